@@ -1,0 +1,389 @@
+"""The vocabulary; imports nothing of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+#: Options of a run request beside url and goal, as the API names them.
+RUN_OPTIONS = (
+    "browser_profile",
+    "proxy_config",
+    "agent_config",
+    "capture_config",
+    "output_schema",
+    "use_vault",
+    "credential_item_ids",
+    "use_profile",
+    "profile_id",
+    "webhook_url",
+    "api_integration",
+    "feature_flags",
+)
+
+#: Most runs that one request may create, show or cancel (run-batch, runs/batch, runs/batch/cancel).
+MOST_RUNS = 100
+
+
+class JobState(StrEnum):
+    """Where a job is; it is in exactly one of these, for ever."""
+
+    AVAILABLE = "available"  #: may be claimed from `available_at` on
+    RUNNING = "running"  #: an attempt is open
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether only an explicit retry can change it."""
+        return self not in (JobState.AVAILABLE, JobState.RUNNING)
+
+
+class RunStatus(StrEnum):
+    """How the API calls the state of a run."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the API will not change it any more."""
+        return self not in (RunStatus.PENDING, RunStatus.RUNNING)
+
+
+class FailureCategory(StrEnum):
+    """Why an attempt failed, cut by who can do something about it."""
+
+    SYSTEM_FAILURE = "system_failure"  #: the service broke
+    AGENT_FAILURE = "agent_failure"  #: the input needs fixing
+    BILLING_FAILURE = "billing_failure"  #: the account has no credits
+    UNKNOWN = "unknown"  #: the API gave no category that we know
+    GOAL_FAILURE = "goal_failure"  #: the run completed, the goal was not reached
+    BLOCKED = "blocked"  #: a goal failure by a captcha, a login or a bot wall
+    INVALID_RESULT = "invalid_result"  #: the result is not what the job asked for
+    TIMED_OUT = "timed_out"  #: over its time limit, cancelled by us
+    RUN_CANCELLED = "run_cancelled"  #: cancelled by somebody
+    REJECTED = "rejected"  #: the API refused this job's request
+    UNAUTHORIZED = "unauthorized"  #: the key, or a right that it lacks
+    THROTTLED = "throttled"  #: too many requests
+    UNREACHABLE = "unreachable"  #: no usable answer from the API
+    UNANSWERED = "unanswered"  #: a run may exist and nothing can tell
+    LOST = "lost"  #: the API no longer knows a run that it gave us
+
+
+# ---- what a job file says ----
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobSpec:
+    """One validated entry of a job file; not a row yet."""
+
+    key: str  #: the user's own `id`, else a digest of url, goal and options
+    url: str
+    goal: str
+    options: Mapping[str, Any] = field(default_factory=dict)  #: RUN_OPTIONS that are set
+    line: int = 0  #: where it stands in its file, from 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """How a batch is to be run."""
+
+    concurrency: int = 10  #: runs in flight at most, over all runners
+    max_attempts: int = 3  #: counted attempts a job may use
+    backoff: timedelta = timedelta(seconds=15)  #: longest first wait; doubles with each failure
+    queued_limit: timedelta = timedelta(hours=1)  #: longest time a run may stay PENDING
+    running_limit: timedelta = timedelta(minutes=30)  #: longest time a run may be RUNNING
+    marker: bool = True  #: append a reference to goals, by which lost runs are found
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobFile:
+    """A whole job file, free of mistakes."""
+
+    name: str
+    settings: Settings
+    specs: tuple[JobSpec, ...]
+    duplicates: int = 0  #: entries left out because an equal one stands above
+
+
+# ---- evidence: what was seen ----
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunError:
+    """Why a run failed, in the API's words; everything but the message may be missing."""
+
+    message: str
+    category: str | None = None
+    code: str | None = None
+    retry_after: timedelta | None = None
+    help_url: str | None = None
+    help_message: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """A run as the API showed it at one moment."""
+
+    run_id: str
+    status: RunStatus
+    goal: str | None = None
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    steps: int | None = None  #: the billed unit; None while in progress
+    result: str | None = None  #: JSON text as the API sent it, in ASCII; None where null
+    error: RunError | None = None
+    streaming_url: str | None = None
+
+
+class FaultKind(StrEnum):
+    """How a request went wrong."""
+
+    NOT_SENT = "not_sent"  #: no byte of it left: no connection, a bad url
+    INTERRUPTED = "interrupted"  #: it may have arrived; no whole answer came back
+    MALFORMED = "malformed"  #: an answer came that is not the API's
+    STATUS = "status"  #: the API answered with an error
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApiFault:
+    """A request that did not get what it asked for."""
+
+    kind: FaultKind
+    message: str
+    status: int | None = None
+    code: str | None = None
+    retry_after: timedelta | None = None
+    #: Place in the request → what is wrong with it, where the API named single runs.
+    issues: Mapping[int, str] = field(default_factory=dict)
+
+
+class ApiError(Exception):
+    """A read that failed; what failed is its `fault`."""
+
+    def __init__(self, fault: ApiFault) -> None:
+        super().__init__(fault.message)
+        self.fault = fault
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NotFound:
+    """The API says that it does not know this run."""
+
+    run_id: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unreadable:
+    """The API shows this run in a form that cannot be decoded."""
+
+    run_id: str
+    message: str
+
+
+Sighting = Run | NotFound | Unreadable
+
+
+# ---- the three answers of a create ----
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Created:
+    """The API made the runs; an id that could not be read is None."""
+
+    run_ids: tuple[str | None, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refused:
+    """Nothing was created, for sure."""
+
+    fault: ApiFault
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unanswered:
+    """Runs may exist: look for them before anything else happens to these jobs."""
+
+    fault: ApiFault
+
+
+Answer = Created | Refused | Unanswered
+
+
+# ---- outcome: what the evidence means ----
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Succeeded:
+    """The job got what it asked for."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failed:
+    """The attempt did not bring what was asked for."""
+
+    category: FailureCategory
+    message: str
+    code: str | None = None
+    retry_after: timedelta | None = None  #: a floor for the wait, never a ceiling
+
+
+Outcome = Succeeded | Failed
+
+
+# ---- transition: what happens next to a job ----
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finish:
+    """The job has reached a final state."""
+
+    state: JobState
+    failure: Failed | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Retry:
+    """The attempt counts, and the job may be claimed again from *at* on."""
+
+    at: datetime
+    failure: Failed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Postpone:
+    """The attempt does not count, and the job may be claimed again from *at* on."""
+
+    at: datetime
+    failure: Failed
+
+
+Transition = Finish | Retry | Postpone
+
+
+# ---- what a failure means for the whole pool ----
+
+
+class StopReason(StrEnum):
+    """Why a batch was stopped before its end."""
+
+    UNAUTHORIZED = "unauthorized"
+    BILLING = "billing"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HoldOff:
+    """Send nothing that can wait before *until*."""
+
+    until: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stop:
+    """Submit nothing more, and tell the user why."""
+
+    reason: StopReason
+    message: str
+
+
+PoolEffect = HoldOff | Stop
+
+
+# ---- what the ledger holds ----
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """As much of a job as a decision needs."""
+
+    id: int
+    key: str
+    attempt: int  #: number of its newest attempt; 0 before the first
+    failures: int  #: attempts that counted
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ride:
+    """An attempt's place in the submission that carries it."""
+
+    attempt_id: int
+    place: int  #: from 1, the last part of the marker
+    job: Job
+    url: str
+    goal: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Submission:
+    """One create request, written down before it is sent."""
+
+    id: int
+    token: str  #: unique text, the middle part of the marker
+    intended_at: datetime
+    marked: bool  #: whether its goals carry the marker
+    rides: tuple[Ride, ...]
+    reconciled: int = 0  #: how often its runs were looked for in vain
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenAttempt:
+    """An attempt whose run exists and is being watched."""
+
+    attempt_id: int
+    run_id: str
+    job: Job
+    status: RunStatus
+    opened_at: datetime
+    started_at: datetime | None = None  #: when the API started it, as far as known
+    cancelling: FailureCategory | None = None  #: why we asked the API to cancel it
+    missed: int = 0  #: looks in a row that did not find it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """What the store is to write about one attempt: what was seen and what follows."""
+
+    attempt: OpenAttempt | Ride
+    transition: Transition
+    run: Run | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FinishedJob:
+    """A job in a final state, as exports show it."""
+
+    position: int  #: its place in the job file, from 1
+    key: str
+    url: str
+    goal: str
+    state: JobState
+    attempts: int
+    category: FailureCategory | None = None
+    code: str | None = None
+    message: str | None = None
+    run_id: str | None = None
+    steps: int | None = None  #: billed for all its attempts together
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    result: str | None = None  #: JSON text as the API sent it
+
+
+def marker(token: str, place: int) -> str:
+    """Return the text that a submission appends to a goal, by which the run is found again."""
+    return f"[ref br-{token}-{place}]"
+
+
+def marker_prefix(token: str) -> str:
+    """Return the part of the marker that all runs of a submission share; what to search for."""
+    return f"br-{token}-"
