@@ -142,6 +142,7 @@ class Run:
     steps: int | None = None  #: the billed unit; None while in progress
     result: str | None = None  #: JSON text as the API sent it, in ASCII; None where null
     error: RunError | None = None
+    schema_errors: tuple[str, ...] | None = None  #: what breaks output_schema; None where unsaid
     streaming_url: str | None = None
 
 
