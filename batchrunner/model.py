@@ -152,6 +152,7 @@ class FaultKind(StrEnum):
     NOT_SENT = "not_sent"  #: no byte of it left: no connection, a bad url
     INTERRUPTED = "interrupted"  #: it may have arrived; no whole answer came back
     MALFORMED = "malformed"  #: an answer came that is not the API's
+    TOO_LARGE = "too_large"  #: the answer is larger than we take
     STATUS = "status"  #: the API answered with an error
 
 
@@ -185,7 +186,7 @@ class NotFound:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unreadable:
-    """The API shows this run in a form that cannot be decoded."""
+    """The API shows this run in an answer that cannot be taken."""
 
     run_id: str
     message: str
@@ -199,9 +200,9 @@ Sighting = Run | NotFound | Unreadable
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Created:
-    """The API made the runs; an id that could not be read is None."""
+    """The API made the runs: as many different ids as were asked for."""
 
-    run_ids: tuple[str | None, ...]
+    run_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -267,6 +268,7 @@ class Postpone:
 
     at: datetime
     failure: Failed
+    together: int | None = None  #: most rides in its next submission, to find out who is refused
 
 
 Transition = Finish | Retry | Postpone
@@ -275,26 +277,20 @@ Transition = Finish | Retry | Postpone
 # ---- what a failure means for the whole pool ----
 
 
-class StopReason(StrEnum):
-    """Why a batch was stopped before its end."""
-
-    UNAUTHORIZED = "unauthorized"
-    BILLING = "billing"
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HoldOff:
-    """Send nothing that can wait before *until*."""
+    """Send nothing before *until*."""
 
     until: datetime
+    failure: Failed
+    creates_only: bool = False  #: runs in flight may still be looked at
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stop:
     """Submit nothing more, and tell the user why."""
 
-    reason: StopReason
-    message: str
+    failure: Failed
 
 
 PoolEffect = HoldOff | Stop
@@ -334,7 +330,7 @@ class Submission:
     intended_at: datetime
     marked: bool  #: whether its goals carry the marker
     rides: tuple[Ride, ...]
-    reconciled: int = 0  #: how often its runs were looked for in vain
+    searched: int = 0  #: how often its runs were looked for in vain
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -346,9 +342,9 @@ class OpenAttempt:
     job: Job
     status: RunStatus
     opened_at: datetime
-    started_at: datetime | None = None  #: when the API started it, as far as known
+    started_at: datetime | None = None  #: when we first saw it RUNNING, by our clock
     cancelling: FailureCategory | None = None  #: why we asked the API to cancel it
-    missed: int = 0  #: looks in a row that did not find it
+    missing_since: datetime | None = None  #: since when the API does not know it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -388,3 +384,82 @@ def marker(token: str, place: int) -> str:
 def marker_prefix(token: str) -> str:
     """Return the part of the marker that all runs of a submission share; what to search for."""
     return f"br-{token}-"
+
+
+# ---- who works, and what there is to see ----
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Owner:
+    """A process that works on the jobs of a database."""
+
+    id: str
+    machine: str  #: where its pid means something
+    pid: int
+    born: str  #: tells two processes of one pid apart
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """The jobs of one job file under one name."""
+
+    id: int
+    name: str
+    settings: Settings
+    origin: str | None  #: the API that its runs are on; None before the first
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Loaded:
+    """What loading a job file did."""
+
+    batch: Batch
+    added: int
+    known: int  #: were there already
+    changed: tuple[str, ...] = ()  #: keys loaded before with another url, goal or options
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tally:
+    """A batch in numbers."""
+
+    jobs: Mapping[JobState, int]
+    retrying: int = 0  #: available jobs that have been tried before
+    queued: int = 0  #: runs in flight that the API has not started
+    unsettled: int = 0  #: attempts of which nobody knows yet whether their run exists
+    failed: Mapping[FailureCategory, int] = field(default_factory=dict)  #: final failures
+    retried: Mapping[FailureCategory, int] = field(default_factory=dict)  #: failed attempts before
+    attempts: int = 0
+    steps: int = 0  #: billed for all attempts together
+    due_at: datetime | None = None  #: when the next job may be claimed
+
+    @property
+    def total(self) -> int:
+        """All jobs that were loaded."""
+        return sum(self.jobs.values())
+
+    @property
+    def open(self) -> int:
+        """Jobs that have not reached a final state."""
+        return sum(count for state, count in self.jobs.items() if not state.is_final)
+
+    @property
+    def done(self) -> int:
+        """Jobs in a final state."""
+        return self.total - self.open
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClosedAttempt:
+    """One failed try at a job, with its reason."""
+
+    key: str
+    url: str
+    number: int
+    category: FailureCategory
+    counted: bool
+    message: str
+    job_state: JobState
+    code: str | None = None
+    closed_at: datetime | None = None
+    run_id: str | None = None

@@ -1,0 +1,232 @@
+"""The remote API over HTTP: every endpoint we use, no retries inside, one table for its errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Self
+
+import httpx
+
+from batchrunner.api.http import LOOPBACK, AddressError, Http, Reply
+from batchrunner.api.reading import read_fault, read_members, read_run, read_runs
+from batchrunner.api.slices import plain
+from batchrunner.model import (
+    MOST_RUNS,
+    Answer,
+    ApiError,
+    ApiFault,
+    Created,
+    FaultKind,
+    NotFound,
+    Refused,
+    Run,
+    RunStatus,
+    Sighting,
+    Unanswered,
+    Unreadable,
+)
+
+__all__ = ["LOOPBACK", "AddressError", "Api"]
+
+DEFAULT_URL = "https://agent.tinyfish.ai"
+#: Total deadline of a create: an answer that comes later is searched for instead.
+CREATE_SECONDS = 90.0
+#: Total deadline of everything that can simply be asked again.
+READ_SECONDS = 60.0
+#: A search that goes on for longer than this many pages is no search by marker.
+MOST_PAGES = 20
+
+#: Statuses of the API by which it refuses before it creates anything. 408 may come from a proxy
+#: that gave up waiting, and 409 and 425 are in no source.
+_REFUSALS = frozenset(range(400, 500)) - {408, 409, 425}
+
+
+class Api:
+    """The endpoints of the web-agent API that deal with runs."""
+
+    def __init__(
+        self,
+        base_url: str,
+        key: str,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._http = Http(base_url, key, transport)
+        self.origin = self._http.origin
+
+    async def __aenter__(self) -> Self:
+        """Open the connections."""
+        await self._http.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc_info: Any) -> None:
+        """Close the connections."""
+        await self._http.__aexit__(*exc_info)
+
+    # ---- creating: never sent again, by nobody ----
+
+    async def create(
+        self, runs: Sequence[Mapping[str, Any]], output_schema: Mapping[str, Any] | None
+    ) -> Answer:
+        """Create up to 100 runs in one request (run-batch); all of them or none."""
+        body: dict[str, Any] = {"runs": list(runs)}
+        if output_schema is not None:
+            body["output_schema"] = output_schema
+        return await self._create("/v1/automation/run-batch", body, "run_ids", len(runs))
+
+    async def create_one(
+        self, run: Mapping[str, Any], output_schema: Mapping[str, Any] | None
+    ) -> Answer:
+        """Create one run (run-async), where batch creation is not offered."""
+        body = dict(run)
+        if output_schema is not None:
+            body["output_schema"] = output_schema
+        return await self._create("/v1/automation/run-async", body, "run_id", 1)
+
+    async def _create(self, path: str, body: Any, member: str, count: int) -> Answer:
+        try:
+            reply = await self._http.send("POST", path, seconds=CREATE_SECONDS, body=body)
+        except ApiError as error:
+            not_sent = error.fault.kind is FaultKind.NOT_SENT
+            return Refused(fault=error.fault) if not_sent else Unanswered(fault=error.fault)
+        run_ids = _run_ids(reply, member)
+        if run_ids is None:
+            return _refusal(read_fault(reply))
+        if len(run_ids) != count or len(set(run_ids)) != count:
+            message = f"The API gave {len(set(run_ids))} run ids for {count} runs"
+            return Unanswered(fault=ApiFault(kind=FaultKind.MALFORMED, message=message))
+        return Created(run_ids=tuple(run_ids))
+
+    # ---- looking ----
+
+    async def get(self, run_id: str) -> Run:
+        """
+        Return one run.
+
+        Raises:
+            ApiError: It could not be read; status 404 where the API does not know it.
+        """
+        query = {"screenshots": "none", "html": "none"}
+        path = f"/v1/runs/{run_id}"
+        reply = await self._http.send("GET", path, seconds=READ_SECONDS, query=query)
+        run = read_run(read_members(reply))
+        if run is None:
+            raise ApiError(ApiFault(kind=FaultKind.MALFORMED, message="A run without an id"))
+        return run
+
+    async def get_many(self, run_ids: Sequence[str]) -> dict[str, Sighting]:
+        """
+        Return what the API shows of up to 100 runs, by id.
+
+        An id that the answer is silent about is missing from it. An answer that is too large is
+        asked for again in halves, until the one run that makes it so stands alone.
+
+        Raises:
+            ApiError: Nothing could be read.
+        """
+        try:
+            reply = await self._http.send(
+                "POST", "/v1/runs/batch", seconds=READ_SECONDS, body={"run_ids": list(run_ids)}
+            )
+            found = read_members(reply)
+        except ApiError as error:
+            if error.fault.kind is not FaultKind.TOO_LARGE:
+                raise
+            return await self._halves(run_ids, error.fault)
+        runs = _runs(reply, found)
+        sightings: dict[str, Sighting] = {run.run_id: run for run in runs}
+        for run_id in _ids(found.get("not_found")):
+            sightings.setdefault(run_id, NotFound(run_id=run_id))
+        return {run_id: sightings[run_id] for run_id in run_ids if run_id in sightings}
+
+    async def _halves(self, run_ids: Sequence[str], fault: ApiFault) -> dict[str, Sighting]:
+        if len(run_ids) == 1:
+            return {run_ids[0]: Unreadable(run_id=run_ids[0], message=fault.message)}
+        middle = len(run_ids) // 2
+        first = await self.get_many(run_ids[:middle])
+        return first | await self.get_many(run_ids[middle:])
+
+    async def search(self, goal: str, created_after: datetime) -> list[Run]:
+        """
+        Return all runs whose goal contains *goal*, oldest first.
+
+        Raises:
+            ApiError: A page could not be read.
+        """
+        query = {
+            "goal": goal,
+            "created_after": _iso(created_after),
+            "sort_direction": "asc",
+            "limit": str(MOST_RUNS),
+        }
+        runs: dict[str, Run] = {}
+        for _ in range(MOST_PAGES):
+            reply = await self._http.send("GET", "/v1/runs", seconds=READ_SECONDS, query=query)
+            found = read_members(reply)
+            runs |= {run.run_id: run for run in _runs(reply, found)}
+            pagination = plain(found.get("pagination"))
+            cursor = pagination.get("next_cursor") if isinstance(pagination, dict) else None
+            if not isinstance(cursor, str) or not cursor:
+                break
+            query["cursor"] = cursor  # whether filters go with it is not said: they are repeated
+        return list(runs.values())
+
+    # ---- cancelling ----
+
+    async def cancel(self, run_id: str) -> RunStatus | None:
+        """Cancel one run; return its status then, None if the API does not know it."""
+        path = f"/v1/runs/{run_id}/cancel"
+        reply = await self._http.send("POST", path, seconds=READ_SECONDS)
+        if reply.status == 404 and read_fault(reply).kind is FaultKind.STATUS:
+            return None
+        run = read_run(read_members(reply))
+        return run.status if run else None
+
+    async def cancel_many(self, run_ids: Sequence[str]) -> dict[str, RunStatus]:
+        """
+        Cancel up to 100 runs; return the status of each that the API knows.
+
+        Idempotent: a run that is over is reported as it is.
+
+        Raises:
+            ApiError: It is not known what became of the request; it may be sent again.
+        """
+        reply = await self._http.send(
+            "POST", "/v1/runs/batch/cancel", seconds=READ_SECONDS, body={"run_ids": list(run_ids)}
+        )
+        found = read_members(reply)
+        return {run.run_id: run.status for run in read_runs(found.get("results"))}
+
+
+def _run_ids(reply: Reply, member: str) -> list[str] | None:
+    """Return the ids that a create brought, None if the answer has none."""
+    if not 200 <= reply.status < 300:
+        return None
+    try:
+        found = read_members(reply).get(member)
+    except ApiError:
+        return None
+    ids = plain(found)
+    listed = ids if isinstance(ids, list) else [ids]
+    return listed if all(isinstance(run_id, str) and run_id for run_id in listed) else None
+
+
+def _refusal(fault: ApiFault) -> Answer:
+    refused = fault.kind is FaultKind.STATUS and fault.status in _REFUSALS | {501}
+    return Refused(fault=fault) if refused else Unanswered(fault=fault)
+
+
+def _runs(reply: Reply, found: Mapping[str, str]) -> list[Run]:
+    try:
+        return read_runs(found["data"])
+    except (KeyError, ValueError) as error:
+        raise ApiError(read_fault(reply)) from error
+
+
+def _ids(text: str | None) -> list[str]:
+    ids = plain(text)
+    return [run_id for run_id in ids if isinstance(run_id, str)] if isinstance(ids, list) else []
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"

@@ -1,0 +1,144 @@
+"""Sends one request with a deadline and a cap, and says how it failed; retries nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import anyio
+import httpx
+
+from batchrunner.model import ApiError, ApiFault, FaultKind
+
+#: Most bytes of an answer, decoded: 483 bytes of gzip can hold 200 MB.
+MOST_BYTES = 32 * 1024 * 1024
+
+#: After these the request has not left this machine; after anything else it may have.
+_NOT_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.UnsupportedProtocol,
+    httpx.LocalProtocolError,
+)
+
+#: Hosts on this machine: plain http is allowed, and no proxy stands between.
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reply:
+    """A whole answer, whatever its status."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class AddressError(Exception):
+    """The API's address cannot be used; the message says why."""
+
+
+class Http:
+    """A connection to the API's host, and to no other: the key goes nowhere else."""
+
+    def __init__(
+        self, base_url: str, key: str, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        url = _checked(base_url)
+        # httpx would log whole urls, signatures of presigned ones included.
+        logging.getLogger("httpx").setLevel(logging.WARNING)
+        logging.getLogger("httpcore").setLevel(logging.WARNING)
+        self.origin = f"{url.scheme}://{url.netloc.decode()}"
+        self._client = httpx.AsyncClient(
+            base_url=url,
+            headers={
+                "X-API-Key": key,
+                "Accept": "application/json",
+                "Accept-Encoding": "gzip",
+                "User-Agent": "batchrunner",
+            },
+            follow_redirects=False,  # httpx would send the key to the next host too
+            trust_env=url.host not in LOOPBACK,
+            # The deadline of a request is anyio's: a read timeout never fires on a slow drip.
+            timeout=httpx.Timeout(None, connect=10),
+            limits=httpx.Limits(max_connections=8),  # more cost time and bring nothing
+            transport=transport,
+        )
+
+    async def __aenter__(self) -> Self:
+        """Open the connection pool."""
+        await self._client.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc_info: Any) -> None:
+        """Close the connection pool."""
+        await self._client.__aexit__(*exc_info)
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        seconds: float,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+    ) -> Reply:
+        """
+        Send one request and return the whole answer, whatever its status.
+
+        Raises:
+            ApiError: No answer within *seconds*, or none that could be taken. Its fault is
+                NOT_SENT only where no byte of the request can have left.
+        """
+        try:
+            with anyio.fail_after(seconds):
+                async with self._client.stream(method, path, params=query, json=body) as response:
+                    return await _taken(response)
+        except _NOT_SENT as error:
+            raise _fault(FaultKind.NOT_SENT, f"The API cannot be reached: {error}") from error
+        except TimeoutError as error:
+            message = f"The API gave no whole answer within {seconds:g} s"
+            raise _fault(FaultKind.INTERRUPTED, message) from error
+        except httpx.DecodingError as error:
+            message = f"The answer's compression is broken: {error}"
+            raise _fault(FaultKind.MALFORMED, message) from error
+        except httpx.HTTPError as error:
+            reason = str(error) or type(error).__name__
+            raise _fault(
+                FaultKind.INTERRUPTED, f"The connection to the API broke: {reason}"
+            ) from error
+
+
+def _checked(base_url: str) -> httpx.URL:
+    try:
+        url = httpx.URL(base_url)
+    except httpx.InvalidURL as error:
+        raise AddressError(f"{base_url!r} is no address: {error}") from error
+    if url.scheme not in ("http", "https") or not url.host or url.userinfo:
+        raise AddressError(f"{base_url!r} is no address of an API; write https://host")
+    if url.scheme == "http" and url.host not in LOOPBACK:
+        raise AddressError(
+            f"{base_url!r} would send the key unencrypted; write https:// (http:// is only for "
+            "this machine itself)"
+        )
+    return url
+
+
+async def _taken(response: httpx.Response) -> Reply:
+    if "," in response.headers.get("content-encoding", ""):
+        raise _fault(FaultKind.MALFORMED, "The answer is compressed more than once")
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > MOST_BYTES:
+            raise _fault(
+                FaultKind.TOO_LARGE, f"The answer is larger than {MOST_BYTES // 1024**2} MB"
+            )
+    return Reply(status=response.status_code, headers=response.headers, body=bytes(body))
+
+
+def _fault(kind: FaultKind, message: str) -> ApiError:
+    return ApiError(ApiFault(kind=kind, message=message))

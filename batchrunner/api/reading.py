@@ -1,0 +1,232 @@
+"""Reads the API's answers, leniently: one table for errors, one function for runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from batchrunner.api.http import Reply
+from batchrunner.api.slices import ascii_safe, items, members, plain, plain_members
+from batchrunner.model import ApiError, ApiFault, FaultKind, Run, RunError, RunStatus
+
+#: Code in an error that came with status 200 → the status that it usually comes with.
+STATUS_BY_CODE = {
+    "INVALID_INPUT": 400,
+    "MISSING_API_KEY": 401,
+    "INVALID_API_KEY": 401,
+    "UNAUTHORIZED": 401,
+    "INSUFFICIENT_CREDITS": 402,
+    "FORBIDDEN": 403,
+    "NOT_FOUND": 404,
+    "RATE_LIMIT_EXCEEDED": 429,
+    "INTERNAL_ERROR": 500,
+    "SERVICE_BUSY": 503,
+    "TIMEOUT": 504,
+}
+#: A server that asks for more is not believed.
+LONGEST_WAIT = timedelta(hours=1)
+
+
+def read_members(reply: Reply) -> dict[str, str]:
+    """
+    Return the members of the object that a successful answer holds.
+
+    Raises:
+        ApiError: The answer is an error, or not JSON.
+    """
+    try:
+        found = members(text_of(reply))
+    except ValueError as error:
+        raise ApiError(_malformed(reply)) from error
+    if not 200 <= reply.status < 300:
+        raise ApiError(read_fault(reply))
+    return found
+
+
+def text_of(reply: Reply) -> str:
+    """Return the answer as text; bytes that are no UTF-8 stay in it as lone surrogates."""
+    return reply.body.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+
+
+def read_fault(reply: Reply) -> ApiFault:
+    """Return what an error answer says; MALFORMED where it is not the API's own shape."""
+    body = plain(text_of(reply))
+    error = _error_of(body) if isinstance(body, dict) else None
+    if error is None:
+        return _malformed(reply)
+    code = _text(error.get("code") or error.get("error_code"))
+    usual = STATUS_BY_CODE.get((code or "").upper())
+    status = reply.status if reply.status >= 400 else usual
+    if status is None:
+        return _malformed(reply)
+    return ApiFault(
+        kind=FaultKind.STATUS,
+        status=status,
+        code=code,
+        message=_text(error.get("message")) or code or f"HTTP {status}",
+        retry_after=_header_wait(reply.headers) or _wait(error.get("retry_after")),
+        issues=_issues(error.get("details")) | _issues(error.get("errors")),
+    )
+
+
+def _malformed(reply: Reply) -> ApiFault:
+    # A proxy, a captive portal or a half answer; its status says nothing about our request.
+    return ApiFault(
+        kind=FaultKind.MALFORMED,
+        status=reply.status,
+        message=f"The answer (HTTP {reply.status}) is not the API's",
+        retry_after=_header_wait(reply.headers),
+    )
+
+
+def _error_of(body: dict[str, Any]) -> dict[str, Any] | None:
+    """Find the error in any of the shapes that the sources show."""
+    error = body.get("error")
+    if isinstance(error, dict) and (error.get("message") or error.get("code")):
+        return error
+    several = error if isinstance(error, list) else body.get("errors")
+    if isinstance(several, list):
+        single = [entry for entry in several if isinstance(entry, dict)]
+        if single:
+            inner = single[0].get("error")
+            first = inner if isinstance(inner, dict) else single[0]
+            return {**first, "errors": single}
+    if isinstance(body.get("error_code"), str):
+        return body
+    return None
+
+
+def _issues(details: Any) -> dict[int, str]:
+    """Return what is wrong with which item of a batch, as far as it is said."""
+    found: dict[int, str] = {}
+    for entry in details if isinstance(details, list) else []:
+        if not isinstance(entry, dict):
+            continue
+        inner = entry["error"] if isinstance(entry.get("error"), dict) else entry
+        path = entry.get("path") if isinstance(entry.get("path"), list) else []
+        index = entry.get("index", path[1] if path[:1] == ["runs"] and len(path) > 1 else None)
+        if isinstance(index, int) and not isinstance(index, bool):
+            where = ".".join(str(step) for step in path[2:])
+            message = _text(inner.get("message")) or "is not valid"
+            found.setdefault(index, f'Field "{where}": {message}' if where else message)
+    return found
+
+
+def _header_wait(headers: Mapping[str, str]) -> timedelta | None:
+    value = headers.get("retry-after", "").strip()
+    if not value:
+        return None
+    try:
+        return _wait(float(value))
+    except ValueError:
+        pass
+    try:
+        # A date is meant by the server's clock, which stands in the same answer.
+        there = parsedate_to_datetime(headers["date"])
+        return _wait((parsedate_to_datetime(value) - there).total_seconds())
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _wait(seconds: Any) -> timedelta | None:
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool):
+        return None
+    return timedelta(seconds=min(max(seconds, 0), LONGEST_WAIT.total_seconds()))
+
+
+# ---- runs ----
+
+
+def read_runs(text: str | None) -> list[Run]:
+    """Return the runs of a `data` array; entries that are no runs are passed over."""
+    runs = []
+    for entry in items(text or "[]"):
+        try:
+            run = read_run(members(entry))
+        except ValueError:
+            continue
+        if run:
+            runs.append(run)
+    return runs
+
+
+def read_run(values: Mapping[str, str]) -> Run | None:
+    """Return the run that these members show; None if it has no id."""
+    seen = plain_members(values, "result", "steps")
+    run_id = _text(seen.get("run_id") or seen.get("runId") or seen.get("id"))
+    if not run_id:
+        return None
+    return Run(
+        run_id=run_id,
+        status=_status(seen.get("status")),
+        goal=_text(seen.get("goal")),
+        created_at=_moment(seen.get("created_at")),
+        started_at=_moment(seen.get("started_at")),
+        finished_at=_moment(seen.get("finished_at")),
+        steps=_steps(seen.get("num_of_steps")),
+        result=_result(values),
+        error=_run_error(seen.get("error")),
+        schema_errors=_schema_errors(seen.get("schema_validation")),
+        streaming_url=_text(seen.get("streaming_url") or seen.get("streamingUrl")),
+    )
+
+
+def _status(value: Any) -> RunStatus:
+    try:
+        return RunStatus(str(value).upper())
+    except ValueError:
+        # A status that we do not know is no end: the run goes on being watched.
+        return RunStatus.RUNNING
+
+
+def _result(values: Mapping[str, str]) -> str | None:
+    text = values.get("result", values.get("resultJson", "null"))
+    return None if text == "null" else ascii_safe(text)
+
+
+def _steps(value: Any) -> int | None:
+    if isinstance(value, list):  # seen in the field while a run is RUNNING
+        return len(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return int(value)
+    return None
+
+
+def _run_error(value: Any) -> RunError | None:
+    if not value:
+        return None
+    if not isinstance(value, dict):
+        return RunError(message=str(value))
+    return RunError(
+        message=_text(value.get("message")) or _text(value.get("code")) or "No reason given",
+        category=_text(value.get("category")),
+        code=_text(value.get("code")),
+        retry_after=_wait(value.get("retry_after")),
+        help_url=_text(value.get("help_url")),
+        help_message=_text(value.get("help_message")),
+    )
+
+
+def _schema_errors(value: Any) -> tuple[str, ...] | None:
+    if not isinstance(value, dict) or value.get("valid") is not False:
+        return None
+    errors = [entry for entry in value.get("errors") or [] if isinstance(entry, dict)]
+    said = [f"{entry.get('path', '#')}: {entry.get('message', 'invalid')}" for entry in errors]
+    return tuple(said) or ("The result does not have the shape of output_schema",)
+
+
+def _moment(value: Any) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return None
+    return moment if moment.tzinfo else None
+
+
+def _text(value: Any) -> str | None:
+    if not isinstance(value, str):
+        return None
+    # Neither database takes NUL or a lone surrogate.
+    return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode() or None

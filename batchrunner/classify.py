@@ -1,0 +1,178 @@
+"""Evidence → outcome; pure and total."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from batchrunner.model import (
+    ApiFault,
+    Failed,
+    FailureCategory,
+    FaultKind,
+    NotFound,
+    Outcome,
+    Run,
+    RunError,
+    RunStatus,
+    Sighting,
+    Succeeded,
+    Unreadable,
+)
+
+#: `error.category` of a failed run → ours (Runs page); anything else is UNKNOWN.
+BY_RUN_CATEGORY = {
+    "SYSTEM_FAILURE": FailureCategory.SYSTEM_FAILURE,
+    "AGENT_FAILURE": FailureCategory.AGENT_FAILURE,
+    "BILLING_FAILURE": FailureCategory.BILLING_FAILURE,
+}
+
+#: HTTP status of an API error → category; 403 is looked at more closely, the rest is UNREACHABLE.
+BY_STATUS = {
+    400: FailureCategory.REJECTED,
+    401: FailureCategory.UNAUTHORIZED,
+    402: FailureCategory.BILLING_FAILURE,
+    403: FailureCategory.UNAUTHORIZED,
+    413: FailureCategory.REJECTED,
+    422: FailureCategory.REJECTED,
+    429: FailureCategory.THROTTLED,
+}
+
+#: Statuses by which an endpoint says that it is not offered here.
+NOT_OFFERED = (404, 405, 501)
+
+#: Code of a result that could not be read: it is paid for, and another run would not help.
+UNREADABLE = "unreadable"
+
+_WALL = re.compile(
+    r"captcha|access denied|are you (a )?human|verify you|bot (wall|detection|check|protection)"
+    r"|cloudflare|blocked (by|access|the)|(log|sign)[ -]?in (wall|to continue|is required|page)"
+    r"|asks? to (log|sign) in|requires? (a )?(log|sign)[ -]?in",
+    re.IGNORECASE,
+)
+_CREDITS = re.compile(r"credit|subscription|balance|billing|payment|add money", re.IGNORECASE)
+
+
+def classify(sighting: Sighting, *, cancelling: FailureCategory | None = None) -> Outcome | None:
+    """
+    Say what a look at a run means; None while the run is still going.
+
+    *cancelling* is why we asked the API to cancel the run, if we did.
+    """
+    match sighting:
+        case NotFound():
+            return Failed(
+                category=FailureCategory.LOST,
+                message=f"The API no longer knows run {sighting.run_id}",
+            )
+        case Unreadable():
+            return Failed(
+                category=FailureCategory.INVALID_RESULT,
+                code=UNREADABLE,
+                message=f"The API's answer about this run cannot be read: {sighting.message}",
+            )
+        case Run():
+            return _classify_run(sighting, cancelling)
+
+
+def classify_fault(fault: ApiFault) -> Failed:
+    """Say what a request that failed means for the jobs that it was about."""
+    if fault.kind is not FaultKind.STATUS or fault.status is None:
+        category = FailureCategory.UNREACHABLE
+    elif fault.status == 403 and _is_about_credits(fault):
+        category = FailureCategory.BILLING_FAILURE
+    else:
+        category = BY_STATUS.get(fault.status, FailureCategory.UNREACHABLE)
+    return Failed(
+        category=category, message=fault.message, code=fault.code, retry_after=fault.retry_after
+    )
+
+
+def is_not_offered(fault: ApiFault) -> bool:
+    """Whether the API says that it has no such endpoint, rather than refusing the request."""
+    return fault.kind is FaultKind.STATUS and fault.status in NOT_OFFERED
+
+
+def _is_about_credits(fault: ApiFault) -> bool:
+    # Legacy accounts answer 403 FORBIDDEN where newer ones answer 402; only the words differ
+    # from the 403 for a gated field.
+    return (fault.code or "").upper() == "INSUFFICIENT_CREDITS" or bool(
+        _CREDITS.search(fault.message)
+    )
+
+
+def _classify_run(run: Run, cancelling: FailureCategory | None) -> Outcome | None:
+    match run.status:
+        case RunStatus.PENDING | RunStatus.RUNNING:
+            return None
+        case RunStatus.COMPLETED:
+            return _classify_result(run)
+        case RunStatus.FAILED:
+            return _classify_run_error(run.error)
+        case RunStatus.CANCELLED:
+            return _classify_cancelled(cancelling)
+
+
+def _classify_cancelled(cancelling: FailureCategory | None) -> Failed:
+    if cancelling is FailureCategory.TIMED_OUT:
+        return Failed(
+            category=cancelling, message="The run was over its time limit and was cancelled"
+        )
+    by = "on request" if cancelling else "by somebody else"
+    return Failed(category=FailureCategory.RUN_CANCELLED, message=f"The run was cancelled {by}")
+
+
+def _classify_run_error(error: RunError | None) -> Failed:
+    if error is None:
+        return Failed(category=FailureCategory.UNKNOWN, message="The run failed without a reason")
+    return Failed(
+        category=BY_RUN_CATEGORY.get((error.category or "").upper(), FailureCategory.UNKNOWN),
+        message=error.message,
+        code=error.code,
+        retry_after=error.retry_after,
+    )
+
+
+def _classify_result(run: Run) -> Outcome:
+    # COMPLETED says that the browser worked, not that the goal was met (Runs page).
+    reason = _goal_failure(run.result)
+    if reason is not None:
+        wall = _WALL.search(reason)
+        category = FailureCategory.BLOCKED if wall else FailureCategory.GOAL_FAILURE
+        return Failed(category=category, message=reason)
+    if run.schema_errors:
+        return Failed(category=FailureCategory.INVALID_RESULT, message="; ".join(run.schema_errors))
+    return Succeeded()
+
+
+def _goal_failure(result: str | None) -> str | None:
+    """Return why the goal was missed, or None if the result does not say so."""
+    if result is None:
+        return "The run completed without a result"
+    value = _parsed(result)
+    if not isinstance(value, dict):
+        return None
+    failed = str(value.get("status", "")).lower() == "failure" or bool(value.get("error"))
+    if not failed:
+        return None
+    return _text(value.get("reason")) or _text(value.get("error")) or "Goal not achieved"
+
+
+def _text(value: Any) -> str:
+    """Return a reason as text; *value* is whatever an agent chose to write there."""
+    if value is None or value is True:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _parsed(result: str) -> Any:
+    """Return the value of a result, looking into text that is itself JSON; None if unreadable."""
+    try:
+        value = json.loads(result)
+        if isinstance(value, str) and value.lstrip().startswith("{"):
+            value = json.loads(value)
+    except (ValueError, RecursionError):
+        # A strange result is an odd cell in the export, not a failed run.
+        return None
+    return value

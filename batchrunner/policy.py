@@ -1,0 +1,304 @@
+"""Policy, job, outcome, now → transition; pure."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from batchrunner.classify import UNREADABLE, classify, classify_fault, is_not_offered
+from batchrunner.model import (
+    ApiFault,
+    Failed,
+    FailureCategory,
+    Finish,
+    HoldOff,
+    Job,
+    JobState,
+    OpenAttempt,
+    Outcome,
+    PoolEffect,
+    Postpone,
+    Retry,
+    Ride,
+    Run,
+    RunStatus,
+    Settings,
+    Sighting,
+    Stop,
+    Submission,
+    Succeeded,
+    Transition,
+    Verdict,
+)
+
+#: The exponent is clamped, not only the product: 2 ** 5000 is no float.
+MOST_DOUBLINGS = 10
+LONGEST_BACKOFF = timedelta(minutes=30)
+#: A pool that waits for an outage or credits tries again at least this often.
+LONGEST_HOLD = timedelta(minutes=2)
+
+#: How long an unanswered create is looked for; covers the server's delay in listing new runs.
+RECONCILE_GRACE = timedelta(seconds=60)
+#: How far the server's clock may be behind ours when runs are searched by time.
+CLOCK_SKEW = timedelta(minutes=10)
+#: How long the API must not know a run before it counts as lost.
+LOST_AFTER = timedelta(seconds=30)
+
+#: Looks per typical duration of a run: what refilling a slot costs is half a look.
+LOOKS_PER_RUN = 16
+SHORTEST_LOOK = timedelta(milliseconds=500)
+LONGEST_LOOK = timedelta(seconds=10)
+
+#: Options that an account needs a right for; without it the API answers 403 (Agent reference).
+GATED = {
+    "agent_config": ("mode", "max_steps"),
+    "capture_config": ("elements", "recording"),
+    "output_schema": (),
+}
+
+#: Failures that are not the job's fault: they never use up an attempt.
+UNCOUNTED = frozenset(
+    {
+        FailureCategory.BILLING_FAILURE,
+        FailureCategory.UNAUTHORIZED,
+        FailureCategory.THROTTLED,
+        FailureCategory.UNREACHABLE,
+    }
+)
+
+#: Attempts in all that a category is worth; one that is not named here gets `max_attempts`.
+TRIES = {
+    FailureCategory.AGENT_FAILURE: 1,
+    FailureCategory.REJECTED: 1,
+    FailureCategory.UNANSWERED: 1,
+    FailureCategory.GOAL_FAILURE: 2,
+    FailureCategory.BLOCKED: 2,
+    FailureCategory.INVALID_RESULT: 2,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Policy:
+    """How failures are answered."""
+
+    max_attempts: int = 3
+    backoff: timedelta = timedelta(seconds=15)
+    queued_limit: timedelta = timedelta(hours=1)
+    running_limit: timedelta = timedelta(minutes=30)
+    tries: dict[FailureCategory, int] = field(default_factory=lambda: dict(TRIES))
+
+    @classmethod
+    def of(cls, settings: Settings) -> Policy:
+        """Return the policy that a batch's settings ask for."""
+        return cls(
+            max_attempts=settings.max_attempts,
+            backoff=settings.backoff,
+            queued_limit=settings.queued_limit,
+            running_limit=settings.running_limit,
+        )
+
+
+def decide(policy: Policy, job: Job, outcome: Outcome, now: datetime) -> Transition:
+    """Say what happens next to *job*, whose newest attempt ended with *outcome*."""
+    match outcome:
+        case Succeeded():
+            return Finish(state=JobState.SUCCEEDED)
+        case Failed() as failure:
+            return _decide_failure(policy, job, failure, now)
+        case _:
+            assert_never(outcome)
+
+
+def _decide_failure(policy: Policy, job: Job, failure: Failed, now: datetime) -> Transition:
+    if failure.category is FailureCategory.RUN_CANCELLED:
+        return Finish(state=JobState.CANCELLED, failure=failure)
+    at = now + max(backoff(policy, job), failure.retry_after or timedelta(0))
+    if failure.category in UNCOUNTED:
+        return Postpone(at=at, failure=failure)
+    tries = min(policy.tries.get(failure.category, policy.max_attempts), policy.max_attempts)
+    if job.failures + 1 < tries and failure.code != UNREADABLE:
+        return Retry(at=at, failure=failure)
+    return Finish(state=JobState.FAILED, failure=failure)
+
+
+def backoff(policy: Policy, job: Job) -> timedelta:
+    """
+    Return how long to wait after *job*'s newest attempt failed.
+
+    Exponential in its counted failures with full jitter, which comes from the job and its attempt:
+    a thousand jobs come back apart, and a replay of the same night comes back the same.
+    """
+    longest = min(_doubled(policy.backoff, job.failures), LONGEST_BACKOFF)
+    return longest * (zlib.crc32(f"{job.key}:{job.attempt}".encode()) / 2**32)
+
+
+def _doubled(base: timedelta, times: int) -> timedelta:
+    return base * float(2 ** min(times, MOST_DOUBLINGS))
+
+
+# ---- what was seen of runs → what to write about their attempts ----
+
+
+def judge(
+    policy: Policy, attempt: OpenAttempt, sighting: Sighting, now: datetime
+) -> Verdict | None:
+    """Say what follows from a look at an attempt's run; None if it is to be watched further."""
+    if not isinstance(sighting, Run) and not is_lost(attempt, now):
+        return None
+    outcome = classify(sighting, cancelling=attempt.cancelling)
+    if outcome is None:
+        return None
+    transition = decide(policy, attempt.job, outcome, now)
+    run = sighting if isinstance(sighting, Run) else None
+    return Verdict(attempt=attempt, transition=transition, run=run)
+
+
+def is_lost(attempt: OpenAttempt, now: datetime) -> bool:
+    """Whether the API has not shown the attempt's run for long enough to believe it."""
+    return attempt.missing_since is not None and now - attempt.missing_since >= LOST_AFTER
+
+
+def is_overdue(policy: Policy, attempt: OpenAttempt, now: datetime) -> bool:
+    """Whether the attempt's run has been queued or running for longer than its limit."""
+    if attempt.cancelling is not None:
+        return False
+    if attempt.status is RunStatus.PENDING:
+        return now - attempt.opened_at > policy.queued_limit
+    return now - (attempt.started_at or attempt.opened_at) > policy.running_limit
+
+
+def look_interval(typical: timedelta | None, oldest: timedelta) -> timedelta:
+    """
+    Return how long to wait until the next look at all runs.
+
+    *typical* is how long such runs take, None while none has ended; *oldest* is the age of the
+    oldest run in flight, from which to guess as long as nothing is known.
+    """
+    interval = typical / LOOKS_PER_RUN if typical is not None else oldest / (LOOKS_PER_RUN / 2)
+    return min(max(interval, SHORTEST_LOOK), LONGEST_LOOK)
+
+
+# ---- what became of a submission → what to write about its attempts ----
+
+
+def settle_refusal(
+    policy: Policy, submission: Submission, fault: ApiFault, now: datetime
+) -> list[Verdict]:
+    """
+    Say what follows for each ride of a submission of which nothing was created.
+
+    One bad job never fails its neighbours: those whom the API named fail, the others ride again;
+    where it named nobody, they ride again in halves until the bad one sits alone.
+    """
+    failure = classify_fault(fault)
+    rides = submission.rides
+    together = max(len(rides) // 2, 1) if _may_be_one_job(failure, submission) else None
+    return [
+        Verdict(attempt=ride, transition=_settle_ride(policy, ride, fault, failure, together, now))
+        for ride in rides
+    ]
+
+
+def _settle_ride(
+    policy: Policy,
+    ride: Ride,
+    fault: ApiFault,
+    failure: Failed,
+    together: int | None,
+    now: datetime,
+) -> Transition:
+    named = fault.issues.get(ride.place - 1)
+    if named is not None:
+        own = Failed(category=failure.category, message=named, code=failure.code)
+        return decide(policy, ride.job, own, now)
+    if fault.issues or is_not_offered(fault):
+        return Postpone(at=now, failure=failure)
+    if together is None:
+        if failure.category is FailureCategory.UNAUTHORIZED and gated_options(ride):
+            return Finish(state=JobState.FAILED, failure=failure)
+        return decide(policy, ride.job, failure, now)
+    return Postpone(at=now, failure=failure, together=together)
+
+
+def _may_be_one_job(failure: Failed, submission: Submission) -> bool:
+    if len(submission.rides) == 1:
+        return False
+    if failure.category is FailureCategory.UNAUTHORIZED:
+        return any(gated_options(ride) for ride in submission.rides)
+    return failure.category is FailureCategory.REJECTED
+
+
+def gated_options(ride: Ride) -> list[str]:
+    """Return the options of a ride that an account may lack the right for."""
+    found = []
+    for option, parts in GATED.items():
+        value = ride.options.get(option)
+        if value and not parts:
+            found.append(option)
+        elif isinstance(value, dict):
+            found += [f"{option}.{part}" for part in parts if value.get(part) not in (None, False)]
+    return found
+
+
+def settle_absent(submission: Submission, now: datetime) -> list[Verdict]:
+    """Free the rides of a submission whose runs were looked for and do not exist."""
+    failure = Failed(
+        category=FailureCategory.UNREACHABLE,
+        message="The request to create the run got no answer, and no run was created",
+    )
+    return [
+        Verdict(attempt=ride, transition=Postpone(at=now, failure=failure))
+        for ride in submission.rides
+    ]
+
+
+def settle_unanswered(submission: Submission, why: str) -> list[Verdict]:
+    """Fail the rides of a submission of which nothing can tell whether it created runs."""
+    failure = Failed(
+        category=FailureCategory.UNANSWERED,
+        message=f"The request to create the run got no answer ({why}); a run may exist",
+    )
+    return [
+        Verdict(attempt=ride, transition=Finish(state=JobState.FAILED, failure=failure))
+        for ride in submission.rides
+    ]
+
+
+def next_search(submission: Submission, now: datetime) -> datetime | None:
+    """Return when to look for an unanswered submission's runs again; None once it is absent."""
+    if now - submission.intended_at >= RECONCILE_GRACE and submission.searched >= 2:
+        return None
+    return now + timedelta(seconds=min(2.0**submission.searched, 15.0))
+
+
+# ---- what a failure means for the whole pool ----
+
+
+def pool_effect(
+    policy: Policy, failures: Sequence[Failed], in_row: int, now: datetime
+) -> PoolEffect | None:
+    """
+    Say what the failures of one request mean for all others.
+
+    *in_row* counts the requests before it that met the like, without one that went well between.
+    """
+    for failure in failures:
+        match failure.category:
+            case FailureCategory.UNAUTHORIZED:
+                return Stop(failure=failure)
+            case FailureCategory.THROTTLED | FailureCategory.UNREACHABLE:
+                return HoldOff(until=now + _hold(policy, failure, in_row), failure=failure)
+            case FailureCategory.BILLING_FAILURE:
+                until = now + _hold(policy, failure, in_row)
+                return HoldOff(until=until, failure=failure, creates_only=True)
+            case _:
+                continue
+    return None
+
+
+def _hold(policy: Policy, failure: Failed, in_row: int) -> timedelta:
+    wait = min(_doubled(policy.backoff / 4, in_row), LONGEST_HOLD)
+    return max(wait, failure.retry_after or timedelta(0))

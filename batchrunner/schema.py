@@ -1,0 +1,223 @@
+"""The tables, and what the database itself refuses."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.types import TypeDecorator
+
+from batchrunner.model import MOST_RUNS, FailureCategory, JobState
+
+#: Revision of the newest migration; a test holds it to the migrations' own head.
+HEAD = "0001"
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class SubmissionState(StrEnum):
+    """What became of a create request."""
+
+    INTENDED = "intended"  #: written down; it may be on its way
+    CREATED = "created"  #: its runs exist and are known
+    REFUSED = "refused"  #: nothing was created
+    UNANSWERED = "unanswered"  #: its runs may exist, and are being looked for
+    ABSENT = "absent"  #: looked for long enough: nothing was created
+    UNDECIDED = "undecided"  #: nothing can tell
+
+
+class Instant(TypeDecorator[datetime]):
+    """A moment as ISO 8601 text in UTC, which sorts as time and reads the same everywhere."""
+
+    impl = String(27)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
+        """Turn an aware moment into text with microseconds."""
+        if value is None:
+            return None
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
+        """Turn stored text into an aware moment."""
+        return None if value is None else datetime.fromisoformat(value)
+
+
+#: SQLite numbers rows by itself only where the key is spelled INTEGER.
+Id = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _one_of(column: str, values: type[StrEnum], *more: str) -> str:
+    listed = ", ".join(f"'{value}'" for value in (*values, *more))
+    return f"{column} IN ({listed})"
+
+
+_FINAL = ", ".join(f"'{state}'" for state in JobState if state.is_final)
+
+owners = Table(
+    "owners",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("machine", String(200), nullable=False),  # where its pid means something
+    Column("pid", Integer, nullable=False),
+    Column("born", String(40), nullable=False),  # tells two processes of one pid apart
+    Column("started_at", Instant, nullable=False),
+    Column("lease_until", Instant, nullable=False),
+    Column("ended_at", Instant),
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", String(100), nullable=False, unique=True),
+    Column("settings", Text, nullable=False),  # JSON
+    Column("origin", String(300)),  # the API that its runs are on; NULL before the first
+    Column("created_at", Instant, nullable=False),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("batch_id", Id, ForeignKey("batches.id"), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("key", String(200), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("goal", Text, nullable=False),
+    Column("options", Text, nullable=False),  # JSON
+    Column(
+        "shape", String(32), nullable=False
+    ),  # digest of output_schema: jobs that may ride as one
+    Column("together", Integer, nullable=False, server_default=text(str(MOST_RUNS))),
+    Column("state", String(9), nullable=False),
+    Column("available_at", Instant, nullable=False),
+    Column("attempt", Integer, nullable=False, server_default=text("0")),
+    Column("failures", Integer, nullable=False, server_default=text("0")),
+    Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
+    Column("finished_at", Instant),
+    UniqueConstraint("batch_id", "key"),
+    CheckConstraint(_one_of("state", JobState), "state_is_known"),
+    CheckConstraint(f"(state IN ({_FINAL})) = (finished_at IS NOT NULL)", "final_means_finished"),
+    CheckConstraint("failures >= 0 AND failures <= attempt", "failures_are_attempts"),
+    CheckConstraint(f"together BETWEEN 1 AND {MOST_RUNS}", "together_fits_a_request"),
+    Index("ix_jobs_batch_id_state", "batch_id", "state"),
+    Index(
+        "ix_jobs_due",
+        "batch_id",
+        "available_at",
+        sqlite_where=text("state = 'available'"),
+        postgresql_where=text("state = 'available'"),
+    ),
+)
+
+submissions = Table(
+    "submissions",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("batch_id", Id, ForeignKey("batches.id"), nullable=False),
+    Column("owner_id", String(36), ForeignKey("owners.id"), nullable=False),
+    Column("token", String(32), nullable=False, unique=True),
+    Column("marked", Boolean, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("intended_at", Instant, nullable=False),
+    Column("answered_at", Instant),
+    Column("search_at", Instant),
+    Column("searched", Integer, nullable=False, server_default=text("0")),
+    Column("message", Text),
+    CheckConstraint(_one_of("state", SubmissionState), "state_is_known"),
+    CheckConstraint(
+        "(state = 'unanswered') = (search_at IS NOT NULL)", "unanswered_means_being_searched"
+    ),
+    Index(
+        "ix_submissions_unsettled",
+        "batch_id",
+        sqlite_where=text("state IN ('intended', 'unanswered')"),
+        postgresql_where=text("state IN ('intended', 'unanswered')"),
+    ),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("job_id", Id, ForeignKey("jobs.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("batch_id", Id, ForeignKey("batches.id"), nullable=False),
+    Column("owner_id", String(36), ForeignKey("owners.id"), nullable=False),
+    Column("submission_id", Id, ForeignKey("submissions.id"), nullable=False),
+    Column("place", Integer, nullable=False),
+    Column("opened_at", Instant, nullable=False),
+    Column("closed_at", Instant),
+    Column("outcome", String(20)),
+    Column("counted", Boolean),
+    Column("code", Text),
+    Column("message", Text),
+    Column("retry_at", Instant),
+    Column("cancelling", String(20)),
+    Column("missing_since", Instant),
+    Column("run_id", String(200), unique=True),
+    Column("run_status", String(10)),
+    Column("seen_running_at", Instant),  # by our clock; its limit counts from here
+    Column("run_started_at", Instant),
+    Column("run_finished_at", Instant),
+    Column("steps", Integer),
+    UniqueConstraint("job_id", "number"),
+    UniqueConstraint("submission_id", "place"),
+    CheckConstraint("(closed_at IS NULL) = (outcome IS NULL)", "closed_means_outcome"),
+    CheckConstraint("(closed_at IS NULL) = (counted IS NULL)", "closed_means_counted_or_not"),
+    CheckConstraint(_one_of("outcome", FailureCategory, "succeeded"), "outcome_is_known"),
+    CheckConstraint("outcome <> 'succeeded' OR run_id IS NOT NULL", "success_has_a_run"),
+    Index(
+        "uq_attempts_one_open_per_job",
+        "job_id",
+        unique=True,
+        sqlite_where=text("closed_at IS NULL"),
+        postgresql_where=text("closed_at IS NULL"),
+    ),
+    Index(
+        "uq_attempts_one_success_per_job",
+        "job_id",
+        unique=True,
+        sqlite_where=text("outcome = 'succeeded'"),
+        postgresql_where=text("outcome = 'succeeded'"),
+    ),
+    Index(
+        "ix_attempts_open",
+        "batch_id",
+        "owner_id",
+        sqlite_where=text("closed_at IS NULL"),
+        postgresql_where=text("closed_at IS NULL"),
+    ),
+)
+
+results = Table(
+    "results",
+    metadata,
+    Column("attempt_id", Id, ForeignKey("attempts.id"), primary_key=True),
+    Column("body", Text, nullable=False),  # JSON text as the API sent it, in ASCII
+)

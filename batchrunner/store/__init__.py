@@ -1,0 +1,209 @@
+"""Every statement the program runs; one method = one transaction = one verb of the job's life."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+
+from batchrunner.model import (
+    Batch,
+    ClosedAttempt,
+    FailureCategory,
+    FinishedJob,
+    JobFile,
+    Loaded,
+    OpenAttempt,
+    Owner,
+    Sighting,
+    Submission,
+    Tally,
+    Verdict,
+)
+from batchrunner.schema import SubmissionState
+from batchrunner.store import answering, claiming, loading, reporting, steering, watching
+from batchrunner.store.claiming import LeaseLost
+from batchrunner.store.database import Database, StoreError
+
+__all__ = ["LeaseLost", "Store", "StoreError"]
+
+#: Finished jobs read in one transaction: an export never keeps a writer waiting for long.
+PAGE = 500
+
+
+def _new_token() -> str:
+    return secrets.token_hex(6)
+
+
+class Store:
+    """
+    The ledger of batches, jobs, submissions and attempts.
+
+    Synchronous; any thread may call it, one at a time. Every method is one transaction: when it
+    has returned, what it wrote is on disk. Raises StoreError where the database cannot be used.
+    """
+
+    def __init__(self, database: Database, new_token: Callable[[], str] = _new_token) -> None:
+        self._database = database
+        self._new_token = new_token
+
+    @classmethod
+    def open(cls, address: str) -> Store:
+        """Open the ledger at *address*, a path or postgresql://…; makes and migrates it."""
+        return cls(Database.open(address))
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._database.close()
+
+    # ---- batches ----
+
+    def load(self, file: JobFile, now: datetime) -> Loaded:
+        """Add a job file's batch, or to it the jobs that are new."""
+        with self._database.write() as tx:
+            return loading.load(tx, file.name, file.settings, file.specs, now)
+
+    def batch(self, name: str) -> Batch | None:
+        """Return the batch of this name."""
+        with self._database.read() as tx:
+            return loading.find_batch(tx, name)
+
+    def batches(self) -> list[Batch]:
+        """Return every batch, oldest first."""
+        with self._database.read() as tx:
+            return loading.all_batches(tx)
+
+    def bind(self, batch_id: int, origin: str) -> str:
+        """Tie a batch to the API that its runs are on, once; return the one it is tied to."""
+        with self._database.write() as tx:
+            return loading.bind(tx, batch_id, origin)
+
+    # ---- owners ----
+
+    def enlist(self, owner: Owner, now: datetime, until: datetime) -> None:
+        """Write down a new owner, whose lease runs *until* then."""
+        with self._database.write() as tx:
+            claiming.enlist(tx, owner, now, until)
+
+    def renew(self, owner_id: str, until: datetime) -> None:
+        """Prolong an owner's lease; raises LeaseLost if it was taken for dead."""
+        with self._database.write() as tx:
+            claiming.renew(tx, owner_id, until)
+
+    def retire(self, owner_id: str, now: datetime) -> None:
+        """Say that an owner works no more."""
+        with self._database.write() as tx:
+            claiming.retire(tx, owner_id, now)
+
+    def living(self, now: datetime) -> list[Owner]:
+        """Return the owners whose leases run, as far as the database can tell."""
+        with self._database.read() as tx:
+            return claiming.living(tx, now)
+
+    def rescue(self, owner_id: str, now: datetime, gone: Collection[str] = ()) -> int:
+        """Take over the open attempts of dead owners; *gone* are known to be dead."""
+        with self._database.write() as tx:
+            return claiming.rescue(tx, owner_id, now, gone)
+
+    # ---- a job's way ----
+
+    def claim(self, owner_id: str, batch_id: int, most: int, now: datetime) -> list[Submission]:
+        """Take due jobs up to the bound, open their attempts, write their submissions."""
+        with self._database.write() as tx:
+            return claiming.claim(tx, owner_id, batch_id, most, now, self._new_token)
+
+    def record(
+        self, owner_id: str, submission: Submission, runs: Mapping[int, str], now: datetime
+    ) -> bool:
+        """Write run ids by attempt id; whether all of the submission's runs are known now."""
+        with self._database.write() as tx:
+            return answering.record(tx, owner_id, submission, runs, now)
+
+    def settle(
+        self,
+        owner_id: str,
+        submission: Submission,
+        state: SubmissionState,
+        verdicts: Sequence[Verdict],
+        now: datetime,
+        message: str,
+    ) -> list[Verdict]:
+        """Close a submission that has no (more) runs, and the attempts that it carried."""
+        with self._database.write() as tx:
+            answering.close(tx, owner_id, submission, state, now, message)
+            return watching.apply(tx, owner_id, verdicts, now)
+
+    def doubt(
+        self, owner_id: str, submission: Submission, search_at: datetime, message: str
+    ) -> None:
+        """Say that a submission's runs may exist, and when to look for them."""
+        with self._database.write() as tx:
+            answering.doubt(tx, owner_id, submission, search_at, message)
+
+    def unanswered(self, owner_id: str, batch_id: int) -> list[tuple[Submission, datetime, str]]:
+        """Return the owner's submissions in doubt, when to look for each, and why."""
+        with self._database.read() as tx:
+            return answering.unanswered(tx, owner_id, batch_id)
+
+    def watched(self, owner_id: str, batch_id: int) -> list[OpenAttempt]:
+        """Return the owner's open attempts whose runs exist."""
+        with self._database.read() as tx:
+            return watching.watched(tx, owner_id, batch_id)
+
+    def apply(
+        self,
+        owner_id: str,
+        verdicts: Sequence[Verdict],
+        seen: Iterable[tuple[OpenAttempt, Sighting]],
+        now: datetime,
+    ) -> list[Verdict]:
+        """Write what a look brought: verdicts on runs that ended, and how the others were seen."""
+        with self._database.write() as tx:
+            watching.observe(tx, owner_id, seen, now)
+            return watching.apply(tx, owner_id, verdicts, now)
+
+    def ask_to_cancel(
+        self, owner_id: str, attempt_ids: Sequence[int], why: FailureCategory
+    ) -> None:
+        """Note that the API is going to be asked to cancel these attempts' runs, and why."""
+        with self._database.write() as tx:
+            watching.ask_to_cancel(tx, owner_id, attempt_ids, why)
+
+    # ---- steering ----
+
+    def retry(
+        self,
+        batch_id: int,
+        categories: Collection[FailureCategory],
+        keys: Collection[str],
+        now: datetime,
+    ) -> int:
+        """Put failed jobs back, all or those chosen; return how many."""
+        with self._database.write() as tx:
+            return steering.retry(tx, batch_id, categories, keys, now)
+
+    def cancel(self, batch_id: int, keys: Collection[str], now: datetime) -> tuple[int, int]:
+        """Cancel jobs; return how many are cancelled, and how many wait for their runs."""
+        with self._database.write() as tx:
+            return steering.cancel(tx, batch_id, keys, now)
+
+    # ---- looking ----
+
+    def tally(self, batch_id: int) -> Tally:
+        """Count a batch."""
+        with self._database.read() as tx:
+            return reporting.tally(tx, batch_id)
+
+    def failures(self, batch_id: int, *, final: bool, most: int) -> list[ClosedAttempt]:
+        """Return failed attempts with reasons: *final* ones, or those that were tried again."""
+        with self._database.read() as tx:
+            return reporting.failures(tx, batch_id, final=final, most=most)
+
+    def finished(self, batch_id: int) -> Iterator[FinishedJob]:
+        """Give all jobs in a final state, in file order, as they are at the first one."""
+        with self._database.read() as tx:
+            ids = reporting.finished_ids(tx, batch_id)
+        for start in range(0, len(ids), PAGE):
+            with self._database.read() as tx:
+                page = reporting.finished(tx, ids[start : start + PAGE])
+            yield from page

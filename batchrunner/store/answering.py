@@ -1,0 +1,143 @@
+"""Statements that write down what became of submissions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, select, update
+
+from batchrunner.model import MOST_RUNS, Job, Ride, RunStatus, Submission
+from batchrunner.schema import SubmissionState, attempts, jobs, submissions
+
+
+def record(
+    tx: Connection, owner_id: str, submission: Submission, runs: Mapping[int, str], now: datetime
+) -> bool:
+    """
+    Write the run ids of a submission by attempt id; whether the submission is complete now.
+
+    An attempt that was closed or taken over in the meantime keeps what it has.
+    """
+    if runs:
+        tx.execute(
+            update(attempts)
+            .where(
+                attempts.c.id == bindparam("attempt_id"),
+                attempts.c.owner_id == owner_id,
+                attempts.c.closed_at.is_(None),
+                attempts.c.run_id.is_(None),
+            )
+            .values(run_id=bindparam("new_run_id"), run_status=RunStatus.PENDING),
+            [{"attempt_id": at, "new_run_id": run_id} for at, run_id in runs.items()],
+        )
+        # Their request was taken as it is: the next one may carry as many as any other.
+        tx.execute(
+            update(jobs)
+            .where(jobs.c.id.in_([r.job.id for r in submission.rides if r.attempt_id in runs]))
+            .values(together=MOST_RUNS)
+        )
+    missing = tx.execute(
+        select(attempts.c.id)
+        .where(
+            attempts.c.submission_id == submission.id,
+            attempts.c.run_id.is_(None),
+            attempts.c.closed_at.is_(None),
+        )
+        .limit(1)
+    ).first()
+    if missing is None:
+        close(tx, owner_id, submission, SubmissionState.CREATED, now)
+    return missing is None
+
+
+def close(
+    tx: Connection,
+    owner_id: str,
+    submission: Submission,
+    state: SubmissionState,
+    now: datetime,
+    message: str | None = None,
+) -> None:
+    """Say what finally became of a submission."""
+    tx.execute(
+        update(submissions)
+        .where(submissions.c.id == submission.id, submissions.c.owner_id == owner_id)
+        .values(state=state, answered_at=now, search_at=None, message=message)
+    )
+
+
+def doubt(
+    tx: Connection, owner_id: str, submission: Submission, search_at: datetime, message: str
+) -> None:
+    """Say that a submission's runs may exist, and when to look for them (again)."""
+    tx.execute(
+        update(submissions)
+        .where(submissions.c.id == submission.id, submissions.c.owner_id == owner_id)
+        .values(
+            state=SubmissionState.UNANSWERED,
+            search_at=search_at,
+            searched=submission.searched,
+            message=message,
+        )
+    )
+
+
+def unanswered(
+    tx: Connection, owner_id: str, batch_id: int
+) -> list[tuple[Submission, datetime, str]]:
+    """Return the owner's submissions in doubt, when to look for each, and why it is in doubt."""
+    rows = tx.execute(
+        select(
+            submissions.c.id.label("submission_id"),
+            submissions.c.token,
+            submissions.c.intended_at,
+            submissions.c.marked,
+            submissions.c.searched,
+            submissions.c.search_at,
+            submissions.c.message,
+            attempts.c.id.label("attempt_id"),
+            attempts.c.place,
+            jobs,
+        )
+        .join(attempts, attempts.c.submission_id == submissions.c.id)
+        .join(jobs, jobs.c.id == attempts.c.job_id)
+        .where(
+            submissions.c.batch_id == batch_id,
+            submissions.c.owner_id == owner_id,
+            submissions.c.state == SubmissionState.UNANSWERED,
+            attempts.c.closed_at.is_(None),
+            attempts.c.run_id.is_(None),
+        )
+        .order_by(submissions.c.id, attempts.c.place)
+    )
+    found = []
+    for _, group in groupby(rows, key=lambda row: row.submission_id):
+        rides = list(group)
+        found.append((_submission(rides), rides[0].search_at, rides[0].message or ""))
+    return found
+
+
+def _submission(rows: list[Row[Any]]) -> Submission:
+    first = rows[0]
+    return Submission(
+        id=first.submission_id,
+        token=first.token,
+        intended_at=first.intended_at,
+        marked=first.marked,
+        searched=first.searched,
+        rides=tuple(
+            Ride(
+                attempt_id=row.attempt_id,
+                place=row.place,
+                job=Job(id=row.id, key=row.key, attempt=row.attempt, failures=row.failures),
+                url=row.url,
+                goal=row.goal,
+                options=json.loads(row.options),
+            )
+            for row in rows
+        ),
+    )

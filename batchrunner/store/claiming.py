@@ -1,0 +1,227 @@
+"""Statements that say who works on what: owners, claims, rescues."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterator
+from datetime import datetime
+from itertools import groupby, islice
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, or_, select, update
+
+from batchrunner.model import Job, JobState, Owner, Ride, Submission
+from batchrunner.schema import SubmissionState, attempts, batches, jobs, owners, submissions
+from batchrunner.store.loading import settings_of
+
+
+class LeaseLost(Exception):
+    """This owner was taken for dead, and others went on with its jobs."""
+
+
+def enlist(tx: Connection, owner: Owner, now: datetime, until: datetime) -> None:
+    """Write down a new owner with its lease."""
+    tx.execute(
+        insert(owners).values(
+            id=owner.id,
+            machine=owner.machine,
+            pid=owner.pid,
+            born=owner.born,
+            started_at=now,
+            lease_until=until,
+        )
+    )
+
+
+def renew(tx: Connection, owner_id: str, until: datetime) -> None:
+    """
+    Move the end of an owner's lease.
+
+    Raises:
+        LeaseLost: Somebody rescued its attempts in the meantime.
+    """
+    renewed = tx.execute(
+        update(owners)
+        .where(owners.c.id == owner_id, owners.c.ended_at.is_(None))
+        .values(lease_until=until)
+    )
+    if renewed.rowcount != 1:
+        raise LeaseLost(owner_id)
+
+
+def retire(tx: Connection, owner_id: str, now: datetime) -> None:
+    """Say that an owner works no more, so that nobody waits for its lease."""
+    tx.execute(
+        update(owners)
+        .where(owners.c.id == owner_id, owners.c.ended_at.is_(None))
+        .values(ended_at=now)
+    )
+
+
+def living(tx: Connection, now: datetime) -> list[Owner]:
+    """Return the owners whose leases run, as far as the database can tell."""
+    rows = tx.execute(select(owners).where(owners.c.ended_at.is_(None), owners.c.lease_until > now))
+    return [Owner(id=row.id, machine=row.machine, pid=row.pid, born=row.born) for row in rows]
+
+
+def rescue(tx: Connection, owner_id: str, now: datetime, gone: Collection[str]) -> int:
+    """
+    Take over the open attempts of owners whose lease ran out, or who are known to be *gone*.
+
+    Their runs are adopted, not started again; submissions of which no answer was recorded are
+    searched for. Returns how many attempts changed hands.
+    """
+    tx.execute(
+        update(owners)
+        .where(
+            owners.c.id != owner_id,
+            owners.c.ended_at.is_(None),
+            or_(owners.c.lease_until <= now, owners.c.id.in_(gone)),
+        )
+        .values(ended_at=now)
+    )
+    dead = select(owners.c.id).where(owners.c.ended_at.is_not(None))
+    tx.execute(
+        update(submissions)
+        .where(submissions.c.owner_id.in_(dead), submissions.c.state == SubmissionState.INTENDED)
+        .values(state=SubmissionState.UNANSWERED, search_at=now, message="the runner ended")
+    )
+    tx.execute(
+        update(submissions)
+        .where(submissions.c.owner_id.in_(dead), submissions.c.state == SubmissionState.UNANSWERED)
+        .values(owner_id=owner_id)
+    )
+    taken = tx.execute(
+        update(attempts)
+        .where(attempts.c.owner_id.in_(dead), attempts.c.closed_at.is_(None))
+        .values(owner_id=owner_id)
+    )
+    return taken.rowcount
+
+
+def claim(
+    tx: Connection,
+    owner_id: str,
+    batch_id: int,
+    most: int,
+    now: datetime,
+    new_token: Callable[[], str],
+) -> list[Submission]:
+    """
+    Take due jobs up to the batch's bound, open their attempts and write their submissions.
+
+    Jobs ride together where they share an output_schema, at most *most* in one submission.
+
+    Raises:
+        LeaseLost: The owner was taken for dead.
+    """
+    _check_alive(tx, owner_id, now)
+    # Claims of one batch go one after the other, so that the bound holds over all processes.
+    batch = tx.execute(select(batches).where(batches.c.id == batch_id).with_for_update()).one()
+    settings = settings_of(batch.settings)
+    due = _due(tx, batch_id, settings.concurrency - _in_flight(tx, batch_id), now)
+    return [
+        _intend(tx, owner_id, batch_id, group, now, new_token(), settings.marker)
+        for group in _groups(due, most)
+    ]
+
+
+def _check_alive(tx: Connection, owner_id: str, now: datetime) -> None:
+    ended = tx.execute(select(owners.c.ended_at).where(owners.c.id == owner_id)).scalar_one()
+    if ended is not None:
+        raise LeaseLost(owner_id)
+
+
+def _in_flight(tx: Connection, batch_id: int) -> int:
+    return tx.execute(
+        select(func.count())
+        .select_from(attempts)
+        .where(attempts.c.batch_id == batch_id, attempts.c.closed_at.is_(None))
+    ).scalar_one()
+
+
+def _due(tx: Connection, batch_id: int, room: int, now: datetime) -> list[Row[Any]]:
+    if room <= 0:
+        return []
+    found = tx.execute(
+        select(jobs)
+        .where(
+            jobs.c.batch_id == batch_id,
+            jobs.c.state == JobState.AVAILABLE,
+            jobs.c.available_at <= now,
+        )
+        .order_by(jobs.c.position, jobs.c.id)
+        .limit(room)
+        .with_for_update(skip_locked=True)
+    )
+    return list(found)
+
+
+def _groups(due: list[Row[Any]], most: int) -> Iterator[list[Row[Any]]]:
+    """Cut jobs into submissions: one output_schema each, and no more than each job allows."""
+
+    def kind(row: Row[Any]) -> tuple[str, int]:
+        return row.shape, min(row.together, most)
+
+    for (_, size), rows in groupby(sorted(due, key=kind), key=kind):
+        while group := list(islice(rows, size)):
+            yield group
+
+
+def _intend(
+    tx: Connection,
+    owner_id: str,
+    batch_id: int,
+    rows: list[Row[Any]],
+    now: datetime,
+    token: str,
+    marked: bool,
+) -> Submission:
+    submission_id = tx.execute(
+        insert(submissions)
+        .values(
+            batch_id=batch_id,
+            owner_id=owner_id,
+            token=token,
+            marked=marked,
+            state=SubmissionState.INTENDED,
+            intended_at=now,
+        )
+        .returning(submissions.c.id)
+    ).scalar_one()
+    opened = tx.execute(
+        insert(attempts).returning(attempts.c.id, attempts.c.place),
+        [
+            {
+                "job_id": row.id,
+                "number": row.attempt + 1,
+                "batch_id": batch_id,
+                "owner_id": owner_id,
+                "submission_id": submission_id,
+                "place": place,
+                "opened_at": now,
+            }
+            for place, row in enumerate(rows, 1)
+        ],
+    )
+    ids = {attempt.place: attempt.id for attempt in opened}
+    tx.execute(
+        update(jobs)
+        .where(jobs.c.id.in_([row.id for row in rows]))
+        .values(state=JobState.RUNNING, attempt=jobs.c.attempt + 1)
+    )
+    rides = tuple(
+        _ride(ids[place], place, row, row.attempt + 1) for place, row in enumerate(rows, 1)
+    )
+    return Submission(id=submission_id, token=token, intended_at=now, marked=marked, rides=rides)
+
+
+def _ride(attempt_id: int, place: int, row: Row[Any], attempt: int) -> Ride:
+    return Ride(
+        attempt_id=attempt_id,
+        place=place,
+        job=Job(id=row.id, key=row.key, attempt=attempt, failures=row.failures),
+        url=row.url,
+        goal=row.goal,
+        options=json.loads(row.options),
+    )

@@ -1,0 +1,227 @@
+"""Opens a database, brings its schema up to date, and gives transactions on it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+from batchrunner.schema import HEAD
+
+#: Marks an SQLite file as ours ("brn1"), so that another program's file is not written into.
+APPLICATION_ID = 0x62726E31
+#: How long a statement waits for another process's transaction; ours take milliseconds.
+BUSY_SECONDS = 30
+
+
+class StoreError(Exception):
+    """The database cannot be used; the message says why and what to do."""
+
+
+class Database:
+    """One connection to an SQLite file or a PostgreSQL database."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @classmethod
+    def open(cls, address: str) -> Database:
+        """
+        Open the database at *address* (a path, or an SQLAlchemy url) and migrate it if needed.
+
+        A missing SQLite file is made, readable by its owner only.
+
+        Raises:
+            StoreError: It cannot be opened, or is not ours, or is newer than this program.
+        """
+        url = _url(address)
+        database = cls(_engine(url))
+        try:
+            database._migrate()
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._engine.dispose()
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Give a transaction that may write; it is on disk when the block is left."""
+        with _translated(self._engine), self._engine.begin() as tx:
+            yield tx
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Give a transaction that sees one moment and keeps no writer waiting for long."""
+        with _translated(self._engine), self._engine.connect() as tx:
+            yield tx.execution_options(read_only=True)
+
+    def _migrate(self) -> None:
+        with self.read() as tx:
+            if _revision(tx) == HEAD:
+                return
+        with self.write() as tx:
+            if tx.dialect.name == "postgresql":
+                # Several may start at once: the first migrates, the others find it done.
+                tx.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": APPLICATION_ID})
+            _refuse_strangers(tx)
+            if _revision(tx) != HEAD:
+                _upgrade(tx)
+
+
+def _url(address: str) -> URL:
+    if "://" not in address:
+        return URL.create("sqlite", database=address)
+    try:
+        url = make_url(address)
+    except ArgumentError as error:
+        raise StoreError(f"This is no database address: {error}") from error
+    if url.get_backend_name() == "postgresql":
+        return url.set(drivername="postgresql+psycopg")
+    if url.get_backend_name() != "sqlite":
+        raise StoreError(
+            f"A database of the kind {url.get_backend_name()!r} is not supported; "
+            "use a file path or postgresql://…"
+        )
+    return url
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() == "sqlite":
+        return _sqlite_engine(url)
+    try:
+        # The parameters of a failed statement hold goals and results: they stay out of messages.
+        return create_engine(url, hide_parameters=True, pool_size=2, pool_pre_ping=True)
+    except (ImportError, NoSuchModuleError) as error:
+        raise StoreError(
+            "PostgreSQL needs one more package: pip install 'batchrunner[postgres]'"
+        ) from error
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    if url.database and url.database != ":memory:":
+        _make_private(Path(url.database))
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        pool_size=1,
+        max_overflow=0,
+        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+    )
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _make_private(path: Path) -> None:
+    """Make the file before SQLite does, because SQLite would let others read it."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise StoreError(
+            f"The database {path} cannot be made: {error.strerror}. "
+            "Name another place with --db PATH"
+        ) from error
+
+
+def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+    # sqlite3 would begin transactions at its own moments; _begin does it instead.
+    connection.isolation_level = None
+    for pragma in (
+        # A rollback journal, not WAL: SQLite before 3.51.3 can corrupt a WAL file that two
+        # connections use (docs/adr/0002). In this mode FULL also syncs the emptied journal.
+        "journal_mode=TRUNCATE",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "trusted_schema=OFF",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    # A transaction that reads first and writes later cannot wait for its turn: SQLite answers
+    # "locked" at once. Writers therefore queue up at the start.
+    read_only = connection.get_execution_options().get("read_only", False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def _refuse_strangers(tx: Connection) -> None:
+    """Mark an empty SQLite file as ours; refuse one that belongs to another program."""
+    if tx.dialect.name != "sqlite":
+        return
+    mark = tx.exec_driver_sql("PRAGMA application_id").scalar_one()
+    if mark == APPLICATION_ID:
+        return
+    if mark or inspect(tx).get_table_names():
+        raise StoreError("This file is another program's database. Name another one with --db PATH")
+    tx.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+
+
+def _revision(tx: Connection) -> str | None:
+    if not inspect(tx).has_table("alembic_version"):
+        return None
+    revision: str | None = tx.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return revision
+
+
+def migrations() -> Path:
+    """Return where the migrations are: inside the wheel, or beside the package in a checkout."""
+    inside = Path(str(files("batchrunner"))) / "migrations"
+    return inside if inside.is_dir() else inside.parent.parent / "migrations"
+
+
+def _upgrade(tx: Connection) -> None:
+    # Alembic takes longer to import than everything else together, and is needed once.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.util import CommandError  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(migrations()).replace("%", "%%"))
+    config.attributes["connection"] = tx
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise StoreError(
+            f"This database was made by a newer batchrunner ({error}). "
+            "Upgrade: pip install -U batchrunner"
+        ) from error
+
+
+@contextmanager
+def _translated(engine: Engine) -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        raise StoreError(_explain(error, engine.url)) from error
+
+
+def _explain(error: DBAPIError, url: URL) -> str:
+    where = url.database if url.get_backend_name() == "sqlite" else url.render_as_string()
+    words = str(error.orig).strip().splitlines()[0] if error.orig else "no reason given"
+    for sign, advice in _ADVICE.items():
+        if sign in words:
+            return f"The database {where} {advice}"
+    return f"The database {where} answered: {words}"
+
+
+#: What SQLite says → what the user can do.
+_ADVICE = {
+    "database is locked": "is locked by another program; close it and run the same command again",
+    "file is not a database": "is not an SQLite file; name another one with --db PATH",
+    "database or disk is full": "cannot grow, the disk is full; make room and run it again",
+    "attempt to write a readonly": "may not be written to; check its permissions",
+    "unable to open database": "cannot be opened; check that its folder exists and is yours",
+}

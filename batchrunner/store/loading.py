@@ -1,0 +1,155 @@
+"""Statements that bring batches and jobs in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Insert, Row, Table, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from batchrunner.model import Batch, JobSpec, JobState, Loaded, Settings
+from batchrunner.schema import batches, jobs
+
+#: Rows in one statement; SQLite gains nothing above.
+CHUNK = 1000
+
+
+def load(
+    tx: Connection, name: str, settings: Settings, specs: Sequence[JobSpec], now: datetime
+) -> Loaded:
+    """Add the batch if it is new, and those of its jobs that are."""
+    batch = _upsert_batch(tx, name, settings, now)
+    before = _count(tx, batch.id)
+    changed: list[str] = []
+    for start in range(0, len(specs), CHUNK):
+        rows = [
+            _job_row(batch.id, start + at, spec, now)
+            for at, spec in enumerate(specs[start : start + CHUNK], 1)
+        ]
+        if before:
+            changed += _changed(tx, batch.id, rows)
+        # A job that is there already only moves to its new place in the file.
+        insert = _insert(tx, jobs)
+        tx.execute(
+            insert.on_conflict_do_update(
+                index_elements=["batch_id", "key"], set_={"position": insert.excluded.position}
+            ),
+            rows,
+        )
+    added = _count(tx, batch.id) - before
+    return Loaded(batch=batch, added=added, known=len(specs) - added, changed=tuple(changed))
+
+
+def find_batch(tx: Connection, name: str) -> Batch | None:
+    """Return the batch of this name."""
+    row = tx.execute(select(batches).where(batches.c.name == name)).first()
+    return _batch(row) if row else None
+
+
+def all_batches(tx: Connection) -> list[Batch]:
+    """Return every batch, oldest first."""
+    return [_batch(row) for row in tx.execute(select(batches).order_by(batches.c.id))]
+
+
+def bind(tx: Connection, batch_id: int, origin: str) -> str:
+    """Tie a batch to the API that its runs are on, once; return the one it is tied to."""
+    tx.execute(
+        update(batches)
+        .where(batches.c.id == batch_id, batches.c.origin.is_(None))
+        .values(origin=origin)
+    )
+    bound: str = tx.execute(select(batches.c.origin).where(batches.c.id == batch_id)).scalar_one()
+    return bound
+
+
+def shape(options: Mapping[str, Any]) -> str:
+    """Return a digest of the output_schema: run-batch takes one for all its runs."""
+    schema = options.get("output_schema")
+    if schema is None:
+        return ""
+    return hashlib.sha256(_json(schema).encode()).hexdigest()[:32]
+
+
+def settings_of(stored: str) -> Settings:
+    """Read settings back; what an older program did not write has its default."""
+    plain = json.loads(stored)
+    for name in ("backoff", "queued_limit", "running_limit"):
+        plain[name] = timedelta(seconds=plain[name])
+    return Settings(**plain)
+
+
+def _settings_text(settings: Settings) -> str:
+    return _json(
+        {
+            "concurrency": settings.concurrency,
+            "max_attempts": settings.max_attempts,
+            "backoff": settings.backoff.total_seconds(),
+            "queued_limit": settings.queued_limit.total_seconds(),
+            "running_limit": settings.running_limit.total_seconds(),
+            "marker": settings.marker,
+        }
+    )
+
+
+def _upsert_batch(tx: Connection, name: str, settings: Settings, now: datetime) -> Batch:
+    insert = _insert(tx, batches)
+    stored = _settings_text(settings)
+    tx.execute(
+        insert.on_conflict_do_update(index_elements=["name"], set_={"settings": stored}),
+        {"name": name, "settings": stored, "created_at": now},
+    )
+    row = tx.execute(select(batches).where(batches.c.name == name)).one()
+    return _batch(row)
+
+
+def _batch(row: Row[Any]) -> Batch:
+    return Batch(id=row.id, name=row.name, settings=settings_of(row.settings), origin=row.origin)
+
+
+def _insert(tx: Connection, table: Table) -> Any:
+    # "on conflict" is spelled alike in both, but lives in each dialect's own Insert.
+    kinds = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+    insert: Insert = kinds[tx.dialect.name](table)
+    return insert
+
+
+def _job_row(batch_id: int, position: int, spec: JobSpec, now: datetime) -> dict[str, Any]:
+    return {
+        "batch_id": batch_id,
+        "position": position,
+        "key": spec.key,
+        "url": spec.url,
+        "goal": spec.goal,
+        "options": _json(spec.options),
+        "shape": shape(spec.options),
+        "state": JobState.AVAILABLE,
+        "available_at": now,
+    }
+
+
+def _changed(tx: Connection, batch_id: int, rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Find jobs whose own id stands in the database with another content."""
+    stored = tx.execute(
+        select(jobs.c.key, jobs.c.url, jobs.c.goal, jobs.c.options).where(
+            jobs.c.batch_id == batch_id, jobs.c.key.in_([row["key"] for row in rows])
+        )
+    )
+    contents = {row.key: (row.url, row.goal, row.options) for row in stored}
+    for row in rows:
+        now = (row["url"], row["goal"], row["options"])
+        if contents.get(row["key"], now) != now:
+            yield row["key"]
+
+
+def _count(tx: Connection, batch_id: int) -> int:
+    return tx.execute(
+        select(func.count()).select_from(jobs).where(jobs.c.batch_id == batch_id)
+    ).scalar_one()
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,182 @@
+"""Statements that only look: tallies, failures, finished jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, and_, case, func, select
+
+from batchrunner.model import (
+    ClosedAttempt,
+    FailureCategory,
+    FinishedJob,
+    JobState,
+    RunStatus,
+    Tally,
+)
+from batchrunner.schema import attempts, jobs, results
+
+_FINAL = [state for state in JobState if state.is_final]
+_newest = and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
+
+
+def tally(tx: Connection, batch_id: int) -> Tally:
+    """Count a batch."""
+    states = tx.execute(
+        select(
+            jobs.c.state,
+            func.count().label("jobs"),
+            func.sum(case((jobs.c.attempt > 0, 1), else_=0)).label("tried"),
+            func.min(jobs.c.available_at).label("due_at"),
+        )
+        .where(jobs.c.batch_id == batch_id)
+        .group_by(jobs.c.state)
+    )
+    by_state = {JobState(row.state): row for row in states}
+    available = by_state.get(JobState.AVAILABLE)
+    return Tally(
+        jobs={state: by_state[state].jobs if state in by_state else 0 for state in JobState},
+        retrying=available.tried if available else 0,
+        due_at=available.due_at if available else None,
+        failed=_failed(tx, batch_id),
+        retried=_retried(tx, batch_id),
+        **_attempts(tx, batch_id),
+    )
+
+
+def _attempts(tx: Connection, batch_id: int) -> dict[str, int]:
+    still_open = attempts.c.closed_at.is_(None)
+    row = tx.execute(
+        select(
+            func.count().label("attempts"),
+            func.coalesce(func.sum(attempts.c.steps), 0).label("steps"),
+            _count(and_(still_open, attempts.c.run_id.is_(None))).label("unsettled"),
+            _count(and_(still_open, attempts.c.run_status == RunStatus.PENDING)).label("queued"),
+        ).where(attempts.c.batch_id == batch_id)
+    ).one()
+    return {name: int(value) for name, value in row._mapping.items()}
+
+
+def _count(condition: Any) -> Any:
+    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+
+
+def _failed(tx: Connection, batch_id: int) -> dict[FailureCategory, int]:
+    rows = tx.execute(
+        select(attempts.c.outcome, func.count())
+        .join(jobs, _newest)
+        .where(jobs.c.batch_id == batch_id, jobs.c.state == JobState.FAILED)
+        .group_by(attempts.c.outcome)
+    )
+    return {FailureCategory(outcome): count for outcome, count in rows}
+
+
+def _retried(tx: Connection, batch_id: int) -> dict[FailureCategory, int]:
+    """Count failed attempts after which their job went on."""
+    rows = tx.execute(
+        select(attempts.c.outcome, func.count())
+        .where(attempts.c.batch_id == batch_id, attempts.c.retry_at.is_not(None))
+        .group_by(attempts.c.outcome)
+    )
+    return {FailureCategory(outcome): count for outcome, count in rows}
+
+
+def failures(tx: Connection, batch_id: int, *, final: bool, most: int) -> list[ClosedAttempt]:
+    """
+    Return failed attempts with their reasons, in file order.
+
+    Those that ended their jobs where *final*, else those after which their jobs went on.
+    """
+    last = attempts.c.retry_at.is_(None) if final else attempts.c.retry_at.is_not(None)
+    rows = tx.execute(
+        select(attempts, jobs.c.key, jobs.c.url, jobs.c.state)
+        .join(jobs, jobs.c.id == attempts.c.job_id)
+        .where(attempts.c.batch_id == batch_id, attempts.c.outcome != "succeeded", last)
+        .where(_newest if final else attempts.c.job_id == jobs.c.id)
+        .order_by(jobs.c.position, attempts.c.number)
+        .limit(most)
+    )
+    return [
+        ClosedAttempt(
+            key=row.key,
+            url=row.url,
+            number=row.number,
+            category=FailureCategory(row.outcome),
+            counted=row.counted,
+            message=row.message or "",
+            job_state=JobState(row.state),
+            code=row.code,
+            closed_at=row.closed_at,
+            run_id=row.run_id,
+        )
+        for row in rows
+    ]
+
+
+def finished_ids(tx: Connection, batch_id: int) -> list[int]:
+    """
+    Return the ids of all jobs in a final state, in file order.
+
+    What belongs to them does not change any more, so they can be read page by page and still be
+    one snapshot.
+    """
+    return list(
+        tx.execute(
+            select(jobs.c.id)
+            .where(jobs.c.batch_id == batch_id, jobs.c.state.in_(_FINAL))
+            .order_by(jobs.c.position, jobs.c.id)
+        ).scalars()
+    )
+
+
+def finished(tx: Connection, job_ids: Sequence[int]) -> list[FinishedJob]:
+    """Return these jobs with their results, in file order."""
+    return [_finished_job(row) for row in tx.execute(_finished(job_ids))]
+
+
+def _finished(job_ids: Sequence[int]) -> Select[Any]:
+    steps = (
+        select(attempts.c.job_id, func.sum(attempts.c.steps).label("steps"))
+        .where(attempts.c.job_id.in_(job_ids))
+        .group_by(attempts.c.job_id)
+        .subquery()
+    )
+    return (
+        select(
+            jobs,
+            attempts.c.outcome,
+            attempts.c.code,
+            attempts.c.message,
+            attempts.c.run_id,
+            attempts.c.run_started_at,
+            attempts.c.run_finished_at,
+            steps.c.steps,
+            results.c.body,
+        )
+        .outerjoin(attempts, _newest)
+        .outerjoin(results, results.c.attempt_id == attempts.c.id)
+        .outerjoin(steps, steps.c.job_id == jobs.c.id)
+        .where(jobs.c.id.in_(job_ids))
+        .order_by(jobs.c.position, jobs.c.id)
+    )
+
+
+def _finished_job(row: Row[Any]) -> FinishedJob:
+    failed = row.outcome is not None and row.outcome != "succeeded"
+    return FinishedJob(
+        position=row.position,
+        key=row.key,
+        url=row.url,
+        goal=row.goal,
+        state=JobState(row.state),
+        attempts=row.attempt,
+        category=FailureCategory(row.outcome) if failed else None,
+        code=row.code,
+        message=row.message,
+        run_id=row.run_id,
+        steps=row.steps,
+        started_at=row.run_started_at,
+        finished_at=row.run_finished_at,
+        result=row.body,
+    )

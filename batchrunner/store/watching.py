@@ -1,0 +1,248 @@
+"""Statements that follow runs and apply what was decided about their attempts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, assert_never
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from batchrunner.model import (
+    MOST_RUNS,
+    FailureCategory,
+    Finish,
+    Job,
+    JobState,
+    OpenAttempt,
+    Postpone,
+    Retry,
+    Run,
+    RunStatus,
+    Sighting,
+    Transition,
+    Verdict,
+)
+from batchrunner.schema import attempts, jobs, results
+
+
+def watched(tx: Connection, owner_id: str, batch_id: int) -> list[OpenAttempt]:
+    """Return the owner's open attempts whose runs exist."""
+    rows = tx.execute(
+        select(attempts, jobs.c.key, jobs.c.failures)
+        .join(jobs, jobs.c.id == attempts.c.job_id)
+        .where(
+            attempts.c.batch_id == batch_id,
+            attempts.c.owner_id == owner_id,
+            attempts.c.closed_at.is_(None),
+            attempts.c.run_id.is_not(None),
+        )
+        .order_by(attempts.c.id)
+    )
+    return [
+        OpenAttempt(
+            attempt_id=row.id,
+            run_id=row.run_id,
+            job=Job(id=row.job_id, key=row.key, attempt=row.number, failures=row.failures),
+            status=RunStatus(row.run_status),
+            opened_at=row.opened_at,
+            started_at=row.seen_running_at,
+            cancelling=FailureCategory(row.cancelling) if row.cancelling else None,
+            missing_since=row.missing_since,
+        )
+        for row in rows
+    ]
+
+
+def observe(
+    tx: Connection, owner_id: str, seen: Iterable[tuple[OpenAttempt, Sighting]], now: datetime
+) -> None:
+    """Note how runs that go on looked, where that differs from what is known."""
+    changes = [change for attempt, sighting in seen if (change := _change(attempt, sighting, now))]
+    if not changes:
+        return
+    tx.execute(
+        update(attempts)
+        .where(
+            attempts.c.id == bindparam("attempt_id"),
+            attempts.c.owner_id == owner_id,
+            attempts.c.closed_at.is_(None),
+        )
+        .values(
+            run_status=bindparam("new_status"),
+            seen_running_at=bindparam("new_started_at"),
+            missing_since=bindparam("new_missing_since"),
+        ),
+        changes,
+    )
+
+
+def _change(attempt: OpenAttempt, sighting: Sighting, now: datetime) -> dict[str, Any] | None:
+    status, started_at, missing_since = attempt.status, attempt.started_at, None
+    if not isinstance(sighting, Run):
+        missing_since = attempt.missing_since or now
+    else:
+        # The limit on running time is ours: it counts from when we first saw the run started,
+        # whatever the server's clock says.
+        starts = sighting.status is RunStatus.RUNNING and started_at is None
+        status, started_at = sighting.status, now if starts else started_at
+    if (status, started_at, missing_since) == (
+        attempt.status,
+        attempt.started_at,
+        attempt.missing_since,
+    ):
+        return None
+    return {
+        "attempt_id": attempt.attempt_id,
+        "new_status": status,
+        "new_started_at": started_at,
+        "new_missing_since": missing_since,
+    }
+
+
+def ask_to_cancel(
+    tx: Connection, owner_id: str, attempt_ids: Sequence[int], why: FailureCategory
+) -> None:
+    """Note that the API is going to be asked to cancel these runs, and why."""
+    tx.execute(
+        update(attempts)
+        .where(
+            attempts.c.id.in_(attempt_ids),
+            attempts.c.owner_id == owner_id,
+            attempts.c.closed_at.is_(None),
+            attempts.c.cancelling.is_(None),
+        )
+        .values(cancelling=why)
+    )
+
+
+def apply(
+    tx: Connection, owner_id: str, verdicts: Sequence[Verdict], now: datetime
+) -> list[Verdict]:
+    """
+    Close attempts and move their jobs; return the verdicts that were applied.
+
+    A verdict about an attempt that is closed, or that another owner took over, changes nothing.
+    """
+    held = _held(tx, owner_id, [verdict.attempt.attempt_id for verdict in verdicts])
+    applied = [verdict for verdict in verdicts if verdict.attempt.attempt_id in held]
+    if not applied:
+        return []
+    bodies = [
+        {"attempt_id": verdict.attempt.attempt_id, "body": verdict.run.result}
+        for verdict in applied
+        if verdict.run and verdict.run.result is not None
+    ]
+    if bodies:
+        tx.execute(insert(results), bodies)
+    _close_attempts(tx, applied, now)
+    _move_jobs(tx, applied, now)
+    return applied
+
+
+def _held(tx: Connection, owner_id: str, attempt_ids: list[int]) -> set[int]:
+    return set(
+        tx.execute(
+            select(attempts.c.id)
+            .where(
+                attempts.c.id.in_(attempt_ids),
+                attempts.c.owner_id == owner_id,
+                attempts.c.closed_at.is_(None),
+            )
+            .with_for_update()
+        ).scalars()
+    )
+
+
+def _close_attempts(tx: Connection, applied: list[Verdict], now: datetime) -> None:
+    tx.execute(
+        update(attempts)
+        .where(attempts.c.id == bindparam("attempt_id"))
+        .values(
+            closed_at=now,
+            outcome=bindparam("new_outcome"),
+            counted=bindparam("new_counted"),
+            code=bindparam("new_code"),
+            message=bindparam("new_message"),
+            retry_at=bindparam("new_retry_at"),
+            run_status=bindparam("new_run_status"),
+            run_started_at=bindparam("new_run_started_at"),
+            run_finished_at=bindparam("new_run_finished_at"),
+            steps=bindparam("new_steps"),
+        ),
+        [_closing(verdict) for verdict in applied],
+    )
+
+
+def _closing(verdict: Verdict) -> dict[str, Any]:
+    transition, run = verdict.transition, verdict.run
+    failure = transition.failure
+    return {
+        "attempt_id": verdict.attempt.attempt_id,
+        "new_outcome": failure.category if failure else "succeeded",
+        "new_counted": not isinstance(transition, Postpone),
+        "new_code": failure.code if failure else None,
+        "new_message": failure.message if failure else None,
+        "new_retry_at": None if isinstance(transition, Finish) else transition.at,
+        "new_run_status": run.status if run else None,
+        "new_run_started_at": run.started_at if run else None,
+        "new_run_finished_at": run.finished_at if run else None,
+        "new_steps": run.steps if run else None,
+    }
+
+
+def _move_jobs(tx: Connection, applied: list[Verdict], now: datetime) -> None:
+    tx.execute(
+        update(jobs)
+        .where(jobs.c.id == bindparam("job_id"))
+        .values(
+            state=bindparam("new_state"),
+            available_at=bindparam("new_available_at"),
+            finished_at=bindparam("new_finished_at"),
+            failures=jobs.c.failures + bindparam("counted"),
+            together=bindparam("new_together"),
+        ),
+        [
+            {"job_id": verdict.attempt.job.id, **_moving(verdict.transition, now)}
+            for verdict in applied
+        ],
+    )
+    # Somebody asked to cancel these while their attempts were open: they go nowhere else.
+    tx.execute(
+        update(jobs)
+        .where(
+            jobs.c.id.in_([verdict.attempt.job.id for verdict in applied]),
+            jobs.c.state == JobState.AVAILABLE,
+            jobs.c.cancel_requested,
+        )
+        .values(state=JobState.CANCELLED, finished_at=now)
+    )
+
+
+def _moving(transition: Transition, now: datetime) -> dict[str, Any]:
+    match transition:
+        case Finish():
+            counted = int(transition.failure is not None)
+            return _job(transition.state, now, now, counted, None)
+        case Retry():
+            return _job(JobState.AVAILABLE, transition.at, None, 1, None)
+        case Postpone():
+            return _job(JobState.AVAILABLE, transition.at, None, 0, transition.together)
+        case _:
+            assert_never(transition)
+
+
+def _job(
+    state: JobState,
+    available_at: datetime,
+    finished_at: datetime | None,
+    counted: int,
+    together: int | None,
+) -> dict[str, Any]:
+    return {
+        "new_state": state,
+        "new_available_at": available_at,
+        "new_finished_at": finished_at,
+        "counted": counted,
+        "new_together": together or MOST_RUNS,
+    }
