@@ -450,6 +450,15 @@ class Tally:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """As much of a batch as its runner needs to know whether there is more to do."""
+
+    mine: int  #: open attempts of this owner
+    others: int  #: open attempts of other owners
+    due_at: datetime | None  #: when the next available job may be claimed; None if there is none
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ClosedAttempt:
     """One failed try at a job, with its reason."""
 

@@ -243,12 +243,25 @@ def gated_options(ride: Ride) -> list[str]:
     return found
 
 
+def settle_withdrawn(submission: Submission, now: datetime) -> list[Verdict]:
+    """Free the rides of a submission that was never sent, because the runner was to stop."""
+    failure = Failed(
+        category=FailureCategory.UNREACHABLE,
+        message="The request to create the run was not sent: the runner was stopped",
+    )
+    return _all_back(submission, failure, now)
+
+
 def settle_absent(submission: Submission, now: datetime) -> list[Verdict]:
     """Free the rides of a submission whose runs were looked for and do not exist."""
     failure = Failed(
         category=FailureCategory.UNREACHABLE,
         message="The request to create the run got no answer, and no run was created",
     )
+    return _all_back(submission, failure, now)
+
+
+def _all_back(submission: Submission, failure: Failed, now: datetime) -> list[Verdict]:
     return [
         Verdict(attempt=ride, transition=Postpone(at=now, failure=failure))
         for ride in submission.rides

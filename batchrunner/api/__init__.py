@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Self
+from urllib.parse import quote
 
 import httpx
 
@@ -107,7 +108,7 @@ class Api:
             ApiError: It could not be read; status 404 where the API does not know it.
         """
         query = {"screenshots": "none", "html": "none"}
-        path = f"/v1/runs/{run_id}"
+        path = f"/v1/runs/{quote(run_id, safe='')}"
         reply = await self._http.send("GET", path, seconds=READ_SECONDS, query=query)
         run = read_run(read_members(reply))
         if run is None:
@@ -175,7 +176,7 @@ class Api:
 
     async def cancel(self, run_id: str) -> RunStatus | None:
         """Cancel one run; return its status then, None if the API does not know it."""
-        path = f"/v1/runs/{run_id}/cancel"
+        path = f"/v1/runs/{quote(run_id, safe='')}/cancel"
         reply = await self._http.send("POST", path, seconds=READ_SECONDS)
         if reply.status == 404 and read_fault(reply).kind is FaultKind.STATUS:
             return None

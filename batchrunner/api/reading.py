@@ -105,7 +105,8 @@ def _issues(details: Any) -> dict[int, str]:
         if not isinstance(entry, dict):
             continue
         inner = entry["error"] if isinstance(entry.get("error"), dict) else entry
-        path = entry.get("path") if isinstance(entry.get("path"), list) else []
+        said = entry.get("path")
+        path: list[Any] = said if isinstance(said, list) else []
         index = entry.get("index", path[1] if path[:1] == ["runs"] and len(path) > 1 else None)
         if isinstance(index, int) and not isinstance(index, bool):
             where = ".".join(str(step) for step in path[2:])

@@ -16,6 +16,7 @@ from batchrunner.model import (
     OpenAttempt,
     Owner,
     Sighting,
+    Standing,
     Submission,
     Tally,
     Verdict,
@@ -193,6 +194,11 @@ class Store:
         """Count a batch."""
         with self._database.read() as tx:
             return reporting.tally(tx, batch_id)
+
+    def standing(self, owner_id: str, batch_id: int) -> Standing:
+        """Say whether there is more to do; quick, however large the batch."""
+        with self._database.read() as tx:
+            return reporting.standing(tx, owner_id, batch_id)
 
     def failures(self, batch_id: int, *, final: bool, most: int) -> list[ClosedAttempt]:
         """Return failed attempts with reasons: *final* ones, or those that were tried again."""

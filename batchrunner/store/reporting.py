@@ -13,6 +13,7 @@ from batchrunner.model import (
     FinishedJob,
     JobState,
     RunStatus,
+    Standing,
     Tally,
 )
 from batchrunner.schema import attempts, jobs, results
@@ -43,6 +44,22 @@ def tally(tx: Connection, batch_id: int) -> Tally:
         retried=_retried(tx, batch_id),
         **_attempts(tx, batch_id),
     )
+
+
+def standing(tx: Connection, owner_id: str, batch_id: int) -> Standing:
+    """Say whether there is more to do; quick, however large the batch."""
+    mine = _count(attempts.c.owner_id == owner_id)
+    row = tx.execute(
+        select(mine.label("mine"), func.count().label("open")).where(
+            attempts.c.batch_id == batch_id, attempts.c.closed_at.is_(None)
+        )
+    ).one()
+    due_at = tx.execute(
+        select(func.min(jobs.c.available_at)).where(
+            jobs.c.batch_id == batch_id, jobs.c.state == JobState.AVAILABLE
+        )
+    ).scalar()
+    return Standing(mine=int(row.mine), others=row.open - int(row.mine), due_at=due_at)
 
 
 def _attempts(tx: Connection, batch_id: int) -> dict[str, int]:

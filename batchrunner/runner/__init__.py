@@ -1,0 +1,149 @@
+"""The pool: keeps slots full, watches runs, hands what happened to the core."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import anyio
+
+from batchrunner.api import Api
+from batchrunner.model import Batch, Failed, Owner, Standing
+from batchrunner.runner.events import Event, Rescued
+from batchrunner.runner.searching import Searching
+from batchrunner.runner.shift import Offload, Shift, T
+from batchrunner.runner.submitting import Submitting
+from batchrunner.runner.watching import Watching
+from batchrunner.store import Store
+
+__all__ = ["Ending", "Runner", "in_thread"]
+
+#: How long an owner is believed to be alive after it last said so.
+LEASE = timedelta(seconds=60)
+
+
+class Ending(StrEnum):
+    """Why a runner came back."""
+
+    FINISHED = "finished"  #: every job of the batch is final
+    DRAINED = "drained"  #: asked to stop; nothing of ours is in flight
+    STOPPED = "stopped"  #: the key is refused: going on is no use
+
+
+def in_thread() -> Offload:
+    """Return an offload to a worker thread; one call at a time, as the store wants it."""
+    limiter = anyio.CapacityLimiter(1)
+
+    async def offload(call: Callable[[], T], /) -> T:
+        return await anyio.to_thread.run_sync(call, limiter=limiter)
+
+    return offload
+
+
+class Runner:
+    """
+    One process's work on one batch.
+
+    Crash-only: starting up *is* recovering, and everything it knows is in the store. Cancel it at
+    any moment; runs go on remotely and the next one adopts them.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        api: Api,
+        batch: Batch,
+        owner: Owner,
+        now: Callable[[], datetime],
+        offload: Offload,
+        gone: Callable[[Sequence[Owner]], Collection[str]] = lambda _: (),
+        notify: Callable[[Event], None] = lambda _: None,
+        submitting: bool = True,
+    ) -> None:
+        self._gone = gone
+        self._shift = Shift(
+            store=store,
+            api=api,
+            batch=batch,
+            owner=owner,
+            now=now,
+            offload=offload,
+            notify=notify,
+            draining=not submitting,
+        )
+
+    @property
+    def stop_failure(self) -> Failed | None:
+        """Why nothing more could be submitted, if so."""
+        return self._shift.stop.failure if self._shift.stop else None
+
+    def drain(self) -> None:
+        """Submit nothing more, and come back when nothing of ours is in flight."""
+        self._shift.draining = True
+        self._shift.wake()
+
+    async def run(self) -> Ending:
+        """
+        Work until every job is final, or until drained or stopped.
+
+        Raises:
+            LeaseLost: This process was taken for dead, and others went on with its jobs.
+            StoreError: The database cannot be used any more.
+        """
+        shift, start = self._shift, self._shift.now()
+        await shift.offload(lambda: shift.store.enlist(shift.owner, start, start + LEASE))
+        try:
+            return await self._work()
+        except BaseExceptionGroup as group:
+            raise _innermost(group) from None
+        finally:
+            with anyio.CancelScope(shield=True):
+                await shift.offload(lambda: shift.store.retire(shift.owner.id, shift.now()))
+
+    async def _work(self) -> Ending:
+        await self._rescue()
+        watching = Watching(self._shift)
+        async with anyio.create_task_group() as loops:
+            loops.start_soon(self._keep_lease)
+            loops.start_soon(Submitting(self._shift).keep)
+            loops.start_soon(Searching(self._shift).keep)
+            while not (ending := self._ending(await self._shift.standing())):
+                await watching.look()
+            loops.cancel_scope.cancel()
+        return ending
+
+    async def _keep_lease(self) -> None:
+        shift = self._shift
+        while True:
+            await anyio.sleep(LEASE.total_seconds() / 3)
+            await shift.offload(lambda: shift.store.renew(shift.owner.id, shift.now() + LEASE))
+            await self._rescue()
+
+    async def _rescue(self) -> None:
+        """Take over what other owners left behind when they died."""
+        shift = self._shift
+        living = await shift.offload(lambda: shift.store.living(shift.now()))
+        gone = self._gone([owner for owner in living if owner.id != shift.owner.id])
+        taken = await shift.offload(lambda: shift.store.rescue(shift.owner.id, shift.now(), gone))
+        if taken:
+            shift.notify(Rescued(attempts=taken))
+            shift.wake()
+
+    def _ending(self, standing: Standing) -> Ending | None:
+        if self._shift.blind:
+            return Ending.STOPPED
+        if standing.mine:
+            return None
+        if standing.due_at is None and not standing.others:
+            return Ending.FINISHED
+        if self._shift.stop is not None:
+            return Ending.STOPPED
+        return Ending.DRAINED if self._shift.draining else None
+
+
+def _innermost(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first exception that a task group wrapped: the one that ended it."""
+    first = group.exceptions[0]
+    return _innermost(first) if isinstance(first, BaseExceptionGroup) else first

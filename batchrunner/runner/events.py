@@ -1,0 +1,48 @@
+"""What a runner tells those who watch it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from batchrunner.model import Failed, Verdict
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rescued:
+    """Open attempts of a process that is gone were taken over."""
+
+    attempts: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Submitted:
+    """Runs exist, and their ids are on disk."""
+
+    runs: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Searching:
+    """A create got no answer: its runs are being looked for."""
+
+    runs: int
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """Attempts were closed, and this is what follows for their jobs."""
+
+    verdicts: tuple[Verdict, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """Requests wait, for a reason that concerns them all."""
+
+    until: datetime
+    failure: Failed
+
+
+Event = Rescued | Submitted | Searching | Judged | Held

@@ -1,0 +1,78 @@
+"""Reconciles: looks for the runs of submissions that got no answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from batchrunner.classify import classify_fault, is_not_offered
+from batchrunner.model import ApiError, ApiFault, FailureCategory, Submission, marker_prefix
+from batchrunner.policy import CLOCK_SKEW, next_search, settle_absent, settle_unanswered
+from batchrunner.runner.matching import match
+from batchrunner.runner.shift import GLANCE, Shift
+from batchrunner.schema import SubmissionState
+
+#: When to search again after a search that failed.
+AGAIN = timedelta(seconds=5)
+
+
+class Searching:
+    """The loop that finds out whether runs exist, before anything else happens to their jobs."""
+
+    def __init__(self, shift: Shift) -> None:
+        self._shift = shift
+
+    async def keep(self) -> None:
+        """Search for whatever is in doubt; for ever."""
+        shift = self._shift
+        while True:
+            doubts = await shift.offload(
+                lambda: shift.store.unanswered(shift.owner.id, shift.batch.id)
+            )
+            due = [(sub, why) for sub, search_at, why in doubts if search_at <= shift.now()]
+            for submission, why in due:
+                await self._search(submission, why)
+            if not due:
+                await shift.wait(GLANCE)
+
+    async def _search(self, submission: Submission, why: str) -> None:
+        if not submission.marked:
+            await self._undecided(submission, why)
+            return
+        shift = self._shift
+        await shift.looks.clear()
+        since = submission.intended_at - CLOCK_SKEW
+        try:
+            found = await shift.api.search(marker_prefix(submission.token), since)
+        except ApiError as error:
+            await self._not_searched(submission, error.fault, why)
+            return
+        shift.looks.went_well()
+        await self._found(submission, match(submission, found), why)
+
+    async def _found(self, submission: Submission, runs: dict[int, str], why: str) -> None:
+        shift = self._shift
+        if await shift.record(submission, runs):
+            return
+        left = tuple(ride for ride in submission.rides if ride.attempt_id not in runs)
+        rest = replace(submission, rides=left, searched=submission.searched + 1)
+        search_at = next_search(rest, shift.now())
+        if search_at is not None:
+            await shift.doubt(rest, search_at, why)
+            return
+        verdicts = settle_absent(rest, shift.now())
+        await shift.settle(rest, SubmissionState.ABSENT, verdicts, why)
+
+    async def _not_searched(self, submission: Submission, fault: ApiFault, why: str) -> None:
+        shift, failure = self._shift, classify_fault(fault)
+        if failure.category is FailureCategory.REJECTED or is_not_offered(fault):
+            await self._undecided(
+                submission, f"{why}; and the API does not let us search: {fault.message}"
+            )
+            return
+        shift.hold([failure], shift.looks)
+        await shift.doubt(submission, shift.now() + AGAIN, why)
+
+    async def _undecided(self, submission: Submission, why: str) -> None:
+        verdicts = settle_unanswered(submission, why)
+        await self._shift.settle(submission, SubmissionState.UNDECIDED, verdicts, why)

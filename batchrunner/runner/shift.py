@@ -1,0 +1,145 @@
+"""What the loops of one runner share: the ledger, the API, the clock, and news of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol, TypeVar, assert_never
+
+import anyio
+
+from batchrunner.api import Api
+from batchrunner.model import (
+    Batch,
+    Failed,
+    HoldOff,
+    Owner,
+    Postpone,
+    Standing,
+    Stop,
+    Submission,
+    Verdict,
+)
+from batchrunner.policy import Policy, pool_effect
+from batchrunner.runner.events import Event, Held, Judged, Submitted
+from batchrunner.runner.lanes import Lane
+from batchrunner.schema import SubmissionState
+from batchrunner.store import Store
+
+#: Requests of one kind under way at once; each may carry a hundred runs.
+AT_ONCE = 4
+#: Longest time between two looks into the database, where others may have changed things.
+GLANCE = 2.0
+
+T = TypeVar("T")
+
+
+class Offload(Protocol):
+    """Runs a blocking call: in a thread, or, in a simulation, at once."""
+
+    def __call__(self, call: Callable[[], T], /) -> Awaitable[T]:
+        """Run *call* and return what it returns."""
+
+
+@dataclass(kw_only=True)
+class Shift:
+    """One process's work on one batch, as all its loops see it."""
+
+    store: Store
+    api: Api
+    batch: Batch
+    owner: Owner
+    now: Callable[[], datetime]
+    offload: Offload
+    notify: Callable[[Event], None]
+    draining: bool = False  #: submit nothing more
+    stop: Stop | None = None  #: why nothing more can be submitted
+    blind: bool = False  #: the key does not even open looks any more
+    policy: Policy = field(init=False)
+    creates: Lane = field(init=False)
+    looks: Lane = field(init=False)
+    _news: anyio.Event = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Start with open lanes and no news."""
+        self.policy = Policy.of(self.batch.settings)
+        self.creates, self.looks = Lane(self.now), Lane(self.now)
+        self._news = anyio.Event()
+
+    # ---- news ----
+
+    def wake(self) -> None:
+        """Tell every loop that waits for news that there are some."""
+        self._news.set()
+        self._news = anyio.Event()
+
+    async def wait(self, seconds: float) -> None:
+        """Wait, but not longer than until the next news."""
+        with anyio.move_on_after(max(seconds, 0.0)):
+            await self._news.wait()
+
+    # ---- the ledger ----
+
+    async def standing(self) -> Standing:
+        """Say whether there is more to do."""
+        return await self.offload(lambda: self.store.standing(self.owner.id, self.batch.id))
+
+    async def record(self, submission: Submission, runs: dict[int, str]) -> bool:
+        """Write run ids by attempt id; whether all of the submission's runs are known now."""
+        complete = await self.offload(
+            lambda: self.store.record(self.owner.id, submission, runs, self.now())
+        )
+        if runs:
+            self.notify(Submitted(runs=len(runs)))
+            self.wake()
+        return complete
+
+    async def doubt(self, submission: Submission, search_at: datetime, why: str) -> None:
+        """Say that a submission's runs may exist, and when to look for them."""
+        await self.offload(lambda: self.store.doubt(self.owner.id, submission, search_at, why))
+        self.wake()
+
+    async def settle(
+        self,
+        submission: Submission,
+        state: SubmissionState,
+        verdicts: Sequence[Verdict],
+        message: str,
+    ) -> None:
+        """Close a submission that has no (more) runs, and the attempts that it carried."""
+        applied = await self.offload(
+            lambda: self.store.settle(
+                self.owner.id, submission, state, verdicts, self.now(), message
+            )
+        )
+        self.notify(Judged(verdicts=tuple(applied)))
+        self.wake()
+
+    # ---- what a failure means for all ----
+
+    def hold(self, failures: Sequence[Failed], lane: Lane) -> None:
+        """Hold requests back, or stop, if one of the failures that *lane* met concerns them all."""
+        effect = pool_effect(self.policy, failures, lane.in_row, self.now())
+        match effect:
+            case None:
+                return
+            case HoldOff():
+                lane.met_failure()
+                for held in [self.creates] if effect.creates_only else [self.creates, self.looks]:
+                    held.hold(effect.until)
+                self.notify(Held(until=effect.until, failure=effect.failure))
+            case Stop():
+                self.stop, self.blind, self.draining = effect, lane is self.looks, True
+                self.wake()
+            case _:
+                assert_never(effect)
+
+
+def of_the_pool(verdicts: Sequence[Verdict]) -> list[Failed]:
+    """Return the failures that are not their jobs' own: what met one will meet the next."""
+    return [
+        verdict.transition.failure
+        for verdict in verdicts
+        if isinstance(verdict.transition, Postpone) and verdict.transition.together is None
+    ]

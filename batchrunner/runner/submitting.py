@@ -1,0 +1,95 @@
+"""Fills free slots: intend, create, record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import assert_never
+
+import anyio
+
+from batchrunner.classify import classify_fault, is_not_offered
+from batchrunner.model import MOST_RUNS, Answer, ApiFault, Created, Refused, Submission, Unanswered
+from batchrunner.policy import settle_refusal, settle_withdrawn
+from batchrunner.runner.events import Searching
+from batchrunner.runner.matching import output_schema_of, request_of
+from batchrunner.runner.shift import AT_ONCE, GLANCE, Shift, of_the_pool
+from batchrunner.schema import SubmissionState
+
+
+class Submitting:
+    """The loop that turns due jobs into runs."""
+
+    def __init__(self, shift: Shift) -> None:
+        self._shift = shift
+        self._most = MOST_RUNS  # runs in a create; 1 where batch creation is not offered
+
+    async def keep(self) -> None:
+        """Claim whatever is due and has room, and submit it; for ever."""
+        shift = self._shift
+        while True:
+            await shift.creates.clear()
+            if shift.draining:
+                await shift.wait(GLANCE)
+                continue
+            claimed = await shift.offload(
+                lambda: shift.store.claim(shift.owner.id, shift.batch.id, self._most, shift.now())
+            )
+            if claimed:
+                await self._submit_all(claimed)
+            else:
+                await self._wait_for_due()
+
+    async def _wait_for_due(self) -> None:
+        due_at = (await self._shift.standing()).due_at
+        wait = (due_at - self._shift.now()).total_seconds() if due_at else GLANCE
+        # A job that is due and was not claimed waits for a slot: for news, that is.
+        await self._shift.wait(min(wait, GLANCE) if wait > 0 else GLANCE)
+
+    async def _submit_all(self, submissions: Sequence[Submission]) -> None:
+        limiter = anyio.CapacityLimiter(AT_ONCE)
+
+        async def submit(submission: Submission) -> None:
+            async with limiter:
+                await self._submit(submission)
+
+        async with anyio.create_task_group() as group:
+            for submission in submissions:
+                group.start_soon(submit, submission)
+
+    async def _submit(self, submission: Submission) -> None:
+        shift = self._shift
+        await shift.creates.clear()
+        if shift.draining:
+            verdicts = settle_withdrawn(submission, shift.now())
+            await shift.settle(submission, SubmissionState.REFUSED, verdicts, "not sent")
+            return
+        answer = await self._create(submission)
+        match answer:
+            case Created(run_ids=run_ids):
+                shift.creates.went_well()
+                pairs = zip(submission.rides, run_ids, strict=True)
+                await shift.record(submission, {ride.attempt_id: run for ride, run in pairs})
+            case Refused(fault=fault):
+                await self._refused(submission, fault)
+            case Unanswered(fault=fault):
+                shift.hold([classify_fault(fault)], shift.creates)
+                shift.notify(Searching(runs=len(submission.rides), why=fault.message))
+                await shift.doubt(submission, shift.now(), fault.message)
+            case _:
+                assert_never(answer)
+
+    async def _create(self, submission: Submission) -> Answer:
+        requests = [request_of(submission, ride) for ride in submission.rides]
+        schema = output_schema_of(submission)
+        if self._most == 1:
+            return await self._shift.api.create_one(requests[0], schema)
+        return await self._shift.api.create(requests, schema)
+
+    async def _refused(self, submission: Submission, fault: ApiFault) -> None:
+        shift = self._shift
+        verdicts = settle_refusal(shift.policy, submission, fault, shift.now())
+        if is_not_offered(fault) and self._most > 1:
+            self._most = 1
+        else:
+            shift.hold(of_the_pool(verdicts), shift.creates)
+        await shift.settle(submission, SubmissionState.REFUSED, verdicts, fault.message)

@@ -1,0 +1,108 @@
+"""Follows runs to their end: look, classify, decide, apply."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import anyio
+
+from batchrunner.classify import classify_fault
+from batchrunner.model import (
+    MOST_RUNS,
+    ApiError,
+    FailureCategory,
+    OpenAttempt,
+    Sighting,
+    Verdict,
+)
+from batchrunner.policy import is_overdue, judge, look_interval
+from batchrunner.runner.events import Judged
+from batchrunner.runner.shift import AT_ONCE, GLANCE, Shift, of_the_pool
+
+
+class Watching:
+    """The loop that looks at runs in flight, all of them in as few requests as can be."""
+
+    def __init__(self, shift: Shift) -> None:
+        self._shift = shift
+        self._typical: timedelta | None = None
+
+    async def look(self) -> None:
+        """Look once, if there is anything to look at, and wait until the next look is worth it."""
+        shift = self._shift
+        await shift.looks.clear()
+        watched = await shift.offload(lambda: shift.store.watched(shift.owner.id, shift.batch.id))
+        if not watched:
+            await shift.wait(GLANCE)
+            return
+        try:
+            await self._cancel(watched)
+            sightings = await self._see([attempt.run_id for attempt in watched])
+        except ApiError as error:
+            # A lost look is not a lost run: nothing follows but to look again.
+            shift.hold([classify_fault(error.fault)], shift.looks)
+        else:
+            shift.looks.went_well()
+            await self._judge(watched, sightings)
+        oldest = shift.now() - min(attempt.opened_at for attempt in watched)
+        await anyio.sleep(look_interval(self._typical, oldest).total_seconds())
+
+    async def _cancel(self, watched: Sequence[OpenAttempt]) -> None:
+        """Ask the API to cancel what is over its limit and what the user gave up."""
+        shift = self._shift
+        overdue = [a for a in watched if is_overdue(shift.policy, a, shift.now())]
+        if overdue:
+            ids = [attempt.attempt_id for attempt in overdue]
+            why = FailureCategory.TIMED_OUT
+            await shift.offload(lambda: shift.store.ask_to_cancel(shift.owner.id, ids, why))
+        unwanted = [a.run_id for a in watched if a.cancelling or a in overdue]
+        for chunk in _chunks(unwanted):
+            await shift.api.cancel_many(chunk)
+
+    async def _see(self, run_ids: Sequence[str]) -> dict[str, Sighting]:
+        """Return what could be seen; raises ApiError if that is nothing at all."""
+        limiter = anyio.CapacityLimiter(AT_ONCE)
+        sightings: dict[str, Sighting] = {}
+        errors: list[ApiError] = []
+
+        async def look_at(chunk: Sequence[str]) -> None:
+            async with limiter:
+                try:
+                    sightings.update(await self._shift.api.get_many(chunk))
+                except ApiError as error:
+                    errors.append(error)
+
+        async with anyio.create_task_group() as group:
+            for chunk in _chunks(run_ids):
+                group.start_soon(look_at, chunk)
+        if errors and not sightings:
+            raise errors[0]
+        return sightings
+
+    async def _judge(self, watched: Sequence[OpenAttempt], sightings: dict[str, Sighting]) -> None:
+        shift, now = self._shift, self._shift.now()
+        seen = [(a, sightings[a.run_id]) for a in watched if a.run_id in sightings]
+        judged = [(a, s, judge(shift.policy, a, s, now)) for a, s in seen]
+        verdicts = [verdict for _, _, verdict in judged if verdict]
+        going_on = [(a, s) for a, s, verdict in judged if verdict is None]
+        applied = await shift.offload(
+            lambda: shift.store.apply(shift.owner.id, verdicts, going_on, now)
+        )
+        if applied:
+            self._learn(applied)
+            shift.hold(of_the_pool(applied), shift.creates)
+            shift.notify(Judged(verdicts=tuple(applied)))
+            shift.wake()
+
+    def _learn(self, applied: Sequence[Verdict]) -> None:
+        """Learn how long runs take: an average in which the last dozens count most."""
+        for verdict in applied:
+            if isinstance(verdict.attempt, OpenAttempt):
+                took = self._shift.now() - verdict.attempt.opened_at
+                before = took if self._typical is None else self._typical
+                self._typical = before + (took - before) / 32
+
+
+def _chunks(run_ids: Sequence[str]) -> list[Sequence[str]]:
+    return [run_ids[at : at + MOST_RUNS] for at in range(0, len(run_ids), MOST_RUNS)]
