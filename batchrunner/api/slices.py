@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+_DECODER = json.JSONDecoder(strict=False)
 #: What structure is made of; strings are taken whole, so that brackets inside them do not count.
 _TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{},:]', re.DOTALL)
+_SPACE = re.compile(r"[ \t\n\r]*")
 _DEEPER = {"{": 1, "[": 1, "}": -1, "]": -1}
 #: What neither both databases nor ASCII can hold as it is.
 _UNSAFE = re.compile("[^\t\n\r\x20-\x7e]")
@@ -24,37 +26,65 @@ def members(text: str) -> dict[str, str]:
         ValueError: *text* is not an object, or its brackets do not match.
     """
     found: dict[str, str] = {}
-    for part in _parts(text, "{"):
-        name = _TOKEN.match(part)
-        rest = part[name.end() :].lstrip() if name else ""
-        if name is None or not rest.startswith(":"):
+    at, end = _inside(text, "{")
+    while at < end:
+        name = _TOKEN.match(text, at)
+        colon = _after_space(text, name.end()) if name else end
+        if name is None or not text.startswith(":", colon):
             raise ValueError("a member without a name")
-        found[str(json.loads(name.group(), strict=False))] = rest[1:].strip()
+        value = _after_space(text, colon + 1)
+        value_end = _value_end(text, value, end)
+        found[str(_DECODER.decode(name.group()))] = text[value:value_end].rstrip()
+        at = _next(text, value_end, end)
     return found
 
 
 def items(text: str) -> list[str]:
     """Return the items of the JSON array *text*, each as the text it stands as; or ValueError."""
-    return list(_parts(text, "["))
+    found: list[str] = []
+    at, end = _inside(text, "[")
+    while at < end:
+        value_end = _value_end(text, at, end)
+        found.append(text[at:value_end].rstrip())
+        at = _next(text, value_end, end)
+    return found
 
 
-def _parts(text: str, bracket: str) -> Iterator[str]:
-    text = text.strip()
-    if not text.startswith(bracket):
-        raise ValueError(f"no {bracket} at the start")
-    depth, start = 0, 1
-    for token in _TOKEN.finditer(text):
+def _inside(text: str, bracket: str) -> tuple[int, int]:
+    """Return where the inside of the outermost brackets starts and ends."""
+    start, end = _after_space(text, 0), len(text.rstrip()) - 1
+    if end <= start or text[start] != bracket or _DEEPER.get(text[end]) != -1:
+        raise ValueError(f"no {bracket} that is closed again")
+    return _after_space(text, start + 1), end
+
+
+def _next(text: str, at: int, end: int) -> int:
+    """Return where the next part starts, after the comma that must follow this one."""
+    at = _after_space(text, at)
+    if at < end and text[at] != ",":
+        raise ValueError("parts without a comma between")
+    return _after_space(text, at + 1)
+
+
+def _after_space(text: str, at: int) -> int:
+    space = _SPACE.match(text, at)
+    return space.end() if space else at
+
+
+def _value_end(text: str, start: int, end: int) -> int:
+    """Return where a value ends: as the parser says, or by its brackets where it cannot."""
+    try:
+        return _DECODER.raw_decode(text, start)[1]
+    except (ValueError, RecursionError):
+        pass
+    depth = 0
+    for token in _TOKEN.finditer(text, start, end):
+        if depth == 0 and token.group() == ",":
+            return token.start()
         depth += _DEEPER.get(token.group(), 0)
-        at_end = depth == 0
-        if at_end or (depth == 1 and token.group() == ","):
-            part = text[start : token.start()].strip()
-            if part or not at_end:
-                yield part
-            start = token.end()
-        if at_end:
-            break
-    if depth != 0 or text[start:].strip():
+    if depth != 0:
         raise ValueError("brackets that do not match")
+    return end
 
 
 def plain(text: str | None) -> Any:
@@ -62,7 +92,7 @@ def plain(text: str | None) -> Any:
     if text is None:
         return None
     try:
-        return json.loads(text, strict=False)
+        return _DECODER.decode(text)
     except (ValueError, RecursionError):
         return None
 

@@ -1,0 +1,34 @@
+"""The commands; the only place that wires things together and reads clock, environment, argv."""
+
+from __future__ import annotations
+
+import click
+
+from batchrunner.cli.lazy import LazyGroup
+
+COMMANDS = {
+    "init": "Write a job file to start from.",
+    "run": "Load a job file, run its jobs, export the results.",
+    "load": "Load a job file without running it.",
+    "status": "Show batches, their failures and what was tried again.",
+    "export": "Write the results of a batch to CSV or JSONL.",
+    "retry": "Put failed jobs of a batch back.",
+    "cancel": "Cancel jobs of a batch, their remote runs included.",
+    "sandbox": "Serve a stand-in for the API and sample websites on this machine.",
+}
+
+
+@click.group(cls=LazyGroup, commands_by_name=COMMANDS, context_settings={"max_content_width": 100})
+@click.help_option("-h", "--help")
+@click.version_option(package_name="batchrunner")
+def cli() -> None:
+    """
+    Run many (url, goal) pairs on a web-agent API: nothing lost, nothing paid twice.
+
+    Start with `batchrunner init`, then `batchrunner run jobs.yaml --sandbox` costs nothing; without
+    --sandbox the key is read from TINYFISH_API_KEY.
+
+    \b
+    Exit codes: 0 all jobs succeeded · 1 finished, some failed · 2 wrong usage or job file ·
+    3 cannot start or go on (key, network, database, disk) · 130 Ctrl-C · 143 terminated
+    """

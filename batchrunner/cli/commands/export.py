@@ -1,0 +1,42 @@
+"""`batchrunner export`: write the results of a batch to CSV or JSONL."""
+
+from __future__ import annotations
+
+import click
+
+from batchrunner.cli.options import batch_of, db_option, help_option, opened
+
+
+@click.command("export")
+@click.argument("batch", required=False)
+@click.option(
+    "-o",
+    "--output",
+    default="-",
+    metavar="FILE",
+    help="Where to: .csv or .jsonl.  [default: standard output]",
+)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["csv", "excel", "jsonl"]),
+    help="[default: by the file's name; jsonl on standard output]",
+)
+@db_option
+@help_option
+def command(batch: str | None, output: str, format_: str | None, db: str) -> None:
+    """
+    Write all finished jobs of BATCH, in the order of the job file.
+
+    A file that exists is replaced only when the new one is complete.
+
+    \b
+    Examples:
+      batchrunner export jobs.example -o results.csv
+      batchrunner export jobs.example --format jsonl | jq .result
+    """
+    from batchrunner.cli.results import check_outputs, export_all
+
+    targets = check_outputs([output], format_)
+    with opened(db) as store:
+        export_all(store, batch_of(store, batch), targets)

@@ -1,0 +1,53 @@
+"""`batchrunner init`: write a job file to start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from batchrunner.cli.errors import WRONG_USAGE, UserError, for_people
+from batchrunner.cli.options import help_option
+
+TEMPLATE = """\
+# A batch: every job is one page and what to do there.
+# Try it without a key and without cost:  batchrunner run {file} --sandbox
+name: {name}
+
+settings:
+  concurrency: 5        # runs in flight at most
+  max_attempts: 3       # counted attempts a job may use
+  backoff: 15s          # first wait after a failure; doubles with each
+
+defaults:               # for all jobs; every option of the API can stand here or in a job
+  goal: Read the product's title and price
+
+jobs:
+  - url: http://shop.test/products/1        # *.test pages exist only in the sandbox
+  - url: http://shop.test/products/2
+  - id: plans                               # your own id, to find the row again
+    url: http://pricing.test/
+    goal: List the plans with their prices
+"""
+
+
+@click.command("init")
+@click.argument("file", type=click.Path(path_type=Path), default="jobs.yaml")
+@help_option
+def command(file: Path) -> None:
+    """
+    Write a job file to start from; FILE is jobs.yaml if it is not given.
+
+    \b
+    Example:
+      batchrunner init && batchrunner run jobs.yaml --sandbox
+    """
+    if file.exists():
+        raise UserError(
+            f"{file} exists already, and is left as it is",
+            hint=f"name another file: batchrunner init my-{file.name}",
+            exit_code=WRONG_USAGE,
+        )
+    with for_people():
+        file.write_text(TEMPLATE.format(file=file, name=file.stem), encoding="utf-8")
+    click.echo(f"wrote {file}; try it: batchrunner run {file} --sandbox", err=True)

@@ -1,0 +1,70 @@
+"""`batchrunner load`: load a job file without running it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from batchrunner.cli.options import (
+    db_option,
+    file_argument,
+    help_option,
+    json_option,
+    opened,
+    read_job_file,
+)
+from batchrunner.cli.report import batch_as_json
+
+if TYPE_CHECKING:
+    from batchrunner.model import Batch, JobFile
+    from batchrunner.store import Store
+
+#: Keys of changed jobs that are named.
+NAMED = 3
+
+
+@click.command("load")
+@file_argument
+@db_option
+@json_option
+@help_option
+def command(file: Path, db: str, as_json: bool) -> None:
+    """
+    Load FILE without running it.
+
+    Jobs that are there already are left as they are, so it may be done again and again.
+
+    \b
+    Example:
+      batchrunner load jobs.yaml
+    """
+    job_file = read_job_file(file)
+    with opened(db, must_exist=False) as store:
+        batch = load(store, job_file)
+        if as_json:
+            click.echo(json.dumps(batch_as_json(store, batch)))
+
+
+def load(store: Store, job_file: JobFile) -> Batch:
+    """Load a job file and say what that did."""
+    from batchrunner.cli.terminal import term_safe
+
+    loaded = store.load(job_file, datetime.now(UTC))
+    merged = f", {job_file.duplicates} given twice" if job_file.duplicates else ""
+    click.echo(
+        f"batch {loaded.batch.name!r}: {loaded.added} jobs added, {loaded.known} known{merged}",
+        err=True,
+    )
+    if loaded.changed:
+        named = ", ".join(term_safe(key) for key in loaded.changed[:NAMED])
+        more = f" and {len(loaded.changed) - NAMED} more" if len(loaded.changed) > NAMED else ""
+        click.echo(
+            f"warning: {named}{more}: loaded before with another url, goal or options, and kept "
+            "as it was; give it a new `id` to run it anew",
+            err=True,
+        )
+    return loaded.batch

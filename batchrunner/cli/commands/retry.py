@@ -1,0 +1,48 @@
+"""`batchrunner retry`: put failed jobs of a batch back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import click
+
+from batchrunner.cli.errors import WRONG_USAGE, UserError
+from batchrunner.cli.options import batch_of, db_option, help_option, opened
+from batchrunner.model import FailureCategory
+
+
+@click.command("retry")
+@click.argument("batch", required=False)
+@click.option(
+    "--category",
+    "categories",
+    multiple=True,
+    type=click.Choice([str(category) for category in FailureCategory]),
+    metavar="CATEGORY",
+    help="Only jobs that ended with this failure; may be given more than once.",
+)
+@click.option(
+    "--job", "keys", multiple=True, metavar="ID", help="Only this job; may be given more than once."
+)
+@db_option
+@help_option
+def command(batch: str | None, categories: tuple[str, ...], keys: tuple[str, ...], db: str) -> None:
+    """
+    Put failed jobs of BATCH back, all of them or those that are chosen; the next run runs them.
+
+    \b
+    Examples:
+      batchrunner retry jobs.example
+      batchrunner retry jobs.example --category goal_failure --category blocked
+    """
+    with opened(db) as store:
+        found = batch_of(store, batch)
+        chosen = [FailureCategory(category) for category in categories]
+        count = store.retry(found.id, chosen, keys, datetime.now(UTC))
+    if keys and not count:
+        raise UserError(
+            "none of these jobs has failed",
+            hint="`batchrunner status` and the export's `id` column name the jobs",
+            exit_code=WRONG_USAGE,
+        )
+    click.echo(f"{count} jobs of {found.name!r} are put back; run the batch to run them", err=True)

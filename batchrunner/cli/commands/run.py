@@ -1,0 +1,143 @@
+"""`batchrunner run`: load a job file, run its jobs, export the results."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import click
+
+from batchrunner.cli.errors import CANNOT_GO_ON, WRONG_USAGE, UserError, for_people
+from batchrunner.cli.options import (
+    api_options,
+    db_option,
+    file_argument,
+    help_option,
+    json_option,
+    opened,
+    read_job_file,
+)
+
+if TYPE_CHECKING:
+    from batchrunner.cli.work import Access, Worked
+    from batchrunner.model import Batch, JobFile
+    from batchrunner.store import Store
+
+
+@click.command("run")
+@file_argument
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    multiple=True,
+    metavar="FILE",
+    help="Where to export to: .csv or .jsonl; may be given more than once.  [default: NAME.csv]",
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="Runs in flight at most.  [default: the job file's setting, else 10]",
+)
+@api_options
+@db_option
+@json_option
+@click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+@help_option
+def command(
+    file: Path,
+    outputs: tuple[str, ...],
+    concurrency: int | None,
+    sandboxed: bool,
+    api_key_file: str | None,
+    api_url: str | None,
+    db: str,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """
+    Load FILE, run its jobs, export the results.
+
+    Give the same command again to go on where it was: after Ctrl-C, a crash, or with new lines in
+    FILE. Jobs that are done are not run again.
+
+    \b
+    Examples:
+      batchrunner run jobs.yaml --sandbox -o results.csv
+      batchrunner run jobs.yaml --concurrency 50 -o results.csv -o results.jsonl
+    """
+    from batchrunner.cli.results import check_outputs, export_all
+    from batchrunner.cli.work import access
+
+    job_file = read_job_file(file)
+    if concurrency is not None:
+        settings = replace(job_file.settings, concurrency=concurrency)
+        job_file = replace(job_file, settings=settings)
+    targets = check_outputs(outputs or (f"{job_file.name}.csv",))
+    with (
+        for_people(),
+        access(sandboxed=sandboxed, api_url=api_url, api_key_file=api_key_file, db=db) as api,
+        opened(db, must_exist=False) as store,
+    ):
+        _check_hosts(job_file, api)
+        batch = _load(store, job_file)
+        worked = _work(store, batch, api, quiet=quiet)
+        export_all(store, batch, targets)
+        _report(store, batch, worked, db, as_json=as_json)
+    raise SystemExit(worked.exit_code)
+
+
+def _check_hosts(job_file: JobFile, api: Access) -> None:
+    """Refuse to pay for pages that exist nowhere but in the sandbox."""
+    from batchrunner.cli.work import SANDBOX
+
+    if api.origin == SANDBOX:
+        return
+    for spec in job_file.specs:
+        if (urlsplit(spec.url).hostname or "").endswith(".test"):
+            raise UserError(
+                f"{spec.url} (line {spec.line}) exists only in the sandbox",
+                hint="add --sandbox, or write a real address",
+                exit_code=WRONG_USAGE,
+            )
+
+
+def _load(store: Store, job_file: JobFile) -> Batch:
+    from batchrunner.cli.commands.load import load
+
+    return load(store, job_file)
+
+
+def _work(store: Store, batch: Batch, api: Access, *, quiet: bool) -> Worked:
+    from batchrunner.cli.display import make_display
+    from batchrunner.cli.work import Worked, bind, exit_code_of, work
+    from batchrunner.runner import Ending
+
+    tally = store.tally(batch.id)
+    if not tally.open:
+        click.echo(f"batch {batch.name!r} is finished: nothing to run", err=True)
+        return Worked(ending=Ending.FINISHED, tally=tally, exit_code=exit_code_of(tally))
+    bind(store, batch, api)
+    display = make_display(batch.name, quiet=quiet)
+    with display.shown():
+        return work(store, batch, api, display)
+
+
+def _report(store: Store, batch: Batch, worked: Worked, db: str, *, as_json: bool) -> None:
+    from batchrunner.cli.report import batch_as_json, closing_lines
+
+    for line in closing_lines(store, batch, worked.tally, db):
+        click.echo(line, err=True)
+    if as_json:
+        ended = worked.ending or "interrupted"
+        click.echo(json.dumps({"ending": ended, **batch_as_json(store, batch)}))
+    if worked.failure is not None and worked.exit_code == CANNOT_GO_ON:
+        raise UserError(
+            f"stopped: the API answered {worked.failure.message!r}",
+            hint="check the key and its rights, then run the same command again: "
+            "no attempt was used up",
+        )

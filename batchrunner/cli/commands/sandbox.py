@@ -1,0 +1,100 @@
+"""`batchrunner sandbox`: serve a stand-in for the API on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from batchrunner.cli.errors import for_people
+from batchrunner.cli.options import help_option
+
+
+@click.command("sandbox")
+@click.option("--port", type=click.IntRange(0, 65535), default=8787, show_default=True, metavar="N")
+@click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Of its chances.")
+@click.option(
+    "--limit", type=click.IntRange(1), metavar="N", help="Runs at once; more wait as PENDING."
+)
+@click.option(
+    "--durations",
+    default="1-4",
+    show_default=True,
+    metavar="FROM-TO",
+    help="How many seconds runs take.",
+)
+@click.option(
+    "--rate",
+    "rates",
+    multiple=True,
+    metavar="FATE=SHARE",
+    help="Let this share of runs or requests meet a fate; may be given more than once.",
+)
+@click.option(
+    "--script",
+    "scripts",
+    multiple=True,
+    metavar="GLOB=FATE",
+    help="Let urls that match meet a fate (FATE/N: the first N times).",
+)
+@click.option(
+    "--ledger",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Keep what it created and charged, over restarts.",
+)
+@help_option
+def command(
+    port: int,
+    seed: int,
+    limit: int | None,
+    durations: str,
+    rates: tuple[str, ...],
+    scripts: tuple[str, ...],
+    ledger: Path | None,
+) -> None:
+    """
+    Serve a stand-in for the API and sample websites on this machine, until Ctrl-C.
+
+    Its agent reads the pages of its jobs for real, over HTTP. It keeps a ledger of every run that
+    it created and charged.
+
+    \b
+    Examples:
+      batchrunner sandbox --port 8787
+      batchrunner sandbox --rate system_failure=0.1 --limit 5
+      TINYFISH_API_KEY=x batchrunner run jobs.yaml --api-url http://127.0.0.1:8787
+    """
+    from batchrunner.sandbox import World
+    from batchrunner.sandbox.serve import serve_forever
+
+    try:
+        world = World(
+            seed=seed,
+            durations=_span(durations),
+            limit=limit,
+            rates={fate: float(share) for fate, share in map(_pair, rates)},
+            script=dict(map(_pair, scripts)),
+            retry_after=1.0,
+        )
+    except (KeyError, ValueError) as error:
+        raise click.UsageError(str(error)) from error
+    with for_people():
+        serve_forever(world, port, ledger, _ready)
+
+
+def _ready(url: str) -> None:
+    click.echo(url)
+    click.echo(f"serving the sandbox on {url}; sample sites at {url}/sites/shop/", err=True)
+
+
+def _span(text: str) -> tuple[float, float]:
+    shortest, _, longest = text.partition("-")
+    return float(shortest), float(longest or shortest)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    left, equals, right = text.rpartition("=")
+    if not equals:
+        raise ValueError(f"{text!r} lacks a '='")
+    return left, right

@@ -1,0 +1,225 @@
+"""Shows a batch at work: a live picture on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from batchrunner.cli.terminal import shorten, term_safe
+from batchrunner.model import (
+    Failed,
+    Finish,
+    JobState,
+    Postpone,
+    Retry,
+    RunStatus,
+    Tally,
+    Verdict,
+)
+from batchrunner.runner.events import Event, Held, Judged, Rescued, Searching, Submitted
+
+#: Lines of what happened lately, under the picture.
+RECENT = 6
+#: Jobs that must be done in this session before it is worth telling when the rest will be.
+ENOUGH = 3
+
+
+class Display:
+    """What the user sees of a batch while it runs."""
+
+    seconds = 10.0  #: between two updates
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show it while the block runs."""
+        yield
+
+    def say(self, line: str) -> None:
+        """Tell the user something."""
+        self._console.print(Text(term_safe(line)))
+
+    def update(self, tally: Tally, now: datetime) -> None:
+        """Show how the batch stands."""
+        self.say(summary(tally))
+
+    def tell(self, event: Event) -> None:
+        """Show what happened."""
+        for line in lines_of(event):
+            self.say(line)
+
+
+class Silence(Display):
+    """No display at all."""
+
+    def say(self, line: str) -> None:
+        """Say nothing."""
+
+
+class LiveDisplay(Display):
+    """A picture that changes in place, with the latest events under it."""
+
+    seconds = 0.5
+
+    def __init__(self, console: Console, name: str) -> None:
+        super().__init__(console)
+        self._name = name
+        self._recent: deque[str] = deque(maxlen=RECENT)
+        self._live = Live(console=console, refresh_per_second=4, transient=True)
+        self._tally: Tally | None = None
+        self._first: tuple[datetime, int] | None = None
+        self._now: datetime | None = None
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Draw while the block runs; afterwards the screen is as it was."""
+        with self._live:
+            yield
+
+    def say(self, line: str) -> None:
+        """Put a line under the picture."""
+        self._recent.append(line)
+        self._draw()
+
+    def update(self, tally: Tally, now: datetime) -> None:
+        """Draw how the batch stands."""
+        self._first = self._first or (now, tally.done)
+        self._tally, self._now = tally, now
+        self._draw()
+
+    def _draw(self) -> None:
+        if self._tally is None or self._now is None or self._first is None:
+            return
+        width = self._console.width
+        recent = [Text(shorten(term_safe(line), width - 2), style="dim") for line in self._recent]
+        picture = self._picture(self._tally, self._now - self._first[0], self._first[1])
+        self._live.update(Group(picture, *recent))
+
+    def _picture(self, tally: Tally, elapsed: timedelta, done_before: int) -> Group:
+        head = Table.grid(padding=(0, 1))
+        bar = ProgressBar(total=max(tally.total, 1), completed=tally.done, width=30)
+        counts = Text(f"{tally.done}/{tally.total}")
+        eta = _eta(tally, elapsed, done_before)
+        head.add_row(Text(term_safe(self._name), style="bold"), bar, counts, Text(eta))
+        return Group(head, Text("  ").join(_parts(tally)))
+
+
+def make_display(name: str, *, quiet: bool) -> Display:
+    """Return the display that suits where stderr goes."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    if quiet:
+        return Silence(console)
+    if sys.stderr.isatty() and console.is_terminal and not console.is_dumb_terminal:
+        return LiveDisplay(Console(stderr=True, highlight=False), name)
+    return Display(console)
+
+
+def _eta(tally: Tally, elapsed: timedelta, done_before: int) -> str:
+    spent = clock(elapsed)
+    done = tally.done - done_before
+    if done < ENOUGH or not tally.open:
+        return spent
+    # From this session's rate: what was done before says nothing about how quick it is now.
+    return f"{spent}, about {clock(elapsed / done * tally.open)} left"
+
+
+def clock(span: timedelta) -> str:
+    """Return a span of time as a person says it: 8s, 3m 20s, 2h 05m."""
+    seconds = round(span.total_seconds())
+    if seconds < 60:
+        return f"{seconds}s"
+    if seconds < 3600:
+        return f"{seconds // 60}m {seconds % 60:02}s"
+    return f"{seconds // 3600}h {seconds % 3600 // 60:02}m"
+
+
+def _parts(tally: Tally) -> list[Text]:
+    running = tally.jobs[JobState.RUNNING]
+    queued = f" ({tally.queued} queued)" if tally.queued else ""
+    parts = [
+        (f"✔ {tally.jobs[JobState.SUCCEEDED]} succeeded", "green"),
+        (f"▶ {running} running{queued}", "cyan" if running else "dim"),
+        (f"↻ {tally.retrying} waiting to be tried again", "yellow" if tally.retrying else ""),
+        (f"✘ {tally.jobs[JobState.FAILED]} failed{_named(tally)}", "red" if tally.failed else ""),
+        (f"⊘ {tally.jobs[JobState.CANCELLED]} cancelled", ""),
+        (f"? {tally.unsettled} being searched for", "magenta"),
+        (f"{tally.steps} steps", "dim"),
+    ]
+    always = ("✔", "▶")
+    return [
+        Text(text, style=style)
+        for text, style in parts
+        if text.startswith(always) or text.endswith("steps") or text.split()[1] != "0"
+    ]
+
+
+def _named(tally: Tally) -> str:
+    named = [f"{count} {category}" for category, count in sorted(tally.failed.items())]
+    return f": {', '.join(named)}" if named else ""
+
+
+def summary(tally: Tally) -> str:
+    """Return a batch in one line."""
+    return f"{tally.done}/{tally.total} done: " + ", ".join(
+        part.plain.partition(" ")[2] if part.plain[0] in "✔▶↻✘⊘?" else part.plain
+        for part in _parts(tally)
+    )
+
+
+# ---- events as lines ----
+
+
+def lines_of(event: Event) -> Iterator[str]:
+    """Give what an event says, line by line."""
+    match event:
+        case Submitted(runs=runs):
+            yield f"started {_runs(runs)}"
+        case Rescued(attempts=attempts):
+            yield f"took over {attempts} attempts that another process left: none is paid again"
+        case Searching(runs=runs, why=why):
+            yield f"searching for {_runs(runs)} that may exist: {why}"
+        case Held(until=until, failure=failure):
+            yield f"waiting until {until:%H:%M:%S}: {failure.category}: {failure.message}"
+        case Judged(verdicts=verdicts):
+            yield from _verdict_lines(verdicts)
+
+
+def _verdict_lines(verdicts: tuple[Verdict, ...]) -> Iterator[str]:
+    for verdict in verdicts:
+        failure = verdict.transition.failure
+        if failure is not None:
+            key = verdict.attempt.job.key
+            yield f"{_what_follows(verdict)} {key}: {_reason(failure)}"
+    done = sum(1 for v in verdicts if v.run and v.run.status is RunStatus.COMPLETED)
+    succeeded = sum(1 for v in verdicts if v.transition.failure is None)
+    if succeeded:
+        yield f"{succeeded} of {done} completed {'run' if done == 1 else 'runs'} succeeded"
+
+
+def _what_follows(verdict: Verdict) -> str:
+    match verdict.transition:
+        case Finish(state=state):
+            return str(state)
+        case Retry(at=at):
+            return f"again at {at:%H:%M:%S}"
+        case Postpone(at=at):
+            return f"put back until {at:%H:%M:%S}"
+
+
+def _reason(failure: Failed) -> str:
+    return f"{failure.category}: {failure.message}"
+
+
+def _runs(count: int) -> str:
+    return f"{count} run" if count == 1 else f"{count} runs"

@@ -1,0 +1,69 @@
+"""Errors for people: what happened, what to do about it, and the exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+import click
+
+ALL_SUCCEEDED = 0
+SOME_FAILED = 1
+WRONG_USAGE = 2
+CANNOT_GO_ON = 3
+INTERRUPTED = 130
+TERMINATED = 143
+
+
+class UserError(click.ClickException):
+    """Something that the user can mend: what and why, then what to do next."""
+
+    def __init__(self, message: str, *, hint: str, exit_code: int = CANNOT_GO_ON) -> None:
+        super().__init__(message)
+        self.hint = hint
+        self.exit_code = exit_code  # type: ignore[misc]  # click's own way to set it
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print both parts to stderr."""
+        click.echo(f"error: {self.message}\n  tip: {self.hint}", file=file or sys.stderr)
+
+
+class Report(click.ClickException):
+    """A report that is complete as it stands."""
+
+    exit_code = WRONG_USAGE
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print it to stderr, as it is."""
+        click.echo(self.message, file=file or sys.stderr)
+
+
+@contextmanager
+def for_people() -> Iterator[None]:
+    """Turn errors of the database, the API's address and files into errors for people."""
+    from batchrunner.api import AddressError
+    from batchrunner.store import LeaseLost, StoreError
+
+    try:
+        yield
+    except StoreError as error:
+        raise UserError(
+            str(error), hint="what was written is safe; `batchrunner status` shows it"
+        ) from error
+    except LeaseLost as error:
+        raise UserError(
+            "this runner was asleep for so long that another one took its jobs over",
+            hint="run the same command again to work beside it",
+        ) from error
+    except AddressError as error:
+        raise UserError(str(error), hint="see --api-url", exit_code=WRONG_USAGE) from error
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise UserError(
+            f"{where}{error.strerror or error}",
+            hint="check the path, its permissions and the space on its disk",
+        ) from error

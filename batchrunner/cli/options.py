@@ -1,0 +1,105 @@
+"""Options that several commands share, and what they open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from batchrunner.cli.errors import WRONG_USAGE, Report, UserError, for_people
+
+if TYPE_CHECKING:
+    from batchrunner.model import Batch, JobFile
+    from batchrunner.store import Store
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DEFAULT_DB = "batchrunner.db"
+
+help_option = click.help_option("-h", "--help")
+db_option = click.option(
+    "--db",
+    metavar="PATH_OR_URL",
+    envvar="BATCHRUNNER_DB",
+    default=DEFAULT_DB,
+    show_default=True,
+    show_envvar=True,
+    help="The database: a file, or postgresql://…",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+file_argument = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+
+
+def api_options(command: F) -> F:
+    """Add the options that say which API to use, and with which key."""
+    for option in (
+        click.option(
+            "--sandbox",
+            "sandboxed",
+            is_flag=True,
+            help="Run against a stand-in for the API on this machine: no key, no cost.",
+        ),
+        click.option(
+            "--api-key-file",
+            metavar="FILE",
+            envvar="TINYFISH_API_KEY_FILE",
+            help="Read the key from a file, or from standard input with '-'.  "
+            "[else: env var TINYFISH_API_KEY]",
+        ),
+        click.option(
+            "--api-url",
+            metavar="URL",
+            envvar="TINYFISH_BASE_URL",
+            show_envvar=True,
+            help="The API's address.  [default: https://agent.tinyfish.ai]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@contextmanager
+def opened(db: str, *, must_exist: bool = True) -> Iterator[Store]:
+    """Open the database, and turn what goes wrong in the block into errors for people."""
+    from batchrunner.store import Store
+
+    if must_exist and "://" not in db and not Path(db).exists():
+        raise UserError(
+            f"there is no database {db}",
+            hint="load a job file first: batchrunner load jobs.yaml (or name the database: --db)",
+        )
+    with for_people():
+        store = Store.open(db)
+        try:
+            yield store
+        finally:
+            store.close()
+
+
+def batch_of(store: Store, name: str | None) -> Batch:
+    """Return the batch called *name*, or the only one there is."""
+    batches = store.batches()
+    found = [batch for batch in batches if name in (None, batch.name)]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(batch.name for batch in batches) or "none yet"
+    raise UserError(
+        f"there is no batch {name!r}" if name else "there is more than one batch, or none",
+        hint=f"name one of those in this database: {names}",
+        exit_code=WRONG_USAGE,
+    )
+
+
+def read_job_file(path: Path) -> JobFile:
+    """Read a job file; all its mistakes end up in one report."""
+    from batchrunner.jobfile import JobFileErrors, parse, report
+
+    with for_people():
+        content = path.read_bytes()
+    try:
+        return parse(content, file=str(path), name=path.stem)
+    except JobFileErrors as errors:
+        raise Report(report(errors)) from errors

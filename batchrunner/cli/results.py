@@ -1,0 +1,65 @@
+"""Puts the results of a batch into files."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from batchrunner.cli.errors import WRONG_USAGE, UserError
+from batchrunner.cli.files import replace_when_complete
+from batchrunner.export import FORMATS, Export, format_of
+from batchrunner.model import Batch
+from batchrunner.store import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A file to export to ('-' is standard output), and its format."""
+
+    path: str
+    format: str
+
+
+def check_outputs(paths: Sequence[str], format: str | None = None) -> list[Target]:
+    """
+    Return where to export to; before anything is run, not after.
+
+    Raises:
+        UserError: A file's format cannot be told from its name, or it cannot be there.
+    """
+    return [_target(path, format) for path in paths]
+
+
+def _target(path: str, format: str | None) -> Target:
+    chosen = format or format_of(Path(path).suffix) or ("jsonl" if path == "-" else None)
+    if chosen is None:
+        raise UserError(
+            f"the format of {path} cannot be told from its name",
+            hint=f"end it in .csv or .jsonl (formats: {', '.join(FORMATS)})",
+            exit_code=WRONG_USAGE,
+        )
+    folder = Path(path).parent
+    if path != "-" and (not folder.is_dir() or Path(path).is_dir()):
+        raise UserError(
+            f"{path} cannot be written: "
+            + (f"{path} is a folder" if folder.is_dir() else f"there is no folder {folder}"),
+            hint=f"mkdir -p {folder}" if not folder.is_dir() else "name a file in it",
+            exit_code=WRONG_USAGE,
+        )
+    return Target(path=path, format=chosen)
+
+
+def export_all(store: Store, batch: Batch, targets: Sequence[Target]) -> None:
+    """Write all finished jobs of the batch to each target, and say so."""
+    for target in targets:
+        export = Export(target.format, lambda: store.finished(batch.id))
+        if target.path == "-":
+            sys.stdout.writelines(export.lines())
+            continue
+        replace_when_complete(Path(target.path), export.lines())
+        guarded = f" ({export.guarded} cells guarded against formulas)" if export.guarded else ""
+        click.echo(f"exported {target.path}{guarded}", err=True)

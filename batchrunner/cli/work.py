@@ -1,0 +1,192 @@
+"""Runs a batch in this process until its end: signals, display, sandbox."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import anyio
+
+from batchrunner.api import DEFAULT_URL, LOOPBACK, Api
+from batchrunner.cli.display import Display
+from batchrunner.cli.errors import (
+    ALL_SUCCEEDED,
+    CANNOT_GO_ON,
+    INTERRUPTED,
+    SOME_FAILED,
+    TERMINATED,
+    WRONG_USAGE,
+    UserError,
+)
+from batchrunner.cli.process import gone, this_process
+from batchrunner.cli.secret import api_key
+from batchrunner.model import Batch, Failed, JobState, Tally
+from batchrunner.runner import Ending, Runner, in_thread
+from batchrunner.store import Store
+
+#: How the runs of any API on this machine are labelled: they are none that were paid for.
+SANDBOX = "sandbox"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """Which API to use, and the key that opens it."""
+
+    url: str
+    key: str
+
+    @property
+    def origin(self) -> str:
+        """What a batch is tied to: its runs are on this API and on no other."""
+        parts = urlsplit(self.url)
+        return SANDBOX if parts.hostname in LOOPBACK else f"{parts.scheme}://{parts.netloc}"
+
+
+@contextmanager
+def access(
+    *, sandboxed: bool, api_url: str | None, api_key_file: str | None, db: str
+) -> Iterator[Access]:
+    """Give the API to use; with *sandboxed* it is served while the block runs."""
+    if not sandboxed:
+        yield Access(url=api_url or DEFAULT_URL, key=api_key(api_key_file))
+        return
+    if api_url is not None:
+        raise UserError(
+            "--sandbox and --api-url name two different APIs",
+            hint="leave one of them out",
+            exit_code=WRONG_USAGE,
+        )
+    from batchrunner.sandbox import World
+    from batchrunner.sandbox.serve import serve
+
+    place = Path("batchrunner.db" if "://" in db else db)
+    ledger = place.with_name(f"{place.name}.sandbox.jsonl")
+    with serve(World(durations=(1.0, 4.0), retry_after=1.0), ledger_path=ledger) as served:
+        yield Access(url=served.url, key="sandbox")
+
+
+def bind(store: Store, batch: Batch, api: Access) -> None:
+    """
+    Tie the batch to the API that its runs are on.
+
+    Raises:
+        UserError: It is tied to another one: its runs would not be found, and be paid for again.
+    """
+    bound = store.bind(batch.id, api.origin)
+    if bound != api.origin:
+        raise UserError(
+            f"batch {batch.name!r} was run on {bound}, and this is {api.origin}",
+            hint="results of the two do not mix; name another database: --db other.db",
+            exit_code=WRONG_USAGE,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worked:
+    """How a runner's work ended."""
+
+    ending: Ending | None  #: None: it was cut off by a signal
+    tally: Tally
+    exit_code: int
+    failure: Failed | None = None  #: why it stopped early
+
+
+def work(
+    store: Store, batch: Batch, api: Access, display: Display, *, submitting: bool = True
+) -> Worked:
+    """Run the batch until its end, or until a signal ends it."""
+    return anyio.run(_work, store, batch, api, display, submitting)
+
+
+async def _work(
+    store: Store, batch: Batch, access: Access, display: Display, submitting: bool
+) -> Worked:
+    offload = in_thread()
+    async with Api(access.url, access.key) as api:
+        runner = Runner(
+            store=store,
+            api=api,
+            batch=batch,
+            owner=this_process(),
+            now=_now,
+            offload=offload,
+            gone=gone,
+            notify=display.tell,
+            submitting=submitting,
+        )
+        signals = _Signals(runner, display)
+        ending: Ending | None = None
+        async with anyio.create_task_group() as tasks, signals.heard():
+            tasks.start_soon(_show, store, batch, display)
+            with signals.scope:
+                ending = await runner.run()
+            tasks.cancel_scope.cancel()
+    tally = store.tally(batch.id)
+    return Worked(
+        ending=ending,
+        tally=tally,
+        exit_code=signals.exit_code if ending is None else _exit_code(ending, tally),
+        failure=runner.stop_failure,
+    )
+
+
+async def _show(store: Store, batch: Batch, display: Display) -> None:
+    """Keep the display up to date; through a thread of its own, so that it delays nothing."""
+    while True:
+        display.update(await anyio.to_thread.run_sync(store.tally, batch.id), _now())
+        await anyio.sleep(display.seconds)
+
+
+class _Signals:
+    """First Ctrl-C: submit nothing more. Second, or SIGTERM: leave; runs go on remotely."""
+
+    def __init__(self, runner: Runner, display: Display) -> None:
+        self._runner = runner
+        self._display = display
+        self._asked = False
+        self.scope = anyio.CancelScope()
+        self.exit_code = INTERRUPTED
+
+    @asynccontextmanager
+    async def heard(self) -> AsyncIterator[None]:
+        """Listen while the block runs."""
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._listen, received)
+                yield
+                tasks.cancel_scope.cancel()
+
+    async def _listen(self, received: AsyncIterator[signal.Signals]) -> None:
+        async for number in received:
+            if number == signal.SIGINT and not self._asked:
+                self._asked = True
+                self._runner.drain()
+                self._display.say(
+                    "stopping: nothing more is submitted, runs in flight are waited for; "
+                    "Ctrl-C again leaves at once (they go on remotely, the next start adopts them)"
+                )
+            else:
+                self.exit_code = INTERRUPTED if number == signal.SIGINT else TERMINATED
+                self.scope.cancel()
+
+
+def _exit_code(ending: Ending, tally: Tally) -> int:
+    if ending is Ending.DRAINED:
+        return INTERRUPTED
+    if ending is Ending.STOPPED:
+        return CANNOT_GO_ON
+    return exit_code_of(tally)
+
+
+def exit_code_of(tally: Tally) -> int:
+    """Return the verdict on a batch that has come to its end."""
+    return ALL_SUCCEEDED if tally.jobs[JobState.SUCCEEDED] == tally.total else SOME_FAILED
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
