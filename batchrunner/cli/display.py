@@ -21,7 +21,6 @@ from batchrunner.model import (
     JobState,
     Postpone,
     Retry,
-    RunStatus,
     Tally,
     Verdict,
 )
@@ -156,11 +155,10 @@ def _parts(tally: Tally) -> list[Text]:
         (f"? {tally.unsettled} being searched for", "magenta"),
         (f"{tally.steps} steps", "dim"),
     ]
-    always = ("✔", "▶")
     return [
         Text(text, style=style)
         for text, style in parts
-        if text.startswith(always) or text.endswith("steps") or text.split()[1] != "0"
+        if text.startswith("✔") or text.endswith("steps") or text.split()[1] != "0"
     ]
 
 
@@ -201,10 +199,9 @@ def _verdict_lines(verdicts: tuple[Verdict, ...]) -> Iterator[str]:
         if failure is not None:
             key = verdict.attempt.job.key
             yield f"{_what_follows(verdict)} {key}: {_reason(failure)}"
-    done = sum(1 for v in verdicts if v.run and v.run.status is RunStatus.COMPLETED)
-    succeeded = sum(1 for v in verdicts if v.transition.failure is None)
+    succeeded = sum(1 for verdict in verdicts if verdict.transition.failure is None)
     if succeeded:
-        yield f"{succeeded} of {done} completed {'run' if done == 1 else 'runs'} succeeded"
+        yield f"{_runs(succeeded)} succeeded"
 
 
 def _what_follows(verdict: Verdict) -> str:

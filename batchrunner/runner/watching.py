@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import anyio
@@ -37,7 +38,7 @@ class Watching:
             await shift.wait(GLANCE)
             return
         try:
-            await self._cancel(watched)
+            watched = await self._cancel(watched)
             sightings = await self._see([attempt.run_id for attempt in watched])
         except ApiError as error:
             # A lost look is not a lost run: nothing follows but to look again.
@@ -48,17 +49,16 @@ class Watching:
         oldest = shift.now() - min(attempt.opened_at for attempt in watched)
         await anyio.sleep(look_interval(self._typical, oldest).total_seconds())
 
-    async def _cancel(self, watched: Sequence[OpenAttempt]) -> None:
+    async def _cancel(self, watched: Sequence[OpenAttempt]) -> list[OpenAttempt]:
         """Ask the API to cancel what is over its limit and what the user gave up."""
-        shift = self._shift
-        overdue = [a for a in watched if is_overdue(shift.policy, a, shift.now())]
+        shift, why = self._shift, FailureCategory.TIMED_OUT
+        overdue = [a.attempt_id for a in watched if is_overdue(shift.policy, a, shift.now())]
         if overdue:
-            ids = [attempt.attempt_id for attempt in overdue]
-            why = FailureCategory.TIMED_OUT
-            await shift.offload(lambda: shift.store.ask_to_cancel(shift.owner.id, ids, why))
-        unwanted = [a.run_id for a in watched if a.cancelling or a in overdue]
-        for chunk in _chunks(unwanted):
+            await shift.offload(lambda: shift.store.ask_to_cancel(shift.owner.id, overdue, why))
+        known = [replace(a, cancelling=why) if a.attempt_id in overdue else a for a in watched]
+        for chunk in _chunks([attempt.run_id for attempt in known if attempt.cancelling]):
             await shift.api.cancel_many(chunk)
+        return known
 
     async def _see(self, run_ids: Sequence[str]) -> dict[str, Sighting]:
         """Return what could be seen; raises ApiError if that is nothing at all."""
