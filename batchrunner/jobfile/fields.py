@@ -1,0 +1,133 @@
+"""Every key that a job file may have, with the shape of its value and what it is for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from batchrunner.jobfile.output_schema import OutputSchema
+from batchrunner.jobfile.records import Field, ListOf, MapOf, Record, Rule
+from batchrunner.jobfile.shapes import Choice, Duration, Flag, Text, Url, Whole
+from batchrunner.model import RUN_OPTIONS
+
+NAME = Text(
+    longest=100,
+    pattern=r"[\w. -]+",
+    says="letters, digits, blanks and `.` `_` `-`",
+    tip="give the batch a `name` of such characters",
+)
+
+_PROXY = Record(
+    fields={
+        "enabled": Field(Flag(), "whether the run goes through a proxy"),
+        "type": Field(Choice(words=("tetra", "custom")), "the service's proxies, or your own"),
+        "country_code": Field(
+            Text(
+                longest=100,
+                pattern="[A-Z]{2}",
+                says="two capital letters",
+                tip="use the country's ISO code, for example `DE`",
+            ),
+            "the country that a tetra proxy is in",
+        ),
+        "url": Field(Url(), "your own proxy"),
+        "username": Field(Text(longest=1000), "the user at your own proxy"),
+        "password": Field(Text(longest=1000), "the password at your own proxy"),
+    },
+    required=("enabled",),
+    rules=(
+        Rule("type", needs="url", given="custom"),
+        Rule("country_code", needs="type", value="tetra", default="tetra"),
+        Rule("url", needs="type", value="custom"),
+        Rule("username", needs="type", value="custom"),
+        Rule("password", needs="type", value="custom"),
+    ),
+)
+
+_AGENT = Record(
+    fields={
+        "mode": Field(Choice(words=("default", "strict")), "how closely the goal is followed"),
+        "max_steps": Field(
+            Whole(least=1, most=500), "most steps of a run, which are what it costs"
+        ),
+        "max_duration_seconds": Field(Whole(least=1), "longest time of a run"),
+        "cursor_style": Field(
+            Choice(words=("fish", "standard", "green-pointer")), "the cursor drawn in recordings"
+        ),
+    }
+)
+
+_CAPTURE = Record(
+    fields={
+        "screenshots": Field(Flag(), "keep a screenshot of each step"),
+        "snapshots": Field(Flag(), "keep a snapshot of each step"),
+        "html": Field(Flag(), "keep the page's HTML at each step"),
+        "elements": Field(Flag(), "keep the page's elements at each step"),
+        "recording": Field(Flag(), "keep a video"),
+    }
+)
+
+_OPTIONS: Mapping[str, Field] = {
+    "browser_profile": Field(Choice(words=("lite", "stealth")), "the browser that is used"),
+    "proxy_config": Field(_PROXY, "the proxy that the browser goes through"),
+    "agent_config": Field(_AGENT, "limits and manners of the agent"),
+    "capture_config": Field(_CAPTURE, "what is kept of the run"),
+    "output_schema": Field(OutputSchema(), "the shape that the result is to have"),
+    "use_vault": Field(Flag(), "let the run use stored credentials"),
+    "credential_item_ids": Field(
+        ListOf(item=Text(longest=1000)), "use these credentials only; needs use_vault"
+    ),
+    "use_profile": Field(Flag(), "start from a saved browser profile"),
+    "profile_id": Field(Text(longest=1000), "the profile to start from; needs use_profile"),
+    "webhook_url": Field(Url(schemes=("https",)), "is told when the run ends"),
+    "api_integration": Field(Text(longest=1000), "the name of the tool that calls the API"),
+    "feature_flags": Field(MapOf(value=Flag()), "switches of the API, by name"),
+}
+#: In the order of the model, which a missing field breaks at import.
+OPTIONS = {name: _OPTIONS[name] for name in RUN_OPTIONS}
+
+#: What runs of a job's merged options need of each other.
+OPTION_RULES = (
+    Rule("credential_item_ids", needs="use_vault", value=True),
+    Rule("profile_id", needs="use_profile", value=True),
+)
+
+_GOAL = Field(Text(longest=100_000, one_line=False), "the task in plain words")
+
+#: The keys of a job.
+JOB_FIELDS: Mapping[str, Field] = {
+    "url": Field(Url(schemes=("https", "http")), "the page to start on"),
+    "goal": _GOAL,
+    "id": Field(
+        # Keys of jobs without an id are 32 hex digits: the two kinds can never meet.
+        Text(
+            longest=200,
+            pattern="(?![0-9a-f]{32}$).*",
+            says="something else than 32 hex digits",
+            tip="put something in front, for example `job-`",
+        ),
+        "your own name for the job, by which it is the same job next time",
+    ),
+    **OPTIONS,
+}
+
+#: The keys of `defaults`.
+DEFAULT_FIELDS: Mapping[str, Field] = {"goal": _GOAL, **OPTIONS}
+
+#: The keys of `settings`.
+SETTINGS_FIELDS: Mapping[str, Field] = {
+    "concurrency": Field(Whole(least=1, most=1000), "runs in flight at most"),
+    "max_attempts": Field(Whole(least=1, most=20), "attempts a job may use"),
+    "backoff": Field(Duration(most=timedelta(days=1)), "longest first wait before a retry"),
+    "queued_limit": Field(Duration(most=timedelta(days=30)), "longest time a run may wait"),
+    "running_limit": Field(Duration(most=timedelta(days=7)), "longest time a run may take"),
+    "marker": Field(Flag(), "append a reference to goals, by which lost runs are found"),
+}
+
+#: The keys of a file that is a mapping.
+SECTIONS: Mapping[str, str] = {
+    "name": "the batch's name; without it, the file's",
+    "settings": "how the batch is run",
+    "defaults": "a goal and options for jobs that set no own; an own value replaces a whole one",
+    "jobs": "the list of jobs",
+}

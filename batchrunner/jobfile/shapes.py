@@ -1,0 +1,274 @@
+"""Single values of a job file: each shape reads a node, or notes what is wrong with it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from difflib import get_close_matches
+from enum import Enum
+from functools import lru_cache
+from typing import Any, Final, Literal, NamedTuple, Protocol
+
+from batchrunner.jobfile.log import Log
+from batchrunner.jobfile.nodes import Node, Scalar, boolean, describe, is_null, whole
+
+
+class Invalid(Enum):
+    """The value of a node that was refused; the log says why."""
+
+    INVALID = "invalid"
+
+
+INVALID: Final = Invalid.INVALID
+Refused = Literal[Invalid.INVALID]
+
+
+class Shape(Protocol):
+    """One kind of value."""
+
+    @property
+    def says(self) -> str:
+        """What a value must be, as the end of a sentence."""
+
+    def read(self, node: Node, name: str, log: Log) -> Any:
+        """Return the value of the node, or note what is wrong and return INVALID."""
+
+
+class Fault(NamedTuple):
+    """What is wrong with a value, and what to write instead."""
+
+    message: str
+    tip: str | None = None
+
+
+# ---- text ----
+
+#: Control characters that no text has a use for; NUL cannot even be stored.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """Text as it was written, without the blanks around it."""
+
+    longest: int
+    one_line: bool = True
+    pattern: str | None = None
+    says: str = "text"
+    tip: str | None = None
+
+    def read(self, node: Node, name: str, log: Log) -> str | Refused:
+        """Return the text."""
+        if type(node) is not Scalar or is_null(node):
+            return refuse(name, self.says, node, log, "quote it if it is meant as text")
+        text = node.text.strip()
+        if fault := self._fault(text):
+            log.add(f"{name} {fault.message}", node, fault.tip)
+            return INVALID
+        if self.pattern is not None and not re.fullmatch(self.pattern, text):
+            return refuse(name, self.says, node, log, self.tip)
+        return text
+
+    def _fault(self, text: str) -> Fault | None:
+        if not text:
+            return Fault("is empty")
+        if len(text) > self.longest:
+            return Fault(f"has {len(text):,} characters; {self.longest:,} are allowed")
+        if not text.isprintable() and (bad := self._unprintable(text)):
+            return Fault(f"contains the control character {ascii(bad)[1:-1]}", "remove it")
+        return None
+
+    def _unprintable(self, text: str) -> str | None:
+        if self.one_line:
+            return next((one for one in text if not one.isprintable()), None)
+        found = _UNPRINTABLE.search(text)
+        return found and found[0]
+
+
+_URL = re.compile(
+    r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*)://"
+    r"(?:[^/?#@]*@)?"
+    r"(?P<host>\[[0-9a-fA-F:.]+\]|[^/?#@:\[\]\\<>\"{}|^`]+)"
+    r"(?::(?P<port>[0-9]{1,5}))?"
+    r"(?:[/?#].*)?"
+)
+_BARE_DOMAIN = re.compile(r"(?:[\w-]+\.)+[^\W\d_]{2,}(?:[:/?#].*)?|localhost(?:[:/?#].*)?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Url:
+    """An absolute url with a host."""
+
+    schemes: tuple[str, ...] = ()  #: the first is the one to propose; none: any is right
+    longest: int = 8192
+
+    @property
+    def says(self) -> str:
+        """What a value must be."""
+        return "a url" + (f" with {' or '.join(self.schemes)}" if self.schemes else "")
+
+    def read(self, node: Node, name: str, log: Log) -> str | Refused:
+        """Return the url as it was written."""
+        if type(node) is not Scalar or is_null(node):
+            return refuse(name, self.says, node, log)
+        text = node.text
+        if not self._is_right(text):
+            fault = self._fault(text)
+            log.add(f"{name} {fault.message}", node, fault.tip)
+            return INVALID
+        return text
+
+    def _is_right(self, text: str) -> bool:
+        url = _URL.fullmatch(text)
+        return (
+            url is not None
+            and len(text) <= self.longest
+            and " " not in text
+            and text.isprintable()
+            and (not self.schemes or url["scheme"].lower() in self.schemes)
+            and int(url["port"] or 0) <= 65535
+        )
+
+    def _fault(self, text: str) -> Fault:
+        if len(text) > self.longest:
+            return Fault(f"has {len(text):,} characters; {self.longest:,} are allowed")
+        for character in text:
+            if character == " ":
+                return Fault("contains a space", "write %20 for a space that belongs to it")
+            if not character.isprintable():
+                return Fault(f"contains the character {ascii(character)[1:-1]}", "remove it")
+        proposed = self.schemes[0] if self.schemes else "http"
+        if _BARE_DOMAIN.fullmatch(text):
+            return Fault(f"has no {proposed}:// in front", f"write {proposed}://{text}")
+        if self.schemes and not text.lower().startswith(tuple(f"{one}://" for one in self.schemes)):
+            return Fault(f"must start with {' or '.join(f'{one}://' for one in self.schemes)}")
+        return Fault("has no valid host and port", f"write it like {proposed}://example.com/page")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """One of a few words."""
+
+    words: tuple[str, ...]
+
+    @property
+    def says(self) -> str:
+        """What a value must be."""
+        return "one of " + ", ".join(f"`{word}`" for word in self.words)
+
+    def read(self, node: Node, name: str, log: Log) -> str | Refused:
+        """Return the word."""
+        if type(node) is Scalar and node.text in self.words:
+            return node.text
+        tip = did_you_mean(node.text, self.words) if type(node) is Scalar else None
+        return refuse(name, self.says, node, log, tip)
+
+
+# ---- switches and numbers ----
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flag:
+    """True or false."""
+
+    says: str = "true or false"
+
+    def read(self, node: Node, name: str, log: Log) -> bool | Refused:
+        """Return the boolean; YAML 1.1's yes, no, on and off are booleans here, and only here."""
+        value = boolean(node)
+        if value is not None:
+            return value
+        return refuse(name, self.says, node, log, _unquote(node, boolean))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Whole:
+    """A whole number."""
+
+    least: int
+    most: int | None = None
+
+    @property
+    def says(self) -> str:
+        """What a value must be."""
+        bounds = f"from {self.least} to {self.most}" if self.most else f"of {self.least} or more"
+        return f"a whole number {bounds}"
+
+    def read(self, node: Node, name: str, log: Log) -> int | Refused:
+        """Return the number."""
+        value = whole(node)
+        if value is None:
+            return refuse(name, self.says, node, log, _unquote(node, whole) or _digits(node))
+        if value < self.least or (self.most is not None and value > self.most):
+            return refuse(name, self.says, node, log)
+        return value
+
+
+def _unquote(node: Node, reads: Any) -> str | None:
+    if type(node) is Scalar and not node.plain and reads(node._replace(plain=True)) is not None:
+        return "remove the quotes"
+    return None
+
+
+def _digits(node: Node) -> str | None:
+    if type(node) is Scalar and re.fullmatch("0[0-9]+", node.text, re.ASCII):
+        return f"write {node.text.lstrip('0') or 0}; a number with a 0 in front is octal in YAML"
+    if type(node) is Scalar and node.text[:1].isdecimal():
+        return "write it in decimal digits only"
+    return None
+
+
+_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_UNITS_TEXT = re.compile("".join(rf"(?:(?P<{unit}>[0-9]{{1,9}}){unit})?" for unit in _UNITS))
+_SECONDS_TEXT = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,6})?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Duration:
+    """A length of time: seconds, or text like `1h30m`."""
+
+    most: timedelta
+
+    @property
+    def says(self) -> str:
+        """What a value must be."""
+        return f"seconds, or a duration like `30s`, `5m` or `1h30m`, of at most {self.most.days}d"
+
+    def read(self, node: Node, name: str, log: Log) -> timedelta | Refused:
+        """Return the length of time, which is more than nothing."""
+        seconds = _seconds(node.text) if type(node) is Scalar else None
+        if seconds is None or not 0 < seconds <= self.most.total_seconds():
+            return refuse(name, self.says, node, log)
+        return timedelta(seconds=seconds)
+
+
+def _seconds(text: str) -> float | None:
+    if _SECONDS_TEXT.fullmatch(text):
+        return float(text)
+    parts = _UNITS_TEXT.fullmatch(text)
+    if not text or parts is None:
+        return None
+    return float(sum(int(parts[unit] or 0) * seconds for unit, seconds in _UNITS.items()))
+
+
+# ---- how mistakes are said ----
+
+
+def refuse(name: str, says: str, node: Node, log: Log, tip: str | None = None) -> Refused:
+    """Note that the node is not what it must be."""
+    if type(node) is Scalar and node.plain and not node.text:
+        tip = "write a value; quote text that starts with `#`"
+    log.add(f"{name} must be {says}, not {describe(node)}", node, tip)
+    return INVALID
+
+
+def did_you_mean(word: str, words: tuple[str, ...]) -> str | None:
+    """Return a tip with the word that was probably meant, if any."""
+    return _closest(word[:100], words)
+
+
+@lru_cache(maxsize=1024)  # one slip is often in every job
+def _closest(word: str, words: tuple[str, ...]) -> str | None:
+    close = get_close_matches(word.lower().replace("-", "_"), words, n=1, cutoff=0.7)
+    return f"did you mean `{close[0]}`?" if close else None

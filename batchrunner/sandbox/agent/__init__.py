@@ -1,0 +1,90 @@
+"""The sandbox's agent: it opens a job's page over HTTP and extracts what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from batchrunner.sandbox.agent.browser import Visit, visit
+from batchrunner.sandbox.agent.check import SchemaError, check
+from batchrunner.sandbox.agent.goals import Answer, answer
+from batchrunner.sandbox.agent.markup import TooDeepError, parse
+from batchrunner.sandbox.agent.page import read_page
+from batchrunner.sandbox.agent.shape import shape
+from batchrunner.sandbox.agent.walls import obstacle
+
+__all__ = ["Agent", "Findings", "SchemaError"]
+
+#: How many lines the way to the page and the reading of it may take.
+_MOST_ON_THE_WAY = 6
+_MOST_READING = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Findings:
+    """What the agent brings back from a page."""
+
+    result: dict[str, Any] | None
+    actions: tuple[str, ...]  #: what it did, one line a step, two to nine of them
+    html: str
+    schema_errors: tuple[SchemaError, ...] = ()
+
+
+class Agent:
+    """Reads pages for jobs; it holds nothing but the client, so one serves every run."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    async def perform(
+        self, url: str, goal: str, output_schema: Mapping[str, Any] | None
+    ) -> Findings:
+        """Open the page and extract what the goal, or the schema where there is one, asks for.
+
+        A page that cannot be reached or read is a result with the status "failure" and a reason,
+        as the API reports it; it never raises.
+        """
+        seen = await visit(self._client, url)
+        found = _read(seen, goal, output_schema)
+        way = _shorten(seen.actions, _MOST_ON_THE_WAY)
+        errors = () if output_schema is None else check(found.result, output_schema)
+        return Findings(
+            result=found.result,
+            actions=way + _shorten(found.actions, _MOST_READING),
+            html=seen.html,
+            schema_errors=errors,
+        )
+
+
+def _read(seen: Visit, goal: str, schema: Mapping[str, Any] | None) -> Answer:
+    try:
+        tree = parse(seen.html)
+    except TooDeepError:
+        return _stop("The page is nested too deeply to be read")
+    reason = obstacle(seen, tree)
+    if reason is not None:
+        return _stop(reason)
+    page = read_page(tree, seen.url)
+    if schema is None:
+        return answer(page, goal)
+    result = shape(page, schema)
+    missing = [name for name in schema.get("properties", {}) if name not in result]
+    actions = [f"Read {', '.join(result)}"] if result else []
+    if missing or not result:
+        actions.append(f"Look for {', '.join(missing) or 'something to read'}")
+    return Answer(result=result, actions=tuple(actions))
+
+
+def _stop(reason: str) -> Answer:
+    result = {"status": "failure", "reason": reason}
+    return Answer(result=result, actions=(f"Stop: {reason}",))
+
+
+def _shorten(lines: tuple[str, ...], most: int) -> tuple[str, ...]:
+    """Put what is beyond the limit on its last line."""
+    if len(lines) <= most:
+        return lines
+    return (*lines[: most - 1], "; ".join(lines[most - 1 :]))

@@ -1,0 +1,264 @@
+"""Job files that are right: what comes of them, and who is the same job as whom."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import yaml
+
+from batchrunner.jobfile import JOB_FIELDS, SECTIONS, SETTINGS_FIELDS, compose, parse
+from batchrunner.model import RUN_OPTIONS, JobFile, JobSpec, Settings
+
+
+def read(text: bytes | str) -> JobFile:
+    return parse(text, file="jobs.yaml", name="jobs")
+
+
+def only(text: str) -> JobSpec:
+    (spec,) = read(text).specs
+    return spec
+
+
+def job(extra: str) -> str:
+    return f"- url: https://example.com/\n  goal: Read the price\n  {extra}\n"
+
+
+@pytest.fixture(params=["libyaml", "python"], autouse=True)
+def loader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything holds with and without libyaml."""
+    if request.param == "python":
+        monkeypatch.setattr(compose, "LOADER", yaml.SafeLoader)
+
+
+WHOLE = """\
+name: Night 1
+settings: {concurrency: 50, max_attempts: 5, backoff: 1m30s, queued_limit: 2d, marker: no}
+defaults:
+  goal: Read the price
+  browser_profile: stealth
+  agent_config: {max_steps: 20, max_duration_seconds: 240}
+jobs:
+  - url: https://example.com/1
+  - url: https://example.com/2
+    goal: |
+      Read the price: now
+      and the stock
+    id: second
+    agent_config: {max_steps: 5}
+    browser_profile: null
+"""
+
+
+def test_a_file_with_every_section() -> None:
+    file = read(WHOLE)
+    assert file.name == "Night 1"
+    assert file.settings == Settings(
+        concurrency=50,
+        max_attempts=5,
+        backoff=timedelta(seconds=90),
+        queued_limit=timedelta(days=2),
+        marker=False,
+    )
+    first, second = file.specs
+    assert first == JobSpec(
+        key=first.key,
+        url="https://example.com/1",
+        goal="Read the price",
+        options={
+            "browser_profile": "stealth",
+            "agent_config": {"max_steps": 20, "max_duration_seconds": 240},
+        },
+        line=8,
+    )
+    assert second == JobSpec(
+        key="second",
+        url="https://example.com/2",
+        goal="Read the price: now\nand the stock",
+        options={"agent_config": {"max_steps": 5}},
+        line=9,
+    )
+
+
+def test_a_list_of_jobs_is_a_file() -> None:
+    file = read("- {url: https://example.com, goal: Read}\n")
+    assert (file.name, file.settings, len(file.specs)) == ("jobs", Settings(), 1)
+
+
+def test_defaults_may_stand_below_the_jobs() -> None:
+    spec = only("jobs: [{url: https://example.com}]\ndefaults: {goal: Read, use_vault: true}\n")
+    assert (spec.goal, spec.options) == ("Read", {"use_vault": True})
+
+
+def test_json_is_yaml() -> None:
+    content = {"jobs": [{"url": "https://example.com/ü", "goal": 'a\n"b" \U0001f600'}]}
+    spec = only(json.dumps(content, indent=1))
+    assert (spec.url, spec.goal) == ("https://example.com/ü", 'a\n"b" \U0001f600')
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_bytes_are_utf_8_with_or_without_a_mark(mark: bytes) -> None:
+    (spec,) = read(mark + "- url: https://example.com/é\n  goal: Lies\n".encode()).specs
+    assert spec.url == "https://example.com/é"
+
+
+def test_every_option_is_read() -> None:
+    options: dict[str, Any] = {
+        "browser_profile": "lite",
+        "proxy_config": {
+            "enabled": True,
+            "type": "custom",
+            "url": "http://proxy.example.com:3128",
+            "username": "u",
+            "password": "p",
+        },
+        "agent_config": {"mode": "strict", "max_steps": 500, "cursor_style": "green-pointer"},
+        "capture_config": {"screenshots": True, "html": False},
+        "output_schema": {
+            "type": "object",
+            "properties": {
+                "when": {"type": "string", "format": "date"},
+                "size": {"type": "string", "enum": ["s", "m"], "nullable": True},
+                "prices": {
+                    "type": "array",
+                    "minItems": 1,
+                    "maxItems": 9,
+                    "items": {"type": "number", "minimum": 0, "maximum": 99.5},
+                },
+                "any": {"anyOf": [{"type": "string"}, {"required": ["elsewhere"]}]},
+            },
+            "propertyOrdering": ["size", "when"],
+            "required": ["when"],
+        },
+        "use_vault": True,
+        "credential_item_ids": ["cred:1:2:3"],
+        "use_profile": True,
+        "profile_id": "prof_1",
+        "webhook_url": "https://hooks.example.com/x",
+        "api_integration": "night",
+        "feature_flags": {"enable_agent_memory": True},
+    }
+    assert set(options) == set(RUN_OPTIONS)
+    entry = {"url": "https://example.com", "goal": "Read", **options}
+    assert only(json.dumps([entry])).options == options
+    assert only(yaml.safe_dump([entry])).options == options
+
+
+def test_settings_left_out_are_the_models() -> None:
+    assert read("settings: {}\njobs: [{url: https://example.com, goal: a}]").settings == Settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("30", 30), ("0.5", 0.5), ("30s", 30), ("5m", 300), ("1h30m", 5400), ("1d", 86400)],
+)
+def test_durations(text: str, seconds: float) -> None:
+    file = read(f"settings: {{backoff: {text}}}\njobs: [{{url: https://example.com, goal: a}}]")
+    assert file.settings.backoff == timedelta(seconds=seconds)
+
+
+def test_the_tables_name_every_key() -> None:
+    assert set(JOB_FIELDS) == {"url", "goal", "id", *RUN_OPTIONS}
+    assert set(SETTINGS_FIELDS) == set(Settings.__dataclass_fields__)
+    assert set(SECTIONS) == {"name", "settings", "defaults", "jobs"}
+    assert all(field.meaning and field.shape.says for field in JOB_FIELDS.values())
+
+
+# ---- what YAML 1.1 would make of it ----
+
+TRAPS = [
+    *("NO", "no", "on", "y", "012", "0x1f", "1e3", "12:30:45", "2026-01-01", "1_000", ".5", "+1"),
+    *("=", ".inf", ".nan", "0b1", "1.10", "TRUE"),
+]
+
+
+@pytest.mark.parametrize("text", TRAPS)
+def test_text_is_what_was_written(text: str) -> None:
+    spec = only(f"- url: https://example.com\n  goal: {text}\n  id: {text}\n")
+    assert (spec.goal, spec.key) == (text, text)
+
+
+def test_norway() -> None:
+    spec = only(job("proxy_config: {enabled: on, country_code: NO}"))
+    assert spec.options == {"proxy_config": {"enabled": True, "country_code": "NO"}}
+
+
+def test_words_of_a_schema_are_text() -> None:
+    schema = (
+        "{type: object, properties: {no: {type: string, enum: [yes, 012, off]}}, required: [no]}"
+    )
+    (inner,) = only(job(f"output_schema: {schema}")).options["output_schema"]["properties"].items()
+    assert inner == ("no", {"type": "string", "enum": ["yes", "012", "off"]})
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("true", True), ("True", True), ("YES", True), ("on", True), ("false", False), ("Off", False)],
+)
+def test_booleans(text: str, value: bool) -> None:
+    assert only(job(f"use_vault: {text}")).options == {"use_vault": value}
+
+
+def test_blanks_around_a_text_do_not_count() -> None:
+    assert only("- url: https://example.com\n  goal: |\n\n    Read\n\n").goal == "Read"
+
+
+# ---- anchors and merge keys ----
+
+MERGED = """\
+- &base
+  url: https://example.com/1
+  goal: &goal Read
+  agent_config: &agent {max_steps: 9}
+- <<: *base
+  url: https://example.com/2
+- <<: [{goal: first}, *base]
+  url: https://example.com/3
+- {url: https://example.com/4, goal: *goal, agent_config: {<<: *agent, mode: strict}}
+"""
+
+
+def test_aliases_and_merge_keys() -> None:
+    specs = read(MERGED).specs
+    assert [(spec.url[-1], spec.goal) for spec in specs] == [
+        ("1", "Read"), ("2", "Read"), ("3", "first"), ("4", "Read"),
+    ]  # fmt: skip
+    assert specs[2].options == {"agent_config": {"max_steps": 9}}
+    assert specs[3].options == {"agent_config": {"max_steps": 9, "mode": "strict"}}
+
+
+def test_a_shared_schema_may_be_in_every_job() -> None:
+    schema = "{type: object, properties: {a: {type: string}}}"
+    first = f"- {{url: https://example.com, goal: '0', output_schema: &s {schema}}}\n"
+    others = [
+        f"- {{url: https://example.com, goal: '{n}', output_schema: *s}}\n" for n in range(1, 2000)
+    ]
+    specs = read(first + "".join(others)).specs
+    assert len({id(spec.options["output_schema"]) for spec in specs[1:]}) == 1
+    assert len(specs) == 2000
+
+
+# ---- identity ----
+
+
+def test_the_key_is_a_digest_of_the_content() -> None:
+    # Known keys: a change here would start every job of every batch again.
+    assert (
+        only("[{url: https://example.com, goal: Read}]").key == "b03b56cd52ae969ccdcfb955fee1cf32"
+    )
+    assert only(job("use_vault: true")).key == "ae858c16e7856791676b48b9c60bd14e"
+
+
+def test_equal_jobs_are_one() -> None:
+    file = read(job("") + job("") + job("id: mine") + job("id: mine") + job("id: other"))
+    assert (len(file.specs), file.duplicates) == (3, 2)
+    assert [spec.line for spec in file.specs] == [1, 7, 13]
+
+
+def test_defaults_and_own_options_make_the_same_job() -> None:
+    own = only("jobs: [{url: https://example.com, goal: a, use_vault: true}]")
+    inherited = only("defaults: {use_vault: yes, goal: a}\njobs: [{url: https://example.com}]")
+    assert replace(own, line=2) == inherited

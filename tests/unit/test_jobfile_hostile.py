@@ -1,0 +1,76 @@
+"""Job files that mean harm: each is refused, none takes the process with it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from batchrunner.jobfile import JobFileErrors, compose, parse, report
+
+JOB = "- url: https://example.com\n  goal: Read\n  "
+LEVELS = "\n".join(f"  l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 10))
+HOSTILE = {
+    "nested lists": "[" * 100_000,
+    "nested mappings": "{a: " * 100_000,
+    "nested blocks": "- " * 100_000,
+    "nested keys": "? " * 100_000,
+    "deep in an option": JOB + "output_schema: " + "[" * 100,
+    "alias bomb": f"defaults:\n  l0: &l0 [lol]\n{LEVELS}\njobs: []",
+    "deep by aliases": "- &a0 [x]\n" + "".join(f"- &a{n} [*a{n - 1}]\n" for n in range(1, 60)),
+    "recursive alias": "- &a {url: *a}",
+    "recursive merge": "- &a {<<: *a}",
+    "recursive list": "jobs: &a [*a]",
+    "wide entry": "- [" + "a, " * 30_000 + "]",
+    "anchors": "- &a\n" * 10_000,
+    "open quote": '- url: "' + "a " * 100_000,
+    "long number": JOB + f"agent_config: {{max_steps: {'9' * 10_000}}}",
+    "long version": f"%YAML 1.{'9' * 10_000}\n---\n",
+    "long float": JOB + "output_schema: " + "{properties: {a: {type: number, maximum: 1e999}}}",
+}
+ENDS = {
+    "nested lists": "nested deeper than 50 levels",
+    "nested mappings": "nested deeper than 50 levels",
+    "nested blocks": "nested deeper than 50 levels",
+    "deep in an option": "nested deeper than 50 levels",
+    "alias bomb": "aliases stand for too many values",
+    "deep by aliases": "nested deeper than 50 levels",
+    "recursive alias": "stands inside what it names",
+    "recursive merge": "stands inside what it names",
+    "recursive list": "stands inside what it names",
+    "wide entry": "more than 20,000 values",
+    "long number": "from 1 to 500",
+    "long float": "must be a number",
+}
+READ = """
+import sys
+from batchrunner.jobfile import JobFileErrors, parse, report
+try:
+    parse(sys.stdin.buffer.read(), file="jobs.yaml", name="jobs")
+except JobFileErrors as errors:
+    sys.exit(report(errors))
+"""
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_file_is_refused(name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", READ], input=HOSTILE[name].encode(), capture_output=True, timeout=20
+    )
+    assert done.returncode == 1, done
+    shown = done.stderr.decode()
+    assert ENDS.get(name, "") in shown
+    assert "Traceback" not in shown
+    assert len(shown) < 20_000
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_file_is_refused_without_libyaml_too(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compose, "LOADER", yaml.SafeLoader)
+    with pytest.raises(JobFileErrors) as caught:
+        parse(HOSTILE[name][:70_000], file="jobs.yaml", name="jobs")
+    assert ENDS.get(name, "") in report(caught.value)
