@@ -1,0 +1,290 @@
+"""What can befall a run, a create request or a look at a run: one row for each fault."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import Any
+from urllib.parse import urlsplit
+
+#: The host whose paths are fates: `https://faults.test/<fate>` or `https://faults.test/<fate>/<n>`.
+FAULTS_HOST = "faults.test"
+
+
+class Status(StrEnum):
+    """Where a run is, as the API names it."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the run will never change again."""
+        return self not in (Status.PENDING, Status.RUNNING)
+
+
+class Kind(StrEnum):
+    """What a fate befalls."""
+
+    RUN = "run"
+    REQUEST = "request"
+    LOOK = "look"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunError:
+    """Hold what a FAILED run says of its failure; a code of None is left out of the answer."""
+
+    code: str | None
+    category: str
+    message: str
+    waits: bool = False  #: tells the world's `retry_after`
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunFate:
+    """Say how a run goes.
+
+    A run whose fate has `performs` gets its result from the agent; every other result is `result`.
+    """
+
+    says: str
+    ends: Status | None = Status.COMPLETED  #: None: it stays as it is until it is cancelled
+    performs: bool = False
+    result: Mapping[str, Any] | None = None
+    breaks_schema: bool = False
+    error: RunError | None = None
+    part: float = 1.0  #: of its duration that passes before it ends
+    starts: bool = True  #: False: it stays PENDING and takes no slot
+    known: bool = True  #: False: no read and no cancel finds it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RequestFate:
+    """Say how a create request goes.
+
+    A status of None is no answer at all: the connection drops, or with `hangs` stays silent.
+    """
+
+    says: str
+    status: int | None
+    code: str = ""
+    message: str = ""
+    creates: bool = False  #: the runs are created all the same
+    names: bool = False  #: the answer's details name the items
+    waits: bool = False  #: tells the world's `retry_after`
+    hangs: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LookFate:
+    """Say what answers a read in the place of the API."""
+
+    says: str
+    status: int
+    html: str
+
+
+#: A run that nothing befalls.
+NORMAL = "normal"
+#: What becomes of a run that outlives its own `max_duration_seconds`.
+OVERDUE = "overdue"
+
+RUN_FATES: Mapping[str, RunFate] = {
+    NORMAL: RunFate(says="the agent does its work", performs=True),
+    "system_failure": RunFate(
+        says="FAILED by the service; says when to try again",
+        ends=Status.FAILED,
+        error=RunError(
+            code="service_busy",
+            category="SYSTEM_FAILURE",
+            message="Browser crashed during execution",
+            waits=True,
+        ),
+    ),
+    "agent_failure": RunFate(
+        says="FAILED for what was asked of it",
+        ends=Status.FAILED,
+        error=RunError(
+            code="TASK_FAILED",
+            category="AGENT_FAILURE",
+            message="The agent could not complete the task on this page",
+        ),
+    ),
+    "billing_failure": RunFate(
+        says="FAILED for want of credit",
+        ends=Status.FAILED,
+        error=RunError(
+            code="INSUFFICIENT_CREDITS",
+            category="BILLING_FAILURE",
+            message="The account ran out of credits",
+        ),
+    ),
+    "unknown": RunFate(
+        says="FAILED, and the service cannot say why",
+        ends=Status.FAILED,
+        error=RunError(code=None, category="UNKNOWN", message="An unknown error occurred"),
+    ),
+    OVERDUE: RunFate(
+        says="FAILED for taking longer than its max_duration_seconds",
+        ends=Status.FAILED,
+        error=RunError(
+            code="TIMEOUT",
+            category="SYSTEM_FAILURE",
+            message="The run exceeded its maximum duration",
+            waits=True,
+        ),
+    ),
+    "goal_failure": RunFate(
+        says="COMPLETED without reaching its goal",
+        result={"status": "failure", "reason": "The page does not show what the goal asks for"},
+    ),
+    "blocked": RunFate(
+        says="COMPLETED before a wall against robots",
+        result={"status": "failure", "reason": "Access denied: the page shows a captcha"},
+    ),
+    "no_result": RunFate(says="COMPLETED with a result of null"),
+    "wrong_shape": RunFate(
+        says="COMPLETED with a result that breaks its output_schema",
+        result={"answer": "see the page"},
+        breaks_schema=True,
+    ),
+    "cancelled": RunFate(
+        says="CANCELLED half-way by somebody else", ends=Status.CANCELLED, part=0.5
+    ),
+    "stuck": RunFate(says="RUNNING until it is cancelled", ends=None),
+    "queued": RunFate(says="PENDING until it is cancelled", ends=None, starts=False),
+    "lost": RunFate(says="created, then unknown; never runs", ends=None, starts=False, known=False),
+}
+
+REQUEST_FATES: Mapping[str, RequestFate] = {
+    "rejected": RequestFate(
+        says="400 that names the item", status=400, code="INVALID_INPUT", names=True
+    ),
+    "rejected_unnamed": RequestFate(
+        says="400 that names nothing",
+        status=400,
+        code="INVALID_INPUT",
+        message="Validation failed",
+    ),
+    "gated": RequestFate(
+        says="403: a feature that the account does not have",
+        status=403,
+        code="FORBIDDEN",
+        message="This feature is not enabled for this account",
+    ),
+    "no_credits": RequestFate(
+        says="402: the wallet is empty",
+        status=402,
+        code="INSUFFICIENT_CREDITS",
+        message="Add money to continue",
+    ),
+    "throttled": RequestFate(
+        says="429 with a Retry-After", status=429, code="RATE_LIMIT_EXCEEDED", waits=True
+    ),
+    "unavailable": RequestFate(
+        says="503, nothing created",
+        status=503,
+        code="SERVICE_BUSY",
+        message="The service is busy",
+    ),
+    "error_before": RequestFate(
+        says="500, nothing created",
+        status=500,
+        code="INTERNAL_ERROR",
+        message="An unexpected error occurred",
+    ),
+    "error_after": RequestFate(
+        says="500, although the runs were created",
+        status=500,
+        code="INTERNAL_ERROR",
+        message="An unexpected error occurred",
+        creates=True,
+    ),
+    "dropped_before": RequestFate(says="the connection drops, nothing created", status=None),
+    "dropped_after": RequestFate(
+        says="the connection drops after the runs were created", status=None, creates=True
+    ),
+    "hung_after": RequestFate(
+        says="no answer ever, although the runs were created",
+        status=None,
+        creates=True,
+        hangs=True,
+    ),
+}
+
+LOOK_FATES: Mapping[str, LookFate] = {
+    "unreachable": LookFate(
+        says="502 with the page of a proxy",
+        status=502,
+        html="<html><head><title>502 Bad Gateway</title></head><body>502 Bad Gateway</body></html>",
+    ),
+}
+
+_KINDS: Mapping[Kind, Mapping[str, object]] = {
+    Kind.RUN: RUN_FATES,
+    Kind.REQUEST: REQUEST_FATES,
+    Kind.LOOK: LOOK_FATES,
+}
+
+#: Every name that a url, a script or a rate may use.
+FATES: Mapping[str, Kind] = {name: kind for kind, table in _KINDS.items() for name in table}
+
+
+def kind_of(fate: str) -> Kind:
+    """Say what a fate befalls; raise ValueError if there is no such fate."""
+    try:
+        return FATES[fate]
+    except KeyError:
+        known = ", ".join(sorted(FATES))
+        raise ValueError(f"unknown fate {fate!r}; there are {known}") from None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Address:
+    """Name the fate of a url, and how many occasions it lasts (None: all)."""
+
+    fate: str
+    times: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read `fate` or `fate/n`; raise ValueError for any other text."""
+        fate, _, times = text.strip("/").partition("/")
+        kind_of(fate)
+        if times and not (times.isascii() and times.isdigit()):
+            raise ValueError(f"not a number of times: {times!r}")
+        return cls(fate=fate, times=int(times) if times else None)
+
+    def befalls(self, kind: Kind, nth: int) -> bool:
+        """Tell whether the nth occasion (from 0) of this kind meets the fate."""
+        return kind_of(self.fate) is kind and (self.times is None or nth < self.times)
+
+
+def address_of(url: str, script: Mapping[str, str]) -> Address | None:
+    """Find the fate that a url asks for, by its own host or by the first glob that fits it."""
+    parts = urlsplit(url)
+    if parts.hostname == FAULTS_HOST:
+        try:
+            return Address.parse(parts.path)
+        except ValueError:
+            return None  # any other page of that host is a page
+    for glob, text in script.items():
+        if fnmatchcase(url, glob):
+            return Address.parse(text)
+    return None
+
+
+def drawn(kind: Kind, rates: Mapping[str, float], lot: float) -> str | None:
+    """Draw a fate of one kind by a lot in [0, 1): each name covers its share, the rest is None."""
+    for name, rate in rates.items():
+        if kind_of(name) is kind:
+            if lot < rate:
+                return name
+            lot -= rate
+    return None

@@ -1,0 +1,66 @@
+"""A whole sandbox: one account, its ledger, its agent and the API in front of them."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import httpx
+from starlette.types import ASGIApp
+
+from batchrunner.sandbox.account import Account
+from batchrunner.sandbox.agent import Agent
+from batchrunner.sandbox.app import api_app
+from batchrunner.sandbox.ledger import Ledger
+from batchrunner.sandbox.service import Clock, Performer, Service
+from batchrunner.sandbox.sites import sites_app
+from batchrunner.sandbox.transport import InProcess, Offline
+from batchrunner.sandbox.world import World
+
+
+class Sandbox:
+    """Stand in for the API with everything in memory, or in the ledger's file.
+
+    It starts no tasks and never sleeps: all time is that of `now`, so it runs on a virtual clock
+    as well as on a real one.
+    """
+
+    app: ASGIApp  #: the API; it takes any Host
+    ledger: Ledger  #: as of the last request or `settle`
+
+    def __init__(
+        self,
+        *,
+        world: World,
+        now: Clock,
+        agent: Performer,
+        ledger: Ledger | None = None,
+        keys: frozenset[str] | None = None,
+    ) -> None:
+        self.ledger = Ledger() if ledger is None else ledger
+        account = Account(world=world, ledger=self.ledger, now=now())
+        self._service = Service(world=world, account=account, agent=agent, now=now)
+        self.app = api_app(self._service, keys=keys)
+
+    @classmethod
+    def in_process(
+        cls,
+        world: World,
+        now: Clock,
+        *,
+        ledger: Ledger | None = None,
+        keys: frozenset[str] | None = None,
+    ) -> Self:
+        """Build a sandbox whose agent reads the sample sites in this process, and nothing else."""
+        sites = InProcess(sites_app())
+        client = httpx.AsyncClient(
+            transport=Offline(), mounts={"all://*.test": sites}, follow_redirects=True
+        )
+        return cls(world=world, now=now, agent=Agent(client), ledger=ledger, keys=keys)
+
+    def transport(self) -> httpx.AsyncBaseTransport:
+        """Give a transport by which an httpx client reaches the API in this process."""
+        return InProcess(self.app)
+
+    async def settle(self) -> None:
+        """Bring the ledger up to date: every run that is due by now has its result and charge."""
+        await self._service.settle()

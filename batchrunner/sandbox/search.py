@@ -1,0 +1,79 @@
+"""The list of runs: what a query finds, in which order, and where the next page begins."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from batchrunner.sandbox.checks import issue
+from batchrunner.sandbox.ledger import Run
+from batchrunner.sandbox.refusals import invalid
+from batchrunner.sandbox.shapes import instant
+
+_DEFAULT_LIMIT = 20
+
+Key = tuple[datetime, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """Hold the runs of one page, how many there are on all pages, and the way to the next."""
+
+    runs: list[Run]
+    total: int
+    next_cursor: str | None
+
+
+def search(runs: Iterable[Run], query: Mapping[str, str]) -> Page:
+    """Find the page of runs that a checked query asks for.
+
+    Both bounds of created_at are exclusive: the strict reading, which a client must survive. Runs
+    created in the same millisecond are in the order of their ids, so a cursor never skips one.
+    """
+    newest_first = query.get("sort_direction", "desc") == "desc"
+    found = sorted((run for run in runs if _fits(run, query)), key=_key, reverse=newest_first)
+    rest = found
+    if "cursor" in query:
+        last = _read(query["cursor"])
+        rest = [run for run in found if (_key(run) < last if newest_first else _key(run) > last)]
+    limit = int(float(query.get("limit", _DEFAULT_LIMIT)))
+    shown = rest[:limit]
+    more = len(rest) > limit
+    return Page(runs=shown, total=len(found), next_cursor=_cursor(shown[-1]) if more else None)
+
+
+def _fits(run: Run, query: Mapping[str, str]) -> bool:
+    return (
+        query.get("status", run.status) == run.status
+        and query.get("goal", "").lower() in run.goal.lower()
+        and ("created_after" not in query or run.created_at > _instant(query["created_after"]))
+        and ("created_before" not in query or run.created_at < _instant(query["created_before"]))
+    )
+
+
+def _key(run: Run) -> Key:
+    return run.created_at, run.run_id
+
+
+def _instant(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _cursor(run: Run) -> str:
+    last = {"id": run.run_id, "createdAt": instant(run.created_at)}
+    return base64.b64encode(json.dumps(last, separators=(",", ":")).encode()).decode()
+
+
+def _read(cursor: str) -> Key:
+    try:
+        last: Any = json.loads(base64.b64decode(cursor, validate=True))
+        at, run_id = _instant(last["createdAt"]), last["id"]
+        if at.tzinfo is None or not isinstance(run_id, str):
+            raise ValueError(cursor)
+    except (ValueError, KeyError, TypeError):
+        raise invalid([issue("custom", ("cursor",), "Invalid cursor")]) from None
+    return at, run_id

@@ -1,0 +1,76 @@
+"""The conditions that a sandbox plays: how long runs take, what befalls them, what they cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from statistics import NormalDist
+
+from batchrunner.sandbox.fates import Address, Kind, kind_of
+from batchrunner.sandbox.seeded import share
+
+#: Steps of a run whose agent is not sent out, from and to.
+_STEPS = (3, 12)
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """Hold everything that decides what a sandbox does, apart from requests and time.
+
+    `durations` are the shortest and longest run in seconds; between them they spread as real runs
+    do (log-normal: the median is their geometric mean, one run in twenty touches a bound).
+    `limit` is how many runs the account may have RUNNING; more wait as PENDING, first come first
+    served. `rates` gives the share of runs (or, by the fate's kind, of create requests or reads)
+    that meet a named fate; `script` maps globs of urls to `fate` or `fate/n`, and goes before
+    `rates`. `credits` is the balance at the beginning; without one the account has no wallet and
+    never runs dry. `late` is how many seconds a new run is missing from the list of runs.
+    """
+
+    seed: int = 0
+    durations: tuple[float, float] = (15.0, 300.0)
+    limit: int | None = None
+    rates: Mapping[str, float] = field(default_factory=dict)
+    script: Mapping[str, str] = field(default_factory=dict)
+    retry_after: float = 30.0
+    price: Decimal = Decimal("0.016")
+    credits: Decimal | None = None
+    late: float = 0.0
+    batch: bool = True
+
+    def __post_init__(self) -> None:
+        shortest, longest = self.durations
+        if not 0 < shortest <= longest < math.inf:
+            raise ValueError(f"durations must be two numbers above 0 in order: {self.durations}")
+        if self.limit is not None and self.limit < 1:
+            raise ValueError(f"limit must be 1 or more: {self.limit}")
+        for text in self.script.values():
+            Address.parse(text)
+        for kind in Kind:
+            rates = [rate for name, rate in self.rates.items() if kind_of(name) is kind]
+            if sum(rates) > 1 or any(rate < 0 for rate in rates):
+                raise ValueError(f"the rates of {kind} fates must be shares of 1: {rates}")
+
+    def duration(self, url: str, nth: int) -> float:
+        """Say how many seconds the nth run (from 0) of a url takes.
+
+        It follows from the url and not from the order of arrival, so that a job's first run takes
+        the same time whatever ran before it. Whole milliseconds, as the API's timestamps have.
+        """
+        shortest, longest = (math.log(bound) for bound in self.durations)
+        lot = share(self.seed, "duration", url, nth)
+        sigma = (longest - shortest) / 4 or 1.0  # where the bounds meet, any will do but 0
+        spread = NormalDist(mu=(shortest + longest) / 2, sigma=sigma)
+        drawn = spread.inv_cdf(min(max(lot, 1e-9), 1 - 1e-9))
+        return max(round(math.exp(min(max(drawn, shortest), longest)), 3), 0.001)
+
+    def steps(self, run_id: str) -> int:
+        """Say how many steps a run takes that ends without the agent."""
+        fewest, most = _STEPS
+        return fewest + int(share(self.seed, "steps", run_id) * (most - fewest + 1))
+
+    @property
+    def told_wait(self) -> int:
+        """The `retry_after` as the API tells it, in whole seconds."""
+        return math.ceil(self.retry_after)

@@ -1,0 +1,97 @@
+"""A sandbox on a clock that the test moves, with an agent that reads nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+from openapi import Checked
+
+from batchrunner.sandbox import Ledger, Sandbox, World
+from batchrunner.sandbox.agent import Findings
+
+DAWN = datetime(2026, 9, 2, 21, 0, tzinfo=UTC)
+
+
+@dataclass
+class Clock:
+    at: datetime = DAWN
+
+    def __call__(self) -> datetime:
+        return self.at
+
+    def tick(self, seconds: float) -> None:
+        self.at += timedelta(seconds=seconds)
+
+
+@dataclass
+class Reader:
+    """Find the same on every page, in two steps, and remember where it was sent."""
+
+    sent: list[str] = field(default_factory=list)
+
+    async def perform(
+        self, url: str, goal: str, output_schema: Mapping[str, Any] | None
+    ) -> Findings:
+        self.sent.append(url)
+        return Findings(
+            result={"price": 18.5},
+            actions=(f"Open {url}", "Read the price"),
+            html="<p>18.50</p>",
+            schema_errors=(),
+        )
+
+
+class Stage:
+    """Put a sandbox, its clock and a client whose traffic is checked into one place."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger | None = None,
+        clock: Clock | None = None,
+        keys: frozenset[str] | None = None,
+        tolerated: frozenset[int] = frozenset(),
+        **world: Any,
+    ) -> None:
+        self.clock = clock or Clock()
+        self.agent = Reader()
+        self.sandbox = Sandbox(
+            world=World(**{"durations": (10.0, 10.0), **world}),
+            now=self.clock,
+            agent=self.agent,
+            ledger=ledger,
+            keys=keys,
+        )
+        self.client = httpx.AsyncClient(
+            transport=Checked(self.sandbox.transport(), tolerated=tolerated),
+            base_url="http://sandbox",
+            headers={"X-API-Key": "sk-test"},
+        )
+
+    async def create(self, *urls: str, **options: Any) -> list[str]:
+        runs = [{"url": url, "goal": f"Read the price ({i})"} for i, url in enumerate(urls)]
+        body = {"runs": [{**run, **options} for run in runs]}
+        return (await self.post("/v1/automation/run-batch", body))["run_ids"]
+
+    async def post(self, path: str, body: Any = None) -> Any:
+        response = await self.client.post(path, json=body)
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    async def get(self, path: str, **query: Any) -> Any:
+        response = await self.client.get(path, params=query)
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    async def run(self, run_id: str) -> Any:
+        return await self.get(f"/v1/runs/{run_id}")
+
+
+def after(seconds: float) -> str:
+    """Write the instant so many seconds after the beginning as the API does."""
+    at = DAWN + timedelta(seconds=seconds)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,234 @@
+"""Time in the sandbox: durations, the queue above the limit, and what outlives a restart."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+import trio.testing
+from sandbox_stage import Clock, Stage, after
+
+from batchrunner.sandbox import Ledger, Sandbox, World
+
+pytestmark = pytest.mark.anyio
+
+PAGE = "https://shop.test/"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "trio"
+
+
+async def times(stage: Stage, run_ids: list[str]) -> list[tuple[str, Any, Any]]:
+    found = await stage.post("/v1/runs/batch", {"run_ids": run_ids})
+    by_id = {run["run_id"]: run for run in found["data"]}
+    runs = [by_id[run_id] for run_id in run_ids]
+    return [(run["status"], run["started_at"], run["finished_at"]) for run in runs]
+
+
+async def test_runs_above_the_limit_wait_and_start_at_the_instant_a_slot_is_free() -> None:
+    stage = Stage(limit=2)
+    first = await stage.create(PAGE, PAGE, PAGE)
+    stage.clock.tick(4)
+    second = await stage.create(PAGE, PAGE)
+    assert await times(stage, first + second) == [
+        ("RUNNING", after(0), None),
+        ("RUNNING", after(0), None),
+        ("PENDING", None, None),
+        ("PENDING", None, None),
+        ("PENDING", None, None),
+    ]
+    stage.clock.tick(17)  # nobody looked in between
+    assert await times(stage, first + second) == [
+        ("COMPLETED", after(0), after(10)),
+        ("COMPLETED", after(0), after(10)),
+        ("COMPLETED", after(10), after(20)),
+        ("COMPLETED", after(10), after(20)),
+        ("RUNNING", after(20), None),
+    ]
+
+
+@pytest.mark.parametrize("looks", [[100.0], [2.5] * 40, [9.999, 0.001, 0.001, 40, 49.999]])
+async def test_what_happens_does_not_depend_on_when_somebody_looks(looks: list[float]) -> None:
+    stage = Stage(limit=3, durations=(5.0, 30.0))
+    run_ids = await stage.create(*[f"{PAGE}{number}" for number in range(8)])
+    for pause in looks:
+        stage.clock.tick(pause)
+        await stage.get("/v1/runs")
+    other = Stage(limit=3, durations=(5.0, 30.0))
+    assert await other.create(*[f"{PAGE}{number}" for number in range(8)]) == run_ids
+    other.clock.tick(sum(looks))
+    assert await times(stage, run_ids) == await times(other, run_ids)
+
+
+async def test_a_cancel_gives_the_slot_to_the_next_in_line_at_once() -> None:
+    stage = Stage(limit=1)
+    running, waiting, next_in_line = await stage.create(PAGE, PAGE, PAGE)
+    stage.clock.tick(3)
+    await stage.post("/v1/runs/batch/cancel", {"run_ids": [waiting]})
+    await stage.post("/v1/runs/batch/cancel", {"run_ids": [running]})
+    assert await times(stage, [running, waiting, next_in_line]) == [
+        ("CANCELLED", after(0), after(3)),
+        ("CANCELLED", None, after(3)),
+        ("RUNNING", after(3), None),
+    ]
+
+
+async def test_the_agent_goes_once_for_each_run_however_many_ask() -> None:
+    stage = Stage()
+    await stage.create(*[f"{PAGE}{number}" for number in range(40)])
+    stage.clock.tick(10)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(5):
+            tasks.start_soon(stage.get, "/v1/runs")
+    assert sorted(stage.agent.sent) == sorted(f"{PAGE}{number}" for number in range(40))
+
+
+async def test_settling_brings_the_ledger_up_to_date() -> None:
+    stage = Stage()
+    await stage.create(PAGE, PAGE)
+    stage.clock.tick(10)
+    await stage.sandbox.settle()
+    assert [run.performed for run in stage.sandbox.ledger.runs] == [True, True]
+
+
+def test_durations_are_spread_between_their_bounds_and_belong_to_the_url() -> None:
+    world = World(seed=3, durations=(15.0, 300.0))
+    drawn = [world.duration(f"{PAGE}{number}", 0) for number in range(5000)]
+    assert min(drawn) == 15.0
+    assert max(drawn) == 300.0
+    assert 60 < statistics.median(drawn) < 75
+    assert world.duration(PAGE, 0) == world.duration(PAGE, 0) != world.duration(PAGE, 1)
+    assert World(durations=(2.0, 2.0)).duration(PAGE, 0) == 2.0
+
+
+async def test_ids_differ_between_seeds() -> None:
+    ids = [run_id for seed in range(3) for run_id in await Stage(seed=seed).create(PAGE, PAGE)]
+    assert len(set(ids)) == 6
+
+
+def test_a_night_passes_on_a_virtual_clock() -> None:
+    clock = trio.testing.MockClock(autojump_threshold=0)
+    stage_clock = Clock()
+
+    async def night() -> float:
+        begin = trio.current_time()
+
+        def now() -> Any:
+            return stage_clock.at + (trio.current_time() - begin) * timedelta(seconds=1)
+
+        sandbox = Sandbox.in_process(World(limit=1, durations=(600.0, 600.0)), now)
+        async with httpx.AsyncClient(
+            transport=sandbox.transport(), base_url="http://sandbox", headers={"X-API-Key": "k"}
+        ) as client:
+            item = {"url": "https://faults.test/normal", "goal": "Read the page"}
+            await client.post("/v1/automation/run-batch", json={"runs": [item] * 50})
+            while not all(run.status.is_final for run in sandbox.ledger.runs):
+                await trio.sleep(60)
+                await client.get("/v1/runs", params={"limit": 1})
+        return trio.current_time() - begin
+
+    assert trio.run(night, clock=clock) == 30_000
+
+
+async def test_a_sandbox_goes_on_where_it_was_left(tmp_path: Path) -> None:
+    path, clock = tmp_path / "ledger.jsonl", Clock()
+    urls = [PAGE, "https://faults.test/agent_failure", *[PAGE] * 4]
+    with closing(Ledger(path)) as ledger:
+        stage = Stage(ledger=ledger, clock=clock, limit=2)
+        run_ids = await stage.create(*urls)
+        clock.tick(2)
+        await stage.post(f"/v1/runs/{run_ids[4]}/cancel")
+        clock.tick(9)
+        await stage.run(run_ids[0])
+        before = [run for run in ledger.runs if run.status.is_final]
+    assert path.stat().st_mode & 0o777 == 0o600
+
+    clock.tick(20)
+    with closing(Ledger(path)) as ledger:
+        stage = Stage(ledger=ledger, clock=clock, limit=2)
+        assert [ledger.find(run.run_id) for run in before] == before
+        assert len(before) == 3
+        assert await times(stage, run_ids) == [
+            ("COMPLETED", after(0), after(10)),
+            ("FAILED", after(0), after(10)),
+            ("COMPLETED", after(10), after(20)),
+            ("COMPLETED", after(10), after(20)),
+            ("CANCELLED", None, after(2)),
+            ("COMPLETED", after(20), after(30)),
+        ]
+        assert len(stage.agent.sent) == 3  # the first came back before the restart
+        assert len(ledger.requests) == 1
+
+
+async def test_counted_fates_are_counted_over_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    urls = [f"https://faults.test/{fate}/2" for fate in ("agent_failure", "unreachable")]
+    seen = []
+    for _ in range(3):
+        with closing(Ledger(path)) as ledger:
+            stage = Stage(ledger=ledger, tolerated=frozenset({502}))
+            await stage.create(*urls)
+            unreachable = ledger.runs[1].run_id
+            status = (await stage.client.get(f"/v1/runs/{unreachable}")).status_code
+            seen.append((ledger.runs[-2].fate, status))
+            assert len({run.run_id for run in ledger.runs}) == len(ledger.runs)
+    assert seen == [("agent_failure", 502), ("agent_failure", 502), ("normal", 200)]
+
+
+async def test_a_clock_that_steps_back_leaves_one_history(tmp_path: Path) -> None:
+    path, clock = tmp_path / "ledger.jsonl", Clock()
+    with closing(Ledger(path)) as ledger:
+        stage = Stage(ledger=ledger, clock=clock, limit=1)
+        await stage.create(PAGE)
+        clock.tick(11)
+        await stage.get("/v1/runs")
+        clock.tick(-5)
+        [late] = await stage.create(PAGE)
+        assert (await stage.run(late))["started_at"] == after(11)
+        before = ledger.runs
+    with closing(Ledger(path)) as ledger:
+        Stage(ledger=ledger, clock=clock, limit=1)
+        assert ledger.runs == before
+
+
+async def test_a_torn_last_line_is_forgotten(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    with closing(Ledger(path)) as ledger:
+        stage = Stage(ledger=ledger)
+        await stage.create(PAGE)
+        kept = path.read_bytes()
+        await stage.create(PAGE)
+    path.write_bytes(path.read_bytes()[:-20])
+    with closing(Ledger(path)) as ledger:
+        stage = Stage(ledger=ledger)
+        assert len(ledger.runs) == 1
+        await stage.create(PAGE)
+    lines = path.read_bytes().splitlines()
+    assert lines[: len(kept.splitlines())] == kept.splitlines()
+    assert all(json.loads(line) for line in lines)
+    with closing(Ledger(path)) as ledger:
+        Stage(ledger=ledger)
+        assert len(ledger.runs) == 2
+
+
+async def test_another_limit_holds_from_the_restart_on(tmp_path: Path) -> None:
+    path, clock = tmp_path / "ledger.jsonl", Clock()
+    with closing(Ledger(path)) as ledger:
+        run_ids = await Stage(ledger=ledger, clock=clock, limit=1).create(PAGE, PAGE, PAGE)
+    clock.tick(5)
+    with closing(Ledger(path)) as ledger:
+        stage = Stage(ledger=ledger, clock=clock, limit=None)
+        assert [start for _, start, _ in await times(stage, run_ids)] == [
+            after(0),
+            after(5),
+            after(5),
+        ]
