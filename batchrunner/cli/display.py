@@ -143,6 +143,11 @@ def clock(span: timedelta) -> str:
     return f"{seconds // 3600}h {seconds % 3600 // 60:02}m"
 
 
+def local(moment: datetime) -> str:
+    """Return a moment as the clock on the user's wall shows it."""
+    return f"{moment.astimezone():%H:%M:%S}"
+
+
 def _parts(tally: Tally) -> list[Text]:
     running = tally.jobs[JobState.RUNNING]
     queued = f" ({tally.queued} queued)" if tally.queued else ""
@@ -188,7 +193,7 @@ def lines_of(event: Event) -> Iterator[str]:
         case Searching(runs=runs, why=why):
             yield f"searching for {_runs(runs)} that may exist: {why}"
         case Held(until=until, failure=failure):
-            yield f"waiting until {until:%H:%M:%S}: {failure.category}: {failure.message}"
+            yield f"waiting {local(until)}: {_reason(failure)}"
         case Judged(verdicts=verdicts):
             yield from _verdict_lines(verdicts)
 
@@ -198,7 +203,7 @@ def _verdict_lines(verdicts: tuple[Verdict, ...]) -> Iterator[str]:
         failure = verdict.transition.failure
         if failure is not None:
             key = verdict.attempt.job.key
-            yield f"{_what_follows(verdict)} {key}: {_reason(failure)}"
+            yield f"{_what_follows(verdict):<15} {key}  {_reason(failure)}"
     succeeded = sum(1 for verdict in verdicts if verdict.transition.failure is None)
     if succeeded:
         yield f"{_runs(succeeded)} succeeded"
@@ -209,9 +214,9 @@ def _what_follows(verdict: Verdict) -> str:
         case Finish(state=state):
             return str(state)
         case Retry(at=at):
-            return f"again at {at:%H:%M:%S}"
+            return f"again {local(at)}"
         case Postpone(at=at):
-            return f"put back until {at:%H:%M:%S}"
+            return f"later {local(at)}"
 
 
 def _reason(failure: Failed) -> str:

@@ -166,9 +166,9 @@ class _Signals:
             if number == signal.SIGINT and not self._asked:
                 self._asked = True
                 self._runner.drain()
+                self._display.say("stopping: nothing more is submitted; waiting for runs in flight")
                 self._display.say(
-                    "stopping: nothing more is submitted, runs in flight are waited for; "
-                    "Ctrl-C again leaves at once (they go on remotely, the next start adopts them)"
+                    "Ctrl-C again leaves at once: they go on, the next start adopts them"
                 )
             else:
                 self.exit_code = INTERRUPTED if number == signal.SIGINT else TERMINATED

@@ -82,7 +82,7 @@ class Runner:
     def drain(self) -> None:
         """Submit nothing more, and come back when nothing of ours is in flight."""
         self._shift.draining = True
-        self._shift.wake()
+        self._shift.news.ring()
 
     async def run(self) -> Ending:
         """
@@ -104,15 +104,21 @@ class Runner:
 
     async def _work(self) -> Ending:
         await self._rescue()
-        watching = Watching(self._shift)
         async with anyio.create_task_group() as loops:
             loops.start_soon(self._keep_lease)
             loops.start_soon(Submitting(self._shift).keep)
             loops.start_soon(Searching(self._shift).keep)
-            while not (ending := self._ending(await self._shift.standing())):
-                await watching.look()
+            ending = await self._watch()
             loops.cancel_scope.cancel()
         return ending
+
+    async def _watch(self) -> Ending:
+        watching = Watching(self._shift)
+        while True:
+            ending = self._ending(await self._shift.standing())
+            if ending is not None:
+                return ending
+            await watching.look()
 
     async def _keep_lease(self) -> None:
         shift = self._shift
@@ -129,7 +135,8 @@ class Runner:
         taken = await shift.offload(lambda: shift.store.rescue(shift.owner.id, shift.now(), gone))
         if taken:
             shift.notify(Rescued(attempts=taken))
-            shift.wake()
+            shift.news.ring()
+            shift.doubts.ring()
 
     def _ending(self, standing: Standing) -> Ending | None:
         if self._shift.blind:

@@ -34,7 +34,7 @@ def match(submission: Submission, runs: Iterable[Run]) -> dict[int, str]:
     Told by the marker that the API echoes in the goal, never by order. Of two runs with one marker
     the older is taken.
     """
-    pattern = re.compile(re.escape(marker_prefix(submission.token)) + r"(\d+)(?!\d)")
+    pattern = re.compile(re.escape(marker_prefix(submission.token)) + r"([0-9]{1,9})(?![0-9])")
     by_place = {ride.place: ride.attempt_id for ride in submission.rides}
     matched: dict[int, str] = {}
     for run in sorted(runs, key=lambda run: run.created_at or _BEGINNING):

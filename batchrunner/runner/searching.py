@@ -9,7 +9,7 @@ from batchrunner.classify import classify_fault, is_not_offered
 from batchrunner.model import ApiError, ApiFault, FailureCategory, Submission, marker_prefix
 from batchrunner.policy import CLOCK_SKEW, next_search, settle_absent, settle_unanswered
 from batchrunner.runner.matching import match
-from batchrunner.runner.shift import GLANCE, Shift
+from batchrunner.runner.shift import Shift
 from batchrunner.schema import SubmissionState
 
 #: When to search again after a search that failed.
@@ -33,7 +33,9 @@ class Searching:
             for submission, why in due:
                 await self._search(submission, why)
             if not due:
-                await shift.wait(GLANCE)
+                first = min((search_at for _, search_at, _ in doubts), default=None)
+                wait = (first - shift.now()).total_seconds() if first else None
+                await shift.doubts.wait(wait)
 
     async def _search(self, submission: Submission, why: str) -> None:
         if not submission.marked:

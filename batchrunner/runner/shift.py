@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeVar, assert_never
 
-import anyio
-
 from batchrunner.api import Api
 from batchrunner.model import (
     Batch,
@@ -22,6 +20,7 @@ from batchrunner.model import (
     Verdict,
 )
 from batchrunner.policy import Policy, pool_effect
+from batchrunner.runner.bell import Bell
 from batchrunner.runner.events import Event, Held, Judged, Submitted
 from batchrunner.runner.lanes import Lane
 from batchrunner.schema import SubmissionState
@@ -59,25 +58,14 @@ class Shift:
     policy: Policy = field(init=False)
     creates: Lane = field(init=False)
     looks: Lane = field(init=False)
-    _news: anyio.Event = field(init=False)
+    news: Bell = field(init=False)  #: slots or jobs came free, or the plan changed
+    doubts: Bell = field(init=False)  #: a submission came into doubt
 
     def __post_init__(self) -> None:
-        """Start with open lanes and no news."""
+        """Start with open lanes and silent bells."""
         self.policy = Policy.of(self.batch.settings)
         self.creates, self.looks = Lane(self.now), Lane(self.now)
-        self._news = anyio.Event()
-
-    # ---- news ----
-
-    def wake(self) -> None:
-        """Tell every loop that waits for news that there are some."""
-        self._news.set()
-        self._news = anyio.Event()
-
-    async def wait(self, seconds: float) -> None:
-        """Wait, but not longer than until the next news."""
-        with anyio.move_on_after(max(seconds, 0.0)):
-            await self._news.wait()
+        self.news, self.doubts = Bell(), Bell()
 
     # ---- the ledger ----
 
@@ -92,13 +80,13 @@ class Shift:
         )
         if runs:
             self.notify(Submitted(runs=len(runs)))
-            self.wake()
+            self.news.ring()
         return complete
 
     async def doubt(self, submission: Submission, search_at: datetime, why: str) -> None:
         """Say that a submission's runs may exist, and when to look for them."""
         await self.offload(lambda: self.store.doubt(self.owner.id, submission, search_at, why))
-        self.wake()
+        self.doubts.ring()
 
     async def settle(
         self,
@@ -114,7 +102,7 @@ class Shift:
             )
         )
         self.notify(Judged(verdicts=tuple(applied)))
-        self.wake()
+        self.news.ring()
 
     # ---- what a failure means for all ----
 
@@ -131,7 +119,7 @@ class Shift:
                 self.notify(Held(until=effect.until, failure=effect.failure))
             case Stop():
                 self.stop, self.blind, self.draining = effect, lane is self.looks, True
-                self.wake()
+                self.news.ring()
             case _:
                 assert_never(effect)
 

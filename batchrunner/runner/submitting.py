@@ -29,7 +29,7 @@ class Submitting:
         while True:
             await shift.creates.clear()
             if shift.draining:
-                await shift.wait(GLANCE)
+                await shift.news.wait(GLANCE)
                 continue
             claimed = await shift.offload(
                 lambda: shift.store.claim(shift.owner.id, shift.batch.id, self._most, shift.now())
@@ -43,7 +43,7 @@ class Submitting:
         due_at = (await self._shift.standing()).due_at
         wait = (due_at - self._shift.now()).total_seconds() if due_at else GLANCE
         # A job that is due and was not claimed waits for a slot: for news, that is.
-        await self._shift.wait(min(wait, GLANCE) if wait > 0 else GLANCE)
+        await self._shift.news.wait(min(wait, GLANCE) if wait > 0 else GLANCE)
 
     async def _submit_all(self, submissions: Sequence[Submission]) -> None:
         limiter = anyio.CapacityLimiter(AT_ONCE)

@@ -35,7 +35,7 @@ class Watching:
         await shift.looks.clear()
         watched = await shift.offload(lambda: shift.store.watched(shift.owner.id, shift.batch.id))
         if not watched:
-            await shift.wait(GLANCE)
+            await shift.news.wait(GLANCE)
             return
         try:
             watched = await self._cancel(watched)
@@ -93,7 +93,7 @@ class Watching:
             self._learn(applied)
             shift.hold(of_the_pool(applied), shift.creates)
             shift.notify(Judged(verdicts=tuple(applied)))
-            shift.wake()
+            shift.news.ring()
 
     def _learn(self, applied: Sequence[Verdict]) -> None:
         """Learn how long runs take: an average in which the last dozens count most."""

@@ -1,0 +1,98 @@
+"""Simulates a night and sets its length and its requests beside what cannot be beaten.
+
+python -m benchmarks.makespan [--jobs 2000] [--concurrency 50]
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+
+from batchrunner.model import Settings
+from batchrunner.policy import LONGEST_LOOK, LOOKS_PER_RUN
+from batchrunner.sandbox import World
+from tests.simulation.night import EPOCH, Night, now, pages, simulate
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a simulated night took, in virtual seconds, and its floors."""
+
+    jobs: int
+    concurrency: int
+    makespan: float
+    durations: list[float]
+    requests: int
+    creates: int
+
+    @property
+    def floor(self) -> float:
+        """No schedule is shorter: all slots busy, or the longest run alone."""
+        return max(sum(self.durations) / self.concurrency, max(self.durations))
+
+    @property
+    def ratio(self) -> float:
+        """How much longer it took than the floor."""
+        return self.makespan / self.floor
+
+    @property
+    def requests_per_job(self) -> float:
+        """API requests of all kinds."""
+        return self.requests / self.jobs
+
+    @property
+    def formula(self) -> float:
+        """Looks every p seconds at all runs in flight, and a create after each that frees slots."""
+        mean = sum(self.durations) / len(self.durations)
+        interval = min(mean / LOOKS_PER_RUN, LONGEST_LOOK.total_seconds())
+        looks = mean / self.concurrency / interval * -(-self.concurrency // 100)
+        return 2 * looks
+
+
+def measure(jobs: int, concurrency: int, seed: int = 1) -> Figures:
+    """Run a batch of *jobs* runs of 15 to 300 s on virtual time."""
+
+    async def night() -> Figures:
+        batch = Night.of(pages(jobs), World(seed=seed), Settings(concurrency=concurrency))
+        await batch.run()
+        makespan = (now() - EPOCH).total_seconds()
+        batch.check_end()
+        runs = batch.sandbox.ledger.runs
+        spans = [(r.finished_at or now()) - (r.started_at or now()) for r in runs]
+        return Figures(
+            jobs=jobs,
+            concurrency=concurrency,
+            makespan=makespan,
+            durations=[span / timedelta(seconds=1) for span in spans],
+            requests=batch.requests.total(),
+            creates=batch.creates,
+        )
+
+    figures: Figures = simulate(night)
+    return figures
+
+
+def main() -> None:
+    """Print the figures of one night."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--jobs", type=int, default=2000)
+    parser.add_argument("--concurrency", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    started = time.perf_counter()
+    night = measure(given.jobs, given.concurrency, given.seed)
+    took = time.perf_counter() - started
+    mean = sum(night.durations) / len(night.durations)
+    print(f"{night.jobs} jobs, {night.concurrency} in flight, runs of 15-300 s (mean {mean:.1f} s)")
+    print(f"makespan  {night.makespan:8.0f} s   floor {night.floor:8.0f} s   {night.ratio:.3f}")
+    print(
+        f"requests  {night.requests_per_job:8.3f} a job, formula {night.formula:.3f}   "
+        f"{night.requests_per_job / night.formula:.3f}"
+    )
+    print(f"simulated in {took:.1f} s: {night.makespan / took:.0f} x real time")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,257 @@
+"""Whole batches on virtual time: what they bring and what they cost."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import anyio
+import pytest
+
+from batchrunner.model import FailureCategory, JobState, Settings
+from batchrunner.runner import Ending
+from batchrunner.runner.events import Held
+from batchrunner.sandbox import World
+from tests.simulation.night import Night, now, pages, simulate
+
+QUICK = Settings(concurrency=10, backoff=timedelta(seconds=4))
+
+
+def test_a_quiet_night_creates_one_run_for_each_job() -> None:
+    async def night() -> None:
+        quiet = Night.of(pages(60), World(), QUICK)
+        assert await quiet.run() is Ending.FINISHED
+        quiet.check_end()
+        assert quiet.jobs() == {JobState.SUCCEEDED: 60}
+        assert len(quiet.sandbox.ledger.runs) == 60
+
+    simulate(night)
+
+
+def test_a_finished_batch_spends_nothing_when_it_is_run_again() -> None:
+    async def night() -> None:
+        done = Night.of(pages(5), World(), QUICK)
+        await done.run()
+        creates = done.creates
+        assert await done.run() is Ending.FINISHED
+        assert done.creates == creates
+
+    simulate(night)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_books_balance_after_a_night_of_faults(seed: int) -> None:
+    rates = {
+        "system_failure": 0.1,
+        "unknown": 0.05,
+        "goal_failure": 0.05,
+        "lost": 0.02,
+        "throttled": 0.1,
+        "unavailable": 0.05,
+        "error_before": 0.05,
+        "error_after": 0.1,
+        "dropped_before": 0.05,
+        "dropped_after": 0.1,
+        "unreachable": 0.1,
+    }
+
+    async def night() -> None:
+        bad = Night.of(pages(80), World(seed=seed, rates=rates, late=10), QUICK)
+        assert await bad.run() is Ending.FINISHED
+        bad.check_end()
+        lost_answers = [c for c in bad.sandbox.ledger.requests if c.status in (None, 500)]
+        assert lost_answers, "no fault fired: this night proves nothing"
+
+    simulate(night)
+
+
+def test_runs_whose_answer_was_lost_are_found_although_the_list_is_late() -> None:
+    async def night() -> None:
+        lost = Night.of(["http://faults.test/dropped_after/1"], World(late=25), QUICK)
+        assert await lost.run() is Ending.FINISHED
+        lost.check_end()
+        assert lost.jobs() == {JobState.SUCCEEDED: 1}
+        assert len(lost.sandbox.ledger.runs) == 1
+
+    simulate(night)
+
+
+def test_a_create_that_got_lost_on_its_way_is_sent_again_uncounted() -> None:
+    async def night() -> None:
+        lost = Night.of(["http://faults.test/error_before/1"], World(), QUICK)
+        await lost.run()
+        lost.check_end()
+        assert lost.jobs() == {JobState.SUCCEEDED: 1}
+        tally = lost.store.tally(lost.batch.id)
+        assert tally.retried == {FailureCategory.UNREACHABLE: 1}
+        assert now() > lost.sandbox.ledger.runs[0].created_at >= EARLIEST_RESEND
+
+    from tests.simulation.night import EPOCH
+
+    EARLIEST_RESEND = EPOCH + timedelta(seconds=60)
+    simulate(night)
+
+
+def test_without_a_marker_a_lost_answer_is_for_the_user_to_decide() -> None:
+    async def night() -> None:
+        settings = Settings(marker=False)
+        lost = Night.of(["http://faults.test/dropped_after/1"], World(), settings)
+        await lost.run()
+        assert lost.store.tally(lost.batch.id).failed == {FailureCategory.UNANSWERED: 1}
+        assert lost.creates == 1
+
+    simulate(night)
+
+
+def test_in_flight_runs_never_exceed_the_bound() -> None:
+    async def night() -> None:
+        many = Night.of(pages(50), World(rates={"dropped_after": 0.3}), Settings(concurrency=7))
+        await many.run()
+        runs = many.sandbox.ledger.runs
+        for run in runs:
+            at_once = [r for r in runs if r.created_at <= run.created_at < (r.finished_at or now())]
+            assert len(at_once) <= 7
+
+    simulate(night)
+
+
+def test_runs_that_the_account_queues_are_waited_for() -> None:
+    async def night() -> None:
+        queued = Night.of(pages(30), World(limit=3), QUICK)
+        assert await queued.run() is Ending.FINISHED
+        queued.check_end()
+
+    simulate(night)
+
+
+def test_one_refused_job_does_not_harm_its_ninety_nine_neighbours() -> None:
+    async def night() -> None:
+        urls = [*pages(60), "http://faults.test/rejected_unnamed", *pages(39)]
+        mixed = Night.of(urls, World(), Settings(concurrency=100))
+        await mixed.run()
+        mixed.check_end()
+        assert mixed.jobs() == {JobState.SUCCEEDED: 99, JobState.FAILED: 1}
+        # Halving: the whole, then two of each size on the way down to the one.
+        assert mixed.creates <= 1 + 2 * 7
+
+    simulate(night)
+
+
+def test_jobs_are_submitted_singly_where_batch_creation_is_not_offered() -> None:
+    async def night() -> None:
+        single = Night.of(pages(12), World(batch=False), QUICK)
+        await single.run()
+        single.check_end()
+        assert single.requests["POST /v1/automation/run-async"] == 12
+        assert single.requests["POST /v1/automation/run-batch"] == 1
+
+    simulate(night)
+
+
+def test_jobs_ride_together_where_they_share_an_output_schema() -> None:
+    async def night() -> None:
+        schema = {"type": "object", "properties": {"name": {"type": "string"}}}
+        shaped = Night.of(pages(20), World(), QUICK, options={"output_schema": schema})
+        await shaped.run()
+        shaped.check_end()
+        first = shaped.sandbox.ledger.requests[0]
+        assert len(first.urls) == 10
+
+    simulate(night)
+
+
+def test_a_run_over_its_limit_is_cancelled_remotely_and_tried_again() -> None:
+    async def night() -> None:
+        settings = Settings(max_attempts=2, running_limit=timedelta(minutes=5))
+        stuck = Night.of(["http://faults.test/stuck"], World(), settings)
+        await stuck.run()
+        stuck.check_end()
+        assert stuck.store.tally(stuck.batch.id).failed == {FailureCategory.TIMED_OUT: 1}
+        assert [run.status for run in stuck.sandbox.ledger.runs] == ["CANCELLED"] * 2
+
+    simulate(night)
+
+
+def test_a_run_that_never_starts_is_cancelled_after_the_queued_limit() -> None:
+    async def night() -> None:
+        settings = Settings(max_attempts=1, queued_limit=timedelta(minutes=20))
+        stuck = Night.of(["http://faults.test/queued"], World(), settings)
+        await stuck.run()
+        assert stuck.store.tally(stuck.batch.id).failed == {FailureCategory.TIMED_OUT: 1}
+
+    simulate(night)
+
+
+def test_the_pool_waits_for_credits_and_goes_on_by_itself() -> None:
+    async def night() -> None:
+        broke = Night.of([*pages(5), "http://faults.test/no_credits/3"], World(), QUICK)
+        assert await broke.run() is Ending.FINISHED
+        broke.check_end()
+        assert broke.jobs() == {JobState.SUCCEEDED: 6}
+        held = {event.failure.category for event in broke.events if isinstance(event, Held)}
+        assert held == {FailureCategory.BILLING_FAILURE}
+
+    simulate(night)
+
+
+def test_a_key_that_is_refused_stops_the_batch_and_uses_up_nothing() -> None:
+    async def night() -> None:
+        keyless = Night.of(pages(5), World(), QUICK, keys=frozenset({"another"}))
+        assert await keyless.run() is Ending.STOPPED
+        assert keyless.jobs() == {JobState.AVAILABLE: 5}
+        assert keyless.creates == 1
+
+    simulate(night)
+
+
+def test_draining_waits_for_what_is_in_flight_and_submits_nothing_more() -> None:
+    async def night() -> None:
+        drained = Night.of(pages(40), World(), QUICK)
+        runner_of = drained.runner
+        async with anyio.create_task_group() as tasks:
+
+            def remember(*args: object, **kwargs: object) -> object:
+                runner = runner_of(*args, **kwargs)  # type: ignore[arg-type]
+                tasks.start_soon(drain_later, runner)
+                return runner
+
+            async def drain_later(runner: object) -> None:
+                await anyio.sleep(20)
+                runner.drain()  # type: ignore[attr-defined]
+
+            drained.runner = remember  # type: ignore[method-assign, assignment]
+            assert await drained.run() is Ending.DRAINED
+        assert JobState.RUNNING not in drained.jobs()
+        assert drained.jobs()[JobState.AVAILABLE] > 0
+        drained.runner = runner_of  # type: ignore[method-assign]
+        assert await drained.run() is Ending.FINISHED
+        drained.check_end()
+
+    simulate(night)
+
+
+def test_a_cancelled_batch_has_no_run_left_alive() -> None:
+    async def night() -> None:
+        unwanted = Night.of(pages(40), World(), QUICK)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(unwanted.run)
+            await anyio.sleep(30)
+            unwanted.store.cancel(unwanted.batch.id, [], now())
+        unwanted.check_end()
+        assert JobState.CANCELLED in unwanted.jobs()
+        assert all(run.status.is_final for run in unwanted.sandbox.ledger.runs)
+
+    simulate(night)
+
+
+def test_failed_jobs_that_are_put_back_get_one_more_run_each() -> None:
+    async def night() -> None:
+        failed = Night.of([*pages(3), "http://faults.test/agent_failure/1"], World(), QUICK)
+        await failed.run()
+        assert failed.jobs() == {JobState.SUCCEEDED: 3, JobState.FAILED: 1}
+        assert failed.store.retry(failed.batch.id, [FailureCategory.AGENT_FAILURE], [], now()) == 1
+        await failed.run()
+        failed.check_end()
+        assert failed.jobs() == {JobState.SUCCEEDED: 4}
+        assert len(failed.sandbox.ledger.runs) == 5
+
+    simulate(night)
