@@ -28,6 +28,12 @@ BY_RUN_CATEGORY = {
     "BILLING_FAILURE": FailureCategory.BILLING_FAILURE,
 }
 
+#: Codes of API errors that say more than their status, whichever it is.
+BY_CODE = {
+    "INSUFFICIENT_CREDITS": FailureCategory.BILLING_FAILURE,
+    "CONTENT_POLICY_VIOLATION": FailureCategory.REJECTED,
+}
+
 #: HTTP status of an API error → category; 403 is looked at more closely, the rest is UNREACHABLE.
 BY_STATUS = {
     400: FailureCategory.REJECTED,
@@ -46,12 +52,20 @@ NOT_OFFERED = (404, 405, 501)
 UNREADABLE = "unreadable"
 
 _WALL = re.compile(
-    r"captcha|access denied|are you (a )?human|verify you|bot (wall|detection|check|protection)"
-    r"|cloudflare|blocked (by|access|the)|(log|sign)[ -]?in (wall|to continue|is required|page)"
+    r"captcha|access (to [^.]{1,60} )?((has been|was|is) )?denied|403 forbidden|unusual traffic"
+    r"|are you (a )?(human|robot)|verify (that )?you|automated (access|traffic|requests)"
+    r"|bot[ -](wall|detection|check|protection|challenge)|anti-?bot|cloudflare|been blocked"
+    r"|blocked (by|access|the (agent|browser|request|visit|connection))"
+    r"|(log|sign)[ -]?in (wall|to continue|is required|page)"
     r"|asks? to (log|sign) in|requires? (a )?(log|sign)[ -]?in",
     re.IGNORECASE,
 )
-_CREDITS = re.compile(r"credit|subscription|balance|billing|payment|add money", re.IGNORECASE)
+#: A plan or subscription that lacks a feature is not meant: that is no lack of credits.
+_CREDITS = re.compile(
+    r"\bcredits?\b|(no|active|expired) subscription|balance|payment|add money", re.IGNORECASE
+)
+
+_DECODER = json.JSONDecoder(strict=False)
 
 
 def classify(sighting: Sighting, *, cancelling: FailureCategory | None = None) -> Outcome | None:
@@ -80,7 +94,11 @@ def classify_fault(fault: ApiFault) -> Failed:
     """Say what a request that failed means for the jobs that it was about."""
     if fault.kind is not FaultKind.STATUS or fault.status is None:
         category = FailureCategory.UNREACHABLE
-    elif fault.status == 403 and _is_about_credits(fault):
+    elif fault.status < 500 and (fault.code or "").upper() in BY_CODE:
+        category = BY_CODE[(fault.code or "").upper()]
+    elif fault.status == 403 and _CREDITS.search(fault.message):
+        # Legacy accounts answer 403 FORBIDDEN where newer ones answer 402; only the words differ
+        # from the 403 for a gated field.
         category = FailureCategory.BILLING_FAILURE
     else:
         category = BY_STATUS.get(fault.status, FailureCategory.UNREACHABLE)
@@ -92,14 +110,6 @@ def classify_fault(fault: ApiFault) -> Failed:
 def is_not_offered(fault: ApiFault) -> bool:
     """Whether the API says that it has no such endpoint, rather than refusing the request."""
     return fault.kind is FaultKind.STATUS and fault.status in NOT_OFFERED
-
-
-def _is_about_credits(fault: ApiFault) -> bool:
-    # Legacy accounts answer 403 FORBIDDEN where newer ones answer 402; only the words differ
-    # from the 403 for a gated field.
-    return (fault.code or "").upper() == "INSUFFICIENT_CREDITS" or bool(
-        _CREDITS.search(fault.message)
-    )
 
 
 def _classify_run(run: Run, cancelling: FailureCategory | None) -> Outcome | None:
@@ -163,15 +173,20 @@ def _text(value: Any) -> str:
     """Return a reason as text; *value* is whatever an agent chose to write there."""
     if value is None or value is True:
         return ""
-    return value if isinstance(value, str) else json.dumps(value)
+    try:
+        text = value if isinstance(value, str) else json.dumps(value)
+    except RecursionError:
+        return ""
+    # Neither database takes NUL or a lone surrogate.
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def _parsed(result: str) -> Any:
     """Return the value of a result, looking into text that is itself JSON; None if unreadable."""
     try:
-        value = json.loads(result)
+        value = _DECODER.decode(result)
         if isinstance(value, str) and value.lstrip().startswith("{"):
-            value = json.loads(value)
+            value = _DECODER.decode(value)
     except (ValueError, RecursionError):
         # A strange result is an odd cell in the export, not a failed run.
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -42,6 +42,10 @@ LONGEST_HOLD = timedelta(minutes=2)
 
 #: How long an unanswered create is looked for; covers the server's delay in listing new runs.
 RECONCILE_GRACE = timedelta(seconds=60)
+#: Searches in vain before it counts as absent. The waits between them alone make up the grace:
+#: a request may be on its way long after it was intended (held back, or up to its own deadline).
+ENOUGH_SEARCHES = 7
+LONGEST_SEARCH_WAIT = timedelta(seconds=16)
 #: How far the server's clock may be behind ours when runs are searched by time.
 CLOCK_SKEW = timedelta(minutes=10)
 #: How long the API must not know a run before it counts as lost.
@@ -136,7 +140,7 @@ def backoff(policy: Policy, job: Job) -> timedelta:
 
 
 def _doubled(base: timedelta, times: int) -> timedelta:
-    return base * float(2 ** min(times, MOST_DOUBLINGS))
+    return min(base, LONGEST_BACKOFF) * float(2 ** min(times, MOST_DOUBLINGS))
 
 
 # ---- what was seen of runs → what to write about their attempts ----
@@ -195,32 +199,43 @@ def settle_refusal(
     """
     failure = classify_fault(fault)
     rides = submission.rides
-    together = max(len(rides) // 2, 1) if _may_be_one_job(failure, submission) else None
+    named = _named(failure, fault, submission)
+    if named:
+        transitions = [_settle_named(policy, r, named.get(r.place), failure, now) for r in rides]
+    elif is_not_offered(fault):
+        at = now + (failure.retry_after or timedelta(0))
+        transitions = [Postpone(at=at, failure=failure) for _ in rides]
+    elif _may_be_one_job(failure, submission):
+        together = max(len(rides) // 2, 1)
+        transitions = [Postpone(at=now, failure=failure, together=together) for _ in rides]
+    else:
+        transitions = [_settle_unnamed(policy, ride, failure, now) for ride in rides]
     return [
-        Verdict(attempt=ride, transition=_settle_ride(policy, ride, fault, failure, together, now))
-        for ride in rides
+        Verdict(attempt=ride, transition=transition)
+        for ride, transition in zip(rides, transitions, strict=True)
     ]
 
 
-def _settle_ride(
-    policy: Policy,
-    ride: Ride,
-    fault: ApiFault,
-    failure: Failed,
-    together: int | None,
-    now: datetime,
+def _named(failure: Failed, fault: ApiFault, submission: Submission) -> dict[int, str]:
+    """Return what the API said about single rides, by place; about others it is no help."""
+    if failure.category is not FailureCategory.REJECTED:
+        return {}
+    places = [ride.place for ride in submission.rides]
+    return {place: fault.issues[place - 1] for place in places if place - 1 in fault.issues}
+
+
+def _settle_named(
+    policy: Policy, ride: Ride, message: str | None, failure: Failed, now: datetime
 ) -> Transition:
-    named = fault.issues.get(ride.place - 1)
-    if named is not None:
-        own = Failed(category=failure.category, message=named, code=failure.code)
-        return decide(policy, ride.job, own, now)
-    if fault.issues or is_not_offered(fault):
+    if message is None:
         return Postpone(at=now, failure=failure)
-    if together is None:
-        if failure.category is FailureCategory.UNAUTHORIZED and gated_options(ride):
-            return Finish(state=JobState.FAILED, failure=failure)
-        return decide(policy, ride.job, failure, now)
-    return Postpone(at=now, failure=failure, together=together)
+    return decide(policy, ride.job, replace(failure, message=message), now)
+
+
+def _settle_unnamed(policy: Policy, ride: Ride, failure: Failed, now: datetime) -> Transition:
+    if failure.category is FailureCategory.UNAUTHORIZED and gated_options(ride):
+        return Finish(state=JobState.FAILED, failure=failure)
+    return decide(policy, ride.job, failure, now)
 
 
 def _may_be_one_job(failure: Failed, submission: Submission) -> bool:
@@ -282,9 +297,10 @@ def settle_unanswered(submission: Submission, why: str) -> list[Verdict]:
 
 def next_search(submission: Submission, now: datetime) -> datetime | None:
     """Return when to look for an unanswered submission's runs again; None once it is absent."""
-    if now - submission.intended_at >= RECONCILE_GRACE and submission.searched >= 2:
+    searched = min(submission.searched, ENOUGH_SEARCHES)
+    if now - submission.intended_at >= RECONCILE_GRACE and searched == ENOUGH_SEARCHES:
         return None
-    return now + timedelta(seconds=min(2.0**submission.searched, 15.0))
+    return now + min(timedelta(seconds=2**searched), LONGEST_SEARCH_WAIT)
 
 
 # ---- what a failure means for the whole pool ----

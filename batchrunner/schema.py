@@ -60,11 +60,26 @@ class Instant(TypeDecorator[datetime]):
         """Turn an aware moment into text with microseconds."""
         if value is None:
             return None
-        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        # Not strftime: it writes the year 1, in which some servers begin, as "1".
+        naive = value.astimezone(UTC).replace(tzinfo=None)
+        return naive.isoformat(timespec="microseconds") + "Z"
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
         """Turn stored text into an aware moment."""
         return None if value is None else datetime.fromisoformat(value)
+
+
+class Words(TypeDecorator[str]):
+    """Text that others wrote; neither database takes all that JSON can spell."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Replace NUL and lone surrogates."""
+        if value is None:
+            return None
+        return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
 #: SQLite numbers rows by itself only where the key is spelled INTEGER.
@@ -148,7 +163,7 @@ submissions = Table(
     Column("answered_at", Instant),
     Column("search_at", Instant),
     Column("searched", Integer, nullable=False, server_default=text("0")),
-    Column("message", Text),
+    Column("message", Words),
     CheckConstraint(_one_of("state", SubmissionState), "state_is_known"),
     CheckConstraint(
         "(state = 'unanswered') = (search_at IS NOT NULL)", "unanswered_means_being_searched"
@@ -175,8 +190,8 @@ attempts = Table(
     Column("closed_at", Instant),
     Column("outcome", String(20)),
     Column("counted", Boolean),
-    Column("code", Text),
-    Column("message", Text),
+    Column("code", Words),
+    Column("message", Words),
     Column("retry_at", Instant),
     Column("cancelling", String(20)),
     Column("missing_since", Instant),

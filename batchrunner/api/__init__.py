@@ -10,7 +10,7 @@ from urllib.parse import quote
 import httpx
 
 from batchrunner.api.http import LOOPBACK, AddressError, Http, Reply
-from batchrunner.api.reading import read_fault, read_members, read_run, read_runs
+from batchrunner.api.reading import read_fault, read_members, read_run, read_runs, text_of
 from batchrunner.api.slices import plain
 from batchrunner.model import (
     MOST_RUNS,
@@ -35,8 +35,8 @@ DEFAULT_URL = "https://agent.tinyfish.ai"
 CREATE_SECONDS = 90.0
 #: Total deadline of everything that can simply be asked again.
 READ_SECONDS = 60.0
-#: A search that goes on for longer than this many pages is no search by marker.
-MOST_PAGES = 20
+#: A search by marker that goes on for longer is none: enough for every run on its own page.
+MOST_PAGES = MOST_RUNS + 20
 
 #: Statuses of the API by which it refuses before it creates anything. 408 may come from a proxy
 #: that gave up waiting, and 409 and 425 are in no source.
@@ -91,10 +91,12 @@ class Api:
             not_sent = error.fault.kind is FaultKind.NOT_SENT
             return Refused(fault=error.fault) if not_sent else Unanswered(fault=error.fault)
         run_ids = _run_ids(reply, member)
-        if run_ids is None:
+        if not run_ids:
             return _refusal(read_fault(reply))
-        if len(run_ids) != count or len(set(run_ids)) != count:
-            message = f"The API gave {len(set(run_ids))} run ids for {count} runs"
+        if not 200 <= reply.status < 300 or not len(run_ids) == len(set(run_ids)) == count:
+            message = (
+                f"The API gave {len(set(run_ids))} run ids for {count} runs (HTTP {reply.status})"
+            )
             return Unanswered(fault=ApiFault(kind=FaultKind.MALFORMED, message=message))
         return Created(run_ids=tuple(run_ids))
 
@@ -110,7 +112,8 @@ class Api:
         query = {"screenshots": "none", "html": "none"}
         path = f"/v1/runs/{quote(run_id, safe='')}"
         reply = await self._http.send("GET", path, seconds=READ_SECONDS, query=query)
-        run = read_run(read_members(reply))
+        read_members(reply)
+        run = read_run(text_of(reply))
         if run is None:
             raise ApiError(ApiFault(kind=FaultKind.MALFORMED, message="A run without an id"))
         return run
@@ -134,7 +137,7 @@ class Api:
             if error.fault.kind is not FaultKind.TOO_LARGE:
                 raise
             return await self._halves(run_ids, error.fault)
-        runs = _runs(reply, found)
+        runs = _runs(reply, found, "data")
         sightings: dict[str, Sighting] = {run.run_id: run for run in runs}
         for run_id in _ids(found.get("not_found")):
             sightings.setdefault(run_id, NotFound(run_id=run_id))
@@ -151,26 +154,38 @@ class Api:
         """
         Return all runs whose goal contains *goal*, oldest first.
 
+        A page that is too large is asked for again with half as many runs.
+
         Raises:
-            ApiError: A page could not be read.
+            ApiError: A page could not be read, or there was no end to them: who gets no list
+                must not take runs that are missing from it for runs that do not exist.
         """
-        query = {
-            "goal": goal,
-            "created_after": _iso(created_after),
-            "sort_direction": "asc",
-            "limit": str(MOST_RUNS),
-        }
+        query = {"goal": goal, "created_after": _iso(created_after), "sort_direction": "asc"}
+        limit = MOST_RUNS
         runs: dict[str, Run] = {}
         for _ in range(MOST_PAGES):
-            reply = await self._http.send("GET", "/v1/runs", seconds=READ_SECONDS, query=query)
-            found = read_members(reply)
-            runs |= {run.run_id: run for run in _runs(reply, found)}
-            pagination = plain(found.get("pagination"))
-            cursor = pagination.get("next_cursor") if isinstance(pagination, dict) else None
-            if not isinstance(cursor, str) or not cursor:
-                break
+            try:
+                page, cursor = await self._page({**query, "limit": str(limit)})
+            except ApiError as error:
+                if error.fault.kind is not FaultKind.TOO_LARGE or limit == 1:
+                    raise
+                limit //= 2
+                continue
+            runs |= {run.run_id: run for run in page}
+            if cursor is None or cursor == query.get("cursor"):
+                return list(runs.values())
             query["cursor"] = cursor  # whether filters go with it is not said: they are repeated
-        return list(runs.values())
+        message = f"The list of runs did not end after {MOST_PAGES} pages"
+        raise ApiError(ApiFault(kind=FaultKind.MALFORMED, message=message))
+
+    async def _page(self, query: Mapping[str, str]) -> tuple[list[Run], str | None]:
+        """Return the runs of a page and where the next one begins."""
+        reply = await self._http.send("GET", "/v1/runs", seconds=READ_SECONDS, query=query)
+        found = read_members(reply)
+        page = plain(found.get("pagination"))
+        more = isinstance(page, dict) and page.get("has_more") is not False
+        cursor = page.get("next_cursor") if more else None
+        return _runs(reply, found, "data"), cursor if isinstance(cursor, str) and cursor else None
 
     # ---- cancelling ----
 
@@ -180,7 +195,8 @@ class Api:
         reply = await self._http.send("POST", path, seconds=READ_SECONDS)
         if reply.status == 404 and read_fault(reply).kind is FaultKind.STATUS:
             return None
-        run = read_run(read_members(reply))
+        read_members(reply)
+        run = read_run(text_of(reply))
         return run.status if run else None
 
     async def cancel_many(self, run_ids: Sequence[str]) -> dict[str, RunStatus]:
@@ -196,20 +212,17 @@ class Api:
             "POST", "/v1/runs/batch/cancel", seconds=READ_SECONDS, body={"run_ids": list(run_ids)}
         )
         found = read_members(reply)
-        return {run.run_id: run.status for run in read_runs(found.get("results"))}
+        return {run.run_id: run.status for run in _runs(reply, found, "results")}
 
 
 def _run_ids(reply: Reply, member: str) -> list[str] | None:
-    """Return the ids that a create brought, None if the answer has none."""
-    if not 200 <= reply.status < 300:
-        return None
-    try:
-        found = read_members(reply).get(member)
-    except ApiError:
-        return None
-    ids = plain(found)
-    listed = ids if isinstance(ids, list) else [ids]
-    return listed if all(isinstance(run_id, str) and run_id for run_id in listed) else None
+    """Return the ids that a create brought, None if the answer has none; whatever its status."""
+    body = plain(text_of(reply))
+    ids = body.get(member) if isinstance(body, dict) else None
+    listed: list[Any] = ids if isinstance(ids, list) else [ids]
+    # What cannot be printed (half a character, NUL) no database can keep.
+    sound = all(isinstance(run_id, str) and run_id and run_id.isprintable() for run_id in listed)
+    return listed if sound else None
 
 
 def _refusal(fault: ApiFault) -> Answer:
@@ -217,9 +230,9 @@ def _refusal(fault: ApiFault) -> Answer:
     return Refused(fault=fault) if refused else Unanswered(fault=fault)
 
 
-def _runs(reply: Reply, found: Mapping[str, str]) -> list[Run]:
+def _runs(reply: Reply, found: Mapping[str, str], member: str) -> list[Run]:
     try:
-        return read_runs(found["data"])
+        return read_runs(found[member])
     except (KeyError, ValueError) as error:
         raise ApiError(read_fault(reply)) from error
 

@@ -48,6 +48,9 @@ class Http:
         self, base_url: str, key: str, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
         url = _checked(base_url)
+        if not (key.isascii() and key.isprintable()):
+            # What httpx and h11 say of such a header shows its value.
+            raise ValueError("the API key has characters that no header can carry")
         # httpx would log whole urls, signatures of presigned ones included.
         logging.getLogger("httpx").setLevel(logging.WARNING)
         logging.getLogger("httpcore").setLevel(logging.WARNING)

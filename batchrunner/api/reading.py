@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from batchrunner.model import ApiError, ApiFault, FaultKind, Run, RunError, RunS
 #: Code in an error that came with status 200 → the status that it usually comes with.
 STATUS_BY_CODE = {
     "INVALID_INPUT": 400,
+    "CONTENT_POLICY_VIOLATION": 400,
     "MISSING_API_KEY": 401,
     "INVALID_API_KEY": 401,
     "UNAUTHORIZED": 401,
@@ -27,6 +28,8 @@ STATUS_BY_CODE = {
 }
 #: A server that asks for more is not believed.
 LONGEST_WAIT = timedelta(hours=1)
+#: No run takes more steps (they end at 500), and no database's integer holds more.
+MOST_STEPS = 2**31 - 1
 
 
 def read_members(reply: Reply) -> dict[str, str]:
@@ -109,7 +112,7 @@ def _issues(details: Any) -> dict[int, str]:
         path: list[Any] = said if isinstance(said, list) else []
         index = entry.get("index", path[1] if path[:1] == ["runs"] and len(path) > 1 else None)
         if isinstance(index, int) and not isinstance(index, bool):
-            where = ".".join(str(step) for step in path[2:])
+            where = _text(".".join(str(step) for step in path[2:]))
             message = _text(inner.get("message")) or "is not valid"
             found.setdefault(index, f'Field "{where}": {message}' if where else message)
     return found
@@ -127,12 +130,13 @@ def _header_wait(headers: Mapping[str, str]) -> timedelta | None:
         # A date is meant by the server's clock, which stands in the same answer.
         there = parsedate_to_datetime(headers["date"])
         return _wait((parsedate_to_datetime(value) - there).total_seconds())
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
 
 
 def _wait(seconds: Any) -> timedelta | None:
-    if not isinstance(seconds, int | float) or isinstance(seconds, bool):
+    # Not a number is the one value that differs from itself.
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or seconds != seconds:
         return None
     return timedelta(seconds=min(max(seconds, 0), LONGEST_WAIT.total_seconds()))
 
@@ -145,7 +149,7 @@ def read_runs(text: str | None) -> list[Run]:
     runs = []
     for entry in items(text or "[]"):
         try:
-            run = read_run(members(entry))
+            run = read_run(entry)
         except ValueError:
             continue
         if run:
@@ -153,9 +157,9 @@ def read_runs(text: str | None) -> list[Run]:
     return runs
 
 
-def read_run(values: Mapping[str, str]) -> Run | None:
-    """Return the run that these members show; None if it has no id."""
-    seen = plain_members(values, "result", "steps")
+def read_run(text: str) -> Run | None:
+    """Return the run that this object shows, None if it has no id; or ValueError."""
+    seen, result = _seen(text)
     run_id = _text(seen.get("run_id") or seen.get("runId") or seen.get("id"))
     if not run_id:
         return None
@@ -167,11 +171,22 @@ def read_run(values: Mapping[str, str]) -> Run | None:
         started_at=_moment(seen.get("started_at")),
         finished_at=_moment(seen.get("finished_at")),
         steps=_steps(seen.get("num_of_steps")),
-        result=_result(values),
+        result=result,
         error=_run_error(seen.get("error")),
         schema_errors=_schema_errors(seen.get("schema_validation")),
         streaming_url=_text(seen.get("streaming_url") or seen.get("streamingUrl")),
     )
+
+
+def _seen(text: str) -> tuple[dict[str, Any], str | None]:
+    """Return an object's plain members, and its result as the text that was sent."""
+    seen = plain(text)
+    if isinstance(seen, dict) and seen.get("result", seen.get("resultJson")) is None:
+        return seen, None  # most looks are at runs that have none yet
+    values = members(text)
+    result = values.get("result", values.get("resultJson", "null"))
+    seen = plain_members(values, "result", "resultJson", "steps")
+    return seen, None if result == "null" else ascii_safe(result)
 
 
 def _status(value: Any) -> RunStatus:
@@ -182,24 +197,19 @@ def _status(value: Any) -> RunStatus:
         return RunStatus.RUNNING
 
 
-def _result(values: Mapping[str, str]) -> str | None:
-    text = values.get("result", values.get("resultJson", "null"))
-    return None if text == "null" else ascii_safe(text)
-
-
 def _steps(value: Any) -> int | None:
     if isinstance(value, list):  # seen in the field while a run is RUNNING
         return len(value)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return int(value)
-    return None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return int(value) if 0 <= value <= MOST_STEPS else None
 
 
 def _run_error(value: Any) -> RunError | None:
     if not value:
         return None
     if not isinstance(value, dict):
-        return RunError(message=str(value))
+        return RunError(message=_text(str(value)) or "No reason given")
     return RunError(
         message=_text(value.get("message")) or _text(value.get("code")) or "No reason given",
         category=_text(value.get("category")),
@@ -213,17 +223,21 @@ def _run_error(value: Any) -> RunError | None:
 def _schema_errors(value: Any) -> tuple[str, ...] | None:
     if not isinstance(value, dict) or value.get("valid") is not False:
         return None
-    errors = [entry for entry in value.get("errors") or [] if isinstance(entry, dict)]
-    said = [f"{entry.get('path', '#')}: {entry.get('message', 'invalid')}" for entry in errors]
+    errors = value.get("errors")
+    said = [
+        _text(f"{entry.get('path', '#')}: {entry.get('message', 'invalid')}") or ""
+        for entry in (errors if isinstance(errors, list) else [])
+        if isinstance(entry, dict)
+    ]
     return tuple(said) or ("The result does not have the shape of output_schema",)
 
 
 def _moment(value: Any) -> datetime | None:
     try:
         moment = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
+        return moment.astimezone(UTC) if moment.tzinfo else None
+    except (TypeError, ValueError, OverflowError):
         return None
-    return moment if moment.tzinfo else None
 
 
 def _text(value: Any) -> str | None:

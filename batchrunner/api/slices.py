@@ -9,9 +9,11 @@ from typing import Any
 
 _DECODER = json.JSONDecoder(strict=False)
 #: What structure is made of; strings are taken whole, so that brackets inside them do not count.
-_TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{},:]', re.DOTALL)
+#: One that is never closed goes to the end, so that no text is gone through more than once.
+_TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|(?P<open>\\?\Z))|[\[\]{},:]', re.DOTALL)
 _SPACE = re.compile(r"[ \t\n\r]*")
 _DEEPER = {"{": 1, "[": 1, "}": -1, "]": -1}
+_CLOSING = {"{": "}", "[": "]"}
 #: What neither both databases nor ASCII can hold as it is.
 _UNSAFE = re.compile("[^\t\n\r\x20-\x7e]")
 
@@ -23,7 +25,7 @@ def members(text: str) -> dict[str, str]:
     Values may be anything of any depth; of a name that stands twice the last one counts.
 
     Raises:
-        ValueError: *text* is not an object, or its brackets do not match.
+        ValueError: *text* is not an object, or its quotes or brackets do not match.
     """
     found: dict[str, str] = {}
     at, end = _inside(text, "{")
@@ -35,7 +37,7 @@ def members(text: str) -> dict[str, str]:
         value = _after_space(text, colon + 1)
         value_end = _value_end(text, value, end)
         found[str(_DECODER.decode(name.group()))] = text[value:value_end].rstrip()
-        at = _next(text, value_end, end)
+        at = _after_space(text, value_end + 1)
     return found
 
 
@@ -46,24 +48,16 @@ def items(text: str) -> list[str]:
     while at < end:
         value_end = _value_end(text, at, end)
         found.append(text[at:value_end].rstrip())
-        at = _next(text, value_end, end)
+        at = _after_space(text, value_end + 1)
     return found
 
 
 def _inside(text: str, bracket: str) -> tuple[int, int]:
     """Return where the inside of the outermost brackets starts and ends."""
     start, end = _after_space(text, 0), len(text.rstrip()) - 1
-    if end <= start or text[start] != bracket or _DEEPER.get(text[end]) != -1:
+    if end <= start or text[start] != bracket or text[end] != _CLOSING[bracket]:
         raise ValueError(f"no {bracket} that is closed again")
     return _after_space(text, start + 1), end
-
-
-def _next(text: str, at: int, end: int) -> int:
-    """Return where the next part starts, after the comma that must follow this one."""
-    at = _after_space(text, at)
-    if at < end and text[at] != ",":
-        raise ValueError("parts without a comma between")
-    return _after_space(text, at + 1)
 
 
 def _after_space(text: str, at: int) -> int:
@@ -72,16 +66,26 @@ def _after_space(text: str, at: int) -> int:
 
 
 def _value_end(text: str, start: int, end: int) -> int:
-    """Return where a value ends: as the parser says, or by its brackets where it cannot."""
+    """
+    Return where the comma after a value is, or *end*.
+
+    As the parser says, or by quotes and brackets where it cannot or sees only a part of it.
+    """
     try:
-        return _DECODER.raw_decode(text, start)[1]
+        value_end = _after_space(text, _DECODER.raw_decode(text, start)[1])
     except (ValueError, RecursionError):
-        pass
+        value_end = start
+    if value_end == end or (start < value_end < end and text[value_end] == ","):
+        return value_end
     depth = 0
     for token in _TOKEN.finditer(text, start, end):
+        if token["open"] is not None:
+            raise ValueError("a string that is not closed")
         if depth == 0 and token.group() == ",":
             return token.start()
         depth += _DEEPER.get(token.group(), 0)
+        if depth < 0:
+            break
     if depth != 0:
         raise ValueError("brackets that do not match")
     return end

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from batchrunner.cli.errors import INTERRUPTED
+
 
 class LazyGroup(click.Group):
     """Commands by name with their one line of help; each lives in a module of that name."""
@@ -32,6 +34,14 @@ class LazyGroup(click.Group):
         """List the commands without importing any."""
         with formatter.section("Commands"):
             formatter.write_dl(list(self._lines.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; Ctrl-C where nothing listens for it ends it with the code for that."""
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("interrupted", err=True)
+            ctx.exit(INTERRUPTED)
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         """Switch colour off where NO_COLOR asks for it, which click does not know."""

@@ -18,7 +18,8 @@ def api_key(key_file: str | None) -> str:
     """
     if key_file is not None:
         with for_people():
-            key = sys.stdin.readline() if key_file == "-" else Path(key_file).read_text()
+            read = sys.stdin.buffer.readline if key_file == "-" else Path(key_file).read_bytes
+            key = read().decode(errors="replace")
     else:
         key = os.environ.get("TINYFISH_API_KEY", "")
     key = key.strip()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,9 +64,17 @@ def access(
     from batchrunner.sandbox import World
     from batchrunner.sandbox.serve import serve
 
-    place = Path("batchrunner.db" if "://" in db else db)
+    place = Path(db if Path(db).name and "://" not in db else "batchrunner.db")
     ledger = place.with_name(f"{place.name}.sandbox.jsonl")
-    with serve(World(durations=(1.0, 4.0), retry_after=1.0), ledger_path=ledger) as served:
+    world = World(durations=(1.0, 4.0), retry_after=1.0)
+    with ExitStack() as stack:
+        try:
+            served = stack.enter_context(serve(world, ledger_path=ledger))
+        except BlockingIOError as error:
+            raise UserError(
+                f"another command works with the sandbox of {db}",
+                hint="wait until it has ended, or name another database: --db other.db",
+            ) from error
         yield Access(url=served.url, key="sandbox")
 
 
@@ -100,7 +108,16 @@ def work(
     store: Store, batch: Batch, api: Access, display: Display, *, submitting: bool = True
 ) -> Worked:
     """Run the batch until its end, or until a signal ends it."""
-    return anyio.run(_work, store, batch, api, display, submitting)
+    try:
+        return anyio.run(_work, store, batch, api, display, submitting)
+    except BaseExceptionGroup as group:
+        raise _first_of(group) from group
+
+
+def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return what ended the work: the task groups around it wrapped it."""
+    first = group.exceptions[0]
+    return _first_of(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 async def _work(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from fcntl import LOCK_EX, LOCK_NB, flock
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -120,6 +122,8 @@ Event = Opened | Create | Cancel | Performed | Look
 _EVENTS: Mapping[str, type[Event]] = {
     kind.__name__.lower(): kind for kind in (Opened, Create, Cancel, Performed, Look)
 }
+#: How the file of a ledger begins.
+_FIRST = b'{"event": "opened", '
 _BORN = ("run_id", "ordinal", "body", "fate", "duration")
 
 
@@ -184,9 +188,26 @@ class Ledger:
 
 def _opened(path: Path) -> FileIO:
     file = FileIO(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600), "ab")
-    whole = path.read_bytes()
-    file.truncate(whole.rfind(b"\n") + 1)  # a torn line must not swallow the next one
+    try:
+        _lock(file, path)
+        whole = path.read_bytes()
+        if not whole.startswith(_FIRST[: len(whole)]):
+            raise OSError(errno.EINVAL, "This is no ledger of a sandbox", str(path))
+        file.truncate(whole.rfind(b"\n") + 1)  # a torn line must not swallow the next one
+    except BaseException:
+        file.close()
+        raise
     return file
+
+
+def _lock(file: FileIO, path: Path) -> None:
+    # Two sandboxes would number their runs alike. The lock ends with the process.
+    try:
+        flock(file, LOCK_EX | LOCK_NB)
+    except BlockingIOError as error:
+        raise BlockingIOError(
+            error.errno, "Another sandbox keeps this ledger", str(path)
+        ) from error
 
 
 def _encoded(event: Event) -> dict[str, Any]:

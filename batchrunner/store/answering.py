@@ -13,6 +13,8 @@ from sqlalchemy import Connection, Row, bindparam, select, update
 from batchrunner.model import MOST_RUNS, Job, Ride, RunStatus, Submission
 from batchrunner.schema import SubmissionState, attempts, jobs, submissions
 
+_UNSETTLED = (SubmissionState.INTENDED, SubmissionState.UNANSWERED)
+
 
 def record(
     tx: Connection, owner_id: str, submission: Submission, runs: Mapping[int, str], now: datetime
@@ -37,7 +39,15 @@ def record(
         # Their request was taken as it is: the next one may carry as many as any other.
         tx.execute(
             update(jobs)
-            .where(jobs.c.id.in_([r.job.id for r in submission.rides if r.attempt_id in runs]))
+            .where(
+                jobs.c.id.in_(
+                    select(attempts.c.job_id).where(
+                        attempts.c.id.in_(runs),
+                        attempts.c.owner_id == owner_id,
+                        attempts.c.closed_at.is_(None),
+                    )
+                )
+            )
             .values(together=MOST_RUNS)
         )
     missing = tx.execute(
@@ -62,10 +72,14 @@ def close(
     now: datetime,
     message: str | None = None,
 ) -> None:
-    """Say what finally became of a submission."""
+    """Say what finally became of a submission; what has been said before stays."""
     tx.execute(
         update(submissions)
-        .where(submissions.c.id == submission.id, submissions.c.owner_id == owner_id)
+        .where(
+            submissions.c.id == submission.id,
+            submissions.c.owner_id == owner_id,
+            submissions.c.state.in_(_UNSETTLED),
+        )
         .values(state=state, answered_at=now, search_at=None, message=message)
     )
 
@@ -76,7 +90,11 @@ def doubt(
     """Say that a submission's runs may exist, and when to look for them (again)."""
     tx.execute(
         update(submissions)
-        .where(submissions.c.id == submission.id, submissions.c.owner_id == owner_id)
+        .where(
+            submissions.c.id == submission.id,
+            submissions.c.owner_id == owner_id,
+            submissions.c.state.in_(_UNSETTLED),
+        )
         .values(
             state=SubmissionState.UNANSWERED,
             search_at=search_at,

@@ -70,7 +70,11 @@ def rescue(tx: Connection, owner_id: str, now: datetime, gone: Collection[str]) 
 
     Their runs are adopted, not started again; submissions of which no answer was recorded are
     searched for. Returns how many attempts changed hands.
+
+    Raises:
+        LeaseLost: The owner itself was taken for dead.
     """
+    _check_alive(tx, owner_id)
     tx.execute(
         update(owners)
         .where(
@@ -115,7 +119,7 @@ def claim(
     Raises:
         LeaseLost: The owner was taken for dead.
     """
-    _check_alive(tx, owner_id, now)
+    _check_alive(tx, owner_id)
     # Claims of one batch go one after the other, so that the bound holds over all processes.
     batch = tx.execute(select(batches).where(batches.c.id == batch_id).with_for_update()).one()
     settings = settings_of(batch.settings)
@@ -126,8 +130,11 @@ def claim(
     ]
 
 
-def _check_alive(tx: Connection, owner_id: str, now: datetime) -> None:
-    ended = tx.execute(select(owners.c.ended_at).where(owners.c.id == owner_id)).scalar_one()
+def _check_alive(tx: Connection, owner_id: str) -> None:
+    # Until this transaction ends, nobody can take the owner for dead.
+    ended = tx.execute(
+        select(owners.c.ended_at).where(owners.c.id == owner_id).with_for_update(read=True)
+    ).scalar_one()
     if ended is not None:
         raise LeaseLost(owner_id)
 

@@ -65,11 +65,15 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """Give a transaction that sees one moment and keeps no writer waiting for long."""
         with _translated(self._engine), self._engine.connect() as tx:
-            yield tx.execution_options(read_only=True)
+            if tx.dialect.name == "postgresql":
+                # Its usual level shows each statement another moment.
+                yield tx.execution_options(isolation_level="REPEATABLE READ")
+            else:
+                yield tx.execution_options(read_only=True)
 
     def _migrate(self) -> None:
         with self.read() as tx:
-            if _revision(tx) == HEAD:
+            if _is_marked(tx) and _revision(tx) == HEAD:
                 return
         with self.write() as tx:
             if tx.dialect.name == "postgresql":
@@ -81,12 +85,18 @@ class Database:
 
 
 def _url(address: str) -> URL:
+    if not address:
+        # SQLite would keep the ledger in a nameless file, and delete it at the end.
+        raise StoreError("The database has no name. Give one with --db PATH")
     if "://" not in address:
         return URL.create("sqlite", database=address)
     try:
         url = make_url(address)
-    except ArgumentError as error:
-        raise StoreError(f"This is no database address: {error}") from error
+    except (ArgumentError, ValueError) as error:
+        # What it says is not repeated: it may show a password.
+        raise StoreError(
+            "This is no database address; use a file path or postgresql://user@host:5432/name"
+        ) from error
     if url.get_backend_name() == "postgresql":
         return url.set(drivername="postgresql+psycopg")
     if url.get_backend_name() != "sqlite":
@@ -94,7 +104,7 @@ def _url(address: str) -> URL:
             f"A database of the kind {url.get_backend_name()!r} is not supported; "
             "use a file path or postgresql://…"
         )
-    return url
+    return url.set(drivername="sqlite")
 
 
 def _engine(url: URL) -> Engine:
@@ -159,14 +169,20 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 
+def _mark(tx: Connection) -> int:
+    mark: int = tx.exec_driver_sql("PRAGMA application_id").scalar_one()
+    return mark
+
+
+def _is_marked(tx: Connection) -> bool:
+    return tx.dialect.name != "sqlite" or _mark(tx) == APPLICATION_ID
+
+
 def _refuse_strangers(tx: Connection) -> None:
     """Mark an empty SQLite file as ours; refuse one that belongs to another program."""
-    if tx.dialect.name != "sqlite":
+    if _is_marked(tx):
         return
-    mark = tx.exec_driver_sql("PRAGMA application_id").scalar_one()
-    if mark == APPLICATION_ID:
-        return
-    if mark or inspect(tx).get_table_names():
+    if _mark(tx) or inspect(tx).get_table_names():
         raise StoreError("This file is another program's database. Name another one with --db PATH")
     tx.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
 

@@ -135,8 +135,8 @@ def finished_ids(tx: Connection, batch_id: int) -> list[int]:
     """
     Return the ids of all jobs in a final state, in file order.
 
-    What belongs to them does not change any more, so they can be read page by page and still be
-    one snapshot.
+    What belongs to them changes only if the user retries them, so they can be read page by page
+    and still be one snapshot.
     """
     return list(
         tx.execute(
@@ -148,7 +148,7 @@ def finished_ids(tx: Connection, batch_id: int) -> list[int]:
 
 
 def finished(tx: Connection, job_ids: Sequence[int]) -> list[FinishedJob]:
-    """Return these jobs with their results, in file order."""
+    """Return these jobs with their results, in file order; without those that were put back."""
     return [_finished_job(row) for row in tx.execute(_finished(job_ids))]
 
 
@@ -174,7 +174,7 @@ def _finished(job_ids: Sequence[int]) -> Select[Any]:
         .outerjoin(attempts, _newest)
         .outerjoin(results, results.c.attempt_id == attempts.c.id)
         .outerjoin(steps, steps.c.job_id == jobs.c.id)
-        .where(jobs.c.id.in_(job_ids))
+        .where(jobs.c.id.in_(job_ids), jobs.c.state.in_(_FINAL))
         .order_by(jobs.c.position, jobs.c.id)
     )
 

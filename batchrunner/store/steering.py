@@ -8,7 +8,9 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, and_, exists, select, update
 
 from batchrunner.model import MOST_RUNS, FailureCategory, JobState
-from batchrunner.schema import attempts, jobs
+from batchrunner.schema import attempts, batches, jobs
+
+_newest = and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
 
 
 def retry(
@@ -30,9 +32,11 @@ def retry(
     if categories:
         chosen.append(_ended_with(categories))
     states = [JobState.FAILED, *([JobState.CANCELLED] if keys or categories else [])]
+    chosen.append(jobs.c.state.in_(states))
+    tx.execute(update(attempts).where(exists().where(_newest, *chosen)).values(retry_at=now))
     put_back = tx.execute(
         update(jobs)
-        .where(*chosen, jobs.c.state.in_(states))
+        .where(*chosen)
         .values(
             state=JobState.AVAILABLE,
             available_at=now,
@@ -46,8 +50,12 @@ def retry(
 
 
 def _ended_with(categories: Collection[FailureCategory]) -> ColumnElement[bool]:
-    newest = and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
-    return exists(select(1).where(newest, attempts.c.outcome.in_(categories)))
+    newest = attempts.alias()
+    return exists().where(
+        newest.c.job_id == jobs.c.id,
+        newest.c.number == jobs.c.attempt,
+        newest.c.outcome.in_(categories),
+    )
 
 
 def cancel(tx: Connection, batch_id: int, keys: Collection[str], now: datetime) -> tuple[int, int]:
@@ -60,25 +68,29 @@ def cancel(tx: Connection, batch_id: int, keys: Collection[str], now: datetime) 
     chosen = [jobs.c.batch_id == batch_id]
     if keys:
         chosen.append(jobs.c.key.in_(keys))
+    running = [*chosen, jobs.c.state == JobState.RUNNING]
+    # No claim may open an attempt in the meantime. Attempts come before jobs, as where verdicts
+    # are applied: else the two could wait for each other.
+    tx.execute(select(batches.c.id).where(batches.c.id == batch_id).with_for_update())
+    open_attempts = tx.execute(
+        select(attempts.c.id)
+        .where(
+            attempts.c.batch_id == batch_id,
+            attempts.c.closed_at.is_(None),
+            attempts.c.job_id.in_(select(jobs.c.id).where(*running)),
+        )
+        .order_by(attempts.c.id)
+        .with_for_update()
+    ).scalars()
+    tx.execute(
+        update(attempts)
+        .where(attempts.c.id.in_(list(open_attempts)))
+        .values(cancelling=FailureCategory.RUN_CANCELLED)
+    )
+    asked = tx.execute(update(jobs).where(*running).values(cancel_requested=True))
     at_once = tx.execute(
         update(jobs)
         .where(*chosen, jobs.c.state == JobState.AVAILABLE)
         .values(state=JobState.CANCELLED, finished_at=now, cancel_requested=True)
-    )
-    asked = tx.execute(
-        update(jobs).where(*chosen, jobs.c.state == JobState.RUNNING).values(cancel_requested=True)
-    )
-    tx.execute(
-        update(attempts)
-        .where(
-            attempts.c.batch_id == batch_id,
-            attempts.c.closed_at.is_(None),
-            attempts.c.job_id.in_(
-                select(jobs.c.id).where(
-                    *chosen, jobs.c.state == JobState.RUNNING, jobs.c.cancel_requested
-                )
-            ),
-        )
-        .values(cancelling=FailureCategory.RUN_CANCELLED)
     )
     return at_once.rowcount, asked.rowcount

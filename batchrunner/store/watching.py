@@ -149,6 +149,7 @@ def _held(tx: Connection, owner_id: str, attempt_ids: list[int]) -> set[int]:
                 attempts.c.owner_id == owner_id,
                 attempts.c.closed_at.is_(None),
             )
+            .order_by(attempts.c.id)  # all who lock several do it in this order
             .with_for_update()
         ).scalars()
     )
@@ -208,7 +209,7 @@ def _move_jobs(tx: Connection, applied: list[Verdict], now: datetime) -> None:
         ],
     )
     # Somebody asked to cancel these while their attempts were open: they go nowhere else.
-    tx.execute(
+    cancelled = tx.execute(
         update(jobs)
         .where(
             jobs.c.id.in_([verdict.attempt.job.id for verdict in applied]),
@@ -216,6 +217,15 @@ def _move_jobs(tx: Connection, applied: list[Verdict], now: datetime) -> None:
             jobs.c.cancel_requested,
         )
         .values(state=JobState.CANCELLED, finished_at=now)
+        .returning(jobs.c.id)
+    ).scalars()
+    ended = set(cancelled)
+    tx.execute(
+        update(attempts)
+        .where(
+            attempts.c.id.in_([v.attempt.attempt_id for v in applied if v.attempt.job.id in ended])
+        )
+        .values(retry_at=None)
     )
 
 

@@ -26,7 +26,7 @@ numbers = st.integers(1, 500)
 entries = st.fixed_dictionaries(
     {"url": st.integers(0, 10**6).map(lambda n: f"https://example.com/{n}"), "goal": texts},
     optional={
-        "id": texts,
+        "id": texts.filter(str.isprintable),  # no-break spaces are refused there
         "use_vault": st.booleans(),
         "browser_profile": st.sampled_from(["lite", "stealth"]),
         "agent_config": st.fixed_dictionaries(

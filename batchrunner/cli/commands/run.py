@@ -81,13 +81,13 @@ def command(
     with (
         for_people(),
         access(sandboxed=sandboxed, api_url=api_url, api_key_file=api_key_file, db=db) as api,
-        opened(db, must_exist=False) as store,
     ):
         _check_hosts(job_file, api)
-        batch = _load(store, job_file)
-        worked = _work(store, batch, api, quiet=quiet)
-        export_all(store, batch, targets)
-        _report(store, batch, worked, db, as_json=as_json)
+        with opened(db, must_exist=False) as store:
+            batch = _load(store, job_file)
+            worked = _work(store, batch, api, quiet=quiet)
+            export_all(store, batch, targets)
+            _report(store, batch, worked, db, as_json=as_json)
     raise SystemExit(worked.exit_code)
 
 

@@ -1,0 +1,307 @@
+"""Writes the parts of the documentation that the code itself can tell: `python docs/generate.py`.
+
+Such a part stands between `<!-- generated: NAME -->` and `<!-- end -->`; NAME is a key of `PARTS`.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from batchrunner import classify, jobfile, policy
+from batchrunner.cli import COMMANDS, cli
+from batchrunner.cli.report import ADVICE
+from batchrunner.export import Export
+from batchrunner.jobfile.records import Record
+from batchrunner.model import FailureCategory, FinishedJob, JobState, Settings
+from batchrunner.sandbox import FATES, sites
+from batchrunner.sandbox.fates import LOOK_FATES, REQUEST_FATES, RUN_FATES
+
+ROOT = Path(__file__).resolve().parent.parent
+#: Columns of a help text, whatever terminal this runs in.
+WIDTH = 90
+
+_PART = re.compile(
+    r"(?P<head><!-- generated: (?P<name>[\w-]+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL
+)
+_UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+
+
+def pages() -> Mapping[Path, str]:
+    """Return every page that has generated parts, as it should be."""
+    found = [ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+    texts = {path: path.read_text(encoding="utf-8") for path in found}
+    return {path: _PART.sub(_filled, text) for path, text in texts.items() if _PART.search(text)}
+
+
+def _filled(part: re.Match[str]) -> str:
+    return f"{part['head']}\n{PARTS[part['name']]().strip()}\n\n{part['end']}"
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a Markdown table; a `|` in a cell does not end it."""
+    head = list(head)
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(c.replace('|', '&#124;') for c in line)} |" for line in lines)
+
+
+def _code(word: object) -> str:
+    return f"`{word}`"
+
+
+def _block(text: str, language: str = "text") -> str:
+    return f"```{language}\n{text.rstrip()}\n```"
+
+
+# ---- commands ----
+
+
+def help_of(name: str | None = None) -> str:
+    """Return the help text of the program or of one of its commands."""
+    context = click.Context(cli, info_name="batchrunner", terminal_width=WIDTH)
+    if name is None:
+        return cli.get_help(context)
+    command = cli.get_command(context, name)
+    assert command is not None
+    inner = click.Context(command, info_name=name, parent=context, terminal_width=WIDTH)
+    return command.get_help(inner)
+
+
+def _commands() -> str:
+    texts = [_block(help_of())]
+    for name, line in COMMANDS.items():
+        texts += [f"## {name}", line, _block(help_of(name))]
+    return "\n\n".join(texts)
+
+
+# ---- the job file ----
+
+
+def _duration(span: timedelta) -> str:
+    left, text = int(span.total_seconds()), ""
+    for unit, seconds in _UNITS.items():
+        if left >= seconds:
+            text += f"{left // seconds}{unit}"
+            left %= seconds
+    return text
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, timedelta):
+        return _code(_duration(value))
+    return _code(str(value).lower())
+
+
+def _fields_table(known: Mapping[str, jobfile.Field]) -> str:
+    rows = [[_code(name), field.shape.says, field.meaning] for name, field in known.items()]
+    return _table(["key", "value", "meaning"], rows)
+
+
+def _settings() -> str:
+    defaults = {field.name: field.default for field in fields(Settings)}
+    rows = [
+        [_code(name), field.shape.says, _setting(defaults[name]), field.meaning]
+        for name, field in jobfile.SETTINGS_FIELDS.items()
+    ]
+    return _table(["key", "value", "default", "meaning"], rows)
+
+
+def _sections() -> str:
+    rows = [[_code(name), meaning] for name, meaning in jobfile.SECTIONS.items()]
+    return _table(["key", "meaning"], rows)
+
+
+def _nested() -> str:
+    texts = []
+    for name, field in jobfile.JOB_FIELDS.items():
+        if isinstance(field.shape, Record):
+            texts += [f"#### {name}", _fields_table(field.shape.fields)]
+            texts += ["\n".join(_rules(field.shape))] if field.shape.rules else []
+    return "\n\n".join(texts)
+
+
+def _rules(record: Record) -> Iterator[str]:
+    for rule in record.rules:
+        subject = rule.key if rule.given is None else f"{rule.key}: {rule.given}"
+        needed = rule.needs if rule.value is None else f"{rule.needs}: {rule.value}"
+        default = " (which is the default)" if rule.default == rule.value is not None else ""
+        yield f"- `{subject}` needs `{needed}`{default}"
+
+
+#: A job file with one mistake of each common kind.
+WRONG = """\
+name: prices
+settings:
+  concurency: 20
+defaults:
+  browser_profile: stelth
+jobs:
+  - url: shop.example/lamp
+    goal: Get the price: with currency
+"""
+
+
+def _mistakes() -> str:
+    """Show two reports: a file that is no YAML says so first, and then what it says is read."""
+    shown = [_report(WRONG), _report(WRONG.replace("price: with", "price, with"))]
+    return "\n\n".join(
+        [
+            _block(WRONG, "yaml wrong"),
+            _block(shown[0]),
+            "With a comma in the place of that colon:",
+            _block(shown[1]),
+        ]
+    )
+
+
+def _report(text: str) -> str:
+    try:
+        jobfile.parse(text, file="jobs.yaml", name="jobs")
+    except jobfile.JobFileErrors as errors:
+        return jobfile.report(errors)
+    raise AssertionError("this job file was to be wrong")
+
+
+# ---- failures ----
+
+
+def _answer(category: FailureCategory) -> str:
+    if category is FailureCategory.RUN_CANCELLED:
+        return "the job is `cancelled`"
+    if category is FailureCategory.UNANSWERED:
+        return "fails at once, and is never retried silently"
+    if category in policy.UNCOUNTED:
+        return "put back, uncounted"
+    tries = policy.TRIES.get(category)
+    if tries is None:
+        return "retried, up to `max_attempts` attempts"
+    return "fails at once" if tries == 1 else f"retried, up to {tries} attempts"
+
+
+def _failures() -> str:
+    rows = [
+        [f"[`{category}`](#{category})", _answer(category), ADVICE[category]]
+        for category in FailureCategory
+    ]
+    return _table(["category", "what the program does", "what it says to you"], rows)
+
+
+def _evidence() -> str:
+    runs = [
+        [f"a run with status FAILED and the category `{name}`", _code(category)]
+        for name, category in classify.BY_RUN_CATEGORY.items()
+    ]
+    codes = [
+        [f"an error below 500 with the code `{code}`", _code(category)]
+        for code, category in classify.BY_CODE.items()
+    ]
+    statuses = [
+        [f"an error with HTTP status {status}", _code(category)]
+        for status, category in classify.BY_STATUS.items()
+    ]
+    return _table(["the API says", "category"], [*runs, *codes, *statuses])
+
+
+# ---- the sandbox ----
+
+
+def _sites() -> str:
+    rows = []
+    for name, (routes, sentence) in sites._SITES.items():
+        paths = [re.sub(r":\w+}", "}", route.path) for route in routes]
+        rows.append([_code(f"http://{name}.test"), sentence, ", ".join(map(_code, paths))])
+    return _table(["site", "what it is", "its paths"], rows)
+
+
+def _fates() -> str:
+    says = {
+        name: fate.says
+        for table in (RUN_FATES, REQUEST_FATES, LOOK_FATES)
+        for name, fate in table.items()
+    }
+    rows = [[_code(name), str(kind), says[name]] for name, kind in FATES.items()]
+    return _table(["fate", "befalls a", "what happens"], rows)
+
+
+# ---- exports ----
+
+_AT = datetime(2026, 9, 2, 21, 4, 5, tzinfo=UTC)
+_SAMPLE = (
+    FinishedJob(
+        position=1,
+        key="lamp",
+        url="https://shop.example/lamp",
+        goal="Get the price",
+        state=JobState.SUCCEEDED,
+        attempts=2,
+        run_id="r-1",
+        steps=9,
+        started_at=_AT,
+        finished_at=_AT + timedelta(seconds=41),
+        result='{"offer": {"price": 12.50, "note": "-5% today"}, "colours": ["red", "blue"]}',
+    ),
+    FinishedJob(
+        position=2,
+        key="vase",
+        url="https://shop.example/vase",
+        goal="Get the price",
+        state=JobState.FAILED,
+        category=FailureCategory.BLOCKED,
+        message="Access denied",
+        attempts=2,
+        run_id="r-2",
+        steps=4,
+        started_at=_AT,
+        finished_at=_AT + timedelta(seconds=12),
+        result='{"status": "failure", "reason": "Access denied"}',
+    ),
+)
+
+
+def _export(format: str) -> str:
+    return _block("".join(Export(format, lambda: _SAMPLE).lines()), format.replace("jsonl", "json"))
+
+
+# ---- the layout ----
+
+
+def _layout() -> str:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
+    return _table(["module", "what it is"], [[_code(name), sentence(name)] for name in layers])
+
+
+def sentence(module: str) -> str:
+    """Return the first sentence of a module's docstring."""
+    found = import_module(f"batchrunner.{module}").__doc__ or ""
+    return found.strip().partition("\n")[0]
+
+
+#: Name of a part → what stands in it.
+PARTS: Mapping[str, Callable[[], str]] = {
+    "commands": _commands,
+    "sections": _sections,
+    "settings": _settings,
+    "job": lambda: _fields_table(jobfile.JOB_FIELDS),
+    "nested": _nested,
+    "mistakes": _mistakes,
+    "failures": _failures,
+    "evidence": _evidence,
+    "sites": _sites,
+    "fates": _fates,
+    "csv": lambda: _export("csv"),
+    "jsonl": lambda: _export("jsonl"),
+    "layout": _layout,
+}
+
+
+if __name__ == "__main__":
+    for page, text in pages().items():
+        page.write_text(text, encoding="utf-8")

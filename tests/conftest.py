@@ -1,0 +1,1 @@
+"""Lets every test import `tests.fakes`, wherever pytest is started."""

@@ -1,0 +1,100 @@
+"""The ledger on both databases: one server for the session, a fresh database for each test."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from itertools import count
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy.pool import NullPool
+
+from batchrunner.store import Store
+from batchrunner.store.database import Database
+
+#: A PostgreSQL server to use, as a url of a user who may create databases; else one is started.
+SERVER = "BATCHRUNNER_TEST_POSTGRESQL"
+
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """Give the url of a PostgreSQL server."""
+    if given := os.environ.get(SERVER):
+        yield given
+        return
+    pytest.importorskip("psycopg")
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
+        # It says where it keeps its files where the session has no XDG_RUNTIME_DIR.
+        warnings.simplefilter("ignore")
+        pgserver = pytest.importorskip("pgserver", reason=f"no pgserver, and no {SERVER}")
+        started = pgserver.get_server(folder)
+        # What is on disk when a transaction ends is PostgreSQL's own promise; ours need no waiting.
+        for statement in ("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()"):
+            _administer(started.get_uri(), statement)
+        yield started.get_uri()
+        started.cleanup()
+
+
+def _administer(server: str, statement: str) -> None:
+    url = make_url(server).set(drivername="postgresql+psycopg")
+    engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as admin:
+        admin.exec_driver_sql(statement)
+
+
+def _new_database(server: str) -> str:
+    name = f"ledger_{os.getpid()}_{next(_numbers)}"
+    _administer(server, f"CREATE DATABASE {name}")
+    return make_url(server).set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Give the address of a database in which nothing is."""
+    if request.param == "sqlite":
+        return str(tmp_path / "ledger.db")
+    return _new_database(request.getfixturevalue("server"))
+
+
+@pytest.fixture
+def postgresql(server: str) -> str:
+    """Give the address of an empty PostgreSQL database, where that is what a claim is about."""
+    return _new_database(server)
+
+
+@pytest.fixture
+def open_store(address: str) -> Iterator[Callable[[], Store]]:
+    """Give what opens the ledger once more, as another process would."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(closing(Store.open(address)))
+
+
+@pytest.fixture
+def database(address: str) -> Iterator[Database]:
+    """Give the database under `store`."""
+    with closing(Database.open(address)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def store(database: Database) -> Store:
+    """Give an empty ledger."""
+    return Store(database)
+
+
+@pytest.fixture
+def engine(address: str, database: Database) -> Iterator[Engine]:
+    """Give another program's connection to the ledger, with nothing of ours around it."""
+    url = make_url(address if "://" in address else f"sqlite:///{address}")
+    if url.get_backend_name() == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    made = create_engine(url, poolclass=NullPool)
+    yield made
+    made.dispose()

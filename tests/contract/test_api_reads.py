@@ -1,0 +1,311 @@
+"""Looking, searching and cancelling: what cannot be read is asked for in smaller parts, or told."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import httpx
+import pytest
+from api_wire import Said, raw
+
+from batchrunner.api import MOST_PAGES
+from batchrunner.model import (
+    ApiError,
+    ApiFault,
+    FaultKind,
+    NotFound,
+    Run,
+    RunStatus,
+    Unreadable,
+)
+
+pytestmark = pytest.mark.anyio
+
+DAWN = datetime(2026, 9, 2, 21, 0, tzinfo=UTC)
+MISSING = {"error": {"code": "NOT_FOUND", "message": "Run not found"}}
+
+
+#: Where an answer is given up half-way, httpx leaves generators behind, of which trio warns.
+ON_ASYNCIO = pytest.mark.parametrize("anyio_backend", ["asyncio"])
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def answers(body: Any, status: int = 200) -> httpx.Response:
+    return httpx.Response(status, json=body)
+
+
+def runs(*run_ids: str, **fields: Any) -> list[dict[str, Any]]:
+    return [{"run_id": run_id, "status": "RUNNING", **fields} for run_id in run_ids]
+
+
+async def look(said: Said, *run_ids: str) -> dict[str, Any]:
+    async with said.api as api:
+        return await api.get_many(run_ids)
+
+
+async def search(said: Said) -> list[str]:
+    async with said.api as api:
+        return [run.run_id for run in await api.search("br-tok-", DAWN)]
+
+
+async def fault_of(said: Said, call: Callable[[Any], Any]) -> ApiFault:
+    async with said.api as api:
+        with pytest.raises(ApiError) as raised:
+            await call(api)
+    return raised.value.fault
+
+
+# ---- many at once ----
+
+
+async def test_what_is_shown_is_found_by_id_and_not_by_order() -> None:
+    said = Said(answers({"data": runs("c", "a", "b"), "not_found": None}))
+    found = await look(said, "a", "b", "c")
+    assert list(found) == ["a", "b", "c"]
+    assert all(isinstance(run, Run) and run.run_id == run_id for run_id, run in found.items())
+    assert json.loads(said.asked[0].content) == {"run_ids": ["a", "b", "c"]}
+
+
+@pytest.mark.parametrize("missing", [None, [], "b", {"b": 1}, [None, 7]])
+async def test_an_id_of_which_nothing_is_said_is_not_in_the_answer(missing: Any) -> None:
+    found = await look(Said(answers({"data": runs("a"), "not_found": missing})), "a", "b")
+    assert list(found) == ["a"]
+
+
+async def test_not_found_is_told_of_those_only_that_were_asked_for_and_not_shown() -> None:
+    said = Said(answers({"data": runs("a", "stranger"), "not_found": ["b", "a", "other", None]}))
+    found = await look(said, "a", "b", "c")
+    assert list(found) == ["a", "b"]
+    assert isinstance(found["a"], Run)
+    assert found["b"] == NotFound(run_id="b")
+
+
+async def test_without_a_list_of_those_not_found_the_others_are_there() -> None:
+    assert list(await look(Said(answers({"data": runs("a")})), "a")) == ["a"]
+
+
+@pytest.mark.parametrize("body", [{}, [], {"data": None}, {"data": {}}, {"runs": []}, "x", None])
+async def test_an_answer_without_runs_is_not_the_apis(body: Any) -> None:
+    fault = await fault_of(Said(answers(body)), lambda api: api.get_many(["a"]))
+    assert fault.kind is FaultKind.MALFORMED
+    assert await fault_of(Said(answers(body)), lambda api: api.search("x", DAWN)) == fault
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 503])
+async def test_an_error_of_a_look_is_told_and_loses_no_run(status: int) -> None:
+    body = {"error": {"code": "X", "message": "No"}}
+    fault = await fault_of(Said(answers(body, status)), lambda api: api.get_many(["a"]))
+    assert (fault.kind, fault.status) == (FaultKind.STATUS, status)
+    page = raw(b"<html>404</html>", status)
+    fault = await fault_of(Said(page), lambda api: api.get_many(["a"]))
+    assert (fault.kind, fault.status) == (FaultKind.MALFORMED, status)
+
+
+# ---- too much at once ----
+
+
+def shows(results: dict[str, str]) -> Callable[[httpx.Request], httpx.Response]:
+    """Show any runs that are asked for, with these results."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked = json.loads(request.content)["run_ids"]
+        data = [
+            {"run_id": run_id, "status": "COMPLETED", "result": results.get(run_id, "small")}
+            for run_id in asked
+        ]
+        body = json.dumps({"data": data, "not_found": None}).encode()
+        return raw(gzip.compress(body), content_encoding="gzip")
+
+    return answer
+
+
+@ON_ASYNCIO
+async def test_the_one_run_that_is_too_large_is_found_and_the_others_are_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("batchrunner.api.http.MOST_BYTES", 20_000)
+    run_ids = [f"r{at}" for at in range(100)]
+    said = Said(shows({"r41": "x" * 20_000}))
+    found = await look(said, *run_ids)
+    assert list(found) == run_ids
+    assert [run_id for run_id, seen in found.items() if isinstance(seen, Unreadable)] == ["r41"]
+    assert len(said.asked) <= 15
+
+
+@ON_ASYNCIO
+async def test_many_large_runs_are_all_seen_in_smaller_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("batchrunner.api.http.MOST_BYTES", 20_000)
+    run_ids = [f"r{at}" for at in range(16)]
+    found = await look(Said(shows(dict.fromkeys(run_ids, "x" * 8_000))), *run_ids)
+    assert [type(seen) for seen in found.values()] == [Run] * 16
+
+
+@ON_ASYNCIO
+async def test_a_bomb_is_not_unpacked() -> None:
+    bomb = gzip.compress(b" " * 40 * 1024 * 1024)
+    said = Said(lambda request: raw(bomb, content_encoding="gzip"))
+    found = await look(said, "a")
+    assert isinstance(found["a"], Unreadable)
+    assert "32 MB" in found["a"].message
+
+
+@pytest.mark.parametrize("encoding", ["gzip, gzip", "gzip,gzip", "deflate, gzip"])
+async def test_what_is_packed_twice_is_not_unpacked(encoding: str) -> None:
+    twice = gzip.compress(gzip.compress(b'{"data": []}'))
+    said = Said(raw(twice, content_encoding=encoding))
+    fault = await fault_of(said, lambda api: api.get_many(["a"]))
+    assert fault.kind is FaultKind.MALFORMED
+
+
+# ---- one ----
+
+
+async def test_one_run_is_read_without_its_pictures() -> None:
+    said = Said(answers({"run_id": "a/b", "status": "COMPLETED", "result": {"n": 1}}))
+    async with said.api as api:
+        assert (await api.get("a/b")).result == '{"n":1}'
+    url = said.asked[0].url
+    assert url.raw_path == b"/v1/runs/a%2Fb?screenshots=none&html=none"
+
+
+async def test_one_run_that_is_not_there_is_told_by_its_status() -> None:
+    fault = await fault_of(Said(answers(MISSING, 404)), lambda api: api.get("a"))
+    assert (fault.kind, fault.status) == (FaultKind.STATUS, 404)
+
+
+@pytest.mark.parametrize("body", [{}, {"status": "COMPLETED"}, [], "x"])
+async def test_what_is_no_run_is_none(body: Any) -> None:
+    fault = await fault_of(Said(answers(body)), lambda api: api.get("a"))
+    assert fault.kind is FaultKind.MALFORMED
+
+
+# ---- searching ----
+
+
+def page(found: list[dict[str, Any]], cursor: Any, **more: Any) -> httpx.Response:
+    return answers({"data": found, "pagination": {"next_cursor": cursor, **more}})
+
+
+async def test_a_search_goes_through_all_pages_with_its_filters_repeated() -> None:
+    said = Said(page(runs("a", "b"), "c1"), page([], "c2"), page(runs("b", "c"), None))
+    assert await search(said) == ["a", "b", "c"]
+    asked = [dict(request.url.params) for request in said.asked]
+    assert [query.pop("cursor", None) for query in asked] == [None, "c1", "c2"]
+    filters = {
+        "goal": "br-tok-",
+        "created_after": "2026-09-02T21:00:00.000Z",
+        "sort_direction": "asc",
+        "limit": "100",
+    }
+    assert asked == [filters] * 3
+
+
+async def test_the_time_of_a_search_is_told_in_utc() -> None:
+    said = Said(page([], None))
+    there = timezone(timedelta(hours=-5))
+    async with said.api as api:
+        await api.search("x", datetime(2026, 9, 2, 16, 0, 0, 999_999, tzinfo=there))
+    assert said.asked[0].url.params["created_after"] == "2026-09-02T21:00:00.999Z"
+
+
+@pytest.mark.parametrize("pagination", [None, [], {}, {"next_cursor": ""}, {"next_cursor": 7}])
+async def test_a_page_that_says_nothing_of_another_is_the_last(pagination: Any) -> None:
+    said = Said(answers({"data": runs("a"), "pagination": pagination}))
+    assert await search(said) == ["a"]
+    assert await search(Said(answers({"data": runs("a")}))) == ["a"]
+
+
+async def test_a_page_that_is_the_last_is_so_whatever_its_cursor() -> None:
+    assert await search(Said(page(runs("a"), "more", has_more=False))) == ["a"]
+
+
+async def test_a_cursor_that_leads_to_itself_is_the_end() -> None:
+    said = Said(page(runs("a"), "again"))
+    assert await search(said) == ["a"]
+    assert len(said.asked) == 2
+
+
+async def test_a_list_without_an_end_is_no_list() -> None:
+    said = Said(lambda request: page(runs("a"), f"c{len(said.asked)}"))
+    fault = await fault_of(said, lambda api: api.search("br-tok-", DAWN))
+    assert fault.kind is FaultKind.MALFORMED
+    assert len(said.asked) == MOST_PAGES
+
+
+@ON_ASYNCIO
+async def test_pages_that_are_too_large_are_asked_for_with_fewer_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("batchrunner.api.http.MOST_BYTES", 20_000)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        limit, at = int(request.url.params["limit"]), int(request.url.params.get("cursor", "0"))
+        shown = [f"r{number}" for number in range(at, min(at + limit, 100))]
+        body = {"data": runs(*shown, result="x" * 6_000), "pagination": {"next_cursor": None}}
+        if at + limit < 100:
+            body["pagination"] = {"next_cursor": str(at + limit)}
+        return raw(json.dumps(body).encode())
+
+    assert await search(Said(answer)) == [f"r{number}" for number in range(100)]
+
+
+@ON_ASYNCIO
+async def test_a_run_that_no_page_can_show_is_told() -> None:
+    huge = gzip.compress(b" " * 40 * 1024 * 1024)
+    said = Said(lambda request: raw(huge, content_encoding="gzip"))
+    fault = await fault_of(said, lambda api: api.search("br-tok-", DAWN))
+    assert fault.kind is FaultKind.TOO_LARGE
+
+
+# ---- cancelling ----
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"run_id": "a", "status": "CANCELLED", "cancelled_at": "x", "message": None}, "CANCELLED"),
+        ({"run_id": "a", "status": "CANCELLED", "message": "Run already cancelled"}, "CANCELLED"),
+        ({"run_id": "a", "status": "COMPLETED", "message": "Run already finished"}, "COMPLETED"),
+        ({"run_id": "a", "status": "failed", "cancelled_at": None}, "FAILED"),
+    ],
+)
+async def test_a_cancelled_run_is_told_as_it_is(body: Any, status: str) -> None:
+    one = Said(answers(body))
+    async with one.api as api:
+        assert await api.cancel("a") is RunStatus(status)
+    assert (one.asked[0].method, one.asked[0].url.path) == ("POST", "/v1/runs/a/cancel")
+    many = Said(answers({"results": [body], "not_found": ["b"]}))
+    async with many.api as api:
+        assert await api.cancel_many(["a", "b"]) == {"a": RunStatus(status)}
+    assert json.loads(many.asked[0].content) == {"run_ids": ["a", "b"]}
+
+
+async def test_a_run_that_is_not_there_cannot_be_cancelled() -> None:
+    async with Said(answers(MISSING, 404)).api as api:
+        assert await api.cancel("a") is None
+
+
+async def test_a_page_that_is_not_the_apis_does_not_say_that_a_run_is_not_there() -> None:
+    fault = await fault_of(Said(raw(b"<html>404</html>", 404)), lambda api: api.cancel("a"))
+    assert fault.kind is FaultKind.MALFORMED
+
+
+@pytest.mark.parametrize("body", [{}, {"results": None}, {"results": {}}, {"results": "x"}, []])
+async def test_an_answer_that_says_nothing_of_what_was_cancelled_is_told(body: Any) -> None:
+    fault = await fault_of(Said(answers(body)), lambda api: api.cancel_many(["a"]))
+    assert fault.kind is FaultKind.MALFORMED
+
+
+async def test_whom_the_api_does_not_know_is_not_cancelled() -> None:
+    async with Said(answers({"results": [], "not_found": ["a"]})).api as api:
+        assert await api.cancel_many(["a"]) == {}

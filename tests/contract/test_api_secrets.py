@@ -1,0 +1,166 @@
+"""The key goes to the API and nowhere else."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+from api_wire import KEY, Parts, Said, Talk, Wire, http, jobs, nobody, raw
+
+from batchrunner.api import AddressError, Api
+from batchrunner.model import ApiError, Refused
+
+DAWN = datetime(2026, 9, 2, tzinfo=UTC)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def refuse(talk: Talk) -> None:
+    talk.take()
+    talk.send(http(b'{"error": {"code": "FORBIDDEN", "message": "No"}}', "403 Forbidden"))
+
+
+def garble(talk: Talk) -> None:
+    talk.take()
+    talk.send(b"\x00\xff\r\n\r\n")
+
+
+async def use(api: Api) -> str:
+    """Use every endpoint; return all that their failures say, causes and frames included."""
+    said = [repr(await api.create(jobs(2), None)), repr(await api.create_one(jobs(1)[0], None))]
+    calls = [
+        lambda: api.get("a"),
+        lambda: api.get_many(["a"]),
+        lambda: api.search("x", DAWN),
+        lambda: api.cancel("a"),
+        lambda: api.cancel_many(["a"]),
+    ]
+    for call in calls:
+        try:
+            await call()
+        except ApiError as error:
+            said += ["".join(traceback.format_exception(error)), repr(error), repr(error.fault)]
+            said += [repr(error.__cause__), repr(error.__context__), str(error)]
+    return "\n".join([*said, repr(api), repr(vars(api)), str(api)])
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("behave", [refuse, garble, None])
+async def test_neither_failures_nor_logs_nor_reprs_show_the_key(
+    behave: type, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    if behave is None:
+        async with Api(nobody(), KEY) as api:
+            said = await use(api)
+    else:
+        with Wire(behave) as wire:
+            async with Api(wire.url, KEY) as api:
+                said = await use(api)
+        assert len(wire.requests) == 7
+        assert all(request.count(KEY.encode()) == 1 for request in wire.requests)
+    assert "ApiError" in said
+    assert KEY not in said
+    assert KEY not in caplog.text
+    assert "/v1/" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "key", [f"{KEY}\n", f"{KEY}\r\nX: y", f"{KEY}\0", f"{KEY}é", f"\ud83d{KEY}"]
+)
+def test_a_key_that_no_header_can_carry_is_refused_without_being_shown(key: str) -> None:
+    with pytest.raises(ValueError, match="characters") as raised:
+        Api("https://api.test", key)
+    assert KEY not in "".join(traceback.format_exception(raised.value))
+
+
+@pytest.mark.anyio
+async def test_the_key_is_in_one_header_of_every_request_and_in_nothing_else() -> None:
+    said = Said(httpx.Response(200, json={}))
+    async with said.api as api:
+        await use(api)
+    assert len(said.asked) == 7
+    for request in said.asked:
+        assert request.headers["X-API-Key"] == KEY
+        assert "Authorization" not in request.headers
+        others = [value for name, value in request.headers.items() if name != "x-api-key"]
+        assert KEY not in f"{request.url}{others}{request.content!r}"
+        assert (request.url.scheme, request.url.host) == ("https", "api.test")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_not_followed(status: int) -> None:
+    said = Said(lambda request: raw(b"", status, location="https://evil.test/"))
+    async with said.api as api:
+        await use(api)
+    assert {request.url.host for request in said.asked} == {"api.test"}
+    assert len(said.asked) == 7
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://api.test",
+        "http://10.0.0.1",
+        "http://127.0.0.1.evil.test",
+        "http://localhost.evil.test",
+        "http://0.0.0.0",
+        "HTTP://api.test",
+        "ftp://api.test",
+        "api.test",
+        "//api.test",
+        "https://",
+        "https://user:pass@api.test",
+        "http://127.0.0.1@evil.test",
+        "",
+        "https://api.test:port",
+        "http://[::1",
+    ],
+)
+def test_an_address_that_would_give_the_key_away_is_refused(address: str) -> None:
+    with pytest.raises(AddressError) as raised:
+        Api(address, KEY)
+    assert KEY not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "origin"),
+    [
+        ("https://agent.tinyfish.ai", "https://agent.tinyfish.ai"),
+        ("https://api.test:8443/", "https://api.test:8443"),
+        ("HTTPS://API.test", "https://api.test"),
+        ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
+        ("http://localhost:8000", "http://localhost:8000"),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+    ],
+)
+def test_an_address_that_is_safe_is_taken(address: str, origin: str) -> None:
+    assert Api(address, KEY).origin == origin
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+async def test_no_proxy_stands_between_us_and_this_machine(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Wire(garble) as proxy:
+        monkeypatch.setenv(variable, proxy.url)
+        async with Api(nobody(), KEY) as api:
+            assert isinstance(await api.create(jobs(1), None), Refused)
+    assert proxy.connections == 0
+
+
+@pytest.mark.anyio
+async def test_an_answer_that_repeats_the_key_in_a_cookie_takes_it_nowhere() -> None:
+    headers = {"Set-Cookie": f"key={KEY}; Domain=evil.test"}
+    said = Said(lambda request: httpx.Response(200, headers=headers, stream=Parts([b"{}"])))
+    async with said.api as api:
+        await use(api)
+    assert not any("cookie" in request.headers for request in said.asked)

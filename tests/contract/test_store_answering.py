@@ -1,0 +1,143 @@
+"""Writing down what became of submissions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sqlalchemy import Engine, text
+
+from batchrunner.model import Batch, FailureCategory, JobState, Submission
+from batchrunner.schema import SubmissionState
+from batchrunner.store import Store
+from tests.fakes import NOW, after, begin, claim, failure, postpone, run_ids
+
+
+def submitted(store: Store, jobs: int) -> tuple[Batch, Submission]:
+    batch = begin(store, jobs)
+    (submission,) = claim(store, batch)
+    return batch, submission
+
+
+def state_of(engine: Engine, submission: Submission) -> str:
+    with engine.connect() as tx:
+        found: str = tx.execute(
+            text("SELECT state FROM submissions WHERE id = :id"), {"id": submission.id}
+        ).scalar_one()
+    return found
+
+
+def test_a_whole_answer_closes_the_submission(store: Store, engine: Engine) -> None:
+    batch, submission = submitted(store, 3)
+    assert store.record("alice", submission, run_ids(submission), after(1)) is True
+    assert state_of(engine, submission) == "created"
+    assert store.unanswered("alice", batch.id) == []
+    assert store.tally(batch.id).unsettled == 0
+
+
+def test_a_submission_in_doubt_is_found_again_with_all_that_a_search_needs(store: Store) -> None:
+    batch, submission = submitted(store, 2)
+    store.doubt("alice", submission, after(5), "ReadTimeout")
+    assert store.unanswered("alice", batch.id) == [(submission, after(5), "ReadTimeout")]
+
+
+def test_the_number_of_vain_searches_is_remembered(store: Store) -> None:
+    batch, submission = submitted(store, 1)
+    store.doubt("alice", submission, after(5), "ReadTimeout")
+    store.doubt("alice", replace(submission, searched=1), after(9), "ReadTimeout")
+    ((found, search_at, _),) = store.unanswered("alice", batch.id)
+    assert (found.searched, search_at) == (1, after(9))
+
+
+def test_jobs_of_a_submission_in_doubt_are_not_claimed_again(store: Store) -> None:
+    batch, submission = submitted(store, 2)
+    store.doubt("alice", submission, after(5), "ReadTimeout")
+    assert claim(store, batch, now=after(10_000)) == []
+
+
+def test_a_partial_record_leaves_the_rest_in_doubt(store: Store, engine: Engine) -> None:
+    batch, submission = submitted(store, 3)
+    store.doubt("alice", submission, after(5), "a cut answer")
+    first, second, third = submission.rides
+    assert store.record("alice", submission, {second.attempt_id: "run-x"}, after(6)) is False
+    ((rest, search_at, why),) = store.unanswered("alice", batch.id)
+    assert rest.rides == (first, third)
+    assert (search_at, why) == (after(5), "a cut answer")
+    assert [a.run_id for a in store.watched("alice", batch.id)] == ["run-x"]
+    found = {first.attempt_id: "run-y", third.attempt_id: "run-z"}
+    assert store.record("alice", rest, found, after(7)) is True
+    assert store.unanswered("alice", batch.id) == []
+    assert state_of(engine, submission) == "created"
+
+
+def test_a_search_that_found_nothing_records_nothing(store: Store) -> None:
+    batch, submission = submitted(store, 2)
+    store.doubt("alice", submission, after(5), "ReadTimeout")
+    assert store.record("alice", submission, {}, after(6)) is False
+    assert len(store.unanswered("alice", batch.id)) == 1
+
+
+def test_an_answer_that_comes_twice_changes_nothing(store: Store) -> None:
+    batch, submission = submitted(store, 2)
+    store.record("alice", submission, run_ids(submission), NOW)
+    before = store.watched("alice", batch.id)
+    others = {ride.attempt_id: f"other-{ride.place}" for ride in submission.rides}
+    assert store.record("alice", submission, others, after(1)) is True
+    assert store.watched("alice", batch.id) == before
+
+
+def test_a_refused_submission_closes_its_attempts_in_the_same_transaction(
+    store: Store, engine: Engine
+) -> None:
+    batch, submission = submitted(store, 2)
+    bad, good = submission.rides
+    verdicts = [failure(bad, FailureCategory.REJECTED), postpone(good)]
+    applied = store.settle(
+        "alice", submission, SubmissionState.REFUSED, verdicts, after(1), "a bad url"
+    )
+    assert applied == verdicts
+    assert state_of(engine, submission) == "refused"
+    jobs = store.tally(batch.id).jobs
+    assert (jobs[JobState.FAILED], jobs[JobState.AVAILABLE]) == (1, 1)
+
+
+def test_an_absent_submission_gives_its_jobs_back_uncounted(store: Store, engine: Engine) -> None:
+    batch, submission = submitted(store, 2)
+    store.doubt("alice", submission, after(5), "ReadTimeout")
+    verdicts = [postpone(ride, after(60)) for ride in submission.rides]
+    store.settle("alice", submission, SubmissionState.ABSENT, verdicts, after(60), "no run")
+    assert state_of(engine, submission) == "absent"
+    assert store.unanswered("alice", batch.id) == []
+    (again,) = claim(store, batch, now=after(60))
+    assert [(ride.job.attempt, ride.job.failures) for ride in again.rides] == [(2, 0), (2, 0)]
+
+
+def test_the_part_of_a_submission_that_is_absent_leaves_its_runs_alone(store: Store) -> None:
+    batch, submission = submitted(store, 2)
+    there, absent = submission.rides
+    store.doubt("alice", submission, after(5), "a cut answer")
+    store.record("alice", submission, {there.attempt_id: "run-x"}, after(6))
+    rest = replace(submission, rides=(absent,))
+    store.settle("alice", rest, SubmissionState.ABSENT, [postpone(absent)], after(60), "no run")
+    assert [a.run_id for a in store.watched("alice", batch.id)] == ["run-x"]
+    assert [r.job.key for s in claim(store, batch, now=after(60)) for r in s.rides] == [
+        absent.job.key
+    ]
+
+
+def test_a_late_answer_reopens_nothing(store: Store, engine: Engine) -> None:
+    batch, submission = submitted(store, 1)
+    store.doubt("alice", submission, after(5), "ReadTimeout")
+    verdicts = [postpone(ride, after(60)) for ride in submission.rides]
+    store.settle("alice", submission, SubmissionState.ABSENT, verdicts, after(60), "no run")
+    store.record("alice", submission, run_ids(submission), after(61))
+    store.doubt("alice", submission, after(90), "again")
+    assert state_of(engine, submission) == "absent"
+    assert store.watched("alice", batch.id) == []
+    assert store.unanswered("alice", batch.id) == []
+
+
+def test_submissions_in_doubt_are_each_batchs_own(store: Store) -> None:
+    batch, submission = submitted(store, 1)
+    store.doubt("alice", submission, after(5), "ReadTimeout")
+    assert store.unanswered("alice", batch.id + 1) == []
+    assert store.unanswered("bob", batch.id) == []

@@ -1,0 +1,193 @@
+"""Several at once: on one ledger nothing is claimed twice, and no bound is exceeded."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from threading import Barrier
+
+from sqlalchemy import text
+
+from batchrunner.model import JobState
+from batchrunner.schema import HEAD
+from batchrunner.store import Store
+from tests.fakes import (
+    NOW,
+    begin,
+    claim,
+    enlist,
+    failure,
+    job_file,
+    owner,
+    run_ids,
+    start,
+    success,
+)
+
+EIGHT = [f"owner-{number}" for number in range(8)]
+JOBS, BOUND = 200, 30
+
+OPEN_AND_LOAD = """
+import sys
+from datetime import UTC, datetime
+from batchrunner.model import JobFile, JobSpec, Settings
+from batchrunner.store import Store
+
+specs = (JobSpec(key="a", url="https://shop.example/", goal="Get the price"),)
+sys.stdin.read()
+store = Store.open(sys.argv[1])
+now = datetime(2026, 9, 2, 21, 0, tzinfo=UTC)
+print(store.load(JobFile(name="prices", settings=Settings(), specs=specs), now).added)
+store.close()
+"""
+
+
+def at_once(work: Callable[[str], list[str]]) -> list[str]:
+    """Let eight owners work, beginning at the same moment; return what each brings."""
+    barrier = Barrier(len(EIGHT))
+
+    def begin_together(owner_id: str) -> list[str]:
+        barrier.wait()
+        return work(owner_id)
+
+    with ThreadPoolExecutor(len(EIGHT)) as pool:
+        return [key for brought in pool.map(begin_together, EIGHT) for key in brought]
+
+
+def test_eight_claimers_take_every_job_once_and_keep_to_the_bound(
+    store: Store, address: str
+) -> None:
+    batch = store.load(job_file(JOBS, concurrency=BOUND), NOW).batch
+    in_flight: list[int] = []
+
+    def work(owner_id: str) -> list[str]:
+        brought: list[str] = []
+        with closing(Store.open(address)) as mine:
+            enlist(mine, owner_id)
+            while mine.tally(batch.id).jobs[JobState.AVAILABLE]:
+                for submission in claim(mine, batch, owner_id, most=7):
+                    mine.record(owner_id, submission, run_ids(submission), NOW)
+                standing = mine.standing(owner_id, batch.id)
+                in_flight.append(standing.mine + standing.others)
+                attempts = mine.watched(owner_id, batch.id)
+                mine.apply(owner_id, [success(attempt) for attempt in attempts], [], NOW)
+                brought += [attempt.job.key for attempt in attempts]
+        return brought
+
+    brought = Counter(at_once(work))
+    assert (len(brought), set(brought.values())) == (JOBS, {1})
+    assert 0 < max(in_flight) <= BOUND
+    tally = store.tally(batch.id)
+    assert (tally.jobs[JobState.SUCCEEDED], tally.attempts) == (JOBS, JOBS)
+
+
+def test_of_eight_rescuers_one_takes_each_attempt(store: Store, address: str) -> None:
+    batch = begin(store, 40, concurrency=40)
+    attempts = start(store, batch)
+    enlist(store, *EIGHT)
+
+    def work(owner_id: str) -> list[str]:
+        with closing(Store.open(address)) as mine:
+            mine.rescue(owner_id, NOW, gone=["alice"])
+            watched = mine.watched(owner_id, batch.id)
+            return [attempt.job.key for attempt in watched]
+
+    assert sorted(at_once(work)) == [attempt.job.key for attempt in attempts]
+
+
+def test_a_zombie_and_its_rescuer_never_both_close_an_attempt(store: Store, address: str) -> None:
+    batch = begin(store, 40, concurrency=40)
+    attempts = start(store, batch)
+    enlist(store, *EIGHT)
+
+    def work(owner_id: str) -> list[str]:
+        with closing(Store.open(address)) as mine:
+            if owner_id == EIGHT[0]:
+                mine.rescue(owner_id, NOW, gone=["alice"])
+            writer = owner_id if owner_id == EIGHT[0] else "alice"
+            brought = []
+            for attempt in attempts:
+                applied = mine.apply(writer, [failure(attempt)], [], NOW)
+                brought += [verdict.attempt.job.key for verdict in applied]
+            return brought
+
+    assert sorted(at_once(work)) == [attempt.job.key for attempt in attempts]
+    assert store.tally(batch.id).jobs[JobState.FAILED] == 40
+
+
+def test_loading_one_file_eight_times_at_once_adds_its_jobs_once(
+    store: Store, address: str
+) -> None:
+    def work(_: str) -> list[str]:
+        with closing(Store.open(address)) as mine:
+            return ["added"] * mine.load(job_file(50), NOW).added
+
+    assert len(at_once(work)) == 50
+
+
+def test_a_cancel_amid_claims_and_verdicts_leaves_nothing_to_do(store: Store, address: str) -> None:
+    batch = store.load(job_file(JOBS, concurrency=BOUND), NOW).batch
+
+    def work(owner_id: str) -> list[str]:
+        with closing(Store.open(address)) as mine:
+            enlist(mine, owner_id)
+            for _ in range(6):
+                if owner_id == EIGHT[0]:
+                    mine.cancel(batch.id, [], NOW)
+                    continue
+                attempts = start(mine, batch, owner_id)
+                mine.apply(owner_id, [success(attempt) for attempt in attempts], [], NOW)
+        return []
+
+    at_once(work)
+    store.cancel(batch.id, [], NOW)
+    tally = store.tally(batch.id)
+    assert (tally.open, tally.total) == (0, JOBS)
+
+
+def test_eight_threads_may_open_a_new_database_at_once(address: str) -> None:
+    def work(owner_id: str) -> list[str]:
+        with closing(Store.open(address)) as mine:
+            mine.enlist(owner(owner_id), NOW, NOW)
+            return [owner_id]
+
+    assert at_once(work) == EIGHT
+
+
+def test_eight_processes_may_open_a_new_database_at_once(address: str, tmp_path: Path) -> None:
+    program = tmp_path / "open.py"
+    program.write_text(OPEN_AND_LOAD)
+    here = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, str(program), address]
+    started = [
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=here, text=True
+        )
+        for _ in EIGHT
+    ]
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.close()  # all wait for this
+        process.stdin = None
+    said = [process.communicate()[0].strip() for process in started]
+    assert [process.returncode for process in started] == [0] * 8
+    assert sorted(said) == ["0"] * 7 + ["1"]
+
+
+def test_a_database_that_many_made_at_once_is_migrated_once(address: str) -> None:
+    def work(owner_id: str) -> list[str]:
+        Store.open(address).close()
+        return [owner_id]
+
+    at_once(work)
+    with closing(Store.open(address)) as store:
+        enlist(store, "alice")
+        with store._database.read() as tx:
+            versions = tx.execute(text("SELECT version_num FROM alembic_version"))
+            assert versions.scalars().all() == [HEAD]

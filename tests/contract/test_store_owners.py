@@ -1,0 +1,251 @@
+"""Who is alive, who takes over from whom, and what the dead can still do: nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+
+from batchrunner.model import (
+    Batch,
+    FailureCategory,
+    NotFound,
+    OpenAttempt,
+    RunStatus,
+    Submission,
+)
+from batchrunner.schema import SubmissionState, metadata
+from batchrunner.store import LeaseLost, Store
+from tests.fakes import (
+    LEASE,
+    NOW,
+    after,
+    begin,
+    claim,
+    enlist,
+    failure,
+    job_file,
+    owner,
+    postpone,
+    rides,
+    run,
+    run_ids,
+    start,
+    success,
+)
+
+LATE = NOW + LEASE
+
+
+def whole(engine: Engine) -> dict[str, list[Any]]:
+    """Return everything that the ledger holds."""
+    with engine.connect() as tx:
+        return {
+            table.name: [
+                tuple(row)
+                for row in tx.execute(text(f"SELECT * FROM {table.name} ORDER BY 1")).all()
+            ]
+            for table in metadata.sorted_tables
+        }
+
+
+def rescued(store: Store, jobs: int = 3) -> tuple[Batch, Submission, list[OpenAttempt]]:
+    """Let alice start runs, fall asleep, and let bob take them over."""
+    batch = begin(store, jobs, concurrency=2)
+    (submission,) = claim(store, batch)
+    store.record("alice", submission, run_ids(submission), NOW)
+    attempts = store.watched("alice", batch.id)
+    enlist(store, "bob", now=LATE)
+    assert store.rescue("bob", LATE) == 2
+    return batch, submission, attempts
+
+
+def test_an_owner_lives_until_its_lease_ends(store: Store) -> None:
+    enlist(store, "alice")
+    assert store.living(NOW) == [owner("alice")]
+    assert store.living(LATE) == []
+    store.renew("alice", after(100))
+    assert store.living(LATE) == [owner("alice")]
+
+
+def test_an_owner_that_retired_does_not_live(store: Store) -> None:
+    enlist(store, "alice", "bob")
+    store.retire("alice", after(1))
+    assert store.living(after(2)) == [owner("bob")]
+
+
+def test_the_living_are_not_rescued(store: Store) -> None:
+    batch = begin(store, 3)
+    start(store, batch)
+    enlist(store, "bob")
+    assert store.rescue("bob", after(59.999999)) == 0
+    assert store.standing("alice", batch.id).mine == 3
+
+
+def test_runs_of_an_owner_whose_lease_ran_out_are_adopted_as_they_are(store: Store) -> None:
+    batch = begin(store, 2)
+    before = start(store, batch)
+    seen = run(before[0].run_id, RunStatus.RUNNING)
+    store.apply("alice", [], [(before[0], seen)], after(1))
+    before = store.watched("alice", batch.id)
+    enlist(store, "bob", now=LATE)
+    assert store.rescue("bob", LATE) == 2
+    assert store.watched("bob", batch.id) == before
+    assert store.watched("alice", batch.id) == []
+    assert claim(store, batch, "bob", now=LATE) == []
+
+
+def test_an_owner_that_is_known_to_be_gone_is_rescued_within_its_lease(store: Store) -> None:
+    batch = begin(store, 2)
+    start(store, batch)
+    enlist(store, "bob", "carol")
+    assert store.rescue("bob", after(1), gone=["alice"]) == 2
+    assert store.living(after(1)) == [owner("bob"), owner("carol")]
+
+
+def test_what_an_owner_left_when_it_retired_is_rescued_at_once(store: Store) -> None:
+    batch = begin(store, 2)
+    start(store, batch)
+    store.retire("alice", after(1))
+    enlist(store, "bob")
+    assert store.rescue("bob", after(1)) == 2
+    assert store.rescue("bob", after(1)) == 0
+
+
+def test_an_owner_does_not_take_itself_for_dead(store: Store) -> None:
+    batch = begin(store, 2)
+    start(store, batch)
+    assert store.rescue("alice", after(1000), gone=["alice"]) == 0
+    store.renew("alice", after(2000))
+
+
+def test_submissions_that_the_dead_intended_are_in_doubt(store: Store) -> None:
+    batch = begin(store, 2)
+    (submission,) = claim(store, batch)
+    enlist(store, "bob", now=LATE)
+    assert store.rescue("bob", LATE) == 2
+    ((found, search_at, why),) = store.unanswered("bob", batch.id)
+    assert (found, search_at) == (submission, LATE)
+    assert why
+    assert store.watched("bob", batch.id) == []
+    assert claim(store, batch, "bob", now=LATE) == []
+
+
+def test_a_submission_is_searched_for_by_whoever_lives(store: Store) -> None:
+    batch = begin(store, 2)
+    (submission,) = claim(store, batch)
+    store.doubt("alice", submission, after(5), "ReadTimeout")
+    enlist(store, "bob", now=LATE)
+    store.rescue("bob", LATE)
+    assert store.unanswered("bob", batch.id) == [(submission, after(5), "ReadTimeout")]
+    assert store.unanswered("alice", batch.id) == []
+
+
+def test_a_half_recorded_submission_is_half_adopted_and_half_in_doubt(store: Store) -> None:
+    batch = begin(store, 2)
+    (submission,) = claim(store, batch)
+    there, unknown = submission.rides
+    store.record("alice", submission, {there.attempt_id: "run-x"}, NOW)
+    enlist(store, "bob", now=LATE)
+    assert store.rescue("bob", LATE) == 2
+    assert [a.run_id for a in store.watched("bob", batch.id)] == ["run-x"]
+    ((rest, _, _),) = store.unanswered("bob", batch.id)
+    assert rest.rides == (unknown,)
+
+
+def test_the_dead_are_rescued_through_a_chain_of_deaths(store: Store) -> None:
+    batch = begin(store, 2)
+    before = start(store, batch)
+    for number in range(1, 5):
+        enlist(store, f"next-{number}", now=after(60 * number))
+        assert store.rescue(f"next-{number}", after(60 * number)) == 2
+    assert store.watched("next-4", batch.id) == before
+
+
+def test_a_zombies_writes_change_nothing(store: Store, engine: Engine) -> None:
+    batch, submission, attempts = rescued(store)
+    before = whole(engine)
+    verdicts = [success(attempts[0]), failure(attempts[1])]
+    seen = [(attempt, NotFound(run_id=attempt.run_id)) for attempt in attempts]
+    ids = [attempt.attempt_id for attempt in attempts]
+    assert store.apply("alice", verdicts, seen, LATE) == []
+    state = SubmissionState.ABSENT
+    assert store.settle("alice", submission, state, verdicts, LATE, "absent") == []
+    store.ask_to_cancel("alice", ids, FailureCategory.TIMED_OUT)
+    store.doubt("alice", submission, LATE, "asleep")
+    store.record("alice", submission, {ids[0]: "another"}, LATE)
+    store.retire("alice", after(100))
+    assert whole(engine) == before
+    assert store.watched("bob", batch.id) == attempts
+
+
+def test_a_zombies_late_answer_changes_nothing(store: Store, engine: Engine) -> None:
+    batch = begin(store, 2)
+    (submission,) = claim(store, batch)
+    verdicts = [postpone(ride, together=1) for ride in submission.rides]
+    store.settle("alice", submission, SubmissionState.REFUSED, verdicts, NOW, "refused")
+    first, second = claim(store, batch)
+    enlist(store, "bob", now=LATE)
+    store.rescue("bob", LATE)
+    before = whole(engine)
+    assert store.record("alice", first, run_ids(first), LATE) is False
+    store.doubt("alice", second, after(999), "ReadTimeout")
+    assert whole(engine) == before
+
+
+def test_what_the_rescuer_closed_stays_closed(store: Store, engine: Engine) -> None:
+    batch, _, attempts = rescued(store)
+    store.apply("bob", [success(attempt, "1") for attempt in attempts], [], LATE)
+    before = whole(engine)
+    assert store.apply("alice", [success(attempt, "2") for attempt in attempts], [], LATE) == []
+    assert whole(engine) == before
+    assert [job.result for job in store.finished(batch.id)] == ["1", "1"]
+
+
+def test_a_zombie_learns_that_its_lease_is_lost(store: Store, engine: Engine) -> None:
+    batch, _, attempts = rescued(store)
+    store.apply("bob", [success(attempts[0])], [], LATE)
+    before = whole(engine)
+    with pytest.raises(LeaseLost):
+        store.renew("alice", after(1000))
+    with pytest.raises(LeaseLost):
+        claim(store, batch, "alice", now=LATE)
+    with pytest.raises(LeaseLost):
+        store.rescue("alice", after(1000), gone=["bob"])
+    assert whole(engine) == before
+
+
+def test_an_owner_that_was_not_there_cannot_renew(store: Store) -> None:
+    with pytest.raises(LeaseLost):
+        store.renew("nobody", after(1000))
+
+
+def test_a_late_sleeper_that_nobody_missed_goes_on(store: Store) -> None:
+    batch = begin(store, 2)
+    attempts = start(store, batch)
+    store.renew("alice", after(10_000))
+    verdicts = [success(attempt) for attempt in attempts]
+    assert store.apply("alice", verdicts, [], after(9_000)) == verdicts
+
+
+def test_standing_tells_ones_own_attempts_from_others(store: Store) -> None:
+    batch = begin(store, 4, concurrency=3)
+    start(store, batch)
+    enlist(store, "bob")
+    assert store.standing("bob", batch.id).others == 3
+    standing = store.standing("alice", batch.id)
+    assert (standing.mine, standing.others, standing.due_at) == (3, 0, NOW)
+
+
+@pytest.mark.xfail(reason="rescue takes over attempts of batches that the rescuer does not work on")
+def test_a_rescuer_leaves_other_batches_to_those_who_work_on_them(store: Store) -> None:
+    one = begin(store, 2)
+    two = store.load(job_file(2, name="other"), NOW).batch
+    start(store, one, "alice")
+    enlist(store, "bob", "carol", now=LATE)
+    claim(store, two, "bob", now=LATE)  # bob works on the other batch
+    store.rescue("bob", LATE)
+    store.rescue("carol", LATE)  # carol is the next to work on the first one
+    assert len(store.watched("carol", one.id)) == 2
+    assert len(rides(s for s, _, _ in store.unanswered("carol", one.id))) == 0

@@ -1,0 +1,240 @@
+"""Where a ledger may be, and what is said where it cannot."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+
+from batchrunner.store import Store, StoreError
+from batchrunner.store.database import APPLICATION_ID, Database
+from tests.fakes import NOW, begin, job_file
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.db"
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def made_by_another_program(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        for statement in statements or ["CREATE TABLE theirs (id)"]:
+            db.execute(statement)
+        db.commit()
+
+
+@contextmanager
+def unprivileged() -> Iterator[Path]:
+    """Give a folder that everybody may read, and be nobody special in it."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@contextmanager
+def nobody() -> Iterator[None]:
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+# ---- privacy ----
+
+
+def test_the_file_and_its_journal_are_readable_by_their_owner_only(path: Path) -> None:
+    before = os.umask(0)
+    try:
+        with closing(Store.open(str(path))) as store:
+            store.load(job_file(), NOW)
+            journal = path.with_name(path.name + "-journal")
+            assert (mode(path), mode(journal)) == (0o600, 0o600)
+    finally:
+        os.umask(before)
+
+
+def test_a_file_that_is_there_keeps_its_mode(path: Path) -> None:
+    path.touch(0o640)
+    path.chmod(0o640)
+    Store.open(str(path)).close()
+    assert mode(path) == 0o640
+
+
+def test_every_transaction_is_on_disk_when_it_ends(path: Path) -> None:
+    with closing(Database.open(str(path))) as database, database.read() as tx:
+        pragmas = ("journal_mode", "synchronous", "foreign_keys", "application_id")
+        found = [tx.exec_driver_sql(f"PRAGMA {name}").scalar() for name in pragmas]
+    assert found == ["truncate", 2, 1, APPLICATION_ID]
+
+
+# ---- what is not ours ----
+
+
+def test_another_programs_database_is_refused_and_left_as_it_is(path: Path) -> None:
+    made_by_another_program(path)
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=r"another program's database.*--db PATH"):
+        Store.open(str(path))
+    assert path.read_bytes() == before
+
+
+def test_another_programs_database_is_refused_although_its_migrations_are_named_like_ours(
+    path: Path,
+) -> None:
+    made_by_another_program(
+        path,
+        "CREATE TABLE theirs (id)",
+        "CREATE TABLE alembic_version (version_num)",
+        "INSERT INTO alembic_version VALUES ('0001')",
+    )
+    with pytest.raises(StoreError, match="another program's database"):
+        Store.open(str(path))
+
+
+def test_an_empty_database_of_another_program_is_refused(path: Path) -> None:
+    made_by_another_program(
+        path, "PRAGMA application_id = 7", "CREATE TABLE t (id)", "DROP TABLE t"
+    )
+    with pytest.raises(StoreError, match="another program's database"):
+        Store.open(str(path))
+
+
+def test_an_empty_file_becomes_a_ledger(path: Path) -> None:
+    path.touch()
+    with closing(Store.open(str(path))) as store:
+        assert store.batches() == []
+
+
+@pytest.mark.parametrize("content", [b"jobs:\n- url: x\n" * 99, b"xy", os.urandom(5000)])
+def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(
+    path: Path, content: bytes
+) -> None:
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match=r"is not an SQLite file.*--db PATH"):
+        Store.open(str(path))
+    assert path.read_bytes() == content
+
+
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot be opened; check"):
+        Store.open(str(tmp_path))
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    missing = tmp_path / "missing" / "ledger.db"
+    with pytest.raises(StoreError, match=r"cannot be made: No such file.*--db PATH") as caught:
+        Store.open(str(missing))
+    assert str(missing) in str(caught.value)
+
+
+def test_a_file_that_may_not_be_written_can_be_looked_at_but_not_changed() -> None:
+    with unprivileged() as folder:
+        path = folder / "ledger.db"
+        with closing(Store.open(str(path))) as store:
+            batch = begin(store, 3)
+        path.chmod(0o444)
+        with nobody(), closing(Store.open(str(path))) as store:
+            assert store.tally(batch.id).total == 3
+            with pytest.raises(StoreError, match="may not be written to; check its permissions"):
+                store.load(job_file(), NOW)
+
+
+def test_a_folder_that_may_not_be_written_is_named() -> None:
+    with unprivileged() as folder:
+        folder.chmod(0o555)
+        with nobody(), pytest.raises(StoreError, match="cannot be made: Permission denied"):
+            Store.open(str(folder / "ledger.db"))
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("", "has no name"),
+        ("mysql://host/db", "'mysql' is not supported.*postgresql://"),
+        ("http://example.com/", "'http' is not supported"),
+        ("postgresql://user:secret@host:port/db", "no database address"),
+        ("postgresql://user:secret", "no database address"),
+        ("://", "no database address"),
+        ("postgresql://user:secret@127.0.0.1:1/db", "answered: .*"),
+    ],
+)
+def test_an_address_that_leads_nowhere_is_explained_without_its_password(
+    address: str, says: str
+) -> None:
+    with pytest.raises(StoreError, match=says) as caught:
+        Store.open(address)
+    assert "secret" not in str(caught.value)
+
+
+def test_an_sqlite_url_is_as_good_as_a_path(path: Path) -> None:
+    with closing(Store.open(f"sqlite+aiosqlite:///{path}")) as store:
+        store.load(job_file(), NOW)
+    with closing(Store.open(str(path))) as store:
+        assert len(store.batches()) == 1
+
+
+# ---- what is ours, but cannot be used now ----
+
+
+def test_a_database_that_is_newer_than_the_program_says_to_upgrade(
+    address: str, store: Store, engine: Engine
+) -> None:
+    store.load(job_file(), NOW)
+    with engine.begin() as tx:
+        tx.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StoreError, match=r"newer batchrunner.*Upgrade: pip install -U"):
+        Store.open(address)
+
+
+def test_a_database_that_another_program_keeps_locked_says_so(path: Path) -> None:
+    with closing(Database.open(str(path))) as database:
+        with database.read() as tx:
+            tx.exec_driver_sql("PRAGMA busy_timeout = 0")
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            with pytest.raises(StoreError, match="is locked by another program"):
+                Store(database).load(job_file(), NOW)
+            with pytest.raises(StoreError, match="is locked by another program"):
+                Store(database).batches()
+            other.execute("ROLLBACK")
+        assert Store(database).load(job_file(), NOW).added == 1
+
+
+def test_a_disk_that_is_full_stops_one_transaction_and_spoils_nothing(path: Path) -> None:
+    with closing(Database.open(str(path))) as database:
+        store = Store(database)
+        batch = begin(store, 1)
+        with database.read() as tx:
+            pages = tx.exec_driver_sql("PRAGMA page_count").scalar_one()
+            tx.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(StoreError, match="the disk is full; make room"):
+            store.load(job_file(5000), NOW)
+        assert store.tally(batch.id).total == 1
+        with database.read() as tx:
+            tx.exec_driver_sql("PRAGMA max_page_count = 1000000")
+        assert store.load(job_file(5000), NOW).added == 4999
+
+
+def test_an_error_never_shows_what_was_written(path: Path) -> None:
+    with closing(Database.open(str(path))) as database:
+        with database.read() as tx:
+            tx.exec_driver_sql("PRAGMA query_only = ON")
+        with pytest.raises(StoreError) as caught:
+            Store(database).load(job_file(name="secret"), NOW)
+    assert "secret" not in f"{caught.value}{caught.value.__cause__}"

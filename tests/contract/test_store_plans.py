@@ -1,0 +1,99 @@
+"""The statements that run all night find their rows through an index, however large the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event
+
+from batchrunner.schema import metadata
+from batchrunner.store import Store
+from batchrunner.store.database import Database
+from tests.fakes import NOW, begin, claim, start, success
+
+
+@contextmanager
+def statements() -> Iterator[list[tuple[str, Any]]]:
+    """Collect the statements that are executed, with their parameters."""
+    seen: list[tuple[str, Any]] = []
+
+    def note(_: object, __: object, statement: str, values: Any, *rest: object) -> None:
+        many = rest[-1]
+        seen.append((statement, values[0] if many else values))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+def plans(database: Database, work: Callable[[], object]) -> list[str]:
+    """Return how SQLite finds the rows of each statement that *work* executes."""
+    with statements() as seen:
+        work()
+    found = []
+    with database.read() as tx:
+        for statement, values in seen:
+            if statement.startswith(("SELECT", "UPDATE")):
+                plan = tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+                found += [row.detail for row in plan]
+    return found
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    with closing(Database.open(str(tmp_path / "ledger.db"))) as opened:
+        yield opened
+
+
+def test_no_statement_of_the_night_reads_a_whole_table(database: Database) -> None:
+    store = Store(database)
+    batch = begin(store, 30, concurrency=5)
+    (attempt, *_) = start(store, batch)
+    store.apply("alice", [success(attempt)], [], NOW)
+
+    def night() -> None:
+        submissions = claim(store, batch)
+        for submission in submissions:
+            store.doubt("alice", submission, NOW, "ReadTimeout")
+            store.unanswered("alice", batch.id)
+            store.record("alice", submission, {submission.rides[0].attempt_id: "run-x"}, NOW)
+        watched = store.watched("alice", batch.id)
+        store.standing("alice", batch.id)
+        store.apply("alice", [success(watched[0])], [], NOW)
+
+    steps = plans(database, night)
+    assert len(steps) > 20
+    scans = [step for step in steps if step.startswith("SCAN")]
+    assert [step for step in scans if step.split()[1] in metadata.tables] == []
+
+
+def test_due_jobs_are_found_through_their_index(database: Database) -> None:
+    store = Store(database)
+    batch = begin(store, 30)
+    steps = plans(database, lambda: claim(store, batch))
+    assert any("USING INDEX ix_jobs_due (batch_id=? AND available_at<?)" in s for s in steps)
+    assert any("ix_attempts_open (batch_id=?)" in s for s in steps)
+
+
+def test_watched_attempts_are_found_through_their_index(database: Database) -> None:
+    store = Store(database)
+    batch = begin(store, 30)
+    start(store, batch)
+    steps = plans(database, lambda: store.watched("alice", batch.id))
+    assert any("ix_attempts_open (batch_id=? AND owner_id=?)" in step for step in steps)
+
+
+def test_standing_counts_through_indexes_only(database: Database) -> None:
+    store = Store(database)
+    batch = begin(store, 30)
+    start(store, batch)
+    steps = plans(database, lambda: store.standing("alice", batch.id))
+    assert [step for step in steps if "ix_attempts_open" in step]
+    assert [step for step in steps if "ix_jobs_due" in step]
+    assert len(steps) == 2

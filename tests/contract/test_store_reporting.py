@@ -1,0 +1,213 @@
+"""Looking at a batch: tallies, failures, finished jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import pytest
+from sqlalchemy import Engine, func, select
+
+from batchrunner.model import FailureCategory, JobState, RunStatus
+from batchrunner.schema import jobs
+from batchrunner.store import PAGE, Store
+from batchrunner.store.database import Database
+from tests.fakes import (
+    NOW,
+    after,
+    begin,
+    claim,
+    enlist,
+    failure,
+    job_file,
+    keys,
+    postpone,
+    retry,
+    run,
+    spec,
+    start,
+    success,
+)
+
+GOAL, AGENT = FailureCategory.GOAL_FAILURE, FailureCategory.AGENT_FAILURE
+
+
+def many_finished(store: Store, count: int) -> int:
+    batch = begin(store, count, concurrency=count)
+    attempts = start(store, batch)
+    verdicts = [success(attempt, f'"{attempt.job.key}"') for attempt in attempts]
+    store.apply("alice", verdicts, [], NOW)
+    return batch.id
+
+
+def taken(finished: Iterable[object]) -> int:
+    return sum(1 for _ in finished)
+
+
+def test_a_batch_without_jobs_is_all_zeros(store: Store) -> None:
+    batch = begin(store, 0)
+    tally = store.tally(batch.id)
+    assert (tally.total, tally.open, tally.done, tally.due_at) == (0, 0, 0, None)
+    assert set(tally.jobs) == set(JobState)
+    standing = store.standing("alice", batch.id)
+    assert (standing.mine, standing.others, standing.due_at) == (0, 0, None)
+    assert list(store.finished(batch.id)) == []
+
+
+def test_a_tally_counts_each_thing_once(store: Store) -> None:
+    batch = begin(store, 9, concurrency=7)
+    good, final, again, later, running, *pending = start(store, batch)
+    seen = run(running.run_id, RunStatus.RUNNING)
+    verdicts = [
+        success(good, steps=5),
+        failure(final, AGENT, steps=2),
+        retry(again, after(40), GOAL, steps=1),
+        postpone(later, after(30)),
+    ]
+    store.apply("alice", verdicts, [(running, seen)], after(1))
+    claim(store, batch, now=after(2))  # the last two, of which nothing is known
+    tally = store.tally(batch.id)
+    assert dict(tally.jobs) == {
+        JobState.AVAILABLE: 2,
+        JobState.RUNNING: 5,
+        JobState.SUCCEEDED: 1,
+        JobState.FAILED: 1,
+        JobState.CANCELLED: 0,
+    }
+    assert (tally.total, tally.open, tally.done) == (9, 7, 2)
+    assert (tally.retrying, tally.queued, tally.unsettled) == (2, len(pending), 2)
+    assert (tally.attempts, tally.steps, tally.due_at) == (9, 8, after(30))
+    assert tally.failed == {AGENT: 1}
+    assert tally.retried == {GOAL: 1, FailureCategory.THROTTLED: 1}
+
+
+def test_failures_come_in_file_order_with_their_reasons(store: Store) -> None:
+    batch = begin(store, [spec(key) for key in "ba"])
+    for seconds in (1, 2):
+        verdicts = [retry(attempt, category=GOAL) for attempt in start(store, batch)]
+        store.apply("alice", verdicts, [], after(seconds))
+    verdicts = [failure(attempt, AGENT) for attempt in start(store, batch)]
+    store.apply("alice", verdicts, [], after(3))
+    before = store.failures(batch.id, final=False, most=99)
+    assert [(f.key, f.number) for f in before] == [("b", 1), ("b", 2), ("a", 1), ("a", 2)]
+    final = store.failures(batch.id, final=True, most=99)
+    assert [(f.key, f.number, f.category) for f in final] == [("b", 3, AGENT), ("a", 3, AGENT)]
+    first = final[0]
+    assert (first.message, first.counted, first.job_state) == ("It broke", True, JobState.FAILED)
+    assert (first.url, first.closed_at) == ("https://shop.example/b", after(3))
+    assert first.run_id is not None
+    assert len(store.failures(batch.id, final=False, most=3)) == 3
+
+
+def test_each_batch_is_counted_alone(store: Store) -> None:
+    one = begin(store, 2)
+    two = store.load(job_file(3, name="other"), NOW).batch
+    store.apply("alice", [success(attempt, "1") for attempt in start(store, two)], [], NOW)
+    assert store.tally(one.id).attempts == 0
+    assert store.tally(two.id).attempts == 3
+    assert taken(store.finished(one.id)) == 0
+    assert store.standing("alice", two.id).due_at is None
+
+
+def test_finished_jobs_come_in_file_order_whatever_order_they_ended_in(store: Store) -> None:
+    batch = begin(store, [spec(key) for key in "cab"])
+    for attempt in reversed(start(store, batch)):
+        store.apply("alice", [success(attempt)], [], NOW)
+    assert [(job.position, job.key) for job in store.finished(batch.id)] == [
+        (1, "c"),
+        (2, "a"),
+        (3, "b"),
+    ]
+
+
+def test_a_finished_job_shows_its_last_attempt_and_how_many_there_were(store: Store) -> None:
+    batch = begin(store, 2, concurrency=1)
+    (first,) = start(store, batch)
+    store.apply("alice", [retry(first, result='"old"', steps=1)], [], NOW)
+    (second,) = start(store, batch)
+    store.apply("alice", [success(second, '"new"', steps=2)], [], NOW)
+    store.cancel(batch.id, [], NOW)
+    done, never_tried = store.finished(batch.id)
+    assert (done.result, done.attempts, done.steps) == ('"new"', 2, 3)
+    assert (done.run_id, done.category) == (second.run_id, None)
+    assert (never_tried.state, never_tried.attempts) == (JobState.CANCELLED, 0)
+    assert (never_tried.result, never_tried.run_id, never_tried.steps) == (None, None, None)
+
+
+def test_every_finished_job_comes_once_however_many_pages_it_takes(store: Store) -> None:
+    count = 2 * PAGE + 1
+    batch_id = many_finished(store, count)
+    finished = list(store.finished(batch_id))
+    assert [job.key for job in finished] == keys(count)
+    assert all(job.result == f'"{job.key}"' for job in finished)
+
+
+def test_jobs_that_finish_while_an_export_reads_are_not_in_it(
+    store: Store, open_store: Callable[[], Store]
+) -> None:
+    batch = begin(store, PAGE + 3, concurrency=2 * PAGE)
+    attempts = start(store, batch)
+    late = attempts[1]
+    store.apply("alice", [success(a) for a in attempts if a is not late], [], NOW)
+    finished = store.finished(batch.id)
+    next(finished)
+    open_store().apply("alice", [success(late)], [], NOW)
+    assert taken(finished) == PAGE + 1
+    assert taken(store.finished(batch.id)) == PAGE + 3
+
+
+def test_an_export_shows_final_states_only_even_if_jobs_are_put_back_meanwhile(
+    store: Store, open_store: Callable[[], Store]
+) -> None:
+    batch = begin(store, PAGE + 2, concurrency=2 * PAGE)
+    attempts = start(store, batch)
+    store.apply("alice", [failure(attempt) for attempt in attempts], [], NOW)
+    finished = store.finished(batch.id)
+    next(finished)
+    open_store().retry(batch.id, [], [attempts[-1].job.key], NOW)
+    assert {job.state for job in finished} == {JobState.FAILED}
+
+
+def test_an_export_keeps_nobody_waiting_between_its_pages(
+    store: Store, open_store: Callable[[], Store], database: Database
+) -> None:
+    batch_id = many_finished(store, PAGE + 1)
+    finished = store.finished(batch_id)
+    next(finished)
+    other = Database.open(str(database._engine.url.render_as_string(hide_password=False)))
+    with other.write() as tx:
+        if tx.dialect.name == "sqlite":
+            tx.exec_driver_sql("PRAGMA busy_timeout = 0")
+        tx.execute(jobs.update().values(position=jobs.c.position + 1))
+    other.close()
+    enlist(store, "bob")  # on the very connection that reads the pages
+    assert taken(finished) == PAGE
+
+
+def test_a_read_sees_one_moment(postgresql: str) -> None:
+    """On SQLite no other can write meanwhile; PostgreSQL must be asked to show one."""
+    reader, writer = Database.open(postgresql), Store.open(postgresql)
+    count = select(func.count()).select_from(jobs)
+    with reader.read() as tx:
+        before = tx.execute(count).scalar_one()
+        writer.load(job_file(3), NOW)
+        assert tx.execute(count).scalar_one() == before == 0
+    with reader.read() as tx:
+        assert tx.execute(count).scalar_one() == 3
+    reader.close()
+    writer.close()
+
+
+def test_times_are_written_so_that_every_tool_reads_and_sorts_them(
+    store: Store, engine: Engine
+) -> None:
+    begin(store, 1)
+    with engine.connect() as tx:
+        written = tx.exec_driver_sql("SELECT available_at FROM jobs").scalar_one()
+    assert written == "2026-09-02T21:00:00.000000Z"
+
+
+@pytest.mark.parametrize("most", [0, 1])
+def test_no_more_failures_are_read_than_were_asked_for(store: Store, most: int) -> None:
+    batch = begin(store, 3)
+    store.apply("alice", [failure(attempt) for attempt in start(store, batch)], [], NOW)
+    assert len(store.failures(batch.id, final=True, most=most)) == most

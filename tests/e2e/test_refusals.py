@@ -1,0 +1,168 @@
+"""What the program will not do, and how it says so."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Begun
+from tests.e2e.programs import batchrunner, pages, served, write_jobs
+
+#: Every command with silly arguments; {name} stands for a file of the test.
+SILLY = """
+run
+run {jobs} {jobs}
+run {jobs} --concurrency 0 --sandbox
+run {jobs} --concurrency many --sandbox
+run {jobs} --sandbox --api-url http://127.0.0.1:1
+run {jobs} --sandbox -o
+run {jobs} --sandbox --db {folder}
+run {jobs} --sandbox --db mysql://x/y
+run {jobs} --sandbox --db postgresql://nobody@127.0.0.1:1/none
+run {jobs} --api-url nonsense --api-key-file {key}
+run {jobs} --api-url ftp://127.0.0.1 --api-key-file {key}
+run {jobs} --api-url http://api.example.com --api-key-file {key}
+run {jobs} --api-url http://127.0.0.1:99999 --api-key-file {key}
+run {jobs} --api-key-file {folder}
+run /dev/null --sandbox
+run /proc/self/mem --sandbox
+run {key} --sandbox
+run {jobs} --sandbox --db=
+load
+load {missing}
+load {folder}
+load {jobs} --db /proc/none.db
+load {jobs} --db {folder}/none/none.db
+load {jobs} --db {text}
+load {jobs} --db {stranger}
+status --db {text}
+status --db {folder}
+status --db {stranger}
+status --db {missing}
+status one two three
+export --format pdf
+export -o {folder}
+export -o results.pdf
+export nothing -o -
+retry --category nonsense
+retry --db {missing}
+cancel --job
+cancel nothing
+init {jobs}
+init {folder}
+init none/none.yaml
+sandbox --port 65536
+sandbox --port x
+sandbox --durations x
+sandbox --durations 0-0
+sandbox --durations 2-1
+sandbox --durations inf
+sandbox --rate stuck
+sandbox --rate stuck=x
+sandbox --rate stuck=2
+sandbox --rate none=0.1
+sandbox --script x=none
+sandbox --limit 0
+sandbox --ledger {folder}
+sandbox --ledger {text}
+sandbox --ledger none/none.jsonl
+sandbox --seed x
+\udcff
+--nonsense
+""".strip().splitlines()
+
+
+@pytest.fixture
+def around(tmp_path: Path) -> dict[str, Path]:
+    """Files to be silly with."""
+    write_jobs(tmp_path, ["https://example.com/"])
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "text").write_text("Dear diary,\n today I was no database")
+    (tmp_path / "key").write_text("key")
+    stranger = sqlite3.connect(tmp_path / "stranger")
+    stranger.execute("CREATE TABLE birds (name)")
+    stranger.close()
+    names = {"jobs": "jobs.yaml"}
+    every = ("jobs", "folder", "text", "key", "stranger", "missing")
+    return {name: tmp_path / names.get(name, name) for name in every}
+
+
+def test_silly_arguments_get_a_sentence_and_a_code_and_change_nothing(
+    tmp_path: Path, around: dict[str, Path]
+) -> None:
+    before = {path: path.read_bytes() for path in around.values() if path.is_file()}
+
+    def problem(line: str) -> str | None:
+        args = [word.format(**around) for word in line.split()]
+        ended = batchrunner(*args, cwd=tmp_path)
+        if ended.code not in (1, 2, 3) or not ended.err.strip() or ended.out:
+            return f"{line}: {ended}"
+        return None
+
+    with ThreadPoolExecutor(3) as pool:
+        assert [found for found in pool.map(problem, SILLY) if found] == []
+    assert {path: path.read_bytes() for path in before} == before
+
+
+@pytest.mark.parametrize(
+    ("content", "places"),
+    [
+        ("jobs:\n  - url: nonsense\n    goal: x\n  - gaol: y\n", ["bad.yaml:2:", "bad.yaml:4:"]),
+        ("settings: {concurrency: 0}\njobs: [{url: https://example.com, goal: x}]\n", [":1:"]),
+        ("jobs: [\n", ["bad.yaml:"]),
+        ("", ["bad.yaml:1:1"]),
+        ("\x00\x01", ["bad.yaml:1:1"]),
+    ],
+    ids=["jobs", "settings", "syntax", "empty", "binary"],
+)
+def test_a_bad_job_file_is_reported_by_place_and_nothing_is_loaded(
+    tmp_path: Path, content: str, places: list[str]
+) -> None:
+    (tmp_path / "bad.yaml").write_text(content)
+    ended = batchrunner("run", "bad.yaml", "--sandbox", cwd=tmp_path)
+    assert ended.code == 2
+    assert all(place in ended.err for place in places), ended.err
+    assert "nothing was loaded" in ended.err
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.yaml"]
+
+
+def test_pages_of_the_sandbox_are_not_paid_for(tmp_path: Path) -> None:
+    jobs = write_jobs(tmp_path, pages(1))
+    env = {"TINYFISH_API_KEY": "key"}
+    ended = batchrunner("run", jobs, cwd=tmp_path, env=env)
+    assert ended.code == 2
+    assert "exists only in the sandbox" in ended.err
+    assert list(tmp_path.iterdir()) == [jobs]
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    with served(tmp_path) as remote:
+        port = remote.url.rpartition(":")[2]
+        ended = batchrunner("sandbox", "--port", port, cwd=tmp_path)
+    assert ended.code == 3
+    assert f"port {port} cannot be used: Address already in use" in ended.err
+
+
+def test_a_database_that_another_program_locks_is_given_up_with_a_sentence(locked: Begun) -> None:
+    ended = locked.ended()
+    assert ended.code == 3
+    assert "is locked by another program" in ended.err
+
+
+def test_a_database_of_another_kind_is_left_as_it_is(finished: Path, tmp_path: Path) -> None:
+    jobs = write_jobs(tmp_path, pages(1))
+    shutil.copy(finished / "batchrunner.db", finished / "newer.db")
+    newer = sqlite3.connect(finished / "newer.db")
+    newer.execute("UPDATE alembic_version SET version_num = '9999'")
+    newer.commit()
+    newer.close()
+    before = (finished / "newer.db").read_bytes()
+    for command in (["status"], ["load", jobs], ["run", jobs, "--sandbox"]):
+        ended = batchrunner(*command, "--db", "newer.db", cwd=finished)
+        assert ended.code == 3
+        assert "newer batchrunner" in ended.err
+    assert (finished / "newer.db").read_bytes() == before

@@ -1,0 +1,86 @@
+"""Ctrl-C, and what else may end a runner before its batch has ended."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from signal import SIGINT, SIGTERM
+
+import pytest
+
+from tests.e2e.programs import (
+    batchrunner,
+    check_books,
+    pages,
+    served,
+    started,
+    status_of,
+    write_jobs,
+)
+
+
+def test_ctrl_c_waits_for_what_is_in_flight_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    jobs = write_jobs(tmp_path, pages(10), concurrency=4)
+    with served(tmp_path, durations=(1.0, 1.5)) as remote:
+        with started("run", jobs, cwd=tmp_path, env=remote.env) as runner:
+            runner.says("started 4 runs")
+            runner.send(SIGINT)
+            ended = runner.end()
+        first, created = status_of(tmp_path), remote.created()
+        assert ended.code == 130
+        assert "nothing more is submitted" in ended.err
+        assert (created, first["jobs"]["succeeded"], first["jobs"]["available"]) == (4, 4, 6)
+        assert len((tmp_path / "jobs.csv").read_text().splitlines()) == 5
+        again = batchrunner("run", jobs, cwd=tmp_path, env=remote.env)
+        runs = remote.runs()
+    assert again.code == 0
+    assert "took over" not in again.err
+    check_books(tmp_path, 10, runs)
+    assert len(runs) == 10
+
+
+@pytest.mark.parametrize(
+    ("signals", "code"), [((SIGINT, SIGINT), 130), ((SIGTERM,), 143)], ids=["SIGINT", "SIGTERM"]
+)
+def test_a_runner_that_leaves_at_once_leaves_its_runs_to_the_next(
+    tmp_path: Path, signals: tuple[signal.Signals, ...], code: int
+) -> None:
+    jobs = write_jobs(tmp_path, pages(6), concurrency=3)
+    with served(tmp_path, durations=(4.0, 4.0)) as remote:
+        with started("run", jobs, cwd=tmp_path, env=remote.env) as runner:
+            runner.says("started 3 runs")
+            for number in signals:
+                runner.send(number)
+                if number is SIGINT and "stopping" not in "".join(runner.err):
+                    runner.says("stopping")
+            ended = runner.end()
+        left = status_of(tmp_path)
+        assert all(run.finished_at is None for run in remote.runs()), "it waited for them"
+        assert ended.code == code
+        assert left["jobs"]["running"] == 3
+        again = batchrunner("run", jobs, cwd=tmp_path, env=remote.env)
+        runs = remote.runs()
+    assert again.code == 0
+    assert "took over 3" in again.err
+    check_books(tmp_path, 6, runs)
+    assert len(runs) == 6
+
+
+def test_ctrl_c_ends_a_runner_that_only_waits_for_a_late_retry(tmp_path: Path) -> None:
+    jobs = write_jobs(tmp_path, ["http://faults.test/unknown"], backoff="25m", max_attempts=5)
+    with served(tmp_path) as remote:
+        with started("run", jobs, cwd=tmp_path, env=remote.env) as runner:
+            runner.says("An unknown error occurred")
+            runner.send(SIGINT)
+            ended = runner.end()
+        created = remote.created()
+    assert (ended.code, created) == (130, 1)
+    assert status_of(tmp_path)["retrying"] == 1
+
+
+@pytest.mark.parametrize("number", [SIGINT, SIGTERM])
+def test_a_sandbox_ends_quietly(tmp_path: Path, number: signal.Signals) -> None:
+    with started("sandbox", "--port", "0", cwd=tmp_path) as sandbox:
+        sandbox.says("serving the sandbox")
+        sandbox.send(number)
+        assert sandbox.end().code == 0

@@ -1,0 +1,121 @@
+"""Status, retry and cancel: what a user sees of a batch, and does to it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from signal import SIGKILL
+
+from tests.e2e.conftest import Begun
+from tests.e2e.programs import (
+    batchrunner,
+    check_books,
+    pages,
+    served,
+    started,
+    status_of,
+    write_jobs,
+)
+
+STUCK = ["http://faults.test/stuck?1", "http://faults.test/stuck?2", "http://faults.test/stuck?3"]
+
+
+def test_status_shows_all_batches_or_one(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        batchrunner("load", write_jobs(tmp_path, pages(2), name=name), cwd=tmp_path)
+    every = batchrunner("status", "--json", cwd=tmp_path)
+    assert [batch["batch"] for batch in every.json()] == ["one", "two"]
+    assert every.err == ""
+    lines = batchrunner("status", cwd=tmp_path).out.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["one", "two"]
+    unknown = batchrunner("status", "three", cwd=tmp_path)
+    assert unknown.code == 2
+    assert "one, two" in unknown.err
+    vague = batchrunner("export", cwd=tmp_path)
+    assert (vague.code, vague.out) == (2, "")
+
+
+def test_failed_jobs_are_put_back_by_category_by_id_or_all(failures: Begun, tmp_path: Path) -> None:
+    failures.ended()
+    folder = shutil.copytree(failures.folder, tmp_path / "copy")
+
+    def retried(*args: str) -> int:
+        before = status_of(folder, "failures")["jobs"]["available"]
+        assert batchrunner("retry", "failures", *args, cwd=folder).code == 0
+        return int(status_of(folder, "failures")["jobs"]["available"]) - before
+
+    assert retried("--category", "blocked") == 2
+    assert retried("--job", "agent_failure") == 1
+    assert retried() == 11
+    assert retried() == 0
+    assert batchrunner("retry", "failures", "--job", "nobody", cwd=folder).code == 2
+
+
+def test_a_job_that_is_put_back_is_run_again_with_its_next_number(tmp_path: Path) -> None:
+    jobs = write_jobs(tmp_path, ["http://faults.test/agent_failure/1", *pages(1)])
+    with served(tmp_path) as remote:
+        here = {"cwd": tmp_path, "env": remote.env}
+        assert batchrunner("run", jobs, **here).code == 1
+        assert batchrunner("retry", "--job", "job-0", cwd=tmp_path).code == 0
+        assert batchrunner("run", jobs, **here).code == 0
+        runs = remote.runs()
+    assert len(runs) == 3
+    check_books(tmp_path, 2, runs)
+    assert status_of(tmp_path)["retried"] == {"agent_failure": 1}
+
+
+def test_waiting_jobs_are_cancelled_without_a_key(tmp_path: Path) -> None:
+    batchrunner("load", write_jobs(tmp_path, pages(3)), cwd=tmp_path)
+    assert batchrunner("cancel", "--job", "job-1", cwd=tmp_path).code == 0
+    assert status_of(tmp_path)["jobs"]["cancelled"] == 1
+    assert batchrunner("cancel", cwd=tmp_path).code == 0
+    assert status_of(tmp_path)["jobs"]["cancelled"] == 3
+
+
+def test_cancel_ends_the_runs_that_a_killed_runner_left(tmp_path: Path) -> None:
+    jobs = write_jobs(tmp_path, [*STUCK, *pages(2)], concurrency=3)
+    with served(tmp_path) as remote:
+        with started("run", jobs, cwd=tmp_path, env=remote.env) as runner:
+            runner.says("started 3 runs")
+            runner.send(SIGKILL)
+        without_key = batchrunner("cancel", cwd=tmp_path, env={"TINYFISH_BASE_URL": remote.url})
+        assert without_key.code == 3
+        assert "there is no API key" in without_key.err
+        cancelled = batchrunner("cancel", cwd=tmp_path, env=remote.env)
+        runs = remote.runs()
+    assert cancelled.code == 0, cancelled.err
+    assert [run.status for run in runs] == ["CANCELLED"] * 3
+    assert status_of(tmp_path)["jobs"]["cancelled"] == 5
+    check_books(tmp_path, 5, runs)
+
+
+def test_cancel_has_the_runner_at_work_cancel_its_runs_and_end(tmp_path: Path) -> None:
+    jobs = write_jobs(tmp_path, [*STUCK, *pages(2)], concurrency=3)
+    with served(tmp_path) as remote:
+        with started("run", jobs, cwd=tmp_path, env=remote.env) as runner:
+            runner.says("started 3 runs")
+            cancelled = batchrunner("cancel", cwd=tmp_path)
+            ended = runner.end()
+        runs = remote.runs()
+    assert (cancelled.code, ended.code) == (0, 1)
+    assert "the runner at work cancels them" in cancelled.err
+    assert [run.status for run in runs] == ["CANCELLED"] * 3
+    assert "5 cancelled" in ended.err
+    check_books(tmp_path, 5, runs)
+
+
+def test_a_batch_stays_with_the_api_that_its_runs_are_on(tmp_path: Path) -> None:
+    jobs = write_jobs(tmp_path, ["https://example.com/"])
+    elsewhere = {"TINYFISH_API_KEY": "key", "TINYFISH_BASE_URL": "https://api.invalid"}
+    with served(tmp_path, script={"*example.com*": "stuck"}) as remote:
+        with started("run", jobs, cwd=tmp_path, env=remote.env) as runner:
+            runner.says("started 1 run")
+        refused = batchrunner("run", jobs, cwd=tmp_path, env=elsewhere)
+        assert refused.code == 2
+        assert "was run on sandbox, and this is https://api.invalid" in refused.err
+    other = write_jobs(tmp_path, ["https://example.com/"], name="other")
+    with started("run", other, cwd=tmp_path, env=elsewhere) as runner:
+        runner.says("unreachable")
+    back = batchrunner("run", other, "--sandbox", cwd=tmp_path)
+    assert back.code == 2
+    assert "was run on https://api.invalid, and this is sandbox" in back.err

@@ -1,0 +1,161 @@
+"""Builders of what the ledger takes, and the first steps of most stories about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from batchrunner.model import (
+    Batch,
+    Failed,
+    FailureCategory,
+    Finish,
+    JobFile,
+    JobSpec,
+    JobState,
+    OpenAttempt,
+    Owner,
+    Postpone,
+    Retry,
+    Ride,
+    Run,
+    RunStatus,
+    Settings,
+    Submission,
+    Transition,
+    Verdict,
+)
+from batchrunner.store import Store
+
+NOW = datetime(2026, 9, 2, 21, 0, tzinfo=UTC)
+LEASE = timedelta(seconds=60)
+
+
+def after(seconds: float) -> datetime:
+    """Return the moment so many seconds after the beginning."""
+    return NOW + timedelta(seconds=seconds)
+
+
+# ---- what is loaded ----
+
+
+def spec(key: str = "a", **fields: Any) -> JobSpec:
+    """Build a job spec that differs from others by its key."""
+    given = {"url": f"https://shop.example/{key}", "goal": "Get the price", **fields}
+    return JobSpec(key=key, **given)
+
+
+def keys(count: int) -> list[str]:
+    """Return so many keys that sort as they count."""
+    return [f"job-{number:04}" for number in range(1, count + 1)]
+
+
+def job_file(jobs: int | Iterable[JobSpec] = 1, name: str = "prices", **settings: Any) -> JobFile:
+    """Build a job file of these specs, or of so many plain ones."""
+    specs = [spec(key) for key in keys(jobs)] if isinstance(jobs, int) else jobs
+    return JobFile(name=name, settings=Settings(**settings), specs=tuple(specs))
+
+
+def owner(id: str = "alice") -> Owner:
+    """Build an owner."""
+    return Owner(id=id, machine="night", pid=4711, born="1")
+
+
+# ---- what is seen, and what follows ----
+
+
+def run(run_id: str = "run-1", status: RunStatus = RunStatus.COMPLETED, **fields: Any) -> Run:
+    """Build a run as the API shows it."""
+    return Run(run_id=run_id, status=status, **fields)
+
+
+def failed(
+    category: FailureCategory = FailureCategory.SYSTEM_FAILURE, message: str = "It broke"
+) -> Failed:
+    """Build a failure."""
+    return Failed(category=category, message=message)
+
+
+def success(attempt: OpenAttempt | Ride, result: str | None = "{}", **fields: Any) -> Verdict:
+    """Say that an attempt brought what was asked for."""
+    seen = run(f"run-{attempt.attempt_id}", result=result, **fields)
+    return Verdict(attempt=attempt, transition=Finish(state=JobState.SUCCEEDED), run=seen)
+
+
+def failure(
+    attempt: OpenAttempt | Ride,
+    category: FailureCategory = FailureCategory.AGENT_FAILURE,
+    state: JobState = JobState.FAILED,
+    **fields: Any,
+) -> Verdict:
+    """Say that an attempt failed and its job with it."""
+    return _verdict(attempt, Finish(state=state, failure=failed(category)), **fields)
+
+
+def retry(
+    attempt: OpenAttempt | Ride,
+    at: datetime = NOW,
+    category: FailureCategory = FailureCategory.SYSTEM_FAILURE,
+    **fields: Any,
+) -> Verdict:
+    """Say that an attempt failed, counts, and is followed by another."""
+    return _verdict(attempt, Retry(at=at, failure=failed(category)), **fields)
+
+
+def postpone(
+    attempt: OpenAttempt | Ride,
+    at: datetime = NOW,
+    category: FailureCategory = FailureCategory.THROTTLED,
+    together: int | None = None,
+    **fields: Any,
+) -> Verdict:
+    """Say that an attempt failed, does not count, and is followed by another."""
+    transition = Postpone(at=at, failure=failed(category), together=together)
+    return _verdict(attempt, transition, **fields)
+
+
+def _verdict(attempt: OpenAttempt | Ride, transition: Transition, **fields: Any) -> Verdict:
+    seen = run(f"run-{attempt.attempt_id}", RunStatus.FAILED, **fields) if fields else None
+    return Verdict(attempt=attempt, transition=transition, run=seen)
+
+
+# ---- the first steps of a story ----
+
+
+def enlist(store: Store, *ids: str, now: datetime = NOW) -> None:
+    """Write owners down, whose leases begin now."""
+    for id in ids:
+        store.enlist(owner(id), now, now + LEASE)
+
+
+def begin(store: Store, jobs: int | Iterable[JobSpec] = 1, **settings: Any) -> Batch:
+    """Load a batch and let alice be there to work on it."""
+    enlist(store, "alice")
+    return store.load(job_file(jobs, **settings), NOW).batch
+
+
+def claim(
+    store: Store, batch: Batch, owner_id: str = "alice", most: int = 100, now: datetime = NOW
+) -> list[Submission]:
+    """Claim what is due."""
+    return store.claim(owner_id, batch.id, most, now)
+
+
+def rides(submissions: Iterable[Submission]) -> list[Ride]:
+    """Return all rides of these submissions."""
+    return [ride for submission in submissions for ride in submission.rides]
+
+
+def run_ids(submission: Submission) -> dict[int, str]:
+    """Return a run id for each attempt of a submission."""
+    return {ride.attempt_id: f"run-{ride.attempt_id}" for ride in submission.rides}
+
+
+def start(
+    store: Store, batch: Batch, owner_id: str = "alice", now: datetime = NOW
+) -> list[OpenAttempt]:
+    """Claim what is due, record its runs, and return what the owner watches then."""
+    for submission in claim(store, batch, owner_id, now=now):
+        store.record(owner_id, submission, run_ids(submission), now)
+    return store.watched(owner_id, batch.id)

@@ -1,0 +1,116 @@
+"""Runs find their attempts by what is written in their goals, never by their order."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchrunner.model import Job, Ride, Run, RunStatus, Submission
+from batchrunner.runner.matching import match, output_schema_of, request_of
+
+DAWN = datetime(2026, 9, 2, 21, 0, tzinfo=UTC)
+
+
+def submission(
+    count: int, *, marked: bool = True, token: str = "tok", **options: Any
+) -> Submission:
+    return Submission(
+        id=1,
+        token=token,
+        intended_at=DAWN,
+        marked=marked,
+        rides=tuple(
+            Ride(
+                attempt_id=1000 + place,
+                place=place,
+                job=Job(id=place, key=f"k{place}", attempt=1, failures=0),
+                url=f"https://a.test/{place}",
+                goal="Read the price",
+                options=options,
+            )
+            for place in range(1, count + 1)
+        ),
+    )
+
+
+def run(run_id: str, goal: str | None, at: datetime | None = DAWN) -> Run:
+    return Run(run_id=run_id, status=RunStatus.PENDING, goal=goal, created_at=at)
+
+
+def runs_of(sent: Submission) -> list[Run]:
+    return [run(f"r{ride.place}", request_of(sent, ride)["goal"]) for ride in sent.rides]
+
+
+def test_a_request_is_the_jobs_own_with_a_marker_and_without_the_shared_schema() -> None:
+    sent = submission(2, output_schema={"type": "object"}, use_vault=True)
+    assert request_of(sent, sent.rides[1]) == {
+        "url": "https://a.test/2",
+        "goal": "Read the price\n\n[ref br-tok-2]",
+        "use_vault": True,
+    }
+    assert output_schema_of(sent) == {"type": "object"}
+    assert output_schema_of(submission(1)) is None
+
+
+def test_a_submission_without_markers_leaves_goals_as_they_are() -> None:
+    sent = submission(1, marked=False)
+    assert request_of(sent, sent.rides[0])["goal"] == "Read the price"
+    assert match(sent, runs_of(sent)) == {}
+
+
+@given(st.integers(1, 100), st.data())
+def test_every_run_finds_its_attempt_in_whatever_order(count: int, data: st.DataObject) -> None:
+    sent = submission(count)
+    shown = data.draw(st.permutations(runs_of(sent)))
+    assert match(sent, shown) == {1000 + place: f"r{place}" for place in range(1, count + 1)}
+
+
+def test_some_runs_are_matched_where_others_are_missing() -> None:
+    sent = submission(12)
+    assert match(sent, [runs_of(sent)[at] for at in (11, 0)]) == {1012: "r12", 1001: "r1"}
+
+
+@pytest.mark.parametrize(
+    "goal",
+    [
+        None,
+        "",
+        "Read the price",
+        "[ref br-tok-]",
+        "[ref br-tok-0]",
+        "[ref br-tok-99]",
+        "[ref br-tok-100000000001]",
+        "[ref br-tok-" + "9" * 5000 + "]",
+        "[ref br-tok-٢]",
+        "[ref br-other-1]",
+        "[ref BR-TOK-1]",
+        "[ref br-tokk-1]",
+    ],
+)
+def test_runs_of_others_are_nobodys(goal: str | None) -> None:
+    assert match(submission(3), [run("stranger", goal)]) == {}
+
+
+def test_place_1_is_not_the_beginning_of_place_10() -> None:
+    assert match(submission(1), [run("r10", "[ref br-tok-10]")]) == {}
+
+
+def test_a_token_is_not_a_pattern() -> None:
+    assert match(submission(1, token="a.c"), [run("r", "[ref br-abc-1]")]) == {}
+
+
+def test_of_two_runs_with_one_marker_the_older_is_taken() -> None:
+    sent = submission(1)
+    goal = request_of(sent, sent.rides[0])["goal"]
+    older, newer = run("old", goal, DAWN), run("new", goal, DAWN + timedelta(seconds=1))
+    assert match(sent, [older, newer]) == match(sent, [newer, older]) == {1001: "old"}
+
+
+def test_runs_without_a_time_can_be_compared_with_those_that_have_one() -> None:
+    sent = submission(2)
+    first, second = runs_of(sent)
+    assert match(sent, [second, run("r1", first.goal, None)]) == {1001: "r1", 1002: "r2"}

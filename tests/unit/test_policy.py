@@ -1,0 +1,269 @@
+"""Laws of what happens next to a job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchrunner.classify import UNREADABLE
+from batchrunner.model import (
+    Failed,
+    FailureCategory,
+    Finish,
+    Job,
+    JobState,
+    NotFound,
+    OpenAttempt,
+    Postpone,
+    Retry,
+    Run,
+    RunStatus,
+    Settings,
+    Sighting,
+    Succeeded,
+    Unreadable,
+    Verdict,
+)
+from batchrunner.policy import (
+    LONGEST_BACKOFF,
+    LONGEST_LOOK,
+    LOST_AFTER,
+    SHORTEST_LOOK,
+    UNCOUNTED,
+    Policy,
+    backoff,
+    decide,
+    is_lost,
+    is_overdue,
+    judge,
+    look_interval,
+)
+
+NOW = datetime(2026, 9, 3, 3, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+DEFAULT = Policy()
+
+
+def job(number: int = 1, *, attempt: int = 1, failures: int = 0) -> Job:
+    return Job(id=number, key=f"k{number}", attempt=attempt, failures=failures)
+
+
+def failure(category: FailureCategory, **more: Any) -> Failed:
+    return Failed(category=category, message="why", **more)
+
+
+def attempt(**more: Any) -> OpenAttempt:
+    return OpenAttempt(
+        **{
+            "attempt_id": 1,
+            "run_id": "r",
+            "job": job(),
+            "status": RunStatus.RUNNING,
+            "opened_at": NOW - timedelta(minutes=5),
+            **more,
+        }
+    )
+
+
+jobs = st.builds(
+    Job,
+    id=st.integers(1, 9),
+    key=st.text(max_size=10),
+    attempt=st.integers(0, 10**9),
+    failures=st.integers(0, 10**6),
+)
+waits = st.none() | st.timedeltas(min_value=timedelta(0), max_value=HOUR)
+failures = st.builds(
+    Failed,
+    category=st.sampled_from(FailureCategory),
+    message=st.just("why"),
+    code=st.none() | st.just(UNREADABLE),
+    retry_after=waits,
+)
+policies = st.builds(
+    Policy,
+    max_attempts=st.integers(1, 20),
+    backoff=st.timedeltas(min_value=timedelta(0), max_value=timedelta.max),
+)
+
+
+# ---- what happens to a job ----
+
+
+def test_a_policy_is_what_the_settings_say() -> None:
+    settings = Settings(max_attempts=7, backoff=HOUR, queued_limit=HOUR, running_limit=2 * HOUR)
+    policy = Policy.of(settings)
+    assert (policy.max_attempts, policy.backoff) == (7, HOUR)
+    assert (policy.queued_limit, policy.running_limit) == (HOUR, 2 * HOUR)
+
+
+def test_what_succeeded_is_finished() -> None:
+    assert decide(DEFAULT, job(), Succeeded(), NOW) == Finish(state=JobState.SUCCEEDED)
+
+
+@given(policies, jobs, failures)
+def test_nothing_comes_back_before_it_is_told_to(policy: Policy, job: Job, failed: Failed) -> None:
+    transition = decide(policy, job, failed, NOW)
+    if not isinstance(transition, Finish):
+        assert transition.at >= NOW + (failed.retry_after or timedelta(0))
+        assert transition.at <= NOW + max(LONGEST_BACKOFF, HOUR)
+
+
+@given(policies, jobs, failures)
+def test_the_same_arguments_are_decided_alike_and_keep_their_reason(
+    policy: Policy, job: Job, failed: Failed
+) -> None:
+    transition = decide(policy, job, failed, NOW)
+    assert transition == decide(policy, job, failed, NOW)
+    assert transition.failure == failed
+
+
+@given(policies, jobs, failures)
+def test_what_is_not_the_jobs_fault_never_uses_up_an_attempt(
+    policy: Policy, job: Job, failed: Failed
+) -> None:
+    transition = decide(policy, job, failed, NOW)
+    assert isinstance(transition, Postpone) is (failed.category in UNCOUNTED)
+
+
+@given(policies, st.lists(failures, max_size=60))
+def test_a_job_never_fails_more_often_than_its_policy_allows(
+    policy: Policy, met: Sequence[Failed]
+) -> None:
+    counted = 0
+    for number, failed in enumerate(met, start=1):
+        transition = decide(policy, job(attempt=number, failures=counted), failed, NOW)
+        counted += not isinstance(transition, Postpone)
+        assert counted <= policy.max_attempts
+        if isinstance(transition, Finish):
+            return
+    assert counted < policy.max_attempts
+
+
+@pytest.mark.parametrize(
+    ("category", "tries"),
+    [
+        (FailureCategory.AGENT_FAILURE, 1),
+        (FailureCategory.REJECTED, 1),
+        (FailureCategory.UNANSWERED, 1),
+        (FailureCategory.GOAL_FAILURE, 2),
+        (FailureCategory.BLOCKED, 2),
+        (FailureCategory.INVALID_RESULT, 2),
+        (FailureCategory.SYSTEM_FAILURE, 3),
+        (FailureCategory.UNKNOWN, 3),
+        (FailureCategory.TIMED_OUT, 3),
+        (FailureCategory.LOST, 3),
+    ],
+)
+def test_how_often_a_failure_is_worth_another_try(category: FailureCategory, tries: int) -> None:
+    decided = [decide(DEFAULT, job(failures=n), failure(category), NOW) for n in range(tries)]
+    assert [type(transition) for transition in decided] == [Retry] * (tries - 1) + [Finish]
+    assert decided[-1] == Finish(state=JobState.FAILED, failure=failure(category))
+
+
+def test_a_policy_of_one_attempt_retries_nothing_that_counts() -> None:
+    policy = Policy(max_attempts=1)
+    for category in set(FailureCategory) - UNCOUNTED:
+        assert isinstance(decide(policy, job(), failure(category), NOW), Finish)
+
+
+def test_a_result_that_cannot_be_read_is_not_paid_for_twice() -> None:
+    unreadable = failure(FailureCategory.INVALID_RESULT, code=UNREADABLE)
+    assert isinstance(decide(Policy(max_attempts=9), job(), unreadable, NOW), Finish)
+
+
+def test_what_somebody_cancelled_is_cancelled() -> None:
+    transition = decide(DEFAULT, job(), failure(FailureCategory.RUN_CANCELLED), NOW)
+    assert isinstance(transition, Finish)
+    assert transition.state is JobState.CANCELLED
+
+
+# ---- how long a job waits ----
+
+
+@given(policies, jobs)
+def test_backoff_stays_within_its_bounds_and_never_overflows(policy: Policy, job: Job) -> None:
+    assert timedelta(0) <= backoff(policy, job) <= LONGEST_BACKOFF
+
+
+def test_backoff_doubles_with_each_failure_that_counted() -> None:
+    waits = [backoff(DEFAULT, job(failures=n)) for n in range(5)]
+    for before, after in pairwise(waits):
+        assert abs(after - 2 * before) < timedelta(milliseconds=1)
+
+
+def test_a_thousand_jobs_come_back_apart() -> None:
+    waits = sorted(backoff(DEFAULT, job(number)) for number in range(1000))
+    assert len(set(waits)) == 1000
+    tenths = [sum(int(wait / DEFAULT.backoff * 10) == at for wait in waits) for at in range(10)]
+    assert min(tenths) > 50
+
+
+def test_a_job_waits_differently_after_each_attempt() -> None:
+    assert len({backoff(DEFAULT, job(attempt=number)) for number in range(50)}) == 50
+
+
+# ---- what a look at a run means for its attempt ----
+
+
+@pytest.mark.parametrize("sighting", [NotFound(run_id="r"), Unreadable(run_id="r", message="big")])
+def test_a_run_is_not_given_up_before_it_was_missing_for_a_while(sighting: Sighting) -> None:
+    moment = timedelta(milliseconds=1)
+    assert judge(DEFAULT, attempt(), sighting, NOW) is None
+    assert judge(DEFAULT, attempt(missing_since=NOW), sighting, NOW) is None
+    almost = attempt(missing_since=NOW - LOST_AFTER + moment)
+    assert (is_lost(almost, NOW), judge(DEFAULT, almost, sighting, NOW)) == (False, None)
+    gone = attempt(missing_since=NOW - LOST_AFTER)
+    assert is_lost(gone, NOW)
+    assert judge(DEFAULT, gone, sighting, NOW) is not None
+
+
+def test_a_run_that_is_back_is_not_lost() -> None:
+    back = Run(run_id="r", status=RunStatus.RUNNING)
+    assert judge(DEFAULT, attempt(missing_since=NOW - HOUR), back, NOW) is None
+
+
+def test_a_run_that_ended_is_judged_with_what_was_seen_of_it() -> None:
+    seen = Run(run_id="r", status=RunStatus.COMPLETED, result='{"a": 1}')
+    watched = attempt()
+    assert judge(DEFAULT, watched, seen, NOW) == Verdict(
+        attempt=watched, transition=Finish(state=JobState.SUCCEEDED), run=seen
+    )
+
+
+@pytest.mark.parametrize(
+    ("seen", "overdue"),
+    [
+        (attempt(status=RunStatus.PENDING, opened_at=NOW - HOUR), False),
+        (attempt(status=RunStatus.PENDING, opened_at=NOW - HOUR - LOST_AFTER), True),
+        (attempt(opened_at=NOW - 9 * HOUR, started_at=NOW - HOUR / 2), False),
+        (attempt(opened_at=NOW - 9 * HOUR, started_at=NOW - HOUR), True),
+        (attempt(opened_at=NOW - HOUR, started_at=None), True),
+        (attempt(opened_at=NOW + HOUR, started_at=None), False),
+        (attempt(started_at=NOW - HOUR, cancelling=FailureCategory.TIMED_OUT), False),
+    ],
+)
+def test_queued_and_running_time_have_limits_of_their_own(seen: OpenAttempt, overdue: bool) -> None:
+    assert is_overdue(DEFAULT, seen, NOW) is overdue
+
+
+@given(
+    st.none() | st.timedeltas(timedelta(-1), timedelta(days=9)),
+    st.timedeltas(timedelta(-1), timedelta(days=9)),
+)
+def test_looks_are_never_too_close_nor_too_far_apart(
+    typical: timedelta | None, oldest: timedelta
+) -> None:
+    assert SHORTEST_LOOK <= look_interval(typical, oldest) <= LONGEST_LOOK
+
+
+def test_looks_follow_how_long_runs_take_and_guess_from_their_age_before() -> None:
+    minute = timedelta(minutes=1)
+    assert look_interval(minute, HOUR) == minute / 16
+    assert look_interval(None, minute) == minute / 8

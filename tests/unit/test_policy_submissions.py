@@ -1,0 +1,276 @@
+"""Laws of what happens next to a submission, and to the whole pool."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from math import log2
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchrunner.classify import UNREADABLE
+from batchrunner.model import (
+    ApiFault,
+    Failed,
+    FailureCategory,
+    FaultKind,
+    Finish,
+    HoldOff,
+    Job,
+    Postpone,
+    Ride,
+    Stop,
+    Submission,
+)
+from batchrunner.policy import (
+    RECONCILE_GRACE,
+    UNCOUNTED,
+    Policy,
+    next_search,
+    pool_effect,
+    settle_absent,
+    settle_refusal,
+    settle_unanswered,
+    settle_withdrawn,
+)
+
+NOW = datetime(2026, 9, 3, 3, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+DEFAULT = Policy()
+
+
+def job(number: int = 1, *, attempt: int = 1, failures: int = 0) -> Job:
+    return Job(id=number, key=f"k{number}", attempt=attempt, failures=failures)
+
+
+def failure(category: FailureCategory, **more: Any) -> Failed:
+    return Failed(category=category, message="why", **more)
+
+
+def submission(count: int, *, options: dict[int, dict[str, Any]] | None = None) -> Submission:
+    rides = tuple(
+        Ride(
+            attempt_id=100 + place,
+            place=place,
+            job=job(place),
+            url="https://a.test/",
+            goal="Read",
+            options=(options or {}).get(place, {}),
+        )
+        for place in range(1, count + 1)
+    )
+    return Submission(id=1, token="t", intended_at=NOW, marked=True, rides=rides)
+
+
+def searched(times: int, after: timedelta) -> Submission:
+    return Submission(
+        id=1, token="t", intended_at=NOW - after, marked=True, rides=(), searched=times
+    )
+
+
+def answer(status: int, **more: Any) -> ApiFault:
+    return ApiFault(kind=FaultKind.STATUS, status=status, **{"message": "no", **more})
+
+
+waits = st.none() | st.timedeltas(min_value=timedelta(0), max_value=HOUR)
+failures = st.builds(
+    Failed,
+    category=st.sampled_from(FailureCategory),
+    message=st.just("why"),
+    code=st.none() | st.just(UNREADABLE),
+    retry_after=waits,
+)
+policies = st.builds(
+    Policy,
+    max_attempts=st.integers(1, 20),
+    backoff=st.timedeltas(min_value=timedelta(0), max_value=timedelta.max),
+)
+
+
+# ---- what a refusal means for those who ride together ----
+
+
+@given(st.integers(1, 100), st.integers(400, 599), st.data())
+def test_a_refusal_gives_every_ride_one_verdict(count: int, status: int, data: Any) -> None:
+    issues = data.draw(st.dictionaries(st.integers(-2, 120), st.just("bad"), max_size=5))
+    wait = data.draw(waits)
+    sent = submission(count)
+    verdicts = settle_refusal(DEFAULT, sent, answer(status, issues=issues, retry_after=wait), NOW)
+    assert [verdict.attempt for verdict in verdicts] == list(sent.rides)
+    # Either the request changes (fewer rides, named ones gone), or it is not sent again at once.
+    changed = any(
+        isinstance(verdict.transition, Finish) or verdict.transition.together is not None
+        for verdict in verdicts
+    )
+    uncounted = {v.transition.failure.category for v in verdicts if v.transition.failure}
+    assert changed or uncounted <= UNCOUNTED
+
+
+def test_jobs_that_are_named_fail_alone() -> None:
+    fault = answer(400, issues={1: 'Field "url": Invalid URL', 3: "Too long"})
+    ends = [verdict.transition for verdict in settle_refusal(DEFAULT, submission(4), fault, NOW)]
+    assert [type(end) for end in ends] == [Postpone, Finish, Postpone, Finish]
+    assert [end.failure.message for end in ends if end.failure] == [
+        "no",
+        'Field "url": Invalid URL',
+        "no",
+        "Too long",
+    ]
+    assert {end.at for end in ends if isinstance(end, Postpone)} == {NOW}
+
+
+@pytest.mark.parametrize("place", [-1, 1, 2, 99])
+def test_a_name_of_nobody_who_rides_is_no_name(place: int) -> None:
+    [alone] = settle_refusal(DEFAULT, submission(1), answer(400, issues={place: "bad"}), NOW)
+    assert isinstance(alone.transition, Finish)
+    pair = settle_refusal(DEFAULT, submission(2), answer(400, issues={place + 50: "bad"}), NOW)
+    assert [v.transition.together for v in pair if isinstance(v.transition, Postpone)] == [1, 1]
+
+
+def rounds(count: int, bad: int, status: int) -> tuple[int, list[int]]:
+    """Play the API that refuses whatever carries the job *bad* without naming it."""
+    options = {place: {"agent_config": {"max_steps": 9}} for place in range(1, count + 1)}
+    waiting = deque([submission(count, options=options)])
+    failed: list[int] = []
+    refusals = 0
+    while waiting:
+        sent = waiting.popleft()
+        if bad not in [ride.job.id for ride in sent.rides]:
+            continue
+        refusals += 1
+        again = []
+        for verdict in settle_refusal(DEFAULT, sent, answer(status), NOW):
+            ride, transition = verdict.attempt, verdict.transition
+            assert isinstance(ride, Ride)
+            if isinstance(transition, Finish):
+                failed.append(ride.job.id)
+            else:
+                assert isinstance(transition, Postpone)
+                assert transition.together
+                again.append((ride, transition.together))
+        for at in range(0, len(again), again[0][1] if again else 1):
+            part = tuple(ride for ride, _ in again[at : at + again[0][1]])
+            waiting.append(Submission(id=1, token="t", intended_at=NOW, marked=True, rides=part))
+    return refusals, failed
+
+
+@pytest.mark.parametrize("status", [400, 403])
+@given(st.integers(1, 100), st.data())
+def test_halves_find_the_bad_job_soon_and_fail_nobody_else(
+    status: int, count: int, data: Any
+) -> None:
+    bad = data.draw(st.integers(1, count))
+    refusals, failed = rounds(count, bad, status)
+    assert failed == [bad]
+    assert refusals <= log2(count) + 1
+
+
+def test_a_right_that_is_missing_for_an_option_fails_only_who_uses_it() -> None:
+    gated = submission(1, options={1: {"output_schema": {"type": "object"}}})
+    [verdict] = settle_refusal(DEFAULT, gated, answer(403), NOW)
+    assert isinstance(verdict.transition, Finish)
+    named = settle_refusal(
+        DEFAULT,
+        submission(2, options={1: {"capture_config": {"recording": True}}}),
+        answer(403, issues={0: "not enabled"}),
+        NOW,
+    )
+    assert [v.transition.together for v in named if isinstance(v.transition, Postpone)] == [1, 1]
+
+
+@pytest.mark.parametrize("status", [401, 402, 429])
+def test_what_concerns_the_account_fails_no_job_and_waits_as_told(status: int) -> None:
+    fault = answer(status, retry_after=HOUR, issues={0: "you"})
+    for verdict in settle_refusal(DEFAULT, submission(3), fault, NOW):
+        assert isinstance(verdict.transition, Postpone)
+        assert verdict.transition.at == NOW + HOUR
+        assert verdict.transition.together is None
+
+
+@pytest.mark.parametrize("settle", [settle_withdrawn, settle_absent])
+def test_what_was_never_created_comes_back_uncounted(settle: Any) -> None:
+    sent = submission(3)
+    verdicts = settle(sent, NOW)
+    assert [verdict.attempt for verdict in verdicts] == list(sent.rides)
+    assert all(verdict.transition.at == NOW for verdict in verdicts)
+
+
+def test_what_nothing_can_tell_is_left_to_the_user() -> None:
+    for verdict in settle_unanswered(submission(2), "the marker is off"):
+        assert isinstance(verdict.transition, Finish)
+        assert verdict.transition.failure
+        assert verdict.transition.failure.category is FailureCategory.UNANSWERED
+        assert "the marker is off" in verdict.transition.failure.message
+
+
+# ---- how long runs are looked for ----
+
+
+@given(
+    st.integers(0, 10**6), st.timedeltas(timedelta(days=-400), timedelta(days=400)), st.booleans()
+)
+def test_runs_are_not_given_up_before_the_grace_and_two_searches(
+    times: int, after: timedelta, early: bool
+) -> None:
+    again = next_search(searched(times, after), NOW)
+    if after < RECONCILE_GRACE or times < 2:
+        assert again is not None
+    if again is not None:
+        assert NOW < again <= NOW + timedelta(seconds=30)
+
+
+@pytest.mark.parametrize("held_back", [timedelta(0), timedelta(seconds=90), HOUR])
+def test_the_grace_counts_from_the_first_search_however_late_the_request_went_out(
+    held_back: timedelta,
+) -> None:
+    first = now = NOW + held_back
+    times = 1
+    while True:
+        sent = Submission(id=1, token="t", intended_at=NOW, marked=True, rides=(), searched=times)
+        again = next_search(sent, now)
+        if again is None:
+            break
+        now, times = again, times + 1
+    assert RECONCILE_GRACE <= now - first <= 2 * RECONCILE_GRACE
+
+
+# ---- what a failure means for the whole pool ----
+
+
+@given(policies, st.lists(failures, max_size=5), st.integers(0, 10**6))
+def test_a_pool_never_goes_on_before_it_is_told_to(
+    policy: Policy, met: Sequence[Failed], in_row: int
+) -> None:
+    effect = pool_effect(policy, met, in_row, NOW)
+    concerned = [failed for failed in met if failed.category in UNCOUNTED]
+    assert (effect is None) is (not concerned)
+    if isinstance(effect, HoldOff):
+        assert effect.until >= NOW + (concerned[0].retry_after or timedelta(0))
+        assert effect.until <= NOW + HOUR
+        assert effect.creates_only is (effect.failure.category is FailureCategory.BILLING_FAILURE)
+
+
+def test_a_key_that_does_not_open_stops_the_batch() -> None:
+    refused = failure(FailureCategory.UNAUTHORIZED)
+    assert pool_effect(DEFAULT, [refused], 0, NOW) == Stop(failure=refused)
+
+
+def test_an_empty_account_holds_back_creates_and_lets_runs_be_watched() -> None:
+    effect = pool_effect(DEFAULT, [failure(FailureCategory.BILLING_FAILURE)], 0, NOW)
+    assert isinstance(effect, HoldOff)
+    assert effect.creates_only
+
+
+def test_a_pool_that_meets_the_same_again_and_again_waits_longer() -> None:
+    throttled = [failure(FailureCategory.THROTTLED)]
+    untils = []
+    for in_row in range(8):
+        effect = pool_effect(DEFAULT, throttled, in_row, NOW)
+        assert isinstance(effect, HoldOff)
+        untils.append(effect.until)
+    assert untils == sorted(untils)
+    assert untils[0] < untils[-1]
