@@ -48,6 +48,9 @@ BY_STATUS = {
 #: Statuses by which an endpoint says that it is not offered here.
 NOT_OFFERED = (404, 405, 501)
 
+#: Other statuses from 400 to 499 that say nothing about the request itself.
+_PASSING = (404, 405, 408, 409, 425)
+
 #: Code of a result that could not be read: it is paid for, and another run would not help.
 UNREADABLE = "unreadable"
 
@@ -101,10 +104,17 @@ def classify_fault(fault: ApiFault) -> Failed:
         # from the 403 for a gated field.
         category = FailureCategory.BILLING_FAILURE
     else:
-        category = BY_STATUS.get(fault.status, FailureCategory.UNREACHABLE)
+        category = BY_STATUS.get(fault.status, _otherwise(fault.status))
     return Failed(
         category=category, message=fault.message, code=fault.code, retry_after=fault.retry_after
     )
+
+
+def _otherwise(status: int) -> FailureCategory:
+    """Return the category of a status that no source names."""
+    if 400 <= status < 500 and status not in _PASSING:
+        return FailureCategory.REJECTED
+    return FailureCategory.UNREACHABLE
 
 
 def is_not_offered(fault: ApiFault) -> bool:

@@ -189,27 +189,32 @@ def look_interval(typical: timedelta | None, oldest: timedelta) -> timedelta:
 
 
 def settle_refusal(
-    policy: Policy, submission: Submission, fault: ApiFault, now: datetime
+    policy: Policy, submission: Submission, fault: ApiFault, now: datetime, *, singly: bool = False
 ) -> list[Verdict]:
     """
     Say what follows for each ride of a submission of which nothing was created.
 
     One bad job never fails its neighbours: those whom the API named fail, the others ride again;
-    where it named nobody, they ride again in halves until the bad one sits alone.
+    where it named nobody, they ride again in halves until the bad one sits alone. *singly* says
+    that it was sent to run-async, where batch creation is not offered: a 404 there is about
+    something that the job names.
     """
     failure = classify_fault(fault)
+    not_offered = is_not_offered(fault)
+    if not_offered and singly:
+        failure, not_offered = replace(failure, category=FailureCategory.REJECTED), False
     rides = submission.rides
     named = _named(failure, fault, submission)
     if named:
         transitions = [_settle_named(policy, r, named.get(r.place), failure, now) for r in rides]
-    elif is_not_offered(fault):
+    elif not_offered:
         at = now + (failure.retry_after or timedelta(0))
         transitions = [Postpone(at=at, failure=failure) for _ in rides]
-    elif _may_be_one_job(failure, submission):
+    elif _may_be_one_job(failure, fault, submission):
         together = max(len(rides) // 2, 1)
         transitions = [Postpone(at=now, failure=failure, together=together) for _ in rides]
     else:
-        transitions = [_settle_unnamed(policy, ride, failure, now) for ride in rides]
+        transitions = [_settle_unnamed(policy, ride, failure, fault, now) for ride in rides]
     return [
         Verdict(attempt=ride, transition=transition)
         for ride, transition in zip(rides, transitions, strict=True)
@@ -232,18 +237,26 @@ def _settle_named(
     return decide(policy, ride.job, replace(failure, message=message), now)
 
 
-def _settle_unnamed(policy: Policy, ride: Ride, failure: Failed, now: datetime) -> Transition:
-    if failure.category is FailureCategory.UNAUTHORIZED and gated_options(ride):
+def _settle_unnamed(
+    policy: Policy, ride: Ride, failure: Failed, fault: ApiFault, now: datetime
+) -> Transition:
+    if _lacks_a_right(failure, fault, ride):
         return Finish(state=JobState.FAILED, failure=failure)
     return decide(policy, ride.job, failure, now)
 
 
-def _may_be_one_job(failure: Failed, submission: Submission) -> bool:
+def _may_be_one_job(failure: Failed, fault: ApiFault, submission: Submission) -> bool:
     if len(submission.rides) == 1:
         return False
-    if failure.category is FailureCategory.UNAUTHORIZED:
-        return any(gated_options(ride) for ride in submission.rides)
-    return failure.category is FailureCategory.REJECTED
+    if failure.category is FailureCategory.REJECTED:
+        return True
+    return any(_lacks_a_right(failure, fault, ride) for ride in submission.rides)
+
+
+def _lacks_a_right(failure: Failed, fault: ApiFault, ride: Ride) -> bool:
+    """Whether a 403 may be about this ride's options; a 401 is about the key, and so about all."""
+    unauthorized = failure.category is FailureCategory.UNAUTHORIZED
+    return unauthorized and fault.status == 403 and bool(gated_options(ride))
 
 
 def gated_options(ride: Ride) -> list[str]:

@@ -68,7 +68,7 @@ ADVICE = {
     "invalid_result": "the result does not have the shape that output_schema asks for",
     "timed_out": "queued or running for longer than its limit, and cancelled",
     "run_cancelled": "cancelled on request or by somebody else",
-    "rejected": "the API refused the request; mend the job and load it again",
+    "rejected": "the API refused the request; mend the job, under a new `id` if it has one",
     "unauthorized": "the account lacks the right for an option of this job",
     "throttled": "the API was busy",
     "unreachable": "the API could not be reached",

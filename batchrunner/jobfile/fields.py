@@ -92,7 +92,7 @@ OPTION_RULES = (
     Rule("profile_id", needs="use_profile", value=True),
 )
 
-_GOAL = Field(Text(longest=100_000, one_line=False), "the task in plain words")
+_GOAL = Field(Text(longest=100_000, one_line=False), "what to do there, in plain words")
 
 #: The keys of a job.
 JOB_FIELDS: Mapping[str, Field] = {
@@ -117,7 +117,7 @@ DEFAULT_FIELDS: Mapping[str, Field] = {"goal": _GOAL, **OPTIONS}
 #: The keys of `settings`.
 SETTINGS_FIELDS: Mapping[str, Field] = {
     "concurrency": Field(Whole(least=1, most=1000), "runs in flight at most"),
-    "max_attempts": Field(Whole(least=1, most=20), "attempts a job may use"),
+    "max_attempts": Field(Whole(least=1, most=20), "counted attempts a job may use"),
     "backoff": Field(Duration(most=timedelta(days=1)), "longest first wait before a retry"),
     "queued_limit": Field(Duration(most=timedelta(days=30)), "longest time a run may wait"),
     "running_limit": Field(Duration(most=timedelta(days=7)), "longest time a run may take"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 import anyio
@@ -12,15 +12,12 @@ from batchrunner.api import Api
 from batchrunner.model import Batch, Failed, Owner, Standing
 from batchrunner.runner.events import Event, Rescued
 from batchrunner.runner.searching import Searching
-from batchrunner.runner.shift import Offload, Shift, T
+from batchrunner.runner.shift import LEASE, Offload, Shift, T
 from batchrunner.runner.submitting import Submitting
 from batchrunner.runner.watching import Watching
 from batchrunner.store import Store
 
 __all__ = ["Ending", "Runner", "in_thread"]
-
-#: How long an owner is believed to be alive after it last said so.
-LEASE = timedelta(seconds=60)
 
 
 class Ending(StrEnum):
@@ -124,7 +121,7 @@ class Runner:
         shift = self._shift
         while True:
             await anyio.sleep(LEASE.total_seconds() / 3)
-            await shift.offload(lambda: shift.store.renew(shift.owner.id, shift.now() + LEASE))
+            await shift.renew()
             await self._rescue()
 
     async def _rescue(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, TypeVar, assert_never
 
 from batchrunner.api import Api
@@ -26,6 +26,8 @@ from batchrunner.runner.lanes import Lane
 from batchrunner.schema import SubmissionState
 from batchrunner.store import Store
 
+#: How long an owner is believed to be alive after it last said so.
+LEASE = timedelta(seconds=60)
 #: Requests of one kind under way at once; each may carry a hundred runs.
 AT_ONCE = 4
 #: Longest time between two looks into the database, where others may have changed things.
@@ -68,6 +70,10 @@ class Shift:
         self.news, self.doubts = Bell(), Bell()
 
     # ---- the ledger ----
+
+    async def renew(self) -> None:
+        """Prolong the lease; raises LeaseLost if this owner was taken for dead."""
+        await self.offload(lambda: self.store.renew(self.owner.id, self.now() + LEASE))
 
     async def standing(self) -> Standing:
         """Say whether there is more to do."""

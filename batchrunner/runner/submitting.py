@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import assert_never
 
 import anyio
@@ -14,6 +15,9 @@ from batchrunner.runner.events import Searching
 from batchrunner.runner.matching import output_schema_of, request_of
 from batchrunner.runner.shift import AT_ONCE, GLANCE, Shift, of_the_pool
 from batchrunner.schema import SubmissionState
+
+#: A submission that was intended longer ago than this is sent only with a fresh lease.
+STALE = timedelta(seconds=5)
 
 
 class Submitting:
@@ -63,6 +67,10 @@ class Submitting:
             verdicts = settle_withdrawn(submission, shift.now())
             await shift.settle(submission, SubmissionState.REFUSED, verdicts, "not sent")
             return
+        if shift.now() - submission.intended_at > STALE:
+            # It may have been a suspended laptop that held it back: who was taken for dead must
+            # not send what others have looked for in vain.
+            await shift.renew()
         answer = await self._create(submission)
         match answer:
             case Created(run_ids=run_ids):
@@ -87,8 +95,9 @@ class Submitting:
 
     async def _refused(self, submission: Submission, fault: ApiFault) -> None:
         shift = self._shift
-        verdicts = settle_refusal(shift.policy, submission, fault, shift.now())
-        if is_not_offered(fault) and self._most > 1:
+        singly = self._most == 1
+        verdicts = settle_refusal(shift.policy, submission, fault, shift.now(), singly=singly)
+        if is_not_offered(fault) and not singly:
             self._most = 1
         else:
             shift.hold(of_the_pool(verdicts), shift.creates)

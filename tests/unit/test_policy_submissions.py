@@ -182,6 +182,21 @@ def test_a_right_that_is_missing_for_an_option_fails_only_who_uses_it() -> None:
     assert [v.transition.together for v in named if isinstance(v.transition, Postpone)] == [1, 1]
 
 
+def test_a_refused_key_fails_no_job_whatever_its_options() -> None:
+    schema = {"output_schema": {"type": "object"}}
+    gated = submission(4, options={1: schema, 2: schema})
+    for verdict in settle_refusal(DEFAULT, gated, answer(401), NOW):
+        assert isinstance(verdict.transition, Postpone)
+        assert verdict.transition.together is None, "it is about the key, not about one of them"
+
+
+def test_what_run_async_does_not_find_is_the_jobs_own_mistake() -> None:
+    [verdict] = settle_refusal(DEFAULT, submission(1), answer(404), NOW, singly=True)
+    assert isinstance(verdict.transition, Finish)
+    assert verdict.transition.failure is not None
+    assert verdict.transition.failure.category is FailureCategory.REJECTED
+
+
 @pytest.mark.parametrize("status", [401, 402, 429])
 def test_what_concerns_the_account_fails_no_job_and_waits_as_told(status: int) -> None:
     fault = answer(status, retry_after=HOUR, issues={0: "you"})
