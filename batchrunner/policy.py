@@ -195,7 +195,8 @@ def settle_refusal(
     Say what follows for each ride of a submission of which nothing was created.
 
     One bad job never fails its neighbours: those whom the API named fail, the others ride again;
-    where it named nobody, they ride again in halves until the bad one sits alone. *singly* says
+    where it named nobody, they ride again in halves until the bad one sits alone, or until the
+    credits suffice. *singly* says
     that it was sent to run-async, where batch creation is not offered: a 404 there is about
     something that the job names.
     """
@@ -210,7 +211,7 @@ def settle_refusal(
     elif not_offered:
         at = now + (failure.retry_after or timedelta(0))
         transitions = [Postpone(at=at, failure=failure) for _ in rides]
-    elif _may_be_one_job(failure, fault, submission):
+    elif _may_go_in_part(failure, fault, submission):
         together = max(len(rides) // 2, 1)
         transitions = [Postpone(at=now, failure=failure, together=together) for _ in rides]
     else:
@@ -245,9 +246,11 @@ def _settle_unnamed(
     return decide(policy, ride.job, failure, now)
 
 
-def _may_be_one_job(failure: Failed, fault: ApiFault, submission: Submission) -> bool:
+def _may_go_in_part(failure: Failed, fault: ApiFault, submission: Submission) -> bool:
     if len(submission.rides) == 1:
         return False
+    if failure.category is FailureCategory.BILLING_FAILURE:
+        return failure.retry_after is None  # what does not suffice for all may suffice for some
     if failure.category is FailureCategory.REJECTED:
         return True
     return any(_lacks_a_right(failure, fault, ride) for ride in submission.rides)
@@ -272,10 +275,10 @@ def gated_options(ride: Ride) -> list[str]:
 
 
 def settle_withdrawn(submission: Submission, now: datetime) -> list[Verdict]:
-    """Free the rides of a submission that was never sent, because the runner was to stop."""
+    """Free the rides of a submission that was never sent: things changed before its turn came."""
     failure = Failed(
         category=FailureCategory.UNREACHABLE,
-        message="The request to create the run was not sent: the runner was stopped",
+        message="The request to create the run was held back and not sent",
     )
     return _all_back(submission, failure, now)
 

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from typing import assert_never
 
 import anyio
 
 from batchrunner.classify import classify_fault, is_not_offered
-from batchrunner.model import MOST_RUNS, Answer, ApiFault, Created, Refused, Submission, Unanswered
+from batchrunner.model import (
+    MOST_RUNS,
+    Answer,
+    ApiFault,
+    Created,
+    FailureCategory,
+    Refused,
+    Submission,
+    Unanswered,
+)
 from batchrunner.policy import settle_refusal, settle_withdrawn
 from batchrunner.runner.events import Searching
 from batchrunner.runner.matching import output_schema_of, request_of
@@ -25,7 +35,8 @@ class Submitting:
 
     def __init__(self, shift: Shift) -> None:
         self._shift = shift
-        self._most = MOST_RUNS  # runs in a create; 1 where batch creation is not offered
+        self._singly = False  # batch creation is not offered
+        self._most = MOST_RUNS  # runs in a create; fewer while the credits suffice for fewer
 
     async def keep(self) -> None:
         """Claim whatever is due and has room, and submit it; for ever."""
@@ -35,13 +46,16 @@ class Submitting:
             if shift.draining:
                 await shift.news.wait(GLANCE)
                 continue
-            claimed = await shift.offload(
-                lambda: shift.store.claim(shift.owner.id, shift.batch.id, self._most, shift.now())
-            )
+            most = 1 if self._singly else self._most
+            claimed = await shift.offload(partial(self._claim, most))
             if claimed:
                 await self._submit_all(claimed)
             else:
                 await self._wait_for_due()
+
+    def _claim(self, most: int) -> list[Submission]:
+        shift = self._shift
+        return shift.store.claim(shift.owner.id, shift.batch.id, most, shift.now())
 
     async def _wait_for_due(self) -> None:
         due_at = (await self._shift.standing()).due_at
@@ -50,7 +64,8 @@ class Submitting:
         await self._shift.news.wait(min(wait, GLANCE) if wait > 0 else GLANCE)
 
     async def _submit_all(self, submissions: Sequence[Submission]) -> None:
-        limiter = anyio.CapacityLimiter(AT_ONCE)
+        # While it is being found out how many runs the credits suffice for, one by one.
+        limiter = anyio.CapacityLimiter(AT_ONCE if self._most == MOST_RUNS else 1)
 
         async def submit(submission: Submission) -> None:
             async with limiter:
@@ -63,7 +78,7 @@ class Submitting:
     async def _submit(self, submission: Submission) -> None:
         shift = self._shift
         await shift.creates.clear()
-        if shift.draining:
+        if shift.draining or len(submission.rides) > self._most:
             verdicts = settle_withdrawn(submission, shift.now())
             await shift.settle(submission, SubmissionState.REFUSED, verdicts, "not sent")
             return
@@ -75,6 +90,7 @@ class Submitting:
         match answer:
             case Created(run_ids=run_ids):
                 shift.creates.went_well()
+                self._most = min(self._most * 2, MOST_RUNS)
                 pairs = zip(submission.rides, run_ids, strict=True)
                 await shift.record(submission, {ride.attempt_id: run for ride, run in pairs})
             case Refused(fault=fault):
@@ -89,16 +105,17 @@ class Submitting:
     async def _create(self, submission: Submission) -> Answer:
         requests = [request_of(submission, ride) for ride in submission.rides]
         schema = output_schema_of(submission)
-        if self._most == 1:
+        if self._singly:
             return await self._shift.api.create_one(requests[0], schema)
         return await self._shift.api.create(requests, schema)
 
     async def _refused(self, submission: Submission, fault: ApiFault) -> None:
-        shift = self._shift
-        singly = self._most == 1
-        verdicts = settle_refusal(shift.policy, submission, fault, shift.now(), singly=singly)
-        if is_not_offered(fault) and not singly:
-            self._most = 1
+        shift, count = self._shift, len(submission.rides)
+        verdicts = settle_refusal(shift.policy, submission, fault, shift.now(), singly=self._singly)
+        if is_not_offered(fault) and not self._singly:
+            self._singly = True
         else:
             shift.hold(of_the_pool(verdicts), shift.creates)
+        if classify_fault(fault).category is FailureCategory.BILLING_FAILURE:
+            self._most = max(count // 2, 1)
         await shift.settle(submission, SubmissionState.REFUSED, verdicts, fault.message)

@@ -266,8 +266,15 @@ class Account:
         lot = share(self._world.seed, "run", url, nth)
         return drawn(Kind.RUN, self._world.rates, lot) or NORMAL
 
+    def _affords(self, count: int) -> bool:
+        """Say whether the balance covers a first step of so many more runs."""
+        if self.balance is None:
+            return True
+        alive = sum(1 for run in self.ledger.runs if not run.status.is_final)
+        return self.balance >= self._world.price * (alive + count)
+
     def _request_fate(self, urls: tuple[str, ...]) -> tuple[str | None, tuple[int, ...]]:
-        if self.balance is not None and self.balance <= 0:
+        if not self._affords(len(urls)):
             return "no_credits", ()
         met: dict[str, list[int]] = {}
         for place, url in enumerate(urls):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 
 import anyio
 import pytest
@@ -189,6 +190,22 @@ def test_the_pool_waits_for_credits_and_goes_on_by_itself() -> None:
         assert broke.jobs() == {JobState.SUCCEEDED: 6}
         held = {event.failure.category for event in broke.events if isinstance(event, Held)}
         assert held == {FailureCategory.BILLING_FAILURE}
+
+    simulate(night)
+
+
+def test_credits_for_forty_of_a_hundred_buy_forty_runs() -> None:
+    async def night() -> None:
+        world = World(credits=Decimal("0.016") * 40, durations=(600, 900))
+        short = Night.of(pages(100), world, Settings(concurrency=100))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(short.run)
+            await anyio.sleep(300)
+            assert len(short.sandbox.ledger.runs) == 40
+            assert short.creates < 30, "a search by halves, then one try now and then"
+            tasks.cancel_scope.cancel()
+        assert short.jobs()[JobState.AVAILABLE] + short.jobs()[JobState.RUNNING] == 100
+        assert not short.store.tally(short.batch.id).failed
 
     simulate(night)
 
