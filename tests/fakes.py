@@ -29,6 +29,8 @@ from batchrunner.model import (
 from batchrunner.store import Store
 
 NOW = datetime(2026, 9, 2, 21, 0, tzinfo=UTC)
+#: Id of the first batch of a database.
+FIRST = 1
 LEASE = timedelta(seconds=60)
 
 

@@ -59,7 +59,7 @@ def export_all(store: Store, batch: Batch, targets: Sequence[Target]) -> None:
         export = Export(target.format, lambda: store.finished(batch.id))
         if target.path == "-":
             sys.stdout.writelines(export.lines())
-            sys.stdout.flush()  # here, and not at the interpreter's end, where nobody catches errors
+            sys.stdout.flush()  # while somebody listens to what goes wrong
             continue
         replace_when_complete(Path(target.path), export.lines())
         guarded = f" ({export.guarded} cells guarded against formulas)" if export.guarded else ""

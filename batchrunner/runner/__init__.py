@@ -129,7 +129,9 @@ class Runner:
         shift = self._shift
         living = await shift.offload(lambda: shift.store.living(shift.now()))
         gone = self._gone([owner for owner in living if owner.id != shift.owner.id])
-        taken = await shift.offload(lambda: shift.store.rescue(shift.owner.id, shift.now(), gone))
+        taken = await shift.offload(
+            lambda: shift.store.rescue(shift.owner.id, shift.batch.id, shift.now(), gone)
+        )
         if taken:
             shift.notify(Rescued(attempts=taken))
             shift.news.ring()

@@ -101,10 +101,12 @@ class Store:
         with self._database.read() as tx:
             return claiming.living(tx, now)
 
-    def rescue(self, owner_id: str, now: datetime, gone: Collection[str] = ()) -> int:
-        """Take over the open attempts of dead owners; *gone* are known to be dead."""
+    def rescue(
+        self, owner_id: str, batch_id: int, now: datetime, gone: Collection[str] = ()
+    ) -> int:
+        """Take over a batch's open attempts of dead owners; *gone* are known to be dead."""
         with self._database.write() as tx:
-            return claiming.rescue(tx, owner_id, now, gone)
+            return claiming.rescue(tx, owner_id, batch_id, now, gone)
 
     # ---- a job's way ----
 

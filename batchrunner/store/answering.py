@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select, update
 
-from batchrunner.model import MOST_RUNS, Job, Ride, RunStatus, Submission
+from batchrunner.model import Job, Ride, RunStatus, Submission
 from batchrunner.schema import SubmissionState, attempts, jobs, submissions
 
 _UNSETTLED = (SubmissionState.INTENDED, SubmissionState.UNANSWERED)
@@ -35,20 +35,6 @@ def record(
             )
             .values(run_id=bindparam("new_run_id"), run_status=RunStatus.PENDING),
             [{"attempt_id": at, "new_run_id": run_id} for at, run_id in runs.items()],
-        )
-        # Their request was taken as it is: the next one may carry as many as any other.
-        tx.execute(
-            update(jobs)
-            .where(
-                jobs.c.id.in_(
-                    select(attempts.c.job_id).where(
-                        attempts.c.id.in_(runs),
-                        attempts.c.owner_id == owner_id,
-                        attempts.c.closed_at.is_(None),
-                    )
-                )
-            )
-            .values(together=MOST_RUNS)
         )
     missing = tx.execute(
         select(attempts.c.id)

@@ -64,9 +64,11 @@ def living(tx: Connection, now: datetime) -> list[Owner]:
     return [Owner(id=row.id, machine=row.machine, pid=row.pid, born=row.born) for row in rows]
 
 
-def rescue(tx: Connection, owner_id: str, now: datetime, gone: Collection[str]) -> int:
+def rescue(
+    tx: Connection, owner_id: str, batch_id: int, now: datetime, gone: Collection[str]
+) -> int:
     """
-    Take over the open attempts of owners whose lease ran out, or who are known to be *gone*.
+    Take over a batch's open attempts of owners whose lease ran out, or who are known to be *gone*.
 
     Their runs are adopted, not started again; submissions of which no answer was recorded are
     searched for. Returns how many attempts changed hands.
@@ -85,19 +87,24 @@ def rescue(tx: Connection, owner_id: str, now: datetime, gone: Collection[str]) 
         .values(ended_at=now)
     )
     dead = select(owners.c.id).where(owners.c.ended_at.is_not(None))
+    left = [submissions.c.batch_id == batch_id, submissions.c.owner_id.in_(dead)]
     tx.execute(
         update(submissions)
-        .where(submissions.c.owner_id.in_(dead), submissions.c.state == SubmissionState.INTENDED)
+        .where(*left, submissions.c.state == SubmissionState.INTENDED)
         .values(state=SubmissionState.UNANSWERED, search_at=now, message="the runner ended")
     )
     tx.execute(
         update(submissions)
-        .where(submissions.c.owner_id.in_(dead), submissions.c.state == SubmissionState.UNANSWERED)
+        .where(*left, submissions.c.state == SubmissionState.UNANSWERED)
         .values(owner_id=owner_id)
     )
     taken = tx.execute(
         update(attempts)
-        .where(attempts.c.owner_id.in_(dead), attempts.c.closed_at.is_(None))
+        .where(
+            attempts.c.batch_id == batch_id,
+            attempts.c.owner_id.in_(dead),
+            attempts.c.closed_at.is_(None),
+        )
         .values(owner_id=owner_id)
     )
     return taken.rowcount
@@ -196,6 +203,19 @@ def _intend(
         )
         .returning(submissions.c.id)
     ).scalar_one()
+    rides = _open(tx, owner_id, batch_id, submission_id, rows, now)
+    return Submission(id=submission_id, token=token, intended_at=now, marked=marked, rides=rides)
+
+
+def _open(
+    tx: Connection,
+    owner_id: str,
+    batch_id: int,
+    submission_id: int,
+    rows: list[Row[Any]],
+    now: datetime,
+) -> tuple[Ride, ...]:
+    """Open the next attempt of each job, as rides of one submission."""
     opened = tx.execute(
         insert(attempts).returning(attempts.c.id, attempts.c.place),
         [
@@ -217,10 +237,9 @@ def _intend(
         .where(jobs.c.id.in_([row.id for row in rows]))
         .values(state=JobState.RUNNING, attempt=jobs.c.attempt + 1)
     )
-    rides = tuple(
+    return tuple(
         _ride(ids[place], place, row, row.attempt + 1) for place, row in enumerate(rows, 1)
     )
-    return Submission(id=submission_id, token=token, intended_at=now, marked=marked, rides=rides)
 
 
 def _ride(attempt_id: int, place: int, row: Row[Any], attempt: int) -> Ride:

@@ -18,6 +18,7 @@ from batchrunner.model import JobState
 from batchrunner.schema import HEAD
 from batchrunner.store import Store
 from tests.fakes import (
+    FIRST,
     NOW,
     begin,
     claim,
@@ -94,7 +95,7 @@ def test_of_eight_rescuers_one_takes_each_attempt(store: Store, address: str) ->
 
     def work(owner_id: str) -> list[str]:
         with closing(Store.open(address)) as mine:
-            mine.rescue(owner_id, NOW, gone=["alice"])
+            mine.rescue(owner_id, FIRST, NOW, gone=["alice"])
             watched = mine.watched(owner_id, batch.id)
             return [attempt.job.key for attempt in watched]
 
@@ -109,7 +110,7 @@ def test_a_zombie_and_its_rescuer_never_both_close_an_attempt(store: Store, addr
     def work(owner_id: str) -> list[str]:
         with closing(Store.open(address)) as mine:
             if owner_id == EIGHT[0]:
-                mine.rescue(owner_id, NOW, gone=["alice"])
+                mine.rescue(owner_id, FIRST, NOW, gone=["alice"])
             writer = owner_id if owner_id == EIGHT[0] else "alice"
             brought = []
             for attempt in attempts:

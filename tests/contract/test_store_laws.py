@@ -150,12 +150,12 @@ class Ledger(RuleBasedStateMachine):
         owner_id = data.draw(st.sampled_from(sorted(self.leases)))
         if owner_id in self.ended:
             with pytest.raises(LeaseLost):
-                self.store.rescue(owner_id, self.now, gone)
+                self.store.rescue(owner_id, self.batch.id, self.now, gone)
             return
         out = {id for id, until in self.leases.items() if until <= self.now}
         self.ended |= ((out | gone) & set(self.leases)) - {owner_id}
         left = [attempt for attempt in self.tries if attempt.open and attempt.owner in self.ended]
-        assert self.store.rescue(owner_id, self.now, gone) == len(left)
+        assert self.store.rescue(owner_id, self.batch.id, self.now, gone) == len(left)
         for attempt in left:
             attempt.owner = owner_id
 

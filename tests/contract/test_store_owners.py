@@ -18,6 +18,7 @@ from batchrunner.model import (
 from batchrunner.schema import SubmissionState, metadata
 from batchrunner.store import LeaseLost, Store
 from tests.fakes import (
+    FIRST,
     LEASE,
     NOW,
     after,
@@ -57,7 +58,7 @@ def rescued(store: Store, jobs: int = 3) -> tuple[Batch, Submission, list[OpenAt
     store.record("alice", submission, run_ids(submission), NOW)
     attempts = store.watched("alice", batch.id)
     enlist(store, "bob", now=LATE)
-    assert store.rescue("bob", LATE) == 2
+    assert store.rescue("bob", FIRST, LATE) == 2
     return batch, submission, attempts
 
 
@@ -79,7 +80,7 @@ def test_the_living_are_not_rescued(store: Store) -> None:
     batch = begin(store, 3)
     start(store, batch)
     enlist(store, "bob")
-    assert store.rescue("bob", after(59.999999)) == 0
+    assert store.rescue("bob", FIRST, after(59.999999)) == 0
     assert store.standing("alice", batch.id).mine == 3
 
 
@@ -90,7 +91,7 @@ def test_runs_of_an_owner_whose_lease_ran_out_are_adopted_as_they_are(store: Sto
     store.apply("alice", [], [(before[0], seen)], after(1))
     before = store.watched("alice", batch.id)
     enlist(store, "bob", now=LATE)
-    assert store.rescue("bob", LATE) == 2
+    assert store.rescue("bob", FIRST, LATE) == 2
     assert store.watched("bob", batch.id) == before
     assert store.watched("alice", batch.id) == []
     assert claim(store, batch, "bob", now=LATE) == []
@@ -100,7 +101,7 @@ def test_an_owner_that_is_known_to_be_gone_is_rescued_within_its_lease(store: St
     batch = begin(store, 2)
     start(store, batch)
     enlist(store, "bob", "carol")
-    assert store.rescue("bob", after(1), gone=["alice"]) == 2
+    assert store.rescue("bob", FIRST, after(1), gone=["alice"]) == 2
     assert store.living(after(1)) == [owner("bob"), owner("carol")]
 
 
@@ -109,14 +110,14 @@ def test_what_an_owner_left_when_it_retired_is_rescued_at_once(store: Store) -> 
     start(store, batch)
     store.retire("alice", after(1))
     enlist(store, "bob")
-    assert store.rescue("bob", after(1)) == 2
-    assert store.rescue("bob", after(1)) == 0
+    assert store.rescue("bob", FIRST, after(1)) == 2
+    assert store.rescue("bob", FIRST, after(1)) == 0
 
 
 def test_an_owner_does_not_take_itself_for_dead(store: Store) -> None:
     batch = begin(store, 2)
     start(store, batch)
-    assert store.rescue("alice", after(1000), gone=["alice"]) == 0
+    assert store.rescue("alice", FIRST, after(1000), gone=["alice"]) == 0
     store.renew("alice", after(2000))
 
 
@@ -124,7 +125,7 @@ def test_submissions_that_the_dead_intended_are_in_doubt(store: Store) -> None:
     batch = begin(store, 2)
     (submission,) = claim(store, batch)
     enlist(store, "bob", now=LATE)
-    assert store.rescue("bob", LATE) == 2
+    assert store.rescue("bob", FIRST, LATE) == 2
     ((found, search_at, why),) = store.unanswered("bob", batch.id)
     assert (found, search_at) == (submission, LATE)
     assert why
@@ -137,7 +138,7 @@ def test_a_submission_is_searched_for_by_whoever_lives(store: Store) -> None:
     (submission,) = claim(store, batch)
     store.doubt("alice", submission, after(5), "ReadTimeout")
     enlist(store, "bob", now=LATE)
-    store.rescue("bob", LATE)
+    store.rescue("bob", FIRST, LATE)
     assert store.unanswered("bob", batch.id) == [(submission, after(5), "ReadTimeout")]
     assert store.unanswered("alice", batch.id) == []
 
@@ -148,7 +149,7 @@ def test_a_half_recorded_submission_is_half_adopted_and_half_in_doubt(store: Sto
     there, unknown = submission.rides
     store.record("alice", submission, {there.attempt_id: "run-x"}, NOW)
     enlist(store, "bob", now=LATE)
-    assert store.rescue("bob", LATE) == 2
+    assert store.rescue("bob", FIRST, LATE) == 2
     assert [a.run_id for a in store.watched("bob", batch.id)] == ["run-x"]
     ((rest, _, _),) = store.unanswered("bob", batch.id)
     assert rest.rides == (unknown,)
@@ -159,7 +160,7 @@ def test_the_dead_are_rescued_through_a_chain_of_deaths(store: Store) -> None:
     before = start(store, batch)
     for number in range(1, 5):
         enlist(store, f"next-{number}", now=after(60 * number))
-        assert store.rescue(f"next-{number}", after(60 * number)) == 2
+        assert store.rescue(f"next-{number}", FIRST, after(60 * number)) == 2
     assert store.watched("next-4", batch.id) == before
 
 
@@ -187,7 +188,7 @@ def test_a_zombies_late_answer_changes_nothing(store: Store, engine: Engine) -> 
     store.settle("alice", submission, SubmissionState.REFUSED, verdicts, NOW, "refused")
     first, second = claim(store, batch)
     enlist(store, "bob", now=LATE)
-    store.rescue("bob", LATE)
+    store.rescue("bob", FIRST, LATE)
     before = whole(engine)
     assert store.record("alice", first, run_ids(first), LATE) is False
     store.doubt("alice", second, after(999), "ReadTimeout")
@@ -212,7 +213,7 @@ def test_a_zombie_learns_that_its_lease_is_lost(store: Store, engine: Engine) ->
     with pytest.raises(LeaseLost):
         claim(store, batch, "alice", now=LATE)
     with pytest.raises(LeaseLost):
-        store.rescue("alice", after(1000), gone=["bob"])
+        store.rescue("alice", FIRST, after(1000), gone=["bob"])
     assert whole(engine) == before
 
 
@@ -238,14 +239,13 @@ def test_standing_tells_ones_own_attempts_from_others(store: Store) -> None:
     assert (standing.mine, standing.others, standing.due_at) == (3, 0, NOW)
 
 
-@pytest.mark.xfail(reason="rescue takes over attempts of batches that the rescuer does not work on")
 def test_a_rescuer_leaves_other_batches_to_those_who_work_on_them(store: Store) -> None:
     one = begin(store, 2)
     two = store.load(job_file(2, name="other"), NOW).batch
     start(store, one, "alice")
     enlist(store, "bob", "carol", now=LATE)
     claim(store, two, "bob", now=LATE)  # bob works on the other batch
-    store.rescue("bob", LATE)
-    store.rescue("carol", LATE)  # carol is the next to work on the first one
+    store.rescue("bob", two.id, LATE)
+    store.rescue("carol", one.id, LATE)  # carol is the next to work on the first one
     assert len(store.watched("carol", one.id)) == 2
     assert len(rides(s for s, _, _ in store.unanswered("carol", one.id))) == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from tests.e2e.programs import batchrunner, check_books, pages, served, status_of, write_jobs
 
@@ -11,7 +12,7 @@ from tests.e2e.programs import batchrunner, check_books, pages, served, status_o
 def test_a_finished_batch_is_exported_again_and_costs_nothing(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(3))
     with served(tmp_path) as remote:
-        here = {"cwd": tmp_path, "env": remote.env}
+        here: Any = {"cwd": tmp_path, "env": remote.env}
         batchrunner("run", jobs, "-o", "results.csv", **here)
         before = (tmp_path / "results.csv").read_text()
         (tmp_path / "results.csv").unlink()

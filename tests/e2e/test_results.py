@@ -8,6 +8,7 @@ import os
 import resource
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from tests.e2e.programs import (
     PATIENCE,
@@ -61,7 +62,7 @@ def test_a_full_disk_costs_the_export_and_nothing_else(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(1))
     (tmp_path / "full.csv").symlink_to("/dev/full")
     with served(tmp_path) as remote:
-        here = {"cwd": tmp_path, "env": remote.env}
+        here: Any = {"cwd": tmp_path, "env": remote.env}
         ended = batchrunner("run", jobs, "-o", "full.csv", **here)
         assert ended.code == 3
         assert "full.csv: No space left on device" in ended.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 from signal import SIGINT, SIGTERM
@@ -11,6 +12,7 @@ import pytest
 from tests.e2e.programs import (
     batchrunner,
     check_books,
+    eventually,
     pages,
     served,
     started,
@@ -21,7 +23,7 @@ from tests.e2e.programs import (
 
 def test_ctrl_c_waits_for_what_is_in_flight_and_the_same_command_goes_on(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(10), concurrency=4)
-    with served(tmp_path, durations=(1.0, 1.5)) as remote:
+    with served(tmp_path, durations=(0.8, 1.0)) as remote:
         with started("run", jobs, cwd=tmp_path, env=remote.env) as runner:
             runner.says("started 4 runs")
             runner.send(SIGINT)
@@ -45,8 +47,8 @@ def test_ctrl_c_waits_for_what_is_in_flight_and_the_same_command_goes_on(tmp_pat
 def test_a_runner_that_leaves_at_once_leaves_its_runs_to_the_next(
     tmp_path: Path, signals: tuple[signal.Signals, ...], code: int
 ) -> None:
-    jobs = write_jobs(tmp_path, pages(6), concurrency=3)
-    with served(tmp_path, durations=(4.0, 4.0)) as remote:
+    jobs = write_jobs(tmp_path, pages(4), concurrency=3)
+    with served(tmp_path, durations=(3.0, 3.0)) as remote:
         with started("run", jobs, cwd=tmp_path, env=remote.env) as runner:
             runner.says("started 3 runs")
             for number in signals:
@@ -62,8 +64,8 @@ def test_a_runner_that_leaves_at_once_leaves_its_runs_to_the_next(
         runs = remote.runs()
     assert again.code == 0
     assert "took over 3" in again.err
-    check_books(tmp_path, 6, runs)
-    assert len(runs) == 6
+    check_books(tmp_path, 4, runs)
+    assert len(runs) == 4
 
 
 def test_ctrl_c_ends_a_runner_that_only_waits_for_a_late_retry(tmp_path: Path) -> None:
@@ -76,6 +78,25 @@ def test_ctrl_c_ends_a_runner_that_only_waits_for_a_late_retry(tmp_path: Path) -
         created = remote.created()
     assert (ended.code, created) == (130, 1)
     assert status_of(tmp_path)["retrying"] == 1
+
+
+def test_ctrl_c_ends_a_command_that_runs_nothing(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "slow.yaml")
+
+    def is_read() -> bool:
+        try:
+            pipes.append(os.open(tmp_path / "slow.yaml", os.O_WRONLY | os.O_NONBLOCK))
+        except OSError:  # nobody has opened it yet
+            return False
+        return True
+
+    pipes: list[int] = []
+    with started("load", "slow.yaml", cwd=tmp_path) as loading:
+        eventually(is_read, "the job file is opened")
+        loading.send(SIGINT)
+        ended = loading.end()
+    os.close(pipes[0])
+    assert (ended.code, ended.said) == (130, "interrupted\n")
 
 
 @pytest.mark.parametrize("number", [SIGINT, SIGTERM])
