@@ -339,6 +339,7 @@ class OpenAttempt:
 
     attempt_id: int
     run_id: str
+    url: str
     job: Job
     status: RunStatus
     opened_at: datetime

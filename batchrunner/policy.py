@@ -323,19 +323,24 @@ def next_search(submission: Submission, now: datetime) -> datetime | None:
 
 
 def pool_effect(
-    policy: Policy, failures: Sequence[Failed], in_row: int, now: datetime
+    policy: Policy, failures: Sequence[Failed], in_row: int, now: datetime, *, looking: bool
 ) -> PoolEffect | None:
     """
     Say what the failures of one request mean for all others.
 
-    *in_row* counts the requests before it that met the like, without one that went well between.
+    *in_row* counts the requests before it that met the like, without one that went well between;
+    *looking* says that it created nothing. A create that got lost holds back creates only: looks
+    are what finds its runs.
     """
     for failure in failures:
         match failure.category:
             case FailureCategory.UNAUTHORIZED:
                 return Stop(failure=failure)
-            case FailureCategory.THROTTLED | FailureCategory.UNREACHABLE:
+            case FailureCategory.THROTTLED:
                 return HoldOff(until=now + _hold(policy, failure, in_row), failure=failure)
+            case FailureCategory.UNREACHABLE:
+                until = now + _hold(policy, failure, in_row)
+                return HoldOff(until=until, failure=failure, creates_only=not looking)
             case FailureCategory.BILLING_FAILURE:
                 until = now + _hold(policy, failure, in_row)
                 return HoldOff(until=until, failure=failure, creates_only=True)

@@ -109,10 +109,8 @@ class Http:
             message = f"The answer's compression is broken: {error}"
             raise _fault(FaultKind.MALFORMED, message) from error
         except httpx.HTTPError as error:
-            reason = str(error) or type(error).__name__
-            raise _fault(
-                FaultKind.INTERRUPTED, f"The connection to the API broke: {reason}"
-            ) from error
+            message = "The connection to the API broke before the answer was whole"
+            raise _fault(FaultKind.INTERRUPTED, message) from error
 
 
 def _checked(base_url: str) -> httpx.URL:

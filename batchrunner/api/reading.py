@@ -225,11 +225,16 @@ def _schema_errors(value: Any) -> tuple[str, ...] | None:
         return None
     errors = value.get("errors")
     said = [
-        _text(f"{entry.get('path', '#')}: {entry.get('message', 'invalid')}") or ""
+        _schema_error(entry)
         for entry in (errors if isinstance(errors, list) else [])
         if isinstance(entry, dict)
     ]
     return tuple(said) or ("The result does not have the shape of output_schema",)
+
+
+def _schema_error(error: dict[str, Any]) -> str:
+    path, message = error.get("path", "#"), error.get("message", "invalid")
+    return _text(str(message) if path in ("", "#") else f"{path}: {message}") or ""
 
 
 def _moment(value: Any) -> datetime | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -28,6 +29,10 @@ from batchrunner.runner.events import Event, Held, Judged, Rescued, Searching, S
 
 #: Lines of what happened lately, under the picture.
 RECENT = 6
+#: Stands for how many jobs share a line, until they are counted.
+MANY = "\0"
+#: Key of a job to which the user gave no id of their own.
+DIGEST = re.compile("[0-9a-f]{32}")
 #: Jobs that must be done in this session before it is worth telling when the rest will be.
 ENOUGH = 3
 
@@ -39,6 +44,7 @@ class Display:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._said: str | None = None
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -50,8 +56,11 @@ class Display:
         self._console.print(Text(term_safe(line)))
 
     def update(self, tally: Tally, now: datetime) -> None:
-        """Show how the batch stands."""
-        self.say(summary(tally))
+        """Show how the batch stands, if that has changed."""
+        line = summary(tally)
+        if line != self._said:
+            self.say(line)
+        self._said = line
 
     def tell(self, event: Event) -> None:
         """Show what happened."""
@@ -154,7 +163,7 @@ def _parts(tally: Tally) -> list[Text]:
     parts = [
         (f"✔ {tally.jobs[JobState.SUCCEEDED]} succeeded", "green"),
         (f"▶ {running} running{queued}", "cyan" if running else "dim"),
-        (f"↻ {tally.retrying} waiting to be tried again", "yellow" if tally.retrying else ""),
+        (f"↻ {tally.retrying} waiting", "yellow" if tally.retrying else ""),
         (f"✘ {tally.jobs[JobState.FAILED]} failed{_named(tally)}", "red" if tally.failed else ""),
         (f"⊘ {tally.jobs[JobState.CANCELLED]} cancelled", ""),
         (f"? {tally.unsettled} being searched for", "magenta"),
@@ -169,7 +178,7 @@ def _parts(tally: Tally) -> list[Text]:
 
 def _named(tally: Tally) -> str:
     named = [f"{count} {category}" for category, count in sorted(tally.failed.items())]
-    return f": {', '.join(named)}" if named else ""
+    return f" ({', '.join(named)})" if named else ""
 
 
 def summary(tally: Tally) -> str:
@@ -189,7 +198,8 @@ def lines_of(event: Event) -> Iterator[str]:
         case Submitted(runs=runs):
             yield f"started {_runs(runs)}"
         case Rescued(attempts=attempts):
-            yield f"took over {attempts} attempts that another process left: none is paid again"
+            left = counted(attempts, "attempt")
+            yield f"took over {left} that another process left: none is paid again"
         case Searching(runs=runs, why=why):
             yield f"searching for {_runs(runs)} that may exist: {why}"
         case Held(until=until, failure=failure):
@@ -199,14 +209,29 @@ def lines_of(event: Event) -> Iterator[str]:
 
 
 def _verdict_lines(verdicts: tuple[Verdict, ...]) -> Iterator[str]:
+    alike = Counter(line for verdict in verdicts if (line := _put_back(verdict)))
+    for line, count in alike.items():
+        yield line.replace(MANY, counted(count, "job"))
     for verdict in verdicts:
         failure = verdict.transition.failure
-        if failure is not None:
-            key = verdict.attempt.job.key
-            yield f"{_what_follows(verdict):<15} {key}  {_reason(failure)}"
+        if failure is not None and not isinstance(verdict.transition, Postpone):
+            yield f"{_what_follows(verdict):<15} {_who(verdict)}  {_reason(failure)}"
     succeeded = sum(1 for verdict in verdicts if verdict.transition.failure is None)
     if succeeded:
         yield f"{_runs(succeeded)} succeeded"
+
+
+def _put_back(verdict: Verdict) -> str | None:
+    """Return the line about a job that waits through no fault of its own; many share one."""
+    if not isinstance(verdict.transition, Postpone):
+        return None
+    return f"{_what_follows(verdict):<15} {MANY}  {_reason(verdict.transition.failure)}"
+
+
+def _who(verdict: Verdict) -> str:
+    """Name a job: by the user's own id, or by its url where the key is only a digest."""
+    key = verdict.attempt.job.key
+    return verdict.attempt.url if DIGEST.fullmatch(key) else key
 
 
 def _what_follows(verdict: Verdict) -> str:
@@ -224,4 +249,9 @@ def _reason(failure: Failed) -> str:
 
 
 def _runs(count: int) -> str:
-    return f"{count} run" if count == 1 else f"{count} runs"
+    return counted(count, "run")
+
+
+def counted(count: int, thing: str) -> str:
+    """Return so many things, with an s where it belongs."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

@@ -42,23 +42,18 @@ class Report(click.ClickException):
 
 @contextmanager
 def for_people() -> Iterator[None]:
-    """Turn errors of the database, the API's address and files into errors for people."""
-    from batchrunner.api import AddressError
+    """Turn errors of the database and of files into errors for people."""
     from batchrunner.store import LeaseLost, StoreError
 
     try:
         yield
     except StoreError as error:
-        raise UserError(
-            str(error), hint="what was written is safe; `batchrunner status` shows it"
-        ) from error
+        raise UserError(error.message, hint=error.hint) from error
     except LeaseLost as error:
         raise UserError(
             "this runner was asleep for so long that another one took its jobs over",
             hint="run the same command again to work beside it",
         ) from error
-    except AddressError as error:
-        raise UserError(str(error), hint="see --api-url", exit_code=WRONG_USAGE) from error
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -32,6 +32,12 @@ def gone(owners: Sequence[Owner]) -> list[str]:
     ]
 
 
+def at_work(owners: Sequence[Owner]) -> list[Owner]:
+    """Return those *owners* that are not known to be gone."""
+    dead = gone(owners)
+    return [owner for owner in owners if owner.id not in dead]
+
+
 def _machine() -> str:
     """Name the space in which process ids mean something: this boot, this container."""
     parts = [socket.gethostname(), _read("/proc/sys/kernel/random/boot_id")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections import defaultdict
 from collections.abc import Iterator
@@ -23,28 +24,46 @@ def closing_lines(store: Store, batch: Batch, tally: Tally, db: str) -> Iterator
 
     yield from failure_lines(store, batch)
     name = shlex.quote(batch.name) + _db_option(db)
-    if tally.failed:
-        yield f"try the failed ones again: batchrunner retry {name}, then run again"
+    if any(category not in SETTLED for category in tally.failed):
+        yield f"put the failed ones back, then run again: batchrunner retry {name}"
     if tally.retried:
         yield f"what was tried again, and why: batchrunner status {name}"
     yield f"{batch.name}: {summary(tally)}"
 
 
 def failure_lines(store: Store, batch: Batch) -> Iterator[str]:
-    """Give the final failures of a batch by category, with a few examples of each."""
-    by_category = defaultdict(list)
-    for attempt in store.failures(batch.id, final=True, most=MOST):
-        by_category[attempt.category].append(attempt)
-    for category, attempts in sorted(by_category.items()):
-        yield f"{category} ({len(attempts)}): {ADVICE[category]}"
-        for attempt in attempts[:EXAMPLES]:
-            yield f"  {attempt_line(attempt)}"
-        if len(attempts) > EXAMPLES:
-            yield f"  … and {len(attempts) - EXAMPLES} more"
+    """Give the final failures of a batch by category: what they mean, and a few examples."""
+    attempts = store.failures(batch.id, final=True, most=MOST)
+    for category, lines in _by_category(attempts).items():
+        yield f"{category} ({len(lines)}): {ADVICE[category]}"
+        yield from _examples(lines)
 
 
-def attempt_line(attempt: ClosedAttempt) -> str:
-    """Return one failed attempt in one line, safe for a terminal."""
+def retry_lines(store: Store, batch: Batch) -> Iterator[str]:
+    """Give the failed attempts after which their jobs went on, by category, with examples."""
+    attempts = store.failures(batch.id, final=False, most=MOST)
+    for category, lines in _by_category(attempts, with_state=True).items():
+        yield f"{category} ({len(lines)})"
+        yield from _examples(lines)
+
+
+def _by_category(
+    attempts: list[ClosedAttempt], *, with_state: bool = False
+) -> dict[str, list[str]]:
+    found = defaultdict(list)
+    for attempt in attempts:
+        now = f"  → {attempt.job_state}" if with_state else ""
+        found[str(attempt.category)].append(_attempt_line(attempt) + now)
+    return dict(sorted(found.items()))
+
+
+def _examples(lines: list[str]) -> Iterator[str]:
+    yield from (f"  {line}" for line in lines[:EXAMPLES])
+    if len(lines) > EXAMPLES:
+        yield f"  … and {len(lines) - EXAMPLES} more (all of them: --json)"
+
+
+def _attempt_line(attempt: ClosedAttempt) -> str:
     from batchrunner.cli.terminal import term_safe
 
     code = f" [{attempt.code}]" if attempt.code else ""
@@ -54,7 +73,15 @@ def attempt_line(attempt: ClosedAttempt) -> str:
 def _db_option(db: str) -> str:
     from batchrunner.cli.options import DEFAULT_DB
 
-    return "" if db == DEFAULT_DB else f" --db {shlex.quote(db)}"
+    if db == DEFAULT_DB:
+        return ""
+    # An address may hold a password, and this line ends up in logs.
+    shown = re.sub(r"(://[^:/@]*:)[^@]*@", r"\1***@", db)
+    return f" --db {shlex.quote(shown)}"
+
+
+#: Failures that would only happen again, or that the user has to decide on.
+SETTLED = ("agent_failure", "rejected", "unauthorized", "unanswered")
 
 
 #: Category → what it means for the user, and what to do.
@@ -72,7 +99,7 @@ ADVICE = {
     "unauthorized": "the account lacks the right for an option of this job",
     "throttled": "the API was busy",
     "unreachable": "the API could not be reached",
-    "unanswered": "a run may exist and be paid for; retrying it is your decision",
+    "unanswered": "a run may exist and be paid for; to pay again: retry --category unanswered",
     "lost": "the API no longer knows the run",
 }
 

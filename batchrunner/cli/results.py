@@ -9,9 +9,10 @@ from pathlib import Path
 
 import click
 
+from batchrunner.cli.display import counted
 from batchrunner.cli.errors import WRONG_USAGE, UserError
 from batchrunner.cli.files import replace_when_complete
-from batchrunner.export import FORMATS, Export, format_of
+from batchrunner.export import Export, format_of
 from batchrunner.model import Batch
 from batchrunner.store import Store
 
@@ -39,7 +40,7 @@ def _target(path: str, format: str | None) -> Target:
     if chosen is None:
         raise UserError(
             f"the format of {path} cannot be told from its name",
-            hint=f"end it in .csv or .jsonl (formats: {', '.join(FORMATS)})",
+            hint="end it in .csv or .jsonl, or name the format with `batchrunner export --format`",
             exit_code=WRONG_USAGE,
         )
     folder = Path(path).parent
@@ -62,5 +63,6 @@ def export_all(store: Store, batch: Batch, targets: Sequence[Target]) -> None:
             sys.stdout.flush()  # while somebody listens to what goes wrong
             continue
         replace_when_complete(Path(target.path), export.lines())
-        guarded = f" ({export.guarded} cells guarded against formulas)" if export.guarded else ""
+        cells = counted(export.guarded, "cell")
+        guarded = f" ({cells} guarded against formulas)" if export.guarded else ""
         click.echo(f"exported {target.path}{guarded}", err=True)

@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from batchrunner.cli.errors import UserError, for_people
+from batchrunner.cli.errors import UserError
 
 
 def api_key(key_file: str | None) -> str:
@@ -16,13 +16,8 @@ def api_key(key_file: str | None) -> str:
     Raises:
         UserError: There is none, or it is no key.
     """
-    if key_file is not None:
-        with for_people():
-            read = sys.stdin.buffer.readline if key_file == "-" else Path(key_file).read_bytes
-            key = read().decode(errors="replace")
-    else:
-        key = os.environ.get("TINYFISH_API_KEY", "")
-    key = key.strip()
+    given = os.environ.get("TINYFISH_API_KEY", "") if key_file is None else _read(key_file)
+    key = given.strip()
     if not key:
         raise UserError(
             "there is no API key",
@@ -35,3 +30,15 @@ def api_key(key_file: str | None) -> str:
             hint="check TINYFISH_API_KEY or the key file: one line, nothing but the key",
         )
     return key
+
+
+def _read(key_file: str) -> str:
+    read = sys.stdin.buffer.readline if key_file == "-" else Path(key_file).read_bytes
+    try:
+        return read().decode(errors="replace")
+    except OSError as error:
+        # Its name is not repeated: somebody may have given the key itself.
+        raise UserError(
+            f"the key file cannot be read: {error.strerror}",
+            hint="name a file with the key in it, or set TINYFISH_API_KEY",
+        ) from error

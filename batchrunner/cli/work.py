@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import anyio
 
-from batchrunner.api import DEFAULT_URL, LOOPBACK, Api
+from batchrunner.api import DEFAULT_URL, LOOPBACK, AddressError, Api
 from batchrunner.cli.display import Display
 from batchrunner.cli.errors import (
     ALL_SUCCEEDED,
@@ -26,7 +26,7 @@ from batchrunner.cli.errors import (
 from batchrunner.cli.process import gone, this_process
 from batchrunner.cli.secret import api_key
 from batchrunner.model import Batch, Failed, JobState, Tally
-from batchrunner.runner import Ending, Runner, in_thread
+from batchrunner.runner import Ending, Runner, in_thread, innermost
 from batchrunner.store import Store
 
 #: How the runs of any API on this machine are labelled: they are none that were paid for.
@@ -111,13 +111,9 @@ def work(
     try:
         return anyio.run(_work, store, batch, api, display, submitting)
     except BaseExceptionGroup as group:
-        raise _first_of(group) from group
-
-
-def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return what ended the work: the task groups around it wrapped it."""
-    first = group.exceptions[0]
-    return _first_of(first) if isinstance(first, BaseExceptionGroup) else first
+        raise innermost(group) from group
+    except AddressError as error:
+        raise UserError(str(error), hint="see --api-url", exit_code=WRONG_USAGE) from error
 
 
 async def _work(

@@ -9,14 +9,16 @@ _TRIGGERS = "=+-@\t\r\n\0＝＋－＠"
 _SUSPECT = frozenset(_TRIGGERS + "'")
 _FORMULA = re.compile(f"'*[{re.escape(_TRIGGERS)}]")
 _GUARDED = re.compile(f"'+[{re.escape(_TRIGGERS)}]")
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+#: A number, or one with a unit as in "-2.1 °C": nothing in it that a formula could be made of.
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?: ?[°%\w]+)?")
 
 
 def guard(text: str) -> str:
     """
     Put a `'` before text that a spreadsheet may run as a formula.
 
-    Plain numbers stay as they are, and no two texts become the same: `unguard` undoes it.
+    Numbers, with a unit or without, stay as they are. No two texts become the same: `unguard`
+    undoes it.
     """
     if text[:1] not in _SUSPECT or not _FORMULA.match(text) or _NUMBER.fullmatch(text):
         return text

@@ -17,7 +17,7 @@ from batchrunner.runner.submitting import Submitting
 from batchrunner.runner.watching import Watching
 from batchrunner.store import Store
 
-__all__ = ["Ending", "Runner", "in_thread"]
+__all__ = ["Ending", "Runner", "in_thread", "innermost"]
 
 
 class Ending(StrEnum):
@@ -94,7 +94,7 @@ class Runner:
         try:
             return await self._work()
         except BaseExceptionGroup as group:
-            raise _innermost(group) from None
+            raise innermost(group) from None
         finally:
             with anyio.CancelScope(shield=True):
                 await shift.offload(lambda: shift.store.retire(shift.owner.id, shift.now()))
@@ -149,7 +149,7 @@ class Runner:
         return Ending.DRAINED if self._shift.draining else None
 
 
-def _innermost(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def innermost(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """Return the first exception that a task group wrapped: the one that ended it."""
     first = group.exceptions[0]
-    return _innermost(first) if isinstance(first, BaseExceptionGroup) else first
+    return innermost(first) if isinstance(first, BaseExceptionGroup) else first

@@ -114,7 +114,8 @@ class Shift:
 
     def hold(self, failures: Sequence[Failed], lane: Lane) -> None:
         """Hold requests back, or stop, if one of the failures that *lane* met concerns them all."""
-        effect = pool_effect(self.policy, failures, lane.in_row, self.now())
+        looking = lane is self.looks
+        effect = pool_effect(self.policy, failures, lane.in_row, self.now(), looking=looking)
         match effect:
             case None:
                 return
@@ -124,7 +125,7 @@ class Shift:
                     held.hold(effect.until)
                 self.notify(Held(until=effect.until, failure=effect.failure))
             case Stop():
-                self.stop, self.blind, self.draining = effect, lane is self.looks, True
+                self.stop, self.blind, self.draining = effect, looking, True
                 self.news.ring()
             case _:
                 assert_never(effect)

@@ -96,10 +96,10 @@ class Store:
         with self._database.write() as tx:
             claiming.retire(tx, owner_id, now)
 
-    def living(self, now: datetime) -> list[Owner]:
-        """Return the owners whose leases run, as far as the database can tell."""
+    def living(self, now: datetime, batch_id: int | None = None) -> list[Owner]:
+        """Return the owners whose leases run: all, or those with open attempts of a batch."""
         with self._database.read() as tx:
-            return claiming.living(tx, now)
+            return claiming.living(tx, now, batch_id)
 
     def rescue(
         self, owner_id: str, batch_id: int, now: datetime, gone: Collection[str] = ()

@@ -58,9 +58,15 @@ def retire(tx: Connection, owner_id: str, now: datetime) -> None:
     )
 
 
-def living(tx: Connection, now: datetime) -> list[Owner]:
-    """Return the owners whose leases run, as far as the database can tell."""
-    rows = tx.execute(select(owners).where(owners.c.ended_at.is_(None), owners.c.lease_until > now))
+def living(tx: Connection, now: datetime, batch_id: int | None) -> list[Owner]:
+    """Return the owners whose leases run: all, or those with open attempts of a batch."""
+    chosen = [owners.c.ended_at.is_(None), owners.c.lease_until > now]
+    if batch_id is not None:
+        busy = select(attempts.c.owner_id).where(
+            attempts.c.batch_id == batch_id, attempts.c.closed_at.is_(None)
+        )
+        chosen.append(owners.c.id.in_(busy))
+    rows = tx.execute(select(owners).where(*chosen))
     return [Owner(id=row.id, machine=row.machine, pid=row.pid, born=row.born) for row in rows]
 
 

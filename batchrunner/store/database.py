@@ -21,9 +21,17 @@ APPLICATION_ID = 0x62726E31
 #: How long a statement waits for another process's transaction; ours take milliseconds.
 BUSY_SECONDS = 30
 
+ANOTHER = "name another one with --db PATH"
+AGAIN = "what was written is safe: give the same command again"
+
 
 class StoreError(Exception):
-    """The database cannot be used; the message says why and what to do."""
+    """The database cannot be used: why, and what the user can do."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(f"{message}; {hint}")
+        self.message = message
+        self.hint = hint
 
 
 class Database:
@@ -87,7 +95,7 @@ class Database:
 def _url(address: str) -> URL:
     if not address:
         # SQLite would keep the ledger in a nameless file, and delete it at the end.
-        raise StoreError("The database has no name. Give one with --db PATH")
+        raise StoreError("the database has no name", hint="give one with --db PATH")
     if "://" not in address:
         return URL.create("sqlite", database=address)
     try:
@@ -95,14 +103,15 @@ def _url(address: str) -> URL:
     except (ArgumentError, ValueError) as error:
         # What it says is not repeated: it may show a password.
         raise StoreError(
-            "This is no database address; use a file path or postgresql://user@host:5432/name"
+            "this is no database address",
+            hint="use a file path or postgresql://user@host:5432/name",
         ) from error
     if url.get_backend_name() == "postgresql":
         return url.set(drivername="postgresql+psycopg")
     if url.get_backend_name() != "sqlite":
         raise StoreError(
-            f"A database of the kind {url.get_backend_name()!r} is not supported; "
-            "use a file path or postgresql://…"
+            f"a database of the kind {url.get_backend_name()!r} is not supported",
+            hint="use a file path or postgresql://…",
         )
     return url.set(drivername="sqlite")
 
@@ -115,7 +124,7 @@ def _engine(url: URL) -> Engine:
         return create_engine(url, hide_parameters=True, pool_size=2, pool_pre_ping=True)
     except (ImportError, NoSuchModuleError) as error:
         raise StoreError(
-            "PostgreSQL needs one more package: pip install 'batchrunner[postgres]'"
+            "PostgreSQL needs one more package", hint="pip install 'batchrunner[postgres]'"
         ) from error
 
 
@@ -143,8 +152,8 @@ def _make_private(path: Path) -> None:
         return
     except OSError as error:
         raise StoreError(
-            f"The database {path} cannot be made: {error.strerror}. "
-            "Name another place with --db PATH"
+            f"the database {path} cannot be made: {error.strerror}",
+            hint="name another place with --db PATH",
         ) from error
 
 
@@ -183,7 +192,7 @@ def _refuse_strangers(tx: Connection) -> None:
     if _is_marked(tx):
         return
     if _mark(tx) or inspect(tx).get_table_names():
-        raise StoreError("This file is another program's database. Name another one with --db PATH")
+        raise StoreError("this file is another program's database", hint=ANOTHER)
     tx.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
 
 
@@ -213,8 +222,8 @@ def _upgrade(tx: Connection) -> None:
         command.upgrade(config, "head")
     except CommandError as error:
         raise StoreError(
-            f"This database was made by a newer batchrunner ({error}). "
-            "Upgrade: pip install -U batchrunner"
+            f"this database was made by a newer batchrunner ({error})",
+            hint="upgrade: pip install -U batchrunner",
         ) from error
 
 
@@ -223,23 +232,23 @@ def _translated(engine: Engine) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise StoreError(_explain(error, engine.url)) from error
+        raise _explained(error, engine.url) from error
 
 
-def _explain(error: DBAPIError, url: URL) -> str:
+def _explained(error: DBAPIError, url: URL) -> StoreError:
     where = url.database if url.get_backend_name() == "sqlite" else url.render_as_string()
     words = str(error.orig).strip().splitlines()[0] if error.orig else "no reason given"
-    for sign, advice in _ADVICE.items():
+    for sign, (what, hint) in _ADVICE.items():
         if sign in words:
-            return f"The database {where} {advice}"
-    return f"The database {where} answered: {words}"
+            return StoreError(f"the database {where} {what}", hint=hint)
+    return StoreError(f"the database {where} answered: {words}", hint=AGAIN)
 
 
-#: What SQLite says → what the user can do.
+#: What SQLite says → what that means, and what the user can do.
 _ADVICE = {
-    "database is locked": "is locked by another program; close it and run the same command again",
-    "file is not a database": "is not an SQLite file; name another one with --db PATH",
-    "database or disk is full": "cannot grow, the disk is full; make room and run it again",
-    "attempt to write a readonly": "may not be written to; check its permissions",
-    "unable to open database": "cannot be opened; check that its folder exists and is yours",
+    "database is locked": ("is locked by another program", f"close that program; {AGAIN}"),
+    "file is not a database": ("is not an SQLite file", ANOTHER),
+    "database or disk is full": ("cannot grow: the disk is full", f"make room; {AGAIN}"),
+    "attempt to write a readonly": ("may not be written to", "check its permissions"),
+    "unable to open database": ("cannot be opened", "check that its folder exists and is yours"),
 }

@@ -16,7 +16,7 @@ from batchrunner.model import (
     Standing,
     Tally,
 )
-from batchrunner.schema import attempts, jobs, results
+from batchrunner.schema import SubmissionState, attempts, jobs, results, submissions
 
 _FINAL = [state for state in JobState if state.is_final]
 _newest = and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
@@ -64,11 +64,16 @@ def standing(tx: Connection, owner_id: str, batch_id: int) -> Standing:
 
 def _attempts(tx: Connection, batch_id: int) -> dict[str, int]:
     still_open = attempts.c.closed_at.is_(None)
+    in_doubt = attempts.c.submission_id.in_(
+        select(submissions.c.id).where(
+            submissions.c.batch_id == batch_id, submissions.c.state == SubmissionState.UNANSWERED
+        )
+    )
     row = tx.execute(
         select(
             func.count().label("attempts"),
             func.coalesce(func.sum(attempts.c.steps), 0).label("steps"),
-            _count(and_(still_open, attempts.c.run_id.is_(None))).label("unsettled"),
+            _count(and_(still_open, attempts.c.run_id.is_(None), in_doubt)).label("unsettled"),
             _count(and_(still_open, attempts.c.run_status == RunStatus.PENDING)).label("queued"),
         ).where(attempts.c.batch_id == batch_id)
     ).one()

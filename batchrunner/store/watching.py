@@ -29,7 +29,7 @@ from batchrunner.schema import attempts, jobs, results
 def watched(tx: Connection, owner_id: str, batch_id: int) -> list[OpenAttempt]:
     """Return the owner's open attempts whose runs exist."""
     rows = tx.execute(
-        select(attempts, jobs.c.key, jobs.c.failures)
+        select(attempts, jobs.c.key, jobs.c.url, jobs.c.failures)
         .join(jobs, jobs.c.id == attempts.c.job_id)
         .where(
             attempts.c.batch_id == batch_id,
@@ -43,6 +43,7 @@ def watched(tx: Connection, owner_id: str, batch_id: int) -> list[OpenAttempt]:
         OpenAttempt(
             attempt_id=row.id,
             run_id=row.run_id,
+            url=row.url,
             job=Job(id=row.job_id, key=row.key, attempt=row.number, failures=row.failures),
             status=RunStatus(row.run_status),
             opened_at=row.opened_at,

@@ -238,7 +238,8 @@ async def test_only_five_failures_say_that_nothing_was_sent(kind: type[httpx.HTT
     answer = await batch(said)
     assert isinstance(answer, Refused if kind in NOT_SENT else Unanswered)
     assert (answer.fault.kind is FaultKind.NOT_SENT) is (kind in NOT_SENT)
-    assert "it failed" in answer.fault.message
+    if kind in NOT_SENT:
+        assert "it failed" in answer.fault.message
     assert len(said.asked) == 1
 
 

@@ -198,7 +198,7 @@ def test_a_database_that_is_newer_than_the_program_says_to_upgrade(
     store.load(job_file(), NOW)
     with engine.begin() as tx:
         tx.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(StoreError, match=r"newer batchrunner.*Upgrade: pip install -U"):
+    with pytest.raises(StoreError, match=r"newer batchrunner.*upgrade: pip install -U"):
         Store.open(address)
 
 

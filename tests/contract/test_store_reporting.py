@@ -64,7 +64,9 @@ def test_a_tally_counts_each_thing_once(store: Store) -> None:
         postpone(later, after(30)),
     ]
     store.apply("alice", verdicts, [(running, seen)], after(1))
-    claim(store, batch, now=after(2))  # the last two, of which nothing is known
+    on_their_way, *_ = claim(store, batch, now=after(2))  # the last two
+    assert store.tally(batch.id).unsettled == 0, "their request is under way: there is no doubt"
+    store.doubt("alice", on_their_way, after(3), "no answer")
     tally = store.tally(batch.id)
     assert dict(tally.jobs) == {
         JobState.AVAILABLE: 2,

@@ -220,8 +220,10 @@ def served(
 
 def created_in(ledger: Path) -> int:
     """Count the runs that a sandbox created, by the file of its ledger."""
-    lines = ledger.read_text().splitlines() if ledger.exists() else []
-    return sum(len(json.loads(line).get("runs", ())) for line in lines)
+    lines = ledger.read_text().splitlines(keepends=True) if ledger.exists() else []
+    # The last line may be half there: its writer is at work.
+    whole = [line for line in lines if line.endswith("\n")]
+    return sum(len(json.loads(line).get("runs", ())) for line in whole)
 
 
 def runs_of(ledger: Path, world: World) -> list[Run]:

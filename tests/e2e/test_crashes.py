@@ -6,12 +6,14 @@ import hashlib
 import os
 import secrets
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP
 from typing import Any
 
 from batchrunner.sandbox import Run
 from tests.e2e.programs import (
+    Remote,
     batchrunner,
     check_books,
     eventually,
@@ -32,6 +34,11 @@ def drawn(seed: str, kill: int) -> int:
     return LEAST + lot % (MOST - LEAST)
 
 
+def has_created(remote: Remote, goal: int) -> bool:
+    """Tell whether a sandbox has created that many runs."""
+    return remote.created() >= goal
+
+
 def most_at_once(runs: list[Run]) -> int:
     """Count the runs that were open at the busiest instant."""
     changes = [(run.created_at, 1) for run in runs]
@@ -49,11 +56,11 @@ def test_a_thousand_jobs_survive_three_kills_and_are_paid_for_once(tmp_path: Pat
     rates = {"system_failure": 0.05, "dropped_after": 0.03}
     jobs = write_jobs(tmp_path, pages(1000), concurrency=50, max_attempts=8, backoff="1s")
     with served(tmp_path, durations=(0.2, 1.0), rates=rates) as remote:
-        command = ["run", jobs, "-o", "results.csv"]
+        command = ("run", jobs, "-o", "results.csv")
         for kill in range(3):
             goal = remote.created() + drawn(seed, kill)
             with started(*command, cwd=tmp_path, env=remote.env) as runner:
-                eventually(lambda goal=goal: remote.created() >= goal, f"{goal} runs")
+                eventually(partial(has_created, remote, goal), f"{goal} runs")
                 runner.send(SIGKILL)
         ended = batchrunner(*command, cwd=tmp_path, env=remote.env)
         runs = remote.runs()

@@ -63,6 +63,7 @@ def attempt(**more: Any) -> OpenAttempt:
         **{
             "attempt_id": 1,
             "run_id": "r",
+            "url": "https://a.test/",
             "job": job(),
             "status": RunStatus.RUNNING,
             "opened_at": NOW - timedelta(minutes=5),

@@ -256,11 +256,11 @@ def test_the_grace_counts_from_the_first_search_however_late_the_request_went_ou
 # ---- what a failure means for the whole pool ----
 
 
-@given(policies, st.lists(failures, max_size=5), st.integers(0, 10**6))
+@given(policies, st.lists(failures, max_size=5), st.integers(0, 10**6), st.booleans())
 def test_a_pool_never_goes_on_before_it_is_told_to(
-    policy: Policy, met: Sequence[Failed], in_row: int
+    policy: Policy, met: Sequence[Failed], in_row: int, looking: bool
 ) -> None:
-    effect = pool_effect(policy, met, in_row, NOW)
+    effect = pool_effect(policy, met, in_row, NOW, looking=looking)
     concerned = [failed for failed in met if failed.category in UNCOUNTED]
     assert (effect is None) is (not concerned)
     if isinstance(effect, HoldOff):
@@ -271,20 +271,27 @@ def test_a_pool_never_goes_on_before_it_is_told_to(
 
 def test_a_key_that_does_not_open_stops_the_batch() -> None:
     refused = failure(FailureCategory.UNAUTHORIZED)
-    assert pool_effect(DEFAULT, [refused], 0, NOW) == Stop(failure=refused)
+    assert pool_effect(DEFAULT, [refused], 0, NOW, looking=True) == Stop(failure=refused)
 
 
 def test_an_empty_account_holds_back_creates_and_lets_runs_be_watched() -> None:
-    effect = pool_effect(DEFAULT, [failure(FailureCategory.BILLING_FAILURE)], 0, NOW)
+    effect = pool_effect(DEFAULT, [failure(FailureCategory.BILLING_FAILURE)], 0, NOW, looking=True)
     assert isinstance(effect, HoldOff)
     assert effect.creates_only
+
+
+def test_a_create_that_got_lost_does_not_keep_its_runs_from_being_found() -> None:
+    lost = [failure(FailureCategory.UNREACHABLE)]
+    held = pool_effect(DEFAULT, lost, 0, NOW, looking=False)
+    assert isinstance(held, HoldOff)
+    assert held.creates_only
 
 
 def test_a_pool_that_meets_the_same_again_and_again_waits_longer() -> None:
     throttled = [failure(FailureCategory.THROTTLED)]
     untils = []
     for in_row in range(8):
-        effect = pool_effect(DEFAULT, throttled, in_row, NOW)
+        effect = pool_effect(DEFAULT, throttled, in_row, NOW, looking=True)
         assert isinstance(effect, HoldOff)
         untils.append(effect.until)
     assert untils == sorted(untils)

@@ -198,7 +198,7 @@ def test_what_is_no_moment_is_left_out(moment: Any) -> None:
         ({"valid": True, "errors": [{"message": "m"}]}, None),
         ({"valid": None}, None),
         ({"valid": False, "errors": [{"path": "#/a", "message": "m\0"}]}, ("#/a: m\ufffd",)),
-        ({"valid": False, "errors": [{}, 5, None]}, ("#: invalid",)),
+        ({"valid": False, "errors": [{}, 5, None]}, ("invalid",)),
     ],
 )
 def test_schema_validation_of_every_form(said: Any, errors: tuple[str, ...] | None) -> None:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from batchrunner.cli.errors import WRONG_USAGE, UserError
 from batchrunner.cli.options import api_options, batch_of, db_option, help_option, opened
 
 if TYPE_CHECKING:
+    from batchrunner.cli.work import Access
     from batchrunner.model import Batch
     from batchrunner.store import Store
 
@@ -40,16 +42,20 @@ def command(
     Example:
       batchrunner cancel jobs.example
     """
+    from batchrunner.cli.display import counted
+    from batchrunner.cli.process import at_work
     from batchrunner.cli.work import access
 
     with opened(db) as store:
         found = batch_of(store, batch)
         at_once, asked = store.cancel(found.id, keys, datetime.now(UTC))
-        click.echo(f"{at_once} jobs cancelled", err=True)
+        _check_found(keys, at_once + asked)
+        click.echo(f"{counted(at_once, 'job')} cancelled", err=True)
         if not asked:
             return
-        if _is_watched(store):
-            click.echo(f"{asked} runs in flight: the runner at work cancels them", err=True)
+        if at_work(store.living(datetime.now(UTC), found.id)):
+            runs = counted(asked, "run")
+            click.echo(f"{runs} in flight: the runner at work cancels them", err=True)
             return
         with access(sandboxed=sandboxed, api_url=api_url, api_key_file=api_key_file, db=db) as api:
             from batchrunner.cli.work import bind
@@ -58,20 +64,30 @@ def command(
             _see_to_it(store, found, api)
 
 
-def _is_watched(store: Store) -> bool:
-    from batchrunner.cli.process import gone
+def _check_found(keys: tuple[str, ...], count: int) -> None:
+    if keys and not count:
+        raise UserError(
+            "none of these jobs is waiting or running",
+            hint="`batchrunner status` and the export's `id` column name the jobs",
+            exit_code=WRONG_USAGE,
+        )
 
-    owners = store.living(datetime.now(UTC))
-    return len(owners) > len(gone(owners))
 
-
-def _see_to_it(store: Store, batch: Batch, api: object) -> None:
-    from batchrunner.cli.display import make_display
-    from batchrunner.cli.work import Access, work
+def _see_to_it(store: Store, batch: Batch, api: Access) -> None:
+    """Watch the runs until the API has confirmed that they are cancelled."""
+    from batchrunner.cli.display import counted, make_display
+    from batchrunner.cli.work import work
     from batchrunner.model import JobState
 
-    assert isinstance(api, Access)
     display = make_display(batch.name, quiet=False)
     with display.shown():
         worked = work(store, batch, api, display, submitting=False)
-    click.echo(f"{worked.tally.jobs[JobState.CANCELLED]} jobs are cancelled now", err=True)
+    left = worked.tally.jobs[JobState.RUNNING]
+    if left:
+        raise UserError(
+            f"{counted(left, 'run')} may still be alive: the API has not confirmed otherwise",
+            hint="give the same command again",
+            exit_code=worked.exit_code,
+        )
+    cancelled = counted(worked.tally.jobs[JobState.CANCELLED], "job")
+    click.echo(f"{cancelled} of the batch cancelled now", err=True)

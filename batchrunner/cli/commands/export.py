@@ -20,7 +20,8 @@ from batchrunner.cli.options import batch_of, db_option, help_option, opened
     "--format",
     "format_",
     type=click.Choice(["csv", "excel", "jsonl"]),
-    help="[default: by the file's name; jsonl on standard output]",
+    help="excel is csv as Excel opens it on a double click.  "
+    "[default: by the file's name; jsonl on standard output]",
 )
 @db_option
 @help_option

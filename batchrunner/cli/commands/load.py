@@ -51,12 +51,14 @@ def command(file: Path, db: str, as_json: bool) -> None:
 
 def load(store: Store, job_file: JobFile) -> Batch:
     """Load a job file and say what that did."""
+    from batchrunner.cli.display import counted
     from batchrunner.cli.terminal import term_safe
 
     loaded = store.load(job_file, datetime.now(UTC))
     merged = f", {job_file.duplicates} given twice" if job_file.duplicates else ""
     click.echo(
-        f"batch {loaded.batch.name!r}: {loaded.added} jobs added, {loaded.known} known{merged}",
+        f"batch {loaded.batch.name!r}: {counted(loaded.added, 'job')} added, "
+        f"{loaded.known} known{merged}",
         err=True,
     )
     if loaded.changed:

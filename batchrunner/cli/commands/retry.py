@@ -28,13 +28,17 @@ from batchrunner.model import FailureCategory
 @help_option
 def command(batch: str | None, categories: tuple[str, ...], keys: tuple[str, ...], db: str) -> None:
     """
-    Put failed jobs of BATCH back, all of them or those that are chosen; the next run runs them.
+    Put failed jobs of BATCH back; the next run runs them.
+
+    All that failed, or those that are chosen: a choice may name cancelled jobs too.
 
     \b
     Examples:
       batchrunner retry jobs.example
       batchrunner retry jobs.example --category goal_failure --category blocked
     """
+    from batchrunner.cli.display import counted
+
     with opened(db) as store:
         found = batch_of(store, batch)
         chosen = [FailureCategory(category) for category in categories]
@@ -45,4 +49,5 @@ def command(batch: str | None, categories: tuple[str, ...], keys: tuple[str, ...
             hint="`batchrunner status` and the export's `id` column name the jobs",
             exit_code=WRONG_USAGE,
         )
-    click.echo(f"{count} jobs of {found.name!r} are put back; run the batch to run them", err=True)
+    next_step = "; run the batch to run them" if count else ""
+    click.echo(f"{counted(count, 'job')} of {found.name!r} put back{next_step}", err=True)

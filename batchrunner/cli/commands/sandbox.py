@@ -11,8 +11,22 @@ from batchrunner.cli.options import help_option
 
 
 @click.command("sandbox")
-@click.option("--port", type=click.IntRange(0, 65535), default=8787, show_default=True, metavar="N")
-@click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Of its chances.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8787,
+    show_default=True,
+    metavar="N",
+    help="Where it listens on 127.0.0.1; 0 takes a free one and prints it.",
+)
+@click.option(
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="What is left to chance comes out the same for the same seed.",
+)
 @click.option(
     "--limit", type=click.IntRange(1), metavar="N", help="Runs at once; more wait as PENDING."
 )
@@ -90,7 +104,10 @@ def _ready(url: str) -> None:
 
 def _span(text: str) -> tuple[float, float]:
     shortest, _, longest = text.partition("-")
-    return float(shortest), float(longest or shortest)
+    try:
+        return float(shortest), float(longest or shortest)
+    except ValueError as error:
+        raise ValueError(f"--durations takes seconds as FROM-TO, not {text!r}") from error
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -46,22 +46,20 @@ def command(batch: str | None, db: str, as_json: bool) -> None:
 
 def _show(store: Store, batch: Batch, *, whole: bool) -> None:
     from batchrunner.cli.display import summary
-    from batchrunner.cli.report import MOST, attempt_line, failure_lines
+    from batchrunner.cli.process import at_work
+    from batchrunner.cli.report import failure_lines, retry_lines
 
     tally = store.tally(batch.id)
-    at_work = len(store.living(datetime.now(UTC)))
     click.echo(f"{batch.name}: {summary(tally)}")
     if not whole:
         return
     if tally.open:
-        click.echo(f"runners at work on this database: {at_work or 'none'}")
-    retries = store.failures(batch.id, final=False, most=MOST)
-    if retries:
-        click.echo("\ntried again:")
-    for attempt in retries:
-        click.echo(f"  {attempt.category}  {attempt_line(attempt)}  → {attempt.job_state}")
-    failures = list(failure_lines(store, batch))
-    if failures:
-        click.echo("\nfailed:")
-    for line in failures:
-        click.echo(f"  {line}")
+        owners = at_work(store.living(datetime.now(UTC)))
+        names = ", ".join(f"process {owner.pid} on {owner.machine.split()[0]}" for owner in owners)
+        click.echo(f"at work on this database: {names or 'nobody'}")
+    for title, lines in (
+        ("failed", failure_lines(store, batch)),
+        ("tried again", retry_lines(store, batch)),
+    ):
+        for number, line in enumerate(lines):
+            click.echo(f"\n{title}:\n  {line}" if number == 0 else f"  {line}")
