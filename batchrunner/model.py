@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -339,6 +340,8 @@ class OpenAttempt:
 
     attempt_id: int
     run_id: str
+    submission_id: int
+    marker: str | None  #: what the goal of its run ends in; None where goals carry none
     url: str
     job: Job
     status: RunStatus
@@ -377,9 +380,18 @@ class FinishedJob:
     result: str | None = None  #: JSON text as the API sent it
 
 
+_MARKER = re.compile(r"\[ref br-[0-9a-z]+-[0-9]+\]")
+
+
 def marker(token: str, place: int) -> str:
     """Return the text that a submission appends to a goal, by which the run is found again."""
     return f"[ref br-{token}-{place}]"
+
+
+def marker_of(goal: str | None) -> str | None:
+    """Return the marker in a goal that the API echoed; None if there is none."""
+    found = _MARKER.search(goal or "")
+    return found.group() if found else None
 
 
 def marker_prefix(token: str) -> str:

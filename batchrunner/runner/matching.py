@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from batchrunner.model import Ride, Run, Submission, marker, marker_prefix
+from batchrunner.model import OpenAttempt, Ride, Run, Submission, marker, marker_of, marker_prefix
 
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
 
@@ -25,6 +25,23 @@ def output_schema_of(submission: Submission) -> dict[str, Any] | None:
     """Return the output_schema that all rides of a submission share."""
     schema: dict[str, Any] | None = submission.rides[0].options.get("output_schema")
     return schema
+
+
+def mismatched(seen: Iterable[tuple[OpenAttempt, Run]]) -> dict[int, dict[int, str]]:
+    """
+    Return the submissions whose answer put run ids in another order than its runs.
+
+    By submission id: which of the runs seen belongs to which of its attempts, by attempt id.
+    """
+    pairs = [(attempt, run, marker_of(run.goal)) for attempt, run in seen if attempt.marker]
+    wrong = {a.submission_id for a, _, echoed in pairs if echoed and echoed != a.marker}
+    found: dict[int, dict[int, str]] = {submission_id: {} for submission_id in wrong}
+    owners = {a.marker: a for a, _, _ in pairs if a.submission_id in wrong}
+    for _, run, echoed in pairs:
+        owner = owners.get(echoed)
+        if owner is not None:
+            found[owner.submission_id][owner.attempt_id] = run.run_id
+    return found
 
 
 def match(submission: Submission, runs: Iterable[Run]) -> dict[int, str]:

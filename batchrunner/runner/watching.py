@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import anyio
 
@@ -14,11 +15,13 @@ from batchrunner.model import (
     ApiError,
     FailureCategory,
     OpenAttempt,
+    Run,
     Sighting,
     Verdict,
 )
 from batchrunner.policy import is_overdue, judge, look_interval
 from batchrunner.runner.events import Judged
+from batchrunner.runner.matching import mismatched
 from batchrunner.runner.shift import AT_ONCE, GLANCE, Shift, of_the_pool
 
 
@@ -45,7 +48,9 @@ class Watching:
             shift.hold([classify_fault(error.fault)], shift.looks)
         else:
             shift.looks.went_well()
-            await self._judge(watched, sightings)
+            seen = [(a, sightings[a.run_id]) for a in watched if a.run_id in sightings]
+            if not await self._rematch(seen):
+                await self._judge(seen)
         oldest = shift.now() - min(attempt.opened_at for attempt in watched)
         await anyio.sleep(look_interval(self._typical, oldest).total_seconds())
 
@@ -80,9 +85,19 @@ class Watching:
             raise errors[0]
         return sightings
 
-    async def _judge(self, watched: Sequence[OpenAttempt], sightings: dict[str, Sighting]) -> None:
+    async def _rematch(self, seen: Sequence[tuple[OpenAttempt, Sighting]]) -> bool:
+        """Put right which run is whose, before any result lands in a wrong row."""
+        shift = self._shift
+        wrong = mismatched((a, sighting) for a, sighting in seen if isinstance(sighting, Run))
+        for submission_id, runs in wrong.items():
+            rematch = partial(shift.store.rematch, shift.owner.id, submission_id, runs, shift.now())
+            await shift.offload(rematch)
+        if wrong:
+            shift.doubts.ring()
+        return bool(wrong)
+
+    async def _judge(self, seen: Sequence[tuple[OpenAttempt, Sighting]]) -> None:
         shift, now = self._shift, self._shift.now()
-        seen = [(a, sightings[a.run_id]) for a in watched if a.run_id in sightings]
         judged = [(a, s, judge(shift.policy, a, s, now)) for a, s in seen]
         verdicts = [verdict for _, _, verdict in judged if verdict]
         going_on = [(a, s) for a, s, verdict in judged if verdict is None]

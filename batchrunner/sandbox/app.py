@@ -116,7 +116,8 @@ class _Endpoints:
         except Refused as refused:
             beside = {"run_ids": None} if refused.status in _BATCH_ENVELOPE else {}
             return _envelope(refused, **beside)
-        return _Json({"run_ids": [run.run_id for run in created.runs], "error": None})
+        order = reversed(created.runs) if self._service.world.shuffled else created.runs
+        return _Json({"run_ids": [run.run_id for run in order], "error": None})
 
     async def list_runs(self, request: Request) -> Response:
         query = validate.list_query(request.query_params)

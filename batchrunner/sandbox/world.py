@@ -25,7 +25,9 @@ class World:
     served. `rates` gives the share of runs (or, by the fate's kind, of create requests or reads)
     that meet a named fate; `script` maps globs of urls to `fate` or `fate/n`, and goes before
     `rates`. `credits` is the balance at the beginning; without one the account has no wallet and
-    never runs dry. `late` is how many seconds a new run is missing from the list of runs.
+    never runs dry. `late` is how many seconds a new run is missing from the list of runs. `batch`
+    says whether run-batch is offered, `shuffled` that it names runs in another order than they
+    were asked for.
     """
 
     seed: int = 0
@@ -38,6 +40,7 @@ class World:
     credits: Decimal | None = None
     late: float = 0.0
     batch: bool = True
+    shuffled: bool = False
 
     def __post_init__(self) -> None:
         shortest, longest = self.durations

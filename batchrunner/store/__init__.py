@@ -122,6 +122,13 @@ class Store:
         with self._database.write() as tx:
             return answering.record(tx, owner_id, submission, runs, now)
 
+    def rematch(
+        self, owner_id: str, submission_id: int, runs: Mapping[int, str], now: datetime
+    ) -> None:
+        """Give a submission's open attempts the runs that the echo of their markers assigns."""
+        with self._database.write() as tx:
+            answering.rematch(tx, owner_id, submission_id, runs, now)
+
     def settle(
         self,
         owner_id: str,

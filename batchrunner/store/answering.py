@@ -36,18 +36,58 @@ def record(
             .values(run_id=bindparam("new_run_id"), run_status=RunStatus.PENDING),
             [{"attempt_id": at, "new_run_id": run_id} for at, run_id in runs.items()],
         )
+    complete = not _lacks_runs(tx, submission.id)
+    if complete:
+        close(tx, owner_id, submission, SubmissionState.CREATED, now)
+    return complete
+
+
+def rematch(
+    tx: Connection, owner_id: str, submission_id: int, runs: Mapping[int, str], now: datetime
+) -> None:
+    """
+    Give a submission's open attempts the runs that the API's echo of their markers assigns.
+
+    *runs* is by attempt id. An attempt that is not in it loses its run, which is another's; its own
+    is searched for.
+    """
+    held = [
+        attempts.c.submission_id == submission_id,
+        attempts.c.owner_id == owner_id,
+        attempts.c.closed_at.is_(None),
+    ]
+    # No two attempts may have one run, not even in between.
+    tx.execute(update(attempts).where(*held).values(run_id=None))
+    tx.execute(
+        update(attempts)
+        .where(*held, attempts.c.id == bindparam("attempt_id"))
+        .values(run_id=bindparam("new_run_id")),
+        [{"attempt_id": at, "new_run_id": run_id} for at, run_id in runs.items()],
+    )
+    if _lacks_runs(tx, submission_id):
+        tx.execute(
+            update(submissions)
+            .where(submissions.c.id == submission_id, submissions.c.owner_id == owner_id)
+            .values(
+                state=SubmissionState.UNANSWERED,
+                search_at=now,
+                searched=0,
+                message="the answer named runs of other jobs",
+            )
+        )
+
+
+def _lacks_runs(tx: Connection, submission_id: int) -> bool:
     missing = tx.execute(
         select(attempts.c.id)
         .where(
-            attempts.c.submission_id == submission.id,
+            attempts.c.submission_id == submission_id,
             attempts.c.run_id.is_(None),
             attempts.c.closed_at.is_(None),
         )
         .limit(1)
     ).first()
-    if missing is None:
-        close(tx, owner_id, submission, SubmissionState.CREATED, now)
-    return missing is None
+    return missing is not None
 
 
 def close(

@@ -22,15 +22,24 @@ from batchrunner.model import (
     Sighting,
     Transition,
     Verdict,
+    marker,
 )
-from batchrunner.schema import attempts, jobs, results
+from batchrunner.schema import attempts, jobs, results, submissions
 
 
 def watched(tx: Connection, owner_id: str, batch_id: int) -> list[OpenAttempt]:
     """Return the owner's open attempts whose runs exist."""
     rows = tx.execute(
-        select(attempts, jobs.c.key, jobs.c.url, jobs.c.failures)
+        select(
+            attempts,
+            jobs.c.key,
+            jobs.c.url,
+            jobs.c.failures,
+            submissions.c.token,
+            submissions.c.marked,
+        )
         .join(jobs, jobs.c.id == attempts.c.job_id)
+        .join(submissions, submissions.c.id == attempts.c.submission_id)
         .where(
             attempts.c.batch_id == batch_id,
             attempts.c.owner_id == owner_id,
@@ -43,6 +52,8 @@ def watched(tx: Connection, owner_id: str, batch_id: int) -> list[OpenAttempt]:
         OpenAttempt(
             attempt_id=row.id,
             run_id=row.run_id,
+            submission_id=row.submission_id,
+            marker=marker(row.token, row.place) if row.marked else None,
             url=row.url,
             job=Job(id=row.job_id, key=row.key, attempt=row.number, failures=row.failures),
             status=RunStatus(row.run_status),

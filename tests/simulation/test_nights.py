@@ -76,6 +76,19 @@ def test_runs_whose_answer_was_lost_are_found_although_the_list_is_late() -> Non
     simulate(night)
 
 
+def test_results_land_in_their_rows_although_run_ids_come_in_another_order() -> None:
+    async def night() -> None:
+        shuffled = Night.of(pages(26), World(shuffled=True), QUICK)
+        await shuffled.run()
+        shuffled.check_end()
+        bills = {run.run_id: run.url for run in shuffled.sandbox.ledger.runs}
+        for job in shuffled.store.finished(shuffled.batch.id):
+            assert bills[job.run_id or ""] == job.url
+        assert len(bills) == 26
+
+    simulate(night)
+
+
 def test_a_create_that_got_lost_on_its_way_is_sent_again_uncounted() -> None:
     async def night() -> None:
         lost = Night.of(["http://faults.test/error_before/1"], World(), QUICK)

@@ -63,6 +63,8 @@ def attempt(**more: Any) -> OpenAttempt:
         **{
             "attempt_id": 1,
             "run_id": "r",
+            "submission_id": 1,
+            "marker": None,
             "url": "https://a.test/",
             "job": job(),
             "status": RunStatus.RUNNING,

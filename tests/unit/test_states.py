@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count, product
@@ -192,12 +192,18 @@ class Witnessed(Power):
 
 
 FAULTS = ["rejected", "dropped_after/1", "error_before/1"]
+LATE = World(durations=(3, 9), late=5)
 
 
-async def watched(settings: Settings, fuses: range = range(0)) -> set[Edge]:
+async def watched(
+    settings: Settings,
+    fuses: range = range(0),
+    faults: Sequence[str] = FAULTS,
+    world: World = LATE,
+) -> set[Edge]:
     """Run a small batch of faults to its end, killed at these steps before."""
-    urls = [*pages(2), *(f"http://faults.test/{fault}" for fault in FAULTS)]
-    night = Night.of(urls, World(durations=(3, 9), late=5), settings)
+    urls = [*pages(2), *(f"http://faults.test/{fault}" for fault in faults)]
+    night = Night.of(urls, world, settings)
     eyes = Eyes(night.store)
     for fuse in fuses:
         with pytest.raises(Killed):
@@ -214,6 +220,9 @@ def moves_of_submissions() -> set[Edge]:
     seen: set[Edge] = simulate(lambda: watched(quick))
     seen |= simulate(lambda: watched(unmarked))
     seen |= simulate(lambda: watched(quick, range(1, 16)))
+    # An answer with its ids in another order, of which one leads to a run that nobody shows.
+    together, shuffled = Settings(backoff=timedelta(seconds=1)), World(shuffled=True)
+    seen |= simulate(lambda: watched(together, faults=["lost"], world=shuffled))
     return seen
 
 
