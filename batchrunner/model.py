@@ -443,7 +443,8 @@ class Tally:
     failed: Mapping[FailureCategory, int] = field(default_factory=dict)  #: final failures
     retried: Mapping[FailureCategory, int] = field(default_factory=dict)  #: failed attempts before
     attempts: int = 0
-    steps: int = 0  #: billed for all attempts together
+    orphans: int = 0  #: runs that turned up when nobody needed them any more, and were cancelled
+    steps: int = 0  #: billed for all attempts and orphans together
     due_at: datetime | None = None  #: when the next job may be claimed
 
     @property

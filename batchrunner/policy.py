@@ -42,6 +42,9 @@ LONGEST_HOLD = timedelta(minutes=2)
 
 #: How long an unanswered create is looked for; covers the server's delay in listing new runs.
 RECONCILE_GRACE = timedelta(seconds=60)
+#: When an absent submission's runs are first looked for again; after that at doubled intervals.
+FIRST_WATCH = timedelta(minutes=1)
+LONGEST_WATCH = timedelta(minutes=15)
 #: Searches in vain before it counts as absent. The waits between them alone make up the grace:
 #: a request may be on its way long after it was intended (held back, or up to its own deadline).
 ENOUGH_SEARCHES = 7
@@ -317,6 +320,12 @@ def next_search(submission: Submission, now: datetime) -> datetime | None:
     if now - submission.intended_at >= RECONCILE_GRACE and searched == ENOUGH_SEARCHES:
         return None
     return now + min(timedelta(seconds=2**searched), LONGEST_SEARCH_WAIT)
+
+
+def next_watch(submission: Submission, now: datetime) -> datetime:
+    """Return when to look again whether runs of an absent submission turn up after all."""
+    since = now - submission.intended_at
+    return now + min(max(since, FIRST_WATCH), LONGEST_WATCH)
 
 
 # ---- what a failure means for the whole pool ----

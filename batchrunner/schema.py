@@ -162,12 +162,14 @@ submissions = Table(
     Column("intended_at", Instant, nullable=False),
     Column("answered_at", Instant),
     Column("search_at", Instant),
+    Column("watch_at", Instant),  # when to look whether its runs turn up after all
     Column("searched", Integer, nullable=False, server_default=text("0")),
     Column("message", Words),
     CheckConstraint(_one_of("state", SubmissionState), "state_is_known"),
     CheckConstraint(
         "(state = 'unanswered') = (search_at IS NOT NULL)", "unanswered_means_being_searched"
     ),
+    CheckConstraint("watch_at IS NULL OR state = 'absent'", "only_the_absent_are_watched_for"),
     Index(
         "ix_submissions_unsettled",
         "batch_id",
@@ -228,6 +230,18 @@ attempts = Table(
         sqlite_where=text("closed_at IS NULL"),
         postgresql_where=text("closed_at IS NULL"),
     ),
+)
+
+orphans = Table(
+    "orphans",
+    metadata,
+    Column("run_id", String(200), primary_key=True),  # of a run that no attempt needs any more
+    Column("batch_id", Id, ForeignKey("batches.id"), nullable=False, index=True),
+    Column("submission_id", Id, ForeignKey("submissions.id"), nullable=False),
+    Column("found_at", Instant, nullable=False),
+    Column("ended_at", Instant),  # NULL until the API has confirmed that it is over
+    Column("run_status", String(10)),
+    Column("steps", Integer),
 )
 
 results = Table(

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from sqlalchemy import select
 
 from batchrunner.model import JobState
-from batchrunner.schema import attempts, jobs, results
+from batchrunner.schema import attempts, jobs, orphans, results
 from batchrunner.store import Store
 
 
@@ -34,6 +34,7 @@ class Books:
     jobs: list[Any]
     attempts: list[Any]
     results: dict[int, str]
+    orphans: dict[str, Any]
 
     @classmethod
     def of(cls, store: Store, batch_id: int) -> Books:
@@ -43,6 +44,7 @@ class Books:
                 jobs=list(tx.execute(select(jobs).where(jobs.c.batch_id == batch_id))),
                 attempts=list(tx.execute(select(attempts).where(attempts.c.batch_id == batch_id))),
                 results={row.attempt_id: row.body for row in tx.execute(select(results))},
+                orphans={row.run_id: row for row in tx.execute(select(orphans))},
             )
 
 
@@ -80,7 +82,10 @@ def check_end(store: Store, batch_id: int, loaded: int, ledger: Collection[Remot
     hidden = {run.run_id for run in ledger if run.fate == "lost"}
     created = {run.run_id for run in ledger}
     assert set(known) <= created, "an attempt has a run that the API never created"
-    assert created - hidden <= set(known), "a run was created that belongs to no attempt"
+    assert not set(known) & set(books.orphans), "a run that an attempt has is called an orphan"
+    strays = created - hidden - set(known)
+    assert strays <= set(books.orphans), "a run was created that belongs to nobody"
+    assert all(row.ended_at for row in books.orphans.values()), "an orphan was left alive"
     bill = {run.run_id: run.steps for run in ledger}
     for attempt in books.attempts:
         if attempt.outcome == "succeeded":

@@ -25,7 +25,7 @@ from batchrunner.model import (
     Tally,
     Verdict,
 )
-from batchrunner.runner.events import Event, Held, Judged, Rescued, Searching, Submitted
+from batchrunner.runner.events import Event, Held, Judged, Rescued, Searching, Strayed, Submitted
 
 #: Lines of what happened lately, under the picture.
 RECENT = 6
@@ -167,6 +167,7 @@ def _parts(tally: Tally) -> list[Text]:
         (f"✘ {tally.jobs[JobState.FAILED]} failed{_named(tally)}", "red" if tally.failed else ""),
         (f"⊘ {tally.jobs[JobState.CANCELLED]} cancelled", ""),
         (f"? {tally.unsettled} being searched for", "magenta"),
+        (f"! {counted(tally.orphans, 'orphan')} cancelled", "magenta"),
         (f"{tally.steps} steps", "dim"),
     ]
     return [
@@ -184,7 +185,7 @@ def _named(tally: Tally) -> str:
 def summary(tally: Tally) -> str:
     """Return a batch in one line."""
     return f"{tally.done}/{tally.total} done: " + ", ".join(
-        part.plain.partition(" ")[2] if part.plain[0] in "✔▶↻✘⊘?" else part.plain
+        part.plain.partition(" ")[2] if part.plain[0] in "✔▶↻✘⊘?!" else part.plain
         for part in _parts(tally)
     )
 
@@ -202,6 +203,10 @@ def lines_of(event: Event) -> Iterator[str]:
             yield f"took over {left} that another process left: none is paid again"
         case Searching(runs=runs, why=why):
             yield f"searching for {_runs(runs)} that may exist: {why}"
+        case Strayed(adopted=adopted, orphans=orphans):
+            yield (
+                f"{_runs(adopted + orphans)} turned up late: {adopted} adopted, {orphans} cancelled"
+            )
         case Held(until=until, failure=failure):
             yield f"waiting {local(until)}: {_reason(failure)}"
         case Judged(verdicts=verdicts):

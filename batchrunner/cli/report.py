@@ -115,6 +115,7 @@ def batch_as_json(store: Store, batch: Batch) -> dict[str, Any]:
         "retrying": tally.retrying,
         "queued": tally.queued,
         "unsettled": tally.unsettled,
+        "orphans": tally.orphans,
         "attempts": tally.attempts,
         "steps": tally.steps,
         "failed": {str(category): count for category, count in tally.failed.items()},

@@ -13,6 +13,7 @@ from batchrunner.model import Batch, Failed, Owner, Standing
 from batchrunner.runner.events import Event, Rescued
 from batchrunner.runner.searching import Searching
 from batchrunner.runner.shift import LEASE, Offload, Shift, T
+from batchrunner.runner.straying import Straying
 from batchrunner.runner.submitting import Submitting
 from batchrunner.runner.watching import Watching
 from batchrunner.store import Store
@@ -71,6 +72,8 @@ class Runner:
             draining=not submitting,
         )
 
+        self._straying = Straying(self._shift)
+
     @property
     def stop_failure(self) -> Failed | None:
         """Why nothing more could be submitted, if so."""
@@ -105,6 +108,7 @@ class Runner:
             loops.start_soon(self._keep_lease)
             loops.start_soon(Submitting(self._shift).keep)
             loops.start_soon(Searching(self._shift).keep)
+            loops.start_soon(self._straying.keep)
             ending = await self._watch()
             loops.cancel_scope.cancel()
         return ending
@@ -113,6 +117,9 @@ class Runner:
         watching = Watching(self._shift)
         while True:
             ending = self._ending(await self._shift.standing())
+            if ending is Ending.FINISHED:
+                await self._straying.finish()  # which may bring a job back
+                ending = self._ending(await self._shift.standing())
             if ending is not None:
                 return ending
             await watching.look()

@@ -45,4 +45,12 @@ class Held:
     failure: Failed
 
 
-Event = Rescued | Submitted | Searching | Judged | Held
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Strayed:
+    """Runs turned up whose submission had been given up."""
+
+    adopted: int
+    orphans: int  #: nobody needs them any more: they are cancelled
+
+
+Event = Rescued | Submitted | Searching | Judged | Held | Strayed

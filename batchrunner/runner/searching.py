@@ -7,7 +7,13 @@ from datetime import timedelta
 
 from batchrunner.classify import classify_fault, is_not_offered
 from batchrunner.model import ApiError, ApiFault, FailureCategory, Submission, marker_prefix
-from batchrunner.policy import CLOCK_SKEW, next_search, settle_absent, settle_unanswered
+from batchrunner.policy import (
+    CLOCK_SKEW,
+    next_search,
+    next_watch,
+    settle_absent,
+    settle_unanswered,
+)
 from batchrunner.runner.matching import match
 from batchrunner.runner.shift import Shift
 from batchrunner.schema import SubmissionState
@@ -62,8 +68,8 @@ class Searching:
         if search_at is not None:
             await shift.doubt(rest, search_at, why)
             return
-        verdicts = settle_absent(rest, shift.now())
-        await shift.settle(rest, SubmissionState.ABSENT, verdicts, why)
+        verdicts, watch_at = settle_absent(rest, shift.now()), next_watch(rest, shift.now())
+        await shift.settle(rest, SubmissionState.ABSENT, verdicts, why, watch_at)
 
     async def _not_searched(self, submission: Submission, fault: ApiFault, why: str) -> None:
         shift, failure = self._shift, classify_fault(fault)

@@ -100,11 +100,12 @@ class Shift:
         state: SubmissionState,
         verdicts: Sequence[Verdict],
         message: str,
+        watch_at: datetime | None = None,
     ) -> None:
         """Close a submission that has no (more) runs, and the attempts that it carried."""
         applied = await self.offload(
             lambda: self.store.settle(
-                self.owner.id, submission, state, verdicts, self.now(), message
+                self.owner.id, submission, state, verdicts, self.now(), message, watch_at
             )
         )
         self.notify(Judged(verdicts=tuple(applied)))

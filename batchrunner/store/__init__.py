@@ -15,6 +15,7 @@ from batchrunner.model import (
     Loaded,
     OpenAttempt,
     Owner,
+    Run,
     Sighting,
     Standing,
     Submission,
@@ -22,7 +23,15 @@ from batchrunner.model import (
     Verdict,
 )
 from batchrunner.schema import SubmissionState
-from batchrunner.store import answering, claiming, loading, reporting, steering, watching
+from batchrunner.store import (
+    answering,
+    claiming,
+    loading,
+    reporting,
+    steering,
+    straying,
+    watching,
+)
 from batchrunner.store.claiming import LeaseLost
 from batchrunner.store.database import Database, StoreError
 
@@ -137,10 +146,15 @@ class Store:
         verdicts: Sequence[Verdict],
         now: datetime,
         message: str,
+        watch_at: datetime | None = None,
     ) -> list[Verdict]:
-        """Close a submission that has no (more) runs, and the attempts that it carried."""
+        """
+        Close a submission that has no (more) runs, and the attempts that it carried.
+
+        *watch_at* is when to look whether the runs of an absent one turn up after all.
+        """
         with self._database.write() as tx:
-            answering.close(tx, owner_id, submission, state, now, message)
+            answering.close(tx, owner_id, submission, state, now, message, watch_at)
             return watching.apply(tx, owner_id, verdicts, now)
 
     def doubt(
@@ -178,6 +192,40 @@ class Store:
         """Note that the API is going to be asked to cancel these attempts' runs, and why."""
         with self._database.write() as tx:
             watching.ask_to_cancel(tx, owner_id, attempt_ids, why)
+
+    # ---- runs that turn up late ----
+
+    def absent(self, owner_id: str, batch_id: int, due: datetime | None = None) -> list[Submission]:
+        """Return the owner's absent submissions that are watched: those *due* by then, or all."""
+        with self._database.read() as tx:
+            return straying.absent(tx, owner_id, batch_id, due)
+
+    def watch(self, owner_id: str, submission: Submission, watch_at: datetime | None) -> None:
+        """Say when to look for an absent submission's runs again; None: never more."""
+        with self._database.write() as tx:
+            straying.watch(tx, owner_id, submission, watch_at)
+
+    def take_in(
+        self,
+        owner_id: str,
+        batch_id: int,
+        submission: Submission,
+        runs: Mapping[int, str],
+        now: datetime,
+    ) -> int:
+        """Adopt late runs whose jobs still wait, list the others as orphans; count the adopted."""
+        with self._database.write() as tx:
+            return straying.take_in(tx, owner_id, batch_id, submission, runs, now, self._new_token)
+
+    def living_orphans(self, batch_id: int) -> list[str]:
+        """Return the orphans of which the API has not confirmed that they are over."""
+        with self._database.read() as tx:
+            return straying.living_orphans(tx, batch_id)
+
+    def bury(self, ended: Sequence[tuple[str, Run | None]], now: datetime) -> None:
+        """Write down what orphans that are over have cost."""
+        with self._database.write() as tx:
+            straying.bury(tx, ended, now)
 
     # ---- steering ----
 

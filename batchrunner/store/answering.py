@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, bindparam, select, update
 
 from batchrunner.model import Job, Ride, RunStatus, Submission
 from batchrunner.schema import SubmissionState, attempts, jobs, submissions
+from batchrunner.store import straying
 
 _UNSETTLED = (SubmissionState.INTENDED, SubmissionState.UNANSWERED)
 
@@ -36,6 +37,7 @@ def record(
             .values(run_id=bindparam("new_run_id"), run_status=RunStatus.PENDING),
             [{"attempt_id": at, "new_run_id": run_id} for at, run_id in runs.items()],
         )
+        straying.disown_untaken(tx, submission, runs, now)
     complete = not _lacks_runs(tx, submission.id)
     if complete:
         close(tx, owner_id, submission, SubmissionState.CREATED, now)
@@ -97,8 +99,13 @@ def close(
     state: SubmissionState,
     now: datetime,
     message: str | None = None,
+    watch_at: datetime | None = None,
 ) -> None:
-    """Say what finally became of a submission; what has been said before stays."""
+    """
+    Say what finally became of a submission; what has been said before stays.
+
+    *watch_at* is when to look whether the runs of an absent one turn up after all.
+    """
     tx.execute(
         update(submissions)
         .where(
@@ -106,7 +113,7 @@ def close(
             submissions.c.owner_id == owner_id,
             submissions.c.state.in_(_UNSETTLED),
         )
-        .values(state=state, answered_at=now, search_at=None, message=message)
+        .values(state=state, answered_at=now, search_at=None, message=message, watch_at=watch_at)
     )
 
 

@@ -99,11 +99,10 @@ def rescue(
         .where(*left, submissions.c.state == SubmissionState.INTENDED)
         .values(state=SubmissionState.UNANSWERED, search_at=now, message="the runner ended")
     )
-    tx.execute(
-        update(submissions)
-        .where(*left, submissions.c.state == SubmissionState.UNANSWERED)
-        .values(owner_id=owner_id)
+    still_open = or_(
+        submissions.c.state == SubmissionState.UNANSWERED, submissions.c.watch_at.is_not(None)
     )
+    tx.execute(update(submissions).where(*left, still_open).values(owner_id=owner_id))
     taken = tx.execute(
         update(attempts)
         .where(

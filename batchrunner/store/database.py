@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, make_url, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import QueuePool
@@ -225,6 +227,13 @@ def _upgrade(tx: Connection) -> None:
             f"this database was made by a newer batchrunner ({error})",
             hint="upgrade: pip install -U batchrunner",
         ) from error
+
+
+def insert_unless(tx: Connection, table: Table) -> Any:
+    """Return an insert that can say what to do with rows that are there already."""
+    # "on conflict" is spelled alike in both, but lives in each dialect's own Insert.
+    kinds: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+    return kinds[tx.dialect.name](table)
 
 
 @contextmanager

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Insert, Row, Table, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Row, func, select, update
 
 from batchrunner.model import Batch, JobSpec, JobState, Loaded, Settings
 from batchrunner.schema import batches, jobs
+from batchrunner.store.database import insert_unless
 
 #: Rows in one statement; SQLite gains nothing above.
 CHUNK = 1000
@@ -33,7 +33,7 @@ def load(
         if before:
             changed += _changed(tx, batch.id, rows)
         # A job that is there already only moves to its new place in the file.
-        insert = _insert(tx, jobs)
+        insert = insert_unless(tx, jobs)
         tx.execute(
             insert.on_conflict_do_update(
                 index_elements=["batch_id", "key"], set_={"position": insert.excluded.position}
@@ -96,7 +96,7 @@ def _settings_text(settings: Settings) -> str:
 
 
 def _upsert_batch(tx: Connection, name: str, settings: Settings, now: datetime) -> Batch:
-    insert = _insert(tx, batches)
+    insert = insert_unless(tx, batches)
     stored = _settings_text(settings)
     tx.execute(
         insert.on_conflict_do_update(index_elements=["name"], set_={"settings": stored}),
@@ -108,13 +108,6 @@ def _upsert_batch(tx: Connection, name: str, settings: Settings, now: datetime) 
 
 def _batch(row: Row[Any]) -> Batch:
     return Batch(id=row.id, name=row.name, settings=settings_of(row.settings), origin=row.origin)
-
-
-def _insert(tx: Connection, table: Table) -> Any:
-    # "on conflict" is spelled alike in both, but lives in each dialect's own Insert.
-    kinds = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-    insert: Insert = kinds[tx.dialect.name](table)
-    return insert
 
 
 def _job_row(batch_id: int, position: int, spec: JobSpec, now: datetime) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from batchrunner.model import (
     Standing,
     Tally,
 )
-from batchrunner.schema import SubmissionState, attempts, jobs, results, submissions
+from batchrunner.schema import SubmissionState, attempts, jobs, orphans, results, submissions
 
 _FINAL = [state for state in JobState if state.is_final]
 _newest = and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
@@ -77,7 +77,14 @@ def _attempts(tx: Connection, batch_id: int) -> dict[str, int]:
             _count(and_(still_open, attempts.c.run_status == RunStatus.PENDING)).label("queued"),
         ).where(attempts.c.batch_id == batch_id)
     ).one()
-    return {name: int(value) for name, value in row._mapping.items()}
+    strays = tx.execute(
+        select(
+            func.count().label("orphans"),
+            func.coalesce(func.sum(orphans.c.steps), 0).label("steps"),
+        ).where(orphans.c.batch_id == batch_id)
+    ).one()
+    counts = {name: int(value) for name, value in row._mapping.items()}
+    return counts | {"orphans": strays.orphans, "steps": counts["steps"] + int(strays.steps)}
 
 
 def _count(condition: Any) -> Any:

@@ -97,11 +97,16 @@ def upgrade() -> None:
         sa.Column("intended_at", sa.String(length=27), nullable=False),
         sa.Column("answered_at", sa.String(length=27), nullable=True),
         sa.Column("search_at", sa.String(length=27), nullable=True),
+        sa.Column("watch_at", sa.String(length=27), nullable=True),
         sa.Column("searched", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("message", sa.Text(), nullable=True),
         sa.CheckConstraint(
             "(state = 'unanswered') = (search_at IS NOT NULL)",
             name=op.f("ck_submissions_unanswered_means_being_searched"),
+        ),
+        sa.CheckConstraint(
+            "watch_at IS NULL OR state = 'absent'",
+            name=op.f("ck_submissions_only_the_absent_are_watched_for"),
         ),
         sa.CheckConstraint(
             "state IN ('intended', 'created', 'refused', 'unanswered', 'absent', 'undecided')",
@@ -194,6 +199,22 @@ def upgrade() -> None:
         sqlite_where=sa.text("outcome = 'succeeded'"),
         postgresql_where=sa.text("outcome = 'succeeded'"),
     )
+    op.create_table(
+        "orphans",
+        sa.Column("run_id", sa.String(length=200), nullable=False),
+        sa.Column("batch_id", ID, nullable=False),
+        sa.Column("submission_id", ID, nullable=False),
+        sa.Column("found_at", sa.String(length=27), nullable=False),
+        sa.Column("ended_at", sa.String(length=27), nullable=True),
+        sa.Column("run_status", sa.String(length=10), nullable=True),
+        sa.Column("steps", sa.Integer(), nullable=True),
+        sa.ForeignKeyConstraint(["batch_id"], ["batches.id"], name=op.f("fk_orphans_batch_id")),
+        sa.ForeignKeyConstraint(
+            ["submission_id"], ["submissions.id"], name=op.f("fk_orphans_submission_id")
+        ),
+        sa.PrimaryKeyConstraint("run_id", name=op.f("pk_orphans")),
+    )
+    op.create_index("ix_orphans_batch_id", "orphans", ["batch_id"], unique=False)
     op.create_table(
         "results",
         sa.Column("attempt_id", ID, nullable=False),

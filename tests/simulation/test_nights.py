@@ -76,6 +76,21 @@ def test_runs_whose_answer_was_lost_are_found_although_the_list_is_late() -> Non
     simulate(night)
 
 
+def test_a_run_that_turns_up_when_it_was_given_up_is_cancelled_and_listed() -> None:
+    async def night() -> None:
+        world = World(late=150, durations=(600, 900))
+        late = Night.of(["http://faults.test/dropped_after/1"], world, QUICK)
+        assert await late.run() is Ending.FINISHED
+        late.check_end()
+        assert late.jobs() == {JobState.SUCCEEDED: 1}
+        assert [run.status for run in late.sandbox.ledger.runs] == ["CANCELLED", "COMPLETED"]
+        tally = late.store.tally(late.batch.id)
+        assert (tally.orphans, tally.attempts) == (1, 2)
+        assert tally.steps == sum(run.steps for run in late.sandbox.ledger.runs), "it was paid for"
+
+    simulate(night)
+
+
 def test_results_land_in_their_rows_although_run_ids_come_in_another_order() -> None:
     async def night() -> None:
         shuffled = Night.of(pages(26), World(shuffled=True), QUICK)

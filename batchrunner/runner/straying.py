@@ -1,0 +1,104 @@
+"""Watches for runs that turn up when their submission was given up: adopts or cancels them."""
+
+from __future__ import annotations
+
+import anyio
+
+from batchrunner.classify import classify_fault
+from batchrunner.model import (
+    MOST_RUNS,
+    ApiError,
+    NotFound,
+    Run,
+    Sighting,
+    Submission,
+    marker_prefix,
+)
+from batchrunner.policy import CLOCK_SKEW, next_watch
+from batchrunner.runner.events import Strayed
+from batchrunner.runner.matching import match
+from batchrunner.runner.shift import Shift
+
+#: Seconds between two looks into the ledger for what is to be watched.
+PAUSE = 15.0
+#: Tries to have the last orphans cancelled before the end; after that the user is told.
+TRIES = 5
+
+
+class Straying:
+    """The loop that keeps a run from being paid for and then forgotten."""
+
+    def __init__(self, shift: Shift) -> None:
+        self._shift = shift
+
+    async def keep(self) -> None:
+        """Look for stragglers whenever it is time; for ever."""
+        shift = self._shift
+        while True:
+            await anyio.sleep(PAUSE)
+            due = await shift.offload(
+                lambda: shift.store.absent(shift.owner.id, shift.batch.id, shift.now())
+            )
+            for submission in due:
+                await self._look_for(submission, last=False)
+            await self._cancel_orphans()
+
+    async def finish(self) -> None:
+        """Look for all stragglers a last time, and see their ends, before the batch ends."""
+        shift = self._shift
+        watched = await shift.offload(lambda: shift.store.absent(shift.owner.id, shift.batch.id))
+        for submission in watched:
+            await self._look_for(submission, last=True)
+        for number in range(TRIES):
+            if not await self._cancel_orphans():
+                return
+            await anyio.sleep(2.0**number)
+
+    async def _look_for(self, submission: Submission, *, last: bool) -> None:
+        shift = self._shift
+        await shift.looks.clear()
+        since = submission.intended_at - CLOCK_SKEW
+        try:
+            found = await shift.api.search(marker_prefix(submission.token), since)
+        except ApiError as error:
+            shift.hold([classify_fault(error.fault)], shift.looks)
+            return
+        shift.looks.went_well()
+        runs = match(submission, found)
+        if runs:
+            adopted = await shift.offload(
+                lambda: shift.store.take_in(
+                    shift.owner.id, shift.batch.id, submission, runs, shift.now()
+                )
+            )
+            shift.notify(Strayed(adopted=adopted, orphans=len(runs) - adopted))
+            shift.news.ring()
+        watch_at = None if last else next_watch(submission, shift.now())
+        await shift.offload(lambda: shift.store.watch(shift.owner.id, submission, watch_at))
+
+    async def _cancel_orphans(self) -> bool:
+        """Ask the API to cancel orphans; whether some are not known to be over yet."""
+        shift = self._shift
+        living = await shift.offload(lambda: shift.store.living_orphans(shift.batch.id))
+        for at in range(0, len(living), MOST_RUNS):
+            chunk = living[at : at + MOST_RUNS]
+            try:
+                await shift.api.cancel_many(chunk)
+                sightings = await shift.api.get_many(chunk)
+            except ApiError as error:
+                shift.hold([classify_fault(error.fault)], shift.looks)
+                return True
+            ended = [(run_id, _as_run(s)) for run_id, s in sightings.items() if _is_over(s)]
+            now = shift.now()
+            await shift.offload(lambda: shift.store.bury(ended, now))  # noqa: B023 - awaited here
+        return bool(await shift.offload(lambda: shift.store.living_orphans(shift.batch.id)))
+
+
+def _is_over(sighting: Sighting) -> bool:
+    return isinstance(sighting, NotFound) or (
+        isinstance(sighting, Run) and sighting.status.is_final
+    )
+
+
+def _as_run(sighting: Sighting) -> Run | None:
+    return sighting if isinstance(sighting, Run) else None

@@ -1,0 +1,210 @@
+"""Statements about runs that turn up late: they are adopted, or listed as orphans."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from batchrunner.model import Job, JobState, Ride, Run, RunStatus, Submission
+from batchrunner.schema import SubmissionState, attempts, jobs, orphans, submissions
+from batchrunner.store.database import insert_unless
+
+
+def absent(tx: Connection, owner_id: str, batch_id: int, due: datetime | None) -> list[Submission]:
+    """Return the owner's absent submissions that are watched: those *due* by then, or all."""
+    chosen = [
+        submissions.c.batch_id == batch_id,
+        submissions.c.owner_id == owner_id,
+        submissions.c.watch_at.is_not(None),
+    ]
+    if due is not None:
+        chosen.append(submissions.c.watch_at <= due)
+    found = tx.execute(select(submissions).where(*chosen).order_by(submissions.c.id))
+    return [
+        Submission(
+            id=row.id,
+            token=row.token,
+            intended_at=row.intended_at,
+            marked=row.marked,
+            searched=row.searched,
+            rides=_runless(tx, row.id),
+        )
+        for row in found
+    ]
+
+
+def _runless(tx: Connection, submission_id: int) -> tuple[Ride, ...]:
+    rows = tx.execute(
+        select(attempts.c.id, attempts.c.place, jobs.c.key, jobs.c.url, jobs.c.goal)
+        .add_columns(jobs.c.id.label("job_id"), jobs.c.attempt, jobs.c.failures)
+        .join(jobs, jobs.c.id == attempts.c.job_id)
+        .where(attempts.c.submission_id == submission_id, attempts.c.run_id.is_(None))
+        .order_by(attempts.c.place)
+    )
+    return tuple(
+        Ride(
+            attempt_id=row.id,
+            place=row.place,
+            job=Job(id=row.job_id, key=row.key, attempt=row.attempt, failures=row.failures),
+            url=row.url,
+            goal=row.goal,
+        )
+        for row in rows
+    )
+
+
+def watch(tx: Connection, owner_id: str, submission: Submission, watch_at: datetime | None) -> None:
+    """Say when to look for an absent submission's runs again; None: never more."""
+    tx.execute(
+        update(submissions)
+        .where(
+            submissions.c.id == submission.id,
+            submissions.c.owner_id == owner_id,
+            submissions.c.state == SubmissionState.ABSENT,
+        )
+        .values(watch_at=watch_at)
+    )
+
+
+def take_in(
+    tx: Connection,
+    owner_id: str,
+    batch_id: int,
+    submission: Submission,
+    runs: Mapping[int, str],
+    now: datetime,
+    new_token: Callable[[], str],
+) -> int:
+    """
+    Adopt runs that turned up late, by the closed attempt that each was made for; return how many.
+
+    A job that still waits for another try gets an attempt with the run that it has already. The
+    runs of all others are orphans.
+    """
+    waiting = _waiting(tx, runs)
+    adopted = {at: run_id for at, run_id in runs.items() if at in waiting}
+    if adopted:
+        _open_with_runs(tx, owner_id, batch_id, waiting, adopted, now, new_token())
+    disown(tx, batch_id, submission.id, set(runs.values()) - set(adopted.values()), now)
+    return len(adopted)
+
+
+def _waiting(tx: Connection, runs: Mapping[int, str]) -> dict[int, Any]:
+    """Return the jobs that wait for another try, by the closed attempt whose run turned up."""
+    rows = tx.execute(
+        select(attempts.c.id.label("attempt_id"), jobs)
+        .join(jobs, jobs.c.id == attempts.c.job_id)
+        .where(attempts.c.id.in_(runs), jobs.c.state == JobState.AVAILABLE)
+        .with_for_update(of=jobs)
+    )
+    return {row.attempt_id: row for row in rows}
+
+
+def _open_with_runs(
+    tx: Connection,
+    owner_id: str,
+    batch_id: int,
+    waiting: Mapping[int, Any],
+    runs: Mapping[int, str],
+    now: datetime,
+    token: str,
+) -> None:
+    submission_id = tx.execute(
+        insert(submissions)
+        .values(
+            batch_id=batch_id,
+            owner_id=owner_id,
+            token=token,
+            marked=False,  # their goals carry the marker of the submission that made them
+            state=SubmissionState.CREATED,
+            intended_at=now,
+            answered_at=now,
+            message="runs that turned up late",
+        )
+        .returning(submissions.c.id)
+    ).scalar_one()
+    tx.execute(
+        insert(attempts),
+        [
+            {
+                "job_id": waiting[at].id,
+                "number": waiting[at].attempt + 1,
+                "batch_id": batch_id,
+                "owner_id": owner_id,
+                "submission_id": submission_id,
+                "place": place,
+                "opened_at": now,
+                "run_id": run_id,
+                "run_status": RunStatus.PENDING,
+            }
+            for place, (at, run_id) in enumerate(runs.items(), 1)
+        ],
+    )
+    tx.execute(
+        update(jobs)
+        .where(jobs.c.id.in_([waiting[at].id for at in runs]))
+        .values(state=JobState.RUNNING, attempt=jobs.c.attempt + 1)
+    )
+
+
+def disown_untaken(
+    tx: Connection, submission: Submission, runs: Mapping[int, str], now: datetime
+) -> None:
+    """
+    List runs as orphans whose attempts were closed before their ids came.
+
+    Whoever slept through that has just paid for them. Attempts that are open in other hands are
+    left alone: their new owner is searching for these very runs.
+    """
+    rows = tx.execute(
+        select(attempts.c.id, attempts.c.batch_id).where(
+            attempts.c.id.in_(runs), attempts.c.closed_at.is_not(None), attempts.c.run_id.is_(None)
+        )
+    ).all()
+    if rows:
+        disown(tx, rows[0].batch_id, submission.id, {runs[row.id] for row in rows}, now)
+
+
+def disown(
+    tx: Connection, batch_id: int, submission_id: int, run_ids: Collection[str], now: datetime
+) -> None:
+    """List runs as orphans: they are to be cancelled, and their cost is told."""
+    if not run_ids:
+        return
+    tx.execute(
+        insert_unless(tx, orphans).on_conflict_do_nothing(),
+        [
+            {
+                "run_id": run_id,
+                "batch_id": batch_id,
+                "submission_id": submission_id,
+                "found_at": now,
+            }
+            for run_id in sorted(run_ids)
+        ],
+    )
+
+
+def living_orphans(tx: Connection, batch_id: int) -> list[str]:
+    """Return the orphans of which the API has not confirmed that they are over."""
+    rows = tx.execute(
+        select(orphans.c.run_id).where(orphans.c.batch_id == batch_id, orphans.c.ended_at.is_(None))
+    )
+    return list(rows.scalars())
+
+
+def bury(tx: Connection, ended: Iterable[tuple[str, Run | None]], now: datetime) -> None:
+    """Write down what orphans that are over have cost; None: the API knows nothing of it."""
+    for run_id, run in ended:
+        tx.execute(
+            update(orphans)
+            .where(orphans.c.run_id == run_id)
+            .values(
+                ended_at=now,
+                run_status=run.status if run else None,
+                steps=run.steps if run else None,
+            )
+        )
