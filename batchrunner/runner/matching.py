@@ -44,19 +44,20 @@ def mismatched(seen: Iterable[tuple[OpenAttempt, Run]]) -> dict[int, dict[int, s
     return found
 
 
-def match(submission: Submission, runs: Iterable[Run]) -> dict[int, str]:
+def match(submission: Submission, runs: Iterable[Run]) -> tuple[dict[int, str], set[str]]:
     """
-    Return which of *runs* belongs to which of the submission's attempts, by attempt id.
+    Return which of *runs* belongs to which of the submission's attempts, and whose are none's.
 
-    Told by the marker that the API echoes in the goal, never by order. Of two runs with one marker
-    the older is taken.
+    By attempt id; told by the marker that the API echoes in the goal, never by order. Of two runs
+    with one marker the older is taken: somebody on the way sent the request twice.
     """
     pattern = re.compile(re.escape(marker_prefix(submission.token)) + r"([0-9]{1,9})(?![0-9])")
     by_place = {ride.place: ride.attempt_id for ride in submission.rides}
     matched: dict[int, str] = {}
+    spare: set[str] = set()
     for run in sorted(runs, key=lambda run: run.created_at or _BEGINNING):
         found = pattern.search(run.goal or "")
         attempt_id = by_place.get(int(found.group(1))) if found else None
-        if attempt_id is not None:
-            matched.setdefault(attempt_id, run.run_id)
-    return matched
+        if attempt_id is not None and matched.setdefault(attempt_id, run.run_id) != run.run_id:
+            spare.add(run.run_id)
+    return matched, spare

@@ -56,7 +56,9 @@ class Searching:
             await self._not_searched(submission, error.fault, why)
             return
         shift.looks.went_well()
-        await self._found(submission, match(submission, found), why)
+        runs, spare = match(submission, found)
+        await shift.disown(submission, spare)
+        await self._found(submission, runs, why)
 
     async def _found(self, submission: Submission, runs: dict[int, str], why: str) -> None:
         shift = self._shift

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar, assert_never
@@ -88,6 +88,12 @@ class Shift:
             self.notify(Submitted(runs=len(runs)))
             self.news.ring()
         return complete
+
+    async def disown(self, submission: Submission, run_ids: Collection[str]) -> None:
+        """List runs that nobody needs as orphans; they are cancelled soon."""
+        if run_ids:
+            disown = self.store.disown
+            await self.offload(lambda: disown(self.batch.id, submission, run_ids, self.now()))
 
     async def doubt(self, submission: Submission, search_at: datetime, why: str) -> None:
         """Say that a submission's runs may exist, and when to look for them."""

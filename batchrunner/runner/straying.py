@@ -64,7 +64,8 @@ class Straying:
             shift.hold([classify_fault(error.fault)], shift.looks)
             return
         shift.looks.went_well()
-        runs = match(submission, found)
+        runs, spare = match(submission, found)
+        await shift.disown(submission, spare)
         if runs:
             adopted = await shift.offload(
                 lambda: shift.store.take_in(

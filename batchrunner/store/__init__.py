@@ -217,6 +217,13 @@ class Store:
         with self._database.write() as tx:
             return straying.take_in(tx, owner_id, batch_id, submission, runs, now, self._new_token)
 
+    def disown(
+        self, batch_id: int, submission: Submission, run_ids: Collection[str], now: datetime
+    ) -> None:
+        """List those of these runs that no attempt has as orphans."""
+        with self._database.write() as tx:
+            straying.disown(tx, batch_id, submission.id, run_ids, now)
+
     def living_orphans(self, batch_id: int) -> list[str]:
         """Return the orphans of which the API has not confirmed that they are over."""
         with self._database.read() as tx:

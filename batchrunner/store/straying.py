@@ -171,7 +171,9 @@ def disown_untaken(
 def disown(
     tx: Connection, batch_id: int, submission_id: int, run_ids: Collection[str], now: datetime
 ) -> None:
-    """List runs as orphans: they are to be cancelled, and their cost is told."""
+    """List runs that no attempt has as orphans: they are to be cancelled, and their cost told."""
+    wanted = select(attempts.c.run_id).where(attempts.c.run_id.in_(run_ids))
+    run_ids = set(run_ids) - set(tx.execute(wanted).scalars())
     if not run_ids:
         return
     tx.execute(
