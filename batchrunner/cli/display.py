@@ -25,7 +25,16 @@ from batchrunner.model import (
     Tally,
     Verdict,
 )
-from batchrunner.runner.events import Event, Held, Judged, Rescued, Searching, Strayed, Submitted
+from batchrunner.runner.events import (
+    Event,
+    Held,
+    Judged,
+    Rescued,
+    Searching,
+    Stalled,
+    Strayed,
+    Submitted,
+)
 
 #: Lines of what happened lately, under the picture.
 RECENT = 6
@@ -207,6 +216,8 @@ def lines_of(event: Event) -> Iterator[str]:
             yield (
                 f"{_runs(adopted + orphans)} turned up late: {adopted} adopted, {orphans} cancelled"
             )
+        case Stalled(why=why):
+            yield f"waiting for the database: {why}"
         case Held(until=until, failure=failure):
             yield f"waiting {local(until)}: {_reason(failure)}"
         case Judged(verdicts=verdicts):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +27,7 @@ from batchrunner.cli.process import gone, this_process
 from batchrunner.cli.secret import api_key
 from batchrunner.model import Batch, Failed, JobState, Tally
 from batchrunner.runner import Ending, Runner, in_thread, innermost
-from batchrunner.store import Store
+from batchrunner.store import Store, StoreError
 
 #: How the runs of any API on this machine are labelled: they are none that were paid for.
 SANDBOX = "sandbox"
@@ -151,7 +151,8 @@ async def _work(
 async def _show(store: Store, batch: Batch, display: Display) -> None:
     """Keep the display up to date; through a thread of its own, so that it delays nothing."""
     while True:
-        display.update(await anyio.to_thread.run_sync(store.tally, batch.id), _now())
+        with suppress(StoreError):  # the runner waits for the database, and says so
+            display.update(await anyio.to_thread.run_sync(store.tally, batch.id), _now())
         await anyio.sleep(display.seconds)
 
 

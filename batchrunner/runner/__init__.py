@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
 
@@ -16,7 +17,7 @@ from batchrunner.runner.shift import LEASE, Offload, Shift, T
 from batchrunner.runner.straying import Straying
 from batchrunner.runner.submitting import Submitting
 from batchrunner.runner.watching import Watching
-from batchrunner.store import Store
+from batchrunner.store import Store, StoreError
 
 __all__ = ["Ending", "Runner", "in_thread", "innermost"]
 
@@ -67,7 +68,7 @@ class Runner:
             batch=batch,
             owner=owner,
             now=now,
-            offload=offload,
+            offload_once=offload,
             notify=notify,
             draining=not submitting,
         )
@@ -99,8 +100,8 @@ class Runner:
         except BaseExceptionGroup as group:
             raise innermost(group) from None
         finally:
-            with anyio.CancelScope(shield=True):
-                await shift.offload(lambda: shift.store.retire(shift.owner.id, shift.now()))
+            with anyio.CancelScope(shield=True), suppress(StoreError):
+                await shift.offload_once(lambda: shift.store.retire(shift.owner.id, shift.now()))
 
     async def _work(self) -> Ending:
         await self._rescue()

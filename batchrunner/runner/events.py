@@ -53,4 +53,11 @@ class Strayed:
     orphans: int  #: nobody needs them any more: they are cancelled
 
 
-Event = Rescued | Submitted | Searching | Judged | Held | Strayed
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stalled:
+    """The database does not answer; nothing is lost meanwhile, and nothing is submitted."""
+
+    why: str
+
+
+Event = Rescued | Submitted | Searching | Judged | Held | Strayed | Stalled

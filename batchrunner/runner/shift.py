@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar, assert_never
 
+import anyio
+
 from batchrunner.api import Api
 from batchrunner.model import (
     Batch,
@@ -21,10 +23,10 @@ from batchrunner.model import (
 )
 from batchrunner.policy import Policy, pool_effect
 from batchrunner.runner.bell import Bell
-from batchrunner.runner.events import Event, Held, Judged, Submitted
+from batchrunner.runner.events import Event, Held, Judged, Stalled, Submitted
 from batchrunner.runner.lanes import Lane
 from batchrunner.schema import SubmissionState
-from batchrunner.store import Store
+from batchrunner.store import Store, StoreError
 
 #: How long an owner is believed to be alive after it last said so.
 LEASE = timedelta(seconds=60)
@@ -32,6 +34,10 @@ LEASE = timedelta(seconds=60)
 AT_ONCE = 4
 #: Longest time between two looks into the database, where others may have changed things.
 GLANCE = 2.0
+
+#: Seconds to wait for a database that is away; doubled with each try.
+FIRST_WAIT = 0.1
+LONGEST_WAIT = 10.0
 
 T = TypeVar("T")
 
@@ -52,7 +58,7 @@ class Shift:
     batch: Batch
     owner: Owner
     now: Callable[[], datetime]
-    offload: Offload
+    offload_once: Offload  #: runs a call of the store's; what it raises is the caller's to handle
     notify: Callable[[Event], None]
     draining: bool = False  #: submit nothing more
     stop: Stop | None = None  #: why nothing more can be submitted
@@ -70,6 +76,25 @@ class Shift:
         self.news, self.doubts = Bell(), Bell()
 
     # ---- the ledger ----
+
+    async def offload(self, call: Callable[[], T]) -> T:
+        """
+        Run a call of the store's, for as long as it takes the database to be there.
+
+        What a run has cost is not to be lost because a disk was full for an hour. Only for calls
+        that may be made again after they took effect unseen.
+        """
+        wait = FIRST_WAIT
+        while True:
+            try:
+                return await self.offload_once(call)
+            except StoreError as error:
+                if not error.passing:
+                    raise
+                if wait == LONGEST_WAIT:
+                    self.notify(Stalled(why=error.message))
+            await anyio.sleep(wait)
+            wait = min(wait * 2, LONGEST_WAIT)
 
     async def renew(self) -> None:
         """Prolong the lease; raises LeaseLost if this owner was taken for dead."""

@@ -25,6 +25,7 @@ from batchrunner.runner.events import Searching
 from batchrunner.runner.matching import output_schema_of, request_of
 from batchrunner.runner.shift import AT_ONCE, GLANCE, Shift, of_the_pool
 from batchrunner.schema import SubmissionState
+from batchrunner.store import StoreError
 
 #: A submission that was intended longer ago than this is sent only with a fresh lease.
 STALE = timedelta(seconds=5)
@@ -47,15 +48,26 @@ class Submitting:
                 await shift.news.wait(GLANCE)
                 continue
             most = 1 if self._singly else self._most
-            claimed = await shift.offload(partial(self._claim, most))
+            claimed = await self._claimed(most)
             if claimed:
                 await self._submit_all(claimed)
             else:
                 await self._wait_for_due()
 
-    def _claim(self, most: int) -> list[Submission]:
+    async def _claimed(self, most: int) -> list[Submission]:
+        """Claim; where the database went away meanwhile, whatever was claimed is in doubt."""
         shift = self._shift
-        return shift.store.claim(shift.owner.id, shift.batch.id, most, shift.now())
+        claim = partial(shift.store.claim, shift.owner.id, shift.batch.id, most)
+        try:
+            return await shift.offload_once(lambda: claim(shift.now()))
+        except StoreError as error:
+            if not error.passing:
+                raise
+        # Nothing of ours is being sent at this moment, so every intent is one that we never saw.
+        doubt = partial(shift.store.doubt_intended, shift.owner.id, shift.batch.id)
+        await shift.offload(lambda: doubt(shift.now(), "the database went away"))
+        shift.doubts.ring()
+        return []
 
     async def _wait_for_due(self) -> None:
         due_at = (await self._shift.standing()).due_at

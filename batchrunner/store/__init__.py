@@ -164,6 +164,11 @@ class Store:
         with self._database.write() as tx:
             answering.doubt(tx, owner_id, submission, search_at, message)
 
+    def doubt_intended(self, owner_id: str, batch_id: int, now: datetime, why: str) -> None:
+        """Say of all of the owner's intended submissions that their runs may exist."""
+        with self._database.write() as tx:
+            answering.doubt_intended(tx, owner_id, batch_id, now, why)
+
     def unanswered(self, owner_id: str, batch_id: int) -> list[tuple[Submission, datetime, str]]:
         """Return the owner's submissions in doubt, when to look for each, and why."""
         with self._database.read() as tx:

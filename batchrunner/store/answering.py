@@ -137,6 +137,19 @@ def doubt(
     )
 
 
+def doubt_intended(tx: Connection, owner_id: str, batch_id: int, now: datetime, why: str) -> None:
+    """Say of all of an owner's submissions that are still intended that their runs may exist."""
+    tx.execute(
+        update(submissions)
+        .where(
+            submissions.c.batch_id == batch_id,
+            submissions.c.owner_id == owner_id,
+            submissions.c.state == SubmissionState.INTENDED,
+        )
+        .values(state=SubmissionState.UNANSWERED, search_at=now, message=why)
+    )
+
+
 def unanswered(
     tx: Connection, owner_id: str, batch_id: int
 ) -> list[tuple[Submission, datetime, str]]:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, func, insert, or_, select, update
 
 from batchrunner.model import Job, JobState, Owner, Ride, Submission
 from batchrunner.schema import SubmissionState, attempts, batches, jobs, owners, submissions
+from batchrunner.store.database import insert_unless
 from batchrunner.store.loading import settings_of
 
 
@@ -22,7 +23,8 @@ class LeaseLost(Exception):
 def enlist(tx: Connection, owner: Owner, now: datetime, until: datetime) -> None:
     """Write down a new owner with its lease."""
     tx.execute(
-        insert(owners).values(
+        insert_unless(tx, owners)
+        .values(
             id=owner.id,
             machine=owner.machine,
             pid=owner.pid,
@@ -30,6 +32,7 @@ def enlist(tx: Connection, owner: Owner, now: datetime, until: datetime) -> None
             started_at=now,
             lease_until=until,
         )
+        .on_conflict_do_nothing()
     )
 
 

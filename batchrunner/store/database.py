@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.pool import QueuePool
 
 from batchrunner.schema import HEAD
@@ -30,10 +30,11 @@ AGAIN = "what was written is safe: give the same command again"
 class StoreError(Exception):
     """The database cannot be used: why, and what the user can do."""
 
-    def __init__(self, message: str, hint: str) -> None:
+    def __init__(self, message: str, hint: str, *, passing: bool = False) -> None:
         super().__init__(f"{message}; {hint}")
         self.message = message
         self.hint = hint
+        self.passing = passing  #: it may work again by itself: the same call is worth another try
 
 
 class Database:
@@ -247,17 +248,29 @@ def _translated(engine: Engine) -> Iterator[None]:
 def _explained(error: DBAPIError, url: URL) -> StoreError:
     where = url.database if url.get_backend_name() == "sqlite" else url.render_as_string()
     words = str(error.orig).strip().splitlines()[0] if error.orig else "no reason given"
-    for sign, (what, hint) in _ADVICE.items():
+    for sign, (what, hint, passing) in _ADVICE.items():
         if sign in words:
-            return StoreError(f"the database {where} {what}", hint=hint)
-    return StoreError(f"the database {where} answered: {words}", hint=AGAIN)
+            return StoreError(f"the database {where} {what}", hint=hint, passing=passing)
+    message = f"the database {where} answered: {words}"
+    return StoreError(message, hint=AGAIN, passing=_is_passing(error, url))
 
 
-#: What SQLite says → what that means, and what the user can do.
+def _is_passing(error: DBAPIError, url: URL) -> bool:
+    """Whether a server is only away for a while, or two transactions got in each other's way."""
+    state = getattr(error.orig, "sqlstate", None)
+    return url.get_backend_name() == "postgresql" and (
+        error.connection_invalidated
+        or state in ("40001", "40P01")
+        or (isinstance(error, OperationalError) and state is None)
+        or (state or "").startswith(("08", "53", "57P"))
+    )
+
+
+#: What SQLite says → what that means, what the user can do, whether it may pass by itself.
 _ADVICE = {
-    "database is locked": ("is locked by another program", f"close that program; {AGAIN}"),
-    "file is not a database": ("is not an SQLite file", ANOTHER),
-    "database or disk is full": ("cannot grow: the disk is full", f"make room; {AGAIN}"),
-    "attempt to write a readonly": ("may not be written to", "check its permissions"),
-    "unable to open database": ("cannot be opened", "check that its folder exists and is yours"),
+    "database is locked": ("is locked by another program", f"close that program; {AGAIN}", True),
+    "file is not a database": ("is not an SQLite file", ANOTHER, False),
+    "database or disk is full": ("cannot grow: the disk is full", f"make room; {AGAIN}", True),
+    "attempt to write a readonly": ("may not be written to", "check its permissions", False),
+    "unable to open database": ("cannot be opened", "check that its folder exists", False),
 }
