@@ -49,8 +49,6 @@ LONGEST_WATCH = timedelta(minutes=15)
 #: a request may be on its way long after it was intended (held back, or up to its own deadline).
 ENOUGH_SEARCHES = 7
 LONGEST_SEARCH_WAIT = timedelta(seconds=16)
-#: How far the server's clock may be behind ours when runs are searched by time.
-CLOCK_SKEW = timedelta(minutes=10)
 #: How long the API must not know a run before it counts as lost.
 LOST_AFTER = timedelta(seconds=30)
 

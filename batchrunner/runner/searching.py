@@ -8,7 +8,6 @@ from datetime import timedelta
 from batchrunner.classify import classify_fault, is_not_offered
 from batchrunner.model import ApiError, ApiFault, FailureCategory, Submission, marker_prefix
 from batchrunner.policy import (
-    CLOCK_SKEW,
     next_search,
     next_watch,
     settle_absent,
@@ -49,9 +48,8 @@ class Searching:
             return
         shift = self._shift
         await shift.looks.clear()
-        since = submission.intended_at - CLOCK_SKEW
         try:
-            found = await shift.api.search(marker_prefix(submission.token), since)
+            found = await shift.api.search(marker_prefix(submission.token))
         except ApiError as error:
             await self._not_searched(submission, error.fault, why)
             return

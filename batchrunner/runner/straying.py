@@ -14,7 +14,7 @@ from batchrunner.model import (
     Submission,
     marker_prefix,
 )
-from batchrunner.policy import CLOCK_SKEW, next_watch
+from batchrunner.policy import next_watch
 from batchrunner.runner.events import Strayed
 from batchrunner.runner.matching import match
 from batchrunner.runner.shift import Shift
@@ -57,9 +57,8 @@ class Straying:
     async def _look_for(self, submission: Submission, *, last: bool) -> None:
         shift = self._shift
         await shift.looks.clear()
-        since = submission.intended_at - CLOCK_SKEW
         try:
-            found = await shift.api.search(marker_prefix(submission.token), since)
+            found = await shift.api.search(marker_prefix(submission.token))
         except ApiError as error:
             shift.hold([classify_fault(error.fault)], shift.looks)
             return
