@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from sqlalchemy import select
 
-from batchrunner.model import JobState
-from batchrunner.schema import attempts, jobs, orphans, results
+from batchrunner.export import Export
+from batchrunner.model import Batch, FailureCategory, JobState, marker, marker_of
+from batchrunner.schema import SubmissionState, attempts, jobs, orphans, results, submissions
 from batchrunner.store import Store
+
+#: How long an unanswered create is looked for before its jobs may be sent again.
+GRACE = timedelta(seconds=60)
+#: How long the API must not know a run before it counts as lost.
+LOST_AFTER = timedelta(seconds=30)
+#: What happens to jobs and is not their fault.
+BLAMELESS = frozenset(
+    {
+        FailureCategory.THROTTLED,
+        FailureCategory.UNREACHABLE,
+        FailureCategory.BILLING_FAILURE,
+    }
+)
 
 
 class RemoteRun(Protocol):
@@ -27,6 +43,38 @@ class RemoteRun(Protocol):
     def fate(self) -> str: ...
 
 
+class WholeRun(RemoteRun, Protocol):
+    """A run with all that only a sandbox in this process tells of it."""
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def goal(self) -> str: ...
+
+    @property
+    def created_at(self) -> datetime: ...
+
+    @property
+    def finished_at(self) -> datetime | None: ...
+
+    @property
+    def result(self) -> Mapping[str, Any] | None: ...
+
+
+class Request(Protocol):
+    """A create request as the sandbox's own ledger has it."""
+
+    @property
+    def at(self) -> datetime: ...
+
+    @property
+    def status(self) -> int | None: ...
+
+    @property
+    def urls(self) -> tuple[str, ...]: ...
+
+
 @dataclass(frozen=True)
 class Books:
     """Everything that the store holds of a batch, read with plain statements of our own."""
@@ -35,6 +83,7 @@ class Books:
     attempts: list[Any]
     results: dict[int, str]
     orphans: dict[str, Any]
+    submissions: dict[int, Any]
 
     @classmethod
     def of(cls, store: Store, batch_id: int) -> Books:
@@ -45,7 +94,13 @@ class Books:
                 attempts=list(tx.execute(select(attempts).where(attempts.c.batch_id == batch_id))),
                 results={row.attempt_id: row.body for row in tx.execute(select(results))},
                 orphans={row.run_id: row for row in tx.execute(select(orphans))},
+                submissions={row.id: row for row in tx.execute(select(submissions))},
             )
+
+    def by_marker(self) -> dict[str, Any]:
+        """Return the attempts by the text that marks the goals of their runs."""
+        tokens = {row.id: row.token for row in self.submissions.values()}
+        return {marker(tokens[a.submission_id], a.place): a for a in self.attempts}
 
 
 def check_always(store: Store, batch_id: int, loaded: int) -> None:
@@ -63,11 +118,28 @@ def check_always(store: Store, batch_id: int, loaded: int) -> None:
     for attempt in books.attempts:
         newest[attempt.job_id] = max(newest.get(attempt.job_id, 0), attempt.number)
     for job in books.jobs:
-        assert (job.state == JobState.RUNNING) == (opened[job.id] == 1), job
-        assert (job.state == JobState.SUCCEEDED) == (succeeded[job.id] == 1), job
+        running, done = opened[job.id] == 1, succeeded[job.id] == 1
+        assert (job.state == JobState.RUNNING) == running, f"{job} belies its attempts"
+        assert (job.state == JobState.SUCCEEDED) == done, f"{job} belies its attempts"
         # Fewer where the user put the job back: then they are counted anew.
-        assert job.failures <= counted[job.id], job
-        assert job.attempt == newest.get(job.id, 0), job
+        assert job.failures <= counted[job.id], f"{job} has more failures than attempts"
+        assert job.attempt == newest.get(job.id, 0), f"{job} has another number of attempts"
+    _check_attempts(books)
+
+
+def _check_attempts(books: Books) -> None:
+    unsettled = {SubmissionState.INTENDED, SubmissionState.UNANSWERED}
+    for attempt in books.attempts:
+        submission = books.submissions[attempt.submission_id]
+        if attempt.closed_at is None:
+            found = attempt.run_id is not None or submission.state in unsettled
+            assert found, "the run ids of a submission were lost"
+        if attempt.outcome in BLAMELESS:
+            assert not attempt.counted, "waiting used up an attempt"
+        if attempt.outcome == FailureCategory.LOST:
+            since = attempt.missing_since
+            patient = since is not None and attempt.closed_at - since >= LOST_AFTER
+            assert patient, "a run was called lost at the first look"
 
 
 def check_end(store: Store, batch_id: int, loaded: int, ledger: Collection[RemoteRun]) -> None:
@@ -92,3 +164,78 @@ def check_end(store: Store, batch_id: int, loaded: int, ledger: Collection[Remot
             assert attempt.id in books.results, "a success without a result on disk"
         if attempt.steps is not None:
             assert attempt.steps == bill[attempt.run_id], "another bill than the API's"
+    exported = Counter(json.loads(line)["key"] for line in _export(store, batch_id))
+    assert exported == Counter(job.key for job in books.jobs), "a job is not in the export once"
+
+
+def _export(store: Store, batch_id: int) -> Iterable[str]:
+    return Export("jsonl", lambda: store.finished(batch_id)).lines()
+
+
+# ---- what only a sandbox in this process can tell ----
+
+
+def check_creates(store: Store, batch: Batch, ledger: Collection[WholeRun], late: float) -> None:
+    """Check, at any instant, that no create was sent that should not have been."""
+    books = Books.of(store, batch.id)
+    by_marker = books.by_marker()
+    marked = [(text, run) for run in ledger if (text := marker_of(run.goal))]
+    assert {text for text, _ in marked} <= set(by_marker), (
+        "a run was created before its intent was on disk"
+    )
+    assert max(Counter(text for text, _ in marked).values(), default=0) <= 1, (
+        "a create was sent again: two runs have one marker"
+    )
+    for text, run in marked:
+        given_up = by_marker[text].outcome == FailureCategory.UNREACHABLE
+        if given_up and run.fate != "lost":
+            listed_at = run.created_at + timedelta(seconds=late)
+            assert by_marker[text].closed_at < listed_at, "a run on the list was given up"
+    for submission in books.submissions.values():
+        if submission.state == SubmissionState.ABSENT:
+            took = submission.answered_at - submission.intended_at
+            assert took >= GRACE, "a create was given up before the grace was over"
+    strays = set(books.orphans)
+    counted = [run for run in ledger if run.fate != "lost" and run.run_id not in strays]
+    assert most_at_once(counted) <= batch.settings.concurrency, "more in flight than the bound"
+
+
+def most_at_once(ledger: Iterable[WholeRun]) -> int:
+    """Return how many runs were alive at once, at most."""
+    runs = list(ledger)
+    changes = [(run.created_at, 1) for run in runs]
+    changes += [(run.finished_at, -1) for run in runs if run.finished_at]
+    most = alive = 0
+    for _, change in sorted(changes):  # at one instant ends go before beginnings
+        alive += change
+        most = max(most, alive)
+    return most
+
+
+def check_waits(requests: Collection[Request], retry_after: float) -> None:
+    """Check that a url whose create was throttled is sent again only when it was allowed."""
+    until: dict[str, datetime] = {}
+    for request in requests:
+        for url in request.urls:
+            assert request.at >= until.get(url, request.at), "sent before Retry-After was over"
+            if request.status == 429:
+                until[url] = request.at + timedelta(seconds=retry_after)
+
+
+def check_account(store: Store, batch_id: int, ledger: Collection[WholeRun]) -> None:
+    """Check, at the end of a batch, every row against the run that it tells of."""
+    books = Books.of(store, batch_id)
+    runs = {run.run_id: run for run in ledger if run.fate != "lost"}
+    assert all(run.finished_at for run in runs.values()), "a run was left alive"
+    urls = {job.id: job.url for job in books.jobs}
+    for attempt in books.attempts:
+        run = runs.get(attempt.run_id)
+        if run is None:
+            continue
+        assert run.url == urls[attempt.job_id], "a run is in another job's row"
+        assert run.finished_at <= attempt.closed_at, "an attempt was closed while its run went on"
+        if attempt.id in books.results:
+            stored = json.loads(books.results[attempt.id])
+            assert stored == run.result, "a stored result is not what the API served"
+    charged = sum(run.steps for run in runs.values())
+    assert store.tally(batch_id).steps == charged, "the batch's cost is not what the API charged"

@@ -219,7 +219,7 @@ def lines_of(event: Event) -> Iterator[str]:
         case Stalled(why=why):
             yield f"waiting for the database: {why}"
         case Held(until=until, failure=failure):
-            yield f"waiting {local(until)}: {_reason(failure)}"
+            yield f"waiting until {local(until)}: {_reason(failure)}"
         case Judged(verdicts=verdicts):
             yield from _verdict_lines(verdicts)
 

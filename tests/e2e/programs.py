@@ -238,6 +238,17 @@ def runs_of(ledger: Path, world: World) -> list[Run]:
             copy.close()
 
 
+def most_at_once(runs: Sequence[Run]) -> int:
+    """Count the runs that were open at the busiest instant."""
+    changes = [(run.created_at, 1) for run in runs]
+    changes += [(run.finished_at, -1) for run in runs if run.finished_at]
+    opened = most = 0
+    for _, change in sorted(changes):
+        opened += change
+        most = max(most, opened)
+    return most
+
+
 def _now() -> datetime:
     return datetime.now(UTC)  # noqa: TID251  # the sandbox lived on the real clock
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP
 from typing import Any
 
-from batchrunner.sandbox import Run
 from tests.e2e.programs import (
     Remote,
     batchrunner,
     check_books,
     eventually,
+    most_at_once,
     pages,
     served,
     started,
@@ -37,17 +37,6 @@ def drawn(seed: str, kill: int) -> int:
 def has_created(remote: Remote, goal: int) -> bool:
     """Tell whether a sandbox has created that many runs."""
     return remote.created() >= goal
-
-
-def most_at_once(runs: list[Run]) -> int:
-    """Count the runs that were open at the busiest instant."""
-    changes = [(run.created_at, 1) for run in runs]
-    changes += [(run.finished_at, -1) for run in runs if run.finished_at]
-    opened = most = 0
-    for _, change in sorted(changes):
-        opened += change
-        most = max(most, opened)
-    return most
 
 
 def test_a_thousand_jobs_survive_three_kills_and_are_paid_for_once(tmp_path: Path) -> None:

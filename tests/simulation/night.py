@@ -18,7 +18,7 @@ from batchrunner.runner import Ending, Runner
 from batchrunner.runner.events import Event
 from batchrunner.sandbox import Sandbox, World
 from batchrunner.store import Store
-from tests.promises import check_end
+from tests.promises import check_account, check_always, check_creates, check_end, check_waits
 
 EPOCH = datetime(2026, 11, 21, 22, tzinfo=UTC)
 
@@ -57,6 +57,10 @@ class Power:
         self.step()
         return result
 
+    async def receive(self, response: httpx.Response) -> None:
+        """Take the answer to a request; the process may die while it waits for it."""
+        self.step()
+
 
 class Line(httpx.AsyncBaseTransport):
     """The way to the sandbox; the process may die before a request or while it waits."""
@@ -71,7 +75,7 @@ class Line(httpx.AsyncBaseTransport):
         self.requests[f"{request.method} {request.url.path}"] += 1
         self._power.step()
         response = await self._inner.handle_async_request(request)
-        self._power.step()
+        await self._power.receive(response)
         return response
 
 
@@ -83,6 +87,7 @@ class Night:
     store: Store
     batch: Batch
     loaded: int
+    world: World = field(default_factory=World)
     events: list[Event] = field(default_factory=list)
     requests: Counter[str] = field(default_factory=Counter)
     starts: int = 0
@@ -104,7 +109,7 @@ class Night:
         store = Store.open(":memory:")
         loaded = store.load(JobFile(name="night", settings=settings, specs=specs), now())
         sandbox = Sandbox.in_process(world, now, keys=keys)
-        return cls(sandbox, store, loaded.batch, loaded.added)
+        return cls(sandbox, store, loaded.batch, loaded.added, world)
 
     async def run(self, power: Power | None = None, **kwargs: Any) -> Ending:
         """Start a runner as a new process would; raises Killed if its power is cut."""
@@ -124,7 +129,8 @@ class Night:
             self.requests.update(line.requests)
 
     def runner(self, api: Api, me: Owner, power: Power, **kwargs: Any) -> Runner:
-        """Return a runner on this machine, where everybody else is known to be dead."""
+        """Return a runner on this machine, where all others are known to be dead unless told."""
+        kwargs.setdefault("gone", lambda owners: [owner.id for owner in owners])
         return Runner(
             store=self.store,
             api=api,
@@ -132,14 +138,23 @@ class Night:
             owner=me,
             now=now,
             offload=power.offload,
-            gone=lambda owners: [owner.id for owner in owners],
             notify=self.events.append,
             **kwargs,
         )
 
+    def check_always(self) -> None:
+        """Check every promise that holds at every instant."""
+        check_always(self.store, self.batch.id, self.loaded)
+        ledger = self.sandbox.ledger
+        check_creates(self.store, self.batch, ledger.runs, self.world.late)
+        check_waits(ledger.requests, self.world.retry_after)
+
     def check_end(self) -> None:
         """Check every promise, now that the batch has come to its end."""
-        check_end(self.store, self.batch.id, self.loaded, self.sandbox.ledger.runs)
+        self.check_always()
+        runs = self.sandbox.ledger.runs
+        check_end(self.store, self.batch.id, self.loaded, runs)
+        check_account(self.store, self.batch.id, runs)
 
     def jobs(self) -> Mapping[JobState, int]:
         """Count jobs by state, without the states that no job is in."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
@@ -12,7 +14,8 @@ from batchrunner.model import FailureCategory, JobState, Settings
 from batchrunner.runner import Ending
 from batchrunner.runner.events import Held
 from batchrunner.sandbox import World
-from tests.simulation.night import Night, now, pages, simulate
+from batchrunner.store import StoreError
+from tests.simulation.night import Night, Power, T, now, pages, simulate
 
 QUICK = Settings(concurrency=10, backoff=timedelta(seconds=4))
 
@@ -234,6 +237,37 @@ def test_credits_for_forty_of_a_hundred_buy_forty_runs() -> None:
             tasks.cancel_scope.cancel()
         assert short.jobs()[JobState.AVAILABLE] + short.jobs()[JobState.RUNNING] == 100
         assert not short.store.tally(short.batch.id).failed
+
+    simulate(night)
+
+
+@dataclass
+class Flickering(Power):
+    """A database that goes away again and again: before a transaction, or after its commit."""
+
+    calls: int = 0
+
+    async def offload(self, call: Callable[[], T], /) -> T:
+        self.calls += 1
+        gone = StoreError("the database is away", hint="wait", passing=True)
+        if self.calls % 7 == 0:
+            raise gone
+        result = call()
+        if self.calls % 5 == 0:
+            raise gone
+        return result
+
+
+def test_a_database_that_goes_away_is_waited_for_and_costs_no_run() -> None:
+    async def night() -> None:
+        urls = [*pages(40), "http://faults.test/dropped_after/1"]
+        flickering = Night.of(urls, World(rates={"system_failure": 0.1}), QUICK)
+        power = Flickering()
+        assert await flickering.run(power) is Ending.FINISHED
+        assert power.calls > 100
+        flickering.check_end()
+        failed = {attempt.category for attempt in flickering.store.failures(1, final=True, most=9)}
+        assert failed <= {FailureCategory.SYSTEM_FAILURE}
 
     simulate(night)
 
