@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from sqlalchemy import select
 
 from batchrunner.export import Export
-from batchrunner.model import Batch, FailureCategory, JobState, marker, marker_of
+from batchrunner.model import Batch, FailureCategory, JobState, Settings, marker, marker_of
 from batchrunner.schema import SubmissionState, attempts, jobs, orphans, results, submissions
 from batchrunner.store import Store
 
@@ -164,7 +164,7 @@ def check_end(store: Store, batch_id: int, loaded: int, ledger: Collection[Remot
             assert attempt.id in books.results, "a success without a result on disk"
         if attempt.steps is not None:
             assert attempt.steps == bill[attempt.run_id], "another bill than the API's"
-    exported = Counter(json.loads(line)["key"] for line in _export(store, batch_id))
+    exported = Counter(json.loads(line)["id"] for line in _export(store, batch_id))
     assert exported == Counter(job.key for job in books.jobs), "a job is not in the export once"
 
 
@@ -195,9 +195,15 @@ def check_creates(store: Store, batch: Batch, ledger: Collection[WholeRun], late
         if submission.state == SubmissionState.ABSENT:
             took = submission.answered_at - submission.intended_at
             assert took >= GRACE, "a create was given up before the grace was over"
-    strays = set(books.orphans)
-    counted = [run for run in ledger if run.fate != "lost" and run.run_id not in strays]
-    assert most_at_once(counted) <= batch.settings.concurrency, "more in flight than the bound"
+    _check_limits(books, batch.settings, ledger)
+
+
+def _check_limits(books: Books, settings: Settings, ledger: Collection[WholeRun]) -> None:
+    tries = settings.max_attempts
+    assert all(job.failures <= tries for job in books.jobs), "more failures than the policy allows"
+    # What was given up and turned up late was alive beside the bound; it is cancelled.
+    wanted = [run for run in ledger if run.fate != "lost" and run.run_id not in books.orphans]
+    assert most_at_once(wanted) <= settings.concurrency, "more in flight than the bound"
 
 
 def most_at_once(ledger: Iterable[WholeRun]) -> int:

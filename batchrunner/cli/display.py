@@ -172,6 +172,7 @@ def _parts(tally: Tally) -> list[Text]:
     parts = [
         (f"✔ {tally.jobs[JobState.SUCCEEDED]} succeeded", "green"),
         (f"▶ {running} running{queued}", "cyan" if running else "dim"),
+        (f"○ {tally.jobs[JobState.AVAILABLE] - tally.retrying} not started", "dim"),
         (f"↻ {tally.retrying} waiting", "yellow" if tally.retrying else ""),
         (f"✘ {tally.jobs[JobState.FAILED]} failed{_named(tally)}", "red" if tally.failed else ""),
         (f"⊘ {tally.jobs[JobState.CANCELLED]} cancelled", ""),
@@ -194,7 +195,7 @@ def _named(tally: Tally) -> str:
 def summary(tally: Tally) -> str:
     """Return a batch in one line."""
     return f"{tally.done}/{tally.total} done: " + ", ".join(
-        part.plain.partition(" ")[2] if part.plain[0] in "✔▶↻✘⊘?!" else part.plain
+        part.plain.partition(" ")[2] if part.plain[0] in "✔▶○↻✘⊘?!" else part.plain
         for part in _parts(tally)
     )
 

@@ -87,7 +87,7 @@ def batch_of(store: Store, name: str | None) -> Batch:
         return found[0]
     names = ", ".join(batch.name for batch in batches) or "none yet"
     raise UserError(
-        f"there is no batch {name!r}" if name else "there is more than one batch, or none",
+        f"there is no batch {name!r}" if name else f"there are {len(batches)} batches: which one?",
         hint=f"name one of those in this database: {names}",
         exit_code=WRONG_USAGE,
     )

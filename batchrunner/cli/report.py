@@ -20,10 +20,14 @@ EXAMPLES = 3
 
 def closing_lines(store: Store, batch: Batch, tally: Tally, db: str) -> Iterator[str]:
     """Give the last lines of a run: what came of it, why jobs failed, what to do next."""
-    from batchrunner.cli.display import summary
+    from batchrunner.cli.display import counted, summary
+    from batchrunner.model import JobState
 
     yield from failure_lines(store, batch)
     name = shlex.quote(batch.name) + _db_option(db)
+    running = tally.jobs[JobState.RUNNING]
+    if running:
+        yield f"{counted(running, 'run')} may go on and cost money: run again to collect them"
     if any(category not in SETTLED for category in tally.failed):
         yield f"put the failed ones back, then run again: batchrunner retry {name}"
     if tally.retried:
@@ -64,10 +68,12 @@ def _examples(lines: list[str]) -> Iterator[str]:
 
 
 def _attempt_line(attempt: ClosedAttempt) -> str:
+    from batchrunner.cli.display import DIGEST
     from batchrunner.cli.terminal import term_safe
 
     code = f" [{attempt.code}]" if attempt.code else ""
-    return term_safe(f"{attempt.url}  attempt {attempt.number}: {attempt.message}{code}")
+    own = "" if DIGEST.fullmatch(attempt.key) else f"{attempt.key}  "
+    return term_safe(f"{own}{attempt.url}  attempt {attempt.number}: {attempt.message}{code}")
 
 
 def _db_option(db: str) -> str:

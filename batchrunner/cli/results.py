@@ -62,7 +62,8 @@ def export_all(store: Store, batch: Batch, targets: Sequence[Target]) -> None:
             sys.stdout.writelines(export.lines())
             sys.stdout.flush()  # while somebody listens to what goes wrong
             continue
-        replace_when_complete(Path(target.path), export.lines())
+        lines = replace_when_complete(Path(target.path), export.lines())
+        done = counted(lines - (target.format != "jsonl"), "job")
         cells = counted(export.guarded, "cell")
-        guarded = f" ({cells} guarded against formulas)" if export.guarded else ""
-        click.echo(f"exported {target.path}{guarded}", err=True)
+        guarded = f", {cells} guarded against formulas" if export.guarded else ""
+        click.echo(f"exported {target.path} ({done}{guarded})", err=True)

@@ -29,6 +29,8 @@ from batchrunner.model import Batch, Failed, JobState, Tally
 from batchrunner.runner import Ending, Runner, in_thread, innermost
 from batchrunner.store import Store, StoreError
 
+#: Seconds in which a second SIGINT is still the first one.
+ECHO = 0.3
 #: How the runs of any API on this machine are labelled: they are none that were paid for.
 SANDBOX = "sandbox"
 
@@ -53,7 +55,10 @@ def access(
 ) -> Iterator[Access]:
     """Give the API to use; with *sandboxed* it is served while the block runs."""
     if not sandboxed:
-        yield Access(url=api_url or DEFAULT_URL, key=api_key(api_key_file))
+        given = Access(url=api_url or DEFAULT_URL, key=api_key(api_key_file))
+        with _address_checked():
+            Api(given.url, given.key)
+        yield given
         return
     if api_url is not None:
         raise UserError(
@@ -67,15 +72,42 @@ def access(
     place = Path(db if Path(db).name and "://" not in db else "batchrunner.db")
     ledger = place.with_name(f"{place.name}.sandbox.jsonl")
     world = World(durations=(1.0, 4.0), retry_after=1.0)
-    with ExitStack() as stack:
-        try:
+    stack = ExitStack()
+    try:
+        with _uninterrupted():
             served = stack.enter_context(serve(world, ledger_path=ledger))
-        except BlockingIOError as error:
-            raise UserError(
-                f"another command works with the sandbox of {db}",
-                hint="wait until it has ended, or name another database: --db other.db",
-            ) from error
+    except BlockingIOError as error:
+        raise UserError(
+            f"another command works with the sandbox of {db}",
+            hint="wait until it has ended, or name another database: --db other.db",
+        ) from error
+    try:
         yield Access(url=served.url, key="sandbox")
+    finally:
+        with _uninterrupted():
+            stack.close()
+
+
+@contextmanager
+def _address_checked() -> Iterator[None]:
+    try:
+        yield
+    except AddressError as error:
+        hint = "name the API with --api-url https://…, or leave the option out"
+        raise UserError(str(error), hint=hint, exit_code=WRONG_USAGE) from error
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C back while the block runs: a server that half began would wait for ever."""
+    missed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: missed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if missed:
+        raise KeyboardInterrupt
 
 
 def bind(store: Store, batch: Batch, api: Access) -> None:
@@ -112,8 +144,6 @@ def work(
         return anyio.run(_work, store, batch, api, display, submitting)
     except BaseExceptionGroup as group:
         raise innermost(group) from group
-    except AddressError as error:
-        raise UserError(str(error), hint="see --api-url", exit_code=WRONG_USAGE) from error
 
 
 async def _work(
@@ -162,7 +192,7 @@ class _Signals:
     def __init__(self, runner: Runner, display: Display) -> None:
         self._runner = runner
         self._display = display
-        self._asked = False
+        self._asked_at: float | None = None
         self.scope = anyio.CancelScope()
         self.exit_code = INTERRUPTED
 
@@ -177,16 +207,20 @@ class _Signals:
 
     async def _listen(self, received: AsyncIterator[signal.Signals]) -> None:
         async for number in received:
-            if number == signal.SIGINT and not self._asked:
-                self._asked = True
+            if number == signal.SIGINT and self._asked_at is None:
+                self._asked_at = anyio.current_time()
                 self._runner.drain()
                 self._display.say("stopping: nothing more is submitted; waiting for runs in flight")
                 self._display.say(
                     "Ctrl-C again leaves at once: they go on, the next start adopts them"
                 )
-            else:
+            elif number != signal.SIGINT or not self._is_echo():
                 self.exit_code = INTERRUPTED if number == signal.SIGINT else TERMINATED
                 self.scope.cancel()
+
+    def _is_echo(self) -> bool:
+        # A process group is signalled twice by those who signal it and its leader.
+        return self._asked_at is not None and anyio.current_time() - self._asked_at < ECHO
 
 
 def _exit_code(ending: Ending, tally: Tally) -> int:

@@ -93,7 +93,8 @@ def _listening(port: int) -> socket.socket:
         listener.listen(1024)  # from here on clients may connect, and wait
     except OSError as error:
         listener.close()
-        raise OSError(error.errno, f"port {port} cannot be used: {error.strerror}") from error
+        message = f"port {port} cannot be used: {error.strerror}; name another, or 0 for a free one"
+        raise OSError(error.errno, message) from error
     return listener
 
 

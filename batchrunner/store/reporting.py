@@ -193,6 +193,7 @@ def _finished(job_ids: Sequence[int]) -> Select[Any]:
 
 def _finished_job(row: Row[Any]) -> FinishedJob:
     failed = row.outcome is not None and row.outcome != "succeeded"
+    cancelled = row.state == JobState.CANCELLED  # perhaps while it waited, whatever it met before
     return FinishedJob(
         position=row.position,
         key=row.key,
@@ -200,7 +201,9 @@ def _finished_job(row: Row[Any]) -> FinishedJob:
         goal=row.goal,
         state=JobState(row.state),
         attempts=row.attempt,
-        category=FailureCategory(row.outcome) if failed else None,
+        category=FailureCategory.RUN_CANCELLED
+        if cancelled
+        else (FailureCategory(row.outcome) if failed else None),
         code=row.code,
         message=row.message,
         run_id=row.run_id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, literal, not_, or_, select, update
 
 from batchrunner.model import MOST_RUNS, FailureCategory, JobState
 from batchrunner.schema import attempts, batches, jobs
@@ -23,16 +23,20 @@ def retry(
     """
     Put failed and cancelled jobs back; return how many.
 
-    Of *keys* or of *categories* where they are given, else all that failed. Their failures are
+    Of *keys* or of *categories* where they are given, else all that failed, but for those that are
+    unanswered: to pay for them again is to be asked for by name. Their failures are
     counted anew, their attempts go on being numbered.
     """
+    failed, cancelled = jobs.c.state == JobState.FAILED, jobs.c.state == JobState.CANCELLED
     chosen = [jobs.c.batch_id == batch_id]
     if keys:
-        chosen.append(jobs.c.key.in_(keys))
+        chosen += [jobs.c.key.in_(keys), or_(failed, cancelled)]
     if categories:
-        chosen.append(_ended_with(categories))
-    states = [JobState.FAILED, *([JobState.CANCELLED] if keys or categories else [])]
-    chosen.append(jobs.c.state.in_(states))
+        # Whatever a cancelled job met before, it ended by being cancelled.
+        named = and_(cancelled, literal(FailureCategory.RUN_CANCELLED in categories))
+        chosen.append(or_(and_(failed, _ended_with(categories)), named))
+    if not keys and not categories:
+        chosen += [failed, not_(_ended_with([FailureCategory.UNANSWERED]))]
     tx.execute(update(attempts).where(exists().where(_newest, *chosen)).values(retry_at=now))
     put_back = tx.execute(
         update(jobs)

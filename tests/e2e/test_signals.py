@@ -6,6 +6,7 @@ import os
 import signal
 from pathlib import Path
 from signal import SIGINT, SIGTERM
+from threading import Event
 
 import pytest
 
@@ -55,6 +56,7 @@ def test_a_runner_that_leaves_at_once_leaves_its_runs_to_the_next(
                 runner.send(number)
                 if number is SIGINT and "stopping" not in "".join(runner.err):
                     runner.says("stopping")
+                    Event().wait(0.5)  # sooner, it counts as the same Ctrl-C
             ended = runner.end()
         left = status_of(tmp_path)
         assert all(run.finished_at is None for run in remote.runs()), "it waited for them"

@@ -40,7 +40,7 @@ def command(
 
     \b
     Example:
-      batchrunner cancel jobs.example
+      batchrunner cancel example
     """
     from batchrunner.cli.display import counted
     from batchrunner.cli.process import at_work
@@ -67,8 +67,8 @@ def command(
 def _check_found(keys: tuple[str, ...], count: int) -> None:
     if keys and not count:
         raise UserError(
-            "none of these jobs is waiting or running",
-            hint="`batchrunner status` and the export's `id` column name the jobs",
+            "no job of such an id is waiting or running",
+            hint="the `id` column of the export names the jobs",
             exit_code=WRONG_USAGE,
         )
 

@@ -33,8 +33,8 @@ def command(batch: str | None, output: str, format_: str | None, db: str) -> Non
 
     \b
     Examples:
-      batchrunner export jobs.example -o results.csv
-      batchrunner export jobs.example --format jsonl | jq .result
+      batchrunner export example -o results.csv
+      batchrunner export example --format jsonl | jq .result
     """
     from batchrunner.cli.results import check_outputs, export_all
 

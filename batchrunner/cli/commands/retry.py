@@ -34,8 +34,8 @@ def command(batch: str | None, categories: tuple[str, ...], keys: tuple[str, ...
 
     \b
     Examples:
-      batchrunner retry jobs.example
-      batchrunner retry jobs.example --category goal_failure --category blocked
+      batchrunner retry example
+      batchrunner retry example --category goal_failure --category blocked
     """
     from batchrunner.cli.display import counted
 
@@ -45,8 +45,8 @@ def command(batch: str | None, categories: tuple[str, ...], keys: tuple[str, ...
         count = store.retry(found.id, chosen, keys, datetime.now(UTC))
     if keys and not count:
         raise UserError(
-            "none of these jobs has failed",
-            hint="`batchrunner status` and the export's `id` column name the jobs",
+            "no job of such an id has failed or was cancelled",
+            hint="the `id` column of the export names the jobs",
             exit_code=WRONG_USAGE,
         )
     next_step = "; run the batch to run them" if count else ""

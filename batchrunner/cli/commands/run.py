@@ -87,7 +87,7 @@ def command(
             batch = _load(store, job_file)
             worked = _work(store, batch, api, quiet=quiet)
             export_all(store, batch, targets)
-            _report(store, batch, worked, db, as_json=as_json)
+            _report(store, store.batch(batch.name) or batch, worked, db, as_json=as_json)
     raise SystemExit(worked.exit_code)
 
 

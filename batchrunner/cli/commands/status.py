@@ -27,7 +27,7 @@ def command(batch: str | None, db: str, as_json: bool) -> None:
     \b
     Examples:
       batchrunner status
-      batchrunner status jobs.example --json
+      batchrunner status example --json
     """
     from batchrunner.cli.report import batch_as_json
 
@@ -58,7 +58,7 @@ def _show(store: Store, batch: Batch, *, whole: bool) -> None:
         names = ", ".join(f"process {owner.pid} on {owner.machine.split()[0]}" for owner in owners)
         click.echo(f"at work on this database: {names or 'nobody'}")
     for title, lines in (
-        ("failed", failure_lines(store, batch)),
+        ("failed or cancelled", failure_lines(store, batch)),
         ("tried again", retry_lines(store, batch)),
     ):
         for number, line in enumerate(lines):

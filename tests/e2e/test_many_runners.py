@@ -1,0 +1,27 @@
+"""The claim of benchmarks/chaos.py in small: many runners share a batch, and some are killed."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from benchmarks import chaos
+
+HAS_SERVER = find_spec("pgserver") is not None and find_spec("psycopg") is not None
+
+
+@pytest.mark.skipif(not HAS_SERVER, reason="pgserver or psycopg is not installed")
+def test_three_runners_on_postgresql_survive_three_kills(tmp_path: Path) -> None:
+    plan = chaos.Plan(jobs=200, runners=3, kills=3, concurrency=30, seed=1, aimed=False)
+    with chaos.postgresql(tmp_path) as site:
+        verdict = chaos.play(plan, site, tmp_path)
+    assert (verdict.lost, verdict.paid_twice) == (0, 0)
+
+
+def test_two_runners_on_one_file_survive_two_kills(tmp_path: Path) -> None:
+    plan = chaos.Plan(jobs=150, runners=2, kills=2, concurrency=30, seed=1, aimed=False)
+    with chaos.sqlite(tmp_path) as site:
+        verdict = chaos.play(plan, site, tmp_path)
+    assert (verdict.lost, verdict.paid_twice) == (0, 0)
