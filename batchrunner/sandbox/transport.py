@@ -51,7 +51,9 @@ class Loopback(httpx.AsyncBaseTransport):
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self._inner = httpx.AsyncHTTPTransport()
+        # A connection that is kept may be closed by the server just when it is used again, and
+        # the page would seem broken.
+        self._inner = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_keepalive_connections=0))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Give what the port answers."""
