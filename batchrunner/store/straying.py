@@ -112,20 +112,7 @@ def _open_with_runs(
     now: datetime,
     token: str,
 ) -> None:
-    submission_id = tx.execute(
-        insert(submissions)
-        .values(
-            batch_id=batch_id,
-            owner_id=owner_id,
-            token=token,
-            marked=False,  # their goals carry the marker of the submission that made them
-            state=SubmissionState.CREATED,
-            intended_at=now,
-            answered_at=now,
-            message="runs that turned up late",
-        )
-        .returning(submissions.c.id)
-    ).scalar_one()
+    submission_id = _late_submission(tx, owner_id, batch_id, now, token)
     tx.execute(
         insert(attempts),
         [
@@ -148,6 +135,27 @@ def _open_with_runs(
         .where(jobs.c.id.in_([waiting[at].id for at in runs]))
         .values(state=JobState.RUNNING, attempt=jobs.c.attempt + 1)
     )
+
+
+def _late_submission(
+    tx: Connection, owner_id: str, batch_id: int, now: datetime, token: str
+) -> int:
+    """Write the submission in which adopted runs ride; nothing is sent for it."""
+    submission_id: int = tx.execute(
+        insert(submissions)
+        .values(
+            batch_id=batch_id,
+            owner_id=owner_id,
+            token=token,
+            marked=False,  # their goals carry the marker of the submission that made them
+            state=SubmissionState.CREATED,
+            intended_at=now,
+            answered_at=now,
+            message="runs that turned up late",
+        )
+        .returning(submissions.c.id)
+    ).scalar_one()
+    return submission_id
 
 
 def disown_untaken(
