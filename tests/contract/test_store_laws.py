@@ -279,20 +279,26 @@ class Ledger(RuleBasedStateMachine):
     @rule(categories=st.lists(st.sampled_from(CATEGORIES), max_size=2), chosen=picks)
     def retry(self, categories: list[FailureCategory], chosen: list[int]) -> None:
         named = [job.key for at, job in enumerate(self.jobs) if at in chosen]
-        states = {JobState.FAILED} | ({JobState.CANCELLED} if named or categories else set())
-        outcomes = {category.value for category in categories}
         back = [
             job
             for job in self.jobs
-            if job.state in states
-            and (not named or job.key in named)
-            and (not outcomes or (job.last is not None and job.last.outcome in outcomes))
+            if (not named or job.key in named) and self.is_meant(job, categories, bool(named))
         ]
         assert self.store.retry(self.batch.id, categories, named, self.now) == len(back)
         for job in back:
             job.state, job.due, job.failures, job.asked = JobState.AVAILABLE, self.now, 0, False
             if job.last:
                 job.last.went_on = True
+
+    def is_meant(self, job: ModelJob, categories: list[FailureCategory], named: bool) -> bool:
+        outcome = job.last.outcome if job.last else None
+        if job.state is JobState.CANCELLED:
+            return FailureCategory.RUN_CANCELLED in categories or (named and not categories)
+        if job.state is not JobState.FAILED:
+            return False
+        if categories:
+            return outcome in categories
+        return named or outcome != FailureCategory.UNANSWERED
 
     # ---- what must always be true ----
 
