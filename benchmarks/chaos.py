@@ -26,6 +26,7 @@ from pathlib import Path
 from sqlalchemy import select
 
 from batchrunner.model import JobState, Tally
+from batchrunner.proof.promises import check_end
 from batchrunner.sandbox import Run
 from batchrunner.schema import SubmissionState, owners, submissions
 from batchrunner.store import Store, StoreError
@@ -38,7 +39,6 @@ from tests.e2e.programs import (
     served,
     write_jobs,
 )
-from tests.promises import check_end
 
 #: Longest time in seconds that a batch may take before it counts as hung.
 PATIENCE = 900.0

@@ -12,8 +12,8 @@ from datetime import timedelta
 
 from batchrunner.model import Settings
 from batchrunner.policy import LONGEST_LOOK, LOOKS_PER_RUN
+from batchrunner.proof.night import EPOCH, Night, now, pages, simulate
 from batchrunner.sandbox import World
-from tests.simulation.night import EPOCH, Night, now, pages, simulate
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ import anyio
 
 from batchrunner.cli.report import batch_as_json
 from batchrunner.model import Batch
+from batchrunner.proof.promises import check_end
 from batchrunner.sandbox import Ledger, Run, Sandbox, World
 from batchrunner.store import Store
-from tests.promises import check_end
 
 PROGRAM = [sys.executable, "-m", "batchrunner"]
 REPOSITORY = Path(__file__).parents[2]

@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 
 from batchrunner.model import JobState, Settings
+from batchrunner.proof.night import Killed, Night, Power, pages, simulate
+from batchrunner.proof.promises import check_always
 from batchrunner.runner import Ending
 from batchrunner.sandbox import World
-from tests.promises import check_always
-from tests.simulation.night import Killed, Night, Power, pages, simulate
 
 #: A small batch with something of everything: a retry, a lost answer, a throttle.
 URLS = [

@@ -11,11 +11,11 @@ import anyio
 import pytest
 
 from batchrunner.model import FailureCategory, JobState, Settings
+from batchrunner.proof.night import Night, Power, T, now, pages, simulate
 from batchrunner.runner import Ending
 from batchrunner.runner.events import Held
 from batchrunner.sandbox import World
 from batchrunner.store import StoreError
-from tests.simulation.night import Night, Power, T, now, pages, simulate
 
 QUICK = Settings(concurrency=10, backoff=timedelta(seconds=4))
 
@@ -117,7 +117,7 @@ def test_a_create_that_got_lost_on_its_way_is_sent_again_uncounted() -> None:
         assert tally.retried == {FailureCategory.UNREACHABLE: 1}
         assert now() > lost.sandbox.ledger.runs[0].created_at >= EARLIEST_RESEND
 
-    from tests.simulation.night import EPOCH
+    from batchrunner.proof.night import EPOCH
 
     EARLIEST_RESEND = EPOCH + timedelta(seconds=60)
     simulate(night)

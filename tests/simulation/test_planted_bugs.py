@@ -29,6 +29,7 @@ from batchrunner.model import (
     Submission,
     Unanswered,
 )
+from batchrunner.proof.night import Killed, Night, Power, now, pages, simulate
 from batchrunner.runner import innermost, searching
 from batchrunner.runner.searching import Searching
 from batchrunner.runner.straying import Straying
@@ -36,7 +37,6 @@ from batchrunner.runner.watching import Watching
 from batchrunner.sandbox import World
 from batchrunner.schema import SubmissionState, attempts, jobs, results
 from batchrunner.store import LeaseLost, Store, StoreError, answering, claiming, reporting, watching
-from tests.simulation.night import Killed, Night, Power, now, pages, simulate
 
 Patch = pytest.MonkeyPatch
 Scenario = Callable[[], Coroutine[Any, Any, None]]

@@ -24,11 +24,11 @@ from batchrunner.model import (
     Transition,
     Verdict,
 )
+from batchrunner.proof.night import Killed, Night, Power, pages, simulate
 from batchrunner.sandbox import World
 from batchrunner.schema import SubmissionState, submissions
 from batchrunner.store import Store
 from tests.fakes import NOW, claim, enlist, failed, job_file, keys, run, start
-from tests.simulation.night import Killed, Night, Power, pages, simulate
 
 LEDGER = Path(__file__).parents[2] / "docs" / "ledger.md"
 #: Where a diagram begins and ends.

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import select
 
 from batchrunner.export import Export
 from batchrunner.model import Batch, FailureCategory, JobState, Settings, marker, marker_of
+from batchrunner.sandbox.ledger import Create, Run
 from batchrunner.schema import SubmissionState, attempts, jobs, orphans, results, submissions
 from batchrunner.store import Store
 
@@ -30,49 +31,14 @@ BLAMELESS = frozenset(
 )
 
 
-class RemoteRun(Protocol):
-    """A run as the sandbox's own ledger has it."""
-
-    @property
-    def run_id(self) -> str: ...
-
-    @property
-    def steps(self) -> int: ...
-
-    @property
-    def fate(self) -> str: ...
+class Broken(AssertionError):
+    """A promise did not hold; the message names it."""
 
 
-class WholeRun(RemoteRun, Protocol):
-    """A run with all that only a sandbox in this process tells of it."""
-
-    @property
-    def url(self) -> str: ...
-
-    @property
-    def goal(self) -> str: ...
-
-    @property
-    def created_at(self) -> datetime: ...
-
-    @property
-    def finished_at(self) -> datetime | None: ...
-
-    @property
-    def result(self) -> Mapping[str, Any] | None: ...
-
-
-class Request(Protocol):
-    """A create request as the sandbox's own ledger has it."""
-
-    @property
-    def at(self) -> datetime: ...
-
-    @property
-    def status(self) -> int | None: ...
-
-    @property
-    def urls(self) -> tuple[str, ...]: ...
+def promise(held: bool, words: str) -> None:
+    """Raise Broken with the promise in *words* unless it *held*."""
+    if not held:
+        raise Broken(words)
 
 
 @dataclass(frozen=True)
@@ -106,24 +72,24 @@ class Books:
 def check_always(store: Store, batch_id: int, loaded: int) -> None:
     """Check what holds at every instant, whatever happened."""
     books = Books.of(store, batch_id)
-    assert len(books.jobs) == loaded, "a job was lost"
+    promise(len(books.jobs) == loaded, "a job was lost")
     tally = store.tally(batch_id)
-    assert sum(tally.jobs.values()) == loaded, "the tally does not add up"
+    promise(sum(tally.jobs.values()) == loaded, "the tally does not add up")
     opened = Counter(a.job_id for a in books.attempts if a.closed_at is None)
     succeeded = Counter(a.job_id for a in books.attempts if a.outcome == "succeeded")
-    assert max(opened.values(), default=0) <= 1, "two open attempts for one job"
-    assert max(succeeded.values(), default=0) <= 1, "a job succeeded twice"
+    promise(max(opened.values(), default=0) <= 1, "two open attempts for one job")
+    promise(max(succeeded.values(), default=0) <= 1, "a job succeeded twice")
     counted = Counter(a.job_id for a in books.attempts if a.counted and a.outcome != "succeeded")
     newest: dict[int, int] = {}
     for attempt in books.attempts:
         newest[attempt.job_id] = max(newest.get(attempt.job_id, 0), attempt.number)
     for job in books.jobs:
         running, done = opened[job.id] == 1, succeeded[job.id] == 1
-        assert (job.state == JobState.RUNNING) == running, f"{job} belies its attempts"
-        assert (job.state == JobState.SUCCEEDED) == done, f"{job} belies its attempts"
+        promise((job.state == JobState.RUNNING) == running, f"{job} belies its attempts")
+        promise((job.state == JobState.SUCCEEDED) == done, f"{job} belies its attempts")
         # Fewer where the user put the job back: then they are counted anew.
-        assert job.failures <= counted[job.id], f"{job} has more failures than attempts"
-        assert job.attempt == newest.get(job.id, 0), f"{job} has another number of attempts"
+        promise(job.failures <= counted[job.id], f"{job} has more failures than attempts")
+        promise(job.attempt == newest.get(job.id, 0), f"{job} has another number of attempts")
     _check_attempts(books)
 
 
@@ -133,39 +99,39 @@ def _check_attempts(books: Books) -> None:
         submission = books.submissions[attempt.submission_id]
         if attempt.closed_at is None:
             found = attempt.run_id is not None or submission.state in unsettled
-            assert found, "the run ids of a submission were lost"
+            promise(found, "the run ids of a submission were lost")
         if attempt.outcome in BLAMELESS:
-            assert not attempt.counted, "waiting used up an attempt"
+            promise(not attempt.counted, "waiting used up an attempt")
         if attempt.outcome == FailureCategory.LOST:
             since = attempt.missing_since
             patient = since is not None and attempt.closed_at - since >= LOST_AFTER
-            assert patient, "a run was called lost at the first look"
+            promise(patient, "a run was called lost at the first look")
 
 
-def check_end(store: Store, batch_id: int, loaded: int, ledger: Collection[RemoteRun]) -> None:
+def check_end(store: Store, batch_id: int, loaded: int, ledger: Collection[Run]) -> None:
     """Check what holds when a batch has come to its end: the books balance with the API's."""
     check_always(store, batch_id, loaded)
     books = Books.of(store, batch_id)
-    assert all(JobState(job.state).is_final for job in books.jobs), "a job is not final"
+    promise(all(JobState(job.state).is_final for job in books.jobs), "a job is not final")
     known = Counter(a.run_id for a in books.attempts if a.run_id is not None)
-    assert max(known.values(), default=1) == 1, "a run belongs to two attempts"
+    promise(max(known.values(), default=1) == 1, "a run belongs to two attempts")
     # A run with the fate "lost" is shown to nobody and costs nothing: where the answer of its
     # create was lost as well, no client can know of it.
     hidden = {run.run_id for run in ledger if run.fate == "lost"}
     created = {run.run_id for run in ledger}
-    assert set(known) <= created, "an attempt has a run that the API never created"
-    assert not set(known) & set(books.orphans), "a run that an attempt has is called an orphan"
+    promise(set(known) <= created, "an attempt has a run that the API never created")
+    promise(not set(known) & set(books.orphans), "a run that an attempt has is called an orphan")
     strays = created - hidden - set(known)
-    assert strays <= set(books.orphans), "a run was created that belongs to nobody"
-    assert all(row.ended_at for row in books.orphans.values()), "an orphan was left alive"
+    promise(strays <= set(books.orphans), "a run was created that belongs to nobody")
+    promise(all(row.ended_at for row in books.orphans.values()), "an orphan was left alive")
     bill = {run.run_id: run.steps for run in ledger}
     for attempt in books.attempts:
         if attempt.outcome == "succeeded":
-            assert attempt.id in books.results, "a success without a result on disk"
+            promise(attempt.id in books.results, "a success without a result on disk")
         if attempt.steps is not None:
-            assert attempt.steps == bill[attempt.run_id], "another bill than the API's"
+            promise(attempt.steps == bill[attempt.run_id], "another bill than the API's")
     exported = Counter(json.loads(line)["id"] for line in _export(store, batch_id))
-    assert exported == Counter(job.key for job in books.jobs), "a job is not in the export once"
+    promise(exported == Counter(job.key for job in books.jobs), "a job is not in the export once")
 
 
 def _export(store: Store, batch_id: int) -> Iterable[str]:
@@ -175,38 +141,42 @@ def _export(store: Store, batch_id: int) -> Iterable[str]:
 # ---- what only a sandbox in this process can tell ----
 
 
-def check_creates(store: Store, batch: Batch, ledger: Collection[WholeRun], late: float) -> None:
+def check_creates(store: Store, batch: Batch, ledger: Collection[Run], late: float) -> None:
     """Check, at any instant, that no create was sent that should not have been."""
     books = Books.of(store, batch.id)
     by_marker = books.by_marker()
     marked = [(text, run) for run in ledger if (text := marker_of(run.goal))]
-    assert {text for text, _ in marked} <= set(by_marker), (
-        "a run was created before its intent was on disk"
+    promise(
+        {text for text, _ in marked} <= set(by_marker),
+        "a run was created before its intent was on disk",
     )
-    assert max(Counter(text for text, _ in marked).values(), default=0) <= 1, (
-        "a create was sent again: two runs have one marker"
+    promise(
+        max(Counter(text for text, _ in marked).values(), default=0) <= 1,
+        "a create was sent again: two runs have one marker",
     )
     for text, run in marked:
         given_up = by_marker[text].outcome == FailureCategory.UNREACHABLE
         if given_up and run.fate != "lost":
             listed_at = run.created_at + timedelta(seconds=late)
-            assert by_marker[text].closed_at < listed_at, "a run on the list was given up"
+            promise(by_marker[text].closed_at < listed_at, "a run on the list was given up")
     for submission in books.submissions.values():
         if submission.state == SubmissionState.ABSENT:
             took = submission.answered_at - submission.intended_at
-            assert took >= GRACE, "a create was given up before the grace was over"
+            promise(took >= GRACE, "a create was given up before the grace was over")
     _check_limits(books, batch.settings, ledger)
 
 
-def _check_limits(books: Books, settings: Settings, ledger: Collection[WholeRun]) -> None:
+def _check_limits(books: Books, settings: Settings, ledger: Collection[Run]) -> None:
     tries = settings.max_attempts
-    assert all(job.failures <= tries for job in books.jobs), "more failures than the policy allows"
+    promise(
+        all(job.failures <= tries for job in books.jobs), "more failures than the policy allows"
+    )
     # What was given up and turned up late was alive beside the bound; it is cancelled.
     wanted = [run for run in ledger if run.fate != "lost" and run.run_id not in books.orphans]
-    assert most_at_once(wanted) <= settings.concurrency, "more in flight than the bound"
+    promise(most_at_once(wanted) <= settings.concurrency, "more in flight than the bound")
 
 
-def most_at_once(ledger: Iterable[WholeRun]) -> int:
+def most_at_once(ledger: Iterable[Run]) -> int:
     """Return how many runs were alive at once, at most."""
     runs = list(ledger)
     changes = [(run.created_at, 1) for run in runs]
@@ -218,30 +188,30 @@ def most_at_once(ledger: Iterable[WholeRun]) -> int:
     return most
 
 
-def check_waits(requests: Collection[Request], retry_after: float) -> None:
+def check_waits(requests: Collection[Create], retry_after: float) -> None:
     """Check that a url whose create was throttled is sent again only when it was allowed."""
     until: dict[str, datetime] = {}
     for request in requests:
         for url in request.urls:
-            assert request.at >= until.get(url, request.at), "sent before Retry-After was over"
+            promise(request.at >= until.get(url, request.at), "sent before Retry-After was over")
             if request.status == 429:
                 until[url] = request.at + timedelta(seconds=retry_after)
 
 
-def check_account(store: Store, batch_id: int, ledger: Collection[WholeRun]) -> None:
+def check_account(store: Store, batch_id: int, ledger: Collection[Run]) -> None:
     """Check, at the end of a batch, every row against the run that it tells of."""
     books = Books.of(store, batch_id)
     runs = {run.run_id: run for run in ledger if run.fate != "lost"}
-    assert all(run.finished_at for run in runs.values()), "a run was left alive"
+    promise(all(run.finished_at for run in runs.values()), "a run was left alive")
     urls = {job.id: job.url for job in books.jobs}
     for attempt in books.attempts:
         run = runs.get(attempt.run_id)
         if run is None:
             continue
-        assert run.url == urls[attempt.job_id], "a run is in another job's row"
-        assert run.finished_at <= attempt.closed_at, "an attempt was closed while its run went on"
+        promise(run.url == urls[attempt.job_id], "a run is in another job's row")
+        promise(run.finished_at <= attempt.closed_at, "an attempt was closed while its run went on")
         if attempt.id in books.results:
             stored = json.loads(books.results[attempt.id])
-            assert stored == run.result, "a stored result is not what the API served"
+            promise(stored == run.result, "a stored result is not what the API served")
     charged = sum(run.steps for run in runs.values())
-    assert store.tally(batch_id).steps == charged, "the batch's cost is not what the API charged"
+    promise(store.tally(batch_id).steps == charged, "the batch's cost is not what the API charged")

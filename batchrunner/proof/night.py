@@ -14,11 +14,17 @@ from trio.testing import MockClock
 
 from batchrunner.api import Api
 from batchrunner.model import Batch, JobFile, JobSpec, JobState, Owner, Settings
+from batchrunner.proof.promises import (
+    check_account,
+    check_always,
+    check_creates,
+    check_end,
+    check_waits,
+)
 from batchrunner.runner import Ending, Runner
 from batchrunner.runner.events import Event
 from batchrunner.sandbox import Sandbox, World
 from batchrunner.store import Store
-from tests.promises import check_account, check_always, check_creates, check_end, check_waits
 
 EPOCH = datetime(2026, 11, 21, 22, tzinfo=UTC)
 

@@ -1,0 +1,1 @@
+"""Shows that the promises hold: nights on virtual time, and processes that are killed."""
