@@ -175,6 +175,22 @@ def is_overdue(policy: Policy, attempt: OpenAttempt, now: datetime) -> bool:
     return now - (attempt.started_at or attempt.opened_at) > policy.running_limit
 
 
+def excused(attempt: OpenAttempt, leapt_at: datetime | None) -> OpenAttempt:
+    """
+    Return the attempt as if its times had begun when the clock leapt, if it did since.
+
+    Whether the machine slept or was set forward cannot be told; in either case nobody looked.
+    """
+    if leapt_at is None:
+        return attempt
+    return replace(
+        attempt,
+        opened_at=max(attempt.opened_at, leapt_at),
+        started_at=attempt.started_at and max(attempt.started_at, leapt_at),
+        missing_since=attempt.missing_since and max(attempt.missing_since, leapt_at),
+    )
+
+
 def look_interval(typical: timedelta | None, oldest: timedelta) -> timedelta:
     """
     Return how long to wait until the next look at all runs.
@@ -312,10 +328,17 @@ def settle_unanswered(submission: Submission, why: str) -> list[Verdict]:
     ]
 
 
-def next_search(submission: Submission, now: datetime) -> datetime | None:
-    """Return when to look for an unanswered submission's runs again; None once it is absent."""
+def next_search(
+    submission: Submission, now: datetime, leapt_at: datetime | None = None
+) -> datetime | None:
+    """
+    Return when to look for an unanswered submission's runs again; None once it is absent.
+
+    Time over which the clock leapt is none in which the runs could have turned up.
+    """
     searched = min(submission.searched, ENOUGH_SEARCHES)
-    if now - submission.intended_at >= RECONCILE_GRACE and searched == ENOUGH_SEARCHES:
+    since = max(submission.intended_at, leapt_at or submission.intended_at)
+    if now - since >= RECONCILE_GRACE and searched == ENOUGH_SEARCHES:
         return None
     return now + min(timedelta(seconds=2**searched), LONGEST_SEARCH_WAIT)
 

@@ -31,7 +31,6 @@ from batchrunner.store import Store
 NOW = datetime(2026, 9, 2, 21, 0, tzinfo=UTC)
 #: Id of the first batch of a database.
 FIRST = 1
-LEASE = timedelta(seconds=60)
 
 
 def after(seconds: float) -> datetime:
@@ -128,7 +127,7 @@ def _verdict(attempt: OpenAttempt | Ride, transition: Transition, **fields: Any)
 def enlist(store: Store, *ids: str, now: datetime = NOW) -> None:
     """Write owners down, whose leases begin now."""
     for id in ids:
-        store.enlist(owner(id), now, now + LEASE)
+        store.enlist(owner(id), now)
 
 
 def begin(store: Store, jobs: int | Iterable[JobSpec] = 1, **settings: Any) -> Batch:

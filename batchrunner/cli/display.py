@@ -31,6 +31,7 @@ from batchrunner.runner.events import (
     Judged,
     Rescued,
     Searching,
+    Slept,
     Stalled,
     Strayed,
     Submitted,
@@ -217,12 +218,20 @@ def lines_of(event: Event) -> Iterator[str]:
             yield (
                 f"{_runs(adopted + orphans)} turned up late: {adopted} adopted, {orphans} cancelled"
             )
-        case Stalled(why=why):
-            yield f"waiting for the database: {why}"
-        case Held(until=until, failure=failure):
-            yield f"waiting until {local(until)}: {_reason(failure)}"
+        case Stalled() | Slept() | Held():
+            yield _pause(event)
         case Judged(verdicts=verdicts):
             yield from _verdict_lines(verdicts)
+
+
+def _pause(event: Stalled | Slept | Held) -> str:
+    match event:
+        case Stalled(why=why):
+            return f"waiting for the database: {why}"
+        case Slept(seconds=seconds):
+            return f"this machine slept for {seconds:.0f} s, or its clock was set forward"
+        case Held(until=until, failure=failure):
+            return f"waiting until {local(until)}: {_reason(failure)}"
 
 
 def _verdict_lines(verdicts: tuple[Verdict, ...]) -> Iterator[str]:

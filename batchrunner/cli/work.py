@@ -6,13 +6,13 @@ import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import anyio
 
 from batchrunner.api import DEFAULT_URL, LOOPBACK, AddressError, Api
+from batchrunner.cli.clock import now
 from batchrunner.cli.display import Display
 from batchrunner.cli.errors import (
     ALL_SUCCEEDED,
@@ -156,7 +156,7 @@ async def _work(
             api=api,
             batch=batch,
             owner=this_process(),
-            now=_now,
+            now=now,
             offload=offload,
             gone=gone,
             notify=display.tell,
@@ -182,7 +182,7 @@ async def _show(store: Store, batch: Batch, display: Display) -> None:
     """Keep the display up to date; through a thread of its own, so that it delays nothing."""
     while True:
         with suppress(StoreError):  # the runner waits for the database, and says so
-            display.update(await anyio.to_thread.run_sync(store.tally, batch.id), _now())
+            display.update(await anyio.to_thread.run_sync(store.tally, batch.id), now())
         await anyio.sleep(display.seconds)
 
 
@@ -234,7 +234,3 @@ def _exit_code(ending: Ending, tally: Tally) -> int:
 def exit_code_of(tally: Tally) -> int:
     """Return the verdict on a batch that has come to its end."""
     return ALL_SUCCEEDED if tally.jobs[JobState.SUCCEEDED] == tally.total else SOME_FAILED
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -11,9 +11,11 @@ import anyio
 
 from batchrunner.api import Api
 from batchrunner.model import Batch, Failed, Owner, Standing
-from batchrunner.runner.events import Event, Rescued
+from batchrunner.runner.clock import Clock
+from batchrunner.runner.events import Event
+from batchrunner.runner.living import Living
 from batchrunner.runner.searching import Searching
-from batchrunner.runner.shift import LEASE, Offload, Shift, T
+from batchrunner.runner.shift import Offload, Shift, T
 from batchrunner.runner.straying import Straying
 from batchrunner.runner.submitting import Submitting
 from batchrunner.runner.watching import Watching
@@ -56,23 +58,23 @@ class Runner:
         batch: Batch,
         owner: Owner,
         now: Callable[[], datetime],
+        monotonic: Callable[[], float] = anyio.current_time,
         offload: Offload,
         gone: Callable[[Sequence[Owner]], Collection[str]] = lambda _: (),
         notify: Callable[[Event], None] = lambda _: None,
         submitting: bool = True,
     ) -> None:
-        self._gone = gone
         self._shift = Shift(
             store=store,
             api=api,
             batch=batch,
             owner=owner,
-            now=now,
+            clock=Clock(now, monotonic),
             offload_once=offload,
             notify=notify,
             draining=not submitting,
         )
-
+        self._living = Living(self._shift, gone)
         self._straying = Straying(self._shift)
 
     @property
@@ -93,8 +95,8 @@ class Runner:
             LeaseLost: This process was taken for dead, and others went on with its jobs.
             StoreError: The database cannot be used any more.
         """
-        shift, start = self._shift, self._shift.now()
-        await shift.offload(lambda: shift.store.enlist(shift.owner, start, start + LEASE))
+        shift = self._shift
+        await self._living.begin()
         try:
             return await self._work()
         except BaseExceptionGroup as group:
@@ -104,9 +106,9 @@ class Runner:
                 await shift.offload_once(lambda: shift.store.retire(shift.owner.id, shift.now()))
 
     async def _work(self) -> Ending:
-        await self._rescue()
+        await self._living.rescue()
         async with anyio.create_task_group() as loops:
-            loops.start_soon(self._keep_lease)
+            loops.start_soon(self._living.keep)
             loops.start_soon(Submitting(self._shift).keep)
             loops.start_soon(Searching(self._shift).keep)
             loops.start_soon(self._straying.keep)
@@ -124,26 +126,6 @@ class Runner:
             if ending is not None:
                 return ending
             await watching.look()
-
-    async def _keep_lease(self) -> None:
-        shift = self._shift
-        while True:
-            await anyio.sleep(LEASE.total_seconds() / 3)
-            await shift.renew()
-            await self._rescue()
-
-    async def _rescue(self) -> None:
-        """Take over what other owners left behind when they died."""
-        shift = self._shift
-        living = await shift.offload(lambda: shift.store.living(shift.now()))
-        gone = self._gone([owner for owner in living if owner.id != shift.owner.id])
-        taken = await shift.offload(
-            lambda: shift.store.rescue(shift.owner.id, shift.batch.id, shift.now(), gone)
-        )
-        if taken:
-            shift.notify(Rescued(attempts=taken))
-            shift.news.ring()
-            shift.doubts.ring()
 
     def _ending(self, standing: Standing) -> Ending | None:
         if self._shift.blind:

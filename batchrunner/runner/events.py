@@ -60,4 +60,11 @@ class Stalled:
     why: str
 
 
-Event = Rescued | Submitted | Searching | Judged | Held | Strayed | Stalled
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Slept:
+    """The machine slept, or its clock was set forward: what is timed is timed anew."""
+
+    seconds: float
+
+
+Event = Rescued | Submitted | Searching | Judged | Held | Strayed | Stalled | Slept

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-import anyio
+from batchrunner.runner.bell import Bell
 
 
 class Lane:
     """One kind of request, creates or looks: until when it waits, and what it met lately."""
 
-    def __init__(self, now: Callable[[], datetime]) -> None:
+    def __init__(self, now: Callable[[], datetime], alarm: Bell) -> None:
         self._now = now
+        self._alarm = alarm
         self._until = now()
         self.in_row = 0  #: requests that met a failure of the pool, with none between that did not
 
@@ -32,5 +33,5 @@ class Lane:
         """Wait until requests may pass."""
         left = self._until - self._now()
         while left.total_seconds() > 0:
-            await anyio.sleep(left.total_seconds())
+            await self._alarm.wait(left.total_seconds())
             left = self._until - self._now()

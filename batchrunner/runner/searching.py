@@ -64,7 +64,7 @@ class Searching:
             return
         left = tuple(ride for ride in submission.rides if ride.attempt_id not in runs)
         rest = replace(submission, rides=left, searched=submission.searched + 1)
-        search_at = next_search(rest, shift.now())
+        search_at = next_search(rest, shift.now(), shift.clock.leapt_at)
         if search_at is not None:
             await shift.doubt(rest, search_at, why)
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol, TypeVar, assert_never
 
 import anyio
@@ -23,13 +23,12 @@ from batchrunner.model import (
 )
 from batchrunner.policy import Policy, pool_effect
 from batchrunner.runner.bell import Bell
+from batchrunner.runner.clock import Clock
 from batchrunner.runner.events import Event, Held, Judged, Stalled, Submitted
 from batchrunner.runner.lanes import Lane
 from batchrunner.schema import SubmissionState
 from batchrunner.store import Store, StoreError
 
-#: How long an owner is believed to be alive after it last said so.
-LEASE = timedelta(seconds=60)
 #: Requests of one kind under way at once; each may carry a hundred runs.
 AT_ONCE = 4
 #: Longest time between two looks into the database, where others may have changed things.
@@ -57,7 +56,7 @@ class Shift:
     api: Api
     batch: Batch
     owner: Owner
-    now: Callable[[], datetime]
+    clock: Clock
     offload_once: Offload  #: runs a call of the store's; what it raises is the caller's to handle
     notify: Callable[[Event], None]
     draining: bool = False  #: submit nothing more
@@ -68,12 +67,17 @@ class Shift:
     looks: Lane = field(init=False)
     news: Bell = field(init=False)  #: slots or jobs came free, or the plan changed
     doubts: Bell = field(init=False)  #: a submission came into doubt
+    alarm: Bell = field(init=False)  #: the clock leapt: what waits may have waited long enough
 
     def __post_init__(self) -> None:
         """Start with open lanes and silent bells."""
         self.policy = Policy.of(self.batch.settings)
-        self.creates, self.looks = Lane(self.now), Lane(self.now)
-        self.news, self.doubts = Bell(), Bell()
+        self.news, self.doubts, self.alarm = Bell(), Bell(), Bell()
+        self.creates, self.looks = Lane(self.now, self.alarm), Lane(self.now, self.alarm)
+
+    def now(self) -> datetime:
+        """Return the ledger's time."""
+        return self.clock.now()
 
     # ---- the ledger ----
 
@@ -98,7 +102,7 @@ class Shift:
 
     async def renew(self) -> None:
         """Prolong the lease; raises LeaseLost if this owner was taken for dead."""
-        await self.offload(lambda: self.store.renew(self.owner.id, self.now() + LEASE))
+        await self.offload(lambda: self.store.renew(self.owner.id, self.now()))
 
     async def standing(self) -> Standing:
         """Say whether there is more to do."""
@@ -141,6 +145,11 @@ class Shift:
         )
         self.notify(Judged(verdicts=tuple(applied)))
         self.news.ring()
+
+    def wake(self) -> None:
+        """Let everything that waits look at the clock again."""
+        for bell in (self.alarm, self.news, self.doubts):
+            bell.ring()
 
     # ---- what a failure means for all ----
 

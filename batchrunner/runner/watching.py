@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 import anyio
@@ -16,10 +16,11 @@ from batchrunner.model import (
     FailureCategory,
     OpenAttempt,
     Run,
+    RunStatus,
     Sighting,
     Verdict,
 )
-from batchrunner.policy import is_overdue, judge, look_interval
+from batchrunner.policy import excused, is_overdue, judge, look_interval
 from batchrunner.runner.events import Judged
 from batchrunner.runner.matching import mismatched
 from batchrunner.runner.shift import AT_ONCE, GLANCE, Shift, of_the_pool
@@ -36,12 +37,11 @@ class Watching:
         """Look once, if there is anything to look at, and wait until the next look is worth it."""
         shift = self._shift
         await shift.looks.clear()
-        watched = await shift.offload(lambda: shift.store.watched(shift.owner.id, shift.batch.id))
+        watched = await self._watched()
         if not watched:
             await shift.news.wait(GLANCE)
             return
         try:
-            watched = await self._cancel(watched)
             sightings = await self._see([attempt.run_id for attempt in watched])
         except ApiError as error:
             # A lost look is not a lost run: nothing follows but to look again.
@@ -50,20 +50,28 @@ class Watching:
             shift.looks.went_well()
             seen = [(a, sightings[a.run_id]) for a in watched if a.run_id in sightings]
             if not await self._rematch(seen):
-                await self._judge(seen)
+                await self._cancel(await self._judge(seen))
         oldest = shift.now() - min(attempt.opened_at for attempt in watched)
-        await anyio.sleep(look_interval(self._typical, oldest).total_seconds())
+        await shift.alarm.wait(look_interval(self._typical, oldest).total_seconds())
 
-    async def _cancel(self, watched: Sequence[OpenAttempt]) -> list[OpenAttempt]:
+    async def _watched(self) -> list[OpenAttempt]:
+        shift = self._shift
+        watched = await shift.offload(lambda: shift.store.watched(shift.owner.id, shift.batch.id))
+        leapt_at = shift.clock.leapt_at
+        return [excused(attempt, leapt_at) for attempt in watched]
+
+    async def _cancel(self, going_on: Sequence[OpenAttempt]) -> None:
         """Ask the API to cancel what is over its limit and what the user gave up."""
         shift, why = self._shift, FailureCategory.TIMED_OUT
-        overdue = [a.attempt_id for a in watched if is_overdue(shift.policy, a, shift.now())]
+        overdue = [a.attempt_id for a in going_on if is_overdue(shift.policy, a, shift.now())]
         if overdue:
             await shift.offload(lambda: shift.store.ask_to_cancel(shift.owner.id, overdue, why))
-        known = [replace(a, cancelling=why) if a.attempt_id in overdue else a for a in watched]
-        for chunk in _chunks([attempt.run_id for attempt in known if attempt.cancelling]):
-            await shift.api.cancel_many(chunk)
-        return known
+        asked = [a.run_id for a in going_on if a.cancelling or a.attempt_id in overdue]
+        for chunk in _chunks(asked):
+            try:
+                await shift.api.cancel_many(chunk)
+            except ApiError as error:
+                shift.hold([classify_fault(error.fault)], shift.looks)
 
     async def _see(self, run_ids: Sequence[str]) -> dict[str, Sighting]:
         """Return what could be seen; raises ApiError if that is nothing at all."""
@@ -96,7 +104,8 @@ class Watching:
             shift.doubts.ring()
         return bool(wrong)
 
-    async def _judge(self, seen: Sequence[tuple[OpenAttempt, Sighting]]) -> None:
+    async def _judge(self, seen: Sequence[tuple[OpenAttempt, Sighting]]) -> list[OpenAttempt]:
+        """Apply what follows from a look; return the attempts whose runs go on."""
         shift, now = self._shift, self._shift.now()
         judged = [(a, s, judge(shift.policy, a, s, now)) for a, s in seen]
         verdicts = [verdict for _, _, verdict in judged if verdict]
@@ -109,6 +118,7 @@ class Watching:
             shift.hold(of_the_pool(applied), shift.creates)
             shift.notify(Judged(verdicts=tuple(applied)))
             shift.news.ring()
+        return [_as_seen(attempt, sighting, now) for attempt, sighting in going_on]
 
     def _learn(self, applied: Sequence[Verdict]) -> None:
         """Learn how long runs take: an average in which the last dozens count most."""
@@ -117,6 +127,15 @@ class Watching:
                 took = self._shift.now() - verdict.attempt.opened_at
                 before = took if self._typical is None else self._typical
                 self._typical = before + (took - before) / 32
+
+
+def _as_seen(attempt: OpenAttempt, sighting: Sighting, now: datetime) -> OpenAttempt:
+    if not isinstance(sighting, Run):
+        return attempt
+    starts = sighting.status is RunStatus.RUNNING and attempt.started_at is None
+    return replace(
+        attempt, status=sighting.status, started_at=now if starts else attempt.started_at
+    )
 
 
 def _chunks(run_ids: Sequence[str]) -> list[Sequence[str]]:

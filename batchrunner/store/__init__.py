@@ -26,16 +26,18 @@ from batchrunner.schema import SubmissionState
 from batchrunner.store import (
     answering,
     claiming,
+    health,
     loading,
     reporting,
     steering,
     straying,
     watching,
 )
-from batchrunner.store.claiming import LeaseLost
+from batchrunner.store.claiming import LEASE, LeaseLost
 from batchrunner.store.database import Database, StoreError
+from batchrunner.store.health import Health, Worker
 
-__all__ = ["LeaseLost", "Store", "StoreError"]
+__all__ = ["LEASE", "LeaseLost", "Store", "StoreError"]
 
 #: Finished jobs read in one transaction: an export never keeps a writer waiting for long.
 PAGE = 500
@@ -90,15 +92,20 @@ class Store:
 
     # ---- owners ----
 
-    def enlist(self, owner: Owner, now: datetime, until: datetime) -> None:
-        """Write down a new owner, whose lease runs *until* then."""
-        with self._database.write() as tx:
-            claiming.enlist(tx, owner, now, until)
+    def time(self, now: datetime) -> datetime:
+        """Return the ledger's time, by a server's clock or by *now*; it never goes back."""
+        with self._database.read() as tx:
+            return claiming.time(tx, now)
 
-    def renew(self, owner_id: str, until: datetime) -> None:
-        """Prolong an owner's lease; raises LeaseLost if it was taken for dead."""
+    def enlist(self, owner: Owner, now: datetime) -> None:
+        """Write down a new owner, whose lease begins now."""
         with self._database.write() as tx:
-            claiming.renew(tx, owner_id, until)
+            claiming.enlist(tx, owner, now)
+
+    def renew(self, owner_id: str, now: datetime) -> None:
+        """Let an owner's lease begin anew; raises LeaseLost if it was taken for dead."""
+        with self._database.write() as tx:
+            claiming.renew(tx, owner_id, now)
 
     def retire(self, owner_id: str, now: datetime) -> None:
         """Say that an owner works no more."""
@@ -110,12 +117,26 @@ class Store:
         with self._database.read() as tx:
             return claiming.living(tx, now, batch_id)
 
+    def others(self, owner_id: str) -> list[tuple[Owner, datetime]]:
+        """Return the other owners that have not retired, and when their leases end."""
+        with self._database.read() as tx:
+            return claiming.others(tx, owner_id)
+
     def rescue(
-        self, owner_id: str, batch_id: int, now: datetime, gone: Collection[str] = ()
+        self,
+        owner_id: str,
+        batch_id: int,
+        now: datetime,
+        gone: Collection[str] = (),
+        ended_by: datetime | None = None,
     ) -> int:
-        """Take over a batch's open attempts of dead owners; *gone* are known to be dead."""
+        """
+        Take over a batch's open attempts of dead owners.
+
+        They are known to be *gone*, or their leases were to end by *ended_by*: by now, usually.
+        """
         with self._database.write() as tx:
-            return claiming.rescue(tx, owner_id, batch_id, now, gone)
+            return claiming.rescue(tx, owner_id, batch_id, now, gone, ended_by or now)
 
     # ---- a job's way ----
 
@@ -282,3 +303,30 @@ class Store:
             with self._database.read() as tx:
                 page = reporting.finished(tx, ids[start : start + PAGE])
             yield from page
+
+    # ---- health ----
+
+    @classmethod
+    def found(cls, address: str) -> Store:
+        """Open the ledger that is at *address* as it was found, to look at its health only."""
+        return cls(Database.connect(address))
+
+    def health(self, clock: Callable[[], datetime]) -> Health:
+        """Return what a glance at the ledger shows; *clock* is read beside a server's."""
+        with self._database.read() as tx:
+            return health.health(tx, clock)
+
+    def damage(self, *, thorough: bool) -> list[str]:
+        """Return what is wrong with the file, in SQLite's words; *thorough* takes longer."""
+        with self._database.read() as tx:
+            return health.damage(tx, thorough=thorough)
+
+    def broken_laws(self) -> dict[str, int]:
+        """Return the laws of the books that are broken, and by how many jobs or attempts."""
+        with self._database.read() as tx:
+            return health.broken_laws(tx)
+
+    def workers(self, now: datetime, batch_id: int) -> list[Worker]:
+        """Return who works on this ledger, and how many runs of a batch each has in flight."""
+        with self._database.read() as tx:
+            return health.workers(tx, now, batch_id)

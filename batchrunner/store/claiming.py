@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby, islice
 from typing import Any
 
@@ -12,16 +12,31 @@ from sqlalchemy import Connection, Row, func, insert, or_, select, update
 
 from batchrunner.model import Job, JobState, Owner, Ride, Submission
 from batchrunner.schema import SubmissionState, attempts, batches, jobs, owners, submissions
-from batchrunner.store.database import insert_unless
+from batchrunner.store.database import has_server, insert_unless
 from batchrunner.store.loading import settings_of
+
+#: How long an owner is believed to be alive after it last said so.
+LEASE = timedelta(seconds=60)
 
 
 class LeaseLost(Exception):
     """This owner was taken for dead, and others went on with its jobs."""
 
 
-def enlist(tx: Connection, owner: Owner, now: datetime, until: datetime) -> None:
-    """Write down a new owner with its lease."""
+def time(tx: Connection, now: datetime) -> datetime:
+    """
+    Return the ledger's time: the database server's, or *now* where there is none.
+
+    It is never earlier than an owner has once said to be there, so that it does not go back when
+    the clock of the machine does.
+    """
+    clock = tx.execute(select(func.clock_timestamp())).scalar_one() if has_server(tx) else now
+    newest = tx.execute(select(func.max(owners.c.lease_until))).scalar()
+    return clock if newest is None else max(clock, newest - LEASE)
+
+
+def enlist(tx: Connection, owner: Owner, now: datetime) -> None:
+    """Write down a new owner, whose lease begins now."""
     tx.execute(
         insert_unless(tx, owners)
         .values(
@@ -30,15 +45,15 @@ def enlist(tx: Connection, owner: Owner, now: datetime, until: datetime) -> None
             pid=owner.pid,
             born=owner.born,
             started_at=now,
-            lease_until=until,
+            lease_until=now + LEASE,
         )
         .on_conflict_do_nothing()
     )
 
 
-def renew(tx: Connection, owner_id: str, until: datetime) -> None:
+def renew(tx: Connection, owner_id: str, now: datetime) -> None:
     """
-    Move the end of an owner's lease.
+    Let an owner's lease begin anew.
 
     Raises:
         LeaseLost: Somebody rescued its attempts in the meantime.
@@ -46,7 +61,7 @@ def renew(tx: Connection, owner_id: str, until: datetime) -> None:
     renewed = tx.execute(
         update(owners)
         .where(owners.c.id == owner_id, owners.c.ended_at.is_(None))
-        .values(lease_until=until)
+        .values(lease_until=now + LEASE)
     )
     if renewed.rowcount != 1:
         raise LeaseLost(owner_id)
@@ -69,15 +84,27 @@ def living(tx: Connection, now: datetime, batch_id: int | None) -> list[Owner]:
             attempts.c.batch_id == batch_id, attempts.c.closed_at.is_(None)
         )
         chosen.append(owners.c.id.in_(busy))
-    rows = tx.execute(select(owners).where(*chosen))
-    return [Owner(id=row.id, machine=row.machine, pid=row.pid, born=row.born) for row in rows]
+    return [_owner(row) for row in tx.execute(select(owners).where(*chosen))]
+
+
+def others(tx: Connection, owner_id: str) -> list[tuple[Owner, datetime]]:
+    """Return the other owners that have not retired, and when their leases end."""
+    rows = tx.execute(select(owners).where(owners.c.id != owner_id, owners.c.ended_at.is_(None)))
+    return [(_owner(row), row.lease_until) for row in rows]
 
 
 def rescue(
-    tx: Connection, owner_id: str, batch_id: int, now: datetime, gone: Collection[str]
+    tx: Connection,
+    owner_id: str,
+    batch_id: int,
+    now: datetime,
+    gone: Collection[str],
+    ended_by: datetime,
 ) -> int:
     """
     Take over a batch's open attempts of owners whose lease ran out, or who are known to be *gone*.
+
+    A lease has run out if it was to end by *ended_by*.
 
     Their runs are adopted, not started again; submissions of which no answer was recorded are
     searched for. Returns how many attempts changed hands.
@@ -91,7 +118,7 @@ def rescue(
         .where(
             owners.c.id != owner_id,
             owners.c.ended_at.is_(None),
-            or_(owners.c.lease_until <= now, owners.c.id.in_(gone)),
+            or_(owners.c.lease_until <= ended_by, owners.c.id.in_(gone)),
         )
         .values(ended_at=now)
     )
@@ -116,6 +143,10 @@ def rescue(
         .values(owner_id=owner_id)
     )
     return taken.rowcount
+
+
+def _owner(row: Row[Any]) -> Owner:
+    return Owner(id=row.id, machine=row.machine, pid=row.pid, born=row.born)
 
 
 def claim(

@@ -53,14 +53,18 @@ class Database:
         Raises:
             StoreError: It cannot be opened, or is not ours, or is newer than this program.
         """
-        url = _url(address)
-        database = cls(_engine(url))
+        database = cls.connect(address)
         try:
             database._migrate()
         except BaseException:
             database.close()
             raise
         return database
+
+    @classmethod
+    def connect(cls, address: str) -> Database:
+        """Reach the database at *address* as it is, and migrate nothing."""
+        return cls(_engine(_url(address)))
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -76,7 +80,7 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """Give a transaction that sees one moment and keeps no writer waiting for long."""
         with _translated(self._engine), self._engine.connect() as tx:
-            if tx.dialect.name == "postgresql":
+            if has_server(tx):
                 # Its usual level shows each statement another moment.
                 yield tx.execution_options(isolation_level="REPEATABLE READ")
             else:
@@ -87,7 +91,7 @@ class Database:
             if _is_marked(tx) and _revision(tx) == HEAD:
                 return
         with self.write() as tx:
-            if tx.dialect.name == "postgresql":
+            if has_server(tx):
                 # Several may start at once: the first migrates, the others find it done.
                 tx.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": APPLICATION_ID})
             _refuse_strangers(tx)
@@ -228,6 +232,11 @@ def _upgrade(tx: Connection) -> None:
             f"this database was made by a newer batchrunner ({error})",
             hint="upgrade: pip install -U batchrunner",
         ) from error
+
+
+def has_server(tx: Connection) -> bool:
+    """Whether a server stands behind the database, with a clock that all its clients share."""
+    return tx.dialect.name == "postgresql"
 
 
 def insert_unless(tx: Connection, table: Table) -> Any:

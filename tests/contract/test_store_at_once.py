@@ -155,7 +155,7 @@ def test_a_cancel_amid_claims_and_verdicts_leaves_nothing_to_do(store: Store, ad
 def test_eight_threads_may_open_a_new_database_at_once(address: str) -> None:
     def work(owner_id: str) -> list[str]:
         with closing(Store.open(address)) as mine:
-            mine.enlist(owner(owner_id), NOW, NOW)
+            mine.enlist(owner(owner_id), NOW)
             return [owner_id]
 
     assert at_once(work) == EIGHT

@@ -25,9 +25,9 @@ from batchrunner.model import (
     Verdict,
 )
 from batchrunner.schema import SubmissionState, attempts, jobs, metadata, results
-from batchrunner.store import LeaseLost, Store
+from batchrunner.store import LEASE, LeaseLost, Store
 from batchrunner.store.database import Database
-from tests.fakes import LEASE, after, failed, job_file, keys, owner, run
+from tests.fakes import after, failed, job_file, keys, owner, run
 
 BOUND = 4
 OWNERS = ["alice", "bob", "carol", "dave"]
@@ -128,16 +128,15 @@ class Ledger(RuleBasedStateMachine):
 
     @rule(owner_id=owners)
     def begin_or_renew(self, owner_id: str) -> None:
-        until = self.now + LEASE
         if owner_id not in self.leases:
-            self.store.enlist(owner(owner_id), self.now, until)
+            self.store.enlist(owner(owner_id), self.now)
         elif owner_id in self.ended:
             with pytest.raises(LeaseLost):
-                self.store.renew(owner_id, until)
+                self.store.renew(owner_id, self.now)
             return
         else:
-            self.store.renew(owner_id, until)
-        self.leases[owner_id] = until
+            self.store.renew(owner_id, self.now)
+        self.leases[owner_id] = self.now + LEASE
 
     @rule(owner_id=owners)
     def retire(self, owner_id: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,10 +17,9 @@ from batchrunner.model import (
     Submission,
 )
 from batchrunner.schema import SubmissionState, metadata
-from batchrunner.store import LeaseLost, Store
+from batchrunner.store import LEASE, LeaseLost, Store
 from tests.fakes import (
     FIRST,
-    LEASE,
     NOW,
     after,
     begin,
@@ -66,7 +66,7 @@ def test_an_owner_lives_until_its_lease_ends(store: Store) -> None:
     enlist(store, "alice")
     assert store.living(NOW) == [owner("alice")]
     assert store.living(LATE) == []
-    store.renew("alice", after(100))
+    store.renew("alice", after(40))
     assert store.living(LATE) == [owner("alice")]
 
 
@@ -225,7 +225,7 @@ def test_an_owner_that_was_not_there_cannot_renew(store: Store) -> None:
 def test_a_late_sleeper_that_nobody_missed_goes_on(store: Store) -> None:
     batch = begin(store, 2)
     attempts = start(store, batch)
-    store.renew("alice", after(10_000))
+    store.renew("alice", after(9_000))
     verdicts = [success(attempt) for attempt in attempts]
     assert store.apply("alice", verdicts, [], after(9_000)) == verdicts
 
@@ -249,3 +249,32 @@ def test_a_rescuer_leaves_other_batches_to_those_who_work_on_them(store: Store) 
     store.rescue("carol", one.id, LATE)  # carol is the next to work on the first one
     assert len(store.watched("carol", one.id)) == 2
     assert len(rides(s for s, _, _ in store.unanswered("carol", one.id))) == 0
+
+
+def test_the_ledgers_time_does_not_go_back_when_the_machines_clock_does(store: Store) -> None:
+    later = store.time(NOW) + timedelta(hours=1)
+    enlist(store, "alice", now=later)
+    assert store.time(NOW) == later
+    store.renew("alice", later + timedelta(seconds=20))
+    assert store.time(NOW) == later + timedelta(seconds=20)
+
+
+def test_the_ledgers_time_is_the_servers_where_there_is_one(store: Store, engine: Engine) -> None:
+    with engine.connect() as tx:
+        server = engine.dialect.name == "postgresql"
+        clock = tx.execute(text("SELECT clock_timestamp()")).scalar_one() if server else NOW
+    assert timedelta(0) <= store.time(NOW) - clock < timedelta(minutes=1)
+
+
+def test_leases_are_measured_up_to_the_moment_that_surely_passed(store: Store) -> None:
+    batch = begin(store, 1)
+    start(store, batch)
+    enlist(store, "bob", now=LATE)
+    assert store.rescue("bob", FIRST, LATE, ended_by=NOW) == 0
+    assert store.rescue("bob", FIRST, LATE, ended_by=LATE) == 1
+
+
+def test_others_are_those_who_have_not_retired(store: Store) -> None:
+    enlist(store, "alice", "bob", "carol")
+    store.retire("carol", NOW)
+    assert store.others("alice") == [(owner("bob"), NOW + LEASE)]

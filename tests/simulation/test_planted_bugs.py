@@ -411,8 +411,8 @@ def cancel_only_here(patch: Patch) -> None:
 def start_all_over(patch: Patch) -> None:
     real = Store.enlist
 
-    def enlist(store: Store, owner: Owner, now: datetime, until: datetime) -> None:
-        real(store, owner, now, until)
+    def enlist(store: Store, owner: Owner, now: datetime) -> None:
+        real(store, owner, now)
         with store._database.write() as tx:
             tx.execute(update(jobs).values(state=JobState.AVAILABLE, finished_at=None))
 

@@ -39,6 +39,7 @@ from batchrunner.policy import (
     Policy,
     backoff,
     decide,
+    excused,
     is_lost,
     is_overdue,
     judge,
@@ -254,6 +255,17 @@ def test_a_run_that_ended_is_judged_with_what_was_seen_of_it() -> None:
 )
 def test_queued_and_running_time_have_limits_of_their_own(seen: OpenAttempt, overdue: bool) -> None:
     assert is_overdue(DEFAULT, seen, NOW) is overdue
+
+
+def test_time_over_which_the_clock_leapt_is_held_against_no_run() -> None:
+    long_ago = {"opened_at": NOW - 9 * HOUR, "started_at": NOW - 8 * HOUR}
+    missed = attempt(**long_ago, missing_since=NOW - 8 * HOUR)
+    assert is_overdue(DEFAULT, missed, NOW)
+    woken = excused(missed, NOW - timedelta(seconds=1))
+    assert not is_overdue(DEFAULT, woken, NOW)
+    assert not is_lost(woken, NOW)
+    assert excused(missed, None) == missed
+    assert excused(missed, NOW - 10 * HOUR) == missed
 
 
 @given(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
+from batchrunner.cli.clock import ledger_now
 from batchrunner.cli.errors import WRONG_USAGE, UserError
 from batchrunner.cli.options import api_options, batch_of, db_option, help_option, opened
 
@@ -48,12 +48,12 @@ def command(
 
     with opened(db) as store:
         found = batch_of(store, batch)
-        at_once, asked = store.cancel(found.id, keys, datetime.now(UTC))
+        at_once, asked = store.cancel(found.id, keys, ledger_now(store))
         _check_found(keys, at_once + asked)
         click.echo(f"{counted(at_once, 'job')} cancelled", err=True)
         if not asked:
             return
-        if at_work(store.living(datetime.now(UTC), found.id)):
+        if at_work(store.living(ledger_now(store), found.id)):
             runs = counted(asked, "run")
             click.echo(f"{runs} in flight: the runner at work cancels them", err=True)
             return

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from batchrunner.cli.clock import ledger_now
 from batchrunner.cli.options import (
     db_option,
     file_argument,
@@ -54,7 +54,7 @@ def load(store: Store, job_file: JobFile) -> Batch:
     from batchrunner.cli.display import counted
     from batchrunner.cli.terminal import term_safe
 
-    loaded = store.load(job_file, datetime.now(UTC))
+    loaded = store.load(job_file, ledger_now(store))
     merged = f", {job_file.duplicates} given twice" if job_file.duplicates else ""
     click.echo(
         f"batch {loaded.batch.name!r}: {counted(loaded.added, 'job')} added, "

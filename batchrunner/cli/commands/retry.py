@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import click
 
+from batchrunner.cli.clock import ledger_now
 from batchrunner.cli.errors import WRONG_USAGE, UserError
 from batchrunner.cli.options import batch_of, db_option, help_option, opened
 from batchrunner.model import FailureCategory
@@ -42,7 +41,7 @@ def command(batch: str | None, categories: tuple[str, ...], keys: tuple[str, ...
     with opened(db) as store:
         found = batch_of(store, batch)
         chosen = [FailureCategory(category) for category in categories]
-        count = store.retry(found.id, chosen, keys, datetime.now(UTC))
+        count = store.retry(found.id, chosen, keys, ledger_now(store))
     if keys and not count:
         raise UserError(
             "no job of such an id has failed or was cancelled",

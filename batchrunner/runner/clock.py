@@ -1,0 +1,55 @@
+"""The ledger's time in this process: it never goes back, and tells when it leapt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+#: Wall-clock and monotonic time may part by this much between two readings: clocks are trimmed.
+TRIM = timedelta(seconds=5)
+
+
+class Clock:
+    """
+    A clock that runs on through everything that is done to the machine's own.
+
+    Where the wall clock is set back, it goes on at the pace of the monotonic one. Where the wall
+    clock runs ahead by more than TRIM, the machine slept or was set forward: which of the two
+    cannot be told, so what seems to have passed is not held against anybody.
+    """
+
+    def __init__(self, wall: Callable[[], datetime], monotonic: Callable[[], float]) -> None:
+        self._wall = wall
+        self._monotonic = monotonic
+        self._offset = timedelta(0)  # of the ledger's time from the wall clock's
+        self._told, self._read_at = wall(), monotonic()
+        self.leapt_at: datetime | None = None  #: when the newest leap ended
+        self.leapt_by = timedelta(0)  #: how much time it left out
+
+    def now(self) -> datetime:
+        """Return the ledger's time; never earlier than it was before."""
+        read_at = self._monotonic()
+        expected = self._told + timedelta(seconds=read_at - self._read_at)
+        seen = self._wall() + self._offset
+        parted = seen - expected
+        if parted < -TRIM:
+            self._offset -= parted
+            seen = expected
+        elif parted > TRIM:
+            self.leapt_at, self.leapt_by = seen, parted
+        self._told, self._read_at = max(self._told, seen), read_at
+        return self._told
+
+    @property
+    def wall(self) -> datetime:
+        """What the machine's own clock shows."""
+        return self._wall()
+
+    def start_at(self, ledgers: datetime) -> None:
+        """Take the ledger's time over when this process begins, wherever the wall clock is."""
+        self._offset = ledgers - self._wall()
+        self._told, self._read_at = ledgers, self._monotonic()
+
+    def follow(self, ledgers: datetime) -> None:
+        """Keep up with the ledger's time, which others keep as well; never go back to it."""
+        self._offset = max(self._offset, ledgers - self._wall())

@@ -1,0 +1,107 @@
+"""Keeps this owner alive, notices when it slept, and takes over from those who died."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime, timedelta
+
+import anyio
+
+from batchrunner.model import Owner
+from batchrunner.runner.events import Rescued, Slept
+from batchrunner.runner.shift import Shift
+from batchrunner.store import LEASE
+
+#: Seconds between two looks at the clock.
+BEAT = 2.0
+#: How often it is asked whether others still live, at least.
+PROBE = timedelta(seconds=5)
+
+
+class Living:
+    """The loop without which others would take this process for dead."""
+
+    def __init__(self, shift: Shift, gone: Callable[[Sequence[Owner]], Collection[str]]) -> None:
+        self._shift = shift
+        self._gone = gone
+        self._leapt_at: datetime | None = None
+        self._before = datetime.max.replace(tzinfo=UTC)  # what passed since then may be a leap
+        self._renewed_at = self._probed_at = self._rescued_at = shift.now()
+
+    async def begin(self) -> None:
+        """Enlist, by the ledger's time."""
+        shift = self._shift
+        clock = shift.clock
+        clock.start_at(await shift.offload(lambda: shift.store.time(clock.wall)))
+        await shift.offload(lambda: shift.store.enlist(shift.owner, shift.now()))
+        self._renewed_at = shift.now()
+
+    async def keep(self) -> None:
+        """Renew the lease, and look after others; for ever."""
+        shift = self._shift
+        while True:
+            await anyio.sleep(BEAT)
+            now = shift.now()
+            if shift.clock.leapt_at != self._leapt_at:
+                await self._wake()
+            elif now - self._renewed_at >= LEASE / 3:
+                await self._renew()
+            if now - self._rescued_at >= LEASE / 3:
+                await self.rescue()
+            elif now - self._probed_at >= PROBE:
+                await self._probe()
+
+    async def rescue(self) -> None:
+        """Take over what other owners left behind when they died."""
+        shift = self._shift
+        others = await shift.offload(lambda: shift.store.others(shift.owner.id))
+        await self._take_over(self._gone([owner for owner, _ in others]))
+
+    async def _probe(self) -> None:
+        """Take over from others as soon as they are known to be dead."""
+        shift = self._shift
+        self._probed_at = shift.now()
+        others = await shift.offload(lambda: shift.store.others(shift.owner.id))
+        gone = self._gone([owner for owner, _ in others])
+        ended_by = self._ended_by(shift.now())
+        if gone or any(lease_until <= ended_by for _, lease_until in others):
+            await self._take_over(gone)
+
+    async def _take_over(self, gone: Collection[str]) -> None:
+        shift = self._shift
+        self._rescued_at = self._probed_at = now = shift.now()
+        taken = await shift.offload(
+            lambda: shift.store.rescue(
+                shift.owner.id, shift.batch.id, now, gone, self._ended_by(now)
+            )
+        )
+        if taken:
+            shift.notify(Rescued(attempts=taken))
+            shift.news.ring()
+            shift.doubts.ring()
+
+    def _ended_by(self, now: datetime) -> datetime:
+        """Return by when a lease must have ended for its owner to be dead."""
+        # Who slept while we did has yet to say that it lives.
+        return min(self._before, now) if self._is_patient(now) else now
+
+    def _is_patient(self, now: datetime) -> bool:
+        return self._leapt_at is not None and now - self._leapt_at < LEASE
+
+    async def _renew(self) -> None:
+        shift = self._shift
+        clock = shift.clock
+        clock.follow(await shift.offload(lambda: shift.store.time(clock.wall)))
+        self._renewed_at = shift.now()
+        await shift.renew()
+
+    async def _wake(self) -> None:
+        """Go on after a sleep: first of all say that this owner lives, if it still does."""
+        clock = self._shift.clock
+        now = clock.now()
+        before = now - clock.leapt_by
+        self._before = min(before, self._before) if self._is_patient(now) else before
+        self._leapt_at = clock.leapt_at
+        await self._renew()
+        self._shift.notify(Slept(seconds=clock.leapt_by.total_seconds()))
+        self._shift.wake()

@@ -1,0 +1,278 @@
+"""Statements that tell whether a ledger is sound and who works on it; they change nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, case, func, inspect, or_, select, text
+from sqlalchemy.exc import DBAPIError
+
+from batchrunner.model import FailureCategory, JobState, Owner
+from batchrunner.schema import (
+    HEAD,
+    SubmissionState,
+    attempts,
+    batches,
+    jobs,
+    orphans,
+    owners,
+    results,
+    submissions,
+)
+from batchrunner.store import claiming
+from batchrunner.store.database import has_server
+
+#: How many places of damage are named.
+NAMED = 5
+#: Newest results that are measured: reading all of them would take as long as an export.
+SAMPLE = 100
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Worker:
+    """An owner that has not said that it works no more."""
+
+    owner: Owner
+    since: datetime
+    seen_at: datetime  #: its last sign of life
+    leased: bool  #: whether its lease still runs
+    in_flight: int  #: its open attempts
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenWork:
+    """A batch that has not come to its end."""
+
+    name: str
+    open: int
+    total: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Server:
+    """The database server and our connection to it."""
+
+    version: str
+    near: bool  #: whether it is on this machine
+    encrypted: bool
+    may_create: bool
+    ahead: timedelta  #: of its clock over ours
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Health:
+    """A ledger as it was found."""
+
+    revision: str | None  #: None: nothing is in it yet
+    server: Server | None  #: None: it is a file
+    journal_mode: str | None  #: of the file, as this program has it open
+    synchronous: int | None
+    ahead: timedelta = timedelta(0)  #: of the ledger's time over ours
+    workers: tuple[Worker, ...] = ()
+    open_work: tuple[OpenWork, ...] = ()
+    result_bytes: float | None = None  #: mean of the newest results
+
+
+def health(tx: Connection, clock: Callable[[], datetime]) -> Health:
+    """
+    Return what a glance at the ledger shows.
+
+    *clock* is this machine's, read beside the server's. What stands in an older or newer schema is
+    not looked at.
+    """
+    revision = _revision(tx)
+    server = _server(tx, clock) if has_server(tx) else None
+    is_file = server is None
+    journal_mode = tx.exec_driver_sql("PRAGMA journal_mode").scalar_one() if is_file else None
+    synchronous = tx.exec_driver_sql("PRAGMA synchronous").scalar_one() if is_file else None
+    if revision != HEAD:
+        return Health(
+            revision=revision, server=server, journal_mode=journal_mode, synchronous=synchronous
+        )
+    now = clock()
+    return Health(
+        revision=revision,
+        server=server,
+        journal_mode=journal_mode,
+        synchronous=synchronous,
+        ahead=claiming.time(tx, now) - now,
+        workers=tuple(workers(tx, now, None)),
+        open_work=tuple(_open_work(tx)),
+        result_bytes=_result_bytes(tx),
+    )
+
+
+def _revision(tx: Connection) -> str | None:
+    if not inspect(tx).has_table("alembic_version"):
+        return None
+    revision: str | None = tx.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return revision
+
+
+def _server(tx: Connection, clock: Callable[[], datetime]) -> Server:
+    before = clock()
+    at = tx.execute(select(func.clock_timestamp())).scalar_one()
+    after = clock()
+    row = tx.execute(
+        text(
+            "SELECT current_setting('server_version') AS version,"
+            " inet_server_addr() IS NULL OR inet_server_addr() = inet_client_addr() AS near,"
+            " (SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()) AS encrypted,"
+            " has_schema_privilege(current_schema(), 'CREATE') AS may_create"
+        )
+    ).one()
+    return Server(
+        version=row.version,
+        near=bool(row.near),
+        encrypted=bool(row.encrypted),
+        may_create=bool(row.may_create),
+        ahead=at - before - (after - before) / 2,
+    )
+
+
+def _open_work(tx: Connection) -> list[OpenWork]:
+    still_open = _count(jobs.c.state.in_([state for state in JobState if not state.is_final]))
+    rows = tx.execute(
+        select(batches.c.name, still_open.label("open"), func.count().label("total"))
+        .join(jobs, jobs.c.batch_id == batches.c.id)
+        .group_by(batches.c.id, batches.c.name)
+        .having(still_open > 0)
+        .order_by(batches.c.id)
+    )
+    return [OpenWork(name=row.name, open=int(row.open), total=row.total) for row in rows]
+
+
+def _result_bytes(tx: Connection) -> float | None:
+    newest = select(results.c.body).order_by(results.c.attempt_id.desc()).limit(SAMPLE).subquery()
+    mean = tx.execute(select(func.avg(func.length(newest.c.body)))).scalar()
+    return None if mean is None else float(mean)
+
+
+def workers(tx: Connection, now: datetime, batch_id: int | None) -> list[Worker]:
+    """
+    Return the owners that have not said their end, with their runs in flight: of a batch, or all.
+
+    Those whose lease has run out are among them as long as they have open attempts.
+    """
+    held = select(attempts.c.owner_id, func.count().label("open")).where(
+        attempts.c.closed_at.is_(None)
+    )
+    if batch_id is not None:
+        held = held.where(attempts.c.batch_id == batch_id)
+    counted = held.group_by(attempts.c.owner_id).subquery()
+    in_flight = func.coalesce(counted.c.open, 0)
+    at = claiming.time(tx, now)
+    rows = tx.execute(
+        select(owners, in_flight.label("in_flight"))
+        .outerjoin(counted, counted.c.owner_id == owners.c.id)
+        .where(owners.c.ended_at.is_(None), or_(owners.c.lease_until > at, in_flight > 0))
+        .order_by(owners.c.started_at, owners.c.id)
+    )
+    return [
+        Worker(
+            owner=Owner(id=row.id, machine=row.machine, pid=row.pid, born=row.born),
+            since=row.started_at,
+            seen_at=row.lease_until - claiming.LEASE,
+            leased=row.lease_until > at,
+            in_flight=row.in_flight,
+        )
+        for row in rows
+    ]
+
+
+def damage(tx: Connection, *, thorough: bool) -> list[str]:
+    """
+    Return what SQLite finds wrong with its file, as it says it; nothing for a server.
+
+    Unless it is *thorough*, indexes and references are not compared with the rows.
+    """
+    if has_server(tx):
+        return []
+    check = "integrity_check" if thorough else "quick_check"
+    try:
+        said = tx.exec_driver_sql(f"PRAGMA {check}({NAMED})").scalars().all()
+        astray = tx.exec_driver_sql("PRAGMA foreign_key_check").all() if thorough else []
+    except DBAPIError as error:
+        return [str(error.orig)]
+    # Each line is one place, except where the damage has a heading.
+    found = [line for each in said for line in str(each).splitlines() if line != "ok"]
+    return found + [f"row {row[1]} of {row[0]} refers to none of {row[2]}" for row in astray[:NAMED]]
+
+
+# ---- the books ----
+
+_unsettled = (SubmissionState.INTENDED, SubmissionState.UNANSWERED)
+#: What is never a job's fault; a right that is lacking may be.
+_blameless = (
+    FailureCategory.THROTTLED,
+    FailureCategory.UNREACHABLE,
+    FailureCategory.BILLING_FAILURE,
+)
+
+
+def _count(condition: ColumnElement[bool]) -> Any:
+    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+
+
+_tries = (
+    select(
+        attempts.c.job_id,
+        _count(attempts.c.closed_at.is_(None)).label("open"),
+        _count(attempts.c.outcome == "succeeded").label("succeeded"),
+        _count(and_(attempts.c.counted, attempts.c.outcome != "succeeded")).label("counted"),
+        func.max(attempts.c.number).label("newest"),
+    )
+    .group_by(attempts.c.job_id)
+    .subquery()
+)
+
+
+def _tried(name: str) -> Any:
+    return func.coalesce(_tries.c[name], 0)
+
+
+def _unlike(state: JobState, count: Any) -> ColumnElement[bool]:
+    """Tell jobs that do not have one such attempt in this state, or have some in another one."""
+    return or_(and_(jobs.c.state == state, count != 1), and_(jobs.c.state != state, count != 0))
+
+
+#: What holds for each job → which jobs break it.
+JOB_LAWS: Mapping[str, ColumnElement[bool]] = {
+    "every job is in one of the five states": jobs.c.state.not_in(list(JobState)),
+    "a job runs exactly while one attempt is open": _unlike(JobState.RUNNING, _tried("open")),
+    "a job succeeds by exactly one attempt": _unlike(JobState.SUCCEEDED, _tried("succeeded")),
+    # Fewer where the user put the job back: then they are counted anew.
+    "a job has no more failures than attempts that count": jobs.c.failures > _tried("counted"),
+    "a job knows its newest attempt": jobs.c.attempt != _tried("newest"),
+}
+#: What holds for each attempt → which attempts break it.
+ATTEMPT_LAWS: Mapping[str, ColumnElement[bool]] = {
+    "an open attempt has a run, or is being searched for": and_(
+        attempts.c.closed_at.is_(None),
+        attempts.c.run_id.is_(None),
+        submissions.c.state.not_in(_unsettled),
+    ),
+    "a success has its result on disk": and_(
+        attempts.c.outcome == "succeeded", results.c.attempt_id.is_(None)
+    ),
+    "waiting uses up no attempt": and_(attempts.c.outcome.in_(_blameless), attempts.c.counted),
+    "a run belongs to an attempt or is an orphan, never both": orphans.c.run_id.is_not(None),
+}
+
+
+def broken_laws(tx: Connection) -> dict[str, int]:
+    """Return the laws of the books that are broken, and by how many jobs or attempts."""
+    about_jobs = select(*map(_count, JOB_LAWS.values())).select_from(
+        jobs.outerjoin(_tries, _tries.c.job_id == jobs.c.id)
+    )
+    about_attempts = select(*map(_count, ATTEMPT_LAWS.values())).select_from(
+        attempts.join(submissions, submissions.c.id == attempts.c.submission_id)
+        .outerjoin(results, results.c.attempt_id == attempts.c.id)
+        .outerjoin(orphans, orphans.c.run_id == attempts.c.run_id)
+    )
+    counts = [*tx.execute(about_jobs).one(), *tx.execute(about_attempts).one()]
+    laws = [*JOB_LAWS, *ATTEMPT_LAWS]
+    return {law: int(count) for law, count in zip(laws, counts, strict=True) if count}
