@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Self
 from urllib.parse import quote
 
 import httpx
 
 from batchrunner.api.http import LOOPBACK, AddressError, Http, Reply
-from batchrunner.api.reading import read_fault, read_members, read_run, read_runs, text_of
+from batchrunner.api.reading import (
+    read_date,
+    read_fault,
+    read_members,
+    read_run,
+    read_runs,
+    text_of,
+)
 from batchrunner.api.slices import plain
 from batchrunner.model import (
     MOST_RUNS,
@@ -34,6 +43,8 @@ DEFAULT_URL = "https://agent.tinyfish.ai"
 CREATE_SECONDS = 90.0
 #: Total deadline of everything that can simply be asked again.
 READ_SECONDS = 60.0
+#: Total deadline of a check, for which somebody waits at a terminal.
+CHECK_SECONDS = 20.0
 #: A search by marker that goes on for longer is none: enough for every run on its own page.
 MOST_PAGES = MOST_RUNS + 20
 
@@ -114,7 +125,7 @@ class Api:
         read_members(reply)
         run = read_run(text_of(reply))
         if run is None:
-            raise ApiError(ApiFault(kind=FaultKind.MALFORMED, message="A run without an id"))
+            raise _malformed("A run without an id")
         return run
 
     async def get_many(self, run_ids: Sequence[str]) -> dict[str, Sighting]:
@@ -165,7 +176,7 @@ class Api:
         runs: dict[str, Run] = {}
         for _ in range(MOST_PAGES):
             try:
-                page, cursor = await self._page({**query, "limit": str(limit)})
+                page, cursor, total = await self._page({**query, "limit": str(limit)})
             except ApiError as error:
                 if error.fault.kind is not FaultKind.TOO_LARGE or limit == 1:
                     raise
@@ -173,19 +184,33 @@ class Api:
                 continue
             runs |= {run.run_id: run for run in page}
             if cursor is None or cursor == query.get("cursor"):
+                if len(runs) < total:
+                    raise _malformed("The list of runs says that there are more, and not where")
                 return list(runs.values())
             query["cursor"] = cursor  # whether filters go with it is not said: they are repeated
-        message = f"The list of runs did not end after {MOST_PAGES} pages"
-        raise ApiError(ApiFault(kind=FaultKind.MALFORMED, message=message))
+        raise _malformed(f"The list of runs did not end after {MOST_PAGES} pages")
 
-    async def _page(self, query: Mapping[str, str]) -> tuple[list[Run], str | None]:
-        """Return the runs of a page and where the next one begins."""
+    async def check(self) -> datetime | None:
+        """
+        Read one run, which costs nothing; return what the API's clock shows, to the second.
+
+        Raises:
+            ApiError: There is no API, or it does not take the key.
+        """
+        query = {"limit": "1"}
+        reply = await self._http.send("GET", "/v1/runs", seconds=CHECK_SECONDS, query=query)
+        _runs(reply, read_members(reply), "data")
+        return read_date(reply)
+
+    async def _page(self, query: Mapping[str, str]) -> tuple[list[Run], str | None, float]:
+        """Return the runs of a page, where the next one begins, and how many runs must be found."""
         reply = await self._http.send("GET", "/v1/runs", seconds=READ_SECONDS, query=query)
         found = read_members(reply)
         page = plain(found.get("pagination"))
         more = isinstance(page, dict) and page.get("has_more") is not False
-        cursor = page.get("next_cursor") if more else None
-        return _runs(reply, found, "data"), cursor if isinstance(cursor, str) and cursor else None
+        said = page.get("next_cursor") if more else None
+        cursor = said if isinstance(said, str) and said else None
+        return _runs(reply, found, "data"), cursor, _total(page)
 
     # ---- cancelling ----
 
@@ -235,6 +260,18 @@ def _runs(reply: Reply, found: Mapping[str, str], member: str) -> list[Run]:
         return read_runs(found[member])
     except (KeyError, ValueError) as error:
         raise ApiError(read_fault(reply)) from error
+
+
+def _total(page: Any) -> float:
+    """Return how many runs there are on all pages, where a page insists that it is not the last."""
+    if not isinstance(page, dict) or page.get("has_more") is not True:
+        return 0
+    total = page.get("total")
+    return total if isinstance(total, int | float) else math.inf
+
+
+def _malformed(message: str) -> ApiError:
+    return ApiError(ApiFault(kind=FaultKind.MALFORMED, message=message))
 
 
 def _ids(text: str | None) -> list[str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import anyio
 import httpx
@@ -132,12 +133,14 @@ async def _taken(response: httpx.Response) -> Reply:
     if "," in response.headers.get("content-encoding", ""):
         raise _fault(FaultKind.MALFORMED, "The answer is compressed more than once")
     body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > MOST_BYTES:
-            raise _fault(
-                FaultKind.TOO_LARGE, f"The answer is larger than {MOST_BYTES // 1024**2} MB"
-            )
+    # Closed here and now: a generator that is left half-way is closed when somebody collects it.
+    async with aclosing(cast("AsyncGenerator[bytes, None]", response.aiter_bytes())) as chunks:
+        async for chunk in chunks:
+            body += chunk
+            if len(body) > MOST_BYTES:
+                raise _fault(
+                    FaultKind.TOO_LARGE, f"The answer is larger than {MOST_BYTES // 1024**2} MB"
+                )
     return Reply(status=response.status_code, headers=response.headers, body=bytes(body))
 
 

@@ -134,6 +134,15 @@ def _header_wait(headers: Mapping[str, str]) -> timedelta | None:
         return None
 
 
+def read_date(reply: Reply) -> datetime | None:
+    """Return when the server says it answered; None where it does not say."""
+    try:
+        at = parsedate_to_datetime(reply.headers["date"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)  # "-0000" is UTC as well
+
+
 def _wait(seconds: Any) -> timedelta | None:
     # Not a number is the one value that differs from itself.
     if not isinstance(seconds, int | float) or isinstance(seconds, bool) or seconds != seconds:

@@ -14,7 +14,9 @@ COMMANDS = {
     "export": "Write the results of a batch to CSV or JSONL.",
     "retry": "Put failed jobs of a batch back.",
     "cancel": "Cancel jobs of a batch, their remote runs included.",
+    "doctor": "Tell whether machine, database and account are fit for a night.",
     "sandbox": "Serve a stand-in for the API and sample websites on this machine.",
+    "selftest": "Prove here that no job is lost and no run is paid for twice.",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +17,11 @@ if TYPE_CHECKING:
     from batchrunner.store import Store
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 DEFAULT_DB = "batchrunner.db"
+#: Seconds for which a command waits for a database that is away, and between two tries.
+PATIENCE, PAUSE = 10.0, 1.0
 
 help_option = click.help_option("-h", "--help")
 db_option = click.option(
@@ -31,32 +35,31 @@ db_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 file_argument = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+key_option = click.option(
+    "--api-key-file",
+    metavar="FILE",
+    envvar="TINYFISH_API_KEY_FILE",
+    help="Read the key from a file, or from standard input with '-'.  "
+    "[else: env var TINYFISH_API_KEY]",
+)
+url_option = click.option(
+    "--api-url",
+    metavar="URL",
+    envvar="TINYFISH_BASE_URL",
+    show_envvar=True,
+    help="The API's address.  [default: https://agent.tinyfish.ai]",
+)
+sandbox_option = click.option(
+    "--sandbox",
+    "sandboxed",
+    is_flag=True,
+    help="Run against a stand-in for the API on this machine: no key, no cost.",
+)
 
 
 def api_options(command: F) -> F:
     """Add the options that say which API to use, and with which key."""
-    for option in (
-        click.option(
-            "--sandbox",
-            "sandboxed",
-            is_flag=True,
-            help="Run against a stand-in for the API on this machine: no key, no cost.",
-        ),
-        click.option(
-            "--api-key-file",
-            metavar="FILE",
-            envvar="TINYFISH_API_KEY_FILE",
-            help="Read the key from a file, or from standard input with '-'.  "
-            "[else: env var TINYFISH_API_KEY]",
-        ),
-        click.option(
-            "--api-url",
-            metavar="URL",
-            envvar="TINYFISH_BASE_URL",
-            show_envvar=True,
-            help="The API's address.  [default: https://agent.tinyfish.ai]",
-        ),
-    ):
+    for option in (sandbox_option, key_option, url_option):
         command = option(command)
     return command
 
@@ -72,11 +75,32 @@ def opened(db: str, *, must_exist: bool = True) -> Iterator[Store]:
             hint="load a job file first: batchrunner load jobs.yaml (or name the database: --db)",
         )
     with for_people():
-        store = Store.open(db)
+        store = patiently(lambda: Store.open(db))
         try:
             yield store
         finally:
             store.close()
+
+
+def patiently(call: Callable[[], T]) -> T:
+    """
+    Return what *call* returns, for as long as a restart of the database's server takes.
+
+    Only for calls that may be made again after they took effect unseen.
+    """
+    from batchrunner.store import StoreError
+
+    begun, said = time.monotonic(), False
+    while True:
+        try:
+            return call()
+        except StoreError as error:
+            if not error.passing or time.monotonic() - begun > PATIENCE:
+                raise
+            if not said:
+                click.echo(f"waiting for the database: {error.message}", err=True)
+                said = True
+        time.sleep(PAUSE)
 
 
 def batch_of(store: Store, name: str | None) -> Batch:

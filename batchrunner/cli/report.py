@@ -24,7 +24,7 @@ def closing_lines(store: Store, batch: Batch, tally: Tally, db: str) -> Iterator
     from batchrunner.model import JobState
 
     yield from failure_lines(store, batch)
-    name = shlex.quote(batch.name) + _db_option(db)
+    name = shlex.quote(batch.name) + db_given(db)
     running = tally.jobs[JobState.RUNNING]
     if running:
         yield f"{counted(running, 'run')} may go on and cost money: run again to collect them"
@@ -76,7 +76,8 @@ def _attempt_line(attempt: ClosedAttempt) -> str:
     return term_safe(f"{own}{attempt.url}  attempt {attempt.number}: {attempt.message}{code}")
 
 
-def _db_option(db: str) -> str:
+def db_given(db: str) -> str:
+    """Return the option that names the database, as a command line needs it."""
     from batchrunner.cli.options import DEFAULT_DB
 
     if db == DEFAULT_DB:

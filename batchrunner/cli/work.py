@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
@@ -157,6 +158,7 @@ async def _work(
             batch=batch,
             owner=this_process(),
             now=now,
+            monotonic=time.monotonic,  # anyio's cannot be read in the thread of the store
             offload=offload,
             gone=gone,
             notify=display.tell,

@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any, TypeVar
 
 import anyio
 import httpx
+import trio
+from sqlalchemy import event
 from trio.testing import MockClock
 
 from batchrunner.api import Api
 from batchrunner.model import Batch, JobFile, JobSpec, JobState, Owner, Settings
+from batchrunner.proof.network import Network
 from batchrunner.proof.promises import (
     check_account,
     check_always,
     check_creates,
     check_end,
     check_waits,
+    hidden,
 )
 from batchrunner.runner import Ending, Runner
 from batchrunner.runner.events import Event
 from batchrunner.sandbox import Sandbox, World
+from batchrunner.sandbox.service import Performer
 from batchrunner.store import Store
+from batchrunner.store.database import Database
 
 EPOCH = datetime(2026, 11, 21, 22, tzinfo=UTC)
 
@@ -40,13 +48,47 @@ class Killed(BaseException):
     """The process was killed here."""
 
 
+class _Died(Exception):
+    """As Killed, on its way out of a transaction: SQLAlchemy would drop the connection for that."""
+
+
+#: Whose transaction it is that the database works on.
+_AT_WORK: ContextVar[Power | None] = ContextVar("_AT_WORK", default=None)
+
+
+def _step_inside(*_: object) -> None:
+    power = _AT_WORK.get()
+    if power is not None:
+        try:
+            power.step()
+        except Killed:
+            raise _Died from None
+
+
+def opened_store() -> Store:
+    """Open an empty store in memory, in whose transactions a process may die."""
+    tokens = (f"{number:012x}" for number in count(1))
+    database = Database.open(":memory:")
+    store = Store(database, new_token=lambda: next(tokens))
+    engine = database._engine
+    event.listen(engine, "before_cursor_execute", _step_inside)
+    event.listen(engine, "commit", _step_inside)
+    return store
+
+
 @dataclass
 class Power:
-    """Kills a runner at its n-th step: before or after a transaction or a request."""
+    """
+    Kills a runner at its n-th step.
+
+    A step is taken before and after each transaction and each request, before each statement of
+    a transaction, and before it is committed.
+    """
 
     fuse: int | None = None  #: steps left; None: it never blows
     steps: int = 0
     dead: bool = False
+    in_transaction: bool = False  #: now, or when it died
 
     def step(self) -> None:
         """Take one step, or be dead from here on."""
@@ -57,11 +99,28 @@ class Power:
             raise Killed
 
     async def offload(self, call: Callable[[], T], /) -> T:
-        """Run a transaction; the process may die before it or after it."""
+        """Run a transaction; the process may die before it, in it or after it."""
         self.step()
-        result = call()
+        result = self.transact(call)
         self.step()
         return result
+
+    def transact(self, call: Callable[[], T]) -> T:
+        """Run a transaction; each of its statements is a step."""
+        at_work = _AT_WORK.set(self)
+        self.in_transaction = True
+        try:
+            result = call()
+        except _Died:
+            raise Killed from None
+        finally:
+            _AT_WORK.reset(at_work)
+            self.in_transaction = self.dead
+        return result
+
+    async def send(self) -> None:
+        """Let a request go; the process may die before it leaves."""
+        self.step()
 
     async def receive(self, response: httpx.Response) -> None:
         """Take the answer to a request; the process may die while it waits for it."""
@@ -79,7 +138,7 @@ class Line(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Pass a request on."""
         self.requests[f"{request.method} {request.url.path}"] += 1
-        self._power.step()
+        await self._power.send()
         response = await self._inner.handle_async_request(request)
         await self._power.receive(response)
         return response
@@ -97,6 +156,10 @@ class Night:
     events: list[Event] = field(default_factory=list)
     requests: Counter[str] = field(default_factory=Counter)
     starts: int = 0
+    network: Network | None = None  #: what stands between runners and the sandbox
+    alive: set[str] = field(default_factory=set)  #: owners whose processes run
+    one_clock: bool = True  #: the runners' time is the sandbox's: nobody set a clock
+    waits: bool = True  #: no runner dies with what it was told to wait for, or loses count of time
 
     @classmethod
     def of(
@@ -105,24 +168,33 @@ class Night:
         world: World,
         settings: Settings,
         keys: frozenset[str] | None = None,
+        agent: Performer | None = None,
         **job: Any,
     ) -> Night:
-        """Load one job for each url; the sandbox takes the *keys*, or any."""
+        """
+        Load one job for each url; the sandbox takes the *keys*, or any.
+
+        Its *agent* is the real one, which reads the sample sites, unless there is another.
+        """
         specs = tuple(
             JobSpec(key=f"job-{n}", url=url, goal="Read the name and the price", **job)
             for n, url in enumerate(urls)
         )
-        store = Store.open(":memory:")
+        store = opened_store()
         loaded = store.load(JobFile(name="night", settings=settings, specs=specs), now())
-        sandbox = Sandbox.in_process(world, now, keys=keys)
+        if agent is None:
+            sandbox = Sandbox.in_process(world, now, keys=keys)
+        else:
+            sandbox = Sandbox(world=world, now=now, agent=agent, keys=keys)
         return cls(sandbox, store, loaded.batch, loaded.added, world)
 
     async def run(self, power: Power | None = None, **kwargs: Any) -> Ending:
         """Start a runner as a new process would; raises Killed if its power is cut."""
         self.starts += 1
         power = power or Power()
-        line = Line(self.sandbox.transport(), power)
+        line = Line(self.network or self.sandbox.transport(), power)
         me = Owner(id=f"owner-{self.starts}", machine="here", pid=self.starts, born="x")
+        self.alive.add(me.id)
         try:
             async with Api("http://127.0.0.1", "key", transport=line) as api:
                 return await self.runner(api, me, power, **kwargs).run()
@@ -132,17 +204,22 @@ class Night:
                 raise
             raise Killed from None
         finally:
+            self.alive.discard(me.id)
             self.requests.update(line.requests)
+
+    def gone(self, owners: Sequence[Owner]) -> list[str]:
+        """Return the ids of those owners whose processes do not run any more."""
+        return [owner.id for owner in owners if owner.id not in self.alive]
 
     def runner(self, api: Api, me: Owner, power: Power, **kwargs: Any) -> Runner:
         """Return a runner on this machine, where all others are known to be dead unless told."""
         kwargs.setdefault("gone", lambda owners: [owner.id for owner in owners])
+        kwargs.setdefault("now", now)
         return Runner(
             store=self.store,
             api=api,
             batch=self.batch,
             owner=me,
-            now=now,
             offload=power.offload,
             notify=self.events.append,
             **kwargs,
@@ -151,16 +228,18 @@ class Night:
     def check_always(self) -> None:
         """Check every promise that holds at every instant."""
         check_always(self.store, self.batch.id, self.loaded)
-        ledger = self.sandbox.ledger
-        check_creates(self.store, self.batch, ledger.runs, self.world.late)
-        check_waits(ledger.requests, self.world.retry_after)
+        ledger, late = self.sandbox.ledger, self.world.late
+        check_creates(self.store, self.batch, ledger.runs, late if self.one_clock else None)
+        if self.waits:
+            check_waits(ledger.requests, self.world.retry_after)
 
     def check_end(self) -> None:
         """Check every promise, now that the batch has come to its end."""
         self.check_always()
-        runs = self.sandbox.ledger.runs
-        check_end(self.store, self.batch.id, self.loaded, runs)
-        check_account(self.store, self.batch.id, runs)
+        runs, served = self.sandbox.ledger.runs, self.network.served if self.network else {}
+        unseen = hidden(runs, self.world.late, now())
+        check_end(self.store, self.batch.id, self.loaded, runs, unseen)
+        check_account(self.store, self.batch.id, runs, unseen, served, one_clock=self.one_clock)
 
     def jobs(self) -> Mapping[JobState, int]:
         """Count jobs by state, without the states that no job is in."""
@@ -179,6 +258,13 @@ def pages(count: int) -> list[str]:
 
 
 def simulate(night: Callable[[], Any]) -> Any:
-    """Run an async function on trio's virtual clock, which jumps whenever nobody is busy."""
+    """
+    Run an async function on trio's virtual clock, which jumps whenever nobody is busy.
+
+    Tasks take turns in the same order each time, so that a night that failed fails again.
+    """
+    scheduler: Any = trio._core._run
+    scheduler._ALLOW_DETERMINISTIC_SCHEDULING = True
+    scheduler._r.seed(0)
     clock = MockClock(autojump_threshold=0)
     return anyio.run(night, backend="trio", backend_options={"clock": clock})

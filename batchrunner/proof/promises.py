@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -108,20 +109,41 @@ def _check_attempts(books: Books) -> None:
             promise(patient, "a run was called lost at the first look")
 
 
-def check_end(store: Store, batch_id: int, loaded: int, ledger: Collection[Run]) -> None:
-    """Check what holds when a batch has come to its end: the books balance with the API's."""
+def hidden(ledger: Iterable[Run], late: float = 0.0, ended: datetime | None = None) -> set[str]:
+    """
+    Return the ids of runs of which no client could know, had it not heard of them at once.
+
+    A run with the fate "lost" is shown to nobody, and costs nothing. One that is listed *late*, by
+    so many seconds, is not to be found by a batch that *ended* before.
+    """
+    return {
+        run.run_id
+        for run in ledger
+        if run.fate == "lost" or (ended and run.created_at + timedelta(seconds=late) > ended)
+    }
+
+
+def check_end(
+    store: Store,
+    batch_id: int,
+    loaded: int,
+    ledger: Collection[Run],
+    unseen: Collection[str] | None = None,
+) -> None:
+    """
+    Check what holds when a batch has come to its end: the books balance with the API's.
+
+    *unseen* are the runs that are hidden; where it is not given, those that nothing delays.
+    """
     check_always(store, batch_id, loaded)
     books = Books.of(store, batch_id)
     promise(all(JobState(job.state).is_final for job in books.jobs), "a job is not final")
     known = Counter(a.run_id for a in books.attempts if a.run_id is not None)
     promise(max(known.values(), default=1) == 1, "a run belongs to two attempts")
-    # A run with the fate "lost" is shown to nobody and costs nothing: where the answer of its
-    # create was lost as well, no client can know of it.
-    hidden = {run.run_id for run in ledger if run.fate == "lost"}
     created = {run.run_id for run in ledger}
     promise(set(known) <= created, "an attempt has a run that the API never created")
     promise(not set(known) & set(books.orphans), "a run that an attempt has is called an orphan")
-    strays = created - hidden - set(known)
+    strays = created - set(hidden(ledger) if unseen is None else unseen) - set(known)
     promise(strays <= set(books.orphans), "a run was created that belongs to nobody")
     promise(all(row.ended_at for row in books.orphans.values()), "an orphan was left alive")
     bill = {run.run_id: run.steps for run in ledger}
@@ -141,8 +163,12 @@ def _export(store: Store, batch_id: int) -> Iterable[str]:
 # ---- what only a sandbox in this process can tell ----
 
 
-def check_creates(store: Store, batch: Batch, ledger: Collection[Run], late: float) -> None:
-    """Check, at any instant, that no create was sent that should not have been."""
+def check_creates(store: Store, batch: Batch, ledger: Collection[Run], late: float | None) -> None:
+    """
+    Check, at any instant, that no create was sent that should not have been.
+
+    *late* is after how many seconds a run is listed; None: the two clocks cannot be compared.
+    """
     books = Books.of(store, batch.id)
     by_marker = books.by_marker()
     marked = [(text, run) for run in ledger if (text := marker_of(run.goal))]
@@ -154,25 +180,38 @@ def check_creates(store: Store, batch: Batch, ledger: Collection[Run], late: flo
         max(Counter(text for text, _ in marked).values(), default=0) <= 1,
         "a create was sent again: two runs have one marker",
     )
-    for text, run in marked:
-        given_up = by_marker[text].outcome == FailureCategory.UNREACHABLE
-        if given_up and run.fate != "lost":
-            listed_at = run.created_at + timedelta(seconds=late)
-            promise(by_marker[text].closed_at < listed_at, "a run on the list was given up")
+    given_up = [
+        (by_marker[text].closed_at, run)
+        for text, run in marked
+        if by_marker[text].outcome == FailureCategory.UNREACHABLE and run.fate != "lost"
+    ]
+    for closed_at, run in given_up if late is not None else ():
+        listed_at = run.created_at + timedelta(seconds=late or 0)
+        promise(closed_at < listed_at, "a run on the list was given up")
     for submission in books.submissions.values():
         if submission.state == SubmissionState.ABSENT:
             took = submission.answered_at - submission.intended_at
             promise(took >= GRACE, "a create was given up before the grace was over")
-    _check_limits(books, batch.settings, ledger)
+    for text, run in marked:
+        if by_marker[text].outcome == FailureCategory.TIMED_OUT and run.finished_at:
+            _check_patience(batch.settings, run)
+    # What was given up and turned up late was alive beside the bound; it is cancelled.
+    unwanted = {run.run_id for _, run in given_up} | set(books.orphans) | hidden(ledger)
+    _check_limits(books, batch.settings, [run for run in ledger if run.run_id not in unwanted])
 
 
-def _check_limits(books: Books, settings: Settings, ledger: Collection[Run]) -> None:
+def _check_patience(settings: Settings, run: Run) -> None:
+    began, limit = run.created_at, settings.queued_limit
+    if run.started_at is not None:
+        began, limit = run.started_at, settings.running_limit
+    promise((run.finished_at or began) - began >= limit, "a run was given up before its limit")
+
+
+def _check_limits(books: Books, settings: Settings, wanted: Collection[Run]) -> None:
     tries = settings.max_attempts
     promise(
         all(job.failures <= tries for job in books.jobs), "more failures than the policy allows"
     )
-    # What was given up and turned up late was alive beside the bound; it is cancelled.
-    wanted = [run for run in ledger if run.fate != "lost" and run.run_id not in books.orphans]
     promise(most_at_once(wanted) <= settings.concurrency, "more in flight than the bound")
 
 
@@ -198,10 +237,24 @@ def check_waits(requests: Collection[Create], retry_after: float) -> None:
                 until[url] = request.at + timedelta(seconds=retry_after)
 
 
-def check_account(store: Store, batch_id: int, ledger: Collection[Run]) -> None:
-    """Check, at the end of a batch, every row against the run that it tells of."""
+def check_account(
+    store: Store,
+    batch_id: int,
+    ledger: Collection[Run],
+    unseen: Collection[str],
+    served: Mapping[str, bytes],
+    *,
+    one_clock: bool,
+) -> None:
+    """
+    Check, at the end of a batch, every row against the run that it tells of.
+
+    *unseen* are runs that are hidden; *served* is what was shown in the place of a run's result, by
+    run id; *one_clock* says that times here and there can be compared.
+    """
     books = Books.of(store, batch_id)
-    runs = {run.run_id: run for run in ledger if run.fate != "lost"}
+    theirs = set(unseen) - {attempt.run_id for attempt in books.attempts}
+    runs = {run.run_id: run for run in ledger if run.fate != "lost" and run.run_id not in theirs}
     promise(all(run.finished_at for run in runs.values()), "a run was left alive")
     urls = {job.id: job.url for job in books.jobs}
     for attempt in books.attempts:
@@ -209,9 +262,29 @@ def check_account(store: Store, batch_id: int, ledger: Collection[Run]) -> None:
         if run is None:
             continue
         promise(run.url == urls[attempt.job_id], "a run is in another job's row")
-        promise(run.finished_at <= attempt.closed_at, "an attempt was closed while its run went on")
-        if attempt.id in books.results:
-            stored = json.loads(books.results[attempt.id])
-            promise(stored == run.result, "a stored result is not what the API served")
+        early = one_clock and run.finished_at > attempt.closed_at
+        promise(not early, "an attempt was closed while its run went on")
+        _check_result(attempt, run, books.results.get(attempt.id), served.get(run.run_id))
     charged = sum(run.steps for run in runs.values())
     promise(store.tally(batch_id).steps == charged, "the batch's cost is not what the API charged")
+
+
+def _check_result(attempt: Any, run: Run, kept: str | None, strange: bytes | None) -> None:
+    if strange is not None:
+        promise(bool(kept), "a strange result was not kept")
+        promise(_same_text(kept or "", strange), "a strange result was changed")
+        believed = attempt.outcome == "succeeded" or bool(run.schema_errors)
+        promise(believed, "a strange result was taken for a failure")
+    elif kept is not None:
+        promise(json.loads(kept) == run.result, "a stored result is not what the API served")
+
+
+def _same_text(stored: str, served: bytes) -> bool:
+    """Say whether JSON in ASCII is what was served; a byte that is no UTF-8 is half a character."""
+    text = served.decode("utf-8", "surrogateescape")
+    return stored.isascii() and _unescaped(stored) == _unescaped(text)
+
+
+def _unescaped(text: str) -> str:
+    plain = re.sub(r"\\u([0-9a-fA-F]{4})", lambda match: chr(int(match[1], 16)), text)
+    return plain.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")

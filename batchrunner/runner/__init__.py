@@ -125,7 +125,8 @@ class Runner:
                 ending = self._ending(await self._shift.standing())
             if ending is not None:
                 return ending
-            await watching.look()
+            while await watching.look() and not self._shift.blind:
+                pass  # what is watched is not at its end
 
     def _ending(self, standing: Standing) -> Ending | None:
         if self._shift.blind:

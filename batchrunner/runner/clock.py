@@ -23,8 +23,7 @@ class Clock:
         self._monotonic = monotonic
         self._offset = timedelta(0)  # of the ledger's time from the wall clock's
         self._told, self._read_at = wall(), monotonic()
-        self.leapt_at: datetime | None = None  #: when the newest leap ended
-        self.leapt_by = timedelta(0)  #: how much time it left out
+        self._leaps: list[tuple[datetime, datetime]] = []  # from when to when, oldest first
 
     def now(self) -> datetime:
         """Return the ledger's time; never earlier than it was before."""
@@ -36,9 +35,28 @@ class Clock:
             self._offset -= parted
             seen = expected
         elif parted > TRIM:
-            self.leapt_at, self.leapt_by = seen, parted
+            self._leaps.append((expected, seen))
         self._told, self._read_at = max(self._told, seen), read_at
         return self._told
+
+    @property
+    def leapt_at(self) -> datetime | None:
+        """When the newest leap ended, if there was one."""
+        return self._leaps[-1][1] if self._leaps else None
+
+    @property
+    def leapt_by(self) -> timedelta:
+        """How much time the newest leap left out."""
+        return self._leaps[-1][1] - self._leaps[-1][0] if self._leaps else timedelta(0)
+
+    def before_leaps(self, patience: timedelta) -> datetime:
+        """Return what time it would be had those leaps not been that ended within *patience*."""
+        moment = self.now()
+        for begun, ended in reversed(self._leaps):
+            if moment - ended >= patience:
+                break
+            moment = begun
+        return moment
 
     @property
     def wall(self) -> datetime:

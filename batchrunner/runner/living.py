@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import anyio
 
@@ -25,7 +25,6 @@ class Living:
         self._shift = shift
         self._gone = gone
         self._leapt_at: datetime | None = None
-        self._before = datetime.max.replace(tzinfo=UTC)  # what passed since then may be a leap
         self._renewed_at = self._probed_at = self._rescued_at = shift.now()
 
     async def begin(self) -> None:
@@ -63,16 +62,16 @@ class Living:
         self._probed_at = shift.now()
         others = await shift.offload(lambda: shift.store.others(shift.owner.id))
         gone = self._gone([owner for owner, _ in others])
-        ended_by = self._ended_by(shift.now())
+        ended_by = self._ended_by()
         if gone or any(lease_until <= ended_by for _, lease_until in others):
             await self._take_over(gone)
 
     async def _take_over(self, gone: Collection[str]) -> None:
         shift = self._shift
-        self._rescued_at = self._probed_at = now = shift.now()
+        self._rescued_at = self._probed_at = shift.now()
         taken = await shift.offload(
             lambda: shift.store.rescue(
-                shift.owner.id, shift.batch.id, now, gone, self._ended_by(now)
+                shift.owner.id, shift.batch.id, shift.now(), gone, self._ended_by()
             )
         )
         if taken:
@@ -80,13 +79,10 @@ class Living:
             shift.news.ring()
             shift.doubts.ring()
 
-    def _ended_by(self, now: datetime) -> datetime:
+    def _ended_by(self) -> datetime:
         """Return by when a lease must have ended for its owner to be dead."""
         # Who slept while we did has yet to say that it lives.
-        return min(self._before, now) if self._is_patient(now) else now
-
-    def _is_patient(self, now: datetime) -> bool:
-        return self._leapt_at is not None and now - self._leapt_at < LEASE
+        return self._shift.clock.before_leaps(LEASE)
 
     async def _renew(self) -> None:
         shift = self._shift
@@ -98,9 +94,6 @@ class Living:
     async def _wake(self) -> None:
         """Go on after a sleep: first of all say that this owner lives, if it still does."""
         clock = self._shift.clock
-        now = clock.now()
-        before = now - clock.leapt_by
-        self._before = min(before, self._before) if self._is_patient(now) else before
         self._leapt_at = clock.leapt_at
         await self._renew()
         self._shift.notify(Slept(seconds=clock.leapt_by.total_seconds()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import anyio
 
 from batchrunner.classify import classify_fault
@@ -14,7 +16,7 @@ from batchrunner.model import (
     Submission,
     marker_prefix,
 )
-from batchrunner.policy import next_watch
+from batchrunner.policy import LOST_AFTER, next_watch
 from batchrunner.runner.events import Strayed
 from batchrunner.runner.matching import match
 from batchrunner.runner.shift import Shift
@@ -30,6 +32,7 @@ class Straying:
 
     def __init__(self, shift: Shift) -> None:
         self._shift = shift
+        self._missing: dict[str, datetime] = {}  # orphans that the API does not show, since when
 
     async def keep(self) -> None:
         """Look for stragglers whenever it is time; for ever."""
@@ -88,16 +91,19 @@ class Straying:
             except ApiError as error:
                 shift.hold([classify_fault(error.fault)], shift.looks)
                 return True
-            ended = [(run_id, _as_run(s)) for run_id, s in sightings.items() if _is_over(s)]
             now = shift.now()
+            ended = [
+                (run_id, _as_run(s)) for run_id, s in sightings.items() if self._is_over(s, now)
+            ]
             await shift.offload(lambda: shift.store.bury(ended, now))  # noqa: B023 - awaited here
         return bool(await shift.offload(lambda: shift.store.living_orphans(shift.batch.id)))
 
-
-def _is_over(sighting: Sighting) -> bool:
-    return isinstance(sighting, NotFound) or (
-        isinstance(sighting, Run) and sighting.status.is_final
-    )
+    def _is_over(self, sighting: Sighting, now: datetime) -> bool:
+        """Whether an orphan costs nothing more; one look that does not show it is no proof."""
+        if isinstance(sighting, NotFound):
+            return now - self._missing.setdefault(sighting.run_id, now) >= LOST_AFTER
+        self._missing.pop(sighting.run_id, None)
+        return isinstance(sighting, Run) and sighting.status.is_final
 
 
 def _as_run(sighting: Sighting) -> Run | None:

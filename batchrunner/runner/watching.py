@@ -33,14 +33,18 @@ class Watching:
         self._shift = shift
         self._typical: timedelta | None = None
 
-    async def look(self) -> None:
-        """Look once, if there is anything to look at, and wait until the next look is worth it."""
+    async def look(self) -> bool:
+        """
+        Look once, and wait until the next look is worth it.
+
+        Returns whether there was anything to look at.
+        """
         shift = self._shift
         await shift.looks.clear()
         watched = await self._watched()
         if not watched:
             await shift.news.wait(GLANCE)
-            return
+            return False
         try:
             sightings = await self._see([attempt.run_id for attempt in watched])
         except ApiError as error:
@@ -53,6 +57,7 @@ class Watching:
                 await self._cancel(await self._judge(seen))
         oldest = shift.now() - min(attempt.opened_at for attempt in watched)
         await shift.alarm.wait(look_interval(self._typical, oldest).total_seconds())
+        return True
 
     async def _watched(self) -> list[OpenAttempt]:
         shift = self._shift

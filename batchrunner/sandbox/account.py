@@ -54,6 +54,7 @@ class Account:
         self._ends: list[tuple[datetime, int, str]] = []
         self._occasions: Counter[tuple[Kind, str]] = Counter()
         self._requests = self._births = self._looks = 0
+        self._opened: datetime | None = None  # the first time, if the ledger is older than we
         self._latest = datetime.min.replace(tzinfo=UTC)
         for event in ledger.past():
             self._apply(event)
@@ -61,9 +62,10 @@ class Account:
 
     @property
     def balance(self) -> Decimal | None:
-        """What is left of the credits; None for an account without a wallet."""
-        credits = self._world.credits
-        return None if credits is None else credits - self.ledger.charged
+        """What is left of the credits as of the latest instant; None without a wallet."""
+        since = self._latest - (self._opened or self._latest)
+        credited = self._world.credited(since.total_seconds())
+        return None if credited is None else credited - self.ledger.charged
 
     def advance(self, now: datetime) -> None:
         """End the runs that are due and start those that waited for their slots."""
@@ -141,6 +143,7 @@ class Account:
         self.advance(event.at)
         match event:
             case Opened():
+                self._opened = self._opened or event.at
                 self._limit = event.limit
                 self._fill(event.at)
             case Create():

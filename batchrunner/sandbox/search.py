@@ -35,7 +35,7 @@ def search(runs: Iterable[Run], query: Mapping[str, str]) -> Page:
     created in the same millisecond are in the order of their ids, so a cursor never skips one.
     """
     newest_first = query.get("sort_direction", "desc") == "desc"
-    found = sorted((run for run in runs if _fits(run, query)), key=_key, reverse=newest_first)
+    found = sorted(_fitting(runs, query), key=_key, reverse=newest_first)
     rest = found
     if "cursor" in query:
         last = _read(query["cursor"])
@@ -46,13 +46,19 @@ def search(runs: Iterable[Run], query: Mapping[str, str]) -> Page:
     return Page(runs=shown, total=len(found), next_cursor=_cursor(shown[-1]) if more else None)
 
 
-def _fits(run: Run, query: Mapping[str, str]) -> bool:
-    return (
-        query.get("status", run.status) == run.status
-        and query.get("goal", "").lower() in run.goal.lower()
-        and ("created_after" not in query or run.created_at > _instant(query["created_after"]))
-        and ("created_before" not in query or run.created_at < _instant(query["created_before"]))
-    )
+def _fitting(runs: Iterable[Run], query: Mapping[str, str]) -> list[Run]:
+    # Every search meets every run of the account: the query is read once, not for each of them.
+    status, text = query.get("status"), query.get("goal", "").lower()
+    after = _instant(query["created_after"]) if "created_after" in query else None
+    before = _instant(query["created_before"]) if "created_before" in query else None
+    return [
+        run
+        for run in runs
+        if text in run.goal.lower()
+        and (status is None or run.status == status)
+        and (after is None or run.created_at > after)
+        and (before is None or run.created_at < before)
+    ]
 
 
 def _key(run: Run) -> Key:

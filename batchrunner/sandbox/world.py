@@ -25,9 +25,9 @@ class World:
     served. `rates` gives the share of runs (or, by the fate's kind, of create requests or reads)
     that meet a named fate; `script` maps globs of urls to `fate` or `fate/n`, and goes before
     `rates`. `credits` is the balance at the beginning; without one the account has no wallet and
-    never runs dry. `late` is how many seconds a new run is missing from the list of runs. `batch`
-    says whether run-batch is offered, `shuffled` that it names runs in another order than they
-    were asked for.
+    never runs dry. `deposits` come on top: so many seconds after the account was opened, so much.
+    `late` is how many seconds a new run is missing from the list of runs. `batch` says whether
+    run-batch is offered, `shuffled` that it names runs in another order than they were asked for.
     """
 
     seed: int = 0
@@ -38,6 +38,7 @@ class World:
     retry_after: float = 30.0
     price: Decimal = Decimal("0.016")
     credits: Decimal | None = None
+    deposits: tuple[tuple[float, Decimal], ...] = ()
     late: float = 0.0
     batch: bool = True
     shuffled: bool = False
@@ -48,12 +49,22 @@ class World:
             raise ValueError(f"durations must be two numbers above 0 in order: {self.durations}")
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"limit must be 1 or more: {self.limit}")
+        self._check_wallet()
         for text in self.script.values():
             Address.parse(text)
         for kind in Kind:
             rates = [rate for name, rate in self.rates.items() if kind_of(name) is kind]
             if sum(rates) > 1 or any(rate < 0 for rate in rates):
                 raise ValueError(f"the rates of {kind} fates must be shares of 1: {rates}")
+
+    def _check_wallet(self) -> None:
+        if self.deposits and self.credits is None:
+            raise ValueError("deposits need credits: without them the account has no wallet")
+        for seconds, amount in self.deposits:
+            if not (0 <= seconds < math.inf and amount.is_finite() and amount > 0):
+                raise ValueError(f"a deposit must be an amount above 0 in 0 s or more: {amount}")
+        if self.credits is not None and not self.credits.is_finite():
+            raise ValueError(f"credits must be an amount: {self.credits}")
 
     def duration(self, url: str, nth: int) -> float:
         """Say how many seconds the nth run (from 0) of a url takes.
@@ -72,6 +83,13 @@ class World:
         """Say how many steps a run takes that ends without the agent."""
         fewest, most = _STEPS
         return fewest + int(share(self.seed, "steps", run_id) * (most - fewest + 1))
+
+    def credited(self, seconds: float) -> Decimal | None:
+        """Say what was paid in until so many seconds after the account was opened."""
+        if self.credits is None:
+            return None
+        paid_in = [amount for at, amount in self.deposits if at <= seconds]
+        return self.credits + sum(paid_in)
 
     @property
     def told_wait(self) -> int:

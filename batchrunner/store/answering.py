@@ -8,13 +8,26 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, select, update
 
 from batchrunner.model import Job, Ride, RunStatus, Submission
 from batchrunner.schema import SubmissionState, attempts, jobs, submissions
 from batchrunner.store import straying
 
 _UNSETTLED = (SubmissionState.INTENDED, SubmissionState.UNANSWERED)
+_owner: BindParameter[str] = bindparam("owner")
+_unsettled = (
+    submissions.c.id == bindparam("submission"),
+    submissions.c.owner_id == _owner,
+    submissions.c.state.in_(_UNSETTLED),
+)
+_runless = (attempts.c.closed_at.is_(None), attempts.c.run_id.is_(None))
+
+_RECORD = (
+    update(attempts)
+    .where(attempts.c.id == bindparam("attempt"), attempts.c.owner_id == _owner, *_runless)
+    .values(run_id=bindparam("new_run_id"), run_status=RunStatus.PENDING)
+)
 
 
 def record(
@@ -27,15 +40,11 @@ def record(
     """
     if runs:
         tx.execute(
-            update(attempts)
-            .where(
-                attempts.c.id == bindparam("attempt_id"),
-                attempts.c.owner_id == owner_id,
-                attempts.c.closed_at.is_(None),
-                attempts.c.run_id.is_(None),
-            )
-            .values(run_id=bindparam("new_run_id"), run_status=RunStatus.PENDING),
-            [{"attempt_id": at, "new_run_id": run_id} for at, run_id in runs.items()],
+            _RECORD,
+            [
+                {"attempt": at, "owner": owner_id, "new_run_id": run_id}
+                for at, run_id in runs.items()
+            ],
         )
         straying.disown_untaken(tx, submission, runs, now)
     complete = not _lacks_runs(tx, submission.id)
@@ -60,12 +69,13 @@ def rematch(
     ]
     # No two attempts may have one run, not even in between.
     tx.execute(update(attempts).where(*held).values(run_id=None))
-    tx.execute(
-        update(attempts)
-        .where(*held, attempts.c.id == bindparam("attempt_id"))
-        .values(run_id=bindparam("new_run_id")),
-        [{"attempt_id": at, "new_run_id": run_id} for at, run_id in runs.items()],
-    )
+    if runs:
+        tx.execute(
+            update(attempts)
+            .where(*held, attempts.c.id == bindparam("attempt_id"))
+            .values(run_id=bindparam("new_run_id")),
+            [{"attempt_id": at, "new_run_id": run_id} for at, run_id in runs.items()],
+        )
     if _lacks_runs(tx, submission_id):
         tx.execute(
             update(submissions)
@@ -79,17 +89,28 @@ def rematch(
         )
 
 
+_RUNLESS = (
+    select(attempts.c.id)
+    .where(attempts.c.submission_id == bindparam("submission"), *_runless)
+    .limit(1)
+)
+
+
 def _lacks_runs(tx: Connection, submission_id: int) -> bool:
-    missing = tx.execute(
-        select(attempts.c.id)
-        .where(
-            attempts.c.submission_id == submission_id,
-            attempts.c.run_id.is_(None),
-            attempts.c.closed_at.is_(None),
-        )
-        .limit(1)
-    ).first()
-    return missing is not None
+    return tx.execute(_RUNLESS, {"submission": submission_id}).first() is not None
+
+
+_CLOSE = (
+    update(submissions)
+    .where(*_unsettled)
+    .values(
+        state=bindparam("new_state"),
+        answered_at=bindparam("now"),
+        search_at=None,
+        message=bindparam("why"),
+        watch_at=bindparam("new_watch_at"),
+    )
+)
 
 
 def close(
@@ -107,14 +128,28 @@ def close(
     *watch_at* is when to look whether the runs of an absent one turn up after all.
     """
     tx.execute(
-        update(submissions)
-        .where(
-            submissions.c.id == submission.id,
-            submissions.c.owner_id == owner_id,
-            submissions.c.state.in_(_UNSETTLED),
-        )
-        .values(state=state, answered_at=now, search_at=None, message=message, watch_at=watch_at)
+        _CLOSE,
+        {
+            "submission": submission.id,
+            "owner": owner_id,
+            "new_state": state,
+            "now": now,
+            "why": message,
+            "new_watch_at": watch_at,
+        },
     )
+
+
+_DOUBT = (
+    update(submissions)
+    .where(*_unsettled)
+    .values(
+        state=SubmissionState.UNANSWERED,
+        search_at=bindparam("new_search_at"),
+        searched=bindparam("searches"),
+        message=bindparam("why"),
+    )
+)
 
 
 def doubt(
@@ -122,18 +157,14 @@ def doubt(
 ) -> None:
     """Say that a submission's runs may exist, and when to look for them (again)."""
     tx.execute(
-        update(submissions)
-        .where(
-            submissions.c.id == submission.id,
-            submissions.c.owner_id == owner_id,
-            submissions.c.state.in_(_UNSETTLED),
-        )
-        .values(
-            state=SubmissionState.UNANSWERED,
-            search_at=search_at,
-            searched=submission.searched,
-            message=message,
-        )
+        _DOUBT,
+        {
+            "submission": submission.id,
+            "owner": owner_id,
+            "new_search_at": search_at,
+            "searches": submission.searched,
+            "why": message,
+        },
     )
 
 
@@ -150,34 +181,42 @@ def doubt_intended(tx: Connection, owner_id: str, batch_id: int, now: datetime, 
     )
 
 
+_UNANSWERED = (
+    select(
+        submissions.c.id.label("submission_id"),
+        submissions.c.token,
+        submissions.c.intended_at,
+        submissions.c.marked,
+        submissions.c.searched,
+        submissions.c.search_at,
+        submissions.c.message,
+        attempts.c.id.label("attempt_id"),
+        attempts.c.place,
+        jobs.c.id.label("job_id"),
+        jobs.c.key,
+        jobs.c.url,
+        jobs.c.goal,
+        jobs.c.options,
+        jobs.c.attempt,
+        jobs.c.failures,
+    )
+    .join(attempts, attempts.c.submission_id == submissions.c.id)
+    .join(jobs, jobs.c.id == attempts.c.job_id)
+    .where(
+        submissions.c.batch_id == bindparam("batch"),
+        submissions.c.owner_id == _owner,
+        submissions.c.state == SubmissionState.UNANSWERED,
+        *_runless,
+    )
+    .order_by(submissions.c.id, attempts.c.place)
+)
+
+
 def unanswered(
     tx: Connection, owner_id: str, batch_id: int
 ) -> list[tuple[Submission, datetime, str]]:
     """Return the owner's submissions in doubt, when to look for each, and why it is in doubt."""
-    rows = tx.execute(
-        select(
-            submissions.c.id.label("submission_id"),
-            submissions.c.token,
-            submissions.c.intended_at,
-            submissions.c.marked,
-            submissions.c.searched,
-            submissions.c.search_at,
-            submissions.c.message,
-            attempts.c.id.label("attempt_id"),
-            attempts.c.place,
-            jobs,
-        )
-        .join(attempts, attempts.c.submission_id == submissions.c.id)
-        .join(jobs, jobs.c.id == attempts.c.job_id)
-        .where(
-            submissions.c.batch_id == batch_id,
-            submissions.c.owner_id == owner_id,
-            submissions.c.state == SubmissionState.UNANSWERED,
-            attempts.c.closed_at.is_(None),
-            attempts.c.run_id.is_(None),
-        )
-        .order_by(submissions.c.id, attempts.c.place)
-    )
+    rows = tx.execute(_UNANSWERED, {"batch": batch_id, "owner": owner_id})
     found = []
     for _, group in groupby(rows, key=lambda row: row.submission_id):
         rides = list(group)
@@ -185,7 +224,7 @@ def unanswered(
     return found
 
 
-def _submission(rows: list[Row[Any]]) -> Submission:
+def _submission(rows: list[Any]) -> Submission:
     first = rows[0]
     return Submission(
         id=first.submission_id,
@@ -197,7 +236,7 @@ def _submission(rows: list[Row[Any]]) -> Submission:
             Ride(
                 attempt_id=row.attempt_id,
                 place=row.place,
-                job=Job(id=row.id, key=row.key, attempt=row.attempt, failures=row.failures),
+                job=Job(id=row.job_id, key=row.key, attempt=row.attempt, failures=row.failures),
                 url=row.url,
                 goal=row.goal,
                 options=json.loads(row.options),

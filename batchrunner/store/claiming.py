@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from itertools import groupby, islice
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, or_, select, update
+from sqlalchemy import BindParameter, Connection, Row, bindparam, func, insert, or_, select, update
 
 from batchrunner.model import Job, JobState, Owner, Ride, Submission
 from batchrunner.schema import SubmissionState, attempts, batches, jobs, owners, submissions
@@ -17,6 +17,10 @@ from batchrunner.store.loading import settings_of
 
 #: How long an owner is believed to be alive after it last said so.
 LEASE = timedelta(seconds=60)
+
+
+_me: BindParameter[str] = bindparam("me")
+_batch: BindParameter[int] = bindparam("batch")
 
 
 class LeaseLost(Exception):
@@ -51,6 +55,13 @@ def enlist(tx: Connection, owner: Owner, now: datetime) -> None:
     )
 
 
+_RENEW = (
+    update(owners)
+    .where(owners.c.id == _me, owners.c.ended_at.is_(None))
+    .values(lease_until=bindparam("until"))
+)
+
+
 def renew(tx: Connection, owner_id: str, now: datetime) -> None:
     """
     Let an owner's lease begin anew.
@@ -58,11 +69,7 @@ def renew(tx: Connection, owner_id: str, now: datetime) -> None:
     Raises:
         LeaseLost: Somebody rescued its attempts in the meantime.
     """
-    renewed = tx.execute(
-        update(owners)
-        .where(owners.c.id == owner_id, owners.c.ended_at.is_(None))
-        .values(lease_until=now + LEASE)
-    )
+    renewed = tx.execute(_RENEW, {"me": owner_id, "until": now + LEASE})
     if renewed.rowcount != 1:
         raise LeaseLost(owner_id)
 
@@ -87,10 +94,55 @@ def living(tx: Connection, now: datetime, batch_id: int | None) -> list[Owner]:
     return [_owner(row) for row in tx.execute(select(owners).where(*chosen))]
 
 
+_OTHERS = select(owners).where(owners.c.id != _me, owners.c.ended_at.is_(None))
+
+
 def others(tx: Connection, owner_id: str) -> list[tuple[Owner, datetime]]:
     """Return the other owners that have not retired, and when their leases end."""
-    rows = tx.execute(select(owners).where(owners.c.id != owner_id, owners.c.ended_at.is_(None)))
+    rows = tx.execute(_OTHERS, {"me": owner_id})
     return [(_owner(row), row.lease_until) for row in rows]
+
+
+_BURY_DEAD = (
+    update(owners)
+    .where(
+        owners.c.id != _me,
+        owners.c.ended_at.is_(None),
+        or_(
+            owners.c.lease_until <= bindparam("ended_by"),
+            owners.c.id.in_(bindparam("gone", expanding=True)),
+        ),
+    )
+    .values(ended_at=bindparam("now"))
+)
+_dead = select(owners.c.id).where(owners.c.ended_at.is_not(None))
+_left_behind = (submissions.c.batch_id == _batch, submissions.c.owner_id.in_(_dead))
+_DOUBT_INTENDED = (
+    update(submissions)
+    .where(*_left_behind, submissions.c.state == SubmissionState.INTENDED)
+    .values(
+        state=SubmissionState.UNANSWERED,
+        search_at=bindparam("now"),
+        message="the runner ended",
+    )
+)
+_TAKE_SUBMISSIONS = (
+    update(submissions)
+    .where(
+        *_left_behind,
+        or_(submissions.c.state == SubmissionState.UNANSWERED, submissions.c.watch_at.is_not(None)),
+    )
+    .values(owner_id=_me)
+)
+_TAKE_ATTEMPTS = (
+    update(attempts)
+    .where(
+        attempts.c.batch_id == _batch,
+        attempts.c.owner_id.in_(_dead),
+        attempts.c.closed_at.is_(None),
+    )
+    .values(owner_id=_me)
+)
 
 
 def rescue(
@@ -113,40 +165,19 @@ def rescue(
         LeaseLost: The owner itself was taken for dead.
     """
     _check_alive(tx, owner_id)
-    tx.execute(
-        update(owners)
-        .where(
-            owners.c.id != owner_id,
-            owners.c.ended_at.is_(None),
-            or_(owners.c.lease_until <= ended_by, owners.c.id.in_(gone)),
-        )
-        .values(ended_at=now)
-    )
-    dead = select(owners.c.id).where(owners.c.ended_at.is_not(None))
-    left = [submissions.c.batch_id == batch_id, submissions.c.owner_id.in_(dead)]
-    tx.execute(
-        update(submissions)
-        .where(*left, submissions.c.state == SubmissionState.INTENDED)
-        .values(state=SubmissionState.UNANSWERED, search_at=now, message="the runner ended")
-    )
-    still_open = or_(
-        submissions.c.state == SubmissionState.UNANSWERED, submissions.c.watch_at.is_not(None)
-    )
-    tx.execute(update(submissions).where(*left, still_open).values(owner_id=owner_id))
-    taken = tx.execute(
-        update(attempts)
-        .where(
-            attempts.c.batch_id == batch_id,
-            attempts.c.owner_id.in_(dead),
-            attempts.c.closed_at.is_(None),
-        )
-        .values(owner_id=owner_id)
-    )
-    return taken.rowcount
+    mine = {"me": owner_id, "batch": batch_id}
+    tx.execute(_BURY_DEAD, {"me": owner_id, "now": now, "ended_by": ended_by, "gone": list(gone)})
+    tx.execute(_DOUBT_INTENDED, {"batch": batch_id, "now": now})
+    tx.execute(_TAKE_SUBMISSIONS, mine)
+    return tx.execute(_TAKE_ATTEMPTS, mine).rowcount
 
 
 def _owner(row: Row[Any]) -> Owner:
     return Owner(id=row.id, machine=row.machine, pid=row.pid, born=row.born)
+
+
+#: Claims of one batch go one after the other, so that the bound holds over all processes.
+_SETTINGS = select(batches.c.settings).where(batches.c.id == _batch).with_for_update()
 
 
 def claim(
@@ -166,9 +197,7 @@ def claim(
         LeaseLost: The owner was taken for dead.
     """
     _check_alive(tx, owner_id)
-    # Claims of one batch go one after the other, so that the bound holds over all processes.
-    batch = tx.execute(select(batches).where(batches.c.id == batch_id).with_for_update()).one()
-    settings = settings_of(batch.settings)
+    settings = settings_of(tx.execute(_SETTINGS, {"batch": batch_id}).scalar_one())
     due = _due(tx, batch_id, settings.concurrency - _in_flight(tx, batch_id), now)
     return [
         _intend(tx, owner_id, batch_id, group, now, new_token(), settings.marker)
@@ -176,38 +205,53 @@ def claim(
     ]
 
 
+#: Until the transaction ends, nobody can take the owner for dead.
+_ENDED_AT = select(owners.c.ended_at).where(owners.c.id == _me).with_for_update(read=True)
+
+
 def _check_alive(tx: Connection, owner_id: str) -> None:
-    # Until this transaction ends, nobody can take the owner for dead.
-    ended = tx.execute(
-        select(owners.c.ended_at).where(owners.c.id == owner_id).with_for_update(read=True)
-    ).scalar_one()
-    if ended is not None:
+    if tx.execute(_ENDED_AT, {"me": owner_id}).scalar_one() is not None:
         raise LeaseLost(owner_id)
 
 
+_IN_FLIGHT = (
+    select(func.count())
+    .select_from(attempts)
+    .where(attempts.c.batch_id == _batch, attempts.c.closed_at.is_(None))
+)
+
+
 def _in_flight(tx: Connection, batch_id: int) -> int:
-    return tx.execute(
-        select(func.count())
-        .select_from(attempts)
-        .where(attempts.c.batch_id == batch_id, attempts.c.closed_at.is_(None))
-    ).scalar_one()
+    return tx.execute(_IN_FLIGHT, {"batch": batch_id}).scalar_one()
+
+
+_DUE = (
+    select(
+        jobs.c.id,
+        jobs.c.key,
+        jobs.c.url,
+        jobs.c.goal,
+        jobs.c.options,
+        jobs.c.shape,
+        jobs.c.together,
+        jobs.c.attempt,
+        jobs.c.failures,
+    )
+    .where(
+        jobs.c.batch_id == _batch,
+        jobs.c.state == JobState.AVAILABLE,
+        jobs.c.available_at <= bindparam("now"),
+    )
+    .order_by(jobs.c.position, jobs.c.id)
+    .limit(bindparam("room"))
+    .with_for_update(skip_locked=True)
+)
 
 
 def _due(tx: Connection, batch_id: int, room: int, now: datetime) -> list[Row[Any]]:
     if room <= 0:
         return []
-    found = tx.execute(
-        select(jobs)
-        .where(
-            jobs.c.batch_id == batch_id,
-            jobs.c.state == JobState.AVAILABLE,
-            jobs.c.available_at <= now,
-        )
-        .order_by(jobs.c.position, jobs.c.id)
-        .limit(room)
-        .with_for_update(skip_locked=True)
-    )
-    return list(found)
+    return list(tx.execute(_DUE, {"batch": batch_id, "now": now, "room": room}))
 
 
 def _groups(due: list[Row[Any]], most: int) -> Iterator[list[Row[Any]]]:
@@ -221,6 +265,9 @@ def _groups(due: list[Row[Any]], most: int) -> Iterator[list[Row[Any]]]:
             yield group
 
 
+_INTEND = insert(submissions).returning(submissions.c.id)
+
+
 def _intend(
     tx: Connection,
     owner_id: str,
@@ -231,19 +278,26 @@ def _intend(
     marked: bool,
 ) -> Submission:
     submission_id = tx.execute(
-        insert(submissions)
-        .values(
-            batch_id=batch_id,
-            owner_id=owner_id,
-            token=token,
-            marked=marked,
-            state=SubmissionState.INTENDED,
-            intended_at=now,
-        )
-        .returning(submissions.c.id)
+        _INTEND,
+        {
+            "batch_id": batch_id,
+            "owner_id": owner_id,
+            "token": token,
+            "marked": marked,
+            "state": SubmissionState.INTENDED,
+            "intended_at": now,
+        },
     ).scalar_one()
     rides = _open(tx, owner_id, batch_id, submission_id, rows, now)
     return Submission(id=submission_id, token=token, intended_at=now, marked=marked, rides=rides)
+
+
+_OPEN = insert(attempts).returning(attempts.c.id, attempts.c.place)
+_START_JOBS = (
+    update(jobs)
+    .where(jobs.c.id.in_(bindparam("jobs", expanding=True)))
+    .values(state=JobState.RUNNING, attempt=jobs.c.attempt + 1)
+)
 
 
 def _open(
@@ -256,7 +310,7 @@ def _open(
 ) -> tuple[Ride, ...]:
     """Open the next attempt of each job, as rides of one submission."""
     opened = tx.execute(
-        insert(attempts).returning(attempts.c.id, attempts.c.place),
+        _OPEN,
         [
             {
                 "job_id": row.id,
@@ -271,11 +325,7 @@ def _open(
         ],
     )
     ids = {attempt.place: attempt.id for attempt in opened}
-    tx.execute(
-        update(jobs)
-        .where(jobs.c.id.in_([row.id for row in rows]))
-        .values(state=JobState.RUNNING, attempt=jobs.c.attempt + 1)
-    )
+    tx.execute(_START_JOBS, {"jobs": [row.id for row in rows]})
     return tuple(
         _ride(ids[place], place, row, row.attempt + 1) for place, row in enumerate(rows, 1)
     )

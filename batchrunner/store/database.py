@@ -279,6 +279,7 @@ def _is_passing(error: DBAPIError, url: URL) -> bool:
 _ADVICE = {
     "database is locked": ("is locked by another program", f"close that program; {AGAIN}", True),
     "file is not a database": ("is not an SQLite file", ANOTHER, False),
+    "disk image is malformed": ("is damaged", "run nothing on it, and keep a copy", False),
     "database or disk is full": ("cannot grow: the disk is full", f"make room; {AGAIN}", True),
     "attempt to write a readonly": ("may not be written to", "check its permissions", False),
     "unable to open database": ("cannot be opened", "check that its folder exists", False),

@@ -37,7 +37,7 @@ class Worker:
 
     owner: Owner
     since: datetime
-    seen_at: datetime  #: its last sign of life
+    silent: timedelta  #: how long its last sign of life is past
     leased: bool  #: whether its lease still runs
     in_flight: int  #: its open attempts
 
@@ -175,7 +175,7 @@ def workers(tx: Connection, now: datetime, batch_id: int | None) -> list[Worker]
         Worker(
             owner=Owner(id=row.id, machine=row.machine, pid=row.pid, born=row.born),
             since=row.started_at,
-            seen_at=row.lease_until - claiming.LEASE,
+            silent=max(at - (row.lease_until - claiming.LEASE), timedelta(0)),
             leased=row.lease_until > at,
             in_flight=row.in_flight,
         )
@@ -199,7 +199,9 @@ def damage(tx: Connection, *, thorough: bool) -> list[str]:
         return [str(error.orig)]
     # Each line is one place, except where the damage has a heading.
     found = [line for each in said for line in str(each).splitlines() if line != "ok"]
-    return found + [f"row {row[1]} of {row[0]} refers to none of {row[2]}" for row in astray[:NAMED]]
+    return found + [
+        f"row {row[1]} of {row[0]} refers to none of {row[2]}" for row in astray[:NAMED]
+    ]
 
 
 # ---- the books ----

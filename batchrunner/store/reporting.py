@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, case, func, select
+from sqlalchemy import BindParameter, Connection, Row, Select, and_, bindparam, case, func, select
 
 from batchrunner.model import (
     ClosedAttempt,
@@ -19,95 +19,96 @@ from batchrunner.model import (
 from batchrunner.schema import SubmissionState, attempts, jobs, orphans, results, submissions
 
 _FINAL = [state for state in JobState if state.is_final]
+_batch: BindParameter[int] = bindparam("batch")
+_owner: BindParameter[str] = bindparam("owner")
 _newest = and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
-
-
-def tally(tx: Connection, batch_id: int) -> Tally:
-    """Count a batch."""
-    states = tx.execute(
-        select(
-            jobs.c.state,
-            func.count().label("jobs"),
-            func.sum(case((jobs.c.attempt > 0, 1), else_=0)).label("tried"),
-            func.min(jobs.c.available_at).label("due_at"),
-        )
-        .where(jobs.c.batch_id == batch_id)
-        .group_by(jobs.c.state)
-    )
-    by_state = {JobState(row.state): row for row in states}
-    available = by_state.get(JobState.AVAILABLE)
-    return Tally(
-        jobs={state: by_state[state].jobs if state in by_state else 0 for state in JobState},
-        retrying=available.tried if available else 0,
-        due_at=available.due_at if available else None,
-        failed=_failed(tx, batch_id),
-        retried=_retried(tx, batch_id),
-        **_attempts(tx, batch_id),
-    )
-
-
-def standing(tx: Connection, owner_id: str, batch_id: int) -> Standing:
-    """Say whether there is more to do; quick, however large the batch."""
-    mine = _count(attempts.c.owner_id == owner_id)
-    row = tx.execute(
-        select(mine.label("mine"), func.count().label("open")).where(
-            attempts.c.batch_id == batch_id, attempts.c.closed_at.is_(None)
-        )
-    ).one()
-    due_at = tx.execute(
-        select(func.min(jobs.c.available_at)).where(
-            jobs.c.batch_id == batch_id, jobs.c.state == JobState.AVAILABLE
-        )
-    ).scalar()
-    return Standing(mine=int(row.mine), others=row.open - int(row.mine), due_at=due_at)
-
-
-def _attempts(tx: Connection, batch_id: int) -> dict[str, int]:
-    still_open = attempts.c.closed_at.is_(None)
-    in_doubt = attempts.c.submission_id.in_(
-        select(submissions.c.id).where(
-            submissions.c.batch_id == batch_id, submissions.c.state == SubmissionState.UNANSWERED
-        )
-    )
-    row = tx.execute(
-        select(
-            func.count().label("attempts"),
-            func.coalesce(func.sum(attempts.c.steps), 0).label("steps"),
-            _count(and_(still_open, attempts.c.run_id.is_(None), in_doubt)).label("unsettled"),
-            _count(and_(still_open, attempts.c.run_status == RunStatus.PENDING)).label("queued"),
-        ).where(attempts.c.batch_id == batch_id)
-    ).one()
-    strays = tx.execute(
-        select(
-            func.count().label("orphans"),
-            func.coalesce(func.sum(orphans.c.steps), 0).label("steps"),
-        ).where(orphans.c.batch_id == batch_id)
-    ).one()
-    counts = {name: int(value) for name, value in row._mapping.items()}
-    return counts | {"orphans": strays.orphans, "steps": counts["steps"] + int(strays.steps)}
+_still_open = attempts.c.closed_at.is_(None)
 
 
 def _count(condition: Any) -> Any:
     return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
 
 
-def _failed(tx: Connection, batch_id: int) -> dict[FailureCategory, int]:
-    rows = tx.execute(
-        select(attempts.c.outcome, func.count())
-        .join(jobs, _newest)
-        .where(jobs.c.batch_id == batch_id, jobs.c.state == JobState.FAILED)
-        .group_by(attempts.c.outcome)
+_STATES = (
+    select(
+        jobs.c.state,
+        func.count().label("jobs"),
+        func.sum(case((jobs.c.attempt > 0, 1), else_=0)).label("tried"),
+        func.min(jobs.c.available_at).label("due_at"),
     )
-    return {FailureCategory(outcome): count for outcome, count in rows}
+    .where(jobs.c.batch_id == _batch)
+    .group_by(jobs.c.state)
+)
 
 
-def _retried(tx: Connection, batch_id: int) -> dict[FailureCategory, int]:
-    """Count failed attempts after which their job went on."""
-    rows = tx.execute(
-        select(attempts.c.outcome, func.count())
-        .where(attempts.c.batch_id == batch_id, attempts.c.retry_at.is_not(None))
-        .group_by(attempts.c.outcome)
+def tally(tx: Connection, batch_id: int) -> Tally:
+    """Count a batch."""
+    batch = {"batch": batch_id}
+    by_state = {JobState(row.state): row for row in tx.execute(_STATES, batch)}
+    available = by_state.get(JobState.AVAILABLE)
+    return Tally(
+        jobs={state: by_state[state].jobs if state in by_state else 0 for state in JobState},
+        retrying=available.tried if available else 0,
+        due_at=available.due_at if available else None,
+        failed=_by_category(tx.execute(_FAILED, batch)),
+        retried=_by_category(tx.execute(_RETRIED, batch)),
+        **_attempts(tx, batch_id),
     )
+
+
+_OPEN = select(
+    _count(attempts.c.owner_id == _owner).label("mine"), func.count().label("open")
+).where(attempts.c.batch_id == _batch, _still_open)
+_DUE_AT = select(func.min(jobs.c.available_at)).where(
+    jobs.c.batch_id == _batch, jobs.c.state == JobState.AVAILABLE
+)
+
+
+def standing(tx: Connection, owner_id: str, batch_id: int) -> Standing:
+    """Say whether there is more to do; quick, however large the batch."""
+    row = tx.execute(_OPEN, {"owner": owner_id, "batch": batch_id}).one()
+    due_at = tx.execute(_DUE_AT, {"batch": batch_id}).scalar()
+    return Standing(mine=int(row.mine), others=row.open - int(row.mine), due_at=due_at)
+
+
+_in_doubt = attempts.c.submission_id.in_(
+    select(submissions.c.id).where(
+        submissions.c.batch_id == _batch, submissions.c.state == SubmissionState.UNANSWERED
+    )
+)
+_ATTEMPTS = select(
+    func.count().label("attempts"),
+    func.coalesce(func.sum(attempts.c.steps), 0).label("steps"),
+    _count(and_(_still_open, attempts.c.run_id.is_(None), _in_doubt)).label("unsettled"),
+    _count(and_(_still_open, attempts.c.run_status == RunStatus.PENDING)).label("queued"),
+).where(attempts.c.batch_id == _batch)
+_STRAYS = select(
+    func.count().label("orphans"), func.coalesce(func.sum(orphans.c.steps), 0).label("steps")
+).where(orphans.c.batch_id == _batch)
+
+
+def _attempts(tx: Connection, batch_id: int) -> dict[str, int]:
+    row = tx.execute(_ATTEMPTS, {"batch": batch_id}).one()
+    strays = tx.execute(_STRAYS, {"batch": batch_id}).one()
+    counts = {name: int(value) for name, value in row._mapping.items()}
+    return counts | {"orphans": strays.orphans, "steps": counts["steps"] + int(strays.steps)}
+
+
+_FAILED = (
+    select(attempts.c.outcome, func.count())
+    .join(jobs, _newest)
+    .where(jobs.c.batch_id == _batch, jobs.c.state == JobState.FAILED)
+    .group_by(attempts.c.outcome)
+)
+#: Failed attempts after which their job went on.
+_RETRIED = (
+    select(attempts.c.outcome, func.count())
+    .where(attempts.c.batch_id == _batch, attempts.c.retry_at.is_not(None))
+    .group_by(attempts.c.outcome)
+)
+
+
+def _by_category(rows: Iterable[Any]) -> dict[FailureCategory, int]:
     return {FailureCategory(outcome): count for outcome, count in rows}
 
 

@@ -6,23 +6,31 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from batchrunner.model import Job, JobState, Ride, Run, RunStatus, Submission
 from batchrunner.schema import SubmissionState, attempts, jobs, orphans, submissions
 from batchrunner.store.database import insert_unless
 
+_WATCHED_FOR = (
+    select(submissions)
+    .where(
+        submissions.c.batch_id == bindparam("batch"),
+        submissions.c.owner_id == bindparam("owner"),
+        submissions.c.watch_at.is_not(None),
+    )
+    .order_by(submissions.c.id)
+)
+_WATCHED_FOR_BY_NOW = _WATCHED_FOR.where(submissions.c.watch_at <= bindparam("due"))
+
 
 def absent(tx: Connection, owner_id: str, batch_id: int, due: datetime | None) -> list[Submission]:
     """Return the owner's absent submissions that are watched: those *due* by then, or all."""
-    chosen = [
-        submissions.c.batch_id == batch_id,
-        submissions.c.owner_id == owner_id,
-        submissions.c.watch_at.is_not(None),
-    ]
-    if due is not None:
-        chosen.append(submissions.c.watch_at <= due)
-    found = tx.execute(select(submissions).where(*chosen).order_by(submissions.c.id))
+    mine = {"batch": batch_id, "owner": owner_id}
+    if due is None:
+        found = tx.execute(_WATCHED_FOR, mine)
+    else:
+        found = tx.execute(_WATCHED_FOR_BY_NOW, {**mine, "due": due})
     return [
         Submission(
             id=row.id,
@@ -36,14 +44,17 @@ def absent(tx: Connection, owner_id: str, batch_id: int, due: datetime | None) -
     ]
 
 
+_RUNLESS = (
+    select(attempts.c.id, attempts.c.place, jobs.c.key, jobs.c.url, jobs.c.goal)
+    .add_columns(jobs.c.id.label("job_id"), jobs.c.attempt, jobs.c.failures)
+    .join(jobs, jobs.c.id == attempts.c.job_id)
+    .where(attempts.c.submission_id == bindparam("submission"), attempts.c.run_id.is_(None))
+    .order_by(attempts.c.place)
+)
+
+
 def _runless(tx: Connection, submission_id: int) -> tuple[Ride, ...]:
-    rows = tx.execute(
-        select(attempts.c.id, attempts.c.place, jobs.c.key, jobs.c.url, jobs.c.goal)
-        .add_columns(jobs.c.id.label("job_id"), jobs.c.attempt, jobs.c.failures)
-        .join(jobs, jobs.c.id == attempts.c.job_id)
-        .where(attempts.c.submission_id == submission_id, attempts.c.run_id.is_(None))
-        .order_by(attempts.c.place)
-    )
+    rows = tx.execute(_RUNLESS, {"submission": submission_id})
     return tuple(
         Ride(
             attempt_id=row.id,
@@ -56,17 +67,20 @@ def _runless(tx: Connection, submission_id: int) -> tuple[Ride, ...]:
     )
 
 
+_WATCH = (
+    update(submissions)
+    .where(
+        submissions.c.id == bindparam("submission"),
+        submissions.c.owner_id == bindparam("owner"),
+        submissions.c.state == SubmissionState.ABSENT,
+    )
+    .values(watch_at=bindparam("new_watch_at"))
+)
+
+
 def watch(tx: Connection, owner_id: str, submission: Submission, watch_at: datetime | None) -> None:
     """Say when to look for an absent submission's runs again; None: never more."""
-    tx.execute(
-        update(submissions)
-        .where(
-            submissions.c.id == submission.id,
-            submissions.c.owner_id == owner_id,
-            submissions.c.state == SubmissionState.ABSENT,
-        )
-        .values(watch_at=watch_at)
-    )
+    tx.execute(_WATCH, {"submission": submission.id, "owner": owner_id, "new_watch_at": watch_at})
 
 
 def take_in(
@@ -82,11 +96,13 @@ def take_in(
     Adopt runs that turned up late, by the closed attempt that each was made for; return how many.
 
     A job that still waits for another try gets an attempt with the run that it has already. The
-    runs of all others are orphans.
+    runs of all others are orphans. An orphan that completed before it could be cancelled is
+    adopted too when its job comes to wait again: it is paid for.
     """
-    waiting = _waiting(tx, runs)
-    adopted = {at: run_id for at, run_id in runs.items() if at in waiting}
+    waiting, spent = _waiting(tx, runs), _spent(tx, runs.values())
+    adopted = {at: run_id for at, run_id in runs.items() if at in waiting and run_id not in spent}
     if adopted:
+        tx.execute(delete(orphans).where(orphans.c.run_id.in_(adopted.values())))
         _open_with_runs(tx, owner_id, batch_id, waiting, adopted, now, new_token())
     disown(tx, batch_id, submission.id, set(runs.values()) - set(adopted.values()), now)
     return len(adopted)
@@ -101,6 +117,15 @@ def _waiting(tx: Connection, runs: Mapping[int, str]) -> dict[int, Any]:
         .with_for_update(of=jobs)
     )
     return {row.attempt_id: row for row in rows}
+
+
+def _spent(tx: Connection, run_ids: Collection[str]) -> set[str]:
+    """Return those runs that an attempt has already, and orphans that were asked to stop."""
+    held = select(attempts.c.run_id).where(attempts.c.run_id.in_(run_ids))
+    stopped = select(orphans.c.run_id).where(
+        orphans.c.run_id.in_(run_ids), orphans.c.run_status.is_distinct_from(RunStatus.COMPLETED)
+    )
+    return set(tx.execute(held.union(stopped)).scalars())
 
 
 def _open_with_runs(
@@ -158,6 +183,13 @@ def _late_submission(
     return submission_id
 
 
+_UNTAKEN = select(attempts.c.id, attempts.c.batch_id).where(
+    attempts.c.id.in_(bindparam("attempts", expanding=True)),
+    attempts.c.closed_at.is_not(None),
+    attempts.c.run_id.is_(None),
+)
+
+
 def disown_untaken(
     tx: Connection, submission: Submission, runs: Mapping[int, str], now: datetime
 ) -> None:
@@ -167,11 +199,7 @@ def disown_untaken(
     Whoever slept through that has just paid for them. Attempts that are open in other hands are
     left alone: their new owner is searching for these very runs.
     """
-    rows = tx.execute(
-        select(attempts.c.id, attempts.c.batch_id).where(
-            attempts.c.id.in_(runs), attempts.c.closed_at.is_not(None), attempts.c.run_id.is_(None)
-        )
-    ).all()
+    rows = tx.execute(_UNTAKEN, {"attempts": list(runs)}).all()
     if rows:
         disown(tx, rows[0].batch_id, submission.id, {runs[row.id] for row in rows}, now)
 
@@ -198,12 +226,14 @@ def disown(
     )
 
 
+_LIVING = select(orphans.c.run_id).where(
+    orphans.c.batch_id == bindparam("batch"), orphans.c.ended_at.is_(None)
+)
+
+
 def living_orphans(tx: Connection, batch_id: int) -> list[str]:
     """Return the orphans of which the API has not confirmed that they are over."""
-    rows = tx.execute(
-        select(orphans.c.run_id).where(orphans.c.batch_id == batch_id, orphans.c.ended_at.is_(None))
-    )
-    return list(rows.scalars())
+    return list(tx.execute(_LIVING, {"batch": batch_id}).scalars())
 
 
 def bury(tx: Connection, ended: Iterable[tuple[str, Run | None]], now: datetime) -> None:

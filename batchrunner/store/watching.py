@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, assert_never
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, insert, select, update
 
 from batchrunner.model import (
     MOST_RUNS,
@@ -26,28 +26,38 @@ from batchrunner.model import (
 )
 from batchrunner.schema import attempts, jobs, results, submissions
 
+_owner: BindParameter[str] = bindparam("owner")
+_held = (attempts.c.owner_id == _owner, attempts.c.closed_at.is_(None))
+
+_WATCHED = (
+    select(
+        attempts.c.id,
+        attempts.c.run_id,
+        attempts.c.submission_id,
+        attempts.c.place,
+        attempts.c.job_id,
+        attempts.c.number,
+        attempts.c.run_status,
+        attempts.c.opened_at,
+        attempts.c.seen_running_at,
+        attempts.c.cancelling,
+        attempts.c.missing_since,
+        jobs.c.key,
+        jobs.c.url,
+        jobs.c.failures,
+        submissions.c.token,
+        submissions.c.marked,
+    )
+    .join(jobs, jobs.c.id == attempts.c.job_id)
+    .join(submissions, submissions.c.id == attempts.c.submission_id)
+    .where(attempts.c.batch_id == bindparam("batch"), *_held, attempts.c.run_id.is_not(None))
+    .order_by(attempts.c.id)
+)
+
 
 def watched(tx: Connection, owner_id: str, batch_id: int) -> list[OpenAttempt]:
     """Return the owner's open attempts whose runs exist."""
-    rows = tx.execute(
-        select(
-            attempts,
-            jobs.c.key,
-            jobs.c.url,
-            jobs.c.failures,
-            submissions.c.token,
-            submissions.c.marked,
-        )
-        .join(jobs, jobs.c.id == attempts.c.job_id)
-        .join(submissions, submissions.c.id == attempts.c.submission_id)
-        .where(
-            attempts.c.batch_id == batch_id,
-            attempts.c.owner_id == owner_id,
-            attempts.c.closed_at.is_(None),
-            attempts.c.run_id.is_not(None),
-        )
-        .order_by(attempts.c.id)
-    )
+    rows = tx.execute(_WATCHED, {"batch": batch_id, "owner": owner_id})
     return [
         OpenAttempt(
             attempt_id=row.id,
@@ -66,27 +76,24 @@ def watched(tx: Connection, owner_id: str, batch_id: int) -> list[OpenAttempt]:
     ]
 
 
+_OBSERVE = (
+    update(attempts)
+    .where(attempts.c.id == bindparam("attempt"), *_held)
+    .values(
+        run_status=bindparam("new_status"),
+        seen_running_at=bindparam("new_started_at"),
+        missing_since=bindparam("new_missing_since"),
+    )
+)
+
+
 def observe(
     tx: Connection, owner_id: str, seen: Iterable[tuple[OpenAttempt, Sighting]], now: datetime
 ) -> None:
     """Note how runs that go on looked, where that differs from what is known."""
     changes = [change for attempt, sighting in seen if (change := _change(attempt, sighting, now))]
-    if not changes:
-        return
-    tx.execute(
-        update(attempts)
-        .where(
-            attempts.c.id == bindparam("attempt_id"),
-            attempts.c.owner_id == owner_id,
-            attempts.c.closed_at.is_(None),
-        )
-        .values(
-            run_status=bindparam("new_status"),
-            seen_running_at=bindparam("new_started_at"),
-            missing_since=bindparam("new_missing_since"),
-        ),
-        changes,
-    )
+    if changes:
+        tx.execute(_OBSERVE, [{"owner": owner_id, **change} for change in changes])
 
 
 def _change(attempt: OpenAttempt, sighting: Sighting, now: datetime) -> dict[str, Any] | None:
@@ -105,27 +112,29 @@ def _change(attempt: OpenAttempt, sighting: Sighting, now: datetime) -> dict[str
     ):
         return None
     return {
-        "attempt_id": attempt.attempt_id,
+        "attempt": attempt.attempt_id,
         "new_status": status,
         "new_started_at": started_at,
         "new_missing_since": missing_since,
     }
 
 
+_ASK_TO_CANCEL = (
+    update(attempts)
+    .where(
+        attempts.c.id.in_(bindparam("attempts", expanding=True)),
+        *_held,
+        attempts.c.cancelling.is_(None),
+    )
+    .values(cancelling=bindparam("why"))
+)
+
+
 def ask_to_cancel(
     tx: Connection, owner_id: str, attempt_ids: Sequence[int], why: FailureCategory
 ) -> None:
     """Note that the API is going to be asked to cancel these runs, and why."""
-    tx.execute(
-        update(attempts)
-        .where(
-            attempts.c.id.in_(attempt_ids),
-            attempts.c.owner_id == owner_id,
-            attempts.c.closed_at.is_(None),
-            attempts.c.cancelling.is_(None),
-        )
-        .values(cancelling=why)
-    )
+    tx.execute(_ASK_TO_CANCEL, {"attempts": attempt_ids, "owner": owner_id, "why": why})
 
 
 def apply(
@@ -136,7 +145,8 @@ def apply(
 
     A verdict about an attempt that is closed, or that another owner took over, changes nothing.
     """
-    held = _held(tx, owner_id, [verdict.attempt.attempt_id for verdict in verdicts])
+    attempt_ids = [verdict.attempt.attempt_id for verdict in verdicts]
+    held = set(tx.execute(_STILL_HELD, {"attempts": attempt_ids, "owner": owner_id}).scalars())
     applied = [verdict for verdict in verdicts if verdict.attempt.attempt_id in held]
     if not applied:
         return []
@@ -147,51 +157,40 @@ def apply(
     ]
     if bodies:
         tx.execute(insert(results), bodies)
-    _close_attempts(tx, applied, now)
+    tx.execute(_CLOSE_ATTEMPT, [{"now": now, **_closing(verdict)} for verdict in applied])
     _move_jobs(tx, applied, now)
     return applied
 
 
-def _held(tx: Connection, owner_id: str, attempt_ids: list[int]) -> set[int]:
-    return set(
-        tx.execute(
-            select(attempts.c.id)
-            .where(
-                attempts.c.id.in_(attempt_ids),
-                attempts.c.owner_id == owner_id,
-                attempts.c.closed_at.is_(None),
-            )
-            .order_by(attempts.c.id)  # all who lock several do it in this order
-            .with_for_update()
-        ).scalars()
+_STILL_HELD = (
+    select(attempts.c.id)
+    .where(attempts.c.id.in_(bindparam("attempts", expanding=True)), *_held)
+    .order_by(attempts.c.id)  # all who lock several do it in this order
+    .with_for_update()
+)
+_CLOSE_ATTEMPT = (
+    update(attempts)
+    .where(attempts.c.id == bindparam("attempt"))
+    .values(
+        closed_at=bindparam("now"),
+        outcome=bindparam("new_outcome"),
+        counted=bindparam("new_counted"),
+        code=bindparam("new_code"),
+        message=bindparam("new_message"),
+        retry_at=bindparam("new_retry_at"),
+        run_status=bindparam("new_run_status"),
+        run_started_at=bindparam("new_run_started_at"),
+        run_finished_at=bindparam("new_run_finished_at"),
+        steps=bindparam("new_steps"),
     )
-
-
-def _close_attempts(tx: Connection, applied: list[Verdict], now: datetime) -> None:
-    tx.execute(
-        update(attempts)
-        .where(attempts.c.id == bindparam("attempt_id"))
-        .values(
-            closed_at=now,
-            outcome=bindparam("new_outcome"),
-            counted=bindparam("new_counted"),
-            code=bindparam("new_code"),
-            message=bindparam("new_message"),
-            retry_at=bindparam("new_retry_at"),
-            run_status=bindparam("new_run_status"),
-            run_started_at=bindparam("new_run_started_at"),
-            run_finished_at=bindparam("new_run_finished_at"),
-            steps=bindparam("new_steps"),
-        ),
-        [_closing(verdict) for verdict in applied],
-    )
+)
 
 
 def _closing(verdict: Verdict) -> dict[str, Any]:
     transition, run = verdict.transition, verdict.run
     failure = transition.failure
     return {
-        "attempt_id": verdict.attempt.attempt_id,
+        "attempt": verdict.attempt.attempt_id,
         "new_outcome": failure.category if failure else "succeeded",
         "new_counted": not isinstance(transition, Postpone),
         "new_code": failure.code if failure else None,
@@ -204,41 +203,45 @@ def _closing(verdict: Verdict) -> dict[str, Any]:
     }
 
 
+_MOVE_JOB = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("job"))
+    .values(
+        state=bindparam("new_state"),
+        available_at=bindparam("new_available_at"),
+        finished_at=bindparam("new_finished_at"),
+        failures=jobs.c.failures + bindparam("counted"),
+        together=bindparam("new_together"),
+    )
+)
+#: Somebody asked to cancel these while their attempts were open: they go nowhere else.
+_CANCEL_ASKED = (
+    update(jobs)
+    .where(
+        jobs.c.id.in_(bindparam("jobs", expanding=True)),
+        jobs.c.state == JobState.AVAILABLE,
+        jobs.c.cancel_requested,
+    )
+    .values(state=JobState.CANCELLED, finished_at=bindparam("now"))
+    .returning(jobs.c.id)
+)
+_NO_RETRY = (
+    update(attempts)
+    .where(attempts.c.id.in_(bindparam("attempts", expanding=True)))
+    .values(retry_at=None)
+)
+
+
 def _move_jobs(tx: Connection, applied: list[Verdict], now: datetime) -> None:
-    tx.execute(
-        update(jobs)
-        .where(jobs.c.id == bindparam("job_id"))
-        .values(
-            state=bindparam("new_state"),
-            available_at=bindparam("new_available_at"),
-            finished_at=bindparam("new_finished_at"),
-            failures=jobs.c.failures + bindparam("counted"),
-            together=bindparam("new_together"),
-        ),
-        [
-            {"job_id": verdict.attempt.job.id, **_moving(verdict.transition, now)}
-            for verdict in applied
-        ],
-    )
-    # Somebody asked to cancel these while their attempts were open: they go nowhere else.
-    cancelled = tx.execute(
-        update(jobs)
-        .where(
-            jobs.c.id.in_([verdict.attempt.job.id for verdict in applied]),
-            jobs.c.state == JobState.AVAILABLE,
-            jobs.c.cancel_requested,
-        )
-        .values(state=JobState.CANCELLED, finished_at=now)
-        .returning(jobs.c.id)
-    ).scalars()
-    ended = set(cancelled)
-    tx.execute(
-        update(attempts)
-        .where(
-            attempts.c.id.in_([v.attempt.attempt_id for v in applied if v.attempt.job.id in ended])
-        )
-        .values(retry_at=None)
-    )
+    moves = [
+        {"job": verdict.attempt.job.id, **_moving(verdict.transition, now)} for verdict in applied
+    ]
+    tx.execute(_MOVE_JOB, moves)
+    job_ids = [verdict.attempt.job.id for verdict in applied]
+    ended = set(tx.execute(_CANCEL_ASKED, {"jobs": job_ids, "now": now}).scalars())
+    if ended:
+        attempt_ids = [v.attempt.attempt_id for v in applied if v.attempt.job.id in ended]
+        tx.execute(_NO_RETRY, {"attempts": attempt_ids})
 
 
 def _moving(transition: Transition, now: datetime) -> dict[str, Any]:

@@ -218,6 +218,16 @@ async def test_a_page_that_is_the_last_is_so_whatever_its_cursor() -> None:
     assert await search(Said(page(runs("a"), "more", has_more=False))) == ["a"]
 
 
+@pytest.mark.parametrize("cursor", [None, "again"])
+async def test_a_page_that_insists_on_more_and_says_not_where_is_no_list(cursor: Any) -> None:
+    for total in ({}, {"total": 2}, {"total": "1"}):
+        said = Said(page(runs("a"), cursor, has_more=True, **total))
+        fault = await fault_of(said, lambda api: api.search("br-tok-"))
+        assert fault.kind is FaultKind.MALFORMED
+    # It does not know what it says: all that it counts are here.
+    assert await search(Said(page(runs("a"), cursor, has_more=True, total=1))) == ["a"]
+
+
 async def test_a_cursor_that_leads_to_itself_is_the_end() -> None:
     said = Said(page(runs("a"), "again"))
     assert await search(said) == ["a"]

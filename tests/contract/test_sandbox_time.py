@@ -6,6 +6,7 @@ import json
 import statistics
 from contextlib import closing
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -232,3 +233,48 @@ async def test_another_limit_holds_from_the_restart_on(tmp_path: Path) -> None:
             after(5),
             after(5),
         ]
+
+
+async def test_a_deposit_counts_from_its_instant_on_and_buys_runs_again() -> None:
+    stage = Stage(credits=Decimal(0), deposits=((60.0, Decimal("0.016")), (90.0, Decimal(1))))
+    stage.clock.tick(59.999)
+    assert (await stage.get("/v1/wallet"))["available_balance"] == "0"
+    refused = await stage.client.post(
+        "/v1/automation/run-batch", json={"runs": [{"url": PAGE, "goal": "Read the price"}]}
+    )
+    assert refused.status_code == 402
+    stage.clock.tick(0.001)
+    assert (await stage.get("/v1/wallet"))["available_balance"] == "0.016"
+    await stage.create(PAGE)
+    stage.clock.tick(30)
+    charged = stage.sandbox.ledger.charged
+    balance = (await stage.get("/v1/wallet"))["available_balance"]
+    assert Decimal(balance) == Decimal("1.016") - stage.sandbox.ledger.charged
+    assert charged == 0 < stage.sandbox.ledger.charged, "the wallet tells what was due by now"
+
+
+async def test_a_restart_pays_no_deposit_in_again_nor_later(tmp_path: Path) -> None:
+    path, clock = tmp_path / "ledger.jsonl", Clock()
+    for waits, balance in ((0, "0"), (59.999, "0"), (0.001, "5"), (3600, "5")):
+        clock.tick(waits)
+        with closing(Ledger(path)) as ledger:
+            stage = Stage(
+                ledger=ledger, clock=clock, credits=Decimal(0), deposits=((60.0, Decimal(5)),)
+            )
+            assert (await stage.get("/v1/wallet"))["available_balance"] == balance
+
+
+@pytest.mark.parametrize(
+    ("wallet", "words"),
+    [
+        ({"deposits": ((1.0, Decimal(1)),)}, "deposits need credits"),
+        ({"credits": Decimal(1), "deposits": ((-1.0, Decimal(1)),)}, "a deposit must be"),
+        ({"credits": Decimal(1), "deposits": ((float("nan"), Decimal(1)),)}, "a deposit must be"),
+        ({"credits": Decimal(1), "deposits": ((1.0, Decimal(0)),)}, "a deposit must be"),
+        ({"credits": Decimal(1), "deposits": ((1.0, Decimal("NaN")),)}, "a deposit must be"),
+        ({"credits": Decimal("Infinity")}, "credits must be an amount"),
+    ],
+)
+def test_a_wallet_that_cannot_be_is_refused(wallet: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        World(**wallet)

@@ -8,7 +8,7 @@ from batchrunner.model import Batch, JobState, RunStatus, Submission
 from batchrunner.policy import settle_absent
 from batchrunner.schema import SubmissionState, attempts
 from batchrunner.store import Store
-from tests.fakes import NOW, after, begin, claim, enlist, run
+from tests.fakes import NOW, after, begin, claim, enlist, postpone, retry, run
 
 LATER = after(120)
 
@@ -79,3 +79,29 @@ def test_an_answer_that_comes_when_others_search_is_left_to_them(store: Store) -
     store.record("alice", submission, {submission.rides[0].attempt_id: "late"}, NOW)
     assert store.living_orphans(batch.id) == []
     assert len(store.unanswered("bob", batch.id)) == 1
+
+
+def test_an_orphan_that_completed_is_adopted_when_its_job_waits_again(store: Store) -> None:
+    batch, submission = give_up(store)
+    runs = {ride.attempt_id: f"late-{ride.place}" for ride in submission.rides}
+    again = claim(store, batch, now=LATER)  # their jobs do not wait
+    assert store.take_in("alice", batch.id, submission, runs, LATER) == 0
+    done, stopped = run("late-1", steps=3), run("late-2", RunStatus.CANCELLED, steps=2)
+    store.bury([("late-1", done), ("late-2", stopped)], LATER)
+    for each in again:
+        verdicts = [postpone(ride) for ride in each.rides]
+        store.settle("alice", each, SubmissionState.REFUSED, verdicts, LATER, "busy")
+    assert store.take_in("alice", batch.id, submission, runs, LATER) == 1
+    assert [attempt.run_id for attempt in store.watched("alice", batch.id)] == ["late-1"]
+    tally = store.tally(batch.id)
+    assert (tally.orphans, tally.steps) == (1, 2), "what an attempt has is no orphan any more"
+
+
+def test_a_run_that_an_attempt_had_is_not_adopted_again(store: Store) -> None:
+    batch, submission = give_up(store)
+    runs = {submission.rides[0].attempt_id: "late"}
+    assert store.take_in("alice", batch.id, submission, runs, LATER) == 1
+    [adopted] = store.watched("alice", batch.id)
+    store.apply("alice", [retry(adopted, at=LATER)], [], LATER)
+    assert store.take_in("alice", batch.id, submission, runs, LATER) == 0
+    assert store.living_orphans(batch.id) == []

@@ -18,7 +18,7 @@ import click
 import httpx
 import pytest
 
-from batchrunner import api, classify, jobfile, policy, runner
+from batchrunner import api, classify, jobfile, policy, store
 from batchrunner.api import http
 from batchrunner.cli import COMMANDS, cli, errors
 from batchrunner.export.record import FIELDS, RESULT
@@ -173,8 +173,8 @@ def test_the_layers_are_the_modules() -> None:
 NUMBERS = [
     ("ledger.md", f"within {api.CREATE_SECONDS:g} s"),
     ("ledger.md", f"over {http.MOST_BYTES // 1024**2} MB"),
-    ("ledger.md", f"lease of\n{runner.LEASE.total_seconds():g} s"),
-    ("ledger.md", f"renews every {runner.LEASE.total_seconds() / 3:g} s"),
+    ("ledger.md", f"lease of\n{store.LEASE.total_seconds():g} s"),
+    ("ledger.md", f"renews every {store.LEASE.total_seconds() / 3:g} s"),
     ("ledger.md", f"at\n   least {policy.RECONCILE_GRACE.total_seconds():g} s"),
     ("ledger.md", f"does not know a run for {policy.LOST_AFTER.total_seconds():g} s"),
     ("ledger.md", f"and {policy.LONGEST_SEARCH_WAIT.total_seconds():g} s"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -12,7 +13,7 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import bindparam, insert, select, update
 
 from batchrunner import policy
 from batchrunner.api import Api
@@ -29,8 +30,11 @@ from batchrunner.model import (
     Submission,
     Unanswered,
 )
+from batchrunner.proof.machine import Machine, Process, Span, Weather
 from batchrunner.proof.night import Killed, Night, Power, now, pages, simulate
 from batchrunner.runner import innermost, searching
+from batchrunner.runner import watching as runner_watching
+from batchrunner.runner.living import Living
 from batchrunner.runner.searching import Searching
 from batchrunner.runner.straying import Straying
 from batchrunner.runner.watching import Watching
@@ -87,7 +91,7 @@ class Cut(Power):
 
 async def cut_after(word: bytes) -> None:
     """Kill a runner when it hears a word, then one step later, and so on; the next goes on."""
-    for later in range(4):
+    for later in range(24):
         night = Night.of(pages(1), World(durations=(3, 3)), SETTINGS)
         with pytest.raises(Killed):
             await night.run(Cut(word, later))
@@ -168,6 +172,30 @@ async def once_more() -> None:
     await to_its_end(night)
 
 
+async def set_forward() -> None:
+    """Set the clock eight hours forward while runs have some minutes to go."""
+    night = Night.of(pages(3), World(durations=(300, 600)), SETTINGS)
+    night.one_clock = night.waits = False
+    machine = Machine(night.store, Weather(steps=[(60, 8 * 3600)]), 0, Counter())
+    process = Process(machine=machine)
+    await to_its_end(night, process, now=machine.wall, monotonic=machine.monotonic)
+
+
+async def asleep_together() -> None:
+    """Suspend the machine on which two runners live."""
+    night = Night.of(pages(12), World(durations=(30, 60)), SETTINGS)
+    machine = Machine(night.store, Weather(sleeps=[Span(20, 1500)]), 0, Counter())
+
+    async def work() -> None:
+        clock = {"now": machine.wall, "monotonic": machine.monotonic, "gone": nobody}
+        try:
+            await to_its_end(night, Process(machine=machine), **clock)
+        except LeaseLost:
+            raise AssertionError("a living owner was taken for dead") from None
+
+    await at_once(work, work)
+
+
 def nobody(_: object) -> list[str]:
     return []
 
@@ -244,7 +272,7 @@ def put_back_without_a_search(patch: Patch) -> None:
 
 
 def give_up_after_one_search(patch: Patch) -> None:
-    patch.setattr(searching, "next_search", lambda submission, now: None)
+    patch.setattr(searching, "next_search", lambda *_: None)
 
 
 def trust_the_order_of_ids(patch: Patch) -> None:
@@ -296,17 +324,25 @@ def rob_the_living(patch: Patch) -> None:
     real = Store.rescue
 
     def rescue(
-        store: Store, owner_id: str, batch_id: int, now: datetime, gone: Collection[str] = ()
+        store: Store, owner_id: str, batch_id: int, now: datetime, *_: Collection[str] | datetime
     ) -> int:
-        everybody: list[Owner] = store.living(now)
-        others = [owner.id for owner in everybody if owner.id != owner_id]
-        return real(store, owner_id, batch_id, now, others)
+        everybody = [owner.id for owner, _ in store.others(owner_id)]
+        return real(store, owner_id, batch_id, now, everybody)
 
     patch.setattr(Store, "rescue", rescue)
 
 
+def rob_those_who_slept_too(patch: Patch) -> None:
+    patch.setattr(Living, "_ended_by", lambda loop: loop._shift.now())
+
+
+def hold_a_leap_against_runs(patch: Patch) -> None:
+    patch.setattr(runner_watching, "excused", lambda attempt, leapt_at: attempt)
+
+
 def let_zombies_write(patch: Patch) -> None:
-    patch.setattr(watching, "_held", lambda tx, owner_id, attempt_ids: set(attempt_ids))
+    named = attempts.c.id.in_(bindparam("attempts", expanding=True))
+    patch.setattr(watching, "_STILL_HELD", select(attempts.c.id).where(named))
 
 
 # ---- bugs: judging and counting ----
@@ -469,6 +505,8 @@ BUGS = [
     Bug(trust_the_order_of_ids, partial(quiet, pages(3), shuffled=True), "another job's row"),
     Bug(let_zombies_write, asleep, "UNIQUE constraint failed: attempts.job_id"),
     Bug(rob_the_living, side_by_side, "a living owner was taken for dead"),
+    Bug(rob_those_who_slept_too, asleep_together, "a living owner was taken for dead"),
+    Bug(hold_a_leap_against_runs, set_forward, "a run was given up before its limit"),
     Bug(lose_run_ids, fault("system_failure/1"), "the run ids of a submission were lost"),
     Bug(bound_each_process, side_by_side, "more in flight than the bound"),
     Bug(count_throttling, fault("throttled/1"), "waiting used up an attempt"),

@@ -15,6 +15,7 @@ from batchrunner.cli.options import (
     help_option,
     json_option,
     opened,
+    patiently,
     read_job_file,
 )
 from batchrunner.cli.report import batch_as_json
@@ -54,7 +55,7 @@ def load(store: Store, job_file: JobFile) -> Batch:
     from batchrunner.cli.display import counted
     from batchrunner.cli.terminal import term_safe
 
-    loaded = store.load(job_file, ledger_now(store))
+    loaded = patiently(lambda: store.load(job_file, ledger_now(store)))
     merged = f", {job_file.duplicates} given twice" if job_file.duplicates else ""
     click.echo(
         f"batch {loaded.batch.name!r}: {counted(loaded.added, 'job')} added, "

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from batchrunner.cli.errors import for_people
 from batchrunner.cli.options import help_option
+
+if TYPE_CHECKING:
+    from batchrunner.sandbox import World
 
 
 @click.command("sandbox")
@@ -52,21 +57,26 @@ from batchrunner.cli.options import help_option
     help="Let urls that match meet a fate (FATE/N: the first N times).",
 )
 @click.option(
+    "--credits",
+    "balance",
+    metavar="AMOUNT",
+    help="What the account's wallet holds; without it there is no wallet, and no run is refused.",
+)
+@click.option(
+    "--deposit",
+    "deposits",
+    multiple=True,
+    metavar="SECONDS=AMOUNT",
+    help="Pay in so much after so many seconds; may be given more than once.",
+)
+@click.option(
     "--ledger",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
     help="Keep what it created and charged, over restarts.",
 )
 @help_option
-def command(
-    port: int,
-    seed: int,
-    limit: int | None,
-    durations: str,
-    rates: tuple[str, ...],
-    scripts: tuple[str, ...],
-    ledger: Path | None,
-) -> None:
+def command(port: int, ledger: Path | None, **conditions: Any) -> None:
     """
     Serve a stand-in for the API and sample websites on this machine, until Ctrl-C.
 
@@ -77,24 +87,41 @@ def command(
     Examples:
       batchrunner sandbox --port 8787
       batchrunner sandbox --rate system_failure=0.1 --limit 5
+      batchrunner sandbox --credits 0.5 --deposit 60=10
       TINYFISH_API_KEY=x batchrunner run jobs.yaml --api-url http://127.0.0.1:8787
     """
-    from batchrunner.sandbox import World
     from batchrunner.sandbox.serve import serve_forever
 
+    world = _world(**conditions)
+    with for_people():
+        serve_forever(world, port, ledger, _ready)
+
+
+def _world(
+    *,
+    seed: int,
+    limit: int | None,
+    durations: str,
+    rates: tuple[str, ...],
+    scripts: tuple[str, ...],
+    balance: str | None,
+    deposits: tuple[str, ...],
+) -> World:
+    from batchrunner.sandbox import World
+
     try:
-        world = World(
+        return World(
             seed=seed,
             durations=_span(durations),
             limit=limit,
             rates={fate: float(share) for fate, share in map(_pair, rates)},
             script=dict(map(_pair, scripts)),
+            credits=None if balance is None else _amount(balance),
+            deposits=tuple((float(at), _amount(paid)) for at, paid in map(_pair, deposits)),
             retry_after=1.0,
         )
     except (KeyError, ValueError) as error:
         raise click.UsageError(str(error)) from error
-    with for_people():
-        serve_forever(world, port, ledger, _ready)
 
 
 def _ready(url: str) -> None:
@@ -108,6 +135,13 @@ def _span(text: str) -> tuple[float, float]:
         return float(shortest), float(longest or shortest)
     except ValueError as error:
         raise ValueError(f"--durations takes seconds as FROM-TO, not {text!r}") from error
+
+
+def _amount(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation as error:
+        raise ValueError(f"not an amount: {text!r}") from error
 
 
 def _pair(text: str) -> tuple[str, str]:

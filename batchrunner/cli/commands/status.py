@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,7 @@ from batchrunner.cli.options import batch_of, db_option, help_option, json_optio
 if TYPE_CHECKING:
     from batchrunner.model import Batch
     from batchrunner.store import Store
+    from batchrunner.store.health import Worker
 
 
 @click.command("status")
@@ -35,7 +36,7 @@ def command(batch: str | None, db: str, as_json: bool) -> None:
         every = store.batches()
         chosen = [batch_of(store, batch)] if batch is not None or len(every) == 1 else every
         if as_json:
-            found = [batch_as_json(store, each) for each in chosen]
+            found = [{**batch_as_json(store, each), **_workers(store, each)} for each in chosen]
             click.echo(json.dumps(found[0] if batch is not None else found))
             return
         for each in chosen:
@@ -46,7 +47,6 @@ def command(batch: str | None, db: str, as_json: bool) -> None:
 
 def _show(store: Store, batch: Batch, *, whole: bool) -> None:
     from batchrunner.cli.display import summary
-    from batchrunner.cli.process import at_work
     from batchrunner.cli.report import failure_lines, retry_lines
 
     tally = store.tally(batch.id)
@@ -54,12 +54,61 @@ def _show(store: Store, batch: Batch, *, whole: bool) -> None:
     if not whole:
         return
     if tally.open:
-        owners = at_work(store.living(datetime.now(UTC)))
-        names = ", ".join(f"process {owner.pid} on {owner.machine.split()[0]}" for owner in owners)
-        click.echo(f"at work on this database: {names or 'nobody'}")
+        working = list(_at_work(store, batch))
+        click.echo(f"at work on this database:{'' if working else ' nobody'}")
+        for worker in working:
+            click.echo(f"  {worker}")
     for title, lines in (
         ("failed or cancelled", failure_lines(store, batch)),
         ("tried again", retry_lines(store, batch)),
     ):
         for number, line in enumerate(lines):
             click.echo(f"\n{title}:\n  {line}" if number == 0 else f"  {line}")
+
+
+def _found(store: Store, batch: Batch) -> Iterator[tuple[Worker, bool]]:
+    """Give who works on the database, and whether its process is not known to be dead."""
+    from batchrunner.cli.clock import now
+    from batchrunner.cli.process import gone
+
+    workers = store.workers(now(), batch.id)
+    dead = gone([worker.owner for worker in workers])
+    for worker in workers:
+        yield worker, worker.owner.id not in dead
+
+
+def _at_work(store: Store, batch: Batch) -> Iterator[str]:
+    from batchrunner.cli.display import clock, counted, local
+    from batchrunner.cli.terminal import term_safe
+
+    for worker, lives in _found(store, batch):
+        name = term_safe(f"process {worker.owner.pid} on {_host(worker)}")
+        runs = f"{counted(worker.in_flight, 'run')} in flight"
+        if lives and worker.leased:
+            yield (
+                f"{name} since {local(worker.since)}: {runs}, "
+                f"last sign of life {clock(worker.silent)} ago"
+            )
+        elif worker.in_flight:
+            fate = "gives no sign of life" if lives else "has died"
+            yield f"{name} {fate}: the next run of the batch takes over its {runs}"
+
+
+def _host(worker: Worker) -> str:
+    return worker.owner.machine.partition(" ")[0]
+
+
+def _workers(store: Store, batch: Batch) -> dict[str, Any]:
+    return {
+        "workers": [
+            {
+                "pid": worker.owner.pid,
+                "machine": _host(worker),
+                "since": worker.since.isoformat(),
+                "in_flight": worker.in_flight,
+                "silent_seconds": round(worker.silent.total_seconds(), 1),
+                "alive": lives and worker.leased,
+            }
+            for worker, lives in _found(store, batch)
+        ]
+    }

@@ -1,0 +1,94 @@
+"""`batchrunner doctor`: tell whether machine, database and account are fit for a night."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import textwrap
+from typing import TYPE_CHECKING
+
+import click
+
+from batchrunner.cli.errors import ALL_SUCCEEDED, CANNOT_GO_ON
+from batchrunner.cli.options import db_option, help_option, json_option, key_option, url_option
+
+if TYPE_CHECKING:
+    from batchrunner.cli.checkup import Finding, Parts
+
+#: Columns before what a check found.
+INDENT = 4
+#: How a mark is shown, and in which colour.
+SIGNS = {"ok": ("✔", "green"), "warning": ("!", "yellow"), "bad": ("✘", "red")}
+
+
+@click.command("doctor")
+@url_option
+@key_option
+@db_option
+@json_option
+@help_option
+def command(api_url: str | None, api_key_file: str | None, db: str, as_json: bool) -> None:
+    """
+    Tell whether this machine, the database and the account are fit for a night.
+
+    Nothing is changed, and nothing is paid: where there is a key, one run is read from the API.
+    What is not as it should be comes with a command that helps. The exit code is 3 if anything is
+    bad, else 0.
+
+    \b
+    Examples:
+      batchrunner doctor
+      batchrunner doctor --db prices.db --json
+    """
+    from batchrunner.cli.checkup import Mark, findings, verdict
+    from batchrunner.cli.checkup.collecting import collect
+
+    parts = findings(collect(db, api_url, api_key_file))
+    end = verdict(parts)
+    if as_json:
+        click.echo(json.dumps(_as_json(parts, fit=end.mark is not Mark.BAD)))
+    else:
+        _show(parts, end)
+    raise SystemExit(CANNOT_GO_ON if end.mark is Mark.BAD else ALL_SUCCEEDED)
+
+
+def _as_json(parts: Parts, *, fit: bool) -> dict[str, object]:
+    return {
+        "fit": fit,
+        "checks": [
+            {
+                "part": part,
+                "check": finding.about,
+                "mark": finding.mark,
+                "found": finding.found,
+                "fix": finding.fix,
+            }
+            for part, found in parts.items()
+            for finding in found
+        ],
+    }
+
+
+def _show(parts: Parts, end: Finding) -> None:
+    for part, found in parts.items():
+        if found:
+            click.secho(part, bold=True)
+        for finding in found:
+            click.echo(f"  {_line(finding)}")
+    click.echo(_line(end))
+
+
+def _line(finding: Finding) -> str:
+    """Return a finding as it stands under its part; a command that helps has its own line."""
+    from batchrunner.cli.terminal import term_safe
+
+    sign, colour = SIGNS[finding.mark]
+    text = term_safe(finding.found)
+    if sys.stdout.isatty():
+        # Only here: where nobody looks, one finding is one line, for grep.
+        width = max(shutil.get_terminal_size().columns - INDENT, 20)
+        lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+        text = f"\n{' ' * INDENT}".join(lines)
+    fix = f"\n{' ' * (INDENT + 2)}{term_safe(finding.fix)}" if finding.fix else ""
+    return f"{click.style(sign, fg=colour)} {text}{fix}"

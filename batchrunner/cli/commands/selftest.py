@@ -1,0 +1,145 @@
+"""`batchrunner selftest`: prove on this machine and database what the program promises."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from batchrunner.cli.errors import PROMISE_BROKEN, TERMINATED, UserError, for_people
+from batchrunner.cli.options import db_option, help_option, json_option
+
+if TYPE_CHECKING:
+    from batchrunner.proof.promises import Broken
+    from batchrunner.proof.verdict import Nights, Processes
+
+
+@click.command("selftest")
+@db_option
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Draw the same trouble again.  [default: another each time]",
+)
+@click.option(
+    "--nights",
+    type=click.IntRange(0),
+    default=3,
+    show_default=True,
+    metavar="N",
+    help="Nights on virtual time; more of them meet more.",
+)
+@json_option
+@help_option
+def command(db: str, seed: int | None, nights: int, as_json: bool) -> None:
+    """
+    Prove on this machine and database that no job is lost and no run is paid for twice.
+
+    First in real processes: three runners work through a batch against a stand-in for the API.
+    Eight times one of them is killed (kill -9), half of the time while it creates runs; one is
+    stopped and woken. Then on virtual time: whole nights of broken networks, full disks, wrong
+    clocks and crashes. At the end of each the ledger must tell the same as the stand-in, which
+    knows what it created and charged.
+
+    No key, no network, no cost. It takes a minute or two. Your own tables are not touched: the
+    ledger of the test stands in a folder beside the file, or in a schema of its own on the
+    server, and is removed. Where a promise broke, it is kept, and the exit code is 1.
+
+    \b
+    Examples:
+      batchrunner selftest
+      batchrunner selftest --db postgresql://me@localhost/mine --seed 481516
+    """
+    from batchrunner.proof.promises import Broken
+    from batchrunner.proof.verdict import Verdict
+
+    seed = secrets.randbelow(10**6) if seed is None else seed
+    _say(f"self-test with seed {seed}: no key, no cost, your tables stay untouched")
+    try:
+        processes = _processes(seed, db)
+        verdict = Verdict(seed=seed, nights=_nights(seed, nights), processes=processes)
+    except Broken as broken:
+        if as_json:
+            click.echo(json.dumps({"held": False, "seed": seed, "broken": str(broken)}))
+        raise _error(broken, seed, nights, db) from broken
+    if as_json:
+        click.echo(json.dumps(verdict.as_json()))
+        return
+    for line in verdict.lines():
+        click.echo(line)
+
+
+def _processes(seed: int, db: str) -> Processes:
+    """Play the half in real processes, in a place that is kept only when a promise broke."""
+    from batchrunner.proof.processes.places import place_beside
+    from batchrunner.proof.processes.trouble import Plan, Site, play
+
+    plan = Plan(
+        jobs=300, runners=3, kills=8, stops=1, concurrency=20, durations=(0.5, 3.0), seed=seed
+    )
+    _say(f"real processes: {plan.jobs} jobs, {plan.runners} runners")
+    with for_people(), _ended_by_signals(), place_beside(db) as place:
+        return play(plan, Site(address=place.address), place.folder, _say)
+
+
+def _nights(seed: int, count: int) -> Nights | None:
+    """Play the half on virtual time: nights with this seed and those that follow it."""
+    from batchrunner.cli.display import clock
+    from batchrunner.proof.swarm import play
+    from batchrunner.proof.verdict import Nights
+
+    if not count:
+        return None
+    _say(f"nights on virtual time: {count}")
+    played = []
+    for number in range(count):
+        night = play(seed + number)
+        played.append(night)
+        took = clock(timedelta(hours=night.hours))
+        _say(f"{night.runs_created:>6,} runs created: night {number + 1} balances, after {took}")
+    return Nights.of(played)
+
+
+def _error(broken: Broken, seed: int, nights: int, db: str) -> UserError:
+    from batchrunner.cli.report import db_given
+    from batchrunner.cli.terminal import term_safe
+
+    words = str(broken).partition("\n")[0]
+    kept = "".join(f"\n  {note}" for note in getattr(broken, "__notes__", ()))
+    return UserError(
+        f"a promise broke: {term_safe(words)}{kept}",
+        hint=f"play it again: batchrunner selftest --seed {seed} --nights {nights}{db_given(db)}",
+        exit_code=PROMISE_BROKEN,
+    )
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Leave the block by the first signal that ends it, and hear none while it is tidied up."""
+    ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def end(number: int, frame: FrameType | None) -> None:
+        for each in ending:
+            signal.signal(each, signal.SIG_IGN)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(TERMINATED)
+
+    before = {each: signal.signal(each, end) for each in ending}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

@@ -1,0 +1,136 @@
+"""What the way to the API does to requests and answers: one row for each fault."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import anyio
+import httpx
+
+from batchrunner.proof.network.answers import ANSWERS
+from batchrunner.proof.network.line import ELSEWHERE, LINE
+from batchrunner.proof.network.poison import HUGE, POISONS, Poison
+from batchrunner.proof.network.trip import Asked, NetworkFault, Past, Trip
+from batchrunner.proof.promises import promise
+from batchrunner.sandbox.seeded import share
+
+__all__ = ["FAULTS", "HUGE", "POISONS", "Network", "NetworkFault", "Spell"]
+
+#: Every name that a spell may have.
+FAULTS: Mapping[str, NetworkFault] = {**LINE, **ANSWERS}
+
+
+@dataclass(frozen=True, slots=True)
+class Spell:
+    """A time in which a share of the requests that a fault applies to meet it."""
+
+    fault: str
+    begins: float  #: seconds since the night began
+    ends: float
+    share: float
+
+    def __post_init__(self) -> None:
+        if self.fault not in FAULTS:
+            raise ValueError(f"unknown fault {self.fault!r}; there are {', '.join(FAULTS)}")
+
+
+class Network(httpx.AsyncBaseTransport):
+    """
+    The way to the sandbox, and what befalls requests and answers on it.
+
+    It outlives runners: give each the same one. *fired* counts each time that a fault really
+    happened, by the name of the fault or the poison. Where spells overlap their shares add up.
+    *poison* and *huge* are the shares of runs whose results are hostile, or very long. Of two
+    networks with one seed the n-th request meets the same fault.
+
+    Raises Broken where a client does what no network can excuse: it follows a redirect, or, if it
+    *waits*, sends what was throttled again before it was allowed. A client that is killed may take
+    with it what it was told, and one whose clock is set forward takes its waits for over.
+    """
+
+    def __init__(
+        self,
+        inner: httpx.AsyncBaseTransport,
+        *,
+        fired: Counter[str],
+        spells: Sequence[Spell] = (),
+        seed: int = 0,
+        poison: float = 0.0,
+        huge: float = 0.0,
+        waits: bool = True,
+        clock: Callable[[], float] = anyio.current_time,
+    ) -> None:
+        self._inner = inner
+        self._fired = fired
+        self._spells = spells
+        self._seed = seed
+        self._poison = Poison(seed=seed, rate=poison, huge=huge, fired=fired)
+        self._waits = waits
+        self._clock = clock
+        self._requests = 0
+        self._past = Past()
+        self._until: dict[str, float] = {}
+
+    @property
+    def served(self) -> dict[str, bytes]:
+        """The hostile results that were shown, by run id."""
+        return self._poison.served
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Take a request to the sandbox and its answer back, or do what a spell asks for."""
+        promise(request.url.host != ELSEWHERE, "a redirect was followed")
+        asked, fault = Asked.of(request), self._drawn(request)
+        if asked is Asked.CREATE and self._waits:
+            self._check_wait(request)
+        response = await (self._send(request) if fault is None else self._meet(request, fault))
+        if asked is Asked.CREATE:
+            self._note_wait(request, response)
+        # What comes in pieces is never whole before the client gives it up.
+        shown = asked in (Asked.LOOK, Asked.SEARCH) and response.is_closed
+        return self._poison.put_into(response) if shown else response
+
+    def _drawn(self, request: httpx.Request) -> str | None:
+        """Draw the fault that a request meets, if one does."""
+        asked, now = Asked.of(request), self._clock()
+        lot = share(self._seed, "network", self._requests)
+        self._requests += 1
+        for spell in self._spells:
+            if spell.begins <= now < spell.ends and asked in FAULTS[spell.fault].befalls:
+                if lot < spell.share:
+                    return spell.fault
+                lot -= spell.share
+        return None
+
+    async def _meet(self, request: httpx.Request, fault: str) -> httpx.Response:
+        nth = self._fired[fault]
+        trip = Trip(request=request, nth=nth, past=self._past, onward=self._send)
+        try:
+            return await FAULTS[fault].does(trip)
+        finally:
+            self._fired[fault] += trip.struck
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
+        response = await self._inner.handle_async_request(request)
+        if Asked.of(request) is Asked.LOOK and response.status_code == 200:
+            self._past.looks.append(response.content)
+        return response
+
+    # ---- what was throttled ----
+
+    def _check_wait(self, request: httpx.Request) -> None:
+        now = self._clock()
+        for url in _urls(request):
+            promise(now >= self._until.get(url, now), "sent before Retry-After was over")
+
+    def _note_wait(self, request: httpx.Request, response: httpx.Response) -> None:
+        wait = response.headers.get("retry-after", "")
+        if response.status_code == 429 and wait.isdigit():
+            self._until |= dict.fromkeys(_urls(request), self._clock() + int(wait))
+
+
+def _urls(request: httpx.Request) -> list[str]:
+    body = json.loads(request.content)
+    return [run["url"] for run in body.get("runs", [body])]

@@ -1,0 +1,1 @@
+"""The real program in real processes: killed, stopped, woken, and checked at the end."""

@@ -1,0 +1,93 @@
+"""What came of a proof in which every promise held, in figures that can be read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from batchrunner.proof.swarm import Played
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nights:
+    """What came of nights on virtual time."""
+
+    nights: int
+    jobs: int
+    runs_created: int
+    faults: Mapping[str, int]  #: how often each kind was met
+    crashes: int
+
+    @classmethod
+    def of(cls, played: Sequence[Played]) -> Nights:
+        """Sum them up."""
+        fired = Counter[tuple[str, str]]()
+        for night in played:
+            fired.update(night.fired)
+        return cls(
+            nights=len(played),
+            jobs=sum(night.jobs for night in played),
+            runs_created=sum(night.runs_created for night in played),
+            faults={
+                f"{where}: {what}": met
+                for (where, what), met in fired.items()
+                if met and where != "answer"
+            },
+            crashes=sum(night.kills for night in played),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Processes:
+    """What came of a batch whose runners were killed and stopped."""
+
+    jobs: int
+    runners: int
+    kills: int
+    in_a_create: int  #: kills between the intent to create runs and its recorded answer
+    stops: int  #: runners that were stopped, and woken
+    restarts: int  #: of the database
+    gave_up: int  #: runners that the database's restart ended; they were started again
+    runs_created: int
+    attempts: int
+    orphans: int
+    most_in_flight: int
+    concurrency: int
+    lost: int
+    paid_twice: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What a self-test found, both halves together."""
+
+    seed: int
+    nights: Nights | None  #: None: none were asked for
+    processes: Processes
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as a program wants it."""
+        return {"held": True, **asdict(self)}
+
+    def lines(self) -> Iterator[str]:
+        """Give it as a person wants it: a row for each half, then what matters."""
+        nights, killed = self.nights, self.processes
+        yield _row("processes killed", killed.kills, "survived", killed.jobs, killed.runs_created)
+        yield _row("  in the middle of a create", killed.in_a_create, "survived")
+        yield _row("  stopped and woken", killed.stops, "survived")
+        if nights:
+            played, jobs, runs = nights.nights, nights.jobs, nights.runs_created
+            yield _row("nights on virtual time", played, "balanced", jobs, runs)
+            yield _row("  faults in them", sum(nights.faults.values()), "survived")
+            yield _row("  crashes in them", nights.crashes, "survived")
+        yield f"lost {killed.lost}   paid twice {killed.paid_twice}   seed {self.seed}"
+
+
+def _row(what: str, count: int, became: str, jobs: int = 0, runs: int = 0) -> str:
+    """Return a line of a table of at most 80 columns."""
+    work = f"{jobs:>9,} jobs {runs:>8,} runs created" if jobs else ""
+    return f"{what:<27}{count:>6,} {became:<9}{work}".rstrip()

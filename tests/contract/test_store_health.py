@@ -1,0 +1,271 @@
+"""A ledger tells whether it is whole, whether it adds up, and who works on it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+
+from batchrunner.model import FailureCategory
+from batchrunner.schema import HEAD, metadata
+from batchrunner.store import LEASE, Store
+from batchrunner.store.health import ATTEMPT_LAWS, JOB_LAWS, OpenWork
+from tests.fakes import (
+    NOW,
+    after,
+    begin,
+    claim,
+    enlist,
+    failure,
+    job_file,
+    postpone,
+    retry,
+    run,
+    start,
+    success,
+)
+
+
+def frozen() -> datetime:
+    return NOW
+
+
+@pytest.fixture
+def busy(store: Store) -> Store:
+    """A ledger in which everything has happened that can."""
+    batch = begin(store, 12, concurrency=8)
+    one, two, three, four, *_ = start(store, batch)
+    verdicts = [success(one), failure(two), retry(three, after(60)), postpone(four, after(60))]
+    store.apply("alice", verdicts, [], NOW)
+    (submission, *_) = claim(store, batch, most=2)
+    store.doubt("alice", submission, after(5), "no answer")
+    store.cancel(batch.id, ["job-0012"], NOW)
+    store.retry(batch.id, [FailureCategory.AGENT_FAILURE], [], NOW)
+    store.take_in("alice", batch.id, submission, {}, NOW)
+    store.disown(batch.id, submission, ["stray"], NOW)
+    store.bury([("stray", run("stray", steps=3))], NOW)
+    return store
+
+
+# ---- a glance ----
+
+
+def test_the_health_of_a_ledger_says_how_it_is_kept(busy: Store, address: str) -> None:
+    health = busy.health(frozen)
+    assert health.revision == HEAD
+    assert health.result_bytes == len("{}")
+    assert health.open_work == (OpenWork(name="prices", open=11, total=12),)
+    if "://" in address:
+        assert (health.journal_mode, health.synchronous) == (None, None)
+        assert health.server is not None
+        assert health.server.version[0].isdigit()
+        assert health.server.near
+        assert health.server.may_create
+        assert not health.server.encrypted
+    else:
+        assert (health.journal_mode, health.synchronous, health.server) == ("truncate", 2, None)
+        assert health.ahead == timedelta(0)
+
+
+def test_the_servers_clock_is_compared_with_ours(postgresql: str) -> None:
+    with closing(Store.open(postgresql)) as store:
+        server = store.health(lambda: NOW).server
+        assert server is not None
+        later = store.health(lambda: after(1000)).server
+        assert later is not None
+    apart = server.ahead - later.ahead
+    assert abs(apart - timedelta(seconds=1000)) < timedelta(seconds=60)
+
+
+def test_the_ledgers_time_runs_ahead_of_a_clock_that_was_set_back(tmp_path: Path) -> None:
+    with closing(Store.open(str(tmp_path / "ledger.db"))) as store:
+        enlist(store, "alice", now=after(3600))
+        assert store.health(frozen).ahead == timedelta(hours=1)
+
+
+def test_looking_at_a_database_makes_no_tables(address: str) -> None:
+    Path(address).touch() if "://" not in address else None
+    for _ in range(2):
+        with closing(Store.found(address)) as store:
+            health = store.health(frozen)
+        assert health.revision is None
+        assert (health.workers, health.open_work, health.result_bytes) == ((), (), None)
+
+
+def test_another_schema_is_named_and_not_looked_into(busy: Store, engine: Engine) -> None:
+    with engine.begin() as tx:
+        tx.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    health = busy.health(frozen)
+    assert (health.revision, health.open_work) == ("9999", ())
+
+
+# ---- who works ----
+
+
+def test_workers_are_shown_with_their_runs_of_a_batch_and_their_last_sign_of_life(
+    store: Store,
+) -> None:
+    batch = begin(store, 3, concurrency=2)
+    start(store, batch)
+    other = store.load(job_file(1, name="other"), NOW).batch
+    now = store.time(NOW)  # a server's own, where there is one
+    enlist(store, "bob", now=now - timedelta(seconds=15))
+    store.renew("alice", now - timedelta(seconds=5))
+    workers = {worker.owner.id: worker for worker in store.workers(NOW, batch.id)}
+    alice, bob = workers["alice"], workers["bob"]
+    assert [alice.silent.seconds // 5, bob.silent.seconds // 5] == [1, 3]
+    assert (alice.in_flight, alice.since, alice.leased) == (2, NOW, True)
+    assert (bob.in_flight, bob.leased) == (0, True)
+    assert [worker.in_flight for worker in store.workers(NOW, other.id)] == [0, 0]
+
+
+def test_who_retired_works_no_more(store: Store) -> None:
+    enlist(store, "alice", "bob")
+    store.retire("alice", NOW)
+    assert "alice" not in [worker.owner.id for worker in store.health(frozen).workers]
+
+
+def test_who_lapsed_is_shown_only_if_it_left_something(tmp_path: Path) -> None:
+    with closing(Store.open(str(tmp_path / "ledger.db"))) as store:
+        batch = begin(store, 1)
+        start(store, batch)
+        enlist(store, "bob")
+        workers = store.workers(NOW + LEASE, batch.id)
+    assert [(each.owner.id, each.leased) for each in workers] == [("alice", False)]
+
+
+# ---- the books ----
+
+
+def test_books_in_which_everything_has_happened_add_up(busy: Store) -> None:
+    assert busy.broken_laws() == {}
+
+
+#: Law → what another program does to the tables to break it.
+TAMPERED = {
+    "every job is in one of the five states": "UPDATE jobs SET state = 'lost' WHERE id = 9",
+    "a job runs exactly while one attempt is open": (
+        "UPDATE jobs SET state = 'running'"
+        " WHERE id = (SELECT min(id) FROM jobs WHERE state = 'available')"
+    ),
+    "a job succeeds by exactly one attempt": (
+        "UPDATE attempts SET outcome = 'unknown' WHERE outcome = 'succeeded'"
+    ),
+    "a job has no more failures than attempts that count": (
+        "UPDATE jobs SET failures = attempt WHERE state = 'succeeded'"
+    ),
+    "a job knows its newest attempt": "UPDATE jobs SET attempt = attempt + 1 WHERE id = 11",
+    "an open attempt has a run, or is being searched for": (
+        "UPDATE submissions SET state = 'refused', search_at = NULL WHERE state = 'unanswered'"
+    ),
+    "a success has its result on disk": "DELETE FROM results",
+    "waiting uses up no attempt": (
+        "UPDATE attempts SET counted = (1 = 1) WHERE outcome = 'throttled'"
+    ),
+    "a run belongs to an attempt or is an orphan, never both": (
+        "UPDATE orphans SET run_id = (SELECT run_id FROM attempts WHERE outcome = 'succeeded')"
+    ),
+}
+
+
+def test_every_law_is_broken_by_a_test() -> None:
+    assert list(TAMPERED) == [*JOB_LAWS, *ATTEMPT_LAWS]
+
+
+@pytest.mark.parametrize("law", TAMPERED)
+def test_a_broken_law_is_found_with_its_number(busy: Store, engine: Engine, law: str) -> None:
+    with engine.begin() as tx:
+        if tx.dialect.name == "sqlite":
+            tx.exec_driver_sql("PRAGMA ignore_check_constraints = ON")
+        else:
+            for check in ("state_is_known", "final_means_finished"):
+                tx.exec_driver_sql(f"ALTER TABLE jobs DROP CONSTRAINT ck_jobs_{check}")
+        assert tx.exec_driver_sql(TAMPERED[law]).rowcount >= 1
+    broken = busy.broken_laws()
+    assert broken[law] >= 1
+
+
+def test_two_open_attempts_for_one_job_are_found_even_where_nothing_refuses_them(
+    busy: Store, engine: Engine
+) -> None:
+    columns = [column.name for column in metadata.tables["attempts"].columns]
+    given = {"id": "1000 + id", "number": "100", "place": "50 + place", "run_id": "'x' || id"}
+    values = ", ".join(given.get(name, name) for name in columns)
+    with engine.begin() as tx:
+        tx.exec_driver_sql("DROP INDEX uq_attempts_one_open_per_job")
+        tx.exec_driver_sql(
+            f"INSERT INTO attempts ({', '.join(columns)}) SELECT {values} FROM attempts"
+            " WHERE closed_at IS NULL AND id = (SELECT min(id) FROM attempts"
+            " WHERE closed_at IS NULL)"
+        )
+    broken = busy.broken_laws()
+    assert broken["a job runs exactly while one attempt is open"] == 1
+
+
+# ---- the file ----
+
+
+@pytest.mark.parametrize("thorough", [True, False])
+def test_a_whole_file_has_no_damage(busy: Store, thorough: bool) -> None:
+    assert busy.damage(thorough=thorough) == []
+
+
+def other_program(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, isolation_level=None)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "ledger.db"
+    with closing(Store.open(str(path))) as store:
+        start(store, begin(store, 200, concurrency=100))
+    return path
+
+
+def test_overwritten_pages_are_found(file: Path) -> None:
+    with file.open("r+b") as content:
+        content.seek(4096 * 3)
+        content.write(b"\xa5" * 4096 * 6)
+    for thorough in (True, False):
+        with closing(Store.found(str(file))) as store:
+            damage = store.damage(thorough=thorough)
+        assert damage
+        assert "\n" not in "".join(damage)
+
+
+def test_a_row_that_refers_to_nothing_is_found(file: Path) -> None:
+    with closing(other_program(file)) as program:
+        program.execute("UPDATE attempts SET owner_id = 'nobody' WHERE id = 1")
+    with closing(Store.found(str(file))) as store:
+        assert store.damage(thorough=True) == ["row 1 of attempts refers to none of owners"]
+        assert store.damage(thorough=False) == []
+
+
+def test_an_index_that_lacks_a_row_is_found_when_it_is_looked_for(file: Path) -> None:
+    with closing(other_program(file)) as program:
+        program.execute("PRAGMA writable_schema = ON")
+        program.execute(
+            "UPDATE sqlite_schema SET sql = replace(sql, 'state)', 'state) WHERE id > 1')"
+            " WHERE name = 'ix_jobs_batch_id_state'"
+        )
+    with closing(Store.found(str(file))) as store:
+        assert store.damage(thorough=True)
+
+
+def test_a_checkup_changes_nothing(file: Path) -> None:
+    before = file.read_bytes()
+
+    def look(at: Callable[[Store], object]) -> None:
+        with closing(Store.found(str(file))) as store:
+            at(store)
+
+    look(lambda store: store.health(frozen))
+    look(lambda store: store.damage(thorough=True))
+    look(lambda store: store.broken_laws())
+    look(lambda store: store.workers(NOW, 1))
+    assert file.read_bytes() == before

@@ -1,0 +1,160 @@
+"""`batchrunner selftest`: it proves, it tidies up, and it says what broke."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
+from importlib.util import find_spec
+from pathlib import Path
+from signal import SIGINT, SIGTERM, Signals
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import make_url
+
+from batchrunner.cli import cli
+from batchrunner.proof.processes import trouble
+from batchrunner.proof.processes.places import place_beside
+from batchrunner.proof.promises import Broken, promise
+from batchrunner.proof.verdict import Nights, Processes, Verdict
+from batchrunner.store import Store, StoreError
+from batchrunner.store.database import Database
+from benchmarks import chaos
+from tests.e2e.conftest import Begun
+from tests.e2e.programs import started
+
+HAS_SERVER = find_spec("pgserver") is not None and find_spec("psycopg") is not None
+
+
+def test_it_proves_itself_beside_a_database_that_it_leaves_alone(proved: Begun) -> None:
+    ended = proved.ended()
+    assert ended.code == 0, ended.said
+    found = ended.json()
+    assert found["held"]
+    assert found["nights"] is None
+    killed = found["processes"]
+    assert (killed["kills"], killed["stops"], killed["lost"], killed["paid_twice"]) == (8, 1, 0, 0)
+    assert killed["in_a_create"] >= 1
+    assert [path.name for path in proved.folder.iterdir()] == ["mine.db"]
+    assert (proved.folder / "mine.db").read_text() == "the user's own"
+
+
+@pytest.mark.parametrize(("number", "code"), [(SIGINT, 130), (SIGTERM, 143)], ids=["INT", "TERM"])
+def test_it_leaves_nothing_behind_when_it_is_ended(
+    tmp_path: Path, number: Signals, code: int
+) -> None:
+    with started("selftest", "--seed", "1", cwd=tmp_path) as selftest:
+        selftest.says("killed runner")
+        assert len(processes_in(tmp_path)) > 1
+        selftest.send(number)
+        ended = selftest.end()
+    assert ended.code == code, ended.said
+    assert list(tmp_path.iterdir()) == []
+    assert processes_in(tmp_path) == []
+
+
+def processes_in(folder: Path) -> list[bytes]:
+    """Return the command lines of processes that work on files of a folder."""
+
+    def lines() -> Iterator[bytes]:
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                yield (process / "cmdline").read_bytes()
+            except OSError:  # it has ended
+                continue
+
+    return [line for line in lines() if str(folder).encode() in line]
+
+
+def test_a_broken_promise_is_told_with_its_seed_and_its_files_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(plan: trouble.Plan, site: trouble.Site, folder: Path, tell: object) -> None:
+        (folder / "r0.log").write_text("what it said")
+        promise(False, "nothing is paid twice: ['http://shop.test/']\nand more of it")
+
+    monkeypatch.setattr(trouble, "play", broken)
+    args = ["selftest", "--db", str(tmp_path / "my.db"), "--seed", "7", "--json"]
+    ended = CliRunner().invoke(cli, args)
+    (kept,) = tmp_path.iterdir()
+    assert ended.exit_code == 1
+    assert "a promise broke: nothing is paid twice: ['http://shop.test/']\n" in ended.stderr
+    assert f"kept in {kept}\n" in ended.stderr
+    assert f"batchrunner selftest --seed 7 --nights 3 --db {tmp_path}/my.db" in ended.stderr
+    assert json.loads(ended.stdout)["held"] is False
+    assert (kept / "r0.log").exists()
+    shutil.rmtree(kept)
+
+
+def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
+    ended = CliRunner().invoke(cli, ["selftest", "--db", str(tmp_path / "gone" / "my.db")])
+    assert ended.exit_code == 3
+    assert "No such file or directory" in ended.stderr
+
+
+def test_the_verdict_fits_a_terminal() -> None:
+    figures = dict.fromkeys(Processes.__dataclass_fields__, 99_999)
+    verdict = Verdict(
+        seed=481_516,
+        nights=Nights(
+            nights=99_999, jobs=1_000_000, runs_created=1_000_000, faults={"a": 1}, crashes=1
+        ),
+        processes=Processes(**figures),
+    )
+    lines = list(verdict.lines())
+    assert max(map(len, lines)) <= 80
+    assert lines[-1] == "lost 99999   paid twice 99999   seed 481516"
+
+
+# ---- on a server ----
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the address of a PostgreSQL database with a table of the user's."""
+    if not HAS_SERVER:
+        pytest.skip("pgserver or psycopg is not installed")
+    with chaos.postgresql(tmp_path_factory.mktemp("server")) as site:
+        asked(site.address, "CREATE TABLE batches (mine TEXT)", "CREATE ROLE weak LOGIN")
+        yield site.address
+
+
+def asked(address: str, *statements: str) -> None:
+    with closing(Database.connect(address)) as database, database.write() as tx:
+        for statement in statements:
+            tx.exec_driver_sql(statement)
+
+
+def schemas(address: str) -> set[str]:
+    with closing(Database.connect(address)) as database, database.read() as tx:
+        found = tx.exec_driver_sql("SELECT nspname FROM pg_namespace").scalars()
+        return {name for name in found if "selftest" in name}
+
+
+def test_on_a_server_it_works_in_a_schema_of_its_own_and_drops_it(server: str) -> None:
+    with place_beside(server) as place:
+        for _ in range(2):  # as the first runner, and as one that finds it migrated
+            with closing(Store.open(place.address)) as store:
+                assert store.batches() == []
+        assert schemas(server) == {place.schema}
+    assert schemas(server) == set()
+    assert not place.folder.exists()
+    asked(server, "SELECT mine FROM batches")
+
+
+def test_on_a_server_a_broken_promise_keeps_its_schema(server: str) -> None:
+    with pytest.raises(Broken) as broken, place_beside(server) as place:
+        promise(False, "nothing is lost")
+    assert schemas(server) == {place.schema}
+    assert str(place.schema) in "".join(broken.value.__notes__)
+    asked(server, f"DROP SCHEMA {place.schema} CASCADE")
+    shutil.rmtree(place.folder)
+
+
+def test_a_user_who_may_create_no_schema_is_told_what_to_do(server: str) -> None:
+    weak = make_url(server).set(username="weak").render_as_string(hide_password=False)
+    told = r"may not create one.*GRANT CREATE ON DATABASE \w+ TO weak"
+    with pytest.raises(StoreError, match=told), place_beside(weak):
+        pass

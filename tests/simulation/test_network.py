@@ -1,0 +1,133 @@
+"""Nights on a bad line: one for each fault of the network, and nights of hostile results."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+
+import anyio
+import httpx
+import pytest
+
+from batchrunner.model import FailureCategory, JobState, Settings
+from batchrunner.proof.network import FAULTS, HUGE, POISONS, Network, Spell
+from batchrunner.proof.night import Night, pages, simulate
+from batchrunner.proof.promises import Broken
+from batchrunner.runner import Ending
+from batchrunner.sandbox import World
+
+#: Few slots and runs that end together: many creates, each of several runs.
+SETTINGS = Settings(
+    concurrency=4, backoff=timedelta(seconds=4), max_attempts=2, running_limit=timedelta(minutes=3)
+)
+#: Some answers to creates are lost in any case, so that there are searches; and lists are late.
+WORLD = World(durations=(30, 30), late=5, rates={"dropped_after": 0.3})
+#: One run is cancelled for its limit.
+URLS = ["http://faults.test/stuck", *pages(29)]
+#: How long each fault lasts.
+SPELL = 600.0
+#: What a job may end with: one is stuck, and a 400 that names a job is about that job.
+BLAMED = {"error_named": {FailureCategory.TIMED_OUT, FailureCategory.REJECTED}}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_every_promise_holds_on_a_line_with(name: str) -> None:
+    fired: Counter[str] = Counter()
+
+    async def night() -> None:
+        bad = Night.of(URLS, WORLD, SETTINGS, keys=frozenset({"key"}))
+        spells = [Spell(name, 0, SPELL, 0.5)]
+        bad.network = Network(bad.sandbox.transport(), spells=spells, fired=fired)
+        while await bad.run() is Ending.STOPPED:
+            bad.check_always()
+            await anyio.sleep(SPELL)  # somebody finds it stopped, and starts it again
+        bad.check_end()
+        failed = set(bad.store.tally(bad.batch.id).failed)
+        assert failed <= BLAMED.get(name, {FailureCategory.TIMED_OUT})
+
+    simulate(night)
+    assert fired[name] > 0, "the fault never happened: this night proves nothing"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_hostile_results_are_kept_as_they_came_and_cost_no_second_run(seed: int) -> None:
+    fired: Counter[str] = Counter()
+
+    async def night() -> None:
+        hostile = Night.of(pages(60), World(seed=seed, durations=(30, 60)), Settings())
+        line = hostile.sandbox.transport()
+        hostile.network = Network(line, fired=fired, seed=seed, poison=0.9)
+        assert await hostile.run() is Ending.FINISHED
+        hostile.check_end()
+        assert hostile.jobs() == {JobState.SUCCEEDED: 60}
+        assert len(hostile.sandbox.ledger.runs) == 60
+
+    simulate(night)
+    assert set(fired) == set(POISONS)
+
+
+def test_results_that_are_too_long_together_are_fetched_apart() -> None:
+    fired: Counter[str] = Counter()
+
+    async def night() -> None:
+        # All end at one instant: the first look at their results shows all of them.
+        world = World(durations=(20, 20), rates={"dropped_after": 0.5})
+        long = Night.of(pages(12), world, Settings(concurrency=6))
+        long.network = Network(long.sandbox.transport(), fired=fired, poison=0.3, huge=0.6)
+        assert await long.run() is Ending.FINISHED
+        long.check_end()
+        assert long.jobs() == {JobState.SUCCEEDED: 12}
+        assert len(long.sandbox.ledger.runs) == 12
+
+    simulate(night)
+    assert fired[HUGE] >= 6
+
+
+# ---- the checker is checked ----
+
+CREATE = "http://api.test/v1/automation/run-async"
+
+
+def network(fault: str) -> Network:
+    inner = httpx.MockTransport(lambda request: httpx.Response(200, json={}))
+    return Network(inner, fired=Counter(), spells=[Spell(fault, 0, 60, 1)], clock=lambda: 0)
+
+
+def test_a_client_that_follows_a_redirect_is_caught() -> None:
+    async def night() -> None:
+        async with httpx.AsyncClient(
+            transport=network("redirect"), follow_redirects=True
+        ) as client:
+            with pytest.raises(Broken, match="a redirect was followed"):
+                await client.get("http://api.test/v1/runs")
+
+    simulate(night)
+
+
+def test_a_client_that_does_not_wait_as_told_is_caught() -> None:
+    async def night() -> None:
+        async with httpx.AsyncClient(transport=network("throttled")) as client:
+            run = {"url": "http://shop.test/", "goal": "Read the price"}
+            assert (await client.post(CREATE, json=run)).headers["retry-after"] == "30"
+            with pytest.raises(Broken, match="before Retry-After was over"):
+                await client.post(CREATE, json=run)
+
+    simulate(night)
+
+
+def test_a_hostile_result_that_was_changed_is_caught() -> None:
+    async def night() -> None:
+        hostile = Night.of(pages(5), World(), Settings())
+        hostile.network = Network(hostile.sandbox.transport(), fired=Counter(), poison=1)
+        await hostile.run()
+        hostile.check_end()
+        hostile.network.served[hostile.sandbox.ledger.runs[0].run_id] = b'"another"'
+        with pytest.raises(Broken, match="a strange result was changed"):
+            hostile.check_end()
+
+    simulate(night)
+
+
+def test_a_spell_of_a_fault_that_nobody_knows_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match="unknown fault 'rain'"):
+        Spell("rain", 0, 1, 1)
