@@ -278,3 +278,11 @@ def test_others_are_those_who_have_not_retired(store: Store) -> None:
     enlist(store, "alice", "bob", "carol")
     store.retire("carol", NOW)
     assert store.others("alice") == [(owner("bob"), NOW + LEASE)]
+
+
+def test_an_answer_that_proves_wrong_in_other_hands_is_searched_for_there(store: Store) -> None:
+    _, submission, attempts = rescued(store)
+    swapped = {attempts[0].attempt_id: attempts[1].run_id}
+    store.rematch("bob", submission.id, swapped, LATE)
+    [(doubted, _, _)] = store.unanswered("bob", FIRST)
+    assert [ride.attempt_id for ride in doubted.rides] == [attempts[1].attempt_id]

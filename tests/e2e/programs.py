@@ -76,7 +76,7 @@ def batch_in(folder: Path, name: str) -> Iterator[tuple[Store, Batch]]:
 
 
 def status_of(folder: Path, name: str = "jobs") -> dict[str, Any]:
-    """Return how a batch stands: what `status --json` prints, without starting it each time."""
+    """Return how a batch stands, as `status --json` prints it, without starting it each time."""
     with batch_in(folder, name) as (store, batch):
         return batch_as_json(store, batch)
 

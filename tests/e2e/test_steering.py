@@ -27,7 +27,8 @@ def test_status_shows_all_batches_or_one(tmp_path: Path) -> None:
     every = batchrunner("status", "--json", cwd=tmp_path)
     assert [batch["batch"] for batch in every.json()] == ["one", "two"]
     assert every.err == ""
-    assert every.json() == [status_of(tmp_path, "one"), status_of(tmp_path, "two")]
+    nobody: dict[str, Any] = {"workers": []}
+    assert every.json() == [status_of(tmp_path, name) | nobody for name in ("one", "two")]
     lines = batchrunner("status", cwd=tmp_path).out.splitlines()
     assert [line.partition(":")[0] for line in lines] == ["one", "two"]
     unknown = batchrunner("status", "three", cwd=tmp_path)
