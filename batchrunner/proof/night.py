@@ -215,6 +215,7 @@ class Night:
         """Return a runner on this machine, where all others are known to be dead unless told."""
         kwargs.setdefault("gone", lambda owners: [owner.id for owner in owners])
         kwargs.setdefault("now", now)
+        kwargs.setdefault("monotonic", anyio.current_time)
         return Runner(
             store=self.store,
             api=api,

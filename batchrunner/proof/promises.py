@@ -201,10 +201,10 @@ def check_creates(store: Store, batch: Batch, ledger: Collection[Run], late: flo
 
 
 def _check_patience(settings: Settings, run: Run) -> None:
-    began, limit = run.created_at, settings.queued_limit
-    if run.started_at is not None:
-        began, limit = run.started_at, settings.running_limit
-    promise((run.finished_at or began) - began >= limit, "a run was given up before its limit")
+    """Check when a run was cancelled; a status that nobody knows may hide which limit counts."""
+    least = min(settings.queued_limit, settings.running_limit)
+    lasted = (run.finished_at or run.created_at) - run.created_at
+    promise(lasted >= least, "a run was given up before its limit")
 
 
 def _check_limits(books: Books, settings: Settings, wanted: Collection[Run]) -> None:

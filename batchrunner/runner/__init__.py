@@ -58,7 +58,7 @@ class Runner:
         batch: Batch,
         owner: Owner,
         now: Callable[[], datetime],
-        monotonic: Callable[[], float] = anyio.current_time,
+        monotonic: Callable[[], float],
         offload: Offload,
         gone: Callable[[Sequence[Owner]], Collection[str]] = lambda _: (),
         notify: Callable[[Event], None] = lambda _: None,

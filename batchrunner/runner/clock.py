@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -23,10 +24,15 @@ class Clock:
         self._monotonic = monotonic
         self._offset = timedelta(0)  # of the ledger's time from the wall clock's
         self._told, self._read_at = wall(), monotonic()
+        self._turn = threading.Lock()
         self._leaps: list[tuple[datetime, datetime]] = []  # from when to when, oldest first
 
     def now(self) -> datetime:
-        """Return the ledger's time; never earlier than it was before."""
+        """Return the ledger's time; never earlier than it was before. Any thread may ask."""
+        with self._turn:
+            return self._read()
+
+    def _read(self) -> datetime:
         read_at = self._monotonic()
         expected = self._told + timedelta(seconds=read_at - self._read_at)
         seen = self._wall() + self._offset

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, TypeVar, assert_never
 
 import anyio
@@ -37,6 +37,8 @@ GLANCE = 2.0
 #: Seconds to wait for a database that is away; doubled with each try.
 FIRST_WAIT = 0.1
 LONGEST_WAIT = 10.0
+#: How long the database may be away before it is told.
+PATIENCE = timedelta(seconds=10)
 
 T = TypeVar("T")
 
@@ -88,15 +90,16 @@ class Shift:
         What a run has cost is not to be lost because a disk was full for an hour. Only for calls
         that may be made again after they took effect unseen.
         """
-        wait = FIRST_WAIT
+        wait, since, told = FIRST_WAIT, self.now(), False
         while True:
             try:
                 return await self.offload_once(call)
             except StoreError as error:
                 if not error.passing:
                     raise
-                if wait == LONGEST_WAIT:
+                if not told and self.now() - since >= PATIENCE:
                     self.notify(Stalled(why=error.message))
+                    told = True
             await anyio.sleep(wait)
             wait = min(wait * 2, LONGEST_WAIT)
 

@@ -126,7 +126,7 @@ _DOUBT_INTENDED = (
         message="the runner ended",
     )
 )
-_open = (attempts.c.batch_id == _batch, attempts.c.closed_at.is_(None))
+_still_open = (attempts.c.batch_id == _batch, attempts.c.closed_at.is_(None))
 #: Of a submission whose runs are known its answer may prove wrong when they are looked at.
 _TAKE_SUBMISSIONS = (
     update(submissions)
@@ -135,15 +135,13 @@ _TAKE_SUBMISSIONS = (
         or_(
             submissions.c.state == SubmissionState.UNANSWERED,
             submissions.c.watch_at.is_not(None),
-            submissions.c.id.in_(select(attempts.c.submission_id).where(*_open)),
+            submissions.c.id.in_(select(attempts.c.submission_id).where(*_still_open)),
         ),
     )
     .values(owner_id=_me)
 )
 _TAKE_ATTEMPTS = (
-    update(attempts)
-    .where(*_open, attempts.c.owner_id.in_(_dead))
-    .values(owner_id=_me)
+    update(attempts).where(*_still_open, attempts.c.owner_id.in_(_dead)).values(owner_id=_me)
 )
 
 
@@ -216,7 +214,7 @@ def _check_alive(tx: Connection, owner_id: str) -> None:
         raise LeaseLost(owner_id)
 
 
-_IN_FLIGHT = select(func.count()).select_from(attempts).where(*_open)
+_IN_FLIGHT = select(func.count()).select_from(attempts).where(*_still_open)
 
 
 def _in_flight(tx: Connection, batch_id: int) -> int:
