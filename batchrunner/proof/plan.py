@@ -165,7 +165,7 @@ def _world(lots: Lots, jobs: int, without: frozenset[str]) -> World:
 def _late(lots: Lots) -> float:
     if lots.happens(0.5, "listed at once"):
         return 0.0
-    if lots.happens(0.75, "listed in time"):
+    if lots.happens(0.6, "listed in time"):
         return lots.between(1, 45, "late")
     return lots.between(70, 300, "very late")
 
@@ -196,7 +196,7 @@ def _spells(lots: Lots, latest: float, *, told_waits: bool) -> list[Spell]:
     """Draw which faults the way to the API has: each in its own time, to its own share."""
     found = []
     for name in FAULTS:
-        if not lots.happens(0.12, "fault", name) or not (told_waits or "throttled" not in name):
+        if not lots.happens(0.18, "fault", name) or not (told_waits or "throttled" not in name):
             continue
         span = lots.span(HOUR, latest, "fault", name)
         share_of = lots.between(0.03, 1.0, "share", name)
