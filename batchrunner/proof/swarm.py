@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +10,7 @@ from functools import partial
 import anyio
 
 from batchrunner.proof.agent import QuickAgent
+from batchrunner.proof.cores import spread
 from batchrunner.proof.machine import Machine, Process
 from batchrunner.proof.network import FAULTS, HUGE, POISONS, Network
 from batchrunner.proof.night import Killed, Night, pages, simulate
@@ -94,12 +92,7 @@ def play(seed: int, jobs: int = 200) -> Played:
 
 def play_many(seed: int, nights: int, jobs: int = 200) -> Iterator[Played]:
     """Play the nights of this seed and those that follow it, on all cores; as they end."""
-    # Not forked: a process must not begin with another one's connections.
-    context = multiprocessing.get_context("spawn")
-    workers = min(os.cpu_count() or 1, nights)
-    seeds = range(seed, seed + nights)
-    with context.Pool(workers, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
-        yield from pool.imap_unordered(partial(play, jobs=jobs), seeds)
+    return spread(partial(play, jobs=jobs), range(seed, seed + nights))
 
 
 def silent(played: Iterable[Played]) -> list[tuple[str, str]]:

@@ -24,7 +24,8 @@ _REFUSALS = (
 _INVALID = (400, "INVALID_INPUT", "Validation failed")
 _CRASHES = ((500, "INTERNAL_ERROR"), (502, "SERVICE_BUSY"), (503, "SERVICE_BUSY"))
 #: What a run cannot do without: who it is, how it stands, and what it brought and cost.
-_NEEDED = ("run_id", "status", "result", "error", "num_of_steps")
+#: Without the goal nobody could tell whose run it is; the contract requires it.
+_NEEDED = ("run_id", "status", "goal", "result", "error", "num_of_steps")
 #: A cursor that leads to the beginning: whoever follows it sees the same page again.
 _ROUND = "eyJpZCI6IjAiLCJjcmVhdGVkQXQiOiIyMDAwLTAxLTAxVDAwOjAwOjAwWiJ9"
 

@@ -1,0 +1,39 @@
+"""Kills a small batch at its every step, and again while it recovers, on virtual time.
+
+python -m benchmarks.crash_points [--pairs 2000] [--seed 0]
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import Counter
+from collections.abc import Iterable
+
+from batchrunner.proof.crashes import Crash, every_point, pairs
+
+
+def told(what: str, crashes: Iterable[Crash]) -> str:
+    """Survive them all, and say how many there were."""
+    begun = time.perf_counter()
+    count = Counter((crash.came, crash.in_transaction) for crash in crashes)
+    came = count[True, True] + count[True, False]
+    seconds = time.perf_counter() - begun
+    return (
+        f"{what:<24}{came:>6} survived, {count[True, True]:>5} of them in a transaction"
+        f"{count[False, False]:>6} not reached {seconds:>7.1f} s"
+    )
+
+
+def main() -> None:
+    """Print the figures; the first promise that breaks ends it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    print(told("every crash point", every_point()), flush=True)
+    print(told("pairs of crash points", pairs(given.pairs, given.seed)))
+
+
+if __name__ == "__main__":
+    main()
