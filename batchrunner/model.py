@@ -145,6 +145,7 @@ class Run:
     error: RunError | None = None
     schema_errors: tuple[str, ...] | None = None  #: what breaks output_schema; None where unsaid
     streaming_url: str | None = None
+    shown_at: datetime | None = None  #: by the API's own clock; None where unsaid
 
 
 class FaultKind(StrEnum):

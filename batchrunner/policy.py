@@ -166,13 +166,24 @@ def is_lost(attempt: OpenAttempt, now: datetime) -> bool:
     return attempt.missing_since is not None and now - attempt.missing_since >= LOST_AFTER
 
 
-def is_overdue(policy: Policy, attempt: OpenAttempt, now: datetime) -> bool:
-    """Whether the attempt's run has been queued or running for longer than its limit."""
+def is_overdue(policy: Policy, attempt: OpenAttempt, sighting: Sighting, now: datetime) -> bool:
+    """
+    Whether the attempt's run has been queued or running for longer than its limit.
+
+    By our clock, and by the API's where it tells the time: either of them may have been set.
+    """
     if attempt.cancelling is not None:
         return False
-    if attempt.status is RunStatus.PENDING:
-        return now - attempt.opened_at > policy.queued_limit
-    return now - (attempt.started_at or attempt.opened_at) > policy.running_limit
+    queued = attempt.status is RunStatus.PENDING
+    limit = policy.queued_limit if queued else policy.running_limit
+    ours = now - (attempt.opened_at if queued else attempt.started_at or attempt.opened_at)
+    theirs = _lasted(sighting, queued=queued) if isinstance(sighting, Run) else None
+    return min(ours, ours if theirs is None else theirs) > limit
+
+
+def _lasted(run: Run, *, queued: bool) -> timedelta | None:
+    since = run.created_at if queued else run.started_at
+    return run.shown_at - since if run.shown_at and since else None
 
 
 def excused(attempt: OpenAttempt, leapt_at: datetime | None) -> OpenAttempt:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Self
 from urllib.parse import quote
@@ -257,9 +258,11 @@ def _refusal(fault: ApiFault) -> Answer:
 
 def _runs(reply: Reply, found: Mapping[str, str], member: str) -> list[Run]:
     try:
-        return read_runs(found[member])
+        runs = read_runs(found[member])
     except (KeyError, ValueError) as error:
         raise ApiError(read_fault(reply)) from error
+    shown_at = read_date(reply)
+    return [replace(run, shown_at=shown_at) for run in runs]
 
 
 def _total(page: Any) -> float:

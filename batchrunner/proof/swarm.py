@@ -47,7 +47,8 @@ KINDS: dict[str, Sequence[str]] = {
     ),
     "credits": ("out of credits", "credits back"),
 }
-#: What the program must have been seen to do about them.
+#: What the program must have been seen to do about them; counted beside the faults.
+ANSWER = "answer"
 ANSWERS = (
     "runs found by their marker",
     "creates found absent",
@@ -211,7 +212,7 @@ class _Swarm:
             source = fates if where in ("API", "credits") else self._fired
             counted.update({(where, name): source[name] for name in names})
         answers = self._answers()
-        counted.update({("answer", name): answers[name] for name in ANSWERS})
+        counted.update({(ANSWER, name): answers[name] for name in ANSWERS})
         return counted
 
     def _fates(self) -> Counter[str]:

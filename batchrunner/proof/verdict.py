@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from batchrunner.proof.swarm import Played
+from batchrunner.proof.swarm import ANSWER, Played
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +17,8 @@ class Nights:
     nights: int
     jobs: int
     runs_created: int
-    faults: Mapping[str, int]  #: how often each kind was met
+    faults: Mapping[str, int]  #: how often each kind was met; 0: nothing is proved of it
+    answers: Mapping[str, int]  #: how often the program was seen to answer in each way
     crashes: int
 
     @classmethod
@@ -32,10 +32,9 @@ class Nights:
             jobs=sum(night.jobs for night in played),
             runs_created=sum(night.runs_created for night in played),
             faults={
-                f"{where}: {what}": met
-                for (where, what), met in fired.items()
-                if met and where != "answer"
+                f"{where}: {what}": met for (where, what), met in fired.items() if where != ANSWER
             },
+            answers={what: met for (where, what), met in fired.items() if where == ANSWER},
             crashes=sum(night.kills for night in played),
         )
 
@@ -73,8 +72,11 @@ class Verdict:
         """Return it as a program wants it."""
         return {"held": True, **asdict(self)}
 
-    def lines(self) -> Iterator[str]:
+    def lines(self, *, verbose: bool) -> Iterator[str]:
         """Give it as a person wants it: a row for each half, then what matters."""
+        if verbose and self.nights:
+            yield from _table("faults met in the nights", self.nights.faults)
+            yield from _table("what was done about them", self.nights.answers)
         nights, killed = self.nights, self.processes
         yield _row("processes killed", killed.kills, "survived", killed.jobs, killed.runs_created)
         yield _row("  in the middle of a create", killed.in_a_create, "survived")
@@ -85,6 +87,12 @@ class Verdict:
             yield _row("  faults in them", sum(nights.faults.values()), "survived")
             yield _row("  crashes in them", nights.crashes, "survived")
         yield f"lost {killed.lost}   paid twice {killed.paid_twice}   seed {self.seed}"
+
+
+def _table(title: str, counts: Mapping[str, int]) -> Iterator[str]:
+    yield f"{title}:"
+    yield from (f"  {what:<40}{met:>8,}" for what, met in counts.items())
+    yield ""
 
 
 def _row(what: str, count: int, became: str, jobs: int = 0, runs: int = 0) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from batchrunner.classify import classify_fault, is_not_offered
-from batchrunner.model import ApiError, ApiFault, FailureCategory, Submission, marker_prefix
+from batchrunner.classify import classify_fault
+from batchrunner.model import ApiError, ApiFault, Submission, marker_prefix
 from batchrunner.policy import (
     next_search,
     next_watch,
@@ -14,7 +14,7 @@ from batchrunner.policy import (
     settle_unanswered,
 )
 from batchrunner.runner.matching import match
-from batchrunner.runner.shift import Shift
+from batchrunner.runner.shift import Shift, is_for_good
 from batchrunner.schema import SubmissionState
 
 #: When to search again after a search that failed.
@@ -72,13 +72,13 @@ class Searching:
         await shift.settle(rest, SubmissionState.ABSENT, verdicts, why, watch_at)
 
     async def _not_searched(self, submission: Submission, fault: ApiFault, why: str) -> None:
-        shift, failure = self._shift, classify_fault(fault)
-        if failure.category is FailureCategory.REJECTED or is_not_offered(fault):
+        shift = self._shift
+        if is_for_good(fault):
             await self._undecided(
                 submission, f"{why}; and the API does not let us search: {fault.message}"
             )
             return
-        shift.hold([failure], shift.looks)
+        shift.hold([classify_fault(fault)], shift.looks)
         await shift.doubt(submission, shift.now() + AGAIN, why)
 
     async def _undecided(self, submission: Submission, why: str) -> None:

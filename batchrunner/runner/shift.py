@@ -10,9 +10,12 @@ from typing import Protocol, TypeVar, assert_never
 import anyio
 
 from batchrunner.api import Api
+from batchrunner.classify import classify_fault, is_not_offered
 from batchrunner.model import (
+    ApiFault,
     Batch,
     Failed,
+    FailureCategory,
     HoldOff,
     Owner,
     Postpone,
@@ -173,6 +176,12 @@ class Shift:
                 self.news.ring()
             case _:
                 assert_never(effect)
+
+
+def is_for_good(fault: ApiFault) -> bool:
+    """Whether a search that met this fault will never be answered."""
+    refused = classify_fault(fault).category is FailureCategory.REJECTED
+    return refused or is_not_offered(fault)
 
 
 def of_the_pool(verdicts: Sequence[Verdict]) -> list[Failed]:

@@ -65,13 +65,14 @@ class Watching:
         leapt_at = shift.clock.leapt_at
         return [excused(attempt, leapt_at) for attempt in watched]
 
-    async def _cancel(self, going_on: Sequence[OpenAttempt]) -> None:
+    async def _cancel(self, going_on: Sequence[tuple[OpenAttempt, Sighting]]) -> None:
         """Ask the API to cancel what is over its limit and what the user gave up."""
         shift, why = self._shift, FailureCategory.TIMED_OUT
-        overdue = [a.attempt_id for a in going_on if is_overdue(shift.policy, a, shift.now())]
+        now = shift.now()
+        overdue = [a.attempt_id for a, seen in going_on if is_overdue(shift.policy, a, seen, now)]
         if overdue:
             await shift.offload(lambda: shift.store.ask_to_cancel(shift.owner.id, overdue, why))
-        asked = [a.run_id for a in going_on if a.cancelling or a.attempt_id in overdue]
+        asked = [a.run_id for a, _ in going_on if a.cancelling or a.attempt_id in overdue]
         for chunk in _chunks(asked):
             try:
                 await shift.api.cancel_many(chunk)
@@ -109,8 +110,10 @@ class Watching:
             shift.doubts.ring()
         return bool(wrong)
 
-    async def _judge(self, seen: Sequence[tuple[OpenAttempt, Sighting]]) -> list[OpenAttempt]:
-        """Apply what follows from a look; return the attempts whose runs go on."""
+    async def _judge(
+        self, seen: Sequence[tuple[OpenAttempt, Sighting]]
+    ) -> list[tuple[OpenAttempt, Sighting]]:
+        """Apply what follows from a look; return the attempts whose runs go on, as seen."""
         shift, now = self._shift, self._shift.now()
         judged = [(a, s, judge(shift.policy, a, s, now)) for a, s in seen]
         verdicts = [verdict for _, _, verdict in judged if verdict]
@@ -123,7 +126,7 @@ class Watching:
             shift.hold(of_the_pool(applied), shift.creates)
             shift.notify(Judged(verdicts=tuple(applied)))
             shift.news.ring()
-        return [_as_seen(attempt, sighting, now) for attempt, sighting in going_on]
+        return [(_as_seen(attempt, sighting, now), sighting) for attempt, sighting in going_on]
 
     def _learn(self, applied: Sequence[Verdict]) -> None:
         """Learn how long runs take: an average in which the last dozens count most."""

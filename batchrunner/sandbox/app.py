@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from email.utils import format_datetime
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from batchrunner.sandbox import shapes, validate
 from batchrunner.sandbox.checks import pattern
@@ -20,7 +22,7 @@ from batchrunner.sandbox.fates import REQUEST_FATES
 from batchrunner.sandbox.ledger import Create, Run
 from batchrunner.sandbox.refusals import Refused, Silent, invalid, not_found, of_fate
 from batchrunner.sandbox.search import search
-from batchrunner.sandbox.service import Service
+from batchrunner.sandbox.service import Clock, Service
 
 _RUN_ID = pattern("[A-Za-z0-9_-]+")
 #: Statuses whose answer from run-batch has `run_ids: null` beside the error.
@@ -46,7 +48,7 @@ def api_app(service: Service, *, keys: frozenset[str] | None = None) -> ASGIApp:
     ]
     return Starlette(
         routes=[Route(path, endpoint, methods=[method]) for method, path, endpoint in table],
-        middleware=[Middleware(_Keyed, keys=keys)],
+        middleware=[Middleware(_Dated, now=service.now), Middleware(_Keyed, keys=keys)],
         exception_handlers={Refused: _refused, Silent: _silent, HTTPException: _astray},
     )
 
@@ -72,6 +74,22 @@ class _Silence(Response):
             return
         headers = [(b"content-type", b"application/json"), (b"content-length", b"1")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+
+class _Dated:
+    """Tell the time with every answer, as servers do."""
+
+    def __init__(self, app: ASGIApp, *, now: Clock) -> None:
+        self._app = app
+        self._now = now
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["Date"] = format_datetime(self._now(), usegmt=True)
+            await send(message)
+
+        await self._app(scope, receive, dated)
 
 
 class _Keyed:

@@ -126,6 +126,7 @@ def _server(app: ASGIApp) -> uvicorn.Server:
             log_level="warning",
             log_config=None,  # the log goes where the program's goes
             access_log=False,
+            date_header=False,  # the API tells the time itself
             lifespan="off",
             timeout_graceful_shutdown=1,
         )

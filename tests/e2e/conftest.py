@@ -38,7 +38,10 @@ OUTAGES: Mapping[str, Callable[[Path], Outage | None]] = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what waits for long last: it goes on meanwhile."""
+    """Put what waits for long last, and let one process have all that was begun for these tests."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.xdist_group("e2e"))
     slow = {*OUTAGES, "proved"}
     items.sort(key=lambda item: not slow.isdisjoint(getattr(item, "fixturenames", ())))
 

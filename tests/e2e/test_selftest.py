@@ -82,7 +82,7 @@ def test_a_broken_promise_is_told_with_its_seed_and_its_files_are_kept(
     assert ended.exit_code == 1
     assert "a promise broke: nothing is paid twice: ['http://shop.test/']\n" in ended.stderr
     assert f"kept in {kept}\n" in ended.stderr
-    assert f"batchrunner selftest --seed 7 --nights 3 --db {tmp_path}/my.db" in ended.stderr
+    assert f"batchrunner selftest --seed 7 --nights 20 --db {tmp_path}/my.db" in ended.stderr
     assert json.loads(ended.stdout)["held"] is False
     assert (kept / "r0.log").exists()
     shutil.rmtree(kept)
@@ -99,11 +99,16 @@ def test_the_verdict_fits_a_terminal() -> None:
     verdict = Verdict(
         seed=481_516,
         nights=Nights(
-            nights=99_999, jobs=1_000_000, runs_created=1_000_000, faults={"a": 1}, crashes=1
+            nights=99_999,
+            jobs=1_000_000,
+            runs_created=1_000_000,
+            faults={"network: proxy_throttled_unsaid": 999_999},
+            answers={"runs of the dead taken over": 999_999},
+            crashes=1,
         ),
         processes=Processes(**figures),
     )
-    lines = list(verdict.lines())
+    lines = list(verdict.lines(verbose=True))
     assert max(map(len, lines)) <= 80
     assert lines[-1] == "lost 99999   paid twice 99999   seed 481516"
 

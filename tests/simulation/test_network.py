@@ -88,6 +88,39 @@ def test_results_that_are_too_long_together_are_fetched_apart() -> None:
 CREATE = "http://api.test/v1/automation/run-async"
 
 
+async def straggling(spell: Spell, **world: float) -> Night:
+    """Let a create get no answer, and its run be listed when it was given up."""
+    patient = Settings(backoff=timedelta(seconds=4))
+    late = Night.of(["http://faults.test/dropped_after/1"], World(**world), patient)
+    late.network = Network(late.sandbox.transport(), fired=Counter(), spells=[spell])
+    assert await late.run() is Ending.FINISHED
+    late.check_end()
+    assert len(late.sandbox.ledger.runs) == 2
+    return late
+
+
+def test_a_batch_does_not_end_before_its_last_look_for_stragglers_went_well() -> None:
+    async def night() -> None:
+        spell = Spell("half_page", 75, 400, 1.0)  # the list cannot be read when the batch ends
+        late = await straggling(spell, late=80, durations=(20, 20))
+        assert anyio.current_time() > 400
+        assert late.store.tally(late.batch.id).orphans == 1
+
+    simulate(night)
+
+
+def test_an_orphan_that_one_look_does_not_show_keeps_its_cost() -> None:
+    async def night() -> None:
+        spell = Spell("hidden_runs", 0, 3000, 1.0)  # every run is called unknown once
+        late = await straggling(spell, late=150, durations=(600, 900))
+        cancelled = [run for run in late.sandbox.ledger.runs if run.status == "CANCELLED"]
+        assert [run.steps > 0 for run in cancelled] == [True], (
+            "it cost nothing: that proves nothing"
+        )
+
+    simulate(night)
+
+
 def network(fault: str) -> Network:
     inner = httpx.MockTransport(lambda request: httpx.Response(200, json={}))
     return Network(inner, fired=Counter(), spells=[Spell(fault, 0, 60, 1)], clock=lambda: 0)

@@ -291,8 +291,8 @@ def lose_run_ids(patch: Patch) -> None:
 
 
 def ignore_stragglers(patch: Patch) -> None:
-    async def look_for(*_: Any, **__: Any) -> None:
-        return
+    async def look_for(*_: Any, **__: Any) -> bool:
+        return True
 
     patch.setattr(Straying, "_look_for", look_for)
 
@@ -338,6 +338,7 @@ def rob_those_who_slept_too(patch: Patch) -> None:
 
 def hold_a_leap_against_runs(patch: Patch) -> None:
     patch.setattr(runner_watching, "excused", lambda attempt, leapt_at: attempt)
+    patch.setattr(policy, "_lasted", lambda run, queued: None)
 
 
 def let_zombies_write(patch: Patch) -> None:

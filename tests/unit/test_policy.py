@@ -254,15 +254,30 @@ def test_a_run_that_ended_is_judged_with_what_was_seen_of_it() -> None:
     ],
 )
 def test_queued_and_running_time_have_limits_of_their_own(seen: OpenAttempt, overdue: bool) -> None:
-    assert is_overdue(DEFAULT, seen, NOW) is overdue
+    assert is_overdue(DEFAULT, seen, Run(run_id="r", status=seen.status), NOW) is overdue
+
+
+@pytest.mark.parametrize(("theirs", "overdue"), [(2, False), (31, True)])
+def test_a_run_is_overdue_by_both_clocks_or_not_at_all(theirs: int, overdue: bool) -> None:
+    long_ago = attempt(opened_at=NOW - 9 * HOUR, started_at=NOW - 8 * HOUR)
+    there = datetime(2031, 1, 1, tzinfo=UTC)  # whatever the API's clock shows
+    shown = Run(
+        run_id="r",
+        status=RunStatus.RUNNING,
+        started_at=there,
+        shown_at=there + timedelta(minutes=theirs),
+    )
+    assert is_overdue(DEFAULT, long_ago, shown, NOW) is overdue
+    just_begun = attempt(started_at=NOW)
+    assert not is_overdue(DEFAULT, just_begun, shown, NOW), "the API's clock may be the wrong one"
 
 
 def test_time_over_which_the_clock_leapt_is_held_against_no_run() -> None:
     long_ago = {"opened_at": NOW - 9 * HOUR, "started_at": NOW - 8 * HOUR}
     missed = attempt(**long_ago, missing_since=NOW - 8 * HOUR)
-    assert is_overdue(DEFAULT, missed, NOW)
+    assert is_overdue(DEFAULT, missed, NotFound(run_id="r"), NOW)
     woken = excused(missed, NOW - timedelta(seconds=1))
-    assert not is_overdue(DEFAULT, woken, NOW)
+    assert not is_overdue(DEFAULT, woken, NotFound(run_id="r"), NOW)
     assert not is_lost(woken, NOW)
     assert excused(missed, None) == missed
     assert excused(missed, NOW - 10 * HOUR) == missed

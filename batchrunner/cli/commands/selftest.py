@@ -32,14 +32,15 @@ if TYPE_CHECKING:
 @click.option(
     "--nights",
     type=click.IntRange(0),
-    default=3,
+    default=20,
     show_default=True,
     metavar="N",
     help="Nights on virtual time; more of them meet more.",
 )
+@click.option("-v", "--verbose", is_flag=True, help="Tell how often each fault was met.")
 @json_option
 @help_option
-def command(db: str, seed: int | None, nights: int, as_json: bool) -> None:
+def command(db: str, seed: int | None, nights: int, verbose: bool, as_json: bool) -> None:
     """
     Prove on this machine and database that no job is lost and no run is paid for twice.
 
@@ -73,7 +74,7 @@ def command(db: str, seed: int | None, nights: int, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(verdict.as_json()))
         return
-    for line in verdict.lines():
+    for line in verdict.lines(verbose=verbose):
         click.echo(line)
 
 
@@ -93,18 +94,17 @@ def _processes(seed: int, db: str) -> Processes:
 def _nights(seed: int, count: int) -> Nights | None:
     """Play the half on virtual time: nights with this seed and those that follow it."""
     from batchrunner.cli.display import clock
-    from batchrunner.proof.swarm import play
+    from batchrunner.proof.swarm import play_many
     from batchrunner.proof.verdict import Nights
 
     if not count:
         return None
     _say(f"nights on virtual time: {count}")
     played = []
-    for number in range(count):
-        night = play(seed + number)
+    for night in play_many(seed, count):
         played.append(night)
         took = clock(timedelta(hours=night.hours))
-        _say(f"{night.runs_created:>6,} runs created: night {number + 1} balances, after {took}")
+        _say(f"{len(played):>6} of {count}: the night of seed {night.seed} balances, after {took}")
     return Nights.of(played)
 
 
