@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
-from typing import Any
 
+from batchrunner.judge import judge
 from batchrunner.model import (
     ApiFault,
+    Expectations,
     Failed,
     FailureCategory,
     FaultKind,
@@ -54,28 +54,25 @@ _PASSING = (404, 405, 408, 409, 425)
 #: Code of a result that could not be read: it is paid for, and another run would not help.
 UNREADABLE = "unreadable"
 
-_WALL = re.compile(
-    r"captcha|access (to [^.]{1,60} )?((has been|was|is) )?denied|403 forbidden|unusual traffic"
-    r"|are you (a )?(human|robot)|verify (that )?you|automated (access|traffic|requests)"
-    r"|bot[ -](wall|detection|check|protection|challenge)|anti-?bot|cloudflare|been blocked"
-    r"|blocked (by|access|the (agent|browser|request|visit|connection))"
-    r"|(log|sign)[ -]?in (wall|to continue|is required|page)"
-    r"|asks? to (log|sign) in|requires? (a )?(log|sign)[ -]?in",
-    re.IGNORECASE,
-)
 #: A plan or subscription that lacks a feature is not meant: that is no lack of credits.
 _CREDITS = re.compile(
     r"\bcredits?\b|(no|active|expired) subscription|balance|payment|add money", re.IGNORECASE
 )
 
-_DECODER = json.JSONDecoder(strict=False)
+_NOTHING_EXPECTED = Expectations()
 
 
-def classify(sighting: Sighting, *, cancelling: FailureCategory | None = None) -> Outcome | None:
+def classify(
+    sighting: Sighting,
+    *,
+    cancelling: FailureCategory | None = None,
+    expectations: Expectations = _NOTHING_EXPECTED,
+) -> Outcome | None:
     """
     Say what a look at a run means; None while the run is still going.
 
-    *cancelling* is why we asked the API to cancel the run, if we did.
+    *cancelling* is why we asked the API to cancel the run, if we did; *expectations* are what its
+    result is judged by.
     """
     match sighting:
         case NotFound():
@@ -90,7 +87,7 @@ def classify(sighting: Sighting, *, cancelling: FailureCategory | None = None) -
                 message=f"The API's answer about this run cannot be read: {sighting.message}",
             )
         case Run():
-            return _classify_run(sighting, cancelling)
+            return _classify_run(sighting, cancelling, expectations)
 
 
 def classify_fault(fault: ApiFault) -> Failed:
@@ -122,12 +119,15 @@ def is_not_offered(fault: ApiFault) -> bool:
     return fault.kind is FaultKind.STATUS and fault.status in NOT_OFFERED
 
 
-def _classify_run(run: Run, cancelling: FailureCategory | None) -> Outcome | None:
+def _classify_run(
+    run: Run, cancelling: FailureCategory | None, expectations: Expectations
+) -> Outcome | None:
     match run.status:
         case RunStatus.PENDING | RunStatus.RUNNING:
             return None
         case RunStatus.COMPLETED:
-            return _classify_result(run)
+            # COMPLETED says that the browser worked, not that the goal was met (Runs page).
+            return judge(run.result, expectations, run.schema_errors) or Succeeded()
         case RunStatus.FAILED:
             return _classify_run_error(run.error)
         case RunStatus.CANCELLED:
@@ -152,52 +152,3 @@ def _classify_run_error(error: RunError | None) -> Failed:
         code=error.code,
         retry_after=error.retry_after,
     )
-
-
-def _classify_result(run: Run) -> Outcome:
-    # COMPLETED says that the browser worked, not that the goal was met (Runs page).
-    reason = _goal_failure(run.result)
-    if reason is not None:
-        wall = _WALL.search(reason)
-        category = FailureCategory.BLOCKED if wall else FailureCategory.GOAL_FAILURE
-        return Failed(category=category, message=reason)
-    if run.schema_errors:
-        return Failed(category=FailureCategory.INVALID_RESULT, message="; ".join(run.schema_errors))
-    return Succeeded()
-
-
-def _goal_failure(result: str | None) -> str | None:
-    """Return why the goal was missed, or None if the result does not say so."""
-    if result is None:
-        return "The run completed without a result"
-    value = _parsed(result)
-    if not isinstance(value, dict):
-        return None
-    failed = str(value.get("status", "")).lower() == "failure" or bool(value.get("error"))
-    if not failed:
-        return None
-    return _text(value.get("reason")) or _text(value.get("error")) or "Goal not achieved"
-
-
-def _text(value: Any) -> str:
-    """Return a reason as text; *value* is whatever an agent chose to write there."""
-    if value is None or value is True:
-        return ""
-    try:
-        text = value if isinstance(value, str) else json.dumps(value)
-    except RecursionError:
-        return ""
-    # Neither database takes NUL or a lone surrogate.
-    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
-
-
-def _parsed(result: str) -> Any:
-    """Return the value of a result, looking into text that is itself JSON; None if unreadable."""
-    try:
-        value = _DECODER.decode(result)
-        if isinstance(value, str) and value.lstrip().startswith("{"):
-            value = _DECODER.decode(value)
-    except (ValueError, RecursionError):
-        # A strange result is an odd cell in the export, not a failed run.
-        return None
-    return value

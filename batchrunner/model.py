@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
@@ -83,6 +84,44 @@ class FailureCategory(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """How the failures of one category are answered; None: as a wider rule says."""
+
+    attempts: int | None = None  #: the failure of this number ends the job
+    wait: timedelta | None = None  #: before the next attempt, the same each time
+    backoff: timedelta | None = None  #: longest first wait, in the place of the batch's
+    then: tuple[Mapping[str, Any], ...] | None = None  #: a ladder: what each next attempt changes
+    line: int = field(default=0, compare=False)  #: where it stands in its file, from 1
+
+    @property
+    def ladder(self) -> tuple[Mapping[str, Any], ...]:
+        """The rungs above the job's own options, from the lowest; empty where there are none."""
+        return self.then or ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Demand:
+    """What one field of a result must be; bounds that are None are not looked at."""
+
+    path: str  #: such as `price` or `items[].name`; `.` is the whole result
+    required: bool = False  #: it is there and holds something
+    minimum: float | None = None
+    maximum: float | None = None
+    pattern: str | None = None  #: a regular expression that the whole text has to match
+    at_least: int | None = None  #: entries of a list
+    at_most: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Expectations:
+    """What a job's result must be to count as a success."""
+
+    schema: Mapping[str, Any] | None = None  #: its `output_schema`
+    demands: tuple[Demand, ...] = ()  #: its `expect`
+    allow: frozenset[str] = frozenset()  #: general rules that this job does without
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class JobSpec:
     """One validated entry of a job file; not a row yet."""
 
@@ -90,7 +129,21 @@ class JobSpec:
     url: str
     goal: str
     options: Mapping[str, Any] = field(default_factory=dict)  #: RUN_OPTIONS that are set
+    expect: Mapping[str, Any] = field(default_factory=dict)  #: what its result must be, as written
+    policy: Mapping[FailureCategory, Rule] = field(default_factory=dict)  #: goes before the batch's
     line: int = 0  #: where it stands in its file, from 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Budget:
+    """The most that the runs of a batch may cost: in steps or in dollars, never in both."""
+
+    steps: int | None = None
+    money: Decimal | None = None
+
+    def __str__(self) -> str:
+        """Return it as a job file spells it."""
+        return f"{self.steps} steps" if self.money is None else f"${self.money:f}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,6 +156,9 @@ class Settings:
     queued_limit: timedelta = timedelta(hours=1)  #: longest time a run may stay PENDING
     running_limit: timedelta = timedelta(minutes=30)  #: longest time a run may be RUNNING
     marker: bool = True  #: append a reference to goals, by which lost runs are found
+    policy: Mapping[FailureCategory, Rule] = field(default_factory=dict)  #: before the usual
+    budget: Budget | None = None  #: most that its runs may cost; None: whatever they do
+    rate: Decimal | None = None  #: what a step costs, in dollars
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -233,6 +289,16 @@ class Succeeded:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """What a rule has seen in a result."""
+
+    rule: str
+    path: str  #: where it stands; `.` is the whole result
+    seen: str  #: what stands there, shortened and safe to show
+    wanted: str = ""  #: what was to stand there, where the rule can tell
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Failed:
     """The attempt did not bring what was asked for."""
 
@@ -240,6 +306,7 @@ class Failed:
     message: str
     code: str | None = None
     retry_after: timedelta | None = None  #: a floor for the wait, never a ceiling
+    findings: tuple[Finding, ...] = ()  #: why a result was judged so
 
 
 Outcome = Succeeded | Failed
@@ -262,6 +329,7 @@ class Retry:
 
     at: datetime
     failure: Failed
+    rungs: Mapping[FailureCategory, int] = field(default_factory=dict)  #: to go on from
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -309,6 +377,10 @@ class Job:
     key: str
     attempt: int  #: number of its newest attempt; 0 before the first
     failures: int  #: attempts that counted
+    met: Mapping[FailureCategory, int] = field(default_factory=dict)  #: the same by category
+    policy: Mapping[FailureCategory, Rule] = field(default_factory=dict)  #: its own rules
+    rungs: Mapping[FailureCategory, int] = field(default_factory=dict)  #: its newest attempt's
+    ladders: Mapping[FailureCategory, str] = field(default_factory=dict)  #: what these belong to
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -320,7 +392,8 @@ class Ride:
     job: Job
     url: str
     goal: str
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)  #: the job's, as its rungs change them
+    changes: Mapping[str, Any] = field(default_factory=dict)  #: those that its rungs changed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -349,7 +422,19 @@ class OpenAttempt:
     opened_at: datetime
     started_at: datetime | None = None  #: when we first saw it RUNNING, by our clock
     cancelling: FailureCategory | None = None  #: why we asked the API to cancel it
+    recalled: bool = False  #: it is cancelled for a deadline, which is not its job's fault
     missing_since: datetime | None = None  #: since when the API does not know it
+    expectations: Expectations = field(default_factory=Expectations)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lesson:
+    """What one attempt tells of a host: whether a rung of a ladder gets past its walls."""
+
+    host: str
+    ladder: str
+    rung: int
+    passed: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -359,6 +444,26 @@ class Verdict:
     attempt: OpenAttempt | Ride
     transition: Transition
     run: Run | None = None
+    lessons: tuple[Lesson, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judgeable:
+    """The newest attempt of a job in a final state that has a result to judge again."""
+
+    job_id: int
+    attempt_id: int
+    number: int  #: of the attempt; a judgement counts only while it is the newest
+    key: str
+    url: str
+    goal: str
+    state: JobState
+    result: str
+    expectations: Expectations
+    category: FailureCategory | None = None  #: what it was judged to be; None: a success
+    code: str | None = None
+    message: str = ""
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -374,6 +479,7 @@ class FinishedJob:
     category: FailureCategory | None = None
     code: str | None = None
     message: str | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)  #: options that its last rung changed
     run_id: str | None = None
     steps: int | None = None  #: billed for all its attempts together
     started_at: datetime | None = None
@@ -414,13 +520,68 @@ class Owner:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Pause:
+    """That the user wants nothing more to be submitted for now."""
+
+    since: datetime
+    reason: str | None = None
+
+
+class RateOrigin(StrEnum):
+    """Who says what a step costs."""
+
+    JOB_FILE = "job file"
+    WALLET = "wallet"  #: of the account, as the API showed it last
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rate:
+    """What a step costs, in dollars."""
+
+    amount: Decimal
+    origin: RateOrigin
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wallet:
+    """What an account that pays for each step has, in dollars."""
+
+    balance: Decimal
+    rate: Decimal | None  #: what a step costs; None where the API does not say
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Purse:
+    """How much of a batch's budget is gone, in steps."""
+
+    budget: Budget
+    limit: int  #: what the budget buys
+    spent: int  #: known to be billed
+    unclear: int  #: kept back for good, for runs whose cost nobody can tell any more
+    reserved: int  #: kept back for runs in flight, or being looked for
+    needs: int | None = None  #: most that the next due job may cost; None where none is due
+
+    @property
+    def room(self) -> int:
+        """What may still be reserved."""
+        return self.limit - self.spent - self.unclear - self.reserved
+
+    @property
+    def used_up(self) -> bool:
+        """Whether a job is due, what is left does not cover it, and nothing will free more."""
+        return self.needs is not None and self.reserved == 0 and self.room < self.needs
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:
     """The jobs of one job file under one name."""
 
     id: int
     name: str
-    settings: Settings
+    settings: Settings  #: as they are in force, whoever said so last
     origin: str | None  #: the API that its runs are on; None before the first
+    pause: Pause | None = None
+    rate: Rate | None = None  #: what a step costs; None where nobody says
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -431,6 +592,7 @@ class Loaded:
     added: int
     known: int  #: were there already
     changed: tuple[str, ...] = ()  #: keys loaded before with another url, goal or options
+    before: Settings | None = None  #: what was in force until then; None: the batch is new
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -471,6 +633,7 @@ class Standing:
     mine: int  #: open attempts of this owner
     others: int  #: open attempts of other owners
     due_at: datetime | None  #: when the next available job may be claimed; None if there is none
+    pause: Pause | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -487,3 +650,4 @@ class ClosedAttempt:
     code: str | None = None
     closed_at: datetime | None = None
     run_id: str | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)  #: options that its rung changed

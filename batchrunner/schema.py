@@ -26,7 +26,7 @@ from sqlalchemy.types import TypeDecorator
 from batchrunner.model import MOST_RUNS, FailureCategory, JobState
 
 #: Revision of the newest migration; a test holds it to the migrations' own head.
-HEAD = "0001"
+HEAD = "0004"
 
 metadata = MetaData(
     naming_convention={
@@ -113,6 +113,11 @@ batches = Table(
     Column("settings", Text, nullable=False),  # JSON
     Column("origin", String(300)),  # the API that its runs are on; NULL before the first
     Column("created_at", Instant, nullable=False),
+    Column("concurrency", Integer),  # set in the place of the settings'; NULL: theirs holds
+    Column("paused_at", Instant),  # NULL: it is not paused
+    Column("pause_reason", Words),
+    Column("budget", String(100)),  # set in the place of the settings'; NULL: theirs holds
+    Column("rate", String(40)),  # what a step costs, by the account's wallet; NULL: unsaid
 )
 
 jobs = Table(
@@ -125,6 +130,7 @@ jobs = Table(
     Column("url", Text, nullable=False),
     Column("goal", Text, nullable=False),
     Column("options", Text, nullable=False),  # JSON
+    Column("expect", Text),  # JSON: what its result must be; NULL where the job file says nothing
     Column(
         "shape", String(32), nullable=False
     ),  # digest of output_schema: jobs that may ride as one
@@ -133,6 +139,9 @@ jobs = Table(
     Column("available_at", Instant, nullable=False),
     Column("attempt", Integer, nullable=False, server_default=text("0")),
     Column("failures", Integer, nullable=False, server_default=text("0")),
+    Column("met", Text, nullable=False, server_default="{}"),  # JSON: the same by category
+    Column("policy", Text),  # JSON: its own rules; NULL where it has none
+    Column("rungs", Text, nullable=False, server_default="{}"),  # JSON: to go on from, by category
     Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
     Column("finished_at", Instant),
     UniqueConstraint("batch_id", "key"),
@@ -188,14 +197,19 @@ attempts = Table(
     Column("owner_id", String(36), ForeignKey("owners.id"), nullable=False),
     Column("submission_id", Id, ForeignKey("submissions.id"), nullable=False),
     Column("place", Integer, nullable=False),
+    Column("rungs", Text, nullable=False, server_default="{}"),  # JSON: those it runs on
+    Column("ladders", Text, nullable=False, server_default="{}"),  # JSON: whose rungs these are
+    Column("changes", Text),  # JSON: options that they change; NULL where it runs with the job's
     Column("opened_at", Instant, nullable=False),
     Column("closed_at", Instant),
     Column("outcome", String(20)),
     Column("counted", Boolean),
     Column("code", Words),
     Column("message", Words),
+    Column("evidence", Words),  # JSON: what the judge saw in its result
     Column("retry_at", Instant),
     Column("cancelling", String(20)),
+    Column("recalled", Boolean, nullable=False, server_default=text("false")),  # for a deadline
     Column("missing_since", Instant),
     Column("run_id", String(200), unique=True),
     Column("run_status", String(10)),
@@ -203,6 +217,7 @@ attempts = Table(
     Column("run_started_at", Instant),
     Column("run_finished_at", Instant),
     Column("steps", Integer),
+    Column("reserved", Integer),  # most steps that it may cost; NULL: opened before it was kept
     UniqueConstraint("job_id", "number"),
     UniqueConstraint("submission_id", "place"),
     CheckConstraint("(closed_at IS NULL) = (outcome IS NULL)", "closed_means_outcome"),
@@ -249,4 +264,18 @@ results = Table(
     metadata,
     Column("attempt_id", Id, ForeignKey("attempts.id"), primary_key=True),
     Column("body", Text, nullable=False),  # JSON text as the API sent it, in ASCII
+)
+
+#: What attempts have told of the ladders of options that get past the walls of hosts.
+hosts = Table(
+    "hosts",
+    metadata,
+    Column("batch_id", Id, ForeignKey("batches.id"), primary_key=True),
+    Column("host", String(300), primary_key=True),
+    Column("ladder", String(16), primary_key=True),  # digest of a category and its ladder
+    Column("rung", Integer, primary_key=True),
+    Column("passed", Integer, nullable=False),  # successes
+    Column("failed", Integer, nullable=False),  # failures of the ladder's category
+    Column("in_row", Integer, nullable=False),  # of them since the newest success
+    CheckConstraint("in_row BETWEEN 0 AND failed AND passed >= 0", "counts_agree"),
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
@@ -19,10 +19,15 @@ from batchrunner import classify, jobfile, policy
 from batchrunner.cli import COMMANDS, cli
 from batchrunner.cli.report import ADVICE
 from batchrunner.export import Export
+from batchrunner.jobfile.expect import BOUNDS_FIELDS, EXPECT
+from batchrunner.jobfile.fields import RULE_FIELDS
 from batchrunner.jobfile.records import Record
-from batchrunner.model import FailureCategory, FinishedJob, JobState, Settings
+from batchrunner.judge import GENERAL_RULES
+from batchrunner.judge.words import BOT_WALL, LOGIN_WALL
+from batchrunner.model import RUN_OPTIONS, FailureCategory, FinishedJob, JobState, Rule, Settings
+from batchrunner.policy.rules import USUAL
 from batchrunner.sandbox import FATES, sites
-from batchrunner.sandbox.fates import LOOK_FATES, REQUEST_FATES, RUN_FATES
+from batchrunner.sandbox.fates import ESCAPES, LOOK_FATES, REQUEST_FATES, RUN_FATES
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Columns of a help text, whatever terminal this runs in.
@@ -96,7 +101,7 @@ def _duration(span: timedelta) -> str:
 def _setting(value: object) -> str:
     if isinstance(value, timedelta):
         return _code(_duration(value))
-    return _code(str(value).lower())
+    return "" if value is MISSING else _code(str(value).lower())
 
 
 def _fields_table(known: Mapping[str, jobfile.Field]) -> str:
@@ -121,10 +126,24 @@ def _sections() -> str:
 def _nested() -> str:
     texts = []
     for name, field in jobfile.JOB_FIELDS.items():
-        if isinstance(field.shape, Record):
+        if isinstance(field.shape, Record) and name in RUN_OPTIONS:
             texts += [f"#### {name}", _fields_table(field.shape.fields)]
             texts += ["\n".join(_rules(field.shape))] if field.shape.rules else []
     return "\n\n".join(texts)
+
+
+def _expect() -> str:
+    parts = [_fields_table(EXPECT.fields), "In `fields`:", _fields_table(BOUNDS_FIELDS)]
+    return "\n\n".join(parts)
+
+
+def _general_rules() -> str:
+    blocked = (BOT_WALL, LOGIN_WALL)
+    rows = [
+        [_code(rule), says, _code("blocked" if rule in blocked else "goal_failure")]
+        for rule, says in GENERAL_RULES.items()
+    ]
+    return _table(["rule, and code", "what it says", "category"], rows)
 
 
 def _rules(record: Record) -> Iterator[str]:
@@ -179,10 +198,12 @@ def _answer(category: FailureCategory) -> str:
         return "fails at once, and is never retried silently"
     if category in policy.UNCOUNTED:
         return "put back, uncounted"
-    tries = policy.TRIES.get(category)
-    if tries is None:
+    rule = USUAL.get(category, Rule())
+    if rule.attempts is None:
         return "retried, up to `max_attempts` attempts"
-    return "fails at once" if tries == 1 else f"retried, up to {tries} attempts"
+    if rule.ladder:
+        return f"[escalated](#escalation), up to {rule.attempts} attempts"
+    return "fails at once" if rule.attempts == 1 else f"retried, up to {rule.attempts} attempts"
 
 
 def _failures() -> str:
@@ -228,6 +249,11 @@ def _fates() -> str:
     }
     rows = [[_code(name), str(kind), says[name]] for name, kind in FATES.items()]
     return _table(["fate", "befalls a", "what happens"], rows)
+
+
+def _escapes() -> str:
+    rows = [[_code(f"-unless-{name}"), escape.says] for name, escape in ESCAPES.items()]
+    return _table(["behind a fate", "what it spares"], rows)
 
 
 # ---- exports ----
@@ -291,11 +317,15 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "settings": _settings,
     "job": lambda: _fields_table(jobfile.JOB_FIELDS),
     "nested": _nested,
+    "expect": _expect,
+    "general-rules": _general_rules,
+    "policy": lambda: _fields_table(RULE_FIELDS),
     "mistakes": _mistakes,
     "failures": _failures,
     "evidence": _evidence,
     "sites": _sites,
     "fates": _fates,
+    "escapes": _escapes,
     "csv": lambda: _export("csv"),
     "jsonl": lambda: _export("jsonl"),
     "layout": _layout,

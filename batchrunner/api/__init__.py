@@ -21,6 +21,7 @@ from batchrunner.api.reading import (
     text_of,
 )
 from batchrunner.api.slices import plain
+from batchrunner.api.wallet import read_wallet
 from batchrunner.model import (
     MOST_RUNS,
     Answer,
@@ -35,6 +36,7 @@ from batchrunner.model import (
     Sighting,
     Unanswered,
     Unreadable,
+    Wallet,
 )
 
 __all__ = ["LOOPBACK", "AddressError", "Api"]
@@ -202,6 +204,18 @@ class Api:
         reply = await self._http.send("GET", "/v1/runs", seconds=CHECK_SECONDS, query=query)
         _runs(reply, read_members(reply), "data")
         return read_date(reply)
+
+    async def wallet(self) -> Wallet | None:
+        """
+        Return what the account has and what a step costs; None where it has no wallet in dollars.
+
+        Raises:
+            ApiError: It could not be read.
+        """
+        reply = await self._http.send("GET", "/v1/wallet", seconds=CHECK_SECONDS)
+        if reply.status == 404 and read_fault(reply).kind is FaultKind.STATUS:
+            return None
+        return read_wallet({name: plain(text) for name, text in read_members(reply).items()})
 
     async def _page(self, query: Mapping[str, str]) -> tuple[list[Run], str | None, float]:
         """Return the runs of a page, where the next one begins, and how many runs must be found."""

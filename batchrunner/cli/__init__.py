@@ -10,10 +10,15 @@ COMMANDS = {
     "init": "Write a job file to start from.",
     "run": "Load a job file, run its jobs, export the results.",
     "load": "Load a job file without running it.",
+    "explain": "Say which rules answer failures, and where each was written.",
     "status": "Show batches, their failures and what was tried again.",
     "export": "Write the results of a batch to CSV or JSONL.",
+    "judge": "Judge the results of a batch again, by other rules.",
     "retry": "Put failed jobs of a batch back.",
     "cancel": "Cancel jobs of a batch, their remote runs included.",
+    "pause": "Submit nothing more of a batch until it is resumed.",
+    "resume": "Let a paused batch go on.",
+    "set": "Change how a batch is run, while it runs.",
     "doctor": "Tell whether machine, database and account are fit for a night.",
     "sandbox": "Serve a stand-in for the API and sample websites on this machine.",
     "selftest": "Prove here that no job is lost and no run is paid for twice.",
@@ -32,5 +37,6 @@ def cli() -> None:
 
     \b
     Exit codes: 0 all jobs succeeded · 1 finished, some failed · 2 wrong usage or job file ·
-    3 cannot start or go on (key, network, database, disk) · 130 Ctrl-C · 143 terminated
+    3 cannot start or go on (key, network, database, disk) · 4 jobs are left at --until ·
+    5 the budget is used up, jobs are left · 130 Ctrl-C · 143 terminated
     """

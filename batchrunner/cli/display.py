@@ -20,21 +20,27 @@ from batchrunner.model import (
     Failed,
     Finish,
     JobState,
+    Pause,
     Postpone,
     Retry,
     Tally,
     Verdict,
 )
+from batchrunner.policy.windows import Phase, Window
 from batchrunner.runner.events import (
     Event,
     Held,
     Judged,
+    Paused,
+    Recalled,
     Rescued,
+    Resumed,
     Searching,
     Slept,
     Stalled,
     Strayed,
     Submitted,
+    Timed,
 )
 
 #: Lines of what happened lately, under the picture.
@@ -98,6 +104,7 @@ class LiveDisplay(Display):
         self._tally: Tally | None = None
         self._first: tuple[datetime, int] | None = None
         self._now: datetime | None = None
+        self._waits = ""  # why nothing is submitted, for as long as that lasts
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -116,6 +123,16 @@ class LiveDisplay(Display):
         self._tally, self._now = tally, now
         self._draw()
 
+    def tell(self, event: Event) -> None:
+        """Show what happened, and, for as long as it lasts, why nothing is submitted."""
+        if isinstance(event, Paused | Resumed | Timed):
+            goes_on = isinstance(event, Timed) and event.phase is Phase.OPEN
+            self._waits = "" if goes_on or isinstance(event, Resumed) else _wait(event)
+            if self._waits:
+                self._draw()
+                return
+        super().tell(event)
+
     def _draw(self) -> None:
         if self._tally is None or self._now is None or self._first is None:
             return
@@ -130,7 +147,8 @@ class LiveDisplay(Display):
         counts = Text(f"{tally.done}/{tally.total}")
         eta = _eta(tally, elapsed, done_before)
         head.add_row(Text(term_safe(self._name), style="bold"), bar, counts, Text(eta))
-        return Group(head, Text("  ").join(_parts(tally)))
+        why = [Text(term_safe(f"‖ {self._waits}"), style="yellow")] if self._waits else []
+        return Group(head, Text("  ").join(_parts(tally)), *why)
 
 
 def make_display(name: str, *, quiet: bool) -> Display:
@@ -165,6 +183,11 @@ def clock(span: timedelta) -> str:
 def local(moment: datetime) -> str:
     """Return a moment as the clock on the user's wall shows it."""
     return f"{moment.astimezone():%H:%M:%S}"
+
+
+def dated(moment: datetime | None) -> str:
+    """Return a moment that may be on another day, as the user's wall shows it; "" for none."""
+    return f"{moment.astimezone():%a %Y-%m-%d %H:%M:%S %Z}" if moment else ""
 
 
 def _parts(tally: Tally) -> list[Text]:
@@ -218,13 +241,15 @@ def lines_of(event: Event) -> Iterator[str]:
             yield (
                 f"{_runs(adopted + orphans)} turned up late: {adopted} adopted, {orphans} cancelled"
             )
-        case Stalled() | Slept() | Held():
-            yield _pause(event)
+        case Stalled() | Slept() | Held() | Paused() | Resumed() | Timed():
+            yield _wait(event)
+        case Recalled(runs=runs):
+            yield f"cancelling {_runs(runs)} for the deadline: their jobs are available again"
         case Judged(verdicts=verdicts):
             yield from _verdict_lines(verdicts)
 
 
-def _pause(event: Stalled | Slept | Held) -> str:
+def _wait(event: Stalled | Slept | Held | Paused | Resumed | Timed) -> str:
     match event:
         case Stalled(why=why):
             return f"waiting for the database: {why}"
@@ -232,6 +257,28 @@ def _pause(event: Stalled | Slept | Held) -> str:
             return f"this machine slept for {seconds:.0f} s, or its clock was set forward"
         case Held(until=until, failure=failure):
             return f"waiting until {local(until)}: {_reason(failure)}"
+        case Paused(pause=pause):
+            return paused(pause)
+        case Resumed():
+            return "resumed"
+        case Timed(phase=phase, window=window):
+            return _in_window(phase, window)
+
+
+def _in_window(phase: Phase, window: Window) -> str:
+    match phase:
+        case Phase.EARLY:
+            return f"waiting until {dated(window.opens)}: nothing is submitted before"
+        case Phase.OPEN:
+            return "jobs are submitted"
+        case Phase.LANDING | Phase.OVER:
+            return f"nothing more is submitted: what is in flight has until {dated(window.closes)}"
+
+
+def paused(pause: Pause) -> str:
+    """Return that a batch is paused, since when and why, and what ends that."""
+    why = f": {pause.reason}" if pause.reason else ""
+    return f"paused since {local(pause.since)}{why} (batchrunner resume lets it go on)"
 
 
 def _verdict_lines(verdicts: tuple[Verdict, ...]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from batchrunner.model import Batch, ClosedAttempt, Tally
+    from batchrunner.model import Batch, ClosedAttempt, Pause, Tally
     from batchrunner.store import Store
 
 #: Failed attempts that are read to be reported.
@@ -26,6 +26,8 @@ def closing_lines(store: Store, batch: Batch, tally: Tally, db: str) -> Iterator
     yield from failure_lines(store, batch)
     name = shlex.quote(batch.name) + db_given(db)
     running = tally.jobs[JobState.RUNNING]
+    if not running and (left := tally.open):
+        yield f"{counted(left, 'job')} left: the same command goes on with them"
     if running:
         yield f"{counted(running, 'run')} may go on and cost money: run again to collect them"
     if any(category not in SETTLED for category in tally.failed):
@@ -33,6 +35,21 @@ def closing_lines(store: Store, batch: Batch, tally: Tally, db: str) -> Iterator
     if tally.retried:
         yield f"what was tried again, and why: batchrunner status {name}"
     yield f"{batch.name}: {summary(tally)}"
+    yield from money_lines(store, batch, tally)
+
+
+def money_lines(store: Store, batch: Batch, tally: Tally) -> Iterator[str]:
+    """Give what a batch has cost where that is known in money, and what became of its budget."""
+    from batchrunner.cli.clock import ledger_now
+    from batchrunner.cli.money import cost, purse_line, raised
+
+    if batch.rate is not None:
+        yield f"cost: {cost(tally.steps, batch.rate)}"
+    purse = store.purse(batch.id, ledger_now(store))
+    if purse is not None:
+        yield purse_line(purse)
+        if purse.used_up:
+            yield f"raise it: batchrunner run … --budget {raised(purse)}"
 
 
 def failure_lines(store: Store, batch: Batch) -> Iterator[str]:
@@ -98,8 +115,9 @@ ADVICE = {
     "billing_failure": "the account has no credits",
     "unknown": "the API gave no reason that is known here; try again later",
     "goal_failure": "the page did not give what the goal asks for",
-    "blocked": "a captcha, a login or a bot wall; try browser_profile: stealth or a proxy",
-    "invalid_result": "the result does not have the shape that output_schema asks for",
+    "blocked": "a captcha, a login or a bot wall; stealth and a proxy were tried, unless a policy "
+    "says otherwise",
+    "invalid_result": "the result is not what output_schema or expect asks for",
     "timed_out": "queued or running for longer than its limit, and cancelled",
     "run_cancelled": "cancelled on request or by somebody else",
     "rejected": "the API refused the request; mend the job, under a new `id` if it has one",
@@ -117,6 +135,8 @@ def batch_as_json(store: Store, batch: Batch) -> dict[str, Any]:
     return {
         "batch": batch.name,
         "origin": batch.origin,
+        "concurrency": batch.settings.concurrency,
+        "paused": _pause(batch.pause),
         "total": tally.total,
         "jobs": {str(state): count for state, count in tally.jobs.items()},
         "retrying": tally.retrying,
@@ -125,6 +145,7 @@ def batch_as_json(store: Store, batch: Batch) -> dict[str, Any]:
         "orphans": tally.orphans,
         "attempts": tally.attempts,
         "steps": tally.steps,
+        **_money(store, batch, tally),
         "failed": {str(category): count for category, count in tally.failed.items()},
         "retried": {str(category): count for category, count in tally.retried.items()},
         "failures": [
@@ -136,7 +157,35 @@ def batch_as_json(store: Store, batch: Batch) -> dict[str, Any]:
     }
 
 
+def _money(store: Store, batch: Batch, tally: Tally) -> dict[str, Any]:
+    """Return what a batch costs in dollars, as text; null where nobody knows the rate."""
+    from batchrunner.cli.clock import ledger_now
+
+    rate, purse = batch.rate, store.purse(batch.id, ledger_now(store))
+    return {
+        "rate": f"{rate.amount:f}" if rate else None,
+        "rate_from": rate.origin if rate else None,
+        "cost": f"{tally.steps * rate.amount:f}" if rate else None,
+        "budget": None
+        if purse is None
+        else {
+            "budget": str(purse.budget),
+            "limit": purse.limit,
+            "spent": purse.spent,
+            "unclear": purse.unclear,
+            "reserved": purse.reserved,
+            "used_up": purse.used_up,
+        },
+    }
+
+
+def _pause(pause: Pause | None) -> dict[str, Any] | None:
+    return {"since": pause.since.isoformat(), "reason": pause.reason} if pause else None
+
+
 def _attempt(attempt: ClosedAttempt) -> dict[str, Any]:
+    from batchrunner.policy.ladders import shown
+
     return {
         "id": attempt.key,
         "url": attempt.url,
@@ -146,6 +195,7 @@ def _attempt(attempt: ClosedAttempt) -> dict[str, Any]:
         "message": attempt.message,
         "counted": attempt.counted,
         "run_id": attempt.run_id,
+        "changes": shown(attempt.changes),
         "job_state": attempt.job_state,
         "closed_at": attempt.closed_at.isoformat() if attempt.closed_at else None,
     }

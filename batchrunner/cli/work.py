@@ -19,6 +19,8 @@ from batchrunner.cli.errors import (
     ALL_SUCCEEDED,
     CANNOT_GO_ON,
     INTERRUPTED,
+    OUT_OF_BUDGET,
+    OUT_OF_TIME,
     SOME_FAILED,
     TERMINATED,
     WRONG_USAGE,
@@ -27,6 +29,7 @@ from batchrunner.cli.errors import (
 from batchrunner.cli.process import gone, this_process
 from batchrunner.cli.secret import api_key
 from batchrunner.model import Batch, Failed, JobState, Tally
+from batchrunner.policy.windows import Window
 from batchrunner.runner import Ending, Runner, in_thread, innermost
 from batchrunner.store import Store, StoreError
 
@@ -138,17 +141,28 @@ class Worked:
 
 
 def work(
-    store: Store, batch: Batch, api: Access, display: Display, *, submitting: bool = True
+    store: Store,
+    batch: Batch,
+    api: Access,
+    display: Display,
+    *,
+    submitting: bool = True,
+    window: Window | None = None,
 ) -> Worked:
-    """Run the batch until its end, or until a signal ends it."""
+    """Run the batch until its end or that of its *window*, or until a signal ends it."""
     try:
-        return anyio.run(_work, store, batch, api, display, submitting)
+        return anyio.run(_work, store, batch, api, display, submitting, window)
     except BaseExceptionGroup as group:
         raise innermost(group) from group
 
 
 async def _work(
-    store: Store, batch: Batch, access: Access, display: Display, submitting: bool
+    store: Store,
+    batch: Batch,
+    access: Access,
+    display: Display,
+    submitting: bool,
+    window: Window | None,
 ) -> Worked:
     offload = in_thread()
     async with Api(access.url, access.key) as api:
@@ -163,6 +177,7 @@ async def _work(
             gone=gone,
             notify=display.tell,
             submitting=submitting,
+            window=window,
         )
         signals = _Signals(runner, display)
         ending: Ending | None = None
@@ -228,6 +243,10 @@ class _Signals:
 def _exit_code(ending: Ending, tally: Tally) -> int:
     if ending is Ending.DRAINED:
         return INTERRUPTED
+    if ending is Ending.OUT_OF_TIME:
+        return OUT_OF_TIME
+    if ending is Ending.SPENT:
+        return OUT_OF_BUDGET
     if ending is Ending.STOPPED:
         return CANNOT_GO_ON
     return exit_code_of(tally)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from operator import attrgetter
+from typing import Any
 
 from batchrunner.model import FinishedJob
+from batchrunner.policy.ladders import shown
 
 #: Finished jobs in file order, anew at each call.
 Jobs = Callable[[], Iterable[FinishedJob]]
@@ -17,6 +20,10 @@ def _instant(at: datetime | None) -> str | None:
     if at is None:
         return None
     return at.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def _changes(changes: Mapping[str, Any]) -> str | None:
+    return json.dumps(shown(changes)) if changes else None
 
 
 #: Name of a column → what stands there; the order is a promise to those who read exports.
@@ -33,6 +40,7 @@ FIELDS: Mapping[str, Callable[[FinishedJob], str | int | None]] = {
     "run_id": attrgetter("run_id"),
     "started_at": lambda job: _instant(job.started_at),
     "finished_at": lambda job: _instant(job.finished_at),
+    "changes": lambda job: _changes(job.changes),
 }
 #: The column that follows them.
 RESULT = "result"

@@ -2,7 +2,7 @@
 
 from batchrunner.jobfile.fields import JOB_FIELDS, SECTIONS, SETTINGS_FIELDS
 from batchrunner.jobfile.mistakes import JobFileErrors, Mistake
-from batchrunner.jobfile.reading import parse
+from batchrunner.jobfile.reading import parse, parse_expect
 from batchrunner.jobfile.records import Field
 from batchrunner.jobfile.report import report
 
@@ -14,5 +14,6 @@ __all__ = [
     "JobFileErrors",
     "Mistake",
     "parse",
+    "parse_expect",
     "report",
 ]

@@ -5,10 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
+from batchrunner.jobfile.expect import EXPECT
 from batchrunner.jobfile.output_schema import OutputSchema
+from batchrunner.jobfile.policy import Rules, Rung, rule_fields
 from batchrunner.jobfile.records import Field, ListOf, MapOf, Record, Rule
-from batchrunner.jobfile.shapes import Choice, Duration, Flag, Text, Url, Whole
+from batchrunner.jobfile.shapes import (
+    Choice,
+    Dollars,
+    Duration,
+    Flag,
+    Spending,
+    Text,
+    Url,
+    Whole,
+)
 from batchrunner.model import RUN_OPTIONS
+from batchrunner.policy.rules import LADDER_OPTIONS
 
 NAME = Text(
     longest=100,
@@ -92,7 +104,19 @@ OPTION_RULES = (
     Rule("profile_id", needs="use_profile", value=True),
 )
 
+#: The keys of a rule in a `policy`.
+RULE_FIELDS = rule_fields(
+    Rung(
+        options={name: OPTIONS[name] for name in LADDER_OPTIONS},
+        others=("url", "goal", "id", *(name for name in OPTIONS if name not in LADDER_OPTIONS)),
+        rules=OPTION_RULES,
+    )
+)
+_POLICY = Rules(fields=RULE_FIELDS)
+_JOB_POLICY = Field(_POLICY, "rules for its failures; they go before those of `settings`")
+
 _GOAL = Field(Text(longest=100_000, one_line=False), "what to do there, in plain words")
+_EXPECT = Field(EXPECT, "what the result must be to count as a success")
 
 #: The keys of a job.
 JOB_FIELDS: Mapping[str, Field] = {
@@ -109,10 +133,17 @@ JOB_FIELDS: Mapping[str, Field] = {
         "your own name for the job, by which it is the same job next time",
     ),
     **OPTIONS,
+    "policy": _JOB_POLICY,
+    "expect": _EXPECT,
 }
 
 #: The keys of `defaults`.
-DEFAULT_FIELDS: Mapping[str, Field] = {"goal": _GOAL, **OPTIONS}
+DEFAULT_FIELDS: Mapping[str, Field] = {
+    "goal": _GOAL,
+    **OPTIONS,
+    "policy": _JOB_POLICY,
+    "expect": _EXPECT,
+}
 
 #: The keys of `settings`.
 SETTINGS_FIELDS: Mapping[str, Field] = {
@@ -122,12 +153,15 @@ SETTINGS_FIELDS: Mapping[str, Field] = {
     "queued_limit": Field(Duration(most=timedelta(days=30)), "longest time a run may wait"),
     "running_limit": Field(Duration(most=timedelta(days=7)), "longest time a run may take"),
     "marker": Field(Flag(), "append a reference to goals, by which lost runs are found"),
+    "policy": Field(_POLICY, "rules for failures, by category"),
+    "budget": Field(Spending(), "most that all runs of the batch may cost"),
+    "rate": Field(Dollars(), "what a step costs; needed where the account has no wallet"),
 }
 
 #: The keys of a file that is a mapping.
 SECTIONS: Mapping[str, str] = {
     "name": "the batch's name; without it, the file's",
     "settings": "how the batch is run",
-    "defaults": "a goal and options for jobs that set no own; an own value replaces a whole one",
+    "defaults": "what holds for jobs that do not say otherwise; an own value replaces a whole one",
     "jobs": "the list of jobs",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from batchrunner.jobfile.fields import DEFAULT_FIELDS, JOB_FIELDS, OPTION_RULES, OPTIONS
@@ -48,6 +49,8 @@ class Jobs:
         self._default_options = dict(defaults.values)
         goal = self._default_options.pop("goal", None)
         self._default_goal: dict[str, Any] = {} if goal is None else {"goal": goal}
+        self._default_policy = self._default_options.pop("policy", {})
+        self._default_expect = self._default_options.pop("expect", {})
         self._specs: dict[str, JobSpec] = {}
         self._read: dict[tuple[str, int], Any] = {}
         self.duplicates = 0
@@ -81,7 +84,9 @@ class Jobs:
         url, goal = texts["url"], texts["goal"]
         key = texts.get("id") or _digest(url, goal, options)
         line = node.start.line + 1
-        self._keep(JobSpec(key=key, url=url, goal=goal, options=options, line=line), node)
+        policy = texts.get("policy", self._default_policy)
+        spec = JobSpec(key=key, url=url, goal=goal, options=options, policy=policy, line=line)
+        self._keep(replace(spec, expect=texts.get("expect", self._default_expect) or {}), node)
 
     def _value(self, key: str, key_node: Scalar, node: Node, name: str) -> Any:
         """Return the value of one key; None takes the default of an option off."""
@@ -89,7 +94,8 @@ class Jobs:
         if field is None:
             add_unknown(key_node, JOB_FIELDS, name, self._log)
             return INVALID
-        if key in OPTIONS and type(node) is Scalar and node.text and is_null(node):
+        removable = key in OPTIONS or key == "expect"
+        if removable and type(node) is Scalar and node.text and is_null(node):
             return None
         if self._is_shared(node):
             return self._shared(key, field, node, name)
@@ -135,6 +141,9 @@ class Jobs:
             return
         if (first.url, first.goal, first.options) == (spec.url, spec.goal, spec.options):
             self.duplicates += 1
+            if first.expect != spec.expect:
+                message = f"the same job on line {first.line} expects something else"
+                self._log.add(message, node, "keep one of them, or give each an `id`")
             return
         message = f"id `{spec.key}` is already the job on line {first.line}, which is another one"
         self._log.add(message, node.nodes["id"][1], "give each job an id of its own")

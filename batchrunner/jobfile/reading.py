@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from yaml import YAMLError
 from yaml.events import Event, MappingStartEvent, SequenceStartEvent
 
 from batchrunner.jobfile.compose import Composer, span
+from batchrunner.jobfile.expect import EXPECT
 from batchrunner.jobfile.fields import NAME, SECTIONS, SETTINGS_FIELDS
 from batchrunner.jobfile.jobs import NO_DEFAULTS, Defaults, Jobs, read_defaults
 from batchrunner.jobfile.log import Log, Stopped
 from batchrunner.jobfile.mistakes import JobFileErrors
 from batchrunner.jobfile.nodes import Items, Node, Scalar, is_null
 from batchrunner.jobfile.records import Record, add_unknown
-from batchrunner.jobfile.shapes import INVALID, refuse
+from batchrunner.jobfile.shapes import INVALID, Refused, refuse
 from batchrunner.jobfile.source import Place, Source, decode
 from batchrunner.jobfile.syntax import explain
 from batchrunner.model import JobFile, Settings
@@ -41,6 +43,31 @@ def parse(text: bytes | str, *, file: str, name: str) -> JobFile:
         reading = _Reading(source, name, reading.late_defaults)
         reading.run()
     return reading.result()
+
+
+def parse_expect(text: bytes | str, *, file: str) -> dict[str, Any]:
+    """Read what stands alone in a file as it would below `expect`; *file* is shown in mistakes.
+
+    Raises JobFileErrors with every mistake in the file.
+    """
+    source = decode(text, file)
+    log = Log(source)
+    composer = Composer(source.text, log)
+    expect: dict[str, Any] | Refused = {}
+    try:
+        event = composer.root()
+        if event is None:
+            log.add_at("the file is empty, or has only comments", _START)
+        else:
+            expect = EXPECT.read(composer.value(event), "the file", log)
+            composer.finish()
+    except YAMLError as error:
+        explain(error, source, log)
+    except Stopped:
+        pass
+    if (mistakes := log.mistakes()) or expect is INVALID:
+        raise JobFileErrors(mistakes)
+    return expect
 
 
 class _Reading:

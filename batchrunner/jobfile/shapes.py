@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from difflib import get_close_matches
 from enum import Enum
 from functools import lru_cache
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from batchrunner.jobfile.log import Log
-from batchrunner.jobfile.nodes import Node, Scalar, boolean, describe, is_null, whole
+from batchrunner.jobfile.nodes import Node, Scalar, boolean, decimal, describe, is_null, whole
+from batchrunner.model import Budget
+from batchrunner.policy.money import BUDGET_SAYS, RATE_SAYS, budget_of, dollars
 
 
 class Invalid(Enum):
@@ -250,6 +253,47 @@ def _seconds(text: str) -> float | None:
     if not text or parts is None:
         return None
     return float(sum(int(parts[unit] or 0) * seconds for unit, seconds in _UNITS.items()))
+
+
+# ---- money ----
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spending:
+    """The most that a batch may cost."""
+
+    says: str = BUDGET_SAYS
+
+    def read(self, node: Node, name: str, log: Log) -> Budget | Refused:
+        """Return the budget."""
+        budget = budget_of(node.text.strip()) if type(node) is Scalar else None
+        return refuse(name, self.says, node, log, _of_what(node)) if budget is None else budget
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dollars:
+    """An amount of dollars above 0."""
+
+    says: str = RATE_SAYS
+
+    def read(self, node: Node, name: str, log: Log) -> Decimal | Refused:
+        """Return the amount."""
+        amount = dollars(node.text.strip()) if type(node) is Scalar else None
+        return refuse(name, self.says, node, log, _in_dollars(node)) if amount is None else amount
+
+
+def _of_what(node: Node) -> str | None:
+    """Return a tip to a number that does not say what it counts."""
+    number = decimal(node)
+    if number is None or number <= 0:
+        return None
+    steps = f"`{number} steps` or " if whole(node) is not None else ""
+    return f"say of what: {steps}`${number}`"
+
+
+def _in_dollars(node: Node) -> str | None:
+    number = decimal(node)
+    return f"write `${node.text}`" if type(node) is Scalar and number and number > 0 else None
 
 
 # ---- how mistakes are said ----

@@ -13,10 +13,21 @@ from typing import Any
 from sqlalchemy import select
 
 from batchrunner.export import Export
-from batchrunner.model import Batch, FailureCategory, JobState, Settings, marker, marker_of
+from batchrunner.model import (
+    RUN_OPTIONS,
+    Batch,
+    FailureCategory,
+    Job,
+    JobState,
+    Settings,
+    marker,
+    marker_of,
+)
+from batchrunner.policy import Policy
 from batchrunner.sandbox.ledger import Create, Run
 from batchrunner.schema import SubmissionState, attempts, jobs, orphans, results, submissions
 from batchrunner.store import Store
+from batchrunner.store.rows import counts_of, options_of, rules_of
 
 #: How long an unanswered create is looked for before its jobs may be sent again.
 GRACE = timedelta(seconds=60)
@@ -80,7 +91,9 @@ def check_always(store: Store, batch_id: int, loaded: int) -> None:
     succeeded = Counter(a.job_id for a in books.attempts if a.outcome == "succeeded")
     promise(max(opened.values(), default=0) <= 1, "two open attempts for one job")
     promise(max(succeeded.values(), default=0) <= 1, "a job succeeded twice")
-    counted = Counter(a.job_id for a in books.attempts if a.counted and a.outcome != "succeeded")
+    failed = [a for a in books.attempts if a.counted and a.outcome != "succeeded"]
+    counted = Counter(a.job_id for a in failed)
+    of = Counter((a.job_id, a.outcome) for a in failed)
     newest: dict[int, int] = {}
     for attempt in books.attempts:
         newest[attempt.job_id] = max(newest.get(attempt.job_id, 0), attempt.number)
@@ -90,6 +103,10 @@ def check_always(store: Store, batch_id: int, loaded: int) -> None:
         promise((job.state == JobState.SUCCEEDED) == done, f"{job} belies its attempts")
         # Fewer where the user put the job back: then they are counted anew.
         promise(job.failures <= counted[job.id], f"{job} has more failures than attempts")
+        met = json.loads(job.met)
+        promise(sum(met.values()) == job.failures, f"{job} does not know what it failed of")
+        known = all(count <= of[job.id, category] for category, count in met.items())
+        promise(known, f"{job} has more failures of a category than attempts")
         promise(job.attempt == newest.get(job.id, 0), f"{job} has another number of attempts")
     _check_attempts(books)
 
@@ -193,7 +210,8 @@ def check_creates(store: Store, batch: Batch, ledger: Collection[Run], late: flo
             took = submission.answered_at - submission.intended_at
             promise(took >= GRACE, "a create was given up before the grace was over")
     for text, run in marked:
-        if by_marker[text].outcome == FailureCategory.TIMED_OUT and run.finished_at:
+        timed_out = by_marker[text].outcome == FailureCategory.TIMED_OUT
+        if timed_out and not by_marker[text].recalled and run.finished_at:
             _check_patience(batch.settings, run)
     # What was given up and turned up late was alive beside the bound; it is cancelled.
     unwanted = {run.run_id for _, run in given_up} | set(books.orphans) | hidden(ledger)
@@ -208,11 +226,19 @@ def _check_patience(settings: Settings, run: Run) -> None:
 
 
 def _check_limits(books: Books, settings: Settings, wanted: Collection[Run]) -> None:
-    tries = settings.max_attempts
-    promise(
-        all(job.failures <= tries for job in books.jobs), "more failures than the policy allows"
-    )
+    for job in books.jobs:
+        _check_failures(settings, job)
     promise(most_at_once(wanted) <= settings.concurrency, "more in flight than the bound")
+
+
+def _check_failures(settings: Settings, job: Any) -> None:
+    """Check that a job failed no more often than it may, of each category and in all."""
+    policy, rules = Policy.of(settings), rules_of(job.policy)
+    about = Job(id=job.id, key=job.key, attempt=job.attempt, failures=job.failures, policy=rules)
+    promise(job.failures <= policy.bound(about), "more failures than the policy allows")
+    for category, count in counts_of(job.met).items():
+        most = policy.tries(policy.rule(about, category))
+        promise(count <= most, f"more {category} than the policy allows")
 
 
 def most_at_once(ledger: Iterable[Run]) -> int:
@@ -257,6 +283,7 @@ def check_account(
     runs = {run.run_id: run for run in ledger if run.fate != "lost" and run.run_id not in theirs}
     promise(all(run.finished_at for run in runs.values()), "a run was left alive")
     urls = {job.id: job.url for job in books.jobs}
+    options = {job.id: job.options for job in books.jobs}
     for attempt in books.attempts:
         run = runs.get(attempt.run_id)
         if run is None:
@@ -264,9 +291,18 @@ def check_account(
         promise(run.url == urls[attempt.job_id], "a run is in another job's row")
         early = one_clock and run.finished_at > attempt.closed_at
         promise(not early, "an attempt was closed while its run went on")
+        ran_with = options_of(options[attempt.job_id], attempt.changes)
+        promise(
+            _options(run.body) == _options(ran_with), "a run had other options than its row tells"
+        )
         _check_result(attempt, run, books.results.get(attempt.id), served.get(run.run_id))
     charged = sum(run.steps for run in runs.values())
     promise(store.tally(batch_id).steps == charged, "the batch's cost is not what the API charged")
+
+
+def _options(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that each run has of its own; output_schema is shared by a request."""
+    return {name: asked[name] for name in RUN_OPTIONS if name in asked and name != "output_schema"}
 
 
 def _check_result(attempt: Any, run: Run, kept: str | None, strange: bytes | None) -> None:

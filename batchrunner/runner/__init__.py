@@ -11,6 +11,7 @@ import anyio
 
 from batchrunner.api import Api
 from batchrunner.model import Batch, Failed, Owner, Standing
+from batchrunner.policy.windows import Phase, Window
 from batchrunner.runner.clock import Clock
 from batchrunner.runner.events import Event
 from batchrunner.runner.living import Living
@@ -29,6 +30,8 @@ class Ending(StrEnum):
 
     FINISHED = "finished"  #: every job of the batch is final
     DRAINED = "drained"  #: asked to stop; nothing of ours is in flight
+    OUT_OF_TIME = "out of time"  #: the deadline is near; nothing of ours is in flight
+    SPENT = "spent"  #: the budget is used up; nothing of anybody's is in flight
     STOPPED = "stopped"  #: the key is refused: going on is no use
 
 
@@ -63,6 +66,7 @@ class Runner:
         gone: Callable[[Sequence[Owner]], Collection[str]] = lambda _: (),
         notify: Callable[[Event], None] = lambda _: None,
         submitting: bool = True,
+        window: Window | None = None,
     ) -> None:
         self._shift = Shift(
             store=store,
@@ -73,6 +77,7 @@ class Runner:
             offload_once=offload,
             notify=notify,
             draining=not submitting,
+            window=window or Window(),
         )
         self._living = Living(self._shift, gone)
         self._straying = Straying(self._shift)
@@ -89,7 +94,7 @@ class Runner:
 
     async def run(self) -> Ending:
         """
-        Work until every job is final, or until drained or stopped.
+        Work until every job is final, or until drained, stopped or out of time.
 
         Raises:
             LeaseLost: This process was taken for dead, and others went on with its jobs.
@@ -137,7 +142,12 @@ class Runner:
             return Ending.FINISHED
         if self._shift.stop is not None:
             return Ending.STOPPED
-        return Ending.DRAINED if self._shift.draining else None
+        if self._shift.draining:
+            return Ending.DRAINED
+        if self._shift.spent and not standing.others:
+            return Ending.SPENT
+        late = self._shift.phase in (Phase.LANDING, Phase.OVER)
+        return Ending.OUT_OF_TIME if late else None
 
 
 def innermost(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from batchrunner.model import Failed, Verdict
+from batchrunner.model import Failed, Pause, Verdict
+from batchrunner.policy.windows import Phase, Window
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,4 +68,44 @@ class Slept:
     seconds: float
 
 
-Event = Rescued | Submitted | Searching | Judged | Held | Strayed | Stalled | Slept
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Paused:
+    """The user wants nothing more to be submitted for now; what is in flight goes on."""
+
+    pause: Pause
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resumed:
+    """The user wants jobs to be submitted again."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Timed:
+    """The runner came into another part of the window in which it may submit jobs."""
+
+    phase: Phase
+    window: Window
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recalled:
+    """Runs are cancelled, since the deadline comes before their end."""
+
+    runs: int
+
+
+Event = (
+    Rescued
+    | Submitted
+    | Searching
+    | Judged
+    | Held
+    | Strayed
+    | Stalled
+    | Slept
+    | Paused
+    | Resumed
+    | Timed
+    | Recalled
+)

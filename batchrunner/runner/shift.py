@@ -25,6 +25,7 @@ from batchrunner.model import (
     Verdict,
 )
 from batchrunner.policy import Policy, pool_effect
+from batchrunner.policy.windows import Pace, Phase, Window, phase
 from batchrunner.runner.bell import Bell
 from batchrunner.runner.clock import Clock
 from batchrunner.runner.events import Event, Held, Judged, Stalled, Submitted
@@ -64,7 +65,10 @@ class Shift:
     clock: Clock
     offload_once: Offload  #: runs a call of the store's; what it raises is the caller's to handle
     notify: Callable[[Event], None]
+    window: Window = field(default_factory=Window)  #: by the clock on this machine's wall
+    pace: Pace = field(default_factory=Pace)
     draining: bool = False  #: submit nothing more
+    spent: bool = False  #: the budget covers no other run
     stop: Stop | None = None  #: why nothing more can be submitted
     blind: bool = False  #: the key does not even open looks any more
     policy: Policy = field(init=False)
@@ -83,6 +87,12 @@ class Shift:
     def now(self) -> datetime:
         """Return the ledger's time."""
         return self.clock.now()
+
+    @property
+    def phase(self) -> Phase:
+        """Where this runner is in the window in which it may submit jobs."""
+        # A deadline is the user's, who looks at the wall: the ledger's time may be ahead of that.
+        return phase(self.window, self.clock.wall, self.pace, self.policy.running_limit)
 
     # ---- the ledger ----
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from functools import partial
 from typing import assert_never
 
@@ -16,19 +15,21 @@ from batchrunner.model import (
     ApiFault,
     Created,
     FailureCategory,
+    Pause,
     Refused,
     Submission,
     Unanswered,
 )
 from batchrunner.policy import settle_refusal, settle_withdrawn
-from batchrunner.runner.events import Searching
+from batchrunner.policy.windows import Phase
+from batchrunner.runner.events import Paused, Resumed, Searching, Timed
 from batchrunner.runner.matching import output_schema_of, request_of
 from batchrunner.runner.shift import AT_ONCE, GLANCE, Shift, of_the_pool
 from batchrunner.schema import SubmissionState
 from batchrunner.store import StoreError
 
-#: A submission that was intended longer ago than this is sent only with a fresh lease.
-STALE = timedelta(seconds=5)
+#: Seconds; a submission that was intended longer ago is sent only with a fresh lease.
+STALE = 5.0
 
 
 class Submitting:
@@ -38,18 +39,21 @@ class Submitting:
         self._shift = shift
         self._singly = False  # batch creation is not offered
         self._most = MOST_RUNS  # runs in a create; fewer while the credits suffice for fewer
+        self._pause: Pause | None = None  # as it was told last
+        self._phase = Phase.OPEN  # as it was told last
 
     async def keep(self) -> None:
         """Claim whatever is due and has room, and submit it; for ever."""
         shift = self._shift
         while True:
             await shift.creates.clear()
-            if shift.draining:
+            if self._tell_phase() is not Phase.OPEN or shift.draining:
                 await shift.news.wait(GLANCE)
                 continue
-            most = 1 if self._singly else self._most
+            most, shift.spent = 1 if self._singly else self._most, False
             claimed = await self._claimed(most)
             if claimed:
+                self._tell(None)
                 await self._submit_all(claimed)
             else:
                 await self._wait_for_due()
@@ -70,10 +74,34 @@ class Submitting:
         return []
 
     async def _wait_for_due(self) -> None:
-        due_at = (await self._shift.standing()).due_at
+        standing = await self._shift.standing()
+        self._tell(standing.pause)
+        if standing.pause is None:
+            await self._look_into_purse()
+        due_at = standing.due_at
         wait = (due_at - self._shift.now()).total_seconds() if due_at else GLANCE
         # A job that is due and was not claimed waits for a slot: for news, that is.
         await self._shift.news.wait(min(wait, GLANCE) if wait > 0 else GLANCE)
+
+    async def _look_into_purse(self) -> None:
+        """Find out whether it is the budget for which nothing was claimed."""
+        shift = self._shift
+        purse = await shift.offload(lambda: shift.store.purse(shift.batch.id, shift.now()))
+        shift.spent = purse is not None and purse.used_up
+
+    def _tell(self, pause: Pause | None) -> None:
+        """Tell that the batch is paused or resumed, once."""
+        if pause != self._pause:
+            self._pause = pause
+            self._shift.notify(Paused(pause=pause) if pause else Resumed())
+
+    def _tell_phase(self) -> Phase:
+        """Return where in its window the runner is; tell it where it has changed."""
+        shift, phase = self._shift, self._shift.phase
+        if phase is not self._phase:
+            self._phase = phase
+            shift.notify(Timed(phase=phase, window=shift.window))
+        return phase
 
     async def _submit_all(self, submissions: Sequence[Submission]) -> None:
         # While it is being found out how many runs the credits suffice for, one by one.
@@ -90,14 +118,10 @@ class Submitting:
     async def _submit(self, submission: Submission) -> None:
         shift = self._shift
         await shift.creates.clear()
-        if shift.draining or len(submission.rides) > self._most:
+        if not await self._is_wanted(submission):
             verdicts = settle_withdrawn(submission, shift.now())
             await shift.settle(submission, SubmissionState.REFUSED, verdicts, "not sent")
             return
-        if shift.now() - submission.intended_at > STALE:
-            # It may have been a suspended laptop that held it back: who was taken for dead must
-            # not send what others have looked for in vain.
-            await shift.renew()
         answer = await self._create(submission)
         match answer:
             case Created(run_ids=run_ids):
@@ -113,6 +137,22 @@ class Submitting:
                 await shift.doubt(submission, shift.now(), fault.message)
             case _:
                 assert_never(answer)
+
+    async def _is_wanted(self, submission: Submission) -> bool:
+        """Whether a submission may be sent; one that waited may have been overtaken by events."""
+        shift = self._shift
+        if shift.draining or len(submission.rides) > self._most:
+            return False
+        if shift.phase is not Phase.OPEN:
+            return False
+        waited = (shift.now() - submission.intended_at).total_seconds()
+        if waited > GLANCE and (await shift.standing()).pause:
+            return False
+        if waited > STALE:
+            # It may have been a suspended laptop that held it back: who was taken for dead must
+            # not send what others have looked for in vain.
+            await shift.renew()
+        return True
 
     async def _create(self, submission: Submission) -> Answer:
         requests = [request_of(submission, ride) for ride in submission.rides]

@@ -21,7 +21,8 @@ from batchrunner.model import (
     Verdict,
 )
 from batchrunner.policy import excused, is_overdue, judge, look_interval
-from batchrunner.runner.events import Judged
+from batchrunner.policy.windows import Phase
+from batchrunner.runner.events import Judged, Recalled
 from batchrunner.runner.matching import mismatched
 from batchrunner.runner.shift import AT_ONCE, GLANCE, Shift, of_the_pool
 
@@ -72,12 +73,24 @@ class Watching:
         overdue = [a.attempt_id for a, seen in going_on if is_overdue(shift.policy, a, seen, now)]
         if overdue:
             await shift.offload(lambda: shift.store.ask_to_cancel(shift.owner.id, overdue, why))
-        asked = [a.run_id for a, _ in going_on if a.cancelling or a.attempt_id in overdue]
+        late = await self._recall([a for a, _ in going_on if a.attempt_id not in overdue])
+        asked = [a.run_id for a, _ in going_on if a.cancelling or a.attempt_id in overdue + late]
         for chunk in _chunks(asked):
             try:
                 await shift.api.cancel_many(chunk)
             except ApiError as error:
                 shift.hold([classify_fault(error.fault)], shift.looks)
+
+    async def _recall(self, going_on: Sequence[OpenAttempt]) -> list[int]:
+        """Note which runs are cancelled for the deadline; return their attempts."""
+        shift, why = self._shift, FailureCategory.TIMED_OUT
+        late = [attempt.attempt_id for attempt in going_on if not attempt.cancelling]
+        if shift.phase is not Phase.OVER or not late:
+            return []
+        ask = partial(shift.store.ask_to_cancel, shift.owner.id, late, why, recalled=True)
+        await shift.offload(ask)
+        shift.notify(Recalled(runs=len(late)))
+        return late
 
     async def _see(self, run_ids: Sequence[str]) -> dict[str, Sighting]:
         """Return what could be seen; raises ApiError if that is nothing at all."""
@@ -133,6 +146,8 @@ class Watching:
         for verdict in applied:
             if isinstance(verdict.attempt, OpenAttempt):
                 took = self._shift.now() - verdict.attempt.opened_at
+                if not verdict.attempt.cancelling:
+                    self._shift.pace = self._shift.pace.learned(took)
                 before = took if self._typical is None else self._typical
                 self._typical = before + (took - before) / 32
 

@@ -35,6 +35,14 @@ _WRONG_SHAPE = {
 }
 
 
+_TOO_MANY_STEPS = {
+    "code": "MAX_STEPS_EXCEEDED",
+    "message": "The run took as many steps as it may and was not done",
+    "category": "AGENT_FAILURE",
+    "retry_after": None,
+}
+
+
 class Account:
     """Keep an account's runs on a ledger and move them through time.
 
@@ -208,8 +216,14 @@ class Account:
         self._fill(at)
 
     def _settle(self, event: Performed) -> None:
+        due = self.unperformed.pop(event.run_id)
+        most = self._most_steps(due)
+        if len(event.actions) > most:
+            stopped = replace(due, status=Status.FAILED, performed=True, error=_TOO_MANY_STEPS)
+            self.ledger.put(self._charged(stopped, event.actions[:most]))
+            return
         run = replace(
-            self.unperformed.pop(event.run_id),
+            due,
             performed=True,
             result=event.result,
             html=event.html,
@@ -221,8 +235,14 @@ class Account:
         return replace(run, actions=actions, charge=len(actions) * self._world.price)
 
     def _guessed(self, run: Run, part: float) -> tuple[str, ...]:
-        steps = int(self._world.steps(run.run_id) * part)
+        steps = min(int(self._world.steps(run.run_id) * part), self._most_steps(run))
         return (f"Open {run.url}", *("Look for what the goal asks for",) * (steps - 1))[:steps]
+
+    @staticmethod
+    def _most_steps(run: Run) -> int:
+        """Say after how many steps a run is ended, as the Agent reference tells."""
+        most: int = run.body.get("agent_config", {}).get("max_steps", 150)
+        return most
 
     def _error(self, run: Run) -> dict[str, Any] | None:
         error = run.course.error
@@ -255,17 +275,19 @@ class Account:
         return tuple(runs)
 
     def _course(self, body: Mapping[str, Any], nth: int) -> tuple[str, float]:
-        fate = self._run_fate(body["url"], nth)
+        fate = self._run_fate(body, nth)
         duration = self._world.duration(body["url"], nth)
         most = body.get("agent_config", {}).get("max_duration_seconds", duration)
         if most < duration and RUN_FATES[fate].ends is not None:
             return OVERDUE, float(most)
         return fate, duration
 
-    def _run_fate(self, url: str, nth: int) -> str:
+    def _run_fate(self, body: Mapping[str, Any], nth: int) -> str:
+        url = str(body["url"])
         address = self._address(url)
         if address is not None:
-            return address.fate if address.befalls(Kind.RUN, nth) else NORMAL
+            met = address.befalls(Kind.RUN, nth) and not address.spares(body)
+            return address.fate if met else NORMAL
         lot = share(self._world.seed, "run", url, nth)
         return drawn(Kind.RUN, self._world.rates, lot) or NORMAL
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -89,6 +89,30 @@ class LookFate:
     status: int
     html: str
 
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Escape:
+    """Say which runs a fate spares: `<fate>-unless-<name>` befalls all others."""
+
+    says: str
+    spares: Callable[[Mapping[str, Any]], bool]  #: given what the run was created with
+
+
+def _has_proxy(body: Mapping[str, Any]) -> bool:
+    proxy = body.get("proxy_config")
+    return isinstance(proxy, Mapping) and proxy.get("enabled") is True
+
+
+#: What goes between a fate and the escape from it.
+UNLESS = "-unless-"
+
+ESCAPES: Mapping[str, Escape] = {
+    "stealth": Escape(
+        says="a run with `browser_profile: stealth`",
+        spares=lambda body: body.get("browser_profile") == "stealth",
+    ),
+    "proxy": Escape(says="a run through a proxy", spares=_has_proxy),
+}
 
 #: A run that nothing befalls.
 NORMAL = "normal"
@@ -247,23 +271,31 @@ def kind_of(fate: str) -> Kind:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Address:
-    """Name the fate of a url, and how many occasions it lasts (None: all)."""
+    """Name the fate of a url, how many occasions it lasts (None: all) and whom it spares."""
 
     fate: str
     times: int | None = None
+    escape: str | None = None
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """Read `fate` or `fate/n`; raise ValueError for any other text."""
-        fate, _, times = text.strip("/").partition("/")
-        kind_of(fate)
+        """Read `fate`, with `-unless-…` or `/n` behind it; raise ValueError for any other text."""
+        named, _, times = text.strip("/").partition("/")
+        fate, unless, escape = named.partition(UNLESS)
+        kind = kind_of(fate)
+        if unless and (escape not in ESCAPES or kind is not Kind.RUN):
+            raise ValueError(f"no escape from {fate}: {escape!r}; runs have {', '.join(ESCAPES)}")
         if times and not (times.isascii() and times.isdigit()):
             raise ValueError(f"not a number of times: {times!r}")
-        return cls(fate=fate, times=int(times) if times else None)
+        return cls(fate=fate, times=int(times) if times else None, escape=escape or None)
 
     def befalls(self, kind: Kind, nth: int) -> bool:
         """Tell whether the nth occasion (from 0) of this kind meets the fate."""
         return kind_of(self.fate) is kind and (self.times is None or nth < self.times)
+
+    def spares(self, body: Mapping[str, Any]) -> bool:
+        """Tell whether a run that is created like this escapes the fate."""
+        return self.escape is not None and ESCAPES[self.escape].spares(body)
 
 
 def address_of(url: str, script: Mapping[str, str]) -> Address | None:

@@ -23,7 +23,8 @@ class World:
     do (log-normal: the median is their geometric mean, one run in twenty touches a bound).
     `limit` is how many runs the account may have RUNNING; more wait as PENDING, first come first
     served. `rates` gives the share of runs (or, by the fate's kind, of create requests or reads)
-    that meet a named fate; `script` maps globs of urls to `fate` or `fate/n`, and goes before
+    that meet a named fate; `script` maps globs of urls to `fate`, `fate/n` or
+    `fate-unless-escape`, and goes before
     `rates`. `credits` is the balance at the beginning; without one the account has no wallet and
     never runs dry. `deposits` come on top: so many seconds after the account was opened, so much.
     `late` is how many seconds a new run is missing from the list of runs. `batch` says whether

@@ -5,16 +5,21 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 
 from batchrunner.model import (
     Batch,
+    Budget,
     ClosedAttempt,
+    Failed,
     FailureCategory,
     FinishedJob,
     JobFile,
+    Judgeable,
     Loaded,
     OpenAttempt,
     Owner,
+    Purse,
     Run,
     Sighting,
     Standing,
@@ -27,8 +32,10 @@ from batchrunner.store import (
     answering,
     claiming,
     health,
+    judging,
     loading,
     reporting,
+    spending,
     steering,
     straying,
     watching,
@@ -213,11 +220,20 @@ class Store:
             return watching.apply(tx, owner_id, verdicts, now)
 
     def ask_to_cancel(
-        self, owner_id: str, attempt_ids: Sequence[int], why: FailureCategory
+        self,
+        owner_id: str,
+        attempt_ids: Sequence[int],
+        why: FailureCategory,
+        *,
+        recalled: bool = False,
     ) -> None:
-        """Note that the API is going to be asked to cancel these attempts' runs, and why."""
+        """
+        Note that the API is going to be asked to cancel these attempts' runs, and why.
+
+        They are *recalled* for a deadline: that is not held against their jobs.
+        """
         with self._database.write() as tx:
-            watching.ask_to_cancel(tx, owner_id, attempt_ids, why)
+            watching.ask_to_cancel(tx, owner_id, attempt_ids, why, recalled=recalled)
 
     # ---- runs that turn up late ----
 
@@ -273,10 +289,58 @@ class Store:
         with self._database.write() as tx:
             return steering.retry(tx, batch_id, categories, keys, now)
 
-    def cancel(self, batch_id: int, keys: Collection[str], now: datetime) -> tuple[int, int]:
+    def cancel(
+        self,
+        batch_id: int,
+        keys: Collection[str],
+        now: datetime,
+        hosts: Collection[str] = (),
+        categories: Collection[FailureCategory] = (),
+    ) -> tuple[int, int]:
         """Cancel jobs; return how many are cancelled, and how many wait for their runs."""
         with self._database.write() as tx:
-            return steering.cancel(tx, batch_id, keys, now)
+            return steering.cancel(tx, batch_id, keys, now, hosts, categories)
+
+    def pause(self, batch_id: int, reason: str | None, now: datetime) -> None:
+        """Let nothing more be submitted; a batch that is paused already may get another reason."""
+        with self._database.write() as tx:
+            steering.pause(tx, batch_id, reason, now)
+
+    def resume(self, batch_id: int) -> bool:
+        """Let jobs be submitted again; whether the batch was paused."""
+        with self._database.write() as tx:
+            return steering.resume(tx, batch_id)
+
+    def set_concurrency(self, batch_id: int, bound: int) -> None:
+        """Set another bound in the place of the loaded one; runs in flight above it go on."""
+        with self._database.write() as tx:
+            steering.set_concurrency(tx, batch_id, bound)
+
+    def set_budget(self, batch_id: int, budget: Budget | None) -> None:
+        """Set another budget in the place of the loaded one, or none at all."""
+        with self._database.write() as tx:
+            spending.set_budget(tx, batch_id, budget)
+
+    def set_rate(self, batch_id: int, rate: Decimal | None) -> None:
+        """Write down what a step costs by the account's wallet; None: it does not say."""
+        with self._database.write() as tx:
+            spending.set_rate(tx, batch_id, rate)
+
+    # ---- judging again ----
+
+    def judgeable(self, batch_id: int) -> Iterator[Judgeable]:
+        """Give the results of a batch that can be judged again, in file order, as they are now."""
+        with self._database.read() as tx:
+            ids = judging.judgeable_ids(tx, batch_id)
+        for start in range(0, len(ids), PAGE):
+            with self._database.read() as tx:
+                page = judging.judgeable(tx, ids[start : start + PAGE])
+            yield from page
+
+    def rejudge(self, judgements: Sequence[tuple[Judgeable, Failed | None]]) -> int:
+        """Write what judgements have become, of jobs that are as they were read; count them."""
+        with self._database.write() as tx:
+            return judging.rejudge(tx, judgements)
 
     # ---- looking ----
 
@@ -289,6 +353,11 @@ class Store:
         """Say whether there is more to do; quick, however large the batch."""
         with self._database.read() as tx:
             return reporting.standing(tx, owner_id, batch_id)
+
+    def purse(self, batch_id: int, now: datetime) -> Purse | None:
+        """Return how much of a batch's budget is gone; None where it has none."""
+        with self._database.read() as tx:
+            return claiming.purse(tx, batch_id, now)
 
     def failures(self, batch_id: int, *, final: bool, most: int) -> list[ClosedAttempt]:
         """Return failed attempts with reasons: *final* ones, or those that were tried again."""

@@ -10,9 +10,10 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, bindparam, select, update
 
-from batchrunner.model import Job, Ride, RunStatus, Submission
+from batchrunner.model import Ride, RunStatus, Submission
 from batchrunner.schema import SubmissionState, attempts, jobs, submissions
 from batchrunner.store import straying
+from batchrunner.store.rows import begun_at, job_of, options_of
 
 _UNSETTLED = (SubmissionState.INTENDED, SubmissionState.UNANSWERED)
 _owner: BindParameter[str] = bindparam("owner")
@@ -192,6 +193,9 @@ _UNANSWERED = (
         submissions.c.message,
         attempts.c.id.label("attempt_id"),
         attempts.c.place,
+        attempts.c.rungs,
+        attempts.c.ladders,
+        attempts.c.changes,
         jobs.c.id.label("job_id"),
         jobs.c.key,
         jobs.c.url,
@@ -199,6 +203,8 @@ _UNANSWERED = (
         jobs.c.options,
         jobs.c.attempt,
         jobs.c.failures,
+        jobs.c.met,
+        jobs.c.policy,
     )
     .join(attempts, attempts.c.submission_id == submissions.c.id)
     .join(jobs, jobs.c.id == attempts.c.job_id)
@@ -236,10 +242,11 @@ def _submission(rows: list[Any]) -> Submission:
             Ride(
                 attempt_id=row.attempt_id,
                 place=row.place,
-                job=Job(id=row.job_id, key=row.key, attempt=row.attempt, failures=row.failures),
+                job=job_of(row, row.job_id, row.attempt, begun_at(row)),
                 url=row.url,
                 goal=row.goal,
-                options=json.loads(row.options),
+                options=options_of(row.options, row.changes),
+                changes=json.loads(row.changes or "{}"),
             )
             for row in rows
         ),

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import groupby, islice
 from typing import Any
 
 from sqlalchemy import BindParameter, Connection, Row, bindparam, func, insert, or_, select, update
 
-from batchrunner.model import Job, JobState, Owner, Ride, Submission
+from batchrunner.model import JobState, Owner, Purse, Ride, Submission
+from batchrunner.policy import Policy
+from batchrunner.policy.ladders import Start, host_of, start
+from batchrunner.policy.money import affordable, most_steps
 from batchrunner.schema import SubmissionState, attempts, batches, jobs, owners, submissions
+from batchrunner.store import hosts, spending
 from batchrunner.store.database import has_server, insert_unless
-from batchrunner.store.loading import settings_of
+from batchrunner.store.loading import in_force
+from batchrunner.store.rows import counts_of, job_of, options_of, text_of
 
 #: How long an owner is believed to be alive after it last said so.
 LEASE = timedelta(seconds=60)
@@ -177,7 +182,18 @@ def _owner(row: Row[Any]) -> Owner:
 
 
 #: Claims of one batch go one after the other, so that the bound holds over all processes.
-_SETTINGS = select(batches.c.settings).where(batches.c.id == _batch).with_for_update()
+_BATCH = (
+    select(
+        batches.c.id,
+        batches.c.settings,
+        batches.c.concurrency,
+        batches.c.paused_at,
+        batches.c.budget,
+        batches.c.rate,
+    )
+    .where(batches.c.id == _batch)
+    .with_for_update()
+)
 
 
 def claim(
@@ -192,17 +208,62 @@ def claim(
     Take due jobs up to the batch's bound, open their attempts and write their submissions.
 
     Jobs ride together where they share an output_schema, at most *most* in one submission.
+    A batch that is paused has none. What the runs may cost at most is reserved with them: no more
+    is claimed than the batch's budget covers.
 
     Raises:
         LeaseLost: The owner was taken for dead.
     """
     _check_alive(tx, owner_id)
-    settings = settings_of(tx.execute(_SETTINGS, {"batch": batch_id}).scalar_one())
+    batch = tx.execute(_BATCH, {"batch": batch_id}).one()
+    if batch.paused_at is not None:
+        return []
+    settings = in_force(batch)
     due = _due(tx, batch_id, settings.concurrency - _in_flight(tx, batch_id), now)
+    starts = _starts(tx, batch_id, Policy.of(settings), due)
+    due = _affordable(tx, batch, due, starts, now)
     return [
-        _intend(tx, owner_id, batch_id, group, now, new_token(), settings.marker)
+        _intend(tx, owner_id, batch_id, group, starts, now, new_token(), settings.marker)
         for group in _groups(due, most)
     ]
+
+
+def _starts(tx: Connection, batch_id: int, policy: Policy, due: list[Row[Any]]) -> dict[int, Start]:
+    """Return on which rungs each job's next attempt runs, by the job's id."""
+    seen = hosts.seen(tx, batch_id, {host_of(row.url) for row in due}) if due else {}
+    starts = {}
+    for row in due:
+        job = job_of(row, row.id, row.attempt, Start(rungs=counts_of(row.rungs)))
+        starts[row.id] = start(policy, job, row.url, options_of(row.options, None), seen)
+    return starts
+
+
+def _affordable(
+    tx: Connection, batch: Any, due: list[Row[Any]], starts: Mapping[int, Start], now: datetime
+) -> list[Row[Any]]:
+    """Return those jobs, from the first, whose runs the batch's budget covers at their worst."""
+    found = spending.purse(tx, batch, now) if due else None
+    if found is None:
+        return due
+    left, longest = found
+    return due[: affordable([_needed(row, starts, longest) for row in due], left.room)]
+
+
+def _needed(row: Row[Any], starts: Mapping[int, Start], longest: int = 0) -> int:
+    """Return the most steps that a job's next run may cost."""
+    return most_steps({**options_of(row.options, None), **starts[row.id].changes}, longest)
+
+
+def purse(tx: Connection, batch_id: int, now: datetime) -> Purse | None:
+    """Return how much of a batch's budget is gone, and what the next due job may cost."""
+    batch = tx.execute(select(batches).where(batches.c.id == batch_id)).one()
+    found = spending.purse(tx, batch, now)
+    if found is None:
+        return None
+    left, longest = found
+    first: list[Row[Any]] = list(tx.execute(_FIRST_DUE, {"batch": batch_id, "now": now}))
+    starts = _starts(tx, batch_id, Policy.of(in_force(batch)), first)
+    return replace(left, needs=next((_needed(row, starts, longest) for row in first), None))
 
 
 #: Until the transaction ends, nobody can take the owner for dead.
@@ -221,7 +282,7 @@ def _in_flight(tx: Connection, batch_id: int) -> int:
     return tx.execute(_IN_FLIGHT, {"batch": batch_id}).scalar_one()
 
 
-_DUE = (
+_ALL_DUE = (
     select(
         jobs.c.id,
         jobs.c.key,
@@ -232,6 +293,9 @@ _DUE = (
         jobs.c.together,
         jobs.c.attempt,
         jobs.c.failures,
+        jobs.c.met,
+        jobs.c.policy,
+        jobs.c.rungs,
     )
     .where(
         jobs.c.batch_id == _batch,
@@ -239,9 +303,9 @@ _DUE = (
         jobs.c.available_at <= bindparam("now"),
     )
     .order_by(jobs.c.position, jobs.c.id)
-    .limit(bindparam("room"))
-    .with_for_update(skip_locked=True)
 )
+_FIRST_DUE = _ALL_DUE.limit(1)
+_DUE = _ALL_DUE.limit(bindparam("room")).with_for_update(skip_locked=True)
 
 
 def _due(tx: Connection, batch_id: int, room: int, now: datetime) -> list[Row[Any]]:
@@ -269,6 +333,7 @@ def _intend(
     owner_id: str,
     batch_id: int,
     rows: list[Row[Any]],
+    starts: Mapping[int, Start],
     now: datetime,
     token: str,
     marked: bool,
@@ -284,7 +349,7 @@ def _intend(
             "intended_at": now,
         },
     ).scalar_one()
-    rides = _open(tx, owner_id, batch_id, submission_id, rows, now)
+    rides = _open(tx, owner_id, batch_id, submission_id, rows, starts, now)
     return Submission(id=submission_id, token=token, intended_at=now, marked=marked, rides=rides)
 
 
@@ -302,6 +367,7 @@ def _open(
     batch_id: int,
     submission_id: int,
     rows: list[Row[Any]],
+    starts: Mapping[int, Start],
     now: datetime,
 ) -> tuple[Ride, ...]:
     """Open the next attempt of each job, as rides of one submission."""
@@ -315,24 +381,27 @@ def _open(
                 "owner_id": owner_id,
                 "submission_id": submission_id,
                 "place": place,
+                "rungs": text_of(starts[row.id].rungs),
+                "ladders": text_of(starts[row.id].ladders),
+                "changes": text_of(starts[row.id].changes) if starts[row.id].changes else None,
                 "opened_at": now,
+                "reserved": _needed(row, starts),
             }
             for place, row in enumerate(rows, 1)
         ],
     )
     ids = {attempt.place: attempt.id for attempt in opened}
     tx.execute(_START_JOBS, {"jobs": [row.id for row in rows]})
-    return tuple(
-        _ride(ids[place], place, row, row.attempt + 1) for place, row in enumerate(rows, 1)
-    )
+    return tuple(_ride(ids[place], place, row, starts[row.id]) for place, row in enumerate(rows, 1))
 
 
-def _ride(attempt_id: int, place: int, row: Row[Any], attempt: int) -> Ride:
+def _ride(attempt_id: int, place: int, row: Row[Any], begun: Start) -> Ride:
     return Ride(
         attempt_id=attempt_id,
         place=place,
-        job=Job(id=row.id, key=row.key, attempt=attempt, failures=row.failures),
+        job=job_of(row, row.id, row.attempt + 1, begun),
         url=row.url,
         goal=row.goal,
-        options=json.loads(row.options),
+        options={**options_of(row.options, None), **begun.changes},
+        changes=begun.changes,
     )

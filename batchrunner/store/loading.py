@@ -5,24 +5,30 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, update
 
-from batchrunner.model import Batch, JobSpec, JobState, Loaded, Settings
+from batchrunner.model import Batch, JobSpec, JobState, Loaded, Pause, Rate, Settings
+from batchrunner.policy.money import budget_of, rate_in_force
 from batchrunner.schema import batches, jobs
 from batchrunner.store.database import insert_unless
+from batchrunner.store.rows import plain_rules, rules_of, text_of
 
 #: Rows in one statement; SQLite gains nothing above.
 CHUNK = 1000
+#: Settings that may be set in the place of the loaded ones.
+SET = ("concurrency", "budget")
 
 
 def load(
     tx: Connection, name: str, settings: Settings, specs: Sequence[JobSpec], now: datetime
 ) -> Loaded:
     """Add the batch if it is new, and those of its jobs that are."""
-    batch = _upsert_batch(tx, name, settings, now)
+    known, batch = _upsert_batch(tx, name, settings, now)
     before = _count(tx, batch.id)
     changed: list[str] = []
     for start in range(0, len(specs), CHUNK):
@@ -32,16 +38,18 @@ def load(
         ]
         if before:
             changed += _changed(tx, batch.id, rows)
-        # A job that is there already only moves to its new place in the file.
+        # A job that is there already only moves to its new place in the file, under new rules.
         insert = insert_unless(tx, jobs)
-        tx.execute(
-            insert.on_conflict_do_update(
-                index_elements=["batch_id", "key"], set_={"position": insert.excluded.position}
-            ),
-            rows,
-        )
+        new = {name: insert.excluded[name] for name in ("position", "policy", "expect")}
+        tx.execute(insert.on_conflict_do_update(index_elements=["batch_id", "key"], set_=new), rows)
     added = _count(tx, batch.id) - before
-    return Loaded(batch=batch, added=added, known=len(specs) - added, changed=tuple(changed))
+    return Loaded(
+        batch=batch,
+        added=added,
+        known=len(specs) - added,
+        changed=tuple(changed),
+        before=known.settings if known else None,
+    )
 
 
 def find_batch(tx: Connection, name: str) -> Batch | None:
@@ -71,7 +79,7 @@ def shape(options: Mapping[str, Any]) -> str:
     schema = options.get("output_schema")
     if schema is None:
         return ""
-    return hashlib.sha256(_json(schema).encode()).hexdigest()[:32]
+    return hashlib.sha256(text_of(schema).encode()).hexdigest()[:32]
 
 
 def settings_of(stored: str) -> Settings:
@@ -79,11 +87,14 @@ def settings_of(stored: str) -> Settings:
     plain = json.loads(stored)
     for name in ("backoff", "queued_limit", "running_limit"):
         plain[name] = timedelta(seconds=plain[name])
+    plain["policy"] = rules_of(text_of(plain.get("policy", {})))
+    plain["budget"] = budget_of(plain.get("budget") or "")
+    plain["rate"] = Decimal(plain["rate"]) if plain.get("rate") else None
     return Settings(**plain)
 
 
 def _settings_text(settings: Settings) -> str:
-    return _json(
+    return text_of(
         {
             "concurrency": settings.concurrency,
             "max_attempts": settings.max_attempts,
@@ -91,23 +102,59 @@ def _settings_text(settings: Settings) -> str:
             "queued_limit": settings.queued_limit.total_seconds(),
             "running_limit": settings.running_limit.total_seconds(),
             "marker": settings.marker,
+            "policy": plain_rules(settings.policy),
+            "budget": str(settings.budget) if settings.budget else None,
+            "rate": f"{settings.rate:f}" if settings.rate else None,
         }
     )
 
 
-def _upsert_batch(tx: Connection, name: str, settings: Settings, now: datetime) -> Batch:
-    insert = insert_unless(tx, batches)
+def _upsert_batch(
+    tx: Connection, name: str, settings: Settings, now: datetime
+) -> tuple[Batch | None, Batch]:
+    """Return the batch as it was, if it was there, and as it is now."""
+    named = select(batches).where(batches.c.name == name)
+    known = tx.execute(named.with_for_update()).first()
     stored = _settings_text(settings)
+    new: dict[str, Any] = {"settings": stored}
+    # What a file says anew goes before what was set in its place.
+    before = settings_of(known.settings) if known else settings
+    new |= {name: None for name in SET if getattr(before, name) != getattr(settings, name)}
+    insert = insert_unless(tx, batches)
     tx.execute(
-        insert.on_conflict_do_update(index_elements=["name"], set_={"settings": stored}),
+        insert.on_conflict_do_update(index_elements=["name"], set_=new),
         {"name": name, "settings": stored, "created_at": now},
     )
-    row = tx.execute(select(batches).where(batches.c.name == name)).one()
-    return _batch(row)
+    return _batch(known) if known else None, _batch(tx.execute(named).one())
+
+
+def in_force(row: Any) -> Settings:
+    """Return a batch's settings, with what was set since they were loaded."""
+    settings = settings_of(row.settings)
+    if row.budget is not None:
+        settings = replace(settings, budget=budget_of(row.budget))
+    return settings if row.concurrency is None else replace(settings, concurrency=row.concurrency)
+
+
+def rate_of(row: Any) -> Rate | None:
+    """Return what a step of a batch costs, and who says so."""
+    return rate_in_force(in_force(row), Decimal(row.rate) if row.rate else None)
 
 
 def _batch(row: Row[Any]) -> Batch:
-    return Batch(id=row.id, name=row.name, settings=settings_of(row.settings), origin=row.origin)
+    return Batch(
+        id=row.id,
+        name=row.name,
+        settings=in_force(row),
+        origin=row.origin,
+        pause=pause_of(row),
+        rate=rate_of(row),
+    )
+
+
+def pause_of(row: Any) -> Pause | None:
+    """Return whether and why a batch is paused."""
+    return Pause(since=row.paused_at, reason=row.pause_reason) if row.paused_at else None
 
 
 def _job_row(batch_id: int, position: int, spec: JobSpec, now: datetime) -> dict[str, Any]:
@@ -117,7 +164,9 @@ def _job_row(batch_id: int, position: int, spec: JobSpec, now: datetime) -> dict
         "key": spec.key,
         "url": spec.url,
         "goal": spec.goal,
-        "options": _json(spec.options),
+        "options": text_of(spec.options),
+        "policy": text_of(plain_rules(spec.policy)) if spec.policy else None,
+        "expect": text_of(spec.expect) if spec.expect else None,
         "shape": shape(spec.options),
         "state": JobState.AVAILABLE,
         "available_at": now,
@@ -142,7 +191,3 @@ def _count(tx: Connection, batch_id: int) -> int:
     return tx.execute(
         select(func.count()).select_from(jobs).where(jobs.c.batch_id == batch_id)
     ).scalar_one()
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -16,7 +17,16 @@ from batchrunner.model import (
     Standing,
     Tally,
 )
-from batchrunner.schema import SubmissionState, attempts, jobs, orphans, results, submissions
+from batchrunner.schema import (
+    SubmissionState,
+    attempts,
+    batches,
+    jobs,
+    orphans,
+    results,
+    submissions,
+)
+from batchrunner.store.loading import pause_of
 
 _FINAL = [state for state in JobState if state.is_final]
 _batch: BindParameter[int] = bindparam("batch")
@@ -59,16 +69,26 @@ def tally(tx: Connection, batch_id: int) -> Tally:
 _OPEN = select(
     _count(attempts.c.owner_id == _owner).label("mine"), func.count().label("open")
 ).where(attempts.c.batch_id == _batch, _still_open)
-_DUE_AT = select(func.min(jobs.c.available_at)).where(
-    jobs.c.batch_id == _batch, jobs.c.state == JobState.AVAILABLE
+_due_at = (
+    select(func.min(jobs.c.available_at))
+    .where(jobs.c.batch_id == _batch, jobs.c.state == JobState.AVAILABLE)
+    .scalar_subquery()
+)
+_DUE = select(_due_at.label("due_at"), batches.c.paused_at, batches.c.pause_reason).where(
+    batches.c.id == _batch
 )
 
 
 def standing(tx: Connection, owner_id: str, batch_id: int) -> Standing:
     """Say whether there is more to do; quick, however large the batch."""
     row = tx.execute(_OPEN, {"owner": owner_id, "batch": batch_id}).one()
-    due_at = tx.execute(_DUE_AT, {"batch": batch_id}).scalar()
-    return Standing(mine=int(row.mine), others=row.open - int(row.mine), due_at=due_at)
+    due = tx.execute(_DUE, {"batch": batch_id}).one()
+    return Standing(
+        mine=int(row.mine),
+        others=row.open - int(row.mine),
+        due_at=due.due_at,
+        pause=pause_of(due),
+    )
 
 
 _in_doubt = attempts.c.submission_id.in_(
@@ -139,6 +159,7 @@ def failures(tx: Connection, batch_id: int, *, final: bool, most: int) -> list[C
             code=row.code,
             closed_at=row.closed_at,
             run_id=row.run_id,
+            changes=json.loads(row.changes or "{}"),
         )
         for row in rows
     ]
@@ -178,6 +199,7 @@ def _finished(job_ids: Sequence[int]) -> Select[Any]:
             attempts.c.outcome,
             attempts.c.code,
             attempts.c.message,
+            attempts.c.changes,
             attempts.c.run_id,
             attempts.c.run_started_at,
             attempts.c.run_finished_at,
@@ -207,6 +229,7 @@ def _finished_job(row: Row[Any]) -> FinishedJob:
         else (FailureCategory(row.outcome) if failed else None),
         code=row.code,
         message=row.message,
+        changes=json.loads(row.changes or "{}"),
         run_id=row.run_id,
         steps=row.steps,
         started_at=row.run_started_at,

@@ -1,14 +1,28 @@
-"""Statements by which a user steers a batch: retry, cancel."""
+"""Statements by which a user steers a batch: retry, cancel, pause, resume, another bound."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, literal, not_, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    exists,
+    literal,
+    not_,
+    or_,
+    select,
+    update,
+)
 
 from batchrunner.model import MOST_RUNS, FailureCategory, JobState
+from batchrunner.policy.ladders import host_of
 from batchrunner.schema import attempts, batches, jobs
+
+#: Jobs that one statement names.
+CHUNK = 1000
 
 _newest = and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
 
@@ -46,6 +60,8 @@ def retry(
             available_at=now,
             finished_at=None,
             failures=0,
+            met="{}",
+            rungs="{}",
             together=MOST_RUNS,
             cancel_requested=False,
         )
@@ -62,39 +78,87 @@ def _ended_with(categories: Collection[FailureCategory]) -> ColumnElement[bool]:
     )
 
 
-def cancel(tx: Connection, batch_id: int, keys: Collection[str], now: datetime) -> tuple[int, int]:
+def cancel(
+    tx: Connection,
+    batch_id: int,
+    keys: Collection[str],
+    now: datetime,
+    hosts: Collection[str] = (),
+    categories: Collection[FailureCategory] = (),
+) -> tuple[int, int]:
     """
-    Cancel jobs, those of *keys* where given, else all that are not final.
+    Cancel jobs that are not final, those of *keys*, *hosts* and *categories* where given.
 
-    Returns how many were cancelled at once, and how many have an attempt open: those are cancelled
-    when the API has confirmed that their runs are.
+    A category chooses jobs that wait for another try after such a failure. Returns how many were
+    cancelled at once, and how many have an attempt open: those are cancelled when the API has
+    confirmed that their runs are.
     """
-    chosen = [jobs.c.batch_id == batch_id]
-    if keys:
-        chosen.append(jobs.c.key.in_(keys))
-    running = [*chosen, jobs.c.state == JobState.RUNNING]
     # No claim may open an attempt in the meantime. Attempts come before jobs, as where verdicts
     # are applied: else the two could wait for each other.
     tx.execute(select(batches.c.id).where(batches.c.id == batch_id).with_for_update())
-    open_attempts = tx.execute(
-        select(attempts.c.id)
-        .where(
-            attempts.c.batch_id == batch_id,
-            attempts.c.closed_at.is_(None),
-            attempts.c.job_id.in_(select(jobs.c.id).where(*running)),
-        )
-        .order_by(attempts.c.id)
-        .with_for_update()
-    ).scalars()
+    still_open = and_(attempts.c.batch_id == batch_id, attempts.c.closed_at.is_(None))
+    tx.execute(select(attempts.c.id).where(still_open).order_by(attempts.c.id).with_for_update())
+    chosen = jobs.c.batch_id == batch_id
+    if keys:
+        chosen &= jobs.c.key.in_(keys)
+    if categories:
+        chosen &= and_(jobs.c.state == JobState.AVAILABLE, _ended_with(categories))
+    parts = list(_on(tx, hosts, chosen)) if hosts else [chosen]
+    counts = [_cancel(tx, part, still_open, now) for part in parts]
+    return sum(at_once for at_once, _ in counts), sum(asked for _, asked in counts)
+
+
+def _cancel(
+    tx: Connection, chosen: ColumnElement[bool], still_open: ColumnElement[bool], now: datetime
+) -> tuple[int, int]:
+    running = and_(chosen, jobs.c.state == JobState.RUNNING)
     tx.execute(
         update(attempts)
-        .where(attempts.c.id.in_(list(open_attempts)))
+        .where(still_open, attempts.c.job_id.in_(select(jobs.c.id).where(running)))
         .values(cancelling=FailureCategory.RUN_CANCELLED)
     )
-    asked = tx.execute(update(jobs).where(*running).values(cancel_requested=True))
+    asked = tx.execute(update(jobs).where(running).values(cancel_requested=True))
     at_once = tx.execute(
         update(jobs)
-        .where(*chosen, jobs.c.state == JobState.AVAILABLE)
+        .where(chosen, jobs.c.state == JobState.AVAILABLE)
         .values(state=JobState.CANCELLED, finished_at=now, cancel_requested=True)
     )
     return at_once.rowcount, asked.rowcount
+
+
+def _on(
+    tx: Connection, hosts: Collection[str], chosen: ColumnElement[bool]
+) -> Iterator[ColumnElement[bool]]:
+    """Cut the chosen jobs on these hosts into parts; with any port where none is named."""
+    wanted = {host.lower() for host in hosts}
+    left = jobs.c.state.in_([state for state in JobState if not state.is_final])
+    found = [
+        row.id
+        for row in tx.execute(select(jobs.c.id, jobs.c.url).where(chosen, left))
+        if not wanted.isdisjoint((host_of(row.url), host_of(row.url).partition(":")[0]))
+    ]
+    for start in range(0, len(found), CHUNK):
+        yield and_(chosen, jobs.c.id.in_(found[start : start + CHUNK]))
+
+
+def pause(tx: Connection, batch_id: int, reason: str | None, now: datetime) -> None:
+    """Let nothing more be submitted; a batch that is paused already may get another reason."""
+    this = batches.c.id == batch_id
+    tx.execute(update(batches).where(this, batches.c.paused_at.is_(None)).values(paused_at=now))
+    if reason is not None:
+        tx.execute(update(batches).where(this).values(pause_reason=reason))
+
+
+def resume(tx: Connection, batch_id: int) -> bool:
+    """Let jobs be submitted again; whether the batch was paused."""
+    resumed = tx.execute(
+        update(batches)
+        .where(batches.c.id == batch_id, batches.c.paused_at.is_not(None))
+        .values(paused_at=None, pause_reason=None)
+    )
+    return resumed.rowcount == 1
+
+
+def set_concurrency(tx: Connection, batch_id: int, bound: int) -> None:
+    """Set another bound in the place of the loaded one; runs in flight above it go on."""
+    tx.execute(update(batches).where(batches.c.id == batch_id).values(concurrency=bound))

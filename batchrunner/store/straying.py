@@ -8,9 +8,10 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from batchrunner.model import Job, JobState, Ride, Run, RunStatus, Submission
+from batchrunner.model import JobState, Ride, Run, RunStatus, Submission
 from batchrunner.schema import SubmissionState, attempts, jobs, orphans, submissions
 from batchrunner.store.database import insert_unless
+from batchrunner.store.rows import begun_at, job_of
 
 _WATCHED_FOR = (
     select(submissions)
@@ -46,7 +47,8 @@ def absent(tx: Connection, owner_id: str, batch_id: int, due: datetime | None) -
 
 _RUNLESS = (
     select(attempts.c.id, attempts.c.place, jobs.c.key, jobs.c.url, jobs.c.goal)
-    .add_columns(jobs.c.id.label("job_id"), jobs.c.attempt, jobs.c.failures)
+    .add_columns(jobs.c.id.label("job_id"), jobs.c.attempt, jobs.c.failures, jobs.c.met)
+    .add_columns(jobs.c.policy, attempts.c.rungs, attempts.c.ladders)
     .join(jobs, jobs.c.id == attempts.c.job_id)
     .where(attempts.c.submission_id == bindparam("submission"), attempts.c.run_id.is_(None))
     .order_by(attempts.c.place)
@@ -59,7 +61,7 @@ def _runless(tx: Connection, submission_id: int) -> tuple[Ride, ...]:
         Ride(
             attempt_id=row.id,
             place=row.place,
-            job=Job(id=row.job_id, key=row.key, attempt=row.attempt, failures=row.failures),
+            job=job_of(row, row.job_id, row.attempt, begun_at(row)),
             url=row.url,
             goal=row.goal,
         )
@@ -111,7 +113,14 @@ def take_in(
 def _waiting(tx: Connection, runs: Mapping[int, str]) -> dict[int, Any]:
     """Return the jobs that wait for another try, by the closed attempt whose run turned up."""
     rows = tx.execute(
-        select(attempts.c.id.label("attempt_id"), jobs)
+        select(
+            attempts.c.id.label("attempt_id"),
+            attempts.c.rungs.label("ran_on"),
+            attempts.c.ladders.label("learns_of"),
+            attempts.c.changes.label("ran_with"),
+            attempts.c.reserved.label("costs_at_most"),
+            jobs,
+        )
         .join(jobs, jobs.c.id == attempts.c.job_id)
         .where(attempts.c.id.in_(runs), jobs.c.state == JobState.AVAILABLE)
         .with_for_update(of=jobs)
@@ -148,9 +157,13 @@ def _open_with_runs(
                 "owner_id": owner_id,
                 "submission_id": submission_id,
                 "place": place,
+                "rungs": waiting[at].ran_on,
+                "ladders": waiting[at].learns_of,
+                "changes": waiting[at].ran_with,
                 "opened_at": now,
                 "run_id": run_id,
                 "run_status": RunStatus.PENDING,
+                "reserved": waiting[at].costs_at_most,
             }
             for place, (at, run_id) in enumerate(runs.items(), 1)
         ],

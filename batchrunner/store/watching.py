@@ -6,13 +6,22 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, assert_never
 
-from sqlalchemy import BindParameter, Connection, bindparam, insert, select, update
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Row,
+    Text,
+    bindparam,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from batchrunner.model import (
     MOST_RUNS,
     FailureCategory,
     Finish,
-    Job,
     JobState,
     OpenAttempt,
     Postpone,
@@ -25,6 +34,8 @@ from batchrunner.model import (
     marker,
 )
 from batchrunner.schema import attempts, jobs, results, submissions
+from batchrunner.store import hosts
+from batchrunner.store.rows import begun_at, evidence_text, expectations_in, job_of, text_of
 
 _owner: BindParameter[str] = bindparam("owner")
 _held = (attempts.c.owner_id == _owner, attempts.c.closed_at.is_(None))
@@ -41,12 +52,20 @@ _WATCHED = (
         attempts.c.opened_at,
         attempts.c.seen_running_at,
         attempts.c.cancelling,
+        attempts.c.recalled,
         attempts.c.missing_since,
+        attempts.c.rungs,
+        attempts.c.ladders,
         jobs.c.key,
         jobs.c.url,
         jobs.c.failures,
+        jobs.c.met,
+        jobs.c.policy,
+        jobs.c.expect,
+        jobs.c.shape,
         submissions.c.token,
         submissions.c.marked,
+        submissions.c.answered_at,
     )
     .join(jobs, jobs.c.id == attempts.c.job_id)
     .join(submissions, submissions.c.id == attempts.c.submission_id)
@@ -57,7 +76,8 @@ _WATCHED = (
 
 def watched(tx: Connection, owner_id: str, batch_id: int) -> list[OpenAttempt]:
     """Return the owner's open attempts whose runs exist."""
-    rows = tx.execute(_WATCHED, {"batch": batch_id, "owner": owner_id})
+    rows: list[Row[Any]] = list(tx.execute(_WATCHED, {"batch": batch_id, "owner": owner_id}))
+    shaped = _shaped(tx, rows)
     return [
         OpenAttempt(
             attempt_id=row.id,
@@ -65,15 +85,31 @@ def watched(tx: Connection, owner_id: str, batch_id: int) -> list[OpenAttempt]:
             submission_id=row.submission_id,
             marker=marker(row.token, row.place) if row.marked else None,
             url=row.url,
-            job=Job(id=row.job_id, key=row.key, attempt=row.number, failures=row.failures),
+            job=job_of(row, row.job_id, row.number, begun_at(row)),
             status=RunStatus(row.run_status),
-            opened_at=row.opened_at,
+            # A create may be held back for an hour, and none of it is the run's.
+            opened_at=max(row.opened_at, row.answered_at or row.opened_at),
             started_at=row.seen_running_at,
             cancelling=FailureCategory(row.cancelling) if row.cancelling else None,
+            recalled=row.recalled,
             missing_since=row.missing_since,
+            expectations=expectations_in(shaped.get(row.shape), row.expect),
         )
         for row in rows
     ]
+
+
+_SHAPED = select(jobs.c.shape, jobs.c.options).where(
+    jobs.c.id.in_(bindparam("jobs", expanding=True))
+)
+
+
+def _shaped(tx: Connection, rows: Sequence[Row[Any]]) -> dict[str, str]:
+    """Return options by shape: a schema may be long, and is shared by most jobs of a look."""
+    one_each = {row.shape: row.job_id for row in rows if row.shape}
+    if not one_each:
+        return {}
+    return {row.shape: row.options for row in tx.execute(_SHAPED, {"jobs": [*one_each.values()]})}
 
 
 _OBSERVE = (
@@ -126,15 +162,21 @@ _ASK_TO_CANCEL = (
         *_held,
         attempts.c.cancelling.is_(None),
     )
-    .values(cancelling=bindparam("why"))
+    .values(cancelling=bindparam("why"), recalled=bindparam("for_deadline"))
 )
 
 
 def ask_to_cancel(
-    tx: Connection, owner_id: str, attempt_ids: Sequence[int], why: FailureCategory
+    tx: Connection,
+    owner_id: str,
+    attempt_ids: Sequence[int],
+    why: FailureCategory,
+    *,
+    recalled: bool,
 ) -> None:
     """Note that the API is going to be asked to cancel these runs, and why."""
-    tx.execute(_ASK_TO_CANCEL, {"attempts": attempt_ids, "owner": owner_id, "why": why})
+    asked = {"attempts": attempt_ids, "owner": owner_id, "why": why, "for_deadline": recalled}
+    tx.execute(_ASK_TO_CANCEL, asked)
 
 
 def apply(
@@ -146,7 +188,8 @@ def apply(
     A verdict about an attempt that is closed, or that another owner took over, changes nothing.
     """
     attempt_ids = [verdict.attempt.attempt_id for verdict in verdicts]
-    held = set(tx.execute(_STILL_HELD, {"attempts": attempt_ids, "owner": owner_id}).scalars())
+    rows = tx.execute(_STILL_HELD, {"attempts": attempt_ids, "owner": owner_id})
+    held = {row.id: row.batch_id for row in rows}
     applied = [verdict for verdict in verdicts if verdict.attempt.attempt_id in held]
     if not applied:
         return []
@@ -159,11 +202,12 @@ def apply(
         tx.execute(insert(results), bodies)
     tx.execute(_CLOSE_ATTEMPT, [{"now": now, **_closing(verdict)} for verdict in applied])
     _move_jobs(tx, applied, now)
+    hosts.learn(tx, held[applied[0].attempt.attempt_id], applied)
     return applied
 
 
 _STILL_HELD = (
-    select(attempts.c.id)
+    select(attempts.c.id, attempts.c.batch_id)
     .where(attempts.c.id.in_(bindparam("attempts", expanding=True)), *_held)
     .order_by(attempts.c.id)  # all who lock several do it in this order
     .with_for_update()
@@ -177,6 +221,7 @@ _CLOSE_ATTEMPT = (
         counted=bindparam("new_counted"),
         code=bindparam("new_code"),
         message=bindparam("new_message"),
+        evidence=bindparam("new_evidence"),
         retry_at=bindparam("new_retry_at"),
         run_status=bindparam("new_run_status"),
         run_started_at=bindparam("new_run_started_at"),
@@ -195,6 +240,7 @@ def _closing(verdict: Verdict) -> dict[str, Any]:
         "new_counted": not isinstance(transition, Postpone),
         "new_code": failure.code if failure else None,
         "new_message": failure.message if failure else None,
+        "new_evidence": evidence_text(failure.findings) if failure else None,
         "new_retry_at": None if isinstance(transition, Finish) else transition.at,
         "new_run_status": run.status if run else None,
         "new_run_started_at": run.started_at if run else None,
@@ -211,6 +257,8 @@ _MOVE_JOB = (
         available_at=bindparam("new_available_at"),
         finished_at=bindparam("new_finished_at"),
         failures=jobs.c.failures + bindparam("counted"),
+        met=bindparam("new_met"),
+        rungs=func.coalesce(bindparam("new_rungs", type_=Text), jobs.c.rungs),
         together=bindparam("new_together"),
     )
 )
@@ -234,7 +282,12 @@ _NO_RETRY = (
 
 def _move_jobs(tx: Connection, applied: list[Verdict], now: datetime) -> None:
     moves = [
-        {"job": verdict.attempt.job.id, **_moving(verdict.transition, now)} for verdict in applied
+        {
+            "job": verdict.attempt.job.id,
+            "new_met": _met(verdict),
+            **_moving(verdict.transition, now),
+        }
+        for verdict in applied
     ]
     tx.execute(_MOVE_JOB, moves)
     job_ids = [verdict.attempt.job.id for verdict in applied]
@@ -244,15 +297,25 @@ def _move_jobs(tx: Connection, applied: list[Verdict], now: datetime) -> None:
         tx.execute(_NO_RETRY, {"attempts": attempt_ids})
 
 
+def _met(verdict: Verdict) -> str:
+    """Return a job's counted failures by category, this one with them."""
+    # What was read when the attempt was opened is still so: only its own end changes it.
+    met, failure = verdict.attempt.job.met, verdict.transition.failure
+    if failure is None or isinstance(verdict.transition, Postpone):
+        return text_of(met)
+    return text_of({**met, failure.category: met.get(failure.category, 0) + 1})
+
+
 def _moving(transition: Transition, now: datetime) -> dict[str, Any]:
     match transition:
         case Finish():
             counted = int(transition.failure is not None)
-            return _job(transition.state, now, now, counted, None)
+            return _job(transition.state, now, finished_at=now, counted=counted)
         case Retry():
-            return _job(JobState.AVAILABLE, transition.at, None, 1, None)
+            rungs = text_of(transition.rungs)
+            return _job(JobState.AVAILABLE, transition.at, counted=1, rungs=rungs)
         case Postpone():
-            return _job(JobState.AVAILABLE, transition.at, None, 0, transition.together)
+            return _job(JobState.AVAILABLE, transition.at, together=transition.together)
         case _:
             assert_never(transition)
 
@@ -260,9 +323,11 @@ def _moving(transition: Transition, now: datetime) -> dict[str, Any]:
 def _job(
     state: JobState,
     available_at: datetime,
-    finished_at: datetime | None,
-    counted: int,
-    together: int | None,
+    *,
+    finished_at: datetime | None = None,
+    counted: int = 0,
+    together: int | None = None,
+    rungs: str | None = None,
 ) -> dict[str, Any]:
     return {
         "new_state": state,
@@ -270,4 +335,5 @@ def _job(
         "new_finished_at": finished_at,
         "counted": counted,
         "new_together": together or MOST_RUNS,
+        "new_rungs": rungs,
     }

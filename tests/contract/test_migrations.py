@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -23,10 +25,11 @@ from sqlalchemy import (
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from batchrunner.model import FailureCategory
 from batchrunner.schema import HEAD, metadata
 from batchrunner.store import Store, StoreError
 from batchrunner.store.database import migrations
-from tests.fakes import NOW, job_file
+from tests.fakes import NOW, job_file, owner
 
 
 @pytest.fixture
@@ -128,3 +131,60 @@ def test_a_ledger_is_sound_after_its_first_jobs(store: Store, engine: Engine) ->
         else:
             with pytest.raises(SQLAlchemyError):
                 tx.execute(text("INSERT INTO results VALUES (1, '')"))
+
+
+def test_what_the_first_ledgers_had_counted_is_told_apart_by_category(
+    address: str, empty: Engine
+) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(migrations()))
+    at = "2026-09-02T21:00:00.000000Z"
+    settings = json.dumps(
+        {"concurrency": 9, "backoff": 15, "queued_limit": 60, "running_limit": 60}
+    )
+    with empty.begin() as tx:
+        if tx.dialect.name == "sqlite":
+            tx.exec_driver_sql("PRAGMA application_id = 1651666481")
+        config.attributes["connection"] = tx
+        command.upgrade(config, "0001")
+        for statement in (
+            "INSERT INTO owners VALUES ('alice', 'm', 1, 'x', :at, :at, NULL)",
+            "INSERT INTO batches VALUES (1, 'prices', :settings, NULL, :at)",
+            *(
+                "INSERT INTO jobs (id, batch_id, position, key, url, goal, options, shape, state,"
+                f" available_at, attempt, failures) VALUES ({job}, 1, {job}, 'k{job}',"
+                f" 'https://a.test/', 'Read', '{{}}', '', 'available', :at, 4, {failures})"
+                for job, failures in ((1, 2), (2, 0))
+            ),
+            *(
+                "INSERT INTO submissions (batch_id, owner_id, token, marked, state,"
+                f" intended_at) VALUES (1, 'alice', 't{number}', true, 'created', :at)"
+                for number in range(1, 9)
+            ),
+            *(
+                "INSERT INTO attempts (job_id, number, batch_id, owner_id, submission_id, place,"
+                f" opened_at, closed_at, outcome, counted) VALUES ({job}, {number}, 1, 'alice',"
+                f" {(job - 1) * 4 + number}, 1, :at, :at, '{outcome}', {counted})"
+                for job in (1, 2)
+                for number, (outcome, counted) in enumerate(BEFORE, start=1)
+            ),
+        ):
+            given = {"at": at, "settings": settings}
+            named = {name: value for name, value in given.items() if f":{name}" in statement}
+            tx.execute(text(statement), named)
+    with closing(Store.open(address)) as store:
+        (batch,) = store.batches()
+        assert batch.settings.policy == {}
+        store.enlist(owner("bob"), NOW)
+        rides = store.claim("bob", batch.id, 100, NOW)[0].rides
+    expected = {FailureCategory.BLOCKED: 1, FailureCategory.SYSTEM_FAILURE: 1}
+    assert [(ride.job.failures, ride.job.met) for ride in rides] == [(2, expected), (0, {})]
+
+
+#: Outcome and whether it counted, of four attempts: the user retried the job after the first.
+BEFORE = (
+    ("lost", "true"),
+    ("blocked", "true"),
+    ("throttled", "false"),
+    ("system_failure", "true"),
+)

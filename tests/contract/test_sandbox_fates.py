@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -10,7 +11,8 @@ import httpx
 import pytest
 from sandbox_stage import Stage, after
 
-from batchrunner.sandbox import FATES, World
+from batchrunner.sandbox import FATES, Ledger, World
+from batchrunner.sandbox.account import Account
 from batchrunner.sandbox.fates import Kind
 
 pytestmark = pytest.mark.anyio
@@ -286,6 +288,9 @@ async def test_rates_befall_requests_and_looks_too() -> None:
         ({"rates": {"stuck": -0.1}}, "rates of run fates must be"),
         ({"rates": {"stuck/2": 0.1}}, "unknown fate 'stuck/2'"),
         ({"script": {"*": "stuck/often"}}, "not a number of times"),
+        ({"script": {"*": "blocked-unless-paid"}}, "no escape from blocked: 'paid'"),
+        ({"script": {"*": "blocked-unless-"}}, "no escape from blocked"),
+        ({"script": {"*": "throttled-unless-proxy"}}, "no escape from throttled"),
     ],
 )
 def test_a_world_that_cannot_be_is_refused(wrong: dict[str, Any], message: str) -> None:
@@ -295,3 +300,31 @@ def test_a_world_that_cannot_be_is_refused(wrong: dict[str, Any], message: str) 
 
 def test_every_kind_of_fate_has_rows() -> None:
     assert set(FATES.values()) == set(Kind)
+
+
+NOW = datetime(2026, 9, 2, 21, 0, tzinfo=UTC)
+STEALTH = {"browser_profile": "stealth"}
+PROXY = {"proxy_config": {"enabled": True, "country_code": "US"}}
+
+
+@pytest.mark.parametrize(
+    ("fate", "options", "met"),
+    [
+        ("blocked-unless-stealth", {}, "blocked"),
+        ("blocked-unless-stealth", {"browser_profile": "lite"}, "blocked"),
+        ("blocked-unless-stealth", STEALTH, "normal"),
+        ("blocked-unless-stealth", PROXY, "blocked"),
+        ("blocked-unless-proxy", STEALTH, "blocked"),
+        ("blocked-unless-proxy", {"proxy_config": {"enabled": False}}, "blocked"),
+        ("blocked-unless-proxy", {**STEALTH, **PROXY}, "normal"),
+        ("system_failure-unless-proxy/1", {}, "system_failure"),
+        ("blocked-unless-stealth/0", {}, "normal"),
+    ],
+)
+def test_a_fate_spares_runs_with_the_options_that_escape_it(
+    fate: str, options: dict[str, Any], met: str
+) -> None:
+    account = Account(world=World(), ledger=Ledger(), now=NOW)
+    body = {"url": f"https://faults.test/{fate}", "goal": "Read", **options}
+    (run,) = account.create([body], NOW).runs
+    assert run.fate == met

@@ -141,3 +141,13 @@ def test_submissions_in_doubt_are_each_batchs_own(store: Store) -> None:
     store.doubt("alice", submission, after(5), "ReadTimeout")
     assert store.unanswered("alice", batch.id + 1) == []
     assert store.unanswered("bob", batch.id) == []
+
+
+def test_a_run_is_timed_from_when_it_is_known_however_long_its_create_was_held(
+    store: Store,
+) -> None:
+    batch = begin(store, 1)
+    [submission] = claim(store, batch)
+    store.record("alice", submission, run_ids(submission), after(3600))
+    [attempt] = store.watched("alice", batch.id)
+    assert attempt.opened_at == after(3600)

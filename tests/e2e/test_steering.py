@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from signal import SIGKILL
+from signal import SIGINT, SIGKILL
 from typing import Any
 
 from tests.e2e.conftest import Begun
 from tests.e2e.programs import (
     batchrunner,
     check_books,
+    eventually,
     pages,
     served,
     started,
@@ -106,6 +107,108 @@ def test_cancel_has_the_runner_at_work_cancel_its_runs_and_end(tmp_path: Path) -
     assert [run.status for run in runs] == ["CANCELLED"] * 3
     assert "5 cancelled" in ended.err
     check_books(tmp_path, 5, runs)
+
+
+def test_a_running_batch_is_paused_and_resumed_from_another_terminal(tmp_path: Path) -> None:
+    jobs = write_jobs(tmp_path, pages(12), concurrency=2)
+    with (
+        served(tmp_path) as remote,
+        started("run", jobs, cwd=tmp_path, env=remote.env) as runner,
+    ):
+        runner.says("started 2 runs")
+        paused = batchrunner("pause", "--reason", "\x1b[2Jlunch", cwd=tmp_path)
+        assert paused.code == 0
+        assert "batchrunner resume jobs" in paused.err
+        runner.says("lunch (batchrunner resume lets it go on)")
+        status = batchrunner("status", cwd=tmp_path).out
+        assert "paused since" in status
+        assert "\x1b" not in status
+        assert status_of(tmp_path)["paused"]["reason"] == "\x1b[2Jlunch"
+        made = len(remote.runs())
+        eventually(lambda: status_of(tmp_path)["jobs"]["running"] == 0, "the runs landed")
+        assert len(remote.runs()) == made < 12
+        assert batchrunner("resume", cwd=tmp_path).code == 0
+        ended = runner.end()
+        runs = remote.runs()
+    assert ended.code == 0, ended.err
+    assert "resumed" in ended.err
+    check_books(tmp_path, 12, runs)
+    assert status_of(tmp_path)["paused"] is None
+    assert "was not paused" in batchrunner("resume", cwd=tmp_path).err
+
+
+def test_a_paused_batch_says_at_its_start_that_it_waits(tmp_path: Path) -> None:
+    jobs = write_jobs(tmp_path, pages(2))
+    batchrunner("load", jobs, cwd=tmp_path)
+    batchrunner("pause", cwd=tmp_path)
+    with (
+        served(tmp_path) as remote,
+        started("run", jobs, cwd=tmp_path, env=remote.env) as runner,
+    ):
+        runner.says("paused since")
+        assert remote.runs() == []
+        runner.send(SIGINT)
+        assert runner.end().code == 130
+    nobody = batchrunner("resume", cwd=tmp_path)
+    assert "nobody is at work" in nobody.err
+
+
+def test_the_bound_of_a_running_batch_is_changed_from_another_terminal(tmp_path: Path) -> None:
+    jobs = write_jobs(tmp_path, [*STUCK, *pages(4)], concurrency=3)
+    with (
+        served(tmp_path) as remote,
+        started("run", jobs, cwd=tmp_path, env=remote.env) as runner,
+    ):
+        runner.says("started 3 runs")
+        higher = batchrunner("set", "--concurrency", "7", cwd=tmp_path)
+        assert "concurrency of 'jobs': 3 → 7" in higher.err
+        eventually(lambda: len(remote.runs()) == 7, "the others are started")
+        lower = batchrunner("set", "jobs", "--concurrency", "1", cwd=tmp_path)
+        assert "7 → 1" in lower.err
+        batchrunner("cancel", cwd=tmp_path)
+        runner.end()
+    assert status_of(tmp_path)["concurrency"] == 1
+    kept = batchrunner("load", jobs, cwd=tmp_path)
+    assert "`concurrency` stays 1" in kept.err
+    write_jobs(tmp_path, pages(4), concurrency=5, max_attempts=2)
+    anew = batchrunner("load", jobs, cwd=tmp_path)
+    assert "`concurrency` of the batch is changed: 1 → 5" in anew.err
+    assert "`max_attempts` of the batch is changed: 3 → 2" in anew.err
+    assert batchrunner("set", "--concurrency", "0", cwd=tmp_path).code == 2
+
+
+def test_jobs_that_are_loaded_while_a_runner_works_are_run_by_it(tmp_path: Path) -> None:
+    jobs = write_jobs(tmp_path, STUCK[:1])
+    with (
+        served(tmp_path) as remote,
+        started("run", jobs, cwd=tmp_path, env=remote.env) as runner,
+    ):
+        runner.says("started 1 run")
+        loaded = batchrunner("load", write_jobs(tmp_path, [STUCK[0], *pages(3)]), cwd=tmp_path)
+        assert "3 jobs added" in loaded.err
+        eventually(lambda: status_of(tmp_path)["jobs"]["succeeded"] == 3, "the new jobs ran")
+        batchrunner("cancel", "--host", "faults.test", cwd=tmp_path)
+        ended = runner.end()
+        runs = remote.runs()
+    assert ended.code == 1
+    check_books(tmp_path, 4, runs)
+
+
+def test_jobs_are_cancelled_by_host_and_by_the_failure_that_they_met(tmp_path: Path) -> None:
+    urls = ["http://faults.test/system_failure/9", *pages(2)]
+    jobs = write_jobs(tmp_path, urls, backoff="1h", max_attempts=9)
+    with served(tmp_path) as remote:
+        with started("run", jobs, cwd=tmp_path, env=remote.env) as runner:
+            runner.says("system_failure")
+            none = batchrunner("cancel", "--category", "blocked", cwd=tmp_path)
+            assert (none.code, none.err) == (0, "0 jobs cancelled\n")
+            gone = batchrunner("cancel", "--category", "system_failure", cwd=tmp_path)
+            assert (gone.code, gone.err) == (0, "1 job cancelled\n")
+            assert runner.end().code == 1
+        runs = remote.runs()
+    check_books(tmp_path, 3, runs)
+    nowhere = batchrunner("cancel", "--host", "https://shop.test/", cwd=tmp_path)
+    assert nowhere.code == 2
 
 
 def test_a_batch_stays_with_the_api_that_its_runs_are_on(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ from batchrunner.runner.watching import Watching
 from batchrunner.sandbox import World
 from batchrunner.schema import SubmissionState, attempts, jobs, results
 from batchrunner.store import LeaseLost, Store, StoreError, answering, claiming, reporting, watching
+from batchrunner.store.rows import text_of
 
 Patch = pytest.MonkeyPatch
 Scenario = Callable[[], Coroutine[Any, Any, None]]
@@ -343,7 +344,7 @@ def hold_a_leap_against_runs(patch: Patch) -> None:
 
 def let_zombies_write(patch: Patch) -> None:
     named = attempts.c.id.in_(bindparam("attempts", expanding=True))
-    patch.setattr(watching, "_STILL_HELD", select(attempts.c.id).where(named))
+    patch.setattr(watching, "_STILL_HELD", select(attempts.c.id, attempts.c.batch_id).where(named))
 
 
 # ---- bugs: judging and counting ----
@@ -357,9 +358,24 @@ def count_without_end(patch: Patch) -> None:
     real = policy._decide_failure
 
     def forgetful(rules: Any, job: Any, failure: Any, now: datetime) -> Any:
-        return real(rules, replace(job, failures=0), failure, now)
+        return real(rules, replace(job, failures=0, met={}), failure, now)
 
     patch.setattr(policy, "_decide_failure", forgetful)
+
+
+def count_no_category(patch: Patch) -> None:
+    patch.setattr(watching, "_met", lambda verdict: text_of(verdict.attempt.job.met))
+
+
+def tell_of_options_and_run_without_them(patch: Patch) -> None:
+    real = claiming._ride
+
+    def plain(*args: Any) -> Any:
+        ride = real(*args)
+        kept = {name: ride.options[name] for name in ride.options if name not in ride.changes}
+        return replace(ride, options=kept)
+
+    patch.setattr(claiming, "_ride", plain)
 
 
 def believe_not_found_at_once(patch: Patch) -> None:
@@ -513,6 +529,12 @@ BUGS = [
     Bug(count_throttling, fault("throttled/1"), "waiting used up an attempt"),
     Bug(ignore_retry_after, fault("throttled/1"), "before Retry-After was over"),
     Bug(count_without_end, fault("system_failure/9"), "more failures than the policy allows"),
+    Bug(count_no_category, fault("unknown/1"), "does not know what it failed of"),
+    Bug(
+        tell_of_options_and_run_without_them,
+        fault("blocked-unless-stealth"),
+        "other options than its row tells",
+    ),
     Bug(believe_not_found_at_once, fault("lost/1"), "called lost at the first look"),
     Bug(
         take_a_failed_look_for_a_failed_run,

@@ -186,7 +186,6 @@ def test_raw_control_characters_do_not_hide_a_missed_goal() -> None:
         {"status": ["failure"]},
         {"answer": {"error": "shown on the page, one level down"}},
         [{"status": "failure"}],
-        "",
         "{not json",
         1e400,
         float("nan"),

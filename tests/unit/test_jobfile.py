@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from batchrunner.jobfile import JOB_FIELDS, SECTIONS, SETTINGS_FIELDS, compose, parse
-from batchrunner.model import RUN_OPTIONS, JobFile, JobSpec, Settings
+from batchrunner.model import RUN_OPTIONS, FailureCategory, JobFile, JobSpec, Rule, Settings
 
 
 def read(text: bytes | str) -> JobFile:
@@ -161,7 +161,7 @@ def test_durations(text: str, seconds: float) -> None:
 
 
 def test_the_tables_name_every_key() -> None:
-    assert set(JOB_FIELDS) == {"url", "goal", "id", *RUN_OPTIONS}
+    assert set(JOB_FIELDS) >= {"url", "goal", "id", "policy", *RUN_OPTIONS}
     assert set(SETTINGS_FIELDS) == set(Settings.__dataclass_fields__)
     assert set(SECTIONS) == {"name", "settings", "defaults", "jobs"}
     assert all(field.meaning and field.shape.says for field in JOB_FIELDS.values())
@@ -262,3 +262,50 @@ def test_defaults_and_own_options_make_the_same_job() -> None:
     own = only("jobs: [{url: https://example.com, goal: a, use_vault: true}]")
     inherited = only("defaults: {use_vault: yes, goal: a}\njobs: [{url: https://example.com}]")
     assert replace(own, line=2) == inherited
+
+
+# ---- a policy ----
+
+
+def test_a_policy_is_read_as_it_is_written() -> None:
+    file = parse(
+        """\
+settings:
+  policy:
+    blocked:
+      then:
+        - browser_profile: stealth
+        - {browser_profile: stealth, proxy_config: {enabled: yes, country_code: US}}
+    goal_failure: {attempts: 2, wait: 30s}
+jobs:
+  - {url: "https://a.test", goal: Read, policy: {system_failure: {attempts: 5, backoff: 10s}}}
+  - {url: "https://b.test", goal: Read}
+""",
+        file="jobs.yaml",
+        name="jobs",
+    )
+    stealth = {"browser_profile": "stealth"}
+    proxy = {**stealth, "proxy_config": {"enabled": True, "country_code": "US"}}
+    assert file.settings.policy == {
+        FailureCategory.BLOCKED: Rule(attempts=3, then=(stealth, proxy)),
+        FailureCategory.GOAL_FAILURE: Rule(attempts=2, wait=timedelta(seconds=30)),
+    }
+    own = {FailureCategory.SYSTEM_FAILURE: Rule(attempts=5, backoff=timedelta(seconds=10))}
+    assert [spec.policy for spec in file.specs] == [own, {}]
+    assert [rule.line for rule in file.settings.policy.values()] == [3, 7]
+
+
+def test_a_jobs_own_policy_replaces_that_of_the_defaults_and_is_no_part_of_its_key() -> None:
+    text = """\
+defaults: {goal: Read, policy: {blocked: {attempts: 1, then: []}}}
+jobs:
+  - url: https://a.test
+  - {url: "https://b.test", policy: {lost: {attempts: 1}}}
+"""
+    file = parse(text, file="jobs.yaml", name="jobs")
+    assert [dict(spec.policy) for spec in file.specs] == [
+        {FailureCategory.BLOCKED: Rule(attempts=1, then=())},
+        {FailureCategory.LOST: Rule(attempts=1)},
+    ]
+    plain = parse("- {url: 'https://a.test', goal: Read}", file="jobs.yaml", name="jobs")
+    assert plain.specs[0].key == file.specs[0].key

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -22,6 +24,7 @@ from batchrunner.model import (
     OpenAttempt,
     Postpone,
     Retry,
+    Rule,
     Run,
     RunStatus,
     Settings,
@@ -45,14 +48,15 @@ from batchrunner.policy import (
     judge,
     look_interval,
 )
+from batchrunner.policy.rules import RULED
 
 NOW = datetime(2026, 9, 3, 3, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 DEFAULT = Policy()
 
 
-def job(number: int = 1, *, attempt: int = 1, failures: int = 0) -> Job:
-    return Job(id=number, key=f"k{number}", attempt=attempt, failures=failures)
+def job(number: int = 1, *, attempt: int = 1, failures: int = 0, **more: Any) -> Job:
+    return Job(id=number, key=f"k{number}", attempt=attempt, failures=failures, **more)
 
 
 def failure(category: FailureCategory, **more: Any) -> Failed:
@@ -81,6 +85,9 @@ jobs = st.builds(
     key=st.text(max_size=10),
     attempt=st.integers(0, 10**9),
     failures=st.integers(0, 10**6),
+    met=st.dictionaries(st.sampled_from(FailureCategory), st.integers(0, 30)),
+    policy=st.deferred(lambda: rulebooks),
+    rungs=st.dictionaries(st.sampled_from(RULED), st.integers(0, 9)),
 )
 waits = st.none() | st.timedeltas(min_value=timedelta(0), max_value=HOUR)
 failures = st.builds(
@@ -90,10 +97,23 @@ failures = st.builds(
     code=st.none() | st.just(UNREADABLE),
     retry_after=waits,
 )
+spans = st.timedeltas(min_value=timedelta(seconds=1), max_value=timedelta(days=1))
+ladders = st.lists(
+    st.fixed_dictionaries({"browser_profile": st.sampled_from(["lite", "stealth"])}), max_size=4
+)
+rules = st.builds(
+    Rule,
+    attempts=st.none() | st.integers(1, 20),
+    wait=st.none() | spans,
+    backoff=st.none() | spans,
+    then=st.none() | ladders.map(tuple),
+)
+rulebooks = st.dictionaries(st.sampled_from(RULED), rules, max_size=3)
 policies = st.builds(
     Policy,
     max_attempts=st.integers(1, 20),
     backoff=st.timedeltas(min_value=timedelta(0), max_value=timedelta.max),
+    rules=rulebooks,
 )
 
 
@@ -116,7 +136,10 @@ def test_nothing_comes_back_before_it_is_told_to(policy: Policy, job: Job, faile
     transition = decide(policy, job, failed, NOW)
     if not isinstance(transition, Finish):
         assert transition.at >= NOW + (failed.retry_after or timedelta(0))
-        assert transition.at <= NOW + max(LONGEST_BACKOFF, HOUR)
+        waited = policy.rule(job, failed.category).wait
+        assert transition.at <= NOW + max(waited or LONGEST_BACKOFF, HOUR)
+        if waited is not None:
+            assert transition.at == NOW + max(waited, failed.retry_after or timedelta(0))
 
 
 @given(policies, jobs, failures)
@@ -136,18 +159,42 @@ def test_what_is_not_the_jobs_fault_never_uses_up_an_attempt(
     assert isinstance(transition, Postpone) is (failed.category in UNCOUNTED)
 
 
-@given(policies, st.lists(failures, max_size=60))
+@given(policies, rulebooks, st.lists(failures, max_size=60))
 def test_a_job_never_fails_more_often_than_its_policy_allows(
-    policy: Policy, met: Sequence[Failed]
+    policy: Policy, own: dict[FailureCategory, Rule], met: Sequence[Failed]
 ) -> None:
-    counted = 0
+    counted: Counter[FailureCategory] = Counter()
     for number, failed in enumerate(met, start=1):
-        transition = decide(policy, job(attempt=number, failures=counted), failed, NOW)
-        counted += not isinstance(transition, Postpone)
-        assert counted <= policy.max_attempts
+        tried = job(attempt=number, failures=counted.total(), met=dict(counted), policy=own)
+        transition = decide(policy, tried, failed, NOW)
+        counted[failed.category] += not isinstance(transition, Postpone)
+        assert counted.total() <= policy.bound(tried)
+        assert counted[failed.category] <= policy.tries(policy.rule(tried, failed.category)) or (
+            isinstance(transition, Postpone)
+        )
         if isinstance(transition, Finish):
             return
-    assert counted < policy.max_attempts
+    assert counted.total() < policy.bound(job(policy=own))
+
+
+@given(policies, rulebooks, st.lists(failures, max_size=60))
+def test_a_job_that_goes_on_has_not_used_up_what_it_may(
+    policy: Policy, own: dict[FailureCategory, Rule], met: Sequence[Failed]
+) -> None:
+    """No attempt is withheld: where a failure ends a job, a rule says so."""
+    counted: Counter[FailureCategory] = Counter()
+    for number, failed in enumerate(met, start=1):
+        tried = job(attempt=number, failures=counted.total(), met=dict(counted), policy=own)
+        transition = decide(policy, tried, failed, NOW)
+        if isinstance(transition, Postpone):
+            continue
+        counted[failed.category] += 1
+        most = policy.tries(policy.rule(tried, failed.category))
+        used_up = counted[failed.category] == most or counted.total() == policy.bound(tried)
+        fatal = failed.code == UNREADABLE or failed.category is FailureCategory.RUN_CANCELLED
+        assert isinstance(transition, Finish) is (used_up or fatal)
+        if isinstance(transition, Finish):
+            return
 
 
 @pytest.mark.parametrize(
@@ -157,7 +204,7 @@ def test_a_job_never_fails_more_often_than_its_policy_allows(
         (FailureCategory.REJECTED, 1),
         (FailureCategory.UNANSWERED, 1),
         (FailureCategory.GOAL_FAILURE, 2),
-        (FailureCategory.BLOCKED, 2),
+        (FailureCategory.BLOCKED, 3),
         (FailureCategory.INVALID_RESULT, 2),
         (FailureCategory.SYSTEM_FAILURE, 3),
         (FailureCategory.UNKNOWN, 3),
@@ -166,9 +213,30 @@ def test_a_job_never_fails_more_often_than_its_policy_allows(
     ],
 )
 def test_how_often_a_failure_is_worth_another_try(category: FailureCategory, tries: int) -> None:
-    decided = [decide(DEFAULT, job(failures=n), failure(category), NOW) for n in range(tries)]
+    decided = [
+        decide(DEFAULT, job(failures=n, met={category: n}), failure(category), NOW)
+        for n in range(tries)
+    ]
     assert [type(transition) for transition in decided] == [Retry] * (tries - 1) + [Finish]
     assert decided[-1] == Finish(state=JobState.FAILED, failure=failure(category))
+
+
+def test_failures_of_another_category_use_up_only_what_is_for_all() -> None:
+    tired = job(failures=2, met={FailureCategory.SYSTEM_FAILURE: 2})
+    goal = failure(FailureCategory.GOAL_FAILURE)
+    assert isinstance(decide(DEFAULT, tired, goal, NOW), Finish), "the third in all"
+    assert isinstance(decide(Policy(max_attempts=4), tired, goal, NOW), Retry), "the first of two"
+
+
+def test_a_rule_says_what_a_wider_one_does_not() -> None:
+    goal, minute = FailureCategory.GOAL_FAILURE, timedelta(minutes=1)
+    policy = Policy(rules={goal: Rule(attempts=4, wait=minute)})
+    own = job(policy={goal: Rule(backoff=HOUR, then=({"browser_profile": "stealth"},))})
+    assert policy.rule(job(), goal) == Rule(attempts=4, wait=minute)
+    assert policy.rule(own, goal) == Rule(
+        attempts=4, backoff=HOUR, then=({"browser_profile": "stealth"},)
+    )
+    assert (policy.bound(job()), DEFAULT.bound(job())) == (4, 3)
 
 
 def test_a_policy_of_one_attempt_retries_nothing_that_counts() -> None:
@@ -235,10 +303,15 @@ def test_a_run_that_is_back_is_not_lost() -> None:
 
 def test_a_run_that_ended_is_judged_with_what_was_seen_of_it() -> None:
     seen = Run(run_id="r", status=RunStatus.COMPLETED, result='{"a": 1}')
-    watched = attempt()
-    assert judge(DEFAULT, watched, seen, NOW) == Verdict(
+    watched = attempt(job=job(ladders={FailureCategory.BLOCKED: "abc"}))
+    verdict = judge(DEFAULT, watched, seen, NOW)
+    assert verdict is not None
+    assert replace(verdict, lessons=()) == Verdict(
         attempt=watched, transition=Finish(state=JobState.SUCCEEDED), run=seen
     )
+    assert [(lesson.host, lesson.rung, lesson.passed) for lesson in verdict.lessons] == [
+        ("a.test", 0, True)
+    ]
 
 
 @pytest.mark.parametrize(

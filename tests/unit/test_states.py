@@ -15,6 +15,7 @@ from sqlalchemy import select
 
 from batchrunner.model import (
     Batch,
+    FailureCategory,
     Finish,
     JobState,
     OpenAttempt,
@@ -89,6 +90,14 @@ class Story:
     def retry(self) -> None:
         self.store.retry(self.batch.id, [], keys(1), NOW)
 
+    def judge(self) -> None:
+        """Judge the stored result to be the opposite of what it was judged to be."""
+        flipped = [
+            (one, failed(FailureCategory.BLOCKED) if one.category is None else None)
+            for one in self.store.judgeable(self.batch.id)
+        ]
+        self.store.rejudge(flipped)
+
     def apply(self, transition: Transition) -> None:
         if self.attempt is not None:
             seen = run(self.attempt.run_id, result="{}")
@@ -105,7 +114,7 @@ def applying(transition: Transition) -> Step:
 
 TRANSITIONS: list[Transition] = [
     Finish(state=JobState.SUCCEEDED),
-    Finish(state=JobState.FAILED, failure=failed()),
+    Finish(state=JobState.FAILED, failure=failed(FailureCategory.GOAL_FAILURE)),
     Finish(state=JobState.CANCELLED, failure=failed()),
     Retry(at=NOW, failure=failed()),
     Postpone(at=NOW, failure=failed()),
@@ -115,6 +124,7 @@ VERBS: list[tuple[str, Step]] = [
     ("claim", Story.claim),
     ("cancel", Story.cancel),
     ("retry", Story.retry),
+    ("judge", Story.judge),
     *((type(each).__name__, applying(each)) for each in TRANSITIONS),
 ]
 #: What brings a fresh job into a state from which every verb is tried.

@@ -9,6 +9,7 @@ import click
 from batchrunner.cli.clock import ledger_now
 from batchrunner.cli.errors import WRONG_USAGE, UserError
 from batchrunner.cli.options import api_options, batch_of, db_option, help_option, opened
+from batchrunner.model import FailureCategory
 
 if TYPE_CHECKING:
     from batchrunner.cli.work import Access
@@ -21,12 +22,29 @@ if TYPE_CHECKING:
 @click.option(
     "--job", "keys", multiple=True, metavar="ID", help="Only this job; may be given more than once."
 )
+@click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    metavar="HOST",
+    help="Only jobs whose url is on this host; may be given more than once.",
+)
+@click.option(
+    "--category",
+    "categories",
+    multiple=True,
+    type=click.Choice([str(category) for category in FailureCategory]),
+    metavar="CATEGORY",
+    help="Only jobs that wait for another try after this failure; may be given more than once.",
+)
 @api_options
 @db_option
 @help_option
 def command(
     batch: str | None,
     keys: tuple[str, ...],
+    hosts: tuple[str, ...],
+    categories: tuple[str, ...],
     sandboxed: bool,
     api_key_file: str | None,
     api_url: str | None,
@@ -35,12 +53,15 @@ def command(
     """
     Cancel the jobs of BATCH that are not finished.
 
+    All of them, or those that every kind of option given chooses.
+
     Waiting jobs are cancelled at once. Runs in flight are cancelled on the API: by the runner that
     watches them, or, where none is at work, by this command, which needs the key for it.
 
     \b
-    Example:
+    Examples:
       batchrunner cancel example
+      batchrunner cancel example --host shop.example.com --category blocked
     """
     from batchrunner.cli.display import counted
     from batchrunner.cli.process import at_work
@@ -48,8 +69,9 @@ def command(
 
     with opened(db) as store:
         found = batch_of(store, batch)
-        at_once, asked = store.cancel(found.id, keys, ledger_now(store))
-        _check_found(keys, at_once + asked)
+        chosen = [FailureCategory(category) for category in categories]
+        at_once, asked = store.cancel(found.id, keys, ledger_now(store), hosts, chosen)
+        _check_found(keys, hosts, at_once + asked)
         click.echo(f"{counted(at_once, 'job')} cancelled", err=True)
         if not asked:
             return
@@ -64,7 +86,13 @@ def command(
             _see_to_it(store, found, api)
 
 
-def _check_found(keys: tuple[str, ...], count: int) -> None:
+def _check_found(keys: tuple[str, ...], hosts: tuple[str, ...], count: int) -> None:
+    if hosts and not count:
+        raise UserError(
+            "no such job on such a host is waiting or running",
+            hint="name it as it stands in urls: shop.example.com, without https://",
+            exit_code=WRONG_USAGE,
+        )
     if keys and not count:
         raise UserError(
             "no job of such an id is waiting or running",

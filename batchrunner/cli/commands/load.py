@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from dataclasses import fields
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +24,7 @@ from batchrunner.cli.options import (
 from batchrunner.cli.report import batch_as_json
 
 if TYPE_CHECKING:
-    from batchrunner.model import Batch, JobFile
+    from batchrunner.model import Batch, JobFile, Loaded, Settings
     from batchrunner.store import Store
 
 #: Keys of changed jobs that are named.
@@ -62,6 +65,8 @@ def load(store: Store, job_file: JobFile) -> Batch:
         f"{loaded.known} known{merged}",
         err=True,
     )
+    for line in _resettled(loaded, job_file.settings):
+        click.echo(line, err=True)
     if loaded.changed:
         named = ", ".join(term_safe(key) for key in loaded.changed[:NAMED])
         more = f" and {len(loaded.changed) - NAMED} more" if len(loaded.changed) > NAMED else ""
@@ -71,3 +76,23 @@ def load(store: Store, job_file: JobFile) -> Batch:
             err=True,
         )
     return loaded.batch
+
+
+def _resettled(loaded: Loaded, given: Settings) -> Iterator[str]:
+    """Say which settings of a batch that was there are others now, and which is kept."""
+    now = loaded.batch.settings
+    if loaded.before is not None:
+        for name in (each.name for each in fields(now)):
+            was, is_ = getattr(loaded.before, name), getattr(now, name)
+            if was != is_:
+                told = "" if name == "policy" else f": {_plain(was)} → {_plain(is_)}"
+                yield f"`{name}` of the batch is changed{told}"
+    if now.concurrency != given.concurrency:
+        yield (
+            f"`concurrency` stays {now.concurrency}, as it was set since; "
+            f"what is loaded says {given.concurrency}, as before"
+        )
+
+
+def _plain(value: object) -> str:
+    return f"{value.total_seconds():g} s" if isinstance(value, timedelta) else str(value)

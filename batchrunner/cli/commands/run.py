@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -24,6 +25,7 @@ from batchrunner.cli.options import (
 if TYPE_CHECKING:
     from batchrunner.cli.work import Access, Worked
     from batchrunner.model import Batch, JobFile
+    from batchrunner.policy.windows import Window
     from batchrunner.store import Store
 
 
@@ -43,6 +45,21 @@ if TYPE_CHECKING:
     metavar="N",
     help="Runs in flight at most.  [default: the job file's setting, else 10]",
 )
+@click.option(
+    "--budget",
+    metavar="BUDGET",
+    help="Most that the batch may cost: '500 steps', '$20', or none; stays in force.",
+)
+@click.option(
+    "--start-at",
+    metavar="TIME",
+    help="Submit nothing before.  [TIME: 22:00, or 2026-10-25T22:00 with or without +01:00]",
+)
+@click.option(
+    "--until",
+    metavar="TIME",
+    help="Have nothing in flight any more at that time, and exit; the same command goes on later.",
+)
 @api_options
 @db_option
 @json_option
@@ -52,6 +69,9 @@ def command(
     file: Path,
     outputs: tuple[str, ...],
     concurrency: int | None,
+    budget: str | None,
+    start_at: str | None,
+    until: str | None,
     sandboxed: bool,
     api_key_file: str | None,
     api_url: str | None,
@@ -69,10 +89,14 @@ def command(
     Examples:
       batchrunner run jobs.yaml --sandbox -o results.csv
       batchrunner run jobs.yaml --concurrency 50 -o results.csv -o results.jsonl
+      batchrunner run jobs.yaml --start-at 22:00 --until 07:00 --budget '$20'
     """
     from batchrunner.cli.results import check_outputs, export_all
     from batchrunner.cli.work import access
 
+    window = _window(start_at, until)
+    if budget is not None:
+        _check_budget(budget)
     job_file = read_job_file(file)
     if concurrency is not None:
         settings = replace(job_file.settings, concurrency=concurrency)
@@ -85,10 +109,53 @@ def command(
         _check_hosts(job_file, api)
         with opened(db, must_exist=False) as store:
             batch = _load(store, job_file)
-            worked = _work(store, batch, api, quiet=quiet)
+            worked = _work(store, batch, api, window, budget, quiet=quiet)
             export_all(store, batch, targets)
             _report(store, store.batch(batch.name) or batch, worked, db, as_json=as_json)
     raise SystemExit(worked.exit_code)
+
+
+def _check_budget(budget: str) -> None:
+    from batchrunner.cli.money import given_budget
+
+    given_budget(budget)
+
+
+def _window(start_at: str | None, until: str | None) -> Window:
+    """Return when jobs may be submitted; an hour without a date is the next one."""
+    from batchrunner.cli.clock import now
+    from batchrunner.policy.windows import Window
+
+    present = now()
+    opens = _moment("--start-at", start_at, present)
+    closes = _moment("--until", until, max(opens or present, present))
+    if closes is not None and closes <= max(opens or present, present):
+        raise UserError(
+            "--until names a time that is over when the run begins",
+            hint="give an hour alone, such as 07:00, for the next one",
+            exit_code=WRONG_USAGE,
+        )
+    return Window(opens=opens, closes=closes)
+
+
+def _moment(option: str, text: str | None, after: datetime) -> datetime | None:
+    from batchrunner.cli.clock import Here
+    from batchrunner.cli.display import dated
+    from batchrunner.cli.moments import moment
+
+    if text is None:
+        return None
+    try:
+        meant = moment(text, after, Here())
+    except ValueError as error:
+        raise UserError(
+            f"{option} {text}: {error}",
+            hint="write 07:00, '07:00 Europe/Berlin', 2026-10-25T07:00 or 2026-10-25T07:00+01:00",
+            exit_code=WRONG_USAGE,
+        ) from error
+    note = f" ({meant.note})" if meant.note else ""
+    click.echo(f"{option} {text} is {dated(meant.at)}{note}", err=True)
+    return meant.at
 
 
 def _check_hosts(job_file: JobFile, api: Access) -> None:
@@ -112,8 +179,11 @@ def _load(store: Store, job_file: JobFile) -> Batch:
     return load(store, job_file)
 
 
-def _work(store: Store, batch: Batch, api: Access, *, quiet: bool) -> Worked:
+def _work(
+    store: Store, batch: Batch, api: Access, window: Window, budget: str | None, *, quiet: bool
+) -> Worked:
     from batchrunner.cli.display import make_display
+    from batchrunner.cli.money import set_up
     from batchrunner.cli.work import Worked, bind, exit_code_of, work
     from batchrunner.runner import Ending
 
@@ -122,9 +192,10 @@ def _work(store: Store, batch: Batch, api: Access, *, quiet: bool) -> Worked:
         click.echo(f"batch {batch.name!r} is finished: nothing to run", err=True)
         return Worked(ending=Ending.FINISHED, tally=tally, exit_code=exit_code_of(tally))
     bind(store, batch, api)
+    batch = set_up(store, batch, api, budget)
     display = make_display(batch.name, quiet=quiet)
     with display.shown():
-        return work(store, batch, api, display)
+        return work(store, batch, api, display, window=window)
 
 
 def _report(store: Store, batch: Batch, worked: Worked, db: str, *, as_json: bool) -> None:

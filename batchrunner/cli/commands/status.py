@@ -46,11 +46,16 @@ def command(batch: str | None, db: str, as_json: bool) -> None:
 
 
 def _show(store: Store, batch: Batch, *, whole: bool) -> None:
-    from batchrunner.cli.display import summary
-    from batchrunner.cli.report import failure_lines, retry_lines
+    from batchrunner.cli.display import paused, summary
+    from batchrunner.cli.report import failure_lines, money_lines, retry_lines
+    from batchrunner.cli.terminal import term_safe
 
     tally = store.tally(batch.id)
     click.echo(f"{batch.name}: {summary(tally)}")
+    if batch.pause:
+        click.echo(term_safe(f"  {paused(batch.pause)}"))
+    for line in money_lines(store, batch, tally):
+        click.echo(f"  {line}")
     if not whole:
         return
     if tally.open:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -23,9 +23,9 @@ from batchrunner.model import (
     Postpone,
     Retry,
     Ride,
+    Rule,
     Run,
     RunStatus,
-    Settings,
     Sighting,
     Stop,
     Submission,
@@ -33,6 +33,41 @@ from batchrunner.model import (
     Transition,
     Verdict,
 )
+from batchrunner.policy.ladders import climbed, lessons
+from batchrunner.policy.rules import UNCOUNTED, Policy
+
+__all__ = [
+    "ENOUGH_SEARCHES",
+    "FIRST_WATCH",
+    "GATED",
+    "LONGEST_BACKOFF",
+    "LONGEST_HOLD",
+    "LONGEST_LOOK",
+    "LONGEST_SEARCH_WAIT",
+    "LONGEST_WATCH",
+    "LOOKS_PER_RUN",
+    "LOST_AFTER",
+    "MOST_DOUBLINGS",
+    "RECONCILE_GRACE",
+    "SHORTEST_LOOK",
+    "UNCOUNTED",
+    "Policy",
+    "backoff",
+    "decide",
+    "excused",
+    "gated_options",
+    "is_lost",
+    "is_overdue",
+    "judge",
+    "look_interval",
+    "next_search",
+    "next_watch",
+    "pool_effect",
+    "settle_absent",
+    "settle_refusal",
+    "settle_unanswered",
+    "settle_withdrawn",
+]
 
 #: The exponent is clamped, not only the product: 2 ** 5000 is no float.
 MOST_DOUBLINGS = 10
@@ -64,47 +99,6 @@ GATED = {
     "output_schema": (),
 }
 
-#: Failures that are not the job's fault: they never use up an attempt.
-UNCOUNTED = frozenset(
-    {
-        FailureCategory.BILLING_FAILURE,
-        FailureCategory.UNAUTHORIZED,
-        FailureCategory.THROTTLED,
-        FailureCategory.UNREACHABLE,
-    }
-)
-
-#: Attempts in all that a category is worth; one that is not named here gets `max_attempts`.
-TRIES = {
-    FailureCategory.AGENT_FAILURE: 1,
-    FailureCategory.REJECTED: 1,
-    FailureCategory.UNANSWERED: 1,
-    FailureCategory.GOAL_FAILURE: 2,
-    FailureCategory.BLOCKED: 2,
-    FailureCategory.INVALID_RESULT: 2,
-}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Policy:
-    """How failures are answered."""
-
-    max_attempts: int = 3
-    backoff: timedelta = timedelta(seconds=15)
-    queued_limit: timedelta = timedelta(hours=1)
-    running_limit: timedelta = timedelta(minutes=30)
-    tries: dict[FailureCategory, int] = field(default_factory=lambda: dict(TRIES))
-
-    @classmethod
-    def of(cls, settings: Settings) -> Policy:
-        """Return the policy that a batch's settings ask for."""
-        return cls(
-            max_attempts=settings.max_attempts,
-            backoff=settings.backoff,
-            queued_limit=settings.queued_limit,
-            running_limit=settings.running_limit,
-        )
-
 
 def decide(policy: Policy, job: Job, outcome: Outcome, now: datetime) -> Transition:
     """Say what happens next to *job*, whose newest attempt ended with *outcome*."""
@@ -120,23 +114,31 @@ def decide(policy: Policy, job: Job, outcome: Outcome, now: datetime) -> Transit
 def _decide_failure(policy: Policy, job: Job, failure: Failed, now: datetime) -> Transition:
     if failure.category is FailureCategory.RUN_CANCELLED:
         return Finish(state=JobState.CANCELLED, failure=failure)
-    at = now + max(backoff(policy, job), failure.retry_after or timedelta(0))
+    rule = policy.rule(job, failure.category)
+    wait = rule.wait or backoff(policy, job, rule)
+    at = now + max(wait, failure.retry_after or timedelta(0))
     if failure.category in UNCOUNTED:
         return Postpone(at=at, failure=failure)
-    tries = min(policy.tries.get(failure.category, policy.max_attempts), policy.max_attempts)
-    if job.failures + 1 < tries and failure.code != UNREADABLE:
-        return Retry(at=at, failure=failure)
+    if failure.code != UNREADABLE and _is_worth_another(policy, rule, job, failure.category):
+        return Retry(at=at, failure=failure, rungs=climbed(rule, job, failure.category))
     return Finish(state=JobState.FAILED, failure=failure)
 
 
-def backoff(policy: Policy, job: Job) -> timedelta:
+def _is_worth_another(policy: Policy, rule: Rule, job: Job, category: FailureCategory) -> bool:
+    """Whether neither this category's failures nor all together have used up what they may."""
+    met = job.met.get(category, 0) + 1
+    return met < policy.tries(rule) and job.failures + 1 < policy.bound(job)
+
+
+def backoff(policy: Policy, job: Job, rule: Rule | None = None) -> timedelta:
     """
     Return how long to wait after *job*'s newest attempt failed.
 
     Exponential in its counted failures with full jitter, which comes from the job and its attempt:
     a thousand jobs come back apart, and a replay of the same night comes back the same.
     """
-    longest = min(_doubled(policy.backoff, job.failures), LONGEST_BACKOFF)
+    base = (rule and rule.backoff) or policy.backoff
+    longest = min(_doubled(base, job.failures), LONGEST_BACKOFF)
     return longest * (zlib.crc32(f"{job.key}:{job.attempt}".encode()) / 2**32)
 
 
@@ -153,12 +155,26 @@ def judge(
     """Say what follows from a look at an attempt's run; None if it is to be watched further."""
     if not isinstance(sighting, Run) and not is_lost(attempt, now):
         return None
-    outcome = classify(sighting, cancelling=attempt.cancelling)
+    outcome = classify(sighting, cancelling=attempt.cancelling, expectations=attempt.expectations)
     if outcome is None:
         return None
-    transition = decide(policy, attempt.job, outcome, now)
-    run = sighting if isinstance(sighting, Run) else None
-    return Verdict(attempt=attempt, transition=transition, run=run)
+    transition = _called_back(attempt, outcome, now) or decide(policy, attempt.job, outcome, now)
+    return Verdict(
+        attempt=attempt,
+        transition=transition,
+        run=sighting if isinstance(sighting, Run) else None,
+        lessons=lessons(attempt.job, attempt.url, transition),
+    )
+
+
+def _called_back(attempt: OpenAttempt, outcome: Outcome, now: datetime) -> Postpone | None:
+    """Return what follows where a deadline ended a run that was within its limits."""
+    if not attempt.recalled or not isinstance(outcome, Failed):
+        return None
+    if outcome.category is not FailureCategory.TIMED_OUT:
+        return None  # it ended by itself, before it could be cancelled
+    failure = replace(outcome, message="Cancelled for the deadline, before it had ended")
+    return Postpone(at=now, failure=failure)
 
 
 def is_lost(attempt: OpenAttempt, now: datetime) -> bool:
@@ -287,7 +303,9 @@ def _may_go_in_part(failure: Failed, fault: ApiFault, submission: Submission) ->
 def _lacks_a_right(failure: Failed, fault: ApiFault, ride: Ride) -> bool:
     """Whether a 403 may be about this ride's options; a 401 is about the key, and so about all."""
     unauthorized = failure.category is FailureCategory.UNAUTHORIZED
-    return unauthorized and fault.status == 403 and bool(gated_options(ride))
+    # What a ladder asked for, and the user perhaps did not, must not stop a whole batch.
+    special = bool(gated_options(ride) or ride.changes)
+    return unauthorized and fault.status == 403 and special
 
 
 def gated_options(ride: Ride) -> list[str]:

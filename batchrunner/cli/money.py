@@ -1,0 +1,107 @@
+"""Money for people: what a batch has cost and may cost, and what the account's wallet says."""
+
+from __future__ import annotations
+
+import shlex
+from decimal import ROUND_CEILING, Decimal
+from typing import TYPE_CHECKING
+
+import anyio
+import click
+
+from batchrunner.cli.errors import WRONG_USAGE, UserError
+from batchrunner.cli.terminal import term_safe
+from batchrunner.model import ApiError, Batch, Budget, Purse, Rate, RateOrigin, Wallet
+from batchrunner.policy.money import BUDGET_SAYS, budget_of
+
+if TYPE_CHECKING:
+    from batchrunner.cli.work import Access
+    from batchrunner.store import Store
+
+_CENT = Decimal("0.01")
+_NONE = "none"
+_SAYS = {RateOrigin.JOB_FILE: "as the job file says", RateOrigin.WALLET: "as the wallet says"}
+
+
+def given_budget(text: str) -> Budget | None:
+    """Return the budget that an option names; None where it takes one off."""
+    budget = budget_of(text.strip())
+    if budget is None and text.strip() != _NONE:
+        raise UserError(
+            f"--budget {text}: this is no budget",
+            hint=f"write {BUDGET_SAYS.replace('`', chr(39))}, or 'none' to take one off",
+            exit_code=WRONG_USAGE,
+        )
+    return budget
+
+
+def set_up(store: Store, batch: Batch, api: Access, budget: str | None) -> Batch:
+    """
+    Put a budget in force that an option names, ask the wallet what a step costs, and tell both.
+
+    Raises:
+        UserError: The budget is money, and nobody knows what a step costs.
+    """
+    if budget is not None:
+        store.set_budget(batch.id, given_budget(budget))
+    wallet = _wallet(store, batch, api)
+    batch = store.batch(batch.name) or batch
+    in_force = batch.settings.budget
+    if in_force is not None and in_force.steps is None and batch.rate is None:
+        raise UserError(
+            f"the budget of {in_force} cannot be kept: nobody says what a step costs",
+            hint="write `rate: $0.016` (your price) below `settings`, or give the budget in steps",
+            exit_code=WRONG_USAGE,
+        )
+    if wallet is not None:
+        click.echo(f"the account has {money(wallet.balance)}", err=True)
+    return batch
+
+
+def _wallet(store: Store, batch: Batch, api: Access) -> Wallet | None:
+    """Return the account's wallet; where it cannot be read, what was known of its rate stays."""
+    from batchrunner.api import Api
+
+    async def ask() -> Wallet | None:
+        async with Api(api.url, api.key) as opened:
+            return await opened.wallet()
+
+    try:
+        wallet = anyio.run(ask)
+    except ApiError as error:
+        click.echo(term_safe(f"the account's wallet cannot be read: {error}"), err=True)
+        return None
+    store.set_rate(batch.id, wallet.rate if wallet else None)
+    return wallet
+
+
+def money(amount: Decimal) -> str:
+    """Return an amount to the cent; what is not a whole cent is told as the next one."""
+    cents = amount.quantize(_CENT, rounding=ROUND_CEILING)
+    return f"-${-cents:f}" if cents < 0 else f"${cents:f}"
+
+
+def cost(steps: int, rate: Rate | None) -> str:
+    """Return what steps cost in money, where the rate is known, and who says so."""
+    if rate is None:
+        return f"{steps} steps"
+    by = f"at ${rate.amount:f} a step, {_SAYS[rate.origin]}"
+    return f"{steps} steps, {money(steps * rate.amount)} ({by})"
+
+
+def purse_line(purse: Purse) -> str:
+    """Return how much of a budget is gone."""
+    unclear = f", {purse.unclear} kept for runs whose cost is not known" if purse.unclear else ""
+    reserved = f", {purse.reserved} reserved" if purse.reserved else ""
+    named = f" ({purse.budget})" if purse.budget.money is not None else ""
+    gone = f"{purse.spent} of {purse.limit} steps{named} spent{unclear}{reserved}"
+    if not purse.used_up:
+        return f"budget: {gone}"
+    return f"budget used up: {gone}; the next run may take {purse.needs}"
+
+
+def raised(purse: Purse) -> str:
+    """Return a budget that covers more, as an option names it."""
+    if purse.budget.money is not None:
+        return shlex.quote(f"${2 * purse.budget.money:f}")
+    return shlex.quote(f"{max(2 * purse.limit, purse.limit + (purse.needs or 0))} steps")

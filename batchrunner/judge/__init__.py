@@ -1,0 +1,115 @@
+"""Whether a completed run's result is what the job asked for; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from batchrunner.judge import expect, shape
+from batchrunner.judge.emptiness import EMPTY, PLACEHOLDER, Hollow, hollow
+from batchrunner.judge.expect import demands_of
+from batchrunner.judge.goal import NO_RESULT, reported
+from batchrunner.judge.reading import UNREADABLE, TooMuch, leaves, named, parse, shown
+from batchrunner.judge.words import BOT_WALL, LOGIN_WALL, REFUSAL
+from batchrunner.model import Expectations, Failed, FailureCategory, Finding
+
+__all__ = ["GENERAL_RULES", "REPORTED_SHAPE", "expectations_of", "judge"]
+
+#: The rules that hold without being asked for → what a result that meets one is, in words.
+GENERAL_RULES: Mapping[str, str] = {
+    EMPTY: "The result is empty",
+    PLACEHOLDER: "The result has only words that stand for nothing",
+    REFUSAL: "The result says that the goal was not reached",
+    BOT_WALL: "The result is a captcha, a refused access or a bot wall",
+    LOGIN_WALL: "The result is a login wall",
+}
+#: The API's own word about a result that breaks its schema.
+REPORTED_SHAPE = "schema_validation"
+#: Breaches that are told.
+MOST_TOLD = 3
+
+_NOTHING_EXPECTED = Expectations()
+
+
+def expectations_of(schema: Mapping[str, Any] | None, written: Mapping[str, Any]) -> Expectations:
+    """Return what a result must be, from a job's `output_schema` and its `expect` as written."""
+    allow = frozenset(written.get("allow", ()))
+    return Expectations(schema=schema, demands=demands_of(written), allow=allow)
+
+
+def judge(
+    result: str | None,
+    expectations: Expectations = _NOTHING_EXPECTED,
+    schema_errors: Sequence[str] | None = None,
+) -> Failed | None:
+    """
+    Say why a result is not what was asked for; None where it is, or where that cannot be told.
+
+    *schema_errors* is what the API says that breaks the schema. A result that cannot be read is
+    never a failure by itself.
+    """
+    if result is None:
+        return NO_RESULT
+    value = parse(result)
+    if value is UNREADABLE:
+        return _of_api(schema_errors)
+    return (
+        reported(value)
+        or _general(value, expectations.allow)
+        or _of_api(schema_errors)
+        or _of_shape(value, expectations)
+    )
+
+
+def _general(value: Any, allow: frozenset[str]) -> Failed | None:
+    try:
+        found = hollow(leaves(value))
+    except TooMuch:
+        return None
+    if found is None or found.rule in allow:
+        return None
+    return Failed(
+        category=_category(found),
+        code=found.rule,
+        message=f"{GENERAL_RULES[found.rule]}: {shown(found.leaf.value)}",
+        findings=(
+            Finding(rule=found.rule, path=named(found.leaf.path), seen=shown(found.leaf.value)),
+        ),
+    )
+
+
+def _category(found: Hollow) -> FailureCategory:
+    if found.rule in (BOT_WALL, LOGIN_WALL):
+        return FailureCategory.BLOCKED
+    return FailureCategory.GOAL_FAILURE
+
+
+def _of_api(schema_errors: Sequence[str] | None) -> Failed | None:
+    if not schema_errors:
+        return None
+    told = islice(schema_errors, MOST_TOLD)
+    return Failed(
+        category=FailureCategory.INVALID_RESULT,
+        message="; ".join(schema_errors),
+        findings=tuple(Finding(rule=REPORTED_SHAPE, path=".", seen=shown(one)) for one in told),
+    )
+
+
+def _of_shape(value: Any, expectations: Expectations) -> Failed | None:
+    found = tuple(islice(_breaches(value, expectations), MOST_TOLD))
+    if not found:
+        return None
+    told = [f"{one.path} is {one.seen}, not {one.wanted}" for one in found]
+    return Failed(
+        category=FailureCategory.INVALID_RESULT,
+        code=found[0].rule,
+        message="; ".join(told),
+        findings=found,
+    )
+
+
+def _breaches(value: Any, expectations: Expectations) -> Iterator[Finding]:
+    if expectations.schema is not None:
+        yield from shape.breaches(value, expectations.schema)
+    yield from expect.breaches(value, expectations.demands)

@@ -1,0 +1,239 @@
+"""Results in which nothing is: empty, all null, or filled with words that stand for nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from enum import Enum, auto
+from typing import NamedTuple
+
+from batchrunner.judge.reading import Leaf
+from batchrunner.judge.words import BOT_WALL, LOGIN_WALL, complaint, mentions, sign, told
+
+EMPTY = "empty"
+PLACEHOLDER = "placeholder"
+
+
+class _Kind(Enum):
+    """What a single value gives to the answer."""
+
+    NOTHING = auto()  #: null, no text, an empty list
+    STAND_IN = auto()  #: a word for nothing
+    WEAK = auto()  #: a word for nothing that may be the answer where it stands alone
+    ASIDE = auto()  #: about the answer, and none
+    FAILED = auto()  #: says that it did not go well
+    WORDS = auto()  #: what an agent says beside an answer
+    FLAG = auto()  #: says that a wall was there
+    SIGN = auto()  #: what only a wall says
+    TOLD = auto()  #: says that the way was closed
+    MENTION = auto()  #: an answer, unless it stands beside nothing else: it speaks of a wall
+    SUBSTANCE = auto()  #: an answer
+
+
+_VOID = (_Kind.NOTHING, _Kind.STAND_IN, _Kind.WEAK)
+
+
+class _Seen(NamedTuple):
+    """A single value, what it gives, and the rule by which."""
+
+    leaf: Leaf
+    kind: _Kind
+    rule: str = ""
+
+
+class Hollow(NamedTuple):
+    """Why a result is none, and the value that shows it best."""
+
+    rule: str
+    leaf: Leaf
+
+
+def _any(*parts: str) -> re.Pattern[str]:
+    return re.compile("|".join(parts), re.IGNORECASE)
+
+
+_STAND_IN = _any(
+    r"n/?a|n\.a\.?|undefined|nan|tbd|tba|unknown|string|lorem ipsum|not applicable|no data",
+    r"((the )?(information|data|price|details?|value|it) )?(is )?"
+    r"(not|un)[ -]?(publicly )?(available|found|provided|specified|listed|stated|given|disclosed"
+    r"|mentioned|shown|displayed|visible)|n/a .{1,30}|\(none\)",
+    r"k\.? ?a\.?|keine (angaben?|daten)|nicht (gefunden|verfügbar|angegeben|bekannt)|unbekannt",
+    r"non (disponible|trouvée?|spécifiée?|précisée?|communiquée?)|inconnue?|introuvable|n\.?d\.?",
+    r"no (disponible|encontrad[oa]|especificad[oa])|desconocid[oa]|sin (datos|información)",
+    r"<[^<>]{1,40}>|\[[^\]]{1,40}\]|\{+[^{}]{1,40}\}+",
+)
+_WEAK = _any(r"null|none|nothing|nil|[-–—_?.…/*]+|keine?|aucune?|ningun[oa]|leer")
+#: Keys under which such a word is an answer.
+_ANSWERED = _any(
+    r".*(avail|stock|status|state\b|verf|dispon|type|translation|word|allergen|access).*"
+)
+_ASIDE = _any(
+    r"(page_?|source_?|requested_?|site_?)?url|source|(scraped|extracted|retrieved|fetched)_?at",
+    r"timestamp|http_?status|status_?code|error_?code|found",
+)
+#: Where nothing is the best that can be.
+_BEST_EMPTY = _any(r"errors?|warnings?|error_?(message|code|type)|reason|problems?|issues?")
+_STATUS = _any(r"status|state|result_?status|outcome")
+_COUNTED = _any(r"(.*_)?(count|total|number|hits?)(_.*)?|n|num(_.*)?")
+_DID = _any(r"success(ful)?|ok|succeeded|completed")
+_GENERIC = _any(r"success|succeeded|ok|done|completed?|finished|error|fail(ed|ure)?|partial")
+_BOT_STATUS = _any(r"(access[ _-])?(blocked|denied)|captcha([ _-]\w+)?|forbidden|bot_?detected")
+_LOGIN_STATUS = _any(r"(log|sign)[ _-]?in[ _-]?required|auth(entication)?[ _-]?required")
+_BOT_FLAG = _any(
+    r"(is_?)?(captcha(_(detected|required|present|encountered))?|(access_)?(blocked|denied))",
+    r"(is_?)?bot_?detected",
+)
+_LOGIN_FLAG = _any(r"(is_?)?(log|sign)_?in_?required|requires_?(log|sign)_?in|auth_?required")
+_WORDS = _any(
+    r"(error_?|status_?)?(message|reason|msg|type|details?)|explanation|notes?|comment|body|text"
+    r"|content|description|fehlermeldung|meldung|hinweis|bemerkung|remarks?|observations?"
+    r"|error_?description|mensaje|notas?|aviso|comentario|remarque|inhalt"
+)
+_TRACE = _any(r".*\b(ray|incident|reference|request)\b.{0,40}")
+#: Characters of a text that may stand beside a wall's own words.
+_BESIDE = 60
+
+
+def hollow(leaves: Iterable[Leaf]) -> Hollow | None:
+    """Say why a result of these values holds no answer; None where it may hold one."""
+    seen = []
+    for leaf in leaves:
+        each = _look(leaf)
+        if each.kind is _Kind.SUBSTANCE:
+            return None
+        seen.append(each)
+    if not _of(seen, *_VOID) and any(not _is_words(e) for e in _of(seen, _Kind.MENTION)):
+        return None
+    return _walled(seen) or _failed(seen) or _explained(seen) or _nothing(seen)
+
+
+def _of(seen: list[_Seen], *kinds: _Kind) -> list[_Seen]:
+    return [each for each in seen if each.kind in kinds]
+
+
+def _walled(seen: list[_Seen]) -> Hollow | None:
+    void, words = _of(seen, *_VOID), [each for each in seen if _is_words(each)]
+    told = _of(seen, _Kind.SIGN, _Kind.TOLD)
+    flags = _of(seen, _Kind.FLAG)
+    if told and all(_is_beside(each.leaf, told[0].kind) for each in words):
+        first = min(told, key=lambda each: (BOT_WALL, LOGIN_WALL, each.rule).index(each.rule))
+        return Hollow(first.rule, first.leaf)
+    # A flag or a word alone may be what was asked for.
+    if flags and (void or (words and flags[0].leaf.value is not True)):
+        return Hollow(flags[0].rule, flags[0].leaf)
+    mentions = _of(seen, _Kind.MENTION)
+    return Hollow(mentions[0].rule, mentions[0].leaf) if mentions and void else None
+
+
+def _is_words(each: _Seen) -> bool:
+    """Say whether it is what an agent says beside an answer, whatever that speaks of."""
+    beside = each.kind is _Kind.MENTION and _WORDS.fullmatch(each.leaf.key)
+    return each.kind is _Kind.WORDS or bool(beside)
+
+
+def _is_beside(leaf: Leaf, kind: _Kind) -> bool:
+    return kind is _Kind.SIGN and (len(leaf.value) <= _BESIDE or bool(_TRACE.fullmatch(leaf.value)))
+
+
+def _failed(seen: list[_Seen]) -> Hollow | None:
+    failed, words = _of(seen, _Kind.FAILED), [each for each in seen if _is_words(each)]
+    if not failed:
+        return None
+    shows = max(words, key=lambda each: len(each.leaf.value), default=failed[0])
+    said = " ".join(str(each.leaf.value) for each in words)
+    return Hollow(complaint(said), shows.leaf)
+
+
+def _explained(seen: list[_Seen]) -> Hollow | None:
+    """Tell an agent's words beside fields that are all null; an empty list may be an answer."""
+    words = _of(seen, _Kind.WORDS)
+    missing = [each for each in seen if each.leaf.value is None or each.kind is _Kind.STAND_IN]
+    if not words or not missing or _of(seen, _Kind.MENTION):
+        return None
+    return Hollow(complaint(str(words[0].leaf.value)), words[0].leaf)
+
+
+def _nothing(seen: list[_Seen]) -> Hollow | None:
+    if _of(seen, _Kind.WORDS, _Kind.FLAG, _Kind.MENTION):
+        return None
+    stand_ins, weak = _of(seen, _Kind.STAND_IN), _of(seen, _Kind.WEAK)
+    nothing, aside = _of(seen, _Kind.NOTHING), _of(seen, _Kind.ASIDE)
+    if stand_ins or len(weak) > 1 or (weak and nothing):
+        return Hollow(PLACEHOLDER, (stand_ins or weak)[0].leaf)
+    links = any(isinstance(each.leaf.value, str) and "://" in each.leaf.value for each in aside)
+    if len(nothing) > int(links):
+        return Hollow(EMPTY, nothing[0].leaf)
+    return None
+
+
+# ---- single values ----
+
+
+def _look(leaf: Leaf) -> _Seen:
+    value = leaf.value
+    if value is None or (isinstance(value, str | list | dict) and not value):
+        return _Seen(leaf, _Kind.ASIDE if _BEST_EMPTY.fullmatch(leaf.key) else _Kind.NOTHING)
+    if isinstance(value, str):
+        return _look_at_text(leaf, value)
+    return _look_at_plain(leaf)
+
+
+def _look_at_plain(leaf: Leaf) -> _Seen:
+    key, value = leaf.key, leaf.value
+    if value is True and (rule := _flag(key)):
+        return _Seen(leaf, _Kind.FLAG, rule)
+    if _DID.fullmatch(key) and isinstance(value, bool):
+        return _Seen(leaf, _Kind.ASIDE if value else _Kind.FAILED)
+    counts_nothing = value == 0 and not isinstance(value, bool) and _COUNTED.fullmatch(key)
+    aside = _ASIDE.fullmatch(key) and value is not True
+    return _Seen(leaf, _Kind.ASIDE if counts_nothing or aside else _Kind.SUBSTANCE)
+
+
+def _flag(key: str) -> str | None:
+    if _BOT_FLAG.fullmatch(key):
+        return BOT_WALL
+    return LOGIN_WALL if _LOGIN_FLAG.fullmatch(key) else None
+
+
+def _look_at_text(leaf: Leaf, value: str) -> _Seen:
+    text, key = value.strip(), leaf.key
+    if not text:
+        return _Seen(leaf, _Kind.NOTHING)
+    if rule := _stands_for_nothing(text, key):
+        return _Seen(leaf, rule, PLACEHOLDER)
+    if _STATUS.fullmatch(key) and (seen := _look_at_status(leaf, text)):
+        return seen
+    if _ASIDE.fullmatch(key):
+        return _Seen(leaf, _Kind.ASIDE)
+    beside = _WORDS.fullmatch(key) is not None
+    # One word beside an answer is none of a page's own.
+    if wall := None if beside and " " not in text else sign(text):
+        return _Seen(leaf, _Kind.SIGN, wall)
+    if rule_told := told(text, key):
+        return _Seen(leaf, _Kind.TOLD, rule_told)
+    if wall := mentions(text):
+        return _Seen(leaf, _Kind.MENTION, wall)
+    return _Seen(leaf, _Kind.WORDS if beside else _Kind.SUBSTANCE)
+
+
+def _look_at_status(leaf: Leaf, text: str) -> _Seen | None:
+    if _BOT_STATUS.fullmatch(text):
+        return _Seen(leaf, _Kind.FLAG, BOT_WALL)
+    if _LOGIN_STATUS.fullmatch(text):
+        return _Seen(leaf, _Kind.FLAG, LOGIN_WALL)
+    return _Seen(leaf, _Kind.ASIDE) if _GENERIC.fullmatch(text) else None
+
+
+def _stands_for_nothing(text: str, key: str) -> _Kind | None:
+    if len(text) > 60 or _ANSWERED.fullmatch(key):
+        return None
+    bare = text.rstrip(".!")
+    if _STAND_IN.fullmatch(bare) or _STAND_IN.fullmatch(text) or _repeats(text, key):
+        return _Kind.STAND_IN
+    return _Kind.WEAK if _WEAK.fullmatch(text) else None
+
+
+def _repeats(text: str, key: str) -> bool:
+    """Say whether a value only repeats its name, as an example of a result does."""
+    name, said = key.replace("_", " ").lower(), text.lower()
+    return bool(name) and said in (name, f"product {name}", f"your {name}", f"item {name}")

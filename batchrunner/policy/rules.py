@@ -1,0 +1,121 @@
+"""Which rule is in force for a job and a category, and what it allows; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import reduce
+
+from batchrunner.model import FailureCategory, Job, Rule, Settings
+
+#: Failures that are not the job's fault: they never use up an attempt.
+UNCOUNTED = frozenset(
+    {
+        FailureCategory.BILLING_FAILURE,
+        FailureCategory.UNAUTHORIZED,
+        FailureCategory.THROTTLED,
+        FailureCategory.UNREACHABLE,
+    }
+)
+
+#: Failures about whose answer a job file may have rules; of all others the answer is fixed.
+RULED = tuple(
+    category
+    for category in FailureCategory
+    if category
+    not in {
+        *UNCOUNTED,
+        FailureCategory.RUN_CANCELLED,
+        FailureCategory.REJECTED,
+        FailureCategory.UNANSWERED,
+    }
+)
+
+#: Options that a ladder may change: how a page is reached and read, not what is asked for.
+LADDER_OPTIONS = (
+    "browser_profile",
+    "proxy_config",
+    "agent_config",
+    "use_vault",
+    "credential_item_ids",
+    "use_profile",
+    "profile_id",
+    "feature_flags",
+)
+
+#: What is usual; a category that is not named here gets `max_attempts`. Why a wall has a ladder,
+#: though nobody asked for it: docs/adr/0010.
+USUAL: Mapping[FailureCategory, Rule] = {
+    FailureCategory.AGENT_FAILURE: Rule(attempts=1),
+    FailureCategory.REJECTED: Rule(attempts=1),
+    FailureCategory.UNANSWERED: Rule(attempts=1),
+    FailureCategory.GOAL_FAILURE: Rule(attempts=2),
+    FailureCategory.BLOCKED: Rule(
+        attempts=3,
+        then=(
+            {"browser_profile": "stealth"},
+            {"browser_profile": "stealth", "proxy_config": {"enabled": True}},
+        ),
+    ),
+    FailureCategory.INVALID_RESULT: Rule(attempts=2),
+}
+
+_PLAIN = Rule()
+
+
+def merged(narrow: Rule, wide: Rule) -> Rule:
+    """Return what the narrower rule says, and where it says nothing, the wider one."""
+    waits = wide if narrow.wait is None and narrow.backoff is None else narrow
+    return Rule(
+        attempts=wide.attempts if narrow.attempts is None else narrow.attempts,
+        wait=waits.wait,
+        backoff=waits.backoff,
+        then=wide.then if narrow.then is None else narrow.then,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Policy:
+    """How failures are answered."""
+
+    max_attempts: int = 3
+    backoff: timedelta = timedelta(seconds=15)
+    queued_limit: timedelta = timedelta(hours=1)
+    running_limit: timedelta = timedelta(minutes=30)
+    rules: Mapping[FailureCategory, Rule] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Policy:
+        """Return the policy that a batch's settings ask for."""
+        return cls(
+            max_attempts=settings.max_attempts,
+            backoff=settings.backoff,
+            queued_limit=settings.queued_limit,
+            running_limit=settings.running_limit,
+            rules=settings.policy,
+        )
+
+    def rule(self, job: Job, category: FailureCategory) -> Rule:
+        """Return the rule in force: what the job's says, else the batch's, else the usual one."""
+        levels = (job.policy.get(category), self.rules.get(category), USUAL.get(category))
+        return reduce(merged, [rule for rule in levels if rule is not None] or [_PLAIN])
+
+    def tries(self, rule: Rule) -> int:
+        """Return how many failures of its category a rule allows; the last one ends the job."""
+        return self.max_attempts if rule.attempts is None else rule.attempts
+
+    def bound(self, job: Job) -> int:
+        """
+        Return how many counted failures of all categories together end a job.
+
+        That is `max_attempts`, or more where somebody wrote a rule that allows more.
+        """
+        written = [*self.rules.values(), *job.policy.values()]
+        return max([self.max_attempts, *map(self.tries, written)])
+
+    def ladders(self, job: Job) -> dict[FailureCategory, Rule]:
+        """Return the rules in force that have a ladder."""
+        named = {**USUAL, **self.rules, **job.policy}
+        found = {category: self.rule(job, category) for category in sorted(named)}
+        return {category: rule for category, rule in found.items() if rule.ladder}

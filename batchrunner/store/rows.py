@@ -1,0 +1,106 @@
+"""Rows as what decisions are about, and back: jobs, rules, counts and rungs in JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any
+
+from batchrunner.judge import expectations_of
+from batchrunner.model import Expectations, FailureCategory, Finding, Job, Rule
+from batchrunner.policy.ladders import Start
+
+
+def text_of(value: Any) -> str:
+    """Return *value* as JSON in the one form in which equal values are equal texts."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def job_of(row: Any, id: int, attempt: int, begun: Start) -> Job:
+    """Return the job of a row, with the number of its newest attempt and where that one began."""
+    return Job(
+        id=id,
+        key=row.key,
+        attempt=attempt,
+        failures=row.failures,
+        met=counts_of(row.met),
+        policy=rules_of(row.policy),
+        rungs=begun.rungs,
+        ladders=begun.ladders,
+    )
+
+
+def begun_at(row: Any) -> Start:
+    """Return on which rungs of which ladders the attempt of a row began."""
+    return Start(rungs=counts_of(row.rungs), ladders=ladders_of(row.ladders))
+
+
+@lru_cache(maxsize=1024)
+def ladders_of(stored: str) -> Mapping[FailureCategory, str]:
+    """Read ladders by category back."""
+    return {FailureCategory(category): ladder for category, ladder in json.loads(stored).items()}
+
+
+@lru_cache(maxsize=1024)  # few texts, read again with each look; nobody changes what they say
+def counts_of(stored: str) -> Mapping[FailureCategory, int]:
+    """Read numbers by category back."""
+    return {FailureCategory(category): number for category, number in json.loads(stored).items()}
+
+
+@lru_cache(maxsize=1024)
+def rules_of(stored: str | None) -> Mapping[FailureCategory, Rule]:
+    """Read rules back."""
+    plain = json.loads(stored or "{}")
+    return {
+        FailureCategory(category): Rule(
+            attempts=rule.get("attempts"),
+            wait=_span(rule.get("wait")),
+            backoff=_span(rule.get("backoff")),
+            then=tuple(rule["then"]) if "then" in rule else None,
+        )
+        for category, rule in plain.items()
+    }
+
+
+def _span(seconds: float | None) -> timedelta | None:
+    return None if seconds is None else timedelta(seconds=seconds)
+
+
+def plain_rules(rules: Mapping[FailureCategory, Rule]) -> dict[str, dict[str, Any]]:
+    """Return rules as JSON keeps them: only what they say."""
+    return {category.value: _plain_rule(rule) for category, rule in rules.items()}
+
+
+def _plain_rule(rule: Rule) -> dict[str, Any]:
+    plain = {
+        "attempts": rule.attempts,
+        "wait": rule.wait and rule.wait.total_seconds(),
+        "backoff": rule.backoff and rule.backoff.total_seconds(),
+        "then": None if rule.then is None else [dict(step) for step in rule.then],
+    }
+    return {name: value for name, value in plain.items() if value is not None}
+
+
+@lru_cache(maxsize=256)
+def expectations_in(options: str | None, expect: str | None) -> Expectations:
+    """Read back what a job's result must be; its output_schema stands in its options."""
+    schema = json.loads(options or "{}").get("output_schema")
+    return expectations_of(schema, json.loads(expect or "{}"))
+
+
+def evidence_text(findings: tuple[Finding, ...]) -> str | None:
+    """Return what the judge saw as it is stored; None where it saw nothing."""
+    return text_of([asdict(finding) for finding in findings]) if findings else None
+
+
+def findings_of(stored: str | None) -> tuple[Finding, ...]:
+    """Read what the judge saw back."""
+    return tuple(Finding(**plain) for plain in json.loads(stored or "[]"))
+
+
+def options_of(stored: str, changes: str | None) -> dict[str, Any]:
+    """Return the options of an attempt: its job's, as its rungs change them."""
+    return {**json.loads(stored), **json.loads(changes or "{}")}

@@ -1,0 +1,260 @@
+"""Budgets in the ledger: what is reserved with a claim, what is spent, and what frees it again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+
+from batchrunner.model import Batch, Budget, FailureCategory, Purse, RateOrigin, Rule
+from batchrunner.policy import settle_absent, settle_unanswered
+from batchrunner.policy.money import MOST_STEPS, UNSAID_STEPS
+from batchrunner.schema import SubmissionState
+from batchrunner.store import Store
+from batchrunner.store.spending import DOUBT
+from tests.fakes import (
+    NOW,
+    after,
+    begin,
+    claim,
+    enlist,
+    failure,
+    job_file,
+    postpone,
+    retry,
+    rides,
+    run,
+    spec,
+    start,
+    success,
+)
+
+
+def bounded(key: str, most: int) -> Any:
+    return spec(key, options={"agent_config": {"max_steps": most}})
+
+
+def jobs(count: int, most: int = 10) -> list[Any]:
+    return [bounded(f"job-{n:03}", most) for n in range(count)]
+
+
+def poor(store: Store, steps: int, specs: Any, **settings: Any) -> Batch:
+    return begin(store, specs, budget=Budget(steps=steps), concurrency=50, **settings)
+
+
+def purse(store: Store, batch: Batch, seconds: float = 0) -> Purse:
+    found = store.purse(batch.id, after(seconds))
+    assert found is not None
+    return found
+
+
+def test_a_claim_reserves_what_its_runs_may_cost_at_most(store: Store) -> None:
+    batch = poor(store, 35, jobs(10))
+    assert len(rides(claim(store, batch))) == 3
+    found = purse(store, batch)
+    assert (found.spent, found.reserved, found.room, found.needs) == (0, 30, 5, 10)
+    assert claim(store, batch) == []
+    assert not found.used_up, "what is in flight may free some of it"
+
+
+def test_the_budget_is_common_to_all_owners(store: Store) -> None:
+    batch = poor(store, 35, jobs(10))
+    enlist(store, "bob")
+    assert len(rides(claim(store, batch, "bob"))) == 3
+    assert claim(store, batch, "alice") == []
+
+
+def test_what_a_run_did_not_use_is_free_again_and_what_it_used_is_not(store: Store) -> None:
+    batch = poor(store, 30, jobs(10))
+    first, second, third = start(store, batch)
+    store.apply("alice", [success(first, steps=4), success(second, steps=10)], [], NOW)
+    found = purse(store, batch)
+    assert (found.spent, found.reserved, found.room) == (14, 10, 6)
+    assert claim(store, batch) == []
+    store.apply("alice", [success(third, steps=0)], [], NOW)
+    assert len(rides(claim(store, batch))) == 1
+
+
+def test_without_max_steps_a_run_is_reckoned_with_what_the_api_lets_it_take(store: Store) -> None:
+    batch = poor(store, 2 * UNSAID_STEPS + 1, 10)
+    assert len(rides(claim(store, batch))) == 2
+
+
+def test_a_rung_that_changes_max_steps_changes_what_is_reserved(store: Store) -> None:
+    rule = Rule(then=({"agent_config": {"max_steps": 90}},))
+    policy = {FailureCategory.GOAL_FAILURE: rule}
+    batch = poor(store, 100, jobs(1), policy=policy)
+    (attempt,) = start(store, batch)
+    met = retry(attempt, category=FailureCategory.GOAL_FAILURE, steps=9)
+    climbs = replace(met.transition, rungs={FailureCategory.GOAL_FAILURE: 1})
+    store.apply("alice", [replace(met, transition=climbs)], [], NOW)
+    assert purse(store, batch).needs == 90
+    assert len(rides(claim(store, batch))) == 1
+    assert purse(store, batch).reserved == 90
+
+
+def test_jobs_are_not_passed_by_for_cheaper_ones_behind_them(store: Store) -> None:
+    batch = poor(store, 40, [bounded("a", 10), bounded("b", 100), bounded("c", 10)])
+    assert [ride.job.key for ride in rides(claim(store, batch))] == ["a"]
+
+
+def test_a_refused_submission_reserves_nothing(store: Store) -> None:
+    batch = poor(store, 10, jobs(2))
+    (submission,) = claim(store, batch)
+    verdicts = [postpone(ride) for ride in submission.rides]
+    store.settle("alice", submission, SubmissionState.REFUSED, verdicts, NOW, "refused")
+    assert purse(store, batch).room == 10
+
+
+def test_a_submission_in_doubt_stays_reserved_until_it_cannot_turn_up(store: Store) -> None:
+    batch = poor(store, 10, jobs(2))
+    (submission,) = claim(store, batch)
+    store.doubt("alice", submission, NOW, "no answer")
+    assert purse(store, batch).reserved == 10
+    verdicts = settle_absent(submission, NOW)
+    store.settle("alice", submission, SubmissionState.ABSENT, verdicts, NOW, "no answer", after(60))
+    assert purse(store, batch).reserved == 10
+    assert claim(store, batch) == []
+    later = DOUBT / timedelta(seconds=1)
+    assert purse(store, batch, later - 0.001).reserved == 10
+    assert purse(store, batch, later).reserved == 0
+    assert len(rides(claim(store, batch, now=after(later)))) == 1
+
+
+def test_a_run_that_nobody_can_tell_of_counts_at_its_worst_for_good(store: Store) -> None:
+    batch = poor(store, 25, jobs(3))
+    (submission,) = claim(store, batch)
+    verdicts = settle_unanswered(submission, "no answer")
+    store.settle("alice", submission, SubmissionState.UNDECIDED, verdicts, NOW, "no answer")
+    found = purse(store, batch, 1_000_000)
+    assert (found.spent, found.unclear, found.reserved) == (0, 20, 0)
+    assert found.used_up
+
+
+@pytest.mark.parametrize("category", [FailureCategory.LOST, FailureCategory.TIMED_OUT])
+def test_a_run_that_ended_without_a_bill_counts_at_its_worst(
+    store: Store, category: FailureCategory
+) -> None:
+    batch = poor(store, 10, jobs(2))
+    (attempt,) = start(store, batch)
+    store.apply("alice", [failure(attempt, category)], [], NOW)
+    found = purse(store, batch)
+    assert (found.unclear, found.used_up) == (10, True)
+
+
+def test_an_orphan_counts_at_its_worst_until_its_bill_is_known(store: Store) -> None:
+    batch = poor(store, 20, jobs(3))
+    (submission,) = claim(store, batch)
+    verdicts = settle_absent(submission, NOW)
+    store.settle("alice", submission, SubmissionState.ABSENT, verdicts, NOW, "no answer", after(60))
+    store.disown(batch.id, submission, ["stray-1", "stray-2"], NOW)
+    later = 1_000_000
+    assert purse(store, batch, later).reserved == 20
+    store.bury([("stray-1", run("stray-1", steps=3)), ("stray-2", None)], NOW)
+    found = purse(store, batch, later)
+    assert (found.spent, found.unclear, found.reserved) == (3, 10, 0)
+
+
+def test_a_run_that_was_adopted_late_is_reserved_as_it_was(store: Store) -> None:
+    batch = poor(store, 20, jobs(1))
+    (submission,) = claim(store, batch)
+    verdicts = settle_absent(submission, NOW)
+    store.settle("alice", submission, SubmissionState.ABSENT, verdicts, NOW, "no answer", after(60))
+    runs = {submission.rides[0].attempt_id: "late"}
+    assert store.take_in("alice", batch.id, submission, runs, after(70)) == 1
+    assert purse(store, batch, 1_000_000).reserved == 10
+
+
+def test_a_run_that_took_more_than_it_may_raises_what_is_reserved_for_all(store: Store) -> None:
+    batch = poor(store, 100, jobs(20))
+    attempts = start(store, batch)
+    store.apply("alice", [success(attempts[0], steps=14)], [], NOW)
+    found = purse(store, batch)
+    assert (found.reserved, found.needs) == (9 * 14, 14)
+
+
+def test_attempts_of_an_older_program_count_at_the_most_that_the_api_takes(
+    store: Store, engine: Engine
+) -> None:
+    batch = poor(store, 10_000, jobs(2))
+    claim(store, batch)
+    with engine.begin() as tx:
+        tx.execute(text("UPDATE attempts SET reserved = NULL"))
+    assert purse(store, batch).reserved == 2 * MOST_STEPS
+
+
+def test_a_budget_that_is_raised_counts_at_once(store: Store) -> None:
+    batch = poor(store, 5, jobs(3))
+    assert claim(store, batch) == []
+    store.set_budget(batch.id, Budget(steps=20))
+    assert len(rides(claim(store, batch))) == 2
+    store.set_budget(batch.id, None)
+    assert store.purse(batch.id, NOW) is None
+    assert len(rides(claim(store, batch))) == 1
+
+
+def test_what_was_set_holds_until_the_file_says_another_budget(store: Store) -> None:
+    batch = poor(store, 5, jobs(3))
+    store.set_budget(batch.id, None)
+    same = store.load(job_file(jobs(3), budget=Budget(steps=5), concurrency=50), NOW).batch
+    assert same.settings.budget is None
+    other = store.load(job_file(jobs(3), budget=Budget(steps=7), concurrency=50), NOW).batch
+    assert other.settings.budget == Budget(steps=7)
+
+
+def test_money_buys_steps_at_the_dearer_of_the_two_rates(store: Store) -> None:
+    money = Budget(money=Decimal("1.00"))
+    batch = begin(store, jobs(9), budget=money, rate=Decimal("0.016"))
+    assert purse(store, batch).limit == 62
+    store.set_rate(batch.id, Decimal("0.010"))
+    assert purse(store, batch).limit == 62
+    store.set_rate(batch.id, Decimal("0.020"))
+    assert purse(store, batch).limit == 50
+    found = store.batch(batch.name)
+    assert found is not None
+    assert found.rate is not None
+    assert (found.rate.amount, found.rate.origin) == (Decimal("0.020"), RateOrigin.WALLET)
+
+
+def test_money_buys_nothing_where_nobody_knows_what_a_step_costs(store: Store) -> None:
+    batch = begin(store, jobs(2), budget=Budget(money=Decimal(1000)))
+    assert claim(store, batch) == []
+    assert purse(store, batch).used_up
+
+
+def test_a_batch_without_a_budget_keeps_what_its_runs_may_cost(store: Store) -> None:
+    batch = begin(store, jobs(4))
+    assert store.purse(batch.id, NOW) is None
+    start(store, batch)
+    store.set_budget(batch.id, Budget(steps=100))
+    assert purse(store, batch).reserved == 40
+
+
+def test_the_reservation_holds_over_claims_at_the_same_time(
+    store: Store, open_store: Callable[[], Store]
+) -> None:
+    batch = poor(store, 95, jobs(40))
+    names = [f"owner-{n}" for n in range(4)]
+    enlist(store, *names)
+    stores = {name: open_store() for name in names}
+
+    def claims(name: str) -> int:
+        return sum(len(rides(claim(stores[name], batch, name, most=1))) for _ in range(5))
+
+    with ThreadPoolExecutor(len(names)) as pool:
+        assert sum(pool.map(claims, names)) == 9
+    assert purse(store, batch).reserved == 90
+
+
+def test_only_the_batchs_own_runs_are_in_its_budget(store: Store) -> None:
+    start(store, begin(store, jobs(5)))
+    file = job_file(jobs(5), name="other", budget=Budget(steps=20))
+    other = store.load(file, NOW).batch
+    assert purse(store, other).room == 20
+    assert len(rides(claim(store, other))) == 2

@@ -1,0 +1,164 @@
+"""Walls and ladders: escalation is tried where it is needed, learned, and paid for nowhere else."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import timedelta
+
+import pytest
+
+from batchrunner.model import FailureCategory, JobState, Rule, Settings
+from batchrunner.policy.ladders import CLOSED_AFTER, host_of, is_probe
+from batchrunner.proof.agent import QuickAgent
+from batchrunner.proof.night import Killed, Night, Power, simulate
+from batchrunner.runner import Ending
+from batchrunner.sandbox import World
+from batchrunner.sandbox.ledger import Run
+
+HOSTS, JOBS_EACH = 10, 40
+STEALTHY, PROXIED = ("site-3.test", "site-7.test"), ("site-5.test",)
+SCRIPT = {
+    **{f"http://{host}/*": "blocked-unless-stealth" for host in STEALTHY},
+    **{f"http://{host}/*": "blocked-unless-proxy" for host in PROXIED},
+}
+#: Slots, so that as many jobs of one host may be in flight before the first of them tells.
+SLOTS = 20
+SETTINGS = Settings(concurrency=SLOTS, backoff=timedelta(seconds=4))
+
+
+def urls() -> list[str]:
+    """Return the pages of all hosts, in turns."""
+    return [f"http://site-{n % HOSTS}.test/{n // HOSTS}" for n in range(HOSTS * JOBS_EACH)]
+
+
+def night_of(settings: Settings = SETTINGS) -> Night:
+    return Night.of(urls(), World(script=SCRIPT), settings, agent=QuickAgent())
+
+
+def rung_of(run: Run) -> int:
+    """Return the rung of the usual ladder that a run's options are, as the API saw them."""
+    if run.body.get("proxy_config"):
+        assert run.body.get("browser_profile") == "stealth"
+        return 2
+    return int(run.body.get("browser_profile") == "stealth")
+
+
+def by_host(night: Night) -> Mapping[str, list[Run]]:
+    found: dict[str, list[Run]] = defaultdict(list)
+    for run in night.sandbox.ledger.runs:
+        found[host_of(run.url)].append(run)
+    return found
+
+
+def probes(host: str) -> int:
+    """Return how many jobs of a host look from time to time whether it has become easier."""
+    return sum(is_probe(f"job-{n}") for n, url in enumerate(urls()) if host_of(url) == host)
+
+
+def check_learned(night: Night) -> None:
+    """Check where escalation was tried and what it cost, from the API's own ledger of runs."""
+    night.check_end()
+    assert night.jobs() == {JobState.SUCCEEDED: HOSTS * JOBS_EACH}
+    runs = by_host(night)
+    for host in set(runs) - {*STEALTHY, *PROXIED}:
+        assert [rung_of(run) for run in runs[host]] == [0] * JOBS_EACH, "a healthy host escalated"
+    # Jobs that were in flight before anything was known, and those that look again.
+    in_flight = SLOTS
+    for host in STEALTHY:
+        rungs = [rung_of(run) for run in runs[host]]
+        assert rungs.count(1) == JOBS_EACH
+        assert rungs.count(2) == 0, "more than was needed"
+        assert CLOSED_AFTER <= rungs.count(0) <= in_flight + probes(host)
+    for host in PROXIED:
+        rungs = [rung_of(run) for run in runs[host]]
+        assert rungs.count(2) == JOBS_EACH
+        assert rungs.count(0) + rungs.count(1) <= 2 * in_flight + probes(host)
+
+
+def attempts_per_job(night: Night, host: str) -> list[int]:
+    """Return the attempts of a host's jobs, in the order of the file."""
+    jobs = night.store.finished(night.batch.id)
+    return [job.attempts for job in jobs if host_of(job.url) == host]
+
+
+def test_escalation_is_learned_where_it_is_needed_and_tried_nowhere_else() -> None:
+    async def night() -> None:
+        walled = night_of()
+        assert await walled.run() is Ending.FINISHED
+        check_learned(walled)
+        for host in (*STEALTHY, *PROXIED):
+            tries = attempts_per_job(walled, host)
+            last = tries[JOBS_EACH // 2 :]
+            assert sum(last) - len(last) <= probes(host), "attempts do not fall"
+            assert sum(tries[:3]) > 3, "the first ones have to find out"
+
+    simulate(night)
+
+
+def test_what_was_learned_is_told_with_each_job_and_each_failure() -> None:
+    async def night() -> None:
+        walled = night_of()
+        await walled.run()
+        told = {
+            host_of(job.url): dict(job.changes) for job in walled.store.finished(walled.batch.id)
+        }
+        stealth = {"browser_profile": "stealth"}
+        assert told == {
+            **{f"site-{n}.test": {} for n in range(HOSTS)},
+            **{host: stealth for host in STEALTHY},
+            **{host: {**stealth, "proxy_config": {"enabled": True}} for host in PROXIED},
+        }
+        failures = walled.store.failures(walled.batch.id, final=False, most=1000)
+        assert {each.category for each in failures} == {FailureCategory.BLOCKED}
+        assert [each for each in failures if each.changes == stealth]
+
+    simulate(night)
+
+
+@pytest.mark.parametrize("every", [150, 700])
+def test_what_was_learned_survives_crashes(every: int) -> None:
+    async def night() -> None:
+        walled, deaths = night_of(), 0
+        while True:
+            try:
+                ending = await walled.run(Power(fuse=every * (deaths + 1)))
+                break
+            except Killed:
+                deaths += 1
+                walled.check_always()
+        assert deaths >= 3, "nothing was killed: this night proves nothing"
+        assert ending is Ending.FINISHED
+        check_learned(walled)
+
+    simulate(night)
+
+
+def test_without_a_ladder_the_walls_stand() -> None:
+    async def night() -> None:
+        plain = night_of(
+            Settings(concurrency=SLOTS, policy={FailureCategory.BLOCKED: Rule(attempts=1)})
+        )
+        await plain.run()
+        plain.check_end()
+        assert plain.jobs() == {
+            JobState.SUCCEEDED: (HOSTS - 3) * JOBS_EACH,
+            JobState.FAILED: 3 * JOBS_EACH,
+        }
+        assert {rung_of(run) for run in plain.sandbox.ledger.runs} == {0}
+
+    simulate(night)
+
+
+def test_a_replay_of_the_night_is_the_same() -> None:
+    def played() -> list[tuple[str, int, str]]:
+        async def night() -> list[tuple[str, int, str]]:
+            walled = night_of()
+            await walled.run()
+            return [(r.url, rung_of(r), str(r.created_at)) for r in walled.sandbox.ledger.runs]
+
+        found: list[tuple[str, int, str]] = simulate(night)
+        return found
+
+    first, again = played(), played()
+    assert first == again

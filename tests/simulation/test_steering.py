@@ -1,0 +1,373 @@
+"""Batches that are steered while they run, on virtual time: paused, bounded anew, added to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import anyio
+import pytest
+
+from batchrunner.model import FailureCategory, JobFile, JobSpec, JobState, Settings
+from batchrunner.policy.windows import Window
+from batchrunner.proof.agent import QuickAgent
+from batchrunner.proof.machine import Machine, Process, Span, Weather
+from batchrunner.proof.night import EPOCH, Killed, Night, Power, now, pages, simulate
+from batchrunner.runner import Ending
+from batchrunner.runner.events import Paused, Recalled, Resumed
+from batchrunner.sandbox import World
+
+QUICK = Settings(concurrency=10, backoff=timedelta(seconds=4))
+#: How soon a runner heeds what is said elsewhere, in seconds; and what the answer takes.
+SOON = 2.5
+
+
+async def steered(night: Night, *acts: tuple[float, Callable[[], object]]) -> Ending:
+    """Run a night; meanwhile do something after so many seconds each."""
+    endings: list[Ending] = []
+
+    async def run() -> None:
+        endings.append(await night.run())
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run)
+        for seconds, act in acts:
+            await anyio.sleep_until(seconds)
+            act()
+    return endings[0]
+
+
+def created_between(night: Night, begins: float, ends: float) -> int:
+    """Count the creates that the sandbox got in a stretch of seconds."""
+    since, until = EPOCH + timedelta(seconds=begins), EPOCH + timedelta(seconds=ends)
+    return sum(since <= request.at < until for request in night.sandbox.ledger.requests)
+
+
+def alive_at(night: Night, moment: datetime) -> int:
+    runs = night.sandbox.ledger.runs
+    return sum(r.created_at <= moment < (r.finished_at or now()) for r in runs)
+
+
+def test_a_paused_batch_submits_nothing_and_its_runner_stays_until_it_is_resumed() -> None:
+    async def night() -> None:
+        long = Night.of(pages(60), World(), QUICK)
+        ending = await steered(
+            long,
+            (40, lambda: long.store.pause(long.batch.id, "lunch", now())),
+            (4000, lambda: long.store.resume(long.batch.id)),
+        )
+        assert ending is Ending.FINISHED
+        long.check_end()
+        assert created_between(long, 42, 4000) == 0
+        assert created_between(long, 4000, 4000 + SOON) > 0
+        assert alive_at(long, EPOCH + timedelta(seconds=41)) > 0, "nothing was in flight"
+        assert alive_at(long, EPOCH + timedelta(seconds=3999)) == 0
+        told = [type(e) for e in long.events if isinstance(e, Paused | Resumed)]
+        assert told == [Paused, Resumed]
+        assert long.jobs() == {JobState.SUCCEEDED: 60}
+
+    simulate(night)
+
+
+def test_what_was_in_flight_at_the_pause_is_collected_during_it() -> None:
+    async def night() -> None:
+        long = Night.of(pages(30), World(), QUICK)
+        counts: list[int] = []
+        done = lambda: counts.append(long.store.tally(long.batch.id).done)  # noqa: E731
+        await steered(
+            long,
+            (5, lambda: long.store.pause(long.batch.id, None, now())),
+            (900, done),
+            (901, lambda: long.store.resume(long.batch.id)),
+        )
+        assert counts == [10]
+        long.check_end()
+
+    simulate(night)
+
+
+def test_a_paused_batch_can_be_started_and_waits() -> None:
+    async def night() -> None:
+        still = Night.of(pages(5), World(), QUICK)
+        still.store.pause(still.batch.id, "not yet", now())
+        ending = await steered(still, (600, lambda: still.store.resume(still.batch.id)))
+        assert ending is Ending.FINISHED
+        assert created_between(still, 0, 600) == 0
+        assert created_between(still, 600, 600 + SOON) == 1
+        still.check_end()
+
+    simulate(night)
+
+
+def test_a_create_that_the_api_held_back_is_not_sent_into_a_pause() -> None:
+    async def night() -> None:
+        # The first create is throttled for a minute; others that were claimed with it wait.
+        schemas = [
+            {"type": "object", "properties": {f"p{n}": {"type": "string"}}} for n in "abcdef"
+        ]
+        specs = tuple(
+            JobSpec(
+                key=f"job-{n}",
+                url=f"http://faults.test/throttled/{n}",
+                goal="Read it",
+                options={"output_schema": schema},
+            )
+            for n, schema in enumerate(schemas)
+        )
+        held = Night.of([], World(retry_after=60), QUICK)
+        file = JobFile(name="night", settings=QUICK, specs=specs)
+        held.loaded = held.store.load(file, now()).added
+        await steered(
+            held,
+            (10, lambda: held.store.pause(held.batch.id, None, now())),
+            (600, lambda: held.store.resume(held.batch.id)),
+        )
+        assert created_between(held, 12, 600) == 0
+        held.check_end()
+        withdrawn = held.store.tally(held.batch.id).retried
+        assert withdrawn.get(FailureCategory.UNREACHABLE, 0) > 0, "none waited: this proves nothing"
+
+    simulate(night)
+
+
+def test_a_lower_bound_takes_effect_as_runs_end_and_a_higher_one_within_two_seconds() -> None:
+    async def night() -> None:
+        bounded = Night.of(pages(150), World(durations=(20, 60)), QUICK)
+        bounded.batch = replace(bounded.batch, settings=replace(QUICK, concurrency=25))
+        set_bound = bounded.store.set_concurrency
+        await steered(
+            bounded,
+            (100, lambda: set_bound(bounded.batch.id, 3)),
+            (300, lambda: set_bound(bounded.batch.id, 25)),
+        )
+        bounded.check_end()
+        seconds = lambda at: EPOCH + timedelta(seconds=at)  # noqa: E731
+        assert alive_at(bounded, seconds(99)) > 7
+        assert {alive_at(bounded, seconds(at)) <= 3 for at in range(165, 300)} == {True}
+        assert alive_at(bounded, seconds(300 + SOON)) > 20
+
+    simulate(night)
+
+
+def test_jobs_that_are_added_while_a_runner_works_are_run_within_two_seconds() -> None:
+    async def night() -> None:
+        grown = Night.of(pages(2), World(durations=(60, 60)), QUICK)
+        more = tuple(
+            JobSpec(key=f"more-{n}", url=url, goal="Read the name and the price")
+            for n, url in enumerate(pages(4))
+        )
+
+        def load() -> None:
+            file = JobFile(name="night", settings=QUICK, specs=more)
+            grown.loaded += grown.store.load(file, now()).added
+
+        await steered(grown, (20, load))
+        grown.check_end()
+        assert grown.jobs() == {JobState.SUCCEEDED: 6}
+        assert created_between(grown, 20, 20 + SOON) == 1
+
+    simulate(night)
+
+
+# ---- crash points ----
+
+SMALL = [*pages(4), "http://faults.test/dropped_after/1", "http://faults.test/system_failure/1"]
+
+
+#: When a pause ends, in seconds.
+RESUMED = 100
+
+
+async def dies_while_paused(fuse: int) -> bool:
+    """Kill a runner at a step in a pause, start another in it; whether the kill came."""
+    night = Night.of(
+        SMALL,
+        World(durations=(3, 9)),
+        Settings(concurrency=3, backoff=timedelta(seconds=2)),
+        agent=QuickAgent(),
+    )
+    night.waits = False
+    power = Power()
+
+    async def pause() -> None:
+        await anyio.sleep_until(4)
+        night.store.pause(night.batch.id, "wait", now())
+        power.fuse = power.steps + fuse
+        await anyio.sleep_until(RESUMED)
+        night.store.resume(night.batch.id)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(pause)
+        try:
+            await night.run(power)
+        except Killed:
+            night.check_always()
+            await night.run()
+    assert created_between(night, 6, RESUMED) == 0
+    night.check_end()
+    assert night.jobs() == {JobState.SUCCEEDED: len(SMALL)}
+    return power.dead and now() > EPOCH + timedelta(seconds=RESUMED)
+
+
+def each(fuses: range, dies: Callable[[int], Awaitable[bool]]) -> int:
+    """Count the kills that came."""
+    return sum(simulate(lambda fuse=fuse: dies(fuse)) for fuse in fuses)
+
+
+def test_a_runner_that_dies_in_a_pause_loses_nothing_and_submits_nothing() -> None:
+    assert each(range(1, 150, 13), dies_while_paused) > 7
+
+
+# ---- a deadline ----
+
+
+def window(opens: float | None, closes: float | None) -> Window:
+    """Return a window in seconds of the night."""
+    begins, ends = (at if at is None else EPOCH + timedelta(seconds=at) for at in (opens, closes))
+    return Window(opens=begins, closes=ends)
+
+
+def check_deadline(night: Night, closes: float) -> None:
+    """Check what is promised of a deadline: nothing in flight, nothing lost, nothing counted."""
+    night.check_always()
+    deadline = EPOCH + timedelta(seconds=closes)
+    runs = night.sandbox.ledger.runs
+    assert all(run.finished_at and run.finished_at <= deadline for run in runs)
+    assert now() <= deadline
+    assert night.store.tally(night.batch.id).jobs[JobState.RUNNING] == 0
+
+
+def test_a_night_ends_in_time_and_the_next_one_goes_on() -> None:
+    async def night() -> None:
+        long = Night.of(pages(300), World(seed=5), QUICK)
+        assert await long.run(window=window(None, 1800)) is Ending.OUT_OF_TIME
+        check_deadline(long, 1800)
+        runs, done = len(long.sandbox.ledger.runs), long.jobs()[JobState.SUCCEEDED]
+        assert runs - done <= 2, "nearly all that was paid for had time to land"
+        assert done > 30
+        late = [request.at for request in long.sandbox.ledger.requests]
+        assert max(late) > EPOCH + timedelta(seconds=1100), "it did not stop far too early"
+        await anyio.sleep_until(80_000)
+        assert await long.run(window=window(86_400, None)) is Ending.FINISHED
+        assert created_between(long, 1800, 86_400) == 0
+        assert created_between(long, 86_400, 86_400 + SOON) == 1
+        long.check_end()
+
+    simulate(night)
+
+
+def test_what_still_runs_is_cancelled_accounted_and_available_again_uncounted() -> None:
+    async def night() -> None:
+        # Nobody can know from 20 short ones that the others are long.
+        urls = [*pages(20), *(f"http://faults.test/stuck?{n}" for n in range(5))]
+        cut = Night.of(urls, World(durations=(10, 20)), QUICK)
+        assert await cut.run(window=window(None, 900)) is Ending.OUT_OF_TIME
+        check_deadline(cut, 900)
+        assert cut.jobs() == {JobState.SUCCEEDED: 20, JobState.AVAILABLE: 5}
+        tally = cut.store.tally(cut.batch.id)
+        assert tally.retried == {FailureCategory.TIMED_OUT: 5}
+        assert tally.steps == sum(run.steps for run in cut.sandbox.ledger.runs)
+        again = cut.store.failures(cut.batch.id, final=False, most=9)
+        assert [(each.counted, "deadline" in each.message) for each in again] == [(False, True)] * 5
+        assert [e.runs for e in cut.events if isinstance(e, Recalled)] == [5]
+
+    simulate(night)
+
+
+def test_what_the_user_cancels_is_not_brought_back_by_the_deadline() -> None:
+    async def night() -> None:
+        stuck = Night.of([f"http://faults.test/stuck?{n}" for n in range(4)], World(), QUICK)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(lambda: stuck.run(window=window(None, 900)))
+            await anyio.sleep_until(871)
+            stuck.store.cancel(stuck.batch.id, ["job-0"], now())
+        check_deadline(stuck, 900)
+        assert stuck.jobs() == {JobState.AVAILABLE: 3, JobState.CANCELLED: 1}
+
+    simulate(night)
+
+
+def test_too_little_time_submits_nothing() -> None:
+    async def night() -> None:
+        short = Night.of(pages(5), World(), QUICK)
+        assert await short.run(window=window(None, 100)) is Ending.OUT_OF_TIME
+        assert (short.creates, now()) == (0, EPOCH)
+
+    simulate(night)
+
+
+def test_a_runner_that_waits_for_its_beginning_collects_what_is_in_flight() -> None:
+    async def night() -> None:
+        left = Night.of(pages(15), World(), QUICK)
+        with anyio.move_on_after(20):
+            await left.run()
+        assert left.jobs()[JobState.RUNNING] == 10
+        counts: list[int] = []
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(lambda: left.run(window=window(5000, None)))
+            await anyio.sleep_until(4999)
+            counts.append(left.store.tally(left.batch.id).done)
+        assert counts == [10]
+        assert created_between(left, 20, 5000) == 0
+        left.check_end()
+
+    simulate(night)
+
+
+@pytest.mark.parametrize("awake", [1000.0, 4000.0])
+def test_a_machine_that_slept_towards_or_over_its_deadline_holds_to_it(awake: float) -> None:
+    async def night() -> None:
+        slept = Night.of(pages(300), World(), QUICK)
+        weather = Weather(sleeps=[Span(600, awake)])
+        machine = Machine(slept.store, weather, 0, Counter())
+        process = Process(machine=machine)
+        clocks = {"now": machine.wall, "monotonic": machine.monotonic}
+        slept.one_clock = False
+        ending = await slept.run(process, window=window(None, 1800), **clocks)
+        assert ending is Ending.OUT_OF_TIME
+        slept.check_always()
+        assert all(run.finished_at for run in slept.sandbox.ledger.runs)
+        assert created_between(slept, 600, awake) == 0
+        assert (created_between(slept, awake, 9999) > 0) == (awake < 1800)
+        if awake < 1800:
+            check_deadline(slept, 1800)
+
+    simulate(night)
+
+
+#: A deadline, in seconds.
+CLOSES = 160
+
+
+async def dies_at_the_deadline(fuse: int) -> bool:
+    """Kill a runner at a step near its deadline; whether the kill came."""
+    urls = [*SMALL, "http://faults.test/stuck?1", "http://faults.test/stuck?2"]
+    settings = Settings(concurrency=4, max_attempts=2, backoff=timedelta(seconds=2))
+    night = Night.of(urls, World(durations=(3, 9)), settings, agent=QuickAgent())
+    night.waits = False
+    power = Power()
+
+    async def blow() -> None:
+        await anyio.sleep_until(CLOSES - 35)
+        power.fuse = power.steps + fuse
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(blow)
+        try:
+            await night.run(power, window=window(None, CLOSES))
+        except Killed:
+            night.check_always()
+            await night.run(window=window(None, CLOSES))
+        tasks.cancel_scope.cancel()
+    night.check_always()
+    assert night.jobs() == {JobState.SUCCEEDED: len(SMALL), JobState.AVAILABLE: 2}
+    ended = night.store.failures(night.batch.id, final=False, most=99)
+    assert not any(each.counted for each in ended if each.category is FailureCategory.TIMED_OUT)
+    assert all(run.status.is_final for run in night.sandbox.ledger.runs)
+    return power.dead
+
+
+def test_a_runner_that_dies_at_its_deadline_leaves_nothing_alive_and_counts_nothing() -> None:
+    assert each(range(1, 100, 14), dies_at_the_deadline) > 5
