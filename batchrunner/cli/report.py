@@ -124,7 +124,7 @@ ADVICE = {
     "unauthorized": "the account lacks the right for an option of this job",
     "throttled": "the API was busy",
     "unreachable": "the API could not be reached",
-    "unanswered": "a run may exist and be paid for; to pay again: retry --category unanswered",
+    "unanswered": "a run may exist and be paid for; retry puts it back only where it is named",
     "lost": "the API no longer knows the run",
 }
 

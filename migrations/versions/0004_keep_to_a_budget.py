@@ -1,4 +1,4 @@
-"""Keep a batch to a budget: what was set in the file's place, a step's price, what runs may cost."""
+"""Keep a batch to a budget: what replaces the file's, a step's price, what runs may cost."""
 
 import sqlalchemy as sa
 from alembic import op

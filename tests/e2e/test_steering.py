@@ -226,3 +226,14 @@ def test_a_batch_stays_with_the_api_that_its_runs_are_on(tmp_path: Path) -> None
     back = batchrunner("run", other, "--sandbox", cwd=tmp_path)
     assert back.code == 2
     assert "was run on https://api.invalid, and this is sandbox" in back.err
+
+
+def test_retry_leaves_the_unanswered_alone_and_says_how_to_pay_again(tmp_path: Path) -> None:
+    urls = ["http://faults.test/dropped_after"]
+    jobs = write_jobs(tmp_path, urls, marker=False)
+    with served(tmp_path) as remote:
+        assert batchrunner("run", jobs, "-q", cwd=tmp_path, env=remote.env).code == 1
+        assert remote.created() == 1
+    ended = batchrunner("retry", "jobs", cwd=tmp_path)
+    assert "0 jobs of 'jobs' put back" in ended.err
+    assert "batchrunner retry jobs --category unanswered" in ended.err

@@ -75,10 +75,11 @@ def command(
         click.echo(f"{counted(at_once, 'job')} cancelled", err=True)
         if not asked:
             return
+        runs = counted(asked, "run")
         if at_work(store.living(ledger_now(store), found.id)):
-            runs = counted(asked, "run")
             click.echo(f"{runs} in flight: the runner at work cancels them", err=True)
             return
+        click.echo(f"{runs} in flight, and may cost money until they are cancelled", err=True)
         with access(sandboxed=sandboxed, api_url=api_url, api_key_file=api_key_file, db=db) as api:
             from batchrunner.cli.work import bind
 
@@ -118,4 +119,4 @@ def _see_to_it(store: Store, batch: Batch, api: Access) -> None:
             exit_code=worked.exit_code,
         )
     cancelled = counted(worked.tally.jobs[JobState.CANCELLED], "job")
-    click.echo(f"{cancelled} of the batch cancelled now", err=True)
+    click.echo(f"no run is in flight any more; {cancelled} of the batch cancelled in all", err=True)

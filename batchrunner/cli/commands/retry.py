@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 
 from batchrunner.cli.clock import ledger_now
@@ -29,7 +31,8 @@ def command(batch: str | None, categories: tuple[str, ...], keys: tuple[str, ...
     """
     Put failed jobs of BATCH back; the next run runs them.
 
-    All that failed, or those that are chosen: a choice may name cancelled jobs too.
+    All that failed, or those that are chosen: a choice may name cancelled jobs too. Jobs that are
+    unanswered are put back only where a choice names them: their runs may exist.
 
     \b
     Examples:
@@ -37,11 +40,14 @@ def command(batch: str | None, categories: tuple[str, ...], keys: tuple[str, ...
       batchrunner retry example --category goal_failure --category blocked
     """
     from batchrunner.cli.display import counted
+    from batchrunner.cli.report import db_given
 
+    unanswered = FailureCategory.UNANSWERED
     with opened(db) as store:
         found = batch_of(store, batch)
         chosen = [FailureCategory(category) for category in categories]
         count = store.retry(found.id, chosen, keys, ledger_now(store))
+        left = 0 if keys or chosen else store.tally(found.id).failed.get(unanswered, 0)
     if keys and not count:
         raise UserError(
             "no job of such an id has failed or was cancelled",
@@ -50,3 +56,7 @@ def command(batch: str | None, categories: tuple[str, ...], keys: tuple[str, ...
         )
     next_step = "; run the batch to run them" if count else ""
     click.echo(f"{counted(count, 'job')} of {found.name!r} put back{next_step}", err=True)
+    if left:
+        again = f"batchrunner retry {shlex.quote(found.name)} --category {unanswered}{db_given(db)}"
+        click.echo(f"{counted(left, 'job')} left alone, as a run of it may exist", err=True)
+        click.echo(f"  to pay for another one: {again}", err=True)
