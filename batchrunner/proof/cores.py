@@ -8,6 +8,9 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
+#: Calls after which a process is replaced by a fresh one: what they leave behind adds up.
+TASKS = 100
+
 S = TypeVar("S")
 T = TypeVar("T")
 
@@ -17,5 +20,6 @@ def spread(call: Callable[[S], T], inputs: Sequence[S]) -> Iterator[T]:
     # Not forked: a process must not begin with another one's connections and threads.
     context = multiprocessing.get_context("spawn")
     workers = max(min(os.cpu_count() or 1, len(inputs)), 1)
-    with context.Pool(workers, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
+    ignored = (signal.SIGINT, signal.SIG_IGN)
+    with context.Pool(workers, signal.signal, ignored, maxtasksperchild=TASKS) as pool:
         yield from pool.imap_unordered(call, inputs)
