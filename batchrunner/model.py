@@ -496,9 +496,13 @@ def marker(token: str, place: int) -> str:
 
 
 def marker_of(goal: str | None) -> str | None:
-    """Return the marker in a goal that the API echoed; None if there is none."""
-    found = _MARKER.search(goal or "")
-    return found.group() if found else None
+    """
+    Return the marker in a goal that the API echoed; None if there is none.
+
+    Of several it is the last: a user's own text may hold one that was copied from somewhere.
+    """
+    found = [match.group() for match in _MARKER.finditer(goal or "")]
+    return found[-1] if found else None
 
 
 def marker_prefix(token: str) -> str:

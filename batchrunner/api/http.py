@@ -109,6 +109,10 @@ class Http:
         except httpx.DecodingError as error:
             message = f"The answer's compression is broken: {error}"
             raise _fault(FaultKind.MALFORMED, message) from error
+        except (httpx.InvalidURL, UnicodeError) as error:
+            # httpx reads where a redirect leads to even if nobody follows it.
+            message = "The answer leads to an address that is none"
+            raise _fault(FaultKind.MALFORMED, message) from error
         except httpx.HTTPError as error:
             message = "The connection to the API broke before the answer was whole"
             raise _fault(FaultKind.INTERRUPTED, message) from error

@@ -25,13 +25,24 @@ class Target:
     format: str
 
 
-def check_outputs(paths: Sequence[str], format: str | None = None) -> list[Target]:
+def check_outputs(
+    paths: Sequence[str], format: str | None = None, keep: Sequence[str | Path] = ()
+) -> list[Target]:
     """
     Return where to export to; before anything is run, not after.
 
     Raises:
-        UserError: A file's format cannot be told from its name, or it cannot be there.
+        UserError: A file's format cannot be told from its name, or it cannot be there, or it is
+            one of those to *keep*: the job file, the database.
     """
+    kept = {Path(path).resolve() for path in keep}
+    for path in paths:
+        if path != "-" and Path(path).resolve() in kept:
+            raise UserError(
+                f"{path} is in use, and results would replace it",
+                hint="name another file: -o results.csv",
+                exit_code=WRONG_USAGE,
+            )
     return [_target(path, format) for path in paths]
 
 

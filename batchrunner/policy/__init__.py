@@ -199,7 +199,8 @@ def is_overdue(policy: Policy, attempt: OpenAttempt, sighting: Sighting, now: da
 
 def _lasted(run: Run, *, queued: bool) -> timedelta | None:
     since = run.created_at if queued else run.started_at
-    return run.shown_at - since if run.shown_at and since else None
+    lasted = run.shown_at - since if run.shown_at and since else None
+    return None if lasted is None or lasted < timedelta(0) else lasted  # its clock was set back
 
 
 def excused(attempt: OpenAttempt, leapt_at: datetime | None) -> OpenAttempt:

@@ -104,7 +104,7 @@ class Straying:
                 sightings = await shift.api.get_many(chunk)
             except ApiError as error:
                 shift.hold([classify_fault(error.fault)], shift.looks)
-                return None
+                return len(living) if is_for_good(error.fault) else None
             now = shift.now()
             ended = [
                 (run_id, _as_run(s)) for run_id, s in sightings.items() if self._is_over(s, now)

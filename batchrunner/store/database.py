@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect,
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
 from batchrunner.schema import HEAD
@@ -252,6 +253,9 @@ def _translated(engine: Engine) -> Iterator[None]:
         yield
     except DBAPIError as error:
         raise _explained(error, engine.url) from error
+    except PoolTimeout as error:
+        # One thread of ours waits for another, and that one for somebody else's lock.
+        raise StoreError("the database does not answer", hint=AGAIN, passing=True) from error
 
 
 def _explained(error: DBAPIError, url: URL) -> StoreError:

@@ -314,3 +314,14 @@ async def test_our_own_cancellation_is_no_answer() -> None:
                 scope.cancel()
     assert scope.cancelled_caught
     assert transport.asked == 1
+
+
+@pytest.mark.parametrize("place", ["mailto:x@y", "javascript:alert(1)", "http://xn--a/"])
+def test_a_redirect_to_what_is_no_address_leaves_a_create_unanswered(place: str) -> None:
+    async def create() -> Answer:
+        away = httpx.Response(302, headers={"Location": place})
+        transport = httpx.MockTransport(lambda request: away)
+        async with Api("http://127.0.0.1", "key", transport=transport) as api:
+            return await api.create([{"url": "https://a.example", "goal": "g"}], None)
+
+    assert isinstance(anyio.run(create), Unanswered)

@@ -130,3 +130,13 @@ def test_a_database_of_another_kind_is_left_as_it_is(finished: Path, tmp_path: P
         assert ended.code == 3
         assert "newer batchrunner" in ended.err
     assert (finished / "newer.db").read_bytes() == before
+
+
+@pytest.mark.parametrize("output", ["own.csv", "jobs.yaml", "own.csv.sandbox.jsonl"])
+def test_results_replace_neither_the_ledger_nor_the_job_file(tmp_path: Path, output: str) -> None:
+    jobs = write_jobs(tmp_path, pages(1))
+    before = jobs.read_bytes()
+    command = ("run", jobs.name, "--sandbox", "--db", "own.csv", "-o", output)
+    ended = batchrunner(*command, cwd=tmp_path)
+    assert (ended.code, jobs.read_bytes()) == (2, before)
+    assert f"{output} is in use, and results would replace it" in ended.err

@@ -9,12 +9,14 @@ from decimal import Decimal
 
 import anyio
 import pytest
+from sqlalchemy import update
 
 from batchrunner.model import FailureCategory, JobState, Settings
 from batchrunner.proof.night import Night, Power, T, now, pages, simulate
 from batchrunner.runner import Ending
 from batchrunner.runner.events import Held
 from batchrunner.sandbox import World
+from batchrunner.schema import jobs
 from batchrunner.store import StoreError
 
 QUICK = Settings(concurrency=10, backoff=timedelta(seconds=4))
@@ -332,5 +334,17 @@ def test_failed_jobs_that_are_put_back_get_one_more_run_each() -> None:
         failed.check_end()
         assert failed.jobs() == {JobState.SUCCEEDED: 4}
         assert len(failed.sandbox.ledger.runs) == 5
+
+    simulate(night)
+
+
+def test_a_goal_with_an_old_marker_in_it_does_not_hold_its_neighbours_up() -> None:
+    async def night() -> None:
+        quiet = Night.of(pages(6), World(), QUICK)
+        with quiet.store._database.write() as tx:
+            tx.execute(update(jobs).values(goal="Read it [ref br-0123456789ab-1]"))
+        assert await quiet.run() is Ending.FINISHED
+        quiet.check_end()
+        assert len(quiet.sandbox.ledger.runs) == 6
 
     simulate(night)

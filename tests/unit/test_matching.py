@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrunner.model import Job, Ride, Run, RunStatus, Submission
+from batchrunner.model import Job, Ride, Run, RunStatus, Submission, marker_of
 from batchrunner.runner.matching import match, output_schema_of, request_of
 
 DAWN = datetime(2026, 9, 2, 21, 0, tzinfo=UTC)
@@ -114,3 +114,8 @@ def test_runs_without_a_time_can_be_compared_with_those_that_have_one() -> None:
     sent = submission(2)
     first, second = runs_of(sent)
     assert match(sent, [second, run("r1", first.goal, None)])[0] == {1001: "r1", 1002: "r2"}
+
+
+def test_of_several_markers_in_a_goal_the_last_is_ours() -> None:
+    goal = "Read the price\n\n[ref br-0123456789ab-1]\n\n[ref br-ba9876543210-2]"
+    assert marker_of(goal) == "[ref br-ba9876543210-2]"

@@ -330,7 +330,7 @@ def test_queued_and_running_time_have_limits_of_their_own(seen: OpenAttempt, ove
     assert is_overdue(DEFAULT, seen, Run(run_id="r", status=seen.status), NOW) is overdue
 
 
-@pytest.mark.parametrize(("theirs", "overdue"), [(2, False), (31, True)])
+@pytest.mark.parametrize(("theirs", "overdue"), [(2, False), (31, True), (-60, True)])
 def test_a_run_is_overdue_by_both_clocks_or_not_at_all(theirs: int, overdue: bool) -> None:
     long_ago = attempt(opened_at=NOW - 9 * HOUR, started_at=NOW - 8 * HOUR)
     there = datetime(2031, 1, 1, tzinfo=UTC)  # whatever the API's clock shows

@@ -38,6 +38,6 @@ def command(batch: str | None, output: str, format_: str | None, db: str) -> Non
     """
     from batchrunner.cli.results import check_outputs, export_all
 
-    targets = check_outputs([output], format_)
+    targets = check_outputs([output], format_, keep=(db, f"{db}.sandbox.jsonl"))
     with opened(db) as store:
         export_all(store, batch_of(store, batch), targets)

@@ -101,7 +101,9 @@ def command(
     if concurrency is not None:
         settings = replace(job_file.settings, concurrency=concurrency)
         job_file = replace(job_file, settings=settings)
-    targets = check_outputs(outputs or (f"{job_file.name}.csv",))
+    targets = check_outputs(
+        outputs or (f"{job_file.name}.csv",), keep=(file, db, f"{db}.sandbox.jsonl")
+    )
     with (
         for_people(),
         access(sandboxed=sandboxed, api_url=api_url, api_key_file=api_key_file, db=db) as api,
