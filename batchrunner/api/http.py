@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self, cast
 
 import anyio
@@ -24,6 +24,9 @@ _NOT_SENT = (
     httpx.UnsupportedProtocol,
     httpx.LocalProtocolError,
 )
+
+#: Shorter keys are none, but words like the sandbox's own, which stand in results as well.
+SHORTEST_SECRET = 12
 
 #: Hosts on this machine: plain http is allowed, and no proxy stands between.
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -56,6 +59,7 @@ class Http:
         logging.getLogger("httpx").setLevel(logging.WARNING)
         logging.getLogger("httpcore").setLevel(logging.WARNING)
         self.origin = f"{url.scheme}://{url.netloc.decode()}"
+        self._key = key.encode()
         self._client = httpx.AsyncClient(
             base_url=url,
             headers={
@@ -100,7 +104,7 @@ class Http:
         try:
             with anyio.fail_after(seconds):
                 async with self._client.stream(method, path, params=query, json=body) as response:
-                    return await _taken(response)
+                    return self._without_key(await _taken(response))
         except _NOT_SENT as error:
             raise _fault(FaultKind.NOT_SENT, f"The API cannot be reached: {error}") from error
         except TimeoutError as error:
@@ -116,6 +120,12 @@ class Http:
         except httpx.HTTPError as error:
             message = "The connection to the API broke before the answer was whole"
             raise _fault(FaultKind.INTERRUPTED, message) from error
+
+    def _without_key(self, reply: Reply) -> Reply:
+        # An API that repeats the key in its answer would see it end up in ledgers and exports.
+        if len(self._key) < SHORTEST_SECRET or self._key not in reply.body:
+            return reply
+        return replace(reply, body=reply.body.replace(self._key, b"***"))
 
 
 def _checked(base_url: str) -> httpx.URL:

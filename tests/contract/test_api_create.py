@@ -325,3 +325,15 @@ def test_a_redirect_to_what_is_no_address_leaves_a_create_unanswered(place: str)
             return await api.create([{"url": "https://a.example", "goal": "g"}], None)
 
     assert isinstance(anyio.run(create), Unanswered)
+
+
+def test_a_key_that_the_api_repeats_is_not_passed_on() -> None:
+    async def create() -> Answer:
+        told = {"error": {"code": "INVALID_INPUT", "message": "no such key: sk-canary-8f3a51"}}
+        transport = httpx.MockTransport(lambda request: httpx.Response(400, json=told))
+        async with Api("http://127.0.0.1", "sk-canary-8f3a51", transport=transport) as api:
+            return await api.create([{"url": "https://a.example", "goal": "g"}], None)
+
+    answer = anyio.run(create)
+    assert isinstance(answer, Refused)
+    assert answer.fault.message == "no such key: ***"
