@@ -238,3 +238,11 @@ def test_an_error_never_shows_what_was_written(path: Path) -> None:
         with pytest.raises(StoreError) as caught:
             Store(database).load(job_file(name="secret"), NOW)
     assert "secret" not in f"{caught.value}{caught.value.__cause__}"
+
+
+def test_a_thread_that_waits_for_another_ones_lock_is_told_that_it_passes(path: Path) -> None:
+    with closing(Database.open(str(path))) as database:
+        database._engine.pool._timeout = 0.05  # type: ignore[attr-defined]
+        with database.write(), pytest.raises(StoreError) as waited, database.read():
+            pass
+    assert waited.value.passing

@@ -121,6 +121,34 @@ def test_an_orphan_that_one_look_does_not_show_keeps_its_cost() -> None:
     simulate(night)
 
 
+class NoCancels(httpx.AsyncBaseTransport):
+    """An API that refuses to cancel, whatever it is asked."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self._inner = inner
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if not request.url.path.endswith("/cancel"):
+            return await self._inner.handle_async_request(request)
+        error = {"code": "INVALID_INPUT", "message": "not cancellable"}
+        return httpx.Response(400, json={"error": error})
+
+
+def test_a_cancel_that_is_refused_for_good_is_not_repeated_without_end() -> None:
+    async def night() -> None:
+        # The first run is listed only when another one has taken its place, and outlives it.
+        world = World(late=150, durations=(600, 900))
+        urls = ["http://faults.test/dropped_after/1"]
+        late = Night.of(urls, world, Settings(backoff=timedelta(seconds=4)))
+        late.network = Network(NoCancels(late.sandbox.transport()), fired=Counter())
+        with anyio.fail_after(4 * 3600):
+            assert await late.run() is Ending.FINISHED
+        asked = sum(n for path, n in late.requests.items() if path.endswith("/cancel"))
+        assert 0 < asked < 100
+
+    simulate(night)
+
+
 def network(fault: str) -> Network:
     inner = httpx.MockTransport(lambda request: httpx.Response(200, json={}))
     return Network(inner, fired=Counter(), spells=[Spell(fault, 0, 60, 1)], clock=lambda: 0)
