@@ -1,0 +1,115 @@
+"""What a job file says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from batchrunner.model.states import FailureCategory
+
+#: Options of a run request beside url and goal, as the API names them.
+RUN_OPTIONS = (
+    "browser_profile",
+    "proxy_config",
+    "agent_config",
+    "capture_config",
+    "output_schema",
+    "use_vault",
+    "credential_item_ids",
+    "use_profile",
+    "profile_id",
+    "webhook_url",
+    "api_integration",
+    "feature_flags",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """How the failures of one category are answered; None: as a wider rule says."""
+
+    attempts: int | None = None  #: the failure of this number ends the job
+    wait: timedelta | None = None  #: before the next attempt, the same each time
+    backoff: timedelta | None = None  #: longest first wait, in the place of the batch's
+    then: tuple[Mapping[str, Any], ...] | None = None  #: a ladder: what each next attempt changes
+    line: int = field(default=0, compare=False)  #: where it stands in its file, from 1
+
+    @property
+    def ladder(self) -> tuple[Mapping[str, Any], ...]:
+        """The rungs above the job's own options, from the lowest; empty where there are none."""
+        return self.then or ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Demand:
+    """What one field of a result must be; bounds that are None are not looked at."""
+
+    path: str  #: such as `price` or `items[].name`; `.` is the whole result
+    required: bool = False  #: it is there and holds something
+    minimum: float | None = None
+    maximum: float | None = None
+    pattern: str | None = None  #: a regular expression that the whole text has to match
+    at_least: int | None = None  #: entries of a list
+    at_most: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Expectations:
+    """What a job's result must be to count as a success."""
+
+    schema: Mapping[str, Any] | None = None  #: its `output_schema`
+    demands: tuple[Demand, ...] = ()  #: its `expect`
+    allow: frozenset[str] = frozenset()  #: general rules that this job does without
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobSpec:
+    """One validated entry of a job file; not a row yet."""
+
+    key: str  #: the user's own `id`, else a digest of url, goal and options
+    url: str
+    goal: str
+    options: Mapping[str, Any] = field(default_factory=dict)  #: RUN_OPTIONS that are set
+    expect: Mapping[str, Any] = field(default_factory=dict)  #: what its result must be, as written
+    policy: Mapping[FailureCategory, Rule] = field(default_factory=dict)  #: goes before the batch's
+    line: int = 0  #: where it stands in its file, from 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Budget:
+    """The most that the runs of a batch may cost: in steps or in dollars, never in both."""
+
+    steps: int | None = None
+    money: Decimal | None = None
+
+    def __str__(self) -> str:
+        """Return it as a job file spells it."""
+        return f"{self.steps} steps" if self.money is None else f"${self.money:f}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """How a batch is to be run."""
+
+    concurrency: int = 10  #: runs in flight at most, over all runners
+    max_attempts: int = 3  #: counted attempts a job may use
+    backoff: timedelta = timedelta(seconds=15)  #: longest first wait; doubles with each failure
+    queued_limit: timedelta = timedelta(hours=1)  #: longest time a run may stay PENDING
+    running_limit: timedelta = timedelta(minutes=30)  #: longest time a run may be RUNNING
+    marker: bool = True  #: append a reference to goals, by which lost runs are found
+    policy: Mapping[FailureCategory, Rule] = field(default_factory=dict)  #: before the usual
+    budget: Budget | None = None  #: most that its runs may cost; None: whatever they do
+    rate: Decimal | None = None  #: what a step costs, in dollars
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobFile:
+    """A whole job file, free of mistakes."""
+
+    name: str
+    settings: Settings
+    specs: tuple[JobSpec, ...]
+    duplicates: int = 0  #: entries left out because an equal one stands above

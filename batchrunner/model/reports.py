@@ -1,0 +1,122 @@
+"""What there is to see of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from batchrunner.model.jobs import Settings
+from batchrunner.model.money import Rate
+from batchrunner.model.states import FailureCategory, JobState
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FinishedJob:
+    """A job in a final state, as exports show it."""
+
+    position: int  #: its place in the job file, from 1
+    key: str
+    url: str
+    goal: str
+    state: JobState
+    attempts: int
+    category: FailureCategory | None = None
+    code: str | None = None
+    message: str | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)  #: options that its last rung changed
+    run_id: str | None = None
+    steps: int | None = None  #: billed for all its attempts together
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    result: str | None = None  #: JSON text as the API sent it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pause:
+    """That the user wants nothing more to be submitted for now."""
+
+    since: datetime
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """The jobs of one job file under one name."""
+
+    id: int
+    name: str
+    settings: Settings  #: as they are in force, whoever said so last
+    origin: str | None  #: the API that its runs are on; None before the first
+    pause: Pause | None = None
+    rate: Rate | None = None  #: what a step costs; None where nobody says
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Loaded:
+    """What loading a job file did."""
+
+    batch: Batch
+    added: int
+    known: int  #: were there already
+    changed: tuple[str, ...] = ()  #: keys loaded before with another url, goal or options
+    before: Settings | None = None  #: what was in force until then; None: the batch is new
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tally:
+    """A batch in numbers."""
+
+    jobs: Mapping[JobState, int]
+    retrying: int = 0  #: available jobs that have been tried before
+    queued: int = 0  #: runs in flight that the API has not started
+    unsettled: int = 0  #: attempts of which nobody knows yet whether their run exists
+    failed: Mapping[FailureCategory, int] = field(default_factory=dict)  #: final failures
+    retried: Mapping[FailureCategory, int] = field(default_factory=dict)  #: failed attempts before
+    attempts: int = 0
+    orphans: int = 0  #: runs that turned up when nobody needed them any more, and were cancelled
+    steps: int = 0  #: billed for all attempts and orphans together
+    due_at: datetime | None = None  #: when the next job may be claimed
+
+    @property
+    def total(self) -> int:
+        """All jobs that were loaded."""
+        return sum(self.jobs.values())
+
+    @property
+    def open(self) -> int:
+        """Jobs that have not reached a final state."""
+        return sum(count for state, count in self.jobs.items() if not state.is_final)
+
+    @property
+    def done(self) -> int:
+        """Jobs in a final state."""
+        return self.total - self.open
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """As much of a batch as its runner needs to know whether there is more to do."""
+
+    mine: int  #: open attempts of this owner
+    others: int  #: open attempts of other owners
+    due_at: datetime | None  #: when the next available job may be claimed; None if there is none
+    pause: Pause | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClosedAttempt:
+    """One failed try at a job, with its reason."""
+
+    key: str
+    url: str
+    number: int
+    category: FailureCategory
+    counted: bool
+    message: str
+    job_state: JobState
+    code: str | None = None
+    closed_at: datetime | None = None
+    run_id: str | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)  #: options that its rung changed

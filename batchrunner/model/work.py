@@ -1,0 +1,120 @@
+"""What the ledger holds of work under way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from batchrunner.model.decisions import Finding, Transition
+from batchrunner.model.jobs import Expectations, Rule
+from batchrunner.model.runs import Run
+from batchrunner.model.states import FailureCategory, JobState, RunStatus
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """As much of a job as a decision needs."""
+
+    id: int
+    key: str
+    attempt: int  #: number of its newest attempt; 0 before the first
+    failures: int  #: attempts that counted
+    met: Mapping[FailureCategory, int] = field(default_factory=dict)  #: the same by category
+    policy: Mapping[FailureCategory, Rule] = field(default_factory=dict)  #: its own rules
+    rungs: Mapping[FailureCategory, int] = field(default_factory=dict)  #: its newest attempt's
+    ladders: Mapping[FailureCategory, str] = field(default_factory=dict)  #: what these belong to
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ride:
+    """An attempt's place in the submission that carries it."""
+
+    attempt_id: int
+    place: int  #: from 1, the last part of the marker
+    job: Job
+    url: str
+    goal: str
+    options: Mapping[str, Any] = field(default_factory=dict)  #: the job's, as its rungs change them
+    changes: Mapping[str, Any] = field(default_factory=dict)  #: those that its rungs changed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Submission:
+    """One create request, written down before it is sent."""
+
+    id: int
+    token: str  #: unique text, the middle part of the marker
+    intended_at: datetime
+    marked: bool  #: whether its goals carry the marker
+    rides: tuple[Ride, ...]
+    searched: int = 0  #: how often its runs were looked for in vain
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenAttempt:
+    """An attempt whose run exists and is being watched."""
+
+    attempt_id: int
+    run_id: str
+    submission_id: int
+    marker: str | None  #: what the goal of its run ends in; None where goals carry none
+    url: str
+    job: Job
+    status: RunStatus
+    opened_at: datetime
+    started_at: datetime | None = None  #: when we first saw it RUNNING, by our clock
+    cancelling: FailureCategory | None = None  #: why we asked the API to cancel it
+    recalled: bool = False  #: it is cancelled for a deadline, which is not its job's fault
+    missing_since: datetime | None = None  #: since when the API does not know it
+    expectations: Expectations = field(default_factory=Expectations)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lesson:
+    """What one attempt tells of a host: whether a rung of a ladder gets past its walls."""
+
+    host: str
+    ladder: str
+    rung: int
+    passed: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """What the store is to write about one attempt: what was seen and what follows."""
+
+    attempt: OpenAttempt | Ride
+    transition: Transition
+    run: Run | None = None
+    lessons: tuple[Lesson, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judgeable:
+    """The newest attempt of a job in a final state that has a result to judge again."""
+
+    job_id: int
+    attempt_id: int
+    number: int  #: of the attempt; a judgement counts only while it is the newest
+    key: str
+    url: str
+    goal: str
+    state: JobState
+    result: str
+    expectations: Expectations
+    category: FailureCategory | None = None  #: what it was judged to be; None: a success
+    code: str | None = None
+    message: str = ""
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Owner:
+    """A process that works on the jobs of a database."""
+
+    id: str
+    machine: str  #: where its pid means something
+    pid: int
+    born: str  #: tells two processes of one pid apart
