@@ -53,24 +53,43 @@ def _any(*parts: str) -> re.Pattern[str]:
 
 
 _STAND_IN = _any(
-    r"n/?a|n\.a\.?|undefined|nan|tbd|tba|unknown|string|lorem ipsum|not applicable|no data",
+    r"n/?a|n\.a\.?|undefined|nan|tb[acd]|unknown|string|lorem ipsum|not applicable|no (data|info)",
     r"((the )?(information|data|price|details?|value|it) )?(is )?"
-    r"(not|un)[ -]?(publicly )?(available|found|provided|specified|listed|stated|given|disclosed"
-    r"|mentioned|shown|displayed|visible)|n/a .{1,30}|\(none\)",
-    r"k\.? ?a\.?|keine (angaben?|daten)|nicht (gefunden|verfügbar|angegeben|bekannt)|unbekannt",
-    r"non (disponible|trouvée?|spécifiée?|précisée?|communiquée?)|inconnue?|introuvable|n\.?d\.?",
-    r"no (disponible|encontrad[oa]|especificad[oa])|desconocid[oa]|sin (datos|información)",
+    r"(not|un|none|nothing)[ -]?(publicly )?(available|found|provided|specified|listed|stated|given"
+    r"|disclosed|mentioned|shown|displayed|visible|known|present)|n/a .{1,30}|\(none\)",
+    r"no (information|details?|price)( (available|found|given))?",
+    r"to be (announced|determined|confirmed)",
+    r"k\.? ?a\.?|(keine|ohne) (angaben?|daten|information(en)?)|unbekannt",
+    r"nicht (gefunden|verfügbar|angegeben|bekannt|vorhanden|genannt|aufgeführt|ersichtlich)",
+    r"(non|pas) (disponible|(trouv|spécifi|précis|communiqu|renseign|indiqu|mentionn)ée?s?)",
+    r"inconnue?|introuvable|n\.?d\.?|(aucune|pas de) (information|donnée)s?",
+    r"no (disponible|consta|aplica|(encontrad|especificad|indicad|mencionad)[oa])",
+    r"(desconocid|desconhecid|sconosciut)[oa]|(sin|sem) (datos|información|dados|informaç(ão|ões))",
+    r"não (disponível|consta|(encontrad|informad|especificad|indicad)[oa])|indisponível",
+    r"non (disponibile|presente|(trovat|specificat|indicat|comunicat)[oa])|nessuna informazione",
+    r"niet (beschikbaar|gevonden|vermeld|bekend|opgegeven|van toepassing)|onbekend|geen gegevens",
+    r"nie (znaleziono|podano|dotyczy|określono)|nieznan[yae]|niedostępn[yae]",
+    r"brak (danych|informacji)",
+    r"不明|該当なし|情報なし|記載なし|未定|未知|暂无(数据|信息)?|未提供|不详|未找到|不适用|无数据",
+    r"알 수 없음|정보 없음|해당 없음|미정|미제공|확인 불가",
     r"<[^<>]{1,40}>|\[[^\]]{1,40}\]|\{+[^{}]{1,40}\}+",
 )
-_WEAK = _any(r"null|none|nothing|nil|[-–—_?.…/*]+|keine?|aucune?|ningun[oa]|leer")
+_WEAK = _any(
+    r"null|none|nothing|nil|[-–—_?.…/*]+|keine?|aucune?|ningun[oa]|leer|nessun[oa]|nenhuma?|geen|brak",
+    r"なし|无|無|없음",
+)
 #: Keys under which such a word is an answer.
 _ANSWERED = _any(
     r".*(avail|stock|status|state\b|verf|dispon|type|translation|word|allergen|access).*"
 )
+#: Keys under which being without something is an answer of its own.
+_OFFERED = _any(r".*(avail|stock|dispon|verfügbar|lieferbar).*")
 _ASIDE = _any(
     r"(page_?|source_?|requested_?|site_?)?url|source|(scraped|extracted|retrieved|fetched)_?at",
     r"timestamp|http_?status|status_?code|error_?code|found",
 )
+_CODE = _any(r"(http_?|response_?|error_?)?(code|status)")
+_HTTP_FAILURES = range(400, 600)
 #: Where nothing is the best that can be.
 _BEST_EMPTY = _any(r"errors?|warnings?|error_?(message|code|type)|reason|problems?|issues?")
 _STATUS = _any(r"status|state|result_?status|outcome")
@@ -86,8 +105,12 @@ _BOT_FLAG = _any(
 _LOGIN_FLAG = _any(r"(is_?)?(log|sign)_?in_?required|requires_?(log|sign)_?in|auth_?required")
 _WORDS = _any(
     r"(error_?|status_?)?(message|reason|msg|type|details?)|explanation|notes?|comment|body|text"
-    r"|content|description|fehlermeldung|meldung|hinweis|bemerkung|remarks?|observations?"
-    r"|error_?description|mensaje|notas?|aviso|comentario|remarque|inhalt"
+    r"|content|description|fehlermeldung|meldung|hinweis|bemerkung|remarks?|observations?",
+    r"error_?description|why|cause|hints?|notices?|warnings?|status_?(text|message)|inhalt",
+    r"grund|begründung|warnung|notas?|aviso|mensaje|comentarios?|motivo|explicación|remarques?",
+    r"raison|explication|commentaires?|obs|observaç(ão|ões)|mensagem|comentários?|messaggio",
+    r"osservazion[ei]|spiegazione|opmerking(en)?|toelichting|reden|uwag[ai]|komunikat|powód",
+    r"備考|注記|理由|メモ|メッセージ|备注|說明|说明|原因|消息|비고|설명|사유|메시지",
 )
 _TRACE = _any(r".*\b(ray|incident|reference|request)\b.{0,40}")
 #: Characters of a text that may stand beside a wall's own words.
@@ -113,9 +136,9 @@ def _of(seen: list[_Seen], *kinds: _Kind) -> list[_Seen]:
 
 def _walled(seen: list[_Seen]) -> Hollow | None:
     void, words = _of(seen, *_VOID), [each for each in seen if _is_words(each)]
-    told = _of(seen, _Kind.SIGN, _Kind.TOLD)
-    flags = _of(seen, _Kind.FLAG)
-    if told and all(_is_beside(each.leaf, told[0].kind) for each in words):
+    told, flags = _of(seen, _Kind.SIGN, _Kind.TOLD), _of(seen, _Kind.FLAG)
+    if told and all(_is_beside(each.leaf, told[0].kind) for each in _of(words, _Kind.WORDS)):
+        told += _of(words, _Kind.MENTION)
         first = min(told, key=lambda each: (BOT_WALL, LOGIN_WALL, each.rule).index(each.rule))
         return Hollow(first.rule, first.leaf)
     # A flag or a word alone may be what was asked for.
@@ -147,7 +170,7 @@ def _failed(seen: list[_Seen]) -> Hollow | None:
 def _explained(seen: list[_Seen]) -> Hollow | None:
     """Tell an agent's words beside fields that are all null; an empty list may be an answer."""
     words = _of(seen, _Kind.WORDS)
-    missing = [each for each in seen if each.leaf.value is None or each.kind is _Kind.STAND_IN]
+    missing = [e for e in seen if e.leaf.value in (None, "") or e.kind is _Kind.STAND_IN]
     if not words or not missing or _of(seen, _Kind.MENTION):
         return None
     return Hollow(complaint(str(words[0].leaf.value)), words[0].leaf)
@@ -186,6 +209,8 @@ def _look_at_plain(leaf: Leaf) -> _Seen:
         return _Seen(leaf, _Kind.ASIDE if value else _Kind.FAILED)
     counts_nothing = value == 0 and not isinstance(value, bool) and _COUNTED.fullmatch(key)
     aside = _ASIDE.fullmatch(key) and value is not True
+    # One for the whole result is about the visit; many are a list that was asked for.
+    aside = aside or (key == leaf.path and _CODE.fullmatch(key) and value in _HTTP_FAILURES)
     return _Seen(leaf, _Kind.ASIDE if counts_nothing or aside else _Kind.SUBSTANCE)
 
 
@@ -205,11 +230,15 @@ def _look_at_text(leaf: Leaf, value: str) -> _Seen:
         return seen
     if _ASIDE.fullmatch(key):
         return _Seen(leaf, _Kind.ASIDE)
-    beside = _WORDS.fullmatch(key) is not None
+    return _Seen(leaf, _Kind.SUBSTANCE) if _OFFERED.fullmatch(key) else _look_at_words(leaf, text)
+
+
+def _look_at_words(leaf: Leaf, text: str) -> _Seen:
+    beside = _WORDS.fullmatch(leaf.key) is not None
     # One word beside an answer is none of a page's own.
-    if wall := None if beside and " " not in text else sign(text):
+    if wall := None if beside and " " not in text else sign(text, leaf.key):
         return _Seen(leaf, _Kind.SIGN, wall)
-    if rule_told := told(text, key):
+    if rule_told := told(text, leaf.key):
         return _Seen(leaf, _Kind.TOLD, rule_told)
     if wall := mentions(text):
         return _Seen(leaf, _Kind.MENTION, wall)

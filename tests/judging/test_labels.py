@@ -1,13 +1,15 @@
 """How often the judge is right about results whose labels are known.
 
-Each line of `seen.jsonl` and `held_out.jsonl` is a result with the label that a person gave it. The
+Each line of `seen.jsonl` and `held_out.jsonl` is a result with the label that was given to it. The
 rules are tuned on the first file only; to mend a rule by the second one would make it worthless.
+Who has looked at what is missed there moves it to the first, and writes others in its place.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,19 +33,21 @@ LABELS = {
 }
 #: Least precision and recall of each label in the file that the rules are tuned on.
 TUNED = (0.98, 0.95)
-#: The same for wordings that no rule was made for. Structure holds; of free text about walls and
-#: refusals only about half is known, and what is not known passes as good. A false alarm costs a
-#: run, so precision goes before recall.
+#: The same for wordings that no rule was made for: most of what says that a way was closed is
+#: known, and what is not known passes as good. A false alarm costs a run, so it is the rarer one.
 UNSEEN = {
-    "good": (0.70, 0.95),
-    "bot_wall": (0.85, 0.50),
-    "login_wall": (0.90, 0.50),
-    "refusal": (0.80, 0.35),
-    "empty": (0.98, 0.98),
-    "placeholder": (0.98, 0.98),
+    "good": (0.83, 0.98),
+    "bot_wall": (0.95, 0.85),
+    "login_wall": (0.95, 0.78),
+    "refusal": (0.88, 0.84),
+    "empty": (0.98, 0.85),
+    "placeholder": (0.85, 0.98),
     "shape": (0.98, 0.98),
     "copied": (0.98, 0.98),
 }
+#: Of results that are no answer, whatever their label: the least share that is not passed as good.
+#: Of results that are condemned: the least share that is no answer.
+CAUGHT = {"seen": (0.98, 0.98), "held_out": (0.87, 0.98)}
 FLOORS = {"seen": dict.fromkeys(LABELS, TUNED), "held_out": UNSEEN}
 
 
@@ -107,10 +111,35 @@ def test_the_judge_is_right_often_enough(name: str) -> None:
     ] == []
 
 
+@pytest.mark.parametrize("name", CAUGHT)
+def test_what_is_no_answer_seldom_passes_and_an_answer_is_hardly_ever_condemned(name: str) -> None:
+    rows = rows_of(name)
+    pairs = [(row["label"], given) for row, given in zip(rows, labels_of(rows), strict=True)]
+    condemned = [truth for truth, given in pairs if given != "good"]
+    false_alarms, bad = condemned.count("good"), sum(truth != "good" for truth, _ in pairs)
+    caught = len(condemned) - false_alarms
+    say(f"\n{name}: {caught} of {bad} caught, {false_alarms} of {len(rows) - bad} condemned")
+    assert caught / bad >= CAUGHT[name][0]
+    assert caught / len(condemned) >= CAUGHT[name][1]
+
+
+def test_a_thousand_results_of_two_kilobytes_are_judged_within_two_seconds() -> None:
+    walls = [row["result"] for row in rows_of("seen") if row["label"] in ("bot_wall", "refusal")]
+    said = [wall for wall in walls if isinstance(wall, str)]
+    results = []
+    for place in range(1000):
+        told = " ".join(said[(place + step) % len(said)] for step in range(60))
+        results.append(json.dumps({"text": told[:1000], "note": told[1000:2000], "price": None}))
+    begun = time.process_time()
+    for result in results:
+        judge(result, expectations_of(None, {}))
+    assert time.process_time() - begun < 2.0
+
+
 def test_the_set_is_large_has_every_label_and_repeats_nothing() -> None:
     seen, held_out = rows_of("seen"), rows_of("held_out")
-    assert len(seen) >= 500
-    assert len(held_out) >= 100
+    assert len(seen) >= 1000
+    assert len(held_out) >= 300
     assert {row["label"] for row in seen} == {row["label"] for row in held_out} == LABELS
     apart = [
         json.dumps(row["result"]) for row in seen if "batch" not in row and "schema" not in row
