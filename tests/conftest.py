@@ -1,7 +1,31 @@
-"""Lets every test import `tests.fakes`, wherever pytest is started; no example is timed."""
+"""Lets every test import `tests.fakes`, wherever pytest is started; no example is timed.
 
+Every sandbox of this process is held to the API's description, whatever a test is about.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
 from hypothesis import settings
+
+from batchrunner.sandbox import inside
 
 # What is chosen already stays: where CI is set, Hypothesis draws the same examples each time.
 settings.register_profile("patient", settings.default, deadline=None)
 settings.load_profile("patient")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def judged() -> Iterator[None]:
+    from tests.contract.openapi import STRAYS, Judged
+
+    build = inside.api_app
+
+    def judging(service: Any, **kwargs: Any) -> Any:
+        app = build(service, **kwargs)
+        return Judged(app) if STRAYS.isdisjoint(service.world.variants.items()) else app
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inside, "api_app", judging)
+        yield

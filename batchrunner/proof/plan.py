@@ -46,6 +46,8 @@ RATES: Mapping[str, float] = {
     "dropped_after": 0.15,
     "hung_after": 0.05,
 }
+#: Answers that name runs of others: where that run is shown to nobody, nothing tells whose it was.
+FOREIGN = frozenset({"ids_of_another", "ids_crossed"})
 #: Faults by which the API says how long to wait: beside a clock that is set, nobody can tell.
 TIMED = frozenset({"throttled"})
 
@@ -118,11 +120,13 @@ def plan(seed: int, jobs: int) -> Plan:
     steps = _clock_steps(lots, latest)
     set_forward = any(by > 0 for _, by in steps)
     runners = 1 + lots.happens(0.4, "a second runner") + lots.happens(0.15, "a third runner")
+    world = _world(lots, jobs, without=TIMED if set_forward else frozenset())
+    without = FOREIGN if "lost" in world.rates else frozenset()
     return Plan(
         seed=seed,
         jobs=jobs,
         ends=ends,
-        world=_world(lots, jobs, without=TIMED if set_forward else frozenset()),
+        world=world,
         settings=Settings(
             concurrency=round(lots.between(4, 60, "concurrency")),
             max_attempts=lots.one_of((2, 3, 5), "attempts"),
@@ -131,7 +135,7 @@ def plan(seed: int, jobs: int) -> Plan:
             running_limit=timedelta(minutes=12),
         ),
         weather=_weather(lots, latest, steps),
-        spells=_spells(lots, latest, told_waits=not set_forward),
+        spells=_spells(lots, latest, told_waits=not set_forward, without=without),
         poison=lots.between(0.005, 0.1, "poison") if lots.happens(0.3, "poison") else 0.0,
         huge=0.02 if lots.happens(0.03, "huge") else 0.0,
         fuses=[_fuses(lots, n) for n in range(runners)],
@@ -157,9 +161,13 @@ def _world(lots: Lots, jobs: int, without: frozenset[str]) -> World:
         credits=Decimal(jobs) / 50 if broke else None,
         deposits=((lots.between(600, CALM, "deposit"), Decimal(jobs)),) if broke else (),
         late=_late(lots),
-        batch=not lots.happens(0.05, "no batches"),
-        shuffled=lots.happens(0.15, "shuffled"),
+        variants=_variants(lots),
     )
+
+
+def _variants(lots: Lots) -> dict[str, str]:
+    played = {"run_batch": "missing"} if lots.happens(0.05, "no batches") else {}
+    return played | ({"run_ids": "reversed"} if lots.happens(0.15, "shuffled") else {})
 
 
 def _late(lots: Lots) -> float:
@@ -192,11 +200,13 @@ def _weather(lots: Lots, latest: float, steps: Sequence[tuple[float, float]]) ->
     )
 
 
-def _spells(lots: Lots, latest: float, *, told_waits: bool) -> list[Spell]:
+def _spells(lots: Lots, latest: float, *, told_waits: bool, without: frozenset[str]) -> list[Spell]:
     """Draw which faults the way to the API has: each in its own time, to its own share."""
     found = []
     for name in FAULTS:
         if not lots.happens(0.18, "fault", name) or not (told_waits or "throttled" not in name):
+            continue
+        if name in without:
             continue
         span = lots.span(HOUR, latest, "fault", name)
         share_of = lots.between(0.03, 1.0, "share", name)

@@ -43,6 +43,11 @@ _TOO_MANY_STEPS = {
 }
 
 
+#: What a create request meets that the balance does not cover.
+_BROKE = {"402": "no_credits", "403": "no_credits_legacy", "403_credits": "no_credits_forbidden"}
+_TEN_MINUTES = 600.0
+
+
 class Account:
     """Keep an account's runs on a ledger and move them through time.
 
@@ -55,7 +60,9 @@ class Account:
     def __init__(self, *, world: World, ledger: Ledger, now: datetime) -> None:
         self.ledger = ledger
         self.unperformed: dict[str, Run] = {}  #: COMPLETED, and the agent has yet to be sent out
+        self.told: list[Run] = []  #: ended since the start, and a webhook is to hear of it
         self._world = world
+        self._ten_minutes = world.answers("run_timeout") == "ten_minutes"
         self._limit: int | None = None
         self._occupied = 0
         self._queue: deque[str] = deque()
@@ -66,6 +73,7 @@ class Account:
         self._latest = datetime.min.replace(tzinfo=UTC)
         for event in ledger.past():
             self._apply(event)
+        self.told.clear()  # an earlier sandbox told them
         self._record(Opened(at=self._instant(now), limit=world.limit))
 
     @property
@@ -84,8 +92,23 @@ class Account:
             if run.status is Status.RUNNING:  # a cancelled run leaves its entry behind
                 self._end(run, at)
 
-    def create(self, bodies: Sequence[Mapping[str, Any]], now: datetime) -> Create:
-        """Take a valid create request and give what came of it: its fate and the runs created."""
+    @property
+    def next_end(self) -> datetime | None:
+        """The instant at which the next run may end; None if none does by itself."""
+        return self._ends[0][0] if self._ends else None
+
+    def create(
+        self,
+        bodies: Sequence[Mapping[str, Any]],
+        now: datetime,
+        holder: str = "",
+        *,
+        waited: bool = False,
+    ) -> Create:
+        """Take a valid create request and give what came of it: its fate and the runs created.
+
+        `waited` says that the client waits for the end, as with `/run`.
+        """
         at = self._instant(now)
         urls = tuple(str(body["url"]) for body in bodies)
         fate, items = self._request_fate(urls)
@@ -96,7 +119,7 @@ class Account:
             fate=fate,
             urls=urls,
             items=items,
-            runs=self._born(bodies, at) if creates else (),
+            runs=self._born(bodies, at, holder, waited=waited) if creates else (),
         )
         self._record(request)
         return request
@@ -105,14 +128,17 @@ class Account:
         """Note a create request that did not pass validation."""
         self._record(Create(at=self._instant(now), status=status))
 
-    def cancel(self, run_id: str, now: datetime) -> tuple[Run, bool] | None:
-        """Cancel a run if it is open; give it, and whether it was; None for an unknown run."""
+    def cancel(self, run_id: str, now: datetime, holder: str = "") -> tuple[Run, bool] | None:
+        """Cancel a run if it is open; give it, and whether it was; None for an unknown run.
+
+        A run that somebody waits for stays as it is, unless the world has it otherwise.
+        """
         at = self._instant(now)
         self.advance(at)
-        run = self.find(run_id)
+        run = self.find(run_id, holder)
         if run is None:
             return None
-        if not run.status.is_final:
+        if not run.status.is_final and self._cancels(run):
             self._record(Cancel(at=at, run_id=run_id))
         return self._run(run_id), not run.status.is_final
 
@@ -120,15 +146,16 @@ class Account:
         """Take what the agent brought back from a run that is due."""
         self._record(event)
 
-    def find(self, run_id: str) -> Run | None:
-        """Find a run that the API knows."""
+    def find(self, run_id: str, holder: str = "") -> Run | None:
+        """Find a run that the API knows, and shows to this holder."""
         run = self.ledger.find(run_id)
-        return run if run is not None and run.course.known else None
+        return run if run is not None and _is_shown(run, holder) else None
 
-    def listed(self, now: datetime) -> list[Run]:
-        """Give the runs that the list shows, oldest first."""
+    def listed(self, now: datetime, holder: str = "") -> list[Run]:
+        """Give the runs that the list shows to a holder, oldest first."""
         latest = now - timedelta(seconds=self._world.late)
-        return [run for run in self.ledger.runs if run.course.known and run.created_at <= latest]
+        shown = (run for run in self.ledger.runs if _is_shown(run, holder))
+        return [run for run in shown if run.created_at <= latest]
 
     def look(self, runs: Iterable[Run], now: datetime) -> LookFate | None:
         """Count a look at these runs and say what answers in the place of the API, if anything."""
@@ -137,6 +164,20 @@ class Account:
         self._looks += 1
         fate = met[0] if met else drawn(Kind.LOOK, self._world.rates, lot)
         return None if fate is None else LOOK_FATES[fate]
+
+    def artifact_fate(self, run: Run, *, taken: bool = False) -> str | None:
+        """Name what befalls a run's artifacts; one that is taken counts as an occasion."""
+        address = self._address(run.url)
+        if address is None:
+            lot = share(self._world.seed, "artifact", run.run_id)
+            return drawn(Kind.ARTIFACT, self._world.rates, lot)
+        occasion = Kind.ARTIFACT, run.url
+        met = address.befalls(Kind.ARTIFACT, self._occasions[occasion])
+        self._occasions[occasion] += taken
+        return address.fate if met else None
+
+    def _cancels(self, run: Run) -> bool:
+        return not run.waited or self._world.answers("sync_cancel") == "done"
 
     def _instant(self, now: datetime) -> datetime:
         # A clock that steps back must not make a second history out of the same events.
@@ -202,7 +243,7 @@ class Account:
                 error=self._error(run),
                 schema_errors=(_WRONG_SHAPE,) if course.breaks_schema else (),
             )
-            self.ledger.put(self._charged(result, self._guessed(run, course.part)))
+            self._close(result, self._guessed(run, course.part))
         self._occupied -= 1
         self._fill(at)
 
@@ -212,7 +253,7 @@ class Account:
         ran = at - (run.started_at or at)
         part = min(ran.total_seconds() / run.duration, 1.0)
         cancelled = replace(run, status=Status.CANCELLED, finished_at=at)
-        self.ledger.put(self._charged(cancelled, self._guessed(run, part)))
+        self._close(cancelled, self._guessed(run, part))
         self._fill(at)
 
     def _settle(self, event: Performed) -> None:
@@ -220,7 +261,7 @@ class Account:
         most = self._most_steps(due)
         if len(event.actions) > most:
             stopped = replace(due, status=Status.FAILED, performed=True, error=_TOO_MANY_STEPS)
-            self.ledger.put(self._charged(stopped, event.actions[:most]))
+            self._close(stopped, event.actions[:most])
             return
         run = replace(
             due,
@@ -229,10 +270,16 @@ class Account:
             html=event.html,
             schema_errors=event.schema_errors,
         )
-        self.ledger.put(self._charged(run, event.actions))
+        self._close(run, event.actions)
 
-    def _charged(self, run: Run, actions: tuple[str, ...]) -> Run:
-        return replace(run, actions=actions, charge=len(actions) * self._world.price)
+    def _close(self, run: Run, actions: tuple[str, ...]) -> None:
+        """Charge a run for what it did, and keep it as it will be for ever."""
+        free = run.status is Status.FAILED and self._world.answers("failed_runs") == "free"
+        charge = Decimal(0) if free else len(actions) * self._world.price
+        closed = replace(run, actions=actions, charge=charge)
+        self.ledger.put(closed)
+        if "webhook_url" in run.body:
+            self.told.append(closed)
 
     def _guessed(self, run: Run, part: float) -> tuple[str, ...]:
         steps = min(int(self._world.steps(run.run_id) * part), self._most_steps(run))
@@ -255,7 +302,9 @@ class Account:
         }
         return told if error.code is None else {"code": error.code, **told}
 
-    def _born(self, bodies: Sequence[Mapping[str, Any]], at: datetime) -> tuple[Run, ...]:
+    def _born(
+        self, bodies: Sequence[Mapping[str, Any]], at: datetime, holder: str, *, waited: bool
+    ) -> tuple[Run, ...]:
         runs: list[Run] = []
         earlier = Counter({body["url"]: self._occasions[Kind.RUN, body["url"]] for body in bodies})
         for body in bodies:
@@ -270,6 +319,8 @@ class Account:
                     fate=fate,
                     duration=duration,
                     created_at=at,
+                    waited=waited,
+                    holder=holder,
                 )
             )
         return tuple(runs)
@@ -277,7 +328,8 @@ class Account:
     def _course(self, body: Mapping[str, Any], nth: int) -> tuple[str, float]:
         fate = self._run_fate(body, nth)
         duration = self._world.duration(body["url"], nth)
-        most = body.get("agent_config", {}).get("max_duration_seconds", duration)
+        asked = body.get("agent_config", {}).get("max_duration_seconds", duration)
+        most = min(asked, _TEN_MINUTES) if self._ten_minutes else asked
         if most < duration and RUN_FATES[fate].ends is not None:
             return OVERDUE, float(most)
         return fate, duration
@@ -293,14 +345,22 @@ class Account:
 
     def _affords(self, count: int) -> bool:
         """Say whether the balance covers a first step of so many more runs."""
-        if self.balance is None:
+        return self.balance is None or self.balance >= self._world.price * (self._alive() + count)
+
+    def _holds(self, count: int) -> bool:
+        """Say whether so many more runs are taken, be it to wait."""
+        if self._limit is None or self._world.answers("over_limit") == "queued":
             return True
-        alive = sum(1 for run in self.ledger.runs if not run.status.is_final)
-        return self.balance >= self._world.price * (alive + count)
+        return self._alive() + count <= self._limit
+
+    def _alive(self) -> int:
+        return sum(1 for run in self.ledger.runs if not run.status.is_final)
 
     def _request_fate(self, urls: tuple[str, ...]) -> tuple[str | None, tuple[int, ...]]:
         if not self._affords(len(urls)):
-            return "no_credits", ()
+            return _BROKE[self._world.answers("no_credits")], ()
+        if not self._holds(len(urls)):
+            return "throttled", ()
         met: dict[str, list[int]] = {}
         for place, url in enumerate(urls):
             address = self._address(url)
@@ -330,6 +390,10 @@ class Account:
         if run is None:
             raise LookupError(run_id)
         return run
+
+
+def _is_shown(run: Run, holder: str) -> bool:
+    return run.course.known and run.holder == holder
 
 
 def _millisecond(now: datetime) -> datetime:

@@ -1,4 +1,4 @@
-"""What can befall a run, a create request or a look at a run: one row for each fault."""
+"""What can befall a run, a request, a look or an artifact: one row for each fault."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ class Kind(StrEnum):
     RUN = "run"
     REQUEST = "request"
     LOOK = "look"
+    ARTIFACT = "artifact"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,6 +89,13 @@ class LookFate:
     says: str
     status: int
     html: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArtifactFate:
+    """Say what becomes of the screenshots, pages and recording of a run."""
+
+    says: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -208,6 +216,18 @@ REQUEST_FATES: Mapping[str, RequestFate] = {
         code="INSUFFICIENT_CREDITS",
         message="Add money to continue",
     ),
+    "no_credits_legacy": RequestFate(
+        says="403: an older account without credit",
+        status=403,
+        code="FORBIDDEN",
+        message="Insufficient credits or no active subscription",
+    ),
+    "no_credits_forbidden": RequestFate(
+        says="403 INSUFFICIENT_CREDITS: too little for the batch",
+        status=403,
+        code="INSUFFICIENT_CREDITS",
+        message="Insufficient credits for the requested number of runs",
+    ),
     "throttled": RequestFate(
         says="429 with a Retry-After", status=429, code="RATE_LIMIT_EXCEEDED", waits=True
     ),
@@ -250,10 +270,23 @@ LOOK_FATES: Mapping[str, LookFate] = {
     ),
 }
 
+ARTIFACT_FATES: Mapping[str, ArtifactFate] = {
+    "artifact_elsewhere": ArtifactFate(says="its addresses lead to another host"),
+    "artifact_redirected": ArtifactFate(says="302 to another host"),
+    "artifact_traversal": ArtifactFate(says="the ids of steps are paths that lead upwards"),
+    "artifact_mistyped": ArtifactFate(says="an SVG with a script, whatever was asked for"),
+    "artifact_endless": ArtifactFate(says="64 MB of nothing, and no word of the length"),
+    "artifact_bomb": ArtifactFate(says="64 MB of nothing, packed into 64 kB"),
+    "artifact_truncated": ArtifactFate(says="the connection drops half-way"),
+    "artifact_dripping": ArtifactFate(says="one byte a second"),
+    "artifact_expired": ArtifactFate(says="its addresses are too old at once: 403"),
+}
+
 _KINDS: Mapping[Kind, Mapping[str, object]] = {
     Kind.RUN: RUN_FATES,
     Kind.REQUEST: REQUEST_FATES,
     Kind.LOOK: LOOK_FATES,
+    Kind.ARTIFACT: ARTIFACT_FATES,
 }
 
 #: Every name that a url, a script or a rate may use.

@@ -16,12 +16,16 @@ from batchrunner.sandbox.sites import sites_app
 from batchrunner.sandbox.transport import InProcess, Offline
 from batchrunner.sandbox.world import World
 
+#: Where the API is at home, as its addresses say.
+HOME = "https://agent.tinyfish.ai"
+
 
 class Sandbox:
     """Stand in for the API with everything in memory, or in the ledger's file.
 
-    It starts no tasks and never sleeps: all time is that of `now`, so it runs on a virtual clock
-    as well as on a real one.
+    It starts no tasks, and sleeps only where a client waits for a run or a slow artifact: all time
+    is that of `now`, so it runs on a virtual clock as well as on a real one. Addresses that it
+    gives begin with `home`.
     """
 
     app: ASGIApp  #: the API; it takes any Host
@@ -35,10 +39,11 @@ class Sandbox:
         agent: Performer,
         ledger: Ledger | None = None,
         keys: frozenset[str] | None = None,
+        home: str = HOME,
     ) -> None:
         self.ledger = Ledger() if ledger is None else ledger
         account = Account(world=world, ledger=self.ledger, now=now())
-        self._service = Service(world=world, account=account, agent=agent, now=now)
+        self._service = Service(world=world, account=account, agent=agent, now=now, home=home)
         self.app = api_app(self._service, keys=keys)
 
     @classmethod
@@ -64,3 +69,7 @@ class Sandbox:
     async def settle(self) -> None:
         """Bring the ledger up to date: every run that is due by now has its result and charge."""
         await self._service.settle()
+
+    async def deliver(self, client: httpx.AsyncClient) -> None:
+        """Tell webhooks what is due to be told by now; `client` is what reaches them."""
+        await self._service.courier.deliver(client)

@@ -23,7 +23,8 @@ class Run:
     """Record one run as it is now.
 
     `actions` are the steps taken; `charge` is what they cost. `performed` tells a COMPLETED run
-    whose result the agent has brought from one that is due and waits for it.
+    whose result the agent has brought from one that is due and waits for it. `waited` tells that
+    its client waits for the answer of `/run`.
     """
 
     run_id: str
@@ -32,6 +33,8 @@ class Run:
     fate: str
     duration: float
     created_at: datetime
+    waited: bool = False
+    holder: str = ""  #: digest of the key that created it, where keys are accounts
     status: Status = Status.PENDING
     started_at: datetime | None = None
     finished_at: datetime | None = None
@@ -124,7 +127,7 @@ _EVENTS: Mapping[str, type[Event]] = {
 }
 #: How the file of a ledger begins.
 _FIRST = b'{"event": "opened", '
-_BORN = ("run_id", "ordinal", "body", "fate", "duration")
+_BORN = ("run_id", "ordinal", "body", "fate", "duration", "waited", "holder")
 
 
 @dataclass

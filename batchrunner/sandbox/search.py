@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from batchrunner.sandbox.checks import issue
 from batchrunner.sandbox.ledger import Run
 from batchrunner.sandbox.refusals import invalid
 from batchrunner.sandbox.shapes import instant
+from batchrunner.sandbox.world import World
 
 _DEFAULT_LIMIT = 20
+
+#: The smallest step of the API's time.
+_TICK = timedelta(milliseconds=1)
 
 Key = tuple[datetime, str]
 
@@ -28,14 +33,15 @@ class Page:
     next_cursor: str | None
 
 
-def search(runs: Iterable[Run], query: Mapping[str, str]) -> Page:
+def search(runs: Iterable[Run], query: Mapping[str, str], world: World) -> Page:
     """Find the page of runs that a checked query asks for.
 
-    Both bounds of created_at are exclusive: the strict reading, which a client must survive. Runs
-    created in the same millisecond are in the order of their ids, so a cursor never skips one.
+    Both bounds of created_at are usually exclusive: the strict reading, which a client must
+    survive. Runs created in the same millisecond are in the order of their ids, so a cursor never
+    skips one.
     """
     newest_first = query.get("sort_direction", "desc") == "desc"
-    found = sorted(_fitting(runs, query), key=_key, reverse=newest_first)
+    found = sorted(_fitting(runs, query, world), key=_key, reverse=newest_first)
     rest = found
     if "cursor" in query:
         last = _read(query["cursor"])
@@ -46,11 +52,17 @@ def search(runs: Iterable[Run], query: Mapping[str, str]) -> Page:
     return Page(runs=shown, total=len(found), next_cursor=_cursor(shown[-1]) if more else None)
 
 
-def _fitting(runs: Iterable[Run], query: Mapping[str, str]) -> list[Run]:
+def _fitting(runs: Iterable[Run], query: Mapping[str, str], world: World) -> list[Run]:
     # Every search meets every run of the account: the query is read once, not for each of them.
     status, text = query.get("status"), query.get("goal", "").lower()
     after = _instant(query["created_after"]) if "created_after" in query else None
     before = _instant(query["created_before"]) if "created_before" in query else None
+    if world.answers("bounds") == "inclusive":
+        after = after and after - _TICK
+        before = before and before + _TICK
+    if world.answers("goal_search") == "pattern":
+        fits = _pattern(text)
+        runs, text = [run for run in runs if fits.search(run.goal.lower())], ""
     return [
         run
         for run in runs
@@ -59,6 +71,11 @@ def _fitting(runs: Iterable[Run], query: Mapping[str, str]) -> list[Run]:
         and (after is None or run.created_at > after)
         and (before is None or run.created_at < before)
     ]
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    wild = {"%": ".*", "_": "."}
+    return re.compile("".join(wild.get(each) or re.escape(each) for each in text), re.DOTALL)
 
 
 def _key(run: Run) -> Key:

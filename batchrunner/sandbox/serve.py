@@ -34,6 +34,7 @@ _ADDRESS = "127.0.0.1"
 _HOSTS = (_ADDRESS, "localhost", "[::1]", "*.test")
 #: Seconds between two looks at what is due, so that results are there before anybody asks.
 _TICK = 0.25
+_WEBHOOK = {"User-Agent": "sandbox-webhook/1.0"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,10 +111,12 @@ async def _run(
         httpx.AsyncClient(mounts=names, follow_redirects=True) as client,
         anyio.create_task_group() as tasks,
     ):
-        sandbox = Sandbox(world=world, now=_now, agent=Agent(client), ledger=ledger)
+        home = f"http://{_ADDRESS}:{listener.getsockname()[1]}"
+        sandbox = Sandbox(world=world, now=_now, agent=Agent(client), ledger=ledger, home=home)
         server = _server(_Front(api=sandbox.app, sites=sites_app()))
         task_status.started(server)
         tasks.start_soon(_tick, sandbox)
+        tasks.start_soon(_deliver, sandbox)
         await server.serve(sockets=[listener])
         tasks.cancel_scope.cancel()
 
@@ -137,6 +140,14 @@ async def _tick(sandbox: Sandbox) -> None:
     while True:
         await sandbox.settle()
         await anyio.sleep(_TICK)
+
+
+async def _deliver(sandbox: Sandbox) -> None:
+    # No proxy, no cookie and no name of our own: a webhook goes where it was asked for.
+    async with httpx.AsyncClient(trust_env=False, headers=_WEBHOOK) as client:
+        while True:
+            await sandbox.deliver(client)
+            await anyio.sleep(_TICK)
 
 
 class _Front:

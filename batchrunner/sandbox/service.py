@@ -10,8 +10,12 @@ from typing import Any, Protocol
 import anyio
 
 from batchrunner.sandbox.account import Account
+from batchrunner.sandbox.addresses import Addresses
 from batchrunner.sandbox.agent import Findings
+from batchrunner.sandbox.fates import Status
 from batchrunner.sandbox.ledger import Performed, Run
+from batchrunner.sandbox.shapes import View
+from batchrunner.sandbox.webhooks import Courier
 from batchrunner.sandbox.world import World
 
 #: Gives the time, aware and in UTC.
@@ -34,12 +38,18 @@ class Performer(Protocol):
 class Service:
     """Bring an account up to date: time passes, and the agent goes out for what is due."""
 
-    def __init__(self, *, world: World, account: Account, agent: Performer, now: Clock) -> None:
+    def __init__(
+        self, *, world: World, account: Account, agent: Performer, now: Clock, home: str
+    ) -> None:
         self.world = world
         self.account = account
         self.now = now
+        self.addresses = Addresses(home=home, world=world, now=now)
+        self.view = View(world, self.addresses, account.artifact_fate)
+        self.courier = Courier(now)
         self._agent = agent
         self._lock = anyio.Lock()
+        self._bell = anyio.Event()
 
     async def settle(self) -> None:
         """Let every run that is due by now have its result.
@@ -51,6 +61,44 @@ class Service:
         while self.account.unperformed:
             async with self._lock:
                 await self._perform(list(self.account.unperformed.values()))
+        if self.account.told:
+            self._tell()
+
+    def ring(self) -> None:
+        """Wake whoever waits for a run: something happened before its time."""
+        self._bell.set()
+        self._bell = anyio.Event()
+
+    async def reach(
+        self, run_id: str, *, running: bool = False, patience: float | None = None
+    ) -> Run | None:
+        """Wait until a run ended, or runs at least; None once patience is at its end."""
+        reached = None
+        with anyio.move_on_after(patience):
+            while reached is None:
+                await self.settle()
+                run = self.account.ledger.find(run_id)
+                is_there = run is not None and (
+                    run.status.is_final or (running and run.status is Status.RUNNING)
+                )
+                if is_there:
+                    reached = run
+                else:
+                    await self._pause()
+        return reached
+
+    async def _pause(self) -> None:
+        """Wait until a run may end, or somebody rings."""
+        end, pause = self.account.next_end, None
+        if end is not None:
+            pause = max((end - self.now()).total_seconds(), 0.001)
+        with anyio.move_on_after(pause):
+            await self._bell.wait()
+
+    def _tell(self) -> None:
+        ended, self.account.told = self.account.told, []
+        for run in ended:
+            self.courier.take(run.body["webhook_url"], self.view.event(run))
 
     async def _perform(self, runs: list[Run]) -> None:
         due = iter(runs)
@@ -65,14 +113,19 @@ class Service:
 
     async def _perform_one(self, run: Run) -> None:
         findings = await self._agent.perform(run.url, run.goal, run.body.get("output_schema"))
-        keeps_html = run.body.get("capture_config", {}).get("html", False)
         self.account.bring(
             Performed(
                 at=run.finished_at or run.created_at,
                 run_id=run.run_id,
                 result=findings.result,
                 actions=findings.actions,
-                html=findings.html if keeps_html else "",
+                html=findings.html if self._keeps(run) else "",
                 schema_errors=tuple(map(asdict, findings.schema_errors)),
             )
+        )
+
+    def _keeps(self, run: Run) -> bool:
+        """Tell whether the page is needed again: for itself, or for a picture of it."""
+        return self.world.answers("captures") == "screenshots" or any(
+            run.body.get("capture_config", {}).values()
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import AsyncIterator, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,9 +33,21 @@ class InProcess(httpx.AsyncBaseTransport):
             raise httpx.RemoteProtocolError(
                 "Server disconnected without sending a response.", request=request
             )
-        return httpx.Response(
-            exchange.status, headers=exchange.headers, content=bytes(exchange.answer)
+        answer = httpx.Response(
+            exchange.status, headers=exchange.headers, stream=_Whole(bytes(exchange.answer))
         )
+        # httpx would unpack a packed body here, however little of it the client wants.
+        if "content-encoding" not in answer.headers:
+            await answer.aread()
+        return answer
+
+
+class _Whole(httpx.AsyncByteStream):
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._content
 
 
 class Offline(httpx.AsyncBaseTransport):

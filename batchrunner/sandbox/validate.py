@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from starlette.datastructures import QueryParams
+from starlette.requests import Request
 
 from batchrunner.sandbox.checks import (
     Check,
@@ -27,6 +29,7 @@ from batchrunner.sandbox.checks import (
 from batchrunner.sandbox.fates import Status
 from batchrunner.sandbox.output_schema import complaint
 from batchrunner.sandbox.refusals import Issue, Refused, invalid
+from batchrunner.sandbox.world import World
 
 #: Most runs of one request.
 MOST = 100
@@ -48,55 +51,114 @@ def _own_proxy(value: Any, path: Path) -> list[Issue]:
     return [issue("custom", (*path, "url"), "url is required when type is custom")]
 
 
-_RUN_FIELDS: Mapping[str, Check] = {
-    "url": url("http", "https"),
-    "goal": text(least=1),
-    "browser_profile": one_of("lite", "stealth"),
-    "proxy_config": record(
-        {
-            "enabled": flag,
-            "type": one_of("tetra", "custom"),
-            "country_code": pattern("[A-Z]{2}"),
-            "url": url("http", "https", "socks5"),
-            "username": text(),
-            "password": text(),
-        },
-        required=("enabled",),
-        rules=(_own_proxy,),
-    ),
-    "agent_config": record(
-        {
-            "mode": one_of("default", "strict"),
-            "max_steps": whole(least=1, most=500),
-            "max_duration_seconds": whole(least=1),
-            "cursor_style": one_of("fish", "standard", "green-pointer"),
-        }
-    ),
-    "capture_config": record(
-        {name: flag for name in ("screenshots", "snapshots", "html", "elements", "recording")}
-    ),
-    "use_vault": flag,
-    "credential_item_ids": list_of(text(least=1), least=1),
-    "use_profile": flag,
-    "profile_id": text(least=1),
-    "webhook_url": url("https"),
-    "api_integration": text(),
-    "feature_flags": record({"enable_agent_memory": flag}, closed=False),
-}
+_PROXY_COUNTRIES = ("US", "GB", "CA", "DE", "FR", "JP", "AU")
 _RUN_RULES = (_needs("credential_item_ids", "use_vault"), _needs("profile_id", "use_profile"))
 _REQUIRED = ("url", "goal")
 
-_RUN = record({**_RUN_FIELDS, "output_schema": mapping}, required=_REQUIRED, rules=_RUN_RULES)
-_BATCH = record(
-    {
-        "runs": list_of(
-            record(_RUN_FIELDS, required=_REQUIRED, rules=_RUN_RULES), least=1, most=MOST
+
+def _run_fields(*, closed: bool, country: Check, webhook: Check) -> Mapping[str, Check]:
+    return {
+        "url": url("http", "https"),
+        "goal": text(least=1),
+        "browser_profile": one_of("lite", "stealth"),
+        "proxy_config": record(
+            {
+                "enabled": flag,
+                "type": one_of("tetra", "custom"),
+                "country_code": country,
+                "url": url("http", "https", "socks5"),
+                "username": text(),
+                "password": text(),
+            },
+            required=("enabled",),
+            rules=(_own_proxy,),
+            closed=closed,
         ),
-        "output_schema": mapping,
-    },
-    required=("runs",),
-)
+        "agent_config": record(
+            {
+                "mode": one_of("default", "strict"),
+                "max_steps": whole(least=1, most=500),
+                "max_duration_seconds": whole(least=1),
+                "cursor_style": one_of("fish", "standard", "green-pointer"),
+            },
+            closed=closed,
+        ),
+        "capture_config": record({name: flag for name in _CAPTURES}, closed=closed),
+        "use_vault": flag,
+        "credential_item_ids": list_of(text(least=1), least=1),
+        "use_profile": flag,
+        "profile_id": text(least=1),
+        "webhook_url": webhook,
+        "api_integration": text(),
+        "feature_flags": record({"enable_agent_memory": flag}, closed=False),
+    }
+
+
+_CAPTURES = ("screenshots", "snapshots", "html", "elements", "recording")
+#: Options that only some accounts have: the one that holds them, and their names.
+_GATED = {"agent_config": ("mode", "max_steps"), "capture_config": ("elements", "recording")}
+
+
+@cache
+def _creates(keys: str, countries: str, webhooks: str) -> tuple[Check, Check]:
+    """Build the checks of one run and of a batch, as the answers to three variants want them."""
+    closed = keys == "refused"
+    fields = _run_fields(
+        closed=closed,
+        country=pattern("[A-Z]{2}") if countries == "any" else one_of(*_PROXY_COUNTRIES),
+        webhook=url("https") if webhooks == "https" else url("http", "https"),
+    )
+    alone = record(
+        {**fields, "output_schema": mapping}, required=_REQUIRED, rules=_RUN_RULES, closed=closed
+    )
+    item = record(fields, required=_REQUIRED, rules=_RUN_RULES, closed=closed)
+    batch = record(
+        {"runs": list_of(item, least=1, most=MOST), "output_schema": mapping},
+        required=("runs",),
+        closed=closed,
+    )
+    return alone, batch
+
+
+def _checks(world: World) -> tuple[Check, Check]:
+    named = (world.answers(name) for name in ("unknown_keys", "proxy_countries", "webhook_url"))
+    return _creates(*named)
+
+
+_ID = pattern("[A-Za-z0-9_-]+")
 _RUN_IDS = record({"run_ids": list_of(text(), least=1, most=MOST)}, required=("run_ids",))
+_PROPER_IDS = record({"run_ids": list_of(_ID, least=1, most=MOST)}, required=("run_ids",))
+
+_SECRET = text(least=1)
+_CONNECTIONS: Mapping[str, Check] = {
+    "1password": record(
+        {"provider": text(), "token": pattern("ops_.+")}, required=("provider", "token")
+    ),
+    "bitwarden": record(
+        {
+            "provider": text(),
+            "clientId": _SECRET,
+            "clientSecret": _SECRET,
+            "masterPassword": _SECRET,
+            "serverUrl": url("https"),
+        },
+        required=("provider", "clientId", "clientSecret", "masterPassword"),
+    ),
+}
+_PROVIDER = record({"provider": one_of(*_CONNECTIONS)}, required=("provider",), closed=False)
+_PROFILE = record(
+    {
+        "name": text(least=1, most=100),
+        "proxy_country_code": pattern("[A-Z]{2}"),
+        "set_as_default": flag,
+    },
+    required=("name",),
+)
+_SETUP = record({"url": url("http", "https"), "timeout_seconds": whole(least=1)})
+_SAVED = record(
+    {"session_id": text(least=1), "signed_in_sites": list_of(text())}, required=("session_id",)
+)
+_CLOSED = record({"session_id": text(least=1)}, required=("session_id",))
 
 
 def _limit(value: Any, path: Path) -> list[Issue]:
@@ -129,25 +191,66 @@ def parsed(content: bytes) -> Any:
         raise Refused(400, "INVALID_INPUT", "Request body is not valid JSON") from None
 
 
-def run(body: Any) -> list[dict[str, Any]]:
+def run(body: Any, world: World) -> list[dict[str, Any]]:
     """Check the body of run-async and give it as the only one."""
-    _pass(_RUN, body)
+    _pass(_checks(world)[0], body)
     _pass_schema(body)
     return [body]
 
 
-def batch(body: Any) -> list[dict[str, Any]]:
+def batch(body: Any, world: World) -> list[dict[str, Any]]:
     """Check the body of run-batch and give one body for each run, with the schema they share."""
-    _pass(_BATCH, body)
+    _pass(_checks(world)[1], body)
     _pass_schema(body)
     shared = {name: body[name] for name in ("output_schema",) if name in body}
     return [{**item, **shared} for item in body["runs"]]
 
 
-def run_ids(body: Any) -> list[str]:
-    """Check a body of run ids and give each id once."""
-    _pass(_RUN_IDS, body)
-    return list(dict.fromkeys(body["run_ids"]))
+def is_gated(body: Mapping[str, Any]) -> bool:
+    """Tell whether a run uses an option that only some accounts have."""
+    return "output_schema" in body or any(
+        name in body.get(option, {}) for option, names in _GATED.items() for name in names
+    )
+
+
+def run_ids(body: Any, world: World) -> list[str]:
+    """Check a body of run ids and give each id once, or as often as it is there."""
+    _pass(_PROPER_IDS if world.answers("odd_ids") == "refused" else _RUN_IDS, body)
+    asked: list[str] = body["run_ids"]
+    return asked if world.answers("repeated_ids") == "each" else list(dict.fromkeys(asked))
+
+
+def connection(body: Any) -> dict[str, Any]:
+    """Check the body that connects a password manager."""
+    _pass(_PROVIDER, body)
+    return _passed(_CONNECTIONS[body["provider"]], body)
+
+
+def profile(body: Any) -> dict[str, Any]:
+    """Check the body that makes a profile."""
+    return _passed(_PROFILE, body)
+
+
+def setup(body: Any) -> dict[str, Any]:
+    """Check the body that starts a session to sign in."""
+    return _passed(_SETUP, body)
+
+
+def saved(body: Any) -> dict[str, Any]:
+    """Check the body that ends such a session and keeps what it holds."""
+    return _passed(_SAVED, body)
+
+
+def closed(body: Any) -> dict[str, Any]:
+    """Check the body that ends such a session."""
+    return _passed(_CLOSED, body)
+
+
+def path_id(request: Request, name: str) -> str:
+    """Check an id in a request's path and give it."""
+    value: str = request.path_params[name]
+    _pass(_ID, value, (name,))
+    return value
 
 
 def list_query(query: QueryParams) -> dict[str, str]:
@@ -169,10 +272,16 @@ def _query(check: Check, query: QueryParams) -> dict[str, str]:
     return values
 
 
-def _pass(check: Check, value: Any) -> None:
-    issues = check(value, ())
+def _pass(check: Check, value: Any, path: Path = ()) -> None:
+    issues = check(value, path)
     if issues:
         raise invalid(issues)
+
+
+def _passed(check: Check, body: Any) -> dict[str, Any]:
+    _pass(check, body)
+    passed: dict[str, Any] = body
+    return passed
 
 
 def _pass_schema(body: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from statistics import NormalDist
 
+from batchrunner.sandbox import variants
 from batchrunner.sandbox.fates import Address, Kind, kind_of
 from batchrunner.sandbox.seeded import share
 
@@ -27,8 +28,9 @@ class World:
     `fate-unless-escape`, and goes before
     `rates`. `credits` is the balance at the beginning; without one the account has no wallet and
     never runs dry. `deposits` come on top: so many seconds after the account was opened, so much.
-    `late` is how many seconds a new run is missing from the list of runs. `batch` says whether
-    run-batch is offered, `shuffled` that it names runs in another order than they were asked for.
+    `late` is how many seconds a new run is missing from the list of runs. `apart` says that each
+    key is another account's, which knows its own runs only. `variants` answers what the sources
+    leave open, by the names of `VARIANTS`.
     """
 
     seed: int = 0
@@ -41,8 +43,8 @@ class World:
     credits: Decimal | None = None
     deposits: tuple[tuple[float, Decimal], ...] = ()
     late: float = 0.0
-    batch: bool = True
-    shuffled: bool = False
+    apart: bool = False
+    variants: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         shortest, longest = self.durations
@@ -51,6 +53,7 @@ class World:
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"limit must be 1 or more: {self.limit}")
         self._check_wallet()
+        variants.check(self.variants)
         for text in self.script.values():
             Address.parse(text)
         for kind in Kind:
@@ -91,6 +94,10 @@ class World:
             return None
         paid_in = [amount for at, amount in self.deposits if at <= seconds]
         return self.credits + sum(paid_in)
+
+    def answers(self, variant: str) -> str:
+        """Name the answer that is played where the sources leave something open."""
+        return self.variants.get(variant) or variants.VARIANTS[variant].usual
 
     @property
     def told_wait(self) -> int:

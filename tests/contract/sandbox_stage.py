@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
+import anyio
 import httpx
+import trio
+import trio.testing
 from openapi import Checked
 
 from batchrunner.sandbox import Ledger, Sandbox, World
 from batchrunner.sandbox.agent import Findings
 
+T = TypeVar("T")
 DAWN = datetime(2026, 9, 2, 21, 0, tzinfo=UTC)
 
 
@@ -25,6 +29,21 @@ class Clock:
 
     def tick(self, seconds: float) -> None:
         self.at += timedelta(seconds=seconds)
+
+
+class Flowing:
+    """The time of the event loop, which is virtual in `played`."""
+
+    def __init__(self) -> None:
+        self._begin = anyio.current_time()
+
+    def __call__(self) -> datetime:
+        return DAWN + timedelta(seconds=anyio.current_time() - self._begin)
+
+
+def played(main: Callable[[], Awaitable[T]]) -> T:
+    """Run something on a clock that jumps to whatever is waited for."""
+    return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
 @dataclass
@@ -52,7 +71,7 @@ class Stage:
         self,
         *,
         ledger: Ledger | None = None,
-        clock: Clock | None = None,
+        clock: Any = None,
         keys: frozenset[str] | None = None,
         tolerated: frozenset[int] = frozenset(),
         **world: Any,
@@ -65,11 +84,13 @@ class Stage:
             agent=self.agent,
             ledger=ledger,
             keys=keys,
+            home="https://sandbox",
         )
         self.client = httpx.AsyncClient(
             transport=Checked(self.sandbox.transport(), tolerated=tolerated),
-            base_url="http://sandbox",
+            base_url="https://sandbox",
             headers={"X-API-Key": "sk-test"},
+            timeout=None,
         )
 
     async def create(self, *urls: str, **options: Any) -> list[str]:
@@ -86,6 +107,20 @@ class Stage:
         response = await self.client.get(path, params=query)
         assert response.status_code == 200, response.text
         return response.json()
+
+    async def ask(self, path: str, method: str = "GET", **kwargs: Any) -> httpx.Response:
+        """Ask past the contract, which does not know everything that the sandbox has."""
+        async with httpx.AsyncClient(
+            transport=self.sandbox.transport(),
+            base_url=self.client.base_url,
+            headers=self.client.headers,
+            timeout=None,
+        ) as client:
+            return await client.request(method, path, **kwargs)
+
+    async def bare(self, path: str, method: str = "GET", **kwargs: Any) -> Any:
+        """Give the JSON that is answered past the contract."""
+        return (await self.ask(path, method, **kwargs)).json()
 
     async def run(self, run_id: str) -> Any:
         return await self.get(f"/v1/runs/{run_id}")

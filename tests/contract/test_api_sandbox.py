@@ -133,10 +133,10 @@ async def test_runs_are_found_by_their_marker_over_several_pages(stage: Stage) -
     await stage.create(*urls, goal="Read\n\n[ref br-other-1]")
     stage.tick(1)
     ours += await stage.create(*urls, goal="Read\n\n[ref br-tok-1]")
-    found = await stage.api.search("br-tok-")
+    found = (await stage.api.search("br-tok-")).runs
     assert {run.run_id for run in found} == set(ours)
     assert [run.created_at for run in found] == sorted(run.created_at for run in found)  # type: ignore[type-var]
-    assert await stage.api.search("br-none-") == []
+    assert (await stage.api.search("br-none-")).runs == ()
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ async def test_mistakes_are_told_with_their_places(stage: Stage) -> None:
 
 
 async def test_an_api_without_batches_refuses_them_and_takes_single_runs() -> None:
-    stage = Stage(batch=False)
+    stage = Stage(variants={"run_batch": "missing"})
     async with stage.api as api:
         answer = await api.create(jobs(2), None)
         assert isinstance(answer, Refused)

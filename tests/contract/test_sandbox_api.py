@@ -432,15 +432,17 @@ async def test_all_of_the_subset_is_taken() -> None:
 
 async def test_all_options_are_taken() -> None:
     stage = Stage()
+    item = (await stage.bare("/v1/vault/items"))["items"][0]
+    [profile] = (await stage.bare("/v1/profiles"))["profiles"]
     options = {
         "browser_profile": "stealth",
         "proxy_config": {"enabled": True, "type": "tetra", "country_code": "DE"},
         "agent_config": {"max_steps": 20, "max_duration_seconds": 240, "mode": "strict"},
         "capture_config": {"screenshots": True, "recording": True},
         "use_vault": True,
-        "credential_item_ids": ["cred:1"],
+        "credential_item_ids": [item["itemId"]],
         "use_profile": True,
-        "profile_id": "prof_1",
+        "profile_id": profile["id"],
         "webhook_url": "https://hooks.test/done",
         "api_integration": "nightly",
         "feature_flags": {"enable_agent_memory": True, "other": 1},
@@ -449,7 +451,7 @@ async def test_all_options_are_taken() -> None:
     stage.clock.tick(10)
     run = await stage.run(run_id)
     assert run["browser_config"] == {"proxy_enabled": True, "proxy_country_code": "DE"}
-    assert (run["profile_attached"], run["profile_id"]) == (True, "prof_1")
+    assert (run["profile_attached"], run["profile_id"]) == (True, profile["id"])
     assert run["video_url"] is not None
 
 
@@ -503,7 +505,7 @@ async def test_a_bad_query_is_refused(path: str, query: str, message: str) -> No
 
 
 async def test_what_is_not_there_is_told_in_the_envelope() -> None:
-    stage = Stage(batch=False, tolerated=frozenset({404, 405}))
+    stage = Stage(variants={"run_batch": "missing"}, tolerated=frozenset({404, 405}))
     for method, path, status in (
         ("POST", RUN_BATCH, 404),
         ("GET", "/v1/nothing", 404),
@@ -512,6 +514,7 @@ async def test_what_is_not_there_is_told_in_the_envelope() -> None:
         answer = await stage.client.request(method, path, json={"runs": [ITEM]})
         assert answer.status_code == status
         assert mistakes(answer.json(), "/components/schemas/ApiError") == []
+        assert ("allow" in answer.headers) == (status == 405)
     unknown = await stage.client.get("/v1/runs/nobody")
     assert unknown.json() == {"error": {"code": "NOT_FOUND", "message": "Run not found"}}
 

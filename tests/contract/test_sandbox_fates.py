@@ -13,7 +13,7 @@ from sandbox_stage import Stage, after
 
 from batchrunner.sandbox import FATES, Ledger, World
 from batchrunner.sandbox.account import Account
-from batchrunner.sandbox.fates import Kind
+from batchrunner.sandbox.fates import ARTIFACT_FATES, Kind
 
 pytestmark = pytest.mark.anyio
 
@@ -61,6 +61,8 @@ ANSWERS: dict[str, tuple[int | None, bool]] = {
     "rejected_unnamed": (400, False),
     "gated": (403, False),
     "no_credits": (402, False),
+    "no_credits_legacy": (403, False),
+    "no_credits_forbidden": (403, False),
     "throttled": (429, False),
     "unavailable": (503, False),
     "error_before": (500, False),
@@ -72,7 +74,7 @@ ANSWERS: dict[str, tuple[int | None, bool]] = {
 
 
 def test_every_fate_is_tested() -> None:
-    assert set(FATES) == {*ENDS, *ANSWERS, "lost", "unreachable"}
+    assert set(FATES) == {*ENDS, *ANSWERS, "lost", "unreachable", *ARTIFACT_FATES}
 
 
 @pytest.mark.parametrize("fate", ENDS)

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openapi import mistakes
 
-from batchrunner.sandbox import validate
+from batchrunner.sandbox import World, validate
 from batchrunner.sandbox.refusals import Refused
 
+WORLD = World()
 VALUES = st.one_of(
     st.none(),
     st.booleans(),
@@ -76,7 +77,7 @@ BODIES = st.lists(OPTIONS, max_size=3).map(
 
 def refusal(body: Any) -> str | None:
     try:
-        validate.run(body)
+        validate.run(body, WORLD)
     except Refused as refused:
         return str(refused)
     return None

@@ -30,6 +30,7 @@ from batchrunner.sandbox import World
 from batchrunner.schema import SubmissionState, submissions
 from batchrunner.store import Store
 from tests.fakes import NOW, claim, enlist, failed, job_file, keys, run, start
+from tests.simulation.between import Fickle, put_between
 
 LEDGER = Path(__file__).parents[2] / "docs" / "ledger.md"
 #: Where a diagram begins and ends.
@@ -231,9 +232,21 @@ def moves_of_submissions() -> set[Edge]:
     seen |= simulate(lambda: watched(unmarked))
     seen |= simulate(lambda: watched(quick, range(1, 16)))
     # An answer with its ids in another order, of which one leads to a run that nobody shows.
-    together, shuffled = Settings(backoff=timedelta(seconds=1)), World(shuffled=True)
+    together, shuffled = (
+        Settings(backoff=timedelta(seconds=1)),
+        World(variants={"run_ids": "reversed"}),
+    )
     seen |= simulate(lambda: watched(together, faults=["lost"], world=shuffled))
-    return seen
+    return seen | simulate(fickle)
+
+
+async def fickle() -> set[Edge]:
+    """Run a batch of whose runs every look shows other goals."""
+    night = Night.of(pages(2), World(durations=(200, 200)), Settings())
+    put_between(night, Fickle())
+    eyes = Eyes(night.store)
+    await night.run(Witnessed(eyes=eyes))
+    return eyes.moves
 
 
 def test_the_diagram_of_submission_states_is_what_the_runner_does(

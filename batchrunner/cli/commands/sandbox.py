@@ -70,6 +70,21 @@ if TYPE_CHECKING:
     help="Pay in so much after so many seconds; may be given more than once.",
 )
 @click.option(
+    "--late",
+    type=click.FloatRange(0),
+    default=0.0,
+    metavar="SECONDS",
+    help="How long new runs are missing from the list of runs.",
+)
+@click.option(
+    "--variant",
+    "variants",
+    multiple=True,
+    metavar="NAME=ANSWER",
+    help="Play what the API's sources leave open this way; may be given more than once.",
+)
+@click.option("--apart", is_flag=True, help="Let each key be another account with its own runs.")
+@click.option(
     "--ledger",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
@@ -87,6 +102,7 @@ def command(port: int, ledger: Path | None, **conditions: Any) -> None:
     Examples:
       batchrunner sandbox --port 8787
       batchrunner sandbox --rate system_failure=0.1 --limit 5
+      batchrunner sandbox --variant over_limit=refused --limit 5
       batchrunner sandbox --credits 0.5 --deposit 60=10
       TINYFISH_API_KEY=x batchrunner run jobs.yaml --api-url http://127.0.0.1:8787
     """
@@ -106,6 +122,9 @@ def _world(
     scripts: tuple[str, ...],
     balance: str | None,
     deposits: tuple[str, ...],
+    late: float,
+    variants: tuple[str, ...],
+    apart: bool,
 ) -> World:
     from batchrunner.sandbox import World
 
@@ -119,6 +138,9 @@ def _world(
             credits=None if balance is None else _amount(balance),
             deposits=tuple((float(at), _amount(paid)) for at, paid in map(_pair, deposits)),
             retry_after=1.0,
+            late=late,
+            variants=dict(map(_pair, variants)),
+            apart=apart,
         )
     except (KeyError, ValueError) as error:
         raise click.UsageError(str(error)) from error

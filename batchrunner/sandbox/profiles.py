@@ -1,0 +1,117 @@
+"""Browser profiles of an account, and the sessions in which somebody signs in for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from batchrunner.sandbox.checks import issue
+from batchrunner.sandbox.refusals import invalid, not_found
+from batchrunner.sandbox.seeded import identifier
+from batchrunner.sandbox.shapes import instant
+from batchrunner.sandbox.world import World
+
+#: How long a setup session waits for somebody, in seconds, unless asked for less.
+_PATIENCE = 600
+
+
+class Profiles:
+    """Keep profiles in memory: a sandbox that starts anew has those of its world."""
+
+    def __init__(self, world: World, home: str, now: datetime) -> None:
+        self._seed = world.seed
+        self._home = home
+        self._made = self._sessions_made = 0
+        self._profiles: dict[str, dict[str, Any]] = {}
+        self._sessions: dict[str, str] = {}  # session → its profile
+        if world.answers("profiles") == "one":
+            self.create({"name": "Sandbox", "set_as_default": True}, now)
+
+    def shown(self) -> dict[str, Any]:
+        """Show all profiles."""
+        return {"profiles": list(self._profiles.values())}
+
+    def create(self, body: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+        """Make a profile that nobody has signed in with."""
+        lot = identifier(self._seed, "profile", self._made)
+        self._made += 1
+        is_default = body.get("set_as_default", False)
+        if is_default:
+            for other in self._profiles.values():
+                other["is_default"] = False
+        profile = {
+            "id": f"prof_{lot[:8]}",
+            "name": body["name"],
+            "proxy_country_code": body.get("proxy_country_code"),
+            "fingerprint_seed": int(lot[:6], 16),
+            "domain_count": 0,
+            "created_at": instant(now),
+            "updated_at": instant(now),
+            "is_default": is_default,
+        }
+        self._profiles[profile["id"]] = profile
+        return profile
+
+    def start(self, profile: str, body: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+        """Open a browser in which somebody could sign in; nothing answers at its address."""
+        self._check(profile)
+        session = identifier(self._seed, "session", self._sessions_made)
+        self._sessions_made += 1
+        self._sessions[session] = profile
+        patience = min(int(body.get("timeout_seconds", _PATIENCE)), _PATIENCE)
+        return {
+            "session_id": session,
+            "cdp_url": f"ws{self._home.removeprefix('http')}/session/{session}/cdp",
+            "base_url": f"{self._home}/session/{session}",
+            "timeout_seconds": patience,
+            "expires_at": instant(now + timedelta(seconds=patience)),
+        }
+
+    def save(self, profile: str, body: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+        """Close the browser and keep what it holds: nothing, since nobody signed in."""
+        self._end(profile, body["session_id"])
+        self._profiles[profile]["updated_at"] = instant(now)
+        sites = body.get("signed_in_sites", [])
+        rejected = [{"site": site, "reason": "not_saved"} for site in sites]
+        skipped = ("cookies_skipped", "local_storage_skipped", "session_storage_skipped")
+        return {
+            "domains_updated": [],
+            "domains_failed": [],
+            "cookie_count": 0,
+            "domains_skipped": {**{name: [] for name in skipped}, "blob_too_large": []},
+            "signed_in_sites": [],
+            "user_confirmed_sites": {"recorded": [], "rejected": rejected},
+        }
+
+    def cancel(self, profile: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Close the browser and keep nothing."""
+        self._end(profile, body["session_id"])
+        return {"cancelled": True}
+
+    def admit(self, body: Mapping[str, Any], path: Sequence[str | int]) -> None:
+        """Refuse a run that wants a profile that is not there."""
+        if not body.get("use_profile"):
+            return
+        if "profile_id" in body:
+            if body["profile_id"] not in self._profiles:
+                raise invalid([issue("custom", (*path, "profile_id"), "Profile not found")])
+        elif self.default is None:
+            message = "No default profile exists"
+            raise invalid([issue("custom", (*path, "use_profile"), message)])
+
+    @property
+    def default(self) -> str | None:
+        """The id of the profile that a run gets which names none."""
+        ids = (key for key, profile in self._profiles.items() if profile["is_default"])
+        return next(ids, None)
+
+    def _check(self, profile: str) -> None:
+        if profile not in self._profiles:
+            raise not_found("Profile not found")
+
+    def _end(self, profile: str, session: str) -> None:
+        self._check(profile)
+        if self._sessions.get(session) != profile:
+            raise not_found("Session not found")
+        del self._sessions[session]
