@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Self, cast
 
@@ -101,25 +101,39 @@ class Http:
             ApiError: No answer within *seconds*, or none that could be taken. Its fault is
                 NOT_SENT only where no byte of the request can have left.
         """
-        try:
-            with anyio.fail_after(seconds):
-                async with self._client.stream(method, path, params=query, json=body) as response:
+        with _told(seconds):
+            async with self._client.stream(method, path, params=query, json=body) as response:
+                return self._without_key(await _taken(response))
+
+    async def stream(
+        self,
+        path: str,
+        body: Any,
+        take: Callable[[bytes], bool],
+        *,
+        quiet: float,
+        seconds: float,
+    ) -> Reply | None:
+        """
+        Send one request and pass its answer on, piece by piece; return it where it is no stream.
+
+        It is over when the server ends it or *take* is content, after *quiet* seconds without a
+        piece, and after *seconds* or as many bytes as an answer may have, whatever comes.
+
+        Raises:
+            ApiError: As `send` has it; pieces may have come before.
+        """
+        with _told(seconds):
+            async with self._client.stream("POST", path, json=body) as response:
+                if "text/event-stream" not in response.headers.get("content-type", ""):
                     return self._without_key(await _taken(response))
-        except _NOT_SENT as error:
-            raise _fault(FaultKind.NOT_SENT, f"The API cannot be reached: {error}") from error
-        except TimeoutError as error:
-            message = f"The API gave no whole answer within {seconds:g} s"
-            raise _fault(FaultKind.INTERRUPTED, message) from error
-        except httpx.DecodingError as error:
-            message = f"The answer's compression is broken: {error}"
-            raise _fault(FaultKind.MALFORMED, message) from error
-        except (httpx.InvalidURL, UnicodeError) as error:
-            # httpx reads where a redirect leads to even if nobody follows it.
-            message = "The answer leads to an address that is none"
-            raise _fault(FaultKind.MALFORMED, message) from error
-        except httpx.HTTPError as error:
-            message = "The connection to the API broke before the answer was whole"
-            raise _fault(FaultKind.INTERRUPTED, message) from error
+                await _passed_on(response, take, quiet)
+        return None
+
+    def clean(self, text: str) -> str:
+        """Return text of a stream without the key, which an API might repeat."""
+        key = self._key.decode()
+        return text if len(key) < SHORTEST_SECRET else text.replace(key, "***")
 
     def _without_key(self, reply: Reply) -> Reply:
         # An API that repeats the key in its answer would see it end up in ledgers and exports.
@@ -141,6 +155,44 @@ def _checked(base_url: str) -> httpx.URL:
             "this machine itself)"
         )
     return url
+
+
+@contextmanager
+def _told(seconds: float) -> Iterator[None]:
+    """Give the block so many seconds, and say what went wrong in it as an ApiError."""
+    try:
+        with anyio.fail_after(seconds):
+            yield
+    except _NOT_SENT as error:
+        raise _fault(FaultKind.NOT_SENT, f"The API cannot be reached: {error}") from error
+    except TimeoutError as error:
+        message = f"The API gave no whole answer within {seconds:g} s"
+        raise _fault(FaultKind.INTERRUPTED, message) from error
+    except httpx.DecodingError as error:
+        message = f"The answer's compression is broken: {error}"
+        raise _fault(FaultKind.MALFORMED, message) from error
+    except (httpx.InvalidURL, UnicodeError) as error:
+        # httpx reads where a redirect leads to even if nobody follows it.
+        message = "The answer leads to an address that is none"
+        raise _fault(FaultKind.MALFORMED, message) from error
+    except httpx.HTTPError as error:
+        message = "The connection to the API broke before the answer was whole"
+        raise _fault(FaultKind.INTERRUPTED, message) from error
+
+
+async def _passed_on(response: httpx.Response, take: Callable[[bytes], bool], quiet: float) -> None:
+    if "," in response.headers.get("content-encoding", ""):
+        raise _fault(FaultKind.MALFORMED, "The answer is compressed more than once")
+    taken, is_over = 0, False
+    async with aclosing(cast("AsyncGenerator[bytes, None]", response.aiter_bytes())) as pieces:
+        while not is_over and taken <= MOST_BYTES:
+            piece = None
+            with anyio.move_on_after(quiet):
+                piece = await anext(pieces, None)
+            if piece is None:
+                return  # silent for too long, or at its end
+            taken += len(piece)
+            is_over = take(piece)
 
 
 async def _taken(response: httpx.Response) -> Reply:

@@ -9,7 +9,17 @@ from typing import Any
 
 from batchrunner.api.http import Reply
 from batchrunner.api.slices import ascii_safe, items, members, plain, plain_members
-from batchrunner.model import ApiError, ApiFault, FaultKind, Run, RunError, RunStatus
+from batchrunner.classify import LONGEST_CODE, LONGEST_MESSAGE, bounded
+from batchrunner.model import (
+    LONGEST_ID,
+    ApiError,
+    ApiFault,
+    FaultKind,
+    Listed,
+    Run,
+    RunError,
+    RunStatus,
+)
 
 #: Code in an error that came with status 200 → the status that it usually comes with.
 STATUS_BY_CODE = {
@@ -59,7 +69,7 @@ def read_fault(reply: Reply) -> ApiFault:
     error = _error_of(body) if isinstance(body, dict) else None
     if error is None:
         return _malformed(reply)
-    code = _text(error.get("code") or error.get("error_code"))
+    code = _code(error.get("code") or error.get("error_code"))
     usual = STATUS_BY_CODE.get((code or "").upper())
     status = reply.status if reply.status >= 400 else usual
     if status is None:
@@ -68,7 +78,7 @@ def read_fault(reply: Reply) -> ApiFault:
         kind=FaultKind.STATUS,
         status=status,
         code=code,
-        message=_text(error.get("message")) or code or f"HTTP {status}",
+        message=_message(error.get("message")) or code or f"HTTP {status}",
         retry_after=_header_wait(reply.headers) or _wait(error.get("retry_after")),
         issues=_issues(error.get("details")) | _issues(error.get("errors")),
     )
@@ -112,8 +122,8 @@ def _issues(details: Any) -> dict[int, str]:
         path: list[Any] = said if isinstance(said, list) else []
         index = entry.get("index", path[1] if path[:1] == ["runs"] and len(path) > 1 else None)
         if isinstance(index, int) and not isinstance(index, bool):
-            where = _text(".".join(str(step) for step in path[2:]))
-            message = _text(inner.get("message")) or "is not valid"
+            where = _code(".".join(str(step) for step in path[2:]))
+            message = _message(inner.get("message")) or "is not valid"
             found.setdefault(index, f'Field "{where}": {message}' if where else message)
     return found
 
@@ -166,16 +176,43 @@ def read_runs(text: str | None) -> list[Run]:
     return runs
 
 
+def read_listed(text: str) -> Listed:
+    """Return what a list's `data` shows, and what of it cannot be taken; or ValueError."""
+    runs: list[Run] = []
+    unsure: list[str] = []
+    nameless = 0
+    for entry in items(text):
+        try:
+            run = read_run(entry)
+        except ValueError:
+            run = None
+        run_id = run.run_id if run else run_id_of(plain(entry))
+        if run_id is None:
+            nameless += 1
+        elif run is None or f'"{run_id}"' not in entry:
+            unsure.append(run_id)  # whether other endpoints know it by this text is to be seen
+        else:
+            runs.append(run)
+    return Listed(runs=tuple(runs), unsure=tuple(unsure), nameless=nameless)
+
+
+def run_id_of(value: Any) -> str | None:
+    """Return the id of a run as text that both databases can keep; None where it is none."""
+    said = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    sound = isinstance(said, str) and said.isprintable() and 0 < len(said) <= LONGEST_ID
+    return said if sound else None
+
+
 def read_run(text: str) -> Run | None:
     """Return the run that this object shows, None if it has no id; or ValueError."""
     seen, result = _seen(text)
-    run_id = _text(seen.get("run_id") or seen.get("runId") or seen.get("id"))
-    if not run_id:
+    run_id = run_id_of(seen.get("run_id") or seen.get("runId") or seen.get("id"))
+    if run_id is None:
         return None
     return Run(
         run_id=run_id,
         status=_status(seen.get("status")),
-        goal=_text(seen.get("goal")),
+        goal=words_of(seen.get("goal")),
         created_at=_moment(seen.get("created_at")),
         started_at=_moment(seen.get("started_at")),
         finished_at=_moment(seen.get("finished_at")),
@@ -183,7 +220,8 @@ def read_run(text: str) -> Run | None:
         result=result,
         error=_run_error(seen.get("error")),
         schema_errors=_schema_errors(seen.get("schema_validation")),
-        streaming_url=_text(seen.get("streaming_url") or seen.get("streamingUrl")),
+        streaming_url=words_of(seen.get("streaming_url") or seen.get("streamingUrl")),
+        output_schema=_mapping(seen.get("output_schema")),
     )
 
 
@@ -206,6 +244,10 @@ def _status(value: Any) -> RunStatus:
         return RunStatus.RUNNING
 
 
+def _mapping(value: Any) -> dict[str, Any] | None:
+    return value if isinstance(value, dict) else None
+
+
 def _steps(value: Any) -> int | None:
     if isinstance(value, list):  # seen in the field while a run is RUNNING
         return len(value)
@@ -218,14 +260,14 @@ def _run_error(value: Any) -> RunError | None:
     if not value:
         return None
     if not isinstance(value, dict):
-        return RunError(message=_text(str(value)) or "No reason given")
+        return RunError(message=_message(str(value)) or "No reason given")
     return RunError(
-        message=_text(value.get("message")) or _text(value.get("code")) or "No reason given",
-        category=_text(value.get("category")),
-        code=_text(value.get("code")),
+        message=_message(value.get("message")) or _code(value.get("code")) or "No reason given",
+        category=_code(value.get("category")),
+        code=_code(value.get("code")),
         retry_after=_wait(value.get("retry_after")),
-        help_url=_text(value.get("help_url")),
-        help_message=_text(value.get("help_message")),
+        help_url=_message(value.get("help_url")),
+        help_message=_message(value.get("help_message")),
     )
 
 
@@ -243,7 +285,17 @@ def _schema_errors(value: Any) -> tuple[str, ...] | None:
 
 def _schema_error(error: dict[str, Any]) -> str:
     path, message = error.get("path", "#"), error.get("message", "invalid")
-    return _text(str(message) if path in ("", "#") else f"{path}: {message}") or ""
+    return _message(str(message) if path in ("", "#") else f"{path}: {message}") or ""
+
+
+def _code(value: Any) -> str | None:
+    code = words_of(value)
+    return code and bounded(code, LONGEST_CODE)
+
+
+def _message(value: Any) -> str | None:
+    message = words_of(value)
+    return message and bounded(message, LONGEST_MESSAGE)
 
 
 def _moment(value: Any) -> datetime | None:
@@ -254,7 +306,8 @@ def _moment(value: Any) -> datetime | None:
         return None
 
 
-def _text(value: Any) -> str | None:
+def words_of(value: Any) -> str | None:
+    """Return text that both databases take; None where it is no text, or empty."""
     if not isinstance(value, str):
         return None
     # Neither database takes NUL or a lone surrogate.

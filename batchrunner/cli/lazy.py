@@ -15,9 +15,16 @@ from batchrunner.cli.errors import INTERRUPTED
 class LazyGroup(click.Group):
     """Commands by name with their one line of help; each lives in a module of that name."""
 
-    def __init__(self, *args: Any, commands_by_name: Mapping[str, str], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        commands_by_name: Mapping[str, str],
+        package: str = "batchrunner.cli.commands",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._lines = commands_by_name
+        self._package = package
         for name, line in commands_by_name.items():
             # What click lists, and what it looks into for "did you mean".
             self.add_command(click.Command(name, short_help=line))
@@ -26,7 +33,7 @@ class LazyGroup(click.Group):
         """Import the command's module and return the command."""
         if cmd_name not in self._lines:
             return None
-        module = import_module(f"batchrunner.cli.commands.{cmd_name}")
+        module = import_module(f"{self._package}.{cmd_name}")
         command: click.Command = module.command
         return command
 

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from batchrunner.model.states import RunStatus
 
 #: Most runs that one request may create, show or cancel (run-batch, runs/batch, runs/batch/cancel).
 MOST_RUNS = 100
+#: Longest id of a run that both databases take; what is longer is none.
+LONGEST_ID = 200
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +43,7 @@ class Run:
     error: RunError | None = None
     schema_errors: tuple[str, ...] | None = None  #: what breaks output_schema; None where unsaid
     streaming_url: str | None = None
+    output_schema: Mapping[str, Any] | None = None  #: what it was asked to keep to
     shown_at: datetime | None = None  #: by the API's own clock; None where unsaid
 
 
@@ -90,6 +94,16 @@ class Unreadable:
 
 
 Sighting = Run | NotFound | Unreadable
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listed:
+    """What a search through the list of runs brought, and what of it could not be taken."""
+
+    runs: tuple[Run, ...]
+    unsure: tuple[str, ...] = ()  #: ids of entries that tell nothing else, or tell it as a number
+    nameless: int = 0  #: entries that do not even tell an id
+    whole: bool = True  #: it was seen to its end
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,6 +16,7 @@ from batchrunner.model import (
     ApiError,
     ApiFault,
     FaultKind,
+    Listed,
     NotFound,
     Run,
     RunStatus,
@@ -50,8 +51,12 @@ async def look(said: Said, *run_ids: str) -> dict[str, Any]:
 
 
 async def search(said: Said) -> list[str]:
+    return [run.run_id for run in (await listed(said)).runs]
+
+
+async def listed(said: Said) -> Listed:
     async with said.api as api:
-        return [run.run_id for run in await api.search("br-tok-")]
+        return await api.search("br-tok-")
 
 
 async def fault_of(said: Said, call: Callable[[Any], Any]) -> ApiFault:
@@ -219,13 +224,13 @@ async def test_a_page_that_is_the_last_is_so_whatever_its_cursor() -> None:
 
 
 @pytest.mark.parametrize("cursor", [None, "again"])
-async def test_a_page_that_insists_on_more_and_says_not_where_is_no_list(cursor: Any) -> None:
+async def test_a_page_that_insists_on_more_and_says_not_where_is_no_whole_list(cursor: Any) -> None:
     for total in ({}, {"total": 2}, {"total": "1"}):
         said = Said(page(runs("a"), cursor, has_more=True, **total))
-        fault = await fault_of(said, lambda api: api.search("br-tok-"))
-        assert fault.kind is FaultKind.MALFORMED
+        found = await listed(said)
+        assert ([run.run_id for run in found.runs], found.whole) == (["a"], False)
     # It does not know what it says: all that it counts are here.
-    assert await search(Said(page(runs("a"), cursor, has_more=True, total=1))) == ["a"]
+    assert (await listed(Said(page(runs("a"), cursor, has_more=True, total=1)))).whole
 
 
 async def test_a_cursor_that_leads_to_itself_is_the_end() -> None:
@@ -234,11 +239,44 @@ async def test_a_cursor_that_leads_to_itself_is_the_end() -> None:
     assert len(said.asked) == 2
 
 
-async def test_a_list_without_an_end_is_no_list() -> None:
+async def test_a_list_without_an_end_is_no_whole_list() -> None:
     said = Said(lambda request: page(runs("a"), f"c{len(said.asked)}"))
-    fault = await fault_of(said, lambda api: api.search("br-tok-"))
-    assert fault.kind is FaultKind.MALFORMED
+    found = await listed(said)
+    assert ([run.run_id for run in found.runs], found.whole) == (["a"], False)
     assert len(said.asked) == MOST_PAGES
+
+
+async def test_a_list_that_goes_round_is_gone_through_once() -> None:
+    said = Said(lambda request: page(runs("a"), f"c{len(said.asked) % 3}"))
+    assert (await listed(said)).whole
+    assert len(said.asked) == 4
+
+
+@pytest.mark.parametrize(
+    ("entry", "unsure", "nameless"),
+    [
+        ({"run_id": 7, "goal": "Read\n\n[ref br-tok-1]"}, ("7",), 0),
+        ("run-7", ("run-7",), 0),
+        (7, ("7",), 0),
+        (None, (), 1),
+        ([], (), 1),
+        ({"status": "RUNNING"}, (), 1),
+        ({"run_id": "x" * 201}, (), 1),
+        ({"run_id": "a\0b"}, (), 1),
+        ({"run_id": True}, (), 1),
+    ],
+)
+async def test_what_a_list_shows_and_cannot_be_taken_is_told(
+    entry: Any, unsure: tuple[str, ...], nameless: int
+) -> None:
+    found = await listed(Said(page([*runs("a"), entry], None)))
+    assert [run.run_id for run in found.runs] == ["a"]
+    assert (found.unsure, found.nameless, found.whole) == (unsure, nameless, True)
+
+
+async def test_a_number_is_the_id_of_the_run_that_was_asked_for_by_it() -> None:
+    found = await look(Said(answers({"data": runs(7), "not_found": [8]})), "7", "8")  # type: ignore[arg-type]
+    assert [type(seen) for seen in found.values()] == [Run, NotFound]
 
 
 @ON_ASYNCIO
@@ -259,11 +297,10 @@ async def test_pages_that_are_too_large_are_asked_for_with_fewer_runs(
 
 
 @ON_ASYNCIO
-async def test_a_run_that_no_page_can_show_is_told() -> None:
+async def test_a_list_with_a_run_that_no_page_can_show_is_not_whole() -> None:
     huge = gzip.compress(b" " * 40 * 1024 * 1024)
     said = Said(lambda request: raw(huge, content_encoding="gzip"))
-    fault = await fault_of(said, lambda api: api.search("br-tok-"))
-    assert fault.kind is FaultKind.TOO_LARGE
+    assert await listed(said) == Listed(runs=(), whole=False)
 
 
 # ---- cancelling ----

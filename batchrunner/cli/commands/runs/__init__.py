@@ -1,0 +1,36 @@
+"""`batchrunner runs`: list, show, cancel and adopt runs at the API, whoever started them."""
+
+from __future__ import annotations
+
+import click
+
+from batchrunner.cli.lazy import LazyGroup
+from batchrunner.cli.options import help_option
+
+COMMANDS = {
+    "list": "List runs by status, goal and time.",
+    "show": "Show everything that is known of runs.",
+    "cancel": "Cancel runs, and look whether they are over.",
+    "adopt": "Take runs into a batch that something else started; costs nothing.",
+}
+
+
+@click.group(
+    "runs",
+    cls=LazyGroup,
+    commands_by_name=COMMANDS,
+    package="batchrunner.cli.commands.runs",
+    context_settings={"max_content_width": 100},
+)
+@help_option
+def command() -> None:
+    """
+    Look at runs at the API, whoever started them.
+
+    Nothing here starts a run, so nothing here costs money.
+
+    \b
+    Examples:
+      batchrunner runs list --status FAILED --created-after 2026-09-01
+      batchrunner runs show 6f1f0c3e-7a57-4b2c-9d0e-2f7f4c1e8a11
+    """

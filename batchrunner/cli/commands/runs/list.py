@@ -1,0 +1,115 @@
+"""`batchrunner runs list`: list runs at the API by status, goal and time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from batchrunner.cli.options import api_options, db_option, help_option
+from batchrunner.cli.runoptions import filter_options, filters
+
+if TYPE_CHECKING:
+    from batchrunner.api.reader import Reader
+    from batchrunner.api.viewing import Page
+
+#: Runs on a page where nobody says how many, and at most: as the API has it.
+USUAL, MOST = 20, 100
+
+
+@click.command("list")
+@filter_options
+@click.option(
+    "--sort",
+    type=click.Choice(["asc", "desc"]),
+    default="desc",
+    show_default=True,
+    help="By time of creation: asc is oldest first.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, MOST),
+    metavar="N",
+    help=f"Runs on a page, 1 to {MOST}.  [default: {USUAL}; {MOST} with --all]",
+)
+@click.option("--cursor", metavar="CURSOR", help="Begin with the page that the last one named.")
+@click.option("--all", "every", is_flag=True, help="All pages, one after the other.")
+@click.option("--json", "as_json", is_flag=True, help="Print each page as the API sent it.")
+@click.option("--jsonl", is_flag=True, help="Print each run as the API sent it, one on a line.")
+@api_options
+@db_option
+@help_option
+def command(
+    sort: str,
+    limit: int | None,
+    cursor: str | None,
+    every: bool,
+    as_json: bool,
+    jsonl: bool,
+    sandboxed: bool,
+    api_key_file: str | None,
+    api_url: str | None,
+    db: str,
+    **chosen: Any,
+) -> None:
+    """
+    List runs of the account, whoever started them; newest first.
+
+    Where there are more, the command that shows the next page is told.
+
+    \b
+    Examples:
+      batchrunner runs list --status FAILED --limit 50
+      batchrunner runs list --goal linkedin --created-after 2026-09-01 --created-before 2026-10-01
+      batchrunner runs list --all --jsonl > runs.jsonl
+    """
+    from batchrunner.api.reader import query_of
+    from batchrunner.cli.asking import api_of, ask
+
+    if as_json and jsonl:
+        raise click.UsageError("give --json or --jsonl, not both")
+    query = query_of(
+        **filters(**chosen),
+        oldest_first=sort == "asc",
+        limit=limit or (MOST if every else USUAL),
+        cursor=cursor,
+    )
+    form = "json" if as_json else "jsonl" if jsonl else "text"
+    with api_of(sandboxed=sandboxed, api_url=api_url, api_key_file=api_key_file, db=db) as api:
+        ask(api, lambda reader: _print(reader, query, form, every=every), about="the list of runs")
+
+
+async def _print(reader: Reader, query: dict[str, str], form: str, *, every: bool) -> None:
+    count = 0
+    async for page in reader.pages(query):
+        for line in _lines(page, form):
+            click.echo(line)
+        count += len(page.runs)
+        if every and page.cursor is not None:
+            continue
+        if form == "text":
+            _conclude(count, page)
+        return
+
+
+def _lines(page: Page, form: str) -> list[str]:
+    from batchrunner.cli.runtext import list_line
+
+    if form == "json":
+        return [page.text]
+    if form == "jsonl":
+        return [shown.text for shown in page.runs]
+    return [list_line(shown) for shown in page.runs]
+
+
+def _conclude(count: int, page: Page) -> None:
+    from shlex import quote
+
+    from batchrunner.cli.display import counted
+    from batchrunner.cli.terminal import term_safe
+
+    total = "" if page.total is None else f" of {page.total}"
+    click.echo(f"{counted(count, 'run')}{total}", err=True)
+    if page.cursor is not None:
+        cursor = term_safe(quote(page.cursor))
+        click.echo(f"more: the same command with --cursor {cursor}", err=True)

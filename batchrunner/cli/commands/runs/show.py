@@ -1,0 +1,81 @@
+"""`batchrunner runs show`: show everything that is known of runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from batchrunner.cli.options import api_options, db_option, help_option
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from batchrunner.cli.work import Access
+
+
+@click.command("show")
+@click.argument("run_ids", metavar="RUN_ID...", nargs=-1, required=True)
+@click.option(
+    "--screenshots",
+    type=click.Choice(["url", "base64", "none"]),
+    default="url",
+    show_default=True,
+    help="The picture of each step: its address, or with --json the picture itself.",
+)
+@click.option(
+    "--html",
+    type=click.Choice(["url", "none"]),
+    default="url",
+    show_default=True,
+    help="The page at each step: its address, where the run kept it.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print each run as the API sent it.")
+@api_options
+@db_option
+@help_option
+def command(
+    run_ids: tuple[str, ...],
+    screenshots: str,
+    html: str,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """
+    Show runs: what each was to do, what became of it, its result and its steps.
+
+    COMPLETED says that the browser worked; `means` says whether the result is a failure by its own
+    words. The live view is there while the run is active, and the address of a video is good for
+    15 minutes: give the command again for a new one.
+
+    \b
+    Examples:
+      batchrunner runs show 6f1f0c3e-7a57-4b2c-9d0e-2f7f4c1e8a11
+      batchrunner runs show 6f1f0c3e-7a57-4b2c-9d0e-2f7f4c1e8a11 --json | jq .steps
+    """
+    if screenshots == "base64" and not as_json:
+        raise click.UsageError("--screenshots base64 is for --json: no terminal shows a picture")
+    from batchrunner.cli.asking import api_of
+
+    forms = {"screenshots": screenshots, "html": html}
+    with api_of(**given) as api:
+        for number, run_id in enumerate(run_ids):
+            if number and not as_json:
+                click.echo()
+            _show(api, run_id, forms, as_json=as_json)
+
+
+def _show(api: Access, run_id: str, forms: Mapping[str, str], *, as_json: bool) -> None:
+    from batchrunner.cli.asking import ask
+    from batchrunner.cli.runtext import run_lines
+    from batchrunner.cli.terminal import term_safe
+
+    named = f"run {term_safe(run_id)}"
+    shown = ask(
+        api,
+        lambda reader: reader.show(run_id, **forms),
+        about=named,
+        missing="check the id, and that the key is of the same account",
+    )
+    for line in [shown.text] if as_json else run_lines(shown):
+        click.echo(line)

@@ -1,0 +1,77 @@
+"""`batchrunner vault`: list the credentials that runs may use, never what is in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from batchrunner.cli.options import api_options, db_option, help_option, json_option
+
+if TYPE_CHECKING:
+    from batchrunner.api.reader import Reader
+
+
+@click.command("vault")
+@api_options
+@db_option
+@json_option
+@help_option
+def command(as_json: bool, **given: Any) -> None:
+    """
+    List the password managers that are connected to the account, and the credentials in them.
+
+    The first column is what `credential_item_ids` of a job file takes. Only names are shown: the
+    API keeps the secrets to itself, and what it may show beside names is left out.
+
+    \b
+    Examples:
+      batchrunner vault
+      batchrunner vault --json | jq -r '.items[].itemId'
+    """
+    from batchrunner.cli.asking import api_of, ask
+
+    with api_of(**given) as api:
+        found = ask(api, _asked, about="the vault")
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    for line in _lines(found):
+        click.echo(line)
+
+
+async def _asked(reader: Reader) -> dict[str, list[dict[str, Any]]]:
+    """Return the connections and the items; where nothing is connected there is none of either."""
+    from batchrunner.api.viewing import VAULT_CONNECTIONS, VAULT_ITEMS
+    from batchrunner.model import ApiError
+
+    connections = await reader.entries(VAULT_CONNECTIONS)
+    try:
+        items = await reader.entries(VAULT_ITEMS)
+    except ApiError as error:
+        if error.fault.status != 404 or connections:
+            raise
+        items = []  # the API has no list of items where no password manager is connected
+    return {"connections": connections, "items": items}
+
+
+def _lines(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[str]:
+    from batchrunner.cli.terminal import term_safe
+
+    for connection in found["connections"]:
+        told = "  ".join(str(value) for value in connection.values() if value is not None)
+        yield term_safe(f"connected: {told}")
+    for item in found["items"]:
+        fields = ", ".join(str(field.get("label")) for field in item["fieldMetadata"])
+        parts = [
+            item.get("itemId"),
+            item.get("label"),
+            ", ".join(map(str, item.get("domains") or ())),
+            f"({fields})" if fields else "",
+            "one-time codes" if item.get("hasTotp") else "",
+        ]
+        yield term_safe("  ".join(str(part) for part in parts if part))
+    if not found["connections"] and not found["items"]:
+        yield "no password manager is connected to the account"

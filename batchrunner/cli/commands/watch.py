@@ -1,0 +1,92 @@
+"""`batchrunner watch`: show what a run does while it does it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from batchrunner.cli.errors import SOME_FAILED, WRONG_USAGE, UserError
+from batchrunner.cli.options import api_options, batch_of, db_option, help_option, opened
+
+if TYPE_CHECKING:
+    from batchrunner.api.reader import Reader
+    from batchrunner.api.viewing import Shown
+    from batchrunner.cli.work import Access
+
+
+@click.command("watch")
+@click.argument("run_id", required=False)
+@click.option("--job", "key", metavar="ID", help="The newest run of this job.")
+@click.option("--batch", metavar="NAME", help="The batch of the job.")
+@click.option("--url", metavar="URL", help="Start a run: the page to start on; needs --goal.")
+@click.option("--goal", metavar="TEXT", help="What the run is to do there.")
+@api_options
+@db_option
+@help_option
+def command(
+    run_id: str | None,
+    key: str | None,
+    batch: str | None,
+    url: str | None,
+    goal: str | None,
+    db: str,
+    **given: Any,
+) -> None:
+    """
+    Show the steps of a run as they happen, where to watch its browser, and its result.
+
+    Of a run that is there, by its id or by its job; or of a new one, with --url and --goal. A new
+    run is a batch of one job in the database, so that it is never paid for twice: the same command
+    goes on where it was, or shows what the run brought. It costs what any run costs.
+
+    Ctrl-C ends the watching, never the run: `batchrunner runs cancel` does that.
+
+    Exit code 1 says that the run has failed, or brought nothing good.
+
+    \b
+    Examples:
+      batchrunner watch 6f1f0c3e-7a57-4b2c-9d0e-2f7f4c1e8a11
+      batchrunner watch --job lamp --batch example
+      batchrunner watch --url https://example.com --goal 'Read the headline'
+    """
+    new = url is not None or goal is not None
+    if (run_id is not None) + (key is not None) + new != 1 or (new and not (url and goal)):
+        raise click.UsageError("give RUN_ID, or --job, or --url and --goal")
+    from batchrunner.cli.asking import api_of
+
+    with api_of(db=db, **given) as api:
+        if url and goal:
+            from batchrunner.cli.single import run_single
+
+            good = run_single(api, db, url, goal)
+        else:
+            good = _watch(api, run_id or _run_of(db, batch, key or ""))
+    if not good:
+        raise SystemExit(SOME_FAILED)
+
+
+def _run_of(db: str, batch: str | None, key: str) -> str:
+    """Return the newest run of a job."""
+    with opened(db) as store:
+        found = batch_of(store, batch)
+        run_id = store.newest_run(found.id, key)
+    if run_id is None:
+        raise UserError(
+            f"job {key!r} of {found.name!r} has no run yet, or there is no such job",
+            hint="the `id` column of the export names the jobs; `batchrunner status` counts runs",
+            exit_code=WRONG_USAGE,
+        )
+    return run_id
+
+
+def _watch(api: Access, run_id: str) -> bool:
+    from batchrunner.cli.asking import ask
+    from batchrunner.cli.follow import Follower, conclude
+    from batchrunner.cli.terminal import term_safe
+
+    async def followed(reader: Reader) -> Shown:
+        return await Follower().follow(reader, run_id)
+
+    named = f"run {term_safe(run_id)}"
+    return conclude(ask(api, followed, about=named), steps=False)
