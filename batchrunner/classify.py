@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from batchrunner.judge import judge
 from batchrunner.model import (
@@ -34,6 +35,9 @@ BY_CODE = {
     "CONTENT_POLICY_VIOLATION": FailureCategory.REJECTED,
 }
 
+#: Characters of what an error says that are kept: a ledger holds it once for each attempt.
+LONGEST_CODE, LONGEST_MESSAGE = 200, 10_000
+
 #: HTTP status of an API error → category; 403 is looked at more closely, the rest is UNREACHABLE.
 BY_STATUS = {
     400: FailureCategory.REJECTED,
@@ -47,6 +51,9 @@ BY_STATUS = {
 
 #: Statuses by which an endpoint says that it is not offered here.
 NOT_OFFERED = (404, 405, 501)
+
+#: Statuses by which a server says that nothing is at this address, or that it stands elsewhere.
+_NOTHING_THERE = (301, 308, 404, 405)
 
 #: Other statuses from 400 to 499 that say nothing about the request itself.
 _PASSING = (404, 405, 408, 409, 425)
@@ -119,6 +126,16 @@ def is_not_offered(fault: ApiFault) -> bool:
     return fault.kind is FaultKind.STATUS and fault.status in NOT_OFFERED
 
 
+def bounded(text: str, most: int) -> str:
+    """Return *text*, cut with a note where it is longer than *most* characters."""
+    return text if len(text) <= most else f"{text[:most]}… (cut: {len(text):,} characters)"
+
+
+def is_nothing_there(fault: ApiFault) -> bool:
+    """Whether a server, be it the API or another, says that there is nothing at the address."""
+    return fault.kind in (FaultKind.STATUS, FaultKind.MALFORMED) and fault.status in _NOTHING_THERE
+
+
 def _classify_run(
     run: Run, cancelling: FailureCategory | None, expectations: Expectations
 ) -> Outcome | None:
@@ -127,7 +144,10 @@ def _classify_run(
             return None
         case RunStatus.COMPLETED:
             # COMPLETED says that the browser worked, not that the goal was met (Runs page).
-            return judge(run.result, expectations, run.schema_errors) or Succeeded()
+            failure = judge(run.result, expectations, run.schema_errors)
+            # A result's own words become the message, and a result may be a book.
+            brief = failure and replace(failure, message=bounded(failure.message, LONGEST_MESSAGE))
+            return brief or Succeeded()
         case RunStatus.FAILED:
             return _classify_run_error(run.error)
         case RunStatus.CANCELLED:

@@ -24,9 +24,10 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeDecorator
 
 from batchrunner.model import MOST_RUNS, FailureCategory, JobState
+from batchrunner.model.artifacts import ArtifactState, Kind
 
 #: Revision of the newest migration; a test holds it to the migrations' own head.
-HEAD = "0004"
+HEAD = "0010"
 
 metadata = MetaData(
     naming_convention={
@@ -37,6 +38,9 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+#: The kind of the row that asks which artifacts a run has.
+LISTING = "listing"
 
 
 class SubmissionState(StrEnum):
@@ -118,6 +122,8 @@ batches = Table(
     Column("pause_reason", Words),
     Column("budget", String(100)),  # set in the place of the settings'; NULL: theirs holds
     Column("rate", String(40)),  # what a step costs, by the account's wallet; NULL: unsaid
+    Column("known_keys", Text),  # digests of the keys that open its runs; NULL before the first
+    Column("artifacts", Boolean, nullable=False, server_default=text("false")),  # are wanted
 )
 
 jobs = Table(
@@ -144,6 +150,7 @@ jobs = Table(
     Column("rungs", Text, nullable=False, server_default="{}"),  # JSON: to go on from, by category
     Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
     Column("finished_at", Instant),
+    Column("loaded_at", Instant),  # NULL: by an older program, when its batch was made
     UniqueConstraint("batch_id", "key"),
     CheckConstraint(_one_of("state", JobState), "state_is_known"),
     CheckConstraint(f"(state IN ({_FINAL})) = (finished_at IS NOT NULL)", "final_means_finished"),
@@ -266,6 +273,22 @@ results = Table(
     Column("body", Text, nullable=False),  # JSON text as the API sent it, in ASCII
 )
 
+#: For how long a batch was kept from being submitted, and by what.
+halts = Table(
+    "halts",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("batch_id", Id, ForeignKey("batches.id"), nullable=False, index=True),
+    Column("owner_id", String(36), ForeignKey("owners.id")),  # NULL: all were, by the user
+    Column("why", String(20), nullable=False),  # a failure category, or that it was paused
+    Column("message", Words),
+    Column("since", Instant, nullable=False),
+    Column("check_at", Instant),  # when its owner tries again; NULL where nobody does
+    Column("ended_at", Instant),  # NULL: it lasts, for as long as its owner lives
+    CheckConstraint(_one_of("why", FailureCategory, "paused"), "why_is_known"),
+    CheckConstraint("owner_id IS NOT NULL OR ended_at IS NOT NULL", "a_pause_is_over"),
+)
+
 #: What attempts have told of the ladders of options that get past the walls of hosts.
 hosts = Table(
     "hosts",
@@ -278,4 +301,33 @@ hosts = Table(
     Column("failed", Integer, nullable=False),  # failures of the ladder's category
     Column("in_row", Integer, nullable=False),  # of them since the newest success
     CheckConstraint("in_row BETWEEN 0 AND failed AND passed >= 0", "counts_agree"),
+)
+
+#: What was captured of runs. A row of the kind `listing` asks which artifacts an attempt's run has.
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("attempt_id", Id, ForeignKey("attempts.id"), primary_key=True),
+    Column("kind", String(11), primary_key=True),
+    Column("step", Integer, primary_key=True),  # from 1; 0: it is of the whole run
+    Column("batch_id", Id, ForeignKey("batches.id"), nullable=False, index=True),
+    Column("name", String(200), nullable=False),  # the API's id of the step
+    Column("state", String(7), nullable=False),
+    Column("size", BigInteger),
+    Column("sha256", String(64)),
+    Column("media", String(100)),
+    Column("path", Words),  # where it was put
+    Column("why", Words),
+    CheckConstraint(_one_of("kind", Kind, LISTING), "kind_is_known"),
+    CheckConstraint(_one_of("state", ArtifactState), "state_is_known"),
+    CheckConstraint(
+        "(state = 'stored' AND kind <> 'listing') = (path IS NOT NULL)", "stored_means_path"
+    ),
+    Index(
+        "ix_artifacts_wanted",
+        "batch_id",
+        "attempt_id",
+        sqlite_where=text("state = 'wanted'"),
+        postgresql_where=text("state = 'wanted'"),
+    ),
 )

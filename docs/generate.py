@@ -26,8 +26,14 @@ from batchrunner.judge import GENERAL_RULES
 from batchrunner.judge.words import BOT_WALL, LOGIN_WALL
 from batchrunner.model import RUN_OPTIONS, FailureCategory, FinishedJob, JobState, Rule, Settings
 from batchrunner.policy.rules import USUAL
-from batchrunner.sandbox import FATES, sites
-from batchrunner.sandbox.fates import ESCAPES, LOOK_FATES, REQUEST_FATES, RUN_FATES
+from batchrunner.sandbox import FATES, VARIANTS, sites
+from batchrunner.sandbox.fates import (
+    ARTIFACT_FATES,
+    ESCAPES,
+    LOOK_FATES,
+    REQUEST_FATES,
+    RUN_FATES,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Columns of a help text, whatever terminal this runs in.
@@ -68,21 +74,34 @@ def _block(text: str, language: str = "text") -> str:
 # ---- commands ----
 
 
-def help_of(name: str | None = None) -> str:
-    """Return the help text of the program or of one of its commands."""
+def help_of(name: str = "") -> str:
+    """Return the help text of the program or of one of its commands, as in "runs list"."""
+    command: click.Command = cli
     context = click.Context(cli, info_name="batchrunner", terminal_width=WIDTH)
-    if name is None:
-        return cli.get_help(context)
-    command = cli.get_command(context, name)
-    assert command is not None
-    inner = click.Context(command, info_name=name, parent=context, terminal_width=WIDTH)
-    return command.get_help(inner)
+    for part in name.split():
+        assert isinstance(command, click.Group)
+        found = command.get_command(context, part)
+        assert found is not None
+        command = found
+        context = click.Context(command, info_name=part, parent=context, terminal_width=WIDTH)
+    return command.get_help(context)
+
+
+def commands() -> Iterator[tuple[str, str]]:
+    """Give every command and its line of help, with those inside a command after it."""
+    context = click.Context(cli)
+    for name, line in COMMANDS.items():
+        yield name, line
+        command = cli.get_command(context, name)
+        if isinstance(command, click.Group):
+            for inner in command.list_commands(context):
+                yield f"{name} {inner}", command.commands[inner].get_short_help_str(limit=200)
 
 
 def _commands() -> str:
     texts = [_block(help_of())]
-    for name, line in COMMANDS.items():
-        texts += [f"## {name}", line, _block(help_of(name))]
+    for name, line in commands():
+        texts += [f"{'###' if ' ' in name else '##'} {name}", line, _block(help_of(name))]
     return "\n\n".join(texts)
 
 
@@ -244,11 +263,19 @@ def _sites() -> str:
 def _fates() -> str:
     says = {
         name: fate.says
-        for table in (RUN_FATES, REQUEST_FATES, LOOK_FATES)
+        for table in (RUN_FATES, REQUEST_FATES, LOOK_FATES, ARTIFACT_FATES)
         for name, fate in table.items()
     }
     rows = [[_code(name), str(kind), says[name]] for name, kind in FATES.items()]
     return _table(["fate", "befalls a", "what happens"], rows)
+
+
+def _variants() -> str:
+    rows = []
+    for name, variant in VARIANTS.items():
+        answers = (f"{_code(answer)}: {says}" for answer, says in variant.answers.items())
+        rows.append([_code(name), variant.asks, "; ".join(answers)])
+    return _table(["variant", "what is open", "answers, the usual one first"], rows)
 
 
 def _escapes() -> str:
@@ -269,6 +296,7 @@ _SAMPLE = (
         attempts=2,
         run_id="r-1",
         steps=9,
+        cost="0.144",
         started_at=_AT,
         finished_at=_AT + timedelta(seconds=41),
         result='{"offer": {"price": 12.50, "note": "-5% today"}, "colours": ["red", "blue"]}',
@@ -284,6 +312,7 @@ _SAMPLE = (
         attempts=2,
         run_id="r-2",
         steps=4,
+        cost="0.064",
         started_at=_AT,
         finished_at=_AT + timedelta(seconds=12),
         result='{"status": "failure", "reason": "Access denied"}',
@@ -326,6 +355,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "sites": _sites,
     "fates": _fates,
     "escapes": _escapes,
+    "variants": _variants,
     "csv": lambda: _export("csv"),
     "jsonl": lambda: _export("jsonl"),
     "layout": _layout,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -15,9 +15,11 @@ from batchrunner.api.http import LOOPBACK, AddressError, Http, Reply
 from batchrunner.api.reading import (
     read_date,
     read_fault,
+    read_listed,
     read_members,
     read_run,
     read_runs,
+    run_id_of,
     text_of,
 )
 from batchrunner.api.slices import plain
@@ -29,6 +31,7 @@ from batchrunner.model import (
     ApiFault,
     Created,
     FaultKind,
+    Listed,
     NotFound,
     Refused,
     Run,
@@ -50,6 +53,10 @@ READ_SECONDS = 60.0
 CHECK_SECONDS = 20.0
 #: A search by marker that goes on for longer is none: enough for every run on its own page.
 MOST_PAGES = MOST_RUNS + 20
+#: Requests in which the few runs are found that make the API refuse a hundred.
+MOST_PARTS = 50
+
+T = TypeVar("T")
 
 #: Statuses of the API by which it refuses before it creates anything. 408 may come from a proxy
 #: that gave up waiting, and 409 and 425 are in no source.
@@ -76,6 +83,10 @@ class Api:
     async def __aexit__(self, *exc_info: Any) -> None:
         """Close the connections."""
         await self._http.__aexit__(*exc_info)
+
+    def hide(self, secret: str) -> None:
+        """Take a secret that requests carry out of all answers, which might repeat it."""
+        self._http.hide(secret)
 
     # ---- creating: never sent again, by nobody ----
 
@@ -105,7 +116,7 @@ class Api:
             return Refused(fault=error.fault) if not_sent else Unanswered(fault=error.fault)
         run_ids = _run_ids(reply, member)
         if not run_ids:
-            return _refusal(read_fault(reply))
+            return refusal_of(read_fault(reply))
         if not 200 <= reply.status < 300 or not len(run_ids) == len(set(run_ids)) == count:
             message = (
                 f"The API gave {len(set(run_ids))} run ids for {count} runs (HTTP {reply.status})"
@@ -135,12 +146,19 @@ class Api:
         """
         Return what the API shows of up to 100 runs, by id.
 
-        An id that the answer is silent about is missing from it. An answer that is too large is
-        asked for again in halves, until the one run that makes it so stands alone.
+        An id that the answer is silent about is missing from it. What is refused as a whole, or too
+        large, is asked for again in halves, until the one run that makes it so stands alone.
 
         Raises:
             ApiError: Nothing could be read.
         """
+        found, refused = await _apart(self._shown, run_ids)
+        return found | {
+            run_id: Unreadable(run_id=run_id, message=fault.message)
+            for run_id, fault in refused.items()
+        }
+
+    async def _shown(self, run_ids: Sequence[str]) -> dict[str, Sighting]:
         try:
             reply = await self._http.send(
                 "POST", "/v1/runs/batch", seconds=READ_SECONDS, body={"run_ids": list(run_ids)}
@@ -160,38 +178,38 @@ class Api:
         if len(run_ids) == 1:
             return {run_ids[0]: Unreadable(run_id=run_ids[0], message=fault.message)}
         middle = len(run_ids) // 2
-        first = await self.get_many(run_ids[:middle])
-        return first | await self.get_many(run_ids[middle:])
+        first = await self._shown(run_ids[:middle])
+        return first | await self._shown(run_ids[middle:])
 
-    async def search(self, goal: str) -> list[Run]:
+    async def search(self, goal: str) -> Listed:
         """
-        Return all runs whose goal contains *goal*, oldest first.
+        Return all runs whose goal contains *goal*, oldest first, and what else the list shows.
 
         Not narrowed by time: a clock that is an hour off would hide runs that exist. A page that is
-        too large is asked for again with half as many runs.
+        too large is asked for again with fewer runs on it.
 
         Raises:
-            ApiError: A page could not be read, or there was no end to them: who gets no list
-                must not take runs that are missing from it for runs that do not exist.
+            ApiError: It could not be read.
         """
         query = {"goal": goal, "sort_direction": "asc"}
-        limit = MOST_RUNS
-        runs: dict[str, Run] = {}
+        limit, asked, found = MOST_RUNS, set[str](), Listed(runs=())
         for _ in range(MOST_PAGES):
             try:
                 page, cursor, total = await self._page({**query, "limit": str(limit)})
             except ApiError as error:
-                if error.fault.kind is not FaultKind.TOO_LARGE or limit == 1:
+                if error.fault.kind is not FaultKind.TOO_LARGE:
                     raise
+                if limit == 1:
+                    break
                 limit //= 2
                 continue
-            runs |= {run.run_id: run for run in page}
-            if cursor is None or cursor == query.get("cursor"):
-                if len(runs) < total:
-                    raise _malformed("The list of runs says that there are more, and not where")
-                return list(runs.values())
+            found = _together(found, page)
+            if cursor is None or cursor in asked:
+                seen = len(found.runs) + len(found.unsure) + found.nameless
+                return replace(found, whole=seen >= total)
+            asked.add(cursor)
             query["cursor"] = cursor  # whether filters go with it is not said: they are repeated
-        raise _malformed(f"The list of runs did not end after {MOST_PAGES} pages")
+        return replace(found, whole=False)
 
     async def check(self) -> datetime | None:
         """
@@ -217,7 +235,7 @@ class Api:
             return None
         return read_wallet({name: plain(text) for name, text in read_members(reply).items()})
 
-    async def _page(self, query: Mapping[str, str]) -> tuple[list[Run], str | None, float]:
+    async def _page(self, query: Mapping[str, str]) -> tuple[Listed, str | None, float]:
         """Return the runs of a page, where the next one begins, and how many runs must be found."""
         reply = await self._http.send("GET", "/v1/runs", seconds=READ_SECONDS, query=query)
         found = read_members(reply)
@@ -225,7 +243,11 @@ class Api:
         more = isinstance(page, dict) and page.get("has_more") is not False
         said = page.get("next_cursor") if more else None
         cursor = said if isinstance(said, str) and said else None
-        return _runs(reply, found, "data"), cursor, _total(page)
+        try:
+            listed = read_listed(found["data"])
+        except (KeyError, ValueError) as error:
+            raise ApiError(read_fault(reply)) from error
+        return listed, cursor, _total(page)
 
     # ---- cancelling ----
 
@@ -243,11 +265,16 @@ class Api:
         """
         Cancel up to 100 runs; return the status of each that the API knows.
 
-        Idempotent: a run that is over is reported as it is.
+        Idempotent: a run that is over is reported as it is. One that makes the API refuse the whole
+        request is found by halves, and the others are cancelled.
 
         Raises:
             ApiError: It is not known what became of the request; it may be sent again.
         """
+        found, _ = await _apart(self._cancelled, run_ids)
+        return found
+
+    async def _cancelled(self, run_ids: Sequence[str]) -> dict[str, RunStatus]:
         reply = await self._http.send(
             "POST", "/v1/runs/batch/cancel", seconds=READ_SECONDS, body={"run_ids": list(run_ids)}
         )
@@ -255,17 +282,56 @@ class Api:
         return {run.run_id: run.status for run in _runs(reply, found, "results")}
 
 
+async def _apart(
+    ask: Callable[[Sequence[str]], Awaitable[dict[str, T]]], run_ids: Sequence[str]
+) -> tuple[dict[str, T], dict[str, ApiFault]]:
+    """
+    Return the answers about runs, and of each that is refused by itself, why.
+
+    Parts that are refused are asked for in halves; so often at most, as a few bad runs need.
+
+    Raises:
+        ApiError: It is not about single runs: none gets an answer, or it is another failure.
+    """
+    found: dict[str, T] = {}
+    refused: dict[str, ApiFault] = {}
+    parts, first = [run_ids], None
+    for _ in range(MOST_PARTS):
+        part = parts.pop()
+        try:
+            found |= await ask(part)
+        except ApiError as error:
+            if not _is_about_runs(error.fault):
+                raise
+            first = first or error
+            if len(part) == 1:
+                refused[part[0]] = error.fault
+            else:
+                parts += [part[len(part) // 2 :], part[: len(part) // 2]]
+        if not parts:
+            break
+    if first and not found:
+        raise first
+    return found, refused
+
+
+def _is_about_runs(fault: ApiFault) -> bool:
+    """Whether one of the runs that a request names may be why it was refused."""
+    return fault.kind is FaultKind.STATUS and fault.status in (400, 413, 422)
+
+
 def _run_ids(reply: Reply, member: str) -> list[str] | None:
     """Return the ids that a create brought, None if the answer has none; whatever its status."""
     body = plain(text_of(reply))
     ids = body.get(member) if isinstance(body, dict) else None
     listed: list[Any] = ids if isinstance(ids, list) else [ids]
-    # What cannot be printed (half a character, NUL) no database can keep.
-    sound = all(isinstance(run_id, str) and run_id and run_id.isprintable() for run_id in listed)
+    # A number among them may be no id of a run: lists and looks show what it is.
+    sound = all(isinstance(run_id, str) and run_id_of(run_id) for run_id in listed)
     return listed if sound else None
 
 
-def _refusal(fault: ApiFault) -> Answer:
+def refusal_of(fault: ApiFault) -> Answer:
+    """Return what a create that was answered by an error has come to."""
     refused = fault.kind is FaultKind.STATUS and fault.status in _REFUSALS | {501}
     return Refused(fault=fault) if refused else Unanswered(fault=fault)
 
@@ -277,6 +343,15 @@ def _runs(reply: Reply, found: Mapping[str, str], member: str) -> list[Run]:
         raise ApiError(read_fault(reply)) from error
     shown_at = read_date(reply)
     return [replace(run, shown_at=shown_at) for run in runs]
+
+
+def _together(found: Listed, page: Listed) -> Listed:
+    runs = {run.run_id: run for run in (*found.runs, *page.runs)}
+    return Listed(
+        runs=tuple(runs.values()),
+        unsure=tuple(dict.fromkeys((*found.unsure, *page.unsure))),
+        nameless=found.nameless + page.nameless,
+    )
 
 
 def _total(page: Any) -> float:
@@ -293,4 +368,4 @@ def _malformed(message: str) -> ApiError:
 
 def _ids(text: str | None) -> list[str]:
     ids = plain(text)
-    return [run_id for run_id in ids if isinstance(run_id, str)] if isinstance(ids, list) else []
+    return [run_id for each in ids if (run_id := run_id_of(each))] if isinstance(ids, list) else []

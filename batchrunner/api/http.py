@@ -60,6 +60,7 @@ class Http:
         logging.getLogger("httpcore").setLevel(logging.WARNING)
         self.origin = f"{url.scheme}://{url.netloc.decode()}"
         self._key = key.encode()
+        self._hidden = [self._key] if len(key) >= SHORTEST_SECRET else []
         self._client = httpx.AsyncClient(
             base_url=url,
             headers={
@@ -135,11 +136,16 @@ class Http:
         key = self._key.decode()
         return text if len(key) < SHORTEST_SECRET else text.replace(key, "***")
 
+    def hide(self, secret: str) -> None:
+        """Take another secret than the key out of all answers."""
+        self._hidden.append(secret.encode())
+
     def _without_key(self, reply: Reply) -> Reply:
         # An API that repeats the key in its answer would see it end up in ledgers and exports.
-        if len(self._key) < SHORTEST_SECRET or self._key not in reply.body:
-            return reply
-        return replace(reply, body=reply.body.replace(self._key, b"***"))
+        for secret in self._hidden:
+            if secret in reply.body:
+                reply = replace(reply, body=reply.body.replace(secret, b"***"))
+        return reply
 
 
 def _checked(base_url: str) -> httpx.URL:

@@ -15,7 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from batchrunner.cli.terminal import shorten, term_safe
+from batchrunner.cli.terminal import SHOWN, shorten, term_safe
 from batchrunner.model import (
     Failed,
     Finish,
@@ -26,11 +26,14 @@ from batchrunner.model import (
     Tally,
     Verdict,
 )
+from batchrunner.model.account import Hold
 from batchrunner.policy.windows import Phase, Window
 from batchrunner.runner.events import (
+    CreditsBack,
     Event,
     Held,
     Judged,
+    OutOfCredits,
     Paused,
     Recalled,
     Rescued,
@@ -41,8 +44,11 @@ from batchrunner.runner.events import (
     Strayed,
     Submitted,
     Timed,
+    Unhooked,
 )
 
+#: What begins or ends a time in which nothing is submitted.
+Lasting = Paused | Resumed | Timed | OutOfCredits | CreditsBack
 #: Lines of what happened lately, under the picture.
 RECENT = 6
 #: Stands for how many jobs share a line, until they are counted.
@@ -61,6 +67,7 @@ class Display:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._said: str | None = None
+        self._stops_since: datetime | None = None
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -74,9 +81,15 @@ class Display:
     def update(self, tally: Tally, now: datetime) -> None:
         """Show how the batch stands, if that has changed."""
         line = summary(tally)
+        if self._stops_since is not None:
+            line = stopping(tally, now - self._stops_since)
         if line != self._said:
             self.say(line)
         self._said = line
+
+    def stops(self, now: datetime) -> None:
+        """Show from now on what is still waited for."""
+        self._stops_since = now
 
     def tell(self, event: Event) -> None:
         """Show what happened."""
@@ -125,9 +138,10 @@ class LiveDisplay(Display):
 
     def tell(self, event: Event) -> None:
         """Show what happened, and, for as long as it lasts, why nothing is submitted."""
-        if isinstance(event, Paused | Resumed | Timed):
-            goes_on = isinstance(event, Timed) and event.phase is Phase.OPEN
-            self._waits = "" if goes_on or isinstance(event, Resumed) else _wait(event)
+        if isinstance(event, Lasting):
+            opens = isinstance(event, Timed) and event.phase is Phase.OPEN
+            goes_on = opens or isinstance(event, Resumed | CreditsBack)
+            self._waits = "" if goes_on else _lasting(event)
             if self._waits:
                 self._draw()
                 return
@@ -147,7 +161,10 @@ class LiveDisplay(Display):
         counts = Text(f"{tally.done}/{tally.total}")
         eta = _eta(tally, elapsed, done_before)
         head.add_row(Text(term_safe(self._name), style="bold"), bar, counts, Text(eta))
-        why = [Text(term_safe(f"‖ {self._waits}"), style="yellow")] if self._waits else []
+        waits = [self._waits] if self._waits else []
+        if self._stops_since is not None and self._now is not None:
+            waits.append(stopping(tally, self._now - self._stops_since))
+        why = [Text(term_safe(f"‖ {line}"), style="yellow") for line in waits]
         return Group(head, Text("  ").join(_parts(tally)), *why)
 
 
@@ -224,6 +241,19 @@ def summary(tally: Tally) -> str:
     )
 
 
+def stopping(tally: Tally, since: timedelta) -> str:
+    """Return what a runner waits for that was asked to stop, and since how many minutes."""
+    doubtful = tally.unsettled
+    flying = tally.jobs[JobState.RUNNING] - doubtful
+    what = [f"{counted(flying, 'run')} in flight"] if flying > 0 else []
+    if doubtful:
+        what.append(f"{counted(doubtful, 'run')} that may exist: the API has yet to say")
+    minutes = int(since.total_seconds() // 60)
+    waited = f"for {counted(minutes, 'minute')} " if minutes else ""
+    waits = " and ".join(what) or "the last writes"
+    return f"stopping: waits {waited}for {waits} (Ctrl-C again leaves that to the next start)"
+
+
 # ---- events as lines ----
 
 
@@ -236,20 +266,23 @@ def lines_of(event: Event) -> Iterator[str]:
             left = counted(attempts, "attempt")
             yield f"took over {left} that another process left: none is paid again"
         case Searching(runs=runs, why=why):
+            why = shorten(term_safe(why), SHOWN)
             yield f"searching for {_runs(runs)} that may exist: {why}"
         case Strayed(adopted=adopted, orphans=orphans):
             yield (
                 f"{_runs(adopted + orphans)} turned up late: {adopted} adopted, {orphans} cancelled"
             )
-        case Stalled() | Slept() | Held() | Paused() | Resumed() | Timed():
-            yield _wait(event)
         case Recalled(runs=runs):
             yield f"cancelling {_runs(runs)} for the deadline: their jobs are available again"
         case Judged(verdicts=verdicts):
             yield from _verdict_lines(verdicts)
+        case Unhooked(why=why):
+            yield f"going on without the webhook: {shorten(term_safe(why), SHOWN)}"
+        case _:
+            yield _wait(event)
 
 
-def _wait(event: Stalled | Slept | Held | Paused | Resumed | Timed) -> str:
+def _wait(event: Stalled | Slept | Held | Lasting) -> str:
     match event:
         case Stalled(why=why):
             return f"waiting for the database: {why}"
@@ -257,10 +290,20 @@ def _wait(event: Stalled | Slept | Held | Paused | Resumed | Timed) -> str:
             return f"this machine slept for {seconds:.0f} s, or its clock was set forward"
         case Held(until=until, failure=failure):
             return f"waiting until {local(until)}: {_reason(failure)}"
+        case _:
+            return _lasting(event)
+
+
+def _lasting(event: Lasting) -> str:
+    match event:
         case Paused(pause=pause):
             return paused(pause)
+        case OutOfCredits(hold=hold):
+            return held(hold)
         case Resumed():
             return "resumed"
+        case CreditsBack():
+            return "credits are back"
         case Timed(phase=phase, window=window):
             return _in_window(phase, window)
 
@@ -279,6 +322,12 @@ def paused(pause: Pause) -> str:
     """Return that a batch is paused, since when and why, and what ends that."""
     why = f": {pause.reason}" if pause.reason else ""
     return f"paused since {local(pause.since)}{why} (batchrunner resume lets it go on)"
+
+
+def held(hold: Hold) -> str:
+    """Return since when and why there are no credits, and when that is checked again."""
+    again = f"checked again at {local(hold.check_at)}"
+    return f"no credits since {local(hold.since)}: {hold.why} ({again}, nothing fails meanwhile)"
 
 
 def _verdict_lines(verdicts: tuple[Verdict, ...]) -> Iterator[str]:
@@ -318,7 +367,7 @@ def _what_follows(verdict: Verdict) -> str:
 
 
 def _reason(failure: Failed) -> str:
-    return f"{failure.category}: {failure.message}"
+    return f"{failure.category}: {shorten(term_safe(failure.message), SHOWN)}"
 
 
 def _runs(count: int) -> str:

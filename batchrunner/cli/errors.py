@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ import click
 ALL_SUCCEEDED = 0
 SOME_FAILED = 1
 PROMISE_BROKEN = 1
+SOME_MISSED = 1
 WRONG_USAGE = 2
 CANNOT_GO_ON = 3
 OUT_OF_TIME = 4
@@ -46,7 +48,7 @@ class Report(click.ClickException):
 @contextmanager
 def for_people() -> Iterator[None]:
     """Turn errors of the database and of files into errors for people."""
-    from batchrunner.store import LeaseLost, StoreError
+    from batchrunner.store import KeyReplaced, LeaseLost, StoreError
 
     try:
         yield
@@ -57,11 +59,19 @@ def for_people() -> Iterator[None]:
             "this runner was asleep for so long that another one took its jobs over",
             hint="run the same command again to work beside it",
         ) from error
+    except KeyReplaced as error:
+        raise UserError(
+            "somebody began to run this batch with another key: nothing more is submitted",
+            hint="run the same command again: it looks whether both are of one account",
+        ) from error
     except BrokenPipeError:
         raise
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
+        taken = error.errno == errno.EADDRINUSE
         raise UserError(
             f"{where}{error.strerror or error}",
-            hint="check the path, its permissions and the space on its disk",
+            hint="--port 0 takes a free one"
+            if taken
+            else "check the path, its permissions and the space on its disk",
         ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from decimal import ROUND_CEILING, Decimal
 from typing import TYPE_CHECKING
 
@@ -46,16 +47,20 @@ def set_up(store: Store, batch: Batch, api: Access, budget: str | None) -> Batch
         store.set_budget(batch.id, given_budget(budget))
     wallet = _wallet(store, batch, api)
     batch = store.batch(batch.name) or batch
-    in_force = batch.settings.budget
-    if in_force is not None and in_force.steps is None and batch.rate is None:
-        raise UserError(
-            f"the budget of {in_force} cannot be kept: nobody says what a step costs",
-            hint="write `rate: $0.016` (your price) below `settings`, or give the budget in steps",
-            exit_code=WRONG_USAGE,
-        )
+    check_rate(batch.settings.budget, batch)
     if wallet is not None:
         click.echo(f"the account has {money(wallet.balance)}", err=True)
     return batch
+
+
+def check_rate(budget: Budget | None, batch: Batch) -> None:
+    """Refuse a budget in money where nobody says what a step costs."""
+    if budget is not None and budget.steps is None and batch.rate is None:
+        raise UserError(
+            f"the budget of {budget} cannot be kept: nobody says what a step costs",
+            hint="write `rate: $0.016` (your price) below `settings`, or give the budget in steps",
+            exit_code=WRONG_USAGE,
+        )
 
 
 def _wallet(store: Store, batch: Batch, api: Access) -> Wallet | None:
@@ -105,3 +110,14 @@ def raised(purse: Purse) -> str:
     if purse.budget.money is not None:
         return shlex.quote(f"${2 * purse.budget.money:f}")
     return shlex.quote(f"{max(2 * purse.limit, purse.limit + (purse.needs or 0))} steps")
+
+
+def cents(parts: Sequence[int], rate: Rate | None) -> list[str]:
+    """Return what each part of the steps costs, and the whole; to the cent, so that they add up."""
+    from batchrunner.policy.account import shares
+
+    if rate is None:
+        return []
+    whole = (sum(parts) * rate.amount).quantize(_CENT, rounding=ROUND_CEILING)
+    told = [Decimal(part) * _CENT for part in shares(parts, int(whole / _CENT))]
+    return [money(amount) for amount in (*told, whole)]

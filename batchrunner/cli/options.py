@@ -20,6 +20,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 DEFAULT_DB = "batchrunner.db"
+#: Warnings about a job file that are shown.
+MOST_WARNINGS = 10
 #: Seconds for which a command waits for a database that is away, and between two tries.
 PATIENCE, PAUSE = 10.0, 1.0
 
@@ -34,7 +36,20 @@ db_option = click.option(
     help="The database: a file, or postgresql://…",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
-file_argument = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+
+
+class _JobFilePath(click.Path):
+    """A path to a job file, which has to be there."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path; where nothing is, say how to begin."""
+        if not Path(value).exists():
+            start = f"there is no file {value}; `batchrunner init` writes one to start from"
+            self.fail(start, param, ctx)
+        return super().convert(value, param, ctx)
+
+
+file_argument = click.argument("file", type=_JobFilePath(dir_okay=False, path_type=Path))
 key_option = click.option(
     "--api-key-file",
     metavar="FILE",
@@ -69,17 +84,30 @@ def opened(db: str, *, must_exist: bool = True) -> Iterator[Store]:
     """Open the database, and turn what goes wrong in the block into errors for people."""
     from batchrunner.store import Store
 
-    if must_exist and "://" not in db and not Path(db).exists():
-        raise UserError(
-            f"there is no database {db}",
-            hint="load a job file first: batchrunner load jobs.yaml (or name the database: --db)",
-        )
     with for_people():
+        _check(db, must_exist=must_exist)
         store = patiently(lambda: Store.open(db))
         try:
             yield store
         finally:
             store.close()
+
+
+def _check(db: str, *, must_exist: bool) -> None:
+    from batchrunner.store.addresses import file_of, is_in_memory, url_of
+
+    if is_in_memory(url_of(db)):
+        raise UserError(
+            f"{db} is a database in memory: with the program's end it would lose which runs exist",
+            hint="name a file with --db, such as --db batchrunner.db",
+            exit_code=WRONG_USAGE,
+        )
+    file = file_of(db)
+    if must_exist and file is not None and not file.exists():
+        raise UserError(
+            f"there is no database {file}",
+            hint="load a job file first: batchrunner load jobs.yaml (or name the database: --db)",
+        )
 
 
 def patiently(call: Callable[[], T]) -> T:
@@ -119,11 +147,19 @@ def batch_of(store: Store, name: str | None) -> Batch:
 
 def read_job_file(path: Path) -> JobFile:
     """Read a job file; all its mistakes end up in one report."""
+    from batchrunner.cli.recipes import refuse_table
+    from batchrunner.cli.terminal import term_safe
     from batchrunner.jobfile import JobFileErrors, parse, report
 
+    refuse_table(path)
     with for_people():
         content = path.read_bytes()
     try:
-        return parse(content, file=str(path), name=path.stem)
+        job_file = parse(content, file=str(path), name=path.stem)
     except JobFileErrors as errors:
         raise Report(report(errors)) from errors
+    for line in job_file.warnings[:MOST_WARNINGS]:
+        click.echo(f"warning: {term_safe(line)}", err=True)
+    if more := len(job_file.warnings[MOST_WARNINGS:]):
+        click.echo(f"warning: … and {more} more of the like", err=True)
+    return job_file

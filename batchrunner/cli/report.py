@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from batchrunner.cli.errors import UserError
+from batchrunner.model.artifacts import ArtifactState
+
 if TYPE_CHECKING:
-    from batchrunner.model import Batch, ClosedAttempt, Pause, Tally
+    from batchrunner.model import Batch, ClosedAttempt, Failed, Pause, Tally
+    from batchrunner.model.account import Hold
     from batchrunner.store import Store
 
 #: Failed attempts that are read to be reported.
@@ -36,6 +39,25 @@ def closing_lines(store: Store, batch: Batch, tally: Tally, db: str) -> Iterator
         yield f"what was tried again, and why: batchrunner status {name}"
     yield f"{batch.name}: {summary(tally)}"
     yield from money_lines(store, batch, tally)
+    yield from artifact_lines(store, batch)
+    if store.gallery(batch.id).left:
+        yield f"fetch those that are left: batchrunner artifacts fetch {name} -o DIR"
+
+
+def stopped(failure: Failed) -> UserError:
+    """Return why a runner had to stop, and what to check before it goes on."""
+    from batchrunner.cli.terminal import SHOWN, shorten, term_safe
+    from batchrunner.model import FailureCategory
+
+    said = shorten(term_safe(failure.message), SHOWN)
+    if failure.category is FailureCategory.UNREACHABLE:
+        what, check = said, "the API's address (--api-url, TINYFISH_BASE_URL)"
+    else:
+        what, check = f"the API answered {said!r}", "the key and its rights"
+    return UserError(
+        f"stopped: {what}",
+        hint=f"check {check}, then run the same command again: no attempt was used up",
+    )
 
 
 def money_lines(store: Store, batch: Batch, tally: Tally) -> Iterator[str]:
@@ -50,6 +72,19 @@ def money_lines(store: Store, batch: Batch, tally: Tally) -> Iterator[str]:
         yield purse_line(purse)
         if purse.used_up:
             yield f"raise it: batchrunner run … --budget {raised(purse)}"
+
+
+def artifact_lines(store: Store, batch: Batch) -> Iterator[str]:
+    """Give how many artifacts of a batch there are, if it has any."""
+    from batchrunner.cli.display import counted
+
+    gallery = store.gallery(batch.id)
+    parts = [f"{count} {state}" for state, count in sorted(gallery.states.items())]
+    if gallery.unlisted:
+        parts.append(f"those of {counted(gallery.unlisted, 'run')} not asked for yet")
+    if parts:
+        size = f" ({gallery.bytes / 1e6:.1f} MB)" if gallery.bytes else ""
+        yield f"artifacts: {', '.join(parts)}{size}"
 
 
 def failure_lines(store: Store, batch: Batch) -> Iterator[str]:
@@ -86,22 +121,29 @@ def _examples(lines: list[str]) -> Iterator[str]:
 
 def _attempt_line(attempt: ClosedAttempt) -> str:
     from batchrunner.cli.display import DIGEST
-    from batchrunner.cli.terminal import term_safe
+    from batchrunner.cli.terminal import SHOWN, shorten, term_safe
 
-    code = f" [{attempt.code}]" if attempt.code else ""
+    code = f" [{shorten(attempt.code, SHOWN // 4)}]" if attempt.code else ""
     own = "" if DIGEST.fullmatch(attempt.key) else f"{attempt.key}  "
-    return term_safe(f"{own}{attempt.url}  attempt {attempt.number}: {attempt.message}{code}")
+    message = shorten(term_safe(attempt.message or ""), SHOWN)
+    return term_safe(f"{own}{attempt.url}  attempt {attempt.number}: {message}{code}")
 
 
 def db_given(db: str) -> str:
     """Return the option that names the database, as a command line needs it."""
     from batchrunner.cli.options import DEFAULT_DB
+    from batchrunner.store.addresses import shown
 
     if db == DEFAULT_DB:
         return ""
-    # An address may hold a password, and this line ends up in logs.
-    shown = re.sub(r"(://[^:/@]*:)[^@]*@", r"\1***@", db)
-    return f" --db {shlex.quote(shown)}"
+    return f" --db {shlex.quote(shown(db))}"
+
+
+def same_command(args: Sequence[str]) -> str:
+    """Return the command line that goes on with what these arguments began."""
+    from batchrunner.store.addresses import shown
+
+    return shlex.join(["batchrunner", *(shown(arg) for arg in args if arg != "--leave-runs")])
 
 
 #: Failures that would only happen again, or that the user has to decide on.
@@ -131,12 +173,15 @@ ADVICE = {
 
 def batch_as_json(store: Store, batch: Batch) -> dict[str, Any]:
     """Return a batch as a program wants it."""
+    from batchrunner.cli.clock import ledger_now
+
     tally = store.tally(batch.id)
     return {
         "batch": batch.name,
         "origin": batch.origin,
         "concurrency": batch.settings.concurrency,
         "paused": _pause(batch.pause),
+        "no_credits": _hold(store.held(batch.id, ledger_now(store))),
         "total": tally.total,
         "jobs": {str(state): count for state, count in tally.jobs.items()},
         "retrying": tally.retrying,
@@ -145,6 +190,7 @@ def batch_as_json(store: Store, batch: Batch) -> dict[str, Any]:
         "orphans": tally.orphans,
         "attempts": tally.attempts,
         "steps": tally.steps,
+        "artifacts": _artifacts(store, batch),
         **_money(store, batch, tally),
         "failed": {str(category): count for category, count in tally.failed.items()},
         "retried": {str(category): count for category, count in tally.retried.items()},
@@ -179,8 +225,21 @@ def _money(store: Store, batch: Batch, tally: Tally) -> dict[str, Any]:
     }
 
 
+def _artifacts(store: Store, batch: Batch) -> dict[str, int]:
+    gallery = store.gallery(batch.id)
+    states = {str(state): gallery.states.get(state, 0) for state in ArtifactState}
+    return {**states, "unlisted_runs": gallery.unlisted, "bytes": gallery.bytes}
+
+
 def _pause(pause: Pause | None) -> dict[str, Any] | None:
     return {"since": pause.since.isoformat(), "reason": pause.reason} if pause else None
+
+
+def _hold(hold: Hold | None) -> dict[str, Any] | None:
+    if hold is None:
+        return None
+    times = {"since": hold.since.isoformat(), "check_at": hold.check_at.isoformat()}
+    return {**times, "reason": hold.why}
 
 
 def _attempt(attempt: ClosedAttempt) -> dict[str, Any]:

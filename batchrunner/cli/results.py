@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,9 +36,9 @@ def check_outputs(
         UserError: A file's format cannot be told from its name, or it cannot be there, or it is
             one of those to *keep*: the job file, the database.
     """
-    kept = {Path(path).resolve() for path in keep}
+    kept = {os.path.realpath(path) for path in keep}
     for path in paths:
-        if path != "-" and Path(path).resolve() in kept:
+        if path != "-" and os.path.realpath(path) in kept:
             raise UserError(
                 f"{path} is in use, and results would replace it",
                 hint="name another file: -o results.csv",

@@ -10,6 +10,8 @@ from rich.cells import cell_len
 
 #: Controls, invisible formatting as for bidirectional text, half characters, line separators.
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+#: Columns of a message of the API's that are shown; exports and --json have all that is kept.
+SHOWN = 300
 _LINE_END = re.compile(r"\r?\n")
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
 
 from batchrunner.api import DEFAULT_URL, LOOPBACK, AddressError, Api
+from batchrunner.cli.account import admitted
 from batchrunner.cli.clock import now
 from batchrunner.cli.display import Display
 from batchrunner.cli.errors import (
@@ -26,12 +28,15 @@ from batchrunner.cli.errors import (
     WRONG_USAGE,
     UserError,
 )
+from batchrunner.cli.fetching import PATIENCE, fetching
 from batchrunner.cli.process import gone, this_process
 from batchrunner.cli.secret import api_key
 from batchrunner.model import Batch, Failed, JobState, Tally
 from batchrunner.policy.windows import Window
 from batchrunner.runner import Ending, Runner, in_thread, innermost
+from batchrunner.runner.fetching import Choice, Fetching
 from batchrunner.store import Store, StoreError
+from batchrunner.store.addresses import shown
 
 #: Seconds in which a second SIGINT is still the first one.
 ECHO = 0.3
@@ -79,16 +84,19 @@ def access(
     stack = ExitStack()
     try:
         with _uninterrupted():
+            is_new = not ledger.exists()
             served = stack.enter_context(serve(world, ledger_path=ledger))
     except BlockingIOError as error:
         raise UserError(
-            f"another command works with the sandbox of {db}",
+            f"another command works with the sandbox of {shown(db)}",
             hint="wait until it has ended, or name another database: --db other.db",
         ) from error
     try:
         yield Access(url=served.url, key="sandbox")
     finally:
         with _uninterrupted():
+            if is_new and not served.ledger.requests:
+                ledger.unlink(missing_ok=True)  # nothing was begun: nothing is left
             stack.close()
 
 
@@ -114,9 +122,11 @@ def _uninterrupted() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
-def bind(store: Store, batch: Batch, api: Access) -> None:
+def bind(store: Store, batch: Batch, api: Access, *, leave_runs: bool = False) -> str:
     """
-    Tie the batch to the API that its runs are on.
+    Tie the batch to the API and the account that its runs are on; return the key's digest.
+
+    With *leave_runs*, runs of another account are given up for it.
 
     Raises:
         UserError: It is tied to another one: its runs would not be found, and be paid for again.
@@ -128,6 +138,7 @@ def bind(store: Store, batch: Batch, api: Access) -> None:
             hint="results of the two do not mix; name another database: --db other.db",
             exit_code=WRONG_USAGE,
         )
+    return admitted(store, batch, api, leave_runs=leave_runs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,12 +157,20 @@ def work(
     api: Access,
     display: Display,
     *,
+    key: str,
     submitting: bool = True,
     window: Window | None = None,
+    folder: Path | None = None,
 ) -> Worked:
-    """Run the batch until its end or that of its *window*, or until a signal ends it."""
+    """
+    Run the batch until its end or that of its *window*, or until a signal ends it.
+
+    *key* is the digest by which the ledger knows the API key. Artifacts are fetched into *folder*,
+    if there is one.
+    """
     try:
-        return anyio.run(_work, store, batch, api, display, submitting, window)
+        with store.brief():  # who waits for a lock cannot hear that it is to leave
+            return anyio.run(_work, store, batch, api, display, key, submitting, window, folder)
     except BaseExceptionGroup as group:
         raise innermost(group) from group
 
@@ -161,38 +180,76 @@ async def _work(
     batch: Batch,
     access: Access,
     display: Display,
+    key: str,
     submitting: bool,
     window: Window | None,
+    folder: Path | None,
 ) -> Worked:
-    offload = in_thread()
-    async with Api(access.url, access.key) as api:
+    offload, owner = in_thread(), this_process()
+    async with Api(access.url, access.key) as api, AsyncExitStack() as stack:
         runner = Runner(
             store=store,
             api=api,
             batch=batch,
-            owner=this_process(),
+            owner=owner,
             now=now,
             monotonic=time.monotonic,  # anyio's cannot be read in the thread of the store
             offload=offload,
             gone=gone,
             notify=display.tell,
+            key=key,
             submitting=submitting,
             window=window,
         )
         signals = _Signals(runner, display)
-        ending: Ending | None = None
-        async with anyio.create_task_group() as tasks, signals.heard():
-            tasks.start_soon(_show, store, batch, display)
-            with signals.scope:
-                ending = await runner.run()
-            tasks.cancel_scope.cancel()
-    tally = store.tally(batch.id)
+        beside: Fetching | None = None
+        if folder is not None:
+            choice = Choice(batch_id=batch.id, owner_id=owner.id)
+            work = fetching(store, access, folder, offload, choice)
+            beside = await stack.enter_async_context(work)
+        ending = await _until_end(runner, signals, beside, lambda: _show(store, batch, display))
+    tally = _tally(store, batch, signals if ending is None else None)
     return Worked(
         ending=ending,
         tally=tally,
         exit_code=signals.exit_code if ending is None else _exit_code(ending, tally),
         failure=runner.stop_failure,
     )
+
+
+async def _until_end(
+    runner: Runner,
+    signals: _Signals,
+    beside: Fetching | None,
+    show: Callable[[], Coroutine[Any, Any, None]],
+) -> Ending | None:
+    """Run to the end, and fetch what was captured for a while longer; None: cut off."""
+    ending: Ending | None = None
+    async with anyio.create_task_group() as tasks, signals.heard():
+        tasks.start_soon(show)
+        if beside is not None:
+            tasks.start_soon(beside.keep)
+        with signals.scope:
+            ending = await runner.run()
+            if beside is not None and ending in (Ending.FINISHED, Ending.SPENT):
+                signals.landed = True
+                await beside.finish(PATIENCE)
+        tasks.cancel_scope.cancel()
+    return ending
+
+
+def _tally(store: Store, batch: Batch, left: _Signals | None) -> Tally:
+    """Count the batch; who was told to leave does not wait for a database that is away."""
+    try:
+        return store.tally(batch.id)
+    except StoreError as error:
+        if left is None:
+            raise
+        raise UserError(
+            f"left while {error.message}: nothing is lost, and nothing was exported",
+            hint="the same command goes on; runs in flight go on meanwhile and may cost money",
+            exit_code=left.exit_code,
+        ) from error
 
 
 async def _show(store: Store, batch: Batch, display: Display) -> None:
@@ -212,6 +269,7 @@ class _Signals:
         self._asked_at: float | None = None
         self.scope = anyio.CancelScope()
         self.exit_code = INTERRUPTED
+        self.landed = False  #: no run is in flight: there is nothing to wait for
 
     @asynccontextmanager
     async def heard(self) -> AsyncIterator[None]:
@@ -224,13 +282,14 @@ class _Signals:
 
     async def _listen(self, received: AsyncIterator[signal.Signals]) -> None:
         async for number in received:
-            if number == signal.SIGINT and self._asked_at is None:
+            if number == signal.SIGINT and self._asked_at is None and not self.landed:
                 self._asked_at = anyio.current_time()
                 self._runner.drain()
                 self._display.say("stopping: nothing more is submitted; waiting for runs in flight")
                 self._display.say(
                     "Ctrl-C again leaves at once: they go on, the next start adopts them"
                 )
+                self._display.stops(now())
             elif number != signal.SIGINT or not self._is_echo():
                 self.exit_code = INTERRUPTED if number == signal.SIGINT else TERMINATED
                 self.scope.cancel()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from json.encoder import encode_basestring_ascii
 
-from batchrunner.export.record import FIELDS, RESULT, Jobs
+from batchrunner.export.record import ARTIFACTS, FIELDS, RESULT, Jobs
 from batchrunner.export.result import strict, strict_string
 from batchrunner.model import FinishedJob
 
@@ -18,7 +18,8 @@ def jsonl_lines(jobs: Jobs) -> Generator[str, None, int]:
     Give one JSON object for each job, in pure ASCII, its result the JSON value that the API sent.
 
     All have the keys of FIELDS and `result`. Where a result is not JSON it is null, and its text
-    stands under one key more, `result_unreadable`. Returns 0: there are no cells to guard.
+    stands under one key more, `result_unreadable`. A job with artifacts has their paths under
+    `artifacts`. Returns 0: there are no cells to guard.
     """
     for job in jobs():
         yield _line(job)
@@ -27,7 +28,12 @@ def jsonl_lines(jobs: Jobs) -> Generator[str, None, int]:
 
 def _line(job: FinishedJob) -> str:
     fields = ",".join([f'"{name}":{_value(get(job))}' for name, get in FIELDS.items()])
-    return f'{{{fields},"{RESULT}":{_result(job.result)}}}\n'
+    return f'{{{fields},"{RESULT}":{_result(job.result)}{_artifacts(job)}}}\n'
+
+
+def _artifacts(job: FinishedJob) -> str:
+    paths = ",".join(map(_string, job.artifacts))
+    return f',"{ARTIFACTS}":[{paths}]' if paths else ""
 
 
 def _value(value: str | int | None) -> str:

@@ -41,6 +41,9 @@ FIELDS: Mapping[str, Callable[[FinishedJob], str | int | None]] = {
     "started_at": lambda job: _instant(job.started_at),
     "finished_at": lambda job: _instant(job.finished_at),
     "changes": lambda job: _changes(job.changes),
+    "cost": attrgetter("cost"),
 }
 #: The column that follows them.
 RESULT = "result"
+#: The column after it, where any job has artifacts: their paths, as a list.
+ARTIFACTS = "artifacts"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Generator, Iterable, Mapping
 
 from batchrunner.export.guard import guard
-from batchrunner.export.record import FIELDS, RESULT, Jobs
+from batchrunner.export.record import ARTIFACTS, FIELDS, RESULT, Jobs
 from batchrunner.export.result import Json, read, write
 from batchrunner.model import FinishedJob
 
@@ -21,9 +21,10 @@ def csv_lines(jobs: Jobs) -> Generator[str, None, int]:
     r"""
     Give a header, then one row for each job, in two passes; return how many cells were guarded.
 
-    After FIELDS come `result` and one column for each path into the results, in the order in which
-    they first appear: `result.price`, `result.offer.currency`. Arrays and empty objects are JSON
-    text, null is an empty cell, and numbers are written as the API wrote them.
+    After FIELDS come `result`, `artifacts` where any job has some, and one column for each path
+    into the results, in the order in which they first appear: `result.price`,
+    `result.offer.currency`. Arrays and empty objects are JSON text, null is an empty cell, and
+    numbers are written as the API wrote them.
 
     `result` itself holds what has no path: results that are no objects, text that is not JSON, and
     the whole result, as sent, of a row with a value for which there was no column among the first
@@ -53,12 +54,14 @@ def _lines(jobs: Jobs, *, start: str = "", end: str) -> Generator[str, None, int
 
 def _columns(jobs: Iterable[FinishedJob]) -> list[str]:
     columns = dict.fromkeys([*FIELDS, RESULT])
-    most = len(columns) + MOST_COLUMNS
+    most, captured = len(columns) + MOST_COLUMNS, False
     for job in jobs:
+        captured = captured or bool(job.artifacts)
         for name in _leaves(job.result):
             if name not in columns and len(columns) < most:
                 columns[name] = None
-    return list(columns)
+    first = len(FIELDS) + 1
+    return [*columns][:first] + [ARTIFACTS] * captured + [*columns][first:]
 
 
 class _Sheet:
@@ -79,6 +82,8 @@ class _Sheet:
         leaves = _leaves(job.result)
         if not leaves.keys() <= self._places.keys():
             leaves = {**leaves, RESULT: job.result}
+        if job.artifacts and ARTIFACTS in self._places:
+            cells[self._places[ARTIFACTS]] = self._cell(write(list(job.artifacts)))
         for name, value in leaves.items():
             if value is not None and name in self._places:
                 cells[self._places[name]] = self._cell(value)

@@ -36,6 +36,9 @@ def read_defaults(node: Node, log: Log) -> Defaults:
         refuse(name, "a mapping", node, log, "leave it out if there are none")
         return NO_DEFAULTS
     keys = {key: key_node for key, (key_node, _) in node.nodes.items()}
+    _, goal = node.nodes.get("goal", (None, None))
+    if type(goal) is Scalar and goal.plain:
+        log.warn_of_comment(goal, f"`goal` of {name}")
     return Defaults(read_fields(node, DEFAULT_FIELDS, name, log), keys)
 
 
@@ -54,6 +57,9 @@ class Jobs:
         self._specs: dict[str, JobSpec] = {}
         self._read: dict[tuple[str, int], Any] = {}
         self.duplicates = 0
+        self.other_policies = (
+            0  #: of them, entries with a policy of their own, which does not count
+        )
 
     @property
     def specs(self) -> tuple[JobSpec, ...]:
@@ -94,6 +100,8 @@ class Jobs:
         if field is None:
             add_unknown(key_node, JOB_FIELDS, name, self._log)
             return INVALID
+        if key == "goal" and type(node) is Scalar and node.plain:
+            self._log.warn_of_comment(node, f"`goal` of {name}")
         removable = key in OPTIONS or key == "expect"
         if removable and type(node) is Scalar and node.text and is_null(node):
             return None
@@ -141,6 +149,7 @@ class Jobs:
             return
         if (first.url, first.goal, first.options) == (spec.url, spec.goal, spec.options):
             self.duplicates += 1
+            self.other_policies += first.policy != spec.policy
             if first.expect != spec.expect:
                 message = f"the same job on line {first.line} expects something else"
                 self._log.add(message, node, "keep one of them, or give each an `id`")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import NoReturn, Protocol
 
 from batchrunner.jobfile.mistakes import Mistake
 from batchrunner.jobfile.source import Place, Source
+
+_COMMENT = re.compile(r"[ \t]+#")
 
 
 class Mark(Protocol):
@@ -42,6 +45,7 @@ class Log:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._mistakes: dict[tuple[int, int, str], Mistake] = {}
+        self._warnings: dict[Place, str] = {}
 
     def add(self, message: str, at: Spanned, tip: str | None = None) -> None:
         """Note a mistake at a node."""
@@ -60,6 +64,20 @@ class Log:
         """Note a mistake that ends the reading."""
         self.add(message, at, tip)
         raise Stopped
+
+    def warn_of_comment(self, at: Spanned, name: str) -> None:
+        """Warn where ` #` ends a text that is not quoted: what follows may belong to it."""
+        end = Place(at.end.line, at.end.column)
+        rest = self._source.line(end.line)[end.column :]
+        if _COMMENT.match(rest):
+            where = f"{self._source.file}:{end.line + 1}:{end.column + 1}"
+            self._warnings[end] = (
+                f"{where}: {name} ends before ` #`, which begins a comment; quote the text if not"
+            )
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return what may not be meant as it is written, in the order of the file."""
+        return tuple(self._warnings[place] for place in sorted(self._warnings))
 
     def mistakes(self) -> tuple[Mistake, ...]:
         """Return all mistakes, in the order of the file."""

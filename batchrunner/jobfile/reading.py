@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from yaml import YAMLError
@@ -105,7 +105,19 @@ class _Reading:
             settings=self._settings,
             specs=self._jobs.specs,
             duplicates=self._jobs.duplicates,
+            warnings=(*self._log.warnings(), *self._repeated()),
         )
+
+    def _repeated(self) -> Iterator[str]:
+        """Say where entries are left out although they are not quite the same."""
+        if count := self._jobs.other_policies:
+            entries = (
+                "1 entry repeats another one" if count == 1 else f"{count} entries repeat others"
+            )
+            yield (
+                f"{self._source.file}: {entries} but for `policy`: the first one's counts; "
+                "give each an `id` to run it for itself"
+            )
 
     def _root(self) -> None:
         event = self._composer.root()

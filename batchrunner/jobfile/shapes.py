@@ -314,5 +314,8 @@ def did_you_mean(word: str, words: tuple[str, ...]) -> str | None:
 
 @lru_cache(maxsize=1024)  # one slip is often in every job
 def _closest(word: str, words: tuple[str, ...]) -> str | None:
-    close = get_close_matches(word.lower().replace("-", "_"), words, n=1, cutoff=0.7)
+    meant = word.lower().replace("-", "_")
+    # Two letters that changed places make half of a short word another one.
+    swapped = [one for one in words if sorted(one) == sorted(meant)]
+    close = swapped or get_close_matches(meant, words, n=1, cutoff=0.7)
     return f"did you mean `{close[0]}`?" if close else None

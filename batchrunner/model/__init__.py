@@ -35,12 +35,14 @@ from batchrunner.model.reports import (
     Tally,
 )
 from batchrunner.model.runs import (
+    LONGEST_ID,
     MOST_RUNS,
     Answer,
     ApiError,
     ApiFault,
     Created,
     FaultKind,
+    Listed,
     NotFound,
     Refused,
     Run,
@@ -53,6 +55,7 @@ from batchrunner.model.states import FailureCategory, JobState, RunStatus
 from batchrunner.model.work import (
     Job,
     Judgeable,
+    Landmark,
     Lesson,
     OpenAttempt,
     Owner,
@@ -62,6 +65,7 @@ from batchrunner.model.work import (
 )
 
 __all__ = [
+    "LONGEST_ID",
     "MOST_RUNS",
     "RUN_OPTIONS",
     "Answer",
@@ -85,7 +89,9 @@ __all__ = [
     "JobSpec",
     "JobState",
     "Judgeable",
+    "Landmark",
     "Lesson",
+    "Listed",
     "Loaded",
     "NotFound",
     "OpenAttempt",

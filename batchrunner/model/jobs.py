@@ -113,3 +113,4 @@ class JobFile:
     settings: Settings
     specs: tuple[JobSpec, ...]
     duplicates: int = 0  #: entries left out because an equal one stands above
+    warnings: tuple[str, ...] = ()  #: what may not be meant as it is written, with its place

@@ -28,9 +28,11 @@ class FinishedJob:
     changes: Mapping[str, Any] = field(default_factory=dict)  #: options that its last rung changed
     run_id: str | None = None
     steps: int | None = None  #: billed for all its attempts together
+    cost: str | None = None  #: the same in dollars, exactly; None where nobody knows the rate
     started_at: datetime | None = None
     finished_at: datetime | None = None
     result: str | None = None  #: JSON text as the API sent it
+    artifacts: tuple[str, ...] = ()  #: paths of what was captured of its last run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

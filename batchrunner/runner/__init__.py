@@ -14,6 +14,7 @@ from batchrunner.model import Batch, Failed, Owner, Standing
 from batchrunner.policy.windows import Phase, Window
 from batchrunner.runner.clock import Clock
 from batchrunner.runner.events import Event
+from batchrunner.runner.hints import Hints
 from batchrunner.runner.living import Living
 from batchrunner.runner.searching import Searching
 from batchrunner.runner.shift import Offload, Shift, T
@@ -65,8 +66,10 @@ class Runner:
         offload: Offload,
         gone: Callable[[Sequence[Owner]], Collection[str]] = lambda _: (),
         notify: Callable[[Event], None] = lambda _: None,
+        key: str | None = None,
         submitting: bool = True,
         window: Window | None = None,
+        hints: Hints | None = None,
     ) -> None:
         self._shift = Shift(
             store=store,
@@ -76,8 +79,10 @@ class Runner:
             clock=Clock(now, monotonic),
             offload_once=offload,
             notify=notify,
+            key=key,
             draining=not submitting,
             window=window or Window(),
+            hints=hints or Hints(),
         )
         self._living = Living(self._shift, gone)
         self._straying = Straying(self._shift)
@@ -98,6 +103,7 @@ class Runner:
 
         Raises:
             LeaseLost: This process was taken for dead, and others went on with its jobs.
+            KeyReplaced: The batch is run with another account's key since.
             StoreError: The database cannot be used any more.
         """
         shift = self._shift

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from batchrunner.model import Failed, Pause, Verdict
+from batchrunner.model.account import Hold
 from batchrunner.policy.windows import Phase, Window
 
 
@@ -44,6 +45,18 @@ class Held:
 
     until: datetime
     failure: Failed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutOfCredits:
+    """Nothing is submitted, since the account has no credits; told anew with each check."""
+
+    hold: Hold
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CreditsBack:
+    """The account has credits again, and jobs are submitted."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,6 +102,13 @@ class Timed:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Unhooked:
+    """The API refused our webhook: runs are created without it, and are only looked at."""
+
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Recalled:
     """Runs are cancelled, since the deadline comes before their end."""
 
@@ -101,11 +121,14 @@ Event = (
     | Searching
     | Judged
     | Held
+    | OutOfCredits
+    | CreditsBack
     | Strayed
     | Stalled
     | Slept
     | Paused
     | Resumed
     | Timed
+    | Unhooked
     | Recalled
 )

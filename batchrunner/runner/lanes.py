@@ -16,6 +16,7 @@ class Lane:
         self._alarm = alarm
         self._until = now()
         self.in_row = 0  #: requests that met a failure of the pool, with none between that did not
+        self.proven = False  #: a request went well
 
     def hold(self, until: datetime) -> None:
         """Let nothing pass before *until*; an earlier promise of a longer wait stands."""
@@ -27,7 +28,7 @@ class Lane:
 
     def went_well(self) -> None:
         """Forget the failures before."""
-        self.in_row = 0
+        self.in_row, self.proven = 0, True
 
     async def clear(self) -> None:
         """Wait until requests may pass."""

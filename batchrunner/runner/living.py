@@ -9,7 +9,7 @@ import anyio
 
 from batchrunner.model import Owner
 from batchrunner.runner.events import Rescued, Slept
-from batchrunner.runner.shift import Shift
+from batchrunner.runner.shift import Shift, T
 from batchrunner.store import LEASE
 
 #: Seconds between two looks at the clock.
@@ -25,6 +25,7 @@ class Living:
         self._shift = shift
         self._gone = gone
         self._leapt_at: datetime | None = None
+        self._cut_off: tuple[datetime, datetime] | None = None  # from when to when, the last time
         self._renewed_at = self._probed_at = self._rescued_at = shift.now()
 
     async def begin(self) -> None:
@@ -53,14 +54,14 @@ class Living:
     async def rescue(self) -> None:
         """Take over what other owners left behind when they died."""
         shift = self._shift
-        others = await shift.offload(lambda: shift.store.others(shift.owner.id))
+        others = await self._ask(lambda: shift.store.others(shift.owner.id))
         await self._take_over(self._gone([owner for owner, _ in others]))
 
     async def _probe(self) -> None:
         """Take over from others as soon as they are known to be dead."""
         shift = self._shift
         self._probed_at = shift.now()
-        others = await shift.offload(lambda: shift.store.others(shift.owner.id))
+        others = await self._ask(lambda: shift.store.others(shift.owner.id))
         gone = self._gone([owner for owner, _ in others])
         ended_by = self._ended_by()
         if gone or any(lease_until <= ended_by for _, lease_until in others):
@@ -69,9 +70,10 @@ class Living:
     async def _take_over(self, gone: Collection[str]) -> None:
         shift = self._shift
         self._rescued_at = self._probed_at = shift.now()
-        taken = await shift.offload(
+        ended_by = self._ended_by()  # before the call: the database may go away under it
+        taken = await self._ask(
             lambda: shift.store.rescue(
-                shift.owner.id, shift.batch.id, shift.now(), gone, self._ended_by()
+                shift.owner.id, shift.batch.id, shift.now(), gone, ended_by, shift.key
             )
         )
         if taken:
@@ -82,14 +84,27 @@ class Living:
     def _ended_by(self) -> datetime:
         """Return by when a lease must have ended for its owner to be dead."""
         # Who slept while we did has yet to say that it lives.
-        return self._shift.clock.before_leaps(LEASE)
+        moment = self._shift.clock.before_leaps(LEASE)
+        if self._cut_off is None:
+            return moment
+        begun, ended = self._cut_off
+        # So has who was cut off from the database as we were.
+        return min(moment, begun) if self._shift.now() - ended < LEASE else moment
+
+    async def _ask(self, call: Callable[[], T]) -> T:
+        """Run a call of the store's, and notice if the database was away for long."""
+        asked_at = self._shift.now()
+        answer = await self._shift.offload(call)
+        if self._shift.now() - asked_at > PROBE:
+            self._cut_off = asked_at, self._shift.now()
+        return answer
 
     async def _renew(self) -> None:
         shift = self._shift
         clock = shift.clock
-        clock.follow(await shift.offload(lambda: shift.store.time(clock.wall)))
+        clock.follow(await self._ask(lambda: shift.store.time(clock.wall)))
         self._renewed_at = shift.now()
-        await shift.renew()
+        await self._ask(lambda: shift.store.renew(shift.owner.id, shift.now()))
 
     async def _wake(self) -> None:
         """Go on after a sleep: first of all say that this owner lives, if it still does."""

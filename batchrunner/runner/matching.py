@@ -12,13 +12,20 @@ from batchrunner.model import OpenAttempt, Ride, Run, Submission, marker, marker
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
-def request_of(submission: Submission, ride: Ride) -> dict[str, Any]:
-    """Return the run that a ride asks for, without its output_schema: that one is shared."""
+def request_of(
+    submission: Submission, ride: Ride, webhook_url: str | None = None
+) -> dict[str, Any]:
+    """
+    Return the run that a ride asks for, without its output_schema: that one is shared.
+
+    *webhook_url* is told of its end where the ride names no other.
+    """
     goal = ride.goal
     if submission.marked:
         goal = f"{goal}\n\n{marker(submission.token, ride.place)}"
     options = {name: value for name, value in ride.options.items() if name != "output_schema"}
-    return {"url": ride.url, "goal": goal, **options}
+    hook = {} if webhook_url is None else {"webhook_url": webhook_url}
+    return {"url": ride.url, "goal": goal, **hook, **options}
 
 
 def output_schema_of(submission: Submission) -> dict[str, Any] | None:
@@ -51,7 +58,7 @@ def match(submission: Submission, runs: Iterable[Run]) -> tuple[dict[int, str], 
     By attempt id; told by the marker that the API echoes in the goal, never by order. Of two runs
     with one marker the older is taken: somebody on the way sent the request twice.
     """
-    pattern = re.compile(re.escape(marker_prefix(submission.token)) + r"([0-9]{1,9})(?![0-9])")
+    pattern = _pattern(submission)
     by_place = {ride.place: ride.attempt_id for ride in submission.rides}
     matched: dict[int, str] = {}
     spare: set[str] = set()
@@ -61,3 +68,34 @@ def match(submission: Submission, runs: Iterable[Run]) -> tuple[dict[int, str], 
         if attempt_id is not None and matched.setdefault(attempt_id, run.run_id) != run.run_id:
             spare.add(run.run_id)
     return matched, spare
+
+
+def is_of(submission: Submission, goal: str | None) -> bool:
+    """Whether a goal that the API shows carries a marker of the submission's."""
+    return _pattern(submission).search(goal or "") is not None
+
+
+def may_be_of(submission: Submission, goal: str | None) -> bool:
+    """
+    Whether a run may be one of the submission's although the goal that is shown does not tell.
+
+    A goal may be left out, or cut before its marker ends. Any other goal is somebody else's: a
+    search may list runs that it was not asked for.
+    """
+    if is_of(submission, goal):
+        return False
+    shown = _plain(goal or "").rstrip(".\u2026 ")
+    if marker_prefix(submission.token) in shown:
+        return True
+    asked = (request_of(submission, ride)["goal"] for ride in submission.rides)
+    return any(_plain(sent).startswith(shown) for sent in asked)
+
+
+def _pattern(submission: Submission) -> re.Pattern[str]:
+    # With the bracket that closes it: of a number that was cut a part would be another one.
+    return re.compile(re.escape(marker_prefix(submission.token)) + r"([0-9]{1,9})\]")
+
+
+def _plain(goal: str) -> str:
+    """Return a goal without what a server may do to it on its way into a list."""
+    return " ".join(goal.casefold().split())

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 
 from batchrunner.classify import classify_fault
-from batchrunner.model import ApiError, ApiFault, Submission, marker_prefix
+from batchrunner.model import ApiError, ApiFault, Submission
 from batchrunner.policy import (
     next_search,
+    next_trial,
     next_watch,
-    settle_absent,
     settle_unanswered,
+    settle_unproved,
+    trial_ages,
 )
-from batchrunner.runner.matching import match
+from batchrunner.runner.seeking import Sought, finds, seek
 from batchrunner.runner.shift import Shift, is_for_good
 from batchrunner.schema import SubmissionState
 
@@ -26,6 +30,7 @@ class Searching:
 
     def __init__(self, shift: Shift) -> None:
         self._shift = shift
+        self._doubted: dict[int, datetime] = {}  # submissions, since when looks tell nothing sure
 
     async def keep(self) -> None:
         """Search for whatever is in doubt; for ever."""
@@ -49,31 +54,88 @@ class Searching:
         shift = self._shift
         await shift.looks.clear()
         try:
-            found = await shift.api.search(marker_prefix(submission.token))
+            sought = await seek(shift.api, submission)
         except ApiError as error:
             await self._not_searched(submission, error.fault, why)
             return
         shift.looks.went_well()
-        runs, spare = match(submission, found)
-        await shift.disown(submission, spare)
-        await self._found(submission, runs, why)
+        await shift.disown(submission, sought.spare)
+        await self._found(submission, sought, why)
 
-    async def _found(self, submission: Submission, runs: dict[int, str], why: str) -> None:
-        shift = self._shift
-        if await shift.record(submission, runs):
+    async def _found(self, submission: Submission, sought: Sought, why: str) -> None:
+        """Take what was found; weigh what it means for the rides that are left."""
+        runless = await self._shift.record(submission, sought.runs)
+        left = tuple(ride for ride in submission.rides if ride.attempt_id in runless)
+        if not left:
+            self._doubted.pop(submission.id, None)
             return
-        left = tuple(ride for ride in submission.rides if ride.attempt_id not in runs)
-        rest = replace(submission, rides=left, searched=submission.searched + 1)
+        rest = replace(submission, rides=left)
+        if runless & sought.runs.keys():
+            await self._doubt(rest, why, "the API names its run for another job as well")
+        elif sought.doubt is not None:
+            await self._doubt(rest, why, sought.doubt)
+        else:
+            await self._missed(rest, sought, why)
+
+    async def _missed(self, submission: Submission, sought: Sought, why: str) -> None:
+        """Count a look in vain, unless searches do not even find what is known to exist."""
+        try:
+            proved = await self._is_proved(submission, sought)
+        except ApiError as error:
+            await self._not_searched(submission, error.fault, why)
+            return
+        if proved is False:
+            await self._doubt(submission, why, "the API's search does not find runs that exist")
+        else:
+            await self._not_found(submission, why, proved=proved is True)
+
+    async def _is_proved(self, submission: Submission, sought: Sought) -> bool | None:
+        """Whether searches find a run that is known to exist; None: no run is known yet."""
+        if sought.echoed:
+            return True
+        shift = self._shift
+        for before in trial_ages(submission, shift.now()):
+            known = partial(shift.store.landmark, shift.batch.id, before)
+            landmark = await shift.offload(known)
+            if landmark is not None:
+                return await finds(shift.api, landmark)
+        return None
+
+    async def _doubt(self, submission: Submission, why: str, reason: str) -> None:
+        """Search again after a look that tells nothing for sure, for a while."""
+        shift, now = self._shift, self._shift.now()
+        since = self._doubted.setdefault(submission.id, now)
+        search_at = next_trial(max(since, shift.clock.leapt_at or since), now)
+        if search_at is not None:
+            await shift.doubt(submission, search_at, why)
+        else:
+            await self._undecided(submission, f"{why}; and {reason}")
+
+    async def _not_found(self, submission: Submission, why: str, *, proved: bool) -> None:
+        """Search again after a look in vain; after enough of them the runs are absent."""
+        shift = self._shift
+        self._doubted.pop(submission.id, None)
+        rest = replace(submission, searched=submission.searched + 1)
         search_at = next_search(rest, shift.now(), shift.clock.leapt_at)
         if search_at is not None:
             await shift.doubt(rest, search_at, why)
             return
-        verdicts, watch_at = settle_absent(rest, shift.now()), next_watch(rest, shift.now())
-        await shift.settle(rest, SubmissionState.ABSENT, verdicts, why, watch_at)
+        jobs = [ride.job.id for ride in rest.rides]
+        before = frozenset() if proved else await self._given_back(jobs)
+        verdicts = settle_unproved(rest, before, shift.now())
+        if before.issuperset(jobs):
+            await shift.settle(rest, SubmissionState.UNDECIDED, verdicts, why)
+        else:
+            watch_at = next_watch(rest, shift.now())
+            await shift.settle(rest, SubmissionState.ABSENT, verdicts, why, watch_at)
+
+    async def _given_back(self, job_ids: Sequence[int]) -> frozenset[int]:
+        shift = self._shift
+        return await shift.offload(lambda: shift.store.given_back(job_ids))
 
     async def _not_searched(self, submission: Submission, fault: ApiFault, why: str) -> None:
         shift = self._shift
-        if is_for_good(fault):
+        if not shift.leave(fault) and is_for_good(fault):
             await self._undecided(
                 submission, f"{why}; and the API does not let us search: {fault.message}"
             )
@@ -82,5 +144,6 @@ class Searching:
         await shift.doubt(submission, shift.now() + AGAIN, why)
 
     async def _undecided(self, submission: Submission, why: str) -> None:
+        self._doubted.pop(submission.id, None)
         verdicts = settle_unanswered(submission, why)
         await self._shift.settle(submission, SubmissionState.UNDECIDED, verdicts, why)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar, assert_never
@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar, assert_never
 import anyio
 
 from batchrunner.api import Api
-from batchrunner.classify import classify_fault, is_not_offered
+from batchrunner.classify import classify_fault, is_not_offered, is_nothing_there
 from batchrunner.model import (
     ApiFault,
     Batch,
@@ -29,6 +29,7 @@ from batchrunner.policy.windows import Pace, Phase, Window, phase
 from batchrunner.runner.bell import Bell
 from batchrunner.runner.clock import Clock
 from batchrunner.runner.events import Event, Held, Judged, Stalled, Submitted
+from batchrunner.runner.hints import Hints
 from batchrunner.runner.lanes import Lane
 from batchrunner.schema import SubmissionState
 from batchrunner.store import Store, StoreError
@@ -65,10 +66,13 @@ class Shift:
     clock: Clock
     offload_once: Offload  #: runs a call of the store's; what it raises is the caller's to handle
     notify: Callable[[Event], None]
+    key: str | None = None  #: digest of the API's key, by which the ledger tells accounts apart
+    hints: Hints = field(default_factory=Hints)
     window: Window = field(default_factory=Window)  #: by the clock on this machine's wall
     pace: Pace = field(default_factory=Pace)
     draining: bool = False  #: submit nothing more
     spent: bool = False  #: the budget covers no other run
+    dry: HoldOff | None = None  #: the account had no credits for the newest create
     stop: Stop | None = None  #: why nothing more can be submitted
     blind: bool = False  #: the key does not even open looks any more
     policy: Policy = field(init=False)
@@ -124,15 +128,15 @@ class Shift:
         """Say whether there is more to do."""
         return await self.offload(lambda: self.store.standing(self.owner.id, self.batch.id))
 
-    async def record(self, submission: Submission, runs: dict[int, str]) -> bool:
-        """Write run ids by attempt id; whether all of the submission's runs are known now."""
-        complete = await self.offload(
+    async def record(self, submission: Submission, runs: Mapping[int, str]) -> frozenset[int]:
+        """Write run ids by attempt id; return the submission's open attempts that have none yet."""
+        left = await self.offload(
             lambda: self.store.record(self.owner.id, submission, runs, self.now())
         )
-        if runs:
-            self.notify(Submitted(runs=len(runs)))
+        if found := len(runs.keys() - left):
+            self.notify(Submitted(runs=found))
             self.news.ring()
-        return complete
+        return left
 
     async def disown(self, submission: Submission, run_ids: Collection[str]) -> None:
         """List runs that nobody needs as orphans; they are cancelled soon."""
@@ -166,6 +170,7 @@ class Shift:
         """Let everything that waits look at the clock again."""
         for bell in (self.alarm, self.news, self.doubts):
             bell.ring()
+        self.hints.wake()
 
     # ---- what a failure means for all ----
 
@@ -180,12 +185,32 @@ class Shift:
                 lane.met_failure()
                 for held in [self.creates] if effect.creates_only else [self.creates, self.looks]:
                     held.hold(effect.until)
-                self.notify(Held(until=effect.until, failure=effect.failure))
+                if effect.failure.category is FailureCategory.BILLING_FAILURE:
+                    self.dry = effect  # told when it is in the ledger
+                elif not self.stop:
+                    self.notify(Held(until=effect.until, failure=effect.failure))
             case Stop():
                 self.stop, self.blind, self.draining = effect, looking, True
                 self.news.ring()
             case _:
                 assert_never(effect)
+
+    def leave(self, fault: ApiFault) -> bool:
+        """
+        Stop where there is nothing at the address, and no answer of the API has been seen.
+
+        Returns whether that is so. Once the API has answered, its absence is an outage like others.
+        """
+        if self.creates.proven or self.looks.proven or not is_nothing_there(fault):
+            return False
+        self.give_up(f"This address is not the API: {fault.message}", blind=True)
+        return True
+
+    def give_up(self, why: str, *, blind: bool = False) -> None:
+        """Stop for a reason that is no job's fault; *blind* if not even looks are any use."""
+        failure = Failed(category=FailureCategory.UNREACHABLE, message=why)
+        self.stop, self.blind, self.draining = Stop(failure=failure), blind, True
+        self.news.ring()
 
 
 def is_for_good(fault: ApiFault) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from functools import partial
 
 import anyio
 
@@ -14,17 +16,16 @@ from batchrunner.model import (
     Run,
     Sighting,
     Submission,
-    marker_prefix,
 )
-from batchrunner.policy import LOST_AFTER, next_watch
+from batchrunner.policy import LOST_AFTER, next_trial, next_watch
 from batchrunner.runner.events import Strayed
-from batchrunner.runner.matching import match
+from batchrunner.runner.seeking import seek
 from batchrunner.runner.shift import Shift, is_for_good
 
 #: Seconds between two looks into the ledger for what is to be watched.
 PAUSE = 15.0
-#: Seconds until a last look that failed is taken again, at least.
-AGAIN = 5.0
+#: How long after a last look that failed another one is taken, at least.
+AGAIN = timedelta(seconds=5)
 #: Tries to have the last orphans cancelled before the end; after that the user is told.
 TRIES = 5
 
@@ -45,7 +46,7 @@ class Straying:
                 lambda: shift.store.absent(shift.owner.id, shift.batch.id, shift.now())
             )
             for submission in due:
-                await self._look_for(submission, last=False)
+                await self._look_for(submission)
             await self._cancel_orphans()
 
     async def finish(self) -> None:
@@ -63,34 +64,49 @@ class Straying:
                 tries += 1
 
     async def _look_for_the_last_time(self, submission: Submission) -> None:
-        while True:
-            if await self._look_for(submission, last=True) or self._shift.blind:
+        begun = self._shift.now()
+        while not self._shift.blind:
+            again_at = await self._look_for(submission, begun)
+            if again_at is None:
                 return
-            await anyio.sleep(AGAIN)
+            await anyio.sleep(max((again_at - self._shift.now()).total_seconds(), 0))
 
-    async def _look_for(self, submission: Submission, *, last: bool) -> bool:
-        """Look for a submission's runs; False: it is worth another try."""
+    async def _look_for(
+        self, submission: Submission, begun: datetime | None = None
+    ) -> datetime | None:
+        """
+        Look for a submission's runs; return when it is worth another try.
+
+        *begun* is when the last looks of all began, None before those.
+        """
         shift = self._shift
         await shift.looks.clear()
         try:
-            found = await shift.api.search(marker_prefix(submission.token))
+            sought = await seek(shift.api, submission)
         except ApiError as error:
+            left = shift.leave(error.fault)
             shift.hold([classify_fault(error.fault)], shift.looks)
-            return is_for_good(error.fault)
+            return None if not left and is_for_good(error.fault) else shift.now() + AGAIN
         shift.looks.went_well()
-        runs, spare = match(submission, found)
-        await shift.disown(submission, spare)
-        if runs:
-            adopted = await shift.offload(
-                lambda: shift.store.take_in(
-                    shift.owner.id, shift.batch.id, submission, runs, shift.now()
-                )
-            )
-            shift.notify(Strayed(adopted=adopted, orphans=len(runs) - adopted))
-            shift.news.ring()
-        watch_at = None if last else next_watch(submission, shift.now())
-        await shift.offload(lambda: shift.store.watch(shift.owner.id, submission, watch_at))
-        return True
+        await shift.disown(submission, sought.spare)
+        await self._take_in(submission, sought.runs)
+        again_at = None
+        if begun and not sought.whole:
+            again_at = next_trial(begun, shift.now())
+        if again_at is None:
+            watch_at = None if begun else next_watch(submission, shift.now())
+            await shift.offload(lambda: shift.store.watch(shift.owner.id, submission, watch_at))
+        return again_at
+
+    async def _take_in(self, submission: Submission, runs: Mapping[int, str]) -> None:
+        """Adopt runs whose jobs wait; list the others, which are cancelled soon."""
+        if not runs:
+            return
+        shift = self._shift
+        take_in = partial(shift.store.take_in, shift.owner.id, shift.batch.id, submission, runs)
+        adopted = await shift.offload(lambda: take_in(shift.now()))
+        shift.notify(Strayed(adopted=adopted, orphans=len(runs) - adopted))
+        shift.news.ring()
 
     async def _cancel_orphans(self) -> int | None:
         """Ask the API to cancel orphans; how many are not over yet, None where it did not say."""

@@ -12,17 +12,20 @@ from batchrunner.classify import classify_fault, is_not_offered
 from batchrunner.model import (
     MOST_RUNS,
     Answer,
+    ApiError,
     ApiFault,
     Created,
+    Failed,
     FailureCategory,
     Pause,
     Refused,
     Submission,
     Unanswered,
 )
-from batchrunner.policy import settle_refusal, settle_withdrawn
+from batchrunner.policy import settle_refusal, settle_unhooked, settle_withdrawn
 from batchrunner.policy.windows import Phase
-from batchrunner.runner.events import Paused, Resumed, Searching, Timed
+from batchrunner.runner.credits import Credits
+from batchrunner.runner.events import Paused, Resumed, Searching, Timed, Unhooked
 from batchrunner.runner.matching import output_schema_of, request_of
 from batchrunner.runner.shift import AT_ONCE, GLANCE, Shift, of_the_pool
 from batchrunner.schema import SubmissionState
@@ -37,6 +40,7 @@ class Submitting:
 
     def __init__(self, shift: Shift) -> None:
         self._shift = shift
+        self._credits = Credits(shift)
         self._singly = False  # batch creation is not offered
         self._most = MOST_RUNS  # runs in a create; fewer while the credits suffice for fewer
         self._pause: Pause | None = None  # as it was told last
@@ -46,6 +50,7 @@ class Submitting:
         """Claim whatever is due and has room, and submit it; for ever."""
         shift = self._shift
         while True:
+            await self._credits.note()
             await shift.creates.clear()
             if self._tell_phase() is not Phase.OPEN or shift.draining:
                 await shift.news.wait(GLANCE)
@@ -63,7 +68,7 @@ class Submitting:
         shift = self._shift
         claim = partial(shift.store.claim, shift.owner.id, shift.batch.id, most)
         try:
-            return await shift.offload_once(lambda: claim(shift.now()))
+            return await shift.offload_once(lambda: claim(shift.now(), shift.key))
         except StoreError as error:
             if not error.passing:
                 raise
@@ -122,19 +127,26 @@ class Submitting:
             verdicts = settle_withdrawn(submission, shift.now())
             await shift.settle(submission, SubmissionState.REFUSED, verdicts, "not sent")
             return
-        answer = await self._create(submission)
+        hook = shift.hints.address
+        answer = await self._create(submission, hook)
         match answer:
             case Created(run_ids=run_ids):
                 shift.creates.went_well()
+                shift.dry = None
                 self._most = min(self._most * 2, MOST_RUNS)
                 pairs = zip(submission.rides, run_ids, strict=True)
-                await shift.record(submission, {ride.attempt_id: run for ride, run in pairs})
+                runs = {ride.attempt_id: run for ride, run in pairs}
+                if await shift.record(submission, runs):
+                    await shift.doubt(submission, shift.now(), "the answer named other jobs' runs")
+            case Refused(fault=fault) if hook is not None and _is_about_webhooks(fault):
+                await self._unhook(submission, fault)
             case Refused(fault=fault):
                 await self._refused(submission, fault)
             case Unanswered(fault=fault):
                 shift.hold([classify_fault(fault)], shift.creates)
                 shift.notify(Searching(runs=len(submission.rides), why=fault.message))
                 await shift.doubt(submission, shift.now(), fault.message)
+                shift.leave(fault)
             case _:
                 assert_never(answer)
 
@@ -154,20 +166,58 @@ class Submitting:
             await shift.renew()
         return True
 
-    async def _create(self, submission: Submission) -> Answer:
-        requests = [request_of(submission, ride) for ride in submission.rides]
+    async def _create(self, submission: Submission, hook: str | None) -> Answer:
+        requests = [request_of(submission, ride, hook) for ride in submission.rides]
         schema = output_schema_of(submission)
         if self._singly:
             return await self._shift.api.create_one(requests[0], schema)
         return await self._shift.api.create(requests, schema)
 
+    async def _unhook(self, submission: Submission, fault: ApiFault) -> None:
+        """Go on without a webhook that is ours: no job is to fail for what it did not ask for."""
+        shift = self._shift
+        if shift.hints.address is not None:
+            shift.hints.address = None
+            shift.notify(Unhooked(why=fault.message))
+        verdicts = settle_unhooked(submission, shift.now())
+        await shift.settle(submission, SubmissionState.REFUSED, verdicts, fault.message)
+
     async def _refused(self, submission: Submission, fault: ApiFault) -> None:
         shift, count = self._shift, len(submission.rides)
-        verdicts = settle_refusal(shift.policy, submission, fault, shift.now(), singly=self._singly)
+        missed = await self._missed() if self._singly and is_not_offered(fault) else None
+        singly = self._singly and missed is None
+        verdicts = settle_refusal(shift.policy, submission, fault, shift.now(), singly=singly)
         if is_not_offered(fault) and not self._singly:
             self._singly = True
-        else:
-            shift.hold(of_the_pool(verdicts), shift.creates)
+        elif missed is None:
+            self._hold(of_the_pool(verdicts), fault)
         if classify_fault(fault).category is FailureCategory.BILLING_FAILURE:
             self._most = max(count // 2, 1)
         await shift.settle(submission, SubmissionState.REFUSED, verdicts, fault.message)
+        await self._credits.note()
+        if missed is not None and not shift.leave(missed):
+            shift.hold([classify_fault(missed)], shift.creates)
+
+    async def _missed(self) -> ApiFault | None:
+        """Say why the API does not answer a look that costs nothing; None: it does, or did."""
+        shift = self._shift
+        if shift.creates.proven or shift.looks.proven:
+            return None
+        try:
+            await shift.api.check()
+        except ApiError as error:
+            return error.fault
+        shift.looks.went_well()
+        return None
+
+    def _hold(self, failures: Sequence[Failed], fault: ApiFault) -> None:
+        """Hold creates back; stop where the API is there, and never let us create anything."""
+        shift = self._shift
+        if failures and is_not_offered(fault) and not shift.creates.proven:
+            shift.give_up(f"The API does not offer to create runs here: {fault.message}")
+        else:
+            shift.hold(failures, shift.creates)
+
+
+def _is_about_webhooks(fault: ApiFault) -> bool:
+    return any("webhook" in said.casefold() for said in (fault.message, *fault.issues.values()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -11,7 +12,6 @@ import anyio
 
 from batchrunner.classify import classify_fault
 from batchrunner.model import (
-    MOST_RUNS,
     ApiError,
     FailureCategory,
     OpenAttempt,
@@ -20,11 +20,20 @@ from batchrunner.model import (
     Sighting,
     Verdict,
 )
-from batchrunner.policy import excused, is_overdue, judge, look_interval
+from batchrunner.policy import (
+    GIVEN_UP_AFTER,
+    excused,
+    give_up,
+    is_overdue,
+    judge,
+    look_interval,
+)
 from batchrunner.policy.windows import Phase
 from batchrunner.runner.events import Judged, Recalled
-from batchrunner.runner.matching import mismatched
-from batchrunner.runner.shift import AT_ONCE, GLANCE, Shift, of_the_pool
+from batchrunner.runner.looking import Looking, chunks
+from batchrunner.runner.patience import Patience
+from batchrunner.runner.rematching import Rematching
+from batchrunner.runner.shift import GLANCE, Shift, of_the_pool
 
 
 class Watching:
@@ -33,6 +42,11 @@ class Watching:
     def __init__(self, shift: Shift) -> None:
         self._shift = shift
         self._typical: timedelta | None = None
+        self._looking = Looking(shift)
+        self._rematching = Rematching(shift)
+        self._cancels = Patience(shift.now())  # asked for, and not confirmed
+        self._hinted = False  # a hint asked for this look
+        self._hints_come = False  # one did when runs were last seen to have ended
 
     async def look(self) -> bool:
         """
@@ -42,23 +56,39 @@ class Watching:
         """
         shift = self._shift
         await shift.looks.clear()
+        self._hinted = shift.hints.take()
         watched = await self._watched()
         if not watched:
             await shift.news.wait(GLANCE)
             return False
         try:
-            sightings = await self._see([attempt.run_id for attempt in watched])
+            sightings = await self._looking.see([attempt.run_id for attempt in watched])
         except ApiError as error:
             # A lost look is not a lost run: nothing follows but to look again.
+            shift.leave(error.fault)
             shift.hold([classify_fault(error.fault)], shift.looks)
         else:
             shift.looks.went_well()
             seen = [(a, sightings[a.run_id]) for a in watched if a.run_id in sightings]
-            if not await self._rematch(seen):
-                await self._cancel(await self._judge(seen))
-        oldest = shift.now() - min(attempt.opened_at for attempt in watched)
-        await shift.alarm.wait(look_interval(self._typical, oldest).total_seconds())
+            wrong = await self._rematching.put_right(seen)
+            seen = [(a, sighting) for a, sighting in seen if a.submission_id not in wrong]
+            going_on = await self._judge(seen)
+            self._note_cancels(seen, going_on)
+            await self._cancel(going_on)
+        await self._give_up(watched)
+        await self._rest(shift.now() - min(attempt.opened_at for attempt in watched))
         return True
+
+    async def _rest(self, oldest: timedelta) -> None:
+        """Wait until the next look is worth it: for as long as ever, or for a hint."""
+        shift, began = self._shift, anyio.current_time()
+        longest = look_interval(self._typical, oldest, hinted=self._hints_come)
+        await shift.hints.wait(longest.total_seconds())
+        if shift.hints.heard:
+            import os
+            p = look_interval(self._typical, oldest).total_seconds()
+            gap = {"1": 1.0, "p": p, "p2": p/2, "p4": p/4}[os.environ.get("GAP", "p")]
+            await shift.alarm.wait(began + min(gap,p) - anyio.current_time())
 
     async def _watched(self) -> list[OpenAttempt]:
         shift = self._shift
@@ -75,7 +105,7 @@ class Watching:
             await shift.offload(lambda: shift.store.ask_to_cancel(shift.owner.id, overdue, why))
         late = await self._recall([a for a, _ in going_on if a.attempt_id not in overdue])
         asked = [a.run_id for a, _ in going_on if a.cancelling or a.attempt_id in overdue + late]
-        for chunk in _chunks(asked):
+        for chunk in chunks(asked):
             try:
                 await shift.api.cancel_many(chunk)
             except ApiError as error:
@@ -92,36 +122,37 @@ class Watching:
         shift.notify(Recalled(runs=len(late)))
         return late
 
-    async def _see(self, run_ids: Sequence[str]) -> dict[str, Sighting]:
-        """Return what could be seen; raises ApiError if that is nothing at all."""
-        limiter = anyio.CapacityLimiter(AT_ONCE)
-        sightings: dict[str, Sighting] = {}
-        errors: list[ApiError] = []
+    def _note_cancels(
+        self,
+        seen: Sequence[tuple[OpenAttempt, Sighting]],
+        going_on: Sequence[tuple[OpenAttempt, Sighting]],
+    ) -> None:
+        """Note which runs the API shows as alive that it was asked to cancel."""
+        unconfirmed = {a.run_id for a, _ in going_on if a.cancelling}
+        self._cancels.note(unconfirmed, self._shift.now())
+        self._cancels.forget(a.run_id for a, _ in seen if a.run_id not in unconfirmed)
 
-        async def look_at(chunk: Sequence[str]) -> None:
-            async with limiter:
-                try:
-                    sightings.update(await self._shift.api.get_many(chunk))
-                except ApiError as error:
-                    errors.append(error)
+    async def _give_up(self, watched: Sequence[OpenAttempt]) -> None:
+        """Close attempts whose runs the API never shows as ended: waiting for them has no end."""
+        shift, now = self._shift, self._shift.now()
+        hopeless = [(a, why) for a in watched if (why := self._why_hopeless(a.run_id))]
+        if not hopeless:
+            return
+        # It is asked for once more, as nobody looks at them from here on.
+        for chunk in chunks([a.run_id for a, _ in hopeless]):
+            with suppress(ApiError):
+                await shift.api.cancel_many(chunk)
+        verdicts = [give_up(attempt, why) for attempt, why in hopeless]
+        self._tell(
+            await shift.offload(lambda: shift.store.apply(shift.owner.id, verdicts, [], now))
+        )
 
-        async with anyio.create_task_group() as group:
-            for chunk in _chunks(run_ids):
-                group.start_soon(look_at, chunk)
-        if errors and not sightings:
-            raise errors[0]
-        return sightings
-
-    async def _rematch(self, seen: Sequence[tuple[OpenAttempt, Sighting]]) -> bool:
-        """Put right which run is whose, before any result lands in a wrong row."""
-        shift = self._shift
-        wrong = mismatched((a, sighting) for a, sighting in seen if isinstance(sighting, Run))
-        for submission_id, runs in wrong.items():
-            rematch = partial(shift.store.rematch, shift.owner.id, submission_id, runs, shift.now())
-            await shift.offload(rematch)
-        if wrong:
-            shift.doubts.ring()
-        return bool(wrong)
+    def _why_hopeless(self, run_id: str) -> str | None:
+        if self._cancels.is_over(run_id, GIVEN_UP_AFTER):
+            return "the API was asked to cancel it, and does not show that it ended"
+        if self._looking.is_silent(run_id, GIVEN_UP_AFTER):
+            return "the API tells nothing about it"
+        return None
 
     async def _judge(
         self, seen: Sequence[tuple[OpenAttempt, Sighting]]
@@ -135,11 +166,17 @@ class Watching:
             lambda: shift.store.apply(shift.owner.id, verdicts, going_on, now)
         )
         if applied:
+            self._hints_come = self._hinted or shift.hints.heard
             self._learn(applied)
             shift.hold(of_the_pool(applied), shift.creates)
-            shift.notify(Judged(verdicts=tuple(applied)))
-            shift.news.ring()
+            self._tell(applied)
         return [(_as_seen(attempt, sighting, now), sighting) for attempt, sighting in going_on]
+
+    def _tell(self, applied: Sequence[Verdict]) -> None:
+        """Tell which attempts were closed; their slots are free."""
+        if applied:
+            self._shift.notify(Judged(verdicts=tuple(applied)))
+            self._shift.news.ring()
 
     def _learn(self, applied: Sequence[Verdict]) -> None:
         """Learn how long runs take: an average in which the last dozens count most."""
@@ -159,7 +196,3 @@ def _as_seen(attempt: OpenAttempt, sighting: Sighting, now: datetime) -> OpenAtt
     return replace(
         attempt, status=sighting.status, started_at=now if starts else attempt.started_at
     )
-
-
-def _chunks(run_ids: Sequence[str]) -> list[Sequence[str]]:
-    return [run_ids[at : at + MOST_RUNS] for at in range(0, len(run_ids), MOST_RUNS)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from decimal import Decimal
 
@@ -16,6 +17,7 @@ from batchrunner.model import (
     FinishedJob,
     JobFile,
     Judgeable,
+    Landmark,
     Loaded,
     OpenAttempt,
     Owner,
@@ -27,24 +29,35 @@ from batchrunner.model import (
     Tally,
     Verdict,
 )
+from batchrunner.model.account import Account, Hold, PastJob
+from batchrunner.model.artifacts import Artifact, Fetched, Found, Gallery, Kind, Wanted
+from batchrunner.model.forecast import Taken
+from batchrunner.policy.account import account
 from batchrunner.schema import SubmissionState
 from batchrunner.store import (
+    accounting,
+    adopting,
     answering,
+    capturing,
     claiming,
+    halts,
     health,
     judging,
+    keys,
     loading,
     reporting,
     spending,
     steering,
     straying,
+    trials,
     watching,
 )
 from batchrunner.store.claiming import LEASE, LeaseLost
 from batchrunner.store.database import Database, StoreError
-from batchrunner.store.health import Health, Worker
+from batchrunner.store.health import Health, Tampering, Worker
+from batchrunner.store.keys import KeyReplaced
 
-__all__ = ["LEASE", "LeaseLost", "Store", "StoreError"]
+__all__ = ["LEASE", "KeyReplaced", "LeaseLost", "Store", "StoreError"]
 
 #: Finished jobs read in one transaction: an export never keeps a writer waiting for long.
 PAGE = 500
@@ -71,6 +84,10 @@ class Store:
         """Open the ledger at *address*, a path or postgresql://…; makes and migrates it."""
         return cls(Database.open(address))
 
+    def brief(self) -> AbstractContextManager[None]:
+        """Let no call in the block wait for long for another program's lock: the caller repeats."""
+        return self._database.brief()
+
     def close(self) -> None:
         """Let go of the database."""
         self._database.close()
@@ -96,6 +113,25 @@ class Store:
         """Tie a batch to the API that its runs are on, once; return the one it is tied to."""
         with self._database.write() as tx:
             return loading.bind(tx, batch_id, origin)
+
+    def known_keys(self, batch_id: int) -> tuple[str, ...]:
+        """Return the digests of the keys that open a batch's runs; none before its first run."""
+        with self._database.read() as tx:
+            return keys.known(tx, batch_id)
+
+    def admit(self, batch_id: int, digest: str, *, beside: bool) -> bool:
+        """
+        Take a key for one of the batch's account; return whether it was taken.
+
+        *beside* those that are known, or in their place: not while runs of theirs may be alive.
+        """
+        with self._database.write() as tx:
+            return keys.admit(tx, batch_id, digest, beside=beside)
+
+    def telling_runs(self, batch_id: int) -> list[str]:
+        """Return up to a look's worth of runs by which the batch's account can be told."""
+        with self._database.read() as tx:
+            return keys.telling_runs(tx, batch_id)
 
     # ---- owners ----
 
@@ -136,35 +172,55 @@ class Store:
         now: datetime,
         gone: Collection[str] = (),
         ended_by: datetime | None = None,
+        key: str | None = None,
     ) -> int:
         """
         Take over a batch's open attempts of dead owners.
 
         They are known to be *gone*, or their leases were to end by *ended_by*: by now, usually.
+        *key* is the digest of the key that their runs are to be watched with.
         """
         with self._database.write() as tx:
-            return claiming.rescue(tx, owner_id, batch_id, now, gone, ended_by or now)
+            return claiming.rescue(tx, owner_id, batch_id, now, gone, ended_by or now, key)
 
     # ---- a job's way ----
 
-    def claim(self, owner_id: str, batch_id: int, most: int, now: datetime) -> list[Submission]:
-        """Take due jobs up to the bound, open their attempts, write their submissions."""
+    def claim(
+        self,
+        owner_id: str,
+        batch_id: int,
+        most: int,
+        now: datetime,
+        key: str | None = None,
+    ) -> list[Submission]:
+        """
+        Take due jobs up to the bound, open their attempts, write their submissions.
+
+        *key* is the digest of the key that they are submitted with.
+        """
         with self._database.write() as tx:
-            return claiming.claim(tx, owner_id, batch_id, most, now, self._new_token)
+            return claiming.claim(tx, owner_id, batch_id, most, now, self._new_token, key)
 
     def record(
         self, owner_id: str, submission: Submission, runs: Mapping[int, str], now: datetime
-    ) -> bool:
-        """Write run ids by attempt id; whether all of the submission's runs are known now."""
+    ) -> frozenset[int]:
+        """Write run ids by attempt id; return the submission's open attempts that have none yet."""
         with self._database.write() as tx:
             return answering.record(tx, owner_id, submission, runs, now)
 
-    def rematch(
-        self, owner_id: str, submission_id: int, runs: Mapping[int, str], now: datetime
-    ) -> None:
-        """Give a submission's open attempts the runs that the echo of their markers assigns."""
+    def rematch(self, owner_id: str, runs: Mapping[int, Mapping[int, str]], now: datetime) -> None:
+        """Give the open attempts of submissions the runs that the echo of their markers assigns."""
         with self._database.write() as tx:
-            answering.rematch(tx, owner_id, submission_id, runs, now)
+            answering.rematch(tx, owner_id, runs, now)
+
+    def disband(
+        self, owner_id: str, batch_id: int, verdicts: Sequence[Verdict], now: datetime
+    ) -> list[Verdict]:
+        """Close attempts of which nobody can tell which run is whose; the runs are orphans."""
+        attempt_ids = [verdict.attempt.attempt_id for verdict in verdicts]
+        with self._database.write() as tx:
+            straying.disband(tx, owner_id, batch_id, attempt_ids, now)
+            return watching.apply(tx, owner_id, verdicts, now)
 
     def settle(
         self,
@@ -202,6 +258,16 @@ class Store:
         with self._database.read() as tx:
             return answering.unanswered(tx, owner_id, batch_id)
 
+    def landmark(self, batch_id: int, before: datetime) -> Landmark | None:
+        """Return the newest run that was known *before* a moment, by which searches are tried."""
+        with self._database.read() as tx:
+            return trials.landmark(tx, batch_id, before)
+
+    def given_back(self, job_ids: Collection[int]) -> frozenset[int]:
+        """Return those of these jobs that were given back because a run of theirs was absent."""
+        with self._database.read() as tx:
+            return trials.given_back(tx, job_ids)
+
     def watched(self, owner_id: str, batch_id: int) -> list[OpenAttempt]:
         """Return the owner's open attempts whose runs exist."""
         with self._database.read() as tx:
@@ -234,6 +300,16 @@ class Store:
         """
         with self._database.write() as tx:
             watching.ask_to_cancel(tx, owner_id, attempt_ids, why, recalled=recalled)
+
+    def adopt(self, owner_id: str, batch_id: int, runs: Sequence[Run], now: datetime) -> int:
+        """Take runs into a batch that something else started: up to 100, as jobs of their own."""
+        with self._database.write() as tx:
+            return adopting.adopt(tx, owner_id, batch_id, runs, now, self._new_token())
+
+    def newest_run(self, batch_id: int, key: str) -> str | None:
+        """Return the run of a job's newest attempt that has one."""
+        with self._database.read() as tx:
+            return reporting.newest_run(tx, batch_id, key)
 
     # ---- runs that turn up late ----
 
@@ -306,10 +382,10 @@ class Store:
         with self._database.write() as tx:
             steering.pause(tx, batch_id, reason, now)
 
-    def resume(self, batch_id: int) -> bool:
+    def resume(self, batch_id: int, now: datetime) -> bool:
         """Let jobs be submitted again; whether the batch was paused."""
         with self._database.write() as tx:
-            return steering.resume(tx, batch_id)
+            return steering.resume(tx, batch_id, now)
 
     def set_concurrency(self, batch_id: int, bound: int) -> None:
         """Set another bound in the place of the loaded one; runs in flight above it go on."""
@@ -325,6 +401,61 @@ class Store:
         """Write down what a step costs by the account's wallet; None: it does not say."""
         with self._database.write() as tx:
             spending.set_rate(tx, batch_id, rate)
+
+    def hold(
+        self, owner_id: str, batch_id: int, check_at: datetime, why: str, now: datetime
+    ) -> None:
+        """Write down that an owner submits nothing for lack of credits, and when it tries again."""
+        with self._database.write() as tx:
+            halts.hold(tx, owner_id, batch_id, check_at, why, now)
+
+    def release(self, owner_id: str, batch_id: int, now: datetime) -> None:
+        """Write down that an owner submits again."""
+        with self._database.write() as tx:
+            halts.release(tx, owner_id, batch_id, now)
+
+    # ---- artifacts ----
+
+    def want_artifacts(self, batch_id: int, key: str | None = None, *, lasting: bool) -> None:
+        """Ask for what was captured of ended runs; *lasting*: of those still to end as well."""
+        with self._database.write() as tx:
+            capturing.want(tx, batch_id, key, lasting=lasting)
+
+    def wanted_artifacts(
+        self,
+        batch_id: int,
+        most: int,
+        *,
+        owner_id: str | None = None,
+        key: str | None = None,
+        kinds: Collection[Kind] = (),
+        without: Collection[tuple[int, str, int]] = (),
+    ) -> list[Wanted]:
+        """Return what is to be asked for next: of an owner and of dead ones, or of all."""
+        with self._database.read() as tx:
+            return capturing.wanted(tx, batch_id, most, owner_id, key, kinds, without)
+
+    def note_artifacts(self, asked: Wanted, found: Sequence[Found]) -> None:
+        """Write down which artifacts a run has."""
+        with self._database.write() as tx:
+            capturing.note(tx, asked, found)
+
+    def settle_artifact(self, asked: Wanted, fetched: Fetched) -> bool:
+        """Write down what came of fetching an artifact; whether nobody had before."""
+        with self._database.write() as tx:
+            return capturing.settle(tx, asked, fetched)
+
+    def gallery(self, batch_id: int) -> Gallery:
+        """Count a batch's artifacts."""
+        with self._database.read() as tx:
+            return capturing.gallery(tx, batch_id)
+
+    def artifacts(
+        self, batch_id: int, key: str | None = None, kinds: Collection[Kind] = ()
+    ) -> list[Artifact]:
+        """Return a batch's artifacts in the order of the job file."""
+        with self._database.read() as tx:
+            return capturing.kept(tx, batch_id, key, kinds)
 
     # ---- judging again ----
 
@@ -359,6 +490,39 @@ class Store:
         with self._database.read() as tx:
             return claiming.purse(tx, batch_id, now)
 
+    def held(self, batch_id: int, now: datetime) -> Hold | None:
+        """Return since when and why living owners have no credits, and when they try again."""
+        with self._database.read() as tx:
+            return halts.held(tx, batch_id, now)
+
+    def account(self, batch_id: int, now: datetime) -> Account:
+        """Split a batch's hours and credits up to now into parts that add up to the whole."""
+        with self._database.read() as tx:
+            ids = accounting.job_ids(tx, batch_id)
+            background = accounting.background(tx, batch_id, now)
+        past = self._past(batch_id, ids)
+        return account(past, lambda: self._stray_bills(batch_id), background, now)
+
+    def taken(self, origin: str) -> list[Taken]:
+        """Return what finished jobs took on an API, of all batches here, newest first."""
+        with self._database.read() as tx:
+            return accounting.taken(tx, origin)
+
+    def final_keys(self, batch_id: int) -> set[str]:
+        """Return the keys of a batch's jobs that are in a final state."""
+        with self._database.read() as tx:
+            return accounting.final_keys(tx, batch_id)
+
+    def _past(self, batch_id: int, ids: Sequence[int]) -> Iterator[PastJob]:
+        for start in range(0, len(ids), PAGE):
+            with self._database.read() as tx:
+                page = accounting.past(tx, batch_id, ids[start : start + PAGE])
+            yield from page
+
+    def _stray_bills(self, batch_id: int) -> list[int | None]:
+        with self._database.read() as tx:
+            return accounting.stray_bills(tx, batch_id)
+
     def failures(self, batch_id: int, *, final: bool, most: int) -> list[ClosedAttempt]:
         """Return failed attempts with reasons: *final* ones, or those that were tried again."""
         with self._database.read() as tx:
@@ -370,7 +534,7 @@ class Store:
             ids = reporting.finished_ids(tx, batch_id)
         for start in range(0, len(ids), PAGE):
             with self._database.read() as tx:
-                page = reporting.finished(tx, ids[start : start + PAGE])
+                page = reporting.finished(tx, batch_id, ids[start : start + PAGE])
             yield from page
 
     # ---- health ----
@@ -389,6 +553,11 @@ class Store:
         """Return what is wrong with the file, in SQLite's words; *thorough* takes longer."""
         with self._database.read() as tx:
             return health.damage(tx, thorough=thorough)
+
+    def tampering(self, *, thorough: bool) -> Tampering:
+        """Return what another program did to the tables; *thorough* reads each cell."""
+        with self._database.read() as tx:
+            return health.tampering(tx, thorough=thorough)
 
     def broken_laws(self) -> dict[str, int]:
         """Return the laws of the books that are broken, and by how many jobs or attempts."""

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import BindParameter, Connection, bindparam, select, update
 
 from batchrunner.model import Ride, RunStatus, Submission
-from batchrunner.schema import SubmissionState, attempts, jobs, submissions
+from batchrunner.schema import SubmissionState, attempts, jobs, orphans, submissions
 from batchrunner.store import straying
 from batchrunner.store.rows import begun_at, job_of, options_of
 
@@ -33,54 +33,73 @@ _RECORD = (
 
 def record(
     tx: Connection, owner_id: str, submission: Submission, runs: Mapping[int, str], now: datetime
-) -> bool:
+) -> frozenset[int]:
     """
-    Write the run ids of a submission by attempt id; whether the submission is complete now.
+    Write the run ids of a submission by attempt id; return its open attempts that have none yet.
 
-    An attempt that was closed or taken over in the meantime keeps what it has.
+    An attempt that was closed or taken over in the meantime keeps what it has. A run that is
+    another attempt's stays so: whose it is, its marker tells.
     """
-    if runs:
+    free = _free(tx, runs)
+    if free:
         tx.execute(
             _RECORD,
             [
                 {"attempt": at, "owner": owner_id, "new_run_id": run_id}
-                for at, run_id in runs.items()
+                for at, run_id in free.items()
             ],
         )
-        straying.disown_untaken(tx, submission, runs, now)
-    complete = not _lacks_runs(tx, submission.id)
-    if complete:
+        straying.disown_untaken(tx, submission, free, now)
+    left = frozenset(tx.execute(_RUNLESS, {"submission": submission.id}).scalars())
+    if not left:
         close(tx, owner_id, submission, SubmissionState.CREATED, now)
-    return complete
+    return left
+
+
+def _free(tx: Connection, runs: Mapping[int, str]) -> dict[int, str]:
+    """Return what of *runs* can be written: of an id that is nobody's yet, once."""
+    if not runs:
+        return {}
+    ids = {"runs": list(runs.values())}
+    spent = {*tx.execute(_HELD, ids).scalars(), *tx.execute(_DISOWNED, ids).scalars()}
+    free: dict[int, str] = {}
+    for at, run_id in runs.items():
+        if run_id not in spent:
+            free[at] = run_id
+            spent.add(run_id)
+    return free
+
+
+_HELD = select(attempts.c.run_id).where(attempts.c.run_id.in_(bindparam("runs", expanding=True)))
+_DISOWNED = select(orphans.c.run_id).where(orphans.c.run_id.in_(bindparam("runs", expanding=True)))
 
 
 def rematch(
-    tx: Connection, owner_id: str, submission_id: int, runs: Mapping[int, str], now: datetime
+    tx: Connection, owner_id: str, runs: Mapping[int, Mapping[int, str]], now: datetime
 ) -> None:
     """
-    Give a submission's open attempts the runs that the API's echo of their markers assigns.
+    Give open attempts of submissions the runs that the API's echo of their markers assigns.
 
-    *runs* is by attempt id. An attempt that is not in it loses its run, which is another's; its own
-    is searched for.
+    *runs* is by submission id, and by attempt id. An attempt that is not in it, or whose run an
+    attempt of another submission has, loses its run; its own is searched for.
     """
-    held = [
-        attempts.c.submission_id == submission_id,
-        attempts.c.owner_id == owner_id,
-        attempts.c.closed_at.is_(None),
-    ]
-    # No two attempts may have one run, not even in between.
-    tx.execute(update(attempts).where(*held).values(run_id=None))
-    if runs:
+    held = (attempts.c.owner_id == owner_id, attempts.c.closed_at.is_(None))
+    # No two attempts may have one run, not even in between: all give theirs up first.
+    of_them = attempts.c.submission_id.in_(runs)
+    tx.execute(update(attempts).where(*held, of_them).values(run_id=None))
+    free = _free(tx, {at: run_id for each in runs.values() for at, run_id in each.items()})
+    if free:
         tx.execute(
             update(attempts)
             .where(*held, attempts.c.id == bindparam("attempt_id"))
             .values(run_id=bindparam("new_run_id")),
-            [{"attempt_id": at, "new_run_id": run_id} for at, run_id in runs.items()],
+            [{"attempt_id": at, "new_run_id": run_id} for at, run_id in free.items()],
         )
-    if _lacks_runs(tx, submission_id):
+    lacking = [each for each in runs if tx.execute(_RUNLESS, {"submission": each}).first()]
+    if lacking:
         tx.execute(
             update(submissions)
-            .where(submissions.c.id == submission_id, submissions.c.owner_id == owner_id)
+            .where(submissions.c.id.in_(lacking), submissions.c.owner_id == owner_id)
             .values(
                 state=SubmissionState.UNANSWERED,
                 search_at=now,
@@ -90,15 +109,9 @@ def rematch(
         )
 
 
-_RUNLESS = (
-    select(attempts.c.id)
-    .where(attempts.c.submission_id == bindparam("submission"), *_runless)
-    .limit(1)
+_RUNLESS = select(attempts.c.id).where(
+    attempts.c.submission_id == bindparam("submission"), *_runless
 )
-
-
-def _lacks_runs(tx: Connection, submission_id: int) -> bool:
-    return tx.execute(_RUNLESS, {"submission": submission_id}).first() is not None
 
 
 _CLOSE = (

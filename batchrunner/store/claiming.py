@@ -15,7 +15,7 @@ from batchrunner.policy import Policy
 from batchrunner.policy.ladders import Start, host_of, start
 from batchrunner.policy.money import affordable, most_steps
 from batchrunner.schema import SubmissionState, attempts, batches, jobs, owners, submissions
-from batchrunner.store import hosts, spending
+from batchrunner.store import hosts, keys, spending
 from batchrunner.store.database import has_server, insert_unless
 from batchrunner.store.loading import in_force
 from batchrunner.store.rows import counts_of, job_of, options_of, text_of
@@ -157,6 +157,7 @@ def rescue(
     now: datetime,
     gone: Collection[str],
     ended_by: datetime,
+    key: str | None = None,
 ) -> int:
     """
     Take over a batch's open attempts of owners whose lease ran out, or who are known to be *gone*.
@@ -168,8 +169,10 @@ def rescue(
 
     Raises:
         LeaseLost: The owner itself was taken for dead.
+        KeyReplaced: *key* is none of those that open the batch's runs any more.
     """
     _check_alive(tx, owner_id)
+    keys.check(tx, batch_id, key)
     mine = {"me": owner_id, "batch": batch_id}
     tx.execute(_BURY_DEAD, {"me": owner_id, "now": now, "ended_by": ended_by, "gone": list(gone)})
     tx.execute(_DOUBT_INTENDED, {"batch": batch_id, "now": now})
@@ -203,6 +206,7 @@ def claim(
     most: int,
     now: datetime,
     new_token: Callable[[], str],
+    key: str | None = None,
 ) -> list[Submission]:
     """
     Take due jobs up to the batch's bound, open their attempts and write their submissions.
@@ -213,9 +217,11 @@ def claim(
 
     Raises:
         LeaseLost: The owner was taken for dead.
+        KeyReplaced: *key* is none of those that open the batch's runs any more.
     """
     _check_alive(tx, owner_id)
     batch = tx.execute(_BATCH, {"batch": batch_id}).one()
+    keys.check(tx, batch_id, key)
     if batch.paused_at is not None:
         return []
     settings = in_force(batch)

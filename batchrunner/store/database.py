@@ -10,32 +10,34 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, make_url, text
+from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import (
+    DBAPIError,
+    NoSuchModuleError,
+    OperationalError,
+    SQLAlchemyError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
 from batchrunner.schema import HEAD
+from batchrunner.store.addresses import is_in_memory, shown, url_of
+from batchrunner.store.errors import StoreError
+
+__all__ = ["Database", "StoreError", "has_server", "insert_unless", "migrations"]
 
 #: Marks an SQLite file as ours ("brn1"), so that another program's file is not written into.
 APPLICATION_ID = 0x62726E31
 #: How long a statement waits for another process's transaction; ours take milliseconds.
 BUSY_SECONDS = 30
+#: The same where somebody waits who tries again, and who may want to leave.
+BRIEF_SECONDS = 1
 
 ANOTHER = "name another one with --db PATH"
+REACH = "check that its server runs, and the host, port, user and name in the address"
 AGAIN = "what was written is safe: give the same command again"
-
-
-class StoreError(Exception):
-    """The database cannot be used: why, and what the user can do."""
-
-    def __init__(self, message: str, hint: str, *, passing: bool = False) -> None:
-        super().__init__(f"{message}; {hint}")
-        self.message = message
-        self.hint = hint
-        self.passing = passing  #: it may work again by itself: the same call is worth another try
 
 
 class Database:
@@ -65,7 +67,20 @@ class Database:
     @classmethod
     def connect(cls, address: str) -> Database:
         """Reach the database at *address* as it is, and migrate nothing."""
-        return cls(_engine(_url(address)))
+        return cls(_engine(url_of(address)))
+
+    @contextmanager
+    def brief(self) -> Iterator[None]:
+        """Let no call in the block wait for long for another program's lock on the file."""
+        if self._engine.dialect.name != "sqlite":
+            yield
+            return
+        event.listen(self._engine, "checkout", _wait_briefly)
+        try:
+            yield
+        finally:
+            event.remove(self._engine, "checkout", _wait_briefly)
+            event.listen(self._engine, "checkout", _wait_long, once=True)
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -100,30 +115,6 @@ class Database:
                 _upgrade(tx)
 
 
-def _url(address: str) -> URL:
-    if not address:
-        # SQLite would keep the ledger in a nameless file, and delete it at the end.
-        raise StoreError("the database has no name", hint="give one with --db PATH")
-    if "://" not in address:
-        return URL.create("sqlite", database=address)
-    try:
-        url = make_url(address)
-    except (ArgumentError, ValueError) as error:
-        # What it says is not repeated: it may show a password.
-        raise StoreError(
-            "this is no database address",
-            hint="use a file path or postgresql://user@host:5432/name",
-        ) from error
-    if url.get_backend_name() == "postgresql":
-        return url.set(drivername="postgresql+psycopg")
-    if url.get_backend_name() != "sqlite":
-        raise StoreError(
-            f"a database of the kind {url.get_backend_name()!r} is not supported",
-            hint="use a file path or postgresql://…",
-        )
-    return url.set(drivername="sqlite")
-
-
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() == "sqlite":
         return _sqlite_engine(url)
@@ -137,7 +128,7 @@ def _engine(url: URL) -> Engine:
 
 
 def _sqlite_engine(url: URL) -> Engine:
-    if url.database and url.database != ":memory:":
+    if url.database and not is_in_memory(url):
         _make_private(Path(url.database))
     engine = create_engine(
         url,
@@ -157,7 +148,9 @@ def _make_private(path: Path) -> None:
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except FileExistsError:
-        return
+        if path.is_dir():
+            hint = f"name a file in it: --db {path / 'batchrunner.db'}"
+            raise StoreError(f"{path} is a folder", hint=hint) from None
     except OSError as error:
         raise StoreError(
             f"the database {path} cannot be made: {error.strerror}",
@@ -177,6 +170,14 @@ def _prepare(connection: sqlite3.Connection, _record: object) -> None:
         "trusted_schema=OFF",
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _wait_briefly(connection: sqlite3.Connection, *_: object) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {BRIEF_SECONDS * 1000}")
+
+
+def _wait_long(connection: sqlite3.Connection, *_: object) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
 
 
 def _begin(connection: Connection) -> None:
@@ -256,14 +257,36 @@ def _translated(engine: Engine) -> Iterator[None]:
     except PoolTimeout as error:
         # One thread of ours waits for another, and that one for somebody else's lock.
         raise StoreError("the database does not answer", hint=AGAIN, passing=True) from error
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+        if (said := _garbled(engine)) is None:
+            raise
+        message = f"the ledger cannot be read: {said}"
+        raise StoreError(message, hint="batchrunner doctor names all such places") from error
+
+
+def _garbled(engine: Engine) -> str | None:
+    """Say which cell cannot be read, if any: only asked when reading something has failed."""
+    # It reads as all others do, and so stands above this module.
+    from batchrunner.store.cells import garbled  # noqa: PLC0415
+
+    try:
+        with engine.connect() as tx:
+            return next(iter(garbled(tx, 1)), None)
+    except (SQLAlchemyError, StoreError):
+        return None
 
 
 def _explained(error: DBAPIError, url: URL) -> StoreError:
-    where = url.database if url.get_backend_name() == "sqlite" else url.render_as_string()
+    is_file = url.get_backend_name() == "sqlite"
+    where = url.database if is_file else shown(url.render_as_string(hide_password=False))
     words = str(error.orig).strip().splitlines()[0] if error.orig else "no reason given"
     for sign, (what, hint, passing) in _ADVICE.items():
         if sign in words:
             return StoreError(f"the database {where} {what}", hint=hint, passing=passing)
+    if not is_file and error.statement is None:
+        refused = any(sign in str(error.orig) for sign in _REFUSED)
+        message = f"the database {where} cannot be reached: {words}"
+        return StoreError(message, hint=REACH, passing=not refused and _is_passing(error, url))
     message = f"the database {where} answered: {words}"
     return StoreError(message, hint=AGAIN, passing=_is_passing(error, url))
 
@@ -278,6 +301,9 @@ def _is_passing(error: DBAPIError, url: URL) -> bool:
         or (state or "").startswith(("08", "53", "57P"))
     )
 
+
+#: What a server says that is there and will not let us in, however long we wait.
+_REFUSED = ("password authentication failed", "does not exist", "pg_hba.conf")
 
 #: What SQLite says → what that means, what the user can do, whether it may pass by itself.
 _ADVICE = {

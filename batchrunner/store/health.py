@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,6 +23,8 @@ from batchrunner.schema import (
     submissions,
 )
 from batchrunner.store import claiming
+from batchrunner.store.built import differences
+from batchrunner.store.cells import garbled, odd_results
 from batchrunner.store.database import has_server
 
 #: How many places of damage are named.
@@ -204,6 +206,37 @@ def damage(tx: Connection, *, thorough: bool) -> list[str]:
     ]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tampering:
+    """What another program did to a ledger; nothing, as a rule."""
+
+    unlike: tuple[str, ...] = ()  #: tables, indexes and triggers that are not as they should be
+    garbled: tuple[str, ...] = ()  #: cells that cannot be read
+    odd_results: tuple[int, ...] = ()  #: attempts whose results are no JSON
+
+    @property
+    def readable(self) -> bool:
+        """Whether the rest can be read at all."""
+        return not self.garbled and _is_whole(self.unlike)
+
+
+def _is_whole(unlike: Sequence[str]) -> bool:
+    """Whether every table and column is there, so that queries can be made."""
+    gaps = [each for each in unlike if each.endswith("is missing")]
+    return not any(gap.startswith(("the table ", "the column ")) for gap in gaps)
+
+
+def tampering(tx: Connection, *, thorough: bool) -> Tampering:
+    """Look for what no program of ours leaves; each cell is read where it is *thorough*."""
+    if _revision(tx) != HEAD:
+        return Tampering()
+    unlike = tuple(differences(tx))
+    if not thorough or not _is_whole(unlike):
+        return Tampering(unlike=unlike)
+    odd = tuple(odd_results(tx, NAMED))
+    return Tampering(unlike=unlike, garbled=tuple(garbled(tx, NAMED)), odd_results=odd)
+
+
 # ---- the books ----
 
 _unsettled = (SubmissionState.INTENDED, SubmissionState.UNANSWERED)
@@ -262,6 +295,13 @@ ATTEMPT_LAWS: Mapping[str, ColumnElement[bool]] = {
     ),
     "waiting uses up no attempt": and_(attempts.c.outcome.in_(_blameless), attempts.c.counted),
     "a run belongs to an attempt or is an orphan, never both": orphans.c.run_id.is_not(None),
+    "an attempt and its submission are of its job's batch": or_(
+        attempts.c.batch_id != jobs.c.batch_id, submissions.c.batch_id != jobs.c.batch_id
+    ),
+    "who has a run was not refused one, and its create was answered": and_(
+        attempts.c.run_id.is_not(None),
+        submissions.c.state.in_((SubmissionState.INTENDED, SubmissionState.REFUSED)),
+    ),
 }
 
 
@@ -272,6 +312,7 @@ def broken_laws(tx: Connection) -> dict[str, int]:
     )
     about_attempts = select(*map(_count, ATTEMPT_LAWS.values())).select_from(
         attempts.join(submissions, submissions.c.id == attempts.c.submission_id)
+        .join(jobs, jobs.c.id == attempts.c.job_id)
         .outerjoin(results, results.c.attempt_id == attempts.c.id)
         .outerjoin(orphans, orphans.c.run_id == attempts.c.run_id)
     )

@@ -170,6 +170,7 @@ def _job_row(batch_id: int, position: int, spec: JobSpec, now: datetime) -> dict
         "shape": shape(spec.options),
         "state": JobState.AVAILABLE,
         "available_at": now,
+        "loaded_at": now,
     }
 
 

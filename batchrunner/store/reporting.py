@@ -13,6 +13,7 @@ from batchrunner.model import (
     FailureCategory,
     FinishedJob,
     JobState,
+    Rate,
     RunStatus,
     Standing,
     Tally,
@@ -26,7 +27,8 @@ from batchrunner.schema import (
     results,
     submissions,
 )
-from batchrunner.store.loading import pause_of
+from batchrunner.store import capturing
+from batchrunner.store.loading import pause_of, rate_of
 
 _FINAL = [state for state in JobState if state.is_final]
 _batch: BindParameter[int] = bindparam("batch")
@@ -181,9 +183,12 @@ def finished_ids(tx: Connection, batch_id: int) -> list[int]:
     )
 
 
-def finished(tx: Connection, job_ids: Sequence[int]) -> list[FinishedJob]:
+def finished(tx: Connection, batch_id: int, job_ids: Sequence[int]) -> list[FinishedJob]:
     """Return these jobs with their results, in file order; without those that were put back."""
-    return [_finished_job(row) for row in tx.execute(_finished(job_ids))]
+    rate = rate_of(tx.execute(select(batches).where(batches.c.id == batch_id)).one())
+    paths = capturing.paths(tx, job_ids)
+    rows = tx.execute(_finished(job_ids))
+    return [_finished_job(row, rate, paths.get(row.id, ())) for row in rows]
 
 
 def _finished(job_ids: Sequence[int]) -> Select[Any]:
@@ -214,7 +219,7 @@ def _finished(job_ids: Sequence[int]) -> Select[Any]:
     )
 
 
-def _finished_job(row: Row[Any]) -> FinishedJob:
+def _finished_job(row: Row[Any], rate: Rate | None, paths: tuple[str, ...]) -> FinishedJob:
     failed = row.outcome is not None and row.outcome != "succeeded"
     cancelled = row.state == JobState.CANCELLED  # perhaps while it waited, whatever it met before
     return FinishedJob(
@@ -232,7 +237,21 @@ def _finished_job(row: Row[Any]) -> FinishedJob:
         changes=json.loads(row.changes or "{}"),
         run_id=row.run_id,
         steps=row.steps,
+        cost=f"{row.steps * rate.amount:f}" if rate and row.steps is not None else None,
         started_at=row.run_started_at,
         finished_at=row.run_finished_at,
         result=row.body,
+        artifacts=paths,
     )
+
+
+def newest_run(tx: Connection, batch_id: int, key: str) -> str | None:
+    """Return the run of a job's newest attempt that has one."""
+    run_id: str | None = tx.execute(
+        select(attempts.c.run_id)
+        .join(jobs, jobs.c.id == attempts.c.job_id)
+        .where(jobs.c.batch_id == batch_id, jobs.c.key == key, attempts.c.run_id.is_not(None))
+        .order_by(attempts.c.number.desc())
+        .limit(1)
+    ).scalar()
+    return run_id

@@ -20,6 +20,7 @@ from sqlalchemy import (
 from batchrunner.model import MOST_RUNS, FailureCategory, JobState
 from batchrunner.policy.ladders import host_of
 from batchrunner.schema import attempts, batches, jobs
+from batchrunner.store import halts
 
 #: Jobs that one statement names.
 CHUNK = 1000
@@ -42,7 +43,8 @@ def retry(
     counted anew, their attempts go on being numbered.
     """
     failed, cancelled = jobs.c.state == JobState.FAILED, jobs.c.state == JobState.CANCELLED
-    chosen = [jobs.c.batch_id == batch_id]
+    # Jobs of adopted runs have no url to be submitted with.
+    chosen = [jobs.c.batch_id == batch_id, jobs.c.url != ""]
     if keys:
         chosen += [jobs.c.key.in_(keys), or_(failed, cancelled)]
     if categories:
@@ -149,14 +151,15 @@ def pause(tx: Connection, batch_id: int, reason: str | None, now: datetime) -> N
         tx.execute(update(batches).where(this).values(pause_reason=reason))
 
 
-def resume(tx: Connection, batch_id: int) -> bool:
+def resume(tx: Connection, batch_id: int, now: datetime) -> bool:
     """Let jobs be submitted again; whether the batch was paused."""
-    resumed = tx.execute(
-        update(batches)
-        .where(batches.c.id == batch_id, batches.c.paused_at.is_not(None))
-        .values(paused_at=None, pause_reason=None)
-    )
-    return resumed.rowcount == 1
+    this = batches.c.id == batch_id
+    since = tx.execute(select(batches.c.paused_at).where(this).with_for_update()).scalar_one()
+    if since is None:
+        return False
+    tx.execute(update(batches).where(this).values(paused_at=None, pause_reason=None))
+    halts.end_pause(tx, batch_id, since, now)
+    return True
 
 
 def set_concurrency(tx: Connection, batch_id: int, bound: int) -> None:

@@ -239,6 +239,30 @@ def disown(
     )
 
 
+def disband(
+    tx: Connection, owner_id: str, batch_id: int, attempt_ids: Collection[int], now: datetime
+) -> None:
+    """Take the runs of open attempts away, of which nobody can tell whose they are: as orphans."""
+    held = (
+        attempts.c.id.in_(attempt_ids),
+        attempts.c.owner_id == owner_id,
+        attempts.c.closed_at.is_(None),
+    )
+    owned = attempts.c.run_id.is_not(None)
+    rows = tx.execute(select(attempts.c.submission_id, attempts.c.run_id).where(*held, owned)).all()
+    tx.execute(update(attempts).where(*held).values(run_id=None))
+    for submission_id in {row.submission_id for row in rows}:
+        run_ids = [row.run_id for row in rows if row.submission_id == submission_id]
+        disown(tx, batch_id, submission_id, run_ids, now)
+        tx.execute(
+            update(submissions)
+            .where(
+                submissions.c.id == submission_id, submissions.c.state == SubmissionState.CREATED
+            )
+            .values(state=SubmissionState.UNDECIDED)
+        )
+
+
 _LIVING = select(orphans.c.run_id).where(
     orphans.c.batch_id == bindparam("batch"), orphans.c.ended_at.is_(None)
 )

@@ -34,7 +34,7 @@ from batchrunner.model import (
     marker,
 )
 from batchrunner.schema import attempts, jobs, results, submissions
-from batchrunner.store import hosts
+from batchrunner.store import capturing, hosts
 from batchrunner.store.rows import begun_at, evidence_text, expectations_in, job_of, text_of
 
 _owner: BindParameter[str] = bindparam("owner")
@@ -201,6 +201,7 @@ def apply(
     if bodies:
         tx.execute(insert(results), bodies)
     tx.execute(_CLOSE_ATTEMPT, [{"now": now, **_closing(verdict)} for verdict in applied])
+    capturing.want_of(tx, [verdict.attempt.attempt_id for verdict in applied])
     _move_jobs(tx, applied, now)
     hosts.learn(tx, held[applied[0].attempt.attempt_id], applied)
     return applied

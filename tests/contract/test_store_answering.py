@@ -28,7 +28,7 @@ def state_of(engine: Engine, submission: Submission) -> str:
 
 def test_a_whole_answer_closes_the_submission(store: Store, engine: Engine) -> None:
     batch, submission = submitted(store, 3)
-    assert store.record("alice", submission, run_ids(submission), after(1)) is True
+    assert store.record("alice", submission, run_ids(submission), after(1)) == frozenset()
     assert state_of(engine, submission) == "created"
     assert store.unanswered("alice", batch.id) == []
     assert store.tally(batch.id).unsettled == 0
@@ -58,13 +58,16 @@ def test_a_partial_record_leaves_the_rest_in_doubt(store: Store, engine: Engine)
     batch, submission = submitted(store, 3)
     store.doubt("alice", submission, after(5), "a cut answer")
     first, second, third = submission.rides
-    assert store.record("alice", submission, {second.attempt_id: "run-x"}, after(6)) is False
+    assert store.record("alice", submission, {second.attempt_id: "run-x"}, after(6)) == {
+        first.attempt_id,
+        third.attempt_id,
+    }
     ((rest, search_at, why),) = store.unanswered("alice", batch.id)
     assert rest.rides == (first, third)
     assert (search_at, why) == (after(5), "a cut answer")
     assert [a.run_id for a in store.watched("alice", batch.id)] == ["run-x"]
     found = {first.attempt_id: "run-y", third.attempt_id: "run-z"}
-    assert store.record("alice", rest, found, after(7)) is True
+    assert store.record("alice", rest, found, after(7)) == frozenset()
     assert store.unanswered("alice", batch.id) == []
     assert state_of(engine, submission) == "created"
 
@@ -72,7 +75,9 @@ def test_a_partial_record_leaves_the_rest_in_doubt(store: Store, engine: Engine)
 def test_a_search_that_found_nothing_records_nothing(store: Store) -> None:
     batch, submission = submitted(store, 2)
     store.doubt("alice", submission, after(5), "ReadTimeout")
-    assert store.record("alice", submission, {}, after(6)) is False
+    assert store.record("alice", submission, {}, after(6)) == {
+        ride.attempt_id for ride in submission.rides
+    }
     assert len(store.unanswered("alice", batch.id)) == 1
 
 
@@ -81,7 +86,7 @@ def test_an_answer_that_comes_twice_changes_nothing(store: Store) -> None:
     store.record("alice", submission, run_ids(submission), NOW)
     before = store.watched("alice", batch.id)
     others = {ride.attempt_id: f"other-{ride.place}" for ride in submission.rides}
-    assert store.record("alice", submission, others, after(1)) is True
+    assert store.record("alice", submission, others, after(1)) == frozenset()
     assert store.watched("alice", batch.id) == before
 
 

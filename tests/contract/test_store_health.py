@@ -13,8 +13,8 @@ from sqlalchemy import Engine, text
 
 from batchrunner.model import FailureCategory
 from batchrunner.schema import HEAD, metadata
-from batchrunner.store import LEASE, Store
-from batchrunner.store.health import ATTEMPT_LAWS, JOB_LAWS, OpenWork
+from batchrunner.store import LEASE, Store, StoreError
+from batchrunner.store.health import ATTEMPT_LAWS, JOB_LAWS, OpenWork, Tampering
 from tests.fakes import (
     NOW,
     after,
@@ -170,6 +170,12 @@ TAMPERED = {
     "a run belongs to an attempt or is an orphan, never both": (
         "UPDATE orphans SET run_id = (SELECT run_id FROM attempts WHERE outcome = 'succeeded')"
     ),
+    "an attempt and its submission are of its job's batch": (
+        "UPDATE submissions SET batch_id = (SELECT max(id) FROM batches) WHERE state = 'created'"
+    ),
+    "who has a run was not refused one, and its create was answered": (
+        "UPDATE submissions SET state = 'intended' WHERE state = 'created'"
+    ),
 }
 
 
@@ -179,6 +185,7 @@ def test_every_law_is_broken_by_a_test() -> None:
 
 @pytest.mark.parametrize("law", TAMPERED)
 def test_a_broken_law_is_found_with_its_number(busy: Store, engine: Engine, law: str) -> None:
+    busy.load(job_file(1, name="others"), NOW)
     with engine.begin() as tx:
         if tx.dialect.name == "sqlite":
             tx.exec_driver_sql("PRAGMA ignore_check_constraints = ON")
@@ -205,6 +212,110 @@ def test_two_open_attempts_for_one_job_are_found_even_where_nothing_refuses_them
         )
     broken = busy.broken_laws()
     assert broken["a job runs exactly while one attempt is open"] == 1
+
+
+# ---- what other programs do ----
+
+
+def test_nothing_is_odd_in_a_ledger_in_which_everything_has_happened(busy: Store) -> None:
+    assert busy.tampering(thorough=True) == Tampering()
+
+
+#: What another program does to the tables → what is said of it.
+REBUILT = {
+    "DROP INDEX uq_attempts_one_open_per_job": "the index uq_attempts_one_open_per_job is missing",
+    "DROP TABLE hosts": "the table hosts is missing",
+    "ALTER TABLE batches DROP COLUMN rate": "the column rate of batches is missing",
+    "ALTER TABLE jobs ADD COLUMN mine INTEGER": "the column mine of jobs is not ours",
+    "CREATE UNIQUE INDEX mine ON jobs (id, url)": "the unique index mine of jobs is not ours",
+}
+
+
+@pytest.mark.parametrize("statement", REBUILT)
+def test_tables_that_another_program_rebuilt_are_named(
+    busy: Store, engine: Engine, statement: str
+) -> None:
+    with engine.begin() as tx:
+        tx.exec_driver_sql(statement)
+    assert busy.tampering(thorough=True).unlike == (REBUILT[statement],)
+
+
+def test_another_index_of_the_same_name_and_a_trigger_are_named(
+    busy: Store, engine: Engine
+) -> None:
+    with engine.begin() as tx:
+        tx.exec_driver_sql("DROP INDEX uq_attempts_one_success_per_job")
+        tx.exec_driver_sql("CREATE INDEX uq_attempts_one_success_per_job ON attempts (job_id)")
+        if tx.dialect.name == "sqlite":
+            tx.exec_driver_sql("CREATE TRIGGER mine AFTER UPDATE ON jobs BEGIN SELECT 1; END")
+        else:
+            tx.exec_driver_sql(
+                "CREATE TRIGGER mine BEFORE UPDATE ON jobs"
+                " EXECUTE FUNCTION suppress_redundant_updates_trigger()"
+            )
+    assert busy.tampering(thorough=False).unlike == (
+        "the index uq_attempts_one_success_per_job is another one",
+        "the trigger mine on jobs is not ours",
+    )
+
+
+#: What another program writes → which cell is named.
+GARBLED = {
+    "UPDATE jobs SET available_at = 'tomorrow' WHERE id = 9": (
+        "available_at of row 9 in jobs is 'tomorrow'"
+    ),
+    "UPDATE jobs SET available_at = '2026-09-02T21:00:00' WHERE id = 9": (
+        "available_at of row 9 in jobs is '2026-09-02T21:00:00'"
+    ),
+    "UPDATE jobs SET options = '{' WHERE id = 9": "options of row 9 in jobs is '{'",
+    "UPDATE jobs SET options = '[]' WHERE id = 9": "options of row 9 in jobs is '[]'",
+    "UPDATE jobs SET met = '{\"x\": 1}' WHERE id = 9": "met of row 9 in jobs is '{\"x\": 1}'",
+    "UPDATE batches SET settings = '{}' WHERE id = 1": "settings of row 1 in batches is '{}'",
+    "UPDATE batches SET budget = 'much' WHERE id = 1": "budget of row 1 in batches is 'much'",
+    "UPDATE attempts SET run_status = 'LOST' WHERE id = 5": (
+        "run_status of row 5 in attempts is 'LOST'"
+    ),
+    "UPDATE owners SET lease_until = '' WHERE id = 'alice'": (
+        "lease_until of row alice in owners is ''"
+    ),
+}
+
+
+@pytest.mark.parametrize("statement", GARBLED)
+def test_a_cell_that_cannot_be_read_is_named(busy: Store, engine: Engine, statement: str) -> None:
+    with engine.begin() as tx:
+        assert tx.exec_driver_sql(statement).rowcount == 1
+    assert busy.tampering(thorough=True).garbled == (GARBLED[statement],)
+
+
+@pytest.mark.parametrize("look", [Store.batches, lambda store: store.health(frozen)])
+def test_who_meets_a_cell_that_cannot_be_read_is_told_which(
+    busy: Store, engine: Engine, look: Callable[[Store], object]
+) -> None:
+    with engine.begin() as tx:
+        tx.exec_driver_sql("UPDATE batches SET settings = 'x' || settings")
+        tx.exec_driver_sql("UPDATE owners SET started_at = 'long ago'")
+    says = r"cannot be read: .* of row .* in (batches|owners)"
+    with pytest.raises(StoreError, match=says) as met:
+        look(busy)
+    assert "doctor" in met.value.hint
+
+
+def test_a_mistake_of_ours_is_not_blamed_on_the_ledger(busy: Store) -> None:
+    with pytest.raises(ZeroDivisionError), busy._database.read():
+        1 // 0  # noqa: B018 - it is to raise
+
+
+def test_results_that_are_no_json_are_named_and_deep_ones_are_none(
+    busy: Store, engine: Engine
+) -> None:
+    deep = "[" * 100_000 + "]" * 100_000
+    with engine.begin() as tx:
+        tx.execute(text("UPDATE results SET body = :body"), {"body": deep})
+    assert busy.tampering(thorough=True).odd_results == ()
+    with engine.begin() as tx:
+        tx.exec_driver_sql("UPDATE results SET body = '{broken'")
+    assert busy.tampering(thorough=True).odd_results == (1,)
 
 
 # ---- the file ----

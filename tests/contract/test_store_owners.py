@@ -190,7 +190,9 @@ def test_a_zombies_late_answer_changes_nothing(store: Store, engine: Engine) -> 
     enlist(store, "bob", now=LATE)
     store.rescue("bob", FIRST, LATE)
     before = whole(engine)
-    assert store.record("alice", first, run_ids(first), LATE) is False
+    assert store.record("alice", first, run_ids(first), LATE) == {
+        ride.attempt_id for ride in first.rides
+    }
     store.doubt("alice", second, after(999), "ReadTimeout")
     assert whole(engine) == before
 
@@ -283,6 +285,6 @@ def test_others_are_those_who_have_not_retired(store: Store) -> None:
 def test_an_answer_that_proves_wrong_in_other_hands_is_searched_for_there(store: Store) -> None:
     _, submission, attempts = rescued(store)
     swapped = {attempts[0].attempt_id: attempts[1].run_id}
-    store.rematch("bob", submission.id, swapped, LATE)
+    store.rematch("bob", {submission.id: swapped}, LATE)
     [(doubted, _, _)] = store.unanswered("bob", FIRST)
     assert [ride.attempt_id for ride in doubted.rides] == [attempts[1].attempt_id]

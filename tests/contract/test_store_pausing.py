@@ -40,7 +40,7 @@ def test_nobody_claims_from_a_paused_batch(store: Store) -> None:
         standing = store.standing(owner_id, batch.id)
         assert standing.pause == Pause(since=after(1), reason="ask the shop")
         assert standing.due_at == NOW, "it has not come to its end"
-    assert store.resume(batch.id)
+    assert store.resume(batch.id, after(9))
     assert len(rides(claim(store, batch, "bob", now=after(3)))) == 3
     assert store.standing("bob", batch.id).pause is None
 
@@ -74,8 +74,8 @@ def test_a_second_pause_keeps_its_beginning_and_may_give_another_reason(store: S
         store.pause(batch.id, reason, after(seconds))
         (found,) = store.batches()
         assert found.pause == Pause(since=after(1), reason=shown)
-    assert store.resume(batch.id)
-    assert not store.resume(batch.id), "it was not paused any more"
+    assert store.resume(batch.id, after(9))
+    assert not store.resume(batch.id, after(9)), "it was not paused any more"
     (found,) = store.batches()
     assert found.pause is None
 
@@ -85,7 +85,7 @@ def test_a_pause_of_one_batch_is_none_of_another(store: Store) -> None:
     other = store.load(job_file(name="other"), NOW).batch
     store.pause(batch.id, None, NOW)
     assert len(rides(claim(store, other))) == 1
-    assert not store.resume(other.id)
+    assert not store.resume(other.id, after(9))
     assert claim(store, batch) == []
 
 

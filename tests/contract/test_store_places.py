@@ -11,9 +11,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, make_url, text
 
 from batchrunner.store import Store, StoreError
+from batchrunner.store.addresses import shown
 from batchrunner.store.database import APPLICATION_ID, Database
 from tests.fakes import NOW, begin, job_file
 
@@ -131,11 +132,6 @@ def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(
     assert path.read_bytes() == content
 
 
-def test_a_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="cannot be opened; check"):
-        Store.open(str(tmp_path))
-
-
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     missing = tmp_path / "missing" / "ledger.db"
     with pytest.raises(StoreError, match=r"cannot be made: No such file.*--db PATH") as caught:
@@ -171,7 +167,7 @@ def test_a_folder_that_may_not_be_written_is_named() -> None:
         ("postgresql://user:secret@host:port/db", "no database address"),
         ("postgresql://user:secret", "no database address"),
         ("://", "no database address"),
-        ("postgresql://user:secret@127.0.0.1:1/db", "answered: .*"),
+        ("postgresql://user:secret@127.0.0.1:1/db", "cannot be reached: .*"),
     ],
 )
 def test_an_address_that_leads_nowhere_is_explained_without_its_password(
@@ -246,3 +242,78 @@ def test_a_thread_that_waits_for_another_ones_lock_is_told_that_it_passes(path: 
         with database.write(), pytest.raises(StoreError) as waited, database.read():
             pass
     assert waited.value.passing
+
+
+# ---- addresses ----
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql:me",
+        "postgres:me@host/db",
+        "sqlite:ledger.db",
+        "host=localhost dbname=mine password=secret",
+        "dbname=mine",
+    ],
+)
+def test_what_others_take_for_an_address_is_no_name_of_a_file(
+    address: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(path.parent)
+    says = r"no database address; .*postgresql://user@host"
+    with pytest.raises(StoreError, match=says) as caught:
+        Store.open(address)
+    assert "secret" not in str(caught.value)
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_file_with_an_odd_name_is_opened_where_it_is_there(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(path.parent)
+    (path.parent / "postgres:2026.db").touch()
+    with closing(Store.open("postgres:2026.db")) as store:
+        assert store.batches() == []
+
+
+def test_the_servers_other_scheme_is_as_good(postgresql: str) -> None:
+    Store.open(postgresql.replace("postgresql://", "postgres://")).close()
+
+
+def test_a_folder_is_no_database_and_a_file_in_it_is_proposed(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"is a folder; name a file in it: --db .*/batchrunner.db"):
+        Store.open(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("postgresql://me:secret@host/db", "postgresql://me:***@host/db"),
+        ("postgresql://me:se@cr:et@host/db", "postgresql://me:***@host/db"),
+        ("postgresql://host/db?password=secret", "postgresql://host/db?password=***"),
+        (
+            "postgresql://host/db?user=me&sslpassword=secret&sslmode=require",
+            "postgresql://host/db?user=me&sslpassword=***&sslmode=require",
+        ),
+        ("postgresql://me@host:5432/db", "postgresql://me@host:5432/db"),
+        ("ledger.db", "ledger.db"),
+    ],
+)
+def test_an_address_is_shown_without_its_passwords(address: str, said: str) -> None:
+    assert shown(address) == said
+
+
+@pytest.mark.parametrize("address", ["me:secret@127.0.0.1:1/db", "127.0.0.1:1/db?password=secret"])
+def test_a_server_that_was_never_reached_is_looked_for_elsewhere(address: str) -> None:
+    with pytest.raises(StoreError, match=r"cannot be reached: .*check that its server") as caught:
+        Store.open(f"postgresql://{address}")
+    assert "secret" not in str(caught.value)
+    assert caught.value.passing
+
+
+def test_a_database_that_a_server_does_not_have_is_not_waited_for(postgresql: str) -> None:
+    other = make_url(postgresql).set(database="none_such").render_as_string(hide_password=False)
+    with pytest.raises(StoreError, match="does not exist") as caught:
+        Store.open(other)
+    assert not caught.value.passing

@@ -136,6 +136,35 @@ def test_books_that_do_not_add_up_are_bad(finished: Path) -> None:
     assert checks["books"]["fix"] == "cp -p batchrunner.db batchrunner.db.kept"
 
 
+@pytest.mark.parametrize(
+    ("statement", "place"),
+    [
+        ("UPDATE batches SET settings = 'x'", "settings of row 1 in batches"),
+        ("UPDATE jobs SET finished_at = 'x' WHERE id = 2", "finished_at of row 2 in jobs"),
+    ],
+)
+def test_a_cell_that_cannot_be_read_is_named_by_doctor_and_by_who_meets_it(
+    finished: Path, statement: str, place: str
+) -> None:
+    with closing(sqlite3.connect(finished / "batchrunner.db", isolation_level=None)) as other:
+        other.execute(statement)
+    ended, checks = doctor(finished)
+    assert (ended.exit_code, bad(checks)) == (3, {"cells"})
+    assert place in checks["cells"]["found"]
+    with chdir(finished):
+        said = CliRunner().invoke(cli, ["export"])
+    assert said.exit_code == 3
+    assert place in said.output
+    assert "batchrunner doctor" in said.output
+
+
+def test_a_link_that_leads_to_itself_is_bad(tmp_path: Path) -> None:
+    (tmp_path / "batchrunner.db").symlink_to("batchrunner.db")
+    ended, checks = doctor(tmp_path)
+    assert (ended.exit_code, bad(checks)) == (3, {"file"})
+    assert "a link that leads to itself" in checks["file"]["found"]
+
+
 def test_a_database_of_a_newer_version_is_bad(finished: Path) -> None:
     with closing(sqlite3.connect(finished / "batchrunner.db", isolation_level=None)) as newer:
         newer.execute("UPDATE alembic_version SET version_num = '9999'")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -103,12 +104,53 @@ def test_pages_of_the_sandbox_are_not_paid_for(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [jobs]
 
 
+def test_a_table_gets_a_command_that_makes_a_job_file_of_it(tmp_path: Path) -> None:
+    rows = '\ufeffurl,goal,id\r\nhttp://shop.test/products/1,"Read it, please",a\r\n'
+    rows += "http://shop.test/products/2,Read 'it',\r\n"
+    (tmp_path / "my jobs.csv").write_text(rows, newline="")
+    ended = batchrunner("load", "my jobs.csv", cwd=tmp_path)
+    assert ended.code == 2
+    command = ended.err.splitlines()[-1]
+    subprocess.run(command, shell=True, check=True, cwd=tmp_path)
+    loaded = batchrunner("load", "my jobs.yaml", cwd=tmp_path)
+    assert (loaded.code, "2 jobs added" in loaded.err) == (0, True), loaded.err
+
+
+def test_a_job_file_that_is_missing_gets_a_way_to_begin(tmp_path: Path) -> None:
+    ended = batchrunner("run", "jobs.yaml", "--sandbox", cwd=tmp_path)
+    assert ended.code == 2
+    assert "there is no file jobs.yaml; `batchrunner init` writes one" in ended.err
+
+
+@pytest.mark.parametrize("db", [":memory:", "sqlite://", "folder", "host=localhost dbname=x"])
+def test_a_start_that_fails_leaves_nothing_behind(tmp_path: Path, db: str) -> None:
+    jobs = write_jobs(tmp_path, pages(1))
+    (tmp_path / "folder").mkdir()
+    ended = batchrunner("run", jobs, "--sandbox", "--db", db, cwd=tmp_path)
+    assert ended.code in (2, 3), ended.said
+    assert "Traceback" not in ended.said
+    assert {path.name for path in tmp_path.rglob("*")} == {"folder", "jobs.yaml"}
+
+
+def test_an_address_without_an_api_is_named_and_no_job_fails(tmp_path: Path) -> None:
+    jobs = write_jobs(tmp_path, pages(2))
+    with served(tmp_path) as remote:
+        elsewhere = {**remote.env, "TINYFISH_BASE_URL": f"{remote.url}/v2"}
+        ended = batchrunner("run", jobs, cwd=tmp_path, env=elsewhere)
+        assert ended.code == 3, ended.said
+        assert "This address is not the API" in ended.err
+        assert "TINYFISH_BASE_URL" in ended.err
+        assert remote.created() == 0
+        assert batchrunner("run", jobs, cwd=tmp_path, env=remote.env).code == 0
+
+
 def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     with served(tmp_path) as remote:
         port = remote.url.rpartition(":")[2]
         ended = batchrunner("sandbox", "--port", port, cwd=tmp_path)
     assert ended.code == 3
     assert f"port {port} cannot be used: Address already in use" in ended.err
+    assert "tip: --port 0 takes a free one" in ended.err
 
 
 def test_a_database_that_another_program_locks_is_given_up_with_a_sentence(locked: Begun) -> None:

@@ -23,7 +23,7 @@ from batchrunner.store import Store, StoreError
 from batchrunner.store.database import Database
 from benchmarks import chaos
 from tests.e2e.conftest import Begun
-from tests.e2e.programs import started
+from tests.e2e.programs import eventually, started
 
 HAS_SERVER = find_spec("pgserver") is not None and find_spec("psycopg") is not None
 
@@ -53,6 +53,27 @@ def test_it_leaves_nothing_behind_when_it_is_ended(
     assert ended.code == code, ended.said
     assert list(tmp_path.iterdir()) == []
     assert processes_in(tmp_path) == []
+
+
+def test_what_a_killed_one_left_ends_by_itself_and_is_removed_by_the_next(tmp_path: Path) -> None:
+    with started("selftest", "--seed", "1", cwd=tmp_path) as selftest:
+        selftest.says("killed runner")
+        selftest.kill()
+    eventually(lambda: not processes_in(tmp_path), "its sandbox and its runners end")
+    (left,) = tmp_path.iterdir()
+    with place_beside(str(tmp_path / "mine.db")) as place:
+        assert not left.exists()
+        with place_beside(str(tmp_path / "mine.db")):
+            assert place.folder.exists(), "one that lives was taken for dead"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_kept_as_evidence_is_not_removed_by_the_next(tmp_path: Path) -> None:
+    with pytest.raises(Broken), place_beside(str(tmp_path / "mine.db")) as place:
+        promise(False, "it holds")
+    with place_beside(str(tmp_path / "mine.db")):
+        pass
+    assert place.folder.exists()
 
 
 def processes_in(folder: Path) -> list[bytes]:
@@ -147,6 +168,14 @@ def test_on_a_server_it_works_in_a_schema_of_its_own_and_drops_it(server: str) -
     assert schemas(server) == set()
     assert not place.folder.exists()
     asked(server, "SELECT mine FROM batches")
+
+
+def test_on_a_server_the_schema_of_a_killed_one_is_dropped_by_the_next(server: str) -> None:
+    with place_beside(server) as place:
+        stale = shutil.copytree(place.folder, f"{place.folder}-stale")  # nobody holds its claim
+        with place_beside(server) as other:
+            assert schemas(server) == {other.schema}
+            assert not Path(stale).exists()
 
 
 def test_on_a_server_a_broken_promise_keeps_its_schema(server: str) -> None:

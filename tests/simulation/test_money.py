@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
+from itertools import accumulate
 from typing import Any
 
 import anyio
@@ -22,6 +24,7 @@ from batchrunner.runner import Ending
 from batchrunner.sandbox import World
 from batchrunner.sandbox.ledger import Run
 from batchrunner.sandbox.seeded import share
+from batchrunner.store import claiming, spending
 
 RATES = {
     "system_failure": 0.1,
@@ -39,8 +42,27 @@ RATES = {
 #: No run of the sandbox takes more steps than this.
 MOST = 12
 BOUNDED = {"agent_config": {"max_steps": MOST}}
-JOBS = 60
+JOBS = 40
+#: How long these nights reckon with a create of which no trace was found: far longer than any run
+#: of theirs is late. Most of their time was spent waiting for the end of that, a run at a time.
+DOUBT = timedelta(minutes=2)
 QUICK = Settings(concurrency=10, backoff=timedelta(seconds=4))
+#: Near its end a budget has room for few runs at a time: with short ones a night stays short.
+SHORT = (10.0, 60.0)
+#: Steps of a process, in the sense of `Power`, among which it is killed; all lie within a night.
+FUSES = 600
+
+
+@pytest.fixture(autouse=True, scope="module")
+def doubt_that_ends_soon() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spending, "DOUBT", DOUBT)
+        yield
+
+
+def faulty(seed: int, **world: Any) -> World:
+    """Return a world in which everything fails now and then."""
+    return World(seed=seed, rates=RATES, durations=SHORT, **world)
 
 
 def spender(budget: int, world: World, jobs: int = JOBS, **options: Any) -> Night:
@@ -49,6 +71,21 @@ def spender(budget: int, world: World, jobs: int = JOBS, **options: Any) -> Nigh
     night = Night.of(pages(jobs), world, bounded, agent=QuickAgent(), options=options)
     night.waits = False
     return night
+
+
+def at_worst(night: Night, most: int) -> int:
+    """
+    Return the most that might have been billed at any instant, had each run alive taken *most*.
+
+    It is what a budget is about: whether a night overspends in the end is luck, this is not.
+    """
+    changes = [(run.created_at, most) for run in night.sandbox.ledger.runs if known(run)]
+    changes += [
+        (run.finished_at, run.steps - most)
+        for run in night.sandbox.ledger.runs
+        if known(run) and run.finished_at
+    ]
+    return max(accumulate(steps for _, steps in sorted(changes)), default=0)
 
 
 def billed(night: Night) -> int:
@@ -78,27 +115,28 @@ def check_bill(night: Night) -> None:
     assert tally.steps * rate == night.sandbox.ledger.charged
 
 
-async def until_it_ends(night: Night, kills: int, seed: int) -> Ending:
-    """Run a night through so many kills; check each time that nothing was overspent."""
+async def until_it_ends(night: Night, kills: int, seed: int, most: int = MOST) -> Ending:
+    """Run a night through so many kills; check that it could overspend at no instant."""
     budget = night.batch.settings.budget
     assert budget is not None
     assert budget.steps is not None
     for kill in range(kills):
-        power = Power(1 + int(share(seed, "kill", kill) * 1200))
+        power = Power(1 + int(share(seed, "kill", kill) * FUSES))
         try:
             await night.run(power)
         except Killed:
             night.check_always()
-        assert billed(night) <= budget.steps
-    return await night.run()
+    ending = await night.run()
+    assert at_worst(night, most) <= budget.steps, "more was in flight than the budget covers"
+    return ending
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_no_night_of_faults_and_kills_spends_more_than_its_budget(seed: int) -> None:
-    budget = 120 + 10 * seed
+    budget = 100 + 5 * seed
 
     async def night() -> None:
-        spent = spender(budget, World(seed=seed, rates=RATES, late=10), **BOUNDED)
+        spent = spender(budget, faulty(seed, late=10), **BOUNDED)
         assert await until_it_ends(spent, 5, seed) is Ending.SPENT
         assert not any(run.finished_at is None for run in spent.sandbox.ledger.runs if known(run))
         left = purse(spent)
@@ -120,14 +158,25 @@ def known(run: Run) -> bool:
     return run.fate != "lost"
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_a_reservation_below_the_worst_is_caught(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claiming, "most_steps", lambda *_: 5)
+
+    async def night() -> None:
+        await until_it_ends(spender(100 + 5 * seed, faulty(seed), **BOUNDED), 0, seed)
+
+    with pytest.raises(AssertionError, match="more was in flight than the budget covers"):
+        simulate(night)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_runs_without_max_steps_are_reckoned_with_what_the_api_lets_them_take(seed: int) -> None:
     async def night() -> None:
-        spent = spender(800, World(seed=seed, rates=RATES), jobs=120)
-        assert await until_it_ends(spent, 3, seed) is Ending.SPENT
-        assert 800 - UNSAID_STEPS < billed(spent) + purse(spent).unclear <= 800
-        at_once = max(alive_at(spent, run.created_at) for run in spent.sandbox.ledger.runs)
-        assert at_once <= 800 // UNSAID_STEPS
+        spent = spender(600, faulty(seed), jobs=120)
+        assert await until_it_ends(spent, 3, seed, most=UNSAID_STEPS) is Ending.SPENT
+        assert 600 - UNSAID_STEPS < billed(spent) + purse(spent).unclear <= 600
 
     simulate(night)
 
@@ -135,7 +184,7 @@ def test_runs_without_max_steps_are_reckoned_with_what_the_api_lets_them_take(se
 @pytest.mark.parametrize("seed", range(5))
 def test_two_runners_share_one_budget(seed: int) -> None:
     async def night() -> None:
-        shared = spender(300, World(seed=seed, rates=RATES), jobs=100, **BOUNDED)
+        shared = spender(200, faulty(seed), jobs=60, **BOUNDED)
         endings: list[Ending] = []
 
         async def run() -> None:
@@ -145,7 +194,8 @@ def test_two_runners_share_one_budget(seed: int) -> None:
             tasks.start_soon(run)
             tasks.start_soon(run)
         assert endings == [Ending.SPENT, Ending.SPENT]
-        assert 300 - MOST < billed(shared) + purse(shared).unclear <= 300
+        assert at_worst(shared, MOST) <= 200, "more was in flight than the budget covers"
+        assert 200 - MOST < billed(shared) + purse(shared).unclear <= 200
         owners = {a.owner_id for a in Books.of(shared.store, shared.batch.id).attempts}
         assert owners == {"owner-1", "owner-2"}, "one of them did nothing"
         shared.store.set_budget(shared.batch.id, None)
@@ -157,7 +207,7 @@ def test_two_runners_share_one_budget(seed: int) -> None:
 
 def test_a_budget_that_is_raised_while_it_is_spent_goes_on_in_the_same_runner() -> None:
     async def night() -> None:
-        raised = spender(200, World(), **BOUNDED)
+        raised = spender(200, World(durations=SHORT), **BOUNDED)
 
         async def more() -> None:
             await anyio.sleep(30)
@@ -183,7 +233,7 @@ def test_a_budget_below_one_run_submits_nothing_and_says_so() -> None:
 
 def test_money_buys_steps_at_the_accounts_rate_and_none_where_nobody_knows_it() -> None:
     async def night() -> None:
-        world = World(price=Decimal("0.016"))
+        world = World(price=Decimal("0.016"), durations=SHORT)
         rich = spender(1, world, **BOUNDED)
         rich.store.set_budget(rich.batch.id, Budget(money=Decimal("2")))
         assert await rich.run() is Ending.SPENT
@@ -202,7 +252,7 @@ def test_a_pause_goes_before_a_budget() -> None:
 
         async def resume() -> None:
             await anyio.sleep(600)
-            paused.store.resume(paused.batch.id)
+            paused.store.resume(paused.batch.id, now())
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(resume)
@@ -212,23 +262,18 @@ def test_a_pause_goes_before_a_budget() -> None:
     simulate(night)
 
 
-def alive_at(night: Night, moment: datetime) -> int:
-    runs = [run for run in night.sandbox.ledger.runs if known(run)]
-    return sum(run.created_at <= moment < (run.finished_at or now()) for run in runs)
-
-
 @settings(max_examples=10, deadline=None)
 @given(
     seed=st.integers(0, 10_000),
     budget=st.integers(1, 400),
     price=st.decimals(Decimal("0.001"), Decimal("0.1"), places=4),
-    late=st.sampled_from([0, 10, 90]),
+    late=st.sampled_from([0, 10]),  # those that may be late for the end: test_account.py
 )
 def test_the_account_of_money_is_the_sandboxs_bill_to_the_cent(
     seed: int, budget: int, price: Decimal, late: int
 ) -> None:
     async def night() -> None:
-        world = World(seed=seed, rates=RATES, late=late, price=price)
+        world = faulty(seed, late=late, price=price)
         spent = spender(budget, world, jobs=30, **BOUNDED)
         while await spent.run() is Ending.SPENT:
             found = purse(spent)

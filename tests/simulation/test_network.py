@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from batchrunner.model import FailureCategory, JobState, Settings
-from batchrunner.proof.network import FAULTS, HUGE, POISONS, Network, Spell
+from batchrunner.proof.network import DOUBTFUL, FAULTS, HUGE, POISONS, Network, Spell
 from batchrunner.proof.night import Night, pages, simulate
 from batchrunner.proof.promises import Broken
 from batchrunner.runner import Ending
@@ -44,6 +44,27 @@ def test_every_promise_holds_on_a_line_with(name: str) -> None:
         bad.check_end()
         failed = set(bad.store.tally(bad.batch.id).failed)
         assert failed <= BLAMED.get(name, {FailureCategory.TIMED_OUT})
+
+    simulate(night)
+    assert fired[name] > 0, "the fault never happened: this night proves nothing"
+
+
+@pytest.mark.parametrize("name", sorted(DOUBTFUL))
+def test_what_a_list_does_not_tell_for_hours_is_never_paid_for_twice(name: str) -> None:
+    fired: Counter[str] = Counter()
+
+    async def night() -> None:
+        bad = Night.of(URLS, WORLD, SETTINGS, keys=frozenset({"key"}))
+        # Not from the beginning: some runs are known by which searches can be tried.
+        spells = [Spell(name, 100, 8 * 3600, 1.0)]
+        bad.network = Network(bad.sandbox.transport(), spells=spells, fired=fired)
+        assert await bad.run() is Ending.FINISHED
+        bad.check_end()
+        failed = set(bad.store.tally(bad.batch.id).failed)
+        assert failed <= {FailureCategory.TIMED_OUT, FailureCategory.UNANSWERED}
+        paid = Counter(run.url for run in bad.sandbox.ledger.runs)
+        asked = Counter({url: 1 for url in URLS}) + Counter(URLS[:1])  # that one may be retried
+        assert paid <= asked
 
     simulate(night)
     assert fired[name] > 0, "the fault never happened: this night proves nothing"

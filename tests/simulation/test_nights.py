@@ -14,7 +14,7 @@ from sqlalchemy import update
 from batchrunner.model import FailureCategory, JobState, Settings
 from batchrunner.proof.night import Night, Power, T, now, pages, simulate
 from batchrunner.runner import Ending
-from batchrunner.runner.events import Held
+from batchrunner.runner.events import CreditsBack, OutOfCredits
 from batchrunner.sandbox import World
 from batchrunner.schema import jobs
 from batchrunner.store import StoreError
@@ -98,7 +98,7 @@ def test_a_run_that_turns_up_when_it_was_given_up_is_cancelled_and_listed() -> N
 
 def test_results_land_in_their_rows_although_run_ids_come_in_another_order() -> None:
     async def night() -> None:
-        shuffled = Night.of(pages(26), World(shuffled=True), QUICK)
+        shuffled = Night.of(pages(26), World(variants={"run_ids": "reversed"}), QUICK)
         await shuffled.run()
         shuffled.check_end()
         bills = {run.run_id: run.url for run in shuffled.sandbox.ledger.runs}
@@ -172,7 +172,7 @@ def test_one_refused_job_does_not_harm_its_ninety_nine_neighbours() -> None:
 
 def test_jobs_are_submitted_singly_where_batch_creation_is_not_offered() -> None:
     async def night() -> None:
-        single = Night.of(pages(12), World(batch=False), QUICK)
+        single = Night.of(pages(12), World(variants={"run_batch": "missing"}), QUICK)
         await single.run()
         single.check_end()
         assert single.requests["POST /v1/automation/run-async"] == 12
@@ -221,8 +221,10 @@ def test_the_pool_waits_for_credits_and_goes_on_by_itself() -> None:
         assert await broke.run() is Ending.FINISHED
         broke.check_end()
         assert broke.jobs() == {JobState.SUCCEEDED: 6}
-        held = {event.failure.category for event in broke.events if isinstance(event, Held)}
-        assert held == {FailureCategory.BILLING_FAILURE}
+        credits = OutOfCredits | CreditsBack
+        told = [type(event) for event in broke.events if isinstance(event, credits)]
+        assert set(told[:-1]) == {OutOfCredits}
+        assert told[-1] is CreditsBack
 
     simulate(night)
 

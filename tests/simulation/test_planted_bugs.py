@@ -31,10 +31,12 @@ from batchrunner.model import (
     Unanswered,
 )
 from batchrunner.proof.machine import Machine, Process, Span, Weather
+from batchrunner.proof.network import Network, Spell
 from batchrunner.proof.night import Killed, Night, Power, now, pages, simulate
 from batchrunner.runner import innermost, searching
 from batchrunner.runner import watching as runner_watching
 from batchrunner.runner.living import Living
+from batchrunner.runner.rematching import Rematching
 from batchrunner.runner.searching import Searching
 from batchrunner.runner.straying import Straying
 from batchrunner.runner.watching import Watching
@@ -73,6 +75,15 @@ async def quiet(urls: Iterable[str], **world: Any) -> None:
 def fault(fate: str, **world: Any) -> Scenario:
     """Return a night on which one job of two meets a fault."""
     return partial(quiet, [f"http://faults.test/{fate}", *pages(1)], **world)
+
+
+async def blinded() -> None:
+    """Let an answer get lost when one run is known, and searches find nothing."""
+    urls = [*pages(1), "http://faults.test/dropped_after/1"]
+    night = Night.of(urls, World(durations=(90, 90)), Settings(concurrency=1))
+    line, spell = night.sandbox.transport(), Spell("blind_search", 0, 3600, 1.0)
+    night.network = Network(line, spells=[spell], fired=Counter())
+    await to_its_end(night)
 
 
 class Cut(Power):
@@ -276,32 +287,38 @@ def give_up_after_one_search(patch: Patch) -> None:
     patch.setattr(searching, "next_search", lambda *_: None)
 
 
-def trust_the_order_of_ids(patch: Patch) -> None:
-    async def rematch(*_: Any) -> bool:
-        return False
+def trust_every_search(patch: Patch) -> None:
+    async def is_proved(*_: Any) -> bool:
+        return True
 
-    patch.setattr(Watching, "_rematch", rematch)
+    patch.setattr(Searching, "_is_proved", is_proved)
+
+
+def trust_the_order_of_ids(patch: Patch) -> None:
+    async def put_right(*_: Any) -> frozenset[int]:
+        return frozenset()
+
+    patch.setattr(Rematching, "put_right", put_right)
 
 
 def lose_run_ids(patch: Patch) -> None:
-    def record(tx: Any, owner_id: str, submission: Submission, runs: Any, now: datetime) -> bool:
+    def record(tx: Any, owner_id: str, submission: Submission, runs: Any, now: datetime) -> Any:
         answering.close(tx, owner_id, submission, SubmissionState.CREATED, now)
-        return True
+        return frozenset()
 
     patch.setattr(answering, "record", record)
 
 
 def ignore_stragglers(patch: Patch) -> None:
-    async def look_for(*_: Any, **__: Any) -> bool:
-        return True
+    async def look_for(*_: Any) -> None:
+        return None
 
     patch.setattr(Straying, "_look_for", look_for)
 
 
 def ignore_retry_after(patch: Patch) -> None:
-    patch.setattr(
-        policy, "classify_fault", lambda met: replace(classify_fault(met), retry_after=None)
-    )
+    hasty = lambda met: replace(classify_fault(met), retry_after=None)  # noqa: E731
+    patch.setattr(policy.submissions, "classify_fault", hasty)
 
 
 # ---- bugs: owners and the bound ----
@@ -351,16 +368,16 @@ def let_zombies_write(patch: Patch) -> None:
 
 
 def count_throttling(patch: Patch) -> None:
-    patch.setattr(policy, "UNCOUNTED", policy.UNCOUNTED - {FailureCategory.THROTTLED})
+    patch.setattr(policy.decisions, "UNCOUNTED", policy.UNCOUNTED - {FailureCategory.THROTTLED})
 
 
 def count_without_end(patch: Patch) -> None:
-    real = policy._decide_failure
+    real = policy.decisions._decide_failure
 
     def forgetful(rules: Any, job: Any, failure: Any, now: datetime) -> Any:
         return real(rules, replace(job, failures=0, met={}), failure, now)
 
-    patch.setattr(policy, "_decide_failure", forgetful)
+    patch.setattr(policy.decisions, "_decide_failure", forgetful)
 
 
 def count_no_category(patch: Patch) -> None:
@@ -475,8 +492,8 @@ def start_all_over(patch: Patch) -> None:
 def export_only_results(patch: Patch) -> None:
     real = reporting.finished
 
-    def finished(tx: Any, job_ids: Any) -> Any:
-        return [job for job in real(tx, job_ids) if job.result is not None]
+    def finished(*args: Any) -> Any:
+        return [job for job in real(*args) if job.result is not None]
 
     patch.setattr(reporting, "finished", finished)
 
@@ -519,7 +536,12 @@ BUGS = [
     ),
     Bug(put_back_without_a_search, fault("dropped_after/1"), "a run on the list was given up"),
     Bug(give_up_after_one_search, fault("dropped_after/1", late=25), "before the grace was over"),
-    Bug(trust_the_order_of_ids, partial(quiet, pages(3), shuffled=True), "another job's row"),
+    Bug(trust_every_search, blinded, "a run on the list was given up"),
+    Bug(
+        trust_the_order_of_ids,
+        partial(quiet, pages(3), variants={"run_ids": "reversed"}),
+        "another job's row",
+    ),
     Bug(let_zombies_write, asleep, "UNIQUE constraint failed: attempts.job_id"),
     Bug(rob_the_living, side_by_side, "a living owner was taken for dead"),
     Bug(rob_those_who_slept_too, asleep_together, "a living owner was taken for dead"),

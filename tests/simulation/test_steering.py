@@ -56,7 +56,7 @@ def test_a_paused_batch_submits_nothing_and_its_runner_stays_until_it_is_resumed
         ending = await steered(
             long,
             (40, lambda: long.store.pause(long.batch.id, "lunch", now())),
-            (4000, lambda: long.store.resume(long.batch.id)),
+            (4000, lambda: long.store.resume(long.batch.id, now())),
         )
         assert ending is Ending.FINISHED
         long.check_end()
@@ -80,7 +80,7 @@ def test_what_was_in_flight_at_the_pause_is_collected_during_it() -> None:
             long,
             (5, lambda: long.store.pause(long.batch.id, None, now())),
             (900, done),
-            (901, lambda: long.store.resume(long.batch.id)),
+            (901, lambda: long.store.resume(long.batch.id, now())),
         )
         assert counts == [10]
         long.check_end()
@@ -92,7 +92,7 @@ def test_a_paused_batch_can_be_started_and_waits() -> None:
     async def night() -> None:
         still = Night.of(pages(5), World(), QUICK)
         still.store.pause(still.batch.id, "not yet", now())
-        ending = await steered(still, (600, lambda: still.store.resume(still.batch.id)))
+        ending = await steered(still, (600, lambda: still.store.resume(still.batch.id, now())))
         assert ending is Ending.FINISHED
         assert created_between(still, 0, 600) == 0
         assert created_between(still, 600, 600 + SOON) == 1
@@ -122,7 +122,7 @@ def test_a_create_that_the_api_held_back_is_not_sent_into_a_pause() -> None:
         await steered(
             held,
             (10, lambda: held.store.pause(held.batch.id, None, now())),
-            (600, lambda: held.store.resume(held.batch.id)),
+            (600, lambda: held.store.resume(held.batch.id, now())),
         )
         assert created_between(held, 12, 600) == 0
         held.check_end()
@@ -196,7 +196,7 @@ async def dies_while_paused(fuse: int) -> bool:
         night.store.pause(night.batch.id, "wait", now())
         power.fuse = power.steps + fuse
         await anyio.sleep_until(RESUMED)
-        night.store.resume(night.batch.id)
+        night.store.resume(night.batch.id, now())
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(pause)

@@ -14,7 +14,7 @@ from batchrunner.cli.checkup import server as servers
 from batchrunner.cli.checkup.finding import size
 from batchrunner.cli.checkup.place import Kind, file_system_of, kind_of, uses_wal
 from batchrunner.model import ApiFault, FaultKind, Owner
-from batchrunner.store.health import Health, OpenWork, Server, Worker
+from batchrunner.store.health import Health, OpenWork, Server, Tampering, Worker
 
 NOW = datetime(2026, 9, 2, 21, 0, tzinfo=UTC)
 OURS = 0x62726E31
@@ -420,6 +420,23 @@ def test_a_broken_law_is_bad_and_comes_with_its_numbers() -> None:
     assert "keep the file and report it" in every["books"].found
 
 
+def test_what_another_program_did_is_bad_and_three_places_are_named() -> None:
+    rebuilt = in_books(tampering=Tampering(unlike=("a", "b", "c", "d")))
+    assert marks(rebuilt) == {("tables", Mark.BAD)}
+    assert "a; b; c and 1 more: another program wrote here" in rebuilt["tables"].found
+    garbled = in_books(tampering=Tampering(garbled=("met of row 9 in jobs is '{'",)), broken=None)
+    assert marks(garbled) == {("cells", Mark.BAD)}
+    assert garbled["cells"].fix == "cp -p batchrunner.db batchrunner.db.kept"
+    odd = in_books(tampering=Tampering(odd_results=(7, 8)))
+    assert marks(odd) == {("results", Mark.WARNING)}
+    assert "attempts 7, 8: exported as text" in odd["results"].found
+
+
+def test_an_address_that_is_none_is_not_looked_for_on_a_server() -> None:
+    every = in_books(health=None, broken=None, trouble="no address", path=None, look="export X=y")
+    assert every["reading"].fix == "export X=y"
+
+
 def test_a_ledger_that_cannot_be_read_is_bad() -> None:
     every = in_books(health=None, broken=None, trouble="it is damaged; keep a copy")
     assert marks(every) == {("reading", Mark.BAD)}
@@ -463,6 +480,14 @@ def test_without_a_key_it_is_said_how_to_give_one_and_that_is_not_bad() -> None:
     assert marks(every) == {("key", Mark.WARNING)}
     assert every["key"].fix == "export TINYFISH_API_KEY=…"
     assert "api" not in every
+
+
+def test_without_a_key_nothing_is_said_to_be_fit_for_a_night() -> None:
+    end = verdict(findings(replace(FACTS, contact=replace(CONTACT, key_from=None))))
+    assert (end.mark, end.found) == (
+        Mark.WARNING,
+        "fit for the sandbox only, as there is no key; 1 warning",
+    )
 
 
 @pytest.mark.parametrize(

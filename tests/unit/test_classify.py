@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrunner.classify import UNREADABLE, classify, classify_fault, is_not_offered
+from batchrunner.classify import (
+    LONGEST_MESSAGE,
+    UNREADABLE,
+    classify,
+    classify_fault,
+    is_not_offered,
+    is_nothing_there,
+)
 from batchrunner.model import (
     ApiFault,
     Failed,
@@ -332,6 +339,32 @@ def test_what_is_not_the_apis_answer_says_nothing_but_unreachable(
 )
 def test_which_statuses_say_that_an_endpoint_is_not_there(status: int, offered: bool) -> None:
     assert is_not_offered(answer(status)) is not offered
+
+
+def test_a_book_that_a_result_gives_as_its_reason_is_kept_in_part() -> None:
+    result = json.dumps({"status": "failure", "reason": "w" * 1_000_000})
+    outcome = classify(Run(run_id="r", status=RunStatus.COMPLETED, result=result))
+    assert isinstance(outcome, Failed)
+    assert len(outcome.message) < LONGEST_MESSAGE + 50
+    assert outcome.message.endswith("(cut: 1,000,000 characters)")
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "nothing"),
+    [
+        (FaultKind.STATUS, 404, True),
+        (FaultKind.MALFORMED, 405, True),
+        (FaultKind.MALFORMED, 308, True),
+        (FaultKind.MALFORMED, 302, False),
+        (FaultKind.MALFORMED, 200, False),
+        (FaultKind.STATUS, 400, False),
+        (FaultKind.NOT_SENT, None, False),
+    ],
+)
+def test_which_answers_say_that_nothing_is_at_the_address(
+    kind: FaultKind, status: int | None, nothing: bool
+) -> None:
+    assert is_nothing_there(ApiFault(kind=kind, status=status, message="no")) is nothing
 
 
 # ---- total ----

@@ -309,3 +309,39 @@ jobs:
     ]
     plain = parse("- {url: 'https://a.test', goal: Read}", file="jobs.yaml", name="jobs")
     assert plain.specs[0].key == file.specs[0].key
+
+
+# ---- what may not be meant as it is written ----
+
+
+@pytest.mark.parametrize(
+    ("goal", "column"),
+    [
+        ("Find item #12", 20),
+        ("Find item   # a note", 20),
+        ("'Find item #12'", None),
+        ("Find item#12", None),
+        ("|\n      Find item #12", None),
+        (">\n      Find item #12", None),
+    ],
+)
+def test_a_goal_that_a_comment_cuts_short_is_warned_of_with_its_place(
+    goal: str, column: int | None
+) -> None:
+    text = f"jobs:\n  - url: https://a.test/\n    goal: {goal}\n"
+    warnings = parse(text, file="jobs.yaml", name="jobs").warnings
+    places = [line.partition(": ")[0] for line in warnings]
+    assert places == ([f"jobs.yaml:3:{column}"] if column else [])
+
+
+def test_a_goal_among_the_defaults_is_warned_of_once() -> None:
+    text = "jobs:\n  - url: https://a.test/\n  - url: https://b.test/\ndefaults: {goal: Find #1\n}"
+    assert len(parse(text, file="jobs.yaml", name="jobs").warnings) == 1
+
+
+def test_entries_that_differ_in_their_policy_alone_are_warned_of() -> None:
+    job = "- url: https://a.test/\n  goal: Read it\n"
+    other = f"{job}  policy: {{goal_failure: {{attempts: 5}}}}\n"
+    (warning,) = parse(job + other + other, file="jobs.yaml", name="jobs").warnings
+    assert warning.startswith("jobs.yaml: 2 entries repeat others but for `policy`")
+    assert parse(job + job, file="jobs.yaml", name="jobs").warnings == ()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchrunner.model import Job, Ride, Run, RunStatus, Submission, marker_of
-from batchrunner.runner.matching import match, output_schema_of, request_of
+from batchrunner.runner.matching import match, may_be_of, output_schema_of, request_of
 
 DAWN = datetime(2026, 9, 2, 21, 0, tzinfo=UTC)
 
@@ -119,3 +119,42 @@ def test_runs_without_a_time_can_be_compared_with_those_that_have_one() -> None:
 def test_of_several_markers_in_a_goal_the_last_is_ours() -> None:
     goal = "Read the price\n\n[ref br-0123456789ab-1]\n\n[ref br-ba9876543210-2]"
     assert marker_of(goal) == "[ref br-ba9876543210-2]"
+
+
+SENT = "Read the price\n\n[ref br-tok-12]"
+
+
+@given(st.integers(0, len(SENT) - 1), st.sampled_from(["", "...", "\u2026", " \u2026"]))
+def test_a_goal_that_is_cut_before_its_marker_ends_may_be_ours(kept: int, end: str) -> None:
+    cut = SENT[:kept].rstrip() + end
+    assert may_be_of(submission(12), cut)
+    assert match(submission(12), [run("r", cut)]) == ({}, set())
+
+
+@pytest.mark.parametrize(
+    "goal",
+    [
+        None,
+        "",
+        "READ  THE\tPRICE [ref",
+        "Read the price [ref br-tok-",
+        "\u2026 br-tok-1",
+        "BR-TOK-1]",
+    ],
+)
+def test_a_goal_that_does_not_tell_may_be_ours(goal: str | None) -> None:
+    assert may_be_of(submission(3), goal)
+
+
+@pytest.mark.parametrize(
+    "goal",
+    [
+        "Read the name",
+        "Read the price of it",
+        "Read the price\n\n[ref br-other-1]",
+        "Read the price\n\n[ref br-tok-1]",
+        "Read the price\n\n[ref br-tok-99]",
+    ],
+)
+def test_a_goal_that_tells_whose_it_is_leaves_nothing_in_doubt(goal: str) -> None:
+    assert not may_be_of(submission(3), goal)

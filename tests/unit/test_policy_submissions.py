@@ -27,15 +27,19 @@ from batchrunner.model import (
     Submission,
 )
 from batchrunner.policy import (
+    LONGEST_DOUBT,
     RECONCILE_GRACE,
     UNCOUNTED,
     Policy,
     next_search,
+    next_trial,
     pool_effect,
     settle_absent,
     settle_refusal,
     settle_unanswered,
+    settle_unproved,
     settle_withdrawn,
+    trial_ages,
 )
 
 NOW = datetime(2026, 9, 3, 3, 0, tzinfo=UTC)
@@ -173,6 +177,8 @@ def test_a_right_that_is_missing_for_an_option_fails_only_who_uses_it() -> None:
     gated = submission(1, options={1: {"output_schema": {"type": "object"}}})
     [verdict] = settle_refusal(DEFAULT, gated, answer(403), NOW)
     assert isinstance(verdict.transition, Finish)
+    assert verdict.transition.failure is not None
+    assert "no right to output_schema" in verdict.transition.failure.message
     named = settle_refusal(
         DEFAULT,
         submission(2, options={1: {"capture_config": {"recording": True}}}),
@@ -191,10 +197,21 @@ def test_a_refused_key_fails_no_job_whatever_its_options() -> None:
 
 
 def test_what_run_async_does_not_find_is_the_jobs_own_mistake() -> None:
-    [verdict] = settle_refusal(DEFAULT, submission(1), answer(404), NOW, singly=True)
+    naming = submission(1, options={1: {"profile_id": "gone"}})
+    [verdict] = settle_refusal(DEFAULT, naming, answer(404), NOW, singly=True)
     assert isinstance(verdict.transition, Finish)
     assert verdict.transition.failure is not None
     assert verdict.transition.failure.category is FailureCategory.REJECTED
+
+
+@pytest.mark.parametrize(
+    ("status", "options"), [(404, {}), (405, {"profile_id": "p"}), (501, {"use_vault": True})]
+)
+def test_a_missing_endpoint_is_no_jobs_mistake(status: int, options: dict[str, Any]) -> None:
+    sent = submission(1, options={1: options})
+    [verdict] = settle_refusal(DEFAULT, sent, answer(status), NOW, singly=True)
+    assert isinstance(verdict.transition, Postpone)
+    assert verdict.transition.together is None
 
 
 @pytest.mark.parametrize("status", [401, 402, 429])
@@ -222,7 +239,44 @@ def test_what_nothing_can_tell_is_left_to_the_user() -> None:
         assert "the marker is off" in verdict.transition.failure.message
 
 
+def test_an_absence_that_nothing_proves_is_believed_once_of_each_job() -> None:
+    first, second, third = settle_unproved(submission(3), {2}, NOW)
+    assert isinstance(first.transition, Postpone)
+    assert isinstance(second.transition, Postpone)
+    assert isinstance(third.transition, Finish)
+    assert third.attempt.job.id == 2
+    assert third.transition.failure
+    assert third.transition.failure.category is FailureCategory.UNANSWERED
+    assert settle_unproved(submission(3), set(), NOW) == settle_absent(submission(3), NOW)
+
+
 # ---- how long runs are looked for ----
+
+
+@given(st.timedeltas(timedelta(0), timedelta(days=3)))
+def test_a_search_that_cannot_be_relied_on_is_repeated_for_a_while_with_pauses(
+    doubted: timedelta,
+) -> None:
+    again = next_trial(NOW - doubted, NOW)
+    assert (again is None) == (doubted >= LONGEST_DOUBT)
+    if again is not None:
+        assert timedelta(seconds=5) <= again - NOW <= timedelta(minutes=2)
+
+
+def test_doubt_comes_to_its_end_in_few_searches() -> None:
+    now, looks = NOW, 0
+    while (again := next_trial(NOW, now)) is not None:
+        now, looks = again, looks + 1
+    assert looks < 20
+
+
+@given(st.timedeltas(timedelta(0), timedelta(days=3)))
+def test_a_search_is_tried_by_runs_older_than_the_grace_and_better_half_as_old_as_those_sought(
+    age: timedelta,
+) -> None:
+    best, next_best = trial_ages(searched(1, age), NOW)
+    assert best <= next_best == NOW - RECONCILE_GRACE
+    assert NOW - best >= age / 2
 
 
 @given(

@@ -80,7 +80,7 @@ def test_every_field_but_the_id_may_be_missing() -> None:
     assert shown() == Run(run_id="r", status=RunStatus.RUNNING)
     assert read_run("{}") is None
     assert read_run('{"run_id": null, "status": "COMPLETED"}') is None
-    assert read_run('{"run_id": 7}') is None
+    assert read_run('{"run_id": [7]}') is None
 
 
 @pytest.mark.parametrize("name", ["run_id", "runId", "id"])

@@ -17,8 +17,10 @@ from batchrunner.api.reading import (
     LONGEST_WAIT,
     read_fault,
     read_members,
+    read_run,
     text_of,
 )
+from batchrunner.classify import LONGEST_CODE, LONGEST_MESSAGE
 from batchrunner.model import ApiError, ApiFault, FaultKind
 
 DATE = "Thu, 03 Sep 2026 03:00:00 GMT"
@@ -165,3 +167,24 @@ def test_any_bytes_are_text_and_raise_nothing_but_api_errors(body: bytes, status
 def test_only_a_success_has_members(status: int) -> None:
     with pytest.raises(ApiError):
         read_members(reply({"run_id": "r"}, status))
+
+
+def test_a_book_in_an_error_is_kept_in_part_and_that_is_noted() -> None:
+    read = fault({"error": {"code": "C" * 100_000, "message": "m" * 1_000_000}})
+    assert read.code == "C" * LONGEST_CODE + "… (cut: 100,000 characters)"
+    assert read.message == "m" * LONGEST_MESSAGE + "… (cut: 1,000,000 characters)"
+    named = fault({"error": {**INVALID, "details": [{"index": 0, "message": "m" * 99_999}]}})
+    assert len(named.issues[0]) < LONGEST_MESSAGE + 50
+    exact = fault({"error": {"code": "C" * LONGEST_CODE, "message": "m" * LONGEST_MESSAGE}})
+    assert (exact.code, exact.message) == ("C" * LONGEST_CODE, "m" * LONGEST_MESSAGE)
+
+
+@pytest.mark.parametrize(
+    "error", ["m" * 1_000_000, {"message": "m" * 1_000_000, "code": "C" * 999}]
+)
+def test_a_book_in_a_runs_error_is_kept_in_part(error: Any) -> None:
+    shown = read_run(json.dumps({"run_id": "r", "status": "FAILED", "error": error}))
+    assert shown is not None
+    assert shown.error is not None
+    assert len(shown.error.message) < LONGEST_MESSAGE + 50
+    assert len(shown.error.code or "") < LONGEST_CODE + 50

@@ -53,9 +53,13 @@ def verdict(parts: Parts) -> Finding:
     bad = sum(finding.mark is Mark.BAD for finding in every)
     warnings = sum(finding.mark is Mark.WARNING for finding in every)
     more = f"{warnings} warning" + ("" if warnings == 1 else "s")
+    no_key = any(finding.about == "key" and finding.mark is Mark.WARNING for finding in every)
     if bad:
         found = f"not fit for a night: {bad} bad, {more}"
         return Finding(about="verdict", mark=Mark.BAD, found=found)
+    if no_key:
+        found = f"fit for the sandbox only, as there is no key; {more}"
+        return Finding(about="verdict", mark=Mark.WARNING, found=found)
     if warnings:
         found = f"fit for a night, with {more}"
         return Finding(about="verdict", mark=Mark.WARNING, found=found)

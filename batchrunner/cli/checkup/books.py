@@ -18,7 +18,7 @@ from batchrunner.cli.checkup.finding import (
 )
 
 if TYPE_CHECKING:
-    from batchrunner.store.health import Health, OpenWork, Worker
+    from batchrunner.store.health import Health, OpenWork, Tampering, Worker
 
 #: Places of damage, and batches with open work, that are named.
 NAMED = 3
@@ -33,7 +33,9 @@ class Books:
     health: Health | None = None  #: None: it could not be read
     trouble: str | None = None  #: why the rest could not be read
     passing: bool = False  #: whether that may pass by itself
+    look: str = "pg_isready"  #: a command that tells more of a server that cannot be read
     damage: tuple[str, ...] = ()
+    tampering: Tampering | None = None  #: None: it was not looked for
     thorough: bool = True  #: whether the file was checked in full
     broken: Mapping[str, int] | None = None  #: broken laws; None: the books were not read
     gone: frozenset[str] = frozenset()  #: ids of owners whose process is known to be dead
@@ -49,6 +51,8 @@ def findings(books: Books, db: str) -> Iterator[Finding]:
     elif books.path is not None and books.health is not None and books.trouble is None:
         check = "integrity_check" if books.thorough else "quick_check, as it is large"
         yield ok("integrity", f"the file is whole ({check})")
+    if books.tampering is not None:
+        yield from _tampering(books, books.tampering)
     if books.trouble is not None:
         yield bad("reading", books.trouble, _seen(books))
     if books.broken is not None:
@@ -83,6 +87,19 @@ def _damage(books: Books) -> Finding:
     return bad("integrity", found, _kept(books))
 
 
+def _tampering(books: Books, found: Tampering) -> Iterator[Finding]:
+    """Name what another program did to the ledger; only results may be odd by themselves."""
+    for about, places in (("tables", found.unlike), ("cells", found.garbled)):
+        if places:
+            more = f" and {len(places) - NAMED} more" if len(places) > NAMED else ""
+            said = f"{'; '.join(places[:NAMED])}{more}: another program wrote here"
+            yield bad(about, f"{said}; run nothing on it, keep a copy", _kept(books))
+    if found.odd_results:
+        named = ", ".join(map(str, found.odd_results[:NAMED]))
+        said = f"results that are no JSON, of the attempts {named}: exported as text"
+        yield warning("results", said, _kept(books))
+
+
 def _laws(books: Books) -> Iterator[Finding]:
     if not books.broken:
         yield ok("books", "the books add up")
@@ -99,7 +116,7 @@ def _kept(books: Books) -> str:
 
 def _seen(books: Books) -> str:
     if books.path is None:
-        return "pg_isready"
+        return books.look
     return f"fuser -v {quote(books.path)}" if books.passing else _kept(books)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import resource
+import shlex
 import shutil
 import sqlite3
 import stat
@@ -18,8 +20,6 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import anyio
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
 from batchrunner.api import DEFAULT_URL, LOOPBACK, AddressError, Api
 from batchrunner.cli.checkup import Facts
@@ -35,28 +35,36 @@ from batchrunner.cli.secret import api_key
 from batchrunner.model import ApiError
 from batchrunner.schema import HEAD
 from batchrunner.store import Store, StoreError
+from batchrunner.store.addresses import file_of, url_of
 from batchrunner.store.database import APPLICATION_ID
 
 #: Bytes up to which a file is checked in full, which takes seconds: writers have to wait for it.
 LARGE = 1_000_000_000
+#: What helps where an address is none.
+NAME_IT = "export BATCHRUNNER_DB=~/batchrunner.db"
 
 
 def collect(db: str, api_url: str | None, key_file: str | None) -> Facts:
     """Collect everything; what cannot be found out is a fact too."""
-    path = _path_of(db)
+    try:
+        path = file_of(db)
+    except StoreError as error:
+        return _facts(db, None, _no_address(error), _contact(api_url or DEFAULT_URL, key_file))
     place = None if path is None else _place(path)
     looked_into = place is None or (place.kind is Kind.LEDGER and not place.uses_wal)
     size = 0 if place is None else place.bytes
     books = _books(db, path, thorough=size <= LARGE) if looked_into else None
     if place is not None and path is not None:
         place = replace(place, journal_now=_journal(path))
-    return Facts(
-        db=db_given(db),
-        machine=_machine(),
-        place=place,
-        books=books,
-        contact=_contact(api_url or DEFAULT_URL, key_file),
-    )
+    return _facts(db, place, books, _contact(api_url or DEFAULT_URL, key_file))
+
+
+def _facts(db: str, place: Place | None, books: Books | None, contact: Contact) -> Facts:
+    return Facts(db=db_given(db), machine=_machine(), place=place, books=books, contact=contact)
+
+
+def _no_address(error: StoreError) -> Books:
+    return _in_trouble(Books(path=None, head=HEAD, look=NAME_IT), error)
 
 
 def _machine() -> Machine:
@@ -75,21 +83,10 @@ def _machine() -> Machine:
 # ---- the file ----
 
 
-def _path_of(db: str) -> Path | None:
-    """Return the path of a database that is a file."""
-    if "://" not in db:
-        return Path(db) if db else None
-    try:
-        url = make_url(db)
-    except (ArgumentError, ValueError):
-        return None
-    return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
-
-
 def _place(path: Path) -> Place:
     kind, head = _look(path)
-    real = path.resolve()
-    there = kind not in (Kind.NOTHING, Kind.FOLDER)
+    real = Path(os.path.realpath(path))  # Path.resolve() raises where links lead in a circle
+    there = kind not in (Kind.NOTHING, Kind.FOLDER, Kind.LOOP)
     folder = real if kind is Kind.FOLDER else real.parent
     return Place(
         path=str(path),
@@ -117,8 +114,8 @@ def _look(path: Path) -> tuple[Kind, bytes]:
             head = file.read(100)
     except (FileNotFoundError, NotADirectoryError):
         return Kind.NOTHING, b""
-    except OSError:
-        return Kind.UNREADABLE, b""
+    except OSError as error:
+        return (Kind.LOOP if error.errno == errno.ELOOP else Kind.UNREADABLE), b""
     return kind_of(head, APPLICATION_ID), head
 
 
@@ -160,7 +157,8 @@ def _free(folder: Path) -> int | None:
 
 
 def _books(db: str, path: Path | None, *, thorough: bool) -> Books:
-    books = Books(path=None if path is None else str(path), head=HEAD, thorough=thorough)
+    named = None if path is None else str(path)
+    books = Books(path=named, head=HEAD, thorough=thorough, look=_look_at(db))
     try:
         with closing(Store.found(db)) as store:
             return _read(store, books)
@@ -168,10 +166,22 @@ def _books(db: str, path: Path | None, *, thorough: bool) -> Books:
         return _in_trouble(books, error)
 
 
+def _look_at(db: str) -> str:
+    """Return the command that asks a server whether it is there."""
+    url = url_of(db)
+    if url.get_backend_name() != "postgresql":
+        return NAME_IT
+    return shlex.join(["pg_isready", "-h", url.host or "localhost", "-p", str(url.port or 5432)])
+
+
 def _read(store: Store, books: Books) -> Books:
     damage = store.damage(thorough=books.thorough)
     if damage:  # what stands in such a file means nothing
         return replace(books, damage=tuple(damage))
+    tampering = store.tampering(thorough=books.thorough)
+    books = replace(books, tampering=tampering)
+    if not tampering.readable:
+        return books
     health = store.health(now)
     dead = gone([worker.owner for worker in health.workers])
     books = replace(books, health=health, gone=frozenset(dead))

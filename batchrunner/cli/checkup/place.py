@@ -42,6 +42,7 @@ class Kind(Enum):
     NO_DATABASE = auto()
     FOLDER = auto()
     UNREADABLE = auto()
+    LOOP = auto()  #: a symbolic link that leads to itself
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,6 +120,8 @@ def _file(place: Place) -> Finding:
         return bad("file", f"{path} is a folder", f"export BATCHRUNNER_DB={quote(inside)}")
     if place.kind is Kind.UNREADABLE:
         return bad("file", f"{path} may not be read", f"ls -l {quote(path)}")
+    if place.kind is Kind.LOOP:
+        return bad("file", f"{path} is a link that leads to itself", f"ls -l {quote(path)}")
     if place.kind is Kind.NO_DATABASE:
         return bad("file", f"{path} is not an SQLite file; name another one", _ELSEWHERE)
     if place.kind is Kind.STRANGER:

@@ -83,8 +83,8 @@ def command(
         with access(sandboxed=sandboxed, api_url=api_url, api_key_file=api_key_file, db=db) as api:
             from batchrunner.cli.work import bind
 
-            bind(store, found, api)
-            _see_to_it(store, found, api)
+            key = bind(store, found, api)
+            _see_to_it(store, found, api, key)
 
 
 def _check_found(keys: tuple[str, ...], hosts: tuple[str, ...], count: int) -> None:
@@ -102,7 +102,7 @@ def _check_found(keys: tuple[str, ...], hosts: tuple[str, ...], count: int) -> N
         )
 
 
-def _see_to_it(store: Store, batch: Batch, api: Access) -> None:
+def _see_to_it(store: Store, batch: Batch, api: Access, key: str) -> None:
     """Watch the runs until the API has confirmed that they are cancelled."""
     from batchrunner.cli.display import counted, make_display
     from batchrunner.cli.work import work
@@ -110,7 +110,7 @@ def _see_to_it(store: Store, batch: Batch, api: Access) -> None:
 
     display = make_display(batch.name, quiet=False)
     with display.shown():
-        worked = work(store, batch, api, display, submitting=False)
+        worked = work(store, batch, api, display, key=key, submitting=False)
     left = worked.tally.jobs[JobState.RUNNING]
     if left:
         raise UserError(

@@ -87,12 +87,16 @@ def _resettled(loaded: Loaded, given: Settings) -> Iterator[str]:
             if was != is_:
                 told = "" if name == "policy" else f": {_plain(was)} → {_plain(is_)}"
                 yield f"`{name}` of the batch is changed{told}"
-    if now.concurrency != given.concurrency:
-        yield (
-            f"`concurrency` stays {now.concurrency}, as it was set since; "
-            f"what is loaded says {given.concurrency}, as before"
-        )
+    for name in ("concurrency", "budget"):
+        kept, said = getattr(now, name), getattr(given, name)
+        if kept != said:
+            yield (
+                f"`{name}` stays {_plain(kept)}, as it was set since; "
+                f"what is loaded says {_plain(said)}, as before"
+            )
 
 
 def _plain(value: object) -> str:
-    return f"{value.total_seconds():g} s" if isinstance(value, timedelta) else str(value)
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds():g} s"
+    return "none" if value is None else str(value)

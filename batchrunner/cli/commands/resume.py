@@ -24,7 +24,7 @@ def command(batch: str | None, db: str) -> None:
 
     with opened(db) as store:
         found = batch_of(store, batch)
-        was_paused = store.resume(found.id)
+        was_paused = store.resume(found.id, ledger_now(store))
         working = at_work(store.living(ledger_now(store)))
     if not was_paused:
         click.echo(f"{found.name!r} was not paused", err=True)

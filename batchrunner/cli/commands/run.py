@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -60,9 +61,20 @@ if TYPE_CHECKING:
     metavar="TIME",
     help="Have nothing in flight any more at that time, and exit; the same command goes on later.",
 )
+@click.option(
+    "--artifacts",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Fetch what runs captured into a folder, as they end: screenshots, HTML, video.",
+)
 @api_options
 @db_option
 @json_option
+@click.option(
+    "--leave-runs",
+    is_flag=True,
+    help="Give up runs that are alive on another account: their jobs fail as `unanswered`.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 @help_option
 def command(
@@ -72,11 +84,13 @@ def command(
     budget: str | None,
     start_at: str | None,
     until: str | None,
+    artifacts: Path | None,
     sandboxed: bool,
     api_key_file: str | None,
     api_url: str | None,
     db: str,
     as_json: bool,
+    leave_runs: bool,
     quiet: bool,
 ) -> None:
     """
@@ -90,6 +104,7 @@ def command(
       batchrunner run jobs.yaml --sandbox -o results.csv
       batchrunner run jobs.yaml --concurrency 50 -o results.csv -o results.jsonl
       batchrunner run jobs.yaml --start-at 22:00 --until 07:00 --budget '$20'
+      batchrunner run jobs.yaml --artifacts captured
     """
     from batchrunner.cli.results import check_outputs, export_all
     from batchrunner.cli.work import access
@@ -97,10 +112,8 @@ def command(
     window = _window(start_at, until)
     if budget is not None:
         _check_budget(budget)
-    job_file = read_job_file(file)
-    if concurrency is not None:
-        settings = replace(job_file.settings, concurrency=concurrency)
-        job_file = replace(job_file, settings=settings)
+    job_file = _read(file, concurrency)
+    folder = _folder(artifacts, job_file)
     targets = check_outputs(
         outputs or (f"{job_file.name}.csv",), keep=(file, db, f"{db}.sandbox.jsonl")
     )
@@ -111,10 +124,33 @@ def command(
         _check_hosts(job_file, api)
         with opened(db, must_exist=False) as store:
             batch = _load(store, job_file)
-            worked = _work(store, batch, api, window, budget, quiet=quiet)
+            how = {"quiet": quiet, "leave_runs": leave_runs}
+            worked = _work(store, batch, api, window, budget, folder, **how)
             export_all(store, batch, targets)
             _report(store, store.batch(batch.name) or batch, worked, db, as_json=as_json)
     raise SystemExit(worked.exit_code)
+
+
+def _read(file: Path, concurrency: int | None) -> JobFile:
+    job_file = read_job_file(file)
+    if concurrency is None:
+        return job_file
+    return replace(job_file, settings=replace(job_file.settings, concurrency=concurrency))
+
+
+def _folder(artifacts: Path | None, job_file: JobFile) -> Path | None:
+    """Return the folder for artifacts; say so where no job asks for any to be captured."""
+    if artifacts is None:
+        return None
+    from batchrunner.cli.fetching import checked_folder
+
+    if not any(spec.options.get("capture_config") for spec in job_file.specs):
+        click.echo(
+            "warning: no job asks for anything to be captured; write "
+            "`capture_config: {screenshots: true}` below `defaults`",
+            err=True,
+        )
+    return checked_folder(artifacts)
 
 
 def _check_budget(budget: str) -> None:
@@ -182,35 +218,57 @@ def _load(store: Store, job_file: JobFile) -> Batch:
 
 
 def _work(
-    store: Store, batch: Batch, api: Access, window: Window, budget: str | None, *, quiet: bool
+    store: Store,
+    batch: Batch,
+    api: Access,
+    window: Window,
+    budget: str | None,
+    folder: Path | None,
+    *,
+    quiet: bool,
+    leave_runs: bool,
 ) -> Worked:
+    from batchrunner.cli.commands.status import working
     from batchrunner.cli.display import make_display
     from batchrunner.cli.money import set_up
     from batchrunner.cli.work import Worked, bind, exit_code_of, work
     from batchrunner.runner import Ending
 
     tally = store.tally(batch.id)
+    if folder is not None:
+        store.want_artifacts(batch.id, lasting=True)
     if not tally.open:
+        _fetch_left(store, batch, api, folder)
         click.echo(f"batch {batch.name!r} is finished: nothing to run", err=True)
         return Worked(ending=Ending.FINISHED, tally=tally, exit_code=exit_code_of(tally))
-    bind(store, batch, api)
+    key = bind(store, batch, api, leave_runs=leave_runs)
     batch = set_up(store, batch, api, budget)
+    for worker in working(store, batch, alive=True):
+        click.echo(f"another runner is at work here: {worker}", err=True)
     display = make_display(batch.name, quiet=quiet)
     with display.shown():
-        return work(store, batch, api, display, window=window)
+        return work(store, batch, api, display, key=key, window=window, folder=folder)
+
+
+def _fetch_left(store: Store, batch: Batch, api: Access, folder: Path | None) -> None:
+    """Fetch the artifacts of a finished batch that an earlier command left."""
+    from batchrunner.cli.fetching import fetch
+    from batchrunner.cli.work import bind
+
+    if folder is not None and store.gallery(batch.id).left:
+        bind(store, batch, api)
+        fetch(store, batch, api, folder)
 
 
 def _report(store: Store, batch: Batch, worked: Worked, db: str, *, as_json: bool) -> None:
-    from batchrunner.cli.report import batch_as_json, closing_lines
+    from batchrunner.cli.report import batch_as_json, closing_lines, same_command, stopped
 
     for line in closing_lines(store, batch, worked.tally, db):
         click.echo(line, err=True)
+    if worked.tally.open:
+        click.echo(f"go on with: {same_command(sys.argv[1:])}", err=True)
     if as_json:
         ended = worked.ending or "interrupted"
         click.echo(json.dumps({"ending": ended, **batch_as_json(store, batch)}))
     if worked.failure is not None and worked.exit_code == CANNOT_GO_ON:
-        raise UserError(
-            f"stopped: the API answered {worked.failure.message!r}",
-            hint="check the key and its rights, then run the same command again: "
-            "no attempt was used up",
-        )
+        raise stopped(worked.failure)

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
+from batchrunner.cli.errors import WRONG_USAGE, UserError
 from batchrunner.cli.options import batch_of, db_option, help_option, opened
+
+if TYPE_CHECKING:
+    from batchrunner.model import Batch
+    from batchrunner.store import Store
 
 
 @click.command("set")
@@ -13,31 +20,67 @@ from batchrunner.cli.options import batch_of, db_option, help_option, opened
     "--concurrency",
     type=click.IntRange(1, 1000),
     metavar="N",
-    required=True,
     help="Runs in flight at most, over all runners.",
+)
+@click.option(
+    "--budget",
+    metavar="BUDGET",
+    help="Most that the batch may cost, over all runners: '500 steps', '$20', or none.",
 )
 @db_option
 @help_option
-def command(batch: str | None, concurrency: int, db: str) -> None:
+def command(batch: str | None, concurrency: int | None, budget: str | None, db: str) -> None:
     """
     Change how BATCH is run; all runners at work on it heed that within 2 seconds.
 
-    No run is cancelled for a lower bound: nothing is submitted until enough have ended. What is
-    set holds until the batch is loaded with another value than the one it was loaded with last.
+    No run is cancelled for a lower bound or budget: nothing is submitted until enough have ended,
+    or the budget covers more. What is set holds until the batch is loaded with another value than
+    the one it was loaded with last.
 
     \b
-    Example:
+    Examples:
       batchrunner set example --concurrency 20
+      batchrunner set example --budget '$40'
     """
+    if concurrency is None and budget is None:
+        raise UserError(
+            "nothing to set",
+            hint="name --concurrency, --budget or both",
+            exit_code=WRONG_USAGE,
+        )
+    with opened(db) as store:
+        found = batch_of(store, batch)
+        if budget is not None:
+            _set_budget(store, found, budget)
+        if concurrency is not None:
+            _set_concurrency(store, found, concurrency)
+
+
+def _set_concurrency(store: Store, batch: Batch, concurrency: int) -> None:
     from batchrunner.cli.display import counted
     from batchrunner.model import JobState
 
-    with opened(db) as store:
-        found = batch_of(store, batch)
-        store.set_concurrency(found.id, concurrency)
-        running = store.tally(found.id).jobs[JobState.RUNNING]
-    before = found.settings.concurrency
-    click.echo(f"concurrency of {found.name!r}: {before} → {concurrency}", err=True)
+    store.set_concurrency(batch.id, concurrency)
+    running = store.tally(batch.id).jobs[JobState.RUNNING]
+    before = batch.settings.concurrency
+    click.echo(f"concurrency of {batch.name!r}: {before} → {concurrency}", err=True)
     if running > concurrency:
         runs = counted(running, "run")
         click.echo(f"{runs} in flight: none is submitted until enough of them have ended", err=True)
+
+
+def _set_budget(store: Store, batch: Batch, text: str) -> None:
+    from batchrunner.cli.clock import ledger_now
+    from batchrunner.cli.money import check_rate, given_budget, purse_line
+
+    budget = given_budget(text)
+    check_rate(budget, batch)
+    store.set_budget(batch.id, budget)
+    was, is_ = batch.settings.budget or "none", budget or "none"
+    click.echo(f"budget of {batch.name!r}: {was} → {is_}", err=True)
+    purse = store.purse(batch.id, ledger_now(store))
+    if purse is not None:
+        click.echo(purse_line(purse), err=True)
+        if purse.room < (purse.needs or 1):
+            gone = "spent or reserved" if purse.reserved else "spent"
+            click.echo(f"that is {gone}: nothing is submitted until it covers more", err=True)

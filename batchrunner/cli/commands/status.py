@@ -46,22 +46,20 @@ def command(batch: str | None, db: str, as_json: bool) -> None:
 
 
 def _show(store: Store, batch: Batch, *, whole: bool) -> None:
-    from batchrunner.cli.display import paused, summary
-    from batchrunner.cli.report import failure_lines, money_lines, retry_lines
-    from batchrunner.cli.terminal import term_safe
+    from batchrunner.cli.display import summary
+    from batchrunner.cli.report import artifact_lines, failure_lines, money_lines, retry_lines
 
     tally = store.tally(batch.id)
     click.echo(f"{batch.name}: {summary(tally)}")
-    if batch.pause:
-        click.echo(term_safe(f"  {paused(batch.pause)}"))
-    for line in money_lines(store, batch, tally):
+    money = money_lines(store, batch, tally)
+    for line in (*_waits(store, batch), *money, *artifact_lines(store, batch)):
         click.echo(f"  {line}")
     if not whole:
         return
     if tally.open:
-        working = list(_at_work(store, batch))
-        click.echo(f"at work on this database:{'' if working else ' nobody'}")
-        for worker in working:
+        at_work = list(working(store, batch))
+        click.echo(f"at work on this database:{'' if at_work else ' nobody'}")
+        for worker in at_work:
             click.echo(f"  {worker}")
     for title, lines in (
         ("failed or cancelled", failure_lines(store, batch)),
@@ -69,6 +67,18 @@ def _show(store: Store, batch: Batch, *, whole: bool) -> None:
     ):
         for number, line in enumerate(lines):
             click.echo(f"\n{title}:\n  {line}" if number == 0 else f"  {line}")
+
+
+def _waits(store: Store, batch: Batch) -> Iterator[str]:
+    """Give why nothing of a batch is submitted, if so."""
+    from batchrunner.cli.clock import ledger_now
+    from batchrunner.cli.display import held, paused
+    from batchrunner.cli.terminal import term_safe
+
+    if batch.pause:
+        yield term_safe(paused(batch.pause))
+    if hold := store.held(batch.id, ledger_now(store)):
+        yield term_safe(held(hold))
 
 
 def _found(store: Store, batch: Batch) -> Iterator[tuple[Worker, bool]]:
@@ -82,7 +92,8 @@ def _found(store: Store, batch: Batch) -> Iterator[tuple[Worker, bool]]:
         yield worker, worker.owner.id not in dead
 
 
-def _at_work(store: Store, batch: Batch) -> Iterator[str]:
+def working(store: Store, batch: Batch, *, alive: bool = False) -> Iterator[str]:
+    """Tell who works on the database, with how many of the batch's runs; only who lives, or all."""
     from batchrunner.cli.display import clock, counted, local
     from batchrunner.cli.terminal import term_safe
 
@@ -94,7 +105,7 @@ def _at_work(store: Store, batch: Batch) -> Iterator[str]:
                 f"{name} since {local(worker.since)}: {runs}, "
                 f"last sign of life {clock(worker.silent)} ago"
             )
-        elif worker.in_flight:
+        elif worker.in_flight and not alive:
             fate = "gives no sign of life" if lives else "has died"
             yield f"{name} {fate}: the next run of the batch takes over its {runs}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import anyio
@@ -17,10 +17,25 @@ from batchrunner.proof.network.trip import Asked, NetworkFault, Past, Trip
 from batchrunner.proof.promises import promise
 from batchrunner.sandbox.seeded import share
 
-__all__ = ["FAULTS", "HUGE", "POISONS", "Network", "NetworkFault", "Spell"]
+__all__ = ["DOUBTFUL", "FAULTS", "HUGE", "POISONS", "Network", "NetworkFault", "Spell"]
 
 #: Every name that a spell may have.
 FAULTS: Mapping[str, NetworkFault] = {**LINE, **ANSWERS}
+
+
+#: Where these go on for long, nothing can tell whether a run exists that a create did not tell of.
+DOUBTFUL = frozenset(
+    {
+        "blind_search",
+        "cut_goals",
+        "endless_list",
+        "half_page",
+        "ids_crossed",
+        "ids_of_another",
+        "null_goals",
+        "numeric_ids",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +93,10 @@ class Network(httpx.AsyncBaseTransport):
     def served(self) -> dict[str, bytes]:
         """The hostile results that were shown, by run id."""
         return self._poison.served
+
+    def may(self, faults: Collection[str]) -> bool:
+        """Whether one of these faults is among the spells."""
+        return any(spell.fault in faults for spell in self._spells)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Take a request to the sandbox and its answer back, or do what a spell asks for."""

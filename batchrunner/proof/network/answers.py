@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -26,6 +28,8 @@ _CRASHES = ((500, "INTERNAL_ERROR"), (502, "SERVICE_BUSY"), (503, "SERVICE_BUSY"
 #: What a run cannot do without: who it is, how it stands, and what it brought and cost.
 #: Without the goal nobody could tell whose run it is; the contract requires it.
 _NEEDED = ("run_id", "status", "goal", "result", "error", "num_of_steps")
+#: As much of a goal as a list shows that cuts it off: the marker is not in it.
+_SHOWN = 40
 #: A cursor that leads to the beginning: whoever follows it sees the same page again.
 _ROUND = "eyJpZCI6IjAiLCJjcmVhdGVkQXQiOiIyMDAwLTAxLTAxVDAwOjAwOjAwWiJ9"
 
@@ -64,6 +68,28 @@ def _ids(change: Callable[[list[str]], Sequence[Any]]) -> Twist:
 
 def _doubled(ids: list[str]) -> list[str]:
     return [*ids[:-1], ids[0]] if len(ids) > 1 else ids * 2
+
+
+def _of_another(body: dict[str, Any], trip: Trip) -> Any:
+    """Name a run of an earlier create in the place of the last one."""
+    ids, told = body.get("run_ids") or [], trip.past.told
+    changed = [*ids[:-1], told[-1]] if ids and told else None
+    told.extend(ids)
+    return changed and {**body, "run_ids": changed}
+
+
+async def _crossed(trip: Trip) -> httpx.Response:
+    """Keep each answer back until the next create, which gets it in the place of its own."""
+    answer = await trip.answer()
+    body = answer.json() if answer.status_code == 200 else {}
+    ids = body.get("run_ids")
+    if not ids:
+        return answer
+    earlier, trip.past.held = trip.past.held, ids
+    trip.strike()
+    if len(earlier) == len(ids):
+        return said({**body, "run_ids": earlier})
+    raise httpx.ReadError("the answer went astray", request=trip.request)
 
 
 def _crash(body: dict[str, Any], trip: Trip) -> Any:
@@ -178,6 +204,31 @@ def _round(body: dict[str, Any], trip: Trip) -> Any:
     return {**body, "pagination": {**body["pagination"], "next_cursor": _ROUND, "has_more": True}}
 
 
+def _cut(run: dict[str, Any]) -> dict[str, Any]:
+    return {**run, "goal": run["goal"][:_SHOWN]}
+
+
+def _without_goal(run: dict[str, Any]) -> dict[str, Any]:
+    return {**run, "goal": None}
+
+
+def _numbered(run: dict[str, Any]) -> dict[str, Any]:
+    return {**run, "run_id": zlib.crc32(run["run_id"].encode())}
+
+
+def _nothing(body: dict[str, Any], trip: Trip) -> Any:
+    pagination = {"total": 0, "next_cursor": None, "has_more": False}
+    return {"data": [], "pagination": pagination} if body["data"] else None
+
+
+def _endless(body: dict[str, Any], trip: Trip) -> Any:
+    """Lead from each page to another one, which is the first again."""
+    last = {"id": "0", "createdAt": f"2000-01-01T00:00:00.{trip.nth % 10**6:06}Z"}
+    cursor = base64.b64encode(json.dumps(last).encode()).decode()
+    pagination = {**body["pagination"], "next_cursor": cursor, "has_more": True}
+    return {**body, "pagination": pagination}
+
+
 _CREATE = frozenset({Asked.CREATE})
 _LOOK = frozenset({Asked.LOOK})
 _SEARCH = frozenset({Asked.SEARCH})
@@ -197,6 +248,16 @@ ANSWERS: Mapping[str, NetworkFault] = {
         says="run_ids are in another order than the runs",
         befalls=_CREATE,
         does=twisted(_ids(lambda ids: ids[::-1])),
+    ),
+    "ids_of_another": NetworkFault(
+        says="a run of an earlier create stands in run_ids, in the place of the last",
+        befalls=_CREATE,
+        does=twisted(_of_another),
+    ),
+    "ids_crossed": NetworkFault(
+        says="each create gets the answer of the one before, and the first one none",
+        befalls=_CREATE,
+        does=_crossed,
     ),
     "ids_with_number": NetworkFault(
         says="a number stands among run_ids",
@@ -247,6 +308,27 @@ ANSWERS: Mapping[str, NetworkFault] = {
     ),
     "error_named": NetworkFault(
         says="400 that names the last run of the request", befalls=_CREATE, does=_named
+    ),
+    "cut_goals": NetworkFault(
+        says="a list shows only the beginnings of goals, without their markers",
+        befalls=_SEARCH,
+        does=twisted(_runs(_cut)),
+    ),
+    "null_goals": NetworkFault(
+        says="a list shows no goals", befalls=_SEARCH, does=twisted(_runs(_without_goal))
+    ),
+    "numeric_ids": NetworkFault(
+        says="a list shows runs by numbers that nothing else knows",
+        befalls=_SEARCH,
+        does=twisted(_runs(_numbered)),
+    ),
+    "blind_search": NetworkFault(
+        says="a search finds nothing, and says that this is all",
+        befalls=_SEARCH,
+        does=twisted(_nothing),
+    ),
+    "endless_list": NetworkFault(
+        says="each page of a list leads to another one", befalls=_SEARCH, does=twisted(_endless)
     ),
     "stale_look": NetworkFault(
         says="an earlier answer again: runs that went on stand as they stood",

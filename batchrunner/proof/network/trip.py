@@ -41,6 +41,8 @@ class Past:
 
     looks: deque[bytes] = field(default_factory=lambda: deque(maxlen=20))  #: answers to them
     hidden: set[str] = field(default_factory=set)  #: runs that were called unknown once
+    told: list[str] = field(default_factory=list)  #: run ids of creates that met a fault of these
+    held: list[str] = field(default_factory=list)  #: run ids of a create that was not answered
 
 
 @dataclass(kw_only=True)

@@ -12,7 +12,8 @@ from signal import SIGCONT, SIGSTOP
 
 from sqlalchemy import select
 
-from batchrunner.proof.processes.programs import PATIENCE, PROGRAM, environment
+from batchrunner.proof.processes.programs import PATIENCE, TIED, environment
+from batchrunner.proof.processes.tied import lifeline
 from batchrunner.proof.promises import Broken
 from batchrunner.schema import SubmissionState, owners, submissions
 from batchrunner.store import Store, StoreError
@@ -42,10 +43,10 @@ class Fleet:
         """Start the runner of that number; what it says is appended to its log."""
         with self.log(number).open("ab") as log:
             return subprocess.Popen(
-                [*PROGRAM, *map(str, self.command), "-o", f"r{number}.csv"],
+                [*TIED, *map(str, self.command), "-o", f"r{number}.csv"],
                 cwd=self.folder,
                 env=environment(**self.env),
-                stdin=subprocess.DEVNULL,
+                stdin=lifeline(),
                 stdout=log,
                 stderr=log,
             )

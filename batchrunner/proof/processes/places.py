@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 
 from batchrunner.proof.promises import Broken
 from batchrunner.store import StoreError
+from batchrunner.store.addresses import url_of
 from batchrunner.store.database import Database
 
 NAME = "batchrunner-selftest-"
+#: A file in the folder, locked for as long as the self-test lives.
+CLAIM = "claim"
 #: How PostgreSQL says that a user lacks a right.
 FORBIDDEN = "42501"
 
@@ -46,29 +51,62 @@ def place_beside(address: str) -> Iterator[Place]:
         StoreError: The server cannot be reached, or gives us no schema of our own.
         OSError: There can be no folder beside the file.
     """
-    give = _schema if "://" in address and not address.startswith("sqlite") else _folder
-    place = give(address)
-    try:
-        yield place
-    except Broken as broken:
-        broken.add_note(f"what is left of it is kept in {place.kept}")
-        raise
-    except BaseException:
+    url = url_of(address)
+    on_file = url.get_backend_name() == "sqlite"
+    beside = Path(url.database or "").parent if on_file else Path(tempfile.gettempdir())
+    _tidy(beside, address)
+    place = _folder(beside) if on_file else _schema(address)
+    with _claimed(place, address):
+        try:
+            yield place
+        except Broken as broken:
+            (place.folder / CLAIM).unlink()  # so that nobody tidies it up
+            broken.add_note(f"what is left of it is kept in {place.kept}")
+            raise
+        except BaseException:
+            _remove(place, address)
+            raise
         _remove(place, address)
-        raise
-    _remove(place, address)
 
 
-def _folder(address: str) -> Place:
-    file = Path(address.rpartition(":///")[2])
-    folder = Path(tempfile.mkdtemp(prefix=NAME, dir=file.parent)).resolve()
+# ---- what others left that were killed ----
+
+
+@contextmanager
+def _claimed(place: Place, address: str) -> Iterator[None]:
+    """Hold the place, and write down what of it is on a server, for who may have to tidy up."""
+    with (place.folder / CLAIM).open("x") as claim:
+        flock(claim, LOCK_EX)
+        claim.write(f"{place.schema or ''} {_digest(address)}")
+        claim.flush()
+        yield
+
+
+def _tidy(beside: Path, address: str) -> None:
+    """Remove the places of self-tests that were killed; who lives holds its claim."""
+    for claim in beside.glob(f"{NAME}*/{CLAIM}"):
+        with suppress(OSError), claim.open() as file:
+            flock(file, LOCK_EX | LOCK_NB)
+            schema, said, digest = file.read().partition(" ")
+            if said and (digest == _digest(address) or not schema):
+                left = Place(folder=claim.parent, address="", schema=schema or None)
+                _remove(left, address)
+
+
+def _digest(address: str) -> str:
+    """Tell addresses apart; they may hold passwords, and are not written down."""
+    return hashlib.sha256(address.encode()).hexdigest()
+
+
+def _folder(beside: Path) -> Place:
+    folder = Path(tempfile.mkdtemp(prefix=NAME, dir=beside)).resolve()
     return Place(folder=folder, address=str(folder / "batchrunner.db"))
 
 
 def _schema(address: str) -> Place:
     schema = f"batchrunner_selftest_{secrets.token_hex(4)}"
     _create(address, schema)
-    url = make_url(address)
+    url = url_of(address)
     path = f"{url.query.get('options', '')} -csearch_path={schema}".strip()
     own = url.update_query_dict({"options": path}).render_as_string(hide_password=False)
     folder = Path(tempfile.mkdtemp(prefix=NAME))
@@ -81,7 +119,7 @@ def _create(address: str, schema: str) -> None:
     except StoreError as error:
         if getattr(getattr(error.__cause__, "orig", None), "sqlstate", None) != FORBIDDEN:
             raise
-        url = make_url(address)
+        url = url_of(address)
         right = f"GRANT CREATE ON DATABASE {url.database or '…'} TO {url.username or '…'}"
         raise StoreError(
             "the self-test works in a schema of its own, and this user may not create one",
@@ -92,7 +130,7 @@ def _create(address: str, schema: str) -> None:
 def _remove(place: Place, address: str) -> None:
     shutil.rmtree(place.folder, ignore_errors=True)
     if place.schema:
-        _administer(address, f"DROP SCHEMA {place.schema} CASCADE")
+        _administer(address, f"DROP SCHEMA IF EXISTS {place.schema} CASCADE")
 
 
 def _administer(address: str, statement: str) -> None:

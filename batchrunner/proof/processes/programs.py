@@ -14,9 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+from batchrunner.proof.processes.tied import lifeline
 from batchrunner.proof.promises import Broken, promise
 
 PROGRAM = (sys.executable, "-m", "batchrunner")
+#: The same, ending with us however we end; its standard input is then the lifeline.
+TIED = (sys.executable, "-m", "batchrunner.proof.processes.tied")
 #: Longest time in seconds that anything may take before it counts as hung.
 PATIENCE = 90.0
 
@@ -128,10 +131,10 @@ def started(
     """Start a command; it does not outlive the block."""
     program = Program(
         subprocess.Popen(
-            [*PROGRAM, *map(str, args)],
+            [*TIED, *map(str, args)],
             cwd=cwd,
             env=environment(**(env or {})),
-            stdin=subprocess.DEVNULL,
+            stdin=lifeline(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

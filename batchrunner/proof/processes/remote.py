@@ -72,12 +72,19 @@ def served(
     rates: Mapping[str, float] | None = None,
     script: Mapping[str, str] | None = None,
     seed: int = 0,
+    apart: bool = False,
 ) -> Iterator[Remote]:
     """Serve a sandbox while the block runs; its ledger stands in *folder*."""
     world = World(
-        seed=seed, durations=durations, rates=rates or {}, script=script or {}, retry_after=1.0
+        seed=seed,
+        durations=durations,
+        rates=rates or {},
+        script=script or {},
+        retry_after=1.0,
+        apart=apart,
     )
     args = ["--durations", f"{durations[0]}-{durations[1]}", "--seed", str(seed)]
+    args += ["--apart"] if apart else []
     args += [part for name, rate in world.rates.items() for part in ("--rate", f"{name}={rate}")]
     args += [part for glob, fate in world.script.items() for part in ("--script", f"{glob}={fate}")]
     ledger = folder / "served.jsonl"

@@ -1,0 +1,35 @@
+"""`batchrunner artifacts`: fetch and list what was captured of runs."""
+
+from __future__ import annotations
+
+import click
+
+from batchrunner.cli.lazy import LazyGroup
+from batchrunner.cli.options import help_option
+
+COMMANDS = {
+    "fetch": "Fetch screenshots, HTML and video of ended runs into a folder.",
+    "list": "List what was captured, and where it was put.",
+}
+
+
+@click.group(
+    "artifacts",
+    cls=LazyGroup,
+    commands_by_name=COMMANDS,
+    package="batchrunner.cli.commands.artifacts",
+    context_settings={"max_content_width": 100},
+)
+@help_option
+def command() -> None:
+    """
+    Fetch and list screenshots, HTML and video of runs.
+
+    A run keeps what its `capture_config` asks for. Nothing here starts a run, so nothing here
+    costs money.
+
+    \b
+    Examples:
+      batchrunner artifacts fetch example -o captured
+      batchrunner artifacts list example --kind video
+    """

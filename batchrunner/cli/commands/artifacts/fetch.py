@@ -1,0 +1,74 @@
+"""`batchrunner artifacts fetch`: fetch what was captured of ended runs into a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from batchrunner.cli.errors import ALL_SUCCEEDED, SOME_FAILED
+from batchrunner.cli.options import api_options, batch_of, db_option, help_option, opened
+
+
+@click.command("fetch")
+@click.argument("batch", required=False)
+@click.option("--job", metavar="ID", help="Only of this job.")
+@click.option(
+    "--kind",
+    "kinds",
+    type=click.Choice(["screenshots", "html", "video"]),
+    multiple=True,
+    help="Only of this kind; may be given more than once.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    required=True,
+    help="The folder to put them into; it is made if it is not there.",
+)
+@api_options
+@db_option
+@help_option
+def command(
+    batch: str | None,
+    job: str | None,
+    kinds: tuple[str, ...],
+    output: Path,
+    db: str,
+    **given: Any,
+) -> None:
+    """
+    Fetch what was captured of ended runs of BATCH and is not here yet.
+
+    What is stored already is not fetched again. Exits with 1 where something is left: give the
+    same command again.
+
+    \b
+    Examples:
+      batchrunner artifacts fetch example -o captured
+      batchrunner artifacts fetch example --job lamp --kind video -o captured
+    """
+    from batchrunner.cli.asking import api_of
+    from batchrunner.cli.fetching import checked_folder, fetch
+    from batchrunner.cli.report import artifact_lines
+    from batchrunner.cli.terminal import term_safe
+    from batchrunner.cli.work import bind
+    from batchrunner.model.artifacts import Kind
+
+    chosen = [Kind(kind) for kind in kinds]
+    with opened(db) as store:
+        found = batch_of(store, batch)
+        folder = checked_folder(output)
+        with api_of(db=db, **given) as api:
+            bind(store, found, api)
+            store.want_artifacts(found.id, job, lasting=False)
+            trouble = fetch(store, found, api, folder, key=job, kinds=chosen)
+        left = store.wanted_artifacts(found.id, 1, key=job, kinds=chosen)
+        for line in artifact_lines(store, found):
+            click.echo(line, err=True)
+    if left:
+        click.echo(f"some are left: {term_safe(trouble or 'not asked for')}", err=True)
+    raise SystemExit(SOME_FAILED if left else ALL_SUCCEEDED)

@@ -1,0 +1,59 @@
+"""`batchrunner artifacts list`: list what was captured, and where it was put."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from batchrunner.cli.options import batch_of, db_option, help_option, opened
+
+if TYPE_CHECKING:
+    from batchrunner.model.artifacts import Artifact
+
+
+@click.command("list")
+@click.argument("batch", required=False)
+@click.option("--job", metavar="ID", help="Only of this job.")
+@click.option(
+    "--kind",
+    "kinds",
+    type=click.Choice(["screenshots", "html", "video"]),
+    multiple=True,
+    help="Only of this kind; may be given more than once.",
+)
+@click.option("--jsonl", is_flag=True, help="Print one JSON object a line, for programs.")
+@db_option
+@help_option
+def command(
+    batch: str | None, job: str | None, kinds: tuple[str, ...], jsonl: bool, db: str
+) -> None:
+    """
+    List the artifacts of BATCH: stored ones with their paths, others with the reason.
+
+    \b
+    Examples:
+      batchrunner artifacts list example
+      batchrunner artifacts list example --jsonl | jq -r 'select(.state == "refused") | .why'
+    """
+    from batchrunner.cli.report import artifact_lines
+    from batchrunner.model.artifacts import Kind
+
+    with opened(db) as store:
+        found = batch_of(store, batch)
+        for artifact in store.artifacts(found.id, job, [Kind(kind) for kind in kinds]):
+            click.echo(json.dumps(asdict(artifact)) if jsonl else _line(artifact))
+        if not jsonl:
+            for line in artifact_lines(store, found):
+                click.echo(line, err=True)
+
+
+def _line(artifact: Artifact) -> str:
+    from batchrunner.cli.terminal import term_safe
+
+    what = f"{artifact.key}  attempt {artifact.number}  {artifact.kind}"
+    step = f" of step {artifact.step}" if artifact.step else ""
+    where = artifact.path or (f"{artifact.state}: {artifact.why}" if artifact.why else None)
+    return term_safe(f"{what}{step}  {where or artifact.state}")

@@ -1,0 +1,226 @@
+"""`batchrunner estimate`: what a job file may cost and how long it may take, before it is run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from batchrunner.cli.options import (
+    api_options,
+    db_option,
+    file_argument,
+    help_option,
+    json_option,
+    opened,
+    read_job_file,
+)
+
+if TYPE_CHECKING:
+    from batchrunner.model import Budget, JobFile, Rate, Wallet
+    from batchrunner.model.forecast import Forecast, Plan
+    from batchrunner.store import Store
+
+#: Finished jobs below which a range holds less often than in nine of ten nights.
+SHORT = 60
+#: Jobs to try where nothing is known.
+FEW = 20
+
+
+@click.command("estimate")
+@file_argument
+@api_options
+@db_option
+@json_option
+@help_option
+def command(
+    file: Path,
+    sandboxed: bool,
+    api_key_file: str | None,
+    api_url: str | None,
+    db: str,
+    as_json: bool,
+) -> None:
+    """
+    Say what the jobs of FILE may cost and how long they may take; nothing is loaded or run.
+
+    It is judged by what finished jobs of this database took on the same API: those of the same host
+    where there are enough, else all.
+
+    \b
+    Examples:
+      batchrunner estimate jobs.yaml
+      batchrunner estimate jobs.yaml --db last-month.db
+    """
+    from batchrunner.cli.work import SANDBOX, Access
+
+    job_file = read_job_file(file)
+    url = Access(url=_address(api_url), key="").origin
+    origin = SANDBOX if sandboxed else url
+    wallet = None if sandboxed else _wallet(api_url, api_key_file)
+    if "://" not in db and not Path(db).exists():
+        found = _without_past(job_file, wallet)
+    else:
+        with opened(db) as store:
+            found = _estimated(store, job_file, origin, wallet)
+    if as_json:
+        click.echo(json.dumps(_as_json(found)))
+        return
+    for line in _lines(found):
+        click.echo(line)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Estimate:
+    jobs: int
+    done: int
+    once: int
+    worst: int
+    forecast: Forecast | None
+    rate: Rate | None
+    budget: Budget | None
+    wallet: Wallet | None
+
+    @property
+    def most(self) -> int:
+        """The upper end: what is foretold, else the worst that can be."""
+        return self.forecast.steps[1] if self.forecast else self.worst
+
+
+def _address(api_url: str | None) -> str:
+    from batchrunner.api import DEFAULT_URL
+
+    return api_url or DEFAULT_URL
+
+
+def _wallet(api_url: str | None, key_file: str | None) -> Wallet | None:
+    """Return the wallet, where there is a key and the API answers: an estimate needs neither."""
+    import anyio
+
+    from batchrunner.api import AddressError, Api
+    from batchrunner.cli.errors import UserError
+    from batchrunner.cli.secret import api_key
+    from batchrunner.model import ApiError
+
+    async def ask(key: str) -> Wallet | None:
+        async with Api(_address(api_url), key) as api:
+            return await api.wallet()
+
+    try:
+        return anyio.run(ask, api_key(key_file))
+    except (UserError, ApiError, AddressError):
+        return None
+
+
+def _without_past(job_file: JobFile, wallet: Wallet | None) -> _Estimate:
+    return _of(job_file, set(), None, wallet)
+
+
+def _estimated(store: Store, job_file: JobFile, origin: str, wallet: Wallet | None) -> _Estimate:
+    from batchrunner.policy.estimate import forecast
+
+    batch = store.batch(job_file.name)
+    done = store.final_keys(batch.id) if batch else set()
+    plans = _plans(job_file, done)
+    found = forecast(plans, store.taken(origin), job_file.settings.concurrency)
+    return _of(job_file, done, found, wallet)
+
+
+def _plans(job_file: JobFile, done: set[str]) -> list[Plan]:
+    from batchrunner.model import Job
+    from batchrunner.model.forecast import Plan
+    from batchrunner.policy import Policy
+    from batchrunner.policy.ladders import host_of
+    from batchrunner.policy.money import most_steps
+
+    policy, plans = Policy.of(job_file.settings), []
+    for spec in job_file.specs:
+        if spec.key not in done:
+            job = Job(id=0, key=spec.key, attempt=0, failures=0, policy=spec.policy)
+            once = most_steps(spec.options)
+            worst = once * policy.bound(job)
+            plans.append(Plan(host=host_of(spec.url), once=once, worst=worst))
+    return plans
+
+
+def _of(
+    job_file: JobFile, done: set[str], found: Forecast | None, wallet: Wallet | None
+) -> _Estimate:
+    from batchrunner.policy.money import rate_in_force
+
+    plans = _plans(job_file, done)
+    return _Estimate(
+        jobs=len(plans),
+        done=len(job_file.specs) - len(plans),
+        once=sum(plan.once for plan in plans),
+        worst=sum(plan.worst for plan in plans),
+        forecast=found,
+        rate=rate_in_force(job_file.settings, wallet.rate if wallet else None),
+        budget=job_file.settings.budget,
+        wallet=wallet,
+    )
+
+
+def _lines(found: _Estimate) -> Iterator[str]:
+    from batchrunner.cli.display import clock, counted
+    from batchrunner.cli.money import cost
+
+    known = f" ({found.done} are done)" if found.done else ""
+    yield f"{counted(found.jobs, 'job')} to run{known}"
+    if found.forecast is None:
+        yield "nothing here tells what such jobs take: no range can be given"
+        if found.jobs > FEW:
+            yield f"try {FEW} of them first, in this database: then it can"
+    else:
+        (low, high), (soonest, latest) = found.forecast.steps, found.forecast.time
+        yield f"cost, likely: {low} to {cost(high, found.rate)}"
+        yield f"time, likely: {clock(soonest)} to {clock(latest)}"
+        own = (
+            f", {found.forecast.own} of these jobs by their own host's"
+            if found.forecast.own
+            else ""
+        )
+        yield f"judged by {counted(found.forecast.past, 'finished job')}{own}"
+        if found.forecast.past < SHORT:
+            yield "that is a short past: rare dear jobs may not be in it"
+    yield f"at the very most: {cost(found.once, found.rate)} where each job runs once,"
+    yield f"  {cost(found.worst, found.rate)} with all attempts that the policy allows"
+    yield from _warnings(found)
+
+
+def _warnings(found: _Estimate) -> Iterator[str]:
+    """Warn of money that does not cover the upper end."""
+    from batchrunner.cli.money import money
+    from batchrunner.policy.money import limit_of
+
+    if found.budget is not None:
+        covered = limit_of(found.budget, found.rate)
+        if covered < found.most:
+            yield f"warning: the budget of {found.budget} may end before the jobs do"
+    if found.wallet is not None and found.rate is not None:
+        needed = found.most * found.rate.amount
+        if found.wallet.balance < needed:
+            has = money(found.wallet.balance)
+            yield f"warning: the account has {has}, and {money(needed)} may be needed"
+
+
+def _as_json(found: _Estimate) -> dict[str, Any]:
+    past, rate = found.forecast, found.rate
+    return {
+        "jobs": found.jobs,
+        "done": found.done,
+        "steps": list(past.steps) if past else None,
+        "seconds": [round(end.total_seconds()) for end in past.time] if past else None,
+        "cost": [f"{end * rate.amount:f}" for end in past.steps] if past and rate else None,
+        "past": past.past if past else 0,
+        "by_host": past.own if past else 0,
+        "most_once": found.once,
+        "most": found.worst,
+        "rate": f"{rate.amount:f}" if rate else None,
+        "balance": f"{found.wallet.balance:f}" if found.wallet else None,
+        "warnings": list(_warnings(found)),
+    }

@@ -1,0 +1,34 @@
+"""Hints that runs may have ended: they make the runner look, and tell it nothing else."""
+
+from __future__ import annotations
+
+from batchrunner.runner.bell import Bell
+
+
+class Hints:
+    """What brings a look forward, and the address at which the API gives such hints."""
+
+    def __init__(self, address: str | None = None) -> None:
+        self.address = address  #: what creates name; it holds a secret, and is written down nowhere
+        self.heard = False  #: since the newest look began
+        self._bell = Bell()
+
+    def ring(self) -> None:
+        """Say that a run may have ended; it is one look, however often this is said."""
+        if not self.heard:
+            self.heard = True
+            self._bell.ring()
+
+    def wake(self) -> None:
+        """Let who waits look at the clock again; it is no hint."""
+        self._bell.ring()
+
+    def take(self) -> bool:
+        """Begin a look: say whether a hint asked for it, and forget that hint."""
+        heard, self.heard = self.heard, False
+        return heard
+
+    async def wait(self, seconds: float) -> None:
+        """Wait for a hint, or for *seconds*; not at all if one came since the look began."""
+        if not self.heard:
+            await self._bell.wait(seconds)

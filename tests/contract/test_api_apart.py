@@ -1,0 +1,79 @@
+"""A few runs for which the API refuses a whole request: they are told from the others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import httpx
+import pytest
+from api_wire import Said
+
+from batchrunner.api import MOST_PARTS
+from batchrunner.model import ApiError, Run, RunStatus, Unreadable
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def refuses(bad: set[str], status: int = 400) -> Callable[[httpx.Request], httpx.Response]:
+    """Refuse each request that names a bad run, whatever else it names."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked = json.loads(request.content)["run_ids"]
+        if bad & set(asked):
+            return httpx.Response(status, json={"error": {"code": "X", "message": "A bad id"}})
+        shown = [{"run_id": run_id, "status": "RUNNING"} for run_id in asked]
+        return httpx.Response(200, json={"data": shown, "results": shown})
+
+    return answer
+
+
+HUNDRED = [f"run-{number:03}" for number in range(100)]
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+async def test_one_bad_id_is_found_and_ninety_nine_are_seen(status: int) -> None:
+    said = Said(refuses({"run-042"}, status))
+    async with said.api as api:
+        found = await api.get_many(HUNDRED)
+    assert sorted(found) == HUNDRED
+    assert found.pop("run-042") == Unreadable(run_id="run-042", message="A bad id")
+    assert all(isinstance(run, Run) for run in found.values())
+    assert len(said.asked) <= 16
+
+
+async def test_one_bad_id_keeps_no_other_run_from_being_cancelled() -> None:
+    said = Said(refuses({"run-007"}))
+    async with said.api as api:
+        cancelled = await api.cancel_many(HUNDRED)
+    assert cancelled == dict.fromkeys([r for r in HUNDRED if r != "run-007"], RunStatus.RUNNING)
+
+
+async def test_a_refusal_that_is_about_no_single_run_is_told_as_it_came() -> None:
+    said = Said(refuses(set(HUNDRED)))
+    async with said.api as api:
+        with pytest.raises(ApiError, match="A bad id"):
+            await api.get_many(HUNDRED)
+    assert len(said.asked) <= MOST_PARTS
+
+
+async def test_of_many_bad_ids_not_all_are_looked_for_in_one_look() -> None:
+    said = Said(refuses(set(HUNDRED[::2])))
+    async with said.api as api:
+        found = await api.get_many(HUNDRED)
+    assert len(said.asked) <= MOST_PARTS
+    assert 0 < len(found) < 100
+
+
+@pytest.mark.parametrize("status", [401, 404, 429, 500, 503])
+async def test_other_errors_are_no_runs_fault_and_not_asked_about_in_halves(status: int) -> None:
+    said = Said(refuses({"run-042"}, status))
+    async with said.api as api:
+        with pytest.raises(ApiError):
+            await api.get_many(HUNDRED)
+    assert len(said.asked) == 1

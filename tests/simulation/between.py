@@ -1,0 +1,52 @@
+"""Somebody between the runners of a night and the API, who changes what it answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
+
+import httpx
+
+from batchrunner.proof.night import Night
+
+#: Takes a request and the body of the answer to it, and returns another body.
+Change: TypeAlias = Callable[[httpx.Request, Any], Awaitable[Any]]
+
+
+class Between(httpx.AsyncBaseTransport):
+    """A way to the sandbox on which answers are changed."""
+
+    def __init__(self, night: Night, change: Change) -> None:
+        self._inner = night.sandbox.transport()
+        self._change = change
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        answer = await self._inner.handle_async_request(request)
+        if answer.status_code != 200:
+            return answer
+        body = await self._change(request, answer.json())
+        return httpx.Response(200, content=json.dumps(body))
+
+
+def put_between(night: Night, change: Change) -> None:
+    """Let this happen to all answers of a night."""
+    night.network = Between(night, change)  # type: ignore[assignment]
+
+
+class Fickle:
+    """A change: every other look shows the goals of runs that ask for a price in another order."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    async def __call__(self, request: httpx.Request, body: Any) -> Any:
+        if request.url.path != "/v1/runs/batch":
+            return body
+        runs = [run for run in body["data"] if "price" in run["goal"]]
+        self.looks += len(runs) > 1
+        if self.looks % 2:
+            goals = [run["goal"] for run in reversed(runs)]
+            for run, goal in zip(runs, goals, strict=True):
+                run["goal"] = goal
+        return body

@@ -1,0 +1,140 @@
+"""Where a night's hours and credits went, on virtual time: the parts are the API's own bill."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+import anyio
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batchrunner.model import JobState, Settings
+from batchrunner.model.account import Hold, Stage, Use
+from batchrunner.proof.agent import QuickAgent
+from batchrunner.proof.night import EPOCH, Night, now, pages, simulate
+from batchrunner.proof.plan import plan
+from batchrunner.proof.promises import Books, hidden
+from batchrunner.proof.swarm import _Swarm
+from batchrunner.runner import Ending
+from batchrunner.runner.events import CreditsBack, OutOfCredits
+from batchrunner.sandbox import World
+
+QUICK = Settings(concurrency=10, backoff=timedelta(seconds=4))
+
+
+def check_parts(night: Night) -> None:
+    """Check that all parts add up to the whole, at whatever moment."""
+    found, at = night.store.account(night.batch.id, now()), now()
+    assert found.whole.steps == night.store.tally(night.batch.id).steps
+    assert all(span >= timedelta(0) for span in found.stages.values())
+    lives = [
+        max(min(job.finished_at or at, at) - job.loaded_at, timedelta(0))
+        for job in Books.of(night.store, night.batch.id).jobs
+    ]
+    assert found.jobs == len(lives)
+    assert found.time == sum(lives, timedelta(0)), "an hour was counted twice, or left out"
+
+
+def check_bill(night: Night) -> None:
+    """Check that the parts are what the sandbox has charged for all that could be known."""
+    found, runs = night.store.account(night.batch.id, now()), night.sandbox.ledger.runs
+    known = {attempt.run_id for attempt in Books.of(night.store, night.batch.id).attempts}
+    unseen = hidden(runs, night.world.late, now()) - known
+    bill = sum((run.charge for run in runs if run.run_id not in unseen), Decimal(0))
+    assert found.whole.steps * night.world.price == bill
+    assert Use.IN_FLIGHT not in found.uses
+
+
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 100_000))
+def test_after_a_night_of_faults_the_parts_are_the_apis_bill_to_the_cent(seed: int) -> None:
+    """Kills, lost answers, late runs, sleeping machines, clocks that are set: what a swarm has."""
+    swarm = _Swarm(plan(seed, 30))
+
+    async def night() -> None:
+        played = await swarm.play()
+        check_parts(swarm._night)
+        if played.ended:
+            check_bill(swarm._night)
+
+    simulate(night)
+
+
+LOST_ANSWERS = {"error_after": 0.2, "dropped_after": 0.2, "unreachable": 0.1, "goal_failure": 0.1}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_runs_that_the_api_lists_when_their_create_was_given_up_are_in_the_bill(seed: int) -> None:
+    async def night() -> None:
+        world = World(seed=seed, rates=LOST_ANSWERS, late=90, price=Decimal("0.0155"))
+        late = Night.of(pages(30), world, QUICK, agent=QuickAgent())
+        late.waits = False
+        assert await late.run() is Ending.FINISHED
+        late.check_end()
+        check_parts(late)
+        check_bill(late)
+
+    simulate(night)
+
+
+#: Credits are gone at two in the morning and back at four.
+GONE, BACK = timedelta(hours=4), timedelta(hours=6)
+#: How soon jobs are submitted again when credits are back: as often as it is tried.
+SOON = timedelta(minutes=2)
+#: Steps that 220 jobs take until about two, of the 1,100 that they take in all.
+ENOUGH = 965
+
+
+def short_of_credits() -> Night:
+    price = Decimal("0.016")
+    deposits = ((BACK.total_seconds(), Decimal(1000)),)
+    world = World(durations=(600, 900), price=price, credits=price * ENOUGH, deposits=deposits)
+    return Night.of(pages(220), world, QUICK, agent=QuickAgent())
+
+
+def test_credits_that_are_gone_at_two_and_back_at_four_cost_two_hours_and_nothing_else() -> None:
+    glances: list[Hold | None] = []
+
+    async def night() -> None:
+        broke = short_of_credits()
+
+        async def glance() -> None:
+            for at in (timedelta(hours=1), timedelta(hours=5), timedelta(hours=6, minutes=20)):
+                await anyio.sleep_until(at.total_seconds())
+                glances.append(broke.store.held(broke.batch.id, now()))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(glance)
+            assert await broke.run() is Ending.FINISHED
+        broke.check_end()
+        assert broke.jobs() == {JobState.SUCCEEDED: 220}, "a job failed for lack of credits"
+        requests = broke.sandbox.ledger.requests
+        dry = [request.at - EPOCH for request in requests if request.fate == "no_credits"]
+        assert abs(dry[0] - GONE) < timedelta(minutes=20)
+        assert BACK - SOON <= dry[-1] < BACK
+        paid = [request.at - EPOCH for request in requests if request.status == 200]
+        again = min(at for at in paid if at >= BACK)
+        assert again - BACK <= SOON, "it did not go on by itself"
+        assert len([at for at in dry if at > dry[0] + SOON]) <= (BACK - dry[0]) / SOON * 1.2
+        check_glances(glances, dry[0])
+        told = [type(e) for e in broke.events if isinstance(e, OutOfCredits | CreditsBack)]
+        assert told[-1] is CreditsBack
+        check_parts(broke)
+        check_bill(broke)
+        stages = broke.store.account(broke.batch.id, now()).stages
+        assert stages[Stage.CREDITS] > 20 * (BACK - dry[0]) / 2
+
+    simulate(night)
+
+
+def check_glances(glances: list[Hold | None], dry: timedelta) -> None:
+    """Check what another terminal shows before, in the middle, and when credits are back."""
+    before, middle, after = glances
+    assert (before, after) == (None, None)
+    assert middle is not None
+    assert timedelta(0) <= middle.since - (EPOCH + dry) < SOON
+    assert middle.why
+    at = EPOCH + timedelta(hours=5)
+    assert at - SOON <= middle.check_at <= at + SOON

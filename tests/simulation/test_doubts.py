@@ -1,0 +1,141 @@
+"""Answers and lists that contradict each other: nothing is paid for twice, and all ends."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from batchrunner.model import FailureCategory, JobFile, JobSpec, JobState, Settings
+from batchrunner.proof.night import Night, now, pages, simulate
+from batchrunner.runner import Ending
+from batchrunner.sandbox import World
+from tests.simulation.between import Fickle, put_between
+
+PATIENT = Settings(backoff=timedelta(seconds=4), concurrency=4)
+ONE_BY_ONE = Settings(backoff=timedelta(seconds=4), concurrency=1)
+UNANSWERED = FailureCategory.UNANSWERED
+
+
+async def to_its_end(night: Night) -> None:
+    with anyio.fail_after(4 * 3600):
+        assert await night.run() is Ending.FINISHED
+    line, night.network = night.network, None
+    night.check_end()
+    night.network = line
+
+
+def with_a_second_shape(night: Night, jobs: int) -> None:
+    """Load jobs that never ride with the others."""
+    schema = {"output_schema": {"type": "object", "properties": {"name": {"type": "string"}}}}
+    specs = tuple(
+        JobSpec(key=f"other-{n}", url=url, goal="Read the name", options=schema)
+        for n, url in enumerate(pages(jobs))
+    )
+    more = JobFile(name="night", settings=night.batch.settings, specs=specs)
+    night.loaded += night.store.load(more, now()).added
+
+
+def test_ids_that_are_swapped_between_two_creates_are_swapped_back() -> None:
+    async def night() -> None:
+        swapped = Night.of(pages(2), World(durations=(30, 30)), PATIENT)
+        with_a_second_shape(swapped, 2)
+        answers: list[Any] = []
+        both = anyio.Event()
+
+        async def swap(request: httpx.Request, body: Any) -> Any:
+            if "run_ids" not in body or both.is_set():
+                return body
+            answers.append(body)
+            if len(answers) == 2:
+                both.set()
+                return answers[0]
+            await both.wait()
+            return answers[1]
+
+        put_between(swapped, swap)
+        await to_its_end(swapped)
+        assert both.is_set(), "nothing was swapped: this night proves nothing"
+        assert swapped.jobs() == {JobState.SUCCEEDED: 4}
+        urls = {run.run_id: run.url for run in swapped.sandbox.ledger.runs}
+        assert len(urls) == 4
+        finished = swapped.store.finished(swapped.batch.id)
+        assert all(urls[job.run_id or ""] == job.url for job in finished)
+
+    simulate(night)
+
+
+def test_whose_runs_change_with_every_look_is_left_to_the_user_and_hinders_nobody() -> None:
+    async def night() -> None:
+        fickle = Night.of(pages(2), World(durations=(200, 200)), PATIENT)
+        with_a_second_shape(fickle, 1)
+        change = Fickle()
+        put_between(fickle, change)
+        await to_its_end(fickle)
+        assert fickle.jobs() == {JobState.SUCCEEDED: 1, JobState.FAILED: 2}
+        tally = fickle.store.tally(fickle.batch.id)
+        assert (tally.failed, tally.orphans) == ({UNANSWERED: 2}, 2)
+        assert len(fickle.sandbox.ledger.runs) == 3
+        assert change.looks < 20
+
+    simulate(night)
+
+
+def test_a_run_whose_goal_is_shown_nowhere_is_not_paid_for_again() -> None:
+    async def night() -> None:
+        urls = [*pages(1), "http://faults.test/dropped_after/1"]
+        mute = Night.of(urls, World(durations=(20, 20)), ONE_BY_ONE)
+
+        async def hide(request: httpx.Request, body: Any) -> Any:
+            for run in body.get("data") or []:
+                run["goal"] = None
+            return body
+
+        put_between(mute, hide)
+        await to_its_end(mute)
+        assert mute.jobs() == {JobState.SUCCEEDED: 1, JobState.FAILED: 1}
+        assert set(mute.store.tally(mute.batch.id).failed) == {UNANSWERED}
+        assert len(mute.sandbox.ledger.runs) == 2
+
+    simulate(night)
+
+
+def test_a_server_that_lists_everything_leaves_nothing_in_doubt() -> None:
+    async def night() -> None:
+        urls = [*pages(1), "http://faults.test/error_before/2"]
+        loose = Night.of(urls, World(durations=(20, 20)), ONE_BY_ONE)
+        listed: list[Any] = []
+
+        async def everything(request: httpx.Request, body: Any) -> Any:
+            if request.url.path == "/v1/runs/batch":
+                listed[:] = body["data"] or listed
+            if request.method == "GET":
+                body["data"] = listed
+            return body
+
+        put_between(loose, everything)
+        await to_its_end(loose)
+        assert loose.jobs() == {JobState.SUCCEEDED: 2}
+        assert len(loose.sandbox.ledger.runs) == 2
+
+    simulate(night)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_an_absence_is_believed_again_only_where_searches_find_what_is_known(known: bool) -> None:
+    async def night() -> None:
+        urls = [*pages(known), "http://faults.test/error_before/4"]
+        lost = Night.of(urls, World(durations=(20, 20)), ONE_BY_ONE)
+        await to_its_end(lost)
+        tally = lost.store.tally(lost.batch.id)
+        if known:
+            assert lost.jobs() == {JobState.SUCCEEDED: 2}
+            assert (lost.creates, tally.retried) == (6, {FailureCategory.UNREACHABLE: 4})
+        else:
+            assert lost.creates == 2
+            assert tally.failed == {UNANSWERED: 1}
+
+    simulate(night)

@@ -1,0 +1,250 @@
+"""Runs of which the API never shows an end: each is waited for with patience, and then decided."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from batchrunner.model import FailureCategory, JobState, Settings
+from batchrunner.policy import GIVEN_UP_AFTER
+from batchrunner.proof.network import Network
+from batchrunner.proof.night import Night, pages, simulate
+from batchrunner.runner import Ending
+from batchrunner.runner.events import Judged
+from batchrunner.sandbox import World
+
+LOOK, CANCEL = "/v1/runs/batch", "/v1/runs/batch/cancel"
+LIMIT = timedelta(minutes=5)
+SETTINGS = Settings(
+    concurrency=8, backoff=timedelta(seconds=4), max_attempts=2, running_limit=LIMIT
+)
+#: Longest that a batch may take in which one run never ends.
+BOUND = (2 * LIMIT + 2 * GIVEN_UP_AFTER).total_seconds()
+
+Answer = Callable[[httpx.Request, Any], httpx.Response | None]
+
+
+class Odd(httpx.AsyncBaseTransport):
+    """An API that is odd about the first run that it made."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, odd: Answer) -> None:
+        self._inner = inner
+        self._odd = odd
+        self.run_id: str | None = None
+        self.met = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        cancels = request.url.path == CANCEL and self._is_about_it(request)
+        if cancels and (refusal := self._odd(request, {})):  # it must not get there
+            self.met += 1
+            return refusal
+        response = await self._inner.handle_async_request(request)
+        body = json.loads(await response.aread())
+        if self.run_id is None and request.url.path.endswith("/run-batch"):
+            self.run_id = body["run_ids"][0]
+        if self.run_id is None or not self._is_about_it(request):
+            return response
+        changed = self._odd(request, body)
+        self.met += changed is not None
+        return changed or response
+
+    def _is_about_it(self, request: httpx.Request) -> bool:
+        return (self.run_id or "") in request.url.path + request.content.decode()
+
+
+def refused(status: int = 400) -> httpx.Response:
+    error = {"code": "INVALID_INPUT" if status == 400 else "INTERNAL_ERROR", "message": "No"}
+    return httpx.Response(status, json={"error": error})
+
+
+def not_in(body: Any, run_id: str) -> httpx.Response:
+    data = [run for run in body["data"] if run["run_id"] != run_id]
+    return httpx.Response(200, json={**body, "data": data})
+
+
+async def played(urls: list[str], odd: Callable[[Callable[[], str]], Answer]) -> tuple[Night, Odd]:
+    night = Night.of(urls, World(durations=(30, 60)), SETTINGS)
+    line = Odd(night.sandbox.transport(), lambda request, body: answer(request, body))
+    answer = odd(lambda: line.run_id or "")
+    night.network = Network(line, fired=Counter())
+    with anyio.fail_after(BOUND):
+        assert await night.run() is Ending.FINISHED
+    assert line.met, "nothing odd was met: this night proves nothing"
+    return night, line
+
+
+def failed(night: Night) -> list[tuple[FailureCategory, str | None]]:
+    found = night.store.failures(night.batch.id, final=True, most=9)
+    return [(attempt.category, attempt.run_id) for attempt in found]
+
+
+def told(night: Night, run_id: str | None) -> bool:
+    """Whether the user was told of this run."""
+    judged = [event for event in night.events if isinstance(event, Judged)]
+    failures = [v.transition.failure for event in judged for v in event.verdicts]
+    return any((run_id or "?") in failure.message for failure in failures if failure)
+
+
+def silent_with(single: Callable[[], httpx.Response | None]) -> Any:
+    def odd(run_id: Callable[[], str]) -> Answer:
+        def answer(request: httpx.Request, body: Any) -> httpx.Response | None:
+            if request.url.path == LOOK:
+                return not_in(body, run_id())
+            return single() if request.url.path.endswith(run_id()) else None
+
+        return answer
+
+    return odd
+
+
+def test_a_run_that_looks_are_silent_about_is_asked_for_by_itself() -> None:
+    async def night() -> None:
+        quiet, _ = await played(pages(6), silent_with(lambda: None))
+        quiet.check_end()
+        assert quiet.jobs() == {JobState.SUCCEEDED: 6}
+        assert len(quiet.sandbox.ledger.runs) == 6
+
+    simulate(night)
+
+
+def test_a_silent_run_that_is_not_found_by_itself_either_is_lost() -> None:
+    async def night() -> None:
+        missing = {"error": {"code": "NOT_FOUND", "message": "Run not found"}}
+        quiet, _ = await played(pages(6), silent_with(lambda: httpx.Response(404, json=missing)))
+        assert quiet.jobs() == {JobState.SUCCEEDED: 6}
+        assert quiet.store.tally(quiet.batch.id).retried == {FailureCategory.LOST: 1}
+        assert anyio.current_time() < GIVEN_UP_AFTER.total_seconds()
+
+    simulate(night)
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_a_run_of_which_the_api_tells_nothing_is_given_up_and_not_paid_for_again(
+    status: int,
+) -> None:
+    async def night() -> None:
+        quiet, line = await played(pages(6), silent_with(lambda: refused(status)))
+        assert quiet.jobs() == {JobState.SUCCEEDED: 5, JobState.FAILED: 1}
+        assert failed(quiet) == [(FailureCategory.UNANSWERED, line.run_id)]
+        assert told(quiet, line.run_id)
+        assert anyio.current_time() >= GIVEN_UP_AFTER.total_seconds()
+        assert len(quiet.sandbox.ledger.runs) == 6
+
+    simulate(night)
+
+
+def refuses_looks(run_id: Callable[[], str]) -> Answer:
+    return lambda request, body: refused() if request.url.path != "/v1/runs" else None
+
+
+def test_one_id_that_the_api_refuses_does_not_blind_the_others() -> None:
+    async def night() -> None:
+        # One is stuck, so that neighbours are there whenever the bad one is looked at.
+        urls = [*pages(7), "http://faults.test/stuck"]
+        blinded, line = await played(urls, refuses_looks)
+        assert (FailureCategory.INVALID_RESULT, line.run_id) in failed(blinded)
+        assert blinded.jobs()[JobState.SUCCEEDED] == 6
+        ended = [job.finished_at for job in blinded.store.finished(blinded.batch.id)]
+        assert sum(1 for at in ended if at and (at - ended_first(ended)) < LIMIT) >= 6
+
+    def ended_first(ended: Any) -> Any:
+        return min(at for at in ended if at)
+
+    simulate(night)
+
+
+def test_a_batch_of_which_every_look_is_refused_comes_to_its_end() -> None:
+    async def night() -> None:
+        alone, line = await played(pages(1), refuses_looks)
+        assert failed(alone) == [(FailureCategory.UNANSWERED, line.run_id)]
+        assert len(alone.sandbox.ledger.runs) == 1
+
+    simulate(night)
+
+
+def expired(run_id: Callable[[], str]) -> Answer:
+    def answer(request: httpx.Request, body: Any) -> httpx.Response | None:
+        shown = [run for run in body.get("data") or body.get("results") or [] if run]
+        for run in shown:
+            if run["run_id"] == run_id():
+                run["status"] = "EXPIRED"
+        return httpx.Response(200, json=body) if shown else None
+
+    return answer
+
+
+def test_a_status_that_nobody_knows_ends_in_a_decision() -> None:
+    async def night() -> None:
+        odd, line = await played(pages(6), expired)
+        assert odd.jobs() == {JobState.SUCCEEDED: 5, JobState.FAILED: 1}
+        assert failed(odd) == [(FailureCategory.UNANSWERED, line.run_id)]
+        assert anyio.current_time() >= (LIMIT + GIVEN_UP_AFTER).total_seconds()
+
+    simulate(night)
+
+
+def refuses_cancels(status: int) -> Any:
+    def answer(request: httpx.Request, body: Any) -> httpx.Response | None:
+        return refused(status) if request.url.path == CANCEL else None
+
+    return lambda run_id: answer
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_a_run_whose_cancel_is_never_confirmed_is_given_up(status: int) -> None:
+    async def night() -> None:
+        urls = ["http://faults.test/stuck", *pages(5)]
+        stuck, line = await played(urls, refuses_cancels(status))
+        assert stuck.jobs() == {JobState.SUCCEEDED: 5, JobState.FAILED: 1}
+        assert failed(stuck) == [(FailureCategory.UNANSWERED, line.run_id)]
+        assert told(stuck, line.run_id)
+        assert len(stuck.sandbox.ledger.runs) == 6
+
+    simulate(night)
+
+
+def test_one_run_that_cannot_be_cancelled_does_not_keep_the_others_alive() -> None:
+    async def night() -> None:
+        urls = ["http://faults.test/stuck"] * 4
+        stuck, line = await played(
+            [f"{url}?n={n}" for n, url in enumerate(urls)], refuses_cancels(400)
+        )
+        found = failed(stuck)
+        assert (FailureCategory.UNANSWERED, line.run_id) in found
+        assert [category for category, _ in found].count(FailureCategory.TIMED_OUT) == 3
+
+    simulate(night)
+
+
+def test_an_outage_of_the_api_counts_for_nobodys_patience() -> None:
+    async def night() -> None:
+        dark = [(100.0, 100.0 + 2 * GIVEN_UP_AFTER.total_seconds())]
+
+        def odd(run_id: Callable[[], str]) -> Answer:
+            def answer(request: httpx.Request, body: Any) -> httpx.Response | None:
+                away = any(begins <= anyio.current_time() < ends for begins, ends in dark)
+                if away:
+                    return httpx.Response(503, json={"error": {"code": "X", "message": "No"}})
+                if request.url.path == LOOK and anyio.current_time() < dark[0][0]:
+                    return not_in(body, run_id())
+                return None
+
+            return answer
+
+        night = Night.of(pages(3), World(durations=(400, 500)), SETTINGS_OF_A_LONG_NIGHT)
+        line = Odd(night.sandbox.transport(), lambda request, body: answer(request, body))
+        answer = odd(lambda: line.run_id or "")
+        night.network = Network(line, fired=Counter())
+        assert await night.run() is Ending.FINISHED
+        night.check_end()
+        assert night.jobs() == {JobState.SUCCEEDED: 3}
+
+    SETTINGS_OF_A_LONG_NIGHT = Settings(concurrency=8, running_limit=timedelta(hours=3))
+    simulate(night)

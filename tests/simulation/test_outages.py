@@ -1,0 +1,97 @@
+"""Runners whose database is away for longer than a lease: nobody is buried who lives."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+
+import anyio
+import pytest
+
+from batchrunner.model import JobState, Settings
+from batchrunner.proof.machine import Span
+from batchrunner.proof.night import Night, Power, T, pages, simulate
+from batchrunner.runner import Ending
+from batchrunner.runner.events import Rescued
+from batchrunner.sandbox import World
+from batchrunner.store import LEASE, StoreError
+
+SETTINGS = Settings(concurrency=4, backoff=timedelta(seconds=4))
+#: A database that is away for five minutes, after a minute of work.
+OUTAGE = Span(60, 360)
+NEVER_BACK = Span(60, 1e9)
+
+
+@dataclass
+class CutOff(Power):
+    """A process that cannot reach the database for a while."""
+
+    away: Iterable[Span] = ()
+    met: Counter[str] = field(default_factory=Counter)
+
+    async def offload(self, call: Callable[[], T], /) -> T:
+        if any(span.holds(anyio.current_time()) for span in self.away):
+            self.met["away"] += 1
+            raise StoreError("the database is away", hint="wait", passing=True)
+        return await super().offload(call)
+
+
+def believes(owners: object) -> list[str]:
+    """Know of nobody's death: they are on other machines."""
+    return []
+
+
+@pytest.mark.parametrize("later", [0.0, 0.3, 4.0, 20.0], ids=lambda seconds: f"{seconds} s later")
+def test_a_database_that_was_away_for_longer_than_a_lease_costs_no_runner_its_life(
+    later: float,
+) -> None:
+    async def night() -> None:
+        shared = Night.of(pages(40), World(durations=(100, 200)), SETTINGS)
+        powers = [
+            CutOff(away=[OUTAGE]),
+            CutOff(away=[Span(OUTAGE.begins, OUTAGE.ends + later)]),
+        ]
+        endings: list[Ending] = []
+
+        async def work(power: Power) -> None:
+            endings.append(await shared.run(power, gone=believes))
+
+        async with anyio.create_task_group() as tasks:
+            for power in powers:
+                tasks.start_soon(work, power)
+                await anyio.sleep(1.0)
+        assert all(power.met["away"] for power in powers)
+        assert endings == [Ending.FINISHED] * 2
+        assert not [event for event in shared.events if isinstance(event, Rescued)]
+        shared.check_end()
+        assert shared.jobs() == {JobState.SUCCEEDED: 40}
+        assert len(shared.sandbox.ledger.runs) == 40
+
+    simulate(night)
+
+
+def test_who_died_while_the_database_was_away_is_buried_a_lease_after_it_is_back() -> None:
+    async def night() -> None:
+        shared = Night.of(pages(12), World(durations=(100, 200)), SETTINGS)
+        async with anyio.create_task_group() as tasks:
+            mortal = anyio.CancelScope()
+
+            async def dies() -> None:
+                with mortal:
+                    await shared.run(CutOff(away=[NEVER_BACK]), gone=believes)
+
+            tasks.start_soon(dies)
+            await anyio.sleep(5)  # all slots are the other's
+            tasks.start_soon(partial(shared.run, CutOff(away=[OUTAGE]), gone=believes))
+            await anyio.sleep_until(200)
+            mortal.cancel()
+            await anyio.sleep_until(OUTAGE.ends + LEASE.total_seconds() - 1)
+            assert not [event for event in shared.events if isinstance(event, Rescued)]
+        assert [event for event in shared.events if isinstance(event, Rescued)]
+        shared.check_end()
+        assert len(shared.sandbox.ledger.runs) == 12
+
+    simulate(night)
