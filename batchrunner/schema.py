@@ -54,6 +54,13 @@ class SubmissionState(StrEnum):
     UNDECIDED = "undecided"  #: nothing can tell
 
 
+class Gate(StrEnum):
+    """What a batch's canary has brought."""
+
+    OPEN = "open"  #: the rest may be submitted
+    CLOSED = "closed"  #: only once the user says so
+
+
 class Instant(TypeDecorator[datetime]):
     """A moment as ISO 8601 text in UTC, which sorts as time and reads the same everywhere."""
 
@@ -117,13 +124,15 @@ batches = Table(
     Column("settings", Text, nullable=False),  # JSON
     Column("origin", String(300)),  # the API that its runs are on; NULL before the first
     Column("created_at", Instant, nullable=False),
-    Column("concurrency", Integer),  # set in the place of the settings'; NULL: theirs holds
+    Column("concurrency", Integer),  # set in place of the settings'; NULL: theirs hold; 0: auto
     Column("paused_at", Instant),  # NULL: it is not paused
     Column("pause_reason", Words),
     Column("budget", String(100)),  # set in the place of the settings'; NULL: theirs holds
     Column("rate", String(40)),  # what a step costs, by the account's wallet; NULL: unsaid
     Column("known_keys", Text),  # digests of the keys that open its runs; NULL before the first
     Column("artifacts", Boolean, nullable=False, server_default=text("false")),  # are wanted
+    Column("slots", Integer),  # runs in flight at most, as the queue has taught; NULL: not yet
+    Column("gate", String(6)),  # what the canary has brought; NULL: nothing yet, or there is none
 )
 
 jobs = Table(
@@ -134,6 +143,7 @@ jobs = Table(
     Column("position", Integer, nullable=False),
     Column("key", String(200), nullable=False),
     Column("url", Text, nullable=False),
+    Column("host", String(300), nullable=False, server_default=text("''")),
     Column("goal", Text, nullable=False),
     Column("options", Text, nullable=False),  # JSON
     Column("expect", Text),  # JSON: what its result must be; NULL where the job file says nothing
@@ -148,6 +158,7 @@ jobs = Table(
     Column("met", Text, nullable=False, server_default="{}"),  # JSON: the same by category
     Column("policy", Text),  # JSON: its own rules; NULL where it has none
     Column("rungs", Text, nullable=False, server_default="{}"),  # JSON: to go on from, by category
+    Column("canary", Boolean, nullable=False, server_default=text("false")),  # goes first
     Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
     Column("finished_at", Instant),
     Column("loaded_at", Instant),  # NULL: by an older program, when its batch was made
@@ -163,6 +174,12 @@ jobs = Table(
         "available_at",
         sqlite_where=text("state = 'available'"),
         postgresql_where=text("state = 'available'"),
+    ),
+    Index(
+        "ix_jobs_canary",
+        "batch_id",
+        sqlite_where=text("canary = 1"),
+        postgresql_where=text("canary"),
     ),
 )
 
@@ -254,6 +271,8 @@ attempts = Table(
     ),
 )
 
+Index("ix_attempts_opened_at", attempts.c.opened_at)
+
 orphans = Table(
     "orphans",
     metadata,
@@ -330,4 +349,20 @@ artifacts = Table(
         sqlite_where=text("state = 'wanted'"),
         postgresql_where=text("state = 'wanted'"),
     ),
+)
+
+#: What attempts have told of hosts that have failed, and which of them are kept back.
+parking = Table(
+    "parking",
+    metadata,
+    Column("batch_id", Id, ForeignKey("batches.id"), primary_key=True),
+    Column("host", String(300), primary_key=True),
+    Column("passed", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("in_row", Integer, nullable=False),
+    Column("parked_at", Instant),
+    Column("probe_at", Instant),
+    Column("probes", Integer, nullable=False),
+    CheckConstraint("in_row BETWEEN 0 AND failed AND passed >= 0", "counts_agree"),
+    CheckConstraint("(parked_at IS NULL) = (probe_at IS NULL)", "parked_means_probed"),
 )

@@ -46,5 +46,6 @@ def cli() -> None:
     \b
     Exit codes: 0 all jobs succeeded · 1 finished, some failed · 2 wrong usage or job file ·
     3 cannot start or go on (key, network, database, disk) · 4 jobs are left at --until ·
-    5 the budget is used up, jobs are left · 130 Ctrl-C · 143 terminated
+    5 the budget is used up, jobs are left · 6 what is left is on hosts that are parked ·
+    7 the canary brought too little · 130 Ctrl-C · 143 terminated
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
@@ -20,6 +20,7 @@ from batchrunner.model import (
     Failed,
     Finish,
     JobState,
+    ParkedHost,
     Pause,
     Postpone,
     Retry,
@@ -29,11 +30,13 @@ from batchrunner.model import (
 from batchrunner.model.account import Hold
 from batchrunner.policy.windows import Phase, Window
 from batchrunner.runner.events import (
+    Bounded,
     CreditsBack,
     Event,
     Held,
     Judged,
     OutOfCredits,
+    Parked,
     Paused,
     Recalled,
     Rescued,
@@ -272,14 +275,25 @@ def lines_of(event: Event) -> Iterator[str]:
             yield (
                 f"{_runs(adopted + orphans)} turned up late: {adopted} adopted, {orphans} cancelled"
             )
-        case Recalled(runs=runs):
-            yield f"cancelling {_runs(runs)} for the deadline: their jobs are available again"
+        case Parked() | Bounded() | Recalled():
+            yield from _limits(event)
         case Judged(verdicts=verdicts):
             yield from _verdict_lines(verdicts)
         case Unhooked(why=why):
             yield f"going on without the webhook: {shorten(term_safe(why), SHOWN)}"
         case _:
             yield _wait(event)
+
+
+def _limits(event: Parked | Bounded | Recalled) -> Iterable[str]:
+    match event:
+        case Parked(hosts=hosts):
+            return map(parked_line, hosts) if hosts else ["no host is parked any more"]
+        case Bounded(most=most, slots=slots, found=found):
+            seems = f"the account has {counted(slots, 'slot')}" if found else "no queue so far"
+            return [f"up to {_runs(most)} in flight: {seems}"]
+        case Recalled(runs=runs):
+            return [f"cancelling {_runs(runs)} for the deadline: their jobs are available again"]
 
 
 def _wait(event: Stalled | Slept | Held | Lasting) -> str:
@@ -316,6 +330,16 @@ def _in_window(phase: Phase, window: Window) -> str:
             return "jobs are submitted"
         case Phase.LANDING | Phase.OVER:
             return f"nothing more is submitted: what is in flight has until {dated(window.closes)}"
+
+
+def parked_line(host: ParkedHost) -> str:
+    """Return that a host is kept back, since when and why, and when it is tried again."""
+    probes = f", {counted(host.probes, 'probe')} failed" if host.probes else ""
+    return (
+        f"{host.host} is parked since {local(host.since)}: {host.failures} failures in a row"
+        f"{probes}; {counted(host.waiting, 'job')} wait, the next probe is at "
+        f"{local(host.probe_at)}"
+    )
 
 
 def paused(pause: Pause) -> str:

@@ -163,3 +163,19 @@ def read_job_file(path: Path) -> JobFile:
     if more := len(job_file.warnings[MOST_WARNINGS:]):
         click.echo(f"warning: … and {more} more of the like", err=True)
     return job_file
+
+
+class Bound(click.ParamType[int]):
+    """A number of runs in flight at most, or `auto`."""
+
+    name = "bound"
+    _number = click.IntRange(1, 1000)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number; AUTO for `auto`."""
+        from batchrunner.model import AUTO
+
+        if value == "auto":
+            return AUTO
+        number: int = self._number.convert(value, param, ctx)
+        return number

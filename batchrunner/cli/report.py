@@ -11,7 +11,7 @@ from batchrunner.cli.errors import UserError
 from batchrunner.model.artifacts import ArtifactState
 
 if TYPE_CHECKING:
-    from batchrunner.model import Batch, ClosedAttempt, Failed, Pause, Tally
+    from batchrunner.model import Batch, ClosedAttempt, Failed, ParkedHost, Pause, Tally
     from batchrunner.model.account import Hold
     from batchrunner.store import Store
 
@@ -179,9 +179,10 @@ def batch_as_json(store: Store, batch: Batch) -> dict[str, Any]:
     return {
         "batch": batch.name,
         "origin": batch.origin,
-        "concurrency": batch.settings.concurrency,
+        "concurrency": batch.settings.concurrency or "auto",
         "paused": _pause(batch.pause),
         "no_credits": _hold(store.held(batch.id, ledger_now(store))),
+        "parked": [_parked(host) for host in store.parked(batch.id)],
         "total": tally.total,
         "jobs": {str(state): count for state, count in tally.jobs.items()},
         "retrying": tally.retrying,
@@ -240,6 +241,17 @@ def _hold(hold: Hold | None) -> dict[str, Any] | None:
         return None
     times = {"since": hold.since.isoformat(), "check_at": hold.check_at.isoformat()}
     return {**times, "reason": hold.why}
+
+
+def _parked(host: ParkedHost) -> dict[str, Any]:
+    return {
+        "host": host.host,
+        "since": host.since.isoformat(),
+        "failures": host.failures,
+        "probe_at": host.probe_at.isoformat(),
+        "probes": host.probes,
+        "waiting": host.waiting,
+    }
 
 
 def _attempt(attempt: ClosedAttempt) -> dict[str, Any]:

@@ -19,7 +19,9 @@ from batchrunner.cli.clock import now
 from batchrunner.cli.display import Display
 from batchrunner.cli.errors import (
     ALL_SUCCEEDED,
+    CANARY_FAILED,
     CANNOT_GO_ON,
+    HOSTS_PARKED,
     INTERRUPTED,
     OUT_OF_BUDGET,
     OUT_OF_TIME,
@@ -306,6 +308,10 @@ def _exit_code(ending: Ending, tally: Tally) -> int:
         return OUT_OF_TIME
     if ending is Ending.SPENT:
         return OUT_OF_BUDGET
+    if ending is Ending.GATED:
+        return CANARY_FAILED
+    if ending is Ending.PARKED:
+        return HOSTS_PARKED
     if ending is Ending.STOPPED:
         return CANNOT_GO_ON
     return exit_code_of(tally)

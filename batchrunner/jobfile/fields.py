@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from batchrunner.jobfile.expect import EXPECT
 from batchrunner.jobfile.output_schema import OutputSchema
+from batchrunner.jobfile.pacing import BOUND, CanaryRule, HostRules
 from batchrunner.jobfile.policy import Rules, Rung, rule_fields
 from batchrunner.jobfile.records import Field, ListOf, MapOf, Record, Rule
 from batchrunner.jobfile.shapes import (
@@ -147,7 +148,7 @@ DEFAULT_FIELDS: Mapping[str, Field] = {
 
 #: The keys of `settings`.
 SETTINGS_FIELDS: Mapping[str, Field] = {
-    "concurrency": Field(Whole(least=1, most=1000), "runs in flight at most"),
+    "concurrency": Field(BOUND, "runs in flight at most"),
     "max_attempts": Field(Whole(least=1, most=20), "counted attempts a job may use"),
     "backoff": Field(Duration(most=timedelta(days=1)), "longest first wait before a retry"),
     "queued_limit": Field(Duration(most=timedelta(days=30)), "longest time a run may wait"),
@@ -156,6 +157,8 @@ SETTINGS_FIELDS: Mapping[str, Field] = {
     "policy": Field(_POLICY, "rules for failures, by category"),
     "budget": Field(Spending(), "most that all runs of the batch may cost"),
     "rate": Field(Dollars(), "what a step costs; needed where the account has no wallet"),
+    "hosts": Field(HostRules(), "how much one host may get at once; `*` is for all"),
+    "canary": Field(CanaryRule(), "the jobs that go first, and what they must bring"),
 }
 
 #: The keys of a file that is a mapping.

@@ -27,6 +27,10 @@ RUN_OPTIONS = (
 )
 
 
+#: In the place of a bound: as many runs as the account turns out to have slots for.
+AUTO = 0
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rule:
     """How the failures of one category are answered; None: as a wider rule says."""
@@ -91,10 +95,28 @@ class Budget:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class HostRule:
+    """How much one host may get at once; None: as the rule for all hosts says, else no limit."""
+
+    concurrency: int | None = None  #: runs in flight on it at most
+    spacing: timedelta | None = None  #: least time between two submissions to it
+    park_after: int | None = None  #: failures in a row, after which it is parked; 0: never
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Canary:
+    """The first jobs of a batch, by which it is judged whether the rest is worth its money."""
+
+    jobs: int
+    success_rate: Decimal | None = None  #: least share of them that succeeds, from 0 to 1
+    row_cost: Budget | None = None  #: most that one success may cost, all failures with it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """How a batch is to be run."""
 
-    concurrency: int = 10  #: runs in flight at most, over all runners
+    concurrency: int = 10  #: runs in flight at most, over all runners; AUTO: what is learned
     max_attempts: int = 3  #: counted attempts a job may use
     backoff: timedelta = timedelta(seconds=15)  #: longest first wait; doubles with each failure
     queued_limit: timedelta = timedelta(hours=1)  #: longest time a run may stay PENDING
@@ -103,6 +125,8 @@ class Settings:
     policy: Mapping[FailureCategory, Rule] = field(default_factory=dict)  #: before the usual
     budget: Budget | None = None  #: most that its runs may cost; None: whatever they do
     rate: Decimal | None = None  #: what a step costs, in dollars
+    hosts: Mapping[str, HostRule] = field(default_factory=dict)  #: by name; `*` is for all
+    canary: Canary | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

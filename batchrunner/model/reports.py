@@ -105,6 +105,8 @@ class Standing:
     others: int  #: open attempts of other owners
     due_at: datetime | None  #: when the next available job may be claimed; None if there is none
     pause: Pause | None = None
+    gated: bool = False  #: the canary has brought too little
+    given_up: bool = False  #: all available jobs are on hosts for which nobody waits any more
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,3 +124,16 @@ class ClosedAttempt:
     closed_at: datetime | None = None
     run_id: str | None = None
     changes: Mapping[str, Any] = field(default_factory=dict)  #: options that its rung changed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ParkedHost:
+    """A host that is kept back, since everything on it failed."""
+
+    host: str
+    since: datetime
+    failures: int  #: in a row
+    probe_at: datetime  #: from when on one job may look whether it is back
+    probes: int  #: that failed
+    given_up: bool  #: nobody waits for it any more
+    waiting: int  #: jobs on it that may be claimed, but for that

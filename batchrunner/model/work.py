@@ -91,6 +91,16 @@ class Lesson:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Telling:
+    """What one attempt tells of its host: whether it works at all."""
+
+    host: str
+    passed: bool
+    opened_at: datetime
+    patience: int  #: failures in a row after which it is parked; 0: it never is
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
     """What the store is to write about one attempt: what was seen and what follows."""
 
@@ -98,6 +108,7 @@ class Verdict:
     transition: Transition
     run: Run | None = None
     lessons: tuple[Lesson, ...] = ()
+    telling: Telling | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

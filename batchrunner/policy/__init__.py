@@ -31,6 +31,7 @@ from batchrunner.policy.decisions import (
     doubled,
 )
 from batchrunner.policy.ladders import lessons
+from batchrunner.policy.parking import telling
 from batchrunner.policy.rules import UNCOUNTED, Policy
 from batchrunner.policy.submissions import (
     ENOUGH_SEARCHES,
@@ -132,6 +133,7 @@ def judge(
         transition=transition,
         run=sighting if isinstance(sighting, Run) else None,
         lessons=lessons(attempt.job, attempt.url, transition),
+        telling=telling(policy.hosts, attempt, transition),
     )
 
 

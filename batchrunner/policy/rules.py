@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import reduce
 
-from batchrunner.model import FailureCategory, Job, Rule, Settings
+from batchrunner.model import FailureCategory, HostRule, Job, Rule, Settings
 
 #: Failures that are not the job's fault: they never use up an attempt.
 UNCOUNTED = frozenset(
@@ -84,6 +84,7 @@ class Policy:
     queued_limit: timedelta = timedelta(hours=1)
     running_limit: timedelta = timedelta(minutes=30)
     rules: Mapping[FailureCategory, Rule] = field(default_factory=dict)
+    hosts: Mapping[str, HostRule] = field(default_factory=dict)
 
     @classmethod
     def of(cls, settings: Settings) -> Policy:
@@ -94,6 +95,7 @@ class Policy:
             queued_limit=settings.queued_limit,
             running_limit=settings.running_limit,
             rules=settings.policy,
+            hosts=settings.hosts,
         )
 
     def rule(self, job: Job, category: FailureCategory) -> Rule:

@@ -32,6 +32,8 @@ class Ending(StrEnum):
     FINISHED = "finished"  #: every job of the batch is final
     DRAINED = "drained"  #: asked to stop; nothing of ours is in flight
     OUT_OF_TIME = "out of time"  #: the deadline is near; nothing of ours is in flight
+    PARKED = "parked"  #: what is left is on hosts that are broken
+    GATED = "gated"  #: the canary has brought too little to go on
     SPENT = "spent"  #: the budget is used up; nothing of anybody's is in flight
     STOPPED = "stopped"  #: the key is refused: going on is no use
 
@@ -150,10 +152,18 @@ class Runner:
             return Ending.STOPPED
         if self._shift.draining:
             return Ending.DRAINED
-        if self._shift.spent and not standing.others:
-            return Ending.SPENT
+        if not standing.others and (ending := self._nothing_more(standing)):
+            return ending
         late = self._shift.phase in (Phase.LANDING, Phase.OVER)
         return Ending.OUT_OF_TIME if late else None
+
+    def _nothing_more(self, standing: Standing) -> Ending | None:
+        """Say why no runner of the batch can do more, though jobs are left."""
+        if standing.gated:
+            return Ending.GATED
+        if standing.given_up:
+            return Ending.PARKED
+        return Ending.SPENT if self._shift.spent else None
 
 
 def innermost(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from batchrunner.model import Failed, Pause, Verdict
+from batchrunner.model import Failed, ParkedHost, Pause, Verdict
 from batchrunner.model.account import Hold
 from batchrunner.policy.windows import Phase, Window
 
@@ -109,6 +109,22 @@ class Unhooked:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Bounded:
+    """The account's queue has taught how many runs to have in flight."""
+
+    most: int
+    slots: int
+    found: bool  #: a queue has been seen: there are no more
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parked:
+    """Other hosts than before are kept back."""
+
+    hosts: tuple[ParkedHost, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Recalled:
     """Runs are cancelled, since the deadline comes before their end."""
 
@@ -131,4 +147,6 @@ Event = (
     | Timed
     | Unhooked
     | Recalled
+    | Bounded
+    | Parked
 )

@@ -31,9 +31,11 @@ from batchrunner.policy import (
 from batchrunner.policy.windows import Phase
 from batchrunner.runner.events import Judged, Recalled
 from batchrunner.runner.looking import Looking, chunks
+from batchrunner.runner.parked import ParkedHosts
 from batchrunner.runner.patience import Patience
 from batchrunner.runner.rematching import Rematching
 from batchrunner.runner.shift import GLANCE, Shift, of_the_pool
+from batchrunner.runner.slots import Slots
 
 
 class Watching:
@@ -47,6 +49,8 @@ class Watching:
         self._cancels = Patience(shift.now())  # asked for, and not confirmed
         self._hinted = False  # a hint asked for this look
         self._hints_come = False  # one did when runs were last seen to have ended
+        self._slots = Slots(shift)
+        self._hosts = ParkedHosts(shift)
 
     async def look(self) -> bool:
         """
@@ -76,7 +80,9 @@ class Watching:
             self._note_cancels(seen, going_on)
             await self._cancel(going_on)
         await self._give_up(watched)
-        await self._rest(shift.now() - min(attempt.opened_at for attempt in watched))
+        oldest = shift.now() - min(attempt.opened_at for attempt in watched)
+        await self._slots.learn(look_interval(self._typical, oldest), self._typical)
+        await self._rest(oldest)
         return True
 
     async def _rest(self, oldest: timedelta) -> None:
@@ -170,6 +176,7 @@ class Watching:
             self._learn(applied)
             shift.hold(of_the_pool(applied), shift.creates)
             self._tell(applied)
+            await self._hosts.tell(applied)
         return [(_as_seen(attempt, sighting, now), sighting) for attempt, sighting in going_on]
 
     def _tell(self, applied: Sequence[Verdict]) -> None:

@@ -21,6 +21,7 @@ from batchrunner.model import (
     Loaded,
     OpenAttempt,
     Owner,
+    ParkedHost,
     Purse,
     Run,
     Sighting,
@@ -33,6 +34,7 @@ from batchrunner.model.account import Account, Hold, PastJob
 from batchrunner.model.artifacts import Artifact, Fetched, Found, Gallery, Kind, Wanted
 from batchrunner.model.forecast import Taken
 from batchrunner.policy.account import account
+from batchrunner.policy.capacity import Queue
 from batchrunner.schema import SubmissionState
 from batchrunner.store import (
     accounting,
@@ -45,6 +47,8 @@ from batchrunner.store import (
     judging,
     keys,
     loading,
+    parking,
+    queueing,
     reporting,
     spending,
     steering,
@@ -457,6 +461,23 @@ class Store:
         with self._database.read() as tx:
             return capturing.kept(tx, batch_id, key, kinds)
 
+    # ---- hosts and slots ----
+
+    def unpark(self, batch_id: int, hosts: Collection[str]) -> int:
+        """Let parked hosts be used again, all or those named; return how many."""
+        with self._database.write() as tx:
+            return parking.unpark(tx, batch_id, hosts)
+
+    def queue(self, batch_id: int, now: datetime) -> tuple[Queue, int] | None:
+        """Return how runs wait for slots and the bound; None where the user has set one."""
+        with self._database.read() as tx:
+            return queueing.queue(tx, batch_id, now)
+
+    def learn_slots(self, batch_id: int, most: int) -> None:
+        """Write down how many runs may be in flight, as the account's queue has taught."""
+        with self._database.write() as tx:
+            queueing.learn(tx, batch_id, most)
+
     # ---- judging again ----
 
     def judgeable(self, batch_id: int) -> Iterator[Judgeable]:
@@ -484,6 +505,11 @@ class Store:
         """Say whether there is more to do; quick, however large the batch."""
         with self._database.read() as tx:
             return reporting.standing(tx, owner_id, batch_id)
+
+    def parked(self, batch_id: int) -> list[ParkedHost]:
+        """Return the hosts that are kept back, and how many jobs wait for each."""
+        with self._database.read() as tx:
+            return parking.parked(tx, batch_id)
 
     def purse(self, batch_id: int, now: datetime) -> Purse | None:
         """Return how much of a batch's budget is gone; None where it has none."""

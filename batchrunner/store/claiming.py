@@ -12,10 +12,11 @@ from sqlalchemy import BindParameter, Connection, Row, bindparam, func, insert, 
 
 from batchrunner.model import JobState, Owner, Purse, Ride, Submission
 from batchrunner.policy import Policy
+from batchrunner.policy.capacity import bound
 from batchrunner.policy.ladders import Start, host_of, start
 from batchrunner.policy.money import affordable, most_steps
-from batchrunner.schema import SubmissionState, attempts, batches, jobs, owners, submissions
-from batchrunner.store import hosts, keys, spending
+from batchrunner.schema import Gate, SubmissionState, attempts, batches, jobs, owners, submissions
+from batchrunner.store import choosing, gating, hosts, keys, spending
 from batchrunner.store.database import has_server, insert_unless
 from batchrunner.store.loading import in_force
 from batchrunner.store.rows import counts_of, job_of, options_of, text_of
@@ -193,6 +194,8 @@ _BATCH = (
         batches.c.paused_at,
         batches.c.budget,
         batches.c.rate,
+        batches.c.slots,
+        batches.c.gate,
     )
     .where(batches.c.id == _batch)
     .with_for_update()
@@ -212,7 +215,8 @@ def claim(
     Take due jobs up to the batch's bound, open their attempts and write their submissions.
 
     Jobs ride together where they share an output_schema, at most *most* in one submission.
-    A batch that is paused has none. What the runs may cost at most is reserved with them: no more
+    A batch that is paused has none; neither has a host without room, and until a canary has passed
+    only that one's jobs go. What the runs may cost at most is reserved with them: no more
     is claimed than the batch's budget covers.
 
     Raises:
@@ -225,7 +229,11 @@ def claim(
     if batch.paused_at is not None:
         return []
     settings = in_force(batch)
-    due = _due(tx, batch_id, settings.concurrency - _in_flight(tx, batch_id), now)
+    found = gating.gate(tx, batch, settings.canary, now)
+    if found is Gate.CLOSED:
+        return []
+    room = bound(settings.concurrency, batch.slots) - _in_flight(tx, batch_id)
+    due = choosing.due(tx, batch_id, room, settings.hosts, now, canary=found is None)
     starts = _starts(tx, batch_id, Policy.of(settings), due)
     due = _affordable(tx, batch, due, starts, now)
     return [
@@ -267,7 +275,7 @@ def purse(tx: Connection, batch_id: int, now: datetime) -> Purse | None:
     if found is None:
         return None
     left, longest = found
-    first: list[Row[Any]] = list(tx.execute(_FIRST_DUE, {"batch": batch_id, "now": now}))
+    first = choosing.first_due(tx, batch_id, now)
     starts = _starts(tx, batch_id, Policy.of(in_force(batch)), first)
     return replace(left, needs=next((_needed(row, starts, longest) for row in first), None))
 
@@ -286,38 +294,6 @@ _IN_FLIGHT = select(func.count()).select_from(attempts).where(*_still_open)
 
 def _in_flight(tx: Connection, batch_id: int) -> int:
     return tx.execute(_IN_FLIGHT, {"batch": batch_id}).scalar_one()
-
-
-_ALL_DUE = (
-    select(
-        jobs.c.id,
-        jobs.c.key,
-        jobs.c.url,
-        jobs.c.goal,
-        jobs.c.options,
-        jobs.c.shape,
-        jobs.c.together,
-        jobs.c.attempt,
-        jobs.c.failures,
-        jobs.c.met,
-        jobs.c.policy,
-        jobs.c.rungs,
-    )
-    .where(
-        jobs.c.batch_id == _batch,
-        jobs.c.state == JobState.AVAILABLE,
-        jobs.c.available_at <= bindparam("now"),
-    )
-    .order_by(jobs.c.position, jobs.c.id)
-)
-_FIRST_DUE = _ALL_DUE.limit(1)
-_DUE = _ALL_DUE.limit(bindparam("room")).with_for_update(skip_locked=True)
-
-
-def _due(tx: Connection, batch_id: int, room: int, now: datetime) -> list[Row[Any]]:
-    if room <= 0:
-        return []
-    return list(tx.execute(_DUE, {"batch": batch_id, "now": now, "room": room}))
 
 
 def _groups(due: list[Row[Any]], most: int) -> Iterator[list[Row[Any]]]:

@@ -12,11 +12,21 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, update
 
-from batchrunner.model import Batch, JobSpec, JobState, Loaded, Pause, Rate, Settings
+from batchrunner.model import Batch, Canary, JobSpec, JobState, Loaded, Pause, Rate, Settings
+from batchrunner.policy.canary import chosen
+from batchrunner.policy.ladders import host_of
 from batchrunner.policy.money import budget_of, rate_in_force
 from batchrunner.schema import batches, jobs
 from batchrunner.store.database import insert_unless
-from batchrunner.store.rows import plain_rules, rules_of, text_of
+from batchrunner.store.rows import (
+    canary_of,
+    hosts_of,
+    plain_canary,
+    plain_hosts,
+    plain_rules,
+    rules_of,
+    text_of,
+)
 
 #: Rows in one statement; SQLite gains nothing above.
 CHUNK = 1000
@@ -30,10 +40,11 @@ def load(
     """Add the batch if it is new, and those of its jobs that are."""
     known, batch = _upsert_batch(tx, name, settings, now)
     before = _count(tx, batch.id)
+    first = set() if before else _canary(settings.canary, specs)
     changed: list[str] = []
     for start in range(0, len(specs), CHUNK):
         rows = [
-            _job_row(batch.id, start + at, spec, now)
+            _job_row(batch.id, start + at, spec, now, canary=start + at - 1 in first)
             for at, spec in enumerate(specs[start : start + CHUNK], 1)
         ]
         if before:
@@ -50,6 +61,13 @@ def load(
         changed=tuple(changed),
         before=known.settings if known else None,
     )
+
+
+def _canary(canary: Canary | None, specs: Sequence[JobSpec]) -> set[int]:
+    """Return the places of the jobs that go first; a batch has its canary when it is new."""
+    if canary is None:
+        return set()
+    return set(chosen([(host_of(spec.url), spec.goal) for spec in specs], canary.jobs))
 
 
 def find_batch(tx: Connection, name: str) -> Batch | None:
@@ -90,6 +108,8 @@ def settings_of(stored: str) -> Settings:
     plain["policy"] = rules_of(text_of(plain.get("policy", {})))
     plain["budget"] = budget_of(plain.get("budget") or "")
     plain["rate"] = Decimal(plain["rate"]) if plain.get("rate") else None
+    plain["hosts"] = hosts_of(plain.get("hosts") or {})
+    plain["canary"] = canary_of(plain.get("canary"))
     return Settings(**plain)
 
 
@@ -105,6 +125,8 @@ def _settings_text(settings: Settings) -> str:
             "policy": plain_rules(settings.policy),
             "budget": str(settings.budget) if settings.budget else None,
             "rate": f"{settings.rate:f}" if settings.rate else None,
+            "hosts": plain_hosts(settings.hosts),
+            "canary": plain_canary(settings.canary),
         }
     )
 
@@ -157,17 +179,21 @@ def pause_of(row: Any) -> Pause | None:
     return Pause(since=row.paused_at, reason=row.pause_reason) if row.paused_at else None
 
 
-def _job_row(batch_id: int, position: int, spec: JobSpec, now: datetime) -> dict[str, Any]:
+def _job_row(
+    batch_id: int, position: int, spec: JobSpec, now: datetime, *, canary: bool
+) -> dict[str, Any]:
     return {
         "batch_id": batch_id,
         "position": position,
         "key": spec.key,
         "url": spec.url,
+        "host": host_of(spec.url),
         "goal": spec.goal,
         "options": text_of(spec.options),
         "policy": text_of(plain_rules(spec.policy)) if spec.policy else None,
         "expect": text_of(spec.expect) if spec.expect else None,
         "shape": shape(spec.options),
+        "canary": canary,
         "state": JobState.AVAILABLE,
         "available_at": now,
         "loaded_at": now,

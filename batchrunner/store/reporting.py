@@ -6,7 +6,18 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Row, Select, and_, bindparam, case, func, select
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    select,
+)
 
 from batchrunner.model import (
     ClosedAttempt,
@@ -18,12 +29,15 @@ from batchrunner.model import (
     Standing,
     Tally,
 )
+from batchrunner.policy.parking import MOST_PROBES
 from batchrunner.schema import (
+    Gate,
     SubmissionState,
     attempts,
     batches,
     jobs,
     orphans,
+    parking,
     results,
     submissions,
 )
@@ -76,9 +90,21 @@ _due_at = (
     .where(jobs.c.batch_id == _batch, jobs.c.state == JobState.AVAILABLE)
     .scalar_subquery()
 )
-_DUE = select(_due_at.label("due_at"), batches.c.paused_at, batches.c.pause_reason).where(
-    batches.c.id == _batch
+#: With a job that may be claimed sooner or later.
+_awaited = exists().where(
+    jobs.c.batch_id == _batch,
+    jobs.c.state == JobState.AVAILABLE,
+    jobs.c.host.not_in(
+        select(parking.c.host).where(parking.c.batch_id == _batch, parking.c.probes >= MOST_PROBES)
+    ),
 )
+_DUE = select(
+    _due_at.label("due_at"),
+    batches.c.paused_at,
+    batches.c.pause_reason,
+    batches.c.gate,
+    _awaited.label("awaited"),
+).where(batches.c.id == _batch)
 
 
 def standing(tx: Connection, owner_id: str, batch_id: int) -> Standing:
@@ -90,6 +116,8 @@ def standing(tx: Connection, owner_id: str, batch_id: int) -> Standing:
         others=row.open - int(row.mine),
         due_at=due.due_at,
         pause=pause_of(due),
+        gated=due.gate == Gate.CLOSED,
+        given_up=due.due_at is not None and not due.awaited,
     )
 
 

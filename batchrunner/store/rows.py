@@ -6,12 +6,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import timedelta
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
 from batchrunner.judge import expectations_of
-from batchrunner.model import Expectations, FailureCategory, Finding, Job, Rule
+from batchrunner.model import Canary, Expectations, FailureCategory, Finding, HostRule, Job, Rule
 from batchrunner.policy.ladders import Start
+from batchrunner.policy.money import budget_of
 
 
 def text_of(value: Any) -> str:
@@ -104,3 +106,46 @@ def findings_of(stored: str | None) -> tuple[Finding, ...]:
 def options_of(stored: str, changes: str | None) -> dict[str, Any]:
     """Return the options of an attempt: its job's, as its rungs change them."""
     return {**json.loads(stored), **json.loads(changes or "{}")}
+
+
+# ---- settings that are mappings themselves ----
+
+
+def plain_hosts(rules: Mapping[str, HostRule]) -> dict[str, Any]:
+    """Return rules for hosts as JSON can spell them."""
+    return {
+        host: {**asdict(rule), "spacing": rule.spacing and rule.spacing.total_seconds()}
+        for host, rule in rules.items()
+    }
+
+
+def hosts_of(plain: Mapping[str, Any]) -> dict[str, HostRule]:
+    """Read rules for hosts back."""
+    return {
+        host: HostRule(**{**rule, "spacing": _span(rule.get("spacing"))})
+        for host, rule in plain.items()
+    }
+
+
+def plain_canary(canary: Canary | None) -> dict[str, Any] | None:
+    """Return a canary as JSON can spell it."""
+    if canary is None:
+        return None
+    rate, cost = canary.success_rate, canary.row_cost
+    return {
+        "jobs": canary.jobs,
+        "success_rate": None if rate is None else str(rate),
+        "row_cost": None if cost is None else str(cost),
+    }
+
+
+def canary_of(plain: Mapping[str, Any] | None) -> Canary | None:
+    """Read a canary back."""
+    if plain is None:
+        return None
+    rate = plain["success_rate"]
+    return Canary(
+        jobs=plain["jobs"],
+        success_rate=None if rate is None else Decimal(rate),
+        row_cost=budget_of(plain["row_cost"] or ""),
+    )

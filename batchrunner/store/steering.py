@@ -19,7 +19,7 @@ from sqlalchemy import (
 
 from batchrunner.model import MOST_RUNS, FailureCategory, JobState
 from batchrunner.policy.ladders import host_of
-from batchrunner.schema import attempts, batches, jobs
+from batchrunner.schema import Gate, attempts, batches, jobs
 from batchrunner.store import halts
 
 #: Jobs that one statement names.
@@ -152,11 +152,12 @@ def pause(tx: Connection, batch_id: int, reason: str | None, now: datetime) -> N
 
 
 def resume(tx: Connection, batch_id: int, now: datetime) -> bool:
-    """Let jobs be submitted again; whether the batch was paused."""
+    """Let jobs be submitted again, whatever a canary has brought; whether the batch was paused."""
     this = batches.c.id == batch_id
     since = tx.execute(select(batches.c.paused_at).where(this).with_for_update()).scalar_one()
     if since is None:
         return False
+    tx.execute(update(batches).where(this, batches.c.gate == Gate.CLOSED).values(gate=Gate.OPEN))
     tx.execute(update(batches).where(this).values(paused_at=None, pause_reason=None))
     halts.end_pause(tx, batch_id, since, now)
     return True

@@ -34,7 +34,7 @@ from batchrunner.model import (
     marker,
 )
 from batchrunner.schema import attempts, jobs, results, submissions
-from batchrunner.store import capturing, hosts
+from batchrunner.store import capturing, hosts, parking
 from batchrunner.store.rows import begun_at, evidence_text, expectations_in, job_of, text_of
 
 _owner: BindParameter[str] = bindparam("owner")
@@ -203,7 +203,9 @@ def apply(
     tx.execute(_CLOSE_ATTEMPT, [{"now": now, **_closing(verdict)} for verdict in applied])
     capturing.want_of(tx, [verdict.attempt.attempt_id for verdict in applied])
     _move_jobs(tx, applied, now)
-    hosts.learn(tx, held[applied[0].attempt.attempt_id], applied)
+    batch_id = held[applied[0].attempt.attempt_id]
+    hosts.learn(tx, batch_id, applied)
+    parking.learn(tx, batch_id, applied, now)
     return applied
 
 

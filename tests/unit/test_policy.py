@@ -306,7 +306,7 @@ def test_a_run_that_ended_is_judged_with_what_was_seen_of_it() -> None:
     watched = attempt(job=job(ladders={FailureCategory.BLOCKED: "abc"}))
     verdict = judge(DEFAULT, watched, seen, NOW)
     assert verdict is not None
-    assert replace(verdict, lessons=()) == Verdict(
+    assert replace(verdict, lessons=(), telling=None) == Verdict(
         attempt=watched, transition=Finish(state=JobState.SUCCEEDED), run=seen
     )
     assert [(lesson.host, lesson.rung, lesson.passed) for lesson in verdict.lessons] == [

@@ -14,6 +14,7 @@ import click
 
 from batchrunner.cli.errors import CANNOT_GO_ON, WRONG_USAGE, UserError, for_people
 from batchrunner.cli.options import (
+    Bound,
     api_options,
     db_option,
     file_argument,
@@ -42,8 +43,8 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--concurrency",
-    type=click.IntRange(1, 1000),
-    metavar="N",
+    type=Bound(),
+    metavar="N|auto",
     help="Runs in flight at most.  [default: the job file's setting, else 10]",
 )
 @click.option(

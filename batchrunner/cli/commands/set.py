@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batchrunner.cli.errors import WRONG_USAGE, UserError
-from batchrunner.cli.options import batch_of, db_option, help_option, opened
+from batchrunner.cli.options import Bound, batch_of, db_option, help_option, opened
 
 if TYPE_CHECKING:
     from batchrunner.model import Batch
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 @click.argument("batch", required=False)
 @click.option(
     "--concurrency",
-    type=click.IntRange(1, 1000),
-    metavar="N",
-    help="Runs in flight at most, over all runners.",
+    type=Bound(),
+    metavar="N|auto",
+    help="Runs in flight at most, over all runners; auto: as many as the account has slots.",
 )
 @click.option(
     "--budget",
@@ -62,9 +62,9 @@ def _set_concurrency(store: Store, batch: Batch, concurrency: int) -> None:
 
     store.set_concurrency(batch.id, concurrency)
     running = store.tally(batch.id).jobs[JobState.RUNNING]
-    before = batch.settings.concurrency
-    click.echo(f"concurrency of {batch.name!r}: {before} → {concurrency}", err=True)
-    if running > concurrency:
+    before = batch.settings.concurrency or "auto"
+    click.echo(f"concurrency of {batch.name!r}: {before} → {concurrency or 'auto'}", err=True)
+    if concurrency and running > concurrency:
         runs = counted(running, "run")
         click.echo(f"{runs} in flight: none is submitted until enough of them have ended", err=True)
 

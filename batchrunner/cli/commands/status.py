@@ -70,15 +70,17 @@ def _show(store: Store, batch: Batch, *, whole: bool) -> None:
 
 
 def _waits(store: Store, batch: Batch) -> Iterator[str]:
-    """Give why nothing of a batch is submitted, if so."""
+    """Give why nothing of a batch is submitted, or nothing to a host, if so."""
     from batchrunner.cli.clock import ledger_now
-    from batchrunner.cli.display import held, paused
+    from batchrunner.cli.display import held, parked_line, paused
     from batchrunner.cli.terminal import term_safe
 
     if batch.pause:
         yield term_safe(paused(batch.pause))
     if hold := store.held(batch.id, ledger_now(store)):
         yield term_safe(held(hold))
+    for host in store.parked(batch.id):
+        yield term_safe(parked_line(host))
 
 
 def _found(store: Store, batch: Batch) -> Iterator[tuple[Worker, bool]]:

@@ -1,0 +1,33 @@
+"""Learns how many slots the account has, from how long runs wait for one."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from batchrunner.policy.capacity import Capacity, learned
+from batchrunner.runner.events import Bounded
+from batchrunner.runner.shift import Shift
+
+
+class Slots:
+    """What this runner knows of the account's slots; the bound itself is in the ledger, for all."""
+
+    def __init__(self, shift: Shift) -> None:
+        self._shift = shift
+        self._known: Capacity | None = None
+
+    async def learn(self, look: timedelta, typical: timedelta | None) -> None:
+        """Look at the queue, of all runners together, and set the bound to what it teaches."""
+        shift = self._shift
+        found = await shift.offload(lambda: shift.store.queue(shift.batch.id, shift.now()))
+        if found is None:
+            return
+        queue, bound = found
+        # One run more than there are slots is kept waiting: so a bound names the slots.
+        before = self._known or Capacity(slots=max(bound - 1, 1))
+        self._known = learned(before, queue, bound)
+        new = self._known.bound(look, typical)
+        if new != bound:
+            await shift.offload(lambda: shift.store.learn_slots(shift.batch.id, new))
+            shift.notify(Bounded(most=new, slots=self._known.slots, found=self._known.found))
+            shift.news.ring()

@@ -1,0 +1,62 @@
+"""Statements that look at how a batch's runs wait for the account's slots."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, case, func, literal_column, select, update
+
+from batchrunner.model import AUTO, RunStatus
+from batchrunner.policy.capacity import LAG, Queue, bound
+from batchrunner.schema import attempts, batches
+from batchrunner.store.loading import in_force
+
+_in_flight = (
+    attempts.c.batch_id == bindparam("batch"),
+    attempts.c.closed_at.is_(None),
+    attempts.c.run_id.is_not(None),
+    attempts.c.cancelling.is_(None),
+)
+_is_running = attempts.c.run_status == RunStatus.RUNNING
+_is_pending = attempts.c.run_status == RunStatus.PENDING
+_newest_start = (
+    select(func.max(attempts.c.opened_at)).where(*_in_flight, _is_running).scalar_subquery()
+)
+#: A run that is passed by is stuck, and says nothing of slots.
+_waits = and_(
+    _is_pending,
+    attempts.c.opened_at <= bindparam("late"),
+    attempts.c.opened_at >= func.coalesce(_newest_start, literal_column("''")),
+)
+
+
+def _count(condition: Any) -> Any:
+    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+
+
+_QUEUE = select(
+    _count(_is_running).label("running"),
+    _count(and_(_is_pending, attempts.c.opened_at > bindparam("late"))).label("fresh"),
+    _count(_waits).label("waiting"),
+).where(*_in_flight)
+
+
+def queue(tx: Connection, batch_id: int, now: datetime) -> tuple[Queue, int] | None:
+    """
+    Return how a batch's runs wait for slots, and how many may be in flight.
+
+    None where the user has said how many.
+    """
+    batch = tx.execute(select(batches).where(batches.c.id == batch_id)).one()
+    asked = in_force(batch).concurrency
+    if asked != AUTO:
+        return None
+    row = tx.execute(_QUEUE, {"batch": batch_id, "late": now - LAG}).one()
+    found = Queue(running=int(row.running), fresh=int(row.fresh), waiting=int(row.waiting))
+    return found, bound(asked, batch.slots)
+
+
+def learn(tx: Connection, batch_id: int, most: int) -> None:
+    """Write down how many runs may be in flight, as the account's queue has taught."""
+    tx.execute(update(batches).where(batches.c.id == batch_id).values(slots=most))

@@ -1,0 +1,79 @@
+"""The canary: which jobs go first, and what they must bring."""
+
+from __future__ import annotations
+
+from collections import Counter
+from decimal import Decimal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchrunner.model import Budget, Canary, Rate, RateOrigin
+from batchrunner.policy.canary import Gate, Sample, chosen, gate
+
+RATE = Rate(amount=Decimal("0.01"), origin=RateOrigin.JOB_FILE)
+
+
+def sample(good: int, jobs: int = 20, open: int = 0, steps: int = 200) -> Sample:
+    return Sample(jobs=jobs, open=open, good=good, steps=steps)
+
+
+def opened(found: Gate | None) -> bool:
+    assert found is not None
+    return found.opened
+
+
+def test_the_canary_is_spread_over_hosts() -> None:
+    kinds = [(f"host-{n // 100}", "the price") for n in range(500)]
+    hosts = Counter(kinds[place][0] for place in chosen(kinds, 10))
+    assert hosts == {f"host-{n}": 2 for n in range(5)}
+
+
+def test_of_more_hosts_than_places_some_from_the_whole_file_are_taken() -> None:
+    kinds = [(f"host-{n}", "the price") for n in range(1000)]
+    assert chosen(kinds, 4) == [0, 250, 500, 750]
+
+
+def test_goals_take_turns_on_a_host() -> None:
+    kinds = [("a.test", "the price")] * 50 + [("a.test", "the name")] * 50
+    assert chosen(kinds, 4) == [0, 1, 50, 51]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xy"))), st.integers(1, 30))
+def test_as_many_jobs_are_chosen_as_there_are_places_for(
+    kinds: list[tuple[str, str]], count: int
+) -> None:
+    places = chosen(kinds, count)
+    assert len(set(places)) == len(places) == min(count, len(kinds))
+    assert places == sorted(places)
+
+
+def test_nothing_is_decided_before_the_last_of_them_has_ended() -> None:
+    assert gate(Canary(jobs=20, success_rate=Decimal("0.5")), sample(0, open=1), None) is None
+
+
+def test_the_gate_opens_at_the_rate_that_was_asked_for_and_not_below() -> None:
+    canary = Canary(jobs=20, success_rate=Decimal("0.8"))
+    found = gate(canary, sample(16), None)
+    assert found is not None
+    assert found.opened
+    shut = gate(canary, sample(15), None)
+    assert shut is not None
+    assert not shut.opened
+    assert "15 of 20 jobs succeeded (75%)" in shut.says
+    assert "at least 80% were to succeed" in shut.says
+
+
+def test_the_cost_of_a_success_has_all_failures_in_it() -> None:
+    steps = Canary(jobs=20, row_cost=Budget(steps=20))
+    assert opened(gate(steps, sample(10, steps=200), None))
+    assert not opened(gate(steps, sample(9, steps=200), None))
+    money = Canary(jobs=20, row_cost=Budget(money=Decimal("0.20")))
+    assert opened(gate(money, sample(10, steps=200), RATE))
+    assert not opened(gate(money, sample(9, steps=200), RATE))
+
+
+def test_money_without_a_rate_and_no_success_at_all_keep_the_gate_shut() -> None:
+    money = Canary(jobs=20, row_cost=Budget(money=Decimal("0.20")))
+    assert not opened(gate(money, sample(10), None))
+    assert not opened(gate(money, sample(0), RATE))
