@@ -24,6 +24,7 @@ from batchrunner.model import (
     marker_of,
 )
 from batchrunner.policy import Policy
+from batchrunner.policy.capacity import MOST_BOUND, bound
 from batchrunner.sandbox.ledger import Create, Run
 from batchrunner.schema import SubmissionState, attempts, jobs, orphans, results, submissions
 from batchrunner.store import Store
@@ -292,7 +293,8 @@ def _check_patience(settings: Settings, run: Run) -> None:
 def _check_limits(books: Books, settings: Settings, wanted: Collection[Run]) -> None:
     for job in books.jobs:
         _check_failures(settings, job)
-    promise(most_at_once(wanted) <= settings.concurrency, "more in flight than the bound")
+    most = bound(settings.concurrency, MOST_BOUND)
+    promise(most_at_once(wanted) <= most, "more in flight than the bound")
 
 
 def _check_failures(settings: Settings, job: Any) -> None:

@@ -29,5 +29,6 @@ class Slots:
         new = self._known.bound(look, typical)
         if new != bound:
             await shift.offload(lambda: shift.store.learn_slots(shift.batch.id, new))
+        if new != bound or self._known.found != before.found:
             shift.notify(Bounded(most=new, slots=self._known.slots, found=self._known.found))
             shift.news.ring()

@@ -1,0 +1,96 @@
+"""The canary, on virtual time: the rest is spent only on what the first jobs were worth."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+import anyio
+
+from batchrunner.model import Budget, Canary, JobState, Settings
+from batchrunner.policy.ladders import host_of
+from batchrunner.proof.agent import QuickAgent
+from batchrunner.proof.night import Night, simulate
+from batchrunner.runner import Ending
+from batchrunner.sandbox import World
+
+FIRST = 20
+HOSTS, JOBS = 10, 500
+#: All attempts of a job may fail before its canary is at its end.
+MOST_ATTEMPTS = 2
+
+
+def night_of(canary: Canary, script: dict[str, str]) -> Night:
+    settings = Settings(concurrency=50, canary=canary, backoff=timedelta(seconds=2))
+    urls = [f"http://site-{n * HOSTS // JOBS}.test/{n}" for n in range(JOBS)]
+    return Night.of(urls, World(script=script), settings, agent=QuickAgent())
+
+
+def test_a_batch_that_is_no_good_costs_its_canary_and_nothing_else() -> None:
+    async def run() -> None:
+        script = {f"http://site-{n}.test/*": "goal_failure" for n in range(5)}
+        night = night_of(Canary(jobs=FIRST, success_rate=Decimal("0.8")), script)
+        assert await night.run() is Ending.GATED
+        night.check_always()
+        runs = night.sandbox.ledger.runs
+        assert len({run.url for run in runs}) == FIRST
+        assert len(runs) <= FIRST * MOST_ATTEMPTS
+        assert len({host_of(run.url) for run in runs}) == HOSTS, "not spread over hosts"
+        assert night.jobs()[JobState.AVAILABLE] == JOBS - FIRST
+        batch = night.store.batch("night")
+        assert batch is not None
+        assert batch.pause is not None
+        assert batch.pause.reason is not None
+        assert "10 of 20 jobs succeeded (50%)" in batch.pause.reason
+
+        assert await night.run() is Ending.GATED, "the next start spent the rest"
+        assert len(night.sandbox.ledger.runs) == len(runs)
+
+        night.store.resume(night.batch.id)
+        script.clear()
+        assert await night.run() is Ending.FINISHED
+        night.check_end()
+
+    simulate(run)
+
+
+def test_a_canary_that_brings_enough_lets_the_rest_go_by_itself() -> None:
+    async def run() -> None:
+        canary = Canary(jobs=FIRST, success_rate=Decimal("0.8"), row_cost=Budget(steps=30))
+        night = night_of(canary, {"http://site-0.test/0": "goal_failure"})
+        assert await night.run() is Ending.FINISHED
+        night.check_end()
+        runs = night.sandbox.ledger.runs
+        canary_urls = {run.url for run in runs[:FIRST]}
+        ends = [run.finished_at for run in runs if run.url in canary_urls if run.finished_at]
+        rest = [run.created_at for run in runs if run.url not in canary_urls]
+        assert len(rest) == JOBS - FIRST
+        assert min(rest) >= max(ends), "the rest did not wait for the canary"
+
+    simulate(run)
+
+
+def test_a_row_that_costs_too_much_keeps_the_gate_shut() -> None:
+    async def run() -> None:
+        night = night_of(Canary(jobs=FIRST, row_cost=Budget(steps=1)), {})
+        assert await night.run() is Ending.GATED
+        assert len(night.sandbox.ledger.runs) == FIRST
+
+    simulate(run)
+
+
+def test_two_runners_wait_for_the_same_canary() -> None:
+    async def run() -> None:
+        night = night_of(Canary(jobs=FIRST, success_rate=Decimal("0.8")), {})
+        endings: list[Ending] = []
+
+        async def work() -> None:
+            endings.append(await night.run(gone=night.gone))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(work)
+            tasks.start_soon(work)
+        assert endings == [Ending.FINISHED, Ending.FINISHED]
+        night.check_end()
+
+    simulate(run)

@@ -1,0 +1,159 @@
+"""Broken hosts among healthy ones, on virtual time: parked, probed, and back when they are."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+import pytest
+
+from batchrunner.model import HostRule, JobState, Settings
+from batchrunner.policy.ladders import host_of
+from batchrunner.policy.parking import MOST_PROBES, PARK_AFTER
+from batchrunner.proof.agent import QuickAgent
+from batchrunner.proof.night import Night, simulate
+from batchrunner.runner import Ending
+from batchrunner.runner.events import Parked
+from batchrunner.sandbox import World
+from batchrunner.sandbox.ledger import Run
+from tests.simulation.test_steering import steered
+
+HOSTS, JOBS_EACH = 50, 20
+DEAD = "site-7.test"
+SLOTS = 30
+SETTINGS = Settings(concurrency=SLOTS, backoff=timedelta(seconds=4))
+
+
+def urls(hosts: int = HOSTS, each: int = JOBS_EACH) -> list[str]:
+    """Return the pages of all hosts, in turns."""
+    return [f"http://site-{n % hosts}.test/{n // hosts}" for n in range(hosts * each)]
+
+
+def night_of(settings: Settings = SETTINGS, script: dict[str, str] | None = None) -> Night:
+    world = World(script={f"http://{DEAD}/*": "goal_failure"} if script is None else script)
+    return Night.of(urls(), world, settings, agent=QuickAgent())
+
+
+def runs_on(night: Night, host: str) -> list[Run]:
+    return [run for run in night.sandbox.ledger.runs if host_of(run.url) == host]
+
+
+def most_at_once(runs: list[Run]) -> int:
+    """Return how many of these runs were alive at once, at most."""
+    alive: Counter[datetime] = Counter()
+    for run in runs:
+        alive[run.created_at] += 1
+        assert run.finished_at is not None
+        alive[run.finished_at] -= 1
+    count = most = 0
+    for at in sorted(alive):
+        count += alive[at]
+        most = max(most, count)
+    return most
+
+
+def test_a_dead_host_among_fifty_costs_its_window_and_its_probes_and_delays_nobody() -> None:
+    async def run() -> None:
+        night, healthy = night_of(), night_of(script={})
+        assert await night.run() is Ending.PARKED
+        night.check_always()
+        others = HOSTS * JOBS_EACH - JOBS_EACH
+        assert night.jobs()[JobState.SUCCEEDED] == others
+        spent = len(runs_on(night, DEAD))
+        in_flight = SLOTS // HOSTS + 1  # when it was parked, with the jobs in turns
+        assert PARK_AFTER <= spent <= PARK_AFTER + in_flight + MOST_PROBES
+        assert len(night.sandbox.ledger.runs) == others + spent
+        parked = night.store.parked(night.batch.id)
+        assert [(host.host, host.probes) for host in parked] == [(DEAD, MOST_PROBES)]
+        assert night.jobs()[JobState.AVAILABLE] == parked[0].waiting
+
+        assert await healthy.run() is Ending.FINISHED
+        ends = [last_end(each, but=DEAD) for each in (night, healthy)]
+        assert ends[0] <= ends[1] * 1.1, "the dead host delayed the others"
+
+    simulate(run)
+
+
+def last_end(night: Night, but: str) -> timedelta:
+    runs = [run for run in night.sandbox.ledger.runs if host_of(run.url) != but]
+    return max(run.finished_at for run in runs if run.finished_at) - runs[0].created_at
+
+
+def test_a_host_that_comes_back_is_used_again_and_no_job_has_paid_for_the_wait() -> None:
+    async def run() -> None:
+        script = {f"http://{DEAD}/*": "goal_failure"}
+        night = night_of(script=script)
+        assert await steered(night, (1500, script.clear)) is Ending.FINISHED
+        night.check_end()
+        jobs = [job for job in night.store.finished(night.batch.id) if host_of(job.url) == DEAD]
+        assert len(jobs) == JOBS_EACH
+        assert sum(job.state is JobState.SUCCEEDED for job in jobs) >= JOBS_EACH - PARK_AFTER
+        waited = [job for job in jobs if job.attempts == 1]
+        assert len(waited) >= JOBS_EACH // 2 - 2, "waiting used up attempts"
+        told = [event.hosts for event in night.events if isinstance(event, Parked)]
+        assert [len(hosts) for hosts in told] == [1, 0]
+
+    simulate(run)
+
+
+def test_the_next_runner_goes_on_probing_where_the_last_one_gave_up() -> None:
+    async def run() -> None:
+        script = {f"http://{DEAD}/*": "goal_failure"}
+        night = night_of(script=script)
+        assert await night.run() is Ending.PARKED
+        script.clear()
+        night.store.unpark(night.batch.id, [])
+        assert await night.run() is Ending.FINISHED
+        night.check_end()
+
+    simulate(run)
+
+
+def test_a_service_that_is_throttled_or_slow_parks_no_host() -> None:
+    async def run() -> None:
+        script = {f"http://{DEAD}/*": "throttled/30"}
+        night = night_of(Settings(concurrency=SLOTS, queued_limit=timedelta(hours=9)), script)
+        assert await night.run() is Ending.FINISHED
+        assert [event for event in night.events if isinstance(event, Parked)] == []
+        assert night.jobs() == {JobState.SUCCEEDED: HOSTS * JOBS_EACH}
+
+    simulate(run)
+
+
+@pytest.mark.parametrize("bound", [1, 3])
+def test_a_bounded_host_never_gets_more_and_the_others_fill_the_slots(bound: int) -> None:
+    async def run() -> None:
+        rules = {DEAD: HostRule(concurrency=bound)}
+        settings = Settings(concurrency=SLOTS, hosts=rules)
+        night = Night.of(
+            [f"http://{DEAD}/{n}" for n in range(60)] + urls(10, 30),
+            World(),
+            settings,
+            agent=QuickAgent(),
+        )
+        assert await night.run() is Ending.FINISHED
+        night.check_end()
+        assert most_at_once(runs_on(night, DEAD)) == bound
+        everywhere = night.sandbox.ledger.runs
+        assert most_at_once(everywhere) == SLOTS, "the bounded host kept slots empty"
+
+    simulate(run)
+
+
+def test_runs_on_a_spaced_host_lie_apart() -> None:
+    async def run() -> None:
+        rules = {"*": HostRule(spacing=timedelta(seconds=20))}
+        settings = Settings(concurrency=SLOTS, hosts=rules)
+        night = Night.of(urls(5, 12), World(), settings, agent=QuickAgent())
+        assert await night.run() is Ending.FINISHED
+        night.check_end()
+        starts: dict[str, list[datetime]] = defaultdict(list)
+        for each in night.sandbox.ledger.runs:
+            starts[host_of(each.url)].append(each.created_at)
+        for times in starts.values():
+            gaps = [later - earlier for earlier, later in pairwise(times)]
+            assert min(gaps) >= timedelta(seconds=19.5)
+            assert sorted(gaps)[len(gaps) // 2] <= timedelta(seconds=25), "slower than it must be"
+
+    simulate(run)

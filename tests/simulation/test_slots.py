@@ -1,0 +1,146 @@
+"""Concurrency by itself, on virtual time: the account's slots are found, and followed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import anyio
+import pytest
+
+from batchrunner.api import Api
+from batchrunner.model import AUTO, Created, JobState, Settings
+from batchrunner.proof.agent import QuickAgent
+from batchrunner.proof.night import EPOCH, Night, simulate
+from batchrunner.runner import Ending
+from batchrunner.runner.events import Bounded
+from batchrunner.sandbox import World
+from batchrunner.sandbox.ledger import Run
+from tests.simulation.test_steering import steered
+
+SETTINGS = Settings(concurrency=AUTO, queued_limit=timedelta(hours=10))
+
+
+def pages(count: int) -> list[str]:
+    return [f"http://site.test/{n}" for n in range(count)]
+
+
+def night_of(limit: int, jobs: int, stuck: str = "") -> Night:
+    script = {stuck: "queued"} if stuck else {}
+    world = World(limit=limit, durations=(20, 120), script=script)
+    return Night.of(pages(jobs), world, SETTINGS, agent=QuickAgent())
+
+
+def queued_at(night: Night, moment: datetime) -> int:
+    """Return how many of the batch's runs waited for a slot at a moment."""
+    return sum(
+        run.created_at <= moment < (run.started_at or run.finished_at or moment)
+        for run in ours(night)
+    )
+
+
+def ours(night: Night) -> list[Run]:
+    return [run for run in night.sandbox.ledger.runs if "site.test" in run.url]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 7, 40])
+def test_the_accounts_slots_are_found_to_plus_or_minus_one(limit: int) -> None:
+    async def run() -> None:
+        night = night_of(limit, 40 * limit + 40)
+        assert await night.run() is Ending.FINISHED
+        night.check_end()
+        found = [event for event in night.events if isinstance(event, Bounded)]
+        slots = [event.slots for event in found if event.found]
+        assert limit - 1 <= slots[-1] <= limit + 1
+        busy, waits = shares(night, limit)
+        assert busy > 0.9, f"slots stood empty: {busy:.1%}"
+        assert waits < 2 + 0.35 * limit, f"far more was submitted than there are slots: {waits:.1f}"
+
+    simulate(run)
+
+
+def shares(night: Night, limit: int) -> tuple[float, float]:
+    """Return how busy the slots were and how many runs waited, in the middle of the night."""
+    last = max(run.finished_at for run in ours(night) if run.finished_at)
+    begins, ends = EPOCH + timedelta(minutes=3), last - timedelta(minutes=3)
+    seconds = (ends - begins).total_seconds()
+    busy = sum(_overlap(run.started_at, run.finished_at, begins, ends) for run in ours(night))
+    waits = sum(_overlap(run.created_at, run.started_at, begins, ends) for run in ours(night))
+    return busy / seconds / limit, waits / seconds
+
+
+def _overlap(
+    since: datetime | None, until: datetime | None, begins: datetime, ends: datetime
+) -> float:
+    if since is None or until is None:
+        return 0.0
+    return max((min(until, ends) - max(since, begins)).total_seconds(), 0.0)
+
+
+def others(night: Night, count: int) -> Callable[[], object]:
+    """Return what makes another program take so many slots, and keep them."""
+
+    async def take() -> None:
+        night.world.script["http://other.test/*"] = "stuck"  # type: ignore[index]
+        runs = [{"url": f"http://other.test/{n}", "goal": "Stay"} for n in range(count)]
+        async with Api("http://127.0.0.1", "key", transport=night.sandbox.transport()) as api:
+            assert isinstance(await api.create(runs, None), Created)
+
+    return take
+
+
+def test_the_bound_follows_when_another_program_takes_four_of_seven_slots() -> None:
+    async def run() -> None:
+        night = night_of(7, 400)
+        at_the_time: list[int] = []
+
+        async def meanwhile() -> None:
+            await anyio.sleep_until(900)
+            at_the_time.append(night.store.batch("night").settings.concurrency)  # type: ignore[union-attr]
+            await others(night, 4)()  # type: ignore[misc]
+
+        endings: list[Ending] = []
+
+        async def work() -> None:
+            endings.append(await night.run())
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(work)
+            tasks.start_soon(meanwhile)
+        assert endings == [Ending.FINISHED]
+        slots = [event.slots for event in night.events if isinstance(event, Bounded)]
+        assert 7 in slots
+        assert 2 <= slots[-1] <= 4
+        late = EPOCH + timedelta(seconds=1800)
+        assert queued_at(night, late) <= 3
+        assert night.jobs() == {JobState.SUCCEEDED: 400}
+
+    simulate(run)
+
+
+def test_a_run_that_is_stuck_in_the_queue_is_not_taken_for_a_full_account() -> None:
+    async def run() -> None:
+        night = night_of(20, 300, stuck="http://site.test/2")
+        await steered(night, (3000, lambda: night.store.cancel(1, ["job-2"], EPOCH)))
+        slots = [event.slots for event in night.events if isinstance(event, Bounded)]
+        assert max(slots) >= 19
+
+    simulate(run)
+
+
+def test_what_the_user_sets_goes_before_what_was_learned_and_auto_goes_back() -> None:
+    async def run() -> None:
+        night = night_of(10, 200)
+        alive: list[int] = []
+        note = lambda: alive.append(night.store.tally(1).jobs[JobState.RUNNING])  # noqa: E731
+        await steered(
+            night,
+            (200, lambda: night.store.set_concurrency(1, 2)),
+            (500, note),
+            (501, lambda: night.store.set_concurrency(1, AUTO)),
+            (700, note),
+        )
+        assert alive[0] == 2
+        assert alive[1] >= 10
+
+    simulate(run)
