@@ -70,8 +70,8 @@ from batchrunner.model.work import (
 )
 
 __all__ = [
-    "LONGEST_ID",
     "AUTO",
+    "LONGEST_ID",
     "MOST_RUNS",
     "RUN_OPTIONS",
     "Answer",

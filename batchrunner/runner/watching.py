@@ -92,9 +92,10 @@ class Watching:
         await shift.hints.wait(longest.total_seconds())
         if shift.hints.heard:
             import os
+
             p = look_interval(self._typical, oldest).total_seconds()
-            gap = {"1": 1.0, "p": p, "p2": p/2, "p4": p/4}[os.environ.get("GAP", "p")]
-            await shift.alarm.wait(began + min(gap,p) - anyio.current_time())
+            gap = {"1": 1.0, "p": p, "p2": p / 2, "p4": p / 4}[os.environ.get("GAP", "p")]
+            await shift.alarm.wait(began + min(gap, p) - anyio.current_time())
 
     async def _watched(self) -> list[OpenAttempt]:
         shift = self._shift

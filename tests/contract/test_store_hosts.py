@@ -1,227 +1,230 @@
-"""What attempts tell of hosts: learned with their verdicts, by all runners together."""
+"""What hosts may get, which of them are parked, the canary and the queue, on every database."""
 
 from __future__ import annotations
 
-import json
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from threading import Barrier
-
-import pytest
-from sqlalchemy import select
+from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
 
 from batchrunner.model import (
+    AUTO,
+    Canary,
     FailureCategory,
-    Finish,
+    HostRule,
+    JobSpec,
     JobState,
-    Lesson,
     OpenAttempt,
-    Retry,
-    Rule,
+    RunStatus,
+    Telling,
     Verdict,
 )
-from batchrunner.policy.ladders import CLOSED_AFTER, is_probe
-from batchrunner.schema import SubmissionState, attempts, hosts
+from batchrunner.policy.capacity import FIRST_SLOTS, LAG, Queue
+from batchrunner.policy.ladders import host_of
+from batchrunner.policy.parking import FIRST_PARK, MOST_PROBES, PARK_AFTER
 from batchrunner.store import Store
-from batchrunner.store.database import Database
 from tests.fakes import (
     NOW,
+    after,
     begin,
     claim,
     enlist,
-    failed,
+    failure,
     job_file,
-    postpone,
     rides,
     run,
     spec,
     start,
+    success,
 )
 
-BLOCKED = FailureCategory.BLOCKED
-STEALTH = {"browser_profile": "stealth"}
-#: Keys of jobs that do not look whether their host has become easier.
-STEADY = [key for n in range(400) if not is_probe(key := f"job-{n:03}")]
+GOAL = FailureCategory.GOAL_FAILURE
 
 
-def judged(attempt: OpenAttempt, *, passed: bool) -> Verdict:
-    """Say what a run brought, with what that tells of its host, as the policy does."""
-    failure = failed(BLOCKED)
-    rungs = {BLOCKED: attempt.job.rungs.get(BLOCKED, 0) + 1}
-    lesson = Lesson(
-        host="shop.example",
-        ladder=attempt.job.ladders[BLOCKED],
-        rung=attempt.job.rungs.get(BLOCKED, 0),
-        passed=passed,
-    )
-    end = Finish(state=JobState.SUCCEEDED)
-    seen = run(attempt.run_id, result="{}")
-    transition = end if passed else Retry(at=NOW, failure=failure, rungs=rungs)
-    return Verdict(attempt=attempt, transition=transition, run=seen, lessons=(lesson,))
+def specs(*hosts: str, each: int = 3) -> list[JobSpec]:
+    """Return so many jobs on each host, host by host."""
+    return [spec(f"{host}-{n}", url=f"https://{host}/{n}") for host in hosts for n in range(each)]
 
 
-def known(database: Database) -> dict[int, tuple[int, int, int]]:
-    with database.read() as tx:
-        rows = tx.execute(select(hosts)).all()
-    return {row.rung: (row.passed, row.failed, row.in_row) for row in rows}
+def claimed_hosts(store: Store, batch: object, **more: object) -> Counter[str]:
+    return Counter(host_of(ride.url) for ride in rides(claim(store, batch, **more)))  # type: ignore[arg-type]
 
 
-def test_a_wall_leads_the_job_up_and_is_told_by_its_attempts(
-    store: Store, database: Database
+def telling(verdict: Verdict, *, passed: bool, opened: float = 0) -> Verdict:
+    host = host_of(verdict.attempt.url)
+    told = Telling(host=host, passed=passed, opened_at=after(opened), patience=PARK_AFTER)
+    return replace(verdict, telling=told)
+
+
+def break_host(store: Store, watched: list[OpenAttempt], now: float = 0) -> None:
+    """Let attempts fail in a way that speaks against their hosts."""
+    verdicts = [telling(failure(each, GOAL), passed=False, opened=now) for each in watched]
+    assert store.apply("alice", verdicts, [], after(now))
+
+
+def test_a_host_gets_no_more_than_its_bound_and_others_go_in_its_place(store: Store) -> None:
+    rules = {"a.test": HostRule(concurrency=1)}
+    batch = begin(store, specs("a.test", "b.test", each=5), concurrency=4, hosts=rules)
+    assert claimed_hosts(store, batch) == {"a.test": 1, "b.test": 3}
+    batch = store.load(job_file(specs("a.test", "c.test"), name="more", hosts=rules), NOW).batch
+    assert claimed_hosts(store, batch) == {"a.test": 1, "c.test": 3}, "bounds are a batch's own"
+
+
+def test_far_more_jobs_of_a_full_host_than_fit_a_page_hide_nobody_behind_them(store: Store) -> None:
+    rules = {"*": HostRule(concurrency=2)}
+    jobs = [*specs("a.test", "b.test", "c.test", each=120), *specs("d.test", each=1)]
+    batch = begin(store, jobs, concurrency=100, hosts=rules)
+    assert claimed_hosts(store, batch) == {"a.test": 2, "b.test": 2, "c.test": 2, "d.test": 1}
+    assert claim(store, batch, now=after(1)) == []
+
+
+def test_a_spaced_host_is_due_again_only_after_its_time(store: Store) -> None:
+    rules = {"a.test": HostRule(spacing=timedelta(seconds=10))}
+    batch = begin(store, specs("a.test", each=3), hosts=rules)
+    (first,) = start(store, batch)
+    assert store.apply("alice", [success(first)], [], after(1))
+    assert claim(store, batch, now=after(9)) == [], "its last run has ended, but not long ago"
+    assert claimed_hosts(store, batch, now=after(10)) == {"a.test": 1}
+
+
+def test_a_host_is_parked_probed_by_one_and_back_after_a_success(store: Store) -> None:
+    batch = begin(store, specs("a.test", each=PARK_AFTER + 5) + specs("b.test"), concurrency=10)
+    break_host(store, start(store, batch))
+    (parked,) = store.parked(batch.id)
+    assert (parked.host, parked.failures, parked.waiting) == ("a.test", PARK_AFTER, 5)
+    assert parked.probe_at == NOW + FIRST_PARK
+    assert claimed_hosts(store, batch, now=after(5)) == {"b.test": 3}
+    due = FIRST_PARK.total_seconds()
+    assert claim(store, batch, now=after(due - 1)) == []
+    enlist(store, "alice", now=after(due))
+    probe = next(each for each in start(store, batch, now=after(due)) if "a.test" in each.url)
+    assert claim(store, batch, now=after(due + 60)) == [], "a second probe beside the first"
+    back = telling(success(probe), passed=True, opened=due)
+    assert store.apply("alice", [back], [], after(due + 61))
+    assert store.parked(batch.id) == []
+    assert claimed_hosts(store, batch, now=after(due + 62)) == {"a.test": 4}
+
+
+def test_after_enough_probes_in_vain_nobody_waits_and_new_jobs_elsewhere_change_that(
+    store: Store,
 ) -> None:
-    batch = begin(store, [spec(STEADY[0])])
-    (attempt,) = start(store, batch)
-    assert attempt.job.rungs == {}
-    store.apply("alice", [judged(attempt, passed=False)], [], NOW)
-    (ride,) = rides(claim(store, batch))
-    assert (ride.options, ride.changes) == (STEALTH, STEALTH)
-    assert (ride.job.failures, ride.job.met, ride.job.rungs) == (1, {BLOCKED: 1}, {BLOCKED: 1})
-    with database.read() as tx:
-        rows = tx.execute(select(attempts).order_by(attempts.c.number)).all()
-    assert [json.loads(row.changes or "{}") for row in rows] == [{}, STEALTH]
-    assert [json.loads(row.rungs) for row in rows] == [{}, {"blocked": 1}]
-    (told,) = store.failures(batch.id, final=False, most=9)
-    assert told.changes == {}
+    jobs = specs("a.test", each=PARK_AFTER + MOST_PROBES + 3)
+    batch = begin(store, jobs, concurrency=PARK_AFTER)
+    break_host(store, start(store, batch))
+    for _ in range(MOST_PROBES):
+        assert not store.standing("alice", batch.id).given_up
+        (parked,) = store.parked(batch.id)
+        due = (parked.probe_at - NOW).total_seconds()
+        enlist(store, "alice", now=after(due))
+        break_host(store, start(store, batch, now=after(due)), due)
+    standing = store.standing("alice", batch.id)
+    assert standing.given_up
+    assert standing.due_at is not None, "its jobs are still to be done"
+    store.load(job_file([*jobs, spec("b", url="https://b.test/")]), NOW)
+    assert not store.standing("alice", batch.id).given_up
 
 
-def test_an_attempt_in_doubt_still_knows_what_it_runs_with(store: Store) -> None:
-    batch = begin(store, [spec(STEADY[0])])
-    (attempt,) = start(store, batch)
-    store.apply("alice", [judged(attempt, passed=False)], [], NOW)
-    (submission,) = claim(store, batch)
-    store.doubt("alice", submission, NOW, "ReadTimeout")
-    ((doubted, _, _),) = store.unanswered("alice", batch.id)
-    assert doubted.rides[0].changes == STEALTH
-    assert doubted.rides[0].job.rungs == {BLOCKED: 1}
+def test_a_parked_host_can_be_let_go_by_name(store: Store) -> None:
+    batch = begin(store, specs("a.test", each=PARK_AFTER + 1), concurrency=PARK_AFTER)
+    break_host(store, start(store, batch))
+    assert store.unpark(batch.id, ["b.test"]) == 0
+    assert store.unpark(batch.id, ["a.test"]) == 1
+    assert claimed_hosts(store, batch, now=after(1)) == {"a.test": 1}
 
 
-def test_a_late_run_is_told_with_the_options_that_it_was_made_with(store: Store) -> None:
-    batch = begin(store, [spec(STEADY[0])])
-    (attempt,) = start(store, batch)
-    store.apply("alice", [judged(attempt, passed=False)], [], NOW)
-    (submission,) = claim(store, batch)
-    (ride,) = submission.rides
-    verdict = postpone(ride, category=FailureCategory.UNREACHABLE)
-    store.settle("alice", submission, SubmissionState.ABSENT, [verdict], NOW, "no run", NOW)
-    runs = {ride.attempt_id: "run-late"}
-    assert store.take_in("alice", batch.id, submission, runs, NOW) == 1
-    (adopted,) = store.watched("alice", batch.id)
-    assert (adopted.job.attempt, adopted.job.rungs) == (3, {BLOCKED: 1})
-    assert adopted.job.ladders == ride.job.ladders
-    store.apply("alice", [judged(adopted, passed=True)], [], NOW)
-    (finished,) = store.finished(batch.id)
-    assert finished.changes == STEALTH
+def test_failures_told_by_two_runners_add_up(store: Store) -> None:
+    batch = begin(store, specs("a.test", each=PARK_AFTER + 1), concurrency=PARK_AFTER)
+    watched = start(store, batch)
+    break_host(store, watched[:4])
+    break_host(store, watched[4:9], 1)
+    assert store.parked(batch.id) == []
+    break_host(store, watched[9:], 2)
+    (parked,) = store.parked(batch.id)
+    assert (parked.failures, parked.since) == (PARK_AFTER, after(2))
 
 
-def test_a_host_that_needs_no_ladder_is_not_written_down(store: Store, database: Database) -> None:
-    batch = begin(store, [spec(key) for key in STEADY[:5]])
-    store.apply("alice", [judged(each, passed=True) for each in start(store, batch)], [], NOW)
-    assert known(database) == {}
+# ---- the canary ----
+
+CANARY = Canary(jobs=4, success_rate=Decimal("0.75"))
 
 
-def test_new_jobs_of_a_host_start_where_others_got_through(
-    store: Store, database: Database
+def test_only_the_canary_goes_until_all_of_it_has_ended(store: Store) -> None:
+    batch = begin(store, specs("a.test", "b.test", each=10), canary=CANARY, concurrency=50)
+    watched = start(store, batch)
+    assert Counter(host_of(each.url) for each in watched) == {"a.test": 2, "b.test": 2}
+    assert store.apply("alice", [success(each) for each in watched[:3]], [], after(1))
+    assert claim(store, batch, now=after(2)) == []
+    assert store.apply("alice", [failure(watched[3])], [], after(3))
+    assert len(rides(claim(store, batch, now=after(4)))) == 16
+
+
+def test_a_canary_that_brings_too_little_pauses_the_batch_until_it_is_resumed(store: Store) -> None:
+    batch = begin(store, specs("a.test", "b.test", each=10), canary=CANARY, concurrency=50)
+    watched = start(store, batch)
+    verdicts = [success(watched[0]), success(watched[1]), *map(failure, watched[2:])]
+    assert store.apply("alice", verdicts, [], after(1))
+    assert claim(store, batch, now=after(2)) == []
+    standing = store.standing("alice", batch.id)
+    assert standing.gated
+    assert standing.pause is not None
+    assert standing.pause.reason is not None
+    assert "2 of 4 jobs succeeded (50%)" in standing.pause.reason
+    assert store.resume(batch.id, after(3))
+    assert not store.standing("alice", batch.id).gated
+    assert len(rides(claim(store, batch, now=after(4)))) == 16
+
+
+def test_jobs_that_are_added_later_need_no_canary_of_their_own(store: Store) -> None:
+    batch = begin(store, specs("a.test", each=4), canary=CANARY)
+    watched = start(store, batch)
+    assert store.apply("alice", [success(each) for each in watched], [], after(1))
+    more = [*specs("a.test", each=4), *specs("b.test", each=5)]
+    store.load(job_file(more, canary=CANARY), after(2))
+    assert len(rides(claim(store, batch, now=after(3)))) == 5
+
+
+# ---- the queue ----
+
+
+def test_a_batch_that_finds_its_bound_itself_begins_with_a_few(store: Store) -> None:
+    batch = begin(store, 50, concurrency=AUTO)
+    assert len(rides(claim(store, batch))) == FIRST_SLOTS
+    store.learn_slots(batch.id, 20)
+    assert len(rides(claim(store, batch, now=after(1)))) == 20 - FIRST_SLOTS
+    store.set_concurrency(batch.id, 22)
+    assert len(rides(claim(store, batch, now=after(2)))) == 2
+    assert store.queue(batch.id, NOW) is None, "the user has said how many"
+
+
+def look(store: Store, watched: list[OpenAttempt], running: int, seconds: float) -> None:
+    """Write a look that saw the first runs RUNNING and the others PENDING."""
+    seen = [
+        (each, run(each.run_id, RunStatus.RUNNING if n < running else RunStatus.PENDING))
+        for n, each in enumerate(watched)
+    ]
+    store.apply("alice", [], seen, after(seconds))
+
+
+def test_the_queue_tells_those_that_wait_from_those_that_were_only_just_submitted(
+    store: Store,
 ) -> None:
-    specs = [spec(key) for key in STEADY[:8]]
-    batch = begin(store, specs, concurrency=CLOSED_AFTER)
-    store.apply("alice", [judged(each, passed=False) for each in start(store, batch)], [], NOW)
-    assert known(database) == {0: (0, CLOSED_AFTER, CLOSED_AFTER)}
-    first, *_ = start(store, batch)
-    store.apply("alice", [judged(first, passed=True)], [], NOW)
-    assert known(database)[1] == (1, 0, 0)
-    (ride,) = rides(claim(store, batch))
-    assert ride.job.attempt == 1, "a job that was never tried"
-    assert ride.changes == STEALTH
+    batch = begin(store, 9, concurrency=AUTO)
+    store.learn_slots(batch.id, 9)
+    watched = start(store, batch)
+    look(store, watched, 6, 1)
+    lag = LAG.total_seconds()
+    assert store.queue(batch.id, after(lag - 1)) == (Queue(running=6, fresh=3, waiting=0), 9)
+    assert store.queue(batch.id, after(lag)) == (Queue(running=6, fresh=0, waiting=3), 9)
 
 
-def test_a_success_below_ends_a_row_of_failures(store: Store, database: Database) -> None:
-    batch = begin(store, [spec(key) for key in STEADY[:5]])
-    opened = start(store, batch)
-    store.apply("alice", [judged(each, passed=False) for each in opened[:3]], [], NOW)
-    store.apply("alice", [judged(opened[3], passed=True)], [], NOW)
-    assert known(database) == {0: (1, 3, 0)}
-    store.apply("alice", [judged(opened[4], passed=False)], [], NOW)
-    assert known(database) == {0: (1, 4, 1)}
-
-
-def test_a_verdict_of_a_zombie_teaches_nothing(store: Store, database: Database) -> None:
-    batch = begin(store, [spec(STEADY[0])])
-    (attempt,) = start(store, batch)
-    enlist(store, "bob")
-    store.rescue("bob", batch.id, NOW, gone=["alice"])
-    assert store.apply("alice", [judged(attempt, passed=False)], [], NOW) == []
-    assert known(database) == {}
-
-
-def test_a_retry_by_the_user_begins_at_the_bottom(store: Store, database: Database) -> None:
-    batch = begin(store, [spec(STEADY[0])])
-    (attempt,) = start(store, batch)
-    store.apply("alice", [judged(attempt, passed=False)], [], NOW)
-    store.cancel(batch.id, [], NOW)
-    assert store.retry(batch.id, [], [STEADY[0]], NOW) == 1
-    (ride,) = rides(claim(store, batch))
-    assert (ride.changes, ride.job.met) == ({}, {})
-
-
-def test_rules_of_the_newest_load_count(store: Store) -> None:
-    rule = Rule(attempts=2, then=(STEALTH,), wait=None)
-    batch = begin(store, [spec("a", policy={BLOCKED: rule})], policy={BLOCKED: Rule(attempts=7)})
-    assert batch.settings.policy == {BLOCKED: Rule(attempts=7)}
-    newer = {FailureCategory.LOST: Rule(attempts=1)}
-    store.load(job_file([spec("a", policy=newer)]), NOW)
-    (ride,) = rides(claim(store, batch))
-    assert ride.job.policy == newer
-    again = store.batch(batch.name)
-    assert again is not None
-    assert again.settings.policy == {}
-
-
-@pytest.mark.parametrize("passed", [False, True])
-def test_runners_that_learn_at_once_neither_lose_a_count_nor_wait_for_each_other(
-    store: Store, address: str, database: Database, passed: bool
-) -> None:
-    workers, each = 6, 20
-    specs = [spec(key, url=f"https://host-{n % 5}.example/") for n, key in enumerate(STEADY[:120])]
-    batch = begin(store, specs, concurrency=workers * each)
-    opened = start(store, batch)
-    enlist(store, *(f"w{n}" for n in range(workers)))
-    with database.write() as tx:
-        tx.execute(attempts.update().values(rungs='{"blocked":1}'))
-        for n in range(workers):
-            mine = attempts.c.id.in_([attempt.attempt_id for attempt in opened[n::workers]])
-            tx.execute(attempts.update().where(mine).values(owner_id=f"w{n}"))
-    barrier = Barrier(workers)
-
-    def work(n: int) -> int:
-        applied = 0
-        with closing(Store.open(address)) as mine:
-            watched = mine.watched(f"w{n}", batch.id)
-            ordered = watched if n % 2 else watched[::-1]
-            barrier.wait()
-            for at in range(0, each, 5):
-                verdicts = [
-                    Verdict(
-                        attempt=attempt,
-                        transition=judged(attempt, passed=passed).transition,
-                        run=run(attempt.run_id, result="{}"),
-                        lessons=(
-                            Lesson(
-                                host=attempt.url[8:-1],
-                                ladder=attempt.job.ladders[BLOCKED],
-                                rung=1,
-                                passed=passed,
-                            ),
-                        ),
-                    )
-                    for attempt in ordered[at : at + 5]
-                ]
-                applied += len(mine.apply(f"w{n}", verdicts, [], NOW))
-        return applied
-
-    with ThreadPoolExecutor(workers) as pool:
-        assert sum(pool.map(work, range(workers))) == workers * each
-    with database.read() as tx:
-        rows = tx.execute(select(hosts)).all()
-    assert len(rows) == 5
-    assert sum(row.passed if passed else row.failed for row in rows) == workers * each
-    assert sum(row.in_row for row in rows) == (0 if passed else workers * each)
+def test_a_run_that_others_have_passed_by_is_stuck_and_not_waiting(store: Store) -> None:
+    batch = begin(store, 5, concurrency=AUTO)
+    store.learn_slots(batch.id, 1)
+    (stuck,) = start(store, batch)
+    store.learn_slots(batch.id, 5)
+    later = start(store, batch, now=after(60))
+    ordered = [*(each for each in later if each.run_id != stuck.run_id), stuck]
+    look(store, ordered, 4, 61)
+    found = store.queue(batch.id, after(600))
+    assert found == (Queue(running=4, fresh=0, waiting=0), 5)
+    assert store.tally(batch.id).jobs[JobState.RUNNING] == 5
