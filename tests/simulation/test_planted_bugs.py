@@ -36,10 +36,10 @@ from batchrunner.proof.night import Killed, Night, Power, now, pages, simulate
 from batchrunner.runner import innermost, searching
 from batchrunner.runner import watching as runner_watching
 from batchrunner.runner.living import Living
+from batchrunner.runner.looking import Looking
 from batchrunner.runner.rematching import Rematching
 from batchrunner.runner.searching import Searching
 from batchrunner.runner.straying import Straying
-from batchrunner.runner.watching import Watching
 from batchrunner.sandbox import World
 from batchrunner.schema import SubmissionState, attempts, jobs, results
 from batchrunner.store import LeaseLost, Store, StoreError, answering, claiming, reporting, watching
@@ -230,9 +230,10 @@ def send_before_the_intent(patch: Patch) -> None:
     real: Callable[..., list[Submission]] = claiming.claim
 
     def claim(store: Store, *args: Any) -> list[Submission]:
+        *claimed, key = args
         with store._database.read() as tx:
-            found = real(tx, *args, store._new_token)
-        unwritten.append((args, found))
+            found = real(tx, *claimed, store._new_token, key)
+        unwritten.append((tuple(claimed), found))
         return found
 
     def late(verb: Callable[..., Any]) -> Callable[..., Any]:
@@ -400,15 +401,15 @@ def believe_not_found_at_once(patch: Patch) -> None:
 
 
 def take_a_failed_look_for_a_failed_run(patch: Patch) -> None:
-    real = Watching._see
+    real = Looking.see
 
-    async def see(loop: Watching, run_ids: list[str]) -> Any:
+    async def see(looking: Looking, run_ids: list[str]) -> Any:
         try:
-            return await real(loop, run_ids)
+            return await real(looking, run_ids)
         except ApiError:
             return {id: Run(run_id=id, status=RunStatus.FAILED) for id in run_ids}
 
-    patch.setattr(Watching, "_see", see)
+    patch.setattr(Looking, "see", see)
 
 
 def count_before_the_result(patch: Patch) -> None:
