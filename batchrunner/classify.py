@@ -143,15 +143,21 @@ def _classify_run(
         case RunStatus.PENDING | RunStatus.RUNNING:
             return None
         case RunStatus.COMPLETED:
-            # COMPLETED says that the browser worked, not that the goal was met (Runs page).
-            failure = judge(run.result, expectations, run.schema_errors)
-            # A result's own words become the message, and a result may be a book.
-            brief = failure and replace(failure, message=bounded(failure.message, LONGEST_MESSAGE))
-            return brief or Succeeded()
+            return _classify_result(run, expectations)
         case RunStatus.FAILED:
             return _classify_run_error(run.error)
         case RunStatus.CANCELLED:
+            if cancelling is FailureCategory.TIMED_OUT and run.result not in (None, "null"):
+                return _classify_result(run, expectations)  # it had come to its end all the same
             return _classify_cancelled(cancelling)
+
+
+def _classify_result(run: Run, expectations: Expectations) -> Outcome:
+    """Say what a result means: that a browser has done its work is no goal met (Runs page)."""
+    failure = judge(run.result, expectations, run.schema_errors)
+    # A result's own words become the message, and a result may be a book.
+    brief = failure and replace(failure, message=bounded(failure.message, LONGEST_MESSAGE))
+    return brief or Succeeded()
 
 
 def _classify_cancelled(cancelling: FailureCategory | None) -> Failed:

@@ -146,6 +146,7 @@ jobs = Table(
     Column("host", String(300), nullable=False, server_default=text("''")),
     Column("goal", Text, nullable=False),
     Column("options", Text, nullable=False),  # JSON
+    Column("limits", Text),  # JSON: how long its runs may take; NULL: as the batch says
     Column("expect", Text),  # JSON: what its result must be; NULL where the job file says nothing
     Column(
         "shape", String(32), nullable=False

@@ -18,13 +18,16 @@ settings.load_profile("patient")
 
 @pytest.fixture(autouse=True, scope="session")
 def judged() -> Iterator[None]:
-    from tests.contract.openapi import STRAYS, Judged
+    from tests.contract.openapi import STRAYING_FATES, STRAYS, Judged
 
     build = inside.api_app
 
     def judging(service: Any, **kwargs: Any) -> Any:
         app = build(service, **kwargs)
-        return Judged(app) if STRAYS.isdisjoint(service.world.variants.items()) else app
+        world = service.world
+        keeps = STRAYS.isdisjoint(world.variants.items())
+        known = STRAYING_FATES.isdisjoint({*world.script.values(), *world.rates})
+        return Judged(app) if keeps and known else app
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(inside, "api_app", judging)

@@ -13,6 +13,7 @@ import httpx
 #: Longest address that is read.
 LONGEST = 8192
 _UNFIT = re.compile(r"[\x00-\x20\x7f\\]")
+_HOST = re.compile(rb"[A-Za-z0-9._:-]+")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 #: Gives the addresses of a host at a port, as a name server has them.
@@ -52,6 +53,8 @@ def parsed(address: str) -> httpx.URL:
         raise Unsafe("its address is none") from error
     if url.scheme not in ("http", "https") or not url.host:
         raise Unsafe(f"its address begins with {url.scheme or 'nothing'}, not with https")
+    if not _HOST.fullmatch(url.raw_host) or not 0 < (url.port or 443) < 65536:
+        raise Unsafe("its address names no host")
     if url.userinfo:
         raise Unsafe("its address has a name or a password in it")
     return url

@@ -268,8 +268,8 @@ async def _passed_on(answer: httpx.Response, kind: Kind, take: Take, *, keyed: b
 
 
 async def _pieces(answer: httpx.Response) -> AsyncGenerator[bytes, None]:
-    # Raw: nothing is unpacked, whatever the answer says of its encoding.
-    async with aclosing(cast("AsyncGenerator[bytes, None]", answer.aiter_raw(65536))) as pieces:
+    # As they come: what is gathered first looks like silence. There is nothing to be unpacked.
+    async with aclosing(cast("AsyncGenerator[bytes, None]", answer.aiter_bytes())) as pieces:
         while True:
             piece = None
             with anyio.fail_after(QUIET_SECONDS):

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,6 +34,7 @@ from batchrunner.cli.errors import (
 from batchrunner.cli.fetching import PATIENCE, fetching
 from batchrunner.cli.process import gone, this_process
 from batchrunner.cli.secret import api_key
+from batchrunner.cli.webhooks import Hook, receiving
 from batchrunner.model import Batch, Failed, JobState, Tally
 from batchrunner.policy.windows import Window
 from batchrunner.runner import Ending, Runner, in_thread, innermost
@@ -82,7 +84,8 @@ def access(
 
     place = Path(db if Path(db).name and "://" not in db else "batchrunner.db")
     ledger = place.with_name(f"{place.name}.sandbox.jsonl")
-    world = World(durations=(1.0, 4.0), retry_after=1.0)
+    # Whom it tells that a run ended is on this machine, where there is no https.
+    world = World(durations=(1.0, 4.0), retry_after=1.0, variants={"webhook_url": "http"})
     stack = ExitStack()
     try:
         with _uninterrupted():
@@ -163,16 +166,29 @@ def work(
     submitting: bool = True,
     window: Window | None = None,
     folder: Path | None = None,
+    hook: Hook | None = None,
 ) -> Worked:
     """
     Run the batch until its end or that of its *window*, or until a signal ends it.
 
     *key* is the digest by which the ledger knows the API key. Artifacts are fetched into *folder*,
-    if there is one.
+    if there is one, and the API may tell at *hook* that runs ended.
     """
+    make = partial(
+        Runner,
+        store=store,
+        batch=batch,
+        now=now,
+        monotonic=time.monotonic,  # anyio's cannot be read in the thread of the store
+        gone=gone,
+        notify=display.tell,
+        key=key,
+        submitting=submitting,
+        window=window,
+    )
     try:
         with store.brief():  # who waits for a lock cannot hear that it is to leave
-            return anyio.run(_work, store, batch, api, display, key, submitting, window, folder)
+            return anyio.run(_work, store, batch, api, display, make, folder, hook)
     except BaseExceptionGroup as group:
         raise innermost(group) from group
 
@@ -182,27 +198,14 @@ async def _work(
     batch: Batch,
     access: Access,
     display: Display,
-    key: str,
-    submitting: bool,
-    window: Window | None,
+    make: Callable[..., Runner],
     folder: Path | None,
+    hook: Hook | None,
 ) -> Worked:
     offload, owner = in_thread(), this_process()
     async with Api(access.url, access.key) as api, AsyncExitStack() as stack:
-        runner = Runner(
-            store=store,
-            api=api,
-            batch=batch,
-            owner=owner,
-            now=now,
-            monotonic=time.monotonic,  # anyio's cannot be read in the thread of the store
-            offload=offload,
-            gone=gone,
-            notify=display.tell,
-            key=key,
-            submitting=submitting,
-            window=window,
-        )
+        hints = await stack.enter_async_context(receiving(hook, api, display.say))
+        runner = make(api=api, owner=owner, offload=offload, hints=hints)
         signals = _Signals(runner, display)
         beside: Fetching | None = None
         if folder is not None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from batchrunner.jobfile.expect import EXPECT
 from batchrunner.jobfile.output_schema import OutputSchema
-from batchrunner.jobfile.pacing import BOUND, CanaryRule, HostRules
+from batchrunner.jobfile.pacing import BOUND, CanaryRule, HostRules, Times
 from batchrunner.jobfile.policy import Rules, Rung, rule_fields
 from batchrunner.jobfile.records import Field, ListOf, MapOf, Record, Rule
 from batchrunner.jobfile.shapes import (
@@ -116,6 +116,12 @@ RULE_FIELDS = rule_fields(
 _POLICY = Rules(fields=RULE_FIELDS)
 _JOB_POLICY = Field(_POLICY, "rules for its failures; they go before those of `settings`")
 
+#: The keys of a job that bound how long its runs may take.
+LIMITS: Mapping[str, Field] = {
+    "queued_limit": Field(Duration(most=timedelta(days=30)), "longest time its runs may wait"),
+    "running_limit": Field(Duration(most=timedelta(days=7)), "longest time its runs may take"),
+}
+
 _GOAL = Field(Text(longest=100_000, one_line=False), "what to do there, in plain words")
 _EXPECT = Field(EXPECT, "what the result must be to count as a success")
 
@@ -134,6 +140,7 @@ JOB_FIELDS: Mapping[str, Field] = {
         "your own name for the job, by which it is the same job next time",
     ),
     **OPTIONS,
+    **LIMITS,
     "policy": _JOB_POLICY,
     "expect": _EXPECT,
 }
@@ -142,6 +149,7 @@ JOB_FIELDS: Mapping[str, Field] = {
 DEFAULT_FIELDS: Mapping[str, Field] = {
     "goal": _GOAL,
     **OPTIONS,
+    **LIMITS,
     "policy": _JOB_POLICY,
     "expect": _EXPECT,
 }
@@ -153,6 +161,7 @@ SETTINGS_FIELDS: Mapping[str, Field] = {
     "backoff": Field(Duration(most=timedelta(days=1)), "longest first wait before a retry"),
     "queued_limit": Field(Duration(most=timedelta(days=30)), "longest time a run may wait"),
     "running_limit": Field(Duration(most=timedelta(days=7)), "longest time a run may take"),
+    "stuck_after": Field(Times(), "typical runs that one may take, where that is less"),
     "marker": Field(Flag(), "append a reference to goals, by which lost runs are found"),
     "policy": Field(_POLICY, "rules for failures, by category"),
     "budget": Field(Spending(), "most that all runs of the batch may cost"),

@@ -13,7 +13,7 @@ from batchrunner.jobfile.log import Log
 from batchrunner.jobfile.nodes import Node, Pairs, Scalar, is_null
 from batchrunner.jobfile.records import Field, add_unknown, read_fields
 from batchrunner.jobfile.shapes import INVALID, did_you_mean, refuse
-from batchrunner.model import JobSpec
+from batchrunner.model import JobSpec, Limits
 
 _REQUIRED = ("url", "goal")
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
@@ -54,6 +54,10 @@ class Jobs:
         self._default_goal: dict[str, Any] = {} if goal is None else {"goal": goal}
         self._default_policy = self._default_options.pop("policy", {})
         self._default_expect = self._default_options.pop("expect", {})
+        self._default_limits = {
+            name: self._default_options.pop(name, None)
+            for name in ("queued_limit", "running_limit")
+        }
         self._specs: dict[str, JobSpec] = {}
         self._read: dict[tuple[str, int], Any] = {}
         self.duplicates = 0
@@ -92,7 +96,12 @@ class Jobs:
         line = node.start.line + 1
         policy = texts.get("policy", self._default_policy)
         spec = JobSpec(key=key, url=url, goal=goal, options=options, policy=policy, line=line)
-        self._keep(replace(spec, expect=texts.get("expect", self._default_expect) or {}), node)
+        expect = texts.get("expect", self._default_expect) or {}
+        self._keep(replace(spec, expect=expect, limits=self._limits(texts)), node)
+
+    def _limits(self, texts: Mapping[str, Any]) -> Limits:
+        said = {**self._default_limits, **texts}
+        return Limits(queued=said["queued_limit"], running=said["running_limit"])
 
     def _value(self, key: str, key_node: Scalar, node: Node, name: str) -> Any:
         """Return the value of one key; None takes the default of an option off."""

@@ -16,6 +16,7 @@ from batchrunner.model import AUTO, Canary, HostRule
 from batchrunner.policy.ladders import LONGEST_HOST
 
 _HOST = re.compile(r"\*|[a-z0-9._-]+(?::[0-9]{1,5})?|\[[0-9a-f:.]+\](?::[0-9]{1,5})?", re.ASCII)
+_TIMES = re.compile(r"([0-9]{1,4}(?:\.[0-9]{1,3})?) ?x", re.ASCII)
 _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3})?) ?%", re.ASCII)
 
 
@@ -52,6 +53,20 @@ class Share:
         if share is None or not 0 < share <= 1:
             return refuse(name, self.says, node, log)
         return Decimal(share)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Times:
+    """So many times something."""
+
+    says: str = field(default="a number of times like `4x`, above 1", init=False)
+
+    def read(self, node: Node, name: str, log: Log) -> float | Refused:
+        """Return the number."""
+        found = _TIMES.fullmatch(node.text.strip()) if type(node) is Scalar else None
+        if found is None or float(found[1]) <= 1:
+            return refuse(name, self.says, node, log, "write `4x`")
+        return float(found[1])
 
 
 BOUND = WholeOr(number=Whole(least=1, most=1000), word="auto", value=AUTO)

@@ -23,6 +23,7 @@ from batchrunner.model.jobs import (
     HostRule,
     JobFile,
     JobSpec,
+    Limits,
     Rule,
     Settings,
 )
@@ -99,6 +100,7 @@ __all__ = [
     "Judgeable",
     "Landmark",
     "Lesson",
+    "Limits",
     "Listed",
     "Loaded",
     "NotFound",

@@ -70,6 +70,14 @@ class Expectations:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """How long a job's runs may take; None: as long as the batch's settings say."""
+
+    queued: timedelta | None = None  #: longest time PENDING
+    running: timedelta | None = None  #: longest time RUNNING
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class JobSpec:
     """One validated entry of a job file; not a row yet."""
 
@@ -79,6 +87,7 @@ class JobSpec:
     options: Mapping[str, Any] = field(default_factory=dict)  #: RUN_OPTIONS that are set
     expect: Mapping[str, Any] = field(default_factory=dict)  #: what its result must be, as written
     policy: Mapping[FailureCategory, Rule] = field(default_factory=dict)  #: goes before the batch's
+    limits: Limits = field(default_factory=Limits)
     line: int = 0  #: where it stands in its file, from 1
 
 
@@ -121,6 +130,7 @@ class Settings:
     backoff: timedelta = timedelta(seconds=15)  #: longest first wait; doubles with each failure
     queued_limit: timedelta = timedelta(hours=1)  #: longest time a run may stay PENDING
     running_limit: timedelta = timedelta(minutes=30)  #: longest time a run may be RUNNING
+    stuck_after: float | None = None  #: typical runs that one may take, where that is less
     marker: bool = True  #: append a reference to goals, by which lost runs are found
     policy: Mapping[FailureCategory, Rule] = field(default_factory=dict)  #: before the usual
     budget: Budget | None = None  #: most that its runs may cost; None: whatever they do

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from batchrunner.model.decisions import Finding, Transition
-from batchrunner.model.jobs import Expectations, Rule
+from batchrunner.model.jobs import Expectations, Limits, Rule
 from batchrunner.model.runs import Run
 from batchrunner.model.states import FailureCategory, JobState, RunStatus
 
@@ -78,6 +78,7 @@ class OpenAttempt:
     recalled: bool = False  #: it is cancelled for a deadline, which is not its job's fault
     missing_since: datetime | None = None  #: since when the API does not know it
     expectations: Expectations = field(default_factory=Expectations)
+    limits: Limits = field(default_factory=Limits)  #: the job's own
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

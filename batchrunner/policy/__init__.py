@@ -55,12 +55,15 @@ from batchrunner.policy.submissions import (
     settle_withdrawn,
     trial_ages,
 )
+from batchrunner.policy.windows import Pace
 
 __all__ = [
     "ENOUGH_SEARCHES",
     "FIRST_WATCH",
     "GATED",
     "GIVEN_UP_AFTER",
+    "HINT_GAP",
+    "LINGERING",
     "LONGEST_BACKOFF",
     "LONGEST_DOUBT",
     "LONGEST_HOLD",
@@ -72,6 +75,7 @@ __all__ = [
     "LOST_AFTER",
     "MOST_DOUBLINGS",
     "MOST_REMATCHES",
+    "MOST_SAVED",
     "RECONCILE_GRACE",
     "SHORTEST_LOOK",
     "UNCOUNTED",
@@ -84,6 +88,7 @@ __all__ = [
     "is_lost",
     "is_overdue",
     "judge",
+    "lingers",
     "look_interval",
     "next_search",
     "next_trial",
@@ -107,6 +112,11 @@ LOST_AFTER = timedelta(seconds=30)
 #: How long a run is waited for that was asked to end, or of which the API tells nothing at all.
 GIVEN_UP_AFTER = timedelta(minutes=30)
 
+#: How long a run may go on being RUNNING when it shows its result already.
+LINGERING = timedelta(minutes=2)
+#: As long as no run has ended.
+NO_PACE = Pace()
+
 #: Looks per typical duration of a run: what refilling a slot costs is half a look.
 LOOKS_PER_RUN = 16
 SHORTEST_LOOK = timedelta(milliseconds=500)
@@ -114,6 +124,9 @@ LONGEST_LOOK = timedelta(seconds=10)
 #: Where hints say when to look, looks that no hint asks for are put off.
 UNHINTED_LOOKS_PER_RUN = 8
 LONGEST_UNHINTED_LOOK = timedelta(seconds=30)
+#: A look is put off for hints that come meanwhile, and so many looks may be caught up on for them.
+HINT_GAP = timedelta(seconds=1)
+MOST_SAVED = 4.0
 
 # ---- what was seen of runs → what to write about their attempts ----
 
@@ -147,6 +160,15 @@ def _called_back(attempt: OpenAttempt, outcome: Outcome, now: datetime) -> Postp
     return Postpone(at=now, failure=failure)
 
 
+def lingers(sighting: Sighting) -> bool:
+    """Whether a run shows its result and is not at its end all the same."""
+    return (
+        isinstance(sighting, Run)
+        and not sighting.status.is_final
+        and sighting.result not in (None, "null")
+    )
+
+
 def give_up(attempt: OpenAttempt, why: str) -> Verdict:
     """Close an attempt whose run may go on: another run would perhaps be paid beside it."""
     failure = Failed(
@@ -161,16 +183,23 @@ def is_lost(attempt: OpenAttempt, now: datetime) -> bool:
     return attempt.missing_since is not None and now - attempt.missing_since >= LOST_AFTER
 
 
-def is_overdue(policy: Policy, attempt: OpenAttempt, sighting: Sighting, now: datetime) -> bool:
+def is_overdue(
+    policy: Policy,
+    attempt: OpenAttempt,
+    sighting: Sighting,
+    now: datetime,
+    pace: Pace = NO_PACE,
+) -> bool:
     """
     Whether the attempt's run has been queued or running for longer than its limit.
 
     By our clock, and by the API's where it tells the time: either of them may have been set.
+    *pace* is how long such runs are RUNNING.
     """
     if attempt.cancelling is not None:
         return False
     queued = attempt.status is RunStatus.PENDING
-    limit = policy.queued_limit if queued else policy.running_limit
+    limit = policy.limit(attempt.limits, pace, queued=queued)
     ours = now - (attempt.opened_at if queued else attempt.started_at or attempt.opened_at)
     theirs = _lasted(sighting, queued=queued) if isinstance(sighting, Run) else None
     return min(ours, ours if theirs is None else theirs) > limit

@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import reduce
 
-from batchrunner.model import FailureCategory, HostRule, Job, Rule, Settings
+from batchrunner.model import FailureCategory, HostRule, Job, Limits, Rule, Settings
+from batchrunner.policy.windows import Pace
+
+#: Runs that must have ended before it is known what a typical one takes.
+ENOUGH_RUNS = 20
+#: Least time that any run may take, however quick the others are.
+SHORTEST_LIMIT = timedelta(minutes=1)
 
 #: Failures that are not the job's fault: they never use up an attempt.
 UNCOUNTED = frozenset(
@@ -83,6 +89,7 @@ class Policy:
     backoff: timedelta = timedelta(seconds=15)
     queued_limit: timedelta = timedelta(hours=1)
     running_limit: timedelta = timedelta(minutes=30)
+    stuck_after: float | None = None
     rules: Mapping[FailureCategory, Rule] = field(default_factory=dict)
     hosts: Mapping[str, HostRule] = field(default_factory=dict)
 
@@ -94,9 +101,19 @@ class Policy:
             backoff=settings.backoff,
             queued_limit=settings.queued_limit,
             running_limit=settings.running_limit,
+            stuck_after=settings.stuck_after,
             rules=settings.policy,
             hosts=settings.hosts,
         )
+
+    def limit(self, own: Limits, pace: Pace, *, queued: bool) -> timedelta:
+        """Return how long a run may be PENDING or RUNNING; *pace* is how long such runs take."""
+        if queued:
+            return own.queued or self.queued_limit
+        longest = own.running or self.running_limit
+        if self.stuck_after is None or pace.runs < ENOUGH_RUNS:
+            return longest
+        return min(longest, max(pace.typical * self.stuck_after, SHORTEST_LIMIT))
 
     def rule(self, job: Job, category: FailureCategory) -> Rule:
         """Return the rule in force: what the job's says, else the batch's, else the usual one."""

@@ -245,8 +245,8 @@ class Night:
         unseen = hidden(runs, self.world.late, now())
         unseen |= undecided(self.store, self.batch.id, runs)
         check_end(self.store, self.batch.id, self.loaded, runs, unseen)
-        told = {"one_clock": self.one_clock, "webhook": self.webhook}
-        check_account(self.store, self.batch.id, runs, unseen, served, **told)
+        books = (self.store, self.batch.id, runs, unseen, served)
+        check_account(*books, one_clock=self.one_clock, webhook=self.webhook)
 
     def jobs(self) -> Mapping[JobState, int]:
         """Count jobs by state, without the states that no job is in."""

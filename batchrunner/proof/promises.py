@@ -19,16 +19,18 @@ from batchrunner.model import (
     FailureCategory,
     Job,
     JobState,
+    Limits,
     Settings,
     marker,
     marker_of,
 )
 from batchrunner.policy import Policy
 from batchrunner.policy.capacity import MOST_BOUND, bound
+from batchrunner.policy.rules import SHORTEST_LIMIT
 from batchrunner.sandbox.ledger import Create, Run
 from batchrunner.schema import SubmissionState, attempts, jobs, orphans, results, submissions
 from batchrunner.store import Store
-from batchrunner.store.rows import counts_of, options_of, rules_of
+from batchrunner.store.rows import counts_of, limits_of, options_of, rules_of
 
 #: How long an unanswered create is looked for before its jobs may be sent again.
 GRACE = timedelta(seconds=60)
@@ -254,10 +256,11 @@ def check_creates(
             listed_at = run.created_at + timedelta(seconds=late or 0)
             promise(attempt.closed_at < listed_at, "a run on the list was given up")
     _check_grace(books)
+    own = {job.id: limits_of(job.limits) for job in books.jobs}
     for text, run in marked:
         timed_out = by_marker[text].outcome == FailureCategory.TIMED_OUT
         if timed_out and not by_marker[text].recalled and run.finished_at:
-            _check_patience(batch.settings, run)
+            _check_patience(batch.settings, own[by_marker[text].job_id], run)
     # What was given up and turned up late was alive beside the bound; it is cancelled.
     unwanted = {run.run_id for _, run in given_up} | set(books.orphans) | hidden(ledger)
     unwanted |= _undecided(books, ledger)
@@ -283,9 +286,11 @@ def _could_be_tried(books: Books, attempt: Any) -> bool:
     return False
 
 
-def _check_patience(settings: Settings, run: Run) -> None:
+def _check_patience(settings: Settings, own: Limits, run: Run) -> None:
     """Check when a run was cancelled; a status that nobody knows may hide which limit counts."""
-    least = min(settings.queued_limit, settings.running_limit)
+    least = min(own.queued or settings.queued_limit, own.running or settings.running_limit)
+    if settings.stuck_after is not None:
+        least = min(least, SHORTEST_LIMIT)
     lasted = (run.finished_at or run.created_at) - run.created_at
     promise(lasted >= least, "a run was given up before its limit")
 

@@ -85,25 +85,33 @@ class Fetching:
         """Fetch what is wanted, for ever."""
         async with anyio.create_task_group() as tasks:
             while True:
-                if anyio.current_time() >= self._held_until and not self.barred:
+                if not (self._is_held or self.barred):
                     await self._start(tasks)
                 await self._news.wait(GLANCE)
 
     async def finish(self, seconds: float) -> None:
         """Wait until there is nothing left that `keep` can fetch, at most so many seconds."""
         with anyio.move_on_after(seconds):
-            while not self.barred and (self._at_work or await self._pick(waiting=True)):
+            while not self.barred and await self._has_more():
                 await self._news.wait(GLANCE / 8)
 
+    async def _has_more(self) -> bool:
+        # In this order: where the database is away, asking it holds everything.
+        return bool(self._at_work or await self._pick(waiting=True) or self._is_held)
+
+    @property
+    def _is_held(self) -> bool:
+        return anyio.current_time() < self._held_until
+
     async def _start(self, tasks: TaskGroup) -> None:
+        if len(self._at_work) == AT_ONCE:
+            return
         for wanted in (await self._pick())[: AT_ONCE - len(self._at_work)]:
             self._at_work.add(_place(wanted))
             tasks.start_soon(self._fetch, wanted)
 
     async def _pick(self, *, waiting: bool = False) -> list[Wanted]:
         """Return what can be tried now; with *waiting*, what can be tried later as well."""
-        if len(self._at_work) >= AT_ONCE:
-            return []
         now, choice = anyio.current_time(), self._choice
         done = {at for at, tries in self._tries.items() if tries > len(WAITS)}
         late = set() if waiting else {at for at, due in self._due.items() if due > now}

@@ -11,10 +11,12 @@ class Hints:
     def __init__(self, address: str | None = None) -> None:
         self.address = address  #: what creates name; it holds a secret, and is written down nowhere
         self.heard = False  #: since the newest look began
+        self.count = 0
         self._bell = Bell()
 
     def ring(self) -> None:
         """Say that a run may have ended; it is one look, however often this is said."""
+        self.count += 1
         if not self.heard:
             self.heard = True
             self._bell.ring()

@@ -22,13 +22,17 @@ from batchrunner.model import (
 )
 from batchrunner.policy import (
     GIVEN_UP_AFTER,
+    HINT_GAP,
+    LINGERING,
+    MOST_SAVED,
     excused,
     give_up,
     is_overdue,
     judge,
+    lingers,
     look_interval,
 )
-from batchrunner.policy.windows import Phase
+from batchrunner.policy.windows import Pace, Phase
 from batchrunner.runner.events import Judged, Recalled
 from batchrunner.runner.looking import Looking, chunks
 from batchrunner.runner.parked import ParkedHosts
@@ -49,6 +53,9 @@ class Watching:
         self._cancels = Patience(shift.now())  # asked for, and not confirmed
         self._hinted = False  # a hint asked for this look
         self._hints_come = False  # one did when runs were last seen to have ended
+        self._saved = 0.0  # looks that were put off, and may be spent on hints
+        self._lingering = Patience(shift.now())  # they show a result, and no end
+        self._running = Pace()  # how long runs are RUNNING
         self._slots = Slots(shift)
         self._hosts = ParkedHosts(shift)
 
@@ -86,16 +93,21 @@ class Watching:
         return True
 
     async def _rest(self, oldest: timedelta) -> None:
-        """Wait until the next look is worth it: for as long as ever, or for a hint."""
+        """
+        Wait until the next look is worth it.
+
+        A hint brings it forward, for as long as looks were put off before: on balance there are
+        no more looks than without hints, however many there are.
+        """
         shift, began = self._shift, anyio.current_time()
+        usual = look_interval(self._typical, oldest).total_seconds()
         longest = look_interval(self._typical, oldest, hinted=self._hints_come)
         await shift.hints.wait(longest.total_seconds())
         if shift.hints.heard:
-            import os
-
-            p = look_interval(self._typical, oldest).total_seconds()
-            gap = {"1": 1.0, "p": p, "p2": p / 2, "p4": p / 4}[os.environ.get("GAP", "p")]
-            await shift.alarm.wait(began + min(gap, p) - anyio.current_time())
+            soonest = max(usual * (1 - self._saved), min(HINT_GAP.total_seconds(), usual))
+            await shift.alarm.wait(began + soonest - anyio.current_time())
+        looks = (anyio.current_time() - began) / usual
+        self._saved = min(max(self._saved + looks - 1, 0.0), MOST_SAVED)
 
     async def _watched(self) -> list[OpenAttempt]:
         shift = self._shift
@@ -107,7 +119,8 @@ class Watching:
         """Ask the API to cancel what is over its limit and what the user gave up."""
         shift, why = self._shift, FailureCategory.TIMED_OUT
         now = shift.now()
-        overdue = [a.attempt_id for a, seen in going_on if is_overdue(shift.policy, a, seen, now)]
+        self._lingering.note((a.run_id for a, seen in going_on if lingers(seen)), now)
+        overdue = [a.attempt_id for a, seen in going_on if self._is_over(a, seen, now)]
         if overdue:
             await shift.offload(lambda: shift.store.ask_to_cancel(shift.owner.id, overdue, why))
         late = await self._recall([a for a, _ in going_on if a.attempt_id not in overdue])
@@ -117,6 +130,12 @@ class Watching:
                 await shift.api.cancel_many(chunk)
             except ApiError as error:
                 shift.hold([classify_fault(error.fault)], shift.looks)
+
+    def _is_over(self, attempt: OpenAttempt, seen: Sighting, now: datetime) -> bool:
+        """Whether a run is not to be waited for any longer, though it goes on."""
+        if self._lingering.is_over(attempt.run_id, LINGERING) and not attempt.cancelling:
+            return True
+        return is_overdue(self._shift.policy, attempt, seen, now, self._running)
 
     async def _recall(self, going_on: Sequence[OpenAttempt]) -> list[int]:
         """Note which runs are cancelled for the deadline; return their attempts."""
@@ -193,6 +212,8 @@ class Watching:
                 took = self._shift.now() - verdict.attempt.opened_at
                 if not verdict.attempt.cancelling:
                     self._shift.pace = self._shift.pace.learned(took)
+                    began = verdict.attempt.started_at or verdict.attempt.opened_at
+                    self._running = self._running.learned(self._shift.now() - began)
                 before = took if self._typical is None else self._typical
                 self._typical = before + (took - before) / 32
 

@@ -225,7 +225,8 @@ class Account:
 
     def _start(self, run: Run, at: datetime) -> None:
         self._occupied += 1
-        self.ledger.put(replace(run, status=Status.RUNNING, started_at=at))
+        shown = run.course.result if run.course.ends is None else None
+        self.ledger.put(replace(run, status=Status.RUNNING, started_at=at, result=shown))
         if run.course.ends is not None:
             lasts = timedelta(milliseconds=round(run.duration * run.course.part * 1000))
             heapq.heappush(self._ends, (at + lasts, run.ordinal, run.run_id))

@@ -190,6 +190,11 @@ RUN_FATES: Mapping[str, RunFate] = {
         says="CANCELLED half-way by somebody else", ends=Status.CANCELLED, part=0.5
     ),
     "stuck": RunFate(says="RUNNING until it is cancelled", ends=None),
+    "lingering": RunFate(
+        says="RUNNING until it is cancelled, although its result is there",
+        ends=None,
+        result={"name": "Brass lamp", "price": 34.5},
+    ),
     "queued": RunFate(says="PENDING until it is cancelled", ends=None, starts=False),
     "lost": RunFate(says="created, then unknown; never runs", ends=None, starts=False, known=False),
 }

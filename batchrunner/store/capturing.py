@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -193,24 +194,26 @@ def note(tx: Connection, asked: Wanted, found: Iterable[Found]) -> None:
 _COUNTS = (
     select(
         artifacts.c.state,
-        (artifacts.c.kind == LISTING).label("listing"),
+        artifacts.c.kind,
         func.count().label("number"),
         func.coalesce(func.sum(artifacts.c.size), 0).label("bytes"),
     )
     .where(artifacts.c.batch_id == bindparam("batch"))
-    .group_by(artifacts.c.state, artifacts.c.kind == LISTING)
+    .group_by(artifacts.c.state, artifacts.c.kind)
 )
 
 
 def gallery(tx: Connection, batch_id: int) -> Gallery:
     """Count a batch's artifacts."""
-    rows = list(tx.execute(_COUNTS, {"batch": batch_id}))
-    unlisted = [r for r in rows if r.listing and r.state == ArtifactState.WANTED]
-    return Gallery(
-        states={ArtifactState(r.state): r.number for r in rows if not r.listing},
-        bytes=int(sum(row.bytes for row in rows)),
-        unlisted=sum(row.number for row in unlisted),
-    )
+    states: Counter[ArtifactState] = Counter()
+    size = unlisted = 0
+    for row in tx.execute(_COUNTS, {"batch": batch_id}):
+        size += int(row.bytes)
+        if row.kind != LISTING:
+            states[ArtifactState(row.state)] += row.number
+        elif row.state == ArtifactState.WANTED:
+            unlisted = row.number
+    return Gallery(states=states, bytes=size, unlisted=unlisted)
 
 
 def kept(tx: Connection, batch_id: int, key: str | None, kinds: Collection[Kind]) -> list[Artifact]:

@@ -21,6 +21,7 @@ from batchrunner.store.database import insert_unless
 from batchrunner.store.rows import (
     canary_of,
     hosts_of,
+    limits_text,
     plain_canary,
     plain_hosts,
     plain_rules,
@@ -51,7 +52,7 @@ def load(
             changed += _changed(tx, batch.id, rows)
         # A job that is there already only moves to its new place in the file, under new rules.
         insert = insert_unless(tx, jobs)
-        new = {name: insert.excluded[name] for name in ("position", "policy", "expect")}
+        new = {name: insert.excluded[name] for name in ("position", "policy", "expect", "limits")}
         tx.execute(insert.on_conflict_do_update(index_elements=["batch_id", "key"], set_=new), rows)
     added = _count(tx, batch.id) - before
     return Loaded(
@@ -121,6 +122,7 @@ def _settings_text(settings: Settings) -> str:
             "backoff": settings.backoff.total_seconds(),
             "queued_limit": settings.queued_limit.total_seconds(),
             "running_limit": settings.running_limit.total_seconds(),
+            "stuck_after": settings.stuck_after,
             "marker": settings.marker,
             "policy": plain_rules(settings.policy),
             "budget": str(settings.budget) if settings.budget else None,
@@ -192,6 +194,7 @@ def _job_row(
         "options": text_of(spec.options),
         "policy": text_of(plain_rules(spec.policy)) if spec.policy else None,
         "expect": text_of(spec.expect) if spec.expect else None,
+        "limits": limits_text(spec.limits),
         "shape": shape(spec.options),
         "canary": canary,
         "state": JobState.AVAILABLE,

@@ -11,7 +11,16 @@ from functools import lru_cache
 from typing import Any
 
 from batchrunner.judge import expectations_of
-from batchrunner.model import Canary, Expectations, FailureCategory, Finding, HostRule, Job, Rule
+from batchrunner.model import (
+    Canary,
+    Expectations,
+    FailureCategory,
+    Finding,
+    HostRule,
+    Job,
+    Limits,
+    Rule,
+)
 from batchrunner.policy.ladders import Start
 from batchrunner.policy.money import budget_of
 
@@ -149,3 +158,20 @@ def canary_of(plain: Mapping[str, Any] | None) -> Canary | None:
         success_rate=None if rate is None else Decimal(rate),
         row_cost=budget_of(plain["row_cost"] or ""),
     )
+
+
+@lru_cache(maxsize=1024)
+def limits_of(stored: str | None) -> Limits:
+    """Read a job's own limits back."""
+    plain = json.loads(stored or "{}")
+    return Limits(queued=_span(plain.get("queued")), running=_span(plain.get("running")))
+
+
+def limits_text(limits: Limits) -> str | None:
+    """Return a job's own limits as JSON; None where it has none."""
+    plain = {
+        name: span.total_seconds()
+        for name, span in (("queued", limits.queued), ("running", limits.running))
+        if span is not None
+    }
+    return text_of(plain) if plain else None

@@ -35,7 +35,14 @@ from batchrunner.model import (
 )
 from batchrunner.schema import attempts, jobs, results, submissions
 from batchrunner.store import capturing, hosts, parking
-from batchrunner.store.rows import begun_at, evidence_text, expectations_in, job_of, text_of
+from batchrunner.store.rows import (
+    begun_at,
+    evidence_text,
+    expectations_in,
+    job_of,
+    limits_of,
+    text_of,
+)
 
 _owner: BindParameter[str] = bindparam("owner")
 _held = (attempts.c.owner_id == _owner, attempts.c.closed_at.is_(None))
@@ -62,6 +69,7 @@ _WATCHED = (
         jobs.c.met,
         jobs.c.policy,
         jobs.c.expect,
+        jobs.c.limits,
         jobs.c.shape,
         submissions.c.token,
         submissions.c.marked,
@@ -94,6 +102,7 @@ def watched(tx: Connection, owner_id: str, batch_id: int) -> list[OpenAttempt]:
             recalled=row.recalled,
             missing_since=row.missing_since,
             expectations=expectations_in(shaped.get(row.shape), row.expect),
+            limits=limits_of(row.limits),
         )
         for row in rows
     ]

@@ -17,6 +17,7 @@ CHUNK = 1000
 def upgrade() -> None:
     op.add_column("batches", sa.Column("slots", sa.Integer(), nullable=True))
     op.add_column("batches", sa.Column("gate", sa.String(length=6), nullable=True))
+    op.add_column("jobs", sa.Column("limits", sa.Text(), nullable=True))
     op.add_column(
         "jobs",
         sa.Column("host", sa.String(length=300), server_default=sa.text("''"), nullable=False),

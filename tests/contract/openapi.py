@@ -47,6 +47,8 @@ STRAYS = frozenset(
         ("wallet", "short"),
     }
 )
+#: Fates of runs that the contract does not know.
+STRAYING_FATES = frozenset({"lingering"})
 #: Answers to these are no JSON, and not described beyond their type.
 _MEDIA = ("image/jpeg", "text/html")
 

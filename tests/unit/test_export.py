@@ -173,6 +173,17 @@ def test_golden_jsonl() -> None:
     )
 
 
+def test_paths_of_artifacts_have_a_column_where_there_are_any() -> None:
+    plain = job(1, '{"a": 1}')
+    captured = job(2, '{"a": 2}', artifacts=("/c/lamp/1-step-001.jpg", '/c/"odd".mp4'))
+    assert "artifacts" not in columns([plain])
+    rows = table([plain, captured])
+    assert [*rows[0]][len(FIELDS) :] == ["result", "artifacts", "result.a"]
+    assert [row["artifacts"] for row in rows] == ["", json.dumps(list(captured.artifacts))]
+    assert "artifacts" not in objects([plain])[0]
+    assert objects([captured])[0]["artifacts"] == list(captured.artifacts)
+
+
 def test_excel_gets_a_byte_order_mark_and_its_line_ends() -> None:
     jobs = results('{"a": "x\\ny"}')
     plain, excel = export("csv", jobs), export("excel", jobs)

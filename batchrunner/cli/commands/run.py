@@ -23,8 +23,10 @@ from batchrunner.cli.options import (
     opened,
     read_job_file,
 )
+from batchrunner.cli.webhooks import given_hook, webhook_options
 
 if TYPE_CHECKING:
+    from batchrunner.cli.webhooks import Hook
     from batchrunner.cli.work import Access, Worked
     from batchrunner.model import Batch, JobFile
     from batchrunner.policy.windows import Window
@@ -69,6 +71,7 @@ if TYPE_CHECKING:
     help="Fetch what runs captured into a folder, as they end: screenshots, HTML, video.",
 )
 @api_options
+@webhook_options
 @db_option
 @json_option
 @click.option(
@@ -93,6 +96,7 @@ def command(
     as_json: bool,
     leave_runs: bool,
     quiet: bool,
+    **webhooks: str | None,
 ) -> None:
     """
     Load FILE, run its jobs, export the results.
@@ -108,11 +112,10 @@ def command(
       batchrunner run jobs.yaml --artifacts captured
     """
     from batchrunner.cli.results import check_outputs, export_all
-    from batchrunner.cli.work import access
+    from batchrunner.cli.work import SANDBOX, access
 
     window = _window(start_at, until)
-    if budget is not None:
-        _check_budget(budget)
+    _check_budget(budget)
     job_file = _read(file, concurrency)
     folder = _folder(artifacts, job_file)
     targets = check_outputs(
@@ -123,10 +126,11 @@ def command(
         access(sandboxed=sandboxed, api_url=api_url, api_key_file=api_key_file, db=db) as api,
     ):
         _check_hosts(job_file, api)
+        hook = given_hook(**webhooks, local=api.origin == SANDBOX)
         with opened(db, must_exist=False) as store:
             batch = _load(store, job_file)
             how = {"quiet": quiet, "leave_runs": leave_runs}
-            worked = _work(store, batch, api, window, budget, folder, **how)
+            worked = _work(store, batch, api, window, budget, folder, hook, **how)
             export_all(store, batch, targets)
             _report(store, store.batch(batch.name) or batch, worked, db, as_json=as_json)
     raise SystemExit(worked.exit_code)
@@ -154,10 +158,11 @@ def _folder(artifacts: Path | None, job_file: JobFile) -> Path | None:
     return checked_folder(artifacts)
 
 
-def _check_budget(budget: str) -> None:
+def _check_budget(budget: str | None) -> None:
     from batchrunner.cli.money import given_budget
 
-    given_budget(budget)
+    if budget is not None:
+        given_budget(budget)
 
 
 def _window(start_at: str | None, until: str | None) -> Window:
@@ -225,6 +230,7 @@ def _work(
     window: Window,
     budget: str | None,
     folder: Path | None,
+    hook: Hook | None,
     *,
     quiet: bool,
     leave_runs: bool,
@@ -248,7 +254,7 @@ def _work(
         click.echo(f"another runner is at work here: {worker}", err=True)
     display = make_display(batch.name, quiet=quiet)
     with display.shown():
-        return work(store, batch, api, display, key=key, window=window, folder=folder)
+        return work(store, batch, api, display, key=key, window=window, folder=folder, hook=hook)
 
 
 def _fetch_left(store: Store, batch: Batch, api: Access, folder: Path | None) -> None:

@@ -1,0 +1,270 @@
+"""Hints bring looks forward, and nothing else: lost, late, doubled, in floods, the books agree."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from batchrunner.model import JobState, Settings
+from batchrunner.policy import MOST_SAVED
+from batchrunner.proof.agent import QuickAgent
+from batchrunner.proof.night import Killed, Night, Power, now, pages, simulate
+from batchrunner.proof.promises import Books
+from batchrunner.runner.events import Unhooked
+from batchrunner.runner.hints import Hints
+from batchrunner.sandbox import World
+from tests.simulation.between import put_between
+
+SECRET = "c2VjcmV0LXBhdGgtb2YtYS1ydW4"
+HOOK = f"https://hooks.test/{SECRET}"
+LOOK = "POST /v1/runs/batch"
+
+#: What becomes of one call of the API's on its way to the runner's hints.
+Way = Callable[[Hints], Awaitable[None]]
+
+
+async def straight(hints: Hints) -> None:
+    hints.ring()
+
+
+async def lost(hints: Hints) -> None:
+    pass
+
+
+async def twice(hints: Hints) -> None:
+    hints.ring()
+    hints.ring()
+
+
+async def late(hints: Hints) -> None:
+    await anyio.sleep(45)
+    hints.ring()
+
+
+@dataclass(frozen=True)
+class Story:
+    """How a night went."""
+
+    night: Night
+    seconds: float
+    delay: float  #: mean seconds from the end of a run until it was written down
+    results: dict[str, Any]
+
+    @property
+    def looks(self) -> int:
+        return self.night.requests[LOOK]
+
+
+class Post(httpx.AsyncBaseTransport):
+    """The way of webhooks to the runner."""
+
+    def __init__(self, tasks: anyio.abc.TaskGroup, hints: Hints, way: Way) -> None:
+        self._tasks = tasks
+        self._hints = hints
+        self._way = way
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        assert str(request.url) == HOOK
+        self._tasks.start_soon(self._way, self._hints)
+        return httpx.Response(200)
+
+
+def played(
+    way: Way | None,
+    *,
+    jobs: int = 40,
+    concurrency: int = 4,
+    flood: bool = False,
+    world: World | None = None,
+    change: Any = None,
+    lives: list[int] | None = None,
+    **job: Any,
+) -> Story:
+    """Play a night in which webhooks take this *way*, or none are asked for."""
+    story: Story = simulate(
+        lambda: _played(way, jobs, concurrency, flood, world or World(seed=1), change, lives, job)
+    )
+    return story
+
+
+async def _played(
+    way: Way | None,
+    jobs: int,
+    concurrency: int,
+    flood: bool,
+    world: World,
+    change: Any,
+    lives: list[int] | None,
+    job: Any,
+) -> Story:
+    settings = Settings(concurrency=concurrency)
+    night = Night.of(pages(jobs), world, settings, agent=QuickAgent(), **job)
+    night.webhook, begun = HOOK, now()
+    hints = Hints(HOOK) if way else Hints()
+    if change is not None:
+        put_between(night, change(hints))
+    async with anyio.create_task_group() as tasks:
+        client = httpx.AsyncClient(transport=Post(tasks, hints, way or lost))
+        tasks.start_soon(_deliver, night, client)
+        if flood:
+            tasks.start_soon(_flood, hints)
+        for fuse in lives or []:
+            with pytest.raises(Killed):
+                await night.run(Power(fuse), hints=hints)
+        await night.run(hints=hints)
+        tasks.cancel_scope.cancel()
+    night.network = None  # who changed answers cannot tell which faults they are
+    night.check_end()
+    await client.aclose()
+    return _told(night, (now() - begun).total_seconds())
+
+
+async def _deliver(night: Night, client: httpx.AsyncClient) -> None:
+    while True:
+        await night.sandbox.settle()
+        await night.sandbox.deliver(client)
+        await anyio.sleep(0.5)
+
+
+async def _flood(hints: Hints) -> None:
+    while True:
+        for _ in range(100):
+            hints.ring()
+        await anyio.sleep(0.1)
+
+
+def _told(night: Night, seconds: float) -> Story:
+    books = Books.of(night.store, night.batch.id)
+    runs = {run.run_id: run for run in night.sandbox.ledger.runs}
+    keys = {job.id: job.key for job in books.jobs}
+    delays = [
+        (attempt.closed_at - (runs[attempt.run_id].finished_at or now())).total_seconds()
+        for attempt in books.attempts
+        if attempt.run_id in runs
+    ]
+    # The agent's prices differ with the markers: what is whose shows in the names.
+    results = {
+        keys[attempt.job_id]: json.loads(books.results[attempt.id])["name"]
+        for attempt in books.attempts
+        if attempt.id in books.results
+    }
+    return Story(night, seconds, sum(delays) / len(delays), results)
+
+
+def all_text_in(night: Night) -> str:
+    """Return everything that the ledger holds."""
+    with night.store._database.read() as tx:
+        connection: Any = tx.connection.driver_connection
+        return "\n".join(connection.iterdump())
+
+
+# ---- what they are good for ----
+
+
+@pytest.mark.parametrize(("concurrency", "looks", "delay"), [(2, 0.65, 0.2), (10, 0.9, 0.2)])
+def test_results_are_learned_sooner_with_fewer_looks(
+    concurrency: int, looks: float, delay: float
+) -> None:
+    without = played(None, concurrency=concurrency, jobs=15 * concurrency)
+    hinted = played(straight, concurrency=concurrency, jobs=15 * concurrency)
+    assert hinted.results == without.results
+    assert hinted.looks <= looks * without.looks
+    assert hinted.delay <= delay * without.delay
+    assert hinted.seconds <= without.seconds
+
+
+def test_where_runs_end_all_the_time_looks_are_no_more_than_without_hints() -> None:
+    without, hinted = (played(way, concurrency=50, jobs=200) for way in (None, straight))
+    assert hinted.results == without.results
+    assert hinted.looks <= without.looks + MOST_SAVED
+    assert hinted.delay <= without.delay
+
+
+# ---- what they cannot do ----
+
+
+def test_where_every_hint_is_lost_the_night_is_the_same_as_without() -> None:
+    without, deaf = played(None), played(lost)
+    assert deaf.results == without.results
+    assert deaf.night.requests == without.night.requests
+    assert (deaf.seconds, deaf.delay) == (without.seconds, without.delay)
+
+
+@pytest.mark.parametrize("way", [twice, late])
+def test_hints_that_are_doubled_or_late_change_no_result_and_add_no_looks(way: Way) -> None:
+    without, hinted = played(None), played(way)
+    assert hinted.results == without.results
+    assert hinted.looks <= without.looks + MOST_SAVED
+
+
+def test_a_flood_of_hints_adds_no_looks() -> None:
+    without, flooded = played(None, jobs=20), played(lost, jobs=20, flood=True)
+    assert flooded.results == without.results
+    assert flooded.night.requests == without.night.requests
+
+
+def test_a_hint_before_the_answer_that_names_its_run_is_harmless() -> None:
+    def early(hints: Hints) -> Any:
+        async def change(request: httpx.Request, body: Any) -> Any:
+            if "/automation/" in request.url.path:
+                hints.ring()
+                await anyio.sleep(20)  # the run may end meanwhile
+            return body
+
+        return change
+
+    without, hinted = played(None), played(lost, change=early)
+    assert hinted.results == without.results
+
+
+def test_runners_that_die_with_hints_on_their_way_lose_and_repeat_nothing() -> None:
+    story = played(straight, lives=[90, 200, 400])
+    assert story.night.jobs() == {JobState.SUCCEEDED: 40}
+    assert len(story.night.sandbox.ledger.runs) == 40
+
+
+# ---- the address ----
+
+
+def test_a_job_that_names_a_webhook_keeps_its_own_and_no_row_tells_ours() -> None:
+    own = "https://hooks.example.com/mine"
+    mine = _bodies(options={"webhook_url": own})
+    assert {body["webhook_url"] for body in mine} == {own}
+    others = _bodies(options={"api_integration": "night"})
+    assert {body["webhook_url"] for body in others} == {HOOK}
+
+
+def _bodies(**job: Any) -> list[Any]:
+    async def night() -> list[Any]:
+        night = Night.of(pages(4), World(seed=1), Settings(), agent=QuickAgent(), **job)
+        night.webhook = HOOK
+        await night.run(hints=Hints(HOOK))
+        night.check_end()
+        assert SECRET not in all_text_in(night)
+        return [run.body for run in night.sandbox.ledger.runs]
+
+    bodies: list[Any] = simulate(night)
+    return bodies
+
+
+@pytest.mark.parametrize("run_batch", ["offered", "missing"])
+def test_no_job_fails_where_the_api_refuses_the_address(run_batch: str) -> None:
+    async def night() -> Night:
+        world = World(seed=1, variants={"run_batch": run_batch})
+        night = Night.of(pages(9), world, Settings(concurrency=3), agent=QuickAgent())
+        await night.run(hints=Hints(HOOK.replace("https", "http")))
+        night.check_end()
+        return night
+
+    told: Night = simulate(night)
+    assert told.jobs() == {JobState.SUCCEEDED: 9}
+    assert sum(isinstance(event, Unhooked) for event in told.events) == 1
+    assert not any("webhook_url" in run.body for run in told.sandbox.ledger.runs)
+    assert len(told.sandbox.ledger.runs) == 9
+    assert SECRET not in all_text_in(told)

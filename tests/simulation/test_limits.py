@@ -1,0 +1,108 @@
+"""Clocks of runs, on virtual time: what takes too long is ended, confirmed, accounted for."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from batchrunner.model import FailureCategory, JobFile, JobSpec, JobState, Limits, Settings
+from batchrunner.policy import LINGERING
+from batchrunner.proof.agent import QuickAgent
+from batchrunner.proof.night import Night, now, simulate
+from batchrunner.runner import Ending
+from batchrunner.sandbox import World
+from batchrunner.sandbox.ledger import Run
+from tests.simulation.test_steering import alive_at
+
+QUICK = Settings(concurrency=20, backoff=timedelta(seconds=4), max_attempts=1)
+STUCK = 8
+
+
+def urls(count: int) -> list[str]:
+    return [f"http://site.test/{n}" for n in range(count)]
+
+
+def lasted(run: Run) -> timedelta:
+    assert run.finished_at is not None
+    return run.finished_at - (run.started_at or run.created_at)
+
+
+def runs_of(night: Night, part: str) -> list[Run]:
+    return [run for run in night.sandbox.ledger.runs if part in run.url]
+
+
+def test_two_in_a_hundred_runs_get_stuck_and_none_is_alive_at_the_end() -> None:
+    async def run() -> None:
+        world = World(rates={"stuck": 0.02}, seed=3)
+        night = Night.of(urls(400), world, QUICK, agent=QuickAgent())
+        assert await night.run() is Ending.FINISHED
+        night.check_end()
+        stuck = [each for each in night.sandbox.ledger.runs if each.fate == "stuck"]
+        assert STUCK / 2 <= len(stuck) <= STUCK * 2
+        assert alive_at(night, now()) == 0
+        assert night.jobs() == {JobState.SUCCEEDED: 400 - len(stuck), JobState.FAILED: len(stuck)}
+        limit = QUICK.running_limit
+        for each in stuck:
+            assert limit <= lasted(each) <= limit + timedelta(seconds=30)
+            assert each.charge > 0, "what it cost is not in the account"
+        assert night.store.tally(1).failed == {FailureCategory.TIMED_OUT: len(stuck)}
+
+    simulate(run)
+
+
+def test_a_stuck_run_is_told_by_the_others_long_before_the_limit() -> None:
+    async def run() -> None:
+        settings = Settings(concurrency=20, max_attempts=1, stuck_after=4)
+        world = World(durations=(30, 60), script={"http://site.test/1??": "stuck"})
+        night = Night.of(urls(120), world, settings, agent=QuickAgent())
+        assert await night.run() is Ending.FINISHED
+        night.check_end()
+        stuck = [each for each in night.sandbox.ledger.runs if each.fate == "stuck"]
+        assert len(stuck) == 20
+        typical = timedelta(seconds=45)
+        for each in stuck:
+            assert 3 * typical <= lasted(each) <= 6 * typical
+        assert night.jobs() == {JobState.SUCCEEDED: 100, JobState.FAILED: 20}
+
+    simulate(run)
+
+
+def test_a_job_may_have_limits_of_its_own() -> None:
+    async def run() -> None:
+        night = Night.of([], World(script={"*": "stuck"}), QUICK, agent=QuickAgent())
+        specs = (
+            JobSpec(key="quick", url="http://quick.test/", goal="Read", limits=limits(90)),
+            JobSpec(key="slow", url="http://slow.test/", goal="Read", limits=limits(7200)),
+            JobSpec(key="plain", url="http://plain.test/", goal="Read"),
+        )
+        file = JobFile(name="night", settings=QUICK, specs=specs)
+        night.loaded = night.store.load(file, now()).added
+        await night.run()
+        night.check_end()
+        minutes = {
+            name: round(lasted(runs_of(night, name)[0]).total_seconds() / 60, 0)
+            for name in ("quick", "slow", "plain")
+        }
+        assert minutes == {"quick": 2, "slow": 120, "plain": 30}
+
+    simulate(run)
+
+
+def limits(seconds: float) -> Limits:
+    return Limits(running=timedelta(seconds=seconds))
+
+
+def test_a_run_that_shows_its_result_and_never_ends_is_ended_and_its_result_counts() -> None:
+    async def run() -> None:
+        script = {"http://site.test/1?": "lingering"}
+        night = Night.of(urls(30), World(script=script), QUICK, agent=QuickAgent())
+        assert await night.run() is Ending.FINISHED
+        night.check_end()
+        assert night.jobs() == {JobState.SUCCEEDED: 30}
+        lingering = [each for each in night.sandbox.ledger.runs if each.fate == "lingering"]
+        assert len(lingering) == 10
+        for each in lingering:
+            assert LINGERING <= lasted(each) <= LINGERING + timedelta(minutes=1)
+        results = {job.result for job in night.store.finished(1) if job.url.endswith("/12")}
+        assert results == {'{"name":"Brass lamp","price":34.5}'}
+
+    simulate(run)
