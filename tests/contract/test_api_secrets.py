@@ -161,3 +161,20 @@ async def test_an_answer_that_repeats_the_key_in_a_cookie_takes_it_nowhere() -> 
     async with said.api as api:
         await use(api)
     assert not any("cookie" in request.headers for request in said.asked)
+
+
+@pytest.mark.anyio
+async def test_another_secret_that_the_api_repeats_is_taken_out_of_its_answers() -> None:
+    secret = "c2VjcmV0LXBhdGgtb2YtYS1ydW4"
+    said = f'{{"error": {{"code": "INVALID_INPUT", "message": "https://a.test/{secret}?"}}}}'
+
+    def repeat(talk: Talk) -> None:
+        talk.take()
+        talk.send(http(said.encode(), "400 Bad Request"))
+
+    with Wire(repeat) as wire:
+        async with Api(wire.url, KEY) as api:
+            api.hide(secret)
+            answer = await api.create(jobs(1), None)
+    assert isinstance(answer, Refused)
+    assert answer.fault.message == "https://a.test/***?"

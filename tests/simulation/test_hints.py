@@ -78,7 +78,7 @@ class Post(httpx.AsyncBaseTransport):
 def played(
     way: Way | None,
     *,
-    jobs: int = 40,
+    jobs: int = 24,
     concurrency: int = 4,
     flood: bool = False,
     world: World | None = None,
@@ -167,7 +167,7 @@ def all_text_in(night: Night) -> str:
 # ---- what they are good for ----
 
 
-@pytest.mark.parametrize(("concurrency", "looks", "delay"), [(2, 0.65, 0.2), (10, 0.9, 0.2)])
+@pytest.mark.parametrize(("concurrency", "looks", "delay"), [(2, 0.65, 0.3), (10, 0.9, 0.3)])
 def test_results_are_learned_sooner_with_fewer_looks(
     concurrency: int, looks: float, delay: float
 ) -> None:
@@ -204,7 +204,7 @@ def test_hints_that_are_doubled_or_late_change_no_result_and_add_no_looks(way: W
 
 
 def test_a_flood_of_hints_adds_no_looks() -> None:
-    without, flooded = played(None, jobs=20), played(lost, jobs=20, flood=True)
+    without, flooded = played(None), played(lost, flood=True)
     assert flooded.results == without.results
     assert flooded.night.requests == without.night.requests
 
@@ -224,7 +224,7 @@ def test_a_hint_before_the_answer_that_names_its_run_is_harmless() -> None:
 
 
 def test_runners_that_die_with_hints_on_their_way_lose_and_repeat_nothing() -> None:
-    story = played(straight, lives=[90, 200, 400])
+    story = played(straight, jobs=40, lives=[90, 200, 400])
     assert story.night.jobs() == {JobState.SUCCEEDED: 40}
     assert len(story.night.sandbox.ledger.runs) == 40
 

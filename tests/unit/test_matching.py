@@ -158,3 +158,11 @@ def test_a_goal_that_does_not_tell_may_be_ours(goal: str | None) -> None:
 )
 def test_a_goal_that_tells_whose_it_is_leaves_nothing_in_doubt(goal: str) -> None:
     assert not may_be_of(submission(3), goal)
+
+
+def test_a_webhook_of_the_program_is_named_where_a_job_names_none() -> None:
+    hook, own = "https://hooks.test/a", "https://hooks.test/mine"
+    ours, theirs = submission(1), submission(1, webhook_url=own)
+    assert request_of(ours, ours.rides[0], hook)["webhook_url"] == hook
+    assert request_of(theirs, theirs.rides[0], hook)["webhook_url"] == own
+    assert "webhook_url" not in request_of(ours, ours.rides[0])

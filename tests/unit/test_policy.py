@@ -370,3 +370,15 @@ def test_looks_follow_how_long_runs_take_and_guess_from_their_age_before() -> No
     minute = timedelta(minutes=1)
     assert look_interval(minute, HOUR) == minute / 16
     assert look_interval(None, minute) == minute / 8
+
+
+@given(
+    st.none() | st.timedeltas(timedelta(-1), timedelta(days=9)),
+    st.timedeltas(timedelta(-1), timedelta(days=9)),
+)
+def test_where_hints_come_looks_are_put_off_and_never_for_longer_than_half_a_minute(
+    typical: timedelta | None, oldest: timedelta
+) -> None:
+    usual, put_off = (look_interval(typical, oldest, hinted=hinted) for hinted in (False, True))
+    assert usual <= put_off <= timedelta(seconds=30)
+    assert put_off <= max(usual * 3, SHORTEST_LOOK)

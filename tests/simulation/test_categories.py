@@ -1,0 +1,122 @@
+"""Every failure category, from the sandbox to the ledger: what was met, and what followed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from batchrunner.model import FailureCategory, JobState, Settings
+from batchrunner.proof.agent import QuickAgent
+from batchrunner.proof.night import Night, simulate
+from batchrunner.sandbox import World
+from batchrunner.schema import attempts
+
+GOOD = "succeeded"
+COUNTS, WAITS = True, False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """What befalls the job, and the attempts that it is to have: outcome, and whether it counts."""
+
+    fate: str
+    attempts: list[tuple[str, bool]]
+    ends: JobState
+    settings: dict[str, Any] = field(default_factory=dict)
+    job: dict[str, Any] = field(default_factory=dict)
+
+
+def fails(category: str, times: int) -> list[tuple[str, bool]]:
+    return [(category, COUNTS)] * times
+
+
+def waits(category: str) -> list[tuple[str, bool]]:
+    return [(category, WAITS), (GOOD, COUNTS)]
+
+
+SHAPE = {"type": "object", "properties": {"stock": {"type": "integer"}}, "required": ["stock"]}
+
+#: By category: one that fails for good as often as its rule allows, or waits and succeeds.
+CASES = {
+    FailureCategory.SYSTEM_FAILURE: Case(
+        fate="system_failure", attempts=fails("system_failure", 3), ends=JobState.FAILED
+    ),
+    FailureCategory.AGENT_FAILURE: Case(
+        fate="agent_failure", attempts=fails("agent_failure", 1), ends=JobState.FAILED
+    ),
+    FailureCategory.BILLING_FAILURE: Case(
+        fate="billing_failure/1", attempts=waits("billing_failure"), ends=JobState.SUCCEEDED
+    ),
+    FailureCategory.UNKNOWN: Case(
+        fate="unknown", attempts=fails("unknown", 3), ends=JobState.FAILED
+    ),
+    FailureCategory.GOAL_FAILURE: Case(
+        fate="goal_failure", attempts=fails("goal_failure", 2), ends=JobState.FAILED
+    ),
+    FailureCategory.BLOCKED: Case(
+        fate="blocked", attempts=fails("blocked", 3), ends=JobState.FAILED
+    ),
+    FailureCategory.INVALID_RESULT: Case(
+        fate="wrong_shape",
+        attempts=fails("invalid_result", 2),
+        ends=JobState.FAILED,
+        job={"options": {"output_schema": SHAPE}},
+    ),
+    FailureCategory.TIMED_OUT: Case(
+        fate="stuck", attempts=fails("timed_out", 3), ends=JobState.FAILED
+    ),
+    FailureCategory.RUN_CANCELLED: Case(
+        fate="cancelled", attempts=fails("run_cancelled", 1), ends=JobState.CANCELLED
+    ),
+    FailureCategory.REJECTED: Case(
+        fate="rejected", attempts=fails("rejected", 1), ends=JobState.FAILED
+    ),
+    FailureCategory.UNAUTHORIZED: Case(
+        fate="gated",
+        attempts=fails("unauthorized", 1),
+        ends=JobState.FAILED,
+        job={"options": {"agent_config": {"mode": "strict"}}},
+    ),
+    FailureCategory.THROTTLED: Case(
+        fate="throttled/1", attempts=waits("throttled"), ends=JobState.SUCCEEDED
+    ),
+    FailureCategory.UNREACHABLE: Case(
+        fate="dropped_before/1", attempts=waits("unreachable"), ends=JobState.SUCCEEDED
+    ),
+    FailureCategory.UNANSWERED: Case(
+        fate="dropped_after",
+        attempts=fails("unanswered", 1),
+        ends=JobState.FAILED,
+        settings={"marker": False},
+    ),
+    FailureCategory.LOST: Case(fate="lost", attempts=fails("lost", 3), ends=JobState.FAILED),
+}
+
+
+def test_every_category_has_its_case() -> None:
+    assert set(CASES) == set(FailureCategory)
+
+
+@pytest.mark.parametrize("category", FailureCategory)
+def test_a_category_is_reached_end_to_end_and_leads_to_what_the_table_says(
+    category: FailureCategory,
+) -> None:
+    case = CASES[category]
+
+    async def run() -> None:
+        settings = Settings(backoff=timedelta(seconds=2), **case.settings)
+        url = f"http://faults.test/{case.fate}"
+        night = Night.of([url], World(), settings, agent=QuickAgent(), **case.job)
+        await night.run()
+        if category is not FailureCategory.UNANSWERED:  # whose run nobody can know of
+            night.check_end()
+        assert night.jobs() == {case.ends: 1}
+        with night.store._database.read() as tx:
+            rows = tx.execute(select(attempts).order_by(attempts.c.number)).all()
+        assert [(row.outcome, row.counted) for row in rows] == case.attempts
+
+    simulate(run)
