@@ -10,7 +10,7 @@ import anyio
 from batchrunner.model import Budget, Canary, JobState, Settings
 from batchrunner.policy.ladders import host_of
 from batchrunner.proof.agent import QuickAgent
-from batchrunner.proof.night import Night, simulate
+from batchrunner.proof.night import Night, now, simulate
 from batchrunner.runner import Ending
 from batchrunner.sandbox import World
 
@@ -46,7 +46,7 @@ def test_a_batch_that_is_no_good_costs_its_canary_and_nothing_else() -> None:
         assert await night.run() is Ending.GATED, "the next start spent the rest"
         assert len(night.sandbox.ledger.runs) == len(runs)
 
-        night.store.resume(night.batch.id)
+        night.store.resume(night.batch.id, now())
         script.clear()
         assert await night.run() is Ending.FINISHED
         night.check_end()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import anyio
@@ -35,6 +36,10 @@ class Elsewhere(httpx.AsyncBaseTransport):
         self.answer: httpx.Response | None = answer
         self._paths = paths
         self.served: dict[str, str] = {}  # nothing was poisoned
+
+    def may(self, faults: Collection[str]) -> bool:
+        """Say that none of the network's faults befalls it."""
+        return False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Answer as if nothing were there, or pass it on."""
