@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +20,8 @@ from batchrunner.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from batchrunner.model import Budget, JobFile, Rate, Wallet
-    from batchrunner.model.forecast import Forecast, Plan
-    from batchrunner.store import Store
+    from batchrunner.cli.forecasting import Estimate
+    from batchrunner.model import Wallet
 
 #: Finished jobs below which a range holds less often than in nine of ten nights.
 SHORT = 60
@@ -56,6 +54,7 @@ def command(
       batchrunner estimate jobs.yaml
       batchrunner estimate jobs.yaml --db last-month.db
     """
+    from batchrunner.cli.forecasting import estimated, without_past
     from batchrunner.cli.work import SANDBOX, Access
 
     job_file = read_job_file(file)
@@ -63,32 +62,15 @@ def command(
     origin = SANDBOX if sandboxed else url
     wallet = None if sandboxed else _wallet(api_url, api_key_file)
     if "://" not in db and not Path(db).exists():
-        found = _without_past(job_file, wallet)
+        found = without_past(job_file, wallet)
     else:
         with opened(db) as store:
-            found = _estimated(store, job_file, origin, wallet)
+            found = estimated(store, job_file, origin, wallet)
     if as_json:
         click.echo(json.dumps(_as_json(found)))
         return
     for line in _lines(found):
         click.echo(line)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Estimate:
-    jobs: int
-    done: int
-    once: int
-    worst: int
-    forecast: Forecast | None
-    rate: Rate | None
-    budget: Budget | None
-    wallet: Wallet | None
-
-    @property
-    def most(self) -> int:
-        """The upper end: what is foretold, else the worst that can be."""
-        return self.forecast.steps[1] if self.forecast else self.worst
 
 
 def _address(api_url: str | None) -> str:
@@ -116,56 +98,7 @@ def _wallet(api_url: str | None, key_file: str | None) -> Wallet | None:
         return None
 
 
-def _without_past(job_file: JobFile, wallet: Wallet | None) -> _Estimate:
-    return _of(job_file, set(), None, wallet)
-
-
-def _estimated(store: Store, job_file: JobFile, origin: str, wallet: Wallet | None) -> _Estimate:
-    from batchrunner.policy.estimate import forecast
-
-    batch = store.batch(job_file.name)
-    done = store.final_keys(batch.id) if batch else set()
-    plans = _plans(job_file, done)
-    found = forecast(plans, store.taken(origin), job_file.settings.concurrency)
-    return _of(job_file, done, found, wallet)
-
-
-def _plans(job_file: JobFile, done: set[str]) -> list[Plan]:
-    from batchrunner.model import Job
-    from batchrunner.model.forecast import Plan
-    from batchrunner.policy import Policy
-    from batchrunner.policy.ladders import host_of
-    from batchrunner.policy.money import most_steps
-
-    policy, plans = Policy.of(job_file.settings), []
-    for spec in job_file.specs:
-        if spec.key not in done:
-            job = Job(id=0, key=spec.key, attempt=0, failures=0, policy=spec.policy)
-            once = most_steps(spec.options)
-            worst = once * policy.bound(job)
-            plans.append(Plan(host=host_of(spec.url), once=once, worst=worst))
-    return plans
-
-
-def _of(
-    job_file: JobFile, done: set[str], found: Forecast | None, wallet: Wallet | None
-) -> _Estimate:
-    from batchrunner.policy.money import rate_in_force
-
-    plans = _plans(job_file, done)
-    return _Estimate(
-        jobs=len(plans),
-        done=len(job_file.specs) - len(plans),
-        once=sum(plan.once for plan in plans),
-        worst=sum(plan.worst for plan in plans),
-        forecast=found,
-        rate=rate_in_force(job_file.settings, wallet.rate if wallet else None),
-        budget=job_file.settings.budget,
-        wallet=wallet,
-    )
-
-
-def _lines(found: _Estimate) -> Iterator[str]:
+def _lines(found: Estimate) -> Iterator[str]:
     from batchrunner.cli.display import clock, counted
     from batchrunner.cli.money import cost
 
@@ -192,7 +125,7 @@ def _lines(found: _Estimate) -> Iterator[str]:
     yield from _warnings(found)
 
 
-def _warnings(found: _Estimate) -> Iterator[str]:
+def _warnings(found: Estimate) -> Iterator[str]:
     """Warn of money that does not cover the upper end."""
     from batchrunner.cli.money import money
     from batchrunner.policy.money import limit_of
@@ -208,7 +141,7 @@ def _warnings(found: _Estimate) -> Iterator[str]:
             yield f"warning: the account has {has}, and {money(needed)} may be needed"
 
 
-def _as_json(found: _Estimate) -> dict[str, Any]:
+def _as_json(found: Estimate) -> dict[str, Any]:
     past, rate = found.forecast, found.rate
     return {
         "jobs": found.jobs,

@@ -129,6 +129,7 @@ def command(
         hook = given_hook(**webhooks, local=api.origin == SANDBOX)
         with opened(db, must_exist=False) as store:
             batch = _load(store, job_file)
+            _foretell(store, job_file, api.origin)
             how = {"quiet": quiet, "leave_runs": leave_runs}
             worked = _work(store, batch, api, window, budget, folder, hook, **how)
             export_all(store, batch, targets)
@@ -221,6 +222,14 @@ def _load(store: Store, job_file: JobFile) -> Batch:
     from batchrunner.cli.commands.load import load
 
     return load(store, job_file)
+
+
+def _foretell(store: Store, job_file: JobFile, origin: str) -> None:
+    """Say what the jobs may cost and how long they may take, where earlier ones tell."""
+    from batchrunner.cli.forecasting import estimated, likely
+
+    if line := likely(estimated(store, job_file, origin, None)):
+        click.echo(line, err=True)
 
 
 def _work(

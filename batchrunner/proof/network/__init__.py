@@ -52,6 +52,10 @@ class Spell:
             raise ValueError(f"unknown fault {self.fault!r}; there are {', '.join(FAULTS)}")
 
 
+#: Seconds; the ledger's time is no more exact than that.
+EXACT = 2e-6
+
+
 class Network(httpx.AsyncBaseTransport):
     """
     The way to the sandbox, and what befalls requests and answers on it.
@@ -142,7 +146,8 @@ class Network(httpx.AsyncBaseTransport):
     def _check_wait(self, request: httpx.Request) -> None:
         now = self._clock()
         for url in _urls(request):
-            promise(now >= self._until.get(url, now), "sent before Retry-After was over")
+            early = self._until.get(url, now) - now
+            promise(early < EXACT, "sent before Retry-After was over")
 
     def _note_wait(self, request: httpx.Request, response: httpx.Response) -> None:
         wait = response.headers.get("retry-after", "")
