@@ -33,6 +33,7 @@ class Queue:
     running: int
     fresh: int  #: PENDING, but not for long
     waiting: int  #: PENDING for longer than LAG, and none that was submitted later has started
+    stuck: int = 0  #: PENDING though others that were submitted later have started
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,10 +45,14 @@ class Capacity:
     below: int = 0  #: looks in a row that saw a queue and fewer runs than slots
     seen: int = 0  #: most runs that these looks saw
 
-    def bound(self, look: timedelta, typical: timedelta | None) -> int:
-        """Return how many runs to have in flight: what keeps every slot busy between two looks."""
+    def bound(self, look: timedelta, typical: timedelta | None, stuck: int = 0) -> int:
+        """
+        Return how many runs to have in flight: what keeps every slot busy between two looks.
+
+        Runs that are *stuck* in the queue will not get one.
+        """
         ends = self.slots * look / typical if typical else 0.0
-        return min(self.slots + max(ceil(AHEAD * ends), 1), MOST_BOUND)
+        return min(self.slots + max(ceil(AHEAD * ends), 1) + stuck, MOST_BOUND)
 
 
 def learned(known: Capacity, queue: Queue, bound: int) -> Capacity:
@@ -61,7 +66,7 @@ def learned(known: Capacity, queue: Queue, bound: int) -> Capacity:
     if queue.waiting:
         return _queued(known, max(queue.running, 1))
     calm = replace(known, below=0, seen=0)
-    if queue.fresh or queue.running < bound:
+    if queue.fresh or queue.running + queue.stuck < bound:
         return calm
     grown = queue.running + 1 if known.found else queue.running * 3 // 2 + 1
     return replace(calm, slots=max(known.slots, grown))

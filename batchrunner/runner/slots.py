@@ -26,7 +26,7 @@ class Slots:
         # One run more than there are slots is kept waiting: so a bound names the slots.
         before = self._known or Capacity(slots=max(bound - 1, 1))
         self._known = learned(before, queue, bound)
-        new = self._known.bound(look, typical)
+        new = self._known.bound(look, typical, queue.stuck)
         if new != bound:
             await shift.offload(lambda: shift.store.learn_slots(shift.batch.id, new))
         if new != bound or self._known.found != before.found:

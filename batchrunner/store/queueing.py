@@ -24,9 +24,10 @@ _newest_start = (
     select(func.max(attempts.c.opened_at)).where(*_in_flight, _is_running).scalar_subquery()
 )
 #: A run that is passed by is stuck, and says nothing of slots.
+_is_late = attempts.c.opened_at <= bindparam("late")
 _waits = and_(
     _is_pending,
-    attempts.c.opened_at <= bindparam("late"),
+    _is_late,
     attempts.c.opened_at >= func.coalesce(_newest_start, literal_column("''")),
 )
 
@@ -39,6 +40,7 @@ _QUEUE = select(
     _count(_is_running).label("running"),
     _count(and_(_is_pending, attempts.c.opened_at > bindparam("late"))).label("fresh"),
     _count(_waits).label("waiting"),
+    _count(and_(_is_pending, _is_late, ~_waits)).label("stuck"),
 ).where(*_in_flight)
 
 
@@ -53,7 +55,7 @@ def queue(tx: Connection, batch_id: int, now: datetime) -> tuple[Queue, int] | N
     if asked != AUTO:
         return None
     row = tx.execute(_QUEUE, {"batch": batch_id, "late": now - LAG}).one()
-    found = Queue(running=int(row.running), fresh=int(row.fresh), waiting=int(row.waiting))
+    found = Queue(**{name: int(count) for name, count in row._mapping.items()})
     return found, bound(asked, batch.slots)
 
 

@@ -226,5 +226,5 @@ def test_a_run_that_others_have_passed_by_is_stuck_and_not_waiting(store: Store)
     ordered = [*(each for each in later if each.run_id != stuck.run_id), stuck]
     look(store, ordered, 4, 61)
     found = store.queue(batch.id, after(600))
-    assert found == (Queue(running=4, fresh=0, waiting=0), 5)
+    assert found == (Queue(running=4, fresh=0, waiting=0, stuck=1), 5)
     assert store.tally(batch.id).jobs[JobState.RUNNING] == 5

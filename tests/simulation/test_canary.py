@@ -15,7 +15,7 @@ from batchrunner.runner import Ending
 from batchrunner.sandbox import World
 
 FIRST = 20
-HOSTS, JOBS = 10, 500
+HOSTS, JOBS = 10, 120
 #: All attempts of a job may fail before its canary is at its end.
 MOST_ATTEMPTS = 2
 

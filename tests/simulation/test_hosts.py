@@ -19,7 +19,8 @@ from batchrunner.sandbox import World
 from batchrunner.sandbox.ledger import Run
 from tests.simulation.test_steering import steered
 
-HOSTS, JOBS_EACH = 50, 20
+HOSTS, JOBS_EACH = 10, 20
+MANY, FEW_EACH = 50, 18
 DEAD = "site-7.test"
 SLOTS = 30
 SETTINGS = Settings(concurrency=SLOTS, backoff=timedelta(seconds=4))
@@ -30,9 +31,13 @@ def urls(hosts: int = HOSTS, each: int = JOBS_EACH) -> list[str]:
     return [f"http://site-{n % hosts}.test/{n // hosts}" for n in range(hosts * each)]
 
 
-def night_of(settings: Settings = SETTINGS, script: dict[str, str] | None = None) -> Night:
+def night_of(
+    settings: Settings = SETTINGS,
+    script: dict[str, str] | None = None,
+    pages: list[str] | None = None,
+) -> Night:
     world = World(script={f"http://{DEAD}/*": "goal_failure"} if script is None else script)
-    return Night.of(urls(), world, settings, agent=QuickAgent())
+    return Night.of(pages or urls(), world, settings, agent=QuickAgent())
 
 
 def runs_on(night: Night, host: str) -> list[Run]:
@@ -55,13 +60,14 @@ def most_at_once(runs: list[Run]) -> int:
 
 def test_a_dead_host_among_fifty_costs_its_window_and_its_probes_and_delays_nobody() -> None:
     async def run() -> None:
-        night, healthy = night_of(), night_of(script={})
+        pages = urls(MANY, FEW_EACH)
+        night, healthy = night_of(pages=pages), night_of(script={}, pages=pages)
         assert await night.run() is Ending.PARKED
         night.check_always()
-        others = HOSTS * JOBS_EACH - JOBS_EACH
+        others = (MANY - 1) * FEW_EACH
         assert night.jobs()[JobState.SUCCEEDED] == others
         spent = len(runs_on(night, DEAD))
-        in_flight = SLOTS // HOSTS + 1  # when it was parked, with the jobs in turns
+        in_flight = SLOTS // MANY + 1  # when it was parked, with the jobs in turns
         assert PARK_AFTER <= spent <= PARK_AFTER + in_flight + MOST_PROBES
         assert len(night.sandbox.ledger.runs) == others + spent
         parked = night.store.parked(night.batch.id)
@@ -127,7 +133,7 @@ def test_a_bounded_host_never_gets_more_and_the_others_fill_the_slots(bound: int
         rules = {DEAD: HostRule(concurrency=bound)}
         settings = Settings(concurrency=SLOTS, hosts=rules)
         night = Night.of(
-            [f"http://{DEAD}/{n}" for n in range(60)] + urls(10, 30),
+            [f"http://{DEAD}/{n}" for n in range(40)] + urls(10, 12),
             World(),
             settings,
             agent=QuickAgent(),
@@ -145,7 +151,7 @@ def test_runs_on_a_spaced_host_lie_apart() -> None:
     async def run() -> None:
         rules = {"*": HostRule(spacing=timedelta(seconds=20))}
         settings = Settings(concurrency=SLOTS, hosts=rules)
-        night = Night.of(urls(5, 12), World(), settings, agent=QuickAgent())
+        night = Night.of(urls(5, 8), World(), settings, agent=QuickAgent())
         assert await night.run() is Ending.FINISHED
         night.check_end()
         starts: dict[str, list[datetime]] = defaultdict(list)

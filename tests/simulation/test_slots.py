@@ -46,7 +46,7 @@ def ours(night: Night) -> list[Run]:
 @pytest.mark.parametrize("limit", [1, 2, 7, 40])
 def test_the_accounts_slots_are_found_to_plus_or_minus_one(limit: int) -> None:
     async def run() -> None:
-        night = night_of(limit, 40 * limit + 40)
+        night = night_of(limit, 15 * limit + 30)
         assert await night.run() is Ending.FINISHED
         night.check_end()
         found = [event for event in night.events if isinstance(event, Bounded)]
@@ -91,11 +91,11 @@ def others(night: Night, count: int) -> Callable[[], object]:
 
 def test_the_bound_follows_when_another_program_takes_four_of_seven_slots() -> None:
     async def run() -> None:
-        night = night_of(7, 400)
+        night = night_of(7, 250)
         at_the_time: list[int] = []
 
         async def meanwhile() -> None:
-            await anyio.sleep_until(900)
+            await anyio.sleep_until(600)
             at_the_time.append(night.store.batch("night").settings.concurrency)  # type: ignore[union-attr]
             await others(night, 4)()  # type: ignore[misc]
 
@@ -111,16 +111,16 @@ def test_the_bound_follows_when_another_program_takes_four_of_seven_slots() -> N
         slots = [event.slots for event in night.events if isinstance(event, Bounded)]
         assert 7 in slots
         assert 2 <= slots[-1] <= 4
-        late = EPOCH + timedelta(seconds=1800)
+        late = EPOCH + timedelta(seconds=1200)
         assert queued_at(night, late) <= 3
-        assert night.jobs() == {JobState.SUCCEEDED: 400}
+        assert night.jobs() == {JobState.SUCCEEDED: 250}
 
     simulate(run)
 
 
 def test_a_run_that_is_stuck_in_the_queue_is_not_taken_for_a_full_account() -> None:
     async def run() -> None:
-        night = night_of(20, 300, stuck="http://site.test/2")
+        night = night_of(20, 160, stuck="http://site.test/2")
         await steered(night, (3000, lambda: night.store.cancel(1, ["job-2"], EPOCH)))
         slots = [event.slots for event in night.events if isinstance(event, Bounded)]
         assert max(slots) >= 19

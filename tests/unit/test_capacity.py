@@ -58,6 +58,12 @@ def test_one_look_between_two_runs_does_not_lose_a_slot_and_two_do() -> None:
     assert learned(once, seen(5, waiting=2), 8).slots == 6
 
 
+def test_a_stuck_run_takes_no_slot_and_hides_none() -> None:
+    full = Queue(running=4, fresh=0, waiting=0, stuck=2)
+    assert learned(Capacity(slots=4), full, 6).slots > 4
+    assert Capacity(slots=4).bound(LOOK, None, stuck=2) == 7
+
+
 def test_other_programs_that_take_all_slots_leave_one() -> None:
     known = Capacity(slots=7, found=True)
     for _ in range(2):
