@@ -74,12 +74,14 @@ def classify(
     *,
     cancelling: FailureCategory | None = None,
     expectations: Expectations = _NOTHING_EXPECTED,
+    lingered: bool = False,
 ) -> Outcome | None:
     """
     Say what a look at a run means; None while the run is still going.
 
     *cancelling* is why we asked the API to cancel the run, if we did; *expectations* are what its
-    result is judged by.
+    result is judged by. It *lingered* if it was cancelled because it showed its result and did not
+    end: of any other run that was cancelled a result may be a part.
     """
     match sighting:
         case NotFound():
@@ -94,6 +96,8 @@ def classify(
                 message=f"The API's answer about this run cannot be read: {sighting.message}",
             )
         case Run():
+            if lingered and sighting.status is RunStatus.CANCELLED and sighting.result:
+                return _classify_result(sighting, expectations)
             return _classify_run(sighting, cancelling, expectations)
 
 
@@ -147,8 +151,6 @@ def _classify_run(
         case RunStatus.FAILED:
             return _classify_run_error(run.error)
         case RunStatus.CANCELLED:
-            if cancelling is FailureCategory.TIMED_OUT and run.result not in (None, "null"):
-                return _classify_result(run, expectations)  # it had come to its end all the same
             return _classify_cancelled(cancelling)
 
 

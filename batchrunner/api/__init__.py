@@ -114,15 +114,15 @@ class Api:
         except ApiError as error:
             not_sent = error.fault.kind is FaultKind.NOT_SENT
             return Refused(fault=error.fault) if not_sent else Unanswered(fault=error.fault)
-        run_ids = _run_ids(reply, member)
-        if not run_ids:
+        entries = _id_entries(reply, member)
+        if not entries:
             return refusal_of(read_fault(reply))
-        if not 200 <= reply.status < 300 or not len(run_ids) == len(set(run_ids)) == count:
-            message = (
-                f"The API gave {len(set(run_ids))} run ids for {count} runs (HTTP {reply.status})"
-            )
+        run_ids = {entry for entry in entries if isinstance(entry, str) and run_id_of(entry)}
+        if not 200 <= reply.status < 300 or not len(entries) == len(run_ids) == count:
+            # Whatever else the answer says: some of the runs may exist.
+            message = f"The API gave {len(run_ids)} run ids for {count} runs (HTTP {reply.status})"
             return Unanswered(fault=ApiFault(kind=FaultKind.MALFORMED, message=message))
-        return Created(run_ids=tuple(run_ids))
+        return Created(run_ids=tuple(entries))
 
     # ---- looking ----
 
@@ -320,14 +320,13 @@ def _is_about_runs(fault: ApiFault) -> bool:
     return fault.kind is FaultKind.STATUS and fault.status in (400, 413, 422)
 
 
-def _run_ids(reply: Reply, member: str) -> list[str] | None:
-    """Return the ids that a create brought, None if the answer has none; whatever its status."""
+def _id_entries(reply: Reply, member: str) -> list[Any]:
+    """Return what stands where a create's ids belong, empty where nothing does."""
     body = plain(text_of(reply))
     ids = body.get(member) if isinstance(body, dict) else None
-    listed: list[Any] = ids if isinstance(ids, list) else [ids]
-    # A number among them may be no id of a run: lists and looks show what it is.
-    sound = all(isinstance(run_id, str) and run_id_of(run_id) for run_id in listed)
-    return listed if sound else None
+    if isinstance(ids, list):
+        return ids
+    return [] if ids is None else [ids]
 
 
 def refusal_of(fault: ApiFault) -> Answer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
@@ -81,8 +81,10 @@ class Display:
         """Tell the user something."""
         self._console.print(Text(term_safe(line)))
 
-    def update(self, tally: Tally, now: datetime) -> None:
-        """Show how the batch stands, if that has changed."""
+    def update(self, tally: Tally, now: datetime, parked: Sequence[ParkedHost] = ()) -> None:
+        """Show how the batch stands, if that has changed; hosts that are parked at first, too."""
+        if self._said is None and parked:
+            self.say(standing_still(parked))
         line = summary(tally)
         if self._stops_since is not None:
             line = stopping(tally, now - self._stops_since)
@@ -121,6 +123,7 @@ class LiveDisplay(Display):
         self._first: tuple[datetime, int] | None = None
         self._now: datetime | None = None
         self._waits = ""  # why nothing is submitted, for as long as that lasts
+        self._parked: Sequence[ParkedHost] = ()
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -133,10 +136,11 @@ class LiveDisplay(Display):
         self._recent.append(line)
         self._draw()
 
-    def update(self, tally: Tally, now: datetime) -> None:
-        """Draw how the batch stands."""
+    def update(self, tally: Tally, now: datetime, parked: Sequence[ParkedHost] = ()) -> None:
+        """Draw how the batch stands, and which hosts are kept back."""
         self._first = self._first or (now, tally.done)
         self._tally, self._now = tally, now
+        self._parked = [host for host in parked if host.waiting]
         self._draw()
 
     def tell(self, event: Event) -> None:
@@ -162,13 +166,22 @@ class LiveDisplay(Display):
         head = Table.grid(padding=(0, 1))
         bar = ProgressBar(total=max(tally.total, 1), completed=tally.done, width=30)
         counts = Text(f"{tally.done}/{tally.total}")
-        eta = _eta(tally, elapsed, done_before)
+        eta = clock(elapsed) if self._stands(tally) else _eta(tally, elapsed, done_before)
         head.add_row(Text(term_safe(self._name), style="bold"), bar, counts, Text(eta))
         waits = [self._waits] if self._waits else []
+        if self._parked:
+            waits.append(standing_still(self._parked))
         if self._stops_since is not None and self._now is not None:
             waits.append(stopping(tally, self._now - self._stops_since))
         why = [Text(term_safe(f"‖ {line}"), style="yellow") for line in waits]
         return Group(head, Text("  ").join(_parts(tally)), *why)
+
+    def _stands(self, tally: Tally) -> bool:
+        """Say whether nothing is in flight and nothing can be: no rate tells when that ends."""
+        kept_back = sum(host.waiting for host in self._parked)
+        return not tally.jobs[JobState.RUNNING] and (
+            bool(self._waits) or 0 < tally.open <= kept_back
+        )
 
 
 def make_display(name: str, *, quiet: bool) -> Display:
@@ -340,6 +353,15 @@ def parked_line(host: ParkedHost) -> str:
         f"{probes}; {counted(host.waiting, 'job')} wait, the next probe is at "
         f"{local(host.probe_at)}"
     )
+
+
+def standing_still(hosts: Sequence[ParkedHost]) -> str:
+    """Return in one short line which hosts are parked: the one that is tried next, and how many."""
+    first = min(hosts, key=lambda host: host.probe_at)
+    waiting = sum(host.waiting for host in hosts)
+    others = f" (+{counted(len(hosts) - 1, 'host')})" if len(hosts) > 1 else ""
+    waits = f"{counted(waiting, 'job')} wait{'s' if waiting == 1 else ''}"
+    return f"{first.host} is parked until {local(first.probe_at)}, {waits}{others}"
 
 
 def paused(pause: Pause) -> str:

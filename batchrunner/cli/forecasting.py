@@ -17,6 +17,8 @@ class Estimate:
 
     jobs: int
     done: int
+    first: int  #: most that the first of them may take in one run
+    slots: int  #: runs in flight at most, where that is known; else 0
     once: int
     worst: int
     forecast: Forecast | None
@@ -73,6 +75,8 @@ def _of(
     return Estimate(
         jobs=len(plans),
         done=len(job_file.specs) - len(plans),
+        first=plans[0].once if plans else 0,
+        slots=min(job_file.settings.concurrency, len(plans)),
         once=sum(plan.once for plan in plans),
         worst=sum(plan.worst for plan in plans),
         forecast=found,

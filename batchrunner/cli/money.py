@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from decimal import ROUND_CEILING, Decimal
 from typing import TYPE_CHECKING
@@ -50,7 +49,33 @@ def set_up(store: Store, batch: Batch, api: Access, budget: str | None) -> Batch
     check_rate(batch.settings.budget, batch)
     if wallet is not None:
         click.echo(f"the account has {money(wallet.balance)}", err=True)
+        if wallet.rate and batch.rate and wallet.rate < batch.rate.amount:
+            now, stays = f"${wallet.rate:f}", f"${batch.rate.amount:f}"
+            click.echo(f"a step costs {now} now; {stays} stays in force for this batch", err=True)
+    if line := _few_at_once(store, batch):
+        click.echo(line, err=True)
     return batch
+
+
+def _few_at_once(store: Store, batch: Batch) -> str | None:
+    """Say where a budget keeps slots empty from the start."""
+    from batchrunner.cli.clock import ledger_now
+
+    purse = store.purse(batch.id, ledger_now(store))
+    if purse is None or purse.needs is None:
+        return None
+    slots = min(batch.settings.concurrency, store.tally(batch.id).open)
+    return few_at_once(purse.room // purse.needs, slots)
+
+
+def few_at_once(runs: int, slots: int) -> str | None:
+    """Say that a budget covers fewer *runs* than there are slots, where it covers any."""
+    if not 0 < runs < slots:
+        return None
+    counted = "1 run" if runs == 1 else f"{runs} runs"
+    return (
+        f"the budget covers {counted} at once: jobs that say agent_config.max_steps use more slots"
+    )
 
 
 def check_rate(budget: Budget | None, batch: Batch) -> None:
@@ -94,22 +119,37 @@ def cost(steps: int, rate: Rate | None) -> str:
     return f"{steps} steps, {money(steps * rate.amount)} ({by})"
 
 
-def purse_line(purse: Purse) -> str:
-    """Return how much of a budget is gone."""
+def purse_line(purse: Purse, rate: Rate | None) -> str:
+    """Return how much of a budget is gone; where it covers no other run, what would."""
     unclear = f", {purse.unclear} kept for runs whose cost is not known" if purse.unclear else ""
     reserved = f", {purse.reserved} reserved" if purse.reserved else ""
     named = f" ({purse.budget})" if purse.budget.money is not None else ""
     gone = f"{purse.spent} of {purse.limit} steps{named} spent{unclear}{reserved}"
     if not purse.used_up:
         return f"budget: {gone}"
-    return f"budget used up: {gone}; the next run may take {purse.needs}"
+    least = _least(purse, rate)
+    give = f": give at least {least}" if least else ""
+    left = f"{max(purse.room, 0)} of {purse.limit} steps are left"
+    return f"budget: {gone}; {left}, too few for the next run, which may take {purse.needs}{give}"
 
 
-def raised(purse: Purse) -> str:
-    """Return a budget that covers more, as an option names it."""
+def _least(purse: Purse, rate: Rate | None) -> Budget | None:
+    """Return the least budget that covers the next run; None where nobody knows what that costs."""
+    steps = purse.limit - purse.room + (purse.needs or 0)
+    if purse.budget.money is None:
+        return Budget(steps=steps)
+    if rate is None:
+        return None
+    return Budget(money=(steps * rate.amount).quantize(_CENT, rounding=ROUND_CEILING))
+
+
+def raised(purse: Purse, rate: Rate | None) -> str:
+    """Return a budget that covers the next run and more, as an option names it."""
+    least = _least(purse, rate)
     if purse.budget.money is not None:
-        return shlex.quote(f"${2 * purse.budget.money:f}")
-    return shlex.quote(f"{max(2 * purse.limit, purse.limit + (purse.needs or 0))} steps")
+        known = least.money if least else None
+        return f"${max(2 * purse.budget.money, known or Decimal(0)):f}"
+    return f"{max(2 * purse.limit, least.steps or 0 if least else 0)} steps"
 
 
 def cents(parts: Sequence[int], rate: Rate | None) -> list[str]:

@@ -30,7 +30,7 @@ def closing_lines(store: Store, batch: Batch, tally: Tally, db: str) -> Iterator
     name = shlex.quote(batch.name) + db_given(db)
     running = tally.jobs[JobState.RUNNING]
     if not running and (left := tally.open):
-        yield f"{counted(left, 'job')} left: the same command goes on with them"
+        yield f"{counted(left, 'job')} left"
     if running:
         yield f"{counted(running, 'run')} may go on and cost money: run again to collect them"
     if any(category not in SETTLED for category in tally.failed):
@@ -63,15 +63,13 @@ def stopped(failure: Failed) -> UserError:
 def money_lines(store: Store, batch: Batch, tally: Tally) -> Iterator[str]:
     """Give what a batch has cost where that is known in money, and what became of its budget."""
     from batchrunner.cli.clock import ledger_now
-    from batchrunner.cli.money import cost, purse_line, raised
+    from batchrunner.cli.money import cost, purse_line
 
     if batch.rate is not None:
         yield f"cost: {cost(tally.steps, batch.rate)}"
     purse = store.purse(batch.id, ledger_now(store))
     if purse is not None:
-        yield purse_line(purse)
-        if purse.used_up:
-            yield f"raise it: batchrunner run … --budget {raised(purse)}"
+        yield purse_line(purse, batch.rate)
 
 
 def artifact_lines(store: Store, batch: Batch) -> Iterator[str]:
@@ -93,6 +91,20 @@ def failure_lines(store: Store, batch: Batch) -> Iterator[str]:
     for category, lines in _by_category(attempts).items():
         yield f"{category} ({len(lines)}): {ADVICE[category]}"
         yield from _examples(lines)
+
+
+def cancelled_lines(store: Store, batch: Batch, db: str) -> Iterator[str]:
+    """Give the jobs that were cancelled while they waited, and what puts them back."""
+    found = store.cancelled(batch.id, most=MOST)
+    if not found:
+        return
+    name = shlex.quote(batch.name) + db_given(db)
+    back = f"batchrunner retry {name} --category run_cancelled"
+    yield f"cancelled before a run ({len(found)}): {back} puts them back"
+    for key, url in found[:EXAMPLES]:
+        yield f"  {_named(key, url)}"
+    if len(found) > EXAMPLES:
+        yield f"  … and {len(found) - EXAMPLES} more (all of them: batchrunner export {name})"
 
 
 def retry_lines(store: Store, batch: Batch) -> Iterator[str]:
@@ -120,13 +132,20 @@ def _examples(lines: list[str]) -> Iterator[str]:
 
 
 def _attempt_line(attempt: ClosedAttempt) -> str:
-    from batchrunner.cli.display import DIGEST
     from batchrunner.cli.terminal import SHOWN, shorten, term_safe
 
     code = f" [{shorten(attempt.code, SHOWN // 4)}]" if attempt.code else ""
-    own = "" if DIGEST.fullmatch(attempt.key) else f"{attempt.key}  "
     message = shorten(term_safe(attempt.message or ""), SHOWN)
-    return term_safe(f"{own}{attempt.url}  attempt {attempt.number}: {message}{code}")
+    what = _named(attempt.key, attempt.url)
+    return term_safe(f"{what}  attempt {attempt.number}: {message}{code}")
+
+
+def _named(key: str, url: str) -> str:
+    from batchrunner.cli.display import DIGEST
+    from batchrunner.cli.terminal import term_safe
+
+    own = "" if DIGEST.fullmatch(key) else f"{key}  "
+    return term_safe(f"{own}{url}")
 
 
 def db_given(db: str) -> str:

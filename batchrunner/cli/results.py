@@ -66,9 +66,22 @@ def _target(path: str, format: str | None) -> Target:
     return Target(path=path, format=chosen)
 
 
-def export_all(store: Store, batch: Batch, targets: Sequence[Target]) -> None:
-    """Write all finished jobs of the batch to each target, and say so."""
+def export_all(
+    store: Store, batch: Batch, targets: Sequence[Target], *, guessed: bool = False
+) -> None:
+    """
+    Write all finished jobs of the batch to each target, and say so.
+
+    Where the user named no target and it is *guessed*, results are not replaced by none.
+    """
     for target in targets:
+        if guessed and _has_rows(target.path) and not store.tally(batch.id).done:
+            click.echo(
+                f"warning: {target.path} has results already and no job is done: it was left as "
+                "it is (-o FILE exports all the same)",
+                err=True,
+            )
+            continue
         export = Export(target.format, lambda: store.finished(batch.id))
         if target.path == "-":
             sys.stdout.writelines(export.lines())
@@ -79,3 +92,11 @@ def export_all(store: Store, batch: Batch, targets: Sequence[Target]) -> None:
         cells = counted(export.guarded, "cell")
         guarded = f", {cells} guarded against formulas" if export.guarded else ""
         click.echo(f"exported {target.path} ({done}{guarded})", err=True)
+
+
+def _has_rows(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return bool(file.readline() and file.readline())
+    except OSError:
+        return False

@@ -94,7 +94,8 @@ def access(
     except BlockingIOError as error:
         raise UserError(
             f"another command works with the sandbox of {shown(db)}",
-            hint="wait until it has ended, or name another database: --db other.db",
+            hint="wait until it has ended, or let both use one: batchrunner sandbox --port 8765, "
+            "then --api-url http://127.0.0.1:8765 (and any key) in place of --sandbox",
         ) from error
     try:
         yield Access(url=served.url, key="sandbox")
@@ -261,7 +262,9 @@ async def _show(store: Store, batch: Batch, display: Display) -> None:
     """Keep the display up to date; through a thread of its own, so that it delays nothing."""
     while True:
         with suppress(StoreError):  # the runner waits for the database, and says so
-            display.update(await anyio.to_thread.run_sync(store.tally, batch.id), now())
+            tally = await anyio.to_thread.run_sync(store.tally, batch.id)
+            parked = await anyio.to_thread.run_sync(store.parked, batch.id)
+            display.update(tally, now(), parked)
         await anyio.sleep(display.seconds)
 
 

@@ -132,12 +132,26 @@ MOST_SAVED = 4.0
 
 
 def judge(
-    policy: Policy, attempt: OpenAttempt, sighting: Sighting, now: datetime
+    policy: Policy,
+    attempt: OpenAttempt,
+    sighting: Sighting,
+    now: datetime,
+    *,
+    lingered: bool = False,
 ) -> Verdict | None:
-    """Say what follows from a look at an attempt's run; None if it is to be watched further."""
+    """
+    Say what follows from a look at an attempt's run; None if it is to be watched further.
+
+    It *lingered* if it was cancelled because it showed its result and did not end.
+    """
     if not isinstance(sighting, Run) and not is_lost(attempt, now):
         return None
-    outcome = classify(sighting, cancelling=attempt.cancelling, expectations=attempt.expectations)
+    outcome = classify(
+        sighting,
+        cancelling=attempt.cancelling,
+        expectations=attempt.expectations,
+        lingered=lingered,
+    )
     if outcome is None:
         return None
     transition = _called_back(attempt, outcome, now) or decide(policy, attempt.job, outcome, now)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
@@ -77,14 +77,18 @@ def most_steps(options: Mapping[str, Any], longest: int = 0) -> int:
     return max(said if isinstance(said, int) else UNSAID_STEPS, longest)
 
 
-def affordable(needs: Sequence[int], room: int) -> int:
+def affordable(needs: Sequence[int], room: int, probes: Collection[int] = ()) -> list[int]:
     """
-    Return how many of these runs, from the first, may cost no more than *room* together.
+    Return the places of those runs, from the first, that cost no more than *room* together.
 
-    In order: a dear run is not passed by for ever because cheaper ones stand behind it.
+    In order: a dear run is not passed by for ever because cheaper ones stand behind it. Only
+    *probes* are: a host that is broken must not keep the others back.
     """
-    for count, need in enumerate(needs):
-        room -= need
-        if room < 0:
-            return count
-    return len(needs)
+    chosen = []
+    for place, need in enumerate(needs):
+        if need <= room:
+            chosen.append(place)
+            room -= need
+        elif place not in probes:
+            break
+    return chosen

@@ -12,13 +12,14 @@ GAP = timedelta(minutes=1)
 class Patience:
     """How long each run has been odd, at every look that told; one look that is not ends it."""
 
-    def __init__(self, now: datetime) -> None:
+    def __init__(self, now: datetime, gap: timedelta = GAP) -> None:
         self._noted_at = now
+        self._gap = gap
         self._lasted: dict[str, timedelta] = {}
 
     def note(self, odd: Iterable[str], now: datetime) -> None:
         """Note which runs a look found odd."""
-        passed, self._noted_at = min(now - self._noted_at, GAP), now
+        passed, self._noted_at = min(now - self._noted_at, self._gap), now
         for run_id in odd:
             before = self._lasted.get(run_id)
             self._lasted[run_id] = timedelta(0) if before is None else before + passed

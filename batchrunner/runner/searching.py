@@ -102,24 +102,29 @@ class Searching:
         return None
 
     async def _doubt(self, submission: Submission, why: str, reason: str) -> None:
-        """Search again after a look that tells nothing for sure, for a while."""
+        """
+        Search again after a look that tells nothing for sure, for a while.
+
+        The looks in vain before it count for nothing: searches that do not always work have to
+        work each time, as often as it takes.
+        """
         shift, now = self._shift, self._shift.now()
         since = self._doubted.setdefault(submission.id, now)
         search_at = next_trial(max(since, shift.clock.leapt_at or since), now)
         if search_at is not None:
-            await shift.doubt(submission, search_at, why)
+            await shift.doubt(replace(submission, searched=0), search_at, why)
         else:
             await self._undecided(submission, f"{why}; and {reason}")
 
     async def _not_found(self, submission: Submission, why: str, *, proved: bool) -> None:
         """Search again after a look in vain; after enough of them the runs are absent."""
         shift = self._shift
-        self._doubted.pop(submission.id, None)
         rest = replace(submission, searched=submission.searched + 1)
         search_at = next_search(rest, shift.now(), shift.clock.leapt_at)
         if search_at is not None:
             await shift.doubt(rest, search_at, why)
             return
+        self._doubted.pop(submission.id, None)
         jobs = [ride.job.id for ride in rest.rides]
         before = frozenset() if proved else await self._given_back(jobs)
         verdicts = settle_unproved(rest, before, shift.now())

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from batchrunner.api import Api
-from batchrunner.model import MOST_RUNS, Landmark, Run, Submission, marker, marker_prefix
+from batchrunner.model import MOST_RUNS, Landmark, Run, Submission, marker, marker_of, marker_prefix
 from batchrunner.runner.matching import is_of, match, may_be_of
 
+#: How far the API's clock may be behind the ledger's.
+CLOCKS_APART = timedelta(hours=1)
 #: Most runs that are looked at by themselves because a list does not tell whose they are.
 MOST_UNSURE = 5 * MOST_RUNS
 
@@ -36,7 +39,8 @@ async def seek(api: Api, submission: Submission) -> Sought:
     listed = await api.search(marker_prefix(submission.token))
     runs, spare = match(submission, listed.runs)
     rest = _without(submission, runs)
-    unsure = [*listed.unsure, *(r.run_id for r in listed.runs if may_be_of(rest, r.goal))]
+    untold = (run.run_id for run in listed.runs if _may_be_cut(run, submission))
+    unsure = [*listed.unsure, *untold]
     if rest.rides and unsure:
         seen = await _look_at(api, unsure[-MOST_UNSURE:])
         runs, spare = match(submission, ({r.run_id: r for r in listed.runs} | seen).values())
@@ -65,8 +69,21 @@ async def finds(api: Api, landmark: Landmark) -> bool:
     """
     listed = await api.search(f"{marker_prefix(landmark.token)}{landmark.place}")
     text = marker(landmark.token, landmark.place)
-    shown = any(run.run_id == landmark.run_id or text in (run.goal or "") for run in listed.runs)
-    return shown or landmark.run_id in listed.unsure
+    if any(text in (run.goal or "") for run in listed.runs):
+        return True
+    if landmark.run_id not in {*listed.unsure, *(run.run_id for run in listed.runs)}:
+        return False
+    # As with a run that is sought: what the list does not tell, the run itself has to.
+    seen = await _look_at(api, [landmark.run_id])
+    return any(text in (run.goal or "") for run in seen.values())
+
+
+def _may_be_cut(run: Run, submission: Submission) -> bool:
+    """Whether a run may be one of the submission's, of whose goal the list shows too little."""
+    if marker_of(run.goal) is not None:
+        return False
+    since = submission.intended_at - CLOCKS_APART
+    return run.created_at is None or run.created_at >= since
 
 
 def _without(submission: Submission, runs: Mapping[int, str]) -> Submission:

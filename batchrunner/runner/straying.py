@@ -19,6 +19,7 @@ from batchrunner.model import (
 )
 from batchrunner.policy import LOST_AFTER, next_trial, next_watch
 from batchrunner.runner.events import Strayed
+from batchrunner.runner.patience import Patience
 from batchrunner.runner.seeking import seek
 from batchrunner.runner.shift import Shift, is_for_good
 
@@ -28,6 +29,8 @@ PAUSE = 15.0
 AGAIN = timedelta(seconds=5)
 #: Tries to have the last orphans cancelled before the end; after that the user is told.
 TRIES = 5
+#: Most that the time between two looks at orphans counts.
+MOST = timedelta(seconds=2 ** (TRIES - 1))
 
 
 class Straying:
@@ -35,7 +38,7 @@ class Straying:
 
     def __init__(self, shift: Shift) -> None:
         self._shift = shift
-        self._missing: dict[str, datetime] = {}  # orphans that the API does not show, since when
+        self._missing = Patience(shift.now(), MOST)  # orphans that the API does not show
 
     async def keep(self) -> None:
         """Look for stragglers whenever it is time; for ever."""
@@ -122,17 +125,17 @@ class Straying:
                 shift.hold([classify_fault(error.fault)], shift.looks)
                 return len(living) if is_for_good(error.fault) else None
             now = shift.now()
-            ended = [
-                (run_id, _as_run(s)) for run_id, s in sightings.items() if self._is_over(s, now)
-            ]
+            missing = [run_id for run_id, s in sightings.items() if isinstance(s, NotFound)]
+            self._missing.note(missing, now)
+            self._missing.forget(sightings.keys() - set(missing))
+            ended = [(run_id, _as_run(s)) for run_id, s in sightings.items() if self._is_over(s)]
             await shift.offload(lambda: shift.store.bury(ended, now))  # noqa: B023 - awaited here
         return len(await shift.offload(lambda: shift.store.living_orphans(shift.batch.id)))
 
-    def _is_over(self, sighting: Sighting, now: datetime) -> bool:
+    def _is_over(self, sighting: Sighting) -> bool:
         """Whether an orphan costs nothing more; one look that does not show it is no proof."""
         if isinstance(sighting, NotFound):
-            return now - self._missing.setdefault(sighting.run_id, now) >= LOST_AFTER
-        self._missing.pop(sighting.run_id, None)
+            return self._missing.is_over(sighting.run_id, LOST_AFTER)
         return isinstance(sighting, Run) and sighting.status.is_final
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -24,6 +25,8 @@ from batchrunner.policy import (
     GIVEN_UP_AFTER,
     HINT_GAP,
     LINGERING,
+    LONGEST_LOOK,
+    LOST_AFTER,
     MOST_SAVED,
     excused,
     give_up,
@@ -54,7 +57,10 @@ class Watching:
         self._hinted = False  # a hint asked for this look
         self._hints_come = False  # one did when runs were last seen to have ended
         self._saved = 0.0  # looks that were put off, and may be spent on hints
+        self._missing = Patience(shift.now(), LONGEST_LOOK)  # the API does not know them
         self._lingering = Patience(shift.now())  # they show a result, and no end
+        self._lingered: set[str] = set()  # that are cancelled for it
+        self._begun: dict[tuple[str, RunStatus], datetime | None] = {}  # by the API, as told first
         self._running = Pace()  # how long runs are RUNNING
         self._slots = Slots(shift)
         self._hosts = ParkedHosts(shift)
@@ -119,7 +125,7 @@ class Watching:
         """Ask the API to cancel what is over its limit and what the user gave up."""
         shift, why = self._shift, FailureCategory.TIMED_OUT
         now = shift.now()
-        self._lingering.note((a.run_id for a, seen in going_on if lingers(seen)), now)
+        self._lingering.note((_shown(a, s) for a, s in going_on if lingers(s)), now)
         overdue = [a.attempt_id for a, seen in going_on if self._is_over(a, seen, now)]
         if overdue:
             await shift.offload(lambda: shift.store.ask_to_cancel(shift.owner.id, overdue, why))
@@ -133,9 +139,19 @@ class Watching:
 
     def _is_over(self, attempt: OpenAttempt, seen: Sighting, now: datetime) -> bool:
         """Whether a run is not to be waited for any longer, though it goes on."""
-        if self._lingering.is_over(attempt.run_id, LINGERING) and not attempt.cancelling:
+        shown = _shown(attempt, seen)
+        if self._lingering.is_over(shown, LINGERING) and not attempt.cancelling:
+            self._lingered.add(attempt.run_id)
             return True
-        return is_overdue(self._shift.policy, attempt, seen, now, self._running)
+        return is_overdue(self._shift.policy, attempt, self._timed(seen), now, self._running)
+
+    def _timed(self, seen: Sighting) -> Sighting:
+        """Return a run without the API's own time where that tells another beginning each time."""
+        if not isinstance(seen, Run):
+            return seen
+        begins = seen.started_at or seen.created_at
+        known = self._begun.setdefault((seen.run_id, seen.status), begins)
+        return seen if known == begins else replace(seen, shown_at=None)
 
     async def _recall(self, going_on: Sequence[OpenAttempt]) -> list[int]:
         """Note which runs are cancelled for the deadline; return their attempts."""
@@ -185,7 +201,9 @@ class Watching:
     ) -> list[tuple[OpenAttempt, Sighting]]:
         """Apply what follows from a look; return the attempts whose runs go on, as seen."""
         shift, now = self._shift, self._shift.now()
-        judged = [(a, s, judge(shift.policy, a, s, now)) for a, s in seen]
+        self._missing.note((a.run_id for a, s in seen if not isinstance(s, Run)), now)
+        self._missing.forget(a.run_id for a, s in seen if isinstance(s, Run))
+        judged = [(a, s, self._verdict(a, s, now)) for a, s in seen]
         verdicts = [verdict for _, _, verdict in judged if verdict]
         going_on = [(a, s) for a, s, verdict in judged if verdict is None]
         applied = await shift.offload(
@@ -194,16 +212,33 @@ class Watching:
         if applied:
             self._hints_come = self._hinted or shift.hints.heard
             self._learn(applied)
+            self._forget(applied)
             shift.hold(of_the_pool(applied), shift.creates)
             self._tell(applied)
             await self._hosts.tell(applied)
         return [(_as_seen(attempt, sighting, now), sighting) for attempt, sighting in going_on]
+
+    def _verdict(self, attempt: OpenAttempt, seen: Sighting, now: datetime) -> Verdict | None:
+        """Judge a run; one that is missing only after looks that were answered, one by one."""
+        if not isinstance(seen, Run) and not self._missing.is_over(attempt.run_id, LOST_AFTER):
+            return None
+        lingered = attempt.run_id in self._lingered
+        return judge(self._shift.policy, attempt, seen, now, lingered=lingered)
 
     def _tell(self, applied: Sequence[Verdict]) -> None:
         """Tell which attempts were closed; their slots are free."""
         if applied:
             self._shift.notify(Judged(verdicts=tuple(applied)))
             self._shift.news.ring()
+
+    def _forget(self, applied: Sequence[Verdict]) -> None:
+        """Forget what was noted of runs that are closed."""
+        for verdict in applied:
+            if isinstance(verdict.attempt, OpenAttempt):
+                run_id = verdict.attempt.run_id
+                self._lingered.discard(run_id)
+                for status in RunStatus:
+                    self._begun.pop((run_id, status), None)
 
     def _learn(self, applied: Sequence[Verdict]) -> None:
         """Learn how long runs take: an average in which the last dozens count most."""
@@ -216,6 +251,12 @@ class Watching:
                     self._running = self._running.learned(self._shift.now() - began)
                 before = took if self._typical is None else self._typical
                 self._typical = before + (took - before) / 32
+
+
+def _shown(attempt: OpenAttempt, seen: Sighting) -> str:
+    """Name a run and the result that it shows: one that still grows is no result yet."""
+    result = seen.result if isinstance(seen, Run) else None
+    return f"{attempt.run_id} {zlib.crc32((result or '').encode())}"
 
 
 def _as_seen(attempt: OpenAttempt, sighting: Sighting, now: datetime) -> OpenAttempt:

@@ -554,6 +554,11 @@ class Store:
         with self._database.read() as tx:
             return reporting.failures(tx, batch_id, final=final, most=most)
 
+    def cancelled(self, batch_id: int, *, most: int) -> list[tuple[str, str]]:
+        """Return key and url of jobs that were cancelled while no run was in flight."""
+        with self._database.read() as tx:
+            return reporting.cancelled(tx, batch_id, most=most)
+
     def finished(self, batch_id: int) -> Iterator[FinishedJob]:
         """Give all jobs in a final state, in file order, as they are at the first one."""
         with self._database.read() as tx:

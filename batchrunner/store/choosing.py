@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, bindparam, or_, select
 
-from batchrunner.model import HostRule, JobState
+from batchrunner.model import JobState
+from batchrunner.policy.parking import MOST_PROBES
 from batchrunner.schema import jobs
-from batchrunner.store import parking
+from batchrunner.schema import parking as parked
+from batchrunner.store.parking import Rooms
 
 #: Jobs that are looked at together, at least: some of them may be on hosts that have no room.
 PAGE = 50
 
-_ALL_DUE = (
+_AVAILABLE = (
     select(
         jobs.c.id,
         jobs.c.position,
@@ -32,11 +34,7 @@ _ALL_DUE = (
         jobs.c.policy,
         jobs.c.rungs,
     )
-    .where(
-        jobs.c.batch_id == bindparam("batch"),
-        jobs.c.state == JobState.AVAILABLE,
-        jobs.c.available_at <= bindparam("now"),
-    )
+    .where(jobs.c.batch_id == bindparam("batch"), jobs.c.state == JobState.AVAILABLE)
     .order_by(jobs.c.position, jobs.c.id)
 )
 _behind = or_(
@@ -44,47 +42,56 @@ _behind = or_(
     and_(jobs.c.position == bindparam("position"), jobs.c.id > bindparam("id")),
 )
 _PAGE = (
-    _ALL_DUE.where(_behind, jobs.c.host.not_in(bindparam("full", expanding=True)))
+    _AVAILABLE.where(_behind, jobs.c.available_at <= bindparam("now"))
+    .where(jobs.c.host.not_in(bindparam("full", expanding=True)))
     .limit(bindparam("most"))
-    .with_for_update(skip_locked=True)
 )
 _CANARY = _PAGE.where(jobs.c.canary)
-_FIRST = _ALL_DUE.limit(1)
+_given_up = select(parked.c.host).where(
+    parked.c.batch_id == bindparam("batch"), parked.c.probes >= MOST_PROBES
+)
+_AWAITED = _AVAILABLE.where(_behind, jobs.c.host.not_in(_given_up)).limit(bindparam("most"))
+#: Before the first job.
+_START = {"position": 0, "id": 0}
 
 
 def due(
     tx: Connection,
     batch_id: int,
     room: int,
-    rules: Mapping[str, HostRule],
+    rooms: Rooms,
     now: datetime,
     *,
     canary: bool,
+    claim: bool = True,
 ) -> list[Row[Any]]:
     """
-    Return due jobs, at most *room* in all, and of each host no more than it has room for.
+    Return due jobs, of each host no more than it has room for.
 
-    Of a *canary* only, where it has not passed yet.
+    At most *room*, and the probes of parked hosts besides: whether they go is not known yet. Of a
+    *canary* only, where it has not passed yet. What is not to be claimed is not locked.
     """
     chosen: list[Row[Any]] = []
-    if room <= 0:
-        return chosen
-    rooms = parking.rooms(tx, batch_id, rules, now)
     page: Select[Any] = _CANARY if canary else _PAGE
-    last = {"position": 0, "id": 0}
-    while len(chosen) < room:
-        most = max(room - len(chosen), PAGE)
+    page = page.with_for_update(skip_locked=True) if claim else page
+    last = _START
+    while room > 0:
+        most = max(room, PAGE)
         asked = {"batch": batch_id, "now": now, "full": rooms.full, "most": most, **last}
         rows = tx.execute(page, asked).all()
         for row in rows:
-            if len(chosen) < room and rooms.take(row.host):
+            if room > 0 and rooms.take(row.host):
                 chosen.append(row)
+                room -= row.host not in rooms.parked
         if len(rows) < most:
             break
         last = {"position": rows[-1].position, "id": rows[-1].id}
     return chosen
 
 
-def first_due(tx: Connection, batch_id: int, now: datetime) -> list[Row[Any]]:
-    """Return the first job that is due, whatever its host has room for; none where none is."""
-    return list(tx.execute(_FIRST, {"batch": batch_id, "now": now}))
+def awaited(tx: Connection, batch_id: int) -> Iterator[list[Row[Any]]]:
+    """Yield all jobs that may go sooner or later, a page at a time: not those on given-up hosts."""
+    last, rows = _START, list[Row[Any]]()
+    while rows := [*tx.execute(_AWAITED, {"batch": batch_id, "most": PAGE, **last})]:
+        yield rows
+        last = {"position": rows[-1].position, "id": rows[-1].id}

@@ -16,9 +16,10 @@ from batchrunner.policy.capacity import bound
 from batchrunner.policy.ladders import Start, host_of, start
 from batchrunner.policy.money import affordable, most_steps
 from batchrunner.schema import Gate, SubmissionState, attempts, batches, jobs, owners, submissions
-from batchrunner.store import choosing, gating, hosts, keys, spending
+from batchrunner.store import choosing, gating, hosts, keys, parking, spending
 from batchrunner.store.database import has_server, insert_unless
 from batchrunner.store.loading import in_force
+from batchrunner.store.parking import Rooms
 from batchrunner.store.rows import counts_of, job_of, options_of, text_of
 
 #: How long an owner is believed to be alive after it last said so.
@@ -233,9 +234,10 @@ def claim(
     if found is Gate.CLOSED:
         return []
     room = bound(settings.concurrency, batch.slots) - _in_flight(tx, batch_id)
-    due = choosing.due(tx, batch_id, room, settings.hosts, now, canary=found is None)
+    rooms = parking.rooms(tx, batch_id, settings.hosts, now)
+    due = choosing.due(tx, batch_id, room, rooms, now, canary=found is None)
     starts = _starts(tx, batch_id, Policy.of(settings), due)
-    due = _affordable(tx, batch, due, starts, now)
+    due = _affordable(tx, batch, due, starts, rooms, now)[: max(room, 0)]
     return [
         _intend(tx, owner_id, batch_id, group, starts, now, new_token(), settings.marker)
         for group in _groups(due, most)
@@ -253,14 +255,21 @@ def _starts(tx: Connection, batch_id: int, policy: Policy, due: list[Row[Any]]) 
 
 
 def _affordable(
-    tx: Connection, batch: Any, due: list[Row[Any]], starts: Mapping[int, Start], now: datetime
+    tx: Connection,
+    batch: Any,
+    due: list[Row[Any]],
+    starts: Mapping[int, Start],
+    rooms: Rooms,
+    now: datetime,
 ) -> list[Row[Any]]:
     """Return those jobs, from the first, whose runs the batch's budget covers at their worst."""
     found = spending.purse(tx, batch, now) if due else None
     if found is None:
         return due
     left, longest = found
-    return due[: affordable([_needed(row, starts, longest) for row in due], left.room)]
+    needs = [_needed(row, starts, longest) for row in due]
+    probes = {place for place, row in enumerate(due) if row.host in rooms.parked}
+    return [due[place] for place in affordable(needs, left.room, probes)]
 
 
 def _needed(row: Row[Any], starts: Mapping[int, Start], longest: int = 0) -> int:
@@ -269,15 +278,39 @@ def _needed(row: Row[Any], starts: Mapping[int, Start], longest: int = 0) -> int
 
 
 def purse(tx: Connection, batch_id: int, now: datetime) -> Purse | None:
-    """Return how much of a batch's budget is gone, and what the next due job may cost."""
+    """
+    Return how much of a batch's budget is gone, and what the next job may cost that would go.
+
+    That is none where jobs wait for a host, or for their time, and one of them may go in the end.
+    """
     batch = tx.execute(select(batches).where(batches.c.id == batch_id)).one()
     found = spending.purse(tx, batch, now)
     if found is None:
         return None
     left, longest = found
-    first = choosing.first_due(tx, batch_id, now)
-    starts = _starts(tx, batch_id, Policy.of(in_force(batch)), first)
-    return replace(left, needs=next((_needed(row, starts, longest) for row in first), None))
+    settings = in_force(batch)
+    policy, canary = Policy.of(settings), gating.under_way(tx, batch, settings.canary)
+    rooms = parking.rooms(tx, batch_id, settings.hosts, now)
+    due = choosing.due(tx, batch_id, 1, rooms, now, canary=canary, claim=False)
+    due = [row for row in due if row.host not in rooms.parked]
+    starts = _starts(tx, batch_id, policy, due)
+    if due:
+        return replace(left, needs=_needed(due[0], starts, longest))
+    return replace(left, needs=_least_awaited(tx, batch_id, policy, left, longest))
+
+
+def _least_awaited(
+    tx: Connection, batch_id: int, policy: Policy, left: Purse, longest: int
+) -> int | None:
+    """Return the least that a job may cost which is waited for; None if the budget covers one."""
+    least = None
+    for page in choosing.awaited(tx, batch_id) if not left.reserved else ():
+        starts = _starts(tx, batch_id, policy, page)
+        needs = [_needed(row, starts, longest) for row in page]
+        least = min(needs if least is None else [least, *needs])
+        if least <= left.room:
+            return None
+    return least
 
 
 #: Until the transaction ends, nobody can take the owner for dead.

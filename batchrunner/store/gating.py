@@ -55,6 +55,11 @@ def gate(tx: Connection, batch: Any, canary: Canary | None, now: datetime) -> Ga
     return Gate.CLOSED
 
 
+def under_way(tx: Connection, batch: Any, canary: Canary | None) -> bool:
+    """Whether only jobs of the canary may go; it is looked at, and nothing is written down."""
+    return canary is not None and batch.gate is None and _sample(tx, batch.id).open > 0
+
+
 def _sample(tx: Connection, batch_id: int) -> Sample:
     row = tx.execute(_JOBS, {"batch": batch_id}).one()
     steps = tx.execute(_STEPS, {"batch": batch_id}).scalar_one()

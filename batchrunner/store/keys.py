@@ -13,7 +13,10 @@ _open = (attempts.c.batch_id == bindparam("batch"), attempts.c.closed_at.is_(Non
 _alive = (orphans.c.batch_id == bindparam("batch"), orphans.c.ended_at.is_(None))
 _unsettled = (
     submissions.c.batch_id == bindparam("batch"),
-    submissions.c.state.in_([SubmissionState.INTENDED, SubmissionState.UNANSWERED]),
+    or_(
+        submissions.c.state.in_([SubmissionState.INTENDED, SubmissionState.UNANSWERED]),
+        submissions.c.watch_at.is_not(None),  # its runs may turn up late
+    ),
 )
 _ANYTHING_OPEN = select(
     or_(

@@ -92,6 +92,11 @@ class Rooms:
             self._look_up(host)
 
     @property
+    def parked(self) -> Collection[str]:
+        """The hosts of which no more than a probe may go."""
+        return self._parked.keys()
+
+    @property
     def full(self) -> list[str]:
         """The hosts that are known to have none left."""
         return sorted(host for host, left in self._left.items() if left == 0)

@@ -195,6 +195,18 @@ def failures(tx: Connection, batch_id: int, *, final: bool, most: int) -> list[C
     ]
 
 
+def cancelled(tx: Connection, batch_id: int, *, most: int) -> list[tuple[str, str]]:
+    """Return key and url of jobs that were cancelled while no run was in flight, in file order."""
+    ended = exists().where(_newest, attempts.c.retry_at.is_(None))
+    rows = tx.execute(
+        select(jobs.c.key, jobs.c.url)
+        .where(jobs.c.batch_id == batch_id, jobs.c.state == JobState.CANCELLED, ~ended)
+        .order_by(jobs.c.position)
+        .limit(most)
+    )
+    return [(row.key, row.url) for row in rows]
+
+
 def finished_ids(tx: Connection, batch_id: int) -> list[int]:
     """
     Return the ids of all jobs in a final state, in file order.

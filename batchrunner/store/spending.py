@@ -6,7 +6,18 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, and_, bindparam, case, func, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from batchrunner.model import Budget, Purse
 from batchrunner.policy.money import MOST_STEPS, limit_of
@@ -28,9 +39,26 @@ def set_budget(tx: Connection, batch_id: int, budget: Budget | None) -> None:
 
 
 def set_rate(tx: Connection, batch_id: int, rate: Decimal | None) -> None:
-    """Write down what a step costs by the account's wallet; None: it does not say."""
+    """
+    Write down what a step costs by the account's wallet; None: it does not say.
+
+    Once a batch has begun to spend, a dearer price stays: what was bought at it is not known apart.
+    """
+    batch = tx.execute(_RATE, {"batch": batch_id}).one()
+    if batch.rate and tx.execute(_BEGUN, {"batch": batch_id}).scalar_one():
+        rate = max(Decimal(batch.rate), rate or Decimal(0))
     this = update(batches).where(batches.c.id == batch_id)
     tx.execute(this.values(rate=f"{rate:f}" if rate else None))
+
+
+#: Under the lock of claims, so that none falls between the look and what is written.
+_RATE = select(batches.c.rate).where(batches.c.id == _batch).with_for_update()
+_BEGUN = select(
+    or_(
+        exists().where(attempts.c.batch_id == _batch),
+        exists().where(orphans.c.batch_id == _batch),
+    )
+)
 
 
 #: The longest run that took more than it was to: what happened once may happen again.

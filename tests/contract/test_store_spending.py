@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from batchrunner.model import Batch, Budget, FailureCategory, Purse, RateOrigin, Rule
+from batchrunner.model import Batch, Budget, FailureCategory, HostRule, Purse, RateOrigin, Rule
 from batchrunner.policy import settle_absent, settle_unanswered
 from batchrunner.policy.money import MOST_STEPS, UNSAID_STEPS
 from batchrunner.schema import SubmissionState
@@ -220,6 +220,32 @@ def test_money_buys_steps_at_the_dearer_of_the_two_rates(store: Store) -> None:
     assert found is not None
     assert found.rate is not None
     assert (found.rate.amount, found.rate.origin) == (Decimal("0.020"), RateOrigin.WALLET)
+
+
+@pytest.mark.parametrize("cheaper", [Decimal("0.010"), None])
+def test_a_price_that_falls_does_not_make_what_was_spent_cheaper(
+    store: Store, cheaper: Decimal | None
+) -> None:
+    batch = begin(store, jobs(9), budget=Budget(money=Decimal("1.00")))
+    store.set_rate(batch.id, Decimal("0.050"))
+    store.set_rate(batch.id, Decimal("0.020"))
+    assert purse(store, batch).limit == 50, "nothing is spent yet"
+    start(store, batch)
+    store.set_rate(batch.id, cheaper)
+    assert purse(store, batch).limit == 50
+    store.set_rate(batch.id, Decimal("0.100"))
+    assert purse(store, batch).limit == 10
+
+
+def test_a_job_that_waits_for_its_host_does_not_use_the_budget_up(store: Store) -> None:
+    spaced = {"shop.example": HostRule(spacing=timedelta(seconds=60))}
+    batch = poor(store, 30, jobs(3), hosts=spaced)
+    (attempt,) = start(store, batch)
+    store.apply("alice", [success(attempt, steps=10)], [], NOW)
+    assert not purse(store, batch, 1).used_up, "it may go in a minute"
+    assert purse(store, batch, 61).needs == 10
+    store.set_budget(batch.id, Budget(steps=19))
+    assert purse(store, batch, 1).used_up, "it may not, however long one waits"
 
 
 def test_money_buys_nothing_where_nobody_knows_what_a_step_costs(store: Store) -> None:

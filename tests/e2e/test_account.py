@@ -60,3 +60,21 @@ def test_an_estimate_says_what_it_does_not_know_and_learns_from_what_was_run(
     assert (told["jobs"], told["done"], told["past"]) == (40, 6, 6)
     low, high = told["steps"]
     assert 0 < low <= high < told["most_once"] == 40 * 150
+
+
+def test_a_budget_that_is_too_small_says_what_is_enough_and_goes_on_with_that(
+    tmp_path: Path,
+) -> None:
+    jobs = write_jobs(tmp_path, pages(3), budget="400 steps")
+    assert "covers 2 runs at once" in batchrunner("estimate", jobs, cwd=tmp_path).out
+    batchrunner("load", jobs, cwd=tmp_path)
+    low = batchrunner("set", "--budget", "90 steps", cwd=tmp_path)
+    assert "90 of 90 steps are left, too few for the next run, which may take 150" in low.err
+    with served(tmp_path) as remote:
+        spent = batchrunner("run", jobs, cwd=tmp_path, env=remote.env)
+        assert (spent.code, "give at least 150 steps" in spent.err) == (5, True)
+        assert f"go on with: batchrunner run {jobs} --budget '180 steps'" in spent.err
+        enough = ("run", jobs, "--budget", "301 steps")
+        ended = batchrunner(*enough, cwd=tmp_path, env=remote.env)
+    assert (ended.code, "`budget` stays" in ended.err) == (0, False)
+    assert "the budget covers 2 runs at once" in ended.err

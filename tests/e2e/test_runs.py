@@ -214,6 +214,16 @@ def test_finished_runs_are_adopted_judged_and_exported_and_nothing_is_started(
         assert store.broken_laws() == {}
 
 
+def test_to_adopt_nothing_makes_no_batch(remote: Remote, tmp_path: Path) -> None:
+    none = asked(remote, "runs", "adopt", "--batch", "rescued", "--goal", "of no run", cwd=tmp_path)
+    assert none.code == 0
+    assert "nothing to adopt: no batch 'rescued' was made" in none.err
+    unknown = asked(remote, "runs", "adopt", "--batch", "rescued", "nobody", cwd=tmp_path)
+    assert unknown.code == 1
+    assert "not known to the API: nobody" in unknown.err
+    assert "no batches yet" in batchrunner("status", cwd=tmp_path).out
+
+
 def test_runs_that_go_on_are_collected_later(tmp_path: Path) -> None:
     with served(tmp_path, durations=(15, 15)) as remote:
         run_ids = started(remote, "/products/1", "/products/2")

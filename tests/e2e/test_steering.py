@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from datetime import timedelta
 from pathlib import Path
 from signal import SIGINT, SIGKILL
 from typing import Any
 
+from batchrunner.cli.clock import now
 from tests.e2e.conftest import Begun
 from tests.e2e.programs import (
     batchrunner,
@@ -73,8 +75,25 @@ def test_waiting_jobs_are_cancelled_without_a_key(tmp_path: Path) -> None:
     batchrunner("load", write_jobs(tmp_path, pages(3)), cwd=tmp_path)
     assert batchrunner("cancel", "--job", "job-1", cwd=tmp_path).code == 0
     assert status_of(tmp_path)["jobs"]["cancelled"] == 1
-    assert batchrunner("cancel", cwd=tmp_path).code == 0
+    assert batchrunner("cancel", cwd=tmp_path).code == 0, "a script was asked something"
     assert status_of(tmp_path)["jobs"]["cancelled"] == 3
+    told = batchrunner("status", cwd=tmp_path).out
+    assert "cancelled before a run (3): batchrunner retry jobs --category run_cancelled" in told
+    assert "job-1" in told
+    batchrunner("retry", "--category", "run_cancelled", cwd=tmp_path)
+    assert status_of(tmp_path)["jobs"]["available"] == 3, "the advice does not help"
+
+
+def test_results_that_are_there_are_not_replaced_by_none(tmp_path: Path) -> None:
+    jobs = write_jobs(tmp_path, pages(1))
+    results = tmp_path / "jobs.csv"
+    results.write_text("id\nold\n")
+    with served(tmp_path) as remote:
+        here: Any = {"cwd": tmp_path, "env": remote.env}
+        soon = (now() + timedelta(seconds=60)).isoformat()
+        ended = batchrunner("run", jobs, "--until", soon, **here)
+        assert "jobs.csv has results already and no job is done" in ended.err
+        assert results.read_text() == "id\nold\n"
 
 
 def test_cancel_ends_the_runs_that_a_killed_runner_left(tmp_path: Path) -> None:

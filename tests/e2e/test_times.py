@@ -57,7 +57,9 @@ def test_with_too_little_time_nothing_is_submitted_and_the_exit_code_says_so(
         until = ("--until", seconds_from_now(60))
         ended = batchrunner("run", jobs, *until, "--json", cwd=tmp_path, env=remote.env)
         assert (ended.code, ended.json()["ending"]) == (4, "out of time")
-        assert "2 jobs left: the same command goes on with them" in ended.err
+        assert "2 jobs left" in ended.err
+        assert "--until is too near: nothing was started" in ended.err
+        assert f"go on with: batchrunner run {jobs} --json\n" in ended.err
         assert remote.runs() == []
         there_is_time = ("--until", seconds_from_now(3600))
         again = batchrunner("run", jobs, *there_is_time, cwd=tmp_path, env=remote.env)

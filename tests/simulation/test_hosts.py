@@ -8,14 +8,14 @@ from itertools import pairwise
 
 import pytest
 
-from batchrunner.model import HostRule, JobState, Settings
+from batchrunner.model import Budget, HostRule, JobFile, JobSpec, JobState, Settings
 from batchrunner.policy.ladders import host_of
 from batchrunner.policy.parking import MOST_PROBES, PARK_AFTER
 from batchrunner.proof.agent import QuickAgent
-from batchrunner.proof.night import Night, simulate
+from batchrunner.proof.night import Night, now, opened_store, simulate
 from batchrunner.runner import Ending
 from batchrunner.runner.events import Parked
-from batchrunner.sandbox import World
+from batchrunner.sandbox import Sandbox, World
 from batchrunner.sandbox.ledger import Run
 from tests.simulation.test_steering import steered
 
@@ -161,5 +161,46 @@ def test_runs_on_a_spaced_host_lie_apart() -> None:
             gaps = [later - earlier for earlier, later in pairwise(times)]
             assert min(gaps) >= timedelta(seconds=19.5)
             assert sorted(gaps)[len(gaps) // 2] <= timedelta(seconds=25), "slower than it must be"
+
+    simulate(run)
+
+
+def dead_before_good(
+    dead: dict[str, int], good: dict[str, int], rules: dict[str, HostRule]
+) -> Night:
+    """Return a night of 300 steps: jobs of a dead host, then those of one that works."""
+
+    def specs(host: str, agent: dict[str, int]) -> list[JobSpec]:
+        options = {"agent_config": agent} if agent else {}
+        return [
+            JobSpec(key=f"{host}/{n}", url=f"http://{host}/{n}", goal="Read", options=options)
+            for n in range(60)
+        ]
+
+    given = Settings(concurrency=10, budget=Budget(steps=300), hosts=rules)
+    jobs = (*specs(DEAD, dead), *specs("good.test", good))
+    world = World(script={f"http://{DEAD}/*": "goal_failure"}, durations=(5.0, 20.0))
+    store, sandbox = opened_store(), Sandbox(world=world, now=now, agent=QuickAgent())
+    loaded = store.load(JobFile(name="night", settings=given, specs=jobs), now())
+    return Night(sandbox, store, loaded.batch, loaded.added, world)
+
+
+def test_dear_jobs_of_a_parked_host_do_not_end_a_night_that_has_budget_for_others() -> None:
+    async def run() -> None:
+        spaced = {"good.test": HostRule(spacing=timedelta(seconds=40))}
+        night = dead_before_good({}, {"max_steps": 5}, spaced)
+        assert await night.run() is Ending.SPENT
+        purse = night.store.purse(night.batch.id, now())
+        assert purse is not None
+        assert purse.room < 5, "there was enough for another run"
+
+    simulate(run)
+
+
+def test_a_night_whose_budget_covers_no_job_of_a_working_host_ends_at_once() -> None:
+    async def run() -> None:
+        night, began = dead_before_good({"max_steps": 5}, {}, {}), now()
+        assert await night.run() is Ending.SPENT
+        assert now() - began < timedelta(minutes=10), "it waited for probes of a dead host"
 
     simulate(run)

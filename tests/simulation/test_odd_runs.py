@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from batchrunner.model import FailureCategory, JobState, Settings
-from batchrunner.policy import GIVEN_UP_AFTER
+from batchrunner.policy import GIVEN_UP_AFTER, LINGERING
 from batchrunner.proof.network import Network
 from batchrunner.proof.night import Night, pages, simulate
 from batchrunner.runner import Ending
@@ -185,7 +185,7 @@ def test_a_status_that_nobody_knows_ends_in_a_decision() -> None:
         odd, line = await played(pages(6), expired)
         assert odd.jobs() == {JobState.SUCCEEDED: 5, JobState.FAILED: 1}
         assert failed(odd) == [(FailureCategory.UNANSWERED, line.run_id)]
-        assert anyio.current_time() >= (LIMIT + GIVEN_UP_AFTER).total_seconds()
+        assert anyio.current_time() >= (LINGERING + GIVEN_UP_AFTER).total_seconds()
 
     simulate(night)
 

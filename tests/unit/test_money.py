@@ -96,9 +96,16 @@ def test_a_run_may_take_what_it_says_and_what_the_api_lets_it_where_it_does_not(
 
 @given(st.lists(st.integers(1, 500)), st.integers(-100, 5000))
 def test_as_many_runs_are_affordable_as_fit_and_not_one_more(needs: list[int], room: int) -> None:
-    count = affordable(needs, room)
+    chosen = affordable(needs, room)
+    count = len(chosen)
+    assert chosen == list(range(count))
     assert sum(needs[:count]) <= max(room, 0)
     assert count == len(needs) or sum(needs[: count + 1]) > room
+
+
+def test_a_probe_that_does_not_fit_is_passed_by_and_no_other_run_is() -> None:
+    assert affordable([150, 10, 20, 10], 35, probes={0}) == [1, 2]
+    assert affordable([150, 10], 35, probes={1}) == []
 
 
 def meter(**fields: Any) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def findings(contact: Contact) -> Iterator[Finding]:
         yield bad("key", contact.key_trouble, GIVE_KEY)
     elif contact.key_from is None:
         yield warning(
-            "key", "there is no key: the API is not asked (--sandbox needs none)", GIVE_KEY
+            "key", "there is no key: the API is not asked (run --sandbox needs none)", GIVE_KEY
         )
     elif contact.fault is not None:
         yield _fault(contact, contact.fault)

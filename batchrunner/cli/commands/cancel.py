@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from batchrunner.cli.clock import ledger_now
-from batchrunner.cli.errors import WRONG_USAGE, UserError
+from batchrunner.cli.errors import SOME_FAILED, WRONG_USAGE, UserError
 from batchrunner.cli.options import api_options, batch_of, db_option, help_option, opened
 from batchrunner.model import FailureCategory
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from batchrunner.cli.work import Access
     from batchrunner.model import Batch
     from batchrunner.store import Store
+
+BACK = "batchrunner retry --category run_cancelled"
 
 
 @click.command("cancel")
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     metavar="CATEGORY",
     help="Only jobs that wait for another try after this failure; may be given more than once.",
 )
+@click.option("--yes", is_flag=True, help="Do not ask before all jobs are cancelled.")
 @api_options
 @db_option
 @help_option
@@ -45,6 +49,7 @@ def command(
     keys: tuple[str, ...],
     hosts: tuple[str, ...],
     categories: tuple[str, ...],
+    yes: bool,
     sandboxed: bool,
     api_key_file: str | None,
     api_url: str | None,
@@ -53,7 +58,8 @@ def command(
     """
     Cancel the jobs of BATCH that are not finished.
 
-    All of them, or those that every kind of option given chooses.
+    All of them, which is asked about first on a terminal, or those that every kind of option given
+    chooses. `batchrunner retry --category run_cancelled` puts them back.
 
     Waiting jobs are cancelled at once. Runs in flight are cancelled on the API: by the runner that
     watches them, or, where none is at work, by this command, which needs the key for it.
@@ -69,6 +75,8 @@ def command(
 
     with opened(db) as store:
         found = batch_of(store, batch)
+        if not (keys or hosts or categories or yes):
+            _ask_first(store, found)
         chosen = [FailureCategory(category) for category in categories]
         at_once, asked = store.cancel(found.id, keys, ledger_now(store), hosts, chosen)
         _check_found(keys, hosts, at_once + asked)
@@ -85,6 +93,19 @@ def command(
 
             key = bind(store, found, api)
             _see_to_it(store, found, api, key)
+
+
+def _ask_first(store: Store, batch: Batch) -> None:
+    """Ask somebody at a terminal whether all jobs are meant; a script is not kept waiting."""
+    from batchrunner.cli.display import counted
+
+    left = store.tally(batch.id).open
+    if not left or not sys.stdin.isatty():
+        return
+    question = f"Cancel all {counted(left, 'open job')} of {batch.name!r}?"
+    if not click.confirm(f"{question} (`{BACK}` puts them back)", err=True):
+        click.echo("nothing was cancelled", err=True)
+        raise SystemExit(SOME_FAILED)
 
 
 def _check_found(keys: tuple[str, ...], hosts: tuple[str, ...], count: int) -> None:

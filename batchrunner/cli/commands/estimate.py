@@ -127,13 +127,16 @@ def _lines(found: Estimate) -> Iterator[str]:
 
 def _warnings(found: Estimate) -> Iterator[str]:
     """Warn of money that does not cover the upper end."""
-    from batchrunner.cli.money import money
+    from batchrunner.cli.money import few_at_once, money
     from batchrunner.policy.money import limit_of
 
     if found.budget is not None:
         covered = limit_of(found.budget, found.rate)
         if covered < found.most:
             yield f"warning: the budget of {found.budget} may end before the jobs do"
+        runs = covered // found.first if found.first else 0
+        if line := few_at_once(runs, found.slots):
+            yield line
     if found.wallet is not None and found.rate is not None:
         needed = found.most * found.rate.amount
         if found.wallet.balance < needed:

@@ -53,8 +53,8 @@ def command(file: Path, db: str, as_json: bool) -> None:
             click.echo(json.dumps(batch_as_json(store, batch)))
 
 
-def load(store: Store, job_file: JobFile) -> Batch:
-    """Load a job file and say what that did."""
+def load(store: Store, job_file: JobFile, *, budget_given: bool = False) -> Batch:
+    """Load a job file and say what that did; of a budget that is given besides, nothing."""
     from batchrunner.cli.display import counted
     from batchrunner.cli.terminal import term_safe
 
@@ -65,7 +65,7 @@ def load(store: Store, job_file: JobFile) -> Batch:
         f"{loaded.known} known{merged}",
         err=True,
     )
-    for line in _resettled(loaded, job_file.settings):
+    for line in _resettled(loaded, job_file.settings, budget_given=budget_given):
         click.echo(line, err=True)
     if loaded.changed:
         named = ", ".join(term_safe(key) for key in loaded.changed[:NAMED])
@@ -78,7 +78,7 @@ def load(store: Store, job_file: JobFile) -> Batch:
     return loaded.batch
 
 
-def _resettled(loaded: Loaded, given: Settings) -> Iterator[str]:
+def _resettled(loaded: Loaded, given: Settings, *, budget_given: bool) -> Iterator[str]:
     """Say which settings of a batch that was there are others now, and which is kept."""
     now = loaded.batch.settings
     if loaded.before is not None:
@@ -87,7 +87,7 @@ def _resettled(loaded: Loaded, given: Settings) -> Iterator[str]:
             if was != is_:
                 told = "" if name == "policy" else f": {_plain(was)} → {_plain(is_)}"
                 yield f"`{name}` of the batch is changed{told}"
-    for name in ("concurrency", "budget"):
+    for name in ("concurrency",) if budget_given else ("concurrency", "budget"):
         kept, said = getattr(now, name), getattr(given, name)
         if kept != said:
             yield (

@@ -118,9 +118,8 @@ def command(
     _check_budget(budget)
     job_file = _read(file, concurrency)
     folder = _folder(artifacts, job_file)
-    targets = check_outputs(
-        outputs or (f"{job_file.name}.csv",), keep=(file, db, f"{db}.sandbox.jsonl")
-    )
+    keep = (file, db, f"{db}.sandbox.jsonl")
+    targets = check_outputs(outputs or (f"{job_file.name}.csv",), keep=keep)
     with (
         for_people(),
         access(sandboxed=sandboxed, api_url=api_url, api_key_file=api_key_file, db=db) as api,
@@ -128,11 +127,11 @@ def command(
         _check_hosts(job_file, api)
         hook = given_hook(**webhooks, local=api.origin == SANDBOX)
         with opened(db, must_exist=False) as store:
-            batch = _load(store, job_file)
+            batch = _load(store, job_file, budget_given=budget is not None)
             _foretell(store, job_file, api.origin)
             how = {"quiet": quiet, "leave_runs": leave_runs}
             worked = _work(store, batch, api, window, budget, folder, hook, **how)
-            export_all(store, batch, targets)
+            export_all(store, batch, targets, guessed=not outputs)
             _report(store, store.batch(batch.name) or batch, worked, db, as_json=as_json)
     raise SystemExit(worked.exit_code)
 
@@ -218,10 +217,10 @@ def _check_hosts(job_file: JobFile, api: Access) -> None:
             )
 
 
-def _load(store: Store, job_file: JobFile) -> Batch:
+def _load(store: Store, job_file: JobFile, *, budget_given: bool) -> Batch:
     from batchrunner.cli.commands.load import load
 
-    return load(store, job_file)
+    return load(store, job_file, budget_given=budget_given)
 
 
 def _foretell(store: Store, job_file: JobFile, origin: str) -> None:
@@ -277,12 +276,18 @@ def _fetch_left(store: Store, batch: Batch, api: Access, folder: Path | None) ->
 
 
 def _report(store: Store, batch: Batch, worked: Worked, db: str, *, as_json: bool) -> None:
-    from batchrunner.cli.report import batch_as_json, closing_lines, same_command, stopped
+    from batchrunner.cli.clock import ledger_now
+    from batchrunner.cli.endings import going_on, why_lines
+    from batchrunner.cli.report import batch_as_json, closing_lines, stopped
 
     for line in closing_lines(store, batch, worked.tally, db):
         click.echo(line, err=True)
+    for line in why_lines(store, batch, worked.ending, worked.tally):
+        click.echo(line, err=True)
     if worked.tally.open:
-        click.echo(f"go on with: {same_command(sys.argv[1:])}", err=True)
+        purse = store.purse(batch.id, ledger_now(store))
+        more = going_on(batch, worked.ending, sys.argv[1:], db, purse)
+        click.echo(f"go on with: {more}", err=True)
     if as_json:
         ended = worked.ending or "interrupted"
         click.echo(json.dumps({"ending": ended, **batch_as_json(store, batch)}))

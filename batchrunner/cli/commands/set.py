@@ -80,7 +80,7 @@ def _set_budget(store: Store, batch: Batch, text: str) -> None:
     click.echo(f"budget of {batch.name!r}: {was} → {is_}", err=True)
     purse = store.purse(batch.id, ledger_now(store))
     if purse is not None:
-        click.echo(purse_line(purse), err=True)
+        click.echo(purse_line(purse, batch.rate), err=True)
         if purse.room < (purse.needs or 1):
-            gone = "spent or reserved" if purse.reserved else "spent"
-            click.echo(f"that is {gone}: nothing is submitted until it covers more", err=True)
+            ended = "enough runs have ended or " if purse.reserved else ""
+            click.echo(f"nothing is submitted until {ended}it covers more", err=True)

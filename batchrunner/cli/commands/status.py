@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -40,14 +41,20 @@ def command(batch: str | None, db: str, as_json: bool) -> None:
             click.echo(json.dumps(found[0] if batch is not None else found))
             return
         for each in chosen:
-            _show(store, each, whole=len(chosen) == 1)
+            _show(store, each, db, whole=len(chosen) == 1)
         if not chosen:
             click.echo("no batches yet")
 
 
-def _show(store: Store, batch: Batch, *, whole: bool) -> None:
+def _show(store: Store, batch: Batch, db: str, *, whole: bool) -> None:
     from batchrunner.cli.display import summary
-    from batchrunner.cli.report import artifact_lines, failure_lines, money_lines, retry_lines
+    from batchrunner.cli.report import (
+        artifact_lines,
+        cancelled_lines,
+        failure_lines,
+        money_lines,
+        retry_lines,
+    )
 
     tally = store.tally(batch.id)
     click.echo(f"{batch.name}: {summary(tally)}")
@@ -62,7 +69,10 @@ def _show(store: Store, batch: Batch, *, whole: bool) -> None:
         for worker in at_work:
             click.echo(f"  {worker}")
     for title, lines in (
-        ("failed or cancelled", failure_lines(store, batch)),
+        (
+            "failed or cancelled",
+            chain(failure_lines(store, batch), cancelled_lines(store, batch, db)),
+        ),
         ("tried again", retry_lines(store, batch)),
     ):
         for number, line in enumerate(lines):

@@ -43,8 +43,12 @@ def command(
 
     with opened(db) as store:
         found = batch_of(store, batch)
+        listed = False
         for artifact in store.artifacts(found.id, job, [Kind(kind) for kind in kinds]):
             click.echo(json.dumps(asdict(artifact)) if jsonl else _line(artifact))
+            listed = True
+        if not listed:
+            click.echo(f"no artifacts of {found.name!r} are known", err=True)
         if not jsonl:
             for line in artifact_lines(store, found):
                 click.echo(line, err=True)

@@ -62,28 +62,51 @@ def command(
     if bool(run_ids) == any(value is not None for value in chosen.values()):
         raise click.UsageError("name runs, or choose them by filters")
     query = None if run_ids else query_of(**chosen, oldest_first=True)
+    _check_name(name)
+    named = list(dict.fromkeys(run_ids))
     with api_of(db=db, **given) as api, opened(db, must_exist=False) as store:
-        adopted = _adopt(store, _batch(store, name), api, list(dict.fromkeys(run_ids)), query)
+        if store.batch(name) is None and _none_found(api, named, query):
+            adopted = Adopted(missing=named, batch=False)
+        else:
+            adopted = _adopt(store, _batch(store, name), api, named, query)
     _tell(adopted, name)
     if adopted.missing:
         raise SystemExit(SOME_MISSED)
 
 
-def _batch(store: Store, name: str) -> Batch:
-    """Return the batch of this name, which may be a new one."""
-    from batchrunner.cli.clock import ledger_now
+def _check_name(name: str) -> None:
     from batchrunner.jobfile.fields import NAME
-    from batchrunner.model import JobFile, Settings
 
-    found = store.batch(name)
-    if found is not None:
-        return found
     if len(name) > NAME.longest or not re.fullmatch(NAME.pattern or "", name):
         raise UserError(
             f"--batch {name!r} is no name of a batch",
             hint=f"use {NAME.says}, at most {NAME.longest}",
             exit_code=WRONG_USAGE,
         )
+
+
+def _none_found(api: Access, run_ids: list[str], query: dict[str, str] | None) -> bool:
+    """Say whether there is nothing to adopt, so that a new batch would be an empty one."""
+    from batchrunner.cli.asking import ask
+    from batchrunner.model import Run
+
+    async def none(reader: Reader) -> bool:
+        async for chunk in _chunks(reader, run_ids, query):
+            if any(isinstance(run, Run) for run in (await reader.get_many(chunk)).values()):
+                return False
+        return True
+
+    return ask(api, none, about="the runs")
+
+
+def _batch(store: Store, name: str) -> Batch:
+    """Return the batch of this name, which may be a new one."""
+    from batchrunner.cli.clock import ledger_now
+    from batchrunner.model import JobFile, Settings
+
+    found = store.batch(name)
+    if found is not None:
+        return found
     empty = JobFile(name=name, settings=Settings(), specs=())
     return store.load(empty, ledger_now(store)).batch
 
@@ -92,6 +115,7 @@ def _batch(store: Store, name: str) -> Batch:
 class Adopted:
     """What adopting did."""
 
+    batch: bool = True  #: there is one; for nothing, none is made
     seen: int = 0  #: runs that the API showed
     added: int = 0  #: those that the ledger did not know
     missing: list[str] = field(default_factory=list)  #: named, and not known to the API
@@ -197,9 +221,9 @@ def _tell(adopted: Adopted, name: str) -> None:
     from batchrunner.cli.terminal import term_safe
 
     known = adopted.seen - adopted.added
-    click.echo(
-        f"batch {name!r}: {counted(adopted.added, 'run')} adopted, {known} left alone", err=True
-    )
+    done = f"batch {name!r}: {counted(adopted.added, 'run')} adopted, {known} left alone"
+    nothing = f"there is nothing to adopt: no batch {name!r} was made"
+    click.echo(done if adopted.batch else nothing, err=True)
     for state, count in sorted(adopted.ends.items()):
         click.echo(f"  {count} {state}", err=True)
     if adopted.going_on:

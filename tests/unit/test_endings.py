@@ -1,0 +1,81 @@
+"""What a run says that ended before its batch did, and the command that goes on."""
+
+from __future__ import annotations
+
+import io
+from datetime import datetime, timedelta
+
+import pytest
+from rich.console import Console
+
+from batchrunner.cli.display import LiveDisplay, local
+from batchrunner.cli.endings import going_on, why_lines
+from batchrunner.model import Batch, Canary, JobState, ParkedHost, Tally
+from batchrunner.runner import Ending
+from batchrunner.store import Store
+from tests.fakes import NOW, after, job_file
+
+ARGS = ["run", "jobs.yaml", "--until", "07:00", "--db", "a.db"]
+
+
+@pytest.fixture
+def loaded() -> tuple[Store, Batch]:
+    store = Store.open(":memory:")
+    return store, store.load(job_file(3, canary=Canary(jobs=1)), NOW).batch
+
+
+def test_a_canary_says_what_it_brought_and_resume_comes_first(
+    loaded: tuple[Store, Batch],
+) -> None:
+    store, batch = loaded
+    store.pause(batch.id, "the canary: 1 of 5 jobs succeeded", NOW)
+    batch = store.batch(batch.name) or batch
+    (line,) = why_lines(store, batch, Ending.GATED, store.tally(batch.id))
+    assert "the canary: 1 of 5 jobs succeeded" in line
+    command = going_on(batch, Ending.GATED, ["run", "jobs.yaml", "--db", "a.db"], "a.db")
+    assert command == ("batchrunner resume prices --db a.db && batchrunner run jobs.yaml --db a.db")
+
+
+@pytest.mark.parametrize("args", [ARGS, [*ARGS[:2], "--until=07:00", *ARGS[4:]]])
+def test_a_deadline_that_is_too_near_is_left_out(
+    loaded: tuple[Store, Batch], args: list[str]
+) -> None:
+    store, batch = loaded
+    (line,) = why_lines(store, batch, Ending.OUT_OF_TIME, store.tally(batch.id))
+    assert "nothing was started" in line
+    assert "2m 00s" in line
+    command = going_on(batch, Ending.OUT_OF_TIME, args, "a.db")
+    assert command == "batchrunner run jobs.yaml --db a.db"
+
+
+def parked(host: str, waiting: int, probe_at: datetime) -> ParkedHost:
+    return ParkedHost(
+        host=host,
+        since=NOW,
+        failures=10,
+        probe_at=probe_at,
+        probes=0,
+        given_up=False,
+        waiting=waiting,
+    )
+
+
+def standing(**jobs: int) -> Tally:
+    return Tally(jobs={state: jobs.get(state.value, 0) for state in JobState})
+
+
+def picture(tally: Tally, hosts: list[ParkedHost]) -> str:
+    written = io.StringIO()
+    display = LiveDisplay(Console(file=written, force_terminal=True, width=120), "prices")
+    with display.shown():
+        display.update(standing(available=20), NOW)
+        display.update(tally, NOW + timedelta(seconds=60), hosts)
+    return written.getvalue()
+
+
+def test_parked_hosts_stand_under_the_picture_and_stop_the_estimate() -> None:
+    hosts = [parked("slow.test", 3, after(900)), parked("dead.test", 2, after(600))]
+    still = picture(standing(succeeded=15, available=5), hosts)
+    assert f"‖ dead.test is parked until {local(after(600))}, 5 jobs wait (+1 host)" in still
+    assert " left" not in still
+    assert " left" in picture(standing(succeeded=14, available=5, running=1), hosts)
