@@ -57,6 +57,7 @@ class Watching:
         self._hinted = False  # a hint asked for this look
         self._hints_come = False  # one did when runs were last seen to have ended
         self._saved = 0.0  # looks that were put off, and may be spent on hints
+        self._since = shift.now()
         self._missing = Patience(shift.now(), LONGEST_LOOK)  # the API does not know them
         self._lingering = Patience(shift.now())  # they show a result, and no end
         self._lingered: set[str] = set()  # that are cancelled for it
@@ -143,7 +144,11 @@ class Watching:
         if self._lingering.is_over(shown, LINGERING) and not attempt.cancelling:
             self._lingered.add(attempt.run_id)
             return True
-        return is_overdue(self._shift.policy, attempt, self._timed(seen), now, self._running)
+        timed = self._timed(seen)
+        if not isinstance(timed, Run) or timed.shown_at is None:
+            # Only the ledger's time is left, which may have leapt before this process began.
+            attempt = excused(attempt, self._since)
+        return is_overdue(self._shift.policy, attempt, timed, now, self._running)
 
     def _timed(self, seen: Sighting) -> Sighting:
         """Return a run without the API's own time where that tells another beginning each time."""
