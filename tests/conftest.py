@@ -3,6 +3,7 @@
 Every sandbox of this process is held to the API's description, whatever a test is about.
 """
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,3 +33,13 @@ def judged() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(inside, "api_app", judging)
         yield
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Work with one process more than there are cores: tests of real processes mostly wait."""
+    return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, and works on all cores while others wait."""
+    items.sort(key=lambda item: "test_swarm" not in item.nodeid)

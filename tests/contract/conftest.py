@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -49,18 +50,41 @@ def _administer(server: str, statement: str) -> None:
         admin.exec_driver_sql(statement)
 
 
-def _new_database(server: str) -> str:
+def _new_database(server: str, template: str | None = None) -> str:
     name = f"ledger_{os.getpid()}_{next(_numbers)}"
-    _administer(server, f"CREATE DATABASE {name}")
+    like = f" TEMPLATE {make_url(template).database}" if template else ""
+    _administer(server, f"CREATE DATABASE {name}{like}")
     return make_url(server).set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give an empty ledger to copy, which is quicker than migrating each anew."""
+    path = tmp_path_factory.mktemp("migrated") / "ledger.db"
+    Database.open(str(path)).close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_database(server: str) -> str:
+    """Give an empty ledger on PostgreSQL to copy."""
+    address = _new_database(server)
+    Database.open(address).close()
+    return address
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Give the address of a database in which nothing is."""
-    if request.param == "sqlite":
-        return str(tmp_path / "ledger.db")
-    return _new_database(request.getfixturevalue("server"))
+    """Give the address of a database in which nothing is, or the ledger where one is asked for."""
+    migrated = "database" in request.fixturenames
+    if request.param == "postgresql":
+        template = request.getfixturevalue("migrated_database") if migrated else None
+        return _new_database(request.getfixturevalue("server"), template)
+    path = tmp_path / "ledger.db"
+    if migrated:
+        shutil.copyfile(request.getfixturevalue("migrated_file"), path)
+        path.chmod(0o600)
+    return str(path)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 #: Names in `required` and ids of credentials and profiles can be wrong in what a schema allows;
 #: `test_sandbox_laws` holds both sides to each other where that can be told apart.
 LEFT_OUT = "positive_data_acceptance"
-SECONDS = 40
+SECONDS = 25
 
 
 @contextmanager
