@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import anyio
@@ -20,6 +21,7 @@ from batchrunner.model import ApiError, Batch, FailureCategory, Run
 from batchrunner.policy import give_up, settle_unanswered
 from batchrunner.schema import SubmissionState
 from batchrunner.store import Store
+from batchrunner.store.keys import KeysChanged
 
 if TYPE_CHECKING:
     from batchrunner.cli.work import Access
@@ -38,19 +40,26 @@ def admitted(store: Store, batch: Batch, api: Access, *, leave_runs: bool = Fals
     Raises:
         UserError: It is another account's: it would find runs that are alive lost, and pay again.
     """
+    while True:
+        # Of several that start at once each makes a digest of its own; the first one counts.
+        with suppress(KeysChanged):
+            return _admitted(store, batch, api, leave_runs=leave_runs)
+
+
+def _admitted(store: Store, batch: Batch, api: Access, *, leave_runs: bool) -> str:
     digests = store.known_keys(batch.id)
     known = next((digest for digest in digests if is_digest_of(api.key, digest)), None)
     if known is not None:
         return known
     new = digest_of(api.key)
-    if store.admit(batch.id, new, beside=False):
+    if store.admit(batch.id, new, beside=False, read=digests):
         return new
     telling = store.telling_runs(batch.id)
     # Of a ledger that never knew keys nothing speaks against this one, if no run does.
     ours = anyio.run(_shows_any, api, telling) if telling else not digests
     if not ours and leave_runs:
         _leave(store, batch)
-    if store.admit(batch.id, new, beside=ours):
+    if store.admit(batch.id, new, beside=ours, read=digests):
         return new
     raise UserError(
         f"batch {batch.name!r} may have runs alive on another account: this key finds none of them",

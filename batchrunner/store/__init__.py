@@ -123,14 +123,17 @@ class Store:
         with self._database.read() as tx:
             return keys.known(tx, batch_id)
 
-    def admit(self, batch_id: int, digest: str, *, beside: bool) -> bool:
+    def admit(
+        self, batch_id: int, digest: str, *, beside: bool, read: tuple[str, ...] | None = None
+    ) -> bool:
         """
         Take a key for one of the batch's account; return whether it was taken.
 
         *beside* those that are known, or in their place: not while runs of theirs may be alive.
+        Raises KeysChanged where the digests are not those that were *read* any more.
         """
         with self._database.write() as tx:
-            return keys.admit(tx, batch_id, digest, beside=beside)
+            return keys.admit(tx, batch_id, digest, beside=beside, read=read)
 
     def telling_runs(self, batch_id: int) -> list[str]:
         """Return up to a look's worth of runs by which the batch's account can be told."""

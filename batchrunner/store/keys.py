@@ -53,14 +53,30 @@ def listed(stored: str | None) -> tuple[str, ...]:
     return tuple((stored or "").split())
 
 
-def admit(tx: Connection, batch_id: int, digest: str, *, beside: bool) -> bool:
+class KeysChanged(Exception):
+    """Somebody else was admitted since the keys of a batch were read."""
+
+
+def admit(
+    tx: Connection,
+    batch_id: int,
+    digest: str,
+    *,
+    beside: bool,
+    read: tuple[str, ...] | None = None,
+) -> bool:
     """
     Take a key for one of the batch's account; return whether it was taken.
 
     *beside* those that are known: the API has shown that it is the same account's. Else in their
     place, which is refused as long as runs of the batch may be alive: they may be another's.
+
+    Raises:
+        KeysChanged: The digests are not those that were *read*: one of them may be this key's.
     """
     stored = tx.execute(_KEYS.with_for_update(), {"batch": batch_id}).scalar_one()
+    if read is not None and listed(stored) != read:
+        raise KeysChanged
     if not beside and is_open(tx, batch_id):
         return False
     new = [*listed(stored), digest] if beside else [digest]

@@ -74,7 +74,7 @@ ANSWERS: dict[str, tuple[int | None, bool]] = {
 
 
 def test_every_fate_is_tested() -> None:
-    assert set(FATES) == {*ENDS, *ANSWERS, "lost", "unreachable", *ARTIFACT_FATES}
+    assert set(FATES) == {*ENDS, *ANSWERS, "lost", "lingering", "unreachable", *ARTIFACT_FATES}
 
 
 @pytest.mark.parametrize("fate", ENDS)

@@ -7,6 +7,7 @@ import pytest
 from batchrunner.model import Batch, RunStatus, Submission
 from batchrunner.schema import SubmissionState
 from batchrunner.store import KeyReplaced, Store
+from batchrunner.store.keys import KeysChanged
 from tests.fakes import (
     NOW,
     begin,
@@ -132,3 +133,12 @@ def test_an_account_is_told_in_one_look(store: Store) -> None:
     for submission in claim(store, batch):
         store.record("alice", submission, run_ids(submission), NOW)
     assert len(store.telling_runs(batch.id)) == 100
+
+
+def test_of_several_that_start_at_once_the_first_digest_counts(store: Store) -> None:
+    batch = begin(store)
+    read = store.known_keys(batch.id)
+    assert store.admit(batch.id, "first", beside=False, read=read)
+    with pytest.raises(KeysChanged):
+        store.admit(batch.id, "second", beside=False, read=read)
+    assert store.known_keys(batch.id) == ("first",)

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from batchrunner.model import FailureCategory, JobState, Rule, Settings
+from batchrunner.model import FailureCategory, HostRule, JobState, Rule, Settings
 from batchrunner.policy.ladders import CLOSED_AFTER, host_of, is_probe
 from batchrunner.proof.agent import QuickAgent
 from batchrunner.proof.night import Killed, Night, Power, simulate
@@ -137,7 +137,11 @@ def test_what_was_learned_survives_crashes(every: int) -> None:
 def test_without_a_ladder_the_walls_stand() -> None:
     async def night() -> None:
         plain = night_of(
-            Settings(concurrency=SLOTS, policy={FailureCategory.BLOCKED: Rule(attempts=1)})
+            Settings(
+                concurrency=SLOTS,
+                policy={FailureCategory.BLOCKED: Rule(attempts=1)},
+                hosts={"*": HostRule(park_after=0)},
+            )
         )
         await plain.run()
         plain.check_end()

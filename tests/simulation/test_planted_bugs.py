@@ -398,6 +398,7 @@ def tell_of_options_and_run_without_them(patch: Patch) -> None:
 
 def believe_not_found_at_once(patch: Patch) -> None:
     patch.setattr(policy, "is_lost", lambda attempt, now: True)
+    patch.setattr(runner_watching, "LOST_AFTER", timedelta(0))
 
 
 def take_a_failed_look_for_a_failed_run(patch: Patch) -> None:
