@@ -23,8 +23,8 @@ _is_pending = attempts.c.run_status == RunStatus.PENDING
 _newest_start = (
     select(func.max(attempts.c.opened_at)).where(*_in_flight, _is_running).scalar_subquery()
 )
-#: A run that is passed by is stuck, and says nothing of slots.
 _is_late = attempts.c.opened_at <= bindparam("late")
+#: A run that is passed by is stuck, and says nothing of slots.
 _waits = and_(
     _is_pending,
     _is_late,

@@ -17,6 +17,18 @@ def upgrade() -> None:
         "batches",
         sa.Column("artifacts", sa.Boolean(), nullable=False, server_default=sa.text("false")),
     )
+    _make_artifacts()
+    op.create_index(op.f("ix_artifacts_batch_id"), "artifacts", ["batch_id"])
+    op.create_index(
+        "ix_artifacts_wanted",
+        "artifacts",
+        ["batch_id", "attempt_id"],
+        sqlite_where=WANTED,
+        postgresql_where=WANTED,
+    )
+
+
+def _make_artifacts() -> None:
     op.create_table(
         "artifacts",
         sa.Column("attempt_id", ID, nullable=False),
@@ -47,12 +59,4 @@ def upgrade() -> None:
         ),
         sa.ForeignKeyConstraint(["batch_id"], ["batches.id"], name=op.f("fk_artifacts_batch_id")),
         sa.PrimaryKeyConstraint("attempt_id", "kind", "step", name=op.f("pk_artifacts")),
-    )
-    op.create_index(op.f("ix_artifacts_batch_id"), "artifacts", ["batch_id"])
-    op.create_index(
-        "ix_artifacts_wanted",
-        "artifacts",
-        ["batch_id", "attempt_id"],
-        sqlite_where=WANTED,
-        postgresql_where=WANTED,
     )

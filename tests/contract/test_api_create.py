@@ -99,6 +99,10 @@ async def test_without_a_schema_none_is_sent() -> None:
         {"run_ids": None, "error": None},
         {"run_ids": {"0": "a"}, "error": None},
         {"run_ids": ["a", "b"], "error": {"code": "INVALID_INPUT", "message": "One was bad"}},
+        {"run_ids": ["a", None, "c"], "error": error()},
+        {"run_ids": ["a", None, "c"], "errors": [{"index": 1, "error": error()}]},
+        {"run_ids": [None, None, "c"], "error": error("INSUFFICIENT_CREDITS")},
+        {"run_ids": [None, None, None], "error": error()},
         {"run_ids": None, "error": {"message": "Something"}},
         {"run_ids": None, "error": {"code": "NEW_CODE", "message": "Something"}},
         {"run_ids": None, "error": "INVALID_INPUT"},
@@ -123,8 +127,9 @@ async def test_ids_may_come_with_any_success_and_more_beside_them(status: int) -
 
 
 @pytest.mark.parametrize("status", [307, 400, 402, 429, 500, 503])
-async def test_ids_that_come_with_a_failure_are_no_refusal(status: int) -> None:
-    said = Said(answers({"run_ids": ["a", "b", "c"], "error": error()}, status))
+@pytest.mark.parametrize("ids", [["a", "b", "c"], ["a", None, "c"], [7], "a"])
+async def test_ids_that_come_with_a_failure_are_no_refusal(ids: Any, status: int) -> None:
+    said = Said(answers({"run_ids": ids, "error": error()}, status))
     assert isinstance(await batch(said), Unanswered)
 
 

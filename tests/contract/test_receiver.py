@@ -41,7 +41,7 @@ class Caller(ByteStream):
         self.answer += item
 
     async def send_eof(self) -> None:
-        raise NotImplementedError
+        await self.aclose()
 
     async def aclose(self) -> None:
         self.closed_at = anyio.current_time()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 
 from batchrunner.model import Batch, RunStatus, Submission
@@ -10,6 +12,7 @@ from batchrunner.store import KeyReplaced, Store
 from batchrunner.store.keys import KeysChanged
 from tests.fakes import (
     NOW,
+    after,
     begin,
     claim,
     enlist,
@@ -70,10 +73,18 @@ def test_another_key_is_not_taken_while_an_orphan_is_alive(store: Store) -> None
     assert store.admit(batch.id, OTHER, beside=False)
 
 
-def given_up(store: Store, batch: Batch) -> Submission:
+def test_another_key_is_not_taken_while_runs_may_turn_up_late(store: Store) -> None:
+    batch = tied(store, 1)
+    submission = given_up(store, batch, watch_at=after(60))
+    assert not store.admit(batch.id, OTHER, beside=False)
+    store.watch("alice", submission, None)
+    assert store.admit(batch.id, OTHER, beside=False)
+
+
+def given_up(store: Store, batch: Batch, watch_at: datetime | None = None) -> Submission:
     (submission,) = claim(store, batch)
     verdicts = [postpone(ride) for ride in submission.rides]
-    store.settle("alice", submission, SubmissionState.ABSENT, verdicts, NOW, "absent")
+    store.settle("alice", submission, SubmissionState.ABSENT, verdicts, NOW, "absent", watch_at)
     return submission
 
 

@@ -278,7 +278,10 @@ def test_a_file_with_an_odd_name_is_opened_where_it_is_there(
 
 
 def test_the_servers_other_scheme_is_as_good(postgresql: str) -> None:
-    Store.open(postgresql.replace("postgresql://", "postgres://")).close()
+    with closing(Store.open(postgresql.replace("postgresql://", "postgres://"))) as store:
+        loaded = store.load(job_file(1), NOW).batch
+    with closing(Store.open(postgresql)) as store:
+        assert [batch.id for batch in store.batches()] == [loaded.id]
 
 
 def test_a_folder_is_no_database_and_a_file_in_it_is_proposed(tmp_path: Path) -> None:

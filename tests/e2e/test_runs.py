@@ -159,7 +159,7 @@ def test_hostile_texts_of_a_run_are_only_shown(remote: Remote, tmp_path: Path) -
         out = asked(remote, *args, cwd=tmp_path).out
         assert "\x1b" not in out
         assert "\u202e" not in out
-        assert not any(line.startswith("run 1") for line in out.splitlines())
+        assert not any(line.startswith("run 1  COMPLETED") for line in out.splitlines())
 
 
 # ---- cancel ----

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -99,6 +100,38 @@ def test_a_run_whose_goal_is_shown_nowhere_is_not_paid_for_again() -> None:
         assert mute.jobs() == {JobState.SUCCEEDED: 1, JobState.FAILED: 1}
         assert set(mute.store.tally(mute.batch.id).failed) == {UNANSWERED}
         assert len(mute.sandbox.ledger.runs) == 2
+
+    simulate(night)
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        lambda goal: goal[:9] + " [...]",
+        lambda goal: goal[:9] + " (more)",
+        lambda goal: "\u2026" + goal[-9:],
+        lambda goal: goal[:9] + " \u2026 " + goal[-3:],
+        lambda goal: "",
+    ],
+)
+def test_a_run_of_which_lists_cut_the_goal_is_found_by_looking(cut: Callable[[str], str]) -> None:
+    async def night() -> None:
+        urls = [*pages(1), "http://faults.test/dropped_after/1"]
+        short = Night.of(urls, World(durations=(20, 20)), ONE_BY_ONE)
+        shortened = 0
+
+        async def shorten(request: httpx.Request, body: Any) -> Any:
+            nonlocal shortened
+            if request.method == "GET":
+                for run in body.get("data") or []:
+                    run["goal"], shortened = cut(run["goal"]), shortened + 1
+            return body
+
+        put_between(short, shorten)
+        await to_its_end(short)
+        assert shortened, "nothing was cut: this night proves nothing"
+        assert short.jobs() == {JobState.SUCCEEDED: 2}
+        assert len(short.sandbox.ledger.runs) == 2
 
     simulate(night)
 

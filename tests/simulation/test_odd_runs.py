@@ -13,12 +13,13 @@ import httpx
 import pytest
 
 from batchrunner.model import FailureCategory, JobState, Settings
-from batchrunner.policy import GIVEN_UP_AFTER, LINGERING
+from batchrunner.policy import GIVEN_UP_AFTER, LINGERING, LOST_AFTER
 from batchrunner.proof.network import Network
-from batchrunner.proof.night import Night, pages, simulate
+from batchrunner.proof.night import Night, now, pages, simulate
 from batchrunner.runner import Ending
 from batchrunner.runner.events import Judged
 from batchrunner.sandbox import World
+from batchrunner.sandbox.fates import Status
 
 LOOK, CANCEL = "/v1/runs/batch", "/v1/runs/batch/cancel"
 LIMIT = timedelta(minutes=5)
@@ -248,3 +249,98 @@ def test_an_outage_of_the_api_counts_for_nobodys_patience() -> None:
 
     SETTINGS_OF_A_LONG_NIGHT = Settings(concurrency=8, running_limit=timedelta(hours=3))
     simulate(night)
+
+
+def one_of(body: Any, run_id: str) -> Any:
+    """Return the run with this id out of an answer, None where it is not in it."""
+    runs = (body.get("data") or body.get("results") or []) if isinstance(body, dict) else []
+    return next((run for run in runs if run and run.get("run_id") == run_id), None)
+
+
+def test_two_looks_that_do_not_know_a_run_are_no_proof_when_nobody_looked_between() -> None:
+    async def night() -> None:
+        first: list[float] = []
+
+        def unknown(run_id: Callable[[], str]) -> Answer:
+            def answer(request: httpx.Request, body: Any) -> httpx.Response | None:
+                if request.method == "GET" and "cancel" not in request.url.path:
+                    return refused(404) if request.url.path.endswith(run_id()) else None
+                if request.url.path != LOOK:
+                    return None
+                first.append(anyio.current_time())
+                away = 0 < anyio.current_time() - first[0] < 2 * LOST_AFTER.total_seconds()
+                again = first[-1] - first[0] < 2.2 * LOST_AFTER.total_seconds()
+                return refused(503) if away else not_in(body, run_id()) if again else None
+
+            return answer
+
+        quiet, _ = await played(pages(6), unknown)
+        assert quiet.jobs() == {JobState.SUCCEEDED: 6}
+        assert quiet.store.tally(quiet.batch.id).retried == {}
+        assert len(quiet.sandbox.ledger.runs) == 6
+
+    simulate(night)
+
+
+def growing(run_id: Callable[[], str]) -> Answer:
+    looks = iter(range(10_000))
+
+    def answer(request: httpx.Request, body: Any) -> httpx.Response | None:
+        run = one_of(body, run_id())
+        if run is None:
+            return None
+        run["result"] = {"rows": list(range(next(looks)))}
+        return httpx.Response(200, json=body)
+
+    return answer
+
+
+def test_a_result_that_still_grows_is_waited_for() -> None:
+    async def night() -> None:
+        world = World(durations=(600, 600))
+        grown = Night.of(pages(2), world, Settings(running_limit=timedelta(hours=1)))
+        line = Odd(grown.sandbox.transport(), lambda request, body: grow(request, body))
+        grow = growing(lambda: line.run_id or "")
+        grown.network = Network(line, fired=Counter())
+        assert await grown.run() is Ending.FINISHED
+        assert 600 / line.met < LINGERING.total_seconds()
+        assert grown.jobs() == {JobState.SUCCEEDED: 2}
+        ends = {run.status for run in grown.sandbox.ledger.runs}
+        assert ends == {Status.COMPLETED}
+
+    simulate(night)
+
+
+def test_a_part_of_a_result_is_no_result_when_the_limit_ends_the_run() -> None:
+    async def night() -> None:
+        cut, line = await played(["http://faults.test/stuck", *pages(2)], growing)
+        assert (FailureCategory.TIMED_OUT, line.run_id) in all_failed(cut)
+        assert cut.jobs() == {JobState.SUCCEEDED: 2, JobState.FAILED: 1}
+
+    simulate(night)
+
+
+def begins_anew(run_id: Callable[[], str]) -> Answer:
+    def answer(request: httpx.Request, body: Any) -> httpx.Response | None:
+        run = one_of(body, run_id())
+        if run is None or run["status"] != "RUNNING":
+            return None
+        run["started_at"] = now().isoformat().replace("+00:00", "Z")
+        return httpx.Response(200, json=body)
+
+    return answer
+
+
+def test_a_run_that_begins_anew_with_each_look_is_over_its_limit_all_the_same() -> None:
+    async def night() -> None:
+        moved, line = await played(["http://faults.test/stuck", *pages(2)], begins_anew)
+        assert (FailureCategory.TIMED_OUT, line.run_id) in all_failed(moved)
+        assert moved.jobs() == {JobState.SUCCEEDED: 2, JobState.FAILED: 1}
+        assert anyio.current_time() < 3 * LIMIT.total_seconds()
+
+    simulate(night)
+
+
+def all_failed(night: Night) -> list[tuple[FailureCategory, str | None]]:
+    found = night.store.failures(night.batch.id, final=False, most=9)
+    return [(attempt.category, attempt.run_id) for attempt in found]

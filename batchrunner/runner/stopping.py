@@ -1,0 +1,151 @@
+"""Ends runs that go on for too long: cancels them, sees that confirmed, and gives them up."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from typing import TypeAlias
+
+from batchrunner.classify import classify_fault
+from batchrunner.model import (
+    ApiError,
+    FailureCategory,
+    OpenAttempt,
+    Run,
+    RunStatus,
+    Sighting,
+    Verdict,
+)
+from batchrunner.policy import (
+    GIVEN_UP_AFTER,
+    LINGERING,
+    excused,
+    give_up,
+    is_overdue,
+    lingers,
+)
+from batchrunner.policy.windows import Pace, Phase
+from batchrunner.runner.events import Recalled
+from batchrunner.runner.looking import Looking, chunks
+from batchrunner.runner.patience import Patience
+from batchrunner.runner.shift import Shift
+
+#: An attempt and what the last look showed of its run.
+Seen: TypeAlias = tuple[OpenAttempt, Sighting]
+
+
+class Stopping:
+    """How long runs that go on are waited for, and what becomes of them then."""
+
+    def __init__(self, shift: Shift, looking: Looking) -> None:
+        self._shift = shift
+        self._looking = looking
+        self._since = shift.now()
+        self._unconfirmed = Patience(shift.now())  # cancelled, and shown as alive
+        self._lingering = Patience(shift.now())  # they show a result, and no end
+        self._lingered: set[str] = set()  # that are cancelled for it
+        self._begun: dict[tuple[str, RunStatus], datetime | None] = {}  # by the API, as told first
+        self._pace = Pace()  # how long runs are RUNNING
+
+    def lingered(self, run_id: str) -> bool:
+        """Whether a run was cancelled because it showed its result and did not end."""
+        return run_id in self._lingered
+
+    def note(self, seen: Sequence[Seen], going_on: Sequence[Seen]) -> None:
+        """Note which runs a look showed as alive that should not be, or need not be."""
+        now = self._shift.now()
+        unconfirmed = {a.run_id for a, _ in going_on if a.cancelling}
+        self._unconfirmed.note(unconfirmed, now)
+        self._unconfirmed.forget(a.run_id for a, _ in seen if a.run_id not in unconfirmed)
+        self._lingering.note((_shown(a, s) for a, s in going_on if lingers(s)), now)
+
+    def learn(self, verdict: Verdict) -> None:
+        """Learn from an attempt that was closed how long runs take, and forget it."""
+        attempt = verdict.attempt
+        if not isinstance(attempt, OpenAttempt):
+            return
+        if not attempt.cancelling:
+            began = attempt.started_at or attempt.opened_at
+            self._pace = self._pace.learned(self._shift.now() - began)
+        self._lingered.discard(attempt.run_id)
+        for status in RunStatus:
+            self._begun.pop((attempt.run_id, status), None)
+
+    async def cancel(self, going_on: Sequence[Seen]) -> None:
+        """Ask the API to cancel what is over its limit and what the user gave up."""
+        shift, why = self._shift, FailureCategory.TIMED_OUT
+        now = shift.now()
+        overdue = [a.attempt_id for a, seen in going_on if self._is_over(a, seen, now)]
+        if overdue:
+            await shift.offload(lambda: shift.store.ask_to_cancel(shift.owner.id, overdue, why))
+        late = await self._recall([a for a, _ in going_on if a.attempt_id not in overdue])
+        asked = [a.run_id for a, _ in going_on if a.cancelling or a.attempt_id in overdue + late]
+        for chunk in chunks(asked):
+            try:
+                await shift.api.cancel_many(chunk)
+            except ApiError as error:
+                shift.hold([classify_fault(error.fault)], shift.looks)
+
+    async def give_up(self, watched: Sequence[OpenAttempt]) -> list[Verdict]:
+        """
+        Close attempts whose runs the API never shows as ended: waiting for them has no end.
+
+        Nobody looks at them from here on, so the API is asked to cancel them once more.
+        """
+        shift, now = self._shift, self._shift.now()
+        hopeless = [(a, why) for a in watched if (why := self._why_hopeless(a.run_id))]
+        if not hopeless:
+            return []
+        for chunk in chunks([a.run_id for a, _ in hopeless]):
+            with suppress(ApiError):
+                await shift.api.cancel_many(chunk)
+        verdicts = [give_up(attempt, why) for attempt, why in hopeless]
+        return await shift.offload(lambda: shift.store.apply(shift.owner.id, verdicts, [], now))
+
+    def _why_hopeless(self, run_id: str) -> str | None:
+        if self._unconfirmed.is_over(run_id, GIVEN_UP_AFTER):
+            return "the API was asked to cancel it, and does not show that it ended"
+        if self._looking.is_silent(run_id, GIVEN_UP_AFTER):
+            return "the API tells nothing about it"
+        return None
+
+    def _is_over(self, attempt: OpenAttempt, seen: Sighting, now: datetime) -> bool:
+        """Whether a run is not to be waited for any longer, though it goes on."""
+        shown = _shown(attempt, seen)
+        if self._lingering.is_over(shown, LINGERING) and not attempt.cancelling:
+            self._lingered.add(attempt.run_id)
+            return True
+        timed = self._timed(seen)
+        if not isinstance(timed, Run) or timed.shown_at is None:
+            # Only the ledger's time is left, which may have leapt before this process began.
+            attempt = excused(attempt, self._since)
+        return is_overdue(self._shift.policy, attempt, timed, now, self._pace)
+
+    def _timed(self, seen: Sighting) -> Sighting:
+        """Return a run without the API's own time where that tells another beginning each time."""
+        if not isinstance(seen, Run):
+            return seen
+        begins = seen.started_at or seen.created_at
+        known = self._begun.setdefault((seen.run_id, seen.status), begins)
+        return seen if known == begins else replace(seen, shown_at=None)
+
+    async def _recall(self, going_on: Sequence[OpenAttempt]) -> list[int]:
+        """Note which runs are cancelled for the deadline; return their attempts."""
+        shift, why = self._shift, FailureCategory.TIMED_OUT
+        late = [attempt.attempt_id for attempt in going_on if not attempt.cancelling]
+        if shift.phase is not Phase.OVER or not late:
+            return []
+        ask = partial(shift.store.ask_to_cancel, shift.owner.id, late, why, recalled=True)
+        await shift.offload(ask)
+        shift.notify(Recalled(runs=len(late)))
+        return late
+
+
+def _shown(attempt: OpenAttempt, seen: Sighting) -> str:
+    """Name a run and the result that it shows: one that still grows is no result yet."""
+    result = seen.result if isinstance(seen, Run) else None
+    return f"{attempt.run_id} {zlib.crc32((result or '').encode())}"
