@@ -106,6 +106,7 @@ class Standing:
     due_at: datetime | None  #: when the next available job may be claimed; None if there is none
     pause: Pause | None = None
     gated: bool = False  #: the canary has brought too little
+    budgeted: bool = False  #: it has a budget
     given_up: bool = False  #: all available jobs are on hosts for which nobody waits any more
 
 

@@ -8,6 +8,9 @@ from batchrunner.policy.capacity import Capacity, learned
 from batchrunner.runner.events import Bounded
 from batchrunner.runner.shift import Shift
 
+#: How long a bound that the user has set is taken for granted.
+GRANTED = timedelta(seconds=30)
+
 
 class Slots:
     """What this runner knows of the account's slots; the bound itself is in the ledger, for all."""
@@ -15,12 +18,16 @@ class Slots:
     def __init__(self, shift: Shift) -> None:
         self._shift = shift
         self._known: Capacity | None = None
+        self._ask_at = shift.now()
 
     async def learn(self, look: timedelta, typical: timedelta | None) -> None:
         """Look at the queue, of all runners together, and set the bound to what it teaches."""
         shift = self._shift
+        if shift.now() < self._ask_at:
+            return
         found = await shift.offload(lambda: shift.store.queue(shift.batch.id, shift.now()))
         if found is None:
+            self._ask_at = shift.now() + GRANTED
             return
         queue, bound = found
         # One run more than there are slots is kept waiting: so a bound names the slots.

@@ -81,7 +81,7 @@ class Submitting:
     async def _wait_for_due(self) -> None:
         standing = await self._shift.standing()
         self._tell(standing.pause)
-        if standing.pause is None:
+        if standing.budgeted and standing.pause is None:
             await self._look_into_purse()
         due_at = standing.due_at
         wait = (due_at - self._shift.now()).total_seconds() if due_at else GLANCE

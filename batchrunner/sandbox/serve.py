@@ -87,7 +87,8 @@ def serve_forever(
 
 
 def _listening(port: int) -> socket.socket:
-    listener = socket.socket()
+    # With the protocol's name asyncio knows it for TCP, and holds no part of an answer back.
+    listener = socket.socket(proto=socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((_ADDRESS, port))

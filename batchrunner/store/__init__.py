@@ -288,8 +288,11 @@ class Store:
         now: datetime,
     ) -> list[Verdict]:
         """Write what a look brought: verdicts on runs that ended, and how the others were seen."""
+        changes = watching.news(seen, now)
+        if not changes and not verdicts:
+            return []
         with self._database.write() as tx:
-            watching.observe(tx, owner_id, seen, now)
+            watching.observe(tx, owner_id, changes)
             return watching.apply(tx, owner_id, verdicts, now)
 
     def ask_to_cancel(

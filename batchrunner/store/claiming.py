@@ -234,10 +234,12 @@ def claim(
     if found is Gate.CLOSED:
         return []
     room = bound(settings.concurrency, batch.slots) - _in_flight(tx, batch_id)
+    if room <= 0:
+        return []
     rooms = parking.rooms(tx, batch_id, settings.hosts, now)
     due = choosing.due(tx, batch_id, room, rooms, now, canary=found is None)
     starts = _starts(tx, batch_id, Policy.of(settings), due)
-    due = _affordable(tx, batch, due, starts, rooms, now)[: max(room, 0)]
+    due = _affordable(tx, batch, due, starts, rooms, now)[:room]
     return [
         _intend(tx, owner_id, batch_id, group, starts, now, new_token(), settings.marker)
         for group in _groups(due, most)

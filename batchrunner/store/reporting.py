@@ -42,7 +42,7 @@ from batchrunner.schema import (
     submissions,
 )
 from batchrunner.store import capturing
-from batchrunner.store.loading import pause_of, rate_of
+from batchrunner.store.loading import in_force, pause_of, rate_of
 
 _FINAL = [state for state in JobState if state.is_final]
 _batch: BindParameter[int] = bindparam("batch")
@@ -103,6 +103,9 @@ _DUE = select(
     batches.c.paused_at,
     batches.c.pause_reason,
     batches.c.gate,
+    batches.c.budget,
+    batches.c.concurrency,
+    batches.c.settings,
     _awaited.label("awaited"),
 ).where(batches.c.id == _batch)
 
@@ -117,6 +120,7 @@ def standing(tx: Connection, owner_id: str, batch_id: int) -> Standing:
         due_at=due.due_at,
         pause=pause_of(due),
         gated=due.gate == Gate.CLOSED,
+        budgeted=in_force(due).budget is not None,
         given_up=due.due_at is not None and not due.awaited,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, assert_never
 
@@ -132,11 +132,13 @@ _OBSERVE = (
 )
 
 
-def observe(
-    tx: Connection, owner_id: str, seen: Iterable[tuple[OpenAttempt, Sighting]], now: datetime
-) -> None:
-    """Note how runs that go on looked, where that differs from what is known."""
-    changes = [change for attempt, sighting in seen if (change := _change(attempt, sighting, now))]
+def news(seen: Iterable[tuple[OpenAttempt, Sighting]], now: datetime) -> list[dict[str, Any]]:
+    """Return how runs that go on looked, where that differs from what is known."""
+    return [change for attempt, sighting in seen if (change := _change(attempt, sighting, now))]
+
+
+def observe(tx: Connection, owner_id: str, changes: Sequence[Mapping[str, Any]]) -> None:
+    """Note what is new about runs that go on."""
     if changes:
         tx.execute(_OBSERVE, [{"owner": owner_id, **change} for change in changes])
 
