@@ -350,18 +350,20 @@ def parked_line(host: ParkedHost) -> str:
     probes = f", {counted(host.probes, 'probe')} failed" if host.probes else ""
     return (
         f"{host.host} is parked since {local(host.since)}: {host.failures} failures in a row"
-        f"{probes}; {counted(host.waiting, 'job')} wait, the next probe is at "
-        f"{local(host.probe_at)}"
+        f"{probes}; {_waiting(host.waiting)}, the next probe is at {local(host.probe_at)}"
     )
 
 
 def standing_still(hosts: Sequence[ParkedHost]) -> str:
     """Return in one short line which hosts are parked: the one that is tried next, and how many."""
     first = min(hosts, key=lambda host: host.probe_at)
-    waiting = sum(host.waiting for host in hosts)
+    waits = _waiting(sum(host.waiting for host in hosts))
     others = f" (+{counted(len(hosts) - 1, 'host')})" if len(hosts) > 1 else ""
-    waits = f"{counted(waiting, 'job')} wait{'s' if waiting == 1 else ''}"
     return f"{first.host} is parked until {local(first.probe_at)}, {waits}{others}"
+
+
+def _waiting(jobs: int) -> str:
+    return f"{counted(jobs, 'job')} wait{'s' if jobs == 1 else ''}"
 
 
 def paused(pause: Pause) -> str:

@@ -16,13 +16,17 @@ _LEAD = 40
 _LONGEST_TEXT = 500
 
 
-def report(errors: JobFileErrors) -> str:
-    """Render the mistakes as the user sees them, safe for a terminal, without a final newline."""
+def report(errors: JobFileErrors, *, spared: str = "nothing was loaded") -> str:
+    """
+    Render the mistakes as the user sees them, safe for a terminal, without a final newline.
+
+    *spared* says what was not done because of them.
+    """
     shown = [_block(mistake) for mistake in errors.mistakes[:MOST_SHOWN]]
     hidden = len(errors.mistakes) - len(shown)
     if hidden:
         shown.append(f"… and {hidden} more {'mistake' if hidden == 1 else 'mistakes'}, not shown")
-    shown.append(f"{_safe(str(errors))}; nothing was loaded")
+    shown.append(f"{_safe(str(errors))}; {spared}")
     return "\n\n".join(shown)
 
 

@@ -9,7 +9,7 @@ from batchrunner.proof.crashes import every_point, pairs, survive
 from batchrunner.proof.promises import Broken
 
 #: Pairs of crash points that are drawn.
-DRAWN = 150
+DRAWN = 120
 
 
 def test_every_crash_point_of_a_small_batch_is_survived() -> None:

@@ -112,7 +112,7 @@ def _rules(expect_file: Path | None, job_file: Path | None) -> Mapping[str | Non
     try:
         return {None: parse_expect(content, file=str(expect_file))}
     except JobFileErrors as errors:
-        raise Report(report(errors)) from errors
+        raise Report(report(errors, spared="nothing was judged again")) from errors
 
 
 def _expectations(one: Judgeable, rules: Mapping[str | None, Any]) -> Expectations:
