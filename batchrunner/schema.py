@@ -27,7 +27,7 @@ from batchrunner.model import MOST_RUNS, FailureCategory, JobState
 from batchrunner.model.artifacts import ArtifactState, Kind
 
 #: Revision of the newest migration; a test holds it to the migrations' own head.
-HEAD = "0008"
+HEAD = "0009"
 
 metadata = MetaData(
     naming_convention={
@@ -235,6 +235,7 @@ attempts = Table(
     Column("retry_at", Instant),
     Column("cancelling", String(20)),
     Column("recalled", Boolean, nullable=False, server_default=text("false")),  # for a deadline
+    Column("lingered", Boolean, nullable=False, server_default=text("false")),  # with its result
     Column("missing_since", Instant),
     Column("run_id", String(200), unique=True),
     Column("run_status", String(10)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Self, TypeVar
@@ -61,6 +61,10 @@ T = TypeVar("T")
 #: Statuses of the API by which it refuses before it creates anything. 408 may come from a proxy
 #: that gave up waiting, and 409 and 425 are in no source.
 _REFUSALS = frozenset(range(400, 500)) - {408, 409, 425}
+#: Statuses for which one of the runs that a request names may be the reason.
+_ABOUT_RUNS = frozenset({400, 413, 422})
+#: Members in which the sources put ids of runs.
+_ID_NAMES = ("run_id", "run_ids", "runId", "runIds")
 
 
 class Api:
@@ -115,7 +119,7 @@ class Api:
             not_sent = error.fault.kind is FaultKind.NOT_SENT
             return Refused(fault=error.fault) if not_sent else Unanswered(fault=error.fault)
         entries = _id_entries(reply, member)
-        if not entries:
+        if not entries and not _names_a_run(plain(text_of(reply))):
             return refusal_of(read_fault(reply))
         run_ids = {entry for entry in entries if isinstance(entry, str) and run_id_of(entry)}
         if not 200 <= reply.status < 300 or not len(entries) == len(run_ids) == count:
@@ -247,7 +251,7 @@ class Api:
             listed = read_listed(found["data"])
         except (KeyError, ValueError) as error:
             raise ApiError(read_fault(reply)) from error
-        return listed, cursor, _total(page)
+        return replace(listed, runs=_dated(listed.runs, reply)), cursor, _total(page)
 
     # ---- cancelling ----
 
@@ -271,7 +275,7 @@ class Api:
         Raises:
             ApiError: It is not known what became of the request; it may be sent again.
         """
-        found, _ = await _apart(self._cancelled, run_ids)
+        found, _ = await _apart(self._cancelled, run_ids, _ABOUT_RUNS | {403, 404, 409})
         return found
 
     async def _cancelled(self, run_ids: Sequence[str]) -> dict[str, RunStatus]:
@@ -283,7 +287,9 @@ class Api:
 
 
 async def _apart(
-    ask: Callable[[Sequence[str]], Awaitable[dict[str, T]]], run_ids: Sequence[str]
+    ask: Callable[[Sequence[str]], Awaitable[dict[str, T]]],
+    run_ids: Sequence[str],
+    about_runs: Container[int] = _ABOUT_RUNS,
 ) -> tuple[dict[str, T], dict[str, ApiFault]]:
     """
     Return the answers about runs, and of each that is refused by itself, why.
@@ -301,7 +307,7 @@ async def _apart(
         try:
             found |= await ask(part)
         except ApiError as error:
-            if not _is_about_runs(error.fault):
+            if error.fault.kind is not FaultKind.STATUS or error.fault.status not in about_runs:
                 raise
             first = first or error
             if len(part) == 1:
@@ -315,11 +321,6 @@ async def _apart(
     return found, refused
 
 
-def _is_about_runs(fault: ApiFault) -> bool:
-    """Whether one of the runs that a request names may be why it was refused."""
-    return fault.kind is FaultKind.STATUS and fault.status in (400, 413, 422)
-
-
 def _id_entries(reply: Reply, member: str) -> list[Any]:
     """Return what stands where a create's ids belong, empty where nothing does."""
     body = plain(text_of(reply))
@@ -327,6 +328,20 @@ def _id_entries(reply: Reply, member: str) -> list[Any]:
     if isinstance(ids, list):
         return ids
     return [] if ids is None else [ids]
+
+
+def _names_a_run(answer: Any) -> bool:
+    """Whether the id of a run stands anywhere in an answer: then it may exist."""
+    left = [answer]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            if any(value.get(name) for name in _ID_NAMES):
+                return True
+            left += value.values()
+        elif isinstance(value, list):
+            left += value
+    return False
 
 
 def refusal_of(fault: ApiFault) -> Answer:
@@ -340,8 +355,12 @@ def _runs(reply: Reply, found: Mapping[str, str], member: str) -> list[Run]:
         runs = read_runs(found[member])
     except (KeyError, ValueError) as error:
         raise ApiError(read_fault(reply)) from error
+    return list(_dated(runs, reply))
+
+
+def _dated(runs: Iterable[Run], reply: Reply) -> tuple[Run, ...]:
     shown_at = read_date(reply)
-    return [replace(run, shown_at=shown_at) for run in runs]
+    return tuple(replace(run, shown_at=shown_at) for run in runs)
 
 
 def _together(found: Listed, page: Listed) -> Listed:

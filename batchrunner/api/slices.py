@@ -11,6 +11,8 @@ _DECODER = json.JSONDecoder(strict=False)
 #: What structure is made of; strings are taken whole, so that brackets inside them do not count.
 #: One that is never closed goes to the end, so that no text is gone through more than once.
 _TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|(?P<open>\\?\Z))|[\[\]{},:]', re.DOTALL)
+#: Only these are space in JSON.
+_SPACES = " \t\n\r"
 _SPACE = re.compile(r"[ \t\n\r]*")
 _DEEPER = {"{": 1, "[": 1, "}": -1, "]": -1}
 _CLOSING = {"{": "}", "[": "]"}
@@ -36,7 +38,7 @@ def members(text: str) -> dict[str, str]:
             raise ValueError("a member without a name")
         value = _after_space(text, colon + 1)
         value_end = _value_end(text, value, end)
-        found[str(_DECODER.decode(name.group()))] = text[value:value_end].rstrip()
+        found[str(_DECODER.decode(name.group()))] = text[value:value_end].rstrip(_SPACES)
         at = _after_space(text, value_end + 1)
     return found
 
@@ -47,14 +49,14 @@ def items(text: str) -> list[str]:
     at, end = _inside(text, "[")
     while at < end:
         value_end = _value_end(text, at, end)
-        found.append(text[at:value_end].rstrip())
+        found.append(text[at:value_end].rstrip(_SPACES))
         at = _after_space(text, value_end + 1)
     return found
 
 
 def _inside(text: str, bracket: str) -> tuple[int, int]:
     """Return where the inside of the outermost brackets starts and ends."""
-    start, end = _after_space(text, 0), len(text.rstrip()) - 1
+    start, end = _after_space(text, 0), len(text.rstrip(_SPACES)) - 1
     if end <= start or text[start] != bracket or text[end] != _CLOSING[bracket]:
         raise ValueError(f"no {bracket} that is closed again")
     return _after_space(text, start + 1), end

@@ -38,8 +38,20 @@ _FORMATS = {
 }
 
 
-def breaches(value: Any, schema: Mapping[str, Any], path: str = "") -> Iterator[Finding]:
-    """Give what in a result breaks its schema; a property that is not named may be anything."""
+def breaches(value: Any, schema: Mapping[str, Any]) -> Iterator[Finding]:
+    """
+    Give what in a result breaks its schema; a property that is not named may be anything.
+
+    A schema that another program wrote may be of other kinds than ours: what is not understood of
+    it is not held against a result.
+    """
+    try:
+        yield from _breaches(value, schema, "")
+    except (TypeError, AttributeError, ValueError, RecursionError):
+        return
+
+
+def _breaches(value: Any, schema: Mapping[str, Any], path: str) -> Iterator[Finding]:
     if value is None and schema.get("nullable") is True:
         return
     kind = _TYPES.get(schema.get("type", ""))
@@ -51,7 +63,7 @@ def breaches(value: Any, schema: Mapping[str, Any], path: str = "") -> Iterator[
         yield from _of_members(value, schema, path)
     elif isinstance(value, list) and "items" in schema:
         for place, one in enumerate(value):
-            yield from breaches(one, schema["items"], f"{path}[{place}]")
+            yield from _breaches(one, schema["items"], f"{path}[{place}]")
 
 
 def _of_value(value: Any, schema: Mapping[str, Any], path: str) -> Iterator[Finding]:
@@ -67,7 +79,7 @@ def _is_misspelt(value: Any, format: str) -> bool:
 
 
 def _fits_no_branch(value: Any, branches: Sequence[Mapping[str, Any]]) -> bool:
-    return bool(branches) and all(any(breaches(value, branch)) for branch in branches)
+    return bool(branches) and all(any(_breaches(value, branch, "")) for branch in branches)
 
 
 #: A keyword → whether a value breaks it, and what was wanted then. NaN is in no range.
@@ -104,7 +116,7 @@ def _of_members(
             yield _finding(_below(path, name), "nothing", kind[0] if kind else "something")
     for name, part in parts.items():
         if name in value:
-            yield from breaches(value[name], part, _below(path, name))
+            yield from _breaches(value[name], part, _below(path, name))
 
 
 def _below(path: str, name: str) -> str:

@@ -76,6 +76,7 @@ class OpenAttempt:
     started_at: datetime | None = None  #: when we first saw it RUNNING, by our clock
     cancelling: FailureCategory | None = None  #: why we asked the API to cancel it
     recalled: bool = False  #: it is cancelled for a deadline, which is not its job's fault
+    lingered: bool = False  #: it is cancelled because it showed its result and did not end
     missing_since: datetime | None = None  #: since when the API does not know it
     expectations: Expectations = field(default_factory=Expectations)
     limits: Limits = field(default_factory=Limits)  #: the job's own

@@ -132,25 +132,16 @@ MOST_SAVED = 4.0
 
 
 def judge(
-    policy: Policy,
-    attempt: OpenAttempt,
-    sighting: Sighting,
-    now: datetime,
-    *,
-    lingered: bool = False,
+    policy: Policy, attempt: OpenAttempt, sighting: Sighting, now: datetime
 ) -> Verdict | None:
-    """
-    Say what follows from a look at an attempt's run; None if it is to be watched further.
-
-    It *lingered* if it was cancelled because it showed its result and did not end.
-    """
+    """Say what follows from a look at an attempt's run; None if it is to be watched further."""
     if not isinstance(sighting, Run) and not is_lost(attempt, now):
         return None
     outcome = classify(
         sighting,
         cancelling=attempt.cancelling,
         expectations=attempt.expectations,
-        lingered=lingered,
+        lingered=attempt.lingered,
     )
     if outcome is None:
         return None

@@ -259,6 +259,8 @@ def check_creates(
     own = {job.id: limits_of(job.limits) for job in books.jobs}
     for text, run in marked:
         timed_out = by_marker[text].outcome == FailureCategory.TIMED_OUT
+        if run.fate == "cancelled":
+            continue  # by somebody else, though looks may not have shown it
         if timed_out and not by_marker[text].recalled and run.finished_at:
             _check_patience(batch.settings, own[by_marker[text].job_id], run)
     # What was given up and turned up late was alive beside the bound; it is cancelled.

@@ -98,6 +98,21 @@ def _is_refused(error: ApiError) -> bool:
     return classify_fault(error.fault).category is FailureCategory.REJECTED
 
 
+async def cancel(shift: Shift, run_ids: Sequence[str]) -> None:
+    """
+    Ask the API to cancel runs; looks tell what became of that.
+
+    A refusal ends nothing: who may not cancel a run may look at it all the same.
+    """
+    for chunk in chunks(run_ids):
+        try:
+            await shift.api.cancel_many(chunk)
+        except ApiError as error:
+            failure = classify_fault(error.fault)
+            if failure.category is not FailureCategory.UNAUTHORIZED:
+                shift.hold([failure], shift.looks)
+
+
 def chunks(run_ids: Sequence[str]) -> Iterator[Sequence[str]]:
     """Cut ids into as few requests as can be."""
     for at in range(0, len(run_ids), MOST_RUNS):

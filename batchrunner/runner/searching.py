@@ -54,7 +54,7 @@ class Searching:
         shift = self._shift
         await shift.looks.clear()
         try:
-            sought = await seek(shift.api, submission)
+            sought = await seek(shift.api, submission, shift.now())
         except ApiError as error:
             await self._not_searched(submission, error.fault, why)
             return
@@ -141,9 +141,9 @@ class Searching:
     async def _not_searched(self, submission: Submission, fault: ApiFault, why: str) -> None:
         shift = self._shift
         if not shift.leave(fault) and is_for_good(fault):
-            await self._undecided(
-                submission, f"{why}; and the API does not let us search: {fault.message}"
-            )
+            # It may be a gateway that says so, for a while.
+            refused = f"the API does not let us search: {fault.message}"
+            await self._doubt(submission, why, refused)
             return
         shift.hold([classify_fault(fault)], shift.looks)
         await shift.doubt(submission, shift.now() + AGAIN, why)

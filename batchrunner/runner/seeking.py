@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from batchrunner.api import Api
 from batchrunner.model import MOST_RUNS, Landmark, Run, Submission, marker, marker_of, marker_prefix
 from batchrunner.runner.matching import is_of, match, may_be_of
 
-#: How far the API's clock may be behind the ledger's.
-CLOCKS_APART = timedelta(hours=1)
+#: By how much older than its submission a run may seem: clocks run at different speeds.
+SPARE = timedelta(hours=1)
 #: Most runs that are looked at by themselves because a list does not tell whose they are.
 MOST_UNSURE = 5 * MOST_RUNS
 
@@ -27,7 +27,7 @@ class Sought:
     doubt: str | None = None  #: why a run that was not found may be in the list nevertheless
 
 
-async def seek(api: Api, submission: Submission) -> Sought:
+async def seek(api: Api, submission: Submission, now: datetime) -> Sought:
     """
     Look for a submission's runs once.
 
@@ -39,7 +39,7 @@ async def seek(api: Api, submission: Submission) -> Sought:
     listed = await api.search(marker_prefix(submission.token))
     runs, spare = match(submission, listed.runs)
     rest = _without(submission, runs)
-    untold = (run.run_id for run in listed.runs if _may_be_cut(run, submission))
+    untold = (run.run_id for run in listed.runs if _may_be_cut(run, now - submission.intended_at))
     unsure = [*listed.unsure, *untold]
     if rest.rides and unsure:
         seen = await _look_at(api, unsure[-MOST_UNSURE:])
@@ -78,12 +78,18 @@ async def finds(api: Api, landmark: Landmark) -> bool:
     return any(text in (run.goal or "") for run in seen.values())
 
 
-def _may_be_cut(run: Run, submission: Submission) -> bool:
-    """Whether a run may be one of the submission's, of whose goal the list shows too little."""
+def _may_be_cut(run: Run, elapsed: timedelta) -> bool:
+    """
+    Whether a run may be one that was asked for, of whose goal the list shows too little.
+
+    Its age is told by the API's clock alone, and what *elapsed* since it was asked for by ours: one
+    of them may be hours off.
+    """
     if marker_of(run.goal) is not None:
         return False
-    since = submission.intended_at - CLOCKS_APART
-    return run.created_at is None or run.created_at >= since
+    if run.created_at is None or run.shown_at is None:
+        return True
+    return run.shown_at - run.created_at <= elapsed + SPARE
 
 
 def _without(submission: Submission, runs: Mapping[int, str]) -> Submission:

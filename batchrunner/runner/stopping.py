@@ -10,7 +10,6 @@ from datetime import datetime
 from functools import partial
 from typing import TypeAlias
 
-from batchrunner.classify import classify_fault
 from batchrunner.model import (
     ApiError,
     FailureCategory,
@@ -30,7 +29,7 @@ from batchrunner.policy import (
 )
 from batchrunner.policy.windows import Pace, Phase
 from batchrunner.runner.events import Recalled
-from batchrunner.runner.looking import Looking, chunks
+from batchrunner.runner.looking import Looking, cancel, chunks
 from batchrunner.runner.patience import Patience
 from batchrunner.runner.shift import Shift
 
@@ -47,13 +46,8 @@ class Stopping:
         self._since = shift.now()
         self._unconfirmed = Patience(shift.now())  # cancelled, and shown as alive
         self._lingering = Patience(shift.now())  # they show a result, and no end
-        self._lingered: set[str] = set()  # that are cancelled for it
         self._begun: dict[tuple[str, RunStatus], datetime | None] = {}  # by the API, as told first
         self._pace = Pace()  # how long runs are RUNNING
-
-    def lingered(self, run_id: str) -> bool:
-        """Whether a run was cancelled because it showed its result and did not end."""
-        return run_id in self._lingered
 
     def note(self, seen: Sequence[Seen], going_on: Sequence[Seen]) -> None:
         """Note which runs a look showed as alive that should not be, or need not be."""
@@ -71,24 +65,24 @@ class Stopping:
         if not attempt.cancelling:
             began = attempt.started_at or attempt.opened_at
             self._pace = self._pace.learned(self._shift.now() - began)
-        self._lingered.discard(attempt.run_id)
         for status in RunStatus:
             self._begun.pop((attempt.run_id, status), None)
 
     async def cancel(self, going_on: Sequence[Seen]) -> None:
         """Ask the API to cancel what is over its limit and what the user gave up."""
-        shift, why = self._shift, FailureCategory.TIMED_OUT
-        now = shift.now()
-        overdue = [a.attempt_id for a, seen in going_on if self._is_over(a, seen, now)]
-        if overdue:
-            await shift.offload(lambda: shift.store.ask_to_cancel(shift.owner.id, overdue, why))
-        late = await self._recall([a for a, _ in going_on if a.attempt_id not in overdue])
-        asked = [a.run_id for a, _ in going_on if a.cancelling or a.attempt_id in overdue + late]
-        for chunk in chunks(asked):
-            try:
-                await shift.api.cancel_many(chunk)
-            except ApiError as error:
-                shift.hold([classify_fault(error.fault)], shift.looks)
+        asked = [a.attempt_id for a, _ in going_on if a.cancelling]
+        left = [(a, seen) for a, seen in going_on if not a.cancelling]
+        lingering = [a.attempt_id for a, seen in left if self._lingers(a, seen)]
+        await self._ask(lingering, lingered=True)
+        now = self._shift.now()
+        overdue = [a.attempt_id for a, seen in left if self._is_overdue(a, seen, now)]
+        await self._ask([each for each in overdue if each not in lingering])
+        asked += lingering + overdue
+        if self._shift.phase is Phase.OVER:
+            late = [a.attempt_id for a, _ in left if a.attempt_id not in asked]
+            await self._recall(late)
+            asked += late
+        await cancel(self._shift, [a.run_id for a, _ in going_on if a.attempt_id in asked])
 
     async def give_up(self, watched: Sequence[OpenAttempt]) -> list[Verdict]:
         """
@@ -113,12 +107,11 @@ class Stopping:
             return "the API tells nothing about it"
         return None
 
-    def _is_over(self, attempt: OpenAttempt, seen: Sighting, now: datetime) -> bool:
+    def _lingers(self, attempt: OpenAttempt, seen: Sighting) -> bool:
+        return self._lingering.is_over(_shown(attempt, seen), LINGERING)
+
+    def _is_overdue(self, attempt: OpenAttempt, seen: Sighting, now: datetime) -> bool:
         """Whether a run is not to be waited for any longer, though it goes on."""
-        shown = _shown(attempt, seen)
-        if self._lingering.is_over(shown, LINGERING) and not attempt.cancelling:
-            self._lingered.add(attempt.run_id)
-            return True
         timed = self._timed(seen)
         if not isinstance(timed, Run) or timed.shown_at is None:
             # Only the ledger's time is left, which may have leapt before this process began.
@@ -133,16 +126,20 @@ class Stopping:
         known = self._begun.setdefault((seen.run_id, seen.status), begins)
         return seen if known == begins else replace(seen, shown_at=None)
 
-    async def _recall(self, going_on: Sequence[OpenAttempt]) -> list[int]:
-        """Note which runs are cancelled for the deadline; return their attempts."""
+    async def _recall(self, attempt_ids: list[int]) -> None:
+        """Note which runs are cancelled for the deadline."""
+        if attempt_ids:
+            await self._ask(attempt_ids, recalled=True)
+            self._shift.notify(Recalled(runs=len(attempt_ids)))
+
+    async def _ask(
+        self, attempt_ids: list[int], *, recalled: bool = False, lingered: bool = False
+    ) -> None:
+        """Write down that runs are going to be cancelled, and why, before it is asked for."""
         shift, why = self._shift, FailureCategory.TIMED_OUT
-        late = [attempt.attempt_id for attempt in going_on if not attempt.cancelling]
-        if shift.phase is not Phase.OVER or not late:
-            return []
-        ask = partial(shift.store.ask_to_cancel, shift.owner.id, late, why, recalled=True)
-        await shift.offload(ask)
-        shift.notify(Recalled(runs=len(late)))
-        return late
+        ask = partial(shift.store.ask_to_cancel, shift.owner.id, attempt_ids, why)
+        if attempt_ids:
+            await shift.offload(lambda: ask(recalled=recalled, lingered=lingered))
 
 
 def _shown(attempt: OpenAttempt, seen: Sighting) -> str:

@@ -10,15 +10,15 @@ import anyio
 
 from batchrunner.classify import classify_fault
 from batchrunner.model import (
-    MOST_RUNS,
     ApiError,
     NotFound,
     Run,
     Sighting,
     Submission,
 )
-from batchrunner.policy import LOST_AFTER, next_trial, next_watch
+from batchrunner.policy import GIVEN_UP_AFTER, LOST_AFTER, next_trial, next_watch
 from batchrunner.runner.events import Strayed
+from batchrunner.runner.looking import cancel, chunks
 from batchrunner.runner.patience import Patience
 from batchrunner.runner.seeking import seek
 from batchrunner.runner.shift import Shift, is_for_good
@@ -39,6 +39,7 @@ class Straying:
     def __init__(self, shift: Shift) -> None:
         self._shift = shift
         self._missing = Patience(shift.now(), MOST)  # orphans that the API does not show
+        self._endless = Patience(shift.now(), MOST)  # orphans that are not over
 
     async def keep(self) -> None:
         """Look for stragglers whenever it is time; for ever."""
@@ -85,7 +86,7 @@ class Straying:
         shift = self._shift
         await shift.looks.clear()
         try:
-            sought = await seek(shift.api, submission)
+            sought = await seek(shift.api, submission, shift.now())
         except ApiError as error:
             left = shift.leave(error.fault)
             shift.hold([classify_fault(error.fault)], shift.looks)
@@ -115,29 +116,32 @@ class Straying:
         """Ask the API to cancel orphans; how many are not over yet, None where it did not say."""
         shift = self._shift
         living = await shift.offload(lambda: shift.store.living_orphans(shift.batch.id))
-        for at in range(0, len(living), MOST_RUNS):
-            chunk = living[at : at + MOST_RUNS]
+        seen: dict[str, Sighting] = {}
+        for chunk in chunks(living):
             await shift.looks.clear()
+            await cancel(shift, chunk)
             try:
-                await shift.api.cancel_many(chunk)
-                sightings = await shift.api.get_many(chunk)
+                seen |= await shift.api.get_many(chunk)
             except ApiError as error:
                 shift.hold([classify_fault(error.fault)], shift.looks)
                 return len(living) if is_for_good(error.fault) else None
-            now = shift.now()
-            missing = [run_id for run_id, s in sightings.items() if isinstance(s, NotFound)]
-            self._missing.note(missing, now)
-            self._missing.forget(sightings.keys() - set(missing))
-            ended = [(run_id, _as_run(s)) for run_id, s in sightings.items() if self._is_over(s)]
-            await shift.offload(lambda: shift.store.bury(ended, now))  # noqa: B023 - awaited here
-        return len(await shift.offload(lambda: shift.store.living_orphans(shift.batch.id)))
+        now = shift.now()
+        self._missing.note([at for at in living if isinstance(seen.get(at), NotFound)], now)
+        self._missing.forget(at for at in seen if not isinstance(seen[at], NotFound))
+        self._endless.note(living, now)
+        ended = [(at, _as_run(seen.get(at))) for at in living if self._is_over(at, seen.get(at))]
+        if ended:
+            await shift.offload(lambda: shift.store.bury(ended, now))
+        return len(living) - len(ended)
 
-    def _is_over(self, sighting: Sighting) -> bool:
+    def _is_over(self, run_id: str, sighting: Sighting | None) -> bool:
         """Whether an orphan costs nothing more; one look that does not show it is no proof."""
-        if isinstance(sighting, NotFound):
-            return self._missing.is_over(sighting.run_id, LOST_AFTER)
-        return isinstance(sighting, Run) and sighting.status.is_final
+        if isinstance(sighting, Run) and sighting.status.is_final:
+            return True
+        if isinstance(sighting, NotFound) and self._missing.is_over(run_id, LOST_AFTER):
+            return True
+        return self._endless.is_over(run_id, GIVEN_UP_AFTER)
 
 
-def _as_run(sighting: Sighting) -> Run | None:
+def _as_run(sighting: Sighting | None) -> Run | None:
     return sighting if isinstance(sighting, Run) else None

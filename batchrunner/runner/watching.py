@@ -133,8 +133,7 @@ class Watching:
         """Judge a run; one that is missing only after looks that were answered, one by one."""
         if not isinstance(seen, Run) and not self._missing.is_over(attempt.run_id, LOST_AFTER):
             return None
-        lingered = self._stopping.lingered(attempt.run_id)
-        return judge(self._shift.policy, attempt, seen, now, lingered=lingered)
+        return judge(self._shift.policy, attempt, seen, now)
 
     def _tell(self, applied: Sequence[Verdict]) -> None:
         """Tell which attempts were closed; their slots are free."""

@@ -302,14 +302,18 @@ class Store:
         why: FailureCategory,
         *,
         recalled: bool = False,
+        lingered: bool = False,
     ) -> None:
         """
         Note that the API is going to be asked to cancel these attempts' runs, and why.
 
-        They are *recalled* for a deadline: that is not held against their jobs.
+        They are *recalled* for a deadline: that is not held against their jobs. Or they *lingered*
+        with their results, which count.
         """
         with self._database.write() as tx:
-            watching.ask_to_cancel(tx, owner_id, attempt_ids, why, recalled=recalled)
+            watching.ask_to_cancel(
+                tx, owner_id, attempt_ids, why, recalled=recalled, lingered=lingered
+            )
 
     def adopt(self, owner_id: str, batch_id: int, runs: Sequence[Run], now: datetime) -> int:
         """Take runs into a batch that something else started: up to 100, as jobs of their own."""

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import BindParameter, Connection, bindparam, select, update
 
 from batchrunner.model import Ride, RunStatus, Submission
-from batchrunner.schema import SubmissionState, attempts, jobs, orphans, submissions
+from batchrunner.schema import SubmissionState, attempts, batches, jobs, orphans, submissions
 from batchrunner.store import straying
 from batchrunner.store.rows import begun_at, job_of, options_of
 
@@ -184,6 +184,8 @@ def doubt(
 
 def doubt_intended(tx: Connection, owner_id: str, batch_id: int, now: datetime, why: str) -> None:
     """Say of all of an owner's submissions that are still intended that their runs may exist."""
+    # A claim of which the commit was lost may still be on its way: it holds the batch until then.
+    tx.execute(select(batches.c.id).where(batches.c.id == batch_id).with_for_update())
     tx.execute(
         update(submissions)
         .where(

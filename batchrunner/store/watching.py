@@ -60,6 +60,7 @@ _WATCHED = (
         attempts.c.seen_running_at,
         attempts.c.cancelling,
         attempts.c.recalled,
+        attempts.c.lingered,
         attempts.c.missing_since,
         attempts.c.rungs,
         attempts.c.ladders,
@@ -100,6 +101,7 @@ def watched(tx: Connection, owner_id: str, batch_id: int) -> list[OpenAttempt]:
             started_at=row.seen_running_at,
             cancelling=FailureCategory(row.cancelling) if row.cancelling else None,
             recalled=row.recalled,
+            lingered=row.lingered,
             missing_since=row.missing_since,
             expectations=expectations_in(shaped.get(row.shape), row.expect),
             limits=limits_of(row.limits),
@@ -173,7 +175,11 @@ _ASK_TO_CANCEL = (
         *_held,
         attempts.c.cancelling.is_(None),
     )
-    .values(cancelling=bindparam("why"), recalled=bindparam("for_deadline"))
+    .values(
+        cancelling=bindparam("why"),
+        recalled=bindparam("for_deadline"),
+        lingered=bindparam("with_result"),
+    )
 )
 
 
@@ -184,10 +190,12 @@ def ask_to_cancel(
     why: FailureCategory,
     *,
     recalled: bool,
+    lingered: bool,
 ) -> None:
     """Note that the API is going to be asked to cancel these runs, and why."""
-    asked = {"attempts": attempt_ids, "owner": owner_id, "why": why, "for_deadline": recalled}
-    tx.execute(_ASK_TO_CANCEL, asked)
+    asked = {"attempts": attempt_ids, "owner": owner_id, "why": why}
+    how = {"for_deadline": recalled, "with_result": lingered}
+    tx.execute(_ASK_TO_CANCEL, {**asked, **how})
 
 
 def apply(
