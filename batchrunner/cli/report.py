@@ -33,8 +33,10 @@ def closing_lines(store: Store, batch: Batch, tally: Tally, db: str) -> Iterator
         yield f"{counted(left, 'job')} left"
     if running:
         yield f"{counted(running, 'run')} may go on and cost money: run again to collect them"
-    if any(category not in SETTLED for category in tally.failed):
-        yield f"put the failed ones back, then run again: batchrunner retry {name}"
+    if worth := sorted(category for category in tally.failed if category not in SETTLED):
+        hopeless = len(worth) < len(tally.failed)
+        chosen = "".join(f" --category {category}" for category in worth) if hopeless else ""
+        yield f"put the failed ones back, then run again: batchrunner retry {name}{chosen}"
     if tally.retried:
         yield f"what was tried again, and why: batchrunner status {name}"
     yield f"{batch.name}: {summary(tally)}"

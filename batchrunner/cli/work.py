@@ -137,14 +137,18 @@ def bind(store: Store, batch: Batch, api: Access, *, leave_runs: bool = False) -
     Raises:
         UserError: It is tied to another one: its runs would not be found, and be paid for again.
     """
-    bound = store.bind(batch.id, api.origin)
-    if bound != api.origin:
+    check_origin(batch, store.bind(batch.id, api.origin), api)
+    return admitted(store, batch, api, leave_runs=leave_runs)
+
+
+def check_origin(batch: Batch, bound: str | None, api: Access) -> None:
+    """Refuse another API than the one that a batch is tied to; None: it is tied to none yet."""
+    if bound not in (None, api.origin):
         raise UserError(
             f"batch {batch.name!r} was run on {bound}, and this is {api.origin}",
             hint="results of the two do not mix; name another database: --db other.db",
             exit_code=WRONG_USAGE,
         )
-    return admitted(store, batch, api, leave_runs=leave_runs)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -102,7 +102,8 @@ def _settle_named(
     policy: Policy, ride: Ride, message: str | None, failure: Failed, now: datetime
 ) -> Transition:
     if message is None:
-        return Postpone(at=now, failure=failure)
+        neighbour = f"Another job of its request was refused: {failure.message}"
+        return Postpone(at=now, failure=replace(failure, message=neighbour))
     return decide(policy, ride.job, replace(failure, message=message), now)
 
 

@@ -133,6 +133,21 @@ async def test_ids_that_come_with_a_failure_are_no_refusal(ids: Any, status: int
     assert isinstance(await batch(said), Unanswered)
 
 
+@pytest.mark.parametrize("status", [200, 207, 400])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"runs": [{"index": 0, "run_id": "a"}], "errors": [{"index": 1, **error()}]},
+        {"data": {"run_ids": ["a", "b", "c"]}, "error": error()},
+        {"run_id": "a", "error": error()},
+        {"runIds": ["a"], "error": error()},
+        [{"run_id": "a"}, {"error": error()}],
+    ],
+)
+async def test_an_id_that_stands_elsewhere_is_no_refusal_either(body: Any, status: int) -> None:
+    assert isinstance(await batch(Said(answers(body, status))), Unanswered)
+
+
 CODES = [
     ("INVALID_INPUT", 400),
     ("invalid_input", 400),

@@ -224,3 +224,14 @@ def test_a_run_that_is_called_back_for_a_deadline_is_known_as_such_to_whoever_wa
     store.ask_to_cancel("alice", every, why, recalled=True)
     seen = [(a.cancelling, a.recalled) for a in open_store().watched("alice", batch.id)]
     assert seen == [(why, True), (FailureCategory.RUN_CANCELLED, False), (why, False)]
+
+
+def test_a_run_that_lingered_with_its_result_is_known_as_such_to_whoever_watches(
+    store: Store, open_store: Callable[[], Store]
+) -> None:
+    batch = begin(store, 2, concurrency=2)
+    lingering, overdue = start(store, batch)
+    why = FailureCategory.TIMED_OUT
+    store.ask_to_cancel("alice", [lingering.attempt_id], why, lingered=True)
+    store.ask_to_cancel("alice", [overdue.attempt_id], why)
+    assert [a.lingered for a in open_store().watched("alice", batch.id)] == [True, False]

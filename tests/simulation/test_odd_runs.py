@@ -198,7 +198,7 @@ def refuses_cancels(status: int) -> Any:
     return lambda run_id: answer
 
 
-@pytest.mark.parametrize("status", [400, 500])
+@pytest.mark.parametrize("status", [400, 403, 404, 500])
 def test_a_run_whose_cancel_is_never_confirmed_is_given_up(status: int) -> None:
     async def night() -> None:
         urls = ["http://faults.test/stuck", *pages(5)]

@@ -169,6 +169,24 @@ def test_each_keyword_of_the_apis_schemas(schema: Any, good: list[Any], bad: lis
         assert failure.findings[0].path == "x"
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": ["object", "null"]},
+        {"type": "object", "required": 7},
+        {"type": "object", "properties": [1]},
+        {"type": "object", "properties": {"x": True}},
+        {"type": "object", "properties": {"x": {"enum": 5}}},
+        {"type": "object", "properties": {"x": {"minimum": "low"}}},
+        {"type": "object", "properties": {"x": {"enum": [1, 2], "type": "string"}}},
+        {"anyOf": {"x": 1}},
+    ],
+)
+def test_a_schema_of_another_program_that_is_not_understood_ends_nothing(schema: Any) -> None:
+    for value in ({"x": 3}, {"x": None}, {"y": [1]}, {"x": "text"}):
+        judged(value, schema)
+
+
 # ---- what is expected ----
 
 

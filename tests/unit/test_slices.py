@@ -100,6 +100,14 @@ def test_a_strange_value_deep_inside_is_cut_out_with_what_is_around_it(strange: 
     assert items(f"[{entry},{entry}]") == [entry, entry]
 
 
+@pytest.mark.parametrize("odd", ["\x0b", "\x0c", "\x1c", "\x85", "\xa0", "\u2028"])
+def test_what_is_space_elsewhere_is_none_in_json(odd: str) -> None:
+    for text, cut in ((f'{{"a": 1}}{odd}', members), (f"[1]{odd}", items)):
+        with pytest.raises(ValueError, match="no "):
+            cut(text)
+    assert members(f'{{"a": 1{odd}}}')["a"].rstrip(odd) == "1"
+
+
 def test_of_a_name_that_stands_twice_the_last_counts() -> None:
     assert members('{"a": 1, "\\u0061": 2}') == {"a": "2"}
 

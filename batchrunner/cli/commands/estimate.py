@@ -104,6 +104,8 @@ def _lines(found: Estimate) -> Iterator[str]:
 
     known = f" ({found.done} are done)" if found.done else ""
     yield f"{counted(found.jobs, 'job')} to run{known}"
+    if not found.jobs:
+        return
     if found.forecast is None:
         yield "nothing here tells what such jobs take: no range can be given"
         if found.jobs > FEW:

@@ -17,7 +17,7 @@ name: {name}
 settings:
   concurrency: 5        # runs in flight at most
   max_attempts: 3       # counted attempts a job may use
-  backoff: 15s          # first wait after a failure; doubles with each
+  backoff: 15s          # longest first wait after a failure; doubles with each
 
 defaults:               # for all jobs; every option of the API can stand here or in a job
   goal: Read the product's title and price

@@ -246,13 +246,14 @@ def _work(
     from batchrunner.cli.commands.status import working
     from batchrunner.cli.display import make_display
     from batchrunner.cli.money import set_up
-    from batchrunner.cli.work import Worked, bind, exit_code_of, work
+    from batchrunner.cli.work import Worked, bind, check_origin, exit_code_of, work
     from batchrunner.runner import Ending
 
     tally = store.tally(batch.id)
     if folder is not None:
         store.want_artifacts(batch.id, lasting=True)
     if not tally.open:
+        check_origin(batch, batch.origin, api)
         _fetch_left(store, batch, api, folder)
         click.echo(f"batch {batch.name!r} is finished: nothing to run", err=True)
         return Worked(ending=Ending.FINISHED, tally=tally, exit_code=exit_code_of(tally))
@@ -279,11 +280,12 @@ def _report(store: Store, batch: Batch, worked: Worked, db: str, *, as_json: boo
     from batchrunner.cli.clock import ledger_now
     from batchrunner.cli.endings import going_on, why_lines
     from batchrunner.cli.report import batch_as_json, closing_lines, stopped
+    from batchrunner.cli.terminal import say
 
     for line in closing_lines(store, batch, worked.tally, db):
-        click.echo(line, err=True)
+        say(line, err=True)
     for line in why_lines(store, batch, worked.ending, worked.tally):
-        click.echo(line, err=True)
+        say(line, err=True)
     if worked.tally.open:
         purse = store.purse(batch.id, ledger_now(store))
         more = going_on(batch, worked.ending, sys.argv[1:], db, purse)

@@ -12,7 +12,7 @@ import click
 from batchrunner.cli.options import batch_of, db_option, help_option, json_option, opened
 
 if TYPE_CHECKING:
-    from batchrunner.model import Batch
+    from batchrunner.model import Batch, Tally
     from batchrunner.store import Store
     from batchrunner.store.health import Worker
 
@@ -55,17 +55,18 @@ def _show(store: Store, batch: Batch, db: str, *, whole: bool) -> None:
         money_lines,
         retry_lines,
     )
+    from batchrunner.cli.terminal import say
 
     tally = store.tally(batch.id)
-    click.echo(f"{batch.name}: {summary(tally)}")
+    say(f"{batch.name}: {summary(tally)}")
     money = money_lines(store, batch, tally)
     for line in (*_waits(store, batch), *money, *artifact_lines(store, batch)):
-        click.echo(f"  {line}")
+        say(f"  {line}")
     if not whole:
         return
     if tally.open:
         at_work = list(working(store, batch))
-        click.echo(f"at work on this database:{'' if at_work else ' nobody'}")
+        click.echo(f"at work on this database:{'' if at_work else _nobody(tally)}")
         for worker in at_work:
             click.echo(f"  {worker}")
     for title, lines in (
@@ -76,7 +77,19 @@ def _show(store: Store, batch: Batch, db: str, *, whole: bool) -> None:
         ("tried again", retry_lines(store, batch)),
     ):
         for number, line in enumerate(lines):
-            click.echo(f"\n{title}:\n  {line}" if number == 0 else f"  {line}")
+            if number == 0:
+                click.echo(f"\n{title}:")
+            say(f"  {line}")
+
+
+def _nobody(tally: Tally) -> str:
+    from batchrunner.cli.display import counted
+    from batchrunner.model import JobState
+
+    runs = tally.jobs[JobState.RUNNING]
+    if not runs:
+        return " nobody"
+    return f" nobody; {counted(runs, 'run')} in flight, not watched: run again to collect"
 
 
 def _waits(store: Store, batch: Batch) -> Iterator[str]:

@@ -37,7 +37,7 @@ STAGES = {
     "unattended": "no runner was at work",
     "credits": "the account had no credits",
     "held": "the API was busy or away",
-    "turn": "it was due: no free slot, no budget, or not its hours",
+    "turn": "it was due: no slot, no budget, or not its hours",
 }
 
 

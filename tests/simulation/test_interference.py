@@ -1,0 +1,177 @@
+"""Single odd answers at the worst moment: none of them ends a night, or pays for a job again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from batchrunner.model import Budget, FailureCategory, JobState, Settings
+from batchrunner.policy import GIVEN_UP_AFTER
+from batchrunner.proof.agent import QuickAgent
+from batchrunner.proof.night import Killed, Night, Power, now, pages, simulate
+from batchrunner.runner import Ending
+from batchrunner.sandbox import World
+
+#: Takes a request and the answer to it, None before it is sent; returns what to answer instead.
+Interfere = Callable[[httpx.Request, httpx.Response | None], httpx.Response | None]
+CREATE, LOOK, CANCEL = "/v1/automation/run-batch", "/v1/runs/batch", "/v1/runs/batch/cancel"
+
+
+class Interfering(httpx.AsyncBaseTransport):
+    """A way to the sandbox on which somebody interferes."""
+
+    def __init__(self, night: Night, interfere: Interfere) -> None:
+        self._inner = night.sandbox.transport()
+        self._interfere = interfere
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        instead = self._interfere(request, None)
+        if instead is not None:
+            return instead
+        answer = await self._inner.handle_async_request(request)
+        await answer.aread()
+        return self._interfere(request, answer) or answer
+
+
+def refused(status: int, code: str) -> httpx.Response:
+    return httpx.Response(status, json={"error": {"code": code, "message": "No"}})
+
+
+def night_of(urls: list[str], interfere: Interfere, world: World, **settings: Any) -> Night:
+    night = Night.of(urls, world, Settings(**settings), agent=QuickAgent())
+    night.network = Interfering(night, interfere)  # type: ignore[assignment]
+    return night
+
+
+def test_a_cancel_that_is_not_ours_to_ask_for_stops_nothing() -> None:
+    async def night() -> None:
+        cancels: list[httpx.Request] = []
+
+        def forbid(request: httpx.Request, answer: httpx.Response | None) -> httpx.Response | None:
+            if answer is not None or request.url.path != CANCEL:
+                return None
+            cancels.append(request)
+            return refused(403, "FORBIDDEN")
+
+        world = World(durations=(400, 500))
+        limit = timedelta(minutes=5)
+        urls = ["http://faults.test/stuck", *pages(5)]
+        forbidden = night_of(urls, forbid, world, concurrency=2, running_limit=2 * limit)
+        with anyio.fail_after((4 * limit + GIVEN_UP_AFTER).total_seconds()):
+            assert await forbidden.run() is Ending.FINISHED
+        assert cancels
+        assert forbidden.jobs() == {JobState.SUCCEEDED: 5, JobState.FAILED: 1}
+        assert len(forbidden.sandbox.ledger.runs) == 6
+
+    simulate(night)
+
+
+@pytest.mark.parametrize("status", [400, 404, 410, 501])
+def test_a_search_that_is_refused_for_a_while_abandons_no_run(status: int) -> None:
+    async def night() -> None:
+        creates: list[httpx.Request] = []
+        searches: list[httpx.Request] = []
+
+        def break_off(
+            request: httpx.Request, answer: httpx.Response | None
+        ) -> httpx.Response | None:
+            if answer is not None and request.url.path == CREATE:
+                creates.append(request)
+                return refused(503, "SERVICE_BUSY") if len(creates) == 2 else None
+            if answer is None and request.url.path == "/v1/runs":
+                searches.append(request)
+                return refused(status, "NOT_FOUND") if len(searches) < 3 else None
+            return None
+
+        world = World(durations=(60, 90))
+        odd = night_of(pages(4), break_off, world, concurrency=2, backoff=timedelta(seconds=4))
+        assert await odd.run() is Ending.FINISHED
+        assert len(searches) >= 3
+        odd.network = None
+        odd.check_end()
+        assert odd.jobs() == {JobState.SUCCEEDED: 4}
+        assert len(odd.sandbox.ledger.runs) == 4
+
+    simulate(night)
+
+
+def test_a_kill_makes_no_run_paid_twice_that_lingered_with_its_result() -> None:
+    async def night() -> None:
+        power = Power()
+
+        def kill(request: httpx.Request, answer: httpx.Response | None) -> httpx.Response | None:
+            if answer is not None and request.url.path == CANCEL and not power.dead:
+                power.fuse = power.steps + 1
+            return None
+
+        world = World(script={"http://site.test/1?*": "lingering"})
+        lingering = night_of(["http://site.test/1?x"], kill, world)
+        with pytest.raises(Killed):
+            await lingering.run(power)
+        assert await lingering.run() is Ending.FINISHED
+        assert lingering.jobs() == {JobState.SUCCEEDED: 1}
+        assert len(lingering.sandbox.ledger.runs) == 1
+
+    simulate(night)
+
+
+def test_an_orphan_that_never_ends_keeps_no_budget_back_for_ever() -> None:
+    async def night() -> None:
+        lost: list[str] = []
+
+        def hide(request: httpx.Request, answer: httpx.Response | None) -> httpx.Response | None:
+            if answer is None:
+                return None
+            body = json.loads(answer.content)
+            if request.url.path == CREATE and not lost:
+                lost.extend(body["run_ids"])
+                return refused(503, "SERVICE_BUSY")
+            if request.url.path != LOOK:
+                return None
+            for run in body["data"]:
+                if run["run_id"] in lost:
+                    run.update(status="EXPIRED", num_of_steps=None)
+            return httpx.Response(200, json=body)
+
+        world = World(durations=(400, 500), late=100)
+        budget = Budget(steps=300)
+        endless = night_of(pages(4), hide, world, concurrency=1, budget=budget)
+        with anyio.fail_after(2 * 3600):
+            await endless.run()
+        assert lost
+        assert endless.store.living_orphans(endless.batch.id) == []
+        purse = endless.store.purse(endless.batch.id, now())
+        assert purse is not None
+        assert purse.reserved == 0
+
+    simulate(night)
+
+
+def test_ids_that_stand_where_no_source_has_them_are_not_paid_for_again() -> None:
+    async def night() -> None:
+        told: list[str] = []
+
+        def rearrange(
+            request: httpx.Request, answer: httpx.Response | None
+        ) -> httpx.Response | None:
+            if answer is None or request.url.path != CREATE or told:
+                return None
+            told.extend(json.loads(answer.content)["run_ids"])
+            runs = [{"index": place, "run_id": run_id} for place, run_id in enumerate(told)]
+            said = [{"index": 3, "code": "INVALID_INPUT", "message": "Bad"}]
+            return httpx.Response(207, json={"runs": runs[:3], "errors": said})
+
+        odd = night_of(pages(4), rearrange, World(durations=(60, 90)), concurrency=4)
+        assert await odd.run() is Ending.FINISHED
+        assert len(told) == 4
+        assert odd.jobs() == {JobState.SUCCEEDED: 4}
+        assert len(odd.sandbox.ledger.runs) == 4
+        assert not odd.store.tally(odd.batch.id).retried.get(FailureCategory.REJECTED)
+
+    simulate(night)
