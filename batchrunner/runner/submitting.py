@@ -128,7 +128,8 @@ class Submitting:
             await shift.settle(submission, SubmissionState.REFUSED, verdicts, "not sent")
             return
         hook = shift.hints.address
-        answer = await self._create(submission, hook)
+        singly = self._singly and len(submission.rides) == 1
+        answer = await self._create(submission, hook, singly=singly)
         match answer:
             case Created(run_ids=run_ids):
                 shift.creates.went_well()
@@ -141,7 +142,7 @@ class Submitting:
             case Refused(fault=fault) if hook is not None and _is_about_webhooks(fault):
                 await self._unhook(submission, fault)
             case Refused(fault=fault):
-                await self._refused(submission, fault)
+                await self._refused(submission, fault, singly=singly)
             case Unanswered(fault=fault):
                 shift.hold([classify_fault(fault)], shift.creates)
                 shift.notify(Searching(runs=len(submission.rides), why=fault.message))
@@ -153,7 +154,7 @@ class Submitting:
     async def _is_wanted(self, submission: Submission) -> bool:
         """Whether a submission may be sent; one that waited may have been overtaken by events."""
         shift = self._shift
-        if shift.draining or len(submission.rides) > self._most:
+        if shift.draining or len(submission.rides) > (1 if self._singly else self._most):
             return False
         if shift.phase is not Phase.OPEN:
             return False
@@ -166,10 +167,10 @@ class Submitting:
             await shift.renew()
         return True
 
-    async def _create(self, submission: Submission, hook: str | None) -> Answer:
+    async def _create(self, submission: Submission, hook: str | None, *, singly: bool) -> Answer:
         requests = [request_of(submission, ride, hook) for ride in submission.rides]
         schema = output_schema_of(submission)
-        if self._singly:
+        if singly:
             return await self._shift.api.create_one(requests[0], schema)
         return await self._shift.api.create(requests, schema)
 
@@ -182,12 +183,12 @@ class Submitting:
         verdicts = settle_unhooked(submission, shift.now())
         await shift.settle(submission, SubmissionState.REFUSED, verdicts, fault.message)
 
-    async def _refused(self, submission: Submission, fault: ApiFault) -> None:
+    async def _refused(self, submission: Submission, fault: ApiFault, *, singly: bool) -> None:
         shift, count = self._shift, len(submission.rides)
-        missed = await self._missed() if self._singly and is_not_offered(fault) else None
-        singly = self._singly and missed is None
-        verdicts = settle_refusal(shift.policy, submission, fault, shift.now(), singly=singly)
-        if is_not_offered(fault) and not self._singly:
+        missed = await self._missed() if singly and is_not_offered(fault) else None
+        named = singly and missed is None
+        verdicts = settle_refusal(shift.policy, submission, fault, shift.now(), singly=named)
+        if is_not_offered(fault) and not singly:
             self._singly = True
         elif missed is None:
             self._hold(of_the_pool(verdicts), fault)

@@ -11,7 +11,7 @@ import anyio
 import httpx
 import pytest
 
-from batchrunner.model import Budget, FailureCategory, JobState, Settings
+from batchrunner.model import Budget, FailureCategory, JobFile, JobSpec, JobState, Settings
 from batchrunner.policy import GIVEN_UP_AFTER
 from batchrunner.proof.agent import QuickAgent
 from batchrunner.proof.night import Killed, Night, Power, now, pages, simulate
@@ -173,5 +173,27 @@ def test_ids_that_stand_where_no_source_has_them_are_not_paid_for_again() -> Non
         assert odd.jobs() == {JobState.SUCCEEDED: 4}
         assert len(odd.sandbox.ledger.runs) == 4
         assert not odd.store.tally(odd.batch.id).retried.get(FailureCategory.REJECTED)
+
+    simulate(night)
+
+
+def test_batches_that_are_not_offered_send_nothing_singly_that_carries_several_jobs() -> None:
+    async def night() -> None:
+        world = World(durations=(20, 30), variants={"run_batch": "missing"})
+        odd = Night.of(pages(2), world, Settings(concurrency=40), agent=QuickAgent())
+        specs = tuple(
+            JobSpec(key=f"{shape}-{n}", url=url, goal="Read it", options=of_shape(shape))
+            for shape in range(12)
+            for n, url in enumerate(pages(3))
+        )
+        more = JobFile(name="night", settings=odd.batch.settings, specs=specs)
+        odd.loaded += odd.store.load(more, now()).added
+        assert await odd.run() is Ending.FINISHED
+        odd.check_end()
+        assert odd.jobs() == {JobState.SUCCEEDED: 38}
+
+    def of_shape(shape: int) -> dict[str, Any]:
+        properties = {f"field_{shape}": {"type": "string", "nullable": True}}
+        return {"output_schema": {"type": "object", "properties": properties}}
 
     simulate(night)
