@@ -13,7 +13,7 @@ import httpx
 from batchrunner.proof.network.answers import ANSWERS
 from batchrunner.proof.network.line import ELSEWHERE, LINE
 from batchrunner.proof.network.poison import HUGE, POISONS, Poison
-from batchrunner.proof.network.trip import Asked, NetworkFault, Past, Trip
+from batchrunner.proof.network.trip import Asked, NetworkFault, Past, Trip, is_of_one_run
 from batchrunner.proof.promises import promise
 from batchrunner.sandbox.seeded import share
 
@@ -112,8 +112,8 @@ class Network(httpx.AsyncBaseTransport):
         if asked is Asked.CREATE:
             self._note_wait(request, response)
         # What comes in pieces is never whole before the client gives it up.
-        shown = asked in (Asked.LOOK, Asked.SEARCH) and response.is_closed
-        return self._poison.put_into(response) if shown else response
+        shows = asked in (Asked.LOOK, Asked.SEARCH) or is_of_one_run(request)
+        return self._poison.put_into(response) if shows and response.is_closed else response
 
     def _drawn(self, request: httpx.Request) -> str | None:
         """Draw the fault that a request meets, if one does."""

@@ -44,7 +44,7 @@ class Poison:
         """Return an answer that shows runs, with the results of some replaced."""
         body = _shown(response)
         hostile: dict[str, bytes] = {}
-        for run in body["data"]:
+        for run in body.get("data", [body]):
             kind = self._kind(run["run_id"]) if run.get("result") is not None else None
             if kind is not None:
                 run["result"] = identifier("poison", run["run_id"])
@@ -77,4 +77,5 @@ def _shown(response: httpx.Response) -> dict[str, Any]:
         body = json.loads(response.content)
     except ValueError:
         body = None
-    return body if isinstance(body, dict) and "data" in body else {"data": []}
+    shows = isinstance(body, dict) and ("data" in body or "run_id" in body)
+    return body if shows else {"data": []}

@@ -35,6 +35,11 @@ class Asked(StrEnum):
 EVERYTHING = frozenset(Asked)
 
 
+def is_of_one_run(request: httpx.Request) -> bool:
+    """Whether a request is a look at one run by itself: no fault befalls that."""
+    return request.method == "GET" and request.url.path.startswith("/v1/runs/")
+
+
 @dataclass
 class Past:
     """What went over the line before."""
