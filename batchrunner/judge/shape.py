@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeAlias
 
 from batchrunner.judge.reading import named, shown
 from batchrunner.model import Finding
 
 SCHEMA = "schema"
+#: Levels of a schema that are gone into; the API takes a tenth of them.
+DEEPEST = 100
 
 
 def _is_number(value: Any) -> bool:
@@ -38,39 +40,44 @@ _FORMATS = {
 }
 
 
-def breaches(value: Any, schema: Mapping[str, Any]) -> Iterator[Finding]:
+def breaches(value: Any, schema: Any, path: str = "", level: int = 1) -> Iterator[Finding]:
     """
     Give what in a result breaks its schema; a property that is not named may be anything.
 
-    A schema that another program wrote may be of other kinds than ours: what is not understood of
-    it is not held against a result.
+    The schema may be another program's: what is not of the API's subset holds for nothing.
     """
-    try:
-        yield from _breaches(value, schema, "")
-    except (TypeError, AttributeError, ValueError, RecursionError):
+    if not isinstance(schema, dict) or level > DEEPEST:
         return
-
-
-def _breaches(value: Any, schema: Mapping[str, Any], path: str) -> Iterator[Finding]:
     if value is None and schema.get("nullable") is True:
         return
-    kind = _TYPES.get(schema.get("type", ""))
+    kind = _kind(schema)
     if kind is not None and not kind[1](value):
         yield _finding(path, shown(value), kind[0])
         return
-    yield from _of_value(value, schema, path)
+    yield from _of_value(value, schema, path, level)
     if isinstance(value, dict):
-        yield from _of_members(value, schema, path)
-    elif isinstance(value, list) and "items" in schema:
+        yield from _of_members(value, schema, path, level)
+    elif isinstance(value, list):
         for place, one in enumerate(value):
-            yield from _breaches(one, schema["items"], f"{path}[{place}]")
+            yield from breaches(one, schema.get("items"), f"{path}[{place}]", level + 1)
 
 
-def _of_value(value: Any, schema: Mapping[str, Any], path: str) -> Iterator[Finding]:
+def _kind(schema: Any) -> tuple[str, Callable[[Any], bool]] | None:
+    """Return the type that a schema asks for, None where that may be any."""
+    name = schema.get("type") if isinstance(schema, dict) else None
+    return _TYPES.get(name) if isinstance(name, str) else None
+
+
+def _of_value(value: Any, schema: Mapping[str, Any], path: str, level: int) -> Iterator[Finding]:
     for keyword, limit in schema.items():
-        broken = _BROKEN.get(keyword)
-        if broken is not None and broken[0](value, limit):
-            yield _finding(path, shown(value), broken[1](limit))
+        takes, is_broken, wanted = _KEYWORDS.get(keyword, _UNKNOWN)
+        if takes(limit) and is_broken(value, limit):
+            yield _finding(path, shown(value), wanted(limit))
+    said = schema.get("anyOf")
+    branches = said if isinstance(said, list) else []
+    misses = [any(breaches(value, branch, path, level + 1)) for branch in branches]
+    if misses and all(misses):
+        yield _finding(path, shown(value), "one of the shapes of `anyOf`")
 
 
 def _is_misspelt(value: Any, format: str) -> bool:
@@ -78,45 +85,56 @@ def _is_misspelt(value: Any, format: str) -> bool:
     return pattern is not None and isinstance(value, str) and not pattern.fullmatch(value)
 
 
-def _fits_no_branch(value: Any, branches: Sequence[Mapping[str, Any]]) -> bool:
-    return bool(branches) and all(any(_breaches(value, branch, "")) for branch in branches)
+def _is_list(limit: Any) -> bool:
+    return isinstance(limit, list)
 
 
-#: A keyword → whether a value breaks it, and what was wanted then. NaN is in no range.
-_BROKEN: Mapping[str, tuple[Callable[[Any, Any], bool], Callable[[Any], str]]] = {
-    "enum": (lambda value, limit: value not in limit, lambda limit: f"one of {', '.join(limit)}"),
-    "format": (_is_misspelt, lambda limit: f"a {limit}"),
+#: Whether a keyword takes such a limit, whether a value breaks it, and what was wanted then.
+_Keyword: TypeAlias = tuple[Callable[[Any], bool], Callable[[Any, Any], bool], Callable[[Any], str]]
+_UNKNOWN: _Keyword = (lambda _: False, lambda *_: False, str)
+#: By name. NaN is in no range.
+_KEYWORDS: Mapping[str, _Keyword] = {
+    "enum": (
+        _is_list,
+        lambda value, limit: value not in limit,
+        lambda limit: f"one of {', '.join(map(str, limit))}",
+    ),
+    "format": (lambda limit: isinstance(limit, str), _is_misspelt, lambda limit: f"a {limit}"),
     "minimum": (
+        _is_number,
         lambda value, limit: _is_number(value) and not value >= limit,
         lambda limit: f"at least {limit}",
     ),
     "maximum": (
+        _is_number,
         lambda value, limit: _is_number(value) and not value <= limit,
         lambda limit: f"at most {limit}",
     ),
     "minItems": (
+        _is_number,
         lambda value, limit: isinstance(value, list) and len(value) < limit,
         lambda limit: f"at least {limit} entries",
     ),
     "maxItems": (
+        _is_number,
         lambda value, limit: isinstance(value, list) and len(value) > limit,
         lambda limit: f"at most {limit} entries",
     ),
-    "anyOf": (_fits_no_branch, lambda limit: "one of the shapes of `anyOf`"),
 }
 
 
 def _of_members(
-    value: Mapping[str, Any], schema: Mapping[str, Any], path: str
+    value: Mapping[str, Any], schema: Mapping[str, Any], path: str, level: int
 ) -> Iterator[Finding]:
-    parts = schema.get("properties", {})
-    for name in schema.get("required", ()):
-        if name not in value:
-            kind = _TYPES.get(parts.get(name, {}).get("type", ""))
+    said, asked = schema.get("properties"), schema.get("required")
+    parts = said if isinstance(said, dict) else {}
+    for name in asked if isinstance(asked, list) else ():
+        if isinstance(name, str) and name not in value:
+            kind = _kind(parts.get(name))
             yield _finding(_below(path, name), "nothing", kind[0] if kind else "something")
     for name, part in parts.items():
         if name in value:
-            yield from _breaches(value[name], part, _below(path, name))
+            yield from breaches(value[name], part, _below(path, name), level + 1)
 
 
 def _below(path: str, name: str) -> str:

@@ -170,21 +170,53 @@ def test_each_keyword_of_the_apis_schemas(schema: Any, good: list[Any], bad: lis
 
 
 @pytest.mark.parametrize(
-    "schema",
+    "odd",
     [
-        {"type": ["object", "null"]},
-        {"type": "object", "required": 7},
-        {"type": "object", "properties": [1]},
-        {"type": "object", "properties": {"x": True}},
-        {"type": "object", "properties": {"x": {"enum": 5}}},
-        {"type": "object", "properties": {"x": {"minimum": "low"}}},
-        {"type": "object", "properties": {"x": {"enum": [1, 2], "type": "string"}}},
+        {"type": ["string", "null"]},
+        {"type": 7},
+        {"required": 7},
+        {"required": [7, None]},
+        {"properties": [1]},
+        {"properties": {"a": True}},
+        {"items": [1]},
+        {"enum": 5},
+        {"format": ["date"]},
+        {"minimum": "low"},
+        {"maximum": None},
+        {"minItems": "1"},
         {"anyOf": {"x": 1}},
+        {"anyOf": [1]},
+        True,
+        None,
     ],
 )
-def test_a_schema_of_another_program_that_is_not_understood_ends_nothing(schema: Any) -> None:
-    for value in ({"x": 3}, {"x": None}, {"y": [1]}, {"x": "text"}):
-        judged(value, schema)
+def test_what_another_program_writes_in_a_schema_holds_for_nothing_and_hides_nothing(
+    odd: Any,
+) -> None:
+    properties = {"odd": odd, "price": {"type": "number"}}
+    schema = {"type": "object", "properties": properties, "required": ["odd", "price"]}
+    for value in ("text", 3, None, ["a"], {"a": {"b": 1}}):
+        assert judged({"odd": value, "price": 1}, schema) is None
+        failure = judged({"odd": value, "price": "cheap"}, schema)
+        assert failure is not None
+        assert [finding.path for finding in failure.findings] == ["price"]
+
+
+def test_numbers_may_be_listed_in_another_programs_schema() -> None:
+    schema = {"type": "object", "properties": {"size": {"enum": [1, 2]}}}
+    assert judged({"size": 2}, schema) is None
+    assert judged({"size": 3}, schema) is not None
+
+
+def test_a_schema_without_a_bottom_ends_nothing() -> None:
+    schema: dict[str, Any] = {"type": "string"}
+    branches, value = schema, 1
+    whole: Any = value
+    for _ in range(400):
+        schema, whole = {"type": "object", "properties": {"x": schema}}, {"x": whole}
+        branches = {"anyOf": [branches]}
+    assert judged(whole, schema) is None
+    assert judged({"x": value}, {"type": "object", "properties": {"x": branches}}) is None
 
 
 # ---- what is expected ----
