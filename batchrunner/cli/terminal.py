@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import re
-import shutil
-import sys
-import textwrap
 from bisect import bisect_right
 from unicodedata import category
 
-import click
 from rich.cells import cell_len
 
 #: Controls, invisible formatting as for bidirectional text, half characters, line separators.
@@ -30,22 +26,6 @@ def term_safe(text: str, *, one_line: bool = True) -> str:
         return text
     lines = _LINE_END.split(text.replace("\t", " "))
     return ("⏎" if one_line else "\n").join("".join(map(_visible, line)) for line in lines)
-
-
-def say(line: str, *, err: bool = False) -> None:
-    """Write a line of safe text; a terminal that is narrower gets it in several, cut at words."""
-    stream = sys.stderr if err else sys.stdout
-    if not stream.isatty():
-        click.echo(line, err=err)
-        return
-    parts = textwrap.wrap(
-        line,
-        shutil.get_terminal_size().columns,
-        subsequent_indent=" " * (len(line) - len(line.lstrip()) + 2),
-        break_long_words=False,  # an address or a command that is cut cannot be copied
-        break_on_hyphens=False,
-    )
-    click.echo("\n".join(parts), err=err)
 
 
 def _visible(char: str) -> str:

@@ -73,10 +73,10 @@ class Stopping:
         asked = [a.attempt_id for a, _ in going_on if a.cancelling]
         left = [(a, seen) for a, seen in going_on if not a.cancelling]
         lingering = [a.attempt_id for a, seen in left if self._lingers(a, seen)]
-        await self._ask(lingering, lingered=True)
+        await self._write_down(lingering, lingered=True)
         now = self._shift.now()
         overdue = [a.attempt_id for a, seen in left if self._is_overdue(a, seen, now)]
-        await self._ask([each for each in overdue if each not in lingering])
+        await self._write_down([each for each in overdue if each not in lingering])
         asked += lingering + overdue
         if self._shift.phase is Phase.OVER:
             late = [a.attempt_id for a, _ in left if a.attempt_id not in asked]
@@ -129,10 +129,10 @@ class Stopping:
     async def _recall(self, attempt_ids: list[int]) -> None:
         """Note which runs are cancelled for the deadline."""
         if attempt_ids:
-            await self._ask(attempt_ids, recalled=True)
+            await self._write_down(attempt_ids, recalled=True)
             self._shift.notify(Recalled(runs=len(attempt_ids)))
 
-    async def _ask(
+    async def _write_down(
         self, attempt_ids: list[int], *, recalled: bool = False, lingered: bool = False
     ) -> None:
         """Write down that runs are going to be cancelled, and why, before it is asked for."""

@@ -119,9 +119,9 @@ def test_jobs_that_are_named_fail_alone() -> None:
     ends = [verdict.transition for verdict in settle_refusal(DEFAULT, submission(4), fault, NOW)]
     assert [type(end) for end in ends] == [Postpone, Finish, Postpone, Finish]
     assert [end.failure.message for end in ends if end.failure] == [
-        "no",
+        "Another job of its request was refused: no",
         'Field "url": Invalid URL',
-        "no",
+        "Another job of its request was refused: no",
         "Too long",
     ]
     assert {end.at for end in ends if isinstance(end, Postpone)} == {NOW}

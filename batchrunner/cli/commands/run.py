@@ -279,8 +279,8 @@ def _fetch_left(store: Store, batch: Batch, api: Access, folder: Path | None) ->
 def _report(store: Store, batch: Batch, worked: Worked, db: str, *, as_json: bool) -> None:
     from batchrunner.cli.clock import ledger_now
     from batchrunner.cli.endings import going_on, why_lines
+    from batchrunner.cli.lines import say
     from batchrunner.cli.report import batch_as_json, closing_lines, stopped
-    from batchrunner.cli.terminal import say
 
     for line in closing_lines(store, batch, worked.tally, db):
         say(line, err=True)

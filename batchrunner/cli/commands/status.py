@@ -48,6 +48,7 @@ def command(batch: str | None, db: str, as_json: bool) -> None:
 
 def _show(store: Store, batch: Batch, db: str, *, whole: bool) -> None:
     from batchrunner.cli.display import summary
+    from batchrunner.cli.lines import say
     from batchrunner.cli.report import (
         artifact_lines,
         cancelled_lines,
@@ -55,7 +56,6 @@ def _show(store: Store, batch: Batch, db: str, *, whole: bool) -> None:
         money_lines,
         retry_lines,
     )
-    from batchrunner.cli.terminal import say
 
     tally = store.tally(batch.id)
     say(f"{batch.name}: {summary(tally)}")
