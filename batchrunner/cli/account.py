@@ -12,8 +12,8 @@ import click
 from batchrunner.api import Api
 from batchrunner.classify import classify_fault
 from batchrunner.cli.clock import ledger_now
-from batchrunner.cli.display import counted
 from batchrunner.cli.errors import UserError
+from batchrunner.cli.phrases import counted
 from batchrunner.cli.process import gone, this_process
 from batchrunner.cli.secret import digest_of, is_digest_of
 from batchrunner.cli.terminal import term_safe

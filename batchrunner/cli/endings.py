@@ -5,9 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
-from batchrunner.cli.display import clock, counted, parked_line
 from batchrunner.cli.money import raised
+from batchrunner.cli.phrases import clock, counted
 from batchrunner.cli.report import EXAMPLES, db_given, same_command
+from batchrunner.cli.state import parked_line
 from batchrunner.cli.terminal import term_safe
 from batchrunner.model import Batch, ParkedHost, Purse, Tally
 from batchrunner.policy.windows import FIRST_LEAD, LAST_CALL, SHORTEST_LEAD

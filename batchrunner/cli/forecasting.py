@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from batchrunner.cli.phrases import clock, counted
+
 if TYPE_CHECKING:
     from batchrunner.model import Budget, JobFile, Rate, Wallet
     from batchrunner.model.forecast import Forecast, Plan
@@ -88,7 +90,6 @@ def _of(
 
 def likely(found: Estimate) -> str | None:
     """Return the ranges in one line; None where nothing is known."""
-    from batchrunner.cli.display import clock, counted
     from batchrunner.cli.money import cost
 
     if found.forecast is None or not found.jobs:

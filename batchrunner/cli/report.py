@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from batchrunner.cli.errors import UserError
+from batchrunner.cli.phrases import counted
 from batchrunner.model.artifacts import ArtifactState
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ EXAMPLES = 3
 
 def closing_lines(store: Store, batch: Batch, tally: Tally, db: str) -> Iterator[str]:
     """Give the last lines of a run: what came of it, why jobs failed, what to do next."""
-    from batchrunner.cli.display import counted, summary
+    from batchrunner.cli.state import summary
     from batchrunner.model import JobState
 
     yield from failure_lines(store, batch)
@@ -76,7 +77,6 @@ def money_lines(store: Store, batch: Batch, tally: Tally) -> Iterator[str]:
 
 def artifact_lines(store: Store, batch: Batch) -> Iterator[str]:
     """Give how many artifacts of a batch there are, if it has any."""
-    from batchrunner.cli.display import counted
 
     gallery = store.gallery(batch.id)
     parts = [f"{count} {state}" for state, count in sorted(gallery.states.items())]
@@ -143,7 +143,7 @@ def _attempt_line(attempt: ClosedAttempt) -> str:
 
 
 def _named(key: str, url: str) -> str:
-    from batchrunner.cli.display import DIGEST
+    from batchrunner.cli.state import DIGEST
     from batchrunner.cli.terminal import term_safe
 
     own = "" if DIGEST.fullmatch(key) else f"{key}  "

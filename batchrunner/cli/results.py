@@ -10,9 +10,9 @@ from pathlib import Path
 
 import click
 
-from batchrunner.cli.display import counted
 from batchrunner.cli.errors import WRONG_USAGE, UserError
 from batchrunner.cli.files import replace_when_complete
+from batchrunner.cli.phrases import counted
 from batchrunner.export import Export, format_of
 from batchrunner.model import Batch
 from batchrunner.store import Store

@@ -10,7 +10,7 @@ from typing import Any
 from batchrunner.api.slices import plain
 from batchrunner.api.viewing import Shown, Step
 from batchrunner.classify import classify
-from batchrunner.cli.display import clock, dated
+from batchrunner.cli.phrases import clock, dated
 from batchrunner.cli.terminal import shorten, term_safe
 from batchrunner.model import Failed, Run, RunError
 

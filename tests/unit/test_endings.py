@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 import pytest
 from rich.console import Console
 
-from batchrunner.cli.display import LiveDisplay, local
+from batchrunner.cli.display import LiveDisplay
 from batchrunner.cli.endings import going_on, why_lines
+from batchrunner.cli.phrases import local
 from batchrunner.model import Batch, Canary, JobState, ParkedHost, Tally
 from batchrunner.runner import Ending
 from batchrunner.store import Store

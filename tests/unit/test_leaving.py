@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from batchrunner.cli.display import stopping
 from batchrunner.cli.report import same_command
 from batchrunner.cli.secret import digest_of, is_digest_of
+from batchrunner.cli.state import stopping
 from batchrunner.model import FailureCategory, Finish, Job, JobState, OpenAttempt, RunStatus, Tally
 from batchrunner.policy import give_up
 from tests.fakes import NOW

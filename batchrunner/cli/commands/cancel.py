@@ -10,6 +10,7 @@ import click
 from batchrunner.cli.clock import ledger_now
 from batchrunner.cli.errors import SOME_FAILED, WRONG_USAGE, UserError
 from batchrunner.cli.options import api_options, batch_of, db_option, help_option, opened
+from batchrunner.cli.phrases import counted
 from batchrunner.model import FailureCategory
 
 if TYPE_CHECKING:
@@ -69,7 +70,6 @@ def command(
       batchrunner cancel example
       batchrunner cancel example --host shop.example.com --category blocked
     """
-    from batchrunner.cli.display import counted
     from batchrunner.cli.process import at_work
     from batchrunner.cli.work import access
 
@@ -97,7 +97,6 @@ def command(
 
 def _ask_first(store: Store, batch: Batch) -> None:
     """Ask somebody at a terminal whether all jobs are meant; a script is not kept waiting."""
-    from batchrunner.cli.display import counted
 
     left = store.tally(batch.id).open
     if not left or not sys.stdin.isatty():
@@ -125,7 +124,7 @@ def _check_found(keys: tuple[str, ...], hosts: tuple[str, ...], count: int) -> N
 
 def _see_to_it(store: Store, batch: Batch, api: Access, key: str) -> None:
     """Watch the runs until the API has confirmed that they are cancelled."""
-    from batchrunner.cli.display import counted, make_display
+    from batchrunner.cli.display import make_display
     from batchrunner.cli.work import work
     from batchrunner.model import JobState
 

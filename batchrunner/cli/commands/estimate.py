@@ -18,6 +18,7 @@ from batchrunner.cli.options import (
     opened,
     read_job_file,
 )
+from batchrunner.cli.phrases import clock, counted
 
 if TYPE_CHECKING:
     from batchrunner.cli.forecasting import Estimate
@@ -99,7 +100,6 @@ def _wallet(api_url: str | None, key_file: str | None) -> Wallet | None:
 
 
 def _lines(found: Estimate) -> Iterator[str]:
-    from batchrunner.cli.display import clock, counted
     from batchrunner.cli.money import cost
 
     known = f" ({found.done} are done)" if found.done else ""

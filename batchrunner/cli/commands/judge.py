@@ -13,6 +13,7 @@ import click
 
 from batchrunner.cli.errors import Report
 from batchrunner.cli.options import batch_of, db_option, help_option, json_option, opened
+from batchrunner.cli.phrases import counted
 
 if TYPE_CHECKING:
     from batchrunner.model import Batch, Expectations, Failed, Finding, Judgeable
@@ -200,7 +201,6 @@ def _lines(
     odd: list[tuple[Judgeable, Finding]],
     applied: int | None,
 ) -> Iterator[str]:
-    from batchrunner.cli.display import counted
 
     for kind, lines in _by_kind(changes).items():
         yield f"{kind} ({len(lines)})"
@@ -235,7 +235,7 @@ def _state(category: str | None) -> str:
 
 
 def _line(one: Judgeable, findings: Iterable[Finding], message: str = "") -> str:
-    from batchrunner.cli.display import DIGEST
+    from batchrunner.cli.state import DIGEST
     from batchrunner.cli.terminal import term_safe
 
     own = "" if DIGEST.fullmatch(one.key) else f"{one.key}  "

@@ -21,6 +21,7 @@ from batchrunner.cli.options import (
     patiently,
     read_job_file,
 )
+from batchrunner.cli.phrases import counted
 from batchrunner.cli.report import batch_as_json
 
 if TYPE_CHECKING:
@@ -55,7 +56,6 @@ def command(file: Path, db: str, as_json: bool) -> None:
 
 def load(store: Store, job_file: JobFile, *, budget_given: bool = False) -> Batch:
     """Load a job file and say what that did; of a budget that is given besides, nothing."""
-    from batchrunner.cli.display import counted
     from batchrunner.cli.terminal import term_safe
 
     loaded = patiently(lambda: store.load(job_file, ledger_now(store)))

@@ -8,6 +8,7 @@ import click
 
 from batchrunner.cli.clock import ledger_now
 from batchrunner.cli.options import batch_of, db_option, help_option, opened
+from batchrunner.cli.phrases import counted
 
 
 @click.command("pause")
@@ -26,7 +27,6 @@ def command(batch: str | None, reason: str | None, db: str) -> None:
     Example:
       batchrunner pause example --reason 'the shop asked us to wait'
     """
-    from batchrunner.cli.display import counted
     from batchrunner.cli.process import at_work
     from batchrunner.cli.report import db_given
     from batchrunner.model import JobState

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from batchrunner.cli.options import api_options, db_option, help_option, json_option
+from batchrunner.cli.phrases import counted
 
 
 @click.command("profiles")
@@ -42,7 +43,6 @@ def command(as_json: bool, **given: Any) -> None:
 
 
 def _line(profile: Mapping[str, Any]) -> str:
-    from batchrunner.cli.display import counted
     from batchrunner.cli.terminal import term_safe
 
     domains, country = profile.get("domain_count"), profile.get("proxy_country_code")

@@ -9,6 +9,7 @@ import click
 from batchrunner.cli.clock import ledger_now
 from batchrunner.cli.errors import WRONG_USAGE, UserError
 from batchrunner.cli.options import batch_of, db_option, help_option, opened
+from batchrunner.cli.phrases import counted
 from batchrunner.model import FailureCategory
 
 
@@ -39,7 +40,6 @@ def command(batch: str | None, categories: tuple[str, ...], keys: tuple[str, ...
       batchrunner retry example
       batchrunner retry example --category goal_failure --category blocked
     """
-    from batchrunner.cli.display import counted
     from batchrunner.cli.report import db_given
 
     unanswered = FailureCategory.UNANSWERED

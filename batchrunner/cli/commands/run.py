@@ -23,6 +23,7 @@ from batchrunner.cli.options import (
     opened,
     read_job_file,
 )
+from batchrunner.cli.phrases import dated
 from batchrunner.cli.webhooks import given_hook, webhook_options
 
 if TYPE_CHECKING:
@@ -184,7 +185,6 @@ def _window(start_at: str | None, until: str | None) -> Window:
 
 def _moment(option: str, text: str | None, after: datetime) -> datetime | None:
     from batchrunner.cli.clock import Here
-    from batchrunner.cli.display import dated
     from batchrunner.cli.moments import moment
 
     if text is None:

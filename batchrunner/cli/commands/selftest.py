@@ -15,6 +15,7 @@ import click
 
 from batchrunner.cli.errors import PROMISE_BROKEN, TERMINATED, UserError, for_people
 from batchrunner.cli.options import db_option, help_option, json_option
+from batchrunner.cli.phrases import clock
 
 if TYPE_CHECKING:
     from batchrunner.proof.promises import Broken
@@ -93,7 +94,6 @@ def _processes(seed: int, db: str) -> Processes:
 
 def _nights(seed: int, count: int) -> Nights | None:
     """Play the half on virtual time: nights with this seed and those that follow it."""
-    from batchrunner.cli.display import clock
     from batchrunner.proof.swarm import play_many
     from batchrunner.proof.verdict import Nights
 

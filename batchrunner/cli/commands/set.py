@@ -8,6 +8,7 @@ import click
 
 from batchrunner.cli.errors import WRONG_USAGE, UserError
 from batchrunner.cli.options import Bound, batch_of, db_option, help_option, opened
+from batchrunner.cli.phrases import counted
 
 if TYPE_CHECKING:
     from batchrunner.model import Batch
@@ -57,7 +58,6 @@ def command(batch: str | None, concurrency: int | None, budget: str | None, db: 
 
 
 def _set_concurrency(store: Store, batch: Batch, concurrency: int) -> None:
-    from batchrunner.cli.display import counted
     from batchrunner.model import JobState
 
     store.set_concurrency(batch.id, concurrency)

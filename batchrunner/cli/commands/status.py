@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchrunner.cli.options import batch_of, db_option, help_option, json_option, opened
+from batchrunner.cli.phrases import clock, counted, local
 
 if TYPE_CHECKING:
     from batchrunner.model import Batch, Tally
@@ -47,7 +48,6 @@ def command(batch: str | None, db: str, as_json: bool) -> None:
 
 
 def _show(store: Store, batch: Batch, db: str, *, whole: bool) -> None:
-    from batchrunner.cli.display import summary
     from batchrunner.cli.lines import say
     from batchrunner.cli.report import (
         artifact_lines,
@@ -56,6 +56,7 @@ def _show(store: Store, batch: Batch, db: str, *, whole: bool) -> None:
         money_lines,
         retry_lines,
     )
+    from batchrunner.cli.state import summary
 
     tally = store.tally(batch.id)
     say(f"{batch.name}: {summary(tally)}")
@@ -83,7 +84,6 @@ def _show(store: Store, batch: Batch, db: str, *, whole: bool) -> None:
 
 
 def _nobody(tally: Tally) -> str:
-    from batchrunner.cli.display import counted
     from batchrunner.model import JobState
 
     runs = tally.jobs[JobState.RUNNING]
@@ -95,7 +95,7 @@ def _nobody(tally: Tally) -> str:
 def _waits(store: Store, batch: Batch) -> Iterator[str]:
     """Give why nothing of a batch is submitted, or nothing to a host, if so."""
     from batchrunner.cli.clock import ledger_now
-    from batchrunner.cli.display import held, parked_line, paused
+    from batchrunner.cli.state import held, parked_line, paused
     from batchrunner.cli.terminal import term_safe
 
     if batch.pause:
@@ -119,7 +119,6 @@ def _found(store: Store, batch: Batch) -> Iterator[tuple[Worker, bool]]:
 
 def working(store: Store, batch: Batch, *, alive: bool = False) -> Iterator[str]:
     """Tell who works on the database, with how many of the batch's runs; only who lives, or all."""
-    from batchrunner.cli.display import clock, counted, local
     from batchrunner.cli.terminal import term_safe
 
     for worker, lives in _found(store, batch):

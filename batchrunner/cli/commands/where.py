@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchrunner.cli.options import batch_of, db_option, help_option, json_option, opened
+from batchrunner.cli.phrases import counted
 
 if TYPE_CHECKING:
     from batchrunner.model import Batch
@@ -71,7 +72,6 @@ def command(batch: str | None, db: str, as_json: bool) -> None:
 
 
 def _lines(batch: Batch, told: Account) -> Iterator[str]:
-    from batchrunner.cli.display import counted
     from batchrunner.cli.money import cost
 
     yield f"{batch.name}: {counted(told.jobs, 'job')}, {cost(told.whole.steps, batch.rate)}"

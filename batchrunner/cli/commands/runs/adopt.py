@@ -12,6 +12,7 @@ import click
 
 from batchrunner.cli.errors import SOME_MISSED, WRONG_USAGE, UserError
 from batchrunner.cli.options import api_options, db_option, help_option, opened
+from batchrunner.cli.phrases import counted
 from batchrunner.cli.runoptions import filter_options, filters
 
 if TYPE_CHECKING:
@@ -217,7 +218,6 @@ async def _chunks(
 
 
 def _tell(adopted: Adopted, name: str) -> None:
-    from batchrunner.cli.display import counted
     from batchrunner.cli.terminal import term_safe
 
     known = adopted.seen - adopted.added

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchrunner.cli.options import api_options, db_option, help_option
+from batchrunner.cli.phrases import counted
 from batchrunner.cli.runoptions import filter_options, filters
 
 if TYPE_CHECKING:
@@ -105,7 +106,6 @@ def _lines(page: Page, form: str) -> list[str]:
 def _conclude(count: int, page: Page) -> None:
     from shlex import quote
 
-    from batchrunner.cli.display import counted
     from batchrunner.cli.terminal import term_safe
 
     total = "" if page.total is None else f" of {page.total}"
