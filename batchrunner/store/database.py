@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, text
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import (
     DBAPIError,
@@ -244,8 +244,11 @@ def has_server(tx: Connection) -> bool:
 def insert_unless(tx: Connection, table: Table) -> Any:
     """Return an insert that can say what to do with rows that are there already."""
     # "on conflict" is spelled alike in both, but lives in each dialect's own Insert.
-    kinds: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-    return kinds[tx.dialect.name](table)
+    if not has_server(tx):
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql  # noqa: PLC0415 -- most users have no use for it
+
+    return postgresql.insert(table)
 
 
 @contextmanager
