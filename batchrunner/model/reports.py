@@ -103,11 +103,17 @@ class Standing:
 
     mine: int  #: open attempts of this owner
     others: int  #: open attempts of other owners
+    room: int  #: more attempts that its bound allows; none or less: it is full
     due_at: datetime | None  #: when the next available job may be claimed; None if there is none
     pause: Pause | None = None
     gated: bool = False  #: the canary has brought too little
     budgeted: bool = False  #: it has a budget
     given_up: bool = False  #: all available jobs are on hosts for which nobody waits any more
+
+    def invites(self, now: datetime) -> bool:
+        """Whether a claim may bring anything: a job is due, and there is room for it."""
+        held_back = self.pause is not None or self.gated
+        return not held_back and self.room > 0 and self.due_at is not None and self.due_at <= now
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

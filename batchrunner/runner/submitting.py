@@ -19,6 +19,7 @@ from batchrunner.model import (
     FailureCategory,
     Pause,
     Refused,
+    Standing,
     Submission,
     Unanswered,
 )
@@ -55,17 +56,19 @@ class Submitting:
             if self._tell_phase() is not Phase.OPEN or shift.draining:
                 await shift.news.wait(GLANCE)
                 continue
-            most, shift.spent = 1 if self._singly else self._most, False
-            claimed = await self._claimed(most)
+            shift.spent = False
+            standing = await shift.standing()
+            self._tell(standing.pause)
+            # Nobody else is kept from the database by a claim that can bring nothing.
+            claimed = await self._claimed() if standing.invites(shift.now()) else []
             if claimed:
-                self._tell(None)
                 await self._submit_all(claimed)
             else:
-                await self._wait_for_due()
+                await self._wait_for_due(standing)
 
-    async def _claimed(self, most: int) -> list[Submission]:
+    async def _claimed(self) -> list[Submission]:
         """Claim; where the database went away meanwhile, whatever was claimed is in doubt."""
-        shift = self._shift
+        shift, most = self._shift, 1 if self._singly else self._most
         claim = partial(shift.store.claim, shift.owner.id, shift.batch.id, most)
         try:
             return await shift.offload_once(lambda: claim(shift.now(), shift.key))
@@ -78,9 +81,7 @@ class Submitting:
         shift.doubts.ring()
         return []
 
-    async def _wait_for_due(self) -> None:
-        standing = await self._shift.standing()
-        self._tell(standing.pause)
+    async def _wait_for_due(self, standing: Standing) -> None:
         if standing.budgeted and standing.pause is None:
             await self._look_into_purse()
         due_at = standing.due_at

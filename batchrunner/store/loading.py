@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, update
@@ -101,6 +102,7 @@ def shape(options: Mapping[str, Any]) -> str:
     return hashlib.sha256(text_of(schema).encode()).hexdigest()[:32]
 
 
+@lru_cache(maxsize=64)
 def settings_of(stored: str) -> Settings:
     """Read settings back; what an older program did not write has its default."""
     plain = json.loads(stored)

@@ -17,6 +17,7 @@ from sqlalchemy import (
     exists,
     func,
     select,
+    true,
 )
 
 from batchrunner.model import (
@@ -29,6 +30,7 @@ from batchrunner.model import (
     Standing,
     Tally,
 )
+from batchrunner.policy.capacity import bound
 from batchrunner.policy.parking import MOST_PROBES
 from batchrunner.schema import (
     Gate,
@@ -82,9 +84,11 @@ def tally(tx: Connection, batch_id: int) -> Tally:
     )
 
 
-_OPEN = select(
-    _count(attempts.c.owner_id == _owner).label("mine"), func.count().label("open")
-).where(attempts.c.batch_id == _batch, _still_open)
+_open = (
+    select(_count(attempts.c.owner_id == _owner).label("mine"), func.count().label("open"))
+    .where(attempts.c.batch_id == _batch, _still_open)
+    .subquery()
+)
 _due_at = (
     select(func.min(jobs.c.available_at))
     .where(jobs.c.batch_id == _batch, jobs.c.state == JobState.AVAILABLE)
@@ -98,30 +102,38 @@ _awaited = exists().where(
         select(parking.c.host).where(parking.c.batch_id == _batch, parking.c.probes >= MOST_PROBES)
     ),
 )
-_DUE = select(
-    _due_at.label("due_at"),
-    batches.c.paused_at,
-    batches.c.pause_reason,
-    batches.c.gate,
-    batches.c.budget,
-    batches.c.concurrency,
-    batches.c.settings,
-    _awaited.label("awaited"),
-).where(batches.c.id == _batch)
+_STANDING = (
+    select(
+        _open.c.mine,
+        _open.c.open,
+        _due_at.label("due_at"),
+        batches.c.paused_at,
+        batches.c.pause_reason,
+        batches.c.gate,
+        batches.c.budget,
+        batches.c.concurrency,
+        batches.c.slots,
+        batches.c.settings,
+        _awaited.label("awaited"),
+    )
+    .join_from(batches, _open, true())
+    .where(batches.c.id == _batch)
+)
 
 
 def standing(tx: Connection, owner_id: str, batch_id: int) -> Standing:
     """Say whether there is more to do; quick, however large the batch."""
-    row = tx.execute(_OPEN, {"owner": owner_id, "batch": batch_id}).one()
-    due = tx.execute(_DUE, {"batch": batch_id}).one()
+    row = tx.execute(_STANDING, {"owner": owner_id, "batch": batch_id}).one()
+    settings = in_force(row)
     return Standing(
         mine=int(row.mine),
         others=row.open - int(row.mine),
-        due_at=due.due_at,
-        pause=pause_of(due),
-        gated=due.gate == Gate.CLOSED,
-        budgeted=in_force(due).budget is not None,
-        given_up=due.due_at is not None and not due.awaited,
+        room=bound(settings.concurrency, row.slots) - row.open,
+        due_at=row.due_at,
+        pause=pause_of(row),
+        gated=row.gate == Gate.CLOSED,
+        budgeted=settings.budget is not None,
+        given_up=row.due_at is not None and not row.awaited,
     )
 
 
