@@ -56,7 +56,8 @@ class Machine:
 
     def wall(self) -> datetime:
         """Return what its clock shows."""
-        passed = [step for step in self.weather.steps if step[0] <= anyio.current_time()]
+        moment = anyio.current_time()
+        passed = [step for step in self.weather.steps if step[0] <= moment]
         for step in passed:
             self.notice("clock set forward" if step[1] > 0 else "clock set back", step)
         return now() + timedelta(seconds=sum(by for _, by in passed))
@@ -102,7 +103,8 @@ class Machine:
             self.fired[name] += 1
 
     def _has(self, spans: Sequence[Span]) -> bool:
-        return any(span.holds(anyio.current_time()) for span in spans)
+        moment = anyio.current_time()
+        return any(span.holds(moment) for span in spans)
 
     def _limit(self, *, full: bool) -> None:
         if full != self._limited:
@@ -145,8 +147,8 @@ class Process(Power):
             raise httpx.ReadError("the connection was lost while the machine slept")
 
     def _asleep(self) -> bool:
-        spans = [*self.machine.weather.sleeps, *self.stops]
-        return any(span.holds(anyio.current_time()) for span in spans)
+        moment = anyio.current_time()
+        return any(span.holds(moment) for span in (*self.machine.weather.sleeps, *self.stops))
 
     async def _runs(self) -> None:
         """Wait until the machine is awake and this process is not stopped."""

@@ -50,10 +50,10 @@ class Broken(AssertionError):
     """A promise did not hold; the message names it."""
 
 
-def promise(held: bool, words: str) -> None:
-    """Raise Broken with the promise in *words* unless it *held*."""
+def promise(held: bool, words: str, about: object = None) -> None:
+    """Raise Broken with what is wrong in *words*, and *about* what, unless the promise *held*."""
     if not held:
-        raise Broken(words)
+        raise Broken(words if about is None else f"{words}: {about}")
 
 
 @dataclass(frozen=True)
@@ -102,15 +102,15 @@ def check_always(store: Store, batch_id: int, loaded: int) -> None:
         newest[attempt.job_id] = max(newest.get(attempt.job_id, 0), attempt.number)
     for job in books.jobs:
         running, done = opened[job.id] == 1, succeeded[job.id] == 1
-        promise((job.state == JobState.RUNNING) == running, f"{job} belies its attempts")
-        promise((job.state == JobState.SUCCEEDED) == done, f"{job} belies its attempts")
+        promise((job.state == JobState.RUNNING) == running, "a job belies its attempts", job)
+        promise((job.state == JobState.SUCCEEDED) == done, "a job belies its attempts", job)
         # Fewer where the user put the job back: then they are counted anew.
-        promise(job.failures <= counted[job.id], f"{job} has more failures than attempts")
+        promise(job.failures <= counted[job.id], "a job has more failures than attempts", job)
         met = json.loads(job.met)
-        promise(sum(met.values()) == job.failures, f"{job} does not know what it failed of")
+        promise(sum(met.values()) == job.failures, "a job does not know what it failed of", job)
         known = all(count <= of[job.id, category] for category, count in met.items())
-        promise(known, f"{job} has more failures of a category than attempts")
-        promise(job.attempt == newest.get(job.id, 0), f"{job} has another number of attempts")
+        promise(known, "a job has more failures of a category than attempts", job)
+        promise(job.attempt == newest.get(job.id, 0), "a job has another number of attempts", job)
     _check_attempts(books)
 
 
