@@ -1,10 +1,10 @@
-"""What takes long and mostly waits is started first, and awaited by the tests that look at it."""
+"""What takes long and mostly waits is begun at once, and awaited by the tests that look at it."""
 
 from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from tests.e2e.programs import REPOSITORY, Ended, Program, started
 
 @dataclass(frozen=True)
 class Begun:
-    """A command that was started before all tests, in a folder of its own."""
+    """A command that was started before all tests that look at it, in a folder of its own."""
 
     folder: Path
     program: Program
@@ -38,20 +38,23 @@ OUTAGES: Mapping[str, Callable[[Path], Outage | None]] = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what waits for long last, and let one process have all that was begun for these tests."""
+    """Let one process have all that is begun, and look last at what takes longest."""
     for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.xdist_group("e2e"))
-    slow = {*OUTAGES, "proved"}
-    items.sort(key=lambda item: not slow.isdisjoint(getattr(item, "fixturenames", ())))
+        if not {"_begun", "_met"}.isdisjoint(_fixtures(item)):
+            item.add_marker(pytest.mark.xdist_group("begun"))
+    items.sort(key=lambda item: not {*OUTAGES, "proved"}.isdisjoint(_fixtures(item)))
+
+
+def _fixtures(item: pytest.Item) -> Sequence[str]:
+    return getattr(item, "fixturenames", ())
 
 
 @pytest.fixture(scope="session")
 def _needed(request: pytest.FixtureRequest) -> set[str]:
-    return {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    return {name for item in request.session.items for name in _fixtures(item)}
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def _met(
     _needed: set[str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Future[Outage | None]]]:
@@ -63,9 +66,9 @@ def _met(
         }
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def _begun(
-    _needed: set[str], tmp_path_factory: pytest.TempPathFactory
+    _needed: set[str], _met: object, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Begun]]:
     with ExitStack() as stack:
         begun: dict[str, Begun] = {}
