@@ -56,12 +56,12 @@ class Submitting:
             if self._tell_phase() is not Phase.OPEN or shift.draining:
                 await shift.news.wait(GLANCE)
                 continue
-            shift.spent = False
             standing = await shift.standing()
             self._tell(standing.pause)
             # Nobody else is kept from the database by a claim that can bring nothing.
             claimed = await self._claimed() if standing.invites(shift.now()) else []
             if claimed:
+                shift.spent = False
                 await self._submit_all(claimed)
             else:
                 await self._wait_for_due(standing)
@@ -82,18 +82,19 @@ class Submitting:
         return []
 
     async def _wait_for_due(self, standing: Standing) -> None:
-        if standing.budgeted and standing.pause is None:
-            await self._look_into_purse()
+        # What is in flight may leave over a part of what is reserved for it.
+        idle = not standing.mine and not standing.others and standing.pause is None
+        self._shift.spent = idle and standing.budgeted and await self._is_used_up()
         due_at = standing.due_at
         wait = (due_at - self._shift.now()).total_seconds() if due_at else GLANCE
         # A job that is due and was not claimed waits for a slot: for news, that is.
         await self._shift.news.wait(min(wait, GLANCE) if wait > 0 else GLANCE)
 
-    async def _look_into_purse(self) -> None:
-        """Find out whether it is the budget for which nothing was claimed."""
+    async def _is_used_up(self) -> bool:
+        """Whether it is the budget for which nothing was claimed."""
         shift = self._shift
         purse = await shift.offload(lambda: shift.store.purse(shift.batch.id, shift.now()))
-        shift.spent = purse is not None and purse.used_up
+        return purse is not None and purse.used_up
 
     def _tell(self, pause: Pause | None) -> None:
         """Tell that the batch is paused or resumed, once."""
