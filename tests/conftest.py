@@ -12,6 +12,9 @@ from hypothesis import settings
 
 from batchrunner.sandbox import inside
 
+#: Where the tests are that take longest; the last of them mostly wait.
+LONGEST = ("simulation/test_swarm", "simulation/test_crashes", "tests/e2e")
+
 # What is chosen already stays: where CI is set, Hypothesis draws the same examples each time.
 settings.register_profile("patient", settings.default, deadline=None)
 settings.load_profile("patient")
@@ -42,8 +45,4 @@ def pytest_xdist_auto_num_workers() -> int:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest, so that nothing is left to wait for in the end."""
-    items.sort(key=_is_quick)
-
-
-def _is_quick(item: pytest.Item) -> tuple[bool, bool]:
-    return "test_swarm" not in item.nodeid, "simulation/test_crashes" not in item.nodeid
+    items.sort(key=lambda item: [name not in item.nodeid for name in LONGEST])

@@ -3,9 +3,53 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 
+import pytest
+
+from tests.e2e import outages
 from tests.e2e.outages import JOBS, Outage
 from tests.e2e.programs import check_books
+
+#: An outage that another one may run beside, until somebody wants to know how it ended.
+Met = Future[Outage | None]
+
+
+@pytest.fixture(scope="module")
+def met(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Met]]:
+    """All outages of this module, side by side: each takes a minute, and mostly waits."""
+    kinds = {"full": outages.full, "locked": outages.locked, "overslept": outages.overslept}
+    with ThreadPoolExecutor(len(kinds)) as pool:
+        yield {
+            name: pool.submit(meet, tmp_path_factory.mktemp(name)) for name, meet in kinds.items()
+        }
+
+
+@pytest.fixture
+def disk_full(met: Mapping[str, Met]) -> Outage:
+    """A batch whose disk was full for a while."""
+    return ended(met["full"])
+
+
+@pytest.fixture
+def unlocked(met: Mapping[str, Met]) -> Outage:
+    """A batch whose database another program locked for a while."""
+    return ended(met["locked"])
+
+
+@pytest.fixture
+def overslept(met: Mapping[str, Met]) -> Outage:
+    """A batch of which one runner slept until the other took its jobs over."""
+    return ended(met["overslept"])
+
+
+def ended(met: Met) -> Outage:
+    """Wait for the end of an outage; where it cannot be played here, nothing is tested."""
+    outage = met.result()
+    if outage is None:
+        pytest.skip("no file system may be mounted here")
+    return outage
 
 
 def paid_once(outage: Outage) -> bool:

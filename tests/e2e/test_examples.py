@@ -7,7 +7,7 @@ import json
 import stat
 
 from batchrunner.sandbox import World
-from tests.e2e.conftest import Begun
+from tests.e2e.conftest import Ran
 from tests.e2e.programs import batchrunner, check_books, runs_of, status_of
 
 #: What `--sandbox` plays.
@@ -28,8 +28,8 @@ FAILED = {
 }
 
 
-def test_the_example_succeeds_with_real_values(example: Begun) -> None:
-    ended = example.ended()
+def test_the_example_succeeds_with_real_values(example: Ran) -> None:
+    ended = example.ended
     assert ended.code == 0, ended.err
     assert ended.err.splitlines()[-1].startswith("example: 12/12 done: 12 succeeded")
     with (example.folder / "results.csv").open(newline="") as file:
@@ -47,8 +47,7 @@ def test_the_example_succeeds_with_real_values(example: Begun) -> None:
     )
 
 
-def test_the_example_shows_what_was_tried_again_and_why(example: Begun) -> None:
-    example.ended()
+def test_the_example_shows_what_was_tried_again_and_why(example: Ran) -> None:
     retried = status_of(example.folder, "example")["retries"]
     assert all(entry["job_state"] == "succeeded" for entry in retried)
     assert {entry["id"] for entry in retried} >= {"broken-browser", "broken-twice", "busy"}
@@ -57,8 +56,7 @@ def test_the_example_shows_what_was_tried_again_and_why(example: Begun) -> None:
     assert "Rate limit exceeded" in said
 
 
-def test_what_the_program_writes_is_for_its_owner_only(example: Begun) -> None:
-    example.ended()
+def test_what_the_program_writes_is_for_its_owner_only(example: Ran) -> None:
     written = {path.name: path for path in example.folder.iterdir()} | {}
     del written["jobs.example.yaml"]
     modes = {name: stat.S_IMODE(path.stat().st_mode) for name, path in written.items()}
@@ -66,8 +64,8 @@ def test_what_the_program_writes_is_for_its_owner_only(example: Begun) -> None:
     assert modes == dict.fromkeys(modes, 0o600)
 
 
-def test_the_failures_are_explained_one_by_one(failures: Begun) -> None:
-    ended = failures.ended()
+def test_the_failures_are_explained_one_by_one(failures: Ran) -> None:
+    ended = failures.ended
     assert ended.code == 1, ended.err
     found = status_of(failures.folder, "failures")
     assert found["failed"] == {category: len(ids) for category, ids in FAILED.items()}

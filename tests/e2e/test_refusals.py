@@ -6,11 +6,11 @@ import shutil
 import sqlite3
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Begun
 from tests.e2e.programs import batchrunner, pages, served, write_jobs
 
 #: Every command with silly arguments; {name} stands for a file of the test.
@@ -153,8 +153,11 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     assert "tip: --port 0 takes a free one" in ended.err
 
 
-def test_a_database_that_another_program_locks_is_given_up_with_a_sentence(locked: Begun) -> None:
-    ended = locked.ended()
+def test_a_database_that_another_program_locks_is_given_up_with_a_sentence(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "other.db", isolation_level=None)) as other:
+        other.execute("CREATE TABLE anything (column)")
+        other.execute("BEGIN EXCLUSIVE")
+        ended = batchrunner("status", "--db", "other.db", cwd=tmp_path)
     assert ended.code == 3
     assert "is locked by another program" in ended.err
 

@@ -22,14 +22,17 @@ from batchrunner.proof.verdict import Nights, Processes, Verdict
 from batchrunner.store import Store, StoreError
 from batchrunner.store.database import Database
 from benchmarks import chaos
-from tests.e2e.conftest import Begun
 from tests.e2e.programs import eventually, started
 
 HAS_SERVER = find_spec("pgserver") is not None and find_spec("psycopg") is not None
 
 
-def test_it_proves_itself_beside_a_database_that_it_leaves_alone(proved: Begun) -> None:
-    ended = proved.ended()
+def test_it_proves_itself_beside_a_database_that_it_leaves_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.db").write_text("the user's own")
+    with started(
+        "selftest", "--db", "mine.db", "--nights", "0", "--json", cwd=tmp_path
+    ) as selftest:
+        ended = selftest.end()
     assert ended.code == 0, ended.said
     found = ended.json()
     assert found["held"]
@@ -37,8 +40,8 @@ def test_it_proves_itself_beside_a_database_that_it_leaves_alone(proved: Begun) 
     killed = found["processes"]
     assert (killed["kills"], killed["stops"], killed["lost"], killed["paid_twice"]) == (8, 1, 0, 0)
     assert killed["in_a_create"] >= 1
-    assert [path.name for path in proved.folder.iterdir()] == ["mine.db"]
-    assert (proved.folder / "mine.db").read_text() == "the user's own"
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.db"]
+    assert (tmp_path / "mine.db").read_text() == "the user's own"
 
 
 @pytest.mark.parametrize(("number", "code"), [(SIGINT, 130), (SIGTERM, 143)], ids=["INT", "TERM"])

@@ -9,7 +9,7 @@ from signal import SIGINT, SIGKILL
 from typing import Any
 
 from batchrunner.cli.clock import now
-from tests.e2e.conftest import Begun
+from tests.e2e.conftest import Ran
 from tests.e2e.programs import (
     batchrunner,
     check_books,
@@ -41,8 +41,7 @@ def test_status_shows_all_batches_or_one(tmp_path: Path) -> None:
     assert (vague.code, vague.out) == (2, "")
 
 
-def test_failed_jobs_are_put_back_by_category_by_id_or_all(failures: Begun, tmp_path: Path) -> None:
-    failures.ended()
+def test_failed_jobs_are_put_back_by_category_by_id_or_all(failures: Ran, tmp_path: Path) -> None:
     folder = shutil.copytree(failures.folder, tmp_path / "copy")
 
     def retried(*args: str) -> int:

@@ -27,6 +27,7 @@ from batchrunner.model import (
     Run,
     RunStatus,
     Settings,
+    Standing,
     Submission,
     Unanswered,
 )
@@ -326,7 +327,11 @@ def ignore_retry_after(patch: Patch) -> None:
 
 
 def bound_each_process(patch: Patch) -> None:
-    real, in_flight = claiming.claim, claiming._in_flight
+    real, in_flight, standing = claiming.claim, claiming._in_flight, reporting.standing
+
+    def without_others(*args: Any) -> Standing:
+        found: Standing = standing(*args)
+        return replace(found, room=found.room + found.others)
 
     def claim(tx: Any, owner_id: str, *args: Any) -> list[Submission]:
         def mine(tx: Any, batch_id: int) -> int:
@@ -337,6 +342,7 @@ def bound_each_process(patch: Patch) -> None:
         return real(tx, owner_id, *args)
 
     patch.setattr(claiming, "claim", claim)
+    patch.setattr(reporting, "standing", without_others)
 
 
 def rob_the_living(patch: Patch) -> None:
