@@ -4,7 +4,9 @@ Every sandbox of this process is held to the API's description, whatever a test 
 """
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +14,8 @@ from hypothesis import settings
 
 from batchrunner.sandbox import inside
 
-#: Where the tests are that take longest; the last of them mostly wait.
-LONGEST = ("simulation/test_swarm", "simulation/test_crashes", "tests/e2e")
+#: Files whose tests take longest.
+LONGEST = ("test_swarm.py", "test_crashes.py")
 
 # What is chosen already stays: where CI is set, Hypothesis draws the same examples each time.
 settings.register_profile("patient", settings.default, deadline=None)
@@ -40,9 +42,20 @@ def judged() -> Iterator[None]:
 
 def pytest_xdist_auto_num_workers() -> int:
     """Work with more processes than there are cores: tests of real processes mostly wait."""
-    return (os.cpu_count() or 1) + 2
+    return (os.cpu_count() or 1) + 3
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, so that nothing is left to wait for in the end."""
-    items.sort(key=lambda item: [name not in item.nodeid for name in LONGEST])
+    """Begin with what takes longest, then mix files that mostly wait with files that compute."""
+    places = _places({item.path: None for item in items})
+    items.sort(key=lambda item: places[item.path])
+
+
+def _places(files: Iterable[Path]) -> Mapping[Path, tuple[bool, int]]:
+    """Return where each file comes: folders take turns."""
+    before: Counter[Path] = Counter()
+    places = {}
+    for file in files:
+        places[file] = (file.name not in LONGEST, before[file.parent])
+        before[file.parent] += 1
+    return places
