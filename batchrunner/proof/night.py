@@ -72,15 +72,17 @@ def opened_store() -> Store:
     """Open an empty store in memory, in whose transactions a process may die."""
     tokens = (f"{number:012x}" for number in count(1))
     database = Database.connect(":memory:")
-    engine = database._engine
+    engine, model = database._engine, _empty()
+    # What statements are in SQL is kept by dialect, and is the same for each night.
+    engine.dialect = model.dialect
     engine.update_execution_options(compiled_cache=_COMPILED)
-    _copy(_empty(), engine)
+    _copy(model, engine)
     event.listen(engine, "before_cursor_execute", _step_inside)
     event.listen(engine, "commit", _step_inside)
     return Store(database, new_token=lambda: next(tokens))
 
 
-#: What the store's statements are in SQL: the same for each night.
+#: The store's statements in SQL.
 _COMPILED: dict[Any, Any] = {}
 
 
