@@ -60,7 +60,7 @@ def test_a_runner_leaves_although_another_program_keeps_the_database_locked(
 def test_who_leaves_early_is_told_what_goes_on_and_with_which_command(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(6), concurrency=3)
     with (
-        served(tmp_path, durations=(2.0, 2.0)) as remote,
+        served(tmp_path, durations=(60.0, 60.0)) as remote,
         started("run", jobs, "-o", "a b.csv", cwd=tmp_path, env=remote.env) as runner,
     ):
         runner.says("started 3 runs")

@@ -49,7 +49,7 @@ def test_a_runner_that_leaves_at_once_leaves_its_runs_to_the_next(
     tmp_path: Path, signals: tuple[signal.Signals, ...], code: int
 ) -> None:
     jobs = write_jobs(tmp_path, pages(4), concurrency=3)
-    with served(tmp_path, durations=(3.0, 3.0)) as remote:
+    with served(tmp_path, durations=(8.0, 8.0)) as remote:
         with started("run", jobs, cwd=tmp_path, env=remote.env) as runner:
             runner.says("started 3 runs")
             for number in signals:

@@ -21,7 +21,7 @@ PROGRAM = (sys.executable, "-m", "batchrunner")
 #: The same, ending with us however we end; its standard input is then the lifeline.
 TIED = (sys.executable, "-m", "batchrunner.proof.processes.tied")
 #: Longest time in seconds that anything may take before it counts as hung.
-PATIENCE = 90.0
+PATIENCE = 180.0
 
 T = TypeVar("T")
 
