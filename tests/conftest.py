@@ -42,7 +42,7 @@ def judged() -> Iterator[None]:
 
 def pytest_xdist_auto_num_workers() -> int:
     """Work with more processes than there are cores: tests of real processes mostly wait."""
-    return (os.cpu_count() or 1) + 3
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
