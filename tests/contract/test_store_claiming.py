@@ -53,6 +53,28 @@ def test_a_claim_opens_one_numbered_attempt_for_each_job(store: Store) -> None:
     assert (submission.intended_at, submission.marked, submission.searched) == (after(1), True, 0)
 
 
+def test_a_standing_invites_whoever_would_get_something(store: Store) -> None:
+    batch = begin(store, 3, concurrency=2)
+    enlist(store, "bob")
+
+    def room() -> tuple[int, bool]:
+        standing = store.standing("alice", batch.id)
+        return standing.room, standing.invites(NOW)
+
+    assert room() == (2, True)
+    assert not store.standing("alice", batch.id).invites(after(-1)), "no job is due before"
+    store.pause(batch.id, "wait", NOW)
+    assert room() == (2, False)
+    store.resume(batch.id, NOW)
+    first, _ = start(store, batch, "bob")
+    assert room() == (0, False), "what others have in flight fills it too"
+    assert claim(store, batch) == []
+    store.apply("bob", [success(first)], [], NOW)
+    assert room() == (1, True)
+    assert len(rides(claim(store, batch))) == 1
+    assert room() == (0, False)
+
+
 def test_a_batch_without_markers_makes_submissions_without(store: Store) -> None:
     (submission,) = claim(store, begin(store, marker=False))
     assert not submission.marked

@@ -354,7 +354,9 @@ class Ledger(RuleBasedStateMachine):
             mine = [attempt for attempt in self.tries if self.held(attempt, owner_id)]
             standing = self.store.standing(owner_id, self.batch.id)
             assert standing.mine == len(mine)
-            assert standing.others == sum(attempt.open for attempt in self.tries) - len(mine)
+            opened = sum(attempt.open for attempt in self.tries)
+            assert standing.others == opened - len(mine)
+            assert standing.room == BOUND - opened
             watched = {a.attempt_id for a in self.store.watched(owner_id, self.batch.id)}
             assert watched == {attempt.ride.attempt_id for attempt in mine if attempt.known}
             doubts = self.store.unanswered(owner_id, self.batch.id)
