@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     "--seed",
     type=click.IntRange(0),
     metavar="N",
-    help="Draw the same trouble again.  [default: another each time]",
+    help="Draw the same faults and kills again.  [default: another seed each time]",
 )
 @click.option(
     "--nights",
@@ -36,24 +36,24 @@ if TYPE_CHECKING:
     default=20,
     show_default=True,
     metavar="N",
-    help="Nights on virtual time; more of them meet more.",
+    help="Simulated batch runs on virtual time; more of them meet more faults.",
 )
-@click.option("-v", "--verbose", is_flag=True, help="Tell how often each fault was met.")
+@click.option("-v", "--verbose", is_flag=True, help="Print how often each fault occurred.")
 @json_option
 @help_option
 def command(db: str, seed: int | None, nights: int, verbose: bool, as_json: bool) -> None:
     """
     Prove on this machine and database that no job is lost and no run is paid for twice.
 
-    First in real processes: three runners work through a batch against a stand-in for the API.
-    Eight times one of them is killed (kill -9), half of the time while it creates runs; one is
-    stopped and woken. Then on virtual time: whole nights of broken networks, full disks, wrong
-    clocks and crashes. At the end of each the ledger must tell the same as the stand-in, which
-    knows what it created and charged.
+    First in real processes: three runners work on a batch against a sandbox. Eight times one of
+    them is killed (kill -9), half of the time while it creates runs; one is stopped and woken. Then
+    on virtual time: simulated batch runs with broken networks, full disks, wrong clocks and
+    crashes. At the end of each, the database must agree with the sandbox, which knows what it
+    created and charged.
 
-    No key, no network, no cost. It takes a minute or two. Your own tables are not touched: the
-    ledger of the test stands in a folder beside the file, or in a schema of its own on the
-    server, and is removed. Where a promise broke, it is kept, and the exit code is 1.
+    It needs no key and no network, costs nothing, and takes a minute or two. It does not touch your
+    own tables: it uses a database in a folder beside the file, or a schema of its own on the
+    server, and removes it. If a promise was broken, it keeps it, and the exit code is 1.
 
     \b
     Examples:
