@@ -158,8 +158,8 @@ def test_the_columns_are_those_of_the_export() -> None:
     assert re.findall(r"^\| `(\w+)`", table, re.M) == [*FIELDS, RESULT]
 
 
-def test_the_events_are_those_of_the_sandboxs_ledger() -> None:
-    table = text_of(DOCS / "sandbox.md").split("## Its ledger")[1]
+def test_the_events_are_those_of_the_sandboxs_journal() -> None:
+    table = text_of(DOCS / "sandbox.md").split("## Its journal")[1]
     assert set(re.findall(r"^\| `(\w+)`", table, re.M)) == set(_EVENTS)
 
 
@@ -181,7 +181,7 @@ NUMBERS = [
     ("ledger.md", f"for {policy.LONGEST_DOUBT.total_seconds() / 60:g} minutes, at intervals"),
     ("ledger.md", f"and {policy.LONGEST_SEARCH_WAIT.total_seconds():g} s"),
     ("failures.md", f"did not know it for {policy.LOST_AFTER.total_seconds():g} s"),
-    ("failures.md", f"looks over {policy.GIVEN_UP_AFTER.total_seconds() / 60:g} minutes"),
+    ("failures.md", f"polls over {policy.GIVEN_UP_AFTER.total_seconds() / 60:g} minutes"),
     ("failures.md", f"the code is `{classify.UNREADABLE}`"),
     ("jobfile.md", f"up to {policy.LONGEST_BACKOFF.total_seconds() / 60:g} minutes"),
 ]
@@ -192,7 +192,7 @@ def test_numbers_are_those_of_the_code(page: str, words: str) -> None:
     assert words in text_of(DOCS / page)
 
 
-def test_the_searches_are_as_many_as_the_ledger_says() -> None:
+def test_the_searches_are_as_many_as_the_docs_say() -> None:
     assert policy.ENOUGH_SEARCHES == 7
     for page in (DOCS / "ledger.md", DOCS / "adr/0004-an-unanswered-create-is-never-resent.md"):
         assert "seven searches" in text_of(page)

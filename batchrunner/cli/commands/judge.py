@@ -51,7 +51,7 @@ class Change:
     help="Judge each job by what this job file expects now.",
 )
 @click.option(
-    "--suspects", is_flag=True, help="Also fail results that are outliers for their goal and site."
+    "--suspects", is_flag=True, help="Also fail suspect results: outliers for their goal and site."
 )
 @click.option(
     "--apply",
