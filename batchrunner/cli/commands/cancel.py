@@ -59,8 +59,8 @@ def command(
     """
     Cancel the jobs of BATCH that are not finished.
 
-    Without options it cancels all of them, and asks first on a terminal. With several options, a
-    job must match each of them. `batchrunner retry --category run_cancelled` puts them back.
+    Without options it cancels all of them, and asks first on a terminal. With options of several
+    kinds, a job must match each kind. `batchrunner retry --category run_cancelled` puts them back.
 
     Waiting jobs are cancelled at once. Runs in flight are cancelled at the API by their runner. If
     no runner is active, this command does it, and needs the key.
