@@ -72,17 +72,17 @@ class Times:
 BOUND = WholeOr(number=Whole(least=1, most=1000), word="auto", value=AUTO)
 
 HOST_FIELDS: Mapping[str, Field] = {
-    "concurrency": Field(Whole(least=1, most=1000), "runs in flight on it at most"),
-    "spacing": Field(Duration(most=timedelta(days=1)), "least time between two runs on it"),
+    "concurrency": Field(Whole(least=1, most=1000), "maximum runs in flight on it"),
+    "spacing": Field(Duration(most=timedelta(days=1)), "minimum time between two runs on it"),
     "park_after": Field(
         WholeOr(number=Whole(least=1, most=1000), word="never", value=0),
         "failures in a row, after which it is parked and probed; without it, 10",
     ),
 }
 CANARY_FIELDS: Mapping[str, Field] = {
-    "jobs": Field(Whole(least=1, most=1000), "how many go first, spread over hosts and goals"),
-    "success_rate": Field(Share(), "least share of them that must succeed"),
-    "row_cost": Field(Spending(), "most that one success may cost, all failures with it"),
+    "jobs": Field(Whole(least=1, most=1000), "how many run first, spread over hosts and goals"),
+    "success_rate": Field(Share(), "minimum share of them that must succeed"),
+    "row_cost": Field(Spending(), "maximum cost of one success, including all failures"),
 }
 _HOST_RULE = Record(fields=HOST_FIELDS)
 _CANARY = Record(fields=CANARY_FIELDS, required=("jobs",))

@@ -78,11 +78,11 @@ def rule_fields(rung: Rung) -> Mapping[str, Field]:
     day = Duration(most=timedelta(days=1))
     return {
         "attempts": Field(
-            Whole(least=1, most=MOST_ATTEMPTS), "the failure of this number ends the job"
+            Whole(least=1, most=MOST_ATTEMPTS), "this many failures of the category end the job"
         ),
-        "wait": Field(day, "how long to wait, the same each time"),
-        "backoff": Field(day, "longest first wait; doubles with each failure"),
-        "then": Field(Ladder(rung=rung), "options that each next attempt changes, rung by rung"),
+        "wait": Field(day, "fixed wait before each retry"),
+        "backoff": Field(day, "upper end of the first wait; doubles with each failure"),
+        "then": Field(Ladder(rung=rung), "options that each next attempt changes, step by step"),
     }
 
 

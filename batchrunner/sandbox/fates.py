@@ -149,7 +149,7 @@ RUN_FATES: Mapping[str, RunFate] = {
         ),
     ),
     "billing_failure": RunFate(
-        says="FAILED for want of credit",
+        says="FAILED for lack of credits",
         ends=Status.FAILED,
         error=RunError(
             code="INSUFFICIENT_CREDITS",
@@ -158,7 +158,7 @@ RUN_FATES: Mapping[str, RunFate] = {
         ),
     ),
     "unknown": RunFate(
-        says="FAILED, and the service cannot say why",
+        says="FAILED, without a known reason",
         ends=Status.FAILED,
         error=RunError(code=None, category="UNKNOWN", message="An unknown error occurred"),
     ),
@@ -177,7 +177,7 @@ RUN_FATES: Mapping[str, RunFate] = {
         result={"status": "failure", "reason": "The page does not show what the goal asks for"},
     ),
     "blocked": RunFate(
-        says="COMPLETED before a wall against robots",
+        says="COMPLETED at a bot wall",
         result={"status": "failure", "reason": "Access denied: the page shows a captcha"},
     ),
     "no_result": RunFate(says="COMPLETED with a result of null"),
@@ -187,11 +187,11 @@ RUN_FATES: Mapping[str, RunFate] = {
         breaks_schema=True,
     ),
     "cancelled": RunFate(
-        says="CANCELLED half-way by somebody else", ends=Status.CANCELLED, part=0.5
+        says="CANCELLED half-way by someone else", ends=Status.CANCELLED, part=0.5
     ),
     "stuck": RunFate(says="RUNNING until it is cancelled", ends=None),
     "lingering": RunFate(
-        says="RUNNING until it is cancelled, although its result is there",
+        says="RUNNING until it is cancelled, although it has a result",
         ends=None,
         result={"name": "Brass lamp", "price": 34.5},
     ),
@@ -222,7 +222,7 @@ REQUEST_FATES: Mapping[str, RequestFate] = {
         message="Add money to continue",
     ),
     "no_credits_legacy": RequestFate(
-        says="403: an older account without credit",
+        says="403: an older account without credits",
         status=403,
         code="FORBIDDEN",
         message="Insufficient credits or no active subscription",
@@ -260,7 +260,7 @@ REQUEST_FATES: Mapping[str, RequestFate] = {
         says="the connection drops after the runs were created", status=None, creates=True
     ),
     "hung_after": RequestFate(
-        says="no answer ever, although the runs were created",
+        says="never an answer, although the runs were created",
         status=None,
         creates=True,
         hangs=True,
@@ -278,13 +278,13 @@ LOOK_FATES: Mapping[str, LookFate] = {
 ARTIFACT_FATES: Mapping[str, ArtifactFate] = {
     "artifact_elsewhere": ArtifactFate(says="its addresses lead to another host"),
     "artifact_redirected": ArtifactFate(says="302 to another host"),
-    "artifact_traversal": ArtifactFate(says="the ids of steps are paths that lead upwards"),
-    "artifact_mistyped": ArtifactFate(says="an SVG with a script, whatever was asked for"),
-    "artifact_endless": ArtifactFate(says="64 MB of nothing, and no word of the length"),
-    "artifact_bomb": ArtifactFate(says="64 MB of nothing, packed into 64 kB"),
+    "artifact_traversal": ArtifactFate(says="the ids of steps are paths to parent folders"),
+    "artifact_mistyped": ArtifactFate(says="an SVG with a script, whatever was requested"),
+    "artifact_endless": ArtifactFate(says="64 MB of zeros, without a declared length"),
+    "artifact_bomb": ArtifactFate(says="64 MB of zeros, compressed to 64 kB"),
     "artifact_truncated": ArtifactFate(says="the connection drops half-way"),
-    "artifact_dripping": ArtifactFate(says="one byte a second"),
-    "artifact_expired": ArtifactFate(says="its addresses are too old at once: 403"),
+    "artifact_dripping": ArtifactFate(says="one byte per second"),
+    "artifact_expired": ArtifactFate(says="its addresses have already expired: 403"),
 }
 
 _KINDS: Mapping[Kind, Mapping[str, object]] = {
