@@ -16,21 +16,21 @@ from batchrunner.model import (
     Outcome,
     Run,
     RunError,
+    RunObservation,
     RunStatus,
-    Sighting,
     Succeeded,
     Unreadable,
 )
 
 #: `error.category` of a failed run → ours (Runs page); anything else is UNKNOWN.
-BY_RUN_CATEGORY = {
+CATEGORY_BY_RUN_CATEGORY = {
     "SYSTEM_FAILURE": FailureCategory.SYSTEM_FAILURE,
     "AGENT_FAILURE": FailureCategory.AGENT_FAILURE,
     "BILLING_FAILURE": FailureCategory.BILLING_FAILURE,
 }
 
 #: Codes of API errors that say more than their status, whichever it is.
-BY_CODE = {
+CATEGORY_BY_CODE = {
     "INSUFFICIENT_CREDITS": FailureCategory.BILLING_FAILURE,
     "CONTENT_POLICY_VIOLATION": FailureCategory.REJECTED,
 }
@@ -39,7 +39,7 @@ BY_CODE = {
 LONGEST_CODE, LONGEST_MESSAGE = 200, 10_000
 
 #: HTTP status of an API error → category; 403 is looked at more closely, the rest is UNREACHABLE.
-BY_STATUS = {
+CATEGORY_BY_STATUS = {
     400: FailureCategory.REJECTED,
     401: FailureCategory.UNAUTHORIZED,
     402: FailureCategory.BILLING_FAILURE,
@@ -70,7 +70,7 @@ _NOTHING_EXPECTED = Expectations()
 
 
 def classify(
-    sighting: Sighting,
+    sighting: RunObservation,
     *,
     cancelling: FailureCategory | None = None,
     expectations: Expectations = _NOTHING_EXPECTED,
@@ -105,14 +105,14 @@ def classify_fault(fault: ApiFault) -> Failed:
     """Say what a request that failed means for the jobs that it was about."""
     if fault.kind is not FaultKind.STATUS or fault.status is None:
         category = FailureCategory.UNREACHABLE
-    elif fault.status < 500 and (fault.code or "").upper() in BY_CODE:
-        category = BY_CODE[(fault.code or "").upper()]
+    elif fault.status < 500 and (fault.code or "").upper() in CATEGORY_BY_CODE:
+        category = CATEGORY_BY_CODE[(fault.code or "").upper()]
     elif fault.status == 403 and _CREDITS.search(fault.message):
         # Legacy accounts answer 403 FORBIDDEN where newer ones answer 402; only the words differ
         # from the 403 for a gated field.
         category = FailureCategory.BILLING_FAILURE
     else:
-        category = BY_STATUS.get(fault.status, _otherwise(fault.status))
+        category = CATEGORY_BY_STATUS.get(fault.status, _otherwise(fault.status))
     return Failed(
         category=category, message=fault.message, code=fault.code, retry_after=fault.retry_after
     )
@@ -130,12 +130,12 @@ def is_not_offered(fault: ApiFault) -> bool:
     return fault.kind is FaultKind.STATUS and fault.status in NOT_OFFERED
 
 
-def bounded(text: str, most: int) -> str:
+def shortened(text: str, most: int) -> str:
     """Return *text*, cut with a note where it is longer than *most* characters."""
     return text if len(text) <= most else f"{text[:most]}… (cut: {len(text):,} characters)"
 
 
-def is_nothing_there(fault: ApiFault) -> bool:
+def is_not_the_api(fault: ApiFault) -> bool:
     """Whether a server, be it the API or another, says that there is nothing at the address."""
     return fault.kind in (FaultKind.STATUS, FaultKind.MALFORMED) and fault.status in _NOTHING_THERE
 
@@ -158,7 +158,7 @@ def _classify_result(run: Run, expectations: Expectations) -> Outcome:
     """Say what a result means: that a browser has done its work is no goal met (Runs page)."""
     failure = judge(run.result, expectations, run.schema_errors)
     # A result's own words become the message, and a result may be a book.
-    brief = failure and replace(failure, message=bounded(failure.message, LONGEST_MESSAGE))
+    brief = failure and replace(failure, message=shortened(failure.message, LONGEST_MESSAGE))
     return brief or Succeeded()
 
 
@@ -175,7 +175,9 @@ def _classify_run_error(error: RunError | None) -> Failed:
     if error is None:
         return Failed(category=FailureCategory.UNKNOWN, message="The run failed without a reason")
     return Failed(
-        category=BY_RUN_CATEGORY.get((error.category or "").upper(), FailureCategory.UNKNOWN),
+        category=CATEGORY_BY_RUN_CATEGORY.get(
+            (error.category or "").upper(), FailureCategory.UNKNOWN
+        ),
         message=error.message,
         code=error.code,
         retry_after=error.retry_after,

@@ -18,12 +18,12 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from batchrunner.proof.processes.trouble import Plan, Site, play
-from batchrunner.proof.promises import Broken
+from batchrunner.selftest.chaos import ChaosPlan, ChaosSite, play
+from batchrunner.selftest.invariants import InvariantViolated
 
 
 @contextmanager
-def postgresql(folder: Path) -> Iterator[Site]:
+def postgresql(folder: Path) -> Iterator[ChaosSite]:
     """Start a PostgreSQL server of its own in *folder* while the block runs."""
     with warnings.catch_warnings():
         # It says where it keeps its files where the session has no XDG_RUNTIME_DIR.
@@ -40,15 +40,15 @@ def postgresql(folder: Path) -> Iterator[Site]:
         server.ensure_postgres_running()  # it has another process id now
 
     try:
-        yield Site(address=server.get_uri(), restart=restart)
+        yield ChaosSite(address=server.get_uri(), restart=restart)
     finally:
         server.cleanup()
 
 
 @contextmanager
-def sqlite(folder: Path) -> Iterator[Site]:
+def sqlite(folder: Path) -> Iterator[ChaosSite]:
     """Name an SQLite file in *folder*."""
-    yield Site(address=str(folder / "batchrunner.db"))
+    yield ChaosSite(address=str(folder / "batchrunner.db"))
 
 
 def _arguments() -> argparse.Namespace:
@@ -71,7 +71,7 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     """Print the verdict, or the promise that broke, and exit with 1 in that case."""
     given = _arguments()
-    plan = Plan(
+    plan = ChaosPlan(
         jobs=given.jobs or (1000 if given.sqlite else 5000),
         runners=given.runners or (2 if given.sqlite else 8),
         concurrency=given.concurrency or (50 if given.sqlite else 100),
@@ -86,7 +86,7 @@ def main() -> None:
         with database(folder) as site:
             for name, value in asdict(play(plan, site, folder)).items():
                 print(f"{name.replace('_', ' '):<16}{value:>12}")
-    except Broken as broken:
+    except InvariantViolated as broken:
         sys.exit(f"BROKEN: {broken}\nseed {plan.seed}; its files are kept in {folder}")
     shutil.rmtree(folder)
 

@@ -10,10 +10,10 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 
-from batchrunner.proof.crashes import Crash, every_point, pairs
+from tests.simulator.crash_points import CrashResult, all_crash_points, crash_pairs
 
 
-def told(what: str, crashes: Iterable[Crash]) -> str:
+def told(what: str, crashes: Iterable[CrashResult]) -> str:
     """Survive them all, and say how many there were."""
     begun = time.perf_counter()
     count = Counter((crash.came, crash.in_transaction) for crash in crashes)
@@ -31,8 +31,8 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    print(told("every crash point", every_point()), flush=True)
-    print(told("pairs of crash points", pairs(given.pairs, given.seed)))
+    print(told("every crash point", all_crash_points()), flush=True)
+    print(told("pairs of crash points", crash_pairs(given.pairs, given.seed)))
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from batchrunner.model import Settings
-from batchrunner.policy import LONGEST_LOOK, LOOKS_PER_RUN
-from batchrunner.proof.night import EPOCH, Night, now, pages, simulate
-from batchrunner.sandbox import World
+from batchrunner.policy.run_decision import MAX_POLL_SECONDS, POLLS_PER_RUN
+from batchrunner.sandbox import SandboxConfig
+from tests.simulator.simulated_batch import EPOCH, SimulatedBatch, now, pages, simulate
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Figures:
     def formula(self) -> float:
         """Looks every p seconds at all runs in flight, and a create after each that frees slots."""
         mean = sum(self.durations) / len(self.durations)
-        interval = min(mean / LOOKS_PER_RUN, LONGEST_LOOK.total_seconds())
+        interval = min(mean / POLLS_PER_RUN, MAX_POLL_SECONDS.total_seconds())
         looks = mean / self.concurrency / interval * -(-self.concurrency // 100)
         return 2 * looks
 
@@ -55,7 +55,9 @@ def measure(jobs: int, concurrency: int, seed: int = 1) -> Figures:
     """Run a batch of *jobs* runs of 15 to 300 s on virtual time."""
 
     async def night() -> Figures:
-        batch = Night.of(pages(jobs), World(seed=seed), Settings(concurrency=concurrency))
+        batch = SimulatedBatch.of(
+            pages(jobs), SandboxConfig(seed=seed), Settings(concurrency=concurrency)
+        )
         await batch.run()
         makespan = (now() - EPOCH).total_seconds()
         batch.check_end()

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from batchrunner.sandbox import Ledger, World
-from batchrunner.sandbox.serve import Served, serve
+from batchrunner.sandbox import Journal, SandboxConfig
+from batchrunner.sandbox.http.server import Served, serve
 
 try:
     from tinyfish import TinyFish
@@ -68,7 +68,7 @@ class Bill:
     paid_twice: int
 
     @classmethod
-    def of(cls, ledger: Ledger, jobs: int, delivered: int) -> Bill:
+    def of(cls, ledger: Journal, jobs: int, delivered: int) -> Bill:
         """Draw it up once every run on the ledger has ended and is charged."""
         _eventually(lambda: all(run.performed for run in ledger.runs), "all runs have ended")
         charged = [run.url for run in ledger.runs if run.charge]
@@ -107,7 +107,7 @@ def pages(count: int) -> list[str]:
 def by_sdk(urls: Sequence[str]) -> Bill:
     """Queue each url once by the official SDK as it comes, its first answer lost, and collect."""
     with (
-        serve(World(durations=(0.2, 0.6), script=FIRST_ANSWERS_LOST)) as served,
+        serve(SandboxConfig(durations=(0.2, 0.6), script=FIRST_ANSWERS_LOST)) as served,
         TinyFish(api_key="sandbox", base_url=served.url) as client,
     ):
         queued = [client.agent.queue(goal=GOAL, url=url).run_id for url in urls]
@@ -119,7 +119,7 @@ def by_sdk(urls: Sequence[str]) -> Bill:
 
 def by_batchrunner(urls: Sequence[str]) -> Bill:
     """Run the same urls by `batchrunner run`, which creates them together and loses that answer."""
-    world = World(durations=(0.2, 0.6), script=FIRST_ANSWERS_LOST)
+    world = SandboxConfig(durations=(0.2, 0.6), script=FIRST_ANSWERS_LOST)
     with serve(world) as served, _folder(urls, concurrency=len(urls)) as folder:
         _run(folder, served)
         return Bill.of(served.ledger, len(urls), _delivered(folder))
@@ -127,7 +127,7 @@ def by_batchrunner(urls: Sequence[str]) -> Bill:
 
 def killed_half_way(jobs: int, concurrency: int) -> Resumed:
     """Kill -9 a runner when half of its jobs are done, then give the same command again."""
-    world = World(durations=HALF_A_SECOND)
+    world = SandboxConfig(durations=HALF_A_SECOND)
     with serve(world) as served, _folder(pages(jobs), concurrency=concurrency) as folder:
         _run_until(folder, served, lambda: _done(folder) >= jobs // 2)
         on_disk, paid = _done(folder), len(served.ledger.runs)

@@ -15,24 +15,33 @@ from pathlib import Path
 
 import click
 
-from batchrunner import classify, jobfile, policy
+from batchrunner import classify
 from batchrunner.cli import COMMANDS, cli
-from batchrunner.cli.report import ADVICE
-from batchrunner.export import Export
-from batchrunner.jobfile.expect import BOUNDS_FIELDS, EXPECT
-from batchrunner.jobfile.fields import RULE_FIELDS
-from batchrunner.jobfile.records import Record
+from batchrunner.cli.output.batch_text import ADVICE
+from batchrunner.inputs import yaml
+from batchrunner.inputs.expectations import BOUNDS_FIELDS, EXPECT
+from batchrunner.inputs.job_fields import RULE_FIELDS
+from batchrunner.inputs.record_types import Record
 from batchrunner.judge import GENERAL_RULES
-from batchrunner.judge.words import BOT_WALL, LOGIN_WALL
-from batchrunner.model import RUN_OPTIONS, FailureCategory, FinishedJob, JobState, Rule, Settings
-from batchrunner.policy.rules import USUAL
-from batchrunner.sandbox import FATES, VARIANTS, sites
-from batchrunner.sandbox.fates import (
-    ARTIFACT_FATES,
+from batchrunner.judge.wall_text import BOT_WALL, LOGIN_WALL
+from batchrunner.model import (
+    RUN_OPTIONS,
+    FailureCategory,
+    FinishedJob,
+    JobState,
+    RetryRule,
+    Settings,
+)
+from batchrunner.outputs import Export
+from batchrunner.policy import run_decision
+from batchrunner.policy.retry_rules import DEFAULT_RULES
+from batchrunner.sandbox import FAULTS, VARIANTS, sites
+from batchrunner.sandbox.faults import (
+    ARTIFACT_FAULTS,
     ESCAPES,
-    LOOK_FATES,
-    REQUEST_FATES,
-    RUN_FATES,
+    READ_FAULTS,
+    REQUEST_FAULTS,
+    RUN_FAULTS,
 )
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -123,7 +132,7 @@ def _setting(value: object) -> str:
     return "" if value is MISSING else _code(str(value).lower())
 
 
-def _fields_table(known: Mapping[str, jobfile.Field]) -> str:
+def _fields_table(known: Mapping[str, yaml.Field]) -> str:
     rows = [[_code(name), field.shape.says, field.meaning] for name, field in known.items()]
     return _table(["key", "value", "meaning"], rows)
 
@@ -132,19 +141,19 @@ def _settings() -> str:
     defaults = {field.name: field.default for field in fields(Settings)}
     rows = [
         [_code(name), field.shape.says, _setting(defaults[name]), field.meaning]
-        for name, field in jobfile.SETTINGS_FIELDS.items()
+        for name, field in yaml.SETTINGS_FIELDS.items()
     ]
     return _table(["key", "value", "default", "meaning"], rows)
 
 
 def _sections() -> str:
-    rows = [[_code(name), meaning] for name, meaning in jobfile.SECTIONS.items()]
+    rows = [[_code(name), meaning] for name, meaning in yaml.SECTIONS.items()]
     return _table(["key", "meaning"], rows)
 
 
 def _nested() -> str:
     texts = []
-    for name, field in jobfile.JOB_FIELDS.items():
+    for name, field in yaml.JOB_FIELDS.items():
         if isinstance(field.shape, Record) and name in RUN_OPTIONS:
             texts += [f"#### {name}", _fields_table(field.shape.fields)]
             texts += ["\n".join(_rules(field.shape))] if field.shape.rules else []
@@ -201,9 +210,9 @@ def _mistakes() -> str:
 
 def _report(text: str) -> str:
     try:
-        jobfile.parse(text, file="jobs.yaml", name="jobs")
-    except jobfile.JobFileErrors as errors:
-        return jobfile.report(errors)
+        yaml.parse(text, file="jobs.yaml", name="jobs")
+    except yaml.JobFileErrors as errors:
+        return yaml.report(errors)
     raise AssertionError("this job file should be wrong")
 
 
@@ -215,9 +224,9 @@ def _answer(category: FailureCategory) -> str:
         return "the job is `cancelled`"
     if category is FailureCategory.UNANSWERED:
         return "fails at once, and is never retried silently"
-    if category in policy.UNCOUNTED:
+    if category in run_decision.NOT_COUNTED:
         return "put back, uncounted"
-    rule = USUAL.get(category, Rule())
+    rule = DEFAULT_RULES.get(category, RetryRule())
     if rule.attempts is None:
         return "retried, up to `max_attempts` attempts"
     if rule.ladder:
@@ -236,15 +245,15 @@ def _failures() -> str:
 def _evidence() -> str:
     runs = [
         [f"a run with status FAILED and the category `{name}`", _code(category)]
-        for name, category in classify.BY_RUN_CATEGORY.items()
+        for name, category in classify.CATEGORY_BY_RUN_CATEGORY.items()
     ]
     codes = [
         [f"an error below 500 with the code `{code}`", _code(category)]
-        for code, category in classify.BY_CODE.items()
+        for code, category in classify.CATEGORY_BY_CODE.items()
     ]
     statuses = [
         [f"an error with HTTP status {status}", _code(category)]
-        for status, category in classify.BY_STATUS.items()
+        for status, category in classify.CATEGORY_BY_STATUS.items()
     ]
     return _table(["the API says", "category"], [*runs, *codes, *statuses])
 
@@ -263,10 +272,10 @@ def _sites() -> str:
 def _fates() -> str:
     says = {
         name: fate.says
-        for table in (RUN_FATES, REQUEST_FATES, LOOK_FATES, ARTIFACT_FATES)
+        for table in (RUN_FAULTS, REQUEST_FAULTS, READ_FAULTS, ARTIFACT_FAULTS)
         for name, fate in table.items()
     }
-    rows = [[_code(name), str(kind), says[name]] for name, kind in FATES.items()]
+    rows = [[_code(name), str(kind), says[name]] for name, kind in FAULTS.items()]
     return _table(["fault", "of a", "what happens"], rows)
 
 
@@ -344,7 +353,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "commands": _commands,
     "sections": _sections,
     "settings": _settings,
-    "job": lambda: _fields_table(jobfile.JOB_FIELDS),
+    "job": lambda: _fields_table(yaml.JOB_FIELDS),
     "nested": _nested,
     "expect": _expect,
     "general-rules": _general_rules,

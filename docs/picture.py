@@ -15,11 +15,11 @@ from pathlib import Path
 
 from rich.console import Console, Group
 
-from batchrunner.cli.display import LiveDisplay
+from batchrunner.app.run_batch import open_api, work
 from batchrunner.cli.options import read_job_file
-from batchrunner.cli.work import access, work
-from batchrunner.model import JobState, Tally
-from batchrunner.store import Store
+from batchrunner.cli.output.progress import LiveDisplay
+from batchrunner.model import BatchCounts, JobState
+from batchrunner.store.store import Store
 
 ROOT = Path(__file__).parent.parent
 WIDTH = 96
@@ -38,7 +38,7 @@ class Camera(LiveDisplay):
         """Draw nothing on this terminal."""
         yield
 
-    def update(self, tally: Tally, now: datetime) -> None:
+    def update(self, tally: BatchCounts, now: datetime) -> None:
         """Keep this frame if it shows more than the best one."""
         super().update(tally, now)
         shows = 10 * min(tally.retrying, 2) + tally.jobs[JobState.RUNNING] + min(tally.done, 5)
@@ -51,7 +51,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         db = str(Path(folder) / "picture.db")
         camera = Camera()
-        with access(sandboxed=True, api_url=None, api_key_file=None, db=db) as api:
+        with open_api(sandboxed=True, api_url=None, api_key_file=None, db=db) as api:
             store = Store.open(db)
             batch = store.load(read_job_file(ROOT / "jobs.example.yaml"), datetime.now(UTC)).batch
             work(store, batch, api, camera)

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from batchrunner.schema import metadata
+from batchrunner.store.schema import metadata
 
 connection = context.config.attributes["connection"]
 context.configure(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from batchrunner.sandbox import inside
+from batchrunner.sandbox import sandbox
 
 #: Files whose tests take longest.
 LONGEST = ("test_swarm.py", "test_crashes.py")
@@ -26,7 +26,7 @@ settings.load_profile("patient")
 def judged() -> Iterator[None]:
     from tests.contract.openapi import STRAYING_FATES, STRAYS, Judged
 
-    build = inside.api_app
+    build = sandbox.api_app
 
     def judging(service: Any, **kwargs: Any) -> Any:
         app = build(service, **kwargs)
@@ -36,7 +36,7 @@ def judged() -> Iterator[None]:
         return Judged(app) if keeps and known else app
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inside, "api_app", judging)
+        patch.setattr(sandbox, "api_app", judging)
         yield
 
 

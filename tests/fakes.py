@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from batchrunner.model import (
+    AttemptDecision,
     Batch,
     Failed,
     FailureCategory,
@@ -16,17 +17,16 @@ from batchrunner.model import (
     JobState,
     OpenAttempt,
     Owner,
-    Postpone,
     Retry,
-    Ride,
     Run,
     RunStatus,
     Settings,
+    Snooze,
     Submission,
+    SubmittedAttempt,
     Transition,
-    Verdict,
 )
-from batchrunner.store import Store
+from batchrunner.store.store import Store
 
 NOW = datetime(2026, 9, 2, 21, 0, tzinfo=UTC)
 #: Id of the first batch of a database.
@@ -60,7 +60,7 @@ def job_file(jobs: int | Iterable[JobSpec] = 1, name: str = "prices", **settings
 
 def owner(id: str = "alice") -> Owner:
     """Build an owner."""
-    return Owner(id=id, machine="night", pid=4711, born="1")
+    return Owner(id=id, machine="night", pid=4711, process_started_at="1")
 
 
 # ---- what is seen, and what follows ----
@@ -78,47 +78,51 @@ def failed(
     return Failed(category=category, message=message)
 
 
-def success(attempt: OpenAttempt | Ride, result: str | None = "{}", **fields: Any) -> Verdict:
+def success(
+    attempt: OpenAttempt | SubmittedAttempt, result: str | None = "{}", **fields: Any
+) -> AttemptDecision:
     """Say that an attempt brought what was asked for."""
     seen = run(f"run-{attempt.attempt_id}", result=result, **fields)
-    return Verdict(attempt=attempt, transition=Finish(state=JobState.SUCCEEDED), run=seen)
+    return AttemptDecision(attempt=attempt, transition=Finish(state=JobState.SUCCEEDED), run=seen)
 
 
 def failure(
-    attempt: OpenAttempt | Ride,
+    attempt: OpenAttempt | SubmittedAttempt,
     category: FailureCategory = FailureCategory.AGENT_FAILURE,
     state: JobState = JobState.FAILED,
     **fields: Any,
-) -> Verdict:
+) -> AttemptDecision:
     """Say that an attempt failed and its job with it."""
     return _verdict(attempt, Finish(state=state, failure=failed(category)), **fields)
 
 
 def retry(
-    attempt: OpenAttempt | Ride,
+    attempt: OpenAttempt | SubmittedAttempt,
     at: datetime = NOW,
     category: FailureCategory = FailureCategory.SYSTEM_FAILURE,
     **fields: Any,
-) -> Verdict:
+) -> AttemptDecision:
     """Say that an attempt failed, counts, and is followed by another."""
     return _verdict(attempt, Retry(at=at, failure=failed(category)), **fields)
 
 
 def postpone(
-    attempt: OpenAttempt | Ride,
+    attempt: OpenAttempt | SubmittedAttempt,
     at: datetime = NOW,
     category: FailureCategory = FailureCategory.THROTTLED,
     together: int | None = None,
     **fields: Any,
-) -> Verdict:
+) -> AttemptDecision:
     """Say that an attempt failed, does not count, and is followed by another."""
-    transition = Postpone(at=at, failure=failed(category), together=together)
+    transition = Snooze(at=at, failure=failed(category), max_batch_size=together)
     return _verdict(attempt, transition, **fields)
 
 
-def _verdict(attempt: OpenAttempt | Ride, transition: Transition, **fields: Any) -> Verdict:
+def _verdict(
+    attempt: OpenAttempt | SubmittedAttempt, transition: Transition, **fields: Any
+) -> AttemptDecision:
     seen = run(f"run-{attempt.attempt_id}", RunStatus.FAILED, **fields) if fields else None
-    return Verdict(attempt=attempt, transition=transition, run=seen)
+    return AttemptDecision(attempt=attempt, transition=transition, run=seen)
 
 
 # ---- the first steps of a story ----
@@ -143,14 +147,14 @@ def claim(
     return store.claim(owner_id, batch.id, most, now)
 
 
-def rides(submissions: Iterable[Submission]) -> list[Ride]:
+def rides(submissions: Iterable[Submission]) -> list[SubmittedAttempt]:
     """Return all rides of these submissions."""
-    return [ride for submission in submissions for ride in submission.rides]
+    return [ride for submission in submissions for ride in submission.attempts]
 
 
 def run_ids(submission: Submission) -> dict[int, str]:
     """Return a run id for each attempt of a submission."""
-    return {ride.attempt_id: f"run-{ride.attempt_id}" for ride in submission.rides}
+    return {ride.attempt_id: f"run-{ride.attempt_id}" for ride in submission.attempts}
 
 
 def start(

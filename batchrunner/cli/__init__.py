@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from batchrunner.cli.lazy import LazyGroup
+from batchrunner.cli.lazy_group import LazyGroup
 
 COMMANDS = {
     "init": "Write a job file to start from.",

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from batchrunner.cli.errors import WRONG_USAGE, Report, UserError, for_people
+from batchrunner.cli.exit_codes import WRONG_USAGE, ErrorReport, UserError, for_people
 
 if TYPE_CHECKING:
     from batchrunner.model import Batch, JobFile
-    from batchrunner.store import Store
+    from batchrunner.store.store import Store
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 DEFAULT_DB = "batchrunner.db"
 #: Warnings about a job file that are shown.
-MOST_WARNINGS = 10
+MAX_WARNINGS = 10
 #: Seconds for which a command waits for a database that is away, and between two tries.
 PATIENCE, PAUSE = 10.0, 1.0
 
@@ -82,11 +82,11 @@ def api_options(command: F) -> F:
 @contextmanager
 def opened(db: str, *, must_exist: bool = True) -> Iterator[Store]:
     """Open the database, and turn what goes wrong in the block into errors for people."""
-    from batchrunner.store import Store
+    from batchrunner.store.store import Store
 
     with for_people():
         _check(db, must_exist=must_exist)
-        store = patiently(lambda: Store.open(db))
+        store = retry_while_locked(lambda: Store.open(db))
         try:
             yield store
         finally:
@@ -94,7 +94,7 @@ def opened(db: str, *, must_exist: bool = True) -> Iterator[Store]:
 
 
 def _check(db: str, *, must_exist: bool) -> None:
-    from batchrunner.store.addresses import file_of, is_in_memory, url_of
+    from batchrunner.store.address import file_of, is_in_memory, url_of
 
     if is_in_memory(url_of(db)):
         raise UserError(
@@ -110,13 +110,13 @@ def _check(db: str, *, must_exist: bool) -> None:
         )
 
 
-def patiently(call: Callable[[], T]) -> T:
+def retry_while_locked(call: Callable[[], T]) -> T:
     """
     Return what *call* returns, for as long as a restart of the database's server takes.
 
     Only for calls that may be made again after they took effect unseen.
     """
-    from batchrunner.store import StoreError
+    from batchrunner.store.store import StoreError
 
     begun, said = time.monotonic(), False
     while True:
@@ -147,9 +147,9 @@ def batch_of(store: Store, name: str | None) -> Batch:
 
 def read_job_file(path: Path) -> JobFile:
     """Read a job file; all its mistakes end up in one report."""
-    from batchrunner.cli.recipes import refuse_table
-    from batchrunner.cli.terminal import term_safe
-    from batchrunner.jobfile import JobFileErrors, parse, report
+    from batchrunner.inputs.tables import refuse_table
+    from batchrunner.inputs.yaml import JobFileErrors, parse, report
+    from batchrunner.text.terminal import term_safe
 
     refuse_table(path)
     with for_people():
@@ -157,15 +157,15 @@ def read_job_file(path: Path) -> JobFile:
     try:
         job_file = parse(content, file=str(path), name=path.stem)
     except JobFileErrors as errors:
-        raise Report(report(errors)) from errors
-    for line in job_file.warnings[:MOST_WARNINGS]:
+        raise ErrorReport(report(errors)) from errors
+    for line in job_file.warnings[:MAX_WARNINGS]:
         click.echo(f"warning: {term_safe(line)}", err=True)
-    if more := len(job_file.warnings[MOST_WARNINGS:]):
+    if more := len(job_file.warnings[MAX_WARNINGS:]):
         click.echo(f"warning: … and {more} more of the like", err=True)
     return job_file
 
 
-class Bound(click.ParamType[int]):
+class Concurrency(click.ParamType[int]):
     """A number of runs in flight at most, or `auto`."""
 
     name = "bound"

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from batchrunner.judge import expect, shape
-from batchrunner.judge.emptiness import EMPTY, PLACEHOLDER, Hollow, hollow
-from batchrunner.judge.expect import demands_of
-from batchrunner.judge.goal import NO_RESULT, reported
-from batchrunner.judge.reading import UNREADABLE, TooMuch, leaves, named, parse, shown
-from batchrunner.judge.words import BOT_WALL, LOGIN_WALL, REFUSAL
+from batchrunner.judge import expectation_check, schema_check
+from batchrunner.judge.empty_result import EMPTY, PLACEHOLDER, EmptyResult, empty_result
+from batchrunner.judge.expectation_check import field_rules_of
+from batchrunner.judge.reported_failure import NO_RESULT, reported_failure
+from batchrunner.judge.result_values import UNREADABLE, TooLarge, leaves, named, parse_result, shown
+from batchrunner.judge.wall_text import BOT_WALL, LOGIN_WALL, REFUSAL
 from batchrunner.model import Expectations, Failed, FailureCategory, Finding
 
 __all__ = ["GENERAL_RULES", "REPORTED_SHAPE", "expectations_of", "judge"]
@@ -27,7 +27,7 @@ GENERAL_RULES: Mapping[str, str] = {
 #: The API's own word about a result that breaks its schema.
 REPORTED_SHAPE = "schema_validation"
 #: Breaches that are told.
-MOST_TOLD = 3
+MAX_FINDINGS = 3
 
 _NOTHING_EXPECTED = Expectations()
 
@@ -35,7 +35,7 @@ _NOTHING_EXPECTED = Expectations()
 def expectations_of(schema: Mapping[str, Any] | None, written: Mapping[str, Any]) -> Expectations:
     """Return what a result must be, from a job's `output_schema` and its `expect` as written."""
     allow = frozenset(written.get("allow", ()))
-    return Expectations(schema=schema, demands=demands_of(written), allow=allow)
+    return Expectations(schema=schema, demands=field_rules_of(written), allow=allow)
 
 
 def judge(
@@ -51,11 +51,11 @@ def judge(
     """
     if result is None:
         return NO_RESULT
-    value = parse(result)
+    value = parse_result(result)
     if value is UNREADABLE:
         return _of_api(schema_errors)
     return (
-        reported(value)
+        reported_failure(value)
         or _general(value, expectations.allow)
         or _of_api(schema_errors)
         or _of_shape(value, expectations)
@@ -64,8 +64,8 @@ def judge(
 
 def _general(value: Any, allow: frozenset[str]) -> Failed | None:
     try:
-        found = hollow(leaves(value))
-    except TooMuch:
+        found = empty_result(leaves(value))
+    except TooLarge:
         return None
     if found is None or found.rule in allow:
         return None
@@ -79,7 +79,7 @@ def _general(value: Any, allow: frozenset[str]) -> Failed | None:
     )
 
 
-def _category(found: Hollow) -> FailureCategory:
+def _category(found: EmptyResult) -> FailureCategory:
     if found.rule in (BOT_WALL, LOGIN_WALL):
         return FailureCategory.BLOCKED
     return FailureCategory.GOAL_FAILURE
@@ -88,7 +88,7 @@ def _category(found: Hollow) -> FailureCategory:
 def _of_api(schema_errors: Sequence[str] | None) -> Failed | None:
     if not schema_errors:
         return None
-    told = islice(schema_errors, MOST_TOLD)
+    told = islice(schema_errors, MAX_FINDINGS)
     return Failed(
         category=FailureCategory.INVALID_RESULT,
         message="; ".join(schema_errors),
@@ -97,7 +97,7 @@ def _of_api(schema_errors: Sequence[str] | None) -> Failed | None:
 
 
 def _of_shape(value: Any, expectations: Expectations) -> Failed | None:
-    found = tuple(islice(_breaches(value, expectations), MOST_TOLD))
+    found = tuple(islice(_breaches(value, expectations), MAX_FINDINGS))
     if not found:
         return None
     told = [f"{one.path} is {one.seen}, not {one.wanted}" for one in found]
@@ -111,5 +111,5 @@ def _of_shape(value: Any, expectations: Expectations) -> Failed | None:
 
 def _breaches(value: Any, expectations: Expectations) -> Iterator[Finding]:
     if expectations.schema is not None:
-        yield from shape.breaches(value, expectations.schema)
-    yield from expect.breaches(value, expectations.demands)
+        yield from schema_check.schema_breaches(value, expectations.schema)
+    yield from expectation_check.expectation_breaches(value, expectations.demands)

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from batchrunner.judge.concepts import Concept, plain
+from batchrunner.judge.vocabulary import Concept, plain
 
 #: What is longer is content, whatever is said in it; of a reason, only so much is read.
-LONGEST = 1500
+MAX_SENTENCE_LENGTH = 1500
 
 Concepts = frozenset[Concept]
 _Words = Mapping[str, Sequence[tuple[str, Concept]]]
@@ -64,7 +64,9 @@ def concepts_in(words: str) -> Concepts:
 @lru_cache(maxsize=64)
 def sentences_of(text: str) -> tuple[Sentence, ...]:
     """Return the sentences of a text's beginning, without those in which no word is."""
-    said = [plain(part) for part in _END.split(_ADDRESS.sub(" your ip ", text[:LONGEST]))]
+    said = [
+        plain(part) for part in _END.split(_ADDRESS.sub(" your ip ", text[:MAX_SENTENCE_LENGTH]))
+    ]
     return tuple(Sentence(words, _meant(words)) for words in said if words.strip())
 
 

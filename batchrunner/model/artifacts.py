@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 
-class Kind(StrEnum):
+class ArtifactKind(StrEnum):
     """What can be captured of a run."""
 
     SCREENSHOTS = "screenshots"  #: one picture for each step
@@ -25,11 +25,11 @@ class ArtifactState(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
+class WantedArtifact:
     """One thing to ask the API for: an artifact, or first of all which ones a run has."""
 
     attempt_id: int
-    kind: Kind | None  #: None: which artifacts the run has
+    kind: ArtifactKind | None  #: None: which artifacts the run has
     step: int  #: its number from 1; 0 where it is of the whole run
     name: str  #: the id of the step, as the API has it
     run_id: str
@@ -45,7 +45,7 @@ class Artifact:
 
     key: str  #: of its job
     number: int  #: of its attempt
-    kind: Kind
+    kind: ArtifactKind
     step: int
     state: ArtifactState
     run_id: str
@@ -57,17 +57,17 @@ class Artifact:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
+class ListedArtifact:
     """An artifact that a run has; with a reason, it is refused at once."""
 
-    kind: Kind
+    kind: ArtifactKind
     step: int = 0
     name: str = ""
     why: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Fetched:
+class ArtifactResult:
     """What came of fetching an artifact."""
 
     state: ArtifactState
@@ -79,7 +79,7 @@ class Fetched:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Gallery:
+class ArtifactCounts:
     """A batch's artifacts in numbers."""
 
     states: Mapping[ArtifactState, int] = field(default_factory=dict)

@@ -12,7 +12,7 @@ def marker(token: str, place: int) -> str:
     return f"[ref br-{token}-{place}]"
 
 
-def marker_of(goal: str | None) -> str | None:
+def marker_in(goal: str | None) -> str | None:
     """
     Return the marker in a goal that the API echoed; None if there is none.
 

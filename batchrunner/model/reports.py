@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from batchrunner.model.jobs import Settings
-from batchrunner.model.money import Rate
+from batchrunner.model.budget import Rate
+from batchrunner.model.job_file import Settings
 from batchrunner.model.states import FailureCategory, JobState
 
 
@@ -25,7 +25,9 @@ class FinishedJob:
     category: FailureCategory | None = None
     code: str | None = None
     message: str | None = None
-    changes: Mapping[str, Any] = field(default_factory=dict)  #: options that its last rung changed
+    option_overrides: Mapping[str, Any] = field(
+        default_factory=dict
+    )  #: options that its last rung changed
     run_id: str | None = None
     steps: int | None = None  #: billed for all its attempts together
     cost: str | None = None  #: the same in dollars, exactly; None where nobody knows the rate
@@ -50,13 +52,13 @@ class Batch:
     id: int
     name: str
     settings: Settings  #: as they are in force, whoever said so last
-    origin: str | None  #: the API that its runs are on; None before the first
+    api_origin: str | None  #: the API that its runs are on; None before the first
     pause: Pause | None = None
-    rate: Rate | None = None  #: what a step costs; None where nobody says
+    step_price: Rate | None = None  #: what a step costs; None where nobody says
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Loaded:
+class LoadResult:
     """What loading a job file did."""
 
     batch: Batch
@@ -67,7 +69,7 @@ class Loaded:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Tally:
+class BatchCounts:
     """A batch in numbers."""
 
     jobs: Mapping[JobState, int]
@@ -98,22 +100,24 @@ class Tally:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
+class WorkLeft:
     """As much of a batch as its runner needs to know whether there is more to do."""
 
-    mine: int  #: open attempts of this owner
-    others: int  #: open attempts of other owners
-    room: int  #: more attempts that its bound allows; none or less: it is full
+    in_flight_here: int  #: open attempts of this owner
+    in_flight_elsewhere: int  #: open attempts of other owners
+    free_slots: int  #: more attempts that its bound allows; none or less: it is full
     due_at: datetime | None  #: when the next available job may be claimed; None if there is none
     pause: Pause | None = None
-    gated: bool = False  #: the canary has brought too little
-    budgeted: bool = False  #: it has a budget
+    canary_failed: bool = False  #: the canary has brought too little
+    has_budget: bool = False  #: it has a budget
     given_up: bool = False  #: all available jobs are on hosts for which nobody waits any more
 
-    def invites(self, now: datetime) -> bool:
+    def has_claimable_work(self, now: datetime) -> bool:
         """Whether a claim may bring anything: a job is due, and there is room for it."""
-        held_back = self.pause is not None or self.gated
-        return not held_back and self.room > 0 and self.due_at is not None and self.due_at <= now
+        held_back = self.pause is not None or self.canary_failed
+        return (
+            not held_back and self.free_slots > 0 and self.due_at is not None and self.due_at <= now
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,7 +134,9 @@ class ClosedAttempt:
     code: str | None = None
     closed_at: datetime | None = None
     run_id: str | None = None
-    changes: Mapping[str, Any] = field(default_factory=dict)  #: options that its rung changed
+    option_overrides: Mapping[str, Any] = field(
+        default_factory=dict
+    )  #: options that its rung changed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -141,6 +147,6 @@ class ParkedHost:
     since: datetime
     failures: int  #: in a row
     probe_at: datetime  #: from when on one job may look whether it is back
-    probes: int  #: that failed
+    failed_probes: int  #: that failed
     given_up: bool  #: nobody waits for it any more
     waiting: int  #: jobs on it that may be claimed, but for that

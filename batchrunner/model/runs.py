@@ -11,9 +11,9 @@ from typing import Any
 from batchrunner.model.states import RunStatus
 
 #: Most runs that one request may create, show or cancel (run-batch, runs/batch, runs/batch/cancel).
-MOST_RUNS = 100
+MAX_RUNS_PER_REQUEST = 100
 #: Longest id of a run that both databases take; what is longer is none.
-LONGEST_ID = 200
+MAX_RUN_ID_LENGTH = 200
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,17 +93,17 @@ class Unreadable:
     message: str
 
 
-Sighting = Run | NotFound | Unreadable
+RunObservation = Run | NotFound | Unreadable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Listed:
+class RunListing:
     """What a search through the list of runs brought, and what of it could not be taken."""
 
     runs: tuple[Run, ...]
-    unsure: tuple[str, ...] = ()  #: ids of entries that tell nothing else, or tell it as a number
+    unclear: tuple[str, ...] = ()  #: ids of entries that tell nothing else, or tell it as a number
     nameless: int = 0  #: entries that do not even tell an id
-    whole: bool = True  #: it was seen to its end
+    complete: bool = True  #: it was seen to its end
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,4 +127,4 @@ class Unanswered:
     fault: ApiFault
 
 
-Answer = Created | Refused | Unanswered
+CreateAnswer = Created | Refused | Unanswered

@@ -21,14 +21,14 @@ class Sample:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Gate:
+class GateDecision:
     """Whether the rest of a batch may be submitted."""
 
     opened: bool
     says: str  #: what the canary brought, and what was wanted where it is not enough
 
 
-def chosen(kinds: Sequence[tuple[str, str]], count: int) -> list[int]:
+def choose_canary(kinds: Sequence[tuple[str, str]], count: int) -> list[int]:
     """
     Return the places of *count* jobs, spread over hosts and goals; a job's kind is both.
 
@@ -57,7 +57,7 @@ def _varied(places: Sequence[tuple[int, str]]) -> list[int]:
     return [place for _, place in sorted(turns)]
 
 
-def gate(canary: Canary, sample: Sample, rate: Rate | None) -> Gate | None:
+def gate(canary: Canary, sample: Sample, rate: Rate | None) -> GateDecision | None:
     """Say whether the rest may go; None as long as the canary is not at its end."""
     if sample.open:
         return None
@@ -66,7 +66,7 @@ def gate(canary: Canary, sample: Sample, rate: Rate | None) -> Gate | None:
     cost = f"{sample.steps} steps in all"
     missed = [*_rate_missed(canary, share), *_cost_missed(canary, sample, rate)]
     says = f"the canary: {brought}, {cost}"
-    return Gate(opened=not missed, says="; ".join([says, *missed]))
+    return GateDecision(opened=not missed, says="; ".join([says, *missed]))
 
 
 def _rate_missed(canary: Canary, share: Decimal) -> list[str]:

@@ -8,36 +8,38 @@ from datetime import timedelta
 from math import ceil, floor, sqrt
 from statistics import fmean, variance
 
-from batchrunner.model.forecast import Forecast, Plan, Taken
+from batchrunner.model.estimate import Estimate, ExpectedRun, PastRun
 
 #: Jobs of a host from which on it is judged by its own past.
-ENOUGH = 20
+ENOUGH_PAST_RUNS = 20
 #: Jobs in all below which nothing is foretold.
-FEWEST = 5
+MIN_PAST_RUNS = 5
 #: Deviations to either side. More than the 1.645 in which nine of ten normal values are: a short
 #: past shows the rare dear job too seldom, so that what is learned of their spread is too small.
 SPREAD = 2.2
 
 
-def forecast(plans: Sequence[Plan], past: Sequence[Taken], slots: int) -> Forecast | None:
+def estimate(plans: Sequence[ExpectedRun], past: Sequence[PastRun], slots: int) -> Estimate | None:
     """
     Say what these jobs may come to on so many slots; None where the past is too short to tell.
 
     A sum of many jobs is nearly normal, and wider the fewer its mean was learned from. Nothing
     exceeds what the jobs may cost at their worst.
     """
-    if not plans or len(past) < FEWEST:
+    if not plans or len(past) < MIN_PAST_RUNS:
         return None
-    by_host: defaultdict[str, list[Taken]] = defaultdict(list)
+    by_host: defaultdict[str, list[PastRun]] = defaultdict(list)
     for taken in past:
         by_host[taken.host].append(taken)
-    counts = Counter(plan.host if len(by_host[plan.host]) >= ENOUGH else "" for plan in plans)
+    counts = Counter(
+        plan.host if len(by_host[plan.host]) >= ENOUGH_PAST_RUNS else "" for plan in plans
+    )
     groups = [(by_host[host] if host else past, count) for host, count in counts.items()]
     steps = _range([([taken.steps for taken in like], count) for like, count in groups])
     seconds = _range([([t.time.total_seconds() for t in like], count) for like, count in groups])
     most = sum(plan.worst for plan in plans)
     at_once = min(slots, len(plans))
-    return Forecast(
+    return Estimate(
         steps=(min(floor(steps[0]), most), min(ceil(steps[1]), most)),
         time=(timedelta(seconds=seconds[0] / at_once), timedelta(seconds=seconds[1] / at_once)),
         past=len(past),

@@ -5,42 +5,42 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from batchrunner.model import Failed, ParkedHost, Pause, Verdict
-from batchrunner.model.account import Hold
-from batchrunner.policy.windows import Phase, Window
+from batchrunner.model import AttemptDecision, Failed, ParkedHost, Pause
+from batchrunner.model.time_and_cost import Hold
+from batchrunner.policy.schedule import Phase, Window
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Rescued:
+class AttemptsRescued:
     """Open attempts of a process that is gone were taken over."""
 
     attempts: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Submitted:
+class RunsSubmitted:
     """Runs exist, and their ids are on disk."""
 
     runs: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Searching:
+class CreateUnanswered:
     """A create got no answer: its runs are being looked for."""
 
     runs: int
-    why: str
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Judged:
+class AttemptsClosed:
     """Attempts were closed, and this is what follows for their jobs."""
 
-    verdicts: tuple[Verdict, ...]
+    decisions: tuple[AttemptDecision, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Held:
+class RequestsDelayed:
     """Requests wait, for a reason that concerns them all."""
 
     until: datetime
@@ -60,7 +60,7 @@ class CreditsBack:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Strayed:
+class LateRunsFound:
     """Runs turned up whose submission had been given up."""
 
     adopted: int
@@ -68,33 +68,33 @@ class Strayed:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Stalled:
+class StoreUnavailable:
     """The database does not answer; nothing is lost meanwhile, and nothing is submitted."""
 
-    why: str
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Slept:
+class ClockJumped:
     """The machine slept, or its clock was set forward: what is timed is timed anew."""
 
     seconds: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Paused:
+class BatchPaused:
     """The user wants nothing more to be submitted for now; what is in flight goes on."""
 
     pause: Pause
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Resumed:
+class BatchResumed:
     """The user wants jobs to be submitted again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Timed:
+class ScheduleChanged:
     """The runner came into another part of the window in which it may submit jobs."""
 
     phase: Phase
@@ -102,14 +102,14 @@ class Timed:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Unhooked:
+class WebhookDropped:
     """The API refused our webhook: runs are created without it, and are only looked at."""
 
-    why: str
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Bounded:
+class ConcurrencyChanged:
     """The account's queue has taught how many runs to have in flight."""
 
     most: int
@@ -118,35 +118,35 @@ class Bounded:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Parked:
+class HostsParked:
     """Other hosts than before are kept back."""
 
     hosts: tuple[ParkedHost, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Recalled:
+class CancelledForDeadline:
     """Runs are cancelled, since the deadline comes before their end."""
 
     runs: int
 
 
 Event = (
-    Rescued
-    | Submitted
-    | Searching
-    | Judged
-    | Held
+    AttemptsRescued
+    | RunsSubmitted
+    | CreateUnanswered
+    | AttemptsClosed
+    | RequestsDelayed
     | OutOfCredits
     | CreditsBack
-    | Strayed
-    | Stalled
-    | Slept
-    | Paused
-    | Resumed
-    | Timed
-    | Unhooked
-    | Recalled
-    | Bounded
-    | Parked
+    | LateRunsFound
+    | StoreUnavailable
+    | ClockJumped
+    | BatchPaused
+    | BatchResumed
+    | ScheduleChanged
+    | WebhookDropped
+    | CancelledForDeadline
+    | ConcurrencyChanged
+    | HostsParked
 )

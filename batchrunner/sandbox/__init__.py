@@ -1,9 +1,9 @@
 """An API that behaves, and misbehaves, the same way every time."""
 
-from batchrunner.sandbox.fates import FATES
-from batchrunner.sandbox.inside import Sandbox
-from batchrunner.sandbox.ledger import Ledger, Run
-from batchrunner.sandbox.variants import VARIANTS
-from batchrunner.sandbox.world import World
+from batchrunner.sandbox.api_variants import VARIANTS
+from batchrunner.sandbox.faults import FAULTS
+from batchrunner.sandbox.journal import Journal, Run
+from batchrunner.sandbox.sandbox import Sandbox
+from batchrunner.sandbox.scenario import SandboxConfig
 
-__all__ = ["FATES", "VARIANTS", "Ledger", "Run", "Sandbox", "World"]
+__all__ = ["FAULTS", "VARIANTS", "Journal", "Run", "Sandbox", "SandboxConfig"]

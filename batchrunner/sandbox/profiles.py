@@ -6,20 +6,20 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from batchrunner.sandbox.checks import issue
-from batchrunner.sandbox.refusals import invalid, not_found
-from batchrunner.sandbox.seeded import identifier
-from batchrunner.sandbox.shapes import instant
-from batchrunner.sandbox.world import World
+from batchrunner.sandbox.http.errors import invalid, not_found
+from batchrunner.sandbox.http.response_bodies import instant
+from batchrunner.sandbox.http.validators import issue
+from batchrunner.sandbox.scenario import SandboxConfig
+from batchrunner.sandbox.seeded_random import seeded_id
 
 #: How long a setup session waits for somebody, in seconds, unless asked for less.
-_PATIENCE = 600
+_SETUP_SECONDS = 600
 
 
 class Profiles:
     """Keep profiles in memory: a sandbox that starts anew has those of its world."""
 
-    def __init__(self, world: World, home: str, now: datetime) -> None:
+    def __init__(self, world: SandboxConfig, home: str, now: datetime) -> None:
         self._seed = world.seed
         self._home = home
         self._made = self._sessions_made = 0
@@ -34,7 +34,7 @@ class Profiles:
 
     def create(self, body: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         """Make a profile that nobody has signed in with."""
-        lot = identifier(self._seed, "profile", self._made)
+        lot = seeded_id(self._seed, "profile", self._made)
         self._made += 1
         is_default = body.get("set_as_default", False)
         if is_default:
@@ -56,10 +56,10 @@ class Profiles:
     def start(self, profile: str, body: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         """Open a browser in which somebody could sign in; nothing answers at its address."""
         self._check(profile)
-        session = identifier(self._seed, "session", self._sessions_made)
+        session = seeded_id(self._seed, "session", self._sessions_made)
         self._sessions_made += 1
         self._sessions[session] = profile
-        patience = min(int(body.get("timeout_seconds", _PATIENCE)), _PATIENCE)
+        patience = min(int(body.get("timeout_seconds", _SETUP_SECONDS)), _SETUP_SECONDS)
         return {
             "session_id": session,
             "cdp_url": f"ws{self._home.removeprefix('http')}/session/{session}/cdp",

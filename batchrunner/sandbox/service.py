@@ -9,14 +9,14 @@ from typing import Any, Protocol
 
 import anyio
 
-from batchrunner.sandbox.account import Account
-from batchrunner.sandbox.addresses import Addresses
 from batchrunner.sandbox.agent import Findings
-from batchrunner.sandbox.fates import Status
-from batchrunner.sandbox.ledger import Performed, Run
-from batchrunner.sandbox.shapes import View
-from batchrunner.sandbox.webhooks import Courier
-from batchrunner.sandbox.world import World
+from batchrunner.sandbox.faults import Status
+from batchrunner.sandbox.http.response_bodies import View
+from batchrunner.sandbox.journal import Performed, Run
+from batchrunner.sandbox.media.urls import ArtifactUrls
+from batchrunner.sandbox.run_engine import RunEngine
+from batchrunner.sandbox.scenario import SandboxConfig
+from batchrunner.sandbox.webhooks import WebhookSender
 
 #: Gives the time, aware and in UTC.
 Clock = Callable[[], datetime]
@@ -39,14 +39,14 @@ class Service:
     """Bring an account up to date: time passes, and the agent goes out for what is due."""
 
     def __init__(
-        self, *, world: World, account: Account, agent: Performer, now: Clock, home: str
+        self, *, world: SandboxConfig, account: RunEngine, agent: Performer, now: Clock, home: str
     ) -> None:
         self.world = world
         self.account = account
         self.now = now
-        self.addresses = Addresses(home=home, world=world, now=now)
+        self.addresses = ArtifactUrls(home=home, world=world, now=now)
         self.view = View(world, self.addresses, account.artifact_fate)
-        self.courier = Courier(now)
+        self.courier = WebhookSender(now)
         self._agent = agent
         self._lock = anyio.Lock()
         self._bell = anyio.Event()

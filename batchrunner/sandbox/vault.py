@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from batchrunner.sandbox.checks import issue
-from batchrunner.sandbox.refusals import Issue, Refused, invalid, not_found
-from batchrunner.sandbox.seeded import identifier
-from batchrunner.sandbox.shapes import instant
-from batchrunner.sandbox.world import World
+from batchrunner.sandbox.http.errors import ApiErrorAnswer, Issue, invalid, not_found
+from batchrunner.sandbox.http.response_bodies import instant
+from batchrunner.sandbox.http.validators import issue
+from batchrunner.sandbox.scenario import SandboxConfig
+from batchrunner.sandbox.seeded_random import seeded_id
 
 #: What is in every vault: who signs in where, and whether a one-time password is asked for.
 _LOGINS = (("Portal", "portal.test", False), ("Shop", "shop.test", True))
@@ -22,7 +22,7 @@ Path = Sequence[str | int]
 class Vault:
     """Keep connections in memory: a sandbox that starts anew has those of its world."""
 
-    def __init__(self, world: World, now: datetime) -> None:
+    def __init__(self, world: SandboxConfig, now: datetime) -> None:
         self._plays = world.answers("vault")
         self._seed = world.seed
         self._connected = 0
@@ -35,7 +35,7 @@ class Vault:
         self._connections = {
             key: each for key, each in self._connections.items() if each["provider"] != provider
         }
-        connection = identifier(self._seed, "vault", self._connected)
+        connection = seeded_id(self._seed, "vault", self._connected)
         self._connected += 1
         self._connections[connection] = {
             "id": connection,
@@ -95,11 +95,11 @@ class Vault:
 
     def _check_up(self) -> None:
         if self._plays == "down":
-            raise Refused(503, "SERVICE_BUSY", "The vault is unavailable")
+            raise ApiErrorAnswer(503, "SERVICE_BUSY", "The vault is unavailable")
 
 
-def _expired() -> Refused:
-    return Refused(401, "UNAUTHORIZED", "Authentication failed")
+def _expired() -> ApiErrorAnswer:
+    return ApiErrorAnswer(401, "UNAUTHORIZED", "Authentication failed")
 
 
 def _items(connection: str) -> Iterator[dict[str, Any]]:

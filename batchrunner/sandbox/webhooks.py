@@ -13,13 +13,13 @@ import httpx
 
 #: Seconds before the second, third and fourth attempt.
 _PAUSES = (1.0, 2.0, 4.0)
-_PATIENCE = 10.0
+_WEBHOOK_SECONDS = 10.0
 #: Most attempts at the same time.
 _HANDS = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Letter:
+class WebhookMessage:
     """Hold one message on its way: where it goes, when next, and how often it went."""
 
     address: str
@@ -28,16 +28,16 @@ class Letter:
     attempts: int = 0
 
 
-class Courier:
+class WebhookSender:
     """Send messages to the addresses that were given, and to no other."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
-        self._letters: list[Letter] = []
+        self._letters: list[WebhookMessage] = []
 
     def take(self, address: str, message: dict[str, Any]) -> None:
         """Take a message; its first attempt is due at once."""
-        self._letters.append(Letter(address=address, message=message, due=self._now()))
+        self._letters.append(WebhookMessage(address=address, message=message, due=self._now()))
 
     async def deliver(self, client: httpx.AsyncClient) -> None:
         """Make the attempts that are due; what failed is due again later, or dropped."""
@@ -46,7 +46,9 @@ class Courier:
         self._letters = [letter for letter in self._letters if letter.due > now]
         await self._all(client, iter(due), hands=min(_HANDS, len(due)))
 
-    async def _all(self, client: httpx.AsyncClient, due: Iterable[Letter], hands: int) -> None:
+    async def _all(
+        self, client: httpx.AsyncClient, due: Iterable[WebhookMessage], hands: int
+    ) -> None:
         async def hand() -> None:
             for letter in due:
                 if not await _attempt(client, letter) and letter.attempts < len(_PAUSES):
@@ -59,10 +61,10 @@ class Courier:
                 tasks.start_soon(hand)
 
 
-async def _attempt(client: httpx.AsyncClient, letter: Letter) -> bool:
+async def _attempt(client: httpx.AsyncClient, letter: WebhookMessage) -> bool:
     """Send a message once; False if it is worth another attempt."""
     try:
-        with anyio.fail_after(_PATIENCE):
+        with anyio.fail_after(_WEBHOOK_SECONDS):
             answer = await client.post(
                 letter.address,
                 content=json.dumps(letter.message).encode(),

@@ -22,22 +22,22 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
-from batchrunner.schema import HEAD
-from batchrunner.store.addresses import is_in_memory, shown, url_of
+from batchrunner.store.address import is_in_memory, redacted, url_of
 from batchrunner.store.errors import StoreError
+from batchrunner.store.schema import HEAD
 
-__all__ = ["Database", "StoreError", "has_server", "insert_unless", "migrations"]
+__all__ = ["Database", "StoreError", "has_server", "insert_or_ignore", "migrations"]
 
 #: Marks an SQLite file as ours ("brn1"), so that another program's file is not written into.
 APPLICATION_ID = 0x62726E31
 #: How long a statement waits for another process's transaction; ours take milliseconds.
 BUSY_SECONDS = 30
 #: The same where somebody waits who tries again, and who may want to leave.
-BRIEF_SECONDS = 1
+SHORT_LOCK_SECONDS = 1
 
-ANOTHER = "name another one with --db PATH"
-REACH = "check that its server runs, and the host, port, user and name in the address"
-AGAIN = "what was written is safe: give the same command again"
+USE_ANOTHER = "name another one with --db PATH"
+CHECK_SERVER = "check that its server runs, and the host, port, user and name in the address"
+SAFE_TO_RETRY = "what was written is safe: give the same command again"
 
 
 class Database:
@@ -173,7 +173,7 @@ def _prepare(connection: sqlite3.Connection, _record: object) -> None:
 
 
 def _wait_briefly(connection: sqlite3.Connection, *_: object) -> None:
-    connection.execute(f"PRAGMA busy_timeout = {BRIEF_SECONDS * 1000}")
+    connection.execute(f"PRAGMA busy_timeout = {SHORT_LOCK_SECONDS * 1000}")
 
 
 def _wait_long(connection: sqlite3.Connection, *_: object) -> None:
@@ -201,7 +201,7 @@ def _refuse_strangers(tx: Connection) -> None:
     if _is_marked(tx):
         return
     if _mark(tx) or inspect(tx).get_table_names():
-        raise StoreError("this file is another program's database", hint=ANOTHER)
+        raise StoreError("this file is another program's database", hint=USE_ANOTHER)
     tx.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
 
 
@@ -241,7 +241,7 @@ def has_server(tx: Connection) -> bool:
     return tx.dialect.name == "postgresql"
 
 
-def insert_unless(tx: Connection, table: Table) -> Any:
+def insert_or_ignore(tx: Connection, table: Table) -> Any:
     """Return an insert that can say what to do with rows that are there already."""
     # "on conflict" is spelled alike in both, but lives in each dialect's own Insert.
     if not has_server(tx):
@@ -259,29 +259,31 @@ def _translated(engine: Engine) -> Iterator[None]:
         raise _explained(error, engine.url) from error
     except PoolTimeout as error:
         # One thread of ours waits for another, and that one for somebody else's lock.
-        raise StoreError("the database does not answer", hint=AGAIN, passing=True) from error
+        raise StoreError(
+            "the database does not answer", hint=SAFE_TO_RETRY, passing=True
+        ) from error
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
-        if (said := _garbled(engine)) is None:
+        if (said := _undecodable(engine)) is None:
             raise
         message = f"the ledger cannot be read: {said}"
         raise StoreError(message, hint="batchrunner doctor names all such places") from error
 
 
-def _garbled(engine: Engine) -> str | None:
+def _undecodable(engine: Engine) -> str | None:
     """Say which cell cannot be read, if any: only asked when reading something has failed."""
     # It reads as all others do, and so stands above this module.
-    from batchrunner.store.cells import garbled  # noqa: PLC0415
+    from batchrunner.store.value_check import undecodable_values  # noqa: PLC0415
 
     try:
         with engine.connect() as tx:
-            return next(iter(garbled(tx, 1)), None)
+            return next(iter(undecodable_values(tx, 1)), None)
     except (SQLAlchemyError, StoreError):
         return None
 
 
 def _explained(error: DBAPIError, url: URL) -> StoreError:
     is_file = url.get_backend_name() == "sqlite"
-    where = url.database if is_file else shown(url.render_as_string(hide_password=False))
+    where = url.database if is_file else redacted(url.render_as_string(hide_password=False))
     words = str(error.orig).strip().splitlines()[0] if error.orig else "no reason given"
     for sign, (what, hint, passing) in _ADVICE.items():
         if sign in words:
@@ -289,9 +291,11 @@ def _explained(error: DBAPIError, url: URL) -> StoreError:
     if not is_file and error.statement is None:
         refused = any(sign in str(error.orig) for sign in _REFUSED)
         message = f"the database {where} cannot be reached: {words}"
-        return StoreError(message, hint=REACH, passing=not refused and _is_passing(error, url))
+        return StoreError(
+            message, hint=CHECK_SERVER, passing=not refused and _is_passing(error, url)
+        )
     message = f"the database {where} answered: {words}"
-    return StoreError(message, hint=AGAIN, passing=_is_passing(error, url))
+    return StoreError(message, hint=SAFE_TO_RETRY, passing=_is_passing(error, url))
 
 
 def _is_passing(error: DBAPIError, url: URL) -> bool:
@@ -310,10 +314,18 @@ _REFUSED = ("password authentication failed", "does not exist", "pg_hba.conf")
 
 #: What SQLite says → what that means, what the user can do, whether it may pass by itself.
 _ADVICE = {
-    "database is locked": ("is locked by another program", f"close that program; {AGAIN}", True),
-    "file is not a database": ("is not an SQLite file", ANOTHER, False),
+    "database is locked": (
+        "is locked by another program",
+        f"close that program; {SAFE_TO_RETRY}",
+        True,
+    ),
+    "file is not a database": ("is not an SQLite file", USE_ANOTHER, False),
     "disk image is malformed": ("is damaged", "run nothing on it, and keep a copy", False),
-    "database or disk is full": ("cannot grow: the disk is full", f"make room; {AGAIN}", True),
+    "database or disk is full": (
+        "cannot grow: the disk is full",
+        f"make room; {SAFE_TO_RETRY}",
+        True,
+    ),
     "attempt to write a readonly": ("may not be written to", "check its permissions", False),
     "unable to open database": ("cannot be opened", "check that its folder exists", False),
 }

@@ -11,7 +11,9 @@ from sqlalchemy import ColumnElement, Connection, and_, case, func, inspect, or_
 from sqlalchemy.exc import DBAPIError
 
 from batchrunner.model import FailureCategory, JobState, Owner
-from batchrunner.schema import (
+from batchrunner.store import claims
+from batchrunner.store.database import has_server
+from batchrunner.store.schema import (
     HEAD,
     SubmissionState,
     attempts,
@@ -22,15 +24,13 @@ from batchrunner.schema import (
     results,
     submissions,
 )
-from batchrunner.store import claiming
-from batchrunner.store.built import differences
-from batchrunner.store.cells import garbled, odd_results
-from batchrunner.store.database import has_server
+from batchrunner.store.schema_check import schema_differences
+from batchrunner.store.value_check import invalid_results, undecodable_values
 
 #: How many places of damage are named.
-NAMED = 5
+MAX_NAMED = 5
 #: Newest results that are measured: reading all of them would take as long as an export.
-SAMPLE = 100
+SAMPLE_SIZE = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,8 +100,8 @@ def health(tx: Connection, clock: Callable[[], datetime]) -> Health:
         server=server,
         journal_mode=journal_mode,
         synchronous=synchronous,
-        ahead=claiming.time(tx, now) - now,
-        workers=tuple(workers(tx, now, None)),
+        ahead=claims.store_time(tx, now) - now,
+        workers=tuple(active_workers(tx, now, None)),
         open_work=tuple(_open_work(tx)),
         result_bytes=_result_bytes(tx),
     )
@@ -148,12 +148,14 @@ def _open_work(tx: Connection) -> list[OpenWork]:
 
 
 def _result_bytes(tx: Connection) -> float | None:
-    newest = select(results.c.body).order_by(results.c.attempt_id.desc()).limit(SAMPLE).subquery()
+    newest = (
+        select(results.c.body).order_by(results.c.attempt_id.desc()).limit(SAMPLE_SIZE).subquery()
+    )
     mean = tx.execute(select(func.avg(func.length(newest.c.body)))).scalar()
     return None if mean is None else float(mean)
 
 
-def workers(tx: Connection, now: datetime, batch_id: int | None) -> list[Worker]:
+def active_workers(tx: Connection, now: datetime, batch_id: int | None) -> list[Worker]:
     """
     Return the owners that have not said their end, with their runs in flight: of a batch, or all.
 
@@ -166,7 +168,7 @@ def workers(tx: Connection, now: datetime, batch_id: int | None) -> list[Worker]
         held = held.where(attempts.c.batch_id == batch_id)
     counted = held.group_by(attempts.c.owner_id).subquery()
     in_flight = func.coalesce(counted.c.open, 0)
-    at = claiming.time(tx, now)
+    at = claims.store_time(tx, now)
     rows = tx.execute(
         select(owners, in_flight.label("in_flight"))
         .outerjoin(counted, counted.c.owner_id == owners.c.id)
@@ -175,9 +177,9 @@ def workers(tx: Connection, now: datetime, batch_id: int | None) -> list[Worker]
     )
     return [
         Worker(
-            owner=Owner(id=row.id, machine=row.machine, pid=row.pid, born=row.born),
+            owner=Owner(id=row.id, machine=row.machine, pid=row.pid, process_started_at=row.born),
             since=row.started_at,
-            silent=max(at - (row.lease_until - claiming.LEASE), timedelta(0)),
+            silent=max(at - (row.lease_until - claims.LEASE), timedelta(0)),
             leased=row.lease_until > at,
             in_flight=row.in_flight,
         )
@@ -185,7 +187,7 @@ def workers(tx: Connection, now: datetime, batch_id: int | None) -> list[Worker]
     ]
 
 
-def damage(tx: Connection, *, thorough: bool) -> list[str]:
+def integrity_errors(tx: Connection, *, thorough: bool) -> list[str]:
     """
     Return what SQLite finds wrong with its file, as it says it; nothing for a server.
 
@@ -195,19 +197,19 @@ def damage(tx: Connection, *, thorough: bool) -> list[str]:
         return []
     check = "integrity_check" if thorough else "quick_check"
     try:
-        said = tx.exec_driver_sql(f"PRAGMA {check}({NAMED})").scalars().all()
+        said = tx.exec_driver_sql(f"PRAGMA {check}({MAX_NAMED})").scalars().all()
         astray = tx.exec_driver_sql("PRAGMA foreign_key_check").all() if thorough else []
     except DBAPIError as error:
         return [str(error.orig)]
     # Each line is one place, except where the damage has a heading.
     found = [line for each in said for line in str(each).splitlines() if line != "ok"]
     return found + [
-        f"row {row[1]} of {row[0]} refers to none of {row[2]}" for row in astray[:NAMED]
+        f"row {row[1]} of {row[0]} refers to none of {row[2]}" for row in astray[:MAX_NAMED]
     ]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Tampering:
+class ForeignChanges:
     """What another program did to a ledger; nothing, as a rule."""
 
     unlike: tuple[str, ...] = ()  #: tables, indexes and triggers that are not as they should be
@@ -226,15 +228,17 @@ def _is_whole(unlike: Sequence[str]) -> bool:
     return not any(gap.startswith(("the table ", "the column ")) for gap in gaps)
 
 
-def tampering(tx: Connection, *, thorough: bool) -> Tampering:
+def foreign_changes(tx: Connection, *, thorough: bool) -> ForeignChanges:
     """Look for what no program of ours leaves; each cell is read where it is *thorough*."""
     if _revision(tx) != HEAD:
-        return Tampering()
-    unlike = tuple(differences(tx))
+        return ForeignChanges()
+    unlike = tuple(schema_differences(tx))
     if not thorough or not _is_whole(unlike):
-        return Tampering(unlike=unlike)
-    odd = tuple(odd_results(tx, NAMED))
-    return Tampering(unlike=unlike, garbled=tuple(garbled(tx, NAMED)), odd_results=odd)
+        return ForeignChanges(unlike=unlike)
+    odd = tuple(invalid_results(tx, MAX_NAMED))
+    return ForeignChanges(
+        unlike=unlike, garbled=tuple(undecodable_values(tx, MAX_NAMED)), odd_results=odd
+    )
 
 
 # ---- the books ----
@@ -252,7 +256,7 @@ def _count(condition: ColumnElement[bool]) -> Any:
     return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
 
 
-_tries = (
+_attempt_count = (
     select(
         attempts.c.job_id,
         _count(attempts.c.closed_at.is_(None)).label("open"),
@@ -265,26 +269,31 @@ _tries = (
 )
 
 
-def _tried(name: str) -> Any:
-    return func.coalesce(_tries.c[name], 0)
+def _attempts_named(name: str) -> Any:
+    return func.coalesce(_attempt_count.c[name], 0)
 
 
-def _unlike(state: JobState, count: Any) -> ColumnElement[bool]:
+def _differs(state: JobState, count: Any) -> ColumnElement[bool]:
     """Tell jobs that do not have one such attempt in this state, or have some in another one."""
     return or_(and_(jobs.c.state == state, count != 1), and_(jobs.c.state != state, count != 0))
 
 
 #: What holds for each job → which jobs break it.
-JOB_LAWS: Mapping[str, ColumnElement[bool]] = {
+JOB_RULES: Mapping[str, ColumnElement[bool]] = {
     "every job is in one of the five states": jobs.c.state.not_in(list(JobState)),
-    "a job runs exactly while one attempt is open": _unlike(JobState.RUNNING, _tried("open")),
-    "a job succeeds by exactly one attempt": _unlike(JobState.SUCCEEDED, _tried("succeeded")),
+    "a job runs exactly while one attempt is open": _differs(
+        JobState.RUNNING, _attempts_named("open")
+    ),
+    "a job succeeds by exactly one attempt": _differs(
+        JobState.SUCCEEDED, _attempts_named("succeeded")
+    ),
     # Fewer where the user put the job back: then they are counted anew.
-    "a job has no more failures than attempts that count": jobs.c.failures > _tried("counted"),
-    "a job knows its newest attempt": jobs.c.attempt != _tried("newest"),
+    "a job has no more failures than attempts that count": jobs.c.failures
+    > _attempts_named("counted"),
+    "a job knows its newest attempt": jobs.c.attempt != _attempts_named("newest"),
 }
 #: What holds for each attempt → which attempts break it.
-ATTEMPT_LAWS: Mapping[str, ColumnElement[bool]] = {
+ATTEMPT_RULES: Mapping[str, ColumnElement[bool]] = {
     "an open attempt has a run, or is being searched for": and_(
         attempts.c.closed_at.is_(None),
         attempts.c.run_id.is_(None),
@@ -305,17 +314,17 @@ ATTEMPT_LAWS: Mapping[str, ColumnElement[bool]] = {
 }
 
 
-def broken_laws(tx: Connection) -> dict[str, int]:
+def consistency_errors(tx: Connection) -> dict[str, int]:
     """Return the laws of the books that are broken, and by how many jobs or attempts."""
-    about_jobs = select(*map(_count, JOB_LAWS.values())).select_from(
-        jobs.outerjoin(_tries, _tries.c.job_id == jobs.c.id)
+    about_jobs = select(*map(_count, JOB_RULES.values())).select_from(
+        jobs.outerjoin(_attempt_count, _attempt_count.c.job_id == jobs.c.id)
     )
-    about_attempts = select(*map(_count, ATTEMPT_LAWS.values())).select_from(
+    about_attempts = select(*map(_count, ATTEMPT_RULES.values())).select_from(
         attempts.join(submissions, submissions.c.id == attempts.c.submission_id)
         .join(jobs, jobs.c.id == attempts.c.job_id)
         .outerjoin(results, results.c.attempt_id == attempts.c.id)
         .outerjoin(orphans, orphans.c.run_id == attempts.c.run_id)
     )
     counts = [*tx.execute(about_jobs).one(), *tx.execute(about_attempts).one()]
-    laws = [*JOB_LAWS, *ATTEMPT_LAWS]
+    laws = [*JOB_RULES, *ATTEMPT_RULES]
     return {law: int(count) for law, count in zip(laws, counts, strict=True) if count}

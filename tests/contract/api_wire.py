@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import httpx
 
-from batchrunner.api import Api
+from batchrunner.tinyfish.client import TinyFishClient
 
 KEY = "sk-tinyfish-canary-7f3a9c"
 
@@ -143,7 +143,9 @@ class Said:
     ) -> None:
         self._answers = list(answers)
         self.asked: list[httpx.Request] = []
-        self.api = Api("https://api.test", KEY, transport=httpx.MockTransport(self._answer))
+        self.api = TinyFishClient(
+            "https://api.test", KEY, transport=httpx.MockTransport(self._answer)
+        )
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request)

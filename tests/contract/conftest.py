@@ -15,8 +15,8 @@ import pytest
 from sqlalchemy import Engine, create_engine, make_url
 from sqlalchemy.pool import NullPool
 
-from batchrunner.store import Store
 from batchrunner.store.database import Database
+from batchrunner.store.store import Store
 
 #: A PostgreSQL server to use, as a url of a user who may create databases; else one is started.
 SERVER = "BATCHRUNNER_TEST_POSTGRESQL"

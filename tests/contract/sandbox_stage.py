@@ -13,7 +13,7 @@ import trio
 import trio.testing
 from openapi import Checked
 
-from batchrunner.sandbox import Ledger, Sandbox, World
+from batchrunner.sandbox import Journal, Sandbox, SandboxConfig
 from batchrunner.sandbox.agent import Findings
 
 T = TypeVar("T")
@@ -70,7 +70,7 @@ class Stage:
     def __init__(
         self,
         *,
-        ledger: Ledger | None = None,
+        ledger: Journal | None = None,
         clock: Any = None,
         keys: frozenset[str] | None = None,
         tolerated: frozenset[int] = frozenset(),
@@ -79,7 +79,7 @@ class Stage:
         self.clock = clock or Clock()
         self.agent = Reader()
         self.sandbox = Sandbox(
-            world=World(**{"durations": (10.0, 10.0), **world}),
+            world=SandboxConfig(**{"durations": (10.0, 10.0), **world}),
             now=self.clock,
             agent=self.agent,
             ledger=ledger,

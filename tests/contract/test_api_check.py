@@ -9,8 +9,8 @@ import httpx
 import pytest
 from api_wire import KEY, Said, nobody, raw
 
-from batchrunner.api import Api
 from batchrunner.model import ApiError, FaultKind
+from batchrunner.tinyfish.client import TinyFishClient
 
 EMPTY = b'{"data": [], "pagination": {"total": 0, "next_cursor": null, "has_more": false}}'
 
@@ -69,7 +69,7 @@ def test_what_is_not_a_list_of_runs_is_a_fault(
 
 def test_where_nobody_listens_nothing_was_sent() -> None:
     async def check() -> None:
-        async with Api(nobody(), KEY) as api:
+        async with TinyFishClient(nobody(), KEY) as api:
             await api.check()
 
     with pytest.raises(ApiError) as caught:

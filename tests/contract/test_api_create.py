@@ -14,15 +14,8 @@ import trio
 import trio.testing
 from api_wire import KEY, Said, jobs, raw
 
-from batchrunner.api import CREATE_SECONDS, READ_SECONDS, Api
-from batchrunner.model import (
-    Answer,
-    ApiError,
-    Created,
-    FaultKind,
-    Refused,
-    Unanswered,
-)
+from batchrunner.model import ApiError, CreateAnswer, Created, FaultKind, Refused, Unanswered
+from batchrunner.tinyfish.client import CREATE_SECONDS, READ_SECONDS, TinyFishClient
 
 pytestmark = pytest.mark.anyio
 
@@ -32,12 +25,12 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-async def batch(said: Said, count: int = 3) -> Answer:
+async def batch(said: Said, count: int = 3) -> CreateAnswer:
     async with said.api as api:
         return await api.create(jobs(count), None)
 
 
-async def single(said: Said) -> Answer:
+async def single(said: Said) -> CreateAnswer:
     async with said.api as api:
         return await api.create_one(jobs(1)[0], None)
 
@@ -305,7 +298,7 @@ def test_a_create_never_takes_longer_than_its_deadline(where: str) -> None:
     transport = Stalling(where)
 
     async def create() -> None:
-        async with Api("https://api.test", KEY, transport=transport) as api:
+        async with TinyFishClient("https://api.test", KEY, transport=transport) as api:
             answer = await api.create(jobs(2), None)
         assert isinstance(answer, Unanswered)
         assert answer.fault.kind is FaultKind.INTERRUPTED
@@ -317,7 +310,7 @@ def test_a_create_never_takes_longer_than_its_deadline(where: str) -> None:
 @pytest.mark.parametrize("where", ["before the answer", "inside the answer"])
 def test_no_read_takes_longer_than_its_deadline(where: str) -> None:
     async def get() -> None:
-        async with Api("https://api.test", KEY, transport=Stalling(where)) as api:
+        async with TinyFishClient("https://api.test", KEY, transport=Stalling(where)) as api:
             with pytest.raises(ApiError):
                 await api.get_many(["a"])
 
@@ -326,7 +319,7 @@ def test_no_read_takes_longer_than_its_deadline(where: str) -> None:
 
 async def test_our_own_cancellation_is_no_answer() -> None:
     transport = Stalling("before the answer")
-    async with Api("https://api.test", KEY, transport=transport) as api:
+    async with TinyFishClient("https://api.test", KEY, transport=transport) as api:
         with anyio.CancelScope() as scope:
             async with anyio.create_task_group() as group:
                 group.start_soon(api.create, jobs(1), None)
@@ -338,20 +331,22 @@ async def test_our_own_cancellation_is_no_answer() -> None:
 
 @pytest.mark.parametrize("place", ["mailto:x@y", "javascript:alert(1)", "http://xn--a/"])
 def test_a_redirect_to_what_is_no_address_leaves_a_create_unanswered(place: str) -> None:
-    async def create() -> Answer:
+    async def create() -> CreateAnswer:
         away = httpx.Response(302, headers={"Location": place})
         transport = httpx.MockTransport(lambda request: away)
-        async with Api("http://127.0.0.1", "key", transport=transport) as api:
+        async with TinyFishClient("http://127.0.0.1", "key", transport=transport) as api:
             return await api.create([{"url": "https://a.example", "goal": "g"}], None)
 
     assert isinstance(anyio.run(create), Unanswered)
 
 
 def test_a_key_that_the_api_repeats_is_not_passed_on() -> None:
-    async def create() -> Answer:
+    async def create() -> CreateAnswer:
         told = {"error": {"code": "INVALID_INPUT", "message": "no such key: sk-canary-8f3a51"}}
         transport = httpx.MockTransport(lambda request: httpx.Response(400, json=told))
-        async with Api("http://127.0.0.1", "sk-canary-8f3a51", transport=transport) as api:
+        async with TinyFishClient(
+            "http://127.0.0.1", "sk-canary-8f3a51", transport=transport
+        ) as api:
             return await api.create([{"url": "https://a.example", "goal": "g"}], None)
 
     answer = anyio.run(create)

@@ -10,17 +10,17 @@ import httpx
 import pytest
 from api_wire import KEY, Said, raw
 
-from batchrunner.api.http import Reply
-from batchrunner.api.reader import Reader, query_of
-from batchrunner.api.viewing import (
-    MOST_SHOWN,
+from batchrunner.model import ApiError, FaultKind, RunStatus
+from batchrunner.tinyfish.console_client import ConsoleClient, query_of
+from batchrunner.tinyfish.console_views import (
+    MAX_SHOWN_LENGTH,
     PROFILES,
     VAULT_ITEMS,
     read_entries,
     read_page,
     read_shown,
 )
-from batchrunner.model import ApiError, FaultKind, RunStatus
+from batchrunner.tinyfish.http import Reply
 
 pytestmark = pytest.mark.anyio
 
@@ -29,8 +29,8 @@ def reply(body: Any, status: int = 200) -> Reply:
     return Reply(status=status, headers={}, body=json.dumps(body).encode())
 
 
-def reader(said: Said) -> Reader:
-    return Reader("https://api.test", KEY, transport=said.api._http._client._transport)
+def reader(said: Said) -> ConsoleClient:
+    return ConsoleClient("https://api.test", KEY, transport=said.api._http._client._transport)
 
 
 def page(*run_ids: str, **pagination: Any) -> httpx.Response:
@@ -133,9 +133,11 @@ def test_steps_that_are_none_are_passed_over(steps: Any) -> None:
 
 
 def test_no_run_has_steps_without_end() -> None:
-    shown = read_shown(json.dumps({"run_id": "r", "steps": [{"action": "x"}] * (MOST_SHOWN + 5)}))
+    shown = read_shown(
+        json.dumps({"run_id": "r", "steps": [{"action": "x"}] * (MAX_SHOWN_LENGTH + 5)})
+    )
     assert shown is not None
-    assert len(shown.steps) == MOST_SHOWN
+    assert len(shown.steps) == MAX_SHOWN_LENGTH
 
 
 # ---- an account's lists ----

@@ -11,17 +11,17 @@ import httpx
 import pytest
 from api_wire import Said, raw
 
-from batchrunner.api import MOST_PAGES
 from batchrunner.model import (
     ApiError,
     ApiFault,
     FaultKind,
-    Listed,
     NotFound,
     Run,
+    RunListing,
     RunStatus,
     Unreadable,
 )
+from batchrunner.tinyfish.client import MAX_SEARCH_PAGES
 
 pytestmark = pytest.mark.anyio
 
@@ -54,7 +54,7 @@ async def search(said: Said) -> list[str]:
     return [run.run_id for run in (await listed(said)).runs]
 
 
-async def listed(said: Said) -> Listed:
+async def listed(said: Said) -> RunListing:
     async with said.api as api:
         return await api.search("br-tok-")
 
@@ -134,7 +134,7 @@ def shows(results: dict[str, str]) -> Callable[[httpx.Request], httpx.Response]:
 async def test_the_one_run_that_is_too_large_is_found_and_the_others_are_seen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("batchrunner.api.http.MOST_BYTES", 20_000)
+    monkeypatch.setattr("batchrunner.tinyfish.http.MOST_BYTES", 20_000)
     run_ids = [f"r{at}" for at in range(100)]
     said = Said(shows({"r41": "x" * 20_000}))
     found = await look(said, *run_ids)
@@ -147,7 +147,7 @@ async def test_the_one_run_that_is_too_large_is_found_and_the_others_are_seen(
 async def test_many_large_runs_are_all_seen_in_smaller_parts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("batchrunner.api.http.MOST_BYTES", 20_000)
+    monkeypatch.setattr("batchrunner.tinyfish.http.MOST_BYTES", 20_000)
     run_ids = [f"r{at}" for at in range(16)]
     found = await look(Said(shows(dict.fromkeys(run_ids, "x" * 8_000))), *run_ids)
     assert [type(seen) for seen in found.values()] == [Run] * 16
@@ -228,9 +228,9 @@ async def test_a_page_that_insists_on_more_and_says_not_where_is_no_whole_list(c
     for total in ({}, {"total": 2}, {"total": "1"}):
         said = Said(page(runs("a"), cursor, has_more=True, **total))
         found = await listed(said)
-        assert ([run.run_id for run in found.runs], found.whole) == (["a"], False)
+        assert ([run.run_id for run in found.runs], found.complete) == (["a"], False)
     # It does not know what it says: all that it counts are here.
-    assert (await listed(Said(page(runs("a"), cursor, has_more=True, total=1)))).whole
+    assert (await listed(Said(page(runs("a"), cursor, has_more=True, total=1)))).complete
 
 
 async def test_a_cursor_that_leads_to_itself_is_the_end() -> None:
@@ -242,13 +242,13 @@ async def test_a_cursor_that_leads_to_itself_is_the_end() -> None:
 async def test_a_list_without_an_end_is_no_whole_list() -> None:
     said = Said(lambda request: page(runs("a"), f"c{len(said.asked)}"))
     found = await listed(said)
-    assert ([run.run_id for run in found.runs], found.whole) == (["a"], False)
-    assert len(said.asked) == MOST_PAGES
+    assert ([run.run_id for run in found.runs], found.complete) == (["a"], False)
+    assert len(said.asked) == MAX_SEARCH_PAGES
 
 
 async def test_a_list_that_goes_round_is_gone_through_once() -> None:
     said = Said(lambda request: page(runs("a"), f"c{len(said.asked) % 3}"))
-    assert (await listed(said)).whole
+    assert (await listed(said)).complete
     assert len(said.asked) == 4
 
 
@@ -271,7 +271,7 @@ async def test_what_a_list_shows_and_cannot_be_taken_is_told(
 ) -> None:
     found = await listed(Said(page([*runs("a"), entry], None)))
     assert [run.run_id for run in found.runs] == ["a"]
-    assert (found.unsure, found.nameless, found.whole) == (unsure, nameless, True)
+    assert (found.unclear, found.nameless, found.complete) == (unsure, nameless, True)
 
 
 async def test_a_number_is_the_id_of_the_run_that_was_asked_for_by_it() -> None:
@@ -283,7 +283,7 @@ async def test_a_number_is_the_id_of_the_run_that_was_asked_for_by_it() -> None:
 async def test_pages_that_are_too_large_are_asked_for_with_fewer_runs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("batchrunner.api.http.MOST_BYTES", 20_000)
+    monkeypatch.setattr("batchrunner.tinyfish.http.MOST_BYTES", 20_000)
 
     def answer(request: httpx.Request) -> httpx.Response:
         limit, at = int(request.url.params["limit"]), int(request.url.params.get("cursor", "0"))
@@ -300,7 +300,7 @@ async def test_pages_that_are_too_large_are_asked_for_with_fewer_runs(
 async def test_a_list_with_a_run_that_no_page_can_show_is_not_whole() -> None:
     huge = gzip.compress(b" " * 40 * 1024 * 1024)
     said = Said(lambda request: raw(huge, content_encoding="gzip"))
-    assert await listed(said) == Listed(runs=(), whole=False)
+    assert await listed(said) == RunListing(runs=(), complete=False)
 
 
 # ---- cancelling ----

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from api_wire import KEY, jobs
 
-from batchrunner.api import Api
 from batchrunner.model import (
     ApiError,
     Created,
@@ -21,7 +20,8 @@ from batchrunner.model import (
     RunStatus,
     Unanswered,
 )
-from batchrunner.sandbox import Sandbox, World
+from batchrunner.sandbox import Sandbox, SandboxConfig
+from batchrunner.tinyfish.client import TinyFishClient
 
 DAWN = datetime(2026, 9, 2, 21, 0, tzinfo=UTC)
 FAULTS = "https://faults.test/"
@@ -40,9 +40,9 @@ class Stage:
     def __init__(self, **world: Any) -> None:
         self.now = DAWN
         self.sandbox = Sandbox.in_process(
-            World(**{"durations": (10.0, 10.0), **world}), lambda: self.now
+            SandboxConfig(**{"durations": (10.0, 10.0), **world}), lambda: self.now
         )
-        self.api = Api("http://localhost", KEY, transport=self.sandbox.transport())
+        self.api = TinyFishClient("http://localhost", KEY, transport=self.sandbox.transport())
 
     def tick(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
@@ -182,7 +182,7 @@ async def test_an_answer_that_is_none_tells_nothing_of_what_was_created(
 async def test_a_silent_api_is_unanswered_after_the_deadline(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("batchrunner.api.CREATE_SECONDS", 0.05)
+    monkeypatch.setattr("batchrunner.tinyfish.client.CREATE_SECONDS", 0.05)
     answer = await stage.api.create([{"url": f"{FAULTS}hung_after", "goal": "Read"}], None)
     assert isinstance(answer, Unanswered)
     assert stage.created == 1

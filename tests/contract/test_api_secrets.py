@@ -9,8 +9,8 @@ import httpx
 import pytest
 from api_wire import KEY, Parts, Said, Talk, Wire, http, jobs, nobody, raw
 
-from batchrunner.api import AddressError, Api
 from batchrunner.model import ApiError, Refused
+from batchrunner.tinyfish.client import AddressError, TinyFishClient
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def garble(talk: Talk) -> None:
     talk.send(b"\x00\xff\r\n\r\n")
 
 
-async def use(api: Api) -> str:
+async def use(api: TinyFishClient) -> str:
     """Use every endpoint; return all that their failures say, causes and frames included."""
     said = [repr(await api.create(jobs(2), None)), repr(await api.create_one(jobs(1)[0], None))]
     calls = [
@@ -54,11 +54,11 @@ async def test_neither_failures_nor_logs_nor_reprs_show_the_key(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     if behave is None:
-        async with Api(nobody(), KEY) as api:
+        async with TinyFishClient(nobody(), KEY) as api:
             said = await use(api)
     else:
         with Wire(behave) as wire:
-            async with Api(wire.url, KEY) as api:
+            async with TinyFishClient(wire.url, KEY) as api:
                 said = await use(api)
         assert len(wire.requests) == 7
         assert all(request.count(KEY.encode()) == 1 for request in wire.requests)
@@ -73,7 +73,7 @@ async def test_neither_failures_nor_logs_nor_reprs_show_the_key(
 )
 def test_a_key_that_no_header_can_carry_is_refused_without_being_shown(key: str) -> None:
     with pytest.raises(ValueError, match="characters") as raised:
-        Api("https://api.test", key)
+        TinyFishClient("https://api.test", key)
     assert KEY not in "".join(traceback.format_exception(raised.value))
 
 
@@ -123,7 +123,7 @@ async def test_a_redirect_is_not_followed(status: int) -> None:
 )
 def test_an_address_that_would_give_the_key_away_is_refused(address: str) -> None:
     with pytest.raises(AddressError) as raised:
-        Api(address, KEY)
+        TinyFishClient(address, KEY)
     assert KEY not in str(raised.value)
 
 
@@ -139,7 +139,7 @@ def test_an_address_that_would_give_the_key_away_is_refused(address: str) -> Non
     ],
 )
 def test_an_address_that_is_safe_is_taken(address: str, origin: str) -> None:
-    assert Api(address, KEY).origin == origin
+    assert TinyFishClient(address, KEY).origin == origin
 
 
 @pytest.mark.anyio
@@ -149,7 +149,7 @@ async def test_no_proxy_stands_between_us_and_this_machine(
 ) -> None:
     with Wire(garble) as proxy:
         monkeypatch.setenv(variable, proxy.url)
-        async with Api(nobody(), KEY) as api:
+        async with TinyFishClient(nobody(), KEY) as api:
             assert isinstance(await api.create(jobs(1), None), Refused)
     assert proxy.connections == 0
 
@@ -173,7 +173,7 @@ async def test_another_secret_that_the_api_repeats_is_taken_out_of_its_answers()
         talk.send(http(said.encode(), "400 Bad Request"))
 
     with Wire(repeat) as wire:
-        async with Api(wire.url, KEY) as api:
+        async with TinyFishClient(wire.url, KEY) as api:
             api.hide(secret)
             answer = await api.create(jobs(1), None)
     assert isinstance(answer, Refused)

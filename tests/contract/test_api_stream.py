@@ -13,10 +13,10 @@ from api_wire import KEY, Said
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrunner.api import http
-from batchrunner.api.events import MOST_LINE, Frames, StreamEvent, read_event
-from batchrunner.api.reader import Reader
-from batchrunner.model import Answer, Created, Refused, Unanswered
+from batchrunner.model import CreateAnswer, Created, Refused, Unanswered
+from batchrunner.tinyfish import http
+from batchrunner.tinyfish.console_client import ConsoleClient
+from batchrunner.tinyfish.sse import MAX_LINE_BYTES, EventDecoder, StreamEvent, read_event
 
 RUN = {"url": "https://shop.test/", "goal": "Read it"}
 STARTED = {"type": "STARTED", "run_id": "r-1", "timestamp": "2026-09-02T21:00:00Z"}
@@ -48,12 +48,12 @@ def streamed(*pieces: bytes | Exception | None) -> httpx.Response:
     )
 
 
-def told_by(said: Said, schema: Any = None) -> tuple[Answer, list[StreamEvent]]:
+def told_by(said: Said, schema: Any = None) -> tuple[CreateAnswer, list[StreamEvent]]:
     events: list[StreamEvent] = []
 
-    async def listen() -> Answer:
+    async def listen() -> CreateAnswer:
         transport = said.api._http._client._transport
-        async with Reader("https://api.test", KEY, transport=transport) as reader:
+        async with ConsoleClient("https://api.test", KEY, transport=transport) as reader:
             return await reader.stream(RUN, schema, events.append)
 
     return anyio.run(listen), events
@@ -128,13 +128,13 @@ def test_a_stream_that_is_lost_after_it_named_the_run_has_created_it(end: Any) -
 
 
 def test_a_stream_that_is_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("batchrunner.api.reader.QUIET_SECONDS", 0.01)
+    monkeypatch.setattr("batchrunner.tinyfish.console_client.QUIET_SECONDS", 0.01)
     answer, _ = told_by(Said(streamed(frame(STARTED), None)))
     assert answer == Created(run_ids=("r-1",))
 
 
 def test_a_stream_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "MOST_BYTES", 1000)
+    monkeypatch.setattr(http, "MAX_ANSWER_BYTES", 1000)
     beats = [frame({"type": "HEARTBEAT"})] * 100
     answer, events = told_by(Said(streamed(frame(STARTED), *beats, None)))
     assert answer == Created(run_ids=("r-1",))
@@ -174,19 +174,19 @@ def test_frames_are_the_same_however_they_are_cut(
 ) -> None:
     lines = [f": comment{line_end}event: x{line_end}data: {text}{line_end * 2}" for text in texts]
     sent = "".join(lines).encode()
-    frames = Frames()
+    frames = EventDecoder()
     pieces = [sent[at : at + size] for at in range(0, len(sent), size)]
     found = [data for piece in [*pieces, b":\n"] for data in frames.feed(piece)]
     assert found == texts
 
 
 def test_lines_of_a_frame_belong_together() -> None:
-    assert list(Frames().feed(b"data: {\ndata: }\nid: 7\n\n\n\n")) == ["{\n}"]
+    assert list(EventDecoder().feed(b"data: {\ndata: }\nid: 7\n\n\n\n")) == ["{\n}"]
 
 
 def test_a_line_that_is_too_long_is_passed_over_and_the_next_is_taken() -> None:
-    frames = Frames()
-    long = b"data: " + b"x" * (MOST_LINE + 1)
+    frames = EventDecoder()
+    long = b"data: " + b"x" * (MAX_LINE_BYTES + 1)
     found = [
         data
         for piece in (long, b"data: y" * 10, b"\n\n", long + b"\n\n", b"data: z\n\n")

@@ -8,15 +8,8 @@ from collections.abc import Callable
 import pytest
 from api_wire import KEY, Behave, Talk, Wire, http, jobs, nobody
 
-from batchrunner.api import Api
-from batchrunner.model import (
-    Answer,
-    ApiError,
-    Created,
-    FaultKind,
-    Refused,
-    Unanswered,
-)
+from batchrunner.model import ApiError, CreateAnswer, Created, FaultKind, Refused, Unanswered
+from batchrunner.tinyfish.client import TinyFishClient
 
 pytestmark = pytest.mark.anyio
 
@@ -31,8 +24,8 @@ def anyio_backend() -> str:
     return "asyncio"  # real sockets are met in production only, where that is what runs
 
 
-async def create(url: str, count: int = 3, goal: str = "Read the price") -> Answer:
-    async with Api(url, KEY) as api:
+async def create(url: str, count: int = 3, goal: str = "Read the price") -> CreateAnswer:
+    async with TinyFishClient(url, KEY) as api:
         return await api.create(jobs(count, goal), None)
 
 
@@ -132,7 +125,7 @@ async def test_a_create_that_was_cut_off_on_its_way_is_unanswered_and_sent_once(
 async def test_an_answer_that_does_not_come_in_time_is_unanswered(
     fate: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("batchrunner.api.CREATE_SECONDS", 0.3)
+    monkeypatch.setattr("batchrunner.tinyfish.client.CREATE_SECONDS", 0.3)
     behave = {
         "silence": then(Talk.stay_silent),
         "drip": then(lambda talk: talk.drip(http(IDS + b" " * 10_000))),
@@ -166,7 +159,7 @@ async def test_no_other_host_ever_sees_anything(line: str) -> None:
         moved = http(b"", line, f"Location: {other.url}/v1/automation/run-batch")
         with Wire(says(moved)) as wire:
             assert isinstance(await create(wire.url), Unanswered)
-            async with Api(wire.url, KEY) as api:
+            async with TinyFishClient(wire.url, KEY) as api:
                 with pytest.raises(ApiError):
                     await api.get_many(["r0"])
                 with pytest.raises(ApiError):
@@ -186,7 +179,7 @@ async def test_the_key_stands_in_its_header_and_nowhere_else() -> None:
 
 async def test_a_connection_that_was_closed_between_requests_costs_nothing() -> None:
     with Wire(says(http(IDS).replace(b"Connection: close", b"Connection: keep-alive"))) as wire:
-        async with Api(wire.url, KEY) as api:
+        async with TinyFishClient(wire.url, KEY) as api:
             for _ in range(5):
                 answer = await api.create(jobs(3), None)
                 assert isinstance(answer, Created | Unanswered)

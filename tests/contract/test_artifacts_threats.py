@@ -12,10 +12,15 @@ import httpx
 import pytest
 import trio.testing
 
-from batchrunner.artifacts import fetching
-from batchrunner.artifacts.addresses import is_public
-from batchrunner.artifacts.fetching import Brought, Fetcher, NotBrought, Why
-from batchrunner.model.artifacts import Kind
+from batchrunner.artifacts import download
+from batchrunner.artifacts.download import (
+    ArtifactDownloader,
+    Downloaded,
+    DownloadFailed,
+    DownloadFailure,
+)
+from batchrunner.artifacts.url_safety import is_public
+from batchrunner.model.artifacts import ArtifactKind
 
 pytestmark = pytest.mark.anyio
 
@@ -51,7 +56,7 @@ class World:
         self._hosts = hosts or {}
         self._answer = answer
         self.taken = b""
-        self.fetcher = Fetcher(
+        self.fetcher = ArtifactDownloader(
             api,
             KEY,
             httpx.MockTransport(lambda request: self._note(self.api, request)),
@@ -70,11 +75,13 @@ class World:
     async def take(self, block: bytes) -> None:
         self.taken += block
 
-    async def address(self, address: str, kind: Kind = Kind.VIDEO) -> Brought:
+    async def address(self, address: str, kind: ArtifactKind = ArtifactKind.VIDEO) -> Downloaded:
         async with self.fetcher:
             return await self.fetcher.address(address, kind, self.take)
 
-    async def step(self, step: str = "s-1", kind: Kind = Kind.SCREENSHOTS) -> Brought:
+    async def step(
+        self, step: str = "s-1", kind: ArtifactKind = ArtifactKind.SCREENSHOTS
+    ) -> Downloaded:
         async with self.fetcher:
             return await self.fetcher.step("run-1", step, kind, self.take)
 
@@ -84,8 +91,8 @@ def saying(content: bytes, media: str = "video/mp4", **headers: str) -> Answer:
     return lambda request: httpx.Response(200, content=content, headers=named)
 
 
-async def refused(brought: Any) -> NotBrought:
-    with pytest.raises(NotBrought) as raised:
+async def refused(brought: Any) -> DownloadFailed:
+    with pytest.raises(DownloadFailed) as raised:
         await brought
     return raised.value
 
@@ -114,7 +121,7 @@ async def test_the_sandbox_of_this_machine_is_the_only_plain_http_that_is_asked(
     assert "X-API-Key" not in world.api[0].headers
     for other in ("http://127.0.0.1:8788/a.mp4", "http://localhost:8787/a.mp4"):
         error = await refused(World(saying(MP4), api=LOOPBACK).address(other))
-        assert (error.why, error.message) == (Why.REFUSED, "its address is not https")
+        assert (error.why, error.message) == (DownloadFailure.REFUSED, "its address is not https")
 
 
 async def test_a_store_that_does_not_say_a_type_is_believed_by_the_bytes() -> None:
@@ -184,7 +191,7 @@ async def test_an_address_is_refused_and_nobody_is_asked(threat: str) -> None:
 
     world.fetcher._resolve = resolve
     error = await refused(world.address(ADDRESSES[threat]))
-    assert error.why is Why.REFUSED
+    assert error.why is DownloadFailure.REFUSED
     assert (world.api, world.outside) == ([], [])
 
 
@@ -192,7 +199,7 @@ async def test_an_address_is_refused_and_nobody_is_asked(threat: str) -> None:
 async def test_a_name_that_leads_into_a_private_network_is_refused(inner: str) -> None:
     world = World(saying(MP4), hosts={"evil.example": (PUBLIC, inner)})
     error = await refused(world.address("https://evil.example/a"))
-    assert (error.why, world.outside) == (Why.REFUSED, [])
+    assert (error.why, world.outside) == (DownloadFailure.REFUSED, [])
 
 
 async def test_a_name_server_that_changes_its_mind_is_not_asked_again() -> None:
@@ -266,40 +273,46 @@ REDIRECTS = {
 async def test_a_redirect_is_refused(threat: str) -> None:
     world = World(leading(*REDIRECTS[threat]), hosts={h: (h,) for h in ("127.0.0.1",)})
     world._hosts["169.254.169.254"] = ("169.254.169.254",)
-    assert (await refused(world.address("https://a.example/"))).why is Why.REFUSED
+    assert (await refused(world.address("https://a.example/"))).why is DownloadFailure.REFUSED
     assert not any(request.url.host.startswith(("127.", "169.")) for request in world.outside)
 
 
 # ---- bytes ----
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
-BYTES: dict[str, tuple[Kind, Answer]] = {
-    "script_for_a_picture": (Kind.SCREENSHOTS, saying(SVG, "image/svg+xml")),
-    "script_that_says_to_be_a_picture": (Kind.SCREENSHOTS, saying(SVG, "image/jpeg")),
-    "page_for_a_picture": (Kind.SCREENSHOTS, saying(PAGE, "text/html")),
-    "program_for_a_picture": (Kind.SCREENSHOTS, saying(b"\x7fELF" + bytes(600), "image/png")),
-    "picture_for_a_page": (Kind.HTML, saying(JPEG, "text/html")),
-    "json_for_a_page": (Kind.HTML, saying(b'{"error": 1}', "application/json")),
-    "page_of_no_type": (Kind.HTML, saying(PAGE, "application/octet-stream")),
-    "page_for_a_recording": (Kind.VIDEO, saying(PAGE, "application/octet-stream")),
-    "nothing": (Kind.SCREENSHOTS, saying(b"", "image/jpeg")),
-    "bomb": (Kind.HTML, saying(gzip.compress(bytes(10**6)), "text/html", content_encoding="gzip")),
-    "bomb_in_a_bomb": (Kind.HTML, saying(b"x", "text/html", content_encoding="gzip, gzip")),
-    "unknown_packing": (Kind.HTML, saying(PAGE, "text/html", content_encoding="zstd")),
+BYTES: dict[str, tuple[ArtifactKind, Answer]] = {
+    "script_for_a_picture": (ArtifactKind.SCREENSHOTS, saying(SVG, "image/svg+xml")),
+    "script_that_says_to_be_a_picture": (ArtifactKind.SCREENSHOTS, saying(SVG, "image/jpeg")),
+    "page_for_a_picture": (ArtifactKind.SCREENSHOTS, saying(PAGE, "text/html")),
+    "program_for_a_picture": (
+        ArtifactKind.SCREENSHOTS,
+        saying(b"\x7fELF" + bytes(600), "image/png"),
+    ),
+    "picture_for_a_page": (ArtifactKind.HTML, saying(JPEG, "text/html")),
+    "json_for_a_page": (ArtifactKind.HTML, saying(b'{"error": 1}', "application/json")),
+    "page_of_no_type": (ArtifactKind.HTML, saying(PAGE, "application/octet-stream")),
+    "page_for_a_recording": (ArtifactKind.VIDEO, saying(PAGE, "application/octet-stream")),
+    "nothing": (ArtifactKind.SCREENSHOTS, saying(b"", "image/jpeg")),
+    "bomb": (
+        ArtifactKind.HTML,
+        saying(gzip.compress(bytes(10**6)), "text/html", content_encoding="gzip"),
+    ),
+    "bomb_in_a_bomb": (ArtifactKind.HTML, saying(b"x", "text/html", content_encoding="gzip, gzip")),
+    "unknown_packing": (ArtifactKind.HTML, saying(PAGE, "text/html", content_encoding="zstd")),
     "a_declared_length_that_is_too_large": (
-        Kind.SCREENSHOTS,
+        ArtifactKind.SCREENSHOTS,
         saying(JPEG, "image/jpeg", content_length=str(10**12)),
     ),
-    "no_success": (Kind.SCREENSHOTS, lambda _: httpx.Response(204)),
-    "part_of_it": (Kind.SCREENSHOTS, lambda _: httpx.Response(206, content=JPEG)),
+    "no_success": (ArtifactKind.SCREENSHOTS, lambda _: httpx.Response(204)),
+    "part_of_it": (ArtifactKind.SCREENSHOTS, lambda _: httpx.Response(206, content=JPEG)),
 }
 
 
 @pytest.mark.parametrize("threat", BYTES)
 async def test_bytes_are_refused(threat: str) -> None:
     kind, answer = BYTES[threat]
-    assert (await refused(World(answer).step(kind=kind) if kind is not Kind.VIDEO
-        else World(answer).address("https://a.example/"))).why is Why.REFUSED  # fmt: skip
+    assert (await refused(World(answer).step(kind=kind) if kind is not ArtifactKind.VIDEO
+        else World(answer).address("https://a.example/"))).why is DownloadFailure.REFUSED  # fmt: skip
 
 
 class Endless(httpx.AsyncByteStream):
@@ -324,7 +337,7 @@ def test_a_body_without_end_is_left_at_the_bound() -> None:
     async def main() -> None:
         world = World(lambda _: httpx.Response(200, headers=media, stream=body))
         error = await refused(world.step())
-        assert (error.why, error.message) == (Why.REFUSED, "it is larger than 20 MB")
+        assert (error.why, error.message) == (DownloadFailure.REFUSED, "it is larger than 20 MB")
 
     anyio.run(main)  # as the program does: trio minds how httpx leaves a body
     assert body.sent <= 21 << 20
@@ -336,7 +349,7 @@ def test_a_body_that_drips_or_falls_silent_is_left_in_time(pause: float, within:
         body = Endless(JPEG[:1], pause)
         media = {"content-type": "image/jpeg"}
         world = World(lambda _: httpx.Response(200, headers=media, stream=body))
-        assert (await refused(world.step())).why is Why.LATER
+        assert (await refused(world.step())).why is DownloadFailure.LATER
         assert anyio.current_time() == within
 
     clock = trio.testing.MockClock(autojump_threshold=0)
@@ -345,7 +358,7 @@ def test_a_body_that_drips_or_falls_silent_is_left_in_time(pause: float, within:
 
 async def test_a_body_that_is_shorter_than_it_says_is_not_whole() -> None:
     world = World(saying(JPEG, "image/jpeg", content_length=str(len(JPEG) + 1)))
-    assert (await refused(world.step())).why is Why.LATER
+    assert (await refused(world.step())).why is DownloadFailure.LATER
 
 
 # ---- ids ----
@@ -356,7 +369,7 @@ async def test_a_body_that_is_shorter_than_it_says_is_not_whole() -> None:
 )
 async def test_an_id_that_is_a_path_is_asked_of_nobody(step: str) -> None:
     world = World(saying(JPEG, "image/jpeg"))
-    assert (await refused(world.step(step))).why is Why.REFUSED
+    assert (await refused(world.step(step))).why is DownloadFailure.REFUSED
     assert world.api == []
 
 
@@ -366,16 +379,16 @@ async def test_an_id_that_is_a_path_is_asked_of_nobody(step: str) -> None:
 @pytest.mark.parametrize(
     ("status", "by_key", "by_address"),
     [
-        (401, Why.BARRED, Why.STALE),
-        (403, Why.REFUSED, Why.STALE),
-        (404, Why.GONE, Why.GONE),
-        (429, Why.LATER, Why.LATER),
-        (503, Why.LATER, Why.LATER),
-        (400, Why.REFUSED, Why.REFUSED),
+        (401, DownloadFailure.BARRED, DownloadFailure.STALE),
+        (403, DownloadFailure.REFUSED, DownloadFailure.STALE),
+        (404, DownloadFailure.GONE, DownloadFailure.GONE),
+        (429, DownloadFailure.LATER, DownloadFailure.LATER),
+        (503, DownloadFailure.LATER, DownloadFailure.LATER),
+        (400, DownloadFailure.REFUSED, DownloadFailure.REFUSED),
     ],
 )
 async def test_a_status_says_whether_another_try_helps(
-    status: int, by_key: Why, by_address: Why
+    status: int, by_key: DownloadFailure, by_address: DownloadFailure
 ) -> None:
     def answer(_: httpx.Request) -> httpx.Response:
         return httpx.Response(status)
@@ -385,4 +398,4 @@ async def test_a_status_says_whether_another_try_helps(
 
 
 def test_every_kind_has_a_bound_of_bytes_and_of_time() -> None:
-    assert set(fetching.LIMITS) == set(Kind)
+    assert set(download.LIMITS) == set(ArtifactKind)

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 
 from batchrunner.cli.commands.doctor import command
-from batchrunner.store import Store
+from batchrunner.store.store import Store
 from tests.fakes import begin, start
 
 

@@ -26,9 +26,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from batchrunner.model import FailureCategory
-from batchrunner.schema import HEAD, metadata
-from batchrunner.store import Store, StoreError
 from batchrunner.store.database import migrations
+from batchrunner.store.schema import HEAD, metadata
+from batchrunner.store.store import Store, StoreError
 from tests.fakes import NOW, job_file, owner
 
 
@@ -176,9 +176,12 @@ def test_what_the_first_ledgers_had_counted_is_told_apart_by_category(
         (batch,) = store.batches()
         assert batch.settings.policy == {}
         store.enlist(owner("bob"), NOW)
-        rides = store.claim("bob", batch.id, 100, NOW)[0].rides
+        rides = store.claim("bob", batch.id, 100, NOW)[0].attempts
     expected = {FailureCategory.BLOCKED: 1, FailureCategory.SYSTEM_FAILURE: 1}
-    assert [(ride.job.failures, ride.job.met) for ride in rides] == [(2, expected), (0, {})]
+    assert [(ride.job.failures, ride.job.failures_by_category) for ride in rides] == [
+        (2, expected),
+        (0, {}),
+    ]
 
 
 #: Outcome and whether it counted, of four attempts: the user retried the job after the first.

@@ -9,8 +9,14 @@ import httpx
 import pytest
 from anyio.abc import ByteStream
 
-from batchrunner.api.receiver import MOST_BODY, MOST_CALLERS, MOST_HEAD, PATIENCE, Receiver
-from batchrunner.proof.night import simulate
+from batchrunner.tinyfish.webhook_server import (
+    MAX_BODY_BYTES,
+    MAX_CONNECTIONS,
+    MAX_HEAD_BYTES,
+    REQUEST_SECONDS,
+    WebhookServer,
+)
+from tests.simulator.simulated_batch import simulate
 
 SECRET = "c2VjcmV0LXBhdGgtb2YtYS1ydW4"
 HINT = f"POST /{SECRET} HTTP/1.1\r\nHost: a.test\r\nContent-Length: ".encode()
@@ -52,7 +58,7 @@ def called(*callers: Caller, after: Sequence[Caller] = ()) -> int:
     rings: list[float] = []
 
     async def calls() -> None:
-        receiver = Receiver(SECRET, lambda: rings.append(0.0))
+        receiver = WebhookServer(SECRET, lambda: rings.append(0.0))
         async with anyio.create_task_group() as tasks:
             for caller in after:
                 tasks.start_soon(receiver.answer, caller)
@@ -116,7 +122,7 @@ def test_what_is_no_request_is_hung_up_on(pieces: list[bytes]) -> None:
     caller = Caller(pieces)
     assert called(caller) == 0
     assert caller.answer == b""
-    assert caller.read <= MOST_HEAD + 100
+    assert caller.read <= MAX_HEAD_BYTES + 100
     assert caller.closed_at == 0
 
 
@@ -127,7 +133,7 @@ def test_the_answer_does_not_wait_for_a_body_that_drips_and_the_call_has_an_end(
     assert called(slow, silent, headless) == 2
     assert status_of(slow) == status_of(silent) == 200
     assert headless.answer == b""
-    assert slow.closed_at == silent.closed_at == headless.closed_at == PATIENCE
+    assert slow.closed_at == silent.closed_at == headless.closed_at == REQUEST_SECONDS
 
 
 def test_a_body_without_end_is_read_no_further_than_the_bound() -> None:
@@ -137,11 +143,11 @@ def test_a_body_without_end_is_read_no_further_than_the_bound() -> None:
     assert called(declared, chunked) == 2
     for caller in (declared, chunked):
         assert status_of(caller) == 200
-        assert caller.read <= MOST_BODY + 8192
+        assert caller.read <= MAX_BODY_BYTES + 8192
 
 
 def test_who_comes_while_too_many_are_there_is_hung_up_on_and_the_next_is_not() -> None:
-    idle = [Caller([], hangs=True) for _ in range(MOST_CALLERS)]
+    idle = [Caller([], hangs=True) for _ in range(MAX_CONNECTIONS)]
     turned_away = Caller([HINT + b"0\r\n\r\n"])
     assert called(turned_away, after=idle) == 0
     assert (turned_away.answer, turned_away.read, turned_away.closed_at) == (b"", 0, 1)
@@ -152,8 +158,8 @@ def test_who_comes_while_too_many_are_there_is_hung_up_on_and_the_next_is_not() 
 def test_a_flood_is_a_hint_for_each_call_and_nothing_is_kept() -> None:
     flood = [Caller([HINT + b"2\r\n\r\n{}"]) for _ in range(10_000)]
     rung = 0
-    for at in range(0, len(flood), MOST_CALLERS):
-        rung += called(*flood[at : at + MOST_CALLERS])
+    for at in range(0, len(flood), MAX_CONNECTIONS):
+        rung += called(*flood[at : at + MAX_CONNECTIONS])
     assert rung == len(flood)
 
 
@@ -164,7 +170,7 @@ async def test_a_real_client_is_answered_on_a_real_port(anyio_backend: str) -> N
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     port = listener.extra(anyio.abc.SocketAttribute.local_port)
     async with listener, anyio.create_task_group() as tasks:
-        tasks.start_soon(Receiver(SECRET, lambda: rings.append(1)).serve, listener)
+        tasks.start_soon(WebhookServer(SECRET, lambda: rings.append(1)).serve, listener)
         async with httpx.AsyncClient(trust_env=False) as client:
             home = f"http://127.0.0.1:{port}"
             large = {"run_id": "x", "data": "y" * 60_000}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sandbox_stage import Stage
 
-from batchrunner.sandbox import Ledger
+from batchrunner.sandbox import Journal
 
 pytestmark = pytest.mark.anyio
 
@@ -54,10 +54,10 @@ async def test_accounts_are_apart_over_restarts_and_their_keys_are_in_no_ledger(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "ledger.jsonl"
-    before = Stage(ledger=Ledger(path), apart=True)
+    before = Stage(ledger=Journal(path), apart=True)
     (run_id,) = await before.create(PAGE)
     before.sandbox.ledger.close()
-    after = Stage(ledger=Ledger(path), apart=True)
+    after = Stage(ledger=Journal(path), apart=True)
     assert (await after.run(run_id))["status"] == "RUNNING"
     assert not any(await seen_by_the_other(after, run_id))
     assert "sk-" not in path.read_text()

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from sandbox_stage import Flowing, Stage, played
 
-from batchrunner.sandbox.fates import ARTIFACT_FATES
+from batchrunner.sandbox.faults import ARTIFACT_FAULTS
 
 pytestmark = pytest.mark.anyio
 
@@ -208,4 +208,4 @@ async def test_artifacts_can_be_spoiled_by_chance() -> None:
 
 def test_every_such_fate_is_tested() -> None:
     tested = {"redirected", "elsewhere", "traversal", "mistyped", "endless", "bomb", "truncated"}
-    assert set(ARTIFACT_FATES) == {f"artifact_{name}" for name in (*tested, "dripping", "expired")}
+    assert set(ARTIFACT_FAULTS) == {f"artifact_{name}" for name in (*tested, "dripping", "expired")}

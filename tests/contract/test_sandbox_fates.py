@@ -11,9 +11,9 @@ import httpx
 import pytest
 from sandbox_stage import Stage, after
 
-from batchrunner.sandbox import FATES, Ledger, World
-from batchrunner.sandbox.account import Account
-from batchrunner.sandbox.fates import ARTIFACT_FATES, Kind
+from batchrunner.sandbox import FAULTS, Journal, SandboxConfig
+from batchrunner.sandbox.faults import ARTIFACT_FAULTS, FaultKind
+from batchrunner.sandbox.run_engine import RunEngine
 
 pytestmark = pytest.mark.anyio
 
@@ -74,7 +74,7 @@ ANSWERS: dict[str, tuple[int | None, bool]] = {
 
 
 def test_every_fate_is_tested() -> None:
-    assert set(FATES) == {*ENDS, *ANSWERS, "lost", "lingering", "unreachable", *ARTIFACT_FATES}
+    assert set(FAULTS) == {*ENDS, *ANSWERS, "lost", "lingering", "unreachable", *ARTIFACT_FAULTS}
 
 
 @pytest.mark.parametrize("fate", ENDS)
@@ -297,11 +297,11 @@ async def test_rates_befall_requests_and_looks_too() -> None:
 )
 def test_a_world_that_cannot_be_is_refused(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        World(**wrong)
+        SandboxConfig(**wrong)
 
 
 def test_every_kind_of_fate_has_rows() -> None:
-    assert set(FATES.values()) == set(Kind)
+    assert set(FAULTS.values()) == set(FaultKind)
 
 
 NOW = datetime(2026, 9, 2, 21, 0, tzinfo=UTC)
@@ -326,7 +326,7 @@ PROXY = {"proxy_config": {"enabled": True, "country_code": "US"}}
 def test_a_fate_spares_runs_with_the_options_that_escape_it(
     fate: str, options: dict[str, Any], met: str
 ) -> None:
-    account = Account(world=World(), ledger=Ledger(), now=NOW)
+    account = RunEngine(world=SandboxConfig(), ledger=Journal(), now=NOW)
     body = {"url": f"https://faults.test/{fate}", "goal": "Read", **options}
     (run,) = account.create([body], NOW).runs
     assert run.fate == met

@@ -17,7 +17,7 @@ import pytest
 import uvicorn
 from sandbox_stage import DAWN, Reader
 
-from batchrunner.sandbox import Sandbox, World
+from batchrunner.sandbox import Sandbox, SandboxConfig
 
 HERE = Path(__file__).parent
 #: Names in `required` and ids of credentials and profiles can be wrong in what a schema allows;
@@ -32,7 +32,7 @@ def served() -> Iterator[str]:
     """Serve a sandbox whose agent goes nowhere and that tells no webhook."""
     begin = monotonic()
     sandbox = Sandbox(
-        world=World(durations=(0.001, 0.001)),
+        world=SandboxConfig(durations=(0.001, 0.001)),
         now=lambda: DAWN + timedelta(seconds=monotonic() - begin),
         agent=Reader(),
         keys=frozenset({"sk-test"}),

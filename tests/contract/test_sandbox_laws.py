@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openapi import mistakes
 
-from batchrunner.sandbox import World, validate
-from batchrunner.sandbox.refusals import Refused
+from batchrunner.sandbox import SandboxConfig
+from batchrunner.sandbox.http import request_schema
+from batchrunner.sandbox.http.errors import ApiErrorAnswer
 
-WORLD = World()
+WORLD = SandboxConfig()
 VALUES = st.one_of(
     st.none(),
     st.booleans(),
@@ -77,8 +78,8 @@ BODIES = st.lists(OPTIONS, max_size=3).map(
 
 def refusal(body: Any) -> str | None:
     try:
-        validate.run(body, WORLD)
-    except Refused as refused:
+        request_schema.run(body, WORLD)
+    except ApiErrorAnswer as refused:
         return str(refused)
     return None
 

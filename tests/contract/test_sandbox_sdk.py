@@ -11,8 +11,8 @@ import pytest
 import tinyfish
 from tinyfish import AgentConfig, AsyncTinyFish, BrowserProfile, CaptureConfig, TinyFish
 
-from batchrunner.sandbox import World
-from batchrunner.sandbox.serve import Served, serve
+from batchrunner.sandbox import SandboxConfig
+from batchrunner.sandbox.http.server import Served, serve
 
 pytestmark = pytest.mark.anyio
 
@@ -32,7 +32,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Served]:
-    world = World(durations=(0.05, 0.05), credits=Decimal(100))
+    world = SandboxConfig(durations=(0.05, 0.05), credits=Decimal(100))
     with serve(world) as served:
         yield served
 

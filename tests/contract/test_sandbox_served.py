@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from batchrunner.sandbox import World
-from batchrunner.sandbox.serve import Served, serve
+from batchrunner.sandbox import SandboxConfig
+from batchrunner.sandbox.http.server import Served, serve
 
 KEY = {"X-API-Key": "sk-test"}
 RUN_ASYNC = "/v1/automation/run-async"
@@ -23,7 +23,7 @@ RUN_ASYNC = "/v1/automation/run-async"
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     path = tmp_path_factory.mktemp("served") / "ledger.jsonl"
-    with serve(World(durations=(0.001, 0.001)), ledger_path=path) as served:
+    with serve(SandboxConfig(durations=(0.001, 0.001)), ledger_path=path) as served:
         yield served
 
 
@@ -92,7 +92,7 @@ def test_an_answer_that_never_comes_is_a_timeout(client: httpx.Client, served: S
 
 def test_a_port_that_is_taken_is_named(served: Served) -> None:
     port = httpx.URL(served.url).port
-    with pytest.raises(OSError, match=f"port {port} "), serve(World(), port=port or 0):
+    with pytest.raises(OSError, match=f"port {port} "), serve(SandboxConfig(), port=port or 0):
         pass
 
 

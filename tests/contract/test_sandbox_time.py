@@ -16,7 +16,7 @@ import pytest
 import trio.testing
 from sandbox_stage import Clock, Stage, after
 
-from batchrunner.sandbox import Ledger, Sandbox, World
+from batchrunner.sandbox import Journal, Sandbox, SandboxConfig
 
 pytestmark = pytest.mark.anyio
 
@@ -102,13 +102,13 @@ async def test_settling_brings_the_ledger_up_to_date() -> None:
 
 
 def test_durations_are_spread_between_their_bounds_and_belong_to_the_url() -> None:
-    world = World(seed=3, durations=(15.0, 300.0))
+    world = SandboxConfig(seed=3, durations=(15.0, 300.0))
     drawn = [world.duration(f"{PAGE}{number}", 0) for number in range(5000)]
     assert min(drawn) == 15.0
     assert max(drawn) == 300.0
     assert 60 < statistics.median(drawn) < 75
     assert world.duration(PAGE, 0) == world.duration(PAGE, 0) != world.duration(PAGE, 1)
-    assert World(durations=(2.0, 2.0)).duration(PAGE, 0) == 2.0
+    assert SandboxConfig(durations=(2.0, 2.0)).duration(PAGE, 0) == 2.0
 
 
 async def test_ids_differ_between_seeds() -> None:
@@ -126,7 +126,7 @@ def test_a_night_passes_on_a_virtual_clock() -> None:
         def now() -> Any:
             return stage_clock.at + (trio.current_time() - begin) * timedelta(seconds=1)
 
-        sandbox = Sandbox.in_process(World(limit=1, durations=(600.0, 600.0)), now)
+        sandbox = Sandbox.in_process(SandboxConfig(limit=1, durations=(600.0, 600.0)), now)
         async with httpx.AsyncClient(
             transport=sandbox.transport(), base_url="http://sandbox", headers={"X-API-Key": "k"}
         ) as client:
@@ -143,7 +143,7 @@ def test_a_night_passes_on_a_virtual_clock() -> None:
 async def test_a_sandbox_goes_on_where_it_was_left(tmp_path: Path) -> None:
     path, clock = tmp_path / "ledger.jsonl", Clock()
     urls = [PAGE, "https://faults.test/agent_failure", *[PAGE] * 4]
-    with closing(Ledger(path)) as ledger:
+    with closing(Journal(path)) as ledger:
         stage = Stage(ledger=ledger, clock=clock, limit=2)
         run_ids = await stage.create(*urls)
         clock.tick(2)
@@ -154,7 +154,7 @@ async def test_a_sandbox_goes_on_where_it_was_left(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
     clock.tick(20)
-    with closing(Ledger(path)) as ledger:
+    with closing(Journal(path)) as ledger:
         stage = Stage(ledger=ledger, clock=clock, limit=2)
         assert [ledger.find(run.run_id) for run in before] == before
         assert len(before) == 3
@@ -175,7 +175,7 @@ async def test_counted_fates_are_counted_over_a_restart(tmp_path: Path) -> None:
     urls = [f"https://faults.test/{fate}/2" for fate in ("agent_failure", "unreachable")]
     seen = []
     for _ in range(3):
-        with closing(Ledger(path)) as ledger:
+        with closing(Journal(path)) as ledger:
             stage = Stage(ledger=ledger, tolerated=frozenset({502}))
             await stage.create(*urls)
             unreachable = ledger.runs[1].run_id
@@ -187,7 +187,7 @@ async def test_counted_fates_are_counted_over_a_restart(tmp_path: Path) -> None:
 
 async def test_a_clock_that_steps_back_leaves_one_history(tmp_path: Path) -> None:
     path, clock = tmp_path / "ledger.jsonl", Clock()
-    with closing(Ledger(path)) as ledger:
+    with closing(Journal(path)) as ledger:
         stage = Stage(ledger=ledger, clock=clock, limit=1)
         await stage.create(PAGE)
         clock.tick(11)
@@ -196,37 +196,37 @@ async def test_a_clock_that_steps_back_leaves_one_history(tmp_path: Path) -> Non
         [late] = await stage.create(PAGE)
         assert (await stage.run(late))["started_at"] == after(11)
         before = ledger.runs
-    with closing(Ledger(path)) as ledger:
+    with closing(Journal(path)) as ledger:
         Stage(ledger=ledger, clock=clock, limit=1)
         assert ledger.runs == before
 
 
 async def test_a_torn_last_line_is_forgotten(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
-    with closing(Ledger(path)) as ledger:
+    with closing(Journal(path)) as ledger:
         stage = Stage(ledger=ledger)
         await stage.create(PAGE)
         kept = path.read_bytes()
         await stage.create(PAGE)
     path.write_bytes(path.read_bytes()[:-20])
-    with closing(Ledger(path)) as ledger:
+    with closing(Journal(path)) as ledger:
         stage = Stage(ledger=ledger)
         assert len(ledger.runs) == 1
         await stage.create(PAGE)
     lines = path.read_bytes().splitlines()
     assert lines[: len(kept.splitlines())] == kept.splitlines()
     assert all(json.loads(line) for line in lines)
-    with closing(Ledger(path)) as ledger:
+    with closing(Journal(path)) as ledger:
         Stage(ledger=ledger)
         assert len(ledger.runs) == 2
 
 
 async def test_another_limit_holds_from_the_restart_on(tmp_path: Path) -> None:
     path, clock = tmp_path / "ledger.jsonl", Clock()
-    with closing(Ledger(path)) as ledger:
+    with closing(Journal(path)) as ledger:
         run_ids = await Stage(ledger=ledger, clock=clock, limit=1).create(PAGE, PAGE, PAGE)
     clock.tick(5)
-    with closing(Ledger(path)) as ledger:
+    with closing(Journal(path)) as ledger:
         stage = Stage(ledger=ledger, clock=clock, limit=None)
         assert [start for _, start, _ in await times(stage, run_ids)] == [
             after(0),
@@ -257,7 +257,7 @@ async def test_a_restart_pays_no_deposit_in_again_nor_later(tmp_path: Path) -> N
     path, clock = tmp_path / "ledger.jsonl", Clock()
     for waits, balance in ((0, "0"), (59.999, "0"), (0.001, "5"), (3600, "5")):
         clock.tick(waits)
-        with closing(Ledger(path)) as ledger:
+        with closing(Journal(path)) as ledger:
             stage = Stage(
                 ledger=ledger, clock=clock, credits=Decimal(0), deposits=((60.0, Decimal(5)),)
             )
@@ -277,4 +277,4 @@ async def test_a_restart_pays_no_deposit_in_again_nor_later(tmp_path: Path) -> N
 )
 def test_a_wallet_that_cannot_be_is_refused(wallet: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        World(**wallet)
+        SandboxConfig(**wallet)

@@ -10,7 +10,7 @@ import pytest
 from openapi import STRAYS
 from sandbox_stage import Flowing, Stage, played
 
-from batchrunner.sandbox import VARIANTS, World
+from batchrunner.sandbox import VARIANTS, SandboxConfig
 
 PAGE = "https://shop.test/"
 RUN_ASYNC = "/v1/automation/run-async"
@@ -295,4 +295,4 @@ def test_every_variant_is_tested() -> None:
 )
 def test_a_variant_that_is_not_there_is_refused(variants: dict[str, str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        World(variants=variants)
+        SandboxConfig(variants=variants)

@@ -12,18 +12,18 @@ import httpx
 import pytest
 from api_wire import Said
 
-from batchrunner.model import Job, Ride, Submission
-from batchrunner.runner.seeking import seek
+from batchrunner.model import Job, Submission, SubmittedAttempt
+from batchrunner.runner.run_search import search_runs
 from tests.fakes import NOW
 
-RIDE = Ride(
+RIDE = SubmittedAttempt(
     attempt_id=7,
-    place=1,
+    batch_index=1,
     job=Job(id=1, key="a", attempt=1, failures=0),
     url="https://shop.test/",
     goal="Read the price",
 )
-SUBMISSION = Submission(id=1, token="abc", intended_at=NOW, marked=True, rides=(RIDE,))
+SUBMISSION = Submission(id=1, marker_token="abc", intended_at=NOW, marked=True, attempts=(RIDE,))
 
 
 def stamp(at: datetime) -> str:
@@ -62,7 +62,7 @@ def sought(age: timedelta, apart: timedelta) -> tuple[dict[int, str], int]:
 
     async def ask() -> dict[int, str]:
         async with said.api as api:
-            return dict((await seek(api, SUBMISSION, NOW + timedelta(minutes=1))).runs)
+            return dict((await search_runs(api, SUBMISSION, NOW + timedelta(minutes=1))).runs)
 
     return anyio.run(ask), len(said.asked)
 

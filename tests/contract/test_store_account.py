@@ -8,10 +8,10 @@ from decimal import Decimal
 from sqlalchemy import Engine, text
 
 from batchrunner.model import Batch, FailureCategory
-from batchrunner.model.account import Hold, Part, Stage, Use
-from batchrunner.policy import settle_absent
-from batchrunner.schema import SubmissionState
-from batchrunner.store import LEASE, Store
+from batchrunner.model.time_and_cost import CostCause, Hold, TimeAndCostShare, TimeBucket
+from batchrunner.policy.run_decision import settle_absent
+from batchrunner.store.schema import SubmissionState
+from batchrunner.store.store import LEASE, Store
 from tests.fakes import (
     NOW,
     after,
@@ -28,8 +28,8 @@ from tests.fakes import (
 )
 
 
-def stages(store: Store, batch: Batch, seconds: float) -> dict[Stage, float]:
-    found = store.account(batch.id, after(seconds)).stages
+def stages(store: Store, batch: Batch, seconds: float) -> dict[TimeBucket, float]:
+    found = store.account(batch.id, after(seconds)).buckets
     return {stage: span.total_seconds() for stage, span in found.items() if span}
 
 
@@ -44,11 +44,11 @@ def test_each_attempt_is_in_one_part_and_the_parts_are_the_tally(store: Store) -
     store.apply("alice", verdicts, [], after(10))
     found = store.account(batch.id, after(10))
     ten = timedelta(seconds=10)
-    assert found.uses == {
-        Use.SUCCEEDED: Part(attempts=1, steps=5, time=ten),
-        FailureCategory.GOAL_FAILURE: Part(attempts=1, steps=2, time=ten),
-        FailureCategory.BLOCKED: Part(attempts=1, steps=3, time=ten),
-        Use.IN_FLIGHT: Part(attempts=2, unbilled=2, time=2 * ten),
+    assert found.causes == {
+        CostCause.SUCCEEDED: TimeAndCostShare(attempts=1, steps=5, time=ten),
+        FailureCategory.GOAL_FAILURE: TimeAndCostShare(attempts=1, steps=2, time=ten),
+        FailureCategory.BLOCKED: TimeAndCostShare(attempts=1, steps=3, time=ten),
+        CostCause.IN_FLIGHT: TimeAndCostShare(attempts=2, unbilled=2, time=2 * ten),
     }
     assert found.whole.steps == store.tally(batch.id).steps == 10
     assert (found.jobs, found.time) == (6, 6 * ten)
@@ -63,8 +63,8 @@ def test_orphans_are_among_the_credits(store: Store) -> None:
     store.disown(batch.id, submission, ["stray-1", "stray-2"], NOW)
     store.bury([("stray-1", run("stray-1", steps=3))], NOW)
     found = store.account(batch.id, NOW)
-    assert found.uses[Use.ORPHANS] == Part(attempts=2, unbilled=1, steps=3)
-    assert found.uses[FailureCategory.UNREACHABLE] == Part(attempts=1)
+    assert found.causes[CostCause.ORPHANS] == TimeAndCostShare(attempts=2, unbilled=1, steps=3)
+    assert found.causes[FailureCategory.UNREACHABLE] == TimeAndCostShare(attempts=1)
     assert found.whole.steps == store.tally(batch.id).steps
 
 
@@ -77,21 +77,21 @@ def test_time_is_told_apart_by_who_was_at_work_and_what_kept_them_back(store: St
     store.release("alice", batch.id, after(145))
     store.pause(batch.id, None, after(150))
     assert stages(store, batch, 155) == {
-        Stage.UNATTENDED: 100,
-        Stage.PAUSED: 20 + 5,
-        Stage.CREDITS: 5,
-        Stage.TURN: 10 + 10 + 5,
+        TimeBucket.UNATTENDED: 100,
+        TimeBucket.PAUSED: 20 + 5,
+        TimeBucket.CREDITS: 5,
+        TimeBucket.TURN: 10 + 10 + 5,
     }
     store.retire("alice", after(155))
     assert store.resume(batch.id, after(155))
-    assert stages(store, batch, 200)[Stage.UNATTENDED] == 145
+    assert stages(store, batch, 200)[TimeBucket.UNATTENDED] == 145
 
 
 def test_a_hold_of_an_owner_that_died_ends_with_its_lease(store: Store) -> None:
     batch = begin(store, 1)
     store.hold("alice", batch.id, after(30), "no credits", NOW)
     gone = LEASE.total_seconds()
-    assert stages(store, batch, gone + 20) == {Stage.CREDITS: gone, Stage.UNATTENDED: 20}
+    assert stages(store, batch, gone + 20) == {TimeBucket.CREDITS: gone, TimeBucket.UNATTENDED: 20}
 
 
 def test_a_hold_shows_since_when_and_why_until_it_is_released(store: Store) -> None:
@@ -122,9 +122,9 @@ def test_a_hold_shows_since_when_and_why_until_it_is_released(store: Store) -> N
 def test_waits_for_credits_are_no_retries(store: Store) -> None:
     batch = begin(store, 1)
     (submission,) = claim(store, batch)
-    dry = [postpone(submission.rides[0], after(30), FailureCategory.BILLING_FAILURE)]
+    dry = [postpone(submission.attempts[0], after(30), FailureCategory.BILLING_FAILURE)]
     store.settle("alice", submission, SubmissionState.REFUSED, dry, NOW, "no credits")
-    assert stages(store, batch, 40) == {Stage.CREDITS: 30, Stage.TURN: 10}
+    assert stages(store, batch, 40) == {TimeBucket.CREDITS: 30, TimeBucket.TURN: 10}
 
 
 def test_jobs_of_an_older_program_are_counted_from_when_their_batch_was_made(

@@ -17,8 +17,8 @@ from batchrunner.model import (
     Settings,
     marker,
 )
-from batchrunner.policy import Policy, judge
-from batchrunner.store import Store
+from batchrunner.policy.run_decision import Policy, decide_run
+from batchrunner.store.store import Store
 from tests.fakes import FIRST, NOW, after, job_file, owner, run
 
 
@@ -37,7 +37,9 @@ def ledger(store: Store) -> Store:
 def judged(store: Store, *runs: Run) -> list[Any]:
     shown = {each.run_id: each for each in runs}
     watched = store.watched(owner().id, FIRST)
-    pairs = [(a, judge(Policy(), a, shown[a.run_id], NOW)) for a in watched if a.run_id in shown]
+    pairs = [
+        (a, decide_run(Policy(), a, shown[a.run_id], NOW)) for a in watched if a.run_id in shown
+    ]
     return store.apply(owner().id, [verdict for _, verdict in pairs if verdict], [], NOW)
 
 
@@ -77,9 +79,9 @@ def test_what_the_ledger_has_is_left_alone(ledger: Store) -> None:
 def test_a_run_whose_answer_is_on_its_way_is_none_to_adopt(ledger: Store) -> None:
     ours = ledger.load(job_file(1, name="ours"), NOW).batch
     (submission,) = ledger.claim(owner().id, ours.id, 10, NOW)
-    mine = seen("mine", goal=f"Get the price {marker(submission.token, 1)}")
+    mine = seen("mine", goal=f"Get the price {marker(submission.marker_token, 1)}")
     assert ledger.adopt(owner().id, FIRST, [mine, seen("a")], NOW) == 1
-    ledger.record(owner().id, submission, {submission.rides[0].attempt_id: "mine"}, NOW)
+    ledger.record(owner().id, submission, {submission.attempts[0].attempt_id: "mine"}, NOW)
     assert [attempt.run_id for attempt in ledger.watched(owner().id, ours.id)] == ["mine"]
 
 
@@ -88,7 +90,7 @@ def test_nor_one_without_a_marker_that_is_looked_for_by_its_goal(ledger: Store) 
     (submission,) = ledger.claim(owner().id, ours.id, 10, NOW)
     mine = seen("mine", goal="Get the price")
     assert ledger.adopt(owner().id, FIRST, [mine], NOW) == 0
-    ledger.record(owner().id, submission, {submission.rides[0].attempt_id: "mine"}, NOW)
+    ledger.record(owner().id, submission, {submission.attempts[0].attempt_id: "mine"}, NOW)
     assert [attempt.run_id for attempt in ledger.watched(owner().id, ours.id)] == ["mine"]
     assert ledger.adopt(owner().id, FIRST, [seen("theirs", goal="Get the price")], NOW) == 1
 

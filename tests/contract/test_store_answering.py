@@ -7,8 +7,8 @@ from dataclasses import replace
 from sqlalchemy import Engine, text
 
 from batchrunner.model import Batch, FailureCategory, JobState, Submission
-from batchrunner.schema import SubmissionState
-from batchrunner.store import Store
+from batchrunner.store.schema import SubmissionState
+from batchrunner.store.store import Store
 from tests.fakes import NOW, after, begin, claim, failure, postpone, run_ids
 
 
@@ -43,9 +43,9 @@ def test_a_submission_in_doubt_is_found_again_with_all_that_a_search_needs(store
 def test_the_number_of_vain_searches_is_remembered(store: Store) -> None:
     batch, submission = submitted(store, 1)
     store.doubt("alice", submission, after(5), "ReadTimeout")
-    store.doubt("alice", replace(submission, searched=1), after(9), "ReadTimeout")
+    store.doubt("alice", replace(submission, fruitless_searches=1), after(9), "ReadTimeout")
     ((found, search_at, _),) = store.unanswered("alice", batch.id)
-    assert (found.searched, search_at) == (1, after(9))
+    assert (found.fruitless_searches, search_at) == (1, after(9))
 
 
 def test_jobs_of_a_submission_in_doubt_are_not_claimed_again(store: Store) -> None:
@@ -57,13 +57,13 @@ def test_jobs_of_a_submission_in_doubt_are_not_claimed_again(store: Store) -> No
 def test_a_partial_record_leaves_the_rest_in_doubt(store: Store, engine: Engine) -> None:
     batch, submission = submitted(store, 3)
     store.doubt("alice", submission, after(5), "a cut answer")
-    first, second, third = submission.rides
+    first, second, third = submission.attempts
     assert store.record("alice", submission, {second.attempt_id: "run-x"}, after(6)) == {
         first.attempt_id,
         third.attempt_id,
     }
     ((rest, search_at, why),) = store.unanswered("alice", batch.id)
-    assert rest.rides == (first, third)
+    assert rest.attempts == (first, third)
     assert (search_at, why) == (after(5), "a cut answer")
     assert [a.run_id for a in store.watched("alice", batch.id)] == ["run-x"]
     found = {first.attempt_id: "run-y", third.attempt_id: "run-z"}
@@ -76,7 +76,7 @@ def test_a_search_that_found_nothing_records_nothing(store: Store) -> None:
     batch, submission = submitted(store, 2)
     store.doubt("alice", submission, after(5), "ReadTimeout")
     assert store.record("alice", submission, {}, after(6)) == {
-        ride.attempt_id for ride in submission.rides
+        ride.attempt_id for ride in submission.attempts
     }
     assert len(store.unanswered("alice", batch.id)) == 1
 
@@ -85,7 +85,7 @@ def test_an_answer_that_comes_twice_changes_nothing(store: Store) -> None:
     batch, submission = submitted(store, 2)
     store.record("alice", submission, run_ids(submission), NOW)
     before = store.watched("alice", batch.id)
-    others = {ride.attempt_id: f"other-{ride.place}" for ride in submission.rides}
+    others = {ride.attempt_id: f"other-{ride.batch_index}" for ride in submission.attempts}
     assert store.record("alice", submission, others, after(1)) == frozenset()
     assert store.watched("alice", batch.id) == before
 
@@ -94,7 +94,7 @@ def test_a_refused_submission_closes_its_attempts_in_the_same_transaction(
     store: Store, engine: Engine
 ) -> None:
     batch, submission = submitted(store, 2)
-    bad, good = submission.rides
+    bad, good = submission.attempts
     verdicts = [failure(bad, FailureCategory.REJECTED), postpone(good)]
     applied = store.settle(
         "alice", submission, SubmissionState.REFUSED, verdicts, after(1), "a bad url"
@@ -108,23 +108,23 @@ def test_a_refused_submission_closes_its_attempts_in_the_same_transaction(
 def test_an_absent_submission_gives_its_jobs_back_uncounted(store: Store, engine: Engine) -> None:
     batch, submission = submitted(store, 2)
     store.doubt("alice", submission, after(5), "ReadTimeout")
-    verdicts = [postpone(ride, after(60)) for ride in submission.rides]
+    verdicts = [postpone(ride, after(60)) for ride in submission.attempts]
     store.settle("alice", submission, SubmissionState.ABSENT, verdicts, after(60), "no run")
     assert state_of(engine, submission) == "absent"
     assert store.unanswered("alice", batch.id) == []
     (again,) = claim(store, batch, now=after(60))
-    assert [(ride.job.attempt, ride.job.failures) for ride in again.rides] == [(2, 0), (2, 0)]
+    assert [(ride.job.attempt, ride.job.failures) for ride in again.attempts] == [(2, 0), (2, 0)]
 
 
 def test_the_part_of_a_submission_that_is_absent_leaves_its_runs_alone(store: Store) -> None:
     batch, submission = submitted(store, 2)
-    there, absent = submission.rides
+    there, absent = submission.attempts
     store.doubt("alice", submission, after(5), "a cut answer")
     store.record("alice", submission, {there.attempt_id: "run-x"}, after(6))
-    rest = replace(submission, rides=(absent,))
+    rest = replace(submission, attempts=(absent,))
     store.settle("alice", rest, SubmissionState.ABSENT, [postpone(absent)], after(60), "no run")
     assert [a.run_id for a in store.watched("alice", batch.id)] == ["run-x"]
-    assert [r.job.key for s in claim(store, batch, now=after(60)) for r in s.rides] == [
+    assert [r.job.key for s in claim(store, batch, now=after(60)) for r in s.attempts] == [
         absent.job.key
     ]
 
@@ -132,7 +132,7 @@ def test_the_part_of_a_submission_that_is_absent_leaves_its_runs_alone(store: St
 def test_a_late_answer_reopens_nothing(store: Store, engine: Engine) -> None:
     batch, submission = submitted(store, 1)
     store.doubt("alice", submission, after(5), "ReadTimeout")
-    verdicts = [postpone(ride, after(60)) for ride in submission.rides]
+    verdicts = [postpone(ride, after(60)) for ride in submission.attempts]
     store.settle("alice", submission, SubmissionState.ABSENT, verdicts, after(60), "no run")
     store.record("alice", submission, run_ids(submission), after(61))
     store.doubt("alice", submission, after(90), "again")

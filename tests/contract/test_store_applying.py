@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from batchrunner.model import (
+    AttemptDecision,
     Batch,
     Failed,
     FailureCategory,
@@ -20,9 +21,8 @@ from batchrunner.model import (
     OpenAttempt,
     RunStatus,
     Unreadable,
-    Verdict,
 )
-from batchrunner.store import Store
+from batchrunner.store.store import Store
 from tests.fakes import (
     NOW,
     after,
@@ -75,14 +75,14 @@ def job_row(engine: Engine) -> tuple[str, str, int, int, bool]:
 def test_each_transition_leads_to_its_state(
     store: Store,
     engine: Engine,
-    follows: Callable[[OpenAttempt], Verdict],
+    follows: Callable[[OpenAttempt], AttemptDecision],
     row: tuple[str, str, int, int, bool],
 ) -> None:
     batch, attempt = watched_alone(store)
     verdict = follows(attempt)
     assert store.apply("alice", [verdict], [], after(9)) == [verdict]
     assert job_row(engine) == row
-    assert store.standing("alice", batch.id).mine == 0
+    assert store.standing("alice", batch.id).in_flight_here == 0
 
 
 @pytest.mark.parametrize("category", FailureCategory)
@@ -154,7 +154,7 @@ def test_what_a_page_says_about_a_failure_never_stops_the_ledger(store: Store) -
     said = "before \0 and \ud800 after"
     batch, attempt = watched_alone(store)
     gone_wrong = Failed(category=FailureCategory.GOAL_FAILURE, message=said, code=said)
-    verdict = Verdict(
+    verdict = AttemptDecision(
         attempt=attempt, transition=Finish(state=JobState.FAILED, failure=gone_wrong), run=run()
     )
     store.apply("alice", [verdict], [], NOW)
@@ -242,7 +242,7 @@ def test_the_first_reason_to_cancel_a_run_stays(store: Store) -> None:
     batch, attempt = watched_alone(store)
     store.ask_to_cancel("alice", [attempt.attempt_id], FailureCategory.TIMED_OUT)
     store.ask_to_cancel("alice", [attempt.attempt_id], FailureCategory.LOST)
-    assert store.watched("alice", batch.id)[0].cancelling is FailureCategory.TIMED_OUT
+    assert store.watched("alice", batch.id)[0].cancel_reason is FailureCategory.TIMED_OUT
 
 
 def test_a_closed_attempt_is_never_opened_closed_or_seen_again(

@@ -15,8 +15,8 @@ from threading import Barrier
 from sqlalchemy import text
 
 from batchrunner.model import JobState
-from batchrunner.schema import HEAD
-from batchrunner.store import Store
+from batchrunner.store.schema import HEAD
+from batchrunner.store.store import Store
 from tests.fakes import (
     FIRST,
     NOW,
@@ -75,7 +75,7 @@ def test_eight_claimers_take_every_job_once_and_keep_to_the_bound(
                 for submission in claim(mine, batch, owner_id, most=7):
                     mine.record(owner_id, submission, run_ids(submission), NOW)
                 standing = mine.standing(owner_id, batch.id)
-                in_flight.append(standing.mine + standing.others)
+                in_flight.append(standing.in_flight_here + standing.in_flight_elsewhere)
                 attempts = mine.watched(owner_id, batch.id)
                 mine.apply(owner_id, [success(attempt) for attempt in attempts], [], NOW)
                 brought += [attempt.job.key for attempt in attempts]

@@ -7,13 +7,22 @@ from collections.abc import Callable
 import pytest
 
 from batchrunner.model import Batch, JobState
-from batchrunner.model.artifacts import Artifact, ArtifactState, Fetched, Found, Kind, Wanted
-from batchrunner.store import Store
+from batchrunner.model.artifacts import (
+    Artifact,
+    ArtifactKind,
+    ArtifactResult,
+    ArtifactState,
+    ListedArtifact,
+    WantedArtifact,
+)
+from batchrunner.store.store import Store
 from tests.fakes import NOW, after, begin, enlist, retry, spec, start, success
 
 RECORDED = {"capture_config": {"recording": True}}
-STORED = Fetched(state=ArtifactState.STORED, size=7, sha256="ab", media="image/jpeg", path="/a/1")
-SHOT = Found(kind=Kind.SCREENSHOTS, step=1, name="s-1")
+STORED = ArtifactResult(
+    state=ArtifactState.STORED, size=7, sha256="ab", media="image/jpeg", path="/a/1"
+)
+SHOT = ListedArtifact(kind=ArtifactKind.SCREENSHOTS, step=1, name="s-1")
 
 
 def ended(store: Store, count: int = 1, *, wanted: bool = True) -> Batch:
@@ -24,12 +33,14 @@ def ended(store: Store, count: int = 1, *, wanted: bool = True) -> Batch:
     return batch
 
 
-def left(store: Store, batch: Batch, **chosen: object) -> list[tuple[str, Kind | None, int]]:
+def left(
+    store: Store, batch: Batch, **chosen: object
+) -> list[tuple[str, ArtifactKind | None, int]]:
     found = store.wanted_artifacts(batch.id, 100, **chosen)  # type: ignore[arg-type]
     return [(each.key, each.kind, each.step) for each in found]
 
 
-def one(store: Store, batch: Batch) -> Wanted:
+def one(store: Store, batch: Batch) -> WantedArtifact:
     return store.wanted_artifacts(batch.id, 1)[0]
 
 
@@ -67,20 +78,22 @@ def test_what_ended_before_can_be_asked_for_later_and_once(store: Store) -> None
 def test_a_run_is_listed_once_and_each_artifact_settled_once(store: Store) -> None:
     batch = ended(store)
     asked = one(store, batch)
-    bad = Found(kind=Kind.HTML, step=1, why="no id")
-    store.note_artifacts(asked, [SHOT, bad, Found(kind=Kind.VIDEO)])
-    store.note_artifacts(asked, [Found(kind=Kind.SCREENSHOTS, step=9, name="late")])
+    bad = ListedArtifact(kind=ArtifactKind.HTML, step=1, why="no id")
+    store.note_artifacts(asked, [SHOT, bad, ListedArtifact(kind=ArtifactKind.VIDEO)])
+    store.note_artifacts(
+        asked, [ListedArtifact(kind=ArtifactKind.SCREENSHOTS, step=9, name="late")]
+    )
     [(key, _, _), _] = left(store, batch)
-    assert left(store, batch) == [(key, Kind.SCREENSHOTS, 1), (key, Kind.VIDEO, 0)]
+    assert left(store, batch) == [(key, ArtifactKind.SCREENSHOTS, 1), (key, ArtifactKind.VIDEO, 0)]
     shot = one(store, batch)
     assert (shot.name, store.settle_artifact(shot, STORED)) == ("s-1", True)
-    gone = Fetched(state=ArtifactState.GONE, why="not there")
+    gone = ArtifactResult(state=ArtifactState.GONE, why="not there")
     assert not store.settle_artifact(shot, gone), "what is stored stays so"
     states = {each.kind: each.state for each in store.artifacts(batch.id)}
     assert states == {
-        Kind.SCREENSHOTS: ArtifactState.STORED,
-        Kind.HTML: ArtifactState.REFUSED,
-        Kind.VIDEO: ArtifactState.WANTED,
+        ArtifactKind.SCREENSHOTS: ArtifactState.STORED,
+        ArtifactKind.HTML: ArtifactState.REFUSED,
+        ArtifactKind.VIDEO: ArtifactState.WANTED,
     }
     gallery = store.gallery(batch.id)
     assert (gallery.left, gallery.unlisted, gallery.bytes) == (1, 0, 7)
@@ -89,7 +102,7 @@ def test_a_run_is_listed_once_and_each_artifact_settled_once(store: Store) -> No
 def test_what_is_left_keeps_the_reason_and_stays_wanted(store: Store) -> None:
     batch = ended(store)
     store.note_artifacts(one(store, batch), [SHOT])
-    busy = Fetched(state=ArtifactState.WANTED, why="the server is busy")
+    busy = ArtifactResult(state=ArtifactState.WANTED, why="the server is busy")
     assert store.settle_artifact(one(store, batch), busy)
     [artifact] = store.artifacts(batch.id)
     assert (artifact.state, artifact.why) == (ArtifactState.WANTED, "the server is busy")
@@ -99,20 +112,20 @@ def test_what_is_left_keeps_the_reason_and_stays_wanted(store: Store) -> None:
 def test_a_choice_is_kept_to(store: Store) -> None:
     batch = ended(store, 2)
     for asked in store.wanted_artifacts(batch.id, 9):
-        store.note_artifacts(asked, [SHOT, Found(kind=Kind.VIDEO)])
+        store.note_artifacts(asked, [SHOT, ListedArtifact(kind=ArtifactKind.VIDEO)])
     first, second = (job.key for job in store.finished(batch.id))
     assert left(store, batch, key=second) == [
-        (second, Kind.SCREENSHOTS, 1),
-        (second, Kind.VIDEO, 0),
+        (second, ArtifactKind.SCREENSHOTS, 1),
+        (second, ArtifactKind.VIDEO, 0),
     ]
-    assert left(store, batch, kinds=[Kind.VIDEO]) == [
-        (first, Kind.VIDEO, 0),
-        (second, Kind.VIDEO, 0),
+    assert left(store, batch, kinds=[ArtifactKind.VIDEO]) == [
+        (first, ArtifactKind.VIDEO, 0),
+        (second, ArtifactKind.VIDEO, 0),
     ]
-    at_work = {(one(store, batch).attempt_id, Kind.SCREENSHOTS.value, 1)}
-    assert left(store, batch, without=at_work)[0] == (first, Kind.VIDEO, 0)
-    videos: list[Artifact] = store.artifacts(batch.id, first, [Kind.VIDEO])
-    assert [(each.key, each.kind) for each in videos] == [(first, Kind.VIDEO)]
+    at_work = {(one(store, batch).attempt_id, ArtifactKind.SCREENSHOTS.value, 1)}
+    assert left(store, batch, without=at_work)[0] == (first, ArtifactKind.VIDEO, 0)
+    videos: list[Artifact] = store.artifacts(batch.id, first, [ArtifactKind.VIDEO])
+    assert [(each.key, each.kind) for each in videos] == [(first, ArtifactKind.VIDEO)]
 
 
 def test_an_owner_fetches_its_own_and_what_the_dead_left(store: Store) -> None:
@@ -126,7 +139,7 @@ def test_an_owner_fetches_its_own_and_what_the_dead_left(store: Store) -> None:
 
 def test_exports_have_the_paths_of_the_newest_attempt(store: Store) -> None:
     batch = ended(store)
-    store.note_artifacts(one(store, batch), [SHOT, Found(kind=Kind.VIDEO)])
+    store.note_artifacts(one(store, batch), [SHOT, ListedArtifact(kind=ArtifactKind.VIDEO)])
     store.settle_artifact(one(store, batch), STORED)
     [job] = store.finished(batch.id)
     assert (job.state, job.artifacts) == (JobState.SUCCEEDED, ("/a/1",))
@@ -137,7 +150,7 @@ def test_two_processes_ask_for_the_same_once(open_store: Callable[[], Store]) ->
     batch = ended(one_store)
     asked = one(one_store, batch)
     one_store.note_artifacts(asked, [SHOT])
-    other.note_artifacts(asked, [SHOT, Found(kind=Kind.VIDEO)])
+    other.note_artifacts(asked, [SHOT, ListedArtifact(kind=ArtifactKind.VIDEO)])
     assert len(left(other, batch)) == 1
 
 
@@ -145,6 +158,6 @@ def test_two_processes_ask_for_the_same_once(open_store: Callable[[], Store]) ->
 def test_a_path_that_is_no_text_is_kept_readable(store: Store, path: str) -> None:
     batch = ended(store)
     store.note_artifacts(one(store, batch), [SHOT])
-    odd = Fetched(state=ArtifactState.STORED, path=path)
+    odd = ArtifactResult(state=ArtifactState.STORED, path=path)
     assert store.settle_artifact(one(store, batch), odd)
     assert store.artifacts(batch.id)[0].path is not None

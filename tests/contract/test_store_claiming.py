@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import Engine, text
 
 from batchrunner.model import Batch, JobState, Submission
-from batchrunner.schema import SubmissionState
-from batchrunner.store import Store, StoreError
 from batchrunner.store.database import Database
+from batchrunner.store.schema import SubmissionState
+from batchrunner.store.store import Store, StoreError
 from tests.fakes import (
     NOW,
     after,
@@ -31,26 +31,30 @@ SHAPES = [{"output_schema": {"type": "object", "title": title}} for title in ("o
 
 
 def claimed_keys(submissions: list[Submission]) -> list[list[str]]:
-    return [[ride.job.key for ride in submission.rides] for submission in submissions]
+    return [[ride.job.key for ride in submission.attempts] for submission in submissions]
 
 
 def refuse_together(store: Store, batch: Batch, together: int) -> None:
     """Let the due jobs be refused as a whole, so that the next time fewer ride together."""
     for submission in claim(store, batch):
-        verdicts = [postpone(ride, together=together) for ride in submission.rides]
+        verdicts = [postpone(ride, together=together) for ride in submission.attempts]
         store.settle("alice", submission, SubmissionState.REFUSED, verdicts, NOW, "refused")
 
 
 def test_a_claim_opens_one_numbered_attempt_for_each_job(store: Store) -> None:
     batch = begin(store, [spec("a", options={"use_vault": True}), spec("b")])
     (submission,) = claim(store, batch, now=after(1))
-    assert [ride.place for ride in submission.rides] == [1, 2]
-    assert [(r.job.key, r.job.attempt, r.job.failures) for r in submission.rides] == [
+    assert [ride.batch_index for ride in submission.attempts] == [1, 2]
+    assert [(r.job.key, r.job.attempt, r.job.failures) for r in submission.attempts] == [
         ("a", 1, 0),
         ("b", 1, 0),
     ]
-    assert submission.rides[0].options == {"use_vault": True}
-    assert (submission.intended_at, submission.marked, submission.searched) == (after(1), True, 0)
+    assert submission.attempts[0].options == {"use_vault": True}
+    assert (submission.intended_at, submission.marked, submission.fruitless_searches) == (
+        after(1),
+        True,
+        0,
+    )
 
 
 def test_a_standing_invites_whoever_would_get_something(store: Store) -> None:
@@ -59,10 +63,12 @@ def test_a_standing_invites_whoever_would_get_something(store: Store) -> None:
 
     def room() -> tuple[int, bool]:
         standing = store.standing("alice", batch.id)
-        return standing.room, standing.invites(NOW)
+        return standing.free_slots, standing.has_claimable_work(NOW)
 
     assert room() == (2, True)
-    assert not store.standing("alice", batch.id).invites(after(-1)), "no job is due before"
+    assert not store.standing("alice", batch.id).has_claimable_work(after(-1)), (
+        "no job is due before"
+    )
     store.pause(batch.id, "wait", NOW)
     assert room() == (2, False)
     store.resume(batch.id, NOW)
@@ -143,9 +149,9 @@ def test_nothing_is_claimed_twice(store: Store) -> None:
 @pytest.mark.parametrize(("most", "sizes"), [(1, [1] * 7), (3, [3, 3, 1]), (100, [7])])
 def test_a_submission_carries_at_most_so_many(store: Store, most: int, sizes: list[int]) -> None:
     submissions = claim(store, begin(store, 7), most=most)
-    assert [len(submission.rides) for submission in submissions] == sizes
+    assert [len(submission.attempts) for submission in submissions] == sizes
     assert [key for group in claimed_keys(submissions) for key in group] == keys(7)
-    assert len({submission.token for submission in submissions}) == len(sizes)
+    assert len({submission.marker_token for submission in submissions}) == len(sizes)
 
 
 def test_jobs_with_different_output_schemas_never_ride_together(store: Store) -> None:
@@ -177,10 +183,10 @@ def test_jobs_that_were_accepted_may_ride_with_all_others_again(store: Store) ->
 def test_a_job_that_was_refused_alone_does_not_hold_its_neighbours_apart(store: Store) -> None:
     batch = begin(store, 4)
     first, *others = claim(store, batch, most=1)
-    verdicts = [postpone(first.rides[0], together=1)]
+    verdicts = [postpone(first.attempts[0], together=1)]
     store.settle("alice", first, SubmissionState.REFUSED, verdicts, NOW, "refused")
     for submission in others:
-        verdicts = [postpone(submission.rides[0])]
+        verdicts = [postpone(submission.attempts[0])]
         store.settle("alice", submission, SubmissionState.REFUSED, verdicts, NOW, "throttled")
     assert sorted(claimed_keys(claim(store, batch))) == [[keys(1)[0]], keys(4)[1:]]
 
@@ -193,10 +199,10 @@ def test_the_intent_is_on_disk_before_anything_can_be_sent(
     with engine.connect() as tx:
         stored = tx.execute(text("SELECT token, state, owner_id FROM submissions")).one()
         opened = tx.execute(text("SELECT id, place, job_id FROM attempts ORDER BY place")).all()
-    assert tuple(stored) == (submission.token, "intended", "alice")
-    expected = [(ride.attempt_id, ride.place, ride.job.id) for ride in submission.rides]
+    assert tuple(stored) == (submission.marker_token, "intended", "alice")
+    expected = [(ride.attempt_id, ride.batch_index, ride.job.id) for ride in submission.attempts]
     assert [tuple(row) for row in opened] == expected
-    assert open_store().standing("alice", batch.id).mine == 3
+    assert open_store().standing("alice", batch.id).in_flight_here == 3
 
 
 def test_a_retried_job_gets_the_next_number(store: Store) -> None:
@@ -214,12 +220,12 @@ def test_a_claim_that_fails_in_the_middle_has_claimed_nothing(database: Database
         claim(store, batch, most=1)
     tally = store.tally(batch.id)
     assert (tally.attempts, tally.retrying, tally.jobs[JobState.AVAILABLE]) == (0, 0, 3)
-    assert [s.token for s in claim(store, batch, most=2)] == ["three", "four"]
+    assert [s.marker_token for s in claim(store, batch, most=2)] == ["three", "four"]
 
 
 def test_tokens_are_different_each_time(store: Store) -> None:
     submissions = claim(store, begin(store, 100, concurrency=100), most=1)
-    assert len({submission.token for submission in submissions}) == 100
+    assert len({submission.marker_token for submission in submissions}) == 100
 
 
 def test_recorded_runs_are_watched_by_their_owner_alone(store: Store) -> None:

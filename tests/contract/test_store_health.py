@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import Engine, text
 
 from batchrunner.model import FailureCategory
-from batchrunner.schema import HEAD, metadata
-from batchrunner.store import LEASE, Store, StoreError
-from batchrunner.store.health import ATTEMPT_LAWS, JOB_LAWS, OpenWork, Tampering
+from batchrunner.store.health import ATTEMPT_RULES, JOB_RULES, ForeignChanges, OpenWork
+from batchrunner.store.schema import HEAD, metadata
+from batchrunner.store.store import LEASE, Store, StoreError
 from tests.fakes import (
     NOW,
     after,
@@ -180,7 +180,7 @@ TAMPERED = {
 
 
 def test_every_law_is_broken_by_a_test() -> None:
-    assert list(TAMPERED) == [*JOB_LAWS, *ATTEMPT_LAWS]
+    assert list(TAMPERED) == [*JOB_RULES, *ATTEMPT_RULES]
 
 
 @pytest.mark.parametrize("law", TAMPERED)
@@ -218,7 +218,7 @@ def test_two_open_attempts_for_one_job_are_found_even_where_nothing_refuses_them
 
 
 def test_nothing_is_odd_in_a_ledger_in_which_everything_has_happened(busy: Store) -> None:
-    assert busy.tampering(thorough=True) == Tampering()
+    assert busy.tampering(thorough=True) == ForeignChanges()
 
 
 #: What another program does to the tables → what is said of it.

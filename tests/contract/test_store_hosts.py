@@ -9,20 +9,20 @@ from decimal import Decimal
 
 from batchrunner.model import (
     AUTO,
+    AttemptDecision,
     Canary,
     FailureCategory,
+    HostResult,
     HostRule,
     JobSpec,
     JobState,
     OpenAttempt,
     RunStatus,
-    Telling,
-    Verdict,
 )
-from batchrunner.policy.capacity import FIRST_SLOTS, LAG, Queue
-from batchrunner.policy.ladders import host_of
-from batchrunner.policy.parking import FIRST_PARK, MOST_PROBES, PARK_AFTER
-from batchrunner.store import Store
+from batchrunner.policy.escalation import host_of
+from batchrunner.policy.host_breaker import FIRST_PARK, MAX_PROBES, PARK_AFTER_FAILURES
+from batchrunner.policy.slots import FIRST_CONCURRENCY, QUEUE_LAG, SlotUsage
+from batchrunner.store.store import Store
 from tests.fakes import (
     NOW,
     after,
@@ -50,10 +50,12 @@ def claimed_hosts(store: Store, batch: object, **more: object) -> Counter[str]:
     return Counter(host_of(ride.url) for ride in rides(claim(store, batch, **more)))  # type: ignore[arg-type]
 
 
-def telling(verdict: Verdict, *, passed: bool, opened: float = 0) -> Verdict:
+def telling(verdict: AttemptDecision, *, passed: bool, opened: float = 0) -> AttemptDecision:
     host = host_of(verdict.attempt.url)
-    told = Telling(host=host, passed=passed, opened_at=after(opened), patience=PARK_AFTER)
-    return replace(verdict, telling=told)
+    told = HostResult(
+        host=host, passed=passed, opened_at=after(opened), park_after=PARK_AFTER_FAILURES
+    )
+    return replace(verdict, host_result=told)
 
 
 def break_host(store: Store, watched: list[OpenAttempt], now: float = 0) -> None:
@@ -88,10 +90,12 @@ def test_a_spaced_host_is_due_again_only_after_its_time(store: Store) -> None:
 
 
 def test_a_host_is_parked_probed_by_one_and_back_after_a_success(store: Store) -> None:
-    batch = begin(store, specs("a.test", each=PARK_AFTER + 5) + specs("b.test"), concurrency=10)
+    batch = begin(
+        store, specs("a.test", each=PARK_AFTER_FAILURES + 5) + specs("b.test"), concurrency=10
+    )
     break_host(store, start(store, batch))
     (parked,) = store.parked(batch.id)
-    assert (parked.host, parked.failures, parked.waiting) == ("a.test", PARK_AFTER, 5)
+    assert (parked.host, parked.failures, parked.waiting) == ("a.test", PARK_AFTER_FAILURES, 5)
     assert parked.probe_at == NOW + FIRST_PARK
     assert claimed_hosts(store, batch, now=after(5)) == {"b.test": 3}
     due = FIRST_PARK.total_seconds()
@@ -108,10 +112,10 @@ def test_a_host_is_parked_probed_by_one_and_back_after_a_success(store: Store) -
 def test_after_enough_probes_in_vain_nobody_waits_and_new_jobs_elsewhere_change_that(
     store: Store,
 ) -> None:
-    jobs = specs("a.test", each=PARK_AFTER + MOST_PROBES + 3)
-    batch = begin(store, jobs, concurrency=PARK_AFTER)
+    jobs = specs("a.test", each=PARK_AFTER_FAILURES + MAX_PROBES + 3)
+    batch = begin(store, jobs, concurrency=PARK_AFTER_FAILURES)
     break_host(store, start(store, batch))
-    for _ in range(MOST_PROBES):
+    for _ in range(MAX_PROBES):
         assert not store.standing("alice", batch.id).given_up
         (parked,) = store.parked(batch.id)
         due = (parked.probe_at - NOW).total_seconds()
@@ -125,7 +129,9 @@ def test_after_enough_probes_in_vain_nobody_waits_and_new_jobs_elsewhere_change_
 
 
 def test_a_parked_host_can_be_let_go_by_name(store: Store) -> None:
-    batch = begin(store, specs("a.test", each=PARK_AFTER + 1), concurrency=PARK_AFTER)
+    batch = begin(
+        store, specs("a.test", each=PARK_AFTER_FAILURES + 1), concurrency=PARK_AFTER_FAILURES
+    )
     break_host(store, start(store, batch))
     assert store.unpark(batch.id, ["b.test"]) == 0
     assert store.unpark(batch.id, ["a.test"]) == 1
@@ -133,14 +139,16 @@ def test_a_parked_host_can_be_let_go_by_name(store: Store) -> None:
 
 
 def test_failures_told_by_two_runners_add_up(store: Store) -> None:
-    batch = begin(store, specs("a.test", each=PARK_AFTER + 1), concurrency=PARK_AFTER)
+    batch = begin(
+        store, specs("a.test", each=PARK_AFTER_FAILURES + 1), concurrency=PARK_AFTER_FAILURES
+    )
     watched = start(store, batch)
     break_host(store, watched[:4])
     break_host(store, watched[4:9], 1)
     assert store.parked(batch.id) == []
     break_host(store, watched[9:], 2)
     (parked,) = store.parked(batch.id)
-    assert (parked.failures, parked.since) == (PARK_AFTER, after(2))
+    assert (parked.failures, parked.since) == (PARK_AFTER_FAILURES, after(2))
 
 
 # ---- the canary ----
@@ -165,12 +173,12 @@ def test_a_canary_that_brings_too_little_pauses_the_batch_until_it_is_resumed(st
     assert store.apply("alice", verdicts, [], after(1))
     assert claim(store, batch, now=after(2)) == []
     standing = store.standing("alice", batch.id)
-    assert standing.gated
+    assert standing.canary_failed
     assert standing.pause is not None
     assert standing.pause.reason is not None
     assert "2 of 4 jobs succeeded (50%)" in standing.pause.reason
     assert store.resume(batch.id, after(3))
-    assert not store.standing("alice", batch.id).gated
+    assert not store.standing("alice", batch.id).canary_failed
     assert len(rides(claim(store, batch, now=after(4)))) == 16
 
 
@@ -188,9 +196,9 @@ def test_jobs_that_are_added_later_need_no_canary_of_their_own(store: Store) -> 
 
 def test_a_batch_that_finds_its_bound_itself_begins_with_a_few(store: Store) -> None:
     batch = begin(store, 50, concurrency=AUTO)
-    assert len(rides(claim(store, batch))) == FIRST_SLOTS
+    assert len(rides(claim(store, batch))) == FIRST_CONCURRENCY
     store.learn_slots(batch.id, 20)
-    assert len(rides(claim(store, batch, now=after(1)))) == 20 - FIRST_SLOTS
+    assert len(rides(claim(store, batch, now=after(1)))) == 20 - FIRST_CONCURRENCY
     store.set_concurrency(batch.id, 22)
     assert len(rides(claim(store, batch, now=after(2)))) == 2
     assert store.queue(batch.id, NOW) is None, "the user has said how many"
@@ -212,9 +220,9 @@ def test_the_queue_tells_those_that_wait_from_those_that_were_only_just_submitte
     store.learn_slots(batch.id, 9)
     watched = start(store, batch)
     look(store, watched, 6, 1)
-    lag = LAG.total_seconds()
-    assert store.queue(batch.id, after(lag - 1)) == (Queue(running=6, fresh=3, waiting=0), 9)
-    assert store.queue(batch.id, after(lag)) == (Queue(running=6, fresh=0, waiting=3), 9)
+    lag = QUEUE_LAG.total_seconds()
+    assert store.queue(batch.id, after(lag - 1)) == (SlotUsage(running=6, fresh=3, waiting=0), 9)
+    assert store.queue(batch.id, after(lag)) == (SlotUsage(running=6, fresh=0, waiting=3), 9)
 
 
 def test_a_run_that_others_have_passed_by_is_stuck_and_not_waiting(store: Store) -> None:
@@ -226,5 +234,5 @@ def test_a_run_that_others_have_passed_by_is_stuck_and_not_waiting(store: Store)
     ordered = [*(each for each in later if each.run_id != stuck.run_id), stuck]
     look(store, ordered, 4, 61)
     found = store.queue(batch.id, after(600))
-    assert found == (Queue(running=4, fresh=0, waiting=0, stuck=1), 5)
+    assert found == (SlotUsage(running=4, fresh=0, waiting=0, stuck=1), 5)
     assert store.tally(batch.id).jobs[JobState.RUNNING] == 5

@@ -8,17 +8,17 @@ from dataclasses import replace
 from sqlalchemy import Engine, text
 
 from batchrunner.model import (
+    AttemptDecision,
     Batch,
-    Demand,
     Failed,
     FailureCategory,
+    FieldRule,
     Finding,
     Finish,
     JobState,
     Retry,
-    Verdict,
 )
-from batchrunner.store import Store
+from batchrunner.store.store import Store
 from tests.fakes import (
     NOW,
     after,
@@ -54,7 +54,9 @@ def finished_by(store: Store, outcome: Failed | None, result: str = '{"price": 1
     state = JobState.FAILED if outcome else JobState.SUCCEEDED
     transition = Finish(state=state, failure=outcome)
     seen = run(attempt.run_id, result=result)
-    store.apply("alice", [Verdict(attempt=attempt, transition=transition, run=seen)], [], NOW)
+    store.apply(
+        "alice", [AttemptDecision(attempt=attempt, transition=transition, run=seen)], [], NOW
+    )
     return batch
 
 
@@ -81,7 +83,7 @@ def test_what_is_expected_is_watched_with_the_attempt(store: Store) -> None:
     )
     found = {each.job.key: each.expectations for each in start(store, batch)}
     assert found["a"].schema == found["b"].schema == schema
-    assert found["a"].demands == (Demand(path="a", required=True),)
+    assert found["a"].demands == (FieldRule(path="a", required=True),)
     assert found["a"].allow == {"empty"}
     assert (found["b"].demands, found["c"].schema, found["c"].demands) == ((), None, ())
 
@@ -139,7 +141,7 @@ def test_failures_of_earlier_attempts_go_on_counting(store: Store, engine: Engin
     batch = begin(store)
     (attempt,) = start(store, batch)
     again = Retry(at=NOW, failure=Failed(category=GOAL, message="Not there"))
-    store.apply("alice", [Verdict(attempt=attempt, transition=again)], [], NOW)
+    store.apply("alice", [AttemptDecision(attempt=attempt, transition=again)], [], NOW)
     (attempt,) = start(store, batch)
     store.apply("alice", [success(attempt)], [], NOW)
     judge_all(store, batch, Failed(category=GOAL, message="x"))
@@ -154,7 +156,7 @@ def test_only_judgements_of_results_are_judged_again(store: Store) -> None:
     batch = begin(store, 5)
     watched = start(store, batch)
     unreadable = Failed(category=INVALID, code="unreadable", message="too large")
-    odd = Verdict(
+    odd = AttemptDecision(
         attempt=watched[2],
         transition=Finish(state=JobState.FAILED, failure=unreadable),
         run=run(watched[2].run_id, result="1"),

@@ -7,9 +7,9 @@ from datetime import datetime
 import pytest
 
 from batchrunner.model import Batch, RunStatus, Submission
-from batchrunner.schema import SubmissionState
-from batchrunner.store import KeyReplaced, Store
-from batchrunner.store.keys import KeysChanged
+from batchrunner.store.account_keys import KeysChanged
+from batchrunner.store.schema import SubmissionState
+from batchrunner.store.store import KeyReplaced, Store
 from tests.fakes import (
     NOW,
     after,
@@ -83,7 +83,7 @@ def test_another_key_is_not_taken_while_runs_may_turn_up_late(store: Store) -> N
 
 def given_up(store: Store, batch: Batch, watch_at: datetime | None = None) -> Submission:
     (submission,) = claim(store, batch)
-    verdicts = [postpone(ride) for ride in submission.rides]
+    verdicts = [postpone(ride) for ride in submission.attempts]
     store.settle("alice", submission, SubmissionState.ABSENT, verdicts, NOW, "absent", watch_at)
     return submission
 
@@ -118,7 +118,7 @@ def test_runs_are_not_taken_over_with_a_key_whose_place_another_took(store: Stor
     store.claim("bob", batch.id, 100, NOW, OTHER)
     with pytest.raises(KeyReplaced):
         store.rescue("alice", batch.id, NOW, gone=["bob"], key=FIRST)
-    assert store.standing("bob", batch.id).mine == 3
+    assert store.standing("bob", batch.id).in_flight_here == 3
     assert store.rescue("alice", batch.id, NOW, gone=["bob"], key=OTHER) == 3
 
 

@@ -13,20 +13,20 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from sqlalchemy import func, select
 
 from batchrunner.model import (
+    AttemptDecision,
     Batch,
     FailureCategory,
     Finish,
     JobState,
-    Postpone,
     Retry,
-    Ride,
+    Snooze,
     Submission,
+    SubmittedAttempt,
     Transition,
-    Verdict,
 )
-from batchrunner.schema import SubmissionState, attempts, jobs, metadata, results
-from batchrunner.store import LEASE, LeaseLost, Store
 from batchrunner.store.database import Database
+from batchrunner.store.schema import SubmissionState, attempts, jobs, metadata, results
+from batchrunner.store.store import LEASE, LeaseLost, Store
 from tests.fakes import after, failed, job_file, keys, owner, run
 
 BOUND = 4
@@ -41,7 +41,7 @@ picks = st.lists(st.integers(0, 30), max_size=4, unique=True)
 class ModelAttempt:
     owner: str
     submission: Submission
-    ride: Ride
+    ride: SubmittedAttempt
     known: bool = False
     open: bool = True
     outcome: str | None = None
@@ -77,7 +77,7 @@ def transition_of(kind: str, category: FailureCategory, at: datetime) -> Transit
         "failure": Finish(state=JobState.FAILED, failure=failure),
         "cancelled": Finish(state=JobState.CANCELLED, failure=failure),
         "retry": Retry(at=at, failure=failure),
-        "postpone": Postpone(at=at, failure=failure),
+        "postpone": Snooze(at=at, failure=failure),
     }[kind]
 
 
@@ -170,9 +170,9 @@ class Ledger(RuleBasedStateMachine):
         due = [j for j in self.jobs if j.state is JobState.AVAILABLE and j.due <= self.now]
         expected = due[: max(room, 0)]
         submissions = self.store.claim(owner_id, self.batch.id, most, self.now)
-        carried = [(submission, ride) for submission in submissions for ride in submission.rides]
+        carried = [(submission, ride) for submission in submissions for ride in submission.attempts]
         assert [ride.job.key for _, ride in carried] == [job.key for job in expected]
-        assert all(len(submission.rides) <= most for submission in submissions)
+        assert all(len(submission.attempts) <= most for submission in submissions)
         for job, (submission, ride) in zip(expected, carried, strict=True):
             job.tries.append(ModelAttempt(owner=owner_id, submission=submission, ride=ride))
             job.state = JobState.RUNNING
@@ -185,7 +185,7 @@ class Ledger(RuleBasedStateMachine):
         submission = data.draw(st.sampled_from(self.submissions))
         mine = [attempt for attempt in self.tries if attempt.submission is submission]
         found = {a.ride.attempt_id: f"run-{a.ride.attempt_id}" for a in mine}
-        chosen = {a.ride.attempt_id for a in mine if a.ride.place in places}
+        chosen = {a.ride.attempt_id for a in mine if a.ride.batch_index in places}
         runs = {id: run_id for id, run_id in found.items() if id in chosen}
         left = self.store.record(owner_id, submission, runs, self.now)
         for attempt in mine:
@@ -205,7 +205,9 @@ class Ledger(RuleBasedStateMachine):
         submission = data.draw(st.sampled_from(self.submissions))
         mine = [a for a in self.tries if a.submission is submission and not a.known]
         transition = transition_of("postpone", FailureCategory.UNREACHABLE, self.now)
-        verdicts = [Verdict(attempt=attempt.ride, transition=transition) for attempt in mine]
+        verdicts = [
+            AttemptDecision(attempt=attempt.ride, transition=transition) for attempt in mine
+        ]
         state = SubmissionState.ABSENT
         applied = self.store.settle(owner_id, submission, state, verdicts, self.now, "no run")
         self.expect(owner_id, mine, verdicts, applied)
@@ -224,7 +226,7 @@ class Ledger(RuleBasedStateMachine):
         tries = [a for at, a in enumerate(reversed(self.tries)) if at in chosen and a.known]
         transition = transition_of(kind, category, after(self.seconds + wait))
         verdicts = [
-            Verdict(
+            AttemptDecision(
                 attempt=attempt.ride,
                 transition=transition,
                 run=run(f"run-{attempt.ride.attempt_id}", result="{}", steps=2),
@@ -238,8 +240,8 @@ class Ledger(RuleBasedStateMachine):
         self,
         owner_id: str,
         tries: list[ModelAttempt],
-        verdicts: list[Verdict],
-        applied: list[Verdict],
+        verdicts: list[AttemptDecision],
+        applied: list[AttemptDecision],
     ) -> None:
         """Do in the model what the ledger should have done."""
         both = list(zip(tries, verdicts, strict=True))
@@ -251,7 +253,7 @@ class Ledger(RuleBasedStateMachine):
             failure = transition.failure
             attempt.open = False
             attempt.outcome = failure.category.value if failure else "succeeded"
-            attempt.counted = not isinstance(transition, Postpone)
+            attempt.counted = not isinstance(transition, Snooze)
             attempt.steps = (verdict.run.steps or 0) if verdict.run else 0
             job.failures += attempt.counted and failure is not None
             if isinstance(transition, Finish):
@@ -353,15 +355,15 @@ class Ledger(RuleBasedStateMachine):
         for owner_id in OWNERS:
             mine = [attempt for attempt in self.tries if self.held(attempt, owner_id)]
             standing = self.store.standing(owner_id, self.batch.id)
-            assert standing.mine == len(mine)
+            assert standing.in_flight_here == len(mine)
             opened = sum(attempt.open for attempt in self.tries)
-            assert standing.others == opened - len(mine)
-            assert standing.room == BOUND - opened
+            assert standing.in_flight_elsewhere == opened - len(mine)
+            assert standing.free_slots == BOUND - opened
             watched = {a.attempt_id for a in self.store.watched(owner_id, self.batch.id)}
             assert watched == {attempt.ride.attempt_id for attempt in mine if attempt.known}
             doubts = self.store.unanswered(owner_id, self.batch.id)
             unknown = {attempt.ride.attempt_id for attempt in mine if not attempt.known}
-            assert {r.attempt_id for s, _, _ in doubts for r in s.rides} <= unknown
+            assert {r.attempt_id for s, _, _ in doubts for r in s.attempts} <= unknown
 
     @invariant()
     def numbers_only_grow_and_no_bound_is_exceeded(self) -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from sqlalchemy import Engine, text
 
 from batchrunner.model import Settings
-from batchrunner.store import Store
+from batchrunner.store.store import Store
 from tests.fakes import NOW, after, begin, claim, enlist, job_file, keys, rides, spec
 
 
@@ -113,12 +113,12 @@ def test_batches_share_keys_but_no_jobs(store: Store) -> None:
 
 def test_a_batch_is_tied_to_one_api_for_ever(store: Store) -> None:
     batch = begin(store)
-    assert batch.origin is None
+    assert batch.api_origin is None
     assert store.bind(batch.id, "https://a.example") == "https://a.example"
     assert store.bind(batch.id, "https://b.example") == "https://a.example"
     found = store.batch("prices")
     assert found is not None
-    assert found.origin == "https://a.example"
+    assert found.api_origin == "https://a.example"
 
 
 def test_any_text_that_a_job_file_may_hold_comes_back_as_it_was(store: Store) -> None:

@@ -16,8 +16,8 @@ from batchrunner.model import (
     RunStatus,
     Submission,
 )
-from batchrunner.schema import SubmissionState, metadata
-from batchrunner.store import LEASE, LeaseLost, Store
+from batchrunner.store.schema import SubmissionState, metadata
+from batchrunner.store.store import LEASE, LeaseLost, Store
 from tests.fakes import (
     FIRST,
     NOW,
@@ -81,7 +81,7 @@ def test_the_living_are_not_rescued(store: Store) -> None:
     start(store, batch)
     enlist(store, "bob")
     assert store.rescue("bob", FIRST, after(59.999999)) == 0
-    assert store.standing("alice", batch.id).mine == 3
+    assert store.standing("alice", batch.id).in_flight_here == 3
 
 
 def test_runs_of_an_owner_whose_lease_ran_out_are_adopted_as_they_are(store: Store) -> None:
@@ -146,13 +146,13 @@ def test_a_submission_is_searched_for_by_whoever_lives(store: Store) -> None:
 def test_a_half_recorded_submission_is_half_adopted_and_half_in_doubt(store: Store) -> None:
     batch = begin(store, 2)
     (submission,) = claim(store, batch)
-    there, unknown = submission.rides
+    there, unknown = submission.attempts
     store.record("alice", submission, {there.attempt_id: "run-x"}, NOW)
     enlist(store, "bob", now=LATE)
     assert store.rescue("bob", FIRST, LATE) == 2
     assert [a.run_id for a in store.watched("bob", batch.id)] == ["run-x"]
     ((rest, _, _),) = store.unanswered("bob", batch.id)
-    assert rest.rides == (unknown,)
+    assert rest.attempts == (unknown,)
 
 
 def test_the_dead_are_rescued_through_a_chain_of_deaths(store: Store) -> None:
@@ -184,14 +184,14 @@ def test_a_zombies_writes_change_nothing(store: Store, engine: Engine) -> None:
 def test_a_zombies_late_answer_changes_nothing(store: Store, engine: Engine) -> None:
     batch = begin(store, 2)
     (submission,) = claim(store, batch)
-    verdicts = [postpone(ride, together=1) for ride in submission.rides]
+    verdicts = [postpone(ride, together=1) for ride in submission.attempts]
     store.settle("alice", submission, SubmissionState.REFUSED, verdicts, NOW, "refused")
     first, second = claim(store, batch)
     enlist(store, "bob", now=LATE)
     store.rescue("bob", FIRST, LATE)
     before = whole(engine)
     assert store.record("alice", first, run_ids(first), LATE) == {
-        ride.attempt_id for ride in first.rides
+        ride.attempt_id for ride in first.attempts
     }
     store.doubt("alice", second, after(999), "ReadTimeout")
     assert whole(engine) == before
@@ -236,9 +236,9 @@ def test_standing_tells_ones_own_attempts_from_others(store: Store) -> None:
     batch = begin(store, 4, concurrency=3)
     start(store, batch)
     enlist(store, "bob")
-    assert store.standing("bob", batch.id).others == 3
+    assert store.standing("bob", batch.id).in_flight_elsewhere == 3
     standing = store.standing("alice", batch.id)
-    assert (standing.mine, standing.others, standing.due_at) == (3, 0, NOW)
+    assert (standing.in_flight_here, standing.in_flight_elsewhere, standing.due_at) == (3, 0, NOW)
 
 
 def test_a_rescuer_leaves_other_batches_to_those_who_work_on_them(store: Store) -> None:
@@ -287,4 +287,4 @@ def test_an_answer_that_proves_wrong_in_other_hands_is_searched_for_there(store:
     swapped = {attempts[0].attempt_id: attempts[1].run_id}
     store.rematch("bob", {submission.id: swapped}, LATE)
     [(doubted, _, _)] = store.unanswered("bob", FIRST)
-    assert [ride.attempt_id for ride in doubted.rides] == [attempts[1].attempt_id]
+    assert [ride.attempt_id for ride in doubted.attempts] == [attempts[1].attempt_id]

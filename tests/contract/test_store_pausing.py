@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from batchrunner.model import FailureCategory, JobState, Pause
-from batchrunner.store import Store
+from batchrunner.store.store import Store
 from tests.fakes import (
     NOW,
     after,
@@ -164,7 +164,7 @@ def test_jobs_are_cancelled_by_their_host(store: Store) -> None:
     start(store, batch)
     assert store.cancel(batch.id, [], after(1), hosts=["Shop.example"]) == (2, 1)
     (attempt,) = store.watched("alice", batch.id)
-    assert attempt.cancelling is FailureCategory.RUN_CANCELLED
+    assert attempt.cancel_reason is FailureCategory.RUN_CANCELLED
     assert states(store, batch.id) == {"running": 1, "cancelled": 2, "available": 3}
     assert store.cancel(batch.id, [], after(2), hosts=["nowhere.example"]) == (0, 0)
 
@@ -222,7 +222,9 @@ def test_a_run_that_is_called_back_for_a_deadline_is_known_as_such_to_whoever_wa
     store.ask_to_cancel("alice", [overdue.attempt_id], why)
     every = [each.attempt_id for each in (late, wanted_no_more, overdue)]
     store.ask_to_cancel("alice", every, why, recalled=True)
-    seen = [(a.cancelling, a.recalled) for a in open_store().watched("alice", batch.id)]
+    seen = [
+        (a.cancel_reason, a.cancelled_for_deadline) for a in open_store().watched("alice", batch.id)
+    ]
     assert seen == [(why, True), (FailureCategory.RUN_CANCELLED, False), (why, False)]
 
 
@@ -234,4 +236,7 @@ def test_a_run_that_lingered_with_its_result_is_known_as_such_to_whoever_watches
     why = FailureCategory.TIMED_OUT
     store.ask_to_cancel("alice", [lingering.attempt_id], why, lingered=True)
     store.ask_to_cancel("alice", [overdue.attempt_id], why)
-    assert [a.lingered for a in open_store().watched("alice", batch.id)] == [True, False]
+    assert [a.cancelled_after_result for a in open_store().watched("alice", batch.id)] == [
+        True,
+        False,
+    ]

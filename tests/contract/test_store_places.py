@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, make_url, text
 
-from batchrunner.store import Store, StoreError
-from batchrunner.store.addresses import shown
+from batchrunner.store.address import redacted
 from batchrunner.store.database import APPLICATION_ID, Database
+from batchrunner.store.store import Store, StoreError
 from tests.fakes import NOW, begin, job_file
 
 NOBODY = 65534
@@ -304,7 +304,7 @@ def test_a_folder_is_no_database_and_a_file_in_it_is_proposed(tmp_path: Path) ->
     ],
 )
 def test_an_address_is_shown_without_its_passwords(address: str, said: str) -> None:
-    assert shown(address) == said
+    assert redacted(address) == said
 
 
 @pytest.mark.parametrize("address", ["me:secret@127.0.0.1:1/db", "127.0.0.1:1/db?password=secret"])

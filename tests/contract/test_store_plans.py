@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 
-from batchrunner.schema import metadata
-from batchrunner.store import Store
 from batchrunner.store.database import Database
+from batchrunner.store.schema import metadata
+from batchrunner.store.store import Store
 from tests.fakes import NOW, begin, claim, start, success
 
 
@@ -68,7 +68,7 @@ def test_no_statement_of_the_night_reads_a_whole_table(database: Database) -> No
         for submission in submissions:
             store.doubt("alice", submission, NOW, "ReadTimeout")
             store.unanswered("alice", batch.id)
-            store.record("alice", submission, {submission.rides[0].attempt_id: "run-x"}, NOW)
+            store.record("alice", submission, {submission.attempts[0].attempt_id: "run-x"}, NOW)
         watched = store.watched("alice", batch.id)
         store.standing("alice", batch.id)
         store.apply("alice", [success(watched[0])], [], NOW)

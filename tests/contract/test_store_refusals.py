@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
-from batchrunner.store import Store
+from batchrunner.store.store import Store
 from tests.fakes import NOW, begin, failure, start, success
 
 OPEN = (

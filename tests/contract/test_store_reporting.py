@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import Engine, func, select
 
 from batchrunner.model import FailureCategory, JobState, RunStatus
-from batchrunner.schema import jobs
-from batchrunner.store import PAGE, Store
 from batchrunner.store.database import Database
+from batchrunner.store.schema import jobs
+from batchrunner.store.store import EXPORT_PAGE, Store
 from tests.fakes import (
     NOW,
     after,
@@ -49,7 +49,7 @@ def test_a_batch_without_jobs_is_all_zeros(store: Store) -> None:
     assert (tally.total, tally.open, tally.done, tally.due_at) == (0, 0, 0, None)
     assert set(tally.jobs) == set(JobState)
     standing = store.standing("alice", batch.id)
-    assert (standing.mine, standing.others, standing.due_at) == (0, 0, None)
+    assert (standing.in_flight_here, standing.in_flight_elsewhere, standing.due_at) == (0, 0, None)
     assert list(store.finished(batch.id)) == []
 
 
@@ -136,7 +136,7 @@ def test_a_finished_job_shows_its_last_attempt_and_how_many_there_were(store: St
 
 
 def test_every_finished_job_comes_once_however_many_pages_it_takes(store: Store) -> None:
-    count = 2 * PAGE + 1
+    count = 2 * EXPORT_PAGE + 1
     batch_id = many_finished(store, count)
     finished = list(store.finished(batch_id))
     assert [job.key for job in finished] == keys(count)
@@ -146,21 +146,21 @@ def test_every_finished_job_comes_once_however_many_pages_it_takes(store: Store)
 def test_jobs_that_finish_while_an_export_reads_are_not_in_it(
     store: Store, open_store: Callable[[], Store]
 ) -> None:
-    batch = begin(store, PAGE + 3, concurrency=2 * PAGE)
+    batch = begin(store, EXPORT_PAGE + 3, concurrency=2 * EXPORT_PAGE)
     attempts = start(store, batch)
     late = attempts[1]
     store.apply("alice", [success(a) for a in attempts if a is not late], [], NOW)
     finished = store.finished(batch.id)
     next(finished)
     open_store().apply("alice", [success(late)], [], NOW)
-    assert taken(finished) == PAGE + 1
-    assert taken(store.finished(batch.id)) == PAGE + 3
+    assert taken(finished) == EXPORT_PAGE + 1
+    assert taken(store.finished(batch.id)) == EXPORT_PAGE + 3
 
 
 def test_an_export_shows_final_states_only_even_if_jobs_are_put_back_meanwhile(
     store: Store, open_store: Callable[[], Store]
 ) -> None:
-    batch = begin(store, PAGE + 2, concurrency=2 * PAGE)
+    batch = begin(store, EXPORT_PAGE + 2, concurrency=2 * EXPORT_PAGE)
     attempts = start(store, batch)
     store.apply("alice", [failure(attempt) for attempt in attempts], [], NOW)
     finished = store.finished(batch.id)
@@ -172,7 +172,7 @@ def test_an_export_shows_final_states_only_even_if_jobs_are_put_back_meanwhile(
 def test_an_export_keeps_nobody_waiting_between_its_pages(
     store: Store, open_store: Callable[[], Store], database: Database
 ) -> None:
-    batch_id = many_finished(store, PAGE + 1)
+    batch_id = many_finished(store, EXPORT_PAGE + 1)
     finished = store.finished(batch_id)
     next(finished)
     other = Database.open(str(database._engine.url.render_as_string(hide_password=False)))
@@ -182,7 +182,7 @@ def test_an_export_keeps_nobody_waiting_between_its_pages(
         tx.execute(jobs.update().values(position=jobs.c.position + 1))
     other.close()
     enlist(store, "bob")  # on the very connection that reads the pages
-    assert taken(finished) == PAGE
+    assert taken(finished) == EXPORT_PAGE
 
 
 def test_a_read_sees_one_moment(postgresql: str) -> None:

@@ -12,12 +12,20 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from batchrunner.model import Batch, Budget, FailureCategory, HostRule, Purse, RateOrigin, Rule
-from batchrunner.policy import settle_absent, settle_unanswered
-from batchrunner.policy.money import MOST_STEPS, UNSAID_STEPS
-from batchrunner.schema import SubmissionState
-from batchrunner.store import Store
-from batchrunner.store.spending import DOUBT
+from batchrunner.model import (
+    Batch,
+    Budget,
+    BudgetStatus,
+    FailureCategory,
+    HostRule,
+    RateSource,
+    RetryRule,
+)
+from batchrunner.policy.budget import DEFAULT_STEP_LIMIT, MAX_STEPS
+from batchrunner.policy.run_decision import settle_absent, settle_unanswered
+from batchrunner.store.budget import UNCLEAR_AFTER
+from batchrunner.store.schema import SubmissionState
+from batchrunner.store.store import Store
 from tests.fakes import (
     NOW,
     after,
@@ -48,7 +56,7 @@ def poor(store: Store, steps: int, specs: Any, **settings: Any) -> Batch:
     return begin(store, specs, budget=Budget(steps=steps), concurrency=50, **settings)
 
 
-def purse(store: Store, batch: Batch, seconds: float = 0) -> Purse:
+def purse(store: Store, batch: Batch, seconds: float = 0) -> BudgetStatus:
     found = store.purse(batch.id, after(seconds))
     assert found is not None
     return found
@@ -82,17 +90,17 @@ def test_what_a_run_did_not_use_is_free_again_and_what_it_used_is_not(store: Sto
 
 
 def test_without_max_steps_a_run_is_reckoned_with_what_the_api_lets_it_take(store: Store) -> None:
-    batch = poor(store, 2 * UNSAID_STEPS + 1, 10)
+    batch = poor(store, 2 * DEFAULT_STEP_LIMIT + 1, 10)
     assert len(rides(claim(store, batch))) == 2
 
 
 def test_a_rung_that_changes_max_steps_changes_what_is_reserved(store: Store) -> None:
-    rule = Rule(then=({"agent_config": {"max_steps": 90}},))
+    rule = RetryRule(then=({"agent_config": {"max_steps": 90}},))
     policy = {FailureCategory.GOAL_FAILURE: rule}
     batch = poor(store, 100, jobs(1), policy=policy)
     (attempt,) = start(store, batch)
     met = retry(attempt, category=FailureCategory.GOAL_FAILURE, steps=9)
-    climbs = replace(met.transition, rungs={FailureCategory.GOAL_FAILURE: 1})
+    climbs = replace(met.transition, escalation_steps={FailureCategory.GOAL_FAILURE: 1})
     store.apply("alice", [replace(met, transition=climbs)], [], NOW)
     assert purse(store, batch).needs == 90
     assert len(rides(claim(store, batch))) == 1
@@ -107,7 +115,7 @@ def test_jobs_are_not_passed_by_for_cheaper_ones_behind_them(store: Store) -> No
 def test_a_refused_submission_reserves_nothing(store: Store) -> None:
     batch = poor(store, 10, jobs(2))
     (submission,) = claim(store, batch)
-    verdicts = [postpone(ride) for ride in submission.rides]
+    verdicts = [postpone(ride) for ride in submission.attempts]
     store.settle("alice", submission, SubmissionState.REFUSED, verdicts, NOW, "refused")
     assert purse(store, batch).room == 10
 
@@ -121,7 +129,7 @@ def test_a_submission_in_doubt_stays_reserved_until_it_cannot_turn_up(store: Sto
     store.settle("alice", submission, SubmissionState.ABSENT, verdicts, NOW, "no answer", after(60))
     assert purse(store, batch).reserved == 10
     assert claim(store, batch) == []
-    later = DOUBT / timedelta(seconds=1)
+    later = UNCLEAR_AFTER / timedelta(seconds=1)
     assert purse(store, batch, later - 0.001).reserved == 10
     assert purse(store, batch, later).reserved == 0
     assert len(rides(claim(store, batch, now=after(later)))) == 1
@@ -166,7 +174,7 @@ def test_a_run_that_was_adopted_late_is_reserved_as_it_was(store: Store) -> None
     (submission,) = claim(store, batch)
     verdicts = settle_absent(submission, NOW)
     store.settle("alice", submission, SubmissionState.ABSENT, verdicts, NOW, "no answer", after(60))
-    runs = {submission.rides[0].attempt_id: "late"}
+    runs = {submission.attempts[0].attempt_id: "late"}
     assert store.take_in("alice", batch.id, submission, runs, after(70)) == 1
     assert purse(store, batch, 1_000_000).reserved == 10
 
@@ -186,7 +194,7 @@ def test_attempts_of_an_older_program_count_at_the_most_that_the_api_takes(
     claim(store, batch)
     with engine.begin() as tx:
         tx.execute(text("UPDATE attempts SET reserved = NULL"))
-    assert purse(store, batch).reserved == 2 * MOST_STEPS
+    assert purse(store, batch).reserved == 2 * MAX_STEPS
 
 
 def test_a_budget_that_is_raised_counts_at_once(store: Store) -> None:
@@ -218,8 +226,11 @@ def test_money_buys_steps_at_the_dearer_of_the_two_rates(store: Store) -> None:
     assert purse(store, batch).limit == 50
     found = store.batch(batch.name)
     assert found is not None
-    assert found.rate is not None
-    assert (found.rate.amount, found.rate.origin) == (Decimal("0.020"), RateOrigin.WALLET)
+    assert found.step_price is not None
+    assert (found.step_price.amount, found.step_price.origin) == (
+        Decimal("0.020"),
+        RateSource.WALLET,
+    )
 
 
 @pytest.mark.parametrize("cheaper", [Decimal("0.010"), None])

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from batchrunner.model import FailureCategory, JobState
-from batchrunner.schema import SubmissionState
-from batchrunner.store import Store
+from batchrunner.store.schema import SubmissionState
+from batchrunner.store.store import Store
 from tests.fakes import (
     NOW,
     after,
@@ -50,7 +50,7 @@ def test_what_runs_is_asked_to_be_cancelled(store: Store) -> None:
     start(store, batch)
     assert store.cancel(batch.id, [], after(1)) == (1, 2)
     asked = store.watched("alice", batch.id)
-    assert {attempt.cancelling for attempt in asked} == {FailureCategory.RUN_CANCELLED}
+    assert {attempt.cancel_reason for attempt in asked} == {FailureCategory.RUN_CANCELLED}
     assert states(store, batch.id) == {"running": 2, "cancelled": 1}
 
 
@@ -59,7 +59,7 @@ def test_only_the_jobs_that_were_named_are_cancelled(store: Store) -> None:
     start(store, batch)
     other = store.load(job_file([spec("a"), spec("d")], name="other"), NOW).batch
     assert store.cancel(batch.id, ["a", "d", "nobody"], after(1)) == (1, 1)
-    assert [a.cancelling is not None for a in store.watched("alice", batch.id)] == [True, False]
+    assert [a.cancel_reason is not None for a in store.watched("alice", batch.id)] == [True, False]
     assert states(store, other.id) == {"available": 2}
 
 
@@ -69,7 +69,7 @@ def test_a_run_that_is_not_known_yet_is_asked_for_when_it_is(store: Store) -> No
     store.cancel(batch.id, [], after(1))
     store.record("alice", submission, run_ids(submission), after(2))
     (attempt,) = store.watched("alice", batch.id)
-    assert attempt.cancelling is FailureCategory.RUN_CANCELLED
+    assert attempt.cancel_reason is FailureCategory.RUN_CANCELLED
 
 
 @pytest.mark.parametrize("follows", [retry, postpone])
@@ -93,7 +93,7 @@ def test_a_job_that_was_asked_and_has_no_run_is_cancelled(store: Store) -> None:
     (submission,) = claim(store, batch)
     store.doubt("alice", submission, after(1), "ReadTimeout")
     store.cancel(batch.id, [], after(2))
-    verdicts = [postpone(ride) for ride in submission.rides]
+    verdicts = [postpone(ride) for ride in submission.attempts]
     store.settle("alice", submission, SubmissionState.ABSENT, verdicts, after(60), "no run")
     assert states(store, batch.id) == {"cancelled": 1}
 
@@ -131,7 +131,7 @@ def test_a_cancel_that_waits_for_verdicts_holds_no_job_that_they_need(
         assert tx.execute(text("SELECT id FROM jobs FOR UPDATE NOWAIT")).all()
     cancelling.join()
     (attempt,) = store.watched("alice", batch.id)
-    assert attempt.cancelling is FailureCategory.RUN_CANCELLED
+    assert attempt.cancel_reason is FailureCategory.RUN_CANCELLED
     store.close()
     verdicts.close()
 
@@ -206,7 +206,7 @@ def test_a_cancelled_job_can_be_wanted_again(store: Store) -> None:
     store.apply("alice", [postpone(attempt)], [], NOW)
     assert store.retry(batch.id, [], keys(1), NOW) == 1
     (attempt,) = start(store, batch)
-    assert attempt.cancelling is None
+    assert attempt.cancel_reason is None
     store.apply("alice", [postpone(attempt)], [], NOW)
     assert states(store, batch.id) == {"available": 1}
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from batchrunner.model import Batch, JobState, RunStatus, Submission
-from batchrunner.policy import settle_absent
-from batchrunner.schema import SubmissionState, attempts
-from batchrunner.store import Store
+from batchrunner.policy.run_decision import settle_absent
+from batchrunner.store.schema import SubmissionState, attempts
+from batchrunner.store.store import Store
 from tests.fakes import NOW, after, begin, claim, enlist, postpone, retry, run
 
 LATER = after(120)
@@ -25,7 +25,7 @@ def give_up(store: Store, *, jobs: int = 2) -> tuple[Batch, Submission]:
 
 def test_a_job_that_still_waits_gets_the_run_that_it_has_already(store: Store) -> None:
     batch, submission = give_up(store)
-    first = submission.rides[0].attempt_id
+    first = submission.attempts[0].attempt_id
     assert store.take_in("alice", batch.id, submission, {first: "late"}, LATER) == 1
     [adopted] = store.watched("alice", batch.id)
     assert (adopted.run_id, adopted.job.attempt, adopted.marker) == ("late", 2, None)
@@ -36,7 +36,7 @@ def test_a_job_that_still_waits_gets_the_run_that_it_has_already(store: Store) -
 def test_a_run_that_nobody_needs_any_more_is_an_orphan_until_it_is_over(store: Store) -> None:
     batch, submission = give_up(store, jobs=1)
     claim(store, batch, now=after(70))  # the job is tried again
-    [ride] = submission.rides
+    [ride] = submission.attempts
     for _ in range(2):  # found twice, listed once
         assert store.take_in("alice", batch.id, submission, {ride.attempt_id: "late"}, LATER) == 0
     assert store.living_orphans(batch.id) == ["late"]
@@ -50,7 +50,9 @@ def test_absent_submissions_are_watched_until_told_otherwise(store: Store) -> No
     batch, submission = give_up(store)
     assert store.absent("alice", batch.id, after(89)) == []
     [watched] = store.absent("alice", batch.id, after(90))
-    assert {ride.attempt_id for ride in watched.rides} == {r.attempt_id for r in submission.rides}
+    assert {ride.attempt_id for ride in watched.attempts} == {
+        r.attempt_id for r in submission.attempts
+    }
     store.watch("alice", submission, None)
     assert store.absent("alice", batch.id) == []
 
@@ -64,7 +66,7 @@ def test_a_dead_owners_absent_submissions_are_watched_by_its_successor(store: St
 
 def test_an_answer_that_comes_when_the_attempts_are_closed_makes_orphans(store: Store) -> None:
     batch, submission = give_up(store)
-    runs = {ride.attempt_id: f"run-{ride.place}" for ride in submission.rides}
+    runs = {ride.attempt_id: f"run-{ride.batch_index}" for ride in submission.attempts}
     store.record("alice", submission, runs, LATER)
     assert store.living_orphans(batch.id) == ["run-1", "run-2"]
     with store._database.read() as tx:
@@ -76,20 +78,20 @@ def test_an_answer_that_comes_when_others_search_is_left_to_them(store: Store) -
     enlist(store, "bob")
     [submission] = claim(store, batch)
     store.rescue("bob", batch.id, after(1), gone=["alice"])
-    store.record("alice", submission, {submission.rides[0].attempt_id: "late"}, NOW)
+    store.record("alice", submission, {submission.attempts[0].attempt_id: "late"}, NOW)
     assert store.living_orphans(batch.id) == []
     assert len(store.unanswered("bob", batch.id)) == 1
 
 
 def test_an_orphan_that_completed_is_adopted_when_its_job_waits_again(store: Store) -> None:
     batch, submission = give_up(store)
-    runs = {ride.attempt_id: f"late-{ride.place}" for ride in submission.rides}
+    runs = {ride.attempt_id: f"late-{ride.batch_index}" for ride in submission.attempts}
     again = claim(store, batch, now=LATER)  # their jobs do not wait
     assert store.take_in("alice", batch.id, submission, runs, LATER) == 0
     done, stopped = run("late-1", steps=3), run("late-2", RunStatus.CANCELLED, steps=2)
     store.bury([("late-1", done), ("late-2", stopped)], LATER)
     for each in again:
-        verdicts = [postpone(ride) for ride in each.rides]
+        verdicts = [postpone(ride) for ride in each.attempts]
         store.settle("alice", each, SubmissionState.REFUSED, verdicts, LATER, "busy")
     assert store.take_in("alice", batch.id, submission, runs, LATER) == 1
     assert [attempt.run_id for attempt in store.watched("alice", batch.id)] == ["late-1"]
@@ -99,7 +101,7 @@ def test_an_orphan_that_completed_is_adopted_when_its_job_waits_again(store: Sto
 
 def test_a_run_that_an_attempt_had_is_not_adopted_again(store: Store) -> None:
     batch, submission = give_up(store)
-    runs = {submission.rides[0].attempt_id: "late"}
+    runs = {submission.attempts[0].attempt_id: "late"}
     assert store.take_in("alice", batch.id, submission, runs, LATER) == 1
     [adopted] = store.watched("alice", batch.id)
     store.apply("alice", [retry(adopted, at=LATER)], [], LATER)

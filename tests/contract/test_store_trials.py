@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 
 from batchrunner.model import (
-    LONGEST_ID,
+    MAX_RUN_ID_LENGTH,
     Batch,
+    ControlRun,
     FailureCategory,
     JobState,
-    Landmark,
     RunStatus,
     Submission,
 )
-from batchrunner.policy import settle_absent, settle_changeable
-from batchrunner.schema import SubmissionState, attempts, orphans
-from batchrunner.store import Store
+from batchrunner.policy.run_decision import settle_absent, settle_mixed_up
+from batchrunner.store.schema import SubmissionState, attempts, orphans
+from batchrunner.store.store import Store
 from tests.fakes import NOW, after, begin, claim, run, run_ids, spec, success
 
 
@@ -29,7 +29,7 @@ def two(store: Store, jobs: int = 1) -> tuple[Batch, Submission, Submission]:
 
 
 def ids(submission: Submission) -> list[int]:
-    return [ride.attempt_id for ride in submission.rides]
+    return [ride.attempt_id for ride in submission.attempts]
 
 
 def runs_of(store: Store, batch: Batch) -> dict[int, str]:
@@ -96,7 +96,7 @@ def test_runs_that_cannot_be_told_apart_are_orphans_and_their_jobs_unanswered(
     store.record("alice", second, run_ids(second), NOW)
     of_first = [a for a in store.watched("alice", batch.id) if a.submission_id == first.id]
     for expected in (2, 0):  # what took effect unseen may be made again
-        verdicts = settle_changeable(of_first)
+        verdicts = settle_mixed_up(of_first)
         assert len(store.disband("alice", batch.id, verdicts, after(1))) == expected
     assert sorted(store.living_orphans(batch.id)) == sorted(run_ids(first).values())
     assert runs_of(store, batch) == run_ids(second)
@@ -108,7 +108,7 @@ def test_runs_that_cannot_be_told_apart_are_orphans_and_their_jobs_unanswered(
 def test_what_others_took_over_is_not_disbanded(store: Store) -> None:
     batch, first, _ = two(store)
     store.record("alice", first, run_ids(first), NOW)
-    verdicts = settle_changeable(store.watched("alice", batch.id))
+    verdicts = settle_mixed_up(store.watched("alice", batch.id))
     assert store.disband("bob", batch.id, verdicts, after(1)) == []
     assert store.living_orphans(batch.id) == []
     assert runs_of(store, batch) == run_ids(first)
@@ -116,7 +116,7 @@ def test_what_others_took_over_is_not_disbanded(store: Store) -> None:
 
 def test_the_longest_id_that_is_read_fits_the_ledger() -> None:
     columns = (attempts.c.run_id, orphans.c.run_id)
-    assert [column.type.length for column in columns] == [LONGEST_ID] * 2
+    assert [column.type.length for column in columns] == [MAX_RUN_ID_LENGTH] * 2
 
 
 # ---- by what searches are tried ----
@@ -133,8 +133,8 @@ def test_a_search_is_tried_by_the_newest_run_that_was_known_long_enough(store: S
     assert store.landmark(batch.id, after(99)) is None, "nobody has seen them"
     store.apply("alice", [], seen, after(30))
     [newest], [older] = ids(second), ids(first)
-    assert store.landmark(batch.id, after(20)) == Landmark(
-        run_id=run_ids(second)[newest], token=second.token, place=1
+    assert store.landmark(batch.id, after(20)) == ControlRun(
+        run_id=run_ids(second)[newest], marker_token=second.marker_token, batch_index=1
     )
     found = store.landmark(batch.id, after(19))
     assert found is not None
@@ -155,11 +155,11 @@ def test_a_run_without_a_marker_is_none_to_search_for(store: Store, marker: bool
 
 def test_jobs_are_known_that_were_given_back_because_nothing_was_found(store: Store) -> None:
     _, first, second = two(store)
-    jobs = [ride.job.id for submission in (first, second) for ride in submission.rides]
+    jobs = [ride.job.id for submission in (first, second) for ride in submission.attempts]
     assert store.given_back(jobs) == frozenset()
     state = SubmissionState.ABSENT
     store.settle("alice", first, state, settle_absent(first, NOW), NOW, "no answer", after(60))
-    assert store.given_back(jobs) == {first.rides[0].job.id}
+    assert store.given_back(jobs) == {first.attempts[0].job.id}
     state = SubmissionState.REFUSED
     store.settle("alice", second, state, settle_absent(second, NOW), NOW, "not sent")
-    assert store.given_back(jobs) == {first.rides[0].job.id}
+    assert store.given_back(jobs) == {first.attempts[0].job.id}

@@ -12,9 +12,9 @@ from signal import SIGCONT, SIGSTOP
 from threading import Event
 from typing import Any
 
-from batchrunner.proof.processes.programs import Ended, Program, eventually, started
-from batchrunner.proof.processes.remote import Remote, pages, served, write_jobs
 from batchrunner.sandbox import Run
+from batchrunner.selftest.sandbox_process import SandboxProcess, pages, sandbox_process, write_jobs
+from batchrunner.selftest.subprocesses import Ended, Program, started, wait_until
 from tests.e2e.programs import batchrunner
 
 JOBS = 40
@@ -44,7 +44,7 @@ def full(folder: Path) -> Outage | None:
     """Fill the disk under a runner, and make room again; None where none can be mounted."""
     disk = folder / "disk"
     disk.mkdir()
-    with served(folder, durations=(0.5, 1.0)) as remote, _tiny(disk) as mounted:
+    with sandbox_process(folder, durations=(0.5, 1.0)) as remote, _tiny(disk) as mounted:
         if not mounted:
             return None
         jobs = write_jobs(folder, pages(JOBS), concurrency=5)
@@ -52,7 +52,7 @@ def full(folder: Path) -> Outage | None:
         with started("run", jobs, cwd=disk, env=remote.env) as runner:
             runner.says("started", times=2)
             filler = disk / "filler"
-            eventually(lambda: _fill(filler) and _stalled(runner), "the runner meets a full disk")
+            wait_until(lambda: _fill(filler) and _stalled(runner), "the runner meets a full disk")
             known = remote.created()
             export = batchrunner("export", "-o", "older.csv", cwd=disk)
             kept = (disk / "older.csv").read_text(), sorted(path.name for path in disk.iterdir())
@@ -96,7 +96,7 @@ def _stalled(runner: Program) -> bool:
 
 def locked(folder: Path) -> Outage:
     """Hold a lock on the database of a runner for longer than a statement waits for it."""
-    with served(folder, durations=(0.5, 1.0)) as remote:
+    with sandbox_process(folder, durations=(0.5, 1.0)) as remote:
         jobs = write_jobs(folder, pages(JOBS), concurrency=5)
         with started("run", jobs, cwd=folder, env=remote.env) as runner:
             runner.says("started", times=2)
@@ -122,12 +122,12 @@ def _connected(folder: Path, patience: float = 30.0) -> sqlite3.Connection:
 def overslept(folder: Path) -> Outage:
     """Stop a runner until another has taken its jobs over, and wake it while that one works."""
     stuck = "http://faults.test/stuck"
-    with served(folder, durations=(0.5, 1.0)) as remote:
+    with sandbox_process(folder, durations=(0.5, 1.0)) as remote:
         jobs = write_jobs(folder, [stuck, *pages(JOBS - 1)], concurrency=5)
         here: Any = {"cwd": folder, "env": remote.env}
         with started("run", jobs, "-o", "sleeper.csv", **here) as sleeper:
             sleeper.says("started", times=2)
-            eventually(lambda: _stopped_outside_a_transaction(sleeper, folder), "it is stopped")
+            wait_until(lambda: _stopped_outside_a_transaction(sleeper, folder), "it is stopped")
             with started("run", jobs, "-o", "other.csv", **here) as other:
                 other.says("took over")
                 known = _settled(remote)
@@ -153,7 +153,7 @@ def _stopped_outside_a_transaction(runner: Program, folder: Path) -> bool:
     return True
 
 
-def _settled(remote: Remote) -> int:
+def _settled(remote: SandboxProcess) -> int:
     """Wait until only what never ends is in flight, and count the runs."""
 
     def finished() -> bool:
@@ -161,5 +161,5 @@ def _settled(remote: Remote) -> int:
         alive = [run for run in runs if run.finished_at is None]
         return len(runs) >= JOBS and len(alive) == 1
 
-    eventually(finished, "all but the one that is stuck have ended")
+    wait_until(finished, "all but the one that is stuck have ended")
     return remote.created()

@@ -8,37 +8,43 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from batchrunner.cli.report import batch_as_json
+from batchrunner.cli.output.batch_text import batch_as_json
 from batchrunner.model import Batch
-from batchrunner.proof.processes.programs import (
-    PATIENCE,
+from batchrunner.sandbox import Run
+from batchrunner.selftest.invariants import check_end, most_at_once
+from batchrunner.selftest.sandbox_process import KEY as CANARY
+from batchrunner.selftest.sandbox_process import (
+    SandboxProcess,
+    pages,
+    runs_of,
+    sandbox_process,
+    write_jobs,
+)
+from batchrunner.selftest.subprocesses import (
+    PROCESS_SECONDS,
     PROGRAM,
     Ended,
     Program,
     environment,
-    eventually,
     started,
+    wait_until,
 )
-from batchrunner.proof.processes.remote import KEY as CANARY
-from batchrunner.proof.processes.remote import Remote, pages, runs_of, served, write_jobs
-from batchrunner.proof.promises import check_end, most_at_once
-from batchrunner.sandbox import Run
-from batchrunner.store import Store
+from batchrunner.store.store import Store
 
 __all__ = [
     "CANARY",
-    "PATIENCE",
+    "PROCESS_SECONDS",
     "PROGRAM",
     "Ended",
     "Program",
-    "Remote",
+    "SandboxProcess",
     "batchrunner",
     "environment",
-    "eventually",
+    "wait_until",
     "most_at_once",
     "pages",
     "runs_of",
-    "served",
+    "sandbox_process",
     "started",
     "write_jobs",
 ]
@@ -58,7 +64,7 @@ def batchrunner(
         stdin=None if given is not None else subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=PROCESS_SECONDS,
     )
     assert "Traceback" not in done.stderr, done.stderr
     return Ended(done.returncode, done.stdout, done.stderr)

@@ -8,12 +8,12 @@ from signal import SIGTERM
 import pytest
 
 from tests.e2e.programs import (
-    Remote,
+    SandboxProcess,
     batch_in,
     batchrunner,
     check_books,
     pages,
-    served,
+    sandbox_process,
     started,
     status_of,
     write_jobs,
@@ -24,7 +24,7 @@ OTHER = "sk-another-5b1d"
 LONG = (6.0, 6.0)
 
 
-def left_alive(folder: Path, jobs: Path, remote: Remote) -> None:
+def left_alive(folder: Path, jobs: Path, remote: SandboxProcess) -> None:
     """Start three runs and leave them."""
     with started("run", jobs, cwd=folder, env=remote.env) as runner:
         runner.says("started 3 runs")
@@ -34,7 +34,7 @@ def left_alive(folder: Path, jobs: Path, remote: Remote) -> None:
 
 def test_runs_of_another_account_are_neither_lost_nor_paid_for_again(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(4), concurrency=3)
-    with served(tmp_path, durations=LONG, apart=True) as remote:
+    with sandbox_process(tmp_path, durations=LONG, apart=True) as remote:
         left_alive(tmp_path, jobs, remote)
         env = {**remote.env, "TINYFISH_API_KEY": OTHER}
         refused = batchrunner("run", jobs, cwd=tmp_path, env=env)
@@ -54,7 +54,7 @@ def test_runs_of_another_account_are_neither_lost_nor_paid_for_again(tmp_path: P
 
 def test_runs_that_are_left_on_another_account_are_not_tried_again_silently(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(4), concurrency=3)
-    with served(tmp_path, durations=LONG, apart=True) as remote:
+    with sandbox_process(tmp_path, durations=LONG, apart=True) as remote:
         left_alive(tmp_path, jobs, remote)
         env = {**remote.env, "TINYFISH_API_KEY": OTHER}
         ended = batchrunner("run", jobs, "--leave-runs", cwd=tmp_path, env=env)
@@ -72,7 +72,7 @@ def test_runs_that_are_left_on_another_account_are_not_tried_again_silently(tmp_
 @pytest.mark.parametrize("apart", [False, True], ids=["another key", "the same key"])
 def test_a_key_of_the_same_account_goes_on_with_its_runs(tmp_path: Path, apart: bool) -> None:
     jobs = write_jobs(tmp_path, pages(4), concurrency=3)
-    with served(tmp_path, durations=(3.0, 3.0), apart=apart) as remote:
+    with sandbox_process(tmp_path, durations=(3.0, 3.0), apart=apart) as remote:
         left_alive(tmp_path, jobs, remote)
         env = remote.env if apart else {**remote.env, "TINYFISH_API_KEY": OTHER}
         ended = batchrunner("run", jobs, cwd=tmp_path, env=env)
@@ -84,7 +84,7 @@ def test_a_key_of_the_same_account_goes_on_with_its_runs(tmp_path: Path, apart: 
 
 
 def test_a_batch_with_nothing_open_goes_on_with_any_account(tmp_path: Path) -> None:
-    with served(tmp_path, apart=True) as remote:
+    with sandbox_process(tmp_path, apart=True) as remote:
         one = batchrunner("run", write_jobs(tmp_path, pages(2)), cwd=tmp_path, env=remote.env)
         env = {**remote.env, "TINYFISH_API_KEY": OTHER}
         two = batchrunner("run", write_jobs(tmp_path, pages(4)), cwd=tmp_path, env=env)
@@ -96,7 +96,7 @@ def test_a_runner_that_waits_for_its_hour_takes_nothing_over_from_another_accoun
     tmp_path: Path,
 ) -> None:
     jobs = write_jobs(tmp_path, pages(3))
-    with served(tmp_path, durations=LONG, apart=True) as remote:
+    with sandbox_process(tmp_path, durations=LONG, apart=True) as remote:
         hour = ["--start-at", "2099-01-01T00:00+00:00"]
         with started("run", jobs, *hour, cwd=tmp_path, env=remote.env) as waiting:
             waiting.says("nothing is submitted before")

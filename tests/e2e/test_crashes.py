@@ -12,15 +12,15 @@ from signal import SIGCONT, SIGKILL, SIGSTOP
 from typing import Any
 
 from tests.e2e.programs import (
-    Remote,
+    SandboxProcess,
     batchrunner,
     check_books,
-    eventually,
     most_at_once,
     pages,
-    served,
+    sandbox_process,
     started,
     status_of,
+    wait_until,
     write_jobs,
 )
 
@@ -34,7 +34,7 @@ def drawn(seed: str, kill: int) -> int:
     return LEAST + lot % (MOST - LEAST)
 
 
-def has_created(remote: Remote, goal: int) -> bool:
+def has_created(remote: SandboxProcess, goal: int) -> bool:
     """Tell whether a sandbox has created that many runs."""
     return remote.created() >= goal
 
@@ -44,12 +44,12 @@ def test_a_thousand_jobs_survive_three_kills_and_are_paid_for_once(tmp_path: Pat
     print(f"E2E_SEED={seed} draws the same moments again")  # noqa: T201
     rates = {"system_failure": 0.05, "dropped_after": 0.03}
     jobs = write_jobs(tmp_path, pages(1000), concurrency=50, max_attempts=8, backoff="1s")
-    with served(tmp_path, durations=(0.2, 1.0), rates=rates) as remote:
+    with sandbox_process(tmp_path, durations=(0.2, 1.0), rates=rates) as remote:
         command = ("run", jobs, "-o", "results.csv")
         for kill in range(3):
             goal = remote.created() + drawn(seed, kill)
             with started(*command, cwd=tmp_path, env=remote.env) as runner:
-                eventually(partial(has_created, remote, goal), f"{goal} runs")
+                wait_until(partial(has_created, remote, goal), f"{goal} runs")
                 runner.send(SIGKILL)
         ended = batchrunner(*command, cwd=tmp_path, env=remote.env)
         runs = remote.runs()
@@ -64,11 +64,11 @@ def test_a_thousand_jobs_survive_three_kills_and_are_paid_for_once(tmp_path: Pat
 
 def test_what_finished_while_the_runner_slept_is_collected(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(6), concurrency=3)
-    with served(tmp_path) as remote:
+    with sandbox_process(tmp_path) as remote:
         with started("run", jobs, cwd=tmp_path, env=remote.env) as runner:
             runner.says("started 3 runs")
             runner.send(SIGSTOP)
-            eventually(
+            wait_until(
                 lambda: all(run.status.is_final for run in remote.runs()), "the runs have ended"
             )
             asleep = remote.created()
@@ -82,7 +82,7 @@ def test_what_finished_while_the_runner_slept_is_collected(tmp_path: Path) -> No
 
 def test_two_runners_of_one_batch_share_its_jobs_and_its_bound(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(40), concurrency=8, backoff="1s")
-    with served(tmp_path, rates={"system_failure": 0.05}) as remote:
+    with sandbox_process(tmp_path, rates={"system_failure": 0.05}) as remote:
         here: Any = {"cwd": tmp_path, "env": remote.env}
         with (
             started("run", jobs, "-o", "one.csv", **here) as one,
@@ -118,7 +118,7 @@ def test_a_killed_sandbox_and_its_runner_go_on_together(tmp_path: Path) -> None:
 
 def test_a_runner_does_not_wait_for_the_lease_of_one_that_was_killed(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(8), concurrency=4)
-    with served(tmp_path, durations=(1.0, 1.2)) as remote:
+    with sandbox_process(tmp_path, durations=(1.0, 1.2)) as remote:
         with started("run", jobs, cwd=tmp_path, env=remote.env) as runner:
             runner.says("started 4 runs")
             runner.send(SIGKILL)

@@ -18,15 +18,18 @@ import click
 import httpx
 import pytest
 
-from batchrunner import api, classify, jobfile, policy, store
-from batchrunner.api import http
-from batchrunner.cli import cli, errors
-from batchrunner.export.record import FIELDS, RESULT
+from batchrunner import classify
+from batchrunner.cli import cli, exit_codes
+from batchrunner.inputs import yaml
 from batchrunner.model import FailureCategory
-from batchrunner.sandbox import FATES
-from batchrunner.sandbox.ledger import _EVENTS
+from batchrunner.outputs.columns import FIELDS, RESULT
+from batchrunner.policy import run_decision
+from batchrunner.sandbox import FAULTS
+from batchrunner.sandbox.http.in_process import InProcess
+from batchrunner.sandbox.journal import _EVENTS
 from batchrunner.sandbox.sites import sites_app
-from batchrunner.sandbox.transport import InProcess
+from batchrunner.store import store
+from batchrunner.tinyfish import client, http
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -135,7 +138,7 @@ def test_help_is_the_same_on_every_terminal(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_exit_codes_are_those_of_the_program() -> None:
     codes = re.findall(r"^\| (\d+) \|", text_of(DOCS / "commands.md"), re.M)
-    known = [value for value in vars(errors).values() if isinstance(value, int)]
+    known = [value for value in vars(exit_codes).values() if isinstance(value, int)]
     assert sorted(map(int, codes)) == sorted(known)
 
 
@@ -145,7 +148,7 @@ def test_every_failure_category_has_its_section() -> None:
 
 
 def test_the_categories_and_fates_that_are_named_exist() -> None:
-    known = {*map(str, FailureCategory), *FATES}
+    known = {*map(str, FailureCategory), *FAULTS}
     for page in PAGES:
         for word in re.findall(r"\b[a-z]+_failure\b", text_of(page)):
             assert word in known, f"{named(page)}: {word}"
@@ -171,19 +174,19 @@ def test_the_layers_are_the_modules() -> None:
 
 
 NUMBERS = [
-    ("ledger.md", f"within {api.CREATE_SECONDS:g} s"),
-    ("ledger.md", f"over {http.MOST_BYTES // 1024**2} MB"),
+    ("ledger.md", f"within {client.CREATE_SECONDS:g} s"),
+    ("ledger.md", f"over {http.MAX_ANSWER_BYTES // 1024**2} MB"),
     ("ledger.md", f"lease of\n{store.LEASE.total_seconds():g} s"),
     ("ledger.md", f"renews every {store.LEASE.total_seconds() / 3:g} s"),
-    ("ledger.md", f"at\n   least {policy.RECONCILE_GRACE.total_seconds():g} s"),
-    ("ledger.md", f"does not know a run for {policy.LOST_AFTER.total_seconds():g} s"),
-    ("ledger.md", f"alive for {policy.GIVEN_UP_AFTER.total_seconds() / 60:g} minutes"),
-    ("ledger.md", f"for {policy.LONGEST_DOUBT.total_seconds() / 60:g} minutes, at intervals"),
-    ("ledger.md", f"and {policy.LONGEST_SEARCH_WAIT.total_seconds():g} s"),
-    ("failures.md", f"did not know it for {policy.LOST_AFTER.total_seconds():g} s"),
-    ("failures.md", f"polls over {policy.GIVEN_UP_AFTER.total_seconds() / 60:g} minutes"),
+    ("ledger.md", f"at\n   least {run_decision.RECONCILE_GRACE.total_seconds():g} s"),
+    ("ledger.md", f"does not know a run for {run_decision.LOST_AFTER.total_seconds():g} s"),
+    ("ledger.md", f"alive for {run_decision.GIVEN_UP_AFTER.total_seconds() / 60:g} minutes"),
+    ("ledger.md", f"for {run_decision.MAX_DOUBT.total_seconds() / 60:g} minutes, at intervals"),
+    ("ledger.md", f"and {run_decision.MAX_SEARCH_WAIT.total_seconds():g} s"),
+    ("failures.md", f"did not know it for {run_decision.LOST_AFTER.total_seconds():g} s"),
+    ("failures.md", f"polls over {run_decision.GIVEN_UP_AFTER.total_seconds() / 60:g} minutes"),
     ("failures.md", f"the code is `{classify.UNREADABLE}`"),
-    ("jobfile.md", f"up to {policy.LONGEST_BACKOFF.total_seconds() / 60:g} minutes"),
+    ("jobfile.md", f"up to {run_decision.MAX_BACKOFF.total_seconds() / 60:g} minutes"),
 ]
 
 
@@ -193,7 +196,7 @@ def test_numbers_are_those_of_the_code(page: str, words: str) -> None:
 
 
 def test_the_searches_are_as_many_as_the_docs_say() -> None:
-    assert policy.ENOUGH_SEARCHES == 7
+    assert run_decision.SEARCHES_BEFORE_ABSENT == 7
     for page in (DOCS / "ledger.md", DOCS / "adr/0004-an-unanswered-create-is-never-resent.md"):
         assert "seven searches" in text_of(page)
 
@@ -233,13 +236,13 @@ def test_command_lines_are_found() -> None:
 
 @pytest.mark.parametrize("block", blocks("yaml"), ids=lambda block: block.page)
 def test_every_job_file_can_be_read(block: Block) -> None:
-    assert jobfile.parse(block.text, file=block.page, name="jobs").specs
+    assert yaml.parse(block.text, file=block.page, name="jobs").specs
 
 
 @pytest.mark.parametrize("block", blocks("yaml wrong"), ids=lambda block: block.page)
 def test_every_wrong_job_file_is_wrong(block: Block) -> None:
-    with pytest.raises(jobfile.JobFileErrors):
-        jobfile.parse(block.text, file=block.page, name="jobs")
+    with pytest.raises(yaml.JobFileErrors):
+        yaml.parse(block.text, file=block.page, name="jobs")
 
 
 def test_every_option_exists() -> None:
@@ -301,7 +304,7 @@ def test_every_page_of_the_sandbox_is_there() -> None:
     statuses = anyio.run(visit)
     assert {url for url, status in statuses.items() if status != 200} == set()
     fates = {url.split("/")[3] for url in statuses if url.startswith("http://faults.test/")}
-    assert fates <= set(FATES)
+    assert fates <= set(FAULTS)
 
 
 def test_the_python_on_the_exports_page_prints_what_it_says(

@@ -23,10 +23,10 @@ from tests.e2e.programs import (
     CANARY,
     batchrunner,
     environment,
-    eventually,
     pages,
-    served,
+    sandbox_process,
     started,
+    wait_until,
     write_jobs,
 )
 from tests.e2e.test_terminal import on_a_terminal, unsafe
@@ -253,7 +253,7 @@ def answering(status: int, body: str, date: str | None = None) -> Iterator[str]:
 def test_the_api_is_asked_once_for_nothing_that_costs(tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text(f"{CANARY}\n")
-    with served(tmp_path) as remote:
+    with sandbox_process(tmp_path) as remote:
         ways: list[tuple[list[str | Path], dict[str, str], str | None, str]] = [
             ([], remote.env, None, "from TINYFISH_API_KEY"),
             (["--api-url", remote.url, "--api-key-file", key], {}, None, "from the key file"),
@@ -320,7 +320,7 @@ def test_a_key_that_is_none_is_bad_and_not_shown(tmp_path: Path, content: str | 
 
 def test_status_and_doctor_name_who_works_and_who_has_died(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(4), concurrency=2)
-    with served(tmp_path, durations=(60, 60)) as remote:
+    with sandbox_process(tmp_path, durations=(60, 60)) as remote:
         with started("run", jobs, cwd=tmp_path, env=remote.env) as runner:
             runner.says("started")
             pid = runner.process.pid
@@ -329,7 +329,7 @@ def test_status_and_doctor_name_who_works_and_who_has_died(tmp_path: Path) -> No
                 found = batchrunner("status", "jobs", "--json", cwd=tmp_path).json()["workers"]
                 return [each for each in found if each["in_flight"] == 2]
 
-            (worker,) = eventually(working, "two runs are in flight")
+            (worker,) = wait_until(working, "two runs are in flight")
             assert (worker["pid"], worker["alive"]) == (pid, True)
             assert 0 <= worker["silent_seconds"] < 60
             assert datetime.fromisoformat(worker["since"]).tzinfo == UTC

@@ -6,12 +6,12 @@ import csv
 import json
 import stat
 
-from batchrunner.sandbox import World
+from batchrunner.sandbox import SandboxConfig
 from tests.e2e.conftest import Ran
 from tests.e2e.programs import batchrunner, check_books, runs_of, status_of
 
 #: What `--sandbox` plays.
-WORLD = World(durations=(1.0, 4.0), retry_after=1.0)
+WORLD = SandboxConfig(durations=(1.0, 4.0), retry_after=1.0)
 
 FAILED = {
     "agent_failure": {"agent_failure"},

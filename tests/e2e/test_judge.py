@@ -8,8 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from batchrunner.model import Failed, FailureCategory, Finish, JobState, Verdict
-from batchrunner.store import Store
+from batchrunner.model import AttemptDecision, Failed, FailureCategory, Finish, JobState
+from batchrunner.store.store import Store
 from tests.e2e.programs import batchrunner, status_of
 from tests.fakes import NOW, begin, run, spec, start
 
@@ -24,7 +24,7 @@ def ledger(folder: Path, outcomes: Sequence[Outcome]) -> None:
         specs = [spec(f"job-{number}") for number, _ in enumerate(outcomes, 1)]
         batch = begin(store, specs, concurrency=100)
         verdicts = [
-            Verdict(
+            AttemptDecision(
                 attempt=attempt,
                 transition=Finish(
                     state=JobState.FAILED if failure else JobState.SUCCEEDED, failure=failure

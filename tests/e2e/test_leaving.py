@@ -16,7 +16,7 @@ from tests.e2e.programs import (
     batchrunner,
     check_books,
     pages,
-    served,
+    sandbox_process,
     started,
     status_of,
     write_jobs,
@@ -31,7 +31,7 @@ def test_a_runner_leaves_although_another_program_keeps_the_database_locked(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     jobs = write_jobs(tmp_path, pages(6), concurrency=3)
-    with served(tmp_path, durations=(3.0, 3.0)) as remote:
+    with sandbox_process(tmp_path, durations=(3.0, 3.0)) as remote:
         with started("run", jobs, cwd=tmp_path, env=remote.env) as runner:
             runner.says("started 3 runs")
             with closing(sqlite3.connect(tmp_path / "batchrunner.db", timeout=30)) as other:
@@ -60,7 +60,7 @@ def test_a_runner_leaves_although_another_program_keeps_the_database_locked(
 def test_who_leaves_early_is_told_what_goes_on_and_with_which_command(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(6), concurrency=3)
     with (
-        served(tmp_path, durations=(60.0, 60.0)) as remote,
+        sandbox_process(tmp_path, durations=(60.0, 60.0)) as remote,
         started("run", jobs, "-o", "a b.csv", cwd=tmp_path, env=remote.env) as runner,
     ):
         runner.says("started 3 runs")
@@ -77,7 +77,7 @@ def test_who_leaves_early_is_told_what_goes_on_and_with_which_command(tmp_path: 
 def test_ctrl_c_says_what_is_waited_for_where_a_create_is_in_doubt(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, ["http://faults.test/dropped_before"])
     with (
-        served(tmp_path) as remote,
+        sandbox_process(tmp_path) as remote,
         started("run", jobs, cwd=tmp_path, env=remote.env) as runner,
     ):
         runner.says("searching for 1 run that may exist")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.programs import batchrunner, pages, served, write_jobs
+from tests.e2e.programs import batchrunner, pages, sandbox_process, write_jobs
 
 #: Every command with silly arguments; {name} stands for a file of the test.
 SILLY = """
@@ -134,7 +134,7 @@ def test_a_start_that_fails_leaves_nothing_behind(tmp_path: Path, db: str) -> No
 
 def test_an_address_without_an_api_is_named_and_no_job_fails(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(2))
-    with served(tmp_path) as remote:
+    with sandbox_process(tmp_path) as remote:
         elsewhere = {**remote.env, "TINYFISH_BASE_URL": f"{remote.url}/v2"}
         ended = batchrunner("run", jobs, cwd=tmp_path, env=elsewhere)
         assert ended.code == 3, ended.said
@@ -145,7 +145,7 @@ def test_an_address_without_an_api_is_named_and_no_job_fails(tmp_path: Path) -> 
 
 
 def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
-    with served(tmp_path) as remote:
+    with sandbox_process(tmp_path) as remote:
         port = remote.url.rpartition(":")[2]
         ended = batchrunner("sandbox", "--port", port, cwd=tmp_path)
     assert ended.code == 3

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.programs import (
-    PATIENCE,
+    PROCESS_SECONDS,
     PROGRAM,
     batchrunner,
     environment,
     pages,
-    served,
+    sandbox_process,
     status_of,
     write_jobs,
 )
@@ -41,7 +41,7 @@ def test_a_reader_that_has_seen_enough_is_no_mistake(finished: Path) -> None:
             stdout=writer,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=PATIENCE,
+            timeout=PROCESS_SECONDS,
         )
     finally:
         os.close(writer)
@@ -61,7 +61,7 @@ def test_a_folder_that_is_missing_is_told_before_anything_is_run(tmp_path: Path)
 def test_a_full_disk_costs_the_export_and_nothing_else(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(1))
     (tmp_path / "full.csv").symlink_to("/dev/full")
-    with served(tmp_path) as remote:
+    with sandbox_process(tmp_path) as remote:
         here: Any = {"cwd": tmp_path, "env": remote.env}
         ended = batchrunner("run", jobs, "-o", "full.csv", **here)
         assert ended.code == 3
@@ -88,7 +88,7 @@ def test_a_file_is_replaced_only_by_one_that_is_complete(finished: Path) -> None
         preexec_fn=small_files_only,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=PROCESS_SECONDS,
     )
     assert export.returncode == 3
     assert "results.csv: File too large" in export.stderr

@@ -15,14 +15,14 @@ from click.testing import CliRunner
 from sqlalchemy import make_url
 
 from batchrunner.cli import cli
-from batchrunner.proof.processes import trouble
-from batchrunner.proof.processes.places import place_beside
-from batchrunner.proof.promises import Broken, promise
-from batchrunner.proof.verdict import Nights, Processes, Verdict
-from batchrunner.store import Store, StoreError
+from batchrunner.selftest import chaos as chaos_module
+from batchrunner.selftest.invariants import InvariantViolated, invariant
+from batchrunner.selftest.scratch_database import scratch_database
+from batchrunner.selftest.summary import ProcessSummary, SelftestSummary, SimulationSummary
 from batchrunner.store.database import Database
+from batchrunner.store.store import Store, StoreError
 from benchmarks import chaos
-from tests.e2e.programs import eventually, started
+from tests.e2e.programs import started, wait_until
 
 HAS_SERVER = find_spec("pgserver") is not None and find_spec("psycopg") is not None
 
@@ -62,19 +62,19 @@ def test_what_a_killed_one_left_ends_by_itself_and_is_removed_by_the_next(tmp_pa
     with started("selftest", "--seed", "1", cwd=tmp_path) as selftest:
         selftest.says("killed runner")
         selftest.kill()
-    eventually(lambda: not processes_in(tmp_path), "its sandbox and its runners end")
+    wait_until(lambda: not processes_in(tmp_path), "its sandbox and its runners end")
     (left,) = tmp_path.iterdir()
-    with place_beside(str(tmp_path / "mine.db")) as place:
+    with scratch_database(str(tmp_path / "mine.db")) as place:
         assert not left.exists()
-        with place_beside(str(tmp_path / "mine.db")):
+        with scratch_database(str(tmp_path / "mine.db")):
             assert place.folder.exists(), "one that lives was taken for dead"
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_kept_as_evidence_is_not_removed_by_the_next(tmp_path: Path) -> None:
-    with pytest.raises(Broken), place_beside(str(tmp_path / "mine.db")) as place:
-        promise(False, "it holds")
-    with place_beside(str(tmp_path / "mine.db")):
+    with pytest.raises(InvariantViolated), scratch_database(str(tmp_path / "mine.db")) as place:
+        invariant(False, "it holds")
+    with scratch_database(str(tmp_path / "mine.db")):
         pass
     assert place.folder.exists()
 
@@ -95,11 +95,13 @@ def processes_in(folder: Path) -> list[bytes]:
 def test_a_broken_promise_is_told_with_its_seed_and_its_files_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(plan: trouble.Plan, site: trouble.Site, folder: Path, tell: object) -> None:
+    def broken(
+        plan: chaos_module.ChaosPlan, site: chaos_module.ChaosSite, folder: Path, tell: object
+    ) -> None:
         (folder / "r0.log").write_text("what it said")
-        promise(False, "nothing is paid twice: ['http://shop.test/']\nand more of it")
+        invariant(False, "nothing is paid twice: ['http://shop.test/']\nand more of it")
 
-    monkeypatch.setattr(trouble, "play", broken)
+    monkeypatch.setattr(chaos_module, "play", broken)
     args = ["selftest", "--db", str(tmp_path / "my.db"), "--seed", "7", "--json"]
     ended = CliRunner().invoke(cli, args)
     (kept,) = tmp_path.iterdir()
@@ -119,10 +121,10 @@ def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
 
 
 def test_the_verdict_fits_a_terminal() -> None:
-    figures = dict.fromkeys(Processes.__dataclass_fields__, 99_999)
-    verdict = Verdict(
+    figures = dict.fromkeys(ProcessSummary.__dataclass_fields__, 99_999)
+    verdict = SelftestSummary(
         seed=481_516,
-        nights=Nights(
+        nights=SimulationSummary(
             nights=99_999,
             jobs=1_000_000,
             runs_created=1_000_000,
@@ -130,7 +132,7 @@ def test_the_verdict_fits_a_terminal() -> None:
             answers={"runs of the dead taken over": 999_999},
             crashes=1,
         ),
-        processes=Processes(**figures),
+        processes=ProcessSummary(**figures),
     )
     lines = list(verdict.lines(verbose=True))
     assert max(map(len, lines)) <= 80
@@ -163,7 +165,7 @@ def schemas(address: str) -> set[str]:
 
 
 def test_on_a_server_it_works_in_a_schema_of_its_own_and_drops_it(server: str) -> None:
-    with place_beside(server) as place:
+    with scratch_database(server) as place:
         for _ in range(2):  # as the first runner, and as one that finds it migrated
             with closing(Store.open(place.address)) as store:
                 assert store.batches() == []
@@ -174,16 +176,16 @@ def test_on_a_server_it_works_in_a_schema_of_its_own_and_drops_it(server: str) -
 
 
 def test_on_a_server_the_schema_of_a_killed_one_is_dropped_by_the_next(server: str) -> None:
-    with place_beside(server) as place:
+    with scratch_database(server) as place:
         stale = shutil.copytree(place.folder, f"{place.folder}-stale")  # nobody holds its claim
-        with place_beside(server) as other:
+        with scratch_database(server) as other:
             assert schemas(server) == {other.schema}
             assert not Path(stale).exists()
 
 
 def test_on_a_server_a_broken_promise_keeps_its_schema(server: str) -> None:
-    with pytest.raises(Broken) as broken, place_beside(server) as place:
-        promise(False, "nothing is lost")
+    with pytest.raises(InvariantViolated) as broken, scratch_database(server) as place:
+        invariant(False, "nothing is lost")
     assert schemas(server) == {place.schema}
     assert str(place.schema) in "".join(broken.value.__notes__)
     asked(server, f"DROP SCHEMA {place.schema} CASCADE")
@@ -193,5 +195,5 @@ def test_on_a_server_a_broken_promise_keeps_its_schema(server: str) -> None:
 def test_a_user_who_may_create_no_schema_is_told_what_to_do(server: str) -> None:
     weak = make_url(server).set(username="weak").render_as_string(hide_password=False)
     told = r"may not create one.*GRANT CREATE ON DATABASE \w+ TO weak"
-    with pytest.raises(StoreError, match=told), place_beside(weak):
+    with pytest.raises(StoreError, match=told), scratch_database(weak):
         pass

@@ -13,18 +13,18 @@ import pytest
 from tests.e2e.programs import (
     batchrunner,
     check_books,
-    eventually,
     pages,
-    served,
+    sandbox_process,
     started,
     status_of,
+    wait_until,
     write_jobs,
 )
 
 
 def test_ctrl_c_waits_for_what_is_in_flight_and_the_same_command_goes_on(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(10), concurrency=4)
-    with served(tmp_path, durations=(0.8, 1.0)) as remote:
+    with sandbox_process(tmp_path, durations=(0.8, 1.0)) as remote:
         with started("run", jobs, cwd=tmp_path, env=remote.env) as runner:
             runner.says("started 4 runs")
             runner.send(SIGINT)
@@ -49,7 +49,7 @@ def test_a_runner_that_leaves_at_once_leaves_its_runs_to_the_next(
     tmp_path: Path, signals: tuple[signal.Signals, ...], code: int
 ) -> None:
     jobs = write_jobs(tmp_path, pages(4), concurrency=3)
-    with served(tmp_path, durations=(8.0, 8.0)) as remote:
+    with sandbox_process(tmp_path, durations=(8.0, 8.0)) as remote:
         with started("run", jobs, cwd=tmp_path, env=remote.env) as runner:
             runner.says("started 3 runs")
             for number in signals:
@@ -72,7 +72,7 @@ def test_a_runner_that_leaves_at_once_leaves_its_runs_to_the_next(
 
 def test_ctrl_c_ends_a_runner_that_only_waits_for_a_late_retry(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, ["http://faults.test/unknown"], backoff="25m", max_attempts=5)
-    with served(tmp_path) as remote:
+    with sandbox_process(tmp_path) as remote:
         with started("run", jobs, cwd=tmp_path, env=remote.env) as runner:
             runner.says("An unknown error occurred")
             runner.send(SIGINT)
@@ -94,7 +94,7 @@ def test_ctrl_c_ends_a_command_that_runs_nothing(tmp_path: Path) -> None:
 
     pipes: list[int] = []
     with started("load", "slow.yaml", cwd=tmp_path) as loading:
-        eventually(is_read, "the job file is opened")
+        wait_until(is_read, "the job file is opened")
         loading.send(SIGINT)
         ended = loading.end()
     os.close(pipes[0])

@@ -10,7 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from batchrunner.cli import COMMANDS
-from tests.e2e.programs import PATIENCE, PROGRAM, batchrunner, environment, served, write_jobs
+from tests.e2e.programs import (
+    PROCESS_SECONDS,
+    PROGRAM,
+    batchrunner,
+    environment,
+    sandbox_process,
+    write_jobs,
+)
 
 #: What may move the cursor or set a colour: the display's own sequences, and no others.
 OURS = re.compile(r"\x1b\[(?:[0-9;]*m|\?25[lh]|[12]?K|[0-9]*[AG]|[0-9;]*H)")
@@ -36,10 +43,10 @@ def on_a_terminal(*args: str | Path, cwd: Path, env: Mapping[str, str]) -> tuple
     try:
         while chunk := _read(ours):
             written += chunk
-        return process.wait(PATIENCE), written.decode()
+        return process.wait(PROCESS_SECONDS), written.decode()
     finally:
         process.kill()
-        process.wait(PATIENCE)
+        process.wait(PROCESS_SECONDS)
         os.close(ours)
 
 
@@ -57,7 +64,7 @@ def unsafe(written: str) -> list[str]:
 
 def test_nothing_in_a_job_steers_the_terminal(tmp_path: Path) -> None:
     urls = ["http://faults.test/agent_failure", "http://shop.test/products/1"]
-    with served(tmp_path) as remote:
+    with sandbox_process(tmp_path) as remote:
         for term in ("xterm-256color", "dumb"):
             jobs = write_jobs(tmp_path, urls, goal=f"Read {MISLEADING}", name=term)
             env = {**remote.env, "TERM": term}
@@ -79,7 +86,7 @@ def test_a_report_of_mistakes_shows_hostile_text_written_out(tmp_path: Path) -> 
 
 def test_a_live_display_leaves_the_screen_as_it_was(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, ["http://shop.test/products/1"])
-    with served(tmp_path) as remote:
+    with sandbox_process(tmp_path) as remote:
         env = {**remote.env, "TERM": "xterm-256color"}
         code, written = on_a_terminal("run", jobs, cwd=tmp_path, env=env)
     assert code == 0
@@ -90,7 +97,7 @@ def test_a_live_display_leaves_the_screen_as_it_was(tmp_path: Path) -> None:
 
 def test_without_a_terminal_there_are_plain_lines(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, ["http://shop.test/products/1"])
-    with served(tmp_path) as remote:
+    with sandbox_process(tmp_path) as remote:
         env = {**remote.env, "FORCE_COLOR": "", "TERM": "xterm-256color"}
         loud = batchrunner("run", jobs, cwd=tmp_path, env=env)
         quiet_jobs = write_jobs(tmp_path, ["http://shop.test/products/2"], name="quiet")

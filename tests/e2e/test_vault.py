@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.programs import CANARY, batchrunner, eventually, started
+from tests.e2e.programs import CANARY, batchrunner, started, wait_until
 
 
 @contextmanager
 def account(folder: Path, *args: str) -> Iterator[dict[str, str]]:
     """Serve an account of some kind while the block runs; give what a command needs to use it."""
     with started("sandbox", "--port", "0", *args, cwd=folder) as program:
-        url = eventually(lambda: "".join(program.out).strip(), "the sandbox tells its url")
+        url = wait_until(lambda: "".join(program.out).strip(), "the sandbox tells its url")
         yield {"TINYFISH_API_KEY": CANARY, "TINYFISH_BASE_URL": url}
 
 

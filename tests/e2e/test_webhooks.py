@@ -14,17 +14,17 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from batchrunner.api.receiver import MOST_CALLERS
-from batchrunner.policy import SHORTEST_LOOK
-from batchrunner.sandbox import World, inside
-from batchrunner.sandbox.serve import Served, serve
+from batchrunner.policy.run_decision import MIN_POLL_SECONDS
+from batchrunner.sandbox import SandboxConfig, sandbox
+from batchrunner.sandbox.http.server import Served, serve
+from batchrunner.tinyfish.webhook_server import MAX_CONNECTIONS
 from tests.e2e.programs import (
     CANARY,
     batchrunner,
     check_books,
-    eventually,
     pages,
     started,
+    wait_until,
     write_jobs,
 )
 
@@ -60,7 +60,7 @@ def counted(folder: Path, seconds: float, jobs: int, **variants: str) -> Iterato
     folder.mkdir()
     write_jobs(folder, pages(jobs), concurrency=2)
     requests: Counter[str] = Counter()
-    build = inside.api_app
+    build = sandbox.api_app
 
     def counting(service: Any, **kwargs: Any) -> Any:
         app = build(service, **kwargs)
@@ -71,10 +71,12 @@ def counted(folder: Path, seconds: float, jobs: int, **variants: str) -> Iterato
 
         return front
 
-    world = World(durations=(seconds, seconds), variants={"webhook_url": "http", **variants})
+    world = SandboxConfig(
+        durations=(seconds, seconds), variants={"webhook_url": "http", **variants}
+    )
     with ExitStack() as stack:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(inside, "api_app", counting)
+            patch.setattr(sandbox, "api_app", counting)
             served = stack.enter_context(serve(world, ledger_path=folder / "served.jsonl"))
         yield Counted(folder, served, requests)
 
@@ -107,21 +109,21 @@ def test_whatever_comes_to_the_port_is_a_look_at_most_and_the_secret_is_told_nob
         program = stack.enter_context(
             started("run", "jobs.yaml", *LISTEN, cwd=remote.folder, env=remote.env)
         )
-        (address,) = eventually(remote.addresses, "runs were created")
+        (address,) = wait_until(remote.addresses, "runs were created")
         parts = urlsplit(address)
         secret, place = parts.path[1:], (parts.hostname or "", parts.port or 0)
         head = f"POST /{secret} HTTP/1.1\r\nHost: here\r\nContent-Length: ".encode()
         for body in (b"{}", b"garbage", b'{"run_id": "of-another"}', b"\xff" * 70_000) * 50:
             assert b" 200 " in call(place, head + str(len(body)).encode() + b"\r\n\r\n" + body)
         assert b" 404 " in call(place, b"POST /wrong HTTP/1.1\r\nHost: here\r\n\r\n")
-        for _ in range(MOST_CALLERS + 10):
+        for _ in range(MAX_CONNECTIONS + 10):
             slow = stack.enter_context(socket.create_connection(place))
             slow.sendall(head + b"60000\r\n\r\nslow")
         ended = program.end()
         assert ended.code == 0
         check_books(remote.folder, 4, list(remote.served.ledger.runs))
         # Two rounds of four seconds, and what starting and ending take.
-        assert remote.looks <= 20 / SHORTEST_LOOK.total_seconds()
+        assert remote.looks <= 20 / MIN_POLL_SECONDS.total_seconds()
     assert secret not in ended.said
     for path in remote.folder.iterdir():
         assert path.name == "served.jsonl" or secret.encode() not in path.read_bytes(), path

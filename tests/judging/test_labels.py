@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from batchrunner.judge import expectations_of, judge
-from batchrunner.judge.neighbours import Result, suspicions
+from batchrunner.judge.outliers import PeerResult, outliers
 
 FOLDER = Path(__file__).parent
 LABELS = {
@@ -67,8 +67,8 @@ def rows_of(name: str) -> list[dict[str, Any]]:
 
 def labels_of(rows: list[dict[str, Any]]) -> Iterator[str]:
     """Give the label that the judge gives each row."""
-    copied = suspicions(
-        (place, Result(row["url"], row["goal"], json.dumps(row["result"])))
+    copied = outliers(
+        (place, PeerResult(row["url"], row["goal"], json.dumps(row["result"])))
         for place, row in enumerate(rows)
         if "batch" in row
     )

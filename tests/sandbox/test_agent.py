@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchrunner.sandbox.agent import Agent, Findings, SchemaError
-from batchrunner.sandbox.agent.check import check
-from batchrunner.sandbox.agent.goals import answer
-from batchrunner.sandbox.agent.markup import parse, text_of
+from batchrunner.sandbox.agent.goal_answer import answer_goal
+from batchrunner.sandbox.agent.html import parse, text_of
 from batchrunner.sandbox.agent.page import read_page
-from batchrunner.sandbox.agent.shape import shape
-from batchrunner.sandbox.agent.values import find_number, find_price, number, truth
+from batchrunner.sandbox.agent.parse_values import find_number, find_price, number, truth
+from batchrunner.sandbox.agent.schema_answer import answer_schema
+from batchrunner.sandbox.agent.schema_check import schema_errors
 from batchrunner.sandbox.sites import sites_app
 
 ADDRESS = "http://page.test/"
@@ -651,7 +651,7 @@ async def test_a_wall_stays_a_failure_and_breaks_the_schema():
     ],
 )
 def test_a_broken_schema_is_told_with_its_place(schema, value, path, expected, received):
-    (error,) = check(value, schema)
+    (error,) = schema_errors(value, schema)
     assert (error.path, error.expected, error.received) == (path, expected, received)
 
 
@@ -669,7 +669,7 @@ def test_a_broken_schema_is_told_with_its_place(schema, value, path, expected, r
     ],
 )
 def test_a_kept_schema_has_no_errors(schema, value):
-    assert check(value, schema) == ()
+    assert schema_errors(value, schema) == ()
 
 
 # Values
@@ -766,9 +766,9 @@ NODES = st.recursive(
 )
 def test_no_page_and_no_schema_is_too_strange(html, goal, schema):
     page = read_page(parse(html.encode("utf-8", "replace").decode()), ADDRESS)
-    for result in (answer(page, goal).result, shape(page, schema)):
+    for result in (answer_goal(page, goal).result, answer_schema(page, schema)):
         json.dumps(result, allow_nan=False, ensure_ascii=False).encode()
-        check(result, schema)
+        schema_errors(result, schema)
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=("Cs", "Cc", "Zs", "Zl", "Zp"))))

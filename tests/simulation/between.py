@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import httpx
 
-from batchrunner.proof.night import Night
+from tests.simulator.simulated_batch import SimulatedBatch
 
 #: Takes a request and the body of the answer to it, and returns another body.
 Change: TypeAlias = Callable[[httpx.Request, Any], Awaitable[Any]]
@@ -17,7 +17,7 @@ Change: TypeAlias = Callable[[httpx.Request, Any], Awaitable[Any]]
 class Between(httpx.AsyncBaseTransport):
     """A way to the sandbox on which answers are changed."""
 
-    def __init__(self, night: Night, change: Change) -> None:
+    def __init__(self, night: SimulatedBatch, change: Change) -> None:
         self._inner = night.sandbox.transport()
         self._change = change
 
@@ -29,7 +29,7 @@ class Between(httpx.AsyncBaseTransport):
         return httpx.Response(200, content=json.dumps(body))
 
 
-def put_between(night: Night, change: Change) -> None:
+def put_between(night: SimulatedBatch, change: Change) -> None:
     """Let this happen to all answers of a night."""
     night.network = Between(night, change)  # type: ignore[assignment]
 

@@ -11,47 +11,47 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchrunner.model import JobState, Settings
-from batchrunner.model.account import Hold, Stage, Use
-from batchrunner.proof.agent import QuickAgent
-from batchrunner.proof.night import EPOCH, Night, now, pages, simulate
-from batchrunner.proof.plan import plan
-from batchrunner.proof.promises import Books, hidden
-from batchrunner.proof.swarm import _Swarm
-from batchrunner.runner import Ending
+from batchrunner.model.time_and_cost import CostCause, Hold, TimeBucket
 from batchrunner.runner.events import CreditsBack, OutOfCredits
-from batchrunner.sandbox import World
+from batchrunner.runner.runner import ExitReason
+from batchrunner.sandbox import SandboxConfig
+from batchrunner.selftest.invariants import StoreSnapshot, hidden
+from tests.simulator.fixture_agent import FixtureAgent
+from tests.simulator.fuzz import _Simulation
+from tests.simulator.scenario import draw_scenario
+from tests.simulator.simulated_batch import EPOCH, SimulatedBatch, now, pages, simulate
 
 QUICK = Settings(concurrency=10, backoff=timedelta(seconds=4))
 
 
-def check_parts(night: Night) -> None:
+def check_parts(night: SimulatedBatch) -> None:
     """Check that all parts add up to the whole, at whatever moment."""
     found, at = night.store.account(night.batch.id, now()), now()
     assert found.whole.steps == night.store.tally(night.batch.id).steps
-    assert all(span >= timedelta(0) for span in found.stages.values())
+    assert all(span >= timedelta(0) for span in found.buckets.values())
     lives = [
         max(min(job.finished_at or at, at) - job.loaded_at, timedelta(0))
-        for job in Books.of(night.store, night.batch.id).jobs
+        for job in StoreSnapshot.of(night.store, night.batch.id).jobs
     ]
     assert found.jobs == len(lives)
     assert found.time == sum(lives, timedelta(0)), "an hour was counted twice, or left out"
 
 
-def check_bill(night: Night) -> None:
+def check_bill(night: SimulatedBatch) -> None:
     """Check that the parts are what the sandbox has charged for all that could be known."""
     found, runs = night.store.account(night.batch.id, now()), night.sandbox.ledger.runs
-    known = {attempt.run_id for attempt in Books.of(night.store, night.batch.id).attempts}
+    known = {attempt.run_id for attempt in StoreSnapshot.of(night.store, night.batch.id).attempts}
     unseen = hidden(runs, night.world.late, now()) - known
     bill = sum((run.charge for run in runs if run.run_id not in unseen), Decimal(0))
     assert found.whole.steps * night.world.price == bill
-    assert Use.IN_FLIGHT not in found.uses
+    assert CostCause.IN_FLIGHT not in found.causes
 
 
 @settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 100_000))
 def test_after_a_night_of_faults_the_parts_are_the_apis_bill_to_the_cent(seed: int) -> None:
     """Kills, lost answers, late runs, sleeping machines, clocks that are set: what a swarm has."""
-    swarm = _Swarm(plan(seed, 30))
+    swarm = _Simulation(draw_scenario(seed, 30))
 
     async def night() -> None:
         played = await swarm.play()
@@ -68,10 +68,10 @@ LOST_ANSWERS = {"error_after": 0.2, "dropped_after": 0.2, "unreachable": 0.1, "g
 @pytest.mark.parametrize("seed", range(4))
 def test_runs_that_the_api_lists_when_their_create_was_given_up_are_in_the_bill(seed: int) -> None:
     async def night() -> None:
-        world = World(seed=seed, rates=LOST_ANSWERS, late=90, price=Decimal("0.0155"))
-        late = Night.of(pages(30), world, QUICK, agent=QuickAgent())
+        world = SandboxConfig(seed=seed, rates=LOST_ANSWERS, late=90, price=Decimal("0.0155"))
+        late = SimulatedBatch.of(pages(30), world, QUICK, agent=FixtureAgent())
         late.waits = False
-        assert await late.run() is Ending.FINISHED
+        assert await late.run() is ExitReason.FINISHED
         late.check_end()
         check_parts(late)
         check_bill(late)
@@ -87,11 +87,13 @@ SOON = timedelta(minutes=2)
 ENOUGH = 965
 
 
-def short_of_credits() -> Night:
+def short_of_credits() -> SimulatedBatch:
     price = Decimal("0.016")
     deposits = ((BACK.total_seconds(), Decimal(1000)),)
-    world = World(durations=(600, 900), price=price, credits=price * ENOUGH, deposits=deposits)
-    return Night.of(pages(220), world, QUICK, agent=QuickAgent())
+    world = SandboxConfig(
+        durations=(600, 900), price=price, credits=price * ENOUGH, deposits=deposits
+    )
+    return SimulatedBatch.of(pages(220), world, QUICK, agent=FixtureAgent())
 
 
 def test_credits_that_are_gone_at_two_and_back_at_four_cost_two_hours_and_nothing_else() -> None:
@@ -107,7 +109,7 @@ def test_credits_that_are_gone_at_two_and_back_at_four_cost_two_hours_and_nothin
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(glance)
-            assert await broke.run() is Ending.FINISHED
+            assert await broke.run() is ExitReason.FINISHED
         broke.check_end()
         assert broke.jobs() == {JobState.SUCCEEDED: 220}, "a job failed for lack of credits"
         requests = broke.sandbox.ledger.requests
@@ -123,8 +125,8 @@ def test_credits_that_are_gone_at_two_and_back_at_four_cost_two_hours_and_nothin
         assert told[-1] is CreditsBack
         check_parts(broke)
         check_bill(broke)
-        stages = broke.store.account(broke.batch.id, now()).stages
-        assert stages[Stage.CREDITS] > 20 * (BACK - dry[0]) / 2
+        stages = broke.store.account(broke.batch.id, now()).buckets
+        assert stages[TimeBucket.CREDITS] > 20 * (BACK - dry[0]) / 2
 
     simulate(night)
 

@@ -8,11 +8,11 @@ from decimal import Decimal
 import anyio
 
 from batchrunner.model import Budget, Canary, JobState, Settings
-from batchrunner.policy.ladders import host_of
-from batchrunner.proof.agent import QuickAgent
-from batchrunner.proof.night import Night, now, simulate
-from batchrunner.runner import Ending
-from batchrunner.sandbox import World
+from batchrunner.policy.escalation import host_of
+from batchrunner.runner.runner import ExitReason
+from batchrunner.sandbox import SandboxConfig
+from tests.simulator.fixture_agent import FixtureAgent
+from tests.simulator.simulated_batch import SimulatedBatch, now, simulate
 
 FIRST = 20
 HOSTS, JOBS = 10, 120
@@ -20,17 +20,17 @@ HOSTS, JOBS = 10, 120
 MOST_ATTEMPTS = 2
 
 
-def night_of(canary: Canary, script: dict[str, str]) -> Night:
+def night_of(canary: Canary, script: dict[str, str]) -> SimulatedBatch:
     settings = Settings(concurrency=50, canary=canary, backoff=timedelta(seconds=2))
     urls = [f"http://site-{n * HOSTS // JOBS}.test/{n}" for n in range(JOBS)]
-    return Night.of(urls, World(script=script), settings, agent=QuickAgent())
+    return SimulatedBatch.of(urls, SandboxConfig(script=script), settings, agent=FixtureAgent())
 
 
 def test_a_batch_that_is_no_good_costs_its_canary_and_nothing_else() -> None:
     async def run() -> None:
         script = {f"http://site-{n}.test/*": "goal_failure" for n in range(5)}
         night = night_of(Canary(jobs=FIRST, success_rate=Decimal("0.8")), script)
-        assert await night.run() is Ending.GATED
+        assert await night.run() is ExitReason.GATED
         night.check_always()
         runs = night.sandbox.ledger.runs
         assert len({run.url for run in runs}) == FIRST
@@ -43,12 +43,12 @@ def test_a_batch_that_is_no_good_costs_its_canary_and_nothing_else() -> None:
         assert batch.pause.reason is not None
         assert "10 of 20 jobs succeeded (50%)" in batch.pause.reason
 
-        assert await night.run() is Ending.GATED, "the next start spent the rest"
+        assert await night.run() is ExitReason.GATED, "the next start spent the rest"
         assert len(night.sandbox.ledger.runs) == len(runs)
 
         night.store.resume(night.batch.id, now())
         script.clear()
-        assert await night.run() is Ending.FINISHED
+        assert await night.run() is ExitReason.FINISHED
         night.check_end()
 
     simulate(run)
@@ -58,7 +58,7 @@ def test_a_canary_that_brings_enough_lets_the_rest_go_by_itself() -> None:
     async def run() -> None:
         canary = Canary(jobs=FIRST, success_rate=Decimal("0.8"), row_cost=Budget(steps=30))
         night = night_of(canary, {"http://site-0.test/0": "goal_failure"})
-        assert await night.run() is Ending.FINISHED
+        assert await night.run() is ExitReason.FINISHED
         night.check_end()
         runs = night.sandbox.ledger.runs
         canary_urls = {run.url for run in runs[:FIRST]}
@@ -73,7 +73,7 @@ def test_a_canary_that_brings_enough_lets_the_rest_go_by_itself() -> None:
 def test_a_row_that_costs_too_much_keeps_the_gate_shut() -> None:
     async def run() -> None:
         night = night_of(Canary(jobs=FIRST, row_cost=Budget(steps=1)), {})
-        assert await night.run() is Ending.GATED
+        assert await night.run() is ExitReason.GATED
         assert len(night.sandbox.ledger.runs) == FIRST
 
     simulate(run)
@@ -82,7 +82,7 @@ def test_a_row_that_costs_too_much_keeps_the_gate_shut() -> None:
 def test_two_runners_wait_for_the_same_canary() -> None:
     async def run() -> None:
         night = night_of(Canary(jobs=FIRST, success_rate=Decimal("0.8")), {})
-        endings: list[Ending] = []
+        endings: list[ExitReason] = []
 
         async def work() -> None:
             endings.append(await night.run(gone=night.gone))
@@ -90,7 +90,7 @@ def test_two_runners_wait_for_the_same_canary() -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(work)
             tasks.start_soon(work)
-        assert endings == [Ending.FINISHED, Ending.FINISHED]
+        assert endings == [ExitReason.FINISHED, ExitReason.FINISHED]
         night.check_end()
 
     simulate(run)

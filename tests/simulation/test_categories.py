@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import select
 
 from batchrunner.model import FailureCategory, JobState, Settings
-from batchrunner.proof.agent import QuickAgent
-from batchrunner.proof.night import Night, simulate
-from batchrunner.sandbox import World
-from batchrunner.schema import attempts
+from batchrunner.sandbox import SandboxConfig
+from batchrunner.store.schema import attempts
+from tests.simulator.fixture_agent import FixtureAgent
+from tests.simulator.simulated_batch import SimulatedBatch, simulate
 
 GOOD = "succeeded"
 COUNTS, WAITS = True, False
@@ -110,7 +110,9 @@ def test_a_category_is_reached_end_to_end_and_leads_to_what_the_table_says(
     async def run() -> None:
         settings = Settings(backoff=timedelta(seconds=2), **case.settings)
         url = f"http://faults.test/{case.fate}"
-        night = Night.of([url], World(), settings, agent=QuickAgent(), **case.job)
+        night = SimulatedBatch.of(
+            [url], SandboxConfig(), settings, agent=FixtureAgent(), **case.job
+        )
         await night.run()
         if category is not FailureCategory.UNANSWERED:  # whose run nobody can know of
             night.check_end()

@@ -11,25 +11,25 @@ import httpx
 import pytest
 
 from batchrunner.model import FailureCategory, JobFile, JobSpec, JobState, Settings
-from batchrunner.proof.night import Night, now, pages, simulate
-from batchrunner.runner import Ending
-from batchrunner.sandbox import World
+from batchrunner.runner.runner import ExitReason
+from batchrunner.sandbox import SandboxConfig
 from tests.simulation.between import Fickle, put_between
+from tests.simulator.simulated_batch import SimulatedBatch, now, pages, simulate
 
 PATIENT = Settings(backoff=timedelta(seconds=4), concurrency=4)
 ONE_BY_ONE = Settings(backoff=timedelta(seconds=4), concurrency=1)
 UNANSWERED = FailureCategory.UNANSWERED
 
 
-async def to_its_end(night: Night) -> None:
+async def to_its_end(night: SimulatedBatch) -> None:
     with anyio.fail_after(4 * 3600):
-        assert await night.run() is Ending.FINISHED
+        assert await night.run() is ExitReason.FINISHED
     line, night.network = night.network, None
     night.check_end()
     night.network = line
 
 
-def with_a_second_shape(night: Night, jobs: int) -> None:
+def with_a_second_shape(night: SimulatedBatch, jobs: int) -> None:
     """Load jobs that never ride with the others."""
     schema = {"output_schema": {"type": "object", "properties": {"name": {"type": "string"}}}}
     specs = tuple(
@@ -42,7 +42,7 @@ def with_a_second_shape(night: Night, jobs: int) -> None:
 
 def test_ids_that_are_swapped_between_two_creates_are_swapped_back() -> None:
     async def night() -> None:
-        swapped = Night.of(pages(2), World(durations=(30, 30)), PATIENT)
+        swapped = SimulatedBatch.of(pages(2), SandboxConfig(durations=(30, 30)), PATIENT)
         with_a_second_shape(swapped, 2)
         answers: list[Any] = []
         both = anyio.Event()
@@ -71,7 +71,7 @@ def test_ids_that_are_swapped_between_two_creates_are_swapped_back() -> None:
 
 def test_whose_runs_change_with_every_look_is_left_to_the_user_and_hinders_nobody() -> None:
     async def night() -> None:
-        fickle = Night.of(pages(2), World(durations=(200, 200)), PATIENT)
+        fickle = SimulatedBatch.of(pages(2), SandboxConfig(durations=(200, 200)), PATIENT)
         with_a_second_shape(fickle, 1)
         change = Fickle()
         put_between(fickle, change)
@@ -88,7 +88,7 @@ def test_whose_runs_change_with_every_look_is_left_to_the_user_and_hinders_nobod
 def test_a_run_whose_goal_is_shown_nowhere_is_not_paid_for_again() -> None:
     async def night() -> None:
         urls = [*pages(1), "http://faults.test/dropped_after/1"]
-        mute = Night.of(urls, World(durations=(20, 20)), ONE_BY_ONE)
+        mute = SimulatedBatch.of(urls, SandboxConfig(durations=(20, 20)), ONE_BY_ONE)
 
         async def hide(request: httpx.Request, body: Any) -> Any:
             for run in body.get("data") or []:
@@ -117,7 +117,7 @@ def test_a_run_whose_goal_is_shown_nowhere_is_not_paid_for_again() -> None:
 def test_a_run_of_which_lists_cut_the_goal_is_found_by_looking(cut: Callable[[str], str]) -> None:
     async def night() -> None:
         urls = [*pages(1), "http://faults.test/dropped_after/1"]
-        short = Night.of(urls, World(durations=(20, 20)), ONE_BY_ONE)
+        short = SimulatedBatch.of(urls, SandboxConfig(durations=(20, 20)), ONE_BY_ONE)
         shortened = 0
 
         async def shorten(request: httpx.Request, body: Any) -> Any:
@@ -139,7 +139,7 @@ def test_a_run_of_which_lists_cut_the_goal_is_found_by_looking(cut: Callable[[st
 def test_a_server_that_lists_everything_leaves_nothing_in_doubt() -> None:
     async def night() -> None:
         urls = [*pages(1), "http://faults.test/error_before/2"]
-        loose = Night.of(urls, World(durations=(20, 20)), ONE_BY_ONE)
+        loose = SimulatedBatch.of(urls, SandboxConfig(durations=(20, 20)), ONE_BY_ONE)
         listed: list[Any] = []
 
         async def everything(request: httpx.Request, body: Any) -> Any:
@@ -161,7 +161,7 @@ def test_a_server_that_lists_everything_leaves_nothing_in_doubt() -> None:
 def test_an_absence_is_believed_again_only_where_searches_find_what_is_known(known: bool) -> None:
     async def night() -> None:
         urls = [*pages(known), "http://faults.test/error_before/4"]
-        lost = Night.of(urls, World(durations=(20, 20)), ONE_BY_ONE)
+        lost = SimulatedBatch.of(urls, SandboxConfig(durations=(20, 20)), ONE_BY_ONE)
         await to_its_end(lost)
         tally = lost.store.tally(lost.batch.id)
         if known:

@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from batchrunner.model import FailureCategory, JobState, Settings
-from batchrunner.proof.night import Night, pages, simulate
-from batchrunner.runner import Ending, Runner
-from batchrunner.sandbox import World
+from batchrunner.runner.runner import ExitReason, Runner
+from batchrunner.sandbox import SandboxConfig
+from tests.simulator.simulated_batch import SimulatedBatch, pages, simulate
 
 JOBS = 6
 #: Longest time in seconds in which a runner notices that it is in the wrong place.
@@ -31,7 +31,7 @@ ANSWERS = {
 class Elsewhere(httpx.AsyncBaseTransport):
     """The way to the sandbox, on which some paths lead nowhere for a while."""
 
-    def __init__(self, night: Night, answer: httpx.Response, *paths: str) -> None:
+    def __init__(self, night: SimulatedBatch, answer: httpx.Response, *paths: str) -> None:
         self._inner = night.sandbox.transport()
         self.answer: httpx.Response | None = answer
         self._paths = paths
@@ -49,7 +49,7 @@ class Elsewhere(httpx.AsyncBaseTransport):
         return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
 
 
-class Told(Night):
+class Told(SimulatedBatch):
     """A night that keeps its newest runner, to ask why it stopped."""
 
     newest: Runner
@@ -61,7 +61,7 @@ class Told(Night):
 
 def night_of(**job: object) -> Told:
     settings = Settings(concurrency=3)
-    night = Told.of(pages(JOBS), World(durations=(30, 30)), settings, **job)
+    night = Told.of(pages(JOBS), SandboxConfig(durations=(30, 30)), settings, **job)
     assert isinstance(night, Told)
     return night
 
@@ -69,7 +69,7 @@ def night_of(**job: object) -> Told:
 async def stops(night: Told) -> str:
     """Run until the runner stops, which is soon, and return what it says."""
     with anyio.fail_after(SOON):
-        assert await night.run() is Ending.STOPPED
+        assert await night.run() is ExitReason.STOPPED
     assert not night.store.tally(night.batch.id).failed
     assert night.newest.stop_failure is not None
     return night.newest.stop_failure.message
@@ -87,7 +87,7 @@ def test_a_wrong_address_stops_the_batch_and_the_right_one_finishes_it(
         assert "not the API" in await stops(night)
         assert not night.sandbox.ledger.runs
         way.answer = None
-        assert await night.run() is Ending.FINISHED
+        assert await night.run() is ExitReason.FINISHED
         night.check_end()
         assert len(night.sandbox.ledger.runs) == JOBS
 
@@ -107,7 +107,7 @@ def test_a_wrong_address_after_a_crash_gives_up_no_run_that_is_paid_for(
         night.network = way  # type: ignore[assignment]
         assert "not the API" in await stops(night)
         way.answer = None
-        assert await night.run() is Ending.FINISHED
+        assert await night.run() is ExitReason.FINISHED
         night.check_end()
         assert len(night.sandbox.ledger.runs) == JOBS
 
@@ -130,7 +130,7 @@ def test_an_api_that_goes_missing_in_the_night_is_waited_for(answer: httpx.Respo
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(outage)
-            assert await night.run() is Ending.FINISHED
+            assert await night.run() is ExitReason.FINISHED
         night.check_end()
         assert night.jobs() == {JobState.SUCCEEDED: JOBS}
 
@@ -152,7 +152,7 @@ def test_what_a_job_names_and_the_api_misses_is_the_jobs_own_mistake() -> None:
         night = night_of(options={"use_vault": True})
         answer = ANSWERS["the API's own 404"]
         night.network = Elsewhere(night, answer, "/v1/automation/")  # type: ignore[assignment]
-        assert await night.run() is Ending.FINISHED
+        assert await night.run() is ExitReason.FINISHED
         assert night.store.tally(night.batch.id).failed == {FailureCategory.REJECTED: JOBS}
 
     simulate(story)

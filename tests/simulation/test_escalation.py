@@ -8,13 +8,13 @@ from datetime import timedelta
 
 import pytest
 
-from batchrunner.model import FailureCategory, HostRule, JobState, Rule, Settings
-from batchrunner.policy.ladders import CLOSED_AFTER, host_of, is_probe
-from batchrunner.proof.agent import QuickAgent
-from batchrunner.proof.night import Killed, Night, Power, simulate
-from batchrunner.runner import Ending
-from batchrunner.sandbox import World
-from batchrunner.sandbox.ledger import Run
+from batchrunner.model import FailureCategory, HostRule, JobState, RetryRule, Settings
+from batchrunner.policy.escalation import STEP_CLOSED_AFTER, host_of, is_probe
+from batchrunner.runner.runner import ExitReason
+from batchrunner.sandbox import SandboxConfig
+from batchrunner.sandbox.journal import Run
+from tests.simulator.fixture_agent import FixtureAgent
+from tests.simulator.simulated_batch import KillSwitch, ProcessKilled, SimulatedBatch, simulate
 
 HOSTS, JOBS_EACH = 10, 40
 STEALTHY, PROXIED = ("site-3.test", "site-7.test"), ("site-5.test",)
@@ -32,8 +32,8 @@ def urls() -> list[str]:
     return [f"http://site-{n % HOSTS}.test/{n // HOSTS}" for n in range(HOSTS * JOBS_EACH)]
 
 
-def night_of(settings: Settings = SETTINGS) -> Night:
-    return Night.of(urls(), World(script=SCRIPT), settings, agent=QuickAgent())
+def night_of(settings: Settings = SETTINGS) -> SimulatedBatch:
+    return SimulatedBatch.of(urls(), SandboxConfig(script=SCRIPT), settings, agent=FixtureAgent())
 
 
 def rung_of(run: Run) -> int:
@@ -44,7 +44,7 @@ def rung_of(run: Run) -> int:
     return int(run.body.get("browser_profile") == "stealth")
 
 
-def by_host(night: Night) -> Mapping[str, list[Run]]:
+def by_host(night: SimulatedBatch) -> Mapping[str, list[Run]]:
     found: dict[str, list[Run]] = defaultdict(list)
     for run in night.sandbox.ledger.runs:
         found[host_of(run.url)].append(run)
@@ -56,7 +56,7 @@ def probes(host: str) -> int:
     return sum(is_probe(f"job-{n}") for n, url in enumerate(urls()) if host_of(url) == host)
 
 
-def check_learned(night: Night) -> None:
+def check_learned(night: SimulatedBatch) -> None:
     """Check where escalation was tried and what it cost, from the API's own ledger of runs."""
     night.check_end()
     assert night.jobs() == {JobState.SUCCEEDED: HOSTS * JOBS_EACH}
@@ -69,14 +69,14 @@ def check_learned(night: Night) -> None:
         rungs = [rung_of(run) for run in runs[host]]
         assert rungs.count(1) == JOBS_EACH
         assert rungs.count(2) == 0, "more than was needed"
-        assert CLOSED_AFTER <= rungs.count(0) <= in_flight + probes(host)
+        assert STEP_CLOSED_AFTER <= rungs.count(0) <= in_flight + probes(host)
     for host in PROXIED:
         rungs = [rung_of(run) for run in runs[host]]
         assert rungs.count(2) == JOBS_EACH
         assert rungs.count(0) + rungs.count(1) <= 2 * in_flight + probes(host)
 
 
-def attempts_per_job(night: Night, host: str) -> list[int]:
+def attempts_per_job(night: SimulatedBatch, host: str) -> list[int]:
     """Return the attempts of a host's jobs, in the order of the file."""
     jobs = night.store.finished(night.batch.id)
     return [job.attempts for job in jobs if host_of(job.url) == host]
@@ -85,7 +85,7 @@ def attempts_per_job(night: Night, host: str) -> list[int]:
 def test_escalation_is_learned_where_it_is_needed_and_tried_nowhere_else() -> None:
     async def night() -> None:
         walled = night_of()
-        assert await walled.run() is Ending.FINISHED
+        assert await walled.run() is ExitReason.FINISHED
         check_learned(walled)
         for host in (*STEALTHY, *PROXIED):
             tries = attempts_per_job(walled, host)
@@ -101,7 +101,8 @@ def test_what_was_learned_is_told_with_each_job_and_each_failure() -> None:
         walled = night_of()
         await walled.run()
         told = {
-            host_of(job.url): dict(job.changes) for job in walled.store.finished(walled.batch.id)
+            host_of(job.url): dict(job.option_overrides)
+            for job in walled.store.finished(walled.batch.id)
         }
         stealth = {"browser_profile": "stealth"}
         assert told == {
@@ -111,7 +112,7 @@ def test_what_was_learned_is_told_with_each_job_and_each_failure() -> None:
         }
         failures = walled.store.failures(walled.batch.id, final=False, most=1000)
         assert {each.category for each in failures} == {FailureCategory.BLOCKED}
-        assert [each for each in failures if each.changes == stealth]
+        assert [each for each in failures if each.option_overrides == stealth]
 
     simulate(night)
 
@@ -122,13 +123,13 @@ def test_what_was_learned_survives_crashes(every: int) -> None:
         walled, deaths = night_of(), 0
         while True:
             try:
-                ending = await walled.run(Power(fuse=every * (deaths + 1)))
+                ending = await walled.run(KillSwitch(fuse=every * (deaths + 1)))
                 break
-            except Killed:
+            except ProcessKilled:
                 deaths += 1
                 walled.check_always()
         assert deaths >= 3, "nothing was killed: this night proves nothing"
-        assert ending is Ending.FINISHED
+        assert ending is ExitReason.FINISHED
         check_learned(walled)
 
     simulate(night)
@@ -139,7 +140,7 @@ def test_without_a_ladder_the_walls_stand() -> None:
         plain = night_of(
             Settings(
                 concurrency=SLOTS,
-                policy={FailureCategory.BLOCKED: Rule(attempts=1)},
+                policy={FailureCategory.BLOCKED: RetryRule(attempts=1)},
                 hosts={"*": HostRule(park_after=0)},
             )
         )

@@ -15,19 +15,19 @@ import anyio
 import httpx
 import pytest
 
-from batchrunner.api.reader import Reader
-from batchrunner.artifacts.fetching import Fetcher
+from batchrunner.artifacts.download import ArtifactDownloader
 from batchrunner.model import JobState, Settings
-from batchrunner.model.artifacts import Artifact, ArtifactState, Kind
-from batchrunner.proof.night import Night, pages, simulate
-from batchrunner.runner import Ending
-from batchrunner.runner.fetching import Choice, Fetching
-from batchrunner.sandbox import World
-from batchrunner.store import StoreError
+from batchrunner.model.artifacts import Artifact, ArtifactKind, ArtifactState
+from batchrunner.runner.artifact_fetcher import ArtifactFetcher, ArtifactSelection
+from batchrunner.runner.runner import ExitReason
+from batchrunner.sandbox import SandboxConfig
+from batchrunner.store.store import StoreError
+from batchrunner.tinyfish.console_client import ConsoleClient
+from tests.simulator.simulated_batch import SimulatedBatch, pages, simulate
 
 T = TypeVar("T")
 ALL = {"capture_config": {"screenshots": True, "html": True, "recording": True}}
-WORLD = World(durations=(20, 40))
+WORLD = SandboxConfig(durations=(20, 40))
 HOME = "http://127.0.0.1"
 
 
@@ -58,7 +58,7 @@ class Line(httpx.AsyncBaseTransport):
 class Beside:
     """A night, and what fetches its artifacts into a folder."""
 
-    night: Night
+    night: SimulatedBatch
     folder: Path
     refusals: dict[str, int] = field(default_factory=dict)
     broken: list[Exception] = field(default_factory=list)  #: what the disk answers at first
@@ -72,22 +72,24 @@ class Beside:
         self.line = Line(self.night.sandbox.transport(), self.refusals)
 
     @asynccontextmanager
-    async def fetching(self) -> AsyncIterator[Fetching]:
+    async def fetching(self) -> AsyncIterator[ArtifactFetcher]:
         async with (
-            Reader(HOME, "key", self.line) as reader,
-            Fetcher(HOME, "key", self.line, resolve=self._resolve, outside=self.line) as fetcher,
+            ConsoleClient(HOME, "key", self.line) as reader,
+            ArtifactDownloader(
+                HOME, "key", self.line, resolve=self._resolve, outside=self.line
+            ) as fetcher,
             anyio.create_task_group() as tasks,
         ):
-            work = Fetching(
+            work = ArtifactFetcher(
                 store=self.night.store,
                 reader=reader,
                 fetcher=fetcher,
                 folder=self.folder,
-                choice=Choice(batch_id=self.night.batch.id, owner_id=self.owner_id),
+                choice=ArtifactSelection(batch_id=self.night.batch.id, owner_id=self.owner_id),
                 offload=lambda call: _answered(call, self.away),
                 disk=lambda call: _answered(call, self.broken),
             )
-            tasks.start_soon(work.keep)
+            tasks.start_soon(work.run)
             yield work
             tasks.cancel_scope.cancel()
 
@@ -96,10 +98,10 @@ class Beside:
             raise OSError(f"nobody knows {host}")
         return ("93.184.215.14",)
 
-    async def run(self, patience: float = 300) -> Fetching:
+    async def run(self, patience: float = 300) -> ArtifactFetcher:
         """Run the batch to its end, and fetch for as long as the program would."""
         async with self.fetching() as work:
-            assert await self.night.run() is Ending.FINISHED
+            assert await self.night.run() is ExitReason.FINISHED
             await work.finish(patience)
         return work
 
@@ -117,31 +119,31 @@ async def _answered(call: Callable[[], T], first: list[Exception]) -> T:
     return call()
 
 
-def night_of(urls: Sequence[str], world: World = WORLD) -> Night:
-    return Night.of(urls, world, Settings(concurrency=4), options=ALL)
+def night_of(urls: Sequence[str], world: SandboxConfig = WORLD) -> SimulatedBatch:
+    return SimulatedBatch.of(urls, world, Settings(concurrency=4), options=ALL)
 
 
 def files_in(folder: Path) -> list[str]:
     return sorted(str(each) for each in folder.rglob("*") if each.is_file())
 
 
-def created_at(night: Night) -> list[datetime]:
+def created_at(night: SimulatedBatch) -> list[datetime]:
     return [run.created_at for run in night.sandbox.ledger.runs]
 
 
 @pytest.mark.parametrize("fate", [None, "artifact_dripping", "artifact_expired"])
 def test_fetching_delays_no_create_and_no_end(tmp_path: Path, fate: str | None) -> None:
-    world = World(durations=(20, 40), rates={fate: 0.7} if fate else {})
+    world = SandboxConfig(durations=(20, 40), rates={fate: 0.7} if fate else {})
 
     async def alone() -> tuple[list[datetime], float]:
         night = night_of(pages(24), world)
-        assert await night.run() is Ending.FINISHED
+        assert await night.run() is ExitReason.FINISHED
         return created_at(night), anyio.current_time()
 
     async def beside() -> tuple[list[datetime], float]:
         both = Beside(night_of(pages(24), world), tmp_path, owner_id="owner-1")
         async with both.fetching():
-            assert await both.night.run() is Ending.FINISHED
+            assert await both.night.run() is ExitReason.FINISHED
             over = anyio.current_time()
         both.night.check_end()
         assert both.night.jobs() == {JobState.SUCCEEDED: 24}
@@ -157,9 +159,9 @@ def test_everything_is_there_when_the_batch_has_ended(tmp_path: Path) -> None:
         await both.run()
         steps = sum(run.steps for run in both.night.sandbox.ledger.runs)
         assert Counter(each.kind for each in both.artifacts) == {
-            Kind.SCREENSHOTS: steps,
-            Kind.HTML: steps,
-            Kind.VIDEO: 12,
+            ArtifactKind.SCREENSHOTS: steps,
+            ArtifactKind.HTML: steps,
+            ArtifactKind.VIDEO: 12,
         }
         assert both.states() == {ArtifactState.STORED}
         assert files_in(tmp_path) == sorted(each.path or "" for each in both.artifacts)
@@ -203,7 +205,7 @@ def test_what_cannot_be_had_is_tried_four_times_and_kept_as_wanted(tmp_path: Pat
     async def main() -> None:
         both = Beside(night_of(pages(1)), tmp_path, known=False)
         work = await both.run()
-        [video] = [each for each in both.artifacts if each.kind is Kind.VIDEO]
+        [video] = [each for each in both.artifacts if each.kind is ArtifactKind.VIDEO]
         assert (video.state, video.why) == (
             ArtifactState.WANTED,
             "nobody knows the host agent.tinyfish.ai",
@@ -222,7 +224,7 @@ def test_the_end_of_a_batch_waits_for_slow_artifacts_only_so_long(tmp_path: Path
         urls = [f"http://faults.test/artifact_dripping?n={n}" for n in range(8)]
         both = Beside(night_of(urls), tmp_path)
         async with both.fetching() as work:
-            assert await both.night.run() is Ending.FINISHED
+            assert await both.night.run() is ExitReason.FINISHED
             over = anyio.current_time()
             await work.finish(300)
             assert anyio.current_time() - over <= 300

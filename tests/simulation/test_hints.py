@@ -12,46 +12,53 @@ import httpx
 import pytest
 
 from batchrunner.model import JobState, Settings
-from batchrunner.policy import MOST_SAVED
-from batchrunner.proof.agent import QuickAgent
-from batchrunner.proof.night import Killed, Night, Power, now, pages, simulate
-from batchrunner.proof.promises import Books
-from batchrunner.runner.events import Unhooked
-from batchrunner.runner.hints import Hints
-from batchrunner.sandbox import World
+from batchrunner.policy.run_decision import MAX_STORED_TEXT
+from batchrunner.runner.events import WebhookDropped
+from batchrunner.runner.webhook_wakeup import WebhookWakeUp
+from batchrunner.sandbox import SandboxConfig
+from batchrunner.selftest.invariants import StoreSnapshot
 from tests.simulation.between import put_between
+from tests.simulator.fixture_agent import FixtureAgent
+from tests.simulator.simulated_batch import (
+    KillSwitch,
+    ProcessKilled,
+    SimulatedBatch,
+    now,
+    pages,
+    simulate,
+)
 
 SECRET = "c2VjcmV0LXBhdGgtb2YtYS1ydW4"
 HOOK = f"https://hooks.test/{SECRET}"
 LOOK = "POST /v1/runs/batch"
 
 #: What becomes of one call of the API's on its way to the runner's hints.
-Way = Callable[[Hints], Awaitable[None]]
+Way = Callable[[WebhookWakeUp], Awaitable[None]]
 
 
-async def straight(hints: Hints) -> None:
-    hints.ring()
+async def straight(hints: WebhookWakeUp) -> None:
+    hints.notify()
 
 
-async def lost(hints: Hints) -> None:
+async def lost(hints: WebhookWakeUp) -> None:
     pass
 
 
-async def twice(hints: Hints) -> None:
-    hints.ring()
-    hints.ring()
+async def twice(hints: WebhookWakeUp) -> None:
+    hints.notify()
+    hints.notify()
 
 
-async def late(hints: Hints) -> None:
+async def late(hints: WebhookWakeUp) -> None:
     await anyio.sleep(45)
-    hints.ring()
+    hints.notify()
 
 
 @dataclass(frozen=True)
 class Story:
     """How a night went."""
 
-    night: Night
+    night: SimulatedBatch
     seconds: float
     delay: float  #: mean seconds from the end of a run until it was written down
     results: dict[str, Any]
@@ -64,7 +71,7 @@ class Story:
 class Post(httpx.AsyncBaseTransport):
     """The way of webhooks to the runner."""
 
-    def __init__(self, tasks: anyio.abc.TaskGroup, hints: Hints, way: Way) -> None:
+    def __init__(self, tasks: anyio.abc.TaskGroup, hints: WebhookWakeUp, way: Way) -> None:
         self._tasks = tasks
         self._hints = hints
         self._way = way
@@ -81,14 +88,16 @@ def played(
     jobs: int = 24,
     concurrency: int = 4,
     flood: bool = False,
-    world: World | None = None,
+    world: SandboxConfig | None = None,
     change: Any = None,
     lives: list[int] | None = None,
     **job: Any,
 ) -> Story:
     """Play a night in which webhooks take this *way*, or none are asked for."""
     story: Story = simulate(
-        lambda: _played(way, jobs, concurrency, flood, world or World(seed=1), change, lives, job)
+        lambda: _played(
+            way, jobs, concurrency, flood, world or SandboxConfig(seed=1), change, lives, job
+        )
     )
     return story
 
@@ -98,15 +107,15 @@ async def _played(
     jobs: int,
     concurrency: int,
     flood: bool,
-    world: World,
+    world: SandboxConfig,
     change: Any,
     lives: list[int] | None,
     job: Any,
 ) -> Story:
     settings = Settings(concurrency=concurrency)
-    night = Night.of(pages(jobs), world, settings, agent=QuickAgent(), **job)
+    night = SimulatedBatch.of(pages(jobs), world, settings, agent=FixtureAgent(), **job)
     night.webhook, begun = HOOK, now()
-    hints = Hints(HOOK) if way else Hints()
+    hints = WebhookWakeUp(HOOK) if way else WebhookWakeUp()
     if change is not None:
         put_between(night, change(hints))
     async with anyio.create_task_group() as tasks:
@@ -115,8 +124,8 @@ async def _played(
         if flood:
             tasks.start_soon(_flood, hints)
         for fuse in lives or []:
-            with pytest.raises(Killed):
-                await night.run(Power(fuse), hints=hints)
+            with pytest.raises(ProcessKilled):
+                await night.run(KillSwitch(fuse), hints=hints)
         await night.run(hints=hints)
         tasks.cancel_scope.cancel()
     night.network = None  # who changed answers cannot tell which faults they are
@@ -125,22 +134,22 @@ async def _played(
     return _told(night, (now() - begun).total_seconds())
 
 
-async def _deliver(night: Night, client: httpx.AsyncClient) -> None:
+async def _deliver(night: SimulatedBatch, client: httpx.AsyncClient) -> None:
     while True:
         await night.sandbox.settle()
         await night.sandbox.deliver(client)
         await anyio.sleep(0.5)
 
 
-async def _flood(hints: Hints) -> None:
+async def _flood(hints: WebhookWakeUp) -> None:
     while True:
         for _ in range(100):
-            hints.ring()
+            hints.notify()
         await anyio.sleep(0.1)
 
 
-def _told(night: Night, seconds: float) -> Story:
-    books = Books.of(night.store, night.batch.id)
+def _told(night: SimulatedBatch, seconds: float) -> Story:
+    books = StoreSnapshot.of(night.store, night.batch.id)
     runs = {run.run_id: run for run in night.sandbox.ledger.runs}
     keys = {job.id: job.key for job in books.jobs}
     delays = [
@@ -157,7 +166,7 @@ def _told(night: Night, seconds: float) -> Story:
     return Story(night, seconds, sum(delays) / len(delays), results)
 
 
-def all_text_in(night: Night) -> str:
+def all_text_in(night: SimulatedBatch) -> str:
     """Return everything that the ledger holds."""
     with night.store._database.read() as tx:
         connection: Any = tx.connection.driver_connection
@@ -182,7 +191,7 @@ def test_results_are_learned_sooner_with_fewer_looks(
 def test_where_runs_end_all_the_time_looks_are_no_more_than_without_hints() -> None:
     without, hinted = (played(way, concurrency=50, jobs=200) for way in (None, straight))
     assert hinted.results == without.results
-    assert hinted.looks <= without.looks + MOST_SAVED
+    assert hinted.looks <= without.looks + MAX_STORED_TEXT
     assert hinted.delay <= without.delay
 
 
@@ -200,7 +209,7 @@ def test_where_every_hint_is_lost_the_night_is_the_same_as_without() -> None:
 def test_hints_that_are_doubled_or_late_change_no_result_and_add_no_looks(way: Way) -> None:
     without, hinted = played(None), played(way)
     assert hinted.results == without.results
-    assert hinted.looks <= without.looks + MOST_SAVED
+    assert hinted.looks <= without.looks + MAX_STORED_TEXT
 
 
 def test_a_flood_of_hints_adds_no_looks() -> None:
@@ -210,10 +219,10 @@ def test_a_flood_of_hints_adds_no_looks() -> None:
 
 
 def test_a_hint_before_the_answer_that_names_its_run_is_harmless() -> None:
-    def early(hints: Hints) -> Any:
+    def early(hints: WebhookWakeUp) -> Any:
         async def change(request: httpx.Request, body: Any) -> Any:
             if "/automation/" in request.url.path:
-                hints.ring()
+                hints.notify()
                 await anyio.sleep(20)  # the run may end meanwhile
             return body
 
@@ -242,9 +251,11 @@ def test_a_job_that_names_a_webhook_keeps_its_own_and_no_row_tells_ours() -> Non
 
 def _bodies(**job: Any) -> list[Any]:
     async def night() -> list[Any]:
-        night = Night.of(pages(4), World(seed=1), Settings(), agent=QuickAgent(), **job)
+        night = SimulatedBatch.of(
+            pages(4), SandboxConfig(seed=1), Settings(), agent=FixtureAgent(), **job
+        )
         night.webhook = HOOK
-        await night.run(hints=Hints(HOOK))
+        await night.run(hints=WebhookWakeUp(HOOK))
         night.check_end()
         assert SECRET not in all_text_in(night)
         return [run.body for run in night.sandbox.ledger.runs]
@@ -255,16 +266,16 @@ def _bodies(**job: Any) -> list[Any]:
 
 @pytest.mark.parametrize("run_batch", ["offered", "missing"])
 def test_no_job_fails_where_the_api_refuses_the_address(run_batch: str) -> None:
-    async def night() -> Night:
-        world = World(seed=1, variants={"run_batch": run_batch})
-        night = Night.of(pages(9), world, Settings(concurrency=3), agent=QuickAgent())
-        await night.run(hints=Hints(HOOK.replace("https", "http")))
+    async def night() -> SimulatedBatch:
+        world = SandboxConfig(seed=1, variants={"run_batch": run_batch})
+        night = SimulatedBatch.of(pages(9), world, Settings(concurrency=3), agent=FixtureAgent())
+        await night.run(hints=WebhookWakeUp(HOOK.replace("https", "http")))
         night.check_end()
         return night
 
-    told: Night = simulate(night)
+    told: SimulatedBatch = simulate(night)
     assert told.jobs() == {JobState.SUCCEEDED: 9}
-    assert sum(isinstance(event, Unhooked) for event in told.events) == 1
+    assert sum(isinstance(event, WebhookDropped) for event in told.events) == 1
     assert not any("webhook_url" in run.body for run in told.sandbox.ledger.runs)
     assert len(told.sandbox.ledger.runs) == 9
     assert SECRET not in all_text_in(told)

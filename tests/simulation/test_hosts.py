@@ -9,15 +9,15 @@ from itertools import pairwise
 import pytest
 
 from batchrunner.model import Budget, HostRule, JobFile, JobSpec, JobState, Settings
-from batchrunner.policy.ladders import host_of
-from batchrunner.policy.parking import MOST_PROBES, PARK_AFTER
-from batchrunner.proof.agent import QuickAgent
-from batchrunner.proof.night import Night, now, opened_store, simulate
-from batchrunner.runner import Ending
-from batchrunner.runner.events import Parked
-from batchrunner.sandbox import Sandbox, World
-from batchrunner.sandbox.ledger import Run
+from batchrunner.policy.escalation import host_of
+from batchrunner.policy.host_breaker import MAX_PROBES, PARK_AFTER_FAILURES
+from batchrunner.runner.events import HostsParked
+from batchrunner.runner.runner import ExitReason
+from batchrunner.sandbox import Sandbox, SandboxConfig
+from batchrunner.sandbox.journal import Run
 from tests.simulation.test_steering import steered
+from tests.simulator.fixture_agent import FixtureAgent
+from tests.simulator.simulated_batch import SimulatedBatch, now, opened_store, simulate
 
 HOSTS, JOBS_EACH = 10, 20
 MANY, FEW_EACH = 50, 18
@@ -35,12 +35,12 @@ def night_of(
     settings: Settings = SETTINGS,
     script: dict[str, str] | None = None,
     pages: list[str] | None = None,
-) -> Night:
-    world = World(script={f"http://{DEAD}/*": "goal_failure"} if script is None else script)
-    return Night.of(pages or urls(), world, settings, agent=QuickAgent())
+) -> SimulatedBatch:
+    world = SandboxConfig(script={f"http://{DEAD}/*": "goal_failure"} if script is None else script)
+    return SimulatedBatch.of(pages or urls(), world, settings, agent=FixtureAgent())
 
 
-def runs_on(night: Night, host: str) -> list[Run]:
+def runs_on(night: SimulatedBatch, host: str) -> list[Run]:
     return [run for run in night.sandbox.ledger.runs if host_of(run.url) == host]
 
 
@@ -62,26 +62,26 @@ def test_a_dead_host_among_fifty_costs_its_window_and_its_probes_and_delays_nobo
     async def run() -> None:
         pages = urls(MANY, FEW_EACH)
         night, healthy = night_of(pages=pages), night_of(script={}, pages=pages)
-        assert await night.run() is Ending.PARKED
+        assert await night.run() is ExitReason.PARKED
         night.check_always()
         others = (MANY - 1) * FEW_EACH
         assert night.jobs()[JobState.SUCCEEDED] == others
         spent = len(runs_on(night, DEAD))
         in_flight = SLOTS // MANY + 1  # when it was parked, with the jobs in turns
-        assert PARK_AFTER <= spent <= PARK_AFTER + in_flight + MOST_PROBES
+        assert PARK_AFTER_FAILURES <= spent <= PARK_AFTER_FAILURES + in_flight + MAX_PROBES
         assert len(night.sandbox.ledger.runs) == others + spent
         parked = night.store.parked(night.batch.id)
-        assert [(host.host, host.probes) for host in parked] == [(DEAD, MOST_PROBES)]
+        assert [(host.host, host.failed_probes) for host in parked] == [(DEAD, MAX_PROBES)]
         assert night.jobs()[JobState.AVAILABLE] == parked[0].waiting
 
-        assert await healthy.run() is Ending.FINISHED
+        assert await healthy.run() is ExitReason.FINISHED
         ends = [last_end(each, but=DEAD) for each in (night, healthy)]
         assert ends[0] <= ends[1] * 1.1, "the dead host delayed the others"
 
     simulate(run)
 
 
-def last_end(night: Night, but: str) -> timedelta:
+def last_end(night: SimulatedBatch, but: str) -> timedelta:
     runs = [run for run in night.sandbox.ledger.runs if host_of(run.url) != but]
     return max(run.finished_at for run in runs if run.finished_at) - runs[0].created_at
 
@@ -90,14 +90,16 @@ def test_a_host_that_comes_back_is_used_again_and_no_job_has_paid_for_the_wait()
     async def run() -> None:
         script = {f"http://{DEAD}/*": "goal_failure"}
         night = night_of(script=script)
-        assert await steered(night, (1500, script.clear)) is Ending.FINISHED
+        assert await steered(night, (1500, script.clear)) is ExitReason.FINISHED
         night.check_end()
         jobs = [job for job in night.store.finished(night.batch.id) if host_of(job.url) == DEAD]
         assert len(jobs) == JOBS_EACH
-        assert sum(job.state is JobState.SUCCEEDED for job in jobs) >= JOBS_EACH - PARK_AFTER
+        assert (
+            sum(job.state is JobState.SUCCEEDED for job in jobs) >= JOBS_EACH - PARK_AFTER_FAILURES
+        )
         waited = [job for job in jobs if job.attempts == 1]
         assert len(waited) >= JOBS_EACH // 2 - 2, "waiting used up attempts"
-        told = [event.hosts for event in night.events if isinstance(event, Parked)]
+        told = [event.hosts for event in night.events if isinstance(event, HostsParked)]
         assert [len(hosts) for hosts in told] == [1, 0]
 
     simulate(run)
@@ -107,10 +109,10 @@ def test_the_next_runner_goes_on_probing_where_the_last_one_gave_up() -> None:
     async def run() -> None:
         script = {f"http://{DEAD}/*": "goal_failure"}
         night = night_of(script=script)
-        assert await night.run() is Ending.PARKED
+        assert await night.run() is ExitReason.PARKED
         script.clear()
         night.store.unpark(night.batch.id, [])
-        assert await night.run() is Ending.FINISHED
+        assert await night.run() is ExitReason.FINISHED
         night.check_end()
 
     simulate(run)
@@ -120,8 +122,8 @@ def test_a_service_that_is_throttled_or_slow_parks_no_host() -> None:
     async def run() -> None:
         script = {f"http://{DEAD}/*": "throttled/30"}
         night = night_of(Settings(concurrency=SLOTS, queued_limit=timedelta(hours=9)), script)
-        assert await night.run() is Ending.FINISHED
-        assert [event for event in night.events if isinstance(event, Parked)] == []
+        assert await night.run() is ExitReason.FINISHED
+        assert [event for event in night.events if isinstance(event, HostsParked)] == []
         assert night.jobs() == {JobState.SUCCEEDED: HOSTS * JOBS_EACH}
 
     simulate(run)
@@ -132,13 +134,13 @@ def test_a_bounded_host_never_gets_more_and_the_others_fill_the_slots(bound: int
     async def run() -> None:
         rules = {DEAD: HostRule(concurrency=bound)}
         settings = Settings(concurrency=SLOTS, hosts=rules)
-        night = Night.of(
+        night = SimulatedBatch.of(
             [f"http://{DEAD}/{n}" for n in range(40)] + urls(10, 12),
-            World(),
+            SandboxConfig(),
             settings,
-            agent=QuickAgent(),
+            agent=FixtureAgent(),
         )
-        assert await night.run() is Ending.FINISHED
+        assert await night.run() is ExitReason.FINISHED
         night.check_end()
         assert most_at_once(runs_on(night, DEAD)) == bound
         everywhere = night.sandbox.ledger.runs
@@ -151,8 +153,8 @@ def test_runs_on_a_spaced_host_lie_apart() -> None:
     async def run() -> None:
         rules = {"*": HostRule(spacing=timedelta(seconds=20))}
         settings = Settings(concurrency=SLOTS, hosts=rules)
-        night = Night.of(urls(5, 8), World(), settings, agent=QuickAgent())
-        assert await night.run() is Ending.FINISHED
+        night = SimulatedBatch.of(urls(5, 8), SandboxConfig(), settings, agent=FixtureAgent())
+        assert await night.run() is ExitReason.FINISHED
         night.check_end()
         starts: dict[str, list[datetime]] = defaultdict(list)
         for each in night.sandbox.ledger.runs:
@@ -167,7 +169,7 @@ def test_runs_on_a_spaced_host_lie_apart() -> None:
 
 def dead_before_good(
     dead: dict[str, int], good: dict[str, int], rules: dict[str, HostRule]
-) -> Night:
+) -> SimulatedBatch:
     """Return a night of 300 steps: jobs of a dead host, then those of one that works."""
 
     def specs(host: str, agent: dict[str, int]) -> list[JobSpec]:
@@ -179,17 +181,17 @@ def dead_before_good(
 
     given = Settings(concurrency=10, budget=Budget(steps=300), hosts=rules)
     jobs = (*specs(DEAD, dead), *specs("good.test", good))
-    world = World(script={f"http://{DEAD}/*": "goal_failure"}, durations=(5.0, 20.0))
-    store, sandbox = opened_store(), Sandbox(world=world, now=now, agent=QuickAgent())
+    world = SandboxConfig(script={f"http://{DEAD}/*": "goal_failure"}, durations=(5.0, 20.0))
+    store, sandbox = opened_store(), Sandbox(world=world, now=now, agent=FixtureAgent())
     loaded = store.load(JobFile(name="night", settings=given, specs=jobs), now())
-    return Night(sandbox, store, loaded.batch, loaded.added, world)
+    return SimulatedBatch(sandbox, store, loaded.batch, loaded.added, world)
 
 
 def test_dear_jobs_of_a_parked_host_do_not_end_a_night_that_has_budget_for_others() -> None:
     async def run() -> None:
         spaced = {"good.test": HostRule(spacing=timedelta(seconds=40))}
         night = dead_before_good({}, {"max_steps": 5}, spaced)
-        assert await night.run() is Ending.SPENT
+        assert await night.run() is ExitReason.SPENT
         purse = night.store.purse(night.batch.id, now())
         assert purse is not None
         assert purse.room < 5, "there was enough for another run"
@@ -200,7 +202,7 @@ def test_dear_jobs_of_a_parked_host_do_not_end_a_night_that_has_budget_for_other
 def test_a_night_whose_budget_covers_no_job_of_a_working_host_ends_at_once() -> None:
     async def run() -> None:
         night, began = dead_before_good({"max_steps": 5}, {}, {}), now()
-        assert await night.run() is Ending.SPENT
+        assert await night.run() is ExitReason.SPENT
         assert now() - began < timedelta(minutes=10), "it waited for probes of a dead host"
 
     simulate(run)

@@ -12,11 +12,18 @@ import httpx
 import pytest
 
 from batchrunner.model import Budget, FailureCategory, JobFile, JobSpec, JobState, Settings
-from batchrunner.policy import GIVEN_UP_AFTER
-from batchrunner.proof.agent import QuickAgent
-from batchrunner.proof.night import Killed, Night, Power, now, pages, simulate
-from batchrunner.runner import Ending
-from batchrunner.sandbox import World
+from batchrunner.policy.run_decision import GIVEN_UP_AFTER
+from batchrunner.runner.runner import ExitReason
+from batchrunner.sandbox import SandboxConfig
+from tests.simulator.fixture_agent import FixtureAgent
+from tests.simulator.simulated_batch import (
+    KillSwitch,
+    ProcessKilled,
+    SimulatedBatch,
+    now,
+    pages,
+    simulate,
+)
 
 #: Takes a request and the answer to it, None before it is sent; returns what to answer instead.
 Interfere = Callable[[httpx.Request, httpx.Response | None], httpx.Response | None]
@@ -26,7 +33,7 @@ CREATE, LOOK, CANCEL = "/v1/automation/run-batch", "/v1/runs/batch", "/v1/runs/b
 class Interfering(httpx.AsyncBaseTransport):
     """A way to the sandbox on which somebody interferes."""
 
-    def __init__(self, night: Night, interfere: Interfere) -> None:
+    def __init__(self, night: SimulatedBatch, interfere: Interfere) -> None:
         self._inner = night.sandbox.transport()
         self._interfere = interfere
 
@@ -43,8 +50,10 @@ def refused(status: int, code: str) -> httpx.Response:
     return httpx.Response(status, json={"error": {"code": code, "message": "No"}})
 
 
-def night_of(urls: list[str], interfere: Interfere, world: World, **settings: Any) -> Night:
-    night = Night.of(urls, world, Settings(**settings), agent=QuickAgent())
+def night_of(
+    urls: list[str], interfere: Interfere, world: SandboxConfig, **settings: Any
+) -> SimulatedBatch:
+    night = SimulatedBatch.of(urls, world, Settings(**settings), agent=FixtureAgent())
     night.network = Interfering(night, interfere)  # type: ignore[assignment]
     return night
 
@@ -59,12 +68,12 @@ def test_a_cancel_that_is_not_ours_to_ask_for_stops_nothing() -> None:
             cancels.append(request)
             return refused(403, "FORBIDDEN")
 
-        world = World(durations=(400, 500))
+        world = SandboxConfig(durations=(400, 500))
         limit = timedelta(minutes=5)
         urls = ["http://faults.test/stuck", *pages(5)]
         forbidden = night_of(urls, forbid, world, concurrency=2, running_limit=2 * limit)
         with anyio.fail_after((4 * limit + GIVEN_UP_AFTER).total_seconds()):
-            assert await forbidden.run() is Ending.FINISHED
+            assert await forbidden.run() is ExitReason.FINISHED
         assert cancels
         assert forbidden.jobs() == {JobState.SUCCEEDED: 5, JobState.FAILED: 1}
         assert len(forbidden.sandbox.ledger.runs) == 6
@@ -89,9 +98,9 @@ def test_a_search_that_is_refused_for_a_while_abandons_no_run(status: int) -> No
                 return refused(status, "NOT_FOUND") if len(searches) < 3 else None
             return None
 
-        world = World(durations=(60, 90))
+        world = SandboxConfig(durations=(60, 90))
         odd = night_of(pages(4), break_off, world, concurrency=2, backoff=timedelta(seconds=4))
-        assert await odd.run() is Ending.FINISHED
+        assert await odd.run() is ExitReason.FINISHED
         assert len(searches) >= 3
         odd.network = None
         odd.check_end()
@@ -103,18 +112,18 @@ def test_a_search_that_is_refused_for_a_while_abandons_no_run(status: int) -> No
 
 def test_a_kill_makes_no_run_paid_twice_that_lingered_with_its_result() -> None:
     async def night() -> None:
-        power = Power()
+        power = KillSwitch()
 
         def kill(request: httpx.Request, answer: httpx.Response | None) -> httpx.Response | None:
             if answer is not None and request.url.path == CANCEL and not power.dead:
                 power.fuse = power.steps + 1
             return None
 
-        world = World(script={"http://site.test/1?*": "lingering"})
+        world = SandboxConfig(script={"http://site.test/1?*": "lingering"})
         lingering = night_of(["http://site.test/1?x"], kill, world)
-        with pytest.raises(Killed):
+        with pytest.raises(ProcessKilled):
             await lingering.run(power)
-        assert await lingering.run() is Ending.FINISHED
+        assert await lingering.run() is ExitReason.FINISHED
         assert lingering.jobs() == {JobState.SUCCEEDED: 1}
         assert len(lingering.sandbox.ledger.runs) == 1
 
@@ -139,7 +148,7 @@ def test_an_orphan_that_never_ends_keeps_no_budget_back_for_ever() -> None:
                     run.update(status="EXPIRED", num_of_steps=None)
             return httpx.Response(200, json=body)
 
-        world = World(durations=(400, 500), late=100)
+        world = SandboxConfig(durations=(400, 500), late=100)
         budget = Budget(steps=300)
         endless = night_of(pages(4), hide, world, concurrency=1, budget=budget)
         with anyio.fail_after(2 * 3600):
@@ -167,8 +176,8 @@ def test_ids_that_stand_where_no_source_has_them_are_not_paid_for_again() -> Non
             said = [{"index": 3, "code": "INVALID_INPUT", "message": "Bad"}]
             return httpx.Response(207, json={"runs": runs[:3], "errors": said})
 
-        odd = night_of(pages(4), rearrange, World(durations=(60, 90)), concurrency=4)
-        assert await odd.run() is Ending.FINISHED
+        odd = night_of(pages(4), rearrange, SandboxConfig(durations=(60, 90)), concurrency=4)
+        assert await odd.run() is ExitReason.FINISHED
         assert len(told) == 4
         assert odd.jobs() == {JobState.SUCCEEDED: 4}
         assert len(odd.sandbox.ledger.runs) == 4
@@ -179,8 +188,8 @@ def test_ids_that_stand_where_no_source_has_them_are_not_paid_for_again() -> Non
 
 def test_batches_that_are_not_offered_send_nothing_singly_that_carries_several_jobs() -> None:
     async def night() -> None:
-        world = World(durations=(20, 30), variants={"run_batch": "missing"})
-        odd = Night.of(pages(2), world, Settings(concurrency=40), agent=QuickAgent())
+        world = SandboxConfig(durations=(20, 30), variants={"run_batch": "missing"})
+        odd = SimulatedBatch.of(pages(2), world, Settings(concurrency=40), agent=FixtureAgent())
         specs = tuple(
             JobSpec(key=f"{shape}-{n}", url=url, goal="Read it", options=of_shape(shape))
             for shape in range(12)
@@ -188,7 +197,7 @@ def test_batches_that_are_not_offered_send_nothing_singly_that_carries_several_j
         )
         more = JobFile(name="night", settings=odd.batch.settings, specs=specs)
         odd.loaded += odd.store.load(more, now()).added
-        assert await odd.run() is Ending.FINISHED
+        assert await odd.run() is ExitReason.FINISHED
         odd.check_end()
         assert odd.jobs() == {JobState.SUCCEEDED: 38}
 

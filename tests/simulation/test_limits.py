@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from batchrunner.model import FailureCategory, JobFile, JobSpec, JobState, Limits, Settings
-from batchrunner.policy import LINGERING
-from batchrunner.proof.agent import QuickAgent
-from batchrunner.proof.night import Night, now, simulate
-from batchrunner.runner import Ending
-from batchrunner.sandbox import World
-from batchrunner.sandbox.ledger import Run
+from batchrunner.model import FailureCategory, JobFile, JobSpec, JobState, Settings, TimeLimits
+from batchrunner.policy.run_decision import LINGERING_AFTER
+from batchrunner.runner.runner import ExitReason
+from batchrunner.sandbox import SandboxConfig
+from batchrunner.sandbox.journal import Run
 from tests.simulation.test_steering import alive_at
+from tests.simulator.fixture_agent import FixtureAgent
+from tests.simulator.simulated_batch import SimulatedBatch, now, simulate
 
 QUICK = Settings(concurrency=20, backoff=timedelta(seconds=4), max_attempts=1)
 STUCK = 8
@@ -26,15 +26,15 @@ def lasted(run: Run) -> timedelta:
     return run.finished_at - (run.started_at or run.created_at)
 
 
-def runs_of(night: Night, part: str) -> list[Run]:
+def runs_of(night: SimulatedBatch, part: str) -> list[Run]:
     return [run for run in night.sandbox.ledger.runs if part in run.url]
 
 
 def test_two_in_a_hundred_runs_get_stuck_and_none_is_alive_at_the_end() -> None:
     async def run() -> None:
-        world = World(rates={"stuck": 0.02}, seed=3)
-        night = Night.of(urls(400), world, QUICK, agent=QuickAgent())
-        assert await night.run() is Ending.FINISHED
+        world = SandboxConfig(rates={"stuck": 0.02}, seed=3)
+        night = SimulatedBatch.of(urls(400), world, QUICK, agent=FixtureAgent())
+        assert await night.run() is ExitReason.FINISHED
         night.check_end()
         stuck = [each for each in night.sandbox.ledger.runs if each.fate == "stuck"]
         assert STUCK / 2 <= len(stuck) <= STUCK * 2
@@ -52,9 +52,9 @@ def test_two_in_a_hundred_runs_get_stuck_and_none_is_alive_at_the_end() -> None:
 def test_a_stuck_run_is_told_by_the_others_long_before_the_limit() -> None:
     async def run() -> None:
         settings = Settings(concurrency=20, max_attempts=1, stuck_after=4)
-        world = World(durations=(30, 60), script={"http://site.test/1??": "stuck"})
-        night = Night.of(urls(120), world, settings, agent=QuickAgent())
-        assert await night.run() is Ending.FINISHED
+        world = SandboxConfig(durations=(30, 60), script={"http://site.test/1??": "stuck"})
+        night = SimulatedBatch.of(urls(120), world, settings, agent=FixtureAgent())
+        assert await night.run() is ExitReason.FINISHED
         night.check_end()
         stuck = [each for each in night.sandbox.ledger.runs if each.fate == "stuck"]
         assert len(stuck) == 20
@@ -68,7 +68,9 @@ def test_a_stuck_run_is_told_by_the_others_long_before_the_limit() -> None:
 
 def test_a_job_may_have_limits_of_its_own() -> None:
     async def run() -> None:
-        night = Night.of([], World(script={"*": "stuck"}), QUICK, agent=QuickAgent())
+        night = SimulatedBatch.of(
+            [], SandboxConfig(script={"*": "stuck"}), QUICK, agent=FixtureAgent()
+        )
         specs = (
             JobSpec(key="quick", url="http://quick.test/", goal="Read", limits=limits(90)),
             JobSpec(key="slow", url="http://slow.test/", goal="Read", limits=limits(7200)),
@@ -87,21 +89,23 @@ def test_a_job_may_have_limits_of_its_own() -> None:
     simulate(run)
 
 
-def limits(seconds: float) -> Limits:
-    return Limits(running=timedelta(seconds=seconds))
+def limits(seconds: float) -> TimeLimits:
+    return TimeLimits(running=timedelta(seconds=seconds))
 
 
 def test_a_run_that_shows_its_result_and_never_ends_is_ended_and_its_result_counts() -> None:
     async def run() -> None:
         script = {"http://site.test/1?": "lingering"}
-        night = Night.of(urls(30), World(script=script), QUICK, agent=QuickAgent())
-        assert await night.run() is Ending.FINISHED
+        night = SimulatedBatch.of(
+            urls(30), SandboxConfig(script=script), QUICK, agent=FixtureAgent()
+        )
+        assert await night.run() is ExitReason.FINISHED
         night.check_end()
         assert night.jobs() == {JobState.SUCCEEDED: 30}
         lingering = [each for each in night.sandbox.ledger.runs if each.fate == "lingering"]
         assert len(lingering) == 10
         for each in lingering:
-            assert LINGERING <= lasted(each) <= LINGERING + timedelta(minutes=1)
+            assert LINGERING_AFTER <= lasted(each) <= LINGERING_AFTER + timedelta(minutes=1)
         results = {job.result for job in night.store.finished(1) if job.url.endswith("/12")}
         assert results == {'{"name":"Brass lamp","price":34.5}'}
 

@@ -14,17 +14,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchrunner.api import Api
-from batchrunner.model import Budget, JobState, Purse, Settings, Wallet
-from batchrunner.policy.money import UNSAID_STEPS
-from batchrunner.proof.agent import QuickAgent
-from batchrunner.proof.night import EPOCH, Killed, Night, Power, now, pages, simulate
-from batchrunner.proof.promises import Books
-from batchrunner.runner import Ending
-from batchrunner.sandbox import World
-from batchrunner.sandbox.ledger import Run
-from batchrunner.sandbox.seeded import share
-from batchrunner.store import claiming, spending
+from batchrunner.model import Budget, BudgetStatus, JobState, Settings, Wallet
+from batchrunner.policy.budget import DEFAULT_STEP_LIMIT
+from batchrunner.runner.runner import ExitReason
+from batchrunner.sandbox import SandboxConfig
+from batchrunner.sandbox.journal import Run
+from batchrunner.sandbox.seeded_random import seeded_share
+from batchrunner.selftest.invariants import StoreSnapshot
+from batchrunner.store import budget, claims
+from batchrunner.tinyfish.client import TinyFishClient
+from tests.simulator.fixture_agent import FixtureAgent
+from tests.simulator.simulated_batch import (
+    EPOCH,
+    KillSwitch,
+    ProcessKilled,
+    SimulatedBatch,
+    now,
+    pages,
+    simulate,
+)
 
 RATES = {
     "system_failure": 0.1,
@@ -56,24 +64,24 @@ FUSES = 600
 @pytest.fixture(autouse=True, scope="module")
 def doubt_that_ends_soon() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spending, "DOUBT", DOUBT)
+        patch.setattr(budget, "UNCLEAR_AFTER", DOUBT)
         yield
 
 
-def faulty(seed: int, **world: Any) -> World:
+def faulty(seed: int, **world: Any) -> SandboxConfig:
     """Return a world in which everything fails now and then."""
-    return World(seed=seed, rates=RATES, durations=SHORT, **world)
+    return SandboxConfig(seed=seed, rates=RATES, durations=SHORT, **world)
 
 
-def spender(budget: int, world: World, jobs: int = JOBS, **options: Any) -> Night:
+def spender(budget: int, world: SandboxConfig, jobs: int = JOBS, **options: Any) -> SimulatedBatch:
     """Return a night that may spend so many steps."""
     bounded = replace(QUICK, budget=Budget(steps=budget))
-    night = Night.of(pages(jobs), world, bounded, agent=QuickAgent(), options=options)
+    night = SimulatedBatch.of(pages(jobs), world, bounded, agent=FixtureAgent(), options=options)
     night.waits = False
     return night
 
 
-def at_worst(night: Night, most: int) -> int:
+def at_worst(night: SimulatedBatch, most: int) -> int:
     """
     Return the most that might have been billed at any instant, had each run alive taken *most*.
 
@@ -88,43 +96,45 @@ def at_worst(night: Night, most: int) -> int:
     return max(accumulate(steps for _, steps in sorted(changes)), default=0)
 
 
-def billed(night: Night) -> int:
+def billed(night: SimulatedBatch) -> int:
     """Return the steps that the sandbox has charged so far."""
     return sum(run.steps for run in night.sandbox.ledger.runs)
 
 
-def purse(night: Night) -> Purse:
+def purse(night: SimulatedBatch) -> BudgetStatus:
     found = night.store.purse(night.batch.id, now())
     assert found is not None
     return found
 
 
-def created(night: Night) -> set[str]:
+def created(night: SimulatedBatch) -> set[str]:
     return {run.run_id for run in night.sandbox.ledger.runs}
 
 
-def cost(night: Night, begun: set[str]) -> int:
+def cost(night: SimulatedBatch, begun: set[str]) -> int:
     """Return what these runs have cost in the end."""
     return sum(run.steps for run in night.sandbox.ledger.runs if run.run_id in begun)
 
 
-def check_bill(night: Night) -> None:
+def check_bill(night: SimulatedBatch) -> None:
     """Check that steps and money here are what the sandbox has charged, to the cent."""
     night.check_end()
     tally, rate = night.store.tally(night.batch.id), night.world.price
     assert tally.steps * rate == night.sandbox.ledger.charged
 
 
-async def until_it_ends(night: Night, kills: int, seed: int, most: int = MOST) -> Ending:
+async def until_it_ends(
+    night: SimulatedBatch, kills: int, seed: int, most: int = MOST
+) -> ExitReason:
     """Run a night through so many kills; check that it could overspend at no instant."""
     budget = night.batch.settings.budget
     assert budget is not None
     assert budget.steps is not None
     for kill in range(kills):
-        power = Power(1 + int(share(seed, "kill", kill) * FUSES))
+        power = KillSwitch(1 + int(seeded_share(seed, "kill", kill) * FUSES))
         try:
             await night.run(power)
-        except Killed:
+        except ProcessKilled:
             night.check_always()
     ending = await night.run()
     assert at_worst(night, most) <= budget.steps, "more was in flight than the budget covers"
@@ -137,7 +147,7 @@ def test_no_night_of_faults_and_kills_spends_more_than_its_budget(seed: int) -> 
 
     async def night() -> None:
         spent = spender(budget, faulty(seed, late=10), **BOUNDED)
-        assert await until_it_ends(spent, 5, seed) is Ending.SPENT
+        assert await until_it_ends(spent, 5, seed) is ExitReason.SPENT
         assert not any(run.finished_at is None for run in spent.sandbox.ledger.runs if known(run))
         left = purse(spent)
         assert left.used_up
@@ -147,7 +157,7 @@ def test_no_night_of_faults_and_kills_spends_more_than_its_budget(seed: int) -> 
         await anyio.sleep(3600)
         begun = created(spent)
         spent.store.set_budget(spent.batch.id, Budget(steps=100_000))
-        assert await spent.run() is Ending.FINISHED
+        assert await spent.run() is ExitReason.FINISHED
         assert cost(spent, begun) <= budget, "runs that were in flight broke the budget"
         check_bill(spent)
 
@@ -162,7 +172,7 @@ def known(run: Run) -> bool:
 def test_a_reservation_below_the_worst_is_caught(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claiming, "most_steps", lambda *_: 5)
+    monkeypatch.setattr(claims, "max_steps", lambda *_: 5)
 
     async def night() -> None:
         await until_it_ends(spender(100 + 5 * seed, faulty(seed), **BOUNDED), 0, seed)
@@ -175,8 +185,8 @@ def test_a_reservation_below_the_worst_is_caught(
 def test_runs_without_max_steps_are_reckoned_with_what_the_api_lets_them_take(seed: int) -> None:
     async def night() -> None:
         spent = spender(600, faulty(seed), jobs=120)
-        assert await until_it_ends(spent, 3, seed, most=UNSAID_STEPS) is Ending.SPENT
-        assert 600 - UNSAID_STEPS < billed(spent) + purse(spent).unclear <= 600
+        assert await until_it_ends(spent, 3, seed, most=DEFAULT_STEP_LIMIT) is ExitReason.SPENT
+        assert 600 - DEFAULT_STEP_LIMIT < billed(spent) + purse(spent).unclear <= 600
 
     simulate(night)
 
@@ -185,7 +195,7 @@ def test_runs_without_max_steps_are_reckoned_with_what_the_api_lets_them_take(se
 def test_two_runners_share_one_budget(seed: int) -> None:
     async def night() -> None:
         shared = spender(200, faulty(seed), jobs=60, **BOUNDED)
-        endings: list[Ending] = []
+        endings: list[ExitReason] = []
 
         async def run() -> None:
             endings.append(await shared.run(gone=shared.gone))
@@ -193,13 +203,13 @@ def test_two_runners_share_one_budget(seed: int) -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(run)
             tasks.start_soon(run)
-        assert endings == [Ending.SPENT, Ending.SPENT]
+        assert endings == [ExitReason.SPENT, ExitReason.SPENT]
         assert at_worst(shared, MOST) <= 200, "more was in flight than the budget covers"
         assert 200 - MOST < billed(shared) + purse(shared).unclear <= 200
-        owners = {a.owner_id for a in Books.of(shared.store, shared.batch.id).attempts}
+        owners = {a.owner_id for a in StoreSnapshot.of(shared.store, shared.batch.id).attempts}
         assert owners == {"owner-1", "owner-2"}, "one of them did nothing"
         shared.store.set_budget(shared.batch.id, None)
-        assert await shared.run() is Ending.FINISHED
+        assert await shared.run() is ExitReason.FINISHED
         check_bill(shared)
 
     simulate(night)
@@ -207,7 +217,7 @@ def test_two_runners_share_one_budget(seed: int) -> None:
 
 def test_a_budget_that_is_raised_while_it_is_spent_goes_on_in_the_same_runner() -> None:
     async def night() -> None:
-        raised = spender(200, World(durations=SHORT), **BOUNDED)
+        raised = spender(200, SandboxConfig(durations=SHORT), **BOUNDED)
 
         async def more() -> None:
             await anyio.sleep(30)
@@ -215,7 +225,7 @@ def test_a_budget_that_is_raised_while_it_is_spent_goes_on_in_the_same_runner() 
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(more)
-            assert await raised.run() is Ending.FINISHED
+            assert await raised.run() is ExitReason.FINISHED
         check_bill(raised)
 
     simulate(night)
@@ -223,8 +233,8 @@ def test_a_budget_that_is_raised_while_it_is_spent_goes_on_in_the_same_runner() 
 
 def test_a_budget_below_one_run_submits_nothing_and_says_so() -> None:
     async def night() -> None:
-        poor = spender(MOST - 1, World(), **BOUNDED)
-        assert await poor.run() is Ending.SPENT
+        poor = spender(MOST - 1, SandboxConfig(), **BOUNDED)
+        assert await poor.run() is ExitReason.SPENT
         assert poor.creates == 0
         assert purse(poor).used_up
 
@@ -233,13 +243,13 @@ def test_a_budget_below_one_run_submits_nothing_and_says_so() -> None:
 
 def test_money_buys_steps_at_the_accounts_rate_and_none_where_nobody_knows_it() -> None:
     async def night() -> None:
-        world = World(price=Decimal("0.016"), durations=SHORT)
+        world = SandboxConfig(price=Decimal("0.016"), durations=SHORT)
         rich = spender(1, world, **BOUNDED)
         rich.store.set_budget(rich.batch.id, Budget(money=Decimal("2")))
-        assert await rich.run() is Ending.SPENT
+        assert await rich.run() is ExitReason.SPENT
         assert rich.creates == 0
         rich.store.set_rate(rich.batch.id, world.price)
-        assert await rich.run() is Ending.SPENT
+        assert await rich.run() is ExitReason.SPENT
         assert Decimal("2") - MOST * world.price < rich.sandbox.ledger.charged <= Decimal("2")
 
     simulate(night)
@@ -247,7 +257,7 @@ def test_money_buys_steps_at_the_accounts_rate_and_none_where_nobody_knows_it() 
 
 def test_a_pause_goes_before_a_budget() -> None:
     async def night() -> None:
-        paused = spender(MOST - 1, World(), **BOUNDED)
+        paused = spender(MOST - 1, SandboxConfig(), **BOUNDED)
         paused.store.pause(paused.batch.id, None, now())
 
         async def resume() -> None:
@@ -256,7 +266,7 @@ def test_a_pause_goes_before_a_budget() -> None:
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(resume)
-            assert await paused.run() is Ending.SPENT
+            assert await paused.run() is ExitReason.SPENT
         assert now() >= EPOCH + timedelta(seconds=600)
 
     simulate(night)
@@ -275,7 +285,7 @@ def test_the_account_of_money_is_the_sandboxs_bill_to_the_cent(
     async def night() -> None:
         world = faulty(seed, late=late, price=price)
         spent = spender(budget, world, jobs=30, **BOUNDED)
-        while await spent.run() is Ending.SPENT:
+        while await spent.run() is ExitReason.SPENT:
             found = purse(spent)
             assert found.spent * price == spent.sandbox.ledger.charged <= found.limit * price
             spent.store.set_budget(spent.batch.id, Budget(steps=found.limit + 200))
@@ -286,16 +296,20 @@ def test_the_account_of_money_is_the_sandboxs_bill_to_the_cent(
 
 def test_the_wallet_says_what_is_left_and_what_a_step_costs() -> None:
     async def night() -> None:
-        world = World(credits=Decimal(3), price=Decimal("0.02"))
-        paid = Night.of(pages(5), world, QUICK, agent=QuickAgent())
-        async with Api("http://127.0.0.1", "key", transport=paid.sandbox.transport()) as api:
+        world = SandboxConfig(credits=Decimal(3), price=Decimal("0.02"))
+        paid = SimulatedBatch.of(pages(5), world, QUICK, agent=FixtureAgent())
+        async with TinyFishClient(
+            "http://127.0.0.1", "key", transport=paid.sandbox.transport()
+        ) as api:
             assert await api.wallet() == Wallet(balance=Decimal(3), rate=world.price)
             await paid.run()
             left = await api.wallet()
             assert left is not None
             assert left.balance == 3 - paid.store.tally(paid.batch.id).steps * world.price < 3
-        none = Night.of(pages(1), World(), QUICK)
-        async with Api("http://127.0.0.1", "key", transport=none.sandbox.transport()) as api:
+        none = SimulatedBatch.of(pages(1), SandboxConfig(), QUICK)
+        async with TinyFishClient(
+            "http://127.0.0.1", "key", transport=none.sandbox.transport()
+        ) as api:
             assert await api.wallet() is None
 
     simulate(night)

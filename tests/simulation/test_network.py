@@ -10,18 +10,25 @@ import httpx
 import pytest
 
 from batchrunner.model import FailureCategory, JobState, Settings
-from batchrunner.proof.network import DOUBTFUL, FAULTS, HUGE, POISONS, Network, Spell
-from batchrunner.proof.night import Night, pages, simulate
-from batchrunner.proof.promises import Broken
-from batchrunner.runner import Ending
-from batchrunner.sandbox import World
+from batchrunner.runner.runner import ExitReason
+from batchrunner.sandbox import SandboxConfig
+from batchrunner.selftest.invariants import InvariantViolated
+from tests.simulator.network.proxy import (
+    FAULTS,
+    FAULTS_LEAVING_DOUBT,
+    HOSTILE_RESULTS,
+    HUGE,
+    FaultWindow,
+    FaultyNetwork,
+)
+from tests.simulator.simulated_batch import SimulatedBatch, pages, simulate
 
 #: Few slots and runs that end together: many creates, each of several runs.
 SETTINGS = Settings(
     concurrency=4, backoff=timedelta(seconds=4), max_attempts=2, running_limit=timedelta(minutes=3)
 )
 #: Some answers to creates are lost in any case, so that there are searches; and lists are late.
-WORLD = World(durations=(30, 30), late=5, rates={"dropped_after": 0.3})
+WORLD = SandboxConfig(durations=(30, 30), late=5, rates={"dropped_after": 0.3})
 #: One run is cancelled for its limit.
 URLS = ["http://faults.test/stuck", *pages(29)]
 #: How long each fault lasts.
@@ -35,10 +42,10 @@ def test_every_promise_holds_on_a_line_with(name: str) -> None:
     fired: Counter[str] = Counter()
 
     async def night() -> None:
-        bad = Night.of(URLS, WORLD, SETTINGS, keys=frozenset({"key"}))
-        spells = [Spell(name, 0, SPELL, 0.5)]
-        bad.network = Network(bad.sandbox.transport(), spells=spells, fired=fired)
-        while await bad.run() is Ending.STOPPED:
+        bad = SimulatedBatch.of(URLS, WORLD, SETTINGS, keys=frozenset({"key"}))
+        spells = [FaultWindow(name, 0, SPELL, 0.5)]
+        bad.network = FaultyNetwork(bad.sandbox.transport(), spells=spells, fired=fired)
+        while await bad.run() is ExitReason.STOPPED:
             bad.check_always()
             await anyio.sleep(SPELL)  # somebody finds it stopped, and starts it again
         bad.check_end()
@@ -49,16 +56,16 @@ def test_every_promise_holds_on_a_line_with(name: str) -> None:
     assert fired[name] > 0, "the fault never happened: this night proves nothing"
 
 
-@pytest.mark.parametrize("name", sorted(DOUBTFUL))
+@pytest.mark.parametrize("name", sorted(FAULTS_LEAVING_DOUBT))
 def test_what_a_list_does_not_tell_for_hours_is_never_paid_for_twice(name: str) -> None:
     fired: Counter[str] = Counter()
 
     async def night() -> None:
-        bad = Night.of(URLS, WORLD, SETTINGS, keys=frozenset({"key"}))
+        bad = SimulatedBatch.of(URLS, WORLD, SETTINGS, keys=frozenset({"key"}))
         # Not from the beginning: some runs are known by which searches can be tried.
-        spells = [Spell(name, 100, 8 * 3600, 1.0)]
-        bad.network = Network(bad.sandbox.transport(), spells=spells, fired=fired)
-        assert await bad.run() is Ending.FINISHED
+        spells = [FaultWindow(name, 100, 8 * 3600, 1.0)]
+        bad.network = FaultyNetwork(bad.sandbox.transport(), spells=spells, fired=fired)
+        assert await bad.run() is ExitReason.FINISHED
         bad.check_end()
         failed = set(bad.store.tally(bad.batch.id).failed)
         assert failed <= {FailureCategory.TIMED_OUT, FailureCategory.UNANSWERED}
@@ -75,16 +82,18 @@ def test_hostile_results_are_kept_as_they_came_and_cost_no_second_run(seed: int)
     fired: Counter[str] = Counter()
 
     async def night() -> None:
-        hostile = Night.of(pages(60), World(seed=seed, durations=(30, 60)), Settings())
+        hostile = SimulatedBatch.of(
+            pages(60), SandboxConfig(seed=seed, durations=(30, 60)), Settings()
+        )
         line = hostile.sandbox.transport()
-        hostile.network = Network(line, fired=fired, seed=seed, poison=0.9)
-        assert await hostile.run() is Ending.FINISHED
+        hostile.network = FaultyNetwork(line, fired=fired, seed=seed, poison=0.9)
+        assert await hostile.run() is ExitReason.FINISHED
         hostile.check_end()
         assert hostile.jobs() == {JobState.SUCCEEDED: 60}
         assert len(hostile.sandbox.ledger.runs) == 60
 
     simulate(night)
-    assert set(fired) == set(POISONS)
+    assert set(fired) == set(HOSTILE_RESULTS)
 
 
 def test_results_that_are_too_long_together_are_fetched_apart() -> None:
@@ -92,10 +101,10 @@ def test_results_that_are_too_long_together_are_fetched_apart() -> None:
 
     async def night() -> None:
         # All end at one instant: the first look at their results shows all of them.
-        world = World(durations=(20, 20), rates={"dropped_after": 0.5})
-        long = Night.of(pages(12), world, Settings(concurrency=6))
-        long.network = Network(long.sandbox.transport(), fired=fired, poison=0.3, huge=0.6)
-        assert await long.run() is Ending.FINISHED
+        world = SandboxConfig(durations=(20, 20), rates={"dropped_after": 0.5})
+        long = SimulatedBatch.of(pages(12), world, Settings(concurrency=6))
+        long.network = FaultyNetwork(long.sandbox.transport(), fired=fired, poison=0.3, huge=0.6)
+        assert await long.run() is ExitReason.FINISHED
         long.check_end()
         assert long.jobs() == {JobState.SUCCEEDED: 12}
         assert len(long.sandbox.ledger.runs) == 12
@@ -109,12 +118,14 @@ def test_results_that_are_too_long_together_are_fetched_apart() -> None:
 CREATE = "http://api.test/v1/automation/run-async"
 
 
-async def straggling(spell: Spell, **world: float) -> Night:
+async def straggling(spell: FaultWindow, **world: float) -> SimulatedBatch:
     """Let a create get no answer, and its run be listed when it was given up."""
     patient = Settings(backoff=timedelta(seconds=4))
-    late = Night.of(["http://faults.test/dropped_after/1"], World(**world), patient)
-    late.network = Network(late.sandbox.transport(), fired=Counter(), spells=[spell])
-    assert await late.run() is Ending.FINISHED
+    late = SimulatedBatch.of(
+        ["http://faults.test/dropped_after/1"], SandboxConfig(**world), patient
+    )
+    late.network = FaultyNetwork(late.sandbox.transport(), fired=Counter(), spells=[spell])
+    assert await late.run() is ExitReason.FINISHED
     late.check_end()
     assert len(late.sandbox.ledger.runs) == 2
     return late
@@ -122,7 +133,9 @@ async def straggling(spell: Spell, **world: float) -> Night:
 
 def test_a_batch_does_not_end_before_its_last_look_for_stragglers_went_well() -> None:
     async def night() -> None:
-        spell = Spell("half_page", 75, 400, 1.0)  # the list cannot be read when the batch ends
+        spell = FaultWindow(
+            "half_page", 75, 400, 1.0
+        )  # the list cannot be read when the batch ends
         late = await straggling(spell, late=80, durations=(20, 20))
         assert anyio.current_time() > 400
         assert late.store.tally(late.batch.id).orphans == 1
@@ -132,7 +145,7 @@ def test_a_batch_does_not_end_before_its_last_look_for_stragglers_went_well() ->
 
 def test_an_orphan_that_one_look_does_not_show_keeps_its_cost() -> None:
     async def night() -> None:
-        spell = Spell("hidden_runs", 0, 3000, 1.0)  # every run is called unknown once
+        spell = FaultWindow("hidden_runs", 0, 3000, 1.0)  # every run is called unknown once
         late = await straggling(spell, late=150, durations=(600, 900))
         cancelled = [run for run in late.sandbox.ledger.runs if run.status == "CANCELLED"]
         assert [run.steps > 0 for run in cancelled] == [True], (
@@ -158,21 +171,23 @@ class NoCancels(httpx.AsyncBaseTransport):
 def test_a_cancel_that_is_refused_for_good_is_not_repeated_without_end() -> None:
     async def night() -> None:
         # The first run is listed only when another one has taken its place, and outlives it.
-        world = World(late=150, durations=(600, 900))
+        world = SandboxConfig(late=150, durations=(600, 900))
         urls = ["http://faults.test/dropped_after/1"]
-        late = Night.of(urls, world, Settings(backoff=timedelta(seconds=4)))
-        late.network = Network(NoCancels(late.sandbox.transport()), fired=Counter())
+        late = SimulatedBatch.of(urls, world, Settings(backoff=timedelta(seconds=4)))
+        late.network = FaultyNetwork(NoCancels(late.sandbox.transport()), fired=Counter())
         with anyio.fail_after(4 * 3600):
-            assert await late.run() is Ending.FINISHED
+            assert await late.run() is ExitReason.FINISHED
         asked = sum(n for path, n in late.requests.items() if path.endswith("/cancel"))
         assert 0 < asked < 100
 
     simulate(night)
 
 
-def network(fault: str) -> Network:
+def network(fault: str) -> FaultyNetwork:
     inner = httpx.MockTransport(lambda request: httpx.Response(200, json={}))
-    return Network(inner, fired=Counter(), spells=[Spell(fault, 0, 60, 1)], clock=lambda: 0)
+    return FaultyNetwork(
+        inner, fired=Counter(), spells=[FaultWindow(fault, 0, 60, 1)], clock=lambda: 0
+    )
 
 
 def test_a_client_that_follows_a_redirect_is_caught() -> None:
@@ -180,7 +195,7 @@ def test_a_client_that_follows_a_redirect_is_caught() -> None:
         async with httpx.AsyncClient(
             transport=network("redirect"), follow_redirects=True
         ) as client:
-            with pytest.raises(Broken, match="a redirect was followed"):
+            with pytest.raises(InvariantViolated, match="a redirect was followed"):
                 await client.get("http://api.test/v1/runs")
 
     simulate(night)
@@ -191,7 +206,7 @@ def test_a_client_that_does_not_wait_as_told_is_caught() -> None:
         async with httpx.AsyncClient(transport=network("throttled")) as client:
             run = {"url": "http://shop.test/", "goal": "Read the price"}
             assert (await client.post(CREATE, json=run)).headers["retry-after"] == "30"
-            with pytest.raises(Broken, match="before Retry-After was over"):
+            with pytest.raises(InvariantViolated, match="before Retry-After was over"):
                 await client.post(CREATE, json=run)
 
     simulate(night)
@@ -199,12 +214,12 @@ def test_a_client_that_does_not_wait_as_told_is_caught() -> None:
 
 def test_a_hostile_result_that_was_changed_is_caught() -> None:
     async def night() -> None:
-        hostile = Night.of(pages(5), World(), Settings())
-        hostile.network = Network(hostile.sandbox.transport(), fired=Counter(), poison=1)
+        hostile = SimulatedBatch.of(pages(5), SandboxConfig(), Settings())
+        hostile.network = FaultyNetwork(hostile.sandbox.transport(), fired=Counter(), poison=1)
         await hostile.run()
         hostile.check_end()
         hostile.network.served[hostile.sandbox.ledger.runs[0].run_id] = b'"another"'
-        with pytest.raises(Broken, match="a strange result was changed"):
+        with pytest.raises(InvariantViolated, match="a strange result was changed"):
             hostile.check_end()
 
     simulate(night)
@@ -212,4 +227,4 @@ def test_a_hostile_result_that_was_changed_is_caught() -> None:
 
 def test_a_spell_of_a_fault_that_nobody_knows_is_a_mistake() -> None:
     with pytest.raises(ValueError, match="unknown fault 'rain'"):
-        Spell("rain", 0, 1, 1)
+        FaultWindow("rain", 0, 1, 1)

@@ -12,20 +12,20 @@ import pytest
 from sqlalchemy import update
 
 from batchrunner.model import FailureCategory, JobState, Settings
-from batchrunner.proof.night import Night, Power, T, now, pages, simulate
-from batchrunner.runner import Ending
 from batchrunner.runner.events import CreditsBack, OutOfCredits
-from batchrunner.sandbox import World
-from batchrunner.schema import jobs
-from batchrunner.store import StoreError
+from batchrunner.runner.runner import ExitReason
+from batchrunner.sandbox import SandboxConfig
+from batchrunner.store.schema import jobs
+from batchrunner.store.store import StoreError
+from tests.simulator.simulated_batch import KillSwitch, SimulatedBatch, T, now, pages, simulate
 
 QUICK = Settings(concurrency=10, backoff=timedelta(seconds=4))
 
 
 def test_a_quiet_night_creates_one_run_for_each_job() -> None:
     async def night() -> None:
-        quiet = Night.of(pages(60), World(), QUICK)
-        assert await quiet.run() is Ending.FINISHED
+        quiet = SimulatedBatch.of(pages(60), SandboxConfig(), QUICK)
+        assert await quiet.run() is ExitReason.FINISHED
         quiet.check_end()
         assert quiet.jobs() == {JobState.SUCCEEDED: 60}
         assert len(quiet.sandbox.ledger.runs) == 60
@@ -35,10 +35,10 @@ def test_a_quiet_night_creates_one_run_for_each_job() -> None:
 
 def test_a_finished_batch_spends_nothing_when_it_is_run_again() -> None:
     async def night() -> None:
-        done = Night.of(pages(5), World(), QUICK)
+        done = SimulatedBatch.of(pages(5), SandboxConfig(), QUICK)
         await done.run()
         creates = done.creates
-        assert await done.run() is Ending.FINISHED
+        assert await done.run() is ExitReason.FINISHED
         assert done.creates == creates
 
     simulate(night)
@@ -61,8 +61,8 @@ def test_the_books_balance_after_a_night_of_faults(seed: int) -> None:
     }
 
     async def night() -> None:
-        bad = Night.of(pages(80), World(seed=seed, rates=rates, late=10), QUICK)
-        assert await bad.run() is Ending.FINISHED
+        bad = SimulatedBatch.of(pages(80), SandboxConfig(seed=seed, rates=rates, late=10), QUICK)
+        assert await bad.run() is ExitReason.FINISHED
         bad.check_end()
         lost_answers = [c for c in bad.sandbox.ledger.requests if c.status in (None, 500)]
         assert lost_answers, "no fault fired: this night proves nothing"
@@ -72,8 +72,10 @@ def test_the_books_balance_after_a_night_of_faults(seed: int) -> None:
 
 def test_runs_whose_answer_was_lost_are_found_although_the_list_is_late() -> None:
     async def night() -> None:
-        lost = Night.of(["http://faults.test/dropped_after/1"], World(late=25), QUICK)
-        assert await lost.run() is Ending.FINISHED
+        lost = SimulatedBatch.of(
+            ["http://faults.test/dropped_after/1"], SandboxConfig(late=25), QUICK
+        )
+        assert await lost.run() is ExitReason.FINISHED
         lost.check_end()
         assert lost.jobs() == {JobState.SUCCEEDED: 1}
         assert len(lost.sandbox.ledger.runs) == 1
@@ -83,9 +85,9 @@ def test_runs_whose_answer_was_lost_are_found_although_the_list_is_late() -> Non
 
 def test_a_run_that_turns_up_when_it_was_given_up_is_cancelled_and_listed() -> None:
     async def night() -> None:
-        world = World(late=150, durations=(600, 900))
-        late = Night.of(["http://faults.test/dropped_after/1"], world, QUICK)
-        assert await late.run() is Ending.FINISHED
+        world = SandboxConfig(late=150, durations=(600, 900))
+        late = SimulatedBatch.of(["http://faults.test/dropped_after/1"], world, QUICK)
+        assert await late.run() is ExitReason.FINISHED
         late.check_end()
         assert late.jobs() == {JobState.SUCCEEDED: 1}
         assert [run.status for run in late.sandbox.ledger.runs] == ["CANCELLED", "COMPLETED"]
@@ -98,7 +100,9 @@ def test_a_run_that_turns_up_when_it_was_given_up_is_cancelled_and_listed() -> N
 
 def test_results_land_in_their_rows_although_run_ids_come_in_another_order() -> None:
     async def night() -> None:
-        shuffled = Night.of(pages(26), World(variants={"run_ids": "reversed"}), QUICK)
+        shuffled = SimulatedBatch.of(
+            pages(26), SandboxConfig(variants={"run_ids": "reversed"}), QUICK
+        )
         await shuffled.run()
         shuffled.check_end()
         bills = {run.run_id: run.url for run in shuffled.sandbox.ledger.runs}
@@ -111,7 +115,7 @@ def test_results_land_in_their_rows_although_run_ids_come_in_another_order() -> 
 
 def test_a_create_that_got_lost_on_its_way_is_sent_again_uncounted() -> None:
     async def night() -> None:
-        lost = Night.of(["http://faults.test/error_before/1"], World(), QUICK)
+        lost = SimulatedBatch.of(["http://faults.test/error_before/1"], SandboxConfig(), QUICK)
         await lost.run()
         lost.check_end()
         assert lost.jobs() == {JobState.SUCCEEDED: 1}
@@ -119,7 +123,7 @@ def test_a_create_that_got_lost_on_its_way_is_sent_again_uncounted() -> None:
         assert tally.retried == {FailureCategory.UNREACHABLE: 1}
         assert now() > lost.sandbox.ledger.runs[0].created_at >= EARLIEST_RESEND
 
-    from batchrunner.proof.night import EPOCH
+    from tests.simulator.simulated_batch import EPOCH
 
     EARLIEST_RESEND = EPOCH + timedelta(seconds=60)
     simulate(night)
@@ -128,7 +132,7 @@ def test_a_create_that_got_lost_on_its_way_is_sent_again_uncounted() -> None:
 def test_without_a_marker_a_lost_answer_is_for_the_user_to_decide() -> None:
     async def night() -> None:
         settings = Settings(marker=False)
-        lost = Night.of(["http://faults.test/dropped_after/1"], World(), settings)
+        lost = SimulatedBatch.of(["http://faults.test/dropped_after/1"], SandboxConfig(), settings)
         await lost.run()
         assert lost.store.tally(lost.batch.id).failed == {FailureCategory.UNANSWERED: 1}
         assert lost.creates == 1
@@ -138,7 +142,9 @@ def test_without_a_marker_a_lost_answer_is_for_the_user_to_decide() -> None:
 
 def test_in_flight_runs_never_exceed_the_bound() -> None:
     async def night() -> None:
-        many = Night.of(pages(50), World(rates={"dropped_after": 0.3}), Settings(concurrency=7))
+        many = SimulatedBatch.of(
+            pages(50), SandboxConfig(rates={"dropped_after": 0.3}), Settings(concurrency=7)
+        )
         await many.run()
         runs = many.sandbox.ledger.runs
         for run in runs:
@@ -150,8 +156,8 @@ def test_in_flight_runs_never_exceed_the_bound() -> None:
 
 def test_runs_that_the_account_queues_are_waited_for() -> None:
     async def night() -> None:
-        queued = Night.of(pages(30), World(limit=3), QUICK)
-        assert await queued.run() is Ending.FINISHED
+        queued = SimulatedBatch.of(pages(30), SandboxConfig(limit=3), QUICK)
+        assert await queued.run() is ExitReason.FINISHED
         queued.check_end()
 
     simulate(night)
@@ -160,7 +166,7 @@ def test_runs_that_the_account_queues_are_waited_for() -> None:
 def test_one_refused_job_does_not_harm_its_ninety_nine_neighbours() -> None:
     async def night() -> None:
         urls = [*pages(60), "http://faults.test/rejected_unnamed", *pages(39)]
-        mixed = Night.of(urls, World(), Settings(concurrency=100))
+        mixed = SimulatedBatch.of(urls, SandboxConfig(), Settings(concurrency=100))
         await mixed.run()
         mixed.check_end()
         assert mixed.jobs() == {JobState.SUCCEEDED: 99, JobState.FAILED: 1}
@@ -172,7 +178,9 @@ def test_one_refused_job_does_not_harm_its_ninety_nine_neighbours() -> None:
 
 def test_jobs_are_submitted_singly_where_batch_creation_is_not_offered() -> None:
     async def night() -> None:
-        single = Night.of(pages(12), World(variants={"run_batch": "missing"}), QUICK)
+        single = SimulatedBatch.of(
+            pages(12), SandboxConfig(variants={"run_batch": "missing"}), QUICK
+        )
         await single.run()
         single.check_end()
         assert single.requests["POST /v1/automation/run-async"] == 12
@@ -184,7 +192,9 @@ def test_jobs_are_submitted_singly_where_batch_creation_is_not_offered() -> None
 def test_jobs_ride_together_where_they_share_an_output_schema() -> None:
     async def night() -> None:
         schema = {"type": "object", "properties": {"name": {"type": "string"}}}
-        shaped = Night.of(pages(20), World(), QUICK, options={"output_schema": schema})
+        shaped = SimulatedBatch.of(
+            pages(20), SandboxConfig(), QUICK, options={"output_schema": schema}
+        )
         await shaped.run()
         shaped.check_end()
         first = shaped.sandbox.ledger.requests[0]
@@ -196,7 +206,7 @@ def test_jobs_ride_together_where_they_share_an_output_schema() -> None:
 def test_a_run_over_its_limit_is_cancelled_remotely_and_tried_again() -> None:
     async def night() -> None:
         settings = Settings(max_attempts=2, running_limit=timedelta(minutes=5))
-        stuck = Night.of(["http://faults.test/stuck"], World(), settings)
+        stuck = SimulatedBatch.of(["http://faults.test/stuck"], SandboxConfig(), settings)
         await stuck.run()
         stuck.check_end()
         assert stuck.store.tally(stuck.batch.id).failed == {FailureCategory.TIMED_OUT: 1}
@@ -208,7 +218,7 @@ def test_a_run_over_its_limit_is_cancelled_remotely_and_tried_again() -> None:
 def test_a_run_that_never_starts_is_cancelled_after_the_queued_limit() -> None:
     async def night() -> None:
         settings = Settings(max_attempts=1, queued_limit=timedelta(minutes=20))
-        stuck = Night.of(["http://faults.test/queued"], World(), settings)
+        stuck = SimulatedBatch.of(["http://faults.test/queued"], SandboxConfig(), settings)
         await stuck.run()
         assert stuck.store.tally(stuck.batch.id).failed == {FailureCategory.TIMED_OUT: 1}
 
@@ -217,8 +227,10 @@ def test_a_run_that_never_starts_is_cancelled_after_the_queued_limit() -> None:
 
 def test_the_pool_waits_for_credits_and_goes_on_by_itself() -> None:
     async def night() -> None:
-        broke = Night.of([*pages(5), "http://faults.test/no_credits/3"], World(), QUICK)
-        assert await broke.run() is Ending.FINISHED
+        broke = SimulatedBatch.of(
+            [*pages(5), "http://faults.test/no_credits/3"], SandboxConfig(), QUICK
+        )
+        assert await broke.run() is ExitReason.FINISHED
         broke.check_end()
         assert broke.jobs() == {JobState.SUCCEEDED: 6}
         credits = OutOfCredits | CreditsBack
@@ -231,8 +243,8 @@ def test_the_pool_waits_for_credits_and_goes_on_by_itself() -> None:
 
 def test_credits_for_forty_of_a_hundred_buy_forty_runs() -> None:
     async def night() -> None:
-        world = World(credits=Decimal("0.016") * 40, durations=(600, 900))
-        short = Night.of(pages(100), world, Settings(concurrency=100))
+        world = SandboxConfig(credits=Decimal("0.016") * 40, durations=(600, 900))
+        short = SimulatedBatch.of(pages(100), world, Settings(concurrency=100))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(short.run)
             await anyio.sleep(300)
@@ -246,7 +258,7 @@ def test_credits_for_forty_of_a_hundred_buy_forty_runs() -> None:
 
 
 @dataclass
-class Flickering(Power):
+class Flickering(KillSwitch):
     """A database that goes away again and again: before a transaction, or after its commit."""
 
     calls: int = 0
@@ -265,9 +277,9 @@ class Flickering(Power):
 def test_a_database_that_goes_away_is_waited_for_and_costs_no_run() -> None:
     async def night() -> None:
         urls = [*pages(40), "http://faults.test/dropped_after/1"]
-        flickering = Night.of(urls, World(rates={"system_failure": 0.1}), QUICK)
+        flickering = SimulatedBatch.of(urls, SandboxConfig(rates={"system_failure": 0.1}), QUICK)
         power = Flickering()
-        assert await flickering.run(power) is Ending.FINISHED
+        assert await flickering.run(power) is ExitReason.FINISHED
         assert power.calls > 100
         flickering.check_end()
         failed = {attempt.category for attempt in flickering.store.failures(1, final=True, most=9)}
@@ -278,8 +290,8 @@ def test_a_database_that_goes_away_is_waited_for_and_costs_no_run() -> None:
 
 def test_a_key_that_is_refused_stops_the_batch_and_uses_up_nothing() -> None:
     async def night() -> None:
-        keyless = Night.of(pages(5), World(), QUICK, keys=frozenset({"another"}))
-        assert await keyless.run() is Ending.STOPPED
+        keyless = SimulatedBatch.of(pages(5), SandboxConfig(), QUICK, keys=frozenset({"another"}))
+        assert await keyless.run() is ExitReason.STOPPED
         assert keyless.jobs() == {JobState.AVAILABLE: 5}
         assert keyless.creates == 1
 
@@ -288,7 +300,7 @@ def test_a_key_that_is_refused_stops_the_batch_and_uses_up_nothing() -> None:
 
 def test_draining_waits_for_what_is_in_flight_and_submits_nothing_more() -> None:
     async def night() -> None:
-        drained = Night.of(pages(40), World(), QUICK)
+        drained = SimulatedBatch.of(pages(40), SandboxConfig(), QUICK)
         runner_of = drained.runner
         async with anyio.create_task_group() as tasks:
 
@@ -302,11 +314,11 @@ def test_draining_waits_for_what_is_in_flight_and_submits_nothing_more() -> None
                 runner.drain()  # type: ignore[attr-defined]
 
             drained.runner = remember  # type: ignore[method-assign, assignment]
-            assert await drained.run() is Ending.DRAINED
+            assert await drained.run() is ExitReason.DRAINED
         assert JobState.RUNNING not in drained.jobs()
         assert drained.jobs()[JobState.AVAILABLE] > 0
         drained.runner = runner_of  # type: ignore[method-assign]
-        assert await drained.run() is Ending.FINISHED
+        assert await drained.run() is ExitReason.FINISHED
         drained.check_end()
 
     simulate(night)
@@ -314,7 +326,7 @@ def test_draining_waits_for_what_is_in_flight_and_submits_nothing_more() -> None
 
 def test_a_cancelled_batch_has_no_run_left_alive() -> None:
     async def night() -> None:
-        unwanted = Night.of(pages(40), World(), QUICK)
+        unwanted = SimulatedBatch.of(pages(40), SandboxConfig(), QUICK)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(unwanted.run)
             await anyio.sleep(30)
@@ -328,7 +340,9 @@ def test_a_cancelled_batch_has_no_run_left_alive() -> None:
 
 def test_failed_jobs_that_are_put_back_get_one_more_run_each() -> None:
     async def night() -> None:
-        failed = Night.of([*pages(3), "http://faults.test/agent_failure/1"], World(), QUICK)
+        failed = SimulatedBatch.of(
+            [*pages(3), "http://faults.test/agent_failure/1"], SandboxConfig(), QUICK
+        )
         await failed.run()
         assert failed.jobs() == {JobState.SUCCEEDED: 3, JobState.FAILED: 1}
         assert failed.store.retry(failed.batch.id, [FailureCategory.AGENT_FAILURE], [], now()) == 1
@@ -342,10 +356,10 @@ def test_failed_jobs_that_are_put_back_get_one_more_run_each() -> None:
 
 def test_a_goal_with_an_old_marker_in_it_does_not_hold_its_neighbours_up() -> None:
     async def night() -> None:
-        quiet = Night.of(pages(6), World(), QUICK)
+        quiet = SimulatedBatch.of(pages(6), SandboxConfig(), QUICK)
         with quiet.store._database.write() as tx:
             tx.execute(update(jobs).values(goal="Read it [ref br-0123456789ab-1]"))
-        assert await quiet.run() is Ending.FINISHED
+        assert await quiet.run() is ExitReason.FINISHED
         quiet.check_end()
         assert len(quiet.sandbox.ledger.runs) == 6
 

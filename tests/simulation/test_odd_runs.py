@@ -13,13 +13,13 @@ import httpx
 import pytest
 
 from batchrunner.model import FailureCategory, JobState, Settings
-from batchrunner.policy import GIVEN_UP_AFTER, LINGERING, LOST_AFTER
-from batchrunner.proof.network import Network
-from batchrunner.proof.night import Night, now, pages, simulate
-from batchrunner.runner import Ending
-from batchrunner.runner.events import Judged
-from batchrunner.sandbox import World
-from batchrunner.sandbox.fates import Status
+from batchrunner.policy.run_decision import GIVEN_UP_AFTER, LINGERING_AFTER, LOST_AFTER
+from batchrunner.runner.events import AttemptsClosed
+from batchrunner.runner.runner import ExitReason
+from batchrunner.sandbox import SandboxConfig
+from batchrunner.sandbox.faults import Status
+from tests.simulator.network.proxy import FaultyNetwork
+from tests.simulator.simulated_batch import SimulatedBatch, now, pages, simulate
 
 LOOK, CANCEL = "/v1/runs/batch", "/v1/runs/batch/cancel"
 LIMIT = timedelta(minutes=5)
@@ -70,26 +70,28 @@ def not_in(body: Any, run_id: str) -> httpx.Response:
     return httpx.Response(200, json={**body, "data": data})
 
 
-async def played(urls: list[str], odd: Callable[[Callable[[], str]], Answer]) -> tuple[Night, Odd]:
-    night = Night.of(urls, World(durations=(30, 60)), SETTINGS)
+async def played(
+    urls: list[str], odd: Callable[[Callable[[], str]], Answer]
+) -> tuple[SimulatedBatch, Odd]:
+    night = SimulatedBatch.of(urls, SandboxConfig(durations=(30, 60)), SETTINGS)
     line = Odd(night.sandbox.transport(), lambda request, body: answer(request, body))
     answer = odd(lambda: line.run_id or "")
-    night.network = Network(line, fired=Counter())
+    night.network = FaultyNetwork(line, fired=Counter())
     with anyio.fail_after(BOUND):
-        assert await night.run() is Ending.FINISHED
+        assert await night.run() is ExitReason.FINISHED
     assert line.met, "nothing odd was met: this night proves nothing"
     return night, line
 
 
-def failed(night: Night) -> list[tuple[FailureCategory, str | None]]:
+def failed(night: SimulatedBatch) -> list[tuple[FailureCategory, str | None]]:
     found = night.store.failures(night.batch.id, final=True, most=9)
     return [(attempt.category, attempt.run_id) for attempt in found]
 
 
-def told(night: Night, run_id: str | None) -> bool:
+def told(night: SimulatedBatch, run_id: str | None) -> bool:
     """Whether the user was told of this run."""
-    judged = [event for event in night.events if isinstance(event, Judged)]
-    failures = [v.transition.failure for event in judged for v in event.verdicts]
+    judged = [event for event in night.events if isinstance(event, AttemptsClosed)]
+    failures = [v.transition.failure for event in judged for v in event.decisions]
     return any((run_id or "?") in failure.message for failure in failures if failure)
 
 
@@ -186,7 +188,7 @@ def test_a_status_that_nobody_knows_ends_in_a_decision() -> None:
         odd, line = await played(pages(6), expired)
         assert odd.jobs() == {JobState.SUCCEEDED: 5, JobState.FAILED: 1}
         assert failed(odd) == [(FailureCategory.UNANSWERED, line.run_id)]
-        assert anyio.current_time() >= (LINGERING + GIVEN_UP_AFTER).total_seconds()
+        assert anyio.current_time() >= (LINGERING_AFTER + GIVEN_UP_AFTER).total_seconds()
 
     simulate(night)
 
@@ -239,11 +241,13 @@ def test_an_outage_of_the_api_counts_for_nobodys_patience() -> None:
 
             return answer
 
-        night = Night.of(pages(3), World(durations=(400, 500)), SETTINGS_OF_A_LONG_NIGHT)
+        night = SimulatedBatch.of(
+            pages(3), SandboxConfig(durations=(400, 500)), SETTINGS_OF_A_LONG_NIGHT
+        )
         line = Odd(night.sandbox.transport(), lambda request, body: answer(request, body))
         answer = odd(lambda: line.run_id or "")
-        night.network = Network(line, fired=Counter())
-        assert await night.run() is Ending.FINISHED
+        night.network = FaultyNetwork(line, fired=Counter())
+        assert await night.run() is ExitReason.FINISHED
         night.check_end()
         assert night.jobs() == {JobState.SUCCEEDED: 3}
 
@@ -297,13 +301,13 @@ def growing(run_id: Callable[[], str]) -> Answer:
 
 def test_a_result_that_still_grows_is_waited_for() -> None:
     async def night() -> None:
-        world = World(durations=(600, 600))
-        grown = Night.of(pages(2), world, Settings(running_limit=timedelta(hours=1)))
+        world = SandboxConfig(durations=(600, 600))
+        grown = SimulatedBatch.of(pages(2), world, Settings(running_limit=timedelta(hours=1)))
         line = Odd(grown.sandbox.transport(), lambda request, body: grow(request, body))
         grow = growing(lambda: line.run_id or "")
-        grown.network = Network(line, fired=Counter())
-        assert await grown.run() is Ending.FINISHED
-        assert 600 / line.met < LINGERING.total_seconds()
+        grown.network = FaultyNetwork(line, fired=Counter())
+        assert await grown.run() is ExitReason.FINISHED
+        assert 600 / line.met < LINGERING_AFTER.total_seconds()
         assert grown.jobs() == {JobState.SUCCEEDED: 2}
         ends = {run.status for run in grown.sandbox.ledger.runs}
         assert ends == {Status.COMPLETED}
@@ -341,6 +345,6 @@ def test_a_run_that_begins_anew_with_each_look_is_over_its_limit_all_the_same() 
     simulate(night)
 
 
-def all_failed(night: Night) -> list[tuple[FailureCategory, str | None]]:
+def all_failed(night: SimulatedBatch) -> list[tuple[FailureCategory, str | None]]:
     found = night.store.failures(night.batch.id, final=False, most=9)
     return [(attempt.category, attempt.run_id) for attempt in found]

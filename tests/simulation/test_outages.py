@@ -12,24 +12,24 @@ import anyio
 import pytest
 
 from batchrunner.model import JobState, Settings
-from batchrunner.proof.machine import Span
-from batchrunner.proof.night import Night, Power, T, pages, simulate
-from batchrunner.runner import Ending
-from batchrunner.runner.events import Rescued
-from batchrunner.sandbox import World
-from batchrunner.store import LEASE, StoreError
+from batchrunner.runner.events import AttemptsRescued
+from batchrunner.runner.runner import ExitReason
+from batchrunner.sandbox import SandboxConfig
+from batchrunner.store.store import LEASE, StoreError
+from tests.simulator.machine_faults import TimeSpan
+from tests.simulator.simulated_batch import KillSwitch, SimulatedBatch, T, pages, simulate
 
 SETTINGS = Settings(concurrency=4, backoff=timedelta(seconds=4))
 #: A database that is away for five minutes, after a minute of work.
-OUTAGE = Span(60, 360)
-NEVER_BACK = Span(60, 1e9)
+OUTAGE = TimeSpan(60, 360)
+NEVER_BACK = TimeSpan(60, 1e9)
 
 
 @dataclass
-class CutOff(Power):
+class CutOff(KillSwitch):
     """A process that cannot reach the database for a while."""
 
-    away: Iterable[Span] = ()
+    away: Iterable[TimeSpan] = ()
     met: Counter[str] = field(default_factory=Counter)
 
     async def offload(self, call: Callable[[], T], /) -> T:
@@ -49,14 +49,14 @@ def test_a_database_that_was_away_for_longer_than_a_lease_costs_no_runner_its_li
     later: float,
 ) -> None:
     async def night() -> None:
-        shared = Night.of(pages(40), World(durations=(100, 200)), SETTINGS)
+        shared = SimulatedBatch.of(pages(40), SandboxConfig(durations=(100, 200)), SETTINGS)
         powers = [
             CutOff(away=[OUTAGE]),
-            CutOff(away=[Span(OUTAGE.begins, OUTAGE.ends + later)]),
+            CutOff(away=[TimeSpan(OUTAGE.begins, OUTAGE.ends + later)]),
         ]
-        endings: list[Ending] = []
+        endings: list[ExitReason] = []
 
-        async def work(power: Power) -> None:
+        async def work(power: KillSwitch) -> None:
             endings.append(await shared.run(power, gone=believes))
 
         async with anyio.create_task_group() as tasks:
@@ -64,8 +64,8 @@ def test_a_database_that_was_away_for_longer_than_a_lease_costs_no_runner_its_li
                 tasks.start_soon(work, power)
                 await anyio.sleep(1.0)
         assert all(power.met["away"] for power in powers)
-        assert endings == [Ending.FINISHED] * 2
-        assert not [event for event in shared.events if isinstance(event, Rescued)]
+        assert endings == [ExitReason.FINISHED] * 2
+        assert not [event for event in shared.events if isinstance(event, AttemptsRescued)]
         shared.check_end()
         assert shared.jobs() == {JobState.SUCCEEDED: 40}
         assert len(shared.sandbox.ledger.runs) == 40
@@ -75,7 +75,7 @@ def test_a_database_that_was_away_for_longer_than_a_lease_costs_no_runner_its_li
 
 def test_who_died_while_the_database_was_away_is_buried_a_lease_after_it_is_back() -> None:
     async def night() -> None:
-        shared = Night.of(pages(12), World(durations=(100, 200)), SETTINGS)
+        shared = SimulatedBatch.of(pages(12), SandboxConfig(durations=(100, 200)), SETTINGS)
         async with anyio.create_task_group() as tasks:
             mortal = anyio.CancelScope()
 
@@ -89,8 +89,8 @@ def test_who_died_while_the_database_was_away_is_buried_a_lease_after_it_is_back
             await anyio.sleep_until(200)
             mortal.cancel()
             await anyio.sleep_until(OUTAGE.ends + LEASE.total_seconds() - 1)
-            assert not [event for event in shared.events if isinstance(event, Rescued)]
-        assert [event for event in shared.events if isinstance(event, Rescued)]
+            assert not [event for event in shared.events if isinstance(event, AttemptsRescued)]
+        assert [event for event in shared.events if isinstance(event, AttemptsRescued)]
         shared.check_end()
         assert len(shared.sandbox.ledger.runs) == 12
 

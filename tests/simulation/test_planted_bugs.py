@@ -15,8 +15,6 @@ import httpx
 import pytest
 from sqlalchemy import bindparam, insert, select, update
 
-from batchrunner import policy
-from batchrunner.api import Api
 from batchrunner.classify import classify_fault
 from batchrunner.model import (
     ApiError,
@@ -27,24 +25,42 @@ from batchrunner.model import (
     Run,
     RunStatus,
     Settings,
-    Standing,
     Submission,
     Unanswered,
+    WorkLeft,
 )
-from batchrunner.proof.machine import Machine, Process, Span, Weather
-from batchrunner.proof.network import Network, Spell
-from batchrunner.proof.night import Killed, Night, Power, now, pages, simulate
-from batchrunner.runner import innermost, searching
-from batchrunner.runner import watching as runner_watching
-from batchrunner.runner.living import Living
-from batchrunner.runner.looking import Looking
-from batchrunner.runner.rematching import Rematching
-from batchrunner.runner.searching import Searching
-from batchrunner.runner.straying import Straying
-from batchrunner.sandbox import World
-from batchrunner.schema import SubmissionState, attempts, jobs, results
-from batchrunner.store import LeaseLost, Store, StoreError, answering, claiming, reporting, watching
-from batchrunner.store.rows import text_of
+from batchrunner.policy import create_outcome, run_decision
+from batchrunner.policy import retry as policy_retry
+from batchrunner.runner import poller as runner_watching
+from batchrunner.runner import reconciler
+from batchrunner.runner.heartbeat import Heartbeat
+from batchrunner.runner.mismatch_fixer import MismatchFixer
+from batchrunner.runner.orphan_sweeper import OrphanSweeper
+from batchrunner.runner.reconciler import Reconciler
+from batchrunner.runner.run_fetcher import RunFetcher
+from batchrunner.runner.runner import innermost
+from batchrunner.sandbox import SandboxConfig
+from batchrunner.store import attempts as attempts_module
+from batchrunner.store import claims, reports, submissions
+from batchrunner.store.schema import SubmissionState, attempts, jobs, results
+from batchrunner.store.serialization import json_text
+from batchrunner.store.store import LeaseLost, Store, StoreError
+from batchrunner.tinyfish.client import TinyFishClient
+from tests.simulator.machine_faults import (
+    MachineFaults,
+    SimulatedMachine,
+    SimulatedProcess,
+    TimeSpan,
+)
+from tests.simulator.network.proxy import FaultWindow, FaultyNetwork
+from tests.simulator.simulated_batch import (
+    KillSwitch,
+    ProcessKilled,
+    SimulatedBatch,
+    now,
+    pages,
+    simulate,
+)
 
 Patch = pytest.MonkeyPatch
 Scenario = Callable[[], Coroutine[Any, Any, None]]
@@ -58,7 +74,7 @@ SETTINGS = Settings(concurrency=3, backoff=timedelta(seconds=2))
 # ---- nights ----
 
 
-async def to_its_end(night: Night, power: Power | None = None, **kwargs: Any) -> None:
+async def to_its_end(night: SimulatedBatch, power: KillSwitch | None = None, **kwargs: Any) -> None:
     """Run a batch, and check that it comes to its end and keeps every promise."""
     with anyio.move_on_after(LONGEST.total_seconds()) as limit:
         await night.run(power, **kwargs)
@@ -69,8 +85,8 @@ async def to_its_end(night: Night, power: Power | None = None, **kwargs: Any) ->
 
 async def quiet(urls: Iterable[str], **world: Any) -> None:
     """Run a small batch in a world like this."""
-    conditions = World(**{"durations": BRIEF, "retry_after": 20, **world})
-    await to_its_end(Night.of(urls, conditions, SETTINGS))
+    conditions = SandboxConfig(**{"durations": BRIEF, "retry_after": 20, **world})
+    await to_its_end(SimulatedBatch.of(urls, conditions, SETTINGS))
 
 
 def fault(fate: str, **world: Any) -> Scenario:
@@ -81,13 +97,13 @@ def fault(fate: str, **world: Any) -> Scenario:
 async def blinded() -> None:
     """Let an answer get lost when one run is known, and searches find nothing."""
     urls = [*pages(1), "http://faults.test/dropped_after/1"]
-    night = Night.of(urls, World(durations=(90, 90)), Settings(concurrency=1))
-    line, spell = night.sandbox.transport(), Spell("blind_search", 0, 3600, 1.0)
-    night.network = Network(line, spells=[spell], fired=Counter())
+    night = SimulatedBatch.of(urls, SandboxConfig(durations=(90, 90)), Settings(concurrency=1))
+    line, spell = night.sandbox.transport(), FaultWindow("blind_search", 0, 3600, 1.0)
+    night.network = FaultyNetwork(line, spells=[spell], fired=Counter())
     await to_its_end(night)
 
 
-class Cut(Power):
+class Cut(KillSwitch):
     """A process that is killed some steps after an answer in which it finds a word."""
 
     def __init__(self, word: bytes, later: int) -> None:
@@ -105,8 +121,8 @@ class Cut(Power):
 async def cut_after(word: bytes) -> None:
     """Kill a runner when it hears a word, then one step later, and so on; the next goes on."""
     for later in range(24):
-        night = Night.of(pages(1), World(durations=(3, 3)), SETTINGS)
-        with pytest.raises(Killed):
+        night = SimulatedBatch.of(pages(1), SandboxConfig(durations=(3, 3)), SETTINGS)
+        with pytest.raises(ProcessKilled):
             await night.run(Cut(word, later))
         night.check_always()
         await to_its_end(night)
@@ -114,7 +130,7 @@ async def cut_after(word: bytes) -> None:
 
 async def side_by_side() -> None:
     """Let two runners work on one batch, both in good health."""
-    night = Night.of(pages(12), World(durations=(30, 60)), SETTINGS)
+    night = SimulatedBatch.of(pages(12), SandboxConfig(durations=(30, 60)), SETTINGS)
 
     async def work() -> None:
         try:
@@ -125,7 +141,7 @@ async def side_by_side() -> None:
     await at_once(work, work)
 
 
-class Nap(Power):
+class Nap(KillSwitch):
     """A laptop that is suspended when it hears that a run failed, and wakes much later."""
 
     def __init__(self) -> None:
@@ -149,7 +165,7 @@ class Nap(Power):
 async def asleep() -> None:
     """Suspend a runner with a verdict in its hands; another one takes over and goes on."""
     urls = ["http://faults.test/system_failure/1"]
-    night = Night.of(urls, World(durations=(60, 60), retry_after=1), SETTINGS)
+    night = SimulatedBatch.of(urls, SandboxConfig(durations=(60, 60), retry_after=1), SETTINGS)
     fenced: list[LeaseLost] = []
 
     async def doze() -> None:
@@ -169,7 +185,7 @@ async def asleep() -> None:
 
 async def cancelled() -> None:
     """Cancel a batch while its runs have long to go."""
-    night = Night.of(pages(6), World(durations=(300, 600)), SETTINGS)
+    night = SimulatedBatch.of(pages(6), SandboxConfig(durations=(300, 600)), SETTINGS)
 
     async def cancel() -> None:
         await anyio.sleep(30)
@@ -180,29 +196,31 @@ async def cancelled() -> None:
 
 async def once_more() -> None:
     """Run a batch again that is finished."""
-    night = Night.of(pages(3), World(durations=BRIEF), SETTINGS)
+    night = SimulatedBatch.of(pages(3), SandboxConfig(durations=BRIEF), SETTINGS)
     await to_its_end(night)
     await to_its_end(night)
 
 
 async def set_forward() -> None:
     """Set the clock eight hours forward while runs have some minutes to go."""
-    night = Night.of(pages(3), World(durations=(300, 600)), SETTINGS)
+    night = SimulatedBatch.of(pages(3), SandboxConfig(durations=(300, 600)), SETTINGS)
     night.one_clock = night.waits = False
-    machine = Machine(night.store, Weather(steps=[(60, 8 * 3600)]), 0, Counter())
-    process = Process(machine=machine)
+    machine = SimulatedMachine(night.store, MachineFaults(steps=[(60, 8 * 3600)]), 0, Counter())
+    process = SimulatedProcess(machine=machine)
     await to_its_end(night, process, now=machine.wall, monotonic=machine.monotonic)
 
 
 async def asleep_together() -> None:
     """Suspend the machine on which two runners live."""
-    night = Night.of(pages(12), World(durations=(30, 60)), SETTINGS)
-    machine = Machine(night.store, Weather(sleeps=[Span(20, 1500)]), 0, Counter())
+    night = SimulatedBatch.of(pages(12), SandboxConfig(durations=(30, 60)), SETTINGS)
+    machine = SimulatedMachine(
+        night.store, MachineFaults(sleeps=[TimeSpan(20, 1500)]), 0, Counter()
+    )
 
     async def work() -> None:
         clock = {"now": machine.wall, "monotonic": machine.monotonic, "gone": nobody}
         try:
-            await to_its_end(night, Process(machine=machine), **clock)
+            await to_its_end(night, SimulatedProcess(machine=machine), **clock)
         except LeaseLost:
             raise AssertionError("a living owner was taken for dead") from None
 
@@ -228,7 +246,7 @@ async def at_once(*nights: Scenario) -> None:
 def send_before_the_intent(patch: Patch) -> None:
     """Claim without a commit; what was claimed is written with what became of it."""
     unwritten: list[tuple[tuple[Any, ...], list[Submission]]] = []
-    real: Callable[..., list[Submission]] = claiming.claim
+    real: Callable[..., list[Submission]] = claims.claim
 
     def claim(store: Store, *args: Any) -> list[Submission]:
         *claimed, key = args
@@ -241,7 +259,7 @@ def send_before_the_intent(patch: Patch) -> None:
         def written(store: Store, *args: Any) -> Any:
             while unwritten:
                 claimed, found = unwritten.pop()
-                tokens = iter([submission.token for submission in found])
+                tokens = iter([submission.marker_token for submission in found])
                 with store._database.write() as tx:
                     real(tx, *claimed, tokens.__next__)
             return verb(store, *args)
@@ -264,85 +282,87 @@ def forgetting(enlist: Callable[..., None], memory: Any) -> Callable[..., None]:
 
 
 def send_again(which: Callable[[ApiFault], bool], patch: Patch) -> None:
-    real = Api._create
+    real = TinyFishClient._create
 
-    async def create(api: Api, *args: Any) -> Any:
+    async def create(api: TinyFishClient, *args: Any) -> Any:
         answer = await real(api, *args)
         if isinstance(answer, Unanswered) and which(answer.fault):
             return await real(api, *args)
         return answer
 
-    patch.setattr(Api, "_create", create)
+    patch.setattr(TinyFishClient, "_create", create)
 
 
 def put_back_without_a_search(patch: Patch) -> None:
-    async def search(loop: Searching, submission: Submission, why: str) -> None:
+    async def search(loop: Reconciler, submission: Submission, why: str) -> None:
         now = loop._shift.now()
-        verdicts = policy.settle_absent(submission, now)
-        watch_at = policy.next_watch(submission, now)
-        await loop._shift.settle(submission, SubmissionState.ABSENT, verdicts, why, watch_at)
+        verdicts = run_decision.settle_absent(submission, now)
+        watch_at = run_decision.next_late_check(submission, now)
+        await loop._shift.close_submission(
+            submission, SubmissionState.ABSENT, verdicts, why, watch_at
+        )
 
-    patch.setattr(Searching, "_search", search)
+    patch.setattr(Reconciler, "_search", search)
 
 
 def give_up_after_one_search(patch: Patch) -> None:
-    patch.setattr(searching, "next_search", lambda *_: None)
+    patch.setattr(reconciler, "next_search", lambda *_: None)
 
 
 def trust_every_search(patch: Patch) -> None:
     async def is_proved(*_: Any) -> bool:
         return True
 
-    patch.setattr(Searching, "_is_proved", is_proved)
+    patch.setattr(Reconciler, "_is_proved", is_proved)
 
 
 def trust_the_order_of_ids(patch: Patch) -> None:
     async def put_right(*_: Any) -> frozenset[int]:
         return frozenset()
 
-    patch.setattr(Rematching, "put_right", put_right)
+    patch.setattr(MismatchFixer, "put_right", put_right)
 
 
 def lose_run_ids(patch: Patch) -> None:
     def record(tx: Any, owner_id: str, submission: Submission, runs: Any, now: datetime) -> Any:
-        answering.close(tx, owner_id, submission, SubmissionState.CREATED, now)
+        submissions.close_submission(tx, owner_id, submission, SubmissionState.CREATED, now)
         return frozenset()
 
-    patch.setattr(answering, "record", record)
+    patch.setattr(submissions, "record_runs", record)
 
 
 def ignore_stragglers(patch: Patch) -> None:
     async def look_for(*_: Any) -> None:
         return None
 
-    patch.setattr(Straying, "_look_for", look_for)
+    patch.setattr(OrphanSweeper, "_look_for", look_for)
 
 
 def ignore_retry_after(patch: Patch) -> None:
     hasty = lambda met: replace(classify_fault(met), retry_after=None)  # noqa: E731
-    patch.setattr(policy.submissions, "classify_fault", hasty)
+    patch.setattr(create_outcome, "classify_fault", hasty)
 
 
 # ---- bugs: owners and the bound ----
 
 
 def bound_each_process(patch: Patch) -> None:
-    real, in_flight, standing = claiming.claim, claiming._in_flight, reporting.standing
+    real, in_flight, standing = claims.claim, claims._in_flight, reports.work_left
 
-    def without_others(*args: Any) -> Standing:
-        found: Standing = standing(*args)
-        return replace(found, room=found.room + found.others)
+    def without_others(*args: Any) -> WorkLeft:
+        found: WorkLeft = standing(*args)
+        return replace(found, free_slots=found.free_slots + found.in_flight_elsewhere)
 
     def claim(tx: Any, owner_id: str, *args: Any) -> list[Submission]:
         def mine(tx: Any, batch_id: int) -> int:
-            others = reporting.standing(tx, owner_id, batch_id).others
+            others = reports.work_left(tx, owner_id, batch_id).in_flight_elsewhere
             return in_flight(tx, batch_id) - others
 
-        patch.setattr(claiming, "_in_flight", mine)
+        patch.setattr(claims, "_in_flight", mine)
         return real(tx, owner_id, *args)
 
-    patch.setattr(claiming, "claim", claim)
-    patch.setattr(reporting, "standing", without_others)
+    patch.setattr(claims, "claim", claim)
+    patch.setattr(reports, "work_left", without_others)
 
 
 def rob_the_living(patch: Patch) -> None:
@@ -358,65 +378,73 @@ def rob_the_living(patch: Patch) -> None:
 
 
 def rob_those_who_slept_too(patch: Patch) -> None:
-    patch.setattr(Living, "_ended_by", lambda loop: loop._shift.now())
+    patch.setattr(Heartbeat, "_ended_by", lambda loop: loop._shift.now())
 
 
 def hold_a_leap_against_runs(patch: Patch) -> None:
-    patch.setattr(runner_watching, "excused", lambda attempt, leapt_at: attempt)
-    patch.setattr(policy, "_lasted", lambda run, queued: None)
+    patch.setattr(runner_watching, "reset_after_clock_jump", lambda attempt, leapt_at: attempt)
+    patch.setattr(run_decision, "_lasted", lambda run, queued: None)
 
 
 def let_zombies_write(patch: Patch) -> None:
     named = attempts.c.id.in_(bindparam("attempts", expanding=True))
-    patch.setattr(watching, "_STILL_HELD", select(attempts.c.id, attempts.c.batch_id).where(named))
+    patch.setattr(
+        attempts_module, "_STILL_HELD", select(attempts.c.id, attempts.c.batch_id).where(named)
+    )
 
 
 # ---- bugs: judging and counting ----
 
 
 def count_throttling(patch: Patch) -> None:
-    patch.setattr(policy.decisions, "UNCOUNTED", policy.UNCOUNTED - {FailureCategory.THROTTLED})
+    patch.setattr(
+        policy_retry, "NOT_COUNTED", run_decision.NOT_COUNTED - {FailureCategory.THROTTLED}
+    )
 
 
 def count_without_end(patch: Patch) -> None:
-    real = policy.decisions._decide_failure
+    real = policy_retry._decide_failure
 
     def forgetful(rules: Any, job: Any, failure: Any, now: datetime) -> Any:
         return real(rules, replace(job, failures=0, met={}), failure, now)
 
-    patch.setattr(policy.decisions, "_decide_failure", forgetful)
+    patch.setattr(policy_retry, "_decide_failure", forgetful)
 
 
 def count_no_category(patch: Patch) -> None:
-    patch.setattr(watching, "_met", lambda verdict: text_of(verdict.attempt.job.met))
+    patch.setattr(
+        attempts_module, "_met", lambda verdict: json_text(verdict.attempt.job.failures_by_category)
+    )
 
 
 def tell_of_options_and_run_without_them(patch: Patch) -> None:
-    real = claiming._ride
+    real = claims._submitted_attempt
 
     def plain(*args: Any) -> Any:
         ride = real(*args)
-        kept = {name: ride.options[name] for name in ride.options if name not in ride.changes}
+        kept = {
+            name: ride.options[name] for name in ride.options if name not in ride.option_overrides
+        }
         return replace(ride, options=kept)
 
-    patch.setattr(claiming, "_ride", plain)
+    patch.setattr(claims, "_submitted_attempt", plain)
 
 
 def believe_not_found_at_once(patch: Patch) -> None:
-    patch.setattr(policy, "is_lost", lambda attempt, now: True)
+    patch.setattr(run_decision, "is_lost", lambda attempt, now: True)
     patch.setattr(runner_watching, "LOST_AFTER", timedelta(0))
 
 
 def take_a_failed_look_for_a_failed_run(patch: Patch) -> None:
-    real = Looking.see
+    real = RunFetcher.fetch
 
-    async def see(looking: Looking, run_ids: list[str]) -> Any:
+    async def see(looking: RunFetcher, run_ids: list[str]) -> Any:
         try:
             return await real(looking, run_ids)
         except ApiError:
             return {id: Run(run_id=id, status=RunStatus.FAILED) for id in run_ids}
 
-    patch.setattr(Looking, "see", see)
+    patch.setattr(RunFetcher, "see", see)
 
 
 def count_before_the_result(patch: Patch) -> None:
@@ -445,7 +473,7 @@ def count_before_the_result(patch: Patch) -> None:
 
 
 def mix_up_results(patch: Patch) -> None:
-    real = watching.apply
+    real = attempts_module.apply_decisions
 
     def apply(tx: Any, owner_id: str, verdicts: Any, now: datetime) -> Any:
         bodies = [verdict.run and verdict.run.result for verdict in verdicts]
@@ -456,17 +484,17 @@ def mix_up_results(patch: Patch) -> None:
         ]
         return real(tx, owner_id, mixed, now)
 
-    patch.setattr(watching, "apply", apply)
+    patch.setattr(attempts_module, "apply_decisions", apply)
 
 
 def forget_the_cost_of_failures(patch: Patch) -> None:
-    real = watching._closing
+    real = attempts_module._closing
 
     def closing(verdict: Any) -> dict[str, Any]:
         row = real(verdict)
         return row | {"new_steps": row["new_steps"] if row["new_code"] is None else None}
 
-    patch.setattr(watching, "_closing", closing)
+    patch.setattr(attempts_module, "_closing", closing)
 
 
 # ---- bugs: steering and exporting ----
@@ -498,12 +526,12 @@ def start_all_over(patch: Patch) -> None:
 
 
 def export_only_results(patch: Patch) -> None:
-    real = reporting.finished
+    real = reports.finished_jobs
 
     def finished(*args: Any) -> Any:
         return [job for job in real(*args) if job.result is not None]
 
-    patch.setattr(reporting, "finished", finished)
+    patch.setattr(reports, "finished_jobs", finished)
 
 
 # ---- the table ----

@@ -8,15 +8,15 @@ from datetime import datetime, timedelta
 import anyio
 import pytest
 
-from batchrunner.api import Api
 from batchrunner.model import AUTO, Created, JobState, Settings
-from batchrunner.proof.agent import QuickAgent
-from batchrunner.proof.night import EPOCH, Night, simulate
-from batchrunner.runner import Ending
-from batchrunner.runner.events import Bounded
-from batchrunner.sandbox import World
-from batchrunner.sandbox.ledger import Run
+from batchrunner.runner.events import ConcurrencyChanged
+from batchrunner.runner.runner import ExitReason
+from batchrunner.sandbox import SandboxConfig
+from batchrunner.sandbox.journal import Run
+from batchrunner.tinyfish.client import TinyFishClient
 from tests.simulation.test_steering import steered
+from tests.simulator.fixture_agent import FixtureAgent
+from tests.simulator.simulated_batch import EPOCH, SimulatedBatch, simulate
 
 SETTINGS = Settings(concurrency=AUTO, queued_limit=timedelta(hours=10))
 
@@ -25,13 +25,13 @@ def pages(count: int) -> list[str]:
     return [f"http://site.test/{n}" for n in range(count)]
 
 
-def night_of(limit: int, jobs: int, stuck: str = "") -> Night:
+def night_of(limit: int, jobs: int, stuck: str = "") -> SimulatedBatch:
     script = {stuck: "queued"} if stuck else {}
-    world = World(limit=limit, durations=(20, 120), script=script)
-    return Night.of(pages(jobs), world, SETTINGS, agent=QuickAgent())
+    world = SandboxConfig(limit=limit, durations=(20, 120), script=script)
+    return SimulatedBatch.of(pages(jobs), world, SETTINGS, agent=FixtureAgent())
 
 
-def queued_at(night: Night, moment: datetime) -> int:
+def queued_at(night: SimulatedBatch, moment: datetime) -> int:
     """Return how many of the batch's runs waited for a slot at a moment."""
     return sum(
         run.created_at <= moment < (run.started_at or run.finished_at or moment)
@@ -39,7 +39,7 @@ def queued_at(night: Night, moment: datetime) -> int:
     )
 
 
-def ours(night: Night) -> list[Run]:
+def ours(night: SimulatedBatch) -> list[Run]:
     return [run for run in night.sandbox.ledger.runs if "site.test" in run.url]
 
 
@@ -47,9 +47,9 @@ def ours(night: Night) -> list[Run]:
 def test_the_accounts_slots_are_found_to_plus_or_minus_one(limit: int) -> None:
     async def run() -> None:
         night = night_of(limit, 15 * limit + 30)
-        assert await night.run() is Ending.FINISHED
+        assert await night.run() is ExitReason.FINISHED
         night.check_end()
-        found = [event for event in night.events if isinstance(event, Bounded)]
+        found = [event for event in night.events if isinstance(event, ConcurrencyChanged)]
         slots = [event.slots for event in found if event.found]
         assert limit - 1 <= slots[-1] <= limit + 1
         busy, waits = shares(night, limit)
@@ -59,7 +59,7 @@ def test_the_accounts_slots_are_found_to_plus_or_minus_one(limit: int) -> None:
     simulate(run)
 
 
-def shares(night: Night, limit: int) -> tuple[float, float]:
+def shares(night: SimulatedBatch, limit: int) -> tuple[float, float]:
     """Return how busy the slots were and how many runs waited, in the middle of the night."""
     last = max(run.finished_at for run in ours(night) if run.finished_at)
     begins, ends = EPOCH + timedelta(minutes=3), last - timedelta(minutes=3)
@@ -77,13 +77,15 @@ def _overlap(
     return max((min(until, ends) - max(since, begins)).total_seconds(), 0.0)
 
 
-def others(night: Night, count: int) -> Callable[[], object]:
+def others(night: SimulatedBatch, count: int) -> Callable[[], object]:
     """Return what makes another program take so many slots, and keep them."""
 
     async def take() -> None:
         night.world.script["http://other.test/*"] = "stuck"  # type: ignore[index]
         runs = [{"url": f"http://other.test/{n}", "goal": "Stay"} for n in range(count)]
-        async with Api("http://127.0.0.1", "key", transport=night.sandbox.transport()) as api:
+        async with TinyFishClient(
+            "http://127.0.0.1", "key", transport=night.sandbox.transport()
+        ) as api:
             assert isinstance(await api.create(runs, None), Created)
 
     return take
@@ -99,7 +101,7 @@ def test_the_bound_follows_when_another_program_takes_four_of_seven_slots() -> N
             at_the_time.append(night.store.batch("night").settings.concurrency)  # type: ignore[union-attr]
             await others(night, 4)()  # type: ignore[misc]
 
-        endings: list[Ending] = []
+        endings: list[ExitReason] = []
 
         async def work() -> None:
             endings.append(await night.run())
@@ -107,8 +109,8 @@ def test_the_bound_follows_when_another_program_takes_four_of_seven_slots() -> N
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(work)
             tasks.start_soon(meanwhile)
-        assert endings == [Ending.FINISHED]
-        slots = [event.slots for event in night.events if isinstance(event, Bounded)]
+        assert endings == [ExitReason.FINISHED]
+        slots = [event.slots for event in night.events if isinstance(event, ConcurrencyChanged)]
         assert 7 in slots
         assert 2 <= slots[-1] <= 4
         late = EPOCH + timedelta(seconds=1200)
@@ -122,7 +124,7 @@ def test_a_run_that_is_stuck_in_the_queue_is_not_taken_for_a_full_account() -> N
     async def run() -> None:
         night = night_of(20, 160, stuck="http://site.test/2")
         await steered(night, (3000, lambda: night.store.cancel(1, ["job-2"], EPOCH)))
-        slots = [event.slots for event in night.events if isinstance(event, Bounded)]
+        slots = [event.slots for event in night.events if isinstance(event, ConcurrencyChanged)]
         assert max(slots) >= 19
 
     simulate(run)

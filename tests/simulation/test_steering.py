@@ -11,22 +11,35 @@ import anyio
 import pytest
 
 from batchrunner.model import FailureCategory, JobFile, JobSpec, JobState, Settings
-from batchrunner.policy.windows import Window
-from batchrunner.proof.agent import QuickAgent
-from batchrunner.proof.machine import Machine, Process, Span, Weather
-from batchrunner.proof.night import EPOCH, Killed, Night, Power, now, pages, simulate
-from batchrunner.runner import Ending
-from batchrunner.runner.events import Paused, Recalled, Resumed
-from batchrunner.sandbox import World
+from batchrunner.policy.schedule import Window
+from batchrunner.runner.events import BatchPaused, BatchResumed, CancelledForDeadline
+from batchrunner.runner.runner import ExitReason
+from batchrunner.sandbox import SandboxConfig
+from tests.simulator.fixture_agent import FixtureAgent
+from tests.simulator.machine_faults import (
+    MachineFaults,
+    SimulatedMachine,
+    SimulatedProcess,
+    TimeSpan,
+)
+from tests.simulator.simulated_batch import (
+    EPOCH,
+    KillSwitch,
+    ProcessKilled,
+    SimulatedBatch,
+    now,
+    pages,
+    simulate,
+)
 
 QUICK = Settings(concurrency=10, backoff=timedelta(seconds=4))
 #: How soon a runner heeds what is said elsewhere, in seconds; and what the answer takes.
 SOON = 2.5
 
 
-async def steered(night: Night, *acts: tuple[float, Callable[[], object]]) -> Ending:
+async def steered(night: SimulatedBatch, *acts: tuple[float, Callable[[], object]]) -> ExitReason:
     """Run a night; meanwhile do something after so many seconds each."""
-    endings: list[Ending] = []
+    endings: list[ExitReason] = []
 
     async def run() -> None:
         endings.append(await night.run())
@@ -39,33 +52,33 @@ async def steered(night: Night, *acts: tuple[float, Callable[[], object]]) -> En
     return endings[0]
 
 
-def created_between(night: Night, begins: float, ends: float) -> int:
+def created_between(night: SimulatedBatch, begins: float, ends: float) -> int:
     """Count the creates that the sandbox got in a stretch of seconds."""
     since, until = EPOCH + timedelta(seconds=begins), EPOCH + timedelta(seconds=ends)
     return sum(since <= request.at < until for request in night.sandbox.ledger.requests)
 
 
-def alive_at(night: Night, moment: datetime) -> int:
+def alive_at(night: SimulatedBatch, moment: datetime) -> int:
     runs = night.sandbox.ledger.runs
     return sum(r.created_at <= moment < (r.finished_at or now()) for r in runs)
 
 
 def test_a_paused_batch_submits_nothing_and_its_runner_stays_until_it_is_resumed() -> None:
     async def night() -> None:
-        long = Night.of(pages(60), World(), QUICK)
+        long = SimulatedBatch.of(pages(60), SandboxConfig(), QUICK)
         ending = await steered(
             long,
             (40, lambda: long.store.pause(long.batch.id, "lunch", now())),
             (4000, lambda: long.store.resume(long.batch.id, now())),
         )
-        assert ending is Ending.FINISHED
+        assert ending is ExitReason.FINISHED
         long.check_end()
         assert created_between(long, 42, 4000) == 0
         assert created_between(long, 4000, 4000 + SOON) > 0
         assert alive_at(long, EPOCH + timedelta(seconds=41)) > 0, "nothing was in flight"
         assert alive_at(long, EPOCH + timedelta(seconds=3999)) == 0
-        told = [type(e) for e in long.events if isinstance(e, Paused | Resumed)]
-        assert told == [Paused, Resumed]
+        told = [type(e) for e in long.events if isinstance(e, BatchPaused | BatchResumed)]
+        assert told == [BatchPaused, BatchResumed]
         assert long.jobs() == {JobState.SUCCEEDED: 60}
 
     simulate(night)
@@ -73,7 +86,7 @@ def test_a_paused_batch_submits_nothing_and_its_runner_stays_until_it_is_resumed
 
 def test_what_was_in_flight_at_the_pause_is_collected_during_it() -> None:
     async def night() -> None:
-        long = Night.of(pages(30), World(), QUICK)
+        long = SimulatedBatch.of(pages(30), SandboxConfig(), QUICK)
         counts: list[int] = []
         done = lambda: counts.append(long.store.tally(long.batch.id).done)  # noqa: E731
         await steered(
@@ -90,10 +103,10 @@ def test_what_was_in_flight_at_the_pause_is_collected_during_it() -> None:
 
 def test_a_paused_batch_can_be_started_and_waits() -> None:
     async def night() -> None:
-        still = Night.of(pages(5), World(), QUICK)
+        still = SimulatedBatch.of(pages(5), SandboxConfig(), QUICK)
         still.store.pause(still.batch.id, "not yet", now())
         ending = await steered(still, (600, lambda: still.store.resume(still.batch.id, now())))
-        assert ending is Ending.FINISHED
+        assert ending is ExitReason.FINISHED
         assert created_between(still, 0, 600) == 0
         assert created_between(still, 600, 600 + SOON) == 1
         still.check_end()
@@ -116,7 +129,7 @@ def test_a_create_that_the_api_held_back_is_not_sent_into_a_pause() -> None:
             )
             for n, schema in enumerate(schemas)
         )
-        held = Night.of([], World(retry_after=60), QUICK)
+        held = SimulatedBatch.of([], SandboxConfig(retry_after=60), QUICK)
         file = JobFile(name="night", settings=QUICK, specs=specs)
         held.loaded = held.store.load(file, now()).added
         await steered(
@@ -134,7 +147,7 @@ def test_a_create_that_the_api_held_back_is_not_sent_into_a_pause() -> None:
 
 def test_a_lower_bound_takes_effect_as_runs_end_and_a_higher_one_within_two_seconds() -> None:
     async def night() -> None:
-        bounded = Night.of(pages(150), World(durations=(20, 60)), QUICK)
+        bounded = SimulatedBatch.of(pages(150), SandboxConfig(durations=(20, 60)), QUICK)
         bounded.batch = replace(bounded.batch, settings=replace(QUICK, concurrency=25))
         set_bound = bounded.store.set_concurrency
         await steered(
@@ -153,7 +166,7 @@ def test_a_lower_bound_takes_effect_as_runs_end_and_a_higher_one_within_two_seco
 
 def test_jobs_that_are_added_while_a_runner_works_are_run_within_two_seconds() -> None:
     async def night() -> None:
-        grown = Night.of(pages(2), World(durations=(60, 60)), QUICK)
+        grown = SimulatedBatch.of(pages(2), SandboxConfig(durations=(60, 60)), QUICK)
         more = tuple(
             JobSpec(key=f"more-{n}", url=url, goal="Read the name and the price")
             for n, url in enumerate(pages(4))
@@ -182,14 +195,14 @@ RESUMED = 100
 
 async def dies_while_paused(fuse: int) -> bool:
     """Kill a runner at a step in a pause, start another in it; whether the kill came."""
-    night = Night.of(
+    night = SimulatedBatch.of(
         SMALL,
-        World(durations=(3, 9)),
+        SandboxConfig(durations=(3, 9)),
         Settings(concurrency=3, backoff=timedelta(seconds=2)),
-        agent=QuickAgent(),
+        agent=FixtureAgent(),
     )
     night.waits = False
-    power = Power()
+    power = KillSwitch()
 
     async def pause() -> None:
         await anyio.sleep_until(4)
@@ -202,7 +215,7 @@ async def dies_while_paused(fuse: int) -> bool:
         tasks.start_soon(pause)
         try:
             await night.run(power)
-        except Killed:
+        except ProcessKilled:
             night.check_always()
             await night.run()
     assert created_between(night, 6, RESUMED) == 0
@@ -229,7 +242,7 @@ def window(opens: float | None, closes: float | None) -> Window:
     return Window(opens=begins, closes=ends)
 
 
-def check_deadline(night: Night, closes: float) -> None:
+def check_deadline(night: SimulatedBatch, closes: float) -> None:
     """Check what is promised of a deadline: nothing in flight, nothing lost, nothing counted."""
     night.check_always()
     deadline = EPOCH + timedelta(seconds=closes)
@@ -241,8 +254,8 @@ def check_deadline(night: Night, closes: float) -> None:
 
 def test_a_night_ends_in_time_and_the_next_one_goes_on() -> None:
     async def night() -> None:
-        long = Night.of(pages(300), World(seed=5), QUICK)
-        assert await long.run(window=window(None, 1800)) is Ending.OUT_OF_TIME
+        long = SimulatedBatch.of(pages(300), SandboxConfig(seed=5), QUICK)
+        assert await long.run(window=window(None, 1800)) is ExitReason.OUT_OF_TIME
         check_deadline(long, 1800)
         runs, done = len(long.sandbox.ledger.runs), long.jobs()[JobState.SUCCEEDED]
         assert runs - done <= 2, "nearly all that was paid for had time to land"
@@ -250,7 +263,7 @@ def test_a_night_ends_in_time_and_the_next_one_goes_on() -> None:
         late = [request.at for request in long.sandbox.ledger.requests]
         assert max(late) > EPOCH + timedelta(seconds=1100), "it did not stop far too early"
         await anyio.sleep_until(80_000)
-        assert await long.run(window=window(86_400, None)) is Ending.FINISHED
+        assert await long.run(window=window(86_400, None)) is ExitReason.FINISHED
         assert created_between(long, 1800, 86_400) == 0
         assert created_between(long, 86_400, 86_400 + SOON) == 1
         long.check_end()
@@ -262,8 +275,8 @@ def test_what_still_runs_is_cancelled_accounted_and_available_again_uncounted() 
     async def night() -> None:
         # Nobody can know from 20 short ones that the others are long.
         urls = [*pages(20), *(f"http://faults.test/stuck?{n}" for n in range(5))]
-        cut = Night.of(urls, World(durations=(10, 20)), QUICK)
-        assert await cut.run(window=window(None, 900)) is Ending.OUT_OF_TIME
+        cut = SimulatedBatch.of(urls, SandboxConfig(durations=(10, 20)), QUICK)
+        assert await cut.run(window=window(None, 900)) is ExitReason.OUT_OF_TIME
         check_deadline(cut, 900)
         assert cut.jobs() == {JobState.SUCCEEDED: 20, JobState.AVAILABLE: 5}
         tally = cut.store.tally(cut.batch.id)
@@ -271,14 +284,16 @@ def test_what_still_runs_is_cancelled_accounted_and_available_again_uncounted() 
         assert tally.steps == sum(run.steps for run in cut.sandbox.ledger.runs)
         again = cut.store.failures(cut.batch.id, final=False, most=9)
         assert [(each.counted, "deadline" in each.message) for each in again] == [(False, True)] * 5
-        assert [e.runs for e in cut.events if isinstance(e, Recalled)] == [5]
+        assert [e.runs for e in cut.events if isinstance(e, CancelledForDeadline)] == [5]
 
     simulate(night)
 
 
 def test_what_the_user_cancels_is_not_brought_back_by_the_deadline() -> None:
     async def night() -> None:
-        stuck = Night.of([f"http://faults.test/stuck?{n}" for n in range(4)], World(), QUICK)
+        stuck = SimulatedBatch.of(
+            [f"http://faults.test/stuck?{n}" for n in range(4)], SandboxConfig(), QUICK
+        )
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(lambda: stuck.run(window=window(None, 900)))
             await anyio.sleep_until(871)
@@ -291,8 +306,8 @@ def test_what_the_user_cancels_is_not_brought_back_by_the_deadline() -> None:
 
 def test_too_little_time_submits_nothing() -> None:
     async def night() -> None:
-        short = Night.of(pages(5), World(), QUICK)
-        assert await short.run(window=window(None, 100)) is Ending.OUT_OF_TIME
+        short = SimulatedBatch.of(pages(5), SandboxConfig(), QUICK)
+        assert await short.run(window=window(None, 100)) is ExitReason.OUT_OF_TIME
         assert (short.creates, now()) == (0, EPOCH)
 
     simulate(night)
@@ -300,7 +315,7 @@ def test_too_little_time_submits_nothing() -> None:
 
 def test_a_runner_that_waits_for_its_beginning_collects_what_is_in_flight() -> None:
     async def night() -> None:
-        left = Night.of(pages(15), World(), QUICK)
+        left = SimulatedBatch.of(pages(15), SandboxConfig(), QUICK)
         with anyio.move_on_after(20):
             await left.run()
         assert left.jobs()[JobState.RUNNING] == 10
@@ -319,14 +334,14 @@ def test_a_runner_that_waits_for_its_beginning_collects_what_is_in_flight() -> N
 @pytest.mark.parametrize("awake", [1000.0, 4000.0])
 def test_a_machine_that_slept_towards_or_over_its_deadline_holds_to_it(awake: float) -> None:
     async def night() -> None:
-        slept = Night.of(pages(300), World(), QUICK)
-        weather = Weather(sleeps=[Span(600, awake)])
-        machine = Machine(slept.store, weather, 0, Counter())
-        process = Process(machine=machine)
+        slept = SimulatedBatch.of(pages(300), SandboxConfig(), QUICK)
+        weather = MachineFaults(sleeps=[TimeSpan(600, awake)])
+        machine = SimulatedMachine(slept.store, weather, 0, Counter())
+        process = SimulatedProcess(machine=machine)
         clocks = {"now": machine.wall, "monotonic": machine.monotonic}
         slept.one_clock = False
         ending = await slept.run(process, window=window(None, 1800), **clocks)
-        assert ending is Ending.OUT_OF_TIME
+        assert ending is ExitReason.OUT_OF_TIME
         slept.check_always()
         assert all(run.finished_at for run in slept.sandbox.ledger.runs)
         assert created_between(slept, 600, awake) == 0
@@ -345,9 +360,9 @@ async def dies_at_the_deadline(fuse: int) -> bool:
     """Kill a runner at a step near its deadline; whether the kill came."""
     urls = [*SMALL, "http://faults.test/stuck?1", "http://faults.test/stuck?2"]
     settings = Settings(concurrency=4, max_attempts=2, backoff=timedelta(seconds=2))
-    night = Night.of(urls, World(durations=(3, 9)), settings, agent=QuickAgent())
+    night = SimulatedBatch.of(urls, SandboxConfig(durations=(3, 9)), settings, agent=FixtureAgent())
     night.waits = False
-    power = Power()
+    power = KillSwitch()
 
     async def blow() -> None:
         await anyio.sleep_until(CLOSES - 35)
@@ -357,7 +372,7 @@ async def dies_at_the_deadline(fuse: int) -> bool:
         tasks.start_soon(blow)
         try:
             await night.run(power, window=window(None, CLOSES))
-        except Killed:
+        except ProcessKilled:
             night.check_always()
             await night.run(window=window(None, CLOSES))
         tasks.cancel_scope.cancel()

@@ -6,35 +6,35 @@ from collections import Counter
 
 import pytest
 
-from batchrunner.proof import swarm
-from batchrunner.proof.plan import Plan, plan
-from batchrunner.proof.promises import Broken
-from batchrunner.proof.swarm import play, play_many, silent
-from batchrunner.runner.watching import Watching
+from batchrunner.runner.poller import Poller
+from batchrunner.selftest.invariants import InvariantViolated
+from tests.simulator import fuzz
+from tests.simulator.fuzz import faults_not_fired, simulate_seed, simulate_seeds
+from tests.simulator.scenario import Scenario, draw_scenario
 
 NIGHTS, JOBS = 100, 200
 
 
 def test_a_hundred_nights_balance_and_every_fault_is_met() -> None:
-    played = list(play_many(0, NIGHTS, JOBS))
+    played = list(simulate_seeds(0, NIGHTS, JOBS))
     assert len(played) == NIGHTS
-    assert silent(played) == [], "what was never met is not proved harmless"
+    assert faults_not_fired(played) == [], "what was never met is not proved harmless"
     assert sum(night.kills for night in played) > NIGHTS
 
 
 def test_a_night_is_the_same_each_time_it_is_played() -> None:
-    first, second = play(3, 40), play(3, 40)
+    first, second = simulate_seed(3, 40), simulate_seed(3, 40)
     assert first == second
 
 
 def test_some_nights_end_their_faults_and_some_never_do() -> None:
-    plans: list[Plan] = [plan(seed, JOBS) for seed in range(NIGHTS)]
+    plans: list[Scenario] = [draw_scenario(seed, JOBS) for seed in range(NIGHTS)]
     assert 10 < sum(not plan.ends for plan in plans) < 40
     assert len({len(plan.fuses) for plan in plans}) == 3
 
 
 def test_what_was_never_met_is_told() -> None:
-    unmet = silent([play(seed=0, jobs=2)])
+    unmet = faults_not_fired([simulate_seed(seed=0, jobs=2)])
     assert len(unmet) > 50, "two jobs cannot meet everything"
 
 
@@ -42,11 +42,13 @@ def test_a_broken_promise_is_told_with_its_seed(monkeypatch: pytest.MonkeyPatch)
     async def never(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(Watching, "_judge", never)
-    with pytest.raises(Broken, match="in the night of seed 5, a runner crashed: ZeroDivision"):
-        play(5, 10)
+    monkeypatch.setattr(Poller, "_judge", never)
+    with pytest.raises(
+        InvariantViolated, match="in the night of seed 5, a runner crashed: ZeroDivision"
+    ):
+        simulate_seed(5, 10)
 
 
 def test_every_kind_of_fault_has_a_name_of_its_own_where_it_strikes() -> None:
-    for names in swarm.KINDS.values():
+    for names in fuzz.KINDS.values():
         assert max(Counter(names).values()) == 1

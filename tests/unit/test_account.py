@@ -8,19 +8,19 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrunner.cli.money import cents
-from batchrunner.model import FailureCategory, Rate, RateOrigin
-from batchrunner.model.account import (
-    Account,
-    Background,
-    Part,
+from batchrunner.app.budget import cents
+from batchrunner.model import FailureCategory, Rate, RateSource
+from batchrunner.model.time_and_cost import (
+    BatchHistory,
+    CostCause,
     PastAttempt,
     PastJob,
     Span,
-    Stage,
-    Use,
+    TimeAndCost,
+    TimeAndCostShare,
+    TimeBucket,
 )
-from batchrunner.policy.account import account, shares
+from batchrunner.policy.time_and_cost import shares, time_and_cost
 from tests.fakes import NOW, after
 
 #: A runner worked all night.
@@ -32,7 +32,7 @@ def tried(opened: float, closed: float | None, **given: Any) -> PastAttempt:
     usual: dict[str, Any] = {
         "opened_at": after(opened),
         "closed_at": None if closed is None else after(closed),
-        "use": Use.SUCCEEDED if closed is not None else Use.IN_FLIGHT,
+        "use": CostCause.SUCCEEDED if closed is not None else CostCause.IN_FLIGHT,
         "answered_at": after(opened + 1),
         "doubted": False,
         "started_at": after(opened + 3),
@@ -56,17 +56,17 @@ def told(
     attended: tuple[Span, ...] = ALL_NIGHT,
     orphans: tuple[int | None, ...] = (),
     **halts: list[tuple[float, float]],
-) -> Account:
+) -> TimeAndCost:
     stopped = {
-        Stage(name): tuple(Span(since=after(a), until=after(b)) for a, b in spans)
+        TimeBucket(name): tuple(Span(since=after(a), until=after(b)) for a, b in spans)
         for name, spans in halts.items()
     }
-    background = Background(attended=attended, halts=stopped)
-    return account(jobs, lambda: orphans, background, after(until))
+    background = BatchHistory(attended=attended, halts=stopped)
+    return time_and_cost(jobs, lambda: orphans, background, after(until))
 
 
-def seconds(found: Account) -> dict[str, float]:
-    return {str(stage): span.total_seconds() for stage, span in found.stages.items() if span}
+def seconds(found: TimeAndCost) -> dict[str, float]:
+    return {str(stage): span.total_seconds() for stage, span in found.buckets.items() if span}
 
 
 def test_a_good_rows_time_is_cut_at_what_befell_it() -> None:
@@ -78,22 +78,24 @@ def test_a_good_rows_time_is_cut_at_what_befell_it() -> None:
         "running": 55,
         "landed": 2,
     }
-    assert found.uses == {Use.SUCCEEDED: Part(attempts=1, steps=4, time=timedelta(seconds=60))}
+    assert found.causes == {
+        CostCause.SUCCEEDED: TimeAndCostShare(attempts=1, steps=4, time=timedelta(seconds=60))
+    }
 
 
 def test_a_retry_waits_for_its_moment_and_then_for_its_turn() -> None:
-    blocked = tried(0, 60, use=FailureCategory.BLOCKED, retry_at=after(90))
+    blocked = tried(0, 60, cause=FailureCategory.BLOCKED, retry_at=after(90))
     found = told(job(blocked, tried(100, 160), finished=160))
     assert (seconds(found)["retry"], seconds(found)["turn"]) == (30, 10)
-    assert found.uses[FailureCategory.BLOCKED].steps == 4
+    assert found.causes[FailureCategory.BLOCKED].steps == 4
     assert found.whole.steps == 8
 
 
 def test_waiting_that_is_not_the_jobs_fault_is_told_by_its_cause() -> None:
     dry = tried(
-        0, 1, use=FailureCategory.BILLING_FAILURE, retry_at=after(61), counted=False, ran=False
+        0, 1, cause=FailureCategory.BILLING_FAILURE, retry_at=after(61), counted=False, ran=False
     )
-    busy = tried(61, 62, use=FailureCategory.THROTTLED, retry_at=after(92), counted=False)
+    busy = tried(61, 62, cause=FailureCategory.THROTTLED, retry_at=after(92), counted=False)
     found = seconds(told(job(dry, busy), until=92))
     assert (found["credits"], found["held"]) == (60, 30)
     assert "retry" not in found
@@ -113,17 +115,19 @@ def test_of_several_reasons_the_first_in_the_list_counts() -> None:
 def test_an_attempt_that_is_open_counts_until_now_and_what_it_costs_is_not_known() -> None:
     found = told(job(tried(10, None, started_at=None)), until=50)
     assert seconds(found) == {"turn": 10, "creating": 1, "queued": 39}
-    assert found.uses[Use.IN_FLIGHT] == Part(attempts=1, unbilled=1, time=timedelta(seconds=40))
+    assert found.causes[CostCause.IN_FLIGHT] == TimeAndCostShare(
+        attempts=1, unbilled=1, time=timedelta(seconds=40)
+    )
 
 
 def test_the_time_of_a_create_in_doubt_is_told_apart() -> None:
-    found = told(job(tried(0, 200, doubted=True, answered_at=after(70)), finished=200))
+    found = told(job(tried(0, 200, unanswered_at=True, answered_at=after(70)), finished=200))
     assert (seconds(found)["in_doubt"], "creating" in seconds(found)) == (70, False)
 
 
 def test_orphans_are_paid_for_and_take_no_jobs_time() -> None:
     found = told(orphans=(3, None))
-    assert found.uses == {Use.ORPHANS: Part(attempts=2, unbilled=1, steps=3)}
+    assert found.causes == {CostCause.ORPHANS: TimeAndCostShare(attempts=2, unbilled=1, steps=3)}
     assert (found.time, found.jobs) == (timedelta(0), 0)
 
 
@@ -138,7 +142,7 @@ attempts = st.builds(
     started_at=st.none() | moments.map(after),
     ended_at=st.none() | moments.map(after),
     retry_at=st.none() | moments.map(after),
-    use=st.sampled_from([*Use, *FailureCategory]),
+    use=st.sampled_from([*CostCause, *FailureCategory]),
     counted=st.booleans(),
     steps=st.none() | st.integers(0, 500),
 )
@@ -156,7 +160,7 @@ def test_parts_add_up_to_the_whole_whatever_clocks_have_done(
 ) -> None:
     attended = tuple(Span(since=after(a), until=after(b)) for a, b in work)
     found = told(*lives, attended=attended, paused=paused, credits=dry, orphans=(7,))
-    assert all(span >= timedelta(0) for span in found.stages.values())
+    assert all(span >= timedelta(0) for span in found.buckets.values())
     assert found.time == sum((lived(life) for life in lives), timedelta(0)), (
         "an hour was counted twice, or left out"
     )
@@ -184,6 +188,6 @@ def test_rounded_shares_add_up_and_none_is_a_whole_one_away(parts: list[int], wh
 def test_what_is_shown_in_cents_adds_up_to_the_whole_that_is_shown(
     parts: list[int], amount: Any
 ) -> None:
-    shown = cents(parts, Rate(amount=amount, origin=RateOrigin.WALLET))
+    shown = cents(parts, Rate(amount=amount, origin=RateSource.WALLET))
     whole = [round(float(each.removeprefix("$")) * 100) for each in shown]
     assert sum(whole[:-1]) == whole[-1]

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrunner.artifacts.folder import Part, Taken
-from batchrunner.artifacts.media import media_of
-from batchrunner.artifacts.names import place, safe
-from batchrunner.model.artifacts import Kind, Wanted
+from batchrunner.artifacts.file_names import artifact_path, safe_file_name
+from batchrunner.artifacts.media_types import media_type_of
+from batchrunner.artifacts.target_file import PartialFile, TargetExists
+from batchrunner.model.artifacts import ArtifactKind, WantedArtifact
 
 PLACE = ("prices", "lamp", "1-step-001")
 
@@ -26,7 +26,7 @@ def on_a_mac(name: str) -> str:
 
 @given(st.text(max_size=300))
 def test_a_name_is_one_part_of_a_path_whatever_the_key(key: str) -> None:
-    name = safe(key)
+    name = safe_file_name(key)
     assert len(name.encode("utf-8")) <= 200
     assert name == Path(name).name
     assert not name.startswith((".", " ", "-"))
@@ -37,25 +37,25 @@ def test_a_name_is_one_part_of_a_path_whatever_the_key(key: str) -> None:
 @given(st.text(max_size=80), st.text(max_size=80))
 def test_different_keys_have_different_names_on_every_file_system(one: str, two: str) -> None:
     if one != two:
-        assert on_a_mac(safe(one)) != on_a_mac(safe(two))
+        assert on_a_mac(safe_file_name(one)) != on_a_mac(safe_file_name(two))
 
 
 @pytest.mark.parametrize("pair", [("Lamp", "lamp"), ("é", "e\u0301"), ("a/b", "a-b"), ("a", "a ")])
 def test_keys_that_look_alike_do_not_meet(pair: tuple[str, str]) -> None:
-    assert on_a_mac(safe(pair[0])) != on_a_mac(safe(pair[1]))
+    assert on_a_mac(safe_file_name(pair[0])) != on_a_mac(safe_file_name(pair[1]))
 
 
 @pytest.mark.parametrize(
     "key", ["con", "NUL", "com1.txt", "..", ".", "", "/etc/passwd", "..\\x", "a.", "a\0b", "\ud800"]
 )
 def test_names_that_mean_something_elsewhere_get_a_digest(key: str) -> None:
-    assert "~" in safe(key)
+    assert "~" in safe_file_name(key)
 
 
 def test_a_plain_key_is_its_own_name() -> None:
-    wanted = Wanted(
+    wanted = WantedArtifact(
         attempt_id=1,
-        kind=Kind.HTML,
+        kind=ArtifactKind.HTML,
         step=7,
         name="s",
         run_id="r",
@@ -64,7 +64,7 @@ def test_a_plain_key_is_its_own_name() -> None:
         number=2,
         recorded=False,
     )
-    assert place(wanted) == ("prices", "lamp-7.b", "2-step-007")
+    assert artifact_path(wanted) == ("prices", "lamp-7.b", "2-step-007")
 
 
 # ---- files ----
@@ -72,7 +72,7 @@ def test_a_plain_key_is_its_own_name() -> None:
 
 def test_a_file_appears_when_it_is_whole_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
     root = tmp_path / "captured"
-    part = Part(root, PLACE)
+    part = PartialFile(root, PLACE)
     part.write(b"pic")
     assert not list(root.rglob("*.jpg"))
     part.write(b"ture")
@@ -84,10 +84,10 @@ def test_a_file_appears_when_it_is_whole_and_only_its_owner_may_read_it(tmp_path
 
 
 def test_a_part_that_is_dropped_leaves_what_was_there(tmp_path: Path) -> None:
-    old = Part(tmp_path, PLACE)
+    old = PartialFile(tmp_path, PLACE)
     old.write(b"old")
     path = Path(old.keep(".jpg"))
-    new = Part(tmp_path, PLACE)
+    new = PartialFile(tmp_path, PLACE)
     new.write(b"half")
     new.drop()
     new.drop()
@@ -99,15 +99,15 @@ def test_what_a_dead_process_left_is_begun_anew(tmp_path: Path) -> None:
     folder = tmp_path / "prices" / "lamp"
     folder.mkdir(parents=True)
     (folder / ".1-step-001.part").write_bytes(b"half of it, and more than comes now")
-    part = Part(tmp_path, PLACE)
+    part = PartialFile(tmp_path, PLACE)
     part.write(b"new")
     assert Path(part.keep(".jpg")).read_bytes() == b"new"
 
 
 def test_one_file_is_written_by_one_at_a_time(tmp_path: Path) -> None:
-    part = Part(tmp_path, PLACE)
-    with pytest.raises(Taken):
-        Part(tmp_path, PLACE)
+    part = PartialFile(tmp_path, PLACE)
+    with pytest.raises(TargetExists):
+        PartialFile(tmp_path, PLACE)
     part.write(b"mine")
     assert Path(part.keep(".jpg")).read_bytes() == b"mine"
 
@@ -119,7 +119,7 @@ def test_a_link_on_the_way_leads_nowhere(tmp_path: Path, at: str) -> None:
     (root / at).parent.mkdir(parents=True, exist_ok=True)
     (root / at).symlink_to(elsewhere)
     with pytest.raises(OSError, match=r"prices|lamp"):
-        Part(root, PLACE)
+        PartialFile(root, PLACE)
     assert list(elsewhere.iterdir()) == []
 
 
@@ -130,11 +130,11 @@ def test_a_link_in_the_place_of_the_part_leads_nowhere(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / ".1-step-001.part").symlink_to(target)
     with pytest.raises(OSError, match="part"):
-        Part(tmp_path, PLACE)
+        PartialFile(tmp_path, PLACE)
     (folder / ".1-step-001.part").unlink()
     os.link(target, folder / ".1-step-001.part")
     with pytest.raises(OSError, match="no file of ours"):
-        Part(tmp_path, PLACE)
+        PartialFile(tmp_path, PLACE)
     assert target.read_text() == "kept"
 
 
@@ -144,7 +144,7 @@ def test_a_link_in_the_place_of_the_file_is_replaced_and_not_followed(tmp_path: 
     folder = tmp_path / "prices" / "lamp"
     folder.mkdir(parents=True)
     (folder / "1-step-001.jpg").symlink_to(target)
-    part = Part(tmp_path, PLACE)
+    part = PartialFile(tmp_path, PLACE)
     part.write(b"picture")
     path = Path(part.keep(".jpg"))
     assert (path.is_symlink(), path.read_bytes(), target.read_text()) == (False, b"picture", "kept")
@@ -153,15 +153,15 @@ def test_a_link_in_the_place_of_the_file_is_replaced_and_not_followed(tmp_path: 
 @pytest.mark.parametrize(
     ("kind", "head", "media"),
     [
-        (Kind.SCREENSHOTS, b"\x89PNG\r\n\x1a\n", "image/png"),
-        (Kind.SCREENSHOTS, b"RIFF\0\0\0\0WEBPVP8 ", "image/webp"),
-        (Kind.SCREENSHOTS, b"RIFF\0\0\0\0WAVE", None),
-        (Kind.HTML, b"\xef\xbb\xbf \n<!DOCTYPE html>", "text/html"),
-        (Kind.HTML, b"MZ<html>", None),
-        (Kind.HTML, b"<\0h\0t\0m\0l\0", None),
-        (Kind.VIDEO, b"\x1aE\xdf\xa3webm", "video/webm"),
-        (Kind.VIDEO, b"\xff\xd8\xff\xe0", None),
+        (ArtifactKind.SCREENSHOTS, b"\x89PNG\r\n\x1a\n", "image/png"),
+        (ArtifactKind.SCREENSHOTS, b"RIFF\0\0\0\0WEBPVP8 ", "image/webp"),
+        (ArtifactKind.SCREENSHOTS, b"RIFF\0\0\0\0WAVE", None),
+        (ArtifactKind.HTML, b"\xef\xbb\xbf \n<!DOCTYPE html>", "text/html"),
+        (ArtifactKind.HTML, b"MZ<html>", None),
+        (ArtifactKind.HTML, b"<\0h\0t\0m\0l\0", None),
+        (ArtifactKind.VIDEO, b"\x1aE\xdf\xa3webm", "video/webm"),
+        (ArtifactKind.VIDEO, b"\xff\xd8\xff\xe0", None),
     ],
 )
-def test_a_type_is_told_by_the_bytes(kind: Kind, head: bytes, media: str | None) -> None:
-    assert media_of(kind, head) == media
+def test_a_type_is_told_by_the_bytes(kind: ArtifactKind, head: bytes, media: str | None) -> None:
+    assert media_type_of(kind, head) == media

@@ -8,42 +8,42 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrunner.model import Budget, Canary, Rate, RateOrigin
-from batchrunner.policy.canary import Gate, Sample, chosen, gate
+from batchrunner.model import Budget, Canary, Rate, RateSource
+from batchrunner.policy.canary import GateDecision, Sample, choose_canary, gate
 
-RATE = Rate(amount=Decimal("0.01"), origin=RateOrigin.JOB_FILE)
+RATE = Rate(amount=Decimal("0.01"), origin=RateSource.JOB_FILE)
 
 
 def sample(good: int, jobs: int = 20, open: int = 0, steps: int = 200) -> Sample:
     return Sample(jobs=jobs, open=open, good=good, steps=steps)
 
 
-def opened(found: Gate | None) -> bool:
+def opened(found: GateDecision | None) -> bool:
     assert found is not None
     return found.opened
 
 
 def test_the_canary_is_spread_over_hosts() -> None:
     kinds = [(f"host-{n // 100}", "the price") for n in range(500)]
-    hosts = Counter(kinds[place][0] for place in chosen(kinds, 10))
+    hosts = Counter(kinds[place][0] for place in choose_canary(kinds, 10))
     assert hosts == {f"host-{n}": 2 for n in range(5)}
 
 
 def test_of_more_hosts_than_places_some_from_the_whole_file_are_taken() -> None:
     kinds = [(f"host-{n}", "the price") for n in range(1000)]
-    assert chosen(kinds, 4) == [0, 250, 500, 750]
+    assert choose_canary(kinds, 4) == [0, 250, 500, 750]
 
 
 def test_goals_take_turns_on_a_host() -> None:
     kinds = [("a.test", "the price")] * 50 + [("a.test", "the name")] * 50
-    assert chosen(kinds, 4) == [0, 1, 50, 51]
+    assert choose_canary(kinds, 4) == [0, 1, 50, 51]
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xy"))), st.integers(1, 30))
 def test_as_many_jobs_are_chosen_as_there_are_places_for(
     kinds: list[tuple[str, str]], count: int
 ) -> None:
-    places = chosen(kinds, count)
+    places = choose_canary(kinds, count)
     assert len(set(places)) == len(places) == min(count, len(kinds))
     assert places == sorted(places)
 

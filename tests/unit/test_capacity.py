@@ -5,13 +5,20 @@ from __future__ import annotations
 from datetime import timedelta
 
 from batchrunner.model import AUTO
-from batchrunner.policy.capacity import FIRST_SLOTS, MOST_BOUND, Capacity, Queue, bound, learned
+from batchrunner.policy.slots import (
+    FIRST_CONCURRENCY,
+    MAX_CONCURRENCY,
+    Capacity,
+    SlotUsage,
+    concurrency_limit,
+    learn_slots,
+)
 
 LOOK, TYPICAL = timedelta(seconds=5), timedelta(seconds=60)
 
 
-def seen(running: int, *, fresh: int = 0, waiting: int = 0) -> Queue:
-    return Queue(running=running, fresh=fresh, waiting=waiting)
+def seen(running: int, *, fresh: int = 0, waiting: int = 0) -> SlotUsage:
+    return SlotUsage(running=running, fresh=fresh, waiting=waiting)
 
 
 def bound_of(known: Capacity) -> int:
@@ -19,59 +26,59 @@ def bound_of(known: Capacity) -> int:
 
 
 def test_what_the_user_asked_for_is_the_bound_and_auto_is_what_was_learned() -> None:
-    assert bound(12, 3) == 12
-    assert bound(AUTO, 8) == 8
-    assert bound(AUTO, None) == FIRST_SLOTS
+    assert concurrency_limit(12, 3) == 12
+    assert concurrency_limit(AUTO, 8) == 8
+    assert concurrency_limit(AUTO, None) == FIRST_CONCURRENCY
 
 
 def test_slots_are_found_within_a_few_looks_and_never_missed_by_more_than_one() -> None:
     for limit in (1, 3, 7, 20, 100):
-        known, most, looks = Capacity(), FIRST_SLOTS, 0
+        known, most, looks = Capacity(), FIRST_CONCURRENCY, 0
         while not known.found:
             running = min(limit, most)
-            known = learned(known, seen(running, waiting=most - running), most)
+            known = learn_slots(known, seen(running, waiting=most - running), most)
             most, looks = bound_of(known), looks + 1
         assert known.slots == limit
         assert looks <= 10
 
 
 def test_no_queue_and_all_in_flight_means_that_there_may_be_more() -> None:
-    assert learned(Capacity(slots=4), seen(5), 5).slots > 5
-    assert learned(Capacity(slots=4, found=True), seen(5), 5).slots == 6
+    assert learn_slots(Capacity(slots=4), seen(5), 5).slots > 5
+    assert learn_slots(Capacity(slots=4, found=True), seen(5), 5).slots == 6
 
 
 def test_runs_that_have_only_just_been_submitted_say_nothing() -> None:
     known = Capacity(slots=4)
-    assert learned(known, seen(3, fresh=2), 5) == known
+    assert learn_slots(known, seen(3, fresh=2), 5) == known
 
 
 def test_slots_that_are_not_all_in_use_say_nothing() -> None:
     known = Capacity(slots=9, found=True)
-    assert learned(known, seen(4), 10) == known
+    assert learn_slots(known, seen(4), 10) == known
 
 
 def test_one_look_between_two_runs_does_not_lose_a_slot_and_two_do() -> None:
     known = Capacity(slots=7, found=True)
-    once = learned(known, seen(6, waiting=2), 8)
+    once = learn_slots(known, seen(6, waiting=2), 8)
     assert once.slots == 7
-    assert learned(once, seen(7, waiting=1), 8).slots == 7
-    assert learned(once, seen(5, waiting=2), 8).slots == 6
+    assert learn_slots(once, seen(7, waiting=1), 8).slots == 7
+    assert learn_slots(once, seen(5, waiting=2), 8).slots == 6
 
 
 def test_a_stuck_run_takes_no_slot_and_hides_none() -> None:
-    full = Queue(running=4, fresh=0, waiting=0, stuck=2)
-    assert learned(Capacity(slots=4), full, 6).slots > 4
+    full = SlotUsage(running=4, fresh=0, waiting=0, stuck=2)
+    assert learn_slots(Capacity(slots=4), full, 6).slots > 4
     assert Capacity(slots=4).bound(LOOK, None, stuck=2) == 7
 
 
 def test_other_programs_that_take_all_slots_leave_one() -> None:
     known = Capacity(slots=7, found=True)
     for _ in range(2):
-        known = learned(known, seen(0, waiting=8), 8)
+        known = learn_slots(known, seen(0, waiting=8), 8)
     assert known.slots == 1
 
 
 def test_a_few_runs_wait_for_slots_that_come_free_between_two_looks() -> None:
     assert Capacity(slots=7).bound(LOOK, None) == 8
     assert Capacity(slots=100).bound(timedelta(seconds=5), timedelta(seconds=50)) == 115
-    assert Capacity(slots=5000).bound(LOOK, TYPICAL) == MOST_BOUND
+    assert Capacity(slots=5000).bound(LOOK, TYPICAL) == MAX_CONCURRENCY

@@ -7,20 +7,20 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from batchrunner.cli.checkup import Facts, Finding, Mark, account, books, findings, verdict
-from batchrunner.cli.checkup import machine as machines
-from batchrunner.cli.checkup import place as places
-from batchrunner.cli.checkup import server as servers
-from batchrunner.cli.checkup.finding import size
-from batchrunner.cli.checkup.place import Kind, file_system_of, kind_of, uses_wal
+from batchrunner.app.doctor import Facts, Finding, Mark, check_api, check_store, findings, verdict
+from batchrunner.app.doctor import check_file as places
+from batchrunner.app.doctor import check_machine as machines
+from batchrunner.app.doctor import check_server as servers
+from batchrunner.app.doctor.check_file import FileKind, file_system_of, kind_of, uses_wal
+from batchrunner.app.doctor.finding import size
 from batchrunner.model import ApiFault, FaultKind, Owner
-from batchrunner.store.health import Health, OpenWork, Server, Tampering, Worker
+from batchrunner.store.health import ForeignChanges, Health, OpenWork, Server, Worker
 
 NOW = datetime(2026, 9, 2, 21, 0, tzinfo=UTC)
 OURS = 0x62726E31
 GIGABYTE = 1_000_000_000
 
-MACHINE = machines.Machine(
+MACHINE = machines.MachineFacts(
     batchrunner="0.1.0",
     python="3.11.7",
     sqlalchemy="2.0.40",
@@ -29,20 +29,20 @@ MACHINE = machines.Machine(
     open_files=1024,
     has_proc=True,
 )
-PLACE = places.Place(
+PLACE = places.DatabaseFile(
     path="batchrunner.db",
     folder="/home/me",
-    kind=Kind.LEDGER,
+    kind=FileKind.LEDGER,
     bytes=100_000,
     file_system="ext4",
     free=50 * GIGABYTE,
 )
 HEALTH = Health(revision="0001", server=None, journal_mode="truncate", synchronous=2)
-BOOKS = books.Books(path="batchrunner.db", head="0001", health=HEALTH, broken={})
+BOOKS = check_store.StoreFacts(path="batchrunner.db", head="0001", health=HEALTH, broken={})
 SERVER = Server(
     version="16.2", near=False, encrypted=True, may_create=True, ahead=timedelta(seconds=1)
 )
-CONTACT = account.Contact(
+CONTACT = check_api.ApiFacts(
     origin="https://api.test",
     key_from="from TINYFISH_API_KEY",
     seconds=0.2,
@@ -53,7 +53,7 @@ FACTS = Facts(db="", machine=MACHINE, place=PLACE, books=BOOKS, contact=CONTACT)
 
 def worker(id: str = "alice", *, in_flight: int = 3, leased: bool = True) -> Worker:
     return Worker(
-        owner=Owner(id=id, machine="night boot pid", pid=4711, born="1"),
+        owner=Owner(id=id, machine="night boot pid", pid=4711, process_started_at="1"),
         since=NOW,
         silent=timedelta(seconds=3),
         leased=leased,
@@ -154,7 +154,7 @@ def test_an_affected_sqlite_is_named_with_what_contains_the_race() -> None:
     assert said == "SQLite 3.40.1 has the WAL-reset race; contained: journal truncate, sync FULL"
     new = replace(FACTS, machine=replace(MACHINE, sqlite="3.51.3"))
     assert found(new)["journal_mode"].found == "journal truncate, sync FULL"
-    nothing = replace(FACTS, books=None, place=replace(PLACE, kind=Kind.NOTHING))
+    nothing = replace(FACTS, books=None, place=replace(PLACE, kind=FileKind.NOTHING))
     assert "contained: a rollback journal" in found(nothing)["journal_mode"].found
 
 
@@ -190,16 +190,16 @@ def header(mark: int = OURS, pages: int = 9, write: int = 1) -> bytes:
 @pytest.mark.parametrize(
     ("head", "kind"),
     [
-        (b"", Kind.EMPTY),
-        (b"Dear diary", Kind.NO_DATABASE),
-        (header()[:50], Kind.NO_DATABASE),
-        (header(), Kind.LEDGER),
-        (header(mark=0, pages=1), Kind.EMPTY),
-        (header(mark=0, pages=2), Kind.STRANGER),
-        (header(mark=7, pages=1), Kind.STRANGER),
+        (b"", FileKind.EMPTY),
+        (b"Dear diary", FileKind.NO_DATABASE),
+        (header()[:50], FileKind.NO_DATABASE),
+        (header(), FileKind.LEDGER),
+        (header(mark=0, pages=1), FileKind.EMPTY),
+        (header(mark=0, pages=2), FileKind.STRANGER),
+        (header(mark=7, pages=1), FileKind.STRANGER),
     ],
 )
-def test_a_file_is_told_by_its_first_bytes(head: bytes, kind: Kind) -> None:
+def test_a_file_is_told_by_its_first_bytes(head: bytes, kind: FileKind) -> None:
     assert kind_of(head, OURS) is kind
 
 
@@ -212,10 +212,10 @@ def test_a_file_in_wal_mode_is_told_by_its_first_bytes() -> None:
 @pytest.mark.parametrize(
     ("facts", "words"),
     [
-        ({"kind": Kind.FOLDER}, "is a folder"),
-        ({"kind": Kind.UNREADABLE}, "may not be read"),
-        ({"kind": Kind.NO_DATABASE}, "is not an SQLite file"),
-        ({"kind": Kind.STRANGER}, "another program's database"),
+        ({"kind": FileKind.FOLDER}, "is a folder"),
+        ({"kind": FileKind.UNREADABLE}, "may not be read"),
+        ({"kind": FileKind.NO_DATABASE}, "is not an SQLite file"),
+        ({"kind": FileKind.STRANGER}, "another program's database"),
         ({"folder_trouble": "Read-only file system"}, "no file can be made in /home/me: Read-only"),
         ({"writable": False}, "may not be written to"),
     ],
@@ -229,12 +229,12 @@ def test_a_file_that_cannot_be_used_is_bad(facts: dict[str, object], words: str)
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        (Kind.NOTHING, "not there yet: the first run makes it"),
-        (Kind.EMPTY, "is empty"),
-        (Kind.LEDGER, "(100 KB)"),
+        (FileKind.NOTHING, "not there yet: the first run makes it"),
+        (FileKind.EMPTY, "is empty"),
+        (FileKind.LEDGER, "(100 KB)"),
     ],
 )
-def test_a_file_that_can_be_used_is_fine(kind: Kind, words: str) -> None:
+def test_a_file_that_can_be_used_is_fine(kind: FileKind, words: str) -> None:
     every = in_place(kind=kind)
     assert marks(every) == set()
     assert words in every["file"].found
@@ -317,7 +317,7 @@ def test_where_no_mounts_are_known_no_file_system_is() -> None:
 
 
 def test_a_journal_without_its_database_is_bad() -> None:
-    every = in_place(kind=Kind.NOTHING, journal=512)
+    every = in_place(kind=FileKind.NOTHING, journal=512)
     assert marks(every) == {("journal", Mark.BAD)}
     assert "batchrunner.db-journal stands alone" in every["journal"].found
 
@@ -421,13 +421,15 @@ def test_a_broken_law_is_bad_and_comes_with_its_numbers() -> None:
 
 
 def test_what_another_program_did_is_bad_and_three_places_are_named() -> None:
-    rebuilt = in_books(tampering=Tampering(unlike=("a", "b", "c", "d")))
+    rebuilt = in_books(tampering=ForeignChanges(unlike=("a", "b", "c", "d")))
     assert marks(rebuilt) == {("tables", Mark.BAD)}
     assert "a; b; c and 1 more: another program wrote here" in rebuilt["tables"].found
-    garbled = in_books(tampering=Tampering(garbled=("met of row 9 in jobs is '{'",)), broken=None)
+    garbled = in_books(
+        tampering=ForeignChanges(garbled=("met of row 9 in jobs is '{'",)), broken=None
+    )
     assert marks(garbled) == {("cells", Mark.BAD)}
     assert garbled["cells"].fix == "cp -p batchrunner.db batchrunner.db.kept"
-    odd = in_books(tampering=Tampering(odd_results=(7, 8)))
+    odd = in_books(tampering=ForeignChanges(odd_results=(7, 8)))
     assert marks(odd) == {("results", Mark.WARNING)}
     assert "attempts 7, 8: exported as text" in odd["results"].found
 

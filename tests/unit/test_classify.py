@@ -16,7 +16,7 @@ from batchrunner.classify import (
     classify,
     classify_fault,
     is_not_offered,
-    is_nothing_there,
+    is_not_the_api,
 )
 from batchrunner.model import (
     ApiFault,
@@ -364,7 +364,7 @@ def test_a_book_that_a_result_gives_as_its_reason_is_kept_in_part() -> None:
 def test_which_answers_say_that_nothing_is_at_the_address(
     kind: FaultKind, status: int | None, nothing: bool
 ) -> None:
-    assert is_nothing_there(ApiFault(kind=kind, status=status, message="no")) is nothing
+    assert is_not_the_api(ApiFault(kind=kind, status=status, message="no")) is nothing
 
 
 # ---- total ----

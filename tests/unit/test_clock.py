@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrunner.runner.clock import TRIM, Clock
+from batchrunner.runner.monotonic_clock import MAX_DRIFT, MonotonicClock
 
 NOW = datetime(2026, 10, 25, 0, 59, tzinfo=UTC)
 HOUR = 3600.0
@@ -21,8 +21,8 @@ class Machine:
     wall: datetime = NOW
     awake: float = 1000.0
 
-    def clock(self) -> Clock:
-        return Clock(lambda: self.wall, lambda: self.awake)
+    def clock(self) -> MonotonicClock:
+        return MonotonicClock(lambda: self.wall, lambda: self.awake)
 
     def passes(self, seconds: float) -> None:
         self.awake += seconds
@@ -38,7 +38,7 @@ def test_time_passes() -> None:
     clock = machine.clock()
     machine.passes(90)
     assert clock.now() == NOW + timedelta(seconds=90)
-    assert clock.leapt_at is None
+    assert clock.jumped_at is None
 
 
 def test_a_clock_that_is_set_back_goes_on_at_its_pace() -> None:
@@ -48,7 +48,7 @@ def test_a_clock_that_is_set_back_goes_on_at_its_pace() -> None:
     assert clock.now() == NOW
     machine.passes(10)
     assert clock.now() == NOW + timedelta(seconds=10)
-    assert clock.leapt_at is None
+    assert clock.jumped_at is None
 
 
 def test_a_sleep_is_noticed_once() -> None:
@@ -58,22 +58,22 @@ def test_a_sleep_is_noticed_once() -> None:
     machine.sleeps(8 * HOUR)
     woke = clock.now()
     assert woke == NOW + timedelta(hours=8, seconds=1)
-    assert (clock.leapt_at, clock.leapt_by) == (woke, timedelta(hours=8))
+    assert (clock.jumped_at, clock.jumped_by) == (woke, timedelta(hours=8))
     machine.passes(HOUR)
     clock.now()
-    assert clock.leapt_at == woke
+    assert clock.jumped_at == woke
 
 
 def test_a_clock_that_is_trimmed_does_not_leap() -> None:
     machine = Machine()
     clock = machine.clock()
-    machine.sleeps(TRIM.total_seconds())
+    machine.sleeps(MAX_DRIFT.total_seconds())
     clock.now()
-    machine.sleeps(-TRIM.total_seconds())
+    machine.sleeps(-MAX_DRIFT.total_seconds())
     before = clock.now()
     machine.passes(0.1)
     assert clock.now() >= before
-    assert clock.leapt_at is None
+    assert clock.jumped_at is None
 
 
 def test_it_begins_at_the_ledgers_time_and_leaps_to_no_other() -> None:
@@ -82,7 +82,7 @@ def test_it_begins_at_the_ledgers_time_and_leaps_to_no_other() -> None:
     clock.start_at(NOW + timedelta(hours=1))  # the machine's clock was set back before the start
     machine.passes(5)
     assert clock.now() == NOW + timedelta(hours=1, seconds=5)
-    assert clock.leapt_at is None
+    assert clock.jumped_at is None
 
 
 def test_it_follows_the_ledgers_time_forward_and_never_back() -> None:
@@ -109,4 +109,4 @@ def test_it_never_goes_back_and_never_waits_longer_than_the_machine_was_awake(
         passed = (clock.now() - told).total_seconds()
         assert passed >= 0
         # A wait of n seconds is over after n seconds awake, give or take the trim.
-        assert passed >= machine.awake - awake - TRIM.total_seconds() - 0.001
+        assert passed >= machine.awake - awake - MAX_DRIFT.total_seconds() - 0.001

@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 import pytest
 from rich.console import Console
 
-from batchrunner.cli.display import LiveDisplay
-from batchrunner.cli.endings import going_on, why_lines
-from batchrunner.cli.phrases import local
-from batchrunner.model import Batch, Canary, JobState, ParkedHost, Tally
-from batchrunner.runner import Ending
-from batchrunner.store import Store
+from batchrunner.cli.output.exit_text import continue_command, exit_lines
+from batchrunner.cli.output.progress import LiveDisplay
+from batchrunner.model import Batch, BatchCounts, Canary, JobState, ParkedHost
+from batchrunner.runner.runner import ExitReason
+from batchrunner.store.store import Store
+from batchrunner.text.format import local
 from tests.fakes import NOW, after, job_file
 
 ARGS = ["run", "jobs.yaml", "--until", "07:00", "--db", "a.db"]
@@ -31,9 +31,11 @@ def test_a_canary_says_what_it_brought_and_resume_comes_first(
     store, batch = loaded
     store.pause(batch.id, "the canary: 1 of 5 jobs succeeded", NOW)
     batch = store.batch(batch.name) or batch
-    (line,) = why_lines(store, batch, Ending.GATED, store.tally(batch.id))
+    (line,) = exit_lines(store, batch, ExitReason.GATED, store.tally(batch.id))
     assert "the canary: 1 of 5 jobs succeeded" in line
-    command = going_on(batch, Ending.GATED, ["run", "jobs.yaml", "--db", "a.db"], "a.db")
+    command = continue_command(
+        batch, ExitReason.GATED, ["run", "jobs.yaml", "--db", "a.db"], "a.db"
+    )
     assert command == ("batchrunner resume prices --db a.db && batchrunner run jobs.yaml --db a.db")
 
 
@@ -42,10 +44,10 @@ def test_a_deadline_that_is_too_near_is_left_out(
     loaded: tuple[Store, Batch], args: list[str]
 ) -> None:
     store, batch = loaded
-    (line,) = why_lines(store, batch, Ending.OUT_OF_TIME, store.tally(batch.id))
+    (line,) = exit_lines(store, batch, ExitReason.OUT_OF_TIME, store.tally(batch.id))
     assert "nothing was started" in line
     assert "2m 00s" in line
-    command = going_on(batch, Ending.OUT_OF_TIME, args, "a.db")
+    command = continue_command(batch, ExitReason.OUT_OF_TIME, args, "a.db")
     assert command == "batchrunner run jobs.yaml --db a.db"
 
 
@@ -55,17 +57,17 @@ def parked(host: str, waiting: int, probe_at: datetime) -> ParkedHost:
         since=NOW,
         failures=10,
         probe_at=probe_at,
-        probes=0,
+        failed_probes=0,
         given_up=False,
         waiting=waiting,
     )
 
 
-def standing(**jobs: int) -> Tally:
-    return Tally(jobs={state: jobs.get(state.value, 0) for state in JobState})
+def standing(**jobs: int) -> BatchCounts:
+    return BatchCounts(jobs={state: jobs.get(state.value, 0) for state in JobState})
 
 
-def picture(tally: Tally, hosts: list[ParkedHost]) -> str:
+def picture(tally: BatchCounts, hosts: list[ParkedHost]) -> str:
     written = io.StringIO()
     display = LiveDisplay(Console(file=written, force_terminal=True, width=120), "prices")
     with display.shown():

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from batchrunner.export import FORMATS, Export, format_of, guard, unguard
-from batchrunner.export.record import FIELDS
-from batchrunner.export.result import DEEPEST
-from batchrunner.export.sheet import MOST_COLUMNS
 from batchrunner.model import FailureCategory, FinishedJob, JobState
+from batchrunner.outputs import FORMATS, Export, format_of, guard, unguard
+from batchrunner.outputs.columns import FIELDS
+from batchrunner.outputs.csv import MAX_COLUMNS
+from batchrunner.outputs.json_values import MAX_DEPTH
 
 AT = datetime(2026, 9, 2, 21, 0, 1, 250_000, tzinfo=UTC)
 
@@ -274,9 +274,9 @@ def test_a_header_stays_on_its_line() -> None:
 
 
 def test_too_many_columns_leave_the_whole_result_in_one() -> None:
-    wide = json.dumps({f"k{number}": number for number in range(MOST_COLUMNS + 1)})
+    wide = json.dumps({f"k{number}": number for number in range(MAX_COLUMNS + 1)})
     jobs = results('{"first": 1}', wide, '{"k0": 5}')
-    assert len(columns(jobs)) == MOST_COLUMNS
+    assert len(columns(jobs)) == MAX_COLUMNS
     first, second, third = table(jobs)
     assert (first["result.first"], first["result"]) == ("1", "")
     assert (second["result.k0"], second["result"]) == ("0", wide)
@@ -284,7 +284,7 @@ def test_too_many_columns_leave_the_whole_result_in_one() -> None:
 
 
 def test_a_whole_result_in_one_cell_is_guarded_once() -> None:
-    wide = json.dumps({f"k{number}": number for number in range(MOST_COLUMNS + 10)})
+    wide = json.dumps({f"k{number}": number for number in range(MAX_COLUMNS + 10)})
     sheet = Export("csv", lambda: results("\n" + wide))
     for _ in sheet.lines():
         pass
@@ -425,7 +425,7 @@ def test_jsonl_reads_back_as_the_value_that_was_sent(value: Any, pretty: bool) -
         ('{"\\uDE00": 1}', '{"\\ufffd": 1}'),
         ('"é\u2028\U0001f600"', '"\\u00e9\\u2028\\ud83d\\ude00"'),
         ('{\r\n  "a": "\\n"\r\n}', '{    "a": "\\n"  }'),
-        ("[" * DEEPEST + "]" * DEEPEST, "[" * DEEPEST + "]" * DEEPEST),
+        ("[" * MAX_DEPTH + "]" * MAX_DEPTH, "[" * MAX_DEPTH + "]" * MAX_DEPTH),
         (json.dumps(["[{" * 100] * 3), json.dumps(["[{" * 100] * 3)),
     ],
 )
@@ -443,7 +443,7 @@ def test_results_become_strict_and_change_no_more_than_they_must(result: str, sh
         '"raw \n newline"',
         "01e400",
         '\ufeff{"a": 1}',
-        "[" * (DEEPEST + 1) + "]" * (DEEPEST + 1),
+        "[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1),
         "[" * 100_000,
         '{"a":' * 2_000 + "1" + "}" * 2_000,
         '[{"' + "\\" * 9,

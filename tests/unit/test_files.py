@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from batchrunner.cli.files import replace_when_complete
+from batchrunner.app.atomic_file import replace_when_complete
 
 
 def mode_of(path: Path) -> int:

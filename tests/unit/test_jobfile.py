@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from batchrunner.jobfile import JOB_FIELDS, SECTIONS, SETTINGS_FIELDS, compose, parse
-from batchrunner.model import RUN_OPTIONS, FailureCategory, JobFile, JobSpec, Rule, Settings
+from batchrunner.inputs.yaml import JOB_FIELDS, SECTIONS, SETTINGS_FIELDS, composer, parse
+from batchrunner.model import RUN_OPTIONS, FailureCategory, JobFile, JobSpec, RetryRule, Settings
 
 
 def read(text: bytes | str) -> JobFile:
@@ -31,7 +31,7 @@ def job(extra: str) -> str:
 def loader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything holds with and without libyaml."""
     if request.param == "python":
-        monkeypatch.setattr(compose, "LOADER", yaml.SafeLoader)
+        monkeypatch.setattr(composer, "LOADER", yaml.SafeLoader)
 
 
 WHOLE = """\
@@ -287,10 +287,10 @@ jobs:
     stealth = {"browser_profile": "stealth"}
     proxy = {**stealth, "proxy_config": {"enabled": True, "country_code": "US"}}
     assert file.settings.policy == {
-        FailureCategory.BLOCKED: Rule(attempts=3, then=(stealth, proxy)),
-        FailureCategory.GOAL_FAILURE: Rule(attempts=2, wait=timedelta(seconds=30)),
+        FailureCategory.BLOCKED: RetryRule(attempts=3, then=(stealth, proxy)),
+        FailureCategory.GOAL_FAILURE: RetryRule(attempts=2, wait=timedelta(seconds=30)),
     }
-    own = {FailureCategory.SYSTEM_FAILURE: Rule(attempts=5, backoff=timedelta(seconds=10))}
+    own = {FailureCategory.SYSTEM_FAILURE: RetryRule(attempts=5, backoff=timedelta(seconds=10))}
     assert [spec.policy for spec in file.specs] == [own, {}]
     assert [rule.line for rule in file.settings.policy.values()] == [3, 7]
 
@@ -304,8 +304,8 @@ jobs:
 """
     file = parse(text, file="jobs.yaml", name="jobs")
     assert [dict(spec.policy) for spec in file.specs] == [
-        {FailureCategory.BLOCKED: Rule(attempts=1, then=())},
-        {FailureCategory.LOST: Rule(attempts=1)},
+        {FailureCategory.BLOCKED: RetryRule(attempts=1, then=())},
+        {FailureCategory.LOST: RetryRule(attempts=1)},
     ]
     plain = parse("- {url: 'https://a.test', goal: Read}", file="jobs.yaml", name="jobs")
     assert plain.specs[0].key == file.specs[0].key

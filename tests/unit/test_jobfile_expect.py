@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from batchrunner.jobfile import JobFileErrors, parse, parse_expect
+from batchrunner.inputs.yaml import JobFileErrors, parse, parse_expect
 from batchrunner.judge import expectations_of
-from batchrunner.model import Demand
+from batchrunner.model import FieldRule
 
 JOB = "- url: https://a.example/\n  goal: Read\n"
 
@@ -41,11 +41,11 @@ def test_everything_that_can_be_expected() -> None:
     found = expectations_of(None, expect)
     assert found.allow == {"empty"}
     assert found.demands == (
-        Demand(path="name", required=True),
-        Demand(path="items[].sku", required=True),
-        Demand(path="price", minimum=0.5, maximum=100),
-        Demand(path="items[].sku", pattern="[A-Z]+-[0-9]+"),
-        Demand(path="items", at_least=1, at_most=9),
+        FieldRule(path="name", required=True),
+        FieldRule(path="items[].sku", required=True),
+        FieldRule(path="price", minimum=0.5, maximum=100),
+        FieldRule(path="items[].sku", pattern="[A-Z]+-[0-9]+"),
+        FieldRule(path="items", at_least=1, at_most=9),
     )
 
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 import yaml
 
-from batchrunner.jobfile import JobFileErrors, compose, parse, report
+from batchrunner.inputs.yaml import JobFileErrors, composer, parse, report
 
 JOB = "- url: https://example.com\n  goal: Read\n  "
 LEVELS = "\n".join(f"  l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 10))
@@ -70,7 +70,7 @@ def test_a_hostile_file_is_refused(name: str) -> None:
 def test_a_hostile_file_is_refused_without_libyaml_too(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compose, "LOADER", yaml.SafeLoader)
+    monkeypatch.setattr(composer, "LOADER", yaml.SafeLoader)
     with pytest.raises(JobFileErrors) as caught:
         parse(HOSTILE[name][:70_000], file="jobs.yaml", name="jobs")
     assert ENDS.get(name, "") in report(caught.value)

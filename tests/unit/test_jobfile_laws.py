@@ -9,7 +9,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from batchrunner.jobfile import JobFileErrors, parse, report
+from batchrunner.inputs.yaml import JobFileErrors, parse, report
 from batchrunner.model import RUN_OPTIONS, JobFile
 
 

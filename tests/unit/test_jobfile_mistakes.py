@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from batchrunner.jobfile import JobFileErrors, Mistake, compose, parse, report
+from batchrunner.inputs.yaml import JobFileErrors, Problem, composer, parse, report
 
 FILES = Path(__file__).parent / "jobfiles"
 
@@ -16,7 +16,7 @@ FILES = Path(__file__).parent / "jobfiles"
 def loader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything holds with and without libyaml."""
     if request.param == "python":
-        monkeypatch.setattr(compose, "LOADER", yaml.SafeLoader)
+        monkeypatch.setattr(composer, "LOADER", yaml.SafeLoader)
 
 
 def errors(text: bytes | str, *, file: str = "jobs.yaml", name: str = "jobs") -> JobFileErrors:
@@ -25,7 +25,7 @@ def errors(text: bytes | str, *, file: str = "jobs.yaml", name: str = "jobs") ->
     return caught.value
 
 
-def mistakes(text: bytes | str) -> tuple[Mistake, ...]:
+def mistakes(text: bytes | str) -> tuple[Problem, ...]:
     return errors(text).mistakes
 
 

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchrunner.judge import expectations_of, judge
-from batchrunner.judge.neighbours import SPARSE, Result, suspicions
-from batchrunner.judge.paths import MISSING, find, is_path
-from batchrunner.judge.patterns import LONGEST_TEXT, fault, longest_text
+from batchrunner.judge.field_paths import MISSING, find, is_path
+from batchrunner.judge.outliers import SPARSE, PeerResult, outliers
+from batchrunner.judge.regex_safety import MAX_TEXT_LENGTH, max_text_length, unsafe_reason
 from batchrunner.model import Expectations, Failed, FailureCategory
-from batchrunner.proof.network.poison import POISONS
+from tests.simulator.network.hostile_results import HOSTILE_RESULTS
 
 SHAPE = {
     "type": "object",
@@ -84,7 +84,7 @@ def test_a_wall_goes_before_a_broken_shape() -> None:
     assert meaning(failure) == ("blocked", "bot_wall")
 
 
-@pytest.mark.parametrize("body", POISONS.values(), ids=POISONS)
+@pytest.mark.parametrize("body", HOSTILE_RESULTS.values(), ids=HOSTILE_RESULTS)
 def test_a_hostile_result_is_no_failure_by_itself(body: bytes) -> None:
     assert judge(body.decode("utf-8", "surrogateescape")) is None
 
@@ -295,7 +295,7 @@ def test_what_is_no_path(text: str) -> None:
     ],
 )
 def test_patterns_that_people_write_are_taken(pattern: str) -> None:
-    assert fault(pattern) is None
+    assert unsafe_reason(pattern) is None
 
 
 @pytest.mark.parametrize(
@@ -318,15 +318,15 @@ def test_patterns_that_people_write_are_taken(pattern: str) -> None:
     ],
 )
 def test_patterns_that_could_take_for_ever_are_refused(pattern: str) -> None:
-    assert fault(pattern)
+    assert unsafe_reason(pattern)
 
 
 @pytest.mark.parametrize(
     "pattern", [r".*.*.*x", r"(\d{3},)*\d*\d*x", r"[^@]+@[^@]+\.[a-z]+", r"(a|b)?.*.*c"]
 )
 def test_a_pattern_that_is_taken_is_quick_on_its_longest_text(pattern: str) -> None:
-    assert fault(pattern) is None
-    longest = longest_text(pattern)
+    assert unsafe_reason(pattern) is None
+    longest = max_text_length(pattern)
     begun = time.perf_counter()
     for text in ("a" * longest, "1" * longest, "@" * longest, "a." * (longest // 2)):
         assert re.fullmatch(pattern, text) is None
@@ -334,7 +334,7 @@ def test_a_pattern_that_is_taken_is_quick_on_its_longest_text(pattern: str) -> N
 
 
 def test_a_text_that_is_too_long_for_its_pattern_is_not_judged() -> None:
-    assert judged({"x": "y" * (LONGEST_TEXT + 1)}, fields={"x": {"pattern": "z"}}) is None
+    assert judged({"x": "y" * (MAX_TEXT_LENGTH + 1)}, fields={"x": {"pattern": "z"}}) is None
 
 
 # ---- neighbours ----
@@ -342,10 +342,10 @@ def test_a_text_that_is_too_long_for_its_pattern_is_not_judged() -> None:
 
 def odd(*results: Any, url: str = "https://a.example/") -> dict[int, str]:
     given = [
-        (place, Result(f"{url}{place}", "goal", json.dumps(result)))
+        (place, PeerResult(f"{url}{place}", "goal", json.dumps(result)))
         for place, result in enumerate(results)
     ]
-    return {key: finding.rule for key, finding in suspicions(given).items()}
+    return {key: finding.rule for key, finding in outliers(given).items()}
 
 
 COPY = {"name": "Welcome to our shop"}
@@ -364,11 +364,14 @@ def test_few_copies_or_nothing_else_or_a_short_answer_are_not_odd() -> None:
 
 
 def test_a_url_that_was_run_twice_is_no_copy() -> None:
-    given = [(place, Result("https://a.example/", "goal", json.dumps(COPY))) for place in range(5)]
-    given += [
-        (9 + n, Result(f"https://a.example/{n}", "goal", json.dumps(o))) for n, o in enumerate(OWN)
+    given = [
+        (place, PeerResult("https://a.example/", "goal", json.dumps(COPY))) for place in range(5)
     ]
-    assert suspicions(given) == {}
+    given += [
+        (9 + n, PeerResult(f"https://a.example/{n}", "goal", json.dumps(o)))
+        for n, o in enumerate(OWN)
+    ]
+    assert outliers(given) == {}
 
 
 def test_answers_that_differ_only_by_their_urls_are_copies() -> None:
@@ -384,9 +387,10 @@ def test_a_half_empty_result_is_odd_where_its_neighbours_are_full() -> None:
 
 def test_what_cannot_be_compared_is_passed_over() -> None:
     given = [
-        (n, Result("http://[bad", "goal", text)) for n, text in enumerate(["{", "[" * 9999, "1"])
+        (n, PeerResult("http://[bad", "goal", text))
+        for n, text in enumerate(["{", "[" * 9999, "1"])
     ]
-    assert suspicions(given) == {}
+    assert outliers(given) == {}
 
 
 # ---- how long it takes ----

@@ -16,25 +16,25 @@ from batchrunner.model import (
     Finish,
     Job,
     JobState,
-    Postpone,
     Retry,
-    Rule,
+    RetryRule,
+    Snooze,
     Transition,
 )
-from batchrunner.policy import decide
-from batchrunner.policy.ladders import (
-    CLOSED_AFTER,
-    PROBE_EVERY,
-    Seen,
+from batchrunner.policy.escalation import (
+    STEP_CLOSED_AFTER,
+    STEP_PROBE_EVERY,
+    StepHistory,
+    changes_text,
+    escalation_id,
+    escalation_results,
     host_of,
     is_probe,
-    ladder_of,
-    learned,
-    lessons,
-    shown,
-    start,
+    learned_step,
+    start_of_attempt,
 )
-from batchrunner.policy.rules import USUAL, Policy
+from batchrunner.policy.retry_rules import DEFAULT_RULES, Policy
+from batchrunner.policy.run_decision import decide
 
 NOW = datetime(2026, 9, 3, 3, 0, tzinfo=UTC)
 URL = "https://shop.example/lamp"
@@ -50,21 +50,26 @@ def job(key: str = STEADY, **more: Any) -> Job:
     return Job(**{"id": 1, "key": key, "attempt": 0, "failures": 0, **more})
 
 
-def evidence(*seen: Seen) -> dict[tuple[str, str], Sequence[Seen]]:
-    return {("shop.example", ladder_of(BLOCKED, USUAL[BLOCKED], {})): seen}
+def evidence(*seen: StepHistory) -> dict[tuple[str, str], Sequence[StepHistory]]:
+    return {("shop.example", escalation_id(BLOCKED, DEFAULT_RULES[BLOCKED], {})): seen}
 
 
-def closed(rung: int, passed: int = 0) -> Seen:
-    return Seen(rung=rung, passed=passed, in_row=CLOSED_AFTER)
+def closed(rung: int, passed: int = 0) -> StepHistory:
+    return StepHistory(step=rung, passed=passed, consecutive_failures=STEP_CLOSED_AFTER)
 
 
-def passing(rung: int) -> Seen:
-    return Seen(rung=rung, passed=1, in_row=0)
+def passing(rung: int) -> StepHistory:
+    return StepHistory(step=rung, passed=1, consecutive_failures=0)
 
 
 sights = st.lists(
-    st.builds(Seen, rung=st.integers(0, 4), passed=st.integers(0, 3), in_row=st.integers(0, 5)),
-    unique_by=lambda seen: seen.rung,
+    st.builds(
+        StepHistory,
+        step=st.integers(0, 4),
+        passed=st.integers(0, 3),
+        consecutive_failures=st.integers(0, 5),
+    ),
+    unique_by=lambda seen: seen.step,
 )
 
 # ---- what is learned of a host ----
@@ -77,8 +82,18 @@ sights = st.lists(
         ([closed(0)], 0),
         ([closed(0), passing(1)], 1),
         ([closed(0), closed(1), passing(2)], 2),
-        ([closed(0), Seen(rung=1, passed=0, in_row=CLOSED_AFTER - 1), passing(2)], 1),
-        ([Seen(rung=0, passed=9, in_row=CLOSED_AFTER - 1), passing(1)], 0),
+        (
+            [
+                closed(0),
+                StepHistory(step=1, passed=0, consecutive_failures=STEP_CLOSED_AFTER - 1),
+                passing(2),
+            ],
+            1,
+        ),
+        (
+            [StepHistory(step=0, passed=9, consecutive_failures=STEP_CLOSED_AFTER - 1), passing(1)],
+            0,
+        ),
         ([closed(0), closed(1), closed(2)], 0),
         ([closed(0), closed(1, passed=5)], 1),
     ],
@@ -93,24 +108,26 @@ sights = st.lists(
         "the highest that ever helped is kept",
     ],
 )
-def test_a_host_is_lifted_past_closed_rungs_to_one_that_helped(seen: list[Seen], rung: int) -> None:
-    assert learned(seen, 2) == rung
+def test_a_host_is_lifted_past_closed_rungs_to_one_that_helped(
+    seen: list[StepHistory], rung: int
+) -> None:
+    assert learned_step(seen, 2) == rung
 
 
 @given(sights, st.integers(0, 4))
 def test_no_host_is_lifted_without_failures_below_and_a_success_at_or_above(
-    seen: list[Seen], top: int
+    seen: list[StepHistory], top: int
 ) -> None:
-    rung = learned(seen, top)
-    by_rung = {each.rung: each for each in seen}
+    rung = learned_step(seen, top)
+    by_rung = {each.step: each for each in seen}
     assert 0 <= rung <= top
-    assert all(by_rung[below].in_row >= CLOSED_AFTER for below in range(rung))
-    assert not rung or any(each.passed for each in seen if each.rung >= rung)
+    assert all(by_rung[below].consecutive_failures >= STEP_CLOSED_AFTER for below in range(rung))
+    assert not rung or any(each.passed for each in seen if each.step >= rung)
 
 
 def test_one_job_in_ten_looks_again() -> None:
     curious = sum(is_probe(f"k{n}") for n in range(10_000))
-    assert abs(curious - 10_000 / PROBE_EVERY) < 150
+    assert abs(curious - 10_000 / STEP_PROBE_EVERY) < 150
 
 
 # ---- where an attempt starts ----
@@ -118,57 +135,66 @@ def test_one_job_in_ten_looks_again() -> None:
 
 def test_a_job_starts_where_its_host_has_taught_and_a_probe_one_below() -> None:
     policy, seen = Policy(), evidence(closed(0), closed(1), passing(2))
-    begun = start(policy, job(), URL, {}, seen)
-    assert (begun.rungs, begun.changes) == ({BLOCKED: 2}, PROXY)
-    begun = start(policy, job(CURIOUS), URL, {}, seen)
-    assert (begun.rungs, begun.changes) == ({BLOCKED: 1}, STEALTH)
-    climbed = start(policy, job(CURIOUS, rungs={BLOCKED: 2}), URL, {}, seen)
-    assert climbed.changes == PROXY, "who has failed below does not look again"
-    assert start(policy, job(), "https://other.example/", {}, seen).changes == {}
+    begun = start_of_attempt(policy, job(), URL, {}, seen)
+    assert (begun.escalation_steps, begun.option_overrides) == ({BLOCKED: 2}, PROXY)
+    begun = start_of_attempt(policy, job(CURIOUS), URL, {}, seen)
+    assert (begun.escalation_steps, begun.option_overrides) == ({BLOCKED: 1}, STEALTH)
+    climbed = start_of_attempt(policy, job(CURIOUS, escalation_steps={BLOCKED: 2}), URL, {}, seen)
+    assert climbed.option_overrides == PROXY, "who has failed below does not look again"
+    assert (
+        start_of_attempt(policy, job(), "https://other.example/", {}, seen).option_overrides == {}
+    )
 
 
 def test_the_usual_ladder_leaves_what_a_job_says_itself() -> None:
     own = {"proxy_config": {"enabled": True, "country_code": "DE"}}
-    begun = start(Policy(), job(rungs={BLOCKED: 1}), URL, own, {})
-    assert begun.changes == STEALTH
-    assert begun.rungs == {BLOCKED: 2}, "the second rung would run with the same options again"
+    begun = start_of_attempt(Policy(), job(escalation_steps={BLOCKED: 1}), URL, own, {})
+    assert begun.option_overrides == STEALTH
+    assert begun.escalation_steps == {BLOCKED: 2}, (
+        "the second rung would run with the same options again"
+    )
     lite = {"browser_profile": "lite"}
-    first = start(Policy(), job(), URL, lite, {})
-    assert (first.rungs, first.changes) == ({BLOCKED: 1}, {})
-    second = start(Policy(), job(rungs={BLOCKED: 2}), URL, lite, {})
-    assert second.changes == {"proxy_config": {"enabled": True}}
+    first = start_of_attempt(Policy(), job(), URL, lite, {})
+    assert (first.escalation_steps, first.option_overrides) == ({BLOCKED: 1}, {})
+    second = start_of_attempt(Policy(), job(escalation_steps={BLOCKED: 2}), URL, lite, {})
+    assert second.option_overrides == {"proxy_config": {"enabled": True}}
 
 
 def test_a_ladder_that_was_written_replaces_what_a_job_says() -> None:
-    policy = Policy(rules={BLOCKED: Rule(then=({"proxy_config": {"enabled": False}},))})
+    policy = Policy(rules={BLOCKED: RetryRule(then=({"proxy_config": {"enabled": False}},))})
     own = {"proxy_config": {"enabled": True}, "use_vault": True}
-    begun = start(policy, job(rungs={BLOCKED: 1}), URL, own, {})
-    assert begun.changes == {"proxy_config": {"enabled": False}}
+    begun = start_of_attempt(policy, job(escalation_steps={BLOCKED: 1}), URL, own, {})
+    assert begun.option_overrides == {"proxy_config": {"enabled": False}}
 
 
 def test_a_job_that_is_stealthy_by_itself_begins_on_that_rung() -> None:
-    begun = start(Policy(), job(), URL, STEALTH, {})
-    assert (begun.rungs, begun.changes) == ({BLOCKED: 1}, {}), "its success says nothing of rung 0"
+    begun = start_of_attempt(Policy(), job(), URL, STEALTH, {})
+    assert (begun.escalation_steps, begun.option_overrides) == ({BLOCKED: 1}, {}), (
+        "its success says nothing of rung 0"
+    )
 
 
 def test_what_was_learned_on_another_ladder_does_not_count() -> None:
-    policy = Policy(rules={BLOCKED: Rule(attempts=2, then=({"use_vault": True},))})
-    assert start(policy, job(), URL, {}, evidence(closed(0), passing(1))).rungs == {}
+    policy = Policy(rules={BLOCKED: RetryRule(attempts=2, then=({"use_vault": True},))})
+    assert (
+        start_of_attempt(policy, job(), URL, {}, evidence(closed(0), passing(1))).escalation_steps
+        == {}
+    )
 
 
 def test_what_jobs_of_another_kind_have_learned_does_not_count() -> None:
     """A job that brings a proxy of its own says nothing about those that bring none."""
     own = {"proxy_config": {"enabled": True, "country_code": "DE"}}
-    begun = start(Policy(), job(), URL, own, evidence(closed(0), passing(1)))
-    assert begun.rungs == {}
-    assert begun.ladders != start(Policy(), job(), URL, {}, {}).ladders
+    begun = start_of_attempt(Policy(), job(), URL, own, evidence(closed(0), passing(1)))
+    assert begun.escalation_steps == {}
+    assert begun.escalation_ids != start_of_attempt(Policy(), job(), URL, {}, {}).escalation_ids
 
 
 def test_ladders_of_two_categories_add_up() -> None:
     goal, steps = FailureCategory.GOAL_FAILURE, {"agent_config": {"max_steps": 300}}
-    policy = Policy(rules={goal: Rule(attempts=2, then=(steps,))})
-    begun = start(policy, job(rungs={BLOCKED: 1, goal: 1}), URL, {}, {})
-    assert begun.changes == {**STEALTH, **steps}
+    policy = Policy(rules={goal: RetryRule(attempts=2, then=(steps,))})
+    begun = start_of_attempt(policy, job(escalation_steps={BLOCKED: 1, goal: 1}), URL, {}, {})
+    assert begun.option_overrides == {**STEALTH, **steps}
 
 
 # ---- where it goes on ----
@@ -181,28 +207,33 @@ def failed(category: FailureCategory) -> Failed:
 def test_each_wall_leads_one_rung_up_until_attempts_are_used_up() -> None:
     tried, seen = job(), []
     for number in range(1, 4):
-        begun = start(Policy(), tried, URL, {}, {})
-        seen.append(begun.changes)
+        begun = start_of_attempt(Policy(), tried, URL, {}, {})
+        seen.append(begun.option_overrides)
         at_work = job(
             attempt=number,
             failures=number - 1,
-            met={BLOCKED: number - 1},
-            rungs=begun.rungs,
+            failures_by_category={BLOCKED: number - 1},
+            escalation_steps=begun.escalation_steps,
         )
         transition = decide(Policy(), at_work, failed(BLOCKED), NOW)
         if isinstance(transition, Retry):
             tried = job(
-                attempt=number, failures=number, met={BLOCKED: number}, rungs=transition.rungs
+                attempt=number,
+                failures=number,
+                failures_by_category={BLOCKED: number},
+                escalation_steps=transition.escalation_steps,
             )
     assert seen == [{}, STEALTH, PROXY]
     assert isinstance(transition, Finish)
 
 
 def test_a_failure_that_is_no_wall_stays_on_its_rung() -> None:
-    at_work = job(attempt=2, failures=1, met={BLOCKED: 1}, rungs={BLOCKED: 1})
+    at_work = job(
+        attempt=2, failures=1, failures_by_category={BLOCKED: 1}, escalation_steps={BLOCKED: 1}
+    )
     transition = decide(Policy(), at_work, failed(FailureCategory.SYSTEM_FAILURE), NOW)
     assert isinstance(transition, Retry)
-    assert transition.rungs == {BLOCKED: 1}
+    assert transition.escalation_steps == {BLOCKED: 1}
 
 
 # ---- what an attempt tells ----
@@ -216,14 +247,16 @@ def test_a_failure_that_is_no_wall_stays_on_its_rung() -> None:
         (Finish(state=JobState.FAILED, failure=failed(BLOCKED)), [False]),
         (Retry(at=NOW, failure=failed(FailureCategory.GOAL_FAILURE)), []),
         (Finish(state=JobState.CANCELLED, failure=failed(FailureCategory.RUN_CANCELLED)), []),
-        (Postpone(at=NOW, failure=failed(FailureCategory.UNREACHABLE)), []),
+        (Snooze(at=NOW, failure=failed(FailureCategory.UNREACHABLE)), []),
     ],
 )
 def test_only_walls_and_successes_tell_something(
     transition: Transition, passed: list[bool]
 ) -> None:
-    told = lessons(job(rungs={BLOCKED: 1}, ladders={BLOCKED: "abc"}), URL, transition)
-    assert [(each.passed, each.rung, each.host) for each in told] == [
+    told = escalation_results(
+        job(escalation_steps={BLOCKED: 1}, escalation_ids={BLOCKED: "abc"}), URL, transition
+    )
+    assert [(each.passed, each.step, each.host) for each in told] == [
         (each, 1, "shop.example") for each in passed
     ]
 
@@ -250,7 +283,7 @@ def test_no_url_is_too_strange_to_have_a_host(url: str) -> None:
 
 def test_what_is_shown_of_your_own_proxy_is_no_secret() -> None:
     proxy = {"enabled": True, "type": "custom", "url": "http://u:p@a.test", "password": "secret"}
-    assert shown({**STEALTH, "proxy_config": proxy}) == {
+    assert changes_text({**STEALTH, "proxy_config": proxy}) == {
         **STEALTH,
         "proxy_config": {"enabled": True, "type": "custom"},
     }

@@ -7,11 +7,19 @@ from datetime import timedelta
 
 import pytest
 
-from batchrunner.cli.report import same_command
-from batchrunner.cli.secret import digest_of, is_digest_of
-from batchrunner.cli.state import stopping
-from batchrunner.model import FailureCategory, Finish, Job, JobState, OpenAttempt, RunStatus, Tally
-from batchrunner.policy import give_up
+from batchrunner.app.api_key import digest_of, is_digest_of
+from batchrunner.cli.output.batch_text import same_command
+from batchrunner.cli.output.status_text import stopping
+from batchrunner.model import (
+    BatchCounts,
+    FailureCategory,
+    Finish,
+    Job,
+    JobState,
+    OpenAttempt,
+    RunStatus,
+)
+from batchrunner.policy.run_decision import give_up
 from tests.fakes import NOW
 
 KEY = "sk-tinyfish-7f3a9c"
@@ -50,8 +58,8 @@ def test_the_command_that_goes_on_shows_no_password() -> None:
     assert shlex.split(line)[-1] == "postgresql://me:***@db/night"
 
 
-def tally(running: int, unsettled: int) -> Tally:
-    return Tally(jobs={JobState.RUNNING: running}, unsettled=unsettled)
+def tally(running: int, unsettled: int) -> BatchCounts:
+    return BatchCounts(jobs={JobState.RUNNING: running}, unsettled=unsettled)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from batchrunner.cli.lines import folded
+from batchrunner.text.wrapping import folded
 
 
 def test_a_line_is_folded_at_words_and_goes_on_further_in() -> None:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrunner.model import Job, Ride, Run, RunStatus, Submission, marker_of
-from batchrunner.runner.matching import match, may_be_of, output_schema_of, request_of
+from batchrunner.model import Job, Run, RunStatus, Submission, SubmittedAttempt, marker_in
+from batchrunner.runner.run_matching import match_runs, may_belong_to, output_schema_of, run_request
 
 DAWN = datetime(2026, 9, 2, 21, 0, tzinfo=UTC)
 
@@ -20,13 +20,13 @@ def submission(
 ) -> Submission:
     return Submission(
         id=1,
-        token=token,
+        marker_token=token,
         intended_at=DAWN,
         marked=marked,
-        rides=tuple(
-            Ride(
+        attempts=tuple(
+            SubmittedAttempt(
                 attempt_id=1000 + place,
-                place=place,
+                batch_index=place,
                 job=Job(id=place, key=f"k{place}", attempt=1, failures=0),
                 url=f"https://a.test/{place}",
                 goal="Read the price",
@@ -42,12 +42,12 @@ def run(run_id: str, goal: str | None, at: datetime | None = DAWN) -> Run:
 
 
 def runs_of(sent: Submission) -> list[Run]:
-    return [run(f"r{ride.place}", request_of(sent, ride)["goal"]) for ride in sent.rides]
+    return [run(f"r{ride.batch_index}", run_request(sent, ride)["goal"]) for ride in sent.attempts]
 
 
 def test_a_request_is_the_jobs_own_with_a_marker_and_without_the_shared_schema() -> None:
     sent = submission(2, output_schema={"type": "object"}, use_vault=True)
-    assert request_of(sent, sent.rides[1]) == {
+    assert run_request(sent, sent.attempts[1]) == {
         "url": "https://a.test/2",
         "goal": "Read the price\n\n[ref br-tok-2]",
         "use_vault": True,
@@ -58,20 +58,22 @@ def test_a_request_is_the_jobs_own_with_a_marker_and_without_the_shared_schema()
 
 def test_a_submission_without_markers_leaves_goals_as_they_are() -> None:
     sent = submission(1, marked=False)
-    assert request_of(sent, sent.rides[0])["goal"] == "Read the price"
-    assert match(sent, runs_of(sent))[0] == {}
+    assert run_request(sent, sent.attempts[0])["goal"] == "Read the price"
+    assert match_runs(sent, runs_of(sent))[0] == {}
 
 
 @given(st.integers(1, 100), st.data())
 def test_every_run_finds_its_attempt_in_whatever_order(count: int, data: st.DataObject) -> None:
     sent = submission(count)
     shown = data.draw(st.permutations(runs_of(sent)))
-    assert match(sent, shown)[0] == {1000 + place: f"r{place}" for place in range(1, count + 1)}
+    assert match_runs(sent, shown)[0] == {
+        1000 + place: f"r{place}" for place in range(1, count + 1)
+    }
 
 
 def test_some_runs_are_matched_where_others_are_missing() -> None:
     sent = submission(12)
-    assert match(sent, [runs_of(sent)[at] for at in (11, 0)])[0] == {1012: "r12", 1001: "r1"}
+    assert match_runs(sent, [runs_of(sent)[at] for at in (11, 0)])[0] == {1012: "r12", 1001: "r1"}
 
 
 @pytest.mark.parametrize(
@@ -92,33 +94,37 @@ def test_some_runs_are_matched_where_others_are_missing() -> None:
     ],
 )
 def test_runs_of_others_are_nobodys(goal: str | None) -> None:
-    assert match(submission(3), [run("stranger", goal)])[0] == {}
+    assert match_runs(submission(3), [run("stranger", goal)])[0] == {}
 
 
 def test_place_1_is_not_the_beginning_of_place_10() -> None:
-    assert match(submission(1), [run("r10", "[ref br-tok-10]")])[0] == {}
+    assert match_runs(submission(1), [run("r10", "[ref br-tok-10]")])[0] == {}
 
 
 def test_a_token_is_not_a_pattern() -> None:
-    assert match(submission(1, token="a.c"), [run("r", "[ref br-abc-1]")])[0] == {}
+    assert match_runs(submission(1, token="a.c"), [run("r", "[ref br-abc-1]")])[0] == {}
 
 
 def test_of_two_runs_with_one_marker_the_older_is_taken() -> None:
     sent = submission(1)
-    goal = request_of(sent, sent.rides[0])["goal"]
+    goal = run_request(sent, sent.attempts[0])["goal"]
     older, newer = run("old", goal, DAWN), run("new", goal, DAWN + timedelta(seconds=1))
-    assert match(sent, [older, newer]) == match(sent, [newer, older]) == ({1001: "old"}, {"new"})
+    assert (
+        match_runs(sent, [older, newer])
+        == match_runs(sent, [newer, older])
+        == ({1001: "old"}, {"new"})
+    )
 
 
 def test_runs_without_a_time_can_be_compared_with_those_that_have_one() -> None:
     sent = submission(2)
     first, second = runs_of(sent)
-    assert match(sent, [second, run("r1", first.goal, None)])[0] == {1001: "r1", 1002: "r2"}
+    assert match_runs(sent, [second, run("r1", first.goal, None)])[0] == {1001: "r1", 1002: "r2"}
 
 
 def test_of_several_markers_in_a_goal_the_last_is_ours() -> None:
     goal = "Read the price\n\n[ref br-0123456789ab-1]\n\n[ref br-ba9876543210-2]"
-    assert marker_of(goal) == "[ref br-ba9876543210-2]"
+    assert marker_in(goal) == "[ref br-ba9876543210-2]"
 
 
 SENT = "Read the price\n\n[ref br-tok-12]"
@@ -127,8 +133,8 @@ SENT = "Read the price\n\n[ref br-tok-12]"
 @given(st.integers(0, len(SENT) - 1), st.sampled_from(["", "...", "\u2026", " \u2026"]))
 def test_a_goal_that_is_cut_before_its_marker_ends_may_be_ours(kept: int, end: str) -> None:
     cut = SENT[:kept].rstrip() + end
-    assert may_be_of(submission(12), cut)
-    assert match(submission(12), [run("r", cut)]) == ({}, set())
+    assert may_belong_to(submission(12), cut)
+    assert match_runs(submission(12), [run("r", cut)]) == ({}, set())
 
 
 @pytest.mark.parametrize(
@@ -143,7 +149,7 @@ def test_a_goal_that_is_cut_before_its_marker_ends_may_be_ours(kept: int, end: s
     ],
 )
 def test_a_goal_that_does_not_tell_may_be_ours(goal: str | None) -> None:
-    assert may_be_of(submission(3), goal)
+    assert may_belong_to(submission(3), goal)
 
 
 @pytest.mark.parametrize(
@@ -157,12 +163,12 @@ def test_a_goal_that_does_not_tell_may_be_ours(goal: str | None) -> None:
     ],
 )
 def test_a_goal_that_tells_whose_it_is_leaves_nothing_in_doubt(goal: str) -> None:
-    assert not may_be_of(submission(3), goal)
+    assert not may_belong_to(submission(3), goal)
 
 
 def test_a_webhook_of_the_program_is_named_where_a_job_names_none() -> None:
     hook, own = "https://hooks.test/a", "https://hooks.test/mine"
     ours, theirs = submission(1), submission(1, webhook_url=own)
-    assert request_of(ours, ours.rides[0], hook)["webhook_url"] == hook
-    assert request_of(theirs, theirs.rides[0], hook)["webhook_url"] == own
-    assert "webhook_url" not in request_of(ours, ours.rides[0])
+    assert run_request(ours, ours.attempts[0], hook)["webhook_url"] == hook
+    assert run_request(theirs, theirs.attempts[0], hook)["webhook_url"] == own
+    assert "webhook_url" not in run_request(ours, ours.attempts[0])

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrunner.cli.clock import Here
-from batchrunner.cli.moments import moment
+from batchrunner.app.clock import Here
+from batchrunner.cli.time_args import parse_time
 
 BERLIN, NEW_YORK = ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York")
 LORD_HOWE = ZoneInfo("Australia/Lord_Howe")
@@ -22,7 +22,7 @@ EVENING = datetime(2026, 9, 2, 21, 0, tzinfo=BERLIN)
 
 
 def at(text: str, now: datetime, zone: ZoneInfo = BERLIN) -> tuple[str, str | None]:
-    meant = moment(text, now, zone)
+    meant = parse_time(text, now, zone)
     return meant.at.astimezone(UTC).isoformat(), meant.note
 
 
@@ -65,7 +65,7 @@ def test_a_time_is_written_in_many_ways(text: str, expected: str) -> None:
 )
 def test_what_names_no_time_is_refused_with_a_reason(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
-        moment(text, EVENING, BERLIN)
+        parse_time(text, EVENING, BERLIN)
 
 
 TWICE, FIRST, SECOND = "comes twice that night: the ", "first one", "second one"
@@ -115,7 +115,7 @@ AROUND = st.builds(
 def test_an_hour_is_the_next_that_the_wall_shows(
     now: datetime, zone: ZoneInfo, hour: int, minute: int
 ) -> None:
-    meant = moment(f"{hour:02}:{minute:02}", now, zone)
+    meant = parse_time(f"{hour:02}:{minute:02}", now, zone)
     assert now < meant.at <= now + timedelta(hours=25)
     shown = meant.at.astimezone(zone)
     if meant.note is None or "twice" in meant.note:
@@ -136,7 +136,7 @@ def test_an_hour_is_the_next_that_the_wall_shows(
 def test_a_moment_that_is_written_with_its_offset_is_that_moment(
     now: datetime, zone: ZoneInfo
 ) -> None:
-    assert moment(now.astimezone(zone).isoformat(), now, BERLIN).at == now
+    assert parse_time(now.astimezone(zone).isoformat(), now, BERLIN).at == now
 
 
 @pytest.fixture
@@ -162,4 +162,4 @@ def test_the_zone_of_this_machine_is_that_of_its_system_clock() -> None:
                 berlin.fold,
             )
             assert here.utcoffset() == berlin.utcoffset()
-            assert moment("02:30", now, Here()) == moment("02:30", now, BERLIN)
+            assert parse_time("02:30", now, Here()) == parse_time("02:30", now, BERLIN)

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrunner.api.wallet import read_wallet
-from batchrunner.jobfile import JobFileErrors, parse
-from batchrunner.model import Budget, Rate, RateOrigin, Settings, Wallet
-from batchrunner.policy.money import affordable, budget_of, limit_of, most_steps, rate_in_force
+from batchrunner.inputs.yaml import JobFileErrors, parse
+from batchrunner.model import Budget, Rate, RateSource, Settings, Wallet
+from batchrunner.policy.budget import affordable, budget_of, limit_of, max_steps, rate_in_force
+from batchrunner.tinyfish.wallet import read_wallet
 
-WALLET = Rate(amount=Decimal("0.016"), origin=RateOrigin.WALLET)
+WALLET = Rate(amount=Decimal("0.016"), origin=RateSource.WALLET)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_money_is_turned_into_whole_steps_and_never_into_more_than_it_buys() -> 
     st.decimals(Decimal("0.0001"), 1, places=4),
 )
 def test_what_a_budget_buys_costs_no_more_than_it(money: Decimal, price: Decimal) -> None:
-    steps = limit_of(Budget(money=money), Rate(amount=price, origin=RateOrigin.WALLET))
+    steps = limit_of(Budget(money=money), Rate(amount=price, origin=RateSource.WALLET))
     assert steps * price <= money < (steps + 1) * price
 
 
@@ -82,16 +82,16 @@ def test_the_dearer_rate_is_in_force() -> None:
     assert rate_in_force(cheap, WALLET.amount) == WALLET
     found = rate_in_force(dear, WALLET.amount)
     assert found is not None
-    assert found.origin is RateOrigin.JOB_FILE
+    assert found.origin is RateSource.JOB_FILE
     assert rate_in_force(Settings(), None) is None
     assert rate_in_force(Settings(), Decimal(0)) is None
 
 
 def test_a_run_may_take_what_it_says_and_what_the_api_lets_it_where_it_does_not() -> None:
-    assert most_steps({"agent_config": {"max_steps": 12}}) == 12
-    assert most_steps({"agent_config": {"mode": "strict"}}) == 150
-    assert most_steps({}) == 150
-    assert most_steps({"agent_config": {"max_steps": 12}}, longest=14) == 14
+    assert max_steps({"agent_config": {"max_steps": 12}}) == 12
+    assert max_steps({"agent_config": {"mode": "strict"}}) == 150
+    assert max_steps({}) == 150
+    assert max_steps({"agent_config": {"max_steps": 12}}, longest=14) == 14
 
 
 @given(st.lists(st.integers(1, 500)), st.integers(-100, 5000))

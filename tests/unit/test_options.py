@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from batchrunner.cli import options
-from batchrunner.store import StoreError
+from batchrunner.store.store import StoreError
 
 
 class Away:
@@ -31,18 +31,18 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_server_that_comes_back_is_waited_for_and_that_is_said_once(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert options.patiently(Away(3)) == "here"
+    assert options.retry_while_locked(Away(3)) == "here"
     assert capsys.readouterr().err == "waiting for the database: the server is away\n"
 
 
 def test_what_does_not_pass_is_an_error_at_once() -> None:
     away = Away(1, passing=False)
     with pytest.raises(StoreError, match="away"):
-        options.patiently(away)
+        options.retry_while_locked(away)
     assert away.calls == 1
 
 
 def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(options, "PATIENCE", 0.01)
     with pytest.raises(StoreError, match="away"):
-        options.patiently(Away(10**6))
+        options.retry_while_locked(Away(10**6))

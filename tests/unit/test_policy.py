@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from batchrunner.classify import UNREADABLE
 from batchrunner.model import (
+    AttemptDecision,
     Failed,
     FailureCategory,
     Finish,
@@ -22,33 +23,32 @@ from batchrunner.model import (
     JobState,
     NotFound,
     OpenAttempt,
-    Postpone,
     Retry,
-    Rule,
+    RetryRule,
     Run,
+    RunObservation,
     RunStatus,
     Settings,
-    Sighting,
+    Snooze,
     Succeeded,
     Unreadable,
-    Verdict,
 )
-from batchrunner.policy import (
-    LONGEST_BACKOFF,
-    LONGEST_LOOK,
+from batchrunner.policy.retry_rules import CONFIGURABLE
+from batchrunner.policy.run_decision import (
     LOST_AFTER,
-    SHORTEST_LOOK,
-    UNCOUNTED,
+    MAX_BACKOFF,
+    MAX_POLL_SECONDS,
+    MIN_POLL_SECONDS,
+    NOT_COUNTED,
     Policy,
     backoff,
     decide,
-    excused,
+    decide_run,
     is_lost,
     is_overdue,
-    judge,
-    look_interval,
+    poll_interval,
+    reset_after_clock_jump,
 )
-from batchrunner.policy.rules import RULED
 
 NOW = datetime(2026, 9, 3, 3, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -85,9 +85,9 @@ jobs = st.builds(
     key=st.text(max_size=10),
     attempt=st.integers(0, 10**9),
     failures=st.integers(0, 10**6),
-    met=st.dictionaries(st.sampled_from(FailureCategory), st.integers(0, 30)),
+    failures_by_category=st.dictionaries(st.sampled_from(FailureCategory), st.integers(0, 30)),
     policy=st.deferred(lambda: rulebooks),
-    rungs=st.dictionaries(st.sampled_from(RULED), st.integers(0, 9)),
+    escalation_steps=st.dictionaries(st.sampled_from(CONFIGURABLE), st.integers(0, 9)),
 )
 waits = st.none() | st.timedeltas(min_value=timedelta(0), max_value=HOUR)
 failures = st.builds(
@@ -102,13 +102,13 @@ ladders = st.lists(
     st.fixed_dictionaries({"browser_profile": st.sampled_from(["lite", "stealth"])}), max_size=4
 )
 rules = st.builds(
-    Rule,
+    RetryRule,
     attempts=st.none() | st.integers(1, 20),
     wait=st.none() | spans,
     backoff=st.none() | spans,
     then=st.none() | ladders.map(tuple),
 )
-rulebooks = st.dictionaries(st.sampled_from(RULED), rules, max_size=3)
+rulebooks = st.dictionaries(st.sampled_from(CONFIGURABLE), rules, max_size=3)
 policies = st.builds(
     Policy,
     max_attempts=st.integers(1, 20),
@@ -137,7 +137,7 @@ def test_nothing_comes_back_before_it_is_told_to(policy: Policy, job: Job, faile
     if not isinstance(transition, Finish):
         assert transition.at >= NOW + (failed.retry_after or timedelta(0))
         waited = policy.rule(job, failed.category).wait
-        assert transition.at <= NOW + max(waited or LONGEST_BACKOFF, HOUR)
+        assert transition.at <= NOW + max(waited or MAX_BACKOFF, HOUR)
         if waited is not None:
             assert transition.at == NOW + max(waited, failed.retry_after or timedelta(0))
 
@@ -156,21 +156,23 @@ def test_what_is_not_the_jobs_fault_never_uses_up_an_attempt(
     policy: Policy, job: Job, failed: Failed
 ) -> None:
     transition = decide(policy, job, failed, NOW)
-    assert isinstance(transition, Postpone) is (failed.category in UNCOUNTED)
+    assert isinstance(transition, Snooze) is (failed.category in NOT_COUNTED)
 
 
 @given(policies, rulebooks, st.lists(failures, max_size=60))
 def test_a_job_never_fails_more_often_than_its_policy_allows(
-    policy: Policy, own: dict[FailureCategory, Rule], met: Sequence[Failed]
+    policy: Policy, own: dict[FailureCategory, RetryRule], met: Sequence[Failed]
 ) -> None:
     counted: Counter[FailureCategory] = Counter()
     for number, failed in enumerate(met, start=1):
-        tried = job(attempt=number, failures=counted.total(), met=dict(counted), policy=own)
+        tried = job(
+            attempt=number, failures=counted.total(), failures_by_category=dict(counted), policy=own
+        )
         transition = decide(policy, tried, failed, NOW)
-        counted[failed.category] += not isinstance(transition, Postpone)
+        counted[failed.category] += not isinstance(transition, Snooze)
         assert counted.total() <= policy.bound(tried)
         assert counted[failed.category] <= policy.tries(policy.rule(tried, failed.category)) or (
-            isinstance(transition, Postpone)
+            isinstance(transition, Snooze)
         )
         if isinstance(transition, Finish):
             return
@@ -179,14 +181,16 @@ def test_a_job_never_fails_more_often_than_its_policy_allows(
 
 @given(policies, rulebooks, st.lists(failures, max_size=60))
 def test_a_job_that_goes_on_has_not_used_up_what_it_may(
-    policy: Policy, own: dict[FailureCategory, Rule], met: Sequence[Failed]
+    policy: Policy, own: dict[FailureCategory, RetryRule], met: Sequence[Failed]
 ) -> None:
     """No attempt is withheld: where a failure ends a job, a rule says so."""
     counted: Counter[FailureCategory] = Counter()
     for number, failed in enumerate(met, start=1):
-        tried = job(attempt=number, failures=counted.total(), met=dict(counted), policy=own)
+        tried = job(
+            attempt=number, failures=counted.total(), failures_by_category=dict(counted), policy=own
+        )
         transition = decide(policy, tried, failed, NOW)
-        if isinstance(transition, Postpone):
+        if isinstance(transition, Snooze):
             continue
         counted[failed.category] += 1
         most = policy.tries(policy.rule(tried, failed.category))
@@ -214,7 +218,7 @@ def test_a_job_that_goes_on_has_not_used_up_what_it_may(
 )
 def test_how_often_a_failure_is_worth_another_try(category: FailureCategory, tries: int) -> None:
     decided = [
-        decide(DEFAULT, job(failures=n, met={category: n}), failure(category), NOW)
+        decide(DEFAULT, job(failures=n, failures_by_category={category: n}), failure(category), NOW)
         for n in range(tries)
     ]
     assert [type(transition) for transition in decided] == [Retry] * (tries - 1) + [Finish]
@@ -222,7 +226,7 @@ def test_how_often_a_failure_is_worth_another_try(category: FailureCategory, tri
 
 
 def test_failures_of_another_category_use_up_only_what_is_for_all() -> None:
-    tired = job(failures=2, met={FailureCategory.SYSTEM_FAILURE: 2})
+    tired = job(failures=2, failures_by_category={FailureCategory.SYSTEM_FAILURE: 2})
     goal = failure(FailureCategory.GOAL_FAILURE)
     assert isinstance(decide(DEFAULT, tired, goal, NOW), Finish), "the third in all"
     assert isinstance(decide(Policy(max_attempts=4), tired, goal, NOW), Retry), "the first of two"
@@ -230,10 +234,10 @@ def test_failures_of_another_category_use_up_only_what_is_for_all() -> None:
 
 def test_a_rule_says_what_a_wider_one_does_not() -> None:
     goal, minute = FailureCategory.GOAL_FAILURE, timedelta(minutes=1)
-    policy = Policy(rules={goal: Rule(attempts=4, wait=minute)})
-    own = job(policy={goal: Rule(backoff=HOUR, then=({"browser_profile": "stealth"},))})
-    assert policy.rule(job(), goal) == Rule(attempts=4, wait=minute)
-    assert policy.rule(own, goal) == Rule(
+    policy = Policy(rules={goal: RetryRule(attempts=4, wait=minute)})
+    own = job(policy={goal: RetryRule(backoff=HOUR, then=({"browser_profile": "stealth"},))})
+    assert policy.rule(job(), goal) == RetryRule(attempts=4, wait=minute)
+    assert policy.rule(own, goal) == RetryRule(
         attempts=4, backoff=HOUR, then=({"browser_profile": "stealth"},)
     )
     assert (policy.bound(job()), DEFAULT.bound(job())) == (4, 3)
@@ -241,7 +245,7 @@ def test_a_rule_says_what_a_wider_one_does_not() -> None:
 
 def test_a_policy_of_one_attempt_retries_nothing_that_counts() -> None:
     policy = Policy(max_attempts=1)
-    for category in set(FailureCategory) - UNCOUNTED:
+    for category in set(FailureCategory) - NOT_COUNTED:
         assert isinstance(decide(policy, job(), failure(category), NOW), Finish)
 
 
@@ -261,7 +265,7 @@ def test_what_somebody_cancelled_is_cancelled() -> None:
 
 @given(policies, jobs)
 def test_backoff_stays_within_its_bounds_and_never_overflows(policy: Policy, job: Job) -> None:
-    assert timedelta(0) <= backoff(policy, job) <= LONGEST_BACKOFF
+    assert timedelta(0) <= backoff(policy, job) <= MAX_BACKOFF
 
 
 def test_backoff_doubles_with_each_failure_that_counted() -> None:
@@ -285,31 +289,31 @@ def test_a_job_waits_differently_after_each_attempt() -> None:
 
 
 @pytest.mark.parametrize("sighting", [NotFound(run_id="r"), Unreadable(run_id="r", message="big")])
-def test_a_run_is_not_given_up_before_it_was_missing_for_a_while(sighting: Sighting) -> None:
+def test_a_run_is_not_given_up_before_it_was_missing_for_a_while(sighting: RunObservation) -> None:
     moment = timedelta(milliseconds=1)
-    assert judge(DEFAULT, attempt(), sighting, NOW) is None
-    assert judge(DEFAULT, attempt(missing_since=NOW), sighting, NOW) is None
+    assert decide_run(DEFAULT, attempt(), sighting, NOW) is None
+    assert decide_run(DEFAULT, attempt(missing_since=NOW), sighting, NOW) is None
     almost = attempt(missing_since=NOW - LOST_AFTER + moment)
-    assert (is_lost(almost, NOW), judge(DEFAULT, almost, sighting, NOW)) == (False, None)
+    assert (is_lost(almost, NOW), decide_run(DEFAULT, almost, sighting, NOW)) == (False, None)
     gone = attempt(missing_since=NOW - LOST_AFTER)
     assert is_lost(gone, NOW)
-    assert judge(DEFAULT, gone, sighting, NOW) is not None
+    assert decide_run(DEFAULT, gone, sighting, NOW) is not None
 
 
 def test_a_run_that_is_back_is_not_lost() -> None:
     back = Run(run_id="r", status=RunStatus.RUNNING)
-    assert judge(DEFAULT, attempt(missing_since=NOW - HOUR), back, NOW) is None
+    assert decide_run(DEFAULT, attempt(missing_since=NOW - HOUR), back, NOW) is None
 
 
 def test_a_run_that_ended_is_judged_with_what_was_seen_of_it() -> None:
     seen = Run(run_id="r", status=RunStatus.COMPLETED, result='{"a": 1}')
-    watched = attempt(job=job(ladders={FailureCategory.BLOCKED: "abc"}))
-    verdict = judge(DEFAULT, watched, seen, NOW)
+    watched = attempt(job=job(escalation_ids={FailureCategory.BLOCKED: "abc"}))
+    verdict = decide_run(DEFAULT, watched, seen, NOW)
     assert verdict is not None
-    assert replace(verdict, lessons=(), telling=None) == Verdict(
+    assert replace(verdict, escalation_results=(), host_result=None) == AttemptDecision(
         attempt=watched, transition=Finish(state=JobState.SUCCEEDED), run=seen
     )
-    assert [(lesson.host, lesson.rung, lesson.passed) for lesson in verdict.lessons] == [
+    assert [(lesson.host, lesson.step, lesson.passed) for lesson in verdict.escalation_results] == [
         ("a.test", 0, True)
     ]
 
@@ -323,7 +327,7 @@ def test_a_run_that_ended_is_judged_with_what_was_seen_of_it() -> None:
         (attempt(opened_at=NOW - 9 * HOUR, started_at=NOW - HOUR), True),
         (attempt(opened_at=NOW - HOUR, started_at=None), True),
         (attempt(opened_at=NOW + HOUR, started_at=None), False),
-        (attempt(started_at=NOW - HOUR, cancelling=FailureCategory.TIMED_OUT), False),
+        (attempt(started_at=NOW - HOUR, cancel_reason=FailureCategory.TIMED_OUT), False),
     ],
 )
 def test_queued_and_running_time_have_limits_of_their_own(seen: OpenAttempt, overdue: bool) -> None:
@@ -349,11 +353,11 @@ def test_time_over_which_the_clock_leapt_is_held_against_no_run() -> None:
     long_ago = {"opened_at": NOW - 9 * HOUR, "started_at": NOW - 8 * HOUR}
     missed = attempt(**long_ago, missing_since=NOW - 8 * HOUR)
     assert is_overdue(DEFAULT, missed, NotFound(run_id="r"), NOW)
-    woken = excused(missed, NOW - timedelta(seconds=1))
+    woken = reset_after_clock_jump(missed, NOW - timedelta(seconds=1))
     assert not is_overdue(DEFAULT, woken, NotFound(run_id="r"), NOW)
     assert not is_lost(woken, NOW)
-    assert excused(missed, None) == missed
-    assert excused(missed, NOW - 10 * HOUR) == missed
+    assert reset_after_clock_jump(missed, None) == missed
+    assert reset_after_clock_jump(missed, NOW - 10 * HOUR) == missed
 
 
 @given(
@@ -363,13 +367,13 @@ def test_time_over_which_the_clock_leapt_is_held_against_no_run() -> None:
 def test_looks_are_never_too_close_nor_too_far_apart(
     typical: timedelta | None, oldest: timedelta
 ) -> None:
-    assert SHORTEST_LOOK <= look_interval(typical, oldest) <= LONGEST_LOOK
+    assert MIN_POLL_SECONDS <= poll_interval(typical, oldest) <= MAX_POLL_SECONDS
 
 
 def test_looks_follow_how_long_runs_take_and_guess_from_their_age_before() -> None:
     minute = timedelta(minutes=1)
-    assert look_interval(minute, HOUR) == minute / 16
-    assert look_interval(None, minute) == minute / 8
+    assert poll_interval(minute, HOUR) == minute / 16
+    assert poll_interval(None, minute) == minute / 8
 
 
 @given(
@@ -379,6 +383,6 @@ def test_looks_follow_how_long_runs_take_and_guess_from_their_age_before() -> No
 def test_where_hints_come_looks_are_put_off_and_never_for_longer_than_half_a_minute(
     typical: timedelta | None, oldest: timedelta
 ) -> None:
-    usual, put_off = (look_interval(typical, oldest, hinted=hinted) for hinted in (False, True))
+    usual, put_off = (poll_interval(typical, oldest, hinted=hinted) for hinted in (False, True))
     assert usual <= put_off <= timedelta(seconds=30)
-    assert put_off <= max(usual * 3, SHORTEST_LOOK)
+    assert put_off <= max(usual * 3, MIN_POLL_SECONDS)

@@ -15,31 +15,31 @@ from hypothesis import strategies as st
 from batchrunner.classify import UNREADABLE
 from batchrunner.model import (
     ApiFault,
+    DelayRequests,
     Failed,
     FailureCategory,
     FaultKind,
     Finish,
-    HoldOff,
     Job,
-    Postpone,
-    Ride,
-    Stop,
+    Snooze,
+    StopSubmitting,
     Submission,
+    SubmittedAttempt,
 )
-from batchrunner.policy import (
-    LONGEST_DOUBT,
+from batchrunner.policy.run_decision import (
+    MAX_DOUBT,
+    NOT_COUNTED,
     RECONCILE_GRACE,
-    UNCOUNTED,
     Policy,
+    control_run_ages,
+    next_control_search,
     next_search,
-    next_trial,
     pool_effect,
     settle_absent,
     settle_refusal,
     settle_unanswered,
-    settle_unproved,
+    settle_unconfirmed,
     settle_withdrawn,
-    trial_ages,
 )
 
 NOW = datetime(2026, 9, 3, 3, 0, tzinfo=UTC)
@@ -57,9 +57,9 @@ def failure(category: FailureCategory, **more: Any) -> Failed:
 
 def submission(count: int, *, options: dict[int, dict[str, Any]] | None = None) -> Submission:
     rides = tuple(
-        Ride(
+        SubmittedAttempt(
             attempt_id=100 + place,
-            place=place,
+            batch_index=place,
             job=job(place),
             url="https://a.test/",
             goal="Read",
@@ -67,12 +67,17 @@ def submission(count: int, *, options: dict[int, dict[str, Any]] | None = None) 
         )
         for place in range(1, count + 1)
     )
-    return Submission(id=1, token="t", intended_at=NOW, marked=True, rides=rides)
+    return Submission(id=1, marker_token="t", intended_at=NOW, marked=True, attempts=rides)
 
 
 def searched(times: int, after: timedelta) -> Submission:
     return Submission(
-        id=1, token="t", intended_at=NOW - after, marked=True, rides=(), searched=times
+        id=1,
+        marker_token="t",
+        intended_at=NOW - after,
+        marked=True,
+        attempts=(),
+        fruitless_searches=times,
     )
 
 
@@ -104,27 +109,27 @@ def test_a_refusal_gives_every_ride_one_verdict(count: int, status: int, data: A
     wait = data.draw(waits)
     sent = submission(count)
     verdicts = settle_refusal(DEFAULT, sent, answer(status, issues=issues, retry_after=wait), NOW)
-    assert [verdict.attempt for verdict in verdicts] == list(sent.rides)
+    assert [verdict.attempt for verdict in verdicts] == list(sent.attempts)
     # Either the request changes (fewer rides, named ones gone), or it is not sent again at once.
     changed = any(
-        isinstance(verdict.transition, Finish) or verdict.transition.together is not None
+        isinstance(verdict.transition, Finish) or verdict.transition.max_batch_size is not None
         for verdict in verdicts
     )
     uncounted = {v.transition.failure.category for v in verdicts if v.transition.failure}
-    assert changed or uncounted <= UNCOUNTED
+    assert changed or uncounted <= NOT_COUNTED
 
 
 def test_jobs_that_are_named_fail_alone() -> None:
     fault = answer(400, issues={1: 'Field "url": Invalid URL', 3: "Too long"})
     ends = [verdict.transition for verdict in settle_refusal(DEFAULT, submission(4), fault, NOW)]
-    assert [type(end) for end in ends] == [Postpone, Finish, Postpone, Finish]
+    assert [type(end) for end in ends] == [Snooze, Finish, Snooze, Finish]
     assert [end.failure.message for end in ends if end.failure] == [
         "Another job of its request was refused: no",
         'Field "url": Invalid URL',
         "Another job of its request was refused: no",
         "Too long",
     ]
-    assert {end.at for end in ends if isinstance(end, Postpone)} == {NOW}
+    assert {end.at for end in ends if isinstance(end, Snooze)} == {NOW}
 
 
 @pytest.mark.parametrize("place", [-1, 1, 2, 99])
@@ -132,7 +137,7 @@ def test_a_name_of_nobody_who_rides_is_no_name(place: int) -> None:
     [alone] = settle_refusal(DEFAULT, submission(1), answer(400, issues={place: "bad"}), NOW)
     assert isinstance(alone.transition, Finish)
     pair = settle_refusal(DEFAULT, submission(2), answer(400, issues={place + 50: "bad"}), NOW)
-    assert [v.transition.together for v in pair if isinstance(v.transition, Postpone)] == [1, 1]
+    assert [v.transition.max_batch_size for v in pair if isinstance(v.transition, Snooze)] == [1, 1]
 
 
 def rounds(count: int, bad: int, status: int) -> tuple[int, list[int]]:
@@ -143,22 +148,24 @@ def rounds(count: int, bad: int, status: int) -> tuple[int, list[int]]:
     refusals = 0
     while waiting:
         sent = waiting.popleft()
-        if bad not in [ride.job.id for ride in sent.rides]:
+        if bad not in [ride.job.id for ride in sent.attempts]:
             continue
         refusals += 1
         again = []
         for verdict in settle_refusal(DEFAULT, sent, answer(status), NOW):
             ride, transition = verdict.attempt, verdict.transition
-            assert isinstance(ride, Ride)
+            assert isinstance(ride, SubmittedAttempt)
             if isinstance(transition, Finish):
                 failed.append(ride.job.id)
             else:
-                assert isinstance(transition, Postpone)
-                assert transition.together
-                again.append((ride, transition.together))
+                assert isinstance(transition, Snooze)
+                assert transition.max_batch_size
+                again.append((ride, transition.max_batch_size))
         for at in range(0, len(again), again[0][1] if again else 1):
             part = tuple(ride for ride, _ in again[at : at + again[0][1]])
-            waiting.append(Submission(id=1, token="t", intended_at=NOW, marked=True, rides=part))
+            waiting.append(
+                Submission(id=1, marker_token="t", intended_at=NOW, marked=True, attempts=part)
+            )
     return refusals, failed
 
 
@@ -185,15 +192,20 @@ def test_a_right_that_is_missing_for_an_option_fails_only_who_uses_it() -> None:
         answer(403, issues={0: "not enabled"}),
         NOW,
     )
-    assert [v.transition.together for v in named if isinstance(v.transition, Postpone)] == [1, 1]
+    assert [v.transition.max_batch_size for v in named if isinstance(v.transition, Snooze)] == [
+        1,
+        1,
+    ]
 
 
 def test_a_refused_key_fails_no_job_whatever_its_options() -> None:
     schema = {"output_schema": {"type": "object"}}
     gated = submission(4, options={1: schema, 2: schema})
     for verdict in settle_refusal(DEFAULT, gated, answer(401), NOW):
-        assert isinstance(verdict.transition, Postpone)
-        assert verdict.transition.together is None, "it is about the key, not about one of them"
+        assert isinstance(verdict.transition, Snooze)
+        assert verdict.transition.max_batch_size is None, (
+            "it is about the key, not about one of them"
+        )
 
 
 def test_what_run_async_does_not_find_is_the_jobs_own_mistake() -> None:
@@ -210,24 +222,24 @@ def test_what_run_async_does_not_find_is_the_jobs_own_mistake() -> None:
 def test_a_missing_endpoint_is_no_jobs_mistake(status: int, options: dict[str, Any]) -> None:
     sent = submission(1, options={1: options})
     [verdict] = settle_refusal(DEFAULT, sent, answer(status), NOW, singly=True)
-    assert isinstance(verdict.transition, Postpone)
-    assert verdict.transition.together is None
+    assert isinstance(verdict.transition, Snooze)
+    assert verdict.transition.max_batch_size is None
 
 
 @pytest.mark.parametrize("status", [401, 402, 429])
 def test_what_concerns_the_account_fails_no_job_and_waits_as_told(status: int) -> None:
     fault = answer(status, retry_after=HOUR, issues={0: "you"})
     for verdict in settle_refusal(DEFAULT, submission(3), fault, NOW):
-        assert isinstance(verdict.transition, Postpone)
+        assert isinstance(verdict.transition, Snooze)
         assert verdict.transition.at == NOW + HOUR
-        assert verdict.transition.together is None
+        assert verdict.transition.max_batch_size is None
 
 
 @pytest.mark.parametrize("settle", [settle_withdrawn, settle_absent])
 def test_what_was_never_created_comes_back_uncounted(settle: Any) -> None:
     sent = submission(3)
     verdicts = settle(sent, NOW)
-    assert [verdict.attempt for verdict in verdicts] == list(sent.rides)
+    assert [verdict.attempt for verdict in verdicts] == list(sent.attempts)
     assert all(verdict.transition.at == NOW for verdict in verdicts)
 
 
@@ -240,14 +252,14 @@ def test_what_nothing_can_tell_is_left_to_the_user() -> None:
 
 
 def test_an_absence_that_nothing_proves_is_believed_once_of_each_job() -> None:
-    first, second, third = settle_unproved(submission(3), {2}, NOW)
-    assert isinstance(first.transition, Postpone)
-    assert isinstance(second.transition, Postpone)
+    first, second, third = settle_unconfirmed(submission(3), {2}, NOW)
+    assert isinstance(first.transition, Snooze)
+    assert isinstance(second.transition, Snooze)
     assert isinstance(third.transition, Finish)
     assert third.attempt.job.id == 2
     assert third.transition.failure
     assert third.transition.failure.category is FailureCategory.UNANSWERED
-    assert settle_unproved(submission(3), set(), NOW) == settle_absent(submission(3), NOW)
+    assert settle_unconfirmed(submission(3), set(), NOW) == settle_absent(submission(3), NOW)
 
 
 # ---- how long runs are looked for ----
@@ -257,15 +269,15 @@ def test_an_absence_that_nothing_proves_is_believed_once_of_each_job() -> None:
 def test_a_search_that_cannot_be_relied_on_is_repeated_for_a_while_with_pauses(
     doubted: timedelta,
 ) -> None:
-    again = next_trial(NOW - doubted, NOW)
-    assert (again is None) == (doubted >= LONGEST_DOUBT)
+    again = next_control_search(NOW - doubted, NOW)
+    assert (again is None) == (doubted >= MAX_DOUBT)
     if again is not None:
         assert timedelta(seconds=5) <= again - NOW <= timedelta(minutes=2)
 
 
 def test_doubt_comes_to_its_end_in_few_searches() -> None:
     now, looks = NOW, 0
-    while (again := next_trial(NOW, now)) is not None:
+    while (again := next_control_search(NOW, now)) is not None:
         now, looks = again, looks + 1
     assert looks < 20
 
@@ -274,7 +286,7 @@ def test_doubt_comes_to_its_end_in_few_searches() -> None:
 def test_a_search_is_tried_by_runs_older_than_the_grace_and_better_half_as_old_as_those_sought(
     age: timedelta,
 ) -> None:
-    best, next_best = trial_ages(searched(1, age), NOW)
+    best, next_best = control_run_ages(searched(1, age), NOW)
     assert best <= next_best == NOW - RECONCILE_GRACE
     assert NOW - best >= age / 2
 
@@ -299,7 +311,14 @@ def test_the_grace_counts_from_the_first_search_however_late_the_request_went_ou
     first = now = NOW + held_back
     times = 1
     while True:
-        sent = Submission(id=1, token="t", intended_at=NOW, marked=True, rides=(), searched=times)
+        sent = Submission(
+            id=1,
+            marker_token="t",
+            intended_at=NOW,
+            marked=True,
+            attempts=(),
+            fruitless_searches=times,
+        )
         again = next_search(sent, now)
         if again is None:
             break
@@ -315,9 +334,9 @@ def test_a_pool_never_goes_on_before_it_is_told_to(
     policy: Policy, met: Sequence[Failed], in_row: int, looking: bool
 ) -> None:
     effect = pool_effect(policy, met, in_row, NOW, looking=looking)
-    concerned = [failed for failed in met if failed.category in UNCOUNTED]
+    concerned = [failed for failed in met if failed.category in NOT_COUNTED]
     assert (effect is None) is (not concerned)
-    if isinstance(effect, HoldOff):
+    if isinstance(effect, DelayRequests):
         assert effect.until >= NOW + (concerned[0].retry_after or timedelta(0))
         assert effect.until <= NOW + HOUR
         lost_create = effect.failure.category is FailureCategory.UNREACHABLE and not looking
@@ -327,19 +346,19 @@ def test_a_pool_never_goes_on_before_it_is_told_to(
 
 def test_a_key_that_does_not_open_stops_the_batch() -> None:
     refused = failure(FailureCategory.UNAUTHORIZED)
-    assert pool_effect(DEFAULT, [refused], 0, NOW, looking=True) == Stop(failure=refused)
+    assert pool_effect(DEFAULT, [refused], 0, NOW, looking=True) == StopSubmitting(failure=refused)
 
 
 def test_an_empty_account_holds_back_creates_and_lets_runs_be_watched() -> None:
     effect = pool_effect(DEFAULT, [failure(FailureCategory.BILLING_FAILURE)], 0, NOW, looking=True)
-    assert isinstance(effect, HoldOff)
+    assert isinstance(effect, DelayRequests)
     assert effect.creates_only
 
 
 def test_a_create_that_got_lost_does_not_keep_its_runs_from_being_found() -> None:
     lost = [failure(FailureCategory.UNREACHABLE)]
     held = pool_effect(DEFAULT, lost, 0, NOW, looking=False)
-    assert isinstance(held, HoldOff)
+    assert isinstance(held, DelayRequests)
     assert held.creates_only
 
 
@@ -348,7 +367,7 @@ def test_a_pool_that_meets_the_same_again_and_again_waits_longer() -> None:
     untils = []
     for in_row in range(8):
         effect = pool_effect(DEFAULT, throttled, in_row, NOW, looking=True)
-        assert isinstance(effect, HoldOff)
+        assert isinstance(effect, DelayRequests)
         untils.append(effect.until)
     assert untils == sorted(untils)
     assert untils[0] < untils[-1]

@@ -11,16 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_slices import STRANGE, values
 
-from batchrunner.api.http import Reply
-from batchrunner.api.reading import (
-    read_fault,
-    read_members,
-    read_run,
-    read_runs,
-    text_of,
-)
-from batchrunner.api.slices import ascii_safe
 from batchrunner.model import ApiFault, Run, RunStatus
+from batchrunner.tinyfish.http import Reply
+from batchrunner.tinyfish.parse import read_fault, read_members, read_run, read_runs, text_of
+from batchrunner.tinyfish.raw_json import ascii_safe
 
 
 def reply(body: Any, status: int = 200, **headers: str) -> Reply:

@@ -12,16 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_slices import values
 
-from batchrunner.api.http import Reply
-from batchrunner.api.reading import (
-    LONGEST_WAIT,
-    read_fault,
-    read_members,
-    read_run,
-    text_of,
-)
 from batchrunner.classify import LONGEST_CODE, LONGEST_MESSAGE
 from batchrunner.model import ApiError, ApiFault, FaultKind
+from batchrunner.tinyfish.http import Reply
+from batchrunner.tinyfish.parse import MAX_RETRY_AFTER, read_fault, read_members, read_run, text_of
 
 DATE = "Thu, 03 Sep 2026 03:00:00 GMT"
 
@@ -153,7 +147,7 @@ def test_an_error_of_any_shape_can_be_read_and_written_down(body: Any) -> None:
     read = fault(body)
     assert read.message.encode()
     assert "\0" not in read.message + "".join(read.issues.values())
-    assert read.retry_after is None or timedelta(0) <= read.retry_after <= LONGEST_WAIT
+    assert read.retry_after is None or timedelta(0) <= read.retry_after <= MAX_RETRY_AFTER
 
 
 @given(st.binary(max_size=40), st.integers(200, 599))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from batchrunner.api.slices import ascii_safe, items, members, plain, plain_members
+from batchrunner.tinyfish.raw_json import ascii_safe, items, members, plain, plain_members
 
 #: One value each that a parser refuses, or that spoils what stands around it.
 STRANGE = {

@@ -14,23 +14,29 @@ import pytest
 from sqlalchemy import select
 
 from batchrunner.model import (
+    AttemptDecision,
     Batch,
     FailureCategory,
     Finish,
     JobState,
     OpenAttempt,
-    Postpone,
     Retry,
     Settings,
+    Snooze,
     Transition,
-    Verdict,
 )
-from batchrunner.proof.night import Killed, Night, Power, pages, simulate
-from batchrunner.sandbox import World
-from batchrunner.schema import SubmissionState, submissions
-from batchrunner.store import Store
+from batchrunner.sandbox import SandboxConfig
+from batchrunner.store.schema import SubmissionState, submissions
+from batchrunner.store.store import Store
 from tests.fakes import NOW, claim, enlist, failed, job_file, keys, run, start
 from tests.simulation.between import Fickle, put_between
+from tests.simulator.simulated_batch import (
+    KillSwitch,
+    ProcessKilled,
+    SimulatedBatch,
+    pages,
+    simulate,
+)
 
 LEDGER = Path(__file__).parents[2] / "docs" / "ledger.md"
 #: Where a diagram begins and ends.
@@ -102,7 +108,7 @@ class Story:
     def apply(self, transition: Transition) -> None:
         if self.attempt is not None:
             seen = run(self.attempt.run_id, result="{}")
-            verdict = Verdict(attempt=self.attempt, transition=transition, run=seen)
+            verdict = AttemptDecision(attempt=self.attempt, transition=transition, run=seen)
             self.store.apply("alice", [verdict], [], NOW)
 
 
@@ -118,7 +124,7 @@ TRANSITIONS: list[Transition] = [
     Finish(state=JobState.FAILED, failure=failed(FailureCategory.GOAL_FAILURE)),
     Finish(state=JobState.CANCELLED, failure=failed()),
     Retry(at=NOW, failure=failed()),
-    Postpone(at=NOW, failure=failed()),
+    Snooze(at=NOW, failure=failed()),
 ]
 VERBS: list[tuple[str, Step]] = [
     ("load", Story.load),
@@ -189,7 +195,7 @@ class Eyes:
 
 
 @dataclass
-class Witnessed(Power):
+class Witnessed(KillSwitch):
     """Looks after each transaction."""
 
     eyes: Eyes | None = None
@@ -203,21 +209,21 @@ class Witnessed(Power):
 
 
 FAULTS = ["rejected", "dropped_after/1", "error_before/1"]
-LATE = World(durations=(3, 9), late=5)
+LATE = SandboxConfig(durations=(3, 9), late=5)
 
 
 async def watched(
     settings: Settings,
     fuses: range = range(0),
     faults: Sequence[str] = FAULTS,
-    world: World = LATE,
+    world: SandboxConfig = LATE,
 ) -> set[Edge]:
     """Run a small batch of faults to its end, killed at these steps before."""
     urls = [*pages(2), *(f"http://faults.test/{fault}" for fault in faults)]
-    night = Night.of(urls, world, settings)
+    night = SimulatedBatch.of(urls, world, settings)
     eyes = Eyes(night.store)
     for fuse in fuses:
-        with pytest.raises(Killed):
+        with pytest.raises(ProcessKilled):
             await night.run(Witnessed(fuse=fuse, eyes=eyes))
     await night.run(Witnessed(eyes=eyes))
     return eyes.moves
@@ -234,7 +240,7 @@ def moves_of_submissions() -> set[Edge]:
     # An answer with its ids in another order, of which one leads to a run that nobody shows.
     together, shuffled = (
         Settings(backoff=timedelta(seconds=1)),
-        World(variants={"run_ids": "reversed"}),
+        SandboxConfig(variants={"run_ids": "reversed"}),
     )
     seen |= simulate(lambda: watched(together, faults=["lost"], world=shuffled))
     return seen | simulate(fickle)
@@ -242,7 +248,7 @@ def moves_of_submissions() -> set[Edge]:
 
 async def fickle() -> set[Edge]:
     """Run a batch of whose runs every look shows other goals."""
-    night = Night.of(pages(2), World(durations=(200, 200)), Settings())
+    night = SimulatedBatch.of(pages(2), SandboxConfig(durations=(200, 200)), Settings())
     put_between(night, Fickle())
     eyes = Eyes(night.store)
     await night.run(Witnessed(eyes=eyes))

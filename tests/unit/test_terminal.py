@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from batchrunner.cli.terminal import shorten, term_safe
+from batchrunner.text.terminal import shorten, term_safe
 
 hostile = st.text(
     alphabet=st.characters(codec=None)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from batchrunner.cli.errors import WRONG_USAGE, UserError
-from batchrunner.cli.webhooks import given_hook
+from batchrunner.app.webhook_listener import webhook_from_options
+from batchrunner.cli.exit_codes import WRONG_USAGE, UserError
 
 SECRET = "c2VjcmV0"
 
@@ -21,20 +21,20 @@ SECRET = "c2VjcmV0"
     ],
 )
 def test_an_api_on_this_machine_comes_straight_to_the_port(listen: str, address: str) -> None:
-    hook = given_hook(listen, None, local=True)
+    hook = webhook_from_options(listen, None, local=True)
     assert hook is not None
     assert hook.address(4711, SECRET) == address + SECRET
 
 
 @pytest.mark.parametrize("url", ["https://hooks.example.com", "https://hooks.example.com/br/"])
 def test_any_other_api_comes_by_the_public_address(url: str) -> None:
-    hook = given_hook("127.0.0.1:8788", url, local=False)
+    hook = webhook_from_options("127.0.0.1:8788", url, local=False)
     assert hook is not None
     assert hook.address(8788, SECRET) == f"{url.rstrip('/')}/{SECRET}"
 
 
 def test_without_the_options_nobody_listens() -> None:
-    assert given_hook(None, None, local=False) is None
+    assert webhook_from_options(None, None, local=False) is None
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,6 @@ def test_what_cannot_work_is_refused_before_anything_begins(
     listen: str | None, url: str | None, local: bool, says: str
 ) -> None:
     with pytest.raises(UserError, match=says) as refused:
-        given_hook(listen, url, local=local)
+        webhook_from_options(listen, url, local=local)
     assert refused.value.exit_code == WRONG_USAGE
     assert "me:secret" not in refused.value.message

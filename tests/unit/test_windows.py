@@ -7,15 +7,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrunner.policy.windows import (
-    FIRST_LEAD,
-    LAST_CALL,
-    SHORTEST_LEAD,
-    Pace,
-    Phase,
-    Window,
-    phase,
-)
+from batchrunner.policy.schedule import FIRST_LEAD, LAST_CALL, MIN_LEAD, Pace, Phase, Window, phase
 from tests.fakes import NOW, after
 
 LIMIT = timedelta(minutes=30)
@@ -45,7 +37,7 @@ def test_a_window_goes_from_early_to_over_and_never_back() -> None:
 def test_runs_that_take_longer_are_submitted_no_later() -> None:
     leads = [paced(seconds, seconds).lead(LIMIT) for seconds in range(0, 4000, 10)]
     assert leads == sorted(leads)
-    assert (leads[0], leads[-1]) == (SHORTEST_LEAD, LIMIT)
+    assert (leads[0], leads[-1]) == (MIN_LEAD, LIMIT)
 
 
 def test_what_nobody_knows_yet_gets_a_guess() -> None:
@@ -74,4 +66,4 @@ def test_a_lead_is_never_longer_than_the_limit_nor_shorter_than_a_search(
     pace = Pace()
     for each in took:
         pace = pace.learned(each)
-    assert SHORTEST_LEAD <= pace.lead(limit) <= max(limit, SHORTEST_LEAD)
+    assert MIN_LEAD <= pace.lead(limit) <= max(limit, MIN_LEAD)

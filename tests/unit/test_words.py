@@ -6,16 +6,16 @@ import time
 
 import pytest
 
-from batchrunner.judge.concepts import Concept, plain
 from batchrunner.judge.sentences import concepts_in
-from batchrunner.judge.words import (
+from batchrunner.judge.vocabulary import Concept, plain
+from batchrunner.judge.wall_text import (
     BOT_WALL,
     LOGIN_WALL,
     REFUSAL,
-    complaint,
+    complaint_in,
     is_about_a_wall,
-    sign,
-    told,
+    sign_in,
+    statement_in,
 )
 
 
@@ -56,28 +56,28 @@ def test_a_word_inside_another_is_not_found() -> None:
     ],
 )
 def test_what_a_text_that_stands_alone_tells(text: str, wall: str | None) -> None:
-    assert told(text, "") == wall
+    assert statement_in(text, "") == wall
 
 
 def test_what_people_say_under_their_own_keys_is_no_word_of_an_agent() -> None:
-    assert told("I could not find the price.", "review") is None
-    assert sign("Access denied", "headline") is None
+    assert statement_in("I could not find the price.", "review") is None
+    assert sign_in("Access denied", "headline") is None
 
 
 def test_an_address_is_the_visitor_and_a_title_may_stand_among_other_text() -> None:
-    assert sign("203.0.113.9 has been banned", "") == BOT_WALL
-    assert sign("Shop    Access denied    Home    Contact", "") == BOT_WALL
+    assert sign_in("203.0.113.9 has been banned", "") == BOT_WALL
+    assert sign_in("Shop    Access denied    Home    Contact", "") == BOT_WALL
 
 
 def test_a_reason_that_only_speaks_of_a_login_is_about_no_wall() -> None:
     assert is_about_a_wall("The page requires a log-in")
     assert not is_about_a_wall("The login button has moved")
-    assert complaint("The login button has moved") == LOGIN_WALL
+    assert complaint_in("The login button has moved") == LOGIN_WALL
 
 
 @pytest.mark.parametrize("piece", [".", "...x", " ", "   x", "!", "1.1.", "no ", "captcha ", "ﷺ"])
 def test_no_text_takes_long_to_read(piece: str) -> None:
     begun = time.process_time()
     for place in range(20):
-        told((f"{place}{piece * 1500}")[:1500], "")
+        statement_in((f"{place}{piece * 1500}")[:1500], "")
     assert time.process_time() - begun < 0.5

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchrunner.cli.clock import ledger_now
-from batchrunner.cli.errors import SOME_FAILED, WRONG_USAGE, UserError
+from batchrunner.app.clock import ledger_now
+from batchrunner.cli.exit_codes import SOME_FAILED, WRONG_USAGE, UserError
 from batchrunner.cli.options import api_options, batch_of, db_option, help_option, opened
-from batchrunner.cli.phrases import counted
 from batchrunner.model import FailureCategory
+from batchrunner.text.format import counted
 
 if TYPE_CHECKING:
-    from batchrunner.cli.work import Access
+    from batchrunner.app.run_batch import ApiAccess
     from batchrunner.model import Batch
-    from batchrunner.store import Store
+    from batchrunner.store.store import Store
 
 BACK = "batchrunner retry --category run_cancelled"
 
@@ -70,8 +70,8 @@ def command(
       batchrunner cancel example
       batchrunner cancel example --host shop.example.com --category blocked
     """
-    from batchrunner.cli.process import at_work
-    from batchrunner.cli.work import access
+    from batchrunner.app.process_identity import running_owners
+    from batchrunner.app.run_batch import open_api
 
     with opened(db) as store:
         found = batch_of(store, batch)
@@ -84,12 +84,14 @@ def command(
         if not asked:
             return
         runs = counted(asked, "run")
-        if at_work(store.living(ledger_now(store), found.id)):
+        if running_owners(store.living(ledger_now(store), found.id)):
             click.echo(f"{runs} in flight: the runner at work cancels them", err=True)
             return
         click.echo(f"{runs} in flight, and may cost money until they are cancelled", err=True)
-        with access(sandboxed=sandboxed, api_url=api_url, api_key_file=api_key_file, db=db) as api:
-            from batchrunner.cli.work import bind
+        with open_api(
+            sandboxed=sandboxed, api_url=api_url, api_key_file=api_key_file, db=db
+        ) as api:
+            from batchrunner.app.run_batch import bind
 
             key = bind(store, found, api)
             _see_to_it(store, found, api, key)
@@ -122,10 +124,10 @@ def _check_found(keys: tuple[str, ...], hosts: tuple[str, ...], count: int) -> N
         )
 
 
-def _see_to_it(store: Store, batch: Batch, api: Access, key: str) -> None:
+def _see_to_it(store: Store, batch: Batch, api: ApiAccess, key: str) -> None:
     """Watch the runs until the API has confirmed that they are cancelled."""
-    from batchrunner.cli.display import make_display
-    from batchrunner.cli.work import work
+    from batchrunner.app.run_batch import work
+    from batchrunner.cli.output.progress import make_display
     from batchrunner.model import JobState
 
     display = make_display(batch.name, quiet=False)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchrunner.cli.errors import ALL_SUCCEEDED, CANNOT_GO_ON
+from batchrunner.cli.exit_codes import ALL_SUCCEEDED, CANNOT_GO_ON
 from batchrunner.cli.options import db_option, help_option, json_option, key_option, url_option
 
 if TYPE_CHECKING:
-    from batchrunner.cli.checkup import Finding, Parts
+    from batchrunner.app.doctor import Finding, Parts
 
 #: Columns before what a check found.
 INDENT = 4
@@ -40,8 +40,8 @@ def command(api_url: str | None, api_key_file: str | None, db: str, as_json: boo
       batchrunner doctor
       batchrunner doctor --db prices.db --json
     """
-    from batchrunner.cli.checkup import Mark, findings, verdict
-    from batchrunner.cli.checkup.collecting import collect
+    from batchrunner.app.doctor import Mark, findings, verdict
+    from batchrunner.app.doctor.collect import collect
 
     parts = findings(collect(db, api_url, api_key_file))
     end = verdict(parts)
@@ -80,7 +80,7 @@ def _show(parts: Parts, end: Finding) -> None:
 
 def _line(finding: Finding) -> str:
     """Return a finding as it stands under its part; a command that helps has its own line."""
-    from batchrunner.cli.terminal import term_safe
+    from batchrunner.text.terminal import term_safe
 
     sign, colour = SIGNS[finding.mark]
     text = term_safe(finding.found)

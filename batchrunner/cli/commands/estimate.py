@@ -18,10 +18,10 @@ from batchrunner.cli.options import (
     opened,
     read_job_file,
 )
-from batchrunner.cli.phrases import clock, counted
+from batchrunner.text.format import clock, counted
 
 if TYPE_CHECKING:
-    from batchrunner.cli.forecasting import Estimate
+    from batchrunner.app.estimate import BatchEstimate
     from batchrunner.model import Wallet
 
 #: Finished jobs below which a range holds less often than in nine of ten nights.
@@ -55,18 +55,18 @@ def command(
       batchrunner estimate jobs.yaml
       batchrunner estimate jobs.yaml --db last-month.db
     """
-    from batchrunner.cli.forecasting import estimated, without_past
-    from batchrunner.cli.work import SANDBOX, Access
+    from batchrunner.app.estimate import estimate_jobs, estimate_without_history
+    from batchrunner.app.run_batch import SANDBOX, ApiAccess
 
     job_file = read_job_file(file)
-    url = Access(url=_address(api_url), key="").origin
+    url = ApiAccess(url=_address(api_url), key="").origin
     origin = SANDBOX if sandboxed else url
     wallet = None if sandboxed else _wallet(api_url, api_key_file)
     if "://" not in db and not Path(db).exists():
-        found = without_past(job_file, wallet)
+        found = estimate_without_history(job_file, wallet)
     else:
         with opened(db) as store:
-            found = estimated(store, job_file, origin, wallet)
+            found = estimate_jobs(store, job_file, origin, wallet)
     if as_json:
         click.echo(json.dumps(_as_json(found)))
         return
@@ -75,7 +75,7 @@ def command(
 
 
 def _address(api_url: str | None) -> str:
-    from batchrunner.api import DEFAULT_URL
+    from batchrunner.tinyfish.client import DEFAULT_URL
 
     return api_url or DEFAULT_URL
 
@@ -84,13 +84,13 @@ def _wallet(api_url: str | None, key_file: str | None) -> Wallet | None:
     """Return the wallet, where there is a key and the API answers: an estimate needs neither."""
     import anyio
 
-    from batchrunner.api import AddressError, Api
-    from batchrunner.cli.errors import UserError
-    from batchrunner.cli.secret import api_key
+    from batchrunner.app.api_key import api_key
+    from batchrunner.cli.exit_codes import UserError
     from batchrunner.model import ApiError
+    from batchrunner.tinyfish.client import AddressError, TinyFishClient
 
     async def ask(key: str) -> Wallet | None:
-        async with Api(_address(api_url), key) as api:
+        async with TinyFishClient(_address(api_url), key) as api:
             return await api.wallet()
 
     try:
@@ -99,8 +99,8 @@ def _wallet(api_url: str | None, key_file: str | None) -> Wallet | None:
         return None
 
 
-def _lines(found: Estimate) -> Iterator[str]:
-    from batchrunner.cli.money import cost
+def _lines(found: BatchEstimate) -> Iterator[str]:
+    from batchrunner.app.budget import cost
 
     known = f" ({found.done} are done)" if found.done else ""
     yield f"{counted(found.jobs, 'job')} to run{known}"
@@ -127,10 +127,10 @@ def _lines(found: Estimate) -> Iterator[str]:
     yield from _warnings(found)
 
 
-def _warnings(found: Estimate) -> Iterator[str]:
+def _warnings(found: BatchEstimate) -> Iterator[str]:
     """Warn of money that does not cover the upper end."""
-    from batchrunner.cli.money import few_at_once, money
-    from batchrunner.policy.money import limit_of
+    from batchrunner.app.budget import few_at_once, money
+    from batchrunner.policy.budget import limit_of
 
     if found.budget is not None:
         covered = limit_of(found.budget, found.rate)
@@ -146,7 +146,7 @@ def _warnings(found: Estimate) -> Iterator[str]:
             yield f"warning: the account has {has}, and {money(needed)} may be needed"
 
 
-def _as_json(found: Estimate) -> dict[str, Any]:
+def _as_json(found: BatchEstimate) -> dict[str, Any]:
     past, rate = found.forecast, found.rate
     return {
         "jobs": found.jobs,

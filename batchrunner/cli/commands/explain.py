@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchrunner.cli.errors import WRONG_USAGE, UserError
+from batchrunner.cli.exit_codes import WRONG_USAGE, UserError
 from batchrunner.cli.options import file_argument, help_option, json_option, read_job_file
 
 if TYPE_CHECKING:
-    from batchrunner.model import FailureCategory, Job, JobFile, JobSpec, Rule
-    from batchrunner.policy import Policy
+    from batchrunner.model import FailureCategory, Job, JobFile, JobSpec, RetryRule
+    from batchrunner.policy.run_decision import Policy
 
 
 @click.command("explain")
@@ -62,7 +62,7 @@ def _found(job_file: JobFile, key: str) -> JobSpec:
 def _explained(job_file: JobFile, spec: JobSpec | None) -> dict[str, Any]:
     """Return what is in force, by category, with the place of everything that was written."""
     from batchrunner.model import FailureCategory, Job
-    from batchrunner.policy import Policy
+    from batchrunner.policy.run_decision import Policy
 
     policy = Policy.of(job_file.settings)
     job = Job(id=0, key="", attempt=0, failures=0, policy=spec.policy if spec else {})
@@ -79,32 +79,32 @@ def _explained(job_file: JobFile, spec: JobSpec | None) -> dict[str, Any]:
 
 def _fixed(category: FailureCategory) -> str:
     from batchrunner.model import FailureCategory
-    from batchrunner.policy import UNCOUNTED
+    from batchrunner.policy.run_decision import NOT_COUNTED
 
-    if category in UNCOUNTED:
+    if category in NOT_COUNTED:
         return "put back, uncounted"
     cancelled = category is FailureCategory.RUN_CANCELLED
     return "the job is cancelled" if cancelled else "fails at once"
 
 
 def _rule(policy: Policy, job: Job, category: FailureCategory) -> dict[str, Any] | None:
-    from batchrunner.policy.ladders import shown
-    from batchrunner.policy.rules import RULED, USUAL
+    from batchrunner.policy.escalation import changes_text
+    from batchrunner.policy.retry_rules import CONFIGURABLE, DEFAULT_RULES
 
-    if category not in RULED:
+    if category not in CONFIGURABLE:
         return None
     rule = policy.rule(job, category)
     written = [
         ("job", job.policy.get(category)),
         ("settings", policy.rules.get(category)),
-        ("usual", USUAL.get(category)),
+        ("usual", DEFAULT_RULES.get(category)),
     ]
     waits = "backoff" if rule.wait is None else "wait"
     base = rule.backoff or policy.backoff
     return {
         "attempts": _told(policy.tries(rule), _origin(written, "attempts", "max_attempts")),
         waits: _told((rule.wait or base).total_seconds(), _origin(written, waits, "backoff")),
-        "then": _told(list(map(shown, rule.ladder)), _origin(written, "then", "usual")),
+        "then": _told(list(map(changes_text, rule.ladder)), _origin(written, "then", "usual")),
     }
 
 
@@ -112,7 +112,7 @@ def _told(value: Any, origin: str) -> dict[str, Any]:
     return {"value": value, "from": origin}
 
 
-def _origin(written: list[tuple[str, Rule | None]], name: str, otherwise: str) -> str:
+def _origin(written: list[tuple[str, RetryRule | None]], name: str, otherwise: str) -> str:
     """Say where a value was written; *otherwise* is the setting that holds where it was not."""
     for place, rule in written:
         if rule is not None and getattr(rule, name) is not None:
@@ -121,7 +121,7 @@ def _origin(written: list[tuple[str, Rule | None]], name: str, otherwise: str) -
 
 
 def _lines(told: dict[str, Any]) -> Iterator[str]:
-    from batchrunner.cli.terminal import term_safe
+    from batchrunner.text.terminal import term_safe
 
     if told["job"] is not None:
         yield term_safe(f"job {told['job']}: {told['url']}")

@@ -36,7 +36,7 @@ def command(batch: str | None, output: str, format_: str | None, db: str) -> Non
       batchrunner export example -o results.csv
       batchrunner export example --format jsonl | jq .result
     """
-    from batchrunner.cli.results import check_outputs, export_all
+    from batchrunner.app.export_results import check_outputs, export_all
 
     targets = check_outputs([output], format_, keep=(db, f"{db}.sandbox.jsonl"))
     with opened(db) as store:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from batchrunner.cli.errors import WRONG_USAGE, UserError, for_people
+from batchrunner.cli.exit_codes import WRONG_USAGE, UserError, for_people
 from batchrunner.cli.options import help_option
 
 TEMPLATE = """\

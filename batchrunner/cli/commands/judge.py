@@ -11,25 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchrunner.cli.errors import Report
+from batchrunner.cli.exit_codes import ErrorReport
 from batchrunner.cli.options import batch_of, db_option, help_option, json_option, opened
-from batchrunner.cli.phrases import counted
+from batchrunner.text.format import counted
 
 if TYPE_CHECKING:
-    from batchrunner.model import Batch, Expectations, Failed, Finding, Judgeable
-    from batchrunner.store import Store
+    from batchrunner.model import Batch, Expectations, Failed, Finding, StoredResult
+    from batchrunner.store.store import Store
 
 #: Changes that are shown of each kind.
 EXAMPLES = 3
 #: Changes that are written in one transaction.
-AT_ONCE = 500
+RESULTS_PER_READ = 500
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
     """A result of which another judgement was made."""
 
-    of: Judgeable
+    of: StoredResult
     failure: Failed | None  #: None: it is good by these rules
 
 
@@ -105,9 +105,9 @@ def command(
 
 def _rules(expect_file: Path | None, job_file: Path | None) -> Mapping[str | None, Any]:
     """Return what is expected by job key; None stands for every job that is not named."""
-    from batchrunner.cli.errors import for_people
+    from batchrunner.cli.exit_codes import for_people
     from batchrunner.cli.options import read_job_file
-    from batchrunner.jobfile import JobFileErrors, parse_expect, report
+    from batchrunner.inputs.yaml import JobFileErrors, parse_expect, report
 
     if job_file:
         return {spec.key: spec.expect for spec in read_job_file(job_file).specs}
@@ -118,10 +118,10 @@ def _rules(expect_file: Path | None, job_file: Path | None) -> Mapping[str | Non
     try:
         return {None: parse_expect(content, file=str(expect_file))}
     except JobFileErrors as errors:
-        raise Report(report(errors, spared="nothing was judged again")) from errors
+        raise ErrorReport(report(errors, spared="nothing was judged again")) from errors
 
 
-def _expectations(one: Judgeable, rules: Mapping[str | None, Any]) -> Expectations:
+def _expectations(one: StoredResult, rules: Mapping[str | None, Any]) -> Expectations:
     from batchrunner.judge import expectations_of
 
     written = rules.get(one.key, rules.get(None))
@@ -135,16 +135,16 @@ def _expectations(one: Judgeable, rules: Mapping[str | None, Any]) -> Expectatio
 
 def _judged(
     store: Store, batch: Batch, rules: Mapping[str | None, Any]
-) -> tuple[int, list[Change], list[tuple[Judgeable, Finding]]]:
+) -> tuple[int, list[Change], list[tuple[StoredResult, Finding]]]:
     """Return how many results there are, which judgements change, and which results are odd."""
     from batchrunner.judge import judge
-    from batchrunner.judge.neighbours import Result, suspicions
+    from batchrunner.judge.outliers import PeerResult, outliers
 
     changes: list[Change] = []
-    good: dict[int, Judgeable] = {}
+    good: dict[int, StoredResult] = {}
     count = 0
 
-    def pass_on() -> Iterator[tuple[int, Result]]:
+    def pass_on() -> Iterator[tuple[int, PeerResult]]:
         nonlocal count
         for one in store.judgeable(batch.id):
             count += 1
@@ -154,15 +154,15 @@ def _judged(
                 changes.append(Change(of=brief, failure=failure))
             if failure is None:
                 good[one.attempt_id] = brief
-                yield one.attempt_id, Result(one.url, one.goal, one.result)
+                yield one.attempt_id, PeerResult(one.url, one.goal, one.result)
 
-    found = suspicions(pass_on())
+    found = outliers(pass_on())
     odd = [(good[key], finding) for key, finding in found.items() if good[key].category is None]
     # What failed as odd is odd still: that another rule is content with it changes nothing.
     return count, [each for each in changes if each.of.attempt_id not in found], odd
 
 
-def _said_by_api(one: Judgeable) -> list[str] | None:
+def _said_by_api(one: StoredResult) -> list[str] | None:
     """Return what the API said against a result, which another judgement of ours leaves."""
     from batchrunner.judge import REPORTED_SHAPE
     from batchrunner.model import FailureCategory
@@ -173,11 +173,11 @@ def _said_by_api(one: Judgeable) -> list[str] | None:
     return [one.message] if broken else None
 
 
-def _differs(one: Judgeable, failure: Failed | None) -> bool:
+def _differs(one: StoredResult, failure: Failed | None) -> bool:
     return one.category is not (failure.category if failure else None)
 
 
-def _failed(one: Judgeable, finding: Finding) -> Change:
+def _failed(one: StoredResult, finding: Finding) -> Change:
     from batchrunner.model import Failed, FailureCategory
 
     message = f"The result is odd beside its neighbours: {finding.seen}"
@@ -192,8 +192,8 @@ def _failed(one: Judgeable, finding: Finding) -> Change:
 
 def _apply(store: Store, changes: list[Change]) -> int:
     pairs = [(change.of, change.failure) for change in changes]
-    starts = range(0, len(pairs), AT_ONCE)
-    return sum(store.rejudge(pairs[start : start + AT_ONCE]) for start in starts)
+    starts = range(0, len(pairs), RESULTS_PER_READ)
+    return sum(store.rejudge(pairs[start : start + RESULTS_PER_READ]) for start in starts)
 
 
 # ---- saying it ----
@@ -203,7 +203,7 @@ def _lines(
     batch: Batch,
     count: int,
     changes: list[Change],
-    odd: list[tuple[Judgeable, Finding]],
+    odd: list[tuple[StoredResult, Finding]],
     applied: int | None,
 ) -> Iterator[str]:
 
@@ -239,9 +239,9 @@ def _state(category: str | None) -> str:
     return f"failed ({category})" if category else "succeeded"
 
 
-def _line(one: Judgeable, findings: Iterable[Finding], message: str = "") -> str:
-    from batchrunner.cli.state import DIGEST
-    from batchrunner.cli.terminal import term_safe
+def _line(one: StoredResult, findings: Iterable[Finding], message: str = "") -> str:
+    from batchrunner.cli.output.status_text import DIGEST
+    from batchrunner.text.terminal import term_safe
 
     own = "" if DIGEST.fullmatch(one.key) else f"{one.key}  "
     seen = "; ".join(
@@ -261,7 +261,7 @@ def _as_json(
     batch: Batch,
     count: int,
     changes: list[Change],
-    odd: list[tuple[Judgeable, Finding]],
+    odd: list[tuple[StoredResult, Finding]],
     applied: int | None,
 ) -> dict[str, Any]:
     return {
@@ -281,7 +281,7 @@ def _as_json(
     }
 
 
-def _job(one: Judgeable, findings: Iterable[Finding]) -> dict[str, Any]:
+def _job(one: StoredResult, findings: Iterable[Finding]) -> dict[str, Any]:
     from dataclasses import asdict
 
     return {"id": one.key, "url": one.url, "evidence": [asdict(each) for each in findings]}

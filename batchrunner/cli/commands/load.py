@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchrunner.cli.clock import ledger_now
+from batchrunner.app.clock import ledger_now
 from batchrunner.cli.options import (
     db_option,
     file_argument,
     help_option,
     json_option,
     opened,
-    patiently,
     read_job_file,
+    retry_while_locked,
 )
-from batchrunner.cli.phrases import counted
-from batchrunner.cli.report import batch_as_json
+from batchrunner.cli.output.batch_text import batch_as_json
+from batchrunner.text.format import counted
 
 if TYPE_CHECKING:
-    from batchrunner.model import Batch, JobFile, Loaded, Settings
-    from batchrunner.store import Store
+    from batchrunner.model import Batch, JobFile, LoadResult, Settings
+    from batchrunner.store.store import Store
 
 #: Keys of changed jobs that are named.
 NAMED = 3
@@ -56,9 +56,9 @@ def command(file: Path, db: str, as_json: bool) -> None:
 
 def load(store: Store, job_file: JobFile, *, budget_given: bool = False) -> Batch:
     """Load a job file and say what that did; of a budget that is given besides, nothing."""
-    from batchrunner.cli.terminal import term_safe
+    from batchrunner.text.terminal import term_safe
 
-    loaded = patiently(lambda: store.load(job_file, ledger_now(store)))
+    loaded = retry_while_locked(lambda: store.load(job_file, ledger_now(store)))
     merged = f", {job_file.duplicates} given twice" if job_file.duplicates else ""
     click.echo(
         f"batch {loaded.batch.name!r}: {counted(loaded.added, 'job')} added, "
@@ -78,7 +78,7 @@ def load(store: Store, job_file: JobFile, *, budget_given: bool = False) -> Batc
     return loaded.batch
 
 
-def _resettled(loaded: Loaded, given: Settings, *, budget_given: bool) -> Iterator[str]:
+def _resettled(loaded: LoadResult, given: Settings, *, budget_given: bool) -> Iterator[str]:
     """Say which settings of a batch that was there are others now, and which is kept."""
     now = loaded.batch.settings
     if loaded.before is not None:

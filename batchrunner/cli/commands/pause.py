@@ -6,9 +6,9 @@ import shlex
 
 import click
 
-from batchrunner.cli.clock import ledger_now
+from batchrunner.app.clock import ledger_now
 from batchrunner.cli.options import batch_of, db_option, help_option, opened
-from batchrunner.cli.phrases import counted
+from batchrunner.text.format import counted
 
 
 @click.command("pause")
@@ -27,8 +27,8 @@ def command(batch: str | None, reason: str | None, db: str) -> None:
     Example:
       batchrunner pause example --reason 'the shop asked us to wait'
     """
-    from batchrunner.cli.process import at_work
-    from batchrunner.cli.report import db_given
+    from batchrunner.app.process_identity import running_owners
+    from batchrunner.cli.output.batch_text import db_given
     from batchrunner.model import JobState
 
     with opened(db) as store:
@@ -36,7 +36,7 @@ def command(batch: str | None, reason: str | None, db: str) -> None:
         now = ledger_now(store)
         store.pause(found.id, reason, now)
         running = store.tally(found.id).jobs[JobState.RUNNING]
-        watched = bool(at_work(store.living(now, found.id)))
+        watched = bool(running_owners(store.living(now, found.id)))
     click.echo(f"{found.name!r} is paused: nothing more of it is submitted", err=True)
     if running:
         fate = "is watched to its end" if running == 1 else "are watched to their ends"

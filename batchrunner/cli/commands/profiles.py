@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from batchrunner.cli.options import api_options, db_option, help_option, json_option
-from batchrunner.cli.phrases import counted
+from batchrunner.text.format import counted
 
 
 @click.command("profiles")
@@ -28,11 +28,11 @@ def command(as_json: bool, **given: Any) -> None:
     Example:
       batchrunner profiles
     """
-    from batchrunner.api.viewing import PROFILES
-    from batchrunner.cli.asking import api_of, ask
+    from batchrunner.app.api_call import api_of, call_api
+    from batchrunner.tinyfish.console_views import PROFILES
 
     with api_of(**given) as api:
-        found = ask(api, lambda reader: reader.entries(PROFILES), about="browser profiles")
+        found = call_api(api, lambda reader: reader.entries(PROFILES), about="browser profiles")
     if as_json:
         click.echo(json.dumps(found))
         return
@@ -43,7 +43,7 @@ def command(as_json: bool, **given: Any) -> None:
 
 
 def _line(profile: Mapping[str, Any]) -> str:
-    from batchrunner.cli.terminal import term_safe
+    from batchrunner.text.terminal import term_safe
 
     domains, country = profile.get("domain_count"), profile.get("proxy_country_code")
     parts = [

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchrunner.cli.clock import ledger_now
+from batchrunner.app.clock import ledger_now
 from batchrunner.cli.options import batch_of, db_option, help_option, opened
 
 if TYPE_CHECKING:
     from batchrunner.model import Batch
-    from batchrunner.store import Store
+    from batchrunner.store.store import Store
 
 
 @click.command("resume")
@@ -36,7 +36,7 @@ def command(batch: str | None, hosts: tuple[str, ...], db: str) -> None:
       batchrunner resume example
       batchrunner resume example --host shop.example
     """
-    from batchrunner.cli.process import at_work
+    from batchrunner.app.process_identity import running_owners
 
     with opened(db) as store:
         found = batch_of(store, batch)
@@ -44,7 +44,7 @@ def command(batch: str | None, hosts: tuple[str, ...], db: str) -> None:
             _unpark(store, found, hosts)
             return
         was_paused = store.resume(found.id, ledger_now(store))
-        working = at_work(store.living(ledger_now(store)))
+        working = running_owners(store.living(ledger_now(store)))
     if not was_paused:
         click.echo(f"{found.name!r} was not paused", err=True)
         return
@@ -53,7 +53,7 @@ def command(batch: str | None, hosts: tuple[str, ...], db: str) -> None:
 
 
 def _unpark(store: Store, batch: Batch, hosts: tuple[str, ...]) -> None:
-    from batchrunner.cli.terminal import term_safe
+    from batchrunner.text.terminal import term_safe
 
     parked = {host.host for host in store.parked(batch.id)}
     store.unpark(batch.id, hosts)

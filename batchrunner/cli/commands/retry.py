@@ -6,11 +6,11 @@ import shlex
 
 import click
 
-from batchrunner.cli.clock import ledger_now
-from batchrunner.cli.errors import WRONG_USAGE, UserError
+from batchrunner.app.clock import ledger_now
+from batchrunner.cli.exit_codes import WRONG_USAGE, UserError
 from batchrunner.cli.options import batch_of, db_option, help_option, opened
-from batchrunner.cli.phrases import counted
 from batchrunner.model import FailureCategory
+from batchrunner.text.format import counted
 
 
 @click.command("retry")
@@ -40,7 +40,7 @@ def command(batch: str | None, categories: tuple[str, ...], keys: tuple[str, ...
       batchrunner retry example
       batchrunner retry example --category goal_failure --category blocked
     """
-    from batchrunner.cli.report import db_given
+    from batchrunner.cli.output.batch_text import db_given
 
     unanswered = FailureCategory.UNANSWERED
     with opened(db) as store:

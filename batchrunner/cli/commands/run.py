@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 
 import click
 
-from batchrunner.cli.errors import CANNOT_GO_ON, WRONG_USAGE, UserError, for_people
+from batchrunner.app.webhook_listener import webhook_from_options, webhook_options
+from batchrunner.cli.exit_codes import CANNOT_GO_ON, WRONG_USAGE, UserError, for_people
 from batchrunner.cli.options import (
-    Bound,
+    Concurrency,
     api_options,
     db_option,
     file_argument,
@@ -23,15 +24,14 @@ from batchrunner.cli.options import (
     opened,
     read_job_file,
 )
-from batchrunner.cli.phrases import dated
-from batchrunner.cli.webhooks import given_hook, webhook_options
+from batchrunner.text.format import dated
 
 if TYPE_CHECKING:
-    from batchrunner.cli.webhooks import Hook
-    from batchrunner.cli.work import Access, Worked
+    from batchrunner.app.run_batch import ApiAccess, BatchRunEnded
+    from batchrunner.app.webhook_listener import WebhookOptions
     from batchrunner.model import Batch, JobFile
-    from batchrunner.policy.windows import Window
-    from batchrunner.store import Store
+    from batchrunner.policy.schedule import Window
+    from batchrunner.store.store import Store
 
 
 @click.command("run")
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--concurrency",
-    type=Bound(),
+    type=Concurrency(),
     metavar="N|auto",
     help="Maximum runs in flight.  [default: the job file's setting, else 10]",
 )
@@ -113,8 +113,8 @@ def command(
       batchrunner run jobs.yaml --start-at 22:00 --until 07:00 --budget '$20'
       batchrunner run jobs.yaml --artifacts captured
     """
-    from batchrunner.cli.results import check_outputs, export_all
-    from batchrunner.cli.work import SANDBOX, access
+    from batchrunner.app.export_results import check_outputs, export_all
+    from batchrunner.app.run_batch import SANDBOX, open_api
 
     window = _window(start_at, until)
     _check_budget(budget)
@@ -124,10 +124,10 @@ def command(
     targets = check_outputs(outputs or (f"{job_file.name}.csv",), keep=keep)
     with (
         for_people(),
-        access(sandboxed=sandboxed, api_url=api_url, api_key_file=api_key_file, db=db) as api,
+        open_api(sandboxed=sandboxed, api_url=api_url, api_key_file=api_key_file, db=db) as api,
     ):
         _check_hosts(job_file, api)
-        hook = given_hook(**webhooks, local=api.origin == SANDBOX)
+        hook = webhook_from_options(**webhooks, local=api.origin == SANDBOX)
         with opened(db, must_exist=False) as store:
             batch = _load(store, job_file, budget_given=budget is not None)
             _foretell(store, job_file, api.origin)
@@ -149,7 +149,7 @@ def _folder(artifacts: Path | None, job_file: JobFile) -> Path | None:
     """Return the folder for artifacts; say so where no job asks for any to be captured."""
     if artifacts is None:
         return None
-    from batchrunner.cli.fetching import checked_folder
+    from batchrunner.app.fetch_artifacts import checked_folder
 
     if not any(spec.options.get("capture_config") for spec in job_file.specs):
         click.echo(
@@ -161,7 +161,7 @@ def _folder(artifacts: Path | None, job_file: JobFile) -> Path | None:
 
 
 def _check_budget(budget: str | None) -> None:
-    from batchrunner.cli.money import given_budget
+    from batchrunner.app.budget import given_budget
 
     if budget is not None:
         given_budget(budget)
@@ -169,8 +169,8 @@ def _check_budget(budget: str | None) -> None:
 
 def _window(start_at: str | None, until: str | None) -> Window:
     """Return when jobs may be submitted; an hour without a date is the next one."""
-    from batchrunner.cli.clock import now
-    from batchrunner.policy.windows import Window
+    from batchrunner.app.clock import now
+    from batchrunner.policy.schedule import Window
 
     present = now()
     opens = _moment("--start-at", start_at, present)
@@ -185,13 +185,13 @@ def _window(start_at: str | None, until: str | None) -> Window:
 
 
 def _moment(option: str, text: str | None, after: datetime) -> datetime | None:
-    from batchrunner.cli.clock import Here
-    from batchrunner.cli.moments import moment
+    from batchrunner.app.clock import Here
+    from batchrunner.cli.time_args import parse_time
 
     if text is None:
         return None
     try:
-        meant = moment(text, after, Here())
+        meant = parse_time(text, after, Here())
     except ValueError as error:
         raise UserError(
             f"{option} {text}: {error}",
@@ -203,9 +203,9 @@ def _moment(option: str, text: str | None, after: datetime) -> datetime | None:
     return meant.at
 
 
-def _check_hosts(job_file: JobFile, api: Access) -> None:
+def _check_hosts(job_file: JobFile, api: ApiAccess) -> None:
     """Refuse to pay for pages that exist nowhere but in the sandbox."""
-    from batchrunner.cli.work import SANDBOX
+    from batchrunner.app.run_batch import SANDBOX
 
     if api.origin == SANDBOX:
         return
@@ -226,38 +226,38 @@ def _load(store: Store, job_file: JobFile, *, budget_given: bool) -> Batch:
 
 def _foretell(store: Store, job_file: JobFile, origin: str) -> None:
     """Say what the jobs may cost and how long they may take, where earlier ones tell."""
-    from batchrunner.cli.forecasting import estimated, likely
+    from batchrunner.app.estimate import estimate_jobs, likely_line
 
-    if line := likely(estimated(store, job_file, origin, None)):
+    if line := likely_line(estimate_jobs(store, job_file, origin, None)):
         click.echo(line, err=True)
 
 
 def _work(
     store: Store,
     batch: Batch,
-    api: Access,
+    api: ApiAccess,
     window: Window,
     budget: str | None,
     folder: Path | None,
-    hook: Hook | None,
+    hook: WebhookOptions | None,
     *,
     quiet: bool,
     leave_runs: bool,
-) -> Worked:
+) -> BatchRunEnded:
+    from batchrunner.app.budget import set_up
+    from batchrunner.app.run_batch import BatchRunEnded, bind, check_origin, exit_code_of, work
     from batchrunner.cli.commands.status import working
-    from batchrunner.cli.display import make_display
-    from batchrunner.cli.money import set_up
-    from batchrunner.cli.work import Worked, bind, check_origin, exit_code_of, work
-    from batchrunner.runner import Ending
+    from batchrunner.cli.output.progress import make_display
+    from batchrunner.runner.runner import ExitReason
 
     tally = store.tally(batch.id)
     if folder is not None:
         store.want_artifacts(batch.id, lasting=True)
     if not tally.open:
-        check_origin(batch, batch.origin, api)
+        check_origin(batch, batch.api_origin, api)
         _fetch_left(store, batch, api, folder)
         click.echo(f"batch {batch.name!r} is finished: nothing to run", err=True)
-        return Worked(ending=Ending.FINISHED, tally=tally, exit_code=exit_code_of(tally))
+        return BatchRunEnded(ending=ExitReason.FINISHED, tally=tally, exit_code=exit_code_of(tally))
     key = bind(store, batch, api, leave_runs=leave_runs)
     batch = set_up(store, batch, api, budget)
     for worker in working(store, batch, alive=True):
@@ -267,29 +267,29 @@ def _work(
         return work(store, batch, api, display, key=key, window=window, folder=folder, hook=hook)
 
 
-def _fetch_left(store: Store, batch: Batch, api: Access, folder: Path | None) -> None:
+def _fetch_left(store: Store, batch: Batch, api: ApiAccess, folder: Path | None) -> None:
     """Fetch the artifacts of a finished batch that an earlier command left."""
-    from batchrunner.cli.fetching import fetch
-    from batchrunner.cli.work import bind
+    from batchrunner.app.fetch_artifacts import fetch
+    from batchrunner.app.run_batch import bind
 
     if folder is not None and store.gallery(batch.id).left:
         bind(store, batch, api)
         fetch(store, batch, api, folder)
 
 
-def _report(store: Store, batch: Batch, worked: Worked, db: str, *, as_json: bool) -> None:
-    from batchrunner.cli.clock import ledger_now
-    from batchrunner.cli.endings import going_on, why_lines
-    from batchrunner.cli.lines import say
-    from batchrunner.cli.report import batch_as_json, closing_lines, stopped
+def _report(store: Store, batch: Batch, worked: BatchRunEnded, db: str, *, as_json: bool) -> None:
+    from batchrunner.app.clock import ledger_now
+    from batchrunner.cli.output.batch_text import batch_as_json, closing_lines, stopped
+    from batchrunner.cli.output.exit_text import continue_command, exit_lines
+    from batchrunner.text.wrapping import say
 
     for line in closing_lines(store, batch, worked.tally, db):
         say(line, err=True)
-    for line in why_lines(store, batch, worked.ending, worked.tally):
+    for line in exit_lines(store, batch, worked.ending, worked.tally):
         say(line, err=True)
     if worked.tally.open:
         purse = store.purse(batch.id, ledger_now(store))
-        more = going_on(batch, worked.ending, sys.argv[1:], db, purse)
+        more = continue_command(batch, worked.ending, sys.argv[1:], db, purse)
         click.echo(f"go on with: {more}", err=True)
     if as_json:
         ended = worked.ending or "interrupted"

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchrunner.cli.errors import for_people
+from batchrunner.cli.exit_codes import for_people
 from batchrunner.cli.options import help_option
 
 if TYPE_CHECKING:
-    from batchrunner.sandbox import World
+    from batchrunner.sandbox import SandboxConfig
 
 
 @click.command("sandbox")
@@ -109,7 +109,7 @@ def command(port: int, ledger: Path | None, **conditions: Any) -> None:
       batchrunner sandbox --credits 0.5 --deposit 60=10
       TINYFISH_API_KEY=x batchrunner run jobs.yaml --api-url http://127.0.0.1:8787
     """
-    from batchrunner.sandbox.serve import serve_forever
+    from batchrunner.sandbox.http.server import serve_forever
 
     world = _world(**conditions)
     with for_people():
@@ -128,11 +128,11 @@ def _world(
     late: float,
     variants: tuple[str, ...],
     apart: bool,
-) -> World:
-    from batchrunner.sandbox import World
+) -> SandboxConfig:
+    from batchrunner.sandbox import SandboxConfig
 
     try:
-        return World(
+        return SandboxConfig(
             seed=seed,
             durations=_span(durations),
             limit=limit,

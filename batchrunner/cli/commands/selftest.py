@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchrunner.cli.errors import PROMISE_BROKEN, TERMINATED, UserError, for_people
+from batchrunner.cli.exit_codes import PROMISE_BROKEN, TERMINATED, UserError, for_people
 from batchrunner.cli.options import db_option, help_option, json_option
-from batchrunner.cli.phrases import clock
+from batchrunner.text.format import clock
 
 if TYPE_CHECKING:
-    from batchrunner.proof.promises import Broken
-    from batchrunner.proof.verdict import Nights, Processes
+    from batchrunner.selftest.invariants import InvariantViolated
+    from batchrunner.selftest.summary import ProcessSummary, SimulationSummary
 
 
 @click.command("selftest")
@@ -60,15 +60,15 @@ def command(db: str, seed: int | None, nights: int, verbose: bool, as_json: bool
       batchrunner selftest
       batchrunner selftest --db postgresql://me@localhost/mine --seed 481516
     """
-    from batchrunner.proof.promises import Broken
-    from batchrunner.proof.verdict import Verdict
+    from batchrunner.selftest.invariants import InvariantViolated
+    from batchrunner.selftest.summary import SelftestSummary
 
     seed = secrets.randbelow(10**6) if seed is None else seed
     _say(f"self-test with seed {seed}: no key, no cost, your tables stay untouched")
     try:
         processes = _processes(seed, db)
-        verdict = Verdict(seed=seed, nights=_nights(seed, nights), processes=processes)
-    except Broken as broken:
+        verdict = SelftestSummary(seed=seed, nights=_nights(seed, nights), processes=processes)
+    except InvariantViolated as broken:
         if as_json:
             click.echo(json.dumps({"held": False, "seed": seed, "broken": str(broken)}))
         raise _error(broken, seed, nights, db) from broken
@@ -79,38 +79,38 @@ def command(db: str, seed: int | None, nights: int, verbose: bool, as_json: bool
         click.echo(line)
 
 
-def _processes(seed: int, db: str) -> Processes:
+def _processes(seed: int, db: str) -> ProcessSummary:
     """Play the half in real processes, in a place that is kept only when a promise broke."""
-    from batchrunner.proof.processes.places import place_beside
-    from batchrunner.proof.processes.trouble import Plan, Site, play
+    from batchrunner.selftest.chaos import ChaosPlan, ChaosSite, play
+    from batchrunner.selftest.scratch_database import scratch_database
 
-    plan = Plan(
+    plan = ChaosPlan(
         jobs=300, runners=3, kills=8, stops=1, concurrency=20, durations=(0.5, 3.0), seed=seed
     )
     _say(f"real processes: {plan.jobs} jobs, {plan.runners} runners")
-    with for_people(), _ended_by_signals(), place_beside(db) as place:
-        return play(plan, Site(address=place.address), place.folder, _say)
+    with for_people(), _ended_by_signals(), scratch_database(db) as place:
+        return play(plan, ChaosSite(address=place.address), place.folder, _say)
 
 
-def _nights(seed: int, count: int) -> Nights | None:
+def _nights(seed: int, count: int) -> SimulationSummary | None:
     """Play the half on virtual time: nights with this seed and those that follow it."""
-    from batchrunner.proof.swarm import play_many
-    from batchrunner.proof.verdict import Nights
+    from batchrunner.selftest.summary import SimulationSummary
+    from tests.simulator.fuzz import simulate_seeds
 
     if not count:
         return None
     _say(f"nights on virtual time: {count}")
     played = []
-    for night in play_many(seed, count):
+    for night in simulate_seeds(seed, count):
         played.append(night)
         took = clock(timedelta(hours=night.hours))
         _say(f"{len(played):>6} of {count}: the night of seed {night.seed} balances, after {took}")
-    return Nights.of(played)
+    return SimulationSummary.of(played)
 
 
-def _error(broken: Broken, seed: int, nights: int, db: str) -> UserError:
-    from batchrunner.cli.report import db_given
-    from batchrunner.cli.terminal import term_safe
+def _error(broken: InvariantViolated, seed: int, nights: int, db: str) -> UserError:
+    from batchrunner.cli.output.batch_text import db_given
+    from batchrunner.text.terminal import term_safe
 
     words = str(broken).partition("\n")[0]
     kept = "".join(f"\n  {note}" for note in getattr(broken, "__notes__", ()))

@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchrunner.cli.errors import WRONG_USAGE, UserError
-from batchrunner.cli.options import Bound, batch_of, db_option, help_option, opened
-from batchrunner.cli.phrases import counted
+from batchrunner.cli.exit_codes import WRONG_USAGE, UserError
+from batchrunner.cli.options import Concurrency, batch_of, db_option, help_option, opened
+from batchrunner.text.format import counted
 
 if TYPE_CHECKING:
     from batchrunner.model import Batch
-    from batchrunner.store import Store
+    from batchrunner.store.store import Store
 
 
 @click.command("set")
 @click.argument("batch", required=False)
 @click.option(
     "--concurrency",
-    type=Bound(),
+    type=Concurrency(),
     metavar="N|auto",
     help="Maximum runs in flight, over all runners; auto: as many as the account has slots.",
 )
@@ -70,8 +70,8 @@ def _set_concurrency(store: Store, batch: Batch, concurrency: int) -> None:
 
 
 def _set_budget(store: Store, batch: Batch, text: str) -> None:
-    from batchrunner.cli.clock import ledger_now
-    from batchrunner.cli.money import check_rate, given_budget, purse_line
+    from batchrunner.app.budget import check_rate, given_budget, purse_line
+    from batchrunner.app.clock import ledger_now
 
     budget = given_budget(text)
     check_rate(budget, batch)
@@ -80,7 +80,7 @@ def _set_budget(store: Store, batch: Batch, text: str) -> None:
     click.echo(f"budget of {batch.name!r}: {was} → {is_}", err=True)
     purse = store.purse(batch.id, ledger_now(store))
     if purse is not None:
-        click.echo(purse_line(purse, batch.rate), err=True)
+        click.echo(purse_line(purse, batch.step_price), err=True)
         if purse.room < (purse.needs or 1):
             ended = "enough runs have ended or " if purse.reserved else ""
             click.echo(f"nothing is submitted until {ended}it covers more", err=True)

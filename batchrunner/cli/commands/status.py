@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchrunner.cli.options import batch_of, db_option, help_option, json_option, opened
-from batchrunner.cli.phrases import clock, counted, local
+from batchrunner.text.format import clock, counted, local
 
 if TYPE_CHECKING:
-    from batchrunner.model import Batch, Tally
-    from batchrunner.store import Store
+    from batchrunner.model import Batch, BatchCounts
     from batchrunner.store.health import Worker
+    from batchrunner.store.store import Store
 
 
 @click.command("status")
@@ -32,7 +32,7 @@ def command(batch: str | None, db: str, as_json: bool) -> None:
       batchrunner status
       batchrunner status example --json
     """
-    from batchrunner.cli.report import batch_as_json
+    from batchrunner.cli.output.batch_text import batch_as_json
 
     with opened(db) as store:
         every = store.batches()
@@ -48,15 +48,15 @@ def command(batch: str | None, db: str, as_json: bool) -> None:
 
 
 def _show(store: Store, batch: Batch, db: str, *, whole: bool) -> None:
-    from batchrunner.cli.lines import say
-    from batchrunner.cli.report import (
+    from batchrunner.cli.output.batch_text import (
         artifact_lines,
         cancelled_lines,
         failure_lines,
         money_lines,
         retry_lines,
     )
-    from batchrunner.cli.state import summary
+    from batchrunner.cli.output.status_text import summary
+    from batchrunner.text.wrapping import say
 
     tally = store.tally(batch.id)
     say(f"{batch.name}: {summary(tally)}")
@@ -83,7 +83,7 @@ def _show(store: Store, batch: Batch, db: str, *, whole: bool) -> None:
             say(f"  {line}")
 
 
-def _nobody(tally: Tally) -> str:
+def _nobody(tally: BatchCounts) -> str:
     from batchrunner.model import JobState
 
     runs = tally.jobs[JobState.RUNNING]
@@ -94,9 +94,9 @@ def _nobody(tally: Tally) -> str:
 
 def _waits(store: Store, batch: Batch) -> Iterator[str]:
     """Give why nothing of a batch is submitted, or nothing to a host, if so."""
-    from batchrunner.cli.clock import ledger_now
-    from batchrunner.cli.state import held, parked_line, paused
-    from batchrunner.cli.terminal import term_safe
+    from batchrunner.app.clock import ledger_now
+    from batchrunner.cli.output.status_text import held, parked_line, paused
+    from batchrunner.text.terminal import term_safe
 
     if batch.pause:
         yield term_safe(paused(batch.pause))
@@ -108,18 +108,18 @@ def _waits(store: Store, batch: Batch) -> Iterator[str]:
 
 def _found(store: Store, batch: Batch) -> Iterator[tuple[Worker, bool]]:
     """Give who works on the database, and whether its process is not known to be dead."""
-    from batchrunner.cli.clock import now
-    from batchrunner.cli.process import gone
+    from batchrunner.app.clock import now
+    from batchrunner.app.process_identity import exited_owners
 
     workers = store.workers(now(), batch.id)
-    dead = gone([worker.owner for worker in workers])
+    dead = exited_owners([worker.owner for worker in workers])
     for worker in workers:
         yield worker, worker.owner.id not in dead
 
 
 def working(store: Store, batch: Batch, *, alive: bool = False) -> Iterator[str]:
     """Tell who works on the database, with how many of the batch's runs; only who lives, or all."""
-    from batchrunner.cli.terminal import term_safe
+    from batchrunner.text.terminal import term_safe
 
     for worker, lives in _found(store, batch):
         name = term_safe(f"process {worker.owner.pid} on {_host(worker)}")

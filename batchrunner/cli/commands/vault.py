@@ -11,7 +11,7 @@ import click
 from batchrunner.cli.options import api_options, db_option, help_option, json_option
 
 if TYPE_CHECKING:
-    from batchrunner.api.reader import Reader
+    from batchrunner.tinyfish.console_client import ConsoleClient
 
 
 @click.command("vault")
@@ -31,10 +31,10 @@ def command(as_json: bool, **given: Any) -> None:
       batchrunner vault
       batchrunner vault --json | jq -r '.items[].itemId'
     """
-    from batchrunner.cli.asking import api_of, ask
+    from batchrunner.app.api_call import api_of, call_api
 
     with api_of(**given) as api:
-        found = ask(api, _asked, about="the vault")
+        found = call_api(api, _asked, about="the vault")
     if as_json:
         click.echo(json.dumps(found))
         return
@@ -42,10 +42,10 @@ def command(as_json: bool, **given: Any) -> None:
         click.echo(line)
 
 
-async def _asked(reader: Reader) -> dict[str, list[dict[str, Any]]]:
+async def _asked(reader: ConsoleClient) -> dict[str, list[dict[str, Any]]]:
     """Return the connections and the items; where nothing is connected there is none of either."""
-    from batchrunner.api.viewing import VAULT_CONNECTIONS, VAULT_ITEMS
     from batchrunner.model import ApiError
+    from batchrunner.tinyfish.console_views import VAULT_CONNECTIONS, VAULT_ITEMS
 
     connections = await reader.entries(VAULT_CONNECTIONS)
     try:
@@ -58,7 +58,7 @@ async def _asked(reader: Reader) -> dict[str, list[dict[str, Any]]]:
 
 
 def _lines(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[str]:
-    from batchrunner.cli.terminal import term_safe
+    from batchrunner.text.terminal import term_safe
 
     for connection in found["connections"]:
         told = "  ".join(str(value) for value in connection.values() if value is not None)

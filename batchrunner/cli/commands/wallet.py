@@ -34,16 +34,16 @@ def command(as_json: bool, **given: Any) -> None:
     Example:
       batchrunner wallet --json
     """
-    from batchrunner.cli.asking import api_of, ask
+    from batchrunner.app.api_call import api_of, call_api
 
     with api_of(**given) as api:
-        said, text = ask(api, lambda reader: reader.purse(), about="a wallet")
+        said, text = call_api(api, lambda reader: reader.purse(), about="a wallet")
     for line in [text] if as_json else _lines(said):
         click.echo(line)
 
 
 def _lines(said: Mapping[str, Any]) -> Iterator[str]:
-    from batchrunner.cli.terminal import term_safe
+    from batchrunner.text.terminal import term_safe
 
     currency = said.get("currency") or ""
     yield term_safe(f"the account has {said.get('available_balance', 'an unknown sum')} {currency}")

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchrunner.cli.errors import SOME_FAILED, WRONG_USAGE, UserError
+from batchrunner.cli.exit_codes import SOME_FAILED, WRONG_USAGE, UserError
 from batchrunner.cli.options import api_options, batch_of, db_option, help_option, opened
 
 if TYPE_CHECKING:
-    from batchrunner.api.reader import Reader
-    from batchrunner.api.viewing import Shown
-    from batchrunner.cli.work import Access
+    from batchrunner.app.run_batch import ApiAccess
+    from batchrunner.tinyfish.console_client import ConsoleClient
+    from batchrunner.tinyfish.console_views import RunDetails
 
 
 @click.command("watch")
@@ -53,13 +53,13 @@ def command(
     new = url is not None or goal is not None
     if (run_id is not None) + (key is not None) + new != 1 or (new and not (url and goal)):
         raise click.UsageError("give RUN_ID, or --job, or --url and --goal")
-    from batchrunner.cli.asking import api_of
+    from batchrunner.app.api_call import api_of
 
     with api_of(db=db, **given) as api:
         if url and goal:
-            from batchrunner.cli.single import run_single
+            from batchrunner.app.run_one import run_one
 
-            good = run_single(api, db, url, goal)
+            good = run_one(api, db, url, goal)
         else:
             good = _watch(api, run_id or _run_of(db, batch, key or ""))
     if not good:
@@ -80,13 +80,13 @@ def _run_of(db: str, batch: str | None, key: str) -> str:
     return run_id
 
 
-def _watch(api: Access, run_id: str) -> bool:
-    from batchrunner.cli.asking import ask
-    from batchrunner.cli.follow import Follower, conclude
-    from batchrunner.cli.terminal import term_safe
+def _watch(api: ApiAccess, run_id: str) -> bool:
+    from batchrunner.app.api_call import call_api
+    from batchrunner.app.follow_run import Follower, conclude
+    from batchrunner.text.terminal import term_safe
 
-    async def followed(reader: Reader) -> Shown:
+    async def followed(reader: ConsoleClient) -> RunDetails:
         return await Follower().follow(reader, run_id)
 
     named = f"run {term_safe(run_id)}"
-    return conclude(ask(api, followed, about=named), steps=False)
+    return conclude(call_api(api, followed, about=named), steps=False)

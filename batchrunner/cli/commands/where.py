@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchrunner.cli.options import batch_of, db_option, help_option, json_option, opened
-from batchrunner.cli.phrases import counted
+from batchrunner.text.format import counted
 
 if TYPE_CHECKING:
     from batchrunner.model import Batch
-    from batchrunner.model.account import Account
+    from batchrunner.model.time_and_cost import TimeAndCost
 
 _TICK = timedelta(microseconds=1)
 _SECOND = timedelta(seconds=1)
@@ -59,7 +59,7 @@ def command(batch: str | None, db: str, as_json: bool) -> None:
       batchrunner where
       batchrunner where example --json
     """
-    from batchrunner.cli.clock import ledger_now
+    from batchrunner.app.clock import ledger_now
 
     with opened(db) as store:
         found = batch_of(store, batch)
@@ -71,11 +71,11 @@ def command(batch: str | None, db: str, as_json: bool) -> None:
         click.echo(line)
 
 
-def _lines(batch: Batch, told: Account) -> Iterator[str]:
-    from batchrunner.cli.money import cost
+def _lines(batch: Batch, told: TimeAndCost) -> Iterator[str]:
+    from batchrunner.app.budget import cost
 
-    yield f"{batch.name}: {counted(told.jobs, 'job')}, {cost(told.whole.steps, batch.rate)}"
-    if told.uses:
+    yield f"{batch.name}: {counted(told.jobs, 'job')}, {cost(told.whole.steps, batch.step_price)}"
+    if told.causes:
         yield "\nattempts, by what they came to:"
         yield from _aligned(_use_rows(batch, told))
     if told.time:
@@ -88,15 +88,15 @@ def _lines(batch: Batch, told: Account) -> Iterator[str]:
         )
 
 
-def _use_rows(batch: Batch, told: Account) -> Iterator[list[str]]:
-    from batchrunner.cli.money import cents
-    from batchrunner.policy.account import shares
+def _use_rows(batch: Batch, told: TimeAndCost) -> Iterator[list[str]]:
+    from batchrunner.app.budget import cents
+    from batchrunner.policy.time_and_cost import shares
 
-    uses = sorted(told.uses.items(), key=lambda each: (-each[1].steps, str(each[0])))
+    uses = sorted(told.causes.items(), key=lambda each: (-each[1].steps, str(each[0])))
     parts = [part for _, part in uses]
     percent = shares([part.steps for part in parts], 1000)
     seconds = _seconds([part.time for part in parts], told.whole.time)
-    money = cents([part.steps for part in parts], batch.rate)
+    money = cents([part.steps for part in parts], batch.step_price)
     yield ["", "attempts", "steps", "%", *(["cost"] if money else []), "hours", ""]
     for at, (use, part) in enumerate(uses):
         paid = [money[at]] if money else []
@@ -107,11 +107,11 @@ def _use_rows(batch: Batch, told: Account) -> Iterator[list[str]]:
     yield ["all", *total, *paid, _hours(sum(seconds)), ""]
 
 
-def _stage_rows(told: Account) -> Iterator[list[str]]:
-    from batchrunner.model.account import Stage
-    from batchrunner.policy.account import shares
+def _stage_rows(told: TimeAndCost) -> Iterator[list[str]]:
+    from batchrunner.model.time_and_cost import TimeBucket
+    from batchrunner.policy.time_and_cost import shares
 
-    stages = [(stage, told.stages[stage]) for stage in Stage if told.stages.get(stage)]
+    stages = [(stage, told.buckets[stage]) for stage in TimeBucket if told.buckets.get(stage)]
     percent = shares([span // _TICK for _, span in stages], 1000)
     seconds = _seconds([span for _, span in stages], told.time)
     yield ["", "hours", "%", ""]
@@ -122,7 +122,7 @@ def _stage_rows(told: Account) -> Iterator[list[str]]:
 
 def _seconds(parts: list[timedelta], whole: timedelta) -> list[int]:
     """Round to seconds that add up to the whole's."""
-    from batchrunner.policy.account import shares
+    from batchrunner.policy.time_and_cost import shares
 
     return shares([part // _TICK for part in parts], round(whole / _SECOND))
 
@@ -144,11 +144,11 @@ def _aligned(rows: Iterator[list[str]]) -> Iterator[str]:
         yield "  ".join(["", name.ljust(widths[0]), *cells, words]).rstrip()
 
 
-def _as_json(batch: Batch, told: Account) -> dict[str, Any]:
-    from batchrunner.policy.account import shares
+def _as_json(batch: Batch, told: TimeAndCost) -> dict[str, Any]:
+    from batchrunner.policy.time_and_cost import shares
 
-    rate, stages = batch.rate.amount if batch.rate else None, told.stages
-    tenths = shares([part.steps for part in told.uses.values()], 1000)
+    rate, stages = batch.step_price.amount if batch.step_price else None, told.buckets
+    tenths = shares([part.steps for part in told.causes.values()], 1000)
     of_hours = shares([span // _TICK for span in stages.values()], 1000)
     return {
         "batch": batch.name,
@@ -166,7 +166,7 @@ def _as_json(batch: Batch, told: Account) -> dict[str, Any]:
                 "microseconds": part.time // _TICK,
                 "unbilled": part.unbilled,
             }
-            for (use, part), share in zip(told.uses.items(), tenths, strict=True)
+            for (use, part), share in zip(told.causes.items(), tenths, strict=True)
         },
         "microseconds": told.time // _TICK,
         "stages": {

@@ -9,18 +9,18 @@ from typing import Any
 import httpx
 
 from batchrunner.sandbox.agent.browser import Visit, visit
-from batchrunner.sandbox.agent.check import SchemaError, check
-from batchrunner.sandbox.agent.goals import Answer, answer
-from batchrunner.sandbox.agent.markup import TooDeepError, parse
+from batchrunner.sandbox.agent.captcha_pages import captcha_or_login
+from batchrunner.sandbox.agent.goal_answer import Answer, answer_goal
+from batchrunner.sandbox.agent.html import TooDeepError, parse
 from batchrunner.sandbox.agent.page import read_page
-from batchrunner.sandbox.agent.shape import shape
-from batchrunner.sandbox.agent.walls import obstacle
+from batchrunner.sandbox.agent.schema_answer import answer_schema
+from batchrunner.sandbox.agent.schema_check import SchemaError, schema_errors
 
 __all__ = ["Agent", "Findings", "SchemaError"]
 
 #: How many lines the way to the page and the reading of it may take.
-_MOST_ON_THE_WAY = 6
-_MOST_READING = 3
+_MAX_ON_THE_WAY = 6
+_MAX_READING = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,11 +49,11 @@ class Agent:
         """
         seen = await visit(self._client, url)
         found = _read(seen, goal, output_schema)
-        way = _shorten(seen.actions, _MOST_ON_THE_WAY)
-        errors = () if output_schema is None else check(found.result, output_schema)
+        way = _shorten(seen.actions, _MAX_ON_THE_WAY)
+        errors = () if output_schema is None else schema_errors(found.result, output_schema)
         return Findings(
             result=found.result,
-            actions=way + _shorten(found.actions, _MOST_READING),
+            actions=way + _shorten(found.actions, _MAX_READING),
             html=seen.html,
             schema_errors=errors,
         )
@@ -64,13 +64,13 @@ def _read(seen: Visit, goal: str, schema: Mapping[str, Any] | None) -> Answer:
         tree = parse(seen.html)
     except TooDeepError:
         return _stop("The page is nested too deeply to be read")
-    reason = obstacle(seen, tree)
+    reason = captcha_or_login(seen, tree)
     if reason is not None:
         return _stop(reason)
     page = read_page(tree, seen.url)
     if schema is None:
-        return answer(page, goal)
-    result = shape(page, schema)
+        return answer_goal(page, goal)
+    result = answer_schema(page, schema)
     missing = [name for name in schema.get("properties", {}) if name not in result]
     actions = [f"Read {', '.join(result)}"] if result else []
     if missing or not result:

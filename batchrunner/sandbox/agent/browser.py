@@ -9,15 +9,15 @@ from dataclasses import dataclass, field, replace
 import anyio
 import httpx
 
-from batchrunner.sandbox.agent.markup import TooDeepError, attribute, join, parse
+from batchrunner.sandbox.agent.html import TooDeepError, attribute, join, parse
 
-MOST_REDIRECTS = 5
-MOST_REFRESHES = 5
-MOST_BYTES = 2_000_000
+MAX_REDIRECTS = 5
+MAX_REFRESHES = 5
+MAX_BYTES = 2_000_000
 DEADLINE = 15.0
 
 #: A reload that waits longer than this, in seconds, is a page that renews itself.
-_MOST_PATIENCE = 10
+_MAX_PATIENCE = 10
 _HEADERS = {
     "User-Agent": "sandbox-agent/1.0",
     "Accept": "text/html,application/xhtml+xml,*/*;q=0.5",
@@ -58,7 +58,7 @@ async def visit(client: httpx.AsyncClient, url: str) -> Visit:
             await anyio.sleep(delay)
         if target is None:
             return replace(seen, actions=tuple(actions))
-        if redirects > MOST_REDIRECTS or refreshes > MOST_REFRESHES:
+        if redirects > MAX_REDIRECTS or refreshes > MAX_REFRESHES:
             problem = "The page kept sending the browser on and never finished"
             return replace(seen, problem=problem, actions=tuple(actions[:-1]))
         url = target
@@ -95,8 +95,8 @@ async def _read(client: httpx.AsyncClient, request: httpx.Request) -> tuple[Visi
         if not _READABLE.search(kind):
             return replace(seen, problem=f"The page is a file of type {kind[:80]}"), None
         body = _unpack(await _body(response), response.headers.get("content-encoding", ""))
-        if len(body) > MOST_BYTES:
-            problem = f"The page is larger than {MOST_BYTES // 1_000_000} MB"
+        if len(body) > MAX_BYTES:
+            problem = f"The page is larger than {MAX_BYTES // 1_000_000} MB"
             return replace(seen, problem=problem), None
         return replace(seen, html=_decode(body, response.encoding)), None
     except zlib.error:
@@ -114,7 +114,7 @@ async def _body(response: httpx.Response) -> bytes:
     # complains about each of them.
     with anyio.CancelScope() as scope:
         async for chunk in stream:
-            if len(body) <= MOST_BYTES:
+            if len(body) <= MAX_BYTES:
                 body += chunk
             else:
                 scope.cancel()
@@ -125,7 +125,7 @@ def _unpack(body: bytes, coding: str) -> bytes:
     """Undo gzip, without making more of it than one byte beyond the limit."""
     if coding.strip().lower() not in ("gzip", "x-gzip"):
         return body
-    return zlib.decompressobj(_GZIP).decompress(body, MOST_BYTES + 1)
+    return zlib.decompressobj(_GZIP).decompress(body, MAX_BYTES + 1)
 
 
 def _decode(body: bytes, encoding: str | None) -> str:
@@ -150,5 +150,5 @@ def _refresh(seen: Visit) -> tuple[int, str] | None:
         if attribute(meta, "http-equiv").lower() == "refresh" and found:
             delay = int(found.group(1))
             target = join(seen.url, (found.group(2) or "").strip())
-            return (delay, target) if delay <= _MOST_PATIENCE else None
+            return (delay, target) if delay <= _MAX_PATIENCE else None
     return None

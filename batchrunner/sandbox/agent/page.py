@@ -8,14 +8,14 @@ from typing import Any
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from batchrunner.sandbox.agent.cards import Cards, cards_in
-from batchrunner.sandbox.agent.facts import facts_in, texts_of
-from batchrunner.sandbox.agent.linked import linked_facts
-from batchrunner.sandbox.agent.markup import attribute, join, text_of
+from batchrunner.sandbox.agent.fields import fields_in, texts_of
+from batchrunner.sandbox.agent.html import attribute, join, text_of
+from batchrunner.sandbox.agent.json_ld import json_ld_fields
+from batchrunner.sandbox.agent.parse_values import truth
+from batchrunner.sandbox.agent.repeated_items import RepeatedItems, repeated_items_in
 from batchrunner.sandbox.agent.tables import Table, tables_in
-from batchrunner.sandbox.agent.values import truth
 
-_MOST_LINKS = 100
+_MAX_LINKS = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,14 +30,14 @@ class Page:
     links: tuple[dict[str, str], ...]
     facts: dict[str, Any]  #: about the one thing that the page is about
     details: dict[str, str]  #: label → text, as the page lists them
-    cards: Cards
+    cards: RepeatedItems
     tables: tuple[Table, ...]
 
 
 def read_page(tree: LexborHTMLParser, url: str) -> Page:
     """Read a page; text is kept as plain text, whatever it looks like."""
     root = tree.css_first("main, [role=main]") or tree.body or tree.css("*")[0]
-    cards = cards_in(root, url)
+    cards = repeated_items_in(root, url)
     return Page(
         url=url,
         title=text_of(tree.css_first("title")),
@@ -56,7 +56,7 @@ def _meta(tree: LexborHTMLParser, name: str) -> str:
     return attribute(tree.css_first(f'meta[name="{name}"]'), "content")
 
 
-def _facts(tree: LexborHTMLParser, root: LexborNode, cards: Cards) -> dict[str, Any]:
+def _facts(tree: LexborHTMLParser, root: LexborNode, cards: RepeatedItems) -> dict[str, Any]:
     heading = text_of(tree.css_first("h1"))
     spare = {
         "name": heading,
@@ -65,8 +65,8 @@ def _facts(tree: LexborHTMLParser, root: LexborNode, cards: Cards) -> dict[str, 
     }
     scripts = [node.text() for node in tree.css('script[type="application/ld+json"]')]
     facts: dict[str, Any] = {fact: value for fact, value in spare.items() if value}
-    shown = facts_in(root, apart=cards.boxes)
-    facts |= shown | linked_facts(scripts)
+    shown = fields_in(root, apart=cards.boxes)
+    facts |= shown | json_ld_fields(scripts)
     # JSON-LD knows a handful of words for this; the page's own say more.
     facts |= {fact: shown[fact] for fact in ("availability",) if fact in shown}
     title = heading or text_of(tree.css_first("title"))
@@ -90,8 +90,8 @@ def _details(root: LexborNode) -> dict[str, str]:
 
 def _links(root: LexborNode, url: str) -> tuple[dict[str, str], ...]:
     links: dict[str, str] = {}
-    for node in root.css("a[href]")[: 5 * _MOST_LINKS]:
+    for node in root.css("a[href]")[: 5 * _MAX_LINKS]:
         address = join(url, attribute(node, "href"))
-        if re.match(r"https?://", address) and len(links) < _MOST_LINKS:
+        if re.match(r"https?://", address) and len(links) < _MAX_LINKS:
             links.setdefault(address, text_of(node))
     return tuple({"text": text, "url": address} for address, text in links.items())

@@ -7,8 +7,8 @@ from typing import Any
 
 from selectolax.lexbor import LexborNode
 
-from batchrunner.sandbox.agent.markup import text_of
-from batchrunner.sandbox.agent.values import number
+from batchrunner.sandbox.agent.html import text_of
+from batchrunner.sandbox.agent.parse_values import number
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,21 +10,21 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.routing import BaseRoute, Host, Mount, Route, Router
 
-from batchrunner.sandbox.sites import others, shop
-from batchrunner.sandbox.sites.pages import page
+from batchrunner.sandbox.sites import shop, simple_sites
+from batchrunner.sandbox.sites.rendering import page
 
 __all__ = ["sites_app"]
 
 #: name → (its pages, one sentence for a person who looks around)
 _SITES: dict[str, tuple[list[Route], str]] = {
     "shop": (shop.ROUTES, "A small shop: 26 products, many currencies, three pages."),
-    "pricing": (others.PRICING, "Three plans with a price and a list of features each."),
-    "data": (others.DATA, "Tables of cities, rivers and peaks."),
-    "slow": (others.SLOW, "Weather readings that take a few reloads to appear."),
-    "portal": (others.PORTAL, "A login wall."),
-    "guard": (others.GUARD, "A captcha."),
-    "news": (others.NEWS, "A front page and five stories."),
-    "faults": (others.FAULTS, "An ordinary page at every path."),
+    "pricing": (simple_sites.PRICING, "Three plans with a price and a list of features each."),
+    "data": (simple_sites.DATA, "Tables of cities, rivers and peaks."),
+    "slow": (simple_sites.SLOW, "Weather readings that take a few reloads to appear."),
+    "portal": (simple_sites.PORTAL, "A login wall."),
+    "guard": (simple_sites.GUARD, "A captcha."),
+    "news": (simple_sites.NEWS, "A front page and five stories."),
+    "faults": (simple_sites.FAULTS, "An ordinary page at every path."),
 }
 
 

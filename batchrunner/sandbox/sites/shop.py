@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
-from batchrunner.sandbox.sites.pages import load, page
+from batchrunner.sandbox.sites.rendering import load, page
 
 _PER_PAGE = 9
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from batchrunner.cli.lazy import LazyGroup
+from batchrunner.cli.lazy_group import LazyGroup
 from batchrunner.cli.options import help_option
 
 COMMANDS = {

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from batchrunner.cli.errors import ALL_SUCCEEDED, SOME_FAILED
+from batchrunner.cli.exit_codes import ALL_SUCCEEDED, SOME_FAILED
 from batchrunner.cli.options import api_options, batch_of, db_option, help_option, opened
 
 
@@ -51,14 +51,14 @@ def command(
       batchrunner artifacts fetch example -o captured
       batchrunner artifacts fetch example --job lamp --kind video -o captured
     """
-    from batchrunner.cli.asking import api_of
-    from batchrunner.cli.fetching import checked_folder, fetch
-    from batchrunner.cli.report import artifact_lines
-    from batchrunner.cli.terminal import term_safe
-    from batchrunner.cli.work import bind
-    from batchrunner.model.artifacts import Kind
+    from batchrunner.app.api_call import api_of
+    from batchrunner.app.fetch_artifacts import checked_folder, fetch
+    from batchrunner.app.run_batch import bind
+    from batchrunner.cli.output.batch_text import artifact_lines
+    from batchrunner.model.artifacts import ArtifactKind
+    from batchrunner.text.terminal import term_safe
 
-    chosen = [Kind(kind) for kind in kinds]
+    chosen = [ArtifactKind(kind) for kind in kinds]
     with opened(db) as store:
         found = batch_of(store, batch)
         folder = checked_folder(output)

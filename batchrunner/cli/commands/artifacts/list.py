@@ -38,13 +38,13 @@ def command(
       batchrunner artifacts list example
       batchrunner artifacts list example --jsonl | jq -r 'select(.state == "refused") | .why'
     """
-    from batchrunner.cli.report import artifact_lines
-    from batchrunner.model.artifacts import Kind
+    from batchrunner.cli.output.batch_text import artifact_lines
+    from batchrunner.model.artifacts import ArtifactKind
 
     with opened(db) as store:
         found = batch_of(store, batch)
         listed = False
-        for artifact in store.artifacts(found.id, job, [Kind(kind) for kind in kinds]):
+        for artifact in store.artifacts(found.id, job, [ArtifactKind(kind) for kind in kinds]):
             click.echo(json.dumps(asdict(artifact)) if jsonl else _line(artifact))
             listed = True
         if not listed:
@@ -55,7 +55,7 @@ def command(
 
 
 def _line(artifact: Artifact) -> str:
-    from batchrunner.cli.terminal import term_safe
+    from batchrunner.text.terminal import term_safe
 
     what = f"{artifact.key}  attempt {artifact.number}  {artifact.kind}"
     step = f" of step {artifact.step}" if artifact.step else ""

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchrunner.cli.errors import SOME_MISSED, WRONG_USAGE, UserError
+from batchrunner.cli.exit_codes import SOME_MISSED, WRONG_USAGE, UserError
 from batchrunner.cli.options import api_options, db_option, help_option, opened
-from batchrunner.cli.phrases import counted
-from batchrunner.cli.runoptions import filter_options, filters
+from batchrunner.cli.run_filters import filter_options, filters
+from batchrunner.text.format import counted
 
 if TYPE_CHECKING:
-    from batchrunner.api.reader import Reader
-    from batchrunner.cli.work import Access
-    from batchrunner.model import Batch, Sighting
-    from batchrunner.store import Store
+    from batchrunner.app.run_batch import ApiAccess
+    from batchrunner.model import Batch, RunObservation
+    from batchrunner.store.store import Store
+    from batchrunner.tinyfish.console_client import ConsoleClient
 
 
 @click.command("adopt")
@@ -60,8 +60,8 @@ def command(
       batchrunner runs adopt --batch rescued --goal linkedin --created-after 2026-09-01
       batchrunner runs adopt --batch rescued 6f1f0c3e-7a57-4b2c-9d0e-2f7f4c1e8a11
     """
-    from batchrunner.api.reader import query_of
-    from batchrunner.cli.asking import api_of
+    from batchrunner.app.api_call import api_of
+    from batchrunner.tinyfish.console_client import query_of
 
     chosen = filters(
         status=status, goal=goal, created_after=created_after, created_before=created_before
@@ -82,7 +82,7 @@ def command(
 
 
 def _check_name(name: str) -> None:
-    from batchrunner.jobfile.fields import NAME
+    from batchrunner.inputs.job_fields import NAME
 
     if len(name) > NAME.longest or not re.fullmatch(NAME.pattern or "", name):
         raise UserError(
@@ -92,23 +92,23 @@ def _check_name(name: str) -> None:
         )
 
 
-def _none_found(api: Access, run_ids: list[str], query: dict[str, str] | None) -> bool:
+def _none_found(api: ApiAccess, run_ids: list[str], query: dict[str, str] | None) -> bool:
     """Say whether there is nothing to adopt, so that a new batch would be an empty one."""
-    from batchrunner.cli.asking import ask
+    from batchrunner.app.api_call import call_api
     from batchrunner.model import Run
 
-    async def none(reader: Reader) -> bool:
+    async def none(reader: ConsoleClient) -> bool:
         async for chunk in _chunks(reader, run_ids, query):
             if any(isinstance(run, Run) for run in (await reader.get_many(chunk)).values()):
                 return False
         return True
 
-    return ask(api, none, about="the runs")
+    return call_api(api, none, about="the runs")
 
 
 def _batch(store: Store, name: str) -> Batch:
     """Return the batch of this name, which may be a new one."""
-    from batchrunner.cli.clock import ledger_now
+    from batchrunner.app.clock import ledger_now
     from batchrunner.model import JobFile, Settings
 
     found = store.batch(name)
@@ -131,12 +131,12 @@ class Adopted:
 
 
 def _adopt(
-    store: Store, batch: Batch, api: Access, run_ids: list[str], query: dict[str, str] | None
+    store: Store, batch: Batch, api: ApiAccess, run_ids: list[str], query: dict[str, str] | None
 ) -> Adopted:
-    from batchrunner.cli.asking import ask
-    from batchrunner.cli.clock import ledger_now
-    from batchrunner.cli.process import gone, this_process
-    from batchrunner.cli.work import bind
+    from batchrunner.app.api_call import call_api
+    from batchrunner.app.clock import ledger_now
+    from batchrunner.app.process_identity import exited_owners, this_process
+    from batchrunner.app.run_batch import bind
 
     bind(store, batch, api)
     me = this_process()
@@ -144,8 +144,8 @@ def _adopt(
     store.enlist(me, ledger_now(store))
     try:
         others = [owner for owner, _ in store.others(me.id)]
-        store.rescue(me.id, batch.id, ledger_now(store), gone(others))
-        ask(api, lambda reader: adopting.all(reader, run_ids, query), about="the runs")
+        store.rescue(me.id, batch.id, ledger_now(store), exited_owners(others))
+        call_api(api, lambda reader: adopting.all(reader, run_ids, query), about="the runs")
     finally:
         store.retire(me.id, ledger_now(store))
     return adopting.done
@@ -161,7 +161,7 @@ class _Adopting:
         self.done = Adopted()
 
     async def all(
-        self, reader: Reader, run_ids: Sequence[str], query: dict[str, str] | None
+        self, reader: ConsoleClient, run_ids: Sequence[str], query: dict[str, str] | None
     ) -> None:
         """Take in what was chosen, and what was adopted before and was not over then."""
         from batchrunner.model import Run
@@ -179,7 +179,7 @@ class _Adopting:
         self.done.going_on = len(self._watched())
 
     def _take(self, runs: Sequence[Any]) -> None:
-        from batchrunner.cli.clock import ledger_now
+        from batchrunner.app.clock import ledger_now
 
         now = ledger_now(self._store)
         self._store.renew(self._owner_id, now)
@@ -190,14 +190,14 @@ class _Adopting:
         watched = self._store.watched(self._owner_id, self._batch.id)
         return [attempt for attempt in watched if not attempt.url]
 
-    def _judge(self, seen: dict[str, Sighting]) -> None:
-        from batchrunner.cli.clock import ledger_now
+    def _judge(self, seen: dict[str, RunObservation]) -> None:
+        from batchrunner.app.clock import ledger_now
         from batchrunner.model import Finish, JobState
-        from batchrunner.policy import Policy, judge
+        from batchrunner.policy.run_decision import Policy, decide_run
 
         now, policy = ledger_now(self._store), Policy.of(self._batch.settings)
         judged = [
-            (attempt, seen[attempt.run_id], judge(policy, attempt, seen[attempt.run_id], now))
+            (attempt, seen[attempt.run_id], decide_run(policy, attempt, seen[attempt.run_id], now))
             for attempt in self._watched()
             if attempt.run_id in seen
         ]
@@ -209,13 +209,13 @@ class _Adopting:
 
 
 async def _chunks(
-    reader: Reader, run_ids: Sequence[str], query: dict[str, str] | None
+    reader: ConsoleClient, run_ids: Sequence[str], query: dict[str, str] | None
 ) -> AsyncIterator[list[str]]:
     """Give the runs that are named and those that a query finds, as many as one look shows."""
-    from batchrunner.model import MOST_RUNS
+    from batchrunner.model import MAX_RUNS_PER_REQUEST
 
-    for start in range(0, len(run_ids), MOST_RUNS):
-        yield list(run_ids[start : start + MOST_RUNS])
+    for start in range(0, len(run_ids), MAX_RUNS_PER_REQUEST):
+        yield list(run_ids[start : start + MAX_RUNS_PER_REQUEST])
     if query is None:
         return
     async for page in reader.pages(query):
@@ -224,7 +224,7 @@ async def _chunks(
 
 
 def _tell(adopted: Adopted, name: str) -> None:
-    from batchrunner.cli.terminal import term_safe
+    from batchrunner.text.terminal import term_safe
 
     known = adopted.seen - adopted.added
     done = f"batch {name!r}: {counted(adopted.added, 'run')} adopted, {known} left alone"

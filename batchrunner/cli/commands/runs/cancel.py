@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import click
 
-from batchrunner.cli.errors import SOME_MISSED
+from batchrunner.cli.exit_codes import SOME_MISSED
 from batchrunner.cli.options import api_options, db_option, help_option
 
 if TYPE_CHECKING:
-    from batchrunner.api.reader import Reader
-    from batchrunner.model import Sighting
+    from batchrunner.model import RunObservation
+    from batchrunner.tinyfish.console_client import ConsoleClient
 
 #: Looks after which a run that goes on counts as not cancelled, and seconds between two of them.
 LOOKS, PAUSE = 10, 1.0
@@ -41,22 +41,22 @@ def command(
     Example:
       batchrunner runs cancel 6f1f0c3e-7a57-4b2c-9d0e-2f7f4c1e8a11
     """
-    from batchrunner.cli.asking import api_of, ask
+    from batchrunner.app.api_call import api_of, call_api
 
     asked = list(dict.fromkeys(run_ids))
     with api_of(**given) as api:
-        seen = ask(api, lambda reader: _cancelled(reader, asked), about="the cancelled runs")
+        seen = call_api(api, lambda reader: _cancelled(reader, asked), about="the cancelled runs")
     if not all(_tell(run_id, seen.get(run_id)) for run_id in asked):
         raise SystemExit(SOME_MISSED)
 
 
-async def _cancelled(reader: Reader, run_ids: Sequence[str]) -> Mapping[str, Sighting]:
+async def _cancelled(reader: ConsoleClient, run_ids: Sequence[str]) -> Mapping[str, RunObservation]:
     """Cancel the runs, and return how they were seen last; what is over is not looked at again."""
-    from batchrunner.model import MOST_RUNS, Run
+    from batchrunner.model import MAX_RUNS_PER_REQUEST, Run
 
-    seen: dict[str, Sighting] = {}
-    for start in range(0, len(run_ids), MOST_RUNS):
-        chunk = list(run_ids[start : start + MOST_RUNS])
+    seen: dict[str, RunObservation] = {}
+    for start in range(0, len(run_ids), MAX_RUNS_PER_REQUEST):
+        chunk = list(run_ids[start : start + MAX_RUNS_PER_REQUEST])
         await reader.cancel_many(chunk)
         for look in range(LOOKS):
             seen |= await reader.get_many(chunk)
@@ -72,10 +72,10 @@ async def _cancelled(reader: Reader, run_ids: Sequence[str]) -> Mapping[str, Sig
     return seen
 
 
-def _tell(run_id: str, sighting: Sighting | None) -> bool:
+def _tell(run_id: str, sighting: RunObservation | None) -> bool:
     """Say what became of a run; whether it is over."""
-    from batchrunner.cli.terminal import term_safe
     from batchrunner.model import NotFound, Run, RunStatus
+    from batchrunner.text.terminal import term_safe
 
     over = isinstance(sighting, Run) and sighting.status.is_final
     if isinstance(sighting, Run):

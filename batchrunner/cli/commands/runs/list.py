@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchrunner.cli.options import api_options, db_option, help_option
-from batchrunner.cli.phrases import counted
-from batchrunner.cli.runoptions import filter_options, filters
+from batchrunner.cli.run_filters import filter_options, filters
+from batchrunner.text.format import counted
 
 if TYPE_CHECKING:
-    from batchrunner.api.reader import Reader
-    from batchrunner.api.viewing import Page
+    from batchrunner.tinyfish.console_client import ConsoleClient
+    from batchrunner.tinyfish.console_views import RunPage
 
 #: Runs on a page where nobody says how many, and at most: as the API has it.
 USUAL, MOST = 20, 100
@@ -64,8 +64,8 @@ def command(
       batchrunner runs list --goal linkedin --created-after 2026-09-01 --created-before 2026-10-01
       batchrunner runs list --all --jsonl > runs.jsonl
     """
-    from batchrunner.api.reader import query_of
-    from batchrunner.cli.asking import api_of, ask
+    from batchrunner.app.api_call import api_of, call_api
+    from batchrunner.tinyfish.console_client import query_of
 
     if as_json and jsonl:
         raise click.UsageError("give --json or --jsonl, not both")
@@ -77,10 +77,12 @@ def command(
     )
     form = "json" if as_json else "jsonl" if jsonl else "text"
     with api_of(sandboxed=sandboxed, api_url=api_url, api_key_file=api_key_file, db=db) as api:
-        ask(api, lambda reader: _print(reader, query, form, every=every), about="the list of runs")
+        call_api(
+            api, lambda reader: _print(reader, query, form, every=every), about="the list of runs"
+        )
 
 
-async def _print(reader: Reader, query: dict[str, str], form: str, *, every: bool) -> None:
+async def _print(reader: ConsoleClient, query: dict[str, str], form: str, *, every: bool) -> None:
     count = 0
     async for page in reader.pages(query):
         for line in _lines(page, form):
@@ -93,8 +95,8 @@ async def _print(reader: Reader, query: dict[str, str], form: str, *, every: boo
         return
 
 
-def _lines(page: Page, form: str) -> list[str]:
-    from batchrunner.cli.runtext import list_line
+def _lines(page: RunPage, form: str) -> list[str]:
+    from batchrunner.cli.output.run_text import list_line
 
     if form == "json":
         return [page.text]
@@ -103,10 +105,10 @@ def _lines(page: Page, form: str) -> list[str]:
     return [list_line(shown) for shown in page.runs]
 
 
-def _conclude(count: int, page: Page) -> None:
+def _conclude(count: int, page: RunPage) -> None:
     from shlex import quote
 
-    from batchrunner.cli.terminal import term_safe
+    from batchrunner.text.terminal import term_safe
 
     total = "" if page.total is None else f" of {page.total}"
     click.echo(f"{counted(count, 'run')}{total}", err=True)

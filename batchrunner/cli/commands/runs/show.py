@@ -11,7 +11,7 @@ from batchrunner.cli.options import api_options, db_option, help_option
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from batchrunner.cli.work import Access
+    from batchrunner.app.run_batch import ApiAccess
 
 
 @click.command("show")
@@ -55,7 +55,7 @@ def command(
     """
     if screenshots == "base64" and not as_json:
         raise click.UsageError("--screenshots base64 is for --json: no terminal shows a picture")
-    from batchrunner.cli.asking import api_of
+    from batchrunner.app.api_call import api_of
 
     forms = {"screenshots": screenshots, "html": html}
     with api_of(**given) as api:
@@ -65,13 +65,13 @@ def command(
             _show(api, run_id, forms, as_json=as_json)
 
 
-def _show(api: Access, run_id: str, forms: Mapping[str, str], *, as_json: bool) -> None:
-    from batchrunner.cli.asking import ask
-    from batchrunner.cli.runtext import run_lines
-    from batchrunner.cli.terminal import term_safe
+def _show(api: ApiAccess, run_id: str, forms: Mapping[str, str], *, as_json: bool) -> None:
+    from batchrunner.app.api_call import call_api
+    from batchrunner.cli.output.run_text import run_lines
+    from batchrunner.text.terminal import term_safe
 
     named = f"run {term_safe(run_id)}"
-    shown = ask(
+    shown = call_api(
         api,
         lambda reader: reader.show(run_id, **forms),
         about=named,

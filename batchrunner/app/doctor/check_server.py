@@ -1,0 +1,31 @@
+"""A database on a server: version, encryption, rights, clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from batchrunner.app.doctor.finding import CLOCKS_APART, SET_CLOCK, Finding, apart, ok, warning
+
+if TYPE_CHECKING:
+    from batchrunner.store.health import Server
+
+
+def findings(server: Server) -> Iterator[Finding]:
+    """Judge the server and our connection to it."""
+    yield ok("server", f"PostgreSQL {server.version}")
+    if server.encrypted or server.near:
+        way = "encrypted" if server.encrypted else "on this machine"
+        yield ok("encryption", f"the connection is {way}")
+    else:
+        found = "the connection is not encrypted: goals and results can be read on their way"
+        yield warning("encryption", found, "export PGSSLMODE=require")
+    if server.may_create:
+        yield ok("rights", "tables may be created")
+    else:
+        found = "tables may not be created: an upgrade of the schema would fail"
+        yield warning("rights", found, "psql -c 'GRANT CREATE ON SCHEMA public TO CURRENT_USER'")
+    if abs(server.ahead) > CLOCKS_APART:
+        yield warning("server_clock", apart(server.ahead, "the server's"), SET_CLOCK)
+    else:
+        yield ok("server_clock", "its clock and this machine's agree")

@@ -1,0 +1,105 @@
+"""What jobs may cost and how long they may take, by what others like them took."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from batchrunner.text.format import clock, counted
+
+if TYPE_CHECKING:
+    from batchrunner.model import Budget, JobFile, Rate, Wallet
+    from batchrunner.model.estimate import Estimate, ExpectedRun
+    from batchrunner.store.store import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchEstimate:
+    """What the open jobs of a file may cost and how long they may take."""
+
+    jobs: int
+    done: int
+    first: int  #: most that the first of them may take in one run
+    slots: int  #: runs in flight at most, where that is known; else 0
+    once: int
+    worst: int
+    forecast: Estimate | None
+    rate: Rate | None
+    budget: Budget | None
+    wallet: Wallet | None
+
+    @property
+    def most(self) -> int:
+        """The upper end: what is foretold, else the worst that can be."""
+        return self.forecast.steps[1] if self.forecast else self.worst
+
+
+def estimate_without_history(job_file: JobFile, wallet: Wallet | None) -> BatchEstimate:
+    """Estimate where nothing is known."""
+    return _of(job_file, set(), None, wallet)
+
+
+def estimate_jobs(
+    store: Store, job_file: JobFile, origin: str, wallet: Wallet | None
+) -> BatchEstimate:
+    """Estimate by what jobs of this database took on the same API."""
+    from batchrunner.policy.estimate import estimate
+    from batchrunner.policy.slots import concurrency_limit
+
+    batch = store.batch(job_file.name)
+    done = store.final_keys(batch.id) if batch else set()
+    plans = _plans(job_file, done)
+    found = estimate(
+        plans, store.taken(origin), concurrency_limit(job_file.settings.concurrency, None)
+    )
+    return _of(job_file, done, found, wallet)
+
+
+def _plans(job_file: JobFile, done: set[str]) -> list[ExpectedRun]:
+    from batchrunner.model import Job
+    from batchrunner.model.estimate import ExpectedRun
+    from batchrunner.policy.budget import max_steps
+    from batchrunner.policy.escalation import host_of
+    from batchrunner.policy.run_decision import Policy
+
+    policy, plans = Policy.of(job_file.settings), []
+    for spec in job_file.specs:
+        if spec.key not in done:
+            job = Job(id=0, key=spec.key, attempt=0, failures=0, policy=spec.policy)
+            once = max_steps(spec.options)
+            worst = once * policy.bound(job)
+            plans.append(ExpectedRun(host=host_of(spec.url), once=once, worst=worst))
+    return plans
+
+
+def _of(
+    job_file: JobFile, done: set[str], found: Estimate | None, wallet: Wallet | None
+) -> BatchEstimate:
+    from batchrunner.policy.budget import rate_in_force
+
+    plans = _plans(job_file, done)
+    return BatchEstimate(
+        jobs=len(plans),
+        done=len(job_file.specs) - len(plans),
+        first=plans[0].once if plans else 0,
+        slots=min(job_file.settings.concurrency, len(plans)),
+        once=sum(plan.once for plan in plans),
+        worst=sum(plan.worst for plan in plans),
+        forecast=found,
+        rate=rate_in_force(job_file.settings, wallet.rate if wallet else None),
+        budget=job_file.settings.budget,
+        wallet=wallet,
+    )
+
+
+def likely_line(found: BatchEstimate) -> str | None:
+    """Return the ranges in one line; None where nothing is known."""
+    from batchrunner.app.budget import cost
+
+    if found.forecast is None or not found.jobs:
+        return None
+    (low, high), (soonest, latest) = found.forecast.steps, found.forecast.time
+    return (
+        f"likely: {low} to {cost(high, found.rate)}, {clock(soonest)} to {clock(latest)} "
+        f"(judged by {counted(found.forecast.past, 'finished job')})"
+    )

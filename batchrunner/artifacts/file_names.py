@@ -1,0 +1,36 @@
+"""Job keys and batch names → names of files that are safe on every file system."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+
+from batchrunner.model.artifacts import ArtifactKind, WantedArtifact
+
+#: Characters of a name at most: in UTF-8 no more than 200 bytes, where 255 are allowed.
+MAX_NAME_LENGTH = 50
+_PLAIN = re.compile(rf"[a-z0-9][a-z0-9_.-]{{0,{MAX_NAME_LENGTH - 1}}}(?<!\.)")
+_UNFIT = re.compile(r"[^\w-]+")
+#: Names that Windows keeps for devices, with any suffix.
+_RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?")
+
+
+def safe_file_name(text: str) -> str:
+    """
+    Return a name for *text*: never a path, reserved, hidden or too long.
+
+    Different texts have different names, also where a file system takes capitals or composed
+    letters for the same: what is not plain has a digest of the text at its end, after a `~`.
+    """
+    if _PLAIN.fullmatch(text) and not _RESERVED.fullmatch(text):
+        return text
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    shown = _UNFIT.sub("-", unicodedata.normalize("NFC", text)).strip("-_")
+    return f"{shown[: MAX_NAME_LENGTH - 13]}~{digest}"
+
+
+def artifact_path(wanted: WantedArtifact) -> tuple[str, str, str]:
+    """Return folder, folder in it, and file without its suffix: where an artifact belongs."""
+    step = "video" if wanted.kind is ArtifactKind.VIDEO else f"step-{wanted.step:03d}"
+    return safe_file_name(wanted.batch), safe_file_name(wanted.key), f"{wanted.number}-{step}"

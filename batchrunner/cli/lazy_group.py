@@ -1,0 +1,58 @@
+"""A group whose commands are imported when they are used, so that --help is quick."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+import click
+
+from batchrunner.cli.exit_codes import INTERRUPTED
+
+
+class LazyGroup(click.Group):
+    """Commands by name with their one line of help; each lives in a module of that name."""
+
+    def __init__(
+        self,
+        *args: Any,
+        commands_by_name: Mapping[str, str],
+        package: str = "batchrunner.cli.commands",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self._lines = commands_by_name
+        self._package = package
+        for name, line in commands_by_name.items():
+            # What click lists, and what it looks into for "did you mean".
+            self.add_command(click.Command(name, short_help=line))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command's module and return the command."""
+        if cmd_name not in self._lines:
+            return None
+        module = import_module(f"{self._package}.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self._lines.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; Ctrl-C where nothing listens for it ends it with the code for that."""
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("interrupted", err=True)
+            ctx.exit(INTERRUPTED)
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Switch colour off where NO_COLOR asks for it, which click does not know."""
+        ctx = super().make_context(*args, **kwargs)
+        if os.environ.get("NO_COLOR"):
+            ctx.color = False
+        return ctx

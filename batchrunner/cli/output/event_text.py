@@ -1,0 +1,154 @@
+"""What a runner's events say, line by line."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from batchrunner.cli.output.status_text import DIGEST, held, parked_line, paused
+from batchrunner.model import AttemptDecision, Failed, Finish, Retry, Snooze
+from batchrunner.policy.schedule import Phase, Window
+from batchrunner.runner.events import (
+    AttemptsClosed,
+    AttemptsRescued,
+    BatchPaused,
+    BatchResumed,
+    CancelledForDeadline,
+    ClockJumped,
+    ConcurrencyChanged,
+    CreateUnanswered,
+    CreditsBack,
+    Event,
+    HostsParked,
+    LateRunsFound,
+    OutOfCredits,
+    RequestsDelayed,
+    RunsSubmitted,
+    ScheduleChanged,
+    StoreUnavailable,
+    WebhookDropped,
+)
+from batchrunner.text.format import counted, dated, local
+from batchrunner.text.terminal import SHOWN, shorten, term_safe
+
+#: What begins or ends a time in which nothing is submitted.
+Lasting = BatchPaused | BatchResumed | ScheduleChanged | OutOfCredits | CreditsBack
+#: Stands for how many jobs share a line, until they are counted.
+MANY = "\0"
+
+
+def event_lines(event: Event) -> Iterator[str]:
+    """Give what an event says, line by line."""
+    match event:
+        case RunsSubmitted(runs=runs):
+            yield f"started {_runs(runs)}"
+        case AttemptsRescued(attempts=attempts):
+            left = counted(attempts, "attempt")
+            yield f"took over {left} that another process left: none is paid again"
+        case CreateUnanswered(runs=runs, reason=why):
+            why = shorten(term_safe(why), SHOWN)
+            yield f"searching for {_runs(runs)} that may exist: {why}"
+        case LateRunsFound(adopted=adopted, orphans=orphans):
+            yield (
+                f"{_runs(adopted + orphans)} turned up late: {adopted} adopted, {orphans} cancelled"
+            )
+        case HostsParked() | ConcurrencyChanged() | CancelledForDeadline():
+            yield from _limits(event)
+        case AttemptsClosed(decisions=verdicts):
+            yield from _verdict_lines(verdicts)
+        case WebhookDropped(reason=why):
+            yield f"going on without the webhook: {shorten(term_safe(why), SHOWN)}"
+        case _:
+            yield _wait(event)
+
+
+def _limits(event: HostsParked | ConcurrencyChanged | CancelledForDeadline) -> Iterable[str]:
+    match event:
+        case HostsParked(hosts=hosts):
+            return map(parked_line, hosts) if hosts else ["no host is parked any more"]
+        case ConcurrencyChanged(most=most, slots=slots, found=found):
+            seems = f"the account has {counted(slots, 'slot')}" if found else "no queue so far"
+            return [f"up to {_runs(most)} in flight: {seems}"]
+        case CancelledForDeadline(runs=runs):
+            return [f"cancelling {_runs(runs)} for the deadline: their jobs are available again"]
+
+
+def _wait(event: StoreUnavailable | ClockJumped | RequestsDelayed | Lasting) -> str:
+    match event:
+        case StoreUnavailable(reason=why):
+            return f"waiting for the database: {why}"
+        case ClockJumped(seconds=seconds):
+            return f"this machine slept for {seconds:.0f} s, or its clock was set forward"
+        case RequestsDelayed(until=until, failure=failure):
+            return f"waiting until {local(until)}: {_reason(failure)}"
+        case _:
+            return lasting_lines(event)
+
+
+def lasting_lines(event: Lasting) -> str:
+    """Return why nothing is submitted from now on, or that this is over."""
+    match event:
+        case BatchPaused(pause=pause):
+            return paused(pause)
+        case OutOfCredits(hold=hold):
+            return held(hold)
+        case BatchResumed():
+            return "resumed"
+        case CreditsBack():
+            return "credits are back"
+        case ScheduleChanged(phase=phase, window=window):
+            return _in_window(phase, window)
+
+
+def _in_window(phase: Phase, window: Window) -> str:
+    match phase:
+        case Phase.EARLY:
+            return f"waiting until {dated(window.opens)}: nothing is submitted before"
+        case Phase.OPEN:
+            return "jobs are submitted"
+        case Phase.LANDING | Phase.OVER:
+            return f"nothing more is submitted: what is in flight has until {dated(window.closes)}"
+
+
+def _verdict_lines(verdicts: tuple[AttemptDecision, ...]) -> Iterator[str]:
+    alike = Counter(line for verdict in verdicts if (line := _put_back(verdict)))
+    for line, count in alike.items():
+        yield line.replace(MANY, counted(count, "job"))
+    for verdict in verdicts:
+        failure = verdict.transition.failure
+        if failure is not None and not isinstance(verdict.transition, Snooze):
+            yield f"{_what_follows(verdict):<15} {_who(verdict)}  {_reason(failure)}"
+    succeeded = sum(1 for verdict in verdicts if verdict.transition.failure is None)
+    if succeeded:
+        yield f"{_runs(succeeded)} succeeded"
+
+
+def _put_back(verdict: AttemptDecision) -> str | None:
+    """Return the line about a job that waits through no fault of its own; many share one."""
+    if not isinstance(verdict.transition, Snooze):
+        return None
+    return f"{_what_follows(verdict):<15} {MANY}  {_reason(verdict.transition.failure)}"
+
+
+def _who(verdict: AttemptDecision) -> str:
+    """Name a job: by the user's own id, or by its url where the key is only a digest."""
+    key = verdict.attempt.job.key
+    return verdict.attempt.url if DIGEST.fullmatch(key) else key
+
+
+def _what_follows(verdict: AttemptDecision) -> str:
+    match verdict.transition:
+        case Finish(state=state):
+            return str(state)
+        case Retry(at=at):
+            return f"again {local(at)}"
+        case Snooze(at=at):
+            return f"later {local(at)}"
+
+
+def _reason(failure: Failed) -> str:
+    return f"{failure.category}: {shorten(term_safe(failure.message), SHOWN)}"
+
+
+def _runs(count: int) -> str:
+    return counted(count, "run")

@@ -1,0 +1,80 @@
+"""Says why a run ended before its batch did, and which command goes on."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+
+from batchrunner.app.budget import raised
+from batchrunner.cli.output.batch_text import MAX_EXAMPLES, db_given, same_command
+from batchrunner.cli.output.status_text import parked_line
+from batchrunner.model import Batch, BatchCounts, BudgetStatus, ParkedHost
+from batchrunner.policy.schedule import FIRST_LEAD, LAST_CALL, MIN_LEAD
+from batchrunner.runner.runner import ExitReason
+from batchrunner.store.store import Store
+from batchrunner.text.format import clock, counted
+from batchrunner.text.terminal import term_safe
+
+UNTIL = "--until"
+BUDGET = "--budget"
+
+
+def exit_lines(
+    store: Store, batch: Batch, ending: ExitReason | None, tally: BatchCounts
+) -> Iterator[str]:
+    """Give why nothing more is submitted though jobs are left; nothing where that is plain."""
+    if ending is ExitReason.GATED:
+        reason = batch.pause.reason if batch.pause else None
+        yield f"the rest was not started: {term_safe(reason or 'the canary brought too little')}"
+    elif ending is ExitReason.PARKED:
+        yield from _parked_lines(store.parked(batch.id))
+    elif ending is ExitReason.OUT_OF_TIME:
+        yield _too_near(tally)
+
+
+def continue_command(
+    batch: Batch,
+    ending: ExitReason | None,
+    args: Sequence[str],
+    db: str,
+    purse: BudgetStatus | None = None,
+) -> str:
+    """Return the command line that goes on with a batch after such an ending of these arguments."""
+    if ending is ExitReason.GATED:
+        resume = f"batchrunner resume {shlex.quote(batch.name)}{db_given(db)}"
+        return f"{resume} && {same_command(args)}"
+    if ending is ExitReason.OUT_OF_TIME:
+        return same_command(list(_without(args, UNTIL)))
+    if ending is ExitReason.SPENT and purse is not None:
+        return same_command([*_without(args, BUDGET), BUDGET, raised(purse, batch.step_price)])
+    return same_command(args)
+
+
+def _parked_lines(hosts: Sequence[ParkedHost]) -> Iterator[str]:
+    yield "what is left is on hosts that are parked:"
+    for host in hosts[:MAX_EXAMPLES]:
+        yield f"  {term_safe(parked_line(host))}"
+    if len(hosts) > MAX_EXAMPLES:
+        yield f"  … and {counted(len(hosts) - MAX_EXAMPLES, 'more host')}"
+    yield "use one at once: batchrunner resume --host HOST"
+
+
+def _too_near(tally: BatchCounts) -> str:
+    if tally.attempts:
+        lead = f"a run needs the time that others took, {clock(MIN_LEAD)} at least"
+    else:
+        lead = f"a first run is given {clock(FIRST_LEAD)}"
+    more = " more" if tally.attempts else ""
+    return (
+        f"{UNTIL} is too near: nothing{more} was started, as {lead}, "
+        f"and the last {clock(LAST_CALL)} are for cancelling"
+    )
+
+
+def _without(args: Sequence[str], option: str) -> Iterator[str]:
+    rest = iter(args)
+    for arg in rest:
+        if arg == option:
+            next(rest, None)
+        elif not arg.startswith(f"{option}="):
+            yield arg

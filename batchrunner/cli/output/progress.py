@@ -1,0 +1,170 @@
+"""Shows a batch at work: a live picture on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from batchrunner.cli.output.event_text import Lasting, event_lines, lasting_lines
+from batchrunner.cli.output.status_text import parts, standing_still, stopping, summary
+from batchrunner.model import BatchCounts, JobState, ParkedHost
+from batchrunner.policy.schedule import Phase
+from batchrunner.runner.events import BatchResumed, CreditsBack, Event, ScheduleChanged
+from batchrunner.text.format import clock
+from batchrunner.text.terminal import shorten, term_safe
+
+#: Lines of what happened lately, under the picture.
+RECENT_LINES = 6
+#: Jobs that must be done in this session before it is worth telling when the rest will be.
+MIN_DONE_FOR_ETA = 3
+
+
+class Display:
+    """What the user sees of a batch while it runs."""
+
+    seconds = 10.0  #: between two updates
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._said: str | None = None
+        self._stops_since: datetime | None = None
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show it while the block runs."""
+        yield
+
+    def say(self, line: str) -> None:
+        """Tell the user something."""
+        self._console.print(Text(term_safe(line)))
+
+    def update(self, tally: BatchCounts, now: datetime, parked: Sequence[ParkedHost] = ()) -> None:
+        """Show how the batch stands, if that has changed; hosts that are parked at first, too."""
+        if self._said is None and parked:
+            self.say(standing_still(parked))
+        line = summary(tally)
+        if self._stops_since is not None:
+            line = stopping(tally, now - self._stops_since)
+        if line != self._said:
+            self.say(line)
+        self._said = line
+
+    def stops(self, now: datetime) -> None:
+        """Show from now on what is still waited for."""
+        self._stops_since = now
+
+    def tell(self, event: Event) -> None:
+        """Show what happened."""
+        for line in event_lines(event):
+            self.say(line)
+
+
+class QuietDisplay(Display):
+    """No display at all."""
+
+    def say(self, line: str) -> None:
+        """Say nothing."""
+
+
+class LiveDisplay(Display):
+    """A picture that changes in place, with the latest events under it."""
+
+    seconds = 0.5
+
+    def __init__(self, console: Console, name: str) -> None:
+        super().__init__(console)
+        self._name = name
+        self._recent: deque[str] = deque(maxlen=RECENT_LINES)
+        self._live = Live(console=console, refresh_per_second=4, transient=True)
+        self._tally: BatchCounts | None = None
+        self._first: tuple[datetime, int] | None = None
+        self._now: datetime | None = None
+        self._waits = ""  # why nothing is submitted, for as long as that lasts
+        self._parked: Sequence[ParkedHost] = ()
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Draw while the block runs; afterwards the screen is as it was."""
+        with self._live:
+            yield
+
+    def say(self, line: str) -> None:
+        """Put a line under the picture."""
+        self._recent.append(line)
+        self._draw()
+
+    def update(self, tally: BatchCounts, now: datetime, parked: Sequence[ParkedHost] = ()) -> None:
+        """Draw how the batch stands, and which hosts are kept back."""
+        self._first = self._first or (now, tally.done)
+        self._tally, self._now = tally, now
+        self._parked = [host for host in parked if host.waiting]
+        self._draw()
+
+    def tell(self, event: Event) -> None:
+        """Show what happened, and, for as long as it lasts, why nothing is submitted."""
+        if isinstance(event, Lasting):
+            opens = isinstance(event, ScheduleChanged) and event.phase is Phase.OPEN
+            goes_on = opens or isinstance(event, BatchResumed | CreditsBack)
+            self._waits = "" if goes_on else lasting_lines(event)
+            if self._waits:
+                self._draw()
+                return
+        super().tell(event)
+
+    def _draw(self) -> None:
+        if self._tally is None or self._now is None or self._first is None:
+            return
+        width = self._console.width
+        recent = [Text(shorten(term_safe(line), width - 2), style="dim") for line in self._recent]
+        picture = self._picture(self._tally, self._now - self._first[0], self._first[1])
+        self._live.update(Group(picture, *recent))
+
+    def _picture(self, tally: BatchCounts, elapsed: timedelta, done_before: int) -> Group:
+        head = Table.grid(padding=(0, 1))
+        bar = ProgressBar(total=max(tally.total, 1), completed=tally.done, width=30)
+        counts = Text(f"{tally.done}/{tally.total}")
+        eta = clock(elapsed) if self._stands(tally) else _eta(tally, elapsed, done_before)
+        head.add_row(Text(term_safe(self._name), style="bold"), bar, counts, Text(eta))
+        waits = [self._waits] if self._waits else []
+        if self._parked:
+            waits.append(standing_still(self._parked))
+        if self._stops_since is not None and self._now is not None:
+            waits.append(stopping(tally, self._now - self._stops_since))
+        why = [Text(term_safe(f"‖ {line}"), style="yellow") for line in waits]
+        said = [Text(text, style=style) for text, style in parts(tally)]
+        return Group(head, Text("  ").join(said), *why)
+
+    def _stands(self, tally: BatchCounts) -> bool:
+        """Say whether nothing is in flight and nothing can be: no rate tells when that ends."""
+        kept_back = sum(host.waiting for host in self._parked)
+        return not tally.jobs[JobState.RUNNING] and (
+            bool(self._waits) or 0 < tally.open <= kept_back
+        )
+
+
+def make_display(name: str, *, quiet: bool) -> Display:
+    """Return the display that suits where stderr goes."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    if quiet:
+        return QuietDisplay(console)
+    if sys.stderr.isatty() and console.is_terminal and not console.is_dumb_terminal:
+        return LiveDisplay(Console(stderr=True, highlight=False), name)
+    return Display(console)
+
+
+def _eta(tally: BatchCounts, elapsed: timedelta, done_before: int) -> str:
+    spent = clock(elapsed)
+    done = tally.done - done_before
+    if done < MIN_DONE_FOR_ETA or not tally.open:
+        return spent
+    # From this session's rate: what was done before says nothing about how quick it is now.
+    return f"{spent}, about {clock(elapsed / done * tally.open)} left"

@@ -1,0 +1,89 @@
+"""Options that choose runs of the API, as its list of runs filters them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import click
+
+from batchrunner.cli.exit_codes import WRONG_USAGE, UserError
+from batchrunner.model import RunStatus
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: Longest text that the API searches goals for.
+MAX_GOAL_LENGTH = 500
+
+_OPTIONS = (
+    click.option(
+        "--status",
+        type=click.Choice([str(status) for status in RunStatus], case_sensitive=False),
+        metavar="STATUS",
+        help="Only runs of this status: PENDING, RUNNING, COMPLETED, FAILED or CANCELLED.",
+    ),
+    click.option(
+        "--goal",
+        metavar="TEXT",
+        help="Only runs whose goal contains this text, in any case.",
+    ),
+    click.option(
+        "--created-after",
+        metavar="TIME",
+        help="Only runs created after.  [TIME: 2026-09-01, or 2026-09-01T22:00 with or without "
+        "+01:00]",
+    ),
+    click.option("--created-before", metavar="TIME", help="Only runs created before."),
+)
+
+
+def filter_options(command: F) -> F:
+    """Add the options that choose runs."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def filters(
+    *,
+    status: str | None,
+    goal: str | None,
+    created_after: str | None,
+    created_before: str | None,
+) -> dict[str, Any]:
+    """
+    Return the filters as the list of runs takes them.
+
+    Raises:
+        UserError: One of them is none that the API would take.
+    """
+    if goal is not None and not 1 <= len(goal) <= MAX_GOAL_LENGTH:
+        raise UserError(
+            f"--goal has {len(goal)} characters",
+            hint=f"give a part of the goal, of 1 to {MAX_GOAL_LENGTH} characters",
+            exit_code=WRONG_USAGE,
+        )
+    return {
+        "status": RunStatus(status) if status else None,
+        "goal": goal,
+        "created_after": _moment("--created-after", created_after),
+        "created_before": _moment("--created-before", created_before),
+    }
+
+
+def _moment(option: str, text: str | None) -> datetime | None:
+    """Return the moment that a text names: by this machine's zone where it names none."""
+    from batchrunner.app.clock import Here
+
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text.strip())
+        return (moment if moment.tzinfo else moment.replace(tzinfo=Here())).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise UserError(
+            f"{option} {text}: this is no date or time",
+            hint="write 2026-09-01, 2026-09-01T22:00 or 2026-09-01T22:00+01:00",
+            exit_code=WRONG_USAGE,
+        ) from error

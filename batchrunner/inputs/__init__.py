@@ -1,0 +1,1 @@
+"""Job files to job specs, or every problem with its position."""

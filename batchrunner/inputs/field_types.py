@@ -1,0 +1,323 @@
+"""Single values of a job file: each shape reads a node, or notes what is wrong with it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from difflib import get_close_matches
+from enum import Enum
+from functools import lru_cache
+from typing import Any, Final, Literal, NamedTuple, Protocol
+
+from batchrunner.inputs.nodes import Node, Scalar, boolean, decimal, describe, is_null, whole
+from batchrunner.inputs.problem_log import ProblemLog
+from batchrunner.model import Budget
+from batchrunner.policy.budget import BUDGET_SAYS, RATE_SAYS, budget_of, dollars
+
+
+class Invalid(Enum):
+    """The value of a node that was refused; the log says why."""
+
+    INVALID = "invalid"
+
+
+INVALID: Final = Invalid.INVALID
+Refused = Literal[Invalid.INVALID]
+
+
+class FieldType(Protocol):
+    """One kind of value."""
+
+    @property
+    def says(self) -> str:
+        """What a value must be, as the end of a sentence."""
+
+    def read(self, node: Node, name: str, log: ProblemLog) -> Any:
+        """Return the value of the node, or note what is wrong and return INVALID."""
+
+
+class ValueFault(NamedTuple):
+    """What is wrong with a value, and what to write instead."""
+
+    message: str
+    tip: str | None = None
+
+
+# ---- text ----
+
+#: Control characters that no text has a use for; NUL cannot even be stored.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """Text as it was written, without the blanks around it."""
+
+    longest: int
+    one_line: bool = True
+    pattern: str | None = None
+    says: str = "text"
+    tip: str | None = None
+
+    def read(self, node: Node, name: str, log: ProblemLog) -> str | Refused:
+        """Return the text."""
+        if type(node) is not Scalar or is_null(node):
+            return refuse(name, self.says, node, log, "quote it if it is meant as text")
+        text = node.text.strip()
+        if fault := self._fault(text):
+            log.add(f"{name} {fault.message}", node, fault.tip)
+            return INVALID
+        if self.pattern is not None and not re.fullmatch(self.pattern, text):
+            return refuse(name, self.says, node, log, self.tip)
+        return text
+
+    def _fault(self, text: str) -> ValueFault | None:
+        if not text:
+            return ValueFault("is empty")
+        if len(text) > self.longest:
+            return ValueFault(f"has {len(text):,} characters; {self.longest:,} are allowed")
+        if not text.isprintable() and (bad := self._unprintable(text)):
+            return ValueFault(f"contains the control character {ascii(bad)[1:-1]}", "remove it")
+        return None
+
+    def _unprintable(self, text: str) -> str | None:
+        if self.one_line:
+            return next((one for one in text if not one.isprintable()), None)
+        found = _UNPRINTABLE.search(text)
+        return found and found[0]
+
+
+_URL = re.compile(
+    r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*)://"
+    r"(?:[^/?#@]*@)?"
+    r"(?P<host>\[[0-9a-fA-F:.]+\]|[^/?#@:\[\]\\<>\"{}|^`]+)"
+    r"(?::(?P<port>[0-9]{1,5}))?"
+    r"(?:[/?#].*)?"
+)
+_BARE_DOMAIN = re.compile(r"(?:[\w-]+\.)+[^\W\d_]{2,}(?:[:/?#].*)?|localhost(?:[:/?#].*)?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Url:
+    """An absolute url with a host."""
+
+    schemes: tuple[str, ...] = ()  #: the first is the one to propose; none: any is right
+    longest: int = 8192
+
+    @property
+    def says(self) -> str:
+        """What a value must be."""
+        return "a url" + (f" with {' or '.join(self.schemes)}" if self.schemes else "")
+
+    def read(self, node: Node, name: str, log: ProblemLog) -> str | Refused:
+        """Return the url as it was written."""
+        if type(node) is not Scalar or is_null(node):
+            return refuse(name, self.says, node, log)
+        text = node.text
+        if not self._is_right(text):
+            fault = self._fault(text)
+            log.add(f"{name} {fault.message}", node, fault.tip)
+            return INVALID
+        return text
+
+    def _is_right(self, text: str) -> bool:
+        url = _URL.fullmatch(text)
+        return (
+            url is not None
+            and len(text) <= self.longest
+            and " " not in text
+            and text.isprintable()
+            and (not self.schemes or url["scheme"].lower() in self.schemes)
+            and int(url["port"] or 0) <= 65535
+        )
+
+    def _fault(self, text: str) -> ValueFault:
+        if len(text) > self.longest:
+            return ValueFault(f"has {len(text):,} characters; {self.longest:,} are allowed")
+        for character in text:
+            if character == " ":
+                return ValueFault("contains a space", "write %20 for a space that belongs to it")
+            if not character.isprintable():
+                return ValueFault(f"contains the character {ascii(character)[1:-1]}", "remove it")
+        proposed = self.schemes[0] if self.schemes else "http"
+        if _BARE_DOMAIN.fullmatch(text):
+            return ValueFault(f"has no {proposed}:// in front", f"write {proposed}://{text}")
+        if self.schemes and not text.lower().startswith(tuple(f"{one}://" for one in self.schemes)):
+            return ValueFault(f"must start with {' or '.join(f'{one}://' for one in self.schemes)}")
+        return ValueFault(
+            "has no valid host and port", f"write it like {proposed}://example.com/page"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """One of a few words."""
+
+    words: tuple[str, ...]
+
+    @property
+    def says(self) -> str:
+        """What a value must be."""
+        return "one of " + ", ".join(f"`{word}`" for word in self.words)
+
+    def read(self, node: Node, name: str, log: ProblemLog) -> str | Refused:
+        """Return the word."""
+        if type(node) is Scalar and node.text in self.words:
+            return node.text
+        tip = did_you_mean(node.text, self.words) if type(node) is Scalar else None
+        return refuse(name, self.says, node, log, tip)
+
+
+# ---- switches and numbers ----
+
+
+@dataclass(frozen=True, kw_only=True)
+class Boolean:
+    """True or false."""
+
+    says: str = "true or false"
+
+    def read(self, node: Node, name: str, log: ProblemLog) -> bool | Refused:
+        """Return the boolean; YAML 1.1's yes, no, on and off are booleans here, and only here."""
+        value = boolean(node)
+        if value is not None:
+            return value
+        return refuse(name, self.says, node, log, _unquote(node, boolean))
+
+
+@dataclass(frozen=True, kw_only=True)
+class WholeNumber:
+    """A whole number."""
+
+    least: int
+    most: int | None = None
+
+    @property
+    def says(self) -> str:
+        """What a value must be."""
+        bounds = f"from {self.least} to {self.most}" if self.most else f"of {self.least} or more"
+        return f"a whole number {bounds}"
+
+    def read(self, node: Node, name: str, log: ProblemLog) -> int | Refused:
+        """Return the number."""
+        value = whole(node)
+        if value is None:
+            return refuse(name, self.says, node, log, _unquote(node, whole) or _digits(node))
+        if value < self.least or (self.most is not None and value > self.most):
+            return refuse(name, self.says, node, log)
+        return value
+
+
+def _unquote(node: Node, reads: Any) -> str | None:
+    if type(node) is Scalar and not node.plain and reads(node._replace(plain=True)) is not None:
+        return "remove the quotes"
+    return None
+
+
+def _digits(node: Node) -> str | None:
+    if type(node) is Scalar and re.fullmatch("0[0-9]+", node.text, re.ASCII):
+        return f"write {node.text.lstrip('0') or 0}; a number with a 0 in front is octal in YAML"
+    if type(node) is Scalar and node.text[:1].isdecimal():
+        return "write it in decimal digits only"
+    return None
+
+
+_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_UNITS_TEXT = re.compile("".join(rf"(?:(?P<{unit}>[0-9]{{1,9}}){unit})?" for unit in _UNITS))
+_SECONDS_TEXT = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,6})?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Duration:
+    """A length of time: seconds, or text like `1h30m`."""
+
+    most: timedelta
+
+    @property
+    def says(self) -> str:
+        """What a value must be."""
+        return f"seconds, or a duration like `30s`, `5m` or `1h30m`, of at most {self.most.days}d"
+
+    def read(self, node: Node, name: str, log: ProblemLog) -> timedelta | Refused:
+        """Return the length of time, which is more than nothing."""
+        seconds = _seconds(node.text) if type(node) is Scalar else None
+        if seconds is None or not 0 < seconds <= self.most.total_seconds():
+            return refuse(name, self.says, node, log)
+        return timedelta(seconds=seconds)
+
+
+def _seconds(text: str) -> float | None:
+    if _SECONDS_TEXT.fullmatch(text):
+        return float(text)
+    parts = _UNITS_TEXT.fullmatch(text)
+    if not text or parts is None:
+        return None
+    return float(sum(int(parts[unit] or 0) * seconds for unit, seconds in _UNITS.items()))
+
+
+# ---- money ----
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetAmount:
+    """The most that a batch may cost."""
+
+    says: str = BUDGET_SAYS
+
+    def read(self, node: Node, name: str, log: ProblemLog) -> Budget | Refused:
+        """Return the budget."""
+        budget = budget_of(node.text.strip()) if type(node) is Scalar else None
+        return refuse(name, self.says, node, log, _of_what(node)) if budget is None else budget
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dollars:
+    """An amount of dollars above 0."""
+
+    says: str = RATE_SAYS
+
+    def read(self, node: Node, name: str, log: ProblemLog) -> Decimal | Refused:
+        """Return the amount."""
+        amount = dollars(node.text.strip()) if type(node) is Scalar else None
+        return refuse(name, self.says, node, log, _in_dollars(node)) if amount is None else amount
+
+
+def _of_what(node: Node) -> str | None:
+    """Return a tip to a number that does not say what it counts."""
+    number = decimal(node)
+    if number is None or number <= 0:
+        return None
+    steps = f"`{number} steps` or " if whole(node) is not None else ""
+    return f"say of what: {steps}`${number}`"
+
+
+def _in_dollars(node: Node) -> str | None:
+    number = decimal(node)
+    return f"write `${node.text}`" if type(node) is Scalar and number and number > 0 else None
+
+
+# ---- how mistakes are said ----
+
+
+def refuse(name: str, says: str, node: Node, log: ProblemLog, tip: str | None = None) -> Refused:
+    """Note that the node is not what it must be."""
+    if type(node) is Scalar and node.plain and not node.text:
+        tip = "write a value; quote text that starts with `#`"
+    log.add(f"{name} must be {says}, not {describe(node)}", node, tip)
+    return INVALID
+
+
+def did_you_mean(word: str, words: tuple[str, ...]) -> str | None:
+    """Return a tip with the word that was probably meant, if any."""
+    return _closest(word[:100], words)
+
+
+@lru_cache(maxsize=1024)  # one slip is often in every job
+def _closest(word: str, words: tuple[str, ...]) -> str | None:
+    meant = word.lower().replace("-", "_")
+    # Two letters that changed places make half of a short word another one.
+    swapped = [one for one in words if sorted(one) == sorted(meant)]
+    close = swapped or get_close_matches(meant, words, n=1, cutoff=0.7)
+    return f"did you mean `{close[0]}`?" if close else None

@@ -1,0 +1,174 @@
+"""Entries of a job file → job specs, each with the key that makes it the same job next time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from batchrunner.inputs.field_types import INVALID, did_you_mean, refuse
+from batchrunner.inputs.job_fields import DEFAULT_FIELDS, JOB_FIELDS, OPTION_RULES, OPTIONS
+from batchrunner.inputs.nodes import Node, Pairs, Scalar, is_null
+from batchrunner.inputs.problem_log import ProblemLog
+from batchrunner.inputs.record_types import Field, add_unknown, read_fields
+from batchrunner.model import JobSpec, TimeLimits
+
+_REQUIRED = ("url", "goal")
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+
+
+class Defaults(NamedTuple):
+    """What jobs get that do not say otherwise, and the keys where it stands."""
+
+    values: Mapping[str, Any]
+    keys: Mapping[str, Scalar]
+
+
+NO_DEFAULTS = Defaults({}, {})
+
+
+def read_defaults(node: Node, log: ProblemLog) -> Defaults:
+    """Return what the `defaults` of a file say."""
+    name = "`defaults`"
+    if not isinstance(node, Pairs):
+        refuse(name, "a mapping", node, log, "leave it out if there are none")
+        return NO_DEFAULTS
+    keys = {key: key_node for key, (key_node, _) in node.nodes.items()}
+    _, goal = node.nodes.get("goal", (None, None))
+    if type(goal) is Scalar and goal.plain:
+        log.warn_of_comment(goal, f"`goal` of {name}")
+    return Defaults(read_fields(node, DEFAULT_FIELDS, name, log), keys)
+
+
+class JobSpecs:
+    """Collects the job specs of a file, entry by entry."""
+
+    def __init__(
+        self, log: ProblemLog, is_shared: Callable[[Node], bool], defaults: Defaults
+    ) -> None:
+        self._log = log
+        self._is_shared = is_shared
+        self._defaults = defaults
+        self._default_options = dict(defaults.values)
+        goal = self._default_options.pop("goal", None)
+        self._default_goal: dict[str, Any] = {} if goal is None else {"goal": goal}
+        self._default_policy = self._default_options.pop("policy", {})
+        self._default_expect = self._default_options.pop("expect", {})
+        self._default_limits = {
+            name: self._default_options.pop(name, None)
+            for name in ("queued_limit", "running_limit")
+        }
+        self._specs: dict[str, JobSpec] = {}
+        self._read: dict[tuple[str, int], Any] = {}
+        self.duplicates = 0
+        self.other_policies = (
+            0  #: of them, entries with a policy of their own, which does not count
+        )
+
+    @property
+    def specs(self) -> tuple[JobSpec, ...]:
+        """The jobs so far, each once, in the order of the file."""
+        return tuple(self._specs.values())
+
+    def add(self, number: int, node: Node, *, is_cut: bool = False) -> None:
+        """Keep the job that the entry is, or note all that is wrong with it.
+
+        What an entry lacks may stand behind the syntax error that cut it short.
+        """
+        name = f"job {number}"
+        if type(node) is not Pairs:
+            tip = "write `- url: …` and below it `goal: …`"
+            refuse(name, "a mapping with `url` and `goal`", node, self._log, tip)
+            return
+        values = {
+            key: self._value(key, key_node, value, name)
+            for key, (key_node, value) in node.nodes.items()
+        }
+        options = self._options(values)
+        texts = self._default_goal | values
+        lacks = is_cut or self._lacks(texts, node, name)
+        if lacks or self._breaks_rules(options, node, name):
+            return
+        if INVALID in texts.values() or INVALID in options.values():
+            return
+        url, goal = texts["url"], texts["goal"]
+        key = texts.get("id") or _digest(url, goal, options)
+        line = node.start.line + 1
+        policy = texts.get("policy", self._default_policy)
+        spec = JobSpec(key=key, url=url, goal=goal, options=options, policy=policy, line=line)
+        expect = texts.get("expect", self._default_expect) or {}
+        self._keep(replace(spec, expect=expect, limits=self._limits(texts)), node)
+
+    def _limits(self, texts: Mapping[str, Any]) -> TimeLimits:
+        said = {**self._default_limits, **texts}
+        return TimeLimits(queued=said["queued_limit"], running=said["running_limit"])
+
+    def _value(self, key: str, key_node: Scalar, node: Node, name: str) -> Any:
+        """Return the value of one key; None takes the default of an option off."""
+        field = JOB_FIELDS.get(key)
+        if field is None:
+            add_unknown(key_node, JOB_FIELDS, name, self._log)
+            return INVALID
+        if key == "goal" and type(node) is Scalar and node.plain:
+            self._log.warn_of_comment(node, f"`goal` of {name}")
+        removable = key in OPTIONS or key == "expect"
+        if removable and type(node) is Scalar and node.text and is_null(node):
+            return None
+        if self._is_shared(node):
+            return self._shared(key, field, node, name)
+        return field.shape.read(node, f"`{key}` of {name}", self._log)
+
+    def _shared(self, key: str, field: Field, node: Node, name: str) -> Any:
+        """Read what comes again and again only once: a large schema may be in every job."""
+        place = (key, id(node))
+        if place not in self._read:
+            self._read[place] = field.shape.read(node, f"`{key}` of {name}", self._log)
+        return self._read[place]
+
+    def _options(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        own = {key: value for key, value in values.items() if key in OPTIONS}
+        if not own:
+            return self._default_options
+        merged = {**self._default_options, **own}
+        return {key: value for key, value in merged.items() if value is not None}
+
+    def _lacks(self, values: Mapping[str, Any], node: Pairs, name: str) -> bool:
+        missing = [key for key in _REQUIRED if key not in values]
+        unknown = [key for key in values if key not in JOB_FIELDS]
+        for key in missing:
+            if any(did_you_mean(other, (key,)) for other in unknown):
+                continue  # it is there, misspelt, and that has been said
+            tip = f"add `{key}: …`" + (" to it, or to `defaults`" if key == "goal" else "")
+            self._log.add(f"{name} has no `{key}`", node, tip)
+        return bool(missing)
+
+    def _breaks_rules(self, options: Mapping[str, Any], node: Pairs, name: str) -> bool:
+        """Note what the job and the defaults get wrong together, in the job if it has a part."""
+        broken = [rule for rule in OPTION_RULES if rule.is_broken(options)]
+        for rule in broken:
+            mine, other = node.nodes.get(rule.key), node.nodes.get(rule.needs)
+            stands = mine or other
+            at = stands[0] if stands else self._defaults.keys[rule.key]
+            rule.note(at, name if mine else "`defaults`", self._log)
+        return bool(broken)
+
+    def _keep(self, spec: JobSpec, node: Pairs) -> None:
+        first = self._specs.setdefault(spec.key, spec)
+        if first is spec:
+            return
+        if (first.url, first.goal, first.options) == (spec.url, spec.goal, spec.options):
+            self.duplicates += 1
+            self.other_policies += first.policy != spec.policy
+            if first.expect != spec.expect:
+                message = f"the same job on line {first.line} expects something else"
+                self._log.add(message, node, "keep one of them, or give each an `id`")
+            return
+        message = f"id `{spec.key}` is already the job on line {first.line}, which is another one"
+        self._log.add(message, node.nodes["id"][1], "give each job an id of its own")
+
+
+def _digest(url: str, goal: str, options: Mapping[str, Any]) -> str:
+    content = _canonical({"url": url, "goal": goal, "options": options})
+    return hashlib.sha256(content.encode()).hexdigest()[:32]

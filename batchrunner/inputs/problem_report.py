@@ -1,0 +1,82 @@
+"""Mistakes as text for a terminal: line, column, source line, caret and tip."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+
+from batchrunner.inputs.problems import JobFileErrors, Problem
+
+#: Mistakes that are shown in full; of the others the report says how many there are.
+MAX_SHOWN = 50
+#: Characters of a source line that are shown, around the caret.
+_WINDOW = 100
+#: Characters of them that stand before the caret, at least.
+_LEAD = 40
+_MAX_TEXT_LENGTH = 500
+
+
+def report(errors: JobFileErrors, *, spared: str = "nothing was loaded") -> str:
+    """
+    Render the mistakes as the user sees them, safe for a terminal, without a final newline.
+
+    *spared* says what was not done because of them.
+    """
+    shown = [_block(mistake) for mistake in errors.mistakes[:MAX_SHOWN]]
+    hidden = len(errors.mistakes) - len(shown)
+    if hidden:
+        shown.append(f"… and {hidden} more {'mistake' if hidden == 1 else 'mistakes'}, not shown")
+    shown.append(f"{_safe(str(errors))}; {spared}")
+    return "\n\n".join(shown)
+
+
+def _block(mistake: Problem) -> str:
+    number = str(mistake.line)
+    gutter = " " * (len(number) + 1)
+    line, caret = _excerpt(mistake)
+    rows = [
+        f"error: {_safe(_cut(mistake.message))}",
+        f"{gutter}--> {_safe(mistake.file)}:{mistake.line}:{mistake.column}",
+        f"{gutter} |",
+        f" {number} | {line}".rstrip(),
+        f"{gutter} | {caret}",
+    ]
+    if mistake.tip is not None:
+        rows.append(f"{gutter} = tip: {_safe(_cut(mistake.tip))}")
+    return "\n".join(rows)
+
+
+def _excerpt(mistake: Problem) -> tuple[str, str]:
+    """Return the source line, cut around the caret, and the line with the caret."""
+    line, at = mistake.source_line, mistake.column - 1
+    start = max(0, min(at - _LEAD, len(line) - _WINDOW))
+    end = start + _WINDOW
+    before = ("…" if start else "") + _safe(line[start:at])
+    spanned = _safe(line[at : min(at + mistake.width, end)])
+    after = _safe(line[min(at + mistake.width, end) : end]) + ("…" if end < len(line) else "")
+    return before + spanned + after, " " * _cells(before) + "^" * max(_cells(spanned), 1)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_TEXT_LENGTH else text[:_MAX_TEXT_LENGTH] + "…"
+
+
+def _safe(text: str) -> str:
+    """Return *text* with everything that a terminal could obey, or not show, as an escape."""
+    return text if text.isprintable() else "".join(_escaped(text))
+
+
+def _escaped(text: str) -> Iterator[str]:
+    for character in text:
+        yield character if character.isprintable() else ascii(character)[1:-1]
+
+
+def _cells(text: str) -> int:
+    """Return how many columns of a terminal *text* takes."""
+    return len(text) if text.isascii() else sum(map(_cell, text))
+
+
+def _cell(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

@@ -1,0 +1,35 @@
+"""What to do about a file that is no job file, but could become one."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from batchrunner.cli.exit_codes import WRONG_USAGE, UserError
+
+#: Suffix of a table → what separates its columns.
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
+
+
+def refuse_table(path: Path) -> None:
+    """
+    Refuse a table, with a command that makes a job file of it: YAML is a superset of JSON.
+
+    Raises:
+        UserError: It is one.
+    """
+    separator = SEPARATORS.get(path.suffix.lower())
+    if separator is None:
+        return
+    made = path.with_suffix(".yaml").name
+    script = (
+        f"import csv, json; rows = csv.DictReader(open({path.name!r}, encoding='utf-8-sig', "
+        f"newline=''), delimiter={separator!r}); "
+        "print(json.dumps([{k: v for k, v in row.items() if v} for row in rows], indent=1))"
+    )
+    raise UserError(
+        f"{path} is a table, and a job file is YAML",
+        hint=f"where its columns are called url and goal (and id), this makes one of it:\n"
+        f"    python3 -c {shlex.quote(script)} > {shlex.quote(made)}",
+        exit_code=WRONG_USAGE,
+    )

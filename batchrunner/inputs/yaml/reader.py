@@ -1,0 +1,198 @@
+"""A whole job file → its batch name, settings and job specs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from yaml import YAMLError
+from yaml.events import Event, MappingStartEvent, SequenceStartEvent
+
+from batchrunner.inputs.expectations import EXPECT
+from batchrunner.inputs.field_types import INVALID, Refused, refuse
+from batchrunner.inputs.job_fields import NAME, SECTIONS, SETTINGS_FIELDS
+from batchrunner.inputs.job_specs import NO_DEFAULTS, Defaults, JobSpecs, read_defaults
+from batchrunner.inputs.nodes import Items, Node, Scalar, is_null
+from batchrunner.inputs.problem_log import ProblemLog, TooManyProblems
+from batchrunner.inputs.problems import JobFileErrors
+from batchrunner.inputs.record_types import Record, add_unknown
+from batchrunner.inputs.yaml.composer import Composer, span
+from batchrunner.inputs.yaml.source import Source, SourcePosition, decode
+from batchrunner.inputs.yaml.syntax_errors import explain
+from batchrunner.model import JobFile, Settings
+
+_SETTINGS = Record(fields=SETTINGS_FIELDS)
+_START = SourcePosition(0, 0)
+_FIRST_JOB = "start each job with `- url: …`"
+_ROOT = "a list of jobs, or a mapping with `jobs`"
+
+
+def parse(text: bytes | str, *, file: str, name: str) -> JobFile:
+    """Read a job file; *file* is shown in mistakes, *name* is the batch's where the file has none.
+
+    An option of a job replaces the whole value that `defaults` give it, and `null` takes it off.
+    Blanks around a text do not count. A job without an `id` is known by a digest of its content.
+
+    Raises JobFileErrors with every mistake in the file.
+    """
+    source = decode(text, file)
+    reading = _Reading(source, name)
+    reading.run()
+    if reading.late_defaults is not None:
+        # They stand below the jobs: read those again, now that it is known what they inherit.
+        reading = _Reading(source, name, reading.late_defaults)
+        reading.run()
+    return reading.result()
+
+
+def parse_expect(text: bytes | str, *, file: str) -> dict[str, Any]:
+    """Read what stands alone in a file as it would below `expect`; *file* is shown in mistakes.
+
+    Raises JobFileErrors with every mistake in the file.
+    """
+    source = decode(text, file)
+    log = ProblemLog(source)
+    composer = Composer(source.text, log)
+    expect: dict[str, Any] | Refused = {}
+    try:
+        event = composer.root()
+        if event is None:
+            log.add_at("the file is empty, or has only comments", _START)
+        else:
+            expect = EXPECT.read(composer.value(event), "the file", log)
+            composer.finish()
+    except YAMLError as error:
+        explain(error, source, log)
+    except TooManyProblems:
+        pass
+    if (mistakes := log.mistakes()) or expect is INVALID:
+        raise JobFileErrors(mistakes)
+    return expect
+
+
+class _Reading:
+    """One pass over a file, which never holds more than one of its entries as nodes."""
+
+    def __init__(self, source: Source, name: str, defaults: Defaults | None = None) -> None:
+        self.late_defaults: Defaults | None = None
+        self._source = source
+        self._log = ProblemLog(source)
+        self._composer = Composer(source.text, self._log)
+        self._name = name
+        self._settings = Settings()
+        self._known_defaults = defaults
+        self._jobs = self._new_jobs(defaults or NO_DEFAULTS)
+        self._read: set[str] = set()
+
+    def run(self) -> None:
+        """Read the file to its end, or to where it cannot be read any further."""
+        try:
+            self._root()
+        except TooManyProblems:
+            return
+        except YAMLError as error:
+            explain(error, self._source, self._log)
+            return
+        if "name" not in self._read:
+            self._take_name(Scalar(_START, _START, self._name, plain=False), "the batch's name")
+
+    def result(self) -> JobFile:
+        """Return what was read; raises JobFileErrors where there were mistakes."""
+        if mistakes := self._log.mistakes():
+            raise JobFileErrors(mistakes)
+        return JobFile(
+            name=self._name,
+            settings=self._settings,
+            specs=self._jobs.specs,
+            duplicates=self._jobs.duplicates,
+            warnings=(*self._log.warnings(), *self._repeated()),
+        )
+
+    def _repeated(self) -> Iterator[str]:
+        """Say where entries are left out although they are not quite the same."""
+        if count := self._jobs.other_policies:
+            entries = (
+                "1 entry repeats another one" if count == 1 else f"{count} entries repeat others"
+            )
+            yield (
+                f"{self._source.file}: {entries} but for `policy`: the first one's counts; "
+                "give each an `id` to run it for itself"
+            )
+
+    def _root(self) -> None:
+        event = self._composer.root()
+        if isinstance(event, MappingStartEvent):
+            self._sections(event)
+        elif isinstance(event, SequenceStartEvent):
+            self._entries(event, "the file")
+        else:
+            self._nothing(event)
+        if event is not None:
+            self._composer.finish()
+
+    def _nothing(self, event: Event | None) -> None:
+        node = None if event is None else self._composer.value(event)
+        if node is None or is_null(node):
+            message = "the file is empty, or has only comments"
+            self._log.add_at(message, _START, tip=_FIRST_JOB)
+        else:
+            refuse("a job file", _ROOT, node, self._log, _FIRST_JOB)
+
+    def _sections(self, start: MappingStartEvent) -> None:
+        for key, event in self._composer.sections(start):
+            self._read.add(key.text)
+            if key.text == "jobs":
+                self._entries(event, "`jobs`")
+            else:
+                self._section(key, self._composer.value(event))
+        if self._read.isdisjoint(("jobs", "url", "goal")):
+            self._log.add_at("the file has no `jobs`", _START, tip="list them below `jobs:`")
+
+    def _section(self, key: Scalar, node: Node) -> None:
+        match key.text:
+            case "name":
+                self._take_name(node, "`name`")
+            case "settings":
+                self._take_settings(node)
+            case "defaults":
+                self._take_defaults(node)
+            case "url" | "goal":
+                message = f"`{key.text}` stands outside of a job"
+                self._log.add(message, key, "list the jobs below `jobs:`, each behind a `- `")
+            case _:
+                add_unknown(key, SECTIONS, "the file", self._log)
+
+    def _take_name(self, node: Node, called: str) -> None:
+        name = NAME.read(node, called, self._log)
+        if name is not INVALID:
+            self._name = name
+
+    def _take_settings(self, node: Node) -> None:
+        values = _SETTINGS.read(node, "`settings`", self._log)
+        if values is not INVALID:
+            self._settings = Settings(**values)
+
+    def _take_defaults(self, node: Node) -> None:
+        defaults = read_defaults(node, self._log)
+        if "jobs" not in self._read:
+            self._jobs = self._new_jobs(defaults)
+        elif self._known_defaults is None:
+            self.late_defaults = defaults
+
+    def _entries(self, event: Event, called: str) -> None:
+        if isinstance(event, SequenceStartEvent):
+            nodes: Iterable[Node] = self._composer.entries(event)
+        else:
+            node = self._composer.value(event)
+            nodes = node.nodes if isinstance(node, Items) else ()
+            if not isinstance(node, Items) and not is_null(node):
+                refuse(called, "a list of jobs", node, self._log, _FIRST_JOB)
+                return
+        number = 0
+        for number, node in enumerate(nodes, start=1):
+            self._jobs.add(number, node, is_cut=self._composer.is_cut)
+        if not number:
+            self._log.add(f"{called} lists no jobs", span(event), _FIRST_JOB)
+
+    def _new_jobs(self, defaults: Defaults) -> JobSpecs:
+        return JobSpecs(self._log, self._composer.is_shared, defaults)

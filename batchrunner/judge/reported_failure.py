@@ -1,0 +1,40 @@
+"""Goal failures as the API documents them: a status of failure, an error, no result."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from batchrunner.judge.result_values import shown
+from batchrunner.judge.wall_text import is_about_a_wall
+from batchrunner.model import Failed, FailureCategory, Finding
+
+NO_RESULT = Failed(
+    category=FailureCategory.GOAL_FAILURE, message="The run completed without a result"
+)
+
+
+def reported_failure(value: Any) -> Failed | None:
+    """Return the failure that a result reports, in its own words; None if it reports none."""
+    if not isinstance(value, dict):
+        return None
+    says_failure = str(value.get("status", "")).lower() == "failure"
+    if not says_failure and not value.get("error"):
+        return None
+    key = "reason" if _text(value.get("reason")) else "error" if value.get("error") else "status"
+    reason = (_text(value.get(key)) if key != "status" else "") or "Goal not achieved"
+    category = FailureCategory.BLOCKED if is_about_a_wall(reason) else FailureCategory.GOAL_FAILURE
+    finding = Finding(rule="reported", path=key, seen=shown(value.get(key)))
+    return Failed(category=category, message=reason, findings=(finding,))
+
+
+def _text(value: Any) -> str:
+    """Return a reason as text; *value* is whatever an agent chose to write there."""
+    if value is None or value is True:
+        return ""
+    try:
+        text = value if isinstance(value, str) else json.dumps(value)
+    except (RecursionError, ValueError):
+        return ""
+    # Neither database takes NUL or a lone surrogate.
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

@@ -1,0 +1,138 @@
+"""Results, however strange → values, and JSON that every parser takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from json import JSONDecoder
+from json.encoder import encode_basestring, encode_basestring_ascii
+from math import isfinite
+from types import NoneType
+from typing import Any, TypeAlias
+
+#: Levels of nesting that are read; more would be refused downstream, by serde_json at 128.
+MAX_DEPTH = 100
+
+
+class Number(str):
+    """A number as the API wrote it: 1.10 stays 1.10, and no digit is too many."""
+
+    __slots__ = ()
+
+
+Json: TypeAlias = "Number | str | bool | list[Json] | dict[str, Json] | None"
+
+_VALUES = JSONDecoder(parse_int=Number, parse_float=Number, parse_constant=Number)
+_GRAMMAR = JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
+
+# Possessive, with an optional closing quote: takes time in proportion even to broken text.
+_TOKEN = re.compile(
+    r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]|-?(?:NaN|Infinity|[0-9][0-9.eE+-]*)', re.DOTALL
+)
+_ESCAPE = re.compile(
+    r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(?P<half>u[dD][89a-fA-F]..)|.)", re.DOTALL
+)
+_WIDE = re.compile(r"[^\x00-\x7f]+")
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+#: A character in two halves, unless a backslash before it makes that doubtful.
+_PAIR = re.compile(r"\\u(?<!\\\\u)[dD][89abAB]..\\u[dD][c-fC-F]..")
+#: No number is too large for a float with an exponent of two digits and 200 more before it.
+_HUGE = re.compile(r"[0-9](?:[eE]\+?[0-9]{3}|[0-9.]{200})")
+
+_STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
+
+
+def read(text: str) -> Json:
+    """
+    Return the value of a result; of a name that an object has twice, the last counts.
+
+    Raises:
+        ValueError: It is not JSON, or nested deeper than DEEPEST.
+    """
+    _check_depth(text)
+    value: Json = _VALUES.decode(text)
+    return value
+
+
+def write(value: Json) -> str:
+    """Return *value* as strict JSON, in letters that people can read."""
+    return _WRITERS[type(value)](value)
+
+
+def _write_array(value: list[Json]) -> str:
+    return f"[{', '.join([_WRITERS[type(item)](item) for item in value])}]"
+
+
+def _write_object(value: dict[str, Json]) -> str:
+    members = [
+        f"{encode_basestring(key)}: {_WRITERS[type(item)](item)}" for key, item in value.items()
+    ]
+    return f"{{{', '.join(members)}}}"
+
+
+def _strict_number(text: str) -> str:
+    if isfinite(float(text)):
+        return text
+    return "null" if text.endswith(("NaN", "Infinity")) else f'"{text}"'
+
+
+_WRITERS: Mapping[type, Callable[[Any], str]] = {
+    Number: _strict_number,
+    str: encode_basestring,
+    list: _write_array,
+    dict: _write_object,
+    bool: {True: "true", False: "false"}.__getitem__,
+    NoneType: {None: "null"}.__getitem__,
+}
+
+
+def strict(text: str) -> str:
+    """
+    Return a result as one line of ASCII that strict JSON parsers take, as it was sent if they do.
+
+    NaN and infinities become null, half characters U+FFFD, and numbers too large for a float their
+    own text in quotes. All else stays, names that an object has twice and digits included.
+
+    Raises:
+        ValueError: It is not JSON, or nested deeper than DEEPEST.
+    """
+    _check_depth(text)
+    _GRAMMAR.decode(text)
+    line = text.replace("\n", " ").replace("\r", " ")
+    return line if _is_strict(line) else _TOKEN.sub(_strict_token, line)
+
+
+def _check_depth(text: str) -> None:
+    # Parsers differ in how deep they go, and Python's in how deep it was called; so ask neither.
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
+        return
+    depth = 0
+    for token in _TOKEN.finditer(text):
+        depth += _STEPS.get(token[0], 0)
+        if depth > MAX_DEPTH:
+            raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
+
+
+def _is_strict(text: str) -> bool:
+    """Say for sure of most text that is JSON to Python that it is JSON to others too."""
+    return not (
+        not text.isascii()
+        or "NaN" in text
+        or "Infinity" in text
+        or _HUGE.search(text)
+        or ("\\u" in text and _SURROGATE.search(_PAIR.sub("", text)))
+    )
+
+
+def _strict_token(token: re.Match[str]) -> str:
+    text = token[0]
+    if text in _STEPS:
+        return text
+    return strict_string(text) if text.startswith('"') else _strict_number(text)
+
+
+def strict_string(text: str) -> str:
+    """Return a JSON string in ASCII, with U+FFFD for each half character."""
+    ascii_only = _WIDE.sub(lambda wide: encode_basestring_ascii(wide[0])[1:-1], text)
+    return _ESCAPE.sub(lambda part: r"\ufffd" if part["half"] else part[0], ascii_only)

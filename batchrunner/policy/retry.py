@@ -1,0 +1,77 @@
+"""Job, outcome, now → what happens next to the job; pure."""
+
+from __future__ import annotations
+
+import zlib
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from batchrunner.classify import UNREADABLE
+from batchrunner.model import (
+    Failed,
+    FailureCategory,
+    Finish,
+    Job,
+    JobState,
+    Outcome,
+    Retry,
+    RetryRule,
+    Snooze,
+    Succeeded,
+    Transition,
+)
+from batchrunner.policy.escalation import next_steps
+from batchrunner.policy.retry_rules import NOT_COUNTED, Policy
+
+#: The exponent is clamped, not only the product: 2 ** 5000 is no float.
+MAX_DOUBLINGS = 10
+MAX_BACKOFF = timedelta(minutes=30)
+
+
+def decide(policy: Policy, job: Job, outcome: Outcome, now: datetime) -> Transition:
+    """Say what happens next to *job*, whose newest attempt ended with *outcome*."""
+    match outcome:
+        case Succeeded():
+            return Finish(state=JobState.SUCCEEDED)
+        case Failed() as failure:
+            return _decide_failure(policy, job, failure, now)
+        case _:
+            assert_never(outcome)
+
+
+def _decide_failure(policy: Policy, job: Job, failure: Failed, now: datetime) -> Transition:
+    if failure.category is FailureCategory.RUN_CANCELLED:
+        return Finish(state=JobState.CANCELLED, failure=failure)
+    rule = policy.rule(job, failure.category)
+    wait = rule.wait or backoff(policy, job, rule)
+    at = now + max(wait, failure.retry_after or timedelta(0))
+    if failure.category in NOT_COUNTED:
+        return Snooze(at=at, failure=failure)
+    if failure.code != UNREADABLE and _is_worth_another(policy, rule, job, failure.category):
+        return Retry(
+            at=at, failure=failure, escalation_steps=next_steps(rule, job, failure.category)
+        )
+    return Finish(state=JobState.FAILED, failure=failure)
+
+
+def _is_worth_another(policy: Policy, rule: RetryRule, job: Job, category: FailureCategory) -> bool:
+    """Whether neither this category's failures nor all together have used up what they may."""
+    met = job.failures_by_category.get(category, 0) + 1
+    return met < policy.tries(rule) and job.failures + 1 < policy.bound(job)
+
+
+def backoff(policy: Policy, job: Job, rule: RetryRule | None = None) -> timedelta:
+    """
+    Return how long to wait after *job*'s newest attempt failed.
+
+    Exponential in its counted failures with full jitter, which comes from the job and its attempt:
+    a thousand jobs come back apart, and a replay of the same night comes back the same.
+    """
+    base = (rule and rule.backoff) or policy.backoff
+    longest = min(doubled(base, job.failures), MAX_BACKOFF)
+    return longest * (zlib.crc32(f"{job.key}:{job.attempt}".encode()) / 2**32)
+
+
+def doubled(base: timedelta, times: int) -> timedelta:
+    """Return *base*, doubled *times* times as far as that makes sense."""
+    return min(base, MAX_BACKOFF) * float(2 ** min(times, MAX_DOUBLINGS))

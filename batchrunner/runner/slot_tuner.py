@@ -1,0 +1,43 @@
+"""Learns how many slots the account has, from how long runs wait for one."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from batchrunner.policy.slots import Capacity, learn_slots
+from batchrunner.runner.context import RunnerContext
+from batchrunner.runner.events import ConcurrencyChanged
+
+#: How long a bound that the user has set is taken for granted.
+GRANTED = timedelta(seconds=30)
+
+
+class SlotTuner:
+    """What this runner knows of the account's slots; the bound itself is in the ledger, for all."""
+
+    def __init__(self, shift: RunnerContext) -> None:
+        self._shift = shift
+        self._known: Capacity | None = None
+        self._ask_at = shift.now()
+
+    async def learn(self, look: timedelta, typical: timedelta | None) -> None:
+        """Look at the queue, of all runners together, and set the bound to what it teaches."""
+        shift = self._shift
+        if shift.now() < self._ask_at:
+            return
+        found = await shift.offload(lambda: shift.store.queue(shift.batch.id, shift.now()))
+        if found is None:
+            self._ask_at = shift.now() + GRANTED
+            return
+        queue, bound = found
+        # One run more than there are slots is kept waiting: so a bound names the slots.
+        before = self._known or Capacity(slots=max(bound - 1, 1))
+        self._known = learn_slots(before, queue, bound)
+        new = self._known.bound(look, typical, queue.stuck)
+        if new != bound:
+            await shift.offload(lambda: shift.store.learn_slots(shift.batch.id, new))
+        if new != bound or self._known.found != before.found:
+            shift.notify(
+                ConcurrencyChanged(most=new, slots=self._known.slots, found=self._known.found)
+            )
+            shift.work_changed.notify()

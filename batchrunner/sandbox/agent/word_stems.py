@@ -1,0 +1,30 @@
+"""Names and sentences as sets of comparable words."""
+
+from __future__ import annotations
+
+import re
+
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_WORD = re.compile(r"[^\W\d_]+")
+#: `for` and `the`, but also the units in a table's header, are too short to mean anything.
+_MIN_LENGTH = 3
+_COMMON = frozenset(("the", "and", "for", "its", "their", "with", "from", "per", "this", "that"))
+
+
+def stems_of(text: str) -> list[str]:
+    """Split a name (`monthlyPrice`, `plan_name`, `Area (km²)`) or a sentence into its stems."""
+    parts = (word.lower() for word in _WORD.findall(_CAMEL.sub(" ", text)))
+    return [_stem(word) for word in parts if len(word) >= _MIN_LENGTH and word not in _COMMON]
+
+
+def snake(text: str) -> str:
+    """Spell a label as a key: `First ascent` → `first_ascent`."""
+    return "_".join(word.lower() for word in _WORD.findall(_CAMEL.sub(" ", text)))
+
+
+def _stem(word: str) -> str:
+    if word.endswith("ies") and len(word) > 4:
+        return word[:-3] + "y"
+    if word.endswith("s") and not word.endswith(("ss", "us")) and len(word) > 3:
+        return word[:-1]
+    return word

@@ -1,0 +1,362 @@
+"""What can befall a run, a request, a look or an artifact: one row for each fault."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import Any
+from urllib.parse import urlsplit
+
+#: The host whose paths are fates: `https://faults.test/<fate>` or `https://faults.test/<fate>/<n>`.
+FAULTS_HOST = "faults.test"
+
+
+class Status(StrEnum):
+    """Where a run is, as the API names it."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the run will never change again."""
+        return self not in (Status.PENDING, Status.RUNNING)
+
+
+class FaultKind(StrEnum):
+    """What a fate befalls."""
+
+    RUN = "run"
+    REQUEST = "request"
+    LOOK = "look"
+    ARTIFACT = "artifact"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunError:
+    """Hold what a FAILED run says of its failure; a code of None is left out of the answer."""
+
+    code: str | None
+    category: str
+    message: str
+    waits: bool = False  #: tells the world's `retry_after`
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunFault:
+    """Say how a run goes.
+
+    A run whose fate has `performs` gets its result from the agent; every other result is `result`.
+    """
+
+    says: str
+    ends: Status | None = Status.COMPLETED  #: None: it stays as it is until it is cancelled
+    performs: bool = False
+    result: Mapping[str, Any] | None = None
+    breaks_schema: bool = False
+    error: RunError | None = None
+    part: float = 1.0  #: of its duration that passes before it ends
+    starts: bool = True  #: False: it stays PENDING and takes no slot
+    known: bool = True  #: False: no read and no cancel finds it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RequestFault:
+    """Say how a create request goes.
+
+    A status of None is no answer at all: the connection drops, or with `hangs` stays silent.
+    """
+
+    says: str
+    status: int | None
+    code: str = ""
+    message: str = ""
+    creates: bool = False  #: the runs are created all the same
+    names: bool = False  #: the answer's details name the items
+    waits: bool = False  #: tells the world's `retry_after`
+    hangs: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReadFault:
+    """Say what answers a read in the place of the API."""
+
+    says: str
+    status: int
+    html: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArtifactFault:
+    """Say what becomes of the screenshots, pages and recording of a run."""
+
+    says: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Escape:
+    """Say which runs a fate spares: `<fate>-unless-<name>` befalls all others."""
+
+    says: str
+    spares: Callable[[Mapping[str, Any]], bool]  #: given what the run was created with
+
+
+def _has_proxy(body: Mapping[str, Any]) -> bool:
+    proxy = body.get("proxy_config")
+    return isinstance(proxy, Mapping) and proxy.get("enabled") is True
+
+
+#: What goes between a fate and the escape from it.
+UNLESS = "-unless-"
+
+ESCAPES: Mapping[str, Escape] = {
+    "stealth": Escape(
+        says="a run with `browser_profile: stealth`",
+        spares=lambda body: body.get("browser_profile") == "stealth",
+    ),
+    "proxy": Escape(says="a run through a proxy", spares=_has_proxy),
+}
+
+#: A run that nothing befalls.
+NORMAL = "normal"
+#: What becomes of a run that outlives its own `max_duration_seconds`.
+OVERDUE = "overdue"
+
+RUN_FAULTS: Mapping[str, RunFault] = {
+    NORMAL: RunFault(says="the agent does its work", performs=True),
+    "system_failure": RunFault(
+        says="FAILED by the service; says when to try again",
+        ends=Status.FAILED,
+        error=RunError(
+            code="service_busy",
+            category="SYSTEM_FAILURE",
+            message="Browser crashed during execution",
+            waits=True,
+        ),
+    ),
+    "agent_failure": RunFault(
+        says="FAILED for what was asked of it",
+        ends=Status.FAILED,
+        error=RunError(
+            code="TASK_FAILED",
+            category="AGENT_FAILURE",
+            message="The agent could not complete the task on this page",
+        ),
+    ),
+    "billing_failure": RunFault(
+        says="FAILED for lack of credits",
+        ends=Status.FAILED,
+        error=RunError(
+            code="INSUFFICIENT_CREDITS",
+            category="BILLING_FAILURE",
+            message="The account ran out of credits",
+        ),
+    ),
+    "unknown": RunFault(
+        says="FAILED, without a known reason",
+        ends=Status.FAILED,
+        error=RunError(code=None, category="UNKNOWN", message="An unknown error occurred"),
+    ),
+    OVERDUE: RunFault(
+        says="FAILED for taking longer than its max_duration_seconds",
+        ends=Status.FAILED,
+        error=RunError(
+            code="TIMEOUT",
+            category="SYSTEM_FAILURE",
+            message="The run exceeded its maximum duration",
+            waits=True,
+        ),
+    ),
+    "goal_failure": RunFault(
+        says="COMPLETED without reaching its goal",
+        result={"status": "failure", "reason": "The page does not show what the goal asks for"},
+    ),
+    "blocked": RunFault(
+        says="COMPLETED at a bot wall",
+        result={"status": "failure", "reason": "Access denied: the page shows a captcha"},
+    ),
+    "no_result": RunFault(says="COMPLETED with a result of null"),
+    "wrong_shape": RunFault(
+        says="COMPLETED with a result that breaks its output_schema",
+        result={"answer": "see the page"},
+        breaks_schema=True,
+    ),
+    "cancelled": RunFault(
+        says="CANCELLED half-way by someone else", ends=Status.CANCELLED, part=0.5
+    ),
+    "stuck": RunFault(says="RUNNING until it is cancelled", ends=None),
+    "lingering": RunFault(
+        says="RUNNING until it is cancelled, although it has a result",
+        ends=None,
+        result={"name": "Brass lamp", "price": 34.5},
+    ),
+    "queued": RunFault(says="PENDING until it is cancelled", ends=None, starts=False),
+    "lost": RunFault(
+        says="created, then unknown; never runs", ends=None, starts=False, known=False
+    ),
+}
+
+REQUEST_FAULTS: Mapping[str, RequestFault] = {
+    "rejected": RequestFault(
+        says="400 that names the item", status=400, code="INVALID_INPUT", names=True
+    ),
+    "rejected_unnamed": RequestFault(
+        says="400 that names nothing",
+        status=400,
+        code="INVALID_INPUT",
+        message="Validation failed",
+    ),
+    "gated": RequestFault(
+        says="403: a feature that the account does not have",
+        status=403,
+        code="FORBIDDEN",
+        message="This feature is not enabled for this account",
+    ),
+    "no_credits": RequestFault(
+        says="402: the wallet is empty",
+        status=402,
+        code="INSUFFICIENT_CREDITS",
+        message="Add money to continue",
+    ),
+    "no_credits_legacy": RequestFault(
+        says="403: an older account without credits",
+        status=403,
+        code="FORBIDDEN",
+        message="Insufficient credits or no active subscription",
+    ),
+    "no_credits_forbidden": RequestFault(
+        says="403 INSUFFICIENT_CREDITS: too little for the batch",
+        status=403,
+        code="INSUFFICIENT_CREDITS",
+        message="Insufficient credits for the requested number of runs",
+    ),
+    "throttled": RequestFault(
+        says="429 with a Retry-After", status=429, code="RATE_LIMIT_EXCEEDED", waits=True
+    ),
+    "unavailable": RequestFault(
+        says="503, nothing created",
+        status=503,
+        code="SERVICE_BUSY",
+        message="The service is busy",
+    ),
+    "error_before": RequestFault(
+        says="500, nothing created",
+        status=500,
+        code="INTERNAL_ERROR",
+        message="An unexpected error occurred",
+    ),
+    "error_after": RequestFault(
+        says="500, although the runs were created",
+        status=500,
+        code="INTERNAL_ERROR",
+        message="An unexpected error occurred",
+        creates=True,
+    ),
+    "dropped_before": RequestFault(says="the connection drops, nothing created", status=None),
+    "dropped_after": RequestFault(
+        says="the connection drops after the runs were created", status=None, creates=True
+    ),
+    "hung_after": RequestFault(
+        says="never an answer, although the runs were created",
+        status=None,
+        creates=True,
+        hangs=True,
+    ),
+}
+
+READ_FAULTS: Mapping[str, ReadFault] = {
+    "unreachable": ReadFault(
+        says="502 with the page of a proxy",
+        status=502,
+        html="<html><head><title>502 Bad Gateway</title></head><body>502 Bad Gateway</body></html>",
+    ),
+}
+
+ARTIFACT_FAULTS: Mapping[str, ArtifactFault] = {
+    "artifact_elsewhere": ArtifactFault(says="its addresses lead to another host"),
+    "artifact_redirected": ArtifactFault(says="302 to another host"),
+    "artifact_traversal": ArtifactFault(says="the ids of steps are paths to parent folders"),
+    "artifact_mistyped": ArtifactFault(says="an SVG with a script, whatever was requested"),
+    "artifact_endless": ArtifactFault(says="64 MB of zeros, without a declared length"),
+    "artifact_bomb": ArtifactFault(says="64 MB of zeros, compressed to 64 kB"),
+    "artifact_truncated": ArtifactFault(says="the connection drops half-way"),
+    "artifact_dripping": ArtifactFault(says="one byte per second"),
+    "artifact_expired": ArtifactFault(says="its addresses have already expired: 403"),
+}
+
+_KINDS: Mapping[FaultKind, Mapping[str, object]] = {
+    FaultKind.RUN: RUN_FAULTS,
+    FaultKind.REQUEST: REQUEST_FAULTS,
+    FaultKind.LOOK: READ_FAULTS,
+    FaultKind.ARTIFACT: ARTIFACT_FAULTS,
+}
+
+#: Every name that a url, a script or a rate may use.
+FAULTS: Mapping[str, FaultKind] = {name: kind for kind, table in _KINDS.items() for name in table}
+
+
+def kind_of(fate: str) -> FaultKind:
+    """Say what a fate befalls; raise ValueError if there is no such fate."""
+    try:
+        return FAULTS[fate]
+    except KeyError:
+        known = ", ".join(sorted(FAULTS))
+        raise ValueError(f"unknown fate {fate!r}; there are {known}") from None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FaultAddress:
+    """Name the fate of a url, how many occasions it lasts (None: all) and whom it spares."""
+
+    fate: str
+    times: int | None = None
+    escape: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> FaultAddress:
+        """Read `fate`, with `-unless-…` or `/n` behind it; raise ValueError for any other text."""
+        named, _, times = text.strip("/").partition("/")
+        fate, unless, escape = named.partition(UNLESS)
+        kind = kind_of(fate)
+        if unless and (escape not in ESCAPES or kind is not FaultKind.RUN):
+            raise ValueError(f"no escape from {fate}: {escape!r}; runs have {', '.join(ESCAPES)}")
+        if times and not (times.isascii() and times.isdigit()):
+            raise ValueError(f"not a number of times: {times!r}")
+        return cls(fate=fate, times=int(times) if times else None, escape=escape or None)
+
+    def befalls(self, kind: FaultKind, nth: int) -> bool:
+        """Tell whether the nth occasion (from 0) of this kind meets the fate."""
+        return kind_of(self.fate) is kind and (self.times is None or nth < self.times)
+
+    def spares(self, body: Mapping[str, Any]) -> bool:
+        """Tell whether a run that is created like this escapes the fate."""
+        return self.escape is not None and ESCAPES[self.escape].spares(body)
+
+
+def fault_address_of(url: str, script: Mapping[str, str]) -> FaultAddress | None:
+    """Find the fate that a url asks for, by its own host or by the first glob that fits it."""
+    parts = urlsplit(url)
+    if parts.hostname == FAULTS_HOST:
+        try:
+            return FaultAddress.parse(parts.path)
+        except ValueError:
+            return None  # any other page of that host is a page
+    for glob, text in script.items():
+        if fnmatchcase(url, glob):
+            return FaultAddress.parse(text)
+    return None
+
+
+def draw_fault(kind: FaultKind, rates: Mapping[str, float], lot: float) -> str | None:
+    """Draw a fate of one kind by a lot in [0, 1): each name covers its share, the rest is None."""
+    for name, rate in rates.items():
+        if kind_of(name) is kind:
+            if lot < rate:
+                return name
+            lot -= rate
+    return None

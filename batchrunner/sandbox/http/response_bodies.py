@@ -1,0 +1,280 @@
+"""Runs, pages and wallets in the shapes that the API sends."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from batchrunner.sandbox.faults import Status
+from batchrunner.sandbox.journal import Run
+from batchrunner.sandbox.media.jpeg import jpeg_of
+from batchrunner.sandbox.media.mp4 import mp4_of
+from batchrunner.sandbox.media.urls import ArtifactUrls
+from batchrunner.sandbox.scenario import SandboxConfig
+from batchrunner.sandbox.seeded_random import seeded_id
+
+Shown = dict[str, Any]
+
+#: What the shortest form of a run in the list has.
+_SHORT = ("run_id", "status", "goal", "created_at", "started_at", "finished_at")
+
+
+def instant(at: datetime) -> str:
+    """Write an instant as the API does: UTC, in milliseconds."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def cancelled(run: Run, *, was_open: bool) -> Shown:
+    """Show what became of a cancel: a run that had ended is told as it ended."""
+    is_cancelled = run.status is Status.CANCELLED
+    told = "Run already cancelled" if is_cancelled else "Run already finished"
+    return {
+        "run_id": run.run_id,
+        "status": run.status.value,
+        "cancelled_at": _instant_or_none(run.finished_at) if is_cancelled else None,
+        "message": None if was_open else told,
+    }
+
+
+def wallet(balance: Decimal, world: SandboxConfig, now: datetime) -> Shown:
+    """Show the wallet of an account that pays for each step."""
+    meter = {
+        "label": "Agent step",
+        "unit_amount": f"{world.price:f}",
+        "currency": "USD",
+        "per": "step",
+    }
+    shown = {
+        "available_balance": f"{balance:f}",
+        "currency": "USD",
+        "as_of": instant(now),
+    }
+    if world.answers("wallet") == "short":
+        return shown
+    return {
+        **shown,
+        "auto_reload": {"state": "unconfigured"},
+        "pending_top_up": None,
+        "rates": {"meters": [meter], "as_of": instant(now)},
+    }
+
+
+class View:
+    """Show runs as they are now, in the shapes that a world plays.
+
+    `fate_of` names what befalls the artifacts of a run.
+    """
+
+    def __init__(
+        self, world: SandboxConfig, addresses: ArtifactUrls, fate_of: Callable[[Run], str | None]
+    ) -> None:
+        self._addresses = addresses
+        self._fate_of = fate_of
+        self._shots = world.answers("screenshots")
+        self._short = world.answers("listed_runs") == "short"
+        self._captures_all = world.answers("captures") == "screenshots"
+        self._changes = [
+            change for (name, answer), change in _CHANGES.items() if world.answers(name) == answer
+        ]
+
+    def full(self, run: Run, *, screenshots: str | None = None, html: str = "url") -> Shown:
+        """Show a run with its steps, as GET /v1/runs/{id} and POST /v1/runs/batch do."""
+        steps = self._steps(run, screenshots=screenshots or self._shots, html=html)
+        recorded = self.has(run, "recording")
+        video = self._addresses.video(run, self._fate_of(run)) if recorded else None
+        return self._changed(run, {**self._core(run), "video_url": video, "steps": steps})
+
+    def page(self, runs: Iterable[Run], *, total: int, next_cursor: str | None) -> Shown:
+        """Show one page of the list of runs."""
+        pagination = {
+            "total": total,
+            "next_cursor": next_cursor,
+            "has_more": next_cursor is not None,
+        }
+        return {"data": [self._summary(run) for run in runs], "pagination": pagination}
+
+    def waited(self, run: Run) -> Shown:
+        """Show an ended run as `/run` answers; for one that was cancelled it has FAILED."""
+        shown = self._changed(run, self._core(run))
+        keys = ("run_id", "status", "started_at", "finished_at", "num_of_steps", "result", "error")
+        told = {key: shown[key] for key in keys}
+        if run.status is Status.CANCELLED:
+            error = {"code": "CANCELLED", "message": "The run was cancelled"}
+            told["error"] = {**error, "category": "UNKNOWN", "retry_after": None}
+            told["status"] = Status.FAILED.value
+        return told
+
+    def event(self, run: Run) -> Shown:
+        """Show an ended run as a webhook hears of it."""
+        return {
+            "event": f"run.{run.status.value.lower()}",
+            "run_id": run.run_id,
+            "status": run.status.value,
+            "data": self.full(run, screenshots="none"),
+        }
+
+    def has(self, run: Run, what: str) -> bool:
+        """Tell whether something was captured of a run, and is there."""
+        if run.started_at is None or not run.status.is_final:
+            return False
+        return self._captures(run, what)
+
+    def step_ids(self, run: Run) -> list[str]:
+        """Give the ids of a run's steps in order."""
+        ids = [seeded_id(run.run_id, place) for place in range(run.steps)]
+        if self._captured(run) and self._fate_of(run) == "artifact_traversal":
+            return [f"../../../{each}" for each in ids]
+        return ids
+
+    def _summary(self, run: Run) -> Shown:
+        shown = self._changed(run, self._core(run))
+        return {key: shown[key] for key in _SHORT} if self._short else shown
+
+    def _core(self, run: Run) -> Shown:
+        return {
+            "run_id": run.run_id,
+            "status": run.status.value,
+            "goal": run.goal,
+            "created_at": instant(run.created_at),
+            "started_at": _instant_or_none(run.started_at),
+            "finished_at": _instant_or_none(run.finished_at),
+            "num_of_steps": run.steps if run.status.is_final else None,
+            "result": run.result,
+            "output_schema": run.body.get("output_schema"),
+            "schema_validation": _schema_validation(run),
+            "profile_attached": run.body.get("use_profile", False),
+            "profile_id": run.body.get("profile_id"),
+            "error": run.error,
+            "streaming_url": self._addresses.live(run),
+            "browser_config": _browser_config(run),
+        }
+
+    def _changed(self, run: Run, shown: Shown) -> Shown:
+        for change in self._changes:
+            change(shown, run)
+        return shown
+
+    def _captured(self, run: Run) -> bool:
+        return self._captures_all or "capture_config" in run.body
+
+    def _captures(self, run: Run, what: str) -> bool:
+        usual = what == "screenshots" and self._captures_all
+        return bool(run.body.get("capture_config", {}).get(what, usual))
+
+    def _steps(self, run: Run, *, screenshots: str, html: str) -> list[Shown]:
+        if run.started_at is None or run.finished_at is None:
+            return []
+        lasts = (run.finished_at - run.started_at) / max(run.steps, 1)
+        fate = self._fate_of(run) if self._captured(run) else None
+        shoots = screenshots != "none" and self._captures(run, "screenshots")
+        reads = html != "none" and self._captures(run, "html")
+        address = self._addresses.step
+        return [
+            {
+                "id": step_id,
+                "timestamp": instant(run.started_at + place * lasts),
+                "status": Status.COMPLETED.value,
+                "action": action,
+                "screenshot": (
+                    inline(run, place)
+                    if shoots and screenshots == "base64"
+                    else address(run, seeded_id(run.run_id, place), "screenshot", fate)
+                    if shoots
+                    else None
+                ),
+                "html": (
+                    address(run, seeded_id(run.run_id, place), "html", fate) if reads else None
+                ),
+                "duration": f"{lasts.total_seconds():.1f}s",
+            }
+            for place, (step_id, action) in enumerate(
+                zip(self.step_ids(run), run.actions, strict=True)
+            )
+        ]
+
+
+def inline(run: Run, place: int) -> str:
+    """Give the picture of a step as a data URI."""
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg_of(run.html, place)).decode()
+
+
+def recording(run: Run) -> bytes:
+    """Give the film of a run: one picture for each step, and one if it took none."""
+    return mp4_of([jpeg_of(run.html, place) for place in range(max(run.steps, 1))])
+
+
+def _instant_or_none(at: datetime | None) -> str | None:
+    return None if at is None else instant(at)
+
+
+def _browser_config(run: Run) -> Shown:
+    proxy: Mapping[str, Any] = run.body.get("proxy_config", {"enabled": False})
+    enabled = proxy["enabled"]
+    country = proxy.get("country_code") if enabled else None
+    return {"proxy_enabled": enabled, "proxy_country_code": country}
+
+
+def _schema_validation(run: Run) -> Shown | None:
+    if run.status is not Status.COMPLETED or "output_schema" not in run.body:
+        return None
+    errors = list(run.schema_errors)
+    return {"valid": not errors, "re_prompt_attempts": 2 if errors else 0, "errors": errors}
+
+
+# ---- what other sources show ----
+
+
+def _camel(shown: Shown, run: Run) -> None:
+    shown["streamingUrl"] = shown.pop("streaming_url")
+
+
+def _bare_error(shown: Shown, run: Run) -> None:
+    if run.error is not None:
+        shown["error"] = {"message": run.error["message"]}
+
+
+def _cased(case: Callable[[str], str]) -> Callable[[Shown, Run], None]:
+    def change(shown: Shown, run: Run) -> None:
+        if run.error is not None and "code" in run.error:
+            shown["error"] = {**run.error, "code": case(run.error["code"])}
+
+    return change
+
+
+def _as_text(shown: Shown, run: Run) -> None:
+    shown["result"] = None if run.result is None else json.dumps(run.result)
+
+
+def _nested(shown: Shown, run: Run) -> None:
+    shown["result"] = None if run.result is None else {"result": run.result}
+
+
+def _listed_steps(shown: Shown, run: Run) -> None:
+    if run.status is Status.RUNNING:
+        shown["num_of_steps"] = [{"action": f"Open {run.url}", "status": run.status.value}]
+
+
+def _without(*keys: str) -> Callable[[Shown, Run], None]:
+    def change(shown: Shown, run: Run) -> None:
+        for key in keys:
+            del shown[key]
+
+    return change
+
+
+#: What becomes of a run's usual shape: variant and answer → the change, in this order.
+_CHANGES: Mapping[tuple[str, str], Callable[[Shown, Run], None]] = {
+    ("error_code", "lower"): _cased(str.lower),
+    ("error_code", "upper"): _cased(str.upper),
+    ("run_error", "bare"): _bare_error,
+    ("result", "text"): _as_text,
+    ("result", "nested"): _nested,
+    ("steps_so_far", "list"): _listed_steps,
+    ("schema_validation", "absent"): _without("schema_validation"),
+    ("profile_keys", "absent"): _without("profile_attached", "profile_id"),
+    ("names", "camel"): _camel,
+}

@@ -1,0 +1,102 @@
+"""The list of runs: what a query finds, in which order, and where the next page begins."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from batchrunner.sandbox.http.errors import invalid
+from batchrunner.sandbox.http.response_bodies import instant
+from batchrunner.sandbox.http.validators import issue
+from batchrunner.sandbox.journal import Run
+from batchrunner.sandbox.scenario import SandboxConfig
+
+_DEFAULT_LIMIT = 20
+
+#: The smallest step of the API's time.
+_TICK = timedelta(milliseconds=1)
+
+Key = tuple[datetime, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPage:
+    """Hold the runs of one page, how many there are on all pages, and the way to the next."""
+
+    runs: list[Run]
+    total: int
+    next_cursor: str | None
+
+
+def list_page(runs: Iterable[Run], query: Mapping[str, str], world: SandboxConfig) -> RunPage:
+    """Find the page of runs that a checked query asks for.
+
+    Both bounds of created_at are usually exclusive: the strict reading, which a client must
+    survive. Runs created in the same millisecond are in the order of their ids, so a cursor never
+    skips one.
+    """
+    newest_first = query.get("sort_direction", "desc") == "desc"
+    found = sorted(_fitting(runs, query, world), key=_key, reverse=newest_first)
+    rest = found
+    if "cursor" in query:
+        last = _read(query["cursor"])
+        rest = [run for run in found if (_key(run) < last if newest_first else _key(run) > last)]
+    limit = int(float(query.get("limit", _DEFAULT_LIMIT)))
+    shown = rest[:limit]
+    more = len(rest) > limit
+    return RunPage(runs=shown, total=len(found), next_cursor=_cursor(shown[-1]) if more else None)
+
+
+def _fitting(runs: Iterable[Run], query: Mapping[str, str], world: SandboxConfig) -> list[Run]:
+    # Every search meets every run of the account: the query is read once, not for each of them.
+    status, text = query.get("status"), query.get("goal", "").lower()
+    after = _instant(query["created_after"]) if "created_after" in query else None
+    before = _instant(query["created_before"]) if "created_before" in query else None
+    if world.answers("bounds") == "inclusive":
+        after = after and after - _TICK
+        before = before and before + _TICK
+    if world.answers("goal_search") == "pattern":
+        fits = _pattern(text)
+        runs, text = [run for run in runs if fits.search(run.goal.lower())], ""
+    return [
+        run
+        for run in runs
+        if text in run.goal.lower()
+        and (status is None or run.status == status)
+        and (after is None or run.created_at > after)
+        and (before is None or run.created_at < before)
+    ]
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    wild = {"%": ".*", "_": "."}
+    return re.compile("".join(wild.get(each) or re.escape(each) for each in text), re.DOTALL)
+
+
+def _key(run: Run) -> Key:
+    return run.created_at, run.run_id
+
+
+def _instant(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _cursor(run: Run) -> str:
+    last = {"id": run.run_id, "createdAt": instant(run.created_at)}
+    return base64.b64encode(json.dumps(last, separators=(",", ":")).encode()).decode()
+
+
+def _read(cursor: str) -> Key:
+    try:
+        last: Any = json.loads(base64.b64decode(cursor, validate=True))
+        at, run_id = _instant(last["createdAt"]), last["id"]
+        if at.tzinfo is None or not isinstance(run_id, str):
+            raise ValueError(cursor)
+    except (ValueError, KeyError, TypeError):
+        raise invalid([issue("custom", ("cursor",), "Invalid cursor")]) from None
+    return at, run_id

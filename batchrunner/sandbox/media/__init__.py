@@ -1,0 +1,1 @@
+"""The artifacts that the sandbox serves: screenshots, pages and recordings."""

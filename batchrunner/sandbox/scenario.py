@@ -1,0 +1,105 @@
+"""The conditions that a sandbox plays: how long runs take, what befalls them, what they cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from statistics import NormalDist
+
+from batchrunner.sandbox import api_variants
+from batchrunner.sandbox.faults import FaultAddress, FaultKind, kind_of
+from batchrunner.sandbox.seeded_random import seeded_share
+
+#: Steps of a run whose agent is not sent out, from and to.
+_STEPS = (3, 12)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SandboxConfig:
+    """Hold everything that decides what a sandbox does, apart from requests and time.
+
+    `durations` are the shortest and longest run in seconds; between them they spread as real runs
+    do (log-normal: the median is their geometric mean, one run in twenty touches a bound).
+    `limit` is how many runs the account may have RUNNING; more wait as PENDING, first come first
+    served. `rates` gives the share of runs (or, by the fate's kind, of create requests or reads)
+    that meet a named fate; `script` maps globs of urls to `fate`, `fate/n` or
+    `fate-unless-escape`, and goes before
+    `rates`. `credits` is the balance at the beginning; without one the account has no wallet and
+    never runs dry. `deposits` come on top: so many seconds after the account was opened, so much.
+    `late` is how many seconds a new run is missing from the list of runs. `apart` says that each
+    key is another account's, which knows its own runs only. `variants` answers what the sources
+    leave open, by the names of `VARIANTS`.
+    """
+
+    seed: int = 0
+    durations: tuple[float, float] = (15.0, 300.0)
+    limit: int | None = None
+    rates: Mapping[str, float] = field(default_factory=dict)
+    script: Mapping[str, str] = field(default_factory=dict)
+    retry_after: float = 30.0
+    price: Decimal = Decimal("0.016")
+    credits: Decimal | None = None
+    deposits: tuple[tuple[float, Decimal], ...] = ()
+    late: float = 0.0
+    apart: bool = False
+    variants: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        shortest, longest = self.durations
+        if not 0 < shortest <= longest < math.inf:
+            raise ValueError(f"durations must be two numbers above 0 in order: {self.durations}")
+        if self.limit is not None and self.limit < 1:
+            raise ValueError(f"limit must be 1 or more: {self.limit}")
+        self._check_wallet()
+        api_variants.check_variants(self.variants)
+        for text in self.script.values():
+            FaultAddress.parse(text)
+        for kind in FaultKind:
+            rates = [rate for name, rate in self.rates.items() if kind_of(name) is kind]
+            if sum(rates) > 1 or any(rate < 0 for rate in rates):
+                raise ValueError(f"the rates of {kind} fates must be shares of 1: {rates}")
+
+    def _check_wallet(self) -> None:
+        if self.deposits and self.credits is None:
+            raise ValueError("deposits need credits: without them the account has no wallet")
+        for seconds, amount in self.deposits:
+            if not (0 <= seconds < math.inf and amount.is_finite() and amount > 0):
+                raise ValueError(f"a deposit must be an amount above 0 in 0 s or more: {amount}")
+        if self.credits is not None and not self.credits.is_finite():
+            raise ValueError(f"credits must be an amount: {self.credits}")
+
+    def duration(self, url: str, nth: int) -> float:
+        """Say how many seconds the nth run (from 0) of a url takes.
+
+        It follows from the url and not from the order of arrival, so that a job's first run takes
+        the same time whatever ran before it. Whole milliseconds, as the API's timestamps have.
+        """
+        shortest, longest = (math.log(bound) for bound in self.durations)
+        lot = seeded_share(self.seed, "duration", url, nth)
+        sigma = (longest - shortest) / 4 or 1.0  # where the bounds meet, any will do but 0
+        spread = NormalDist(mu=(shortest + longest) / 2, sigma=sigma)
+        drawn = spread.inv_cdf(min(max(lot, 1e-9), 1 - 1e-9))
+        return max(round(math.exp(min(max(drawn, shortest), longest)), 3), 0.001)
+
+    def steps(self, run_id: str) -> int:
+        """Say how many steps a run takes that ends without the agent."""
+        fewest, most = _STEPS
+        return fewest + int(seeded_share(self.seed, "steps", run_id) * (most - fewest + 1))
+
+    def credited(self, seconds: float) -> Decimal | None:
+        """Say what was paid in until so many seconds after the account was opened."""
+        if self.credits is None:
+            return None
+        paid_in = [amount for at, amount in self.deposits if at <= seconds]
+        return self.credits + sum(paid_in)
+
+    def answers(self, variant: str) -> str:
+        """Name the answer that is played where the sources leave something open."""
+        return self.variants.get(variant) or api_variants.VARIANTS[variant].usual
+
+    @property
+    def told_wait(self) -> int:
+        """The `retry_after` as the API tells it, in whole seconds."""
+        return math.ceil(self.retry_after)

@@ -1,0 +1,128 @@
+"""A sandbox in a process of its own, what its ledger tells, and jobs for it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from batchrunner.sandbox import Journal, Run, Sandbox, SandboxConfig
+from batchrunner.selftest.subprocesses import Program, started, wait_until
+
+#: Opens the sandbox, as any other would; odd enough to be found where it must not be.
+KEY = "sk-canary-8f3a51"
+
+
+@dataclass
+class RunCounter:
+    """Counts the runs in a growing ledger, and reads each of its lines once."""
+
+    ledger: Path
+    created: int = 0
+    _read: int = 0
+
+    def now(self) -> int:
+        """Return how many runs were created so far."""
+        with self.ledger.open("rb") as file:
+            file.seek(self._read)
+            for line in file:
+                if not line.endswith(b"\n"):  # its writer is at work
+                    break
+                self._read += len(line)
+                self.created += len(json.loads(line).get("runs", ()))
+        return self.created
+
+
+@dataclass(frozen=True)
+class SandboxProcess:
+    """A sandbox in a process of its own."""
+
+    url: str
+    count: RunCounter
+    world: SandboxConfig
+    program: Program
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What a command needs to use it."""
+        return {"TINYFISH_API_KEY": KEY, "TINYFISH_BASE_URL": self.url}
+
+    def runs(self) -> list[Run]:
+        """Return all runs that it created, as they are now."""
+        return runs_of(self.count.ledger, self.world)
+
+    def created(self) -> int:
+        """Count the runs that it created."""
+        return self.count.now()
+
+
+@contextmanager
+def sandbox_process(
+    folder: Path,
+    *,
+    durations: tuple[float, float] = (0.2, 0.6),
+    rates: Mapping[str, float] | None = None,
+    script: Mapping[str, str] | None = None,
+    seed: int = 0,
+    apart: bool = False,
+) -> Iterator[SandboxProcess]:
+    """Serve a sandbox while the block runs; its ledger stands in *folder*."""
+    world = SandboxConfig(
+        seed=seed,
+        durations=durations,
+        rates=rates or {},
+        script=script or {},
+        retry_after=1.0,
+        apart=apart,
+    )
+    args = ["--durations", f"{durations[0]}-{durations[1]}", "--seed", str(seed)]
+    args += ["--apart"] if apart else []
+    args += [part for name, rate in world.rates.items() for part in ("--rate", f"{name}={rate}")]
+    args += [part for glob, fate in world.script.items() for part in ("--script", f"{glob}={fate}")]
+    ledger = folder / "served.jsonl"
+    with started("sandbox", "--port", "0", "--ledger", ledger, *args, cwd=folder) as program:
+        url = wait_until(lambda: "".join(program.out).strip(), "the sandbox tells its url")
+        yield SandboxProcess(url=url, count=RunCounter(ledger), world=world, program=program)
+
+
+def runs_of(ledger: Path, world: SandboxConfig) -> list[Run]:
+    """Return the runs of a sandbox as they are now, by playing a copy of its ledger again."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        closing(Journal(Path(shutil.copy(ledger, folder)))) as copy,
+    ):
+        anyio.run(Sandbox.in_process(world, _now, ledger=copy).settle)
+        return list(copy.runs)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)  # the sandbox lived on the real clock
+
+
+def pages(count: int) -> list[str]:
+    """Return urls of that many pages of the sandbox's shop."""
+    return [f"http://shop.test/products/{1 + number % 16}?n={number}" for number in range(count)]
+
+
+def write_jobs(
+    folder: Path,
+    urls: Sequence[str],
+    *,
+    name: str = "jobs",
+    goal: str = "Read the page",
+    **settings: Any,
+) -> Path:
+    """Write a job file; as YAML is a superset of JSON, it is one."""
+    jobs = [{"id": f"job-{number}", "url": url} for number, url in enumerate(urls)]
+    body = {"settings": settings, "defaults": {"goal": goal}, "jobs": jobs}
+    path = folder / f"{name}.yaml"
+    path.write_text(json.dumps({k: v for k, v in body.items() if v}, indent=1, ensure_ascii=False))
+    return path

@@ -1,0 +1,149 @@
+"""Statements that take runs into a batch that something else started."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, select
+
+from batchrunner.model import JobState, RetryRule, Run, RunStatus
+from batchrunner.policy.retry_rules import CONFIGURABLE
+from batchrunner.store.batches import output_schema_digest
+from batchrunner.store.database import insert_or_ignore
+from batchrunner.store.schema import SubmissionState, attempts, jobs, orphans, submissions
+from batchrunner.store.serialization import json_text, plain_rules
+
+#: A failure ends an adopted job: another try would be a run that nobody asked this batch for.
+_ONCE = json_text(
+    plain_rules({category: RetryRule(attempts=1, then=()) for category in CONFIGURABLE})
+)
+#: The part of a marker that names a submission, wherever it stands in a goal.
+_TOKEN = re.compile(r"br-([0-9a-z]+)-[0-9]")
+#: Submissions whose runs may yet come to light under ids that the ledger does not know.
+_IN_DOUBT = (SubmissionState.INTENDED, SubmissionState.UNANSWERED, SubmissionState.ABSENT)
+
+
+def adopt_runs(
+    tx: Connection, owner_id: str, batch_id: int, runs: Sequence[Run], now: datetime, token: str
+) -> int:
+    """
+    Make a job of each run, with one open attempt that has it; return how many.
+
+    No more runs than ride in one submission. One that the ledger knows is left alone, and so is
+    one that a submission of this ledger made, whether its answer has been recorded or not.
+    """
+    unknown = _unknown(tx, {run.run_id: run for run in runs})
+    rows = _add_jobs(tx, batch_id, unknown, now) if unknown else []
+    if rows:
+        _open(tx, owner_id, batch_id, rows, now, token)
+    return len(rows)
+
+
+def _unknown(tx: Connection, runs: Mapping[str, Run]) -> list[Run]:
+    """Return those runs that no attempt has, no orphan is, and no submission may have made."""
+    held = select(attempts.c.run_id).where(attempts.c.run_id.in_(runs))
+    strays = select(orphans.c.run_id).where(orphans.c.run_id.in_(runs))
+    known = set(tx.execute(held.union(strays)).scalars())
+    tokens = {run_id: set(_TOKEN.findall(run.goal or "")) for run_id, run in runs.items()}
+    every = set().union(*tokens.values())
+    ours = set(
+        tx.execute(select(submissions.c.token).where(submissions.c.token.in_(every))).scalars()
+    )
+    goals = _marked_elsewhere(tx, {run.goal for run in runs.values() if run.goal})
+    return [
+        run
+        for run_id, run in runs.items()
+        if run_id not in known and not tokens[run_id] & ours and run.goal not in goals
+    ]
+
+
+def _marked_elsewhere(tx: Connection, goals: Collection[str]) -> set[str]:
+    """Return those goals whose runs may have been created for attempts that do not know them."""
+    return set(
+        tx.execute(
+            select(jobs.c.goal)
+            .join(attempts, attempts.c.job_id == jobs.c.id)
+            .join(submissions, submissions.c.id == attempts.c.submission_id)
+            .where(
+                jobs.c.goal.in_(goals),
+                attempts.c.run_id.is_(None),
+                submissions.c.marked.is_(False),
+                submissions.c.state.in_(_IN_DOUBT),
+            )
+        ).scalars()
+    )
+
+
+def _add_jobs(tx: Connection, batch_id: int, runs: Sequence[Run], now: datetime) -> list[Row[Any]]:
+    """Add a job for each run behind all others; a key that is another job's already stays its."""
+    last = select(func.coalesce(func.max(jobs.c.position), 0)).where(jobs.c.batch_id == batch_id)
+    position: int = tx.execute(last).scalar_one()
+    adding = insert_or_ignore(tx, jobs).on_conflict_do_nothing().returning(jobs.c.id, jobs.c.key)
+    return [
+        row
+        for place, run in enumerate(runs, 1)
+        if (row := tx.execute(adding, _job(batch_id, position + place, run, now)).first())
+    ]
+
+
+def _job(batch_id: int, position: int, run: Run, now: datetime) -> dict[str, Any]:
+    options = {"output_schema": run.output_schema} if run.output_schema else {}
+    return {
+        "batch_id": batch_id,
+        "position": position,
+        "key": run.run_id,
+        "url": "",  # the API shows it of no run
+        "goal": run.goal or "",
+        "options": json_text(options),
+        "policy": _ONCE,
+        "shape": output_schema_digest(options),
+        "state": JobState.RUNNING,
+        "available_at": now,
+        "attempt": 1,
+        # It goes nowhere from its one attempt: without its url it cannot be submitted.
+        "cancel_requested": True,
+    }
+
+
+def _open(
+    tx: Connection,
+    owner_id: str,
+    batch_id: int,
+    rows: Sequence[Row[Any]],
+    now: datetime,
+    token: str,
+) -> None:
+    """Open the attempts that have the runs, as rides of a submission for which nothing is sent."""
+    submission_id = tx.execute(
+        insert(submissions).returning(submissions.c.id),
+        {
+            "batch_id": batch_id,
+            "owner_id": owner_id,
+            "token": token,
+            "marked": False,  # their goals are as somebody else wrote them
+            "state": SubmissionState.CREATED,
+            "intended_at": now,
+            "answered_at": now,
+            "message": "runs that were adopted",
+        },
+    ).scalar_one()
+    tx.execute(
+        insert(attempts),
+        [
+            {
+                "job_id": row.id,
+                "number": 1,
+                "batch_id": batch_id,
+                "owner_id": owner_id,
+                "submission_id": submission_id,
+                "place": place,
+                "opened_at": now,
+                "run_id": row.key,
+                "run_status": RunStatus.PENDING,
+            }
+            for place, row in enumerate(rows, 1)
+        ],
+    )

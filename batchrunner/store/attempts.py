@@ -1,0 +1,363 @@
+"""Statements that follow runs and apply what was decided about their attempts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, assert_never
+
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Row,
+    Text,
+    bindparam,
+    func,
+    insert,
+    select,
+    update,
+)
+
+from batchrunner.model import (
+    MAX_RUNS_PER_REQUEST,
+    AttemptDecision,
+    FailureCategory,
+    Finish,
+    JobState,
+    OpenAttempt,
+    Retry,
+    Run,
+    RunObservation,
+    RunStatus,
+    Snooze,
+    Transition,
+    marker,
+)
+from batchrunner.store import artifacts, host_breaker, host_escalation
+from batchrunner.store.schema import attempts, jobs, results, submissions
+from batchrunner.store.serialization import (
+    attempt_start_of,
+    expectations_in,
+    findings_text,
+    job_of,
+    json_text,
+    limits_of,
+)
+
+_owner: BindParameter[str] = bindparam("owner")
+_held = (attempts.c.owner_id == _owner, attempts.c.closed_at.is_(None))
+
+_RUNS_IN_FLIGHT = (
+    select(
+        attempts.c.id,
+        attempts.c.run_id,
+        attempts.c.submission_id,
+        attempts.c.place,
+        attempts.c.job_id,
+        attempts.c.number,
+        attempts.c.run_status,
+        attempts.c.opened_at,
+        attempts.c.seen_running_at,
+        attempts.c.cancelling,
+        attempts.c.recalled,
+        attempts.c.lingered,
+        attempts.c.missing_since,
+        attempts.c.rungs,
+        attempts.c.ladders,
+        jobs.c.key,
+        jobs.c.url,
+        jobs.c.failures,
+        jobs.c.met,
+        jobs.c.policy,
+        jobs.c.expect,
+        jobs.c.limits,
+        jobs.c.shape,
+        submissions.c.token,
+        submissions.c.marked,
+        submissions.c.answered_at,
+    )
+    .join(jobs, jobs.c.id == attempts.c.job_id)
+    .join(submissions, submissions.c.id == attempts.c.submission_id)
+    .where(attempts.c.batch_id == bindparam("batch"), *_held, attempts.c.run_id.is_not(None))
+    .order_by(attempts.c.id)
+)
+
+
+def runs_in_flight(tx: Connection, owner_id: str, batch_id: int) -> list[OpenAttempt]:
+    """Return the owner's open attempts whose runs exist."""
+    rows: list[Row[Any]] = list(tx.execute(_RUNS_IN_FLIGHT, {"batch": batch_id, "owner": owner_id}))
+    shaped = _shaped(tx, rows)
+    return [
+        OpenAttempt(
+            attempt_id=row.id,
+            run_id=row.run_id,
+            submission_id=row.submission_id,
+            marker=marker(row.token, row.place) if row.marked else None,
+            url=row.url,
+            job=job_of(row, row.job_id, row.number, attempt_start_of(row)),
+            status=RunStatus(row.run_status),
+            # A create may be held back for an hour, and none of it is the run's.
+            opened_at=max(row.opened_at, row.answered_at or row.opened_at),
+            started_at=row.seen_running_at,
+            cancel_reason=FailureCategory(row.cancelling) if row.cancelling else None,
+            cancelled_for_deadline=row.recalled,
+            cancelled_after_result=row.lingered,
+            missing_since=row.missing_since,
+            expectations=expectations_in(shaped.get(row.shape), row.expect),
+            limits=limits_of(row.limits),
+        )
+        for row in rows
+    ]
+
+
+_SHAPED = select(jobs.c.shape, jobs.c.options).where(
+    jobs.c.id.in_(bindparam("jobs", expanding=True))
+)
+
+
+def _shaped(tx: Connection, rows: Sequence[Row[Any]]) -> dict[str, str]:
+    """Return options by shape: a schema may be long, and is shared by most jobs of a look."""
+    one_each = {row.shape: row.job_id for row in rows if row.shape}
+    if not one_each:
+        return {}
+    return {row.shape: row.options for row in tx.execute(_SHAPED, {"jobs": [*one_each.values()]})}
+
+
+_OBSERVE = (
+    update(attempts)
+    .where(attempts.c.id == bindparam("attempt"), *_held)
+    .values(
+        run_status=bindparam("new_status"),
+        seen_running_at=bindparam("new_started_at"),
+        missing_since=bindparam("new_missing_since"),
+    )
+)
+
+
+def observed_changes(
+    seen: Iterable[tuple[OpenAttempt, RunObservation]], now: datetime
+) -> list[dict[str, Any]]:
+    """Return how runs that go on looked, where that differs from what is known."""
+    return [change for attempt, sighting in seen if (change := _change(attempt, sighting, now))]
+
+
+def observe(tx: Connection, owner_id: str, changes: Sequence[Mapping[str, Any]]) -> None:
+    """Note what is new about runs that go on."""
+    if changes:
+        tx.execute(_OBSERVE, [{"owner": owner_id, **change} for change in changes])
+
+
+def _change(attempt: OpenAttempt, sighting: RunObservation, now: datetime) -> dict[str, Any] | None:
+    status, started_at, missing_since = attempt.status, attempt.started_at, None
+    if not isinstance(sighting, Run):
+        missing_since = attempt.missing_since or now
+    else:
+        # The limit on running time is ours: it counts from when we first saw the run started,
+        # whatever the server's clock says.
+        starts = sighting.status is RunStatus.RUNNING and started_at is None
+        status, started_at = sighting.status, now if starts else started_at
+    if (status, started_at, missing_since) == (
+        attempt.status,
+        attempt.started_at,
+        attempt.missing_since,
+    ):
+        return None
+    return {
+        "attempt": attempt.attempt_id,
+        "new_status": status,
+        "new_started_at": started_at,
+        "new_missing_since": missing_since,
+    }
+
+
+_ASK_TO_CANCEL = (
+    update(attempts)
+    .where(
+        attempts.c.id.in_(bindparam("attempts", expanding=True)),
+        *_held,
+        attempts.c.cancelling.is_(None),
+    )
+    .values(
+        cancelling=bindparam("why"),
+        recalled=bindparam("for_deadline"),
+        lingered=bindparam("with_result"),
+    )
+)
+
+
+def request_cancel(
+    tx: Connection,
+    owner_id: str,
+    attempt_ids: Sequence[int],
+    why: FailureCategory,
+    *,
+    recalled: bool,
+    lingered: bool,
+) -> None:
+    """Note that the API is going to be asked to cancel these runs, and why."""
+    asked = {"attempts": attempt_ids, "owner": owner_id, "why": why}
+    how = {"for_deadline": recalled, "with_result": lingered}
+    tx.execute(_ASK_TO_CANCEL, {**asked, **how})
+
+
+def apply_decisions(
+    tx: Connection, owner_id: str, verdicts: Sequence[AttemptDecision], now: datetime
+) -> list[AttemptDecision]:
+    """
+    Close attempts and move their jobs; return the verdicts that were applied.
+
+    A verdict about an attempt that is closed, or that another owner took over, changes nothing.
+    """
+    attempt_ids = [verdict.attempt.attempt_id for verdict in verdicts]
+    rows = tx.execute(_STILL_HELD, {"attempts": attempt_ids, "owner": owner_id})
+    held = {row.id: row.batch_id for row in rows}
+    applied = [verdict for verdict in verdicts if verdict.attempt.attempt_id in held]
+    if not applied:
+        return []
+    bodies = [
+        {"attempt_id": verdict.attempt.attempt_id, "body": verdict.run.result}
+        for verdict in applied
+        if verdict.run and verdict.run.result is not None
+    ]
+    if bodies:
+        tx.execute(insert(results), bodies)
+    tx.execute(_CLOSE_ATTEMPT, [{"now": now, **_closing(verdict)} for verdict in applied])
+    artifacts.want_artifacts_of(tx, [verdict.attempt.attempt_id for verdict in applied])
+    _move_jobs(tx, applied, now)
+    batch_id = held[applied[0].attempt.attempt_id]
+    host_escalation.record_escalation_results(tx, batch_id, applied)
+    host_breaker.record_host_results(tx, batch_id, applied, now)
+    return applied
+
+
+_STILL_HELD = (
+    select(attempts.c.id, attempts.c.batch_id)
+    .where(attempts.c.id.in_(bindparam("attempts", expanding=True)), *_held)
+    .order_by(attempts.c.id)  # all who lock several do it in this order
+    .with_for_update()
+)
+_CLOSE_ATTEMPT = (
+    update(attempts)
+    .where(attempts.c.id == bindparam("attempt"))
+    .values(
+        closed_at=bindparam("now"),
+        outcome=bindparam("new_outcome"),
+        counted=bindparam("new_counted"),
+        code=bindparam("new_code"),
+        message=bindparam("new_message"),
+        evidence=bindparam("new_evidence"),
+        retry_at=bindparam("new_retry_at"),
+        run_status=bindparam("new_run_status"),
+        run_started_at=bindparam("new_run_started_at"),
+        run_finished_at=bindparam("new_run_finished_at"),
+        steps=bindparam("new_steps"),
+    )
+)
+
+
+def _closing(verdict: AttemptDecision) -> dict[str, Any]:
+    transition, run = verdict.transition, verdict.run
+    failure = transition.failure
+    return {
+        "attempt": verdict.attempt.attempt_id,
+        "new_outcome": failure.category if failure else "succeeded",
+        "new_counted": not isinstance(transition, Snooze),
+        "new_code": failure.code if failure else None,
+        "new_message": failure.message if failure else None,
+        "new_evidence": findings_text(failure.findings) if failure else None,
+        "new_retry_at": None if isinstance(transition, Finish) else transition.at,
+        "new_run_status": run.status if run else None,
+        "new_run_started_at": run.started_at if run else None,
+        "new_run_finished_at": run.finished_at if run else None,
+        "new_steps": run.steps if run else None,
+    }
+
+
+_MOVE_JOB = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("job"))
+    .values(
+        state=bindparam("new_state"),
+        available_at=bindparam("new_available_at"),
+        finished_at=bindparam("new_finished_at"),
+        failures=jobs.c.failures + bindparam("counted"),
+        met=bindparam("new_met"),
+        rungs=func.coalesce(bindparam("new_rungs", type_=Text), jobs.c.rungs),
+        together=bindparam("new_together"),
+    )
+)
+#: Somebody asked to cancel these while their attempts were open: they go nowhere else.
+_CANCEL_ASKED = (
+    update(jobs)
+    .where(
+        jobs.c.id.in_(bindparam("jobs", expanding=True)),
+        jobs.c.state == JobState.AVAILABLE,
+        jobs.c.cancel_requested,
+    )
+    .values(state=JobState.CANCELLED, finished_at=bindparam("now"))
+    .returning(jobs.c.id)
+)
+_NO_RETRY = (
+    update(attempts)
+    .where(attempts.c.id.in_(bindparam("attempts", expanding=True)))
+    .values(retry_at=None)
+)
+
+
+def _move_jobs(tx: Connection, applied: list[AttemptDecision], now: datetime) -> None:
+    moves = [
+        {
+            "job": verdict.attempt.job.id,
+            "new_met": _met(verdict),
+            **_moving(verdict.transition, now),
+        }
+        for verdict in applied
+    ]
+    tx.execute(_MOVE_JOB, moves)
+    job_ids = [verdict.attempt.job.id for verdict in applied]
+    ended = set(tx.execute(_CANCEL_ASKED, {"jobs": job_ids, "now": now}).scalars())
+    if ended:
+        attempt_ids = [v.attempt.attempt_id for v in applied if v.attempt.job.id in ended]
+        tx.execute(_NO_RETRY, {"attempts": attempt_ids})
+
+
+def _met(verdict: AttemptDecision) -> str:
+    """Return a job's counted failures by category, this one with them."""
+    # What was read when the attempt was opened is still so: only its own end changes it.
+    met, failure = verdict.attempt.job.failures_by_category, verdict.transition.failure
+    if failure is None or isinstance(verdict.transition, Snooze):
+        return json_text(met)
+    return json_text({**met, failure.category: met.get(failure.category, 0) + 1})
+
+
+def _moving(transition: Transition, now: datetime) -> dict[str, Any]:
+    match transition:
+        case Finish():
+            counted = int(transition.failure is not None)
+            return _job(transition.state, now, finished_at=now, counted=counted)
+        case Retry():
+            rungs = json_text(transition.escalation_steps)
+            return _job(JobState.AVAILABLE, transition.at, counted=1, rungs=rungs)
+        case Snooze():
+            return _job(JobState.AVAILABLE, transition.at, together=transition.max_batch_size)
+        case _:
+            assert_never(transition)
+
+
+def _job(
+    state: JobState,
+    available_at: datetime,
+    *,
+    finished_at: datetime | None = None,
+    counted: int = 0,
+    together: int | None = None,
+    rungs: str | None = None,
+) -> dict[str, Any]:
+    return {
+        "new_state": state,
+        "new_available_at": available_at,
+        "new_finished_at": finished_at,
+        "counted": counted,
+        "new_together": together or MAX_RUNS_PER_REQUEST,
+        "new_rungs": rungs,
+    }

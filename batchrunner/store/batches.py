@@ -1,0 +1,225 @@
+"""Statements that bring batches and jobs in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select, update
+
+from batchrunner.model import Batch, Canary, JobSpec, JobState, LoadResult, Pause, Rate, Settings
+from batchrunner.policy.budget import budget_of, rate_in_force
+from batchrunner.policy.canary import choose_canary
+from batchrunner.policy.escalation import host_of
+from batchrunner.store.database import insert_or_ignore
+from batchrunner.store.schema import batches, jobs
+from batchrunner.store.serialization import (
+    canary_of,
+    hosts_of,
+    json_text,
+    limits_text,
+    plain_canary,
+    plain_hosts,
+    plain_rules,
+    rules_of,
+)
+
+#: Rows in one statement; SQLite gains nothing above.
+LOAD_CHUNK = 1000
+#: Settings that may be set in the place of the loaded ones.
+SET_LATER = ("concurrency", "budget")
+
+
+def load_jobs(
+    tx: Connection, name: str, settings: Settings, specs: Sequence[JobSpec], now: datetime
+) -> LoadResult:
+    """Add the batch if it is new, and those of its jobs that are."""
+    known, batch = _upsert_batch(tx, name, settings, now)
+    before = _count(tx, batch.id)
+    first = set() if before else _canary(settings.canary, specs)
+    changed: list[str] = []
+    for start in range(0, len(specs), LOAD_CHUNK):
+        rows = [
+            _job_row(batch.id, start + at, spec, now, canary=start + at - 1 in first)
+            for at, spec in enumerate(specs[start : start + LOAD_CHUNK], 1)
+        ]
+        if before:
+            changed += _changed(tx, batch.id, rows)
+        # A job that is there already only moves to its new place in the file, under new rules.
+        insert = insert_or_ignore(tx, jobs)
+        new = {name: insert.excluded[name] for name in ("position", "policy", "expect", "limits")}
+        tx.execute(insert.on_conflict_do_update(index_elements=["batch_id", "key"], set_=new), rows)
+    added = _count(tx, batch.id) - before
+    return LoadResult(
+        batch=batch,
+        added=added,
+        known=len(specs) - added,
+        changed=tuple(changed),
+        before=known.settings if known else None,
+    )
+
+
+def _canary(canary: Canary | None, specs: Sequence[JobSpec]) -> set[int]:
+    """Return the places of the jobs that go first; a batch has its canary when it is new."""
+    if canary is None:
+        return set()
+    return set(choose_canary([(host_of(spec.url), spec.goal) for spec in specs], canary.jobs))
+
+
+def find_batch(tx: Connection, name: str) -> Batch | None:
+    """Return the batch of this name."""
+    row = tx.execute(select(batches).where(batches.c.name == name)).first()
+    return _batch(row) if row else None
+
+
+def all_batches(tx: Connection) -> list[Batch]:
+    """Return every batch, oldest first."""
+    return [_batch(row) for row in tx.execute(select(batches).order_by(batches.c.id))]
+
+
+def bind_to_api(tx: Connection, batch_id: int, origin: str) -> str:
+    """Tie a batch to the API that its runs are on, once; return the one it is tied to."""
+    tx.execute(
+        update(batches)
+        .where(batches.c.id == batch_id, batches.c.origin.is_(None))
+        .values(origin=origin)
+    )
+    bound: str = tx.execute(select(batches.c.origin).where(batches.c.id == batch_id)).scalar_one()
+    return bound
+
+
+def output_schema_digest(options: Mapping[str, Any]) -> str:
+    """Return a digest of the output_schema: run-batch takes one for all its runs."""
+    schema = options.get("output_schema")
+    if schema is None:
+        return ""
+    return hashlib.sha256(json_text(schema).encode()).hexdigest()[:32]
+
+
+@lru_cache(maxsize=64)
+def settings_of(stored: str) -> Settings:
+    """Read settings back; what an older program did not write has its default."""
+    plain = json.loads(stored)
+    for name in ("backoff", "queued_limit", "running_limit"):
+        plain[name] = timedelta(seconds=plain[name])
+    plain["policy"] = rules_of(json_text(plain.get("policy", {})))
+    plain["budget"] = budget_of(plain.get("budget") or "")
+    plain["rate"] = Decimal(plain["rate"]) if plain.get("rate") else None
+    plain["hosts"] = hosts_of(plain.get("hosts") or {})
+    plain["canary"] = canary_of(plain.get("canary"))
+    return Settings(**plain)
+
+
+def _settings_text(settings: Settings) -> str:
+    return json_text(
+        {
+            "concurrency": settings.concurrency,
+            "max_attempts": settings.max_attempts,
+            "backoff": settings.backoff.total_seconds(),
+            "queued_limit": settings.queued_limit.total_seconds(),
+            "running_limit": settings.running_limit.total_seconds(),
+            "stuck_after": settings.stuck_after,
+            "marker": settings.marker,
+            "policy": plain_rules(settings.policy),
+            "budget": str(settings.budget) if settings.budget else None,
+            "rate": f"{settings.rate:f}" if settings.rate else None,
+            "hosts": plain_hosts(settings.hosts),
+            "canary": plain_canary(settings.canary),
+        }
+    )
+
+
+def _upsert_batch(
+    tx: Connection, name: str, settings: Settings, now: datetime
+) -> tuple[Batch | None, Batch]:
+    """Return the batch as it was, if it was there, and as it is now."""
+    named = select(batches).where(batches.c.name == name)
+    known = tx.execute(named.with_for_update()).first()
+    stored = _settings_text(settings)
+    new: dict[str, Any] = {"settings": stored}
+    # What a file says anew goes before what was set in its place.
+    before = settings_of(known.settings) if known else settings
+    new |= {name: None for name in SET_LATER if getattr(before, name) != getattr(settings, name)}
+    insert = insert_or_ignore(tx, batches)
+    tx.execute(
+        insert.on_conflict_do_update(index_elements=["name"], set_=new),
+        {"name": name, "settings": stored, "created_at": now},
+    )
+    return _batch(known) if known else None, _batch(tx.execute(named).one())
+
+
+def settings_in_force(row: Any) -> Settings:
+    """Return a batch's settings, with what was set since they were loaded."""
+    settings = settings_of(row.settings)
+    if row.budget is not None:
+        settings = replace(settings, budget=budget_of(row.budget))
+    return settings if row.concurrency is None else replace(settings, concurrency=row.concurrency)
+
+
+def rate_of(row: Any) -> Rate | None:
+    """Return what a step of a batch costs, and who says so."""
+    return rate_in_force(settings_in_force(row), Decimal(row.rate) if row.rate else None)
+
+
+def _batch(row: Row[Any]) -> Batch:
+    return Batch(
+        id=row.id,
+        name=row.name,
+        settings=settings_in_force(row),
+        api_origin=row.origin,
+        pause=pause_of(row),
+        step_price=rate_of(row),
+    )
+
+
+def pause_of(row: Any) -> Pause | None:
+    """Return whether and why a batch is paused."""
+    return Pause(since=row.paused_at, reason=row.pause_reason) if row.paused_at else None
+
+
+def _job_row(
+    batch_id: int, position: int, spec: JobSpec, now: datetime, *, canary: bool
+) -> dict[str, Any]:
+    return {
+        "batch_id": batch_id,
+        "position": position,
+        "key": spec.key,
+        "url": spec.url,
+        "host": host_of(spec.url),
+        "goal": spec.goal,
+        "options": json_text(spec.options),
+        "policy": json_text(plain_rules(spec.policy)) if spec.policy else None,
+        "expect": json_text(spec.expect) if spec.expect else None,
+        "limits": limits_text(spec.limits),
+        "shape": output_schema_digest(spec.options),
+        "canary": canary,
+        "state": JobState.AVAILABLE,
+        "available_at": now,
+        "loaded_at": now,
+    }
+
+
+def _changed(tx: Connection, batch_id: int, rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Find jobs whose own id stands in the database with another content."""
+    stored = tx.execute(
+        select(jobs.c.key, jobs.c.url, jobs.c.goal, jobs.c.options).where(
+            jobs.c.batch_id == batch_id, jobs.c.key.in_([row["key"] for row in rows])
+        )
+    )
+    contents = {row.key: (row.url, row.goal, row.options) for row in stored}
+    for row in rows:
+        now = (row["url"], row["goal"], row["options"])
+        if contents.get(row["key"], now) != now:
+            yield row["key"]
+
+
+def _count(tx: Connection, batch_id: int) -> int:
+    return tx.execute(
+        select(func.count()).select_from(jobs).where(jobs.c.batch_id == batch_id)
+    ).scalar_one()

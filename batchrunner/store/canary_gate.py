@@ -1,0 +1,68 @@
+"""Statements about a batch's canary: what it has brought, and whether the rest may go."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, case, func, select, update
+
+from batchrunner.model import Canary, JobState
+from batchrunner.policy import canary as policy
+from batchrunner.policy.canary import Sample
+from batchrunner.store.batches import rate_of
+from batchrunner.store.schema import CanaryGate, attempts, batches, jobs
+
+_of_canary = (jobs.c.batch_id == bindparam("batch"), jobs.c.canary)
+_FINAL = [state for state in JobState if state.is_final]
+
+
+def _count(condition: Any) -> Any:
+    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+
+
+_JOBS = select(
+    func.count().label("jobs"),
+    _count(jobs.c.state.not_in(_FINAL)).label("open"),
+    _count(jobs.c.state == JobState.SUCCEEDED).label("good"),
+).where(*_of_canary)
+_STEPS = (
+    select(func.coalesce(func.sum(attempts.c.steps), 0))
+    .join(jobs, jobs.c.id == attempts.c.job_id)
+    .where(*_of_canary)
+)
+
+
+def check_canary(
+    tx: Connection, batch: Any, canary: Canary | None, now: datetime
+) -> CanaryGate | None:
+    """
+    Say whether a batch's other jobs may go: None as long as its canary is not at its end.
+
+    At its end that is written down; where it brought too little, the batch is paused and says why.
+    """
+    if canary is None or batch.gate is not None:
+        return CanaryGate(batch.gate) if batch.gate else CanaryGate.OPEN
+    sample = _sample(tx, batch.id)
+    if not sample.jobs:
+        return CanaryGate.OPEN  # it was loaded before it was to have a canary
+    found = policy.gate(canary, sample, rate_of(batch))
+    if found is None:
+        return None
+    this = update(batches).where(batches.c.id == batch.id)
+    if found.opened:
+        tx.execute(this.values(gate=CanaryGate.OPEN))
+        return CanaryGate.OPEN
+    tx.execute(this.values(gate=CanaryGate.CLOSED, paused_at=now, pause_reason=found.says))
+    return CanaryGate.CLOSED
+
+
+def is_canary_running(tx: Connection, batch: Any, canary: Canary | None) -> bool:
+    """Whether only jobs of the canary may go; it is looked at, and nothing is written down."""
+    return canary is not None and batch.gate is None and _sample(tx, batch.id).open > 0
+
+
+def _sample(tx: Connection, batch_id: int) -> Sample:
+    row = tx.execute(_JOBS, {"batch": batch_id}).one()
+    steps = tx.execute(_STEPS, {"batch": batch_id}).scalar_one()
+    return Sample(jobs=row.jobs, open=int(row.open), good=int(row.good), steps=int(steps))

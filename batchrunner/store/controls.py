@@ -1,0 +1,172 @@
+"""Statements by which a user steers a batch: retry, cancel, pause, resume, another bound."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from datetime import datetime
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    exists,
+    literal,
+    not_,
+    or_,
+    select,
+    update,
+)
+
+from batchrunner.model import MAX_RUNS_PER_REQUEST, FailureCategory, JobState
+from batchrunner.policy.escalation import host_of
+from batchrunner.store import holds
+from batchrunner.store.schema import CanaryGate, attempts, batches, jobs
+
+#: Jobs that one statement names.
+STEER_CHUNK = 1000
+
+_newest = and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
+
+
+def retry_jobs(
+    tx: Connection,
+    batch_id: int,
+    categories: Collection[FailureCategory],
+    keys: Collection[str],
+    now: datetime,
+) -> int:
+    """
+    Put failed and cancelled jobs back; return how many.
+
+    Of *keys* or of *categories* where they are given, else all that failed, but for those that are
+    unanswered: to pay for them again is to be asked for by name. Their failures are
+    counted anew, their attempts go on being numbered.
+    """
+    failed, cancelled = jobs.c.state == JobState.FAILED, jobs.c.state == JobState.CANCELLED
+    # Jobs of adopted runs have no url to be submitted with.
+    chosen = [jobs.c.batch_id == batch_id, jobs.c.url != ""]
+    if keys:
+        chosen += [jobs.c.key.in_(keys), or_(failed, cancelled)]
+    if categories:
+        # Whatever a cancelled job met before, it ended by being cancelled.
+        named = and_(cancelled, literal(FailureCategory.RUN_CANCELLED in categories))
+        chosen.append(or_(and_(failed, _ended_with(categories)), named))
+    if not keys and not categories:
+        chosen += [failed, not_(_ended_with([FailureCategory.UNANSWERED]))]
+    tx.execute(update(attempts).where(exists().where(_newest, *chosen)).values(retry_at=now))
+    put_back = tx.execute(
+        update(jobs)
+        .where(*chosen)
+        .values(
+            state=JobState.AVAILABLE,
+            available_at=now,
+            finished_at=None,
+            failures=0,
+            met="{}",
+            rungs="{}",
+            together=MAX_RUNS_PER_REQUEST,
+            cancel_requested=False,
+        )
+    )
+    return put_back.rowcount
+
+
+def _ended_with(categories: Collection[FailureCategory]) -> ColumnElement[bool]:
+    newest = attempts.alias()
+    return exists().where(
+        newest.c.job_id == jobs.c.id,
+        newest.c.number == jobs.c.attempt,
+        newest.c.outcome.in_(categories),
+    )
+
+
+def cancel_jobs(
+    tx: Connection,
+    batch_id: int,
+    keys: Collection[str],
+    now: datetime,
+    hosts: Collection[str] = (),
+    categories: Collection[FailureCategory] = (),
+) -> tuple[int, int]:
+    """
+    Cancel jobs that are not final, those of *keys*, *hosts* and *categories* where given.
+
+    A category chooses jobs that wait for another try after such a failure. Returns how many were
+    cancelled at once, and how many have an attempt open: those are cancelled when the API has
+    confirmed that their runs are.
+    """
+    # No claim may open an attempt in the meantime. Attempts come before jobs, as where verdicts
+    # are applied: else the two could wait for each other.
+    tx.execute(select(batches.c.id).where(batches.c.id == batch_id).with_for_update())
+    still_open = and_(attempts.c.batch_id == batch_id, attempts.c.closed_at.is_(None))
+    tx.execute(select(attempts.c.id).where(still_open).order_by(attempts.c.id).with_for_update())
+    chosen = jobs.c.batch_id == batch_id
+    if keys:
+        chosen &= jobs.c.key.in_(keys)
+    if categories:
+        chosen &= and_(jobs.c.state == JobState.AVAILABLE, _ended_with(categories))
+    parts = list(_on(tx, hosts, chosen)) if hosts else [chosen]
+    counts = [_cancel(tx, part, still_open, now) for part in parts]
+    return sum(at_once for at_once, _ in counts), sum(asked for _, asked in counts)
+
+
+def _cancel(
+    tx: Connection, chosen: ColumnElement[bool], still_open: ColumnElement[bool], now: datetime
+) -> tuple[int, int]:
+    running = and_(chosen, jobs.c.state == JobState.RUNNING)
+    tx.execute(
+        update(attempts)
+        .where(still_open, attempts.c.job_id.in_(select(jobs.c.id).where(running)))
+        .values(cancelling=FailureCategory.RUN_CANCELLED)
+    )
+    asked = tx.execute(update(jobs).where(running).values(cancel_requested=True))
+    at_once = tx.execute(
+        update(jobs)
+        .where(chosen, jobs.c.state == JobState.AVAILABLE)
+        .values(state=JobState.CANCELLED, finished_at=now, cancel_requested=True)
+    )
+    return at_once.rowcount, asked.rowcount
+
+
+def _on(
+    tx: Connection, hosts: Collection[str], chosen: ColumnElement[bool]
+) -> Iterator[ColumnElement[bool]]:
+    """Cut the chosen jobs on these hosts into parts; with any port where none is named."""
+    wanted = {host.lower() for host in hosts}
+    left = jobs.c.state.in_([state for state in JobState if not state.is_final])
+    found = [
+        row.id
+        for row in tx.execute(select(jobs.c.id, jobs.c.url).where(chosen, left))
+        if not wanted.isdisjoint((host_of(row.url), host_of(row.url).partition(":")[0]))
+    ]
+    for start in range(0, len(found), STEER_CHUNK):
+        yield and_(chosen, jobs.c.id.in_(found[start : start + STEER_CHUNK]))
+
+
+def pause_batch(tx: Connection, batch_id: int, reason: str | None, now: datetime) -> None:
+    """Let nothing more be submitted; a batch that is paused already may get another reason."""
+    this = batches.c.id == batch_id
+    tx.execute(update(batches).where(this, batches.c.paused_at.is_(None)).values(paused_at=now))
+    if reason is not None:
+        tx.execute(update(batches).where(this).values(pause_reason=reason))
+
+
+def resume_batch(tx: Connection, batch_id: int, now: datetime) -> bool:
+    """Let jobs be submitted again, whatever a canary has brought; whether the batch was paused."""
+    this = batches.c.id == batch_id
+    since = tx.execute(select(batches.c.paused_at).where(this).with_for_update()).scalar_one()
+    if since is None:
+        return False
+    tx.execute(
+        update(batches)
+        .where(this, batches.c.gate == CanaryGate.CLOSED)
+        .values(gate=CanaryGate.OPEN)
+    )
+    tx.execute(update(batches).where(this).values(paused_at=None, pause_reason=None))
+    holds.end_pause(tx, batch_id, since, now)
+    return True
+
+
+def set_concurrency(tx: Connection, batch_id: int, bound: int) -> None:
+    """Set another bound in the place of the loaded one; runs in flight above it go on."""
+    tx.execute(update(batches).where(batches.c.id == batch_id).values(concurrency=bound))

@@ -1,0 +1,97 @@
+"""Statements that choose which due jobs may go: in file order, as far as their hosts have room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, and_, bindparam, or_, select
+
+from batchrunner.model import JobState
+from batchrunner.policy.host_breaker import MAX_PROBES
+from batchrunner.store.host_breaker import HostCapacity
+from batchrunner.store.schema import jobs
+from batchrunner.store.schema import parking as parked
+
+#: Jobs that are looked at together, at least: some of them may be on hosts that have no room.
+PAGE_SIZE = 50
+
+_AVAILABLE = (
+    select(
+        jobs.c.id,
+        jobs.c.position,
+        jobs.c.key,
+        jobs.c.url,
+        jobs.c.host,
+        jobs.c.goal,
+        jobs.c.options,
+        jobs.c.shape,
+        jobs.c.together,
+        jobs.c.attempt,
+        jobs.c.failures,
+        jobs.c.met,
+        jobs.c.policy,
+        jobs.c.rungs,
+    )
+    .where(jobs.c.batch_id == bindparam("batch"), jobs.c.state == JobState.AVAILABLE)
+    .order_by(jobs.c.position, jobs.c.id)
+)
+_behind = or_(
+    jobs.c.position > bindparam("position"),
+    and_(jobs.c.position == bindparam("position"), jobs.c.id > bindparam("id")),
+)
+_PAGE = (
+    _AVAILABLE.where(_behind, jobs.c.available_at <= bindparam("now"))
+    .where(jobs.c.host.not_in(bindparam("full", expanding=True)))
+    .limit(bindparam("most"))
+)
+_CANARY = _PAGE.where(jobs.c.canary)
+_given_up = select(parked.c.host).where(
+    parked.c.batch_id == bindparam("batch"), parked.c.probes >= MAX_PROBES
+)
+_AWAITED = _AVAILABLE.where(_behind, jobs.c.host.not_in(_given_up)).limit(bindparam("most"))
+#: Before the first job.
+_START = {"position": 0, "id": 0}
+
+
+def due_jobs(
+    tx: Connection,
+    batch_id: int,
+    room: int,
+    rooms: HostCapacity,
+    now: datetime,
+    *,
+    canary: bool,
+    claim: bool = True,
+) -> list[Row[Any]]:
+    """
+    Return due jobs, of each host no more than it has room for.
+
+    At most *room*, and the probes of parked hosts besides: whether they go is not known yet. Of a
+    *canary* only, where it has not passed yet. What is not to be claimed is not locked.
+    """
+    chosen: list[Row[Any]] = []
+    page: Select[Any] = _CANARY if canary else _PAGE
+    page = page.with_for_update(skip_locked=True) if claim else page
+    last = _START
+    while room > 0:
+        most = max(room, PAGE_SIZE)
+        asked = {"batch": batch_id, "now": now, "full": rooms.full, "most": most, **last}
+        rows = tx.execute(page, asked).all()
+        for row in rows:
+            if room > 0 and rooms.take(row.host):
+                chosen.append(row)
+                room -= row.host not in rooms.parked
+        if len(rows) < most:
+            break
+        last = {"position": rows[-1].position, "id": rows[-1].id}
+    return chosen
+
+
+def awaited_jobs(tx: Connection, batch_id: int) -> Iterator[list[Row[Any]]]:
+    """Yield all jobs that may go sooner or later, a page at a time: not those on given-up hosts."""
+    last, rows = _START, list[Row[Any]]()
+    while rows := [*tx.execute(_AWAITED, {"batch": batch_id, "most": PAGE_SIZE, **last})]:
+        yield rows
+        last = {"position": rows[-1].position, "id": rows[-1].id}

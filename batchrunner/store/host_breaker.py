@@ -1,0 +1,188 @@
+"""Statements that keep what attempts have told of hosts, and by which hosts are kept back."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import BindParameter, Connection, Row, bindparam, delete, func, select
+
+from batchrunner.model import AttemptDecision, HostResult, HostRule, JobState, ParkedHost
+from batchrunner.policy.host_breaker import (
+    HostHealth,
+    HostTraffic,
+    after_results,
+    free_capacity,
+    hosts_with_limits,
+)
+from batchrunner.store.database import insert_or_ignore
+from batchrunner.store.schema import attempts, jobs, parking
+
+_batch: BindParameter[int] = bindparam("batch")
+_KNOWN = (
+    select(parking)
+    .where(parking.c.batch_id == _batch, parking.c.host.in_(bindparam("names", expanding=True)))
+    .order_by(parking.c.host)  # all who lock several do it in this order
+    .with_for_update()
+)
+
+
+def record_host_results(
+    tx: Connection, batch_id: int, applied: Iterable[AttemptDecision], now: datetime
+) -> None:
+    """Add what attempts have told of their hosts; one that never failed is not written down."""
+    told: dict[str, list[HostResult]] = defaultdict(list)
+    for verdict in applied:
+        if verdict.host_result is not None:
+            told[verdict.host_result.host].append(verdict.host_result)
+    if not told:
+        return
+    rows = tx.execute(_KNOWN, {"batch": batch_id, "names": sorted(told)})
+    known = {row.host: _host(row) for row in rows}
+    hosts = [
+        after_results(known.get(name, HostHealth(host=name)), told[name], now)
+        for name in sorted(told)
+    ]
+    changed = [_row(batch_id, host) for host in hosts if host.failed]
+    if changed:
+        insert = insert_or_ignore(tx, parking)
+        new = {name: insert.excluded[name] for name in changed[0] if name != "batch_id"}
+        keys = ["batch_id", "host"]
+        tx.execute(insert.on_conflict_do_update(index_elements=keys, set_=new), changed)
+
+
+def _host(row: Row[Any]) -> HostHealth:
+    return HostHealth(
+        host=row.host,
+        passed=row.passed,
+        failed=row.failed,
+        in_row=row.in_row,
+        parked_at=row.parked_at,
+        probe_at=row.probe_at,
+        probes=row.probes,
+    )
+
+
+def _row(batch_id: int, host: HostHealth) -> dict[str, Any]:
+    return {"batch_id": batch_id, **asdict(host)}
+
+
+# ---- what hosts may get ----
+
+_PARKED = select(parking).where(parking.c.batch_id == _batch, parking.c.parked_at.is_not(None))
+_TRAFFIC = (
+    select(jobs.c.host, func.count().label("in_flight"), func.max(attempts.c.opened_at).label("at"))
+    .join(jobs, jobs.c.id == attempts.c.job_id)
+    .where(attempts.c.batch_id == _batch, attempts.c.closed_at.is_(None))
+    .group_by(jobs.c.host)
+)
+_LATELY = (
+    select(jobs.c.host, func.max(attempts.c.opened_at).label("at"))
+    .join(jobs, jobs.c.id == attempts.c.job_id)
+    .where(attempts.c.batch_id == _batch, attempts.c.opened_at > bindparam("since"))
+    .group_by(jobs.c.host)
+)
+
+
+class HostCapacity:
+    """How many more jobs of each host may be claimed now."""
+
+    def __init__(
+        self,
+        rules: Mapping[str, HostRule],
+        parked: Mapping[str, HostHealth],
+        traffic: Mapping[str, HostTraffic],
+        now: datetime,
+    ) -> None:
+        self._rules, self._parked, self._traffic, self._now = rules, parked, traffic, now
+        self._left: dict[str, int | None] = {}
+        for host in {*parked, *(traffic if hosts_with_limits(rules) else ())}:
+            self._look_up(host)
+
+    @property
+    def parked(self) -> Collection[str]:
+        """The hosts of which no more than a probe may go."""
+        return self._parked.keys()
+
+    @property
+    def full(self) -> list[str]:
+        """The hosts that are known to have none left."""
+        return sorted(host for host, left in self._left.items() if left == 0)
+
+    def take(self, host: str) -> bool:
+        """Take one of a host's rooms; whether it had one."""
+        left = self._left[host] if host in self._left else self._look_up(host)
+        if left is None:
+            return True
+        self._left[host] = max(left - 1, 0)
+        return left > 0
+
+    def _look_up(self, host: str) -> int | None:
+        traffic = self._traffic.get(host, HostTraffic())
+        found = free_capacity(self._parked.get(host), traffic, self._rules, host, self._now)
+        self._left[host] = found
+        return found
+
+
+def host_capacity(
+    tx: Connection, batch_id: int, rules: Mapping[str, HostRule], now: datetime
+) -> HostCapacity:
+    """Return how many jobs of each host may be claimed now."""
+    parked = {row.host: _host(row) for row in tx.execute(_PARKED, {"batch": batch_id})}
+    traffic: dict[str, HostTraffic] = {}
+    if parked or hosts_with_limits(rules):
+        found = tx.execute(_TRAFFIC, {"batch": batch_id})
+        traffic = {row.host: HostTraffic(in_flight=row.in_flight, newest=row.at) for row in found}
+    longest = max((rule.spacing or timedelta(0) for rule in rules.values()), default=timedelta(0))
+    if longest:
+        for row in tx.execute(_LATELY, {"batch": batch_id, "since": now - longest}):
+            flying = traffic.get(row.host, HostTraffic()).in_flight
+            traffic[row.host] = HostTraffic(in_flight=flying, newest=row.at)
+    return HostCapacity(rules, parked, traffic, now)
+
+
+# ---- what there is to see of them ----
+
+_WAITING = (
+    select(jobs.c.host, func.count().label("waiting"))
+    .where(
+        jobs.c.batch_id == _batch,
+        jobs.c.state == JobState.AVAILABLE,
+        jobs.c.host.in_(bindparam("names", expanding=True)),
+    )
+    .group_by(jobs.c.host)
+)
+
+
+def parked_hosts(tx: Connection, batch_id: int) -> list[ParkedHost]:
+    """Return the hosts that are kept back, and how many jobs wait for each."""
+    found = [_host(row) for row in tx.execute(_PARKED, {"batch": batch_id})]
+    if not found:
+        return []
+    names = [host.host for host in found]
+    rows = tx.execute(_WAITING, {"batch": batch_id, "names": names})
+    waiting = {row.host: row.waiting for row in rows}
+    return [
+        ParkedHost(
+            host=host.host,
+            since=host.parked_at,
+            failures=host.in_row,
+            probe_at=host.probe_at,
+            failed_probes=host.probes,
+            given_up=host.given_up,
+            waiting=waiting.get(host.host, 0),
+        )
+        for host in found
+        if host.parked_at is not None and host.probe_at is not None
+    ]
+
+
+def unpark(tx: Connection, batch_id: int, hosts: Collection[str]) -> int:
+    """Let hosts be used again as if they had never failed; all of them where none is named."""
+    chosen = [parking.c.batch_id == batch_id, parking.c.parked_at.is_not(None)]
+    if hosts:
+        chosen.append(parking.c.host.in_(hosts))
+    return tx.execute(delete(parking).where(*chosen)).rowcount

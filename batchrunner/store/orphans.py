@@ -1,0 +1,291 @@
+"""Statements about runs that turn up late: they are adopted, or listed as orphans."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from batchrunner.model import JobState, Run, RunStatus, Submission, SubmittedAttempt
+from batchrunner.store.database import insert_or_ignore
+from batchrunner.store.schema import SubmissionState, attempts, jobs, orphans, submissions
+from batchrunner.store.serialization import attempt_start_of, job_of
+
+_WATCHED_FOR = (
+    select(submissions)
+    .where(
+        submissions.c.batch_id == bindparam("batch"),
+        submissions.c.owner_id == bindparam("owner"),
+        submissions.c.watch_at.is_not(None),
+    )
+    .order_by(submissions.c.id)
+)
+_WATCHED_FOR_BY_NOW = _WATCHED_FOR.where(submissions.c.watch_at <= bindparam("due"))
+
+
+def late_run_watchlist(
+    tx: Connection, owner_id: str, batch_id: int, due: datetime | None
+) -> list[Submission]:
+    """Return the owner's absent submissions that are watched: those *due* by then, or all."""
+    mine = {"batch": batch_id, "owner": owner_id}
+    if due is None:
+        found = tx.execute(_WATCHED_FOR, mine)
+    else:
+        found = tx.execute(_WATCHED_FOR_BY_NOW, {**mine, "due": due})
+    return [
+        Submission(
+            id=row.id,
+            marker_token=row.token,
+            intended_at=row.intended_at,
+            marked=row.marked,
+            fruitless_searches=row.searched,
+            attempts=_runless(tx, row.id),
+        )
+        for row in found
+    ]
+
+
+_RUNLESS = (
+    select(attempts.c.id, attempts.c.place, jobs.c.key, jobs.c.url, jobs.c.goal)
+    .add_columns(jobs.c.id.label("job_id"), jobs.c.attempt, jobs.c.failures, jobs.c.met)
+    .add_columns(jobs.c.policy, attempts.c.rungs, attempts.c.ladders)
+    .join(jobs, jobs.c.id == attempts.c.job_id)
+    .where(attempts.c.submission_id == bindparam("submission"), attempts.c.run_id.is_(None))
+    .order_by(attempts.c.place)
+)
+
+
+def _runless(tx: Connection, submission_id: int) -> tuple[SubmittedAttempt, ...]:
+    rows = tx.execute(_RUNLESS, {"submission": submission_id})
+    return tuple(
+        SubmittedAttempt(
+            attempt_id=row.id,
+            batch_index=row.place,
+            job=job_of(row, row.job_id, row.attempt, attempt_start_of(row)),
+            url=row.url,
+            goal=row.goal,
+        )
+        for row in rows
+    )
+
+
+_WATCH = (
+    update(submissions)
+    .where(
+        submissions.c.id == bindparam("submission"),
+        submissions.c.owner_id == bindparam("owner"),
+        submissions.c.state == SubmissionState.ABSENT,
+    )
+    .values(watch_at=bindparam("new_watch_at"))
+)
+
+
+def schedule_late_check(
+    tx: Connection, owner_id: str, submission: Submission, watch_at: datetime | None
+) -> None:
+    """Say when to look for an absent submission's runs again; None: never more."""
+    tx.execute(_WATCH, {"submission": submission.id, "owner": owner_id, "new_watch_at": watch_at})
+
+
+def adopt_late_runs(
+    tx: Connection,
+    owner_id: str,
+    batch_id: int,
+    submission: Submission,
+    runs: Mapping[int, str],
+    now: datetime,
+    new_token: Callable[[], str],
+) -> int:
+    """
+    Adopt runs that turned up late, by the closed attempt that each was made for; return how many.
+
+    A job that still waits for another try gets an attempt with the run that it has already. The
+    runs of all others are orphans. An orphan that completed before it could be cancelled is
+    adopted too when its job comes to wait again: it is paid for.
+    """
+    waiting, spent = _waiting(tx, runs), _spent(tx, runs.values())
+    adopted = {at: run_id for at, run_id in runs.items() if at in waiting and run_id not in spent}
+    if adopted:
+        tx.execute(delete(orphans).where(orphans.c.run_id.in_(adopted.values())))
+        _open_with_runs(tx, owner_id, batch_id, waiting, adopted, now, new_token())
+    add_orphans(tx, batch_id, submission.id, set(runs.values()) - set(adopted.values()), now)
+    return len(adopted)
+
+
+def _waiting(tx: Connection, runs: Mapping[int, str]) -> dict[int, Any]:
+    """Return the jobs that wait for another try, by the closed attempt whose run turned up."""
+    rows = tx.execute(
+        select(
+            attempts.c.id.label("attempt_id"),
+            attempts.c.rungs.label("ran_on"),
+            attempts.c.ladders.label("learns_of"),
+            attempts.c.changes.label("ran_with"),
+            attempts.c.reserved.label("costs_at_most"),
+            jobs,
+        )
+        .join(jobs, jobs.c.id == attempts.c.job_id)
+        .where(attempts.c.id.in_(runs), jobs.c.state == JobState.AVAILABLE)
+        .with_for_update(of=jobs)
+    )
+    return {row.attempt_id: row for row in rows}
+
+
+def _spent(tx: Connection, run_ids: Collection[str]) -> set[str]:
+    """Return those runs that an attempt has already, and orphans that were asked to stop."""
+    held = select(attempts.c.run_id).where(attempts.c.run_id.in_(run_ids))
+    stopped = select(orphans.c.run_id).where(
+        orphans.c.run_id.in_(run_ids), orphans.c.run_status.is_distinct_from(RunStatus.COMPLETED)
+    )
+    return set(tx.execute(held.union(stopped)).scalars())
+
+
+def _open_with_runs(
+    tx: Connection,
+    owner_id: str,
+    batch_id: int,
+    waiting: Mapping[int, Any],
+    runs: Mapping[int, str],
+    now: datetime,
+    token: str,
+) -> None:
+    submission_id = _late_submission(tx, owner_id, batch_id, now, token)
+    tx.execute(
+        insert(attempts),
+        [
+            {
+                "job_id": waiting[at].id,
+                "number": waiting[at].attempt + 1,
+                "batch_id": batch_id,
+                "owner_id": owner_id,
+                "submission_id": submission_id,
+                "place": place,
+                "rungs": waiting[at].ran_on,
+                "ladders": waiting[at].learns_of,
+                "changes": waiting[at].ran_with,
+                "opened_at": now,
+                "run_id": run_id,
+                "run_status": RunStatus.PENDING,
+                "reserved": waiting[at].costs_at_most,
+            }
+            for place, (at, run_id) in enumerate(runs.items(), 1)
+        ],
+    )
+    tx.execute(
+        update(jobs)
+        .where(jobs.c.id.in_([waiting[at].id for at in runs]))
+        .values(state=JobState.RUNNING, attempt=jobs.c.attempt + 1)
+    )
+
+
+def _late_submission(
+    tx: Connection, owner_id: str, batch_id: int, now: datetime, token: str
+) -> int:
+    """Write the submission in which adopted runs ride; nothing is sent for it."""
+    submission_id: int = tx.execute(
+        insert(submissions)
+        .values(
+            batch_id=batch_id,
+            owner_id=owner_id,
+            token=token,
+            marked=False,  # their goals carry the marker of the submission that made them
+            state=SubmissionState.CREATED,
+            intended_at=now,
+            answered_at=now,
+            message="runs that turned up late",
+        )
+        .returning(submissions.c.id)
+    ).scalar_one()
+    return submission_id
+
+
+_UNTAKEN = select(attempts.c.id, attempts.c.batch_id).where(
+    attempts.c.id.in_(bindparam("attempts", expanding=True)),
+    attempts.c.closed_at.is_not(None),
+    attempts.c.run_id.is_(None),
+)
+
+
+def add_untaken_orphans(
+    tx: Connection, submission: Submission, runs: Mapping[int, str], now: datetime
+) -> None:
+    """
+    List runs as orphans whose attempts were closed before their ids came.
+
+    Whoever slept through that has just paid for them. Attempts that are open in other hands are
+    left alone: their new owner is searching for these very runs.
+    """
+    rows = tx.execute(_UNTAKEN, {"attempts": list(runs)}).all()
+    if rows:
+        add_orphans(tx, rows[0].batch_id, submission.id, {runs[row.id] for row in rows}, now)
+
+
+def add_orphans(
+    tx: Connection, batch_id: int, submission_id: int, run_ids: Collection[str], now: datetime
+) -> None:
+    """List runs that no attempt has as orphans: they are to be cancelled, and their cost told."""
+    wanted = select(attempts.c.run_id).where(attempts.c.run_id.in_(run_ids))
+    run_ids = set(run_ids) - set(tx.execute(wanted).scalars())
+    if not run_ids:
+        return
+    tx.execute(
+        insert_or_ignore(tx, orphans).on_conflict_do_nothing(),
+        [
+            {
+                "run_id": run_id,
+                "batch_id": batch_id,
+                "submission_id": submission_id,
+                "found_at": now,
+            }
+            for run_id in sorted(run_ids)
+        ],
+    )
+
+
+def release_runs(
+    tx: Connection, owner_id: str, batch_id: int, attempt_ids: Collection[int], now: datetime
+) -> None:
+    """Take the runs of open attempts away, of which nobody can tell whose they are: as orphans."""
+    held = (
+        attempts.c.id.in_(attempt_ids),
+        attempts.c.owner_id == owner_id,
+        attempts.c.closed_at.is_(None),
+    )
+    owned = attempts.c.run_id.is_not(None)
+    rows = tx.execute(select(attempts.c.submission_id, attempts.c.run_id).where(*held, owned)).all()
+    tx.execute(update(attempts).where(*held).values(run_id=None))
+    for submission_id in {row.submission_id for row in rows}:
+        run_ids = [row.run_id for row in rows if row.submission_id == submission_id]
+        add_orphans(tx, batch_id, submission_id, run_ids, now)
+        tx.execute(
+            update(submissions)
+            .where(
+                submissions.c.id == submission_id, submissions.c.state == SubmissionState.CREATED
+            )
+            .values(state=SubmissionState.UNDECIDED)
+        )
+
+
+_OPEN_ORPHANS = select(orphans.c.run_id).where(
+    orphans.c.batch_id == bindparam("batch"), orphans.c.ended_at.is_(None)
+)
+
+
+def open_orphans(tx: Connection, batch_id: int) -> list[str]:
+    """Return the orphans of which the API has not confirmed that they are over."""
+    return list(tx.execute(_OPEN_ORPHANS, {"batch": batch_id}).scalars())
+
+
+def close_orphans(tx: Connection, ended: Iterable[tuple[str, Run | None]], now: datetime) -> None:
+    """Write down what orphans that are over have cost; None: the API knows nothing of it."""
+    for run_id, run in ended:
+        tx.execute(
+            update(orphans)
+            .where(orphans.c.run_id == run_id)
+            .values(
+                ended_at=now,
+                run_status=run.status if run else None,
+                steps=run.steps if run else None,
+            )
+        )

@@ -1,0 +1,315 @@
+"""Statements that only look: tallies, failures, finished jobs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    select,
+    true,
+)
+
+from batchrunner.model import (
+    BatchCounts,
+    ClosedAttempt,
+    FailureCategory,
+    FinishedJob,
+    JobState,
+    Rate,
+    RunStatus,
+    WorkLeft,
+)
+from batchrunner.policy.host_breaker import MAX_PROBES
+from batchrunner.policy.slots import concurrency_limit
+from batchrunner.store import artifacts
+from batchrunner.store.batches import pause_of, rate_of, settings_in_force
+from batchrunner.store.schema import (
+    CanaryGate,
+    SubmissionState,
+    attempts,
+    batches,
+    jobs,
+    orphans,
+    parking,
+    results,
+    submissions,
+)
+
+_FINAL = [state for state in JobState if state.is_final]
+_batch: BindParameter[int] = bindparam("batch")
+_owner: BindParameter[str] = bindparam("owner")
+_newest = and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
+_still_open = attempts.c.closed_at.is_(None)
+
+
+def _count(condition: Any) -> Any:
+    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+
+
+_STATES = (
+    select(
+        jobs.c.state,
+        func.count().label("jobs"),
+        func.sum(case((jobs.c.attempt > 0, 1), else_=0)).label("tried"),
+        func.min(jobs.c.available_at).label("due_at"),
+    )
+    .where(jobs.c.batch_id == _batch)
+    .group_by(jobs.c.state)
+)
+
+
+def batch_counts(tx: Connection, batch_id: int) -> BatchCounts:
+    """Count a batch."""
+    batch = {"batch": batch_id}
+    by_state = {JobState(row.state): row for row in tx.execute(_STATES, batch)}
+    available = by_state.get(JobState.AVAILABLE)
+    return BatchCounts(
+        jobs={state: by_state[state].jobs if state in by_state else 0 for state in JobState},
+        retrying=available.tried if available else 0,
+        due_at=available.due_at if available else None,
+        failed=_by_category(tx.execute(_FAILED, batch)),
+        retried=_by_category(tx.execute(_RETRIED, batch)),
+        **_attempts(tx, batch_id),
+    )
+
+
+_open = (
+    select(_count(attempts.c.owner_id == _owner).label("mine"), func.count().label("open"))
+    .where(attempts.c.batch_id == _batch, _still_open)
+    .subquery()
+)
+_due_at = (
+    select(func.min(jobs.c.available_at))
+    .where(jobs.c.batch_id == _batch, jobs.c.state == JobState.AVAILABLE)
+    .scalar_subquery()
+)
+#: With a job that may be claimed sooner or later.
+_awaited = exists().where(
+    jobs.c.batch_id == _batch,
+    jobs.c.state == JobState.AVAILABLE,
+    jobs.c.host.not_in(
+        select(parking.c.host).where(parking.c.batch_id == _batch, parking.c.probes >= MAX_PROBES)
+    ),
+)
+_WORK_LEFT = (
+    select(
+        _open.c.mine,
+        _open.c.open,
+        _due_at.label("due_at"),
+        batches.c.paused_at,
+        batches.c.pause_reason,
+        batches.c.gate,
+        batches.c.budget,
+        batches.c.concurrency,
+        batches.c.slots,
+        batches.c.settings,
+        _awaited.label("awaited"),
+    )
+    .join_from(batches, _open, true())
+    .where(batches.c.id == _batch)
+)
+
+
+def work_left(tx: Connection, owner_id: str, batch_id: int) -> WorkLeft:
+    """Say whether there is more to do; quick, however large the batch."""
+    row = tx.execute(_WORK_LEFT, {"owner": owner_id, "batch": batch_id}).one()
+    settings = settings_in_force(row)
+    return WorkLeft(
+        in_flight_here=int(row.mine),
+        in_flight_elsewhere=row.open - int(row.mine),
+        free_slots=concurrency_limit(settings.concurrency, row.slots) - row.open,
+        due_at=row.due_at,
+        pause=pause_of(row),
+        canary_failed=row.gate == CanaryGate.CLOSED,
+        has_budget=settings.budget is not None,
+        given_up=row.due_at is not None and not row.awaited,
+    )
+
+
+_in_doubt = attempts.c.submission_id.in_(
+    select(submissions.c.id).where(
+        submissions.c.batch_id == _batch, submissions.c.state == SubmissionState.UNANSWERED
+    )
+)
+_ATTEMPTS = select(
+    func.count().label("attempts"),
+    func.coalesce(func.sum(attempts.c.steps), 0).label("steps"),
+    _count(and_(_still_open, attempts.c.run_id.is_(None), _in_doubt)).label("unsettled"),
+    _count(and_(_still_open, attempts.c.run_status == RunStatus.PENDING)).label("queued"),
+).where(attempts.c.batch_id == _batch)
+_ORPHANS_AND_LATE = select(
+    func.count().label("orphans"), func.coalesce(func.sum(orphans.c.steps), 0).label("steps")
+).where(orphans.c.batch_id == _batch)
+
+
+def _attempts(tx: Connection, batch_id: int) -> dict[str, int]:
+    row = tx.execute(_ATTEMPTS, {"batch": batch_id}).one()
+    strays = tx.execute(_ORPHANS_AND_LATE, {"batch": batch_id}).one()
+    counts = {name: int(value) for name, value in row._mapping.items()}
+    return counts | {"orphans": strays.orphans, "steps": counts["steps"] + int(strays.steps)}
+
+
+_FAILED = (
+    select(attempts.c.outcome, func.count())
+    .join(jobs, _newest)
+    .where(jobs.c.batch_id == _batch, jobs.c.state == JobState.FAILED)
+    .group_by(attempts.c.outcome)
+)
+#: Failed attempts after which their job went on.
+_RETRIED = (
+    select(attempts.c.outcome, func.count())
+    .where(attempts.c.batch_id == _batch, attempts.c.retry_at.is_not(None))
+    .group_by(attempts.c.outcome)
+)
+
+
+def _by_category(rows: Iterable[Any]) -> dict[FailureCategory, int]:
+    return {FailureCategory(outcome): count for outcome, count in rows}
+
+
+def failed_attempts(
+    tx: Connection, batch_id: int, *, final: bool, most: int
+) -> list[ClosedAttempt]:
+    """
+    Return failed attempts with their reasons, in file order.
+
+    Those that ended their jobs where *final*, else those after which their jobs went on.
+    """
+    last = attempts.c.retry_at.is_(None) if final else attempts.c.retry_at.is_not(None)
+    rows = tx.execute(
+        select(attempts, jobs.c.key, jobs.c.url, jobs.c.state)
+        .join(jobs, jobs.c.id == attempts.c.job_id)
+        .where(attempts.c.batch_id == batch_id, attempts.c.outcome != "succeeded", last)
+        .where(_newest if final else attempts.c.job_id == jobs.c.id)
+        .order_by(jobs.c.position, attempts.c.number)
+        .limit(most)
+    )
+    return [
+        ClosedAttempt(
+            key=row.key,
+            url=row.url,
+            number=row.number,
+            category=FailureCategory(row.outcome),
+            counted=row.counted,
+            message=row.message or "",
+            job_state=JobState(row.state),
+            code=row.code,
+            closed_at=row.closed_at,
+            run_id=row.run_id,
+            option_overrides=json.loads(row.changes or "{}"),
+        )
+        for row in rows
+    ]
+
+
+def cancelled_jobs(tx: Connection, batch_id: int, *, most: int) -> list[tuple[str, str]]:
+    """Return key and url of jobs that were cancelled while no run was in flight, in file order."""
+    ended = exists().where(_newest, attempts.c.retry_at.is_(None))
+    rows = tx.execute(
+        select(jobs.c.key, jobs.c.url)
+        .where(jobs.c.batch_id == batch_id, jobs.c.state == JobState.CANCELLED, ~ended)
+        .order_by(jobs.c.position)
+        .limit(most)
+    )
+    return [(row.key, row.url) for row in rows]
+
+
+def finished_job_ids(tx: Connection, batch_id: int) -> list[int]:
+    """
+    Return the ids of all jobs in a final state, in file order.
+
+    What belongs to them changes only if the user retries them, so they can be read page by page
+    and still be one snapshot.
+    """
+    return list(
+        tx.execute(
+            select(jobs.c.id)
+            .where(jobs.c.batch_id == batch_id, jobs.c.state.in_(_FINAL))
+            .order_by(jobs.c.position, jobs.c.id)
+        ).scalars()
+    )
+
+
+def finished_jobs(tx: Connection, batch_id: int, job_ids: Sequence[int]) -> list[FinishedJob]:
+    """Return these jobs with their results, in file order; without those that were put back."""
+    rate = rate_of(tx.execute(select(batches).where(batches.c.id == batch_id)).one())
+    paths = artifacts.artifact_paths(tx, job_ids)
+    rows = tx.execute(_finished(job_ids))
+    return [_finished_job(row, rate, paths.get(row.id, ())) for row in rows]
+
+
+def _finished(job_ids: Sequence[int]) -> Select[Any]:
+    steps = (
+        select(attempts.c.job_id, func.sum(attempts.c.steps).label("steps"))
+        .where(attempts.c.job_id.in_(job_ids))
+        .group_by(attempts.c.job_id)
+        .subquery()
+    )
+    return (
+        select(
+            jobs,
+            attempts.c.outcome,
+            attempts.c.code,
+            attempts.c.message,
+            attempts.c.changes,
+            attempts.c.run_id,
+            attempts.c.run_started_at,
+            attempts.c.run_finished_at,
+            steps.c.steps,
+            results.c.body,
+        )
+        .outerjoin(attempts, _newest)
+        .outerjoin(results, results.c.attempt_id == attempts.c.id)
+        .outerjoin(steps, steps.c.job_id == jobs.c.id)
+        .where(jobs.c.id.in_(job_ids), jobs.c.state.in_(_FINAL))
+        .order_by(jobs.c.position, jobs.c.id)
+    )
+
+
+def _finished_job(row: Row[Any], rate: Rate | None, paths: tuple[str, ...]) -> FinishedJob:
+    failed = row.outcome is not None and row.outcome != "succeeded"
+    cancelled = row.state == JobState.CANCELLED  # perhaps while it waited, whatever it met before
+    return FinishedJob(
+        position=row.position,
+        key=row.key,
+        url=row.url,
+        goal=row.goal,
+        state=JobState(row.state),
+        attempts=row.attempt,
+        category=FailureCategory.RUN_CANCELLED
+        if cancelled
+        else (FailureCategory(row.outcome) if failed else None),
+        code=row.code,
+        message=row.message,
+        option_overrides=json.loads(row.changes or "{}"),
+        run_id=row.run_id,
+        steps=row.steps,
+        cost=f"{row.steps * rate.amount:f}" if rate and row.steps is not None else None,
+        started_at=row.run_started_at,
+        finished_at=row.run_finished_at,
+        result=row.body,
+        artifacts=paths,
+    )
+
+
+def newest_run(tx: Connection, batch_id: int, key: str) -> str | None:
+    """Return the run of a job's newest attempt that has one."""
+    run_id: str | None = tx.execute(
+        select(attempts.c.run_id)
+        .join(jobs, jobs.c.id == attempts.c.job_id)
+        .where(jobs.c.batch_id == batch_id, jobs.c.key == key, attempts.c.run_id.is_not(None))
+        .order_by(attempts.c.number.desc())
+        .limit(1)
+    ).scalar()
+    return run_id

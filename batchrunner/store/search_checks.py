@@ -1,0 +1,51 @@
+"""Statements about how far a search for lost runs can be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, select
+
+from batchrunner.model import ControlRun, RunStatus
+from batchrunner.store.schema import SubmissionState, attempts, submissions
+
+#: Runs that a look has shown: one of which nobody has seen anything may have been lost at once.
+_SEEN = [status for status in RunStatus if status is not RunStatus.PENDING]
+
+_CONTROL_RUN = (
+    select(attempts.c.run_id, submissions.c.token, attempts.c.place)
+    .join(attempts, attempts.c.submission_id == submissions.c.id)
+    .where(
+        submissions.c.batch_id == bindparam("batch"),
+        submissions.c.marked,
+        submissions.c.answered_at <= bindparam("before"),
+        attempts.c.run_id.is_not(None),
+        attempts.c.run_status.in_(_SEEN),
+    )
+    .order_by(submissions.c.id.desc(), attempts.c.place)
+    .limit(1)
+)
+
+
+def control_run(tx: Connection, batch_id: int, before: datetime) -> ControlRun | None:
+    """Return the newest run with a marker that was known *before* a moment, and seen since."""
+    row = tx.execute(_CONTROL_RUN, {"batch": batch_id, "before": before}).first()
+    return row and ControlRun(run_id=row.run_id, marker_token=row.token, batch_index=row.place)
+
+
+_GIVEN_BACK = (
+    select(attempts.c.job_id)
+    .join(submissions, submissions.c.id == attempts.c.submission_id)
+    .where(
+        attempts.c.job_id.in_(bindparam("jobs", expanding=True)),
+        attempts.c.closed_at.is_not(None),
+        attempts.c.run_id.is_(None),
+        submissions.c.state == SubmissionState.ABSENT,
+    )
+)
+
+
+def jobs_given_back(tx: Connection, job_ids: Collection[int]) -> frozenset[int]:
+    """Return those of these jobs that were given back because a run of theirs was not found."""
+    return frozenset(tx.execute(_GIVEN_BACK, {"jobs": list(job_ids)}).scalars())

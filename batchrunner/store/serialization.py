@@ -1,0 +1,179 @@
+"""Rows as what decisions are about, and back: jobs, rules, counts and rungs in JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import timedelta
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+from batchrunner.judge import expectations_of
+from batchrunner.model import (
+    Canary,
+    Expectations,
+    FailureCategory,
+    Finding,
+    HostRule,
+    Job,
+    RetryRule,
+    TimeLimits,
+)
+from batchrunner.policy.budget import budget_of
+from batchrunner.policy.escalation import AttemptStart
+
+
+def json_text(value: Any) -> str:
+    """Return *value* as JSON in the one form in which equal values are equal texts."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def job_of(row: Any, id: int, attempt: int, begun: AttemptStart) -> Job:
+    """Return the job of a row, with the number of its newest attempt and where that one began."""
+    return Job(
+        id=id,
+        key=row.key,
+        attempt=attempt,
+        failures=row.failures,
+        failures_by_category=counts_of(row.met),
+        policy=rules_of(row.policy),
+        escalation_steps=begun.escalation_steps,
+        escalation_ids=begun.escalation_ids,
+    )
+
+
+def attempt_start_of(row: Any) -> AttemptStart:
+    """Return on which rungs of which ladders the attempt of a row began."""
+    return AttemptStart(
+        escalation_steps=counts_of(row.rungs), escalation_ids=escalation_ids_of(row.ladders)
+    )
+
+
+@lru_cache(maxsize=1024)
+def escalation_ids_of(stored: str) -> Mapping[FailureCategory, str]:
+    """Read ladders by category back."""
+    return {FailureCategory(category): ladder for category, ladder in json.loads(stored).items()}
+
+
+@lru_cache(maxsize=1024)  # few texts, read again with each look; nobody changes what they say
+def counts_of(stored: str) -> Mapping[FailureCategory, int]:
+    """Read numbers by category back."""
+    return {FailureCategory(category): number for category, number in json.loads(stored).items()}
+
+
+@lru_cache(maxsize=1024)
+def rules_of(stored: str | None) -> Mapping[FailureCategory, RetryRule]:
+    """Read rules back."""
+    plain = json.loads(stored or "{}")
+    return {
+        FailureCategory(category): RetryRule(
+            attempts=rule.get("attempts"),
+            wait=_span(rule.get("wait")),
+            backoff=_span(rule.get("backoff")),
+            then=tuple(rule["then"]) if "then" in rule else None,
+        )
+        for category, rule in plain.items()
+    }
+
+
+def _span(seconds: float | None) -> timedelta | None:
+    return None if seconds is None else timedelta(seconds=seconds)
+
+
+def plain_rules(rules: Mapping[FailureCategory, RetryRule]) -> dict[str, dict[str, Any]]:
+    """Return rules as JSON keeps them: only what they say."""
+    return {category.value: _plain_rule(rule) for category, rule in rules.items()}
+
+
+def _plain_rule(rule: RetryRule) -> dict[str, Any]:
+    plain = {
+        "attempts": rule.attempts,
+        "wait": rule.wait and rule.wait.total_seconds(),
+        "backoff": rule.backoff and rule.backoff.total_seconds(),
+        "then": None if rule.then is None else [dict(step) for step in rule.then],
+    }
+    return {name: value for name, value in plain.items() if value is not None}
+
+
+@lru_cache(maxsize=256)
+def expectations_in(options: str | None, expect: str | None) -> Expectations:
+    """Read back what a job's result must be; its output_schema stands in its options."""
+    schema = json.loads(options or "{}").get("output_schema")
+    return expectations_of(schema, json.loads(expect or "{}"))
+
+
+def findings_text(findings: tuple[Finding, ...]) -> str | None:
+    """Return what the judge saw as it is stored; None where it saw nothing."""
+    return json_text([asdict(finding) for finding in findings]) if findings else None
+
+
+def findings_of(stored: str | None) -> tuple[Finding, ...]:
+    """Read what the judge saw back."""
+    return tuple(Finding(**plain) for plain in json.loads(stored or "[]"))
+
+
+def options_of(stored: str, changes: str | None) -> dict[str, Any]:
+    """Return the options of an attempt: its job's, as its rungs change them."""
+    return {**json.loads(stored), **json.loads(changes or "{}")}
+
+
+# ---- settings that are mappings themselves ----
+
+
+def plain_hosts(rules: Mapping[str, HostRule]) -> dict[str, Any]:
+    """Return rules for hosts as JSON can spell them."""
+    return {
+        host: {**asdict(rule), "spacing": rule.spacing and rule.spacing.total_seconds()}
+        for host, rule in rules.items()
+    }
+
+
+def hosts_of(plain: Mapping[str, Any]) -> dict[str, HostRule]:
+    """Read rules for hosts back."""
+    return {
+        host: HostRule(**{**rule, "spacing": _span(rule.get("spacing"))})
+        for host, rule in plain.items()
+    }
+
+
+def plain_canary(canary: Canary | None) -> dict[str, Any] | None:
+    """Return a canary as JSON can spell it."""
+    if canary is None:
+        return None
+    rate, cost = canary.success_rate, canary.row_cost
+    return {
+        "jobs": canary.jobs,
+        "success_rate": None if rate is None else str(rate),
+        "row_cost": None if cost is None else str(cost),
+    }
+
+
+def canary_of(plain: Mapping[str, Any] | None) -> Canary | None:
+    """Read a canary back."""
+    if plain is None:
+        return None
+    rate = plain["success_rate"]
+    return Canary(
+        jobs=plain["jobs"],
+        success_rate=None if rate is None else Decimal(rate),
+        row_cost=budget_of(plain["row_cost"] or ""),
+    )
+
+
+@lru_cache(maxsize=1024)
+def limits_of(stored: str | None) -> TimeLimits:
+    """Read a job's own limits back."""
+    plain = json.loads(stored or "{}")
+    return TimeLimits(queued=_span(plain.get("queued")), running=_span(plain.get("running")))
+
+
+def limits_text(limits: TimeLimits) -> str | None:
+    """Return a job's own limits as JSON; None where it has none."""
+    plain = {
+        name: span.total_seconds()
+        for name, span in (("queued", limits.queued), ("running", limits.running))
+        if span is not None
+    }
+    return json_text(plain) if plain else None

@@ -1,0 +1,64 @@
+"""Statements that look at how a batch's runs wait for the account's slots."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, case, func, literal_column, select, update
+
+from batchrunner.model import AUTO, RunStatus
+from batchrunner.policy.slots import QUEUE_LAG, SlotUsage, concurrency_limit
+from batchrunner.store.batches import settings_in_force
+from batchrunner.store.schema import attempts, batches
+
+_in_flight = (
+    attempts.c.batch_id == bindparam("batch"),
+    attempts.c.closed_at.is_(None),
+    attempts.c.run_id.is_not(None),
+    attempts.c.cancelling.is_(None),
+)
+_is_running = attempts.c.run_status == RunStatus.RUNNING
+_is_pending = attempts.c.run_status == RunStatus.PENDING
+_newest_start = (
+    select(func.max(attempts.c.opened_at)).where(*_in_flight, _is_running).scalar_subquery()
+)
+_is_late = attempts.c.opened_at <= bindparam("late")
+#: A run that is passed by is stuck, and says nothing of slots.
+_waits = and_(
+    _is_pending,
+    _is_late,
+    attempts.c.opened_at >= func.coalesce(_newest_start, literal_column("''")),
+)
+
+
+def _count(condition: Any) -> Any:
+    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+
+
+_QUEUE = select(
+    _count(_is_running).label("running"),
+    _count(and_(_is_pending, attempts.c.opened_at > bindparam("late"))).label("fresh"),
+    _count(_waits).label("waiting"),
+    _count(and_(_is_pending, _is_late, ~_waits)).label("stuck"),
+).where(*_in_flight)
+
+
+def slot_usage(tx: Connection, batch_id: int, now: datetime) -> tuple[SlotUsage, int] | None:
+    """
+    Return how a batch's runs wait for slots, and how many may be in flight.
+
+    None where the user has said how many.
+    """
+    batch = tx.execute(select(batches).where(batches.c.id == batch_id)).one()
+    asked = settings_in_force(batch).concurrency
+    if asked != AUTO:
+        return None
+    row = tx.execute(_QUEUE, {"batch": batch_id, "late": now - QUEUE_LAG}).one()
+    found = SlotUsage(**{name: int(count) for name, count in row._mapping.items()})
+    return found, concurrency_limit(asked, batch.slots)
+
+
+def store_slots(tx: Connection, batch_id: int, most: int) -> None:
+    """Write down how many runs may be in flight, as the account's queue has taught."""
+    tx.execute(update(batches).where(batches.c.id == batch_id).values(slots=most))

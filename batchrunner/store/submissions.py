@@ -1,0 +1,270 @@
+"""Statements that write down what became of submissions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import BindParameter, Connection, bindparam, select, update
+
+from batchrunner.model import RunStatus, Submission, SubmittedAttempt
+from batchrunner.store import orphans as orphans_module
+from batchrunner.store.schema import SubmissionState, attempts, batches, jobs, orphans, submissions
+from batchrunner.store.serialization import attempt_start_of, job_of, options_of
+
+_UNSETTLED = (SubmissionState.INTENDED, SubmissionState.UNANSWERED)
+_owner: BindParameter[str] = bindparam("owner")
+_unsettled = (
+    submissions.c.id == bindparam("submission"),
+    submissions.c.owner_id == _owner,
+    submissions.c.state.in_(_UNSETTLED),
+)
+_runless = (attempts.c.closed_at.is_(None), attempts.c.run_id.is_(None))
+
+_RECORD = (
+    update(attempts)
+    .where(attempts.c.id == bindparam("attempt"), attempts.c.owner_id == _owner, *_runless)
+    .values(run_id=bindparam("new_run_id"), run_status=RunStatus.PENDING)
+)
+
+
+def record_runs(
+    tx: Connection, owner_id: str, submission: Submission, runs: Mapping[int, str], now: datetime
+) -> frozenset[int]:
+    """
+    Write the run ids of a submission by attempt id; return its open attempts that have none yet.
+
+    An attempt that was closed or taken over in the meantime keeps what it has. A run that is
+    another attempt's stays so: whose it is, its marker tells.
+    """
+    free = _free(tx, runs)
+    if free:
+        tx.execute(
+            _RECORD,
+            [
+                {"attempt": at, "owner": owner_id, "new_run_id": run_id}
+                for at, run_id in free.items()
+            ],
+        )
+        orphans_module.add_untaken_orphans(tx, submission, free, now)
+    left = frozenset(tx.execute(_RUNLESS, {"submission": submission.id}).scalars())
+    if not left:
+        close_submission(tx, owner_id, submission, SubmissionState.CREATED, now)
+    return left
+
+
+def _free(tx: Connection, runs: Mapping[int, str]) -> dict[int, str]:
+    """Return what of *runs* can be written: of an id that is nobody's yet, once."""
+    if not runs:
+        return {}
+    ids = {"runs": list(runs.values())}
+    spent = {*tx.execute(_HELD, ids).scalars(), *tx.execute(_DISOWNED, ids).scalars()}
+    free: dict[int, str] = {}
+    for at, run_id in runs.items():
+        if run_id not in spent:
+            free[at] = run_id
+            spent.add(run_id)
+    return free
+
+
+_HELD = select(attempts.c.run_id).where(attempts.c.run_id.in_(bindparam("runs", expanding=True)))
+_DISOWNED = select(orphans.c.run_id).where(orphans.c.run_id.in_(bindparam("runs", expanding=True)))
+
+
+def reassign_runs(
+    tx: Connection, owner_id: str, runs: Mapping[int, Mapping[int, str]], now: datetime
+) -> None:
+    """
+    Give open attempts of submissions the runs that the API's echo of their markers assigns.
+
+    *runs* is by submission id, and by attempt id. An attempt that is not in it, or whose run an
+    attempt of another submission has, loses its run; its own is searched for.
+    """
+    held = (attempts.c.owner_id == owner_id, attempts.c.closed_at.is_(None))
+    # No two attempts may have one run, not even in between: all give theirs up first.
+    of_them = attempts.c.submission_id.in_(runs)
+    tx.execute(update(attempts).where(*held, of_them).values(run_id=None))
+    free = _free(tx, {at: run_id for each in runs.values() for at, run_id in each.items()})
+    if free:
+        tx.execute(
+            update(attempts)
+            .where(*held, attempts.c.id == bindparam("attempt_id"))
+            .values(run_id=bindparam("new_run_id")),
+            [{"attempt_id": at, "new_run_id": run_id} for at, run_id in free.items()],
+        )
+    lacking = [each for each in runs if tx.execute(_RUNLESS, {"submission": each}).first()]
+    if lacking:
+        tx.execute(
+            update(submissions)
+            .where(submissions.c.id.in_(lacking), submissions.c.owner_id == owner_id)
+            .values(
+                state=SubmissionState.UNANSWERED,
+                search_at=now,
+                searched=0,
+                message="the answer named runs of other jobs",
+            )
+        )
+
+
+_RUNLESS = select(attempts.c.id).where(
+    attempts.c.submission_id == bindparam("submission"), *_runless
+)
+
+
+_CLOSE = (
+    update(submissions)
+    .where(*_unsettled)
+    .values(
+        state=bindparam("new_state"),
+        answered_at=bindparam("now"),
+        search_at=None,
+        message=bindparam("why"),
+        watch_at=bindparam("new_watch_at"),
+    )
+)
+
+
+def close_submission(
+    tx: Connection,
+    owner_id: str,
+    submission: Submission,
+    state: SubmissionState,
+    now: datetime,
+    message: str | None = None,
+    watch_at: datetime | None = None,
+) -> None:
+    """
+    Say what finally became of a submission; what has been said before stays.
+
+    *watch_at* is when to look whether the runs of an absent one turn up after all.
+    """
+    tx.execute(
+        _CLOSE,
+        {
+            "submission": submission.id,
+            "owner": owner_id,
+            "new_state": state,
+            "now": now,
+            "why": message,
+            "new_watch_at": watch_at,
+        },
+    )
+
+
+_MARK_UNANSWERED = (
+    update(submissions)
+    .where(*_unsettled)
+    .values(
+        state=SubmissionState.UNANSWERED,
+        search_at=bindparam("new_search_at"),
+        searched=bindparam("searches"),
+        message=bindparam("why"),
+    )
+)
+
+
+def mark_unanswered(
+    tx: Connection, owner_id: str, submission: Submission, search_at: datetime, message: str
+) -> None:
+    """Say that a submission's runs may exist, and when to look for them (again)."""
+    tx.execute(
+        _MARK_UNANSWERED,
+        {
+            "submission": submission.id,
+            "owner": owner_id,
+            "new_search_at": search_at,
+            "searches": submission.fruitless_searches,
+            "why": message,
+        },
+    )
+
+
+def mark_intended_unanswered(
+    tx: Connection, owner_id: str, batch_id: int, now: datetime, why: str
+) -> None:
+    """Say of all of an owner's submissions that are still intended that their runs may exist."""
+    # A claim of which the commit was lost may still be on its way: it holds the batch until then.
+    tx.execute(select(batches.c.id).where(batches.c.id == batch_id).with_for_update())
+    tx.execute(
+        update(submissions)
+        .where(
+            submissions.c.batch_id == batch_id,
+            submissions.c.owner_id == owner_id,
+            submissions.c.state == SubmissionState.INTENDED,
+        )
+        .values(state=SubmissionState.UNANSWERED, search_at=now, message=why)
+    )
+
+
+_UNANSWERED = (
+    select(
+        submissions.c.id.label("submission_id"),
+        submissions.c.token,
+        submissions.c.intended_at,
+        submissions.c.marked,
+        submissions.c.searched,
+        submissions.c.search_at,
+        submissions.c.message,
+        attempts.c.id.label("attempt_id"),
+        attempts.c.place,
+        attempts.c.rungs,
+        attempts.c.ladders,
+        attempts.c.changes,
+        jobs.c.id.label("job_id"),
+        jobs.c.key,
+        jobs.c.url,
+        jobs.c.goal,
+        jobs.c.options,
+        jobs.c.attempt,
+        jobs.c.failures,
+        jobs.c.met,
+        jobs.c.policy,
+    )
+    .join(attempts, attempts.c.submission_id == submissions.c.id)
+    .join(jobs, jobs.c.id == attempts.c.job_id)
+    .where(
+        submissions.c.batch_id == bindparam("batch"),
+        submissions.c.owner_id == _owner,
+        submissions.c.state == SubmissionState.UNANSWERED,
+        *_runless,
+    )
+    .order_by(submissions.c.id, attempts.c.place)
+)
+
+
+def unanswered_submissions(
+    tx: Connection, owner_id: str, batch_id: int
+) -> list[tuple[Submission, datetime, str]]:
+    """Return the owner's submissions in doubt, when to look for each, and why it is in doubt."""
+    rows = tx.execute(_UNANSWERED, {"batch": batch_id, "owner": owner_id})
+    found = []
+    for _, group in groupby(rows, key=lambda row: row.submission_id):
+        rides = list(group)
+        found.append((_submission(rides), rides[0].search_at, rides[0].message or ""))
+    return found
+
+
+def _submission(rows: list[Any]) -> Submission:
+    first = rows[0]
+    return Submission(
+        id=first.submission_id,
+        marker_token=first.token,
+        intended_at=first.intended_at,
+        marked=first.marked,
+        fruitless_searches=first.searched,
+        attempts=tuple(
+            SubmittedAttempt(
+                attempt_id=row.attempt_id,
+                batch_index=row.place,
+                job=job_of(row, row.job_id, row.attempt, attempt_start_of(row)),
+                url=row.url,
+                goal=row.goal,
+                options=options_of(row.options, row.changes),
+                option_overrides=json.loads(row.changes or "{}"),
+            )
+            for row in rows
+        ),
+    )

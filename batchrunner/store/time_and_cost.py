@@ -1,0 +1,177 @@
+"""Statements that read a batch's past: for whatever its hours and credits were used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from batchrunner.model import FailureCategory, JobState
+from batchrunner.model.estimate import PastRun
+from batchrunner.model.time_and_cost import (
+    BatchHistory,
+    CostCause,
+    PastAttempt,
+    PastJob,
+    Span,
+    TimeBucket,
+)
+from batchrunner.policy.escalation import host_of
+from batchrunner.store.batches import pause_of
+from batchrunner.store.holds import PAUSED
+from batchrunner.store.schema import (
+    SubmissionState,
+    attempts,
+    batches,
+    halts,
+    jobs,
+    orphans,
+    owners,
+    submissions,
+)
+
+#: What became of submissions whose runs were looked for, and not found at once.
+_DOUBTED = (SubmissionState.UNANSWERED, SubmissionState.ABSENT, SubmissionState.UNDECIDED)
+_NO_RUNS = (SubmissionState.REFUSED, SubmissionState.ABSENT)
+
+
+def job_ids_of(tx: Connection, batch_id: int) -> list[int]:
+    """Return the ids of a batch's jobs."""
+    return list(tx.execute(select(jobs.c.id).where(jobs.c.batch_id == batch_id)).scalars())
+
+
+def past_jobs(tx: Connection, batch_id: int, ids: Sequence[int]) -> list[PastJob]:
+    """Return what became of these jobs."""
+    made = tx.execute(select(batches.c.created_at).where(batches.c.id == batch_id)).scalar_one()
+    tried: dict[int, tuple[PastAttempt, ...]] = {}
+    for job_id, rows in groupby(tx.execute(_tried(ids)), key=lambda row: row.job_id):
+        tried[job_id] = tuple(_attempt(row) for row in rows)
+    return [
+        PastJob(
+            loaded_at=row.loaded_at or made,
+            finished_at=row.finished_at,
+            attempts=tried.get(row.id, ()),
+        )
+        for row in tx.execute(
+            select(jobs.c.id, jobs.c.loaded_at, jobs.c.finished_at).where(jobs.c.id.in_(ids))
+        )
+    ]
+
+
+def _tried(ids: Sequence[int]) -> Any:
+    return (
+        select(
+            attempts.c.job_id,
+            attempts.c.opened_at,
+            attempts.c.closed_at,
+            attempts.c.outcome,
+            attempts.c.counted,
+            attempts.c.retry_at,
+            attempts.c.run_id,
+            attempts.c.run_started_at,
+            attempts.c.run_finished_at,
+            attempts.c.seen_running_at,
+            attempts.c.steps,
+            submissions.c.state,
+            submissions.c.searched,
+            submissions.c.answered_at,
+        )
+        .join(submissions, submissions.c.id == attempts.c.submission_id)
+        .where(attempts.c.job_id.in_(ids))
+        .order_by(attempts.c.job_id, attempts.c.number)
+    )
+
+
+def _attempt(row: Any) -> PastAttempt:
+    return PastAttempt(
+        opened_at=row.opened_at,
+        closed_at=row.closed_at,
+        cause=_use(row.outcome),
+        answered_at=row.answered_at,
+        unanswered_at=row.state in _DOUBTED or row.searched > 0,
+        started_at=row.run_started_at or row.seen_running_at,
+        ended_at=row.run_finished_at,
+        retry_at=row.retry_at,
+        counted=row.counted is not False,
+        steps=row.steps,
+        ran=row.run_id is not None or row.state not in _NO_RUNS,
+    )
+
+
+def _use(outcome: str | None) -> CostCause | FailureCategory:
+    if outcome is None:
+        return CostCause.IN_FLIGHT
+    return CostCause.SUCCEEDED if outcome == CostCause.SUCCEEDED else FailureCategory(outcome)
+
+
+#: Newest attempts by which the future is judged.
+MAX_RECENT = 50_000
+
+
+def past_runs(tx: Connection, origin: str) -> list[PastRun]:
+    """Return what finished jobs took on an API, of all batches of the database, newest first."""
+    rows = tx.execute(
+        select(
+            attempts.c.job_id,
+            jobs.c.url,
+            attempts.c.opened_at,
+            attempts.c.closed_at,
+            attempts.c.steps,
+        )
+        .join(jobs, jobs.c.id == attempts.c.job_id)
+        .join(batches, batches.c.id == jobs.c.batch_id)
+        .where(
+            batches.c.origin == origin,
+            jobs.c.state.in_([JobState.SUCCEEDED, JobState.FAILED]),
+            attempts.c.closed_at.is_not(None),
+        )
+        .order_by(attempts.c.job_id.desc())
+        .limit(MAX_RECENT)
+    )
+    return [_taken(list(tries)) for _, tries in groupby(rows, key=lambda row: row.job_id)]
+
+
+def _taken(tries: Sequence[Any]) -> PastRun:
+    spans = (row.closed_at - row.opened_at for row in tries)
+    return PastRun(
+        host=host_of(tries[0].url),
+        steps=sum(row.steps or 0 for row in tries),
+        time=max(sum(spans, timedelta(0)), timedelta(0)),
+    )
+
+
+def final_job_keys(tx: Connection, batch_id: int) -> set[str]:
+    """Return the keys of a batch's jobs that are in a final state."""
+    done = jobs.c.state.in_([state for state in JobState if state.is_final])
+    return set(tx.execute(select(jobs.c.key).where(jobs.c.batch_id == batch_id, done)).scalars())
+
+
+def orphan_bills(tx: Connection, batch_id: int) -> list[int | None]:
+    """Return what each orphan of a batch has cost; None where that is not known."""
+    found = select(orphans.c.steps).where(orphans.c.batch_id == batch_id)
+    return list(tx.execute(found).scalars())
+
+
+def batch_history(tx: Connection, batch_id: int, now: datetime) -> BatchHistory:
+    """Return when runners were at work on the database, and what kept a batch back."""
+    attended = {
+        row.id: Span(since=row.started_at, until=min(row.ended_at or now, row.lease_until, now))
+        for row in tx.execute(select(owners))
+    }
+    paused, broke = [], []
+    for row in tx.execute(select(halts).where(halts.c.batch_id == batch_id)):
+        if row.why == PAUSED:
+            paused.append(Span(since=row.since, until=row.ended_at))
+        else:
+            lasts = row.ended_at or attended[row.owner_id].until
+            broke.append(Span(since=row.since, until=lasts))
+    pause = pause_of(tx.execute(select(batches).where(batches.c.id == batch_id)).one())
+    if pause is not None:
+        paused.append(Span(since=pause.since, until=now))
+    return BatchHistory(
+        attended=tuple(attended.values()),
+        halts={TimeBucket.PAUSED: tuple(paused), TimeBucket.CREDITS: tuple(broke)},
+    )

@@ -1,0 +1,148 @@
+"""Finds cells of a ledger that cannot be read, because another program wrote into them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
+from datetime import datetime
+from decimal import Decimal
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    Integer,
+    String,
+    Table,
+    func,
+    literal_column,
+    select,
+    type_coerce,
+)
+
+from batchrunner.model import FailureCategory, RunStatus
+from batchrunner.model.artifacts import ArtifactState
+from batchrunner.policy.budget import budget_of
+from batchrunner.store.batches import settings_of
+from batchrunner.store.database import has_server
+from batchrunner.store.schema import UtcDateTime, metadata, results
+from batchrunner.store.serialization import counts_of, escalation_ids_of, findings_of, rules_of
+
+#: Characters of a cell that are shown.
+MAX_SHOWN = 40
+#: What reading such a cell raises.
+UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError)
+
+
+def _moment(stored: str) -> None:
+    if datetime.fromisoformat(stored).utcoffset() is None:
+        raise ValueError("a time without its zone")
+
+
+def _mapping(stored: str) -> None:
+    json.loads(stored).keys()
+
+
+def _number(stored: object) -> None:
+    if not isinstance(stored, int):
+        raise ValueError("no whole number")
+
+
+def _budget(stored: str) -> None:
+    if budget_of(stored) is None:
+        raise ValueError("no budget")
+
+
+def _truth(stored: object) -> None:
+    if stored not in (0, 1):
+        raise ValueError("neither true nor false")
+
+
+#: Table and column → what reads it; those of types that tell are added below.
+_READERS: Mapping[tuple[str, str], Callable[[Any], object]] = {
+    ("batches", "settings"): settings_of,
+    ("batches", "budget"): _budget,
+    ("batches", "rate"): Decimal,
+    ("jobs", "options"): _mapping,
+    ("jobs", "expect"): _mapping,
+    ("jobs", "policy"): rules_of,
+    ("jobs", "met"): counts_of,
+    ("jobs", "rungs"): counts_of,
+    ("attempts", "rungs"): counts_of,
+    ("attempts", "ladders"): escalation_ids_of,
+    ("attempts", "changes"): _mapping,
+    ("attempts", "evidence"): findings_of,
+    ("attempts", "cancelling"): FailureCategory,
+    ("attempts", "run_status"): RunStatus,
+    ("orphans", "run_status"): RunStatus,
+    ("artifacts", "state"): ArtifactState,
+}
+_BY_TYPE: Mapping[type[Any], Callable[[Any], object]] = {
+    UtcDateTime: _moment,
+    Integer: _number,
+    Boolean: _truth,
+}
+
+
+def _reader(column: Column[Any]) -> Callable[[Any], object] | None:
+    by_type = (read for kind, read in _BY_TYPE.items() if isinstance(column.type, kind))
+    return _READERS.get((column.table.name, column.name), next(by_type, None))
+
+
+def undecodable_values(tx: Connection, most: int) -> list[str]:
+    """Return in which columns of which rows something stands that cannot be read, up to *most*."""
+    found: list[str] = []
+    for table in metadata.tables.values():
+        with closing(_in_table(tx, table)) as places:
+            found += islice(places, most - len(found))
+    return found
+
+
+def _in_table(tx: Connection, table: Table) -> Generator[str, None, None]:
+    readers = {c.name: read for c in table.columns if (read := _reader(c)) is not None}
+    raw = [type_coerce(table.c[name], String).label(name) for name in readers]
+    keys = [type_coerce(key, String).label(f"key_{key.name}") for key in table.primary_key]
+    every = select(*keys, *raw).execution_options(yield_per=1000)
+    with closing(tx.execute(every)) as rows:
+        for row in rows:
+            for (name, read), cell in zip(readers.items(), row[len(keys) :], strict=True):
+                if cell is not None and not _is_read(read, cell):
+                    key = ", ".join(map(str, row[: len(keys)]))
+                    yield f"{name} of row {key} in {table.name} is {_shown(cell)}"
+
+
+def _is_read(read: Callable[[Any], object], cell: Any) -> bool:
+    try:
+        read(cell)
+    except UNREADABLE:
+        return False
+    return True
+
+
+def _shown(cell: object) -> str:
+    text = str(cell)
+    return repr(text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…")
+
+
+def invalid_results(tx: Connection, most: int) -> list[int]:
+    """Return the attempts whose stored results are no JSON, up to *most*; deep ones are none."""
+    kept = select(results.c.attempt_id, results.c.body)
+    if not has_server(tx):
+        # It knows many for sound at once; what it does not know is read here.
+        kept = kept.where(func.json_valid(results.c.body) == literal_column("0"))
+    with closing(tx.execute(kept.execution_options(yield_per=100))) as rows:
+        odd = (attempt_id for attempt_id, body in rows if not _is_json(body))
+        return list(islice(odd, most))
+
+
+def _is_json(body: str) -> bool:
+    try:
+        json.loads(body)
+    except ValueError:
+        return False
+    except RecursionError:
+        pass
+    return True

@@ -1,0 +1,1 @@
+"""Words for terminals: escaping, wrapping, counts and durations."""

@@ -1,0 +1,1 @@
+"""Everything the program knows about the TinyFish API."""

@@ -1,0 +1,314 @@
+"""Reads the API's answers, leniently: one table for errors, one function for runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from batchrunner.classify import LONGEST_CODE, LONGEST_MESSAGE, shortened
+from batchrunner.model import (
+    MAX_RUN_ID_LENGTH,
+    ApiError,
+    ApiFault,
+    FaultKind,
+    Run,
+    RunError,
+    RunListing,
+    RunStatus,
+)
+from batchrunner.tinyfish.http import Reply
+from batchrunner.tinyfish.raw_json import ascii_safe, items, members, plain, plain_members
+
+#: Code in an error that came with status 200 → the status that it usually comes with.
+STATUS_BY_CODE = {
+    "INVALID_INPUT": 400,
+    "CONTENT_POLICY_VIOLATION": 400,
+    "MISSING_API_KEY": 401,
+    "INVALID_API_KEY": 401,
+    "UNAUTHORIZED": 401,
+    "INSUFFICIENT_CREDITS": 402,
+    "FORBIDDEN": 403,
+    "NOT_FOUND": 404,
+    "RATE_LIMIT_EXCEEDED": 429,
+    "INTERNAL_ERROR": 500,
+    "SERVICE_BUSY": 503,
+    "TIMEOUT": 504,
+}
+#: A server that asks for more is not believed.
+MAX_RETRY_AFTER = timedelta(hours=1)
+#: No run takes more steps (they end at 500), and no database's integer holds more.
+MAX_STEPS_READ = 2**31 - 1
+
+
+def read_members(reply: Reply) -> dict[str, str]:
+    """
+    Return the members of the object that a successful answer holds.
+
+    Raises:
+        ApiError: The answer is an error, or not JSON.
+    """
+    try:
+        found = members(text_of(reply))
+    except ValueError as error:
+        raise ApiError(_malformed(reply)) from error
+    if not 200 <= reply.status < 300:
+        raise ApiError(read_fault(reply))
+    return found
+
+
+def text_of(reply: Reply) -> str:
+    """Return the answer as text; bytes that are no UTF-8 stay in it as lone surrogates."""
+    return reply.body.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+
+
+def read_fault(reply: Reply) -> ApiFault:
+    """Return what an error answer says; MALFORMED where it is not the API's own shape."""
+    body = plain(text_of(reply))
+    error = _error_of(body) if isinstance(body, dict) else None
+    if error is None:
+        return _malformed(reply)
+    code = _code(error.get("code") or error.get("error_code"))
+    usual = STATUS_BY_CODE.get((code or "").upper())
+    status = reply.status if reply.status >= 400 else usual
+    if status is None:
+        return _malformed(reply)
+    return ApiFault(
+        kind=FaultKind.STATUS,
+        status=status,
+        code=code,
+        message=_message(error.get("message")) or code or f"HTTP {status}",
+        retry_after=_header_wait(reply.headers) or _wait(error.get("retry_after")),
+        issues=_issues(error.get("details")) | _issues(error.get("errors")),
+    )
+
+
+def _malformed(reply: Reply) -> ApiFault:
+    # A proxy, a captive portal or a half answer; its status says nothing about our request.
+    return ApiFault(
+        kind=FaultKind.MALFORMED,
+        status=reply.status,
+        message=f"The answer (HTTP {reply.status}) is not the API's",
+        retry_after=_header_wait(reply.headers),
+    )
+
+
+def _error_of(body: dict[str, Any]) -> dict[str, Any] | None:
+    """Find the error in any of the shapes that the sources show."""
+    error = body.get("error")
+    if isinstance(error, dict) and (error.get("message") or error.get("code")):
+        return error
+    several = error if isinstance(error, list) else body.get("errors")
+    if isinstance(several, list):
+        single = [entry for entry in several if isinstance(entry, dict)]
+        if single:
+            inner = single[0].get("error")
+            first = inner if isinstance(inner, dict) else single[0]
+            return {**first, "errors": single}
+    if isinstance(body.get("error_code"), str):
+        return body
+    return None
+
+
+def _issues(details: Any) -> dict[int, str]:
+    """Return what is wrong with which item of a batch, as far as it is said."""
+    found: dict[int, str] = {}
+    for entry in details if isinstance(details, list) else []:
+        if not isinstance(entry, dict):
+            continue
+        inner = entry["error"] if isinstance(entry.get("error"), dict) else entry
+        said = entry.get("path")
+        path: list[Any] = said if isinstance(said, list) else []
+        index = entry.get("index", path[1] if path[:1] == ["runs"] and len(path) > 1 else None)
+        if isinstance(index, int) and not isinstance(index, bool):
+            where = _code(".".join(str(step) for step in path[2:]))
+            message = _message(inner.get("message")) or "is not valid"
+            found.setdefault(index, f'Field "{where}": {message}' if where else message)
+    return found
+
+
+def _header_wait(headers: Mapping[str, str]) -> timedelta | None:
+    value = headers.get("retry-after", "").strip()
+    if not value:
+        return None
+    try:
+        return _wait(float(value))
+    except ValueError:
+        pass
+    try:
+        # A date is meant by the server's clock, which stands in the same answer.
+        there = parsedate_to_datetime(headers["date"])
+        return _wait((parsedate_to_datetime(value) - there).total_seconds())
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+
+
+def read_date(reply: Reply) -> datetime | None:
+    """Return when the server says it answered; None where it does not say."""
+    try:
+        at = parsedate_to_datetime(reply.headers["date"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)  # "-0000" is UTC as well
+
+
+def _wait(seconds: Any) -> timedelta | None:
+    # Not a number is the one value that differs from itself.
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or seconds != seconds:
+        return None
+    return timedelta(seconds=min(max(seconds, 0), MAX_RETRY_AFTER.total_seconds()))
+
+
+# ---- runs ----
+
+
+def read_runs(text: str | None) -> list[Run]:
+    """Return the runs of a `data` array; entries that are no runs are passed over."""
+    runs = []
+    for entry in items(text or "[]"):
+        try:
+            run = read_run(entry)
+        except ValueError:
+            continue
+        if run:
+            runs.append(run)
+    return runs
+
+
+def read_listed(text: str) -> RunListing:
+    """Return what a list's `data` shows, and what of it cannot be taken; or ValueError."""
+    runs: list[Run] = []
+    unsure: list[str] = []
+    nameless = 0
+    for entry in items(text):
+        try:
+            run = read_run(entry)
+        except ValueError:
+            run = None
+        run_id = run.run_id if run else run_id_of(plain(entry))
+        if run_id is None:
+            nameless += 1
+        elif run is None or f'"{run_id}"' not in entry:
+            unsure.append(run_id)  # whether other endpoints know it by this text is to be seen
+        else:
+            runs.append(run)
+    return RunListing(runs=tuple(runs), unclear=tuple(unsure), nameless=nameless)
+
+
+def run_id_of(value: Any) -> str | None:
+    """Return the id of a run as text that both databases can keep; None where it is none."""
+    said = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    sound = isinstance(said, str) and said.isprintable() and 0 < len(said) <= MAX_RUN_ID_LENGTH
+    return said if sound else None
+
+
+def read_run(text: str) -> Run | None:
+    """Return the run that this object shows, None if it has no id; or ValueError."""
+    seen, result = _seen(text)
+    run_id = run_id_of(seen.get("run_id") or seen.get("runId") or seen.get("id"))
+    if run_id is None:
+        return None
+    return Run(
+        run_id=run_id,
+        status=_status(seen.get("status")),
+        goal=words_of(seen.get("goal")),
+        created_at=_moment(seen.get("created_at")),
+        started_at=_moment(seen.get("started_at")),
+        finished_at=_moment(seen.get("finished_at")),
+        steps=_steps(seen.get("num_of_steps")),
+        result=result,
+        error=_run_error(seen.get("error")),
+        schema_errors=_schema_errors(seen.get("schema_validation")),
+        streaming_url=words_of(seen.get("streaming_url") or seen.get("streamingUrl")),
+        output_schema=_mapping(seen.get("output_schema")),
+    )
+
+
+def _seen(text: str) -> tuple[dict[str, Any], str | None]:
+    """Return an object's plain members, and its result as the text that was sent."""
+    seen = plain(text)
+    if isinstance(seen, dict) and seen.get("result", seen.get("resultJson")) is None:
+        return seen, None  # most looks are at runs that have none yet
+    values = members(text)
+    result = values.get("result", values.get("resultJson", "null"))
+    seen = plain_members(values, "result", "resultJson", "steps")
+    return seen, None if result == "null" else ascii_safe(result)
+
+
+def _status(value: Any) -> RunStatus:
+    try:
+        return RunStatus(str(value).upper())
+    except ValueError:
+        # A status that we do not know is no end: the run goes on being watched.
+        return RunStatus.RUNNING
+
+
+def _mapping(value: Any) -> dict[str, Any] | None:
+    return value if isinstance(value, dict) else None
+
+
+def _steps(value: Any) -> int | None:
+    if isinstance(value, list):  # seen in the field while a run is RUNNING
+        return len(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return int(value) if 0 <= value <= MAX_STEPS_READ else None
+
+
+def _run_error(value: Any) -> RunError | None:
+    if not value:
+        return None
+    if not isinstance(value, dict):
+        return RunError(message=_message(str(value)) or "No reason given")
+    return RunError(
+        message=_message(value.get("message")) or _code(value.get("code")) or "No reason given",
+        category=_code(value.get("category")),
+        code=_code(value.get("code")),
+        retry_after=_wait(value.get("retry_after")),
+        help_url=_message(value.get("help_url")),
+        help_message=_message(value.get("help_message")),
+    )
+
+
+def _schema_errors(value: Any) -> tuple[str, ...] | None:
+    if not isinstance(value, dict) or value.get("valid") is not False:
+        return None
+    errors = value.get("errors")
+    said = [
+        _schema_error(entry)
+        for entry in (errors if isinstance(errors, list) else [])
+        if isinstance(entry, dict)
+    ]
+    return tuple(said) or ("The result does not have the shape of output_schema",)
+
+
+def _schema_error(error: dict[str, Any]) -> str:
+    path, message = error.get("path", "#"), error.get("message", "invalid")
+    return _message(str(message) if path in ("", "#") else f"{path}: {message}") or ""
+
+
+def _code(value: Any) -> str | None:
+    code = words_of(value)
+    return code and shortened(code, LONGEST_CODE)
+
+
+def _message(value: Any) -> str | None:
+    message = words_of(value)
+    return message and shortened(message, LONGEST_MESSAGE)
+
+
+def _moment(value: Any) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(value)
+        return moment.astimezone(UTC) if moment.tzinfo else None
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def words_of(value: Any) -> str | None:
+    """Return text that both databases take; None where it is no text, or empty."""
+    if not isinstance(value, str):
+        return None
+    # Neither database takes NUL or a lone surrogate.
+    return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode() or None

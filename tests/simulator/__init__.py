@@ -1,0 +1,1 @@
+"""Whole batches on virtual time, with injected faults and crashes."""

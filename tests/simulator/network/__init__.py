@@ -1,0 +1,1 @@
+"""Faults between the runner and the sandbox."""

@@ -1,0 +1,301 @@
+"""A night in virtual time: the real runner, store, client and sandbox, and a power switch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from itertools import count
+from typing import Any, TypeVar
+
+import anyio
+import httpx
+import trio
+from sqlalchemy import Engine, event
+from trio.testing import MockClock
+
+from batchrunner.model import Batch, JobFile, JobSpec, JobState, Owner, Settings
+from batchrunner.runner.events import Event
+from batchrunner.runner.runner import ExitReason, Runner
+from batchrunner.sandbox import Sandbox, SandboxConfig
+from batchrunner.sandbox.service import Performer
+from batchrunner.selftest.invariants import (
+    check_account,
+    check_always,
+    check_creates,
+    check_end,
+    check_waits,
+    hidden,
+    undecided,
+)
+from batchrunner.store.database import Database
+from batchrunner.store.store import Store
+from batchrunner.tinyfish.client import TinyFishClient
+from tests.simulator.network.proxy import FaultyNetwork
+
+EPOCH = datetime(2026, 11, 21, 22, tzinfo=UTC)
+
+T = TypeVar("T")
+
+
+def now() -> datetime:
+    """Return the virtual time."""
+    return EPOCH + timedelta(seconds=anyio.current_time())
+
+
+class ProcessKilled(BaseException):
+    """The process was killed here."""
+
+
+class _AlreadyKilled(Exception):
+    """As Killed, on its way out of a transaction: SQLAlchemy would drop the connection for that."""
+
+
+#: Whose transaction it is that the database works on.
+_AT_WORK: ContextVar[KillSwitch | None] = ContextVar("_AT_WORK", default=None)
+
+
+def _step_inside(*_: object) -> None:
+    power = _AT_WORK.get()
+    if power is not None:
+        try:
+            power.step()
+        except ProcessKilled:
+            raise _AlreadyKilled from None
+
+
+def opened_store() -> Store:
+    """Open an empty store in memory, in whose transactions a process may die."""
+    tokens = (f"{number:012x}" for number in count(1))
+    database = Database.connect(":memory:")
+    engine, model = database._engine, _empty()
+    # What statements are in SQL is kept by dialect, and is the same for each night.
+    engine.dialect = model.dialect
+    engine.update_execution_options(compiled_cache=_COMPILED)
+    _copy(model, engine)
+    event.listen(engine, "before_cursor_execute", _step_inside)
+    event.listen(engine, "commit", _step_inside)
+    return Store(database, new_token=lambda: next(tokens))
+
+
+#: The store's statements in SQL.
+_COMPILED: dict[Any, Any] = {}
+
+
+@cache
+def _empty() -> Engine:
+    """Return a database without rows: to copy one takes a thousandth of migrating another."""
+    return Database.open(":memory:")._engine
+
+
+def _copy(source: Engine, target: Engine) -> None:
+    model: Any
+    copy: Any
+    with closing(source.raw_connection()) as model, closing(target.raw_connection()) as copy:
+        model.driver_connection.backup(copy.driver_connection)
+
+
+@dataclass
+class KillSwitch:
+    """
+    Kills a runner at its n-th step.
+
+    A step is taken before and after each transaction and each request, before each statement of
+    a transaction, and before it is committed.
+    """
+
+    fuse: int | None = None  #: steps left; None: it never blows
+    steps: int = 0
+    dead: bool = False
+    in_transaction: bool = False  #: now, or when it died
+
+    def step(self) -> None:
+        """Take one step, or be dead from here on."""
+        self.steps += 1
+        if self.fuse is not None and self.steps >= self.fuse:
+            self.dead = True
+        if self.dead:
+            raise ProcessKilled
+
+    async def offload(self, call: Callable[[], T], /) -> T:
+        """Run a transaction; the process may die before it, in it or after it."""
+        self.step()
+        result = self.transact(call)
+        self.step()
+        return result
+
+    def transact(self, call: Callable[[], T]) -> T:
+        """Run a transaction; each of its statements is a step."""
+        at_work = _AT_WORK.set(self)
+        self.in_transaction = True
+        try:
+            result = call()
+        except _AlreadyKilled:
+            raise ProcessKilled from None
+        finally:
+            _AT_WORK.reset(at_work)
+            self.in_transaction = self.dead
+        return result
+
+    async def send(self) -> None:
+        """Let a request go; the process may die before it leaves."""
+        self.step()
+
+    async def receive(self, response: httpx.Response) -> None:
+        """Take the answer to a request; the process may die while it waits for it."""
+        self.step()
+
+
+class Line(httpx.AsyncBaseTransport):
+    """The way to the sandbox; the process may die before a request or while it waits."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, power: KillSwitch) -> None:
+        self._inner = inner
+        self._power = power
+        self.requests: Counter[str] = Counter()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Pass a request on."""
+        self.requests[f"{request.method} {request.url.path}"] += 1
+        await self._power.send()
+        response = await self._inner.handle_async_request(request)
+        await self._power.receive(response)
+        return response
+
+
+@dataclass
+class SimulatedBatch:
+    """One batch on one sandbox, through as many runners as it takes."""
+
+    sandbox: Sandbox
+    store: Store
+    batch: Batch
+    loaded: int
+    world: SandboxConfig = field(default_factory=SandboxConfig)
+    events: list[Event] = field(default_factory=list)
+    requests: Counter[str] = field(default_factory=Counter)
+    starts: int = 0
+    network: FaultyNetwork | None = None  #: what stands between runners and the sandbox
+    alive: set[str] = field(default_factory=set)  #: owners whose processes run
+    one_clock: bool = True  #: the runners' time is the sandbox's: nobody set a clock
+    webhook: str | None = None  #: what the runners' creates name where a job names none
+    waits: bool = True  #: no runner dies with what it was told to wait for, or loses count of time
+
+    @classmethod
+    def of(
+        cls,
+        urls: Iterable[str],
+        world: SandboxConfig,
+        settings: Settings,
+        keys: frozenset[str] | None = None,
+        agent: Performer | None = None,
+        **job: Any,
+    ) -> SimulatedBatch:
+        """
+        Load one job for each url; the sandbox takes the *keys*, or any.
+
+        Its *agent* is the real one, which reads the sample sites, unless there is another.
+        """
+        specs = tuple(
+            JobSpec(key=f"job-{n}", url=url, goal="Read the name and the price", **job)
+            for n, url in enumerate(urls)
+        )
+        store = opened_store()
+        loaded = store.load(JobFile(name="night", settings=settings, specs=specs), now())
+        if agent is None:
+            sandbox = Sandbox.in_process(world, now, keys=keys)
+        else:
+            sandbox = Sandbox(world=world, now=now, agent=agent, keys=keys)
+        return cls(sandbox, store, loaded.batch, loaded.added, world)
+
+    async def run(self, power: KillSwitch | None = None, **kwargs: Any) -> ExitReason:
+        """Start a runner as a new process would; raises Killed if its power is cut."""
+        self.starts += 1
+        power = power or KillSwitch()
+        line = Line(self.network or self.sandbox.transport(), power)
+        me = Owner(
+            id=f"owner-{self.starts}", machine="here", pid=self.starts, process_started_at="x"
+        )
+        self.alive.add(me.id)
+        try:
+            async with TinyFishClient("http://127.0.0.1", "key", transport=line) as api:
+                return await self.runner(api, me, power, **kwargs).run()
+        except BaseExceptionGroup as group:
+            killed, rest = group.split(ProcessKilled)
+            if rest or killed is None:
+                raise
+            raise ProcessKilled from None
+        finally:
+            self.alive.discard(me.id)
+            self.requests.update(line.requests)
+
+    def gone(self, owners: Sequence[Owner]) -> list[str]:
+        """Return the ids of those owners whose processes do not run any more."""
+        return [owner.id for owner in owners if owner.id not in self.alive]
+
+    def runner(self, api: TinyFishClient, me: Owner, power: KillSwitch, **kwargs: Any) -> Runner:
+        """Return a runner on this machine, where all others are known to be dead unless told."""
+        kwargs.setdefault("gone", lambda owners: [owner.id for owner in owners])
+        kwargs.setdefault("now", now)
+        kwargs.setdefault("monotonic", anyio.current_time)
+        return Runner(
+            store=self.store,
+            api=api,
+            batch=self.batch,
+            owner=me,
+            offload=power.offload,
+            notify=self.events.append,
+            **kwargs,
+        )
+
+    def check_always(self) -> None:
+        """Check every promise that holds at every instant."""
+        check_always(self.store, self.batch.id, self.loaded)
+        ledger = self.sandbox.ledger
+        blind = self.network is not None and self.network.may({"blind_search"})
+        late = self.world.late if self.one_clock else None
+        check_creates(self.store, self.batch, ledger.runs, late, blind=blind)
+        if self.waits:
+            check_waits(ledger.requests, self.world.retry_after)
+
+    def check_end(self) -> None:
+        """Check every promise, now that the batch has come to its end."""
+        self.check_always()
+        runs, served = self.sandbox.ledger.runs, self.network.served if self.network else {}
+        unseen = hidden(runs, self.world.late, now())
+        unseen |= undecided(self.store, self.batch.id, runs)
+        check_end(self.store, self.batch.id, self.loaded, runs, unseen)
+        books = (self.store, self.batch.id, runs, unseen, served)
+        check_account(*books, one_clock=self.one_clock, webhook=self.webhook)
+
+    def jobs(self) -> Mapping[JobState, int]:
+        """Count jobs by state, without the states that no job is in."""
+        tally = self.store.tally(self.batch.id)
+        return {state: count for state, count in tally.jobs.items() if count}
+
+    @property
+    def creates(self) -> int:
+        """Create requests that were sent."""
+        return sum(n for path, n in self.requests.items() if "/automation/" in path)
+
+
+def pages(count: int) -> list[str]:
+    """Return urls of the sample shop, each another one."""
+    return [f"http://shop.test/products/{n % 26 + 1}?job={n}" for n in range(count)]
+
+
+def simulate(night: Callable[[], Any]) -> Any:
+    """
+    Run an async function on trio's virtual clock, which jumps whenever nobody is busy.
+
+    Tasks take turns in the same order each time, so that a night that failed fails again.
+    """
+    scheduler: Any = trio._core._run
+    scheduler._ALLOW_DETERMINISTIC_SCHEDULING = True
+    scheduler._r.seed(0)
+    clock = MockClock(autojump_threshold=0)
+    return anyio.run(night, backend="trio", backend_options={"clock": clock})
