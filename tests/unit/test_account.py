@@ -142,7 +142,7 @@ attempts = st.builds(
     started_at=st.none() | moments.map(after),
     ended_at=st.none() | moments.map(after),
     retry_at=st.none() | moments.map(after),
-    use=st.sampled_from([*CostCause, *FailureCategory]),
+    cause=st.sampled_from([*CostCause, *FailureCategory]),
     counted=st.booleans(),
     steps=st.none() | st.integers(0, 500),
 )

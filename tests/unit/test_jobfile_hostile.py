@@ -46,7 +46,7 @@ ENDS = {
 }
 READ = """
 import sys
-from batchrunner.jobfile import JobFileErrors, parse, report
+from batchrunner.inputs.yaml import JobFileErrors, parse, report
 try:
     parse(sys.stdin.buffer.read(), file="jobs.yaml", name="jobs")
 except JobFileErrors as errors:
