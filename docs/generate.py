@@ -33,8 +33,7 @@ from batchrunner.model import (
     Settings,
 )
 from batchrunner.outputs import Export
-from batchrunner.policy import run_decision
-from batchrunner.policy.retry_rules import DEFAULT_RULES
+from batchrunner.policy.retry_rules import DEFAULT_RULES, NOT_COUNTED
 from batchrunner.sandbox import FAULTS, VARIANTS, sites
 from batchrunner.sandbox.faults import (
     ARTIFACT_FAULTS,
@@ -224,7 +223,7 @@ def _answer(category: FailureCategory) -> str:
         return "the job is `cancelled`"
     if category is FailureCategory.UNANSWERED:
         return "fails at once, and is never retried silently"
-    if category in run_decision.NOT_COUNTED:
+    if category in NOT_COUNTED:
         return "put back, uncounted"
     rule = DEFAULT_RULES.get(category, RetryRule())
     if rule.attempts is None:
