@@ -13,7 +13,7 @@ from batchrunner.app.api_key import digest_of, is_digest_of
 from batchrunner.app.clock import ledger_now
 from batchrunner.app.process_identity import exited_owners, this_process
 from batchrunner.classify import classify_fault
-from batchrunner.cli.exit_codes import UserError
+from batchrunner.errors import CannotContinue
 from batchrunner.model import ApiError, Batch, FailureCategory, Run
 from batchrunner.policy.create_outcome import settle_unanswered
 from batchrunner.policy.run_decision import give_up
@@ -39,7 +39,7 @@ def admit_key(store: Store, batch: Batch, api: ApiAccess, *, leave_runs: bool = 
     With *leave_runs*, runs of another account are given up for it.
 
     Raises:
-        UserError: It is another account's: it would find runs that are alive lost, and pay again.
+        UsageError: It is another account's key: live runs would look lost and be paid again.
     """
     while True:
         # Of several that start at once each makes a digest of its own; the first one counts.
@@ -62,9 +62,9 @@ def _admitted(store: Store, batch: Batch, api: ApiAccess, *, leave_runs: bool) -
         _leave(store, batch)
     if store.admit(batch.id, new, beside=ours, read=digests):
         return new
-    raise UserError(
+    raise CannotContinue(
         f"batch {batch.name!r} may have runs alive on another account: this key finds none of them",
-        hint="use the key that it was run with. Or give these runs up: `run … --leave-runs` fails "
+        next="use the key that it was run with. Or give these runs up: `run … --leave-runs` fails "
         "their jobs as `unanswered`, and they are not paid for again unless you say so",
     )
 
@@ -80,9 +80,9 @@ async def _shows_any(api: ApiAccess, run_ids: Sequence[str]) -> bool:
             except ApiError as error:
                 failure = classify_fault(error.fault)
             if failure.category in (FailureCategory.UNAUTHORIZED, FailureCategory.REJECTED):
-                raise UserError(
+                raise CannotContinue(
                     term_safe(f"the API answered {failure.message!r}"),
-                    hint="check the key and its rights, then run the same command again",
+                    next="check the key and its rights, then run the same command again",
                 )
             if not said:
                 why = term_safe(failure.message)
@@ -97,7 +97,7 @@ def _leave(store: Store, batch: Batch) -> None:
     Close what is open as `unanswered`: it may go on and cost money, and is not tried again.
 
     Raises:
-        UserError: A runner is at work on it.
+        BatchrunnerError: A runner is at work on it.
     """
     me, now = this_process(), ledger_now(store)
     store.enlist(me, now)
@@ -106,9 +106,9 @@ def _leave(store: Store, batch: Batch) -> None:
             me.id, batch.id, now, exited_owners([owner for owner, _ in store.others(me.id)])
         )
         if store.standing(me.id, batch.id).in_flight_elsewhere:
-            raise UserError(
+            raise CannotContinue(
                 f"another runner is at work on batch {batch.name!r}",
-                hint="end it first; `batchrunner status` names it",
+                next="end it first; `batchrunner status` names it",
             )
         left = _close(store, batch, me.id)
     finally:

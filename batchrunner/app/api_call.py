@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
-from batchrunner.cli.exit_codes import CANNOT_GO_ON, WRONG_USAGE, UserError
+from batchrunner.errors import BatchrunnerError, CannotContinue, UsageError
 from batchrunner.model import ApiError, ApiFault, FailureCategory, FaultKind
 from batchrunner.text.terminal import term_safe
 
@@ -32,11 +32,11 @@ def api_of(
     *, sandboxed: bool, api_url: str | None, api_key_file: str | None, db: str
 ) -> Iterator[ApiAccess]:
     """Give the API that a command's options name while the block runs; errors are for people."""
+    from batchrunner.app.error_translation import errors_for_people
     from batchrunner.app.run_batch import open_api
-    from batchrunner.cli.exit_codes import for_people
 
     with (
-        for_people(),
+        errors_for_people(),
         open_api(sandboxed=sandboxed, api_url=api_url, api_key_file=api_key_file, db=db) as api,
     ):
         yield api
@@ -55,7 +55,7 @@ def call_api(
     *missing* is what to do where the API has not got it.
 
     Raises:
-        UserError: The API did not give it; with what the user can do.
+        BatchrunnerError: The API did not give it; with what the user can do.
     """
     from batchrunner.tinyfish.console_client import ConsoleClient
 
@@ -69,28 +69,27 @@ def call_api(
         raise refusal(error.fault, about, missing) from error
 
 
-def refusal(fault: ApiFault, about: str, missing: str) -> UserError:
+def refusal(fault: ApiFault, about: str, missing: str) -> BatchrunnerError:
     """Return a fault as an error for people, which tells a right from a key, and from credits."""
     from batchrunner.classify import classify_fault
 
     said = term_safe(fault.message)
     failure = classify_fault(fault)
     if fault.kind is FaultKind.STATUS and fault.status == 404:
-        return UserError(
+        return UsageError(
             f"the API has not got {about}: {said}",
-            hint=missing,
-            exit_code=WRONG_USAGE,
+            next=missing,
         )
     if failure.category is FailureCategory.UNAUTHORIZED and fault.status == 403:
-        return UserError(
+        return CannotContinue(
             f"the account has no right to {about}: {said}",
-            hint="ask for it to be enabled for the account, or do without it",
+            next="ask for it to be enabled for the account, or do without it",
         )
     if failure.category is FailureCategory.UNAUTHORIZED:
-        return UserError(f"the API refuses the key: {said}", hint="check TINYFISH_API_KEY")
+        return CannotContinue(f"the API refuses the key: {said}", next="check TINYFISH_API_KEY")
     wrong = failure.category is FailureCategory.REJECTED
-    return UserError(
+    kind = UsageError if wrong else CannotContinue
+    return kind(
         f"the API did not give {about}: {said}",
-        hint=HINT_BY_CATEGORY.get(failure.category, FIX_AND_RETRY),
-        exit_code=WRONG_USAGE if wrong else CANNOT_GO_ON,
+        next=HINT_BY_CATEGORY.get(failure.category, FIX_AND_RETRY),
     )

@@ -8,7 +8,7 @@ import secrets
 import sys
 from pathlib import Path
 
-from batchrunner.cli.exit_codes import UserError
+from batchrunner.errors import CannotContinue
 
 
 def api_key(key_file: str | None) -> str:
@@ -16,21 +16,21 @@ def api_key(key_file: str | None) -> str:
     Return the key from *key_file* ('-' is standard input), else from TINYFISH_API_KEY.
 
     Raises:
-        UserError: There is none, or it is no key.
+        BatchrunnerError: There is none, or it is no key.
     """
     given = os.environ.get("TINYFISH_API_KEY", "") if key_file is None else _read(key_file)
     key = given.strip()
     if not key:
         empty = "" if key_file is None else ": what it was to be read from is empty"
-        raise UserError(
+        raise CannotContinue(
             f"there is no API key{empty}",
-            hint="set TINYFISH_API_KEY (or use --api-key-file FILE), "
+            next="set TINYFISH_API_KEY (or use --api-key-file FILE), "
             "or try it without an account: --sandbox",
         )
     if not key.isascii() or not key.isprintable() or " " in key:
-        raise UserError(
+        raise CannotContinue(
             "the API key has characters that no key has",
-            hint="check TINYFISH_API_KEY or the key file: one line, nothing but the key",
+            next="check TINYFISH_API_KEY or the key file: one line, nothing but the key",
         )
     return key
 
@@ -56,7 +56,7 @@ def _read(key_file: str) -> str:
     except OSError as error:
         # Its name is not repeated unless it is a path: somebody may have given the key itself.
         named = f" {key_file}" if "/" in key_file else ""
-        raise UserError(
+        raise CannotContinue(
             f"the key file{named} cannot be read: {error.strerror}",
-            hint="name a file with the key in it, or set TINYFISH_API_KEY",
+            next="name a file with the key in it, or set TINYFISH_API_KEY",
         ) from error

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import anyio
 import click
 
-from batchrunner.cli.exit_codes import WRONG_USAGE, UserError
+from batchrunner.errors import UsageError
 from batchrunner.model import ApiError, Batch, Budget, BudgetStatus, Rate, RateSource, Wallet
 from batchrunner.policy.budget import BUDGET_SAYS, budget_of
 from batchrunner.text.terminal import term_safe
@@ -27,10 +27,9 @@ def given_budget(text: str) -> Budget | None:
     """Return the budget that an option names; None where it takes one off."""
     budget = budget_of(text.strip())
     if budget is None and text.strip() != _NONE:
-        raise UserError(
+        raise UsageError(
             f"--budget {text}: this is no budget",
-            hint=f"write {BUDGET_SAYS.replace('`', chr(39))}, or 'none' to take one off",
-            exit_code=WRONG_USAGE,
+            next=f"write {BUDGET_SAYS.replace('`', chr(39))}, or 'none' to take one off",
         )
     return budget
 
@@ -40,7 +39,7 @@ def set_up(store: Store, batch: Batch, api: ApiAccess, budget: str | None) -> Ba
     Put a budget in force that an option names, ask the wallet what a step costs, and tell both.
 
     Raises:
-        UserError: The budget is money, and nobody knows what a step costs.
+        BatchrunnerError: The budget is money, and nobody knows what a step costs.
     """
     if budget is not None:
         store.set_budget(batch.id, given_budget(budget))
@@ -81,10 +80,9 @@ def few_at_once(runs: int, slots: int) -> str | None:
 def check_rate(budget: Budget | None, batch: Batch) -> None:
     """Refuse a budget in money where nobody says what a step costs."""
     if budget is not None and budget.steps is None and batch.step_price is None:
-        raise UserError(
+        raise UsageError(
             f"the budget of {budget} cannot be kept: nobody says what a step costs",
-            hint="write `rate: $0.016` (your price) below `settings`, or give the budget in steps",
-            exit_code=WRONG_USAGE,
+            next="write `rate: $0.016` (your price) below `settings`, or give the budget in steps",
         )
 
 

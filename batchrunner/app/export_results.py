@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from batchrunner.app.atomic_file import replace_when_complete
-from batchrunner.cli.exit_codes import WRONG_USAGE, UserError
+from batchrunner.errors import UsageError
 from batchrunner.model import Batch
 from batchrunner.outputs import Export, format_of
 from batchrunner.store.store import Store
@@ -33,16 +33,15 @@ def check_outputs(
     Return where to export to; before anything is run, not after.
 
     Raises:
-        UserError: A file's format cannot be told from its name, or it cannot be there, or it is
+        UsageError: A file's format cannot be told from its name, or it cannot be there, or it is
             one of those to *keep*: the job file, the database.
     """
     kept = {os.path.realpath(path) for path in keep}
     for path in paths:
         if path != "-" and os.path.realpath(path) in kept:
-            raise UserError(
+            raise UsageError(
                 f"{path} is in use, and results would replace it",
-                hint="name another file: -o results.csv",
-                exit_code=WRONG_USAGE,
+                next="name another file: -o results.csv",
             )
     return [_target(path, format) for path in paths]
 
@@ -50,18 +49,16 @@ def check_outputs(
 def _target(path: str, format: str | None) -> Target:
     chosen = format or format_of(Path(path).suffix) or ("jsonl" if path == "-" else None)
     if chosen is None:
-        raise UserError(
+        raise UsageError(
             f"the format of {path} cannot be told from its name",
-            hint="end it in .csv or .jsonl, or name the format with `batchrunner export --format`",
-            exit_code=WRONG_USAGE,
+            next="end it in .csv or .jsonl, or name the format with `batchrunner export --format`",
         )
     folder = Path(path).parent
     if path != "-" and (not folder.is_dir() or Path(path).is_dir()):
-        raise UserError(
+        raise UsageError(
             f"{path} cannot be written: "
             + (f"{path} is a folder" if folder.is_dir() else f"there is no folder {folder}"),
-            hint=f"mkdir -p {folder}" if not folder.is_dir() else "name a file in it",
-            exit_code=WRONG_USAGE,
+            next=f"mkdir -p {folder}" if not folder.is_dir() else "name a file in it",
         )
     return Target(path=path, format=chosen)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 
 from batchrunner.artifacts.download import ArtifactDownloader
-from batchrunner.cli.exit_codes import WRONG_USAGE, UserError
+from batchrunner.errors import UsageError
 from batchrunner.model import Batch
 from batchrunner.model.artifacts import ArtifactKind
 from batchrunner.runner.artifact_fetcher import (
@@ -39,16 +39,15 @@ def checked_folder(path: Path) -> Path:
     Return a folder that is there now, by its whole path.
 
     Raises:
-        UserError: It cannot be.
+        BatchrunnerError: It cannot be.
     """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         return path.resolve(strict=True)
     except OSError as error:
-        raise UserError(
+        raise UsageError(
             f"artifacts cannot be put into {path}: {error.strerror}",
-            hint="name another folder",
-            exit_code=WRONG_USAGE,
+            next="name another folder",
         ) from error
 
 

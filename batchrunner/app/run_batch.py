@@ -30,10 +30,9 @@ from batchrunner.cli.exit_codes import (
     OUT_OF_TIME,
     SOME_FAILED,
     TERMINATED,
-    WRONG_USAGE,
-    UserError,
 )
 from batchrunner.cli.output.progress import Display
+from batchrunner.errors import CannotContinue, LeftEarly, UsageError
 from batchrunner.model import Batch, BatchCounts, Failed, JobState
 from batchrunner.policy.schedule import Window
 from batchrunner.runner.artifact_fetcher import ArtifactFetcher, ArtifactSelection
@@ -76,10 +75,9 @@ def open_api(
         yield given
         return
     if api_url is not None:
-        raise UserError(
+        raise UsageError(
             "--sandbox and --api-url name two different APIs",
-            hint="leave one of them out",
-            exit_code=WRONG_USAGE,
+            next="leave one of them out",
         )
     from batchrunner.sandbox import SandboxConfig
     from batchrunner.sandbox.http.server import serve
@@ -94,9 +92,9 @@ def open_api(
             is_new = not ledger.exists()
             served = stack.enter_context(serve(world, ledger_path=ledger))
     except BlockingIOError as error:
-        raise UserError(
+        raise CannotContinue(
             f"another command works with the sandbox of {redacted(db)}",
-            hint="wait until it has ended, or let both use one: batchrunner sandbox --port 8765, "
+            next="wait until it has ended, or let both use one: batchrunner sandbox --port 8765, "
             "then --api-url http://127.0.0.1:8765 (and any key) in place of --sandbox",
         ) from error
     try:
@@ -114,7 +112,10 @@ def _address_checked() -> Iterator[None]:
         yield
     except AddressError as error:
         hint = "name the API with --api-url https://…, or leave the option out"
-        raise UserError(str(error), hint=hint, exit_code=WRONG_USAGE) from error
+        raise UsageError(
+            str(error),
+            next=hint,
+        ) from error
 
 
 @contextmanager
@@ -137,7 +138,7 @@ def bind(store: Store, batch: Batch, api: ApiAccess, *, leave_runs: bool = False
     With *leave_runs*, runs of another account are given up for it.
 
     Raises:
-        UserError: It is tied to another one: its runs would not be found, and be paid for again.
+        UsageError: It is tied to another one, where its runs would not be found.
     """
     check_origin(batch, store.bind(batch.id, api.origin), api)
     return admit_key(store, batch, api, leave_runs=leave_runs)
@@ -146,10 +147,9 @@ def bind(store: Store, batch: Batch, api: ApiAccess, *, leave_runs: bool = False
 def check_origin(batch: Batch, bound: str | None, api: ApiAccess) -> None:
     """Refuse another API than the one that a batch is tied to; None: it is tied to none yet."""
     if bound not in (None, api.origin):
-        raise UserError(
+        raise UsageError(
             f"batch {batch.name!r} was run on {bound}, and this is {api.origin}",
-            hint="results of the two do not mix; name another database: --db other.db",
-            exit_code=WRONG_USAGE,
+            next="results of the two do not mix; name another database: --db other.db",
         )
 
 
@@ -257,10 +257,9 @@ def _tally(store: Store, batch: Batch, left: _Signals | None) -> BatchCounts:
     except StoreError as error:
         if left is None:
             raise
-        raise UserError(
+        raise LeftEarly(
             f"left while {error.message}: nothing is lost, and nothing was exported",
-            hint="the same command goes on; runs in flight go on meanwhile and may cost money",
-            exit_code=left.exit_code,
+            next="the same command goes on; runs in flight go on meanwhile and may cost money",
         ) from error
 
 

@@ -13,9 +13,9 @@ from batchrunner.app.clock import ledger_now
 from batchrunner.app.follow_run import Follower, conclude
 from batchrunner.app.process_identity import this_process
 from batchrunner.app.run_batch import ApiAccess, bind, work
-from batchrunner.cli.exit_codes import ErrorReport, UserError
 from batchrunner.cli.options import opened
 from batchrunner.cli.output.progress import make_display
+from batchrunner.errors import CannotContinue, InputError
 from batchrunner.inputs.yaml import JobFileErrors, parse, report
 from batchrunner.model import (
     Batch,
@@ -48,7 +48,7 @@ def run_one(api: ApiAccess, db: str, url: str, goal: str) -> bool:
     Given again it goes on where it was, and pays for no second run.
 
     Raises:
-        UserError: There is no run, and why.
+        BatchrunnerError: There is no run, and why.
     """
     job_file = _job_file(url, goal)
     with opened(db, must_exist=False) as store:
@@ -75,7 +75,7 @@ def _job_file(url: str, goal: str) -> JobFile:
     try:
         found = parse(json.dumps([{"url": url, "goal": goal}]), file="--url", name=digest)
     except JobFileErrors as errors:
-        raise ErrorReport(report(errors)) from errors
+        raise InputError(report(errors), errors.mistakes) from errors
     (spec,) = found.specs
     return JobFile(
         name=f"watch-{digest}",
@@ -138,14 +138,14 @@ def _look(api: ApiAccess, run_id: str) -> RunDetails:
     return call_api(api, followed, about=f"run {term_safe(run_id)}")
 
 
-def _not_run(store: Store, batch: Batch) -> UserError:
+def _not_run(store: Store, batch: Batch) -> CannotContinue:
     """Say why there is no run, or none that is over."""
     final = not store.tally(batch.id).open
     failures = store.failures(batch.id, final=final, most=1)
     why = term_safe(failures[0].message) if failures else "it may be on its way"
-    return UserError(
+    return CannotContinue(
         f"the job has no run that is over: {why}",
-        hint=f"batchrunner retry {batch.name}, then the same command"
+        next=f"batchrunner retry {batch.name}, then the same command"
         if final
         else "give the same command again: it looks before it starts anything",
     )

@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import click
 
-from batchrunner.cli.exit_codes import WRONG_USAGE, UserError
+from batchrunner.errors import CannotContinue, UsageError
 
 if TYPE_CHECKING:
     from batchrunner.runner.webhook_wakeup import WebhookWakeUp
@@ -72,7 +72,7 @@ def webhook_from_options(
     *local* says that the API is on this machine.
 
     Raises:
-        UserError: The API could not come there.
+        BatchrunnerError: The API could not come there.
     """
     if webhook_listen is None:
         if webhook_url is not None:
@@ -102,7 +102,7 @@ def _place(text: str) -> tuple[str, int]:
     return host, number
 
 
-def _no_place(text: str) -> UserError:
+def _no_place(text: str) -> UsageError:
     return _wrong(
         f"--webhook-listen {text} is no address of this machine with a port",
         "write 127.0.0.1:8788, 0.0.0.0:8788 or [::1]:8788; port 0 takes a free one",
@@ -124,8 +124,11 @@ def _check(url: str, *, local: bool) -> None:
         )
 
 
-def _wrong(message: str, hint: str) -> UserError:
-    return UserError(message, hint=hint, exit_code=WRONG_USAGE)
+def _wrong(message: str, hint: str) -> UsageError:
+    return UsageError(
+        message,
+        next=hint,
+    )
 
 
 @asynccontextmanager
@@ -139,7 +142,7 @@ async def listen_for_webhooks(
     whatever the API says.
 
     Raises:
-        UserError: The port cannot be used.
+        BatchrunnerError: The port cannot be used.
     """
     import anyio
     from anyio.abc import SocketAttribute
@@ -157,9 +160,9 @@ async def listen_for_webhooks(
             local_host=hook.host, local_port=hook.port, backlog=BACKLOG
         )
     except OSError as error:
-        raise UserError(
+        raise CannotContinue(
             f"--webhook-listen {hook.host}:{hook.port} cannot be used: {error.strerror or error}",
-            hint="name another port, or 0 for a free one; nothing was submitted",
+            next="name another port, or 0 for a free one; nothing was submitted",
         ) from error
     async with listener, anyio.create_task_group() as tasks:
         port = listener.extra(SocketAttribute.local_port)

@@ -1,14 +1,13 @@
-"""Errors for people: what happened, what to do about it, and the exit code."""
+"""Exit codes, and how errors are shown at a terminal."""
 
 from __future__ import annotations
 
-import errno
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import IO, Any
 
 import click
+
+from batchrunner.errors import BatchrunnerError, InputError, UsageError
 
 ALL_SUCCEEDED = 0
 SOME_FAILED = 1
@@ -24,58 +23,23 @@ INTERRUPTED = 130
 TERMINATED = 143
 
 
-class UserError(click.ClickException):
-    """Something that the user can mend: what and why, then what to do next."""
+class ShownError(click.ClickException):
+    """An error as click shows it, with the program's exit code."""
 
-    def __init__(self, message: str, *, hint: str, exit_code: int = CANNOT_GO_ON) -> None:
-        super().__init__(message)
-        self.hint = hint
-        self.exit_code = exit_code  # type: ignore[misc]  # click's own way to set it
-
-    def show(self, file: IO[Any] | None = None) -> None:
-        """Print both parts to stderr."""
-        click.echo(f"error: {self.message}\n  tip: {self.hint}", file=file or sys.stderr)
-
-
-class ErrorReport(click.ClickException):
-    """A report that is complete as it stands."""
-
-    exit_code = WRONG_USAGE
+    def __init__(self, error: BatchrunnerError, exit_code: int | None = None) -> None:
+        super().__init__(error.what)
+        self.error = error
+        self.exit_code = exit_code_of_error(error) if exit_code is None else exit_code  # type: ignore[misc]  # click's own way to set it
 
     def show(self, file: IO[Any] | None = None) -> None:
-        """Print it to stderr, as it is."""
-        click.echo(self.message, file=file or sys.stderr)
+        """Print what happened and what to do next to stderr; a report as it is."""
+        error, out = self.error, file or sys.stderr
+        if isinstance(error, InputError):
+            click.echo(error.what, file=out)
+        else:
+            click.echo(f"error: {error.what}\n  tip: {error.next}", file=out)
 
 
-@contextmanager
-def for_people() -> Iterator[None]:
-    """Turn errors of the database and of files into errors for people."""
-    from batchrunner.store.account_keys import KeyReplaced
-    from batchrunner.store.claims import LeaseLost
-    from batchrunner.store.database import StoreError
-
-    try:
-        yield
-    except StoreError as error:
-        raise UserError(error.message, hint=error.hint) from error
-    except LeaseLost as error:
-        raise UserError(
-            "this runner was asleep for so long that another one took its jobs over",
-            hint="run the same command again to work beside it",
-        ) from error
-    except KeyReplaced as error:
-        raise UserError(
-            "somebody began to run this batch with another key: nothing more is submitted",
-            hint="run the same command again: it looks whether both are of one account",
-        ) from error
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        taken = error.errno == errno.EADDRINUSE
-        raise UserError(
-            f"{where}{error.strerror or error}",
-            hint="--port 0 takes a free one"
-            if taken
-            else "check the path, its permissions and the space on its disk",
-        ) from error
+def exit_code_of_error(error: BatchrunnerError) -> int:
+    """Return the exit code that an error ends a command with."""
+    return WRONG_USAGE if isinstance(error, UsageError) else CANNOT_GO_ON

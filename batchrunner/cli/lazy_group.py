@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from batchrunner.cli.exit_codes import INTERRUPTED
+from batchrunner.cli.exit_codes import INTERRUPTED, ShownError
+from batchrunner.errors import BatchrunnerError
 
 
 class LazyGroup(click.Group):
@@ -43,9 +44,11 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(self._lines.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; Ctrl-C where nothing listens for it ends it with the code for that."""
+        """Run the command; show errors for people, and end on Ctrl-C with the code for that."""
         try:
             return super().invoke(ctx)
+        except BatchrunnerError as error:
+            raise ShownError(error) from error
         except (KeyboardInterrupt, click.Abort):
             click.echo("interrupted", err=True)
             ctx.exit(INTERRUPTED)

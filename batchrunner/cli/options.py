@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from batchrunner.cli.exit_codes import WRONG_USAGE, ErrorReport, UserError, for_people
+from batchrunner.app.error_translation import errors_for_people
+from batchrunner.errors import CannotContinue, InputError, UsageError
 
 if TYPE_CHECKING:
     from batchrunner.model import Batch, JobFile
@@ -84,7 +85,7 @@ def opened(db: str, *, must_exist: bool = True) -> Iterator[Store]:
     """Open the database, and turn what goes wrong in the block into errors for people."""
     from batchrunner.store.store import Store
 
-    with for_people():
+    with errors_for_people():
         _check(db, must_exist=must_exist)
         store = retry_while_locked(lambda: Store.open(db))
         try:
@@ -97,16 +98,15 @@ def _check(db: str, *, must_exist: bool) -> None:
     from batchrunner.store.address import file_of, is_in_memory, url_of
 
     if is_in_memory(url_of(db)):
-        raise UserError(
+        raise UsageError(
             f"{db} is a database in memory: with the program's end it would lose which runs exist",
-            hint="name a file with --db, such as --db batchrunner.db",
-            exit_code=WRONG_USAGE,
+            next="name a file with --db, such as --db batchrunner.db",
         )
     file = file_of(db)
     if must_exist and file is not None and not file.exists():
-        raise UserError(
+        raise CannotContinue(
             f"there is no database {file}",
-            hint="load a job file first: batchrunner load jobs.yaml (or name the database: --db)",
+            next="load a job file first: batchrunner load jobs.yaml (or name the database: --db)",
         )
 
 
@@ -138,10 +138,9 @@ def batch_of(store: Store, name: str | None) -> Batch:
     if len(found) == 1:
         return found[0]
     names = ", ".join(batch.name for batch in batches) or "none yet"
-    raise UserError(
+    raise UsageError(
         f"there is no batch {name!r}" if name else f"there are {len(batches)} batches: which one?",
-        hint=f"name one of those in this database: {names}",
-        exit_code=WRONG_USAGE,
+        next=f"name one of those in this database: {names}",
     )
 
 
@@ -152,12 +151,12 @@ def read_job_file(path: Path) -> JobFile:
     from batchrunner.text.terminal import term_safe
 
     refuse_table(path)
-    with for_people():
+    with errors_for_people():
         content = path.read_bytes()
     try:
         job_file = parse(content, file=str(path), name=path.stem)
     except JobFileErrors as errors:
-        raise ErrorReport(report(errors)) from errors
+        raise InputError(report(errors), errors.mistakes) from errors
     for line in job_file.warnings[:MAX_WARNINGS]:
         click.echo(f"warning: {term_safe(line)}", err=True)
     if more := len(job_file.warnings[MAX_WARNINGS:]):

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from batchrunner.cli.exit_codes import WRONG_USAGE, UserError
+from batchrunner.errors import UsageError
 from batchrunner.model import RunStatus
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -56,13 +56,12 @@ def filters(
     Return the filters as the list of runs takes them.
 
     Raises:
-        UserError: One of them is none that the API would take.
+        BatchrunnerError: One of them is none that the API would take.
     """
     if goal is not None and not 1 <= len(goal) <= MAX_GOAL_LENGTH:
-        raise UserError(
+        raise UsageError(
             f"--goal has {len(goal)} characters",
-            hint=f"give a part of the goal, of 1 to {MAX_GOAL_LENGTH} characters",
-            exit_code=WRONG_USAGE,
+            next=f"give a part of the goal, of 1 to {MAX_GOAL_LENGTH} characters",
         )
     return {
         "status": RunStatus(status) if status else None,
@@ -82,8 +81,7 @@ def _moment(option: str, text: str | None) -> datetime | None:
         moment = datetime.fromisoformat(text.strip())
         return (moment if moment.tzinfo else moment.replace(tzinfo=Here())).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise UserError(
+        raise UsageError(
             f"{option} {text}: this is no date or time",
-            hint="write 2026-09-01, 2026-09-01T22:00 or 2026-09-01T22:00+01:00",
-            exit_code=WRONG_USAGE,
+            next="write 2026-09-01, 2026-09-01T22:00 or 2026-09-01T22:00+01:00",
         ) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from batchrunner.cli.exit_codes import WRONG_USAGE, UserError
+from batchrunner.errors import UsageError
 
 #: Suffix of a table → what separates its columns.
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
@@ -16,7 +16,7 @@ def refuse_table(path: Path) -> None:
     Refuse a table, with a command that makes a job file of it: YAML is a superset of JSON.
 
     Raises:
-        UserError: It is one.
+        BatchrunnerError: It is one.
     """
     separator = SEPARATORS.get(path.suffix.lower())
     if separator is None:
@@ -27,9 +27,8 @@ def refuse_table(path: Path) -> None:
         f"newline=''), delimiter={separator!r}); "
         "print(json.dumps([{k: v for k, v in row.items() if v} for row in rows], indent=1))"
     )
-    raise UserError(
+    raise UsageError(
         f"{path} is a table, and a job file is YAML",
-        hint=f"where its columns are called url and goal (and id), this makes one of it:\n"
+        next=f"where its columns are called url and goal (and id), this makes one of it:\n"
         f"    python3 -c {shlex.quote(script)} > {shlex.quote(made)}",
-        exit_code=WRONG_USAGE,
     )

@@ -40,18 +40,18 @@ ObservedAttempt: TypeAlias = tuple[OpenAttempt, RunObservation]
 class Canceller:
     """How long runs that go on are waited for, and what becomes of them then."""
 
-    def __init__(self, shift: RunnerContext, looking: RunFetcher) -> None:
-        self._shift = shift
+    def __init__(self, context: RunnerContext, looking: RunFetcher) -> None:
+        self._context = context
         self._looking = looking
-        self._since = shift.now()
-        self._unconfirmed = ConditionTimer(shift.now())  # cancelled, and shown as alive
-        self._lingering = ConditionTimer(shift.now())  # they show a result, and no end
+        self._since = context.now()
+        self._unconfirmed = ConditionTimer(context.now())  # cancelled, and shown as alive
+        self._lingering = ConditionTimer(context.now())  # they show a result, and no end
         self._begun: dict[tuple[str, RunStatus], datetime | None] = {}  # by the API, as told first
         self._pace = Pace()  # how long runs are RUNNING
 
     def observe(self, seen: Sequence[ObservedAttempt], going_on: Sequence[ObservedAttempt]) -> None:
         """Note which runs a look showed as alive that should not be, or need not be."""
-        now = self._shift.now()
+        now = self._context.now()
         unconfirmed = {a.run_id for a, _ in going_on if a.cancel_reason}
         self._unconfirmed.observe(unconfirmed, now)
         self._unconfirmed.forget(a.run_id for a, _ in seen if a.run_id not in unconfirmed)
@@ -64,7 +64,7 @@ class Canceller:
             return
         if not attempt.cancel_reason:
             began = attempt.started_at or attempt.opened_at
-            self._pace = self._pace.learned(self._shift.now() - began)
+            self._pace = self._pace.learned(self._context.now() - began)
         for status in RunStatus:
             self._begun.pop((attempt.run_id, status), None)
 
@@ -74,15 +74,15 @@ class Canceller:
         left = [(a, seen) for a, seen in going_on if not a.cancel_reason]
         lingering = [a.attempt_id for a, seen in left if self._lingers(a, seen)]
         await self._write_down(lingering, lingered=True)
-        now = self._shift.now()
+        now = self._context.now()
         overdue = [a.attempt_id for a, seen in left if self._is_overdue(a, seen, now)]
         await self._write_down([each for each in overdue if each not in lingering])
         asked += lingering + overdue
-        if self._shift.phase is Phase.OVER:
+        if self._context.phase is Phase.OVER:
             late = [a.attempt_id for a, _ in left if a.attempt_id not in asked]
             await self._recall(late)
             asked += late
-        await cancel(self._shift, [a.run_id for a, _ in going_on if a.attempt_id in asked])
+        await cancel(self._context, [a.run_id for a, _ in going_on if a.attempt_id in asked])
 
     async def give_up(self, watched: Sequence[OpenAttempt]) -> list[AttemptDecision]:
         """
@@ -90,15 +90,17 @@ class Canceller:
 
         Nobody looks at them from here on, so the API is asked to cancel them once more.
         """
-        shift, now = self._shift, self._shift.now()
+        context, now = self._context, self._context.now()
         hopeless = [(a, why) for a in watched if (why := self._why_hopeless(a.run_id))]
         if not hopeless:
             return []
         for chunk in chunks([a.run_id for a, _ in hopeless]):
             with suppress(ApiError):
-                await shift.api.cancel_many(chunk)
+                await context.api.cancel_many(chunk)
         verdicts = [give_up(attempt, why) for attempt, why in hopeless]
-        return await shift.offload(lambda: shift.store.apply(shift.owner.id, verdicts, [], now))
+        return await context.offload(
+            lambda: context.store.apply(context.owner.id, verdicts, [], now)
+        )
 
     def _why_hopeless(self, run_id: str) -> str | None:
         if self._unconfirmed.has_lasted(run_id, GIVEN_UP_AFTER):
@@ -116,7 +118,7 @@ class Canceller:
         if not isinstance(timed, Run) or timed.shown_at is None:
             # Only the ledger's time is left, which may have leapt before this process began.
             attempt = reset_after_clock_jump(attempt, self._since)
-        return is_overdue(self._shift.policy, attempt, timed, now, self._pace)
+        return is_overdue(self._context.policy, attempt, timed, now, self._pace)
 
     def _timed(self, seen: RunObservation) -> RunObservation:
         """Return a run without the API's own time where that tells another beginning each time."""
@@ -130,16 +132,16 @@ class Canceller:
         """Note which runs are cancelled for the deadline."""
         if attempt_ids:
             await self._write_down(attempt_ids, recalled=True)
-            self._shift.notify(CancelledForDeadline(runs=len(attempt_ids)))
+            self._context.notify(CancelledForDeadline(runs=len(attempt_ids)))
 
     async def _write_down(
         self, attempt_ids: list[int], *, recalled: bool = False, lingered: bool = False
     ) -> None:
         """Write down that runs are going to be cancelled, and why, before it is asked for."""
-        shift, why = self._shift, FailureCategory.TIMED_OUT
-        ask = partial(shift.store.ask_to_cancel, shift.owner.id, attempt_ids, why)
+        context, why = self._context, FailureCategory.TIMED_OUT
+        ask = partial(context.store.ask_to_cancel, context.owner.id, attempt_ids, why)
         if attempt_ids:
-            await shift.offload(lambda: ask(recalled=recalled, lingered=lingered))
+            await context.offload(lambda: ask(recalled=recalled, lingered=lingered))
 
 
 def _run_and_result(attempt: OpenAttempt, seen: RunObservation) -> str:

@@ -16,8 +16,8 @@ from batchrunner.runner.run_matching import mismatched_runs
 class MismatchFixer:
     """What is done where an answer named other runs than those that it was asked for."""
 
-    def __init__(self, shift: RunnerContext) -> None:
-        self._shift = shift
+    def __init__(self, context: RunnerContext) -> None:
+        self._context = context
         self._times: Counter[int] = Counter()  # rematches, by submission
 
     async def fix(self, seen: Sequence[tuple[OpenAttempt, RunObservation]]) -> frozenset[int]:
@@ -26,7 +26,7 @@ class MismatchFixer:
 
         Where the markers change too often, nothing can tell whose those runs are.
         """
-        shift = self._shift
+        context = self._context
         wrong = mismatched_runs((a, sighting) for a, sighting in seen if isinstance(sighting, Run))
         if not wrong:
             return frozenset()
@@ -34,15 +34,15 @@ class MismatchFixer:
         changeable = {each for each in wrong if self._times[each] > MAX_REMATCHES}
         await self._give_up([a for a, _ in seen if a.submission_id in changeable])
         rest = {each: runs for each, runs in wrong.items() if each not in changeable}
-        await shift.offload(partial(shift.store.rematch, shift.owner.id, rest, shift.now()))
-        shift.unanswered_added.notify()
+        await context.offload(partial(context.store.rematch, context.owner.id, rest, context.now()))
+        context.unanswered_added.notify()
         return frozenset(wrong)
 
     async def _give_up(self, attempts: Sequence[OpenAttempt]) -> None:
         if not attempts:
             return
-        shift, verdicts = self._shift, settle_mixed_up(attempts)
-        disband = partial(shift.store.disband, shift.owner.id, shift.batch.id, verdicts)
-        applied = await shift.offload(lambda: disband(shift.now()))
-        shift.notify(AttemptsClosed(decisions=tuple(applied)))
-        shift.work_changed.notify()
+        context, verdicts = self._context, settle_mixed_up(attempts)
+        disband = partial(context.store.disband, context.owner.id, context.batch.id, verdicts)
+        applied = await context.offload(lambda: disband(context.now()))
+        context.notify(AttemptsClosed(decisions=tuple(applied)))
+        context.work_changed.notify()

@@ -31,22 +31,22 @@ MAX_FINAL_CHECK_WAIT = timedelta(seconds=2 ** (FINAL_CHECKS - 1))
 class OrphanSweeper:
     """The loop that keeps a run from being paid for and then forgotten."""
 
-    def __init__(self, shift: RunnerContext) -> None:
-        self._shift = shift
+    def __init__(self, context: RunnerContext) -> None:
+        self._context = context
         self._missing = ConditionTimer(
-            shift.now(), MAX_FINAL_CHECK_WAIT
+            context.now(), MAX_FINAL_CHECK_WAIT
         )  # orphans that the API does not show
         self._endless = ConditionTimer(
-            shift.now(), MAX_FINAL_CHECK_WAIT
+            context.now(), MAX_FINAL_CHECK_WAIT
         )  # orphans that are not over
 
     async def run(self) -> None:
         """Look for stragglers whenever it is time; for ever."""
-        shift = self._shift
+        context = self._context
         while True:
             await anyio.sleep(SWEEP_SECONDS)
-            due = await shift.offload(
-                lambda: shift.store.absent(shift.owner.id, shift.batch.id, shift.now())
+            due = await context.offload(
+                lambda: context.store.absent(context.owner.id, context.batch.id, context.now())
             )
             for submission in due:
                 await self._look_for(submission)
@@ -54,11 +54,13 @@ class OrphanSweeper:
 
     async def final_check(self) -> None:
         """Look for all stragglers a last time, and see their ends, before the batch ends."""
-        shift, tries = self._shift, 0
-        watched = await shift.offload(lambda: shift.store.absent(shift.owner.id, shift.batch.id))
+        context, tries = self._context, 0
+        watched = await context.offload(
+            lambda: context.store.absent(context.owner.id, context.batch.id)
+        )
         for submission in watched:
             await self._look_for_the_last_time(submission)
-        while tries < FINAL_CHECKS and not shift.polling_disabled:
+        while tries < FINAL_CHECKS and not context.polling_disabled:
             left = await self._cancel_orphans()
             if left == 0:
                 return
@@ -67,12 +69,12 @@ class OrphanSweeper:
                 tries += 1
 
     async def _look_for_the_last_time(self, submission: Submission) -> None:
-        begun = self._shift.now()
-        while not self._shift.polling_disabled:
+        begun = self._context.now()
+        while not self._context.polling_disabled:
             again_at = await self._look_for(submission, begun)
             if again_at is None:
                 return
-            await anyio.sleep(max((again_at - self._shift.now()).total_seconds(), 0))
+            await anyio.sleep(max((again_at - self._context.now()).total_seconds(), 0))
 
     async def _look_for(
         self, submission: Submission, begun: datetime | None = None
@@ -82,59 +84,63 @@ class OrphanSweeper:
 
         *begun* is when the last looks of all began, None before those.
         """
-        shift = self._shift
-        await shift.poll_gate.wait_until_open()
+        context = self._context
+        await context.poll_gate.wait_until_open()
         try:
-            sought = await search_runs(shift.api, submission, shift.now())
+            sought = await search_runs(context.api, submission, context.now())
         except ApiError as error:
-            left = shift.stop_if_not_api(error.fault)
-            shift.apply_backpressure([classify_fault(error.fault)], shift.poll_gate)
+            left = context.stop_if_not_api(error.fault)
+            context.apply_backpressure([classify_fault(error.fault)], context.poll_gate)
             return (
                 None
                 if not left and is_permanent(error.fault)
-                else shift.now() + FINAL_CHECK_RETRY_AFTER
+                else context.now() + FINAL_CHECK_RETRY_AFTER
             )
-        shift.poll_gate.record_success()
-        await shift.add_orphans(submission, sought.spare)
+        context.poll_gate.record_success()
+        await context.add_orphans(submission, sought.spare)
         await self._take_in(submission, sought.runs)
         again_at = None
         if begun and not sought.complete:
-            again_at = next_control_search(begun, shift.now())
+            again_at = next_control_search(begun, context.now())
         if again_at is None:
-            watch_at = None if begun else next_late_check(submission, shift.now())
-            await shift.offload(lambda: shift.store.watch(shift.owner.id, submission, watch_at))
+            watch_at = None if begun else next_late_check(submission, context.now())
+            await context.offload(
+                lambda: context.store.watch(context.owner.id, submission, watch_at)
+            )
         return again_at
 
     async def _take_in(self, submission: Submission, runs: Mapping[int, str]) -> None:
         """Adopt runs whose jobs wait; list the others, which are cancelled soon."""
         if not runs:
             return
-        shift = self._shift
-        take_in = partial(shift.store.take_in, shift.owner.id, shift.batch.id, submission, runs)
-        adopted = await shift.offload(lambda: take_in(shift.now()))
-        shift.notify(LateRunsFound(adopted=adopted, orphans=len(runs) - adopted))
-        shift.work_changed.notify()
+        context = self._context
+        take_in = partial(
+            context.store.take_in, context.owner.id, context.batch.id, submission, runs
+        )
+        adopted = await context.offload(lambda: take_in(context.now()))
+        context.notify(LateRunsFound(adopted=adopted, orphans=len(runs) - adopted))
+        context.work_changed.notify()
 
     async def _cancel_orphans(self) -> int | None:
         """Ask the API to cancel orphans; how many are not over yet, None where it did not say."""
-        shift = self._shift
-        living = await shift.offload(lambda: shift.store.living_orphans(shift.batch.id))
+        context = self._context
+        living = await context.offload(lambda: context.store.living_orphans(context.batch.id))
         seen: dict[str, RunObservation] = {}
         for chunk in chunks(living):
-            await shift.poll_gate.wait_until_open()
-            await cancel(shift, chunk)
+            await context.poll_gate.wait_until_open()
+            await cancel(context, chunk)
             try:
-                seen |= await shift.api.get_many(chunk)
+                seen |= await context.api.get_many(chunk)
             except ApiError as error:
-                shift.apply_backpressure([classify_fault(error.fault)], shift.poll_gate)
+                context.apply_backpressure([classify_fault(error.fault)], context.poll_gate)
                 return len(living) if is_permanent(error.fault) else None
-        now = shift.now()
+        now = context.now()
         self._missing.observe([at for at in living if isinstance(seen.get(at), NotFound)], now)
         self._missing.forget(at for at in seen if not isinstance(seen[at], NotFound))
         self._endless.observe(living, now)
         ended = [(at, _as_run(seen.get(at))) for at in living if self._is_over(at, seen.get(at))]
         if ended:
-            await shift.offload(lambda: shift.store.bury(ended, now))
+            await context.offload(lambda: context.store.bury(ended, now))
         return len(living) - len(ended)
 
     def _is_over(self, run_id: str, sighting: RunObservation | None) -> bool:

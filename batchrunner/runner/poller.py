@@ -13,7 +13,7 @@ from batchrunner.model import ApiError, AttemptDecision, OpenAttempt, Run, RunOb
 from batchrunner.policy.run_decision import (
     LOST_AFTER,
     MAX_POLL_SECONDS,
-    MAX_STORED_TEXT,
+    MAX_SAVED_POLLS,
     WEBHOOK_POLL_GAP,
     decide_run,
     poll_interval,
@@ -24,7 +24,7 @@ from batchrunner.runner.condition_timer import ConditionTimer
 from batchrunner.runner.context import DB_POLL_SECONDS, RunnerContext, pool_wide_failures
 from batchrunner.runner.events import AttemptsClosed
 from batchrunner.runner.mismatch_fixer import MismatchFixer
-from batchrunner.runner.notices_parked import ParkedHostNotice
+from batchrunner.runner.notices import ParkedHostNotice
 from batchrunner.runner.run_fetcher import RunFetcher
 from batchrunner.runner.slot_tuner import SlotTuner
 
@@ -32,18 +32,20 @@ from batchrunner.runner.slot_tuner import SlotTuner
 class Poller:
     """The loop that looks at runs in flight, all of them in as few requests as can be."""
 
-    def __init__(self, shift: RunnerContext) -> None:
-        self._shift = shift
+    def __init__(self, context: RunnerContext) -> None:
+        self._context = context
         self._typical: timedelta | None = None
-        self._looking = RunFetcher(shift)
-        self._stopping = Canceller(shift, self._looking)
-        self._rematching = MismatchFixer(shift)
+        self._looking = RunFetcher(context)
+        self._stopping = Canceller(context, self._looking)
+        self._rematching = MismatchFixer(context)
         self._hinted = False  # a hint asked for this look
         self._hints_come = False  # one did when runs were last seen to have ended
         self._saved = 0.0  # looks that were put off, and may be spent on hints
-        self._missing = ConditionTimer(shift.now(), MAX_POLL_SECONDS)  # the API does not know them
-        self._slots = SlotTuner(shift)
-        self._hosts = ParkedHostNotice(shift)
+        self._missing = ConditionTimer(
+            context.now(), MAX_POLL_SECONDS
+        )  # the API does not know them
+        self._slots = SlotTuner(context)
+        self._hosts = ParkedHostNotice(context)
 
     async def poll(self) -> bool:
         """
@@ -51,21 +53,21 @@ class Poller:
 
         Returns whether there was anything to look at.
         """
-        shift = self._shift
-        await shift.poll_gate.wait_until_open()
-        self._hinted = shift.webhook_wakeup.take_pending()
+        context = self._context
+        await context.poll_gate.wait_until_open()
+        self._hinted = context.webhook_wakeup.take_pending()
         watched = await self._watched()
         if not watched:
-            await shift.work_changed.wait(DB_POLL_SECONDS)
+            await context.work_changed.wait(DB_POLL_SECONDS)
             return False
         try:
             sightings = await self._looking.fetch([attempt.run_id for attempt in watched])
         except ApiError as error:
             # A lost look is not a lost run: nothing follows but to look again.
-            shift.stop_if_not_api(error.fault)
-            shift.apply_backpressure([classify_fault(error.fault)], shift.poll_gate)
+            context.stop_if_not_api(error.fault)
+            context.apply_backpressure([classify_fault(error.fault)], context.poll_gate)
         else:
-            shift.poll_gate.record_success()
+            context.poll_gate.record_success()
             seen = [(a, sightings[a.run_id]) for a in watched if a.run_id in sightings]
             wrong = await self._rematching.fix(seen)
             seen = [(a, sighting) for a, sighting in seen if a.submission_id not in wrong]
@@ -73,7 +75,7 @@ class Poller:
             self._stopping.observe(seen, going_on)
             await self._stopping.cancel(going_on)
         self._tell(await self._stopping.give_up(watched))
-        oldest = shift.now() - min(attempt.opened_at for attempt in watched)
+        oldest = context.now() - min(attempt.opened_at for attempt in watched)
         await self._slots.learn(poll_interval(self._typical, oldest), self._typical)
         await self._rest(oldest)
         return True
@@ -85,39 +87,41 @@ class Poller:
         A hint brings it forward, for as long as looks were put off before: on balance there are
         no more looks than without hints, however many there are.
         """
-        shift, began = self._shift, anyio.current_time()
+        context, began = self._context, anyio.current_time()
         usual = poll_interval(self._typical, oldest).total_seconds()
         longest = poll_interval(self._typical, oldest, hinted=self._hints_come)
-        await shift.webhook_wakeup.wait(longest.total_seconds())
-        if shift.webhook_wakeup.pending:
+        await context.webhook_wakeup.wait(longest.total_seconds())
+        if context.webhook_wakeup.pending:
             soonest = max(usual * (1 - self._saved), min(WEBHOOK_POLL_GAP.total_seconds(), usual))
-            await shift.clock_jumped.wait(began + soonest - anyio.current_time())
+            await context.clock_jumped.wait(began + soonest - anyio.current_time())
         looks = (anyio.current_time() - began) / usual
-        self._saved = min(max(self._saved + looks - 1, 0.0), MAX_STORED_TEXT)
+        self._saved = min(max(self._saved + looks - 1, 0.0), MAX_SAVED_POLLS)
 
     async def _watched(self) -> list[OpenAttempt]:
-        shift = self._shift
-        watched = await shift.offload(lambda: shift.store.watched(shift.owner.id, shift.batch.id))
-        leapt_at = shift.clock.jumped_at
+        context = self._context
+        watched = await context.offload(
+            lambda: context.store.watched(context.owner.id, context.batch.id)
+        )
+        leapt_at = context.clock.jumped_at
         return [reset_after_clock_jump(attempt, leapt_at) for attempt in watched]
 
     async def _judge(
         self, seen: Sequence[tuple[OpenAttempt, RunObservation]]
     ) -> list[tuple[OpenAttempt, RunObservation]]:
         """Apply what follows from a look; return the attempts whose runs go on, as seen."""
-        shift, now = self._shift, self._shift.now()
+        context, now = self._context, self._context.now()
         self._missing.observe((a.run_id for a, s in seen if not isinstance(s, Run)), now)
         self._missing.forget(a.run_id for a, s in seen if isinstance(s, Run))
         judged = [(a, s, self._verdict(a, s, now)) for a, s in seen]
         verdicts = [verdict for _, _, verdict in judged if verdict]
         going_on = [(a, s) for a, s, verdict in judged if verdict is None]
-        applied = await shift.offload(
-            lambda: shift.store.apply(shift.owner.id, verdicts, going_on, now)
+        applied = await context.offload(
+            lambda: context.store.apply(context.owner.id, verdicts, going_on, now)
         )
         if applied:
-            self._hints_come = self._hinted or shift.webhook_wakeup.pending
+            self._hints_come = self._hinted or context.webhook_wakeup.pending
             self._learn(applied)
-            shift.apply_backpressure(pool_wide_failures(applied), shift.create_gate)
+            context.apply_backpressure(pool_wide_failures(applied), context.create_gate)
             self._tell(applied)
             await self._hosts.tell(applied)
         return [
@@ -130,22 +134,22 @@ class Poller:
         """Judge a run; one that is missing only after looks that were answered, one by one."""
         if not isinstance(seen, Run) and not self._missing.has_lasted(attempt.run_id, LOST_AFTER):
             return None
-        return decide_run(self._shift.policy, attempt, seen, now)
+        return decide_run(self._context.policy, attempt, seen, now)
 
     def _tell(self, applied: Sequence[AttemptDecision]) -> None:
         """Tell which attempts were closed; their slots are free."""
         if applied:
-            self._shift.notify(AttemptsClosed(decisions=tuple(applied)))
-            self._shift.work_changed.notify()
+            self._context.notify(AttemptsClosed(decisions=tuple(applied)))
+            self._context.work_changed.notify()
 
     def _learn(self, applied: Sequence[AttemptDecision]) -> None:
         """Learn how long runs take: an average in which the last dozens count most."""
         for verdict in applied:
             self._stopping.learn(verdict)
             if isinstance(verdict.attempt, OpenAttempt):
-                took = self._shift.now() - verdict.attempt.opened_at
+                took = self._context.now() - verdict.attempt.opened_at
                 if not verdict.attempt.cancel_reason:
-                    self._shift.pace = self._shift.pace.learned(took)
+                    self._context.pace = self._context.pace.learned(took)
                 before = took if self._typical is None else self._typical
                 self._typical = before + (took - before) / 32
 

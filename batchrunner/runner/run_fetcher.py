@@ -24,9 +24,9 @@ from batchrunner.runner.context import MAX_PARALLEL_REQUESTS, RunnerContext, T
 class RunFetcher:
     """What can be seen of runs, and for how long nothing could."""
 
-    def __init__(self, shift: RunnerContext) -> None:
-        self._shift = shift
-        self._silence = ConditionTimer(shift.now())
+    def __init__(self, context: RunnerContext) -> None:
+        self._context = context
+        self._silence = ConditionTimer(context.now())
         self._asked: dict[str, datetime] = {}  # silent runs, when they were last asked for singly
 
     def is_missing(self, run_id: str, patience: timedelta) -> bool:
@@ -41,7 +41,7 @@ class RunFetcher:
 
         async def look_at(chunk: Sequence[str]) -> None:
             try:
-                found = await self._shift.api.get_many(chunk)
+                found = await self._context.api.get_many(chunk)
             except ApiError as error:
                 errors.append(error)
                 if _is_refused(error):  # for all of them, again and again perhaps
@@ -51,7 +51,7 @@ class RunFetcher:
                 silent.extend(run_id for run_id in chunk if run_id not in found)
 
         await _in_parallel(look_at, chunks(run_ids))
-        self._silence.observe(silent, self._shift.now())
+        self._silence.observe(silent, self._context.now())
         seen |= await self._fetch_singly(silent)
         self._silence.forget(seen)
         if errors and not seen:
@@ -60,11 +60,11 @@ class RunFetcher:
 
     async def _fetch_singly(self, silent: Iterable[str]) -> dict[str, RunObservation]:
         """Ask for each run by itself of which nothing was told for long; now and then."""
-        now, seen = self._shift.now(), dict[str, RunObservation]()
+        now, seen = self._context.now(), dict[str, RunObservation]()
 
         async def ask(run_id: str) -> None:
             try:
-                seen[run_id] = await self._shift.api.get(run_id)
+                seen[run_id] = await self._context.api.get(run_id)
             except ApiError as error:
                 if error.fault.kind is FaultKind.STATUS and error.fault.status == 404:
                     seen[run_id] = NotFound(run_id=run_id)
@@ -98,7 +98,7 @@ def _is_refused(error: ApiError) -> bool:
     return classify_fault(error.fault).category is FailureCategory.REJECTED
 
 
-async def cancel(shift: RunnerContext, run_ids: Sequence[str]) -> None:
+async def cancel(context: RunnerContext, run_ids: Sequence[str]) -> None:
     """
     Ask the API to cancel runs; looks tell what became of that.
 
@@ -106,11 +106,11 @@ async def cancel(shift: RunnerContext, run_ids: Sequence[str]) -> None:
     """
     for chunk in chunks(run_ids):
         try:
-            await shift.api.cancel_many(chunk)
+            await context.api.cancel_many(chunk)
         except ApiError as error:
             failure = classify_fault(error.fault)
             if failure.category is not FailureCategory.UNAUTHORIZED:
-                shift.apply_backpressure([failure], shift.poll_gate)
+                context.apply_backpressure([failure], context.poll_gate)
 
 
 def chunks(run_ids: Sequence[str]) -> Iterator[Sequence[str]]:

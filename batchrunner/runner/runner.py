@@ -72,7 +72,7 @@ class Runner:
         window: Window | None = None,
         hints: WebhookWakeUp | None = None,
     ) -> None:
-        self._shift = RunnerContext(
+        self._context = RunnerContext(
             store=store,
             api=api,
             batch=batch,
@@ -85,18 +85,18 @@ class Runner:
             window=window or Window(),
             webhook_wakeup=hints or WebhookWakeUp(),
         )
-        self._living = Heartbeat(self._shift, gone)
-        self._straying = OrphanSweeper(self._shift)
+        self._living = Heartbeat(self._context, gone)
+        self._straying = OrphanSweeper(self._context)
 
     @property
     def stop_failure(self) -> Failed | None:
         """Why nothing more could be submitted, if so."""
-        return self._shift.stop.failure if self._shift.stop else None
+        return self._context.stop.failure if self._context.stop else None
 
     def drain(self) -> None:
         """Submit nothing more, and come back when nothing of ours is in flight."""
-        self._shift.draining = True
-        self._shift.work_changed.notify()
+        self._context.draining = True
+        self._context.work_changed.notify()
 
     async def run(self) -> ExitReason:
         """
@@ -107,7 +107,7 @@ class Runner:
             KeyReplaced: The batch is run with another account's key since.
             StoreError: The database cannot be used any more.
         """
-        shift = self._shift
+        context = self._context
         await self._living.start()
         try:
             return await self._work()
@@ -115,45 +115,47 @@ class Runner:
             raise innermost(group) from None
         finally:
             with anyio.CancelScope(shield=True), suppress(StoreError):
-                await shift.offload_once(lambda: shift.store.retire(shift.owner.id, shift.now()))
+                await context.offload_once(
+                    lambda: context.store.retire(context.owner.id, context.now())
+                )
 
     async def _work(self) -> ExitReason:
         await self._living.rescue()
         async with anyio.create_task_group() as loops:
             loops.start_soon(self._living.run)
-            loops.start_soon(Submitter(self._shift).run)
-            loops.start_soon(Reconciler(self._shift).run)
+            loops.start_soon(Submitter(self._context).run)
+            loops.start_soon(Reconciler(self._context).run)
             loops.start_soon(self._straying.run)
             ending = await self._watch()
             loops.cancel_scope.cancel()
         return ending
 
     async def _watch(self) -> ExitReason:
-        watching = Poller(self._shift)
+        watching = Poller(self._context)
         while True:
-            ending = self._ending(await self._shift.work_left())
+            ending = self._ending(await self._context.work_left())
             if ending is ExitReason.FINISHED:
                 await self._straying.final_check()  # which may bring a job back
-                ending = self._ending(await self._shift.work_left())
+                ending = self._ending(await self._context.work_left())
             if ending is not None:
                 return ending
-            while await watching.poll() and not self._shift.polling_disabled:
+            while await watching.poll() and not self._context.polling_disabled:
                 pass  # what is watched is not at its end
 
     def _ending(self, standing: WorkLeft) -> ExitReason | None:
-        if self._shift.polling_disabled:
+        if self._context.polling_disabled:
             return ExitReason.STOPPED
         if standing.in_flight_here:
             return None
         if standing.due_at is None and not standing.in_flight_elsewhere:
             return ExitReason.FINISHED
-        if self._shift.stop is not None:
+        if self._context.stop is not None:
             return ExitReason.STOPPED
-        if self._shift.draining:
+        if self._context.draining:
             return ExitReason.DRAINED
         if not standing.in_flight_elsewhere and (ending := self._nothing_more(standing)):
             return ending
-        late = self._shift.phase in (Phase.LANDING, Phase.OVER)
+        late = self._context.phase in (Phase.LANDING, Phase.OVER)
         return ExitReason.OUT_OF_TIME if late else None
 
     def _nothing_more(self, standing: WorkLeft) -> ExitReason | None:
@@ -162,7 +164,7 @@ class Runner:
             return ExitReason.GATED
         if standing.given_up:
             return ExitReason.PARKED
-        return ExitReason.SPENT if self._shift.budget_used_up else None
+        return ExitReason.SPENT if self._context.budget_used_up else None
 
 
 def innermost(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -15,19 +15,19 @@ GRANTED = timedelta(seconds=30)
 class SlotTuner:
     """What this runner knows of the account's slots; the bound itself is in the ledger, for all."""
 
-    def __init__(self, shift: RunnerContext) -> None:
-        self._shift = shift
+    def __init__(self, context: RunnerContext) -> None:
+        self._context = context
         self._known: Capacity | None = None
-        self._ask_at = shift.now()
+        self._ask_at = context.now()
 
     async def learn(self, look: timedelta, typical: timedelta | None) -> None:
         """Look at the queue, of all runners together, and set the bound to what it teaches."""
-        shift = self._shift
-        if shift.now() < self._ask_at:
+        context = self._context
+        if context.now() < self._ask_at:
             return
-        found = await shift.offload(lambda: shift.store.queue(shift.batch.id, shift.now()))
+        found = await context.offload(lambda: context.store.queue(context.batch.id, context.now()))
         if found is None:
-            self._ask_at = shift.now() + GRANTED
+            self._ask_at = context.now() + GRANTED
             return
         queue, bound = found
         # One run more than there are slots is kept waiting: so a bound names the slots.
@@ -35,9 +35,9 @@ class SlotTuner:
         self._known = learn_slots(before, queue, bound)
         new = self._known.bound(look, typical, queue.stuck)
         if new != bound:
-            await shift.offload(lambda: shift.store.learn_slots(shift.batch.id, new))
+            await context.offload(lambda: context.store.learn_slots(context.batch.id, new))
         if new != bound or self._known.found != before.found:
-            shift.notify(
+            context.notify(
                 ConcurrencyChanged(most=new, slots=self._known.slots, found=self._known.found)
             )
-            shift.work_changed.notify()
+            context.work_changed.notify()

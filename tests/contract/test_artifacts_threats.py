@@ -311,8 +311,10 @@ BYTES: dict[str, tuple[ArtifactKind, Answer]] = {
 @pytest.mark.parametrize("threat", BYTES)
 async def test_bytes_are_refused(threat: str) -> None:
     kind, answer = BYTES[threat]
-    assert (await refused(World(answer).step(kind=kind) if kind is not ArtifactKind.VIDEO
-        else World(answer).address("https://a.example/"))).why is DownloadFailure.REFUSED  # fmt: skip
+    world = World(answer)
+    screenshot = kind is not ArtifactKind.VIDEO
+    sent = world.step(kind=kind) if screenshot else world.address("https://a.example/")
+    assert (await refused(sent)).why is DownloadFailure.REFUSED
 
 
 class Endless(httpx.AsyncByteStream):

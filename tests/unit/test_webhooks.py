@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from batchrunner.app.webhook_listener import webhook_from_options
-from batchrunner.cli.exit_codes import WRONG_USAGE, UserError
+from batchrunner.errors import UsageError
 
 SECRET = "c2VjcmV0"
 
@@ -62,7 +62,7 @@ def test_without_the_options_nobody_listens() -> None:
 def test_what_cannot_work_is_refused_before_anything_begins(
     listen: str | None, url: str | None, local: bool, says: str
 ) -> None:
-    with pytest.raises(UserError, match=says) as refused:
+    with pytest.raises(UsageError, match=says) as refused:
         webhook_from_options(listen, url, local=local)
-    assert refused.value.exit_code == WRONG_USAGE
+    assert refused.value.next
     assert "me:secret" not in refused.value.message

@@ -35,8 +35,8 @@ from batchrunner.app.doctor.check_file import (
 from batchrunner.app.doctor.check_machine import MachineFacts
 from batchrunner.app.doctor.check_store import StoreFacts
 from batchrunner.app.process_identity import exited_owners
-from batchrunner.cli.exit_codes import UserError
 from batchrunner.cli.output.batch_text import db_given
+from batchrunner.errors import BatchrunnerError
 from batchrunner.model import ApiError
 from batchrunner.store.address import file_of, url_of
 from batchrunner.store.database import APPLICATION_ID, StoreError
@@ -215,8 +215,8 @@ def _contact(url: str, key_file: str | None) -> ApiFacts:
         return contact
     try:
         api = TinyFishClient(url, api_key(key_file))
-    except UserError as error:
-        return replace(contact, key_trouble=error.message)
+    except BatchrunnerError as error:
+        return replace(contact, key_trouble=error.what)
     except AddressError:
         # What it says is not repeated: an address may hold a password.
         return replace(contact, address_is_bad=True)

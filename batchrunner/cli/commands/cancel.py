@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from batchrunner.app.clock import ledger_now
-from batchrunner.cli.exit_codes import SOME_FAILED, WRONG_USAGE, UserError
+from batchrunner.cli.exit_codes import SOME_FAILED
 from batchrunner.cli.options import api_options, batch_of, db_option, help_option, opened
+from batchrunner.errors import CannotContinue, UsageError
 from batchrunner.model import FailureCategory
 from batchrunner.text.format import counted
 
@@ -111,22 +112,21 @@ def _ask_first(store: Store, batch: Batch) -> None:
 
 def _check_found(keys: tuple[str, ...], hosts: tuple[str, ...], count: int) -> None:
     if hosts and not count:
-        raise UserError(
+        raise UsageError(
             "no such job on such a host is waiting or running",
-            hint="name it as it stands in urls: shop.example.com, without https://",
-            exit_code=WRONG_USAGE,
+            next="name it as it stands in urls: shop.example.com, without https://",
         )
     if keys and not count:
-        raise UserError(
+        raise UsageError(
             "no job of such an id is waiting or running",
-            hint="the `id` column of the export names the jobs",
-            exit_code=WRONG_USAGE,
+            next="the `id` column of the export names the jobs",
         )
 
 
 def _see_to_it(store: Store, batch: Batch, api: ApiAccess, key: str) -> None:
     """Watch the runs until the API has confirmed that they are cancelled."""
     from batchrunner.app.run_batch import work
+    from batchrunner.cli.exit_codes import ShownError
     from batchrunner.cli.output.progress import make_display
     from batchrunner.model import JobState
 
@@ -135,10 +135,10 @@ def _see_to_it(store: Store, batch: Batch, api: ApiAccess, key: str) -> None:
         worked = work(store, batch, api, display, key=key, submitting=False)
     left = worked.tally.jobs[JobState.RUNNING]
     if left:
-        raise UserError(
+        error = CannotContinue(
             f"{counted(left, 'run')} may still be alive: the API has not confirmed otherwise",
-            hint="give the same command again",
-            exit_code=worked.exit_code,
+            next="give the same command again",
         )
+        raise ShownError(error, worked.exit_code)
     cancelled = counted(worked.tally.jobs[JobState.CANCELLED], "job")
     click.echo(f"no run is in flight any more; {cancelled} of the batch cancelled in all", err=True)

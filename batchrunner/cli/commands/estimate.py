@@ -85,7 +85,7 @@ def _wallet(api_url: str | None, key_file: str | None) -> Wallet | None:
     import anyio
 
     from batchrunner.app.api_key import api_key
-    from batchrunner.cli.exit_codes import UserError
+    from batchrunner.errors import BatchrunnerError
     from batchrunner.model import ApiError
     from batchrunner.tinyfish.client import TinyFishClient
     from batchrunner.tinyfish.http import AddressError
@@ -96,7 +96,7 @@ def _wallet(api_url: str | None, key_file: str | None) -> Wallet | None:
 
     try:
         return anyio.run(ask, api_key(key_file))
-    except (UserError, ApiError, AddressError):
+    except (BatchrunnerError, ApiError, AddressError):
         return None
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchrunner.cli.exit_codes import WRONG_USAGE, UserError
 from batchrunner.cli.options import file_argument, help_option, json_option, read_job_file
+from batchrunner.errors import UsageError
 
 if TYPE_CHECKING:
     from batchrunner.model import FailureCategory, Job, JobFile, JobSpec, RetryRule
@@ -52,10 +52,9 @@ def _found(job_file: JobFile, key: str) -> JobSpec:
     for spec in job_file.specs:
         if spec.key == key:
             return spec
-    raise UserError(
+    raise UsageError(
         f"there is no job {key!r} in this file",
-        hint="name its `id`, or the digest in the column `id` of an export",
-        exit_code=WRONG_USAGE,
+        next="name its `id`, or the digest in the column `id` of an export",
     )
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from batchrunner.cli.exit_codes import WRONG_USAGE, UserError, for_people
+from batchrunner.app.error_translation import errors_for_people
 from batchrunner.cli.options import help_option
+from batchrunner.errors import UsageError
 
 TEMPLATE = """\
 # A batch: each job is a page and what to do there.
@@ -43,11 +44,10 @@ def command(file: Path) -> None:
       batchrunner init && batchrunner run jobs.yaml --sandbox
     """
     if file.exists():
-        raise UserError(
+        raise UsageError(
             f"{file} exists already, and is left as it is",
-            hint=f"name another file: batchrunner init my-{file.name}",
-            exit_code=WRONG_USAGE,
+            next=f"name another file: batchrunner init my-{file.name}",
         )
-    with for_people():
+    with errors_for_people():
         file.write_text(TEMPLATE.format(file=file, name=file.stem), encoding="utf-8")
     click.echo(f"wrote {file}; try it: batchrunner run {file} --sandbox", err=True)

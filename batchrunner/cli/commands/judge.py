@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchrunner.cli.exit_codes import ErrorReport
 from batchrunner.cli.options import batch_of, db_option, help_option, json_option, opened
+from batchrunner.errors import InputError
 from batchrunner.text.format import counted
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def command(
 
 def _rules(expect_file: Path | None, job_file: Path | None) -> Mapping[str | None, Any]:
     """Return what is expected by job key; None stands for every job that is not named."""
-    from batchrunner.cli.exit_codes import for_people
+    from batchrunner.app.error_translation import errors_for_people
     from batchrunner.cli.options import read_job_file
     from batchrunner.inputs.yaml import JobFileErrors, parse_expect, report
 
@@ -113,12 +113,14 @@ def _rules(expect_file: Path | None, job_file: Path | None) -> Mapping[str | Non
         return {spec.key: spec.expect for spec in read_job_file(job_file).specs}
     if not expect_file:
         return {}
-    with for_people():
+    with errors_for_people():
         content = expect_file.read_bytes()
     try:
         return {None: parse_expect(content, file=str(expect_file))}
     except JobFileErrors as errors:
-        raise ErrorReport(report(errors, spared="nothing was judged again")) from errors
+        raise InputError(
+            report(errors, spared="nothing was judged again"), errors.mistakes
+        ) from errors
 
 
 def _expectations(one: StoredResult, rules: Mapping[str | None, Any]) -> Expectations:

@@ -7,8 +7,8 @@ import shlex
 import click
 
 from batchrunner.app.clock import ledger_now
-from batchrunner.cli.exit_codes import WRONG_USAGE, UserError
 from batchrunner.cli.options import batch_of, db_option, help_option, opened
+from batchrunner.errors import UsageError
 from batchrunner.model import FailureCategory
 from batchrunner.text.format import counted
 
@@ -49,13 +49,12 @@ def command(batch: str | None, categories: tuple[str, ...], keys: tuple[str, ...
         count = store.retry(found.id, chosen, keys, ledger_now(store))
         left = 0 if keys or chosen else store.tally(found.id).failed.get(unanswered, 0)
     if keys and not count:
-        raise UserError(
+        raise UsageError(
             "no job of such an id has failed or was cancelled",
-            hint="the `id` column of the export names the jobs",
-            exit_code=WRONG_USAGE,
+            next="the `id` column of the export names the jobs",
         )
-    next_step = "; run the batch to run them" if count else ""
-    click.echo(f"{counted(count, 'job')} of {found.name!r} put back{next_step}", err=True)
+    next = "; run the batch to run them" if count else ""
+    click.echo(f"{counted(count, 'job')} of {found.name!r} put back{next}", err=True)
     if left:
         again = f"batchrunner retry {shlex.quote(found.name)} --category {unanswered}{db_given(db)}"
         click.echo(f"{counted(left, 'job')} left alone, as a run of it may exist", err=True)

@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 
 import click
 
+from batchrunner.app.error_translation import errors_for_people
 from batchrunner.app.webhook_listener import webhook_from_options, webhook_options
-from batchrunner.cli.exit_codes import CANNOT_GO_ON, WRONG_USAGE, UserError, for_people
+from batchrunner.cli.exit_codes import CANNOT_GO_ON
 from batchrunner.cli.options import (
     Concurrency,
     api_options,
@@ -24,6 +25,7 @@ from batchrunner.cli.options import (
     opened,
     read_job_file,
 )
+from batchrunner.errors import UsageError
 from batchrunner.text.format import dated
 
 if TYPE_CHECKING:
@@ -123,7 +125,7 @@ def command(
     keep = (file, db, f"{db}.sandbox.jsonl")
     targets = check_outputs(outputs or (f"{job_file.name}.csv",), keep=keep)
     with (
-        for_people(),
+        errors_for_people(),
         open_api(sandboxed=sandboxed, api_url=api_url, api_key_file=api_key_file, db=db) as api,
     ):
         _check_hosts(job_file, api)
@@ -176,10 +178,9 @@ def _window(start_at: str | None, until: str | None) -> Window:
     opens = _moment("--start-at", start_at, present)
     closes = _moment("--until", until, max(opens or present, present))
     if closes is not None and closes <= max(opens or present, present):
-        raise UserError(
+        raise UsageError(
             "--until names a time that is over when the run begins",
-            hint="give an hour alone, such as 07:00, for the next one",
-            exit_code=WRONG_USAGE,
+            next="give an hour alone, such as 07:00, for the next one",
         )
     return Window(opens=opens, closes=closes)
 
@@ -193,10 +194,9 @@ def _moment(option: str, text: str | None, after: datetime) -> datetime | None:
     try:
         meant = parse_time(text, after, Here())
     except ValueError as error:
-        raise UserError(
+        raise UsageError(
             f"{option} {text}: {error}",
-            hint="write 07:00, '07:00 Europe/Berlin', 2026-10-25T07:00 or 2026-10-25T07:00+01:00",
-            exit_code=WRONG_USAGE,
+            next="write 07:00, '07:00 Europe/Berlin', 2026-10-25T07:00 or 2026-10-25T07:00+01:00",
         ) from error
     note = f" ({meant.note})" if meant.note else ""
     click.echo(f"{option} {text} is {dated(meant.at)}{note}", err=True)
@@ -211,10 +211,9 @@ def _check_hosts(job_file: JobFile, api: ApiAccess) -> None:
         return
     for spec in job_file.specs:
         if (urlsplit(spec.url).hostname or "").endswith(".test"):
-            raise UserError(
+            raise UsageError(
                 f"{spec.url} (line {spec.line}) exists only in the sandbox",
-                hint="add --sandbox, or write a real address",
-                exit_code=WRONG_USAGE,
+                next="add --sandbox, or write a real address",
             )
 
 

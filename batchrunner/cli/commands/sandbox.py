@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchrunner.cli.exit_codes import for_people
+from batchrunner.app.error_translation import errors_for_people
 from batchrunner.cli.options import help_option
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def command(port: int, ledger: Path | None, **conditions: Any) -> None:
     from batchrunner.sandbox.http.server import serve_forever
 
     world = _world(**conditions)
-    with for_people():
+    with errors_for_people():
         serve_forever(world, port, ledger, _ready)
 
 

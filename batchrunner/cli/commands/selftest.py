@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchrunner.cli.exit_codes import PROMISE_BROKEN, TERMINATED, UserError, for_people
+from batchrunner.app.error_translation import errors_for_people
+from batchrunner.cli.exit_codes import PROMISE_BROKEN, TERMINATED, ShownError
 from batchrunner.cli.options import db_option, help_option, json_option
+from batchrunner.errors import CannotContinue
 from batchrunner.text.format import clock
 
 if TYPE_CHECKING:
@@ -88,7 +90,7 @@ def _processes(seed: int, db: str) -> ProcessSummary:
         jobs=300, runners=3, kills=8, stops=1, concurrency=20, durations=(0.5, 3.0), seed=seed
     )
     _say(f"real processes: {plan.jobs} jobs, {plan.runners} runners")
-    with for_people(), _ended_by_signals(), scratch_database(db) as place:
+    with errors_for_people(), _ended_by_signals(), scratch_database(db) as place:
         return play(plan, ChaosSite(address=place.address), place.folder, _say)
 
 
@@ -108,17 +110,17 @@ def _nights(seed: int, count: int) -> SimulationSummary | None:
     return SimulationSummary.of(played)
 
 
-def _error(broken: InvariantViolated, seed: int, nights: int, db: str) -> UserError:
+def _error(broken: InvariantViolated, seed: int, nights: int, db: str) -> ShownError:
     from batchrunner.cli.output.batch_text import db_given
     from batchrunner.text.terminal import term_safe
 
     words = str(broken).partition("\n")[0]
     kept = "".join(f"\n  {note}" for note in getattr(broken, "__notes__", ()))
-    return UserError(
+    error = CannotContinue(
         f"a promise broke: {term_safe(words)}{kept}",
-        hint=f"play it again: batchrunner selftest --seed {seed} --nights {nights}{db_given(db)}",
-        exit_code=PROMISE_BROKEN,
+        next=f"play it again: batchrunner selftest --seed {seed} --nights {nights}{db_given(db)}",
     )
+    return ShownError(error, PROMISE_BROKEN)
 
 
 def _say(line: str) -> None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchrunner.cli.exit_codes import WRONG_USAGE, UserError
 from batchrunner.cli.options import Concurrency, batch_of, db_option, help_option, opened
+from batchrunner.errors import UsageError
 from batchrunner.text.format import counted
 
 if TYPE_CHECKING:
@@ -44,10 +44,9 @@ def command(batch: str | None, concurrency: int | None, budget: str | None, db: 
       batchrunner set example --budget '$40'
     """
     if concurrency is None and budget is None:
-        raise UserError(
+        raise UsageError(
             "nothing to set",
-            hint="name --concurrency, --budget or both",
-            exit_code=WRONG_USAGE,
+            next="name --concurrency, --budget or both",
         )
     with opened(db) as store:
         found = batch_of(store, batch)

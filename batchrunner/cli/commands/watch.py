@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchrunner.cli.exit_codes import SOME_FAILED, WRONG_USAGE, UserError
+from batchrunner.cli.exit_codes import SOME_FAILED
 from batchrunner.cli.options import api_options, batch_of, db_option, help_option, opened
+from batchrunner.errors import UsageError
 
 if TYPE_CHECKING:
     from batchrunner.app.run_batch import ApiAccess
@@ -72,10 +73,9 @@ def _run_of(db: str, batch: str | None, key: str) -> str:
         found = batch_of(store, batch)
         run_id = store.newest_run(found.id, key)
     if run_id is None:
-        raise UserError(
+        raise UsageError(
             f"job {key!r} of {found.name!r} has no run yet, or there is no such job",
-            hint="the `id` column of the export names the jobs; `batchrunner status` counts runs",
-            exit_code=WRONG_USAGE,
+            next="the `id` column of the export names the jobs; `batchrunner status` counts runs",
         )
     return run_id
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from batchrunner.cli.exit_codes import UserError
+from batchrunner.errors import CannotContinue
 from batchrunner.model.artifacts import ArtifactState
 from batchrunner.text.format import counted
 
@@ -47,7 +47,7 @@ def closing_lines(store: Store, batch: Batch, tally: BatchCounts, db: str) -> It
         yield f"fetch those that are left: batchrunner artifacts fetch {name} -o DIR"
 
 
-def stopped(failure: Failed) -> UserError:
+def stopped(failure: Failed) -> CannotContinue:
     """Return why a runner had to stop, and what to check before it goes on."""
     from batchrunner.model import FailureCategory
     from batchrunner.text.terminal import SHOWN, shorten, term_safe
@@ -57,9 +57,9 @@ def stopped(failure: Failed) -> UserError:
         what, check = said, "the API's address (--api-url, TINYFISH_BASE_URL)"
     else:
         what, check = f"the API answered {said!r}", "the key and its rights"
-    return UserError(
+    return CannotContinue(
         f"stopped: {what}",
-        hint=f"check {check}, then run the same command again: no attempt was used up",
+        next=f"check {check}, then run the same command again: no attempt was used up",
     )
 
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchrunner.cli.exit_codes import SOME_MISSED, WRONG_USAGE, UserError
+from batchrunner.cli.exit_codes import SOME_MISSED
 from batchrunner.cli.options import api_options, db_option, help_option, opened
 from batchrunner.cli.run_filters import filter_options, filters
+from batchrunner.errors import UsageError
 from batchrunner.text.format import counted
 
 if TYPE_CHECKING:
@@ -85,10 +86,9 @@ def _check_name(name: str) -> None:
     from batchrunner.inputs.job_fields import NAME
 
     if len(name) > NAME.longest or not re.fullmatch(NAME.pattern or "", name):
-        raise UserError(
+        raise UsageError(
             f"--batch {name!r} is no name of a batch",
-            hint=f"use {NAME.says}, at most {NAME.longest}",
-            exit_code=WRONG_USAGE,
+            next=f"use {NAME.says}, at most {NAME.longest}",
         )
 
 

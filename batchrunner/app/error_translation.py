@@ -1,0 +1,47 @@
+"""Turns errors of the database and of files into errors for people."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from batchrunner.errors import CannotContinue, DatabaseError
+
+
+@contextmanager
+def errors_for_people() -> Iterator[None]:
+    """Turn errors of the database and of files into errors for people."""
+    from batchrunner.store.account_keys import KeyReplaced
+    from batchrunner.store.claims import LeaseLost
+    from batchrunner.store.errors import StoreError
+
+    try:
+        yield
+    except StoreError as error:
+        raise DatabaseError(error.message, next=error.hint) from error
+    except LeaseLost as error:
+        raise CannotContinue(
+            "this runner was asleep for so long that another one took its jobs over",
+            next="run the same command again to work beside it",
+        ) from error
+    except KeyReplaced as error:
+        raise CannotContinue(
+            "somebody began to run this batch with another key: nothing more is submitted",
+            next="run the same command again: it looks whether both are of one account",
+        ) from error
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _file_error(error) from error
+
+
+def _file_error(error: OSError) -> CannotContinue:
+    where = f"{error.filename}: " if error.filename else ""
+    taken = error.errno == errno.EADDRINUSE
+    return CannotContinue(
+        f"{where}{error.strerror or error}",
+        next="--port 0 takes a free one"
+        if taken
+        else "check the path, its permissions and the space on its disk",
+    )

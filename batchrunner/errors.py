@@ -1,0 +1,75 @@
+"""
+The exceptions that a user of the program or of the Python interface meets.
+
+    BatchrunnerError
+      x UsageError          an option, a file or a name is wrong; nothing was begun
+        x InputError        a job file has problems: all of them are in `problems`
+      x CannotContinue      the work cannot start or go on
+        x DatabaseError     the database cannot be used
+        x ApiError          the API refuses the key or cannot be reached
+        x LeftEarly         the work was interrupted before it could count the batch
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from batchrunner.inputs.problems import Problem
+
+__all__ = [
+    "ApiError",
+    "BatchrunnerError",
+    "CannotContinue",
+    "DatabaseError",
+    "InputError",
+    "LeftEarly",
+    "UsageError",
+]
+
+
+class BatchrunnerError(Exception):
+    """Something that a person can put right: what happened, where, why, and what to do next."""
+
+    def __init__(self, what: str, *, next: str = "", where: str = "", why: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where  #: a file with line and column, a run id, an address
+        self.why = why
+        self.next = next  #: what to do now, often a command
+
+    def __str__(self) -> str:
+        """Return all parts, each on a line."""
+        place = f"{self.where}: " if self.where else ""
+        reason = f"\n  why: {self.why}" if self.why else ""
+        step = f"\n  next: {self.next}" if self.next else ""
+        return f"{place}{self.what}{reason}{step}"
+
+
+class UsageError(BatchrunnerError):
+    """An option, a file or a name is wrong; nothing was begun."""
+
+
+class InputError(UsageError):
+    """A job file has problems; `what` is a report of all of them with lines and carets."""
+
+    def __init__(self, what: str, problems: Sequence[Problem] = ()) -> None:
+        super().__init__(what)
+        self.problems = tuple(problems)
+
+
+class CannotContinue(BatchrunnerError):
+    """The work cannot start or go on; what was done so far is on disk."""
+
+
+class DatabaseError(CannotContinue):
+    """The database cannot be used."""
+
+
+class ApiError(CannotContinue):
+    """The API refuses the key or a request, or cannot be reached."""
+
+
+class LeftEarly(CannotContinue):
+    """The work was interrupted while the database was away; nothing is lost."""
