@@ -15,7 +15,8 @@ from batchrunner.app.process_identity import exited_owners, this_process
 from batchrunner.classify import classify_fault
 from batchrunner.cli.exit_codes import UserError
 from batchrunner.model import ApiError, Batch, FailureCategory, Run
-from batchrunner.policy.run_decision import give_up, settle_unanswered
+from batchrunner.policy.create_outcome import settle_unanswered
+from batchrunner.policy.run_decision import give_up
 from batchrunner.store.account_keys import KeysChanged
 from batchrunner.store.schema import SubmissionState
 from batchrunner.store.store import Store

@@ -60,7 +60,7 @@ def _plans(job_file: JobFile, done: set[str]) -> list[ExpectedRun]:
     from batchrunner.model.estimate import ExpectedRun
     from batchrunner.policy.budget import max_steps
     from batchrunner.policy.escalation import host_of
-    from batchrunner.policy.run_decision import Policy
+    from batchrunner.policy.retry_rules import Policy
 
     policy, plans = Policy.of(job_file.settings), []
     for spec in job_file.specs:

@@ -39,8 +39,10 @@ from batchrunner.policy.schedule import Window
 from batchrunner.runner.artifact_fetcher import ArtifactFetcher, ArtifactSelection
 from batchrunner.runner.runner import ExitReason, Runner, in_thread, innermost
 from batchrunner.store.address import redacted
-from batchrunner.store.store import Store, StoreError
-from batchrunner.tinyfish.client import DEFAULT_URL, LOOPBACK, AddressError, TinyFishClient
+from batchrunner.store.database import StoreError
+from batchrunner.store.store import Store
+from batchrunner.tinyfish.client import DEFAULT_URL, TinyFishClient
+from batchrunner.tinyfish.http import LOOPBACK, AddressError
 
 #: Seconds in which a second SIGINT is still the first one.
 SIGNAL_ECHO_SECONDS = 0.3

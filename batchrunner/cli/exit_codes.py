@@ -50,7 +50,9 @@ class ErrorReport(click.ClickException):
 @contextmanager
 def for_people() -> Iterator[None]:
     """Turn errors of the database and of files into errors for people."""
-    from batchrunner.store.store import KeyReplaced, LeaseLost, StoreError
+    from batchrunner.store.account_keys import KeyReplaced
+    from batchrunner.store.claims import LeaseLost
+    from batchrunner.store.database import StoreError
 
     try:
         yield

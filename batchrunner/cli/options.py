@@ -116,7 +116,7 @@ def retry_while_locked(call: Callable[[], T]) -> T:
 
     Only for calls that may be made again after they took effect unseen.
     """
-    from batchrunner.store.store import StoreError
+    from batchrunner.store.database import StoreError
 
     begun, said = time.monotonic(), False
     while True:

@@ -23,80 +23,11 @@ from batchrunner.model import (
     Snooze,
     StopSubmitting,
 )
-from batchrunner.policy.create_outcome import (
-    FIRST_LATE_CHECK,
-    MAX_DOUBT,
-    MAX_LATE_CHECK_WAIT,
-    MAX_REMATCHES,
-    MAX_SEARCH_WAIT,
-    OPTIONS_BEHIND_A_RIGHT,
-    RECONCILE_GRACE,
-    SEARCHES_BEFORE_ABSENT,
-    control_run_ages,
-    next_control_search,
-    next_late_check,
-    next_search,
-    options_behind_a_right,
-    settle_absent,
-    settle_mixed_up,
-    settle_refusal,
-    settle_unanswered,
-    settle_unconfirmed,
-    settle_withdrawn,
-    settle_without_webhook,
-)
 from batchrunner.policy.escalation import escalation_results
 from batchrunner.policy.host_breaker import host_result
-from batchrunner.policy.retry import MAX_BACKOFF, MAX_DOUBLINGS, backoff, decide, doubled
-from batchrunner.policy.retry_rules import NOT_COUNTED, Policy
+from batchrunner.policy.retry import decide, doubled
+from batchrunner.policy.retry_rules import Policy
 from batchrunner.policy.schedule import Pace
-
-__all__ = [
-    "SEARCHES_BEFORE_ABSENT",
-    "FIRST_LATE_CHECK",
-    "OPTIONS_BEHIND_A_RIGHT",
-    "GIVEN_UP_AFTER",
-    "WEBHOOK_POLL_GAP",
-    "LINGERING_AFTER",
-    "MAX_BACKOFF",
-    "MAX_DOUBT",
-    "MAX_REQUEST_DELAY",
-    "MAX_POLL_SECONDS",
-    "MAX_SEARCH_WAIT",
-    "MAX_POLL_SECONDS_WITH_WEBHOOKS",
-    "MAX_LATE_CHECK_WAIT",
-    "POLLS_PER_RUN",
-    "LOST_AFTER",
-    "MAX_DOUBLINGS",
-    "MAX_REMATCHES",
-    "MAX_STORED_TEXT",
-    "RECONCILE_GRACE",
-    "MIN_POLL_SECONDS",
-    "NOT_COUNTED",
-    "Policy",
-    "backoff",
-    "decide",
-    "reset_after_clock_jump",
-    "options_behind_a_right",
-    "give_up",
-    "is_lost",
-    "is_overdue",
-    "decide_run",
-    "lingers",
-    "poll_interval",
-    "next_search",
-    "next_control_search",
-    "next_late_check",
-    "pool_effect",
-    "settle_absent",
-    "settle_mixed_up",
-    "settle_refusal",
-    "settle_unanswered",
-    "settle_without_webhook",
-    "settle_unconfirmed",
-    "settle_withdrawn",
-    "control_run_ages",
-]
 
 #: A pool that waits for an outage or credits tries again at least this often.
 MAX_REQUEST_DELAY = timedelta(minutes=2)
@@ -120,7 +51,7 @@ POLLS_PER_RUN_WITH_WEBHOOKS = 8
 MAX_POLL_SECONDS_WITH_WEBHOOKS = timedelta(seconds=30)
 #: A look is put off for hints that come meanwhile, and so many looks may be caught up on for them.
 WEBHOOK_POLL_GAP = timedelta(seconds=1)
-MAX_STORED_TEXT = 4.0
+MAX_SAVED_POLLS = 4.0
 
 # ---- what was seen of runs → what to write about their attempts ----
 

@@ -32,7 +32,8 @@ from batchrunner.model.artifacts import (
 )
 from batchrunner.runner.context import DB_POLL_SECONDS, Offload
 from batchrunner.runner.wakeup import WakeUp
-from batchrunner.store.store import Store, StoreError
+from batchrunner.store.database import StoreError
+from batchrunner.store.store import Store
 from batchrunner.tinyfish.console_client import ConsoleClient
 from batchrunner.tinyfish.console_views import RunDetails, Step
 

@@ -23,7 +23,8 @@ from batchrunner.model import (
     Submission,
     WorkLeft,
 )
-from batchrunner.policy.run_decision import Policy, pool_effect
+from batchrunner.policy.retry_rules import Policy
+from batchrunner.policy.run_decision import pool_effect
 from batchrunner.policy.schedule import Pace, Phase, Window, phase
 from batchrunner.runner.events import (
     AttemptsClosed,
@@ -36,8 +37,9 @@ from batchrunner.runner.monotonic_clock import MonotonicClock
 from batchrunner.runner.request_gate import RequestGate
 from batchrunner.runner.wakeup import WakeUp
 from batchrunner.runner.webhook_wakeup import WebhookWakeUp
+from batchrunner.store.database import StoreError
 from batchrunner.store.schema import SubmissionState
-from batchrunner.store.store import Store, StoreError
+from batchrunner.store.store import Store
 from batchrunner.tinyfish.client import TinyFishClient
 
 #: Requests of one kind under way at once; each may carry a hundred runs.

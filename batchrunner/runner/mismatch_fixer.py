@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from batchrunner.model import OpenAttempt, Run, RunObservation
-from batchrunner.policy.run_decision import MAX_REMATCHES, settle_mixed_up
+from batchrunner.policy.create_outcome import MAX_REMATCHES, settle_mixed_up
 from batchrunner.runner.context import RunnerContext
 from batchrunner.runner.events import AttemptsClosed
 from batchrunner.runner.run_matching import mismatched_runs

@@ -10,12 +10,8 @@ import anyio
 
 from batchrunner.classify import classify_fault
 from batchrunner.model import ApiError, NotFound, Run, RunObservation, Submission
-from batchrunner.policy.run_decision import (
-    GIVEN_UP_AFTER,
-    LOST_AFTER,
-    next_control_search,
-    next_late_check,
-)
+from batchrunner.policy.create_outcome import next_control_search, next_late_check
+from batchrunner.policy.run_decision import GIVEN_UP_AFTER, LOST_AFTER
 from batchrunner.runner.condition_timer import ConditionTimer
 from batchrunner.runner.context import RunnerContext, is_permanent
 from batchrunner.runner.events import LateRunsFound

@@ -13,7 +13,7 @@ from batchrunner.model import ApiError, AttemptDecision, OpenAttempt, Run, RunOb
 from batchrunner.policy.run_decision import (
     LOST_AFTER,
     MAX_POLL_SECONDS,
-    MAX_STORED_TEXT,
+    MAX_SAVED_POLLS,
     WEBHOOK_POLL_GAP,
     decide_run,
     poll_interval,
@@ -93,7 +93,7 @@ class Poller:
             soonest = max(usual * (1 - self._saved), min(WEBHOOK_POLL_GAP.total_seconds(), usual))
             await shift.clock_jumped.wait(began + soonest - anyio.current_time())
         looks = (anyio.current_time() - began) / usual
-        self._saved = min(max(self._saved + looks - 1, 0.0), MAX_STORED_TEXT)
+        self._saved = min(max(self._saved + looks - 1, 0.0), MAX_SAVED_POLLS)
 
     async def _watched(self) -> list[OpenAttempt]:
         shift = self._shift

@@ -9,7 +9,7 @@ from functools import partial
 
 from batchrunner.classify import classify_fault
 from batchrunner.model import ApiError, ApiFault, Submission
-from batchrunner.policy.run_decision import (
+from batchrunner.policy.create_outcome import (
     control_run_ages,
     next_control_search,
     next_late_check,

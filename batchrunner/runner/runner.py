@@ -20,10 +20,9 @@ from batchrunner.runner.poller import Poller
 from batchrunner.runner.reconciler import Reconciler
 from batchrunner.runner.submitter import Submitter
 from batchrunner.runner.webhook_wakeup import WebhookWakeUp
-from batchrunner.store.store import Store, StoreError
+from batchrunner.store.database import StoreError
+from batchrunner.store.store import Store
 from batchrunner.tinyfish.client import TinyFishClient
-
-__all__ = ["ExitReason", "Runner", "in_thread", "innermost"]
 
 
 class ExitReason(StrEnum):

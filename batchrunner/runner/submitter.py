@@ -23,7 +23,11 @@ from batchrunner.model import (
     Unanswered,
     WorkLeft,
 )
-from batchrunner.policy.run_decision import settle_refusal, settle_withdrawn, settle_without_webhook
+from batchrunner.policy.create_outcome import (
+    settle_refusal,
+    settle_withdrawn,
+    settle_without_webhook,
+)
 from batchrunner.policy.schedule import Phase
 from batchrunner.runner.context import (
     DB_POLL_SECONDS,
@@ -40,8 +44,8 @@ from batchrunner.runner.events import (
 )
 from batchrunner.runner.notices import CreditNotice
 from batchrunner.runner.run_matching import output_schema_of, run_request
+from batchrunner.store.database import StoreError
 from batchrunner.store.schema import SubmissionState
-from batchrunner.store.store import StoreError
 
 #: Seconds; a submission that was intended longer ago is sent only with a fresh lease.
 STALE_CLAIM_AFTER = 5.0

@@ -24,8 +24,7 @@ from batchrunner.model import (
     marker_in,
 )
 from batchrunner.outputs import Export
-from batchrunner.policy.retry_rules import MIN_TIME_LIMIT
-from batchrunner.policy.run_decision import Policy
+from batchrunner.policy.retry_rules import MIN_TIME_LIMIT, Policy
 from batchrunner.policy.slots import MAX_CONCURRENCY, concurrency_limit
 from batchrunner.sandbox.journal import Create, Run
 from batchrunner.store.schema import SubmissionState, attempts, jobs, orphans, results, submissions

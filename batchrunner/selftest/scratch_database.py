@@ -16,8 +16,7 @@ from sqlalchemy import text
 
 from batchrunner.selftest.invariants import InvariantViolated
 from batchrunner.store.address import url_of
-from batchrunner.store.database import Database
-from batchrunner.store.store import StoreError
+from batchrunner.store.database import Database, StoreError
 
 NAME = "batchrunner-selftest-"
 #: A file in the folder, locked for as long as the self-test lives.

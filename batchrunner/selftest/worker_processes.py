@@ -15,8 +15,9 @@ from sqlalchemy import select
 from batchrunner.selftest.child_main import lifeline
 from batchrunner.selftest.invariants import InvariantViolated
 from batchrunner.selftest.subprocesses import CHILD_PROGRAM, PROCESS_SECONDS, environment
+from batchrunner.store.database import StoreError
 from batchrunner.store.schema import SubmissionState, owners, submissions
-from batchrunner.store.store import Store, StoreError
+from batchrunner.store.store import Store
 
 #: Seconds for which a kill waits for a create, and between two looks for one.
 HUNT, TRIGGER = 3.0, 0.005

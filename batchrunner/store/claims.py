@@ -13,7 +13,7 @@ from sqlalchemy import BindParameter, Connection, Row, bindparam, func, insert, 
 from batchrunner.model import BudgetStatus, JobState, Owner, Submission, SubmittedAttempt
 from batchrunner.policy.budget import affordable, max_steps
 from batchrunner.policy.escalation import AttemptStart, host_of, start_of_attempt
-from batchrunner.policy.run_decision import Policy
+from batchrunner.policy.retry_rules import Policy
 from batchrunner.policy.slots import concurrency_limit
 from batchrunner.store import (
     account_keys,

@@ -68,13 +68,9 @@ from batchrunner.store import (
 from batchrunner.store import (
     time_and_cost as time_and_cost_module,
 )
-from batchrunner.store.account_keys import KeyReplaced
-from batchrunner.store.claims import LEASE, LeaseLost
-from batchrunner.store.database import Database, StoreError
+from batchrunner.store.database import Database
 from batchrunner.store.health import ForeignChanges, Health, Worker
 from batchrunner.store.schema import SubmissionState
-
-__all__ = ["LEASE", "KeyReplaced", "LeaseLost", "Store", "StoreError"]
 
 #: Finished jobs read in one transaction: an export never keeps a writer waiting for long.
 EXPORT_PAGE = 500

@@ -28,7 +28,7 @@ from batchrunner.model import (
     Unreadable,
     Wallet,
 )
-from batchrunner.tinyfish.http import LOOPBACK, AddressError, Http, Reply
+from batchrunner.tinyfish.http import Http, Reply
 from batchrunner.tinyfish.parse import (
     read_date,
     read_fault,
@@ -41,8 +41,6 @@ from batchrunner.tinyfish.parse import (
 )
 from batchrunner.tinyfish.raw_json import plain
 from batchrunner.tinyfish.wallet import read_wallet
-
-__all__ = ["LOOPBACK", "AddressError", "TinyFishClient"]
 
 DEFAULT_URL = "https://agent.tinyfish.ai"
 #: Total deadline of a create: an answer that comes later is searched for instead.

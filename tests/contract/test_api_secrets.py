@@ -10,7 +10,8 @@ import pytest
 from api_wire import KEY, Parts, Said, Talk, Wire, http, jobs, nobody, raw
 
 from batchrunner.model import ApiError, Refused
-from batchrunner.tinyfish.client import AddressError, TinyFishClient
+from batchrunner.tinyfish.client import TinyFishClient
+from batchrunner.tinyfish.http import AddressError
 
 
 @pytest.fixture

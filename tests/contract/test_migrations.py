@@ -26,9 +26,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from batchrunner.model import FailureCategory
-from batchrunner.store.database import migrations
+from batchrunner.store.database import StoreError, migrations
 from batchrunner.store.schema import HEAD, metadata
-from batchrunner.store.store import Store, StoreError
+from batchrunner.store.store import Store
 from tests.fakes import NOW, job_file, owner
 
 

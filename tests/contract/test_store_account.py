@@ -9,9 +9,10 @@ from sqlalchemy import Engine, text
 
 from batchrunner.model import Batch, FailureCategory
 from batchrunner.model.time_and_cost import CostCause, Hold, TimeAndCostShare, TimeBucket
-from batchrunner.policy.run_decision import settle_absent
+from batchrunner.policy.create_outcome import settle_absent
+from batchrunner.store.claims import LEASE
 from batchrunner.store.schema import SubmissionState
-from batchrunner.store.store import LEASE, Store
+from batchrunner.store.store import Store
 from tests.fakes import (
     NOW,
     after,

@@ -17,7 +17,8 @@ from batchrunner.model import (
     Settings,
     marker,
 )
-from batchrunner.policy.run_decision import Policy, decide_run
+from batchrunner.policy.retry_rules import Policy
+from batchrunner.policy.run_decision import decide_run
 from batchrunner.store.store import Store
 from tests.fakes import FIRST, NOW, after, job_file, owner, run
 

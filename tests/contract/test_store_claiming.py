@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import Engine, text
 
 from batchrunner.model import Batch, JobState, Submission
-from batchrunner.store.database import Database
+from batchrunner.store.database import Database, StoreError
 from batchrunner.store.schema import SubmissionState
-from batchrunner.store.store import Store, StoreError
+from batchrunner.store.store import Store
 from tests.fakes import (
     NOW,
     after,

@@ -7,9 +7,9 @@ from datetime import datetime
 import pytest
 
 from batchrunner.model import Batch, RunStatus, Submission
-from batchrunner.store.account_keys import KeysChanged
+from batchrunner.store.account_keys import KeyReplaced, KeysChanged
 from batchrunner.store.schema import SubmissionState
-from batchrunner.store.store import KeyReplaced, Store
+from batchrunner.store.store import Store
 from tests.fakes import (
     NOW,
     after,

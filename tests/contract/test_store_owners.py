@@ -16,8 +16,9 @@ from batchrunner.model import (
     RunStatus,
     Submission,
 )
+from batchrunner.store.claims import LEASE, LeaseLost
 from batchrunner.store.schema import SubmissionState, metadata
-from batchrunner.store.store import LEASE, LeaseLost, Store
+from batchrunner.store.store import Store
 from tests.fakes import (
     FIRST,
     NOW,

@@ -14,8 +14,8 @@ import pytest
 from sqlalchemy import Engine, make_url, text
 
 from batchrunner.store.address import redacted
-from batchrunner.store.database import APPLICATION_ID, Database
-from batchrunner.store.store import Store, StoreError
+from batchrunner.store.database import APPLICATION_ID, Database, StoreError
+from batchrunner.store.store import Store
 from tests.fakes import NOW, begin, job_file
 
 NOBODY = 65534

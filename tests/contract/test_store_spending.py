@@ -22,7 +22,7 @@ from batchrunner.model import (
     RetryRule,
 )
 from batchrunner.policy.budget import DEFAULT_STEP_LIMIT, MAX_STEPS
-from batchrunner.policy.run_decision import settle_absent, settle_unanswered
+from batchrunner.policy.create_outcome import settle_absent, settle_unanswered
 from batchrunner.store.budget import UNCLEAR_AFTER
 from batchrunner.store.schema import SubmissionState
 from batchrunner.store.store import Store

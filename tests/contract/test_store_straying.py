@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from batchrunner.model import Batch, JobState, RunStatus, Submission
-from batchrunner.policy.run_decision import settle_absent
+from batchrunner.policy.create_outcome import settle_absent
 from batchrunner.store.schema import SubmissionState, attempts
 from batchrunner.store.store import Store
 from tests.fakes import NOW, after, begin, claim, enlist, postpone, retry, run

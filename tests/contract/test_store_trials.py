@@ -13,7 +13,7 @@ from batchrunner.model import (
     RunStatus,
     Submission,
 )
-from batchrunner.policy.run_decision import settle_absent, settle_mixed_up
+from batchrunner.policy.create_outcome import settle_absent, settle_mixed_up
 from batchrunner.store.schema import SubmissionState, attempts, orphans
 from batchrunner.store.store import Store
 from tests.fakes import NOW, after, begin, claim, run, run_ids, spec, success

@@ -40,12 +40,12 @@ __all__ = [
     "SandboxProcess",
     "batchrunner",
     "environment",
-    "wait_until",
     "most_at_once",
     "pages",
     "runs_of",
     "sandbox_process",
     "started",
+    "wait_until",
     "write_jobs",
 ]
 

@@ -19,8 +19,8 @@ from batchrunner.selftest import chaos as chaos_module
 from batchrunner.selftest.invariants import InvariantViolated, invariant
 from batchrunner.selftest.scratch_database import scratch_database
 from batchrunner.selftest.summary import ProcessSummary, SelftestSummary, SimulationSummary
-from batchrunner.store.database import Database
-from batchrunner.store.store import Store, StoreError
+from batchrunner.store.database import Database, StoreError
+from batchrunner.store.store import Store
 from benchmarks import chaos
 from tests.e2e.programs import started, wait_until
 

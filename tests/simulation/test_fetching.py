@@ -21,7 +21,7 @@ from batchrunner.model.artifacts import Artifact, ArtifactKind, ArtifactState
 from batchrunner.runner.artifact_fetcher import ArtifactFetcher, ArtifactSelection
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
-from batchrunner.store.store import StoreError
+from batchrunner.store.database import StoreError
 from batchrunner.tinyfish.console_client import ConsoleClient
 from tests.simulator.simulated_batch import SimulatedBatch, pages, simulate
 

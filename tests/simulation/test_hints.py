@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from batchrunner.model import JobState, Settings
-from batchrunner.policy.run_decision import MAX_STORED_TEXT
+from batchrunner.policy.run_decision import MAX_SAVED_POLLS
 from batchrunner.runner.events import WebhookDropped
 from batchrunner.runner.webhook_wakeup import WebhookWakeUp
 from batchrunner.sandbox import SandboxConfig
@@ -191,7 +191,7 @@ def test_results_are_learned_sooner_with_fewer_looks(
 def test_where_runs_end_all_the_time_looks_are_no_more_than_without_hints() -> None:
     without, hinted = (played(way, concurrency=50, jobs=200) for way in (None, straight))
     assert hinted.results == without.results
-    assert hinted.looks <= without.looks + MAX_STORED_TEXT
+    assert hinted.looks <= without.looks + MAX_SAVED_POLLS
     assert hinted.delay <= without.delay
 
 
@@ -209,7 +209,7 @@ def test_where_every_hint_is_lost_the_night_is_the_same_as_without() -> None:
 def test_hints_that_are_doubled_or_late_change_no_result_and_add_no_looks(way: Way) -> None:
     without, hinted = played(None), played(way)
     assert hinted.results == without.results
-    assert hinted.looks <= without.looks + MAX_STORED_TEXT
+    assert hinted.looks <= without.looks + MAX_SAVED_POLLS
 
 
 def test_a_flood_of_hints_adds_no_looks() -> None:

@@ -13,14 +13,8 @@ from batchrunner.model import FailureCategory, JobState, Settings
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.selftest.invariants import InvariantViolated
-from tests.simulator.network.proxy import (
-    FAULTS,
-    FAULTS_LEAVING_DOUBT,
-    HOSTILE_RESULTS,
-    HUGE,
-    FaultWindow,
-    FaultyNetwork,
-)
+from tests.simulator.network.hostile_results import HOSTILE_RESULTS, HUGE
+from tests.simulator.network.proxy import FAULTS, FAULTS_LEAVING_DOUBT, FaultWindow, FaultyNetwork
 from tests.simulator.simulated_batch import SimulatedBatch, pages, simulate
 
 #: Few slots and runs that end together: many creates, each of several runs.

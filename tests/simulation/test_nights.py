@@ -15,8 +15,8 @@ from batchrunner.model import FailureCategory, JobState, Settings
 from batchrunner.runner.events import CreditsBack, OutOfCredits
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
+from batchrunner.store.database import StoreError
 from batchrunner.store.schema import jobs
-from batchrunner.store.store import StoreError
 from tests.simulator.simulated_batch import KillSwitch, SimulatedBatch, T, now, pages, simulate
 
 QUICK = Settings(concurrency=10, backoff=timedelta(seconds=4))

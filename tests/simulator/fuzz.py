@@ -18,17 +18,12 @@ from batchrunner.selftest.invariants import (
     check_decided,
     invariant,
 )
+from batchrunner.store.claims import LeaseLost
 from batchrunner.store.schema import SubmissionState
-from batchrunner.store.store import LeaseLost
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.machine_faults import SimulatedMachine, SimulatedProcess
-from tests.simulator.network.proxy import (
-    FAULTS,
-    FAULTS_LEAVING_DOUBT,
-    HOSTILE_RESULTS,
-    HUGE,
-    FaultyNetwork,
-)
+from tests.simulator.network.hostile_results import HOSTILE_RESULTS, HUGE
+from tests.simulator.network.proxy import FAULTS, FAULTS_LEAVING_DOUBT, FaultyNetwork
 from tests.simulator.parallel import in_parallel
 from tests.simulator.scenario import CALM, ENDLESS, RATES, Scenario, draw_scenario
 from tests.simulator.simulated_batch import ProcessKilled, SimulatedBatch, pages, simulate

@@ -12,7 +12,8 @@ import httpx
 from sqlalchemy import Engine
 
 from batchrunner.sandbox.seeded_random import seeded_share
-from batchrunner.store.store import Store, StoreError
+from batchrunner.store.database import StoreError
+from batchrunner.store.store import Store
 from tests.simulator.simulated_batch import KillSwitch, T, now
 
 #: What SQLite allows a file to grow to, in pages; and no more than it has already.

@@ -33,8 +33,8 @@ from batchrunner.policy.escalation import (
     learned_step,
     start_of_attempt,
 )
+from batchrunner.policy.retry import decide
 from batchrunner.policy.retry_rules import DEFAULT_RULES, Policy
-from batchrunner.policy.run_decision import decide
 
 NOW = datetime(2026, 9, 3, 3, 0, tzinfo=UTC)
 URL = "https://shop.example/lamp"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from batchrunner.cli import options
-from batchrunner.store.store import StoreError
+from batchrunner.store.database import StoreError
 
 
 class Away:

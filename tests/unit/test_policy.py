@@ -33,16 +33,12 @@ from batchrunner.model import (
     Succeeded,
     Unreadable,
 )
-from batchrunner.policy.retry_rules import CONFIGURABLE
+from batchrunner.policy.retry import MAX_BACKOFF, backoff, decide
+from batchrunner.policy.retry_rules import CONFIGURABLE, NOT_COUNTED, Policy
 from batchrunner.policy.run_decision import (
     LOST_AFTER,
-    MAX_BACKOFF,
     MAX_POLL_SECONDS,
     MIN_POLL_SECONDS,
-    NOT_COUNTED,
-    Policy,
-    backoff,
-    decide,
     decide_run,
     is_lost,
     is_overdue,

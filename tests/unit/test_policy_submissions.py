@@ -26,21 +26,20 @@ from batchrunner.model import (
     Submission,
     SubmittedAttempt,
 )
-from batchrunner.policy.run_decision import (
+from batchrunner.policy.create_outcome import (
     MAX_DOUBT,
-    NOT_COUNTED,
     RECONCILE_GRACE,
-    Policy,
     control_run_ages,
     next_control_search,
     next_search,
-    pool_effect,
     settle_absent,
     settle_refusal,
     settle_unanswered,
     settle_unconfirmed,
     settle_withdrawn,
 )
+from batchrunner.policy.retry_rules import NOT_COUNTED, Policy
+from batchrunner.policy.run_decision import pool_effect
 
 NOW = datetime(2026, 9, 3, 3, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)

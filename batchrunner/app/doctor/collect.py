@@ -39,10 +39,11 @@ from batchrunner.cli.exit_codes import UserError
 from batchrunner.cli.output.batch_text import db_given
 from batchrunner.model import ApiError
 from batchrunner.store.address import file_of, url_of
-from batchrunner.store.database import APPLICATION_ID
+from batchrunner.store.database import APPLICATION_ID, StoreError
 from batchrunner.store.schema import HEAD
-from batchrunner.store.store import Store, StoreError
-from batchrunner.tinyfish.client import DEFAULT_URL, LOOPBACK, AddressError, TinyFishClient
+from batchrunner.store.store import Store
+from batchrunner.tinyfish.client import DEFAULT_URL, TinyFishClient
+from batchrunner.tinyfish.http import LOOPBACK, AddressError
 
 #: Bytes up to which a file is checked in full, which takes seconds: writers have to wait for it.
 LARGE = 1_000_000_000

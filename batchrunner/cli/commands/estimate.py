@@ -87,7 +87,8 @@ def _wallet(api_url: str | None, key_file: str | None) -> Wallet | None:
     from batchrunner.app.api_key import api_key
     from batchrunner.cli.exit_codes import UserError
     from batchrunner.model import ApiError
-    from batchrunner.tinyfish.client import AddressError, TinyFishClient
+    from batchrunner.tinyfish.client import TinyFishClient
+    from batchrunner.tinyfish.http import AddressError
 
     async def ask(key: str) -> Wallet | None:
         async with TinyFishClient(_address(api_url), key) as api:

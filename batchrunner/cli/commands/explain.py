@@ -14,7 +14,7 @@ from batchrunner.cli.options import file_argument, help_option, json_option, rea
 
 if TYPE_CHECKING:
     from batchrunner.model import FailureCategory, Job, JobFile, JobSpec, RetryRule
-    from batchrunner.policy.run_decision import Policy
+    from batchrunner.policy.retry_rules import Policy
 
 
 @click.command("explain")
@@ -62,7 +62,7 @@ def _found(job_file: JobFile, key: str) -> JobSpec:
 def _explained(job_file: JobFile, spec: JobSpec | None) -> dict[str, Any]:
     """Return what is in force, by category, with the place of everything that was written."""
     from batchrunner.model import FailureCategory, Job
-    from batchrunner.policy.run_decision import Policy
+    from batchrunner.policy.retry_rules import Policy
 
     policy = Policy.of(job_file.settings)
     job = Job(id=0, key="", attempt=0, failures=0, policy=spec.policy if spec else {})
@@ -79,7 +79,7 @@ def _explained(job_file: JobFile, spec: JobSpec | None) -> dict[str, Any]:
 
 def _fixed(category: FailureCategory) -> str:
     from batchrunner.model import FailureCategory
-    from batchrunner.policy.run_decision import NOT_COUNTED
+    from batchrunner.policy.retry_rules import NOT_COUNTED
 
     if category in NOT_COUNTED:
         return "put back, uncounted"

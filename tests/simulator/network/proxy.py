@@ -20,18 +20,8 @@ from tests.simulator.network.fault import (
     RequestKind,
     is_of_one_run,
 )
-from tests.simulator.network.hostile_results import HOSTILE_RESULTS, HUGE, HostileResults
+from tests.simulator.network.hostile_results import HostileResults
 from tests.simulator.network.response_faults import RESPONSE_FAULTS
-
-__all__ = [
-    "FAULTS_LEAVING_DOUBT",
-    "FAULTS",
-    "HUGE",
-    "HOSTILE_RESULTS",
-    "FaultyNetwork",
-    "NetworkFault",
-    "FaultWindow",
-]
 
 #: Every name that a spell may have.
 FAULTS: Mapping[str, NetworkFault] = {**CONNECTION_FAULTS, **RESPONSE_FAULTS}

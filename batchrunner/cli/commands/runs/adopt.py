@@ -187,7 +187,8 @@ class _Adopting:
     def _judge(self, seen: dict[str, RunObservation]) -> None:
         from batchrunner.app.clock import ledger_now
         from batchrunner.model import Finish, JobState
-        from batchrunner.policy.run_decision import Policy, decide_run
+        from batchrunner.policy.retry_rules import Policy
+        from batchrunner.policy.run_decision import decide_run
 
         now, policy = ledger_now(self._store), Policy.of(self._batch.settings)
         judged = [
