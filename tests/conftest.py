@@ -19,6 +19,7 @@ LONGEST = ("test_swarm.py", "test_crashes.py")
 
 # What is chosen already stays: where CI is set, Hypothesis draws the same examples each time.
 settings.register_profile("patient", settings.default, deadline=None)
+settings.register_profile("few", settings.default, deadline=None, max_examples=10)
 settings.load_profile("patient")
 
 

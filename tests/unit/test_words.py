@@ -80,4 +80,4 @@ def test_no_text_takes_long_to_read(piece: str) -> None:
     begun = time.process_time()
     for place in range(20):
         statement_in((f"{place}{piece * 1500}")[:1500], "")
-    assert time.process_time() - begun < 0.5
+    assert time.process_time() - begun < 20  # seconds; what is not linear takes minutes
