@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from batchrunner.inputs.yaml import JOB_FIELDS, SECTIONS, SETTINGS_FIELDS, parse
-from batchrunner.jobfile import events
+from batchrunner.inputs.yaml import JOB_FIELDS, SECTIONS, SETTINGS_FIELDS, events, parse
 from batchrunner.model import RUN_OPTIONS, FailureCategory, JobFile, JobSpec, RetryRule, Settings
 
 

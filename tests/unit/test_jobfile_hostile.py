@@ -8,8 +8,7 @@ import sys
 import pytest
 import yaml
 
-from batchrunner.inputs.yaml import JobFileErrors, parse, report
-from batchrunner.jobfile import events
+from batchrunner.inputs.yaml import JobFileErrors, events, parse, report
 
 JOB = "- url: https://example.com\n  goal: Read\n  "
 LEVELS = "\n".join(f"  l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 10))

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from batchrunner.inputs.yaml import JobFileErrors, Problem, parse, report
-from batchrunner.jobfile import events
+from batchrunner.inputs.yaml import JobFileErrors, Problem, events, parse, report
 
 FILES = Path(__file__).parent / "jobfiles"
 

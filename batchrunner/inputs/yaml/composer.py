@@ -20,7 +20,7 @@ from yaml.events import (
 
 from batchrunner.inputs.nodes import Items, Node, Pairs, Scalar
 from batchrunner.inputs.problem_log import Position, ProblemLog
-from batchrunner.jobfile.events import Events
+from batchrunner.inputs.yaml.events import Events
 
 #: Deepest nesting of lists and mappings.
 MAX_DEPTH = 50
