@@ -27,6 +27,7 @@ from tests.e2e.programs import started, wait_until
 HAS_SERVER = find_spec("pgserver") is not None and find_spec("psycopg") is not None
 
 
+@pytest.mark.sweep
 def test_it_proves_itself_beside_a_database_that_it_leaves_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.db").write_text("the user's own")
     with started(
@@ -44,7 +45,9 @@ def test_it_proves_itself_beside_a_database_that_it_leaves_alone(tmp_path: Path)
     assert (tmp_path / "mine.db").read_text() == "the user's own"
 
 
-@pytest.mark.parametrize(("number", "code"), [(SIGINT, 130), (SIGTERM, 143)], ids=["INT", "TERM"])
+@pytest.mark.parametrize(
+    ("number", "code"), [(SIGTERM, 143), pytest.param(SIGINT, 130, marks=pytest.mark.sweep)]
+)
 def test_it_leaves_nothing_behind_when_it_is_ended(
     tmp_path: Path, number: Signals, code: int
 ) -> None:
