@@ -50,7 +50,7 @@ class Expectations:
     """What a job's result must be to count as a success."""
 
     schema: Mapping[str, Any] | None = None  #: its `output_schema`
-    demands: tuple[FieldRule, ...] = ()  #: its `expect`
+    field_rules: tuple[FieldRule, ...] = ()  #: its `expect`
     allow: frozenset[str] = frozenset()  #: general rules that this job does without
 
 
