@@ -1,4 +1,4 @@
-"""The vocabulary; imports nothing of ours but itself."""
+"""The vocabulary: the values that all other packages work on."""
 
 from batchrunner.model.attempts import (
     AttemptDecision,
