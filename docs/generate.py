@@ -236,6 +236,11 @@ def _failures() -> str:
     return _table(["category", "what the program does", "what it says to you"], rows)
 
 
+def _categories() -> str:
+    lines = (f"- **{category}**: {row.meaning}." for category, row in CATEGORIES.items())
+    return "\n".join(lines)
+
+
 def _evidence() -> str:
     runs = [
         [f"a run with status FAILED and the category `{name}`", _code(category)]
@@ -354,6 +359,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "policy": lambda: _fields_table(RULE_FIELDS),
     "mistakes": _mistakes,
     "failures": _failures,
+    "categories": _categories,
     "evidence": _evidence,
     "sites": _sites,
     "fates": _fates,
