@@ -11,15 +11,15 @@ from sqlalchemy import Connection, select
 
 from batchrunner.model import FailureCategory, JobState
 from batchrunner.model.estimate import PastRun
+from batchrunner.model.hosts import host_of
+from batchrunner.model.states import TimeBucket
 from batchrunner.model.time_and_cost import (
     BatchHistory,
     CostCause,
     PastAttempt,
     PastJob,
     Span,
-    TimeBucket,
 )
-from batchrunner.policy.escalation import host_of
 from batchrunner.store.batches import pause_of
 from batchrunner.store.holds import PAUSED
 from batchrunner.store.schema import (
@@ -91,7 +91,7 @@ def _attempt(row: Any) -> PastAttempt:
         closed_at=row.closed_at,
         cause=_use(row.outcome),
         answered_at=row.answered_at,
-        unanswered_at=row.state in _DOUBTED or row.searched > 0,
+        unanswered=row.state in _DOUBTED or row.searched > 0,
         started_at=row.run_started_at or row.seen_running_at,
         ended_at=row.run_finished_at,
         retry_at=row.retry_at,
@@ -173,5 +173,5 @@ def batch_history(tx: Connection, batch_id: int, now: datetime) -> BatchHistory:
         paused.append(Span(since=pause.since, until=now))
     return BatchHistory(
         attended=tuple(attended.values()),
-        halts={TimeBucket.PAUSED: tuple(paused), TimeBucket.CREDITS: tuple(broke)},
+        holds={TimeBucket.PAUSED: tuple(paused), TimeBucket.CREDITS: tuple(broke)},
     )

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from batchrunner.classify import LONGEST_CODE, LONGEST_MESSAGE, shortened
+from batchrunner.classify import MAX_CODE_LENGTH, MAX_MESSAGE_LENGTH, shortened
 from batchrunner.model import (
     MAX_RUN_ID_LENGTH,
     ApiError,
@@ -290,12 +290,12 @@ def _schema_error(error: dict[str, Any]) -> str:
 
 def _code(value: Any) -> str | None:
     code = words_of(value)
-    return code and shortened(code, LONGEST_CODE)
+    return code and shortened(code, MAX_CODE_LENGTH)
 
 
 def _message(value: Any) -> str | None:
     message = words_of(value)
-    return message and shortened(message, LONGEST_MESSAGE)
+    return message and shortened(message, MAX_MESSAGE_LENGTH)
 
 
 def _moment(value: Any) -> datetime | None:

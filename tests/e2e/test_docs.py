@@ -181,7 +181,10 @@ NUMBERS = [
     ("ledger.md", f"at\n   least {create_outcome.RECONCILE_GRACE.total_seconds():g} s"),
     ("ledger.md", f"does not know a run for {run_decision.LOST_AFTER.total_seconds():g} s"),
     ("ledger.md", f"alive for {run_decision.GIVEN_UP_AFTER.total_seconds() / 60:g} minutes"),
-    ("ledger.md", f"for {create_outcome.MAX_DOUBT.total_seconds() / 60:g} minutes, at intervals"),
+    (
+        "ledger.md",
+        f"for {create_outcome.MAX_UNRELIABLE_TIME.total_seconds() / 60:g} minutes, at intervals",
+    ),
     ("ledger.md", f"and {create_outcome.MAX_SEARCH_WAIT.total_seconds():g} s"),
     ("failures.md", f"did not know it for {run_decision.LOST_AFTER.total_seconds():g} s"),
     ("failures.md", f"polls over {run_decision.GIVEN_UP_AFTER.total_seconds() / 60:g} minutes"),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from batchrunner.app.budget import cents
 from batchrunner.model import FailureCategory, Rate, RateSource
+from batchrunner.model.states import TimeBucket
 from batchrunner.model.time_and_cost import (
     BatchHistory,
     CostCause,
@@ -18,7 +19,6 @@ from batchrunner.model.time_and_cost import (
     Span,
     TimeAndCost,
     TimeAndCostShare,
-    TimeBucket,
 )
 from batchrunner.policy.time_and_cost import shares, time_and_cost
 from tests.fakes import NOW, after
@@ -32,9 +32,9 @@ def tried(opened: float, closed: float | None, **given: Any) -> PastAttempt:
     usual: dict[str, Any] = {
         "opened_at": after(opened),
         "closed_at": None if closed is None else after(closed),
-        "use": CostCause.SUCCEEDED if closed is not None else CostCause.IN_FLIGHT,
+        "cause": CostCause.SUCCEEDED if closed is not None else CostCause.IN_FLIGHT,
         "answered_at": after(opened + 1),
-        "doubted": False,
+        "unanswered": False,
         "started_at": after(opened + 3),
         "ended_at": None if closed is None else after(closed - 2),
         "retry_at": None,
@@ -61,7 +61,7 @@ def told(
         TimeBucket(name): tuple(Span(since=after(a), until=after(b)) for a, b in spans)
         for name, spans in halts.items()
     }
-    background = BatchHistory(attended=attended, halts=stopped)
+    background = BatchHistory(attended=attended, holds=stopped)
     return time_and_cost(jobs, lambda: orphans, background, after(until))
 
 
@@ -121,7 +121,7 @@ def test_an_attempt_that_is_open_counts_until_now_and_what_it_costs_is_not_known
 
 
 def test_the_time_of_a_create_in_doubt_is_told_apart() -> None:
-    found = told(job(tried(0, 200, unanswered_at=True, answered_at=after(70)), finished=200))
+    found = told(job(tried(0, 200, unanswered=True, answered_at=after(70)), finished=200))
     assert (seconds(found)["in_doubt"], "creating" in seconds(found)) == (70, False)
 
 
