@@ -15,7 +15,7 @@ _unsettled = (
     submissions.c.batch_id == bindparam("batch"),
     or_(
         submissions.c.state.in_([SubmissionState.INTENDED, SubmissionState.UNANSWERED]),
-        submissions.c.watch_at.is_not(None),  # its runs may turn up late
+        submissions.c.next_late_check_at.is_not(None),  # its runs may turn up late
     ),
 )
 _ANYTHING_OPEN = select(

@@ -50,7 +50,9 @@ def _unknown(tx: Connection, runs: Mapping[str, Run]) -> list[Run]:
     tokens = {run_id: set(_TOKEN.findall(run.goal or "")) for run_id, run in runs.items()}
     every = set().union(*tokens.values())
     ours = set(
-        tx.execute(select(submissions.c.token).where(submissions.c.token.in_(every))).scalars()
+        tx.execute(
+            select(submissions.c.marker_token).where(submissions.c.marker_token.in_(every))
+        ).scalars()
     )
     goals = _marked_elsewhere(tx, {run.goal for run in runs.values() if run.goal})
     return [
@@ -99,7 +101,7 @@ def _job(batch_id: int, position: int, run: Run, now: datetime) -> dict[str, Any
         "goal": run.goal or "",
         "options": json_text(options),
         "policy": _ONCE,
-        "shape": output_schema_digest(options),
+        "output_schema_digest": output_schema_digest(options),
         "state": JobState.RUNNING,
         "available_at": now,
         "attempt": 1,
@@ -122,7 +124,7 @@ def _open(
         {
             "batch_id": batch_id,
             "owner_id": owner_id,
-            "token": token,
+            "marker_token": token,
             "marked": False,  # their goals are as somebody else wrote them
             "state": SubmissionState.CREATED,
             "intended_at": now,
@@ -139,7 +141,7 @@ def _open(
                 "batch_id": batch_id,
                 "owner_id": owner_id,
                 "submission_id": submission_id,
-                "place": place,
+                "batch_index": place,
                 "opened_at": now,
                 "run_id": row.key,
                 "run_status": RunStatus.PENDING,

@@ -79,7 +79,7 @@ _WANTED = (
         artifacts.c.name,
         attempts.c.run_id,
         attempts.c.number,
-        attempts.c.changes,
+        attempts.c.option_overrides,
         jobs.c.key,
         jobs.c.options,
         batches.c.name.label("batch"),
@@ -120,7 +120,7 @@ def wanted_artifacts(
 
 
 def _wanted(row: Row[Any]) -> WantedArtifact:
-    captured = options_of(row.options, row.changes).get("capture_config") or {}
+    captured = options_of(row.options, row.option_overrides).get("capture_config") or {}
     return WantedArtifact(
         attempt_id=row.attempt_id,
         kind=None if row.kind == LISTING else ArtifactKind(row.kind),
@@ -148,7 +148,7 @@ _SETTLE = (
         sha256=bindparam("new_sha256"),
         media=bindparam("new_media"),
         path=bindparam("new_path"),
-        why=bindparam("new_why"),
+        reason=bindparam("new_reason"),
     )
 )
 
@@ -164,7 +164,7 @@ def settle_artifact(tx: Connection, asked: WantedArtifact, fetched: ArtifactResu
         "new_sha256": fetched.sha256,
         "new_media": fetched.media,
         "new_path": fetched.path,
-        "new_why": fetched.why,
+        "new_reason": fetched.why,
     }
     return tx.execute(_SETTLE, values).rowcount == 1
 
@@ -183,7 +183,7 @@ def record_listing(tx: Connection, asked: WantedArtifact, found: Iterable[Listed
             "batch_id": batch_id,
             "name": each.name,
             "state": ArtifactState.REFUSED if each.why else ArtifactState.WANTED,
-            "why": each.why,
+            "reason": each.why,
         }
         for each in found
     ]
@@ -250,7 +250,7 @@ def _artifact(row: Row[Any]) -> Artifact:
         sha256=row.sha256,
         media=row.media,
         path=row.path,
-        why=row.why,
+        why=row.reason,
     )
 
 

@@ -52,27 +52,27 @@ _RUNS_IN_FLIGHT = (
         attempts.c.id,
         attempts.c.run_id,
         attempts.c.submission_id,
-        attempts.c.place,
+        attempts.c.batch_index,
         attempts.c.job_id,
         attempts.c.number,
         attempts.c.run_status,
         attempts.c.opened_at,
         attempts.c.seen_running_at,
-        attempts.c.cancelling,
-        attempts.c.recalled,
-        attempts.c.lingered,
+        attempts.c.cancel_reason,
+        attempts.c.cancelled_for_deadline,
+        attempts.c.cancelled_after_result,
         attempts.c.missing_since,
-        attempts.c.rungs,
-        attempts.c.ladders,
+        attempts.c.escalation_steps,
+        attempts.c.escalation_ids,
         jobs.c.key,
         jobs.c.url,
         jobs.c.failures,
-        jobs.c.met,
+        jobs.c.failures_by_category,
         jobs.c.policy,
         jobs.c.expect,
         jobs.c.limits,
-        jobs.c.shape,
-        submissions.c.token,
+        jobs.c.output_schema_digest,
+        submissions.c.marker_token,
         submissions.c.marked,
         submissions.c.answered_at,
     )
@@ -92,35 +92,38 @@ def runs_in_flight(tx: Connection, owner_id: str, batch_id: int) -> list[OpenAtt
             attempt_id=row.id,
             run_id=row.run_id,
             submission_id=row.submission_id,
-            marker=marker(row.token, row.place) if row.marked else None,
+            marker=marker(row.marker_token, row.batch_index) if row.marked else None,
             url=row.url,
             job=job_of(row, row.job_id, row.number, attempt_start_of(row)),
             status=RunStatus(row.run_status),
             # A create may be held back for an hour, and none of it is the run's.
             opened_at=max(row.opened_at, row.answered_at or row.opened_at),
             started_at=row.seen_running_at,
-            cancel_reason=FailureCategory(row.cancelling) if row.cancelling else None,
-            cancelled_for_deadline=row.recalled,
-            cancelled_after_result=row.lingered,
+            cancel_reason=FailureCategory(row.cancel_reason) if row.cancel_reason else None,
+            cancelled_for_deadline=row.cancelled_for_deadline,
+            cancelled_after_result=row.cancelled_after_result,
             missing_since=row.missing_since,
-            expectations=expectations_in(shaped.get(row.shape), row.expect),
+            expectations=expectations_in(shaped.get(row.output_schema_digest), row.expect),
             limits=limits_of(row.limits),
         )
         for row in rows
     ]
 
 
-_SHAPED = select(jobs.c.shape, jobs.c.options).where(
+_SHAPED = select(jobs.c.output_schema_digest, jobs.c.options).where(
     jobs.c.id.in_(bindparam("jobs", expanding=True))
 )
 
 
 def _shaped(tx: Connection, rows: Sequence[Row[Any]]) -> dict[str, str]:
     """Return options by shape: a schema may be long, and is shared by most jobs of a look."""
-    one_each = {row.shape: row.job_id for row in rows if row.shape}
+    one_each = {row.output_schema_digest: row.job_id for row in rows if row.output_schema_digest}
     if not one_each:
         return {}
-    return {row.shape: row.options for row in tx.execute(_SHAPED, {"jobs": [*one_each.values()]})}
+    return {
+        row.output_schema_digest: row.options
+        for row in tx.execute(_SHAPED, {"jobs": [*one_each.values()]})
+    }
 
 
 _OBSERVE = (
@@ -175,12 +178,12 @@ _ASK_TO_CANCEL = (
     .where(
         attempts.c.id.in_(bindparam("attempts", expanding=True)),
         *_held,
-        attempts.c.cancelling.is_(None),
+        attempts.c.cancel_reason.is_(None),
     )
     .values(
-        cancelling=bindparam("why"),
-        recalled=bindparam("for_deadline"),
-        lingered=bindparam("with_result"),
+        cancel_reason=bindparam("why"),
+        cancelled_for_deadline=bindparam("for_deadline"),
+        cancelled_after_result=bindparam("with_result"),
     )
 )
 
@@ -245,7 +248,7 @@ _CLOSE_ATTEMPT = (
         counted=bindparam("new_counted"),
         code=bindparam("new_code"),
         message=bindparam("new_message"),
-        evidence=bindparam("new_evidence"),
+        findings=bindparam("new_findings"),
         retry_at=bindparam("new_retry_at"),
         run_status=bindparam("new_run_status"),
         run_started_at=bindparam("new_run_started_at"),
@@ -264,7 +267,7 @@ def _closing(verdict: AttemptDecision) -> dict[str, Any]:
         "new_counted": not isinstance(transition, Snooze),
         "new_code": failure.code if failure else None,
         "new_message": failure.message if failure else None,
-        "new_evidence": findings_text(failure.findings) if failure else None,
+        "new_findings": findings_text(failure.findings) if failure else None,
         "new_retry_at": None if isinstance(transition, Finish) else transition.at,
         "new_run_status": run.status if run else None,
         "new_run_started_at": run.started_at if run else None,
@@ -281,9 +284,11 @@ _MOVE_JOB = (
         available_at=bindparam("new_available_at"),
         finished_at=bindparam("new_finished_at"),
         failures=jobs.c.failures + bindparam("counted"),
-        met=bindparam("new_met"),
-        rungs=func.coalesce(bindparam("new_rungs", type_=Text), jobs.c.rungs),
-        together=bindparam("new_together"),
+        failures_by_category=bindparam("new_failures_by_category"),
+        escalation_steps=func.coalesce(
+            bindparam("new_escalation_steps", type_=Text), jobs.c.escalation_steps
+        ),
+        max_batch_size=bindparam("new_max_batch_size"),
     )
 )
 #: Somebody asked to cancel these while their attempts were open: they go nowhere else.
@@ -308,7 +313,7 @@ def _move_jobs(tx: Connection, applied: list[AttemptDecision], now: datetime) ->
     moves = [
         {
             "job": verdict.attempt.job.id,
-            "new_met": _met(verdict),
+            "new_failures_by_category": _met(verdict),
             **_moving(verdict.transition, now),
         }
         for verdict in applied
@@ -358,6 +363,6 @@ def _job(
         "new_available_at": available_at,
         "new_finished_at": finished_at,
         "counted": counted,
-        "new_together": together or MAX_RUNS_PER_REQUEST,
-        "new_rungs": rungs,
+        "new_max_batch_size": together or MAX_RUNS_PER_REQUEST,
+        "new_escalation_steps": rungs,
     }

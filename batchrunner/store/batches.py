@@ -14,16 +14,18 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select, update
 
 from batchrunner.model import Batch, Canary, JobSpec, JobState, LoadResult, Pause, Rate, Settings
-from batchrunner.policy.budget import budget_of, rate_in_force
+from batchrunner.policy.budget import rate_in_force
 from batchrunner.policy.canary import choose_canary
 from batchrunner.policy.escalation import host_of
 from batchrunner.store.database import insert_or_ignore
 from batchrunner.store.schema import batches, jobs
 from batchrunner.store.serialization import (
+    budget_of,
     canary_of,
     hosts_of,
     json_text,
     limits_text,
+    plain_budget,
     plain_canary,
     plain_hosts,
     plain_rules,
@@ -87,10 +89,12 @@ def bind_to_api(tx: Connection, batch_id: int, origin: str) -> str:
     """Tie a batch to the API that its runs are on, once; return the one it is tied to."""
     tx.execute(
         update(batches)
-        .where(batches.c.id == batch_id, batches.c.origin.is_(None))
-        .values(origin=origin)
+        .where(batches.c.id == batch_id, batches.c.api_origin.is_(None))
+        .values(api_origin=origin)
     )
-    bound: str = tx.execute(select(batches.c.origin).where(batches.c.id == batch_id)).scalar_one()
+    bound: str = tx.execute(
+        select(batches.c.api_origin).where(batches.c.id == batch_id)
+    ).scalar_one()
     return bound
 
 
@@ -109,7 +113,7 @@ def settings_of(stored: str) -> Settings:
     for name in ("backoff", "queued_limit", "running_limit"):
         plain[name] = timedelta(seconds=plain[name])
     plain["policy"] = rules_of(json_text(plain.get("policy", {})))
-    plain["budget"] = budget_of(plain.get("budget") or "")
+    plain["budget"] = budget_of(plain.get("budget"))
     plain["rate"] = Decimal(plain["rate"]) if plain.get("rate") else None
     plain["hosts"] = hosts_of(plain.get("hosts") or {})
     plain["canary"] = canary_of(plain.get("canary"))
@@ -127,7 +131,7 @@ def _settings_text(settings: Settings) -> str:
             "stuck_after": settings.stuck_after,
             "marker": settings.marker,
             "policy": plain_rules(settings.policy),
-            "budget": str(settings.budget) if settings.budget else None,
+            "budget": plain_budget(settings.budget),
             "rate": f"{settings.rate:f}" if settings.rate else None,
             "hosts": plain_hosts(settings.hosts),
             "canary": plain_canary(settings.canary),
@@ -158,13 +162,15 @@ def settings_in_force(row: Any) -> Settings:
     """Return a batch's settings, with what was set since they were loaded."""
     settings = settings_of(row.settings)
     if row.budget is not None:
-        settings = replace(settings, budget=budget_of(row.budget))
+        settings = replace(settings, budget=budget_of(json.loads(row.budget)))
     return settings if row.concurrency is None else replace(settings, concurrency=row.concurrency)
 
 
 def rate_of(row: Any) -> Rate | None:
     """Return what a step of a batch costs, and who says so."""
-    return rate_in_force(settings_in_force(row), Decimal(row.rate) if row.rate else None)
+    return rate_in_force(
+        settings_in_force(row), Decimal(row.step_price) if row.step_price else None
+    )
 
 
 def _batch(row: Row[Any]) -> Batch:
@@ -172,7 +178,7 @@ def _batch(row: Row[Any]) -> Batch:
         id=row.id,
         name=row.name,
         settings=settings_in_force(row),
-        api_origin=row.origin,
+        api_origin=row.api_origin,
         pause=pause_of(row),
         step_price=rate_of(row),
     )
@@ -197,7 +203,7 @@ def _job_row(
         "policy": json_text(plain_rules(spec.policy)) if spec.policy else None,
         "expect": json_text(spec.expect) if spec.expect else None,
         "limits": limits_text(spec.limits),
-        "shape": output_schema_digest(spec.options),
+        "output_schema_digest": output_schema_digest(spec.options),
         "canary": canary,
         "state": JobState.AVAILABLE,
         "available_at": now,

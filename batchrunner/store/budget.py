@@ -23,11 +23,10 @@ from batchrunner.model import Budget, BudgetStatus
 from batchrunner.policy.budget import MAX_STEPS, limit_of
 from batchrunner.store.batches import rate_of, settings_in_force
 from batchrunner.store.schema import SubmissionState, attempts, batches, orphans, submissions
+from batchrunner.store.serialization import json_text, plain_budget
 
 #: How long runs of which no trace was found are reckoned with: an API's list may be late.
 UNCLEAR_AFTER = timedelta(minutes=10)
-#: Stands in the place of a loaded budget that was taken off.
-NO_BUDGET = "none"
 
 _batch: BindParameter[int] = bindparam("batch")
 
@@ -35,7 +34,7 @@ _batch: BindParameter[int] = bindparam("batch")
 def set_budget(tx: Connection, batch_id: int, budget: Budget | None) -> None:
     """Set another budget in the place of the loaded one, or none at all."""
     this = update(batches).where(batches.c.id == batch_id)
-    tx.execute(this.values(budget=str(budget) if budget else NO_BUDGET))
+    tx.execute(this.values(budget=json_text(plain_budget(budget) or {})))
 
 
 def set_rate(tx: Connection, batch_id: int, rate: Decimal | None) -> None:
@@ -45,14 +44,14 @@ def set_rate(tx: Connection, batch_id: int, rate: Decimal | None) -> None:
     Once a batch has begun to spend, a dearer price stays: what was bought at it is not known apart.
     """
     batch = tx.execute(_RATE, {"batch": batch_id}).one()
-    if batch.rate and tx.execute(_BEGUN, {"batch": batch_id}).scalar_one():
-        rate = max(Decimal(batch.rate), rate or Decimal(0))
+    if batch.step_price and tx.execute(_BEGUN, {"batch": batch_id}).scalar_one():
+        rate = max(Decimal(batch.step_price), rate or Decimal(0))
     this = update(batches).where(batches.c.id == batch_id)
-    tx.execute(this.values(rate=f"{rate:f}" if rate else None))
+    tx.execute(this.values(step_price=f"{rate:f}" if rate else None))
 
 
 #: Under the lock of claims, so that none falls between the look and what is written.
-_RATE = select(batches.c.rate).where(batches.c.id == _batch).with_for_update()
+_RATE = select(batches.c.step_price).where(batches.c.id == _batch).with_for_update()
 _BEGUN = select(
     or_(
         exists().where(attempts.c.batch_id == _batch),
@@ -64,10 +63,10 @@ _BEGUN = select(
 #: The longest run that took more than it was to: what happened once may happen again.
 _longest = (
     select(func.coalesce(func.max(attempts.c.steps), 0))
-    .where(attempts.c.batch_id == _batch, attempts.c.steps > attempts.c.reserved)
+    .where(attempts.c.batch_id == _batch, attempts.c.steps > attempts.c.reserved_steps)
     .scalar_subquery()
 )
-_reserved = func.coalesce(attempts.c.reserved, MAX_STEPS)
+_reserved = func.coalesce(attempts.c.reserved_steps, MAX_STEPS)
 _worst = case((_reserved < _longest, _longest), else_=_reserved)
 _billed = attempts.c.steps.is_not(None)
 _open = attempts.c.closed_at.is_(None)
@@ -91,7 +90,7 @@ def _sum(steps: Any, *conditions: Any) -> Any:
 
 #: What an orphan may have cost is what the runs of its submission may cost, the dearest of them.
 _dearest = func.coalesce(
-    select(func.max(attempts.c.reserved))
+    select(func.max(attempts.c.reserved_steps))
     .where(attempts.c.submission_id == orphans.c.submission_id)
     .correlate(orphans)
     .scalar_subquery(),

@@ -41,8 +41,8 @@ def check_canary(
 
     At its end that is written down; where it brought too little, the batch is paused and says why.
     """
-    if canary is None or batch.gate is not None:
-        return CanaryGate(batch.gate) if batch.gate else CanaryGate.OPEN
+    if canary is None or batch.canary_gate is not None:
+        return CanaryGate(batch.canary_gate) if batch.canary_gate else CanaryGate.OPEN
     sample = _sample(tx, batch.id)
     if not sample.jobs:
         return CanaryGate.OPEN  # it was loaded before it was to have a canary
@@ -51,15 +51,15 @@ def check_canary(
         return None
     this = update(batches).where(batches.c.id == batch.id)
     if found.opened:
-        tx.execute(this.values(gate=CanaryGate.OPEN))
+        tx.execute(this.values(canary_gate=CanaryGate.OPEN))
         return CanaryGate.OPEN
-    tx.execute(this.values(gate=CanaryGate.CLOSED, paused_at=now, pause_reason=found.says))
+    tx.execute(this.values(canary_gate=CanaryGate.CLOSED, paused_at=now, pause_reason=found.says))
     return CanaryGate.CLOSED
 
 
 def is_canary_running(tx: Connection, batch: Any, canary: Canary | None) -> bool:
     """Whether only jobs of the canary may go; it is looked at, and nothing is written down."""
-    return canary is not None and batch.gate is None and _sample(tx, batch.id).open > 0
+    return canary is not None and batch.canary_gate is None and _sample(tx, batch.id).open > 0
 
 
 def _sample(tx: Connection, batch_id: int) -> Sample:

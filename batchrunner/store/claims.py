@@ -69,7 +69,7 @@ def register_owner(tx: Connection, owner: Owner, now: datetime) -> None:
             id=owner.id,
             machine=owner.machine,
             pid=owner.pid,
-            born=owner.process_started_at,
+            process_started_at=owner.process_started_at,
             started_at=now,
             lease_until=now + LEASE,
         )
@@ -156,7 +156,7 @@ _TAKE_SUBMISSIONS = (
         *_of_dead_owners,
         or_(
             submissions.c.state == SubmissionState.UNANSWERED,
-            submissions.c.watch_at.is_not(None),
+            submissions.c.next_late_check_at.is_not(None),
             submissions.c.id.in_(select(attempts.c.submission_id).where(*_still_open)),
         ),
     )
@@ -200,7 +200,9 @@ def rescue(
 
 
 def _owner(row: Row[Any]) -> Owner:
-    return Owner(id=row.id, machine=row.machine, pid=row.pid, process_started_at=row.born)
+    return Owner(
+        id=row.id, machine=row.machine, pid=row.pid, process_started_at=row.process_started_at
+    )
 
 
 #: Claims of one batch go one after the other, so that the bound holds over all processes.
@@ -211,9 +213,9 @@ _BATCH = (
         batches.c.concurrency,
         batches.c.paused_at,
         batches.c.budget,
-        batches.c.rate,
-        batches.c.slots,
-        batches.c.gate,
+        batches.c.step_price,
+        batches.c.learned_concurrency,
+        batches.c.canary_gate,
     )
     .where(batches.c.id == _batch)
     .with_for_update()
@@ -250,7 +252,9 @@ def claim(
     found = canary_gate.check_canary(tx, batch, settings.canary, now)
     if found is CanaryGate.CLOSED:
         return []
-    room = concurrency_limit(settings.concurrency, batch.slots) - _in_flight(tx, batch_id)
+    room = concurrency_limit(settings.concurrency, batch.learned_concurrency) - _in_flight(
+        tx, batch_id
+    )
     if room <= 0:
         return []
     rooms = host_breaker.host_capacity(tx, batch_id, settings.hosts, now)
@@ -272,7 +276,9 @@ def _starts(
     )
     starts = {}
     for row in due:
-        job = job_of(row, row.id, row.attempt, AttemptStart(escalation_steps=counts_of(row.rungs)))
+        job = job_of(
+            row, row.id, row.attempt, AttemptStart(escalation_steps=counts_of(row.escalation_steps))
+        )
         starts[row.id] = start_of_attempt(policy, job, row.url, options_of(row.options, None), seen)
     return starts
 
@@ -356,7 +362,7 @@ def _groups(due: list[Row[Any]], most: int) -> Iterator[list[Row[Any]]]:
     """Cut jobs into submissions: one output_schema each, and no more than each job allows."""
 
     def kind(row: Row[Any]) -> tuple[str, int]:
-        return row.shape, min(row.together, most)
+        return row.output_schema_digest, min(row.max_batch_size, most)
 
     for (_, size), rows in groupby(sorted(due, key=kind), key=kind):
         while group := list(islice(rows, size)):
@@ -381,7 +387,7 @@ def _intend(
         {
             "batch_id": batch_id,
             "owner_id": owner_id,
-            "token": token,
+            "marker_token": token,
             "marked": marked,
             "state": SubmissionState.INTENDED,
             "intended_at": now,
@@ -393,7 +399,7 @@ def _intend(
     )
 
 
-_OPEN = insert(attempts).returning(attempts.c.id, attempts.c.place)
+_OPEN = insert(attempts).returning(attempts.c.id, attempts.c.batch_index)
 _START_JOBS = (
     update(jobs)
     .where(jobs.c.id.in_(bindparam("jobs", expanding=True)))
@@ -420,19 +426,19 @@ def _open(
                 "batch_id": batch_id,
                 "owner_id": owner_id,
                 "submission_id": submission_id,
-                "place": place,
-                "rungs": json_text(starts[row.id].escalation_steps),
-                "ladders": json_text(starts[row.id].escalation_ids),
-                "changes": json_text(starts[row.id].option_overrides)
+                "batch_index": place,
+                "escalation_steps": json_text(starts[row.id].escalation_steps),
+                "escalation_ids": json_text(starts[row.id].escalation_ids),
+                "option_overrides": json_text(starts[row.id].option_overrides)
                 if starts[row.id].option_overrides
                 else None,
                 "opened_at": now,
-                "reserved": _needed(row, starts),
+                "reserved_steps": _needed(row, starts),
             }
             for place, row in enumerate(rows, 1)
         ],
     )
-    ids = {attempt.place: attempt.id for attempt in opened}
+    ids = {attempt.batch_index: attempt.id for attempt in opened}
     tx.execute(_START_JOBS, {"jobs": [row.id for row in rows]})
     return tuple(
         _submitted_attempt(ids[place], place, row, starts[row.id])

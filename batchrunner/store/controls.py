@@ -62,9 +62,9 @@ def retry_jobs(
             available_at=now,
             finished_at=None,
             failures=0,
-            met="{}",
-            rungs="{}",
-            together=MAX_RUNS_PER_REQUEST,
+            failures_by_category="{}",
+            escalation_steps="{}",
+            max_batch_size=MAX_RUNS_PER_REQUEST,
             cancel_requested=False,
         )
     )
@@ -117,7 +117,7 @@ def _cancel(
     tx.execute(
         update(attempts)
         .where(still_open, attempts.c.job_id.in_(select(jobs.c.id).where(running)))
-        .values(cancelling=FailureCategory.RUN_CANCELLED)
+        .values(cancel_reason=FailureCategory.RUN_CANCELLED)
     )
     asked = tx.execute(update(jobs).where(running).values(cancel_requested=True))
     at_once = tx.execute(
@@ -159,8 +159,8 @@ def resume_batch(tx: Connection, batch_id: int, now: datetime) -> bool:
         return False
     tx.execute(
         update(batches)
-        .where(this, batches.c.gate == CanaryGate.CLOSED)
-        .values(gate=CanaryGate.OPEN)
+        .where(this, batches.c.canary_gate == CanaryGate.CLOSED)
+        .values(canary_gate=CanaryGate.OPEN)
     )
     tx.execute(update(batches).where(this).values(paused_at=None, pause_reason=None))
     holds.end_pause(tx, batch_id, since, now)

@@ -11,8 +11,7 @@ from sqlalchemy import Connection, Row, Select, and_, bindparam, or_, select
 from batchrunner.model import JobState
 from batchrunner.policy.host_breaker import MAX_PROBES
 from batchrunner.store.host_breaker import HostCapacity
-from batchrunner.store.schema import jobs
-from batchrunner.store.schema import parking as parked
+from batchrunner.store.schema import host_breakers, jobs
 
 #: Jobs that are looked at together, at least: some of them may be on hosts that have no room.
 PAGE_SIZE = 50
@@ -26,13 +25,13 @@ _AVAILABLE = (
         jobs.c.host,
         jobs.c.goal,
         jobs.c.options,
-        jobs.c.shape,
-        jobs.c.together,
+        jobs.c.output_schema_digest,
+        jobs.c.max_batch_size,
         jobs.c.attempt,
         jobs.c.failures,
-        jobs.c.met,
+        jobs.c.failures_by_category,
         jobs.c.policy,
-        jobs.c.rungs,
+        jobs.c.escalation_steps,
     )
     .where(jobs.c.batch_id == bindparam("batch"), jobs.c.state == JobState.AVAILABLE)
     .order_by(jobs.c.position, jobs.c.id)
@@ -47,8 +46,8 @@ _PAGE = (
     .limit(bindparam("most"))
 )
 _CANARY = _PAGE.where(jobs.c.canary)
-_given_up = select(parked.c.host).where(
-    parked.c.batch_id == bindparam("batch"), parked.c.probes >= MAX_PROBES
+_given_up = select(host_breakers.c.host).where(
+    host_breakers.c.batch_id == bindparam("batch"), host_breakers.c.failed_probes >= MAX_PROBES
 )
 _AWAITED = _AVAILABLE.where(_behind, jobs.c.host.not_in(_given_up)).limit(bindparam("most"))
 #: Before the first job.

@@ -177,7 +177,12 @@ def active_workers(tx: Connection, now: datetime, batch_id: int | None) -> list[
     )
     return [
         Worker(
-            owner=Owner(id=row.id, machine=row.machine, pid=row.pid, process_started_at=row.born),
+            owner=Owner(
+                id=row.id,
+                machine=row.machine,
+                pid=row.pid,
+                process_started_at=row.process_started_at,
+            ),
             since=row.started_at,
             silent=max(at - (row.lease_until - claims.LEASE), timedelta(0)),
             leased=row.lease_until > at,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,13 +18,16 @@ from batchrunner.policy.host_breaker import (
     hosts_with_limits,
 )
 from batchrunner.store.database import insert_or_ignore
-from batchrunner.store.schema import attempts, jobs, parking
+from batchrunner.store.schema import attempts, host_breakers, jobs
 
 _batch: BindParameter[int] = bindparam("batch")
 _KNOWN = (
-    select(parking)
-    .where(parking.c.batch_id == _batch, parking.c.host.in_(bindparam("names", expanding=True)))
-    .order_by(parking.c.host)  # all who lock several do it in this order
+    select(host_breakers)
+    .where(
+        host_breakers.c.batch_id == _batch,
+        host_breakers.c.host.in_(bindparam("names", expanding=True)),
+    )
+    .order_by(host_breakers.c.host)  # all who lock several do it in this order
     .with_for_update()
 )
 
@@ -48,7 +50,7 @@ def record_host_results(
     ]
     changed = [_row(batch_id, host) for host in hosts if host.failed]
     if changed:
-        insert = insert_or_ignore(tx, parking)
+        insert = insert_or_ignore(tx, host_breakers)
         new = {name: insert.excluded[name] for name in changed[0] if name != "batch_id"}
         keys = ["batch_id", "host"]
         tx.execute(insert.on_conflict_do_update(index_elements=keys, set_=new), changed)
@@ -59,20 +61,31 @@ def _host(row: Row[Any]) -> HostHealth:
         host=row.host,
         passed=row.passed,
         failed=row.failed,
-        in_row=row.in_row,
+        in_row=row.consecutive_failures,
         parked_at=row.parked_at,
         probe_at=row.probe_at,
-        probes=row.probes,
+        probes=row.failed_probes,
     )
 
 
 def _row(batch_id: int, host: HostHealth) -> dict[str, Any]:
-    return {"batch_id": batch_id, **asdict(host)}
+    return {
+        "batch_id": batch_id,
+        "host": host.host,
+        "passed": host.passed,
+        "failed": host.failed,
+        "consecutive_failures": host.in_row,
+        "parked_at": host.parked_at,
+        "probe_at": host.probe_at,
+        "failed_probes": host.probes,
+    }
 
 
 # ---- what hosts may get ----
 
-_PARKED = select(parking).where(parking.c.batch_id == _batch, parking.c.parked_at.is_not(None))
+_PARKED = select(host_breakers).where(
+    host_breakers.c.batch_id == _batch, host_breakers.c.parked_at.is_not(None)
+)
 _TRAFFIC = (
     select(jobs.c.host, func.count().label("in_flight"), func.max(attempts.c.opened_at).label("at"))
     .join(jobs, jobs.c.id == attempts.c.job_id)
@@ -182,7 +195,7 @@ def parked_hosts(tx: Connection, batch_id: int) -> list[ParkedHost]:
 
 def unpark(tx: Connection, batch_id: int, hosts: Collection[str]) -> int:
     """Let hosts be used again as if they had never failed; all of them where none is named."""
-    chosen = [parking.c.batch_id == batch_id, parking.c.parked_at.is_not(None)]
+    chosen = [host_breakers.c.batch_id == batch_id, host_breakers.c.parked_at.is_not(None)]
     if hosts:
-        chosen.append(parking.c.host.in_(hosts))
-    return tx.execute(delete(parking).where(*chosen)).rowcount
+        chosen.append(host_breakers.c.host.in_(hosts))
+    return tx.execute(delete(host_breakers).where(*chosen)).rowcount

@@ -12,11 +12,11 @@ from sqlalchemy import Connection, bindparam, case, select
 from batchrunner.model import AttemptDecision, EscalationResult
 from batchrunner.policy.escalation import StepHistory
 from batchrunner.store.database import insert_or_ignore
-from batchrunner.store.schema import hosts
+from batchrunner.store.schema import host_escalations
 
-_SEEN = select(hosts).where(
-    hosts.c.batch_id == bindparam("batch"),
-    hosts.c.host.in_(bindparam("names", expanding=True)),
+_SEEN = select(host_escalations).where(
+    host_escalations.c.batch_id == bindparam("batch"),
+    host_escalations.c.host.in_(bindparam("names", expanding=True)),
 )
 
 
@@ -26,8 +26,10 @@ def step_history(
     """Return what is known of these hosts, by host and ladder."""
     found: dict[tuple[str, str], list[StepHistory]] = defaultdict(list)
     for row in tx.execute(_SEEN, {"batch": batch_id, "names": sorted(set(names))}):
-        known = StepHistory(step=row.rung, passed=row.passed, consecutive_failures=row.in_row)
-        found[row.host, row.ladder].append(known)
+        known = StepHistory(
+            step=row.step, passed=row.passed, consecutive_failures=row.consecutive_failures
+        )
+        found[row.host, row.escalation_id].append(known)
     return found
 
 
@@ -64,15 +66,18 @@ def record_escalation_results(
 
 
 def _add_up(tx: Connection, rows: list[dict[str, Any]]) -> None:
-    insert = insert_or_ignore(tx, hosts)
+    insert = insert_or_ignore(tx, host_escalations)
     new = insert.excluded
     tx.execute(
         insert.on_conflict_do_update(
-            index_elements=["batch_id", "host", "ladder", "rung"],
+            index_elements=["batch_id", "host", "escalation_id", "step"],
             set_={
-                "passed": hosts.c.passed + new.passed,
-                "failed": hosts.c.failed + new.failed,
-                "in_row": case((new.passed > 0, 0), else_=hosts.c.in_row + new.in_row),
+                "passed": host_escalations.c.passed + new.passed,
+                "failed": host_escalations.c.failed + new.failed,
+                "consecutive_failures": case(
+                    (new.passed > 0, 0),
+                    else_=host_escalations.c.consecutive_failures + new.consecutive_failures,
+                ),
             },
         ),
         rows,
@@ -89,9 +94,9 @@ def _row(batch_id: int, host: str, ladder: str, rung: int, told: _Sum) -> dict[s
     return {
         "batch_id": batch_id,
         "host": host,
-        "ladder": ladder,
-        "rung": rung,
+        "escalation_id": ladder,
+        "step": rung,
         "passed": told.passed,
         "failed": told.failed,
-        "in_row": 0 if told.passed else told.failed,
+        "consecutive_failures": 0 if told.passed else told.failed,
     }

@@ -53,7 +53,7 @@ def stored_results(tx: Connection, attempt_ids: Sequence[int]) -> list[StoredRes
             attempts.c.outcome,
             attempts.c.code,
             attempts.c.message,
-            attempts.c.evidence,
+            attempts.c.findings,
             jobs,
             results.c.body,
         )
@@ -75,11 +75,11 @@ def _read(row: Row[Any]) -> StoredResult:
         goal=row.goal,
         state=JobState(row.state),
         result=row.body,
-        expectations=expectations_in(row.options if row.shape else None, row.expect),
+        expectations=expectations_in(row.options if row.output_schema_digest else None, row.expect),
         category=FailureCategory(row.outcome) if row.outcome != "succeeded" else None,
         code=row.code,
         message=row.message or "",
-        findings=findings_of(row.evidence),
+        findings=findings_of(row.findings),
     )
 
 
@@ -90,7 +90,7 @@ _LOCK_ATTEMPTS = (
     .with_for_update()
 )
 _LOCK_JOBS = (
-    select(jobs.c.id, jobs.c.state, jobs.c.attempt, jobs.c.failures, jobs.c.met)
+    select(jobs.c.id, jobs.c.state, jobs.c.attempt, jobs.c.failures, jobs.c.failures_by_category)
     .where(jobs.c.id.in_(bindparam("jobs", expanding=True)))
     .order_by(jobs.c.id)
     .with_for_update()
@@ -102,7 +102,7 @@ _REWRITE_ATTEMPT = (
         outcome=bindparam("new_outcome"),
         code=bindparam("new_code"),
         message=bindparam("new_message"),
-        evidence=bindparam("new_evidence"),
+        findings=bindparam("new_findings"),
     )
 )
 _MOVE_JOB = (
@@ -111,7 +111,7 @@ _MOVE_JOB = (
     .values(
         state=bindparam("new_state"),
         failures=bindparam("new_failures"),
-        met=bindparam("new_met"),
+        failures_by_category=bindparam("new_failures_by_category"),
     )
 )
 
@@ -152,13 +152,13 @@ def _rewritten(one: StoredResult, failure: Failed | None) -> dict[str, Any]:
         "new_outcome": failure.category if failure else "succeeded",
         "new_code": failure.code if failure else None,
         "new_message": failure.message if failure else None,
-        "new_evidence": findings_text(failure.findings) if failure else None,
+        "new_findings": findings_text(failure.findings) if failure else None,
     }
 
 
 def _moved(one: StoredResult, failure: Failed | None, job: Row[Any]) -> dict[str, Any]:
     """Move a job, and what is counted of it: a judgement is one failure or none."""
-    met = json.loads(job.met)
+    met = json.loads(job.failures_by_category)
     for category, change in ((one.category, -1), (failure and failure.category, 1)):
         if category is not None:
             met[category] = max(met.get(category, 0) + change, 0)
@@ -167,5 +167,7 @@ def _moved(one: StoredResult, failure: Failed | None, job: Row[Any]) -> dict[str
         "one": one.job_id,
         "new_state": JobState.FAILED if failure else JobState.SUCCEEDED,
         "new_failures": max(job.failures + change, 0),
-        "new_met": json_text({category: count for category, count in met.items() if count}),
+        "new_failures_by_category": json_text(
+            {category: count for category, count in met.items() if count}
+        ),
     }

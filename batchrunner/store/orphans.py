@@ -18,11 +18,11 @@ _WATCHED_FOR = (
     .where(
         submissions.c.batch_id == bindparam("batch"),
         submissions.c.owner_id == bindparam("owner"),
-        submissions.c.watch_at.is_not(None),
+        submissions.c.next_late_check_at.is_not(None),
     )
     .order_by(submissions.c.id)
 )
-_WATCHED_FOR_BY_NOW = _WATCHED_FOR.where(submissions.c.watch_at <= bindparam("due"))
+_WATCHED_FOR_BY_NOW = _WATCHED_FOR.where(submissions.c.next_late_check_at <= bindparam("due"))
 
 
 def late_run_watchlist(
@@ -37,10 +37,10 @@ def late_run_watchlist(
     return [
         Submission(
             id=row.id,
-            marker_token=row.token,
+            marker_token=row.marker_token,
             intended_at=row.intended_at,
             marked=row.marked,
-            fruitless_searches=row.searched,
+            fruitless_searches=row.fruitless_searches,
             attempts=_runless(tx, row.id),
         )
         for row in found
@@ -48,12 +48,14 @@ def late_run_watchlist(
 
 
 _RUNLESS = (
-    select(attempts.c.id, attempts.c.place, jobs.c.key, jobs.c.url, jobs.c.goal)
-    .add_columns(jobs.c.id.label("job_id"), jobs.c.attempt, jobs.c.failures, jobs.c.met)
-    .add_columns(jobs.c.policy, attempts.c.rungs, attempts.c.ladders)
+    select(attempts.c.id, attempts.c.batch_index, jobs.c.key, jobs.c.url, jobs.c.goal)
+    .add_columns(
+        jobs.c.id.label("job_id"), jobs.c.attempt, jobs.c.failures, jobs.c.failures_by_category
+    )
+    .add_columns(jobs.c.policy, attempts.c.escalation_steps, attempts.c.escalation_ids)
     .join(jobs, jobs.c.id == attempts.c.job_id)
     .where(attempts.c.submission_id == bindparam("submission"), attempts.c.run_id.is_(None))
-    .order_by(attempts.c.place)
+    .order_by(attempts.c.batch_index)
 )
 
 
@@ -62,7 +64,7 @@ def _runless(tx: Connection, submission_id: int) -> tuple[SubmittedAttempt, ...]
     return tuple(
         SubmittedAttempt(
             attempt_id=row.id,
-            batch_index=row.place,
+            batch_index=row.batch_index,
             job=job_of(row, row.job_id, row.attempt, attempt_start_of(row)),
             url=row.url,
             goal=row.goal,
@@ -78,7 +80,7 @@ _WATCH = (
         submissions.c.owner_id == bindparam("owner"),
         submissions.c.state == SubmissionState.ABSENT,
     )
-    .values(watch_at=bindparam("new_watch_at"))
+    .values(next_late_check_at=bindparam("new_watch_at"))
 )
 
 
@@ -119,10 +121,10 @@ def _waiting(tx: Connection, runs: Mapping[int, str]) -> dict[int, Any]:
     rows = tx.execute(
         select(
             attempts.c.id.label("attempt_id"),
-            attempts.c.rungs.label("ran_on"),
-            attempts.c.ladders.label("learns_of"),
-            attempts.c.changes.label("ran_with"),
-            attempts.c.reserved.label("costs_at_most"),
+            attempts.c.escalation_steps.label("ran_on"),
+            attempts.c.escalation_ids.label("learns_of"),
+            attempts.c.option_overrides.label("ran_with"),
+            attempts.c.reserved_steps.label("costs_at_most"),
             jobs,
         )
         .join(jobs, jobs.c.id == attempts.c.job_id)
@@ -160,14 +162,14 @@ def _open_with_runs(
                 "batch_id": batch_id,
                 "owner_id": owner_id,
                 "submission_id": submission_id,
-                "place": place,
-                "rungs": waiting[at].ran_on,
-                "ladders": waiting[at].learns_of,
-                "changes": waiting[at].ran_with,
+                "batch_index": place,
+                "escalation_steps": waiting[at].ran_on,
+                "escalation_ids": waiting[at].learns_of,
+                "option_overrides": waiting[at].ran_with,
                 "opened_at": now,
                 "run_id": run_id,
                 "run_status": RunStatus.PENDING,
-                "reserved": waiting[at].costs_at_most,
+                "reserved_steps": waiting[at].costs_at_most,
             }
             for place, (at, run_id) in enumerate(runs.items(), 1)
         ],
@@ -188,7 +190,7 @@ def _late_submission(
         .values(
             batch_id=batch_id,
             owner_id=owner_id,
-            token=token,
+            marker_token=token,
             marked=False,  # their goals carry the marker of the submission that made them
             state=SubmissionState.CREATED,
             intended_at=now,

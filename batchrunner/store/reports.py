@@ -39,9 +39,9 @@ from batchrunner.store.schema import (
     SubmissionState,
     attempts,
     batches,
+    host_breakers,
     jobs,
     orphans,
-    parking,
     results,
     submissions,
 )
@@ -99,7 +99,9 @@ _awaited = exists().where(
     jobs.c.batch_id == _batch,
     jobs.c.state == JobState.AVAILABLE,
     jobs.c.host.not_in(
-        select(parking.c.host).where(parking.c.batch_id == _batch, parking.c.probes >= MAX_PROBES)
+        select(host_breakers.c.host).where(
+            host_breakers.c.batch_id == _batch, host_breakers.c.failed_probes >= MAX_PROBES
+        )
     ),
 )
 _WORK_LEFT = (
@@ -109,10 +111,10 @@ _WORK_LEFT = (
         _due_at.label("due_at"),
         batches.c.paused_at,
         batches.c.pause_reason,
-        batches.c.gate,
+        batches.c.canary_gate,
         batches.c.budget,
         batches.c.concurrency,
-        batches.c.slots,
+        batches.c.learned_concurrency,
         batches.c.settings,
         _awaited.label("awaited"),
     )
@@ -128,10 +130,10 @@ def work_left(tx: Connection, owner_id: str, batch_id: int) -> WorkLeft:
     return WorkLeft(
         in_flight_here=int(row.mine),
         in_flight_elsewhere=row.open - int(row.mine),
-        free_slots=concurrency_limit(settings.concurrency, row.slots) - row.open,
+        free_slots=concurrency_limit(settings.concurrency, row.learned_concurrency) - row.open,
         due_at=row.due_at,
         pause=pause_of(row),
-        canary_failed=row.gate == CanaryGate.CLOSED,
+        canary_failed=row.canary_gate == CanaryGate.CLOSED,
         has_budget=settings.budget is not None,
         given_up=row.due_at is not None and not row.awaited,
     )
@@ -207,7 +209,7 @@ def failed_attempts(
             code=row.code,
             closed_at=row.closed_at,
             run_id=row.run_id,
-            option_overrides=json.loads(row.changes or "{}"),
+            option_overrides=json.loads(row.option_overrides or "{}"),
         )
         for row in rows
     ]
@@ -262,7 +264,7 @@ def _finished(job_ids: Sequence[int]) -> Select[Any]:
             attempts.c.outcome,
             attempts.c.code,
             attempts.c.message,
-            attempts.c.changes,
+            attempts.c.option_overrides,
             attempts.c.run_id,
             attempts.c.run_started_at,
             attempts.c.run_finished_at,
@@ -292,7 +294,7 @@ def _finished_job(row: Row[Any], rate: Rate | None, paths: tuple[str, ...]) -> F
         else (FailureCategory(row.outcome) if failed else None),
         code=row.code,
         message=row.message,
-        option_overrides=json.loads(row.changes or "{}"),
+        option_overrides=json.loads(row.option_overrides or "{}"),
         run_id=row.run_id,
         steps=row.steps,
         cost=f"{row.steps * rate.amount:f}" if rate and row.steps is not None else None,

@@ -14,7 +14,7 @@ from batchrunner.store.schema import SubmissionState, attempts, submissions
 _SEEN = [status for status in RunStatus if status is not RunStatus.PENDING]
 
 _CONTROL_RUN = (
-    select(attempts.c.run_id, submissions.c.token, attempts.c.place)
+    select(attempts.c.run_id, submissions.c.marker_token, attempts.c.batch_index)
     .join(attempts, attempts.c.submission_id == submissions.c.id)
     .where(
         submissions.c.batch_id == bindparam("batch"),
@@ -23,7 +23,7 @@ _CONTROL_RUN = (
         attempts.c.run_id.is_not(None),
         attempts.c.run_status.in_(_SEEN),
     )
-    .order_by(submissions.c.id.desc(), attempts.c.place)
+    .order_by(submissions.c.id.desc(), attempts.c.batch_index)
     .limit(1)
 )
 
@@ -31,7 +31,9 @@ _CONTROL_RUN = (
 def control_run(tx: Connection, batch_id: int, before: datetime) -> ControlRun | None:
     """Return the newest run with a marker that was known *before* a moment, and seen since."""
     row = tx.execute(_CONTROL_RUN, {"batch": batch_id, "before": before}).first()
-    return row and ControlRun(run_id=row.run_id, marker_token=row.token, batch_index=row.place)
+    return row and ControlRun(
+        run_id=row.run_id, marker_token=row.marker_token, batch_index=row.batch_index
+    )
 
 
 _GIVEN_BACK = (

@@ -12,6 +12,7 @@ from typing import Any
 
 from batchrunner.judge import expectations_of
 from batchrunner.model import (
+    Budget,
     Canary,
     Expectations,
     FailureCategory,
@@ -21,7 +22,6 @@ from batchrunner.model import (
     RetryRule,
     TimeLimits,
 )
-from batchrunner.policy.budget import budget_of
 from batchrunner.policy.escalation import AttemptStart
 
 
@@ -37,7 +37,7 @@ def job_of(row: Any, id: int, attempt: int, begun: AttemptStart) -> Job:
         key=row.key,
         attempt=attempt,
         failures=row.failures,
-        failures_by_category=counts_of(row.met),
+        failures_by_category=counts_of(row.failures_by_category),
         policy=rules_of(row.policy),
         escalation_steps=begun.escalation_steps,
         escalation_ids=begun.escalation_ids,
@@ -47,7 +47,8 @@ def job_of(row: Any, id: int, attempt: int, begun: AttemptStart) -> Job:
 def attempt_start_of(row: Any) -> AttemptStart:
     """Return on which rungs of which ladders the attempt of a row began."""
     return AttemptStart(
-        escalation_steps=counts_of(row.rungs), escalation_ids=escalation_ids_of(row.ladders)
+        escalation_steps=counts_of(row.escalation_steps),
+        escalation_ids=escalation_ids_of(row.escalation_ids),
     )
 
 
@@ -119,7 +120,25 @@ def options_of(stored: str, changes: str | None) -> dict[str, Any]:
     return {**json.loads(stored), **json.loads(changes or "{}")}
 
 
-# ---- settings that are mappings themselves ----
+# ---- settings that are values of more than one part ----
+
+
+def plain_budget(budget: Budget | None) -> dict[str, Any] | None:
+    """Return a budget as JSON can represent it: `{"steps": 500}` or `{"dollars": "20"}`."""
+    if budget is None:
+        return None
+    if budget.money is not None:
+        return {"dollars": f"{budget.money:f}"}
+    return {"steps": budget.steps}
+
+
+def budget_of(plain: Mapping[str, Any] | None) -> Budget | None:
+    """Return the budget that *plain* represents; None: no budget."""
+    if not plain:
+        return None
+    if "dollars" in plain:
+        return Budget(money=Decimal(plain["dollars"]))
+    return Budget(steps=int(plain["steps"]))
 
 
 def plain_hosts(rules: Mapping[str, HostRule]) -> dict[str, Any]:
@@ -146,7 +165,7 @@ def plain_canary(canary: Canary | None) -> dict[str, Any] | None:
     return {
         "jobs": canary.jobs,
         "success_rate": None if rate is None else str(rate),
-        "row_cost": None if cost is None else str(cost),
+        "row_cost": plain_budget(cost),
     }
 
 
@@ -158,7 +177,7 @@ def canary_of(plain: Mapping[str, Any] | None) -> Canary | None:
     return Canary(
         jobs=plain["jobs"],
         success_rate=None if rate is None else Decimal(rate),
-        row_cost=budget_of(plain["row_cost"] or ""),
+        row_cost=budget_of(plain["row_cost"]),
     )
 
 

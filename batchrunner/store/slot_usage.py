@@ -16,7 +16,7 @@ _in_flight = (
     attempts.c.batch_id == bindparam("batch"),
     attempts.c.closed_at.is_(None),
     attempts.c.run_id.is_not(None),
-    attempts.c.cancelling.is_(None),
+    attempts.c.cancel_reason.is_(None),
 )
 _is_running = attempts.c.run_status == RunStatus.RUNNING
 _is_pending = attempts.c.run_status == RunStatus.PENDING
@@ -56,9 +56,9 @@ def slot_usage(tx: Connection, batch_id: int, now: datetime) -> tuple[SlotUsage,
         return None
     row = tx.execute(_QUEUE, {"batch": batch_id, "late": now - QUEUE_LAG}).one()
     found = SlotUsage(**{name: int(count) for name, count in row._mapping.items()})
-    return found, concurrency_limit(asked, batch.slots)
+    return found, concurrency_limit(asked, batch.learned_concurrency)
 
 
 def store_slots(tx: Connection, batch_id: int, most: int) -> None:
     """Write down how many runs may be in flight, as the account's queue has taught."""
-    tx.execute(update(batches).where(batches.c.id == batch_id).values(slots=most))
+    tx.execute(update(batches).where(batches.c.id == batch_id).values(learned_concurrency=most))

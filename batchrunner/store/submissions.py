@@ -103,7 +103,7 @@ def reassign_runs(
             .values(
                 state=SubmissionState.UNANSWERED,
                 search_at=now,
-                searched=0,
+                fruitless_searches=0,
                 message="the answer named runs of other jobs",
             )
         )
@@ -122,7 +122,7 @@ _CLOSE = (
         answered_at=bindparam("now"),
         search_at=None,
         message=bindparam("why"),
-        watch_at=bindparam("new_watch_at"),
+        next_late_check_at=bindparam("new_watch_at"),
     )
 )
 
@@ -160,7 +160,7 @@ _MARK_UNANSWERED = (
     .values(
         state=SubmissionState.UNANSWERED,
         search_at=bindparam("new_search_at"),
-        searched=bindparam("searches"),
+        fruitless_searches=bindparam("searches"),
         message=bindparam("why"),
     )
 )
@@ -202,17 +202,17 @@ def mark_intended_unanswered(
 _UNANSWERED = (
     select(
         submissions.c.id.label("submission_id"),
-        submissions.c.token,
+        submissions.c.marker_token,
         submissions.c.intended_at,
         submissions.c.marked,
-        submissions.c.searched,
+        submissions.c.fruitless_searches,
         submissions.c.search_at,
         submissions.c.message,
         attempts.c.id.label("attempt_id"),
-        attempts.c.place,
-        attempts.c.rungs,
-        attempts.c.ladders,
-        attempts.c.changes,
+        attempts.c.batch_index,
+        attempts.c.escalation_steps,
+        attempts.c.escalation_ids,
+        attempts.c.option_overrides,
         jobs.c.id.label("job_id"),
         jobs.c.key,
         jobs.c.url,
@@ -220,7 +220,7 @@ _UNANSWERED = (
         jobs.c.options,
         jobs.c.attempt,
         jobs.c.failures,
-        jobs.c.met,
+        jobs.c.failures_by_category,
         jobs.c.policy,
     )
     .join(attempts, attempts.c.submission_id == submissions.c.id)
@@ -231,7 +231,7 @@ _UNANSWERED = (
         submissions.c.state == SubmissionState.UNANSWERED,
         *_runless,
     )
-    .order_by(submissions.c.id, attempts.c.place)
+    .order_by(submissions.c.id, attempts.c.batch_index)
 )
 
 
@@ -251,19 +251,19 @@ def _submission(rows: list[Any]) -> Submission:
     first = rows[0]
     return Submission(
         id=first.submission_id,
-        marker_token=first.token,
+        marker_token=first.marker_token,
         intended_at=first.intended_at,
         marked=first.marked,
-        fruitless_searches=first.searched,
+        fruitless_searches=first.fruitless_searches,
         attempts=tuple(
             SubmittedAttempt(
                 attempt_id=row.attempt_id,
-                batch_index=row.place,
+                batch_index=row.batch_index,
                 job=job_of(row, row.job_id, row.attempt, attempt_start_of(row)),
                 url=row.url,
                 goal=row.goal,
-                options=options_of(row.options, row.changes),
-                option_overrides=json.loads(row.changes or "{}"),
+                options=options_of(row.options, row.option_overrides),
+                option_overrides=json.loads(row.option_overrides or "{}"),
             )
             for row in rows
         ),

@@ -26,7 +26,7 @@ from batchrunner.store.schema import (
     SubmissionState,
     attempts,
     batches,
-    halts,
+    holds,
     jobs,
     orphans,
     owners,
@@ -76,7 +76,7 @@ def _tried(ids: Sequence[int]) -> Any:
             attempts.c.seen_running_at,
             attempts.c.steps,
             submissions.c.state,
-            submissions.c.searched,
+            submissions.c.fruitless_searches,
             submissions.c.answered_at,
         )
         .join(submissions, submissions.c.id == attempts.c.submission_id)
@@ -91,7 +91,7 @@ def _attempt(row: Any) -> PastAttempt:
         closed_at=row.closed_at,
         cause=_use(row.outcome),
         answered_at=row.answered_at,
-        unanswered_at=row.state in _DOUBTED or row.searched > 0,
+        unanswered_at=row.state in _DOUBTED or row.fruitless_searches > 0,
         started_at=row.run_started_at or row.seen_running_at,
         ended_at=row.run_finished_at,
         retry_at=row.retry_at,
@@ -124,7 +124,7 @@ def past_runs(tx: Connection, origin: str) -> list[PastRun]:
         .join(jobs, jobs.c.id == attempts.c.job_id)
         .join(batches, batches.c.id == jobs.c.batch_id)
         .where(
-            batches.c.origin == origin,
+            batches.c.api_origin == origin,
             jobs.c.state.in_([JobState.SUCCEEDED, JobState.FAILED]),
             attempts.c.closed_at.is_not(None),
         )
@@ -162,8 +162,8 @@ def batch_history(tx: Connection, batch_id: int, now: datetime) -> BatchHistory:
         for row in tx.execute(select(owners))
     }
     paused, broke = [], []
-    for row in tx.execute(select(halts).where(halts.c.batch_id == batch_id)):
-        if row.why == PAUSED:
+    for row in tx.execute(select(holds).where(holds.c.batch_id == batch_id)):
+        if row.reason == PAUSED:
             paused.append(Span(since=row.since, until=row.ended_at))
         else:
             lasts = row.ended_at or attended[row.owner_id].until

@@ -25,11 +25,16 @@ from sqlalchemy import (
 
 from batchrunner.model import FailureCategory, RunStatus
 from batchrunner.model.artifacts import ArtifactState
-from batchrunner.policy.budget import budget_of
 from batchrunner.store.batches import settings_of
 from batchrunner.store.database import has_server
 from batchrunner.store.schema import UtcDateTime, metadata, results
-from batchrunner.store.serialization import counts_of, escalation_ids_of, findings_of, rules_of
+from batchrunner.store.serialization import (
+    budget_of,
+    counts_of,
+    escalation_ids_of,
+    findings_of,
+    rules_of,
+)
 
 #: Characters of a cell that are shown.
 MAX_SHOWN = 40
@@ -52,8 +57,7 @@ def _number(stored: object) -> None:
 
 
 def _budget(stored: str) -> None:
-    if budget_of(stored) is None:
-        raise ValueError("no budget")
+    budget_of(json.loads(stored))
 
 
 def _truth(stored: object) -> None:
@@ -65,17 +69,17 @@ def _truth(stored: object) -> None:
 _READERS: Mapping[tuple[str, str], Callable[[Any], object]] = {
     ("batches", "settings"): settings_of,
     ("batches", "budget"): _budget,
-    ("batches", "rate"): Decimal,
+    ("batches", "step_price"): Decimal,
     ("jobs", "options"): _mapping,
     ("jobs", "expect"): _mapping,
     ("jobs", "policy"): rules_of,
-    ("jobs", "met"): counts_of,
-    ("jobs", "rungs"): counts_of,
-    ("attempts", "rungs"): counts_of,
-    ("attempts", "ladders"): escalation_ids_of,
-    ("attempts", "changes"): _mapping,
-    ("attempts", "evidence"): findings_of,
-    ("attempts", "cancelling"): FailureCategory,
+    ("jobs", "failures_by_category"): counts_of,
+    ("jobs", "escalation_steps"): counts_of,
+    ("attempts", "escalation_steps"): counts_of,
+    ("attempts", "escalation_ids"): escalation_ids_of,
+    ("attempts", "option_overrides"): _mapping,
+    ("attempts", "findings"): findings_of,
+    ("attempts", "cancel_reason"): FailureCategory,
     ("attempts", "run_status"): RunStatus,
     ("orphans", "run_status"): RunStatus,
     ("artifacts", "state"): ArtifactState,
