@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from batchrunner.judge import judge
+from batchrunner.judge import judge_result
 from batchrunner.model import (
     ApiFault,
     Expectations,
@@ -156,7 +156,7 @@ def _classify_run(
 
 def _classify_result(run: Run, expectations: Expectations) -> Outcome:
     """Say what a result means: that a browser has done its work is no goal met (Runs page)."""
-    failure = judge(run.result, expectations, run.schema_errors)
+    failure = judge_result(run.result, expectations, run.schema_errors)
     # A result's own words become the message, and a result may be a book.
     brief = failure and replace(failure, message=shortened(failure.message, LONGEST_MESSAGE))
     return brief or Succeeded()

@@ -17,7 +17,6 @@ import click
 
 from batchrunner import classify
 from batchrunner.cli import COMMANDS, cli
-from batchrunner.cli.output.batch_text import ADVICE
 from batchrunner.inputs import yaml
 from batchrunner.inputs.expectations import BOUNDS_FIELDS, EXPECT
 from batchrunner.inputs.job_fields import RULE_FIELDS
@@ -29,12 +28,10 @@ from batchrunner.model import (
     FailureCategory,
     FinishedJob,
     JobState,
-    RetryRule,
     Settings,
 )
+from batchrunner.model.categories import CATEGORIES, Category
 from batchrunner.outputs import Export
-from batchrunner.policy import run_decision
-from batchrunner.policy.retry_rules import DEFAULT_RULES
 from batchrunner.sandbox import FAULTS, VARIANTS, sites
 from batchrunner.sandbox.faults import (
     ARTIFACT_FAULTS,
@@ -219,25 +216,22 @@ def _report(text: str) -> str:
 # ---- failures ----
 
 
-def _answer(category: FailureCategory) -> str:
-    if category is FailureCategory.RUN_CANCELLED:
-        return "the job is `cancelled`"
-    if category is FailureCategory.UNANSWERED:
-        return "fails at once, and is never retried silently"
-    if category in run_decision.NOT_COUNTED:
-        return "put back, uncounted"
-    rule = DEFAULT_RULES.get(category, RetryRule())
-    if rule.attempts is None:
+def _answer(row: Category) -> str:
+    if row.fixed_answer is not None:
+        silent = ", and is never retried silently" if row.retried_only_if_named else ""
+        return row.fixed_answer + silent
+    attempts = row.rule.attempts
+    if attempts is None:
         return "retried, up to `max_attempts` attempts"
-    if rule.ladder:
-        return f"[escalated](#escalation), up to {rule.attempts} attempts"
-    return "fails at once" if rule.attempts == 1 else f"retried, up to {rule.attempts} attempts"
+    if row.rule.escalation:
+        return f"[escalated](#escalation), up to {attempts} attempts"
+    return "fails at once" if attempts == 1 else f"retried, up to {attempts} attempts"
 
 
 def _failures() -> str:
     rows = [
-        [f"[`{category}`](#{category})", _answer(category), ADVICE[category]]
-        for category in FailureCategory
+        [f"[`{category}`](#{category})", _answer(row), row.advice]
+        for category, row in CATEGORIES.items()
     ]
     return _table(["category", "what the program does", "what it says to you"], rows)
 

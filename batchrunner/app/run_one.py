@@ -27,8 +27,9 @@ from batchrunner.model import (
     Settings,
     Submission,
 )
+from batchrunner.model.categories import CONFIGURABLE
 from batchrunner.policy.create_outcome import settle_refusal
-from batchrunner.policy.retry_rules import CONFIGURABLE, Policy
+from batchrunner.policy.retry_rules import Policy
 from batchrunner.runner.run_matching import output_schema_of, run_request
 from batchrunner.store.schema import SubmissionState
 from batchrunner.store.store import Store

@@ -1,4 +1,4 @@
-"""Regular expressions of a job file: which are safe to match, and on how long a text."""
+"""Regular expressions in job files: which are safe to match, and on how long a text."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from re import _constants as ops  # type: ignore[attr-defined]  # re's own parse
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any, NamedTuple
 
-#: Characters of a pattern.
+#: Longest pattern, in characters.
 MAX_PATTERN_LENGTH = 200
-#: Steps that one match may take: some tens of milliseconds.
+#: Most steps of one match: some tens of milliseconds.
 MAX_MATCH_STEPS = 1_000_000
-#: A text that is longer is not matched; a pattern that cannot stand half of that is a mistake.
-MAX_TEXT_LENGTH = 1000
-MIN_TEXT_LENGTH = 100
-#: Times that a part of some variety may be repeated.
+#: A longer text is not matched. A pattern that is not safe for MIN_MATCHED_LENGTH is a mistake.
+MAX_MATCHED_LENGTH = 1000
+MIN_MATCHED_LENGTH = 100
+#: Most repeats of a part that can match in different ways.
 MAX_REPEATS = 20
 
 _REPEATS = (ops.MAX_REPEAT, ops.MIN_REPEAT)
@@ -25,7 +25,7 @@ _ONES = (ops.LITERAL, ops.NOT_LITERAL, ops.ANY, ops.IN, ops.CATEGORY, ops.AT)
 
 
 class _Cost(NamedTuple):
-    """In how many ways a part can match: so many, times the text's length to some power."""
+    """In how many ways a part can match: *ways*, times the text's length to some *power*."""
 
     ways: int = 1
     power: int = 0
@@ -39,7 +39,7 @@ class _Cost(NamedTuple):
 
 
 class _Unsafe(Exception):
-    """The pattern has a part that may take for ever; what it is."""
+    """The pattern has a part that may take forever; the message says which."""
 
 
 def unsafe_reason(pattern: str) -> str | None:
@@ -48,7 +48,7 @@ def unsafe_reason(pattern: str) -> str | None:
         return f"has {len(pattern)} characters; {MAX_PATTERN_LENGTH} are allowed"
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # what Python is going to read in another way
+            warnings.simplefilter("error")  # syntax whose meaning is going to change
             re.compile(pattern)
         longest = _longest_text(pattern)
     except (re.error, RecursionError, OverflowError, FutureWarning) as error:
@@ -57,27 +57,27 @@ def unsafe_reason(pattern: str) -> str | None:
         return str(unsafe)
     return (
         None
-        if longest >= MIN_TEXT_LENGTH
+        if longest >= MIN_MATCHED_LENGTH
         else "has too many parts of any length, and could take very long"
     )
 
 
 @lru_cache(maxsize=256)
 def max_text_length(pattern: str) -> int:
-    """Return how long a text this pattern, in which there is no fault, may be matched on."""
+    """Return how long a text may be to be matched by this pattern, which is a safe one."""
     return _longest_text(pattern)
 
 
 def _longest_text(pattern: str) -> int:
     cost = _of_all(parser.parse(pattern))
-    longest = MAX_TEXT_LENGTH
+    longest = MAX_MATCHED_LENGTH
     while longest and cost.ways * longest**cost.power // _orders(cost.power) > MAX_MATCH_STEPS:
         longest -= 10
     return longest
 
 
 def _orders(power: int) -> int:
-    # Parts of any length share one text: n cuts in their order, not n free choices.
+    # Parts of any length share one text, so their ends are in order and not independent.
     return 1 if power < 2 else power * _orders(power - 1)
 
 
@@ -109,6 +109,6 @@ def _of_repeat(least: int, most: int, parts: Any) -> _Cost:
         return _Cost(inner.ways**most * (most - least + 1), inner.power * most)
     if not inner.is_one:
         raise _Unsafe("repeats a part that can itself match in many ways, and could take for ever")
-    if most > MAX_TEXT_LENGTH:
+    if most > MAX_MATCHED_LENGTH:
         return _Cost(1, 1)
     return _Cost(most - least + 1, 0)

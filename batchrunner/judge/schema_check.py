@@ -1,4 +1,4 @@
-"""Whether a result has the shape of its job's `output_schema`, and where it breaks it."""
+"""Whether a result matches its job's `output_schema`, and where it does not."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from batchrunner.judge.result_values import named, shown
 from batchrunner.model import Finding
 
 SCHEMA = "schema"
-#: Levels of a schema that are gone into; the API takes a tenth of them.
-MAX_DEPTH = 100
+#: Deepest level of a schema that is checked; the API accepts a tenth of it.
+MAX_SCHEMA_DEPTH = 100
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-#: A type → what it is in words, and whether a value is of it.
+#: A type → its description, and a check of a value.
 _TYPES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "object": ("a mapping", lambda value: isinstance(value, dict)),
     "array": ("a list", lambda value: isinstance(value, list)),
@@ -42,45 +42,47 @@ _FORMATS = {
 
 def schema_breaches(value: Any, schema: Any, path: str = "", level: int = 1) -> Iterator[Finding]:
     """
-    Give what in a result breaks its schema; a property that is not named may be anything.
+    Give what in a result breaks its schema; properties that the schema does not name are ignored.
 
-    The schema may be another program's: what is not of the API's subset holds for nothing.
+    The schema may come from another program: keywords outside the API's subset are ignored.
     """
-    if not isinstance(schema, dict) or level > MAX_DEPTH:
+    if not isinstance(schema, dict) or level > MAX_SCHEMA_DEPTH:
         return
     if value is None and schema.get("nullable") is True:
         return
-    kind = _kind(schema)
-    if kind is not None and not kind[1](value):
-        yield _finding(path, shown(value), kind[0])
+    expected = _type_of(schema)
+    if expected is not None and not expected[1](value):
+        yield _finding(path, shown(value), expected[0])
         return
-    yield from _of_value(value, schema, path, level)
+    yield from _value_breaches(value, schema, path, level)
     if isinstance(value, dict):
-        yield from _of_members(value, schema, path, level)
+        yield from _member_breaches(value, schema, path, level)
     elif isinstance(value, list):
         for place, one in enumerate(value):
             yield from schema_breaches(one, schema.get("items"), f"{path}[{place}]", level + 1)
 
 
-def _kind(schema: Any) -> tuple[str, Callable[[Any], bool]] | None:
-    """Return the type that a schema asks for, None where that may be any."""
+def _type_of(schema: Any) -> tuple[str, Callable[[Any], bool]] | None:
+    """Return the type that a schema requires; None for any."""
     name = schema.get("type") if isinstance(schema, dict) else None
     return _TYPES.get(name) if isinstance(name, str) else None
 
 
-def _of_value(value: Any, schema: Mapping[str, Any], path: str, level: int) -> Iterator[Finding]:
+def _value_breaches(
+    value: Any, schema: Mapping[str, Any], path: str, level: int
+) -> Iterator[Finding]:
     for keyword, limit in schema.items():
-        takes, is_broken, wanted = _KEYWORDS.get(keyword, _UNKNOWN)
-        if takes(limit) and is_broken(value, limit):
+        is_valid, is_broken, wanted = _KEYWORDS.get(keyword, _UNKNOWN)
+        if is_valid(limit) and is_broken(value, limit):
             yield _finding(path, shown(value), wanted(limit))
-    said = schema.get("anyOf")
-    branches = said if isinstance(said, list) else []
+    any_of = schema.get("anyOf")
+    branches = any_of if isinstance(any_of, list) else []
     misses = [any(schema_breaches(value, branch, path, level + 1)) for branch in branches]
     if misses and all(misses):
         yield _finding(path, shown(value), "one of the shapes of `anyOf`")
 
 
-def _is_misspelt(value: Any, format: str) -> bool:
+def _breaks_format(value: Any, format: str) -> bool:
     pattern = _FORMATS.get(format)
     return pattern is not None and isinstance(value, str) and not pattern.fullmatch(value)
 
@@ -89,17 +91,17 @@ def _is_list(limit: Any) -> bool:
     return isinstance(limit, list)
 
 
-#: Whether a keyword takes such a limit, whether a value breaks it, and what was wanted then.
+#: For a keyword: whether its limit is valid, whether a value breaks it, and what was wanted.
 _Keyword: TypeAlias = tuple[Callable[[Any], bool], Callable[[Any, Any], bool], Callable[[Any], str]]
 _UNKNOWN: _Keyword = (lambda _: False, lambda *_: False, str)
-#: By name. NaN is in no range.
+#: Keywords by name. NaN is in no range.
 _KEYWORDS: Mapping[str, _Keyword] = {
     "enum": (
         _is_list,
         lambda value, limit: value not in limit,
         lambda limit: f"one of {', '.join(map(str, limit))}",
     ),
-    "format": (lambda limit: isinstance(limit, str), _is_misspelt, lambda limit: f"a {limit}"),
+    "format": (lambda limit: isinstance(limit, str), _breaks_format, lambda limit: f"a {limit}"),
     "minimum": (
         _is_number,
         lambda value, limit: _is_number(value) and not value >= limit,
@@ -123,15 +125,16 @@ _KEYWORDS: Mapping[str, _Keyword] = {
 }
 
 
-def _of_members(
+def _member_breaches(
     value: Mapping[str, Any], schema: Mapping[str, Any], path: str, level: int
 ) -> Iterator[Finding]:
-    said, asked = schema.get("properties"), schema.get("required")
-    parts = said if isinstance(said, dict) else {}
-    for name in asked if isinstance(asked, list) else ():
+    properties, required = schema.get("properties"), schema.get("required")
+    parts = properties if isinstance(properties, dict) else {}
+    for name in required if isinstance(required, list) else ():
         if isinstance(name, str) and name not in value:
-            kind = _kind(parts.get(name))
-            yield _finding(_below(path, name), "nothing", kind[0] if kind else "something")
+            expected = _type_of(parts.get(name))
+            wanted = expected[0] if expected else "something"
+            yield _finding(_below(path, name), "nothing", wanted)
     for name, part in parts.items():
         if name in value:
             yield from schema_breaches(value[name], part, _below(path, name), level + 1)

@@ -13,6 +13,7 @@ from batchrunner.model.attempts import (
     SubmittedAttempt,
 )
 from batchrunner.model.budget import BudgetStatus, Rate, RateSource, Wallet
+from batchrunner.model.categories import FailureCategory
 from batchrunner.model.job_file import (
     AUTO,
     RUN_OPTIONS,
@@ -23,7 +24,6 @@ from batchrunner.model.job_file import (
     HostRule,
     JobFile,
     JobSpec,
-    RetryRule,
     Settings,
     TimeLimits,
 )
@@ -51,6 +51,7 @@ from batchrunner.model.reports import (
     Pause,
     WorkLeft,
 )
+from batchrunner.model.retry_rule import RetryRule
 from batchrunner.model.runs import (
     MAX_RUN_ID_LENGTH,
     MAX_RUNS_PER_REQUEST,
@@ -68,7 +69,7 @@ from batchrunner.model.runs import (
     Unanswered,
     Unreadable,
 )
-from batchrunner.model.states import FailureCategory, JobState, RunStatus
+from batchrunner.model.states import JobState, RunStatus
 
 __all__ = [
     "AUTO",

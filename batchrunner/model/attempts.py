@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from batchrunner.model.job_file import Expectations, RetryRule, TimeLimits
+from batchrunner.model.categories import FailureCategory
+from batchrunner.model.job_file import Expectations, TimeLimits
 from batchrunner.model.outcomes import Finding, Transition
+from batchrunner.model.retry_rule import RetryRule
 from batchrunner.model.runs import Run
-from batchrunner.model.states import FailureCategory, JobState, RunStatus
+from batchrunner.model.states import JobState, RunStatus
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

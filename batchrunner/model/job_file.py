@@ -8,7 +8,8 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from batchrunner.model.states import FailureCategory
+from batchrunner.model.categories import FailureCategory
+from batchrunner.model.retry_rule import RetryRule
 
 #: Options of a run request beside url and goal, as the API names them.
 RUN_OPTIONS = (
@@ -32,22 +33,6 @@ AUTO = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RetryRule:
-    """How the failures of one category are answered; None: as a wider rule says."""
-
-    attempts: int | None = None  #: the failure of this number ends the job
-    wait: timedelta | None = None  #: before the next attempt, the same each time
-    backoff: timedelta | None = None  #: longest first wait, in the place of the batch's
-    then: tuple[Mapping[str, Any], ...] | None = None  #: a ladder: what each next attempt changes
-    line: int = field(default=0, compare=False)  #: where it stands in its file, from 1
-
-    @property
-    def ladder(self) -> tuple[Mapping[str, Any], ...]:
-        """The rungs above the job's own options, from the lowest; empty where there are none."""
-        return self.then or ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class FieldRule:
     """What one field of a result must be; bounds that are None are not looked at."""
 
@@ -65,7 +50,7 @@ class Expectations:
     """What a job's result must be to count as a success."""
 
     schema: Mapping[str, Any] | None = None  #: its `output_schema`
-    demands: tuple[FieldRule, ...] = ()  #: its `expect`
+    field_rules: tuple[FieldRule, ...] = ()  #: its `expect`
     allow: frozenset[str] = frozenset()  #: general rules that this job does without
 
 

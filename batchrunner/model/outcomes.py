@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from batchrunner.model.states import FailureCategory, JobState
+from batchrunner.model.categories import FailureCategory
+from batchrunner.model.states import JobState
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

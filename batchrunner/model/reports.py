@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from batchrunner.model.budget import Rate
+from batchrunner.model.categories import FailureCategory
 from batchrunner.model.job_file import Settings
-from batchrunner.model.states import FailureCategory, JobState
+from batchrunner.model.states import JobState
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

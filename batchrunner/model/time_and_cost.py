@@ -7,23 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from batchrunner.model.states import FailureCategory
-
-
-class TimeBucket(StrEnum):
-    """What a job's time goes by with; each instant from its loading to its end is in one."""
-
-    RUNNING = "running"  #: its run was at work
-    QUEUED = "queued"  #: the API had its run and had not started it
-    CREATING = "creating"  #: its create request was written down and not yet answered
-    IN_DOUBT = "in_doubt"  #: its create got no answer, and its run was looked for
-    LANDED = "landed"  #: its run was over and had not been looked at
-    RETRY = "retry"  #: it had failed, and might not be tried again yet
-    PAUSED = "paused"  #: it was due, and the user had paused the batch
-    UNATTENDED = "unattended"  #: it was due, and no runner was at work
-    CREDITS = "credits"  #: it was due, and the account had no credits
-    HELD = "held"  #: it was due, and the API was busy or away
-    TURN = "turn"  #: it was due, and waited for a slot, for the budget or for its hours
+from batchrunner.model.categories import FailureCategory
+from batchrunner.model.states import TimeBucket
 
 
 class CostCause(StrEnum):

@@ -23,8 +23,8 @@ from batchrunner.model import (
     Submission,
     WorkLeft,
 )
+from batchrunner.policy.backpressure import backpressure
 from batchrunner.policy.retry_rules import Policy
-from batchrunner.policy.run_decision import pool_effect
 from batchrunner.policy.schedule import Pace, Phase, Window, phase
 from batchrunner.runner.events import (
     AttemptsClosed,
@@ -192,8 +192,8 @@ class RunnerContext:
     def apply_backpressure(self, failures: Sequence[Failed], lane: RequestGate) -> None:
         """Hold requests back, or stop, if one of the failures that *lane* met concerns them all."""
         looking = lane is self.poll_gate
-        effect = pool_effect(
-            self.policy, failures, lane.consecutive_failures, self.now(), looking=looking
+        effect = backpressure(
+            self.policy, failures, lane.consecutive_failures, self.now(), reading=looking
         )
         match effect:
             case None:

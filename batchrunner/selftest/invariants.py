@@ -23,6 +23,7 @@ from batchrunner.model import (
     marker,
     marker_in,
 )
+from batchrunner.model.categories import CATEGORIES
 from batchrunner.outputs import Export
 from batchrunner.policy.retry_rules import MIN_TIME_LIMIT, Policy
 from batchrunner.policy.slots import MAX_CONCURRENCY, concurrency_limit
@@ -36,13 +37,7 @@ GRACE = timedelta(seconds=60)
 #: How long the API must not know a run before it counts as lost.
 LOST_AFTER = timedelta(seconds=30)
 #: What happens to jobs and is not their fault.
-BLAMELESS = frozenset(
-    {
-        FailureCategory.THROTTLED,
-        FailureCategory.UNREACHABLE,
-        FailureCategory.BILLING_FAILURE,
-    }
-)
+BLAMELESS = frozenset(each for each, row in CATEGORIES.items() if row.never_counted)
 
 
 class InvariantViolated(AssertionError):

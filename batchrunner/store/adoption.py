@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, insert, select
 
 from batchrunner.model import JobState, RetryRule, Run, RunStatus
-from batchrunner.policy.retry_rules import CONFIGURABLE
+from batchrunner.model.categories import CONFIGURABLE
 from batchrunner.store.batches import output_schema_digest
 from batchrunner.store.database import insert_or_ignore
 from batchrunner.store.schema import SubmissionState, attempts, jobs, orphans, submissions

@@ -14,9 +14,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select, update
 
 from batchrunner.model import Batch, Canary, JobSpec, JobState, LoadResult, Pause, Rate, Settings
+from batchrunner.model.hosts import host_of
 from batchrunner.policy.budget import rate_in_force
 from batchrunner.policy.canary import choose_canary
-from batchrunner.policy.escalation import host_of
 from batchrunner.store.database import insert_or_ignore
 from batchrunner.store.schema import batches, jobs
 from batchrunner.store.serialization import (

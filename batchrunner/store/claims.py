@@ -11,8 +11,9 @@ from typing import Any
 from sqlalchemy import BindParameter, Connection, Row, bindparam, func, insert, or_, select, update
 
 from batchrunner.model import BudgetStatus, JobState, Owner, Submission, SubmittedAttempt
+from batchrunner.model.hosts import host_of
 from batchrunner.policy.budget import affordable, max_steps
-from batchrunner.policy.escalation import AttemptStart, host_of, start_of_attempt
+from batchrunner.policy.escalation import AttemptStart, start_of_attempt
 from batchrunner.policy.retry_rules import Policy
 from batchrunner.policy.slots import concurrency_limit
 from batchrunner.store import (

@@ -18,7 +18,8 @@ from sqlalchemy import (
 )
 
 from batchrunner.model import MAX_RUNS_PER_REQUEST, FailureCategory, JobState
-from batchrunner.policy.escalation import host_of
+from batchrunner.model.categories import CATEGORIES
+from batchrunner.model.hosts import host_of
 from batchrunner.store import holds
 from batchrunner.store.schema import CanaryGate, attempts, batches, jobs
 
@@ -52,7 +53,8 @@ def retry_jobs(
         named = and_(cancelled, literal(FailureCategory.RUN_CANCELLED in categories))
         chosen.append(or_(and_(failed, _ended_with(categories)), named))
     if not keys and not categories:
-        chosen += [failed, not_(_ended_with([FailureCategory.UNANSWERED]))]
+        left = [each for each, row in CATEGORIES.items() if row.retried_only_if_named]
+        chosen += [failed, not_(_ended_with(left))]
     tx.execute(update(attempts).where(exists().where(_newest, *chosen)).values(retry_at=now))
     put_back = tx.execute(
         update(jobs)

@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, case, func, inspect, or_, select, text
 from sqlalchemy.exc import DBAPIError
 
-from batchrunner.model import FailureCategory, JobState, Owner
+from batchrunner.model import JobState, Owner
+from batchrunner.model.categories import CATEGORIES
 from batchrunner.store import claims
 from batchrunner.store.database import has_server
 from batchrunner.store.schema import (
@@ -250,11 +251,7 @@ def foreign_changes(tx: Connection, *, thorough: bool) -> ForeignChanges:
 
 _unsettled = (SubmissionState.INTENDED, SubmissionState.UNANSWERED)
 #: What is never a job's fault; a right that is lacking may be.
-_blameless = (
-    FailureCategory.THROTTLED,
-    FailureCategory.UNREACHABLE,
-    FailureCategory.BILLING_FAILURE,
-)
+_blameless = tuple(each for each, row in CATEGORIES.items() if row.never_counted)
 
 
 def _count(condition: ColumnElement[bool]) -> Any:

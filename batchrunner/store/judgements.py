@@ -10,15 +10,12 @@ from sqlalchemy import Connection, Row, and_, bindparam, or_, select, update
 
 from batchrunner.classify import UNREADABLE
 from batchrunner.model import Failed, FailureCategory, JobState, StoredResult
+from batchrunner.model.categories import CATEGORIES
 from batchrunner.store.schema import attempts, jobs, results
 from batchrunner.store.serialization import expectations_in, findings_of, findings_text, json_text
 
 #: What a judgement of a result can be.
-JUDGED_CATEGORIES = (
-    FailureCategory.GOAL_FAILURE,
-    FailureCategory.BLOCKED,
-    FailureCategory.INVALID_RESULT,
-)
+JUDGED_CATEGORIES = tuple(each for each, row in CATEGORIES.items() if row.from_result)
 
 _judgeable = or_(
     and_(jobs.c.state == JobState.SUCCEEDED, attempts.c.outcome == "succeeded"),

@@ -11,15 +11,15 @@ from sqlalchemy import Connection, select
 
 from batchrunner.model import FailureCategory, JobState
 from batchrunner.model.estimate import PastRun
+from batchrunner.model.hosts import host_of
+from batchrunner.model.states import TimeBucket
 from batchrunner.model.time_and_cost import (
     BatchHistory,
     CostCause,
     PastAttempt,
     PastJob,
     Span,
-    TimeBucket,
 )
-from batchrunner.policy.escalation import host_of
 from batchrunner.store.batches import pause_of
 from batchrunner.store.holds import PAUSED
 from batchrunner.store.schema import (

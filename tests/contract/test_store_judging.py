@@ -83,9 +83,9 @@ def test_what_is_expected_is_watched_with_the_attempt(store: Store) -> None:
     )
     found = {each.job.key: each.expectations for each in start(store, batch)}
     assert found["a"].schema == found["b"].schema == schema
-    assert found["a"].demands == (FieldRule(path="a", required=True),)
+    assert found["a"].field_rules == (FieldRule(path="a", required=True),)
     assert found["a"].allow == {"empty"}
-    assert (found["b"].demands, found["c"].schema, found["c"].demands) == ((), None, ())
+    assert (found["b"].field_rules, found["c"].schema, found["c"].field_rules) == ((), None, ())
 
 
 def test_what_is_expected_is_that_of_the_newest_load(store: Store) -> None:
@@ -94,7 +94,7 @@ def test_what_is_expected_is_that_of_the_newest_load(store: Store) -> None:
     assert (again.known, again.changed) == (1, ())
     enlist(store, "alice")
     (attempt,) = start(store, first.batch)
-    assert [demand.path for demand in attempt.expectations.demands] == ["y"]
+    assert [rule.path for rule in attempt.expectations.field_rules] == ["y"]
 
 
 def test_a_success_that_is_judged_to_be_none_fails_with_one_failure_more(store: Store) -> None:

@@ -23,7 +23,7 @@ from batchrunner.cli import cli, exit_codes
 from batchrunner.inputs import yaml
 from batchrunner.model import FailureCategory
 from batchrunner.outputs.columns import FIELDS, RESULT
-from batchrunner.policy import run_decision
+from batchrunner.policy import create_outcome, retry, run_decision
 from batchrunner.sandbox import FAULTS
 from batchrunner.sandbox.http.in_process import InProcess
 from batchrunner.sandbox.journal import _EVENTS
@@ -178,15 +178,18 @@ NUMBERS = [
     ("ledger.md", f"over {http.MAX_ANSWER_BYTES // 1024**2} MB"),
     ("ledger.md", f"lease of\n{store.LEASE.total_seconds():g} s"),
     ("ledger.md", f"renews every {store.LEASE.total_seconds() / 3:g} s"),
-    ("ledger.md", f"at\n   least {run_decision.RECONCILE_GRACE.total_seconds():g} s"),
+    ("ledger.md", f"at\n   least {create_outcome.RECONCILE_GRACE.total_seconds():g} s"),
     ("ledger.md", f"does not know a run for {run_decision.LOST_AFTER.total_seconds():g} s"),
     ("ledger.md", f"alive for {run_decision.GIVEN_UP_AFTER.total_seconds() / 60:g} minutes"),
-    ("ledger.md", f"for {run_decision.MAX_DOUBT.total_seconds() / 60:g} minutes, at intervals"),
-    ("ledger.md", f"and {run_decision.MAX_SEARCH_WAIT.total_seconds():g} s"),
+    (
+        "ledger.md",
+        f"for {create_outcome.MAX_UNRELIABLE_TIME.total_seconds() / 60:g} minutes, at intervals",
+    ),
+    ("ledger.md", f"and {create_outcome.MAX_SEARCH_WAIT.total_seconds():g} s"),
     ("failures.md", f"did not know it for {run_decision.LOST_AFTER.total_seconds():g} s"),
     ("failures.md", f"looks over {run_decision.GIVEN_UP_AFTER.total_seconds() / 60:g} minutes"),
     ("failures.md", f"the code is `{classify.UNREADABLE}`"),
-    ("jobfile.md", f"up to {run_decision.MAX_BACKOFF.total_seconds() / 60:g} minutes"),
+    ("jobfile.md", f"up to {retry.MAX_BACKOFF.total_seconds() / 60:g} minutes"),
 ]
 
 
@@ -196,7 +199,7 @@ def test_numbers_are_those_of_the_code(page: str, words: str) -> None:
 
 
 def test_the_searches_are_as_many_as_the_ledger_says() -> None:
-    assert run_decision.SEARCHES_BEFORE_ABSENT == 7
+    assert create_outcome.SEARCHES_BEFORE_ABSENT == 7
     for page in (DOCS / "ledger.md", DOCS / "adr/0004-an-unanswered-create-is-never-resent.md"):
         assert "seven searches" in text_of(page)
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from batchrunner.judge import expectations_of, judge
+from batchrunner.judge import expectations_of, judge_result
 from batchrunner.judge.outliers import PeerResult, outliers
 
 FOLDER = Path(__file__).parent
@@ -74,7 +74,7 @@ def labels_of(rows: list[dict[str, Any]]) -> Iterator[str]:
     )
     for place, row in enumerate(rows):
         expectations = expectations_of(row.get("schema"), row.get("expect", {}))
-        failure = judge(json.dumps(row["result"]), expectations)
+        failure = judge_result(json.dumps(row["result"]), expectations)
         if failure is None:
             yield copied[place].rule if place in copied else "good"
         else:
@@ -132,7 +132,7 @@ def test_a_thousand_results_of_two_kilobytes_are_judged_within_two_seconds() -> 
         results.append(json.dumps({"text": told[:1000], "note": told[1000:2000], "price": None}))
     begun = time.process_time()
     for result in results:
-        judge(result, expectations_of(None, {}))
+        judge_result(result, expectations_of(None, {}))
     assert time.process_time() - begun < 2.0
 
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchrunner.model import JobState, Settings
-from batchrunner.model.time_and_cost import CostCause, Hold, TimeBucket
+from batchrunner.model.states import TimeBucket
+from batchrunner.model.time_and_cost import CostCause, Hold
 from batchrunner.runner.events import CreditsBack, OutOfCredits
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig

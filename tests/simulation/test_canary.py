@@ -8,7 +8,7 @@ from decimal import Decimal
 import anyio
 
 from batchrunner.model import Budget, Canary, JobState, Settings
-from batchrunner.policy.escalation import host_of
+from batchrunner.model.hosts import host_of
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from tests.simulator.fixture_agent import FixtureAgent

@@ -9,7 +9,8 @@ from datetime import timedelta
 import pytest
 
 from batchrunner.model import FailureCategory, HostRule, JobState, RetryRule, Settings
-from batchrunner.policy.escalation import STEP_CLOSED_AFTER, host_of, is_probe
+from batchrunner.model.hosts import host_of
+from batchrunner.policy.escalation import STEP_CLOSED_AFTER, is_probe
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.journal import Run

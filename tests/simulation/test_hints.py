@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from batchrunner.model import JobState, Settings
-from batchrunner.policy.run_decision import MAX_SAVED_POLLS
+from batchrunner.policy.poll_interval import MAX_SAVED_POLLS
 from batchrunner.runner.events import WebhookDropped
 from batchrunner.runner.webhook_wakeup import WebhookWakeUp
 from batchrunner.sandbox import SandboxConfig

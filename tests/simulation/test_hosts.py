@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from batchrunner.model import Budget, HostRule, JobFile, JobSpec, JobState, Settings
-from batchrunner.policy.escalation import host_of
+from batchrunner.model.hosts import host_of
 from batchrunner.policy.host_breaker import MAX_PROBES, PARK_AFTER_FAILURES
 from batchrunner.runner.events import HostsParked
 from batchrunner.runner.runner import ExitReason

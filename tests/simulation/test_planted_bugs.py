@@ -29,6 +29,7 @@ from batchrunner.model import (
     Unanswered,
     WorkLeft,
 )
+from batchrunner.model.categories import NOT_COUNTED
 from batchrunner.policy import create_outcome, run_decision
 from batchrunner.policy import retry as policy_retry
 from batchrunner.runner import poller as runner_watching
@@ -298,7 +299,7 @@ def send_again(which: Callable[[ApiFault], bool], patch: Patch) -> None:
 def put_back_without_a_search(patch: Patch) -> None:
     async def search(loop: Reconciler, submission: Submission, why: str) -> None:
         now = loop._shift.now()
-        verdicts = run_decision.settle_absent(submission, now)
+        verdicts = create_outcome.settle_absent(submission, now)
         watch_at = run_decision.next_late_check(submission, now)
         await loop._shift.close_submission(
             submission, SubmissionState.ABSENT, verdicts, why, watch_at
@@ -400,7 +401,7 @@ def let_zombies_write(patch: Patch) -> None:
 
 def count_throttling(patch: Patch) -> None:
     patch.setattr(
-        policy_retry, "NOT_COUNTED", run_decision.NOT_COUNTED - {FailureCategory.THROTTLED}
+        policy_retry, "NOT_COUNTED", NOT_COUNTED - {FailureCategory.THROTTLED}
     )
 
 

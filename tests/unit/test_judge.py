@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrunner.judge import expectations_of, judge
+from batchrunner.judge import expectations_of, judge_result
 from batchrunner.judge.field_paths import MISSING, find, is_path
 from batchrunner.judge.outliers import SPARSE, PeerResult, outliers
-from batchrunner.judge.regex_safety import MAX_TEXT_LENGTH, max_text_length, unsafe_reason
+from batchrunner.judge.regex_safety import MAX_MATCHED_LENGTH, max_text_length, unsafe_reason
 from batchrunner.model import Expectations, Failed, FailureCategory
 from tests.simulator.network.hostile_results import HOSTILE_RESULTS
 
@@ -36,7 +36,7 @@ SHAPE = {
 
 
 def judged(result: Any, schema: Any = None, **expect: Any) -> Failed | None:
-    return judge(json.dumps(result), expectations_of(schema, expect))
+    return judge_result(json.dumps(result), expectations_of(schema, expect))
 
 
 def meaning(failure: Failed | None) -> tuple[str, str | None] | None:
@@ -86,7 +86,7 @@ def test_a_wall_goes_before_a_broken_shape() -> None:
 
 @pytest.mark.parametrize("body", HOSTILE_RESULTS.values(), ids=HOSTILE_RESULTS)
 def test_a_hostile_result_is_no_failure_by_itself(body: bytes) -> None:
-    assert judge(body.decode("utf-8", "surrogateescape")) is None
+    assert judge_result(body.decode("utf-8", "surrogateescape")) is None
 
 
 @pytest.mark.parametrize(
@@ -96,11 +96,11 @@ def test_a_result_that_cannot_be_read_is_no_failure_whatever_is_expected(text: s
     expectations = (
         expectations_of({"type": "object"}, {}) if text != '{"a": NaN, "b": 1e999}' else None
     )
-    assert judge(text, expectations or Expectations()) is None
+    assert judge_result(text, expectations or Expectations()) is None
 
 
 def test_the_apis_word_about_a_shape_counts_where_the_result_cannot_be_read() -> None:
-    failure = judge("{", Expectations(), ("#/a: missing",))
+    failure = judge_result("{", Expectations(), ("#/a: missing",))
     assert failure is not None
     assert failure.category is FailureCategory.INVALID_RESULT
 
@@ -334,7 +334,7 @@ def test_a_pattern_that_is_taken_is_quick_on_its_longest_text(pattern: str) -> N
 
 
 def test_a_text_that_is_too_long_for_its_pattern_is_not_judged() -> None:
-    assert judged({"x": "y" * (MAX_TEXT_LENGTH + 1)}, fields={"x": {"pattern": "z"}}) is None
+    assert judged({"x": "y" * (MAX_MATCHED_LENGTH + 1)}, fields={"x": {"pattern": "z"}}) is None
 
 
 # ---- neighbours ----
@@ -399,7 +399,7 @@ def test_what_cannot_be_compared_is_passed_over() -> None:
 def taken(results: list[str], expectations: Expectations = Expectations()) -> float:  # noqa: B008
     begun = time.process_time()
     for result in results:
-        judge(result, expectations)
+        judge_result(result, expectations)
     return time.process_time() - begun
 
 

@@ -33,16 +33,15 @@ from batchrunner.model import (
     Succeeded,
     Unreadable,
 )
+from batchrunner.model.categories import CONFIGURABLE, NOT_COUNTED
+from batchrunner.policy.poll_interval import MAX_POLL_SECONDS, MIN_POLL_SECONDS, poll_interval
 from batchrunner.policy.retry import MAX_BACKOFF, backoff, decide
-from batchrunner.policy.retry_rules import CONFIGURABLE, NOT_COUNTED, Policy
+from batchrunner.policy.retry_rules import Policy
 from batchrunner.policy.run_decision import (
     LOST_AFTER,
-    MAX_POLL_SECONDS,
-    MIN_POLL_SECONDS,
     decide_run,
     is_lost,
     is_overdue,
-    poll_interval,
     reset_after_clock_jump,
 )
 

@@ -134,7 +134,7 @@ def _judged(
     store: Store, batch: Batch, rules: Mapping[str | None, Any]
 ) -> tuple[int, list[Change], list[tuple[StoredResult, Finding]]]:
     """Return how many results there are, which judgements change, and which results are odd."""
-    from batchrunner.judge import judge
+    from batchrunner.judge import judge_result
     from batchrunner.judge.outliers import PeerResult, outliers
 
     changes: list[Change] = []
@@ -145,7 +145,7 @@ def _judged(
         nonlocal count
         for one in store.judgeable(batch.id):
             count += 1
-            failure = judge(one.result, _expectations(one, rules), _said_by_api(one))
+            failure = judge_result(one.result, _expectations(one, rules), _said_by_api(one))
             brief = replace(one, result="")  # the results of a batch may not fit into memory
             if _differs(one, failure):
                 changes.append(Change(of=brief, failure=failure))

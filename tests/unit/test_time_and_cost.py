@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from batchrunner.app.budget import cents
 from batchrunner.model import FailureCategory, Rate, RateSource
+from batchrunner.model.states import TimeBucket
 from batchrunner.model.time_and_cost import (
     BatchHistory,
     CostCause,
@@ -18,7 +19,6 @@ from batchrunner.model.time_and_cost import (
     Span,
     TimeAndCost,
     TimeAndCostShare,
-    TimeBucket,
 )
 from batchrunner.policy.time_and_cost import shares, time_and_cost
 from tests.fakes import NOW, after
@@ -32,9 +32,9 @@ def tried(opened: float, closed: float | None, **given: Any) -> PastAttempt:
     usual: dict[str, Any] = {
         "opened_at": after(opened),
         "closed_at": None if closed is None else after(closed),
-        "use": CostCause.SUCCEEDED if closed is not None else CostCause.IN_FLIGHT,
+        "cause": CostCause.SUCCEEDED if closed is not None else CostCause.IN_FLIGHT,
         "answered_at": after(opened + 1),
-        "doubted": False,
+        "unanswered_at": False,
         "started_at": after(opened + 3),
         "ended_at": None if closed is None else after(closed - 2),
         "retry_at": None,

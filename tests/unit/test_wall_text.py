@@ -7,7 +7,7 @@ import time
 import pytest
 
 from batchrunner.judge.sentences import concepts_in
-from batchrunner.judge.vocabulary import Concept, plain
+from batchrunner.judge.vocabulary import WORDS, Concept, plain
 from batchrunner.judge.wall_text import (
     BOT_WALL,
     LOGIN_WALL,
@@ -29,7 +29,7 @@ def test_every_word_of_every_concept_is_found_where_it_stands() -> None:
     missed = [
         (concept.name, word)
         for concept in Concept
-        for word in concept.value
+        for word in WORDS[concept]
         if concept not in concepts_in(plain(f"x {word} x" if word[-1:] == " " else f"x {word}x"))
     ]
     assert missed == []

@@ -21,6 +21,8 @@ from batchrunner.model import (
     Snooze,
     Transition,
 )
+from batchrunner.model.categories import CATEGORIES
+from batchrunner.model.hosts import host_of
 from batchrunner.policy.escalation import (
     STEP_CLOSED_AFTER,
     STEP_PROBE_EVERY,
@@ -28,13 +30,12 @@ from batchrunner.policy.escalation import (
     changes_text,
     escalation_id,
     escalation_results,
-    host_of,
     is_probe,
     learned_step,
     start_of_attempt,
 )
 from batchrunner.policy.retry import decide
-from batchrunner.policy.retry_rules import DEFAULT_RULES, Policy
+from batchrunner.policy.retry_rules import Policy
 
 NOW = datetime(2026, 9, 3, 3, 0, tzinfo=UTC)
 URL = "https://shop.example/lamp"
@@ -51,7 +52,7 @@ def job(key: str = STEADY, **more: Any) -> Job:
 
 
 def evidence(*seen: StepHistory) -> dict[tuple[str, str], Sequence[StepHistory]]:
-    return {("shop.example", escalation_id(BLOCKED, DEFAULT_RULES[BLOCKED], {})): seen}
+    return {("shop.example", escalation_id(BLOCKED, CATEGORIES[BLOCKED].rule, {})): seen}
 
 
 def closed(rung: int, passed: int = 0) -> StepHistory:
