@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,9 +12,10 @@ from sqlalchemy import Connection, Row, func, insert, select
 from batchrunner.model import JobState, RetryRule, Run, RunStatus
 from batchrunner.model.categories import CONFIGURABLE
 from batchrunner.store.batches import output_schema_digest
-from batchrunner.store.database import insert_or_ignore
+from batchrunner.store.dialect import insert_or_ignore
 from batchrunner.store.schema import SubmissionState, attempts, jobs, orphans, submissions
 from batchrunner.store.serialization import json_text, plain_rules
+from batchrunner.store.transactions import random_token
 
 #: A failure ends an adopted job: another try would be a run that nobody asked this batch for.
 _ONCE = json_text(
@@ -27,7 +28,13 @@ _IN_DOUBT = (SubmissionState.INTENDED, SubmissionState.UNANSWERED, SubmissionSta
 
 
 def adopt_runs(
-    tx: Connection, owner_id: str, batch_id: int, runs: Sequence[Run], now: datetime, token: str
+    tx: Connection,
+    owner_id: str,
+    batch_id: int,
+    runs: Sequence[Run],
+    now: datetime,
+    *,
+    new_token: Callable[[], str] = random_token,
 ) -> int:
     """
     Make a job of each run, with one open attempt that has it; return how many.
@@ -38,7 +45,7 @@ def adopt_runs(
     unknown = _unknown(tx, {run.run_id: run for run in runs})
     rows = _add_jobs(tx, batch_id, unknown, now) if unknown else []
     if rows:
-        _open(tx, owner_id, batch_id, rows, now, token)
+        _open(tx, owner_id, batch_id, rows, now, new_token())
     return len(rows)
 
 

@@ -30,7 +30,7 @@ from batchrunner.model.artifacts import (
     ListedArtifact,
     WantedArtifact,
 )
-from batchrunner.store.database import insert_or_ignore
+from batchrunner.store.dialect import insert_or_ignore
 from batchrunner.store.schema import LISTING, artifacts, attempts, batches, jobs, owners
 from batchrunner.store.serialization import options_of
 
@@ -48,7 +48,7 @@ _CLOSED_NOW = _TO_LIST.join(batches, batches.c.id == attempts.c.batch_id).where(
 )
 
 
-def want_artifacts(tx: Connection, batch_id: int, key: str | None, *, lasting: bool) -> None:
+def want_artifacts(tx: Connection, batch_id: int, key: str | None = None, *, lasting: bool) -> None:
     """
     Ask for what was captured of every ended run of a batch, or of one job's.
 
@@ -96,10 +96,11 @@ def wanted_artifacts(
     tx: Connection,
     batch_id: int,
     most: int,
-    owner_id: str | None,
-    key: str | None,
-    kinds: Collection[ArtifactKind],
-    without: Collection[tuple[int, str, int]],
+    *,
+    owner_id: str | None = None,
+    key: str | None = None,
+    kinds: Collection[ArtifactKind] = (),
+    without: Collection[tuple[int, str, int]] = (),
 ) -> list[WantedArtifact]:
     """
     Return up to *most* of what is to be asked for next, in the order of attempts.
@@ -217,7 +218,10 @@ def artifact_counts(tx: Connection, batch_id: int) -> ArtifactCounts:
 
 
 def artifact_rows(
-    tx: Connection, batch_id: int, key: str | None, kinds: Collection[ArtifactKind]
+    tx: Connection,
+    batch_id: int,
+    key: str | None = None,
+    kinds: Collection[ArtifactKind] = (),
 ) -> list[Artifact]:
     """Return a batch's artifacts in the order of the job file: all, of one job, of some kinds."""
     query = _kept().where(artifacts.c.batch_id == batch_id)

@@ -43,6 +43,7 @@ from batchrunner.store.serialization import (
     json_text,
     limits_of,
 )
+from batchrunner.store.transactions import Transactions
 
 _owner: BindParameter[str] = bindparam("owner")
 _held = (attempts.c.owner_id == _owner, attempts.c.closed_at.is_(None))
@@ -137,6 +138,35 @@ _OBSERVE = (
 )
 
 
+def apply_poll(
+    store: Transactions,
+    owner_id: str,
+    decisions: Sequence[AttemptDecision],
+    observed: Iterable[tuple[OpenAttempt, RunObservation]],
+    now: datetime,
+) -> list[AttemptDecision]:
+    """
+    Write the result of a poll in one transaction, or in none if it brought nothing new.
+
+    Returns the applied decisions.
+    """
+    changes = observed_changes(observed, now)
+    if not changes and not decisions:
+        return []
+    return store.write(_apply_poll, owner_id, decisions, changes, now)
+
+
+def _apply_poll(
+    tx: Connection,
+    owner_id: str,
+    decisions: Sequence[AttemptDecision],
+    changes: Sequence[Mapping[str, Any]],
+    now: datetime,
+) -> list[AttemptDecision]:
+    observe(tx, owner_id, changes)
+    return apply_decisions(tx, owner_id, decisions, now)
+
+
 def observed_changes(
     seen: Iterable[tuple[OpenAttempt, RunObservation]], now: datetime
 ) -> list[dict[str, Any]]:
@@ -173,7 +203,7 @@ def _change(attempt: OpenAttempt, sighting: RunObservation, now: datetime) -> di
     }
 
 
-_ASK_TO_CANCEL = (
+_REQUEST_CANCEL = (
     update(attempts)
     .where(
         attempts.c.id.in_(bindparam("attempts", expanding=True)),
@@ -181,9 +211,9 @@ _ASK_TO_CANCEL = (
         attempts.c.cancel_reason.is_(None),
     )
     .values(
-        cancel_reason=bindparam("why"),
+        cancel_reason=bindparam("new_reason"),
         cancelled_for_deadline=bindparam("for_deadline"),
-        cancelled_after_result=bindparam("with_result"),
+        cancelled_after_result=bindparam("after_result"),
     )
 )
 
@@ -192,15 +222,19 @@ def request_cancel(
     tx: Connection,
     owner_id: str,
     attempt_ids: Sequence[int],
-    why: FailureCategory,
+    reason: FailureCategory,
     *,
-    recalled: bool,
-    lingered: bool,
+    for_deadline: bool = False,
+    after_result: bool = False,
 ) -> None:
-    """Note that the API is going to be asked to cancel these runs, and why."""
-    asked = {"attempts": attempt_ids, "owner": owner_id, "why": why}
-    how = {"for_deadline": recalled, "with_result": lingered}
-    tx.execute(_ASK_TO_CANCEL, {**asked, **how})
+    """
+    Record that the API will be asked to cancel these attempts' runs, and why.
+
+    A cancel *for_deadline* does not count against the job. A run that is cancelled *after_result*
+    keeps its result, which counts.
+    """
+    values = {"new_reason": reason, "for_deadline": for_deadline, "after_result": after_result}
+    tx.execute(_REQUEST_CANCEL, {"attempts": attempt_ids, "owner": owner_id, **values})
 
 
 def apply_decisions(

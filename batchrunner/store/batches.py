@@ -6,30 +6,35 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, update
 
-from batchrunner.model import Batch, Canary, JobSpec, JobState, LoadResult, Pause, Rate, Settings
+from batchrunner.model import (
+    Batch,
+    Canary,
+    JobFile,
+    JobSpec,
+    JobState,
+    LoadResult,
+    Pause,
+    Rate,
+    Settings,
+)
 from batchrunner.model.hosts import host_of
 from batchrunner.policy.budget import rate_in_force
 from batchrunner.policy.canary import choose_canary
-from batchrunner.store.database import insert_or_ignore
+from batchrunner.store.dialect import insert_or_ignore
 from batchrunner.store.schema import batches, jobs
 from batchrunner.store.serialization import (
     budget_of,
-    canary_of,
-    hosts_of,
     json_text,
     limits_text,
-    plain_budget,
-    plain_canary,
-    plain_hosts,
     plain_rules,
-    rules_of,
+    settings_of,
+    settings_text,
 )
 
 #: Rows in one statement; SQLite gains nothing above.
@@ -38,10 +43,13 @@ LOAD_CHUNK = 1000
 SET_LATER = ("concurrency", "budget")
 
 
-def load_jobs(
-    tx: Connection, name: str, settings: Settings, specs: Sequence[JobSpec], now: datetime
-) -> LoadResult:
-    """Add the batch if it is new, and those of its jobs that are."""
+def load_jobs(tx: Connection, file: JobFile, now: datetime) -> LoadResult:
+    """
+    Add a job file's batch if it is new, and its new jobs.
+
+    A known job keeps its state, and takes its position, rules and limits from the file.
+    """
+    name, settings, specs = file.name, file.settings, file.specs
     known, batch = _upsert_batch(tx, name, settings, now)
     before = _count(tx, batch.id)
     first = set() if before else _canary(settings.canary, specs)
@@ -80,7 +88,7 @@ def find_batch(tx: Connection, name: str) -> Batch | None:
     return _batch(row) if row else None
 
 
-def all_batches(tx: Connection) -> list[Batch]:
+def list_batches(tx: Connection) -> list[Batch]:
     """Return every batch, oldest first."""
     return [_batch(row) for row in tx.execute(select(batches).order_by(batches.c.id))]
 
@@ -106,46 +114,13 @@ def output_schema_digest(options: Mapping[str, Any]) -> str:
     return hashlib.sha256(json_text(schema).encode()).hexdigest()[:32]
 
 
-@lru_cache(maxsize=64)
-def settings_of(stored: str) -> Settings:
-    """Read settings back; what an older program did not write has its default."""
-    plain = json.loads(stored)
-    for name in ("backoff", "queued_limit", "running_limit"):
-        plain[name] = timedelta(seconds=plain[name])
-    plain["policy"] = rules_of(json_text(plain.get("policy", {})))
-    plain["budget"] = budget_of(plain.get("budget"))
-    plain["rate"] = Decimal(plain["rate"]) if plain.get("rate") else None
-    plain["hosts"] = hosts_of(plain.get("hosts") or {})
-    plain["canary"] = canary_of(plain.get("canary"))
-    return Settings(**plain)
-
-
-def _settings_text(settings: Settings) -> str:
-    return json_text(
-        {
-            "concurrency": settings.concurrency,
-            "max_attempts": settings.max_attempts,
-            "backoff": settings.backoff.total_seconds(),
-            "queued_limit": settings.queued_limit.total_seconds(),
-            "running_limit": settings.running_limit.total_seconds(),
-            "stuck_after": settings.stuck_after,
-            "marker": settings.marker,
-            "policy": plain_rules(settings.policy),
-            "budget": plain_budget(settings.budget),
-            "rate": f"{settings.rate:f}" if settings.rate else None,
-            "hosts": plain_hosts(settings.hosts),
-            "canary": plain_canary(settings.canary),
-        }
-    )
-
-
 def _upsert_batch(
     tx: Connection, name: str, settings: Settings, now: datetime
 ) -> tuple[Batch | None, Batch]:
     """Return the batch as it was, if it was there, and as it is now."""
     named = select(batches).where(batches.c.name == name)
     known = tx.execute(named.with_for_update()).first()
-    stored = _settings_text(settings)
+    stored = settings_text(settings)
     new: dict[str, Any] = {"settings": stored}
     # What a file says anew goes before what was set in its place.
     before = settings_of(known.settings) if known else settings

@@ -37,7 +37,7 @@ def set_budget(tx: Connection, batch_id: int, budget: Budget | None) -> None:
     tx.execute(this.values(budget=json_text(plain_budget(budget) or {})))
 
 
-def set_rate(tx: Connection, batch_id: int, rate: Decimal | None) -> None:
+def set_step_price(tx: Connection, batch_id: int, price: Decimal | None) -> None:
     """
     Write down what a step costs by the account's wallet; None: it does not say.
 
@@ -45,9 +45,9 @@ def set_rate(tx: Connection, batch_id: int, rate: Decimal | None) -> None:
     """
     batch = tx.execute(_RATE, {"batch": batch_id}).one()
     if batch.step_price and tx.execute(_BEGUN, {"batch": batch_id}).scalar_one():
-        rate = max(Decimal(batch.step_price), rate or Decimal(0))
+        price = max(Decimal(batch.step_price), price or Decimal(0))
     this = update(batches).where(batches.c.id == batch_id)
-    tx.execute(this.values(step_price=f"{rate:f}" if rate else None))
+    tx.execute(this.values(step_price=f"{price:f}" if price else None))
 
 
 #: Under the lock of claims, so that none falls between the look and what is written.

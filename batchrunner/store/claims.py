@@ -1,17 +1,16 @@
-"""Statements that say who works on what: owners, claims, rescues."""
+"""Claims due jobs: opens their attempts and writes their submissions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import groupby, islice
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Row, bindparam, func, insert, or_, select, update
+from sqlalchemy import BindParameter, Connection, Row, bindparam, func, insert, select, update
 
-from batchrunner.model import BudgetStatus, JobState, Owner, Submission, SubmittedAttempt
-from batchrunner.model.hosts import host_of
+from batchrunner.model import BudgetStatus, JobState, Submission, SubmittedAttempt
 from batchrunner.policy.budget import affordable, max_steps
 from batchrunner.policy.escalation import AttemptStart, start_of_attempt
 from batchrunner.policy.retry_rules import Policy
@@ -25,186 +24,20 @@ from batchrunner.store import (
     host_escalation,
 )
 from batchrunner.store.batches import settings_in_force
-from batchrunner.store.database import has_server, insert_or_ignore
 from batchrunner.store.host_breaker import HostCapacity
+from batchrunner.store.leases import check_alive
 from batchrunner.store.schema import (
     CanaryGate,
     SubmissionState,
     attempts,
     batches,
     jobs,
-    owners,
     submissions,
 )
 from batchrunner.store.serialization import counts_of, job_of, json_text, options_of
+from batchrunner.store.transactions import random_token
 
-#: How long an owner is believed to be alive after it last said so.
-LEASE = timedelta(seconds=60)
-
-
-_me: BindParameter[str] = bindparam("me")
 _batch: BindParameter[int] = bindparam("batch")
-
-
-class LeaseLost(Exception):
-    """This owner was taken for dead, and others went on with its jobs."""
-
-
-def store_time(tx: Connection, now: datetime) -> datetime:
-    """
-    Return the ledger's time: the database server's, or *now* where there is none.
-
-    It is never earlier than an owner has once said to be there, so that it does not go back when
-    the clock of the machine does.
-    """
-    clock = tx.execute(select(func.clock_timestamp())).scalar_one() if has_server(tx) else now
-    newest = tx.execute(select(func.max(owners.c.lease_until))).scalar()
-    return clock if newest is None else max(clock, newest - LEASE)
-
-
-def register_owner(tx: Connection, owner: Owner, now: datetime) -> None:
-    """Write down a new owner, whose lease begins now."""
-    tx.execute(
-        insert_or_ignore(tx, owners)
-        .values(
-            id=owner.id,
-            machine=owner.machine,
-            pid=owner.pid,
-            process_started_at=owner.process_started_at,
-            started_at=now,
-            lease_until=now + LEASE,
-        )
-        .on_conflict_do_nothing()
-    )
-
-
-_RENEW = (
-    update(owners)
-    .where(owners.c.id == _me, owners.c.ended_at.is_(None))
-    .values(lease_until=bindparam("until"))
-)
-
-
-def renew_lease(tx: Connection, owner_id: str, now: datetime) -> None:
-    """
-    Let an owner's lease begin anew.
-
-    Raises:
-        LeaseLost: Somebody rescued its attempts in the meantime.
-    """
-    renewed = tx.execute(_RENEW, {"me": owner_id, "until": now + LEASE})
-    if renewed.rowcount != 1:
-        raise LeaseLost(owner_id)
-
-
-def end_owner(tx: Connection, owner_id: str, now: datetime) -> None:
-    """Say that an owner works no more, so that nobody waits for its lease."""
-    tx.execute(
-        update(owners)
-        .where(owners.c.id == owner_id, owners.c.ended_at.is_(None))
-        .values(ended_at=now)
-    )
-
-
-def live_owners(tx: Connection, now: datetime, batch_id: int | None) -> list[Owner]:
-    """Return the owners whose leases run: all, or those with open attempts of a batch."""
-    chosen = [owners.c.ended_at.is_(None), owners.c.lease_until > now]
-    if batch_id is not None:
-        busy = select(attempts.c.owner_id).where(
-            attempts.c.batch_id == batch_id, attempts.c.closed_at.is_(None)
-        )
-        chosen.append(owners.c.id.in_(busy))
-    return [_owner(row) for row in tx.execute(select(owners).where(*chosen))]
-
-
-_OTHERS = select(owners).where(owners.c.id != _me, owners.c.ended_at.is_(None))
-
-
-def other_owners(tx: Connection, owner_id: str) -> list[tuple[Owner, datetime]]:
-    """Return the other owners that have not retired, and when their leases end."""
-    rows = tx.execute(_OTHERS, {"me": owner_id})
-    return [(_owner(row), row.lease_until) for row in rows]
-
-
-_END_DEAD_OWNERS = (
-    update(owners)
-    .where(
-        owners.c.id != _me,
-        owners.c.ended_at.is_(None),
-        or_(
-            owners.c.lease_until <= bindparam("ended_by"),
-            owners.c.id.in_(bindparam("gone", expanding=True)),
-        ),
-    )
-    .values(ended_at=bindparam("now"))
-)
-_dead = select(owners.c.id).where(owners.c.ended_at.is_not(None))
-_of_dead_owners = (submissions.c.batch_id == _batch, submissions.c.owner_id.in_(_dead))
-_MARK_INTENDED_UNANSWERED = (
-    update(submissions)
-    .where(*_of_dead_owners, submissions.c.state == SubmissionState.INTENDED)
-    .values(
-        state=SubmissionState.UNANSWERED,
-        search_at=bindparam("now"),
-        message="the runner ended",
-    )
-)
-_still_open = (attempts.c.batch_id == _batch, attempts.c.closed_at.is_(None))
-#: Of a submission whose runs are known its answer may prove wrong when they are looked at.
-_TAKE_SUBMISSIONS = (
-    update(submissions)
-    .where(
-        *_of_dead_owners,
-        or_(
-            submissions.c.state == SubmissionState.UNANSWERED,
-            submissions.c.next_late_check_at.is_not(None),
-            submissions.c.id.in_(select(attempts.c.submission_id).where(*_still_open)),
-        ),
-    )
-    .values(owner_id=_me)
-)
-_TAKE_ATTEMPTS = (
-    update(attempts).where(*_still_open, attempts.c.owner_id.in_(_dead)).values(owner_id=_me)
-)
-
-
-def rescue(
-    tx: Connection,
-    owner_id: str,
-    batch_id: int,
-    now: datetime,
-    gone: Collection[str],
-    ended_by: datetime,
-    key: str | None = None,
-) -> int:
-    """
-    Take over a batch's open attempts of owners whose lease ran out, or who are known to be *gone*.
-
-    A lease has run out if it was to end by *ended_by*.
-
-    Their runs are adopted, not started again; submissions of which no answer was recorded are
-    searched for. Returns how many attempts changed hands.
-
-    Raises:
-        LeaseLost: The owner itself was taken for dead.
-        KeyReplaced: *key* is none of those that open the batch's runs any more.
-    """
-    _check_alive(tx, owner_id)
-    account_keys.check_key(tx, batch_id, key)
-    mine = {"me": owner_id, "batch": batch_id}
-    tx.execute(
-        _END_DEAD_OWNERS, {"me": owner_id, "now": now, "ended_by": ended_by, "gone": list(gone)}
-    )
-    tx.execute(_MARK_INTENDED_UNANSWERED, {"batch": batch_id, "now": now})
-    tx.execute(_TAKE_SUBMISSIONS, mine)
-    return tx.execute(_TAKE_ATTEMPTS, mine).rowcount
-
-
-def _owner(row: Row[Any]) -> Owner:
-    return Owner(
-        id=row.id, machine=row.machine, pid=row.pid, process_started_at=row.process_started_at
-    )
-
 
 #: Claims of one batch go one after the other, so that the bound holds over all processes.
 _BATCH = (
@@ -223,14 +56,15 @@ _BATCH = (
 )
 
 
-def claim(
+def claim_jobs(
     tx: Connection,
     owner_id: str,
     batch_id: int,
     most: int,
     now: datetime,
-    new_token: Callable[[], str],
     key: str | None = None,
+    *,
+    new_token: Callable[[], str] = random_token,
 ) -> list[Submission]:
     """
     Take due jobs up to the batch's bound, open their attempts and write their submissions.
@@ -244,7 +78,7 @@ def claim(
         LeaseLost: The owner was taken for dead.
         KeyReplaced: *key* is none of those that open the batch's runs any more.
     """
-    _check_alive(tx, owner_id)
+    check_alive(tx, owner_id)
     batch = tx.execute(_BATCH, {"batch": batch_id}).one()
     account_keys.check_key(tx, batch_id, key)
     if batch.paused_at is not None:
@@ -272,9 +106,7 @@ def _starts(
     tx: Connection, batch_id: int, policy: Policy, due: list[Row[Any]]
 ) -> dict[int, AttemptStart]:
     """Return on which rungs each job's next attempt runs, by the job's id."""
-    seen = (
-        host_escalation.step_history(tx, batch_id, {host_of(row.url) for row in due}) if due else {}
-    )
+    seen = host_escalation.step_history(tx, batch_id, {row.host for row in due}) if due else {}
     starts = {}
     for row in due:
         job = job_of(
@@ -343,16 +175,11 @@ def _cheapest_waiting(
     return least
 
 
-#: Until the transaction ends, nobody can take the owner for dead.
-_ENDED_AT = select(owners.c.ended_at).where(owners.c.id == _me).with_for_update(read=True)
-
-
-def _check_alive(tx: Connection, owner_id: str) -> None:
-    if tx.execute(_ENDED_AT, {"me": owner_id}).scalar_one() is not None:
-        raise LeaseLost(owner_id)
-
-
-_IN_FLIGHT = select(func.count()).select_from(attempts).where(*_still_open)
+_IN_FLIGHT = (
+    select(func.count())
+    .select_from(attempts)
+    .where(attempts.c.batch_id == _batch, attempts.c.closed_at.is_(None))
+)
 
 
 def _in_flight(tx: Connection, batch_id: int) -> int:

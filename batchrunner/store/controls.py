@@ -19,7 +19,6 @@ from sqlalchemy import (
 
 from batchrunner.model import MAX_RUNS_PER_REQUEST, FailureCategory, JobState
 from batchrunner.model.categories import CATEGORIES
-from batchrunner.model.hosts import host_of
 from batchrunner.store import holds
 from batchrunner.store.schema import CanaryGate, attempts, batches, jobs
 
@@ -138,8 +137,8 @@ def _on(
     left = jobs.c.state.in_([state for state in JobState if not state.is_final])
     found = [
         row.id
-        for row in tx.execute(select(jobs.c.id, jobs.c.url).where(chosen, left))
-        if not wanted.isdisjoint((host_of(row.url), host_of(row.url).partition(":")[0]))
+        for row in tx.execute(select(jobs.c.id, jobs.c.host).where(chosen, left))
+        if not wanted.isdisjoint((row.host, row.host.partition(":")[0]))
     ]
     for start in range(0, len(found), STEER_CHUNK):
         yield and_(chosen, jobs.c.id.in_(found[start : start + STEER_CHUNK]))

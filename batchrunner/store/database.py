@@ -8,10 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, text
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import (
     DBAPIError,
@@ -23,10 +21,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
 from batchrunner.store.address import is_in_memory, redacted, url_of
+from batchrunner.store.dialect import has_server
 from batchrunner.store.errors import StoreError
 from batchrunner.store.schema import HEAD
+from batchrunner.store.value_check import undecodable_values
 
-__all__ = ["Database", "StoreError", "has_server", "insert_or_ignore", "migrations"]
+__all__ = ["Database", "StoreError", "migrations"]
 
 #: Marks an SQLite file as ours ("brn1"), so that another program's file is not written into.
 APPLICATION_ID = 0x62726E31
@@ -70,7 +70,7 @@ class Database:
         return cls(_engine(url_of(address)))
 
     @contextmanager
-    def brief(self) -> Iterator[None]:
+    def short_lock_timeout(self) -> Iterator[None]:
         """Let no call in the block wait for long for another program's lock on the file."""
         if self._engine.dialect.name != "sqlite":
             yield
@@ -236,21 +236,6 @@ def _upgrade(tx: Connection) -> None:
         ) from error
 
 
-def has_server(tx: Connection) -> bool:
-    """Whether a server stands behind the database, with a clock that all its clients share."""
-    return tx.dialect.name == "postgresql"
-
-
-def insert_or_ignore(tx: Connection, table: Table) -> Any:
-    """Return an insert that can say what to do with rows that are there already."""
-    # "on conflict" is spelled alike in both, but lives in each dialect's own Insert.
-    if not has_server(tx):
-        return sqlite.insert(table)
-    from sqlalchemy.dialects import postgresql  # noqa: PLC0415 -- most users have no use for it
-
-    return postgresql.insert(table)
-
-
 @contextmanager
 def _translated(engine: Engine) -> Iterator[None]:
     try:
@@ -271,9 +256,6 @@ def _translated(engine: Engine) -> Iterator[None]:
 
 def _undecodable(engine: Engine) -> str | None:
     """Say which cell cannot be read, if any: only asked when reading something has failed."""
-    # It reads as all others do, and so stands above this module.
-    from batchrunner.store.value_check import undecodable_values  # noqa: PLC0415
-
     try:
         with engine.connect() as tx:
             return next(iter(undecodable_values(tx, 1)), None)

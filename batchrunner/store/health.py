@@ -12,8 +12,8 @@ from sqlalchemy.exc import DBAPIError
 
 from batchrunner.model import JobState, Owner
 from batchrunner.model.categories import CATEGORIES
-from batchrunner.store import claims
-from batchrunner.store.database import has_server
+from batchrunner.store.dialect import has_server
+from batchrunner.store.leases import LEASE, store_time
 from batchrunner.store.schema import (
     HEAD,
     SubmissionState,
@@ -79,7 +79,7 @@ class Health:
     result_bytes: float | None = None  #: mean of the newest results
 
 
-def health(tx: Connection, clock: Callable[[], datetime]) -> Health:
+def database_health(tx: Connection, clock: Callable[[], datetime]) -> Health:
     """
     Return what a glance at the ledger shows.
 
@@ -101,7 +101,7 @@ def health(tx: Connection, clock: Callable[[], datetime]) -> Health:
         server=server,
         journal_mode=journal_mode,
         synchronous=synchronous,
-        ahead=claims.store_time(tx, now) - now,
+        ahead=store_time(tx, now) - now,
         workers=tuple(active_workers(tx, now, None)),
         open_work=tuple(_open_work(tx)),
         result_bytes=_result_bytes(tx),
@@ -156,7 +156,7 @@ def _result_bytes(tx: Connection) -> float | None:
     return None if mean is None else float(mean)
 
 
-def active_workers(tx: Connection, now: datetime, batch_id: int | None) -> list[Worker]:
+def active_workers(tx: Connection, now: datetime, batch_id: int | None = None) -> list[Worker]:
     """
     Return the owners that have not said their end, with their runs in flight: of a batch, or all.
 
@@ -169,7 +169,7 @@ def active_workers(tx: Connection, now: datetime, batch_id: int | None) -> list[
         held = held.where(attempts.c.batch_id == batch_id)
     counted = held.group_by(attempts.c.owner_id).subquery()
     in_flight = func.coalesce(counted.c.open, 0)
-    at = claims.store_time(tx, now)
+    at = store_time(tx, now)
     rows = tx.execute(
         select(owners, in_flight.label("in_flight"))
         .outerjoin(counted, counted.c.owner_id == owners.c.id)
@@ -185,7 +185,7 @@ def active_workers(tx: Connection, now: datetime, batch_id: int | None) -> list[
                 process_started_at=row.process_started_at,
             ),
             since=row.started_at,
-            silent=max(at - (row.lease_until - claims.LEASE), timedelta(0)),
+            silent=max(at - (row.lease_until - LEASE), timedelta(0)),
             leased=row.lease_until > at,
             in_flight=row.in_flight,
         )

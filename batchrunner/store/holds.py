@@ -20,18 +20,18 @@ def _current(owner_id: str, batch_id: int) -> ColumnElement[bool]:
 
 
 def start_hold(
-    tx: Connection, owner_id: str, batch_id: int, check_at: datetime, why: str, now: datetime
+    tx: Connection, owner_id: str, batch_id: int, check_at: datetime, reason: str, now: datetime
 ) -> None:
     """Write down that an owner submits nothing for lack of credits, and when it tries again."""
     known = update(holds).where(_current(owner_id, batch_id))
-    if tx.execute(known.values(check_at=check_at, message=why)).rowcount:
+    if tx.execute(known.values(check_at=check_at, message=reason)).rowcount:
         return
     tx.execute(
         insert(holds).values(
             batch_id=batch_id,
             owner_id=owner_id,
             reason=FailureCategory.BILLING_FAILURE,
-            message=why,
+            message=reason,
             since=now,
             check_at=check_at,
         )

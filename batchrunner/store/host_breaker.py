@@ -17,7 +17,7 @@ from batchrunner.policy.host_breaker import (
     free_capacity,
     hosts_with_limits,
 )
-from batchrunner.store.database import insert_or_ignore
+from batchrunner.store.dialect import insert_or_ignore
 from batchrunner.store.schema import attempts, host_breakers, jobs
 
 _batch: BindParameter[int] = bindparam("batch")
@@ -193,7 +193,7 @@ def parked_hosts(tx: Connection, batch_id: int) -> list[ParkedHost]:
     ]
 
 
-def unpark(tx: Connection, batch_id: int, hosts: Collection[str]) -> int:
+def unpark_hosts(tx: Connection, batch_id: int, hosts: Collection[str]) -> int:
     """Let hosts be used again as if they had never failed; all of them where none is named."""
     chosen = [host_breakers.c.batch_id == batch_id, host_breakers.c.parked_at.is_not(None)]
     if hosts:

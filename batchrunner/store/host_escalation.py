@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, case, select
 
 from batchrunner.model import AttemptDecision, EscalationResult
 from batchrunner.policy.escalation import StepHistory
-from batchrunner.store.database import insert_or_ignore
+from batchrunner.store.dialect import insert_or_ignore
 from batchrunner.store.schema import host_escalations
 
 _SEEN = select(host_escalations).where(

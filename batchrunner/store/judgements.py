@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, or_, select, update
@@ -13,6 +13,7 @@ from batchrunner.model import Failed, FailureCategory, JobState, StoredResult
 from batchrunner.model.categories import CATEGORIES
 from batchrunner.store.schema import attempts, jobs, results
 from batchrunner.store.serialization import expectations_in, findings_of, findings_text, json_text
+from batchrunner.store.transactions import PAGE_SIZE, Transactions
 
 #: What a judgement of a result can be.
 JUDGED_CATEGORIES = tuple(each for each, row in CATEGORIES.items() if row.from_result)
@@ -28,8 +29,14 @@ _judgeable = or_(
 _newest = and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
 
 
-def stored_result_ids(tx: Connection, batch_id: int) -> list[int]:
-    """Return the attempts whose results can be judged again, in file order."""
+def stored_results(store: Transactions, batch_id: int) -> Iterator[StoredResult]:
+    """Yield the results of a batch that can be judged again, in file order."""
+    ids = store.read(_attempt_ids, batch_id)
+    for start in range(0, len(ids), PAGE_SIZE):
+        yield from store.read(_stored_results, ids[start : start + PAGE_SIZE])
+
+
+def _attempt_ids(tx: Connection, batch_id: int) -> list[int]:
     return list(
         tx.execute(
             select(attempts.c.id)
@@ -41,8 +48,7 @@ def stored_result_ids(tx: Connection, batch_id: int) -> list[int]:
     )
 
 
-def stored_results(tx: Connection, attempt_ids: Sequence[int]) -> list[StoredResult]:
-    """Return these attempts with their results, without those that are judgeable no more."""
+def _stored_results(tx: Connection, attempt_ids: Sequence[int]) -> list[StoredResult]:
     rows = tx.execute(
         select(
             attempts.c.id.label("attempt_id"),

@@ -9,9 +9,10 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from batchrunner.model import JobState, Run, RunStatus, Submission, SubmittedAttempt
-from batchrunner.store.database import insert_or_ignore
+from batchrunner.store.dialect import insert_or_ignore
 from batchrunner.store.schema import SubmissionState, attempts, jobs, orphans, submissions
 from batchrunner.store.serialization import attempt_start_of, job_of
+from batchrunner.store.transactions import random_token
 
 _WATCHED_FOR = (
     select(submissions)
@@ -26,7 +27,7 @@ _WATCHED_FOR_BY_NOW = _WATCHED_FOR.where(submissions.c.next_late_check_at <= bin
 
 
 def late_run_watchlist(
-    tx: Connection, owner_id: str, batch_id: int, due: datetime | None
+    tx: Connection, owner_id: str, batch_id: int, due: datetime | None = None
 ) -> list[Submission]:
     """Return the owner's absent submissions that are watched: those *due* by then, or all."""
     mine = {"batch": batch_id, "owner": owner_id}
@@ -80,15 +81,18 @@ _WATCH = (
         submissions.c.owner_id == bindparam("owner"),
         submissions.c.state == SubmissionState.ABSENT,
     )
-    .values(next_late_check_at=bindparam("new_watch_at"))
+    .values(next_late_check_at=bindparam("new_late_check_at"))
 )
 
 
 def schedule_late_check(
-    tx: Connection, owner_id: str, submission: Submission, watch_at: datetime | None
+    tx: Connection, owner_id: str, submission: Submission, next_late_check_at: datetime | None
 ) -> None:
     """Say when to look for an absent submission's runs again; None: never more."""
-    tx.execute(_WATCH, {"submission": submission.id, "owner": owner_id, "new_watch_at": watch_at})
+    tx.execute(
+        _WATCH,
+        {"submission": submission.id, "owner": owner_id, "new_late_check_at": next_late_check_at},
+    )
 
 
 def adopt_late_runs(
@@ -98,7 +102,8 @@ def adopt_late_runs(
     submission: Submission,
     runs: Mapping[int, str],
     now: datetime,
-    new_token: Callable[[], str],
+    *,
+    new_token: Callable[[], str] = random_token,
 ) -> int:
     """
     Adopt runs that turned up late, by the closed attempt that each was made for; return how many.
@@ -112,7 +117,7 @@ def adopt_late_runs(
     if adopted:
         tx.execute(delete(orphans).where(orphans.c.run_id.in_(adopted.values())))
         _open_with_runs(tx, owner_id, batch_id, waiting, adopted, now, new_token())
-    add_orphans(tx, batch_id, submission.id, set(runs.values()) - set(adopted.values()), now)
+    _add_orphans(tx, batch_id, submission.id, set(runs.values()) - set(adopted.values()), now)
     return len(adopted)
 
 
@@ -220,13 +225,19 @@ def add_untaken_orphans(
     """
     rows = tx.execute(_UNTAKEN, {"attempts": list(runs)}).all()
     if rows:
-        add_orphans(tx, rows[0].batch_id, submission.id, {runs[row.id] for row in rows}, now)
+        _add_orphans(tx, rows[0].batch_id, submission.id, {runs[row.id] for row in rows}, now)
 
 
 def add_orphans(
+    tx: Connection, batch_id: int, submission: Submission, run_ids: Collection[str], now: datetime
+) -> None:
+    """Record those of these runs that no attempt has as orphans, to be cancelled and reported."""
+    _add_orphans(tx, batch_id, submission.id, run_ids, now)
+
+
+def _add_orphans(
     tx: Connection, batch_id: int, submission_id: int, run_ids: Collection[str], now: datetime
 ) -> None:
-    """List runs that no attempt has as orphans: they are to be cancelled, and their cost told."""
     wanted = select(attempts.c.run_id).where(attempts.c.run_id.in_(run_ids))
     run_ids = set(run_ids) - set(tx.execute(wanted).scalars())
     if not run_ids:
@@ -259,7 +270,7 @@ def release_runs(
     tx.execute(update(attempts).where(*held).values(run_id=None))
     for submission_id in {row.submission_id for row in rows}:
         run_ids = [row.run_id for row in rows if row.submission_id == submission_id]
-        add_orphans(tx, batch_id, submission_id, run_ids, now)
+        _add_orphans(tx, batch_id, submission_id, run_ids, now)
         tx.execute(
             update(submissions)
             .where(

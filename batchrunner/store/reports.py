@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -45,6 +45,7 @@ from batchrunner.store.schema import (
     results,
     submissions,
 )
+from batchrunner.store.transactions import PAGE_SIZE, Transactions
 
 _FINAL = [state for state in JobState if state.is_final]
 _batch: BindParameter[int] = bindparam("batch")
@@ -227,13 +228,18 @@ def cancelled_jobs(tx: Connection, batch_id: int, *, most: int) -> list[tuple[st
     return [(row.key, row.url) for row in rows]
 
 
-def finished_job_ids(tx: Connection, batch_id: int) -> list[int]:
+def finished_jobs(store: Transactions, batch_id: int) -> Iterator[FinishedJob]:
     """
-    Return the ids of all jobs in a final state, in file order.
+    Yield the jobs that are in a final state at the first one, in file order.
 
-    What belongs to them changes only if the user retries them, so they can be read page by page
-    and still be one snapshot.
+    They change only if the user retries them. So reading them page by page gives one snapshot.
     """
+    ids = store.read(_finished_job_ids, batch_id)
+    for start in range(0, len(ids), PAGE_SIZE):
+        yield from store.read(finished_jobs_among, batch_id, ids[start : start + PAGE_SIZE])
+
+
+def _finished_job_ids(tx: Connection, batch_id: int) -> list[int]:
     return list(
         tx.execute(
             select(jobs.c.id)
@@ -243,8 +249,8 @@ def finished_job_ids(tx: Connection, batch_id: int) -> list[int]:
     )
 
 
-def finished_jobs(tx: Connection, batch_id: int, job_ids: Sequence[int]) -> list[FinishedJob]:
-    """Return these jobs with their results, in file order; without those that were put back."""
+def finished_jobs_among(tx: Connection, batch_id: int, job_ids: Sequence[int]) -> list[FinishedJob]:
+    """Return those of these jobs that are in a final state, with their results, in file order."""
     rate = rate_of(tx.execute(select(batches).where(batches.c.id == batch_id)).one())
     paths = artifacts.artifact_paths(tx, job_ids)
     rows = tx.execute(_finished(job_ids))

@@ -20,6 +20,7 @@ from batchrunner.model import (
     HostRule,
     Job,
     RetryRule,
+    Settings,
     TimeLimits,
 )
 from batchrunner.policy.escalation import AttemptStart
@@ -196,3 +197,36 @@ def limits_text(limits: TimeLimits) -> str | None:
         if span is not None
     }
     return json_text(plain) if plain else None
+
+
+@lru_cache(maxsize=64)
+def settings_of(stored: str) -> Settings:
+    """Read settings back; what an older program did not write has its default."""
+    plain = json.loads(stored)
+    for name in ("backoff", "queued_limit", "running_limit"):
+        plain[name] = timedelta(seconds=plain[name])
+    plain["policy"] = rules_of(json_text(plain.get("policy", {})))
+    plain["budget"] = budget_of(plain.get("budget"))
+    plain["rate"] = Decimal(plain["rate"]) if plain.get("rate") else None
+    plain["hosts"] = hosts_of(plain.get("hosts") or {})
+    plain["canary"] = canary_of(plain.get("canary"))
+    return Settings(**plain)
+
+
+def settings_text(settings: Settings) -> str:
+    return json_text(
+        {
+            "concurrency": settings.concurrency,
+            "max_attempts": settings.max_attempts,
+            "backoff": settings.backoff.total_seconds(),
+            "queued_limit": settings.queued_limit.total_seconds(),
+            "running_limit": settings.running_limit.total_seconds(),
+            "stuck_after": settings.stuck_after,
+            "marker": settings.marker,
+            "policy": plain_rules(settings.policy),
+            "budget": plain_budget(settings.budget),
+            "rate": f"{settings.rate:f}" if settings.rate else None,
+            "hosts": plain_hosts(settings.hosts),
+            "canary": plain_canary(settings.canary),
+        }
+    )

@@ -59,6 +59,6 @@ def slot_usage(tx: Connection, batch_id: int, now: datetime) -> tuple[SlotUsage,
     return found, concurrency_limit(asked, batch.learned_concurrency)
 
 
-def store_slots(tx: Connection, batch_id: int, most: int) -> None:
+def store_learned_concurrency(tx: Connection, batch_id: int, most: int) -> None:
     """Write down how many runs may be in flight, as the account's queue has taught."""
     tx.execute(update(batches).where(batches.c.id == batch_id).values(learned_concurrency=most))

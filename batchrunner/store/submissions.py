@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import Any
 
 from sqlalchemy import BindParameter, Connection, bindparam, select, update
 
-from batchrunner.model import RunStatus, Submission, SubmittedAttempt
-from batchrunner.store import orphans as orphans_module
+from batchrunner.model import AttemptDecision, RunStatus, Submission, SubmittedAttempt
+from batchrunner.store.attempts import apply_decisions
+from batchrunner.store.orphans import add_untaken_orphans, release_runs
 from batchrunner.store.schema import SubmissionState, attempts, batches, jobs, orphans, submissions
 from batchrunner.store.serialization import attempt_start_of, job_of, options_of
 
@@ -49,7 +50,7 @@ def record_runs(
                 for at, run_id in free.items()
             ],
         )
-        orphans_module.add_untaken_orphans(tx, submission, free, now)
+        add_untaken_orphans(tx, submission, free, now)
     left = frozenset(tx.execute(_RUNLESS, {"submission": submission.id}).scalars())
     if not left:
         close_submission(tx, owner_id, submission, SubmissionState.CREATED, now)
@@ -122,7 +123,7 @@ _CLOSE = (
         answered_at=bindparam("now"),
         search_at=None,
         message=bindparam("why"),
-        next_late_check_at=bindparam("new_watch_at"),
+        next_late_check_at=bindparam("new_late_check_at"),
     )
 )
 
@@ -134,12 +135,12 @@ def close_submission(
     state: SubmissionState,
     now: datetime,
     message: str | None = None,
-    watch_at: datetime | None = None,
+    next_late_check_at: datetime | None = None,
 ) -> None:
     """
     Say what finally became of a submission; what has been said before stays.
 
-    *watch_at* is when to look whether the runs of an absent one turn up after all.
+    *next_late_check_at* is when to check whether runs of an absent submission appeared late.
     """
     tx.execute(
         _CLOSE,
@@ -149,9 +150,45 @@ def close_submission(
             "new_state": state,
             "now": now,
             "why": message,
-            "new_watch_at": watch_at,
+            "new_late_check_at": next_late_check_at,
         },
     )
+
+
+def settle_submission(
+    tx: Connection,
+    owner_id: str,
+    submission: Submission,
+    state: SubmissionState,
+    decisions: Sequence[AttemptDecision],
+    now: datetime,
+    message: str,
+    next_late_check_at: datetime | None = None,
+) -> list[AttemptDecision]:
+    """
+    Close a submission that has no (more) runs, and its attempts; return the applied decisions.
+
+    *next_late_check_at* is when to check whether runs of an absent submission appeared late.
+    """
+    close_submission(tx, owner_id, submission, state, now, message, next_late_check_at)
+    return apply_decisions(tx, owner_id, decisions, now)
+
+
+def close_without_runs(
+    tx: Connection,
+    owner_id: str,
+    batch_id: int,
+    decisions: Sequence[AttemptDecision],
+    now: datetime,
+) -> list[AttemptDecision]:
+    """
+    Close attempts whose runs cannot be matched to them; return the applied decisions.
+
+    The runs become orphans.
+    """
+    attempt_ids = [decision.attempt.attempt_id for decision in decisions]
+    release_runs(tx, owner_id, batch_id, attempt_ids, now)
+    return apply_decisions(tx, owner_id, decisions, now)
 
 
 _MARK_UNANSWERED = (
@@ -183,7 +220,7 @@ def mark_unanswered(
 
 
 def mark_intended_unanswered(
-    tx: Connection, owner_id: str, batch_id: int, now: datetime, why: str
+    tx: Connection, owner_id: str, batch_id: int, now: datetime, reason: str
 ) -> None:
     """Say of all of an owner's submissions that are still intended that their runs may exist."""
     # A claim of which the commit was lost may still be on its way: it holds the batch until then.
@@ -195,7 +232,7 @@ def mark_intended_unanswered(
             submissions.c.owner_id == owner_id,
             submissions.c.state == SubmissionState.INTENDED,
         )
-        .values(state=SubmissionState.UNANSWERED, search_at=now, message=why)
+        .values(state=SubmissionState.UNANSWERED, search_at=now, message=reason)
     )
 
 

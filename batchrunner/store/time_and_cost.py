@@ -1,8 +1,8 @@
-"""Statements that read a batch's past: for whatever its hours and credits were used."""
+"""Reads a batch's past: what its hours and credits were used for."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
@@ -11,7 +11,6 @@ from sqlalchemy import Connection, select
 
 from batchrunner.model import FailureCategory, JobState
 from batchrunner.model.estimate import PastRun
-from batchrunner.model.hosts import host_of
 from batchrunner.model.states import TimeBucket
 from batchrunner.model.time_and_cost import (
     BatchHistory,
@@ -19,7 +18,9 @@ from batchrunner.model.time_and_cost import (
     PastAttempt,
     PastJob,
     Span,
+    TimeAndCost,
 )
+from batchrunner.policy.time_and_cost import time_and_cost
 from batchrunner.store.batches import pause_of
 from batchrunner.store.holds import PAUSED
 from batchrunner.store.schema import (
@@ -32,18 +33,36 @@ from batchrunner.store.schema import (
     owners,
     submissions,
 )
+from batchrunner.store.transactions import PAGE_SIZE, Transactions
 
 #: What became of submissions whose runs were looked for, and not found at once.
 _DOUBTED = (SubmissionState.UNANSWERED, SubmissionState.ABSENT, SubmissionState.UNDECIDED)
 _NO_RUNS = (SubmissionState.REFUSED, SubmissionState.ABSENT)
 
 
-def job_ids_of(tx: Connection, batch_id: int) -> list[int]:
-    """Return the ids of a batch's jobs."""
+def batch_time_and_cost(store: Transactions, batch_id: int, now: datetime) -> TimeAndCost:
+    """Split a batch's hours and credits up to *now* into parts whose sum is the whole."""
+    ids, history = store.read(_ids_and_history, batch_id, now)
+    past = _paged(store, batch_id, ids)
+    return time_and_cost(past, lambda: store.read(_orphan_steps, batch_id), history, now)
+
+
+def _ids_and_history(
+    tx: Connection, batch_id: int, now: datetime
+) -> tuple[list[int], BatchHistory]:
+    return _job_ids(tx, batch_id), _batch_history(tx, batch_id, now)
+
+
+def _paged(store: Transactions, batch_id: int, ids: Sequence[int]) -> Iterator[PastJob]:
+    for start in range(0, len(ids), PAGE_SIZE):
+        yield from store.read(_past_jobs, batch_id, ids[start : start + PAGE_SIZE])
+
+
+def _job_ids(tx: Connection, batch_id: int) -> list[int]:
     return list(tx.execute(select(jobs.c.id).where(jobs.c.batch_id == batch_id)).scalars())
 
 
-def past_jobs(tx: Connection, batch_id: int, ids: Sequence[int]) -> list[PastJob]:
+def _past_jobs(tx: Connection, batch_id: int, ids: Sequence[int]) -> list[PastJob]:
     """Return what became of these jobs."""
     made = tx.execute(select(batches.c.created_at).where(batches.c.id == batch_id)).scalar_one()
     tried: dict[int, tuple[PastAttempt, ...]] = {}
@@ -116,7 +135,7 @@ def past_runs(tx: Connection, origin: str) -> list[PastRun]:
     rows = tx.execute(
         select(
             attempts.c.job_id,
-            jobs.c.url,
+            jobs.c.host,
             attempts.c.opened_at,
             attempts.c.closed_at,
             attempts.c.steps,
@@ -137,7 +156,7 @@ def past_runs(tx: Connection, origin: str) -> list[PastRun]:
 def _taken(tries: Sequence[Any]) -> PastRun:
     spans = (row.closed_at - row.opened_at for row in tries)
     return PastRun(
-        host=host_of(tries[0].url),
+        host=tries[0].host,
         steps=sum(row.steps or 0 for row in tries),
         time=max(sum(spans, timedelta(0)), timedelta(0)),
     )
@@ -149,13 +168,13 @@ def final_job_keys(tx: Connection, batch_id: int) -> set[str]:
     return set(tx.execute(select(jobs.c.key).where(jobs.c.batch_id == batch_id, done)).scalars())
 
 
-def orphan_bills(tx: Connection, batch_id: int) -> list[int | None]:
+def _orphan_steps(tx: Connection, batch_id: int) -> list[int | None]:
     """Return what each orphan of a batch has cost; None where that is not known."""
     found = select(orphans.c.steps).where(orphans.c.batch_id == batch_id)
     return list(tx.execute(found).scalars())
 
 
-def batch_history(tx: Connection, batch_id: int, now: datetime) -> BatchHistory:
+def _batch_history(tx: Connection, batch_id: int, now: datetime) -> BatchHistory:
     """Return when runners were at work on the database, and what kept a batch back."""
     attended = {
         row.id: Span(since=row.started_at, until=min(row.ended_at or now, row.lease_until, now))

@@ -25,8 +25,7 @@ from sqlalchemy import (
 
 from batchrunner.model import FailureCategory, RunStatus
 from batchrunner.model.artifacts import ArtifactState
-from batchrunner.store.batches import settings_of
-from batchrunner.store.database import has_server
+from batchrunner.store.dialect import has_server
 from batchrunner.store.schema import UtcDateTime, metadata, results
 from batchrunner.store.serialization import (
     budget_of,
@@ -34,6 +33,7 @@ from batchrunner.store.serialization import (
     escalation_ids_of,
     findings_of,
     rules_of,
+    settings_of,
 )
 
 #: Characters of a cell that are shown.

@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import Engine, text
 
 from batchrunner.model import FailureCategory
-from batchrunner.store.claims import LEASE
 from batchrunner.store.database import StoreError
 from batchrunner.store.health import ATTEMPT_RULES, JOB_RULES, ForeignChanges, OpenWork
+from batchrunner.store.leases import LEASE
 from batchrunner.store.schema import HEAD, metadata
 from batchrunner.store.store import Store
 from tests.fakes import (
