@@ -1,4 +1,4 @@
-"""Statements that keep which artifacts runs have, and what became of each."""
+"""Records which artifacts runs have, and whether each is wanted, stored, gone or refused."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ _CLOSED_NOW = _TO_LIST.join(batches, batches.c.id == attempts.c.batch_id).where(
 
 def want_artifacts(tx: Connection, batch_id: int, key: str | None = None, *, lasting: bool) -> None:
     """
-    Ask for what was captured of every ended run of a batch, or of one job's.
+    Request the artifacts of every ended run of a batch, or of one job.
 
-    *lasting*: of those that end from now on as well.
+    With *lasting*, also those of runs that end from now on.
     """
     if lasting:
         tx.execute(update(batches).where(batches.c.id == batch_id).values(artifacts=True))
@@ -65,7 +65,7 @@ def want_artifacts(tx: Connection, batch_id: int, key: str | None = None, *, las
 
 
 def want_artifacts_of(tx: Connection, attempt_ids: Sequence[int]) -> None:
-    """Ask for what was captured of attempts that were closed just now, if the batch wants it."""
+    """Request the artifacts of these closed attempts, if the batch wants artifacts."""
     asked = insert(artifacts).from_select(_COLUMNS, _CLOSED_NOW)
     tx.execute(asked, {"attempts": list(attempt_ids)})
 
@@ -103,10 +103,10 @@ def wanted_artifacts(
     without: Collection[tuple[int, str, int]] = (),
 ) -> list[WantedArtifact]:
     """
-    Return up to *most* of what is to be asked for next, in the order of attempts.
+    Return up to *most* wanted artifacts, in the order of their attempts.
 
-    That of an *owner* and of all who are dead, or everybody's; of one job; of some kinds; and
-    nothing of what is named in *without*.
+    *owner_id*: only those of this owner and of owners that ended. *key*: only those of this job.
+    *kinds*: only these, and requests for a list. *without* are left out: (attempt id, kind, step).
     """
     query = _WANTED.where(artifacts.c.batch_id == batch_id)
     if owner_id is not None:
@@ -155,7 +155,7 @@ _SETTLE = (
 
 
 def settle_artifact(tx: Connection, asked: WantedArtifact, fetched: ArtifactResult) -> bool:
-    """Write down what came of an artifact; whether nobody had before."""
+    """Record the result of fetching an artifact; return False if one was recorded before."""
     values = {
         "attempt": asked.attempt_id,
         "what": asked.kind or LISTING,
@@ -171,7 +171,7 @@ def settle_artifact(tx: Connection, asked: WantedArtifact, fetched: ArtifactResu
 
 
 def record_listing(tx: Connection, asked: WantedArtifact, found: Iterable[ListedArtifact]) -> None:
-    """Write down which artifacts a run has; what was noted before stays."""
+    """Record which artifacts a run has, unless a list was recorded before."""
     if not settle_artifact(tx, asked, ArtifactResult(state=ArtifactState.STORED)):
         return
     batch = select(attempts.c.batch_id).where(attempts.c.id == asked.attempt_id)
@@ -223,7 +223,7 @@ def artifact_rows(
     key: str | None = None,
     kinds: Collection[ArtifactKind] = (),
 ) -> list[Artifact]:
-    """Return a batch's artifacts in the order of the job file: all, of one job, of some kinds."""
+    """Return a batch's artifacts in the order of the job file: all, or those of a job or kinds."""
     query = _kept().where(artifacts.c.batch_id == batch_id)
     if key is not None:
         query = query.where(jobs.c.key == key)
@@ -259,7 +259,7 @@ def _artifact(row: Row[Any]) -> Artifact:
 
 
 def artifact_paths(tx: Connection, job_ids: Sequence[int]) -> Mapping[int, tuple[str, ...]]:
-    """Return where the artifacts of the newest attempts of these jobs were put, by job."""
+    """Return the files with the artifacts of these jobs' newest attempts, by job id."""
     newest = and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
     rows = tx.execute(
         select(jobs.c.id, artifacts.c.path)

@@ -1,4 +1,4 @@
-"""Statements that bring batches and jobs in."""
+"""Loads job files into batches and jobs, and reads batches."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ from batchrunner.store.serialization import (
     settings_text,
 )
 
-#: Rows in one statement; SQLite gains nothing above.
+#: Rows in one statement. More are not faster on SQLite.
 LOAD_CHUNK = 1000
-#: Settings that may be set in the place of the loaded ones.
+#: Settings that `set` can replace.
 SET_LATER = ("concurrency", "budget")
 
 
@@ -61,7 +61,7 @@ def load_jobs(tx: Connection, file: JobFile, now: datetime) -> LoadResult:
         ]
         if before:
             changed += _changed(tx, batch.id, rows)
-        # A job that is there already only moves to its new place in the file, under new rules.
+        # A known job only gets its new position in the file, and the new rules.
         insert = insert_or_ignore(tx, jobs)
         new = {name: insert.excluded[name] for name in ("position", "policy", "expect", "limits")}
         tx.execute(insert.on_conflict_do_update(index_elements=["batch_id", "key"], set_=new), rows)
@@ -76,14 +76,14 @@ def load_jobs(tx: Connection, file: JobFile, now: datetime) -> LoadResult:
 
 
 def _canary(canary: Canary | None, specs: Sequence[JobSpec]) -> set[int]:
-    """Return the places of the jobs that go first; a batch has its canary when it is new."""
+    """Return the indexes of the jobs of the canary; only a new batch has one."""
     if canary is None:
         return set()
     return set(choose_canary([(host_of(spec.url), spec.goal) for spec in specs], canary.jobs))
 
 
 def find_batch(tx: Connection, name: str) -> Batch | None:
-    """Return the batch of this name."""
+    """Return the batch with this name."""
     row = tx.execute(select(batches).where(batches.c.name == name)).first()
     return _batch(row) if row else None
 
@@ -94,7 +94,7 @@ def list_batches(tx: Connection) -> list[Batch]:
 
 
 def bind_to_api(tx: Connection, batch_id: int, origin: str) -> str:
-    """Tie a batch to the API that its runs are on, once; return the one it is tied to."""
+    """Set the API that has a batch's runs, unless it is set; return it."""
     tx.execute(
         update(batches)
         .where(batches.c.id == batch_id, batches.c.api_origin.is_(None))
@@ -107,7 +107,7 @@ def bind_to_api(tx: Connection, batch_id: int, origin: str) -> str:
 
 
 def output_schema_digest(options: Mapping[str, Any]) -> str:
-    """Return a digest of the output_schema: run-batch takes one for all its runs."""
+    """Return a digest of the output_schema, which all runs of a create request share."""
     schema = options.get("output_schema")
     if schema is None:
         return ""
@@ -117,12 +117,12 @@ def output_schema_digest(options: Mapping[str, Any]) -> str:
 def _upsert_batch(
     tx: Connection, name: str, settings: Settings, now: datetime
 ) -> tuple[Batch | None, Batch]:
-    """Return the batch as it was, if it was there, and as it is now."""
+    """Add or update a batch; return it as it was, if it existed, and as it is."""
     named = select(batches).where(batches.c.name == name)
     known = tx.execute(named.with_for_update()).first()
     stored = settings_text(settings)
     new: dict[str, Any] = {"settings": stored}
-    # What a file says anew goes before what was set in its place.
+    # A value that changed in the file takes precedence over one that was set later.
     before = settings_of(known.settings) if known else settings
     new |= {name: None for name in SET_LATER if getattr(before, name) != getattr(settings, name)}
     insert = insert_or_ignore(tx, batches)
@@ -134,7 +134,7 @@ def _upsert_batch(
 
 
 def settings_in_force(row: Any) -> Settings:
-    """Return a batch's settings, with what was set since they were loaded."""
+    """Return a batch's settings, with the values that replaced some of them."""
     settings = settings_of(row.settings)
     if row.budget is not None:
         settings = replace(settings, budget=budget_of(json.loads(row.budget)))
@@ -142,7 +142,7 @@ def settings_in_force(row: Any) -> Settings:
 
 
 def rate_of(row: Any) -> Rate | None:
-    """Return what a step of a batch costs, and who says so."""
+    """Return what a step of a batch costs, and the source of that price."""
     return rate_in_force(
         settings_in_force(row), Decimal(row.step_price) if row.step_price else None
     )
@@ -160,7 +160,7 @@ def _batch(row: Row[Any]) -> Batch:
 
 
 def pause_of(row: Any) -> Pause | None:
-    """Return whether and why a batch is paused."""
+    """Return since when and why a batch is paused; None if it is not."""
     return Pause(since=row.paused_at, reason=row.pause_reason) if row.paused_at else None
 
 
@@ -187,7 +187,7 @@ def _job_row(
 
 
 def _changed(tx: Connection, batch_id: int, rows: list[dict[str, Any]]) -> Iterator[str]:
-    """Find jobs whose own id stands in the database with another content."""
+    """Yield the keys of jobs whose content in the database differs."""
     stored = tx.execute(
         select(jobs.c.key, jobs.c.url, jobs.c.goal, jobs.c.options).where(
             jobs.c.batch_id == batch_id, jobs.c.key.in_([row["key"] for row in rows])

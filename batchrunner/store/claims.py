@@ -39,7 +39,7 @@ from batchrunner.store.transactions import random_token
 
 _batch: BindParameter[int] = bindparam("batch")
 
-#: Claims of one batch go one after the other, so that the bound holds over all processes.
+#: Claims of one batch run one after the other, so that its limits hold over all processes.
 _BATCH = (
     select(
         batches.c.id,
@@ -67,16 +67,16 @@ def claim_jobs(
     new_token: Callable[[], str] = random_token,
 ) -> list[Submission]:
     """
-    Take due jobs up to the batch's bound, open their attempts and write their submissions.
+    Claim due jobs up to the batch's limit, open their attempts and write their submissions.
 
-    Jobs ride together where they share an output_schema, at most *most* in one submission.
-    A batch that is paused has none; neither has a host without room, and until a canary has passed
-    only that one's jobs go. What the runs may cost at most is reserved with them: no more
-    is claimed than the batch's budget covers.
+    Jobs with the same output_schema share a submission, at most *most* in one. A paused batch and a
+    host without capacity have no due jobs. Until the canary has passed, only its jobs are due. The
+    most that the runs may cost is reserved, and no more jobs are claimed than the budget covers.
+    *key* is the digest of the API key that will submit them.
 
     Raises:
-        LeaseLost: The owner was taken for dead.
-        KeyReplaced: *key* is none of those that open the batch's runs any more.
+        LeaseLost: Another process ended this owner.
+        KeyReplaced: *key* is not one of the batch's account any more.
     """
     check_alive(tx, owner_id)
     batch = tx.execute(_BATCH, {"batch": batch_id}).one()
@@ -92,10 +92,10 @@ def claim_jobs(
     )
     if room <= 0:
         return []
-    rooms = host_breaker.host_capacity(tx, batch_id, settings.hosts, now)
-    due = due_jobs.due_jobs(tx, batch_id, room, rooms, now, canary=found is None)
+    capacity = host_breaker.host_capacity(tx, batch_id, settings.hosts, now)
+    due = due_jobs.due_jobs(tx, batch_id, room, capacity, now, canary=found is None)
     starts = _starts(tx, batch_id, Policy.of(settings), due)
-    due = _affordable(tx, batch, due, starts, rooms, now)[:room]
+    due = _affordable(tx, batch, due, starts, capacity, now)[:room]
     return [
         _intend(tx, owner_id, batch_id, group, starts, now, new_token(), settings.marker)
         for group in _groups(due, most)
@@ -105,7 +105,7 @@ def claim_jobs(
 def _starts(
     tx: Connection, batch_id: int, policy: Policy, due: list[Row[Any]]
 ) -> dict[int, AttemptStart]:
-    """Return on which rungs each job's next attempt runs, by the job's id."""
+    """Return the escalation steps of each job's next attempt, by job id."""
     seen = host_escalation.step_history(tx, batch_id, {row.host for row in due}) if due else {}
     starts = {}
     for row in due:
@@ -121,29 +121,29 @@ def _affordable(
     batch: Any,
     due: list[Row[Any]],
     starts: Mapping[int, AttemptStart],
-    rooms: HostCapacity,
+    capacity: HostCapacity,
     now: datetime,
 ) -> list[Row[Any]]:
-    """Return those jobs, from the first, whose runs the batch's budget covers at their worst."""
+    """Return the first jobs whose runs the batch's budget covers, if each costs its most."""
     found = budget.budget_status(tx, batch, now) if due else None
     if found is None:
         return due
     left, longest = found
     needs = [_needed(row, starts, longest) for row in due]
-    probes = {place for place, row in enumerate(due) if row.host in rooms.parked}
-    return [due[place] for place in affordable(needs, left.room, probes)]
+    probes = {index for index, row in enumerate(due) if row.host in capacity.parked}
+    return [due[index] for index in affordable(needs, left.room, probes)]
 
 
 def _needed(row: Row[Any], starts: Mapping[int, AttemptStart], longest: int = 0) -> int:
-    """Return the most steps that a job's next run may cost."""
+    """Return the most steps that a job's next run may take."""
     return max_steps({**options_of(row.options, None), **starts[row.id].option_overrides}, longest)
 
 
 def budget_status(tx: Connection, batch_id: int, now: datetime) -> BudgetStatus | None:
     """
-    Return how much of a batch's budget is gone, and what the next job may cost that would go.
+    Return how much of a batch's budget is used, and the most that its next due job may cost.
 
-    That is none where jobs wait for a host, or for their time, and one of them may go in the end.
+    That cost is None while jobs wait for a host or for their time, and the budget covers one.
     """
     batch = tx.execute(select(batches).where(batches.c.id == batch_id)).one()
     found = budget.budget_status(tx, batch, now)
@@ -152,9 +152,9 @@ def budget_status(tx: Connection, batch_id: int, now: datetime) -> BudgetStatus 
     left, longest = found
     settings = settings_in_force(batch)
     policy, canary = Policy.of(settings), canary_gate.is_canary_running(tx, batch, settings.canary)
-    rooms = host_breaker.host_capacity(tx, batch_id, settings.hosts, now)
-    due = due_jobs.due_jobs(tx, batch_id, 1, rooms, now, canary=canary, claim=False)
-    due = [row for row in due if row.host not in rooms.parked]
+    capacity = host_breaker.host_capacity(tx, batch_id, settings.hosts, now)
+    due = due_jobs.due_jobs(tx, batch_id, 1, capacity, now, canary=canary, claim=False)
+    due = [row for row in due if row.host not in capacity.parked]
     starts = _starts(tx, batch_id, policy, due)
     if due:
         return replace(left, needs=_needed(due[0], starts, longest))
@@ -164,15 +164,15 @@ def budget_status(tx: Connection, batch_id: int, now: datetime) -> BudgetStatus 
 def _cheapest_waiting(
     tx: Connection, batch_id: int, policy: Policy, left: BudgetStatus, longest: int
 ) -> int | None:
-    """Return the least that a job may cost which is waited for; None if the budget covers one."""
-    least = None
+    """Return the maximum cost of the cheapest waiting job; None if the budget covers one."""
+    cheapest = None
     for page in due_jobs.awaited_jobs(tx, batch_id) if not left.reserved else ():
         starts = _starts(tx, batch_id, policy, page)
         needs = [_needed(row, starts, longest) for row in page]
-        least = min(needs if least is None else [least, *needs])
-        if least <= left.room:
+        cheapest = min(needs if cheapest is None else [cheapest, *needs])
+        if cheapest <= left.room:
             return None
-    return least
+    return cheapest
 
 
 _IN_FLIGHT = (
@@ -187,7 +187,7 @@ def _in_flight(tx: Connection, batch_id: int) -> int:
 
 
 def _groups(due: list[Row[Any]], most: int) -> Iterator[list[Row[Any]]]:
-    """Cut jobs into submissions: one output_schema each, and no more than each job allows."""
+    """Group jobs into submissions: one output_schema each, and no more than each job allows."""
 
     def kind(row: Row[Any]) -> tuple[str, int]:
         return row.output_schema_digest, min(row.max_batch_size, most)
@@ -221,9 +221,9 @@ def _intend(
             "intended_at": now,
         },
     ).scalar_one()
-    rides = _open(tx, owner_id, batch_id, submission_id, rows, starts, now)
+    submitted = _open(tx, owner_id, batch_id, submission_id, rows, starts, now)
     return Submission(
-        id=submission_id, marker_token=token, intended_at=now, marked=marked, attempts=rides
+        id=submission_id, marker_token=token, intended_at=now, marked=marked, attempts=submitted
     )
 
 
@@ -244,7 +244,7 @@ def _open(
     starts: Mapping[int, AttemptStart],
     now: datetime,
 ) -> tuple[SubmittedAttempt, ...]:
-    """Open the next attempt of each job, as rides of one submission."""
+    """Open the next attempt of each job, in one submission."""
     opened = tx.execute(
         _OPEN,
         [
@@ -254,7 +254,7 @@ def _open(
                 "batch_id": batch_id,
                 "owner_id": owner_id,
                 "submission_id": submission_id,
-                "batch_index": place,
+                "batch_index": index,
                 "escalation_steps": json_text(starts[row.id].escalation_steps),
                 "escalation_ids": json_text(starts[row.id].escalation_ids),
                 "option_overrides": json_text(starts[row.id].option_overrides)
@@ -263,23 +263,23 @@ def _open(
                 "opened_at": now,
                 "reserved_steps": _needed(row, starts),
             }
-            for place, row in enumerate(rows, 1)
+            for index, row in enumerate(rows, 1)
         ],
     )
     ids = {attempt.batch_index: attempt.id for attempt in opened}
     tx.execute(_START_JOBS, {"jobs": [row.id for row in rows]})
     return tuple(
-        _submitted_attempt(ids[place], place, row, starts[row.id])
-        for place, row in enumerate(rows, 1)
+        _submitted_attempt(ids[index], index, row, starts[row.id])
+        for index, row in enumerate(rows, 1)
     )
 
 
 def _submitted_attempt(
-    attempt_id: int, place: int, row: Row[Any], begun: AttemptStart
+    attempt_id: int, index: int, row: Row[Any], begun: AttemptStart
 ) -> SubmittedAttempt:
     return SubmittedAttempt(
         attempt_id=attempt_id,
-        batch_index=place,
+        batch_index=index,
         job=job_of(row, row.id, row.attempt + 1, begun),
         url=row.url,
         goal=row.goal,

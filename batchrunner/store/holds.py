@@ -1,4 +1,4 @@
-"""Statements about what kept a batch from being submitted: no credits, and former pauses."""
+"""Records the periods in which a batch's jobs were not submitted: no credits, or paused."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _current(owner_id: str, batch_id: int) -> ColumnElement[bool]:
 def start_hold(
     tx: Connection, owner_id: str, batch_id: int, check_at: datetime, reason: str, now: datetime
 ) -> None:
-    """Write down that an owner submits nothing for lack of credits, and when it tries again."""
+    """Record that an owner submits nothing for lack of credits, and when it tries again."""
     known = update(holds).where(_current(owner_id, batch_id))
     if tx.execute(known.values(check_at=check_at, message=reason)).rowcount:
         return
@@ -39,12 +39,12 @@ def start_hold(
 
 
 def end_hold(tx: Connection, owner_id: str, batch_id: int, now: datetime) -> None:
-    """Write down that an owner submits again."""
+    """Record that an owner submits again."""
     tx.execute(update(holds).where(_current(owner_id, batch_id)).values(ended_at=now))
 
 
 def end_pause(tx: Connection, batch_id: int, since: datetime, now: datetime) -> None:
-    """Keep the pause of a batch that is resumed."""
+    """Record the pause of a batch that is being resumed."""
     tx.execute(
         insert(holds).values(
             batch_id=batch_id, reason=PAUSED, since=since, ended_at=max(now, since)
@@ -53,7 +53,7 @@ def end_pause(tx: Connection, batch_id: int, since: datetime, now: datetime) -> 
 
 
 def current_hold(tx: Connection, batch_id: int, now: datetime) -> Hold | None:
-    """Return since when, why and until when living owners have no credits; None: none is held."""
+    """Return since when and why living owners lack credits, and until when; None if none does."""
     row = tx.execute(
         select(
             func.min(holds.c.since).label("since"),

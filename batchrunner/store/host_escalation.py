@@ -1,4 +1,4 @@
-"""Statements that keep what attempts have told of hosts, and by which rung to begin there."""
+"""Records how often each escalation step got past the failures of a host."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SEEN = select(host_escalations).where(
 def step_history(
     tx: Connection, batch_id: int, names: Collection[str]
 ) -> Mapping[tuple[str, str], list[StepHistory]]:
-    """Return what is known of these hosts, by host and ladder."""
+    """Return the histories of these hosts' escalation steps, by host and escalation id."""
     found: dict[tuple[str, str], list[StepHistory]] = defaultdict(list)
     for row in tx.execute(_SEEN, {"batch": batch_id, "names": sorted(set(names))}):
         known = StepHistory(
@@ -35,7 +35,7 @@ def step_history(
 
 @dataclass(slots=True)
 class _Sum:
-    """What several attempts have told of one rung."""
+    """The results of several attempts on one step."""
 
     passed: int = 0
     failed: int = 0
@@ -45,21 +45,21 @@ def record_escalation_results(
     tx: Connection, batch_id: int, applied: Iterable[AttemptDecision]
 ) -> None:
     """
-    Add what attempts have told of their hosts.
+    Add the results of attempts to their hosts' escalation steps.
 
-    Only sums are added, so that those of concurrent runners add up, and all who add several do it
-    in the same order. A host on which no ladder was ever needed is not written down.
+    Concurrent runners add sums, in the same order of rows. A host that never needed an escalation
+    is not stored.
     """
     sums: dict[tuple[str, str, int], _Sum] = defaultdict(_Sum)
-    for lesson in (each for verdict in applied for each in verdict.escalation_results):
-        _add(sums, lesson)
+    for result in (each for decision in applied for each in decision.escalation_results):
+        _add(sums, result)
     if not sums:
         return
     known = step_history(tx, batch_id, {host for host, _, _ in sums})
     rows = [
-        _row(batch_id, *place, told)
-        for place, told in sorted(sums.items())
-        if told.failed or place[2] or place[:2] in known
+        _row(batch_id, *key, total)
+        for key, total in sorted(sums.items())
+        if total.failed or key[2] or key[:2] in known
     ]
     if rows:
         _add_up(tx, rows)
@@ -84,19 +84,19 @@ def _add_up(tx: Connection, rows: list[dict[str, Any]]) -> None:
     )
 
 
-def _add(sums: dict[tuple[str, str, int], _Sum], lesson: EscalationResult) -> None:
-    told = sums[lesson.host, lesson.escalation_id, lesson.step]
-    told.passed += lesson.passed
-    told.failed += not lesson.passed
+def _add(sums: dict[tuple[str, str, int], _Sum], result: EscalationResult) -> None:
+    total = sums[result.host, result.escalation_id, result.step]
+    total.passed += result.passed
+    total.failed += not result.passed
 
 
-def _row(batch_id: int, host: str, ladder: str, rung: int, told: _Sum) -> dict[str, Any]:
+def _row(batch_id: int, host: str, escalation_id: str, step: int, total: _Sum) -> dict[str, Any]:
     return {
         "batch_id": batch_id,
         "host": host,
-        "escalation_id": ladder,
-        "step": rung,
-        "passed": told.passed,
-        "failed": told.failed,
-        "consecutive_failures": 0 if told.passed else told.failed,
+        "escalation_id": escalation_id,
+        "step": step,
+        "passed": total.passed,
+        "failed": total.failed,
+        "consecutive_failures": 0 if total.passed else total.failed,
     }

@@ -1,4 +1,4 @@
-"""Statements that judge stored results again."""
+"""Reads stored results for judging them again, and writes the new judgements."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _read(row: Row[Any]) -> StoredResult:
 _LOCK_ATTEMPTS = (
     select(attempts.c.id, attempts.c.outcome)
     .where(attempts.c.id.in_(bindparam("attempts", expanding=True)))
-    .order_by(attempts.c.id)  # as where verdicts are applied: attempts before jobs, by id
+    .order_by(attempts.c.id)  # as where decisions are applied: attempts before jobs, by id
     .with_for_update()
 )
 _LOCK_JOBS = (
@@ -100,7 +100,7 @@ _LOCK_JOBS = (
 )
 _REWRITE_ATTEMPT = (
     update(attempts)
-    .where(attempts.c.id == bindparam("one"))
+    .where(attempts.c.id == bindparam("row_id"))
     .values(
         outcome=bindparam("new_outcome"),
         code=bindparam("new_code"),
@@ -110,7 +110,7 @@ _REWRITE_ATTEMPT = (
 )
 _MOVE_JOB = (
     update(jobs)
-    .where(jobs.c.id == bindparam("one"))
+    .where(jobs.c.id == bindparam("row_id"))
     .values(
         state=bindparam("new_state"),
         failures=bindparam("new_failures"),
@@ -123,35 +123,34 @@ def rewrite_judgements(
     tx: Connection, judgements: Sequence[tuple[StoredResult, Failed | None]]
 ) -> int:
     """
-    Write what judgements of stored results have become; return how many were written.
+    Write new judgements of stored results; return how many were written.
 
-    One about a job that has changed since it was read changes nothing: it was put back, runs, or
-    was judged by somebody else.
+    A judgement of a job that has changed since it was read changes nothing.
     """
-    ids = [one.attempt_id for one, _ in judgements]
+    ids = [result.attempt_id for result, _ in judgements]
     outcomes = {row.id: row.outcome for row in tx.execute(_LOCK_ATTEMPTS, {"attempts": ids})}
-    job_ids = [one.job_id for one, _ in judgements]
+    job_ids = [result.job_id for result, _ in judgements]
     rows: list[Row[Any]] = list(tx.execute(_LOCK_JOBS, {"jobs": job_ids}))
     stored = {row.id: row for row in rows}
     held = [
-        (one, failure, stored[one.job_id])
-        for one, failure in judgements
-        if _is_as_read(one, outcomes.get(one.attempt_id), stored.get(one.job_id))
+        (result, failure, stored[result.job_id])
+        for result, failure in judgements
+        if _is_as_read(result, outcomes.get(result.attempt_id), stored.get(result.job_id))
     ]
     if held:
-        tx.execute(_REWRITE_ATTEMPT, [_rewritten(one, failure) for one, failure, _ in held])
-        tx.execute(_MOVE_JOB, [_moved(one, failure, row) for one, failure, row in held])
+        tx.execute(_REWRITE_ATTEMPT, [_rewritten(result, failure) for result, failure, _ in held])
+        tx.execute(_MOVE_JOB, [_moved(result, failure, row) for result, failure, row in held])
     return len(held)
 
 
-def _is_as_read(one: StoredResult, outcome: str | None, job: Row[Any] | None) -> bool:
-    before = (one.state, one.number, one.category or "succeeded")
+def _is_as_read(result: StoredResult, outcome: str | None, job: Row[Any] | None) -> bool:
+    before = (result.state, result.number, result.category or "succeeded")
     return job is not None and (job.state, job.attempt, outcome) == before
 
 
-def _rewritten(one: StoredResult, failure: Failed | None) -> dict[str, Any]:
+def _rewritten(result: StoredResult, failure: Failed | None) -> dict[str, Any]:
     return {
-        "one": one.attempt_id,
+        "row_id": result.attempt_id,
         "new_outcome": failure.category if failure else "succeeded",
         "new_code": failure.code if failure else None,
         "new_message": failure.message if failure else None,
@@ -159,18 +158,18 @@ def _rewritten(one: StoredResult, failure: Failed | None) -> dict[str, Any]:
     }
 
 
-def _moved(one: StoredResult, failure: Failed | None, job: Row[Any]) -> dict[str, Any]:
-    """Move a job, and what is counted of it: a judgement is one failure or none."""
-    met = json.loads(job.failures_by_category)
-    for category, change in ((one.category, -1), (failure and failure.category, 1)):
+def _moved(result: StoredResult, failure: Failed | None, job: Row[Any]) -> dict[str, Any]:
+    """Return a job's new state and failure counts: a judgement is one failure or none."""
+    counts = json.loads(job.failures_by_category)
+    for category, change in ((result.category, -1), (failure and failure.category, 1)):
         if category is not None:
-            met[category] = max(met.get(category, 0) + change, 0)
-    change = int(failure is not None) - int(one.category is not None)
+            counts[category] = max(counts.get(category, 0) + change, 0)
+    change = int(failure is not None) - int(result.category is not None)
     return {
-        "one": one.job_id,
+        "row_id": result.job_id,
         "new_state": JobState.FAILED if failure else JobState.SUCCEEDED,
         "new_failures": max(job.failures + change, 0),
         "new_failures_by_category": json_text(
-            {category: count for category, count in met.items() if count}
+            {category: count for category, count in counts.items() if count}
         ),
     }

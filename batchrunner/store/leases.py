@@ -13,7 +13,7 @@ from batchrunner.store import account_keys
 from batchrunner.store.dialect import has_server, insert_or_ignore
 from batchrunner.store.schema import SubmissionState, attempts, owners, submissions
 
-#: How long an owner is believed to be alive after it last said so.
+#: How long an owner counts as alive after it last renewed its lease.
 LEASE = timedelta(seconds=60)
 
 
@@ -22,15 +22,15 @@ _batch: BindParameter[int] = bindparam("batch")
 
 
 class LeaseLost(Exception):
-    """This owner was taken for dead, and others went on with its jobs."""
+    """Another process ended this owner, because its lease expired, and continues its jobs."""
 
 
 def store_time(tx: Connection, now: datetime) -> datetime:
     """
-    Return the ledger's time: the database server's, or *now* where there is none.
+    Return the time of the database: its server's, or *now* without one.
 
-    It is never earlier than an owner has once said to be there, so that it does not go back when
-    the clock of the machine does.
+    It is never earlier than the newest renewal of a lease, so it does not go back when the
+    machine's clock does.
     """
     clock = tx.execute(select(func.clock_timestamp())).scalar_one() if has_server(tx) else now
     newest = tx.execute(select(func.max(owners.c.lease_until))).scalar()
@@ -38,7 +38,7 @@ def store_time(tx: Connection, now: datetime) -> datetime:
 
 
 def register_owner(tx: Connection, owner: Owner, now: datetime) -> None:
-    """Write down a new owner, whose lease begins now."""
+    """Add an owner with a lease from *now* on."""
     tx.execute(
         insert_or_ignore(tx, owners)
         .values(
@@ -62,10 +62,10 @@ _RENEW = (
 
 def renew_lease(tx: Connection, owner_id: str, now: datetime) -> None:
     """
-    Let an owner's lease begin anew.
+    Renew an owner's lease from *now* on.
 
     Raises:
-        LeaseLost: Somebody rescued its attempts in the meantime.
+        LeaseLost: Another process ended this owner.
     """
     renewed = tx.execute(_RENEW, {"me": owner_id, "until": now + LEASE})
     if renewed.rowcount != 1:
@@ -73,7 +73,7 @@ def renew_lease(tx: Connection, owner_id: str, now: datetime) -> None:
 
 
 def end_owner(tx: Connection, owner_id: str, now: datetime) -> None:
-    """Say that an owner works no more, so that nobody waits for its lease."""
+    """End an owner, so that no process waits for its lease to expire."""
     tx.execute(
         update(owners)
         .where(owners.c.id == owner_id, owners.c.ended_at.is_(None))
@@ -82,7 +82,7 @@ def end_owner(tx: Connection, owner_id: str, now: datetime) -> None:
 
 
 def live_owners(tx: Connection, now: datetime, batch_id: int | None = None) -> list[Owner]:
-    """Return the owners whose leases run: all, or those with open attempts of a batch."""
+    """Return the owners with a current lease: all, or those with open attempts of a batch."""
     chosen = [owners.c.ended_at.is_(None), owners.c.lease_until > now]
     if batch_id is not None:
         busy = select(attempts.c.owner_id).where(
@@ -96,7 +96,7 @@ _OTHERS = select(owners).where(owners.c.id != _me, owners.c.ended_at.is_(None))
 
 
 def other_owners(tx: Connection, owner_id: str) -> list[tuple[Owner, datetime]]:
-    """Return the other owners that have not retired, and when their leases end."""
+    """Return the other owners that have not ended, and when their leases expire."""
     rows = tx.execute(_OTHERS, {"me": owner_id})
     return [(_owner(row), row.lease_until) for row in rows]
 
@@ -125,7 +125,7 @@ _MARK_INTENDED_UNANSWERED = (
     )
 )
 _still_open = (attempts.c.batch_id == _batch, attempts.c.closed_at.is_(None))
-#: Of a submission whose runs are known its answer may prove wrong when they are looked at.
+#: A submission with known runs is taken too: a poll may show that its answer was wrong.
 _TAKE_SUBMISSIONS = (
     update(submissions)
     .where(
@@ -153,16 +153,15 @@ def rescue_attempts(
     key: str | None = None,
 ) -> int:
     """
-    Take over a batch's open attempts of owners whose lease ran out, or who are known to be *gone*.
+    Take over a batch's open attempts from dead owners; return how many.
 
-    A lease has run out if it was to end by *ended_by*.
-
-    Their runs are adopted, not started again; submissions of which no answer was recorded are
-    searched for. Returns how many attempts changed hands.
+    An owner is dead if it is in *gone*, or its lease ended by *ended_by* (default: *now*). Its runs
+    continue. Its submissions without a recorded answer are searched for. *key* is the digest of the
+    API key that will poll the runs.
 
     Raises:
-        LeaseLost: The owner itself was taken for dead.
-        KeyReplaced: *key* is none of those that open the batch's runs any more.
+        LeaseLost: Another process ended this owner.
+        KeyReplaced: *key* is not one of the batch's account any more.
     """
     check_alive(tx, owner_id)
     account_keys.check_key(tx, batch_id, key)
@@ -182,10 +181,11 @@ def _owner(row: Row[Any]) -> Owner:
     )
 
 
-#: Until the transaction ends, nobody can take the owner for dead.
+#: Until the transaction ends, no other process can end the owner.
 _ENDED_AT = select(owners.c.ended_at).where(owners.c.id == _me).with_for_update(read=True)
 
 
 def check_alive(tx: Connection, owner_id: str) -> None:
+    """Raise LeaseLost if an owner has ended; otherwise keep it alive until the commit."""
     if tx.execute(_ENDED_AT, {"me": owner_id}).scalar_one() is not None:
         raise LeaseLost(owner_id)

@@ -1,4 +1,4 @@
-"""Statements about runs that turn up late: they are adopted, or listed as orphans."""
+"""Adopts runs that appear late, and records orphans: runs that no attempt needs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from batchrunner.store.schema import SubmissionState, attempts, jobs, orphans, s
 from batchrunner.store.serialization import attempt_start_of, job_of
 from batchrunner.store.transactions import random_token
 
-_WATCHED_FOR = (
+_WATCHLIST = (
     select(submissions)
     .where(
         submissions.c.batch_id == bindparam("batch"),
@@ -23,18 +23,18 @@ _WATCHED_FOR = (
     )
     .order_by(submissions.c.id)
 )
-_WATCHED_FOR_BY_NOW = _WATCHED_FOR.where(submissions.c.next_late_check_at <= bindparam("due"))
+_WATCHLIST_DUE = _WATCHLIST.where(submissions.c.next_late_check_at <= bindparam("due"))
 
 
 def late_run_watchlist(
     tx: Connection, owner_id: str, batch_id: int, due: datetime | None = None
 ) -> list[Submission]:
-    """Return the owner's absent submissions that are watched: those *due* by then, or all."""
+    """Return the owner's absent submissions to check for late runs: *due* by then, or all."""
     mine = {"batch": batch_id, "owner": owner_id}
     if due is None:
-        found = tx.execute(_WATCHED_FOR, mine)
+        found = tx.execute(_WATCHLIST, mine)
     else:
-        found = tx.execute(_WATCHED_FOR_BY_NOW, {**mine, "due": due})
+        found = tx.execute(_WATCHLIST_DUE, {**mine, "due": due})
     return [
         Submission(
             id=row.id,
@@ -88,7 +88,7 @@ _WATCH = (
 def schedule_late_check(
     tx: Connection, owner_id: str, submission: Submission, next_late_check_at: datetime | None
 ) -> None:
-    """Say when to look for an absent submission's runs again; None: never more."""
+    """Set when to check an absent submission for late runs again; None: never."""
     tx.execute(
         _WATCH,
         {"submission": submission.id, "owner": owner_id, "new_late_check_at": next_late_check_at},
@@ -106,14 +106,15 @@ def adopt_late_runs(
     new_token: Callable[[], str] = random_token,
 ) -> int:
     """
-    Adopt runs that turned up late, by the closed attempt that each was made for; return how many.
+    Adopt runs that appeared late, by the closed attempt that created each; return how many.
 
-    A job that still waits for another try gets an attempt with the run that it has already. The
-    runs of all others are orphans. An orphan that completed before it could be cancelled is
-    adopted too when its job comes to wait again: it is paid for.
+    A job that waits for a retry gets an attempt with that run. All other runs become orphans. An
+    orphan that completed before it was cancelled is adopted too if its job waits: it is paid for.
     """
-    waiting, spent = _waiting(tx, runs), _spent(tx, runs.values())
-    adopted = {at: run_id for at, run_id in runs.items() if at in waiting and run_id not in spent}
+    waiting, unavailable = _waiting(tx, runs), _unavailable(tx, runs.values())
+    adopted = {
+        at: run_id for at, run_id in runs.items() if at in waiting and run_id not in unavailable
+    }
     if adopted:
         tx.execute(delete(orphans).where(orphans.c.run_id.in_(adopted.values())))
         _open_with_runs(tx, owner_id, batch_id, waiting, adopted, now, new_token())
@@ -122,14 +123,14 @@ def adopt_late_runs(
 
 
 def _waiting(tx: Connection, runs: Mapping[int, str]) -> dict[int, Any]:
-    """Return the jobs that wait for another try, by the closed attempt whose run turned up."""
+    """Return the jobs that wait for a retry, by the closed attempt whose run appeared."""
     rows = tx.execute(
         select(
             attempts.c.id.label("attempt_id"),
-            attempts.c.escalation_steps.label("ran_on"),
-            attempts.c.escalation_ids.label("learns_of"),
-            attempts.c.option_overrides.label("ran_with"),
-            attempts.c.reserved_steps.label("costs_at_most"),
+            attempts.c.escalation_steps.label("attempt_steps"),
+            attempts.c.escalation_ids.label("attempt_escalation_ids"),
+            attempts.c.option_overrides.label("attempt_overrides"),
+            attempts.c.reserved_steps.label("attempt_reserved"),
             jobs,
         )
         .join(jobs, jobs.c.id == attempts.c.job_id)
@@ -139,8 +140,8 @@ def _waiting(tx: Connection, runs: Mapping[int, str]) -> dict[int, Any]:
     return {row.attempt_id: row for row in rows}
 
 
-def _spent(tx: Connection, run_ids: Collection[str]) -> set[str]:
-    """Return those runs that an attempt has already, and orphans that were asked to stop."""
+def _unavailable(tx: Connection, run_ids: Collection[str]) -> set[str]:
+    """Return the runs that an attempt already has, and the orphans that did not complete."""
     held = select(attempts.c.run_id).where(attempts.c.run_id.in_(run_ids))
     stopped = select(orphans.c.run_id).where(
         orphans.c.run_id.in_(run_ids), orphans.c.run_status.is_distinct_from(RunStatus.COMPLETED)
@@ -167,16 +168,16 @@ def _open_with_runs(
                 "batch_id": batch_id,
                 "owner_id": owner_id,
                 "submission_id": submission_id,
-                "batch_index": place,
-                "escalation_steps": waiting[at].ran_on,
-                "escalation_ids": waiting[at].learns_of,
-                "option_overrides": waiting[at].ran_with,
+                "batch_index": index,
+                "escalation_steps": waiting[at].attempt_steps,
+                "escalation_ids": waiting[at].attempt_escalation_ids,
+                "option_overrides": waiting[at].attempt_overrides,
                 "opened_at": now,
                 "run_id": run_id,
                 "run_status": RunStatus.PENDING,
-                "reserved_steps": waiting[at].costs_at_most,
+                "reserved_steps": waiting[at].attempt_reserved,
             }
-            for place, (at, run_id) in enumerate(runs.items(), 1)
+            for index, (at, run_id) in enumerate(runs.items(), 1)
         ],
     )
     tx.execute(
@@ -189,7 +190,7 @@ def _open_with_runs(
 def _late_submission(
     tx: Connection, owner_id: str, batch_id: int, now: datetime, token: str
 ) -> int:
-    """Write the submission in which adopted runs ride; nothing is sent for it."""
+    """Write the submission of adopted runs, which is never sent."""
     submission_id: int = tx.execute(
         insert(submissions)
         .values(
@@ -200,7 +201,7 @@ def _late_submission(
             state=SubmissionState.CREATED,
             intended_at=now,
             answered_at=now,
-            message="runs that turned up late",
+            message="runs that appeared late",
         )
         .returning(submissions.c.id)
     ).scalar_one()
@@ -218,10 +219,9 @@ def add_untaken_orphans(
     tx: Connection, submission: Submission, runs: Mapping[int, str], now: datetime
 ) -> None:
     """
-    List runs as orphans whose attempts were closed before their ids came.
+    Record runs as orphans if their attempts were closed before their ids arrived.
 
-    Whoever slept through that has just paid for them. Attempts that are open in other hands are
-    left alone: their new owner is searching for these very runs.
+    Open attempts of another owner are skipped: that owner searches for these runs.
     """
     rows = tx.execute(_UNTAKEN, {"attempts": list(runs)}).all()
     if rows:
@@ -259,7 +259,7 @@ def _add_orphans(
 def release_runs(
     tx: Connection, owner_id: str, batch_id: int, attempt_ids: Collection[int], now: datetime
 ) -> None:
-    """Take the runs of open attempts away, of which nobody can tell whose they are: as orphans."""
+    """Record the runs of open attempts as orphans, because they cannot be matched to attempts."""
     held = (
         attempts.c.id.in_(attempt_ids),
         attempts.c.owner_id == owner_id,
@@ -286,12 +286,12 @@ _OPEN_ORPHANS = select(orphans.c.run_id).where(
 
 
 def open_orphans(tx: Connection, batch_id: int) -> list[str]:
-    """Return the orphans of which the API has not confirmed that they are over."""
+    """Return the run ids of orphans that the API has not confirmed to have ended."""
     return list(tx.execute(_OPEN_ORPHANS, {"batch": batch_id}).scalars())
 
 
 def close_orphans(tx: Connection, ended: Iterable[tuple[str, Run | None]], now: datetime) -> None:
-    """Write down what orphans that are over have cost; None: the API knows nothing of it."""
+    """Record the status and cost of orphans that ended; None: the API does not know the run."""
     for run_id, run in ended:
         tx.execute(
             update(orphans)

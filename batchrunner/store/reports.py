@@ -1,4 +1,4 @@
-"""Statements that only look: tallies, failures, finished jobs."""
+"""Reads counts, failures, finished jobs and the work that is left; writes nothing."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ _STATES = (
 
 
 def batch_counts(tx: Connection, batch_id: int) -> BatchCounts:
-    """Count a batch."""
+    """Count a batch's jobs, attempts and orphans by state and category."""
     batch = {"batch": batch_id}
     by_state = {JobState(row.state): row for row in tx.execute(_STATES, batch)}
     available = by_state.get(JobState.AVAILABLE)
@@ -95,8 +95,8 @@ _due_at = (
     .where(jobs.c.batch_id == _batch, jobs.c.state == JobState.AVAILABLE)
     .scalar_subquery()
 )
-#: With a job that may be claimed sooner or later.
-_awaited = exists().where(
+#: Whether some available job is not on a host that was given up.
+_can_be_claimed = exists().where(
     jobs.c.batch_id == _batch,
     jobs.c.state == JobState.AVAILABLE,
     jobs.c.host.not_in(
@@ -117,7 +117,7 @@ _WORK_LEFT = (
         batches.c.concurrency,
         batches.c.learned_concurrency,
         batches.c.settings,
-        _awaited.label("awaited"),
+        _can_be_claimed.label("can_be_claimed"),
     )
     .join_from(batches, _open, true())
     .where(batches.c.id == _batch)
@@ -125,7 +125,7 @@ _WORK_LEFT = (
 
 
 def work_left(tx: Connection, owner_id: str, batch_id: int) -> WorkLeft:
-    """Say whether there is more to do; quick, however large the batch."""
+    """Return what is left to do, in a time that does not grow with the batch."""
     row = tx.execute(_WORK_LEFT, {"owner": owner_id, "batch": batch_id}).one()
     settings = settings_in_force(row)
     return WorkLeft(
@@ -136,11 +136,11 @@ def work_left(tx: Connection, owner_id: str, batch_id: int) -> WorkLeft:
         pause=pause_of(row),
         canary_failed=row.canary_gate == CanaryGate.CLOSED,
         has_budget=settings.budget is not None,
-        given_up=row.due_at is not None and not row.awaited,
+        given_up=row.due_at is not None and not row.can_be_claimed,
     )
 
 
-_in_doubt = attempts.c.submission_id.in_(
+_unanswered = attempts.c.submission_id.in_(
     select(submissions.c.id).where(
         submissions.c.batch_id == _batch, submissions.c.state == SubmissionState.UNANSWERED
     )
@@ -148,7 +148,7 @@ _in_doubt = attempts.c.submission_id.in_(
 _ATTEMPTS = select(
     func.count().label("attempts"),
     func.coalesce(func.sum(attempts.c.steps), 0).label("steps"),
-    _count(and_(_still_open, attempts.c.run_id.is_(None), _in_doubt)).label("unsettled"),
+    _count(and_(_still_open, attempts.c.run_id.is_(None), _unanswered)).label("unsettled"),
     _count(and_(_still_open, attempts.c.run_status == RunStatus.PENDING)).label("queued"),
 ).where(attempts.c.batch_id == _batch)
 _ORPHANS_AND_LATE = select(
@@ -158,9 +158,12 @@ _ORPHANS_AND_LATE = select(
 
 def _attempts(tx: Connection, batch_id: int) -> dict[str, int]:
     row = tx.execute(_ATTEMPTS, {"batch": batch_id}).one()
-    strays = tx.execute(_ORPHANS_AND_LATE, {"batch": batch_id}).one()
+    orphan_counts = tx.execute(_ORPHANS_AND_LATE, {"batch": batch_id}).one()
     counts = {name: int(value) for name, value in row._mapping.items()}
-    return counts | {"orphans": strays.orphans, "steps": counts["steps"] + int(strays.steps)}
+    return counts | {
+        "orphans": orphan_counts.orphans,
+        "steps": counts["steps"] + int(orphan_counts.steps),
+    }
 
 
 _FAILED = (
@@ -169,7 +172,7 @@ _FAILED = (
     .where(jobs.c.batch_id == _batch, jobs.c.state == JobState.FAILED)
     .group_by(attempts.c.outcome)
 )
-#: Failed attempts after which their job went on.
+#: Failed attempts after which their job was retried.
 _RETRIED = (
     select(attempts.c.outcome, func.count())
     .where(attempts.c.batch_id == _batch, attempts.c.retry_at.is_not(None))
@@ -187,7 +190,7 @@ def failed_attempts(
     """
     Return failed attempts with their reasons, in file order.
 
-    Those that ended their jobs where *final*, else those after which their jobs went on.
+    With *final*, those that ended their jobs; otherwise those after which their jobs were retried.
     """
     last = attempts.c.retry_at.is_(None) if final else attempts.c.retry_at.is_not(None)
     rows = tx.execute(
@@ -217,7 +220,7 @@ def failed_attempts(
 
 
 def cancelled_jobs(tx: Connection, batch_id: int, *, most: int) -> list[tuple[str, str]]:
-    """Return key and url of jobs that were cancelled while no run was in flight, in file order."""
+    """Return key and url of jobs that were cancelled without a run in flight, in file order."""
     ended = exists().where(_newest, attempts.c.retry_at.is_(None))
     rows = tx.execute(
         select(jobs.c.key, jobs.c.url)
@@ -287,7 +290,7 @@ def _finished(job_ids: Sequence[int]) -> Select[Any]:
 
 def _finished_job(row: Row[Any], rate: Rate | None, paths: tuple[str, ...]) -> FinishedJob:
     failed = row.outcome is not None and row.outcome != "succeeded"
-    cancelled = row.state == JobState.CANCELLED  # perhaps while it waited, whatever it met before
+    cancelled = row.state == JobState.CANCELLED  # perhaps while it waited after another failure
     return FinishedJob(
         position=row.position,
         key=row.key,
@@ -312,7 +315,7 @@ def _finished_job(row: Row[Any], rate: Rate | None, paths: tuple[str, ...]) -> F
 
 
 def newest_run(tx: Connection, batch_id: int, key: str) -> str | None:
-    """Return the run of a job's newest attempt that has one."""
+    """Return the run id of a job's newest attempt that has one."""
     run_id: str | None = tx.execute(
         select(attempts.c.run_id)
         .join(jobs, jobs.c.id == attempts.c.job_id)

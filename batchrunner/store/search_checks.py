@@ -1,4 +1,4 @@
-"""Statements about how far a search for lost runs can be believed."""
+"""Finds control runs, which test whether a search for lost runs can be trusted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, select
 from batchrunner.model import ControlRun, RunStatus
 from batchrunner.store.schema import SubmissionState, attempts, submissions
 
-#: Runs that a look has shown: one of which nobody has seen anything may have been lost at once.
+#: Statuses that only a poll sets: a run that no poll has shown may not exist.
 _SEEN = [status for status in RunStatus if status is not RunStatus.PENDING]
 
 _CONTROL_RUN = (
@@ -29,7 +29,7 @@ _CONTROL_RUN = (
 
 
 def control_run(tx: Connection, batch_id: int, before: datetime) -> ControlRun | None:
-    """Return the newest run with a marker that was known *before* a moment, and seen since."""
+    """Return the newest marked run that was recorded *before* a moment and polled since."""
     row = tx.execute(_CONTROL_RUN, {"batch": batch_id, "before": before}).first()
     return row and ControlRun(
         run_id=row.run_id, marker_token=row.marker_token, batch_index=row.batch_index
@@ -49,5 +49,5 @@ _GIVEN_BACK = (
 
 
 def jobs_given_back(tx: Connection, job_ids: Collection[int]) -> frozenset[int]:
-    """Return those of these jobs that were given back because a run of theirs was not found."""
+    """Return those of these jobs that were made available because a run was not found."""
     return frozenset(tx.execute(_GIVEN_BACK, {"jobs": list(job_ids)}).scalars())

@@ -1,4 +1,4 @@
-"""Rows as what decisions are about, and back: jobs, rules, counts and rungs in JSON."""
+"""Converts between stored JSON and settings, rules, counts, budgets and jobs."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from batchrunner.policy.escalation import AttemptStart
 
 
 def json_text(value: Any) -> str:
-    """Return *value* as JSON in the one form in which equal values are equal texts."""
+    """Return *value* as JSON; equal values give equal texts."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
-def job_of(row: Any, id: int, attempt: int, begun: AttemptStart) -> Job:
-    """Return the job of a row, with the number of its newest attempt and where that one began."""
+def job_of(row: Any, id: int, attempt: int, start: AttemptStart) -> Job:
+    """Return the job of a row, with its newest attempt's number and escalation steps."""
     return Job(
         id=id,
         key=row.key,
@@ -40,13 +40,13 @@ def job_of(row: Any, id: int, attempt: int, begun: AttemptStart) -> Job:
         failures=row.failures,
         failures_by_category=counts_of(row.failures_by_category),
         policy=rules_of(row.policy),
-        escalation_steps=begun.escalation_steps,
-        escalation_ids=begun.escalation_ids,
+        escalation_steps=start.escalation_steps,
+        escalation_ids=start.escalation_ids,
     )
 
 
 def attempt_start_of(row: Any) -> AttemptStart:
-    """Return on which rungs of which ladders the attempt of a row began."""
+    """Return the escalation steps and ids with which a row's attempt began."""
     return AttemptStart(
         escalation_steps=counts_of(row.escalation_steps),
         escalation_ids=escalation_ids_of(row.escalation_ids),
@@ -55,19 +55,21 @@ def attempt_start_of(row: Any) -> AttemptStart:
 
 @lru_cache(maxsize=1024)
 def escalation_ids_of(stored: str) -> Mapping[FailureCategory, str]:
-    """Read ladders by category back."""
-    return {FailureCategory(category): ladder for category, ladder in json.loads(stored).items()}
+    """Parse escalation ids by category."""
+    return {FailureCategory(category): id for category, id in json.loads(stored).items()}
 
 
-@lru_cache(maxsize=1024)  # few texts, read again with each look; nobody changes what they say
+@lru_cache(
+    maxsize=1024
+)  # few different texts, parsed again for each poll; no caller changes the values
 def counts_of(stored: str) -> Mapping[FailureCategory, int]:
-    """Read numbers by category back."""
+    """Parse numbers by category."""
     return {FailureCategory(category): number for category, number in json.loads(stored).items()}
 
 
 @lru_cache(maxsize=1024)
 def rules_of(stored: str | None) -> Mapping[FailureCategory, RetryRule]:
-    """Read rules back."""
+    """Parse rules."""
     plain = json.loads(stored or "{}")
     return {
         FailureCategory(category): RetryRule(
@@ -85,7 +87,7 @@ def _span(seconds: float | None) -> timedelta | None:
 
 
 def plain_rules(rules: Mapping[FailureCategory, RetryRule]) -> dict[str, dict[str, Any]]:
-    """Return rules as JSON keeps them: only what they say."""
+    """Return rules as JSON can represent them, without unset fields."""
     return {category.value: _plain_rule(rule) for category, rule in rules.items()}
 
 
@@ -101,23 +103,23 @@ def _plain_rule(rule: RetryRule) -> dict[str, Any]:
 
 @lru_cache(maxsize=256)
 def expectations_in(options: str | None, expect: str | None) -> Expectations:
-    """Read back what a job's result must be; its output_schema stands in its options."""
+    """Parse what a job's result must contain: *expect*, and the output_schema in *options*."""
     schema = json.loads(options or "{}").get("output_schema")
     return expectations_of(schema, json.loads(expect or "{}"))
 
 
 def findings_text(findings: tuple[Finding, ...]) -> str | None:
-    """Return what the judge saw as it is stored; None where it saw nothing."""
+    """Return findings as JSON; None without any."""
     return json_text([asdict(finding) for finding in findings]) if findings else None
 
 
 def findings_of(stored: str | None) -> tuple[Finding, ...]:
-    """Read what the judge saw back."""
+    """Parse findings."""
     return tuple(Finding(**plain) for plain in json.loads(stored or "[]"))
 
 
 def options_of(stored: str, changes: str | None) -> dict[str, Any]:
-    """Return the options of an attempt: its job's, as its rungs change them."""
+    """Return the options of an attempt: its job's, with the overrides."""
     return {**json.loads(stored), **json.loads(changes or "{}")}
 
 
@@ -143,7 +145,7 @@ def budget_of(plain: Mapping[str, Any] | None) -> Budget | None:
 
 
 def plain_hosts(rules: Mapping[str, HostRule]) -> dict[str, Any]:
-    """Return rules for hosts as JSON can spell them."""
+    """Return rules for hosts as JSON can represent them."""
     return {
         host: {**asdict(rule), "spacing": rule.spacing and rule.spacing.total_seconds()}
         for host, rule in rules.items()
@@ -151,7 +153,7 @@ def plain_hosts(rules: Mapping[str, HostRule]) -> dict[str, Any]:
 
 
 def hosts_of(plain: Mapping[str, Any]) -> dict[str, HostRule]:
-    """Read rules for hosts back."""
+    """Return the rules for hosts that *plain* represents."""
     return {
         host: HostRule(**{**rule, "spacing": _span(rule.get("spacing"))})
         for host, rule in plain.items()
@@ -159,7 +161,7 @@ def hosts_of(plain: Mapping[str, Any]) -> dict[str, HostRule]:
 
 
 def plain_canary(canary: Canary | None) -> dict[str, Any] | None:
-    """Return a canary as JSON can spell it."""
+    """Return a canary as JSON can represent it."""
     if canary is None:
         return None
     rate, cost = canary.success_rate, canary.row_cost
@@ -171,7 +173,7 @@ def plain_canary(canary: Canary | None) -> dict[str, Any] | None:
 
 
 def canary_of(plain: Mapping[str, Any] | None) -> Canary | None:
-    """Read a canary back."""
+    """Return the canary that *plain* represents."""
     if plain is None:
         return None
     rate = plain["success_rate"]
@@ -184,13 +186,13 @@ def canary_of(plain: Mapping[str, Any] | None) -> Canary | None:
 
 @lru_cache(maxsize=1024)
 def limits_of(stored: str | None) -> TimeLimits:
-    """Read a job's own limits back."""
+    """Parse a job's own time limits."""
     plain = json.loads(stored or "{}")
     return TimeLimits(queued=_span(plain.get("queued")), running=_span(plain.get("running")))
 
 
 def limits_text(limits: TimeLimits) -> str | None:
-    """Return a job's own limits as JSON; None where it has none."""
+    """Return a job's own time limits as JSON; None without any."""
     plain = {
         name: span.total_seconds()
         for name, span in (("queued", limits.queued), ("running", limits.running))
@@ -201,7 +203,7 @@ def limits_text(limits: TimeLimits) -> str | None:
 
 @lru_cache(maxsize=64)
 def settings_of(stored: str) -> Settings:
-    """Read settings back; what an older program did not write has its default."""
+    """Parse settings; a setting that an older version did not write has its default."""
     plain = json.loads(stored)
     for name in ("backoff", "queued_limit", "running_limit"):
         plain[name] = timedelta(seconds=plain[name])
@@ -214,6 +216,7 @@ def settings_of(stored: str) -> Settings:
 
 
 def settings_text(settings: Settings) -> str:
+    """Return settings as JSON."""
     return json_text(
         {
             "concurrency": settings.concurrency,

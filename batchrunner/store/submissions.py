@@ -1,4 +1,4 @@
-"""Statements that write down what became of submissions."""
+"""Records the answers to submissions: created, refused, unanswered, absent or undecided."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def record_runs(
     tx: Connection, owner_id: str, submission: Submission, runs: Mapping[int, str], now: datetime
 ) -> frozenset[int]:
     """
-    Write the run ids of a submission by attempt id; return its open attempts that have none yet.
+    Write the run ids of a submission by attempt id; return its open attempts without one.
 
-    An attempt that was closed or taken over in the meantime keeps what it has. A run that is
-    another attempt's stays so: whose it is, its marker tells.
+    An attempt that was closed or taken over meanwhile stays unchanged. A run that another attempt
+    has stays with that attempt, because its marker decides.
     """
     free = _free(tx, runs)
     if free:
@@ -58,34 +58,34 @@ def record_runs(
 
 
 def _free(tx: Connection, runs: Mapping[int, str]) -> dict[int, str]:
-    """Return what of *runs* can be written: of an id that is nobody's yet, once."""
+    """Return those of *runs* that can be written: each id once, if no attempt or orphan has it."""
     if not runs:
         return {}
     ids = {"runs": list(runs.values())}
-    spent = {*tx.execute(_HELD, ids).scalars(), *tx.execute(_DISOWNED, ids).scalars()}
+    taken = {*tx.execute(_HELD, ids).scalars(), *tx.execute(_ORPHANED, ids).scalars()}
     free: dict[int, str] = {}
     for at, run_id in runs.items():
-        if run_id not in spent:
+        if run_id not in taken:
             free[at] = run_id
-            spent.add(run_id)
+            taken.add(run_id)
     return free
 
 
 _HELD = select(attempts.c.run_id).where(attempts.c.run_id.in_(bindparam("runs", expanding=True)))
-_DISOWNED = select(orphans.c.run_id).where(orphans.c.run_id.in_(bindparam("runs", expanding=True)))
+_ORPHANED = select(orphans.c.run_id).where(orphans.c.run_id.in_(bindparam("runs", expanding=True)))
 
 
 def reassign_runs(
     tx: Connection, owner_id: str, runs: Mapping[int, Mapping[int, str]], now: datetime
 ) -> None:
     """
-    Give open attempts of submissions the runs that the API's echo of their markers assigns.
+    Assign runs to the open attempts of submissions by the markers that the API echoes.
 
-    *runs* is by submission id, and by attempt id. An attempt that is not in it, or whose run an
-    attempt of another submission has, loses its run; its own is searched for.
+    *runs* is by submission id and attempt id. An attempt that is not in it, or whose run belongs to
+    another submission, loses its run id, and its own run is searched for.
     """
     held = (attempts.c.owner_id == owner_id, attempts.c.closed_at.is_(None))
-    # No two attempts may have one run, not even in between: all give theirs up first.
+    # No two attempts may have the same run, not even briefly: clear all first.
     of_them = attempts.c.submission_id.in_(runs)
     tx.execute(update(attempts).where(*held, of_them).values(run_id=None))
     free = _free(tx, {at: run_id for each in runs.values() for at, run_id in each.items()})
@@ -122,7 +122,7 @@ _CLOSE = (
         state=bindparam("new_state"),
         answered_at=bindparam("now"),
         search_at=None,
-        message=bindparam("why"),
+        message=bindparam("new_message"),
         next_late_check_at=bindparam("new_late_check_at"),
     )
 )
@@ -138,7 +138,7 @@ def close_submission(
     next_late_check_at: datetime | None = None,
 ) -> None:
     """
-    Say what finally became of a submission; what has been said before stays.
+    Set the final state of a submission, unless it has one.
 
     *next_late_check_at* is when to check whether runs of an absent submission appeared late.
     """
@@ -149,7 +149,7 @@ def close_submission(
             "owner": owner_id,
             "new_state": state,
             "now": now,
-            "why": message,
+            "new_message": message,
             "new_late_check_at": next_late_check_at,
         },
     )
@@ -198,7 +198,7 @@ _MARK_UNANSWERED = (
         state=SubmissionState.UNANSWERED,
         search_at=bindparam("new_search_at"),
         fruitless_searches=bindparam("searches"),
-        message=bindparam("why"),
+        message=bindparam("new_message"),
     )
 )
 
@@ -206,7 +206,7 @@ _MARK_UNANSWERED = (
 def mark_unanswered(
     tx: Connection, owner_id: str, submission: Submission, search_at: datetime, message: str
 ) -> None:
-    """Say that a submission's runs may exist, and when to look for them (again)."""
+    """Record that a submission's runs may exist, and when to search for them."""
     tx.execute(
         _MARK_UNANSWERED,
         {
@@ -214,7 +214,7 @@ def mark_unanswered(
             "owner": owner_id,
             "new_search_at": search_at,
             "searches": submission.fruitless_searches,
-            "why": message,
+            "new_message": message,
         },
     )
 
@@ -222,8 +222,8 @@ def mark_unanswered(
 def mark_intended_unanswered(
     tx: Connection, owner_id: str, batch_id: int, now: datetime, reason: str
 ) -> None:
-    """Say of all of an owner's submissions that are still intended that their runs may exist."""
-    # A claim of which the commit was lost may still be on its way: it holds the batch until then.
+    """Record that the runs of all of an owner's intended submissions may exist."""
+    # A claim whose commit seemed lost may still be running: it holds the batch until it ends.
     tx.execute(select(batches.c.id).where(batches.c.id == batch_id).with_for_update())
     tx.execute(
         update(submissions)
@@ -275,12 +275,18 @@ _UNANSWERED = (
 def unanswered_submissions(
     tx: Connection, owner_id: str, batch_id: int
 ) -> list[tuple[Submission, datetime, str]]:
-    """Return the owner's submissions in doubt, when to look for each, and why it is in doubt."""
+    """Return the owner's unanswered submissions, when to search for each, and why."""
     rows = tx.execute(_UNANSWERED, {"batch": batch_id, "owner": owner_id})
     found = []
     for _, group in groupby(rows, key=lambda row: row.submission_id):
-        rides = list(group)
-        found.append((_submission(rides), rides[0].search_at, rides[0].message or ""))
+        rows_of_submission = list(group)
+        found.append(
+            (
+                _submission(rows_of_submission),
+                rows_of_submission[0].search_at,
+                rows_of_submission[0].message or "",
+            )
+        )
     return found
 
 

@@ -35,8 +35,8 @@ from batchrunner.store.schema import (
 )
 from batchrunner.store.transactions import PAGE_SIZE, Transactions
 
-#: What became of submissions whose runs were looked for, and not found at once.
-_DOUBTED = (SubmissionState.UNANSWERED, SubmissionState.ABSENT, SubmissionState.UNDECIDED)
+#: States of submissions whose runs were searched for and not found at once.
+_SEARCHED = (SubmissionState.UNANSWERED, SubmissionState.ABSENT, SubmissionState.UNDECIDED)
 _NO_RUNS = (SubmissionState.REFUSED, SubmissionState.ABSENT)
 
 
@@ -108,9 +108,9 @@ def _attempt(row: Any) -> PastAttempt:
     return PastAttempt(
         opened_at=row.opened_at,
         closed_at=row.closed_at,
-        cause=_use(row.outcome),
+        cause=_cause(row.outcome),
         answered_at=row.answered_at,
-        unanswered_at=row.state in _DOUBTED or row.fruitless_searches > 0,
+        unanswered_at=row.state in _SEARCHED or row.fruitless_searches > 0,
         started_at=row.run_started_at or row.seen_running_at,
         ended_at=row.run_finished_at,
         retry_at=row.retry_at,
@@ -120,18 +120,18 @@ def _attempt(row: Any) -> PastAttempt:
     )
 
 
-def _use(outcome: str | None) -> CostCause | FailureCategory:
+def _cause(outcome: str | None) -> CostCause | FailureCategory:
     if outcome is None:
         return CostCause.IN_FLIGHT
     return CostCause.SUCCEEDED if outcome == CostCause.SUCCEEDED else FailureCategory(outcome)
 
 
-#: Newest attempts by which the future is judged.
+#: Newest attempts on which estimates are based.
 MAX_RECENT = 50_000
 
 
 def past_runs(tx: Connection, origin: str) -> list[PastRun]:
-    """Return what finished jobs took on an API, of all batches of the database, newest first."""
+    """Return the time and steps of finished jobs on an API, of all batches, newest first."""
     rows = tx.execute(
         select(
             attempts.c.job_id,
@@ -150,14 +150,17 @@ def past_runs(tx: Connection, origin: str) -> list[PastRun]:
         .order_by(attempts.c.job_id.desc())
         .limit(MAX_RECENT)
     )
-    return [_taken(list(tries)) for _, tries in groupby(rows, key=lambda row: row.job_id)]
+    return [
+        _past_run(list(attempts_of_job))
+        for _, attempts_of_job in groupby(rows, key=lambda row: row.job_id)
+    ]
 
 
-def _taken(tries: Sequence[Any]) -> PastRun:
-    spans = (row.closed_at - row.opened_at for row in tries)
+def _past_run(attempts_of_job: Sequence[Any]) -> PastRun:
+    spans = (row.closed_at - row.opened_at for row in attempts_of_job)
     return PastRun(
-        host=tries[0].host,
-        steps=sum(row.steps or 0 for row in tries),
+        host=attempts_of_job[0].host,
+        steps=sum(row.steps or 0 for row in attempts_of_job),
         time=max(sum(spans, timedelta(0)), timedelta(0)),
     )
 

@@ -64,7 +64,7 @@ class Transactions:
             return function(tx, *args, **kwargs)
 
     def short_lock_timeout(self) -> AbstractContextManager[None]:
-        """Let calls in the block give up soon on another program's lock; the caller repeats them."""
+        """Let calls in the block give up soon on another program's lock."""
         return self._database.short_lock_timeout()
 
     def close(self) -> None:
