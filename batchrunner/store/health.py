@@ -309,7 +309,7 @@ ATTEMPT_RULES: Mapping[str, ColumnElement[bool]] = {
     "an attempt and its submission are of its job's batch": or_(
         attempts.c.batch_id != jobs.c.batch_id, submissions.c.batch_id != jobs.c.batch_id
     ),
-    "who has a run was not refused one, and its create was answered": and_(
+    "an attempt with a run was not refused, and its create was answered": and_(
         attempts.c.run_id.is_not(None),
         submissions.c.state.in_((SubmissionState.INTENDED, SubmissionState.REFUSED)),
     ),

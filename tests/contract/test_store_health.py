@@ -175,7 +175,7 @@ TAMPERED = {
     "an attempt and its submission are of its job's batch": (
         "UPDATE submissions SET batch_id = (SELECT max(id) FROM batches) WHERE state = 'created'"
     ),
-    "who has a run was not refused one, and its create was answered": (
+    "an attempt with a run was not refused, and its create was answered": (
         "UPDATE submissions SET state = 'intended' WHERE state = 'created'"
     ),
 }
@@ -276,7 +276,9 @@ GARBLED = {
     ),
     "UPDATE jobs SET options = '{' WHERE id = 9": "options of row 9 in jobs is '{'",
     "UPDATE jobs SET options = '[]' WHERE id = 9": "options of row 9 in jobs is '[]'",
-    "UPDATE jobs SET failures_by_category = '{\"x\": 1}' WHERE id = 9": "failures_by_category of row 9 in jobs is '{\"x\": 1}'",
+    "UPDATE jobs SET failures_by_category = '{\"x\": 1}' WHERE id = 9": (
+        "failures_by_category of row 9 in jobs is '{\"x\": 1}'"
+    ),
     "UPDATE batches SET settings = '{}' WHERE id = 1": "settings of row 1 in batches is '{}'",
     "UPDATE batches SET budget = 'much' WHERE id = 1": "budget of row 1 in batches is 'much'",
     "UPDATE attempts SET run_status = 'LOST' WHERE id = 5": (

@@ -16,11 +16,13 @@ OPEN = (
 )
 JOB = (
     "INSERT INTO jobs"
-    " (id, batch_id, position, key, url, goal, options, output_schema_digest, state, available_at{more})"
+    " (id, batch_id, position, key, url, goal, options, output_schema_digest, state,"
+    " available_at{more})"
     " VALUES (99, {batch}, 1, '{key}', 'u', 'g', '{{}}', '', '{state}', 'x'{values})"
 )
 SUBMISSION = (
-    "INSERT INTO submissions (id, batch_id, owner_id, marker_token, marked, state, intended_at, search_at)"
+    "INSERT INTO submissions"
+    " (id, batch_id, owner_id, marker_token, marked, state, intended_at, search_at)"
     " VALUES (99, {batch}, '{owner}', '{token}', true, '{state}', 'x', {search_at})"
 )
 
