@@ -15,8 +15,8 @@ from batchrunner.model import JobState, Settings
 from batchrunner.runner.events import AttemptsRescued
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
-from batchrunner.store.claims import LEASE
 from batchrunner.store.database import StoreError
+from batchrunner.store.leases import LEASE
 from tests.simulation.held import Night
 from tests.simulator.machine_faults import TimeSpan
 from tests.simulator.simulated_batch import KillSwitch, T, pages, simulate

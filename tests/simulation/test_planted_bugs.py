@@ -43,8 +43,8 @@ from batchrunner.runner.runner import innermost
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.store import attempts as attempts_module
 from batchrunner.store import claims, reports, submissions
-from batchrunner.store.claims import LeaseLost
 from batchrunner.store.database import StoreError
+from batchrunner.store.leases import LeaseLost
 from batchrunner.store.schema import SubmissionState, attempts, jobs, results
 from batchrunner.store.serialization import json_text
 from batchrunner.store.store import Store

@@ -19,7 +19,7 @@ from batchrunner.selftest.invariants import (
     check_decided,
     invariant,
 )
-from batchrunner.store.claims import LeaseLost
+from batchrunner.store.leases import LeaseLost
 from batchrunner.store.schema import SubmissionState
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.machine_faults import SimulatedMachine, SimulatedProcess
