@@ -24,7 +24,7 @@ def replace_when_complete(path: Path, write: Callable[[IO[bytes]], T]) -> T:
 
     Returns what *write* returns. If anything fails before that, *write* included, the old file
     stays as it was and nothing is left beside it. Only its owner can read a new file. A replaced
-    file keeps its mode, and a symbolic link stays a link. A device or a pipe is written to as it is.
+    file keeps its mode, and a symbolic link stays a link. A device or a pipe is written directly.
 
     Raises:
         OSError: The file cannot be written; its `filename` is *path*.
