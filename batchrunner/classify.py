@@ -5,6 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from batchrunner.api_facts.error_codes import (
+    NOT_OFFERED_STATUSES,
+    TRANSIENT_STATUSES,
+    WRONG_ADDRESS_STATUSES,
+)
 from batchrunner.judge import judge
 from batchrunner.model import (
     ApiFault,
@@ -48,15 +53,6 @@ CATEGORY_BY_STATUS = {
     422: FailureCategory.REJECTED,
     429: FailureCategory.THROTTLED,
 }
-
-#: Statuses by which an endpoint says that it is not offered here.
-NOT_OFFERED = (404, 405, 501)
-
-#: Statuses by which a server says that nothing is at this address, or that it stands elsewhere.
-_NOTHING_THERE = (301, 308, 404, 405)
-
-#: Other statuses from 400 to 499 that say nothing about the request itself.
-_PASSING = (404, 405, 408, 409, 425)
 
 #: Code of a result that could not be read: it is paid for, and another run would not help.
 UNREADABLE = "unreadable"
@@ -120,14 +116,14 @@ def classify_fault(fault: ApiFault) -> Failed:
 
 def _otherwise(status: int) -> FailureCategory:
     """Return the category of a status that no source names."""
-    if 400 <= status < 500 and status not in _PASSING:
+    if 400 <= status < 500 and status not in TRANSIENT_STATUSES:
         return FailureCategory.REJECTED
     return FailureCategory.UNREACHABLE
 
 
 def is_not_offered(fault: ApiFault) -> bool:
     """Whether the API says that it has no such endpoint, rather than refusing the request."""
-    return fault.kind is FaultKind.STATUS and fault.status in NOT_OFFERED
+    return fault.kind is FaultKind.STATUS and fault.status in NOT_OFFERED_STATUSES
 
 
 def shortened(text: str, most: int) -> str:
@@ -137,7 +133,10 @@ def shortened(text: str, most: int) -> str:
 
 def is_not_the_api(fault: ApiFault) -> bool:
     """Whether a server, be it the API or another, says that there is nothing at the address."""
-    return fault.kind in (FaultKind.STATUS, FaultKind.MALFORMED) and fault.status in _NOTHING_THERE
+    return (
+        fault.kind in (FaultKind.STATUS, FaultKind.MALFORMED)
+        and fault.status in WRONG_ADDRESS_STATUSES
+    )
 
 
 def _classify_run(

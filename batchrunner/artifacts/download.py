@@ -14,6 +14,7 @@ from typing import Any, Self, cast
 import anyio
 import httpx
 
+from batchrunner.api_facts.endpoints import step_artifact_path
 from batchrunner.artifacts.media_types import (
     HEAD,
     LIMITS,
@@ -40,7 +41,7 @@ BLOCK = 256 * 1024
 #: What the id of a run or of a step may be: it becomes a part of a path.
 _ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
 #: What the API calls each kind at the end of a step's path.
-_ENDS = {ArtifactKind.SCREENSHOTS: "screenshot", ArtifactKind.HTML: "html"}
+_STEP_ARTIFACTS = {ArtifactKind.SCREENSHOTS: "screenshot", ArtifactKind.HTML: "html"}
 
 
 class DownloadFailure(StrEnum):
@@ -130,7 +131,7 @@ class ArtifactDownloader:
             raise DownloadFailed(
                 DownloadFailure.REFUSED, "the id of its step is a path, or no id at all"
             )
-        path = f"/v1/runs/{run_id}/steps/{step_id}/{_ENDS[kind]}"
+        path = step_artifact_path(run_id, step_id, _STEP_ARTIFACTS[kind])
         request = self._keyed.build_request("GET", self._api.join(path))
         async with _bounded(LIMITS[kind].seconds):
             async with self._answer(self._keyed, request) as answer:

@@ -1,5 +1,7 @@
 """The vocabulary; imports nothing of ours but itself."""
 
+from batchrunner.api_facts.limits import MAX_RUN_ID_LENGTH, MAX_RUNS_PER_REQUEST
+from batchrunner.api_facts.options import RUN_OPTIONS
 from batchrunner.model.attempts import (
     AttemptDecision,
     ControlRun,
@@ -15,7 +17,6 @@ from batchrunner.model.attempts import (
 from batchrunner.model.budget import BudgetStatus, Rate, RateSource, Wallet
 from batchrunner.model.job_file import (
     AUTO,
-    RUN_OPTIONS,
     Budget,
     Canary,
     Expectations,
@@ -52,8 +53,6 @@ from batchrunner.model.reports import (
     WorkLeft,
 )
 from batchrunner.model.runs import (
-    MAX_RUN_ID_LENGTH,
-    MAX_RUNS_PER_REQUEST,
     ApiError,
     ApiFault,
     CreateAnswer,

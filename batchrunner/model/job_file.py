@@ -10,23 +10,6 @@ from typing import Any
 
 from batchrunner.model.states import FailureCategory
 
-#: Options of a run request beside url and goal, as the API names them.
-RUN_OPTIONS = (
-    "browser_profile",
-    "proxy_config",
-    "agent_config",
-    "capture_config",
-    "output_schema",
-    "use_vault",
-    "credential_item_ids",
-    "use_profile",
-    "profile_id",
-    "webhook_url",
-    "api_integration",
-    "feature_flags",
-)
-
-
 #: In the place of a bound: as many runs as the account turns out to have slots for.
 AUTO = 0
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from batchrunner.api_facts.options import OPTIONS_BEHIND_A_RIGHT, OPTIONS_NAMING_PROPERTY
 from batchrunner.classify import classify_fault, is_not_offered
 from batchrunner.model import (
     ApiFault,
@@ -38,16 +39,6 @@ MIN_DOUBT_WAIT = timedelta(seconds=5)
 MAX_DOUBT_WAIT = timedelta(minutes=2)
 #: An answer that changes its mind about whose a run is more often than this is not believed.
 MAX_REMATCHES = 5
-
-#: Options that an account needs a right for; without it the API answers 403 (Agent reference).
-OPTIONS_BEHIND_A_RIGHT = {
-    "agent_config": ("mode", "max_steps"),
-    "capture_config": ("elements", "recording"),
-    "output_schema": (),
-}
-
-#: Options by which a job names what the account has, and which the API may not find.
-FAULTS_THAT_NAME_A_JOB = ("credential_item_ids", "profile_id", "use_profile", "use_vault")
 
 
 def settle_refusal(
@@ -91,7 +82,7 @@ def _may_be_missed(submission: Submission, fault: ApiFault) -> bool:
     named = any(
         ride.options.get(option)
         for ride in submission.attempts
-        for option in FAULTS_THAT_NAME_A_JOB
+        for option in OPTIONS_NAMING_PROPERTY
     )
     return fault.status == 404 and named
 

@@ -38,18 +38,6 @@ CONFIGURABLE = tuple(
     }
 )
 
-#: Options that a ladder may change: how a page is reached and read, not what is asked for.
-ESCALATION_OPTIONS = (
-    "browser_profile",
-    "proxy_config",
-    "agent_config",
-    "use_vault",
-    "credential_item_ids",
-    "use_profile",
-    "profile_id",
-    "feature_flags",
-)
-
 #: What is usual; a category that is not named here gets `max_attempts`. Why a wall has a ladder,
 #: though nobody asked for it: docs/adr/0010.
 DEFAULT_RULES: Mapping[FailureCategory, RetryRule] = {
