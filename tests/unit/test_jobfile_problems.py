@@ -30,9 +30,9 @@ def problems(text: bytes | str) -> tuple[Problem, ...]:
 
 
 def test_the_report_of_a_file_with_many_problems() -> None:
-    found = errors((FILES / "mistakes.yaml").read_bytes(), file="mistakes.yaml")
+    found = errors((FILES / "problems.yaml").read_bytes(), file="problems.yaml")
     assert len({problem.message for problem in found.problems}) >= 20
-    assert report(found) + "\n" == (FILES / "mistakes.txt").read_text()
+    assert report(found) + "\n" == (FILES / "problems.txt").read_text()
 
 
 JOB = "- url: https://example.com\n  goal: Read\n  "
