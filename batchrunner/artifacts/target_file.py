@@ -38,7 +38,7 @@ class PartialFile:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             found = os.fstat(file)
             there = os.stat(self._name, dir_fd=self._folder, follow_symlinks=False)
-            # The process that held the lock before may have renamed this very file to its final path.
+            # The process that held the lock may have renamed this very file to its final path.
             if found.st_ino != there.st_ino:
                 raise BlockingIOError
             if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
