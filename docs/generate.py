@@ -5,6 +5,7 @@ Such a part is between `<!-- generated: NAME -->` and `<!-- end -->`; NAME is a 
 
 from __future__ import annotations
 
+import io
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -31,7 +32,7 @@ from batchrunner.model import (
     Settings,
 )
 from batchrunner.model.categories import CATEGORIES, Category
-from batchrunner.outputs import Export
+from batchrunner.outputs import FORMATS
 from batchrunner.sandbox import FAULTS, VARIANTS, sites
 from batchrunner.sandbox.faults import (
     ARTIFACT_FAULTS,
@@ -329,7 +330,17 @@ _SAMPLE = (
 
 
 def _export(format: str) -> str:
-    return _block("".join(Export(format, lambda: _SAMPLE).lines()), format.replace("jsonl", "json"))
+    file = io.BytesIO()
+    FORMATS[format].write(lambda: _SAMPLE, file)
+    return _block(file.getvalue().decode(), format.replace("jsonl", "json"))
+
+
+def _formats() -> str:
+    rows = (
+        [_code(format.name), " ".join(map(_code, format.suffixes)), format.help]
+        for format in FORMATS.values()
+    )
+    return _table(["`--format`", "chosen by file names that end in", "what it is"], rows)
 
 
 # ---- the layout ----
@@ -365,6 +376,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "fates": _fates,
     "escapes": _escapes,
     "variants": _variants,
+    "formats": _formats,
     "csv": lambda: _export("csv"),
     "jsonl": lambda: _export("jsonl"),
     "layout": _layout,

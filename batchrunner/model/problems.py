@@ -1,4 +1,4 @@
-"""A mistake in a job file, and the exception that carries all of them."""
+"""A problem in a job file, and the exception that carries all of them."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Problem:
 class JobFileErrors(Exception):
     """Everything that is wrong in one job file, in the order of the file."""
 
-    def __init__(self, mistakes: tuple[Problem, ...]) -> None:
-        super().__init__(mistakes)
-        self.mistakes = mistakes
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__(problems)
+        self.problems = problems
 
     def __str__(self) -> str:
-        count = len(self.mistakes)
-        return f"{count} {'mistake' if count == 1 else 'mistakes'} in {self.mistakes[0].file}"
+        count = len(self.problems)
+        return f"{count} {'problem' if count == 1 else 'problems'} in {self.problems[0].file}"

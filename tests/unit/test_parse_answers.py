@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_slices import STRANGE, values
+from test_raw_json import STRANGE, values
 
 from batchrunner.model import ApiFault, Run, RunStatus
 from batchrunner.tinyfish.http import Reply

@@ -25,20 +25,20 @@ def errors(text: bytes | str, *, file: str = "jobs.yaml", name: str = "jobs") ->
     return caught.value
 
 
-def mistakes(text: bytes | str) -> tuple[Problem, ...]:
-    return errors(text).mistakes
+def problems(text: bytes | str) -> tuple[Problem, ...]:
+    return errors(text).problems
 
 
-def test_the_report_of_a_file_with_many_mistakes() -> None:
-    found = errors((FILES / "mistakes.yaml").read_bytes(), file="mistakes.yaml")
-    assert len({mistake.message for mistake in found.mistakes}) >= 20
-    assert report(found) + "\n" == (FILES / "mistakes.txt").read_text()
+def test_the_report_of_a_file_with_many_problems() -> None:
+    found = errors((FILES / "problems.yaml").read_bytes(), file="problems.yaml")
+    assert len({problem.message for problem in found.problems}) >= 20
+    assert report(found) + "\n" == (FILES / "problems.txt").read_text()
 
 
 JOB = "- url: https://example.com\n  goal: Read\n  "
 SCHEMA = JOB + "output_schema: "
 
-#: file → the one mistake in it: line, column, part of the message, part of the tip.
+#: file → the one problem in it: line, column, part of the message, part of the tip.
 ONE = {
     # a url
     "- url: example.com/a\n  goal: Read": (1, 8, "has no https:// in front", "https://example.com/a"),
@@ -187,9 +187,9 @@ ONE = {
 
 
 @pytest.mark.parametrize(("text", "expected"), ONE.items(), ids=[text[-60:] for text in ONE])
-def test_one_mistake(text: str, expected: tuple[int, int, str, str | None]) -> None:
+def test_one_problem(text: str, expected: tuple[int, int, str, str | None]) -> None:
     line, column, message, tip = expected
-    (found,) = mistakes(text)
+    (found,) = problems(text)
     assert (found.line, found.column) == (line, column), found
     assert message in found.message
     assert (tip or "") in (found.tip or "")
@@ -209,26 +209,26 @@ UNREADABLE = {
 @pytest.mark.parametrize(("data", "expected"), UNREADABLE.items(), ids=range(len(UNREADABLE)))
 def test_bytes_that_are_no_text(data: bytes, expected: tuple[int, int, str, str]) -> None:
     line, column, message, tip = expected
-    (found,) = mistakes(data)
+    (found,) = problems(data)
     assert (found.line, found.column) == (line, column)
     assert message in found.message
     assert tip in (found.tip or "")
 
 
-def test_mistakes_above_a_syntax_error_are_told_with_it() -> None:
-    found = mistakes("- url: example.com\n  goal: Read\n- url: https://example.com\n  goal: a: b")
+def test_problems_above_a_syntax_error_are_told_with_it() -> None:
+    found = problems("- url: example.com\n  goal: Read\n- url: https://example.com\n  goal: a: b")
     assert [(one.line, one.column) for one in found] == [(1, 8), (4, 10)]
 
 
 def test_an_unknown_escape() -> None:
-    (found,) = mistakes('- goal: "C:\\dir"')
+    (found,) = problems('- goal: "C:\\dir"')
     assert "this escape" in found.message
     assert found.column in (12, 13)  # the loaders do not agree where it starts
     assert "backslash" in (found.tip or "")
 
 
 def test_defaults_below_the_jobs_are_checked_with_them() -> None:
-    found = mistakes(
+    found = problems(
         "jobs:\n- url: https://example.com\n- url: example.com\n"
         "defaults: {profile_id: prof_1, goal: Read, use_valt: on}"
     )
@@ -237,29 +237,29 @@ def test_defaults_below_the_jobs_are_checked_with_them() -> None:
 
 
 def test_null_takes_a_default_off_and_nothing_else() -> None:
-    (found,) = mistakes("defaults: {goal: Read, use_vault: null}\njobs: [{url: https://a.b}]")
+    (found,) = problems("defaults: {goal: Read, use_vault: null}\njobs: [{url: https://a.b}]")
     assert (found.line, found.column) == (1, 35)
 
 
 def test_a_misspelt_key_is_not_missing_too() -> None:
-    (found,) = mistakes("- urll: https://example.com\n  goal: Read")
+    (found,) = problems("- urll: https://example.com\n  goal: Read")
     assert found.tip == "did you mean `url`?"
 
 
-def test_a_mistake_that_many_jobs_share_is_told_once() -> None:
+def test_a_problem_that_many_jobs_share_is_told_once() -> None:
     base = "- &a {url: https://example.com/1, goal: Read, agent_config: {max_steps: 0}}\n"
-    assert len(mistakes(base + "- {<<: *a, url: https://example.com/2}\n" * 9)) == 1
+    assert len(problems(base + "- {<<: *a, url: https://example.com/2}\n" * 9)) == 1
 
 
 def test_a_batch_needs_a_name_that_can_be_shown() -> None:
-    (found,) = errors(JOB, name="a/b").mistakes
+    (found,) = errors(JOB, name="a/b").problems
     assert "the batch's name must be" in found.message
 
 
 # ---- the report ----
 
 
-def test_one_mistake_looks_like_this() -> None:
+def test_one_problem_looks_like_this() -> None:
     text = "\n" * 6 + "  - urll: https://example.com/…\n    goal: Read\n"
     assert (
         report(errors(text))
@@ -271,14 +271,14 @@ error: unknown key `urll` in job 1
    |     ^^^^
    = tip: did you mean `url`?
 
-1 mistake in jobs.yaml; nothing was loaded"""
+1 problem in jobs.yaml; nothing was loaded"""
     )
 
 
-def test_many_mistakes_are_counted_not_shown() -> None:
+def test_many_problems_are_counted_not_shown() -> None:
     shown = report(errors("- x\n" * 60))
     assert shown.count("error:") == 50
-    assert "… and 10 more mistakes, not shown\n\n60 mistakes in jobs.yaml" in shown
+    assert "… and 10 more problems, not shown\n\n60 problems in jobs.yaml" in shown
 
 
 def test_a_terminal_gets_nothing_to_obey() -> None:

@@ -6,7 +6,7 @@ import re
 from functools import cached_property
 from typing import NamedTuple, NoReturn
 
-from batchrunner.inputs.problems import JobFileErrors, Problem
+from batchrunner.model.problems import JobFileErrors, Problem
 
 #: Longest job file, in bytes (in characters where it comes as text).
 MAX_BYTES = 64 * 1024 * 1024
@@ -50,10 +50,10 @@ class Source:
         before = _LINE_BREAK.split(self.text[:index])
         return SourcePosition(len(before) - 1, len(before[-1]))
 
-    def mistake(
+    def problem(
         self, message: str, at: SourcePosition, *, width: int = 1, tip: str | None = None
     ) -> Problem:
-        """Return the mistake with the line that it stands on."""
+        """Return the problem with the line that it stands on."""
         return Problem(
             file=self.file,
             line=at.line + 1,
@@ -68,7 +68,7 @@ class Source:
 def decode(data: bytes | str, file: str) -> Source:
     """Return the text of a job file that YAML can read.
 
-    Raises JobFileErrors with the one mistake that makes it unreadable.
+    Raises JobFileErrors with the one problem that makes it unreadable.
     """
     if len(data) > MAX_BYTES:
         _refuse(Source("", file), "the file is larger than 64 MB", 0, "split it into several files")
@@ -102,4 +102,4 @@ def _joined(pair: re.Match[str]) -> str:
 
 
 def _refuse(source: Source, message: str, index: int, tip: str) -> NoReturn:
-    raise JobFileErrors((source.mistake(message, source.place(index), tip=tip),)) from None
+    raise JobFileErrors((source.problem(message, source.place(index), tip=tip),)) from None

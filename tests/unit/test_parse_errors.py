@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_slices import values
+from test_raw_json import values
 
 from batchrunner.classify import MAX_CODE_LENGTH, MAX_MESSAGE_LENGTH
 from batchrunner.model import ApiError, ApiFault, FaultKind
