@@ -30,7 +30,7 @@ def test_a_batch_that_is_no_good_costs_its_canary_and_nothing_else() -> None:
     async def run() -> None:
         script = {f"http://site-{n}.test/*": "goal_failure" for n in range(5)}
         night = night_of(Canary(jobs=FIRST, success_rate=Decimal("0.8")), script)
-        assert await night.run() is ExitReason.GATED
+        assert await night.run() is ExitReason.CANARY_FAILED
         night.check_always()
         runs = night.sandbox.ledger.runs
         assert len({run.url for run in runs}) == FIRST
@@ -43,7 +43,7 @@ def test_a_batch_that_is_no_good_costs_its_canary_and_nothing_else() -> None:
         assert batch.pause.reason is not None
         assert "10 of 20 jobs succeeded (50%)" in batch.pause.reason
 
-        assert await night.run() is ExitReason.GATED, "the next start spent the rest"
+        assert await night.run() is ExitReason.CANARY_FAILED, "the next start spent the rest"
         assert len(night.sandbox.ledger.runs) == len(runs)
 
         night.store.resume(night.batch.id, now())
@@ -73,7 +73,7 @@ def test_a_canary_that_brings_enough_lets_the_rest_go_by_itself() -> None:
 def test_a_row_that_costs_too_much_keeps_the_gate_shut() -> None:
     async def run() -> None:
         night = night_of(Canary(jobs=FIRST, row_cost=Budget(steps=1)), {})
-        assert await night.run() is ExitReason.GATED
+        assert await night.run() is ExitReason.CANARY_FAILED
         assert len(night.sandbox.ledger.runs) == FIRST
 
     simulate(run)
@@ -85,7 +85,7 @@ def test_two_runners_wait_for_the_same_canary() -> None:
         endings: list[ExitReason] = []
 
         async def work() -> None:
-            endings.append(await night.run(gone=night.gone))
+            endings.append(await night.run(exited_owners=night.gone))
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(work)

@@ -82,12 +82,12 @@ class Beside:
         ):
             work = ArtifactFetcher(
                 store=self.night.store,
-                reader=reader,
-                fetcher=fetcher,
+                console=reader,
+                downloader=fetcher,
                 folder=self.folder,
-                choice=ArtifactSelection(batch_id=self.night.batch.id, owner_id=self.owner_id),
+                selection=ArtifactSelection(batch_id=self.night.batch.id, owner_id=self.owner_id),
                 offload=lambda call: _answered(call, self.away),
-                disk=lambda call: _answered(call, self.broken),
+                offload_disk=lambda call: _answered(call, self.broken),
             )
             tasks.start_soon(work.run)
             yield work
@@ -210,7 +210,7 @@ def test_what_cannot_be_had_is_tried_four_times_and_kept_as_wanted(tmp_path: Pat
             ArtifactState.WANTED,
             "nobody knows the host agent.tinyfish.ai",
         )
-        assert work.trouble == video.why
+        assert work.last_problem == video.why
         both.known = True
         async with both.fetching() as again:
             await again.finish(300)
@@ -258,8 +258,8 @@ def test_a_key_that_is_refused_ends_the_fetching_and_not_the_batch(tmp_path: Pat
         both.line = Line(Refusing(), {})
         begun = both.line
         work = await both.run()
-        assert work.barred
-        assert work.trouble == "Invalid API key"
+        assert work.key_refused
+        assert work.last_problem == "Invalid API key"
         assert sum(begun.asked.values()) <= 4
         assert both.night.store.gallery(both.night.batch.id).unlisted == 4
 

@@ -125,8 +125,8 @@ async def _played(
             tasks.start_soon(_flood, hints)
         for fuse in lives or []:
             with pytest.raises(ProcessKilled):
-                await night.run(KillSwitch(fuse), hints=hints)
-        await night.run(hints=hints)
+                await night.run(KillSwitch(fuse), webhook_wakeup=hints)
+        await night.run(webhook_wakeup=hints)
         tasks.cancel_scope.cancel()
     night.network = None  # who changed answers cannot tell which faults they are
     night.check_end()
@@ -255,7 +255,7 @@ def _bodies(**job: Any) -> list[Any]:
             pages(4), SandboxConfig(seed=1), Settings(), agent=FixtureAgent(), **job
         )
         night.webhook = HOOK
-        await night.run(hints=WebhookWakeUp(HOOK))
+        await night.run(webhook_wakeup=WebhookWakeUp(HOOK))
         night.check_end()
         assert SECRET not in all_text_in(night)
         return [run.body for run in night.sandbox.ledger.runs]
@@ -269,7 +269,7 @@ def test_no_job_fails_where_the_api_refuses_the_address(run_batch: str) -> None:
     async def night() -> SimulatedBatch:
         world = SandboxConfig(seed=1, variants={"run_batch": run_batch})
         night = SimulatedBatch.of(pages(9), world, Settings(concurrency=3), agent=FixtureAgent())
-        await night.run(hints=WebhookWakeUp(HOOK.replace("https", "http")))
+        await night.run(webhook_wakeup=WebhookWakeUp(HOOK.replace("https", "http")))
         night.check_end()
         return night
 

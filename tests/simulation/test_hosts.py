@@ -191,7 +191,7 @@ def test_dear_jobs_of_a_parked_host_do_not_end_a_night_that_has_budget_for_other
     async def run() -> None:
         spaced = {"good.test": HostRule(spacing=timedelta(seconds=40))}
         night = dead_before_good({}, {"max_steps": 5}, spaced)
-        assert await night.run() is ExitReason.SPENT
+        assert await night.run() is ExitReason.BUDGET_USED_UP
         purse = night.store.purse(night.batch.id, now())
         assert purse is not None
         assert purse.room < 5, "there was enough for another run"
@@ -202,7 +202,7 @@ def test_dear_jobs_of_a_parked_host_do_not_end_a_night_that_has_budget_for_other
 def test_a_night_whose_budget_covers_no_job_of_a_working_host_ends_at_once() -> None:
     async def run() -> None:
         night, began = dead_before_good({"max_steps": 5}, {}, {}), now()
-        assert await night.run() is ExitReason.SPENT
+        assert await night.run() is ExitReason.BUDGET_USED_UP
         assert now() - began < timedelta(minutes=10), "it waited for probes of a dead host"
 
     simulate(run)

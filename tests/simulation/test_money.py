@@ -147,7 +147,7 @@ def test_no_night_of_faults_and_kills_spends_more_than_its_budget(seed: int) -> 
 
     async def night() -> None:
         spent = spender(budget, faulty(seed, late=10), **BOUNDED)
-        assert await until_it_ends(spent, 5, seed) is ExitReason.SPENT
+        assert await until_it_ends(spent, 5, seed) is ExitReason.BUDGET_USED_UP
         assert not any(run.finished_at is None for run in spent.sandbox.ledger.runs if known(run))
         left = purse(spent)
         assert left.used_up
@@ -185,7 +185,10 @@ def test_a_reservation_below_the_worst_is_caught(
 def test_runs_without_max_steps_are_reckoned_with_what_the_api_lets_them_take(seed: int) -> None:
     async def night() -> None:
         spent = spender(600, faulty(seed), jobs=120)
-        assert await until_it_ends(spent, 3, seed, most=DEFAULT_STEP_LIMIT) is ExitReason.SPENT
+        assert (
+            await until_it_ends(spent, 3, seed, most=DEFAULT_STEP_LIMIT)
+            is ExitReason.BUDGET_USED_UP
+        )
         assert 600 - DEFAULT_STEP_LIMIT < billed(spent) + purse(spent).unclear <= 600
 
     simulate(night)
@@ -198,12 +201,12 @@ def test_two_runners_share_one_budget(seed: int) -> None:
         endings: list[ExitReason] = []
 
         async def run() -> None:
-            endings.append(await shared.run(gone=shared.gone))
+            endings.append(await shared.run(exited_owners=shared.gone))
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(run)
             tasks.start_soon(run)
-        assert endings == [ExitReason.SPENT, ExitReason.SPENT]
+        assert endings == [ExitReason.BUDGET_USED_UP, ExitReason.BUDGET_USED_UP]
         assert at_worst(shared, MOST) <= 200, "more was in flight than the budget covers"
         assert 200 - MOST < billed(shared) + purse(shared).unclear <= 200
         owners = {a.owner_id for a in StoreSnapshot.of(shared.store, shared.batch.id).attempts}
@@ -234,7 +237,7 @@ def test_a_budget_that_is_raised_while_it_is_spent_goes_on_in_the_same_runner() 
 def test_a_budget_below_one_run_submits_nothing_and_says_so() -> None:
     async def night() -> None:
         poor = spender(MOST - 1, SandboxConfig(), **BOUNDED)
-        assert await poor.run() is ExitReason.SPENT
+        assert await poor.run() is ExitReason.BUDGET_USED_UP
         assert poor.creates == 0
         assert purse(poor).used_up
 
@@ -246,10 +249,10 @@ def test_money_buys_steps_at_the_accounts_rate_and_none_where_nobody_knows_it() 
         world = SandboxConfig(price=Decimal("0.016"), durations=SHORT)
         rich = spender(1, world, **BOUNDED)
         rich.store.set_budget(rich.batch.id, Budget(money=Decimal("2")))
-        assert await rich.run() is ExitReason.SPENT
+        assert await rich.run() is ExitReason.BUDGET_USED_UP
         assert rich.creates == 0
         rich.store.set_rate(rich.batch.id, world.price)
-        assert await rich.run() is ExitReason.SPENT
+        assert await rich.run() is ExitReason.BUDGET_USED_UP
         assert Decimal("2") - MOST * world.price < rich.sandbox.ledger.charged <= Decimal("2")
 
     simulate(night)
@@ -266,7 +269,7 @@ def test_a_pause_goes_before_a_budget() -> None:
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(resume)
-            assert await paused.run() is ExitReason.SPENT
+            assert await paused.run() is ExitReason.BUDGET_USED_UP
         assert now() >= EPOCH + timedelta(seconds=600)
 
     simulate(night)
@@ -285,7 +288,7 @@ def test_the_account_of_money_is_the_sandboxs_bill_to_the_cent(
     async def night() -> None:
         world = faulty(seed, late=late, price=price)
         spent = spender(budget, world, jobs=30, **BOUNDED)
-        while await spent.run() is ExitReason.SPENT:
+        while await spent.run() is ExitReason.BUDGET_USED_UP:
             found = purse(spent)
             assert found.spent * price == spent.sandbox.ledger.charged <= found.limit * price
             spent.store.set_budget(spent.batch.id, Budget(steps=found.limit + 200))

@@ -187,7 +187,7 @@ class _Simulation:
                 process,
                 now=machine.wall,
                 monotonic=machine.monotonic,
-                gone=night.gone if self._plan.near else lambda _: [],
+                exited_owners=night.gone if self._plan.near else lambda _: [],
             )
         except ProcessKilled:
             where = "in a transaction" if process.in_transaction else "between steps"

@@ -239,7 +239,7 @@ class SimulatedBatch:
 
     def runner(self, api: TinyFishClient, me: Owner, power: KillSwitch, **kwargs: Any) -> Runner:
         """Return a runner on this machine, where all others are known to be dead unless told."""
-        kwargs.setdefault("gone", lambda owners: [owner.id for owner in owners])
+        kwargs.setdefault("exited_owners", lambda owners: [owner.id for owner in owners])
         kwargs.setdefault("now", now)
         kwargs.setdefault("monotonic", anyio.current_time)
         return Runner(
