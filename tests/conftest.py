@@ -31,7 +31,7 @@ def judged() -> Iterator[None]:
 
     def judging(service: Any, **kwargs: Any) -> Any:
         app = build(service, **kwargs)
-        world = service.world
+        world = service.config
         keeps = STRAYS.isdisjoint(world.variants.items())
         known = STRAYING_FATES.isdisjoint({*world.script.values(), *world.rates})
         return Judged(app) if keeps and known else app

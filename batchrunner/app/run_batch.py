@@ -90,7 +90,7 @@ def open_api(
     try:
         with _uninterrupted():
             is_new = not ledger.exists()
-            served = stack.enter_context(serve(world, ledger_path=ledger))
+            served = stack.enter_context(serve(world, journal_path=ledger))
     except BlockingIOError as error:
         raise CannotContinue(
             f"another command works with the sandbox of {redacted(db)}",
@@ -101,7 +101,7 @@ def open_api(
         yield ApiAccess(url=served.url, key="sandbox")
     finally:
         with _uninterrupted():
-            if is_new and not served.ledger.requests:
+            if is_new and not served.journal.requests:
                 ledger.unlink(missing_ok=True)  # nothing was begun: nothing is left
             stack.close()
 

@@ -70,7 +70,7 @@ class Stage:
     def __init__(
         self,
         *,
-        ledger: Journal | None = None,
+        journal: Journal | None = None,
         clock: Any = None,
         keys: frozenset[str] | None = None,
         tolerated: frozenset[int] = frozenset(),
@@ -79,10 +79,10 @@ class Stage:
         self.clock = clock or Clock()
         self.agent = Reader()
         self.sandbox = Sandbox(
-            world=SandboxConfig(**{"durations": (10.0, 10.0), **world}),
+            config=SandboxConfig(**{"durations": (10.0, 10.0), **world}),
             now=self.clock,
             agent=self.agent,
-            ledger=ledger,
+            journal=journal,
             keys=keys,
             home="https://sandbox",
         )

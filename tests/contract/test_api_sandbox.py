@@ -55,7 +55,7 @@ class Stage:
 
     @property
     def created(self) -> int:
-        return len(self.sandbox.ledger.runs)
+        return len(self.sandbox.journal.runs)
 
 
 @pytest.fixture

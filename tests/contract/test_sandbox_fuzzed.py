@@ -32,7 +32,7 @@ def served() -> Iterator[str]:
     """Serve a sandbox whose agent goes nowhere and that tells no webhook."""
     begin = monotonic()
     sandbox = Sandbox(
-        world=SandboxConfig(durations=(0.001, 0.001)),
+        config=SandboxConfig(durations=(0.001, 0.001)),
         now=lambda: DAWN + timedelta(seconds=monotonic() - begin),
         agent=Reader(),
         keys=frozenset({"sk-test"}),

@@ -23,7 +23,7 @@ RUN_ASYNC = "/v1/automation/run-async"
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     path = tmp_path_factory.mktemp("served") / "ledger.jsonl"
-    with serve(SandboxConfig(durations=(0.001, 0.001)), ledger_path=path) as served:
+    with serve(SandboxConfig(durations=(0.001, 0.001)), journal_path=path) as served:
         yield served
 
 
@@ -74,20 +74,20 @@ def test_only_names_of_this_machine_are_answered(
 def test_a_dropped_connection_is_a_broken_one(
     client: httpx.Client, served: Served, fate: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    before = len(served.ledger.runs)
+    before = len(served.journal.runs)
     body = {"url": f"https://faults.test/{fate}", "goal": "x"}
     with pytest.raises(httpx.RemoteProtocolError):
         client.post(RUN_ASYNC, json=body)
-    assert len(served.ledger.runs) - before == (fate == "dropped_after")
+    assert len(served.journal.runs) - before == (fate == "dropped_after")
     assert caplog.records == []
 
 
 def test_an_answer_that_never_comes_is_a_timeout(client: httpx.Client, served: Served) -> None:
-    before = len(served.ledger.runs)
+    before = len(served.journal.runs)
     body = {"url": "https://faults.test/hung_after", "goal": "x"}
     with pytest.raises(httpx.ReadTimeout):
         client.post(RUN_ASYNC, json=body, timeout=0.05)
-    assert len(served.ledger.runs) - before == 1
+    assert len(served.journal.runs) - before == 1
 
 
 def test_a_port_that_is_taken_is_named(served: Served) -> None:

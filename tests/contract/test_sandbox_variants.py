@@ -57,7 +57,7 @@ async def retry_after(stage: Stage) -> bool:
 
 async def ids_in_order(stage: Stage) -> bool:
     answer = await stage.bare(RUN_BATCH, "POST", json={"runs": [item(), item()]})
-    return [run.run_id for run in stage.sandbox.ledger.runs] == answer["run_ids"]
+    return [run.run_id for run in stage.sandbox.journal.runs] == answer["run_ids"]
 
 
 async def batch_status(stage: Stage) -> int:
@@ -75,7 +75,7 @@ async def broke(stage: Stage) -> Any:
 
 async def failed_charge(stage: Stage) -> bool:
     await shown(stage, "agent_failure")
-    return stage.sandbox.ledger.charged > 0
+    return stage.sandbox.journal.charged > 0
 
 
 async def names(stage: Stage) -> bool:

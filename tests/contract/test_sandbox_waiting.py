@@ -36,7 +36,7 @@ def on_stage(act: Callable[[Stage], Awaitable[Any]], **world: Any) -> Any:
 def test_a_run_is_answered_when_it_is_over() -> None:
     async def act(stage: Stage) -> None:
         answer = await stage.post(RUN, item())
-        [run] = stage.sandbox.ledger.runs
+        [run] = stage.sandbox.journal.runs
         assert answer == {
             "run_id": run.run_id,
             "status": "COMPLETED",
@@ -75,7 +75,7 @@ def test_nobody_else_can_cancel_a_run_that_is_waited_for() -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(stage.post, RUN, item())
             await anyio.sleep(4)
-            [run] = stage.sandbox.ledger.runs
+            [run] = stage.sandbox.journal.runs
             refused = await stage.client.post(f"/v1/runs/{run.run_id}/cancel")
             assert refused.status_code == 400
             many = await stage.post("/v1/runs/batch/cancel", {"run_ids": [run.run_id]})
@@ -96,7 +96,7 @@ def test_where_it_can_be_cancelled_the_answer_comes_at_once() -> None:
 
             tasks.start_soon(run)
             await anyio.sleep(4)
-            [kept] = stage.sandbox.ledger.runs
+            [kept] = stage.sandbox.journal.runs
             await stage.post(f"/v1/runs/{kept.run_id}/cancel")
         assert answers[0]["finished_at"] == after(4)
         assert answers[0]["error"]["code"] == "CANCELLED"
@@ -110,7 +110,7 @@ def test_a_run_goes_on_when_its_client_has_gone() -> None:
             await stage.client.post(RUN, json=item(), timeout=3)
         await anyio.sleep(10)
         await stage.sandbox.settle()
-        [run] = stage.sandbox.ledger.runs
+        [run] = stage.sandbox.journal.runs
         assert run.status == "COMPLETED"
 
     on_stage(act)
@@ -127,7 +127,7 @@ def events(content: bytes) -> list[dict[str, Any]]:
 def test_a_stream_tells_a_run_from_beginning_to_end() -> None:
     async def act(stage: Stage) -> None:
         answer = await stage.client.post(STREAM, json=item())
-        [run] = stage.sandbox.ledger.runs
+        [run] = stage.sandbox.journal.runs
         told = events(answer.content)
         assert [(event["type"], event["timestamp"]) for event in told] == [
             ("STARTED", after(0)),
@@ -168,7 +168,7 @@ def test_a_stream_ends_when_its_run_is_cancelled() -> None:
 
             tasks.start_soon(run)
             await anyio.sleep(4)
-            [kept] = stage.sandbox.ledger.runs
+            [kept] = stage.sandbox.journal.runs
             await stage.post(f"/v1/runs/{kept.run_id}/cancel")
         last = events(answers[0].content)[-1]
         assert (last["status"], last["timestamp"]) == ("CANCELLED", after(4))

@@ -10,7 +10,7 @@ from typing import Any
 
 from batchrunner.cli.output.batch_text import batch_as_json
 from batchrunner.model import Batch
-from batchrunner.sandbox import Run
+from batchrunner.sandbox import SandboxRun
 from batchrunner.selftest.invariants import check_end, most_at_once
 from batchrunner.selftest.sandbox_process import KEY as CANARY
 from batchrunner.selftest.sandbox_process import (
@@ -87,7 +87,7 @@ def status_of(folder: Path, name: str = "jobs") -> dict[str, Any]:
         return batch_as_json(store, batch)
 
 
-def check_books(folder: Path, loaded: int, runs: Sequence[Run], name: str = "jobs") -> None:
+def check_books(folder: Path, loaded: int, runs: Sequence[SandboxRun], name: str = "jobs") -> None:
     """Check that a finished batch and the sandbox tell the same of what was run and charged."""
     with batch_in(folder, name) as (store, batch):
         check_end(store, batch.id, loaded, runs)

@@ -12,7 +12,7 @@ from batchrunner.model import FailureCategory, HostRule, JobState, RetryRule, Se
 from batchrunner.policy.escalation import STEP_CLOSED_AFTER, host_of, is_probe
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
-from batchrunner.sandbox.journal import Run
+from batchrunner.sandbox.journal import SandboxRun
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.simulated_batch import KillSwitch, ProcessKilled, SimulatedBatch, simulate
 
@@ -36,7 +36,7 @@ def night_of(settings: Settings = SETTINGS) -> SimulatedBatch:
     return SimulatedBatch.of(urls(), SandboxConfig(script=SCRIPT), settings, agent=FixtureAgent())
 
 
-def rung_of(run: Run) -> int:
+def rung_of(run: SandboxRun) -> int:
     """Return the rung of the usual ladder that a run's options are, as the API saw them."""
     if run.body.get("proxy_config"):
         assert run.body.get("browser_profile") == "stealth"
@@ -44,9 +44,9 @@ def rung_of(run: Run) -> int:
     return int(run.body.get("browser_profile") == "stealth")
 
 
-def by_host(night: SimulatedBatch) -> Mapping[str, list[Run]]:
-    found: dict[str, list[Run]] = defaultdict(list)
-    for run in night.sandbox.ledger.runs:
+def by_host(night: SimulatedBatch) -> Mapping[str, list[SandboxRun]]:
+    found: dict[str, list[SandboxRun]] = defaultdict(list)
+    for run in night.sandbox.journal.runs:
         found[host_of(run.url)].append(run)
     return found
 
@@ -150,7 +150,7 @@ def test_without_a_ladder_the_walls_stand() -> None:
             JobState.SUCCEEDED: (HOSTS - 3) * JOBS_EACH,
             JobState.FAILED: 3 * JOBS_EACH,
         }
-        assert {rung_of(run) for run in plain.sandbox.ledger.runs} == {0}
+        assert {rung_of(run) for run in plain.sandbox.journal.runs} == {0}
 
     simulate(night)
 
@@ -160,7 +160,7 @@ def test_a_replay_of_the_night_is_the_same() -> None:
         async def night() -> list[tuple[str, int, str]]:
             walled = night_of()
             await walled.run()
-            return [(r.url, rung_of(r), str(r.created_at)) for r in walled.sandbox.ledger.runs]
+            return [(r.url, rung_of(r), str(r.created_at)) for r in walled.sandbox.journal.runs]
 
         found: list[tuple[str, int, str]] = simulate(night)
         return found

@@ -128,7 +128,7 @@ def files_in(folder: Path) -> list[str]:
 
 
 def created_at(night: SimulatedBatch) -> list[datetime]:
-    return [run.created_at for run in night.sandbox.ledger.runs]
+    return [run.created_at for run in night.sandbox.journal.runs]
 
 
 @pytest.mark.parametrize("fate", [None, "artifact_dripping", "artifact_expired"])
@@ -157,7 +157,7 @@ def test_everything_is_there_when_the_batch_has_ended(tmp_path: Path) -> None:
     async def main() -> None:
         both = Beside(night_of(pages(12)), tmp_path, owner_id="owner-1")
         await both.run()
-        steps = sum(run.steps for run in both.night.sandbox.ledger.runs)
+        steps = sum(run.steps for run in both.night.sandbox.journal.runs)
         assert Counter(each.kind for each in both.artifacts) == {
             ArtifactKind.SCREENSHOTS: steps,
             ArtifactKind.HTML: steps,
@@ -196,7 +196,7 @@ def test_an_address_that_is_too_old_is_asked_for_again_and_no_run_is_made(tmp_pa
         await both.run()
         assert both.states() == {ArtifactState.STORED}
         assert both.line.asked["recording.mp4"] == 2
-        assert len(both.night.sandbox.ledger.runs) == 1
+        assert len(both.night.sandbox.journal.runs) == 1
 
     simulate(main)
 

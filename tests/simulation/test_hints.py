@@ -150,7 +150,7 @@ async def _flood(hints: WebhookWakeUp) -> None:
 
 def _told(night: SimulatedBatch, seconds: float) -> Story:
     books = StoreSnapshot.of(night.store, night.batch.id)
-    runs = {run.run_id: run for run in night.sandbox.ledger.runs}
+    runs = {run.run_id: run for run in night.sandbox.journal.runs}
     keys = {job.id: job.key for job in books.jobs}
     delays = [
         (attempt.closed_at - (runs[attempt.run_id].finished_at or now())).total_seconds()
@@ -235,7 +235,7 @@ def test_a_hint_before_the_answer_that_names_its_run_is_harmless() -> None:
 def test_runners_that_die_with_hints_on_their_way_lose_and_repeat_nothing() -> None:
     story = played(straight, jobs=40, lives=[90, 200, 400])
     assert story.night.jobs() == {JobState.SUCCEEDED: 40}
-    assert len(story.night.sandbox.ledger.runs) == 40
+    assert len(story.night.sandbox.journal.runs) == 40
 
 
 # ---- the address ----
@@ -258,7 +258,7 @@ def _bodies(**job: Any) -> list[Any]:
         await night.run(webhook_wakeup=WebhookWakeUp(HOOK))
         night.check_end()
         assert SECRET not in all_text_in(night)
-        return [run.body for run in night.sandbox.ledger.runs]
+        return [run.body for run in night.sandbox.journal.runs]
 
     bodies: list[Any] = simulate(night)
     return bodies
@@ -276,6 +276,6 @@ def test_no_job_fails_where_the_api_refuses_the_address(run_batch: str) -> None:
     told: SimulatedBatch = simulate(night)
     assert told.jobs() == {JobState.SUCCEEDED: 9}
     assert sum(isinstance(event, WebhookDropped) for event in told.events) == 1
-    assert not any("webhook_url" in run.body for run in told.sandbox.ledger.runs)
-    assert len(told.sandbox.ledger.runs) == 9
+    assert not any("webhook_url" in run.body for run in told.sandbox.journal.runs)
+    assert len(told.sandbox.journal.runs) == 9
     assert SECRET not in all_text_in(told)

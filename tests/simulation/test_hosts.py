@@ -14,7 +14,7 @@ from batchrunner.policy.host_breaker import MAX_PROBES, PARK_AFTER_FAILURES
 from batchrunner.runner.events import HostsParked
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import Sandbox, SandboxConfig
-from batchrunner.sandbox.journal import Run
+from batchrunner.sandbox.journal import SandboxRun
 from tests.simulation.test_steering import steered
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.simulated_batch import SimulatedBatch, now, opened_store, simulate
@@ -40,11 +40,11 @@ def night_of(
     return SimulatedBatch.of(pages or urls(), world, settings, agent=FixtureAgent())
 
 
-def runs_on(night: SimulatedBatch, host: str) -> list[Run]:
-    return [run for run in night.sandbox.ledger.runs if host_of(run.url) == host]
+def runs_on(night: SimulatedBatch, host: str) -> list[SandboxRun]:
+    return [run for run in night.sandbox.journal.runs if host_of(run.url) == host]
 
 
-def most_at_once(runs: list[Run]) -> int:
+def most_at_once(runs: list[SandboxRun]) -> int:
     """Return how many of these runs were alive at once, at most."""
     alive: Counter[datetime] = Counter()
     for run in runs:
@@ -69,7 +69,7 @@ def test_a_dead_host_among_fifty_costs_its_window_and_its_probes_and_delays_nobo
         spent = len(runs_on(night, DEAD))
         in_flight = SLOTS // MANY + 1  # when it was parked, with the jobs in turns
         assert PARK_AFTER_FAILURES <= spent <= PARK_AFTER_FAILURES + in_flight + MAX_PROBES
-        assert len(night.sandbox.ledger.runs) == others + spent
+        assert len(night.sandbox.journal.runs) == others + spent
         parked = night.store.parked(night.batch.id)
         assert [(host.host, host.failed_probes) for host in parked] == [(DEAD, MAX_PROBES)]
         assert night.jobs()[JobState.AVAILABLE] == parked[0].waiting
@@ -82,7 +82,7 @@ def test_a_dead_host_among_fifty_costs_its_window_and_its_probes_and_delays_nobo
 
 
 def last_end(night: SimulatedBatch, but: str) -> timedelta:
-    runs = [run for run in night.sandbox.ledger.runs if host_of(run.url) != but]
+    runs = [run for run in night.sandbox.journal.runs if host_of(run.url) != but]
     return max(run.finished_at for run in runs if run.finished_at) - runs[0].created_at
 
 
@@ -143,7 +143,7 @@ def test_a_bounded_host_never_gets_more_and_the_others_fill_the_slots(bound: int
         assert await night.run() is ExitReason.FINISHED
         night.check_end()
         assert most_at_once(runs_on(night, DEAD)) == bound
-        everywhere = night.sandbox.ledger.runs
+        everywhere = night.sandbox.journal.runs
         assert most_at_once(everywhere) == SLOTS, "the bounded host kept slots empty"
 
     simulate(run)
@@ -157,7 +157,7 @@ def test_runs_on_a_spaced_host_lie_apart() -> None:
         assert await night.run() is ExitReason.FINISHED
         night.check_end()
         starts: dict[str, list[datetime]] = defaultdict(list)
-        for each in night.sandbox.ledger.runs:
+        for each in night.sandbox.journal.runs:
             starts[host_of(each.url)].append(each.created_at)
         for times in starts.values():
             gaps = [later - earlier for earlier, later in pairwise(times)]
@@ -182,7 +182,7 @@ def dead_before_good(
     given = Settings(concurrency=10, budget=Budget(steps=300), hosts=rules)
     jobs = (*specs(DEAD, dead), *specs("good.test", good))
     world = SandboxConfig(script={f"http://{DEAD}/*": "goal_failure"}, durations=(5.0, 20.0))
-    store, sandbox = opened_store(), Sandbox(world=world, now=now, agent=FixtureAgent())
+    store, sandbox = opened_store(), Sandbox(config=world, now=now, agent=FixtureAgent())
     loaded = store.load(JobFile(name="night", settings=given, specs=jobs), now())
     return SimulatedBatch(sandbox, store, loaded.batch, loaded.added, world)
 

@@ -18,7 +18,7 @@ from batchrunner.model import Budget, BudgetStatus, JobState, Settings, Wallet
 from batchrunner.policy.budget import DEFAULT_STEP_LIMIT
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
-from batchrunner.sandbox.journal import Run
+from batchrunner.sandbox.journal import SandboxRun
 from batchrunner.sandbox.seeded_random import seeded_share
 from batchrunner.selftest.invariants import StoreSnapshot
 from batchrunner.store import budget, claims
@@ -87,10 +87,10 @@ def at_worst(night: SimulatedBatch, most: int) -> int:
 
     It is what a budget is about: whether a night overspends in the end is luck, this is not.
     """
-    changes = [(run.created_at, most) for run in night.sandbox.ledger.runs if known(run)]
+    changes = [(run.created_at, most) for run in night.sandbox.journal.runs if known(run)]
     changes += [
         (run.finished_at, run.steps - most)
-        for run in night.sandbox.ledger.runs
+        for run in night.sandbox.journal.runs
         if known(run) and run.finished_at
     ]
     return max(accumulate(steps for _, steps in sorted(changes)), default=0)
@@ -98,7 +98,7 @@ def at_worst(night: SimulatedBatch, most: int) -> int:
 
 def billed(night: SimulatedBatch) -> int:
     """Return the steps that the sandbox has charged so far."""
-    return sum(run.steps for run in night.sandbox.ledger.runs)
+    return sum(run.steps for run in night.sandbox.journal.runs)
 
 
 def purse(night: SimulatedBatch) -> BudgetStatus:
@@ -108,19 +108,19 @@ def purse(night: SimulatedBatch) -> BudgetStatus:
 
 
 def created(night: SimulatedBatch) -> set[str]:
-    return {run.run_id for run in night.sandbox.ledger.runs}
+    return {run.run_id for run in night.sandbox.journal.runs}
 
 
 def cost(night: SimulatedBatch, begun: set[str]) -> int:
     """Return what these runs have cost in the end."""
-    return sum(run.steps for run in night.sandbox.ledger.runs if run.run_id in begun)
+    return sum(run.steps for run in night.sandbox.journal.runs if run.run_id in begun)
 
 
 def check_bill(night: SimulatedBatch) -> None:
     """Check that steps and money here are what the sandbox has charged, to the cent."""
     night.check_end()
     tally, rate = night.store.tally(night.batch.id), night.world.price
-    assert tally.steps * rate == night.sandbox.ledger.charged
+    assert tally.steps * rate == night.sandbox.journal.charged
 
 
 async def until_it_ends(
@@ -148,7 +148,7 @@ def test_no_night_of_faults_and_kills_spends_more_than_its_budget(seed: int) -> 
     async def night() -> None:
         spent = spender(budget, faulty(seed, late=10), **BOUNDED)
         assert await until_it_ends(spent, 5, seed) is ExitReason.BUDGET_USED_UP
-        assert not any(run.finished_at is None for run in spent.sandbox.ledger.runs if known(run))
+        assert not any(run.finished_at is None for run in spent.sandbox.journal.runs if known(run))
         left = purse(spent)
         assert left.used_up
         assert left.spent == billed(spent), "the account is not the sandbox's bill"
@@ -164,8 +164,8 @@ def test_no_night_of_faults_and_kills_spends_more_than_its_budget(seed: int) -> 
     simulate(night)
 
 
-def known(run: Run) -> bool:
-    return run.fate != "lost"
+def known(run: SandboxRun) -> bool:
+    return run.fault != "lost"
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -253,7 +253,7 @@ def test_money_buys_steps_at_the_accounts_rate_and_none_where_nobody_knows_it() 
         assert rich.creates == 0
         rich.store.set_rate(rich.batch.id, world.price)
         assert await rich.run() is ExitReason.BUDGET_USED_UP
-        assert Decimal("2") - MOST * world.price < rich.sandbox.ledger.charged <= Decimal("2")
+        assert Decimal("2") - MOST * world.price < rich.sandbox.journal.charged <= Decimal("2")
 
     simulate(night)
 
@@ -290,7 +290,7 @@ def test_the_account_of_money_is_the_sandboxs_bill_to_the_cent(
         spent = spender(budget, world, jobs=30, **BOUNDED)
         while await spent.run() is ExitReason.BUDGET_USED_UP:
             found = purse(spent)
-            assert found.spent * price == spent.sandbox.ledger.charged <= found.limit * price
+            assert found.spent * price == spent.sandbox.journal.charged <= found.limit * price
             spent.store.set_budget(spent.batch.id, Budget(steps=found.limit + 200))
         check_bill(spent)
 

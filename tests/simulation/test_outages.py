@@ -69,7 +69,7 @@ def test_a_database_that_was_away_for_longer_than_a_lease_costs_no_runner_its_li
         assert not [event for event in shared.events if isinstance(event, AttemptsRescued)]
         shared.check_end()
         assert shared.jobs() == {JobState.SUCCEEDED: 40}
-        assert len(shared.sandbox.ledger.runs) == 40
+        assert len(shared.sandbox.journal.runs) == 40
 
     simulate(night)
 
@@ -93,6 +93,6 @@ def test_who_died_while_the_database_was_away_is_buried_a_lease_after_it_is_back
             assert not [event for event in shared.events if isinstance(event, AttemptsRescued)]
         assert [event for event in shared.events if isinstance(event, AttemptsRescued)]
         shared.check_end()
-        assert len(shared.sandbox.ledger.runs) == 12
+        assert len(shared.sandbox.journal.runs) == 12
 
     simulate(night)

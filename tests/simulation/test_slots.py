@@ -12,7 +12,7 @@ from batchrunner.model import AUTO, Created, JobState, Settings
 from batchrunner.runner.events import ConcurrencyChanged
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
-from batchrunner.sandbox.journal import Run
+from batchrunner.sandbox.journal import SandboxRun
 from batchrunner.tinyfish.client import TinyFishClient
 from tests.simulation.test_steering import steered
 from tests.simulator.fixture_agent import FixtureAgent
@@ -39,8 +39,8 @@ def queued_at(night: SimulatedBatch, moment: datetime) -> int:
     )
 
 
-def ours(night: SimulatedBatch) -> list[Run]:
-    return [run for run in night.sandbox.ledger.runs if "site.test" in run.url]
+def ours(night: SimulatedBatch) -> list[SandboxRun]:
+    return [run for run in night.sandbox.journal.runs if "site.test" in run.url]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 7, 40])
