@@ -74,12 +74,12 @@ class Stage:
         clock: Any = None,
         keys: frozenset[str] | None = None,
         tolerated: frozenset[int] = frozenset(),
-        **world: Any,
+        **config: Any,
     ) -> None:
         self.clock = clock or Clock()
         self.agent = Reader()
         self.sandbox = Sandbox(
-            config=SandboxConfig(**{"durations": (10.0, 10.0), **world}),
+            config=SandboxConfig(**{"durations": (10.0, 10.0), **config}),
             now=self.clock,
             agent=self.agent,
             journal=journal,

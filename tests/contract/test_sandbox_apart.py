@@ -53,7 +53,7 @@ async def test_all_keys_are_one_account_unless_they_are_to_be_apart() -> None:
 async def test_accounts_are_apart_over_restarts_and_their_keys_are_in_no_ledger(
     tmp_path: Path,
 ) -> None:
-    path = tmp_path / "ledger.jsonl"
+    path = tmp_path / "journal.jsonl"
     before = Stage(journal=Journal(path), apart=True)
     (run_id,) = await before.create(PAGE)
     before.sandbox.journal.close()

@@ -22,7 +22,7 @@ RUN_ASYNC = "/v1/automation/run-async"
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    path = tmp_path_factory.mktemp("served") / "ledger.jsonl"
+    path = tmp_path_factory.mktemp("served") / "journal.jsonl"
     with serve(SandboxConfig(durations=(0.001, 0.001)), journal_path=path) as served:
         yield served
 
@@ -70,15 +70,15 @@ def test_only_names_of_this_machine_are_answered(
     assert client.get(path, headers={"Host": host}).status_code == status
 
 
-@pytest.mark.parametrize("fate", ["dropped_before", "dropped_after"])
+@pytest.mark.parametrize("fault", ["dropped_before", "dropped_after"])
 def test_a_dropped_connection_is_a_broken_one(
-    client: httpx.Client, served: Served, fate: str, caplog: pytest.LogCaptureFixture
+    client: httpx.Client, served: Served, fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = len(served.journal.runs)
-    body = {"url": f"https://faults.test/{fate}", "goal": "x"}
+    body = {"url": f"https://faults.test/{fault}", "goal": "x"}
     with pytest.raises(httpx.RemoteProtocolError):
         client.post(RUN_ASYNC, json=body)
-    assert len(served.journal.runs) - before == (fate == "dropped_after")
+    assert len(served.journal.runs) - before == (fault == "dropped_after")
     assert caplog.records == []
 
 

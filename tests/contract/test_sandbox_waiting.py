@@ -19,13 +19,13 @@ STREAM = "/v1/automation/run-sse"
 RUN_ASYNC = "/v1/automation/run-async"
 
 
-def item(fate: str = "normal", **options: Any) -> dict[str, Any]:
-    return {"url": f"https://faults.test/{fate}", "goal": "Read the price", **options}
+def item(fault: str = "normal", **options: Any) -> dict[str, Any]:
+    return {"url": f"https://faults.test/{fault}", "goal": "Read the price", **options}
 
 
-def on_stage(act: Callable[[Stage], Awaitable[Any]], **world: Any) -> Any:
+def on_stage(act: Callable[[Stage], Awaitable[Any]], **config: Any) -> Any:
     async def main() -> Any:
-        return await act(Stage(clock=Flowing(), **world))
+        return await act(Stage(clock=Flowing(), **config))
 
     return played(main)
 
@@ -60,11 +60,11 @@ def test_a_run_that_has_to_wait_for_its_slot_is_answered_all_the_same() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fate", "code"), [("agent_failure", "TASK_FAILED"), ("cancelled", "CANCELLED")]
+    ("fault", "code"), [("agent_failure", "TASK_FAILED"), ("cancelled", "CANCELLED")]
 )
-def test_a_run_that_failed_is_a_200_with_an_error(fate: str, code: str) -> None:
+def test_a_run_that_failed_is_a_200_with_an_error(fault: str, code: str) -> None:
     async def act(stage: Stage) -> None:
-        answer = await stage.post(RUN, item(fate))
+        answer = await stage.post(RUN, item(fault))
         assert (answer["status"], answer["error"]["code"]) == ("FAILED", code)
 
     on_stage(act)
@@ -214,20 +214,20 @@ async def pass_time(stage: Stage, hook: Hook, seconds: float) -> list[float]:
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 @pytest.mark.parametrize(
-    ("fate", "event"),
+    ("fault", "event"),
     [
         ("normal", "run.completed"),
         ("agent_failure", "run.failed"),
         ("cancelled", "run.cancelled"),
     ],
 )
-async def test_a_webhook_hears_once_how_a_run_ended(fate: str, event: str) -> None:
+async def test_a_webhook_hears_once_how_a_run_ended(fault: str, event: str) -> None:
     stage, hook = Stage(), Hook()
     capture = {"screenshots": True, "html": True}
-    body = item(fate, webhook_url=HOOK, capture_config=capture)
+    body = item(fault, webhook_url=HOOK, capture_config=capture)
     run_id = (await stage.post(RUN_ASYNC, body))["run_id"]
     moments = await pass_time(stage, hook, 30)
-    assert moments == [5.0 if fate == "cancelled" else 10.0]
+    assert moments == [5.0 if fault == "cancelled" else 10.0]
     [request] = hook.came
     assert (request.method, str(request.url)) == ("POST", HOOK)
     assert request.headers["Content-Type"] == "application/json"
