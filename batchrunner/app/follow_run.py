@@ -9,7 +9,8 @@ import click
 
 from batchrunner.classify import classify, classify_fault
 from batchrunner.cli.output.run_text import run_lines, step_line
-from batchrunner.model import ApiError, FailureCategory, Succeeded
+from batchrunner.model import ApiError, Succeeded
+from batchrunner.model.categories import CATEGORIES
 from batchrunner.text.terminal import term_safe
 from batchrunner.tinyfish.console_views import RunDetails
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks, for the first of them and for all that follow.
 FIRST_LOOKS, SHORT, LONG = 30, 2.0, 10.0
-#: Failures of a look that pass by themselves.
-_PASSING = (FailureCategory.UNREACHABLE, FailureCategory.THROTTLED)
 
 
 class Follower:
@@ -54,7 +53,8 @@ class Follower:
             return await reader.show(run_id)
         except ApiError as error:
             failure = classify_fault(error.fault)
-            if failure.category not in _PASSING or error.fault.status == 404:
+            passing = CATEGORIES[failure.category].passes_by_itself
+            if not passing or error.fault.status == 404:
                 raise
             self.say(f"no look at the run: {failure.message}; looking again")
             return None

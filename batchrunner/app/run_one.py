@@ -27,8 +27,9 @@ from batchrunner.model import (
     Settings,
     Submission,
 )
+from batchrunner.model.categories import CONFIGURABLE
 from batchrunner.policy.create_outcome import settle_refusal
-from batchrunner.policy.retry_rules import CONFIGURABLE, Policy
+from batchrunner.policy.retry_rules import Policy
 from batchrunner.runner.run_matching import output_schema_of, run_request
 from batchrunner.store.schema import SubmissionState
 from batchrunner.store.store import Store
@@ -75,7 +76,7 @@ def _job_file(url: str, goal: str) -> JobFile:
     try:
         found = parse(json.dumps([{"url": url, "goal": goal}]), file="--url", name=digest)
     except JobFileErrors as errors:
-        raise InputError(report(errors), errors.mistakes) from errors
+        raise InputError(report(errors), errors.problems) from errors
     (spec,) = found.specs
     return JobFile(
         name=f"watch-{digest}",

@@ -16,8 +16,8 @@ from batchrunner.model import (
     Snooze,
     StopSubmitting,
 )
+from batchrunner.policy.backpressure import backpressure
 from batchrunner.policy.retry_rules import Policy
-from batchrunner.policy.run_decision import pool_effect
 from batchrunner.runner.events import Event, RequestsDelayed
 from batchrunner.runner.request_gate import RequestGate
 from batchrunner.runner.stop_state import StopState
@@ -52,8 +52,8 @@ class RequestGates:
     def apply_backpressure(self, failures: Sequence[Failed], gate: RequestGate) -> None:
         """Delay requests, or stop, if one of the failures met at *gate* concerns them all."""
         is_poll = gate is self.poll
-        effect = pool_effect(
-            self._policy, failures, gate.consecutive_failures, self._now(), looking=is_poll
+        effect = backpressure(
+            self._policy, failures, gate.consecutive_failures, self._now(), reading=is_poll
         )
         match effect:
             case None:

@@ -11,7 +11,7 @@ from batchrunner.model import Owner
 from batchrunner.runner.context import RunnerContext
 from batchrunner.runner.events import AttemptsRescued, ClockJumped
 from batchrunner.runner.offload import T
-from batchrunner.store.claims import LEASE
+from batchrunner.store.leases import LEASE
 
 #: Seconds between two readings of the clock.
 HEARTBEAT_SECONDS = 2.0

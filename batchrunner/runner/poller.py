@@ -10,15 +10,13 @@ import anyio
 
 from batchrunner.classify import classify_fault
 from batchrunner.model import ApiError, AttemptDecision, OpenAttempt, Run, RunObservation, RunStatus
-from batchrunner.policy.run_decision import (
-    LOST_AFTER,
+from batchrunner.policy.poll_interval import (
     MAX_POLL_SECONDS,
     MAX_SAVED_POLLS,
     WEBHOOK_POLL_GAP,
-    decide_run,
     poll_interval,
-    reset_after_clock_jump,
 )
+from batchrunner.policy.run_decision import LOST_AFTER, decide_run, reset_after_clock_jump
 from batchrunner.runner.backpressure import pool_wide_failures
 from batchrunner.runner.canceller import Canceller, ObservedAttempt
 from batchrunner.runner.condition_timer import ConditionTimer

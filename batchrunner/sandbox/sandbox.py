@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Callable
+from typing import Self, TypeAlias
 
 import httpx
 from starlette.types import ASGIApp
@@ -18,6 +19,14 @@ from batchrunner.sandbox.sites import sites_app
 
 #: The API's own address, with which the addresses in its answers begin.
 HOME = "https://agent.tinyfish.ai"
+
+#: Wraps the API of a sandbox: sees every request, and may change every answer.
+Middleware: TypeAlias = Callable[[ASGIApp, SandboxConfig], ASGIApp]
+
+
+def no_middleware(app: ASGIApp, config: SandboxConfig) -> ASGIApp:
+    """Return the API as it is."""
+    return app
 
 
 class Sandbox:
@@ -40,11 +49,12 @@ class Sandbox:
         journal: Journal | None = None,
         keys: frozenset[str] | None = None,
         home: str = HOME,
+        middleware: Middleware = no_middleware,
     ) -> None:
         self.journal = Journal() if journal is None else journal
         account = RunEngine(config=config, journal=self.journal, now=now())
         self._service = Service(config=config, account=account, agent=agent, now=now, home=home)
-        self.app = api_app(self._service, keys=keys)
+        self.app = middleware(api_app(self._service, keys=keys), config)
 
     @classmethod
     def in_process(
@@ -54,13 +64,17 @@ class Sandbox:
         *,
         journal: Journal | None = None,
         keys: frozenset[str] | None = None,
+        middleware: Middleware = no_middleware,
     ) -> Self:
         """Return a sandbox whose agent reads the sample sites in this process, and nothing else."""
         sites = InProcess(sites_app())
         client = httpx.AsyncClient(
             transport=Offline(), mounts={"all://*.test": sites}, follow_redirects=True
         )
-        return cls(config=config, now=now, agent=Agent(client), journal=journal, keys=keys)
+        agent = Agent(client)
+        return cls(
+            config=config, now=now, agent=agent, journal=journal, keys=keys, middleware=middleware
+        )
 
     def transport(self) -> httpx.AsyncBaseTransport:
         """Return a transport with which an httpx client reaches the API in this process."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections import Counter
@@ -23,7 +24,8 @@ from batchrunner.model import (
     marker,
     marker_in,
 )
-from batchrunner.outputs import Export
+from batchrunner.model.categories import CATEGORIES
+from batchrunner.outputs import FORMATS
 from batchrunner.policy.retry_rules import MIN_TIME_LIMIT, Policy
 from batchrunner.policy.slots import MAX_CONCURRENCY, concurrency_limit
 from batchrunner.sandbox.journal import CreateReceived, SandboxRun
@@ -36,13 +38,7 @@ GRACE = timedelta(seconds=60)
 #: How long the API must not know a run before it counts as lost.
 LOST_AFTER = timedelta(seconds=30)
 #: What happens to jobs and is not their fault.
-BLAMELESS = frozenset(
-    {
-        FailureCategory.THROTTLED,
-        FailureCategory.UNREACHABLE,
-        FailureCategory.BILLING_FAILURE,
-    }
-)
+BLAMELESS = frozenset(each for each, row in CATEGORIES.items() if row.never_counted)
 
 
 class InvariantViolated(AssertionError):
@@ -215,7 +211,9 @@ def check_end(
 
 
 def _export(store: Store, batch_id: int) -> Iterable[str]:
-    return Export("jsonl", lambda: store.finished(batch_id)).lines()
+    file = io.BytesIO()
+    FORMATS["jsonl"].write(lambda: store.finished(batch_id), file)
+    return file.getvalue().decode().splitlines()
 
 
 # ---- what only a sandbox in this process can tell ----

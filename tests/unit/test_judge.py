@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrunner.judge import expectations_of, judge
+from batchrunner.judge import expectations_of, judge_result
 from batchrunner.judge.field_paths import MISSING, find, is_path
 from batchrunner.judge.outliers import SPARSE, PeerResult, outliers
-from batchrunner.judge.regex_safety import MAX_TEXT_LENGTH, max_text_length, unsafe_reason
+from batchrunner.judge.regex_safety import MAX_MATCHED_LENGTH, max_text_length, unsafe_reason
 from batchrunner.model import Expectations, Failed, FailureCategory
+from tests.bounds import HUNG
 from tests.simulator.network.hostile_results import HOSTILE_RESULTS
 
 SHAPE = {
@@ -36,7 +37,7 @@ SHAPE = {
 
 
 def judged(result: Any, schema: Any = None, **expect: Any) -> Failed | None:
-    return judge(json.dumps(result), expectations_of(schema, expect))
+    return judge_result(json.dumps(result), expectations_of(schema, expect))
 
 
 def meaning(failure: Failed | None) -> tuple[str, str | None] | None:
@@ -86,7 +87,7 @@ def test_a_wall_goes_before_a_broken_shape() -> None:
 
 @pytest.mark.parametrize("body", HOSTILE_RESULTS.values(), ids=HOSTILE_RESULTS)
 def test_a_hostile_result_is_no_failure_by_itself(body: bytes) -> None:
-    assert judge(body.decode("utf-8", "surrogateescape")) is None
+    assert judge_result(body.decode("utf-8", "surrogateescape")) is None
 
 
 @pytest.mark.parametrize(
@@ -96,11 +97,11 @@ def test_a_result_that_cannot_be_read_is_no_failure_whatever_is_expected(text: s
     expectations = (
         expectations_of({"type": "object"}, {}) if text != '{"a": NaN, "b": 1e999}' else None
     )
-    assert judge(text, expectations or Expectations()) is None
+    assert judge_result(text, expectations or Expectations()) is None
 
 
 def test_the_apis_word_about_a_shape_counts_where_the_result_cannot_be_read() -> None:
-    failure = judge("{", Expectations(), ("#/a: missing",))
+    failure = judge_result("{", Expectations(), ("#/a: missing",))
     assert failure is not None
     assert failure.category is FailureCategory.INVALID_RESULT
 
@@ -327,14 +328,14 @@ def test_patterns_that_could_take_for_ever_are_refused(pattern: str) -> None:
 def test_a_pattern_that_is_taken_is_quick_on_its_longest_text(pattern: str) -> None:
     assert unsafe_reason(pattern) is None
     longest = max_text_length(pattern)
-    begun = time.perf_counter()
+    begun = time.process_time()
     for text in ("a" * longest, "1" * longest, "@" * longest, "a." * (longest // 2)):
         assert re.fullmatch(pattern, text) is None
-    assert time.perf_counter() - begun < 2
+    assert time.process_time() - begun < HUNG
 
 
 def test_a_text_that_is_too_long_for_its_pattern_is_not_judged() -> None:
-    assert judged({"x": "y" * (MAX_TEXT_LENGTH + 1)}, fields={"x": {"pattern": "z"}}) is None
+    assert judged({"x": "y" * (MAX_MATCHED_LENGTH + 1)}, fields={"x": {"pattern": "z"}}) is None
 
 
 # ---- neighbours ----
@@ -399,23 +400,22 @@ def test_what_cannot_be_compared_is_passed_over() -> None:
 def taken(results: list[str], expectations: Expectations = Expectations()) -> float:  # noqa: B008
     begun = time.process_time()
     for result in results:
-        judge(result, expectations)
+        judge_result(result, expectations)
     return time.process_time() - begun
 
 
-def test_a_look_at_a_hundred_results_is_judged_in_no_time() -> None:
+def test_a_look_at_a_hundred_results_is_judged_without_hanging() -> None:
     offers = [{"name": f"Lamp number {number}", "price": number * 1.5} for number in range(24)]
     expectations = expectations_of(
         {"type": "object", "properties": {"offers": SHAPE["properties"]["offers"]}},  # type: ignore[index]
         {"required": ["offers[].name"]},
     )
-    # Ten times what it takes on a slow core: this is to tell of another order of magnitude.
-    assert taken([json.dumps({"offers": offers})] * 100, expectations) < 0.2
+    assert taken([json.dumps({"offers": offers})] * 100, expectations) < HUNG
 
 
 @pytest.mark.parametrize(
     "words",
     ["a ", "no ", "the page captcha ", "could not ", "i was un", "access to ", "zugriff ", "ich "],
 )
-def test_no_text_makes_the_judge_slow(words: str) -> None:
-    assert taken([json.dumps({"text": (words * 1500)[:1500], "price": None})] * 10) < 0.5
+def test_no_text_makes_the_judge_hang(words: str) -> None:
+    assert taken([json.dumps({"text": (words * 1500)[:1500], "price": None})] * 10) < HUNG

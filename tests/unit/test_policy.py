@@ -33,30 +33,22 @@ from batchrunner.model import (
     Succeeded,
     Unreadable,
 )
+from batchrunner.model.categories import CONFIGURABLE, NOT_COUNTED
+from batchrunner.policy.poll_interval import MAX_POLL_SECONDS, MIN_POLL_SECONDS, poll_interval
 from batchrunner.policy.retry import MAX_BACKOFF, backoff, decide
-from batchrunner.policy.retry_rules import CONFIGURABLE, NOT_COUNTED, Policy
+from batchrunner.policy.retry_rules import Policy
 from batchrunner.policy.run_decision import (
     LOST_AFTER,
-    MAX_POLL_SECONDS,
-    MIN_POLL_SECONDS,
     decide_run,
     is_lost,
     is_overdue,
-    poll_interval,
     reset_after_clock_jump,
 )
+from tests.builders import failure, job
 
 NOW = datetime(2026, 9, 3, 3, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 DEFAULT = Policy()
-
-
-def job(number: int = 1, *, attempt: int = 1, failures: int = 0, **more: Any) -> Job:
-    return Job(id=number, key=f"k{number}", attempt=attempt, failures=failures, **more)
-
-
-def failure(category: FailureCategory, **more: Any) -> Failed:
-    return Failed(category=category, message="why", **more)
 
 
 def attempt(**more: Any) -> OpenAttempt:

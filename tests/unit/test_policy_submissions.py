@@ -20,14 +20,15 @@ from batchrunner.model import (
     FailureCategory,
     FaultKind,
     Finish,
-    Job,
     Snooze,
     StopSubmitting,
     Submission,
     SubmittedAttempt,
 )
+from batchrunner.model.categories import NOT_COUNTED
+from batchrunner.policy.backpressure import backpressure
 from batchrunner.policy.create_outcome import (
-    MAX_DOUBT,
+    MAX_UNRELIABLE_TIME,
     RECONCILE_GRACE,
     control_run_ages,
     next_control_search,
@@ -38,20 +39,12 @@ from batchrunner.policy.create_outcome import (
     settle_unconfirmed,
     settle_withdrawn,
 )
-from batchrunner.policy.retry_rules import NOT_COUNTED, Policy
-from batchrunner.policy.run_decision import pool_effect
+from batchrunner.policy.retry_rules import Policy
+from tests.builders import failure, job
 
 NOW = datetime(2026, 9, 3, 3, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 DEFAULT = Policy()
-
-
-def job(number: int = 1, *, attempt: int = 1, failures: int = 0) -> Job:
-    return Job(id=number, key=f"k{number}", attempt=attempt, failures=failures)
-
-
-def failure(category: FailureCategory, **more: Any) -> Failed:
-    return Failed(category=category, message="why", **more)
 
 
 def submission(count: int, *, options: dict[int, dict[str, Any]] | None = None) -> Submission:
@@ -269,7 +262,7 @@ def test_a_search_that_cannot_be_relied_on_is_repeated_for_a_while_with_pauses(
     doubted: timedelta,
 ) -> None:
     again = next_control_search(NOW - doubted, NOW)
-    assert (again is None) == (doubted >= MAX_DOUBT)
+    assert (again is None) == (doubted >= MAX_UNRELIABLE_TIME)
     if again is not None:
         assert timedelta(seconds=5) <= again - NOW <= timedelta(minutes=2)
 
@@ -332,7 +325,7 @@ def test_the_grace_counts_from_the_first_search_however_late_the_request_went_ou
 def test_a_pool_never_goes_on_before_it_is_told_to(
     policy: Policy, met: Sequence[Failed], in_row: int, looking: bool
 ) -> None:
-    effect = pool_effect(policy, met, in_row, NOW, looking=looking)
+    effect = backpressure(policy, met, in_row, NOW, reading=looking)
     concerned = [failed for failed in met if failed.category in NOT_COUNTED]
     assert (effect is None) is (not concerned)
     if isinstance(effect, DelayRequests):
@@ -345,18 +338,18 @@ def test_a_pool_never_goes_on_before_it_is_told_to(
 
 def test_a_key_that_does_not_open_stops_the_batch() -> None:
     refused = failure(FailureCategory.UNAUTHORIZED)
-    assert pool_effect(DEFAULT, [refused], 0, NOW, looking=True) == StopSubmitting(failure=refused)
+    assert backpressure(DEFAULT, [refused], 0, NOW, reading=True) == StopSubmitting(failure=refused)
 
 
 def test_an_empty_account_holds_back_creates_and_lets_runs_be_watched() -> None:
-    effect = pool_effect(DEFAULT, [failure(FailureCategory.BILLING_FAILURE)], 0, NOW, looking=True)
+    effect = backpressure(DEFAULT, [failure(FailureCategory.BILLING_FAILURE)], 0, NOW, reading=True)
     assert isinstance(effect, DelayRequests)
     assert effect.creates_only
 
 
 def test_a_create_that_got_lost_does_not_keep_its_runs_from_being_found() -> None:
     lost = [failure(FailureCategory.UNREACHABLE)]
-    held = pool_effect(DEFAULT, lost, 0, NOW, looking=False)
+    held = backpressure(DEFAULT, lost, 0, NOW, reading=False)
     assert isinstance(held, DelayRequests)
     assert held.creates_only
 
@@ -365,7 +358,7 @@ def test_a_pool_that_meets_the_same_again_and_again_waits_longer() -> None:
     throttled = [failure(FailureCategory.THROTTLED)]
     untils = []
     for in_row in range(8):
-        effect = pool_effect(DEFAULT, throttled, in_row, NOW, looking=True)
+        effect = backpressure(DEFAULT, throttled, in_row, NOW, reading=True)
         assert isinstance(effect, DelayRequests)
         untils.append(effect.until)
     assert untils == sorted(untils)

@@ -61,6 +61,7 @@ def _found(job_file: JobFile, key: str) -> JobSpec:
 def _explained(job_file: JobFile, spec: JobSpec | None) -> dict[str, Any]:
     """Return what is in force, by category, with the place of everything that was written."""
     from batchrunner.model import FailureCategory, Job
+    from batchrunner.model.categories import CATEGORIES
     from batchrunner.policy.retry_rules import Policy
 
     policy = Policy.of(job_file.settings)
@@ -70,25 +71,16 @@ def _explained(job_file: JobFile, spec: JobSpec | None) -> dict[str, Any]:
         "url": spec.url if spec else None,
         "failures_in_all": policy.bound(job),
         "rules": {
-            category.value: _rule(policy, job, category) or {"fixed": _fixed(category)}
+            category.value: _rule(policy, job, category)
+            or {"fixed": CATEGORIES[category].fixed_answer}
             for category in FailureCategory
         },
     }
 
 
-def _fixed(category: FailureCategory) -> str:
-    from batchrunner.model import FailureCategory
-    from batchrunner.policy.retry_rules import NOT_COUNTED
-
-    if category in NOT_COUNTED:
-        return "put back, uncounted"
-    cancelled = category is FailureCategory.RUN_CANCELLED
-    return "the job is cancelled" if cancelled else "fails at once"
-
-
 def _rule(policy: Policy, job: Job, category: FailureCategory) -> dict[str, Any] | None:
+    from batchrunner.model.categories import CATEGORIES, CONFIGURABLE
     from batchrunner.policy.escalation import changes_text
-    from batchrunner.policy.retry_rules import CONFIGURABLE, DEFAULT_RULES
 
     if category not in CONFIGURABLE:
         return None
@@ -96,14 +88,14 @@ def _rule(policy: Policy, job: Job, category: FailureCategory) -> dict[str, Any]
     written = [
         ("job", job.policy.get(category)),
         ("settings", policy.rules.get(category)),
-        ("usual", DEFAULT_RULES.get(category)),
+        ("usual", CATEGORIES[category].rule),
     ]
     waits = "backoff" if rule.wait is None else "wait"
     base = rule.backoff or policy.backoff
     return {
         "attempts": _told(policy.tries(rule), _origin(written, "attempts", "max_attempts")),
         waits: _told((rule.wait or base).total_seconds(), _origin(written, waits, "backoff")),
-        "then": _told(list(map(changes_text, rule.ladder)), _origin(written, "then", "usual")),
+        "then": _told(list(map(changes_text, rule.escalation)), _origin(written, "then", "usual")),
     }
 
 

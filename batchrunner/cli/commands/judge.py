@@ -119,7 +119,7 @@ def _rules(expect_file: Path | None, job_file: Path | None) -> Mapping[str | Non
         return {None: parse_expect(content, file=str(expect_file))}
     except JobFileErrors as errors:
         raise InputError(
-            report(errors, spared="nothing was judged again"), errors.mistakes
+            report(errors, spared="nothing was judged again"), errors.problems
         ) from errors
 
 
@@ -139,7 +139,7 @@ def _judged(
     store: Store, batch: Batch, rules: Mapping[str | None, Any]
 ) -> tuple[int, list[Change], list[tuple[StoredResult, Finding]]]:
     """Return how many results there are, which judgements change, and which results are odd."""
-    from batchrunner.judge import judge
+    from batchrunner.judge import judge_result
     from batchrunner.judge.outliers import PeerResult, outliers
 
     changes: list[Change] = []
@@ -150,7 +150,7 @@ def _judged(
         nonlocal count
         for one in store.judgeable(batch.id):
             count += 1
-            failure = judge(one.result, _expectations(one, rules), _said_by_api(one))
+            failure = judge_result(one.result, _expectations(one, rules), _said_by_api(one))
             brief = replace(one, result="")  # the results of a batch may not fit into memory
             if _differs(one, failure):
                 changes.append(Change(of=brief, failure=failure))

@@ -26,6 +26,7 @@ from batchrunner.cli.options import (
     read_job_file,
 )
 from batchrunner.errors import UsageError
+from batchrunner.outputs import suffixes_help
 from batchrunner.text.format import dated
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ if TYPE_CHECKING:
     "outputs",
     multiple=True,
     metavar="FILE",
-    help="Export to this file: .csv or .jsonl; may be given more than once.  [default: NAME.csv]",
+    help=f"Export to this file: {suffixes_help()}; may be given more than once.  "
+    "[default: NAME.csv]",
 )
 @click.option(
     "--concurrency",

@@ -108,7 +108,7 @@ def _use_rows(batch: Batch, told: TimeAndCost) -> Iterator[list[str]]:
 
 
 def _stage_rows(told: TimeAndCost) -> Iterator[list[str]]:
-    from batchrunner.model.time_and_cost import TimeBucket
+    from batchrunner.model.states import TimeBucket
     from batchrunner.policy.time_and_cost import shares
 
     stages = [(stage, told.buckets[stage]) for stage in TimeBucket if told.buckets.get(stage)]
