@@ -400,9 +400,7 @@ def let_zombies_write(patch: Patch) -> None:
 
 
 def count_throttling(patch: Patch) -> None:
-    patch.setattr(
-        policy_retry, "NOT_COUNTED", NOT_COUNTED - {FailureCategory.THROTTLED}
-    )
+    patch.setattr(policy_retry, "NOT_COUNTED", NOT_COUNTED - {FailureCategory.THROTTLED})
 
 
 def count_without_end(patch: Patch) -> None:
