@@ -5,6 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from batchrunner.api_facts.error_codes import (
+    NOT_OFFERED_STATUSES,
+    TRANSIENT_STATUSES,
+    WRONG_ADDRESS_STATUSES,
+)
 from batchrunner.judge import judge_result
 from batchrunner.model import (
     ApiFault,
@@ -48,15 +53,6 @@ CATEGORY_BY_STATUS = {
     422: FailureCategory.REJECTED,
     429: FailureCategory.THROTTLED,
 }
-
-#: Statuses that mean that the API has no such endpoint.
-NOT_OFFERED_STATUSES = (404, 405, 501)
-
-#: Statuses that mean that nothing is at this address, or that it has moved.
-_NOTHING_THERE = (301, 308, 404, 405)
-
-#: Statuses from 400 to 499 that say nothing about the request itself.
-_NOT_ABOUT_REQUEST = (404, 405, 408, 409, 425)
 
 #: Code of a result that could not be read: it is paid for, and another run would not help.
 UNREADABLE = "unreadable"
@@ -120,7 +116,7 @@ def classify_fault(fault: ApiFault) -> Failed:
 
 def _category_of_other_status(status: int) -> FailureCategory:
     """Return the category of a status that is not in the table."""
-    if 400 <= status < 500 and status not in _NOT_ABOUT_REQUEST:
+    if 400 <= status < 500 and status not in TRANSIENT_STATUSES:
         return FailureCategory.REJECTED
     return FailureCategory.UNREACHABLE
 
@@ -137,7 +133,10 @@ def shortened(text: str, limit: int) -> str:
 
 def is_not_the_api(fault: ApiFault) -> bool:
     """Whether a server, the API or another, says that there is nothing at the address."""
-    return fault.kind in (FaultKind.STATUS, FaultKind.MALFORMED) and fault.status in _NOTHING_THERE
+    return (
+        fault.kind in (FaultKind.STATUS, FaultKind.MALFORMED)
+        and fault.status in WRONG_ADDRESS_STATUSES
+    )
 
 
 def _classify_run(

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import anyio
 
+from batchrunner.api_facts.endpoints import DEFAULT_URL
 from batchrunner.app.account_check import admit_key
 from batchrunner.app.api_key import api_key
 from batchrunner.app.clock import now
@@ -40,7 +41,7 @@ from batchrunner.runner.runner import ExitReason, Runner, in_thread, innermost
 from batchrunner.store.address import redacted
 from batchrunner.store.database import StoreError
 from batchrunner.store.store import Store
-from batchrunner.tinyfish.client import DEFAULT_URL, TinyFishClient
+from batchrunner.tinyfish.client import TinyFishClient
 from batchrunner.tinyfish.http import LOOPBACK, AddressError
 
 #: Seconds in which a second SIGINT is still the first one.

@@ -11,23 +11,6 @@ from typing import Any
 from batchrunner.model.categories import FailureCategory
 from batchrunner.model.retry_rule import RetryRule
 
-#: Options of a run request apart from url and goal, as the API names them.
-RUN_OPTIONS = (
-    "browser_profile",
-    "proxy_config",
-    "agent_config",
-    "capture_config",
-    "output_schema",
-    "use_vault",
-    "credential_item_ids",
-    "use_profile",
-    "profile_id",
-    "webhook_url",
-    "api_integration",
-    "feature_flags",
-)
-
-
 #: Concurrency setting: as many runs as the account has slots, which the program learns.
 AUTO = 0
 

@@ -10,11 +10,6 @@ from typing import Any
 
 from batchrunner.model.states import RunStatus
 
-#: Most runs that one request may create, show or cancel (run-batch, runs/batch, runs/batch/cancel).
-MAX_RUNS_PER_REQUEST = 100
-#: Longest id of a run that both databases can store; a longer text is not an id.
-MAX_RUN_ID_LENGTH = 200
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunError:

@@ -10,7 +10,7 @@ import anyio
 from batchrunner.model import Owner
 from batchrunner.runner.context import RunnerContext, T
 from batchrunner.runner.events import AttemptsRescued, ClockJumped
-from batchrunner.store.claims import LEASE
+from batchrunner.store.leases import LEASE
 
 #: Seconds between two looks at the clock.
 HEARTBEAT_SECONDS = 2.0

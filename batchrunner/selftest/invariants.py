@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections import Counter
@@ -24,7 +25,7 @@ from batchrunner.model import (
     marker_in,
 )
 from batchrunner.model.categories import CATEGORIES
-from batchrunner.outputs import Export
+from batchrunner.outputs import FORMATS
 from batchrunner.policy.retry_rules import MIN_TIME_LIMIT, Policy
 from batchrunner.policy.slots import MAX_CONCURRENCY, concurrency_limit
 from batchrunner.sandbox.journal import Create, Run
@@ -208,7 +209,9 @@ def check_end(
 
 
 def _export(store: Store, batch_id: int) -> Iterable[str]:
-    return Export("jsonl", lambda: store.finished(batch_id)).lines()
+    file = io.BytesIO()
+    FORMATS["jsonl"].write(lambda: store.finished(batch_id), file)
+    return file.getvalue().decode().splitlines()
 
 
 # ---- what only a sandbox in this process can tell ----

@@ -11,7 +11,7 @@ from batchrunner.model import Batch, FailureCategory
 from batchrunner.model.states import TimeBucket
 from batchrunner.model.time_and_cost import CostCause, Hold, TimeAndCostShare
 from batchrunner.policy.create_outcome import settle_absent
-from batchrunner.store.claims import LEASE
+from batchrunner.store.leases import LEASE
 from batchrunner.store.schema import SubmissionState
 from batchrunner.store.store import Store
 from tests.fakes import (

@@ -66,7 +66,7 @@ def test_evidence_is_kept_with_the_attempt_and_read_back(store: Store, engine: E
     assert (one.category, one.code, one.message) == (INVALID, "expect", "too cheap")
     assert one.findings == (SEEN,)
     with engine.connect() as tx:
-        stored = tx.execute(text("SELECT evidence FROM attempts")).scalar_one()
+        stored = tx.execute(text("SELECT findings FROM attempts")).scalar_one()
     assert json.loads(stored)[0]["path"] == "items[2].price"
 
 
@@ -146,8 +146,8 @@ def test_failures_of_earlier_attempts_go_on_counting(store: Store, engine: Engin
     store.apply("alice", [success(attempt)], [], NOW)
     judge_all(store, batch, Failed(category=GOAL, message="x"))
     with engine.connect() as tx:
-        row = tx.execute(text("SELECT failures, met FROM jobs")).one()
-    assert (row.failures, json.loads(row.met)) == (2, {"goal_failure": 2})
+        row = tx.execute(text("SELECT failures, failures_by_category FROM jobs")).one()
+    assert (row.failures, json.loads(row.failures_by_category)) == (2, {"goal_failure": 2})
     judge_all(store, batch, None)
     assert store.broken_laws() == {}
 

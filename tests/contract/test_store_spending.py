@@ -193,7 +193,7 @@ def test_attempts_of_an_older_program_count_at_the_most_that_the_api_takes(
     batch = poor(store, 10_000, jobs(2))
     claim(store, batch)
     with engine.begin() as tx:
-        tx.execute(text("UPDATE attempts SET reserved = NULL"))
+        tx.execute(text("UPDATE attempts SET reserved_steps = NULL"))
     assert purse(store, batch).reserved == 2 * MAX_STEPS
 
 

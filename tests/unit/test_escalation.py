@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchrunner.model import (
-    Failed,
     FailureCategory,
     Finish,
     Job,
@@ -36,6 +35,7 @@ from batchrunner.policy.escalation import (
 )
 from batchrunner.policy.retry import decide
 from batchrunner.policy.retry_rules import Policy
+from tests.builders import failure, job
 
 NOW = datetime(2026, 9, 3, 3, 0, tzinfo=UTC)
 URL = "https://shop.example/lamp"
@@ -47,8 +47,8 @@ NO_PROBE = next(f"job-{n}" for n in range(99) if not is_probe(f"job-{n}"))
 PROBE = next(f"job-{n}" for n in range(99) if is_probe(f"job-{n}"))
 
 
-def job(key: str = NO_PROBE, **more: Any) -> Job:
-    return Job(**{"id": 1, "key": key, "attempt": 0, "failures": 0, **more})
+def unstarted(key: str = NO_PROBE, **more: Any) -> Job:
+    return job(**{"key": key, "attempt": 0, **more})
 
 
 def evidence(*seen: StepHistory) -> dict[tuple[str, str], Sequence[StepHistory]]:
@@ -136,40 +136,41 @@ def test_one_job_in_ten_is_a_probe() -> None:
 
 def test_a_job_starts_on_the_learned_step_and_a_probe_one_below() -> None:
     policy, seen = Policy(), evidence(closed(0), closed(1), passing(2))
-    start = start_of_attempt(policy, job(), URL, {}, seen)
+    start = start_of_attempt(policy, unstarted(), URL, {}, seen)
     assert (start.escalation_steps, start.option_overrides) == ({BLOCKED: 2}, PROXY)
-    start = start_of_attempt(policy, job(PROBE), URL, {}, seen)
+    start = start_of_attempt(policy, unstarted(PROBE), URL, {}, seen)
     assert (start.escalation_steps, start.option_overrides) == ({BLOCKED: 1}, STEALTH)
-    escalated = start_of_attempt(policy, job(PROBE, escalation_steps={BLOCKED: 2}), URL, {}, seen)
+    escalated = start_of_attempt(policy, unstarted(PROBE, steps={BLOCKED: 2}), URL, {}, seen)
     assert escalated.option_overrides == PROXY, "a job that has failed below is no probe"
     assert (
-        start_of_attempt(policy, job(), "https://other.example/", {}, seen).option_overrides == {}
+        start_of_attempt(policy, unstarted(), "https://other.example/", {}, seen).option_overrides
+        == {}
     )
 
 
 def test_the_default_escalation_keeps_the_jobs_own_options() -> None:
     own = {"proxy_config": {"enabled": True, "country_code": "DE"}}
-    start = start_of_attempt(Policy(), job(escalation_steps={BLOCKED: 1}), URL, own, {})
+    start = start_of_attempt(Policy(), unstarted(steps={BLOCKED: 1}), URL, own, {})
     assert start.option_overrides == STEALTH
     assert start.escalation_steps == {BLOCKED: 2}, (
         "the second step would run with the same options again"
     )
     lite = {"browser_profile": "lite"}
-    first = start_of_attempt(Policy(), job(), URL, lite, {})
+    first = start_of_attempt(Policy(), unstarted(), URL, lite, {})
     assert (first.escalation_steps, first.option_overrides) == ({BLOCKED: 1}, {})
-    second = start_of_attempt(Policy(), job(escalation_steps={BLOCKED: 2}), URL, lite, {})
+    second = start_of_attempt(Policy(), unstarted(steps={BLOCKED: 2}), URL, lite, {})
     assert second.option_overrides == {"proxy_config": {"enabled": True}}
 
 
 def test_a_written_escalation_replaces_the_jobs_own_options() -> None:
     policy = Policy(rules={BLOCKED: RetryRule(then=({"proxy_config": {"enabled": False}},))})
     own = {"proxy_config": {"enabled": True}, "use_vault": True}
-    start = start_of_attempt(policy, job(escalation_steps={BLOCKED: 1}), URL, own, {})
+    start = start_of_attempt(policy, unstarted(steps={BLOCKED: 1}), URL, own, {})
     assert start.option_overrides == {"proxy_config": {"enabled": False}}
 
 
 def test_a_job_with_stealth_of_its_own_starts_on_that_step() -> None:
-    start = start_of_attempt(Policy(), job(), URL, STEALTH, {})
+    start = start_of_attempt(Policy(), unstarted(), URL, STEALTH, {})
     assert (start.escalation_steps, start.option_overrides) == ({BLOCKED: 1}, {}), (
         "its success says nothing about step 0"
     )
@@ -178,7 +179,9 @@ def test_a_job_with_stealth_of_its_own_starts_on_that_step() -> None:
 def test_history_of_another_escalation_does_not_count() -> None:
     policy = Policy(rules={BLOCKED: RetryRule(attempts=2, then=({"use_vault": True},))})
     assert (
-        start_of_attempt(policy, job(), URL, {}, evidence(closed(0), passing(1))).escalation_steps
+        start_of_attempt(
+            policy, unstarted(), URL, {}, evidence(closed(0), passing(1))
+        ).escalation_steps
         == {}
     )
 
@@ -186,53 +189,49 @@ def test_history_of_another_escalation_does_not_count() -> None:
 def test_history_of_jobs_with_other_options_does_not_count() -> None:
     """A job with its own proxy says nothing about jobs without one."""
     own = {"proxy_config": {"enabled": True, "country_code": "DE"}}
-    start = start_of_attempt(Policy(), job(), URL, own, evidence(closed(0), passing(1)))
+    start = start_of_attempt(Policy(), unstarted(), URL, own, evidence(closed(0), passing(1)))
     assert start.escalation_steps == {}
-    assert start.escalation_ids != start_of_attempt(Policy(), job(), URL, {}, {}).escalation_ids
+    assert (
+        start.escalation_ids != start_of_attempt(Policy(), unstarted(), URL, {}, {}).escalation_ids
+    )
 
 
 def test_escalations_of_two_categories_add_up() -> None:
     goal, steps = FailureCategory.GOAL_FAILURE, {"agent_config": {"max_steps": 300}}
     policy = Policy(rules={goal: RetryRule(attempts=2, then=(steps,))})
-    start = start_of_attempt(policy, job(escalation_steps={BLOCKED: 1, goal: 1}), URL, {}, {})
+    start = start_of_attempt(policy, unstarted(steps={BLOCKED: 1, goal: 1}), URL, {}, {})
     assert start.option_overrides == {**STEALTH, **steps}
 
 
 # ---- where it continues ----
 
 
-def failed(category: FailureCategory) -> Failed:
-    return Failed(category=category, message="why")
-
-
 def test_each_wall_leads_one_step_up_until_attempts_are_used_up() -> None:
-    tried, seen = job(), []
+    tried, seen = unstarted(), []
     for number in range(1, 4):
         start = start_of_attempt(Policy(), tried, URL, {}, {})
         seen.append(start.option_overrides)
-        running = job(
+        running = unstarted(
             attempt=number,
             failures=number - 1,
-            failures_by_category={BLOCKED: number - 1},
-            escalation_steps=start.escalation_steps,
+            met={BLOCKED: number - 1},
+            steps=start.escalation_steps,
         )
-        transition = decide(Policy(), running, failed(BLOCKED), NOW)
+        transition = decide(Policy(), running, failure(BLOCKED), NOW)
         if isinstance(transition, Retry):
-            tried = job(
+            tried = unstarted(
                 attempt=number,
                 failures=number,
-                failures_by_category={BLOCKED: number},
-                escalation_steps=transition.escalation_steps,
+                met={BLOCKED: number},
+                steps=transition.escalation_steps,
             )
     assert seen == [{}, STEALTH, PROXY]
     assert isinstance(transition, Finish)
 
 
 def test_a_failure_that_is_no_wall_stays_on_its_step() -> None:
-    running = job(
-        attempt=2, failures=1, failures_by_category={BLOCKED: 1}, escalation_steps={BLOCKED: 1}
-    )
-    transition = decide(Policy(), running, failed(FailureCategory.SYSTEM_FAILURE), NOW)
+    running = unstarted(attempt=2, failures=1, met={BLOCKED: 1}, steps={BLOCKED: 1})
+    transition = decide(Policy(), running, failure(FailureCategory.SYSTEM_FAILURE), NOW)
     assert isinstance(transition, Retry)
     assert transition.escalation_steps == {BLOCKED: 1}
 
@@ -244,18 +243,18 @@ def test_a_failure_that_is_no_wall_stays_on_its_step() -> None:
     ("transition", "passed"),
     [
         (Finish(state=JobState.SUCCEEDED), [True]),
-        (Retry(at=NOW, failure=failed(BLOCKED)), [False]),
-        (Finish(state=JobState.FAILED, failure=failed(BLOCKED)), [False]),
-        (Retry(at=NOW, failure=failed(FailureCategory.GOAL_FAILURE)), []),
-        (Finish(state=JobState.CANCELLED, failure=failed(FailureCategory.RUN_CANCELLED)), []),
-        (Snooze(at=NOW, failure=failed(FailureCategory.UNREACHABLE)), []),
+        (Retry(at=NOW, failure=failure(BLOCKED)), [False]),
+        (Finish(state=JobState.FAILED, failure=failure(BLOCKED)), [False]),
+        (Retry(at=NOW, failure=failure(FailureCategory.GOAL_FAILURE)), []),
+        (Finish(state=JobState.CANCELLED, failure=failure(FailureCategory.RUN_CANCELLED)), []),
+        (Snooze(at=NOW, failure=failure(FailureCategory.UNREACHABLE)), []),
     ],
 )
 def test_only_walls_and_successes_show_something(
     transition: Transition, passed: list[bool]
 ) -> None:
     results = escalation_results(
-        job(escalation_steps={BLOCKED: 1}, escalation_ids={BLOCKED: "abc"}), URL, transition
+        unstarted(steps={BLOCKED: 1}, ladders={BLOCKED: "abc"}), URL, transition
     )
     assert [(each.passed, each.step, each.host) for each in results] == [
         (each, 1, "shop.example") for each in passed
