@@ -140,7 +140,9 @@ def test_a_job_starts_on_the_learned_step_and_a_probe_one_below() -> None:
     assert (start.escalation_steps, start.option_overrides) == ({BLOCKED: 2}, PROXY)
     start = start_of_attempt(policy, unstarted(PROBE), URL, {}, seen)
     assert (start.escalation_steps, start.option_overrides) == ({BLOCKED: 1}, STEALTH)
-    escalated = start_of_attempt(policy, unstarted(PROBE, steps={BLOCKED: 2}), URL, {}, seen)
+    escalated = start_of_attempt(
+        policy, unstarted(PROBE, escalation_steps={BLOCKED: 2}), URL, {}, seen
+    )
     assert escalated.option_overrides == PROXY, "a job that has failed below is no probe"
     assert (
         start_of_attempt(policy, unstarted(), "https://other.example/", {}, seen).option_overrides
@@ -150,7 +152,7 @@ def test_a_job_starts_on_the_learned_step_and_a_probe_one_below() -> None:
 
 def test_the_default_escalation_keeps_the_jobs_own_options() -> None:
     own = {"proxy_config": {"enabled": True, "country_code": "DE"}}
-    start = start_of_attempt(Policy(), unstarted(steps={BLOCKED: 1}), URL, own, {})
+    start = start_of_attempt(Policy(), unstarted(escalation_steps={BLOCKED: 1}), URL, own, {})
     assert start.option_overrides == STEALTH
     assert start.escalation_steps == {BLOCKED: 2}, (
         "the second step would run with the same options again"
@@ -158,14 +160,14 @@ def test_the_default_escalation_keeps_the_jobs_own_options() -> None:
     lite = {"browser_profile": "lite"}
     first = start_of_attempt(Policy(), unstarted(), URL, lite, {})
     assert (first.escalation_steps, first.option_overrides) == ({BLOCKED: 1}, {})
-    second = start_of_attempt(Policy(), unstarted(steps={BLOCKED: 2}), URL, lite, {})
+    second = start_of_attempt(Policy(), unstarted(escalation_steps={BLOCKED: 2}), URL, lite, {})
     assert second.option_overrides == {"proxy_config": {"enabled": True}}
 
 
 def test_a_written_escalation_replaces_the_jobs_own_options() -> None:
     policy = Policy(rules={BLOCKED: RetryRule(then=({"proxy_config": {"enabled": False}},))})
     own = {"proxy_config": {"enabled": True}, "use_vault": True}
-    start = start_of_attempt(policy, unstarted(steps={BLOCKED: 1}), URL, own, {})
+    start = start_of_attempt(policy, unstarted(escalation_steps={BLOCKED: 1}), URL, own, {})
     assert start.option_overrides == {"proxy_config": {"enabled": False}}
 
 
@@ -199,7 +201,7 @@ def test_history_of_jobs_with_other_options_does_not_count() -> None:
 def test_escalations_of_two_categories_add_up() -> None:
     goal, steps = FailureCategory.GOAL_FAILURE, {"agent_config": {"max_steps": 300}}
     policy = Policy(rules={goal: RetryRule(attempts=2, then=(steps,))})
-    start = start_of_attempt(policy, unstarted(steps={BLOCKED: 1, goal: 1}), URL, {}, {})
+    start = start_of_attempt(policy, unstarted(escalation_steps={BLOCKED: 1, goal: 1}), URL, {}, {})
     assert start.option_overrides == {**STEALTH, **steps}
 
 
@@ -214,23 +216,25 @@ def test_each_wall_leads_one_step_up_until_attempts_are_used_up() -> None:
         running = unstarted(
             attempt=number,
             failures=number - 1,
-            met={BLOCKED: number - 1},
-            steps=start.escalation_steps,
+            failures_by_category={BLOCKED: number - 1},
+            escalation_steps=start.escalation_steps,
         )
         transition = decide(Policy(), running, failure(BLOCKED), NOW)
         if isinstance(transition, Retry):
             tried = unstarted(
                 attempt=number,
                 failures=number,
-                met={BLOCKED: number},
-                steps=transition.escalation_steps,
+                failures_by_category={BLOCKED: number},
+                escalation_steps=transition.escalation_steps,
             )
     assert seen == [{}, STEALTH, PROXY]
     assert isinstance(transition, Finish)
 
 
 def test_a_failure_that_is_no_wall_stays_on_its_step() -> None:
-    running = unstarted(attempt=2, failures=1, met={BLOCKED: 1}, steps={BLOCKED: 1})
+    running = unstarted(
+        attempt=2, failures=1, failures_by_category={BLOCKED: 1}, escalation_steps={BLOCKED: 1}
+    )
     transition = decide(Policy(), running, failure(FailureCategory.SYSTEM_FAILURE), NOW)
     assert isinstance(transition, Retry)
     assert transition.escalation_steps == {BLOCKED: 1}
@@ -254,7 +258,7 @@ def test_only_walls_and_successes_show_something(
     transition: Transition, passed: list[bool]
 ) -> None:
     results = escalation_results(
-        unstarted(steps={BLOCKED: 1}, ladders={BLOCKED: "abc"}), URL, transition
+        unstarted(escalation_steps={BLOCKED: 1}, ladders={BLOCKED: "abc"}), URL, transition
     )
     assert [(each.passed, each.step, each.host) for each in results] == [
         (each, 1, "shop.example") for each in passed

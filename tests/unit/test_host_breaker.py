@@ -53,9 +53,14 @@ def test_a_host_is_parked_at_its_tenth_failure_in_a_row_and_not_before() -> None
 
 
 def test_one_success_ends_a_series_of_failures_and_frees_the_host() -> None:
-    assert after_results(failed(PARK_AFTER_FAILURES - 1), [result(passed=True)], NOW).in_row == 0
+    assert (
+        after_results(
+            failed(PARK_AFTER_FAILURES - 1), [result(passed=True)], NOW
+        ).consecutive_failures
+        == 0
+    )
     freed = after_results(failed(PARK_AFTER_FAILURES), [result(passed=True)], NOW)
-    assert (freed.parked_at, freed.probe_at, freed.probes) == (None, None, 0)
+    assert (freed.parked_at, freed.probe_at, freed.failed_probes) == (None, None, 0)
     assert (freed.passed, freed.failed) == (1, PARK_AFTER_FAILURES)
 
 
@@ -68,7 +73,7 @@ def test_a_host_where_most_jobs_fail_anyway_is_not_parked_after_ten_failures() -
 
 def test_an_attempt_in_flight_when_its_host_is_parked_is_no_probe() -> None:
     late = after_results(failed(PARK_AFTER_FAILURES), [result(passed=False, opened=-50)], at(30))
-    assert late.probes == 0
+    assert late.failed_probes == 0
     assert late.probe_at == NOW + FIRST_PARK
 
 
