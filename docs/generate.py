@@ -1,10 +1,11 @@
-"""Writes the parts of the documentation that the code itself can tell: `python docs/generate.py`.
+"""Write the parts of the documentation that follow from the code: `python docs/generate.py`.
 
-Such a part stands between `<!-- generated: NAME -->` and `<!-- end -->`; NAME is a key of `PARTS`.
+Such a part is between `<!-- generated: NAME -->` and `<!-- end -->`; NAME is a key of `PARTS`.
 """
 
 from __future__ import annotations
 
+import io
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -31,7 +32,7 @@ from batchrunner.model import (
     Settings,
 )
 from batchrunner.model.categories import CATEGORIES, Category
-from batchrunner.outputs import Export
+from batchrunner.outputs import FORMATS
 from batchrunner.sandbox import FAULTS, VARIANTS, sites
 from batchrunner.sandbox.faults import (
     ARTIFACT_FAULTS,
@@ -175,7 +176,7 @@ def _rules(record: Record) -> Iterator[str]:
     for rule in record.rules:
         subject = rule.key if rule.given is None else f"{rule.key}: {rule.given}"
         needed = rule.needs if rule.value is None else f"{rule.needs}: {rule.value}"
-        default = " (which is the default)" if rule.default == rule.value is not None else ""
+        default = " (the default)" if rule.default == rule.value is not None else ""
         yield f"- `{subject}` needs `{needed}`{default}"
 
 
@@ -193,13 +194,13 @@ jobs:
 
 
 def _mistakes() -> str:
-    """Show two reports: a file that is no YAML says so first, and then what it says is read."""
+    """Show two reports: of a file with a syntax error, and of the same file without it."""
     shown = [_report(WRONG), _report(WRONG.replace("price: with", "price, with"))]
     return "\n\n".join(
         [
             _block(WRONG, "yaml wrong"),
             _block(shown[0]),
-            "With a comma in the place of that colon:",
+            "With a comma instead of that colon:",
             _block(shown[1]),
         ]
     )
@@ -210,7 +211,7 @@ def _report(text: str) -> str:
         yaml.parse(text, file="jobs.yaml", name="jobs")
     except yaml.JobFileErrors as errors:
         return yaml.report(errors)
-    raise AssertionError("this job file was to be wrong")
+    raise AssertionError("this job file should be wrong")
 
 
 # ---- failures ----
@@ -234,6 +235,11 @@ def _failures() -> str:
         for category, row in CATEGORIES.items()
     ]
     return _table(["category", "what the program does", "what it says to you"], rows)
+
+
+def _categories() -> str:
+    lines = (f"- **{category}**: {row.meaning}." for category, row in CATEGORIES.items())
+    return "\n".join(lines)
 
 
 def _evidence() -> str:
@@ -270,7 +276,7 @@ def _fates() -> str:
         for name, fate in table.items()
     }
     rows = [[_code(name), str(kind), says[name]] for name, kind in FAULTS.items()]
-    return _table(["fate", "befalls a", "what happens"], rows)
+    return _table(["fault", "of a", "what happens"], rows)
 
 
 def _variants() -> str:
@@ -278,12 +284,12 @@ def _variants() -> str:
     for name, variant in VARIANTS.items():
         answers = (f"{_code(answer)}: {says}" for answer, says in variant.answers.items())
         rows.append([_code(name), variant.asks, "; ".join(answers)])
-    return _table(["variant", "what is open", "answers, the usual one first"], rows)
+    return _table(["variant", "what is open", "answers, the default first"], rows)
 
 
 def _escapes() -> str:
     rows = [[_code(f"-unless-{name}"), escape.says] for name, escape in ESCAPES.items()]
-    return _table(["behind a fate", "what it spares"], rows)
+    return _table(["after a fault", "what it excludes"], rows)
 
 
 # ---- exports ----
@@ -324,7 +330,17 @@ _SAMPLE = (
 
 
 def _export(format: str) -> str:
-    return _block("".join(Export(format, lambda: _SAMPLE).lines()), format.replace("jsonl", "json"))
+    file = io.BytesIO()
+    FORMATS[format].write(lambda: _SAMPLE, file)
+    return _block(file.getvalue().decode(), format.replace("jsonl", "json"))
+
+
+def _formats() -> str:
+    rows = (
+        [_code(format.name), " ".join(map(_code, format.suffixes)), format.help]
+        for format in FORMATS.values()
+    )
+    return _table(["`--format`", "chosen by file names that end in", "what it is"], rows)
 
 
 # ---- the layout ----
@@ -342,7 +358,7 @@ def sentence(module: str) -> str:
     return found.strip().partition("\n")[0]
 
 
-#: Name of a part → what stands in it.
+#: Name of a part → what is in it.
 PARTS: Mapping[str, Callable[[], str]] = {
     "commands": _commands,
     "sections": _sections,
@@ -354,11 +370,13 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "policy": lambda: _fields_table(RULE_FIELDS),
     "mistakes": _mistakes,
     "failures": _failures,
+    "categories": _categories,
     "evidence": _evidence,
     "sites": _sites,
     "fates": _fates,
     "escapes": _escapes,
     "variants": _variants,
+    "formats": _formats,
     "csv": lambda: _export("csv"),
     "jsonl": lambda: _export("jsonl"),
     "layout": _layout,

@@ -8,6 +8,7 @@ import secrets
 import sys
 from pathlib import Path
 
+from batchrunner.api_facts.environment import API_KEY
 from batchrunner.errors import CannotContinue
 
 
@@ -18,7 +19,7 @@ def api_key(key_file: str | None) -> str:
     Raises:
         BatchrunnerError: There is none, or it is no key.
     """
-    given = os.environ.get("TINYFISH_API_KEY", "") if key_file is None else _read(key_file)
+    given = os.environ.get(API_KEY, "") if key_file is None else _read(key_file)
     key = given.strip()
     if not key:
         empty = "" if key_file is None else ": what it was to be read from is empty"

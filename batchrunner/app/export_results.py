@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,10 @@ from pathlib import Path
 import click
 
 from batchrunner.app.atomic_file import replace_when_complete
+from batchrunner.app.binary_stdout import binary_stdout
 from batchrunner.errors import UsageError
 from batchrunner.model import Batch
-from batchrunner.outputs import Export, format_of
+from batchrunner.outputs import FORMATS, Jobs, Written, format_of, suffixes_help
 from batchrunner.store.store import Store
 from batchrunner.text.format import counted
 
@@ -51,7 +51,8 @@ def _target(path: str, format: str | None) -> Target:
     if chosen is None:
         raise UsageError(
             f"the format of {path} cannot be told from its name",
-            next="end it in .csv or .jsonl, or name the format with `batchrunner export --format`",
+            next=f"end it in {suffixes_help()}, or name the format with "
+            "`batchrunner export --format`",
         )
     folder = Path(path).parent
     if path != "-" and (not folder.is_dir() or Path(path).is_dir()):
@@ -79,16 +80,20 @@ def export_all(
                 err=True,
             )
             continue
-        export = Export(target.format, lambda: store.finished(batch.id))
+        written = _write(target, lambda: store.finished(batch.id))
         if target.path == "-":
-            sys.stdout.writelines(export.lines())
-            sys.stdout.flush()  # while somebody listens to what goes wrong
             continue
-        lines = replace_when_complete(Path(target.path), export.lines())
-        done = counted(lines - (target.format != "jsonl"), "job")
-        cells = counted(export.guarded, "cell")
-        guarded = f", {cells} guarded against formulas" if export.guarded else ""
-        click.echo(f"exported {target.path} ({done}{guarded})", err=True)
+        cells = counted(written.guarded, "cell")
+        guarded = f", {cells} guarded against formulas" if written.guarded else ""
+        click.echo(f"exported {target.path} ({counted(written.jobs, 'job')}{guarded})", err=True)
+
+
+def _write(target: Target, jobs: Jobs) -> Written:
+    format = FORMATS[target.format]
+    if target.path != "-":
+        return replace_when_complete(Path(target.path), lambda file: format.write(jobs, file))
+    with binary_stdout() as file:
+        return format.write(jobs, file)
 
 
 def _has_rows(path: str) -> bool:

@@ -76,7 +76,7 @@ def _job_file(url: str, goal: str) -> JobFile:
     try:
         found = parse(json.dumps([{"url": url, "goal": goal}]), file="--url", name=digest)
     except JobFileErrors as errors:
-        raise InputError(report(errors), errors.mistakes) from errors
+        raise InputError(report(errors), errors.problems) from errors
     (spec,) = found.specs
     return JobFile(
         name=f"watch-{digest}",

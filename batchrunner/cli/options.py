@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from batchrunner.api_facts.endpoints import DEFAULT_URL
+from batchrunner.api_facts.environment import API_KEY, API_KEY_FILE, BASE_URL
 from batchrunner.app.error_translation import errors_for_people
 from batchrunner.errors import CannotContinue, InputError, UsageError
 
@@ -54,16 +56,15 @@ file_argument = click.argument("file", type=_JobFilePath(dir_okay=False, path_ty
 key_option = click.option(
     "--api-key-file",
     metavar="FILE",
-    envvar="TINYFISH_API_KEY_FILE",
-    help="Read the key from a file, or from standard input with '-'.  "
-    "[else: env var TINYFISH_API_KEY]",
+    envvar=API_KEY_FILE,
+    help=f"Read the key from a file, or from standard input with '-'.  [else: env var {API_KEY}]",
 )
 url_option = click.option(
     "--api-url",
     metavar="URL",
-    envvar="TINYFISH_BASE_URL",
+    envvar=BASE_URL,
     show_envvar=True,
-    help="The API's address.  [default: https://agent.tinyfish.ai]",
+    help=f"The API's address.  [default: {DEFAULT_URL}]",
 )
 sandbox_option = click.option(
     "--sandbox",
@@ -145,7 +146,7 @@ def batch_of(store: Store, name: str | None) -> Batch:
 
 
 def read_job_file(path: Path) -> JobFile:
-    """Read a job file; all its mistakes end up in one report."""
+    """Read a job file; all its problems end up in one report."""
     from batchrunner.inputs.tables import refuse_table
     from batchrunner.inputs.yaml import JobFileErrors, parse, report
     from batchrunner.text.terminal import term_safe
@@ -156,7 +157,7 @@ def read_job_file(path: Path) -> JobFile:
     try:
         job_file = parse(content, file=str(path), name=path.stem)
     except JobFileErrors as errors:
-        raise InputError(report(errors), errors.mistakes) from errors
+        raise InputError(report(errors), errors.problems) from errors
     for line in job_file.warnings[:MAX_WARNINGS]:
         click.echo(f"warning: {term_safe(line)}", err=True)
     if more := len(job_file.warnings[MAX_WARNINGS:]):

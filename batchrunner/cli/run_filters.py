@@ -8,13 +8,11 @@ from typing import Any, TypeVar
 
 import click
 
+from batchrunner.api_facts.limits import MAX_GOAL_FILTER_LENGTH
 from batchrunner.errors import UsageError
 from batchrunner.model import RunStatus
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-#: Longest text that the API searches goals for.
-MAX_GOAL_LENGTH = 500
 
 _OPTIONS = (
     click.option(
@@ -26,7 +24,7 @@ _OPTIONS = (
     click.option(
         "--goal",
         metavar="TEXT",
-        help="Only runs whose goal has this in it, in capitals or not.",
+        help="Only runs whose goal contains this text, in any case.",
     ),
     click.option(
         "--created-after",
@@ -58,10 +56,10 @@ def filters(
     Raises:
         BatchrunnerError: One of them is none that the API would take.
     """
-    if goal is not None and not 1 <= len(goal) <= MAX_GOAL_LENGTH:
+    if goal is not None and not 1 <= len(goal) <= MAX_GOAL_FILTER_LENGTH:
         raise UsageError(
             f"--goal has {len(goal)} characters",
-            next=f"give a part of the goal, of 1 to {MAX_GOAL_LENGTH} characters",
+            next=f"give a part of the goal, of 1 to {MAX_GOAL_FILTER_LENGTH} characters",
         )
     return {
         "status": RunStatus(status) if status else None,

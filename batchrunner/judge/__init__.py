@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from batchrunner.judge import expectation_check, schema_check
+from batchrunner.judge import expectation_check, output_schema_check
 from batchrunner.judge.empty_result import EMPTY, PLACEHOLDER, EmptyResult, empty_result
 from batchrunner.judge.expectation_check import field_rules_of
 from batchrunner.judge.reported_failure import NO_RESULT, reported_failure
@@ -111,5 +111,5 @@ def _breach_failure(value: Any, expectations: Expectations) -> Failed | None:
 
 def _breaches(value: Any, expectations: Expectations) -> Iterator[Finding]:
     if expectations.schema is not None:
-        yield from schema_check.schema_breaches(value, expectations.schema)
+        yield from output_schema_check.schema_breaches(value, expectations.schema)
     yield from expectation_check.expectation_breaches(value, expectations.field_rules)

@@ -6,9 +6,17 @@ import re
 import warnings
 from collections.abc import Iterable
 from functools import lru_cache
-from re import _constants as ops  # type: ignore[attr-defined]  # re's own parser, and its only one
-from re import _parser as parser  # type: ignore[attr-defined]
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from batchrunner.judge.regex_syntax import (
+    Atom,
+    Branch,
+    Group,
+    Part,
+    Repeat,
+    Special,
+    parse_regex,
+)
 
 #: Longest pattern, in characters.
 MAX_PATTERN_LENGTH = 200
@@ -19,9 +27,6 @@ MAX_MATCHED_LENGTH = 1000
 MIN_MATCHED_LENGTH = 100
 #: Most repeats of a part that can match in different ways.
 MAX_REPEATS = 20
-
-_REPEATS = (ops.MAX_REPEAT, ops.MIN_REPEAT)
-_ONES = (ops.LITERAL, ops.NOT_LITERAL, ops.ANY, ops.IN, ops.CATEGORY, ops.AT)
 
 
 class _Cost(NamedTuple):
@@ -69,7 +74,7 @@ def max_text_length(pattern: str) -> int:
 
 
 def _longest_text(pattern: str) -> int:
-    cost = _of_all(parser.parse(pattern))
+    cost = _of_all(parse_regex(pattern))
     longest = MAX_MATCHED_LENGTH
     while longest and cost.ways * longest**cost.power // _orders(cost.power) > MAX_MATCH_STEPS:
         longest -= 10
@@ -81,34 +86,36 @@ def _orders(power: int) -> int:
     return 1 if power < 2 else power * _orders(power - 1)
 
 
-def _of_all(parts: Iterable[tuple[Any, Any]]) -> _Cost:
+def _of_all(parts: Iterable[Part]) -> _Cost:
     cost = _Cost()
-    for op, value in parts:
-        cost = cost.then(_of(op, value))
+    for part in parts:
+        cost = cost.then(_of(part))
     return cost
 
 
-def _of(op: Any, value: Any) -> _Cost:
-    if op in _ONES:
-        return _Cost()
-    if op is ops.SUBPATTERN:
-        return _of_all(value[-1])
-    if op is ops.BRANCH:
-        costs = [_of_all(branch) for branch in value[1]]
-        return _Cost(sum(cost.ways for cost in costs), max(cost.power for cost in costs))
-    if op in _REPEATS:
-        return _of_repeat(*value)
-    raise _Unsafe(f"has a part that is not allowed here ({str(op).lower()})")
+def _of(part: Part) -> _Cost:
+    match part:
+        case Atom():
+            return _Cost()
+        case Group():
+            return _of_all(part.parts)
+        case Branch():
+            costs = [_of_all(branch) for branch in part.branches]
+            return _Cost(sum(cost.ways for cost in costs), max(cost.power for cost in costs))
+        case Repeat():
+            return _of_repeat(part)
+        case Special():
+            raise _Unsafe(f"has a part that is not allowed here ({part.name})")
 
 
-def _of_repeat(least: int, most: int, parts: Any) -> _Cost:
-    inner = _of_all(parts)
+def _of_repeat(repeat: Repeat) -> _Cost:
+    inner, most = _of_all(repeat.parts), repeat.most
     if most == 1:
         return _Cost(inner.ways + 1, inner.power)
-    if most <= MAX_REPEATS and inner.ways**most <= MAX_MATCH_STEPS:
-        return _Cost(inner.ways**most * (most - least + 1), inner.power * most)
+    if most is not None and most <= MAX_REPEATS and inner.ways**most <= MAX_MATCH_STEPS:
+        return _Cost(inner.ways**most * (most - repeat.least + 1), inner.power * most)
     if not inner.is_one:
         raise _Unsafe("repeats a part that can itself match in many ways, and could take for ever")
-    if most > MAX_MATCHED_LENGTH:
+    if most is None or most > MAX_MATCHED_LENGTH:
         return _Cost(1, 1)
-    return _Cost(most - least + 1, 0)
+    return _Cost(most - repeat.least + 1, 0)

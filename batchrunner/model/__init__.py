@@ -1,5 +1,7 @@
-"""The vocabulary; imports nothing of ours but itself."""
+"""The vocabulary: the values that all other packages work on."""
 
+from batchrunner.api_facts.limits import MAX_RUN_ID_LENGTH, MAX_RUNS_PER_REQUEST
+from batchrunner.api_facts.options import RUN_OPTIONS
 from batchrunner.model.attempts import (
     AttemptDecision,
     ControlRun,
@@ -16,7 +18,6 @@ from batchrunner.model.budget import BudgetStatus, Rate, RateSource, Wallet
 from batchrunner.model.categories import FailureCategory
 from batchrunner.model.job_file import (
     AUTO,
-    RUN_OPTIONS,
     Budget,
     Canary,
     Expectations,
@@ -53,8 +54,6 @@ from batchrunner.model.reports import (
 )
 from batchrunner.model.retry_rule import RetryRule
 from batchrunner.model.runs import (
-    MAX_RUN_ID_LENGTH,
-    MAX_RUNS_PER_REQUEST,
     ApiError,
     ApiFault,
     CreateAnswer,

@@ -7,12 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
+from batchrunner.api_facts.limits import DEFAULT_STEP_LIMIT
 from batchrunner.model import Budget, Rate, RateSource, Settings
-
-#: Steps after which the API ends a run without `max_steps` (Agent reference).
-DEFAULT_STEP_LIMIT = 150
-#: Highest `max_steps` that the API accepts (Agent reference).
-MAX_STEPS = 500
 
 _STEPS = re.compile(r"([0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,15}) ?steps?", re.ASCII)
 _DOLLARS = re.compile(r"\$ ?((?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,12})(?:\.[0-9]{1,8})?)", re.ASCII)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from batchrunner.api_facts.options import OPTIONS_BEHIND_A_RIGHT, OPTIONS_NAMING_PROPERTY
 from batchrunner.classify import classify_fault, is_not_offered
 from batchrunner.model import (
     ApiFault,
@@ -39,16 +40,6 @@ MIN_UNRELIABLE_WAIT = timedelta(seconds=5)
 MAX_UNRELIABLE_WAIT = timedelta(minutes=2)
 #: If the API changes the job of a run more often than this, its answers are not believed.
 MAX_REMATCHES = 5
-
-#: Options that need a right of the account; without it the API answers 403 (Agent reference).
-OPTIONS_THAT_NEED_A_RIGHT = {
-    "agent_config": ("mode", "max_steps"),
-    "capture_config": ("elements", "recording"),
-    "output_schema": (),
-}
-
-#: Options that name things in the account; the API answers 404 if it does not find them.
-OPTIONS_THAT_NAME_THINGS = ("credential_item_ids", "profile_id", "use_profile", "use_vault")
 
 
 def settle_refusal(
@@ -92,7 +83,7 @@ def _may_name_something_missing(submission: Submission, fault: ApiFault) -> bool
     named = any(
         attempt.options.get(option)
         for attempt in submission.attempts
-        for option in OPTIONS_THAT_NAME_THINGS
+        for option in OPTIONS_NAMING_PROPERTY
     )
     return fault.status == 404 and named
 
@@ -145,7 +136,7 @@ def _lacks_a_right(failure: Failed, fault: ApiFault, attempt: SubmittedAttempt) 
 def options_that_need_a_right(attempt: SubmittedAttempt) -> list[str]:
     """Return the options of an attempt that need a right of the account."""
     found = []
-    for option, parts in OPTIONS_THAT_NEED_A_RIGHT.items():
+    for option, parts in OPTIONS_BEHIND_A_RIGHT.items():
         value = attempt.options.get(option)
         if value and not parts:
             found.append(option)

@@ -16,18 +16,6 @@ MIN_RUNS_FOR_TYPICAL = 20
 #: Least time that any run may take, however quick the others are.
 MIN_TIME_LIMIT = timedelta(minutes=1)
 
-#: Options that an escalation may change: how a page is reached and read, not what is asked for.
-ESCALATION_OPTIONS = (
-    "browser_profile",
-    "proxy_config",
-    "agent_config",
-    "use_vault",
-    "credential_item_ids",
-    "use_profile",
-    "profile_id",
-    "feature_flags",
-)
-
 _ESCALATED_BY_DEFAULT = tuple(each for each, row in CATEGORIES.items() if row.rule.escalation)
 
 

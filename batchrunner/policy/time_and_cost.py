@@ -100,7 +100,7 @@ def _attempt_pieces(
     answered = min(max(attempt.answered_at or closed, opened), closed)
     started = min(max(attempt.started_at or closed, answered), closed)
     ended = min(max(attempt.ended_at or closed, started), closed)
-    unsent = TimeBucket.IN_DOUBT if attempt.unanswered_at else TimeBucket.CREATING
+    unsent = TimeBucket.IN_DOUBT if attempt.unanswered else TimeBucket.CREATING
     for reason, span in holds.between(opened, answered):
         # Without credits, a create that was written down is not sent.
         yield reason if reason is TimeBucket.CREDITS else unsent, span
@@ -114,7 +114,7 @@ class _HoldTimeline:
 
     def __init__(self, background: BatchHistory) -> None:
         spans = [*_changes(TimeBucket.TURN, background.attended)]
-        for bucket, stretches in background.halts.items():
+        for bucket, stretches in background.holds.items():
             spans += _changes(bucket, stretches)
         active: Counter[TimeBucket] = Counter()
         by_time: dict[datetime, TimeBucket] = {}

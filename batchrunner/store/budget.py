@@ -19,8 +19,9 @@ from sqlalchemy import (
     update,
 )
 
+from batchrunner.api_facts.limits import MAX_STEPS
 from batchrunner.model import Budget, BudgetStatus
-from batchrunner.policy.budget import MAX_STEPS, limit_of
+from batchrunner.policy.budget import limit_of
 from batchrunner.store.batches import rate_of, settings_in_force
 from batchrunner.store.schema import SubmissionState, attempts, batches, orphans, submissions
 from batchrunner.store.serialization import json_text, plain_budget

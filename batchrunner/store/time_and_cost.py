@@ -110,7 +110,7 @@ def _attempt(row: Any) -> PastAttempt:
         closed_at=row.closed_at,
         cause=_cause(row.outcome),
         answered_at=row.answered_at,
-        unanswered_at=row.state in _SEARCHED or row.fruitless_searches > 0,
+        unanswered=row.state in _SEARCHED or row.fruitless_searches > 0,
         started_at=row.run_started_at or row.seen_running_at,
         ended_at=row.run_finished_at,
         retry_at=row.retry_at,
@@ -195,5 +195,5 @@ def _batch_history(tx: Connection, batch_id: int, now: datetime) -> BatchHistory
         paused.append(Span(since=pause.since, until=now))
     return BatchHistory(
         attended=tuple(attended.values()),
-        halts={TimeBucket.PAUSED: tuple(paused), TimeBucket.CREDITS: tuple(broke)},
+        holds={TimeBucket.PAUSED: tuple(paused), TimeBucket.CREDITS: tuple(broke)},
     )

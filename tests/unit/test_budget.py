@@ -44,7 +44,7 @@ def mistakes(settings: str) -> list[tuple[int, int, str | None]]:
     text = f"settings:\n  {settings}\njobs:\n  - url: https://a.example\n    goal: x\n"
     with pytest.raises(JobFileErrors) as caught:
         parse(text, file="jobs.yaml", name="jobs")
-    return [(m.line, m.column, m.tip) for m in caught.value.mistakes]
+    return [(m.line, m.column, m.tip) for m in caught.value.problems]
 
 
 def test_a_mistake_is_told_with_its_place_and_what_was_probably_meant() -> None:

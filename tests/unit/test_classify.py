@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchrunner.classify import (
-    LONGEST_MESSAGE,
+    MAX_MESSAGE_LENGTH,
     UNREADABLE,
     classify,
     classify_fault,
@@ -345,7 +345,7 @@ def test_a_book_that_a_result_gives_as_its_reason_is_kept_in_part() -> None:
     result = json.dumps({"status": "failure", "reason": "w" * 1_000_000})
     outcome = classify(Run(run_id="r", status=RunStatus.COMPLETED, result=result))
     assert isinstance(outcome, Failed)
-    assert len(outcome.message) < LONGEST_MESSAGE + 50
+    assert len(outcome.message) < MAX_MESSAGE_LENGTH + 50
     assert outcome.message.endswith("(cut: 1,000,000 characters)")
 
 

@@ -34,7 +34,7 @@ def tried(opened: float, closed: float | None, **given: Any) -> PastAttempt:
         "closed_at": None if closed is None else after(closed),
         "cause": CostCause.SUCCEEDED if closed is not None else CostCause.IN_FLIGHT,
         "answered_at": after(opened + 1),
-        "unanswered_at": False,
+        "unanswered": False,
         "started_at": after(opened + 3),
         "ended_at": None if closed is None else after(closed - 2),
         "retry_at": None,
@@ -61,7 +61,7 @@ def told(
         TimeBucket(name): tuple(Span(since=after(a), until=after(b)) for a, b in spans)
         for name, spans in halts.items()
     }
-    background = BatchHistory(attended=attended, halts=stopped)
+    background = BatchHistory(attended=attended, holds=stopped)
     return time_and_cost(jobs, lambda: orphans, background, after(until))
 
 
@@ -121,7 +121,7 @@ def test_an_attempt_that_is_open_counts_until_now_and_what_it_costs_is_not_known
 
 
 def test_the_time_of_a_create_in_doubt_is_told_apart() -> None:
-    found = told(job(tried(0, 200, unanswered_at=True, answered_at=after(70)), finished=200))
+    found = told(job(tried(0, 200, unanswered=True, answered_at=after(70)), finished=200))
     assert (seconds(found)["in_doubt"], "creating" in seconds(found)) == (70, False)
 
 

@@ -40,7 +40,7 @@ class Change:
     "expect_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Judge every job by what stands in this file, as below `expect` in a job file.",
+    help="Judge every job by this file: what a job file has below `expect`.",
 )
 @click.option(
     "-f",
@@ -48,12 +48,17 @@ class Change:
     "job_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Judge each job by what this job file expects of it now.",
+    help="Judge each job by what this job file expects now.",
 )
 @click.option(
-    "--suspects", is_flag=True, help="Let results fail that are odd beside their neighbours, too."
+    "--suspects", is_flag=True, help="Also fail suspect results: outliers for their goal and site."
 )
-@click.option("--apply", "applying", is_flag=True, help="Change the jobs, not only say how.")
+@click.option(
+    "--apply",
+    "applying",
+    is_flag=True,
+    help="Change the jobs. Without it, only show what would change.",
+)
 @db_option
 @json_option
 @help_option
@@ -69,9 +74,9 @@ def command(
     """
     Judge the stored results of BATCH again; that costs nothing.
 
-    Says what would change. With --apply, jobs whose results are not good by these rules fail, and
-    jobs that failed by a judgement succeed where their results are good. Nothing is run again
-    until you say so: batchrunner retry.
+    It shows what would change. With --apply, jobs whose results break these rules fail, and jobs
+    that an earlier judgement failed succeed if their results are good. No job runs again before you
+    give `batchrunner retry`.
 
     \b
     Examples:
@@ -114,7 +119,7 @@ def _rules(expect_file: Path | None, job_file: Path | None) -> Mapping[str | Non
         return {None: parse_expect(content, file=str(expect_file))}
     except JobFileErrors as errors:
         raise InputError(
-            report(errors, spared="nothing was judged again"), errors.mistakes
+            report(errors, spared="nothing was judged again"), errors.problems
         ) from errors
 
 

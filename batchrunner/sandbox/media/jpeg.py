@@ -1,4 +1,4 @@
-"""What a browser would show of a page, as a small JPEG: a mosaic of its words."""
+"""Draws a page as a small JPEG: a mosaic of its words."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ _PAPER, _INK, _BAR = 245, 70, 120
 _UNSEEN = re.compile(r"<(script|style|head)\b.*?</\1>|<!--.*?-->", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<[^>]*>")
 _BREAK = re.compile(r"<(?:/?(?:p|div|tr|li|h\d|section|table)|br)\b[^>]*>", re.IGNORECASE)
-#: Longest text that can reach the picture.
+#: Longest text that is drawn.
 _MAX_CHARACTERS = 20_000
 
-# The standard table for even areas: how many codes of each length, and what they stand for.
+# The standard table for even areas: the number of codes of each length, and their values.
 _AREA_COUNTS = bytes((0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0))
 _AREA_VALUES = bytes(range(12))
-#: One code for details of a square: there are none.
+#: The only code for details of a square: no details.
 _DETAIL_COUNTS, _DETAIL_VALUES = bytes((1, *(0,) * 15)), b"\0"
 
 
 def jpeg_of(html: str, step: int) -> bytes:
-    """Draw the page of a step; pictures of two steps differ, those of one are the same."""
+    """Return the picture of a step; the same step gives the same picture, other steps others."""
     return _jpeg([_row(line, step) for line in _lines(html, step)])
 
 
 def _lines(html: str, step: int) -> Iterator[str]:
-    """Give one line for each row of squares: a bar, then the page's words."""
+    """Yield one line for each row of squares: a bar, then the page's words."""
     yield ""
     text = _TAG.sub(" ", _BREAK.sub("\n", _UNSEEN.sub(" ", html[:_MAX_CHARACTERS])))
     words = [" ".join(line.split()) for line in text.split("\n")]
@@ -47,7 +47,7 @@ def _row(line: str, step: int) -> list[int]:
 
 
 def _jpeg(rows: list[list[int]]) -> bytes:
-    """Write even grey squares as a baseline JPEG."""
+    """Return even grey squares as a baseline JPEG."""
     return b"".join(
         (
             b"\xff\xd8",

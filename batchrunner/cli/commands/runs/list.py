@@ -31,12 +31,12 @@ USUAL, MOST = 20, 100
     "--limit",
     type=click.IntRange(1, MOST),
     metavar="N",
-    help=f"Runs on a page, 1 to {MOST}.  [default: {USUAL}; {MOST} with --all]",
+    help=f"Runs per page, 1 to {MOST}.  [default: {USUAL}; {MOST} with --all]",
 )
-@click.option("--cursor", metavar="CURSOR", help="Begin with the page that the last one named.")
-@click.option("--all", "every", is_flag=True, help="All pages, one after the other.")
+@click.option("--cursor", metavar="CURSOR", help="Begin with this page, which the last one named.")
+@click.option("--all", "every", is_flag=True, help="All pages.")
 @click.option("--json", "as_json", is_flag=True, help="Print each page as the API sent it.")
-@click.option("--jsonl", is_flag=True, help="Print each run as the API sent it, one on a line.")
+@click.option("--jsonl", is_flag=True, help="Print each run as the API sent it, one per line.")
 @api_options
 @db_option
 @help_option
@@ -56,7 +56,7 @@ def command(
     """
     List runs of the account, whoever started them; newest first.
 
-    Where there are more, the command that shows the next page is told.
+    If there are more, it prints the command that shows the next page.
 
     \b
     Examples:
