@@ -7,11 +7,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import anyio
-import click
 
 from batchrunner.app.api_key import digest_of, is_digest_of
 from batchrunner.app.clock import ledger_now
 from batchrunner.app.process_identity import exited_owners, this_process
+from batchrunner.app.run_observer import Say, say_nothing
 from batchrunner.classify import classify_fault
 from batchrunner.errors import CannotContinue
 from batchrunner.model import ApiError, Batch, FailureCategory, Run
@@ -25,14 +25,21 @@ from batchrunner.text.terminal import term_safe
 from batchrunner.tinyfish.client import TinyFishClient
 
 if TYPE_CHECKING:
-    from batchrunner.app.run_batch import ApiAccess
+    from batchrunner.app.api_access import ApiAccess
 
 #: Seconds until an account that could not be told is asked for again; doubled with each try.
 AGAIN, LONGEST = 1.0, 30.0
 LEFT_BEHIND = "left on another account"
 
 
-def admit_key(store: Store, batch: Batch, api: ApiAccess, *, leave_runs: bool = False) -> str:
+def admit_key(
+    store: Store,
+    batch: Batch,
+    api: ApiAccess,
+    *,
+    leave_runs: bool = False,
+    say: Say | None = None,
+) -> str:
     """
     Return the digest by which the ledger knows the key, now that it opens the batch's runs.
 
@@ -44,10 +51,10 @@ def admit_key(store: Store, batch: Batch, api: ApiAccess, *, leave_runs: bool = 
     while True:
         # Of several that start at once each makes a digest of its own; the first one counts.
         with suppress(KeysChanged):
-            return _admitted(store, batch, api, leave_runs=leave_runs)
+            return _admitted(store, batch, api, say or say_nothing, leave_runs=leave_runs)
 
 
-def _admitted(store: Store, batch: Batch, api: ApiAccess, *, leave_runs: bool) -> str:
+def _admitted(store: Store, batch: Batch, api: ApiAccess, say: Say, *, leave_runs: bool) -> str:
     digests = store.known_keys(batch.id)
     known = next((digest for digest in digests if is_digest_of(api.key, digest)), None)
     if known is not None:
@@ -57,9 +64,9 @@ def _admitted(store: Store, batch: Batch, api: ApiAccess, *, leave_runs: bool) -
         return new
     telling = store.telling_runs(batch.id)
     # Of a ledger that never knew keys nothing speaks against this one, if no run does.
-    ours = anyio.run(_shows_any, api, telling) if telling else not digests
+    ours = anyio.run(_shows_any, api, telling, say) if telling else not digests
     if not ours and leave_runs:
-        _leave(store, batch)
+        _leave(store, batch, say)
     if store.admit(batch.id, new, beside=ours, read=digests):
         return new
     raise CannotContinue(
@@ -69,7 +76,7 @@ def _admitted(store: Store, batch: Batch, api: ApiAccess, *, leave_runs: bool) -
     )
 
 
-async def _shows_any(api: ApiAccess, run_ids: Sequence[str]) -> bool:
+async def _shows_any(api: ApiAccess, run_ids: Sequence[str], say: Say) -> bool:
     """Whether the key finds any of these runs; waits for as long as the API does not say."""
     wait, said = AGAIN, False
     async with TinyFishClient(api.url, api.key) as remote:
@@ -86,13 +93,13 @@ async def _shows_any(api: ApiAccess, run_ids: Sequence[str]) -> bool:
                 )
             if not said:
                 why = term_safe(failure.message)
-                click.echo(f"waiting to learn whether this key finds its runs: {why}", err=True)
+                say(f"waiting to learn whether this key finds its runs: {why}")
                 said = True
             await anyio.sleep(wait)
             wait = min(wait * 2, LONGEST)
 
 
-def _leave(store: Store, batch: Batch) -> None:
+def _leave(store: Store, batch: Batch, say: Say) -> None:
     """
     Close what is open as `unanswered`: it may go on and cost money, and is not tried again.
 
@@ -113,7 +120,7 @@ def _leave(store: Store, batch: Batch) -> None:
         left = _close(store, batch, me.id)
     finally:
         store.retire(me.id, ledger_now(store))
-    click.echo(f"gave up {counted(left, 'run')} of another account: unanswered", err=True)
+    say(f"gave up {counted(left, 'run')} of another account: unanswered")
 
 
 def _close(store: Store, batch: Batch, me: str) -> int:

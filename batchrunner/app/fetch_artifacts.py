@@ -24,7 +24,7 @@ from batchrunner.store.store import Store
 from batchrunner.tinyfish.console_client import ConsoleClient
 
 if TYPE_CHECKING:
-    from batchrunner.app.run_batch import ApiAccess
+    from batchrunner.app.api_access import ApiAccess
 
 T = TypeVar("T")
 

@@ -8,13 +8,15 @@ from dataclasses import replace
 
 import click
 
+from batchrunner.app.api_access import ApiAccess
 from batchrunner.app.api_call import call_api
 from batchrunner.app.clock import ledger_now
 from batchrunner.app.follow_run import Follower, conclude
 from batchrunner.app.process_identity import this_process
-from batchrunner.app.run_batch import ApiAccess, bind, work
-from batchrunner.cli.options import opened
+from batchrunner.app.run_batch import bind, work
+from batchrunner.cli.options import note, opened
 from batchrunner.cli.output.progress import make_display
+from batchrunner.cli.signals import run_until_signal
 from batchrunner.errors import CannotContinue, InputError
 from batchrunner.inputs.yaml import JobFileErrors, parse, report
 from batchrunner.model import (
@@ -53,7 +55,7 @@ def run_one(api: ApiAccess, db: str, url: str, goal: str) -> bool:
     job_file = _job_file(url, goal)
     with opened(db, must_exist=False) as store:
         batch = store.load(job_file, ledger_now(store)).batch
-        key, job = bind(store, batch, api), job_file.specs[0].key
+        key, job = bind(store, batch, api, say=note), job_file.specs[0].key
         was_open = bool(store.tally(batch.id).open)
         if was_open:
             _submit(store, batch, api, key)
@@ -61,7 +63,11 @@ def run_one(api: ApiAccess, db: str, url: str, goal: str) -> bool:
                 _look(api, run_id)
             display = make_display(batch.name, quiet=run_id is not None)
             with display.shown():
-                work(store, batch, api, display, key=key, submitting=False)
+                run_until_signal(
+                    lambda control: work(
+                        store, batch, api, display, key=key, submitting=False, control=control
+                    )
+                )
         run_id = store.newest_run(batch.id, job)
         if run_id is None or store.tally(batch.id).open:
             raise _not_run(store, batch)

@@ -9,13 +9,13 @@ import click
 
 from batchrunner.app.clock import ledger_now
 from batchrunner.cli.exit_codes import SOME_FAILED
-from batchrunner.cli.options import api_options, batch_of, db_option, help_option, opened
+from batchrunner.cli.options import api_options, batch_of, db_option, help_option, note, opened
 from batchrunner.errors import CannotContinue, UsageError
 from batchrunner.model import FailureCategory
 from batchrunner.text.format import counted
 
 if TYPE_CHECKING:
-    from batchrunner.app.run_batch import ApiAccess
+    from batchrunner.app.api_access import ApiAccess
     from batchrunner.model import Batch
     from batchrunner.store.store import Store
 
@@ -71,8 +71,8 @@ def command(
       batchrunner cancel example
       batchrunner cancel example --host shop.example.com --category blocked
     """
+    from batchrunner.app.api_access import open_api
     from batchrunner.app.process_identity import running_owners
-    from batchrunner.app.run_batch import open_api
 
     with opened(db) as store:
         found = batch_of(store, batch)
@@ -94,7 +94,7 @@ def command(
         ) as api:
             from batchrunner.app.run_batch import bind
 
-            key = bind(store, found, api)
+            key = bind(store, found, api, say=note)
             _see_to_it(store, found, api, key)
 
 
@@ -128,17 +128,22 @@ def _see_to_it(store: Store, batch: Batch, api: ApiAccess, key: str) -> None:
     from batchrunner.app.run_batch import work
     from batchrunner.cli.exit_codes import ShownError
     from batchrunner.cli.output.progress import make_display
+    from batchrunner.cli.signals import run_until_signal
     from batchrunner.model import JobState
 
     display = make_display(batch.name, quiet=False)
     with display.shown():
-        worked = work(store, batch, api, display, key=key, submitting=False)
-    left = worked.tally.jobs[JobState.RUNNING]
+        worked, exit_code = run_until_signal(
+            lambda control: work(
+                store, batch, api, display, key=key, submitting=False, control=control
+            )
+        )
+    left = worked.counts.jobs[JobState.RUNNING]
     if left:
         error = CannotContinue(
             f"{counted(left, 'run')} may still be alive: the API has not confirmed otherwise",
             next="give the same command again",
         )
-        raise ShownError(error, worked.exit_code)
-    cancelled = counted(worked.tally.jobs[JobState.CANCELLED], "job")
+        raise ShownError(error, exit_code)
+    cancelled = counted(worked.counts.jobs[JobState.CANCELLED], "job")
     click.echo(f"no run is in flight any more; {cancelled} of the batch cancelled in all", err=True)

@@ -55,8 +55,8 @@ def command(
       batchrunner estimate jobs.yaml
       batchrunner estimate jobs.yaml --db last-month.db
     """
+    from batchrunner.app.api_access import SANDBOX, ApiAccess
     from batchrunner.app.estimate import estimate_jobs, estimate_without_history
-    from batchrunner.app.run_batch import SANDBOX, ApiAccess
 
     job_file = read_job_file(file)
     url = ApiAccess(url=_address(api_url), key="").origin

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from batchrunner.cli.exit_codes import ALL_SUCCEEDED, SOME_FAILED
-from batchrunner.cli.options import api_options, batch_of, db_option, help_option, opened
+from batchrunner.cli.options import api_options, batch_of, db_option, help_option, note, opened
 
 
 @click.command("fetch")
@@ -63,7 +63,7 @@ def command(
         found = batch_of(store, batch)
         folder = checked_folder(output)
         with api_of(db=db, **given) as api:
-            bind(store, found, api)
+            bind(store, found, api, say=note)
             store.want_artifacts(found.id, job, lasting=False)
             trouble = fetch(store, found, api, folder, key=job, kinds=chosen)
         left = store.wanted_artifacts(found.id, 1, key=job, kinds=chosen)

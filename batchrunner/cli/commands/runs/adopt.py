@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchrunner.cli.exit_codes import SOME_MISSED
-from batchrunner.cli.options import api_options, db_option, help_option, opened
+from batchrunner.cli.options import api_options, db_option, help_option, note, opened
 from batchrunner.cli.run_filters import filter_options, filters
 from batchrunner.errors import UsageError
 from batchrunner.text.format import counted
 
 if TYPE_CHECKING:
-    from batchrunner.app.run_batch import ApiAccess
+    from batchrunner.app.api_access import ApiAccess
     from batchrunner.model import Batch, RunObservation
     from batchrunner.store.store import Store
     from batchrunner.tinyfish.console_client import ConsoleClient
@@ -132,7 +132,7 @@ def _adopt(
     from batchrunner.app.process_identity import exited_owners, this_process
     from batchrunner.app.run_batch import bind
 
-    bind(store, batch, api)
+    bind(store, batch, api, say=note)
     me = this_process()
     adopting = _Adopting(store, batch, me.id)
     store.enlist(me, ledger_now(store))

@@ -11,7 +11,7 @@ from batchrunner.cli.options import api_options, db_option, help_option
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from batchrunner.app.run_batch import ApiAccess
+    from batchrunner.app.api_access import ApiAccess
 
 
 @click.command("show")
