@@ -85,7 +85,7 @@ def test_a_batch_from_a_job_file_to_its_rows(
         *rows(5),
         {"url": "http://faults.test/goal_failure", "goal": "Read it", "id": "bad"},
     ]
-    whole = {"settings": {"backoff": "0s", "rate": "$0.01"}, "jobs": jobs_of_file}
+    whole = {"settings": {"max_attempts": 1, "rate": "$0.01"}, "jobs": jobs_of_file}
     Path("jobs.yaml").write_text(json.dumps(whole))
     failed = []
     with br.open("prices.db") as db:
