@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import anyio
 
-from batchrunner.app.account_check import admit_key
+from batchrunner.app.account_check import Say, admit_key, say_nothing
 from batchrunner.app.api_key import api_key
 from batchrunner.app.clock import now
 from batchrunner.app.fetch_artifacts import ARTIFACT_WAIT_SECONDS, fetching
@@ -131,7 +131,14 @@ def _uninterrupted() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
-def bind(store: Store, batch: Batch, api: ApiAccess, *, leave_runs: bool = False) -> str:
+def bind(
+    store: Store,
+    batch: Batch,
+    api: ApiAccess,
+    *,
+    leave_runs: bool = False,
+    say: Say = say_nothing,
+) -> str:
     """
     Tie the batch to the API and the account that its runs are on; return the key's digest.
 
@@ -141,7 +148,7 @@ def bind(store: Store, batch: Batch, api: ApiAccess, *, leave_runs: bool = False
         UsageError: It is tied to another one, where its runs would not be found.
     """
     check_origin(batch, store.bind(batch.id, api.origin), api)
-    return admit_key(store, batch, api, leave_runs=leave_runs)
+    return admit_key(store, batch, api, leave_runs=leave_runs, say=say)
 
 
 def check_origin(batch: Batch, bound: str | None, api: ApiAccess) -> None:

@@ -27,7 +27,7 @@ COMMANDS = {
     "vault": "List the credentials that runs may use.",
     "profiles": "List the browser profiles that runs may start from.",
     "wallet": "Show what the account has, and what a step costs.",
-    "doctor": "Tell whether machine, database and account are fit for a night.",
+    "doctor": "Check whether machine, database and account are ready to run.",
     "sandbox": "Serve a stand-in for the API and sample websites on this machine.",
     "selftest": "Prove here that no job is lost and no run is paid for twice.",
 }

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 import click
 
 from batchrunner.app.error_translation import errors_for_people
-from batchrunner.app.webhook_listener import webhook_from_options, webhook_options
 from batchrunner.cli.exit_codes import CANNOT_GO_ON
 from batchrunner.cli.options import (
     Concurrency,
@@ -25,6 +24,7 @@ from batchrunner.cli.options import (
     opened,
     read_job_file,
 )
+from batchrunner.cli.webhook_options import webhook_from_options, webhook_options
 from batchrunner.errors import UsageError
 from batchrunner.text.format import dated
 
@@ -186,7 +186,7 @@ def _window(start_at: str | None, until: str | None) -> Window:
 
 def _moment(option: str, text: str | None, after: datetime) -> datetime | None:
     from batchrunner.app.clock import Here
-    from batchrunner.cli.time_args import parse_time
+    from batchrunner.app.time_args import parse_time
 
     if text is None:
         return None
