@@ -1,8 +1,8 @@
-"""Keeps a batch on the account that its runs belong to."""
+"""Keeps a batch on the API and on the account that its runs belong to."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,9 @@ import anyio
 from batchrunner.app.api_key import digest_of, is_digest_of
 from batchrunner.app.clock import ledger_now
 from batchrunner.app.registered_owner import registered_owner
+from batchrunner.app.run_observer import Say, say_nothing
 from batchrunner.classify import classify_fault
-from batchrunner.errors import CannotContinue
+from batchrunner.errors import CannotContinue, UsageError
 from batchrunner.model import ApiError, ApiFault, Batch, FailureCategory, Run
 from batchrunner.policy.create_outcome import settle_unanswered
 from batchrunner.policy.run_decision import give_up
@@ -24,18 +25,42 @@ from batchrunner.text.terminal import term_safe
 from batchrunner.tinyfish.client import TinyFishClient
 
 if TYPE_CHECKING:
-    from batchrunner.app.run_batch import ApiAccess
+    from batchrunner.app.api_access import ApiAccess
 
 #: Seconds before the API is asked again whether a key finds the runs; doubled with each try.
 FIRST_RECHECK_SECONDS, MAX_RECHECK_SECONDS = 1.0, 30.0
 #: The message of attempts whose runs are given up.
 LEFT_BEHIND = "left on another account"
 
-Say = Callable[[str], None]
+
+def bind(
+    store: Store,
+    batch: Batch,
+    api: ApiAccess,
+    *,
+    leave_runs: bool = False,
+    say: Say = say_nothing,
+) -> str:
+    """
+    Bind a batch to an API and an account, unless it is; return the key's digest in the database.
+
+    With *leave_runs*, the batch's runs on another account are given up. *say* gets sentences about
+    waiting and about runs that were given up.
+
+    Raises:
+        BatchrunnerError: It is bound to another API or account, where its runs would not be found.
+    """
+    check_origin(batch, store.bind(batch.id, api.origin), api)
+    return admit_key(store, batch, api, leave_runs=leave_runs, say=say)
 
 
-def say_nothing(line: str) -> None:
-    """Drop a sentence."""
+def check_origin(batch: Batch, bound: str | None, api: ApiAccess) -> None:
+    """Refuse an API other than the one that a batch is bound to; None: it is bound to none."""
+    if bound not in (None, api.origin):
+        raise UsageError(
+            f"batch {batch.name!r} was run on {bound}, and this is {api.origin}",
+            next="results of the two do not mix; name another database: --db other.db",
+        )
 
 
 def admit_key(

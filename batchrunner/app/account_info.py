@@ -12,7 +12,7 @@ from batchrunner.tinyfish.console_views import PROFILES, VAULT_CONNECTIONS, VAUL
 from batchrunner.tinyfish.http import AddressError
 
 if TYPE_CHECKING:
-    from batchrunner.app.run_batch import ApiAccess
+    from batchrunner.app.api_access import ApiAccess
     from batchrunner.model import Wallet
     from batchrunner.tinyfish.console_client import ConsoleClient
 

@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from batchrunner.app.account_check import Say, say_nothing
+from batchrunner.app.account_check import bind
 from batchrunner.app.api_call import call_api
 from batchrunner.app.clock import ledger_now
 from batchrunner.app.registered_owner import registered_owner
-from batchrunner.app.run_batch import bind
+from batchrunner.app.run_observer import Say, say_nothing
 from batchrunner.errors import UsageError
 from batchrunner.inputs.job_fields import NAME
 from batchrunner.model import (
@@ -31,7 +31,7 @@ from batchrunner.policy.run_decision import decide_run
 from batchrunner.store.store import Store
 
 if TYPE_CHECKING:
-    from batchrunner.app.run_batch import ApiAccess
+    from batchrunner.app.api_access import ApiAccess
     from batchrunner.tinyfish.console_client import ConsoleClient
 
 #: The query of a list of runs, as `tinyfish.console_client.query_of` returns it.

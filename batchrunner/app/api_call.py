@@ -13,7 +13,7 @@ from batchrunner.model import ApiError, ApiFault, FailureCategory, FaultKind
 from batchrunner.text.terminal import term_safe
 
 if TYPE_CHECKING:
-    from batchrunner.app.run_batch import ApiAccess
+    from batchrunner.app.api_access import ApiAccess
     from batchrunner.tinyfish.console_client import ConsoleClient
 
 T = TypeVar("T")
@@ -32,8 +32,8 @@ def api_of(
     *, sandboxed: bool, api_url: str | None, api_key_file: str | None, db: str
 ) -> Iterator[ApiAccess]:
     """Open the API that a command's options name; errors inside the block are for people."""
+    from batchrunner.app.api_access import open_api
     from batchrunner.app.error_translation import errors_for_people
-    from batchrunner.app.run_batch import open_api
 
     with (
         errors_for_people(),

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 from batchrunner.app.clock import ledger_now
 from batchrunner.app.process_identity import running_owners
+from batchrunner.app.run_batch import BatchRunEnded, work
+from batchrunner.app.run_observer import RunObserver
+from batchrunner.app.stop_control import StopControl
 from batchrunner.errors import UsageError
 from batchrunner.model import Batch, FailureCategory
 from batchrunner.store.store import Store
 
 if TYPE_CHECKING:
-    from batchrunner.app.run_batch import ApiAccess, BatchRunEnded
-    from batchrunner.cli.output.progress import Display
+    from batchrunner.app.api_access import ApiAccess
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,9 +81,17 @@ def _check_found(chosen: JobFilter, count: int) -> None:
 
 
 def finish_cancelling(
-    store: Store, batch: Batch, api: ApiAccess, display: Display, *, key: str
+    store: Store,
+    batch: Batch,
+    api: ApiAccess,
+    observer: RunObserver,
+    *,
+    key: str,
+    control: StopControl | None = None,
 ) -> BatchRunEnded:
-    """Cancel runs on the API, and poll them until it has confirmed that they are over."""
-    from batchrunner.app.run_batch import work
+    """
+    Cancel runs on the API, and poll them until it has confirmed that they are over.
 
-    return work(store, batch, api, display, key=key, submitting=False)
+    *key* is the key's digest, as `account_check.bind` returns it.
+    """
+    return work(store, batch, api, observer, key=key, submitting=False, control=control)

@@ -11,7 +11,7 @@ from batchrunner.app.api_call import call_api
 from batchrunner.model import MAX_RUNS_PER_REQUEST, Run, RunObservation
 
 if TYPE_CHECKING:
-    from batchrunner.app.run_batch import ApiAccess
+    from batchrunner.app.api_access import ApiAccess
     from batchrunner.tinyfish.console_client import ConsoleClient
 
 #: Polls after which a run that goes on counts as not cancelled.

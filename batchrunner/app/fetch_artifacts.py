@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
-from batchrunner.app.account_check import Say, say_nothing
+from batchrunner.app.account_check import bind
+from batchrunner.app.run_observer import Say, say_nothing
 from batchrunner.artifacts.download import ArtifactDownloader
 from batchrunner.errors import UsageError
 from batchrunner.model import Batch
@@ -26,7 +27,7 @@ from batchrunner.store.store import Store
 from batchrunner.tinyfish.console_client import ConsoleClient
 
 if TYPE_CHECKING:
-    from batchrunner.app.run_batch import ApiAccess
+    from batchrunner.app.api_access import ApiAccess
 
 T = TypeVar("T")
 
@@ -62,8 +63,6 @@ def fetch_artifacts(
     Raises:
         BatchrunnerError: The batch belongs to another API or account.
     """
-    from batchrunner.app.run_batch import bind
-
     bind(store, batch, access, say=say)
     store.want_artifacts(batch.id, key, lasting=False)
     trouble = fetch(store, batch, access, folder, key=key, kinds=kinds)

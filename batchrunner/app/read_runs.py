@@ -9,7 +9,7 @@ from batchrunner.app.api_call import call_api
 from batchrunner.text.terminal import term_safe
 
 if TYPE_CHECKING:
-    from batchrunner.app.run_batch import ApiAccess
+    from batchrunner.app.api_access import ApiAccess
     from batchrunner.tinyfish.console_client import ConsoleClient
     from batchrunner.tinyfish.console_views import RunDetails, RunPage
 

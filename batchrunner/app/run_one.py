@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
+from batchrunner.app.account_check import bind
 from batchrunner.app.clock import ledger_now, now
 from batchrunner.app.follow_run import follow_run
 from batchrunner.app.process_identity import exited_owners, this_process
-from batchrunner.app.run_batch import bind
 from batchrunner.errors import CannotContinue, InputError
 from batchrunner.inputs.yaml import JobFileErrors, parse, report
 from batchrunner.model import Batch, JobFile, JobState, RetryRule, Settings
@@ -27,7 +27,7 @@ from batchrunner.tinyfish.console_client import ConsoleClient
 from batchrunner.tinyfish.sse import StreamEvent
 
 if TYPE_CHECKING:
-    from batchrunner.app.run_batch import ApiAccess
+    from batchrunner.app.api_access import ApiAccess
     from batchrunner.tinyfish.console_views import RunDetails
 
 #: Each failure is final: another run costs money, and the user decides on that.

@@ -591,6 +591,11 @@ class Store:
                 page = reports.finished_jobs(tx, batch_id, ids[start : start + EXPORT_PAGE])
             yield from page
 
+    def finished_among(self, batch_id: int, job_ids: Sequence[int]) -> list[FinishedJob]:
+        """Return those of these jobs that are in a final state, in file order."""
+        with self._database.read() as tx:
+            return reports.finished_jobs(tx, batch_id, job_ids)
+
     # ---- health ----
 
     @classmethod

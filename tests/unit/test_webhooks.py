@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from batchrunner.cli.webhook_options import webhook_from_options
+from batchrunner.app.webhook_listener import webhook_from_options
 from batchrunner.errors import UsageError
 
 SECRET = "c2VjcmV0"

@@ -37,9 +37,7 @@ class StoreFacts:
     damage: tuple[str, ...] = ()
     foreign_changes: ForeignChanges | None = None  #: None: not checked
     thorough: bool = True  #: whether the file was checked in full
-    inconsistencies: Mapping[str, int] | None = (
-        None  #: rule → rows against it; None: not checked
-    )
+    inconsistencies: Mapping[str, int] | None = None  #: rule → rows against it; None: not checked
     exited: frozenset[str] = frozenset()  #: ids of owners whose process has ended
 
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from batchrunner.cli.exit_codes import SOME_FAILED
-from batchrunner.cli.options import api_options, batch_of, db_option, help_option, opened
+from batchrunner.cli.options import api_options, batch_of, db_option, help_option, note, opened
 from batchrunner.errors import CannotContinue
 from batchrunner.model import FailureCategory
 from batchrunner.text.format import counted
 
 if TYPE_CHECKING:
-    from batchrunner.app.run_batch import ApiAccess
+    from batchrunner.app.api_access import ApiAccess
     from batchrunner.model import Batch
     from batchrunner.store.store import Store
 
@@ -72,8 +71,8 @@ def command(
       batchrunner cancel example
       batchrunner cancel example --host shop.example.com --category blocked
     """
+    from batchrunner.app.api_access import open_api
     from batchrunner.app.cancel_jobs import JobFilter, cancel_jobs
-    from batchrunner.app.run_batch import open_api
 
     chosen = JobFilter(
         keys=keys, hosts=hosts, categories=[FailureCategory(category) for category in categories]
@@ -112,22 +111,25 @@ def _confirm(store: Store, batch: Batch) -> None:
 
 def _cancel_runs(store: Store, batch: Batch, api: ApiAccess) -> None:
     """Cancel runs, and wait until the API has confirmed that they are over."""
+    from batchrunner.app.account_check import bind
     from batchrunner.app.cancel_jobs import finish_cancelling
-    from batchrunner.app.run_batch import bind
     from batchrunner.cli.exit_codes import ShownError
     from batchrunner.cli.output.progress import make_display
+    from batchrunner.cli.signals import run_until_signal
     from batchrunner.model import JobState
 
-    key = bind(store, batch, api, say=partial(click.echo, err=True))
+    key = bind(store, batch, api, say=note)
     display = make_display(batch.name, quiet=False)
     with display.shown():
-        ended = finish_cancelling(store, batch, api, display, key=key)
-    running = ended.tally.jobs[JobState.RUNNING]
+        ended, exit_code = run_until_signal(
+            lambda control: finish_cancelling(store, batch, api, display, key=key, control=control)
+        )
+    running = ended.counts.jobs[JobState.RUNNING]
     if running:
         error = CannotContinue(
             f"{counted(running, 'run')} may still be alive: the API has not confirmed otherwise",
             next="give the same command again",
         )
-        raise ShownError(error, ended.exit_code)
-    cancelled = counted(ended.tally.jobs[JobState.CANCELLED], "job")
+        raise ShownError(error, exit_code)
+    cancelled = counted(ended.counts.jobs[JobState.CANCELLED], "job")
     click.echo(f"no run is in flight any more; {cancelled} of the batch cancelled in all", err=True)

@@ -55,8 +55,8 @@ def command(
       batchrunner estimate jobs.yaml
       batchrunner estimate jobs.yaml --db last-month.db
     """
+    from batchrunner.app.api_access import SANDBOX, ApiAccess
     from batchrunner.app.estimate import estimate_jobs, estimate_without_history
-    from batchrunner.app.run_batch import SANDBOX, ApiAccess
 
     job_file = read_job_file(file)
     url = ApiAccess(url=_address(api_url), key="").origin
@@ -83,8 +83,8 @@ def _address(api_url: str | None) -> str:
 def _wallet(api_url: str | None, key_file: str | None) -> Wallet | None:
     """Return the wallet; None without a key or an answer, as an estimate needs neither."""
     from batchrunner.app.account_info import wallet_if_readable
+    from batchrunner.app.api_access import ApiAccess
     from batchrunner.app.api_key import api_key
-    from batchrunner.app.run_batch import ApiAccess
     from batchrunner.errors import BatchrunnerError
 
     try:

@@ -11,7 +11,7 @@ from batchrunner.cli.options import api_options, batch_of, db_option, help_optio
 from batchrunner.errors import UsageError
 
 if TYPE_CHECKING:
-    from batchrunner.app.run_batch import ApiAccess
+    from batchrunner.app.api_access import ApiAccess
 
 
 @click.command("watch")

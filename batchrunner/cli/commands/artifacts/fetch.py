@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from batchrunner.cli.exit_codes import ALL_SUCCEEDED, SOME_FAILED
-from batchrunner.cli.options import api_options, batch_of, db_option, help_option, opened
+from batchrunner.cli.options import api_options, batch_of, db_option, help_option, note, opened
 
 
 @click.command("fetch")
@@ -63,9 +62,7 @@ def command(
         found = batch_of(store, batch)
         folder = checked_folder(output)
         with api_of(db=db, **given) as api:
-            result = fetch_artifacts(
-                store, found, api, folder, key=job, kinds=chosen, say=partial(click.echo, err=True)
-            )
+            result = fetch_artifacts(store, found, api, folder, key=job, kinds=chosen, say=note)
         for line in artifact_lines(store, found):
             click.echo(line, err=True)
     if not result.is_complete:

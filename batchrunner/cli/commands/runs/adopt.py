@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from batchrunner.cli.exit_codes import SOME_MISSED
-from batchrunner.cli.options import api_options, db_option, help_option, opened
+from batchrunner.cli.options import api_options, db_option, help_option, note, opened
 from batchrunner.cli.run_filters import filter_options, filters
 from batchrunner.text.format import counted
 
@@ -59,9 +58,8 @@ def command(
         raise click.UsageError("name runs, or choose them by filters")
     query = None if run_ids else query_of(**chosen, oldest_first=True)
     check_batch_name(name)
-    say = partial(click.echo, err=True)
     with api_of(db=db, **given) as api, opened(db, must_exist=False) as store:
-        result = adopt_runs(store, api, name, run_ids, query, say=say)
+        result = adopt_runs(store, api, name, run_ids, query, say=note)
     _show(result, name)
     if result.missing:
         raise SystemExit(SOME_MISSED)
