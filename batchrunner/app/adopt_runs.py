@@ -14,7 +14,7 @@ from batchrunner.app.clock import ledger_now
 from batchrunner.app.registered_owner import registered_owner
 from batchrunner.app.run_observer import Say, say_nothing
 from batchrunner.errors import UsageError
-from batchrunner.inputs.job_fields import NAME
+from batchrunner.inputs.yaml import NAME
 from batchrunner.model import (
     MAX_RUNS_PER_REQUEST,
     Batch,
