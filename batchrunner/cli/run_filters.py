@@ -26,7 +26,7 @@ _OPTIONS = (
     click.option(
         "--goal",
         metavar="TEXT",
-        help="Only runs whose goal has this in it, in capitals or not.",
+        help="Only runs whose goal contains this text, in any case.",
     ),
     click.option(
         "--created-after",

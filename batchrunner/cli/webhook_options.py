@@ -13,7 +13,7 @@ _OPTIONS = (
     click.option(
         "--webhook-listen",
         metavar="HOST:PORT",
-        help="Let the API tell at once that runs ended, and look less often.",
+        help="Let the API report at once that runs ended, and poll less often.",
     ),
     click.option(
         "--webhook-url",

@@ -19,12 +19,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from batchrunner.cli import cli
+from batchrunner.selftest.sandbox_process import sandbox_process as served_apart
 from tests.e2e.programs import (
     CANARY,
     batchrunner,
     environment,
     pages,
-    sandbox_process,
+    served,
     started,
     wait_until,
     write_jobs,
@@ -253,7 +254,7 @@ def answering(status: int, body: str, date: str | None = None) -> Iterator[str]:
 def test_the_api_is_asked_once_for_nothing_that_costs(tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text(f"{CANARY}\n")
-    with sandbox_process(tmp_path) as remote:
+    with served_apart(tmp_path) as remote:
         ways: list[tuple[list[str | Path], dict[str, str], str | None, str]] = [
             ([], remote.env, None, "from TINYFISH_API_KEY"),
             (["--api-url", remote.url, "--api-key-file", key], {}, None, "from the key file"),
@@ -320,7 +321,7 @@ def test_a_key_that_is_none_is_bad_and_not_shown(tmp_path: Path, content: str | 
 
 def test_status_and_doctor_name_who_works_and_who_has_died(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(4), concurrency=2)
-    with sandbox_process(tmp_path, durations=(60, 60)) as remote:
+    with served(tmp_path, durations=(60, 60)) as remote:
         with started("run", jobs, cwd=tmp_path, env=remote.env) as runner:
             runner.says("started")
             pid = runner.process.pid

@@ -290,9 +290,7 @@ def test_a_path_with_blanks_is_quoted_in_commands() -> None:
         ],
     ],
 )
-def test_a_file_system_without_locks_or_memory_is_a_warning(
-    name: str | None, mark: Mark
-) -> None:
+def test_a_file_system_without_locks_or_memory_is_a_warning(name: str | None, mark: Mark) -> None:
     assert with_file(file_system=name)["file_system"].mark is mark
 
 

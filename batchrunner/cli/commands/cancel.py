@@ -40,7 +40,7 @@ RETRY_COMMAND = "batchrunner retry --category run_cancelled"
     multiple=True,
     type=click.Choice([str(category) for category in FailureCategory]),
     metavar="CATEGORY",
-    help="Only jobs that wait for another try after this failure; may be given more than once.",
+    help="Only jobs that wait for a retry after this failure; may be given more than once.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask before all jobs are cancelled.")
 @api_options
@@ -60,11 +60,11 @@ def command(
     """
     Cancel the jobs of BATCH that are not finished.
 
-    All of them, which is asked about first on a terminal, or those that every kind of option given
-    chooses. `batchrunner retry --category run_cancelled` puts them back.
+    Without options it cancels all of them, and asks first on a terminal. With options of several
+    kinds, a job must match each kind. `batchrunner retry --category run_cancelled` puts them back.
 
-    Waiting jobs are cancelled at once. Runs in flight are cancelled on the API: by the runner that
-    watches them, or, where none is at work, by this command, which needs the key for it.
+    Waiting jobs are cancelled at once. Runs in flight are cancelled at the API by their runner. If
+    no runner is active, this command does it, and needs the key.
 
     \b
     Examples:

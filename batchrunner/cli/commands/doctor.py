@@ -1,4 +1,4 @@
-"""`batchrunner doctor`: check whether machine, database and account are ready to run."""
+"""`batchrunner doctor`: check whether the machine, the database and the account are ready."""
 
 from __future__ import annotations
 
@@ -30,11 +30,10 @@ SIGN_BY_MARK = {"ok": ("✔", "green"), "warning": ("!", "yellow"), "bad": ("✘
 @help_option
 def command(api_url: str | None, api_key_file: str | None, db: str, as_json: bool) -> None:
     """
-    Check whether this machine, the database and the account are ready to run.
+    Check whether this machine, the database and the account are ready for a long batch.
 
-    Nothing is changed, and nothing is paid: where there is a key, one run is read from the API.
-    What is not as it should be comes with a command that helps. The exit code is 3 if anything is
-    bad, else 0.
+    It changes nothing and costs nothing. If there is a key, it reads one run from the API. Each
+    problem comes with a command that fixes it. The exit code is 3 if anything is bad, else 0.
 
     \b
     Examples:

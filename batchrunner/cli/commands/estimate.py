@@ -45,10 +45,10 @@ def command(
     as_json: bool,
 ) -> None:
     """
-    Say what the jobs of FILE may cost and how long they may take; nothing is loaded or run.
+    Estimate what the jobs of FILE may cost and how long they may take; nothing is loaded or run.
 
-    It is judged by what finished jobs of this database took on the same API: those of the same host
-    where there are enough, else all.
+    The estimate follows from finished jobs in this database on the same API: those of the same
+    host if there are enough, else all.
 
     \b
     Examples:

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 @click.command("explain")
 @file_argument
 @click.option(
-    "--job", "key", metavar="ID", help="Of this job.  [default: of jobs without a policy]"
+    "--job", "key", metavar="ID", help="For this job.  [default: for jobs without a policy]"
 )
 @json_option
 @help_option
 def command(file: Path, key: str | None, as_json: bool) -> None:
     """
-    Say which rules answer the failures of jobs in FILE, and where each rule was written.
+    Show which rules apply to failures of jobs in FILE, and where each rule was written.
 
     Nothing is loaded or run.
 

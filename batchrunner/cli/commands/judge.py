@@ -28,7 +28,7 @@ MAX_EXAMPLES = 3
     "expect_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Judge every job by what stands in this file, as below `expect` in a job file.",
+    help="Judge every job by this file: what a job file has below `expect`.",
 )
 @click.option(
     "-f",
@@ -36,12 +36,17 @@ MAX_EXAMPLES = 3
     "job_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Judge each job by what this job file expects of it now.",
+    help="Judge each job by what this job file expects now.",
 )
 @click.option(
-    "--suspects", is_flag=True, help="Let results fail that are odd beside their neighbours, too."
+    "--suspects", is_flag=True, help="Also fail suspect results: outliers for their goal and site."
 )
-@click.option("--apply", "applying", is_flag=True, help="Change the jobs, not only say how.")
+@click.option(
+    "--apply",
+    "applying",
+    is_flag=True,
+    help="Change the jobs. Without it, only show what would change.",
+)
 @db_option
 @json_option
 @help_option
@@ -57,9 +62,9 @@ def command(
     """
     Judge the stored results of BATCH again; that costs nothing.
 
-    Says what would change. With --apply, jobs whose results are not good by these rules fail, and
-    jobs that failed by a judgement succeed where their results are good. Nothing is run again
-    until you say so: batchrunner retry.
+    It shows what would change. With --apply, jobs whose results break these rules fail, and jobs
+    that an earlier judgement failed succeed if their results are good. No job runs again before you
+    give `batchrunner retry`.
 
     \b
     Examples:

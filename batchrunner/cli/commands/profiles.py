@@ -21,8 +21,8 @@ def command(as_json: bool, **given: Any) -> None:
     """
     List the browser profiles of the account.
 
-    The first column is what `profile_id` of a job file takes; a run with `use_profile` alone starts
-    from the default one.
+    Use the first column for `profile_id` in a job file. A run with `use_profile` alone starts from
+    the default one.
 
     \b
     Example:

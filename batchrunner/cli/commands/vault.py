@@ -20,8 +20,8 @@ def command(as_json: bool, **given: Any) -> None:
     """
     List the password managers that are connected to the account, and the credentials in them.
 
-    The first column is what `credential_item_ids` of a job file takes. Only names are shown: the
-    API keeps the secrets to itself, and what it may show beside names is left out.
+    Use the first column for `credential_item_ids` in a job file. Only names are shown. The API does
+    not give out secrets, and anything else that it shows is left out.
 
     \b
     Examples:

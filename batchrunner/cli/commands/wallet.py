@@ -28,7 +28,7 @@ def command(as_json: bool, **given: Any) -> None:
     """
     Show what the account has, what a step costs, and whether it fills up by itself.
 
-    An account that pays by a plan has no wallet; the exit code is 2 then.
+    An account that pays by a plan has no wallet. Then the command says so, with exit code 2.
 
     \b
     Example:

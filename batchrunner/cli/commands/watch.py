@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.option("--job", "key", metavar="ID", help="The newest run of this job.")
 @click.option("--batch", metavar="NAME", help="The batch of the job.")
 @click.option("--url", metavar="URL", help="Start a run: the page to start on; needs --goal.")
-@click.option("--goal", metavar="TEXT", help="What the run is to do there.")
+@click.option("--goal", metavar="TEXT", help="What the run should do there.")
 @api_options
 @db_option
 @help_option
@@ -35,13 +35,13 @@ def command(
     """
     Show the steps of a run as they happen, where to watch its browser, and its result.
 
-    Of a run that is there, by its id or by its job; or of a new one, with --url and --goal. A new
-    run is a batch of one job in the database, so that it is never paid for twice: the same command
-    goes on where it was, or shows what the run brought. It costs what any run costs.
+    Name an existing run by its id or its job, or start a new one with --url and --goal. A new run
+    is a batch of one job in the database, so it is never paid for twice: the same command
+    continues where it was, or shows the result. It costs what any run costs.
 
-    Ctrl-C ends the watching, never the run: `batchrunner runs cancel` does that.
+    Ctrl-C stops watching, but never the run: `batchrunner runs cancel` does that.
 
-    Exit code 1 says that the run has failed, or brought nothing good.
+    Exit code 1 says that the run has failed, or that its result is not good.
 
     \b
     Examples:

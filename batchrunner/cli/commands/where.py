@@ -45,10 +45,10 @@ TEXT_BY_BUCKET = {
 @help_option
 def command(batch: str | None, db: str, as_json: bool) -> None:
     """
-    Say where the hours and the credits of BATCH went: parts that add up to all of them.
+    Show where the hours and the credits of BATCH went, in parts that add up to all of them.
 
-    Each attempt's credits and hours are counted by what it came to, each job's hours from its
-    loading to its end by what it waited for.
+    Each attempt's credits and hours are listed by its outcome. Each job's hours, from its loading
+    to its end, are listed by what it waited for.
 
     \b
     Examples:

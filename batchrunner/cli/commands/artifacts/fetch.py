@@ -13,13 +13,13 @@ from batchrunner.cli.options import api_options, batch_of, db_option, help_optio
 
 @click.command("fetch")
 @click.argument("batch", required=False)
-@click.option("--job", metavar="ID", help="Only of this job.")
+@click.option("--job", metavar="ID", help="Only artifacts of this job.")
 @click.option(
     "--kind",
     "kinds",
     type=click.Choice(["screenshots", "html", "video"]),
     multiple=True,
-    help="Only of this kind; may be given more than once.",
+    help="Only artifacts of this kind; may be given more than once.",
 )
 @click.option(
     "-o",
@@ -27,7 +27,7 @@ from batchrunner.cli.options import api_options, batch_of, db_option, help_optio
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
     required=True,
-    help="The folder to put them into; it is made if it is not there.",
+    help="The target folder; it is created if it does not exist.",
 )
 @api_options
 @db_option
@@ -41,10 +41,10 @@ def command(
     **given: Any,
 ) -> None:
     """
-    Fetch what was captured of ended runs of BATCH and is not here yet.
+    Download artifacts of ended runs of BATCH that are not stored yet.
 
-    What is stored already is not fetched again. Exits with 1 where something is left: give the
-    same command again.
+    Stored artifacts are not downloaded again. The exit code is 1 if something is left: then give
+    the same command again.
 
     \b
     Examples:

@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 @click.command("list")
 @click.argument("batch", required=False)
-@click.option("--job", metavar="ID", help="Only of this job.")
+@click.option("--job", metavar="ID", help="Only artifacts of this job.")
 @click.option(
     "--kind",
     "kinds",
     type=click.Choice(["screenshots", "html", "video"]),
     multiple=True,
-    help="Only of this kind; may be given more than once.",
+    help="Only artifacts of this kind; may be given more than once.",
 )
-@click.option("--jsonl", is_flag=True, help="Print one JSON object a line, for programs.")
+@click.option("--jsonl", is_flag=True, help="Print one JSON object per line, for programs.")
 @db_option
 @help_option
 def command(

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 @click.command("adopt")
 @click.argument("run_ids", metavar="[RUN_ID]...", nargs=-1)
-@click.option("--batch", "name", required=True, metavar="NAME", help="The batch; made if need be.")
+@click.option(
+    "--batch",
+    "name",
+    required=True,
+    metavar="NAME",
+    help="The batch; created if it does not exist.",
+)
 @filter_options
 @api_options
 @db_option
@@ -33,12 +39,12 @@ def command(
     **given: Any,
 ) -> None:
     """
-    Take runs into a batch that another program started: those named, or those that filters choose.
+    Add runs that another program started to a batch: those named, or those that the filters match.
 
-    Each becomes a job with one attempt. Results are judged as others are, and exported. Nothing is
-    started: a job that fails here stays failed, as the API does not show the url it was for. What
-    the database has already is left alone. Runs that go on belong to the batch from now on: the
-    next run of the batch watches them within its limits, or this command does, given again.
+    Each becomes a job with one attempt. Its result is judged and exported like any other. No run is
+    started: a job that fails here stays failed, because the API does not show its url. Runs that
+    the database already has are not changed. Active runs belong to the batch from now on: the next
+    run of the batch polls them within its limits, and so does this command if it is given again.
 
     Exit code 1 says that the API does not know some of the runs that were named.
 

@@ -1,4 +1,4 @@
-"""`batchrunner runs cancel`: cancel runs at the API, and look whether they are over."""
+"""`batchrunner runs cancel`: cancel runs at the API, and check whether they have ended."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def command(
     **given: Any,
 ) -> None:
     """
-    Cancel runs, and look whether they are over; 100 go in one request.
+    Cancel runs, and check whether they have ended; one request cancels up to 100.
 
-    Works for runs that are PENDING or RUNNING and were not started by the synchronous endpoint or
-    in the dashboard. One that is over already stays as it is, and that is no mistake. Jobs of a
-    batch are cancelled with `batchrunner cancel`, which changes the database, too.
+    It works for runs that are PENDING or RUNNING, unless they were started by the synchronous
+    endpoint or in the dashboard. A run that has already ended stays as it is; that is not an error.
+    Use `batchrunner cancel` for jobs of a batch, because it also records this in the database.
 
     Exit code 1 says that a run may still be alive, or that the API does not know it.
 

@@ -30,13 +30,13 @@ DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 20, 100
     "--limit",
     type=click.IntRange(1, MAX_PAGE_SIZE),
     metavar="N",
-    help=f"Runs on a page, 1 to {MAX_PAGE_SIZE}.  "
+    help=f"Runs per page, 1 to {MAX_PAGE_SIZE}.  "
     f"[default: {DEFAULT_PAGE_SIZE}; {MAX_PAGE_SIZE} with --all]",
 )
-@click.option("--cursor", metavar="CURSOR", help="Begin with the page that the last one named.")
-@click.option("--all", "every", is_flag=True, help="All pages, one after the other.")
+@click.option("--cursor", metavar="CURSOR", help="Begin with this page, which the last one named.")
+@click.option("--all", "every", is_flag=True, help="All pages.")
 @click.option("--json", "as_json", is_flag=True, help="Print each page as the API sent it.")
-@click.option("--jsonl", is_flag=True, help="Print each run as the API sent it, one on a line.")
+@click.option("--jsonl", is_flag=True, help="Print each run as the API sent it, one per line.")
 @api_options
 @db_option
 @help_option
@@ -56,7 +56,7 @@ def command(
     """
     List runs of the account, whoever started them; newest first.
 
-    If there are more, the option that shows the next page is printed.
+    If there are more, it prints the command that shows the next page.
 
     \b
     Examples:

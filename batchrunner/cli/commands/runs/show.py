@@ -23,7 +23,7 @@ from batchrunner.cli.options import api_options, db_option, help_option
     type=click.Choice(["url", "none"]),
     default="url",
     show_default=True,
-    help="The page at each step: its address, where the run kept it.",
+    help="The page at each step: its address, if the run kept it.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print each run as the API sent it.")
 @api_options
@@ -37,11 +37,11 @@ def command(
     **given: Any,
 ) -> None:
     """
-    Show runs: what each was to do, what became of it, its result and its steps.
+    Show runs: the goal, the outcome, the result and the steps of each.
 
-    COMPLETED says that the browser worked; `means` says whether the result is a failure by its own
-    words. The live view is there while the run is active, and the address of a video is good for
-    15 minutes: give the command again for a new one.
+    COMPLETED says that the browser worked; `means` says whether the result itself reports a
+    failure. The live view exists while the run is active. The address of a video works for 15
+    minutes: give the command again for a new one.
 
     \b
     Examples:
