@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import secrets
 import shutil
-import subprocess
 import sys
 import tempfile
 import warnings
@@ -28,15 +27,13 @@ def postgresql(folder: Path) -> Iterator[ChaosSite]:
     with warnings.catch_warnings():
         # It says where it keeps its files where the session has no XDG_RUNTIME_DIR.
         warnings.simplefilter("ignore")
-        from pgserver._commands import POSTGRES_BIN_PATH  # noqa: PLC0415  # SQLite needs none
-        from pgserver.postgres_server import get_server  # noqa: PLC0415
+        from pgserver import get_server, pg_ctl  # noqa: PLC0415  # SQLite needs none
 
         server = get_server(folder / "postgresql")
 
     def restart() -> None:
-        args = ["-D", str(server.pgdata), "-l", str(server.log), "-w", "-m", "immediate", "restart"]
-        command = [str(POSTGRES_BIN_PATH / "pg_ctl"), *args]
-        subprocess.run(command, user=server.system_user, stdout=subprocess.DEVNULL, check=True)
+        args = ["-l", str(server.log), "-w", "-m", "immediate", "restart"]
+        pg_ctl(args, pgdata=server.pgdata, user=server.system_user)
         server.ensure_postgres_running()  # it has another process id now
 
     try:

@@ -1,6 +1,6 @@
-"""Writes the parts of the documentation that the code itself can tell: `python docs/generate.py`.
+"""Write the parts of the documentation that follow from the code: `python docs/generate.py`.
 
-Such a part stands between `<!-- generated: NAME -->` and `<!-- end -->`; NAME is a key of `PARTS`.
+Such a part is between `<!-- generated: NAME -->` and `<!-- end -->`; NAME is a key of `PARTS`.
 """
 
 from __future__ import annotations
@@ -33,8 +33,7 @@ from batchrunner.model import (
     Settings,
 )
 from batchrunner.outputs import Export
-from batchrunner.policy import run_decision
-from batchrunner.policy.retry_rules import DEFAULT_RULES
+from batchrunner.policy.retry_rules import DEFAULT_RULES, NOT_COUNTED
 from batchrunner.sandbox import FAULTS, VARIANTS, sites
 from batchrunner.sandbox.faults import (
     ARTIFACT_FAULTS,
@@ -178,7 +177,7 @@ def _rules(record: Record) -> Iterator[str]:
     for rule in record.rules:
         subject = rule.key if rule.given is None else f"{rule.key}: {rule.given}"
         needed = rule.needs if rule.value is None else f"{rule.needs}: {rule.value}"
-        default = " (which is the default)" if rule.default == rule.value is not None else ""
+        default = " (the default)" if rule.default == rule.value is not None else ""
         yield f"- `{subject}` needs `{needed}`{default}"
 
 
@@ -196,13 +195,13 @@ jobs:
 
 
 def _mistakes() -> str:
-    """Show two reports: a file that is no YAML says so first, and then what it says is read."""
+    """Show two reports: of a file with a syntax error, and of the same file without it."""
     shown = [_report(WRONG), _report(WRONG.replace("price: with", "price, with"))]
     return "\n\n".join(
         [
             _block(WRONG, "yaml wrong"),
             _block(shown[0]),
-            "With a comma in the place of that colon:",
+            "With a comma instead of that colon:",
             _block(shown[1]),
         ]
     )
@@ -213,7 +212,7 @@ def _report(text: str) -> str:
         yaml.parse(text, file="jobs.yaml", name="jobs")
     except yaml.JobFileErrors as errors:
         return yaml.report(errors)
-    raise AssertionError("this job file was to be wrong")
+    raise AssertionError("this job file should be wrong")
 
 
 # ---- failures ----
@@ -224,7 +223,7 @@ def _answer(category: FailureCategory) -> str:
         return "the job is `cancelled`"
     if category is FailureCategory.UNANSWERED:
         return "fails at once, and is never retried silently"
-    if category in run_decision.NOT_COUNTED:
+    if category in NOT_COUNTED:
         return "put back, uncounted"
     rule = DEFAULT_RULES.get(category, RetryRule())
     if rule.attempts is None:
@@ -276,7 +275,7 @@ def _fates() -> str:
         for name, fate in table.items()
     }
     rows = [[_code(name), str(kind), says[name]] for name, kind in FAULTS.items()]
-    return _table(["fate", "befalls a", "what happens"], rows)
+    return _table(["fault", "of a", "what happens"], rows)
 
 
 def _variants() -> str:
@@ -284,12 +283,12 @@ def _variants() -> str:
     for name, variant in VARIANTS.items():
         answers = (f"{_code(answer)}: {says}" for answer, says in variant.answers.items())
         rows.append([_code(name), variant.asks, "; ".join(answers)])
-    return _table(["variant", "what is open", "answers, the usual one first"], rows)
+    return _table(["variant", "what is open", "answers, the default first"], rows)
 
 
 def _escapes() -> str:
     rows = [[_code(f"-unless-{name}"), escape.says] for name, escape in ESCAPES.items()]
-    return _table(["behind a fate", "what it spares"], rows)
+    return _table(["after a fault", "what it excludes"], rows)
 
 
 # ---- exports ----
@@ -348,7 +347,7 @@ def sentence(module: str) -> str:
     return found.strip().partition("\n")[0]
 
 
-#: Name of a part → what stands in it.
+#: Name of a part → what is in it.
 PARTS: Mapping[str, Callable[[], str]] = {
     "commands": _commands,
     "sections": _sections,

@@ -12,7 +12,7 @@ from typing import Any
 
 import anyio
 
-from batchrunner.app.account_check import admit_key
+from batchrunner.app.account_check import bind, check_origin
 from batchrunner.app.api_access import ApiAccess
 from batchrunner.app.budget import set_up
 from batchrunner.app.clock import now
@@ -21,7 +21,7 @@ from batchrunner.app.process_identity import exited_owners, this_process
 from batchrunner.app.run_observer import CountsRead, Notice, RunObserver, Say, StopRequested
 from batchrunner.app.stop_control import StopControl, StopRequest
 from batchrunner.app.webhook_listener import WebhookOptions, listen_for_webhooks
-from batchrunner.errors import ApiError, CannotContinue, LeftEarly, UsageError
+from batchrunner.errors import ApiError, CannotContinue, LeftEarly
 from batchrunner.model import Batch, BatchCounts, Failed, FailureCategory
 from batchrunner.policy.schedule import Window
 from batchrunner.runner.artifact_fetcher import ArtifactFetcher, ArtifactSelection
@@ -58,35 +58,6 @@ class BatchRunEnded:
     reason: ExitReason | None  #: None: it was asked to leave at once
     counts: BatchCounts
     failure: Failed | None = None  #: what stopped it early
-
-
-def bind(
-    store: Store,
-    batch: Batch,
-    api: ApiAccess,
-    *,
-    leave_runs: bool = False,
-    say: Say | None = None,
-) -> str:
-    """
-    Tie the batch to the API and the account that its runs are on; return the key's digest.
-
-    With *leave_runs*, runs of another account are given up for it.
-
-    Raises:
-        UsageError: It is tied to another one, where its runs would not be found.
-    """
-    check_origin(batch, store.bind(batch.id, api.origin), api)
-    return admit_key(store, batch, api, leave_runs=leave_runs, say=say)
-
-
-def check_origin(batch: Batch, bound: str | None, api: ApiAccess) -> None:
-    """Refuse another API than the one that a batch is tied to; None: it is tied to none yet."""
-    if bound not in (None, api.origin):
-        raise UsageError(
-            f"batch {batch.name!r} was run on {bound}, and this is {api.origin}",
-            next="results of the two do not mix; name another database: --db other.db",
-        )
 
 
 def prepare_run(

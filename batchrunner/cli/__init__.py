@@ -10,26 +10,26 @@ COMMANDS = {
     "init": "Write a job file to start from.",
     "run": "Load a job file, run its jobs, export the results.",
     "load": "Load a job file without running it.",
-    "explain": "Say which rules answer failures, and where each was written.",
-    "estimate": "Say what a job file may cost and how long it may take.",
-    "status": "Show batches, their failures and what was tried again.",
+    "explain": "Show which rules apply to failures, and where each was written.",
+    "estimate": "Estimate what a job file may cost and how long it may take.",
+    "status": "Show batches, their failures and what was retried.",
     "export": "Write the results of a batch to CSV or JSONL.",
     "judge": "Judge the results of a batch again, by other rules.",
-    "where": "Say where the hours and the credits of a batch went.",
-    "artifacts": "Fetch and list what was captured of runs.",
+    "where": "Show where the hours and the credits of a batch went.",
+    "artifacts": "Download and list screenshots, HTML and video of runs.",
     "retry": "Put failed jobs of a batch back.",
-    "cancel": "Cancel jobs of a batch, their remote runs included.",
-    "pause": "Submit nothing more of a batch until it is resumed.",
-    "resume": "Let a paused batch go on.",
-    "set": "Change how a batch is run, while it runs.",
+    "cancel": "Cancel jobs of a batch, including their runs at the API.",
+    "pause": "Stop submitting jobs of a batch until it is resumed.",
+    "resume": "Continue a paused batch.",
+    "set": "Change the concurrency or budget of a batch while it runs.",
     "runs": "List, show, cancel and adopt runs at the API.",
-    "watch": "Show what a run does while it does it.",
+    "watch": "Show the steps of a run as they happen.",
     "vault": "List the credentials that runs may use.",
     "profiles": "List the browser profiles that runs may start from.",
     "wallet": "Show what the account has, and what a step costs.",
-    "doctor": "Tell whether machine, database and account are fit for a night.",
+    "doctor": "Check whether the machine, the database and the account are ready.",
     "sandbox": "Serve a stand-in for the API and sample websites on this machine.",
-    "selftest": "Prove here that no job is lost and no run is paid for twice.",
+    "selftest": "Prove on this machine that no job is lost and no run is paid for twice.",
 }
 
 
@@ -40,12 +40,12 @@ def cli() -> None:
     """
     Run many (url, goal) pairs on a web-agent API: nothing lost, nothing paid twice.
 
-    Start with `batchrunner init`, then `batchrunner run jobs.yaml --sandbox` costs nothing; without
-    --sandbox the key is read from TINYFISH_API_KEY.
+    Start with `batchrunner init`, then `batchrunner run jobs.yaml --sandbox`, which costs nothing.
+    Without --sandbox, the key is read from TINYFISH_API_KEY.
 
     \b
     Exit codes: 0 all jobs succeeded · 1 finished, some failed · 2 wrong usage or job file ·
-    3 cannot start or go on (key, network, database, disk) · 4 jobs are left at --until ·
+    3 cannot start or continue (key, network, database, disk) · 4 jobs are left at --until ·
     5 the budget is used up, jobs are left · 6 what is left is on hosts that are parked ·
-    7 the canary brought too little · 130 Ctrl-C · 143 terminated
+    7 the canary failed · 130 Ctrl-C · 143 terminated
     """

@@ -60,13 +60,13 @@ class Pattern:
 
 _BOUNDS = Record(
     fields={
-        "minimum": Field(Number(), "the least that a number may be"),
-        "maximum": Field(Number(), "the most that a number may be"),
-        "pattern": Field(Pattern(), "what the whole text has to match"),
+        "minimum": Field(Number(), "the smallest allowed number"),
+        "maximum": Field(Number(), "the largest allowed number"),
+        "pattern": Field(Pattern(), "what the whole text must match"),
         "at_least": Field(
-            WholeNumber(least=0), "fewest entries of a list; one that is missing has none"
+            WholeNumber(least=0), "minimum entries of a list; a missing list has none"
         ),
-        "at_most": Field(WholeNumber(least=0), "most entries of a list"),
+        "at_most": Field(WholeNumber(least=0), "maximum entries of a list"),
     }
 )
 _ORDERED = (("minimum", "maximum"), ("at_least", "at_most"))
@@ -106,9 +106,9 @@ class Bounds:
 EXPECT = Record(
     fields={
         "required": Field(
-            ListOf(item=FieldPath()), "fields that are there and hold something, by their paths"
+            ListOf(item=FieldPath()), "paths of fields that must exist and have a value"
         ),
-        "fields": Field(Bounds(), "what single fields must be where they hold something"),
+        "fields": Field(Bounds(), "what single fields must be if they have a value"),
         "allow": Field(
             ListOf(item=Choice(words=tuple(GENERAL_RULES))),
             "general rules that are not applied: such results are good here",

@@ -61,9 +61,9 @@ _AGENT = Record(
     fields={
         "mode": Field(Choice(words=("default", "strict")), "how closely the goal is followed"),
         "max_steps": Field(
-            WholeNumber(least=1, most=500), "most steps of a run, which are what it costs"
+            WholeNumber(least=1, most=500), "maximum steps of a run; steps are what it costs"
         ),
-        "max_duration_seconds": Field(WholeNumber(least=1), "longest time of a run"),
+        "max_duration_seconds": Field(WholeNumber(least=1), "maximum duration of a run"),
         "cursor_style": Field(
             Choice(words=("fish", "standard", "green-pointer")), "the cursor drawn in recordings"
         ),
@@ -83,16 +83,18 @@ _CAPTURE = Record(
 _OPTIONS: Mapping[str, Field] = {
     "browser_profile": Field(Choice(words=("lite", "stealth")), "the browser that is used"),
     "proxy_config": Field(_PROXY, "the proxy that the browser goes through"),
-    "agent_config": Field(_AGENT, "limits and manners of the agent"),
-    "capture_config": Field(_CAPTURE, "what is kept of the run"),
-    "output_schema": Field(OutputSchema(), "the shape that the result is to have"),
+    "agent_config": Field(_AGENT, "limits and behaviour of the agent"),
+    "capture_config": Field(_CAPTURE, "what to keep of the run"),
+    "output_schema": Field(OutputSchema(), "the shape that the result must have"),
     "use_vault": Field(Boolean(), "let the run use stored credentials"),
     "credential_item_ids": Field(
         ListOf(item=Text(longest=1000)), "use these credentials only; needs use_vault"
     ),
     "use_profile": Field(Boolean(), "start from a saved browser profile"),
     "profile_id": Field(Text(longest=1000), "the profile to start from; needs use_profile"),
-    "webhook_url": Field(Url(schemes=("https",)), "is told when the run ends"),
+    "webhook_url": Field(
+        Url(schemes=("https",)), "an address that the API calls when the run ends"
+    ),
     "api_integration": Field(Text(longest=1000), "the name of the tool that calls the API"),
     "feature_flags": Field(MapOf(value=Boolean()), "switches of the API, by name"),
 }
@@ -114,12 +116,12 @@ RULE_FIELDS = retry_rule_fields(
     )
 )
 _POLICY = RetryRules(fields=RULE_FIELDS)
-_JOB_POLICY = Field(_POLICY, "rules for its failures; they go before those of `settings`")
+_JOB_POLICY = Field(_POLICY, "rules for its failures; they override those of `settings`")
 
 #: The keys of a job that bound how long its runs may take.
 LIMITS: Mapping[str, Field] = {
-    "queued_limit": Field(Duration(most=timedelta(days=30)), "longest time its runs may wait"),
-    "running_limit": Field(Duration(most=timedelta(days=7)), "longest time its runs may take"),
+    "queued_limit": Field(Duration(most=timedelta(days=30)), "maximum time that its runs may wait"),
+    "running_limit": Field(Duration(most=timedelta(days=7)), "maximum time that its runs may take"),
 }
 
 _GOAL = Field(Text(longest=100_000, one_line=False), "what to do there, in plain words")
@@ -137,7 +139,7 @@ JOB_FIELDS: Mapping[str, Field] = {
             says="something else than 32 hex digits",
             tip="put something in front, for example `job-`",
         ),
-        "your own name for the job, by which it is the same job next time",
+        "your own name for the job, which identifies it in later loads",
     ),
     **OPTIONS,
     **LIMITS,
@@ -156,24 +158,26 @@ DEFAULT_FIELDS: Mapping[str, Field] = {
 
 #: The keys of `settings`.
 SETTINGS_FIELDS: Mapping[str, Field] = {
-    "concurrency": Field(CONCURRENCY, "runs in flight at most"),
-    "max_attempts": Field(WholeNumber(least=1, most=20), "counted attempts a job may use"),
-    "backoff": Field(Duration(most=timedelta(days=1)), "longest first wait before a retry"),
-    "queued_limit": Field(Duration(most=timedelta(days=30)), "longest time a run may wait"),
-    "running_limit": Field(Duration(most=timedelta(days=7)), "longest time a run may take"),
-    "stuck_after": Field(CostFactor(), "typical runs that one may take, where that is less"),
-    "marker": Field(Boolean(), "append a reference to goals, by which lost runs are found"),
+    "concurrency": Field(CONCURRENCY, "maximum runs in flight"),
+    "max_attempts": Field(WholeNumber(least=1, most=20), "maximum counted attempts per job"),
+    "backoff": Field(
+        Duration(most=timedelta(days=1)), "upper end of the wait before the first retry"
+    ),
+    "queued_limit": Field(Duration(most=timedelta(days=30)), "maximum time that a run may wait"),
+    "running_limit": Field(Duration(most=timedelta(days=7)), "maximum time that a run may take"),
+    "stuck_after": Field(CostFactor(), "maximum time, in typical run durations, if that is less"),
+    "marker": Field(Boolean(), "append a reference to goals, so that lost runs can be found"),
     "policy": Field(_POLICY, "rules for failures, by category"),
-    "budget": Field(BudgetAmount(), "most that all runs of the batch may cost"),
-    "rate": Field(Dollars(), "what a step costs; needed where the account has no wallet"),
-    "hosts": Field(HostRules(), "how much one host may get at once; `*` is for all"),
-    "canary": Field(CanaryRule(), "the jobs that go first, and what they must bring"),
+    "budget": Field(BudgetAmount(), "maximum cost of all runs of the batch"),
+    "rate": Field(Dollars(), "what a step costs; needed if the account has no wallet"),
+    "hosts": Field(HostRules(), "limits for single hosts; `*` applies to all"),
+    "canary": Field(CanaryRule(), "the jobs that run first, and what they must achieve"),
 }
 
 #: The keys of a file that is a mapping.
 SECTIONS: Mapping[str, str] = {
     "name": "the batch's name; without it, the file's",
     "settings": "how the batch is run",
-    "defaults": "what holds for jobs that do not say otherwise; an own value replaces a whole one",
+    "defaults": "values for jobs without their own; a job's value replaces the whole default",
     "jobs": "the list of jobs",
 }

@@ -79,8 +79,8 @@ class CostFactor:
 CONCURRENCY = WholeNumberOr(number=WholeNumber(least=1, most=1000), word="auto", value=AUTO)
 
 HOST_FIELDS: Mapping[str, Field] = {
-    "concurrency": Field(WholeNumber(least=1, most=1000), "runs in flight on it at most"),
-    "spacing": Field(Duration(most=timedelta(days=1)), "least time between two runs on it"),
+    "concurrency": Field(WholeNumber(least=1, most=1000), "maximum runs in flight on it"),
+    "spacing": Field(Duration(most=timedelta(days=1)), "minimum time between two runs on it"),
     "park_after": Field(
         WholeNumberOr(number=WholeNumber(least=1, most=1000), word="never", value=0),
         "failures in a row, after which it is parked and probed; without it, 10",
@@ -88,10 +88,10 @@ HOST_FIELDS: Mapping[str, Field] = {
 }
 CANARY_FIELDS: Mapping[str, Field] = {
     "jobs": Field(
-        WholeNumber(least=1, most=1000), "how many go first, spread over hosts and goals"
+        WholeNumber(least=1, most=1000), "how many run first, spread over hosts and goals"
     ),
-    "success_rate": Field(Share(), "least share of them that must succeed"),
-    "row_cost": Field(BudgetAmount(), "most that one success may cost, all failures with it"),
+    "success_rate": Field(Share(), "minimum share of them that must succeed"),
+    "row_cost": Field(BudgetAmount(), "maximum cost of one success, including all failures"),
 }
 _HOST_RULE = Record(fields=HOST_FIELDS)
 _CANARY = Record(fields=CANARY_FIELDS, required=("jobs",))

@@ -78,12 +78,13 @@ def retry_rule_fields(rung: EscalationStep) -> Mapping[str, Field]:
     day = Duration(most=timedelta(days=1))
     return {
         "attempts": Field(
-            WholeNumber(least=1, most=MAX_ATTEMPTS), "the failure of this number ends the job"
+            WholeNumber(least=1, most=MAX_ATTEMPTS),
+            "this many failures of the category end the job",
         ),
-        "wait": Field(day, "how long to wait, the same each time"),
-        "backoff": Field(day, "longest first wait; doubles with each failure"),
+        "wait": Field(day, "fixed wait before each retry"),
+        "backoff": Field(day, "upper end of the first wait; doubles with each failure"),
         "then": Field(
-            EscalationSteps(rung=rung), "options that each next attempt changes, rung by rung"
+            EscalationSteps(rung=rung), "options that each next attempt changes, step by step"
         ),
     }
 

@@ -41,6 +41,8 @@ from batchrunner.store.database import StoreError
 from batchrunner.store.schema import SubmissionState
 from batchrunner.store.store import Store
 from batchrunner.tinyfish.client import TinyFishClient
+from batchrunner.tinyfish.console_client import ConsoleClient
+from batchrunner.tinyfish.sse import StreamEvent
 
 #: Requests of one kind under way at once; each may carry a hundred runs.
 MAX_PARALLEL_REQUESTS = 4
@@ -63,6 +65,14 @@ class Offload(Protocol):
         """Run *call* and return what it returns."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StreamedCreate:
+    """How to create a run as a stream of events, for somebody who watches it."""
+
+    api: ConsoleClient
+    on_event: Callable[[StreamEvent], None]
+
+
 @dataclass(kw_only=True)
 class RunnerContext:
     """One process's work on one batch, as all its loops see it."""
@@ -81,6 +91,8 @@ class RunnerContext:
     window: Window = field(default_factory=Window)  #: by the clock on this machine's wall
     pace: Pace = field(default_factory=Pace)
     draining: bool = False  #: submit nothing more
+    submit_once: bool = False  #: submit what is due at the start, and nothing after that
+    streamed_create: StreamedCreate | None = None  #: None: create runs without a stream
     budget_used_up: bool = False  #: the budget covers no other run
     credit_block: DelayRequests | None = None  #: the account had no credits for the newest create
     stop: StopSubmitting | None = None  #: why nothing more can be submitted

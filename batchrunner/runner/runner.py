@@ -11,7 +11,7 @@ import anyio
 
 from batchrunner.model import Batch, Failed, Owner, WorkLeft
 from batchrunner.policy.schedule import Phase, Window
-from batchrunner.runner.context import Offload, RunnerContext, T
+from batchrunner.runner.context import Offload, RunnerContext, StreamedCreate, T
 from batchrunner.runner.events import Event
 from batchrunner.runner.heartbeat import Heartbeat
 from batchrunner.runner.monotonic_clock import MonotonicClock
@@ -69,6 +69,8 @@ class Runner:
         notify: Callable[[Event], None] = lambda _: None,
         key: str | None = None,
         submitting: bool = True,
+        submit_once: bool = False,
+        streamed_create: StreamedCreate | None = None,
         window: Window | None = None,
         hints: WebhookWakeUp | None = None,
     ) -> None:
@@ -82,6 +84,8 @@ class Runner:
             notify=notify,
             key_digest=key,
             draining=not submitting,
+            submit_once=submit_once,
+            streamed_create=streamed_create,
             window=window or Window(),
             webhook_wakeup=hints or WebhookWakeUp(),
         )
@@ -121,12 +125,14 @@ class Runner:
 
     async def _work(self) -> ExitReason:
         await self._living.rescue()
+        submitter = Submitter(self._context)
         async with anyio.create_task_group() as loops:
             loops.start_soon(self._living.run)
-            loops.start_soon(Submitter(self._context).run)
+            loops.start_soon(submitter.run)
             loops.start_soon(Reconciler(self._context).run)
             loops.start_soon(self._straying.run)
             ending = await self._watch()
+            await submitter.finish_streams()
             loops.cancel_scope.cancel()
         return ending
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import assert_never
+from typing import Any, assert_never
 
 import anyio
+from anyio.abc import TaskGroup
 
 from batchrunner.classify import classify_fault, is_not_offered
 from batchrunner.model import (
@@ -33,6 +34,7 @@ from batchrunner.runner.context import (
     DB_POLL_SECONDS,
     MAX_PARALLEL_REQUESTS,
     RunnerContext,
+    StreamedCreate,
     pool_wide_failures,
 )
 from batchrunner.runner.events import (
@@ -46,9 +48,12 @@ from batchrunner.runner.notices import CreditNotice
 from batchrunner.runner.run_matching import output_schema_of, run_request
 from batchrunner.store.database import StoreError
 from batchrunner.store.schema import SubmissionState
+from batchrunner.tinyfish.sse import StreamEvent
 
 #: Seconds; a submission that was intended longer ago is sent only with a fresh lease.
 STALE_CLAIM_AFTER = 5.0
+#: Seconds in which a stream of events may end after its run has.
+STREAM_END_SECONDS = 5.0
 
 
 class Submitter:
@@ -63,9 +68,21 @@ class Submitter:
         )
         self._pause: Pause | None = None  # as it was told last
         self._phase = Phase.OPEN  # as it was told last
+        self._streams: TaskGroup  # readers of streams whose runs are known
+        self._stream_ended: anyio.Event | None = None  # of the newest stream
 
     async def run(self) -> None:
         """Claim whatever is due and has room, and submit it; for ever."""
+        async with anyio.create_task_group() as self._streams:
+            await self._claim_and_submit()
+
+    async def finish_streams(self) -> None:
+        """Let the newest stream end, whose run is over."""
+        if self._stream_ended is not None:
+            with anyio.move_on_after(STREAM_END_SECONDS):
+                await self._stream_ended.wait()
+
+    async def _claim_and_submit(self) -> None:
         context = self._context
         while True:
             await self._credits.note()
@@ -80,7 +97,10 @@ class Submitter:
             if claimed:
                 context.budget_used_up = False
                 await self._submit_all(claimed)
-            else:
+            if context.submit_once:
+                context.draining = True
+                context.work_changed.notify()
+            elif not claimed:
                 await self._wait_for_due(standing)
 
     async def _claimed(self) -> list[Submission]:
@@ -205,9 +225,34 @@ class Submitter:
     ) -> CreateAnswer:
         requests = [run_request(submission, ride, hook) for ride in submission.attempts]
         schema = output_schema_of(submission)
+        if self._context.streamed_create is not None and len(requests) == 1:
+            return await self._create_streaming(self._context.streamed_create, requests[0], schema)
         if singly:
             return await self._context.api.create_one(requests[0], schema)
         return await self._context.api.create(requests, schema)
+
+    async def _create_streaming(
+        self, how: StreamedCreate, request: Mapping[str, Any], schema: Mapping[str, Any] | None
+    ) -> CreateAnswer:
+        """Create a run as a stream; return once the stream names it, and read on meanwhile."""
+        answers: list[CreateAnswer] = []
+        answered, ended = anyio.Event(), anyio.Event()
+
+        def take(event: StreamEvent) -> None:
+            if event.run_id is not None:
+                answers.append(Created(run_ids=(event.run_id,)))
+                answered.set()
+            how.on_event(event)
+
+        async def read() -> None:
+            answers.append(await how.api.create_streaming(request, schema, take))
+            answered.set()
+            ended.set()
+
+        self._stream_ended = ended
+        self._streams.start_soon(read)
+        await answered.wait()
+        return answers[0]
 
     async def _unhook(self, submission: Submission, fault: ApiFault) -> None:
         """Go on without a webhook that is ours: no job is to fail for what it did not ask for."""

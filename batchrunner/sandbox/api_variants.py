@@ -28,19 +28,19 @@ VARIANTS: Mapping[str, Variant] = {
         asks="a 429", answers={"sent": "has a Retry-After", "missing": "has none"}
     ),
     "run_batch": Variant(
-        asks="run-batch", answers={"offered": "is there", "missing": "is not: 404"}
+        asks="run-batch", answers={"offered": "exists", "missing": "does not exist: 404"}
     ),
     "run_ids": Variant(
-        asks="the ids that run-batch gives",
-        answers={"as_sent": "in the order of the runs", "reversed": "in another one"},
+        asks="the ids that run-batch returns",
+        answers={"as_sent": "in the order of the runs", "reversed": "in another order"},
     ),
     "batch_error": Variant(
-        asks="what run-batch is refused with",
+        asks="a refusal by run-batch",
         answers={
             "beside": "the envelope, and `run_ids: null` beside it",
             "plain": "the envelope alone",
             "listed": "a list under `errors`, with the index of each run",
-            "ok": "status 200 all the same, with `run_ids: null`",
+            "ok": "status 200, with `run_ids: null`",
         },
     ),
     "envelope": Variant(
@@ -89,11 +89,19 @@ VARIANTS: Mapping[str, Variant] = {
     ),
     "error_code": Variant(
         asks="`code` of that error",
-        answers={"mixed": "as the sources show it", "lower": "small", "upper": "large"},
+        answers={
+            "mixed": "as the sources show it",
+            "lower": "in lower case",
+            "upper": "in upper case",
+        },
     ),
     "result": Variant(
         asks="`result`",
-        answers={"object": "an object", "text": "JSON as text", "nested": "one level down"},
+        answers={
+            "object": "an object",
+            "text": "JSON as text",
+            "nested": "an object one level deeper",
+        },
     ),
     "steps_so_far": Variant(
         asks="`num_of_steps` of a RUNNING run",
@@ -108,14 +116,18 @@ VARIANTS: Mapping[str, Variant] = {
     ),
     "listed_runs": Variant(
         asks="runs in the list",
-        answers={"full": "all but steps and video", "short": "six keys"},
+        answers={"full": "have all keys but steps and video", "short": "have six keys"},
     ),
     "data_order": Variant(
         asks="`data` of runs/batch",
-        answers={"by_id": "by id", "as_asked": "as asked for", "reversed": "the other way round"},
+        answers={
+            "by_id": "by id",
+            "as_asked": "in the order of the request",
+            "reversed": "in reverse order",
+        },
     ),
     "repeated_ids": Variant(
-        asks="an id that runs/batch is asked for twice",
+        asks="an id that a runs/batch request has twice",
         answers={"once": "shown once", "each": "shown twice"},
     ),
     "odd_ids": Variant(
@@ -128,10 +140,10 @@ VARIANTS: Mapping[str, Variant] = {
     ),
     "goal_search": Variant(
         asks="`%` and `_` in a search for goals",
-        answers={"literal": "mean themselves", "pattern": "stand for any text, any character"},
+        answers={"literal": "are literal", "pattern": "match any text, any character"},
     ),
     "unknown_keys": Variant(
-        asks="a key that a create request should not have",
+        asks="an unknown key in a create request",
         answers={"refused": "400", "ignored": "ignored"},
     ),
     "proxy_countries": Variant(
@@ -142,14 +154,14 @@ VARIANTS: Mapping[str, Variant] = {
     ),
     "run_timeout": Variant(
         asks="a long run",
-        answers={"none": "takes its time", "ten_minutes": "FAILED after ten minutes"},
+        answers={"none": "has no limit", "ten_minutes": "FAILED after ten minutes"},
     ),
     "captures": Variant(
         asks="screenshots of a run that did not ask for them",
         answers={"none": "are not kept", "screenshots": "are kept"},
     ),
     "screenshots": Variant(
-        asks="`screenshot` where the query does not say how",
+        asks="`screenshot` if the query does not choose",
         answers={"url": "an address", "none": "null"},
     ),
     "step_addresses": Variant(
@@ -172,7 +184,7 @@ VARIANTS: Mapping[str, Variant] = {
         answers={
             "connected": "has one connection and two items",
             "none": "has no connection",
-            "expired": "has a connection that ran out",
+            "expired": "has an expired connection",
             "down": "is unavailable: 503",
         },
     ),

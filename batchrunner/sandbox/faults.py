@@ -149,7 +149,7 @@ RUN_FAULTS: Mapping[str, RunFault] = {
         ),
     ),
     "billing_failure": RunFault(
-        says="FAILED for want of credit",
+        says="FAILED for lack of credits",
         ends=Status.FAILED,
         error=RunError(
             code="INSUFFICIENT_CREDITS",
@@ -158,7 +158,7 @@ RUN_FAULTS: Mapping[str, RunFault] = {
         ),
     ),
     "unknown": RunFault(
-        says="FAILED, and the service cannot say why",
+        says="FAILED, without a known reason",
         ends=Status.FAILED,
         error=RunError(code=None, category="UNKNOWN", message="An unknown error occurred"),
     ),
@@ -177,7 +177,7 @@ RUN_FAULTS: Mapping[str, RunFault] = {
         result={"status": "failure", "reason": "The page does not show what the goal asks for"},
     ),
     "blocked": RunFault(
-        says="COMPLETED before a wall against robots",
+        says="COMPLETED at a bot wall",
         result={"status": "failure", "reason": "Access denied: the page shows a captcha"},
     ),
     "no_result": RunFault(says="COMPLETED with a result of null"),
@@ -187,11 +187,11 @@ RUN_FAULTS: Mapping[str, RunFault] = {
         breaks_schema=True,
     ),
     "cancelled": RunFault(
-        says="CANCELLED half-way by somebody else", ends=Status.CANCELLED, part=0.5
+        says="CANCELLED half-way by someone else", ends=Status.CANCELLED, part=0.5
     ),
     "stuck": RunFault(says="RUNNING until it is cancelled", ends=None),
     "lingering": RunFault(
-        says="RUNNING until it is cancelled, although its result is there",
+        says="RUNNING until it is cancelled, although it has a result",
         ends=None,
         result={"name": "Brass lamp", "price": 34.5},
     ),
@@ -224,7 +224,7 @@ REQUEST_FAULTS: Mapping[str, RequestFault] = {
         message="Add money to continue",
     ),
     "no_credits_legacy": RequestFault(
-        says="403: an older account without credit",
+        says="403: an older account without credits",
         status=403,
         code="FORBIDDEN",
         message="Insufficient credits or no active subscription",
@@ -262,7 +262,7 @@ REQUEST_FAULTS: Mapping[str, RequestFault] = {
         says="the connection drops after the runs were created", status=None, creates=True
     ),
     "hung_after": RequestFault(
-        says="no answer ever, although the runs were created",
+        says="never an answer, although the runs were created",
         status=None,
         creates=True,
         hangs=True,
@@ -280,13 +280,13 @@ READ_FAULTS: Mapping[str, ReadFault] = {
 ARTIFACT_FAULTS: Mapping[str, ArtifactFault] = {
     "artifact_elsewhere": ArtifactFault(says="its addresses lead to another host"),
     "artifact_redirected": ArtifactFault(says="302 to another host"),
-    "artifact_traversal": ArtifactFault(says="the ids of steps are paths that lead upwards"),
-    "artifact_mistyped": ArtifactFault(says="an SVG with a script, whatever was asked for"),
-    "artifact_endless": ArtifactFault(says="64 MB of nothing, and no word of the length"),
-    "artifact_bomb": ArtifactFault(says="64 MB of nothing, packed into 64 kB"),
+    "artifact_traversal": ArtifactFault(says="the ids of steps are paths to parent folders"),
+    "artifact_mistyped": ArtifactFault(says="an SVG with a script, whatever was requested"),
+    "artifact_endless": ArtifactFault(says="64 MB of zeros, without a declared length"),
+    "artifact_bomb": ArtifactFault(says="64 MB of zeros, compressed to 64 kB"),
     "artifact_truncated": ArtifactFault(says="the connection drops half-way"),
-    "artifact_dripping": ArtifactFault(says="one byte a second"),
-    "artifact_expired": ArtifactFault(says="its addresses are too old at once: 403"),
+    "artifact_dripping": ArtifactFault(says="one byte per second"),
+    "artifact_expired": ArtifactFault(says="its addresses have already expired: 403"),
 }
 
 _KINDS: Mapping[FaultKind, Mapping[str, object]] = {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Callable
+from typing import Self, TypeAlias
 
 import httpx
 from starlette.types import ASGIApp
@@ -18,6 +19,14 @@ from batchrunner.sandbox.sites import sites_app
 
 #: Where the API is at home, as its addresses say.
 HOME = "https://agent.tinyfish.ai"
+
+#: Wraps the API of a sandbox of such a world: sees every request, and may change every answer.
+Middleware: TypeAlias = Callable[[ASGIApp, SandboxConfig], ASGIApp]
+
+
+def no_middleware(app: ASGIApp, world: SandboxConfig) -> ASGIApp:
+    """Leave the API as it is."""
+    return app
 
 
 class Sandbox:
@@ -40,11 +49,12 @@ class Sandbox:
         ledger: Journal | None = None,
         keys: frozenset[str] | None = None,
         home: str = HOME,
+        middleware: Middleware = no_middleware,
     ) -> None:
         self.ledger = Journal() if ledger is None else ledger
         account = RunEngine(world=world, ledger=self.ledger, now=now())
         self._service = Service(world=world, account=account, agent=agent, now=now, home=home)
-        self.app = api_app(self._service, keys=keys)
+        self.app = middleware(api_app(self._service, keys=keys), world)
 
     @classmethod
     def in_process(
@@ -54,13 +64,17 @@ class Sandbox:
         *,
         ledger: Journal | None = None,
         keys: frozenset[str] | None = None,
+        middleware: Middleware = no_middleware,
     ) -> Self:
         """Build a sandbox whose agent reads the sample sites in this process, and nothing else."""
         sites = InProcess(sites_app())
         client = httpx.AsyncClient(
             transport=Offline(), mounts={"all://*.test": sites}, follow_redirects=True
         )
-        return cls(world=world, now=now, agent=Agent(client), ledger=ledger, keys=keys)
+        agent = Agent(client)
+        return cls(
+            world=world, now=now, agent=agent, ledger=ledger, keys=keys, middleware=middleware
+        )
 
     def transport(self) -> httpx.AsyncBaseTransport:
         """Give a transport by which an httpx client reaches the API in this process."""

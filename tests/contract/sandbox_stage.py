@@ -11,7 +11,7 @@ import anyio
 import httpx
 import trio
 import trio.testing
-from openapi import Checked
+from openapi import Checked, judging
 
 from batchrunner.sandbox import Journal, Sandbox, SandboxConfig
 from batchrunner.sandbox.agent import Findings
@@ -85,6 +85,7 @@ class Stage:
             ledger=ledger,
             keys=keys,
             home="https://sandbox",
+            middleware=judging,
         )
         self.client = httpx.AsyncClient(
             transport=Checked(self.sandbox.transport(), tolerated=tolerated),

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from api_wire import KEY, jobs
+from openapi import judging
 
 from batchrunner.model import (
     ApiError,
@@ -40,7 +41,9 @@ class Stage:
     def __init__(self, **world: Any) -> None:
         self.now = DAWN
         self.sandbox = Sandbox.in_process(
-            SandboxConfig(**{"durations": (10.0, 10.0), **world}), lambda: self.now
+            SandboxConfig(**{"durations": (10.0, 10.0), **world}),
+            lambda: self.now,
+            middleware=judging,
         )
         self.api = TinyFishClient("http://localhost", KEY, transport=self.sandbox.transport())
 

@@ -72,13 +72,13 @@ def fuzzed(where: Path, *args: str) -> str:
     return done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_a_fuzzer_finds_nothing_that_the_contract_does_not_say(tmp_path: Path) -> None:
     said = fuzzed(tmp_path, "--phases", "examples,coverage")
     assert "Selected: 12/12\n  Tested: 12\n" in said
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize("phase", ["fuzzing", "stateful"])
 def test_a_fuzzer_that_draws_finds_nothing_either(phase: str, tmp_path: Path) -> None:
     assert "generated" in fuzzed(tmp_path, "--phases", phase, "--max-time", str(SECONDS))

@@ -84,7 +84,7 @@ def refusal(body: Any) -> str | None:
     return None
 
 
-@settings(max_examples=500, deadline=None, derandomize=True)
+@settings(derandomize=True)
 @given(BODIES)
 def test_the_sandbox_and_the_contract_take_the_same_runs(body: dict[str, Any]) -> None:
     refused = refusal(body)

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 import tinyfish
+from openapi import Judging
 from tinyfish import AgentConfig, AsyncTinyFish, BrowserProfile, CaptureConfig, TinyFish
 
 from batchrunner.sandbox import SandboxConfig
@@ -33,8 +34,10 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="module")
 def served() -> Iterator[Served]:
     world = SandboxConfig(durations=(0.05, 0.05), credits=Decimal(100))
-    with serve(world) as served:
+    judging = Judging()
+    with serve(world, middleware=judging) as served:
         yield served
+    assert not judging.mistakes, judging.mistakes
 
 
 @pytest.fixture

@@ -12,9 +12,11 @@ from typing import Any
 
 import httpx
 import pytest
+from openapi import Judging
 
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.http.server import Served, serve
+from tests.bounds import HUNG
 
 KEY = {"X-API-Key": "sk-test"}
 RUN_ASYNC = "/v1/automation/run-async"
@@ -23,8 +25,11 @@ RUN_ASYNC = "/v1/automation/run-async"
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     path = tmp_path_factory.mktemp("served") / "ledger.jsonl"
-    with serve(SandboxConfig(durations=(0.001, 0.001)), ledger_path=path) as served:
+    judging = Judging()
+    world = SandboxConfig(durations=(0.001, 0.001))
+    with serve(world, ledger_path=path, middleware=judging) as served:
         yield served
+    assert not judging.mistakes, judging.mistakes
 
 
 @pytest.fixture
@@ -114,5 +119,5 @@ def test_a_signal_ends_it_quietly(number: signal.Signals, tmp_path: Path) -> Non
         url = process.stdout.readline().strip()
         assert httpx.get(f"{url}/v1/runs", headers=KEY).status_code == 200
         process.send_signal(number)
-        _, errors = process.communicate(timeout=10)
+        _, errors = process.communicate(timeout=HUNG)
     assert (process.returncode, errors) == (0, "")

@@ -14,6 +14,7 @@ import anyio
 import httpx
 import pytest
 import trio.testing
+from openapi import judging
 from sandbox_stage import Clock, Stage, after
 
 from batchrunner.sandbox import Journal, Sandbox, SandboxConfig
@@ -126,7 +127,9 @@ def test_a_night_passes_on_a_virtual_clock() -> None:
         def now() -> Any:
             return stage_clock.at + (trio.current_time() - begin) * timedelta(seconds=1)
 
-        sandbox = Sandbox.in_process(SandboxConfig(limit=1, durations=(600.0, 600.0)), now)
+        sandbox = Sandbox.in_process(
+            SandboxConfig(limit=1, durations=(600.0, 600.0)), now, middleware=judging
+        )
         async with httpx.AsyncClient(
             transport=sandbox.transport(), base_url="http://sandbox", headers={"X-API-Key": "k"}
         ) as client:

@@ -12,10 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import pytest
-
 from batchrunner.policy.run_decision import MIN_POLL_SECONDS
-from batchrunner.sandbox import SandboxConfig, sandbox
+from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.http.server import Served, serve
 from batchrunner.tinyfish.webhook_server import MAX_CONNECTIONS
 from tests.e2e.programs import (
@@ -60,11 +58,8 @@ def counted(folder: Path, seconds: float, jobs: int, **variants: str) -> Iterato
     folder.mkdir()
     write_jobs(folder, pages(jobs), concurrency=2)
     requests: Counter[str] = Counter()
-    build = sandbox.api_app
 
-    def counting(service: Any, **kwargs: Any) -> Any:
-        app = build(service, **kwargs)
-
+    def counting(app: Any, world: SandboxConfig) -> Any:
         async def front(scope: Any, receive: Any, send: Any) -> None:
             requests[scope.get("path", "")] += 1
             await app(scope, receive, send)
@@ -74,10 +69,7 @@ def counted(folder: Path, seconds: float, jobs: int, **variants: str) -> Iterato
     world = SandboxConfig(
         durations=(seconds, seconds), variants={"webhook_url": "http", **variants}
     )
-    with ExitStack() as stack:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sandbox, "api_app", counting)
-            served = stack.enter_context(serve(world, ledger_path=folder / "served.jsonl"))
+    with serve(world, ledger_path=folder / "served.jsonl", middleware=counting) as served:
         yield Counted(folder, served, requests)
 
 

@@ -11,19 +11,20 @@ from batchrunner.model import Budget, Canary, JobState, Settings
 from batchrunner.policy.escalation import host_of
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
+from tests.simulation.held import Night
 from tests.simulator.fixture_agent import FixtureAgent
-from tests.simulator.simulated_batch import SimulatedBatch, now, simulate
+from tests.simulator.simulated_batch import now, simulate
 
 FIRST = 20
-HOSTS, JOBS = 10, 120
+HOSTS, JOBS = 10, 50
 #: All attempts of a job may fail before its canary is at its end.
 MOST_ATTEMPTS = 2
 
 
-def night_of(canary: Canary, script: dict[str, str]) -> SimulatedBatch:
+def night_of(canary: Canary, script: dict[str, str]) -> Night:
     settings = Settings(concurrency=50, canary=canary, backoff=timedelta(seconds=2))
     urls = [f"http://site-{n * HOSTS // JOBS}.test/{n}" for n in range(JOBS)]
-    return SimulatedBatch.of(urls, SandboxConfig(script=script), settings, agent=FixtureAgent())
+    return Night.of(urls, SandboxConfig(script=script), settings, agent=FixtureAgent())
 
 
 def test_a_batch_that_is_no_good_costs_its_canary_and_nothing_else() -> None:

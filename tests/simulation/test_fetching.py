@@ -23,7 +23,9 @@ from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.store.database import StoreError
 from batchrunner.tinyfish.console_client import ConsoleClient
-from tests.simulator.simulated_batch import SimulatedBatch, pages, simulate
+from tests.simulation.held import Night
+from tests.simulator.simulated_batch import pages, simulate
+from tests.sweeps import some
 
 T = TypeVar("T")
 ALL = {"capture_config": {"screenshots": True, "html": True, "recording": True}}
@@ -58,7 +60,7 @@ class Line(httpx.AsyncBaseTransport):
 class Beside:
     """A night, and what fetches its artifacts into a folder."""
 
-    night: SimulatedBatch
+    night: Night
     folder: Path
     refusals: dict[str, int] = field(default_factory=dict)
     broken: list[Exception] = field(default_factory=list)  #: what the disk answers at first
@@ -119,19 +121,19 @@ async def _answered(call: Callable[[], T], first: list[Exception]) -> T:
     return call()
 
 
-def night_of(urls: Sequence[str], world: SandboxConfig = WORLD) -> SimulatedBatch:
-    return SimulatedBatch.of(urls, world, Settings(concurrency=4), options=ALL)
+def night_of(urls: Sequence[str], world: SandboxConfig = WORLD) -> Night:
+    return Night.of(urls, world, Settings(concurrency=4), options=ALL)
 
 
 def files_in(folder: Path) -> list[str]:
     return sorted(str(each) for each in folder.rglob("*") if each.is_file())
 
 
-def created_at(night: SimulatedBatch) -> list[datetime]:
+def created_at(night: Night) -> list[datetime]:
     return [run.created_at for run in night.sandbox.ledger.runs]
 
 
-@pytest.mark.parametrize("fate", [None, "artifact_dripping", "artifact_expired"])
+@pytest.mark.parametrize("fate", some([None, "artifact_dripping", "artifact_expired"], 1))
 def test_fetching_delays_no_create_and_no_end(tmp_path: Path, fate: str | None) -> None:
     world = SandboxConfig(durations=(20, 40), rates={fate: 0.7} if fate else {})
 

@@ -15,9 +15,12 @@ from batchrunner.runner.events import HostsParked
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import Sandbox, SandboxConfig
 from batchrunner.sandbox.journal import Run
+from tests.contract.openapi import judging
+from tests.simulation.held import Night
 from tests.simulation.test_steering import steered
 from tests.simulator.fixture_agent import FixtureAgent
-from tests.simulator.simulated_batch import SimulatedBatch, now, opened_store, simulate
+from tests.simulator.simulated_batch import now, opened_store, simulate
+from tests.sweeps import some
 
 HOSTS, JOBS_EACH = 10, 20
 MANY, FEW_EACH = 50, 18
@@ -35,12 +38,12 @@ def night_of(
     settings: Settings = SETTINGS,
     script: dict[str, str] | None = None,
     pages: list[str] | None = None,
-) -> SimulatedBatch:
+) -> Night:
     world = SandboxConfig(script={f"http://{DEAD}/*": "goal_failure"} if script is None else script)
-    return SimulatedBatch.of(pages or urls(), world, settings, agent=FixtureAgent())
+    return Night.of(pages or urls(), world, settings, agent=FixtureAgent())
 
 
-def runs_on(night: SimulatedBatch, host: str) -> list[Run]:
+def runs_on(night: Night, host: str) -> list[Run]:
     return [run for run in night.sandbox.ledger.runs if host_of(run.url) == host]
 
 
@@ -58,6 +61,7 @@ def most_at_once(runs: list[Run]) -> int:
     return most
 
 
+@pytest.mark.sweep
 def test_a_dead_host_among_fifty_costs_its_window_and_its_probes_and_delays_nobody() -> None:
     async def run() -> None:
         pages = urls(MANY, FEW_EACH)
@@ -81,7 +85,7 @@ def test_a_dead_host_among_fifty_costs_its_window_and_its_probes_and_delays_nobo
     simulate(run)
 
 
-def last_end(night: SimulatedBatch, but: str) -> timedelta:
+def last_end(night: Night, but: str) -> timedelta:
     runs = [run for run in night.sandbox.ledger.runs if host_of(run.url) != but]
     return max(run.finished_at for run in runs if run.finished_at) - runs[0].created_at
 
@@ -105,6 +109,7 @@ def test_a_host_that_comes_back_is_used_again_and_no_job_has_paid_for_the_wait()
     simulate(run)
 
 
+@pytest.mark.sweep
 def test_the_next_runner_goes_on_probing_where_the_last_one_gave_up() -> None:
     async def run() -> None:
         script = {f"http://{DEAD}/*": "goal_failure"}
@@ -118,6 +123,7 @@ def test_the_next_runner_goes_on_probing_where_the_last_one_gave_up() -> None:
     simulate(run)
 
 
+@pytest.mark.sweep
 def test_a_service_that_is_throttled_or_slow_parks_no_host() -> None:
     async def run() -> None:
         script = {f"http://{DEAD}/*": "throttled/30"}
@@ -129,13 +135,13 @@ def test_a_service_that_is_throttled_or_slow_parks_no_host() -> None:
     simulate(run)
 
 
-@pytest.mark.parametrize("bound", [1, 3])
+@pytest.mark.parametrize("bound", some([1, 3], 1))
 def test_a_bounded_host_never_gets_more_and_the_others_fill_the_slots(bound: int) -> None:
     async def run() -> None:
         rules = {DEAD: HostRule(concurrency=bound)}
         settings = Settings(concurrency=SLOTS, hosts=rules)
-        night = SimulatedBatch.of(
-            [f"http://{DEAD}/{n}" for n in range(40)] + urls(10, 12),
+        night = Night.of(
+            [f"http://{DEAD}/{n}" for n in range(12)] + urls(10, 6),
             SandboxConfig(),
             settings,
             agent=FixtureAgent(),
@@ -153,7 +159,7 @@ def test_runs_on_a_spaced_host_lie_apart() -> None:
     async def run() -> None:
         rules = {"*": HostRule(spacing=timedelta(seconds=20))}
         settings = Settings(concurrency=SLOTS, hosts=rules)
-        night = SimulatedBatch.of(urls(5, 8), SandboxConfig(), settings, agent=FixtureAgent())
+        night = Night.of(urls(5, 8), SandboxConfig(), settings, agent=FixtureAgent())
         assert await night.run() is ExitReason.FINISHED
         night.check_end()
         starts: dict[str, list[datetime]] = defaultdict(list)
@@ -169,7 +175,7 @@ def test_runs_on_a_spaced_host_lie_apart() -> None:
 
 def dead_before_good(
     dead: dict[str, int], good: dict[str, int], rules: dict[str, HostRule]
-) -> SimulatedBatch:
+) -> Night:
     """Return a night of 300 steps: jobs of a dead host, then those of one that works."""
 
     def specs(host: str, agent: dict[str, int]) -> list[JobSpec]:
@@ -182,9 +188,10 @@ def dead_before_good(
     given = Settings(concurrency=10, budget=Budget(steps=300), hosts=rules)
     jobs = (*specs(DEAD, dead), *specs("good.test", good))
     world = SandboxConfig(script={f"http://{DEAD}/*": "goal_failure"}, durations=(5.0, 20.0))
-    store, sandbox = opened_store(), Sandbox(world=world, now=now, agent=FixtureAgent())
+    store = opened_store()
+    sandbox = Sandbox(world=world, now=now, agent=FixtureAgent(), middleware=judging)
     loaded = store.load(JobFile(name="night", settings=given, specs=jobs), now())
-    return SimulatedBatch(sandbox, store, loaded.batch, loaded.added, world)
+    return Night(sandbox, store, loaded.batch, loaded.added, world)
 
 
 def test_dear_jobs_of_a_parked_host_do_not_end_a_night_that_has_budget_for_others() -> None:

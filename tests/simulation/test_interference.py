@@ -15,15 +15,9 @@ from batchrunner.model import Budget, FailureCategory, JobFile, JobSpec, JobStat
 from batchrunner.policy.run_decision import GIVEN_UP_AFTER
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
+from tests.simulation.held import Night
 from tests.simulator.fixture_agent import FixtureAgent
-from tests.simulator.simulated_batch import (
-    KillSwitch,
-    ProcessKilled,
-    SimulatedBatch,
-    now,
-    pages,
-    simulate,
-)
+from tests.simulator.simulated_batch import KillSwitch, ProcessKilled, now, pages, simulate
 
 #: Takes a request and the answer to it, None before it is sent; returns what to answer instead.
 Interfere = Callable[[httpx.Request, httpx.Response | None], httpx.Response | None]
@@ -33,7 +27,7 @@ CREATE, LOOK, CANCEL = "/v1/automation/run-batch", "/v1/runs/batch", "/v1/runs/b
 class Interfering(httpx.AsyncBaseTransport):
     """A way to the sandbox on which somebody interferes."""
 
-    def __init__(self, night: SimulatedBatch, interfere: Interfere) -> None:
+    def __init__(self, night: Night, interfere: Interfere) -> None:
         self._inner = night.sandbox.transport()
         self._interfere = interfere
 
@@ -50,10 +44,8 @@ def refused(status: int, code: str) -> httpx.Response:
     return httpx.Response(status, json={"error": {"code": code, "message": "No"}})
 
 
-def night_of(
-    urls: list[str], interfere: Interfere, world: SandboxConfig, **settings: Any
-) -> SimulatedBatch:
-    night = SimulatedBatch.of(urls, world, Settings(**settings), agent=FixtureAgent())
+def night_of(urls: list[str], interfere: Interfere, world: SandboxConfig, **settings: Any) -> Night:
+    night = Night.of(urls, world, Settings(**settings), agent=FixtureAgent())
     night.network = Interfering(night, interfere)  # type: ignore[assignment]
     return night
 
@@ -130,6 +122,7 @@ def test_a_kill_makes_no_run_paid_twice_that_lingered_with_its_result() -> None:
     simulate(night)
 
 
+@pytest.mark.sweep
 def test_an_orphan_that_never_ends_keeps_no_budget_back_for_ever() -> None:
     async def night() -> None:
         lost: list[str] = []
@@ -189,7 +182,7 @@ def test_ids_that_stand_where_no_source_has_them_are_not_paid_for_again() -> Non
 def test_batches_that_are_not_offered_send_nothing_singly_that_carries_several_jobs() -> None:
     async def night() -> None:
         world = SandboxConfig(durations=(20, 30), variants={"run_batch": "missing"})
-        odd = SimulatedBatch.of(pages(2), world, Settings(concurrency=40), agent=FixtureAgent())
+        odd = Night.of(pages(2), world, Settings(concurrency=40), agent=FixtureAgent())
         specs = tuple(
             JobSpec(key=f"{shape}-{n}", url=url, goal="Read it", options=of_shape(shape))
             for shape in range(12)

@@ -23,16 +23,10 @@ from batchrunner.sandbox.seeded_random import seeded_share
 from batchrunner.selftest.invariants import StoreSnapshot
 from batchrunner.store import budget, claims
 from batchrunner.tinyfish.client import TinyFishClient
+from tests.simulation.held import Night
 from tests.simulator.fixture_agent import FixtureAgent
-from tests.simulator.simulated_batch import (
-    EPOCH,
-    KillSwitch,
-    ProcessKilled,
-    SimulatedBatch,
-    now,
-    pages,
-    simulate,
-)
+from tests.simulator.simulated_batch import EPOCH, KillSwitch, ProcessKilled, now, pages, simulate
+from tests.sweeps import examples, some
 
 RATES = {
     "system_failure": 0.1,
@@ -73,15 +67,15 @@ def faulty(seed: int, **world: Any) -> SandboxConfig:
     return SandboxConfig(seed=seed, rates=RATES, durations=SHORT, **world)
 
 
-def spender(budget: int, world: SandboxConfig, jobs: int = JOBS, **options: Any) -> SimulatedBatch:
+def spender(budget: int, world: SandboxConfig, jobs: int = JOBS, **options: Any) -> Night:
     """Return a night that may spend so many steps."""
     bounded = replace(QUICK, budget=Budget(steps=budget))
-    night = SimulatedBatch.of(pages(jobs), world, bounded, agent=FixtureAgent(), options=options)
+    night = Night.of(pages(jobs), world, bounded, agent=FixtureAgent(), options=options)
     night.waits = False
     return night
 
 
-def at_worst(night: SimulatedBatch, most: int) -> int:
+def at_worst(night: Night, most: int) -> int:
     """
     Return the most that might have been billed at any instant, had each run alive taken *most*.
 
@@ -96,36 +90,34 @@ def at_worst(night: SimulatedBatch, most: int) -> int:
     return max(accumulate(steps for _, steps in sorted(changes)), default=0)
 
 
-def billed(night: SimulatedBatch) -> int:
+def billed(night: Night) -> int:
     """Return the steps that the sandbox has charged so far."""
     return sum(run.steps for run in night.sandbox.ledger.runs)
 
 
-def purse(night: SimulatedBatch) -> BudgetStatus:
+def purse(night: Night) -> BudgetStatus:
     found = night.store.purse(night.batch.id, now())
     assert found is not None
     return found
 
 
-def created(night: SimulatedBatch) -> set[str]:
+def created(night: Night) -> set[str]:
     return {run.run_id for run in night.sandbox.ledger.runs}
 
 
-def cost(night: SimulatedBatch, begun: set[str]) -> int:
+def cost(night: Night, begun: set[str]) -> int:
     """Return what these runs have cost in the end."""
     return sum(run.steps for run in night.sandbox.ledger.runs if run.run_id in begun)
 
 
-def check_bill(night: SimulatedBatch) -> None:
+def check_bill(night: Night) -> None:
     """Check that steps and money here are what the sandbox has charged, to the cent."""
     night.check_end()
     tally, rate = night.store.tally(night.batch.id), night.world.price
     assert tally.steps * rate == night.sandbox.ledger.charged
 
 
-async def until_it_ends(
-    night: SimulatedBatch, kills: int, seed: int, most: int = MOST
-) -> ExitReason:
+async def until_it_ends(night: Night, kills: int, seed: int, most: int = MOST) -> ExitReason:
     """Run a night through so many kills; check that it could overspend at no instant."""
     budget = night.batch.settings.budget
     assert budget is not None
@@ -141,7 +133,7 @@ async def until_it_ends(
     return ending
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", some(range(20), 2))
 def test_no_night_of_faults_and_kills_spends_more_than_its_budget(seed: int) -> None:
     budget = 100 + 5 * seed
 
@@ -168,7 +160,7 @@ def known(run: Run) -> bool:
     return run.fate != "lost"
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", some(range(6), 1))
 def test_a_reservation_below_the_worst_is_caught(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,6 +173,7 @@ def test_a_reservation_below_the_worst_is_caught(
         simulate(night)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("seed", range(3))
 def test_runs_without_max_steps_are_reckoned_with_what_the_api_lets_them_take(seed: int) -> None:
     async def night() -> None:
@@ -191,7 +184,7 @@ def test_runs_without_max_steps_are_reckoned_with_what_the_api_lets_them_take(se
     simulate(night)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", some(range(5), 1))
 def test_two_runners_share_one_budget(seed: int) -> None:
     async def night() -> None:
         shared = spender(200, faulty(seed), jobs=60, **BOUNDED)
@@ -272,7 +265,7 @@ def test_a_pause_goes_before_a_budget() -> None:
     simulate(night)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(12))
 @given(
     seed=st.integers(0, 10_000),
     budget=st.integers(1, 400),
@@ -297,7 +290,7 @@ def test_the_account_of_money_is_the_sandboxs_bill_to_the_cent(
 def test_the_wallet_says_what_is_left_and_what_a_step_costs() -> None:
     async def night() -> None:
         world = SandboxConfig(credits=Decimal(3), price=Decimal("0.02"))
-        paid = SimulatedBatch.of(pages(5), world, QUICK, agent=FixtureAgent())
+        paid = Night.of(pages(5), world, QUICK, agent=FixtureAgent())
         async with TinyFishClient(
             "http://127.0.0.1", "key", transport=paid.sandbox.transport()
         ) as api:
@@ -306,7 +299,7 @@ def test_the_wallet_says_what_is_left_and_what_a_step_costs() -> None:
             left = await api.wallet()
             assert left is not None
             assert left.balance == 3 - paid.store.tally(paid.batch.id).steps * world.price < 3
-        none = SimulatedBatch.of(pages(1), SandboxConfig(), QUICK)
+        none = Night.of(pages(1), SandboxConfig(), QUICK)
         async with TinyFishClient(
             "http://127.0.0.1", "key", transport=none.sandbox.transport()
         ) as api:

@@ -17,8 +17,10 @@ from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.store.claims import LEASE
 from batchrunner.store.database import StoreError
+from tests.simulation.held import Night
 from tests.simulator.machine_faults import TimeSpan
-from tests.simulator.simulated_batch import KillSwitch, SimulatedBatch, T, pages, simulate
+from tests.simulator.simulated_batch import KillSwitch, T, pages, simulate
+from tests.sweeps import some
 
 SETTINGS = Settings(concurrency=4, backoff=timedelta(seconds=4))
 #: A database that is away for five minutes, after a minute of work.
@@ -45,12 +47,14 @@ def believes(owners: object) -> list[str]:
     return []
 
 
-@pytest.mark.parametrize("later", [0.0, 0.3, 4.0, 20.0], ids=lambda seconds: f"{seconds} s later")
+@pytest.mark.parametrize(
+    "later", some([0.0, 0.3, 4.0, 20.0], 1), ids=lambda seconds: f"{seconds} s later"
+)
 def test_a_database_that_was_away_for_longer_than_a_lease_costs_no_runner_its_life(
     later: float,
 ) -> None:
     async def night() -> None:
-        shared = SimulatedBatch.of(pages(40), SandboxConfig(durations=(100, 200)), SETTINGS)
+        shared = Night.of(pages(40), SandboxConfig(durations=(100, 200)), SETTINGS)
         powers = [
             CutOff(away=[OUTAGE]),
             CutOff(away=[TimeSpan(OUTAGE.begins, OUTAGE.ends + later)]),
@@ -76,7 +80,7 @@ def test_a_database_that_was_away_for_longer_than_a_lease_costs_no_runner_its_li
 
 def test_who_died_while_the_database_was_away_is_buried_a_lease_after_it_is_back() -> None:
     async def night() -> None:
-        shared = SimulatedBatch.of(pages(12), SandboxConfig(durations=(100, 200)), SETTINGS)
+        shared = Night.of(pages(12), SandboxConfig(durations=(100, 200)), SETTINGS)
         async with anyio.create_task_group() as tasks:
             mortal = anyio.CancelScope()
 

@@ -48,6 +48,7 @@ from batchrunner.store.schema import SubmissionState, attempts, jobs, results
 from batchrunner.store.serialization import json_text
 from batchrunner.store.store import Store
 from batchrunner.tinyfish.client import TinyFishClient
+from tests.simulation.held import Night
 from tests.simulator.machine_faults import (
     MachineFaults,
     SimulatedMachine,
@@ -55,14 +56,7 @@ from tests.simulator.machine_faults import (
     TimeSpan,
 )
 from tests.simulator.network.proxy import FaultWindow, FaultyNetwork
-from tests.simulator.simulated_batch import (
-    KillSwitch,
-    ProcessKilled,
-    SimulatedBatch,
-    now,
-    pages,
-    simulate,
-)
+from tests.simulator.simulated_batch import KillSwitch, ProcessKilled, now, pages, simulate
 
 Patch = pytest.MonkeyPatch
 Scenario = Callable[[], Coroutine[Any, Any, None]]
@@ -76,7 +70,7 @@ SETTINGS = Settings(concurrency=3, backoff=timedelta(seconds=2))
 # ---- nights ----
 
 
-async def to_its_end(night: SimulatedBatch, power: KillSwitch | None = None, **kwargs: Any) -> None:
+async def to_its_end(night: Night, power: KillSwitch | None = None, **kwargs: Any) -> None:
     """Run a batch, and check that it comes to its end and keeps every promise."""
     with anyio.move_on_after(LONGEST.total_seconds()) as limit:
         await night.run(power, **kwargs)
@@ -88,7 +82,7 @@ async def to_its_end(night: SimulatedBatch, power: KillSwitch | None = None, **k
 async def quiet(urls: Iterable[str], **world: Any) -> None:
     """Run a small batch in a world like this."""
     conditions = SandboxConfig(**{"durations": BRIEF, "retry_after": 20, **world})
-    await to_its_end(SimulatedBatch.of(urls, conditions, SETTINGS))
+    await to_its_end(Night.of(urls, conditions, SETTINGS))
 
 
 def fault(fate: str, **world: Any) -> Scenario:
@@ -99,7 +93,7 @@ def fault(fate: str, **world: Any) -> Scenario:
 async def blinded() -> None:
     """Let an answer get lost when one run is known, and searches find nothing."""
     urls = [*pages(1), "http://faults.test/dropped_after/1"]
-    night = SimulatedBatch.of(urls, SandboxConfig(durations=(90, 90)), Settings(concurrency=1))
+    night = Night.of(urls, SandboxConfig(durations=(90, 90)), Settings(concurrency=1))
     line, spell = night.sandbox.transport(), FaultWindow("blind_search", 0, 3600, 1.0)
     night.network = FaultyNetwork(line, spells=[spell], fired=Counter())
     await to_its_end(night)
@@ -123,7 +117,7 @@ class Cut(KillSwitch):
 async def cut_after(word: bytes) -> None:
     """Kill a runner when it hears a word, then one step later, and so on; the next goes on."""
     for later in range(24):
-        night = SimulatedBatch.of(pages(1), SandboxConfig(durations=(3, 3)), SETTINGS)
+        night = Night.of(pages(1), SandboxConfig(durations=(3, 3)), SETTINGS)
         with pytest.raises(ProcessKilled):
             await night.run(Cut(word, later))
         night.check_always()
@@ -132,7 +126,7 @@ async def cut_after(word: bytes) -> None:
 
 async def side_by_side() -> None:
     """Let two runners work on one batch, both in good health."""
-    night = SimulatedBatch.of(pages(12), SandboxConfig(durations=(30, 60)), SETTINGS)
+    night = Night.of(pages(12), SandboxConfig(durations=(30, 60)), SETTINGS)
 
     async def work() -> None:
         try:
@@ -167,7 +161,7 @@ class Nap(KillSwitch):
 async def asleep() -> None:
     """Suspend a runner with a verdict in its hands; another one takes over and goes on."""
     urls = ["http://faults.test/system_failure/1"]
-    night = SimulatedBatch.of(urls, SandboxConfig(durations=(60, 60), retry_after=1), SETTINGS)
+    night = Night.of(urls, SandboxConfig(durations=(60, 60), retry_after=1), SETTINGS)
     fenced: list[LeaseLost] = []
 
     async def doze() -> None:
@@ -187,7 +181,7 @@ async def asleep() -> None:
 
 async def cancelled() -> None:
     """Cancel a batch while its runs have long to go."""
-    night = SimulatedBatch.of(pages(6), SandboxConfig(durations=(300, 600)), SETTINGS)
+    night = Night.of(pages(6), SandboxConfig(durations=(300, 600)), SETTINGS)
 
     async def cancel() -> None:
         await anyio.sleep(30)
@@ -198,14 +192,14 @@ async def cancelled() -> None:
 
 async def once_more() -> None:
     """Run a batch again that is finished."""
-    night = SimulatedBatch.of(pages(3), SandboxConfig(durations=BRIEF), SETTINGS)
+    night = Night.of(pages(3), SandboxConfig(durations=BRIEF), SETTINGS)
     await to_its_end(night)
     await to_its_end(night)
 
 
 async def set_forward() -> None:
     """Set the clock eight hours forward while runs have some minutes to go."""
-    night = SimulatedBatch.of(pages(3), SandboxConfig(durations=(300, 600)), SETTINGS)
+    night = Night.of(pages(3), SandboxConfig(durations=(300, 600)), SETTINGS)
     night.one_clock = night.waits = False
     machine = SimulatedMachine(night.store, MachineFaults(steps=[(60, 8 * 3600)]), 0, Counter())
     process = SimulatedProcess(machine=machine)
@@ -214,7 +208,7 @@ async def set_forward() -> None:
 
 async def asleep_together() -> None:
     """Suspend the machine on which two runners live."""
-    night = SimulatedBatch.of(pages(12), SandboxConfig(durations=(30, 60)), SETTINGS)
+    night = Night.of(pages(12), SandboxConfig(durations=(30, 60)), SETTINGS)
     machine = SimulatedMachine(
         night.store, MachineFaults(sleeps=[TimeSpan(20, 1500)]), 0, Counter()
     )
@@ -621,6 +615,7 @@ BUGS = [
 every_bug = pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 
 
+@pytest.mark.sweep
 @every_bug
 def test_the_night_passes_without_the_bug(bug: Bug) -> None:
     simulate(bug.night)

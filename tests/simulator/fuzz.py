@@ -12,6 +12,7 @@ import anyio
 from batchrunner.runner.events import AttemptsRescued, ClockJumped, Event, LateRunsFound
 from batchrunner.runner.runner import ExitReason, innermost
 from batchrunner.sandbox.faults import REQUEST_FAULTS
+from batchrunner.sandbox.sandbox import Middleware, no_middleware
 from batchrunner.selftest.invariants import (
     InvariantViolated,
     StoreSnapshot,
@@ -115,8 +116,9 @@ def faults_not_fired(played: Iterable[SimulationResult]) -> list[tuple[str, str]
 class _Simulation:
     """One night of many runners and many faults."""
 
-    def __init__(self, plan: Scenario) -> None:
+    def __init__(self, plan: Scenario, middleware: Middleware = no_middleware) -> None:
         self._plan = plan
+        self._middleware = middleware
         self._fired: Counter[str] = Counter()
         self._done: Counter[str] = Counter()
 
@@ -145,6 +147,7 @@ class _Simulation:
             plan.settings,
             keys=frozenset({"key"}),
             agent=FixtureAgent(),
+            middleware=self._middleware,
         )
         night.one_clock = not plan.weather.steps
         night.waits = night.one_clock and not any(plan.fuses)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import anyio
 import httpx
@@ -22,6 +22,7 @@ from batchrunner.model import Batch, JobFile, JobSpec, JobState, Owner, Settings
 from batchrunner.runner.events import Event
 from batchrunner.runner.runner import ExitReason, Runner
 from batchrunner.sandbox import Sandbox, SandboxConfig
+from batchrunner.sandbox.sandbox import Middleware, no_middleware
 from batchrunner.sandbox.service import Performer
 from batchrunner.selftest.invariants import (
     check_account,
@@ -193,8 +194,9 @@ class SimulatedBatch:
         settings: Settings,
         keys: frozenset[str] | None = None,
         agent: Performer | None = None,
+        middleware: Middleware = no_middleware,
         **job: Any,
-    ) -> SimulatedBatch:
+    ) -> Self:
         """
         Load one job for each url; the sandbox takes the *keys*, or any.
 
@@ -207,9 +209,9 @@ class SimulatedBatch:
         store = opened_store()
         loaded = store.load(JobFile(name="night", settings=settings, specs=specs), now())
         if agent is None:
-            sandbox = Sandbox.in_process(world, now, keys=keys)
+            sandbox = Sandbox.in_process(world, now, keys=keys, middleware=middleware)
         else:
-            sandbox = Sandbox(world=world, now=now, agent=agent, keys=keys)
+            sandbox = Sandbox(world=world, now=now, agent=agent, keys=keys, middleware=middleware)
         return cls(sandbox, store, loaded.batch, loaded.added, world)
 
     async def run(self, power: KillSwitch | None = None, **kwargs: Any) -> ExitReason:

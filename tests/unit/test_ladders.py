@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchrunner.model import (
-    Failed,
     FailureCategory,
     Finish,
     Job,
@@ -35,6 +34,7 @@ from batchrunner.policy.escalation import (
 )
 from batchrunner.policy.retry import decide
 from batchrunner.policy.retry_rules import DEFAULT_RULES, Policy
+from tests.builders import failure, job
 
 NOW = datetime(2026, 9, 3, 3, 0, tzinfo=UTC)
 URL = "https://shop.example/lamp"
@@ -46,8 +46,8 @@ STEADY = next(f"job-{n}" for n in range(99) if not is_probe(f"job-{n}"))
 CURIOUS = next(f"job-{n}" for n in range(99) if is_probe(f"job-{n}"))
 
 
-def job(key: str = STEADY, **more: Any) -> Job:
-    return Job(**{"id": 1, "key": key, "attempt": 0, "failures": 0, **more})
+def unstarted(key: str = STEADY, **more: Any) -> Job:
+    return job(**{"key": key, "attempt": 0, **more})
 
 
 def evidence(*seen: StepHistory) -> dict[tuple[str, str], Sequence[StepHistory]]:
@@ -135,40 +135,41 @@ def test_one_job_in_ten_looks_again() -> None:
 
 def test_a_job_starts_where_its_host_has_taught_and_a_probe_one_below() -> None:
     policy, seen = Policy(), evidence(closed(0), closed(1), passing(2))
-    begun = start_of_attempt(policy, job(), URL, {}, seen)
+    begun = start_of_attempt(policy, unstarted(), URL, {}, seen)
     assert (begun.escalation_steps, begun.option_overrides) == ({BLOCKED: 2}, PROXY)
-    begun = start_of_attempt(policy, job(CURIOUS), URL, {}, seen)
+    begun = start_of_attempt(policy, unstarted(CURIOUS), URL, {}, seen)
     assert (begun.escalation_steps, begun.option_overrides) == ({BLOCKED: 1}, STEALTH)
-    climbed = start_of_attempt(policy, job(CURIOUS, escalation_steps={BLOCKED: 2}), URL, {}, seen)
+    climbed = start_of_attempt(policy, unstarted(CURIOUS, rungs={BLOCKED: 2}), URL, {}, seen)
     assert climbed.option_overrides == PROXY, "who has failed below does not look again"
     assert (
-        start_of_attempt(policy, job(), "https://other.example/", {}, seen).option_overrides == {}
+        start_of_attempt(policy, unstarted(), "https://other.example/", {}, seen).option_overrides
+        == {}
     )
 
 
 def test_the_usual_ladder_leaves_what_a_job_says_itself() -> None:
     own = {"proxy_config": {"enabled": True, "country_code": "DE"}}
-    begun = start_of_attempt(Policy(), job(escalation_steps={BLOCKED: 1}), URL, own, {})
+    begun = start_of_attempt(Policy(), unstarted(rungs={BLOCKED: 1}), URL, own, {})
     assert begun.option_overrides == STEALTH
     assert begun.escalation_steps == {BLOCKED: 2}, (
         "the second rung would run with the same options again"
     )
     lite = {"browser_profile": "lite"}
-    first = start_of_attempt(Policy(), job(), URL, lite, {})
+    first = start_of_attempt(Policy(), unstarted(), URL, lite, {})
     assert (first.escalation_steps, first.option_overrides) == ({BLOCKED: 1}, {})
-    second = start_of_attempt(Policy(), job(escalation_steps={BLOCKED: 2}), URL, lite, {})
+    second = start_of_attempt(Policy(), unstarted(rungs={BLOCKED: 2}), URL, lite, {})
     assert second.option_overrides == {"proxy_config": {"enabled": True}}
 
 
 def test_a_ladder_that_was_written_replaces_what_a_job_says() -> None:
     policy = Policy(rules={BLOCKED: RetryRule(then=({"proxy_config": {"enabled": False}},))})
     own = {"proxy_config": {"enabled": True}, "use_vault": True}
-    begun = start_of_attempt(policy, job(escalation_steps={BLOCKED: 1}), URL, own, {})
+    begun = start_of_attempt(policy, unstarted(rungs={BLOCKED: 1}), URL, own, {})
     assert begun.option_overrides == {"proxy_config": {"enabled": False}}
 
 
 def test_a_job_that_is_stealthy_by_itself_begins_on_that_rung() -> None:
-    begun = start_of_attempt(Policy(), job(), URL, STEALTH, {})
+    begun = start_of_attempt(Policy(), unstarted(), URL, STEALTH, {})
     assert (begun.escalation_steps, begun.option_overrides) == ({BLOCKED: 1}, {}), (
         "its success says nothing of rung 0"
     )
@@ -177,7 +178,9 @@ def test_a_job_that_is_stealthy_by_itself_begins_on_that_rung() -> None:
 def test_what_was_learned_on_another_ladder_does_not_count() -> None:
     policy = Policy(rules={BLOCKED: RetryRule(attempts=2, then=({"use_vault": True},))})
     assert (
-        start_of_attempt(policy, job(), URL, {}, evidence(closed(0), passing(1))).escalation_steps
+        start_of_attempt(
+            policy, unstarted(), URL, {}, evidence(closed(0), passing(1))
+        ).escalation_steps
         == {}
     )
 
@@ -185,53 +188,49 @@ def test_what_was_learned_on_another_ladder_does_not_count() -> None:
 def test_what_jobs_of_another_kind_have_learned_does_not_count() -> None:
     """A job that brings a proxy of its own says nothing about those that bring none."""
     own = {"proxy_config": {"enabled": True, "country_code": "DE"}}
-    begun = start_of_attempt(Policy(), job(), URL, own, evidence(closed(0), passing(1)))
+    begun = start_of_attempt(Policy(), unstarted(), URL, own, evidence(closed(0), passing(1)))
     assert begun.escalation_steps == {}
-    assert begun.escalation_ids != start_of_attempt(Policy(), job(), URL, {}, {}).escalation_ids
+    assert (
+        begun.escalation_ids != start_of_attempt(Policy(), unstarted(), URL, {}, {}).escalation_ids
+    )
 
 
 def test_ladders_of_two_categories_add_up() -> None:
     goal, steps = FailureCategory.GOAL_FAILURE, {"agent_config": {"max_steps": 300}}
     policy = Policy(rules={goal: RetryRule(attempts=2, then=(steps,))})
-    begun = start_of_attempt(policy, job(escalation_steps={BLOCKED: 1, goal: 1}), URL, {}, {})
+    begun = start_of_attempt(policy, unstarted(rungs={BLOCKED: 1, goal: 1}), URL, {}, {})
     assert begun.option_overrides == {**STEALTH, **steps}
 
 
 # ---- where it goes on ----
 
 
-def failed(category: FailureCategory) -> Failed:
-    return Failed(category=category, message="why")
-
-
 def test_each_wall_leads_one_rung_up_until_attempts_are_used_up() -> None:
-    tried, seen = job(), []
+    tried, seen = unstarted(), []
     for number in range(1, 4):
         begun = start_of_attempt(Policy(), tried, URL, {}, {})
         seen.append(begun.option_overrides)
-        at_work = job(
+        at_work = unstarted(
             attempt=number,
             failures=number - 1,
-            failures_by_category={BLOCKED: number - 1},
-            escalation_steps=begun.escalation_steps,
+            met={BLOCKED: number - 1},
+            rungs=begun.escalation_steps,
         )
-        transition = decide(Policy(), at_work, failed(BLOCKED), NOW)
+        transition = decide(Policy(), at_work, failure(BLOCKED), NOW)
         if isinstance(transition, Retry):
-            tried = job(
+            tried = unstarted(
                 attempt=number,
                 failures=number,
-                failures_by_category={BLOCKED: number},
-                escalation_steps=transition.escalation_steps,
+                met={BLOCKED: number},
+                rungs=transition.escalation_steps,
             )
     assert seen == [{}, STEALTH, PROXY]
     assert isinstance(transition, Finish)
 
 
 def test_a_failure_that_is_no_wall_stays_on_its_rung() -> None:
-    at_work = job(
-        attempt=2, failures=1, failures_by_category={BLOCKED: 1}, escalation_steps={BLOCKED: 1}
-    )
-    transition = decide(Policy(), at_work, failed(FailureCategory.SYSTEM_FAILURE), NOW)
+    at_work = unstarted(attempt=2, failures=1, met={BLOCKED: 1}, rungs={BLOCKED: 1})
+    transition = decide(Policy(), at_work, failure(FailureCategory.SYSTEM_FAILURE), NOW)
     assert isinstance(transition, Retry)
     assert transition.escalation_steps == {BLOCKED: 1}
 
@@ -243,18 +242,18 @@ def test_a_failure_that_is_no_wall_stays_on_its_rung() -> None:
     ("transition", "passed"),
     [
         (Finish(state=JobState.SUCCEEDED), [True]),
-        (Retry(at=NOW, failure=failed(BLOCKED)), [False]),
-        (Finish(state=JobState.FAILED, failure=failed(BLOCKED)), [False]),
-        (Retry(at=NOW, failure=failed(FailureCategory.GOAL_FAILURE)), []),
-        (Finish(state=JobState.CANCELLED, failure=failed(FailureCategory.RUN_CANCELLED)), []),
-        (Snooze(at=NOW, failure=failed(FailureCategory.UNREACHABLE)), []),
+        (Retry(at=NOW, failure=failure(BLOCKED)), [False]),
+        (Finish(state=JobState.FAILED, failure=failure(BLOCKED)), [False]),
+        (Retry(at=NOW, failure=failure(FailureCategory.GOAL_FAILURE)), []),
+        (Finish(state=JobState.CANCELLED, failure=failure(FailureCategory.RUN_CANCELLED)), []),
+        (Snooze(at=NOW, failure=failure(FailureCategory.UNREACHABLE)), []),
     ],
 )
 def test_only_walls_and_successes_tell_something(
     transition: Transition, passed: list[bool]
 ) -> None:
     told = escalation_results(
-        job(escalation_steps={BLOCKED: 1}, escalation_ids={BLOCKED: "abc"}), URL, transition
+        unstarted(rungs={BLOCKED: 1}, ladders={BLOCKED: "abc"}), URL, transition
     )
     assert [(each.passed, each.step, each.host) for each in told] == [
         (each, 1, "shop.example") for each in passed

@@ -45,18 +45,11 @@ from batchrunner.policy.run_decision import (
     poll_interval,
     reset_after_clock_jump,
 )
+from tests.builders import failure, job
 
 NOW = datetime(2026, 9, 3, 3, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 DEFAULT = Policy()
-
-
-def job(number: int = 1, *, attempt: int = 1, failures: int = 0, **more: Any) -> Job:
-    return Job(id=number, key=f"k{number}", attempt=attempt, failures=failures, **more)
-
-
-def failure(category: FailureCategory, **more: Any) -> Failed:
-    return Failed(category=category, message="why", **more)
 
 
 def attempt(**more: Any) -> OpenAttempt:

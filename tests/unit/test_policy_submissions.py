@@ -20,7 +20,6 @@ from batchrunner.model import (
     FailureCategory,
     FaultKind,
     Finish,
-    Job,
     Snooze,
     StopSubmitting,
     Submission,
@@ -40,18 +39,11 @@ from batchrunner.policy.create_outcome import (
 )
 from batchrunner.policy.retry_rules import NOT_COUNTED, Policy
 from batchrunner.policy.run_decision import pool_effect
+from tests.builders import failure, job
 
 NOW = datetime(2026, 9, 3, 3, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 DEFAULT = Policy()
-
-
-def job(number: int = 1, *, attempt: int = 1, failures: int = 0) -> Job:
-    return Job(id=number, key=f"k{number}", attempt=attempt, failures=failures)
-
-
-def failure(category: FailureCategory, **more: Any) -> Failed:
-    return Failed(category=category, message="why", **more)
 
 
 def submission(count: int, *, options: dict[int, dict[str, Any]] | None = None) -> Submission:

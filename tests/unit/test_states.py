@@ -157,7 +157,7 @@ def moves_of_jobs() -> dict[Edge, set[str]]:
         before, asked = story.state, story.asked_to_cancel
         verb(story)
         if story.state != before:
-            late = " after cancel" if asked and name in ("Retry", "Postpone") else ""
+            late = " after cancel" if asked and name in ("Retry", "Snooze") else ""
             moves.setdefault((before, story.state), set()).add(name + late)
     store.close()
     return moves

@@ -17,6 +17,7 @@ from batchrunner.judge.wall_text import (
     sign_in,
     statement_in,
 )
+from tests.bounds import HUNG
 
 
 def test_case_punctuation_and_apostrophes_do_not_count() -> None:
@@ -76,8 +77,8 @@ def test_a_reason_that_only_speaks_of_a_login_is_about_no_wall() -> None:
 
 
 @pytest.mark.parametrize("piece", [".", "...x", " ", "   x", "!", "1.1.", "no ", "captcha ", "ﷺ"])
-def test_no_text_takes_long_to_read(piece: str) -> None:
+def test_no_text_makes_the_reader_hang(piece: str) -> None:
     begun = time.process_time()
     for place in range(20):
         statement_in((f"{place}{piece * 1500}")[:1500], "")
-    assert time.process_time() - begun < 0.5
+    assert time.process_time() - begun < HUNG

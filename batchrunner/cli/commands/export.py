@@ -14,13 +14,13 @@ from batchrunner.cli.options import batch_of, db_option, help_option, note, open
     "--output",
     default="-",
     metavar="FILE",
-    help="Where to: .csv or .jsonl.  [default: standard output]",
+    help="The file: .csv or .jsonl.  [default: standard output]",
 )
 @click.option(
     "--format",
     "format_",
     type=click.Choice(["csv", "excel", "jsonl"]),
-    help="excel is csv as Excel opens it on a double click.  "
+    help="excel is csv that Excel opens on a double click.  "
     "[default: by the file's name; jsonl on standard output]",
 )
 @db_option
@@ -29,7 +29,7 @@ def command(batch: str | None, output: str, format_: str | None, db: str) -> Non
     """
     Write all finished jobs of BATCH, in the order of the job file.
 
-    A file that exists is replaced only when the new one is complete.
+    An existing file is replaced only when the new one is complete.
 
     \b
     Examples:

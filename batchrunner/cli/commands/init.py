@@ -11,22 +11,22 @@ from batchrunner.cli.options import help_option
 from batchrunner.errors import UsageError
 
 TEMPLATE = """\
-# A batch: every job is one page and what to do there.
+# A batch: each job is a page and what to do there.
 # Try it without a key and without cost:  batchrunner run {file} --sandbox
 name: {name}
 
 settings:
-  concurrency: 5        # runs in flight at most
-  max_attempts: 3       # counted attempts a job may use
-  backoff: 15s          # longest first wait after a failure; doubles with each
+  concurrency: 5        # at most 5 runs in flight
+  max_attempts: 3       # counted attempts per job
+  backoff: 15s          # longest wait after the first failure; doubles with each
 
-defaults:               # for all jobs; every option of the API can stand here or in a job
+defaults:               # for all jobs; every option of the API may be here or in a job
   goal: Read the product's title and price
 
 jobs:
   - url: http://shop.test/products/1        # *.test pages exist only in the sandbox
   - url: http://shop.test/products/2
-  - id: plans                               # your own id, to find the row again
+  - id: plans                               # your own id, to find the row in the results
     url: http://pricing.test/
     goal: List the plans with their prices
 """

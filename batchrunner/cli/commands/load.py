@@ -37,7 +37,7 @@ def command(file: Path, db: str, as_json: bool) -> None:
     """
     Load FILE without running it.
 
-    Jobs that are there already are left as they are, so it may be done again and again.
+    Existing jobs are not changed, so the same file can be loaded any number of times.
 
     \b
     Example:

@@ -12,15 +12,15 @@ from batchrunner.text.format import counted
 
 @click.command("pause")
 @click.argument("batch", required=False)
-@click.option("--reason", metavar="TEXT", help="Why; whoever looks at the batch is told.")
+@click.option("--reason", metavar="TEXT", help="The reason, which `status` shows.")
 @db_option
 @help_option
 def command(batch: str | None, reason: str | None, db: str) -> None:
     """
-    Submit nothing more of BATCH until it is resumed.
+    Stop submitting jobs of BATCH until it is resumed.
 
-    All runners at work on it notice within 2 seconds, and wait. Runs in flight are watched to their
-    end. A batch that is paused can be run, too: that collects what is in flight, and waits.
+    All its runners notice within 2 seconds, and wait. Runs in flight are polled to their end. You
+    can run a paused batch: the runner collects the runs in flight, and waits.
 
     \b
     Example:

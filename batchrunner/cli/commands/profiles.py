@@ -21,18 +21,18 @@ def command(as_json: bool, **given: Any) -> None:
     """
     List the browser profiles of the account.
 
-    The first column is what `profile_id` of a job file takes; a run with `use_profile` alone starts
-    from the default one.
+    Use the first column for `profile_id` in a job file. A run with `use_profile` alone starts from
+    the default one.
 
     \b
     Example:
       batchrunner profiles
     """
-    from batchrunner.app.api_call import api_of, call_api
-    from batchrunner.tinyfish.console_views import PROFILES
+    from batchrunner.app.account_info import read_profiles
+    from batchrunner.app.api_call import api_of
 
     with api_of(**given) as api:
-        found = call_api(api, lambda reader: reader.entries(PROFILES), about="browser profiles")
+        found = read_profiles(api)
     if as_json:
         click.echo(json.dumps(found))
         return

@@ -14,13 +14,13 @@ from batchrunner.cli.options import batch_of, db_option, help_option, note, open
     "hosts",
     multiple=True,
     metavar="HOST",
-    help="Only let this host be used again, which is parked; may be given more than once.",
+    help="Only use this parked host again; may be given more than once.",
 )
 @db_option
 @help_option
 def command(batch: str | None, hosts: tuple[str, ...], db: str) -> None:
     """
-    Let BATCH go on after a pause, or after a canary that brought too little.
+    Continue BATCH after a pause, or after a canary that failed.
 
     Runners that wait for it notice within 2 seconds.
 

@@ -30,8 +30,8 @@ def command(batch: str | None, categories: tuple[str, ...], keys: tuple[str, ...
     """
     Put failed jobs of BATCH back; the next run runs them.
 
-    All that failed, or those that are chosen: a choice may name cancelled jobs too. Jobs that are
-    unanswered are put back only where a choice names them: their runs may exist.
+    Without options it puts back all that failed. The options may also name cancelled jobs.
+    Unanswered jobs are put back only if an option names them, because their runs may exist.
 
     \b
     Examples:

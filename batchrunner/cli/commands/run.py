@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batchrunner.app.error_translation import errors_for_people
-from batchrunner.app.webhook_listener import webhook_from_options, webhook_options
+from batchrunner.app.webhook_listener import webhook_from_options
 from batchrunner.cli.exit_codes import CANNOT_GO_ON, exit_code_of_counts
 from batchrunner.cli.options import (
     Concurrency,
@@ -25,6 +25,7 @@ from batchrunner.cli.options import (
     opened,
     read_job_file,
 )
+from batchrunner.cli.webhook_options import webhook_options
 
 if TYPE_CHECKING:
     from batchrunner.app.api_access import ApiAccess
@@ -41,34 +42,35 @@ if TYPE_CHECKING:
     "outputs",
     multiple=True,
     metavar="FILE",
-    help="Where to export to: .csv or .jsonl; may be given more than once.  [default: NAME.csv]",
+    help="Export to this file: .csv or .jsonl; may be given more than once.  [default: NAME.csv]",
 )
 @click.option(
     "--concurrency",
     type=Concurrency(),
     metavar="N|auto",
-    help="Runs in flight at most.  [default: the job file's setting, else 10]",
+    help="Maximum runs in flight.  [default: the job file's setting, else 10]",
 )
 @click.option(
     "--budget",
     metavar="BUDGET",
-    help="Most that the batch may cost: '500 steps', '$20', or none; stays in force.",
+    help="Maximum cost of the batch: '500 steps', '$20', or none; stays in force.",
 )
 @click.option(
     "--start-at",
     metavar="TIME",
-    help="Submit nothing before.  [TIME: 22:00, or 2026-10-25T22:00 with or without +01:00]",
+    help="Submit nothing before this time.  "
+    "[TIME: 22:00, or 2026-10-25T22:00 with or without +01:00]",
 )
 @click.option(
     "--until",
     metavar="TIME",
-    help="Have nothing in flight any more at that time, and exit; the same command goes on later.",
+    help="Have nothing in flight at that time, and exit; the same command continues later.",
 )
 @click.option(
     "--artifacts",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Fetch what runs captured into a folder, as they end: screenshots, HTML, video.",
+    help="Download screenshots, HTML and video of runs into this folder as they end.",
 )
 @api_options
 @webhook_options
@@ -101,8 +103,8 @@ def command(
     """
     Load FILE, run its jobs, export the results.
 
-    Give the same command again to go on where it was: after Ctrl-C, a crash, or with new lines in
-    FILE. Jobs that are done are not run again.
+    Give the same command again to continue: after Ctrl-C, after a crash, or with new lines in FILE.
+    Finished jobs are not run again.
 
     \b
     Examples:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     default=8787,
     show_default=True,
     metavar="N",
-    help="Where it listens on 127.0.0.1; 0 takes a free one and prints it.",
+    help="The port on 127.0.0.1; 0 chooses a free one and prints it.",
 )
 @click.option(
     "--seed",
@@ -30,44 +30,47 @@ if TYPE_CHECKING:
     default=0,
     show_default=True,
     metavar="N",
-    help="What is left to chance comes out the same for the same seed.",
+    help="The same seed gives the same random choices.",
 )
 @click.option(
-    "--limit", type=click.IntRange(1), metavar="N", help="Runs at once; more wait as PENDING."
+    "--limit",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Maximum runs at once; others wait as PENDING.",
 )
 @click.option(
     "--durations",
     default="1-4",
     show_default=True,
     metavar="FROM-TO",
-    help="How many seconds runs take.",
+    help="The duration of runs, in seconds.",
 )
 @click.option(
     "--rate",
     "rates",
     multiple=True,
-    metavar="FATE=SHARE",
-    help="Let this share of runs or requests meet a fate; may be given more than once.",
+    metavar="FAULT=SHARE",
+    help="Give this share of runs or requests a fault; may be given more than once.",
 )
 @click.option(
     "--script",
     "scripts",
     multiple=True,
-    metavar="GLOB=FATE",
-    help="Let urls that match meet a fate (FATE/N: the first N times).",
+    metavar="GLOB=FAULT",
+    help="Give urls that match a fault (FAULT/N: the first N times).",
 )
 @click.option(
     "--credits",
     "balance",
     metavar="AMOUNT",
-    help="What the account's wallet holds; without it there is no wallet, and no run is refused.",
+    help="What the wallet holds.  [default: no wallet; no run is refused]",
 )
 @click.option(
     "--deposit",
     "deposits",
     multiple=True,
     metavar="SECONDS=AMOUNT",
-    help="Pay in so much after so many seconds; may be given more than once.",
+    help="Pay in this amount after so many seconds; may be given more than once.",
 )
 @click.option(
     "--late",
@@ -81,22 +84,22 @@ if TYPE_CHECKING:
     "variants",
     multiple=True,
     metavar="NAME=ANSWER",
-    help="Play what the API's sources leave open this way; may be given more than once.",
+    help="Choose an answer that the API's sources leave open; may be given more than once.",
 )
-@click.option("--apart", is_flag=True, help="Let each key be another account with its own runs.")
+@click.option("--apart", is_flag=True, help="Make each key a separate account with its own runs.")
 @click.option(
     "--ledger",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Keep what it created and charged, over restarts.",
+    help="Keep the journal in this file, over restarts.",
 )
 @help_option
 def command(port: int, ledger: Path | None, **conditions: Any) -> None:
     """
     Serve a stand-in for the API and sample websites on this machine, until Ctrl-C.
 
-    Its agent reads the pages of its jobs for real, over HTTP. It keeps a ledger of every run that
-    it created and charged.
+    Its agent reads real pages over HTTP. It keeps a journal of every run that it created and
+    charged.
 
     \b
     Examples:
@@ -108,12 +111,12 @@ def command(port: int, ledger: Path | None, **conditions: Any) -> None:
     """
     from batchrunner.sandbox.http.server import serve_forever
 
-    world = _world(**conditions)
+    config = _config(**conditions)
     with errors_for_people():
-        serve_forever(world, port, ledger, _ready)
+        serve_forever(config, port, ledger, _print_address)
 
 
-def _world(
+def _config(
     *,
     seed: int,
     limit: int | None,
@@ -131,7 +134,7 @@ def _world(
     try:
         return SandboxConfig(
             seed=seed,
-            durations=_span(durations),
+            durations=_seconds_range(durations),
             limit=limit,
             rates={fate: float(share) for fate, share in map(_pair, rates)},
             script=dict(map(_pair, scripts)),
@@ -146,12 +149,12 @@ def _world(
         raise click.UsageError(str(error)) from error
 
 
-def _ready(url: str) -> None:
+def _print_address(url: str) -> None:
     click.echo(url)
     click.echo(f"serving the sandbox on {url}; sample sites at {url}/sites/shop/", err=True)
 
 
-def _span(text: str) -> tuple[float, float]:
+def _seconds_range(text: str) -> tuple[float, float]:
     shortest, _, longest = text.partition("-")
     try:
         return float(shortest), float(longest or shortest)

@@ -21,22 +21,22 @@ if TYPE_CHECKING:
     "--concurrency",
     type=Concurrency(),
     metavar="N|auto",
-    help="Runs in flight at most, over all runners; auto: as many as the account has slots.",
+    help="Maximum runs in flight, over all runners; auto: as many as the account has slots.",
 )
 @click.option(
     "--budget",
     metavar="BUDGET",
-    help="Most that the batch may cost, over all runners: '500 steps', '$20', or none.",
+    help="Maximum cost of the batch, over all runners: '500 steps', '$20', or none.",
 )
 @db_option
 @help_option
 def command(batch: str | None, concurrency: int | None, budget: str | None, db: str) -> None:
     """
-    Change how BATCH is run; all runners at work on it heed that within 2 seconds.
+    Change the concurrency or budget of BATCH; all its runners apply it within 2 seconds.
 
-    No run is cancelled for a lower bound or budget: nothing is submitted until enough have ended,
-    or the budget covers more. What is set holds until the batch is loaded with another value than
-    the one it was loaded with last.
+    No run is cancelled for a lower bound or budget: nothing is submitted until enough runs have
+    ended, or the budget covers more. The value stays until the batch is loaded with a value that
+    differs from the one loaded last.
 
     \b
     Examples:

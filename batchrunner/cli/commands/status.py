@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @help_option
 def command(batch: str | None, db: str, as_json: bool) -> None:
     """
-    Show all batches, or one BATCH with its failures and what was tried again, and why.
+    Show all batches, or one BATCH with its failures, what was retried, and why.
 
     \b
     Examples:

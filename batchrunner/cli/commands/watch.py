@@ -12,8 +12,6 @@ from batchrunner.errors import UsageError
 
 if TYPE_CHECKING:
     from batchrunner.app.api_access import ApiAccess
-    from batchrunner.tinyfish.console_client import ConsoleClient
-    from batchrunner.tinyfish.console_views import RunDetails
 
 
 @click.command("watch")
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
 @click.option("--job", "key", metavar="ID", help="The newest run of this job.")
 @click.option("--batch", metavar="NAME", help="The batch of the job.")
 @click.option("--url", metavar="URL", help="Start a run: the page to start on; needs --goal.")
-@click.option("--goal", metavar="TEXT", help="What the run is to do there.")
+@click.option("--goal", metavar="TEXT", help="What the run should do there.")
 @api_options
 @db_option
 @help_option
@@ -37,13 +35,13 @@ def command(
     """
     Show the steps of a run as they happen, where to watch its browser, and its result.
 
-    Of a run that is there, by its id or by its job; or of a new one, with --url and --goal. A new
-    run is a batch of one job in the database, so that it is never paid for twice: the same command
-    goes on where it was, or shows what the run brought. It costs what any run costs.
+    Name an existing run by its id or its job, or start a new one with --url and --goal. A new run
+    is a batch of one job in the database, so it is never paid for twice: the same command
+    continues where it was, or shows the result. It costs what any run costs.
 
-    Ctrl-C ends the watching, never the run: `batchrunner runs cancel` does that.
+    Ctrl-C stops watching, but never the run: `batchrunner runs cancel` does that.
 
-    Exit code 1 says that the run has failed, or brought nothing good.
+    Exit code 1 says that the run has failed, or that its result is not good.
 
     \b
     Examples:
@@ -58,17 +56,15 @@ def command(
 
     with api_of(db=db, **given) as api:
         if url and goal:
-            from batchrunner.app.run_one import run_one
-
-            good = run_one(api, db, url, goal)
+            succeeded = _run(api, db, url, goal)
         else:
-            good = _watch(api, run_id or _run_of(db, batch, key or ""))
-    if not good:
+            succeeded = _follow(api, run_id or _newest_run(db, batch, key or ""))
+    if not succeeded:
         raise SystemExit(SOME_FAILED)
 
 
-def _run_of(db: str, batch: str | None, key: str) -> str:
-    """Return the newest run of a job."""
+def _newest_run(db: str, batch: str | None, key: str) -> str:
+    """Return the id of the newest run of a job."""
     with opened(db) as store:
         found = batch_of(store, batch)
         run_id = store.newest_run(found.id, key)
@@ -80,13 +76,28 @@ def _run_of(db: str, batch: str | None, key: str) -> str:
     return run_id
 
 
-def _watch(api: ApiAccess, run_id: str) -> bool:
-    from batchrunner.app.api_call import call_api
-    from batchrunner.app.follow_run import Follower, conclude
-    from batchrunner.text.terminal import term_safe
+def _follow(api: ApiAccess, run_id: str) -> bool:
+    """Show a run until it is over; return whether its result is good."""
+    from batchrunner.app.follow_run import follow_run
+    from batchrunner.classify import classify
+    from batchrunner.cli.output.run_printer import RunPrinter
+    from batchrunner.cli.output.run_text import run_lines
+    from batchrunner.model import Succeeded
 
-    async def followed(reader: ConsoleClient) -> RunDetails:
-        return await Follower().follow(reader, run_id)
+    details = follow_run(api, run_id, RunPrinter())
+    for line in run_lines(details, steps=False):
+        click.echo(line)
+    return isinstance(classify(details.run), Succeeded)
 
-    named = f"run {term_safe(run_id)}"
-    return conclude(call_api(api, followed, about=named), steps=False)
+
+def _run(api: ApiAccess, db: str, url: str, goal: str) -> bool:
+    """Run a pair unless it was run before, and show its run; return whether its job succeeded."""
+    from batchrunner.app.run_one import run_one
+    from batchrunner.cli.output.run_printer import OneRunPrinter
+    from batchrunner.cli.output.run_text import run_lines
+
+    with opened(db, must_exist=False) as store:
+        one = run_one(store, api, url, goal, OneRunPrinter())
+        for line in run_lines(one.details, steps=not one.is_new):
+            click.echo(line)
+    return one.succeeded

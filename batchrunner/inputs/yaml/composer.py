@@ -20,9 +20,7 @@ from yaml.events import (
 
 from batchrunner.inputs.nodes import Items, Node, Pairs, Scalar
 from batchrunner.inputs.problem_log import Position, ProblemLog
-
-#: libyaml where PyYAML has it; its parser alone does not recurse, as its composer does.
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+from batchrunner.inputs.yaml.events import Events
 
 #: Deepest nesting of lists and mappings.
 MAX_DEPTH = 50
@@ -73,7 +71,8 @@ class Composer:
     """
 
     def __init__(self, text: str, log: ProblemLog) -> None:
-        self._loader = LOADER(text)
+        # The root is not counted as a level where it is a mapping.
+        self._next = Events(text, MAX_DEPTH + 1).next
         self._log = log
         self._anchors: dict[str, _Anchored] = {}
         self._shared: dict[int, Node] = {}
@@ -144,15 +143,6 @@ class Composer:
     def is_shared(self, node: Node) -> bool:
         """Say whether the node may come again, because an anchor names it or what holds it."""
         return id(node) in self._shared
-
-    def _next(self) -> Event:
-        try:
-            event: Event = self._loader.get_event()
-        except ValueError as error:
-            # Only PyYAML's own loader: an escape or a version that no number or character is.
-            mark = self._loader.get_mark()
-            raise yaml.MarkedYAMLError(problem=str(error), problem_mark=mark) from error
-        return event
 
     def _node(self, event: Event, level: int) -> Node:
         self._nodes += 1

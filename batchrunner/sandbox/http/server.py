@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from batchrunner.sandbox.agent import Agent
 from batchrunner.sandbox.http.in_process import Loopback
 from batchrunner.sandbox.journal import Journal
-from batchrunner.sandbox.sandbox import Sandbox
+from batchrunner.sandbox.sandbox import Middleware, Sandbox, no_middleware
 from batchrunner.sandbox.scenario import SandboxConfig
 from batchrunner.sandbox.sites import sites_app
 
@@ -48,7 +48,11 @@ class Served:
 
 @contextmanager
 def serve(
-    world: SandboxConfig, *, ledger_path: Path | None = None, port: int = 0
+    world: SandboxConfig,
+    *,
+    ledger_path: Path | None = None,
+    port: int = 0,
+    middleware: Middleware = no_middleware,
 ) -> Iterator[Served]:
     """Serve a sandbox from a thread while the block runs; port 0 takes a free one.
 
@@ -61,7 +65,7 @@ def serve(
     ):
         url = f"http://{_ADDRESS}:{listener.getsockname()[1]}"
         served = Served(url=url, ledger=ledger, ended=threading.Event())
-        running, server = portal.start_task(_run, listener, world, ledger)
+        running, server = portal.start_task(_run, listener, world, ledger, middleware)
         running.add_done_callback(lambda _: served.ended.set())
         try:
             yield served
@@ -106,6 +110,7 @@ async def _run(
     listener: socket.socket,
     world: SandboxConfig,
     ledger: Journal,
+    middleware: Middleware,
     *,
     task_status: TaskStatus[uvicorn.Server],
 ) -> None:
@@ -115,7 +120,14 @@ async def _run(
         anyio.create_task_group() as tasks,
     ):
         home = f"http://{_ADDRESS}:{listener.getsockname()[1]}"
-        sandbox = Sandbox(world=world, now=_now, agent=Agent(client), ledger=ledger, home=home)
+        sandbox = Sandbox(
+            world=world,
+            now=_now,
+            agent=Agent(client),
+            ledger=ledger,
+            home=home,
+            middleware=middleware,
+        )
         server = _server(_Front(api=sandbox.app, sites=sites_app()))
         task_status.started(server)
         tasks.start_soon(_tick, sandbox)

@@ -1,4 +1,4 @@
-"""`batchrunner artifacts`: fetch and list what was captured of runs."""
+"""`batchrunner artifacts`: fetch and list what runs have captured."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from batchrunner.cli.lazy_group import LazyGroup
 from batchrunner.cli.options import help_option
 
 COMMANDS = {
-    "fetch": "Fetch screenshots, HTML and video of ended runs into a folder.",
-    "list": "List what was captured, and where it was put.",
+    "fetch": "Download screenshots, HTML and video of ended runs into a folder.",
+    "list": "List the artifacts of a batch, and where they are.",
 }
 
 
@@ -23,7 +23,7 @@ COMMANDS = {
 @help_option
 def command() -> None:
     """
-    Fetch and list screenshots, HTML and video of runs.
+    Download and list screenshots, HTML and video of runs.
 
     A run keeps what its `capture_config` asks for. Nothing here starts a run, so nothing here
     costs money.

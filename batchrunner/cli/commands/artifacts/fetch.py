@@ -13,13 +13,13 @@ from batchrunner.cli.options import api_options, batch_of, db_option, help_optio
 
 @click.command("fetch")
 @click.argument("batch", required=False)
-@click.option("--job", metavar="ID", help="Only of this job.")
+@click.option("--job", metavar="ID", help="Only artifacts of this job.")
 @click.option(
     "--kind",
     "kinds",
     type=click.Choice(["screenshots", "html", "video"]),
     multiple=True,
-    help="Only of this kind; may be given more than once.",
+    help="Only artifacts of this kind; may be given more than once.",
 )
 @click.option(
     "-o",
@@ -27,7 +27,7 @@ from batchrunner.cli.options import api_options, batch_of, db_option, help_optio
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
     required=True,
-    help="The folder to put them into; it is made if it is not there.",
+    help="The target folder; it is created if it does not exist.",
 )
 @api_options
 @db_option
@@ -41,10 +41,10 @@ def command(
     **given: Any,
 ) -> None:
     """
-    Fetch what was captured of ended runs of BATCH and is not here yet.
+    Download artifacts of ended runs of BATCH that are not stored yet.
 
-    What is stored already is not fetched again. Exits with 1 where something is left: give the
-    same command again.
+    Stored artifacts are not downloaded again. The exit code is 1 if something is left: then give
+    the same command again.
 
     \b
     Examples:
@@ -52,8 +52,7 @@ def command(
       batchrunner artifacts fetch example --job lamp --kind video -o captured
     """
     from batchrunner.app.api_call import api_of
-    from batchrunner.app.fetch_artifacts import checked_folder, fetch
-    from batchrunner.app.run_batch import bind
+    from batchrunner.app.fetch_artifacts import checked_folder, fetch_artifacts
     from batchrunner.cli.output.batch_text import artifact_lines
     from batchrunner.model.artifacts import ArtifactKind
     from batchrunner.text.terminal import term_safe
@@ -63,12 +62,9 @@ def command(
         found = batch_of(store, batch)
         folder = checked_folder(output)
         with api_of(db=db, **given) as api:
-            bind(store, found, api, say=note)
-            store.want_artifacts(found.id, job, lasting=False)
-            trouble = fetch(store, found, api, folder, key=job, kinds=chosen)
-        left = store.wanted_artifacts(found.id, 1, key=job, kinds=chosen)
+            result = fetch_artifacts(store, found, api, folder, key=job, kinds=chosen, say=note)
         for line in artifact_lines(store, found):
             click.echo(line, err=True)
-    if left:
-        click.echo(f"some are left: {term_safe(trouble or 'not asked for')}", err=True)
-    raise SystemExit(SOME_FAILED if left else ALL_SUCCEEDED)
+    if not result.is_complete:
+        click.echo(f"some are left: {term_safe(result.trouble or 'not asked for')}", err=True)
+    raise SystemExit(ALL_SUCCEEDED if result.is_complete else SOME_FAILED)

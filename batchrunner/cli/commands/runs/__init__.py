@@ -1,4 +1,4 @@
-"""`batchrunner runs`: list, show, cancel and adopt runs at the API, whoever started them."""
+"""`batchrunner runs`: list, show, cancel and adopt runs of the account."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from batchrunner.cli.options import help_option
 
 COMMANDS = {
     "list": "List runs by status, goal and time.",
-    "show": "Show everything that is known of runs.",
-    "cancel": "Cancel runs, and look whether they are over.",
-    "adopt": "Take runs into a batch that something else started; costs nothing.",
+    "show": "Show everything that is known about runs.",
+    "cancel": "Cancel runs, and check whether they have ended.",
+    "adopt": "Add runs that another program started to a batch; costs nothing.",
 }
 
 
@@ -25,7 +25,7 @@ COMMANDS = {
 @help_option
 def command() -> None:
     """
-    Look at runs at the API, whoever started them.
+    List, show, cancel and adopt runs at the API, whoever started them.
 
     Nothing here starts a run, so nothing here costs money.
 
