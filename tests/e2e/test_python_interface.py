@@ -19,7 +19,7 @@ from batchrunner.app.job_stream import JobStream
 from batchrunner.sandbox.http.background import BackgroundSandbox
 from batchrunner.selftest.subprocesses import environment
 from batchrunner.store import database
-from tests.e2e.programs import sandbox_process, wait_until
+from tests.e2e.programs import served, wait_until
 from tests.e2e.test_doctor import REFUSAL, answering
 
 QUICK = (0.05, 0.15)
@@ -401,7 +401,7 @@ print("ended", jobs.ended.reason, flush=True)
 def test_a_kernel_that_is_killed_in_the_cell_goes_on_in_the_next_one(tmp_path: Path) -> None:
     count = 12
     (tmp_path / "jobs.yaml").write_text(json.dumps(rows(count)))
-    with sandbox_process(tmp_path, durations=(0.3, 0.8)) as remote:
+    with served(tmp_path, durations=(0.3, 0.8)) as remote:
 
         def kernel() -> subprocess.Popen[str]:
             return subprocess.Popen(
