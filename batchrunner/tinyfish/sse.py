@@ -1,4 +1,4 @@
-"""Bytes of a stream of events → what happened to a run, however the bytes were cut."""
+"""Decodes a run's stream of server-sent events, however its bytes are split."""
 
 from __future__ import annotations
 
@@ -6,38 +6,38 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from batchrunner.tinyfish.parse import words_of
-from batchrunner.tinyfish.raw_json import plain
+from batchrunner.tinyfish.parse import storable_text
+from batchrunner.tinyfish.raw_json import parsed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StreamEvent:
-    """One thing that a stream told; members that it did not name are None."""
+    """One event of a stream; a member that it does not have is None."""
 
-    kind: str  #: as the API says it: STARTED, STREAMING_URL, PROGRESS, HEARTBEAT, COMPLETE, …
+    kind: str  #: in the API's words: STARTED, STREAMING_URL, PROGRESS, HEARTBEAT, COMPLETE, …
     run_id: str | None = None
     says: str | None = None
     address: str | None = None
     status: str | None = None
 
 
-#: Longest line that is taken; what is longer is passed over, and the run looked at instead.
+#: Maximum length of a line; a longer one is skipped, and the run is read instead.
 MAX_LINE_BYTES = 1024 * 1024
 
 
 class EventDecoder:
-    """Puts lines together into frames; ids, names of events and comments are passed over."""
+    """Joins lines into frames; ids, event names and comments are skipped."""
 
     def __init__(self) -> None:
         self._rest = b""
-        self._too_long = False  # what follows belongs to a line that is passed over
+        self._skipping = False  # the next bytes belong to a line that is too long
         self._data: list[str] = []
 
     def feed(self, chunk: bytes) -> Iterator[str]:
-        """Give the data of each frame that is complete now."""
+        """Yield the data of each frame that *chunk* completes."""
         for line in self._lines(chunk):
             if line:
-                self._take(line.decode("utf-8", "replace"))
+                self._add(line.decode("utf-8", "replace"))
             elif self._data:
                 yield "\n".join(self._data)
                 self._data = []
@@ -49,37 +49,37 @@ class EventDecoder:
         lines = text.removesuffix(held).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         rest = lines.pop()
         for line in lines:
-            if not self._too_long and len(line) <= MAX_LINE_BYTES:
+            if not self._skipping and len(line) <= MAX_LINE_BYTES:
                 yield line
-            self._too_long = False
-        self._too_long = self._too_long or len(rest) > MAX_LINE_BYTES
-        self._rest = (b"" if self._too_long else rest) + held
+            self._skipping = False
+        self._skipping = self._skipping or len(rest) > MAX_LINE_BYTES
+        self._rest = (b"" if self._skipping else rest) + held
 
-    def _take(self, line: str) -> None:
+    def _add(self, line: str) -> None:
         name, _, value = line.removeprefix("\ufeff").partition(":")
         if name == "data":
             self._data.append(value.removeprefix(" "))
 
 
 def read_event(data: str) -> StreamEvent | None:
-    """Return what a frame tells; None where it is no event of the API."""
-    said = plain(data)
-    kind = words_of(said.get("type")) if isinstance(said, dict) else None
+    """Return the event in a frame; None if it is no event of the API."""
+    event = parsed(data)
+    kind = storable_text(event.get("type")) if isinstance(event, dict) else None
     if kind is None:
         return None
     return StreamEvent(
         kind=kind.upper(),
-        run_id=_id_of(said),
-        says=words_of(said.get("purpose")) or _error_of(said.get("error")),
-        address=words_of(said.get("streaming_url") or said.get("streamingUrl")),
-        status=words_of(said.get("status")),
+        run_id=_run_id(event),
+        says=storable_text(event.get("purpose")) or _error_message(event.get("error")),
+        address=storable_text(event.get("streaming_url") or event.get("streamingUrl")),
+        status=storable_text(event.get("status")),
     )
 
 
-def _id_of(said: dict[str, Any]) -> str | None:
-    run_id = words_of(said.get("run_id") or said.get("runId"))
+def _run_id(event: dict[str, Any]) -> str | None:
+    run_id = storable_text(event.get("run_id") or event.get("runId"))
     return run_id if run_id and run_id.isprintable() else None
 
 
-def _error_of(error: Any) -> str | None:
-    return words_of(error.get("message") if isinstance(error, dict) else error)
+def _error_message(error: Any) -> str | None:
+    return storable_text(error.get("message") if isinstance(error, dict) else error)

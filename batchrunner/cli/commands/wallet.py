@@ -37,7 +37,7 @@ def command(as_json: bool, **given: Any) -> None:
     from batchrunner.app.api_call import api_of, call_api
 
     with api_of(**given) as api:
-        said, text = call_api(api, lambda reader: reader.purse(), about="a wallet")
+        said, text = call_api(api, lambda reader: reader.wallet_details(), about="a wallet")
     for line in [text] if as_json else _lines(said):
         click.echo(line)
 
