@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import anyio
 
-from batchrunner.api_facts.endpoints import DEFAULT_URL
+from batchrunner.api_facts.endpoint_paths import DEFAULT_URL
 from batchrunner.app.account_check import admit_key
 from batchrunner.app.api_key import api_key
 from batchrunner.app.clock import now

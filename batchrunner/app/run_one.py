@@ -35,7 +35,7 @@ from batchrunner.store.store import Store
 from batchrunner.text.terminal import term_safe
 from batchrunner.tinyfish.console_client import ConsoleClient
 from batchrunner.tinyfish.console_views import RunDetails
-from batchrunner.tinyfish.sse import StreamEvent
+from batchrunner.tinyfish.event_stream import StreamEvent
 
 #: The job ends with its run: who wants to pay for another one says so.
 _ONCE = {category: RetryRule(attempts=1, then=()) for category in CONFIGURABLE}

@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from batchrunner.api_facts import endpoints
+from batchrunner.api_facts import endpoint_paths
 from batchrunner.api_facts.error_codes import REFUSED_STATUSES, SINGLE_RUN_STATUSES
 from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.model import (
@@ -40,8 +40,8 @@ from batchrunner.tinyfish.parse import (
     run_id_of,
     text_of,
 )
+from batchrunner.tinyfish.parse_wallet import read_wallet
 from batchrunner.tinyfish.raw_json import parsed
-from batchrunner.tinyfish.wallet import read_wallet
 
 #: Deadline of a create; if it passes, the runs are searched for.
 CREATE_SECONDS = 90.0
@@ -94,7 +94,7 @@ class TinyFishClient:
         body: dict[str, Any] = {"runs": list(runs)}
         if output_schema is not None:
             body["output_schema"] = output_schema
-        return await self._create(endpoints.RUN_BATCH, body, "run_ids", len(runs))
+        return await self._create(endpoint_paths.RUN_BATCH, body, "run_ids", len(runs))
 
     async def create_one(
         self, run: Mapping[str, Any], output_schema: Mapping[str, Any] | None
@@ -103,7 +103,7 @@ class TinyFishClient:
         body = dict(run)
         if output_schema is not None:
             body["output_schema"] = output_schema
-        return await self._create(endpoints.RUN_ASYNC, body, "run_id", 1)
+        return await self._create(endpoint_paths.RUN_ASYNC, body, "run_id", 1)
 
     async def _create(self, path: str, body: Any, member: str, count: int) -> CreateAnswer:
         try:
@@ -131,7 +131,7 @@ class TinyFishClient:
             ApiError: It could not be read; status 404 if the API does not know it.
         """
         query = {"screenshots": "none", "html": "none"}
-        path = endpoints.run_path(run_id)
+        path = endpoint_paths.run_path(run_id)
         reply = await self._http.send("GET", path, seconds=READ_SECONDS, query=query)
         read_members(reply)
         run = read_run(text_of(reply))
@@ -158,7 +158,10 @@ class TinyFishClient:
     async def _read_many(self, run_ids: Sequence[str]) -> dict[str, RunObservation]:
         try:
             reply = await self._http.send(
-                "POST", endpoints.RUNS_BATCH, seconds=READ_SECONDS, body={"run_ids": list(run_ids)}
+                "POST",
+                endpoint_paths.RUNS_BATCH,
+                seconds=READ_SECONDS,
+                body={"run_ids": list(run_ids)},
             )
             found = read_members(reply)
         except ApiError as error:
@@ -218,7 +221,9 @@ class TinyFishClient:
             ApiError: There is no API, or it refuses the key.
         """
         query = {"limit": "1"}
-        reply = await self._http.send("GET", endpoints.RUNS, seconds=CHECK_SECONDS, query=query)
+        reply = await self._http.send(
+            "GET", endpoint_paths.RUNS, seconds=CHECK_SECONDS, query=query
+        )
         _runs(reply, read_members(reply), "data")
         return read_date(reply)
 
@@ -229,14 +234,14 @@ class TinyFishClient:
         Raises:
             ApiError: It could not be read.
         """
-        reply = await self._http.send("GET", endpoints.WALLET, seconds=CHECK_SECONDS)
+        reply = await self._http.send("GET", endpoint_paths.WALLET, seconds=CHECK_SECONDS)
         if reply.status == 404 and read_fault(reply).kind is FaultKind.STATUS:
             return None
         return read_wallet({name: parsed(text) for name, text in read_members(reply).items()})
 
     async def _page(self, query: Mapping[str, str]) -> tuple[RunListing, str | None, float]:
         """Return the runs of a page, the cursor of the next, and the minimum count of all runs."""
-        reply = await self._http.send("GET", endpoints.RUNS, seconds=READ_SECONDS, query=query)
+        reply = await self._http.send("GET", endpoint_paths.RUNS, seconds=READ_SECONDS, query=query)
         found = read_members(reply)
         pagination = parsed(found.get("pagination"))
         more = isinstance(pagination, dict) and pagination.get("has_more") is not False
@@ -252,7 +257,7 @@ class TinyFishClient:
 
     async def cancel(self, run_id: str) -> RunStatus | None:
         """Cancel one run; return its new status, None if the API does not know it."""
-        path = endpoints.cancel_path(run_id)
+        path = endpoint_paths.cancel_path(run_id)
         reply = await self._http.send("POST", path, seconds=READ_SECONDS)
         if reply.status == 404 and read_fault(reply).kind is FaultKind.STATUS:
             return None
@@ -277,7 +282,10 @@ class TinyFishClient:
 
     async def _cancel_all(self, run_ids: Sequence[str]) -> dict[str, RunStatus]:
         reply = await self._http.send(
-            "POST", endpoints.CANCEL_RUNS, seconds=READ_SECONDS, body={"run_ids": list(run_ids)}
+            "POST",
+            endpoint_paths.CANCEL_RUNS,
+            seconds=READ_SECONDS,
+            body={"run_ids": list(run_ids)},
         )
         found = read_members(reply)
         return {run.run_id: run.status for run in _runs(reply, found, "results")}

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from batchrunner.api_facts import endpoints
+from batchrunner.api_facts import endpoint_paths
 from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.model import (
     ApiError,
@@ -22,15 +22,15 @@ from batchrunner.tinyfish.client import READ_SECONDS, TinyFishClient, refusal_of
 from batchrunner.tinyfish.console_views import (
     AccountListing,
     RunDetails,
-    RunPage,
+    RunListPage,
     read_entries,
     read_page,
     read_run_details,
 )
+from batchrunner.tinyfish.event_stream import EventDecoder, StreamEvent, read_event
 from batchrunner.tinyfish.http import malformed
 from batchrunner.tinyfish.parse import read_fault, read_members, text_of
 from batchrunner.tinyfish.raw_json import ascii_safe, parsed
-from batchrunner.tinyfish.sse import EventDecoder, StreamEvent, read_event
 
 #: Seconds without data after which a stream counts as lost.
 QUIET_SECONDS = 45.0
@@ -44,7 +44,7 @@ MAX_ENTRY_PAGES = 10_000
 class ConsoleClient(TinyFishClient):
     """The endpoints that a batch needs, and those that only show things."""
 
-    async def page(self, query: Mapping[str, str]) -> RunPage:
+    async def page(self, query: Mapping[str, str]) -> RunListPage:
         """
         Return one page of the list of runs; `query_of` makes the query.
 
@@ -52,10 +52,10 @@ class ConsoleClient(TinyFishClient):
             ApiError: It could not be read.
         """
         return read_page(
-            await self._http.send("GET", endpoints.RUNS, seconds=READ_SECONDS, query=query)
+            await self._http.send("GET", endpoint_paths.RUNS, seconds=READ_SECONDS, query=query)
         )
 
-    async def pages(self, query: Mapping[str, str]) -> AsyncIterator[RunPage]:
+    async def pages(self, query: Mapping[str, str]) -> AsyncIterator[RunListPage]:
         """
         Yield the page of *query* and all following pages, until a cursor repeats.
 
@@ -81,7 +81,7 @@ class ConsoleClient(TinyFishClient):
         Raises:
             ApiError: It could not be read; status 404 if the API does not know it.
         """
-        path = endpoints.run_path(run_id)
+        path = endpoint_paths.run_path(run_id)
         query = {"screenshots": screenshots, "html": html}
         reply = await self._http.send("GET", path, seconds=READ_SECONDS, query=query)
         read_members(reply)
@@ -106,7 +106,7 @@ class ConsoleClient(TinyFishClient):
         body = dict(run) if output_schema is None else {**run, "output_schema": output_schema}
         try:
             reply = await self._http.stream(
-                endpoints.RUN_SSE,
+                endpoint_paths.RUN_SSE,
                 body,
                 run_stream.take,
                 quiet=QUIET_SECONDS,
@@ -133,7 +133,7 @@ class ConsoleClient(TinyFishClient):
         Raises:
             ApiError: It could not be read; status 404 if the account has no wallet.
         """
-        reply = await self._http.send("GET", endpoints.WALLET, seconds=READ_SECONDS)
+        reply = await self._http.send("GET", endpoint_paths.WALLET, seconds=READ_SECONDS)
         read_members(reply)
         wallet = parsed(text_of(reply))
         return wallet if isinstance(wallet, dict) else {}, ascii_safe(text_of(reply))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from batchrunner.api_facts import endpoints
+from batchrunner.api_facts import endpoint_paths
 from batchrunner.model import Run
 from batchrunner.tinyfish.http import Reply, malformed
 from batchrunner.tinyfish.parse import read_members, read_run, storable_text, text_of
@@ -76,7 +76,7 @@ def _step(entry: Any) -> Step | None:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RunPage:
+class RunListPage:
     """One page of the list of runs."""
 
     runs: tuple[RunDetails, ...]
@@ -98,19 +98,19 @@ class AccountListing:
 
 
 VAULT_ITEMS = AccountListing(
-    path=endpoints.VAULT_ITEMS,
+    path=endpoint_paths.VAULT_ITEMS,
     member="items",
     fields=("itemId", "label", "vaultName", "domains", "hasTotp", "connectionId"),
     parts={"fieldMetadata": ("fieldId", "label", "type")},
 )
 VAULT_CONNECTIONS = AccountListing(
-    path=endpoints.VAULT_CONNECTIONS,
+    path=endpoint_paths.VAULT_CONNECTIONS,
     member="connections",
     fields=("connectionId", "id", "provider", "label", "name", "status", "expiresAt", "createdAt"),
     parts={},
 )
 PROFILES = AccountListing(
-    path=endpoints.PROFILES,
+    path=endpoint_paths.PROFILES,
     member="profiles",
     fields=(
         "id",
@@ -131,7 +131,7 @@ def read_run_details(text: str) -> RunDetails | None:
     return None if run is None else RunDetails(run=run, text=_one_line(text))
 
 
-def read_page(reply: Reply) -> RunPage:
+def read_page(reply: Reply) -> RunListPage:
     """Return one page of the list of runs; entries that are no runs are skipped."""
     found = read_members(reply)
     try:
@@ -142,7 +142,7 @@ def read_page(reply: Reply) -> RunPage:
     pagination: Mapping[str, Any] = value if isinstance(value, dict) else {}
     cursor = pagination.get("next_cursor") if pagination.get("has_more") is not False else None
     total = pagination.get("total")
-    return RunPage(
+    return RunListPage(
         runs=tuple(shown for entry in listed if (shown := _details_or_none(entry))),
         text=_one_line(text_of(reply)),
         cursor=cursor if isinstance(cursor, str) and cursor else None,

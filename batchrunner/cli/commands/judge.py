@@ -119,7 +119,7 @@ def _rules(expect_file: Path | None, job_file: Path | None) -> Mapping[str | Non
         return {None: parse_expect(content, file=str(expect_file))}
     except JobFileErrors as errors:
         raise InputError(
-            report(errors, spared="nothing was judged again"), errors.problems
+            report(errors, not_done="nothing was judged again"), errors.problems
         ) from errors
 
 

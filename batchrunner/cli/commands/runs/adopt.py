@@ -85,10 +85,10 @@ def command(
 def _check_name(name: str) -> None:
     from batchrunner.inputs.job_fields import NAME
 
-    if len(name) > NAME.longest or not re.fullmatch(NAME.pattern or "", name):
+    if len(name) > NAME.max_length or not re.fullmatch(NAME.pattern or "", name):
         raise UsageError(
             f"--batch {name!r} is no name of a batch",
-            next=f"use {NAME.says}, at most {NAME.longest}",
+            next=f"use {NAME.expected}, at most {NAME.max_length}",
         )
 
 

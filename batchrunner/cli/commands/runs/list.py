@@ -12,7 +12,7 @@ from batchrunner.text.format import counted
 
 if TYPE_CHECKING:
     from batchrunner.tinyfish.console_client import ConsoleClient
-    from batchrunner.tinyfish.console_views import RunPage
+    from batchrunner.tinyfish.console_views import RunListPage
 
 #: Runs on a page where nobody says how many, and at most: as the API has it.
 USUAL, MOST = 20, 100
@@ -95,7 +95,7 @@ async def _print(reader: ConsoleClient, query: dict[str, str], form: str, *, eve
         return
 
 
-def _lines(page: RunPage, form: str) -> list[str]:
+def _lines(page: RunListPage, form: str) -> list[str]:
     from batchrunner.cli.output.run_text import list_line
 
     if form == "json":
@@ -105,7 +105,7 @@ def _lines(page: RunPage, form: str) -> list[str]:
     return [list_line(shown) for shown in page.runs]
 
 
-def _conclude(count: int, page: RunPage) -> None:
+def _conclude(count: int, page: RunListPage) -> None:
     from shlex import quote
 
     from batchrunner.text.terminal import term_safe
