@@ -24,7 +24,7 @@ from batchrunner.runner.streamed_create import StreamedCreate
 from batchrunner.store.store import Store
 from batchrunner.text.terminal import term_safe
 from batchrunner.tinyfish.console_client import ConsoleClient
-from batchrunner.tinyfish.sse import StreamEvent
+from batchrunner.tinyfish.event_stream import StreamEvent
 
 if TYPE_CHECKING:
     from batchrunner.app.api_access import ApiAccess
