@@ -269,11 +269,11 @@ def _sites() -> str:
     return _table(["site", "what it is", "its paths"], rows)
 
 
-def _fates() -> str:
+def _faults() -> str:
     says = {
-        name: fate.says
+        name: fault.says
         for table in (RUN_FAULTS, REQUEST_FAULTS, READ_FAULTS, ARTIFACT_FAULTS)
-        for name, fate in table.items()
+        for name, fault in table.items()
     }
     rows = [[_code(name), str(kind), says[name]] for name, kind in FAULTS.items()]
     return _table(["fault", "of a", "what happens"], rows)
@@ -373,7 +373,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "categories": _categories,
     "evidence": _evidence,
     "sites": _sites,
-    "fates": _fates,
+    "faults": _faults,
     "escapes": _escapes,
     "variants": _variants,
     "formats": _formats,

@@ -18,7 +18,7 @@ from batchrunner.runner.artifact_fetcher import (
     ArtifactFetcher,
     ArtifactSelection,
 )
-from batchrunner.runner.context import Offload
+from batchrunner.runner.offload import Offload
 from batchrunner.runner.runner import in_thread, innermost
 from batchrunner.store.store import Store
 from batchrunner.tinyfish.console_client import ConsoleClient
@@ -67,12 +67,12 @@ async def fetching(
     ):
         yield ArtifactFetcher(
             store=store,
-            reader=reader,
-            fetcher=fetcher,
+            console=reader,
+            downloader=fetcher,
             folder=folder,
-            choice=choice,
+            selection=choice,
             offload=offload,
-            disk=disk,
+            offload_disk=disk,
         )
 
 
@@ -103,4 +103,4 @@ async def _fetch(
         tasks.start_soon(work.run)
         await work.finish(ALONE)
         tasks.cancel_scope.cancel()
-    return work.trouble
+    return work.last_problem

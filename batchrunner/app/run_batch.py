@@ -91,7 +91,7 @@ def open_api(
     try:
         with _uninterrupted():
             is_new = not ledger.exists()
-            served = stack.enter_context(serve(world, ledger_path=ledger))
+            served = stack.enter_context(serve(world, journal_path=ledger))
     except BlockingIOError as error:
         raise CannotContinue(
             f"another command works with the sandbox of {redacted(db)}",
@@ -102,7 +102,7 @@ def open_api(
         yield ApiAccess(url=served.url, key="sandbox")
     finally:
         with _uninterrupted():
-            if is_new and not served.ledger.requests:
+            if is_new and not served.journal.requests:
                 ledger.unlink(missing_ok=True)  # nothing was begun: nothing is left
             stack.close()
 
@@ -188,10 +188,10 @@ def work(
         batch=batch,
         now=now,
         monotonic=time.monotonic,  # anyio's cannot be read in the thread of the store
-        gone=exited_owners,
+        exited_owners=exited_owners,
         notify=display.tell,
-        key=key,
-        submitting=submitting,
+        key_digest=key,
+        submit=submitting,
         window=window,
     )
     try:
@@ -213,7 +213,7 @@ async def _work(
     offload, owner = in_thread(), this_process()
     async with TinyFishClient(access.url, access.key) as api, AsyncExitStack() as stack:
         hints = await stack.enter_async_context(listen_for_webhooks(hook, api, display.say))
-        runner = make(api=api, owner=owner, offload=offload, hints=hints)
+        runner = make(api=api, owner=owner, offload=offload, webhook_wakeup=hints)
         signals = _Signals(runner, display)
         beside: ArtifactFetcher | None = None
         if folder is not None:
@@ -244,7 +244,7 @@ async def _until_end(
             tasks.start_soon(beside.run)
         with signals.scope:
             ending = await runner.run()
-            if beside is not None and ending in (ExitReason.FINISHED, ExitReason.SPENT):
+            if beside is not None and ending in (ExitReason.FINISHED, ExitReason.BUDGET_USED_UP):
                 signals.landed = True
                 await beside.finish(ARTIFACT_WAIT_SECONDS)
         tasks.cancel_scope.cancel()
@@ -321,9 +321,9 @@ def _exit_code(ending: ExitReason, tally: BatchCounts) -> int:
         return INTERRUPTED
     if ending is ExitReason.OUT_OF_TIME:
         return OUT_OF_TIME
-    if ending is ExitReason.SPENT:
+    if ending is ExitReason.BUDGET_USED_UP:
         return OUT_OF_BUDGET
-    if ending is ExitReason.GATED:
+    if ending is ExitReason.CANARY_FAILED:
         return CANARY_FAILED
     if ending is ExitReason.PARKED:
         return HOSTS_PARKED

@@ -1,4 +1,4 @@
-"""The ledger's time, whatever is done to the machine's clock."""
+"""The store's time goes on steadily, whatever happens to the machine's clock."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_sleep_is_noticed_once() -> None:
     assert clock.jumped_at == woke
 
 
-def test_a_clock_that_is_trimmed_does_not_leap() -> None:
+def test_a_small_correction_is_no_jump() -> None:
     machine = Machine()
     clock = machine.clock()
     machine.sleeps(MAX_DRIFT.total_seconds())
@@ -76,7 +76,7 @@ def test_a_clock_that_is_trimmed_does_not_leap() -> None:
     assert clock.jumped_at is None
 
 
-def test_it_begins_at_the_ledgers_time_and_leaps_to_no_other() -> None:
+def test_it_begins_at_the_stores_time_without_a_jump() -> None:
     machine = Machine()
     clock = machine.clock()
     clock.start_at(NOW + timedelta(hours=1))  # the machine's clock was set back before the start
@@ -85,7 +85,7 @@ def test_it_begins_at_the_ledgers_time_and_leaps_to_no_other() -> None:
     assert clock.jumped_at is None
 
 
-def test_it_follows_the_ledgers_time_forward_and_never_back() -> None:
+def test_it_follows_the_stores_time_forward_and_never_back() -> None:
     machine = Machine()
     clock = machine.clock()
     clock.follow(NOW + timedelta(seconds=3))

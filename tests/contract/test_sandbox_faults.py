@@ -1,4 +1,4 @@
-"""What befalls runs, requests and looks in the sandbox, and where it is asked for."""
+"""The sandbox's faults of runs, requests, reads and artifacts, and how a user asks for them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from sandbox_stage import Stage, after
 
 from batchrunner.sandbox import FAULTS, Journal, SandboxConfig
-from batchrunner.sandbox.faults import ARTIFACT_FAULTS, FaultKind
+from batchrunner.sandbox.faults import ARTIFACT_FAULTS, FaultTarget
 from batchrunner.sandbox.run_engine import RunEngine
 
 pytestmark = pytest.mark.anyio
@@ -30,7 +30,7 @@ def failed(code: str | None, category: str, retry_after: int | None = None) -> d
     return {"code": code, "category": category, "retry_after": retry_after}
 
 
-#: fate → status, result, and what the error says, at the end of the run's time
+#: fault → status, result, and what the error says, at the end of the run's time
 ENDS: dict[str, tuple[str, Any, dict[str, Any] | None]] = {
     "normal": ("COMPLETED", {"price": 18.5}, None),
     "system_failure": ("FAILED", None, failed("service_busy", "SYSTEM_FAILURE", 8)),
@@ -55,7 +55,7 @@ ENDS: dict[str, tuple[str, Any, dict[str, Any] | None]] = {
     "queued": ("PENDING", None, None),
 }
 
-#: fate → HTTP status (None: no answer), and whether the runs exist afterwards
+#: fault → HTTP status (None: no answer), and whether the runs exist afterwards
 ANSWERS: dict[str, tuple[int | None, bool]] = {
     "rejected": (400, False),
     "rejected_unnamed": (400, False),
@@ -73,22 +73,22 @@ ANSWERS: dict[str, tuple[int | None, bool]] = {
 }
 
 
-def test_every_fate_is_tested() -> None:
+def test_every_fault_is_tested() -> None:
     assert set(FAULTS) == {*ENDS, *ANSWERS, "lost", "lingering", "unreachable", *ARTIFACT_FAULTS}
 
 
-@pytest.mark.parametrize("fate", ENDS)
-async def test_a_run_ends_as_its_fate_says(fate: str) -> None:
+@pytest.mark.parametrize("fault", ENDS)
+async def test_a_run_ends_as_its_fault_says(fault: str) -> None:
     stage = Stage(retry_after=7.5)
-    [run_id] = await stage.create(f"https://faults.test/{fate}")
+    [run_id] = await stage.create(f"https://faults.test/{fault}")
     stage.clock.tick(10)
     run = await stage.run(run_id)
-    status, result, error = ENDS[fate]
+    status, result, error = ENDS[fault]
     assert (run["status"], run["result"]) == (status, result)
     told = run["error"]
     assert error == (told and {**failed(None, ""), **{key: told.get(key) for key in error or ()}})
-    assert stage.agent.sent == ([f"https://faults.test/{fate}"] if fate == "normal" else [])
-    [kept] = stage.sandbox.ledger.runs
+    assert stage.agent.sent == ([f"https://faults.test/{fault}"] if fault == "normal" else [])
+    [kept] = stage.sandbox.journal.runs
     assert kept.charge == kept.steps * Decimal("0.016")
     assert (kept.charge > 0) == kept.status.is_final
 
@@ -100,10 +100,10 @@ async def test_a_run_cancelled_by_somebody_ends_half_way() -> None:
     assert (await stage.run(run_id))["finished_at"] == after(5)
 
 
-@pytest.mark.parametrize("fate", ["stuck", "queued"])
-async def test_an_endless_run_ends_when_it_is_cancelled(fate: str) -> None:
+@pytest.mark.parametrize("fault", ["stuck", "queued"])
+async def test_an_endless_run_ends_when_it_is_cancelled(fault: str) -> None:
     stage = Stage()
-    [run_id] = await stage.create(f"https://faults.test/{fate}")
+    [run_id] = await stage.create(f"https://faults.test/{fault}")
     stage.clock.tick(100_000)
     assert (await stage.post(f"/v1/runs/{run_id}/cancel"))["message"] is None
     assert (await stage.run(run_id))["status"] == "CANCELLED"
@@ -127,10 +127,10 @@ async def test_a_lost_run_is_unknown_to_every_read_and_costs_nothing() -> None:
     assert (await stage.get("/v1/runs"))["data"] == []
     answer = await stage.post("/v1/runs/batch", {"run_ids": [run_id]})
     assert answer == {"data": [], "not_found": [run_id]}
-    assert [run.charge for run in stage.sandbox.ledger.runs] == [0]
+    assert [run.charge for run in stage.sandbox.journal.runs] == [0]
 
 
-async def test_a_result_of_the_wrong_shape_is_told_where_a_schema_was_given() -> None:
+async def test_a_result_of_the_wrong_shape_is_reported_if_a_schema_was_given() -> None:
     stage = Stage()
     item = {"url": "https://faults.test/wrong_shape", "goal": "Read the price"}
     schema = {"type": "object", "properties": {"price": {"type": "number"}}}
@@ -153,12 +153,12 @@ async def test_a_run_that_outlives_its_own_limit_fails() -> None:
     assert run["error"]["code"] == "TIMEOUT"
 
 
-@pytest.mark.parametrize("fate", ANSWERS)
-async def test_a_request_is_answered_as_its_fate_says_and_then_normally(fate: str) -> None:
+@pytest.mark.parametrize("fault", ANSWERS)
+async def test_a_request_is_answered_as_its_fault_says_and_then_normally(fault: str) -> None:
     stage = Stage(retry_after=7.5)
-    item = {"url": f"https://faults.test/{fate}/1", "goal": "Read the price"}
+    item = {"url": f"https://faults.test/{fault}/1", "goal": "Read the price"}
     body = {"runs": [{"url": PAGE, "goal": "Read the price"}, item]}
-    status, creates = ANSWERS[fate]
+    status, creates = ANSWERS[fault]
 
     async def send() -> int | None:
         try:
@@ -167,11 +167,11 @@ async def test_a_request_is_answered_as_its_fate_says_and_then_normally(fate: st
             return None
 
     assert await send() == status
-    assert len(stage.sandbox.ledger.runs) == (2 if creates else 0)
+    assert len(stage.sandbox.journal.runs) == (2 if creates else 0)
     assert await send() == 200
-    assert len(stage.sandbox.ledger.runs) == (4 if creates else 2)
-    assert [(r.fate, r.status) for r in stage.sandbox.ledger.requests] == [
-        (fate, status),
+    assert len(stage.sandbox.journal.runs) == (4 if creates else 2)
+    assert [(r.fault, r.status) for r in stage.sandbox.journal.requests] == [
+        (fault, status),
         (None, 200),
     ]
 
@@ -198,11 +198,11 @@ async def test_a_rejected_item_is_named_by_its_path(path: str, prefix: list[Any]
     assert issue["path"] == [*prefix, "url"]
 
 
-async def test_what_the_refusals_tell() -> None:
+async def test_what_the_refusals_say() -> None:
     stage = Stage(retry_after=7.5)
 
-    async def refused(fate: str) -> httpx.Response:
-        item = {"url": f"https://faults.test/{fate}", "goal": "x"}
+    async def refused(fault: str) -> httpx.Response:
+        item = {"url": f"https://faults.test/{fault}", "goal": "x"}
         return await stage.client.post(RUN_BATCH, json={"runs": [item]})
 
     throttled = await refused("throttled")
@@ -215,7 +215,7 @@ async def test_what_the_refusals_tell() -> None:
     assert "wallet_url" in (await refused("no_credits")).json()["error"]["details"]
 
 
-async def test_looks_at_an_unreachable_run_meet_a_proxy_and_then_the_api() -> None:
+async def test_reads_of_an_unreachable_run_meet_a_proxy_and_then_the_api() -> None:
     stage = Stage(tolerated=frozenset({502}))
     [run_id, other] = await stage.create("https://faults.test/unreachable/3", PAGE)
     looks = [
@@ -230,23 +230,23 @@ async def test_looks_at_an_unreachable_run_meet_a_proxy_and_then_the_api() -> No
     assert len((await stage.get("/v1/runs"))["data"]) == 2
 
 
-async def test_a_counted_fate_befalls_the_first_runs_of_its_url() -> None:
+async def test_a_counted_fault_applies_to_the_first_runs_of_its_url() -> None:
     stage = Stage()
     url = "https://faults.test/agent_failure/2?job=7"
     await stage.create(url, "https://faults.test/agent_failure/2?job=8")
     await stage.create(url, url)
-    fates = [run.fate for run in stage.sandbox.ledger.runs if run.url == url]
-    assert fates == ["agent_failure", "agent_failure", "normal"]
+    faults = [run.fault for run in stage.sandbox.journal.runs if run.url == url]
+    assert faults == ["agent_failure", "agent_failure", "normal"]
 
 
-async def test_a_script_gives_fates_to_urls_and_goes_before_the_rates() -> None:
+async def test_a_script_gives_faults_to_urls_and_goes_before_the_rates() -> None:
     stage = Stage(
         script={"https://shop.test/p/*": "no_result/1", "https://shop.test/*": "normal"},
         rates={"agent_failure": 1.0},
     )
     await stage.create(f"{PAGE}p/1", f"{PAGE}p/1", PAGE, "https://news.test/")
-    fates = [run.fate for run in stage.sandbox.ledger.runs]
-    assert fates == ["no_result", "normal", "normal", "agent_failure"]
+    faults = [run.fault for run in stage.sandbox.journal.runs]
+    assert faults == ["no_result", "normal", "normal", "agent_failure"]
 
 
 async def test_rates_are_shares_and_follow_from_the_seed() -> None:
@@ -256,17 +256,17 @@ async def test_rates_are_shares_and_follow_from_the_seed() -> None:
         stage = Stage(seed=seed, rates=rates)
         for start in range(0, 1000, 100):
             await stage.create(*[f"{PAGE}{number}" for number in range(start, start + 100)])
-        return [run.fate for run in stage.sandbox.ledger.runs]
+        return [run.fault for run in stage.sandbox.journal.runs]
 
-    fates = await drawn(1)
-    assert fates == await drawn(1)
-    assert fates != await drawn(2)
-    seen = Counter(fates)
+    faults = await drawn(1)
+    assert faults == await drawn(1)
+    assert faults != await drawn(2)
+    seen = Counter(faults)
     assert abs(seen["system_failure"] - 200) < 40
     assert abs(seen["goal_failure"] - 300) < 45
 
 
-async def test_rates_befall_requests_and_looks_too() -> None:
+async def test_rates_apply_to_requests_and_reads_too() -> None:
     stage = Stage(rates={"error_before": 0.5, "unreachable": 0.5}, tolerated=frozenset({502}))
     creates: Counter[int] = Counter()
     looks: Counter[int] = Counter()
@@ -285,23 +285,23 @@ async def test_rates_befall_requests_and_looks_too() -> None:
         ({"durations": (5.0, 1.0)}, "durations must be"),
         ({"durations": (0.0, 1.0)}, "durations must be"),
         ({"limit": 0}, "limit must be"),
-        ({"rates": {"flood": 0.1}}, "unknown fate 'flood'"),
-        ({"rates": {"stuck": 0.6, "lost": 0.6}}, "rates of run fates must be"),
-        ({"rates": {"stuck": -0.1}}, "rates of run fates must be"),
-        ({"rates": {"stuck/2": 0.1}}, "unknown fate 'stuck/2'"),
+        ({"rates": {"flood": 0.1}}, "unknown fault 'flood'"),
+        ({"rates": {"stuck": 0.6, "lost": 0.6}}, "rates of run faults must be"),
+        ({"rates": {"stuck": -0.1}}, "rates of run faults must be"),
+        ({"rates": {"stuck/2": 0.1}}, "unknown fault 'stuck/2'"),
         ({"script": {"*": "stuck/often"}}, "not a number of times"),
         ({"script": {"*": "blocked-unless-paid"}}, "no escape from blocked: 'paid'"),
         ({"script": {"*": "blocked-unless-"}}, "no escape from blocked"),
         ({"script": {"*": "throttled-unless-proxy"}}, "no escape from throttled"),
     ],
 )
-def test_a_world_that_cannot_be_is_refused(wrong: dict[str, Any], message: str) -> None:
+def test_an_impossible_config_is_refused(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SandboxConfig(**wrong)
 
 
-def test_every_kind_of_fate_has_rows() -> None:
-    assert set(FAULTS.values()) == set(FaultKind)
+def test_every_target_of_faults_has_rows() -> None:
+    assert set(FAULTS.values()) == set(FaultTarget)
 
 
 NOW = datetime(2026, 9, 2, 21, 0, tzinfo=UTC)
@@ -310,7 +310,7 @@ PROXY = {"proxy_config": {"enabled": True, "country_code": "US"}}
 
 
 @pytest.mark.parametrize(
-    ("fate", "options", "met"),
+    ("fault", "options", "met"),
     [
         ("blocked-unless-stealth", {}, "blocked"),
         ("blocked-unless-stealth", {"browser_profile": "lite"}, "blocked"),
@@ -323,10 +323,10 @@ PROXY = {"proxy_config": {"enabled": True, "country_code": "US"}}
         ("blocked-unless-stealth/0", {}, "normal"),
     ],
 )
-def test_a_fate_spares_runs_with_the_options_that_escape_it(
-    fate: str, options: dict[str, Any], met: str
+def test_a_fault_does_not_apply_to_runs_with_the_options_that_escape_it(
+    fault: str, options: dict[str, Any], met: str
 ) -> None:
-    account = RunEngine(world=SandboxConfig(), ledger=Journal(), now=NOW)
-    body = {"url": f"https://faults.test/{fate}", "goal": "Read", **options}
+    account = RunEngine(config=SandboxConfig(), journal=Journal(), now=NOW)
+    body = {"url": f"https://faults.test/{fault}", "goal": "Read", **options}
     (run,) = account.create([body], NOW).runs
-    assert run.fate == met
+    assert run.fault == met

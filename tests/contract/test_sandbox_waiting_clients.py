@@ -19,13 +19,13 @@ STREAM = "/v1/automation/run-sse"
 RUN_ASYNC = "/v1/automation/run-async"
 
 
-def item(fate: str = "normal", **options: Any) -> dict[str, Any]:
-    return {"url": f"https://faults.test/{fate}", "goal": "Read the price", **options}
+def item(fault: str = "normal", **options: Any) -> dict[str, Any]:
+    return {"url": f"https://faults.test/{fault}", "goal": "Read the price", **options}
 
 
-def on_stage(act: Callable[[Stage], Awaitable[Any]], **world: Any) -> Any:
+def on_stage(act: Callable[[Stage], Awaitable[Any]], **config: Any) -> Any:
     async def main() -> Any:
-        return await act(Stage(clock=Flowing(), **world))
+        return await act(Stage(clock=Flowing(), **config))
 
     return played(main)
 
@@ -36,7 +36,7 @@ def on_stage(act: Callable[[Stage], Awaitable[Any]], **world: Any) -> Any:
 def test_a_run_is_answered_when_it_is_over() -> None:
     async def act(stage: Stage) -> None:
         answer = await stage.post(RUN, item())
-        [run] = stage.sandbox.ledger.runs
+        [run] = stage.sandbox.journal.runs
         assert answer == {
             "run_id": run.run_id,
             "status": "COMPLETED",
@@ -60,11 +60,11 @@ def test_a_run_that_has_to_wait_for_its_slot_is_answered_all_the_same() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fate", "code"), [("agent_failure", "TASK_FAILED"), ("cancelled", "CANCELLED")]
+    ("fault", "code"), [("agent_failure", "TASK_FAILED"), ("cancelled", "CANCELLED")]
 )
-def test_a_run_that_failed_is_a_200_with_an_error(fate: str, code: str) -> None:
+def test_a_run_that_failed_is_a_200_with_an_error(fault: str, code: str) -> None:
     async def act(stage: Stage) -> None:
-        answer = await stage.post(RUN, item(fate))
+        answer = await stage.post(RUN, item(fault))
         assert (answer["status"], answer["error"]["code"]) == ("FAILED", code)
 
     on_stage(act)
@@ -75,7 +75,7 @@ def test_nobody_else_can_cancel_a_run_that_is_waited_for() -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(stage.post, RUN, item())
             await anyio.sleep(4)
-            [run] = stage.sandbox.ledger.runs
+            [run] = stage.sandbox.journal.runs
             refused = await stage.client.post(f"/v1/runs/{run.run_id}/cancel")
             assert refused.status_code == 400
             many = await stage.post("/v1/runs/batch/cancel", {"run_ids": [run.run_id]})
@@ -96,7 +96,7 @@ def test_where_it_can_be_cancelled_the_answer_comes_at_once() -> None:
 
             tasks.start_soon(run)
             await anyio.sleep(4)
-            [kept] = stage.sandbox.ledger.runs
+            [kept] = stage.sandbox.journal.runs
             await stage.post(f"/v1/runs/{kept.run_id}/cancel")
         assert answers[0]["finished_at"] == after(4)
         assert answers[0]["error"]["code"] == "CANCELLED"
@@ -110,7 +110,7 @@ def test_a_run_goes_on_when_its_client_has_gone() -> None:
             await stage.client.post(RUN, json=item(), timeout=3)
         await anyio.sleep(10)
         await stage.sandbox.settle()
-        [run] = stage.sandbox.ledger.runs
+        [run] = stage.sandbox.journal.runs
         assert run.status == "COMPLETED"
 
     on_stage(act)
@@ -127,7 +127,7 @@ def events(content: bytes) -> list[dict[str, Any]]:
 def test_a_stream_tells_a_run_from_beginning_to_end() -> None:
     async def act(stage: Stage) -> None:
         answer = await stage.client.post(STREAM, json=item())
-        [run] = stage.sandbox.ledger.runs
+        [run] = stage.sandbox.journal.runs
         told = events(answer.content)
         assert [(event["type"], event["timestamp"]) for event in told] == [
             ("STARTED", after(0)),
@@ -168,7 +168,7 @@ def test_a_stream_ends_when_its_run_is_cancelled() -> None:
 
             tasks.start_soon(run)
             await anyio.sleep(4)
-            [kept] = stage.sandbox.ledger.runs
+            [kept] = stage.sandbox.journal.runs
             await stage.post(f"/v1/runs/{kept.run_id}/cancel")
         last = events(answers[0].content)[-1]
         assert (last["status"], last["timestamp"]) == ("CANCELLED", after(4))
@@ -214,20 +214,20 @@ async def pass_time(stage: Stage, hook: Hook, seconds: float) -> list[float]:
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 @pytest.mark.parametrize(
-    ("fate", "event"),
+    ("fault", "event"),
     [
         ("normal", "run.completed"),
         ("agent_failure", "run.failed"),
         ("cancelled", "run.cancelled"),
     ],
 )
-async def test_a_webhook_hears_once_how_a_run_ended(fate: str, event: str) -> None:
+async def test_a_webhook_hears_once_how_a_run_ended(fault: str, event: str) -> None:
     stage, hook = Stage(), Hook()
     capture = {"screenshots": True, "html": True}
-    body = item(fate, webhook_url=HOOK, capture_config=capture)
+    body = item(fault, webhook_url=HOOK, capture_config=capture)
     run_id = (await stage.post(RUN_ASYNC, body))["run_id"]
     moments = await pass_time(stage, hook, 30)
-    assert moments == [5.0 if fate == "cancelled" else 10.0]
+    assert moments == [5.0 if fault == "cancelled" else 10.0]
     [request] = hook.came
     assert (request.method, str(request.url)) == ("POST", HOOK)
     assert request.headers["Content-Type"] == "application/json"

@@ -1,4 +1,4 @@
-"""Looking for a submission's runs: what a list hides is asked of the runs, whatever clocks say."""
+"""A search fetches runs whose goal the list cuts, whatever the clocks say."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def dated(body: Any, at: datetime) -> httpx.Response:
     return httpx.Response(200, content=json.dumps(body), headers=date)
 
 
-def sought(age: timedelta, apart: timedelta) -> tuple[dict[int, str], int]:
+def search(age: timedelta, apart: timedelta) -> tuple[dict[int, str], int]:
     """Seek a run that a list shows cut, by an API whose clock is *apart*; count the requests."""
     theirs = NOW + apart
     page = {"total": 1, "next_cursor": None, "has_more": False}
@@ -68,10 +68,10 @@ def sought(age: timedelta, apart: timedelta) -> tuple[dict[int, str], int]:
 
 
 @pytest.mark.parametrize("hours", [-30, -8, 0, 8, 30])
-def test_a_run_whose_goal_is_cut_is_looked_at_however_far_the_apis_clock_is_off(hours: int) -> None:
-    assert sought(timedelta(seconds=50), timedelta(hours=hours)) == ({7: "run-1"}, 2)
+def test_a_run_with_a_cut_goal_is_fetched_however_far_the_apis_clock_is_off(hours: int) -> None:
+    assert search(timedelta(seconds=50), timedelta(hours=hours)) == ({7: "run-1"}, 2)
 
 
 @pytest.mark.parametrize("hours", [-30, 0, 30])
-def test_a_run_that_is_older_than_what_is_sought_is_not_looked_at(hours: int) -> None:
-    assert sought(timedelta(hours=5), timedelta(hours=hours)) == ({}, 1)
+def test_a_run_that_is_older_than_the_submission_is_not_fetched(hours: int) -> None:
+    assert search(timedelta(hours=5), timedelta(hours=hours)) == ({}, 1)

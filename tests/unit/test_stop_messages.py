@@ -1,4 +1,4 @@
-"""What somebody is told who leaves, and how a key is known again without being kept."""
+"""Messages when a run stops early: what is waited for, and how to continue; digests of keys."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.fakes import NOW
 KEY = "sk-tinyfish-7f3a9c"
 
 
-def test_a_key_is_known_again_by_its_digest_and_is_not_in_it() -> None:
+def test_a_digest_identifies_its_key_and_does_not_contain_it() -> None:
     digest = digest_of(KEY)
     assert is_digest_of(KEY, digest)
     assert not is_digest_of(KEY + "x", digest)
@@ -33,7 +33,7 @@ def test_a_key_is_known_again_by_its_digest_and_is_not_in_it() -> None:
     assert " " not in digest
 
 
-def test_two_digests_of_one_key_do_not_tell_that_they_are() -> None:
+def test_two_digests_of_one_key_differ() -> None:
     assert digest_of(KEY) != digest_of(KEY)
 
 
@@ -48,11 +48,11 @@ def test_two_digests_of_one_key_do_not_tell_that_they_are() -> None:
         (["run", "a.yaml", "--leave-runs", "-q"], "batchrunner run a.yaml -q"),
     ],
 )
-def test_the_command_that_goes_on_can_be_pasted(args: list[str], command: str) -> None:
+def test_the_command_that_continues_can_be_pasted(args: list[str], command: str) -> None:
     assert same_command(args) == command
 
 
-def test_the_command_that_goes_on_shows_no_password() -> None:
+def test_the_command_that_continues_shows_no_password() -> None:
     line = same_command(["run", "a.yaml", "--db", "postgresql://me:secret@db/night"])
     assert "secret" not in line
     assert shlex.split(line)[-1] == "postgresql://me:***@db/night"
@@ -71,7 +71,7 @@ def tally(running: int, unsettled: int) -> BatchCounts:
         (0, 0, 0, "waits for the last writes ("),
     ],
 )
-def test_who_stops_is_told_what_is_waited_for(
+def test_stopping_says_what_is_waited_for(
     running: int, unsettled: int, seconds: int, says: str
 ) -> None:
     line = stopping(tally(running, unsettled), timedelta(seconds=seconds))

@@ -1,4 +1,4 @@
-"""Runs find their attempts by what is written in their goals, never by their order."""
+"""Runs are matched to attempts by the markers in their goals, never by their order."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_submission_without_markers_leaves_goals_as_they_are() -> None:
 
 
 @given(st.integers(1, 100), st.data())
-def test_every_run_finds_its_attempt_in_whatever_order(count: int, data: st.DataObject) -> None:
+def test_every_run_is_matched_in_any_order(count: int, data: st.DataObject) -> None:
     sent = submission(count)
     shown = data.draw(st.permutations(runs_of(sent)))
     assert match_runs(sent, shown)[0] == {
@@ -93,11 +93,11 @@ def test_some_runs_are_matched_where_others_are_missing() -> None:
         "[ref br-tokk-1]",
     ],
 )
-def test_runs_of_others_are_nobodys(goal: str | None) -> None:
+def test_foreign_runs_match_no_attempt(goal: str | None) -> None:
     assert match_runs(submission(3), [run("stranger", goal)])[0] == {}
 
 
-def test_place_1_is_not_the_beginning_of_place_10() -> None:
+def test_index_1_does_not_match_index_10() -> None:
     assert match_runs(submission(1), [run("r10", "[ref br-tok-10]")])[0] == {}
 
 
@@ -148,7 +148,7 @@ def test_a_goal_that_is_cut_before_its_marker_ends_may_be_ours(kept: int, end: s
         "BR-TOK-1]",
     ],
 )
-def test_a_goal_that_does_not_tell_may_be_ours(goal: str | None) -> None:
+def test_a_goal_without_a_marker_may_be_ours(goal: str | None) -> None:
     assert may_belong_to(submission(3), goal)
 
 
@@ -162,11 +162,11 @@ def test_a_goal_that_does_not_tell_may_be_ours(goal: str | None) -> None:
         "Read the price\n\n[ref br-tok-99]",
     ],
 )
-def test_a_goal_that_tells_whose_it_is_leaves_nothing_in_doubt(goal: str) -> None:
+def test_a_goal_that_shows_whose_it_is_is_certain(goal: str) -> None:
     assert not may_belong_to(submission(3), goal)
 
 
-def test_a_webhook_of_the_program_is_named_where_a_job_names_none() -> None:
+def test_our_webhook_is_named_if_a_job_names_none() -> None:
     hook, own = "https://hooks.test/a", "https://hooks.test/mine"
     ours, theirs = submission(1), submission(1, webhook_url=own)
     assert run_request(ours, ours.attempts[0], hook)["webhook_url"] == hook

@@ -53,12 +53,12 @@ async def test_all_keys_are_one_account_unless_they_are_to_be_apart() -> None:
 async def test_accounts_are_apart_over_restarts_and_their_keys_are_in_no_ledger(
     tmp_path: Path,
 ) -> None:
-    path = tmp_path / "ledger.jsonl"
-    before = Stage(ledger=Journal(path), apart=True)
+    path = tmp_path / "journal.jsonl"
+    before = Stage(journal=Journal(path), apart=True)
     (run_id,) = await before.create(PAGE)
-    before.sandbox.ledger.close()
-    after = Stage(ledger=Journal(path), apart=True)
+    before.sandbox.journal.close()
+    after = Stage(journal=Journal(path), apart=True)
     assert (await after.run(run_id))["status"] == "RUNNING"
     assert not any(await seen_by_the_other(after, run_id))
     assert "sk-" not in path.read_text()
-    after.sandbox.ledger.close()
+    after.sandbox.journal.close()
