@@ -11,7 +11,7 @@ from batchrunner.model import Budget, Canary, JobState, Settings
 from batchrunner.policy.escalation import host_of
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
-from tests.simulation.held import Night
+from tests.simulation.checked_batch import Night
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.simulated_batch import now, simulate
 

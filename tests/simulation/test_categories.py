@@ -12,7 +12,7 @@ from sqlalchemy import select
 from batchrunner.model import FailureCategory, JobState, Settings
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.store.schema import attempts
-from tests.simulation.held import Night
+from tests.simulation.checked_batch import Night
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.simulated_batch import simulate
 

@@ -14,7 +14,7 @@ from batchrunner.policy.escalation import STEP_CLOSED_AFTER, host_of, is_probe
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.journal import Run
-from tests.simulation.held import Night
+from tests.simulation.checked_batch import Night
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.simulated_batch import KillSwitch, ProcessKilled, simulate
 from tests.sweeps import some

@@ -23,7 +23,7 @@ from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.store.database import StoreError
 from batchrunner.tinyfish.console_client import ConsoleClient
-from tests.simulation.held import Night
+from tests.simulation.checked_batch import Night
 from tests.simulator.simulated_batch import pages, simulate
 from tests.sweeps import some
 

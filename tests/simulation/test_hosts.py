@@ -16,7 +16,7 @@ from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import Sandbox, SandboxConfig
 from batchrunner.sandbox.journal import Run
 from tests.contract.openapi import judging
-from tests.simulation.held import Night
+from tests.simulation.checked_batch import Night
 from tests.simulation.test_steering import steered
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.simulated_batch import now, opened_store, simulate

@@ -11,7 +11,7 @@ from batchrunner.policy.run_decision import LINGERING_AFTER
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.journal import Run
-from tests.simulation.held import Night
+from tests.simulation.checked_batch import Night
 from tests.simulation.test_steering import alive_at
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.simulated_batch import now, simulate

@@ -13,7 +13,7 @@ from batchrunner.model import FailureCategory, JobState, Settings
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.selftest.invariants import InvariantViolated
-from tests.simulation.held import Night
+from tests.simulation.checked_batch import Night
 from tests.simulator.network.hostile_results import HOSTILE_RESULTS, HUGE
 from tests.simulator.network.proxy import FAULTS, FAULTS_LEAVING_DOUBT, FaultWindow, FaultyNetwork
 from tests.simulator.simulated_batch import pages, simulate

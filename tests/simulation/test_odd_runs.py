@@ -18,7 +18,7 @@ from batchrunner.runner.events import AttemptsClosed
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.faults import Status
-from tests.simulation.held import Night
+from tests.simulation.checked_batch import Night
 from tests.simulator.network.proxy import FaultyNetwork
 from tests.simulator.simulated_batch import now, pages, simulate
 from tests.sweeps import some

@@ -48,7 +48,7 @@ from batchrunner.store.schema import SubmissionState, attempts, jobs, results
 from batchrunner.store.serialization import json_text
 from batchrunner.store.store import Store
 from batchrunner.tinyfish.client import TinyFishClient
-from tests.simulation.held import Night
+from tests.simulation.checked_batch import Night
 from tests.simulator.machine_faults import (
     MachineFaults,
     SimulatedMachine,

@@ -15,7 +15,7 @@ from batchrunner.policy.schedule import Window
 from batchrunner.runner.events import BatchPaused, BatchResumed, CancelledForDeadline
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
-from tests.simulation.held import Night
+from tests.simulation.checked_batch import Night
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.machine_faults import (
     MachineFaults,

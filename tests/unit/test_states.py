@@ -29,7 +29,7 @@ from batchrunner.sandbox import SandboxConfig
 from batchrunner.store.schema import SubmissionState, submissions
 from batchrunner.store.store import Store
 from tests.fakes import NOW, claim, enlist, failed, job_file, keys, run, start
-from tests.simulation.between import Fickle, put_between
+from tests.simulation.answer_changes import Fickle, put_between
 from tests.simulator.simulated_batch import (
     KillSwitch,
     ProcessKilled,

@@ -13,8 +13,8 @@ import pytest
 from batchrunner.model import FailureCategory, JobFile, JobSpec, JobState, Settings
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
-from tests.simulation.between import Fickle, put_between
-from tests.simulation.held import Night
+from tests.simulation.answer_changes import Fickle, put_between
+from tests.simulation.checked_batch import Night
 from tests.simulator.simulated_batch import now, pages, simulate
 
 PATIENT = Settings(backoff=timedelta(seconds=4), concurrency=4)

@@ -15,7 +15,7 @@ from batchrunner.model import Budget, FailureCategory, JobFile, JobSpec, JobStat
 from batchrunner.policy.run_decision import GIVEN_UP_AFTER
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
-from tests.simulation.held import Night
+from tests.simulation.checked_batch import Night
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.simulated_batch import KillSwitch, ProcessKilled, now, pages, simulate
 

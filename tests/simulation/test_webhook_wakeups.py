@@ -18,8 +18,8 @@ from batchrunner.runner.events import WebhookDropped
 from batchrunner.runner.webhook_wakeup import WebhookWakeUp
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.selftest.invariants import StoreSnapshot
-from tests.simulation.between import put_between
-from tests.simulation.held import Night
+from tests.simulation.answer_changes import put_between
+from tests.simulation.checked_batch import Night
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.simulated_batch import KillSwitch, ProcessKilled, now, pages, simulate
 

@@ -17,7 +17,7 @@ from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.store.database import StoreError
 from batchrunner.store.schema import jobs
-from tests.simulation.held import Night
+from tests.simulation.checked_batch import Night
 from tests.simulator.simulated_batch import KillSwitch, T, now, pages, simulate
 from tests.sweeps import some
 

@@ -12,7 +12,7 @@ import pytest
 from batchrunner.model import FailureCategory, JobState, Settings
 from batchrunner.runner.runner import ExitReason, Runner
 from batchrunner.sandbox import SandboxConfig
-from tests.simulation.held import Night
+from tests.simulation.checked_batch import Night
 from tests.simulator.simulated_batch import pages, simulate
 from tests.sweeps import some
 

@@ -15,7 +15,7 @@ from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.selftest.invariants import StoreSnapshot, hidden
 from tests.contract.openapi import judging
-from tests.simulation.held import Night
+from tests.simulation.checked_batch import Night
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.fuzz import _Simulation
 from tests.simulator.scenario import draw_scenario

@@ -23,7 +23,7 @@ from batchrunner.sandbox.seeded_random import seeded_share
 from batchrunner.selftest.invariants import StoreSnapshot
 from batchrunner.store import budget, claims
 from batchrunner.tinyfish.client import TinyFishClient
-from tests.simulation.held import Night
+from tests.simulation.checked_batch import Night
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.simulated_batch import EPOCH, KillSwitch, ProcessKilled, now, pages, simulate
 from tests.sweeps import examples, some
