@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -22,8 +22,6 @@ class Planter:
     """Replaces functions until the test ends."""
 
     patch: pytest.MonkeyPatch
-    #: Called when a simulated process starts: the process before it took its memory along.
-    on_start: list[Callable[[], None]] = field(default_factory=list)
 
     def replace(self, original: Callable[..., Any], substitute: Callable[..., Any]) -> None:
         """

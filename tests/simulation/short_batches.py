@@ -79,8 +79,8 @@ class KilledAfter(KillSwitch):
 
     async def receive(self, response: httpx.Response) -> None:
         """Receive an answer, perhaps the last one."""
-        if self.fuse is None and self.word in await response.aread():
-            self.fuse = self.steps + 1 + self.later
+        if self.kill_at is None and self.word in await response.aread():
+            self.kill_at = self.steps + 1 + self.later
         self.step()
 
 
@@ -174,9 +174,7 @@ async def clock_set_forward() -> None:
     """Set the clock eight hours forward while runs have minutes to go."""
     simulated = CheckedBatch.of(pages(3), SandboxConfig(durations=(300, 600)), SETTINGS)
     simulated.one_clock = simulated.waits = False
-    machine = SimulatedMachine(
-        simulated.store, MachineFaults(steps=[(60, 8 * 3600)]), 0, Counter()
-    )
+    machine = SimulatedMachine(simulated.store, MachineFaults(steps=[(60, 8 * 3600)]), 0, Counter())
     process = SimulatedProcess(machine=machine)
     await run_to_end(simulated, process, now=machine.wall, monotonic=machine.monotonic)
 

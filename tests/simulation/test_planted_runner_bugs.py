@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -30,7 +30,6 @@ from batchrunner.policy.retry_rules import Policy
 from batchrunner.policy.run_decision import is_lost, is_overdue, reset_after_clock_jump
 from batchrunner.runner.condition_timer import ConditionTimer
 from batchrunner.runner.mismatch_fixer import MismatchFixer
-from batchrunner.runner.monotonic_clock import MonotonicClock
 from batchrunner.runner.run_fetcher import RunFetcher
 from batchrunner.runner.run_search import SearchResult, finds_control_run, search_runs
 from batchrunner.store.orphans import late_run_watchlist
@@ -41,7 +40,6 @@ from tests.simulation.short_batches import (
     faulty_batch,
     search_finds_nothing,
     small_batch,
-    suspended_machine,
 )
 from tests.simulator.simulated_batch import pages, simulate
 
@@ -93,9 +91,7 @@ def ignore_late_runs(planter: Planter) -> None:
 
 
 def ignore_retry_after(planter: Planter) -> None:
-    planter.replace(
-        classify_fault, lambda fault: replace(classify_fault(fault), retry_after=None)
-    )
+    planter.replace(classify_fault, lambda fault: replace(classify_fault(fault), retry_after=None))
 
 
 def count_throttling(planter: Planter) -> None:
@@ -131,13 +127,6 @@ def count_a_clock_jump_as_running_time(planter: Planter) -> None:
 
     planter.replace(reset_after_clock_jump, lambda attempt, jumped_at: attempt)
     planter.replace(is_overdue, is_overdue_by_our_clock)
-
-
-def take_over_from_those_who_slept_too(planter: Planter) -> None:
-    def with_jumps(clock: MonotonicClock, within: timedelta) -> datetime:
-        return clock.now()
-
-    planter.replace(MonotonicClock.before_jumps, with_jumps)
 
 
 def take_a_failed_poll_for_a_failed_run(planter: Planter) -> None:
@@ -194,9 +183,6 @@ BUGS = [
         count_a_clock_jump_as_running_time,
         clock_set_forward,
         "a run was cancelled before its limit",
-    ),
-    Bug(
-        take_over_from_those_who_slept_too, suspended_machine, "a living owner was treated as dead"
     ),
     Bug(
         take_a_failed_poll_for_a_failed_run,

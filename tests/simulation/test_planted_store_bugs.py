@@ -30,6 +30,7 @@ from tests.simulation.short_batches import (
     killed_after,
     run_twice,
     small_batch,
+    suspended_machine,
     suspended_runner,
     two_runners,
 )
@@ -38,13 +39,16 @@ from tests.simulator.simulated_batch import pages, simulate
 Decisions = Sequence[AttemptDecision]
 
 
-def on_each_start(planter: Planter, forget: Callable[[], None]) -> None:
-    """Forget what is in memory when a process starts: the one before took it along."""
+def on_each_kill(planter: Planter, forget: Callable[[], None]) -> None:
+    """Forget what is in memory when a process is killed."""
     real = Runner.run
 
     async def run(runner: Runner) -> Any:
-        forget()
-        return await real(runner)
+        try:
+            return await real(runner)
+        except BaseException:
+            forget()
+            raise
 
     planter.replace(Runner.run, run)
 
@@ -72,7 +76,7 @@ def send_before_the_intent(planter: Planter) -> None:
 
     planter.replace(claim, claim_unwritten)
     planter.replace(record_runs, record_late)
-    on_each_start(planter, unwritten.clear)
+    on_each_kill(planter, unwritten.clear)
 
 
 def lose_run_ids(planter: Planter) -> None:
@@ -129,6 +133,23 @@ def take_over_from_the_living(planter: Planter) -> None:
     planter.replace(rescue, take_over)
 
 
+def take_over_from_those_who_slept_too(planter: Planter) -> None:
+    """Treat leases that ended in a sleep of the machine as expired."""
+
+    def take_over(
+        tx: Connection,
+        owner_id: str,
+        batch_id: int,
+        now: datetime,
+        gone: Any,
+        ended_by: datetime,
+        *args: Any,
+    ) -> int:
+        return rescue(tx, owner_id, batch_id, now, gone, now, *args)
+
+    planter.replace(rescue, take_over)
+
+
 # ---- applying decisions ----
 
 
@@ -154,17 +175,12 @@ def let_zombies_write(planter: Planter) -> None:
     planter.replace(apply_decisions, apply)
 
 
-def count_no_category(planter: Planter) -> None:
-    known = lambda each: replace(  # noqa: E731
-        each, attempt=replace(each.attempt, job=without_failure(each.attempt.job, each))
-    )
+def forget_earlier_categories(planter: Planter) -> None:
+    def forgetful(decision: AttemptDecision) -> AttemptDecision:
+        job = replace(decision.attempt.job, failures_by_category={})
+        return replace(decision, attempt=replace(decision.attempt, job=job))
 
-    def without_failure(job: Any, decision: AttemptDecision) -> Any:
-        failure = decision.transition.failure
-        met = {failure.category: -1} if failure else {}
-        return replace(job, failures_by_category={**job.failures_by_category, **met})
-
-    apply_changed(planter, lambda decisions: [known(each) for each in decisions])
+    apply_changed(planter, lambda decisions: [forgetful(each) for each in decisions])
 
 
 def count_before_the_result(planter: Planter) -> None:
@@ -196,7 +212,7 @@ def count_before_the_result(planter: Planter) -> None:
     apply_changed(planter, without_results)
     planter.replace(read, written_first(read))
     planter.replace(write, written_first(write))
-    on_each_start(planter, unwritten.clear)
+    on_each_kill(planter, unwritten.clear)
 
 
 def mix_up_results(planter: Planter) -> None:
@@ -262,8 +278,15 @@ BUGS = [
         "other options than its row says",
     ),
     Bug(take_over_from_the_living, two_runners, "a living owner was treated as dead"),
+    Bug(
+        take_over_from_those_who_slept_too, suspended_machine, "a living owner was treated as dead"
+    ),
     Bug(let_zombies_write, suspended_runner, "UNIQUE constraint failed: attempts.job_id"),
-    Bug(count_no_category, faulty_batch("unknown/1"), "failures by category do not add up"),
+    Bug(
+        forget_earlier_categories,
+        faulty_batch("system_failure/2"),
+        "failures by category do not add up",
+    ),
     Bug(
         count_before_the_result,
         partial(killed_after, b'"COMPLETED"'),
