@@ -58,20 +58,21 @@ def on_each_kill(planter: Planter, forget: Callable[[], None]) -> None:
 
 def send_before_the_intent(planter: Planter) -> None:
     """Roll a claim back, and write it with the answer to its create."""
-    unwritten: list[tuple[tuple[Any, ...], list[Submission]]] = []
+    unwritten: list[tuple[tuple[Any, ...], dict[str, Any], list[Submission]]] = []
 
-    def claim_unwritten(tx: Connection, *args: Any) -> list[Submission]:
+    def claim_unwritten(tx: Connection, *args: Any, **kwargs: Any) -> list[Submission]:
         savepoint = tx.begin_nested()
-        found = claim(tx, *args)
+        found = claim(tx, *args, **kwargs)
         savepoint.rollback()
-        unwritten.append((args, found))
+        unwritten.append((args, kwargs, found))
         return found
 
     def record_late(tx: Connection, *args: Any) -> Any:
         while unwritten:
-            claimed, found = unwritten.pop()
+            args_before, kwargs, found = unwritten.pop()
             tokens = iter([submission.marker_token for submission in found])
-            claim(tx, *[tokens.__next__ if callable(each) else each for each in claimed])
+            same = lambda each: tokens.__next__ if callable(each) else each  # noqa: B023, E731
+            claim(tx, *map(same, args_before), **{k: same(v) for k, v in kwargs.items()})
         return record_runs(tx, *args)
 
     planter.replace(claim, claim_unwritten)
@@ -92,11 +93,13 @@ def lose_run_ids(planter: Planter) -> None:
 def bound_each_process(planter: Planter) -> None:
     elsewhere = 0
 
-    def unbounded_claim(tx: Connection, owner_id: str, batch_id: int, *args: Any) -> Any:
+    def unbounded_claim(
+        tx: Connection, owner_id: str, batch_id: int, *args: Any, **kwargs: Any
+    ) -> Any:
         nonlocal elsewhere
         elsewhere = work_left(tx, owner_id, batch_id).in_flight_elsewhere
         try:
-            return claim(tx, owner_id, batch_id, *args)
+            return claim(tx, owner_id, batch_id, *args, **kwargs)
         finally:
             elsewhere = 0
 
@@ -110,10 +113,10 @@ def bound_each_process(planter: Planter) -> None:
 
 
 def run_without_the_options_in_the_row(planter: Planter) -> None:
-    def plain(*args: Any) -> list[Submission]:
+    def plain(*args: Any, **kwargs: Any) -> list[Submission]:
         return [
             replace(submission, attempts=tuple(map(without_overrides, submission.attempts)))
-            for submission in claim(*args)
+            for submission in claim(*args, **kwargs)
         ]
 
     def without_overrides(attempt: Any) -> Any:
