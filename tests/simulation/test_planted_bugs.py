@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -42,7 +42,7 @@ from batchrunner.runner.run_fetcher import RunFetcher
 from batchrunner.runner.runner import innermost
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.store import attempts as attempts_module
-from batchrunner.store import claims, reports, submissions
+from batchrunner.store import claims, controls, leases, reports, submissions
 from batchrunner.store.database import StoreError
 from batchrunner.store.leases import LeaseLost
 from batchrunner.store.schema import SubmissionState, attempts, jobs, results
@@ -240,42 +240,50 @@ async def at_once(*nights: Scenario) -> None:
 # ---- bugs: submitting ----
 
 
+def in_place_of(real: Callable[..., Any], bug: Callable[..., Any], patch: Patch) -> None:
+    """Let the store's transactions run *bug* in the place of *real*."""
+
+    def replacing(transaction: Callable[..., Any]) -> Callable[..., Any]:
+        def replaced(store: Store, function: Any, *args: Any, **named: Any) -> Any:
+            return transaction(store, bug if function is real else function, *args, **named)
+
+        return replaced
+
+    patch.setattr(Store, "read", replacing(Store.read))
+    patch.setattr(Store, "write", replacing(Store.write))
+
+
 def send_before_the_intent(patch: Patch) -> None:
     """Claim without a commit; what was claimed is written with what became of it."""
-    unwritten: list[tuple[tuple[Any, ...], list[Submission]]] = []
-    real: Callable[..., list[Submission]] = claims.claim
+    unwritten: list[tuple[tuple[Any, ...], dict[str, Any], list[Submission]]] = []
 
-    def claim(store: Store, *args: Any) -> list[Submission]:
-        *claimed, key = args
-        with store._database.read() as tx:
-            found = real(tx, *claimed, store._new_token, key)
-        unwritten.append((tuple(claimed), found))
+    def claim(tx: Any, *args: Any, **named: Any) -> list[Submission]:
+        with tx.begin_nested() as savepoint:
+            found = claims.claim_jobs(tx, *args, **named)
+            savepoint.rollback()
+        unwritten.append((args, named, found))
         return found
 
-    def late(verb: Callable[..., Any]) -> Callable[..., Any]:
-        def written(store: Store, *args: Any) -> Any:
-            while unwritten:
-                claimed, found = unwritten.pop()
-                tokens = iter([submission.marker_token for submission in found])
-                with store._database.write() as tx:
-                    real(tx, *claimed, tokens.__next__)
-            return verb(store, *args)
+    def record(tx: Any, *args: Any) -> Any:
+        while unwritten:
+            claimed, named, found = unwritten.pop()
+            tokens = iter([submission.marker_token for submission in found])
+            claims.claim_jobs(tx, *claimed, **{**named, "new_token": tokens.__next__})
+        return submissions.record_runs(tx, *args)
 
-        return written
-
-    patch.setattr(Store, "claim", claim)
-    patch.setattr(Store, "enlist", forgetting(Store.enlist, unwritten))
-    patch.setattr(Store, "record", late(Store.record))
+    in_place_of(claims.claim_jobs, claim, patch)
+    in_place_of(submissions.record_runs, record, patch)
+    forget_at_start(unwritten, patch)
 
 
-def forgetting(enlist: Callable[..., None], memory: Any) -> Callable[..., None]:
+def forget_at_start(memory: list[Any], patch: Patch) -> None:
     """Empty a memory when a process starts: the one before took it along."""
 
-    def enlisted(store: Store, *args: Any) -> None:
+    def register(tx: Any, *args: Any) -> None:
         memory.clear()
-        enlist(store, *args)
+        leases.register_owner(tx, *args)
 
-    return enlisted
+    in_place_of(leases.register_owner, register, patch)
 
 
 def send_again(which: Callable[[ApiFault], bool], patch: Patch) -> None:
@@ -325,7 +333,7 @@ def lose_run_ids(patch: Patch) -> None:
         submissions.close_submission(tx, owner_id, submission, SubmissionState.CREATED, now)
         return frozenset()
 
-    patch.setattr(submissions, "record_runs", record)
+    in_place_of(submissions.record_runs, record, patch)
 
 
 def ignore_stragglers(patch: Patch) -> None:
@@ -344,34 +352,30 @@ def ignore_retry_after(patch: Patch) -> None:
 
 
 def bound_each_process(patch: Patch) -> None:
-    real, in_flight, standing = claims.claim, claims._in_flight, reports.work_left
+    in_flight = claims._in_flight
 
     def without_others(*args: Any) -> WorkLeft:
-        found: WorkLeft = standing(*args)
+        found: WorkLeft = reports.work_left(*args)
         return replace(found, free_slots=found.free_slots + found.in_flight_elsewhere)
 
-    def claim(tx: Any, owner_id: str, *args: Any) -> list[Submission]:
+    def claim(tx: Any, owner_id: str, *args: Any, **named: Any) -> list[Submission]:
         def mine(tx: Any, batch_id: int) -> int:
             others = reports.work_left(tx, owner_id, batch_id).in_flight_elsewhere
             return in_flight(tx, batch_id) - others
 
         patch.setattr(claims, "_in_flight", mine)
-        return real(tx, owner_id, *args)
+        return claims.claim_jobs(tx, owner_id, *args, **named)
 
-    patch.setattr(claims, "claim", claim)
-    patch.setattr(reports, "work_left", without_others)
+    in_place_of(claims.claim_jobs, claim, patch)
+    in_place_of(reports.work_left, without_others, patch)
 
 
 def rob_the_living(patch: Patch) -> None:
-    real = Store.rescue
+    def rescue(tx: Any, owner_id: str, batch_id: int, now: datetime, *_: Any, **__: Any) -> int:
+        everybody = [owner.id for owner, _ in leases.other_owners(tx, owner_id)]
+        return leases.rescue_attempts(tx, owner_id, batch_id, now, everybody)
 
-    def rescue(
-        store: Store, owner_id: str, batch_id: int, now: datetime, *_: Collection[str] | datetime
-    ) -> int:
-        everybody = [owner.id for owner, _ in store.others(owner_id)]
-        return real(store, owner_id, batch_id, now, everybody)
-
-    patch.setattr(Store, "rescue", rescue)
+    in_place_of(leases.rescue_attempts, rescue, patch)
 
 
 def rob_those_who_slept_too(patch: Patch) -> None:
@@ -445,26 +449,25 @@ def take_a_failed_look_for_a_failed_run(patch: Patch) -> None:
 def count_before_the_result(patch: Patch) -> None:
     """Write results in the transaction after the one that counts their jobs."""
     unwritten: list[dict[str, Any]] = []
-    apply, standing = Store.apply, Store.standing
+    apply, read = attempts_module._apply_poll, Store.read
 
-    def counted(store: Store, owner_id: str, verdicts: Any, *args: Any) -> Any:
+    def counted(tx: Any, owner_id: str, verdicts: Any, *args: Any) -> Any:
         for verdict in verdicts:
             if verdict.run and verdict.run.result is not None:
                 at = verdict.attempt.attempt_id
                 unwritten.append({"attempt_id": at, "body": verdict.run.result})
         bare = [replace(v, run=v.run and replace(v.run, result=None)) for v in verdicts]
-        return apply(store, owner_id, bare, *args)
+        return apply(tx, owner_id, bare, *args)
 
-    def written(store: Store, *args: Any) -> Any:
-        if unwritten:
-            with store._database.write() as tx:
-                tx.execute(insert(results), unwritten)
+    def written(store: Store, function: Any, *args: Any, **named: Any) -> Any:
+        if unwritten and function is reports.work_left:
+            store.write(lambda tx: tx.execute(insert(results), unwritten))
             unwritten.clear()
-        return standing(store, *args)
+        return read(store, function, *args, **named)
 
-    patch.setattr(Store, "enlist", forgetting(Store.enlist, unwritten))
-    patch.setattr(Store, "apply", counted)
-    patch.setattr(Store, "standing", written)
+    patch.setattr(Store, "read", written)
+    in_place_of(apply, counted, patch)
+    forget_at_start(unwritten, patch)
 
 
 def mix_up_results(patch: Patch) -> None:
@@ -496,37 +499,30 @@ def forget_the_cost_of_failures(patch: Patch) -> None:
 
 
 def cancel_only_here(patch: Patch) -> None:
-    def cancel(store: Store, batch_id: int, keys: object, now: datetime) -> None:
+    def cancel(tx: Any, batch_id: int, keys: object, now: datetime, *_: Any) -> tuple[int, int]:
         ends = {"closed_at": now, "outcome": FailureCategory.RUN_CANCELLED, "counted": True}
         running = attempts.c.closed_at.is_(None)
         unfinished = jobs.c.finished_at.is_(None)
-        with store._database.write() as tx:
-            tx.execute(update(attempts).where(running).values(**ends))
-            tx.execute(
-                update(jobs).where(unfinished).values(state=JobState.CANCELLED, finished_at=now)
-            )
+        tx.execute(update(attempts).where(running).values(**ends))
+        tx.execute(update(jobs).where(unfinished).values(state=JobState.CANCELLED, finished_at=now))
+        return 0, 0
 
-    patch.setattr(Store, "cancel", cancel)
+    in_place_of(controls.cancel_jobs, cancel, patch)
 
 
 def start_all_over(patch: Patch) -> None:
-    real = Store.enlist
+    def register(tx: Any, owner: Owner, now: datetime) -> None:
+        leases.register_owner(tx, owner, now)
+        tx.execute(update(jobs).values(state=JobState.AVAILABLE, finished_at=None))
 
-    def enlist(store: Store, owner: Owner, now: datetime) -> None:
-        real(store, owner, now)
-        with store._database.write() as tx:
-            tx.execute(update(jobs).values(state=JobState.AVAILABLE, finished_at=None))
-
-    patch.setattr(Store, "enlist", enlist)
+    in_place_of(leases.register_owner, register, patch)
 
 
 def export_only_results(patch: Patch) -> None:
-    real = reports.finished_jobs
-
     def finished(*args: Any) -> Any:
-        return [job for job in real(*args) if job.result is not None]
+        return [job for job in reports.finished_jobs_among(*args) if job.result is not None]
 
-    patch.setattr(reports, "finished_jobs", finished)
+    in_place_of(reports.finished_jobs_among, finished, patch)
 
 
 # ---- the table ----
