@@ -131,14 +131,14 @@ def _setting(value: object) -> str:
 
 
 def _fields_table(known: Mapping[str, yaml.Field]) -> str:
-    rows = [[_code(name), field.shape.says, field.meaning] for name, field in known.items()]
+    rows = [[_code(name), field.type.expected, field.meaning] for name, field in known.items()]
     return _table(["key", "value", "meaning"], rows)
 
 
 def _settings() -> str:
     defaults = {field.name: field.default for field in fields(Settings)}
     rows = [
-        [_code(name), field.shape.says, _setting(defaults[name]), field.meaning]
+        [_code(name), field.type.expected, _setting(defaults[name]), field.meaning]
         for name, field in yaml.SETTINGS_FIELDS.items()
     ]
     return _table(["key", "value", "default", "meaning"], rows)
@@ -152,9 +152,9 @@ def _sections() -> str:
 def _nested() -> str:
     texts = []
     for name, field in yaml.JOB_FIELDS.items():
-        if isinstance(field.shape, Record) and name in RUN_OPTIONS:
-            texts += [f"#### {name}", _fields_table(field.shape.fields)]
-            texts += ["\n".join(_rules(field.shape))] if field.shape.rules else []
+        if isinstance(field.type, Record) and name in RUN_OPTIONS:
+            texts += [f"#### {name}", _fields_table(field.type.fields)]
+            texts += ["\n".join(_rules(field.type))] if field.type.rules else []
     return "\n\n".join(texts)
 
 
@@ -238,7 +238,7 @@ def _failures() -> str:
 
 
 def _categories() -> str:
-    lines = (f"- **{category}**: {row.meaning}." for category, row in CATEGORIES.items())
+    lines = (f"- **{category}**: {row.meaning}." for category, row in sorted(CATEGORIES.items()))
     return "\n".join(lines)
 
 
@@ -269,11 +269,11 @@ def _sites() -> str:
     return _table(["site", "what it is", "its paths"], rows)
 
 
-def _fates() -> str:
+def _faults() -> str:
     says = {
-        name: fate.says
+        name: fault.says
         for table in (RUN_FAULTS, REQUEST_FAULTS, READ_FAULTS, ARTIFACT_FAULTS)
-        for name, fate in table.items()
+        for name, fault in table.items()
     }
     rows = [[_code(name), str(kind), says[name]] for name, kind in FAULTS.items()]
     return _table(["fault", "of a", "what happens"], rows)
@@ -373,7 +373,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "categories": _categories,
     "evidence": _evidence,
     "sites": _sites,
-    "fates": _fates,
+    "faults": _faults,
     "escapes": _escapes,
     "variants": _variants,
     "formats": _formats,

@@ -105,7 +105,7 @@ class Canceller:
         if self._unconfirmed.has_lasted(run_id, GIVEN_UP_AFTER):
             return "the API was asked to cancel it, and does not show that it ended"
         if self._fetcher.is_unmentioned(run_id, GIVEN_UP_AFTER):
-            return "the API tells nothing about it"
+            return "the API says nothing about it"
         return None
 
     def _lingers(self, attempt: OpenAttempt, observation: RunObservation) -> bool:

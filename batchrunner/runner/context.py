@@ -15,6 +15,7 @@ from batchrunner.runner.monotonic_clock import MonotonicClock
 from batchrunner.runner.offload import Offload, RetryingOffload
 from batchrunner.runner.run_durations import RunDurations
 from batchrunner.runner.stop_state import StopState
+from batchrunner.runner.streamed_create import StreamedCreate
 from batchrunner.runner.wakeup import WakeUp
 from batchrunner.runner.webhook_wakeup import WebhookWakeUp
 from batchrunner.store.store import Store
@@ -37,8 +38,10 @@ class RunnerContext:
     clock: MonotonicClock
     offload_once: Offload  #: runs a store call once; the caller handles its errors
     notify: Callable[[Event], None]
-    key_digest: str | None = None  #: by which the store tells accounts apart
+    key_digest: str | None = None  #: identifies the account in the store
     webhook_wakeup: WebhookWakeUp = field(default_factory=WebhookWakeUp)
+    submit_once: bool = False  #: submit what is due at the start, and nothing after that
+    streamed_create: StreamedCreate | None = None  #: None: create runs without a stream
     window: Window = field(default_factory=Window)  #: by this machine's wall clock
     policy: Policy = field(init=False)
     durations: RunDurations = field(default_factory=RunDurations, init=False)

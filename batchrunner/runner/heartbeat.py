@@ -92,7 +92,7 @@ class Heartbeat:
             context.unanswered_added.notify()
 
     def _lease_cutoff(self) -> datetime:
-        """Return the time: an owner whose lease ended before it is dead."""
+        """Return the cutoff: owners whose leases ended before it are dead."""
         # Owners that slept while this one slept have not had the time to renew their leases.
         moment = self._context.clock.before_jumps(LEASE)
         if self._store_outage is None:

@@ -19,6 +19,7 @@ from batchrunner.runner.offload import Offload, T
 from batchrunner.runner.orphan_sweeper import OrphanSweeper
 from batchrunner.runner.poller import Poller
 from batchrunner.runner.reconciler import Reconciler
+from batchrunner.runner.streamed_create import StreamedCreate
 from batchrunner.runner.submitter import Submitter
 from batchrunner.runner.webhook_wakeup import WebhookWakeUp
 from batchrunner.store.database import StoreError
@@ -70,6 +71,8 @@ class Runner:
         notify: Callable[[Event], None] = lambda _: None,
         key_digest: str | None = None,
         submit: bool = True,
+        submit_once: bool = False,
+        streamed_create: StreamedCreate | None = None,
         window: Window | None = None,
         webhook_wakeup: WebhookWakeUp | None = None,
     ) -> None:
@@ -82,6 +85,8 @@ class Runner:
             offload_once=offload,
             notify=notify,
             key_digest=key_digest,
+            submit_once=submit_once,
+            streamed_create=streamed_create,
             window=window or Window(),
             webhook_wakeup=webhook_wakeup or WebhookWakeUp(),
         )
@@ -127,6 +132,8 @@ class Runner:
             loops.start_soon(Reconciler(self._context).run)
             loops.start_soon(self._orphan_sweeper.run)
             exit_reason = await self._poll_to_the_end()
+            if self._context.streamed_create is not None:
+                await self._context.streamed_create.finish()
             loops.cancel_scope.cancel()
         return exit_reason
 

@@ -7,6 +7,7 @@ from functools import partial
 from typing import assert_never
 
 import anyio
+from anyio.abc import TaskGroup
 
 from batchrunner.classify import classify_fault, is_not_offered
 from batchrunner.model import (
@@ -59,9 +60,14 @@ class Submitter:
         self._max_runs = MAX_RUNS_PER_REQUEST
         self._reported_pause: Pause | None = None
         self._reported_phase = Phase.OPEN
+        self._streams: TaskGroup  # reads streams of runs in the background
 
     async def run(self) -> None:
         """Claim all jobs that are due and fit into free slots, and submit them; forever."""
+        async with anyio.create_task_group() as self._streams:
+            await self._claim_and_submit()
+
+    async def _claim_and_submit(self) -> None:
         context = self._context
         while True:
             await self._credits.note()
@@ -76,7 +82,9 @@ class Submitter:
             if claimed:
                 context.stop.budget_used_up = False
                 await self._submit_all(claimed)
-            else:
+            if context.submit_once:
+                context.stop.drain()
+            elif not claimed:
                 await self._wait_for_due(work_left)
 
     async def _claim(self) -> list[Submission]:
@@ -184,9 +192,11 @@ class Submitter:
         self, submission: Submission, webhook_url: str | None, *, alone: bool
     ) -> CreateAnswer:
         """Send the create request, once; no layer below repeats it."""
-        api = self._context.api
+        api, streamed_create = self._context.api, self._context.streamed_create
         requests = [run_request(submission, each, webhook_url) for each in submission.attempts]
         schema = output_schema_of(submission)
+        if streamed_create is not None and len(requests) == 1:
+            return await streamed_create.create(self._streams, requests[0], schema)
         if alone:
             return await api.create_one(requests[0], schema)
         return await api.create(requests, schema)

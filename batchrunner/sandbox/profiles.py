@@ -59,13 +59,13 @@ class Profiles:
         session = seeded_id(self._seed, "session", self._sessions_made)
         self._sessions_made += 1
         self._sessions[session] = profile
-        patience = min(int(body.get("timeout_seconds", _SETUP_SECONDS)), _SETUP_SECONDS)
+        seconds = min(int(body.get("timeout_seconds", _SETUP_SECONDS)), _SETUP_SECONDS)
         return {
             "session_id": session,
             "cdp_url": f"ws{self._home.removeprefix('http')}/session/{session}/cdp",
             "base_url": f"{self._home}/session/{session}",
-            "timeout_seconds": patience,
-            "expires_at": instant(now + timedelta(seconds=patience)),
+            "timeout_seconds": seconds,
+            "expires_at": instant(now + timedelta(seconds=seconds)),
         }
 
     def save(self, profile: str, body: Mapping[str, Any], now: datetime) -> dict[str, Any]:

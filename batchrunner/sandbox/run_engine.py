@@ -270,10 +270,10 @@ class RunEngine:
 
     def _settle(self, event: RunPerformed) -> None:
         due = self.unperformed.pop(event.run_id)
-        most = self._most_steps(due)
-        if len(event.actions) > most:
+        max_steps = self._max_steps(due)
+        if len(event.actions) > max_steps:
             stopped = replace(due, status=Status.FAILED, performed=True, error=_TOO_MANY_STEPS)
-            self._close(stopped, event.actions[:most])
+            self._close(stopped, event.actions[:max_steps])
             return
         run = replace(
             due,
@@ -294,14 +294,14 @@ class RunEngine:
             self.to_report.append(closed)
 
     def _guessed(self, run: SandboxRun, part: float) -> tuple[str, ...]:
-        steps = min(int(self._config.steps(run.run_id) * part), self._most_steps(run))
+        steps = min(int(self._config.steps(run.run_id) * part), self._max_steps(run))
         return (f"Open {run.url}", *("Look for what the goal asks for",) * (steps - 1))[:steps]
 
     @staticmethod
-    def _most_steps(run: SandboxRun) -> int:
+    def _max_steps(run: SandboxRun) -> int:
         """Return after how many steps a run is ended, as the Agent reference says."""
-        most: int = run.body.get("agent_config", {}).get("max_steps", 150)
-        return most
+        max_steps: int = run.body.get("agent_config", {}).get("max_steps", 150)
+        return max_steps
 
     def _error(self, run: SandboxRun) -> dict[str, Any] | None:
         error = run.course.error
@@ -343,9 +343,9 @@ class RunEngine:
         fault = self._run_fault(body, nth)
         duration = self._config.duration(body["url"], nth)
         asked = body.get("agent_config", {}).get("max_duration_seconds", duration)
-        most = min(asked, _TEN_MINUTES) if self._ten_minutes else asked
-        if most < duration and RUN_FAULTS[fault].ends is not None:
-            return OVERDUE, float(most)
+        limit = min(asked, _TEN_MINUTES) if self._ten_minutes else asked
+        if limit < duration and RUN_FAULTS[fault].ends is not None:
+            return OVERDUE, float(limit)
         return fault, duration
 
     def _run_fault(self, body: Mapping[str, Any], nth: int) -> str:

@@ -20,12 +20,12 @@ from batchrunner.sandbox.sites import sites_app
 #: The API's own address, with which the addresses in its answers begin.
 HOME = "https://agent.tinyfish.ai"
 
-#: Wraps the API of a sandbox of such a world: sees every request, and may change every answer.
+#: Wraps the API of a sandbox: sees every request, and may change every answer.
 Middleware: TypeAlias = Callable[[ASGIApp, SandboxConfig], ASGIApp]
 
 
-def no_middleware(app: ASGIApp, world: SandboxConfig) -> ASGIApp:
-    """Leave the API as it is."""
+def no_middleware(app: ASGIApp, config: SandboxConfig) -> ASGIApp:
+    """Return the API as it is."""
     return app
 
 

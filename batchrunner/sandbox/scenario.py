@@ -85,8 +85,8 @@ class SandboxConfig:
 
     def steps(self, run_id: str) -> int:
         """Return how many steps a run takes that ends without the agent."""
-        fewest, most = _STEPS
-        return fewest + int(seeded_share(self.seed, "steps", run_id) * (most - fewest + 1))
+        minimum, maximum = _STEPS
+        return minimum + int(seeded_share(self.seed, "steps", run_id) * (maximum - minimum + 1))
 
     def credited(self, seconds: float) -> Decimal | None:
         """Return what was paid in so many seconds after the account was opened; None: no wallet."""

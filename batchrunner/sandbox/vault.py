@@ -88,9 +88,9 @@ class Vault:
 
     def _strange(self, asked: Sequence[str], path: Path) -> Iterator[Issue]:
         known = {item["itemId"] for each in self._connections for item in _items(each)}
-        for place, item in enumerate(asked):
+        for index, item in enumerate(asked):
             if item not in known:
-                at = (*path, "credential_item_ids", place)
+                at = (*path, "credential_item_ids", index)
                 yield issue("custom", at, "Credential item not found")
 
     def _check_up(self) -> None:

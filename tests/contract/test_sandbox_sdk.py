@@ -33,9 +33,9 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Served]:
-    world = SandboxConfig(durations=(0.05, 0.05), credits=Decimal(100))
+    config = SandboxConfig(durations=(0.05, 0.05), credits=Decimal(100))
     judging = Judging()
-    with serve(world, middleware=judging) as served:
+    with serve(config, middleware=judging) as served:
         yield served
     assert not judging.mistakes, judging.mistakes
 

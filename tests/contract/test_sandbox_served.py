@@ -24,10 +24,10 @@ RUN_ASYNC = "/v1/automation/run-async"
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    path = tmp_path_factory.mktemp("served") / "ledger.jsonl"
+    path = tmp_path_factory.mktemp("served") / "journal.jsonl"
     judging = Judging()
-    world = SandboxConfig(durations=(0.001, 0.001))
-    with serve(world, journal_path=path, middleware=judging) as served:
+    config = SandboxConfig(durations=(0.001, 0.001))
+    with serve(config, journal_path=path, middleware=judging) as served:
         yield served
     assert not judging.mistakes, judging.mistakes
 

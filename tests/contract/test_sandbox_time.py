@@ -173,7 +173,7 @@ async def test_a_sandbox_goes_on_where_it_was_left(tmp_path: Path) -> None:
         assert len(journal.requests) == 1
 
 
-async def test_counted_fates_are_counted_over_a_restart(tmp_path: Path) -> None:
+async def test_counted_faults_are_counted_over_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     urls = [f"https://faults.test/{fault}/2" for fault in ("agent_failure", "unreachable")]
     seen = []

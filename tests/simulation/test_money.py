@@ -178,10 +178,8 @@ def test_a_reservation_below_the_worst_is_caught(
 def test_runs_without_max_steps_are_reckoned_with_what_the_api_lets_them_take(seed: int) -> None:
     async def night() -> None:
         spent = spender(600, faulty(seed), jobs=120)
-        assert (
-            await until_it_ends(spent, 3, seed, most=DEFAULT_STEP_LIMIT)
-            is ExitReason.BUDGET_USED_UP
-        )
+        ending = await until_it_ends(spent, 3, seed, most=DEFAULT_STEP_LIMIT)
+        assert ending is ExitReason.BUDGET_USED_UP
         assert 600 - DEFAULT_STEP_LIMIT < billed(spent) + purse(spent).unclear <= 600
 
     simulate(night)

@@ -83,8 +83,8 @@ def _stop(reason: str) -> Answer:
     return Answer(result=result, actions=(f"Stop: {reason}",))
 
 
-def _shorten(lines: tuple[str, ...], most: int) -> tuple[str, ...]:
+def _shorten(lines: tuple[str, ...], max_lines: int) -> tuple[str, ...]:
     """Join the lines beyond the limit into the last one."""
-    if len(lines) <= most:
+    if len(lines) <= max_lines:
         return lines
-    return (*lines[: most - 1], "; ".join(lines[most - 1 :]))
+    return (*lines[: max_lines - 1], "; ".join(lines[max_lines - 1 :]))

@@ -24,7 +24,7 @@ _MAX_LISTED = 100
 
 
 def _plain(node: LexborNode) -> str:
-    return attribute(node, "content") or text_of(node, most=_MAX_PIECES)
+    return attribute(node, "content") or text_of(node, max_pieces=_MAX_PIECES)
 
 
 def _byline(node: LexborNode) -> str:
@@ -113,7 +113,7 @@ def _features_in(root: LexborNode, apart: frozenset[int]) -> list[str]:
 
 def texts_of(nodes: Iterable[LexborNode]) -> list[str]:
     """Return the texts of the first hundred nodes, without the empty ones."""
-    texts = (text_of(node, most=_MAX_PIECES) for node in islice(nodes, _MAX_LISTED))
+    texts = (text_of(node, max_pieces=_MAX_PIECES) for node in islice(nodes, _MAX_LISTED))
     return [text for text in texts if text]
 
 

@@ -59,14 +59,14 @@ def parse(html: str) -> LexborHTMLParser:
     return LexborHTMLParser(html)
 
 
-def text_of(node: LexborNode | None, *, most: int = 5_000) -> str:
+def text_of(node: LexborNode | None, *, max_pieces: int = 5_000) -> str:
     """Return the visible text of a node on one line; empty for None.
 
-    `most` bounds the pieces of text that are looked at.
+    At most `max_pieces` pieces of text are read.
     """
     if node is None:
         return ""
-    return " ".join("".join(islice(_pieces(node), most)).split())
+    return " ".join("".join(islice(_pieces(node), max_pieces)).split())
 
 
 def attribute(node: LexborNode | None, name: str) -> str:

@@ -37,13 +37,15 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 def api_app(service: Service, *, keys: frozenset[str] | None = None) -> ASGIApp:
     """Build the API; without `keys` every X-API-Key that is not empty is right."""
     refusals = Refusals(service.config)
-    neighbours = VaultAndProfileEndpoints(service.config, service.addresses.home, service.now)
-    table = _runs(_Endpoints(service, neighbours, refusals)) + _media_routes(
+    vault_and_profiles = VaultAndProfileEndpoints(
+        service.config, service.addresses.home, service.now
+    )
+    table = _runs(_Endpoints(service, vault_and_profiles, refusals)) + _media_routes(
         MediaEndpoints(service)
     )
     routes = [Route(path, endpoint, methods=[method]) for method, path, endpoint in table]
     return Starlette(
-        routes=routes + neighbours.routes(),
+        routes=routes + vault_and_profiles.routes(),
         middleware=[
             Middleware(_Dated, now=service.now),
             Middleware(KeyCheck, keys=keys, refusals=refusals),

@@ -93,8 +93,8 @@ def _of_node(node: Any, at: str, *, level: int, branch: bool = False) -> Iterato
         yield from _of_node(child, f"{at}/properties/{name}", level=level + 1)
     if "items" in node:
         yield from _of_node(node["items"], f"{at}/items", level=level + 1)
-    for place, child in enumerate(node.get("anyOf", ())):
-        yield from _of_node(child, f"{at}/anyOf/{place}", level=level + 1, branch=True)
+    for index, child in enumerate(node.get("anyOf", ())):
+        yield from _of_node(child, f"{at}/anyOf/{index}", level=level + 1, branch=True)
 
 
 def _of_keyword(node: Mapping[str, Any], keyword: str, value: Any, at: str) -> Iterator[str]:

@@ -59,7 +59,7 @@ _REQUIRED = ("url", "goal")
 def _run_fields(*, closed: bool, country: Check, webhook: Check) -> Mapping[str, Check]:
     return {
         "url": url("http", "https"),
-        "goal": text(least=1),
+        "goal": text(minimum=1),
         "browser_profile": one_of("lite", "stealth"),
         "proxy_config": record(
             {
@@ -77,17 +77,17 @@ def _run_fields(*, closed: bool, country: Check, webhook: Check) -> Mapping[str,
         "agent_config": record(
             {
                 "mode": one_of("default", "strict"),
-                "max_steps": whole(least=1, most=500),
-                "max_duration_seconds": whole(least=1),
+                "max_steps": whole(minimum=1, maximum=500),
+                "max_duration_seconds": whole(minimum=1),
                 "cursor_style": one_of("fish", "standard", "green-pointer"),
             },
             closed=closed,
         ),
         "capture_config": record({name: flag for name in _CAPTURES}, closed=closed),
         "use_vault": flag,
-        "credential_item_ids": list_of(text(least=1), least=1),
+        "credential_item_ids": list_of(text(minimum=1), minimum=1),
         "use_profile": flag,
-        "profile_id": text(least=1),
+        "profile_id": text(minimum=1),
         "webhook_url": webhook,
         "api_integration": text(),
         "feature_flags": record({"enable_agent_memory": flag}, closed=False),
@@ -113,7 +113,7 @@ def _creates(keys: str, countries: str, webhooks: str) -> tuple[Check, Check]:
     )
     item = record(fields, required=_REQUIRED, rules=_RUN_RULES, closed=closed)
     batch = record(
-        {"runs": list_of(item, least=1, most=MAX_RUNS_PER_REQUEST), "output_schema": mapping},
+        {"runs": list_of(item, minimum=1, maximum=MAX_RUNS_PER_REQUEST), "output_schema": mapping},
         required=("runs",),
         closed=closed,
     )
@@ -127,13 +127,13 @@ def _checks(config: SandboxConfig) -> tuple[Check, Check]:
 
 _ID = pattern("[A-Za-z0-9_-]+")
 _RUN_IDS = record(
-    {"run_ids": list_of(text(), least=1, most=MAX_RUNS_PER_REQUEST)}, required=("run_ids",)
+    {"run_ids": list_of(text(), minimum=1, maximum=MAX_RUNS_PER_REQUEST)}, required=("run_ids",)
 )
 _PROPER_IDS = record(
-    {"run_ids": list_of(_ID, least=1, most=MAX_RUNS_PER_REQUEST)}, required=("run_ids",)
+    {"run_ids": list_of(_ID, minimum=1, maximum=MAX_RUNS_PER_REQUEST)}, required=("run_ids",)
 )
 
-_SECRET = text(least=1)
+_SECRET = text(minimum=1)
 _CONNECTIONS: Mapping[str, Check] = {
     "1password": record(
         {"provider": text(), "token": pattern("ops_.+")}, required=("provider", "token")
@@ -152,17 +152,17 @@ _CONNECTIONS: Mapping[str, Check] = {
 _PROVIDER = record({"provider": one_of(*_CONNECTIONS)}, required=("provider",), closed=False)
 _PROFILE = record(
     {
-        "name": text(least=1, most=100),
+        "name": text(minimum=1, maximum=100),
         "proxy_country_code": pattern("[A-Z]{2}"),
         "set_as_default": flag,
     },
     required=("name",),
 )
-_SETUP = record({"url": url("http", "https"), "timeout_seconds": whole(least=1)})
+_SETUP = record({"url": url("http", "https"), "timeout_seconds": whole(minimum=1)})
 _SAVED = record(
-    {"session_id": text(least=1), "signed_in_sites": list_of(text())}, required=("session_id",)
+    {"session_id": text(minimum=1), "signed_in_sites": list_of(text())}, required=("session_id",)
 )
-_CLOSED = record({"session_id": text(least=1)}, required=("session_id",))
+_CLOSED = record({"session_id": text(minimum=1)}, required=("session_id",))
 
 
 def _limit(value: Any, path: Path) -> list[Issue]:
@@ -170,13 +170,13 @@ def _limit(value: Any, path: Path) -> list[Issue]:
         number = float(value)
     except ValueError:
         return wrong_type("number", float("nan"), path)
-    return whole(least=1, most=MAX_RUNS_PER_REQUEST)(number, path)
+    return whole(minimum=1, maximum=MAX_RUNS_PER_REQUEST)(number, path)
 
 
 _LIST_QUERY = record(
     {
         "status": one_of(*Status),
-        "goal": text(most=500),
+        "goal": text(maximum=500),
         "created_after": instant,
         "created_before": instant,
         "sort_direction": one_of("asc", "desc"),

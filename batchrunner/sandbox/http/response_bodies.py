@@ -128,7 +128,7 @@ class View:
 
     def step_ids(self, run: SandboxRun) -> list[str]:
         """Return the ids of a run's steps in order."""
-        ids = [seeded_id(run.run_id, place) for place in range(run.steps)]
+        ids = [seeded_id(run.run_id, index) for index in range(run.steps)]
         if self._captured(run) and self._fault_of(run) == "artifact_traversal":
             return [f"../../../{each}" for each in ids]
         return ids
@@ -171,43 +171,45 @@ class View:
     def _steps(self, run: SandboxRun, *, screenshots: str, html: str) -> list[Shown]:
         if run.started_at is None or run.finished_at is None:
             return []
-        lasts = (run.finished_at - run.started_at) / max(run.steps, 1)
+        step_duration = (run.finished_at - run.started_at) / max(run.steps, 1)
         fault = self._fault_of(run) if self._captured(run) else None
-        shoots = screenshots != "none" and self._captures(run, "screenshots")
-        reads = html != "none" and self._captures(run, "html")
+        shows_screenshots = screenshots != "none" and self._captures(run, "screenshots")
+        shows_html = html != "none" and self._captures(run, "html")
         address = self._addresses.step
         return [
             {
                 "id": step_id,
-                "timestamp": instant(run.started_at + place * lasts),
+                "timestamp": instant(run.started_at + index * step_duration),
                 "status": Status.COMPLETED.value,
                 "action": action,
                 "screenshot": (
-                    inline(run, place)
-                    if shoots and screenshots == "base64"
-                    else address(run, seeded_id(run.run_id, place), "screenshot", fault)
-                    if shoots
+                    inline_screenshot(run, index)
+                    if shows_screenshots and screenshots == "base64"
+                    else address(run, seeded_id(run.run_id, index), "screenshot", fault)
+                    if shows_screenshots
                     else None
                 ),
                 "html": (
-                    address(run, seeded_id(run.run_id, place), "html", fault) if reads else None
+                    address(run, seeded_id(run.run_id, index), "html", fault)
+                    if shows_html
+                    else None
                 ),
-                "duration": f"{lasts.total_seconds():.1f}s",
+                "duration": f"{step_duration.total_seconds():.1f}s",
             }
-            for place, (step_id, action) in enumerate(
+            for index, (step_id, action) in enumerate(
                 zip(self.step_ids(run), run.actions, strict=True)
             )
         ]
 
 
-def inline(run: SandboxRun, place: int) -> str:
+def inline_screenshot(run: SandboxRun, index: int) -> str:
     """Return the screenshot of a step as a data URI."""
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg_of(run.html, place)).decode()
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg_of(run.html, index)).decode()
 
 
 def recording(run: SandboxRun) -> bytes:
     """Return the recording of a run: one frame for each step, at least one."""
-    return mp4_of([jpeg_of(run.html, place) for place in range(max(run.steps, 1))])
+    return mp4_of([jpeg_of(run.html, index) for index in range(max(run.steps, 1))])
 
 
 def _instant_or_none(at: datetime | None) -> str | None:

@@ -40,13 +40,13 @@ def wrong_type(expected: str, value: Any, path: Path) -> list[Issue]:
     return [issue("invalid_type", path, message, expected=expected)]
 
 
-def text(*, least: int = 0, most: int | None = None) -> Check:
+def text(*, minimum: int = 0, maximum: int | None = None) -> Check:
     """Require a string of this length."""
 
     def check(value: Any, path: Path) -> list[Issue]:
         if not isinstance(value, str):
             return wrong_type("string", value, path)
-        return _sized(len(value), least, most, "string", "characters", path)
+        return _sized(len(value), minimum, maximum, "string", "characters", path)
 
     return check
 
@@ -78,7 +78,7 @@ def flag(value: Any, path: Path) -> list[Issue]:
     return [] if isinstance(value, bool) else wrong_type("boolean", value, path)
 
 
-def whole(*, least: int, most: int | None = None) -> Check:
+def whole(*, minimum: int, maximum: int | None = None) -> Check:
     """Require a whole number between two bounds; 5.0 counts as one, as in JavaScript."""
 
     def check(value: Any, path: Path) -> list[Issue]:
@@ -86,7 +86,7 @@ def whole(*, least: int, most: int | None = None) -> Check:
             return wrong_type("number", value, path)
         if value != value or value % 1 != 0:
             return wrong_type("int", value, path)
-        return _sized(value, least, most, "number", None, path)
+        return _sized(value, minimum, maximum, "number", None, path)
 
     return check
 
@@ -117,15 +117,15 @@ def pattern(expression: str) -> Check:
     return check
 
 
-def list_of(entry: Check, *, least: int = 0, most: int | None = None) -> Check:
+def list_of(entry: Check, *, minimum: int = 0, maximum: int | None = None) -> Check:
     """Require an array of this length whose entries pass a check."""
 
     def check(value: Any, path: Path) -> list[Issue]:
         if not isinstance(value, list):
             return wrong_type("array", value, path)
-        issues = _sized(len(value), least, most, "array", "items", path)
+        issues = _sized(len(value), minimum, maximum, "array", "items", path)
         return issues or [
-            found for place, each in enumerate(value) for found in entry(each, (*path, place))
+            found for index, each in enumerate(value) for found in entry(each, (*path, index))
         ]
 
     return check
@@ -169,15 +169,15 @@ def _unrecognized(keys: list[str], path: Path) -> Issue:
 
 
 def _sized(
-    size: float, least: int, most: int | None, origin: str, unit: str | None, path: Path
+    size: float, minimum: int, maximum: int | None, origin: str, unit: str | None, path: Path
 ) -> list[Issue]:
     verb, unit = ("to have ", f" {unit}") if unit else ("to be ", "")
-    if size < least:
-        message = f"Too small: expected {origin} {verb}>={least}{unit}"
-        return [issue("too_small", path, message, origin=origin, minimum=least, inclusive=True)]
-    if most is not None and size > most:
-        message = f"Too big: expected {origin} {verb}<={most}{unit}"
-        return [issue("too_big", path, message, origin=origin, maximum=most, inclusive=True)]
+    if size < minimum:
+        message = f"Too small: expected {origin} {verb}>={minimum}{unit}"
+        return [issue("too_small", path, message, origin=origin, minimum=minimum, inclusive=True)]
+    if maximum is not None and size > maximum:
+        message = f"Too big: expected {origin} {verb}<={maximum}{unit}"
+        return [issue("too_big", path, message, origin=origin, maximum=maximum, inclusive=True)]
     return []
 
 

@@ -68,15 +68,15 @@ class MediaEndpoints:
 
     def _step(self, request: Request, run: SandboxRun) -> Response:
         what, media = _KINDS[request.url.path.rpartition("/")[2]]
-        place = self._place(run, request.path_params["step"])
-        if place is None or not self._service.view.has(run, what):
+        index = self._step_index(run, request.path_params["step"])
+        if index is None or not self._service.view.has(run, what):
             raise not_found("Step not found")
-        content = jpeg_of(run.html, place) if what == "screenshots" else run.html.encode()
+        content = jpeg_of(run.html, index) if what == "screenshots" else run.html.encode()
         return self._sent(run, content, media)
 
-    def _place(self, run: SandboxRun, step: str) -> int | None:
+    def _step_index(self, run: SandboxRun, step: str) -> int | None:
         ids = self._service.view.step_ids(run)
-        fitting = [place for place, each in enumerate(ids) if step in (each, each[:8])]
+        fitting = [index for index, each in enumerate(ids) if step in (each, each[:8])]
         return fitting[0] if fitting else None
 
     def _works(self, request: Request) -> bool:

@@ -59,8 +59,8 @@ def _truncated(content: bytes, media: str) -> Response:
 
 def _dripping(content: bytes, media: str) -> Response:
     async def drops() -> AsyncIterator[bytes]:
-        for place in range(len(content)):
-            yield content[place : place + 1]
+        for start in range(len(content)):
+            yield content[start : start + 1]
             await anyio.sleep(1)
 
     length = {"Content-Length": str(len(content))}

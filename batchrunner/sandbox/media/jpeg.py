@@ -42,7 +42,7 @@ def _row(line: str, step: int) -> list[int]:
     if not line:
         bar = (step + 1) % _WIDTH
         return [_INK] * bar + [_BAR] * (_WIDTH - bar)
-    half = [line[place : place + 2].strip() for place in range(0, 2 * (_WIDTH - 2), 2)]
+    half = [line[start : start + 2].strip() for start in range(0, 2 * (_WIDTH - 2), 2)]
     return [_PAPER, *(_INK + 80 * (len(each) < 2) if each else _PAPER for each in half), _PAPER]
 
 
@@ -73,8 +73,8 @@ def _squares(rows: list[list[int]]) -> bytes:
     for shade in (shade for row in rows for shade in row):
         change, before = shade - before - (128 if not bits else 0), shade
         size = abs(change).bit_length()
-        told = change if change >= 0 else change + (1 << size) - 1
-        bits.append(codes[size] + (f"{told:0{size}b}" if size else "") + "0")
+        code_value = change if change >= 0 else change + (1 << size) - 1
+        bits.append(codes[size] + (f"{code_value:0{size}b}" if size else "") + "0")
     text = "".join(bits)
     text += "1" * (-len(text) % 8)
     return int(text, 2).to_bytes(len(text) // 8, "big").replace(b"\xff", b"\xff\0")
