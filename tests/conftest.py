@@ -1,44 +1,33 @@
-"""Lets every test import `tests.fakes`, wherever pytest is started; no example is timed.
+"""Lets every test import `tests.builders`, wherever pytest is started; says what a sweep is.
 
-Every sandbox of this process is held to the API's description, whatever a test is about.
+`pytest` runs what proves the promises in minutes. `pytest -m sweep` runs the long rest: many seeds,
+every crash point, the fuzzer, and each property test once more with many more examples.
 """
 
 import os
+import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import settings
 
-from batchrunner.sandbox import sandbox
-
 #: Files whose tests take longest.
 LONGEST = ("test_swarm.py", "test_crashes.py")
+SWEEP = "sweep"
 
-# What is chosen already stays: where CI is set, Hypothesis draws the same examples each time.
-settings.register_profile("patient", settings.default, deadline=None)
-settings.register_profile("few", settings.default, deadline=None, max_examples=10)
-settings.load_profile("patient")
+# No example is timed.
+settings.register_profile("quick", max_examples=25, deadline=None)
+settings.register_profile(SWEEP, max_examples=200, deadline=None)
+# Tests start processes, which are not to compile every module anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
-@pytest.fixture(autouse=True, scope="session")
-def judged() -> Iterator[None]:
-    from tests.contract.openapi import STRAYING_FATES, STRAYS, Judged
-
-    build = sandbox.api_app
-
-    def judging(service: Any, **kwargs: Any) -> Any:
-        app = build(service, **kwargs)
-        world = service.world
-        keeps = STRAYS.isdisjoint(world.variants.items())
-        known = STRAYING_FATES.isdisjoint({*world.script.values(), *world.rates})
-        return Judged(app) if keeps and known else app
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sandbox, "api_app", judging)
-        yield
+def pytest_configure(config: pytest.Config) -> None:
+    """Let property tests draw more in a sweep."""
+    settings.load_profile(SWEEP if config.option.markexpr == SWEEP else "quick")
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -46,8 +35,13 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 2
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with what takes longest, then mix files that mostly wait with files that compute."""
+    if config.option.markexpr == SWEEP:
+        for item in items:
+            if item.get_closest_marker("hypothesis"):
+                item.add_marker(SWEEP)
     places = _places({item.path: None for item in items})
     items.sort(key=lambda item: places[item.path])
 

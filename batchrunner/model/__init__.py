@@ -1,4 +1,4 @@
-"""The vocabulary; imports nothing of ours but itself."""
+"""The vocabulary: the values that all other packages work on."""
 
 from batchrunner.api_facts.limits import MAX_RUN_ID_LENGTH, MAX_RUNS_PER_REQUEST
 from batchrunner.api_facts.run_options import RUN_OPTIONS
@@ -15,6 +15,7 @@ from batchrunner.model.attempts import (
     SubmittedAttempt,
 )
 from batchrunner.model.budget import BudgetStatus, Rate, RateSource, Wallet
+from batchrunner.model.categories import FailureCategory
 from batchrunner.model.job_file import (
     AUTO,
     Budget,
@@ -24,7 +25,6 @@ from batchrunner.model.job_file import (
     HostRule,
     JobFile,
     JobSpec,
-    RetryRule,
     Settings,
     TimeLimits,
 )
@@ -52,6 +52,7 @@ from batchrunner.model.reports import (
     Pause,
     WorkLeft,
 )
+from batchrunner.model.retry_rule import RetryRule
 from batchrunner.model.runs import (
     ApiError,
     ApiFault,
@@ -67,7 +68,7 @@ from batchrunner.model.runs import (
     Unanswered,
     Unreadable,
 )
-from batchrunner.model.states import FailureCategory, JobState, RunStatus
+from batchrunner.model.states import JobState, RunStatus
 
 __all__ = [
     "AUTO",

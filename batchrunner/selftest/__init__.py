@@ -1,1 +1,1 @@
-"""Shows that the promises hold: nights on virtual time, and processes that are killed."""
+"""Kills real processes on the user's machine, and checks that every promise holds."""

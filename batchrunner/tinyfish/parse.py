@@ -9,7 +9,7 @@ from typing import Any
 
 from batchrunner.api_facts.error_codes import STATUS_BY_CODE
 from batchrunner.api_facts.limits import MAX_RUN_ID_LENGTH
-from batchrunner.classify import LONGEST_CODE, LONGEST_MESSAGE, shortened
+from batchrunner.classify import MAX_CODE_LENGTH, MAX_MESSAGE_LENGTH, shortened
 from batchrunner.model import (
     ApiError,
     ApiFault,
@@ -276,12 +276,12 @@ def _schema_error(error: dict[str, Any]) -> str:
 
 def _code(value: Any) -> str | None:
     code = storable_text(value)
-    return code and shortened(code, LONGEST_CODE)
+    return code and shortened(code, MAX_CODE_LENGTH)
 
 
 def _message(value: Any) -> str | None:
     message = storable_text(value)
-    return message and shortened(message, LONGEST_MESSAGE)
+    return message and shortened(message, MAX_MESSAGE_LENGTH)
 
 
 def _moment(value: Any) -> datetime | None:

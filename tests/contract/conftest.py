@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
+from fcntl import LOCK_EX, flock
 from itertools import count
 from pathlib import Path
 
@@ -25,22 +25,43 @@ _numbers = count(1)
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[str]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Give the url of a PostgreSQL server."""
     if given := os.environ.get(SERVER):
         yield given
         return
     pytest.importorskip("psycopg")
-    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
+    with warnings.catch_warnings():
         # It says where it keeps its files where the session has no XDG_RUNTIME_DIR.
         warnings.simplefilter("ignore")
         pgserver = pytest.importorskip("pgserver", reason=f"no pgserver, and no {SERVER}")
-        started = pgserver.get_server(folder)
+        folder = _shared(tmp_path_factory)
+        with _alone(folder):
+            started = pgserver.get_server(folder)
         # What is on disk when a transaction ends is PostgreSQL's own promise; ours need no waiting.
         for statement in ("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()"):
             _administer(started.get_uri(), statement)
         yield started.get_uri()
-        started.cleanup()
+        with _alone(folder):
+            started.cleanup()  # the last process that uses it stops it
+
+
+def _shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder of the one server that all processes of a session share."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    shared = folder / "postgresql"
+    shared.mkdir(exist_ok=True)
+    return shared
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep the session's other processes out of the block: two must not start one server."""
+    with folder.with_suffix(".lock").open("w") as lock:
+        flock(lock, LOCK_EX)
+        yield
 
 
 def _administer(server: str, statement: str) -> None:

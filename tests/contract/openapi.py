@@ -15,6 +15,8 @@ import jsonschema_rs
 import yaml
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from batchrunner.sandbox import SandboxConfig
+
 _DOCUMENT: dict[str, Any] = yaml.load(
     (Path(__file__).parents[2] / "docs" / "openapi.yaml").read_text(encoding="utf-8"),
     getattr(yaml, "CSafeLoader", yaml.SafeLoader),
@@ -201,6 +203,32 @@ class Judged:
         check_response(method, path, status, media, answer)
         if status < 300:
             check_request(method, path, scope["query_string"], sent)
+
+
+def judging(app: ASGIApp, world: SandboxConfig) -> ASGIApp:
+    """Hold the API of a sandbox to the contract, unless its world is one that leaves it."""
+    keeps = STRAYS.isdisjoint(world.variants.items())
+    known = STRAYING_FATES.isdisjoint({*world.script.values(), *world.rates})
+    return Judged(app) if keeps and known else app
+
+
+class Judging:
+    """The same for a server, which swallows what its application raises: mistakes are kept."""
+
+    def __init__(self) -> None:
+        self.mistakes: list[str] = []
+
+    def __call__(self, app: ASGIApp, world: SandboxConfig) -> ASGIApp:
+        judged = judging(app, world)
+
+        async def front(scope: Scope, receive: Receive, send: Send) -> None:
+            try:
+                await judged(scope, receive, send)
+            except AssertionError as mistake:
+                self.mistakes.append(str(mistake))
+                raise
+
+        return front
 
 
 def _is_known(method: str, path: str) -> bool:

@@ -11,7 +11,7 @@ import anyio
 import httpx
 import trio
 import trio.testing
-from openapi import Checked
+from openapi import Checked, judging
 
 from batchrunner.sandbox import Journal, Sandbox, SandboxConfig
 from batchrunner.sandbox.agent import Findings
@@ -70,21 +70,22 @@ class Stage:
     def __init__(
         self,
         *,
-        ledger: Journal | None = None,
+        journal: Journal | None = None,
         clock: Any = None,
         keys: frozenset[str] | None = None,
         tolerated: frozenset[int] = frozenset(),
-        **world: Any,
+        **config: Any,
     ) -> None:
         self.clock = clock or Clock()
         self.agent = Reader()
         self.sandbox = Sandbox(
-            world=SandboxConfig(**{"durations": (10.0, 10.0), **world}),
+            config=SandboxConfig(**{"durations": (10.0, 10.0), **config}),
             now=self.clock,
             agent=self.agent,
-            ledger=ledger,
+            journal=journal,
             keys=keys,
             home="https://sandbox",
+            middleware=judging,
         )
         self.client = httpx.AsyncClient(
             transport=Checked(self.sandbox.transport(), tolerated=tolerated),

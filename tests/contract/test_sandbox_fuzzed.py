@@ -21,7 +21,7 @@ from batchrunner.sandbox import Sandbox, SandboxConfig
 
 HERE = Path(__file__).parent
 #: Names in `required` and ids of credentials and profiles can be wrong in what a schema allows;
-#: `test_sandbox_laws` holds both sides to each other where that can be told apart.
+#: `test_sandbox_agrees_with_contract` compares both sides where they can differ.
 LEFT_OUT = "positive_data_acceptance"
 #: How long it draws: it would for ever.
 SECONDS = 8
@@ -32,7 +32,7 @@ def served() -> Iterator[str]:
     """Serve a sandbox whose agent goes nowhere and that tells no webhook."""
     begin = monotonic()
     sandbox = Sandbox(
-        world=SandboxConfig(durations=(0.001, 0.001)),
+        config=SandboxConfig(durations=(0.001, 0.001)),
         now=lambda: DAWN + timedelta(seconds=monotonic() - begin),
         agent=Reader(),
         keys=frozenset({"sk-test"}),
@@ -72,13 +72,13 @@ def fuzzed(where: Path, *args: str) -> str:
     return done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_a_fuzzer_finds_nothing_that_the_contract_does_not_say(tmp_path: Path) -> None:
     said = fuzzed(tmp_path, "--phases", "examples,coverage")
     assert "Selected: 12/12\n  Tested: 12\n" in said
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize("phase", ["fuzzing", "stateful"])
 def test_a_fuzzer_that_draws_finds_nothing_either(phase: str, tmp_path: Path) -> None:
     assert "generated" in fuzzed(tmp_path, "--phases", phase, "--max-time", str(SECONDS))

@@ -24,11 +24,12 @@ from batchrunner.model import (
     SubmittedAttempt,
     Transition,
 )
-from batchrunner.store.claims import LEASE, LeaseLost
 from batchrunner.store.database import Database
+from batchrunner.store.leases import LEASE, LeaseLost
 from batchrunner.store.schema import SubmissionState, attempts, jobs, metadata, results
 from batchrunner.store.store import Store
 from tests.fakes import after, failed, job_file, keys, owner, run
+from tests.sweeps import examples
 
 BOUND = 4
 OWNERS = ["alice", "bob", "carol", "dave"]
@@ -380,12 +381,11 @@ class Ledger(RuleBasedStateMachine):
         assert sum(attempt.open for attempt in self.tries) <= BOUND
 
 
-@pytest.mark.slow
 def test_the_ledger_agrees_with_its_model(database: Database) -> None:
     machine = type("Ledger", (Ledger,), {"database": database})
     quick = database._engine.dialect.name == "sqlite"
     machine.TestCase.settings = settings(
-        max_examples=40 if quick else 10,
+        max_examples=examples(5 if quick else 20),
         stateful_step_count=30,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow],

@@ -12,10 +12,9 @@ from signal import SIGCONT, SIGSTOP
 from threading import Event
 from typing import Any
 
-from batchrunner.sandbox import Run
-from batchrunner.selftest.sandbox_process import SandboxProcess, pages, sandbox_process, write_jobs
+from batchrunner.sandbox import SandboxRun
 from batchrunner.selftest.subprocesses import Ended, Program, started, wait_until
-from tests.e2e.programs import batchrunner
+from tests.e2e.programs import Remote, batchrunner_process, pages, served, write_jobs
 
 JOBS = 40
 #: Seconds for which a database is locked; a statement waits for 30 of them.
@@ -33,7 +32,7 @@ class Outage:
     folder: Path
     ended: Ended  #: the runner that met the outage
     created: tuple[int, int]  #: runs, when the outage was known and when it was over
-    runs: list[Run]
+    runs: list[SandboxRun]
     besides: Ended | None = None  #: another command meanwhile
 
 
@@ -44,7 +43,7 @@ def full(folder: Path) -> Outage | None:
     """Fill the disk under a runner, and make room again; None where none can be mounted."""
     disk = folder / "disk"
     disk.mkdir()
-    with sandbox_process(folder, durations=(0.5, 1.0)) as remote, _tiny(disk) as mounted:
+    with served(folder, durations=(0.5, 1.0)) as remote, _tiny(disk) as mounted:
         if not mounted:
             return None
         jobs = write_jobs(folder, pages(JOBS), concurrency=5)
@@ -54,7 +53,7 @@ def full(folder: Path) -> Outage | None:
             filler = disk / "filler"
             wait_until(lambda: _fill(filler) and _stalled(runner), "the runner meets a full disk")
             known = remote.created()
-            export = batchrunner("export", "-o", "older.csv", cwd=disk)
+            export = batchrunner_process("export", "-o", "older.csv", cwd=disk)
             kept = (disk / "older.csv").read_text(), sorted(path.name for path in disk.iterdir())
             assert kept[0] == "what was there\n"
             assert not [name for name in kept[1] if name.startswith(".")], "half a file is left"
@@ -96,7 +95,7 @@ def _stalled(runner: Program) -> bool:
 
 def locked(folder: Path) -> Outage:
     """Hold a lock on the database of a runner for longer than a statement waits for it."""
-    with sandbox_process(folder, durations=(0.5, 1.0)) as remote:
+    with served(folder, durations=(0.5, 1.0)) as remote:
         jobs = write_jobs(folder, pages(JOBS), concurrency=5)
         with started("run", jobs, cwd=folder, env=remote.env) as runner:
             runner.says("started", times=2)
@@ -122,7 +121,7 @@ def _connected(folder: Path, patience: float = 30.0) -> sqlite3.Connection:
 def overslept(folder: Path) -> Outage:
     """Stop a runner until another has taken its jobs over, and wake it while that one works."""
     stuck = "http://faults.test/stuck"
-    with sandbox_process(folder, durations=(0.5, 1.0)) as remote:
+    with served(folder, durations=(0.5, 1.0)) as remote:
         jobs = write_jobs(folder, [stuck, *pages(JOBS - 1)], concurrency=5)
         here: Any = {"cwd": folder, "env": remote.env}
         with started("run", jobs, "-o", "sleeper.csv", **here) as sleeper:
@@ -134,7 +133,7 @@ def overslept(folder: Path) -> Outage:
                 sleeper.send(SIGCONT)
                 woken = sleeper.end()
                 over = remote.created()
-                batchrunner("cancel", cwd=folder)
+                batchrunner_process("cancel", cwd=folder)
                 ended = other.end()
         runs = remote.runs()
     return Outage(folder=folder, ended=woken, created=(known, over), runs=runs, besides=ended)
@@ -153,7 +152,7 @@ def _stopped_outside_a_transaction(runner: Program, folder: Path) -> bool:
     return True
 
 
-def _settled(remote: SandboxProcess) -> int:
+def _settled(remote: Remote) -> int:
     """Wait until only what never ends is in flight, and count the runs."""
 
     def finished() -> bool:

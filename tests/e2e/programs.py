@@ -1,25 +1,26 @@
-"""Commands in the tests' own folders, and the books of their batches; processes are the proof's."""
+"""Commands in the tests' own folders, in this process or another, and their batches' books."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+from click.testing import CliRunner
+
+from batchrunner.cli import cli
 from batchrunner.cli.output.batch_text import batch_as_json
 from batchrunner.model import Batch
-from batchrunner.sandbox import Run
+from batchrunner.sandbox import SandboxConfig, SandboxRun
+from batchrunner.sandbox.http.server import serve
 from batchrunner.selftest.invariants import check_end, most_at_once
 from batchrunner.selftest.sandbox_process import KEY as CANARY
-from batchrunner.selftest.sandbox_process import (
-    SandboxProcess,
-    pages,
-    runs_of,
-    sandbox_process,
-    write_jobs,
-)
+from batchrunner.selftest.sandbox_process import RunCounter, pages, runs_of, write_jobs
 from batchrunner.selftest.subprocesses import (
     PROCESS_SECONDS,
     PROGRAM,
@@ -30,6 +31,7 @@ from batchrunner.selftest.subprocesses import (
     wait_until,
 )
 from batchrunner.store.store import Store
+from tests.contract.openapi import Judging
 
 __all__ = [
     "CANARY",
@@ -37,13 +39,14 @@ __all__ = [
     "PROGRAM",
     "Ended",
     "Program",
-    "SandboxProcess",
+    "Remote",
     "batchrunner",
+    "batchrunner_process",
     "environment",
     "most_at_once",
     "pages",
     "runs_of",
-    "sandbox_process",
+    "served",
     "started",
     "wait_until",
     "write_jobs",
@@ -55,19 +58,66 @@ REPOSITORY = Path(__file__).parents[2]
 def batchrunner(
     *args: str | Path, cwd: Path, env: Mapping[str, str] | None = None, given: str | None = None
 ) -> Ended:
-    """Run a command to its end."""
+    """Run a command to its end in this process, as if it had been started in *cwd*."""
+    texts = [*map(str, args)]
+    clean = environment(**(env or {}))
+    changes = {name: clean.get(name) for name in {*os.environ, *clean}}
+    runner = CliRunner(env=changes)
+    with chdir(cwd), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["batchrunner", *texts])
+        done = runner.invoke(cli, texts, input=given, prog_name="batchrunner")
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return Ended(done.exit_code, done.stdout, done.stderr)
+
+
+def batchrunner_process(
+    *args: str | Path, cwd: Path, env: Mapping[str, str] | None = None
+) -> Ended:
+    """Run a command to its end in a process of its own, where that is what a claim is about."""
     done = subprocess.run(
         [*PROGRAM, *map(str, args)],
         cwd=cwd,
         env=environment(**(env or {})),
-        input=given,
-        stdin=None if given is not None else subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=PROCESS_SECONDS,
     )
     assert "Traceback" not in done.stderr, done.stderr
     return Ended(done.returncode, done.stdout, done.stderr)
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A sandbox that is served by this process; what it did stands in its ledger."""
+
+    url: str
+    world: SandboxConfig
+    count: RunCounter
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What a command needs to use it."""
+        return {"TINYFISH_API_KEY": CANARY, "TINYFISH_BASE_URL": self.url}
+
+    def runs(self) -> list[SandboxRun]:
+        """Return all runs that it created, as they are now."""
+        return runs_of(self.count.ledger, self.world)
+
+    def created(self) -> int:
+        """Count the runs that it created."""
+        return self.count.now()
+
+
+@contextmanager
+def served(folder: Path, **world: Any) -> Iterator[Remote]:
+    """Serve a sandbox of such a world while the block runs; its ledger stands in *folder*."""
+    conditions = SandboxConfig(**{"durations": (0.2, 0.6), "retry_after": 1.0, **world})
+    ledger, judging = folder / "served.jsonl", Judging()
+    with serve(conditions, journal_path=ledger, middleware=judging) as sandbox:
+        yield Remote(url=sandbox.url, world=conditions, count=RunCounter(ledger))
+    assert not judging.mistakes, judging.mistakes
 
 
 @contextmanager
@@ -87,7 +137,7 @@ def status_of(folder: Path, name: str = "jobs") -> dict[str, Any]:
         return batch_as_json(store, batch)
 
 
-def check_books(folder: Path, loaded: int, runs: Sequence[Run], name: str = "jobs") -> None:
+def check_books(folder: Path, loaded: int, runs: Sequence[SandboxRun], name: str = "jobs") -> None:
     """Check that a finished batch and the sandbox tell the same of what was run and charged."""
     with batch_in(folder, name) as (store, batch):
         check_end(store, batch.id, loaded, runs)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 from pathlib import Path
 
-from tests.e2e.programs import batchrunner, pages, sandbox_process, status_of, write_jobs
+from tests.e2e.programs import batchrunner, pages, served, status_of, write_jobs
 
 
 def test_where_adds_up_to_the_apis_own_bill_and_to_a_hundred_percent(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, [*pages(3), "http://faults.test/agent_failure"], rate="$0.016")
-    with sandbox_process(tmp_path) as remote:
+    with served(tmp_path) as remote:
         batchrunner("run", jobs, "-o", "results.jsonl", cwd=tmp_path, env=remote.env)
         bill = sum((run.charge for run in remote.runs()), Decimal(0))
     told = batchrunner("where", "--json", cwd=tmp_path).json()
@@ -53,7 +53,7 @@ def test_an_estimate_says_what_it_does_not_know_and_learns_from_what_was_run(
     assert "900 steps, $14.40" in blind.out, "each once, 150 steps each"
     assert "warning: the budget of 10 steps" in blind.out
     assert not (tmp_path / "batchrunner.db").exists(), "an estimate makes nothing"
-    with sandbox_process(tmp_path) as remote:
+    with served(tmp_path) as remote:
         batchrunner("run", jobs, "--budget", "none", cwd=tmp_path, env=remote.env)
         write_jobs(tmp_path, pages(46), rate="$0.016")
         told = batchrunner("estimate", jobs, "--json", cwd=tmp_path, env=remote.env).json()
@@ -70,7 +70,7 @@ def test_a_budget_that_is_too_small_says_what_is_enough_and_goes_on_with_that(
     batchrunner("load", jobs, cwd=tmp_path)
     low = batchrunner("set", "--budget", "90 steps", cwd=tmp_path)
     assert "90 of 90 steps are left, too few for the next run, which may take 150" in low.err
-    with sandbox_process(tmp_path) as remote:
+    with served(tmp_path) as remote:
         spent = batchrunner("run", jobs, cwd=tmp_path, env=remote.env)
         assert (spent.code, "give at least 150 steps" in spent.err) == (5, True)
         assert f"go on with: batchrunner run {jobs} --budget '180 steps'" in spent.err

@@ -8,23 +8,24 @@ from signal import SIGTERM
 import pytest
 
 from tests.e2e.programs import (
-    SandboxProcess,
+    Remote,
     batch_in,
     batchrunner,
     check_books,
     pages,
-    sandbox_process,
+    served,
     started,
     status_of,
     write_jobs,
 )
+from tests.sweeps import some
 
 OTHER = "sk-another-5b1d"
 #: Runs that are alive while another key is tried, in seconds.
 LONG = (6.0, 6.0)
 
 
-def left_alive(folder: Path, jobs: Path, remote: SandboxProcess) -> None:
+def left_alive(folder: Path, jobs: Path, remote: Remote) -> None:
     """Start three runs and leave them."""
     with started("run", jobs, cwd=folder, env=remote.env) as runner:
         runner.says("started 3 runs")
@@ -34,7 +35,7 @@ def left_alive(folder: Path, jobs: Path, remote: SandboxProcess) -> None:
 
 def test_runs_of_another_account_are_neither_lost_nor_paid_for_again(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(4), concurrency=3)
-    with sandbox_process(tmp_path, durations=LONG, apart=True) as remote:
+    with served(tmp_path, durations=LONG, apart=True) as remote:
         left_alive(tmp_path, jobs, remote)
         env = {**remote.env, "TINYFISH_API_KEY": OTHER}
         refused = batchrunner("run", jobs, cwd=tmp_path, env=env)
@@ -54,7 +55,7 @@ def test_runs_of_another_account_are_neither_lost_nor_paid_for_again(tmp_path: P
 
 def test_runs_that_are_left_on_another_account_are_not_tried_again_silently(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(4), concurrency=3)
-    with sandbox_process(tmp_path, durations=LONG, apart=True) as remote:
+    with served(tmp_path, durations=LONG, apart=True) as remote:
         left_alive(tmp_path, jobs, remote)
         env = {**remote.env, "TINYFISH_API_KEY": OTHER}
         ended = batchrunner("run", jobs, "--leave-runs", cwd=tmp_path, env=env)
@@ -69,10 +70,10 @@ def test_runs_that_are_left_on_another_account_are_not_tried_again_silently(tmp_
     assert "nothing to run" in former.err
 
 
-@pytest.mark.parametrize("apart", [False, True], ids=["another key", "the same key"])
+@pytest.mark.parametrize("apart", some([False, True], 1), ids=["another key", "the same key"])
 def test_a_key_of_the_same_account_goes_on_with_its_runs(tmp_path: Path, apart: bool) -> None:
     jobs = write_jobs(tmp_path, pages(4), concurrency=3)
-    with sandbox_process(tmp_path, durations=(3.0, 3.0), apart=apart) as remote:
+    with served(tmp_path, durations=(3.0, 3.0), apart=apart) as remote:
         left_alive(tmp_path, jobs, remote)
         env = remote.env if apart else {**remote.env, "TINYFISH_API_KEY": OTHER}
         ended = batchrunner("run", jobs, cwd=tmp_path, env=env)
@@ -84,7 +85,7 @@ def test_a_key_of_the_same_account_goes_on_with_its_runs(tmp_path: Path, apart: 
 
 
 def test_a_batch_with_nothing_open_goes_on_with_any_account(tmp_path: Path) -> None:
-    with sandbox_process(tmp_path, apart=True) as remote:
+    with served(tmp_path, apart=True) as remote:
         one = batchrunner("run", write_jobs(tmp_path, pages(2)), cwd=tmp_path, env=remote.env)
         env = {**remote.env, "TINYFISH_API_KEY": OTHER}
         two = batchrunner("run", write_jobs(tmp_path, pages(4)), cwd=tmp_path, env=env)
@@ -96,7 +97,7 @@ def test_a_runner_that_waits_for_its_hour_takes_nothing_over_from_another_accoun
     tmp_path: Path,
 ) -> None:
     jobs = write_jobs(tmp_path, pages(3))
-    with sandbox_process(tmp_path, durations=LONG, apart=True) as remote:
+    with served(tmp_path, durations=LONG, apart=True) as remote:
         hour = ["--start-at", "2099-01-01T00:00+00:00"]
         with started("run", jobs, *hour, cwd=tmp_path, env=remote.env) as waiting:
             waiting.says("nothing is submitted before")

@@ -6,19 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.programs import (
-    batchrunner,
-    check_books,
-    pages,
-    sandbox_process,
-    status_of,
-    write_jobs,
-)
+from tests.e2e.programs import batchrunner, check_books, pages, served, status_of, write_jobs
 
 
 def test_a_finished_batch_is_exported_again_and_costs_nothing(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(3))
-    with sandbox_process(tmp_path) as remote:
+    with served(tmp_path) as remote:
         here: Any = {"cwd": tmp_path, "env": remote.env}
         batchrunner("run", jobs, "-o", "results.csv", **here)
         before = (tmp_path / "results.csv").read_text()
@@ -58,7 +51,7 @@ def test_a_job_that_changed_under_its_id_is_kept_and_named(tmp_path: Path) -> No
 
 def test_json_of_a_run_stands_alone_on_standard_output(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, [*pages(2), "http://faults.test/agent_failure"])
-    with sandbox_process(tmp_path) as remote:
+    with served(tmp_path) as remote:
         ended = batchrunner("run", jobs, "--json", cwd=tmp_path, env=remote.env)
     assert ended.code == 1
     assert ended.json()["ending"] == "finished"

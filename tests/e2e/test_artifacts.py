@@ -9,10 +9,10 @@ from pathlib import Path
 from signal import SIGKILL
 from typing import Any
 
-from batchrunner.sandbox import Run
+from batchrunner.sandbox import SandboxRun
 from batchrunner.sandbox.http.response_bodies import recording
 from batchrunner.sandbox.media.jpeg import jpeg_of
-from tests.e2e.programs import batchrunner, check_books, pages, sandbox_process, started, wait_until
+from tests.e2e.programs import batchrunner, check_books, pages, served, started, wait_until
 
 ALL = {"screenshots": True, "html": True, "recording": True}
 
@@ -33,7 +33,7 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def captured(runs: Sequence[Run]) -> Iterator[tuple[str, str, int, str]]:
+def captured(runs: Sequence[SandboxRun]) -> Iterator[tuple[str, str, int, str]]:
     """Give run, kind, step and digest of all that the sandbox captured."""
     for run in runs:
         yield run.run_id, "video", 0, digest(recording(run))
@@ -50,7 +50,7 @@ def listed(folder: Path, *more: str) -> list[dict[str, Any]]:
 def test_artifacts_survive_a_kill_half_way_and_are_what_was_served(tmp_path: Path) -> None:
     jobs, folder = capturing(tmp_path, pages(30)), tmp_path / "captured"
     command = ("run", jobs, "--artifacts", folder, "-o", "results.jsonl")
-    with sandbox_process(tmp_path) as remote:
+    with served(tmp_path) as remote:
         with started(*command, cwd=tmp_path, env=remote.env) as runner:
             wait_until(lambda: len(stored(folder)) >= 50, "some artifacts are there")
             runner.send(SIGKILL)
@@ -74,7 +74,7 @@ def test_artifacts_survive_a_kill_half_way_and_are_what_was_served(tmp_path: Pat
 
 def test_artifacts_can_be_fetched_later_by_job_and_kind(tmp_path: Path) -> None:
     jobs = capturing(tmp_path, pages(3))
-    with sandbox_process(tmp_path) as remote:
+    with served(tmp_path) as remote:
         here: Any = {"cwd": tmp_path, "env": remote.env}
         assert batchrunner("run", jobs, **here).code == 0
         assert listed(tmp_path) == []
@@ -98,7 +98,7 @@ def test_hostile_artifacts_fail_no_job_and_are_told_one_by_one(tmp_path: Path) -
     threats = ("traversal", "mistyped", "bomb", "endless")
     jobs = capturing(tmp_path, [f"http://faults.test/artifact_{each}" for each in threats])
     folder = tmp_path / "captured"
-    with sandbox_process(tmp_path) as remote:
+    with served(tmp_path) as remote:
         ended = batchrunner("run", jobs, "--artifacts", folder, cwd=tmp_path, env=remote.env)
     assert ended.code == 0, ended.err
     kept = listed(tmp_path)
@@ -119,7 +119,7 @@ def test_hostile_artifacts_fail_no_job_and_are_told_one_by_one(tmp_path: Path) -
 def test_a_batch_that_captures_nothing_is_told_so(tmp_path: Path) -> None:
     jobs = capturing(tmp_path, pages(1))
     jobs.write_text(json.dumps({"jobs": [{"url": pages(1)[0], "goal": "Read the page"}]}))
-    with sandbox_process(tmp_path) as remote:
+    with served(tmp_path) as remote:
         ended = batchrunner("run", jobs, "--artifacts", "captured", cwd=tmp_path, env=remote.env)
     assert ended.code == 0
     assert "no job asks for anything to be captured" in ended.err
@@ -129,7 +129,7 @@ def test_a_batch_that_captures_nothing_is_told_so(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_is_told_before_anything_is_paid_for(tmp_path: Path) -> None:
     jobs = capturing(tmp_path, pages(1))
     (tmp_path / "file").write_text("")
-    with sandbox_process(tmp_path) as remote:
+    with served(tmp_path) as remote:
         here: Any = {"cwd": tmp_path, "env": remote.env}
         ended = batchrunner("run", jobs, "--artifacts", "file/captured", **here)
         assert remote.created() == 0

@@ -58,6 +58,9 @@ def paid_once(outage: Outage) -> bool:
     return max(Counter(run.url for run in outage.runs).values()) == 1 and len(outage.runs) == JOBS
 
 
+pytestmark = pytest.mark.sweep
+
+
 def test_a_batch_goes_on_by_itself_when_its_full_disk_has_room_again(disk_full: Outage) -> None:
     said = disk_full.ended.err
     assert "waiting for the database: the database batchrunner.db cannot grow" in said

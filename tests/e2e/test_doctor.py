@@ -1,4 +1,4 @@
-"""`batchrunner doctor` says what a night would stumble over, and touches nothing."""
+"""`batchrunner doctor` says what would disturb a run, and touches nothing."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from batchrunner.cli import cli
+from batchrunner.selftest.sandbox_process import sandbox_process as served_apart
 from tests.e2e.programs import (
     CANARY,
     batchrunner,
     environment,
     pages,
-    sandbox_process,
+    served,
     started,
     wait_until,
     write_jobs,
@@ -61,7 +62,7 @@ def whole(folder: Path) -> dict[str, tuple[bytes, int]]:
 # ---- the database ----
 
 
-def test_a_good_database_is_fit_for_a_night_and_left_as_it_is(finished: Path) -> None:
+def test_a_good_database_is_ready_and_left_as_it_is(finished: Path) -> None:
     before = whole(finished)
     ended, checks = doctor(finished)
     assert ended.exit_code == 0
@@ -253,7 +254,7 @@ def answering(status: int, body: str, date: str | None = None) -> Iterator[str]:
 def test_the_api_is_asked_once_for_nothing_that_costs(tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text(f"{CANARY}\n")
-    with sandbox_process(tmp_path) as remote:
+    with served_apart(tmp_path) as remote:
         ways: list[tuple[list[str | Path], dict[str, str], str | None, str]] = [
             ([], remote.env, None, "from TINYFISH_API_KEY"),
             (["--api-url", remote.url, "--api-key-file", key], {}, None, "from the key file"),
@@ -281,7 +282,7 @@ def test_a_wrong_key_is_bad_and_shown_nowhere_even_if_the_api_repeats_it(tmp_pat
     assert (ended.exit_code, bad(checks)) == (3, {"key"})
     assert "refuses the key from TINYFISH_API_KEY (HTTP 401)" in checks["key"]["found"]
     assert CANARY not in ended.output + shown.said
-    assert shown.out.splitlines()[-1].startswith("✘ not fit for a night: 1 bad")
+    assert shown.out.splitlines()[-1].startswith("✘ not ready to run: 1 bad")
 
 
 def test_where_no_api_answers_that_is_bad(tmp_path: Path) -> None:
@@ -320,7 +321,7 @@ def test_a_key_that_is_none_is_bad_and_not_shown(tmp_path: Path, content: str | 
 
 def test_status_and_doctor_name_who_works_and_who_has_died(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(4), concurrency=2)
-    with sandbox_process(tmp_path, durations=(60, 60)) as remote:
+    with served(tmp_path, durations=(60, 60)) as remote:
         with started("run", jobs, cwd=tmp_path, env=remote.env) as runner:
             runner.says("started")
             pid = runner.process.pid

@@ -6,15 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.programs import (
-    CANARY,
-    batchrunner,
-    pages,
-    sandbox_process,
-    started,
-    status_of,
-    write_jobs,
-)
+from batchrunner.selftest.sandbox_process import sandbox_process as served_apart
+from tests.e2e.programs import CANARY, batchrunner, pages, served, started, status_of, write_jobs
 
 
 def test_without_a_key_both_ways_out_are_named_and_nothing_is_made(tmp_path: Path) -> None:
@@ -52,7 +45,7 @@ def test_a_key_file_without_a_key_is_refused(
 
 
 def test_a_key_comes_from_a_file_or_from_standard_input(tmp_path: Path) -> None:
-    with sandbox_process(tmp_path) as remote:
+    with served(tmp_path) as remote:
         env = {"TINYFISH_BASE_URL": remote.url}
         key = tmp_path / "key"
         key.write_text(f"{CANARY}\n")
@@ -79,7 +72,7 @@ def test_a_key_on_the_command_line_is_refused_and_not_repeated(
 
 def test_the_key_is_in_no_file_no_output_and_no_command_line(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, [*pages(2), "http://faults.test/agent_failure"])
-    with sandbox_process(tmp_path, rates={"dropped_after": 0.2}) as remote:
+    with served_apart(tmp_path, rates={"dropped_after": 0.2}) as remote:
         with started("run", jobs, cwd=tmp_path, env=remote.env) as runner:
             runner.says("started")
             command = Path(f"/proc/{runner.process.pid}/cmdline").read_text()
@@ -94,7 +87,7 @@ def test_the_key_is_in_no_file_no_output_and_no_command_line(tmp_path: Path) -> 
 
 def test_a_key_without_the_right_stops_the_batch_and_uses_up_no_attempt(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, ["http://faults.test/gated/1"], max_attempts=1)
-    with sandbox_process(tmp_path) as remote:
+    with served(tmp_path) as remote:
         refused = batchrunner("run", jobs, cwd=tmp_path, env=remote.env)
         assert remote.created() == 0
     assert refused.code == 3

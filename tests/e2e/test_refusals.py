@@ -5,13 +5,12 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.programs import batchrunner, pages, sandbox_process, write_jobs
+from tests.e2e.programs import batchrunner, pages, served, write_jobs
 
 #: Every command with silly arguments; {name} stands for a file of the test.
 SILLY = """
@@ -68,8 +67,7 @@ def test_silly_arguments_get_a_sentence_and_a_code_and_change_nothing(
             return f"{line}: {ended}"
         return None
 
-    with ThreadPoolExecutor(2) as pool:
-        assert [found for found in pool.map(problem, SILLY) if found] == []
+    assert [found for line in SILLY if (found := problem(line))] == []
     assert {path: path.read_bytes() for path in before} == before
 
 
@@ -134,7 +132,7 @@ def test_a_start_that_fails_leaves_nothing_behind(tmp_path: Path, db: str) -> No
 
 def test_an_address_without_an_api_is_named_and_no_job_fails(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(2))
-    with sandbox_process(tmp_path) as remote:
+    with served(tmp_path) as remote:
         elsewhere = {**remote.env, "TINYFISH_BASE_URL": f"{remote.url}/v2"}
         ended = batchrunner("run", jobs, cwd=tmp_path, env=elsewhere)
         assert ended.code == 3, ended.said
@@ -145,7 +143,7 @@ def test_an_address_without_an_api_is_named_and_no_job_fails(tmp_path: Path) -> 
 
 
 def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
-    with sandbox_process(tmp_path) as remote:
+    with served(tmp_path) as remote:
         port = remote.url.rpartition(":")[2]
         ended = batchrunner("sandbox", "--port", port, cwd=tmp_path)
     assert ended.code == 3
@@ -153,6 +151,7 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     assert "tip: --port 0 takes a free one" in ended.err
 
 
+@pytest.mark.sweep
 def test_a_database_that_another_program_locks_is_given_up_with_a_sentence(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "other.db", isolation_level=None)) as other:
         other.execute("CREATE TABLE anything (column)")

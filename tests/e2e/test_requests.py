@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from batchrunner.model import RUN_OPTIONS
-from tests.e2e.programs import batchrunner, sandbox_process
+from tests.e2e.programs import batchrunner, served
 
 TEXT = {"type": "object", "properties": {"name": {"type": "string", "nullable": True}}}
 NUMBER = {"type": "object", "properties": {"price": {"type": "number", "nullable": True}}}
@@ -55,7 +55,7 @@ def test_every_option_reaches_the_api_from_defaults_and_from_jobs(tmp_path: Path
         {"url": f"{URL}4", "output_schema": None},
         {"url": f"{URL}5"},
     ]
-    with sandbox_process(tmp_path) as remote:
+    with served(tmp_path) as remote:
         here: Any = {"cwd": tmp_path, "env": remote.env}
         item, *_ = batchrunner("vault", "--json", **here).json()["items"]
         profile, *_ = batchrunner("profiles", "--json", **here).json()
@@ -108,7 +108,7 @@ def test_combinations_that_the_api_refuses_are_refused_when_the_file_is_loaded(
 def test_a_feature_without_a_right_to_it_is_told_from_a_lack_of_credits(tmp_path: Path) -> None:
     job = {"url": "http://faults.test/gated/1", "goal": "Read", "agent_config": {"mode": "strict"}}
     (tmp_path / "jobs.yaml").write_text(json.dumps([job]))
-    with sandbox_process(tmp_path) as remote:
+    with served(tmp_path) as remote:
         ended = batchrunner("run", "jobs.yaml", "-q", cwd=tmp_path, env=remote.env)
         assert ended.code == 1
         assert remote.runs() == []

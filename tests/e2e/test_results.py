@@ -16,7 +16,7 @@ from tests.e2e.programs import (
     batchrunner,
     environment,
     pages,
-    sandbox_process,
+    served,
     status_of,
     write_jobs,
 )
@@ -61,7 +61,7 @@ def test_a_folder_that_is_missing_is_told_before_anything_is_run(tmp_path: Path)
 def test_a_full_disk_costs_the_export_and_nothing_else(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(1))
     (tmp_path / "full.csv").symlink_to("/dev/full")
-    with sandbox_process(tmp_path) as remote:
+    with served(tmp_path) as remote:
         here: Any = {"cwd": tmp_path, "env": remote.env}
         ended = batchrunner("run", jobs, "-o", "full.csv", **here)
         assert ended.code == 3

@@ -13,26 +13,24 @@ import pytest
 from tests.e2e.programs import (
     CANARY,
     Ended,
-    SandboxProcess,
+    Remote,
     batch_in,
     batchrunner,
-    sandbox_process,
+    served,
     status_of,
     wait_until,
 )
 
 
 @pytest.fixture(scope="module")
-def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
+def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Remote]:
     """Give an API on which another program has started runs: three are over, one goes on."""
     folder = tmp_path_factory.mktemp("remote")
-    with sandbox_process(folder, script={"*blocked*": "blocked"}, durations=(0.1, 0.2)) as remote:
+    with served(folder, script={"*blocked*": "blocked"}, durations=(0.1, 0.2)) as remote:
         yield remote
 
 
-def started(
-    remote: SandboxProcess, *paths: str, goal: str = "Read the page", **options: Any
-) -> list[str]:
+def started(remote: Remote, *paths: str, goal: str = "Read the page", **options: Any) -> list[str]:
     """Start runs as another program would, and return their ids."""
     runs = [{"url": f"http://shop.test{path}", "goal": goal, **options} for path in paths]
     answer = httpx.post(
@@ -42,7 +40,7 @@ def started(
     return run_ids
 
 
-def ended(remote: SandboxProcess, run_ids: list[str]) -> None:
+def ended(remote: Remote, run_ids: list[str]) -> None:
     """Wait until runs are over."""
 
     def over() -> bool:
@@ -55,7 +53,7 @@ def ended(remote: SandboxProcess, run_ids: list[str]) -> None:
     wait_until(over, "the runs end")
 
 
-def asked(remote: SandboxProcess, *args: str, cwd: Path) -> Ended:
+def asked(remote: Remote, *args: str, cwd: Path) -> Ended:
     return batchrunner(*args, cwd=cwd, env=remote.env)
 
 
@@ -66,7 +64,7 @@ def ids_in(listed: Ended) -> list[str]:
 # ---- list ----
 
 
-def test_runs_are_listed_by_every_filter_there_is(remote: SandboxProcess, tmp_path: Path) -> None:
+def test_runs_are_listed_by_every_filter_there_is(remote: Remote, tmp_path: Path) -> None:
     run_ids = started(remote, "/products/1", "/products/2", "/products/3", goal="Find LinkedIn")
     other = started(remote, "/products/4", goal="Something else")
     ended(remote, [*run_ids, *other])
@@ -92,7 +90,7 @@ def test_runs_are_listed_by_every_filter_there_is(remote: SandboxProcess, tmp_pa
         assert len(ids_in(found)) == count
 
 
-def test_pages_follow_one_another_and_are_told(remote: SandboxProcess, tmp_path: Path) -> None:
+def test_pages_follow_one_another_and_are_told(remote: Remote, tmp_path: Path) -> None:
     run_ids = started(remote, *[f"/products/{n}" for n in range(5)], goal="By pages")
     listing = ["runs", "list", "--goal", "by pages", "--sort", "asc"]
     first = asked(remote, *listing, "--limit", "2", cwd=tmp_path)
@@ -129,7 +127,7 @@ def test_what_the_api_would_refuse_is_said_before_it_is_asked(
 # ---- show ----
 
 
-def test_a_run_is_shown_whole(remote: SandboxProcess, tmp_path: Path) -> None:
+def test_a_run_is_shown_whole(remote: Remote, tmp_path: Path) -> None:
     captured = {"screenshots": True, "html": True, "recording": True}
     (run_id,) = started(remote, "/products/1", capture_config=captured)
     ended(remote, [run_id])
@@ -147,16 +145,14 @@ def test_a_run_is_shown_whole(remote: SandboxProcess, tmp_path: Path) -> None:
     assert "/html" not in bare.out
 
 
-def test_a_run_that_the_api_does_not_know_is_wrong_usage(
-    remote: SandboxProcess, tmp_path: Path
-) -> None:
+def test_a_run_that_the_api_does_not_know_is_wrong_usage(remote: Remote, tmp_path: Path) -> None:
     unknown = asked(remote, "runs", "show", "nobody", cwd=tmp_path)
     assert (unknown.code, unknown.out) == (2, "")
     assert "Run not found" in unknown.err
     assert "tip:" in unknown.err
 
 
-def test_hostile_texts_of_a_run_are_only_shown(remote: SandboxProcess, tmp_path: Path) -> None:
+def test_hostile_texts_of_a_run_are_only_shown(remote: Remote, tmp_path: Path) -> None:
     goal = "Read \x1b]0;owned\x07 the \u202eegap\nrun 1  COMPLETED"
     (run_id,) = started(remote, "/products/1", goal=goal)
     for args in (["runs", "show", run_id], ["runs", "list", "--limit", "1"]):
@@ -170,7 +166,7 @@ def test_hostile_texts_of_a_run_are_only_shown(remote: SandboxProcess, tmp_path:
 
 
 def test_runs_are_cancelled_and_looked_at(tmp_path: Path) -> None:
-    with sandbox_process(tmp_path, durations=(60, 60)) as remote:
+    with served(tmp_path, durations=(60, 60)) as remote:
         run_ids = started(remote, *[f"/products/{n}" for n in range(1, 4)])
         done = asked(remote, "runs", "cancel", *run_ids, cwd=tmp_path)
         assert done.code == 0
@@ -181,7 +177,7 @@ def test_runs_are_cancelled_and_looked_at(tmp_path: Path) -> None:
         assert {run.status for run in remote.runs()} == {"CANCELLED"}
 
 
-def test_a_run_that_was_over_is_told_as_it_ended(remote: SandboxProcess, tmp_path: Path) -> None:
+def test_a_run_that_was_over_is_told_as_it_ended(remote: Remote, tmp_path: Path) -> None:
     (run_id,) = started(remote, "/products/1")
     ended(remote, [run_id])
     done = asked(remote, "runs", "cancel", run_id, cwd=tmp_path)
@@ -192,7 +188,7 @@ def test_a_run_that_was_over_is_told_as_it_ended(remote: SandboxProcess, tmp_pat
 
 
 def test_finished_runs_are_adopted_judged_and_exported_and_nothing_is_started(
-    remote: SandboxProcess, tmp_path: Path
+    remote: Remote, tmp_path: Path
 ) -> None:
     good = started(remote, "/products/1", "/products/2", goal="To adopt")
     bad = started(remote, "/blocked", goal="To adopt")
@@ -218,7 +214,7 @@ def test_finished_runs_are_adopted_judged_and_exported_and_nothing_is_started(
         assert store.broken_laws() == {}
 
 
-def test_to_adopt_nothing_makes_no_batch(remote: SandboxProcess, tmp_path: Path) -> None:
+def test_to_adopt_nothing_makes_no_batch(remote: Remote, tmp_path: Path) -> None:
     none = asked(remote, "runs", "adopt", "--batch", "rescued", "--goal", "of no run", cwd=tmp_path)
     assert none.code == 0
     assert "nothing to adopt: no batch 'rescued' was made" in none.err
@@ -229,7 +225,7 @@ def test_to_adopt_nothing_makes_no_batch(remote: SandboxProcess, tmp_path: Path)
 
 
 def test_runs_that_go_on_are_collected_later(tmp_path: Path) -> None:
-    with sandbox_process(tmp_path, durations=(15, 15)) as remote:
+    with served(tmp_path, durations=(15, 15)) as remote:
         run_ids = started(remote, "/products/1", "/products/2")
         adopted = asked(remote, "runs", "adopt", "--batch", "jobs", *run_ids, "x", cwd=tmp_path)
         assert adopted.code == 1
@@ -244,7 +240,7 @@ def test_runs_that_go_on_are_collected_later(tmp_path: Path) -> None:
 
 
 def test_a_batchs_own_runs_are_never_adopted_into_another(tmp_path: Path) -> None:
-    with sandbox_process(tmp_path) as remote:
+    with served(tmp_path) as remote:
         (tmp_path / "jobs.yaml").write_text("- {url: http://shop.test/products/3, goal: Read it}")
         assert asked(remote, "run", "jobs.yaml", "-q", cwd=tmp_path).code == 0
         adopted = asked(remote, "runs", "adopt", "--batch", "b", "--goal", "read", cwd=tmp_path)

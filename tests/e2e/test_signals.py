@@ -14,7 +14,7 @@ from tests.e2e.programs import (
     batchrunner,
     check_books,
     pages,
-    sandbox_process,
+    served,
     started,
     status_of,
     wait_until,
@@ -24,7 +24,7 @@ from tests.e2e.programs import (
 
 def test_ctrl_c_waits_for_what_is_in_flight_and_the_same_command_goes_on(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(10), concurrency=4)
-    with sandbox_process(tmp_path, durations=(0.8, 1.0)) as remote:
+    with served(tmp_path, durations=(0.8, 1.0)) as remote:
         with started("run", jobs, cwd=tmp_path, env=remote.env) as runner:
             runner.says("started 4 runs")
             runner.send(SIGINT)
@@ -49,7 +49,7 @@ def test_a_runner_that_leaves_at_once_leaves_its_runs_to_the_next(
     tmp_path: Path, signals: tuple[signal.Signals, ...], code: int
 ) -> None:
     jobs = write_jobs(tmp_path, pages(4), concurrency=3)
-    with sandbox_process(tmp_path, durations=(8.0, 8.0)) as remote:
+    with served(tmp_path, durations=(20.0, 20.0)) as remote:
         with started("run", jobs, cwd=tmp_path, env=remote.env) as runner:
             runner.says("started 3 runs")
             for number in signals:
@@ -59,9 +59,8 @@ def test_a_runner_that_leaves_at_once_leaves_its_runs_to_the_next(
                     Event().wait(0.5)  # sooner, it counts as the same Ctrl-C
             ended = runner.end()
         left = status_of(tmp_path)
-        assert all(run.finished_at is None for run in remote.runs()), "it waited for them"
         assert ended.code == code
-        assert left["jobs"]["running"] == 3
+        assert left["jobs"]["running"] == 3, "it waited for them"
         again = batchrunner("run", jobs, cwd=tmp_path, env=remote.env)
         runs = remote.runs()
     assert again.code == 0
@@ -72,7 +71,7 @@ def test_a_runner_that_leaves_at_once_leaves_its_runs_to_the_next(
 
 def test_ctrl_c_ends_a_runner_that_only_waits_for_a_late_retry(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, ["http://faults.test/unknown"], backoff="25m", max_attempts=5)
-    with sandbox_process(tmp_path) as remote:
+    with served(tmp_path) as remote:
         with started("run", jobs, cwd=tmp_path, env=remote.env) as runner:
             runner.says("An unknown error occurred")
             runner.send(SIGINT)

@@ -14,7 +14,7 @@ from tests.e2e.programs import (
     batchrunner,
     check_books,
     pages,
-    sandbox_process,
+    served,
     started,
     status_of,
     wait_until,
@@ -59,7 +59,7 @@ def test_failed_jobs_are_put_back_by_category_by_id_or_all(failures: Ran, tmp_pa
 
 def test_a_job_that_is_put_back_is_run_again_with_its_next_number(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, ["http://faults.test/agent_failure/1", *pages(1)])
-    with sandbox_process(tmp_path) as remote:
+    with served(tmp_path) as remote:
         here: Any = {"cwd": tmp_path, "env": remote.env}
         assert batchrunner("run", jobs, **here).code == 1
         assert batchrunner("retry", "--job", "job-0", cwd=tmp_path).code == 0
@@ -87,7 +87,7 @@ def test_results_that_are_there_are_not_replaced_by_none(tmp_path: Path) -> None
     jobs = write_jobs(tmp_path, pages(1))
     results = tmp_path / "jobs.csv"
     results.write_text("id\nold\n")
-    with sandbox_process(tmp_path) as remote:
+    with served(tmp_path) as remote:
         here: Any = {"cwd": tmp_path, "env": remote.env}
         soon = (now() + timedelta(seconds=60)).isoformat()
         ended = batchrunner("run", jobs, "--until", soon, **here)
@@ -97,7 +97,7 @@ def test_results_that_are_there_are_not_replaced_by_none(tmp_path: Path) -> None
 
 def test_cancel_ends_the_runs_that_a_killed_runner_left(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, [*STUCK, *pages(2)], concurrency=3)
-    with sandbox_process(tmp_path) as remote:
+    with served(tmp_path) as remote:
         with started("run", jobs, cwd=tmp_path, env=remote.env) as runner:
             runner.says("started 3 runs")
             runner.send(SIGKILL)
@@ -114,7 +114,7 @@ def test_cancel_ends_the_runs_that_a_killed_runner_left(tmp_path: Path) -> None:
 
 def test_cancel_has_the_runner_at_work_cancel_its_runs_and_end(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, [*STUCK, *pages(2)], concurrency=3)
-    with sandbox_process(tmp_path) as remote:
+    with served(tmp_path) as remote:
         with started("run", jobs, cwd=tmp_path, env=remote.env) as runner:
             runner.says("started 3 runs")
             cancelled = batchrunner("cancel", cwd=tmp_path)
@@ -130,7 +130,7 @@ def test_cancel_has_the_runner_at_work_cancel_its_runs_and_end(tmp_path: Path) -
 def test_a_running_batch_is_paused_and_resumed_from_another_terminal(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(12), concurrency=2)
     with (
-        sandbox_process(tmp_path) as remote,
+        served(tmp_path) as remote,
         started("run", jobs, cwd=tmp_path, env=remote.env) as runner,
     ):
         runner.says("started 2 runs")
@@ -160,7 +160,7 @@ def test_a_paused_batch_says_at_its_start_that_it_waits(tmp_path: Path) -> None:
     batchrunner("load", jobs, cwd=tmp_path)
     batchrunner("pause", cwd=tmp_path)
     with (
-        sandbox_process(tmp_path) as remote,
+        served(tmp_path) as remote,
         started("run", jobs, cwd=tmp_path, env=remote.env) as runner,
     ):
         runner.says("paused since")
@@ -174,7 +174,7 @@ def test_a_paused_batch_says_at_its_start_that_it_waits(tmp_path: Path) -> None:
 def test_the_bound_of_a_running_batch_is_changed_from_another_terminal(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, [*STUCK, *pages(4)], concurrency=3)
     with (
-        sandbox_process(tmp_path) as remote,
+        served(tmp_path) as remote,
         started("run", jobs, cwd=tmp_path, env=remote.env) as runner,
     ):
         runner.says("started 3 runs")
@@ -198,7 +198,7 @@ def test_the_bound_of_a_running_batch_is_changed_from_another_terminal(tmp_path:
 def test_jobs_that_are_loaded_while_a_runner_works_are_run_by_it(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, STUCK[:1])
     with (
-        sandbox_process(tmp_path) as remote,
+        served(tmp_path) as remote,
         started("run", jobs, cwd=tmp_path, env=remote.env) as runner,
     ):
         runner.says("started 1 run")
@@ -215,7 +215,7 @@ def test_jobs_that_are_loaded_while_a_runner_works_are_run_by_it(tmp_path: Path)
 def test_jobs_are_cancelled_by_host_and_by_the_failure_that_they_met(tmp_path: Path) -> None:
     urls = ["http://faults.test/system_failure/9", *pages(2)]
     jobs = write_jobs(tmp_path, urls, backoff="1h", max_attempts=9)
-    with sandbox_process(tmp_path) as remote:
+    with served(tmp_path) as remote:
         with started("run", jobs, cwd=tmp_path, env=remote.env) as runner:
             runner.says("system_failure")
             none = batchrunner("cancel", "--category", "blocked", cwd=tmp_path)
@@ -232,7 +232,7 @@ def test_jobs_are_cancelled_by_host_and_by_the_failure_that_they_met(tmp_path: P
 def test_a_batch_stays_with_the_api_that_its_runs_are_on(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, ["https://example.com/"])
     elsewhere = {"TINYFISH_API_KEY": "key", "TINYFISH_BASE_URL": "https://api.invalid"}
-    with sandbox_process(tmp_path, script={"*example.com*": "stuck"}) as remote:
+    with served(tmp_path, script={"*example.com*": "stuck"}) as remote:
         with started("run", jobs, cwd=tmp_path, env=remote.env) as runner:
             runner.says("started 1 run")
         refused = batchrunner("run", jobs, cwd=tmp_path, env=elsewhere)
@@ -249,7 +249,7 @@ def test_a_batch_stays_with_the_api_that_its_runs_are_on(tmp_path: Path) -> None
 def test_retry_leaves_the_unanswered_alone_and_says_how_to_pay_again(tmp_path: Path) -> None:
     urls = ["http://faults.test/dropped_after"]
     jobs = write_jobs(tmp_path, urls, marker=False)
-    with sandbox_process(tmp_path) as remote:
+    with served(tmp_path) as remote:
         assert batchrunner("run", jobs, "-q", cwd=tmp_path, env=remote.env).code == 1
         assert remote.created() == 1
     ended = batchrunner("retry", "jobs", cwd=tmp_path)

@@ -15,7 +15,7 @@ from tests.e2e.programs import (
     PROGRAM,
     batchrunner,
     environment,
-    sandbox_process,
+    served,
     write_jobs,
 )
 
@@ -64,7 +64,7 @@ def unsafe(written: str) -> list[str]:
 
 def test_nothing_in_a_job_steers_the_terminal(tmp_path: Path) -> None:
     urls = ["http://faults.test/agent_failure", "http://shop.test/products/1"]
-    with sandbox_process(tmp_path) as remote:
+    with served(tmp_path) as remote:
         for term in ("xterm-256color", "dumb"):
             jobs = write_jobs(tmp_path, urls, goal=f"Read {MISLEADING}", name=term)
             env = {**remote.env, "TERM": term}
@@ -86,7 +86,7 @@ def test_a_report_of_mistakes_shows_hostile_text_written_out(tmp_path: Path) -> 
 
 def test_a_live_display_leaves_the_screen_as_it_was(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, ["http://shop.test/products/1"])
-    with sandbox_process(tmp_path) as remote:
+    with served(tmp_path) as remote:
         env = {**remote.env, "TERM": "xterm-256color"}
         code, written = on_a_terminal("run", jobs, cwd=tmp_path, env=env)
     assert code == 0
@@ -97,7 +97,7 @@ def test_a_live_display_leaves_the_screen_as_it_was(tmp_path: Path) -> None:
 
 def test_without_a_terminal_there_are_plain_lines(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, ["http://shop.test/products/1"])
-    with sandbox_process(tmp_path) as remote:
+    with served(tmp_path) as remote:
         env = {**remote.env, "FORCE_COLOR": "", "TERM": "xterm-256color"}
         loud = batchrunner("run", jobs, cwd=tmp_path, env=env)
         quiet_jobs = write_jobs(tmp_path, ["http://shop.test/products/2"], name="quiet")

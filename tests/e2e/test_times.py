@@ -13,7 +13,7 @@ from tests.e2e.programs import (
     batchrunner,
     check_books,
     pages,
-    sandbox_process,
+    served,
     started,
     status_of,
     write_jobs,
@@ -27,7 +27,7 @@ def seconds_from_now(seconds: float) -> str:
 def test_a_run_waits_for_its_beginning(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(2))
     beginning = seconds_from_now(8)
-    with sandbox_process(tmp_path) as remote:
+    with served(tmp_path) as remote:
         ended = batchrunner("run", jobs, "--start-at", beginning, cwd=tmp_path, env=remote.env)
         runs = remote.runs()
     assert ended.code == 0, ended.err
@@ -38,7 +38,7 @@ def test_a_run_waits_for_its_beginning(tmp_path: Path) -> None:
 def test_ctrl_c_ends_the_wait(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(2))
     with (
-        sandbox_process(tmp_path) as remote,
+        served(tmp_path) as remote,
         started("run", jobs, "--start-at", "22:00", cwd=tmp_path, env=remote.env) as runner,
     ):
         runner.says("nothing is submitted before")
@@ -53,7 +53,7 @@ def test_with_too_little_time_nothing_is_submitted_and_the_exit_code_says_so(
     tmp_path: Path,
 ) -> None:
     jobs = write_jobs(tmp_path, pages(2))
-    with sandbox_process(tmp_path) as remote:
+    with served(tmp_path) as remote:
         until = ("--until", seconds_from_now(60))
         ended = batchrunner("run", jobs, *until, "--json", cwd=tmp_path, env=remote.env)
         assert (ended.code, ended.json()["ending"]) == (4, "out of time")
@@ -87,7 +87,7 @@ def test_an_end_without_a_date_is_the_next_one_after_the_beginning(tmp_path: Pat
     jobs = write_jobs(tmp_path, pages(1))
     times = ["--start-at", "2030-01-01T22:00Z", "--until", "07:00 UTC"]
     with (
-        sandbox_process(tmp_path) as remote,
+        served(tmp_path) as remote,
         started("run", jobs, *times, cwd=tmp_path, env=remote.env) as runner,
     ):
         runner.says("waiting until")

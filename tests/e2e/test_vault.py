@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.e2e.programs import CANARY, batchrunner, started, wait_until
+from tests.e2e.programs import CANARY, batchrunner, served
 
 
 @contextmanager
-def account(folder: Path, *args: str) -> Iterator[dict[str, str]]:
+def account(folder: Path, **world: Any) -> Iterator[dict[str, str]]:
     """Serve an account of some kind while the block runs; give what a command needs to use it."""
-    with started("sandbox", "--port", "0", *args, cwd=folder) as program:
-        url = wait_until(lambda: "".join(program.out).strip(), "the sandbox tells its url")
-        yield {"TINYFISH_API_KEY": CANARY, "TINYFISH_BASE_URL": url}
+    with served(folder, **world) as remote:
+        yield remote.env
 
 
 def test_what_the_account_has_is_listed_without_secrets(tmp_path: Path) -> None:
@@ -41,7 +42,7 @@ def test_a_wallet_is_shown_and_its_lack_is_told(tmp_path: Path) -> None:
         lacking = batchrunner("wallet", cwd=tmp_path, env=env)
     assert (lacking.code, lacking.out) == (2, "")
     assert "has not got a wallet" in lacking.err
-    with account(tmp_path, "--credits", "12.50") as env:
+    with account(tmp_path, credits=Decimal("12.50")) as env:
         shown = batchrunner("wallet", cwd=tmp_path, env=env)
         raw = batchrunner("wallet", "--json", cwd=tmp_path, env=env).json()
     assert "the account has 12.50 USD" in shown.out
@@ -52,16 +53,16 @@ def test_a_wallet_is_shown_and_its_lack_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("variant", "command", "code", "words"),
     [
-        ("vault=none", "vault", 0, "no password manager is connected"),
-        ("vault=down", "vault", 3, "did not give the vault"),
-        ("profiles=none", "profiles", 0, "has no browser profiles"),
-        ("wallet=short", "wallet", 0, "the account has"),
+        (("vault", "none"), "vault", 0, "no password manager is connected"),
+        (("vault", "down"), "vault", 3, "did not give the vault"),
+        (("profiles", "none"), "profiles", 0, "has no browser profiles"),
+        (("wallet", "short"), "wallet", 0, "the account has"),
     ],
 )
 def test_an_account_that_lacks_something_is_no_mistake(
-    variant: str, command: str, code: int, words: str, tmp_path: Path
+    variant: tuple[str, str], command: str, code: int, words: str, tmp_path: Path
 ) -> None:
-    with account(tmp_path, "--variant", variant, "--credits", "5") as env:
+    with account(tmp_path, variants=dict([variant]), credits=Decimal(5)) as env:
         told = batchrunner(command, cwd=tmp_path, env=env)
     assert told.code == code
     assert words in told.said

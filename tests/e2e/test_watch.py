@@ -6,13 +6,13 @@ import signal
 from pathlib import Path
 
 from batchrunner.store.store import Store
-from tests.e2e.programs import batchrunner, sandbox_process, started, wait_until, write_jobs
+from tests.e2e.programs import batchrunner, served, started, wait_until, write_jobs
 
 NEW = ["watch", "--url", "http://shop.test/products/1", "--goal", "Read the page"]
 
 
 def test_a_single_run_is_shown_as_it_happens_and_is_paid_for_once(tmp_path: Path) -> None:
-    with sandbox_process(tmp_path) as remote:
+    with served(tmp_path) as remote:
         first = batchrunner(*NEW, cwd=tmp_path, env=remote.env)
         assert first.code == 0
         for words in ("has begun", "live view, while it runs: ", "COMPLETED", "result"):
@@ -25,7 +25,7 @@ def test_a_single_run_is_shown_as_it_happens_and_is_paid_for_once(tmp_path: Path
 
 
 def test_a_failed_run_is_not_tried_again(tmp_path: Path) -> None:
-    with sandbox_process(tmp_path) as remote:
+    with served(tmp_path) as remote:
         args = ["watch", "--url", "http://faults.test/system_failure/1", "--goal", "Read the page"]
         for _ in range(2):
             ended = batchrunner(*args, cwd=tmp_path, env=remote.env)
@@ -35,7 +35,7 @@ def test_a_failed_run_is_not_tried_again(tmp_path: Path) -> None:
 
 
 def test_whoever_dies_while_watching_has_not_paid_twice(tmp_path: Path) -> None:
-    with sandbox_process(tmp_path, durations=(3, 3)) as remote:
+    with served(tmp_path, durations=(3, 3)) as remote:
         with started(*NEW, cwd=tmp_path, env=remote.env) as program:
             program.says("has begun")
             program.send(signal.SIGKILL)
@@ -49,7 +49,7 @@ def test_whoever_dies_while_watching_has_not_paid_twice(tmp_path: Path) -> None:
 
 
 def test_a_refusal_is_told_and_starts_nothing(tmp_path: Path) -> None:
-    with sandbox_process(tmp_path) as remote:
+    with served(tmp_path) as remote:
         args = ["watch", "--url", "http://faults.test/no_credits/1", "--goal", "Read the page"]
         ended = batchrunner(*args, cwd=tmp_path, env=remote.env)
         assert ended.code == 3
@@ -63,7 +63,7 @@ def test_a_refusal_is_told_and_starts_nothing(tmp_path: Path) -> None:
 def test_a_run_that_goes_on_is_followed_to_its_end(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, ["http://shop.test/products/1"])
     with (
-        sandbox_process(tmp_path, durations=(15, 15)) as remote,
+        served(tmp_path, durations=(15, 15)) as remote,
         started("run", jobs, "-q", cwd=tmp_path, env=remote.env) as running,
     ):
         wait_until(lambda: remote.created() == 1, "the run is created")
@@ -80,7 +80,7 @@ def test_a_run_that_goes_on_is_followed_to_its_end(tmp_path: Path) -> None:
 
 
 def test_what_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
-    with sandbox_process(tmp_path) as remote:
+    with served(tmp_path) as remote:
         for args in (["nobody"], [], ["x", "--job", "y"], ["--url", "https://a.test"]):
             assert batchrunner("watch", *args, cwd=tmp_path, env=remote.env).code == 2, args
         write_jobs(tmp_path, ["http://shop.test/products/1"])

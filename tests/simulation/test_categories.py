@@ -12,8 +12,9 @@ from sqlalchemy import select
 from batchrunner.model import FailureCategory, JobState, Settings
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.store.schema import attempts
+from tests.simulation.held import Night
 from tests.simulator.fixture_agent import FixtureAgent
-from tests.simulator.simulated_batch import SimulatedBatch, simulate
+from tests.simulator.simulated_batch import simulate
 
 GOOD = "succeeded"
 COUNTS, WAITS = True, False
@@ -67,7 +68,10 @@ CASES = {
         job={"options": {"output_schema": SHAPE}},
     ),
     FailureCategory.TIMED_OUT: Case(
-        fate="stuck", attempts=fails("timed_out", 3), ends=JobState.FAILED
+        fate="stuck",
+        attempts=fails("timed_out", 3),
+        ends=JobState.FAILED,
+        settings={"running_limit": timedelta(minutes=3)},
     ),
     FailureCategory.RUN_CANCELLED: Case(
         fate="cancelled", attempts=fails("run_cancelled", 1), ends=JobState.CANCELLED
@@ -110,9 +114,7 @@ def test_a_category_is_reached_end_to_end_and_leads_to_what_the_table_says(
     async def run() -> None:
         settings = Settings(backoff=timedelta(seconds=2), **case.settings)
         url = f"http://faults.test/{case.fate}"
-        night = SimulatedBatch.of(
-            [url], SandboxConfig(), settings, agent=FixtureAgent(), **case.job
-        )
+        night = Night.of([url], SandboxConfig(), settings, agent=FixtureAgent(), **case.job)
         await night.run()
         if category is not FailureCategory.UNANSWERED:  # whose run nobody can know of
             night.check_end()

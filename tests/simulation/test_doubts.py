@@ -14,14 +14,15 @@ from batchrunner.model import FailureCategory, JobFile, JobSpec, JobState, Setti
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from tests.simulation.between import Fickle, put_between
-from tests.simulator.simulated_batch import SimulatedBatch, now, pages, simulate
+from tests.simulation.held import Night
+from tests.simulator.simulated_batch import now, pages, simulate
 
 PATIENT = Settings(backoff=timedelta(seconds=4), concurrency=4)
 ONE_BY_ONE = Settings(backoff=timedelta(seconds=4), concurrency=1)
 UNANSWERED = FailureCategory.UNANSWERED
 
 
-async def to_its_end(night: SimulatedBatch) -> None:
+async def to_its_end(night: Night) -> None:
     with anyio.fail_after(4 * 3600):
         assert await night.run() is ExitReason.FINISHED
     line, night.network = night.network, None
@@ -29,7 +30,7 @@ async def to_its_end(night: SimulatedBatch) -> None:
     night.network = line
 
 
-def with_a_second_shape(night: SimulatedBatch, jobs: int) -> None:
+def with_a_second_shape(night: Night, jobs: int) -> None:
     """Load jobs that never ride with the others."""
     schema = {"output_schema": {"type": "object", "properties": {"name": {"type": "string"}}}}
     specs = tuple(
@@ -42,7 +43,7 @@ def with_a_second_shape(night: SimulatedBatch, jobs: int) -> None:
 
 def test_ids_that_are_swapped_between_two_creates_are_swapped_back() -> None:
     async def night() -> None:
-        swapped = SimulatedBatch.of(pages(2), SandboxConfig(durations=(30, 30)), PATIENT)
+        swapped = Night.of(pages(2), SandboxConfig(durations=(30, 30)), PATIENT)
         with_a_second_shape(swapped, 2)
         answers: list[Any] = []
         both = anyio.Event()
@@ -61,7 +62,7 @@ def test_ids_that_are_swapped_between_two_creates_are_swapped_back() -> None:
         await to_its_end(swapped)
         assert both.is_set(), "nothing was swapped: this night proves nothing"
         assert swapped.jobs() == {JobState.SUCCEEDED: 4}
-        urls = {run.run_id: run.url for run in swapped.sandbox.ledger.runs}
+        urls = {run.run_id: run.url for run in swapped.sandbox.journal.runs}
         assert len(urls) == 4
         finished = swapped.store.finished(swapped.batch.id)
         assert all(urls[job.run_id or ""] == job.url for job in finished)
@@ -71,7 +72,7 @@ def test_ids_that_are_swapped_between_two_creates_are_swapped_back() -> None:
 
 def test_whose_runs_change_with_every_look_is_left_to_the_user_and_hinders_nobody() -> None:
     async def night() -> None:
-        fickle = SimulatedBatch.of(pages(2), SandboxConfig(durations=(200, 200)), PATIENT)
+        fickle = Night.of(pages(2), SandboxConfig(durations=(200, 200)), PATIENT)
         with_a_second_shape(fickle, 1)
         change = Fickle()
         put_between(fickle, change)
@@ -79,7 +80,7 @@ def test_whose_runs_change_with_every_look_is_left_to_the_user_and_hinders_nobod
         assert fickle.jobs() == {JobState.SUCCEEDED: 1, JobState.FAILED: 2}
         tally = fickle.store.tally(fickle.batch.id)
         assert (tally.failed, tally.orphans) == ({UNANSWERED: 2}, 2)
-        assert len(fickle.sandbox.ledger.runs) == 3
+        assert len(fickle.sandbox.journal.runs) == 3
         assert change.looks < 20
 
     simulate(night)
@@ -88,7 +89,7 @@ def test_whose_runs_change_with_every_look_is_left_to_the_user_and_hinders_nobod
 def test_a_run_whose_goal_is_shown_nowhere_is_not_paid_for_again() -> None:
     async def night() -> None:
         urls = [*pages(1), "http://faults.test/dropped_after/1"]
-        mute = SimulatedBatch.of(urls, SandboxConfig(durations=(20, 20)), ONE_BY_ONE)
+        mute = Night.of(urls, SandboxConfig(durations=(20, 20)), ONE_BY_ONE)
 
         async def hide(request: httpx.Request, body: Any) -> Any:
             for run in body.get("data") or []:
@@ -99,7 +100,7 @@ def test_a_run_whose_goal_is_shown_nowhere_is_not_paid_for_again() -> None:
         await to_its_end(mute)
         assert mute.jobs() == {JobState.SUCCEEDED: 1, JobState.FAILED: 1}
         assert set(mute.store.tally(mute.batch.id).failed) == {UNANSWERED}
-        assert len(mute.sandbox.ledger.runs) == 2
+        assert len(mute.sandbox.journal.runs) == 2
 
     simulate(night)
 
@@ -117,7 +118,7 @@ def test_a_run_whose_goal_is_shown_nowhere_is_not_paid_for_again() -> None:
 def test_a_run_of_which_lists_cut_the_goal_is_found_by_looking(cut: Callable[[str], str]) -> None:
     async def night() -> None:
         urls = [*pages(1), "http://faults.test/dropped_after/1"]
-        short = SimulatedBatch.of(urls, SandboxConfig(durations=(20, 20)), ONE_BY_ONE)
+        short = Night.of(urls, SandboxConfig(durations=(20, 20)), ONE_BY_ONE)
         shortened = 0
 
         async def shorten(request: httpx.Request, body: Any) -> Any:
@@ -131,7 +132,7 @@ def test_a_run_of_which_lists_cut_the_goal_is_found_by_looking(cut: Callable[[st
         await to_its_end(short)
         assert shortened, "nothing was cut: this night proves nothing"
         assert short.jobs() == {JobState.SUCCEEDED: 2}
-        assert len(short.sandbox.ledger.runs) == 2
+        assert len(short.sandbox.journal.runs) == 2
 
     simulate(night)
 
@@ -139,7 +140,7 @@ def test_a_run_of_which_lists_cut_the_goal_is_found_by_looking(cut: Callable[[st
 def test_a_server_that_lists_everything_leaves_nothing_in_doubt() -> None:
     async def night() -> None:
         urls = [*pages(1), "http://faults.test/error_before/2"]
-        loose = SimulatedBatch.of(urls, SandboxConfig(durations=(20, 20)), ONE_BY_ONE)
+        loose = Night.of(urls, SandboxConfig(durations=(20, 20)), ONE_BY_ONE)
         listed: list[Any] = []
 
         async def everything(request: httpx.Request, body: Any) -> Any:
@@ -152,7 +153,7 @@ def test_a_server_that_lists_everything_leaves_nothing_in_doubt() -> None:
         put_between(loose, everything)
         await to_its_end(loose)
         assert loose.jobs() == {JobState.SUCCEEDED: 2}
-        assert len(loose.sandbox.ledger.runs) == 2
+        assert len(loose.sandbox.journal.runs) == 2
 
     simulate(night)
 
@@ -161,7 +162,7 @@ def test_a_server_that_lists_everything_leaves_nothing_in_doubt() -> None:
 def test_an_absence_is_believed_again_only_where_searches_find_what_is_known(known: bool) -> None:
     async def night() -> None:
         urls = [*pages(known), "http://faults.test/error_before/4"]
-        lost = SimulatedBatch.of(urls, SandboxConfig(durations=(20, 20)), ONE_BY_ONE)
+        lost = Night.of(urls, SandboxConfig(durations=(20, 20)), ONE_BY_ONE)
         await to_its_end(lost)
         tally = lost.store.tally(lost.batch.id)
         if known:

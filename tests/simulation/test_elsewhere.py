@@ -12,7 +12,9 @@ import pytest
 from batchrunner.model import FailureCategory, JobState, Settings
 from batchrunner.runner.runner import ExitReason, Runner
 from batchrunner.sandbox import SandboxConfig
-from tests.simulator.simulated_batch import SimulatedBatch, pages, simulate
+from tests.simulation.held import Night
+from tests.simulator.simulated_batch import pages, simulate
+from tests.sweeps import some
 
 JOBS = 6
 #: Longest time in seconds in which a runner notices that it is in the wrong place.
@@ -31,7 +33,7 @@ ANSWERS = {
 class Elsewhere(httpx.AsyncBaseTransport):
     """The way to the sandbox, on which some paths lead nowhere for a while."""
 
-    def __init__(self, night: SimulatedBatch, answer: httpx.Response, *paths: str) -> None:
+    def __init__(self, night: Night, answer: httpx.Response, *paths: str) -> None:
         self._inner = night.sandbox.transport()
         self.answer: httpx.Response | None = answer
         self._paths = paths
@@ -49,7 +51,7 @@ class Elsewhere(httpx.AsyncBaseTransport):
         return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
 
 
-class Told(SimulatedBatch):
+class Told(Night):
     """A night that keeps its newest runner, to ask why it stopped."""
 
     newest: Runner
@@ -76,7 +78,7 @@ async def stops(night: Told) -> str:
 
 
 @pytest.mark.parametrize("profile", [{}, {"options": {"use_vault": True}}], ids=["plain", "named"])
-@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+@pytest.mark.parametrize("answer", some(ANSWERS.values(), 2), ids=ANSWERS)
 def test_a_wrong_address_stops_the_batch_and_the_right_one_finishes_it(
     answer: httpx.Response, profile: dict[str, object]
 ) -> None:
@@ -85,16 +87,16 @@ def test_a_wrong_address_stops_the_batch_and_the_right_one_finishes_it(
         way = Elsewhere(night, answer, "/")
         night.network = way  # type: ignore[assignment]
         assert "not the API" in await stops(night)
-        assert not night.sandbox.ledger.runs
+        assert not night.sandbox.journal.runs
         way.answer = None
         assert await night.run() is ExitReason.FINISHED
         night.check_end()
-        assert len(night.sandbox.ledger.runs) == JOBS
+        assert len(night.sandbox.journal.runs) == JOBS
 
     simulate(story)
 
 
-@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+@pytest.mark.parametrize("answer", some(ANSWERS.values(), 2), ids=ANSWERS)
 def test_a_wrong_address_after_a_crash_gives_up_no_run_that_is_paid_for(
     answer: httpx.Response,
 ) -> None:
@@ -102,19 +104,19 @@ def test_a_wrong_address_after_a_crash_gives_up_no_run_that_is_paid_for(
         night = night_of()
         with anyio.move_on_after(10):
             await night.run()
-        assert night.sandbox.ledger.runs
+        assert night.sandbox.journal.runs
         way = Elsewhere(night, answer, "/")
         night.network = way  # type: ignore[assignment]
         assert "not the API" in await stops(night)
         way.answer = None
         assert await night.run() is ExitReason.FINISHED
         night.check_end()
-        assert len(night.sandbox.ledger.runs) == JOBS
+        assert len(night.sandbox.journal.runs) == JOBS
 
     simulate(story)
 
 
-@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+@pytest.mark.parametrize("answer", some(ANSWERS.values(), 2), ids=ANSWERS)
 def test_an_api_that_goes_missing_in_the_night_is_waited_for(answer: httpx.Response) -> None:
     async def story() -> None:
         night = night_of()

@@ -23,7 +23,9 @@ from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.store.database import StoreError
 from batchrunner.tinyfish.console_client import ConsoleClient
-from tests.simulator.simulated_batch import SimulatedBatch, pages, simulate
+from tests.simulation.held import Night
+from tests.simulator.simulated_batch import pages, simulate
+from tests.sweeps import some
 
 T = TypeVar("T")
 ALL = {"capture_config": {"screenshots": True, "html": True, "recording": True}}
@@ -58,7 +60,7 @@ class Line(httpx.AsyncBaseTransport):
 class Beside:
     """A night, and what fetches its artifacts into a folder."""
 
-    night: SimulatedBatch
+    night: Night
     folder: Path
     refusals: dict[str, int] = field(default_factory=dict)
     broken: list[Exception] = field(default_factory=list)  #: what the disk answers at first
@@ -82,12 +84,12 @@ class Beside:
         ):
             work = ArtifactFetcher(
                 store=self.night.store,
-                reader=reader,
-                fetcher=fetcher,
+                console=reader,
+                downloader=fetcher,
                 folder=self.folder,
-                choice=ArtifactSelection(batch_id=self.night.batch.id, owner_id=self.owner_id),
+                selection=ArtifactSelection(batch_id=self.night.batch.id, owner_id=self.owner_id),
                 offload=lambda call: _answered(call, self.away),
-                disk=lambda call: _answered(call, self.broken),
+                offload_disk=lambda call: _answered(call, self.broken),
             )
             tasks.start_soon(work.run)
             yield work
@@ -119,19 +121,19 @@ async def _answered(call: Callable[[], T], first: list[Exception]) -> T:
     return call()
 
 
-def night_of(urls: Sequence[str], world: SandboxConfig = WORLD) -> SimulatedBatch:
-    return SimulatedBatch.of(urls, world, Settings(concurrency=4), options=ALL)
+def night_of(urls: Sequence[str], world: SandboxConfig = WORLD) -> Night:
+    return Night.of(urls, world, Settings(concurrency=4), options=ALL)
 
 
 def files_in(folder: Path) -> list[str]:
     return sorted(str(each) for each in folder.rglob("*") if each.is_file())
 
 
-def created_at(night: SimulatedBatch) -> list[datetime]:
-    return [run.created_at for run in night.sandbox.ledger.runs]
+def created_at(night: Night) -> list[datetime]:
+    return [run.created_at for run in night.sandbox.journal.runs]
 
 
-@pytest.mark.parametrize("fate", [None, "artifact_dripping", "artifact_expired"])
+@pytest.mark.parametrize("fate", some([None, "artifact_dripping", "artifact_expired"], 1))
 def test_fetching_delays_no_create_and_no_end(tmp_path: Path, fate: str | None) -> None:
     world = SandboxConfig(durations=(20, 40), rates={fate: 0.7} if fate else {})
 
@@ -157,7 +159,7 @@ def test_everything_is_there_when_the_batch_has_ended(tmp_path: Path) -> None:
     async def main() -> None:
         both = Beside(night_of(pages(12)), tmp_path, owner_id="owner-1")
         await both.run()
-        steps = sum(run.steps for run in both.night.sandbox.ledger.runs)
+        steps = sum(run.steps for run in both.night.sandbox.journal.runs)
         assert Counter(each.kind for each in both.artifacts) == {
             ArtifactKind.SCREENSHOTS: steps,
             ArtifactKind.HTML: steps,
@@ -196,7 +198,7 @@ def test_an_address_that_is_too_old_is_asked_for_again_and_no_run_is_made(tmp_pa
         await both.run()
         assert both.states() == {ArtifactState.STORED}
         assert both.line.asked["recording.mp4"] == 2
-        assert len(both.night.sandbox.ledger.runs) == 1
+        assert len(both.night.sandbox.journal.runs) == 1
 
     simulate(main)
 
@@ -210,7 +212,7 @@ def test_what_cannot_be_had_is_tried_four_times_and_kept_as_wanted(tmp_path: Pat
             ArtifactState.WANTED,
             "nobody knows the host agent.tinyfish.ai",
         )
-        assert work.trouble == video.why
+        assert work.last_problem == video.why
         both.known = True
         async with both.fetching() as again:
             await again.finish(300)
@@ -258,8 +260,8 @@ def test_a_key_that_is_refused_ends_the_fetching_and_not_the_batch(tmp_path: Pat
         both.line = Line(Refusing(), {})
         begun = both.line
         work = await both.run()
-        assert work.barred
-        assert work.trouble == "Invalid API key"
+        assert work.key_refused
+        assert work.last_problem == "Invalid API key"
         assert sum(begun.asked.values()) <= 4
         assert both.night.store.gallery(both.night.batch.id).unlisted == 4
 

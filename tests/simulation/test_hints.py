@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import anyio
@@ -12,21 +13,15 @@ import httpx
 import pytest
 
 from batchrunner.model import JobState, Settings
-from batchrunner.policy.run_decision import MAX_SAVED_POLLS
+from batchrunner.policy.poll_interval import MAX_SAVED_POLLS
 from batchrunner.runner.events import WebhookDropped
 from batchrunner.runner.webhook_wakeup import WebhookWakeUp
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.selftest.invariants import StoreSnapshot
 from tests.simulation.between import put_between
+from tests.simulation.held import Night
 from tests.simulator.fixture_agent import FixtureAgent
-from tests.simulator.simulated_batch import (
-    KillSwitch,
-    ProcessKilled,
-    SimulatedBatch,
-    now,
-    pages,
-    simulate,
-)
+from tests.simulator.simulated_batch import KillSwitch, ProcessKilled, now, pages, simulate
 
 SECRET = "c2VjcmV0LXBhdGgtb2YtYS1ydW4"
 HOOK = f"https://hooks.test/{SECRET}"
@@ -58,7 +53,7 @@ async def late(hints: WebhookWakeUp) -> None:
 class Story:
     """How a night went."""
 
-    night: SimulatedBatch
+    night: Night
     seconds: float
     delay: float  #: mean seconds from the end of a run until it was written down
     results: dict[str, Any]
@@ -85,7 +80,7 @@ class Post(httpx.AsyncBaseTransport):
 def played(
     way: Way | None,
     *,
-    jobs: int = 24,
+    jobs: int = 12,
     concurrency: int = 4,
     flood: bool = False,
     world: SandboxConfig | None = None,
@@ -102,6 +97,12 @@ def played(
     return story
 
 
+@cache
+def unhinted() -> Story:
+    """Play the usual night without webhooks, to which others are compared."""
+    return played(None)
+
+
 async def _played(
     way: Way | None,
     jobs: int,
@@ -113,7 +114,7 @@ async def _played(
     job: Any,
 ) -> Story:
     settings = Settings(concurrency=concurrency)
-    night = SimulatedBatch.of(pages(jobs), world, settings, agent=FixtureAgent(), **job)
+    night = Night.of(pages(jobs), world, settings, agent=FixtureAgent(), **job)
     night.webhook, begun = HOOK, now()
     hints = WebhookWakeUp(HOOK) if way else WebhookWakeUp()
     if change is not None:
@@ -125,8 +126,8 @@ async def _played(
             tasks.start_soon(_flood, hints)
         for fuse in lives or []:
             with pytest.raises(ProcessKilled):
-                await night.run(KillSwitch(fuse), hints=hints)
-        await night.run(hints=hints)
+                await night.run(KillSwitch(fuse), webhook_wakeup=hints)
+        await night.run(webhook_wakeup=hints)
         tasks.cancel_scope.cancel()
     night.network = None  # who changed answers cannot tell which faults they are
     night.check_end()
@@ -134,7 +135,7 @@ async def _played(
     return _told(night, (now() - begun).total_seconds())
 
 
-async def _deliver(night: SimulatedBatch, client: httpx.AsyncClient) -> None:
+async def _deliver(night: Night, client: httpx.AsyncClient) -> None:
     while True:
         await night.sandbox.settle()
         await night.sandbox.deliver(client)
@@ -148,9 +149,9 @@ async def _flood(hints: WebhookWakeUp) -> None:
         await anyio.sleep(0.1)
 
 
-def _told(night: SimulatedBatch, seconds: float) -> Story:
+def _told(night: Night, seconds: float) -> Story:
     books = StoreSnapshot.of(night.store, night.batch.id)
-    runs = {run.run_id: run for run in night.sandbox.ledger.runs}
+    runs = {run.run_id: run for run in night.sandbox.journal.runs}
     keys = {job.id: job.key for job in books.jobs}
     delays = [
         (attempt.closed_at - (runs[attempt.run_id].finished_at or now())).total_seconds()
@@ -166,7 +167,7 @@ def _told(night: SimulatedBatch, seconds: float) -> Story:
     return Story(night, seconds, sum(delays) / len(delays), results)
 
 
-def all_text_in(night: SimulatedBatch) -> str:
+def all_text_in(night: Night) -> str:
     """Return everything that the ledger holds."""
     with night.store._database.read() as tx:
         connection: Any = tx.connection.driver_connection
@@ -176,7 +177,11 @@ def all_text_in(night: SimulatedBatch) -> str:
 # ---- what they are good for ----
 
 
-@pytest.mark.parametrize(("concurrency", "looks", "delay"), [(2, 0.65, 0.3), (10, 0.9, 0.3)])
+@pytest.mark.sweep
+@pytest.mark.parametrize(
+    ("concurrency", "looks", "delay"),
+    [(2, 0.65, 0.3), (10, 0.9, 0.3)],
+)
 def test_results_are_learned_sooner_with_fewer_looks(
     concurrency: int, looks: float, delay: float
 ) -> None:
@@ -188,6 +193,7 @@ def test_results_are_learned_sooner_with_fewer_looks(
     assert hinted.seconds <= without.seconds
 
 
+@pytest.mark.sweep
 def test_where_runs_end_all_the_time_looks_are_no_more_than_without_hints() -> None:
     without, hinted = (played(way, concurrency=50, jobs=200) for way in (None, straight))
     assert hinted.results == without.results
@@ -199,7 +205,7 @@ def test_where_runs_end_all_the_time_looks_are_no_more_than_without_hints() -> N
 
 
 def test_where_every_hint_is_lost_the_night_is_the_same_as_without() -> None:
-    without, deaf = played(None), played(lost)
+    without, deaf = unhinted(), played(lost)
     assert deaf.results == without.results
     assert deaf.night.requests == without.night.requests
     assert (deaf.seconds, deaf.delay) == (without.seconds, without.delay)
@@ -207,13 +213,13 @@ def test_where_every_hint_is_lost_the_night_is_the_same_as_without() -> None:
 
 @pytest.mark.parametrize("way", [twice, late])
 def test_hints_that_are_doubled_or_late_change_no_result_and_add_no_looks(way: Way) -> None:
-    without, hinted = played(None), played(way)
+    without, hinted = unhinted(), played(way)
     assert hinted.results == without.results
     assert hinted.looks <= without.looks + MAX_SAVED_POLLS
 
 
 def test_a_flood_of_hints_adds_no_looks() -> None:
-    without, flooded = played(None), played(lost, flood=True)
+    without, flooded = unhinted(), played(lost, flood=True)
     assert flooded.results == without.results
     assert flooded.night.requests == without.night.requests
 
@@ -228,14 +234,14 @@ def test_a_hint_before_the_answer_that_names_its_run_is_harmless() -> None:
 
         return change
 
-    without, hinted = played(None), played(lost, change=early)
+    without, hinted = unhinted(), played(lost, change=early)
     assert hinted.results == without.results
 
 
 def test_runners_that_die_with_hints_on_their_way_lose_and_repeat_nothing() -> None:
     story = played(straight, jobs=40, lives=[90, 200, 400])
     assert story.night.jobs() == {JobState.SUCCEEDED: 40}
-    assert len(story.night.sandbox.ledger.runs) == 40
+    assert len(story.night.sandbox.journal.runs) == 40
 
 
 # ---- the address ----
@@ -251,14 +257,12 @@ def test_a_job_that_names_a_webhook_keeps_its_own_and_no_row_tells_ours() -> Non
 
 def _bodies(**job: Any) -> list[Any]:
     async def night() -> list[Any]:
-        night = SimulatedBatch.of(
-            pages(4), SandboxConfig(seed=1), Settings(), agent=FixtureAgent(), **job
-        )
+        night = Night.of(pages(4), SandboxConfig(seed=1), Settings(), agent=FixtureAgent(), **job)
         night.webhook = HOOK
-        await night.run(hints=WebhookWakeUp(HOOK))
+        await night.run(webhook_wakeup=WebhookWakeUp(HOOK))
         night.check_end()
         assert SECRET not in all_text_in(night)
-        return [run.body for run in night.sandbox.ledger.runs]
+        return [run.body for run in night.sandbox.journal.runs]
 
     bodies: list[Any] = simulate(night)
     return bodies
@@ -266,16 +270,16 @@ def _bodies(**job: Any) -> list[Any]:
 
 @pytest.mark.parametrize("run_batch", ["offered", "missing"])
 def test_no_job_fails_where_the_api_refuses_the_address(run_batch: str) -> None:
-    async def night() -> SimulatedBatch:
+    async def night() -> Night:
         world = SandboxConfig(seed=1, variants={"run_batch": run_batch})
-        night = SimulatedBatch.of(pages(9), world, Settings(concurrency=3), agent=FixtureAgent())
-        await night.run(hints=WebhookWakeUp(HOOK.replace("https", "http")))
+        night = Night.of(pages(9), world, Settings(concurrency=3), agent=FixtureAgent())
+        await night.run(webhook_wakeup=WebhookWakeUp(HOOK.replace("https", "http")))
         night.check_end()
         return night
 
-    told: SimulatedBatch = simulate(night)
+    told: Night = simulate(night)
     assert told.jobs() == {JobState.SUCCEEDED: 9}
     assert sum(isinstance(event, WebhookDropped) for event in told.events) == 1
-    assert not any("webhook_url" in run.body for run in told.sandbox.ledger.runs)
-    assert len(told.sandbox.ledger.runs) == 9
+    assert not any("webhook_url" in run.body for run in told.sandbox.journal.runs)
+    assert len(told.sandbox.journal.runs) == 9
     assert SECRET not in all_text_in(told)

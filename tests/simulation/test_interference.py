@@ -15,15 +15,9 @@ from batchrunner.model import Budget, FailureCategory, JobFile, JobSpec, JobStat
 from batchrunner.policy.run_decision import GIVEN_UP_AFTER
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
+from tests.simulation.held import Night
 from tests.simulator.fixture_agent import FixtureAgent
-from tests.simulator.simulated_batch import (
-    KillSwitch,
-    ProcessKilled,
-    SimulatedBatch,
-    now,
-    pages,
-    simulate,
-)
+from tests.simulator.simulated_batch import KillSwitch, ProcessKilled, now, pages, simulate
 
 #: Takes a request and the answer to it, None before it is sent; returns what to answer instead.
 Interfere = Callable[[httpx.Request, httpx.Response | None], httpx.Response | None]
@@ -33,7 +27,7 @@ CREATE, LOOK, CANCEL = "/v1/automation/run-batch", "/v1/runs/batch", "/v1/runs/b
 class Interfering(httpx.AsyncBaseTransport):
     """A way to the sandbox on which somebody interferes."""
 
-    def __init__(self, night: SimulatedBatch, interfere: Interfere) -> None:
+    def __init__(self, night: Night, interfere: Interfere) -> None:
         self._inner = night.sandbox.transport()
         self._interfere = interfere
 
@@ -50,10 +44,8 @@ def refused(status: int, code: str) -> httpx.Response:
     return httpx.Response(status, json={"error": {"code": code, "message": "No"}})
 
 
-def night_of(
-    urls: list[str], interfere: Interfere, world: SandboxConfig, **settings: Any
-) -> SimulatedBatch:
-    night = SimulatedBatch.of(urls, world, Settings(**settings), agent=FixtureAgent())
+def night_of(urls: list[str], interfere: Interfere, world: SandboxConfig, **settings: Any) -> Night:
+    night = Night.of(urls, world, Settings(**settings), agent=FixtureAgent())
     night.network = Interfering(night, interfere)  # type: ignore[assignment]
     return night
 
@@ -76,7 +68,7 @@ def test_a_cancel_that_is_not_ours_to_ask_for_stops_nothing() -> None:
             assert await forbidden.run() is ExitReason.FINISHED
         assert cancels
         assert forbidden.jobs() == {JobState.SUCCEEDED: 5, JobState.FAILED: 1}
-        assert len(forbidden.sandbox.ledger.runs) == 6
+        assert len(forbidden.sandbox.journal.runs) == 6
 
     simulate(night)
 
@@ -105,7 +97,7 @@ def test_a_search_that_is_refused_for_a_while_abandons_no_run(status: int) -> No
         odd.network = None
         odd.check_end()
         assert odd.jobs() == {JobState.SUCCEEDED: 4}
-        assert len(odd.sandbox.ledger.runs) == 4
+        assert len(odd.sandbox.journal.runs) == 4
 
     simulate(night)
 
@@ -125,11 +117,12 @@ def test_a_kill_makes_no_run_paid_twice_that_lingered_with_its_result() -> None:
             await lingering.run(power)
         assert await lingering.run() is ExitReason.FINISHED
         assert lingering.jobs() == {JobState.SUCCEEDED: 1}
-        assert len(lingering.sandbox.ledger.runs) == 1
+        assert len(lingering.sandbox.journal.runs) == 1
 
     simulate(night)
 
 
+@pytest.mark.sweep
 def test_an_orphan_that_never_ends_keeps_no_budget_back_for_ever() -> None:
     async def night() -> None:
         lost: list[str] = []
@@ -180,7 +173,7 @@ def test_ids_that_stand_where_no_source_has_them_are_not_paid_for_again() -> Non
         assert await odd.run() is ExitReason.FINISHED
         assert len(told) == 4
         assert odd.jobs() == {JobState.SUCCEEDED: 4}
-        assert len(odd.sandbox.ledger.runs) == 4
+        assert len(odd.sandbox.journal.runs) == 4
         assert not odd.store.tally(odd.batch.id).retried.get(FailureCategory.REJECTED)
 
     simulate(night)
@@ -189,7 +182,7 @@ def test_ids_that_stand_where_no_source_has_them_are_not_paid_for_again() -> Non
 def test_batches_that_are_not_offered_send_nothing_singly_that_carries_several_jobs() -> None:
     async def night() -> None:
         world = SandboxConfig(durations=(20, 30), variants={"run_batch": "missing"})
-        odd = SimulatedBatch.of(pages(2), world, Settings(concurrency=40), agent=FixtureAgent())
+        odd = Night.of(pages(2), world, Settings(concurrency=40), agent=FixtureAgent())
         specs = tuple(
             JobSpec(key=f"{shape}-{n}", url=url, goal="Read it", options=of_shape(shape))
             for shape in range(12)

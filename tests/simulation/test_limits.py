@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from batchrunner.model import FailureCategory, JobFile, JobSpec, JobState, Settings, TimeLimits
 from batchrunner.policy.run_decision import LINGERING_AFTER
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
-from batchrunner.sandbox.journal import Run
+from batchrunner.sandbox.journal import SandboxRun
+from tests.simulation.held import Night
 from tests.simulation.test_steering import alive_at
 from tests.simulator.fixture_agent import FixtureAgent
-from tests.simulator.simulated_batch import SimulatedBatch, now, simulate
+from tests.simulator.simulated_batch import now, simulate
 
 QUICK = Settings(concurrency=20, backoff=timedelta(seconds=4), max_attempts=1)
 STUCK = 8
@@ -21,22 +24,23 @@ def urls(count: int) -> list[str]:
     return [f"http://site.test/{n}" for n in range(count)]
 
 
-def lasted(run: Run) -> timedelta:
+def lasted(run: SandboxRun) -> timedelta:
     assert run.finished_at is not None
     return run.finished_at - (run.started_at or run.created_at)
 
 
-def runs_of(night: SimulatedBatch, part: str) -> list[Run]:
-    return [run for run in night.sandbox.ledger.runs if part in run.url]
+def runs_of(night: Night, part: str) -> list[SandboxRun]:
+    return [run for run in night.sandbox.journal.runs if part in run.url]
 
 
+@pytest.mark.sweep
 def test_two_in_a_hundred_runs_get_stuck_and_none_is_alive_at_the_end() -> None:
     async def run() -> None:
         world = SandboxConfig(rates={"stuck": 0.02}, seed=3)
-        night = SimulatedBatch.of(urls(400), world, QUICK, agent=FixtureAgent())
+        night = Night.of(urls(400), world, QUICK, agent=FixtureAgent())
         assert await night.run() is ExitReason.FINISHED
         night.check_end()
-        stuck = [each for each in night.sandbox.ledger.runs if each.fate == "stuck"]
+        stuck = [each for each in night.sandbox.journal.runs if each.fault == "stuck"]
         assert STUCK / 2 <= len(stuck) <= STUCK * 2
         assert alive_at(night, now()) == 0
         assert night.jobs() == {JobState.SUCCEEDED: 400 - len(stuck), JobState.FAILED: len(stuck)}
@@ -53,10 +57,10 @@ def test_a_stuck_run_is_told_by_the_others_long_before_the_limit() -> None:
     async def run() -> None:
         settings = Settings(concurrency=20, max_attempts=1, stuck_after=4)
         world = SandboxConfig(durations=(30, 60), script={"http://site.test/1??": "stuck"})
-        night = SimulatedBatch.of(urls(120), world, settings, agent=FixtureAgent())
+        night = Night.of(urls(120), world, settings, agent=FixtureAgent())
         assert await night.run() is ExitReason.FINISHED
         night.check_end()
-        stuck = [each for each in night.sandbox.ledger.runs if each.fate == "stuck"]
+        stuck = [each for each in night.sandbox.journal.runs if each.fault == "stuck"]
         assert len(stuck) == 20
         typical = timedelta(seconds=45)
         for each in stuck:
@@ -68,12 +72,10 @@ def test_a_stuck_run_is_told_by_the_others_long_before_the_limit() -> None:
 
 def test_a_job_may_have_limits_of_its_own() -> None:
     async def run() -> None:
-        night = SimulatedBatch.of(
-            [], SandboxConfig(script={"*": "stuck"}), QUICK, agent=FixtureAgent()
-        )
+        night = Night.of([], SandboxConfig(script={"*": "stuck"}), QUICK, agent=FixtureAgent())
         specs = (
             JobSpec(key="quick", url="http://quick.test/", goal="Read", limits=limits(90)),
-            JobSpec(key="slow", url="http://slow.test/", goal="Read", limits=limits(7200)),
+            JobSpec(key="slow", url="http://slow.test/", goal="Read", limits=limits(2700)),
             JobSpec(key="plain", url="http://plain.test/", goal="Read"),
         )
         file = JobFile(name="night", settings=QUICK, specs=specs)
@@ -84,7 +86,7 @@ def test_a_job_may_have_limits_of_its_own() -> None:
             name: round(lasted(runs_of(night, name)[0]).total_seconds() / 60, 0)
             for name in ("quick", "slow", "plain")
         }
-        assert minutes == {"quick": 2, "slow": 120, "plain": 30}
+        assert minutes == {"quick": 2, "slow": 45, "plain": 30}
 
     simulate(run)
 
@@ -96,13 +98,11 @@ def limits(seconds: float) -> TimeLimits:
 def test_a_run_that_shows_its_result_and_never_ends_is_ended_and_its_result_counts() -> None:
     async def run() -> None:
         script = {"http://site.test/1?": "lingering"}
-        night = SimulatedBatch.of(
-            urls(30), SandboxConfig(script=script), QUICK, agent=FixtureAgent()
-        )
+        night = Night.of(urls(30), SandboxConfig(script=script), QUICK, agent=FixtureAgent())
         assert await night.run() is ExitReason.FINISHED
         night.check_end()
         assert night.jobs() == {JobState.SUCCEEDED: 30}
-        lingering = [each for each in night.sandbox.ledger.runs if each.fate == "lingering"]
+        lingering = [each for each in night.sandbox.journal.runs if each.fault == "lingering"]
         assert len(lingering) == 10
         for each in lingering:
             assert LINGERING_AFTER <= lasted(each) <= LINGERING_AFTER + timedelta(minutes=1)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from benchmarks.makespan import measure
 
 
+@pytest.mark.sweep
 def test_a_night_of_two_thousand_jobs_is_near_its_floor() -> None:
     night = measure(jobs=2000, concurrency=50)
     assert night.ratio <= 1.10

@@ -13,9 +13,11 @@ from batchrunner.model import FailureCategory, JobState, Settings
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.selftest.invariants import InvariantViolated
+from tests.simulation.held import Night
 from tests.simulator.network.hostile_results import HOSTILE_RESULTS, HUGE
 from tests.simulator.network.proxy import FAULTS, FAULTS_LEAVING_DOUBT, FaultWindow, FaultyNetwork
-from tests.simulator.simulated_batch import SimulatedBatch, pages, simulate
+from tests.simulator.simulated_batch import pages, simulate
+from tests.sweeps import some
 
 #: Few slots and runs that end together: many creates, each of several runs.
 SETTINGS = Settings(
@@ -31,12 +33,12 @@ SPELL = 600.0
 BLAMED = {"error_named": {FailureCategory.TIMED_OUT, FailureCategory.REJECTED}}
 
 
-@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize("name", some(FAULTS, 6))
 def test_every_promise_holds_on_a_line_with(name: str) -> None:
     fired: Counter[str] = Counter()
 
     async def night() -> None:
-        bad = SimulatedBatch.of(URLS, WORLD, SETTINGS, keys=frozenset({"key"}))
+        bad = Night.of(URLS, WORLD, SETTINGS, keys=frozenset({"key"}))
         spells = [FaultWindow(name, 0, SPELL, 0.5)]
         bad.network = FaultyNetwork(bad.sandbox.transport(), spells=spells, fired=fired)
         while await bad.run() is ExitReason.STOPPED:
@@ -50,12 +52,12 @@ def test_every_promise_holds_on_a_line_with(name: str) -> None:
     assert fired[name] > 0, "the fault never happened: this night proves nothing"
 
 
-@pytest.mark.parametrize("name", sorted(FAULTS_LEAVING_DOUBT))
+@pytest.mark.parametrize("name", some(sorted(FAULTS_LEAVING_DOUBT), 2))
 def test_what_a_list_does_not_tell_for_hours_is_never_paid_for_twice(name: str) -> None:
     fired: Counter[str] = Counter()
 
     async def night() -> None:
-        bad = SimulatedBatch.of(URLS, WORLD, SETTINGS, keys=frozenset({"key"}))
+        bad = Night.of(URLS, WORLD, SETTINGS, keys=frozenset({"key"}))
         # Not from the beginning: some runs are known by which searches can be tried.
         spells = [FaultWindow(name, 100, 8 * 3600, 1.0)]
         bad.network = FaultyNetwork(bad.sandbox.transport(), spells=spells, fired=fired)
@@ -63,7 +65,7 @@ def test_what_a_list_does_not_tell_for_hours_is_never_paid_for_twice(name: str) 
         bad.check_end()
         failed = set(bad.store.tally(bad.batch.id).failed)
         assert failed <= {FailureCategory.TIMED_OUT, FailureCategory.UNANSWERED}
-        paid = Counter(run.url for run in bad.sandbox.ledger.runs)
+        paid = Counter(run.url for run in bad.sandbox.journal.runs)
         asked = Counter({url: 1 for url in URLS}) + Counter(URLS[:1])  # that one may be retried
         assert paid <= asked
 
@@ -71,37 +73,36 @@ def test_what_a_list_does_not_tell_for_hours_is_never_paid_for_twice(name: str) 
     assert fired[name] > 0, "the fault never happened: this night proves nothing"
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", some(range(3), 1))
 def test_hostile_results_are_kept_as_they_came_and_cost_no_second_run(seed: int) -> None:
     fired: Counter[str] = Counter()
 
     async def night() -> None:
-        hostile = SimulatedBatch.of(
-            pages(60), SandboxConfig(seed=seed, durations=(30, 60)), Settings()
-        )
+        hostile = Night.of(pages(60), SandboxConfig(seed=seed, durations=(30, 60)), Settings())
         line = hostile.sandbox.transport()
         hostile.network = FaultyNetwork(line, fired=fired, seed=seed, poison=0.9)
         assert await hostile.run() is ExitReason.FINISHED
         hostile.check_end()
         assert hostile.jobs() == {JobState.SUCCEEDED: 60}
-        assert len(hostile.sandbox.ledger.runs) == 60
+        assert len(hostile.sandbox.journal.runs) == 60
 
     simulate(night)
     assert set(fired) == set(HOSTILE_RESULTS)
 
 
+@pytest.mark.sweep
 def test_results_that_are_too_long_together_are_fetched_apart() -> None:
     fired: Counter[str] = Counter()
 
     async def night() -> None:
         # All end at one instant: the first look at their results shows all of them.
         world = SandboxConfig(durations=(20, 20), rates={"dropped_after": 0.5})
-        long = SimulatedBatch.of(pages(12), world, Settings(concurrency=6))
+        long = Night.of(pages(12), world, Settings(concurrency=6))
         long.network = FaultyNetwork(long.sandbox.transport(), fired=fired, poison=0.3, huge=0.6)
         assert await long.run() is ExitReason.FINISHED
         long.check_end()
         assert long.jobs() == {JobState.SUCCEEDED: 12}
-        assert len(long.sandbox.ledger.runs) == 12
+        assert len(long.sandbox.journal.runs) == 12
 
     simulate(night)
     assert fired[HUGE] >= 6
@@ -112,16 +113,14 @@ def test_results_that_are_too_long_together_are_fetched_apart() -> None:
 CREATE = "http://api.test/v1/automation/run-async"
 
 
-async def straggling(spell: FaultWindow, **world: float) -> SimulatedBatch:
+async def straggling(spell: FaultWindow, **world: float) -> Night:
     """Let a create get no answer, and its run be listed when it was given up."""
     patient = Settings(backoff=timedelta(seconds=4))
-    late = SimulatedBatch.of(
-        ["http://faults.test/dropped_after/1"], SandboxConfig(**world), patient
-    )
+    late = Night.of(["http://faults.test/dropped_after/1"], SandboxConfig(**world), patient)
     late.network = FaultyNetwork(late.sandbox.transport(), fired=Counter(), spells=[spell])
     assert await late.run() is ExitReason.FINISHED
     late.check_end()
-    assert len(late.sandbox.ledger.runs) == 2
+    assert len(late.sandbox.journal.runs) == 2
     return late
 
 
@@ -141,7 +140,7 @@ def test_an_orphan_that_one_look_does_not_show_keeps_its_cost() -> None:
     async def night() -> None:
         spell = FaultWindow("hidden_runs", 0, 3000, 1.0)  # every run is called unknown once
         late = await straggling(spell, late=150, durations=(600, 900))
-        cancelled = [run for run in late.sandbox.ledger.runs if run.status == "CANCELLED"]
+        cancelled = [run for run in late.sandbox.journal.runs if run.status == "CANCELLED"]
         assert [run.steps > 0 for run in cancelled] == [True], (
             "it cost nothing: that proves nothing"
         )
@@ -167,7 +166,7 @@ def test_a_cancel_that_is_refused_for_good_is_not_repeated_without_end() -> None
         # The first run is listed only when another one has taken its place, and outlives it.
         world = SandboxConfig(late=150, durations=(600, 900))
         urls = ["http://faults.test/dropped_after/1"]
-        late = SimulatedBatch.of(urls, world, Settings(backoff=timedelta(seconds=4)))
+        late = Night.of(urls, world, Settings(backoff=timedelta(seconds=4)))
         late.network = FaultyNetwork(NoCancels(late.sandbox.transport()), fired=Counter())
         with anyio.fail_after(4 * 3600):
             assert await late.run() is ExitReason.FINISHED
@@ -208,11 +207,11 @@ def test_a_client_that_does_not_wait_as_told_is_caught() -> None:
 
 def test_a_hostile_result_that_was_changed_is_caught() -> None:
     async def night() -> None:
-        hostile = SimulatedBatch.of(pages(5), SandboxConfig(), Settings())
+        hostile = Night.of(pages(5), SandboxConfig(), Settings())
         hostile.network = FaultyNetwork(hostile.sandbox.transport(), fired=Counter(), poison=1)
         await hostile.run()
         hostile.check_end()
-        hostile.network.served[hostile.sandbox.ledger.runs[0].run_id] = b'"another"'
+        hostile.network.served[hostile.sandbox.journal.runs[0].run_id] = b'"another"'
         with pytest.raises(InvariantViolated, match="a strange result was changed"):
             hostile.check_end()
 

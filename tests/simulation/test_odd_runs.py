@@ -18,8 +18,10 @@ from batchrunner.runner.events import AttemptsClosed
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.faults import Status
+from tests.simulation.held import Night
 from tests.simulator.network.proxy import FaultyNetwork
-from tests.simulator.simulated_batch import SimulatedBatch, now, pages, simulate
+from tests.simulator.simulated_batch import now, pages, simulate
+from tests.sweeps import some
 
 LOOK, CANCEL = "/v1/runs/batch", "/v1/runs/batch/cancel"
 LIMIT = timedelta(minutes=5)
@@ -70,10 +72,8 @@ def not_in(body: Any, run_id: str) -> httpx.Response:
     return httpx.Response(200, json={**body, "data": data})
 
 
-async def played(
-    urls: list[str], odd: Callable[[Callable[[], str]], Answer]
-) -> tuple[SimulatedBatch, Odd]:
-    night = SimulatedBatch.of(urls, SandboxConfig(durations=(30, 60)), SETTINGS)
+async def played(urls: list[str], odd: Callable[[Callable[[], str]], Answer]) -> tuple[Night, Odd]:
+    night = Night.of(urls, SandboxConfig(durations=(30, 60)), SETTINGS)
     line = Odd(night.sandbox.transport(), lambda request, body: answer(request, body))
     answer = odd(lambda: line.run_id or "")
     night.network = FaultyNetwork(line, fired=Counter())
@@ -83,12 +83,12 @@ async def played(
     return night, line
 
 
-def failed(night: SimulatedBatch) -> list[tuple[FailureCategory, str | None]]:
+def failed(night: Night) -> list[tuple[FailureCategory, str | None]]:
     found = night.store.failures(night.batch.id, final=True, most=9)
     return [(attempt.category, attempt.run_id) for attempt in found]
 
 
-def told(night: SimulatedBatch, run_id: str | None) -> bool:
+def told(night: Night, run_id: str | None) -> bool:
     """Whether the user was told of this run."""
     judged = [event for event in night.events if isinstance(event, AttemptsClosed)]
     failures = [v.transition.failure for event in judged for v in event.decisions]
@@ -112,7 +112,7 @@ def test_a_run_that_looks_are_silent_about_is_asked_for_by_itself() -> None:
         quiet, _ = await played(pages(6), silent_with(lambda: None))
         quiet.check_end()
         assert quiet.jobs() == {JobState.SUCCEEDED: 6}
-        assert len(quiet.sandbox.ledger.runs) == 6
+        assert len(quiet.sandbox.journal.runs) == 6
 
     simulate(night)
 
@@ -128,7 +128,7 @@ def test_a_silent_run_that_is_not_found_by_itself_either_is_lost() -> None:
     simulate(night)
 
 
-@pytest.mark.parametrize("status", [400, 500])
+@pytest.mark.parametrize("status", some([400, 500], 1))
 def test_a_run_of_which_the_api_tells_nothing_is_given_up_and_not_paid_for_again(
     status: int,
 ) -> None:
@@ -138,7 +138,7 @@ def test_a_run_of_which_the_api_tells_nothing_is_given_up_and_not_paid_for_again
         assert failed(quiet) == [(FailureCategory.UNANSWERED, line.run_id)]
         assert told(quiet, line.run_id)
         assert anyio.current_time() >= GIVEN_UP_AFTER.total_seconds()
-        assert len(quiet.sandbox.ledger.runs) == 6
+        assert len(quiet.sandbox.journal.runs) == 6
 
     simulate(night)
 
@@ -167,7 +167,7 @@ def test_a_batch_of_which_every_look_is_refused_comes_to_its_end() -> None:
     async def night() -> None:
         alone, line = await played(pages(1), refuses_looks)
         assert failed(alone) == [(FailureCategory.UNANSWERED, line.run_id)]
-        assert len(alone.sandbox.ledger.runs) == 1
+        assert len(alone.sandbox.journal.runs) == 1
 
     simulate(night)
 
@@ -200,7 +200,7 @@ def refuses_cancels(status: int) -> Any:
     return lambda run_id: answer
 
 
-@pytest.mark.parametrize("status", [400, 403, 404, 500])
+@pytest.mark.parametrize("status", some([400, 403, 404, 500], 1))
 def test_a_run_whose_cancel_is_never_confirmed_is_given_up(status: int) -> None:
     async def night() -> None:
         urls = ["http://faults.test/stuck", *pages(5)]
@@ -208,11 +208,12 @@ def test_a_run_whose_cancel_is_never_confirmed_is_given_up(status: int) -> None:
         assert stuck.jobs() == {JobState.SUCCEEDED: 5, JobState.FAILED: 1}
         assert failed(stuck) == [(FailureCategory.UNANSWERED, line.run_id)]
         assert told(stuck, line.run_id)
-        assert len(stuck.sandbox.ledger.runs) == 6
+        assert len(stuck.sandbox.journal.runs) == 6
 
     simulate(night)
 
 
+@pytest.mark.sweep
 def test_one_run_that_cannot_be_cancelled_does_not_keep_the_others_alive() -> None:
     async def night() -> None:
         urls = ["http://faults.test/stuck"] * 4
@@ -241,9 +242,7 @@ def test_an_outage_of_the_api_counts_for_nobodys_patience() -> None:
 
             return answer
 
-        night = SimulatedBatch.of(
-            pages(3), SandboxConfig(durations=(400, 500)), SETTINGS_OF_A_LONG_NIGHT
-        )
+        night = Night.of(pages(3), SandboxConfig(durations=(400, 500)), SETTINGS_OF_A_LONG_NIGHT)
         line = Odd(night.sandbox.transport(), lambda request, body: answer(request, body))
         answer = odd(lambda: line.run_id or "")
         night.network = FaultyNetwork(line, fired=Counter())
@@ -281,7 +280,7 @@ def test_two_looks_that_do_not_know_a_run_are_no_proof_when_nobody_looked_betwee
         quiet, _ = await played(pages(6), unknown)
         assert quiet.jobs() == {JobState.SUCCEEDED: 6}
         assert quiet.store.tally(quiet.batch.id).retried == {}
-        assert len(quiet.sandbox.ledger.runs) == 6
+        assert len(quiet.sandbox.journal.runs) == 6
 
     simulate(night)
 
@@ -302,14 +301,14 @@ def growing(run_id: Callable[[], str]) -> Answer:
 def test_a_result_that_still_grows_is_waited_for() -> None:
     async def night() -> None:
         world = SandboxConfig(durations=(600, 600))
-        grown = SimulatedBatch.of(pages(2), world, Settings(running_limit=timedelta(hours=1)))
+        grown = Night.of(pages(2), world, Settings(running_limit=timedelta(hours=1)))
         line = Odd(grown.sandbox.transport(), lambda request, body: grow(request, body))
         grow = growing(lambda: line.run_id or "")
         grown.network = FaultyNetwork(line, fired=Counter())
         assert await grown.run() is ExitReason.FINISHED
         assert 600 / line.met < LINGERING_AFTER.total_seconds()
         assert grown.jobs() == {JobState.SUCCEEDED: 2}
-        ends = {run.status for run in grown.sandbox.ledger.runs}
+        ends = {run.status for run in grown.sandbox.journal.runs}
         assert ends == {Status.COMPLETED}
 
     simulate(night)
@@ -345,6 +344,6 @@ def test_a_run_that_begins_anew_with_each_look_is_over_its_limit_all_the_same() 
     simulate(night)
 
 
-def all_failed(night: SimulatedBatch) -> list[tuple[FailureCategory, str | None]]:
+def all_failed(night: Night) -> list[tuple[FailureCategory, str | None]]:
     found = night.store.failures(night.batch.id, final=False, most=9)
     return [(attempt.category, attempt.run_id) for attempt in found]

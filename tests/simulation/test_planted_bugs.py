@@ -29,6 +29,7 @@ from batchrunner.model import (
     Unanswered,
     WorkLeft,
 )
+from batchrunner.model.categories import NOT_COUNTED
 from batchrunner.policy import create_outcome, run_decision
 from batchrunner.policy import retry as policy_retry
 from batchrunner.runner import poller as runner_watching
@@ -39,15 +40,17 @@ from batchrunner.runner.orphan_sweeper import OrphanSweeper
 from batchrunner.runner.reconciler import Reconciler
 from batchrunner.runner.run_fetcher import RunFetcher
 from batchrunner.runner.runner import innermost
+from batchrunner.runner.submission_record import close_submission
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.store import attempts as attempts_module
 from batchrunner.store import claims, reports, submissions
-from batchrunner.store.claims import LeaseLost
 from batchrunner.store.database import StoreError
+from batchrunner.store.leases import LeaseLost
 from batchrunner.store.schema import SubmissionState, attempts, jobs, results
 from batchrunner.store.serialization import json_text
 from batchrunner.store.store import Store
 from batchrunner.tinyfish.client import TinyFishClient
+from tests.simulation.held import Night
 from tests.simulator.machine_faults import (
     MachineFaults,
     SimulatedMachine,
@@ -55,14 +58,7 @@ from tests.simulator.machine_faults import (
     TimeSpan,
 )
 from tests.simulator.network.proxy import FaultWindow, FaultyNetwork
-from tests.simulator.simulated_batch import (
-    KillSwitch,
-    ProcessKilled,
-    SimulatedBatch,
-    now,
-    pages,
-    simulate,
-)
+from tests.simulator.simulated_batch import KillSwitch, ProcessKilled, now, pages, simulate
 
 Patch = pytest.MonkeyPatch
 Scenario = Callable[[], Coroutine[Any, Any, None]]
@@ -76,7 +72,7 @@ SETTINGS = Settings(concurrency=3, backoff=timedelta(seconds=2))
 # ---- nights ----
 
 
-async def to_its_end(night: SimulatedBatch, power: KillSwitch | None = None, **kwargs: Any) -> None:
+async def to_its_end(night: Night, power: KillSwitch | None = None, **kwargs: Any) -> None:
     """Run a batch, and check that it comes to its end and keeps every promise."""
     with anyio.move_on_after(LONGEST.total_seconds()) as limit:
         await night.run(power, **kwargs)
@@ -88,7 +84,7 @@ async def to_its_end(night: SimulatedBatch, power: KillSwitch | None = None, **k
 async def quiet(urls: Iterable[str], **world: Any) -> None:
     """Run a small batch in a world like this."""
     conditions = SandboxConfig(**{"durations": BRIEF, "retry_after": 20, **world})
-    await to_its_end(SimulatedBatch.of(urls, conditions, SETTINGS))
+    await to_its_end(Night.of(urls, conditions, SETTINGS))
 
 
 def fault(fate: str, **world: Any) -> Scenario:
@@ -99,7 +95,7 @@ def fault(fate: str, **world: Any) -> Scenario:
 async def blinded() -> None:
     """Let an answer get lost when one run is known, and searches find nothing."""
     urls = [*pages(1), "http://faults.test/dropped_after/1"]
-    night = SimulatedBatch.of(urls, SandboxConfig(durations=(90, 90)), Settings(concurrency=1))
+    night = Night.of(urls, SandboxConfig(durations=(90, 90)), Settings(concurrency=1))
     line, spell = night.sandbox.transport(), FaultWindow("blind_search", 0, 3600, 1.0)
     night.network = FaultyNetwork(line, spells=[spell], fired=Counter())
     await to_its_end(night)
@@ -123,7 +119,7 @@ class Cut(KillSwitch):
 async def cut_after(word: bytes) -> None:
     """Kill a runner when it hears a word, then one step later, and so on; the next goes on."""
     for later in range(24):
-        night = SimulatedBatch.of(pages(1), SandboxConfig(durations=(3, 3)), SETTINGS)
+        night = Night.of(pages(1), SandboxConfig(durations=(3, 3)), SETTINGS)
         with pytest.raises(ProcessKilled):
             await night.run(Cut(word, later))
         night.check_always()
@@ -132,11 +128,11 @@ async def cut_after(word: bytes) -> None:
 
 async def side_by_side() -> None:
     """Let two runners work on one batch, both in good health."""
-    night = SimulatedBatch.of(pages(12), SandboxConfig(durations=(30, 60)), SETTINGS)
+    night = Night.of(pages(12), SandboxConfig(durations=(30, 60)), SETTINGS)
 
     async def work() -> None:
         try:
-            await to_its_end(night, gone=nobody)
+            await to_its_end(night, exited_owners=nobody)
         except LeaseLost:
             raise AssertionError("a living owner was taken for dead") from None
 
@@ -167,12 +163,12 @@ class Nap(KillSwitch):
 async def asleep() -> None:
     """Suspend a runner with a verdict in its hands; another one takes over and goes on."""
     urls = ["http://faults.test/system_failure/1"]
-    night = SimulatedBatch.of(urls, SandboxConfig(durations=(60, 60), retry_after=1), SETTINGS)
+    night = Night.of(urls, SandboxConfig(durations=(60, 60), retry_after=1), SETTINGS)
     fenced: list[LeaseLost] = []
 
     async def doze() -> None:
         try:
-            await night.run(Nap(), gone=nobody)
+            await night.run(Nap(), exited_owners=nobody)
         except LeaseLost as lost:
             fenced.append(lost)
 
@@ -187,7 +183,7 @@ async def asleep() -> None:
 
 async def cancelled() -> None:
     """Cancel a batch while its runs have long to go."""
-    night = SimulatedBatch.of(pages(6), SandboxConfig(durations=(300, 600)), SETTINGS)
+    night = Night.of(pages(6), SandboxConfig(durations=(300, 600)), SETTINGS)
 
     async def cancel() -> None:
         await anyio.sleep(30)
@@ -198,14 +194,14 @@ async def cancelled() -> None:
 
 async def once_more() -> None:
     """Run a batch again that is finished."""
-    night = SimulatedBatch.of(pages(3), SandboxConfig(durations=BRIEF), SETTINGS)
+    night = Night.of(pages(3), SandboxConfig(durations=BRIEF), SETTINGS)
     await to_its_end(night)
     await to_its_end(night)
 
 
 async def set_forward() -> None:
     """Set the clock eight hours forward while runs have some minutes to go."""
-    night = SimulatedBatch.of(pages(3), SandboxConfig(durations=(300, 600)), SETTINGS)
+    night = Night.of(pages(3), SandboxConfig(durations=(300, 600)), SETTINGS)
     night.one_clock = night.waits = False
     machine = SimulatedMachine(night.store, MachineFaults(steps=[(60, 8 * 3600)]), 0, Counter())
     process = SimulatedProcess(machine=machine)
@@ -214,13 +210,13 @@ async def set_forward() -> None:
 
 async def asleep_together() -> None:
     """Suspend the machine on which two runners live."""
-    night = SimulatedBatch.of(pages(12), SandboxConfig(durations=(30, 60)), SETTINGS)
+    night = Night.of(pages(12), SandboxConfig(durations=(30, 60)), SETTINGS)
     machine = SimulatedMachine(
         night.store, MachineFaults(sleeps=[TimeSpan(20, 1500)]), 0, Counter()
     )
 
     async def work() -> None:
-        clock = {"now": machine.wall, "monotonic": machine.monotonic, "gone": nobody}
+        clock = {"now": machine.wall, "monotonic": machine.monotonic, "exited_owners": nobody}
         try:
             await to_its_end(night, SimulatedProcess(machine=machine), **clock)
         except LeaseLost:
@@ -297,11 +293,11 @@ def send_again(which: Callable[[ApiFault], bool], patch: Patch) -> None:
 
 def put_back_without_a_search(patch: Patch) -> None:
     async def search(loop: Reconciler, submission: Submission, why: str) -> None:
-        now = loop._shift.now()
-        verdicts = run_decision.settle_absent(submission, now)
-        watch_at = run_decision.next_late_check(submission, now)
-        await loop._shift.close_submission(
-            submission, SubmissionState.ABSENT, verdicts, why, watch_at
+        now = loop._context.now()
+        verdicts = create_outcome.settle_absent(submission, now)
+        watch_at = create_outcome.next_late_check(submission, now)
+        await close_submission(
+            loop._context, submission, SubmissionState.ABSENT, verdicts, why, watch_at
         )
 
     patch.setattr(Reconciler, "_search", search)
@@ -322,7 +318,7 @@ def trust_the_order_of_ids(patch: Patch) -> None:
     async def put_right(*_: Any) -> frozenset[int]:
         return frozenset()
 
-    patch.setattr(MismatchFixer, "put_right", put_right)
+    patch.setattr(MismatchFixer, "fix", put_right)
 
 
 def lose_run_ids(patch: Patch) -> None:
@@ -337,7 +333,7 @@ def ignore_stragglers(patch: Patch) -> None:
     async def look_for(*_: Any) -> None:
         return None
 
-    patch.setattr(OrphanSweeper, "_look_for", look_for)
+    patch.setattr(OrphanSweeper, "_search", look_for)
 
 
 def ignore_retry_after(patch: Patch) -> None:
@@ -380,7 +376,7 @@ def rob_the_living(patch: Patch) -> None:
 
 
 def rob_those_who_slept_too(patch: Patch) -> None:
-    patch.setattr(Heartbeat, "_ended_by", lambda loop: loop._shift.now())
+    patch.setattr(Heartbeat, "_lease_cutoff", lambda loop: loop._context.now())
 
 
 def hold_a_leap_against_runs(patch: Patch) -> None:
@@ -399,16 +395,14 @@ def let_zombies_write(patch: Patch) -> None:
 
 
 def count_throttling(patch: Patch) -> None:
-    patch.setattr(
-        policy_retry, "NOT_COUNTED", run_decision.NOT_COUNTED - {FailureCategory.THROTTLED}
-    )
+    patch.setattr(policy_retry, "NOT_COUNTED", NOT_COUNTED - {FailureCategory.THROTTLED})
 
 
 def count_without_end(patch: Patch) -> None:
     real = policy_retry._decide_failure
 
     def forgetful(rules: Any, job: Any, failure: Any, now: datetime) -> Any:
-        return real(rules, replace(job, failures=0, met={}), failure, now)
+        return real(rules, replace(job, failures=0, failures_by_category={}), failure, now)
 
     patch.setattr(policy_retry, "_decide_failure", forgetful)
 
@@ -446,7 +440,7 @@ def take_a_failed_look_for_a_failed_run(patch: Patch) -> None:
         except ApiError:
             return {id: Run(run_id=id, status=RunStatus.FAILED) for id in run_ids}
 
-    patch.setattr(RunFetcher, "see", see)
+    patch.setattr(RunFetcher, "fetch", see)
 
 
 def count_before_the_result(patch: Patch) -> None:
@@ -621,6 +615,7 @@ BUGS = [
 every_bug = pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 
 
+@pytest.mark.sweep
 @every_bug
 def test_the_night_passes_without_the_bug(bug: Bug) -> None:
     simulate(bug.night)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import anyio
 import httpx
@@ -22,6 +22,7 @@ from batchrunner.model import Batch, JobFile, JobSpec, JobState, Owner, Settings
 from batchrunner.runner.events import Event
 from batchrunner.runner.runner import ExitReason, Runner
 from batchrunner.sandbox import Sandbox, SandboxConfig
+from batchrunner.sandbox.sandbox import Middleware, no_middleware
 from batchrunner.sandbox.service import Performer
 from batchrunner.selftest.invariants import (
     check_account,
@@ -193,8 +194,9 @@ class SimulatedBatch:
         settings: Settings,
         keys: frozenset[str] | None = None,
         agent: Performer | None = None,
+        middleware: Middleware = no_middleware,
         **job: Any,
-    ) -> SimulatedBatch:
+    ) -> Self:
         """
         Load one job for each url; the sandbox takes the *keys*, or any.
 
@@ -207,9 +209,9 @@ class SimulatedBatch:
         store = opened_store()
         loaded = store.load(JobFile(name="night", settings=settings, specs=specs), now())
         if agent is None:
-            sandbox = Sandbox.in_process(world, now, keys=keys)
+            sandbox = Sandbox.in_process(world, now, keys=keys, middleware=middleware)
         else:
-            sandbox = Sandbox(world=world, now=now, agent=agent, keys=keys)
+            sandbox = Sandbox(config=world, now=now, agent=agent, keys=keys, middleware=middleware)
         return cls(sandbox, store, loaded.batch, loaded.added, world)
 
     async def run(self, power: KillSwitch | None = None, **kwargs: Any) -> ExitReason:
@@ -239,7 +241,7 @@ class SimulatedBatch:
 
     def runner(self, api: TinyFishClient, me: Owner, power: KillSwitch, **kwargs: Any) -> Runner:
         """Return a runner on this machine, where all others are known to be dead unless told."""
-        kwargs.setdefault("gone", lambda owners: [owner.id for owner in owners])
+        kwargs.setdefault("exited_owners", lambda owners: [owner.id for owner in owners])
         kwargs.setdefault("now", now)
         kwargs.setdefault("monotonic", anyio.current_time)
         return Runner(
@@ -255,7 +257,7 @@ class SimulatedBatch:
     def check_always(self) -> None:
         """Check every promise that holds at every instant."""
         check_always(self.store, self.batch.id, self.loaded)
-        ledger = self.sandbox.ledger
+        ledger = self.sandbox.journal
         blind = self.network is not None and self.network.may({"blind_search"})
         late = self.world.late if self.one_clock else None
         check_creates(self.store, self.batch, ledger.runs, late, blind=blind)
@@ -265,7 +267,7 @@ class SimulatedBatch:
     def check_end(self) -> None:
         """Check every promise, now that the batch has come to its end."""
         self.check_always()
-        runs, served = self.sandbox.ledger.runs, self.network.served if self.network else {}
+        runs, served = self.sandbox.journal.runs, self.network.served if self.network else {}
         unseen = hidden(runs, self.world.late, now())
         unseen |= undecided(self.store, self.batch.id, runs)
         check_end(self.store, self.batch.id, self.loaded, runs, unseen)

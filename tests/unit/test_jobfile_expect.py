@@ -40,7 +40,7 @@ def test_everything_that_can_be_expected() -> None:
     )
     found = expectations_of(None, expect)
     assert found.allow == {"empty"}
-    assert found.demands == (
+    assert found.field_rules == (
         FieldRule(path="name", required=True),
         FieldRule(path="items[].sku", required=True),
         FieldRule(path="price", minimum=0.5, maximum=100),

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from batchrunner.inputs.yaml import JobFileErrors, parse, parser_events, report
+from tests.bounds import HUNG
 
 JOB = "- url: https://example.com\n  goal: Read\n  "
 LEVELS = "\n".join(f"  l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 10))
@@ -73,7 +74,10 @@ except JobFileErrors as errors:
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_file_is_refused(name: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", READ], input=HOSTILE[name].encode(), capture_output=True, timeout=20
+        [sys.executable, "-c", READ],
+        input=HOSTILE[name].encode(),
+        capture_output=True,
+        timeout=HUNG,
     )
     assert done.returncode == 1, done
     shown = done.stderr.decode()

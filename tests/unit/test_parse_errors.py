@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_raw_json import values
 
-from batchrunner.classify import LONGEST_CODE, LONGEST_MESSAGE
+from batchrunner.classify import MAX_CODE_LENGTH, MAX_MESSAGE_LENGTH
 from batchrunner.model import ApiError, ApiFault, FaultKind
 from batchrunner.tinyfish.http import Reply
 from batchrunner.tinyfish.parse import MAX_RETRY_AFTER, read_fault, read_members, read_run, text_of
@@ -165,12 +165,12 @@ def test_only_a_success_has_members(status: int) -> None:
 
 def test_a_book_in_an_error_is_kept_in_part_and_that_is_noted() -> None:
     read = fault({"error": {"code": "C" * 100_000, "message": "m" * 1_000_000}})
-    assert read.code == "C" * LONGEST_CODE + "… (cut: 100,000 characters)"
-    assert read.message == "m" * LONGEST_MESSAGE + "… (cut: 1,000,000 characters)"
+    assert read.code == "C" * MAX_CODE_LENGTH + "… (cut: 100,000 characters)"
+    assert read.message == "m" * MAX_MESSAGE_LENGTH + "… (cut: 1,000,000 characters)"
     named = fault({"error": {**INVALID, "details": [{"index": 0, "message": "m" * 99_999}]}})
-    assert len(named.issues[0]) < LONGEST_MESSAGE + 50
-    exact = fault({"error": {"code": "C" * LONGEST_CODE, "message": "m" * LONGEST_MESSAGE}})
-    assert (exact.code, exact.message) == ("C" * LONGEST_CODE, "m" * LONGEST_MESSAGE)
+    assert len(named.issues[0]) < MAX_MESSAGE_LENGTH + 50
+    exact = fault({"error": {"code": "C" * MAX_CODE_LENGTH, "message": "m" * MAX_MESSAGE_LENGTH}})
+    assert (exact.code, exact.message) == ("C" * MAX_CODE_LENGTH, "m" * MAX_MESSAGE_LENGTH)
 
 
 @pytest.mark.parametrize(
@@ -180,5 +180,5 @@ def test_a_book_in_a_runs_error_is_kept_in_part(error: Any) -> None:
     shown = read_run(json.dumps({"run_id": "r", "status": "FAILED", "error": error}))
     assert shown is not None
     assert shown.error is not None
-    assert len(shown.error.message) < LONGEST_MESSAGE + 50
-    assert len(shown.error.code or "") < LONGEST_CODE + 50
+    assert len(shown.error.message) < MAX_MESSAGE_LENGTH + 50
+    assert len(shown.error.code or "") < MAX_CODE_LENGTH + 50

@@ -7,7 +7,6 @@ import secrets
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -17,11 +16,15 @@ from batchrunner.app.error_translation import errors_for_people
 from batchrunner.cli.exit_codes import PROMISE_BROKEN, TERMINATED, ShownError
 from batchrunner.cli.options import db_option, help_option, json_option
 from batchrunner.errors import CannotContinue
-from batchrunner.text.format import clock
 
 if TYPE_CHECKING:
     from batchrunner.selftest.invariants import InvariantViolated
-    from batchrunner.selftest.summary import ProcessSummary, SimulationSummary
+    from batchrunner.selftest.summary import ProcessSummary
+
+SIMULATIONS_MOVED = (
+    "--nights is ignored: simulated batch runs are part of the tests now; "
+    "in a source checkout: python -m tests.simulator --runs 20"
+)
 
 
 @click.command("selftest")
@@ -35,25 +38,21 @@ if TYPE_CHECKING:
 @click.option(
     "--nights",
     type=click.IntRange(0),
-    default=20,
-    show_default=True,
     metavar="N",
-    help="Simulated batch runs on virtual time; more of them meet more faults.",
+    help="Accepted, and ignored: simulated batch runs are part of the tests.",
 )
-@click.option("-v", "--verbose", is_flag=True, help="Print how often each fault occurred.")
+@click.option("-v", "--verbose", is_flag=True, help="Print all figures.")
 @json_option
 @help_option
-def command(db: str, seed: int | None, nights: int, verbose: bool, as_json: bool) -> None:
+def command(db: str, seed: int | None, nights: int | None, verbose: bool, as_json: bool) -> None:
     """
     Prove on this machine and database that no job is lost and no run is paid for twice.
 
-    First in real processes: three runners work on a batch against a sandbox. Eight times one of
-    them is killed (kill -9), half of the time while it creates runs; one is stopped and woken. Then
-    on virtual time: simulated batch runs with broken networks, full disks, wrong clocks and
-    crashes. At the end of each, the database must agree with the sandbox, which knows what it
-    created and charged.
+    Three runner processes work on a batch against a sandbox. Eight times one of them is killed
+    (kill -9), half of the time while it creates runs; one is stopped and resumed. At the end, the
+    database must agree with the sandbox, which knows what it created and charged.
 
-    It needs no key and no network, costs nothing, and takes a minute or two. It does not touch your
+    It needs no key and no network, costs nothing, and takes about a minute. It does not touch your
     own tables: it uses a database in a folder beside the file, or a schema of its own on the
     server, and removes it. If a promise was broken, it keeps it, and the exit code is 1.
 
@@ -67,22 +66,23 @@ def command(db: str, seed: int | None, nights: int, verbose: bool, as_json: bool
 
     seed = secrets.randbelow(10**6) if seed is None else seed
     _say(f"self-test with seed {seed}: no key, no cost, your tables stay untouched")
+    if nights:
+        _say(SIMULATIONS_MOVED)
     try:
-        processes = _processes(seed, db)
-        verdict = SelftestSummary(seed=seed, nights=_nights(seed, nights), processes=processes)
+        summary = SelftestSummary(seed=seed, processes=_processes(seed, db))
     except InvariantViolated as broken:
         if as_json:
             click.echo(json.dumps({"held": False, "seed": seed, "broken": str(broken)}))
-        raise _error(broken, seed, nights, db) from broken
+        raise _error(broken, seed, db) from broken
     if as_json:
-        click.echo(json.dumps(verdict.as_json()))
+        click.echo(json.dumps(summary.as_json()))
         return
-    for line in verdict.lines(verbose=verbose):
+    for line in summary.lines(verbose=verbose):
         click.echo(line)
 
 
 def _processes(seed: int, db: str) -> ProcessSummary:
-    """Play the half in real processes, in a place that is kept only when a promise broke."""
+    """Run the batch in a scratch database that is kept only if a promise was broken."""
     from batchrunner.selftest.chaos import ChaosPlan, ChaosSite, play
     from batchrunner.selftest.scratch_database import scratch_database
 
@@ -94,31 +94,15 @@ def _processes(seed: int, db: str) -> ProcessSummary:
         return play(plan, ChaosSite(address=place.address), place.folder, _say)
 
 
-def _nights(seed: int, count: int) -> SimulationSummary | None:
-    """Play the half on virtual time: nights with this seed and those that follow it."""
-    from batchrunner.selftest.summary import SimulationSummary
-    from tests.simulator.fuzz import simulate_seeds
-
-    if not count:
-        return None
-    _say(f"nights on virtual time: {count}")
-    played = []
-    for night in simulate_seeds(seed, count):
-        played.append(night)
-        took = clock(timedelta(hours=night.hours))
-        _say(f"{len(played):>6} of {count}: the night of seed {night.seed} balances, after {took}")
-    return SimulationSummary.of(played)
-
-
-def _error(broken: InvariantViolated, seed: int, nights: int, db: str) -> ShownError:
+def _error(broken: InvariantViolated, seed: int, db: str) -> ShownError:
     from batchrunner.cli.output.batch_text import db_given
     from batchrunner.text.terminal import term_safe
 
     words = str(broken).partition("\n")[0]
     kept = "".join(f"\n  {note}" for note in getattr(broken, "__notes__", ()))
     error = CannotContinue(
-        f"a promise broke: {term_safe(words)}{kept}",
-        next=f"play it again: batchrunner selftest --seed {seed} --nights {nights}{db_given(db)}",
+        f"a promise was broken: {term_safe(words)}{kept}",
+        next=f"run it again: batchrunner selftest --seed {seed}{db_given(db)}",
     )
     return ShownError(error, PROMISE_BROKEN)
 
@@ -129,7 +113,7 @@ def _say(line: str) -> None:
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Leave the block by the first signal that ends it, and hear none while it is tidied up."""
+    """Leave the block at the first signal, and ignore signals while it is cleaned up."""
     ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def end(number: int, frame: FrameType | None) -> None:

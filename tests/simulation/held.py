@@ -1,0 +1,17 @@
+"""A night whose sandbox is held to the API's description."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from tests.contract.openapi import judging
+from tests.simulator import simulated_batch
+
+
+class Night(simulated_batch.SimulatedBatch):
+    """A batch on a sandbox, every answer of which is compared with the contract."""
+
+    @classmethod
+    def of(cls, *args: Any, **kwargs: Any) -> Self:
+        """Load one job for each url."""
+        return super().of(*args, middleware=judging, **kwargs)
