@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
+from batchrunner.api_facts.limits import DEFAULT_STEP_LIMIT, MAX_STEPS
 from batchrunner.model import (
     Batch,
     Budget,
@@ -21,7 +22,6 @@ from batchrunner.model import (
     RateSource,
     RetryRule,
 )
-from batchrunner.policy.budget import DEFAULT_STEP_LIMIT, MAX_STEPS
 from batchrunner.policy.create_outcome import settle_absent, settle_unanswered
 from batchrunner.store.budget import UNCLEAR_AFTER
 from batchrunner.store.schema import SubmissionState

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from batchrunner.policy.run_decision import MIN_POLL_SECONDS
+from batchrunner.policy.poll_interval import MIN_POLL_SECONDS
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.http.server import Served, serve
 from batchrunner.tinyfish.webhook_server import MAX_CONNECTIONS
