@@ -40,6 +40,7 @@ from batchrunner.runner.orphan_sweeper import OrphanSweeper
 from batchrunner.runner.reconciler import Reconciler
 from batchrunner.runner.run_fetcher import RunFetcher
 from batchrunner.runner.runner import innermost
+from batchrunner.runner.submission_record import close_submission
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.store import attempts as attempts_module
 from batchrunner.store import claims, reports, submissions
@@ -295,8 +296,8 @@ def put_back_without_a_search(patch: Patch) -> None:
         now = loop._context.now()
         verdicts = create_outcome.settle_absent(submission, now)
         watch_at = create_outcome.next_late_check(submission, now)
-        await loop._context.close_submission(
-            submission, SubmissionState.ABSENT, verdicts, why, watch_at
+        await close_submission(
+            loop._context, submission, SubmissionState.ABSENT, verdicts, why, watch_at
         )
 
     patch.setattr(Reconciler, "_search", search)
