@@ -238,7 +238,7 @@ def _failures() -> str:
 
 
 def _categories() -> str:
-    lines = (f"- **{category}**: {row.meaning}." for category, row in CATEGORIES.items())
+    lines = (f"- **{category}**: {row.meaning}." for category, row in sorted(CATEGORIES.items()))
     return "\n".join(lines)
 
 

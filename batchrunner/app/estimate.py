@@ -1,4 +1,4 @@
-"""What jobs may cost and how long they may take, by what others like them took."""
+"""Estimates cost and duration from the history of earlier runs."""
 
 from __future__ import annotations
 

@@ -96,13 +96,13 @@ _ESCALATED = RetryRule(
 
 CATEGORIES: Mapping[FailureCategory, Category] = {
     FailureCategory.SYSTEM_FAILURE: Category(
-        meaning="the service broke",
+        meaning="the run failed because the service broke",
         advice="the service broke each time; try again later",
         fixed_by=FixedBy.SERVICE,
         against_host=True,
     ),
     FailureCategory.AGENT_FAILURE: Category(
-        meaning="the API blames the input",
+        meaning="the run failed, and the API blames the input",
         advice="the input needs fixing: look at the url and the goal",
         fixed_by=FixedBy.JOB,
         rule=_ONCE,
@@ -120,13 +120,13 @@ CATEGORIES: Mapping[FailureCategory, Category] = {
         api_hint="add credits to the account, then give the same command again",
     ),
     FailureCategory.UNKNOWN: Category(
-        meaning="the API gave no reason, or none that is known here",
+        meaning="the run failed, and the API gave no reason that is known here",
         advice="the API gave no reason that is known here; try again later",
         fixed_by=FixedBy.SERVICE,
         against_host=True,
     ),
     FailureCategory.GOAL_FAILURE: Category(
-        meaning="the run completed, and the goal was not reached",
+        meaning="the result says that the goal was missed, or it is empty",
         advice="the page did not give what the goal asks for",
         fixed_by=FixedBy.JOB,
         rule=_TWICE,
@@ -134,7 +134,7 @@ CATEGORIES: Mapping[FailureCategory, Category] = {
         from_result=True,
     ),
     FailureCategory.BLOCKED: Category(
-        meaning="a captcha, a login or a bot wall kept the agent from the goal",
+        meaning="a captcha, a login or a bot wall",
         advice="a captcha, a login or a bot wall; stealth and a proxy were tried, unless a policy "
         "says otherwise",
         fixed_by=FixedBy.JOB,
@@ -143,27 +143,27 @@ CATEGORIES: Mapping[FailureCategory, Category] = {
         from_result=True,
     ),
     FailureCategory.INVALID_RESULT: Category(
-        meaning="the result is not what the job asked for",
+        meaning="the result breaks the job's `output_schema` or `expect`",
         advice="the result is not what output_schema or expect asks for",
         fixed_by=FixedBy.JOB,
         rule=_TWICE,
         from_result=True,
     ),
     FailureCategory.TIMED_OUT: Category(
-        meaning="the run was over its time limit, and was cancelled",
+        meaning="the run waited or ran for longer than its limit, and was cancelled",
         advice="queued or running for longer than its limit, and cancelled",
         fixed_by=FixedBy.JOB,
         against_host=True,
     ),
     FailureCategory.RUN_CANCELLED: Category(
-        meaning="somebody cancelled the run",
+        meaning="the run was cancelled by you or by someone else",
         advice="cancelled on request or by somebody else",
         fixed_by=FixedBy.USER,
         fixed_answer="the job is cancelled",
         ends_in=JobState.CANCELLED,
     ),
     FailureCategory.REJECTED: Category(
-        meaning="the API refused the request for this job",
+        meaning="the API refused the request because of the job",
         advice="the API refused the request; mend the job, under a new `id` if it has one",
         fixed_by=FixedBy.JOB,
         rule=_ONCE,
@@ -171,7 +171,7 @@ CATEGORIES: Mapping[FailureCategory, Category] = {
         retry_suggested=False,
     ),
     FailureCategory.UNAUTHORIZED: Category(
-        meaning="the API refused the key, or the key lacks a right",
+        meaning="the key is refused, or the account may not use an option of the job",
         advice="the account lacks the right for an option of this job",
         fixed_by=FixedBy.ACCOUNT,
         fixed_answer=_PUT_BACK,
@@ -181,7 +181,7 @@ CATEGORIES: Mapping[FailureCategory, Category] = {
         retry_suggested=False,
     ),
     FailureCategory.THROTTLED: Category(
-        meaning="there were too many requests",
+        meaning="the API answered 429: too many requests",
         advice="the API was busy",
         fixed_by=FixedBy.SERVICE,
         fixed_answer=_PUT_BACK,
@@ -190,7 +190,7 @@ CATEGORIES: Mapping[FailureCategory, Category] = {
         api_hint="wait a minute, then give the same command again",
     ),
     FailureCategory.UNREACHABLE: Category(
-        meaning="the API gave no usable answer",
+        meaning="the API could not be reached",
         advice="the API could not be reached",
         fixed_by=FixedBy.SERVICE,
         fixed_answer=_PUT_BACK,
@@ -208,7 +208,7 @@ CATEGORIES: Mapping[FailureCategory, Category] = {
         retried_only_if_named=True,
     ),
     FailureCategory.LOST: Category(
-        meaning="the API no longer knows a run that it created",
+        meaning="the API gave a run id and no longer knows the run",
         advice="the API no longer knows the run",
         fixed_by=FixedBy.SERVICE,
     ),

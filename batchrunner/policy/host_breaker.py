@@ -43,15 +43,15 @@ class HostHealth:
     host: str
     passed: int = 0  #: successes
     failed: int = 0  #: failures that may be its fault
-    in_row: int = 0  #: such failures since the newest success
+    consecutive_failures: int = 0  #: such failures since the newest success
     parked_at: datetime | None = None  #: None: it is not parked
     probe_at: datetime | None = None  #: when one job may test whether it works again
-    probes: int = 0  #: probes that failed since it was parked
+    failed_probes: int = 0  #: since it was parked
 
     @property
     def given_up(self) -> bool:
         """Whether the batch does not wait for it any more; probes continue."""
-        return self.probes >= MAX_PROBES
+        return self.failed_probes >= MAX_PROBES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,27 +126,29 @@ def _passed(host: HostHealth) -> HostHealth:
 
 
 def _failed(host: HostHealth, result: HostResult, now: datetime) -> HostHealth:
-    host = replace(host, failed=host.failed + 1, in_row=host.in_row + 1)
+    host = replace(host, failed=host.failed + 1, consecutive_failures=host.consecutive_failures + 1)
     if host.parked_at is None:
-        broken = result.park_after and host.in_row >= _failures_to_park(host, result.park_after)
+        broken = result.park_after and host.consecutive_failures >= _failures_to_park(
+            host, result.park_after
+        )
         return _parked(host, now) if broken else host
     if result.opened_at < host.parked_at:
         return host  # the attempt was in flight before the host was parked
-    probes = host.probes + 1
-    return replace(host, probes=probes, probe_at=now + _park_time(probes))
+    failed_probes = host.failed_probes + 1
+    return replace(host, failed_probes=failed_probes, probe_at=now + _park_time(failed_probes))
 
 
 def _failures_to_park(host: HostHealth, least: int) -> int:
-    usual = (host.failed - host.in_row) / host.passed if host.passed else 0.0
+    usual = (host.failed - host.consecutive_failures) / host.passed if host.passed else 0.0
     return max(least, ceil(UNUSUAL_FAILURES_FACTOR * usual))
 
 
 def _parked(host: HostHealth, now: datetime) -> HostHealth:
-    return replace(host, parked_at=now, probe_at=now + _park_time(0), probes=0)
+    return replace(host, parked_at=now, probe_at=now + _park_time(0), failed_probes=0)
 
 
-def _park_time(probes: int) -> timedelta:
-    return min(FIRST_PARK * float(2 ** min(probes, MAX_PROBES)), MAX_PARK)
+def _park_time(failed_probes: int) -> timedelta:
+    return min(FIRST_PARK * float(2 ** min(failed_probes, MAX_PROBES)), MAX_PARK)
 
 
 # ---- how many jobs a host may get ----

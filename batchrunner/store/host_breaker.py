@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -61,24 +62,15 @@ def _host(row: Row[Any]) -> HostHealth:
         host=row.host,
         passed=row.passed,
         failed=row.failed,
-        in_row=row.consecutive_failures,
+        consecutive_failures=row.consecutive_failures,
         parked_at=row.parked_at,
         probe_at=row.probe_at,
-        probes=row.failed_probes,
+        failed_probes=row.failed_probes,
     )
 
 
 def _row(batch_id: int, host: HostHealth) -> dict[str, Any]:
-    return {
-        "batch_id": batch_id,
-        "host": host.host,
-        "passed": host.passed,
-        "failed": host.failed,
-        "consecutive_failures": host.in_row,
-        "parked_at": host.parked_at,
-        "probe_at": host.probe_at,
-        "failed_probes": host.probes,
-    }
+    return {"batch_id": batch_id, **asdict(host)}
 
 
 # ---- capacity ----
@@ -182,9 +174,9 @@ def parked_hosts(tx: Connection, batch_id: int) -> list[ParkedHost]:
         ParkedHost(
             host=host.host,
             since=host.parked_at,
-            failures=host.in_row,
+            failures=host.consecutive_failures,
             probe_at=host.probe_at,
-            failed_probes=host.probes,
+            failed_probes=host.failed_probes,
             given_up=host.given_up,
             waiting=waiting.get(host.host, 0),
         )

@@ -87,7 +87,7 @@ class ConsoleClient(TinyFishClient):
             raise _malformed("A run without an id")
         return shown
 
-    async def stream(
+    async def create_streaming(
         self,
         run: Mapping[str, Any],
         output_schema: Mapping[str, Any] | None,

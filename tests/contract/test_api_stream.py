@@ -54,7 +54,7 @@ def told_by(said: Said, schema: Any = None) -> tuple[CreateAnswer, list[StreamEv
     async def listen() -> CreateAnswer:
         transport = said.api._http._client._transport
         async with ConsoleClient("https://api.test", KEY, transport=transport) as reader:
-            return await reader.stream(RUN, schema, events.append)
+            return await reader.create_streaming(RUN, schema, events.append)
 
     return anyio.run(listen), events
 

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,7 +21,7 @@ from sqlalchemy.pool import NullPool
 from batchrunner.cli.commands.doctor import command as doctor
 from batchrunner.cli.commands.status import command as status
 from batchrunner.model import JobState, Owner
-from batchrunner.outputs import FORMATS
+from batchrunner.outputs import Export
 from batchrunner.runner.runner import ExitReason, Runner
 from batchrunner.sandbox import Journal, Sandbox, SandboxConfig, SandboxRun
 from batchrunner.selftest.invariants import check_end
@@ -35,16 +34,17 @@ TABLES = {
     "artifacts": "artifacts",
     "attempts": "attempts",
     "batches": "batches",
-    "halts": "holds",
-    "hosts": "host_escalations",
+    "halts": "halts",
+    "hosts": "hosts",
     "jobs": "jobs",
     "orphans": "orphans",
     "owners": "owners",
-    "parking": "host_breakers",
+    "parking": "parking",
     "results": "results",
     "submissions": "submissions",
 }
 FOLDER = Path(__file__).parents[1] / "fixtures" / "databases"
+FORMATS = ("csv", "excel", "jsonl")
 #: How the sandbox was started that the database in mid-batch was made with; runs that were listed
 #: late are listed at once by now.
 WORLD = SandboxConfig(
@@ -137,10 +137,9 @@ def test_an_old_database_gives_the_same_exports(name: str, opened: Store) -> Non
     assert expected == {f"{batch.name}.{format}" for batch in batches for format in FORMATS}
     for batch in batches:
         for format in FORMATS:
-            written = BytesIO()
-            FORMATS[format].write(lambda id=batch.id: opened.finished(id), written)  # type: ignore[misc]
+            lines = Export(format, lambda id=batch.id: opened.finished(id)).lines()  # type: ignore[misc]
             wanted = (FOLDER / f"{name}.expected" / f"{batch.name}.{format}").read_bytes()
-            assert written.getvalue() == wanted, f"{batch.name}.{format}"
+            assert "".join(lines).encode() == wanted, f"{batch.name}.{format}"
 
 
 def test_an_old_database_has_the_same_status(name: str, old: str) -> None:
@@ -174,15 +173,15 @@ def test_the_doctor_finds_nothing_bad_in_an_old_database(name: str, old: str) ->
 class Resumed:
     """A new runner on the database in mid-batch, as soon as the old one was killed."""
 
-    def __init__(self, store: Store, ledger: Journal, killed_at: datetime) -> None:
-        self.store, self.ledger, self.killed_at = store, ledger, killed_at
+    def __init__(self, store: Store, journal: Journal, killed_at: datetime) -> None:
+        self.store, self.journal, self.killed_at = store, journal, killed_at
         (self.batch,) = store.batches()
 
     def now(self) -> datetime:
         return self.killed_at + timedelta(seconds=anyio.current_time())
 
     async def run(self) -> ExitReason:
-        sandbox = Sandbox.in_process(WORLD, self.now, journal=self.ledger)
+        sandbox = Sandbox.in_process(WORLD, self.now, journal=self.journal)
         me = Owner(id="resumed", machine="here", pid=1, process_started_at="x")
         async with TinyFishClient("http://127.0.0.1", "key", transport=sandbox.transport()) as api:
             runner = Runner(
@@ -193,7 +192,7 @@ class Resumed:
                 now=self.now,
                 monotonic=anyio.current_time,
                 offload=at_once,
-                exited_owners=lambda owners: [owner.id for owner in owners],
+                gone=lambda owners: [owner.id for owner in owners],
             )
             ending = await runner.run()
         await sandbox.settle()

@@ -12,7 +12,7 @@ from signal import SIGCONT, SIGSTOP
 from threading import Event
 from typing import Any
 
-from batchrunner.sandbox.journal import SandboxRun
+from batchrunner.sandbox import SandboxRun
 from batchrunner.selftest.subprocesses import Ended, Program, started, wait_until
 from tests.e2e.programs import Remote, batchrunner_process, pages, served, write_jobs
 

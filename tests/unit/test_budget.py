@@ -1,4 +1,4 @@
-"""Budgets, rates and reservations: how they are read, and what they come to."""
+"""Budgets, rates and reservations: how they are parsed, and what they allow."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ WALLET = Rate(amount=Decimal("0.016"), origin=RateSource.WALLET)
 )
 def test_a_budget_is_steps_or_dollars(text: str, budget: Budget) -> None:
     assert budget_of(text) == budget
-    assert budget_of(str(budget)) == budget, "what is stored is read as it was"
+    assert budget_of(str(budget)) == budget, "a stored budget is parsed to the same value"
 
 
 @pytest.mark.parametrize(
     "text",
     ["", "500", "0 steps", "$0", "-5 steps", "$-5", "20$", "20 USD", "1,5 steps", "$1e3", "$NaN"],
 )
-def test_what_is_not_plainly_a_budget_is_none(text: str) -> None:
+def test_a_text_that_is_not_clearly_a_budget_is_none(text: str) -> None:
     assert budget_of(text) is None
 
 
@@ -47,7 +47,7 @@ def mistakes(settings: str) -> list[tuple[int, int, str | None]]:
     return [(m.line, m.column, m.tip) for m in caught.value.problems]
 
 
-def test_a_mistake_is_told_with_its_place_and_what_was_probably_meant() -> None:
+def test_a_mistake_is_reported_with_its_location_and_a_suggestion() -> None:
     assert mistakes("budget: 500") == [(2, 11, "say of what: `500 steps` or `$500`")]
     assert mistakes("budget: 12.5") == [(2, 11, "say of what: `$12.5`")]
     assert mistakes("budget: [20]") == [(2, 11, None)]
@@ -61,7 +61,7 @@ def test_a_job_file_sets_both() -> None:
     assert (settings.budget, settings.rate) == (Budget(money=Decimal(20)), Decimal("0.016"))
 
 
-def test_money_is_turned_into_whole_steps_and_never_into_more_than_it_buys() -> None:
+def test_dollars_are_converted_to_whole_steps_and_never_to_too_many() -> None:
     assert limit_of(Budget(money=Decimal(20)), WALLET) == 1250
     assert limit_of(Budget(money=Decimal("0.015")), WALLET) == 0
     assert limit_of(Budget(money=Decimal(20)), None) == 0
@@ -72,22 +72,22 @@ def test_money_is_turned_into_whole_steps_and_never_into_more_than_it_buys() -> 
     st.decimals(Decimal("0.01"), 10_000, places=2),
     st.decimals(Decimal("0.0001"), 1, places=4),
 )
-def test_what_a_budget_buys_costs_no_more_than_it(money: Decimal, price: Decimal) -> None:
+def test_the_steps_of_a_budget_cost_no_more_than_the_budget(money: Decimal, price: Decimal) -> None:
     steps = limit_of(Budget(money=money), Rate(amount=price, origin=RateSource.WALLET))
     assert steps * price <= money < (steps + 1) * price
 
 
-def test_the_dearer_rate_is_in_force() -> None:
-    cheap, dear = Settings(rate=Decimal("0.01")), Settings(rate=Decimal("0.02"))
+def test_the_higher_rate_is_in_force() -> None:
+    cheap, expensive = Settings(rate=Decimal("0.01")), Settings(rate=Decimal("0.02"))
     assert rate_in_force(cheap, WALLET.amount) == WALLET
-    found = rate_in_force(dear, WALLET.amount)
+    found = rate_in_force(expensive, WALLET.amount)
     assert found is not None
     assert found.origin is RateSource.JOB_FILE
     assert rate_in_force(Settings(), None) is None
     assert rate_in_force(Settings(), Decimal(0)) is None
 
 
-def test_a_run_may_take_what_it_says_and_what_the_api_lets_it_where_it_does_not() -> None:
+def test_a_run_may_take_its_own_maximum_or_else_the_apis() -> None:
     assert max_steps({"agent_config": {"max_steps": 12}}) == 12
     assert max_steps({"agent_config": {"mode": "strict"}}) == 150
     assert max_steps({}) == 150
@@ -95,7 +95,7 @@ def test_a_run_may_take_what_it_says_and_what_the_api_lets_it_where_it_does_not(
 
 
 @given(st.lists(st.integers(1, 500)), st.integers(-100, 5000))
-def test_as_many_runs_are_affordable_as_fit_and_not_one_more(needs: list[int], room: int) -> None:
+def test_as_many_runs_are_affordable_as_fit_and_no_more(needs: list[int], room: int) -> None:
     chosen = affordable(needs, room)
     count = len(chosen)
     assert chosen == list(range(count))
@@ -103,7 +103,7 @@ def test_as_many_runs_are_affordable_as_fit_and_not_one_more(needs: list[int], r
     assert count == len(needs) or sum(needs[: count + 1]) > room
 
 
-def test_a_probe_that_does_not_fit_is_passed_by_and_no_other_run_is() -> None:
+def test_only_a_probe_that_does_not_fit_is_skipped() -> None:
     assert affordable([150, 10, 20, 10], 35, probes={0}) == [1, 2]
     assert affordable([150, 10], 35, probes={1}) == []
 

@@ -1,4 +1,4 @@
-"""Laws of ladders: where attempts start, where they go on, and what is learned of hosts."""
+"""Escalation: where attempts start, where they continue, and what is learned of hosts."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ URL = "https://shop.example/lamp"
 BLOCKED = FailureCategory.BLOCKED
 STEALTH = {"browser_profile": "stealth"}
 PROXY = {"browser_profile": "stealth", "proxy_config": {"enabled": True}}
-#: A job that does not look whether its host has become easier, and one that does.
-STEADY = next(f"job-{n}" for n in range(99) if not is_probe(f"job-{n}"))
-CURIOUS = next(f"job-{n}" for n in range(99) if is_probe(f"job-{n}"))
+#: A job that does not test whether its host has become easier, and one that does.
+NO_PROBE = next(f"job-{n}" for n in range(99) if not is_probe(f"job-{n}"))
+PROBE = next(f"job-{n}" for n in range(99) if is_probe(f"job-{n}"))
 
 
-def unstarted(key: str = STEADY, **more: Any) -> Job:
+def unstarted(key: str = NO_PROBE, **more: Any) -> Job:
     return job(**{"key": key, "attempt": 0, **more})
 
 
@@ -55,15 +55,15 @@ def evidence(*seen: StepHistory) -> dict[tuple[str, str], Sequence[StepHistory]]
     return {("shop.example", escalation_id(BLOCKED, CATEGORIES[BLOCKED].rule, {})): seen}
 
 
-def closed(rung: int, passed: int = 0) -> StepHistory:
-    return StepHistory(step=rung, passed=passed, consecutive_failures=STEP_CLOSED_AFTER)
+def closed(step: int, passed: int = 0) -> StepHistory:
+    return StepHistory(step=step, passed=passed, consecutive_failures=STEP_CLOSED_AFTER)
 
 
-def passing(rung: int) -> StepHistory:
-    return StepHistory(step=rung, passed=1, consecutive_failures=0)
+def passing(step: int) -> StepHistory:
+    return StepHistory(step=step, passed=1, consecutive_failures=0)
 
 
-sights = st.lists(
+histories = st.lists(
     st.builds(
         StepHistory,
         step=st.integers(0, 4),
@@ -77,7 +77,7 @@ sights = st.lists(
 
 
 @pytest.mark.parametrize(
-    ("seen", "rung"),
+    ("seen", "step"),
     [
         ([], 0),
         ([closed(0)], 0),
@@ -101,7 +101,7 @@ sights = st.lists(
     ids=[
         "nothing is known",
         "nothing helps yet",
-        "the first rung helps",
+        "the first step helps",
         "the second helps",
         "the first has not failed often enough",
         "a wall now and then",
@@ -109,74 +109,76 @@ sights = st.lists(
         "the highest that ever helped is kept",
     ],
 )
-def test_a_host_is_lifted_past_closed_rungs_to_one_that_helped(
-    seen: list[StepHistory], rung: int
+def test_new_jobs_skip_closed_steps_up_to_one_that_passed(
+    seen: list[StepHistory], step: int
 ) -> None:
-    assert learned_step(seen, 2) == rung
+    assert learned_step(seen, 2) == step
 
 
-@given(sights, st.integers(0, 4))
-def test_no_host_is_lifted_without_failures_below_and_a_success_at_or_above(
+@given(histories, st.integers(0, 4))
+def test_steps_are_skipped_only_with_failures_below_and_a_success_at_or_above(
     seen: list[StepHistory], top: int
 ) -> None:
-    rung = learned_step(seen, top)
-    by_rung = {each.step: each for each in seen}
-    assert 0 <= rung <= top
-    assert all(by_rung[below].consecutive_failures >= STEP_CLOSED_AFTER for below in range(rung))
-    assert not rung or any(each.passed for each in seen if each.step >= rung)
+    step = learned_step(seen, top)
+    by_step = {each.step: each for each in seen}
+    assert 0 <= step <= top
+    assert all(by_step[below].consecutive_failures >= STEP_CLOSED_AFTER for below in range(step))
+    assert not step or any(each.passed for each in seen if each.step >= step)
 
 
-def test_one_job_in_ten_looks_again() -> None:
-    curious = sum(is_probe(f"k{n}") for n in range(10_000))
-    assert abs(curious - 10_000 / STEP_PROBE_EVERY) < 150
+def test_one_job_in_ten_is_a_probe() -> None:
+    probes = sum(is_probe(f"k{n}") for n in range(10_000))
+    assert abs(probes - 10_000 / STEP_PROBE_EVERY) < 150
 
 
 # ---- where an attempt starts ----
 
 
-def test_a_job_starts_where_its_host_has_taught_and_a_probe_one_below() -> None:
+def test_a_job_starts_on_the_learned_step_and_a_probe_one_below() -> None:
     policy, seen = Policy(), evidence(closed(0), closed(1), passing(2))
-    begun = start_of_attempt(policy, unstarted(), URL, {}, seen)
-    assert (begun.escalation_steps, begun.option_overrides) == ({BLOCKED: 2}, PROXY)
-    begun = start_of_attempt(policy, unstarted(CURIOUS), URL, {}, seen)
-    assert (begun.escalation_steps, begun.option_overrides) == ({BLOCKED: 1}, STEALTH)
-    climbed = start_of_attempt(policy, unstarted(CURIOUS, rungs={BLOCKED: 2}), URL, {}, seen)
-    assert climbed.option_overrides == PROXY, "who has failed below does not look again"
+    start = start_of_attempt(policy, unstarted(), URL, {}, seen)
+    assert (start.escalation_steps, start.option_overrides) == ({BLOCKED: 2}, PROXY)
+    start = start_of_attempt(policy, unstarted(PROBE), URL, {}, seen)
+    assert (start.escalation_steps, start.option_overrides) == ({BLOCKED: 1}, STEALTH)
+    escalated = start_of_attempt(
+        policy, unstarted(PROBE, escalation_steps={BLOCKED: 2}), URL, {}, seen
+    )
+    assert escalated.option_overrides == PROXY, "a job that has failed below is no probe"
     assert (
         start_of_attempt(policy, unstarted(), "https://other.example/", {}, seen).option_overrides
         == {}
     )
 
 
-def test_the_usual_ladder_leaves_what_a_job_says_itself() -> None:
+def test_the_default_escalation_keeps_the_jobs_own_options() -> None:
     own = {"proxy_config": {"enabled": True, "country_code": "DE"}}
-    begun = start_of_attempt(Policy(), unstarted(rungs={BLOCKED: 1}), URL, own, {})
-    assert begun.option_overrides == STEALTH
-    assert begun.escalation_steps == {BLOCKED: 2}, (
-        "the second rung would run with the same options again"
+    start = start_of_attempt(Policy(), unstarted(escalation_steps={BLOCKED: 1}), URL, own, {})
+    assert start.option_overrides == STEALTH
+    assert start.escalation_steps == {BLOCKED: 2}, (
+        "the second step would run with the same options again"
     )
     lite = {"browser_profile": "lite"}
     first = start_of_attempt(Policy(), unstarted(), URL, lite, {})
     assert (first.escalation_steps, first.option_overrides) == ({BLOCKED: 1}, {})
-    second = start_of_attempt(Policy(), unstarted(rungs={BLOCKED: 2}), URL, lite, {})
+    second = start_of_attempt(Policy(), unstarted(escalation_steps={BLOCKED: 2}), URL, lite, {})
     assert second.option_overrides == {"proxy_config": {"enabled": True}}
 
 
-def test_a_ladder_that_was_written_replaces_what_a_job_says() -> None:
+def test_a_written_escalation_replaces_the_jobs_own_options() -> None:
     policy = Policy(rules={BLOCKED: RetryRule(then=({"proxy_config": {"enabled": False}},))})
     own = {"proxy_config": {"enabled": True}, "use_vault": True}
-    begun = start_of_attempt(policy, unstarted(rungs={BLOCKED: 1}), URL, own, {})
-    assert begun.option_overrides == {"proxy_config": {"enabled": False}}
+    start = start_of_attempt(policy, unstarted(escalation_steps={BLOCKED: 1}), URL, own, {})
+    assert start.option_overrides == {"proxy_config": {"enabled": False}}
 
 
-def test_a_job_that_is_stealthy_by_itself_begins_on_that_rung() -> None:
-    begun = start_of_attempt(Policy(), unstarted(), URL, STEALTH, {})
-    assert (begun.escalation_steps, begun.option_overrides) == ({BLOCKED: 1}, {}), (
-        "its success says nothing of rung 0"
+def test_a_job_with_stealth_of_its_own_starts_on_that_step() -> None:
+    start = start_of_attempt(Policy(), unstarted(), URL, STEALTH, {})
+    assert (start.escalation_steps, start.option_overrides) == ({BLOCKED: 1}, {}), (
+        "its success says nothing about step 0"
     )
 
 
-def test_what_was_learned_on_another_ladder_does_not_count() -> None:
+def test_history_of_another_escalation_does_not_count() -> None:
     policy = Policy(rules={BLOCKED: RetryRule(attempts=2, then=({"use_vault": True},))})
     assert (
         start_of_attempt(
@@ -186,57 +188,59 @@ def test_what_was_learned_on_another_ladder_does_not_count() -> None:
     )
 
 
-def test_what_jobs_of_another_kind_have_learned_does_not_count() -> None:
-    """A job that brings a proxy of its own says nothing about those that bring none."""
+def test_history_of_jobs_with_other_options_does_not_count() -> None:
+    """A job with its own proxy says nothing about jobs without one."""
     own = {"proxy_config": {"enabled": True, "country_code": "DE"}}
-    begun = start_of_attempt(Policy(), unstarted(), URL, own, evidence(closed(0), passing(1)))
-    assert begun.escalation_steps == {}
+    start = start_of_attempt(Policy(), unstarted(), URL, own, evidence(closed(0), passing(1)))
+    assert start.escalation_steps == {}
     assert (
-        begun.escalation_ids != start_of_attempt(Policy(), unstarted(), URL, {}, {}).escalation_ids
+        start.escalation_ids != start_of_attempt(Policy(), unstarted(), URL, {}, {}).escalation_ids
     )
 
 
-def test_ladders_of_two_categories_add_up() -> None:
+def test_escalations_of_two_categories_add_up() -> None:
     goal, steps = FailureCategory.GOAL_FAILURE, {"agent_config": {"max_steps": 300}}
     policy = Policy(rules={goal: RetryRule(attempts=2, then=(steps,))})
-    begun = start_of_attempt(policy, unstarted(rungs={BLOCKED: 1, goal: 1}), URL, {}, {})
-    assert begun.option_overrides == {**STEALTH, **steps}
+    start = start_of_attempt(policy, unstarted(escalation_steps={BLOCKED: 1, goal: 1}), URL, {}, {})
+    assert start.option_overrides == {**STEALTH, **steps}
 
 
-# ---- where it goes on ----
+# ---- where it continues ----
 
 
-def test_each_wall_leads_one_rung_up_until_attempts_are_used_up() -> None:
+def test_each_wall_leads_one_step_up_until_attempts_are_used_up() -> None:
     tried, seen = unstarted(), []
     for number in range(1, 4):
-        begun = start_of_attempt(Policy(), tried, URL, {}, {})
-        seen.append(begun.option_overrides)
-        at_work = unstarted(
+        start = start_of_attempt(Policy(), tried, URL, {}, {})
+        seen.append(start.option_overrides)
+        running = unstarted(
             attempt=number,
             failures=number - 1,
-            met={BLOCKED: number - 1},
-            rungs=begun.escalation_steps,
+            failures_by_category={BLOCKED: number - 1},
+            escalation_steps=start.escalation_steps,
         )
-        transition = decide(Policy(), at_work, failure(BLOCKED), NOW)
+        transition = decide(Policy(), running, failure(BLOCKED), NOW)
         if isinstance(transition, Retry):
             tried = unstarted(
                 attempt=number,
                 failures=number,
-                met={BLOCKED: number},
-                rungs=transition.escalation_steps,
+                failures_by_category={BLOCKED: number},
+                escalation_steps=transition.escalation_steps,
             )
     assert seen == [{}, STEALTH, PROXY]
     assert isinstance(transition, Finish)
 
 
-def test_a_failure_that_is_no_wall_stays_on_its_rung() -> None:
-    at_work = unstarted(attempt=2, failures=1, met={BLOCKED: 1}, rungs={BLOCKED: 1})
-    transition = decide(Policy(), at_work, failure(FailureCategory.SYSTEM_FAILURE), NOW)
+def test_a_failure_that_is_no_wall_stays_on_its_step() -> None:
+    running = unstarted(
+        attempt=2, failures=1, failures_by_category={BLOCKED: 1}, escalation_steps={BLOCKED: 1}
+    )
+    transition = decide(Policy(), running, failure(FailureCategory.SYSTEM_FAILURE), NOW)
     assert isinstance(transition, Retry)
     assert transition.escalation_steps == {BLOCKED: 1}
 
 
-# ---- what an attempt tells ----
+# ---- what an attempt shows ----
 
 
 @pytest.mark.parametrize(
@@ -250,13 +254,13 @@ def test_a_failure_that_is_no_wall_stays_on_its_rung() -> None:
         (Snooze(at=NOW, failure=failure(FailureCategory.UNREACHABLE)), []),
     ],
 )
-def test_only_walls_and_successes_tell_something(
+def test_only_walls_and_successes_show_something(
     transition: Transition, passed: list[bool]
 ) -> None:
-    told = escalation_results(
-        unstarted(rungs={BLOCKED: 1}, ladders={BLOCKED: "abc"}), URL, transition
+    results = escalation_results(
+        unstarted(escalation_steps={BLOCKED: 1}, ladders={BLOCKED: "abc"}), URL, transition
     )
-    assert [(each.passed, each.step, each.host) for each in told] == [
+    assert [(each.passed, each.step, each.host) for each in results] == [
         (each, 1, "shop.example") for each in passed
     ]
 
@@ -281,7 +285,7 @@ def test_no_url_is_too_strange_to_have_a_host(url: str) -> None:
     assert len(host_of(url)) <= 300
 
 
-def test_what_is_shown_of_your_own_proxy_is_no_secret() -> None:
+def test_no_secret_of_the_users_proxy_is_shown() -> None:
     proxy = {"enabled": True, "type": "custom", "url": "http://u:p@a.test", "password": "secret"}
     assert changes_text({**STEALTH, "proxy_config": proxy}) == {
         **STEALTH,

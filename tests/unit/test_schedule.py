@@ -1,4 +1,4 @@
-"""When jobs are submitted before a deadline."""
+"""When jobs are submitted, and how early before a deadline that ends."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_without_a_window_it_is_always_open() -> None:
     assert phase(Window(), NOW, Pace(), LIMIT) is Phase.OPEN
 
 
-def test_a_window_goes_from_early_to_over_and_never_back() -> None:
+def test_the_phases_of_a_window_come_in_order() -> None:
     window = Window(opens=after(100), closes=after(4000))
     seen = [phase(window, after(second), paced(200, 200), LIMIT) for second in range(4100)]
     assert seen == sorted(seen, key=list(Phase).index)
@@ -34,18 +34,18 @@ def test_a_window_goes_from_early_to_over_and_never_back() -> None:
     assert seen.index(Phase.OVER) == 4000 - LAST_CALL.total_seconds()
 
 
-def test_runs_that_take_longer_are_submitted_no_later() -> None:
+def test_longer_runs_are_submitted_earlier() -> None:
     leads = [paced(seconds, seconds).lead(LIMIT) for seconds in range(0, 4000, 10)]
     assert leads == sorted(leads)
     assert (leads[0], leads[-1]) == (MIN_LEAD, LIMIT)
 
 
-def test_what_nobody_knows_yet_gets_a_guess() -> None:
+def test_without_a_known_duration_the_lead_is_a_default() -> None:
     assert Pace().lead(LIMIT) == FIRST_LEAD
     assert Pace().lead(timedelta(seconds=90)) == timedelta(seconds=90)
 
 
-def test_a_pace_is_the_mean_of_what_it_learned_at_first() -> None:
+def test_a_pace_is_at_first_the_mean_of_all_runs() -> None:
     assert paced(100, 200, 300).typical == timedelta(seconds=200)
 
 
@@ -54,13 +54,13 @@ def test_a_pace_follows_when_runs_become_slower() -> None:
     assert timedelta(seconds=190) < pace.typical <= timedelta(seconds=200)
 
 
-def test_most_of_a_wave_of_runs_lands_in_the_lead() -> None:
+def test_most_runs_end_within_the_lead() -> None:
     pace = paced(*(15 + (n * 97) % 286 for n in range(300)))  # 15 to 300 s, all alike
     assert timedelta(seconds=285) < pace.lead(LIMIT) < timedelta(seconds=345)
 
 
 @given(st.lists(SPANS, max_size=60), SPANS)
-def test_a_lead_is_never_longer_than_the_limit_nor_shorter_than_a_search(
+def test_a_lead_is_between_the_minimum_and_the_time_limit(
     took: list[timedelta], limit: timedelta
 ) -> None:
     pace = Pace()

@@ -1,8 +1,10 @@
-"""What texts say of walls and failures, and what they only speak of."""
+"""Which texts report walls and failures, and which only mention them."""
 
 from __future__ import annotations
 
 import time
+import tomllib
+from importlib.resources import files
 
 import pytest
 
@@ -26,7 +28,7 @@ def test_case_punctuation_and_apostrophes_do_not_count() -> None:
     assert plain("") == "  "
 
 
-def test_every_word_of_every_concept_is_found_where_it_stands() -> None:
+def test_every_word_of_every_concept_is_found() -> None:
     missed = [
         (concept.name, word)
         for concept in Concept
@@ -34,6 +36,13 @@ def test_every_word_of_every_concept_is_found_where_it_stands() -> None:
         if concept not in concepts_in(plain(f"x {word} x" if word[-1:] == " " else f"x {word}x"))
     ]
     assert missed == []
+
+
+def test_the_data_file_has_no_other_concepts() -> None:
+    path = files("batchrunner.judge").joinpath("vocabulary.toml")
+    data = tomllib.loads(path.read_text(encoding="utf-8"))
+    assert set(data["concepts"]) == {concept.name for concept in Concept}
+    assert all(entry["about"] for entry in data["concepts"].values())
 
 
 def test_a_word_inside_another_is_not_found() -> None:
@@ -56,21 +65,21 @@ def test_a_word_inside_another_is_not_found() -> None:
         ("If you log in to see the page, use the new form.", None),
     ],
 )
-def test_what_a_text_that_stands_alone_tells(text: str, wall: str | None) -> None:
+def test_what_a_text_that_is_the_whole_answer_reports(text: str, wall: str | None) -> None:
     assert statement_in(text, "") == wall
 
 
-def test_what_people_say_under_their_own_keys_is_no_word_of_an_agent() -> None:
+def test_a_text_in_a_field_for_other_people_is_no_report() -> None:
     assert statement_in("I could not find the price.", "review") is None
     assert sign_in("Access denied", "headline") is None
 
 
-def test_an_address_is_the_visitor_and_a_title_may_stand_among_other_text() -> None:
+def test_an_address_is_the_visitor_and_a_title_may_have_text_around_it() -> None:
     assert sign_in("203.0.113.9 has been banned", "") == BOT_WALL
     assert sign_in("Shop    Access denied    Home    Contact", "") == BOT_WALL
 
 
-def test_a_reason_that_only_speaks_of_a_login_is_about_no_wall() -> None:
+def test_a_reason_that_only_mentions_a_login_is_about_no_wall() -> None:
     assert is_about_a_wall("The page requires a log-in")
     assert not is_about_a_wall("The login button has moved")
     assert complaint_in("The login button has moved") == LOGIN_WALL

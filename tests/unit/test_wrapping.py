@@ -1,11 +1,11 @@
-"""Lines are folded where a reader would, and never where they are to be pasted."""
+"""Lines are wrapped between words, but commands stay whole so that they can be pasted."""
 
 from __future__ import annotations
 
 from batchrunner.text.wrapping import folded
 
 
-def test_a_line_is_folded_at_words_and_goes_on_further_in() -> None:
+def test_a_line_is_wrapped_between_words_and_indented() -> None:
     assert folded("  one two three four", 12) == "  one two\n    three\n    four"
     assert folded("short", 80) == "short"
 
@@ -21,5 +21,5 @@ def test_a_command_stays_on_one_line() -> None:
     assert said == f"put the failed ones back, then run again:\n  {command}"
 
 
-def test_an_empty_line_stays_one() -> None:
+def test_an_empty_line_stays_empty() -> None:
     assert folded("", 80) == ""

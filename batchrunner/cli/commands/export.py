@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from batchrunner.cli.options import batch_of, db_option, help_option, opened
+from batchrunner.cli.options import batch_of, db_option, help_option, note, opened
 from batchrunner.outputs import FORMATS, formats_help, suffixes_help
 
 
@@ -40,4 +40,4 @@ def command(batch: str | None, output: str, format_: str | None, db: str) -> Non
 
     targets = check_outputs([output], format_, keep=(db, f"{db}.sandbox.jsonl"))
     with opened(db) as store:
-        export_all(store, batch_of(store, batch), targets)
+        export_all(store, batch_of(store, batch), targets, note)

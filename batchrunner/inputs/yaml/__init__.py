@@ -1,6 +1,6 @@
 """Job files (YAML) → job specs, or every problem with its line."""
 
-from batchrunner.inputs.job_fields import JOB_FIELDS, SECTIONS, SETTINGS_FIELDS
+from batchrunner.inputs.job_fields import JOB_FIELDS, NAME, SECTIONS, SETTINGS_FIELDS
 from batchrunner.inputs.problem_report import report
 from batchrunner.inputs.record_types import Field
 from batchrunner.inputs.yaml.reader import parse, parse_expect
@@ -8,6 +8,7 @@ from batchrunner.model.problems import JobFileErrors, Problem
 
 __all__ = [
     "JOB_FIELDS",
+    "NAME",
     "SECTIONS",
     "SETTINGS_FIELDS",
     "Field",
