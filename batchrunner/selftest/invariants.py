@@ -81,8 +81,8 @@ class StoreSnapshot:
 
     def by_marker(self) -> dict[str, Any]:
         """Return each attempt by the marker in the goal of its run."""
-        tokens = {row.id: row.token for row in self.submissions.values()}
-        return {marker(tokens[a.submission_id], a.place): a for a in self.attempts}
+        tokens = {row.id: row.marker_token for row in self.submissions.values()}
+        return {marker(tokens[a.submission_id], a.batch_index): a for a in self.attempts}
 
 
 # ---- at every moment ----
