@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from batchrunner.app.api_access import ApiAccess
-    from batchrunner.app.api_access import serve_sandbox as sandbox
     from batchrunner.app.batch_database import BatchDatabase
     from batchrunner.app.batch_database import BatchDatabase as open
     from batchrunner.app.batch_handle import BatchHandle
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     )
     from batchrunner.model import FailureCategory, JobState
     from batchrunner.runner.runner import ExitReason
+    from batchrunner.sandbox.http.background import serve_in_background as sandbox
 
 __all__ = [
     "ApiAccess",
@@ -88,12 +88,13 @@ _DEFINED_IN = {
     "RunObserver": ("app.run_observer", "RunObserver"),
     "UsageError": ("errors", "UsageError"),
     "open": ("app.batch_database", "BatchDatabase"),
-    "sandbox": ("app.api_access", "serve_sandbox"),
 }
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is used."""
+    if name == "sandbox":
+        return import_module(f"{__name__}.sandbox")  # a package that can be called
     if name not in _DEFINED_IN:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, attribute = _DEFINED_IN[name]

@@ -9,7 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from batchrunner.app.api_access import SANDBOX, ApiAccess, api_from_environment
+from batchrunner.app.api_access import (
+    SANDBOX,
+    ApiAccess,
+    ApiAddress,
+    access_to,
+    api_from_environment,
+)
 from batchrunner.app.error_translation import errors_for_people
 from batchrunner.app.export_results import Exported, check_outputs, export_batch
 from batchrunner.app.fetch_artifacts import checked_folder
@@ -51,7 +57,7 @@ class RunArguments(TypedDict, total=False):
     start_at: str | datetime | None  #: submit nothing before
     until: str | datetime | None  #: have nothing in flight any more at that time
     artifacts: str | Path | None  #: folder for what runs captured
-    api: ApiAccess | None  #: of `sandbox()`; else the database's
+    api: ApiAddress | None  #: what `sandbox()` gives; None: the database's
     leave_runs: bool  #: give up runs that are alive on another account
     webhook_listen: str | None
     webhook_url: str | None
@@ -206,7 +212,8 @@ class BatchHandle:
     def _prepared_run(self, how: RunArguments) -> tuple[Any, FinalJobs]:
         """Check the arguments, and return what runs the batch and what collects its jobs."""
         observer = how.get("observer")
-        api = how.get("api") or api_from_environment(self._database.api_url, self._database.api_key)
+        place, given = self._database, how.get("api")
+        api = access_to(given) if given else api_from_environment(place.api_url, place.api_key)
         refuse_sandbox_urls(self._sandbox_urls, api)
         options = _options(how, api, observer)
         concurrency = how.get("concurrency")

@@ -298,7 +298,7 @@ def _in_dollars(node: Node) -> str | None:
     return f"write `${node.text}`" if type(node) is Scalar and number and number > 0 else None
 
 
-# ---- how mistakes are said ----
+# ---- how problems are said ----
 
 
 def refuse(name: str, says: str, node: Node, log: ProblemLog, tip: str | None = None) -> Refused:

@@ -9,8 +9,9 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from batchrunner.inputs.field_types import INVALID, did_you_mean, refuse
-from batchrunner.inputs.job_fields import DEFAULT_FIELDS, JOB_FIELDS, OPTION_RULES, OPTIONS
+from batchrunner.inputs.job_fields import DEFAULT_FIELDS, JOB_FIELDS
 from batchrunner.inputs.nodes import Node, Pairs, Scalar, is_null
+from batchrunner.inputs.option_fields import OPTION_RULES, OPTIONS
 from batchrunner.inputs.problem_log import ProblemLog
 from batchrunner.inputs.record_types import Field, add_unknown, read_fields
 from batchrunner.model import JobSpec, TimeLimits

@@ -20,7 +20,7 @@ from batchrunner.inputs.nodes import Node, Pairs, Scalar, decimal
 from batchrunner.inputs.problem_log import ProblemLog
 from batchrunner.inputs.record_types import Field, Record
 from batchrunner.model import AUTO, Canary, HostRule
-from batchrunner.policy.escalation import MAX_HOST_LENGTH
+from batchrunner.model.hosts import MAX_HOST_LENGTH
 
 _HOST = re.compile(r"\*|[a-z0-9._-]+(?::[0-9]{1,5})?|\[[0-9a-f:.]+\](?::[0-9]{1,5})?", re.ASCII)
 _TIMES = re.compile(r"([0-9]{1,4}(?:\.[0-9]{1,3})?) ?x", re.ASCII)

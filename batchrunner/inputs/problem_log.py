@@ -1,12 +1,12 @@
-"""Where mistakes are collected while a file is read."""
+"""Where problems are collected while a file is read."""
 
 from __future__ import annotations
 
 import re
 from typing import NoReturn, Protocol
 
-from batchrunner.inputs.problems import Problem
-from batchrunner.inputs.yaml.source import Source, SourcePosition
+from batchrunner.inputs.source import Source, SourcePosition
+from batchrunner.model.problems import Problem
 
 _COMMENT = re.compile(r"[ \t]+#")
 
@@ -40,15 +40,15 @@ class TooManyProblems(Exception):
 
 
 class ProblemLog:
-    """The mistakes of one file; the same mistake at the same place counts once."""
+    """The problems of one file; the same problem at the same place counts once."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._mistakes: dict[tuple[int, int, str], Problem] = {}
+        self._problems: dict[tuple[int, int, str], Problem] = {}
         self._warnings: dict[SourcePosition, str] = {}
 
     def add(self, message: str, at: HasPosition, tip: str | None = None) -> None:
-        """Note a mistake at a node."""
+        """Note a problem at a node."""
         start, end = at.start, at.end
         line_end = len(self._source.line(start.line))
         last = end.column if end.line == start.line else line_end
@@ -57,13 +57,13 @@ class ProblemLog:
     def add_at(
         self, message: str, at: SourcePosition, width: int = 1, tip: str | None = None
     ) -> None:
-        """Note a mistake at a place that is no node."""
+        """Note a problem at a place that is no node."""
         key = (at.line, at.column, message)
-        if key not in self._mistakes:
-            self._mistakes[key] = self._source.mistake(message, at, width=width, tip=tip)
+        if key not in self._problems:
+            self._problems[key] = self._source.problem(message, at, width=width, tip=tip)
 
     def stop(self, message: str, at: HasPosition, tip: str | None = None) -> NoReturn:
-        """Note a mistake that ends the reading."""
+        """Note a problem that ends the reading."""
         self.add(message, at, tip)
         raise TooManyProblems
 
@@ -81,6 +81,6 @@ class ProblemLog:
         """Return what may not be meant as it is written, in the order of the file."""
         return tuple(self._warnings[place] for place in sorted(self._warnings))
 
-    def mistakes(self) -> tuple[Problem, ...]:
-        """Return all mistakes, in the order of the file."""
-        return tuple(sorted(self._mistakes.values(), key=lambda one: (one.line, one.column)))
+    def problems(self) -> tuple[Problem, ...]:
+        """Return all problems, in the order of the file."""
+        return tuple(sorted(self._problems.values(), key=lambda one: (one.line, one.column)))

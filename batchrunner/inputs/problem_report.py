@@ -1,13 +1,13 @@
-"""Mistakes as text for a terminal: line, column, source line, caret and tip."""
+"""Problems as text for a terminal: line, column, source line, caret and tip."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
 
-from batchrunner.inputs.problems import JobFileErrors, Problem
+from batchrunner.model.problems import JobFileErrors, Problem
 
-#: Mistakes that are shown in full; of the others the report says how many there are.
+#: Problems that are shown in full; of the others the report says how many there are.
 MAX_SHOWN = 50
 #: Characters of a source line that are shown, around the caret.
 _WINDOW = 100
@@ -18,42 +18,42 @@ _MAX_TEXT_LENGTH = 500
 
 def report(errors: JobFileErrors, *, spared: str = "nothing was loaded") -> str:
     """
-    Render the mistakes as the user sees them, safe for a terminal, without a final newline.
+    Render the problems as the user sees them, safe for a terminal, without a final newline.
 
     *spared* says what was not done because of them.
     """
-    shown = [_block(mistake) for mistake in errors.mistakes[:MAX_SHOWN]]
-    hidden = len(errors.mistakes) - len(shown)
+    shown = [_block(problem) for problem in errors.problems[:MAX_SHOWN]]
+    hidden = len(errors.problems) - len(shown)
     if hidden:
-        shown.append(f"… and {hidden} more {'mistake' if hidden == 1 else 'mistakes'}, not shown")
+        shown.append(f"… and {hidden} more {'problem' if hidden == 1 else 'problems'}, not shown")
     shown.append(f"{_safe(str(errors))}; {spared}")
     return "\n\n".join(shown)
 
 
-def _block(mistake: Problem) -> str:
-    number = str(mistake.line)
+def _block(problem: Problem) -> str:
+    number = str(problem.line)
     gutter = " " * (len(number) + 1)
-    line, caret = _excerpt(mistake)
+    line, caret = _excerpt(problem)
     rows = [
-        f"error: {_safe(_cut(mistake.message))}",
-        f"{gutter}--> {_safe(mistake.file)}:{mistake.line}:{mistake.column}",
+        f"error: {_safe(_cut(problem.message))}",
+        f"{gutter}--> {_safe(problem.file)}:{problem.line}:{problem.column}",
         f"{gutter} |",
         f" {number} | {line}".rstrip(),
         f"{gutter} | {caret}",
     ]
-    if mistake.tip is not None:
-        rows.append(f"{gutter} = tip: {_safe(_cut(mistake.tip))}")
+    if problem.tip is not None:
+        rows.append(f"{gutter} = tip: {_safe(_cut(problem.tip))}")
     return "\n".join(rows)
 
 
-def _excerpt(mistake: Problem) -> tuple[str, str]:
+def _excerpt(problem: Problem) -> tuple[str, str]:
     """Return the source line, cut around the caret, and the line with the caret."""
-    line, at = mistake.source_line, mistake.column - 1
+    line, at = problem.source_line, problem.column - 1
     start = max(0, min(at - _LEAD, len(line) - _WINDOW))
     end = start + _WINDOW
     before = ("…" if start else "") + _safe(line[start:at])
-    spanned = _safe(line[at : min(at + mistake.width, end)])
-    after = _safe(line[min(at + mistake.width, end) : end]) + ("…" if end < len(line) else "")
+    spanned = _safe(line[at : min(at + problem.width, end)])
+    after = _safe(line[min(at + problem.width, end) : end]) + ("…" if end < len(line) else "")
     return before + spanned + after, " " * _cells(before) + "^" * max(_cells(spanned), 1)
 
 

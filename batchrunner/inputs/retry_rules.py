@@ -13,7 +13,7 @@ from batchrunner.inputs.problem_log import ProblemLog
 from batchrunner.inputs.record_types import Field, KeyRule, add_unknown, read_fields
 from batchrunner.model import FailureCategory
 from batchrunner.model import RetryRule as Answer
-from batchrunner.policy.retry_rules import CONFIGURABLE, NOT_COUNTED
+from batchrunner.model.categories import CONFIGURABLE, NOT_COUNTED
 
 _CATEGORIES = {category.value: category for category in CONFIGURABLE}
 _FIXED = {category.value: category for category in FailureCategory if category not in CONFIGURABLE}

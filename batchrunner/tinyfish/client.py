@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, S
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Self, TypeVar
-from urllib.parse import quote
 
 import httpx
 
+from batchrunner.api_facts import endpoints
+from batchrunner.api_facts.error_codes import REFUSED_STATUSES, SINGLE_RUN_STATUSES
+from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.model import (
-    MAX_RUNS_PER_REQUEST,
     ApiError,
     ApiFault,
     CreateAnswer,
@@ -42,7 +43,6 @@ from batchrunner.tinyfish.parse import (
 from batchrunner.tinyfish.raw_json import plain
 from batchrunner.tinyfish.wallet import read_wallet
 
-DEFAULT_URL = "https://agent.tinyfish.ai"
 #: Total deadline of a create: an answer that comes later is searched for instead.
 CREATE_SECONDS = 90.0
 #: Total deadline of everything that can simply be asked again.
@@ -56,11 +56,6 @@ MAX_SPLITS = 50
 
 T = TypeVar("T")
 
-#: Statuses of the API by which it refuses before it creates anything. 408 may come from a proxy
-#: that gave up waiting, and 409 and 425 are in no source.
-_REFUSALS = frozenset(range(400, 500)) - {408, 409, 425}
-#: Statuses for which one of the runs that a request names may be the reason.
-_ABOUT_RUNS = frozenset({400, 413, 422})
 #: Members in which the sources put ids of runs.
 _ID_NAMES = ("run_id", "run_ids", "runId", "runIds")
 
@@ -99,7 +94,7 @@ class TinyFishClient:
         body: dict[str, Any] = {"runs": list(runs)}
         if output_schema is not None:
             body["output_schema"] = output_schema
-        return await self._create("/v1/automation/run-batch", body, "run_ids", len(runs))
+        return await self._create(endpoints.RUN_BATCH, body, "run_ids", len(runs))
 
     async def create_one(
         self, run: Mapping[str, Any], output_schema: Mapping[str, Any] | None
@@ -108,7 +103,7 @@ class TinyFishClient:
         body = dict(run)
         if output_schema is not None:
             body["output_schema"] = output_schema
-        return await self._create("/v1/automation/run-async", body, "run_id", 1)
+        return await self._create(endpoints.RUN_ASYNC, body, "run_id", 1)
 
     async def _create(self, path: str, body: Any, member: str, count: int) -> CreateAnswer:
         try:
@@ -136,7 +131,7 @@ class TinyFishClient:
             ApiError: It could not be read; status 404 where the API does not know it.
         """
         query = {"screenshots": "none", "html": "none"}
-        path = f"/v1/runs/{quote(run_id, safe='')}"
+        path = endpoints.run_path(run_id)
         reply = await self._http.send("GET", path, seconds=READ_SECONDS, query=query)
         read_members(reply)
         run = read_run(text_of(reply))
@@ -163,7 +158,7 @@ class TinyFishClient:
     async def _shown(self, run_ids: Sequence[str]) -> dict[str, RunObservation]:
         try:
             reply = await self._http.send(
-                "POST", "/v1/runs/batch", seconds=READ_SECONDS, body={"run_ids": list(run_ids)}
+                "POST", endpoints.RUNS_BATCH, seconds=READ_SECONDS, body={"run_ids": list(run_ids)}
             )
             found = read_members(reply)
         except ApiError as error:
@@ -221,7 +216,7 @@ class TinyFishClient:
             ApiError: There is no API, or it does not take the key.
         """
         query = {"limit": "1"}
-        reply = await self._http.send("GET", "/v1/runs", seconds=CHECK_SECONDS, query=query)
+        reply = await self._http.send("GET", endpoints.RUNS, seconds=CHECK_SECONDS, query=query)
         _runs(reply, read_members(reply), "data")
         return read_date(reply)
 
@@ -232,14 +227,14 @@ class TinyFishClient:
         Raises:
             ApiError: It could not be read.
         """
-        reply = await self._http.send("GET", "/v1/wallet", seconds=CHECK_SECONDS)
+        reply = await self._http.send("GET", endpoints.WALLET, seconds=CHECK_SECONDS)
         if reply.status == 404 and read_fault(reply).kind is FaultKind.STATUS:
             return None
         return read_wallet({name: plain(text) for name, text in read_members(reply).items()})
 
     async def _page(self, query: Mapping[str, str]) -> tuple[RunListing, str | None, float]:
         """Return the runs of a page, where the next one begins, and how many runs must be found."""
-        reply = await self._http.send("GET", "/v1/runs", seconds=READ_SECONDS, query=query)
+        reply = await self._http.send("GET", endpoints.RUNS, seconds=READ_SECONDS, query=query)
         found = read_members(reply)
         page = plain(found.get("pagination"))
         more = isinstance(page, dict) and page.get("has_more") is not False
@@ -255,7 +250,7 @@ class TinyFishClient:
 
     async def cancel(self, run_id: str) -> RunStatus | None:
         """Cancel one run; return its status then, None if the API does not know it."""
-        path = f"/v1/runs/{quote(run_id, safe='')}/cancel"
+        path = endpoints.cancel_path(run_id)
         reply = await self._http.send("POST", path, seconds=READ_SECONDS)
         if reply.status == 404 and read_fault(reply).kind is FaultKind.STATUS:
             return None
@@ -274,13 +269,13 @@ class TinyFishClient:
             ApiError: It is not known what became of the request; it may be sent again.
         """
         found, _ = await _split_until_readable(
-            self._cancelled, run_ids, _ABOUT_RUNS | {403, 404, 409}
+            self._cancelled, run_ids, SINGLE_RUN_STATUSES | {403, 404, 409}
         )
         return found
 
     async def _cancelled(self, run_ids: Sequence[str]) -> dict[str, RunStatus]:
         reply = await self._http.send(
-            "POST", "/v1/runs/batch/cancel", seconds=READ_SECONDS, body={"run_ids": list(run_ids)}
+            "POST", endpoints.CANCEL_RUNS, seconds=READ_SECONDS, body={"run_ids": list(run_ids)}
         )
         found = read_members(reply)
         return {run.run_id: run.status for run in _runs(reply, found, "results")}
@@ -289,7 +284,7 @@ class TinyFishClient:
 async def _split_until_readable(
     ask: Callable[[Sequence[str]], Awaitable[dict[str, T]]],
     run_ids: Sequence[str],
-    about_runs: Container[int] = _ABOUT_RUNS,
+    about_runs: Container[int] = SINGLE_RUN_STATUSES,
 ) -> tuple[dict[str, T], dict[str, ApiFault]]:
     """
     Return the answers about runs, and of each that is refused by itself, why.
@@ -346,7 +341,7 @@ def _names_a_run(answer: Any) -> bool:
 
 def refusal_of(fault: ApiFault) -> CreateAnswer:
     """Return what a create that was answered by an error has come to."""
-    refused = fault.kind is FaultKind.STATUS and fault.status in _REFUSALS | {501}
+    refused = fault.kind is FaultKind.STATUS and fault.status in REFUSED_STATUSES
     return Refused(fault=fault) if refused else Unanswered(fault=fault)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
 
+from batchrunner.api_facts import endpoints
+from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.model import (
-    MAX_RUNS_PER_REQUEST,
     ApiError,
     ApiFault,
     CreateAnswer,
@@ -49,7 +49,7 @@ class ConsoleClient(TinyFishClient):
             ApiError: It could not be read.
         """
         return read_page(
-            await self._http.send("GET", "/v1/runs", seconds=READ_SECONDS, query=query)
+            await self._http.send("GET", endpoints.RUNS, seconds=READ_SECONDS, query=query)
         )
 
     async def pages(self, query: Mapping[str, str]) -> AsyncIterator[RunPage]:
@@ -78,7 +78,7 @@ class ConsoleClient(TinyFishClient):
         Raises:
             ApiError: It could not be read; status 404 where the API does not know it.
         """
-        path = f"/v1/runs/{quote(run_id, safe='')}"
+        path = endpoints.run_path(run_id)
         query = {"screenshots": screenshots, "html": html}
         reply = await self._http.send("GET", path, seconds=READ_SECONDS, query=query)
         read_members(reply)
@@ -103,7 +103,7 @@ class ConsoleClient(TinyFishClient):
         body = dict(run) if output_schema is None else {**run, "output_schema": output_schema}
         try:
             reply = await self._http.stream(
-                "/v1/automation/run-sse",
+                endpoints.RUN_SSE,
                 body,
                 told.take,
                 quiet=QUIET_SECONDS,
@@ -130,7 +130,7 @@ class ConsoleClient(TinyFishClient):
         Raises:
             ApiError: It could not be read; status 404 where the account has no wallet.
         """
-        reply = await self._http.send("GET", "/v1/wallet", seconds=READ_SECONDS)
+        reply = await self._http.send("GET", endpoints.WALLET, seconds=READ_SECONDS)
         read_members(reply)
         said = plain(text_of(reply))
         return said if isinstance(said, dict) else {}, ascii_safe(text_of(reply))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from batchrunner.api_facts import endpoints
 from batchrunner.model import ApiError, ApiFault, FaultKind, Run
 from batchrunner.tinyfish.http import Reply
 from batchrunner.tinyfish.parse import read_members, read_run, text_of, words_of
@@ -95,19 +96,19 @@ class AccountListing:
 
 
 VAULT_ITEMS = AccountListing(
-    path="/v1/vault/items",
+    path=endpoints.VAULT_ITEMS,
     member="items",
     fields=("itemId", "label", "vaultName", "domains", "hasTotp", "connectionId"),
     parts={"fieldMetadata": ("fieldId", "label", "type")},
 )
 VAULT_CONNECTIONS = AccountListing(
-    path="/v1/vault/connections",
+    path=endpoints.VAULT_CONNECTIONS,
     member="connections",
     fields=("connectionId", "id", "provider", "label", "name", "status", "expiresAt", "createdAt"),
     parts={},
 )
 PROFILES = AccountListing(
-    path="/v1/profiles",
+    path=endpoints.PROFILES,
     member="profiles",
     fields=(
         "id",

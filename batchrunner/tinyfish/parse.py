@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from batchrunner.classify import LONGEST_CODE, LONGEST_MESSAGE, shortened
+from batchrunner.api_facts.error_codes import STATUS_BY_CODE
+from batchrunner.api_facts.limits import MAX_RUN_ID_LENGTH
+from batchrunner.classify import MAX_CODE_LENGTH, MAX_MESSAGE_LENGTH, shortened
 from batchrunner.model import (
-    MAX_RUN_ID_LENGTH,
     ApiError,
     ApiFault,
     FaultKind,
@@ -21,21 +22,6 @@ from batchrunner.model import (
 from batchrunner.tinyfish.http import Reply
 from batchrunner.tinyfish.raw_json import ascii_safe, items, members, plain, plain_members
 
-#: Code in an error that came with status 200 → the status that it usually comes with.
-STATUS_BY_CODE = {
-    "INVALID_INPUT": 400,
-    "CONTENT_POLICY_VIOLATION": 400,
-    "MISSING_API_KEY": 401,
-    "INVALID_API_KEY": 401,
-    "UNAUTHORIZED": 401,
-    "INSUFFICIENT_CREDITS": 402,
-    "FORBIDDEN": 403,
-    "NOT_FOUND": 404,
-    "RATE_LIMIT_EXCEEDED": 429,
-    "INTERNAL_ERROR": 500,
-    "SERVICE_BUSY": 503,
-    "TIMEOUT": 504,
-}
 #: A server that asks for more is not believed.
 MAX_RETRY_AFTER = timedelta(hours=1)
 #: No run takes more steps (they end at 500), and no database's integer holds more.
@@ -290,12 +276,12 @@ def _schema_error(error: dict[str, Any]) -> str:
 
 def _code(value: Any) -> str | None:
     code = words_of(value)
-    return code and shortened(code, LONGEST_CODE)
+    return code and shortened(code, MAX_CODE_LENGTH)
 
 
 def _message(value: Any) -> str | None:
     message = words_of(value)
-    return message and shortened(message, LONGEST_MESSAGE)
+    return message and shortened(message, MAX_MESSAGE_LENGTH)
 
 
 def _moment(value: Any) -> datetime | None:

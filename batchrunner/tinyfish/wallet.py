@@ -6,15 +6,14 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from batchrunner.api_facts.prices import CURRENCY, STEP_METER_WORDS
 from batchrunner.model import Wallet
-
-_CURRENCY = "USD"
 
 
 def read_wallet(found: Mapping[str, Any]) -> Wallet | None:
     """Return what a wallet holds and what it pays for a step; None where it is not in dollars."""
     balance = _amount(found.get("available_balance"))
-    if balance is None or found.get("currency", _CURRENCY) != _CURRENCY:
+    if balance is None or found.get("currency", CURRENCY) != CURRENCY:
         return None
     rates = found.get("rates")
     meters = rates.get("meters") if isinstance(rates, dict) else None
@@ -25,11 +24,11 @@ def read_wallet(found: Mapping[str, Any]) -> Wallet | None:
 def _step_prices(meters: list[Any]) -> Iterator[Decimal]:
     """Give what meters of steps count for one; of several the dearest is the one to reckon with."""
     for meter in meters:
-        if not isinstance(meter, dict) or meter.get("currency", _CURRENCY) != _CURRENCY:
+        if not isinstance(meter, dict) or meter.get("currency", CURRENCY) != CURRENCY:
             continue
         named = f"{meter.get('per') or ''} {meter.get('label') or ''}".lower().split()
         price = _amount(meter.get("unit_amount"))
-        if price is not None and price > 0 and not {"step", "steps"}.isdisjoint(named):
+        if price is not None and price > 0 and not STEP_METER_WORDS.isdisjoint(named):
             yield price
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -26,9 +27,11 @@ from batchrunner.cli.options import (
     read_job_file,
 )
 from batchrunner.cli.webhook_options import webhook_options
+from batchrunner.outputs import suffixes_help
 
 if TYPE_CHECKING:
     from batchrunner.app.api_access import ApiAccess
+    from batchrunner.app.export_results import Target
     from batchrunner.app.run_batch import BatchRunEnded, RunOptions
     from batchrunner.model import Batch, JobFile
     from batchrunner.store.store import Store
@@ -42,7 +45,8 @@ if TYPE_CHECKING:
     "outputs",
     multiple=True,
     metavar="FILE",
-    help="Export to this file: .csv or .jsonl; may be given more than once.  [default: NAME.csv]",
+    help=f"Export to this file: {suffixes_help()}; may be given more than once.  "
+    "[default: NAME.csv]",
 )
 @click.option(
     "--concurrency",
@@ -91,14 +95,11 @@ def command(
     start_at: str | None,
     until: str | None,
     artifacts: Path | None,
-    sandboxed: bool,
-    api_key_file: str | None,
-    api_url: str | None,
     db: str,
     as_json: bool,
     leave_runs: bool,
     quiet: bool,
-    **webhooks: str | None,
+    **given: Any,
 ) -> None:
     """
     Load FILE, run its jobs, export the results.
@@ -115,11 +116,10 @@ def command(
     """
     from batchrunner.app.api_access import SANDBOX, open_api
     from batchrunner.app.budget import given_budget
-    from batchrunner.app.export_results import check_outputs, export_all
+    from batchrunner.app.export_results import check_outputs
     from batchrunner.app.load import refuse_sandbox_urls
     from batchrunner.app.run_batch import RunOptions
     from batchrunner.app.run_window import run_window
-    from batchrunner.cli.commands.load import load
 
     window = run_window(start_at, until, note)
     if budget is not None:
@@ -128,26 +128,45 @@ def command(
     folder = _folder(artifacts, job_file)
     keep = (file, db, f"{db}.sandbox.jsonl")
     targets = check_outputs(outputs or (f"{job_file.name}.csv",), keep=keep)
-    with (
-        errors_for_people(),
-        open_api(sandboxed=sandboxed, api_url=api_url, api_key_file=api_key_file, db=db) as api,
-    ):
+    with errors_for_people(), open_api(**_api_options(given), db=db) as api:
         refuse_sandbox_urls(((spec.url, spec.line) for spec in job_file.specs), api)
+        webhook = webhook_from_options(**given, local=api.origin == SANDBOX)
         options = RunOptions(
-            budget=budget,
-            window=window,
-            folder=folder,
-            webhook=webhook_from_options(**webhooks, local=api.origin == SANDBOX),
-            leave_runs=leave_runs,
+            budget=budget, window=window, folder=folder, webhook=webhook, leave_runs=leave_runs
         )
-        with opened(db, must_exist=False) as store:
-            batch = load(store, job_file, budget_given=budget is not None)
-            _show_estimate(store, job_file, api.origin)
-            ended, exit_code = _run(store, batch, api, options, quiet=quiet)
-            export_all(store, batch, targets, note, guessed=not outputs)
-            _report(store, store.batch(batch.name) or batch, ended, db, as_json=as_json)
-            _raise_failure(ended, exit_code)
+        how = {"guessed": not outputs, "as_json": as_json, "quiet": quiet}
+        exit_code = _load_and_run(job_file, api, options, targets, db, **how)
     raise SystemExit(exit_code)
+
+
+def _api_options(given: dict[str, Any]) -> dict[str, Any]:
+    """Take the options that choose the API out of those *given*."""
+    return {name: given.pop(name) for name in ("sandboxed", "api_key_file", "api_url")}
+
+
+def _load_and_run(
+    job_file: JobFile,
+    api: ApiAccess,
+    options: RunOptions,
+    targets: Sequence[Target],
+    db: str,
+    *,
+    guessed: bool,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Load the jobs, run them, export the results, and return the exit code."""
+    from batchrunner.app.export_results import export_all
+    from batchrunner.cli.commands.load import load
+
+    with opened(db, must_exist=False) as store:
+        batch = load(store, job_file, budget_given=options.budget is not None)
+        _show_estimate(store, job_file, api.origin)
+        ended, exit_code = _run(store, batch, api, options, quiet=quiet)
+        export_all(store, batch, targets, note, guessed=guessed)
+        _report(store, store.batch(batch.name) or batch, ended, db, as_json=as_json)
+        _raise_failure(ended, exit_code)
+    return exit_code
 
 
 def _read(file: Path, concurrency: int | None) -> JobFile:

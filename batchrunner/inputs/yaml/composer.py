@@ -154,7 +154,7 @@ class Composer:
     def _scalar(self, event: _Event, level: int) -> Scalar:
         plain = event.implicit[0]
         if event.tag is not None and self._refuse_tag(event):
-            plain = not event.style  # as if the tag were not there: one mistake is enough
+            plain = not event.style  # as if the tag were not there: one problem is enough
         node = Scalar(event.start_mark, event.end_mark, event.value, plain)
         if event.anchor is not None:
             self._anchors[event.anchor] = _Anchored(node, 1, 0)
@@ -266,5 +266,5 @@ class Composer:
 
 
 def span(event: _Event) -> EventSpan:
-    """Return where the event stands, for a mistake to point at."""
+    """Return where the event stands, for a problem to point at."""
     return EventSpan(event.start_mark, event.end_mark)

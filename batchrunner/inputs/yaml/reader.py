@@ -14,12 +14,12 @@ from batchrunner.inputs.job_fields import NAME, SECTIONS, SETTINGS_FIELDS
 from batchrunner.inputs.job_specs import NO_DEFAULTS, Defaults, JobSpecs, read_defaults
 from batchrunner.inputs.nodes import Items, Node, Scalar, is_null
 from batchrunner.inputs.problem_log import ProblemLog, TooManyProblems
-from batchrunner.inputs.problems import JobFileErrors
 from batchrunner.inputs.record_types import Record, add_unknown
+from batchrunner.inputs.source import Source, SourcePosition, decode
 from batchrunner.inputs.yaml.composer import Composer, span
-from batchrunner.inputs.yaml.source import Source, SourcePosition, decode
 from batchrunner.inputs.yaml.syntax_errors import explain
 from batchrunner.model import JobFile, Settings
+from batchrunner.model.problems import JobFileErrors
 
 _SETTINGS = Record(fields=SETTINGS_FIELDS)
 _START = SourcePosition(0, 0)
@@ -28,12 +28,12 @@ _ROOT = "a list of jobs, or a mapping with `jobs`"
 
 
 def parse(text: bytes | str, *, file: str, name: str) -> JobFile:
-    """Read a job file; *file* is shown in mistakes, *name* is the batch's where the file has none.
+    """Read a job file; *file* is shown in problems, *name* is the batch's where the file has none.
 
     An option of a job replaces the whole value that `defaults` give it, and `null` takes it off.
     Blanks around a text do not count. A job without an `id` is known by a digest of its content.
 
-    Raises JobFileErrors with every mistake in the file.
+    Raises JobFileErrors with every problem in the file.
     """
     source = decode(text, file)
     reading = _Reading(source, name)
@@ -46,9 +46,9 @@ def parse(text: bytes | str, *, file: str, name: str) -> JobFile:
 
 
 def parse_expect(text: bytes | str, *, file: str) -> dict[str, Any]:
-    """Read what stands alone in a file as it would below `expect`; *file* is shown in mistakes.
+    """Read what stands alone in a file as it would below `expect`; *file* is shown in problems.
 
-    Raises JobFileErrors with every mistake in the file.
+    Raises JobFileErrors with every problem in the file.
     """
     source = decode(text, file)
     log = ProblemLog(source)
@@ -65,8 +65,8 @@ def parse_expect(text: bytes | str, *, file: str) -> dict[str, Any]:
         explain(error, source, log)
     except TooManyProblems:
         pass
-    if (mistakes := log.mistakes()) or expect is INVALID:
-        raise JobFileErrors(mistakes)
+    if (problems := log.problems()) or expect is INVALID:
+        raise JobFileErrors(problems)
     return expect
 
 
@@ -97,9 +97,9 @@ class _Reading:
             self._take_name(Scalar(_START, _START, self._name, plain=False), "the batch's name")
 
     def result(self) -> JobFile:
-        """Return what was read; raises JobFileErrors where there were mistakes."""
-        if mistakes := self._log.mistakes():
-            raise JobFileErrors(mistakes)
+        """Return what was read; raises JobFileErrors where there were problems."""
+        if problems := self._log.problems():
+            raise JobFileErrors(problems)
         return JobFile(
             name=self._name,
             settings=self._settings,

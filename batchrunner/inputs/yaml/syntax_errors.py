@@ -8,7 +8,7 @@ from typing import NamedTuple
 from yaml import MarkedYAMLError, YAMLError
 
 from batchrunner.inputs.problem_log import ProblemLog
-from batchrunner.inputs.yaml.source import Source, SourcePosition
+from batchrunner.inputs.source import Source, SourcePosition
 
 
 class _Meaning(NamedTuple):
