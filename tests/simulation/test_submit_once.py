@@ -5,15 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from batchrunner.tinyfish.sse import StreamEvent
 
 from batchrunner.model import JobState, RetryRule, Settings
-from batchrunner.policy.retry_rules import CONFIGURABLE
-from batchrunner.runner.context import StreamedCreate
+from batchrunner.model.categories import CONFIGURABLE
 from batchrunner.runner.events import RunsSubmitted
 from batchrunner.runner.runner import ExitReason
+from batchrunner.runner.streamed_create import StreamedCreate
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.tinyfish.console_client import ConsoleClient
-from batchrunner.tinyfish.sse import StreamEvent
 from tests.simulation.held import Night
 from tests.simulator.simulated_batch import simulate
 
