@@ -260,7 +260,7 @@ def check_creates(
         timed_out = by_marker[text].outcome == FailureCategory.TIMED_OUT
         if run.fault == "cancelled":
             continue  # by somebody else, though looks may not have shown it
-        if timed_out and not by_marker[text].recalled and run.finished_at:
+        if timed_out and not by_marker[text].cancelled_for_deadline and run.finished_at:
             _check_patience(batch.settings, own[by_marker[text].job_id], run)
     # What was given up and turned up late was alive beside the bound; it is cancelled.
     unwanted = {run.run_id for _, run in given_up} | set(books.orphans) | hidden(ledger)
