@@ -131,14 +131,14 @@ def _setting(value: object) -> str:
 
 
 def _fields_table(known: Mapping[str, yaml.Field]) -> str:
-    rows = [[_code(name), field.shape.says, field.meaning] for name, field in known.items()]
+    rows = [[_code(name), field.type.expected, field.meaning] for name, field in known.items()]
     return _table(["key", "value", "meaning"], rows)
 
 
 def _settings() -> str:
     defaults = {field.name: field.default for field in fields(Settings)}
     rows = [
-        [_code(name), field.shape.says, _setting(defaults[name]), field.meaning]
+        [_code(name), field.type.expected, _setting(defaults[name]), field.meaning]
         for name, field in yaml.SETTINGS_FIELDS.items()
     ]
     return _table(["key", "value", "default", "meaning"], rows)
@@ -152,9 +152,9 @@ def _sections() -> str:
 def _nested() -> str:
     texts = []
     for name, field in yaml.JOB_FIELDS.items():
-        if isinstance(field.shape, Record) and name in RUN_OPTIONS:
-            texts += [f"#### {name}", _fields_table(field.shape.fields)]
-            texts += ["\n".join(_rules(field.shape))] if field.shape.rules else []
+        if isinstance(field.type, Record) and name in RUN_OPTIONS:
+            texts += [f"#### {name}", _fields_table(field.type.fields)]
+            texts += ["\n".join(_rules(field.type))] if field.type.rules else []
     return "\n\n".join(texts)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from batchrunner.api_facts.endpoints import DEFAULT_URL
+from batchrunner.api_facts.endpoint_paths import DEFAULT_URL
 from batchrunner.app.api_key import api_key
 from batchrunner.errors import CannotContinue, UsageError
 from batchrunner.store.address import redacted

@@ -98,7 +98,7 @@ def read_expectations(path: Path) -> ExpectByKey:
         return {None: parse_expect(path.read_bytes(), file=str(path))}
     except JobFileErrors as errors:
         raise InputError(
-            report(errors, spared="nothing was judged again"), errors.problems
+            report(errors, not_done="nothing was judged again"), errors.problems
         ) from errors
 
 

@@ -13,7 +13,7 @@ from typing import Any, Self, cast
 import anyio
 import httpx
 
-from batchrunner.api_facts.endpoints import step_artifact_path
+from batchrunner.api_facts.endpoint_paths import step_artifact_path
 from batchrunner.artifacts.download_errors import (
     DownloadFailed,
     DownloadFailure,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from batchrunner.api_facts.endpoints import DEFAULT_URL
+from batchrunner.api_facts.endpoint_paths import DEFAULT_URL
 from batchrunner.api_facts.environment import API_KEY, API_KEY_FILE, BASE_URL
 
 if TYPE_CHECKING:

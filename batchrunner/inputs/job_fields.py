@@ -1,11 +1,11 @@
-"""Every key that a job file may have, with the shape of its value and what it is for."""
+"""Every key of a job file, with the type of its value and its meaning."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
 
-from batchrunner.api_facts.options import ESCALATION_OPTIONS
+from batchrunner.api_facts.run_options import ESCALATION_OPTIONS
 from batchrunner.inputs.expectations import EXPECT
 from batchrunner.inputs.field_types import (
     Boolean,
@@ -16,15 +16,15 @@ from batchrunner.inputs.field_types import (
     Url,
     WholeNumber,
 )
-from batchrunner.inputs.limits import CONCURRENCY, CanaryRule, CostFactor, HostRules
+from batchrunner.inputs.host_fields import CONCURRENCY, CanaryRule, CostFactor, HostRules
 from batchrunner.inputs.option_fields import OPTION_RULES, OPTIONS
 from batchrunner.inputs.record_types import Field
-from batchrunner.inputs.retry_rules import EscalationStep, RetryRules, retry_rule_fields
+from batchrunner.inputs.retry_rule_fields import EscalationStep, RetryRules, retry_rule_fields
 
 NAME = Text(
-    longest=100,
+    max_length=100,
     pattern=r"[\w. -]+",
-    says="letters, digits, blanks and `.` `_` `-`",
+    expected="letters, digits, blanks and `.` `_` `-`",
     tip="give the batch a `name` of such characters",
 )
 
@@ -41,11 +41,15 @@ _JOB_POLICY = Field(_POLICY, "rules for its failures; they override those of `se
 
 #: The keys of a job that bound how long its runs may take.
 LIMITS: Mapping[str, Field] = {
-    "queued_limit": Field(Duration(most=timedelta(days=30)), "maximum time that its runs may wait"),
-    "running_limit": Field(Duration(most=timedelta(days=7)), "maximum time that its runs may take"),
+    "queued_limit": Field(
+        Duration(maximum=timedelta(days=30)), "maximum time that its runs may wait"
+    ),
+    "running_limit": Field(
+        Duration(maximum=timedelta(days=7)), "maximum time that its runs may take"
+    ),
 }
 
-_GOAL = Field(Text(longest=100_000, one_line=False), "what to do there, in plain words")
+_GOAL = Field(Text(max_length=100_000, one_line=False), "what to do there, in plain words")
 _EXPECT = Field(EXPECT, "what the result must be to count as a success")
 
 #: The keys of a job.
@@ -55,9 +59,9 @@ JOB_FIELDS: Mapping[str, Field] = {
     "id": Field(
         # Keys of jobs without an id are 32 hex digits: the two kinds can never meet.
         Text(
-            longest=200,
+            max_length=200,
             pattern="(?![0-9a-f]{32}$).*",
-            says="something else than 32 hex digits",
+            expected="something else than 32 hex digits",
             tip="put something in front, for example `job-`",
         ),
         "your own name for the job, which identifies it in later loads",
@@ -80,12 +84,12 @@ DEFAULT_FIELDS: Mapping[str, Field] = {
 #: The keys of `settings`.
 SETTINGS_FIELDS: Mapping[str, Field] = {
     "concurrency": Field(CONCURRENCY, "maximum runs in flight"),
-    "max_attempts": Field(WholeNumber(least=1, most=20), "maximum counted attempts per job"),
+    "max_attempts": Field(WholeNumber(minimum=1, maximum=20), "maximum counted attempts per job"),
     "backoff": Field(
-        Duration(most=timedelta(days=1)), "upper end of the wait before the first retry"
+        Duration(maximum=timedelta(days=1)), "upper end of the wait before the first retry"
     ),
-    "queued_limit": Field(Duration(most=timedelta(days=30)), "maximum time that a run may wait"),
-    "running_limit": Field(Duration(most=timedelta(days=7)), "maximum time that a run may take"),
+    "queued_limit": Field(Duration(maximum=timedelta(days=30)), "maximum time that a run may wait"),
+    "running_limit": Field(Duration(maximum=timedelta(days=7)), "maximum time that a run may take"),
     "stuck_after": Field(CostFactor(), "maximum time, in typical run durations, if that is less"),
     "marker": Field(Boolean(), "append a reference to goals, so that lost runs can be found"),
     "policy": Field(_POLICY, "rules for failures, by category"),

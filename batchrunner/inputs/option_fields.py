@@ -4,37 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from batchrunner.api_facts import options as api
+from batchrunner.api_facts import run_options as api
 from batchrunner.inputs.field_types import Boolean, Choice, FieldType, Text, Url, WholeNumber
-from batchrunner.inputs.output_schema import OutputSchema
+from batchrunner.inputs.output_schema_field import OutputSchema
 from batchrunner.inputs.record_types import Field, KeyRule, ListOf, MapOf, Record
 
 #: Readers of the types without parameters.
 _READERS: Mapping[type, FieldType] = {
-    api.Flag: Boolean(),
-    api.TextList: ListOf(item=Text(longest=1000)),
-    api.CountryCode: Text(
-        longest=100,
+    api.FlagType: Boolean(),
+    api.TextListType: ListOf(item=Text(max_length=1000)),
+    api.CountryCodeType: Text(
+        max_length=100,
         pattern="[A-Z]{2}",
-        says="two capital letters",
+        expected="two capital letters",
         tip="use the country's ISO code, for example `DE`",
     ),
-    api.FlagsByName: MapOf(value=Boolean()),
-    api.ResultSchema: OutputSchema(),
+    api.FlagsType: MapOf(value=Boolean()),
+    api.SchemaType: OutputSchema(),
 }
 
 
 def _reader(type_: api.OptionType) -> FieldType:
     match type_:
-        case api.OneOf(words):
+        case api.WordType(words):
             return Choice(words=words)
-        case api.WholeNumber(minimum, maximum):
-            return WholeNumber(least=minimum, most=maximum)
-        case api.Text(max_length):
-            return Text(longest=max_length)
-        case api.UrlText(schemes):
+        case api.IntegerType(minimum, maximum):
+            return WholeNumber(minimum=minimum, maximum=maximum)
+        case api.TextType(max_length):
+            return Text(max_length=max_length)
+        case api.UrlType(schemes):
             return Url(schemes=schemes)
-        case api.Object(members, required, needs):
+        case api.ObjectType(members, required, needs):
             rules = tuple(KeyRule(*need) for need in needs)
             return Record(fields=_fields(members), required=required, rules=rules)
         case _:

@@ -7,26 +7,26 @@ from collections.abc import Iterator
 
 from batchrunner.model.problems import JobFileErrors, Problem
 
-#: Problems that are shown in full; of the others the report says how many there are.
-MAX_SHOWN = 50
-#: Characters of a source line that are shown, around the caret.
+#: Maximum problems that are shown in full; the others are only counted.
+MAX_PROBLEMS_SHOWN = 50
+#: Maximum characters of a source line that are shown, around the caret.
 _WINDOW = 100
-#: Characters of them that stand before the caret, at least.
+#: Minimum characters of those before the caret.
 _LEAD = 40
 _MAX_TEXT_LENGTH = 500
 
 
-def report(errors: JobFileErrors, *, spared: str = "nothing was loaded") -> str:
+def report(errors: JobFileErrors, *, not_done: str = "nothing was loaded") -> str:
     """
-    Render the problems as the user sees them, safe for a terminal, without a final newline.
+    Return all problems as text that is safe for a terminal, without a final newline.
 
-    *spared* says what was not done because of them.
+    *not_done* ends the report: what did not happen because of the problems.
     """
-    shown = [_block(problem) for problem in errors.problems[:MAX_SHOWN]]
+    shown = [_block(problem) for problem in errors.problems[:MAX_PROBLEMS_SHOWN]]
     hidden = len(errors.problems) - len(shown)
     if hidden:
         shown.append(f"… and {hidden} more {'problem' if hidden == 1 else 'problems'}, not shown")
-    shown.append(f"{_safe(str(errors))}; {spared}")
+    shown.append(f"{_safe(str(errors))}; {not_done}")
     return "\n\n".join(shown)
 
 
@@ -62,7 +62,7 @@ def _cut(text: str) -> str:
 
 
 def _safe(text: str) -> str:
-    """Return *text* with everything that a terminal could obey, or not show, as an escape."""
+    """Return *text* with escapes for everything that is not printable."""
     return text if text.isprintable() else "".join(_escaped(text))
 
 
@@ -72,7 +72,7 @@ def _escaped(text: str) -> Iterator[str]:
 
 
 def _cells(text: str) -> int:
-    """Return how many columns of a terminal *text* takes."""
+    """Return how many columns *text* has in a terminal."""
     return len(text) if text.isascii() else sum(map(_cell, text))
 
 

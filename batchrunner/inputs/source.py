@@ -1,4 +1,4 @@
-"""The text of a job file: bytes to characters, places in it, and its lines as YAML counts them."""
+"""The text of a job file: decoding, positions, and lines as YAML counts them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import NamedTuple, NoReturn
 
 from batchrunner.model.problems import JobFileErrors, Problem
 
-#: Longest job file, in bytes (in characters where it comes as text).
+#: Maximum size of a job file in bytes, or in characters if it is given as text.
 MAX_BYTES = 64 * 1024 * 1024
 
 _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
-#: What YAML does not allow anywhere; the same set in libyaml and in the pure loader.
+#: Characters that YAML does not allow anywhere, in libyaml and in the pure loader.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
 #: An astral character as JSON writers escape it, which YAML's escapes do not know.
 _SURROGATES = re.compile(
@@ -24,7 +24,7 @@ _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 class SourcePosition(NamedTuple):
-    """A position as YAML's marks give it: line and column from 0."""
+    """A position as in YAML's marks: line and column from 0."""
 
     line: int
     column: int
@@ -42,18 +42,18 @@ class Source:
         return _LINE_BREAK.split(self.text)
 
     def line(self, number: int) -> str:
-        """Return a line, counted from 0; empty behind the end, where YAML puts the stream's end."""
+        """Return a line, counted from 0; empty after the last line, where YAML ends the stream."""
         return self._lines[number] if number < len(self._lines) else ""
 
-    def place(self, index: int) -> SourcePosition:
-        """Return where the character at *index* stands."""
+    def position(self, index: int) -> SourcePosition:
+        """Return the position of the character at *index*."""
         before = _LINE_BREAK.split(self.text[:index])
         return SourcePosition(len(before) - 1, len(before[-1]))
 
-    def problem(
+    def problem_at(
         self, message: str, at: SourcePosition, *, width: int = 1, tip: str | None = None
     ) -> Problem:
-        """Return the problem with the line that it stands on."""
+        """Return a problem with its source line."""
         return Problem(
             file=self.file,
             line=at.line + 1,
@@ -66,9 +66,9 @@ class Source:
 
 
 def decode(data: bytes | str, file: str) -> Source:
-    """Return the text of a job file that YAML can read.
+    """Return the text of a job file, ready for the YAML parser.
 
-    Raises JobFileErrors with the one problem that makes it unreadable.
+    Raises JobFileErrors with the problem that makes it unreadable.
     """
     if len(data) > MAX_BYTES:
         _refuse(Source("", file), "the file is larger than 64 MB", 0, "split it into several files")
@@ -89,7 +89,7 @@ def _utf_8(data: bytes, file: str) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        # What stands before the bad byte is valid, so its index in the text can be told.
+        # Everything before the bad byte is valid, so its index in the text is known.
         source = Source(data.decode(errors="backslashreplace"), file)
         index = len(data[: error.start].decode())
         byte = f"\\x{data[error.start]:02x}"
@@ -102,4 +102,4 @@ def _joined(pair: re.Match[str]) -> str:
 
 
 def _refuse(source: Source, message: str, index: int, tip: str) -> NoReturn:
-    raise JobFileErrors((source.problem(message, source.place(index), tip=tip),)) from None
+    raise JobFileErrors((source.problem_at(message, source.position(index), tip=tip),)) from None

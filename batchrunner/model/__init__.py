@@ -1,7 +1,7 @@
 """The vocabulary: the values that all other packages work on."""
 
 from batchrunner.api_facts.limits import MAX_RUN_ID_LENGTH, MAX_RUNS_PER_REQUEST
-from batchrunner.api_facts.options import RUN_OPTIONS
+from batchrunner.api_facts.run_options import RUN_OPTIONS
 from batchrunner.model.attempts import (
     AttemptDecision,
     ControlRun,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from batchrunner.outputs import csv, excel_csv, jsonl
 from batchrunner.outputs.columns import Jobs
-from batchrunner.outputs.format import Format, Written
+from batchrunner.outputs.export_format import Format, Written
 from batchrunner.outputs.formula_guard import guard, unguard
 
 __all__ = [

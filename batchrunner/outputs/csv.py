@@ -8,7 +8,7 @@ from typing import IO
 
 from batchrunner.model import FinishedJob
 from batchrunner.outputs.columns import ARTIFACTS, FIELDS, RESULT, Jobs
-from batchrunner.outputs.format import Format, Written
+from batchrunner.outputs.export_format import Format, Written
 from batchrunner.outputs.formula_guard import guard
 from batchrunner.outputs.json_values import Json, read, write
 

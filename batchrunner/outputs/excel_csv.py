@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from batchrunner.outputs.csv import write_csv
-from batchrunner.outputs.format import Format
+from batchrunner.outputs.export_format import Format
 
 FORMAT = Format(
     name="excel",

@@ -7,7 +7,7 @@ from typing import IO
 
 from batchrunner.model import FinishedJob
 from batchrunner.outputs.columns import ARTIFACTS, FIELDS, RESULT, Jobs
-from batchrunner.outputs.format import Format, Written
+from batchrunner.outputs.export_format import Format, Written
 from batchrunner.outputs.json_values import strict, strict_string
 
 #: The key for the text of a result that is not JSON.

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from batchrunner.api_facts.options import OPTIONS_BEHIND_A_RIGHT, OPTIONS_NAMING_PROPERTY
+from batchrunner.api_facts.run_options import OPTIONS_BEHIND_A_RIGHT, OPTIONS_NAMING_PROPERTY
 from batchrunner.classify import classify_fault, is_not_offered
 from batchrunner.model import (
     ApiFault,

@@ -9,7 +9,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from batchrunner.model import CreateAnswer, Created
-from batchrunner.tinyfish.sse import StreamEvent
+from batchrunner.tinyfish.event_stream import StreamEvent
 
 #: How long a stream may go on after its run has ended.
 STREAM_END_SECONDS = 5.0

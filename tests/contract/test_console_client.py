@@ -13,12 +13,12 @@ from api_wire import KEY, Said, raw
 from batchrunner.model import ApiError, FaultKind, RunStatus
 from batchrunner.tinyfish.console_client import ConsoleClient, query_of
 from batchrunner.tinyfish.console_views import (
-    MAX_SHOWN_LENGTH,
+    MAX_STEPS_SHOWN,
     PROFILES,
     VAULT_ITEMS,
     read_entries,
     read_page,
-    read_shown,
+    read_run_details,
 )
 from batchrunner.tinyfish.http import Reply
 
@@ -109,7 +109,7 @@ async def test_a_run_is_shown_with_what_it_was_asked_to_show() -> None:
 
 def test_older_spellings_are_shown_under_the_newest_names() -> None:
     older = {"runId": "r", "status": "COMPLETED", "resultJson": {"a": 1}, "streamingUrl": "s"}
-    shown = read_shown(json.dumps(older))
+    shown = read_run_details(json.dumps(older))
     assert shown is not None
     assert (shown.run.run_id, shown.run.result, shown.run.streaming_url) == ("r", '{"a": 1}', "s")
     assert shown.more == {"run_id": "r", "status": "COMPLETED", "streaming_url": "s"}
@@ -117,7 +117,7 @@ def test_older_spellings_are_shown_under_the_newest_names() -> None:
 
 def test_what_is_printed_is_what_was_sent_in_ascii_and_on_one_line() -> None:
     sent = '{"run_id": "r",\n "result": {"price": 12.50, "name": "Käse \u202e"},\n "new": 1}'
-    shown = read_shown(sent)
+    shown = read_run_details(sent)
     assert shown is not None
     assert shown.text.isascii()
     assert "\n" not in shown.text
@@ -127,17 +127,17 @@ def test_what_is_printed_is_what_was_sent_in_ascii_and_on_one_line() -> None:
 
 @pytest.mark.parametrize("steps", [None, 7, "steps", {"a": 1}, [None, 7, "x", []]])
 def test_steps_that_are_none_are_passed_over(steps: Any) -> None:
-    shown = read_shown(json.dumps({"run_id": "r", "steps": steps}))
+    shown = read_run_details(json.dumps({"run_id": "r", "steps": steps}))
     assert shown is not None
     assert shown.steps == ()
 
 
 def test_no_run_has_steps_without_end() -> None:
-    shown = read_shown(
-        json.dumps({"run_id": "r", "steps": [{"action": "x"}] * (MAX_SHOWN_LENGTH + 5)})
+    shown = read_run_details(
+        json.dumps({"run_id": "r", "steps": [{"action": "x"}] * (MAX_STEPS_SHOWN + 5)})
     )
     assert shown is not None
-    assert len(shown.steps) == MAX_SHOWN_LENGTH
+    assert len(shown.steps) == MAX_STEPS_SHOWN
 
 
 # ---- an account's lists ----
@@ -180,6 +180,6 @@ def test_an_account_of_which_nothing_is_said_is_not_taken_for_empty(body: Any) -
 async def test_the_wallet_is_shown_as_the_api_sent_it() -> None:
     said = Said(raw(b'{"available_balance": "12.50", "currency": "USD", "new": 1}'))
     async with reader(said) as asking:
-        plainly, text = await asking.purse()
+        plainly, text = await asking.wallet_details()
     assert plainly["available_balance"] == "12.50"
     assert json.loads(text)["new"] == 1

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from batchrunner.inputs.yaml import JobFileErrors, parse
 from batchrunner.model import Budget, Rate, RateSource, Settings, Wallet
 from batchrunner.policy.budget import affordable, budget_of, limit_of, max_steps, rate_in_force
-from batchrunner.tinyfish.wallet import read_wallet
+from batchrunner.tinyfish.parse_wallet import read_wallet
 
 WALLET = Rate(amount=Decimal("0.016"), origin=RateSource.WALLET)
 

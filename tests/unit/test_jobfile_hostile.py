@@ -8,7 +8,7 @@ import sys
 import pytest
 import yaml
 
-from batchrunner.inputs.yaml import JobFileErrors, events, parse, report
+from batchrunner.inputs.yaml import JobFileErrors, parse, parser_events, report
 from tests.bounds import HUNG
 
 JOB = "- url: https://example.com\n  goal: Read\n  "
@@ -103,7 +103,7 @@ def opened(opener: str, times: int) -> str:
 
 
 def read_without_libyaml(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "LOADER", yaml.SafeLoader)
+    monkeypatch.setattr(parser_events, "LOADER", yaml.SafeLoader)
 
 
 @pytest.mark.parametrize(("times", "pure"), [(60, False), (1_200, False), (60, True)])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from batchrunner.inputs.yaml import JobFileErrors, Problem, events, parse, report
+from batchrunner.inputs.yaml import JobFileErrors, Problem, parse, parser_events, report
 
 FILES = Path(__file__).parent / "jobfiles"
 
@@ -16,7 +16,7 @@ FILES = Path(__file__).parent / "jobfiles"
 def loader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything holds with and without libyaml."""
     if request.param == "python":
-        monkeypatch.setattr(events, "LOADER", yaml.SafeLoader)
+        monkeypatch.setattr(parser_events, "LOADER", yaml.SafeLoader)
 
 
 def errors(text: bytes | str, *, file: str = "jobs.yaml", name: str = "jobs") -> JobFileErrors:
@@ -125,17 +125,17 @@ ONE = {
     JOB + "policy: {lost: {wait: soon}}": (3, 25, "like `30s`", None),
     JOB + "policy: {lost: {wait: 1s, backoff: 1s}}": (3, 29, "both `wait` and", "keep one"),
     JOB + "policy: {lost: {attempts: 1, then: [{use_vault: on}]}}": (
-        3, 29, "has 1 rungs, and `attempts: 1` reaches 0", "write `attempts: 2`",
+        3, 29, "has 1 steps, and `attempts: 1` reaches 0", "write `attempts: 2`",
     ),
     JOB + "policy: {lost: {then: up}}": (3, 25, "a list of mappings of options", "stealth"),
-    JOB + "policy: {lost: {then: [{}]}}": (3, 26, "rung 1 of `then` of `lost`", "`use_vault`"),
+    JOB + "policy: {lost: {then: [{}]}}": (3, 26, "step 1 of `then` of `lost`", "`use_vault`"),
     JOB + "policy: {lost: {then: [{url: a}]}}": (3, 27, "cannot change `url`", "`use_vault`"),
     JOB + "policy: {lost: {then: [{goal: a}]}}": (3, 27, "cannot change `goal`", "`use_vault`"),
     JOB + "policy: {lost: {then: [{output_schema: {}}]}}": (3, 27, "`output_schema`", None),
     JOB + "policy: {lost: {then: [{browser_profile: steal}]}}": (3, 44, "`stealth`", "stealth"),
     JOB + "policy: {lost: {then: [{profile_id: a}]}}": (3, 27, "`use_profile: true`", "add"),
     JOB + f"policy: {{lost: {{then: [{'{use_vault: on}, ' * 20}]}}}}": (
-        3, 25, "has 20 rungs; 19 are allowed", None,
+        3, 25, "has 20 steps; 19 are allowed", None,
     ),
     f"settings: {{policy: {{lost: {{tries: 3}}}}}}\njobs:\n{JOB}": (1, 28, "of `settings`", None),
     f"defaults: {{policy: {{lost: {{tries: 3}}}}}}\njobs:\n{JOB}": (1, 28, "of `defaults`", None),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from batchrunner.tinyfish.raw_json import ascii_safe, items, members, plain, plain_members
+from batchrunner.tinyfish.raw_json import ascii_safe, items, members, parsed, parsed_members
 
 #: One value each that a parser refuses, or that spoils what stands around it.
 STRANGE = {
@@ -76,7 +76,7 @@ def test_members_are_the_values_that_a_parser_finds(
     found = members(text)
     assert {name: json.loads(part) for name, part in found.items()} == value
     assert all(part in text and part == part.strip() for part in found.values())
-    assert plain_members(found) == value
+    assert parsed_members(found) == value
 
 
 @given(st.lists(values, max_size=5), st.booleans(), st.data())
@@ -171,7 +171,7 @@ def test_garbage_raises_nothing_but_value_errors(text: str) -> None:
                 cut(wrapped)
             except ValueError:
                 continue
-    plain(text)
+    parsed(text)
     ascii_safe(text)
 
 
@@ -225,7 +225,7 @@ def test_ten_megabytes_that_are_cut_off_are_refused(text: str) -> None:
 
 @pytest.mark.parametrize("text", [None, "", "{", "9" * 5000, "[" * 5000 + "]" * 5000, "undefined"])
 def test_what_cannot_be_read_is_none(text: str | None) -> None:
-    assert plain(text) is None
+    assert parsed(text) is None
 
 
 @given(values, st.booleans())
@@ -245,5 +245,5 @@ def test_strange_text_becomes_ascii_and_stays_what_it_was(strange: str) -> None:
     safe = ascii_safe(strange)
     assert safe.isascii()
     assert "\0" not in safe
-    assert plain(safe) == plain(strange) or plain(strange) != plain(strange)
+    assert parsed(safe) == parsed(strange) or parsed(strange) != parsed(strange)
     assert ascii_safe(safe) == safe

@@ -10,7 +10,7 @@ import pytest
 
 from batchrunner.model import ApiFault, CreateAnswer, Created, FaultKind, Unanswered
 from batchrunner.runner.streamed_create import OnEvent, StreamedCreate
-from batchrunner.tinyfish.sse import StreamEvent
+from batchrunner.tinyfish.event_stream import StreamEvent
 
 pytestmark = pytest.mark.anyio
 

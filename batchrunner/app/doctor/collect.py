@@ -21,7 +21,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import anyio
 
-from batchrunner.api_facts.endpoints import DEFAULT_URL
+from batchrunner.api_facts.endpoint_paths import DEFAULT_URL
 from batchrunner.api_facts.environment import API_KEY
 from batchrunner.app.api_key import api_key
 from batchrunner.app.clock import now

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from batchrunner.model import Failed, RunStatus
     from batchrunner.runner.events import Event
     from batchrunner.tinyfish.console_views import Step
-    from batchrunner.tinyfish.sse import StreamEvent
+    from batchrunner.tinyfish.event_stream import StreamEvent
 
 
 class RunPrinter:
@@ -34,7 +34,7 @@ class RunPrinter:
 
     def poll_failed(self, failure: Failed) -> None:
         """Print that the run is polled again."""
-        click.echo(term_safe(f"no look at the run: {failure.message}; looking again"))
+        click.echo(term_safe(f"the run could not be polled: {failure.message}; polling again"))
 
 
 class OneRunPrinter:

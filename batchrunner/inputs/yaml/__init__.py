@@ -1,4 +1,4 @@
-"""Job files (YAML) → job specs, or every problem with its line."""
+"""Reads job files in YAML: returns job specs, or every problem with its line."""
 
 from batchrunner.inputs.job_fields import JOB_FIELDS, NAME, SECTIONS, SETTINGS_FIELDS
 from batchrunner.inputs.problem_report import report

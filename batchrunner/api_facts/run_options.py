@@ -11,52 +11,52 @@ from batchrunner.api_facts.limits import MAX_STEPS
 # ---- types of values; `inputs.option_fields` reads each of them from a job file ----
 
 
-class Flag(NamedTuple):
+class FlagType(NamedTuple):
     """True or false."""
 
 
-class OneOf(NamedTuple):
+class WordType(NamedTuple):
     """One of a few words."""
 
     words: tuple[str, ...]
 
 
-class WholeNumber(NamedTuple):
+class IntegerType(NamedTuple):
     """A whole number between two bounds."""
 
     minimum: int
     maximum: int | None = None
 
 
-class Text(NamedTuple):
+class TextType(NamedTuple):
     """One line of text."""
 
     max_length: int = 1000
 
 
-class TextList(NamedTuple):
+class TextListType(NamedTuple):
     """A list of texts."""
 
 
-class CountryCode(NamedTuple):
+class CountryCodeType(NamedTuple):
     """Two capital letters; the sources disagree on which countries there are."""
 
 
-class UrlText(NamedTuple):
+class UrlType(NamedTuple):
     """An absolute url; an empty tuple of schemes allows any."""
 
     schemes: tuple[str, ...] = ()
 
 
-class FlagsByName(NamedTuple):
+class FlagsType(NamedTuple):
     """A mapping of any names to true or false."""
 
 
-class ResultSchema(NamedTuple):
+class SchemaType(NamedTuple):
     """The part of JSON Schema that `output_schema` may be written in."""
 
 
-class Object(NamedTuple):
+class ObjectType(NamedTuple):
     """A mapping with known members."""
 
     members: tuple[Option, ...]
@@ -65,16 +65,16 @@ class Object(NamedTuple):
 
 
 OptionType: TypeAlias = (
-    Flag
-    | OneOf
-    | WholeNumber
-    | Text
-    | TextList
-    | CountryCode
-    | UrlText
-    | FlagsByName
-    | ResultSchema
-    | Object
+    FlagType
+    | WordType
+    | IntegerType
+    | TextType
+    | TextListType
+    | CountryCodeType
+    | UrlType
+    | FlagsType
+    | SchemaType
+    | ObjectType
 )
 
 
@@ -105,22 +105,22 @@ class Option:
     names_property: bool = False
 
 
-_PROXY = Object(
+_PROXY = ObjectType(
     members=(
-        Option(name="enabled", type=Flag(), meaning="whether the run goes through a proxy"),
+        Option(name="enabled", type=FlagType(), meaning="whether the run goes through a proxy"),
         Option(
             name="type",
-            type=OneOf(("tetra", "custom")),
+            type=WordType(("tetra", "custom")),
             meaning="the service's proxies, or your own",
         ),
         Option(
             name="country_code",
-            type=CountryCode(),
+            type=CountryCodeType(),
             meaning="the country that a tetra proxy is in",
         ),
-        Option(name="url", type=UrlText(), meaning="your own proxy"),
-        Option(name="username", type=Text(), meaning="the user at your own proxy"),
-        Option(name="password", type=Text(), meaning="the password at your own proxy"),
+        Option(name="url", type=UrlType(), meaning="your own proxy"),
+        Option(name="username", type=TextType(), meaning="the user at your own proxy"),
+        Option(name="password", type=TextType(), meaning="the password at your own proxy"),
     ),
     required=("enabled",),
     needs=(
@@ -132,45 +132,45 @@ _PROXY = Object(
     ),
 )
 
-_AGENT = Object(
+_AGENT = ObjectType(
     members=(
         Option(
             name="mode",
-            type=OneOf(("default", "strict")),
+            type=WordType(("default", "strict")),
             meaning="how closely the goal is followed",
             needs_right=True,
         ),
         Option(
             name="max_steps",
-            type=WholeNumber(1, MAX_STEPS),
+            type=IntegerType(1, MAX_STEPS),
             meaning="maximum steps of a run; steps are what it costs",
             needs_right=True,
         ),
         Option(
             name="max_duration_seconds",
-            type=WholeNumber(1),
+            type=IntegerType(1),
             meaning="maximum duration of a run",
         ),
         Option(
             name="cursor_style",
-            type=OneOf(("fish", "standard", "green-pointer")),
+            type=WordType(("fish", "standard", "green-pointer")),
             meaning="the cursor drawn in recordings",
         ),
     )
 )
 
-_CAPTURE = Object(
+_CAPTURE = ObjectType(
     members=(
-        Option(name="screenshots", type=Flag(), meaning="keep a screenshot of each step"),
-        Option(name="snapshots", type=Flag(), meaning="keep a snapshot of each step"),
-        Option(name="html", type=Flag(), meaning="keep the page's HTML at each step"),
+        Option(name="screenshots", type=FlagType(), meaning="keep a screenshot of each step"),
+        Option(name="snapshots", type=FlagType(), meaning="keep a snapshot of each step"),
+        Option(name="html", type=FlagType(), meaning="keep the page's HTML at each step"),
         Option(
             name="elements",
-            type=Flag(),
+            type=FlagType(),
             meaning="keep the page's elements at each step",
             needs_right=True,
         ),
-        Option(name="recording", type=Flag(), meaning="keep a video", needs_right=True),
+        Option(name="recording", type=FlagType(), meaning="keep a video", needs_right=True),
     )
 )
 
@@ -178,7 +178,7 @@ _CAPTURE = Object(
 OPTIONS: tuple[Option, ...] = (
     Option(
         name="browser_profile",
-        type=OneOf(("lite", "stealth")),
+        type=WordType(("lite", "stealth")),
         meaning="the browser that is used",
         escalates=True,
     ),
@@ -197,51 +197,51 @@ OPTIONS: tuple[Option, ...] = (
     Option(name="capture_config", type=_CAPTURE, meaning="what to keep of the run"),
     Option(
         name="output_schema",
-        type=ResultSchema(),
+        type=SchemaType(),
         meaning="the shape that the result must have",
         needs_right=True,
     ),
     Option(
         name="use_vault",
-        type=Flag(),
+        type=FlagType(),
         meaning="let the run use stored credentials",
         escalates=True,
         names_property=True,
     ),
     Option(
         name="credential_item_ids",
-        type=TextList(),
+        type=TextListType(),
         meaning="use these credentials only; needs use_vault",
         escalates=True,
         names_property=True,
     ),
     Option(
         name="use_profile",
-        type=Flag(),
+        type=FlagType(),
         meaning="start from a saved browser profile",
         escalates=True,
         names_property=True,
     ),
     Option(
         name="profile_id",
-        type=Text(),
+        type=TextType(),
         meaning="the profile to start from; needs use_profile",
         escalates=True,
         names_property=True,
     ),
     Option(
         name="webhook_url",
-        type=UrlText(("https",)),
+        type=UrlType(("https",)),
         meaning="an address that the API calls when the run ends",
     ),
     Option(
         name="api_integration",
-        type=Text(),
+        type=TextType(),
         meaning="the name of the tool that calls the API",
     ),
     Option(
         name="feature_flags",
-        type=FlagsByName(),
+        type=FlagsType(),
         meaning="switches of the API, by name",
         escalates=True,
     ),
@@ -258,7 +258,7 @@ OPTION_NEEDS = (
 
 
 def _gated_members(option: Option) -> tuple[str, ...]:
-    members = option.type.members if isinstance(option.type, Object) else ()
+    members = option.type.members if isinstance(option.type, ObjectType) else ()
     return tuple(member.name for member in members if member.needs_right)
 
 

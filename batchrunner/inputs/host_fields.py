@@ -1,4 +1,4 @@
-"""The `hosts` and the `canary` of a job file: what may be spent where, and what goes first."""
+"""The keys `hosts` and `canary` of a job file, and their types of values."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3})?) ?%", re.ASCII)
 
 @dataclass(frozen=True, kw_only=True)
 class WholeNumberOr:
-    """A whole number, or a word that stands for another one."""
+    """A whole number, or a word for a special number."""
 
     number: WholeNumber
     word: str
     value: int
 
     @property
-    def says(self) -> str:
+    def expected(self) -> str:
         """What a value must be."""
-        return f"{self.number.says}, or `{self.word}`"
+        return f"{self.number.expected}, or `{self.word}`"
 
     def read(self, node: Node, name: str, log: ProblemLog) -> int | Refused:
         """Return the number."""
@@ -51,44 +51,44 @@ class WholeNumberOr:
 class Share:
     """A part of all: a percentage, or a number from 0 to 1."""
 
-    says: str = field(default="a share like `80%` or `0.8`", init=False)
+    expected: str = field(default="a share like `80%` or `0.8`", init=False)
 
     def read(self, node: Node, name: str, log: ProblemLog) -> Decimal | Refused:
         """Return the share, from 0 to 1."""
         percent = _PERCENT.fullmatch(node.text.strip()) if type(node) is Scalar else None
         share = Decimal(percent[1]) / 100 if percent else decimal(node)
         if share is None or not 0 < share <= 1:
-            return refuse(name, self.says, node, log)
+            return refuse(name, self.expected, node, log)
         return Decimal(share)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CostFactor:
-    """So many times something."""
+    """A factor above 1."""
 
-    says: str = field(default="a number of times like `4x`, above 1", init=False)
+    expected: str = field(default="a number of times like `4x`, above 1", init=False)
 
     def read(self, node: Node, name: str, log: ProblemLog) -> float | Refused:
         """Return the number."""
         found = _TIMES.fullmatch(node.text.strip()) if type(node) is Scalar else None
         if found is None or float(found[1]) <= 1:
-            return refuse(name, self.says, node, log, "write `4x`")
+            return refuse(name, self.expected, node, log, "write `4x`")
         return float(found[1])
 
 
-CONCURRENCY = WholeNumberOr(number=WholeNumber(least=1, most=1000), word="auto", value=AUTO)
+CONCURRENCY = WholeNumberOr(number=WholeNumber(minimum=1, maximum=1000), word="auto", value=AUTO)
 
 HOST_FIELDS: Mapping[str, Field] = {
-    "concurrency": Field(WholeNumber(least=1, most=1000), "maximum runs in flight on it"),
-    "spacing": Field(Duration(most=timedelta(days=1)), "minimum time between two runs on it"),
+    "concurrency": Field(WholeNumber(minimum=1, maximum=1000), "maximum runs in flight on it"),
+    "spacing": Field(Duration(maximum=timedelta(days=1)), "minimum time between two runs on it"),
     "park_after": Field(
-        WholeNumberOr(number=WholeNumber(least=1, most=1000), word="never", value=0),
+        WholeNumberOr(number=WholeNumber(minimum=1, maximum=1000), word="never", value=0),
         "failures in a row, after which it is parked and probed; without it, 10",
     ),
 }
 CANARY_FIELDS: Mapping[str, Field] = {
     "jobs": Field(
-        WholeNumber(least=1, most=1000), "how many run first, spread over hosts and goals"
+        WholeNumber(minimum=1, maximum=1000), "how many run first, spread over hosts and goals"
     ),
     "success_rate": Field(Share(), "minimum share of them that must succeed"),
     "row_cost": Field(BudgetAmount(), "maximum cost of one success, including all failures"),
@@ -99,15 +99,15 @@ _CANARY = Record(fields=CANARY_FIELDS, required=("jobs",))
 
 @dataclass(frozen=True, kw_only=True)
 class HostRules:
-    """Rules for hosts, by name; `*` is for all."""
+    """Rules for hosts, by name; `*` applies to all."""
 
-    says: str = field(default="a mapping of hosts to rules", init=False)
+    expected: str = field(default="a mapping of hosts to rules", init=False)
 
     def read(self, node: Node, name: str, log: ProblemLog) -> dict[str, HostRule] | Refused:
         """Return the rules."""
         tip = "write `shop.example: {concurrency: 2}`, or `'*': {spacing: 1s}` for all"
         if type(node) is not Pairs:
-            return refuse(name, self.says, node, log, tip)
+            return refuse(name, self.expected, node, log, tip)
         rules: dict[str, HostRule] = {}
         wrong = False
         for key, (key_node, value) in node.nodes.items():
@@ -126,9 +126,9 @@ class HostRules:
 
 @dataclass(frozen=True, kw_only=True)
 class CanaryRule:
-    """The jobs that go first, and what they must bring."""
+    """The jobs that run first, and what they must achieve."""
 
-    says: str = field(default="a mapping", init=False)
+    expected: str = field(default="a mapping", init=False)
 
     def read(self, node: Node, name: str, log: ProblemLog) -> Canary | Refused:
         """Return the canary."""
@@ -137,6 +137,6 @@ class CanaryRule:
             return INVALID
         if "success_rate" not in values and "row_cost" not in values:
             tip = "add `success_rate: 80%`, or `row_cost: 20 steps`"
-            log.add(f"{name} does not say what its jobs must bring", node, tip)
+            log.add(f"{name} does not say what its jobs must achieve", node, tip)
             return INVALID
         return Canary(**values)

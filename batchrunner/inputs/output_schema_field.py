@@ -1,4 +1,4 @@
-"""The part of JSON Schema that the API takes as `output_schema`."""
+"""The key `output_schema` of a job file: the part of JSON Schema that the API accepts."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from batchrunner.inputs.field_types import (
 from batchrunner.inputs.nodes import Items, Node, Pairs, Scalar, decimal, is_null
 from batchrunner.inputs.problem_log import ProblemLog
 
-#: Longest schema, as compact JSON in UTF-8.
+#: Maximum size of a schema, as compact JSON in UTF-8.
 MAX_SCHEMA_BYTES = 64 * 1024
-#: Deepest schema; the root is the first level.
+#: Maximum levels of a schema; the root is the first.
 MAX_SCHEMA_DEPTH = 10
 
 _TYPES = ("object", "array", "string", "number", "integer", "boolean")
 _FORMATS = ("date", "date-time", "duration", "time")
 
-#: What a node's `type` must be for a keyword to mean anything.
+#: Keyword → the values of `type` that it applies to.
 _TYPES_FOR = {
     "enum": ("string",),
     "format": ("string",),
@@ -53,11 +53,11 @@ _INSTEAD = {
 
 
 class _At(NamedTuple):
-    """Where in a schema a node stands."""
+    """The position of a node in a schema."""
 
     path: str = "#"
     level: int = 1
-    in_branch: bool = False  #: inside an anyOf, where `required` may name what stands outside
+    in_branch: bool = False  #: inside an anyOf, where `required` may name outer properties
 
     def below(self, *steps: object, branch: bool = False) -> _At:
         pointer = [str(step).replace("~", "~0").replace("/", "~1") for step in steps]
@@ -68,7 +68,7 @@ class _At(NamedTuple):
 class OutputSchema:
     """A schema for the result of a run."""
 
-    says: str = "a schema"
+    expected: str = "a schema"
 
     def read(self, node: Node, name: str, log: ProblemLog) -> dict[str, Any] | Refused:
         """Return the schema as JSON values."""
@@ -117,19 +117,19 @@ class _Reader:
     def _called(self, key: str, at: _At) -> str:
         return f"`{key}` at {at.path} of {self._name}"
 
-    # ---- one reader for each kind of keyword ----
+    # ---- one method per kind of keyword ----
 
-    def shaped(self, shape: FieldType, node: Node, key: str, at: _At) -> Any:
-        """Return a value of one shape."""
-        return shape.read(node, self._called(key, at), self._log)
+    def typed(self, type_: FieldType, node: Node, key: str, at: _At) -> Any:
+        """Return a value of one type."""
+        return type_.read(node, self._called(key, at), self._log)
 
     def type(self, node: Node, key: str, at: _At) -> Any:
         """Return one of the types."""
-        shape = Choice(words=_TYPES)
+        choice = Choice(words=_TYPES)
         if isinstance(node, Items):
             tip = "use `type: string` with `nullable: true`"
-            return refuse(self._called(key, at), shape.says, node, self._log, tip)
-        return shape.read(node, self._called(key, at), self._log)
+            return refuse(self._called(key, at), choice.expected, node, self._log, tip)
+        return choice.read(node, self._called(key, at), self._log)
 
     def properties(self, node: Node, key: str, at: _At) -> Any:
         """Return the schemas of the properties."""
@@ -149,8 +149,8 @@ class _Reader:
         if not isinstance(node, Items) or not node.nodes:
             return refuse(self._called(key, at), "a list of schemas", node, self._log)
         values = [
-            self.schema(one, at.below(key, place, branch=True))
-            for place, one in enumerate(node.nodes)
+            self.schema(branch, at.below(key, index, branch=True))
+            for index, branch in enumerate(node.nodes)
         ]
         return INVALID if INVALID in values else values
 
@@ -159,7 +159,7 @@ class _Reader:
         called = self._called(key, at)
         if not isinstance(node, Items):
             return refuse(called, "a list of text", node, self._log)
-        values = [self._text(one, f"an entry of {called}") for one in node.nodes]
+        values = [self._text(item, f"an entry of {called}") for item in node.nodes]
         return INVALID if INVALID in values else values
 
     def _text(self, node: Node, called: str) -> Any:
@@ -175,11 +175,11 @@ class _Reader:
         return value
 
 
-# ---- what the keywords of a node need of each other ----
+# ---- which keywords need each other ----
 
 
 class _Fault(NamedTuple):
-    """What does not fit, and where."""
+    """A keyword that does not fit, and its node."""
 
     node: Node
     message: str
@@ -191,7 +191,7 @@ def _faults(values: Mapping[str, Any], node: Pairs, at: _At) -> Iterator[_Fault]
         yield from _wrong_root(values, node)
     for key, types in _TYPES_FOR.items():
         if key in values and values.get("type") not in (*types, INVALID):
-            needed = " or ".join(f"`type: {one}`" for one in types)
+            needed = " or ".join(f"`type: {name}`" for name in types)
             yield _Fault(node.nodes[key][0], f"`{key}` at {at.path} needs {needed}")
     if "propertyOrdering" in values and "properties" not in values:
         tip = "add `properties`, or remove it"
@@ -217,33 +217,33 @@ def _wrong_names(key: str, values: Mapping[str, Any], node: Pairs, at: _At) -> I
     properties = node.nodes.get("properties")
     known = properties[1].nodes if properties and isinstance(properties[1], Pairs) else {}
     names = values[key]
-    for place, (name, entry) in enumerate(zip(names, listed.nodes, strict=True)):
+    for index, (name, entry) in enumerate(zip(names, listed.nodes, strict=True)):
         if name not in known:
             message = f"`{key}` at {at.path} names `{name}`, which is not in `properties`"
             yield _Fault(entry, message, did_you_mean(name, tuple(known)))
-        elif key == "propertyOrdering" and name in names[:place]:
+        elif key == "propertyOrdering" and name in names[:index]:
             yield _Fault(entry, f"`{key}` at {at.path} names `{name}` twice")
 
 
 _Read = Callable[[_Reader, Node, str, _At], Any]
 
 
-def _shaped(shape: FieldType) -> _Read:
-    """Return the reader of a keyword that is a single value."""
-    return lambda reader, node, key, at: reader.shaped(shape, node, key, at)
+def _typed(type_: FieldType) -> _Read:
+    """Return the reader of a keyword with a single value."""
+    return lambda reader, node, key, at: reader.typed(type_, node, key, at)
 
 
 _KEYWORDS: Mapping[str, _Read] = {
     "type": _Reader.type,
-    "nullable": _shaped(Boolean()),
+    "nullable": _typed(Boolean()),
     "properties": _Reader.properties,
     "required": _Reader.texts,
     "propertyOrdering": _Reader.texts,
     "items": _Reader.items,
-    "minItems": _shaped(WholeNumber(least=0)),
-    "maxItems": _shaped(WholeNumber(least=0)),
+    "minItems": _typed(WholeNumber(minimum=0)),
+    "maxItems": _typed(WholeNumber(minimum=0)),
     "enum": _Reader.texts,
-    "format": _shaped(Choice(words=_FORMATS)),
+    "format": _typed(Choice(words=_FORMATS)),
     "minimum": _Reader.number,
     "maximum": _Reader.number,
     "anyOf": _Reader.branches,

@@ -1,4 +1,4 @@
-"""What the API says of an account's wallet, read leniently."""
+"""Reads the wallet of an account leniently: its balance, and the price of a step."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ from batchrunner.model import Wallet
 
 
 def read_wallet(found: Mapping[str, Any]) -> Wallet | None:
-    """Return what a wallet holds and what it pays for a step; None where it is not in dollars."""
+    """Return the balance and the price of a step; None if the wallet is not in dollars."""
     balance = _amount(found.get("available_balance"))
     if balance is None or found.get("currency", CURRENCY) != CURRENCY:
         return None
     rates = found.get("rates")
     meters = rates.get("meters") if isinstance(rates, dict) else None
     prices = list(_step_prices(meters)) if isinstance(meters, list) else []
+    # Of several prices the highest counts, so that a budget is never exceeded.
     return Wallet(balance=balance, rate=max(prices, default=None))
 
 
 def _step_prices(meters: list[Any]) -> Iterator[Decimal]:
-    """Give what meters of steps count for one; of several the dearest is the one to reckon with."""
+    """Yield the prices of all meters that count steps."""
     for meter in meters:
         if not isinstance(meter, dict) or meter.get("currency", CURRENCY) != CURRENCY:
             continue
-        named = f"{meter.get('per') or ''} {meter.get('label') or ''}".lower().split()
+        words = f"{meter.get('per') or ''} {meter.get('label') or ''}".lower().split()
         price = _amount(meter.get("unit_amount"))
-        if price is not None and price > 0 and not STEP_METER_WORDS.isdisjoint(named):
+        if price is not None and price > 0 and not STEP_METER_WORDS.isdisjoint(words):
             yield price
 
 

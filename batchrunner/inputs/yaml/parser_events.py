@@ -1,4 +1,4 @@
-"""YAML text → the parser's events, with no nesting limit but the composer's own."""
+"""YAML text → the parser's events, without the parser's own nesting limit."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from typing import Any
 import yaml
 from yaml.events import CollectionEndEvent, CollectionStartEvent, Event, StreamEndEvent
 
-#: libyaml where PyYAML has it; its parser alone does not recurse, as its composer does.
+#: libyaml if PyYAML has it; unlike its composer, its parser does not recurse.
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class Events:
+class ParserEvents:
     """The events of a YAML text, one by one.
 
     The parser scans up to 1,024 characters ahead of the event that it returns. Some versions refuse
-    there what is nested very deep (libyaml since 0.2.6: 1,000 levels), before the reader has seen
-    the level at which its own limit is. The text is then read again up to the refused character, so
-    that the reader meets its own limit first, at the same place and whatever the version.
+    very deep nesting there (libyaml since 0.2.6: 1,000 levels), before the composer reaches its own
+    limit. The text is then read again up to the refused character, so that the composer meets its
+    own limit first, at the same position in every version.
     """
 
-    def __init__(self, text: str, deepest: int) -> None:
-        """Read *text*; the reader of the events goes no deeper than *deepest* collections."""
+    def __init__(self, text: str, max_depth: int) -> None:
+        """Read *text*; the composer stops after *max_depth* nested collections."""
         self._text = text
-        self._deepest = deepest
+        self._max_depth = max_depth
         self._loader = LOADER(text)
         self._returned = 0
 
     def next(self) -> Event:
-        """Return the next event; raises yaml.YAMLError where the text is no YAML."""
+        """Return the next event; raises yaml.YAMLError if the text is no YAML."""
         try:
             event = _next(self._loader)
         except yaml.MarkedYAMLError as error:
@@ -39,9 +39,9 @@ class Events:
         return event
 
     def _cut(self, end: int) -> bool:
-        """Say whether the text before *end* is nested too deep; read on in that text if it is."""
+        """Return whether the text before *end* is nested too deep; if so, read on in that text."""
         text = self._text[:end]
-        if end == len(self._text) or not _is_deeper(LOADER(text), self._deepest):
+        if end == len(self._text) or not _is_deeper(LOADER(text), self._max_depth):
             return False
         self._text = text
         self._loader = LOADER(text)
@@ -50,23 +50,23 @@ class Events:
         return True
 
 
-def _is_deeper(loader: Any, deepest: int) -> bool:
-    """Say whether more than *deepest* collections are ever open at once."""
+def _is_deeper(loader: Any, max_depth: int) -> bool:
+    """Return whether more than *max_depth* collections are ever open at once."""
     level = 0
     try:
-        while level <= deepest and not isinstance(event := _next(loader), StreamEndEvent):
+        while level <= max_depth and not isinstance(event := _next(loader), StreamEndEvent):
             level += isinstance(event, CollectionStartEvent)
             level -= isinstance(event, CollectionEndEvent)
     except yaml.YAMLError:
         return False
-    return level > deepest
+    return level > max_depth
 
 
 def _next(loader: Any) -> Event:
     try:
         event: Event = loader.get_event()
     except ValueError as error:
-        # Only PyYAML's own loader: an escape or a version that no number or character is.
+        # Only PyYAML's own loader: an escape or version number that is out of range.
         mark = loader.get_mark()
         raise yaml.MarkedYAMLError(problem=str(error), problem_mark=mark) from error
     return event
