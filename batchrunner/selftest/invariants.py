@@ -13,8 +13,8 @@ from typing import Any
 
 from sqlalchemy import select
 
+from batchrunner.api_facts.run_options import RUN_OPTIONS
 from batchrunner.model import (
-    RUN_OPTIONS,
     Batch,
     FailureCategory,
     Job,
