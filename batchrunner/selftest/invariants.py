@@ -1,4 +1,4 @@
-"""The promises of the design as checks; every harness that runs a batch uses them."""
+"""What must hold in every database, whatever happened: each promise as a check."""
 
 from __future__ import annotations
 
@@ -33,37 +33,43 @@ from batchrunner.store.schema import SubmissionState, attempts, jobs, orphans, r
 from batchrunner.store.serialization import counts_of, limits_of, options_of, rules_of
 from batchrunner.store.store import Store
 
-#: How long an unanswered create is looked for before its jobs may be sent again.
-GRACE = timedelta(seconds=60)
-#: How long the API must not know a run before it counts as lost.
+#: How long an unanswered create is searched for before its jobs may be sent again.
+GRACE_PERIOD = timedelta(seconds=60)
+#: How long the API must not know a run before the run counts as lost.
 LOST_AFTER = timedelta(seconds=30)
-#: What happens to jobs and is not their fault.
-BLAMELESS = frozenset(each for each, row in CATEGORIES.items() if row.never_counted)
+#: Failures that are not the job's fault: they use up no attempt.
+NOT_THE_JOBS_FAULT = frozenset(each for each, row in CATEGORIES.items() if row.never_counted)
+SUCCEEDED = "succeeded"
 
 
 class InvariantViolated(AssertionError):
-    """A promise did not hold; the message names it."""
+    """A promise was broken; the message says which one."""
 
 
-def invariant(held: bool, words: str, about: object = None) -> None:
-    """Raise Broken with what is wrong in *words*, and *about* what, unless the promise *held*."""
-    if not held:
-        raise InvariantViolated(words if about is None else f"{words}: {about}")
+def invariant(holds: bool, message: str, about: object = None) -> None:
+    """
+    Raise an error that says what is wrong, unless the invariant *holds*.
+
+    Raises:
+        InvariantViolated: It does not hold.
+    """
+    if not holds:
+        raise InvariantViolated(message if about is None else f"{message}: {about}")
 
 
 @dataclass(frozen=True)
 class StoreSnapshot:
-    """Everything that the store holds of a batch, read with plain statements of our own."""
+    """All rows of a batch, read with statements that the program itself does not use."""
 
     jobs: list[Any]
     attempts: list[Any]
-    results: dict[int, str]
-    orphans: dict[str, Any]
+    results: dict[int, str]  #: by attempt id
+    orphans: dict[str, Any]  #: by run id
     submissions: dict[int, Any]
 
     @classmethod
     def of(cls, store: Store, batch_id: int) -> StoreSnapshot:
-        """Read them."""
+        """Read all rows of a batch in one transaction."""
         with store._database.read() as tx:
             return cls(
                 jobs=list(tx.execute(select(jobs).where(jobs.c.batch_id == batch_id))),
@@ -74,140 +80,203 @@ class StoreSnapshot:
             )
 
     def by_marker(self) -> dict[str, Any]:
-        """Return the attempts by the text that marks the goals of their runs."""
+        """Return each attempt by the marker in the goal of its run."""
         tokens = {row.id: row.marker_token for row in self.submissions.values()}
         return {marker(tokens[a.submission_id], a.batch_index): a for a in self.attempts}
 
 
+# ---- at every moment ----
+
+
 def check_always(store: Store, batch_id: int, loaded: int) -> None:
-    """Check what holds at every instant, whatever happened."""
-    books = StoreSnapshot.of(store, batch_id)
-    invariant(len(books.jobs) == loaded, "a job was lost")
-    tally = store.tally(batch_id)
-    invariant(sum(tally.jobs.values()) == loaded, "the tally does not add up")
-    opened = Counter(a.job_id for a in books.attempts if a.closed_at is None)
-    succeeded = Counter(a.job_id for a in books.attempts if a.outcome == "succeeded")
-    invariant(max(opened.values(), default=0) <= 1, "two open attempts for one job")
-    invariant(max(succeeded.values(), default=0) <= 1, "a job succeeded twice")
-    failed = [a for a in books.attempts if a.counted and a.outcome != "succeeded"]
-    counted = Counter(a.job_id for a in failed)
-    of = Counter((a.job_id, a.outcome) for a in failed)
-    newest: dict[int, int] = {}
-    for attempt in books.attempts:
-        newest[attempt.job_id] = max(newest.get(attempt.job_id, 0), attempt.number)
-    for job in books.jobs:
-        running, done = opened[job.id] == 1, succeeded[job.id] == 1
-        invariant((job.state == JobState.RUNNING) == running, "a job belies its attempts", job)
-        invariant((job.state == JobState.SUCCEEDED) == done, "a job belies its attempts", job)
-        # Fewer where the user put the job back: then they are counted anew.
-        invariant(job.failures <= counted[job.id], "a job has more failures than attempts", job)
-        met = json.loads(job.failures_by_category)
-        invariant(sum(met.values()) == job.failures, "a job does not know what it failed of", job)
-        known = all(count <= of[job.id, category] for category, count in met.items())
-        invariant(known, "a job has more failures of a category than attempts", job)
-        invariant(job.attempt == newest.get(job.id, 0), "a job has another number of attempts", job)
-    _check_attempts(books)
+    """Check what holds at every moment: after each step, crash and restart."""
+    snapshot = StoreSnapshot.of(store, batch_id)
+    kept = len(snapshot.jobs)
+    invariant(kept == loaded, f"a job was lost: {loaded} were loaded, and {kept} are left")
+    counted = sum(store.tally(batch_id).jobs.values())
+    invariant(counted == loaded, f"the counts by state add up to {counted} of {loaded} jobs")
+    _check_jobs_match_attempts(snapshot)
+    _check_failure_counts(snapshot)
+    for attempt in snapshot.attempts:
+        _check_attempt(attempt, snapshot.submissions[attempt.submission_id])
 
 
-def _check_attempts(books: StoreSnapshot) -> None:
-    unsettled = {SubmissionState.INTENDED, SubmissionState.UNANSWERED}
-    for attempt in books.attempts:
-        submission = books.submissions[attempt.submission_id]
-        if attempt.closed_at is None:
-            found = attempt.run_id is not None or submission.state in unsettled
-            invariant(found, "the run ids of a submission were lost")
-        if attempt.outcome in BLAMELESS:
-            invariant(not attempt.counted, "waiting used up an attempt")
-        if attempt.outcome == FailureCategory.LOST:
-            since = attempt.missing_since
-            patient = since is not None and attempt.closed_at - since >= LOST_AFTER
-            invariant(patient, "a run was called lost at the first look")
+def _check_jobs_match_attempts(snapshot: StoreSnapshot) -> None:
+    """Check that a job has at most one open attempt and one success, and a state that fits."""
+    opened = Counter(a.job_id for a in snapshot.attempts if a.closed_at is None)
+    succeeded = Counter(a.job_id for a in snapshot.attempts if a.outcome == SUCCEEDED)
+    newest: Counter[int] = Counter()
+    for attempt in snapshot.attempts:
+        newest[attempt.job_id] = max(newest[attempt.job_id], attempt.number)
+    for job in snapshot.jobs:
+        invariant(opened[job.id] <= 1, "a job has two open attempts", f"job {job.key}")
+        invariant(succeeded[job.id] <= 1, "a job succeeded twice", f"job {job.key}")
+        running = job.state == JobState.RUNNING
+        invariant(
+            running == bool(opened[job.id]),
+            "a job's state does not fit its attempts",
+            f"job {job.key}",
+        )
+        done = job.state == JobState.SUCCEEDED
+        invariant(
+            done == bool(succeeded[job.id]),
+            "a job's state does not fit its attempts",
+            f"job {job.key}",
+        )
+        invariant(
+            job.attempt == newest[job.id], "a job's number of attempts is wrong", f"job {job.key}"
+        )
+
+
+def _check_failure_counts(snapshot: StoreSnapshot) -> None:
+    """Check that each job counts its failures right, by category and in all."""
+    failed = [a for a in snapshot.attempts if a.counted and a.outcome != SUCCEEDED]
+    of_job = Counter(a.job_id for a in failed)
+    of_category = Counter((a.job_id, a.outcome) for a in failed)
+    for job in snapshot.jobs:
+        # They may be fewer than the attempts: counting starts anew when the user retries a job.
+        invariant(
+            job.failures <= of_job[job.id],
+            "a job has more failures than attempts",
+            f"job {job.key}",
+        )
+        by_category = json.loads(job.failures_by_category)
+        complete = sum(by_category.values()) == job.failures
+        invariant(complete, "a job's failures by category do not add up", f"job {job.key}")
+        for category, count in by_category.items():
+            known = count <= of_category[job.id, category]
+            invariant(
+                known, f"a job has more {category} failures than such attempts", f"job {job.key}"
+            )
+
+
+def _check_attempt(attempt: Any, submission: Any) -> None:
+    """Check that an open attempt can still be matched, and that a closed one was closed rightly."""
+    if attempt.closed_at is None:
+        searched = submission.state in (SubmissionState.INTENDED, SubmissionState.UNANSWERED)
+        known = attempt.run_id is not None or searched
+        invariant(known, "the run ids of a submission were lost", f"attempt {attempt.id}")
+    if attempt.outcome in NOT_THE_JOBS_FAULT:
+        invariant(not attempt.counted, "waiting used up an attempt", f"attempt {attempt.id}")
+    if attempt.outcome == FailureCategory.LOST:
+        since = attempt.missing_since
+        waited = since is not None and attempt.closed_at - since >= LOST_AFTER
+        invariant(
+            waited,
+            "a run was reported lost at the first poll that missed it",
+            f"attempt {attempt.id}",
+        )
+
+
+# ---- runs that the program cannot know about ----
 
 
 def hidden(
-    ledger: Iterable[SandboxRun], late: float = 0.0, ended: datetime | None = None
+    runs: Iterable[SandboxRun], late: float = 0.0, ended: datetime | None = None
 ) -> set[str]:
     """
-    Return the ids of runs of which no client could know, had it not heard of them at once.
+    Return the ids of runs that no client can find if it got no answer to the create.
 
-    A run with the fate "lost" is shown to nobody, and costs nothing. One that is listed *late*, by
-    so many seconds, is not to be found by a batch that *ended* before.
+    A run with the fault "lost" is shown to nobody, and costs nothing. If runs are listed *late*, by
+    this many seconds, a batch that *ended* earlier cannot find them.
     """
     return {
         run.run_id
-        for run in ledger
+        for run in runs
         if run.fault == "lost" or (ended and run.created_at + timedelta(seconds=late) > ended)
     }
 
 
-def undecided(store: Store, batch_id: int, ledger: Iterable[SandboxRun]) -> set[str]:
+def undecided(store: Store, batch_id: int, runs: Iterable[SandboxRun]) -> set[str]:
     """
-    Return the ids of runs of which nothing could tell, and which their jobs were failed for.
+    Return the ids of runs that nothing can match, and whose jobs failed as unanswered.
 
-    Whether they exist and are paid for is the user's to find out, who is told.
+    The user is told to find out whether they exist and are paid for.
     """
-    books = StoreSnapshot.of(store, batch_id)
-    return _undecided(books, ledger)
+    return _undecided(StoreSnapshot.of(store, batch_id), runs)
 
 
-def _undecided(books: StoreSnapshot, ledger: Iterable[SandboxRun]) -> set[str]:
-    open_to_doubt = {
+def _undecided(snapshot: StoreSnapshot, runs: Iterable[SandboxRun]) -> set[str]:
+    unanswered = {
         text
-        for text, attempt in books.by_marker().items()
+        for text, attempt in snapshot.by_marker().items()
         if attempt.outcome == FailureCategory.UNANSWERED and attempt.run_id is None
     }
-    found = {run.run_id for run in ledger if marker_in(run.goal) in open_to_doubt}
-    return found - set(books.orphans)
+    found = {run.run_id for run in runs if marker_in(run.goal) in unanswered}
+    return found - set(snapshot.orphans)
 
 
 def check_decided(store: Store, batch_id: int) -> None:
-    """Check that nothing was left undecided where the list of runs can be relied on."""
-    books = StoreSnapshot.of(store, batch_id)
-    for attempt in books.attempts:
+    """Check that no job is left to the user if the API's list of runs can be relied on."""
+    snapshot = StoreSnapshot.of(store, batch_id)
+    for attempt in snapshot.attempts:
         if attempt.outcome == FailureCategory.UNANSWERED and attempt.run_id is None:
-            given_up = any(_gave_back(books, other, attempt) for other in books.attempts)
-            invariant(given_up, "a job was left undecided although its run could be searched for")
+            was_absent = any(_was_absent(snapshot, each, attempt) for each in snapshot.attempts)
+            message = "a job was left undecided although its run could be searched for"
+            invariant(was_absent, message, f"attempt {attempt.id}")
 
 
-def _gave_back(books: StoreSnapshot, attempt: Any, later: Any) -> bool:
-    """Whether a job went again because a run of an attempt before was believed to be absent."""
-    if attempt.job_id != later.job_id or attempt.number >= later.number:
+def _was_absent(snapshot: StoreSnapshot, earlier: Any, later: Any) -> bool:
+    """Return whether the job was sent again because the run of an earlier attempt was absent."""
+    if earlier.job_id != later.job_id or earlier.number >= later.number:
         return False
-    state = books.submissions[attempt.submission_id].state
-    return attempt.run_id is None and state == SubmissionState.ABSENT
+    state = snapshot.submissions[earlier.submission_id].state
+    return earlier.run_id is None and state == SubmissionState.ABSENT
+
+
+# ---- at the end of a batch ----
 
 
 def check_end(
     store: Store,
     batch_id: int,
     loaded: int,
-    ledger: Collection[SandboxRun],
+    runs: Collection[SandboxRun],
     unseen: Collection[str] | None = None,
 ) -> None:
     """
-    Check what holds when a batch has come to its end: the books balance with the API's.
+    Check what holds when a batch has ended: the database and the API agree about every run.
 
-    *unseen* are the runs that are hidden; where it is not given, those that nothing delays.
+    *unseen* are the ids of hidden runs. Without it these are the ones that are shown to nobody.
     """
     check_always(store, batch_id, loaded)
-    books = StoreSnapshot.of(store, batch_id)
-    invariant(all(JobState(job.state).is_final for job in books.jobs), "a job is not final")
-    known = Counter(a.run_id for a in books.attempts if a.run_id is not None)
-    invariant(max(known.values(), default=1) == 1, "a run belongs to two attempts")
-    created = {run.run_id for run in ledger}
-    invariant(set(known) <= created, "an attempt has a run that the API never created")
-    invariant(not set(known) & set(books.orphans), "a run that an attempt has is called an orphan")
-    strays = created - set(hidden(ledger) if unseen is None else unseen) - set(known)
-    invariant(strays <= set(books.orphans), "a run was created that belongs to nobody")
-    invariant(all(row.ended_at for row in books.orphans.values()), "an orphan was left alive")
-    bill = {run.run_id: run.steps for run in ledger}
-    for attempt in books.attempts:
-        if attempt.outcome == "succeeded":
-            invariant(attempt.id in books.results, "a success without a result on disk")
+    snapshot = StoreSnapshot.of(store, batch_id)
+    for job in snapshot.jobs:
+        invariant(
+            JobState(job.state).is_final, "the batch ended before a job was final", f"job {job.key}"
+        )
+    _check_each_run_has_one_place(snapshot, runs, hidden(runs) if unseen is None else unseen)
+    bill = {run.run_id: run.steps for run in runs}
+    for attempt in snapshot.attempts:
+        if attempt.outcome == SUCCEEDED:
+            stored = attempt.id in snapshot.results
+            invariant(stored, "a job succeeded without a result on disk", f"attempt {attempt.id}")
         if attempt.steps is not None:
-            invariant(attempt.steps == bill[attempt.run_id], "another bill than the API's")
+            same = attempt.steps == bill[attempt.run_id]
+            invariant(
+                same, "the steps of a run are not what the API charged", f"attempt {attempt.id}"
+            )
     exported = Counter(json.loads(line)["id"] for line in _export(store, batch_id))
-    invariant(exported == Counter(job.key for job in books.jobs), "a job is not in the export once")
+    once = exported == Counter(job.key for job in snapshot.jobs)
+    invariant(once, "a job is not in the export exactly once")
+
+
+def _check_each_run_has_one_place(
+    snapshot: StoreSnapshot, runs: Iterable[SandboxRun], unseen: Collection[str]
+) -> None:
+    """Check that every run belongs to exactly one attempt, or is a cancelled orphan."""
+    created = {run.run_id for run in runs}
+    known = Counter(a.run_id for a in snapshot.attempts if a.run_id is not None)
+    twice = [run_id for run_id, times in known.items() if times > 1]
+    invariant(not twice, "a run belongs to two attempts", twice)
+    invented = set(known) - created
+    invariant(not invented, "an attempt has a run that the API never created", invented)
+    both = set(known) & set(snapshot.orphans)
+    invariant(not both, "a run belongs to an attempt and is listed as an orphan", both)
+    forgotten = created - set(unseen) - set(known) - set(snapshot.orphans)
+    invariant(not forgotten, "a run was created that belongs to no attempt", forgotten)
+    alive = [run_id for run_id, row in snapshot.orphans.items() if not row.ended_at]
+    invariant(not alive, "an orphan was left alive", alive)
 
 
 def _export(store: Store, batch_id: int) -> Iterable[str]:
@@ -216,129 +285,151 @@ def _export(store: Store, batch_id: int) -> Iterable[str]:
     return file.getvalue().decode().splitlines()
 
 
-# ---- what only a sandbox in this process can tell ----
+# ---- creates; only a sandbox in the same process knows these ----
 
 
 def check_creates(
     store: Store,
     batch: Batch,
-    ledger: Collection[SandboxRun],
+    runs: Collection[SandboxRun],
     late: float | None,
     *,
     blind: bool = False,
 ) -> None:
     """
-    Check, at any instant, that no create was sent that should not have been.
+    Check, at any moment, that no create was sent that must not be sent.
 
-    *late* is after how many seconds a run is listed; None: the two clocks cannot be compared.
-    *blind* says that searches may have found nothing at all: without a run that was known, that
-    could not be noticed.
+    Runs are listed *late*, by this many seconds; None: the clocks of both sides differ. *blind*
+    means that searches may have found nothing at all, which nobody can notice before a run is
+    known.
     """
-    books = StoreSnapshot.of(store, batch.id)
-    by_marker = books.by_marker()
-    marked = [(text, run) for run in ledger if (text := marker_in(run.goal))]
-    invariant(
-        {text for text, _ in marked} <= set(by_marker),
-        "a run was created before its intent was on disk",
-    )
-    invariant(
-        max(Counter(text for text, _ in marked).values(), default=0) <= 1,
-        "a create was sent again: two runs have one marker",
-    )
+    snapshot = StoreSnapshot.of(store, batch.id)
+    by_marker = snapshot.by_marker()
+    marked = [(text, run) for run in runs if (text := marker_in(run.goal))]
+    intended = {text for text, _ in marked} <= set(by_marker)
+    invariant(intended, "a run was created before its intent was on disk")
+    twice = [text for text, times in Counter(text for text, _ in marked).items() if times > 1]
+    invariant(not twice, "a create was sent twice: two runs have the same marker", twice)
     given_up = [
         (by_marker[text], run)
         for text, run in marked
         if by_marker[text].outcome == FailureCategory.UNREACHABLE and run.fault != "lost"
     ]
     for attempt, run in given_up if late is not None else ():
-        if not blind or _could_be_tried(books, attempt):
+        if not blind or _had_control_run(snapshot, attempt):
             listed_at = run.created_at + timedelta(seconds=late or 0)
-            invariant(attempt.closed_at < listed_at, "a run on the list was given up")
-    _check_grace(books)
-    own = {job.id: limits_of(job.limits) for job in books.jobs}
-    for text, run in marked:
-        timed_out = by_marker[text].outcome == FailureCategory.TIMED_OUT
-        if run.fault == "cancelled":
-            continue  # by somebody else, though looks may not have shown it
-        if timed_out and not by_marker[text].cancelled_for_deadline and run.finished_at:
-            _check_patience(batch.settings, own[by_marker[text].job_id], run)
-    # What was given up and turned up late was alive beside the bound; it is cancelled.
-    unwanted = {run.run_id for _, run in given_up} | set(books.orphans) | hidden(ledger)
-    unwanted |= _undecided(books, ledger)
-    _check_limits(books, batch.settings, [run for run in ledger if run.run_id not in unwanted])
+            message = "a create was given up although its run was in the list"
+            invariant(attempt.closed_at < listed_at, message, f"run {run.run_id}")
+    _check_grace_period(snapshot)
+    _check_time_limits(snapshot, batch.settings, marked)
+    # A run that is given up and appears late runs beside the bound until it is cancelled.
+    unwanted = {run.run_id for _, run in given_up} | set(snapshot.orphans) | hidden(runs)
+    unwanted |= _undecided(snapshot, runs)
+    _check_limits(snapshot, batch.settings, [run for run in runs if run.run_id not in unwanted])
 
 
-def _check_grace(books: StoreSnapshot) -> None:
-    for submission in books.submissions.values():
+def _check_grace_period(snapshot: StoreSnapshot) -> None:
+    """Check that an unanswered create is searched for long enough before it counts as absent."""
+    for submission in snapshot.submissions.values():
         if submission.state == SubmissionState.ABSENT:
-            took = submission.answered_at - submission.intended_at
-            invariant(took >= GRACE, "a create was given up before the grace was over")
+            searched = submission.answered_at - submission.intended_at
+            message = "a create was given up before the grace period was over"
+            invariant(searched >= GRACE_PERIOD, message, f"submission {submission.id}")
 
 
-def _could_be_tried(books: StoreSnapshot, attempt: Any) -> bool:
-    """Whether a run was known well, when this attempt was opened, by which to try searches."""
-    for other in books.attempts:
-        answered_at = books.submissions[other.submission_id].answered_at
+def _had_control_run(snapshot: StoreSnapshot, attempt: Any) -> bool:
+    """Return whether a run was known when this attempt was opened: it shows if searches work."""
+    for other in snapshot.attempts:
+        answered_at = snapshot.submissions[other.submission_id].answered_at
         seen_at = other.seen_running_at or (other.run_status and other.closed_at)
         if not (other.run_id and answered_at and seen_at):
             continue
-        if max(seen_at, answered_at + GRACE) <= attempt.opened_at:
+        if max(seen_at, answered_at + GRACE_PERIOD) <= attempt.opened_at:
             return True
     return False
 
 
-def _check_patience(settings: Settings, own: TimeLimits, run: SandboxRun) -> None:
-    """Check when a run was cancelled; a status that nobody knows may hide which limit counts."""
+def _check_time_limits(
+    snapshot: StoreSnapshot, settings: Settings, marked: Iterable[tuple[str, SandboxRun]]
+) -> None:
+    """Check that no run was cancelled for its time before its limit."""
+    by_marker = snapshot.by_marker()
+    own = {job.id: limits_of(job.limits) for job in snapshot.jobs}
+    for text, run in marked:
+        attempt = by_marker[text]
+        if run.fault == "cancelled":
+            continue  # by somebody else, although polls may not have shown it
+        timed_out = (
+            attempt.outcome == FailureCategory.TIMED_OUT and not attempt.cancelled_for_deadline
+        )
+        if timed_out and run.finished_at:
+            _check_time_limit(settings, own[attempt.job_id], run)
+
+
+def _check_time_limit(settings: Settings, own: TimeLimits, run: SandboxRun) -> None:
+    # An unknown status may hide which of the two limits applies.
     least = min(own.queued or settings.queued_limit, own.running or settings.running_limit)
     if settings.stuck_after is not None:
         least = min(least, MIN_TIME_LIMIT)
     lasted = (run.finished_at or run.created_at) - run.created_at
-    invariant(lasted >= least, "a run was given up before its limit")
+    invariant(lasted >= least, "a run was cancelled before its limit", f"run {run.run_id}")
 
 
-def _check_limits(books: StoreSnapshot, settings: Settings, wanted: Collection[SandboxRun]) -> None:
-    for job in books.jobs:
+def _check_limits(
+    snapshot: StoreSnapshot, settings: Settings, runs: Collection[SandboxRun]
+) -> None:
+    """Check that jobs fail no more often, and runs are no more at once, than the settings allow."""
+    for job in snapshot.jobs:
         _check_failures(settings, job)
-    most = concurrency_limit(settings.concurrency, MAX_CONCURRENCY)
-    invariant(most_at_once(wanted) <= most, "more in flight than the bound")
+    bound = concurrency_limit(settings.concurrency, MAX_CONCURRENCY)
+    most = most_at_once(runs)
+    invariant(most <= bound, f"more runs in flight than the bound: {most}, not {bound}")
 
 
 def _check_failures(settings: Settings, job: Any) -> None:
-    """Check that a job failed no more often than it may, of each category and in all."""
     policy, rules = Policy.of(settings), rules_of(job.policy)
     about = Job(id=job.id, key=job.key, attempt=job.attempt, failures=job.failures, policy=rules)
-    invariant(job.failures <= policy.bound(about), "more failures than the policy allows")
+    bound = policy.bound(about)
+    invariant(
+        job.failures <= bound, "a job failed more often than its policy allows", f"job {job.key}"
+    )
     for category, count in counts_of(job.failures_by_category).items():
-        most = policy.tries(policy.rule(about, category))
-        invariant(count <= most, f"more {category} than the policy allows")
+        allowed = count <= policy.tries(policy.rule(about, category))
+        invariant(
+            allowed, f"a job met {category} more often than its policy allows", f"job {job.key}"
+        )
 
 
-def most_at_once(ledger: Iterable[SandboxRun]) -> int:
-    """Return how many runs were alive at once, at most."""
-    runs = list(ledger)
-    changes = [(run.created_at, 1) for run in runs]
-    changes += [(run.finished_at, -1) for run in runs if run.finished_at]
+def most_at_once(runs: Iterable[SandboxRun]) -> int:
+    """Return how many runs were alive at the same time, at most."""
+    every = list(runs)
+    changes = [(run.created_at, 1) for run in every]
+    changes += [(run.finished_at, -1) for run in every if run.finished_at]
     most = alive = 0
-    for _, change in sorted(changes):  # at one instant ends go before beginnings
+    for _, change in sorted(changes):  # at the same moment, ends come before beginnings
         alive += change
         most = max(most, alive)
     return most
 
 
 def check_waits(requests: Collection[CreateReceived], retry_after: float) -> None:
-    """Check that a url whose create was throttled is sent again only when it was allowed."""
+    """Check that no throttled create is sent again before Retry-After is over."""
     until: dict[str, datetime] = {}
     for request in requests:
         for url in request.urls:
-            invariant(request.at >= until.get(url, request.at), "sent before Retry-After was over")
+            allowed = request.at >= until.get(url, request.at)
+            invariant(allowed, "a create was sent again before Retry-After was over", url)
             if request.status == 429:
                 until[url] = request.at + timedelta(seconds=retry_after)
 
 
-def check_account(
+# ---- every row against its run; only a sandbox in the same process knows these ----
+
+
+def check_rows(
     store: Store,
     batch_id: int,
-    ledger: Collection[SandboxRun],
+    runs: Collection[SandboxRun],
     unseen: Collection[str],
     served: Mapping[str, bytes],
     *,
@@ -346,55 +437,68 @@ def check_account(
     webhook: str | None = None,
 ) -> None:
     """
-    Check, at the end of a batch, every row against the run that it tells of.
+    Check, at the end of a batch, each attempt against its run: job, times, options, result, cost.
 
-    *unseen* are runs that are hidden; *served* is what was shown in the place of a run's result, by
-    run id; *one_clock* says that times here and there can be compared; *webhook* is what runners
-    name where a job names none, which no row tells.
+    *unseen* are the ids of hidden runs. *served* are the results that were put in the place of a
+    run's own, by run id. *one_clock* means that times of both sides can be compared. *webhook* is
+    the webhook that runners add to jobs that name none; no row has it.
     """
-    books = StoreSnapshot.of(store, batch_id)
-    theirs = set(unseen) - {attempt.run_id for attempt in books.attempts}
-    runs = {run.run_id: run for run in ledger if run.fault != "lost" and run.run_id not in theirs}
-    invariant(all(run.finished_at for run in runs.values()), "a run was left alive")
-    urls = {job.id: job.url for job in books.jobs}
-    options = {job.id: job.options for job in books.jobs}
-    for attempt in books.attempts:
-        run = runs.get(attempt.run_id)
-        if run is None:
+    snapshot = StoreSnapshot.of(store, batch_id)
+    unmatched = set(unseen) - {attempt.run_id for attempt in snapshot.attempts}
+    shown = {r.run_id: r for r in runs if r.fault != "lost" and r.run_id not in unmatched}
+    for run in shown.values():
+        invariant(bool(run.finished_at), "a run was left alive", f"run {run.run_id}")
+    by_id = {job.id: job for job in snapshot.jobs}
+    for attempt in snapshot.attempts:
+        if (found := shown.get(attempt.run_id)) is None:
             continue
-        invariant(run.url == urls[attempt.job_id], "a run is in another job's row")
-        early = one_clock and run.finished_at > attempt.closed_at
-        invariant(not early, "an attempt was closed while its run went on")
-        ran_with = _options(options_of(options[attempt.job_id], attempt.option_overrides))
-        ours = {} if webhook is None or "webhook_url" in ran_with else {"webhook_url": webhook}
+        job = by_id[attempt.job_id]
         invariant(
-            _options(run.body) in (ran_with, ran_with | ours),
-            "a run had other options than its row tells",
+            found.url == job.url, "a run is in the row of another job", f"attempt {attempt.id}"
         )
-        _check_result(attempt, run, books.results.get(attempt.id), served.get(run.run_id))
-    charged = sum(run.steps for run in runs.values())
-    invariant(
-        store.tally(batch_id).steps == charged, "the batch's cost is not what the API charged"
-    )
+        early = one_clock and bool(found.finished_at and found.finished_at > attempt.closed_at)
+        invariant(
+            not early, "an attempt was closed before its run had ended", f"attempt {attempt.id}"
+        )
+        _check_options(found, options_of(job.options, attempt.option_overrides), webhook)
+        _check_result(attempt, found, snapshot.results.get(attempt.id), served.get(found.run_id))
+    charged = sum(run.steps for run in shown.values())
+    steps = store.tally(batch_id).steps
+    invariant(steps == charged, f"the cost is {steps} steps, not what the API charged: {charged}")
 
 
-def _options(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that each run has of its own; output_schema is shared by a request."""
-    return {name: asked[name] for name in RUN_OPTIONS if name in asked and name != "output_schema"}
+def _check_options(run: SandboxRun, options: Mapping[str, Any], webhook: str | None) -> None:
+    """Check that a run had the options that its row says, and perhaps the runner's webhook."""
+    expected = _of_the_run(options)
+    added = {} if webhook is None or "webhook_url" in expected else {"webhook_url": webhook}
+    same = _of_the_run(run.body) in (expected, expected | added)
+    invariant(same, "a run had other options than its row says", f"run {run.run_id}")
 
 
-def _check_result(attempt: Any, run: SandboxRun, kept: str | None, strange: bytes | None) -> None:
-    if strange is not None:
-        invariant(bool(kept), "a strange result was not kept")
-        invariant(_same_text(kept or "", strange), "a strange result was changed")
-        believed = attempt.outcome == "succeeded" or bool(run.schema_errors)
-        invariant(believed, "a strange result was taken for a failure")
-    elif kept is not None:
-        invariant(json.loads(kept) == run.result, "a stored result is not what the API served")
+def _of_the_run(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that each run has itself; the output_schema belongs to the request."""
+    names = [name for name in RUN_OPTIONS if name in options and name != "output_schema"]
+    return {name: options[name] for name in names}
 
 
-def _same_text(stored: str, served: bytes) -> bool:
-    """Say whether JSON in ASCII is what was served; a byte that is no UTF-8 is half a character."""
+def _check_result(attempt: Any, run: SandboxRun, stored: str | None, served: bytes | None) -> None:
+    """Check that the stored result is what the API returned, however hostile it is."""
+    if served is not None:
+        invariant(bool(stored), "a hostile result was not stored", f"attempt {attempt.id}")
+        invariant(
+            _is_same_json(stored or "", served),
+            "a hostile result was changed",
+            f"attempt {attempt.id}",
+        )
+        accepted = attempt.outcome == SUCCEEDED or bool(run.schema_errors)
+        invariant(accepted, "a hostile result was treated as a failure", f"attempt {attempt.id}")
+    elif stored is not None:
+        same = json.loads(stored) == run.result
+        invariant(same, "a stored result is not what the API returned", f"attempt {attempt.id}")
+
+
+def _is_same_json(stored: str, served: bytes) -> bool:
+    """Whether ASCII JSON is what was served; a byte that is not UTF-8 is half a character."""
     text = served.decode("utf-8", "surrogateescape")
     return stored.isascii() and _unescaped(stored) == _unescaped(text)
 

@@ -51,7 +51,7 @@ DOUBT = timedelta(minutes=2)
 QUICK = Settings(concurrency=10, backoff=timedelta(seconds=4))
 #: Near its end a budget has room for few runs at a time: with short ones a night stays short.
 SHORT = (10.0, 60.0)
-#: Steps of a process, in the sense of `Power`, among which it is killed; all lie within a simulated.
+#: Steps of a process among which it is killed; all lie within one simulated batch run.
 FUSES = 600
 
 

@@ -1,4 +1,4 @@
-"""Single odd answers at the worst moment: none of them ends a simulated, or pays for a job again."""
+"""Single odd answers at the worst moment: none ends a batch, or pays for a job again."""
 
 from __future__ import annotations
 

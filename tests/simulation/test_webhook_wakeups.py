@@ -1,4 +1,4 @@
-"""Hints bring looks forward, and nothing else: lost, late, doubled, in floods, the snapshot agree."""
+"""Webhook wake-ups make polls earlier, and change nothing else: lost, late, doubled or in floods."""
 
 from __future__ import annotations
 
