@@ -246,7 +246,7 @@ class SimulatedBatch:
 
     def runner(self, api: TinyFishClient, me: Owner, power: KillSwitch, **kwargs: Any) -> Runner:
         """Return a runner on this machine; without *gone*, it knows all other owners to be dead."""
-        kwargs.setdefault("gone", lambda owners: [owner.id for owner in owners])
+        kwargs.setdefault("exited_owners", lambda owners: [owner.id for owner in owners])
         kwargs.setdefault("now", now)
         kwargs.setdefault("monotonic", anyio.current_time)
         return Runner(
