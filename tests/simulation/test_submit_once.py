@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from batchrunner.tinyfish.sse import StreamEvent
 
 from batchrunner.model import JobState, RetryRule, Settings
 from batchrunner.model.categories import CONFIGURABLE
@@ -14,6 +13,7 @@ from batchrunner.runner.runner import ExitReason
 from batchrunner.runner.streamed_create import StreamedCreate
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.tinyfish.console_client import ConsoleClient
+from batchrunner.tinyfish.event_stream import StreamEvent
 from tests.simulation.held import Night
 from tests.simulator.simulated_batch import simulate
 
