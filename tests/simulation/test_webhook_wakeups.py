@@ -1,4 +1,4 @@
-"""Webhook wake-ups make polls earlier, and change nothing else: lost, late, doubled or in floods."""
+"""Webhook wake-ups make polls earlier and change nothing else: lost, late, doubled or in floods."""
 
 from __future__ import annotations
 
