@@ -258,7 +258,7 @@ def test_only_walls_and_successes_show_something(
     transition: Transition, passed: list[bool]
 ) -> None:
     results = escalation_results(
-        unstarted(escalation_steps={BLOCKED: 1}, ladders={BLOCKED: "abc"}), URL, transition
+        unstarted(escalation_steps={BLOCKED: 1}, escalation_ids={BLOCKED: "abc"}), URL, transition
     )
     assert [(each.passed, each.step, each.host) for each in results] == [
         (each, 1, "shop.example") for each in passed
