@@ -98,7 +98,7 @@ async def test_one_run_is_created_with_its_schema(stage: Stage) -> None:
     assert stage.created == 3
 
 
-async def test_a_run_that_is_not_there_is_told_as_such(stage: Stage) -> None:
+async def test_a_run_that_is_not_there_is_reported_as_such(stage: Stage) -> None:
     with pytest.raises(ApiError) as raised:
         await stage.api.get("nobody")
     assert raised.value.fault.status == 404
@@ -174,7 +174,7 @@ async def test_a_refusal_creates_nothing(stage: Stage, fault: str, status: int) 
         ("dropped_after", 2),
     ],
 )
-async def test_an_answer_that_is_none_tells_nothing_of_what_was_created(
+async def test_an_answer_that_is_none_says_nothing_of_what_was_created(
     stage: Stage, fault: str, created: int
 ) -> None:
     answer = await stage.api.create([*jobs(1), {"url": f"{FAULTS}{fault}", "goal": "Read"}], None)
@@ -191,7 +191,7 @@ async def test_a_silent_api_is_unanswered_after_the_deadline(
     assert stage.created == 1
 
 
-async def test_mistakes_are_told_with_their_places(stage: Stage) -> None:
+async def test_problems_are_reported_with_their_places(stage: Stage) -> None:
     runs = [*jobs(2), {"url": "shop.test", "goal": "Read"}, {"url": "https://a.test/", "goal": ""}]
     answer = await stage.api.create(runs, None)
     assert isinstance(answer, Refused)

@@ -99,38 +99,38 @@ PARTLY = {
 }
 
 
-@pytest.mark.parametrize("fate", ARRIVED)
+@pytest.mark.parametrize("fault", ARRIVED)
 async def test_a_create_that_arrived_and_got_no_answer_is_unanswered_and_sent_once(
-    fate: str,
+    fault: str,
 ) -> None:
-    with Wire(ARRIVED[fate]) as wire:
+    with Wire(ARRIVED[fault]) as wire:
         answer = await create(wire.url)
     assert isinstance(answer, Unanswered)
     assert answer.fault.message
     assert (len(wire.requests), wire.connections) == (1, 1)
 
 
-@pytest.mark.parametrize("fate", PARTLY)
-async def test_a_create_that_was_cut_off_on_its_way_is_unanswered_and_sent_once(fate: str) -> None:
-    with Wire(PARTLY[fate]) as wire:
+@pytest.mark.parametrize("fault", PARTLY)
+async def test_a_create_that_was_cut_off_on_its_way_is_unanswered_and_sent_once(fault: str) -> None:
+    with Wire(PARTLY[fault]) as wire:
         answer = await create(wire.url, 100, "Read the price " * 2000)
     assert not isinstance(answer, Created)
     # A reset can come before the first byte; only then, nothing was sent for sure.
-    assert isinstance(answer, Unanswered) or fate == "reset at once"
+    assert isinstance(answer, Unanswered) or fault == "reset at once"
     assert answer.fault.kind in (FaultKind.INTERRUPTED, FaultKind.NOT_SENT)
     assert (len(wire.requests), wire.connections) == (0, 1)
 
 
-@pytest.mark.parametrize("fate", ["silence", "drip", "drip of an answer that never ends"])
+@pytest.mark.parametrize("fault", ["silence", "drip", "drip of an answer that never ends"])
 async def test_an_answer_that_does_not_come_in_time_is_unanswered(
-    fate: str, monkeypatch: pytest.MonkeyPatch
+    fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("batchrunner.tinyfish.client.CREATE_SECONDS", 0.3)
     behave = {
         "silence": then(Talk.stay_silent),
         "drip": then(lambda talk: talk.drip(http(IDS + b" " * 10_000))),
         "drip of an answer that never ends": then(lambda talk: talk.drip(UNSIZED + b" " * 10_000)),
-    }[fate]
+    }[fault]
     with Wire(behave) as wire:
         answer = await create(wire.url)
     assert isinstance(answer, Unanswered)
