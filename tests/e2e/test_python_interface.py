@@ -183,7 +183,7 @@ def test_results_are_judged_again_without_a_run(
 ) -> None:
     batch = db.load(rows=rows(2), name="prices")
     batch.run_all(api=api)
-    (tmp_path / "expect.yaml").write_text("price: {minimum: 1000000}\n")
+    (tmp_path / "expect.yaml").write_text("fields: {price: {minimum: 1000000}}\n")
     listed = batch.judge(expect_file=tmp_path / "expect.yaml")
     assert (listed.judged, len(listed.changes), listed.applied) == (2, 2, None)
     assert batch.judge(expect_file=tmp_path / "expect.yaml", apply=True).applied == 2
