@@ -24,7 +24,7 @@ def read_wallet(api: ApiAccess) -> tuple[dict[str, Any], str]:
     Raises:
         BatchrunnerError: It could not be read, or the account has no wallet.
     """
-    return call_api(api, lambda client: client.purse(), about="a wallet")
+    return call_api(api, lambda client: client.wallet_details(), about="a wallet")
 
 
 def wallet_if_readable(api: ApiAccess) -> Wallet | None:

@@ -83,10 +83,10 @@ def adopt_runs(
 
 def check_batch_name(name: str) -> None:
     """Refuse a name that no batch can have."""
-    if len(name) > NAME.longest or not re.fullmatch(NAME.pattern or "", name):
+    if len(name) > NAME.max_length or not re.fullmatch(NAME.pattern or "", name):
         raise UsageError(
             f"--batch {name!r} is no name of a batch",
-            next=f"use {NAME.says}, at most {NAME.longest}",
+            next=f"use {NAME.expected}, at most {NAME.max_length}",
         )
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from batchrunner.api_facts.endpoint_paths import DEFAULT_URL
 from batchrunner.app.api_key import api_key
 from batchrunner.errors import CannotContinue, UsageError
 from batchrunner.store.address import redacted
-from batchrunner.tinyfish.client import DEFAULT_URL, TinyFishClient
+from batchrunner.tinyfish.client import TinyFishClient
 from batchrunner.tinyfish.http import LOOPBACK, AddressError
 
 #: Origin of every API on this machine: its runs cost nothing.

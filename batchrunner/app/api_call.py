@@ -10,6 +10,7 @@ import anyio
 
 from batchrunner.errors import BatchrunnerError, CannotContinue, UsageError
 from batchrunner.model import ApiError, ApiFault, FailureCategory, FaultKind
+from batchrunner.model.categories import CATEGORIES
 from batchrunner.text.terminal import term_safe
 
 if TYPE_CHECKING:
@@ -18,12 +19,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Why the API refuses → what to do next.
-NEXT_STEP_BY_CATEGORY = {
-    FailureCategory.BILLING_FAILURE: "add credits to the account, then give the same command again",
-    FailureCategory.THROTTLED: "wait a minute, then give the same command again",
-    FailureCategory.UNREACHABLE: "check with `batchrunner doctor`, or try again later",
-}
 FIX_AND_RETRY = "mend what it names, and give the command again"
 
 
@@ -87,5 +82,5 @@ def refusal(fault: ApiFault, about: str, missing: str) -> BatchrunnerError:
     kind = UsageError if failure.category is FailureCategory.REJECTED else CannotContinue
     return kind(
         f"the API did not give {about}: {message}",
-        next=NEXT_STEP_BY_CATEGORY.get(failure.category, FIX_AND_RETRY),
+        next=CATEGORIES[failure.category].api_hint or FIX_AND_RETRY,
     )

@@ -8,9 +8,8 @@ import secrets
 import sys
 from pathlib import Path
 
+from batchrunner.api_facts.environment import API_KEY
 from batchrunner.errors import CannotContinue
-
-KEY_VARIABLE = "TINYFISH_API_KEY"
 
 
 def api_key(key_file: str | None, *, given: str | None = None) -> str:
@@ -27,19 +26,19 @@ def api_key(key_file: str | None, *, given: str | None = None) -> str:
     elif key_file is not None:
         text = _read(key_file)
     else:
-        text = os.environ.get(KEY_VARIABLE, "")
+        text = os.environ.get(API_KEY, "")
     key = text.strip()
     if not key:
         empty = "" if key_file is None else ": what it was to be read from is empty"
         raise CannotContinue(
             f"there is no API key{empty}",
-            next=f"set {KEY_VARIABLE} (or use --api-key-file FILE), "
+            next=f"set {API_KEY} (or use --api-key-file FILE), "
             "or try it without an account: --sandbox",
         )
     if not key.isascii() or not key.isprintable() or " " in key:
         raise CannotContinue(
             "the API key has characters that no key has",
-            next=f"check {KEY_VARIABLE} or the key file: one line, nothing but the key",
+            next=f"check {API_KEY} or the key file: one line, nothing but the key",
         )
     return key
 
@@ -67,5 +66,5 @@ def _read(key_file: str) -> str:
         named = f" {key_file}" if "/" in key_file else ""
         raise CannotContinue(
             f"the key file{named} cannot be read: {error.strerror}",
-            next=f"name a file with the key in it, or set {KEY_VARIABLE}",
+            next=f"name a file with the key in it, or set {API_KEY}",
         ) from error

@@ -8,8 +8,9 @@ from typing import Any
 
 from batchrunner.errors import UsageError
 from batchrunner.model import FailureCategory, Job, JobFile, JobSpec, RetryRule
+from batchrunner.model.categories import CATEGORIES, CONFIGURABLE
 from batchrunner.policy.escalation import changes_text
-from batchrunner.policy.retry_rules import CONFIGURABLE, DEFAULT_RULES, NOT_COUNTED, Policy
+from batchrunner.policy.retry_rules import Policy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +49,9 @@ def explain_rules(job_file: JobFile, key: str | None = None) -> RulesInForce:
         failures_in_all=policy.bound(job),
         rules={category: _rule(policy, job, category) for category in configurable},
         fixed={
-            category: _fixed(category)
-            for category in FailureCategory
-            if category not in CONFIGURABLE
+            category: row.fixed_answer
+            for category, row in CATEGORIES.items()
+            if row.fixed_answer is not None
         },
     )
 
@@ -65,19 +66,12 @@ def _spec(job_file: JobFile, key: str) -> JobSpec:
     )
 
 
-def _fixed(category: FailureCategory) -> str:
-    if category in NOT_COUNTED:
-        return "put back, uncounted"
-    cancelled = category is FailureCategory.RUN_CANCELLED
-    return "the job is cancelled" if cancelled else "fails at once"
-
-
 def _rule(policy: Policy, job: Job, category: FailureCategory) -> Mapping[str, RuleValue]:
     rule = policy.rule(job, category)
     written = [
         ("job", job.policy.get(category)),
         ("settings", policy.rules.get(category)),
-        ("usual", DEFAULT_RULES.get(category)),
+        ("usual", CATEGORIES[category].rule),
     ]
     wait_name = "backoff" if rule.wait is None else "wait"
     wait = rule.wait or rule.backoff or policy.backoff
@@ -89,7 +83,7 @@ def _rule(policy: Policy, job: Job, category: FailureCategory) -> Mapping[str, R
             value=wait.total_seconds(), origin=_origin(written, wait_name, "backoff")
         ),
         "then": RuleValue(
-            value=list(map(changes_text, rule.ladder)), origin=_origin(written, "then", "usual")
+            value=list(map(changes_text, rule.escalation)), origin=_origin(written, "then", "usual")
         ),
     }
 

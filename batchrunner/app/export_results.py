@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from batchrunner.app.atomic_file import replace_when_complete
+from batchrunner.app.binary_stdout import binary_stdout
 from batchrunner.app.run_observer import Say
 from batchrunner.errors import UsageError
 from batchrunner.model import Batch
-from batchrunner.outputs import FORMATS, Export, format_of
+from batchrunner.outputs import FORMATS, Jobs, Written, format_of, suffixes_help
 from batchrunner.store.store import Store
 from batchrunner.text.format import counted
 
@@ -62,7 +62,8 @@ def _target(path: str, format: str | None) -> Target:
     if chosen is None:
         raise UsageError(
             f"the format of {path} cannot be told from its name",
-            next="end it in .csv or .jsonl, or name the format with `batchrunner export --format`",
+            next=f"end it in {suffixes_help()}, or name the format with "
+            "`batchrunner export --format`",
         )
     if chosen not in FORMATS:
         raise UsageError(
@@ -80,14 +81,16 @@ def _target(path: str, format: str | None) -> Target:
 
 def export_batch(store: Store, batch: Batch, target: Target) -> Exported:
     """Write all finished jobs of the batch; an older file is replaced when the new one is whole."""
-    export = Export(target.format, lambda: store.finished(batch.id))
-    if target.path == STANDARD_OUTPUT:
-        sys.stdout.writelines(export.lines())
-        sys.stdout.flush()  # what goes wrong later is printed on another stream
-        return Exported(path=target.path, jobs=0, guarded=0)
-    lines = replace_when_complete(Path(target.path), export.lines())
-    jobs = lines - (target.format != "jsonl")
-    return Exported(path=target.path, jobs=jobs, guarded=export.guarded)
+    written = _write(target, lambda: store.finished(batch.id))
+    return Exported(path=target.path, jobs=written.jobs, guarded=written.guarded)
+
+
+def _write(target: Target, jobs: Jobs) -> Written:
+    format = FORMATS[target.format]
+    if target.path != STANDARD_OUTPUT:
+        return replace_when_complete(Path(target.path), lambda file: format.write(jobs, file))
+    with binary_stdout() as file:
+        return format.write(jobs, file)
 
 
 def export_all(

@@ -21,7 +21,7 @@ from batchrunner.runner.artifact_fetcher import (
     ArtifactFetcher,
     ArtifactSelection,
 )
-from batchrunner.runner.context import Offload
+from batchrunner.runner.offload import Offload
 from batchrunner.runner.runner import in_thread, innermost
 from batchrunner.store.store import Store
 from batchrunner.tinyfish.console_client import ConsoleClient
@@ -103,12 +103,12 @@ async def fetching(
     ):
         yield ArtifactFetcher(
             store=store,
-            reader=client,
-            fetcher=downloader,
+            console=client,
+            downloader=downloader,
             folder=folder,
-            choice=choice,
+            selection=choice,
             offload=offload,
-            disk=disk,
+            offload_disk=disk,
         )
 
 
@@ -139,4 +139,4 @@ async def _fetch(
         tasks.start_soon(fetcher.run)
         await fetcher.finish(FETCH_ONLY_SECONDS)
         tasks.cancel_scope.cancel()
-    return fetcher.trouble
+    return fetcher.last_problem

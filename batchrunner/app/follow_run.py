@@ -9,6 +9,7 @@ import anyio
 from batchrunner.app.api_call import call_api
 from batchrunner.classify import classify_fault
 from batchrunner.model import ApiError, Failed, FailureCategory, RunStatus
+from batchrunner.model.categories import CATEGORIES
 from batchrunner.text.terminal import term_safe
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ class _Follower:
             return await client.show(self._run_id)
         except ApiError as error:
             failure = classify_fault(error.fault)
-            if failure.category not in _PASSING or error.fault.status == 404:
+            passing = CATEGORIES[failure.category].passes_by_itself
+            if not passing or error.fault.status == 404:
                 raise
             if self._observer is not None and self._is_new(failure.message):
                 self._observer.poll_failed(failure)

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from io import BytesIO
 from typing import Any
 
 from batchrunner.model import FailureCategory, FinishedJob, JobState
-from batchrunner.outputs.jsonl import jsonl_lines
+from batchrunner.outputs.jsonl import write_jsonl
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +43,10 @@ class JobResult:
 
 def result_rows(jobs: Iterable[FinishedJob]) -> Iterator[dict[str, Any]]:
     """Give each job as a row with the columns of a JSONL export, its result as Python values."""
-    for line in jsonl_lines(lambda: jobs):
-        yield json.loads(line, parse_int=_integer)
+    for job in jobs:
+        line = BytesIO()
+        write_jsonl(lambda job=job: [job], line)  # type: ignore[misc]
+        yield json.loads(line.getvalue(), parse_int=_integer)
 
 
 def job_results(jobs: Iterable[FinishedJob]) -> Iterator[JobResult]:

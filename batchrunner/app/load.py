@@ -90,7 +90,7 @@ def _parsed(content: bytes | str, *, file: str, name: str) -> JobFile:
     try:
         return parse(content, file=file, name=name)
     except JobFileErrors as errors:
-        raise InputError(report(errors), errors.mistakes) from errors
+        raise InputError(report(errors), errors.problems) from errors
 
 
 def load_jobs(store: Store, job_file: JobFile, say: Say) -> LoadResult:

@@ -11,13 +11,13 @@ from batchrunner.text.terminal import term_safe
 if TYPE_CHECKING:
     from batchrunner.app.api_access import ApiAccess
     from batchrunner.tinyfish.console_client import ConsoleClient
-    from batchrunner.tinyfish.console_views import RunDetails, RunPage
+    from batchrunner.tinyfish.console_views import RunDetails, RunListPage
 
 
 def read_run_pages(
     api: ApiAccess,
     query: Mapping[str, str],
-    on_page: Callable[[RunPage], None],
+    on_page: Callable[[RunListPage], None],
     *,
     all_pages: bool = False,
 ) -> None:

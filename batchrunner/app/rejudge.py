@@ -9,7 +9,7 @@ from typing import Any
 
 from batchrunner.errors import InputError
 from batchrunner.inputs.yaml import JobFileErrors, parse_expect, report
-from batchrunner.judge import REPORTED_SHAPE, expectations_of, judge
+from batchrunner.judge import REPORTED_SHAPE, expectations_of, judge_result
 from batchrunner.judge.outliers import PeerResult, outliers
 from batchrunner.model import (
     Batch,
@@ -98,7 +98,7 @@ def read_expectations(path: Path) -> ExpectByKey:
         return {None: parse_expect(path.read_bytes(), file=str(path))}
     except JobFileErrors as errors:
         raise InputError(
-            report(errors, spared="nothing was judged again"), errors.mistakes
+            report(errors, not_done="nothing was judged again"), errors.problems
         ) from errors
 
 
@@ -124,7 +124,9 @@ class _Judging:
         """Judge all results; yield the good ones, to be compared with each other."""
         for stored in store.judgeable(batch.id):
             self.count += 1
-            failure = judge(stored.result, self._expectations(stored), _reported_failure(stored))
+            failure = judge_result(
+                stored.result, self._expectations(stored), _reported_failure(stored)
+            )
             brief = replace(stored, result="")  # the results of a batch may not fit into memory
             if stored.category is not (failure.category if failure else None):
                 self._changes.append(Change(of=brief, failure=failure))

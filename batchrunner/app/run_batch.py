@@ -119,10 +119,10 @@ def work(
         batch=batch,
         now=now,
         monotonic=time.monotonic,  # anyio's cannot be read in the thread of the store
-        gone=exited_owners,
+        exited_owners=exited_owners,
         notify=observer.notify,
-        key=key,
-        submitting=submitting,
+        key_digest=key,
+        submit=submitting,
         window=options.window,
     )
     try:
@@ -148,7 +148,7 @@ async def _work(
 
     async with TinyFishClient(access.url, access.key) as api, AsyncExitStack() as stack:
         webhook = await stack.enter_async_context(listen_for_webhooks(options.webhook, api, say))
-        runner = make(api=api, owner=owner, offload=offload, hints=webhook)
+        runner = make(api=api, owner=owner, offload=offload, webhook_wakeup=webhook)
         stop = _Stop(runner, observer, control)
         fetcher: ArtifactFetcher | None = None
         if options.folder is not None:
@@ -175,7 +175,7 @@ async def _until_end(
             tasks.start_soon(fetcher.run)
         with stop.scope:
             reason = await runner.run()
-            if fetcher is not None and reason in (ExitReason.FINISHED, ExitReason.SPENT):
+            if fetcher is not None and reason in (ExitReason.FINISHED, ExitReason.BUDGET_USED_UP):
                 stop.nothing_in_flight = True
                 await fetcher.finish(ARTIFACT_WAIT_SECONDS)
         stop.control.close()

@@ -17,14 +17,14 @@ from batchrunner.app.process_identity import exited_owners, this_process
 from batchrunner.errors import CannotContinue, InputError
 from batchrunner.inputs.yaml import JobFileErrors, parse, report
 from batchrunner.model import Batch, JobFile, JobState, RetryRule, Settings
-from batchrunner.policy.retry_rules import CONFIGURABLE
-from batchrunner.runner.context import StreamedCreate
+from batchrunner.model.categories import CONFIGURABLE
 from batchrunner.runner.events import Event, RunsSubmitted
 from batchrunner.runner.runner import Runner, in_thread
+from batchrunner.runner.streamed_create import StreamedCreate
 from batchrunner.store.store import Store
 from batchrunner.text.terminal import term_safe
 from batchrunner.tinyfish.console_client import ConsoleClient
-from batchrunner.tinyfish.sse import StreamEvent
+from batchrunner.tinyfish.event_stream import StreamEvent
 
 if TYPE_CHECKING:
     from batchrunner.app.api_access import ApiAccess
@@ -84,7 +84,7 @@ def _job_file(url: str, goal: str) -> JobFile:
     try:
         found = parse(json.dumps([{"url": url, "goal": goal}]), file="--url", name=digest)
     except JobFileErrors as errors:
-        raise InputError(report(errors), errors.mistakes) from errors
+        raise InputError(report(errors), errors.problems) from errors
     (spec,) = found.specs
     return JobFile(
         name=f"watch-{digest}",
@@ -125,10 +125,10 @@ async def _work(
             now=now,
             monotonic=time.monotonic,  # anyio's clock cannot be read in the store's thread
             offload=in_thread(),
-            gone=exited_owners,
+            exited_owners=exited_owners,
             notify=progress.runner_event,
-            key=key,
-            submitting=submitting,
+            key_digest=key,
+            submit=submitting,
             submit_once=True,
             streamed_create=StreamedCreate(api=client, on_event=progress.run_event),
         )

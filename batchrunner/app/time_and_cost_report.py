@@ -8,7 +8,8 @@ from datetime import timedelta
 
 from batchrunner.app.clock import ledger_now
 from batchrunner.model import Batch, FailureCategory
-from batchrunner.model.time_and_cost import CostCause, TimeAndCost, TimeBucket
+from batchrunner.model.states import TimeBucket
+from batchrunner.model.time_and_cost import CostCause, TimeAndCost
 from batchrunner.policy.time_and_cost import shares
 from batchrunner.store.store import Store
 

@@ -57,8 +57,8 @@ def exit_code_of_run(ended: BatchRunEnded) -> int:
         None: INTERRUPTED,
         ExitReason.DRAINED: INTERRUPTED,
         ExitReason.OUT_OF_TIME: OUT_OF_TIME,
-        ExitReason.SPENT: OUT_OF_BUDGET,
-        ExitReason.GATED: CANARY_FAILED,
+        ExitReason.BUDGET_USED_UP: OUT_OF_BUDGET,
+        ExitReason.CANARY_FAILED: CANARY_FAILED,
         ExitReason.PARKED: HOSTS_PARKED,
         ExitReason.STOPPED: CANNOT_GO_ON,
     }

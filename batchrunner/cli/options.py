@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from batchrunner.api_facts.endpoint_paths import DEFAULT_URL
+from batchrunner.api_facts.environment import API_KEY, API_KEY_FILE, BASE_URL
+
 if TYPE_CHECKING:
     from batchrunner.model import Batch, JobFile
     from batchrunner.store.store import Store
@@ -47,16 +50,15 @@ file_argument = click.argument("file", type=_JobFilePath(dir_okay=False, path_ty
 key_option = click.option(
     "--api-key-file",
     metavar="FILE",
-    envvar="TINYFISH_API_KEY_FILE",
-    help="Read the key from a file, or from standard input with '-'.  "
-    "[else: env var TINYFISH_API_KEY]",
+    envvar=API_KEY_FILE,
+    help=f"Read the key from a file, or from standard input with '-'.  [else: env var {API_KEY}]",
 )
 url_option = click.option(
     "--api-url",
     metavar="URL",
-    envvar="TINYFISH_BASE_URL",
+    envvar=BASE_URL,
     show_envvar=True,
-    help="The API's address.  [default: https://agent.tinyfish.ai]",
+    help=f"The API's address.  [default: {DEFAULT_URL}]",
 )
 sandbox_option = click.option(
     "--sandbox",

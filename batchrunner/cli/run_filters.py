@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from batchrunner.api_facts.limits import MAX_GOAL_FILTER_LENGTH
 from batchrunner.errors import UsageError
 from batchrunner.model import RunStatus
 
@@ -58,10 +59,10 @@ def filters(
     Raises:
         UsageError: The API would not accept one of them.
     """
-    if goal is not None and not 1 <= len(goal) <= MAX_GOAL_LENGTH:
+    if goal is not None and not 1 <= len(goal) <= MAX_GOAL_FILTER_LENGTH:
         raise UsageError(
             f"--goal has {len(goal)} characters",
-            next=f"give a part of the goal, of 1 to {MAX_GOAL_LENGTH} characters",
+            next=f"give a part of the goal, of 1 to {MAX_GOAL_FILTER_LENGTH} characters",
         )
     return {
         "status": RunStatus(status) if status else None,

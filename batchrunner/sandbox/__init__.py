@@ -1,4 +1,4 @@
-"""An API that behaves, and misbehaves, the same way every time."""
+"""A stand-in for the API, with faults, that does the same every time for the same seed."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from batchrunner.sandbox.api_variants import VARIANTS
 from batchrunner.sandbox.faults import FAULTS
-from batchrunner.sandbox.journal import Journal, Run
+from batchrunner.sandbox.journal import Journal, SandboxRun
 from batchrunner.sandbox.sandbox import Sandbox
 from batchrunner.sandbox.scenario import SandboxConfig
 
 if TYPE_CHECKING:
     from batchrunner.sandbox.http.background import BackgroundSandbox
 
-__all__ = ["FAULTS", "VARIANTS", "Journal", "Run", "Sandbox", "SandboxConfig"]
+__all__ = ["FAULTS", "VARIANTS", "Journal", "Sandbox", "SandboxConfig", "SandboxRun"]
 
 
 class _CallablePackage(ModuleType):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchrunner.model import BatchCounts, JobState
-from batchrunner.sandbox import Run
+from batchrunner.sandbox import SandboxRun
 from batchrunner.selftest.invariants import InvariantViolated, check_end, invariant, most_at_once
 from batchrunner.selftest.sandbox_process import SandboxProcess, pages, sandbox_process, write_jobs
 from batchrunner.selftest.summary import ProcessSummary
@@ -172,7 +172,11 @@ def _tormented(
 
 
 def drawn_up(
-    plan: ChaosPlan, torment: ChaosInjector, tally: BatchCounts, runs: Sequence[Run], seconds: float
+    plan: ChaosPlan,
+    torment: ChaosInjector,
+    tally: BatchCounts,
+    runs: Sequence[SandboxRun],
+    seconds: float,
 ) -> ProcessSummary:
     """Put what happened into figures."""
     fleet, completed = torment.fleet, succeeded(runs)
@@ -207,13 +211,13 @@ def check_runners(torment: ChaosInjector, plan: ChaosPlan) -> None:
         invariant(rows == plan.jobs, f"runner {number} exports every job, not {rows}")
 
 
-def succeeded(runs: Sequence[Run]) -> list[str]:
+def succeeded(runs: Sequence[SandboxRun]) -> list[str]:
     """Return the url of each run that reached its goal."""
     done = [run for run in runs if run.status == "COMPLETED"]
     return [run.url for run in done if (run.result or {}).get("status") != "failure"]
 
 
-def check_runs(plan: ChaosPlan, runs: Sequence[Run]) -> None:
+def check_runs(plan: ChaosPlan, runs: Sequence[SandboxRun]) -> None:
     """Check the sandbox's side: what was completed how often, and how much at once."""
     completed = Counter(succeeded(runs))
     twice = [url for url, times in completed.items() if times > 1]
@@ -224,7 +228,7 @@ def check_runs(plan: ChaosPlan, runs: Sequence[Run]) -> None:
     invariant(most <= plan.concurrency, f"at most {plan.concurrency} are in flight, not {most}")
 
 
-def check_books(plan: ChaosPlan, address: str, runs: Sequence[Run]) -> BatchCounts:
+def check_books(plan: ChaosPlan, address: str, runs: Sequence[SandboxRun]) -> BatchCounts:
     """Check that the ledger tells the same as the sandbox, and return its figures."""
     with closing(Store.open(address)) as store:
         (batch,) = store.batches()

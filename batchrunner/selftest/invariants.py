@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections import Counter
@@ -23,10 +24,11 @@ from batchrunner.model import (
     marker,
     marker_in,
 )
-from batchrunner.outputs import Export
+from batchrunner.model.categories import CATEGORIES
+from batchrunner.outputs import FORMATS
 from batchrunner.policy.retry_rules import MIN_TIME_LIMIT, Policy
 from batchrunner.policy.slots import MAX_CONCURRENCY, concurrency_limit
-from batchrunner.sandbox.journal import Create, Run
+from batchrunner.sandbox.journal import CreateReceived, SandboxRun
 from batchrunner.store.schema import SubmissionState, attempts, jobs, orphans, results, submissions
 from batchrunner.store.serialization import counts_of, limits_of, options_of, rules_of
 from batchrunner.store.store import Store
@@ -36,13 +38,7 @@ GRACE = timedelta(seconds=60)
 #: How long the API must not know a run before it counts as lost.
 LOST_AFTER = timedelta(seconds=30)
 #: What happens to jobs and is not their fault.
-BLAMELESS = frozenset(
-    {
-        FailureCategory.THROTTLED,
-        FailureCategory.UNREACHABLE,
-        FailureCategory.BILLING_FAILURE,
-    }
-)
+BLAMELESS = frozenset(each for each, row in CATEGORIES.items() if row.never_counted)
 
 
 class InvariantViolated(AssertionError):
@@ -128,7 +124,9 @@ def _check_attempts(books: StoreSnapshot) -> None:
             invariant(patient, "a run was called lost at the first look")
 
 
-def hidden(ledger: Iterable[Run], late: float = 0.0, ended: datetime | None = None) -> set[str]:
+def hidden(
+    ledger: Iterable[SandboxRun], late: float = 0.0, ended: datetime | None = None
+) -> set[str]:
     """
     Return the ids of runs of which no client could know, had it not heard of them at once.
 
@@ -138,11 +136,11 @@ def hidden(ledger: Iterable[Run], late: float = 0.0, ended: datetime | None = No
     return {
         run.run_id
         for run in ledger
-        if run.fate == "lost" or (ended and run.created_at + timedelta(seconds=late) > ended)
+        if run.fault == "lost" or (ended and run.created_at + timedelta(seconds=late) > ended)
     }
 
 
-def undecided(store: Store, batch_id: int, ledger: Iterable[Run]) -> set[str]:
+def undecided(store: Store, batch_id: int, ledger: Iterable[SandboxRun]) -> set[str]:
     """
     Return the ids of runs of which nothing could tell, and which their jobs were failed for.
 
@@ -152,7 +150,7 @@ def undecided(store: Store, batch_id: int, ledger: Iterable[Run]) -> set[str]:
     return _undecided(books, ledger)
 
 
-def _undecided(books: StoreSnapshot, ledger: Iterable[Run]) -> set[str]:
+def _undecided(books: StoreSnapshot, ledger: Iterable[SandboxRun]) -> set[str]:
     open_to_doubt = {
         text
         for text, attempt in books.by_marker().items()
@@ -183,7 +181,7 @@ def check_end(
     store: Store,
     batch_id: int,
     loaded: int,
-    ledger: Collection[Run],
+    ledger: Collection[SandboxRun],
     unseen: Collection[str] | None = None,
 ) -> None:
     """
@@ -213,7 +211,9 @@ def check_end(
 
 
 def _export(store: Store, batch_id: int) -> Iterable[str]:
-    return Export("jsonl", lambda: store.finished(batch_id)).lines()
+    file = io.BytesIO()
+    FORMATS["jsonl"].write(lambda: store.finished(batch_id), file)
+    return file.getvalue().decode().splitlines()
 
 
 # ---- what only a sandbox in this process can tell ----
@@ -222,7 +222,7 @@ def _export(store: Store, batch_id: int) -> Iterable[str]:
 def check_creates(
     store: Store,
     batch: Batch,
-    ledger: Collection[Run],
+    ledger: Collection[SandboxRun],
     late: float | None,
     *,
     blind: bool = False,
@@ -248,7 +248,7 @@ def check_creates(
     given_up = [
         (by_marker[text], run)
         for text, run in marked
-        if by_marker[text].outcome == FailureCategory.UNREACHABLE and run.fate != "lost"
+        if by_marker[text].outcome == FailureCategory.UNREACHABLE and run.fault != "lost"
     ]
     for attempt, run in given_up if late is not None else ():
         if not blind or _could_be_tried(books, attempt):
@@ -258,7 +258,7 @@ def check_creates(
     own = {job.id: limits_of(job.limits) for job in books.jobs}
     for text, run in marked:
         timed_out = by_marker[text].outcome == FailureCategory.TIMED_OUT
-        if run.fate == "cancelled":
+        if run.fault == "cancelled":
             continue  # by somebody else, though looks may not have shown it
         if timed_out and not by_marker[text].recalled and run.finished_at:
             _check_patience(batch.settings, own[by_marker[text].job_id], run)
@@ -287,7 +287,7 @@ def _could_be_tried(books: StoreSnapshot, attempt: Any) -> bool:
     return False
 
 
-def _check_patience(settings: Settings, own: TimeLimits, run: Run) -> None:
+def _check_patience(settings: Settings, own: TimeLimits, run: SandboxRun) -> None:
     """Check when a run was cancelled; a status that nobody knows may hide which limit counts."""
     least = min(own.queued or settings.queued_limit, own.running or settings.running_limit)
     if settings.stuck_after is not None:
@@ -296,7 +296,7 @@ def _check_patience(settings: Settings, own: TimeLimits, run: Run) -> None:
     invariant(lasted >= least, "a run was given up before its limit")
 
 
-def _check_limits(books: StoreSnapshot, settings: Settings, wanted: Collection[Run]) -> None:
+def _check_limits(books: StoreSnapshot, settings: Settings, wanted: Collection[SandboxRun]) -> None:
     for job in books.jobs:
         _check_failures(settings, job)
     most = concurrency_limit(settings.concurrency, MAX_CONCURRENCY)
@@ -313,7 +313,7 @@ def _check_failures(settings: Settings, job: Any) -> None:
         invariant(count <= most, f"more {category} than the policy allows")
 
 
-def most_at_once(ledger: Iterable[Run]) -> int:
+def most_at_once(ledger: Iterable[SandboxRun]) -> int:
     """Return how many runs were alive at once, at most."""
     runs = list(ledger)
     changes = [(run.created_at, 1) for run in runs]
@@ -325,7 +325,7 @@ def most_at_once(ledger: Iterable[Run]) -> int:
     return most
 
 
-def check_waits(requests: Collection[Create], retry_after: float) -> None:
+def check_waits(requests: Collection[CreateReceived], retry_after: float) -> None:
     """Check that a url whose create was throttled is sent again only when it was allowed."""
     until: dict[str, datetime] = {}
     for request in requests:
@@ -338,7 +338,7 @@ def check_waits(requests: Collection[Create], retry_after: float) -> None:
 def check_account(
     store: Store,
     batch_id: int,
-    ledger: Collection[Run],
+    ledger: Collection[SandboxRun],
     unseen: Collection[str],
     served: Mapping[str, bytes],
     *,
@@ -354,7 +354,7 @@ def check_account(
     """
     books = StoreSnapshot.of(store, batch_id)
     theirs = set(unseen) - {attempt.run_id for attempt in books.attempts}
-    runs = {run.run_id: run for run in ledger if run.fate != "lost" and run.run_id not in theirs}
+    runs = {run.run_id: run for run in ledger if run.fault != "lost" and run.run_id not in theirs}
     invariant(all(run.finished_at for run in runs.values()), "a run was left alive")
     urls = {job.id: job.url for job in books.jobs}
     options = {job.id: job.options for job in books.jobs}
@@ -383,7 +383,7 @@ def _options(asked: Mapping[str, Any]) -> dict[str, Any]:
     return {name: asked[name] for name in RUN_OPTIONS if name in asked and name != "output_schema"}
 
 
-def _check_result(attempt: Any, run: Run, kept: str | None, strange: bytes | None) -> None:
+def _check_result(attempt: Any, run: SandboxRun, kept: str | None, strange: bytes | None) -> None:
     if strange is not None:
         invariant(bool(kept), "a strange result was not kept")
         invariant(_same_text(kept or "", strange), "a strange result was changed")

@@ -14,7 +14,7 @@ from typing import Any
 
 import anyio
 
-from batchrunner.sandbox import Journal, Run, Sandbox, SandboxConfig
+from batchrunner.sandbox import Journal, Sandbox, SandboxConfig, SandboxRun
 from batchrunner.selftest.subprocesses import Program, started, wait_until
 
 #: Opens the sandbox, as any other would; odd enough to be found where it must not be.
@@ -55,7 +55,7 @@ class SandboxProcess:
         """What a command needs to use it."""
         return {"TINYFISH_API_KEY": KEY, "TINYFISH_BASE_URL": self.url}
 
-    def runs(self) -> list[Run]:
+    def runs(self) -> list[SandboxRun]:
         """Return all runs that it created, as they are now."""
         return runs_of(self.count.ledger, self.world)
 
@@ -93,13 +93,13 @@ def sandbox_process(
         yield SandboxProcess(url=url, count=RunCounter(ledger), world=world, program=program)
 
 
-def runs_of(ledger: Path, world: SandboxConfig) -> list[Run]:
+def runs_of(ledger: Path, world: SandboxConfig) -> list[SandboxRun]:
     """Return the runs of a sandbox as they are now, by playing a copy of its ledger again."""
     with (
         tempfile.TemporaryDirectory() as folder,
         closing(Journal(Path(shutil.copy(ledger, folder)))) as copy,
     ):
-        anyio.run(Sandbox.in_process(world, _now, ledger=copy).settle)
+        anyio.run(Sandbox.in_process(world, _now, journal=copy).settle)
         return list(copy.runs)
 
 

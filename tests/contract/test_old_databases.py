@@ -23,7 +23,7 @@ from batchrunner.cli.commands.status import command as status
 from batchrunner.model import JobState, Owner
 from batchrunner.outputs import Export
 from batchrunner.runner.runner import ExitReason, Runner
-from batchrunner.sandbox import Journal, Run, Sandbox, SandboxConfig
+from batchrunner.sandbox import Journal, Sandbox, SandboxConfig, SandboxRun
 from batchrunner.selftest.invariants import check_end
 from batchrunner.store.store import Store
 from batchrunner.tinyfish.client import TinyFishClient
@@ -173,15 +173,15 @@ def test_the_doctor_finds_nothing_bad_in_an_old_database(name: str, old: str) ->
 class Resumed:
     """A new runner on the database in mid-batch, as soon as the old one was killed."""
 
-    def __init__(self, store: Store, ledger: Journal, killed_at: datetime) -> None:
-        self.store, self.ledger, self.killed_at = store, ledger, killed_at
+    def __init__(self, store: Store, journal: Journal, killed_at: datetime) -> None:
+        self.store, self.journal, self.killed_at = store, journal, killed_at
         (self.batch,) = store.batches()
 
     def now(self) -> datetime:
         return self.killed_at + timedelta(seconds=anyio.current_time())
 
     async def run(self) -> ExitReason:
-        sandbox = Sandbox.in_process(WORLD, self.now, ledger=self.ledger)
+        sandbox = Sandbox.in_process(WORLD, self.now, journal=self.journal)
         me = Owner(id="resumed", machine="here", pid=1, process_started_at="x")
         async with TinyFishClient("http://127.0.0.1", "key", transport=sandbox.transport()) as api:
             runner = Runner(
@@ -247,7 +247,7 @@ def lives_before(address: str) -> dict[str, int]:
         return {what: tx.execute(text(query)).scalar_one() for what, query in queries.items()}
 
 
-def check_runs(address: str, store: Store, resumed: Resumed, runs: Sequence[Run]) -> None:
+def check_runs(address: str, store: Store, resumed: Resumed, runs: Sequence[SandboxRun]) -> None:
     """Check that each job has the runs that it needs and no other, but for the old orphan."""
     with connection(address) as tx:
         orphans = set(tx.execute(text(f"SELECT run_id FROM {TABLES['orphans']}")).scalars())

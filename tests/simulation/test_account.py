@@ -9,7 +9,8 @@ import anyio
 import pytest
 
 from batchrunner.model import JobState, Settings
-from batchrunner.model.time_and_cost import CostCause, Hold, TimeBucket
+from batchrunner.model.states import TimeBucket
+from batchrunner.model.time_and_cost import CostCause, Hold
 from batchrunner.runner.events import CreditsBack, OutOfCredits
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
@@ -40,7 +41,7 @@ def check_parts(night: Night) -> None:
 
 def check_bill(night: Night) -> None:
     """Check that the parts are what the sandbox has charged for all that could be known."""
-    found, runs = night.store.account(night.batch.id, now()), night.sandbox.ledger.runs
+    found, runs = night.store.account(night.batch.id, now()), night.sandbox.journal.runs
     known = {attempt.run_id for attempt in StoreSnapshot.of(night.store, night.batch.id).attempts}
     unseen = hidden(runs, night.world.late, now()) - known
     bill = sum((run.charge for run in runs if run.run_id not in unseen), Decimal(0))
@@ -113,8 +114,8 @@ def test_credits_that_are_gone_at_two_and_back_at_four_cost_two_hours_and_nothin
             assert await broke.run() is ExitReason.FINISHED
         broke.check_end()
         assert broke.jobs() == {JobState.SUCCEEDED: 220}, "a job failed for lack of credits"
-        requests = broke.sandbox.ledger.requests
-        dry = [request.at - EPOCH for request in requests if request.fate == "no_credits"]
+        requests = broke.sandbox.journal.requests
+        dry = [request.at - EPOCH for request in requests if request.fault == "no_credits"]
         assert abs(dry[0] - GONE) < timedelta(minutes=20)
         assert BACK - SOON <= dry[-1] < BACK
         paid = [request.at - EPOCH for request in requests if request.status == 200]

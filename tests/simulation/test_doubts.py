@@ -62,7 +62,7 @@ def test_ids_that_are_swapped_between_two_creates_are_swapped_back() -> None:
         await to_its_end(swapped)
         assert both.is_set(), "nothing was swapped: this night proves nothing"
         assert swapped.jobs() == {JobState.SUCCEEDED: 4}
-        urls = {run.run_id: run.url for run in swapped.sandbox.ledger.runs}
+        urls = {run.run_id: run.url for run in swapped.sandbox.journal.runs}
         assert len(urls) == 4
         finished = swapped.store.finished(swapped.batch.id)
         assert all(urls[job.run_id or ""] == job.url for job in finished)
@@ -80,7 +80,7 @@ def test_whose_runs_change_with_every_look_is_left_to_the_user_and_hinders_nobod
         assert fickle.jobs() == {JobState.SUCCEEDED: 1, JobState.FAILED: 2}
         tally = fickle.store.tally(fickle.batch.id)
         assert (tally.failed, tally.orphans) == ({UNANSWERED: 2}, 2)
-        assert len(fickle.sandbox.ledger.runs) == 3
+        assert len(fickle.sandbox.journal.runs) == 3
         assert change.looks < 20
 
     simulate(night)
@@ -100,7 +100,7 @@ def test_a_run_whose_goal_is_shown_nowhere_is_not_paid_for_again() -> None:
         await to_its_end(mute)
         assert mute.jobs() == {JobState.SUCCEEDED: 1, JobState.FAILED: 1}
         assert set(mute.store.tally(mute.batch.id).failed) == {UNANSWERED}
-        assert len(mute.sandbox.ledger.runs) == 2
+        assert len(mute.sandbox.journal.runs) == 2
 
     simulate(night)
 
@@ -132,7 +132,7 @@ def test_a_run_of_which_lists_cut_the_goal_is_found_by_looking(cut: Callable[[st
         await to_its_end(short)
         assert shortened, "nothing was cut: this night proves nothing"
         assert short.jobs() == {JobState.SUCCEEDED: 2}
-        assert len(short.sandbox.ledger.runs) == 2
+        assert len(short.sandbox.journal.runs) == 2
 
     simulate(night)
 
@@ -153,7 +153,7 @@ def test_a_server_that_lists_everything_leaves_nothing_in_doubt() -> None:
         put_between(loose, everything)
         await to_its_end(loose)
         assert loose.jobs() == {JobState.SUCCEEDED: 2}
-        assert len(loose.sandbox.ledger.runs) == 2
+        assert len(loose.sandbox.journal.runs) == 2
 
     simulate(night)
 

@@ -87,11 +87,11 @@ def test_a_wrong_address_stops_the_batch_and_the_right_one_finishes_it(
         way = Elsewhere(night, answer, "/")
         night.network = way  # type: ignore[assignment]
         assert "not the API" in await stops(night)
-        assert not night.sandbox.ledger.runs
+        assert not night.sandbox.journal.runs
         way.answer = None
         assert await night.run() is ExitReason.FINISHED
         night.check_end()
-        assert len(night.sandbox.ledger.runs) == JOBS
+        assert len(night.sandbox.journal.runs) == JOBS
 
     simulate(story)
 
@@ -104,14 +104,14 @@ def test_a_wrong_address_after_a_crash_gives_up_no_run_that_is_paid_for(
         night = night_of()
         with anyio.move_on_after(10):
             await night.run()
-        assert night.sandbox.ledger.runs
+        assert night.sandbox.journal.runs
         way = Elsewhere(night, answer, "/")
         night.network = way  # type: ignore[assignment]
         assert "not the API" in await stops(night)
         way.answer = None
         assert await night.run() is ExitReason.FINISHED
         night.check_end()
-        assert len(night.sandbox.ledger.runs) == JOBS
+        assert len(night.sandbox.journal.runs) == JOBS
 
     simulate(story)
 

@@ -10,10 +10,11 @@ from functools import cache
 import pytest
 
 from batchrunner.model import FailureCategory, HostRule, JobState, RetryRule, Settings
-from batchrunner.policy.escalation import STEP_CLOSED_AFTER, host_of, is_probe
+from batchrunner.model.hosts import host_of
+from batchrunner.policy.escalation import STEP_CLOSED_AFTER, is_probe
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
-from batchrunner.sandbox.journal import Run
+from batchrunner.sandbox.journal import SandboxRun
 from tests.simulation.held import Night
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.simulated_batch import KillSwitch, ProcessKilled, simulate
@@ -39,7 +40,7 @@ def night_of(settings: Settings = SETTINGS) -> Night:
     return Night.of(urls(), SandboxConfig(script=SCRIPT), settings, agent=FixtureAgent())
 
 
-def rung_of(run: Run) -> int:
+def rung_of(run: SandboxRun) -> int:
     """Return the rung of the usual ladder that a run's options are, as the API saw them."""
     if run.body.get("proxy_config"):
         assert run.body.get("browser_profile") == "stealth"
@@ -47,9 +48,9 @@ def rung_of(run: Run) -> int:
     return int(run.body.get("browser_profile") == "stealth")
 
 
-def by_host(night: Night) -> Mapping[str, list[Run]]:
-    found: dict[str, list[Run]] = defaultdict(list)
-    for run in night.sandbox.ledger.runs:
+def by_host(night: Night) -> Mapping[str, list[SandboxRun]]:
+    found: dict[str, list[SandboxRun]] = defaultdict(list)
+    for run in night.sandbox.journal.runs:
         found[host_of(run.url)].append(run)
     return found
 
@@ -159,7 +160,7 @@ def test_without_a_ladder_the_walls_stand() -> None:
             JobState.SUCCEEDED: (HOSTS - 3) * JOBS_EACH,
             JobState.FAILED: 3 * JOBS_EACH,
         }
-        assert {rung_of(run) for run in plain.sandbox.ledger.runs} == {0}
+        assert {rung_of(run) for run in plain.sandbox.journal.runs} == {0}
 
     simulate(night)
 
@@ -167,7 +168,7 @@ def test_without_a_ladder_the_walls_stand() -> None:
 @pytest.mark.sweep
 def test_a_replay_of_the_night_is_the_same() -> None:
     def runs_of(night: Night) -> list[tuple[str, int, str]]:
-        runs = night.sandbox.ledger.runs
+        runs = night.sandbox.journal.runs
         return [(run.url, rung_of(run), str(run.created_at)) for run in runs]
 
     first = played()

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from batchrunner.model import JobState, Settings
-from batchrunner.policy.run_decision import MAX_SAVED_POLLS
+from batchrunner.policy.poll_interval import MAX_SAVED_POLLS
 from batchrunner.runner.events import WebhookDropped
 from batchrunner.runner.webhook_wakeup import WebhookWakeUp
 from batchrunner.sandbox import SandboxConfig
@@ -126,8 +126,8 @@ async def _played(
             tasks.start_soon(_flood, hints)
         for fuse in lives or []:
             with pytest.raises(ProcessKilled):
-                await night.run(KillSwitch(fuse), hints=hints)
-        await night.run(hints=hints)
+                await night.run(KillSwitch(fuse), webhook_wakeup=hints)
+        await night.run(webhook_wakeup=hints)
         tasks.cancel_scope.cancel()
     night.network = None  # who changed answers cannot tell which faults they are
     night.check_end()
@@ -151,7 +151,7 @@ async def _flood(hints: WebhookWakeUp) -> None:
 
 def _told(night: Night, seconds: float) -> Story:
     books = StoreSnapshot.of(night.store, night.batch.id)
-    runs = {run.run_id: run for run in night.sandbox.ledger.runs}
+    runs = {run.run_id: run for run in night.sandbox.journal.runs}
     keys = {job.id: job.key for job in books.jobs}
     delays = [
         (attempt.closed_at - (runs[attempt.run_id].finished_at or now())).total_seconds()
@@ -241,7 +241,7 @@ def test_a_hint_before_the_answer_that_names_its_run_is_harmless() -> None:
 def test_runners_that_die_with_hints_on_their_way_lose_and_repeat_nothing() -> None:
     story = played(straight, jobs=40, lives=[90, 200, 400])
     assert story.night.jobs() == {JobState.SUCCEEDED: 40}
-    assert len(story.night.sandbox.ledger.runs) == 40
+    assert len(story.night.sandbox.journal.runs) == 40
 
 
 # ---- the address ----
@@ -259,10 +259,10 @@ def _bodies(**job: Any) -> list[Any]:
     async def night() -> list[Any]:
         night = Night.of(pages(4), SandboxConfig(seed=1), Settings(), agent=FixtureAgent(), **job)
         night.webhook = HOOK
-        await night.run(hints=WebhookWakeUp(HOOK))
+        await night.run(webhook_wakeup=WebhookWakeUp(HOOK))
         night.check_end()
         assert SECRET not in all_text_in(night)
-        return [run.body for run in night.sandbox.ledger.runs]
+        return [run.body for run in night.sandbox.journal.runs]
 
     bodies: list[Any] = simulate(night)
     return bodies
@@ -273,13 +273,13 @@ def test_no_job_fails_where_the_api_refuses_the_address(run_batch: str) -> None:
     async def night() -> Night:
         world = SandboxConfig(seed=1, variants={"run_batch": run_batch})
         night = Night.of(pages(9), world, Settings(concurrency=3), agent=FixtureAgent())
-        await night.run(hints=WebhookWakeUp(HOOK.replace("https", "http")))
+        await night.run(webhook_wakeup=WebhookWakeUp(HOOK.replace("https", "http")))
         night.check_end()
         return night
 
     told: Night = simulate(night)
     assert told.jobs() == {JobState.SUCCEEDED: 9}
     assert sum(isinstance(event, WebhookDropped) for event in told.events) == 1
-    assert not any("webhook_url" in run.body for run in told.sandbox.ledger.runs)
-    assert len(told.sandbox.ledger.runs) == 9
+    assert not any("webhook_url" in run.body for run in told.sandbox.journal.runs)
+    assert len(told.sandbox.journal.runs) == 9
     assert SECRET not in all_text_in(told)

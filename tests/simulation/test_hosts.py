@@ -9,12 +9,12 @@ from itertools import pairwise
 import pytest
 
 from batchrunner.model import Budget, HostRule, JobFile, JobSpec, JobState, Settings
-from batchrunner.policy.escalation import host_of
+from batchrunner.model.hosts import host_of
 from batchrunner.policy.host_breaker import MAX_PROBES, PARK_AFTER_FAILURES
 from batchrunner.runner.events import HostsParked
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import Sandbox, SandboxConfig
-from batchrunner.sandbox.journal import Run
+from batchrunner.sandbox.journal import SandboxRun
 from tests.contract.openapi import judging
 from tests.simulation.held import Night
 from tests.simulation.test_steering import steered
@@ -43,11 +43,11 @@ def night_of(
     return Night.of(pages or urls(), world, settings, agent=FixtureAgent())
 
 
-def runs_on(night: Night, host: str) -> list[Run]:
-    return [run for run in night.sandbox.ledger.runs if host_of(run.url) == host]
+def runs_on(night: Night, host: str) -> list[SandboxRun]:
+    return [run for run in night.sandbox.journal.runs if host_of(run.url) == host]
 
 
-def most_at_once(runs: list[Run]) -> int:
+def most_at_once(runs: list[SandboxRun]) -> int:
     """Return how many of these runs were alive at once, at most."""
     alive: Counter[datetime] = Counter()
     for run in runs:
@@ -73,7 +73,7 @@ def test_a_dead_host_among_fifty_costs_its_window_and_its_probes_and_delays_nobo
         spent = len(runs_on(night, DEAD))
         in_flight = SLOTS // MANY + 1  # when it was parked, with the jobs in turns
         assert PARK_AFTER_FAILURES <= spent <= PARK_AFTER_FAILURES + in_flight + MAX_PROBES
-        assert len(night.sandbox.ledger.runs) == others + spent
+        assert len(night.sandbox.journal.runs) == others + spent
         parked = night.store.parked(night.batch.id)
         assert [(host.host, host.failed_probes) for host in parked] == [(DEAD, MAX_PROBES)]
         assert night.jobs()[JobState.AVAILABLE] == parked[0].waiting
@@ -86,7 +86,7 @@ def test_a_dead_host_among_fifty_costs_its_window_and_its_probes_and_delays_nobo
 
 
 def last_end(night: Night, but: str) -> timedelta:
-    runs = [run for run in night.sandbox.ledger.runs if host_of(run.url) != but]
+    runs = [run for run in night.sandbox.journal.runs if host_of(run.url) != but]
     return max(run.finished_at for run in runs if run.finished_at) - runs[0].created_at
 
 
@@ -149,7 +149,7 @@ def test_a_bounded_host_never_gets_more_and_the_others_fill_the_slots(bound: int
         assert await night.run() is ExitReason.FINISHED
         night.check_end()
         assert most_at_once(runs_on(night, DEAD)) == bound
-        everywhere = night.sandbox.ledger.runs
+        everywhere = night.sandbox.journal.runs
         assert most_at_once(everywhere) == SLOTS, "the bounded host kept slots empty"
 
     simulate(run)
@@ -163,7 +163,7 @@ def test_runs_on_a_spaced_host_lie_apart() -> None:
         assert await night.run() is ExitReason.FINISHED
         night.check_end()
         starts: dict[str, list[datetime]] = defaultdict(list)
-        for each in night.sandbox.ledger.runs:
+        for each in night.sandbox.journal.runs:
             starts[host_of(each.url)].append(each.created_at)
         for times in starts.values():
             gaps = [later - earlier for earlier, later in pairwise(times)]
@@ -189,7 +189,7 @@ def dead_before_good(
     jobs = (*specs(DEAD, dead), *specs("good.test", good))
     world = SandboxConfig(script={f"http://{DEAD}/*": "goal_failure"}, durations=(5.0, 20.0))
     store = opened_store()
-    sandbox = Sandbox(world=world, now=now, agent=FixtureAgent(), middleware=judging)
+    sandbox = Sandbox(config=world, now=now, agent=FixtureAgent(), middleware=judging)
     loaded = store.load(JobFile(name="night", settings=given, specs=jobs), now())
     return Night(sandbox, store, loaded.batch, loaded.added, world)
 
@@ -198,7 +198,7 @@ def test_dear_jobs_of_a_parked_host_do_not_end_a_night_that_has_budget_for_other
     async def run() -> None:
         spaced = {"good.test": HostRule(spacing=timedelta(seconds=40))}
         night = dead_before_good({}, {"max_steps": 5}, spaced)
-        assert await night.run() is ExitReason.SPENT
+        assert await night.run() is ExitReason.BUDGET_USED_UP
         purse = night.store.purse(night.batch.id, now())
         assert purse is not None
         assert purse.room < 5, "there was enough for another run"
@@ -209,7 +209,7 @@ def test_dear_jobs_of_a_parked_host_do_not_end_a_night_that_has_budget_for_other
 def test_a_night_whose_budget_covers_no_job_of_a_working_host_ends_at_once() -> None:
     async def run() -> None:
         night, began = dead_before_good({"max_steps": 5}, {}, {}), now()
-        assert await night.run() is ExitReason.SPENT
+        assert await night.run() is ExitReason.BUDGET_USED_UP
         assert now() - began < timedelta(minutes=10), "it waited for probes of a dead host"
 
     simulate(run)

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batchrunner.api_facts.limits import DEFAULT_STEP_LIMIT
 from batchrunner.model import Budget, BudgetStatus, JobState, Settings, Wallet
-from batchrunner.policy.budget import DEFAULT_STEP_LIMIT
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
-from batchrunner.sandbox.journal import Run
+from batchrunner.sandbox.journal import SandboxRun
 from batchrunner.sandbox.seeded_random import seeded_share
 from batchrunner.selftest.invariants import StoreSnapshot
 from batchrunner.store import budget, claims
@@ -81,10 +81,10 @@ def at_worst(night: Night, most: int) -> int:
 
     It is what a budget is about: whether a night overspends in the end is luck, this is not.
     """
-    changes = [(run.created_at, most) for run in night.sandbox.ledger.runs if known(run)]
+    changes = [(run.created_at, most) for run in night.sandbox.journal.runs if known(run)]
     changes += [
         (run.finished_at, run.steps - most)
-        for run in night.sandbox.ledger.runs
+        for run in night.sandbox.journal.runs
         if known(run) and run.finished_at
     ]
     return max(accumulate(steps for _, steps in sorted(changes)), default=0)
@@ -92,7 +92,7 @@ def at_worst(night: Night, most: int) -> int:
 
 def billed(night: Night) -> int:
     """Return the steps that the sandbox has charged so far."""
-    return sum(run.steps for run in night.sandbox.ledger.runs)
+    return sum(run.steps for run in night.sandbox.journal.runs)
 
 
 def purse(night: Night) -> BudgetStatus:
@@ -102,19 +102,19 @@ def purse(night: Night) -> BudgetStatus:
 
 
 def created(night: Night) -> set[str]:
-    return {run.run_id for run in night.sandbox.ledger.runs}
+    return {run.run_id for run in night.sandbox.journal.runs}
 
 
 def cost(night: Night, begun: set[str]) -> int:
     """Return what these runs have cost in the end."""
-    return sum(run.steps for run in night.sandbox.ledger.runs if run.run_id in begun)
+    return sum(run.steps for run in night.sandbox.journal.runs if run.run_id in begun)
 
 
 def check_bill(night: Night) -> None:
     """Check that steps and money here are what the sandbox has charged, to the cent."""
     night.check_end()
     tally, rate = night.store.tally(night.batch.id), night.world.price
-    assert tally.steps * rate == night.sandbox.ledger.charged
+    assert tally.steps * rate == night.sandbox.journal.charged
 
 
 async def until_it_ends(night: Night, kills: int, seed: int, most: int = MOST) -> ExitReason:
@@ -139,8 +139,8 @@ def test_no_night_of_faults_and_kills_spends_more_than_its_budget(seed: int) -> 
 
     async def night() -> None:
         spent = spender(budget, faulty(seed, late=10), **BOUNDED)
-        assert await until_it_ends(spent, 5, seed) is ExitReason.SPENT
-        assert not any(run.finished_at is None for run in spent.sandbox.ledger.runs if known(run))
+        assert await until_it_ends(spent, 5, seed) is ExitReason.BUDGET_USED_UP
+        assert not any(run.finished_at is None for run in spent.sandbox.journal.runs if known(run))
         left = purse(spent)
         assert left.used_up
         assert left.spent == billed(spent), "the account is not the sandbox's bill"
@@ -156,8 +156,8 @@ def test_no_night_of_faults_and_kills_spends_more_than_its_budget(seed: int) -> 
     simulate(night)
 
 
-def known(run: Run) -> bool:
-    return run.fate != "lost"
+def known(run: SandboxRun) -> bool:
+    return run.fault != "lost"
 
 
 @pytest.mark.parametrize("seed", some(range(6), 1))
@@ -178,7 +178,8 @@ def test_a_reservation_below_the_worst_is_caught(
 def test_runs_without_max_steps_are_reckoned_with_what_the_api_lets_them_take(seed: int) -> None:
     async def night() -> None:
         spent = spender(600, faulty(seed), jobs=120)
-        assert await until_it_ends(spent, 3, seed, most=DEFAULT_STEP_LIMIT) is ExitReason.SPENT
+        ending = await until_it_ends(spent, 3, seed, most=DEFAULT_STEP_LIMIT)
+        assert ending is ExitReason.BUDGET_USED_UP
         assert 600 - DEFAULT_STEP_LIMIT < billed(spent) + purse(spent).unclear <= 600
 
     simulate(night)
@@ -191,12 +192,12 @@ def test_two_runners_share_one_budget(seed: int) -> None:
         endings: list[ExitReason] = []
 
         async def run() -> None:
-            endings.append(await shared.run(gone=shared.gone))
+            endings.append(await shared.run(exited_owners=shared.gone))
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(run)
             tasks.start_soon(run)
-        assert endings == [ExitReason.SPENT, ExitReason.SPENT]
+        assert endings == [ExitReason.BUDGET_USED_UP, ExitReason.BUDGET_USED_UP]
         assert at_worst(shared, MOST) <= 200, "more was in flight than the budget covers"
         assert 200 - MOST < billed(shared) + purse(shared).unclear <= 200
         owners = {a.owner_id for a in StoreSnapshot.of(shared.store, shared.batch.id).attempts}
@@ -227,7 +228,7 @@ def test_a_budget_that_is_raised_while_it_is_spent_goes_on_in_the_same_runner() 
 def test_a_budget_below_one_run_submits_nothing_and_says_so() -> None:
     async def night() -> None:
         poor = spender(MOST - 1, SandboxConfig(), **BOUNDED)
-        assert await poor.run() is ExitReason.SPENT
+        assert await poor.run() is ExitReason.BUDGET_USED_UP
         assert poor.creates == 0
         assert purse(poor).used_up
 
@@ -239,11 +240,11 @@ def test_money_buys_steps_at_the_accounts_rate_and_none_where_nobody_knows_it() 
         world = SandboxConfig(price=Decimal("0.016"), durations=SHORT)
         rich = spender(1, world, **BOUNDED)
         rich.store.set_budget(rich.batch.id, Budget(money=Decimal("2")))
-        assert await rich.run() is ExitReason.SPENT
+        assert await rich.run() is ExitReason.BUDGET_USED_UP
         assert rich.creates == 0
         rich.store.set_rate(rich.batch.id, world.price)
-        assert await rich.run() is ExitReason.SPENT
-        assert Decimal("2") - MOST * world.price < rich.sandbox.ledger.charged <= Decimal("2")
+        assert await rich.run() is ExitReason.BUDGET_USED_UP
+        assert Decimal("2") - MOST * world.price < rich.sandbox.journal.charged <= Decimal("2")
 
     simulate(night)
 
@@ -259,7 +260,7 @@ def test_a_pause_goes_before_a_budget() -> None:
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(resume)
-            assert await paused.run() is ExitReason.SPENT
+            assert await paused.run() is ExitReason.BUDGET_USED_UP
         assert now() >= EPOCH + timedelta(seconds=600)
 
     simulate(night)
@@ -278,9 +279,9 @@ def test_the_account_of_money_is_the_sandboxs_bill_to_the_cent(
     async def night() -> None:
         world = faulty(seed, late=late, price=price)
         spent = spender(budget, world, jobs=30, **BOUNDED)
-        while await spent.run() is ExitReason.SPENT:
+        while await spent.run() is ExitReason.BUDGET_USED_UP:
             found = purse(spent)
-            assert found.spent * price == spent.sandbox.ledger.charged <= found.limit * price
+            assert found.spent * price == spent.sandbox.journal.charged <= found.limit * price
             spent.store.set_budget(spent.batch.id, Budget(steps=found.limit + 200))
         check_bill(spent)
 

@@ -29,6 +29,7 @@ from batchrunner.model import (
     Unanswered,
     WorkLeft,
 )
+from batchrunner.model.categories import NOT_COUNTED
 from batchrunner.policy import create_outcome, run_decision
 from batchrunner.policy import retry as policy_retry
 from batchrunner.runner import poller as runner_watching
@@ -39,11 +40,12 @@ from batchrunner.runner.orphan_sweeper import OrphanSweeper
 from batchrunner.runner.reconciler import Reconciler
 from batchrunner.runner.run_fetcher import RunFetcher
 from batchrunner.runner.runner import innermost
+from batchrunner.runner.submission_record import close_submission
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.store import attempts as attempts_module
 from batchrunner.store import claims, reports, submissions
-from batchrunner.store.claims import LeaseLost
 from batchrunner.store.database import StoreError
+from batchrunner.store.leases import LeaseLost
 from batchrunner.store.schema import SubmissionState, attempts, jobs, results
 from batchrunner.store.serialization import json_text
 from batchrunner.store.store import Store
@@ -130,7 +132,7 @@ async def side_by_side() -> None:
 
     async def work() -> None:
         try:
-            await to_its_end(night, gone=nobody)
+            await to_its_end(night, exited_owners=nobody)
         except LeaseLost:
             raise AssertionError("a living owner was taken for dead") from None
 
@@ -166,7 +168,7 @@ async def asleep() -> None:
 
     async def doze() -> None:
         try:
-            await night.run(Nap(), gone=nobody)
+            await night.run(Nap(), exited_owners=nobody)
         except LeaseLost as lost:
             fenced.append(lost)
 
@@ -214,7 +216,7 @@ async def asleep_together() -> None:
     )
 
     async def work() -> None:
-        clock = {"now": machine.wall, "monotonic": machine.monotonic, "gone": nobody}
+        clock = {"now": machine.wall, "monotonic": machine.monotonic, "exited_owners": nobody}
         try:
             await to_its_end(night, SimulatedProcess(machine=machine), **clock)
         except LeaseLost:
@@ -291,11 +293,11 @@ def send_again(which: Callable[[ApiFault], bool], patch: Patch) -> None:
 
 def put_back_without_a_search(patch: Patch) -> None:
     async def search(loop: Reconciler, submission: Submission, why: str) -> None:
-        now = loop._shift.now()
-        verdicts = run_decision.settle_absent(submission, now)
-        watch_at = run_decision.next_late_check(submission, now)
-        await loop._shift.close_submission(
-            submission, SubmissionState.ABSENT, verdicts, why, watch_at
+        now = loop._context.now()
+        verdicts = create_outcome.settle_absent(submission, now)
+        watch_at = create_outcome.next_late_check(submission, now)
+        await close_submission(
+            loop._context, submission, SubmissionState.ABSENT, verdicts, why, watch_at
         )
 
     patch.setattr(Reconciler, "_search", search)
@@ -316,7 +318,7 @@ def trust_the_order_of_ids(patch: Patch) -> None:
     async def put_right(*_: Any) -> frozenset[int]:
         return frozenset()
 
-    patch.setattr(MismatchFixer, "put_right", put_right)
+    patch.setattr(MismatchFixer, "fix", put_right)
 
 
 def lose_run_ids(patch: Patch) -> None:
@@ -331,7 +333,7 @@ def ignore_stragglers(patch: Patch) -> None:
     async def look_for(*_: Any) -> None:
         return None
 
-    patch.setattr(OrphanSweeper, "_look_for", look_for)
+    patch.setattr(OrphanSweeper, "_search", look_for)
 
 
 def ignore_retry_after(patch: Patch) -> None:
@@ -374,7 +376,7 @@ def rob_the_living(patch: Patch) -> None:
 
 
 def rob_those_who_slept_too(patch: Patch) -> None:
-    patch.setattr(Heartbeat, "_ended_by", lambda loop: loop._shift.now())
+    patch.setattr(Heartbeat, "_lease_cutoff", lambda loop: loop._context.now())
 
 
 def hold_a_leap_against_runs(patch: Patch) -> None:
@@ -393,16 +395,14 @@ def let_zombies_write(patch: Patch) -> None:
 
 
 def count_throttling(patch: Patch) -> None:
-    patch.setattr(
-        policy_retry, "NOT_COUNTED", run_decision.NOT_COUNTED - {FailureCategory.THROTTLED}
-    )
+    patch.setattr(policy_retry, "NOT_COUNTED", NOT_COUNTED - {FailureCategory.THROTTLED})
 
 
 def count_without_end(patch: Patch) -> None:
     real = policy_retry._decide_failure
 
     def forgetful(rules: Any, job: Any, failure: Any, now: datetime) -> Any:
-        return real(rules, replace(job, failures=0, met={}), failure, now)
+        return real(rules, replace(job, failures=0, failures_by_category={}), failure, now)
 
     patch.setattr(policy_retry, "_decide_failure", forgetful)
 
@@ -440,7 +440,7 @@ def take_a_failed_look_for_a_failed_run(patch: Patch) -> None:
         except ApiError:
             return {id: Run(run_id=id, status=RunStatus.FAILED) for id in run_ids}
 
-    patch.setattr(RunFetcher, "see", see)
+    patch.setattr(RunFetcher, "fetch", see)
 
 
 def count_before_the_result(patch: Patch) -> None:

@@ -12,7 +12,7 @@ from batchrunner.model import AUTO, Created, JobState, Settings
 from batchrunner.runner.events import ConcurrencyChanged
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
-from batchrunner.sandbox.journal import Run
+from batchrunner.sandbox.journal import SandboxRun
 from batchrunner.tinyfish.client import TinyFishClient
 from tests.simulation.held import Night
 from tests.simulation.test_steering import steered
@@ -41,8 +41,8 @@ def queued_at(night: Night, moment: datetime) -> int:
     )
 
 
-def ours(night: Night) -> list[Run]:
-    return [run for run in night.sandbox.ledger.runs if "site.test" in run.url]
+def ours(night: Night) -> list[SandboxRun]:
+    return [run for run in night.sandbox.journal.runs if "site.test" in run.url]
 
 
 @pytest.mark.parametrize("limit", some([2, 1, 7, 40], 1))

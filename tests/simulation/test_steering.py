@@ -49,11 +49,11 @@ async def steered(night: Night, *acts: tuple[float, Callable[[], object]]) -> Ex
 def created_between(night: Night, begins: float, ends: float) -> int:
     """Count the creates that the sandbox got in a stretch of seconds."""
     since, until = EPOCH + timedelta(seconds=begins), EPOCH + timedelta(seconds=ends)
-    return sum(since <= request.at < until for request in night.sandbox.ledger.requests)
+    return sum(since <= request.at < until for request in night.sandbox.journal.requests)
 
 
 def alive_at(night: Night, moment: datetime) -> int:
-    runs = night.sandbox.ledger.runs
+    runs = night.sandbox.journal.runs
     return sum(r.created_at <= moment < (r.finished_at or now()) for r in runs)
 
 
@@ -245,7 +245,7 @@ def check_deadline(night: Night, closes: float) -> None:
     """Check what is promised of a deadline: nothing in flight, nothing lost, nothing counted."""
     night.check_always()
     deadline = EPOCH + timedelta(seconds=closes)
-    runs = night.sandbox.ledger.runs
+    runs = night.sandbox.journal.runs
     assert all(run.finished_at and run.finished_at <= deadline for run in runs)
     assert now() <= deadline
     assert night.store.tally(night.batch.id).jobs[JobState.RUNNING] == 0
@@ -257,10 +257,10 @@ def test_a_night_ends_in_time_and_the_next_one_goes_on() -> None:
         long = Night.of(pages(300), SandboxConfig(seed=5), QUICK)
         assert await long.run(window=window(None, 1800)) is ExitReason.OUT_OF_TIME
         check_deadline(long, 1800)
-        runs, done = len(long.sandbox.ledger.runs), long.jobs()[JobState.SUCCEEDED]
+        runs, done = len(long.sandbox.journal.runs), long.jobs()[JobState.SUCCEEDED]
         assert runs - done <= 2, "nearly all that was paid for had time to land"
         assert done > 30
-        late = [request.at for request in long.sandbox.ledger.requests]
+        late = [request.at for request in long.sandbox.journal.requests]
         assert max(late) > EPOCH + timedelta(seconds=1100), "it did not stop far too early"
         await anyio.sleep_until(80_000)
         assert await long.run(window=window(86_400, None)) is ExitReason.FINISHED
@@ -281,7 +281,7 @@ def test_what_still_runs_is_cancelled_accounted_and_available_again_uncounted() 
         assert cut.jobs() == {JobState.SUCCEEDED: 20, JobState.AVAILABLE: 5}
         tally = cut.store.tally(cut.batch.id)
         assert tally.retried == {FailureCategory.TIMED_OUT: 5}
-        assert tally.steps == sum(run.steps for run in cut.sandbox.ledger.runs)
+        assert tally.steps == sum(run.steps for run in cut.sandbox.journal.runs)
         again = cut.store.failures(cut.batch.id, final=False, most=9)
         assert [(each.counted, "deadline" in each.message) for each in again] == [(False, True)] * 5
         assert [e.runs for e in cut.events if isinstance(e, CancelledForDeadline)] == [5]
@@ -343,7 +343,7 @@ def test_a_machine_that_slept_towards_or_over_its_deadline_holds_to_it(awake: fl
         ending = await slept.run(process, window=window(None, 1800), **clocks)
         assert ending is ExitReason.OUT_OF_TIME
         slept.check_always()
-        assert all(run.finished_at for run in slept.sandbox.ledger.runs)
+        assert all(run.finished_at for run in slept.sandbox.journal.runs)
         assert created_between(slept, 600, awake) == 0
         assert (created_between(slept, awake, 9999) > 0) == (awake < 1800)
         if awake < 1800:
@@ -380,7 +380,7 @@ async def dies_at_the_deadline(fuse: int) -> bool:
     assert night.jobs() == {JobState.SUCCEEDED: len(SMALL), JobState.AVAILABLE: 2}
     ended = night.store.failures(night.batch.id, final=False, most=99)
     assert not any(each.counted for each in ended if each.category is FailureCategory.TIMED_OUT)
-    assert all(run.status.is_final for run in night.sandbox.ledger.runs)
+    assert all(run.status.is_final for run in night.sandbox.journal.runs)
     return power.dead
 
 

@@ -19,7 +19,7 @@ from batchrunner.selftest.invariants import (
     check_decided,
     invariant,
 )
-from batchrunner.store.claims import LeaseLost
+from batchrunner.store.leases import LeaseLost
 from batchrunner.store.schema import SubmissionState
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.machine_faults import SimulatedMachine, SimulatedProcess
@@ -190,7 +190,7 @@ class _Simulation:
                 process,
                 now=machine.wall,
                 monotonic=machine.monotonic,
-                gone=night.gone if self._plan.near else lambda _: [],
+                exited_owners=night.gone if self._plan.near else lambda _: [],
             )
         except ProcessKilled:
             where = "in a transaction" if process.in_transaction else "between steps"
@@ -211,7 +211,7 @@ class _Simulation:
             seed=self._plan.seed,
             jobs=self._plan.jobs,
             ended=ended,
-            runs_created=len(night.sandbox.ledger.runs),
+            runs_created=len(night.sandbox.journal.runs),
             orphans=tally.orphans,
             kills=sum(self._fired[name] for name in KINDS["machine"] if "killed" in name),
             hours=anyio.current_time() / 3600,
@@ -230,10 +230,10 @@ class _Simulation:
 
     def _fates(self) -> Counter[str]:
         """Count what the sandbox did to runs and requests."""
-        ledger, world = self._night.sandbox.ledger, self._plan.world
-        met = Counter(run.fate for run in ledger.runs)
-        met.update(request.fate for request in ledger.requests if request.fate)
-        broke = [request.at for request in ledger.requests if request.fate == "no_credits"]
+        ledger, world = self._night.sandbox.journal, self._plan.world
+        met = Counter(run.fault for run in ledger.runs)
+        met.update(request.fault for request in ledger.requests if request.fault)
+        broke = [request.at for request in ledger.requests if request.fault == "no_credits"]
         met["out of credits"] = len(broke)
         after = [run for run in ledger.runs if broke and run.created_at > broke[-1]]
         met["credits back"] = int(bool(world.deposits and after))
@@ -248,7 +248,7 @@ class _Simulation:
         states = Counter(submission.state for submission in books.submissions.values())
         done["creates found absent"] = states[SubmissionState.ABSENT]
         known = {attempt.run_id for attempt in books.attempts}
-        unanswered = [each for each in night.sandbox.ledger.requests if each.fate in UNANSWERED]
+        unanswered = [each for each in night.sandbox.journal.requests if each.fault in UNANSWERED]
         done["runs found by their marker"] = sum(
             run.run_id in known for request in unanswered for run in request.runs
         )

@@ -211,7 +211,7 @@ class SimulatedBatch:
         if agent is None:
             sandbox = Sandbox.in_process(world, now, keys=keys, middleware=middleware)
         else:
-            sandbox = Sandbox(world=world, now=now, agent=agent, keys=keys, middleware=middleware)
+            sandbox = Sandbox(config=world, now=now, agent=agent, keys=keys, middleware=middleware)
         return cls(sandbox, store, loaded.batch, loaded.added, world)
 
     async def run(self, power: KillSwitch | None = None, **kwargs: Any) -> ExitReason:
@@ -241,7 +241,7 @@ class SimulatedBatch:
 
     def runner(self, api: TinyFishClient, me: Owner, power: KillSwitch, **kwargs: Any) -> Runner:
         """Return a runner on this machine, where all others are known to be dead unless told."""
-        kwargs.setdefault("gone", lambda owners: [owner.id for owner in owners])
+        kwargs.setdefault("exited_owners", lambda owners: [owner.id for owner in owners])
         kwargs.setdefault("now", now)
         kwargs.setdefault("monotonic", anyio.current_time)
         return Runner(
@@ -257,7 +257,7 @@ class SimulatedBatch:
     def check_always(self) -> None:
         """Check every promise that holds at every instant."""
         check_always(self.store, self.batch.id, self.loaded)
-        ledger = self.sandbox.ledger
+        ledger = self.sandbox.journal
         blind = self.network is not None and self.network.may({"blind_search"})
         late = self.world.late if self.one_clock else None
         check_creates(self.store, self.batch, ledger.runs, late, blind=blind)
@@ -267,7 +267,7 @@ class SimulatedBatch:
     def check_end(self) -> None:
         """Check every promise, now that the batch has come to its end."""
         self.check_always()
-        runs, served = self.sandbox.ledger.runs, self.network.served if self.network else {}
+        runs, served = self.sandbox.journal.runs, self.network.served if self.network else {}
         unseen = hidden(runs, self.world.late, now())
         unseen |= undecided(self.store, self.batch.id, runs)
         check_end(self.store, self.batch.id, self.loaded, runs, unseen)

@@ -143,7 +143,7 @@ def refusal(text: bytes | str, file: str = "jobs.yaml") -> JobFileErrors | None:
 def holds(text: bytes | str) -> None:
     if errors := refusal(text):
         assert all(one == "\n" or one.isprintable() for one in report(errors))
-        places = [(mistake.line, mistake.column) for mistake in errors.mistakes]
+        places = [(problem.line, problem.column) for problem in errors.problems]
         assert places == sorted(places)
         assert min(places) >= (1, 1)
 

@@ -184,7 +184,7 @@ class Eyes:
     _known: dict[int, Any] = field(default_factory=dict)
 
     def look(self) -> None:
-        columns = (submissions.c.id, submissions.c.state, submissions.c.searched)
+        columns = (submissions.c.id, submissions.c.state, submissions.c.fruitless_searches)
         with self.store._database.read() as tx:
             rows = list(tx.execute(select(*columns)))
         for row in rows:

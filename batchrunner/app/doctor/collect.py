@@ -21,6 +21,8 @@ from urllib.request import getproxies, proxy_bypass
 
 import anyio
 
+from batchrunner.api_facts.endpoint_paths import DEFAULT_URL
+from batchrunner.api_facts.environment import API_KEY
 from batchrunner.app.api_key import api_key
 from batchrunner.app.clock import now
 from batchrunner.app.doctor import Facts
@@ -41,7 +43,7 @@ from batchrunner.store.address import file_of, url_of
 from batchrunner.store.database import APPLICATION_ID, StoreError
 from batchrunner.store.schema import HEAD
 from batchrunner.store.store import Store
-from batchrunner.tinyfish.client import DEFAULT_URL, TinyFishClient
+from batchrunner.tinyfish.client import TinyFishClient
 from batchrunner.tinyfish.http import LOOPBACK, AddressError
 
 #: Larger files are checked only in part: a full check takes long, and writers have to wait for it.
@@ -226,7 +228,7 @@ def _key_from(key_file: str | None) -> str | None:
     """Say where the key comes from; None if there is none. The name of a key file stays secret."""
     if key_file is not None:
         return "from standard input" if key_file == "-" else "from the key file"
-    return "from TINYFISH_API_KEY" if os.environ.get("TINYFISH_API_KEY", "").strip() else None
+    return f"from {API_KEY}" if os.environ.get(API_KEY, "").strip() else None
 
 
 def _proxy(url: str) -> str | None:

@@ -75,7 +75,7 @@ def command(
 
 
 def _address(api_url: str | None) -> str:
-    from batchrunner.tinyfish.client import DEFAULT_URL
+    from batchrunner.api_facts.endpoint_paths import DEFAULT_URL
 
     return api_url or DEFAULT_URL
 

@@ -27,6 +27,7 @@ from batchrunner.cli.options import (
     read_job_file,
 )
 from batchrunner.cli.webhook_options import webhook_options
+from batchrunner.outputs import suffixes_help
 
 if TYPE_CHECKING:
     from batchrunner.app.api_access import ApiAccess
@@ -44,7 +45,8 @@ if TYPE_CHECKING:
     "outputs",
     multiple=True,
     metavar="FILE",
-    help="Export to this file: .csv or .jsonl; may be given more than once.  [default: NAME.csv]",
+    help=f"Export to this file: {suffixes_help()}; may be given more than once.  "
+    "[default: NAME.csv]",
 )
 @click.option(
     "--concurrency",

@@ -106,7 +106,7 @@ def _cause_rows(batch: Batch, report: TimeAndCostReport) -> Iterator[list[str]]:
 
 def _bucket_rows(report: TimeAndCostReport) -> Iterator[list[str]]:
     from batchrunner.app.time_and_cost_report import whole_seconds
-    from batchrunner.model.time_and_cost import TimeBucket
+    from batchrunner.model.states import TimeBucket
 
     used = report.used
     buckets = [bucket for bucket in TimeBucket if used.buckets.get(bucket)]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from batchrunner.app.status import MAX_ATTEMPTS_SHOWN
 from batchrunner.model.artifacts import ArtifactState
+from batchrunner.model.categories import CATEGORIES, FailureCategory
 from batchrunner.text.format import counted
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def closing_lines(store: Store, batch: Batch, tally: BatchCounts, db: str) -> It
         yield f"{counted(left, 'job')} left"
     if running:
         yield f"{counted(running, 'run')} may go on and cost money: run again to collect them"
-    if worth := sorted(category for category in tally.failed if category not in SETTLED):
+    if worth := sorted(each for each in tally.failed if CATEGORIES[each].retry_suggested):
         hopeless = len(worth) < len(tally.failed)
         chosen = "".join(f" --category {category}" for category in worth) if hopeless else ""
         yield f"put the failed ones back, then run again: batchrunner retry {name}{chosen}"
@@ -75,7 +76,7 @@ def failure_lines(store: Store, batch: Batch) -> Iterator[str]:
     """Give the final failures of a batch by category: what they mean, and a few examples."""
     attempts = store.failures(batch.id, final=True, most=MAX_ATTEMPTS_SHOWN)
     for category, lines in _by_category(attempts).items():
-        yield f"{category} ({len(lines)}): {ADVICE[category]}"
+        yield f"{category} ({len(lines)}): {CATEGORIES[category].advice}"
         yield from _examples(lines)
 
 
@@ -103,11 +104,11 @@ def retry_lines(store: Store, batch: Batch) -> Iterator[str]:
 
 def _by_category(
     attempts: list[ClosedAttempt], *, with_state: bool = False
-) -> dict[str, list[str]]:
+) -> dict[FailureCategory, list[str]]:
     found = defaultdict(list)
     for attempt in attempts:
         now = f"  → {attempt.job_state}" if with_state else ""
-        found[str(attempt.category)].append(_attempt_line(attempt) + now)
+        found[attempt.category].append(_attempt_line(attempt) + now)
     return dict(sorted(found.items()))
 
 
@@ -149,31 +150,6 @@ def same_command(args: Sequence[str]) -> str:
     from batchrunner.store.address import redacted
 
     return shlex.join(["batchrunner", *(redacted(arg) for arg in args if arg != "--leave-runs")])
-
-
-#: Failures that would only happen again, or that the user has to decide on.
-SETTLED = ("agent_failure", "rejected", "unauthorized", "unanswered")
-
-
-#: Category → what it means for the user, and what to do.
-ADVICE = {
-    "system_failure": "the service broke each time; try again later",
-    "agent_failure": "the input needs fixing: look at the url and the goal",
-    "billing_failure": "the account has no credits",
-    "unknown": "the API gave no reason that is known here; try again later",
-    "goal_failure": "the page did not give what the goal asks for",
-    "blocked": "a captcha, a login or a bot wall; stealth and a proxy were tried, unless a policy "
-    "says otherwise",
-    "invalid_result": "the result is not what output_schema or expect asks for",
-    "timed_out": "queued or running for longer than its limit, and cancelled",
-    "run_cancelled": "cancelled on request or by somebody else",
-    "rejected": "the API refused the request; mend the job, under a new `id` if it has one",
-    "unauthorized": "the account lacks the right for an option of this job",
-    "throttled": "the API was busy",
-    "unreachable": "the API could not be reached",
-    "unanswered": "a run may exist and be paid for; retry puts it back only where it is named",
-    "lost": "the API no longer knows the run",
-}
 
 
 def batch_as_json(store: Store, batch: Batch) -> dict[str, Any]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from batchrunner.model import Failed, RunStatus
     from batchrunner.runner.events import Event
     from batchrunner.tinyfish.console_views import Step
-    from batchrunner.tinyfish.sse import StreamEvent
+    from batchrunner.tinyfish.event_stream import StreamEvent
 
 
 class RunPrinter:

@@ -54,12 +54,12 @@ def serve_in_background(
     path, stack = None if journal is None else Path(journal), ExitStack()
     with _interrupts_deferred():
         is_new = path is not None and not path.exists()
-        served = stack.enter_context(serve(config, ledger_path=path))
+        served = stack.enter_context(serve(config, journal_path=path))
     try:
         yield BackgroundSandbox(url=served.url, key=KEY)
     finally:
         with _interrupts_deferred():
-            if path is not None and is_new and not served.ledger.requests:
+            if path is not None and is_new and not served.journal.requests:
                 path.unlink(missing_ok=True)
             stack.close()
 

@@ -11,7 +11,7 @@ from batchrunner.cli.run_filters import filter_options, filters
 from batchrunner.text.format import counted
 
 if TYPE_CHECKING:
-    from batchrunner.tinyfish.console_views import RunPage
+    from batchrunner.tinyfish.console_views import RunListPage
 
 #: The API's default and maximum of runs on a page.
 DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 20, 100
@@ -90,7 +90,7 @@ class _Printer:
         self._all_pages = all_pages
         self._count = 0
 
-    def show(self, page: RunPage) -> None:
+    def show(self, page: RunListPage) -> None:
         """Print a page; after the last one, the count."""
         for line in _lines(page, self._form):
             click.echo(line)
@@ -100,7 +100,7 @@ class _Printer:
             _show_count(self._count, page)
 
 
-def _lines(page: RunPage, form: str) -> list[str]:
+def _lines(page: RunListPage, form: str) -> list[str]:
     from batchrunner.cli.output.run_text import list_line
 
     if form == "json":
@@ -110,7 +110,7 @@ def _lines(page: RunPage, form: str) -> list[str]:
     return [list_line(details) for details in page.runs]
 
 
-def _show_count(count: int, page: RunPage) -> None:
+def _show_count(count: int, page: RunListPage) -> None:
     from shlex import quote
 
     from batchrunner.text.terminal import term_safe
