@@ -17,6 +17,7 @@ from pathlib import Path
 import click
 
 from batchrunner import classify
+from batchrunner.api_facts.run_options import RUN_OPTIONS
 from batchrunner.cli import COMMANDS, cli
 from batchrunner.inputs import yaml
 from batchrunner.inputs.expectations import BOUNDS_FIELDS, EXPECT
@@ -25,7 +26,6 @@ from batchrunner.inputs.record_types import Record
 from batchrunner.judge import GENERAL_RULES
 from batchrunner.judge.wall_text import BOT_WALL, LOGIN_WALL
 from batchrunner.model import (
-    RUN_OPTIONS,
     FailureCategory,
     FinishedJob,
     JobState,

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import settings
 
 #: Files whose tests take longest.
-LONGEST = ("test_swarm.py", "test_crashes.py")
+LONGEST = ("test_fuzzed_batches.py", "test_crashes.py")
 SWEEP = "sweep"
 
 # No example is timed.

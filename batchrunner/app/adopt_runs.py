@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.app.account_check import bind
 from batchrunner.app.api_call import call_api
 from batchrunner.app.clock import ledger_now
@@ -16,7 +17,6 @@ from batchrunner.app.run_observer import Say, say_nothing
 from batchrunner.errors import UsageError
 from batchrunner.inputs.yaml import NAME
 from batchrunner.model import (
-    MAX_RUNS_PER_REQUEST,
     Batch,
     Finish,
     JobFile,

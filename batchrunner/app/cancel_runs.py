@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.app.api_call import call_api
-from batchrunner.model import MAX_RUNS_PER_REQUEST, Run, RunObservation
+from batchrunner.model import Run, RunObservation
 
 if TYPE_CHECKING:
     from batchrunner.app.api_access import ApiAccess

@@ -145,7 +145,7 @@ class _Progress:
         self._run_is_known = run_is_known
 
     def runner_event(self, event: Event) -> None:
-        """Take an event of the runner; they matter to nobody once the run is known."""
+        """Take an event of the runner; none is passed on once the run is known."""
         if isinstance(event, RunsSubmitted) and self._waiting:
             self._run_is_known = True
             for each in self._waiting:
@@ -174,5 +174,5 @@ def _no_ended_run(store: Store, batch: Batch) -> CannotContinue:
         f"the job has no run that is over: {why}",
         next=f"batchrunner retry {batch.name}, then the same command"
         if final
-        else "give the same command again: it looks before it starts anything",
+        else "give the same command again: it searches before it starts anything",
     )

@@ -143,4 +143,4 @@ async def listen_for_webhooks(
         yield wakeup
         tasks.cancel_scope.cancel()
     if not wakeup.count and wakeup.webhook_url is not None:
-        say("webhooks: none came; results were learned by looks alone")
+        say("webhooks: none came; results were learned by polls alone")

@@ -14,9 +14,6 @@ from batchrunner.model import RunStatus
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-#: The API searches goals for no longer text.
-MAX_GOAL_LENGTH = 500
-
 _OPTIONS = (
     click.option(
         "--status",

@@ -122,7 +122,7 @@ class RetryRules:
             add_unknown(key_node, _CATEGORIES, name, log)
             return INVALID
         called = f"`{key}` of {name}"
-        known = ", ".join(f"`{one}`" for one in self.fields)
+        known = ", ".join(f"`{key}`" for key in self.fields)
         if type(node) is not Pairs:
             return refuse(called, "a rule", node, log, f"its keys are {known}")
         if not node.nodes:

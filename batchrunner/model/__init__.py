@@ -1,7 +1,5 @@
 """The vocabulary: the values that all other packages work on."""
 
-from batchrunner.api_facts.limits import MAX_RUN_ID_LENGTH, MAX_RUNS_PER_REQUEST
-from batchrunner.api_facts.run_options import RUN_OPTIONS
 from batchrunner.model.attempts import (
     AttemptDecision,
     ControlRun,
@@ -72,9 +70,6 @@ from batchrunner.model.states import JobState, RunStatus
 
 __all__ = [
     "AUTO",
-    "MAX_RUNS_PER_REQUEST",
-    "MAX_RUN_ID_LENGTH",
-    "RUN_OPTIONS",
     "ApiError",
     "ApiFault",
     "AttemptDecision",

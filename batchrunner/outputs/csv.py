@@ -64,7 +64,7 @@ def _columns(jobs: Iterable[FinishedJob]) -> list[str]:
 
 
 class _Sheet:
-    """Rows under the same header, and how many of their cells were guarded."""
+    """Writes rows under one header, and counts the guarded cells."""
 
     def __init__(self, columns: Iterable[str]) -> None:
         self._index = {name: index for index, name in enumerate(columns)}
@@ -99,7 +99,7 @@ class _Sheet:
 
 
 def _quoted(text: str) -> str:
-    # As csv.writer does, in half the time.
+    # The same as csv.writer, in half the time.
     if '"' in text:
         text = text.replace('"', '""')
     elif not ("," in text or "\n" in text or "\r" in text):
@@ -108,7 +108,7 @@ def _quoted(text: str) -> str:
 
 
 def _leaves(result: str | None) -> Mapping[str, Json]:
-    """Return the values in a result by the names of their columns."""
+    """Return the values of a result by the names of their columns."""
     if result is None:
         return {}
     try:

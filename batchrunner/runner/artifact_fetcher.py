@@ -164,7 +164,7 @@ class ArtifactFetcher:
             path = await self._offload_disk(
                 lambda: part.keep(downloaded.suffix(wanted.kind or ArtifactKind.VIDEO))
             )
-        await self._store_result(
+        await self._record_result(
             wanted,
             ArtifactResult(
                 state=ArtifactState.STORED,
@@ -211,11 +211,11 @@ class ArtifactFetcher:
         """Store a failure that is final; try again later after any other."""
         match error.why:
             case DownloadFailure.REFUSED:
-                await self._store_result(
+                await self._record_result(
                     wanted, ArtifactResult(state=ArtifactState.REFUSED, why=error.message)
                 )
             case DownloadFailure.GONE:
-                await self._store_result(
+                await self._record_result(
                     wanted, ArtifactResult(state=ArtifactState.GONE, why=error.message)
                 )
             case DownloadFailure.BARRED:
@@ -223,11 +223,11 @@ class ArtifactFetcher:
             case DownloadFailure.STALE | DownloadFailure.LATER:
                 self.last_problem = error.message
                 self._retry_later(_target_key(wanted))
-                await self._store_result(
+                await self._record_result(
                     wanted, ArtifactResult(state=ArtifactState.WANTED, why=error.message)
                 )
 
-    async def _store_result(self, wanted: WantedArtifact, result: ArtifactResult) -> None:
+    async def _record_result(self, wanted: WantedArtifact, result: ArtifactResult) -> None:
         await self._call_store(lambda: self._store.settle_artifact(wanted, result))
 
     async def _call_store(self, call: Callable[[], T]) -> T | None:

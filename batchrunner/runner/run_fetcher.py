@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 import anyio
 
+from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.classify import classify_fault
 from batchrunner.model import (
-    MAX_RUNS_PER_REQUEST,
     ApiError,
     FailureCategory,
     FaultKind,

@@ -9,9 +9,9 @@ from typing import assert_never
 import anyio
 from anyio.abc import TaskGroup
 
+from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.classify import classify_fault, is_not_offered
 from batchrunner.model import (
-    MAX_RUNS_PER_REQUEST,
     ApiError,
     ApiFault,
     CreateAnswer,

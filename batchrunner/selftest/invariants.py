@@ -13,8 +13,8 @@ from typing import Any
 
 from sqlalchemy import select
 
+from batchrunner.api_facts.run_options import RUN_OPTIONS
 from batchrunner.model import (
-    RUN_OPTIONS,
     Batch,
     FailureCategory,
     Job,
@@ -75,8 +75,8 @@ class StoreSnapshot:
 
     def by_marker(self) -> dict[str, Any]:
         """Return the attempts by the text that marks the goals of their runs."""
-        tokens = {row.id: row.token for row in self.submissions.values()}
-        return {marker(tokens[a.submission_id], a.place): a for a in self.attempts}
+        tokens = {row.id: row.marker_token for row in self.submissions.values()}
+        return {marker(tokens[a.submission_id], a.batch_index): a for a in self.attempts}
 
 
 def check_always(store: Store, batch_id: int, loaded: int) -> None:
@@ -101,7 +101,7 @@ def check_always(store: Store, batch_id: int, loaded: int) -> None:
         invariant((job.state == JobState.SUCCEEDED) == done, "a job belies its attempts", job)
         # Fewer where the user put the job back: then they are counted anew.
         invariant(job.failures <= counted[job.id], "a job has more failures than attempts", job)
-        met = json.loads(job.met)
+        met = json.loads(job.failures_by_category)
         invariant(sum(met.values()) == job.failures, "a job does not know what it failed of", job)
         known = all(count <= of[job.id, category] for category, count in met.items())
         invariant(known, "a job has more failures of a category than attempts", job)
@@ -260,7 +260,7 @@ def check_creates(
         timed_out = by_marker[text].outcome == FailureCategory.TIMED_OUT
         if run.fault == "cancelled":
             continue  # by somebody else, though looks may not have shown it
-        if timed_out and not by_marker[text].recalled and run.finished_at:
+        if timed_out and not by_marker[text].cancelled_for_deadline and run.finished_at:
             _check_patience(batch.settings, own[by_marker[text].job_id], run)
     # What was given up and turned up late was alive beside the bound; it is cancelled.
     unwanted = {run.run_id for _, run in given_up} | set(books.orphans) | hidden(ledger)
@@ -308,7 +308,7 @@ def _check_failures(settings: Settings, job: Any) -> None:
     policy, rules = Policy.of(settings), rules_of(job.policy)
     about = Job(id=job.id, key=job.key, attempt=job.attempt, failures=job.failures, policy=rules)
     invariant(job.failures <= policy.bound(about), "more failures than the policy allows")
-    for category, count in counts_of(job.met).items():
+    for category, count in counts_of(job.failures_by_category).items():
         most = policy.tries(policy.rule(about, category))
         invariant(count <= most, f"more {category} than the policy allows")
 
@@ -365,7 +365,7 @@ def check_account(
         invariant(run.url == urls[attempt.job_id], "a run is in another job's row")
         early = one_clock and run.finished_at > attempt.closed_at
         invariant(not early, "an attempt was closed while its run went on")
-        ran_with = _options(options_of(options[attempt.job_id], attempt.changes))
+        ran_with = _options(options_of(options[attempt.job_id], attempt.option_overrides))
         ours = {} if webhook is None or "webhook_url" in ran_with else {"webhook_url": webhook}
         invariant(
             _options(run.body) in (ran_with, ran_with | ours),

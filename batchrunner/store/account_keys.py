@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, exists, or_, select, update
 
-from batchrunner.model import MAX_RUNS_PER_REQUEST
+from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.store.schema import SubmissionState, attempts, batches, orphans, submissions
 
 _open = (attempts.c.batch_id == bindparam("batch"), attempts.c.closed_at.is_(None))

@@ -18,8 +18,8 @@ from sqlalchemy import (
     update,
 )
 
+from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.model import (
-    MAX_RUNS_PER_REQUEST,
     AttemptDecision,
     FailureCategory,
     Finish,

@@ -17,7 +17,8 @@ from sqlalchemy import (
     update,
 )
 
-from batchrunner.model import MAX_RUNS_PER_REQUEST, FailureCategory, JobState
+from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
+from batchrunner.model import FailureCategory, JobState
 from batchrunner.model.categories import CATEGORIES
 from batchrunner.store import holds
 from batchrunner.store.schema import CanaryGate, attempts, batches, jobs

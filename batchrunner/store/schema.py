@@ -23,7 +23,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-from batchrunner.model import MAX_RUNS_PER_REQUEST, FailureCategory, JobState
+from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
+from batchrunner.model import FailureCategory, JobState
 from batchrunner.model.artifacts import ArtifactKind, ArtifactState
 
 #: The revision of the newest migration. A test compares it with the migrations.

@@ -173,7 +173,7 @@ def _shown_members(entry: Mapping[str, Any], listing: AccountListing) -> dict[st
 def _flat(value: Any) -> Any:
     """Return a plain value or a list of such; deeper values are not documented, and left out."""
     if isinstance(value, list):
-        return [one for one in value if not isinstance(one, dict | list)]
+        return [item for item in value if not isinstance(item, dict | list)]
     return None if isinstance(value, dict) else value
 
 

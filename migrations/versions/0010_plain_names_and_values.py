@@ -51,10 +51,12 @@ COLUMNS = {
 }
 TABLES = {"halts": "holds", "hosts": "host_escalations", "parking": "host_breakers"}
 #: Attempts to lock all tables, LOCK_PAUSE_SECONDS apart.
-MAX_LOCK_ATTEMPTS = 3000
-#: Of these, the attempts that also wait for the answers of create requests.
-MAX_ATTEMPTS_FOR_ANSWERS = 1500
-LOCK_PAUSE_SECONDS = 0.02
+MAX_LOCK_ATTEMPTS = 1200
+#: Of these, the attempts that also wait for the answers of create requests: about half a minute.
+MAX_ATTEMPTS_FOR_ANSWERS = 600
+LOCK_PAUSE_SECONDS = 0.05
+#: For each table. All together take less time than PostgreSQL waits before it looks for a deadlock.
+LOCK_TIMEOUT = "50ms"
 
 ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 HOLD_REASON_IS_KNOWN = (
@@ -80,12 +82,12 @@ def _lock_all_tables(tx: sa.Connection) -> None:
     """
     Lock all tables at a moment in which no create request of an older runner is unanswered.
 
-    That runner then stops at its next statement: the columns that it names are gone. NOWAIT, and
-    giving up all locks before the next attempt, rules out a deadlock with its transactions.
+    That runner then stops at its next statement: the columns that it names are gone. Each attempt
+    waits briefly, and gives up all its locks if it fails, so it cannot cause a deadlock.
     """
-    lock = sa.text(
-        f"LOCK TABLE {', '.join([*COLUMNS, 'orphans', 'results'])} IN ACCESS EXCLUSIVE MODE NOWAIT"
-    )
+    tables = ", ".join([*COLUMNS, "orphans", "results"])
+    lock = sa.text(f"LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE")
+    tx.execute(sa.text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
     for number in range(MAX_LOCK_ATTEMPTS):
         savepoint = tx.begin_nested()
         try:
@@ -97,6 +99,7 @@ def _lock_all_tables(tx: sa.Connection) -> None:
         else:
             if number >= MAX_ATTEMPTS_FOR_ANSWERS or not _has_unanswered_creates(tx):
                 savepoint.commit()
+                tx.execute(sa.text("SET LOCAL lock_timeout TO DEFAULT"))
                 return
             savepoint.rollback()
         tx.execute(sa.text("SELECT pg_sleep(:seconds)"), {"seconds": LOCK_PAUSE_SECONDS})

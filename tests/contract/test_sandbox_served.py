@@ -104,9 +104,9 @@ def test_a_port_that_is_taken_is_named(served: Served) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_quietly(number: signal.Signals, tmp_path: Path) -> None:
     program = (
-        "from batchrunner.sandbox import World\n"
-        "from batchrunner.sandbox.serve import serve_forever\n"
-        "serve_forever(World(), 0, None, lambda url: print(url, flush=True))\n"
+        "from batchrunner.sandbox import SandboxConfig\n"
+        "from batchrunner.sandbox.http.server import serve_forever\n"
+        "serve_forever(SandboxConfig(), 0, None, lambda url: print(url, flush=True))\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", program],

@@ -11,7 +11,7 @@ from batchrunner.model import Budget, Canary, JobState, Settings
 from batchrunner.model.hosts import host_of
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
-from tests.simulation.held import Night
+from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.simulated_batch import now, simulate
 
@@ -21,36 +21,36 @@ HOSTS, JOBS = 10, 50
 MOST_ATTEMPTS = 2
 
 
-def night_of(canary: Canary, script: dict[str, str]) -> Night:
+def batch_of(canary: Canary, script: dict[str, str]) -> CheckedBatch:
     settings = Settings(concurrency=50, canary=canary, backoff=timedelta(seconds=2))
     urls = [f"http://site-{n * HOSTS // JOBS}.test/{n}" for n in range(JOBS)]
-    return Night.of(urls, SandboxConfig(script=script), settings, agent=FixtureAgent())
+    return CheckedBatch.of(urls, SandboxConfig(script=script), settings, agent=FixtureAgent())
 
 
 def test_a_batch_that_is_no_good_costs_its_canary_and_nothing_else() -> None:
     async def run() -> None:
         script = {f"http://site-{n}.test/*": "goal_failure" for n in range(5)}
-        night = night_of(Canary(jobs=FIRST, success_rate=Decimal("0.8")), script)
-        assert await night.run() is ExitReason.CANARY_FAILED
-        night.check_always()
-        runs = night.sandbox.journal.runs
+        simulated = batch_of(Canary(jobs=FIRST, success_rate=Decimal("0.8")), script)
+        assert await simulated.run() is ExitReason.CANARY_FAILED
+        simulated.check_always()
+        runs = simulated.sandbox.journal.runs
         assert len({run.url for run in runs}) == FIRST
         assert len(runs) <= FIRST * MOST_ATTEMPTS
         assert len({host_of(run.url) for run in runs}) == HOSTS, "not spread over hosts"
-        assert night.jobs()[JobState.AVAILABLE] == JOBS - FIRST
-        batch = night.store.batch("night")
+        assert simulated.jobs()[JobState.AVAILABLE] == JOBS - FIRST
+        batch = simulated.store.batch("batch")
         assert batch is not None
         assert batch.pause is not None
         assert batch.pause.reason is not None
         assert "10 of 20 jobs succeeded (50%)" in batch.pause.reason
 
-        assert await night.run() is ExitReason.CANARY_FAILED, "the next start spent the rest"
-        assert len(night.sandbox.journal.runs) == len(runs)
+        assert await simulated.run() is ExitReason.CANARY_FAILED, "the next start spent the rest"
+        assert len(simulated.sandbox.journal.runs) == len(runs)
 
-        night.store.resume(night.batch.id, now())
+        simulated.store.resume(simulated.batch.id, now())
         script.clear()
-        assert await night.run() is ExitReason.FINISHED
-        night.check_end()
+        assert await simulated.run() is ExitReason.FINISHED
+        simulated.check_end()
 
     simulate(run)
 
@@ -58,10 +58,10 @@ def test_a_batch_that_is_no_good_costs_its_canary_and_nothing_else() -> None:
 def test_a_canary_that_brings_enough_lets_the_rest_go_by_itself() -> None:
     async def run() -> None:
         canary = Canary(jobs=FIRST, success_rate=Decimal("0.8"), row_cost=Budget(steps=30))
-        night = night_of(canary, {"http://site-0.test/0": "goal_failure"})
-        assert await night.run() is ExitReason.FINISHED
-        night.check_end()
-        runs = night.sandbox.journal.runs
+        simulated = batch_of(canary, {"http://site-0.test/0": "goal_failure"})
+        assert await simulated.run() is ExitReason.FINISHED
+        simulated.check_end()
+        runs = simulated.sandbox.journal.runs
         canary_urls = {run.url for run in runs[:FIRST]}
         ends = [run.finished_at for run in runs if run.url in canary_urls if run.finished_at]
         rest = [run.created_at for run in runs if run.url not in canary_urls]
@@ -73,25 +73,25 @@ def test_a_canary_that_brings_enough_lets_the_rest_go_by_itself() -> None:
 
 def test_a_row_that_costs_too_much_keeps_the_gate_shut() -> None:
     async def run() -> None:
-        night = night_of(Canary(jobs=FIRST, row_cost=Budget(steps=1)), {})
-        assert await night.run() is ExitReason.CANARY_FAILED
-        assert len(night.sandbox.journal.runs) == FIRST
+        simulated = batch_of(Canary(jobs=FIRST, row_cost=Budget(steps=1)), {})
+        assert await simulated.run() is ExitReason.CANARY_FAILED
+        assert len(simulated.sandbox.journal.runs) == FIRST
 
     simulate(run)
 
 
 def test_two_runners_wait_for_the_same_canary() -> None:
     async def run() -> None:
-        night = night_of(Canary(jobs=FIRST, success_rate=Decimal("0.8")), {})
+        simulated = batch_of(Canary(jobs=FIRST, success_rate=Decimal("0.8")), {})
         endings: list[ExitReason] = []
 
         async def work() -> None:
-            endings.append(await night.run(exited_owners=night.gone))
+            endings.append(await simulated.run(exited_owners=simulated.gone))
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(work)
             tasks.start_soon(work)
         assert endings == [ExitReason.FINISHED, ExitReason.FINISHED]
-        night.check_end()
+        simulated.check_end()
 
     simulate(run)

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from batchrunner.model import FailureCategory, JobState, Settings
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.store.schema import attempts
-from tests.simulation.held import Night
+from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.simulated_batch import simulate
 
@@ -22,7 +22,7 @@ COUNTS, WAITS = True, False
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """What befalls the job, and the attempts that it is to have: outcome, and whether it counts."""
+    """What applies_to the job, and the attempts that it is to have: outcome, and whether it counts."""
 
     fate: str
     attempts: list[tuple[str, bool]]
@@ -114,12 +114,14 @@ def test_a_category_is_reached_end_to_end_and_leads_to_what_the_table_says(
     async def run() -> None:
         settings = Settings(backoff=timedelta(seconds=2), **case.settings)
         url = f"http://faults.test/{case.fate}"
-        night = Night.of([url], SandboxConfig(), settings, agent=FixtureAgent(), **case.job)
-        await night.run()
+        simulated = CheckedBatch.of(
+            [url], SandboxConfig(), settings, agent=FixtureAgent(), **case.job
+        )
+        await simulated.run()
         if category is not FailureCategory.UNANSWERED:  # whose run nobody can know of
-            night.check_end()
-        assert night.jobs() == {case.ends: 1}
-        with night.store._database.read() as tx:
+            simulated.check_end()
+        assert simulated.jobs() == {case.ends: 1}
+        with simulated.store._database.read() as tx:
             rows = tx.execute(select(attempts).order_by(attempts.c.number)).all()
         assert [(row.outcome, row.counted) for row in rows] == case.attempts
 

@@ -16,19 +16,19 @@ DRAWN = 60
 
 def test_crash_points_all_along_a_small_batch_are_survived() -> None:
     found = [crash_at((fuse,)) for fuse in range(1, count_steps() + 1, STRIDE)]
-    assert all(crash.came for crash in found), "a step was not reached: that proves nothing"
+    assert all(crash.reached for crash in found), "a step was not reached: that proves nothing"
     inside = sum(crash.in_transaction for crash in found)
     assert 3 < inside < len(found) - 1, "kills fall into transactions, and between them"
 
 
 def test_a_crash_while_recovering_from_a_crash_is_survived() -> None:
-    assert crash_at((100, 40)).came
+    assert crash_at((100, 40)).reached
 
 
 @pytest.mark.sweep
 def test_every_crash_point_of_a_small_batch_is_survived() -> None:
     found = list(all_crash_points())
-    assert all(crash.came for crash in found), "a step was not reached: that proves nothing"
+    assert all(crash.reached for crash in found), "a step was not reached: that proves nothing"
     inside = sum(crash.in_transaction for crash in found)
     assert inside > 300, "too few kills fell into transactions"
     assert len(found) - inside > 100, "too few kills fell between transactions"
@@ -36,7 +36,7 @@ def test_every_crash_point_of_a_small_batch_is_survived() -> None:
 
 @pytest.mark.sweep
 def test_drawn_pairs_of_crash_points_are_survived() -> None:
-    came = sum(crash.came for crash in crash_pairs(DRAWN, seed=1))
+    came = sum(crash.reached for crash in crash_pairs(DRAWN, seed=1))
     assert came > DRAWN / 2, "too few of the second kills came to happen"
 
 

@@ -15,7 +15,7 @@ from batchrunner.policy.escalation import STEP_CLOSED_AFTER, is_probe
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.journal import SandboxRun
-from tests.simulation.held import Night
+from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.simulated_batch import KillSwitch, ProcessKilled, simulate
 from tests.sweeps import some
@@ -36,8 +36,8 @@ def urls() -> list[str]:
     return [f"http://site-{n % HOSTS}.test/{n // HOSTS}" for n in range(HOSTS * JOBS_EACH)]
 
 
-def night_of(settings: Settings = SETTINGS) -> Night:
-    return Night.of(urls(), SandboxConfig(script=SCRIPT), settings, agent=FixtureAgent())
+def batch_of(settings: Settings = SETTINGS) -> CheckedBatch:
+    return CheckedBatch.of(urls(), SandboxConfig(script=SCRIPT), settings, agent=FixtureAgent())
 
 
 def rung_of(run: SandboxRun) -> int:
@@ -48,9 +48,9 @@ def rung_of(run: SandboxRun) -> int:
     return int(run.body.get("browser_profile") == "stealth")
 
 
-def by_host(night: Night) -> Mapping[str, list[SandboxRun]]:
+def by_host(simulated: CheckedBatch) -> Mapping[str, list[SandboxRun]]:
     found: dict[str, list[SandboxRun]] = defaultdict(list)
-    for run in night.sandbox.journal.runs:
+    for run in simulated.sandbox.journal.runs:
         found[host_of(run.url)].append(run)
     return found
 
@@ -60,11 +60,11 @@ def probes(host: str) -> int:
     return sum(is_probe(f"job-{n}") for n, url in enumerate(urls()) if host_of(url) == host)
 
 
-def check_learned(night: Night) -> None:
+def check_learned(simulated: CheckedBatch) -> None:
     """Check where escalation was tried and what it cost, from the API's own ledger of runs."""
-    night.check_end()
-    assert night.jobs() == {JobState.SUCCEEDED: HOSTS * JOBS_EACH}
-    runs = by_host(night)
+    simulated.check_end()
+    assert simulated.jobs() == {JobState.SUCCEEDED: HOSTS * JOBS_EACH}
+    runs = by_host(simulated)
     for host in set(runs) - {*STEALTHY, *PROXIED}:
         assert [rung_of(run) for run in runs[host]] == [0] * JOBS_EACH, "a healthy host escalated"
     # Jobs that were in flight before anything was known, and those that look again.
@@ -80,23 +80,23 @@ def check_learned(night: Night) -> None:
         assert rungs.count(0) + rungs.count(1) <= 2 * in_flight + probes(host)
 
 
-def attempts_per_job(night: Night, host: str) -> list[int]:
+def attempts_per_job(simulated: CheckedBatch, host: str) -> list[int]:
     """Return the attempts of a host's jobs, in the order of the file."""
-    jobs = night.store.finished(night.batch.id)
+    jobs = simulated.store.finished(simulated.batch.id)
     return [job.attempts for job in jobs if host_of(job.url) == host]
 
 
 @cache
-def played() -> Night:
+def played() -> CheckedBatch:
     """Play the night that several tests look at."""
 
-    async def night() -> Night:
-        walled = night_of()
+    async def scenario() -> CheckedBatch:
+        walled = batch_of()
         assert await walled.run() is ExitReason.FINISHED
         check_learned(walled)
         return walled
 
-    walled: Night = simulate(night)
+    walled: CheckedBatch = simulate(scenario)
     return walled
 
 
@@ -128,26 +128,26 @@ def test_what_was_learned_is_told_with_each_job_and_each_failure() -> None:
 
 @pytest.mark.parametrize("every", some([150, 700], 1))
 def test_what_was_learned_survives_crashes(every: int) -> None:
-    async def night() -> None:
-        walled, deaths = night_of(), 0
+    async def scenario() -> None:
+        walled, deaths = batch_of(), 0
         while True:
             try:
-                ending = await walled.run(KillSwitch(fuse=every * (deaths + 1)))
+                ending = await walled.run(KillSwitch(kill_at=every * (deaths + 1)))
                 break
             except ProcessKilled:
                 deaths += 1
                 walled.check_always()
-        assert deaths >= 3, "nothing was killed: this night proves nothing"
+        assert deaths >= 3, "nothing was killed: this run proves nothing"
         assert ending is ExitReason.FINISHED
         check_learned(walled)
 
-    simulate(night)
+    simulate(scenario)
 
 
 @pytest.mark.sweep
 def test_without_a_ladder_the_walls_stand() -> None:
-    async def night() -> None:
-        plain = night_of(
+    async def scenario() -> None:
+        plain = batch_of(
             Settings(
                 concurrency=SLOTS,
                 policy={FailureCategory.BLOCKED: RetryRule(attempts=1)},
@@ -162,13 +162,13 @@ def test_without_a_ladder_the_walls_stand() -> None:
         }
         assert {rung_of(run) for run in plain.sandbox.journal.runs} == {0}
 
-    simulate(night)
+    simulate(scenario)
 
 
 @pytest.mark.sweep
 def test_a_replay_of_the_night_is_the_same() -> None:
-    def runs_of(night: Night) -> list[tuple[str, int, str]]:
-        runs = night.sandbox.journal.runs
+    def runs_of(simulated: CheckedBatch) -> list[tuple[str, int, str]]:
+        runs = simulated.sandbox.journal.runs
         return [(run.url, rung_of(run), str(run.created_at)) for run in runs]
 
     first = played()

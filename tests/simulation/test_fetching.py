@@ -23,13 +23,13 @@ from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.store.database import StoreError
 from batchrunner.tinyfish.console_client import ConsoleClient
-from tests.simulation.held import Night
+from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.simulated_batch import pages, simulate
 from tests.sweeps import some
 
 T = TypeVar("T")
 ALL = {"capture_config": {"screenshots": True, "html": True, "recording": True}}
-WORLD = SandboxConfig(durations=(20, 40))
+CONFIG = SandboxConfig(durations=(20, 40))
 HOME = "http://127.0.0.1"
 
 
@@ -58,9 +58,9 @@ class Line(httpx.AsyncBaseTransport):
 
 @dataclass
 class Beside:
-    """A night, and what fetches its artifacts into a folder."""
+    """A simulated, and what fetches its artifacts into a folder."""
 
-    night: Night
+    simulated: CheckedBatch
     folder: Path
     refusals: dict[str, int] = field(default_factory=dict)
     broken: list[Exception] = field(default_factory=list)  #: what the disk answers at first
@@ -70,8 +70,8 @@ class Beside:
     line: Line = field(init=False)
 
     def __post_init__(self) -> None:
-        self.night.store.want_artifacts(self.night.batch.id, lasting=True)
-        self.line = Line(self.night.sandbox.transport(), self.refusals)
+        self.simulated.store.want_artifacts(self.simulated.batch.id, lasting=True)
+        self.line = Line(self.simulated.sandbox.transport(), self.refusals)
 
     @asynccontextmanager
     async def fetching(self) -> AsyncIterator[ArtifactFetcher]:
@@ -83,11 +83,13 @@ class Beside:
             anyio.create_task_group() as tasks,
         ):
             work = ArtifactFetcher(
-                store=self.night.store,
+                store=self.simulated.store,
                 console=reader,
                 downloader=fetcher,
                 folder=self.folder,
-                selection=ArtifactSelection(batch_id=self.night.batch.id, owner_id=self.owner_id),
+                selection=ArtifactSelection(
+                    batch_id=self.simulated.batch.id, owner_id=self.owner_id
+                ),
                 offload=lambda call: _answered(call, self.away),
                 offload_disk=lambda call: _answered(call, self.broken),
             )
@@ -103,13 +105,13 @@ class Beside:
     async def run(self, patience: float = 300) -> ArtifactFetcher:
         """Run the batch to its end, and fetch for as long as the program would."""
         async with self.fetching() as work:
-            assert await self.night.run() is ExitReason.FINISHED
+            assert await self.simulated.run() is ExitReason.FINISHED
             await work.finish(patience)
         return work
 
     @property
     def artifacts(self) -> list[Artifact]:
-        return self.night.store.artifacts(self.night.batch.id)
+        return self.simulated.store.artifacts(self.simulated.batch.id)
 
     def states(self) -> set[ArtifactState]:
         return {each.state for each in self.artifacts}
@@ -121,45 +123,45 @@ async def _answered(call: Callable[[], T], first: list[Exception]) -> T:
     return call()
 
 
-def night_of(urls: Sequence[str], world: SandboxConfig = WORLD) -> Night:
-    return Night.of(urls, world, Settings(concurrency=4), options=ALL)
+def batch_of(urls: Sequence[str], config: SandboxConfig = CONFIG) -> CheckedBatch:
+    return CheckedBatch.of(urls, config, Settings(concurrency=4), options=ALL)
 
 
 def files_in(folder: Path) -> list[str]:
     return sorted(str(each) for each in folder.rglob("*") if each.is_file())
 
 
-def created_at(night: Night) -> list[datetime]:
-    return [run.created_at for run in night.sandbox.journal.runs]
+def created_at(simulated: CheckedBatch) -> list[datetime]:
+    return [run.created_at for run in simulated.sandbox.journal.runs]
 
 
 @pytest.mark.parametrize("fate", some([None, "artifact_dripping", "artifact_expired"], 1))
 def test_fetching_delays_no_create_and_no_end(tmp_path: Path, fate: str | None) -> None:
-    world = SandboxConfig(durations=(20, 40), rates={fate: 0.7} if fate else {})
+    config = SandboxConfig(durations=(20, 40), rates={fate: 0.7} if fate else {})
 
     async def alone() -> tuple[list[datetime], float]:
-        night = night_of(pages(24), world)
-        assert await night.run() is ExitReason.FINISHED
-        return created_at(night), anyio.current_time()
+        simulated = batch_of(pages(24), config)
+        assert await simulated.run() is ExitReason.FINISHED
+        return created_at(simulated), anyio.current_time()
 
     async def beside() -> tuple[list[datetime], float]:
-        both = Beside(night_of(pages(24), world), tmp_path, owner_id="owner-1")
+        both = Beside(batch_of(pages(24), config), tmp_path, owner_id="owner-1")
         async with both.fetching():
-            assert await both.night.run() is ExitReason.FINISHED
+            assert await both.simulated.run() is ExitReason.FINISHED
             over = anyio.current_time()
-        both.night.check_end()
-        assert both.night.jobs() == {JobState.SUCCEEDED: 24}
+        both.simulated.check_end()
+        assert both.simulated.jobs() == {JobState.SUCCEEDED: 24}
         assert 0 < both.line.most_at_once <= 4
-        return created_at(both.night), over
+        return created_at(both.simulated), over
 
     assert simulate(beside) == simulate(alone)
 
 
 def test_everything_is_there_when_the_batch_has_ended(tmp_path: Path) -> None:
     async def main() -> None:
-        both = Beside(night_of(pages(12)), tmp_path, owner_id="owner-1")
+        both = Beside(batch_of(pages(12)), tmp_path, owner_id="owner-1")
         await both.run()
-        steps = sum(run.steps for run in both.night.sandbox.journal.runs)
+        steps = sum(run.steps for run in both.simulated.sandbox.journal.runs)
         assert Counter(each.kind for each in both.artifacts) == {
             ArtifactKind.SCREENSHOTS: steps,
             ArtifactKind.HTML: steps,
@@ -173,12 +175,12 @@ def test_everything_is_there_when_the_batch_has_ended(tmp_path: Path) -> None:
 
 def test_a_fetch_that_is_cut_off_anywhere_is_gone_on_with(tmp_path: Path) -> None:
     async def main(seconds: float, folder: Path) -> None:
-        both = Beside(night_of(pages(6)), folder)
+        both = Beside(batch_of(pages(6)), folder)
         with anyio.move_on_after(seconds):
             async with both.fetching():
-                await both.night.run()
-        while both.night.jobs() != {JobState.SUCCEEDED: 6}:
-            await both.night.run()
+                await both.simulated.run()
+        while both.simulated.jobs() != {JobState.SUCCEEDED: 6}:
+            await both.simulated.run()
         async with both.fetching() as work:
             await work.finish(300)
         assert both.states() == {ArtifactState.STORED}
@@ -186,26 +188,26 @@ def test_a_fetch_that_is_cut_off_anywhere_is_gone_on_with(tmp_path: Path) -> Non
 
     for seconds in (21, 30, 45):
 
-        async def night(cut: float = seconds) -> None:
+        async def scenario(cut: float = seconds) -> None:
             await main(cut, tmp_path / str(cut))
 
-        simulate(night)
+        simulate(scenario)
 
 
 def test_an_address_that_is_too_old_is_asked_for_again_and_no_run_is_made(tmp_path: Path) -> None:
     async def main() -> None:
-        both = Beside(night_of(pages(1)), tmp_path, refusals={"recording.mp4": 1})
+        both = Beside(batch_of(pages(1)), tmp_path, refusals={"recording.mp4": 1})
         await both.run()
         assert both.states() == {ArtifactState.STORED}
         assert both.line.asked["recording.mp4"] == 2
-        assert len(both.night.sandbox.journal.runs) == 1
+        assert len(both.simulated.sandbox.journal.runs) == 1
 
     simulate(main)
 
 
 def test_what_cannot_be_had_is_tried_four_times_and_kept_as_wanted(tmp_path: Path) -> None:
     async def main() -> None:
-        both = Beside(night_of(pages(1)), tmp_path, known=False)
+        both = Beside(batch_of(pages(1)), tmp_path, known=False)
         work = await both.run()
         [video] = [each for each in both.artifacts if each.kind is ArtifactKind.VIDEO]
         assert (video.state, video.why) == (
@@ -224,9 +226,9 @@ def test_what_cannot_be_had_is_tried_four_times_and_kept_as_wanted(tmp_path: Pat
 def test_the_end_of_a_batch_waits_for_slow_artifacts_only_so_long(tmp_path: Path) -> None:
     async def main() -> None:
         urls = [f"http://faults.test/artifact_dripping?n={n}" for n in range(8)]
-        both = Beside(night_of(urls), tmp_path)
+        both = Beside(batch_of(urls), tmp_path)
         async with both.fetching() as work:
-            assert await both.night.run() is ExitReason.FINISHED
+            assert await both.simulated.run() is ExitReason.FINISHED
             over = anyio.current_time()
             await work.finish(300)
             assert anyio.current_time() - over <= 300
@@ -240,10 +242,10 @@ def test_a_full_disk_and_an_absent_database_lose_nothing(tmp_path: Path) -> None
     async def main() -> None:
         full = OSError(errno.ENOSPC, "No space left on device")
         gone = StoreError("the database is away", "wait", passing=True)
-        night = night_of(pages(4))
-        both = Beside(night, tmp_path, broken=[full] * 3, away=[gone] * 3)
+        simulated = batch_of(pages(4))
+        both = Beside(simulated, tmp_path, broken=[full] * 3, away=[gone] * 3)
         await both.run()
-        assert both.night.jobs() == {JobState.SUCCEEDED: 4}
+        assert both.simulated.jobs() == {JobState.SUCCEEDED: 4}
         assert both.states() == {ArtifactState.STORED}
 
     simulate(main)
@@ -256,13 +258,13 @@ def test_a_key_that_is_refused_ends_the_fetching_and_not_the_batch(tmp_path: Pat
             return httpx.Response(401, json={"error": error})
 
     async def main() -> None:
-        both = Beside(night_of(pages(4)), tmp_path)
+        both = Beside(batch_of(pages(4)), tmp_path)
         both.line = Line(Refusing(), {})
         begun = both.line
         work = await both.run()
         assert work.key_refused
         assert work.last_problem == "Invalid API key"
         assert sum(begun.asked.values()) <= 4
-        assert both.night.store.gallery(both.night.batch.id).unlisted == 4
+        assert both.simulated.store.gallery(both.simulated.batch.id).unlisted == 4
 
     simulate(main)

@@ -16,10 +16,10 @@ from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import Sandbox, SandboxConfig
 from batchrunner.sandbox.journal import SandboxRun
 from tests.contract.openapi import judging
-from tests.simulation.held import Night
+from tests.simulation.checked_batch import CheckedBatch
 from tests.simulation.test_steering import steered
 from tests.simulator.fixture_agent import FixtureAgent
-from tests.simulator.simulated_batch import now, opened_store, simulate
+from tests.simulator.simulated_batch import now, open_memory_store, simulate
 from tests.sweeps import some
 
 HOSTS, JOBS_EACH = 10, 20
@@ -34,17 +34,19 @@ def urls(hosts: int = HOSTS, each: int = JOBS_EACH) -> list[str]:
     return [f"http://site-{n % hosts}.test/{n // hosts}" for n in range(hosts * each)]
 
 
-def night_of(
+def batch_of(
     settings: Settings = SETTINGS,
     script: dict[str, str] | None = None,
     pages: list[str] | None = None,
-) -> Night:
-    world = SandboxConfig(script={f"http://{DEAD}/*": "goal_failure"} if script is None else script)
-    return Night.of(pages or urls(), world, settings, agent=FixtureAgent())
+) -> CheckedBatch:
+    config = SandboxConfig(
+        script={f"http://{DEAD}/*": "goal_failure"} if script is None else script
+    )
+    return CheckedBatch.of(pages or urls(), config, settings, agent=FixtureAgent())
 
 
-def runs_on(night: Night, host: str) -> list[SandboxRun]:
-    return [run for run in night.sandbox.journal.runs if host_of(run.url) == host]
+def runs_on(simulated: CheckedBatch, host: str) -> list[SandboxRun]:
+    return [run for run in simulated.sandbox.journal.runs if host_of(run.url) == host]
 
 
 def most_at_once(runs: list[SandboxRun]) -> int:
@@ -65,45 +67,47 @@ def most_at_once(runs: list[SandboxRun]) -> int:
 def test_a_dead_host_among_fifty_costs_its_window_and_its_probes_and_delays_nobody() -> None:
     async def run() -> None:
         pages = urls(MANY, FEW_EACH)
-        night, healthy = night_of(pages=pages), night_of(script={}, pages=pages)
-        assert await night.run() is ExitReason.PARKED
-        night.check_always()
+        simulated, healthy = batch_of(pages=pages), batch_of(script={}, pages=pages)
+        assert await simulated.run() is ExitReason.PARKED
+        simulated.check_always()
         others = (MANY - 1) * FEW_EACH
-        assert night.jobs()[JobState.SUCCEEDED] == others
-        spent = len(runs_on(night, DEAD))
+        assert simulated.jobs()[JobState.SUCCEEDED] == others
+        spent = len(runs_on(simulated, DEAD))
         in_flight = SLOTS // MANY + 1  # when it was parked, with the jobs in turns
         assert PARK_AFTER_FAILURES <= spent <= PARK_AFTER_FAILURES + in_flight + MAX_PROBES
-        assert len(night.sandbox.journal.runs) == others + spent
-        parked = night.store.parked(night.batch.id)
+        assert len(simulated.sandbox.journal.runs) == others + spent
+        parked = simulated.store.parked(simulated.batch.id)
         assert [(host.host, host.failed_probes) for host in parked] == [(DEAD, MAX_PROBES)]
-        assert night.jobs()[JobState.AVAILABLE] == parked[0].waiting
+        assert simulated.jobs()[JobState.AVAILABLE] == parked[0].waiting
 
         assert await healthy.run() is ExitReason.FINISHED
-        ends = [last_end(each, but=DEAD) for each in (night, healthy)]
+        ends = [last_end(each, but=DEAD) for each in (simulated, healthy)]
         assert ends[0] <= ends[1] * 1.1, "the dead host delayed the others"
 
     simulate(run)
 
 
-def last_end(night: Night, but: str) -> timedelta:
-    runs = [run for run in night.sandbox.journal.runs if host_of(run.url) != but]
+def last_end(simulated: CheckedBatch, but: str) -> timedelta:
+    runs = [run for run in simulated.sandbox.journal.runs if host_of(run.url) != but]
     return max(run.finished_at for run in runs if run.finished_at) - runs[0].created_at
 
 
 def test_a_host_that_comes_back_is_used_again_and_no_job_has_paid_for_the_wait() -> None:
     async def run() -> None:
         script = {f"http://{DEAD}/*": "goal_failure"}
-        night = night_of(script=script)
-        assert await steered(night, (1500, script.clear)) is ExitReason.FINISHED
-        night.check_end()
-        jobs = [job for job in night.store.finished(night.batch.id) if host_of(job.url) == DEAD]
+        simulated = batch_of(script=script)
+        assert await steered(simulated, (1500, script.clear)) is ExitReason.FINISHED
+        simulated.check_end()
+        jobs = [
+            job for job in simulated.store.finished(simulated.batch.id) if host_of(job.url) == DEAD
+        ]
         assert len(jobs) == JOBS_EACH
         assert (
             sum(job.state is JobState.SUCCEEDED for job in jobs) >= JOBS_EACH - PARK_AFTER_FAILURES
         )
         waited = [job for job in jobs if job.attempts == 1]
         assert len(waited) >= JOBS_EACH // 2 - 2, "waiting used up attempts"
-        told = [event.hosts for event in night.events if isinstance(event, HostsParked)]
+        told = [event.hosts for event in simulated.events if isinstance(event, HostsParked)]
         assert [len(hosts) for hosts in told] == [1, 0]
 
     simulate(run)
@@ -113,12 +117,12 @@ def test_a_host_that_comes_back_is_used_again_and_no_job_has_paid_for_the_wait()
 def test_the_next_runner_goes_on_probing_where_the_last_one_gave_up() -> None:
     async def run() -> None:
         script = {f"http://{DEAD}/*": "goal_failure"}
-        night = night_of(script=script)
-        assert await night.run() is ExitReason.PARKED
+        simulated = batch_of(script=script)
+        assert await simulated.run() is ExitReason.PARKED
         script.clear()
-        night.store.unpark(night.batch.id, [])
-        assert await night.run() is ExitReason.FINISHED
-        night.check_end()
+        simulated.store.unpark(simulated.batch.id, [])
+        assert await simulated.run() is ExitReason.FINISHED
+        simulated.check_end()
 
     simulate(run)
 
@@ -127,10 +131,10 @@ def test_the_next_runner_goes_on_probing_where_the_last_one_gave_up() -> None:
 def test_a_service_that_is_throttled_or_slow_parks_no_host() -> None:
     async def run() -> None:
         script = {f"http://{DEAD}/*": "throttled/30"}
-        night = night_of(Settings(concurrency=SLOTS, queued_limit=timedelta(hours=9)), script)
-        assert await night.run() is ExitReason.FINISHED
-        assert [event for event in night.events if isinstance(event, HostsParked)] == []
-        assert night.jobs() == {JobState.SUCCEEDED: HOSTS * JOBS_EACH}
+        simulated = batch_of(Settings(concurrency=SLOTS, queued_limit=timedelta(hours=9)), script)
+        assert await simulated.run() is ExitReason.FINISHED
+        assert [event for event in simulated.events if isinstance(event, HostsParked)] == []
+        assert simulated.jobs() == {JobState.SUCCEEDED: HOSTS * JOBS_EACH}
 
     simulate(run)
 
@@ -140,16 +144,16 @@ def test_a_bounded_host_never_gets_more_and_the_others_fill_the_slots(bound: int
     async def run() -> None:
         rules = {DEAD: HostRule(concurrency=bound)}
         settings = Settings(concurrency=SLOTS, hosts=rules)
-        night = Night.of(
+        simulated = CheckedBatch.of(
             [f"http://{DEAD}/{n}" for n in range(12)] + urls(10, 6),
             SandboxConfig(),
             settings,
             agent=FixtureAgent(),
         )
-        assert await night.run() is ExitReason.FINISHED
-        night.check_end()
-        assert most_at_once(runs_on(night, DEAD)) == bound
-        everywhere = night.sandbox.journal.runs
+        assert await simulated.run() is ExitReason.FINISHED
+        simulated.check_end()
+        assert most_at_once(runs_on(simulated, DEAD)) == bound
+        everywhere = simulated.sandbox.journal.runs
         assert most_at_once(everywhere) == SLOTS, "the bounded host kept slots empty"
 
     simulate(run)
@@ -159,11 +163,11 @@ def test_runs_on_a_spaced_host_lie_apart() -> None:
     async def run() -> None:
         rules = {"*": HostRule(spacing=timedelta(seconds=20))}
         settings = Settings(concurrency=SLOTS, hosts=rules)
-        night = Night.of(urls(5, 8), SandboxConfig(), settings, agent=FixtureAgent())
-        assert await night.run() is ExitReason.FINISHED
-        night.check_end()
+        simulated = CheckedBatch.of(urls(5, 8), SandboxConfig(), settings, agent=FixtureAgent())
+        assert await simulated.run() is ExitReason.FINISHED
+        simulated.check_end()
         starts: dict[str, list[datetime]] = defaultdict(list)
-        for each in night.sandbox.journal.runs:
+        for each in simulated.sandbox.journal.runs:
             starts[host_of(each.url)].append(each.created_at)
         for times in starts.values():
             gaps = [later - earlier for earlier, later in pairwise(times)]
@@ -175,7 +179,7 @@ def test_runs_on_a_spaced_host_lie_apart() -> None:
 
 def dead_before_good(
     dead: dict[str, int], good: dict[str, int], rules: dict[str, HostRule]
-) -> Night:
+) -> CheckedBatch:
     """Return a night of 300 steps: jobs of a dead host, then those of one that works."""
 
     def specs(host: str, agent: dict[str, int]) -> list[JobSpec]:
@@ -187,19 +191,19 @@ def dead_before_good(
 
     given = Settings(concurrency=10, budget=Budget(steps=300), hosts=rules)
     jobs = (*specs(DEAD, dead), *specs("good.test", good))
-    world = SandboxConfig(script={f"http://{DEAD}/*": "goal_failure"}, durations=(5.0, 20.0))
-    store = opened_store()
-    sandbox = Sandbox(config=world, now=now, agent=FixtureAgent(), middleware=judging)
-    loaded = store.load(JobFile(name="night", settings=given, specs=jobs), now())
-    return Night(sandbox, store, loaded.batch, loaded.added, world)
+    config = SandboxConfig(script={f"http://{DEAD}/*": "goal_failure"}, durations=(5.0, 20.0))
+    store = open_memory_store()
+    sandbox = Sandbox(config=config, now=now, agent=FixtureAgent(), middleware=judging)
+    loaded = store.load(JobFile(name="batch", settings=given, specs=jobs), now())
+    return CheckedBatch(sandbox, store, loaded.batch, loaded.added, config)
 
 
 def test_dear_jobs_of_a_parked_host_do_not_end_a_night_that_has_budget_for_others() -> None:
     async def run() -> None:
         spaced = {"good.test": HostRule(spacing=timedelta(seconds=40))}
-        night = dead_before_good({}, {"max_steps": 5}, spaced)
-        assert await night.run() is ExitReason.BUDGET_USED_UP
-        purse = night.store.purse(night.batch.id, now())
+        simulated = dead_before_good({}, {"max_steps": 5}, spaced)
+        assert await simulated.run() is ExitReason.BUDGET_USED_UP
+        purse = simulated.store.purse(simulated.batch.id, now())
         assert purse is not None
         assert purse.room < 5, "there was enough for another run"
 
@@ -208,8 +212,8 @@ def test_dear_jobs_of_a_parked_host_do_not_end_a_night_that_has_budget_for_other
 
 def test_a_night_whose_budget_covers_no_job_of_a_working_host_ends_at_once() -> None:
     async def run() -> None:
-        night, began = dead_before_good({"max_steps": 5}, {}, {}), now()
-        assert await night.run() is ExitReason.BUDGET_USED_UP
+        simulated, began = dead_before_good({"max_steps": 5}, {}, {}), now()
+        assert await simulated.run() is ExitReason.BUDGET_USED_UP
         assert now() - began < timedelta(minutes=10), "it waited for probes of a dead host"
 
     simulate(run)

@@ -11,7 +11,7 @@ from batchrunner.policy.run_decision import LINGERING_AFTER
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.journal import SandboxRun
-from tests.simulation.held import Night
+from tests.simulation.checked_batch import CheckedBatch
 from tests.simulation.test_steering import alive_at
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.simulated_batch import now, simulate
@@ -29,26 +29,29 @@ def lasted(run: SandboxRun) -> timedelta:
     return run.finished_at - (run.started_at or run.created_at)
 
 
-def runs_of(night: Night, part: str) -> list[SandboxRun]:
-    return [run for run in night.sandbox.journal.runs if part in run.url]
+def runs_of(simulated: CheckedBatch, part: str) -> list[SandboxRun]:
+    return [run for run in simulated.sandbox.journal.runs if part in run.url]
 
 
 @pytest.mark.sweep
 def test_two_in_a_hundred_runs_get_stuck_and_none_is_alive_at_the_end() -> None:
     async def run() -> None:
-        world = SandboxConfig(rates={"stuck": 0.02}, seed=3)
-        night = Night.of(urls(400), world, QUICK, agent=FixtureAgent())
-        assert await night.run() is ExitReason.FINISHED
-        night.check_end()
-        stuck = [each for each in night.sandbox.journal.runs if each.fault == "stuck"]
+        config = SandboxConfig(rates={"stuck": 0.02}, seed=3)
+        simulated = CheckedBatch.of(urls(400), config, QUICK, agent=FixtureAgent())
+        assert await simulated.run() is ExitReason.FINISHED
+        simulated.check_end()
+        stuck = [each for each in simulated.sandbox.journal.runs if each.fault == "stuck"]
         assert STUCK / 2 <= len(stuck) <= STUCK * 2
-        assert alive_at(night, now()) == 0
-        assert night.jobs() == {JobState.SUCCEEDED: 400 - len(stuck), JobState.FAILED: len(stuck)}
+        assert alive_at(simulated, now()) == 0
+        assert simulated.jobs() == {
+            JobState.SUCCEEDED: 400 - len(stuck),
+            JobState.FAILED: len(stuck),
+        }
         limit = QUICK.running_limit
         for each in stuck:
             assert limit <= lasted(each) <= limit + timedelta(seconds=30)
             assert each.charge > 0, "what it cost is not in the account"
-        assert night.store.tally(1).failed == {FailureCategory.TIMED_OUT: len(stuck)}
+        assert simulated.store.tally(1).failed == {FailureCategory.TIMED_OUT: len(stuck)}
 
     simulate(run)
 
@@ -56,34 +59,36 @@ def test_two_in_a_hundred_runs_get_stuck_and_none_is_alive_at_the_end() -> None:
 def test_a_stuck_run_is_told_by_the_others_long_before_the_limit() -> None:
     async def run() -> None:
         settings = Settings(concurrency=20, max_attempts=1, stuck_after=4)
-        world = SandboxConfig(durations=(30, 60), script={"http://site.test/1??": "stuck"})
-        night = Night.of(urls(120), world, settings, agent=FixtureAgent())
-        assert await night.run() is ExitReason.FINISHED
-        night.check_end()
-        stuck = [each for each in night.sandbox.journal.runs if each.fault == "stuck"]
+        config = SandboxConfig(durations=(30, 60), script={"http://site.test/1??": "stuck"})
+        simulated = CheckedBatch.of(urls(120), config, settings, agent=FixtureAgent())
+        assert await simulated.run() is ExitReason.FINISHED
+        simulated.check_end()
+        stuck = [each for each in simulated.sandbox.journal.runs if each.fault == "stuck"]
         assert len(stuck) == 20
         typical = timedelta(seconds=45)
         for each in stuck:
             assert 3 * typical <= lasted(each) <= 6 * typical
-        assert night.jobs() == {JobState.SUCCEEDED: 100, JobState.FAILED: 20}
+        assert simulated.jobs() == {JobState.SUCCEEDED: 100, JobState.FAILED: 20}
 
     simulate(run)
 
 
 def test_a_job_may_have_limits_of_its_own() -> None:
     async def run() -> None:
-        night = Night.of([], SandboxConfig(script={"*": "stuck"}), QUICK, agent=FixtureAgent())
+        simulated = CheckedBatch.of(
+            [], SandboxConfig(script={"*": "stuck"}), QUICK, agent=FixtureAgent()
+        )
         specs = (
             JobSpec(key="quick", url="http://quick.test/", goal="Read", limits=limits(90)),
             JobSpec(key="slow", url="http://slow.test/", goal="Read", limits=limits(2700)),
             JobSpec(key="plain", url="http://plain.test/", goal="Read"),
         )
-        file = JobFile(name="night", settings=QUICK, specs=specs)
-        night.loaded = night.store.load(file, now()).added
-        await night.run()
-        night.check_end()
+        file = JobFile(name="batch", settings=QUICK, specs=specs)
+        simulated.loaded = simulated.store.load(file, now()).added
+        await simulated.run()
+        simulated.check_end()
         minutes = {
-            name: round(lasted(runs_of(night, name)[0]).total_seconds() / 60, 0)
+            name: round(lasted(runs_of(simulated, name)[0]).total_seconds() / 60, 0)
             for name in ("quick", "slow", "plain")
         }
         assert minutes == {"quick": 2, "slow": 45, "plain": 30}
@@ -98,15 +103,17 @@ def limits(seconds: float) -> TimeLimits:
 def test_a_run_that_shows_its_result_and_never_ends_is_ended_and_its_result_counts() -> None:
     async def run() -> None:
         script = {"http://site.test/1?": "lingering"}
-        night = Night.of(urls(30), SandboxConfig(script=script), QUICK, agent=FixtureAgent())
-        assert await night.run() is ExitReason.FINISHED
-        night.check_end()
-        assert night.jobs() == {JobState.SUCCEEDED: 30}
-        lingering = [each for each in night.sandbox.journal.runs if each.fault == "lingering"]
+        simulated = CheckedBatch.of(
+            urls(30), SandboxConfig(script=script), QUICK, agent=FixtureAgent()
+        )
+        assert await simulated.run() is ExitReason.FINISHED
+        simulated.check_end()
+        assert simulated.jobs() == {JobState.SUCCEEDED: 30}
+        lingering = [each for each in simulated.sandbox.journal.runs if each.fault == "lingering"]
         assert len(lingering) == 10
         for each in lingering:
             assert LINGERING_AFTER <= lasted(each) <= LINGERING_AFTER + timedelta(minutes=1)
-        results = {job.result for job in night.store.finished(1) if job.url.endswith("/12")}
+        results = {job.result for job in simulated.store.finished(1) if job.url.endswith("/12")}
         assert results == {'{"name":"Brass lamp","price":34.5}'}
 
     simulate(run)

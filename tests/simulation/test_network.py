@@ -13,9 +13,14 @@ from batchrunner.model import FailureCategory, JobState, Settings
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.selftest.invariants import InvariantViolated
-from tests.simulation.held import Night
+from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.network.hostile_results import HOSTILE_RESULTS, HUGE
-from tests.simulator.network.proxy import FAULTS, FAULTS_LEAVING_DOUBT, FaultWindow, FaultyNetwork
+from tests.simulator.network.proxy import (
+    FAULTS,
+    FAULTS_LEAVING_RUNS_UNDECIDED,
+    FaultWindow,
+    FaultyNetwork,
+)
 from tests.simulator.simulated_batch import pages, simulate
 from tests.sweeps import some
 
@@ -24,7 +29,7 @@ SETTINGS = Settings(
     concurrency=4, backoff=timedelta(seconds=4), max_attempts=2, running_limit=timedelta(minutes=3)
 )
 #: Some answers to creates are lost in any case, so that there are searches; and lists are late.
-WORLD = SandboxConfig(durations=(30, 30), late=5, rates={"dropped_after": 0.3})
+CONFIG = SandboxConfig(durations=(30, 30), late=5, rates={"dropped_after": 0.3})
 #: One run is cancelled for its limit.
 URLS = ["http://faults.test/stuck", *pages(29)]
 #: How long each fault lasts.
@@ -37,10 +42,10 @@ BLAMED = {"error_named": {FailureCategory.TIMED_OUT, FailureCategory.REJECTED}}
 def test_every_promise_holds_on_a_line_with(name: str) -> None:
     fired: Counter[str] = Counter()
 
-    async def night() -> None:
-        bad = Night.of(URLS, WORLD, SETTINGS, keys=frozenset({"key"}))
-        spells = [FaultWindow(name, 0, SPELL, 0.5)]
-        bad.network = FaultyNetwork(bad.sandbox.transport(), spells=spells, fired=fired)
+    async def scenario() -> None:
+        bad = CheckedBatch.of(URLS, CONFIG, SETTINGS, keys=frozenset({"key"}))
+        windows = [FaultWindow(name, 0, SPELL, 0.5)]
+        bad.network = FaultyNetwork(bad.sandbox.transport(), windows=windows, fired=fired)
         while await bad.run() is ExitReason.STOPPED:
             bad.check_always()
             await anyio.sleep(SPELL)  # somebody finds it stopped, and starts it again
@@ -48,19 +53,19 @@ def test_every_promise_holds_on_a_line_with(name: str) -> None:
         failed = set(bad.store.tally(bad.batch.id).failed)
         assert failed <= BLAMED.get(name, {FailureCategory.TIMED_OUT})
 
-    simulate(night)
-    assert fired[name] > 0, "the fault never happened: this night proves nothing"
+    simulate(scenario)
+    assert fired[name] > 0, "the fault never happened: this run proves nothing"
 
 
-@pytest.mark.parametrize("name", some(sorted(FAULTS_LEAVING_DOUBT), 2))
+@pytest.mark.parametrize("name", some(sorted(FAULTS_LEAVING_RUNS_UNDECIDED), 2))
 def test_what_a_list_does_not_tell_for_hours_is_never_paid_for_twice(name: str) -> None:
     fired: Counter[str] = Counter()
 
-    async def night() -> None:
-        bad = Night.of(URLS, WORLD, SETTINGS, keys=frozenset({"key"}))
+    async def scenario() -> None:
+        bad = CheckedBatch.of(URLS, CONFIG, SETTINGS, keys=frozenset({"key"}))
         # Not from the beginning: some runs are known by which searches can be tried.
-        spells = [FaultWindow(name, 100, 8 * 3600, 1.0)]
-        bad.network = FaultyNetwork(bad.sandbox.transport(), spells=spells, fired=fired)
+        windows = [FaultWindow(name, 100, 8 * 3600, 1.0)]
+        bad.network = FaultyNetwork(bad.sandbox.transport(), windows=windows, fired=fired)
         assert await bad.run() is ExitReason.FINISHED
         bad.check_end()
         failed = set(bad.store.tally(bad.batch.id).failed)
@@ -69,24 +74,26 @@ def test_what_a_list_does_not_tell_for_hours_is_never_paid_for_twice(name: str) 
         asked = Counter({url: 1 for url in URLS}) + Counter(URLS[:1])  # that one may be retried
         assert paid <= asked
 
-    simulate(night)
-    assert fired[name] > 0, "the fault never happened: this night proves nothing"
+    simulate(scenario)
+    assert fired[name] > 0, "the fault never happened: this run proves nothing"
 
 
 @pytest.mark.parametrize("seed", some(range(3), 1))
 def test_hostile_results_are_kept_as_they_came_and_cost_no_second_run(seed: int) -> None:
     fired: Counter[str] = Counter()
 
-    async def night() -> None:
-        hostile = Night.of(pages(60), SandboxConfig(seed=seed, durations=(30, 60)), Settings())
+    async def scenario() -> None:
+        hostile = CheckedBatch.of(
+            pages(60), SandboxConfig(seed=seed, durations=(30, 60)), Settings()
+        )
         line = hostile.sandbox.transport()
-        hostile.network = FaultyNetwork(line, fired=fired, seed=seed, poison=0.9)
+        hostile.network = FaultyNetwork(line, fired=fired, seed=seed, hostile=0.9)
         assert await hostile.run() is ExitReason.FINISHED
         hostile.check_end()
         assert hostile.jobs() == {JobState.SUCCEEDED: 60}
         assert len(hostile.sandbox.journal.runs) == 60
 
-    simulate(night)
+    simulate(scenario)
     assert set(fired) == set(HOSTILE_RESULTS)
 
 
@@ -94,17 +101,17 @@ def test_hostile_results_are_kept_as_they_came_and_cost_no_second_run(seed: int)
 def test_results_that_are_too_long_together_are_fetched_apart() -> None:
     fired: Counter[str] = Counter()
 
-    async def night() -> None:
+    async def scenario() -> None:
         # All end at one instant: the first look at their results shows all of them.
-        world = SandboxConfig(durations=(20, 20), rates={"dropped_after": 0.5})
-        long = Night.of(pages(12), world, Settings(concurrency=6))
-        long.network = FaultyNetwork(long.sandbox.transport(), fired=fired, poison=0.3, huge=0.6)
+        config = SandboxConfig(durations=(20, 20), rates={"dropped_after": 0.5})
+        long = CheckedBatch.of(pages(12), config, Settings(concurrency=6))
+        long.network = FaultyNetwork(long.sandbox.transport(), fired=fired, hostile=0.3, huge=0.6)
         assert await long.run() is ExitReason.FINISHED
         long.check_end()
         assert long.jobs() == {JobState.SUCCEEDED: 12}
         assert len(long.sandbox.journal.runs) == 12
 
-    simulate(night)
+    simulate(scenario)
     assert fired[HUGE] >= 6
 
 
@@ -113,11 +120,11 @@ def test_results_that_are_too_long_together_are_fetched_apart() -> None:
 CREATE = "http://api.test/v1/automation/run-async"
 
 
-async def straggling(spell: FaultWindow, **world: float) -> Night:
+async def straggling(window: FaultWindow, **config: float) -> CheckedBatch:
     """Let a create get no answer, and its run be listed when it was given up."""
     patient = Settings(backoff=timedelta(seconds=4))
-    late = Night.of(["http://faults.test/dropped_after/1"], SandboxConfig(**world), patient)
-    late.network = FaultyNetwork(late.sandbox.transport(), fired=Counter(), spells=[spell])
+    late = CheckedBatch.of(["http://faults.test/dropped_after/1"], SandboxConfig(**config), patient)
+    late.network = FaultyNetwork(late.sandbox.transport(), fired=Counter(), windows=[window])
     assert await late.run() is ExitReason.FINISHED
     late.check_end()
     assert len(late.sandbox.journal.runs) == 2
@@ -125,27 +132,27 @@ async def straggling(spell: FaultWindow, **world: float) -> Night:
 
 
 def test_a_batch_does_not_end_before_its_last_look_for_stragglers_went_well() -> None:
-    async def night() -> None:
-        spell = FaultWindow(
+    async def scenario() -> None:
+        window = FaultWindow(
             "half_page", 75, 400, 1.0
         )  # the list cannot be read when the batch ends
-        late = await straggling(spell, late=80, durations=(20, 20))
+        late = await straggling(window, late=80, durations=(20, 20))
         assert anyio.current_time() > 400
         assert late.store.tally(late.batch.id).orphans == 1
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_an_orphan_that_one_look_does_not_show_keeps_its_cost() -> None:
-    async def night() -> None:
-        spell = FaultWindow("hidden_runs", 0, 3000, 1.0)  # every run is called unknown once
-        late = await straggling(spell, late=150, durations=(600, 900))
+    async def scenario() -> None:
+        window = FaultWindow("hidden_runs", 0, 3000, 1.0)  # every run is called unknown once
+        late = await straggling(window, late=150, durations=(600, 900))
         cancelled = [run for run in late.sandbox.journal.runs if run.status == "CANCELLED"]
         assert [run.steps > 0 for run in cancelled] == [True], (
             "it cost nothing: that proves nothing"
         )
 
-    simulate(night)
+    simulate(scenario)
 
 
 class NoCancels(httpx.AsyncBaseTransport):
@@ -162,60 +169,60 @@ class NoCancels(httpx.AsyncBaseTransport):
 
 
 def test_a_cancel_that_is_refused_for_good_is_not_repeated_without_end() -> None:
-    async def night() -> None:
+    async def scenario() -> None:
         # The first run is listed only when another one has taken its place, and outlives it.
-        world = SandboxConfig(late=150, durations=(600, 900))
+        config = SandboxConfig(late=150, durations=(600, 900))
         urls = ["http://faults.test/dropped_after/1"]
-        late = Night.of(urls, world, Settings(backoff=timedelta(seconds=4)))
+        late = CheckedBatch.of(urls, config, Settings(backoff=timedelta(seconds=4)))
         late.network = FaultyNetwork(NoCancels(late.sandbox.transport()), fired=Counter())
         with anyio.fail_after(4 * 3600):
             assert await late.run() is ExitReason.FINISHED
         asked = sum(n for path, n in late.requests.items() if path.endswith("/cancel"))
         assert 0 < asked < 100
 
-    simulate(night)
+    simulate(scenario)
 
 
 def network(fault: str) -> FaultyNetwork:
     inner = httpx.MockTransport(lambda request: httpx.Response(200, json={}))
     return FaultyNetwork(
-        inner, fired=Counter(), spells=[FaultWindow(fault, 0, 60, 1)], clock=lambda: 0
+        inner, fired=Counter(), windows=[FaultWindow(fault, 0, 60, 1)], clock=lambda: 0
     )
 
 
 def test_a_client_that_follows_a_redirect_is_caught() -> None:
-    async def night() -> None:
+    async def scenario() -> None:
         async with httpx.AsyncClient(
             transport=network("redirect"), follow_redirects=True
         ) as client:
             with pytest.raises(InvariantViolated, match="a redirect was followed"):
                 await client.get("http://api.test/v1/runs")
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_a_client_that_does_not_wait_as_told_is_caught() -> None:
-    async def night() -> None:
+    async def scenario() -> None:
         async with httpx.AsyncClient(transport=network("throttled")) as client:
             run = {"url": "http://shop.test/", "goal": "Read the price"}
             assert (await client.post(CREATE, json=run)).headers["retry-after"] == "30"
             with pytest.raises(InvariantViolated, match="before Retry-After was over"):
                 await client.post(CREATE, json=run)
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_a_hostile_result_that_was_changed_is_caught() -> None:
-    async def night() -> None:
-        hostile = Night.of(pages(5), SandboxConfig(), Settings())
-        hostile.network = FaultyNetwork(hostile.sandbox.transport(), fired=Counter(), poison=1)
+    async def scenario() -> None:
+        hostile = CheckedBatch.of(pages(5), SandboxConfig(), Settings())
+        hostile.network = FaultyNetwork(hostile.sandbox.transport(), fired=Counter(), hostile=1)
         await hostile.run()
         hostile.check_end()
         hostile.network.served[hostile.sandbox.journal.runs[0].run_id] = b'"another"'
         with pytest.raises(InvariantViolated, match="a strange result was changed"):
             hostile.check_end()
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_a_spell_of_a_fault_that_nobody_knows_is_a_mistake() -> None:

@@ -18,7 +18,7 @@ from batchrunner.runner.events import AttemptsClosed
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.faults import Status
-from tests.simulation.held import Night
+from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.network.proxy import FaultyNetwork
 from tests.simulator.simulated_batch import now, pages, simulate
 from tests.sweeps import some
@@ -72,25 +72,27 @@ def not_in(body: Any, run_id: str) -> httpx.Response:
     return httpx.Response(200, json={**body, "data": data})
 
 
-async def played(urls: list[str], odd: Callable[[Callable[[], str]], Answer]) -> tuple[Night, Odd]:
-    night = Night.of(urls, SandboxConfig(durations=(30, 60)), SETTINGS)
-    line = Odd(night.sandbox.transport(), lambda request, body: answer(request, body))
+async def played(
+    urls: list[str], odd: Callable[[Callable[[], str]], Answer]
+) -> tuple[CheckedBatch, Odd]:
+    simulated = CheckedBatch.of(urls, SandboxConfig(durations=(30, 60)), SETTINGS)
+    line = Odd(simulated.sandbox.transport(), lambda request, body: answer(request, body))
     answer = odd(lambda: line.run_id or "")
-    night.network = FaultyNetwork(line, fired=Counter())
+    simulated.network = FaultyNetwork(line, fired=Counter())
     with anyio.fail_after(BOUND):
-        assert await night.run() is ExitReason.FINISHED
-    assert line.met, "nothing odd was met: this night proves nothing"
-    return night, line
+        assert await simulated.run() is ExitReason.FINISHED
+    assert line.met, "nothing odd was met: this run proves nothing"
+    return simulated, line
 
 
-def failed(night: Night) -> list[tuple[FailureCategory, str | None]]:
-    found = night.store.failures(night.batch.id, final=True, most=9)
+def failed(simulated: CheckedBatch) -> list[tuple[FailureCategory, str | None]]:
+    found = simulated.store.failures(simulated.batch.id, final=True, most=9)
     return [(attempt.category, attempt.run_id) for attempt in found]
 
 
-def told(night: Night, run_id: str | None) -> bool:
+def told(simulated: CheckedBatch, run_id: str | None) -> bool:
     """Whether the user was told of this run."""
-    judged = [event for event in night.events if isinstance(event, AttemptsClosed)]
+    judged = [event for event in simulated.events if isinstance(event, AttemptsClosed)]
     failures = [v.transition.failure for event in judged for v in event.decisions]
     return any((run_id or "?") in failure.message for failure in failures if failure)
 
@@ -108,31 +110,31 @@ def silent_with(single: Callable[[], httpx.Response | None]) -> Any:
 
 
 def test_a_run_that_looks_are_silent_about_is_asked_for_by_itself() -> None:
-    async def night() -> None:
+    async def scenario() -> None:
         quiet, _ = await played(pages(6), silent_with(lambda: None))
         quiet.check_end()
         assert quiet.jobs() == {JobState.SUCCEEDED: 6}
         assert len(quiet.sandbox.journal.runs) == 6
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_a_silent_run_that_is_not_found_by_itself_either_is_lost() -> None:
-    async def night() -> None:
+    async def scenario() -> None:
         missing = {"error": {"code": "NOT_FOUND", "message": "Run not found"}}
         quiet, _ = await played(pages(6), silent_with(lambda: httpx.Response(404, json=missing)))
         assert quiet.jobs() == {JobState.SUCCEEDED: 6}
         assert quiet.store.tally(quiet.batch.id).retried == {FailureCategory.LOST: 1}
         assert anyio.current_time() < GIVEN_UP_AFTER.total_seconds()
 
-    simulate(night)
+    simulate(scenario)
 
 
 @pytest.mark.parametrize("status", some([400, 500], 1))
 def test_a_run_of_which_the_api_tells_nothing_is_given_up_and_not_paid_for_again(
     status: int,
 ) -> None:
-    async def night() -> None:
+    async def scenario() -> None:
         quiet, line = await played(pages(6), silent_with(lambda: refused(status)))
         assert quiet.jobs() == {JobState.SUCCEEDED: 5, JobState.FAILED: 1}
         assert failed(quiet) == [(FailureCategory.UNANSWERED, line.run_id)]
@@ -140,7 +142,7 @@ def test_a_run_of_which_the_api_tells_nothing_is_given_up_and_not_paid_for_again
         assert anyio.current_time() >= GIVEN_UP_AFTER.total_seconds()
         assert len(quiet.sandbox.journal.runs) == 6
 
-    simulate(night)
+    simulate(scenario)
 
 
 def refuses_looks(run_id: Callable[[], str]) -> Answer:
@@ -148,7 +150,7 @@ def refuses_looks(run_id: Callable[[], str]) -> Answer:
 
 
 def test_one_id_that_the_api_refuses_does_not_blind_the_others() -> None:
-    async def night() -> None:
+    async def scenario() -> None:
         # One is stuck, so that neighbours are there whenever the bad one is looked at.
         urls = [*pages(7), "http://faults.test/stuck"]
         blinded, line = await played(urls, refuses_looks)
@@ -160,16 +162,16 @@ def test_one_id_that_the_api_refuses_does_not_blind_the_others() -> None:
     def ended_first(ended: Any) -> Any:
         return min(at for at in ended if at)
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_a_batch_of_which_every_look_is_refused_comes_to_its_end() -> None:
-    async def night() -> None:
+    async def scenario() -> None:
         alone, line = await played(pages(1), refuses_looks)
         assert failed(alone) == [(FailureCategory.UNANSWERED, line.run_id)]
         assert len(alone.sandbox.journal.runs) == 1
 
-    simulate(night)
+    simulate(scenario)
 
 
 def expired(run_id: Callable[[], str]) -> Answer:
@@ -184,13 +186,13 @@ def expired(run_id: Callable[[], str]) -> Answer:
 
 
 def test_a_status_that_nobody_knows_ends_in_a_decision() -> None:
-    async def night() -> None:
+    async def scenario() -> None:
         odd, line = await played(pages(6), expired)
         assert odd.jobs() == {JobState.SUCCEEDED: 5, JobState.FAILED: 1}
         assert failed(odd) == [(FailureCategory.UNANSWERED, line.run_id)]
         assert anyio.current_time() >= (LINGERING_AFTER + GIVEN_UP_AFTER).total_seconds()
 
-    simulate(night)
+    simulate(scenario)
 
 
 def refuses_cancels(status: int) -> Any:
@@ -202,7 +204,7 @@ def refuses_cancels(status: int) -> Any:
 
 @pytest.mark.parametrize("status", some([400, 403, 404, 500], 1))
 def test_a_run_whose_cancel_is_never_confirmed_is_given_up(status: int) -> None:
-    async def night() -> None:
+    async def scenario() -> None:
         urls = ["http://faults.test/stuck", *pages(5)]
         stuck, line = await played(urls, refuses_cancels(status))
         assert stuck.jobs() == {JobState.SUCCEEDED: 5, JobState.FAILED: 1}
@@ -210,12 +212,12 @@ def test_a_run_whose_cancel_is_never_confirmed_is_given_up(status: int) -> None:
         assert told(stuck, line.run_id)
         assert len(stuck.sandbox.journal.runs) == 6
 
-    simulate(night)
+    simulate(scenario)
 
 
 @pytest.mark.sweep
 def test_one_run_that_cannot_be_cancelled_does_not_keep_the_others_alive() -> None:
-    async def night() -> None:
+    async def scenario() -> None:
         urls = ["http://faults.test/stuck"] * 4
         stuck, line = await played(
             [f"{url}?n={n}" for n, url in enumerate(urls)], refuses_cancels(400)
@@ -224,11 +226,11 @@ def test_one_run_that_cannot_be_cancelled_does_not_keep_the_others_alive() -> No
         assert (FailureCategory.UNANSWERED, line.run_id) in found
         assert [category for category, _ in found].count(FailureCategory.TIMED_OUT) == 3
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_an_outage_of_the_api_counts_for_nobodys_patience() -> None:
-    async def night() -> None:
+    async def scenario() -> None:
         dark = [(100.0, 100.0 + 2 * GIVEN_UP_AFTER.total_seconds())]
 
         def odd(run_id: Callable[[], str]) -> Answer:
@@ -242,16 +244,18 @@ def test_an_outage_of_the_api_counts_for_nobodys_patience() -> None:
 
             return answer
 
-        night = Night.of(pages(3), SandboxConfig(durations=(400, 500)), SETTINGS_OF_A_LONG_NIGHT)
-        line = Odd(night.sandbox.transport(), lambda request, body: answer(request, body))
+        simulated = CheckedBatch.of(
+            pages(3), SandboxConfig(durations=(400, 500)), SETTINGS_OF_A_LONG_NIGHT
+        )
+        line = Odd(simulated.sandbox.transport(), lambda request, body: answer(request, body))
         answer = odd(lambda: line.run_id or "")
-        night.network = FaultyNetwork(line, fired=Counter())
-        assert await night.run() is ExitReason.FINISHED
-        night.check_end()
-        assert night.jobs() == {JobState.SUCCEEDED: 3}
+        simulated.network = FaultyNetwork(line, fired=Counter())
+        assert await simulated.run() is ExitReason.FINISHED
+        simulated.check_end()
+        assert simulated.jobs() == {JobState.SUCCEEDED: 3}
 
     SETTINGS_OF_A_LONG_NIGHT = Settings(concurrency=8, running_limit=timedelta(hours=3))
-    simulate(night)
+    simulate(scenario)
 
 
 def one_of(body: Any, run_id: str) -> Any:
@@ -261,7 +265,7 @@ def one_of(body: Any, run_id: str) -> Any:
 
 
 def test_two_looks_that_do_not_know_a_run_are_no_proof_when_nobody_looked_between() -> None:
-    async def night() -> None:
+    async def scenario() -> None:
         first: list[float] = []
 
         def unknown(run_id: Callable[[], str]) -> Answer:
@@ -282,7 +286,7 @@ def test_two_looks_that_do_not_know_a_run_are_no_proof_when_nobody_looked_betwee
         assert quiet.store.tally(quiet.batch.id).retried == {}
         assert len(quiet.sandbox.journal.runs) == 6
 
-    simulate(night)
+    simulate(scenario)
 
 
 def growing(run_id: Callable[[], str]) -> Answer:
@@ -299,9 +303,9 @@ def growing(run_id: Callable[[], str]) -> Answer:
 
 
 def test_a_result_that_still_grows_is_waited_for() -> None:
-    async def night() -> None:
-        world = SandboxConfig(durations=(600, 600))
-        grown = Night.of(pages(2), world, Settings(running_limit=timedelta(hours=1)))
+    async def scenario() -> None:
+        config = SandboxConfig(durations=(600, 600))
+        grown = CheckedBatch.of(pages(2), config, Settings(running_limit=timedelta(hours=1)))
         line = Odd(grown.sandbox.transport(), lambda request, body: grow(request, body))
         grow = growing(lambda: line.run_id or "")
         grown.network = FaultyNetwork(line, fired=Counter())
@@ -311,16 +315,16 @@ def test_a_result_that_still_grows_is_waited_for() -> None:
         ends = {run.status for run in grown.sandbox.journal.runs}
         assert ends == {Status.COMPLETED}
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_a_part_of_a_result_is_no_result_when_the_limit_ends_the_run() -> None:
-    async def night() -> None:
+    async def scenario() -> None:
         cut, line = await played(["http://faults.test/stuck", *pages(2)], growing)
         assert (FailureCategory.TIMED_OUT, line.run_id) in all_failed(cut)
         assert cut.jobs() == {JobState.SUCCEEDED: 2, JobState.FAILED: 1}
 
-    simulate(night)
+    simulate(scenario)
 
 
 def begins_anew(run_id: Callable[[], str]) -> Answer:
@@ -335,15 +339,15 @@ def begins_anew(run_id: Callable[[], str]) -> Answer:
 
 
 def test_a_run_that_begins_anew_with_each_look_is_over_its_limit_all_the_same() -> None:
-    async def night() -> None:
+    async def scenario() -> None:
         moved, line = await played(["http://faults.test/stuck", *pages(2)], begins_anew)
         assert (FailureCategory.TIMED_OUT, line.run_id) in all_failed(moved)
         assert moved.jobs() == {JobState.SUCCEEDED: 2, JobState.FAILED: 1}
         assert anyio.current_time() < 3 * LIMIT.total_seconds()
 
-    simulate(night)
+    simulate(scenario)
 
 
-def all_failed(night: Night) -> list[tuple[FailureCategory, str | None]]:
-    found = night.store.failures(night.batch.id, final=False, most=9)
+def all_failed(simulated: CheckedBatch) -> list[tuple[FailureCategory, str | None]]:
+    found = simulated.store.failures(simulated.batch.id, final=False, most=9)
     return [(attempt.category, attempt.run_id) for attempt in found]

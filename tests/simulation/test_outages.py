@@ -17,7 +17,7 @@ from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.store.database import StoreError
 from batchrunner.store.leases import LEASE
-from tests.simulation.held import Night
+from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.machine_faults import TimeSpan
 from tests.simulator.simulated_batch import KillSwitch, T, pages, simulate
 from tests.sweeps import some
@@ -53,8 +53,8 @@ def believes(owners: object) -> list[str]:
 def test_a_database_that_was_away_for_longer_than_a_lease_costs_no_runner_its_life(
     later: float,
 ) -> None:
-    async def night() -> None:
-        shared = Night.of(pages(40), SandboxConfig(durations=(100, 200)), SETTINGS)
+    async def scenario() -> None:
+        shared = CheckedBatch.of(pages(40), SandboxConfig(durations=(100, 200)), SETTINGS)
         powers = [
             CutOff(away=[OUTAGE]),
             CutOff(away=[TimeSpan(OUTAGE.begins, OUTAGE.ends + later)]),
@@ -75,12 +75,12 @@ def test_a_database_that_was_away_for_longer_than_a_lease_costs_no_runner_its_li
         assert shared.jobs() == {JobState.SUCCEEDED: 40}
         assert len(shared.sandbox.journal.runs) == 40
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_who_died_while_the_database_was_away_is_buried_a_lease_after_it_is_back() -> None:
-    async def night() -> None:
-        shared = Night.of(pages(12), SandboxConfig(durations=(100, 200)), SETTINGS)
+    async def scenario() -> None:
+        shared = CheckedBatch.of(pages(12), SandboxConfig(durations=(100, 200)), SETTINGS)
         async with anyio.create_task_group() as tasks:
             mortal = anyio.CancelScope()
 
@@ -99,4 +99,4 @@ def test_who_died_while_the_database_was_away_is_buried_a_lease_after_it_is_back
         shared.check_end()
         assert len(shared.sandbox.journal.runs) == 12
 
-    simulate(night)
+    simulate(scenario)

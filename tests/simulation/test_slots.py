@@ -14,7 +14,7 @@ from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.journal import SandboxRun
 from batchrunner.tinyfish.client import TinyFishClient
-from tests.simulation.held import Night
+from tests.simulation.checked_batch import CheckedBatch
 from tests.simulation.test_steering import steered
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.simulated_batch import EPOCH, simulate
@@ -27,47 +27,47 @@ def pages(count: int) -> list[str]:
     return [f"http://site.test/{n}" for n in range(count)]
 
 
-def night_of(limit: int, jobs: int, stuck: str = "") -> Night:
+def batch_of(limit: int, jobs: int, stuck: str = "") -> CheckedBatch:
     script = {stuck: "queued"} if stuck else {}
-    world = SandboxConfig(limit=limit, durations=(20, 120), script=script)
-    return Night.of(pages(jobs), world, SETTINGS, agent=FixtureAgent())
+    config = SandboxConfig(limit=limit, durations=(20, 120), script=script)
+    return CheckedBatch.of(pages(jobs), config, SETTINGS, agent=FixtureAgent())
 
 
-def queued_at(night: Night, moment: datetime) -> int:
+def queued_at(simulated: CheckedBatch, moment: datetime) -> int:
     """Return how many of the batch's runs waited for a slot at a moment."""
     return sum(
         run.created_at <= moment < (run.started_at or run.finished_at or moment)
-        for run in ours(night)
+        for run in ours(simulated)
     )
 
 
-def ours(night: Night) -> list[SandboxRun]:
-    return [run for run in night.sandbox.journal.runs if "site.test" in run.url]
+def ours(simulated: CheckedBatch) -> list[SandboxRun]:
+    return [run for run in simulated.sandbox.journal.runs if "site.test" in run.url]
 
 
 @pytest.mark.parametrize("limit", some([2, 1, 7, 40], 1))
 def test_the_accounts_slots_are_found_to_plus_or_minus_one(limit: int) -> None:
     async def run() -> None:
-        night = night_of(limit, 15 * limit + 30)
-        assert await night.run() is ExitReason.FINISHED
-        night.check_end()
-        found = [event for event in night.events if isinstance(event, ConcurrencyChanged)]
+        simulated = batch_of(limit, 15 * limit + 30)
+        assert await simulated.run() is ExitReason.FINISHED
+        simulated.check_end()
+        found = [event for event in simulated.events if isinstance(event, ConcurrencyChanged)]
         slots = [event.slots for event in found if event.found]
         assert limit - 1 <= slots[-1] <= limit + 1
-        busy, waits = shares(night, limit)
+        busy, waits = shares(simulated, limit)
         assert busy > 0.9, f"slots stood empty: {busy:.1%}"
         assert waits < 2 + 0.35 * limit, f"far more was submitted than there are slots: {waits:.1f}"
 
     simulate(run)
 
 
-def shares(night: Night, limit: int) -> tuple[float, float]:
-    """Return how busy the slots were and how many runs waited, in the middle of the night."""
-    last = max(run.finished_at for run in ours(night) if run.finished_at)
+def shares(simulated: CheckedBatch, limit: int) -> tuple[float, float]:
+    """Return how busy the slots were and how many runs waited, in the middle of the simulated."""
+    last = max(run.finished_at for run in ours(simulated) if run.finished_at)
     begins, ends = EPOCH + timedelta(minutes=3), last - timedelta(minutes=3)
     seconds = (ends - begins).total_seconds()
-    busy = sum(_overlap(run.started_at, run.finished_at, begins, ends) for run in ours(night))
-    waits = sum(_overlap(run.created_at, run.started_at, begins, ends) for run in ours(night))
+    busy = sum(_overlap(run.started_at, run.finished_at, begins, ends) for run in ours(simulated))
+    waits = sum(_overlap(run.created_at, run.started_at, begins, ends) for run in ours(simulated))
     return busy / seconds / limit, waits / seconds
 
 
@@ -79,14 +79,14 @@ def _overlap(
     return max((min(until, ends) - max(since, begins)).total_seconds(), 0.0)
 
 
-def others(night: Night, count: int) -> Callable[[], object]:
+def others(simulated: CheckedBatch, count: int) -> Callable[[], object]:
     """Return what makes another program take so many slots, and keep them."""
 
     async def take() -> None:
-        night.world.script["http://other.test/*"] = "stuck"  # type: ignore[index]
+        simulated.config.script["http://other.test/*"] = "stuck"  # type: ignore[index]
         runs = [{"url": f"http://other.test/{n}", "goal": "Stay"} for n in range(count)]
         async with TinyFishClient(
-            "http://127.0.0.1", "key", transport=night.sandbox.transport()
+            "http://127.0.0.1", "key", transport=simulated.sandbox.transport()
         ) as api:
             assert isinstance(await api.create(runs, None), Created)
 
@@ -96,29 +96,29 @@ def others(night: Night, count: int) -> Callable[[], object]:
 @pytest.mark.sweep
 def test_the_bound_follows_when_another_program_takes_four_of_seven_slots() -> None:
     async def run() -> None:
-        night = night_of(7, 250)
+        simulated = batch_of(7, 250)
         at_the_time: list[int] = []
 
         async def meanwhile() -> None:
             await anyio.sleep_until(600)
-            at_the_time.append(night.store.batch("night").settings.concurrency)  # type: ignore[union-attr]
-            await others(night, 4)()  # type: ignore[misc]
+            at_the_time.append(simulated.store.batch("batch").settings.concurrency)  # type: ignore[union-attr]
+            await others(simulated, 4)()  # type: ignore[misc]
 
         endings: list[ExitReason] = []
 
         async def work() -> None:
-            endings.append(await night.run())
+            endings.append(await simulated.run())
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(work)
             tasks.start_soon(meanwhile)
         assert endings == [ExitReason.FINISHED]
-        slots = [event.slots for event in night.events if isinstance(event, ConcurrencyChanged)]
+        slots = [event.slots for event in simulated.events if isinstance(event, ConcurrencyChanged)]
         assert 7 in slots
         assert 2 <= slots[-1] <= 4
         late = EPOCH + timedelta(seconds=1200)
-        assert queued_at(night, late) <= 3
-        assert night.jobs() == {JobState.SUCCEEDED: 250}
+        assert queued_at(simulated, late) <= 3
+        assert simulated.jobs() == {JobState.SUCCEEDED: 250}
 
     simulate(run)
 
@@ -126,9 +126,9 @@ def test_the_bound_follows_when_another_program_takes_four_of_seven_slots() -> N
 @pytest.mark.sweep
 def test_a_run_that_is_stuck_in_the_queue_is_not_taken_for_a_full_account() -> None:
     async def run() -> None:
-        night = night_of(20, 160, stuck="http://site.test/2")
-        await steered(night, (3000, lambda: night.store.cancel(1, ["job-2"], EPOCH)))
-        slots = [event.slots for event in night.events if isinstance(event, ConcurrencyChanged)]
+        simulated = batch_of(20, 160, stuck="http://site.test/2")
+        await steered(simulated, (3000, lambda: simulated.store.cancel(1, ["job-2"], EPOCH)))
+        slots = [event.slots for event in simulated.events if isinstance(event, ConcurrencyChanged)]
         assert max(slots) >= 19
 
     simulate(run)
@@ -137,14 +137,14 @@ def test_a_run_that_is_stuck_in_the_queue_is_not_taken_for_a_full_account() -> N
 @pytest.mark.sweep
 def test_what_the_user_sets_goes_before_what_was_learned_and_auto_goes_back() -> None:
     async def run() -> None:
-        night = night_of(10, 200)
+        simulated = batch_of(10, 200)
         alive: list[int] = []
-        note = lambda: alive.append(night.store.tally(1).jobs[JobState.RUNNING])  # noqa: E731
+        note = lambda: alive.append(simulated.store.tally(1).jobs[JobState.RUNNING])  # noqa: E731
         await steered(
-            night,
-            (200, lambda: night.store.set_concurrency(1, 2)),
+            simulated,
+            (200, lambda: simulated.store.set_concurrency(1, 2)),
             (500, note),
-            (501, lambda: night.store.set_concurrency(1, AUTO)),
+            (501, lambda: simulated.store.set_concurrency(1, AUTO)),
             (700, note),
         )
         assert alive[0] == 2

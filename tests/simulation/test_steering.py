@@ -15,7 +15,7 @@ from batchrunner.policy.schedule import Window
 from batchrunner.runner.events import BatchPaused, BatchResumed, CancelledForDeadline
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
-from tests.simulation.held import Night
+from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.machine_faults import (
     MachineFaults,
@@ -31,12 +31,12 @@ QUICK = Settings(concurrency=10, backoff=timedelta(seconds=4))
 SOON = 2.5
 
 
-async def steered(night: Night, *acts: tuple[float, Callable[[], object]]) -> ExitReason:
+async def steered(simulated: CheckedBatch, *acts: tuple[float, Callable[[], object]]) -> ExitReason:
     """Run a night; meanwhile do something after so many seconds each."""
     endings: list[ExitReason] = []
 
     async def run() -> None:
-        endings.append(await night.run())
+        endings.append(await simulated.run())
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(run)
@@ -46,20 +46,20 @@ async def steered(night: Night, *acts: tuple[float, Callable[[], object]]) -> Ex
     return endings[0]
 
 
-def created_between(night: Night, begins: float, ends: float) -> int:
+def created_between(simulated: CheckedBatch, begins: float, ends: float) -> int:
     """Count the creates that the sandbox got in a stretch of seconds."""
     since, until = EPOCH + timedelta(seconds=begins), EPOCH + timedelta(seconds=ends)
-    return sum(since <= request.at < until for request in night.sandbox.journal.requests)
+    return sum(since <= request.at < until for request in simulated.sandbox.journal.requests)
 
 
-def alive_at(night: Night, moment: datetime) -> int:
-    runs = night.sandbox.journal.runs
+def alive_at(simulated: CheckedBatch, moment: datetime) -> int:
+    runs = simulated.sandbox.journal.runs
     return sum(r.created_at <= moment < (r.finished_at or now()) for r in runs)
 
 
 def test_a_paused_batch_submits_nothing_and_its_runner_stays_until_it_is_resumed() -> None:
-    async def night() -> None:
-        long = Night.of(pages(60), SandboxConfig(), QUICK)
+    async def scenario() -> None:
+        long = CheckedBatch.of(pages(60), SandboxConfig(), QUICK)
         ending = await steered(
             long,
             (40, lambda: long.store.pause(long.batch.id, "lunch", now())),
@@ -75,12 +75,12 @@ def test_a_paused_batch_submits_nothing_and_its_runner_stays_until_it_is_resumed
         assert told == [BatchPaused, BatchResumed]
         assert long.jobs() == {JobState.SUCCEEDED: 60}
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_what_was_in_flight_at_the_pause_is_collected_during_it() -> None:
-    async def night() -> None:
-        long = Night.of(pages(30), SandboxConfig(), QUICK)
+    async def scenario() -> None:
+        long = CheckedBatch.of(pages(30), SandboxConfig(), QUICK)
         counts: list[int] = []
         done = lambda: counts.append(long.store.tally(long.batch.id).done)  # noqa: E731
         await steered(
@@ -92,12 +92,12 @@ def test_what_was_in_flight_at_the_pause_is_collected_during_it() -> None:
         assert counts == [10]
         long.check_end()
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_a_paused_batch_can_be_started_and_waits() -> None:
-    async def night() -> None:
-        still = Night.of(pages(5), SandboxConfig(), QUICK)
+    async def scenario() -> None:
+        still = CheckedBatch.of(pages(5), SandboxConfig(), QUICK)
         still.store.pause(still.batch.id, "not yet", now())
         ending = await steered(still, (600, lambda: still.store.resume(still.batch.id, now())))
         assert ending is ExitReason.FINISHED
@@ -105,11 +105,11 @@ def test_a_paused_batch_can_be_started_and_waits() -> None:
         assert created_between(still, 600, 600 + SOON) == 1
         still.check_end()
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_a_create_that_the_api_held_back_is_not_sent_into_a_pause() -> None:
-    async def night() -> None:
+    async def scenario() -> None:
         # The first create is throttled for a minute; others that were claimed with it wait.
         schemas = [
             {"type": "object", "properties": {f"p{n}": {"type": "string"}}} for n in "abcdef"
@@ -123,8 +123,8 @@ def test_a_create_that_the_api_held_back_is_not_sent_into_a_pause() -> None:
             )
             for n, schema in enumerate(schemas)
         )
-        held = Night.of([], SandboxConfig(retry_after=60), QUICK)
-        file = JobFile(name="night", settings=QUICK, specs=specs)
+        held = CheckedBatch.of([], SandboxConfig(retry_after=60), QUICK)
+        file = JobFile(name="batch", settings=QUICK, specs=specs)
         held.loaded = held.store.load(file, now()).added
         await steered(
             held,
@@ -136,12 +136,12 @@ def test_a_create_that_the_api_held_back_is_not_sent_into_a_pause() -> None:
         withdrawn = held.store.tally(held.batch.id).retried
         assert withdrawn.get(FailureCategory.UNREACHABLE, 0) > 0, "none waited: this proves nothing"
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_a_lower_bound_takes_effect_as_runs_end_and_a_higher_one_within_two_seconds() -> None:
-    async def night() -> None:
-        bounded = Night.of(pages(150), SandboxConfig(durations=(20, 60)), QUICK)
+    async def scenario() -> None:
+        bounded = CheckedBatch.of(pages(150), SandboxConfig(durations=(20, 60)), QUICK)
         bounded.batch = replace(bounded.batch, settings=replace(QUICK, concurrency=25))
         set_bound = bounded.store.set_concurrency
         await steered(
@@ -155,19 +155,19 @@ def test_a_lower_bound_takes_effect_as_runs_end_and_a_higher_one_within_two_seco
         assert {alive_at(bounded, seconds(at)) <= 3 for at in range(165, 300)} == {True}
         assert alive_at(bounded, seconds(300 + SOON)) > 20
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_jobs_that_are_added_while_a_runner_works_are_run_within_two_seconds() -> None:
-    async def night() -> None:
-        grown = Night.of(pages(2), SandboxConfig(durations=(60, 60)), QUICK)
+    async def scenario() -> None:
+        grown = CheckedBatch.of(pages(2), SandboxConfig(durations=(60, 60)), QUICK)
         more = tuple(
             JobSpec(key=f"more-{n}", url=url, goal="Read the name and the price")
             for n, url in enumerate(pages(4))
         )
 
         def load() -> None:
-            file = JobFile(name="night", settings=QUICK, specs=more)
+            file = JobFile(name="batch", settings=QUICK, specs=more)
             grown.loaded += grown.store.load(file, now()).added
 
         await steered(grown, (20, load))
@@ -175,7 +175,7 @@ def test_jobs_that_are_added_while_a_runner_works_are_run_within_two_seconds() -
         assert grown.jobs() == {JobState.SUCCEEDED: 6}
         assert created_between(grown, 20, 20 + SOON) == 1
 
-    simulate(night)
+    simulate(scenario)
 
 
 # ---- crash points ----
@@ -189,32 +189,32 @@ RESUMED = 100
 
 async def dies_while_paused(fuse: int) -> bool:
     """Kill a runner at a step in a pause, start another in it; whether the kill came."""
-    night = Night.of(
+    simulated = CheckedBatch.of(
         SMALL,
         SandboxConfig(durations=(3, 9)),
         Settings(concurrency=3, backoff=timedelta(seconds=2)),
         agent=FixtureAgent(),
     )
-    night.waits = False
+    simulated.waits = False
     power = KillSwitch()
 
     async def pause() -> None:
         await anyio.sleep_until(4)
-        night.store.pause(night.batch.id, "wait", now())
-        power.fuse = power.steps + fuse
+        simulated.store.pause(simulated.batch.id, "wait", now())
+        power.kill_at = power.steps + fuse
         await anyio.sleep_until(RESUMED)
-        night.store.resume(night.batch.id, now())
+        simulated.store.resume(simulated.batch.id, now())
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(pause)
         try:
-            await night.run(power)
+            await simulated.run(power)
         except ProcessKilled:
-            night.check_always()
-            await night.run()
-    assert created_between(night, 6, RESUMED) == 0
-    night.check_end()
-    assert night.jobs() == {JobState.SUCCEEDED: len(SMALL)}
+            simulated.check_always()
+            await simulated.run()
+    assert created_between(simulated, 6, RESUMED) == 0
+    simulated.check_end()
+    assert simulated.jobs() == {JobState.SUCCEEDED: len(SMALL)}
     return power.dead and now() > EPOCH + timedelta(seconds=RESUMED)
 
 
@@ -236,25 +236,25 @@ def test_a_runner_that_dies_in_a_pause_loses_nothing_and_submits_nothing(
 
 
 def window(opens: float | None, closes: float | None) -> Window:
-    """Return a window in seconds of the night."""
+    """Return a window in seconds of the simulated."""
     begins, ends = (at if at is None else EPOCH + timedelta(seconds=at) for at in (opens, closes))
     return Window(opens=begins, closes=ends)
 
 
-def check_deadline(night: Night, closes: float) -> None:
+def check_deadline(simulated: CheckedBatch, closes: float) -> None:
     """Check what is promised of a deadline: nothing in flight, nothing lost, nothing counted."""
-    night.check_always()
+    simulated.check_always()
     deadline = EPOCH + timedelta(seconds=closes)
-    runs = night.sandbox.journal.runs
+    runs = simulated.sandbox.journal.runs
     assert all(run.finished_at and run.finished_at <= deadline for run in runs)
     assert now() <= deadline
-    assert night.store.tally(night.batch.id).jobs[JobState.RUNNING] == 0
+    assert simulated.store.tally(simulated.batch.id).jobs[JobState.RUNNING] == 0
 
 
 @pytest.mark.sweep
 def test_a_night_ends_in_time_and_the_next_one_goes_on() -> None:
-    async def night() -> None:
-        long = Night.of(pages(300), SandboxConfig(seed=5), QUICK)
+    async def scenario() -> None:
+        long = CheckedBatch.of(pages(300), SandboxConfig(seed=5), QUICK)
         assert await long.run(window=window(None, 1800)) is ExitReason.OUT_OF_TIME
         check_deadline(long, 1800)
         runs, done = len(long.sandbox.journal.runs), long.jobs()[JobState.SUCCEEDED]
@@ -268,14 +268,14 @@ def test_a_night_ends_in_time_and_the_next_one_goes_on() -> None:
         assert created_between(long, 86_400, 86_400 + SOON) == 1
         long.check_end()
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_what_still_runs_is_cancelled_accounted_and_available_again_uncounted() -> None:
-    async def night() -> None:
+    async def scenario() -> None:
         # Nobody can know from 20 short ones that the others are long.
         urls = [*pages(20), *(f"http://faults.test/stuck?{n}" for n in range(5))]
-        cut = Night.of(urls, SandboxConfig(durations=(10, 20)), QUICK)
+        cut = CheckedBatch.of(urls, SandboxConfig(durations=(10, 20)), QUICK)
         assert await cut.run(window=window(None, 900)) is ExitReason.OUT_OF_TIME
         check_deadline(cut, 900)
         assert cut.jobs() == {JobState.SUCCEEDED: 20, JobState.AVAILABLE: 5}
@@ -286,12 +286,12 @@ def test_what_still_runs_is_cancelled_accounted_and_available_again_uncounted() 
         assert [(each.counted, "deadline" in each.message) for each in again] == [(False, True)] * 5
         assert [e.runs for e in cut.events if isinstance(e, CancelledForDeadline)] == [5]
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_what_the_user_cancels_is_not_brought_back_by_the_deadline() -> None:
-    async def night() -> None:
-        stuck = Night.of(
+    async def scenario() -> None:
+        stuck = CheckedBatch.of(
             [f"http://faults.test/stuck?{n}" for n in range(4)], SandboxConfig(), QUICK
         )
         async with anyio.create_task_group() as tasks:
@@ -301,21 +301,21 @@ def test_what_the_user_cancels_is_not_brought_back_by_the_deadline() -> None:
         check_deadline(stuck, 900)
         assert stuck.jobs() == {JobState.AVAILABLE: 3, JobState.CANCELLED: 1}
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_too_little_time_submits_nothing() -> None:
-    async def night() -> None:
-        short = Night.of(pages(5), SandboxConfig(), QUICK)
+    async def scenario() -> None:
+        short = CheckedBatch.of(pages(5), SandboxConfig(), QUICK)
         assert await short.run(window=window(None, 100)) is ExitReason.OUT_OF_TIME
         assert (short.creates, now()) == (0, EPOCH)
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_a_runner_that_waits_for_its_beginning_collects_what_is_in_flight() -> None:
-    async def night() -> None:
-        left = Night.of(pages(15), SandboxConfig(), QUICK)
+    async def scenario() -> None:
+        left = CheckedBatch.of(pages(15), SandboxConfig(), QUICK)
         with anyio.move_on_after(20):
             await left.run()
         assert left.jobs()[JobState.RUNNING] == 10
@@ -328,15 +328,15 @@ def test_a_runner_that_waits_for_its_beginning_collects_what_is_in_flight() -> N
         assert created_between(left, 20, 5000) == 0
         left.check_end()
 
-    simulate(night)
+    simulate(scenario)
 
 
 @pytest.mark.parametrize("awake", some([1000.0, 4000.0], 1))
 def test_a_machine_that_slept_towards_or_over_its_deadline_holds_to_it(awake: float) -> None:
-    async def night() -> None:
-        slept = Night.of(pages(300), SandboxConfig(), QUICK)
-        weather = MachineFaults(sleeps=[TimeSpan(600, awake)])
-        machine = SimulatedMachine(slept.store, weather, 0, Counter())
+    async def scenario() -> None:
+        slept = CheckedBatch.of(pages(300), SandboxConfig(), QUICK)
+        machine_faults = MachineFaults(sleeps=[TimeSpan(600, awake)])
+        machine = SimulatedMachine(slept.store, machine_faults, 0, Counter())
         process = SimulatedProcess(machine=machine)
         clocks = {"now": machine.wall, "monotonic": machine.monotonic}
         slept.one_clock = False
@@ -349,7 +349,7 @@ def test_a_machine_that_slept_towards_or_over_its_deadline_holds_to_it(awake: fl
         if awake < 1800:
             check_deadline(slept, 1800)
 
-    simulate(night)
+    simulate(scenario)
 
 
 #: A deadline, in seconds.
@@ -360,27 +360,29 @@ async def dies_at_the_deadline(fuse: int) -> bool:
     """Kill a runner at a step near its deadline; whether the kill came."""
     urls = [*SMALL, "http://faults.test/stuck?1", "http://faults.test/stuck?2"]
     settings = Settings(concurrency=4, max_attempts=2, backoff=timedelta(seconds=2))
-    night = Night.of(urls, SandboxConfig(durations=(3, 9)), settings, agent=FixtureAgent())
-    night.waits = False
+    simulated = CheckedBatch.of(
+        urls, SandboxConfig(durations=(3, 9)), settings, agent=FixtureAgent()
+    )
+    simulated.waits = False
     power = KillSwitch()
 
     async def blow() -> None:
         await anyio.sleep_until(CLOSES - 35)
-        power.fuse = power.steps + fuse
+        power.kill_at = power.steps + fuse
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(blow)
         try:
-            await night.run(power, window=window(None, CLOSES))
+            await simulated.run(power, window=window(None, CLOSES))
         except ProcessKilled:
-            night.check_always()
-            await night.run(window=window(None, CLOSES))
+            simulated.check_always()
+            await simulated.run(window=window(None, CLOSES))
         tasks.cancel_scope.cancel()
-    night.check_always()
-    assert night.jobs() == {JobState.SUCCEEDED: len(SMALL), JobState.AVAILABLE: 2}
-    ended = night.store.failures(night.batch.id, final=False, most=99)
+    simulated.check_always()
+    assert simulated.jobs() == {JobState.SUCCEEDED: len(SMALL), JobState.AVAILABLE: 2}
+    ended = simulated.store.failures(simulated.batch.id, final=False, most=99)
     assert not any(each.counted for each in ended if each.category is FailureCategory.TIMED_OUT)
-    assert all(run.status.is_final for run in night.sandbox.journal.runs)
+    assert all(run.status.is_final for run in simulated.sandbox.journal.runs)
     return power.dead
 
 

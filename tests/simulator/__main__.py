@@ -13,7 +13,7 @@ from tests.simulator.summary import SimulationSummary
 
 
 def main() -> None:
-    """Simulate one batch run per seed, and print the figures; a broken promise is raised."""
+    """Simulate one batch run per seed, and print the figures; a violated invariant is raised."""
     options = argparse.ArgumentParser(prog="python -m tests.simulator", description=__doc__)
     options.add_argument("--seed", type=int, default=secrets.randbelow(10**6), help="the first")
     options.add_argument("--runs", type=int, default=20, help="simulated batch runs")

@@ -1,4 +1,4 @@
-"""Kills a small batch at its first step, its second, and so on; and again while it recovers."""
+"""Kills a small batch at its first step, its second, and so on, and again while it recovers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.simulator.simulated_batch import (
     simulate,
 )
 
-#: Something of everything: a retry, a lost answer, a throttle.
+#: A retry, a lost answer and a throttled create.
 URLS = [
     *pages(2),
     "http://faults.test/system_failure/1",
@@ -33,11 +33,11 @@ SETTINGS = Settings(concurrency=3, backoff=timedelta(seconds=2))
 
 @dataclass(frozen=True, slots=True)
 class CrashResult:
-    """Where one process after the other was killed; every promise held."""
+    """The steps at which one process after the other was killed; every invariant held."""
 
-    fuses: tuple[int, ...]
-    came: bool  #: the last kill came to happen; else the batch ended before it
-    in_transaction: bool  #: and it fell into a transaction
+    kills: tuple[int, ...]
+    reached: bool  #: the last kill happened; else the batch ended before it
+    in_transaction: bool  #: and it happened in a transaction
 
 
 def count_steps() -> int:
@@ -51,54 +51,56 @@ def count_steps() -> int:
     return int(simulate(unharmed))
 
 
-def crash_at(fuses: Sequence[int]) -> CrashResult:
+def crash_at(kills: Sequence[int]) -> CrashResult:
     """
-    Kill one process after the other at these steps, and let the next one bring the batch home.
+    Kill one process after the other at these steps, and let another one finish the batch.
 
     Raises:
-        Broken: A promise did not hold.
+        InvariantViolated: A promise was broken.
     """
     try:
-        crash: CrashResult = simulate(partial(_survive, tuple(fuses)))
+        crash: CrashResult = simulate(partial(_survive, tuple(kills)))
     except Exception as error:
-        raise InvariantViolated(f"killed at {', then '.join(map(str, fuses))}: {error}") from error
+        raise InvariantViolated(f"killed at {', then '.join(map(str, kills))}: {error}") from error
     return crash
 
 
-async def _survive(fuses: tuple[int, ...]) -> CrashResult:
-    night = _batch()
+async def _survive(kills: tuple[int, ...]) -> CrashResult:
+    simulated = _batch()
     power = KillSwitch()
-    for fuse in fuses:
-        power = KillSwitch(fuse)
+    for kill_at in kills:
+        power = KillSwitch(kill_at)
         try:
-            await night.run(power)
+            await simulated.run(power)
         except ProcessKilled:
-            night.check_always()
-    await night.run()
-    night.check_end()
-    invariant(night.jobs() == {JobState.SUCCEEDED: len(URLS)}, "a job did not succeed")
-    return CrashResult(fuses, came=power.dead, in_transaction=power.in_transaction)
+            simulated.check_always()
+    await simulated.run()
+    simulated.check_end()
+    invariant(simulated.jobs() == {JobState.SUCCEEDED: len(URLS)}, "a job did not succeed")
+    return CrashResult(kills, reached=power.dead, in_transaction=power.in_transaction)
 
 
 def _batch() -> SimulatedBatch:
-    world = SandboxConfig(durations=(3, 9), retry_after=1)
-    night = SimulatedBatch.of(URLS, world, SETTINGS, agent=FixtureAgent())
-    night.waits = False
-    return night
+    config = SandboxConfig(durations=(3, 9), retry_after=1)
+    simulated = SimulatedBatch.of(URLS, config, SETTINGS, agent=FixtureAgent())
+    simulated.waits = False
+    return simulated
 
 
 def all_crash_points() -> Iterator[CrashResult]:
-    """Kill the batch at each of its steps; on all cores."""
-    return crash_at_each((fuse,) for fuse in range(1, count_steps() + 1))
+    """Kill the batch at each of its steps, on all cores."""
+    return crash_at_each((step,) for step in range(1, count_steps() + 1))
 
 
 def crash_pairs(count: int, seed: int) -> Iterator[CrashResult]:
-    """Kill it at so many drawn steps, and again at a drawn step of its recovery; on all cores."""
-    most = count_steps()
-    lots = [(seeded_share(seed, "first", n), seeded_share(seed, "second", n)) for n in range(count)]
-    return crash_at_each((1 + int(a * most), 1 + int(b * most)) for a, b in lots)
+    """Kill the batch at *count* drawn steps, each time again during recovery, on all cores."""
+    steps = count_steps()
+    drawn = [
+        (seeded_share(seed, "first", n), seeded_share(seed, "second", n)) for n in range(count)
+    ]
+    return crash_at_each((1 + int(a * steps), 1 + int(b * steps)) for a, b in drawn)
 
 
 def crash_at_each(points: Iterable[tuple[int, ...]]) -> Iterator[CrashResult]:
-    """Survive each of these; on all cores, as they end."""
+    """Survive each of these, on all cores; yield results as they end."""
     return in_parallel(crash_at, list(points))

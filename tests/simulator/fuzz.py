@@ -1,4 +1,4 @@
-"""Plays nights full of faults, checks every promise, and counts what fired."""
+"""Simulates batches full of drawn faults, checks every invariant, and counts which faults fired."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from batchrunner.store.schema import SubmissionState
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.machine_faults import SimulatedMachine, SimulatedProcess
 from tests.simulator.network.hostile_results import HOSTILE_RESULTS, HUGE
-from tests.simulator.network.proxy import FAULTS, FAULTS_LEAVING_DOUBT, FaultyNetwork
+from tests.simulator.network.proxy import FAULTS, FAULTS_LEAVING_RUNS_UNDECIDED, FaultyNetwork
 from tests.simulator.parallel import in_parallel
 from tests.simulator.scenario import CALM, ENDLESS, RATES, Scenario, draw_scenario
 from tests.simulator.simulated_batch import ProcessKilled, SimulatedBatch, pages, simulate
 
-#: Fates of requests that create runs and do not tell of them.
+#: Faults of requests that create runs and do not answer with their ids.
 UNANSWERED = frozenset(
     name for name, fate in REQUEST_FAULTS.items() if fate.creates and fate.status != 200
 )
-#: Seconds in which a night must come to its end after its faults are over.
+#: Seconds in which a batch must end after its faults are over.
 MAX_VIRTUAL_SECONDS = 4 * 3600.0
 
-#: Every fault that a night may have, by where it strikes. None that never fired is proved harmless.
+#: Every fault that may occur, by where it does. A fault that never fired proves nothing.
 KINDS: dict[str, Sequence[str]] = {
     "API": tuple(RATES),
     "network": tuple(FAULTS),
@@ -54,27 +54,27 @@ KINDS: dict[str, Sequence[str]] = {
     ),
     "credits": ("out of credits", "credits back"),
 }
-#: What the program must have been seen to do about them; counted beside the faults.
-ANSWER = "answer"
-ANSWERS = (
+#: What the program must have done about them, counted like the faults.
+REACTION = "reaction"
+REACTIONS = (
     "runs found by their marker",
     "creates found absent",
     "late runs adopted",
     "late runs cancelled",
-    "runs of the dead taken over",
-    "zombies turned away",
-    "sleep noticed",
+    "runs of dead owners taken over",
+    "writes after a lost lease refused",
+    "clock jumps noticed",
     "stopped for the key",
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class SimulationResult:
-    """A night in which every promise held."""
+    """A simulated batch in which every invariant held."""
 
     seed: int
     jobs: int
-    ended: bool  #: it came to its end; else it was left in the middle of endless faults
+    ended: bool  #: False: its faults never end, and it was left in the middle
     runs_created: int
     orphans: int
     kills: int
@@ -84,184 +84,201 @@ class SimulationResult:
 
 def simulate_seed(seed: int, jobs: int = 200) -> SimulationResult:
     """
-    Play the night of a seed.
+    Simulate the batch of a seed.
 
     Raises:
-        Broken: A promise did not hold, or a runner crashed.
+        InvariantViolated: A promise was broken, or a runner crashed.
     """
+    return simulate_scenario(draw_scenario(seed, jobs))
+
+
+def simulate_scenario(scenario: Scenario) -> SimulationResult:
+    """
+    Simulate a batch with these faults.
+
+    Raises:
+        InvariantViolated: A promise was broken, or a runner crashed.
+    """
+    seed = scenario.seed
     try:
-        played: SimulationResult = simulate(_Simulation(draw_scenario(seed, jobs)).play)
-    except InvariantViolated as broken:
-        raise InvariantViolated(f"in the night of seed {seed}, {broken}") from broken
+        result: SimulationResult = simulate(FuzzedBatch(scenario).run)
+    except InvariantViolated as violated:
+        raise InvariantViolated(f"in the batch of seed {seed}, {violated}") from violated
     except Exception as error:
         raise InvariantViolated(
-            f"in the night of seed {seed}, a runner crashed: {error!r}"
+            f"in the batch of seed {seed}, a runner crashed: {error!r}"
         ) from error
-    return played
+    return result
 
 
-def simulate_seeds(seed: int, nights: int, jobs: int = 200) -> Iterator[SimulationResult]:
-    """Play the nights of this seed and those that follow it, on all cores; as they end."""
-    return in_parallel(partial(simulate_seed, jobs=jobs), range(seed, seed + nights))
+def simulate_seeds(seed: int, batches: int, jobs: int = 200) -> Iterator[SimulationResult]:
+    """Simulate the batches of this seed and the next ones, on all cores; yield as they end."""
+    return in_parallel(partial(simulate_seed, jobs=jobs), range(seed, seed + batches))
 
 
-def faults_not_fired(played: Iterable[SimulationResult]) -> list[tuple[str, str]]:
-    """Return what was never met in these nights, of all that may be: nothing is proved of it."""
+def faults_not_fired(results: Iterable[SimulationResult]) -> list[tuple[str, str]]:
+    """Return the faults and reactions that never occurred: nothing is proved about them."""
     fired: Counter[tuple[str, str]] = Counter()
-    for night in played:
-        fired.update(night.fired)
+    for result in results:
+        fired.update(result.fired)
     return [each for each, count in fired.items() if not count]
 
 
-class _Simulation:
-    """One night of many runners and many faults."""
+class FuzzedBatch:
+    """A batch with many runners and many faults."""
 
-    def __init__(self, plan: Scenario, middleware: Middleware = no_middleware) -> None:
-        self._plan = plan
+    def __init__(self, scenario: Scenario, middleware: Middleware = no_middleware) -> None:
+        self._scenario = scenario
         self._middleware = middleware
         self._fired: Counter[str] = Counter()
-        self._done: Counter[str] = Counter()
+        self._reactions: Counter[str] = Counter()
 
-    async def play(self) -> SimulationResult:
+    async def run(self) -> SimulationResult:
+        """Run the batch until it ends, or for a while, and check every invariant."""
+        scenario = self._scenario
         self._begin()
-        limit = CALM + MAX_VIRTUAL_SECONDS if self._plan.ends else ENDLESS
-        with anyio.move_on_after(limit) as patience:
+        limit = CALM + MAX_VIRTUAL_SECONDS if scenario.ends else ENDLESS
+        with anyio.move_on_after(limit) as timeout:
             await self._all_runners()
-        ended = not patience.cancelled_caught
-        if self._plan.ends:
-            invariant(ended, "the batch did not come to its end")
-        await self._night.sandbox.settle()
+        ended = not timeout.cancelled_caught
+        if scenario.ends:
+            invariant(ended, "the batch did not end")
+        simulated = self.simulated
+        await simulated.sandbox.settle()
         if ended:
-            self._night.check_end()
-            if not self._night.network or not self._night.network.may(FAULTS_LEAVING_DOUBT):
-                check_decided(self._night.store, self._night.batch.id)
+            simulated.check_end()
+            if not self._network.may(FAULTS_LEAVING_RUNS_UNDECIDED):
+                check_decided(simulated.store, simulated.batch.id)
         else:
-            self._night.check_always()
-        return self._played(ended)
+            simulated.check_always()
+        return self._result(ended)
 
     def _begin(self) -> None:
-        plan = self._plan
-        self._night = night = SimulatedBatch.of(
-            pages(plan.jobs),
-            plan.world,
-            plan.settings,
+        scenario = self._scenario
+        self.simulated = simulated = SimulatedBatch.of(
+            pages(scenario.jobs),
+            scenario.config,
+            scenario.settings,
             keys=frozenset({"key"}),
             agent=FixtureAgent(),
             middleware=self._middleware,
         )
-        night.one_clock = not plan.weather.steps
-        night.waits = night.one_clock and not any(plan.fuses)
-        night.network = FaultyNetwork(
-            night.sandbox.transport(),
+        simulated.one_clock = not scenario.machine_faults.steps
+        simulated.waits = simulated.one_clock and not any(scenario.kills)
+        simulated.network = self._network = FaultyNetwork(
+            simulated.sandbox.transport(),
             fired=self._fired,
-            spells=plan.spells,
-            seed=plan.seed,
-            poison=plan.poison,
-            huge=plan.huge,
-            waits=night.waits,
+            windows=scenario.windows,
+            seed=scenario.seed,
+            hostile=scenario.hostile,
+            huge=scenario.huge,
+            waits=simulated.waits,
         )
-        self._machine = SimulatedMachine(night.store, plan.weather, plan.seed, self._fired)
+        self._machine = SimulatedMachine(
+            simulated.store, scenario.machine_faults, scenario.seed, self._fired
+        )
 
     async def _all_runners(self) -> None:
         try:
             async with anyio.create_task_group() as runners:
-                for number in range(len(self._plan.fuses)):
+                for number in range(len(self._scenario.kills)):
                     runners.start_soon(self._runner, number)
         except BaseExceptionGroup as group:
             raise innermost(group) from None
 
     async def _runner(self, number: int) -> None:
-        """Start one process after the other, until one of them says that all is done."""
-        fuses = iter(self._plan.fuses[number])
+        """Start one process after the other, until one of them finds that all is done."""
+        kills = iter(self._scenario.kills[number])
         while True:
-            fuse = next(fuses, None)
-            if await self._live(fuse, number) is ExitReason.FINISHED:
+            if await self._process(next(kills, None), number) is ExitReason.FINISHED:
                 return
-            self._night.check_always()
-            await anyio.sleep(self._plan.pauses)
+            self.simulated.check_always()
+            await anyio.sleep(self._scenario.pauses)
 
-    async def _live(self, fuse: int | None, number: int) -> ExitReason | None:
-        """Live one process's life; None: it was cut off."""
-        night, machine = self._night, self._machine
-        process = SimulatedProcess(fuse, machine=machine, stops=self._plan.stops[number])
+    async def _process(self, kill_at: int | None, number: int) -> ExitReason | None:
+        """Run one process to its end; return None if it was killed or lost its lease."""
+        simulated, machine = self.simulated, self._machine
+        process = SimulatedProcess(kill_at, machine=machine, stops=self._scenario.stops[number])
         await machine.awake()
         try:
-            ending = await night.run(
+            reason = await simulated.run(
                 process,
                 now=machine.wall,
                 monotonic=machine.monotonic,
-                exited_owners=night.gone if self._plan.near else lambda _: [],
+                exited_owners=simulated.gone if self._scenario.near else lambda _: [],
             )
         except ProcessKilled:
             where = "in a transaction" if process.in_transaction else "between steps"
             self._fired[f"killed {where}"] += 1
             return None
         except LeaseLost:
-            self._done["zombies turned away"] += 1
+            self._reactions["writes after a lost lease refused"] += 1
             return None
-        self._done["stopped for the key"] += ending is ExitReason.STOPPED
-        return ending
+        self._reactions["stopped for the key"] += reason is ExitReason.STOPPED
+        return reason
 
-    # ---- what is told of it ----
+    # ---- figures ----
 
-    def _played(self, ended: bool) -> SimulationResult:
-        night = self._night
-        tally = night.store.tally(night.batch.id)
+    def _result(self, ended: bool) -> SimulationResult:
+        simulated = self.simulated
         return SimulationResult(
-            seed=self._plan.seed,
-            jobs=self._plan.jobs,
+            seed=self._scenario.seed,
+            jobs=self._scenario.jobs,
             ended=ended,
-            runs_created=len(night.sandbox.journal.runs),
-            orphans=tally.orphans,
+            runs_created=len(simulated.sandbox.journal.runs),
+            orphans=simulated.store.tally(simulated.batch.id).orphans,
             kills=sum(self._fired[name] for name in KINDS["machine"] if "killed" in name),
             hours=anyio.current_time() / 3600,
             fired=self._counted(),
         )
 
     def _counted(self) -> Counter[tuple[str, str]]:
-        fates = self._fates()
+        api_faults = self._api_faults()
         counted: Counter[tuple[str, str]] = Counter()
         for where, names in KINDS.items():
-            source = fates if where in ("API", "credits") else self._fired
+            source = api_faults if where in ("API", "credits") else self._fired
             counted.update({(where, name): source[name] for name in names})
-        answers = self._answers()
-        counted.update({(ANSWER, name): answers[name] for name in ANSWERS})
+        reactions = self._count_reactions()
+        counted.update({(REACTION, name): reactions[name] for name in REACTIONS})
         return counted
 
-    def _fates(self) -> Counter[str]:
-        """Count what the sandbox did to runs and requests."""
-        ledger, world = self._night.sandbox.journal, self._plan.world
-        met = Counter(run.fault for run in ledger.runs)
-        met.update(request.fault for request in ledger.requests if request.fault)
-        broke = [request.at for request in ledger.requests if request.fault == "no_credits"]
-        met["out of credits"] = len(broke)
-        after = [run for run in ledger.runs if broke and run.created_at > broke[-1]]
-        met["credits back"] = int(bool(world.deposits and after))
+    def _api_faults(self) -> Counter[str]:
+        """Count the faults that the sandbox applied to runs and requests."""
+        journal = self.simulated.sandbox.journal
+        met = Counter(run.fault for run in journal.runs)
+        met.update(request.fault for request in journal.requests if request.fault)
+        refused = [request.at for request in journal.requests if request.fault == "no_credits"]
+        met["out of credits"] = len(refused)
+        after = [run for run in journal.runs if refused and run.created_at > refused[-1]]
+        met["credits back"] = int(bool(self._scenario.config.deposits and after))
         return met
 
-    def _answers(self) -> Counter[str]:
-        """Count what the program did about it."""
-        night, done = self._night, Counter(self._done)
-        for event in night.events:
-            done.update(_told(event))
-        books = StoreSnapshot.of(night.store, night.batch.id)
-        states = Counter(submission.state for submission in books.submissions.values())
-        done["creates found absent"] = states[SubmissionState.ABSENT]
-        known = {attempt.run_id for attempt in books.attempts}
-        unanswered = [each for each in night.sandbox.journal.requests if each.fault in UNANSWERED]
-        done["runs found by their marker"] = sum(
-            run.run_id in known for request in unanswered for run in request.runs
+    def _count_reactions(self) -> Counter[str]:
+        """Count what the program did about the faults."""
+        simulated, reactions = self.simulated, Counter(self._reactions)
+        for event in simulated.events:
+            reactions.update(_reactions_in(event))
+        snapshot = StoreSnapshot.of(simulated.store, simulated.batch.id)
+        states = Counter(submission.state for submission in snapshot.submissions.values())
+        reactions["creates found absent"] = states[SubmissionState.ABSENT]
+        known = {attempt.run_id for attempt in snapshot.attempts}
+        requests = simulated.sandbox.journal.requests
+        reactions["runs found by their marker"] = sum(
+            run.run_id in known
+            for request in requests
+            if request.fault in UNANSWERED
+            for run in request.runs
         )
-        return done
+        return reactions
 
 
-def _told(event: Event) -> Counter[str]:
+def _reactions_in(event: Event) -> Counter[str]:
     match event:
         case AttemptsRescued(attempts=attempts):
-            return Counter({"runs of the dead taken over": attempts})
+            return Counter({"runs of dead owners taken over": attempts})
         case LateRunsFound(adopted=adopted, orphans=orphans):
             return Counter({"late runs adopted": adopted, "late runs cancelled": orphans})
         case ClockJumped():
-            return Counter({"sleep noticed": 1})
+            return Counter({"clock jumps noticed": 1})
         case _:
             return Counter()

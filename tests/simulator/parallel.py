@@ -1,4 +1,4 @@
-"""Spreads independent calls over all cores."""
+"""Runs independent calls on all cores."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-#: Calls after which a process is replaced by a fresh one: what they leave behind adds up.
+#: Calls after which a process is replaced by a fresh one, to free its memory.
 TASKS = 100
 
 S = TypeVar("S")
@@ -16,8 +16,8 @@ T = TypeVar("T")
 
 
 def in_parallel(call: Callable[[S], T], inputs: Sequence[S]) -> Iterator[T]:
-    """Give what *call* returns for each input, as it comes; what it raises ends all others."""
-    # Not forked: a process must not begin with another one's connections and threads.
+    """Yield the result of *call* for each input, as they end; an error ends all of them."""
+    # Not forked: a process must not inherit connections and threads.
     context = multiprocessing.get_context("spawn")
     workers = max(min(os.cpu_count() or 1, len(inputs)), 1)
     ignored = (signal.SIGINT, signal.SIG_IGN)

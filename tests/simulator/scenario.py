@@ -1,4 +1,4 @@
-"""Draws from a seed what befalls a night: which faults, when and how often; pure."""
+"""Draws from a seed which faults a simulated batch has, when and how often; pure."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from batchrunner.sandbox.seeded_random import seeded_share
 from tests.simulator.machine_faults import MachineFaults, TimeSpan
 from tests.simulator.network.proxy import FAULTS, FaultWindow
 
-#: Seconds after which the faults of a night are over that is to come to its end.
+#: Seconds after which the faults of a batch that must end are over.
 CALM = 2700.0
-#: Seconds that a night of faults without end is watched for.
+#: Seconds for which a batch whose faults never end is simulated.
 ENDLESS = 7200.0
-#: The longest time that faults go on for, and the longest one of them.
+#: Longest duration of a fault, in seconds.
 HOUR = 3600.0
 
-#: What may befall runs and requests at any time, and the largest share of them that it does.
+#: Faults of runs and requests, and the largest share of them that each applies to.
 RATES: Mapping[str, float] = {
     "system_failure": 0.15,
     "agent_failure": 0.05,
@@ -46,28 +46,30 @@ RATES: Mapping[str, float] = {
     "dropped_after": 0.15,
     "hung_after": 0.05,
 }
-#: Answers that name runs of others: where that run is shown to nobody, nothing tells whose it was.
+#: Answers that name runs of others: if such a run is never shown, nothing tells whose it was.
 FOREIGN = frozenset({"ids_of_another", "ids_crossed"})
-#: Faults by which the API says how long to wait: beside a clock that is set, nobody can tell.
+#: Faults that say how long to wait: that cannot be checked when the clock is set.
 TIMED = frozenset({"throttled"})
+#: Steps among which a process is killed, for each job.
+STEPS_PER_JOB = 20
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """A night before it is played."""
+    """A batch and its faults, before it is simulated."""
 
     seed: int
     jobs: int
-    ends: bool  #: the faults stop, and then it must come to its end; else nothing may break
-    world: SandboxConfig
+    ends: bool  #: the faults stop, and then the batch must end; else no promise may break
+    config: SandboxConfig
     settings: Settings
-    weather: MachineFaults
-    spells: Sequence[FaultWindow]
-    poison: float
+    machine_faults: MachineFaults
+    windows: Sequence[FaultWindow]
+    hostile: float
     huge: float
-    fuses: Sequence[Sequence[int]]  #: for each runner: at which step each of its lives ends
+    kills: Sequence[Sequence[int]]  #: for each runner: the step at which each process is killed
     stops: Sequence[Sequence[TimeSpan]]  #: for each runner: when its process is stopped
     pauses: float  #: seconds between the end of a process and the next one
     near: bool  #: the runners are on one machine, and can tell who died
@@ -75,36 +77,36 @@ class Scenario:
 
 @dataclass(frozen=True)
 class SeededDraws:
-    """Draws that follow from a seed and their names alone."""
+    """Draws that depend on a seed and their names alone."""
 
     seed: int
 
-    def lot(self, *name: object) -> float:
+    def share(self, *name: object) -> float:
         """Draw a number in [0, 1)."""
         return seeded_share(self.seed, "plan", *name)
 
     def happens(self, chance: float, *name: object) -> bool:
         """Draw whether something happens."""
-        return self.lot("happens", *name) < chance
+        return self.share("happens", *name) < chance
 
     def between(self, least: float, most: float, *name: object) -> float:
         """Draw a number from a range in which small ones are as likely as large ones."""
-        return float(least * (most / least) ** self.lot("between", *name))
+        return float(least * (most / least) ** self.share("between", *name))
 
     def one_of(self, choices: Sequence[T], *name: object) -> T:
         """Draw one of these."""
-        return choices[int(self.lot("one of", *name) * len(choices))]
+        return choices[int(self.share("one of", *name) * len(choices))]
 
     def span(self, longest: float, latest: float, *name: object) -> TimeSpan:
-        """Draw when something begins and ends; mostly early, as most nights are short."""
-        begins = self.lot("begins", *name) ** 2 * latest / 2
+        """Draw when something begins and ends; mostly early, because most batches are short."""
+        begins = self.share("begins", *name) ** 2 * latest / 2
         return TimeSpan(begins, min(begins + self.between(10.0, longest, "lasts", *name), latest))
 
     def spans(self, chance: float, longest: float, latest: float, name: str) -> list[TimeSpan]:
-        """Draw none to three spans that do not touch."""
+        """Draw up to three spans that do not touch."""
         if not self.happens(chance, name):
             return []
-        drawn = [self.span(longest, latest, name, n) for n in range(1 + int(self.lot(name) * 3))]
+        drawn = [self.span(longest, latest, name, n) for n in range(1 + int(self.share(name) * 3))]
         apart: list[TimeSpan] = []
         for span in sorted(drawn, key=lambda span: span.begins):
             if not apart or span.begins > apart[-1].ends + 60:
@@ -113,117 +115,121 @@ class SeededDraws:
 
 
 def draw_scenario(seed: int, jobs: int) -> Scenario:
-    """Draw a night of so many jobs."""
-    lots = SeededDraws(seed)
-    ends = lots.happens(0.8, "ends")
+    """Draw a batch of this many jobs."""
+    draws = SeededDraws(seed)
+    ends = draws.happens(0.8, "ends")
     latest = CALM if ends else ENDLESS
-    steps = _clock_steps(lots, latest)
+    steps = _clock_steps(draws, latest)
     set_forward = any(by > 0 for _, by in steps)
-    runners = 1 + lots.happens(0.4, "a second runner") + lots.happens(0.15, "a third runner")
-    world = _world(lots, jobs, without=TIMED if set_forward else frozenset())
-    without = FOREIGN if "lost" in world.rates else frozenset()
+    runners = 1 + draws.happens(0.4, "a second runner") + draws.happens(0.15, "a third runner")
+    config = _config(draws, jobs, without=TIMED if set_forward else frozenset())
+    without = FOREIGN if "lost" in config.rates else frozenset()
     return Scenario(
         seed=seed,
         jobs=jobs,
         ends=ends,
-        world=world,
+        config=config,
         settings=Settings(
-            concurrency=round(lots.between(4, 60, "concurrency")),
-            max_attempts=lots.one_of((2, 3, 5), "attempts"),
-            backoff=timedelta(seconds=lots.between(1, 30, "backoff")),
+            concurrency=round(draws.between(4, 60, "concurrency")),
+            max_attempts=draws.one_of((2, 3, 5), "attempts"),
+            backoff=timedelta(seconds=draws.between(1, 30, "backoff")),
             queued_limit=timedelta(minutes=20),
             running_limit=timedelta(minutes=12),
         ),
-        weather=_weather(lots, latest, steps),
-        spells=_spells(lots, latest, told_waits=not set_forward, without=without),
-        poison=lots.between(0.005, 0.1, "poison") if lots.happens(0.3, "poison") else 0.0,
-        huge=0.02 if lots.happens(0.03, "huge") else 0.0,
-        fuses=[_fuses(lots, n) for n in range(runners)],
-        stops=[lots.spans(0.15, 400, latest, f"stops of {n}") for n in range(runners)],
-        pauses=lots.between(1, 120, "pauses"),
-        near=lots.happens(0.7, "near"),
+        machine_faults=_machine_faults(draws, latest, steps),
+        windows=_windows(draws, latest, waits_are_checked=not set_forward, without=without),
+        hostile=draws.between(0.005, 0.1, "poison") if draws.happens(0.3, "poison") else 0.0,
+        huge=0.02 if draws.happens(0.03, "huge") else 0.0,
+        kills=[_kills(draws, n, jobs) for n in range(runners)],
+        stops=[draws.spans(0.15, 400, latest, f"stops of {n}") for n in range(runners)],
+        pauses=draws.between(1, 120, "pauses"),
+        near=draws.happens(0.7, "near"),
     )
 
 
-def _world(lots: SeededDraws, jobs: int, without: frozenset[str]) -> SandboxConfig:
+def _config(draws: SeededDraws, jobs: int, without: frozenset[str]) -> SandboxConfig:
     rates = {
-        name: lots.between(most / 10, most, "rate", name)
+        name: draws.between(most / 10, most, "rate", name)
         for name, most in RATES.items()
-        if name not in without and lots.happens(0.25, "fate", name)
+        if name not in without and draws.happens(0.25, "fate", name)
     }
-    broke = lots.happens(0.12, "credits")
+    short = draws.happens(0.12, "credits")
     return SandboxConfig(
-        seed=lots.seed,
-        durations=lots.one_of(((2.0, 20.0), (15.0, 120.0), (15.0, 300.0)), "durations"),
-        limit=round(lots.between(3, 30, "limit")) if lots.happens(0.2, "limited") else None,
+        seed=draws.seed,
+        durations=draws.one_of(((2.0, 20.0), (15.0, 120.0), (15.0, 300.0)), "durations"),
+        limit=round(draws.between(3, 30, "limit")) if draws.happens(0.2, "limited") else None,
         rates=rates,
-        retry_after=round(lots.between(1, 90, "retry after")),
-        credits=Decimal(jobs) / 50 if broke else None,
-        deposits=((lots.between(600, CALM, "deposit"), Decimal(jobs)),) if broke else (),
-        late=_late(lots),
-        variants=_variants(lots),
+        retry_after=round(draws.between(1, 90, "retry after")),
+        credits=Decimal(jobs) / 50 if short else None,
+        deposits=((draws.between(600, CALM, "deposit"), Decimal(jobs)),) if short else (),
+        late=_late(draws),
+        variants=_variants(draws),
     )
 
 
-def _variants(lots: SeededDraws) -> dict[str, str]:
-    played = {"run_batch": "missing"} if lots.happens(0.05, "no batches") else {}
-    return played | ({"run_ids": "reversed"} if lots.happens(0.15, "shuffled") else {})
+def _variants(draws: SeededDraws) -> dict[str, str]:
+    played = {"run_batch": "missing"} if draws.happens(0.05, "no batches") else {}
+    return played | ({"run_ids": "reversed"} if draws.happens(0.15, "shuffled") else {})
 
 
-def _late(lots: SeededDraws) -> float:
-    if lots.happens(0.5, "listed at once"):
+def _late(draws: SeededDraws) -> float:
+    if draws.happens(0.5, "listed at once"):
         return 0.0
-    if lots.happens(0.6, "listed in time"):
-        return lots.between(1, 45, "late")
-    return lots.between(70, 300, "very late")
+    if draws.happens(0.6, "listed in time"):
+        return draws.between(1, 45, "late")
+    return draws.between(70, 300, "very late")
 
 
-def _clock_steps(lots: SeededDraws, latest: float) -> list[tuple[float, float]]:
-    if not lots.happens(0.2, "clock"):
+def _clock_steps(draws: SeededDraws, latest: float) -> list[tuple[float, float]]:
+    if not draws.happens(0.2, "clock"):
         return []
     sizes = (-HOUR, -400.0, -8.0, 8.0, HOUR, 8 * HOUR)
-    count = lots.one_of((1, 1, 2, 3), "steps")
+    count = draws.one_of((1, 1, 2, 3), "steps")
     drawn = [
-        (lots.lot("step at", n) ** 2 * latest / 2, lots.one_of(sizes, "step", n))
+        (draws.share("step at", n) ** 2 * latest / 2, draws.one_of(sizes, "step", n))
         for n in range(count)
     ]
     return sorted(drawn)
 
 
-def _weather(
-    lots: SeededDraws, latest: float, steps: Sequence[tuple[float, float]]
+def _machine_faults(
+    draws: SeededDraws, latest: float, steps: Sequence[tuple[float, float]]
 ) -> MachineFaults:
     return MachineFaults(
-        sleeps=lots.spans(0.2, HOUR, latest, "sleeps"),
+        sleeps=draws.spans(0.2, HOUR, latest, "sleeps"),
         steps=steps,
-        full=lots.spans(0.15, 600, latest, "disk full"),
-        locked=lots.spans(0.15, 300, latest, "locked"),
-        unseen=lots.spans(0.15, 600, latest, "unseen"),
+        full=draws.spans(0.15, 600, latest, "disk full"),
+        locked=draws.spans(0.15, 300, latest, "locked"),
+        unseen=draws.spans(0.15, 600, latest, "unseen"),
     )
 
 
-def _spells(
-    lots: SeededDraws, latest: float, *, told_waits: bool, without: frozenset[str]
+def _windows(
+    draws: SeededDraws, latest: float, *, waits_are_checked: bool, without: frozenset[str]
 ) -> list[FaultWindow]:
-    """Draw which faults the way to the API has: each in its own time, to its own share."""
+    """Draw which faults the network has: each in a window of its own, for a share of requests."""
     found = []
     for name in FAULTS:
-        if not lots.happens(0.18, "fault", name) or not (told_waits or "throttled" not in name):
+        if not draws.happens(0.18, "fault", name) or not (
+            waits_are_checked or "throttled" not in name
+        ):
             continue
         if name in without:
             continue
-        span = lots.span(HOUR, latest, "fault", name)
-        share_of = lots.between(0.03, 1.0, "share", name)
+        span = draws.span(HOUR, latest, "fault", name)
+        share_of = draws.between(0.03, 1.0, "share", name)
         found.append(FaultWindow(name, span.begins, span.ends, share_of))
-    if lots.happens(0.1, "an hour without network"):
-        begins = lots.lot("offline") * 900
+    if draws.happens(0.1, "an hour without network"):
+        begins = draws.share("offline") * 900
         found.insert(0, FaultWindow("refused", begins, min(begins + HOUR, latest), 1.0))
     return found
 
 
-def _fuses(lots: SeededDraws, runner: int) -> list[int]:
-    """Draw after how many steps each life of a runner but its last one ends."""
-    if lots.happens(0.3, "unhurt", runner):
+def _kills(draws: SeededDraws, runner: int, jobs: int) -> list[int]:
+    """Draw after how many steps each process of a runner but its last one is killed."""
+    if draws.happens(0.3, "unhurt", runner):
         return []
-    lives = 1 + int(lots.lot("lives", runner) * 6)
-    return [round(lots.between(1, 4000, "fuse", runner, life)) for life in range(lives)]
+    # A job takes some twenty steps, so that most kills happen before the batch ends.
+    latest = STEPS_PER_JOB * jobs
+    processes = 1 + int(draws.share("lives", runner) * 6)
+    return [round(draws.between(1, latest, "fuse", runner, n)) for n in range(processes)]

@@ -1,4 +1,4 @@
-"""A night in virtual time: the real runner, store, client and sandbox, and a power switch."""
+"""A batch on virtual time: the real runner, store, client and sandbox, and a kill switch."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from batchrunner.sandbox import Sandbox, SandboxConfig
 from batchrunner.sandbox.sandbox import Middleware, no_middleware
 from batchrunner.sandbox.service import Performer
 from batchrunner.selftest.invariants import (
-    check_account,
     check_always,
     check_creates,
     check_end,
+    check_rows,
     check_waits,
     hidden,
     undecided,
@@ -49,14 +49,14 @@ def now() -> datetime:
 
 
 class ProcessKilled(BaseException):
-    """The process was killed here."""
+    """The process was killed."""
 
 
 class _AlreadyKilled(Exception):
-    """As Killed, on its way out of a transaction: SQLAlchemy would drop the connection for that."""
+    """Like ProcessKilled, inside a transaction: for that, SQLAlchemy would drop the connection."""
 
 
-#: Whose transaction it is that the database works on.
+#: The process whose transaction the database runs.
 _AT_WORK: ContextVar[KillSwitch | None] = ContextVar("_AT_WORK", default=None)
 
 
@@ -69,12 +69,12 @@ def _step_inside(*_: object) -> None:
             raise _AlreadyKilled from None
 
 
-def opened_store() -> Store:
-    """Open an empty store in memory, in whose transactions a process may die."""
+def open_memory_store() -> Store:
+    """Open an empty store in memory; a process may be killed in its transactions."""
     tokens = (f"{number:012x}" for number in count(1))
     database = Database.connect(":memory:")
     engine, model = database._engine, _empty()
-    # What statements are in SQL is kept by dialect, and is the same for each night.
+    # SQLAlchemy caches compiled statements by dialect; they are the same for each batch.
     engine.dialect = model.dialect
     engine.update_execution_options(compiled_cache=_COMPILED)
     _copy(model, engine)
@@ -83,13 +83,13 @@ def opened_store() -> Store:
     return Store(database, new_token=lambda: next(tokens))
 
 
-#: The store's statements in SQL.
+#: The compiled statements of the store.
 _COMPILED: dict[Any, Any] = {}
 
 
 @cache
 def _empty() -> Engine:
-    """Return a database without rows: to copy one takes a thousandth of migrating another."""
+    """Return a database without rows: copying it takes a thousandth of a migration."""
     return Database.open(":memory:")._engine
 
 
@@ -103,27 +103,27 @@ def _copy(source: Engine, target: Engine) -> None:
 @dataclass
 class KillSwitch:
     """
-    Kills a runner at its n-th step.
+    Kills a process at its n-th step.
 
     A step is taken before and after each transaction and each request, before each statement of
-    a transaction, and before it is committed.
+    a transaction, and before its commit.
     """
 
-    fuse: int | None = None  #: steps left; None: it never blows
+    kill_at: int | None = None  #: the step at which it is killed, if it is
     steps: int = 0
     dead: bool = False
-    in_transaction: bool = False  #: now, or when it died
+    in_transaction: bool = False  #: now, or when it was killed
 
     def step(self) -> None:
-        """Take one step, or be dead from here on."""
+        """Take one step; from the last one on, every step raises ProcessKilled."""
         self.steps += 1
-        if self.fuse is not None and self.steps >= self.fuse:
+        if self.kill_at is not None and self.steps >= self.kill_at:
             self.dead = True
         if self.dead:
             raise ProcessKilled
 
     async def offload(self, call: Callable[[], T], /) -> T:
-        """Run a transaction; the process may die before it, in it or after it."""
+        """Run a transaction; the process may be killed before it, in it or after it."""
         self.step()
         result = self.transact(call)
         self.step()
@@ -143,16 +143,16 @@ class KillSwitch:
         return result
 
     async def send(self) -> None:
-        """Let a request go; the process may die before it leaves."""
+        """Let a request go; the process may be killed before."""
         self.step()
 
     async def receive(self, response: httpx.Response) -> None:
-        """Take the answer to a request; the process may die while it waits for it."""
+        """Receive the answer to a request; the process may be killed while it waits."""
         self.step()
 
 
-class Line(httpx.AsyncBaseTransport):
-    """The way to the sandbox; the process may die before a request or while it waits."""
+class ProcessTransport(httpx.AsyncBaseTransport):
+    """The requests of one process, which may be killed before each, or while it waits."""
 
     def __init__(self, inner: httpx.AsyncBaseTransport, power: KillSwitch) -> None:
         self._inner = inner
@@ -160,7 +160,7 @@ class Line(httpx.AsyncBaseTransport):
         self.requests: Counter[str] = Counter()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Pass a request on."""
+        """Pass a request on and count it."""
         self.requests[f"{request.method} {request.url.path}"] += 1
         await self._power.send()
         response = await self._inner.handle_async_request(request)
@@ -170,27 +170,27 @@ class Line(httpx.AsyncBaseTransport):
 
 @dataclass
 class SimulatedBatch:
-    """One batch on one sandbox, through as many runners as it takes."""
+    """One batch on one sandbox, worked on by any number of runners."""
 
     sandbox: Sandbox
     store: Store
     batch: Batch
     loaded: int
-    world: SandboxConfig = field(default_factory=SandboxConfig)
+    config: SandboxConfig = field(default_factory=SandboxConfig)
     events: list[Event] = field(default_factory=list)
     requests: Counter[str] = field(default_factory=Counter)
     starts: int = 0
-    network: FaultyNetwork | None = None  #: what stands between runners and the sandbox
+    network: FaultyNetwork | None = None  #: between the runners and the sandbox
     alive: set[str] = field(default_factory=set)  #: owners whose processes run
-    one_clock: bool = True  #: the runners' time is the sandbox's: nobody set a clock
-    webhook: str | None = None  #: what the runners' creates name where a job names none
-    waits: bool = True  #: no runner dies with what it was told to wait for, or loses count of time
+    one_clock: bool = True  #: runners and sandbox have the same time: no clock is set
+    webhook: str | None = None  #: the webhook that runners add to jobs that name none
+    waits: bool = True  #: Retry-After is checked: no runner forgets it in a kill or a clock jump
 
     @classmethod
     def of(
         cls,
         urls: Iterable[str],
-        world: SandboxConfig,
+        config: SandboxConfig,
         settings: Settings,
         keys: frozenset[str] | None = None,
         agent: Performer | None = None,
@@ -198,27 +198,32 @@ class SimulatedBatch:
         **job: Any,
     ) -> Self:
         """
-        Load one job for each url; the sandbox takes the *keys*, or any.
+        Load one job for each url; the sandbox accepts the *keys*, or any key.
 
-        Its *agent* is the real one, which reads the sample sites, unless there is another.
+        The *agent* is the real one, which reads the sample sites, unless another one is given.
         """
         specs = tuple(
             JobSpec(key=f"job-{n}", url=url, goal="Read the name and the price", **job)
             for n, url in enumerate(urls)
         )
-        store = opened_store()
-        loaded = store.load(JobFile(name="night", settings=settings, specs=specs), now())
+        store = open_memory_store()
+        loaded = store.load(JobFile(name="batch", settings=settings, specs=specs), now())
         if agent is None:
-            sandbox = Sandbox.in_process(world, now, keys=keys, middleware=middleware)
+            sandbox = Sandbox.in_process(config, now, keys=keys, middleware=middleware)
         else:
-            sandbox = Sandbox(config=world, now=now, agent=agent, keys=keys, middleware=middleware)
-        return cls(sandbox, store, loaded.batch, loaded.added, world)
+            sandbox = Sandbox(config=config, now=now, agent=agent, keys=keys, middleware=middleware)
+        return cls(sandbox, store, loaded.batch, loaded.added, config)
 
     async def run(self, power: KillSwitch | None = None, **kwargs: Any) -> ExitReason:
-        """Start a runner as a new process would; raises Killed if its power is cut."""
+        """
+        Start a runner as a new process would.
+
+        Raises:
+            ProcessKilled: Its kill switch was reached.
+        """
         self.starts += 1
         power = power or KillSwitch()
-        line = Line(self.network or self.sandbox.transport(), power)
+        line = ProcessTransport(self.network or self.sandbox.transport(), power)
         me = Owner(
             id=f"owner-{self.starts}", machine="here", pid=self.starts, process_started_at="x"
         )
@@ -236,11 +241,11 @@ class SimulatedBatch:
             self.requests.update(line.requests)
 
     def gone(self, owners: Sequence[Owner]) -> list[str]:
-        """Return the ids of those owners whose processes do not run any more."""
+        """Return the ids of the owners whose processes no longer run."""
         return [owner.id for owner in owners if owner.id not in self.alive]
 
     def runner(self, api: TinyFishClient, me: Owner, power: KillSwitch, **kwargs: Any) -> Runner:
-        """Return a runner on this machine, where all others are known to be dead unless told."""
+        """Return a runner on this machine; without *exited_owners*, it knows all other owners to be dead."""
         kwargs.setdefault("exited_owners", lambda owners: [owner.id for owner in owners])
         kwargs.setdefault("now", now)
         kwargs.setdefault("monotonic", anyio.current_time)
@@ -255,27 +260,27 @@ class SimulatedBatch:
         )
 
     def check_always(self) -> None:
-        """Check every promise that holds at every instant."""
+        """Check every invariant that holds at every moment."""
         check_always(self.store, self.batch.id, self.loaded)
-        ledger = self.sandbox.journal
+        journal = self.sandbox.journal
         blind = self.network is not None and self.network.may({"blind_search"})
-        late = self.world.late if self.one_clock else None
-        check_creates(self.store, self.batch, ledger.runs, late, blind=blind)
+        late = self.config.late if self.one_clock else None
+        check_creates(self.store, self.batch, journal.runs, late, blind=blind)
         if self.waits:
-            check_waits(ledger.requests, self.world.retry_after)
+            check_waits(journal.requests, self.config.retry_after)
 
     def check_end(self) -> None:
-        """Check every promise, now that the batch has come to its end."""
+        """Check every invariant, now that the batch has ended."""
         self.check_always()
         runs, served = self.sandbox.journal.runs, self.network.served if self.network else {}
-        unseen = hidden(runs, self.world.late, now())
+        unseen = hidden(runs, self.config.late, now())
         unseen |= undecided(self.store, self.batch.id, runs)
         check_end(self.store, self.batch.id, self.loaded, runs, unseen)
-        books = (self.store, self.batch.id, runs, unseen, served)
-        check_account(*books, one_clock=self.one_clock, webhook=self.webhook)
+        snapshot = (self.store, self.batch.id, runs, unseen, served)
+        check_rows(*snapshot, one_clock=self.one_clock, webhook=self.webhook)
 
     def jobs(self) -> Mapping[JobState, int]:
-        """Count jobs by state, without the states that no job is in."""
+        """Count jobs by state; states without jobs are left out."""
         tally = self.store.tally(self.batch.id)
         return {state: count for state, count in tally.jobs.items() if count}
 
@@ -286,18 +291,19 @@ class SimulatedBatch:
 
 
 def pages(count: int) -> list[str]:
-    """Return urls of the sample shop, each another one."""
+    """Return different urls of the sample shop."""
     return [f"http://shop.test/products/{n % 26 + 1}?job={n}" for n in range(count)]
 
 
-def simulate(night: Callable[[], Any]) -> Any:
+def simulate(scenario: Callable[[], Any]) -> Any:
     """
-    Run an async function on trio's virtual clock, which jumps whenever nobody is busy.
+    Run an async function on trio's virtual clock, which jumps whenever no task is busy.
 
-    Tasks take turns in the same order each time, so that a night that failed fails again.
+    Tasks take turns in the same order each time, so that a failure occurs again.
     """
+    # Trio has no public way to make the order of tasks the same each time.
     scheduler: Any = trio._core._run
     scheduler._ALLOW_DETERMINISTIC_SCHEDULING = True
     scheduler._r.seed(0)
     clock = MockClock(autojump_threshold=0)
-    return anyio.run(night, backend="trio", backend_options={"clock": clock})
+    return anyio.run(scenario, backend="trio", backend_options={"clock": clock})

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tests.simulator.fuzz import ANSWER, SimulationResult
+from tests.simulator.fuzz import REACTION, SimulationResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +17,7 @@ class SimulationSummary:
     jobs: int
     runs_created: int
     faults: Mapping[str, int]  #: how often each kind occurred; 0: nothing is proved about it
-    answers: Mapping[str, int]  #: how often the program reacted in each way
+    reactions: Mapping[str, int]  #: how often the program reacted in each way
     crashes: int
 
     @classmethod
@@ -31,9 +31,9 @@ class SimulationSummary:
             jobs=sum(result.jobs for result in results),
             runs_created=sum(result.runs_created for result in results),
             faults={
-                f"{where}: {what}": met for (where, what), met in fired.items() if where != ANSWER
+                f"{where}: {what}": n for (where, what), n in fired.items() if where != REACTION
             },
-            answers={what: met for (where, what), met in fired.items() if where == ANSWER},
+            reactions={what: met for (where, what), met in fired.items() if where == REACTION},
             crashes=sum(result.kills for result in results),
         )
 
@@ -41,7 +41,7 @@ class SimulationSummary:
         """Give the figures for a person; *verbose* adds how often each fault occurred."""
         if verbose:
             yield from _table("faults", self.faults)
-            yield from _table("reactions of the program", self.answers)
+            yield from _table("reactions of the program", self.reactions)
         yield (
             f"{self.batches:,} simulated batch runs: {self.jobs:,} jobs, "
             f"{self.runs_created:,} runs created, {sum(self.faults.values()):,} faults, "

@@ -17,7 +17,7 @@ from batchrunner.app.doctor import (
     check_server,
     check_store,
     findings,
-    verdict,
+    summary,
 )
 from batchrunner.app.doctor.check_file import FileKind, file_system_of, kind_of, uses_wal
 from batchrunner.app.doctor.finding import size
@@ -104,14 +104,14 @@ def test_where_all_is_well_nothing_is_to_be_done_and_each_line_fits_a_terminal()
     assert marks(every) == set()
     assert [each.fix for each in every.values() if each.fix] == []
     assert max(len(each.found) for each in every.values()) <= 76
-    assert verdict(findings(FACTS)).found == "ready to run"
+    assert summary(findings(FACTS)).found == "ready to run"
 
 
 def test_the_verdict_counts_what_is_bad_and_what_is_a_warning() -> None:
     warned = replace(FACTS, file=replace(FILE, mode=0o644))
-    assert verdict(findings(warned)).found == "ready to run, with 1 warning"
+    assert summary(findings(warned)).found == "ready to run, with 1 warning"
     spoilt = replace(warned, store=replace(STORE, inconsistencies={"a rule": 2}))
-    end = verdict(findings(spoilt))
+    end = summary(findings(spoilt))
     assert (end.mark, end.found) == (Mark.BAD, "not ready to run: 1 bad, 1 warning")
 
 
@@ -495,7 +495,7 @@ def test_without_a_key_it_is_said_how_to_give_one_and_that_is_not_bad() -> None:
 
 
 def test_without_a_key_nothing_is_said_to_be_ready() -> None:
-    end = verdict(findings(replace(FACTS, api=replace(API, key_from=None))))
+    end = summary(findings(replace(FACTS, api=replace(API, key_from=None))))
     assert (end.mark, end.found) == (
         Mark.WARNING,
         "ready for the sandbox only, as there is no key; 1 warning",

@@ -10,8 +10,15 @@ from typing import Any
 import pytest
 import yaml
 
+from batchrunner.api_facts.run_options import RUN_OPTIONS
 from batchrunner.inputs.yaml import JOB_FIELDS, SECTIONS, SETTINGS_FIELDS, parse, parser_events
-from batchrunner.model import RUN_OPTIONS, FailureCategory, JobFile, JobSpec, RetryRule, Settings
+from batchrunner.model import (
+    FailureCategory,
+    JobFile,
+    JobSpec,
+    RetryRule,
+    Settings,
+)
 
 
 def read(text: bytes | str) -> JobFile:

@@ -9,8 +9,9 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from batchrunner.api_facts.run_options import RUN_OPTIONS
 from batchrunner.inputs.yaml import JobFileErrors, parse, report
-from batchrunner.model import RUN_OPTIONS, JobFile
+from batchrunner.model import JobFile
 
 
 def read(text: bytes | str) -> JobFile:

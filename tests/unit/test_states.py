@@ -29,7 +29,7 @@ from batchrunner.sandbox import SandboxConfig
 from batchrunner.store.schema import SubmissionState, submissions
 from batchrunner.store.store import Store
 from tests.fakes import NOW, claim, enlist, failed, job_file, keys, run, start
-from tests.simulation.between import Fickle, put_between
+from tests.simulation.answer_changes import Fickle, put_between
 from tests.simulator.simulated_batch import (
     KillSwitch,
     ProcessKilled,
@@ -224,7 +224,7 @@ async def watched(
     eyes = Eyes(night.store)
     for fuse in fuses:
         with pytest.raises(ProcessKilled):
-            await night.run(Witnessed(fuse=fuse, eyes=eyes))
+            await night.run(Witnessed(kill_at=fuse, eyes=eyes))
     await night.run(Witnessed(eyes=eyes))
     return eyes.moves
 

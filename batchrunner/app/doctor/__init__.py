@@ -12,7 +12,7 @@ from batchrunner.app.doctor.check_machine import MachineFacts
 from batchrunner.app.doctor.check_store import StoreFacts
 from batchrunner.app.doctor.finding import Finding, Mark
 
-__all__ = ["Facts", "Finding", "Mark", "Parts", "findings", "verdict"]
+__all__ = ["Facts", "Finding", "Mark", "Parts", "findings", "summary"]
 
 #: Part that was checked → what was found there.
 Parts = dict[str, list[Finding]]
@@ -47,7 +47,7 @@ def _database(facts: Facts) -> Iterator[Finding]:
         yield from check_server.findings(health.server)
 
 
-def verdict(parts: Parts) -> Finding:
+def summary(parts: Parts) -> Finding:
     """Sum up whether everything is ready to run."""
     every = [finding for part in parts.values() for finding in part]
     bad = sum(finding.mark is Mark.BAD for finding in every)

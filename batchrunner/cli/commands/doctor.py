@@ -40,17 +40,17 @@ def command(api_url: str | None, api_key_file: str | None, db: str, as_json: boo
       batchrunner doctor
       batchrunner doctor --db prices.db --json
     """
-    from batchrunner.app.doctor import Mark, findings, verdict
+    from batchrunner.app.doctor import Mark, findings, summary
     from batchrunner.app.doctor.collect import collect
     from batchrunner.cli.output.batch_text import db_given
 
     parts = findings(collect(db, api_url, api_key_file, db_option=db_given(db)))
-    summary = verdict(parts)
+    overall = summary(parts)
     if as_json:
-        click.echo(json.dumps(_as_json(parts, fit=summary.mark is not Mark.BAD)))
+        click.echo(json.dumps(_as_json(parts, fit=overall.mark is not Mark.BAD)))
     else:
-        _show(parts, summary)
-    raise SystemExit(CANNOT_GO_ON if summary.mark is Mark.BAD else ALL_SUCCEEDED)
+        _show(parts, overall)
+    raise SystemExit(CANNOT_GO_ON if overall.mark is Mark.BAD else ALL_SUCCEEDED)
 
 
 def _as_json(parts: Parts, *, fit: bool) -> dict[str, object]:
@@ -70,13 +70,13 @@ def _as_json(parts: Parts, *, fit: bool) -> dict[str, object]:
     }
 
 
-def _show(parts: Parts, summary: Finding) -> None:
+def _show(parts: Parts, overall: Finding) -> None:
     for part, found in parts.items():
         if found:
             click.secho(part, bold=True)
         for finding in found:
             click.echo(f"  {_line(finding)}")
-    click.echo(_line(summary))
+    click.echo(_line(overall))
 
 
 def _line(finding: Finding) -> str:

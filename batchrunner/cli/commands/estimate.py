@@ -102,7 +102,7 @@ def _lines(found: BatchEstimate) -> Iterator[str]:
     if not found.jobs:
         return
     if found.forecast is None:
-        yield "nothing here tells what such jobs take: no range can be given"
+        yield "nothing here shows what such jobs take: no range can be given"
         if found.jobs > FIRST_TRY_JOBS:
             yield f"try {FIRST_TRY_JOBS} of them first, in this database: then it can"
     else:

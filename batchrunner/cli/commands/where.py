@@ -28,7 +28,7 @@ TEXT_BY_BUCKET = {
     "queued": "the API had its run, and had not started it",
     "creating": "its create was sent, and not yet answered",
     "in_doubt": "its create got no answer, and its run was looked for",
-    "landed": "its run was over, and not yet looked at",
+    "landed": "its run was over, and not yet polled",
     "retry": "it had failed, and was to be tried again later",
     "paused": "the batch was paused",
     "unattended": "no runner was at work",

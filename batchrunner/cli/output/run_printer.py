@@ -34,7 +34,7 @@ class RunPrinter:
 
     def poll_failed(self, failure: Failed) -> None:
         """Print that the run is polled again."""
-        click.echo(term_safe(f"no look at the run: {failure.message}; looking again"))
+        click.echo(term_safe(f"the run could not be polled: {failure.message}; polling again"))
 
 
 class OneRunPrinter:

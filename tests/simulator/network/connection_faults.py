@@ -1,4 +1,4 @@
-"""What broken lines, proxies and limits do to a request: the API says nothing of it, or little."""
+"""Faults of connections, proxies and rate limits."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 import anyio
 import httpx
 
-from tests.simulator.network.fault import Does, FaultyRequest, NetworkFault
+from tests.simulator.network.fault import FaultyRequest, NetworkFault, Respond
 
-#: Where a redirect leads; nobody may ever ask there.
+#: The host to which redirects lead; no client may send anything there.
 ANOTHER_HOST = "elsewhere.test"
 
-#: A drip: so many bytes, so many seconds apart.
-_DROP, _PAUSE = 3, 20.0
+#: A very slow answer: bytes in a piece, and seconds between two pieces.
+_PIECE_BYTES, _PIECE_SECONDS = 3, 20.0
 #: The server's clock, and half a minute later.
 _DATE, _LATER = "Sat, 21 Nov 2026 22:00:00 GMT", "Sat, 21 Nov 2026 22:00:30 GMT"
-#: What no server should say.
+#: Values of Retry-After that no server should send.
 _ABSURD = ("1e9", "-5", "soon", "")
 
 
 class _Stream(httpx.AsyncByteStream):
-    """A body whose length nobody told, in pieces that come one by one."""
+    """A body without a length, which arrives in pieces."""
 
     def __init__(self, pieces: Sequence[bytes], pause: float = 0.0) -> None:
         self._pieces = pieces
@@ -35,86 +35,86 @@ class _Stream(httpx.AsyncByteStream):
             await anyio.sleep(self._pause)
 
 
-def _broken(error: type[httpx.TransportError], *, after: bool) -> Does:
-    async def does(trip: FaultyRequest) -> httpx.Response:
+def _broken(error: type[httpx.TransportError], *, after: bool) -> Respond:
+    async def does(faulty: FaultyRequest) -> httpx.Response:
         if after:
-            await trip.answer()
-        trip.strike()
-        raise error("the line broke", request=trip.request)
+            await faulty.answer()
+        faulty.note_happened()
+        raise error("the connection broke", request=faulty.request)
 
     return does
 
 
-def _said(answer: Callable[[FaultyRequest], httpx.Response], *, after: bool) -> Does:
-    """Let somebody on the way answer, before or *after* the API had the request."""
+def _answered(answer: Callable[[FaultyRequest], httpx.Response], *, after: bool) -> Respond:
+    """Answer in the place of the API, before or *after* it gets the request."""
 
-    async def does(trip: FaultyRequest) -> httpx.Response:
+    async def does(faulty: FaultyRequest) -> httpx.Response:
         if after:
-            await trip.answer()
-        trip.strike()
-        return answer(trip)
+            await faulty.answer()
+        faulty.note_happened()
+        return answer(faulty)
 
     return does
 
 
-async def _silence(trip: FaultyRequest) -> httpx.Response:
-    answer = await trip.answer()
-    trip.strike()
+async def _silence(faulty: FaultyRequest) -> httpx.Response:
+    answer = await faulty.answer()
+    faulty.note_happened()
     await anyio.sleep_forever()
     return answer
 
 
-async def _drip(trip: FaultyRequest) -> httpx.Response:
-    answer = await trip.answer()
-    trip.strike()
+async def _drip(faulty: FaultyRequest) -> httpx.Response:
+    answer = await faulty.answer()
+    faulty.note_happened()
     body = answer.content
-    drops = [body[at : at + _DROP] for at in range(0, len(body), _DROP)]
-    return httpx.Response(answer.status_code, stream=_Stream(drops, _PAUSE))
+    drops = [body[at : at + _PIECE_BYTES] for at in range(0, len(body), _PIECE_BYTES)]
+    return httpx.Response(answer.status_code, stream=_Stream(drops, _PIECE_SECONDS))
 
 
-async def _cut(trip: FaultyRequest) -> httpx.Response:
-    answer = await trip.answer()
-    trip.strike()
+async def _cut(faulty: FaultyRequest) -> httpx.Response:
+    answer = await faulty.answer()
+    faulty.note_happened()
     half = answer.content[: len(answer.content) // 2]
     return httpx.Response(200, stream=_Stream([half]))
 
 
-async def _revoked(trip: FaultyRequest) -> httpx.Response:
-    trip.request.headers["X-API-Key"] = "revoked"
-    answer = await trip.answer()
+async def _revoked(faulty: FaultyRequest) -> httpx.Response:
+    faulty.request.headers["X-API-Key"] = "revoked"
+    answer = await faulty.answer()
     if answer.status_code == 401:
-        trip.strike()
+        faulty.note_happened()
     return answer
 
 
 def _page(status: int, **headers: str) -> Callable[[FaultyRequest], httpx.Response]:
-    """Return an answer in HTML, as proxies give them."""
+    """Return an answer in HTML, like a proxy's."""
     text = f"<html><head><title>{status}</title></head><body>nginx</body></html>"
-    return lambda trip: httpx.Response(status, html=text, headers=headers)
+    return lambda faulty: httpx.Response(status, html=text, headers=headers)
 
 
 def _json(status: int, body: Any, **headers: str) -> Callable[[FaultyRequest], httpx.Response]:
-    return lambda trip: httpx.Response(status, content=json.dumps(body), headers=headers)
+    return lambda faulty: httpx.Response(status, content=json.dumps(body), headers=headers)
 
 
-def _elsewhere(trip: FaultyRequest) -> httpx.Response:
+def _redirected(faulty: FaultyRequest) -> httpx.Response:
     return httpx.Response(
-        302, headers={"Location": f"https://{ANOTHER_HOST}{trip.request.url.path}"}
+        302, headers={"Location": f"https://{ANOTHER_HOST}{faulty.request.url.path}"}
     )
 
 
 _SLOW_DOWN = {"error": {"code": "RATE_LIMIT_EXCEEDED", "message": "Rate limit exceeded."}}
 
 
-def _throttled(wait: Mapping[str, str] | None, *, page: bool) -> Does:
-    """Return a 429 that says how long to *wait*, or by None something absurd in turn."""
+def _throttled(wait: Mapping[str, str] | None, *, page: bool) -> Respond:
+    """Return a 429 that says how long to *wait*; if None, absurd values in turn."""
 
-    def answer(trip: FaultyRequest) -> httpx.Response:
-        said = {"Retry-After": _ABSURD[trip.nth % len(_ABSURD)]} if wait is None else wait
+    def answer(faulty: FaultyRequest) -> httpx.Response:
+        said = {"Retry-After": _ABSURD[faulty.nth % len(_ABSURD)]} if wait is None else wait
         made = _page(429, **said) if page else _json(429, _SLOW_DOWN, **said)
-        return made(trip)
+        return made(faulty)
 
-    return _said(answer, after=False)
+    return _answered(answer, after=False)
 
 
 _GZIP = {"Content-Encoding": "gzip"}
@@ -124,85 +124,95 @@ _LATE = {"error": {"code": "TIMEOUT", "message": "Request timeout"}}
 
 CONNECTION_FAULTS: Mapping[str, NetworkFault] = {
     "refused": NetworkFault(
-        says="the connection is refused; nothing is sent",
-        does=_broken(httpx.ConnectError, after=False),
+        description="the connection is refused; nothing is sent",
+        respond=_broken(httpx.ConnectError, after=False),
     ),
     "connect_timeout": NetworkFault(
-        says="nobody answers the connection; nothing is sent",
-        does=_broken(httpx.ConnectTimeout, after=False),
+        description="the connection times out; nothing is sent",
+        respond=_broken(httpx.ConnectTimeout, after=False),
     ),
     "reset_before": NetworkFault(
-        says="the line breaks before the API has the request",
-        does=_broken(httpx.ReadError, after=False),
+        description="the connection breaks before the API has the request",
+        respond=_broken(httpx.ReadError, after=False),
     ),
     "reset_after": NetworkFault(
-        says="the line breaks when the request has taken effect",
-        does=_broken(httpx.ReadError, after=True),
+        description="the connection breaks after the request took effect",
+        respond=_broken(httpx.ReadError, after=True),
     ),
     "closed_after": NetworkFault(
-        says="the connection is closed when the request has taken effect",
-        does=_broken(httpx.RemoteProtocolError, after=True),
+        description="the connection is closed after the request took effect",
+        respond=_broken(httpx.RemoteProtocolError, after=True),
     ),
-    "silence": NetworkFault(says="the request takes effect; no answer ever", does=_silence),
-    "drip": NetworkFault(says="the answer comes, nine bytes a minute", does=_drip),
-    "cut": NetworkFault(says="half of the answer, with status 200 and no length", does=_cut),
+    "silence": NetworkFault(
+        description="the request takes effect, and no answer ever arrives", respond=_silence
+    ),
+    "drip": NetworkFault(description="the answer arrives, nine bytes a minute", respond=_drip),
+    "cut": NetworkFault(
+        description="half of the answer, with status 200 and no length", respond=_cut
+    ),
     "broken_gzip": NetworkFault(
-        says="the answer's compression is broken",
-        # httpx unpacks it at once, as it has no stream, and raises what it would raise later.
-        does=_said(
-            lambda trip: httpx.Response(200, headers=_GZIP, content=b"\x1f\x8b\x08 no"),
+        description="the compression of the answer is broken",
+        # Without a stream, httpx decompresses it at once, and raises the same error earlier.
+        respond=_answered(
+            lambda faulty: httpx.Response(200, headers=_GZIP, content=b"\x1f\x8b\x08 no"),
             after=True,
         ),
     ),
     "bad_gateway_before": NetworkFault(
-        says="502 with a proxy's page; the API has nothing", does=_said(_page(502), after=False)
+        description="502 with a proxy's page; the API has nothing",
+        respond=_answered(_page(502), after=False),
     ),
     "bad_gateway_after": NetworkFault(
-        says="502 with a proxy's page, although the request took effect",
-        does=_said(_page(502), after=True),
+        description="502 with a proxy's page, although the request took effect",
+        respond=_answered(_page(502), after=True),
     ),
     "gateway_timeout": NetworkFault(
-        says="504 with nothing in it, although the request took effect",
-        does=_said(lambda trip: httpx.Response(504), after=True),
+        description="504 with an empty body, although the request took effect",
+        respond=_answered(lambda faulty: httpx.Response(504), after=True),
     ),
     "request_timeout": NetworkFault(
-        says="408 in the API's own words, although the request took effect",
-        does=_said(_json(408, _LATE), after=True),
+        description="408 in the API's own words, although the request took effect",
+        respond=_answered(_json(408, _LATE), after=True),
     ),
     "captive_portal": NetworkFault(
-        says="200 with the page of a hotel; the API has nothing",
-        does=_said(_page(200), after=False),
+        description="200 with the login page of a hotel; the API has nothing",
+        respond=_answered(_page(200), after=False),
     ),
     "redirect": NetworkFault(
-        says="302 to another host, where the key must not go", does=_said(_elsewhere, after=False)
+        description="302 to another host, where the key must not go",
+        respond=_answered(_redirected, after=False),
     ),
     "throttled": NetworkFault(
-        says="429 of the API with Retry-After in seconds", does=_throttled(_WAIT, page=False)
+        description="429 of the API with Retry-After in seconds",
+        respond=_throttled(_WAIT, page=False),
     ),
     "throttled_until": NetworkFault(
-        says="429 of the API with Retry-After as a date", does=_throttled(_WAIT_UNTIL, page=False)
+        description="429 of the API with Retry-After as a date",
+        respond=_throttled(_WAIT_UNTIL, page=False),
     ),
     "throttled_unsaid": NetworkFault(
-        says="429 of the API without Retry-After", does=_throttled({}, page=False)
+        description="429 of the API without Retry-After", respond=_throttled({}, page=False)
     ),
     "throttled_absurd": NetworkFault(
-        says="429 of the API with a Retry-After that no server should send",
-        does=_throttled(None, page=False),
+        description="429 of the API with a Retry-After that no server should send",
+        respond=_throttled(None, page=False),
     ),
     "proxy_throttled": NetworkFault(
-        says="429 of a proxy with Retry-After in seconds", does=_throttled(_WAIT, page=True)
+        description="429 of a proxy with Retry-After in seconds",
+        respond=_throttled(_WAIT, page=True),
     ),
     "proxy_throttled_until": NetworkFault(
-        says="429 of a proxy with Retry-After as a date", does=_throttled(_WAIT_UNTIL, page=True)
+        description="429 of a proxy with Retry-After as a date",
+        respond=_throttled(_WAIT_UNTIL, page=True),
     ),
     "proxy_throttled_unsaid": NetworkFault(
-        says="429 of a proxy without Retry-After", does=_throttled({}, page=True)
+        description="429 of a proxy without Retry-After", respond=_throttled({}, page=True)
     ),
     "proxy_throttled_absurd": NetworkFault(
-        says="429 of a proxy with a Retry-After that no server should send",
-        does=_throttled(None, page=True),
+        description="429 of a proxy with a Retry-After that no server should send",
+        respond=_throttled(None, page=True),
     ),
     "revoked_key": NetworkFault(
-        says="401: the API does not take the key for a while", does=_revoked
+        description="401: the API refuses the key for a while", respond=_revoked
     ),
 }

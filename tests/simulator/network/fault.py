@@ -1,4 +1,4 @@
-"""One request on its way to the API, and the fault that it meets there."""
+"""A request on its way to the API, and the fault that it meets."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ import httpx
 
 
 class RequestKind(StrEnum):
-    """What a request asks the API for."""
+    """What a request is for."""
 
     CREATE = "create"
-    LOOK = "look"
+    POLL = "poll"
     SEARCH = "search"
     CANCEL = "cancel"
 
     @classmethod
     def of(cls, request: httpx.Request) -> RequestKind | None:
-        """Say what a request asks for; None for what a runner never asks."""
+        """Return what a request is for; None for a request that runners never send."""
         method, path = request.method, request.url.path
         if method == "POST" and path.startswith("/v1/automation/"):
             return cls.CREATE
         if method == "POST" and path == "/v1/runs/batch":
-            return cls.LOOK
+            return cls.POLL
         if method == "POST" and path.endswith("/cancel"):
             return cls.CANCEL
         return cls.SEARCH if (method, path) == ("GET", "/v1/runs") else None
@@ -36,47 +36,51 @@ EVERYTHING = frozenset(RequestKind)
 
 
 def is_of_one_run(request: httpx.Request) -> bool:
-    """Whether a request is a look at one run by itself: no fault befalls that."""
+    """Return whether a request reads a single run: no fault applies to that."""
     return request.method == "GET" and request.url.path.startswith("/v1/runs/")
 
 
 @dataclass
 class RequestHistory:
-    """What went over the line before."""
+    """What was sent and received before."""
 
-    looks: deque[bytes] = field(default_factory=lambda: deque(maxlen=20))  #: answers to them
-    hidden: set[str] = field(default_factory=set)  #: runs that were called unknown once
-    told: list[str] = field(default_factory=list)  #: run ids of creates that met a fault of these
-    held: list[str] = field(default_factory=list)  #: run ids of a create that was not answered
+    #: The newest answers to polls.
+    polls: deque[bytes] = field(default_factory=lambda: deque(maxlen=20))
+    #: Runs that were reported as unknown once.
+    hidden: set[str] = field(default_factory=set)
+    #: Run ids of creates that met "ids_of_another".
+    earlier_ids: list[str] = field(default_factory=list)
+    #: Run ids of the newest create that met "ids_crossed": the next one gets them.
+    withheld_ids: list[str] = field(default_factory=list)
 
 
 @dataclass(kw_only=True)
 class FaultyRequest:
-    """One request that meets a fault."""
+    """A request that meets a fault."""
 
     request: httpx.Request
-    nth: int  #: how many met the same fault before
-    past: RequestHistory
+    nth: int  #: requests that met the same fault before
+    history: RequestHistory
     onward: Callable[[httpx.Request], Awaitable[httpx.Response]]
-    struck: bool = False  #: the fault really happened
+    happened: bool = False  #: the fault really happened
 
     async def answer(self) -> httpx.Response:
-        """Let the API have the request, and return what it says."""
+        """Send the request to the API, and return its answer."""
         return await self.onward(self.request)
 
-    def strike(self) -> None:
-        """Note that the fault really happens: from here on the client sees another thing."""
-        self.struck = True
+    def note_happened(self) -> None:
+        """Note that the fault happens: the client does not get the API's answer."""
+        self.happened = True
 
 
-#: Takes a request to the API, or not, and returns what the client gets; or raises.
-Does: TypeAlias = Callable[[FaultyRequest], Awaitable[httpx.Response]]
+#: Sends a request to the API or does not, and returns what the client gets, or raises.
+Respond: TypeAlias = Callable[[FaultyRequest], Awaitable[httpx.Response]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NetworkFault:
-    """Say what happens to the requests that a fault befalls."""
+    """What happens to the requests that a fault applies to."""
 
-    says: str
-    does: Does
-    befalls: frozenset[RequestKind] = EVERYTHING
+    description: str
+    respond: Respond
+    applies_to: frozenset[RequestKind] = EVERYTHING

@@ -1,4 +1,4 @@
-"""Results that break parsers, databases and spreadsheets, in the place of what runs brought."""
+"""Results that break parsers, databases and spreadsheets, in the place of real results."""
 
 from __future__ import annotations
 
@@ -25,23 +25,25 @@ HOSTILE_RESULTS: Mapping[str, bytes] = {
     "line_separator": '{"text": "a\u2028b\u2029c\x85"}'.encode(),
     "formula": rb'{"text": "=HYPERLINK(\"http://a.test\",\"a\")\r\n"}',
 }
-#: Three of these in one answer are more than the client takes.
+#: Three of these in one answer are more than the client accepts.
 HUGE = "huge"
 _HUGE_BYTES = 12_000_000
 
 
 @dataclass(kw_only=True)
 class HostileResults:
-    """Put hostile results into answers: by run, the same at each look."""
+    """Puts hostile results into answers: for each run the same in every answer."""
 
     seed: int
-    rate: float  #: share of the runs that get one of the table
+    rate: float  #: share of the runs that get one of HOSTILE_RESULTS
     huge: float  #: share of the runs that get a very long one
     fired: Counter[str]
-    served: dict[str, bytes] = field(default_factory=dict)  #: what was shown, by run id
+    served: dict[str, bytes] = field(
+        default_factory=dict
+    )  #: the results that were served, by run id
 
     def put_into(self, response: httpx.Response) -> httpx.Response:
-        """Return an answer that shows runs, with the results of some replaced."""
+        """Return the answer with the results of some runs replaced."""
         body = _shown(response)
         hostile: dict[str, bytes] = {}
         for run in body.get("data", [body]):
@@ -74,7 +76,7 @@ class HostileResults:
 
 
 def _shown(response: httpx.Response) -> dict[str, Any]:
-    """Return an answer that shows runs; one without any where it is something else."""
+    """Return the body of an answer that shows runs; an empty list for any other answer."""
     try:
         body = json.loads(response.content)
     except ValueError:

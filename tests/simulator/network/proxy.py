@@ -1,4 +1,4 @@
-"""What the way to the API does to requests and answers: one row for each fault."""
+"""The network between runners and sandbox, with faults in their time windows."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tests.simulator.network.fault import (
 from tests.simulator.network.hostile_results import HostileResults
 from tests.simulator.network.response_faults import RESPONSE_FAULTS
 
-#: Every name that a spell may have.
+#: Every fault that a window may have.
 FAULTS: Mapping[str, NetworkFault] = {**CONNECTION_FAULTS, **RESPONSE_FAULTS}
 
 
-#: Where these go on for long, nothing can tell whether a run exists that a create did not tell of.
-FAULTS_LEAVING_DOUBT = frozenset(
+#: If these last for long, nobody can know whether an unanswered create created runs.
+FAULTS_LEAVING_RUNS_UNDECIDED = frozenset(
     {
         "blind_search",
         "cut_goals",
@@ -44,10 +44,10 @@ FAULTS_LEAVING_DOUBT = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class FaultWindow:
-    """A time in which a share of the requests that a fault applies to meet it."""
+    """A time in which a share of the requests meets a fault."""
 
     fault: str
-    begins: float  #: seconds since the night began
+    begins: float  #: in seconds since the batch began
     ends: float
     share: float
 
@@ -56,22 +56,24 @@ class FaultWindow:
             raise ValueError(f"unknown fault {self.fault!r}; there are {', '.join(FAULTS)}")
 
 
-#: Seconds; the ledger's time is no more exact than that.
-EXACT = 2e-6
+#: Precision of the times in the database, in seconds.
+TIME_PRECISION = 2e-6
 
 
 class FaultyNetwork(httpx.AsyncBaseTransport):
     """
-    The way to the sandbox, and what befalls requests and answers on it.
+    The network between runners and sandbox, with its faults.
 
-    It outlives runners: give each the same one. *fired* counts each time that a fault really
-    happened, by the name of the fault or the poison. Where spells overlap their shares add up.
-    *poison* and *huge* are the shares of runs whose results are hostile, or very long. Of two
-    networks with one seed the n-th request meets the same fault.
+    All runners of a batch share one. *fired* counts each fault that happened, by its name. If
+    windows overlap, their shares add up. *hostile* and *huge* are the shares of runs whose results
+    are hostile, or very long. With the same seed, the n-th request meets the same fault.
 
-    Raises Broken where a client does what no network can excuse: it follows a redirect, or, if it
-    *waits*, sends what was throttled again before it was allowed. A client that is killed may take
-    with it what it was told, and one whose clock is set forward takes its waits for over.
+    A client must never follow a redirect, nor, if it *waits*, send a throttled create again before
+    Retry-After is over. *waits* is False for clients that are killed, which forget what to wait
+    for, and for clients whose clock is set.
+
+    Raises:
+        InvariantViolated: The client did one of these.
     """
 
     def __init__(
@@ -79,79 +81,79 @@ class FaultyNetwork(httpx.AsyncBaseTransport):
         inner: httpx.AsyncBaseTransport,
         *,
         fired: Counter[str],
-        spells: Sequence[FaultWindow] = (),
+        windows: Sequence[FaultWindow] = (),
         seed: int = 0,
-        poison: float = 0.0,
+        hostile: float = 0.0,
         huge: float = 0.0,
         waits: bool = True,
         clock: Callable[[], float] = anyio.current_time,
     ) -> None:
         self._inner = inner
         self._fired = fired
-        self._spells = spells
+        self._windows = windows
         self._seed = seed
-        self._poison = HostileResults(seed=seed, rate=poison, huge=huge, fired=fired)
+        self._hostile = HostileResults(seed=seed, rate=hostile, huge=huge, fired=fired)
         self._waits = waits
         self._clock = clock
         self._requests = 0
-        self._past = RequestHistory()
+        self._history = RequestHistory()
         self._until: dict[str, float] = {}
 
     @property
     def served(self) -> dict[str, bytes]:
-        """The hostile results that were shown, by run id."""
-        return self._poison.served
+        """The hostile results that were served, by run id."""
+        return self._hostile.served
 
     def may(self, faults: Collection[str]) -> bool:
-        """Whether one of these faults is among the spells."""
-        return any(spell.fault in faults for spell in self._spells)
+        """Return whether one of these faults may occur."""
+        return any(window.fault in faults for window in self._windows)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Take a request to the sandbox and its answer back, or do what a spell asks for."""
-        invariant(request.url.host != ANOTHER_HOST, "a redirect was followed")
-        asked, fault = RequestKind.of(request), self._drawn(request)
-        if asked is RequestKind.CREATE and self._waits:
+        """Pass a request to the sandbox and return its answer, or apply the fault of a window."""
+        invariant(request.url.host != ANOTHER_HOST, "the client followed a redirect")
+        kind, fault = RequestKind.of(request), self._drawn(request)
+        if kind is RequestKind.CREATE and self._waits:
             self._check_wait(request)
         response = await (self._send(request) if fault is None else self._meet(request, fault))
-        if asked is RequestKind.CREATE:
+        if kind is RequestKind.CREATE:
             self._note_wait(request, response)
-        # What comes in pieces is never whole before the client gives it up.
-        shows = asked in (RequestKind.LOOK, RequestKind.SEARCH) or is_of_one_run(request)
-        return self._poison.put_into(response) if shows and response.is_closed else response
+        # An answer that arrives in pieces is not complete before the client gives up.
+        shows = kind in (RequestKind.POLL, RequestKind.SEARCH) or is_of_one_run(request)
+        return self._hostile.put_into(response) if shows and response.is_closed else response
 
     def _drawn(self, request: httpx.Request) -> str | None:
-        """Draw the fault that a request meets, if one does."""
-        asked, now = RequestKind.of(request), self._clock()
-        lot = seeded_share(self._seed, "network", self._requests)
+        """Draw the fault that a request meets, if any."""
+        kind, now = RequestKind.of(request), self._clock()
+        draw = seeded_share(self._seed, "network", self._requests)
         self._requests += 1
-        for spell in self._spells:
-            if spell.begins <= now < spell.ends and asked in FAULTS[spell.fault].befalls:
-                if lot < spell.share:
-                    return spell.fault
-                lot -= spell.share
+        for window in self._windows:
+            if window.begins <= now < window.ends and kind in FAULTS[window.fault].applies_to:
+                if draw < window.share:
+                    return window.fault
+                draw -= window.share
         return None
 
     async def _meet(self, request: httpx.Request, fault: str) -> httpx.Response:
         nth = self._fired[fault]
-        trip = FaultyRequest(request=request, nth=nth, past=self._past, onward=self._send)
+        faulty = FaultyRequest(request=request, nth=nth, history=self._history, onward=self._send)
         try:
-            return await FAULTS[fault].does(trip)
+            return await FAULTS[fault].respond(faulty)
         finally:
-            self._fired[fault] += trip.struck
+            self._fired[fault] += faulty.happened
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
         response = await self._inner.handle_async_request(request)
-        if RequestKind.of(request) is RequestKind.LOOK and response.status_code == 200:
-            self._past.looks.append(response.content)
+        if RequestKind.of(request) is RequestKind.POLL and response.status_code == 200:
+            self._history.polls.append(response.content)
         return response
 
-    # ---- what was throttled ----
+    # ---- throttled creates ----
 
     def _check_wait(self, request: httpx.Request) -> None:
         now = self._clock()
         for url in _urls(request):
             early = self._until.get(url, now) - now
-            invariant(early < EXACT, "sent before Retry-After was over")
+            invariant(early < TIME_PRECISION, "a create was sent again before Retry-After was over")
 
     def _note_wait(self, request: httpx.Request, response: httpx.Response) -> None:
         wait = response.headers.get("retry-after", "")

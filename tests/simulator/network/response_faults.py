@@ -1,4 +1,4 @@
-"""Answers of the API in shapes that its description leaves open, or forbids."""
+"""Answers of the API in shapes that its description leaves open or forbids."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any, TypeAlias
 
 import httpx
 
-from tests.simulator.network.fault import Does, FaultyRequest, NetworkFault, RequestKind
+from tests.simulator.network.fault import FaultyRequest, NetworkFault, RequestKind, Respond
 
-#: Makes another answer of the API's own; None where there is nothing to change.
+#: Returns a changed body of an answer; None if there is nothing to change.
 BodyChange: TypeAlias = Callable[[dict[str, Any], FaultyRequest], Any]
-#: Writes an error that this code and message make, for a create of so many runs.
-Shape: TypeAlias = Callable[[str, str, int], Any]
+#: Returns the body of an error with this code and message, for a create of this many runs.
+ErrorShape: TypeAlias = Callable[[str, str, int], Any]
 
-#: By what a create can be refused for sure, in turn; none of it is about single jobs for good.
+#: Definite refusals of a create, in turn; none of them is about a single job.
 _REFUSALS = (
     (402, "INSUFFICIENT_CREDITS", "Add money to continue"),
     (429, "RATE_LIMIT_EXCEEDED", "Rate limit exceeded"),
@@ -25,32 +25,31 @@ _REFUSALS = (
 )
 _INVALID = (400, "INVALID_INPUT", "Validation failed")
 _CRASHES = ((500, "INTERNAL_ERROR"), (502, "SERVICE_BUSY"), (503, "SERVICE_BUSY"))
-#: What a run cannot do without: who it is, how it stands, and what it brought and cost.
-#: Without the goal nobody could tell whose run it is; the contract requires it.
-_NEEDED = ("run_id", "status", "goal", "result", "error", "num_of_steps")
-#: As much of a goal as a list shows that cuts it off: the marker is not in it.
-_SHOWN = 40
-#: A cursor that leads to the beginning: whoever follows it sees the same page again.
-_ROUND = "eyJpZCI6IjAiLCJjcmVhdGVkQXQiOiIyMDAwLTAxLTAxVDAwOjAwOjAwWiJ9"
+#: Fields that a run must have. Without the goal, it could not be matched.
+_REQUIRED = ("run_id", "status", "goal", "result", "error", "num_of_steps")
+#: Characters of a goal in a list that cuts goals off: the marker is not among them.
+_GOAL_SHOWN = 40
+#: A cursor that leads to the beginning: the next page is the same again.
+_FIRST_PAGE = "eyJpZCI6IjAiLCJjcmVhdGVkQXQiOiIyMDAwLTAxLTAxVDAwOjAwOjAwWiJ9"
 
 
-def twisted(twist: BodyChange, *, status: int = 200) -> Does:
-    """Let the API answer, and change what it says."""
+def changed_answer(change: BodyChange, *, status: int = 200) -> Respond:
+    """Let the API answer, and change the body."""
 
-    async def does(trip: FaultyRequest) -> httpx.Response:
-        answer = await trip.answer()
+    async def does(faulty: FaultyRequest) -> httpx.Response:
+        answer = await faulty.answer()
         body = answer.json() if answer.status_code == 200 else None
-        changed = None if body is None else twist(body, trip)
+        changed = None if body is None else change(body, faulty)
         if changed is None:
             return answer
-        trip.strike()
-        return said(changed, status)
+        faulty.note_happened()
+        return json_answer(changed, status)
 
     return does
 
 
-def said(body: Any, status: int = 200) -> httpx.Response:
-    """Return an answer in JSON."""
+def json_answer(body: Any, status: int = 200) -> httpx.Response:
+    """Return a JSON answer."""
     return httpx.Response(status, content=json.dumps(body))
 
 
@@ -58,73 +57,73 @@ def said(body: Any, status: int = 200) -> httpx.Response:
 
 
 def _ids(change: Callable[[list[str]], Sequence[Any]]) -> BodyChange:
-    def twist(body: dict[str, Any], trip: FaultyRequest) -> Any:
+    def change_body(body: dict[str, Any], faulty: FaultyRequest) -> Any:
         ids = body.get("run_ids") or []
         changed = list(change(ids))
         return None if changed == ids else {**body, "run_ids": changed}
 
-    return twist
+    return change_body
 
 
 def _doubled(ids: list[str]) -> list[str]:
     return [*ids[:-1], ids[0]] if len(ids) > 1 else ids * 2
 
 
-def _of_another(body: dict[str, Any], trip: FaultyRequest) -> Any:
-    """Name a run of an earlier create in the place of the last one."""
-    ids, told = body.get("run_ids") or [], trip.past.told
+def _of_another(body: dict[str, Any], faulty: FaultyRequest) -> Any:
+    """Put a run of an earlier create in the place of the last one."""
+    ids, told = body.get("run_ids") or [], faulty.history.earlier_ids
     changed = [*ids[:-1], told[-1]] if ids and told else None
     told.extend(ids)
     return changed and {**body, "run_ids": changed}
 
 
-async def _crossed(trip: FaultyRequest) -> httpx.Response:
-    """Keep each answer back until the next create, which gets it in the place of its own."""
-    answer = await trip.answer()
+async def _crossed(faulty: FaultyRequest) -> httpx.Response:
+    """Give each create the answer to the one before."""
+    answer = await faulty.answer()
     body = answer.json() if answer.status_code == 200 else {}
     ids = body.get("run_ids")
     if not ids:
         return answer
-    earlier, trip.past.held = trip.past.held, ids
-    trip.strike()
+    earlier, faulty.history.withheld_ids = faulty.history.withheld_ids, ids
+    faulty.note_happened()
     if len(earlier) == len(ids):
-        return said({**body, "run_ids": earlier})
-    raise httpx.ReadError("the answer went astray", request=trip.request)
+        return json_answer({**body, "run_ids": earlier})
+    raise httpx.ReadError("the answer was lost", request=faulty.request)
 
 
-def _crash(body: dict[str, Any], trip: FaultyRequest) -> Any:
+def _crash(body: dict[str, Any], faulty: FaultyRequest) -> Any:
     code = "INTERNAL_ERROR"
     return {"run_ids": None, "error": {"code": code, "message": "An unexpected error occurred"}}
 
 
-async def _crashed(trip: FaultyRequest) -> httpx.Response:
-    await trip.answer()
-    trip.strike()
-    status, code = _CRASHES[trip.nth % len(_CRASHES)]
-    return said({"error": {"code": code, "message": "Internal server error"}}, status)
+async def _crashed(faulty: FaultyRequest) -> httpx.Response:
+    await faulty.answer()
+    faulty.note_happened()
+    status, code = _CRASHES[faulty.nth % len(_CRASHES)]
+    return json_answer({"error": {"code": code, "message": "Internal server error"}}, status)
 
 
-def _refused(shape: Shape, *, status: int | None = None) -> Does:
-    """Refuse a create in the API's place, for another reason each time; *status* hides which."""
+def _refused(shape: ErrorShape, *, status: int | None = None) -> Respond:
+    """Refuse a create in the place of the API, with another reason each time."""
 
-    async def does(trip: FaultyRequest) -> httpx.Response:
-        trip.strike()
-        usual, code, message = _REFUSALS[trip.nth % len(_REFUSALS)]
-        return said(shape(code, message, _count(trip)), status or usual)
+    async def does(faulty: FaultyRequest) -> httpx.Response:
+        faulty.note_happened()
+        usual, code, message = _REFUSALS[faulty.nth % len(_REFUSALS)]
+        return json_answer(shape(code, message, _count(faulty)), status or usual)
 
     return does
 
 
-async def _named(trip: FaultyRequest) -> httpx.Response:
-    trip.strike()
+async def _named(faulty: FaultyRequest) -> httpx.Response:
+    faulty.note_happened()
     status, code, message = _INVALID
-    last = _count(trip) - 1
+    last = _count(faulty) - 1
     issue = {"code": "custom", "path": ["runs", last, "url"], "message": "Invalid url"}
-    return said({"error": {"code": code, "message": message, "details": [issue]}}, status)
+    return json_answer({"error": {"code": code, "message": message, "details": [issue]}}, status)
 
 
-def _count(trip: FaultyRequest) -> int:
-    return len(json.loads(trip.request.content).get("runs", [None]))
+def _count(faulty: FaultyRequest) -> int:
+    return len(json.loads(faulty.request.content).get("runs", [None]))
 
 
 def _plain(code: str, message: str, count: int) -> Any:
@@ -151,61 +150,64 @@ def _flat(code: str, message: str, count: int) -> Any:
     return {"error_code": code, "message": message, "request_id": "req_1"}
 
 
-# ---- looks and searches ----
+# ---- polls and searches ----
 
 
 def _runs(change: Callable[[dict[str, Any]], dict[str, Any]]) -> BodyChange:
-    def twist(body: dict[str, Any], trip: FaultyRequest) -> Any:
+    def change_body(body: dict[str, Any], faulty: FaultyRequest) -> Any:
         changed = {**body, "data": [change(run) for run in body["data"]]}
         return None if changed == body else changed
 
-    return twist
+    return change_body
 
 
 def _bare(run: dict[str, Any]) -> dict[str, Any]:
-    return {name: run[name] for name in _NEEDED if run[name] is not None}
+    return {name: run[name] for name in _REQUIRED if run[name] is not None}
 
 
 def _decorated(run: dict[str, Any]) -> dict[str, Any]:
     return {"queue": {"place": [1, None]}, "": None, **run, "id": 7, "tags": ["\u2028"]}
 
 
-def _silent(body: dict[str, Any], trip: FaultyRequest) -> Any:
+def _silent(body: dict[str, Any], faulty: FaultyRequest) -> Any:
     return {**body, "data": body["data"][::2]} if len(body["data"]) > 1 else None
 
 
-def _hidden(body: dict[str, Any], trip: FaultyRequest) -> Any:
-    """Call each run unknown, and none a second time."""
-    new = [run["run_id"] for run in body["data"] if run["run_id"] not in trip.past.hidden]
+def _hidden(body: dict[str, Any], faulty: FaultyRequest) -> Any:
+    """Report each run as unknown once."""
+    new = [run["run_id"] for run in body["data"] if run["run_id"] not in faulty.history.hidden]
     if not new:
         return None
-    trip.past.hidden.update(new)
+    faulty.history.hidden.update(new)
     shown = [run for run in body["data"] if run["run_id"] not in new]
     return {"data": shown, "not_found": [*(body["not_found"] or []), *new]}
 
 
-async def _stale(trip: FaultyRequest) -> httpx.Response:
-    """Give the oldest answer that tells of one of the runs, as a cache on the way would."""
-    asked = json.loads(trip.request.content)["run_ids"]
-    for earlier in trip.past.looks:
-        if any(run["run_id"] in asked for run in json.loads(earlier)["data"]):
-            trip.strike()
+async def _stale(faulty: FaultyRequest) -> httpx.Response:
+    """Return the oldest answer with one of the runs, as a cache would."""
+    run_ids = json.loads(faulty.request.content)["run_ids"]
+    for earlier in faulty.history.polls:
+        if any(run["run_id"] in run_ids for run in json.loads(earlier)["data"]):
+            faulty.note_happened()
             return httpx.Response(200, content=earlier)
-    return await trip.answer()
+    return await faulty.answer()
 
 
-def _half_page(body: dict[str, Any], trip: FaultyRequest) -> Any:
+def _half_page(body: dict[str, Any], faulty: FaultyRequest) -> Any:
     half = body["data"][: len(body["data"]) // 2]
     pagination = {**body["pagination"], "next_cursor": None, "has_more": True}
     return {"data": half, "pagination": pagination} if body["data"] else None
 
 
-def _round(body: dict[str, Any], trip: FaultyRequest) -> Any:
-    return {**body, "pagination": {**body["pagination"], "next_cursor": _ROUND, "has_more": True}}
+def _round(body: dict[str, Any], faulty: FaultyRequest) -> Any:
+    return {
+        **body,
+        "pagination": {**body["pagination"], "next_cursor": _FIRST_PAGE, "has_more": True},
+    }
 
 
 def _cut(run: dict[str, Any]) -> dict[str, Any]:
-    return {**run, "goal": run["goal"][:_SHOWN]}
+    return {**run, "goal": run["goal"][:_GOAL_SHOWN]}
 
 
 def _without_goal(run: dict[str, Any]) -> dict[str, Any]:
@@ -216,156 +218,170 @@ def _numbered(run: dict[str, Any]) -> dict[str, Any]:
     return {**run, "run_id": zlib.crc32(run["run_id"].encode())}
 
 
-def _nothing(body: dict[str, Any], trip: FaultyRequest) -> Any:
+def _nothing(body: dict[str, Any], faulty: FaultyRequest) -> Any:
     pagination = {"total": 0, "next_cursor": None, "has_more": False}
     return {"data": [], "pagination": pagination} if body["data"] else None
 
 
-def _endless(body: dict[str, Any], trip: FaultyRequest) -> Any:
-    """Lead from each page to another one, which is the first again."""
-    last = {"id": "0", "createdAt": f"2000-01-01T00:00:00.{trip.nth % 10**6:06}Z"}
+def _endless(body: dict[str, Any], faulty: FaultyRequest) -> Any:
+    """Lead from each page to another one, which is the first page again."""
+    last = {"id": "0", "createdAt": f"2000-01-01T00:00:00.{faulty.nth % 10**6:06}Z"}
     cursor = base64.b64encode(json.dumps(last).encode()).decode()
     pagination = {**body["pagination"], "next_cursor": cursor, "has_more": True}
     return {**body, "pagination": pagination}
 
 
 _CREATE = frozenset({RequestKind.CREATE})
-_LOOK = frozenset({RequestKind.LOOK})
+_POLL = frozenset({RequestKind.POLL})
 _SEARCH = frozenset({RequestKind.SEARCH})
 
 RESPONSE_FAULTS: Mapping[str, NetworkFault] = {
     "ids_short": NetworkFault(
-        says="an id is missing from run_ids",
-        befalls=_CREATE,
-        does=twisted(_ids(lambda ids: ids[:-1])),
+        description="an id is missing from run_ids",
+        applies_to=_CREATE,
+        respond=changed_answer(_ids(lambda ids: ids[:-1])),
     ),
     "ids_doubled": NetworkFault(
-        says="an id stands twice in run_ids, in the place of another",
-        befalls=_CREATE,
-        does=twisted(_ids(_doubled)),
+        description="an id is twice in run_ids, in the place of another",
+        applies_to=_CREATE,
+        respond=changed_answer(_ids(_doubled)),
     ),
     "ids_shuffled": NetworkFault(
-        says="run_ids are in another order than the runs",
-        befalls=_CREATE,
-        does=twisted(_ids(lambda ids: ids[::-1])),
+        description="run_ids are in another order than the runs",
+        applies_to=_CREATE,
+        respond=changed_answer(_ids(lambda ids: ids[::-1])),
     ),
     "ids_of_another": NetworkFault(
-        says="a run of an earlier create stands in run_ids, in the place of the last",
-        befalls=_CREATE,
-        does=twisted(_of_another),
+        description="a run of an earlier create is in run_ids, in the place of the last",
+        applies_to=_CREATE,
+        respond=changed_answer(_of_another),
     ),
     "ids_crossed": NetworkFault(
-        says="each create gets the answer of the one before, and the first one none",
-        befalls=_CREATE,
-        does=_crossed,
+        description="each create gets the answer of the one before, and the first one none",
+        applies_to=_CREATE,
+        respond=_crossed,
     ),
     "ids_with_number": NetworkFault(
-        says="a number stands among run_ids",
-        befalls=_CREATE,
-        does=twisted(_ids(lambda ids: [*ids[:-1], 7])),
+        description="a number is among run_ids",
+        applies_to=_CREATE,
+        respond=changed_answer(_ids(lambda ids: [*ids[:-1], 7])),
     ),
     "ids_with_null": NetworkFault(
-        says="null stands among run_ids",
-        befalls=_CREATE,
-        does=twisted(_ids(lambda ids: [*ids[:-1], None])),
+        description="null is among run_ids",
+        applies_to=_CREATE,
+        respond=changed_answer(_ids(lambda ids: [*ids[:-1], None])),
     ),
     "ids_null": NetworkFault(
-        says="200 with an error and run_ids null, although the runs were created",
-        befalls=_CREATE,
-        does=twisted(_crash),
+        description="200 with an error and run_ids null, although the runs were created",
+        applies_to=_CREATE,
+        respond=changed_answer(_crash),
     ),
     "ids_in_500": NetworkFault(
-        says="500 with the ids of the runs in it",
-        befalls=_CREATE,
-        does=twisted(lambda body, trip: body, status=500),
+        description="500 with the ids of the runs in it",
+        applies_to=_CREATE,
+        respond=changed_answer(lambda body, faulty: body, status=500),
     ),
     "crashed_after": NetworkFault(
-        says="500, 502 or 503 in the API's words, although the runs were created",
-        befalls=_CREATE,
-        does=_crashed,
+        description="500, 502 or 503 in the API's own shape, although the runs were created",
+        applies_to=_CREATE,
+        respond=_crashed,
     ),
     "error_object": NetworkFault(
-        says="refused with the error as an object", befalls=_CREATE, does=_refused(_plain)
+        description="refused with the error as an object",
+        applies_to=_CREATE,
+        respond=_refused(_plain),
     ),
     "error_beside_ids": NetworkFault(
-        says="refused with run_ids null beside the error", befalls=_CREATE, does=_refused(_beside)
+        description="refused with run_ids null beside the error",
+        applies_to=_CREATE,
+        respond=_refused(_beside),
     ),
     "error_in_200": NetworkFault(
-        says="refused with status 200, run_ids null and an error",
-        befalls=_CREATE,
-        does=_refused(_beside, status=200),
+        description="refused with status 200, run_ids null and an error",
+        applies_to=_CREATE,
+        respond=_refused(_beside, status=200),
     ),
     "error_list": NetworkFault(
-        says="refused with an error for each run as a list", befalls=_CREATE, does=_refused(_listed)
+        description="refused with an error for each run as a list",
+        applies_to=_CREATE,
+        respond=_refused(_listed),
     ),
     "errors_list": NetworkFault(
-        says="refused with a list of errors that have an index each",
-        befalls=_CREATE,
-        does=_refused(_several),
+        description="refused with a list of errors that have an index each",
+        applies_to=_CREATE,
+        respond=_refused(_several),
     ),
     "error_flat": NetworkFault(
-        says="refused with error_code and message at the top", befalls=_CREATE, does=_refused(_flat)
+        description="refused with error_code and message at the top",
+        applies_to=_CREATE,
+        respond=_refused(_flat),
     ),
     "error_named": NetworkFault(
-        says="400 that names the last run of the request", befalls=_CREATE, does=_named
+        description="400 that names the last run of the request", applies_to=_CREATE, respond=_named
     ),
     "cut_goals": NetworkFault(
-        says="a list shows only the beginnings of goals, without their markers",
-        befalls=_SEARCH,
-        does=twisted(_runs(_cut)),
+        description="a list shows only the beginnings of goals, without their markers",
+        applies_to=_SEARCH,
+        respond=changed_answer(_runs(_cut)),
     ),
     "null_goals": NetworkFault(
-        says="a list shows no goals", befalls=_SEARCH, does=twisted(_runs(_without_goal))
+        description="a list shows no goals",
+        applies_to=_SEARCH,
+        respond=changed_answer(_runs(_without_goal)),
     ),
     "numeric_ids": NetworkFault(
-        says="a list shows runs by numbers that nothing else knows",
-        befalls=_SEARCH,
-        does=twisted(_runs(_numbered)),
+        description="a list names runs by numbers that no other answer has",
+        applies_to=_SEARCH,
+        respond=changed_answer(_runs(_numbered)),
     ),
     "blind_search": NetworkFault(
-        says="a search finds nothing, and says that this is all",
-        befalls=_SEARCH,
-        does=twisted(_nothing),
+        description="a search finds nothing, and reports that it is complete",
+        applies_to=_SEARCH,
+        respond=changed_answer(_nothing),
     ),
     "endless_list": NetworkFault(
-        says="each page of a list leads to another one", befalls=_SEARCH, does=twisted(_endless)
+        description="each page of a list leads to another one",
+        applies_to=_SEARCH,
+        respond=changed_answer(_endless),
     ),
-    "stale_look": NetworkFault(
-        says="an earlier answer again: runs that went on stand as they stood",
-        befalls=_LOOK,
-        does=_stale,
+    "stale_poll": NetworkFault(
+        description="an earlier answer again: runs have their earlier status",
+        applies_to=_POLL,
+        respond=_stale,
     ),
     "unknown_status": NetworkFault(
-        says="runs have a status that nobody knows",
-        befalls=_LOOK,
-        does=twisted(_runs(lambda run: {**run, "status": "PAUSED"})),
+        description="runs have an unknown status",
+        applies_to=_POLL,
+        respond=changed_answer(_runs(lambda run: {**run, "status": "PAUSED"})),
     ),
     "unknown_fields": NetworkFault(
-        says="runs have fields that nobody knows",
-        befalls=_LOOK | _SEARCH,
-        does=twisted(_runs(_decorated)),
+        description="runs have unknown fields",
+        applies_to=_POLL | _SEARCH,
+        respond=changed_answer(_runs(_decorated)),
     ),
     "bare_runs": NetworkFault(
-        says="runs lack every field that can be done without",
-        befalls=_LOOK,
-        does=twisted(_runs(_bare)),
+        description="runs lack every field that is not required",
+        applies_to=_POLL,
+        respond=changed_answer(_runs(_bare)),
     ),
-    "silent_look": NetworkFault(
-        says="every other run is missing, and not called unknown either",
-        befalls=_LOOK,
-        does=twisted(_silent),
+    "silent_poll": NetworkFault(
+        description="every other run is missing, and not reported as unknown either",
+        applies_to=_POLL,
+        respond=changed_answer(_silent),
     ),
     "hidden_runs": NetworkFault(
-        says="runs are called unknown, each in one look", befalls=_LOOK, does=twisted(_hidden)
+        description="runs are reported as unknown, each in one poll",
+        applies_to=_POLL,
+        respond=changed_answer(_hidden),
     ),
     "half_page": NetworkFault(
-        says="half of a page, which says that there is more and not where",
-        befalls=_SEARCH,
-        does=twisted(_half_page),
+        description="half of a page, which says that there is more, without a cursor",
+        applies_to=_SEARCH,
+        respond=changed_answer(_half_page),
     ),
     "round_pages": NetworkFault(
-        says="every page says that the next one is the first",
-        befalls=_SEARCH,
-        does=twisted(_round),
+        description="every page says that the next one is the first",
+        applies_to=_SEARCH,
+        respond=changed_answer(_round),
     ),
 }

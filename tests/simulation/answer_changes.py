@@ -17,8 +17,8 @@ Change: TypeAlias = Callable[[httpx.Request, Any], Awaitable[Any]]
 class Between(httpx.AsyncBaseTransport):
     """A way to the sandbox on which answers are changed."""
 
-    def __init__(self, night: SimulatedBatch, change: Change) -> None:
-        self._inner = night.sandbox.transport()
+    def __init__(self, simulated: SimulatedBatch, change: Change) -> None:
+        self._inner = simulated.sandbox.transport()
         self._change = change
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -29,9 +29,9 @@ class Between(httpx.AsyncBaseTransport):
         return httpx.Response(200, content=json.dumps(body))
 
 
-def put_between(night: SimulatedBatch, change: Change) -> None:
-    """Let this happen to all answers of a night."""
-    night.network = Between(night, change)  # type: ignore[assignment]
+def put_between(simulated: SimulatedBatch, change: Change) -> None:
+    """Let this happen to all answers of a simulated."""
+    simulated.network = Between(simulated, change)  # type: ignore[assignment]
 
 
 class Fickle:

@@ -13,8 +13,8 @@ import pytest
 from batchrunner.model import FailureCategory, JobFile, JobSpec, JobState, Settings
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
-from tests.simulation.between import Fickle, put_between
-from tests.simulation.held import Night
+from tests.simulation.answer_changes import Fickle, put_between
+from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.simulated_batch import now, pages, simulate
 
 PATIENT = Settings(backoff=timedelta(seconds=4), concurrency=4)
@@ -22,28 +22,28 @@ ONE_BY_ONE = Settings(backoff=timedelta(seconds=4), concurrency=1)
 UNANSWERED = FailureCategory.UNANSWERED
 
 
-async def to_its_end(night: Night) -> None:
+async def to_its_end(simulated: CheckedBatch) -> None:
     with anyio.fail_after(4 * 3600):
-        assert await night.run() is ExitReason.FINISHED
-    line, night.network = night.network, None
-    night.check_end()
-    night.network = line
+        assert await simulated.run() is ExitReason.FINISHED
+    line, simulated.network = simulated.network, None
+    simulated.check_end()
+    simulated.network = line
 
 
-def with_a_second_shape(night: Night, jobs: int) -> None:
+def with_a_second_shape(simulated: CheckedBatch, jobs: int) -> None:
     """Load jobs that never ride with the others."""
     schema = {"output_schema": {"type": "object", "properties": {"name": {"type": "string"}}}}
     specs = tuple(
         JobSpec(key=f"other-{n}", url=url, goal="Read the name", options=schema)
         for n, url in enumerate(pages(jobs))
     )
-    more = JobFile(name="night", settings=night.batch.settings, specs=specs)
-    night.loaded += night.store.load(more, now()).added
+    more = JobFile(name="batch", settings=simulated.batch.settings, specs=specs)
+    simulated.loaded += simulated.store.load(more, now()).added
 
 
 def test_ids_that_are_swapped_between_two_creates_are_swapped_back() -> None:
-    async def night() -> None:
-        swapped = Night.of(pages(2), SandboxConfig(durations=(30, 30)), PATIENT)
+    async def scenario() -> None:
+        swapped = CheckedBatch.of(pages(2), SandboxConfig(durations=(30, 30)), PATIENT)
         with_a_second_shape(swapped, 2)
         answers: list[Any] = []
         both = anyio.Event()
@@ -60,19 +60,19 @@ def test_ids_that_are_swapped_between_two_creates_are_swapped_back() -> None:
 
         put_between(swapped, swap)
         await to_its_end(swapped)
-        assert both.is_set(), "nothing was swapped: this night proves nothing"
+        assert both.is_set(), "nothing was swapped: this run proves nothing"
         assert swapped.jobs() == {JobState.SUCCEEDED: 4}
         urls = {run.run_id: run.url for run in swapped.sandbox.journal.runs}
         assert len(urls) == 4
         finished = swapped.store.finished(swapped.batch.id)
         assert all(urls[job.run_id or ""] == job.url for job in finished)
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_whose_runs_change_with_every_look_is_left_to_the_user_and_hinders_nobody() -> None:
-    async def night() -> None:
-        fickle = Night.of(pages(2), SandboxConfig(durations=(200, 200)), PATIENT)
+    async def scenario() -> None:
+        fickle = CheckedBatch.of(pages(2), SandboxConfig(durations=(200, 200)), PATIENT)
         with_a_second_shape(fickle, 1)
         change = Fickle()
         put_between(fickle, change)
@@ -83,13 +83,13 @@ def test_whose_runs_change_with_every_look_is_left_to_the_user_and_hinders_nobod
         assert len(fickle.sandbox.journal.runs) == 3
         assert change.looks < 20
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_a_run_whose_goal_is_shown_nowhere_is_not_paid_for_again() -> None:
-    async def night() -> None:
+    async def scenario() -> None:
         urls = [*pages(1), "http://faults.test/dropped_after/1"]
-        mute = Night.of(urls, SandboxConfig(durations=(20, 20)), ONE_BY_ONE)
+        mute = CheckedBatch.of(urls, SandboxConfig(durations=(20, 20)), ONE_BY_ONE)
 
         async def hide(request: httpx.Request, body: Any) -> Any:
             for run in body.get("data") or []:
@@ -102,7 +102,7 @@ def test_a_run_whose_goal_is_shown_nowhere_is_not_paid_for_again() -> None:
         assert set(mute.store.tally(mute.batch.id).failed) == {UNANSWERED}
         assert len(mute.sandbox.journal.runs) == 2
 
-    simulate(night)
+    simulate(scenario)
 
 
 @pytest.mark.parametrize(
@@ -116,9 +116,9 @@ def test_a_run_whose_goal_is_shown_nowhere_is_not_paid_for_again() -> None:
     ],
 )
 def test_a_run_of_which_lists_cut_the_goal_is_found_by_looking(cut: Callable[[str], str]) -> None:
-    async def night() -> None:
+    async def scenario() -> None:
         urls = [*pages(1), "http://faults.test/dropped_after/1"]
-        short = Night.of(urls, SandboxConfig(durations=(20, 20)), ONE_BY_ONE)
+        short = CheckedBatch.of(urls, SandboxConfig(durations=(20, 20)), ONE_BY_ONE)
         shortened = 0
 
         async def shorten(request: httpx.Request, body: Any) -> Any:
@@ -130,17 +130,17 @@ def test_a_run_of_which_lists_cut_the_goal_is_found_by_looking(cut: Callable[[st
 
         put_between(short, shorten)
         await to_its_end(short)
-        assert shortened, "nothing was cut: this night proves nothing"
+        assert shortened, "nothing was cut: this run proves nothing"
         assert short.jobs() == {JobState.SUCCEEDED: 2}
         assert len(short.sandbox.journal.runs) == 2
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_a_server_that_lists_everything_leaves_nothing_in_doubt() -> None:
-    async def night() -> None:
+    async def scenario() -> None:
         urls = [*pages(1), "http://faults.test/error_before/2"]
-        loose = Night.of(urls, SandboxConfig(durations=(20, 20)), ONE_BY_ONE)
+        loose = CheckedBatch.of(urls, SandboxConfig(durations=(20, 20)), ONE_BY_ONE)
         listed: list[Any] = []
 
         async def everything(request: httpx.Request, body: Any) -> Any:
@@ -155,14 +155,14 @@ def test_a_server_that_lists_everything_leaves_nothing_in_doubt() -> None:
         assert loose.jobs() == {JobState.SUCCEEDED: 2}
         assert len(loose.sandbox.journal.runs) == 2
 
-    simulate(night)
+    simulate(scenario)
 
 
 @pytest.mark.parametrize("known", [True, False])
 def test_an_absence_is_believed_again_only_where_searches_find_what_is_known(known: bool) -> None:
-    async def night() -> None:
+    async def scenario() -> None:
         urls = [*pages(known), "http://faults.test/error_before/4"]
-        lost = Night.of(urls, SandboxConfig(durations=(20, 20)), ONE_BY_ONE)
+        lost = CheckedBatch.of(urls, SandboxConfig(durations=(20, 20)), ONE_BY_ONE)
         await to_its_end(lost)
         tally = lost.store.tally(lost.batch.id)
         if known:
@@ -172,4 +172,4 @@ def test_an_absence_is_believed_again_only_where_searches_find_what_is_known(kno
             assert lost.creates == 2
             assert tally.failed == {UNANSWERED: 1}
 
-    simulate(night)
+    simulate(scenario)

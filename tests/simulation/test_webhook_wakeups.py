@@ -1,4 +1,4 @@
-"""Hints bring looks forward, and nothing else: lost, late, doubled, in floods, the books agree."""
+"""Hints bring looks forward, and nothing else: lost, late, doubled, in floods, the snapshot agree."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from batchrunner.runner.events import WebhookDropped
 from batchrunner.runner.webhook_wakeup import WebhookWakeUp
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.selftest.invariants import StoreSnapshot
-from tests.simulation.between import put_between
-from tests.simulation.held import Night
+from tests.simulation.answer_changes import put_between
+from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.simulated_batch import KillSwitch, ProcessKilled, now, pages, simulate
 
@@ -53,14 +53,14 @@ async def late(hints: WebhookWakeUp) -> None:
 class Story:
     """How a night went."""
 
-    night: Night
+    simulated: CheckedBatch
     seconds: float
     delay: float  #: mean seconds from the end of a run until it was written down
     results: dict[str, Any]
 
     @property
     def looks(self) -> int:
-        return self.night.requests[LOOK]
+        return self.simulated.requests[LOOK]
 
 
 class Post(httpx.AsyncBaseTransport):
@@ -83,7 +83,7 @@ def played(
     jobs: int = 12,
     concurrency: int = 4,
     flood: bool = False,
-    world: SandboxConfig | None = None,
+    config: SandboxConfig | None = None,
     change: Any = None,
     lives: list[int] | None = None,
     **job: Any,
@@ -91,7 +91,7 @@ def played(
     """Play a night in which webhooks take this *way*, or none are asked for."""
     story: Story = simulate(
         lambda: _played(
-            way, jobs, concurrency, flood, world or SandboxConfig(seed=1), change, lives, job
+            way, jobs, concurrency, flood, config or SandboxConfig(seed=1), change, lives, job
         )
     )
     return story
@@ -108,37 +108,37 @@ async def _played(
     jobs: int,
     concurrency: int,
     flood: bool,
-    world: SandboxConfig,
+    config: SandboxConfig,
     change: Any,
     lives: list[int] | None,
     job: Any,
 ) -> Story:
     settings = Settings(concurrency=concurrency)
-    night = Night.of(pages(jobs), world, settings, agent=FixtureAgent(), **job)
-    night.webhook, begun = HOOK, now()
+    simulated = CheckedBatch.of(pages(jobs), config, settings, agent=FixtureAgent(), **job)
+    simulated.webhook, begun = HOOK, now()
     hints = WebhookWakeUp(HOOK) if way else WebhookWakeUp()
     if change is not None:
-        put_between(night, change(hints))
+        put_between(simulated, change(hints))
     async with anyio.create_task_group() as tasks:
         client = httpx.AsyncClient(transport=Post(tasks, hints, way or lost))
-        tasks.start_soon(_deliver, night, client)
+        tasks.start_soon(_deliver, simulated, client)
         if flood:
             tasks.start_soon(_flood, hints)
         for fuse in lives or []:
             with pytest.raises(ProcessKilled):
-                await night.run(KillSwitch(fuse), webhook_wakeup=hints)
-        await night.run(webhook_wakeup=hints)
+                await simulated.run(KillSwitch(fuse), webhook_wakeup=hints)
+        await simulated.run(webhook_wakeup=hints)
         tasks.cancel_scope.cancel()
-    night.network = None  # who changed answers cannot tell which faults they are
-    night.check_end()
+    simulated.network = None  # who changed answers cannot tell which faults they are
+    simulated.check_end()
     await client.aclose()
-    return _told(night, (now() - begun).total_seconds())
+    return _told(simulated, (now() - begun).total_seconds())
 
 
-async def _deliver(night: Night, client: httpx.AsyncClient) -> None:
+async def _deliver(simulated: CheckedBatch, client: httpx.AsyncClient) -> None:
     while True:
-        await night.sandbox.settle()
-        await night.sandbox.deliver(client)
+        await simulated.sandbox.settle()
+        await simulated.sandbox.deliver(client)
         await anyio.sleep(0.5)
 
 
@@ -149,27 +149,27 @@ async def _flood(hints: WebhookWakeUp) -> None:
         await anyio.sleep(0.1)
 
 
-def _told(night: Night, seconds: float) -> Story:
-    books = StoreSnapshot.of(night.store, night.batch.id)
-    runs = {run.run_id: run for run in night.sandbox.journal.runs}
-    keys = {job.id: job.key for job in books.jobs}
+def _told(simulated: CheckedBatch, seconds: float) -> Story:
+    snapshot = StoreSnapshot.of(simulated.store, simulated.batch.id)
+    runs = {run.run_id: run for run in simulated.sandbox.journal.runs}
+    keys = {job.id: job.key for job in snapshot.jobs}
     delays = [
         (attempt.closed_at - (runs[attempt.run_id].finished_at or now())).total_seconds()
-        for attempt in books.attempts
+        for attempt in snapshot.attempts
         if attempt.run_id in runs
     ]
     # The agent's prices differ with the markers: what is whose shows in the names.
     results = {
-        keys[attempt.job_id]: json.loads(books.results[attempt.id])["name"]
-        for attempt in books.attempts
-        if attempt.id in books.results
+        keys[attempt.job_id]: json.loads(snapshot.results[attempt.id])["name"]
+        for attempt in snapshot.attempts
+        if attempt.id in snapshot.results
     }
-    return Story(night, seconds, sum(delays) / len(delays), results)
+    return Story(simulated, seconds, sum(delays) / len(delays), results)
 
 
-def all_text_in(night: Night) -> str:
+def all_text_in(simulated: CheckedBatch) -> str:
     """Return everything that the ledger holds."""
-    with night.store._database.read() as tx:
+    with simulated.store._database.read() as tx:
         connection: Any = tx.connection.driver_connection
         return "\n".join(connection.iterdump())
 
@@ -207,7 +207,7 @@ def test_where_runs_end_all_the_time_looks_are_no_more_than_without_hints() -> N
 def test_where_every_hint_is_lost_the_night_is_the_same_as_without() -> None:
     without, deaf = unhinted(), played(lost)
     assert deaf.results == without.results
-    assert deaf.night.requests == without.night.requests
+    assert deaf.simulated.requests == without.simulated.requests
     assert (deaf.seconds, deaf.delay) == (without.seconds, without.delay)
 
 
@@ -221,7 +221,7 @@ def test_hints_that_are_doubled_or_late_change_no_result_and_add_no_looks(way: W
 def test_a_flood_of_hints_adds_no_looks() -> None:
     without, flooded = unhinted(), played(lost, flood=True)
     assert flooded.results == without.results
-    assert flooded.night.requests == without.night.requests
+    assert flooded.simulated.requests == without.simulated.requests
 
 
 def test_a_hint_before_the_answer_that_names_its_run_is_harmless() -> None:
@@ -240,8 +240,8 @@ def test_a_hint_before_the_answer_that_names_its_run_is_harmless() -> None:
 
 def test_runners_that_die_with_hints_on_their_way_lose_and_repeat_nothing() -> None:
     story = played(straight, jobs=40, lives=[90, 200, 400])
-    assert story.night.jobs() == {JobState.SUCCEEDED: 40}
-    assert len(story.night.sandbox.journal.runs) == 40
+    assert story.simulated.jobs() == {JobState.SUCCEEDED: 40}
+    assert len(story.simulated.sandbox.journal.runs) == 40
 
 
 # ---- the address ----
@@ -256,28 +256,30 @@ def test_a_job_that_names_a_webhook_keeps_its_own_and_no_row_tells_ours() -> Non
 
 
 def _bodies(**job: Any) -> list[Any]:
-    async def night() -> list[Any]:
-        night = Night.of(pages(4), SandboxConfig(seed=1), Settings(), agent=FixtureAgent(), **job)
-        night.webhook = HOOK
-        await night.run(webhook_wakeup=WebhookWakeUp(HOOK))
-        night.check_end()
-        assert SECRET not in all_text_in(night)
-        return [run.body for run in night.sandbox.journal.runs]
+    async def scenario() -> list[Any]:
+        simulated = CheckedBatch.of(
+            pages(4), SandboxConfig(seed=1), Settings(), agent=FixtureAgent(), **job
+        )
+        simulated.webhook = HOOK
+        await simulated.run(webhook_wakeup=WebhookWakeUp(HOOK))
+        simulated.check_end()
+        assert SECRET not in all_text_in(simulated)
+        return [run.body for run in simulated.sandbox.journal.runs]
 
-    bodies: list[Any] = simulate(night)
+    bodies: list[Any] = simulate(scenario)
     return bodies
 
 
 @pytest.mark.parametrize("run_batch", ["offered", "missing"])
 def test_no_job_fails_where_the_api_refuses_the_address(run_batch: str) -> None:
-    async def night() -> Night:
-        world = SandboxConfig(seed=1, variants={"run_batch": run_batch})
-        night = Night.of(pages(9), world, Settings(concurrency=3), agent=FixtureAgent())
-        await night.run(webhook_wakeup=WebhookWakeUp(HOOK.replace("https", "http")))
-        night.check_end()
-        return night
+    async def scenario() -> CheckedBatch:
+        config = SandboxConfig(seed=1, variants={"run_batch": run_batch})
+        simulated = CheckedBatch.of(pages(9), config, Settings(concurrency=3), agent=FixtureAgent())
+        await simulated.run(webhook_wakeup=WebhookWakeUp(HOOK.replace("https", "http")))
+        simulated.check_end()
+        return simulated
 
-    told: Night = simulate(night)
+    told: CheckedBatch = simulate(scenario)
     assert told.jobs() == {JobState.SUCCEEDED: 9}
     assert sum(isinstance(event, WebhookDropped) for event in told.events) == 1
     assert not any("webhook_url" in run.body for run in told.sandbox.journal.runs)

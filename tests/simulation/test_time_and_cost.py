@@ -16,9 +16,9 @@ from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.selftest.invariants import StoreSnapshot, hidden
 from tests.contract.openapi import judging
-from tests.simulation.held import Night
+from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.fixture_agent import FixtureAgent
-from tests.simulator.fuzz import _Simulation
+from tests.simulator.fuzz import FuzzedBatch
 from tests.simulator.scenario import draw_scenario
 from tests.simulator.simulated_batch import EPOCH, now, pages, simulate
 from tests.sweeps import some
@@ -26,41 +26,43 @@ from tests.sweeps import some
 QUICK = Settings(concurrency=10, backoff=timedelta(seconds=4))
 
 
-def check_parts(night: Night) -> None:
+def check_parts(simulated: CheckedBatch) -> None:
     """Check that all parts add up to the whole, at whatever moment."""
-    found, at = night.store.account(night.batch.id, now()), now()
-    assert found.whole.steps == night.store.tally(night.batch.id).steps
+    found, at = simulated.store.account(simulated.batch.id, now()), now()
+    assert found.whole.steps == simulated.store.tally(simulated.batch.id).steps
     assert all(span >= timedelta(0) for span in found.buckets.values())
     lives = [
         max(min(job.finished_at or at, at) - job.loaded_at, timedelta(0))
-        for job in StoreSnapshot.of(night.store, night.batch.id).jobs
+        for job in StoreSnapshot.of(simulated.store, simulated.batch.id).jobs
     ]
     assert found.jobs == len(lives)
     assert found.time == sum(lives, timedelta(0)), "an hour was counted twice, or left out"
 
 
-def check_bill(night: Night) -> None:
+def check_bill(simulated: CheckedBatch) -> None:
     """Check that the parts are what the sandbox has charged for all that could be known."""
-    found, runs = night.store.account(night.batch.id, now()), night.sandbox.journal.runs
-    known = {attempt.run_id for attempt in StoreSnapshot.of(night.store, night.batch.id).attempts}
-    unseen = hidden(runs, night.world.late, now()) - known
+    found, runs = simulated.store.account(simulated.batch.id, now()), simulated.sandbox.journal.runs
+    known = {
+        attempt.run_id for attempt in StoreSnapshot.of(simulated.store, simulated.batch.id).attempts
+    }
+    unseen = hidden(runs, simulated.config.late, now()) - known
     bill = sum((run.charge for run in runs if run.run_id not in unseen), Decimal(0))
-    assert found.whole.steps * night.world.price == bill
+    assert found.whole.steps * simulated.config.price == bill
     assert CostCause.IN_FLIGHT not in found.causes
 
 
 @pytest.mark.parametrize("seed", some(range(12), 1))
 def test_after_a_night_of_faults_the_parts_are_the_apis_bill_to_the_cent(seed: int) -> None:
-    """Kills, lost answers, late runs, sleeping machines, clocks that are set: what a swarm has."""
-    swarm = _Simulation(draw_scenario(seed, 30), judging)
+    """Kills, lost answers, late runs, sleeping machines, clocks that are set: what a fuzzed has."""
+    fuzzed = FuzzedBatch(draw_scenario(seed, 30), judging)
 
-    async def night() -> None:
-        played = await swarm.play()
-        check_parts(swarm._night)
+    async def scenario() -> None:
+        played = await fuzzed.run()
+        check_parts(fuzzed.simulated)
         if played.ended:
-            check_bill(swarm._night)
+            check_bill(fuzzed.simulated)
 
-    simulate(night)
+    simulate(scenario)
 
 
 LOST_ANSWERS = {"error_after": 0.2, "dropped_after": 0.2, "unreachable": 0.1, "goal_failure": 0.1}
@@ -68,16 +70,16 @@ LOST_ANSWERS = {"error_after": 0.2, "dropped_after": 0.2, "unreachable": 0.1, "g
 
 @pytest.mark.parametrize("seed", some(range(4), 1))
 def test_runs_that_the_api_lists_when_their_create_was_given_up_are_in_the_bill(seed: int) -> None:
-    async def night() -> None:
-        world = SandboxConfig(seed=seed, rates=LOST_ANSWERS, late=90, price=Decimal("0.0155"))
-        late = Night.of(pages(30), world, QUICK, agent=FixtureAgent())
+    async def scenario() -> None:
+        config = SandboxConfig(seed=seed, rates=LOST_ANSWERS, late=90, price=Decimal("0.0155"))
+        late = CheckedBatch.of(pages(30), config, QUICK, agent=FixtureAgent())
         late.waits = False
         assert await late.run() is ExitReason.FINISHED
         late.check_end()
         check_parts(late)
         check_bill(late)
 
-    simulate(night)
+    simulate(scenario)
 
 
 #: Credits are gone at two in the morning and back at four.
@@ -88,20 +90,20 @@ SOON = timedelta(minutes=2)
 ENOUGH = 965
 
 
-def short_of_credits() -> Night:
+def short_of_credits() -> CheckedBatch:
     price = Decimal("0.016")
     deposits = ((BACK.total_seconds(), Decimal(1000)),)
-    world = SandboxConfig(
+    config = SandboxConfig(
         durations=(600, 900), price=price, credits=price * ENOUGH, deposits=deposits
     )
-    return Night.of(pages(220), world, QUICK, agent=FixtureAgent())
+    return CheckedBatch.of(pages(220), config, QUICK, agent=FixtureAgent())
 
 
 @pytest.mark.sweep
 def test_credits_that_are_gone_at_two_and_back_at_four_cost_two_hours_and_nothing_else() -> None:
     glances: list[Hold | None] = []
 
-    async def night() -> None:
+    async def scenario() -> None:
         broke = short_of_credits()
 
         async def glance() -> None:
@@ -130,7 +132,7 @@ def test_credits_that_are_gone_at_two_and_back_at_four_cost_two_hours_and_nothin
         stages = broke.store.account(broke.batch.id, now()).buckets
         assert stages[TimeBucket.CREDITS] > 20 * (BACK - dry[0]) / 2
 
-    simulate(night)
+    simulate(scenario)
 
 
 def check_glances(glances: list[Hold | None], dry: timedelta) -> None:

@@ -17,7 +17,7 @@ from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.store.database import StoreError
 from batchrunner.store.schema import jobs
-from tests.simulation.held import Night
+from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.simulated_batch import KillSwitch, T, now, pages, simulate
 from tests.sweeps import some
 
@@ -25,25 +25,25 @@ QUICK = Settings(concurrency=10, backoff=timedelta(seconds=4))
 
 
 def test_a_quiet_night_creates_one_run_for_each_job() -> None:
-    async def night() -> None:
-        quiet = Night.of(pages(60), SandboxConfig(), QUICK)
+    async def scenario() -> None:
+        quiet = CheckedBatch.of(pages(60), SandboxConfig(), QUICK)
         assert await quiet.run() is ExitReason.FINISHED
         quiet.check_end()
         assert quiet.jobs() == {JobState.SUCCEEDED: 60}
         assert len(quiet.sandbox.journal.runs) == 60
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_a_finished_batch_spends_nothing_when_it_is_run_again() -> None:
-    async def night() -> None:
-        done = Night.of(pages(5), SandboxConfig(), QUICK)
+    async def scenario() -> None:
+        done = CheckedBatch.of(pages(5), SandboxConfig(), QUICK)
         await done.run()
         creates = done.creates
         assert await done.run() is ExitReason.FINISHED
         assert done.creates == creates
 
-    simulate(night)
+    simulate(scenario)
 
 
 @pytest.mark.parametrize("seed", some(range(4), 1))
@@ -62,31 +62,33 @@ def test_the_books_balance_after_a_night_of_faults(seed: int) -> None:
         "unreachable": 0.1,
     }
 
-    async def night() -> None:
-        bad = Night.of(pages(80), SandboxConfig(seed=seed, rates=rates, late=10), QUICK)
+    async def scenario() -> None:
+        bad = CheckedBatch.of(pages(80), SandboxConfig(seed=seed, rates=rates, late=10), QUICK)
         assert await bad.run() is ExitReason.FINISHED
         bad.check_end()
         lost_answers = [c for c in bad.sandbox.journal.requests if c.status in (None, 500)]
-        assert lost_answers, "no fault fired: this night proves nothing"
+        assert lost_answers, "no fault fired: this run proves nothing"
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_runs_whose_answer_was_lost_are_found_although_the_list_is_late() -> None:
-    async def night() -> None:
-        lost = Night.of(["http://faults.test/dropped_after/1"], SandboxConfig(late=25), QUICK)
+    async def scenario() -> None:
+        lost = CheckedBatch.of(
+            ["http://faults.test/dropped_after/1"], SandboxConfig(late=25), QUICK
+        )
         assert await lost.run() is ExitReason.FINISHED
         lost.check_end()
         assert lost.jobs() == {JobState.SUCCEEDED: 1}
         assert len(lost.sandbox.journal.runs) == 1
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_a_run_that_turns_up_when_it_was_given_up_is_cancelled_and_listed() -> None:
-    async def night() -> None:
-        world = SandboxConfig(late=150, durations=(600, 900))
-        late = Night.of(["http://faults.test/dropped_after/1"], world, QUICK)
+    async def scenario() -> None:
+        config = SandboxConfig(late=150, durations=(600, 900))
+        late = CheckedBatch.of(["http://faults.test/dropped_after/1"], config, QUICK)
         assert await late.run() is ExitReason.FINISHED
         late.check_end()
         assert late.jobs() == {JobState.SUCCEEDED: 1}
@@ -95,12 +97,14 @@ def test_a_run_that_turns_up_when_it_was_given_up_is_cancelled_and_listed() -> N
         assert (tally.orphans, tally.attempts) == (1, 2)
         assert tally.steps == sum(run.steps for run in late.sandbox.journal.runs), "it was paid for"
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_results_land_in_their_rows_although_run_ids_come_in_another_order() -> None:
-    async def night() -> None:
-        shuffled = Night.of(pages(26), SandboxConfig(variants={"run_ids": "reversed"}), QUICK)
+    async def scenario() -> None:
+        shuffled = CheckedBatch.of(
+            pages(26), SandboxConfig(variants={"run_ids": "reversed"}), QUICK
+        )
         await shuffled.run()
         shuffled.check_end()
         bills = {run.run_id: run.url for run in shuffled.sandbox.journal.runs}
@@ -108,12 +112,12 @@ def test_results_land_in_their_rows_although_run_ids_come_in_another_order() -> 
             assert bills[job.run_id or ""] == job.url
         assert len(bills) == 26
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_a_create_that_got_lost_on_its_way_is_sent_again_uncounted() -> None:
-    async def night() -> None:
-        lost = Night.of(["http://faults.test/error_before/1"], SandboxConfig(), QUICK)
+    async def scenario() -> None:
+        lost = CheckedBatch.of(["http://faults.test/error_before/1"], SandboxConfig(), QUICK)
         await lost.run()
         lost.check_end()
         assert lost.jobs() == {JobState.SUCCEEDED: 1}
@@ -124,23 +128,23 @@ def test_a_create_that_got_lost_on_its_way_is_sent_again_uncounted() -> None:
     from tests.simulator.simulated_batch import EPOCH
 
     EARLIEST_RESEND = EPOCH + timedelta(seconds=60)
-    simulate(night)
+    simulate(scenario)
 
 
 def test_without_a_marker_a_lost_answer_is_for_the_user_to_decide() -> None:
-    async def night() -> None:
+    async def scenario() -> None:
         settings = Settings(marker=False)
-        lost = Night.of(["http://faults.test/dropped_after/1"], SandboxConfig(), settings)
+        lost = CheckedBatch.of(["http://faults.test/dropped_after/1"], SandboxConfig(), settings)
         await lost.run()
         assert lost.store.tally(lost.batch.id).failed == {FailureCategory.UNANSWERED: 1}
         assert lost.creates == 1
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_in_flight_runs_never_exceed_the_bound() -> None:
-    async def night() -> None:
-        many = Night.of(
+    async def scenario() -> None:
+        many = CheckedBatch.of(
             pages(50), SandboxConfig(rates={"dropped_after": 0.3}), Settings(concurrency=7)
         )
         await many.run()
@@ -149,79 +153,83 @@ def test_in_flight_runs_never_exceed_the_bound() -> None:
             at_once = [r for r in runs if r.created_at <= run.created_at < (r.finished_at or now())]
             assert len(at_once) <= 7
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_runs_that_the_account_queues_are_waited_for() -> None:
-    async def night() -> None:
-        queued = Night.of(pages(30), SandboxConfig(limit=3), QUICK)
+    async def scenario() -> None:
+        queued = CheckedBatch.of(pages(30), SandboxConfig(limit=3), QUICK)
         assert await queued.run() is ExitReason.FINISHED
         queued.check_end()
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_one_refused_job_does_not_harm_its_ninety_nine_neighbours() -> None:
-    async def night() -> None:
+    async def scenario() -> None:
         urls = [*pages(60), "http://faults.test/rejected_unnamed", *pages(39)]
-        mixed = Night.of(urls, SandboxConfig(), Settings(concurrency=100))
+        mixed = CheckedBatch.of(urls, SandboxConfig(), Settings(concurrency=100))
         await mixed.run()
         mixed.check_end()
         assert mixed.jobs() == {JobState.SUCCEEDED: 99, JobState.FAILED: 1}
         # Halving: the whole, then two of each size on the way down to the one.
         assert mixed.creates <= 1 + 2 * 7
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_jobs_are_submitted_singly_where_batch_creation_is_not_offered() -> None:
-    async def night() -> None:
-        single = Night.of(pages(12), SandboxConfig(variants={"run_batch": "missing"}), QUICK)
+    async def scenario() -> None:
+        single = CheckedBatch.of(pages(12), SandboxConfig(variants={"run_batch": "missing"}), QUICK)
         await single.run()
         single.check_end()
         assert single.requests["POST /v1/automation/run-async"] == 12
         assert single.requests["POST /v1/automation/run-batch"] == 1
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_jobs_ride_together_where_they_share_an_output_schema() -> None:
-    async def night() -> None:
+    async def scenario() -> None:
         schema = {"type": "object", "properties": {"name": {"type": "string"}}}
-        shaped = Night.of(pages(20), SandboxConfig(), QUICK, options={"output_schema": schema})
+        shaped = CheckedBatch.of(
+            pages(20), SandboxConfig(), QUICK, options={"output_schema": schema}
+        )
         await shaped.run()
         shaped.check_end()
         first = shaped.sandbox.journal.requests[0]
         assert len(first.urls) == 10
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_a_run_over_its_limit_is_cancelled_remotely_and_tried_again() -> None:
-    async def night() -> None:
+    async def scenario() -> None:
         settings = Settings(max_attempts=2, running_limit=timedelta(minutes=5))
-        stuck = Night.of(["http://faults.test/stuck"], SandboxConfig(), settings)
+        stuck = CheckedBatch.of(["http://faults.test/stuck"], SandboxConfig(), settings)
         await stuck.run()
         stuck.check_end()
         assert stuck.store.tally(stuck.batch.id).failed == {FailureCategory.TIMED_OUT: 1}
         assert [run.status for run in stuck.sandbox.journal.runs] == ["CANCELLED"] * 2
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_a_run_that_never_starts_is_cancelled_after_the_queued_limit() -> None:
-    async def night() -> None:
+    async def scenario() -> None:
         settings = Settings(max_attempts=1, queued_limit=timedelta(minutes=20))
-        stuck = Night.of(["http://faults.test/queued"], SandboxConfig(), settings)
+        stuck = CheckedBatch.of(["http://faults.test/queued"], SandboxConfig(), settings)
         await stuck.run()
         assert stuck.store.tally(stuck.batch.id).failed == {FailureCategory.TIMED_OUT: 1}
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_the_pool_waits_for_credits_and_goes_on_by_itself() -> None:
-    async def night() -> None:
-        broke = Night.of([*pages(5), "http://faults.test/no_credits/3"], SandboxConfig(), QUICK)
+    async def scenario() -> None:
+        broke = CheckedBatch.of(
+            [*pages(5), "http://faults.test/no_credits/3"], SandboxConfig(), QUICK
+        )
         assert await broke.run() is ExitReason.FINISHED
         broke.check_end()
         assert broke.jobs() == {JobState.SUCCEEDED: 6}
@@ -230,13 +238,13 @@ def test_the_pool_waits_for_credits_and_goes_on_by_itself() -> None:
         assert set(told[:-1]) == {OutOfCredits}
         assert told[-1] is CreditsBack
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_credits_for_forty_of_a_hundred_buy_forty_runs() -> None:
-    async def night() -> None:
-        world = SandboxConfig(credits=Decimal("0.016") * 40, durations=(600, 900))
-        short = Night.of(pages(100), world, Settings(concurrency=100))
+    async def scenario() -> None:
+        config = SandboxConfig(credits=Decimal("0.016") * 40, durations=(600, 900))
+        short = CheckedBatch.of(pages(100), config, Settings(concurrency=100))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(short.run)
             await anyio.sleep(300)
@@ -246,7 +254,7 @@ def test_credits_for_forty_of_a_hundred_buy_forty_runs() -> None:
         assert short.jobs()[JobState.AVAILABLE] + short.jobs()[JobState.RUNNING] == 100
         assert not short.store.tally(short.batch.id).failed
 
-    simulate(night)
+    simulate(scenario)
 
 
 @dataclass
@@ -267,9 +275,9 @@ class Flickering(KillSwitch):
 
 
 def test_a_database_that_goes_away_is_waited_for_and_costs_no_run() -> None:
-    async def night() -> None:
+    async def scenario() -> None:
         urls = [*pages(40), "http://faults.test/dropped_after/1"]
-        flickering = Night.of(urls, SandboxConfig(rates={"system_failure": 0.1}), QUICK)
+        flickering = CheckedBatch.of(urls, SandboxConfig(rates={"system_failure": 0.1}), QUICK)
         power = Flickering()
         assert await flickering.run(power) is ExitReason.FINISHED
         assert power.calls > 100
@@ -277,22 +285,22 @@ def test_a_database_that_goes_away_is_waited_for_and_costs_no_run() -> None:
         failed = {attempt.category for attempt in flickering.store.failures(1, final=True, most=9)}
         assert failed <= {FailureCategory.SYSTEM_FAILURE}
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_a_key_that_is_refused_stops_the_batch_and_uses_up_nothing() -> None:
-    async def night() -> None:
-        keyless = Night.of(pages(5), SandboxConfig(), QUICK, keys=frozenset({"another"}))
+    async def scenario() -> None:
+        keyless = CheckedBatch.of(pages(5), SandboxConfig(), QUICK, keys=frozenset({"another"}))
         assert await keyless.run() is ExitReason.STOPPED
         assert keyless.jobs() == {JobState.AVAILABLE: 5}
         assert keyless.creates == 1
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_draining_waits_for_what_is_in_flight_and_submits_nothing_more() -> None:
-    async def night() -> None:
-        drained = Night.of(pages(40), SandboxConfig(), QUICK)
+    async def scenario() -> None:
+        drained = CheckedBatch.of(pages(40), SandboxConfig(), QUICK)
         runner_of = drained.runner
         async with anyio.create_task_group() as tasks:
 
@@ -313,12 +321,12 @@ def test_draining_waits_for_what_is_in_flight_and_submits_nothing_more() -> None
         assert await drained.run() is ExitReason.FINISHED
         drained.check_end()
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_a_cancelled_batch_has_no_run_left_alive() -> None:
-    async def night() -> None:
-        unwanted = Night.of(pages(40), SandboxConfig(), QUICK)
+    async def scenario() -> None:
+        unwanted = CheckedBatch.of(pages(40), SandboxConfig(), QUICK)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(unwanted.run)
             await anyio.sleep(30)
@@ -327,12 +335,14 @@ def test_a_cancelled_batch_has_no_run_left_alive() -> None:
         assert JobState.CANCELLED in unwanted.jobs()
         assert all(run.status.is_final for run in unwanted.sandbox.journal.runs)
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_failed_jobs_that_are_put_back_get_one_more_run_each() -> None:
-    async def night() -> None:
-        failed = Night.of([*pages(3), "http://faults.test/agent_failure/1"], SandboxConfig(), QUICK)
+    async def scenario() -> None:
+        failed = CheckedBatch.of(
+            [*pages(3), "http://faults.test/agent_failure/1"], SandboxConfig(), QUICK
+        )
         await failed.run()
         assert failed.jobs() == {JobState.SUCCEEDED: 3, JobState.FAILED: 1}
         assert failed.store.retry(failed.batch.id, [FailureCategory.AGENT_FAILURE], [], now()) == 1
@@ -341,16 +351,16 @@ def test_failed_jobs_that_are_put_back_get_one_more_run_each() -> None:
         assert failed.jobs() == {JobState.SUCCEEDED: 4}
         assert len(failed.sandbox.journal.runs) == 5
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_a_goal_with_an_old_marker_in_it_does_not_hold_its_neighbours_up() -> None:
-    async def night() -> None:
-        quiet = Night.of(pages(6), SandboxConfig(), QUICK)
+    async def scenario() -> None:
+        quiet = CheckedBatch.of(pages(6), SandboxConfig(), QUICK)
         with quiet.store._database.write() as tx:
             tx.execute(update(jobs).values(goal="Read it [ref br-0123456789ab-1]"))
         assert await quiet.run() is ExitReason.FINISHED
         quiet.check_end()
         assert len(quiet.sandbox.journal.runs) == 6
 
-    simulate(night)
+    simulate(scenario)

@@ -1,4 +1,4 @@
-"""Single odd answers at the worst moment: none of them ends a night, or pays for a job again."""
+"""Single odd answers at the worst moment: none of them ends a simulated, or pays for a job again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from batchrunner.model import Budget, FailureCategory, JobFile, JobSpec, JobStat
 from batchrunner.policy.run_decision import GIVEN_UP_AFTER
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
-from tests.simulation.held import Night
+from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.simulated_batch import KillSwitch, ProcessKilled, now, pages, simulate
 
@@ -27,8 +27,8 @@ CREATE, LOOK, CANCEL = "/v1/automation/run-batch", "/v1/runs/batch", "/v1/runs/b
 class Interfering(httpx.AsyncBaseTransport):
     """A way to the sandbox on which somebody interferes."""
 
-    def __init__(self, night: Night, interfere: Interfere) -> None:
-        self._inner = night.sandbox.transport()
+    def __init__(self, simulated: CheckedBatch, interfere: Interfere) -> None:
+        self._inner = simulated.sandbox.transport()
         self._interfere = interfere
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -44,14 +44,16 @@ def refused(status: int, code: str) -> httpx.Response:
     return httpx.Response(status, json={"error": {"code": code, "message": "No"}})
 
 
-def night_of(urls: list[str], interfere: Interfere, world: SandboxConfig, **settings: Any) -> Night:
-    night = Night.of(urls, world, Settings(**settings), agent=FixtureAgent())
-    night.network = Interfering(night, interfere)  # type: ignore[assignment]
-    return night
+def batch_of(
+    urls: list[str], interfere: Interfere, config: SandboxConfig, **settings: Any
+) -> CheckedBatch:
+    simulated = CheckedBatch.of(urls, config, Settings(**settings), agent=FixtureAgent())
+    simulated.network = Interfering(simulated, interfere)  # type: ignore[assignment]
+    return simulated
 
 
 def test_a_cancel_that_is_not_ours_to_ask_for_stops_nothing() -> None:
-    async def night() -> None:
+    async def scenario() -> None:
         cancels: list[httpx.Request] = []
 
         def forbid(request: httpx.Request, answer: httpx.Response | None) -> httpx.Response | None:
@@ -60,22 +62,22 @@ def test_a_cancel_that_is_not_ours_to_ask_for_stops_nothing() -> None:
             cancels.append(request)
             return refused(403, "FORBIDDEN")
 
-        world = SandboxConfig(durations=(400, 500))
+        config = SandboxConfig(durations=(400, 500))
         limit = timedelta(minutes=5)
         urls = ["http://faults.test/stuck", *pages(5)]
-        forbidden = night_of(urls, forbid, world, concurrency=2, running_limit=2 * limit)
+        forbidden = batch_of(urls, forbid, config, concurrency=2, running_limit=2 * limit)
         with anyio.fail_after((4 * limit + GIVEN_UP_AFTER).total_seconds()):
             assert await forbidden.run() is ExitReason.FINISHED
         assert cancels
         assert forbidden.jobs() == {JobState.SUCCEEDED: 5, JobState.FAILED: 1}
         assert len(forbidden.sandbox.journal.runs) == 6
 
-    simulate(night)
+    simulate(scenario)
 
 
 @pytest.mark.parametrize("status", [400, 404, 410, 501])
 def test_a_search_that_is_refused_for_a_while_abandons_no_run(status: int) -> None:
-    async def night() -> None:
+    async def scenario() -> None:
         creates: list[httpx.Request] = []
         searches: list[httpx.Request] = []
 
@@ -90,8 +92,8 @@ def test_a_search_that_is_refused_for_a_while_abandons_no_run(status: int) -> No
                 return refused(status, "NOT_FOUND") if len(searches) < 3 else None
             return None
 
-        world = SandboxConfig(durations=(60, 90))
-        odd = night_of(pages(4), break_off, world, concurrency=2, backoff=timedelta(seconds=4))
+        config = SandboxConfig(durations=(60, 90))
+        odd = batch_of(pages(4), break_off, config, concurrency=2, backoff=timedelta(seconds=4))
         assert await odd.run() is ExitReason.FINISHED
         assert len(searches) >= 3
         odd.network = None
@@ -99,32 +101,32 @@ def test_a_search_that_is_refused_for_a_while_abandons_no_run(status: int) -> No
         assert odd.jobs() == {JobState.SUCCEEDED: 4}
         assert len(odd.sandbox.journal.runs) == 4
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_a_kill_makes_no_run_paid_twice_that_lingered_with_its_result() -> None:
-    async def night() -> None:
+    async def scenario() -> None:
         power = KillSwitch()
 
         def kill(request: httpx.Request, answer: httpx.Response | None) -> httpx.Response | None:
             if answer is not None and request.url.path == CANCEL and not power.dead:
-                power.fuse = power.steps + 1
+                power.kill_at = power.steps + 1
             return None
 
-        world = SandboxConfig(script={"http://site.test/1?*": "lingering"})
-        lingering = night_of(["http://site.test/1?x"], kill, world)
+        config = SandboxConfig(script={"http://site.test/1?*": "lingering"})
+        lingering = batch_of(["http://site.test/1?x"], kill, config)
         with pytest.raises(ProcessKilled):
             await lingering.run(power)
         assert await lingering.run() is ExitReason.FINISHED
         assert lingering.jobs() == {JobState.SUCCEEDED: 1}
         assert len(lingering.sandbox.journal.runs) == 1
 
-    simulate(night)
+    simulate(scenario)
 
 
 @pytest.mark.sweep
 def test_an_orphan_that_never_ends_keeps_no_budget_back_for_ever() -> None:
-    async def night() -> None:
+    async def scenario() -> None:
         lost: list[str] = []
 
         def hide(request: httpx.Request, answer: httpx.Response | None) -> httpx.Response | None:
@@ -141,9 +143,9 @@ def test_an_orphan_that_never_ends_keeps_no_budget_back_for_ever() -> None:
                     run.update(status="EXPIRED", num_of_steps=None)
             return httpx.Response(200, json=body)
 
-        world = SandboxConfig(durations=(400, 500), late=100)
+        config = SandboxConfig(durations=(400, 500), late=100)
         budget = Budget(steps=300)
-        endless = night_of(pages(4), hide, world, concurrency=1, budget=budget)
+        endless = batch_of(pages(4), hide, config, concurrency=1, budget=budget)
         with anyio.fail_after(2 * 3600):
             await endless.run()
         assert lost
@@ -152,11 +154,11 @@ def test_an_orphan_that_never_ends_keeps_no_budget_back_for_ever() -> None:
         assert purse is not None
         assert purse.reserved == 0
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_ids_that_stand_where_no_source_has_them_are_not_paid_for_again() -> None:
-    async def night() -> None:
+    async def scenario() -> None:
         told: list[str] = []
 
         def rearrange(
@@ -169,26 +171,26 @@ def test_ids_that_stand_where_no_source_has_them_are_not_paid_for_again() -> Non
             said = [{"index": 3, "code": "INVALID_INPUT", "message": "Bad"}]
             return httpx.Response(207, json={"runs": runs[:3], "errors": said})
 
-        odd = night_of(pages(4), rearrange, SandboxConfig(durations=(60, 90)), concurrency=4)
+        odd = batch_of(pages(4), rearrange, SandboxConfig(durations=(60, 90)), concurrency=4)
         assert await odd.run() is ExitReason.FINISHED
         assert len(told) == 4
         assert odd.jobs() == {JobState.SUCCEEDED: 4}
         assert len(odd.sandbox.journal.runs) == 4
         assert not odd.store.tally(odd.batch.id).retried.get(FailureCategory.REJECTED)
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_batches_that_are_not_offered_send_nothing_singly_that_carries_several_jobs() -> None:
-    async def night() -> None:
-        world = SandboxConfig(durations=(20, 30), variants={"run_batch": "missing"})
-        odd = Night.of(pages(2), world, Settings(concurrency=40), agent=FixtureAgent())
+    async def scenario() -> None:
+        config = SandboxConfig(durations=(20, 30), variants={"run_batch": "missing"})
+        odd = CheckedBatch.of(pages(2), config, Settings(concurrency=40), agent=FixtureAgent())
         specs = tuple(
             JobSpec(key=f"{shape}-{n}", url=url, goal="Read it", options=of_shape(shape))
             for shape in range(12)
             for n, url in enumerate(pages(3))
         )
-        more = JobFile(name="night", settings=odd.batch.settings, specs=specs)
+        more = JobFile(name="batch", settings=odd.batch.settings, specs=specs)
         odd.loaded += odd.store.load(more, now()).added
         assert await odd.run() is ExitReason.FINISHED
         odd.check_end()
@@ -198,4 +200,4 @@ def test_batches_that_are_not_offered_send_nothing_singly_that_carries_several_j
         properties = {f"field_{shape}": {"type": "string", "nullable": True}}
         return {"output_schema": {"type": "object", "properties": properties}}
 
-    simulate(night)
+    simulate(scenario)

@@ -23,7 +23,7 @@ from batchrunner.sandbox.seeded_random import seeded_share
 from batchrunner.selftest.invariants import StoreSnapshot
 from batchrunner.store import budget, claims
 from batchrunner.tinyfish.client import TinyFishClient
-from tests.simulation.held import Night
+from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.simulated_batch import EPOCH, KillSwitch, ProcessKilled, now, pages, simulate
 from tests.sweeps import examples, some
@@ -51,7 +51,7 @@ DOUBT = timedelta(minutes=2)
 QUICK = Settings(concurrency=10, backoff=timedelta(seconds=4))
 #: Near its end a budget has room for few runs at a time: with short ones a night stays short.
 SHORT = (10.0, 60.0)
-#: Steps of a process, in the sense of `Power`, among which it is killed; all lie within a night.
+#: Steps of a process, in the sense of `Power`, among which it is killed; all lie within a simulated.
 FUSES = 600
 
 
@@ -62,74 +62,76 @@ def doubt_that_ends_soon() -> Iterator[None]:
         yield
 
 
-def faulty(seed: int, **world: Any) -> SandboxConfig:
-    """Return a world in which everything fails now and then."""
-    return SandboxConfig(seed=seed, rates=RATES, durations=SHORT, **world)
+def faulty(seed: int, **config: Any) -> SandboxConfig:
+    """Return a config in which everything fails now and then."""
+    return SandboxConfig(seed=seed, rates=RATES, durations=SHORT, **config)
 
 
-def spender(budget: int, world: SandboxConfig, jobs: int = JOBS, **options: Any) -> Night:
+def spender(budget: int, config: SandboxConfig, jobs: int = JOBS, **options: Any) -> CheckedBatch:
     """Return a night that may spend so many steps."""
     bounded = replace(QUICK, budget=Budget(steps=budget))
-    night = Night.of(pages(jobs), world, bounded, agent=FixtureAgent(), options=options)
-    night.waits = False
-    return night
+    simulated = CheckedBatch.of(pages(jobs), config, bounded, agent=FixtureAgent(), options=options)
+    simulated.waits = False
+    return simulated
 
 
-def at_worst(night: Night, most: int) -> int:
+def at_worst(simulated: CheckedBatch, most: int) -> int:
     """
     Return the most that might have been billed at any instant, had each run alive taken *most*.
 
     It is what a budget is about: whether a night overspends in the end is luck, this is not.
     """
-    changes = [(run.created_at, most) for run in night.sandbox.journal.runs if known(run)]
+    changes = [(run.created_at, most) for run in simulated.sandbox.journal.runs if known(run)]
     changes += [
         (run.finished_at, run.steps - most)
-        for run in night.sandbox.journal.runs
+        for run in simulated.sandbox.journal.runs
         if known(run) and run.finished_at
     ]
     return max(accumulate(steps for _, steps in sorted(changes)), default=0)
 
 
-def billed(night: Night) -> int:
+def billed(simulated: CheckedBatch) -> int:
     """Return the steps that the sandbox has charged so far."""
-    return sum(run.steps for run in night.sandbox.journal.runs)
+    return sum(run.steps for run in simulated.sandbox.journal.runs)
 
 
-def purse(night: Night) -> BudgetStatus:
-    found = night.store.purse(night.batch.id, now())
+def purse(simulated: CheckedBatch) -> BudgetStatus:
+    found = simulated.store.purse(simulated.batch.id, now())
     assert found is not None
     return found
 
 
-def created(night: Night) -> set[str]:
-    return {run.run_id for run in night.sandbox.journal.runs}
+def created(simulated: CheckedBatch) -> set[str]:
+    return {run.run_id for run in simulated.sandbox.journal.runs}
 
 
-def cost(night: Night, begun: set[str]) -> int:
+def cost(simulated: CheckedBatch, begun: set[str]) -> int:
     """Return what these runs have cost in the end."""
-    return sum(run.steps for run in night.sandbox.journal.runs if run.run_id in begun)
+    return sum(run.steps for run in simulated.sandbox.journal.runs if run.run_id in begun)
 
 
-def check_bill(night: Night) -> None:
+def check_bill(simulated: CheckedBatch) -> None:
     """Check that steps and money here are what the sandbox has charged, to the cent."""
-    night.check_end()
-    tally, rate = night.store.tally(night.batch.id), night.world.price
-    assert tally.steps * rate == night.sandbox.journal.charged
+    simulated.check_end()
+    tally, rate = simulated.store.tally(simulated.batch.id), simulated.config.price
+    assert tally.steps * rate == simulated.sandbox.journal.charged
 
 
-async def until_it_ends(night: Night, kills: int, seed: int, most: int = MOST) -> ExitReason:
+async def until_it_ends(
+    simulated: CheckedBatch, kills: int, seed: int, most: int = MOST
+) -> ExitReason:
     """Run a night through so many kills; check that it could overspend at no instant."""
-    budget = night.batch.settings.budget
+    budget = simulated.batch.settings.budget
     assert budget is not None
     assert budget.steps is not None
     for kill in range(kills):
         power = KillSwitch(1 + int(seeded_share(seed, "kill", kill) * FUSES))
         try:
-            await night.run(power)
+            await simulated.run(power)
         except ProcessKilled:
-            night.check_always()
-    ending = await night.run()
-    assert at_worst(night, most) <= budget.steps, "more was in flight than the budget covers"
+            simulated.check_always()
+    ending = await simulated.run()
+    assert at_worst(simulated, most) <= budget.steps, "more was in flight than the budget covers"
     return ending
 
 
@@ -137,7 +139,7 @@ async def until_it_ends(night: Night, kills: int, seed: int, most: int = MOST) -
 def test_no_night_of_faults_and_kills_spends_more_than_its_budget(seed: int) -> None:
     budget = 100 + 5 * seed
 
-    async def night() -> None:
+    async def scenario() -> None:
         spent = spender(budget, faulty(seed, late=10), **BOUNDED)
         assert await until_it_ends(spent, 5, seed) is ExitReason.BUDGET_USED_UP
         assert not any(run.finished_at is None for run in spent.sandbox.journal.runs if known(run))
@@ -153,7 +155,7 @@ def test_no_night_of_faults_and_kills_spends_more_than_its_budget(seed: int) -> 
         assert cost(spent, begun) <= budget, "runs that were in flight broke the budget"
         check_bill(spent)
 
-    simulate(night)
+    simulate(scenario)
 
 
 def known(run: SandboxRun) -> bool:
@@ -166,28 +168,28 @@ def test_a_reservation_below_the_worst_is_caught(
 ) -> None:
     monkeypatch.setattr(claims, "max_steps", lambda *_: 5)
 
-    async def night() -> None:
+    async def scenario() -> None:
         await until_it_ends(spender(100 + 5 * seed, faulty(seed), **BOUNDED), 0, seed)
 
     with pytest.raises(AssertionError, match="more was in flight than the budget covers"):
-        simulate(night)
+        simulate(scenario)
 
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("seed", range(3))
 def test_runs_without_max_steps_are_reckoned_with_what_the_api_lets_them_take(seed: int) -> None:
-    async def night() -> None:
+    async def scenario() -> None:
         spent = spender(600, faulty(seed), jobs=120)
         ending = await until_it_ends(spent, 3, seed, most=DEFAULT_STEP_LIMIT)
         assert ending is ExitReason.BUDGET_USED_UP
         assert 600 - DEFAULT_STEP_LIMIT < billed(spent) + purse(spent).unclear <= 600
 
-    simulate(night)
+    simulate(scenario)
 
 
 @pytest.mark.parametrize("seed", some(range(5), 1))
 def test_two_runners_share_one_budget(seed: int) -> None:
-    async def night() -> None:
+    async def scenario() -> None:
         shared = spender(200, faulty(seed), jobs=60, **BOUNDED)
         endings: list[ExitReason] = []
 
@@ -206,11 +208,11 @@ def test_two_runners_share_one_budget(seed: int) -> None:
         assert await shared.run() is ExitReason.FINISHED
         check_bill(shared)
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_a_budget_that_is_raised_while_it_is_spent_goes_on_in_the_same_runner() -> None:
-    async def night() -> None:
+    async def scenario() -> None:
         raised = spender(200, SandboxConfig(durations=SHORT), **BOUNDED)
 
         async def more() -> None:
@@ -222,35 +224,35 @@ def test_a_budget_that_is_raised_while_it_is_spent_goes_on_in_the_same_runner() 
             assert await raised.run() is ExitReason.FINISHED
         check_bill(raised)
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_a_budget_below_one_run_submits_nothing_and_says_so() -> None:
-    async def night() -> None:
+    async def scenario() -> None:
         poor = spender(MOST - 1, SandboxConfig(), **BOUNDED)
         assert await poor.run() is ExitReason.BUDGET_USED_UP
         assert poor.creates == 0
         assert purse(poor).used_up
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_money_buys_steps_at_the_accounts_rate_and_none_where_nobody_knows_it() -> None:
-    async def night() -> None:
-        world = SandboxConfig(price=Decimal("0.016"), durations=SHORT)
-        rich = spender(1, world, **BOUNDED)
+    async def scenario() -> None:
+        config = SandboxConfig(price=Decimal("0.016"), durations=SHORT)
+        rich = spender(1, config, **BOUNDED)
         rich.store.set_budget(rich.batch.id, Budget(money=Decimal("2")))
         assert await rich.run() is ExitReason.BUDGET_USED_UP
         assert rich.creates == 0
-        rich.store.set_rate(rich.batch.id, world.price)
+        rich.store.set_rate(rich.batch.id, config.price)
         assert await rich.run() is ExitReason.BUDGET_USED_UP
-        assert Decimal("2") - MOST * world.price < rich.sandbox.journal.charged <= Decimal("2")
+        assert Decimal("2") - MOST * config.price < rich.sandbox.journal.charged <= Decimal("2")
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_a_pause_goes_before_a_budget() -> None:
-    async def night() -> None:
+    async def scenario() -> None:
         paused = spender(MOST - 1, SandboxConfig(), **BOUNDED)
         paused.store.pause(paused.batch.id, None, now())
 
@@ -263,7 +265,7 @@ def test_a_pause_goes_before_a_budget() -> None:
             assert await paused.run() is ExitReason.BUDGET_USED_UP
         assert now() >= EPOCH + timedelta(seconds=600)
 
-    simulate(night)
+    simulate(scenario)
 
 
 @settings(max_examples=examples(12))
@@ -276,34 +278,34 @@ def test_a_pause_goes_before_a_budget() -> None:
 def test_the_account_of_money_is_the_sandboxs_bill_to_the_cent(
     seed: int, budget: int, price: Decimal, late: int
 ) -> None:
-    async def night() -> None:
-        world = faulty(seed, late=late, price=price)
-        spent = spender(budget, world, jobs=30, **BOUNDED)
+    async def scenario() -> None:
+        config = faulty(seed, late=late, price=price)
+        spent = spender(budget, config, jobs=30, **BOUNDED)
         while await spent.run() is ExitReason.BUDGET_USED_UP:
             found = purse(spent)
             assert found.spent * price == spent.sandbox.journal.charged <= found.limit * price
             spent.store.set_budget(spent.batch.id, Budget(steps=found.limit + 200))
         check_bill(spent)
 
-    simulate(night)
+    simulate(scenario)
 
 
 def test_the_wallet_says_what_is_left_and_what_a_step_costs() -> None:
-    async def night() -> None:
-        world = SandboxConfig(credits=Decimal(3), price=Decimal("0.02"))
-        paid = Night.of(pages(5), world, QUICK, agent=FixtureAgent())
+    async def scenario() -> None:
+        config = SandboxConfig(credits=Decimal(3), price=Decimal("0.02"))
+        paid = CheckedBatch.of(pages(5), config, QUICK, agent=FixtureAgent())
         async with TinyFishClient(
             "http://127.0.0.1", "key", transport=paid.sandbox.transport()
         ) as api:
-            assert await api.wallet() == Wallet(balance=Decimal(3), rate=world.price)
+            assert await api.wallet() == Wallet(balance=Decimal(3), rate=config.price)
             await paid.run()
             left = await api.wallet()
             assert left is not None
-            assert left.balance == 3 - paid.store.tally(paid.batch.id).steps * world.price < 3
-        none = Night.of(pages(1), SandboxConfig(), QUICK)
+            assert left.balance == 3 - paid.store.tally(paid.batch.id).steps * config.price < 3
+        none = CheckedBatch.of(pages(1), SandboxConfig(), QUICK)
         async with TinyFishClient(
             "http://127.0.0.1", "key", transport=none.sandbox.transport()
         ) as api:
             assert await api.wallet() is None
 
-    simulate(night)
+    simulate(scenario)

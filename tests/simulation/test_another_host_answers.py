@@ -12,7 +12,7 @@ import pytest
 from batchrunner.model import FailureCategory, JobState, Settings
 from batchrunner.runner.runner import ExitReason, Runner
 from batchrunner.sandbox import SandboxConfig
-from tests.simulation.held import Night
+from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.simulated_batch import pages, simulate
 from tests.sweeps import some
 
@@ -33,14 +33,14 @@ ANSWERS = {
 class Elsewhere(httpx.AsyncBaseTransport):
     """The way to the sandbox, on which some paths lead nowhere for a while."""
 
-    def __init__(self, night: Night, answer: httpx.Response, *paths: str) -> None:
-        self._inner = night.sandbox.transport()
+    def __init__(self, simulated: CheckedBatch, answer: httpx.Response, *paths: str) -> None:
+        self._inner = simulated.sandbox.transport()
         self.answer: httpx.Response | None = answer
         self._paths = paths
         self.served: dict[str, str] = {}  # nothing was poisoned
 
     def may(self, faults: Collection[str]) -> bool:
-        """Say that none of the network's faults befalls it."""
+        """Say that none of the network's faults applies_to it."""
         return False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -51,7 +51,7 @@ class Elsewhere(httpx.AsyncBaseTransport):
         return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
 
 
-class Told(Night):
+class Told(CheckedBatch):
     """A night that keeps its newest runner, to ask why it stopped."""
 
     newest: Runner
@@ -61,20 +61,20 @@ class Told(Night):
         return self.newest
 
 
-def night_of(**job: object) -> Told:
+def batch_of(**job: object) -> Told:
     settings = Settings(concurrency=3)
-    night = Told.of(pages(JOBS), SandboxConfig(durations=(30, 30)), settings, **job)
-    assert isinstance(night, Told)
-    return night
+    simulated = Told.of(pages(JOBS), SandboxConfig(durations=(30, 30)), settings, **job)
+    assert isinstance(simulated, Told)
+    return simulated
 
 
-async def stops(night: Told) -> str:
+async def stops(simulated: Told) -> str:
     """Run until the runner stops, which is soon, and return what it says."""
     with anyio.fail_after(SOON):
-        assert await night.run() is ExitReason.STOPPED
-    assert not night.store.tally(night.batch.id).failed
-    assert night.newest.stop_failure is not None
-    return night.newest.stop_failure.message
+        assert await simulated.run() is ExitReason.STOPPED
+    assert not simulated.store.tally(simulated.batch.id).failed
+    assert simulated.newest.stop_failure is not None
+    return simulated.newest.stop_failure.message
 
 
 @pytest.mark.parametrize("profile", [{}, {"options": {"use_vault": True}}], ids=["plain", "named"])
@@ -83,15 +83,15 @@ def test_a_wrong_address_stops_the_batch_and_the_right_one_finishes_it(
     answer: httpx.Response, profile: dict[str, object]
 ) -> None:
     async def story() -> None:
-        night = night_of(**profile)
-        way = Elsewhere(night, answer, "/")
-        night.network = way  # type: ignore[assignment]
-        assert "not the API" in await stops(night)
-        assert not night.sandbox.journal.runs
+        simulated = batch_of(**profile)
+        way = Elsewhere(simulated, answer, "/")
+        simulated.network = way  # type: ignore[assignment]
+        assert "not the API" in await stops(simulated)
+        assert not simulated.sandbox.journal.runs
         way.answer = None
-        assert await night.run() is ExitReason.FINISHED
-        night.check_end()
-        assert len(night.sandbox.journal.runs) == JOBS
+        assert await simulated.run() is ExitReason.FINISHED
+        simulated.check_end()
+        assert len(simulated.sandbox.journal.runs) == JOBS
 
     simulate(story)
 
@@ -101,17 +101,17 @@ def test_a_wrong_address_after_a_crash_gives_up_no_run_that_is_paid_for(
     answer: httpx.Response,
 ) -> None:
     async def story() -> None:
-        night = night_of()
+        simulated = batch_of()
         with anyio.move_on_after(10):
-            await night.run()
-        assert night.sandbox.journal.runs
-        way = Elsewhere(night, answer, "/")
-        night.network = way  # type: ignore[assignment]
-        assert "not the API" in await stops(night)
+            await simulated.run()
+        assert simulated.sandbox.journal.runs
+        way = Elsewhere(simulated, answer, "/")
+        simulated.network = way  # type: ignore[assignment]
+        assert "not the API" in await stops(simulated)
         way.answer = None
-        assert await night.run() is ExitReason.FINISHED
-        night.check_end()
-        assert len(night.sandbox.journal.runs) == JOBS
+        assert await simulated.run() is ExitReason.FINISHED
+        simulated.check_end()
+        assert len(simulated.sandbox.journal.runs) == JOBS
 
     simulate(story)
 
@@ -119,9 +119,9 @@ def test_a_wrong_address_after_a_crash_gives_up_no_run_that_is_paid_for(
 @pytest.mark.parametrize("answer", some(ANSWERS.values(), 2), ids=ANSWERS)
 def test_an_api_that_goes_missing_in_the_night_is_waited_for(answer: httpx.Response) -> None:
     async def story() -> None:
-        night = night_of()
-        way = Elsewhere(night, answer, "/")
-        night.network = way  # type: ignore[assignment]
+        simulated = batch_of()
+        way = Elsewhere(simulated, answer, "/")
+        simulated.network = way  # type: ignore[assignment]
         shown, way.answer = way.answer, None
 
         async def outage() -> None:
@@ -132,29 +132,29 @@ def test_an_api_that_goes_missing_in_the_night_is_waited_for(answer: httpx.Respo
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(outage)
-            assert await night.run() is ExitReason.FINISHED
-        night.check_end()
-        assert night.jobs() == {JobState.SUCCEEDED: JOBS}
+            assert await simulated.run() is ExitReason.FINISHED
+        simulated.check_end()
+        assert simulated.jobs() == {JobState.SUCCEEDED: JOBS}
 
     simulate(story)
 
 
 def test_an_account_that_may_create_in_no_way_stops_and_no_job_is_blamed() -> None:
     async def story() -> None:
-        night = night_of()
+        simulated = batch_of()
         answer = ANSWERS["the API's own 404"]
-        night.network = Elsewhere(night, answer, "/v1/automation/")  # type: ignore[assignment]
-        assert "does not offer to create runs" in await stops(night)
+        simulated.network = Elsewhere(simulated, answer, "/v1/automation/")  # type: ignore[assignment]
+        assert "does not offer to create runs" in await stops(simulated)
 
     simulate(story)
 
 
 def test_what_a_job_names_and_the_api_misses_is_the_jobs_own_mistake() -> None:
     async def story() -> None:
-        night = night_of(options={"use_vault": True})
+        simulated = batch_of(options={"use_vault": True})
         answer = ANSWERS["the API's own 404"]
-        night.network = Elsewhere(night, answer, "/v1/automation/")  # type: ignore[assignment]
-        assert await night.run() is ExitReason.FINISHED
-        assert night.store.tally(night.batch.id).failed == {FailureCategory.REJECTED: JOBS}
+        simulated.network = Elsewhere(simulated, answer, "/v1/automation/")  # type: ignore[assignment]
+        assert await simulated.run() is ExitReason.FINISHED
+        assert simulated.store.tally(simulated.batch.id).failed == {FailureCategory.REJECTED: JOBS}
 
     simulate(story)

@@ -8,7 +8,7 @@ from tests.contract.openapi import judging
 from tests.simulator import simulated_batch
 
 
-class Night(simulated_batch.SimulatedBatch):
+class CheckedBatch(simulated_batch.SimulatedBatch):
     """A batch on a sandbox, every answer of which is compared with the contract."""
 
     @classmethod

@@ -1,0 +1,205 @@
+"""Each bug that is planted in the client, the policy or the loops breaks the invariant named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import pytest
+
+from batchrunner.classify import classify_fault
+from batchrunner.model import (
+    ApiError,
+    ApiFault,
+    FailureCategory,
+    Job,
+    Outcome,
+    Retry,
+    Run,
+    RunStatus,
+    Snooze,
+    Transition,
+    Unanswered,
+)
+from batchrunner.policy.create_outcome import next_search
+from batchrunner.policy.retry import decide
+from batchrunner.policy.retry_rules import Policy
+from batchrunner.policy.run_decision import is_lost, is_overdue, reset_after_clock_jump
+from batchrunner.runner.condition_timer import ConditionTimer
+from batchrunner.runner.mismatch_fixer import MismatchFixer
+from batchrunner.runner.run_fetcher import RunFetcher
+from batchrunner.runner.run_search import SearchResult, finds_control_run, search_runs
+from batchrunner.store.orphans import late_run_watchlist
+from batchrunner.tinyfish.client import TinyFishClient
+from tests.simulation.planting import Bug, Planter, check_caught
+from tests.simulation.short_batches import (
+    clock_set_forward,
+    faulty_batch,
+    search_finds_nothing,
+    small_batch,
+)
+from tests.simulator.simulated_batch import pages, simulate
+
+# ---- creates whose answer was lost ----
+
+
+def send_again(planter: Planter, which: Callable[[ApiFault], bool]) -> None:
+    real = TinyFishClient.create
+
+    async def create(api: TinyFishClient, *args: Any) -> Any:
+        answer = await real(api, *args)
+        again = isinstance(answer, Unanswered) and which(answer.fault)
+        return await real(api, *args) if again else answer
+
+    planter.replace(real, create)
+
+
+def put_back_without_a_search(planter: Planter) -> None:
+    async def search_nothing(*_: Any) -> SearchResult:
+        return SearchResult(runs={}, spare=(), echoed=True, complete=True)
+
+    planter.replace(search_runs, search_nothing)
+    give_up_after_one_search(planter)
+
+
+def give_up_after_one_search(planter: Planter) -> None:
+    planter.replace(next_search, lambda *_: None)
+
+
+def trust_every_search(planter: Planter) -> None:
+    async def finds_it(*_: Any) -> bool:
+        return True
+
+    planter.replace(finds_control_run, finds_it)
+
+
+def trust_the_order_of_ids(planter: Planter) -> None:
+    async def fix_nothing(*_: Any) -> frozenset[int]:
+        return frozenset()
+
+    planter.replace(MismatchFixer.fix, fix_nothing)
+
+
+def ignore_late_runs(planter: Planter) -> None:
+    planter.replace(late_run_watchlist, lambda *_: [])
+
+
+# ---- policy ----
+
+
+def ignore_retry_after(planter: Planter) -> None:
+    planter.replace(classify_fault, lambda fault: replace(classify_fault(fault), retry_after=None))
+
+
+def count_throttling(planter: Planter) -> None:
+    def decide_counted(policy: Policy, job: Job, outcome: Outcome, now: datetime) -> Transition:
+        decided = decide(policy, job, outcome, now)
+        if isinstance(decided, Snooze) and decided.failure.category is FailureCategory.THROTTLED:
+            return Retry(at=decided.at, failure=decided.failure)
+        return decided
+
+    planter.replace(decide, decide_counted)
+
+
+def count_without_end(planter: Planter) -> None:
+    def forgetful(policy: Policy, job: Job, outcome: Outcome, now: datetime) -> Transition:
+        unfailed = replace(job, failures=0, failures_by_category={})
+        return decide(policy, unfailed, outcome, now)
+
+    planter.replace(decide, forgetful)
+
+
+def believe_not_found_at_once(planter: Planter) -> None:
+    planter.replace(is_lost, lambda *_: True)
+    planter.replace(ConditionTimer.has_lasted, lambda *_: True)
+
+
+# ---- clocks and polls ----
+
+
+def count_a_clock_jump_as_running_time(planter: Planter) -> None:
+    def is_overdue_by_our_clock(policy: Policy, attempt: Any, seen: Any, *args: Any) -> bool:
+        undated = replace(seen, shown_at=None) if isinstance(seen, Run) else seen
+        return is_overdue(policy, attempt, undated, *args)
+
+    planter.replace(reset_after_clock_jump, lambda attempt, jumped_at: attempt)
+    planter.replace(is_overdue, is_overdue_by_our_clock)
+
+
+def take_a_failed_poll_for_a_failed_run(planter: Planter) -> None:
+    real = RunFetcher.fetch
+
+    async def fetch(fetcher: RunFetcher, run_ids: list[str]) -> Any:
+        try:
+            return await real(fetcher, run_ids)
+        except ApiError:
+            return {id: Run(run_id=id, status=RunStatus.FAILED) for id in run_ids}
+
+    planter.replace(real, fetch)
+
+
+BUGS = [
+    Bug(
+        partial(send_again, which=lambda fault: fault.status == 500),
+        faulty_batch("error_after/1"),
+        "two runs have the same marker",
+        label="send_again_after_a_500",
+    ),
+    Bug(
+        partial(send_again, which=lambda fault: fault.status is None),
+        faulty_batch("dropped_after/1"),
+        "two runs have the same marker",
+        label="send_again_after_a_dropped_connection",
+    ),
+    Bug(
+        put_back_without_a_search,
+        faulty_batch("dropped_after/1"),
+        "although its run was in the list",
+    ),
+    Bug(
+        give_up_after_one_search,
+        faulty_batch("dropped_after/1", late=25),
+        "before the grace period was over",
+    ),
+    Bug(trust_every_search, search_finds_nothing, "although its run was in the list"),
+    Bug(
+        trust_the_order_of_ids,
+        partial(small_batch, pages(3), variants={"run_ids": "reversed"}),
+        "in the row of another job",
+    ),
+    Bug(
+        ignore_late_runs,
+        partial(small_batch, ["http://faults.test/dropped_after/1"], late=120, durations=(60, 90)),
+        "a run was created that belongs to no attempt",
+    ),
+    Bug(ignore_retry_after, faulty_batch("throttled/1"), "before Retry-After was over"),
+    Bug(count_throttling, faulty_batch("throttled/1"), "waiting used up an attempt"),
+    Bug(count_without_end, faulty_batch("system_failure/9"), "more often than its policy allows"),
+    Bug(believe_not_found_at_once, faulty_batch("lost/1"), "lost at the first poll"),
+    Bug(
+        count_a_clock_jump_as_running_time,
+        clock_set_forward,
+        "a run was cancelled before its limit",
+    ),
+    Bug(
+        take_a_failed_poll_for_a_failed_run,
+        partial(small_batch, ["http://faults.test/unreachable/1"], durations=(60, 60)),
+        "closed before its run had ended",
+    ),
+]
+
+every_bug = pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+
+
+@pytest.mark.sweep
+@every_bug
+def test_the_batch_passes_without_the_bug(bug: Bug) -> None:
+    simulate(bug.scenario)
+
+
+@every_bug
+def test_the_bug_is_caught(bug: Bug, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_caught(bug, monkeypatch)
