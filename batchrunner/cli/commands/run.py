@@ -14,7 +14,7 @@ import click
 
 from batchrunner.app.error_translation import errors_for_people
 from batchrunner.app.webhook_listener import webhook_from_options
-from batchrunner.cli.exit_codes import CANNOT_GO_ON, exit_code_of_counts
+from batchrunner.cli.exit_codes import CANNOT_GO_ON
 from batchrunner.cli.options import (
     Concurrency,
     api_options,
@@ -205,7 +205,7 @@ def _run(
     from batchrunner.app.run_batch import BatchRunEnded, prepare_run, work
     from batchrunner.cli.commands.status import working
     from batchrunner.cli.output.progress import make_display
-    from batchrunner.cli.signals import run_until_signal
+    from batchrunner.cli.signals import exit_code_of_counts, run_until_signal
     from batchrunner.runner.runner import ExitReason
 
     prepared = prepare_run(store, batch, api, options, note)
