@@ -1,4 +1,4 @@
-"""An observation of a run, or a failed request → its outcome; pure."""
+"""What a poll or a failed request showed → the attempt's outcome and failure category; pure."""
 
 from __future__ import annotations
 

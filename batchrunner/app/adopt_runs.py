@@ -1,4 +1,4 @@
-"""Adopts runs into a batch that something else has started; starts nothing."""
+"""Adopts runs that another program started into a batch; starts none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steers a batch, also while it runs: retry, pause, resume, other bounds, other hosts."""
+"""Steers a batch, also while it runs: retry, pause, resume, changed limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reports where the hours and steps of a batch went, with shares that add up to the whole."""
+"""The report of `where`: where the hours and steps of a batch went, in shares that add up."""
 
 from __future__ import annotations
 

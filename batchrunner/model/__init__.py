@@ -1,4 +1,4 @@
-"""The vocabulary: the values that all other packages work on."""
+"""The domain types that all other packages share."""
 
 from batchrunner.model.attempts import (
     AttemptDecision,

@@ -1,4 +1,4 @@
-"""Renews this process's lease, notices clock jumps, and rescues the attempts of dead processes."""
+"""Sends this process's heartbeat, notices clock jumps, and has attempts of dead owners rescued."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds out whether the runs of a submission without an answer exist."""
+"""When unanswered creates are searched for, and until when; `run_search` does the search."""
 
 from __future__ import annotations
 

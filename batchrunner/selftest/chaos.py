@@ -1,4 +1,4 @@
-"""A batch through drawn kills and stops, and every promise checked at its end."""
+"""Kills and stops runners at random moments, and checks every promise at the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sandbox in a process of its own, what its ledger tells, and jobs for it."""
+"""A sandbox in its own process, the runs in its journal, and jobs for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Registers the processes that work on the database, renews their leases, and rescues attempts."""
+"""Owners and leases: how long a lease lasts, its renewal, and the rescue of dead owners' attempts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Says how a batch stands: as lines for people, as JSON for programs."""
+"""The full status of a batch: as lines for people, and as JSON for programs."""
 
 from __future__ import annotations
 
