@@ -14,7 +14,7 @@ from batchrunner.runner.streamed_create import StreamedCreate
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.tinyfish.console_client import ConsoleClient
 from batchrunner.tinyfish.event_stream import StreamEvent
-from tests.simulation.held import Night
+from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.simulated_batch import simulate
 
 ONE_ATTEMPT = {category: RetryRule(attempts=1, then=()) for category in CONFIGURABLE}
@@ -22,12 +22,12 @@ SETTINGS = Settings(concurrency=1, backoff=timedelta(seconds=4))
 STREAM = "POST /v1/automation/run-sse"
 
 
-def watched(fault: str | None) -> Night:
+def watched(fault: str | None) -> CheckedBatch:
     config = SandboxConfig(script={"*": fault} if fault else {})
-    return Night.of(["http://shop.test/products/1"], config, SETTINGS, policy=ONE_ATTEMPT)
+    return CheckedBatch.of(["http://shop.test/products/1"], config, SETTINGS, policy=ONE_ATTEMPT)
 
 
-async def run_once(batch: Night) -> tuple[ExitReason, list[StreamEvent], int]:
+async def run_once(batch: CheckedBatch) -> tuple[ExitReason, list[StreamEvent], int]:
     """Run a batch as `watch` does; return how many requests created runs."""
     events: list[StreamEvent] = []
     creates = 0
