@@ -1,4 +1,4 @@
-"""Owners and leases: how long a lease lasts, its renewal, and the rescue of dead owners' attempts."""
+"""Owners and their leases: how long a lease lasts, renewing it, and rescuing dead owners' attempts."""
 
 from __future__ import annotations
 
