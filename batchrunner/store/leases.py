@@ -1,4 +1,4 @@
-"""Owners and their leases: how long a lease lasts, renewing it, and rescuing dead owners' attempts."""
+"""Owners and their leases: the length of a lease, its renewal, the rescue of a dead owner's work."""
 
 from __future__ import annotations
 
