@@ -1,11 +1,16 @@
-"""Evidence → outcome; pure and total."""
+"""An observation of a run, or a failed request → its outcome; pure."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import replace
 
-from batchrunner.judge import judge
+from batchrunner.api_facts.error_codes import (
+    NOT_OFFERED_STATUSES,
+    TRANSIENT_STATUSES,
+    WRONG_ADDRESS_STATUSES,
+)
+from batchrunner.judge import judge_result
 from batchrunner.model import (
     ApiFault,
     Expectations,
@@ -29,16 +34,16 @@ CATEGORY_BY_RUN_CATEGORY = {
     "BILLING_FAILURE": FailureCategory.BILLING_FAILURE,
 }
 
-#: Codes of API errors that say more than their status, whichever it is.
+#: Codes of API errors that matter more than the status.
 CATEGORY_BY_CODE = {
     "INSUFFICIENT_CREDITS": FailureCategory.BILLING_FAILURE,
     "CONTENT_POLICY_VIOLATION": FailureCategory.REJECTED,
 }
 
-#: Characters of what an error says that are kept: a ledger holds it once for each attempt.
-LONGEST_CODE, LONGEST_MESSAGE = 200, 10_000
+#: Longest code and message that are kept: the database stores them for each attempt.
+MAX_CODE_LENGTH, MAX_MESSAGE_LENGTH = 200, 10_000
 
-#: HTTP status of an API error → category; 403 is looked at more closely, the rest is UNREACHABLE.
+#: HTTP status of an API error → category; for 403 and other statuses see `classify_fault`.
 CATEGORY_BY_STATUS = {
     400: FailureCategory.REJECTED,
     401: FailureCategory.UNAUTHORIZED,
@@ -49,20 +54,11 @@ CATEGORY_BY_STATUS = {
     429: FailureCategory.THROTTLED,
 }
 
-#: Statuses by which an endpoint says that it is not offered here.
-NOT_OFFERED = (404, 405, 501)
-
-#: Statuses by which a server says that nothing is at this address, or that it stands elsewhere.
-_NOTHING_THERE = (301, 308, 404, 405)
-
-#: Other statuses from 400 to 499 that say nothing about the request itself.
-_PASSING = (404, 405, 408, 409, 425)
-
 #: Code of a result that could not be read: it is paid for, and another run would not help.
 UNREADABLE = "unreadable"
 
-#: A plan or subscription that lacks a feature is not meant: that is no lack of credits.
-_CREDITS = re.compile(
+#: Words about a lack of credits, but not about a feature that is missing in a subscription.
+_LACK_OF_CREDITS = re.compile(
     r"\bcredits?\b|(no|active|expired) subscription|balance|payment|add money", re.IGNORECASE
 )
 
@@ -70,74 +66,77 @@ _NOTHING_EXPECTED = Expectations()
 
 
 def classify(
-    sighting: RunObservation,
+    observation: RunObservation,
     *,
     cancelling: FailureCategory | None = None,
     expectations: Expectations = _NOTHING_EXPECTED,
     lingered: bool = False,
 ) -> Outcome | None:
     """
-    Say what a look at a run means; None while the run is still going.
+    Say what an observation of a run means; None while the run has not ended.
 
-    *cancelling* is why we asked the API to cancel the run, if we did; *expectations* are what its
-    result is judged by. It *lingered* if it was cancelled because it showed its result and did not
-    end: of any other run that was cancelled a result may be a part.
+    *cancelling* is the reason why we asked the API to cancel the run, if we did. *expectations* are
+    what its result is judged by. A run that *lingered* was cancelled because it showed its result
+    and did not end; the result of any other cancelled run may be incomplete.
     """
-    match sighting:
+    match observation:
         case NotFound():
             return Failed(
                 category=FailureCategory.LOST,
-                message=f"The API no longer knows run {sighting.run_id}",
+                message=f"The API no longer knows run {observation.run_id}",
             )
         case Unreadable():
             return Failed(
                 category=FailureCategory.INVALID_RESULT,
                 code=UNREADABLE,
-                message=f"The API's answer about this run cannot be read: {sighting.message}",
+                message=f"The API's answer about this run cannot be read: {observation.message}",
             )
         case Run():
-            if lingered and sighting.status is RunStatus.CANCELLED and sighting.result:
-                return _classify_result(sighting, expectations)
-            return _classify_run(sighting, cancelling, expectations)
+            if lingered and observation.status is RunStatus.CANCELLED and observation.result:
+                return _classify_result(observation, expectations)
+            return _classify_run(observation, cancelling, expectations)
 
 
 def classify_fault(fault: ApiFault) -> Failed:
-    """Say what a request that failed means for the jobs that it was about."""
+    """Say what a failed request means for its jobs."""
     if fault.kind is not FaultKind.STATUS or fault.status is None:
         category = FailureCategory.UNREACHABLE
     elif fault.status < 500 and (fault.code or "").upper() in CATEGORY_BY_CODE:
         category = CATEGORY_BY_CODE[(fault.code or "").upper()]
-    elif fault.status == 403 and _CREDITS.search(fault.message):
-        # Legacy accounts answer 403 FORBIDDEN where newer ones answer 402; only the words differ
-        # from the 403 for a gated field.
+    elif fault.status == 403 and _LACK_OF_CREDITS.search(fault.message):
+        # Legacy accounts get 403 FORBIDDEN where newer ones get 402. Only the message differs from
+        # that of a 403 for an option that needs a right.
         category = FailureCategory.BILLING_FAILURE
     else:
-        category = CATEGORY_BY_STATUS.get(fault.status, _otherwise(fault.status))
+        category = CATEGORY_BY_STATUS.get(fault.status, _category_of_other_status(fault.status))
     return Failed(
         category=category, message=fault.message, code=fault.code, retry_after=fault.retry_after
     )
 
 
-def _otherwise(status: int) -> FailureCategory:
-    """Return the category of a status that no source names."""
-    if 400 <= status < 500 and status not in _PASSING:
+def _category_of_other_status(status: int) -> FailureCategory:
+    """Return the category of a status that is not in the table."""
+    if 400 <= status < 500 and status not in TRANSIENT_STATUSES:
         return FailureCategory.REJECTED
     return FailureCategory.UNREACHABLE
 
 
 def is_not_offered(fault: ApiFault) -> bool:
-    """Whether the API says that it has no such endpoint, rather than refusing the request."""
-    return fault.kind is FaultKind.STATUS and fault.status in NOT_OFFERED
+    """Whether the API has no such endpoint, as opposed to refusing the request."""
+    return fault.kind is FaultKind.STATUS and fault.status in NOT_OFFERED_STATUSES
 
 
-def shortened(text: str, most: int) -> str:
-    """Return *text*, cut with a note where it is longer than *most* characters."""
-    return text if len(text) <= most else f"{text[:most]}… (cut: {len(text):,} characters)"
+def shortened(text: str, limit: int) -> str:
+    """Return *text*, cut with a note if it is longer than *limit* characters."""
+    return text if len(text) <= limit else f"{text[:limit]}… (cut: {len(text):,} characters)"
 
 
 def is_not_the_api(fault: ApiFault) -> bool:
-    """Whether a server, be it the API or another, says that there is nothing at the address."""
-    return fault.kind in (FaultKind.STATUS, FaultKind.MALFORMED) and fault.status in _NOTHING_THERE
+    """Whether a server, the API or another, says that there is nothing at the address."""
+    return (
+        fault.kind in (FaultKind.STATUS, FaultKind.MALFORMED)
+        and fault.status in WRONG_ADDRESS_STATUSES
+    )
 
 
 def _classify_run(
@@ -155,11 +154,12 @@ def _classify_run(
 
 
 def _classify_result(run: Run, expectations: Expectations) -> Outcome:
-    """Say what a result means: that a browser has done its work is no goal met (Runs page)."""
-    failure = judge(run.result, expectations, run.schema_errors)
-    # A result's own words become the message, and a result may be a book.
-    brief = failure and replace(failure, message=shortened(failure.message, LONGEST_MESSAGE))
-    return brief or Succeeded()
+    """Judge the result of a completed run: COMPLETED does not mean that the goal was met."""
+    failure = judge_result(run.result, expectations, run.schema_errors)
+    if failure is None:
+        return Succeeded()
+    # The message may come from the result, which can be very long.
+    return replace(failure, message=shortened(failure.message, MAX_MESSAGE_LENGTH))
 
 
 def _classify_cancelled(cancelling: FailureCategory | None) -> Failed:

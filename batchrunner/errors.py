@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from batchrunner.inputs.problems import Problem
+    from batchrunner.model.problems import Problem
 
 __all__ = [
     "ApiError",

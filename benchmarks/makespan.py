@@ -61,7 +61,7 @@ def measure(jobs: int, concurrency: int, seed: int = 1) -> Figures:
         await batch.run()
         makespan = (now() - EPOCH).total_seconds()
         batch.check_end()
-        runs = batch.sandbox.ledger.runs
+        runs = batch.sandbox.journal.runs
         spans = [(r.finished_at or now()) - (r.started_at or now()) for r in runs]
         return Figures(
             jobs=jobs,

@@ -68,17 +68,17 @@ class Bill:
     paid_twice: int
 
     @classmethod
-    def of(cls, ledger: Journal, jobs: int, delivered: int) -> Bill:
+    def of(cls, journal: Journal, jobs: int, delivered: int) -> Bill:
         """Draw it up once every run on the ledger has ended and is charged."""
-        _eventually(lambda: all(run.performed for run in ledger.runs), "all runs have ended")
-        charged = [run.url for run in ledger.runs if run.charge]
+        _eventually(lambda: all(run.performed for run in journal.runs), "all runs have ended")
+        charged = [run.url for run in journal.runs if run.charge]
         return cls(
             jobs=jobs,
-            creates=len(ledger.requests),
-            unanswered=sum(request.status is None for request in ledger.requests),
-            created=len(ledger.runs),
+            creates=len(journal.requests),
+            unanswered=sum(request.status is None for request in journal.requests),
+            created=len(journal.runs),
             charged=len(charged),
-            dollars=float(ledger.charged),
+            dollars=float(journal.charged),
             delivered=delivered,
             paid_twice=len(charged) - len(set(charged)),
         )
@@ -112,9 +112,9 @@ def by_sdk(urls: Sequence[str]) -> Bill:
     ):
         queued = [client.agent.queue(goal=GOAL, url=url).run_id for url in urls]
         run_ids = [run_id for run_id in queued if run_id is not None]
-        _eventually(lambda: all(run.performed for run in served.ledger.runs), "the runs end")
+        _eventually(lambda: all(run.performed for run in served.journal.runs), "the runs end")
         delivered = sum(client.runs.get(run_id).result is not None for run_id in run_ids)
-        return Bill.of(served.ledger, len(urls), delivered)
+        return Bill.of(served.journal, len(urls), delivered)
 
 
 def by_batchrunner(urls: Sequence[str]) -> Bill:
@@ -122,7 +122,7 @@ def by_batchrunner(urls: Sequence[str]) -> Bill:
     world = SandboxConfig(durations=(0.2, 0.6), script=FIRST_ANSWERS_LOST)
     with serve(world) as served, _folder(urls, concurrency=len(urls)) as folder:
         _run(folder, served)
-        return Bill.of(served.ledger, len(urls), _delivered(folder))
+        return Bill.of(served.journal, len(urls), _delivered(folder))
 
 
 def killed_half_way(jobs: int, concurrency: int) -> Resumed:
@@ -130,7 +130,7 @@ def killed_half_way(jobs: int, concurrency: int) -> Resumed:
     world = SandboxConfig(durations=HALF_A_SECOND)
     with serve(world) as served, _folder(pages(jobs), concurrency=concurrency) as folder:
         _run_until(folder, served, lambda: _done(folder) >= jobs // 2)
-        on_disk, paid = _done(folder), len(served.ledger.runs)
+        on_disk, paid = _done(folder), len(served.journal.runs)
         started = time.perf_counter()
         _run(folder, served)
         seconds = time.perf_counter() - started
@@ -138,7 +138,7 @@ def killed_half_way(jobs: int, concurrency: int) -> Resumed:
             on_disk=on_disk,
             in_flight=paid - on_disk,
             seconds=seconds,
-            bill=Bill.of(served.ledger, jobs, _delivered(folder)),
+            bill=Bill.of(served.journal, jobs, _delivered(folder)),
         )
 
 

@@ -5,6 +5,7 @@ Such a part is between `<!-- generated: NAME -->` and `<!-- end -->`; NAME is a 
 
 from __future__ import annotations
 
+import io
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,8 +17,8 @@ from pathlib import Path
 import click
 
 from batchrunner import classify
+from batchrunner.api_facts.run_options import RUN_OPTIONS
 from batchrunner.cli import COMMANDS, cli
-from batchrunner.cli.output.batch_text import ADVICE
 from batchrunner.inputs import yaml
 from batchrunner.inputs.expectations import BOUNDS_FIELDS, EXPECT
 from batchrunner.inputs.job_fields import RULE_FIELDS
@@ -25,15 +26,13 @@ from batchrunner.inputs.record_types import Record
 from batchrunner.judge import GENERAL_RULES
 from batchrunner.judge.wall_text import BOT_WALL, LOGIN_WALL
 from batchrunner.model import (
-    RUN_OPTIONS,
     FailureCategory,
     FinishedJob,
     JobState,
-    RetryRule,
     Settings,
 )
-from batchrunner.outputs import Export
-from batchrunner.policy.retry_rules import DEFAULT_RULES, NOT_COUNTED
+from batchrunner.model.categories import CATEGORIES, Category
+from batchrunner.outputs import FORMATS
 from batchrunner.sandbox import FAULTS, VARIANTS, sites
 from batchrunner.sandbox.faults import (
     ARTIFACT_FAULTS,
@@ -132,14 +131,14 @@ def _setting(value: object) -> str:
 
 
 def _fields_table(known: Mapping[str, yaml.Field]) -> str:
-    rows = [[_code(name), field.shape.says, field.meaning] for name, field in known.items()]
+    rows = [[_code(name), field.type.expected, field.meaning] for name, field in known.items()]
     return _table(["key", "value", "meaning"], rows)
 
 
 def _settings() -> str:
     defaults = {field.name: field.default for field in fields(Settings)}
     rows = [
-        [_code(name), field.shape.says, _setting(defaults[name]), field.meaning]
+        [_code(name), field.type.expected, _setting(defaults[name]), field.meaning]
         for name, field in yaml.SETTINGS_FIELDS.items()
     ]
     return _table(["key", "value", "default", "meaning"], rows)
@@ -153,9 +152,9 @@ def _sections() -> str:
 def _nested() -> str:
     texts = []
     for name, field in yaml.JOB_FIELDS.items():
-        if isinstance(field.shape, Record) and name in RUN_OPTIONS:
-            texts += [f"#### {name}", _fields_table(field.shape.fields)]
-            texts += ["\n".join(_rules(field.shape))] if field.shape.rules else []
+        if isinstance(field.type, Record) and name in RUN_OPTIONS:
+            texts += [f"#### {name}", _fields_table(field.type.fields)]
+            texts += ["\n".join(_rules(field.type))] if field.type.rules else []
     return "\n\n".join(texts)
 
 
@@ -218,27 +217,29 @@ def _report(text: str) -> str:
 # ---- failures ----
 
 
-def _answer(category: FailureCategory) -> str:
-    if category is FailureCategory.RUN_CANCELLED:
-        return "the job is `cancelled`"
-    if category is FailureCategory.UNANSWERED:
-        return "fails at once, and is never retried silently"
-    if category in NOT_COUNTED:
-        return "put back, uncounted"
-    rule = DEFAULT_RULES.get(category, RetryRule())
-    if rule.attempts is None:
+def _answer(row: Category) -> str:
+    if row.fixed_answer is not None:
+        silent = ", and is never retried silently" if row.retried_only_if_named else ""
+        return row.fixed_answer + silent
+    attempts = row.rule.attempts
+    if attempts is None:
         return "retried, up to `max_attempts` attempts"
-    if rule.ladder:
-        return f"[escalated](#escalation), up to {rule.attempts} attempts"
-    return "fails at once" if rule.attempts == 1 else f"retried, up to {rule.attempts} attempts"
+    if row.rule.escalation:
+        return f"[escalated](#escalation), up to {attempts} attempts"
+    return "fails at once" if attempts == 1 else f"retried, up to {attempts} attempts"
 
 
 def _failures() -> str:
     rows = [
-        [f"[`{category}`](#{category})", _answer(category), ADVICE[category]]
-        for category in FailureCategory
+        [f"[`{category}`](#{category})", _answer(row), row.advice]
+        for category, row in CATEGORIES.items()
     ]
     return _table(["category", "what the program does", "what it says to you"], rows)
+
+
+def _categories() -> str:
+    lines = (f"- **{category}**: {row.meaning}." for category, row in sorted(CATEGORIES.items()))
+    return "\n".join(lines)
 
 
 def _evidence() -> str:
@@ -268,11 +269,11 @@ def _sites() -> str:
     return _table(["site", "what it is", "its paths"], rows)
 
 
-def _fates() -> str:
+def _faults() -> str:
     says = {
-        name: fate.says
+        name: fault.says
         for table in (RUN_FAULTS, REQUEST_FAULTS, READ_FAULTS, ARTIFACT_FAULTS)
-        for name, fate in table.items()
+        for name, fault in table.items()
     }
     rows = [[_code(name), str(kind), says[name]] for name, kind in FAULTS.items()]
     return _table(["fault", "of a", "what happens"], rows)
@@ -329,7 +330,17 @@ _SAMPLE = (
 
 
 def _export(format: str) -> str:
-    return _block("".join(Export(format, lambda: _SAMPLE).lines()), format.replace("jsonl", "json"))
+    file = io.BytesIO()
+    FORMATS[format].write(lambda: _SAMPLE, file)
+    return _block(file.getvalue().decode(), format.replace("jsonl", "json"))
+
+
+def _formats() -> str:
+    rows = (
+        [_code(format.name), " ".join(map(_code, format.suffixes)), format.help]
+        for format in FORMATS.values()
+    )
+    return _table(["`--format`", "chosen by file names that end in", "what it is"], rows)
 
 
 # ---- the layout ----
@@ -359,11 +370,13 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "policy": lambda: _fields_table(RULE_FIELDS),
     "mistakes": _mistakes,
     "failures": _failures,
+    "categories": _categories,
     "evidence": _evidence,
     "sites": _sites,
-    "fates": _fates,
+    "faults": _faults,
     "escapes": _escapes,
     "variants": _variants,
+    "formats": _formats,
     "csv": lambda: _export("csv"),
     "jsonl": lambda: _export("jsonl"),
     "layout": _layout,

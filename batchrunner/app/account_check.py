@@ -1,4 +1,4 @@
-"""Sees to it that a batch stays on the account that its runs are on."""
+"""Keeps a batch on the API and on the account that its runs belong to."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import anyio
-import click
 
 from batchrunner.app.api_key import digest_of, is_digest_of
 from batchrunner.app.clock import ledger_now
-from batchrunner.app.process_identity import exited_owners, this_process
+from batchrunner.app.registered_owner import registered_owner
+from batchrunner.app.run_observer import Say, say_nothing
 from batchrunner.classify import classify_fault
-from batchrunner.errors import CannotContinue
-from batchrunner.model import ApiError, Batch, FailureCategory, Run
+from batchrunner.errors import CannotContinue, UsageError
+from batchrunner.model import ApiError, ApiFault, Batch, FailureCategory, Run
 from batchrunner.policy.create_outcome import settle_unanswered
 from batchrunner.policy.run_decision import give_up
 from batchrunner.store.account_keys import KeysChanged
@@ -25,29 +25,68 @@ from batchrunner.text.terminal import term_safe
 from batchrunner.tinyfish.client import TinyFishClient
 
 if TYPE_CHECKING:
-    from batchrunner.app.run_batch import ApiAccess
+    from batchrunner.app.api_access import ApiAccess
 
-#: Seconds until an account that could not be told is asked for again; doubled with each try.
-AGAIN, LONGEST = 1.0, 30.0
+#: Seconds before the API is asked again whether a key finds the runs; doubled with each try.
+FIRST_RECHECK_SECONDS, MAX_RECHECK_SECONDS = 1.0, 30.0
+#: The message of attempts whose runs are given up.
 LEFT_BEHIND = "left on another account"
 
 
-def admit_key(store: Store, batch: Batch, api: ApiAccess, *, leave_runs: bool = False) -> str:
+def bind(
+    store: Store,
+    batch: Batch,
+    api: ApiAccess,
+    *,
+    leave_runs: bool = False,
+    say: Say = say_nothing,
+) -> str:
     """
-    Return the digest by which the ledger knows the key, now that it opens the batch's runs.
+    Bind a batch to an API and an account, unless it is; return the key's digest in the database.
 
-    With *leave_runs*, runs of another account are given up for it.
+    With *leave_runs*, the batch's runs on another account are given up. *say* gets sentences about
+    waiting and about runs that were given up.
 
     Raises:
-        UsageError: It is another account's key: live runs would look lost and be paid again.
+        BatchrunnerError: It is bound to another API or account, where its runs would not be found.
+    """
+    check_origin(batch, store.bind(batch.id, api.origin), api)
+    return admit_key(store, batch, api, leave_runs=leave_runs, say=say)
+
+
+def check_origin(batch: Batch, bound: str | None, api: ApiAccess) -> None:
+    """Refuse an API other than the one that a batch is bound to; None: it is bound to none."""
+    if bound not in (None, api.origin):
+        raise UsageError(
+            f"batch {batch.name!r} was run on {bound}, and this is {api.origin}",
+            next="results of the two do not mix; name another database: --db other.db",
+        )
+
+
+def admit_key(
+    store: Store,
+    batch: Batch,
+    api: ApiAccess,
+    *,
+    leave_runs: bool = False,
+    say: Say = say_nothing,
+) -> str:
+    """
+    Let a batch be run with this key; return the key's digest in the database.
+
+    With *leave_runs*, the batch's runs on another account are given up. *say* gets sentences about
+    waiting and about runs that were given up.
+
+    Raises:
+        UsageError: The key belongs to another account: live runs would look lost and be paid again.
     """
     while True:
-        # Of several that start at once each makes a digest of its own; the first one counts.
+        # Several processes that start together each make their own digest; the first one counts.
         with suppress(KeysChanged):
-            return _admitted(store, batch, api, leave_runs=leave_runs)
+            return _admitted(store, batch, api, leave_runs=leave_runs, say=say)
 
 
-def _admitted(store: Store, batch: Batch, api: ApiAccess, *, leave_runs: bool) -> str:
+def _admitted(store: Store, batch: Batch, api: ApiAccess, *, leave_runs: bool, say: Say) -> str:
     digests = store.known_keys(batch.id)
     known = next((digest for digest in digests if is_digest_of(api.key, digest)), None)
     if known is not None:
@@ -55,12 +94,12 @@ def _admitted(store: Store, batch: Batch, api: ApiAccess, *, leave_runs: bool) -
     new = digest_of(api.key)
     if store.admit(batch.id, new, beside=False, read=digests):
         return new
-    telling = store.telling_runs(batch.id)
-    # Of a ledger that never knew keys nothing speaks against this one, if no run does.
-    ours = anyio.run(_shows_any, api, telling) if telling else not digests
-    if not ours and leave_runs:
-        _leave(store, batch)
-    if store.admit(batch.id, new, beside=ours, read=digests):
+    run_ids = store.telling_runs(batch.id)
+    # In a database that knows no key yet and has no run to check, nothing contradicts this key.
+    same_account = anyio.run(_finds_any, api, run_ids, say) if run_ids else not digests
+    if not same_account and leave_runs:
+        _give_up_runs(store, batch, say)
+    if store.admit(batch.id, new, beside=same_account, read=digests):
         return new
     raise CannotContinue(
         f"batch {batch.name!r} may have runs alive on another account: this key finds none of them",
@@ -69,64 +108,72 @@ def _admitted(store: Store, batch: Batch, api: ApiAccess, *, leave_runs: bool) -
     )
 
 
-async def _shows_any(api: ApiAccess, run_ids: Sequence[str]) -> bool:
-    """Whether the key finds any of these runs; waits for as long as the API does not say."""
-    wait, said = AGAIN, False
+async def _finds_any(api: ApiAccess, run_ids: Sequence[str], say: Say) -> bool:
+    """Whether the key finds any of these runs; waits until the API answers."""
+    seconds, said = FIRST_RECHECK_SECONDS, False
     async with TinyFishClient(api.url, api.key) as remote:
         while True:
             try:
                 seen = await remote.get_many(run_ids)
-                return any(isinstance(sighting, Run) for sighting in seen.values())
+                return any(isinstance(run, Run) for run in seen.values())
             except ApiError as error:
-                failure = classify_fault(error.fault)
-            if failure.category in (FailureCategory.UNAUTHORIZED, FailureCategory.REJECTED):
-                raise CannotContinue(
-                    term_safe(f"the API answered {failure.message!r}"),
-                    next="check the key and its rights, then run the same command again",
-                )
+                message = _reason_to_wait(error.fault)
             if not said:
-                why = term_safe(failure.message)
-                click.echo(f"waiting to learn whether this key finds its runs: {why}", err=True)
+                say(f"waiting to learn whether this key finds its runs: {message}")
                 said = True
-            await anyio.sleep(wait)
-            wait = min(wait * 2, LONGEST)
+            await anyio.sleep(seconds)
+            seconds = min(seconds * 2, MAX_RECHECK_SECONDS)
 
 
-def _leave(store: Store, batch: Batch) -> None:
+def _reason_to_wait(fault: ApiFault) -> str:
     """
-    Close what is open as `unanswered`: it may go on and cost money, and is not tried again.
+    Return why the API cannot answer now.
 
     Raises:
-        BatchrunnerError: A runner is at work on it.
+        CannotContinue: It refuses the key, so waiting is no use.
     """
-    me, now = this_process(), ledger_now(store)
-    store.enlist(me, now)
-    try:
-        store.rescue(
-            me.id, batch.id, now, exited_owners([owner for owner, _ in store.others(me.id)])
+    failure = classify_fault(fault)
+    if failure.category in (FailureCategory.UNAUTHORIZED, FailureCategory.REJECTED):
+        raise CannotContinue(
+            term_safe(f"the API answered {failure.message!r}"),
+            next="check the key and its rights, then run the same command again",
         )
-        if store.standing(me.id, batch.id).in_flight_elsewhere:
+    return term_safe(failure.message)
+
+
+def _give_up_runs(store: Store, batch: Batch, say: Say) -> None:
+    """
+    Close open attempts as `unanswered`: their runs may go on and cost money.
+
+    Raises:
+        CannotContinue: Another runner works on the batch.
+    """
+    with registered_owner(store, batch.id) as owner_id:
+        if store.standing(owner_id, batch.id).in_flight_elsewhere:
             raise CannotContinue(
                 f"another runner is at work on batch {batch.name!r}",
                 next="end it first; `batchrunner status` names it",
             )
-        left = _close(store, batch, me.id)
-    finally:
-        store.retire(me.id, ledger_now(store))
-    click.echo(f"gave up {counted(left, 'run')} of another account: unanswered", err=True)
+        count = _close_attempts(store, batch, owner_id)
+        _forget_late_runs(store, batch, owner_id)
+    say(f"gave up {counted(count, 'run')} of another account: unanswered")
 
 
-def _close(store: Store, batch: Batch, me: str) -> int:
-    """Close what is open, and forget what is watched for; count the attempts."""
+def _close_attempts(store: Store, batch: Batch, owner_id: str) -> int:
+    """Close all open attempts of a batch; return how many there were."""
     now = ledger_now(store)
-    verdicts = [give_up(attempt, LEFT_BEHIND) for attempt in store.watched(me, batch.id)]
-    closed = store.apply(me, verdicts, [], now)
-    for submission, _, _ in store.unanswered(me, batch.id):
+    decisions = [give_up(attempt, LEFT_BEHIND) for attempt in store.watched(owner_id, batch.id)]
+    closed = len(store.apply(owner_id, decisions, [], now))
+    for submission, _, _ in store.unanswered(owner_id, batch.id):
         undecided = settle_unanswered(submission, LEFT_BEHIND)
-        closed += store.settle(
-            me, submission, SubmissionState.UNDECIDED, undecided, now, LEFT_BEHIND
-        )
-    store.bury([(run_id, None) for run_id in store.living_orphans(batch.id)], now)
-    for submission in store.absent(me, batch.id):
-        store.watch(me, submission, None)
-    return len(closed)
+        state = SubmissionState.UNDECIDED
+        closed += len(store.settle(owner_id, submission, state, undecided, now, LEFT_BEHIND))
+    return closed
+
+
+def _forget_late_runs(store: Store, batch: Batch, owner_id: str) -> None:
+    """Stop searching for late runs and cancelling orphans: this key does not reach them."""
+    orphans = [(run_id, None) for run_id in store.living_orphans(batch.id)]
+    store.bury(orphans, ledger_now(store))
+    for submission in store.absent(owner_id, batch.id):
+        store.watch(owner_id, submission, None)

@@ -1,4 +1,4 @@
-"""Asks the API something for somebody at a terminal, and says what went wrong."""
+"""Makes single calls to the API for a person, and turns refusals into errors for people."""
 
 from __future__ import annotations
 
@@ -10,20 +10,15 @@ import anyio
 
 from batchrunner.errors import BatchrunnerError, CannotContinue, UsageError
 from batchrunner.model import ApiError, ApiFault, FailureCategory, FaultKind
+from batchrunner.model.categories import CATEGORIES
 from batchrunner.text.terminal import term_safe
 
 if TYPE_CHECKING:
-    from batchrunner.app.run_batch import ApiAccess
+    from batchrunner.app.api_access import ApiAccess
     from batchrunner.tinyfish.console_client import ConsoleClient
 
 T = TypeVar("T")
 
-#: Why the API refuses → what to do about it.
-HINT_BY_CATEGORY = {
-    FailureCategory.BILLING_FAILURE: "add credits to the account, then give the same command again",
-    FailureCategory.THROTTLED: "wait a minute, then give the same command again",
-    FailureCategory.UNREACHABLE: "check with `batchrunner doctor`, or try again later",
-}
 FIX_AND_RETRY = "mend what it names, and give the command again"
 
 
@@ -31,9 +26,9 @@ FIX_AND_RETRY = "mend what it names, and give the command again"
 def api_of(
     *, sandboxed: bool, api_url: str | None, api_key_file: str | None, db: str
 ) -> Iterator[ApiAccess]:
-    """Give the API that a command's options name while the block runs; errors are for people."""
+    """Open the API that a command's options name; errors inside the block are for people."""
+    from batchrunner.app.api_access import open_api
     from batchrunner.app.error_translation import errors_for_people
-    from batchrunner.app.run_batch import open_api
 
     with (
         errors_for_people(),
@@ -50,46 +45,42 @@ def call_api(
     missing: str = "not every account has it; the dashboard says what yours has",
 ) -> T:
     """
-    Return what *call* brings of the API; *about* says what is asked for, as in "the list of runs".
+    Return what *call* returns, with a client that is open while it runs.
 
-    *missing* is what to do where the API has not got it.
+    *about* names what is read in errors, as in "the list of runs". *missing* is what to do next
+    if the API answers 404.
 
     Raises:
-        BatchrunnerError: The API did not give it; with what the user can do.
+        BatchrunnerError: The API refused the call or could not be reached.
     """
     from batchrunner.tinyfish.console_client import ConsoleClient
 
-    async def asked() -> T:
-        async with ConsoleClient(access.url, access.key) as reader:
-            return await call(reader)
+    async def call_once() -> T:
+        async with ConsoleClient(access.url, access.key) as client:
+            return await call(client)
 
     try:
-        return anyio.run(asked)
+        return anyio.run(call_once)
     except ApiError as error:
         raise refusal(error.fault, about, missing) from error
 
 
 def refusal(fault: ApiFault, about: str, missing: str) -> BatchrunnerError:
-    """Return a fault as an error for people, which tells a right from a key, and from credits."""
+    """Return an error for people; a missing right, a wrong key and empty credits differ."""
     from batchrunner.classify import classify_fault
 
-    said = term_safe(fault.message)
-    failure = classify_fault(fault)
+    message, failure = term_safe(fault.message), classify_fault(fault)
     if fault.kind is FaultKind.STATUS and fault.status == 404:
-        return UsageError(
-            f"the API has not got {about}: {said}",
-            next=missing,
-        )
+        return UsageError(f"the API has not got {about}: {message}", next=missing)
     if failure.category is FailureCategory.UNAUTHORIZED and fault.status == 403:
         return CannotContinue(
-            f"the account has no right to {about}: {said}",
+            f"the account has no right to {about}: {message}",
             next="ask for it to be enabled for the account, or do without it",
         )
     if failure.category is FailureCategory.UNAUTHORIZED:
-        return CannotContinue(f"the API refuses the key: {said}", next="check TINYFISH_API_KEY")
-    wrong = failure.category is FailureCategory.REJECTED
-    kind = UsageError if wrong else CannotContinue
+        return CannotContinue(f"the API refuses the key: {message}", next="check TINYFISH_API_KEY")
+    kind = UsageError if failure.category is FailureCategory.REJECTED else CannotContinue
     return kind(
-        f"the API did not give {about}: {said}",
-        next=HINT_BY_CATEGORY.get(failure.category, FIX_AND_RETRY),
+        f"the API did not give {about}: {message}",
+        next=CATEGORIES[failure.category].api_hint or FIX_AND_RETRY,
     )

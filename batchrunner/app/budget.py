@@ -1,4 +1,4 @@
-"""Money for people: what a batch has cost and may cost, and what the account's wallet says."""
+"""Sets a batch's budget and rate, reads the wallet, and shows steps as money."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from decimal import ROUND_CEILING, Decimal
 from typing import TYPE_CHECKING
 
 import anyio
-import click
 
 from batchrunner.errors import UsageError
 from batchrunner.model import ApiError, Batch, Budget, BudgetStatus, Rate, RateSource, Wallet
@@ -15,7 +14,8 @@ from batchrunner.policy.budget import BUDGET_SAYS, budget_of
 from batchrunner.text.terminal import term_safe
 
 if TYPE_CHECKING:
-    from batchrunner.app.run_batch import ApiAccess
+    from batchrunner.app.api_access import ApiAccess
+    from batchrunner.app.run_observer import Say
     from batchrunner.store.store import Store
 
 _CENT = Decimal("0.01")
@@ -24,7 +24,12 @@ _SAYS = {RateSource.JOB_FILE: "as the job file says", RateSource.WALLET: "as the
 
 
 def given_budget(text: str) -> Budget | None:
-    """Return the budget that an option names; None where it takes one off."""
+    """
+    Return the budget that an option names; None for `none`.
+
+    Raises:
+        UsageError: It is no budget.
+    """
     budget = budget_of(text.strip())
     if budget is None and text.strip() != _NONE:
         raise UsageError(
@@ -34,30 +39,30 @@ def given_budget(text: str) -> Budget | None:
     return budget
 
 
-def set_up(store: Store, batch: Batch, api: ApiAccess, budget: str | None) -> Batch:
+def set_up(store: Store, batch: Batch, api: ApiAccess, budget: str | None, say: Say) -> Batch:
     """
-    Put a budget in force that an option names, ask the wallet what a step costs, and tell both.
+    Set the budget that an option names, read the price of a step from the wallet, report both.
 
     Raises:
-        BatchrunnerError: The budget is money, and nobody knows what a step costs.
+        UsageError: The budget is money, and nothing says what a step costs.
     """
     if budget is not None:
         store.set_budget(batch.id, given_budget(budget))
-    wallet = _wallet(store, batch, api)
+    wallet = _wallet(store, batch, api, say)
     batch = store.batch(batch.name) or batch
     check_rate(batch.settings.budget, batch)
     if wallet is not None:
-        click.echo(f"the account has {money(wallet.balance)}", err=True)
+        say(f"the account has {money(wallet.balance)}")
         if wallet.rate and batch.step_price and wallet.rate < batch.step_price.amount:
             now, stays = f"${wallet.rate:f}", f"${batch.step_price.amount:f}"
-            click.echo(f"a step costs {now} now; {stays} stays in force for this batch", err=True)
+            say(f"a step costs {now} now; {stays} stays in force for this batch")
     if line := _few_at_once(store, batch):
-        click.echo(line, err=True)
+        say(line)
     return batch
 
 
 def _few_at_once(store: Store, batch: Batch) -> str | None:
-    """Say where a budget keeps slots empty from the start."""
+    """Return a line where the budget keeps slots empty from the start."""
     from batchrunner.app.clock import ledger_now
 
     purse = store.purse(batch.id, ledger_now(store))
@@ -68,7 +73,7 @@ def _few_at_once(store: Store, batch: Batch) -> str | None:
 
 
 def few_at_once(runs: int, slots: int) -> str | None:
-    """Say that a budget covers fewer *runs* than there are slots, where it covers any."""
+    """Return a line where a budget covers fewer *runs* than there are slots, and covers any."""
     if not 0 < runs < slots:
         return None
     counted = "1 run" if runs == 1 else f"{runs} runs"
@@ -78,7 +83,7 @@ def few_at_once(runs: int, slots: int) -> str | None:
 
 
 def check_rate(budget: Budget | None, batch: Batch) -> None:
-    """Refuse a budget in money where nobody says what a step costs."""
+    """Refuse a budget in money where nothing says what a step costs."""
     if budget is not None and budget.steps is None and batch.step_price is None:
         raise UsageError(
             f"the budget of {budget} cannot be kept: nobody says what a step costs",
@@ -86,8 +91,8 @@ def check_rate(budget: Budget | None, batch: Batch) -> None:
         )
 
 
-def _wallet(store: Store, batch: Batch, api: ApiAccess) -> Wallet | None:
-    """Return the account's wallet; where it cannot be read, what was known of its rate stays."""
+def _wallet(store: Store, batch: Batch, api: ApiAccess, say: Say) -> Wallet | None:
+    """Return the account's wallet and store its rate; one that cannot be read changes nothing."""
     from batchrunner.tinyfish.client import TinyFishClient
 
     async def ask() -> Wallet | None:
@@ -97,20 +102,20 @@ def _wallet(store: Store, batch: Batch, api: ApiAccess) -> Wallet | None:
     try:
         wallet = anyio.run(ask)
     except ApiError as error:
-        click.echo(term_safe(f"the account's wallet cannot be read: {error}"), err=True)
+        say(term_safe(f"the account's wallet cannot be read: {error}"))
         return None
     store.set_rate(batch.id, wallet.rate if wallet else None)
     return wallet
 
 
 def money(amount: Decimal) -> str:
-    """Return an amount to the cent; what is not a whole cent is told as the next one."""
+    """Return an amount in dollars, rounded up to the cent."""
     cents = amount.quantize(_CENT, rounding=ROUND_CEILING)
     return f"-${-cents:f}" if cents < 0 else f"${cents:f}"
 
 
 def cost(steps: int, rate: Rate | None) -> str:
-    """Return what steps cost in money, where the rate is known, and who says so."""
+    """Return steps and, where the rate is known, their price and the source of the rate."""
     if rate is None:
         return f"{steps} steps"
     by = f"at ${rate.amount:f} a step, {_SAYS[rate.origin]}"
@@ -118,21 +123,21 @@ def cost(steps: int, rate: Rate | None) -> str:
 
 
 def purse_line(purse: BudgetStatus, rate: Rate | None) -> str:
-    """Return how much of a budget is gone; where it covers no other run, what would."""
+    """Return how much of a budget is used, and, where it covers no other run, what would."""
     unclear = f", {purse.unclear} kept for runs whose cost is not known" if purse.unclear else ""
     reserved = f", {purse.reserved} reserved" if purse.reserved else ""
     named = f" ({purse.budget})" if purse.budget.money is not None else ""
-    gone = f"{purse.spent} of {purse.limit} steps{named} spent{unclear}{reserved}"
+    used = f"{purse.spent} of {purse.limit} steps{named} spent{unclear}{reserved}"
     if not purse.used_up:
-        return f"budget: {gone}"
+        return f"budget: {used}"
     least = _least(purse, rate)
     give = f": give at least {least}" if least else ""
     left = f"{max(purse.room, 0)} of {purse.limit} steps are left"
-    return f"budget: {gone}; {left}, too few for the next run, which may take {purse.needs}{give}"
+    return f"budget: {used}; {left}, too few for the next run, which may take {purse.needs}{give}"
 
 
 def _least(purse: BudgetStatus, rate: Rate | None) -> Budget | None:
-    """Return the least budget that covers the next run; None where nobody knows what that costs."""
+    """Return the lowest budget that covers the next run; None where its price is not known."""
     steps = purse.limit - purse.room + (purse.needs or 0)
     if purse.budget.money is None:
         return Budget(steps=steps)
@@ -151,11 +156,11 @@ def raised(purse: BudgetStatus, rate: Rate | None) -> str:
 
 
 def cents(parts: Sequence[int], rate: Rate | None) -> list[str]:
-    """Return what each part of the steps costs, and the whole; to the cent, so that they add up."""
+    """Return the price of each part of the steps, and of the whole; in cents that add up."""
     from batchrunner.policy.time_and_cost import shares
 
     if rate is None:
         return []
     whole = (sum(parts) * rate.amount).quantize(_CENT, rounding=ROUND_CEILING)
-    told = [Decimal(part) * _CENT for part in shares(parts, int(whole / _CENT))]
-    return [money(amount) for amount in (*told, whole)]
+    amounts = [Decimal(part) * _CENT for part in shares(parts, int(whole / _CENT))]
+    return [money(amount) for amount in (*amounts, whole)]

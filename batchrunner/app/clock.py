@@ -1,4 +1,4 @@
-"""Reads the machine's clock, and the ledger's."""
+"""Reads the clock of this machine, and the store's time."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ if TYPE_CHECKING:
 
 
 class Here(tzinfo):
-    """The time zone of this machine, on whatever day; the system's own, which has no name."""
+    """The time zone of this machine, on any day; the system's own, which has no name."""
 
     def utcoffset(self, dt: datetime | None) -> timedelta | None:
         """Return how far its clock is ahead of UTC."""
         return dt.replace(tzinfo=None).astimezone().utcoffset() if dt else None
 
     def dst(self, dt: datetime | None) -> timedelta | None:
-        """Say nothing: the system does not tell."""
+        """Return None: the system does not say."""
         return None
 
     def tzname(self, dt: datetime | None) -> str | None:
-        """Return how the zone is called at that time."""
+        """Return the zone's name at that time."""
         return dt.replace(tzinfo=None).astimezone().tzname() if dt else None
 
     def fromutc(self, dt: datetime) -> datetime:
@@ -37,5 +37,5 @@ def now() -> datetime:
 
 
 def ledger_now(store: Store) -> datetime:
-    """Return the time by which a ledger's jobs are due, whatever this machine's clock says."""
+    """Return the store's time, which decides what is due, whatever this machine's clock says."""
     return store.time(now())

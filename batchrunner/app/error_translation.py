@@ -13,8 +13,8 @@ from batchrunner.errors import CannotContinue, DatabaseError
 def errors_for_people() -> Iterator[None]:
     """Turn errors of the database and of files into errors for people."""
     from batchrunner.store.account_keys import KeyReplaced
-    from batchrunner.store.claims import LeaseLost
     from batchrunner.store.errors import StoreError
+    from batchrunner.store.leases import LeaseLost
 
     try:
         yield

@@ -1,4 +1,4 @@
-"""What jobs may cost and how long they may take, by what others like them took."""
+"""Estimates cost and duration from the history of earlier runs."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def estimate_jobs(
 def _plans(job_file: JobFile, done: set[str]) -> list[ExpectedRun]:
     from batchrunner.model import Job
     from batchrunner.model.estimate import ExpectedRun
+    from batchrunner.model.hosts import host_of
     from batchrunner.policy.budget import max_steps
-    from batchrunner.policy.escalation import host_of
     from batchrunner.policy.retry_rules import Policy
 
     policy, plans = Policy.of(job_file.settings), []

@@ -1,21 +1,22 @@
-"""Puts the results of a batch into files."""
+"""Exports a batch's results to files."""
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
-
 from batchrunner.app.atomic_file import replace_when_complete
+from batchrunner.app.binary_stdout import binary_stdout
+from batchrunner.app.run_observer import Say
 from batchrunner.errors import UsageError
 from batchrunner.model import Batch
-from batchrunner.outputs import Export, format_of
+from batchrunner.outputs import FORMATS, Jobs, Written, format_of, suffixes_help
 from batchrunner.store.store import Store
 from batchrunner.text.format import counted
+
+STANDARD_OUTPUT = "-"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,19 +27,28 @@ class Target:
     format: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """What an export wrote."""
+
+    path: str
+    jobs: int
+    guarded: int  #: cells that a spreadsheet would have run as a formula
+
+
 def check_outputs(
     paths: Sequence[str], format: str | None = None, keep: Sequence[str | Path] = ()
 ) -> list[Target]:
     """
-    Return where to export to; before anything is run, not after.
+    Return where to export to; called before anything is run, not after.
 
     Raises:
-        UsageError: A file's format cannot be told from its name, or it cannot be there, or it is
-            one of those to *keep*: the job file, the database.
+        UsageError: A file's name does not say its format, or it cannot be there, or it is one of
+            those to *keep*: the job file, the database.
     """
     kept = {os.path.realpath(path) for path in keep}
     for path in paths:
-        if path != "-" and os.path.realpath(path) in kept:
+        if path != STANDARD_OUTPUT and os.path.realpath(path) in kept:
             raise UsageError(
                 f"{path} is in use, and results would replace it",
                 next="name another file: -o results.csv",
@@ -47,14 +57,20 @@ def check_outputs(
 
 
 def _target(path: str, format: str | None) -> Target:
-    chosen = format or format_of(Path(path).suffix) or ("jsonl" if path == "-" else None)
+    on_stdout = "jsonl" if path == STANDARD_OUTPUT else None
+    chosen = format or format_of(Path(path).suffix) or on_stdout
     if chosen is None:
         raise UsageError(
             f"the format of {path} cannot be told from its name",
-            next="end it in .csv or .jsonl, or name the format with `batchrunner export --format`",
+            next=f"end it in {suffixes_help()}, or name the format with "
+            "`batchrunner export --format`",
+        )
+    if chosen not in FORMATS:
+        raise UsageError(
+            f"there is no format {chosen!r}", next=f"name one of these: {', '.join(FORMATS)}"
         )
     folder = Path(path).parent
-    if path != "-" and (not folder.is_dir() or Path(path).is_dir()):
+    if path != STANDARD_OUTPUT and (not folder.is_dir() or Path(path).is_dir()):
         raise UsageError(
             f"{path} cannot be written: "
             + (f"{path} is a folder" if folder.is_dir() else f"there is no folder {folder}"),
@@ -63,32 +79,40 @@ def _target(path: str, format: str | None) -> Target:
     return Target(path=path, format=chosen)
 
 
+def export_batch(store: Store, batch: Batch, target: Target) -> Exported:
+    """Write all finished jobs of the batch; an older file is replaced when the new one is whole."""
+    written = _write(target, lambda: store.finished(batch.id))
+    return Exported(path=target.path, jobs=written.jobs, guarded=written.guarded)
+
+
+def _write(target: Target, jobs: Jobs) -> Written:
+    format = FORMATS[target.format]
+    if target.path != STANDARD_OUTPUT:
+        return replace_when_complete(Path(target.path), lambda file: format.write(jobs, file))
+    with binary_stdout() as file:
+        return format.write(jobs, file)
+
+
 def export_all(
-    store: Store, batch: Batch, targets: Sequence[Target], *, guessed: bool = False
+    store: Store, batch: Batch, targets: Sequence[Target], say: Say, *, guessed: bool = False
 ) -> None:
     """
-    Write all finished jobs of the batch to each target, and say so.
+    Write all finished jobs of the batch to each target, and report each file.
 
-    Where the user named no target and it is *guessed*, results are not replaced by none.
+    A *guessed* target is one that the user did not name: no results do not replace results there.
     """
     for target in targets:
         if guessed and _has_rows(target.path) and not store.tally(batch.id).done:
-            click.echo(
+            say(
                 f"warning: {target.path} has results already and no job is done: it was left as "
-                "it is (-o FILE exports all the same)",
-                err=True,
+                "it is (-o FILE exports all the same)"
             )
             continue
-        export = Export(target.format, lambda: store.finished(batch.id))
-        if target.path == "-":
-            sys.stdout.writelines(export.lines())
-            sys.stdout.flush()  # while somebody listens to what goes wrong
-            continue
-        lines = replace_when_complete(Path(target.path), export.lines())
-        done = counted(lines - (target.format != "jsonl"), "job")
-        cells = counted(export.guarded, "cell")
-        guarded = f", {cells} guarded against formulas" if export.guarded else ""
-        click.echo(f"exported {target.path} ({done}{guarded})", err=True)
+        done = export_batch(store, batch, target)
+        if target.path != STANDARD_OUTPUT:
+            cells = counted(done.guarded, "cell")
+            guarded = f", {cells} guarded against formulas" if done.guarded else ""
+            say(f"exported {done.path} ({counted(done.jobs, 'job')}{guarded})")
 
 
 def _has_rows(path: str) -> bool:

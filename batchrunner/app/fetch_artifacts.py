@@ -1,14 +1,17 @@
-"""Brings artifacts of a batch into a folder: beside its runner, or by themselves."""
+"""Fetches the artifacts of a batch into a folder, beside its runner or without one."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
+from batchrunner.app.account_check import bind
+from batchrunner.app.run_observer import Say, say_nothing
 from batchrunner.artifacts.download import ArtifactDownloader
 from batchrunner.errors import UsageError
 from batchrunner.model import Batch
@@ -18,28 +21,61 @@ from batchrunner.runner.artifact_fetcher import (
     ArtifactFetcher,
     ArtifactSelection,
 )
-from batchrunner.runner.context import Offload
+from batchrunner.runner.offload import Offload
 from batchrunner.runner.runner import in_thread, innermost
 from batchrunner.store.store import Store
 from batchrunner.tinyfish.console_client import ConsoleClient
 
 if TYPE_CHECKING:
-    from batchrunner.app.run_batch import ApiAccess
+    from batchrunner.app.api_access import ApiAccess
 
 T = TypeVar("T")
 
-#: Seconds after the last job for which artifacts are waited for.
+#: Seconds that a run waits for artifacts after its last job.
 ARTIFACT_WAIT_SECONDS = 300.0
-#: The same where nothing but artifacts is fetched.
-ALONE = 12 * 3600.0
+#: Seconds that a command waits for artifacts if it does nothing else.
+FETCH_ONLY_SECONDS = 12 * 3600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchResult:
+    """What fetching has left."""
+
+    is_complete: bool  #: nothing that was chosen is left
+    trouble: str | None  #: why the last one that failed was not fetched
+
+
+def fetch_artifacts(
+    store: Store,
+    batch: Batch,
+    access: ApiAccess,
+    folder: Path,
+    *,
+    key: str | None = None,
+    kinds: Collection[ArtifactKind] = (),
+    say: Say = say_nothing,
+) -> FetchResult:
+    """
+    Fetch what ended runs of a batch have captured and what is not in the database yet.
+
+    *key* chooses one job, and no *kinds* mean all kinds.
+
+    Raises:
+        BatchrunnerError: The batch belongs to another API or account.
+    """
+    bind(store, batch, access, say=say)
+    store.want_artifacts(batch.id, key, lasting=False)
+    trouble = fetch(store, batch, access, folder, key=key, kinds=kinds)
+    left = store.wanted_artifacts(batch.id, 1, key=key, kinds=kinds)
+    return FetchResult(is_complete=not left, trouble=trouble)
 
 
 def checked_folder(path: Path) -> Path:
     """
-    Return a folder that is there now, by its whole path.
+    Make a folder unless it exists, and return its absolute path.
 
     Raises:
-        BatchrunnerError: It cannot be.
+        UsageError: It cannot be made.
     """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -55,24 +91,24 @@ def checked_folder(path: Path) -> Path:
 async def fetching(
     store: Store, access: ApiAccess, folder: Path, offload: Offload, choice: ArtifactSelection
 ) -> AsyncIterator[ArtifactFetcher]:
-    """Give what fetches artifacts, with connections of its own: it takes none of the runner's."""
+    """Open a fetcher with its own connections, so that it takes none of the runner's."""
     limiter = anyio.CapacityLimiter(MAX_PARALLEL_DOWNLOADS)
 
     async def disk(call: Callable[[], T], /) -> T:
         return await anyio.to_thread.run_sync(call, limiter=limiter)
 
     async with (
-        ConsoleClient(access.url, access.key) as reader,
-        ArtifactDownloader(access.url, access.key) as fetcher,
+        ConsoleClient(access.url, access.key) as client,
+        ArtifactDownloader(access.url, access.key) as downloader,
     ):
         yield ArtifactFetcher(
             store=store,
-            reader=reader,
-            fetcher=fetcher,
+            console=client,
+            downloader=downloader,
             folder=folder,
-            choice=choice,
+            selection=choice,
             offload=offload,
-            disk=disk,
+            offload_disk=disk,
         )
 
 
@@ -85,7 +121,7 @@ def fetch(
     key: str | None = None,
     kinds: Collection[ArtifactKind] = (),
 ) -> str | None:
-    """Fetch what is wanted of a batch; return what was in the way of the last that was not."""
+    """Fetch the wanted artifacts of a batch; return why the last failure happened."""
     choice = ArtifactSelection(batch_id=batch.id, key=key, kinds=kinds)
     try:
         return anyio.run(_fetch, store, access, folder, choice)
@@ -97,10 +133,10 @@ async def _fetch(
     store: Store, access: ApiAccess, folder: Path, choice: ArtifactSelection
 ) -> str | None:
     async with (
-        fetching(store, access, folder, in_thread(), choice) as work,
+        fetching(store, access, folder, in_thread(), choice) as fetcher,
         anyio.create_task_group() as tasks,
     ):
-        tasks.start_soon(work.run)
-        await work.finish(ALONE)
+        tasks.start_soon(fetcher.run)
+        await fetcher.finish(FETCH_ONLY_SECONDS)
         tasks.cancel_scope.cancel()
-    return work.trouble
+    return fetcher.last_problem

@@ -1,83 +1,105 @@
-"""Follows one run at a terminal by looking at it: what it does, where to see it, how it ended."""
+"""Follows one run to its end by polling it, and reports what is new."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
-import click
 
-from batchrunner.classify import classify, classify_fault
-from batchrunner.cli.output.run_text import run_lines, step_line
-from batchrunner.model import ApiError, FailureCategory, Succeeded
+from batchrunner.app.api_call import call_api
+from batchrunner.classify import classify_fault
+from batchrunner.model import ApiError, Failed, FailureCategory, RunStatus
+from batchrunner.model.categories import CATEGORIES
 from batchrunner.text.terminal import term_safe
-from batchrunner.tinyfish.console_views import RunDetails
 
 if TYPE_CHECKING:
+    from batchrunner.app.api_access import ApiAccess
     from batchrunner.tinyfish.console_client import ConsoleClient
+    from batchrunner.tinyfish.console_views import RunDetails, Step
 
-#: Seconds between two looks, for the first of them and for all that follow.
-FIRST_LOOKS, SHORT, LONG = 30, 2.0, 10.0
-#: Failures of a look that pass by themselves.
+#: The first polls of a run follow each other faster than the later ones.
+FAST_POLLS = 30
+FAST_POLL_SECONDS, SLOW_POLL_SECONDS = 2.0, 10.0
+#: Failures of a poll that pass without help.
 _PASSING = (FailureCategory.UNREACHABLE, FailureCategory.THROTTLED)
 
 
-class Follower:
-    """Tells of a run only what it has not told before."""
+class RunObserver(Protocol):
+    """Receives what happens to a run; each change is reported once."""
 
-    def __init__(self, *, quiet: bool = False) -> None:
-        self._quiet = quiet  # of what a stream has told already
+    def status_changed(self, run_id: str, status: RunStatus) -> None:
+        """The run has another status."""
+
+    def live_view_opened(self, address: str) -> None:
+        """The run's browser can be watched at an address."""
+
+    def step_done(self, number: int, step: Step) -> None:
+        """The run has done a step."""
+
+    def poll_failed(self, failure: Failed) -> None:
+        """The API did not answer; the run is polled again."""
+
+
+def follow_run(api: ApiAccess, run_id: str, observer: RunObserver | None = None) -> RunDetails:
+    """
+    Poll a run until it is over, and return how it ended.
+
+    A poll that fails because the API is away or busy is repeated: it says nothing about the run.
+
+    Raises:
+        BatchrunnerError: The API does not know the run, or refuses the key.
+    """
+    follower = _Follower(run_id, observer)
+    return call_api(api, follower.follow, about=f"run {term_safe(run_id)}")
+
+
+class _Follower:
+    """Polls one run, and remembers what it has reported."""
+
+    def __init__(self, run_id: str, observer: RunObserver | None) -> None:
+        self._run_id = run_id
+        self._observer = observer
         self._steps = 0
-        self._said: set[str] = set()
+        self._reported: set[object] = set()
 
-    async def follow(self, reader: ConsoleClient, run_id: str) -> RunDetails:
-        """
-        Look at a run until it is over, telling what is new; return how it ended.
-
-        A look that fails because the API is away or busy is made again: it says nothing of the run.
-
-        Raises:
-            ApiError: The API does not know the run, or does not take the key.
-        """
-        looks = 0
+    async def follow(self, client: ConsoleClient) -> RunDetails:
+        """Poll until the run is over."""
+        polls = 0
         while True:
-            shown = await self._look(reader, run_id)
-            if shown is not None:
-                self._tell(shown)
-                if shown.run.status.is_final:
-                    return shown
-            await anyio.sleep(SHORT if looks < FIRST_LOOKS else LONG)
-            looks += 1
+            details = await self._poll(client)
+            if details is not None:
+                self._report(details)
+                if details.run.status.is_final:
+                    return details
+            await anyio.sleep(FAST_POLL_SECONDS if polls < FAST_POLLS else SLOW_POLL_SECONDS)
+            polls += 1
 
-    async def _look(self, reader: ConsoleClient, run_id: str) -> RunDetails | None:
+    async def _poll(self, client: ConsoleClient) -> RunDetails | None:
         try:
-            return await reader.show(run_id)
+            return await client.show(self._run_id)
         except ApiError as error:
             failure = classify_fault(error.fault)
-            if failure.category not in _PASSING or error.fault.status == 404:
+            passing = CATEGORIES[failure.category].passes_by_itself
+            if not passing or error.fault.status == 404:
                 raise
-            self.say(f"no look at the run: {failure.message}; looking again")
+            if self._observer is not None and self._is_new(failure.message):
+                self._observer.poll_failed(failure)
             return None
 
-    def _tell(self, shown: RunDetails) -> None:
-        if self._quiet:
+    def _report(self, details: RunDetails) -> None:
+        run, observer = details.run, self._observer
+        if observer is None:
             return
-        self.say(f"run {shown.run.run_id} is {shown.run.status}")
-        if shown.run.streaming_url and not shown.run.status.is_final:
-            self.say(f"live view, while it runs: {shown.run.streaming_url}")
-        for number, step in list(enumerate(shown.steps, 1))[self._steps :]:
-            click.echo(step_line(number, step))
-        self._steps = max(self._steps, len(shown.steps))
+        if self._is_new(run.status):
+            observer.status_changed(run.run_id, run.status)
+        if run.streaming_url and not run.status.is_final and self._is_new(run.streaming_url):
+            observer.live_view_opened(run.streaming_url)
+        for number, step in list(enumerate(details.steps, 1))[self._steps :]:
+            observer.step_done(number, step)
+        self._steps = max(self._steps, len(details.steps))
 
-    def say(self, line: str) -> None:
-        """Say something, once."""
-        if line not in self._said:
-            self._said.add(line)
-            click.echo(term_safe(line))
-
-
-def conclude(shown: RunDetails, *, steps: bool) -> bool:
-    """Show how a run ended; whether it brought something that is no failure by its own words."""
-    for line in run_lines(shown, steps=steps):
-        click.echo(line)
-    return isinstance(classify(shown.run), Succeeded)
+    def _is_new(self, item: object) -> bool:
+        """Whether something was not reported before; it counts as reported now."""
+        is_new = item not in self._reported
+        self._reported.add(item)
+        return is_new

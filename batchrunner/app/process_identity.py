@@ -1,4 +1,4 @@
-"""Tells this process from others, and which of them are known to be gone."""
+"""Identifies this process, and finds out which other owners have exited."""
 
 from __future__ import annotations
 

@@ -1,201 +1,133 @@
-"""Runs a batch in this process until its end: signals, display, sandbox."""
+"""Runs a batch to its end: its account, its budget, artifacts beside it, the exit reason."""
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import anyio
 
-from batchrunner.app.account_check import admit_key
-from batchrunner.app.api_key import api_key
+from batchrunner.app.account_check import bind, check_origin
+from batchrunner.app.api_access import ApiAccess
+from batchrunner.app.budget import set_up
 from batchrunner.app.clock import now
-from batchrunner.app.fetch_artifacts import ARTIFACT_WAIT_SECONDS, fetching
+from batchrunner.app.fetch_artifacts import ARTIFACT_WAIT_SECONDS, fetch, fetching
 from batchrunner.app.process_identity import exited_owners, this_process
+from batchrunner.app.run_observer import CountsRead, Notice, RunObserver, Say, StopRequested
+from batchrunner.app.stop_control import StopControl, StopRequest
 from batchrunner.app.webhook_listener import WebhookOptions, listen_for_webhooks
-from batchrunner.cli.exit_codes import (
-    ALL_SUCCEEDED,
-    CANARY_FAILED,
-    CANNOT_GO_ON,
-    HOSTS_PARKED,
-    INTERRUPTED,
-    OUT_OF_BUDGET,
-    OUT_OF_TIME,
-    SOME_FAILED,
-    TERMINATED,
-)
-from batchrunner.cli.output.progress import Display
-from batchrunner.errors import CannotContinue, LeftEarly, UsageError
-from batchrunner.model import Batch, BatchCounts, Failed, JobState
+from batchrunner.errors import ApiError, CannotContinue, LeftEarly
+from batchrunner.model import Batch, BatchCounts, Failed, FailureCategory
 from batchrunner.policy.schedule import Window
 from batchrunner.runner.artifact_fetcher import ArtifactFetcher, ArtifactSelection
 from batchrunner.runner.runner import ExitReason, Runner, in_thread, innermost
-from batchrunner.store.address import redacted
 from batchrunner.store.database import StoreError
 from batchrunner.store.store import Store
-from batchrunner.tinyfish.client import DEFAULT_URL, TinyFishClient
-from batchrunner.tinyfish.http import LOOPBACK, AddressError
-
-#: Seconds in which a second SIGINT is still the first one.
-SIGNAL_ECHO_SECONDS = 0.3
-#: How the runs of any API on this machine are labelled: they are none that were paid for.
-SANDBOX = "sandbox"
+from batchrunner.text.terminal import SHOWN, shorten, term_safe
+from batchrunner.tinyfish.client import TinyFishClient
 
 
 @dataclass(frozen=True, kw_only=True)
-class ApiAccess:
-    """Which API to use, and the key that opens it."""
+class RunOptions:
+    """How a batch is run this time."""
 
-    url: str
+    budget: str | None = None  #: as a job file spells it, or `none`; None: as before
+    window: Window = field(default_factory=Window)
+    folder: Path | None = None  #: where artifacts go; None: none are fetched
+    webhook: WebhookOptions | None = None
+    leave_runs: bool = False  #: give up runs of another account
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedBatch:
+    """A batch that may be run now, and the digest by which the store knows the key."""
+
+    batch: Batch
     key: str
-
-    @property
-    def origin(self) -> str:
-        """What a batch is tied to: its runs are on this API and on no other."""
-        parts = urlsplit(self.url)
-        return SANDBOX if parts.hostname in LOOPBACK else f"{parts.scheme}://{parts.netloc}"
-
-
-@contextmanager
-def open_api(
-    *, sandboxed: bool, api_url: str | None, api_key_file: str | None, db: str
-) -> Iterator[ApiAccess]:
-    """Give the API to use; with *sandboxed* it is served while the block runs."""
-    if not sandboxed:
-        given = ApiAccess(url=api_url or DEFAULT_URL, key=api_key(api_key_file))
-        with _address_checked():
-            TinyFishClient(given.url, given.key)
-        yield given
-        return
-    if api_url is not None:
-        raise UsageError(
-            "--sandbox and --api-url name two different APIs",
-            next="leave one of them out",
-        )
-    from batchrunner.sandbox import SandboxConfig
-    from batchrunner.sandbox.http.server import serve
-
-    place = Path(db if Path(db).name and "://" not in db else "batchrunner.db")
-    ledger = place.with_name(f"{place.name}.sandbox.jsonl")
-    # Whom it tells that a run ended is on this machine, where there is no https.
-    world = SandboxConfig(durations=(1.0, 4.0), retry_after=1.0, variants={"webhook_url": "http"})
-    stack = ExitStack()
-    try:
-        with _uninterrupted():
-            is_new = not ledger.exists()
-            served = stack.enter_context(serve(world, ledger_path=ledger))
-    except BlockingIOError as error:
-        raise CannotContinue(
-            f"another command works with the sandbox of {redacted(db)}",
-            next="wait until it has ended, or let both use one: batchrunner sandbox --port 8765, "
-            "then --api-url http://127.0.0.1:8765 (and any key) in place of --sandbox",
-        ) from error
-    try:
-        yield ApiAccess(url=served.url, key="sandbox")
-    finally:
-        with _uninterrupted():
-            if is_new and not served.ledger.requests:
-                ledger.unlink(missing_ok=True)  # nothing was begun: nothing is left
-            stack.close()
-
-
-@contextmanager
-def _address_checked() -> Iterator[None]:
-    try:
-        yield
-    except AddressError as error:
-        hint = "name the API with --api-url https://…, or leave the option out"
-        raise UsageError(
-            str(error),
-            next=hint,
-        ) from error
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C back while the block runs: a server that half began would wait for ever."""
-    missed: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: missed.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if missed:
-        raise KeyboardInterrupt
-
-
-def bind(store: Store, batch: Batch, api: ApiAccess, *, leave_runs: bool = False) -> str:
-    """
-    Tie the batch to the API and the account that its runs are on; return the key's digest.
-
-    With *leave_runs*, runs of another account are given up for it.
-
-    Raises:
-        UsageError: It is tied to another one, where its runs would not be found.
-    """
-    check_origin(batch, store.bind(batch.id, api.origin), api)
-    return admit_key(store, batch, api, leave_runs=leave_runs)
-
-
-def check_origin(batch: Batch, bound: str | None, api: ApiAccess) -> None:
-    """Refuse another API than the one that a batch is tied to; None: it is tied to none yet."""
-    if bound not in (None, api.origin):
-        raise UsageError(
-            f"batch {batch.name!r} was run on {bound}, and this is {api.origin}",
-            next="results of the two do not mix; name another database: --db other.db",
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchRunEnded:
-    """How a runner's work ended."""
+    """Why a runner returned, and how the batch stood then."""
 
-    ending: ExitReason | None  #: None: it was cut off by a signal
-    tally: BatchCounts
-    exit_code: int
-    failure: Failed | None = None  #: why it stopped early
+    reason: ExitReason | None  #: None: it was asked to leave at once
+    counts: BatchCounts
+    failure: Failed | None = None  #: what stopped it early
+
+
+def prepare_run(
+    store: Store, batch: Batch, api: ApiAccess, options: RunOptions, say: Say
+) -> PreparedBatch | None:
+    """
+    Check the batch's account, set its budget and rate; None where every job is final.
+
+    Artifacts that an earlier run left are fetched then.
+
+    Raises:
+        BatchrunnerError: The batch cannot be run with this key on this API.
+    """
+    if options.folder is not None:
+        store.want_artifacts(batch.id, lasting=True)
+    if not store.tally(batch.id).open:
+        check_origin(batch, batch.api_origin, api)
+        if options.folder is not None and store.gallery(batch.id).left:
+            bind(store, batch, api, say=say)
+            fetch(store, batch, api, options.folder)
+        return None
+    key = bind(store, batch, api, leave_runs=options.leave_runs, say=say)
+    return PreparedBatch(batch=set_up(store, batch, api, options.budget, say), key=key)
+
+
+def stopped(failure: Failed) -> CannotContinue:
+    """Return why a runner had to stop, and what to check before it goes on."""
+    said = shorten(term_safe(failure.message), SHOWN)
+    if failure.category is FailureCategory.UNREACHABLE:
+        what, check = said, "the API's address (--api-url, TINYFISH_BASE_URL)"
+    else:
+        what, check = f"the API answered {said!r}", "the key and its rights"
+    return ApiError(
+        f"stopped: {what}",
+        next=f"check {check}, then run the same command again: no attempt was used up",
+    )
 
 
 def work(
     store: Store,
     batch: Batch,
     api: ApiAccess,
-    display: Display,
+    observer: RunObserver,
     *,
     key: str,
+    control: StopControl | None = None,
     submitting: bool = True,
-    window: Window | None = None,
-    folder: Path | None = None,
-    hook: WebhookOptions | None = None,
+    options: RunOptions | None = None,
 ) -> BatchRunEnded:
     """
-    Run the batch until its end or that of its *window*, or until a signal ends it.
+    Run the batch until its end or that of its window, or until *control* stops it.
 
-    *key* is the digest by which the ledger knows the API key. Artifacts are fetched into *folder*,
-    if there is one, and the API may tell at *hook* that runs ended.
+    *key* is the digest by which the store knows the API key. The budget is not set here.
     """
+    options, control = options or RunOptions(), control or StopControl()
     make = partial(
         Runner,
         store=store,
         batch=batch,
         now=now,
         monotonic=time.monotonic,  # anyio's cannot be read in the thread of the store
-        gone=exited_owners,
-        notify=display.tell,
-        key=key,
-        submitting=submitting,
-        window=window,
+        exited_owners=exited_owners,
+        notify=observer.notify,
+        key_digest=key,
+        submit=submitting,
+        window=options.window,
     )
     try:
-        with store.brief():  # who waits for a lock cannot hear that it is to leave
-            return anyio.run(_work, store, batch, api, display, make, folder, hook)
+        with store.brief():  # a thread that waits for a lock cannot be stopped
+            return anyio.run(_work, store, batch, api, observer, control, make, options)
     except BaseExceptionGroup as group:
         raise innermost(group) from group
 
@@ -204,58 +136,59 @@ async def _work(
     store: Store,
     batch: Batch,
     access: ApiAccess,
-    display: Display,
+    observer: RunObserver,
+    control: StopControl,
     make: Callable[..., Runner],
-    folder: Path | None,
-    hook: WebhookOptions | None,
+    options: RunOptions,
 ) -> BatchRunEnded:
     offload, owner = in_thread(), this_process()
+
+    def say(line: str) -> None:
+        observer.notify(Notice(text=line))
+
     async with TinyFishClient(access.url, access.key) as api, AsyncExitStack() as stack:
-        hints = await stack.enter_async_context(listen_for_webhooks(hook, api, display.say))
-        runner = make(api=api, owner=owner, offload=offload, hints=hints)
-        signals = _Signals(runner, display)
-        beside: ArtifactFetcher | None = None
-        if folder is not None:
-            choice = ArtifactSelection(batch_id=batch.id, owner_id=owner.id)
-            work = fetching(store, access, folder, offload, choice)
-            beside = await stack.enter_async_context(work)
-        ending = await _until_end(runner, signals, beside, lambda: _show(store, batch, display))
-    tally = _tally(store, batch, signals if ending is None else None)
-    return BatchRunEnded(
-        ending=ending,
-        tally=tally,
-        exit_code=signals.exit_code if ending is None else _exit_code(ending, tally),
-        failure=runner.stop_failure,
-    )
+        webhook = await stack.enter_async_context(listen_for_webhooks(options.webhook, api, say))
+        runner = make(api=api, owner=owner, offload=offload, webhook_wakeup=webhook)
+        stop = _Stop(runner, observer, control)
+        fetcher: ArtifactFetcher | None = None
+        if options.folder is not None:
+            selection = ArtifactSelection(batch_id=batch.id, owner_id=owner.id)
+            beside = fetching(store, access, options.folder, offload, selection)
+            fetcher = await stack.enter_async_context(beside)
+        reason = await _until_end(runner, stop, fetcher, partial(_count, store, batch, observer))
+    counts = _counts(store, batch, left=reason is None)
+    return BatchRunEnded(reason=reason, counts=counts, failure=runner.stop_failure)
 
 
 async def _until_end(
     runner: Runner,
-    signals: _Signals,
-    beside: ArtifactFetcher | None,
-    show: Callable[[], Coroutine[Any, Any, None]],
+    stop: _Stop,
+    fetcher: ArtifactFetcher | None,
+    count: Callable[[], Coroutine[Any, Any, None]],
 ) -> ExitReason | None:
-    """Run to the end, and fetch what was captured for a while longer; None: cut off."""
-    ending: ExitReason | None = None
-    async with anyio.create_task_group() as tasks, signals.heard():
-        tasks.start_soon(show)
-        if beside is not None:
-            tasks.start_soon(beside.run)
-        with signals.scope:
-            ending = await runner.run()
-            if beside is not None and ending in (ExitReason.FINISHED, ExitReason.SPENT):
-                signals.landed = True
-                await beside.finish(ARTIFACT_WAIT_SECONDS)
+    """Run to the end, and fetch artifacts for a while longer; None: it left at once."""
+    reason: ExitReason | None = None
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(count)
+        tasks.start_soon(stop.heed)
+        if fetcher is not None:
+            tasks.start_soon(fetcher.run)
+        with stop.scope:
+            reason = await runner.run()
+            if fetcher is not None and reason in (ExitReason.FINISHED, ExitReason.BUDGET_USED_UP):
+                stop.nothing_in_flight = True
+                await fetcher.finish(ARTIFACT_WAIT_SECONDS)
+        stop.control.close()
         tasks.cancel_scope.cancel()
-    return ending
+    return reason
 
 
-def _tally(store: Store, batch: Batch, left: _Signals | None) -> BatchCounts:
-    """Count the batch; who was told to leave does not wait for a database that is away."""
+def _counts(store: Store, batch: Batch, *, left: bool) -> BatchCounts:
+    """Count the batch; a runner that *left* at once does not wait for the database."""
     try:
         return store.tally(batch.id)
     except StoreError as error:
-        if left is None:
+        if not left:
             raise
         raise LeftEarly(
             f"left while {error.message}: nothing is lost, and nothing was exported",
@@ -263,74 +196,34 @@ def _tally(store: Store, batch: Batch, left: _Signals | None) -> BatchCounts:
         ) from error
 
 
-async def _show(store: Store, batch: Batch, display: Display) -> None:
-    """Keep the display up to date; through a thread of its own, so that it delays nothing."""
-    while True:
-        with suppress(StoreError):  # the runner waits for the database, and says so
-            tally = await anyio.to_thread.run_sync(store.tally, batch.id)
+async def _count(store: Store, batch: Batch, observer: RunObserver) -> None:
+    """Report the batch's numbers again and again; in another thread, so that it delays nothing."""
+    while (seconds := observer.count_seconds) is not None:
+        with suppress(StoreError):  # the runner waits for the database, and reports that
+            counts = await anyio.to_thread.run_sync(store.tally, batch.id)
             parked = await anyio.to_thread.run_sync(store.parked, batch.id)
-            display.update(tally, now(), parked)
-        await anyio.sleep(display.seconds)
+            observer.notify(CountsRead(counts=counts, at=now(), parked=parked))
+        await anyio.sleep(seconds)
 
 
-class _Signals:
-    """First Ctrl-C: submit nothing more. Second, or SIGTERM: leave; runs go on remotely."""
+class _Stop:
+    """Passes stop requests on to the runner."""
 
-    def __init__(self, runner: Runner, display: Display) -> None:
+    def __init__(self, runner: Runner, observer: RunObserver, control: StopControl) -> None:
         self._runner = runner
-        self._display = display
-        self._asked_at: float | None = None
+        self._observer = observer
+        self.control = control
         self.scope = anyio.CancelScope()
-        self.exit_code = INTERRUPTED
-        self.landed = False  #: no run is in flight: there is nothing to wait for
+        self.nothing_in_flight = False  #: only artifacts are waited for
 
-    @asynccontextmanager
-    async def heard(self) -> AsyncIterator[None]:
-        """Listen while the block runs."""
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._listen, received)
-                yield
-                tasks.cancel_scope.cancel()
-
-    async def _listen(self, received: AsyncIterator[signal.Signals]) -> None:
-        async for number in received:
-            if number == signal.SIGINT and self._asked_at is None and not self.landed:
-                self._asked_at = anyio.current_time()
-                self._runner.drain()
-                self._display.say("stopping: nothing more is submitted; waiting for runs in flight")
-                self._display.say(
-                    "Ctrl-C again leaves at once: they go on, the next start adopts them"
-                )
-                self._display.stops(now())
-            elif number != signal.SIGINT or not self._is_echo():
-                self.exit_code = INTERRUPTED if number == signal.SIGINT else TERMINATED
+    async def heed(self) -> None:
+        """Drain at the first request, leave at the second."""
+        limiter, known = anyio.CapacityLimiter(1), StopRequest.NONE
+        while known < StopRequest.LEAVE:
+            wait = partial(self.control.wait_for_more, known)
+            known = await anyio.to_thread.run_sync(wait, abandon_on_cancel=True, limiter=limiter)
+            if known is StopRequest.LEAVE or (known and self.nothing_in_flight):
                 self.scope.cancel()
-
-    def _is_echo(self) -> bool:
-        # A process group is signalled twice by those who signal it and its leader.
-        return (
-            self._asked_at is not None
-            and anyio.current_time() - self._asked_at < SIGNAL_ECHO_SECONDS
-        )
-
-
-def _exit_code(ending: ExitReason, tally: BatchCounts) -> int:
-    if ending is ExitReason.DRAINED:
-        return INTERRUPTED
-    if ending is ExitReason.OUT_OF_TIME:
-        return OUT_OF_TIME
-    if ending is ExitReason.SPENT:
-        return OUT_OF_BUDGET
-    if ending is ExitReason.GATED:
-        return CANARY_FAILED
-    if ending is ExitReason.PARKED:
-        return HOSTS_PARKED
-    if ending is ExitReason.STOPPED:
-        return CANNOT_GO_ON
-    return exit_code_of(tally)
-
-
-def exit_code_of(tally: BatchCounts) -> int:
-    """Return the verdict on a batch that has come to its end."""
-    return ALL_SUCCEEDED if tally.jobs[JobState.SUCCEEDED] == tally.total else SOME_FAILED
+            elif known is StopRequest.DRAIN:
+                self._runner.drain()
+                self._observer.notify(StopRequested(at=now()))

@@ -1,145 +1,172 @@
-"""Runs one (url, goal) and shows it: a batch of one job, whose run is followed as a stream."""
+"""Runs one (url, goal) as a batch of one job, and reports what its run does."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
 
-import click
+import anyio
 
-from batchrunner.app.api_call import call_api
-from batchrunner.app.clock import ledger_now
-from batchrunner.app.follow_run import Follower, conclude
-from batchrunner.app.process_identity import this_process
-from batchrunner.app.run_batch import ApiAccess, bind, work
-from batchrunner.cli.options import opened
-from batchrunner.cli.output.progress import make_display
+from batchrunner.app.account_check import bind
+from batchrunner.app.clock import ledger_now, now
+from batchrunner.app.follow_run import follow_run
+from batchrunner.app.process_identity import exited_owners, this_process
 from batchrunner.errors import CannotContinue, InputError
 from batchrunner.inputs.yaml import JobFileErrors, parse, report
-from batchrunner.model import (
-    Batch,
-    CreateAnswer,
-    JobFile,
-    JobState,
-    Refused,
-    RetryRule,
-    Settings,
-    Submission,
-)
-from batchrunner.policy.create_outcome import settle_refusal
-from batchrunner.policy.retry_rules import CONFIGURABLE, Policy
-from batchrunner.runner.run_matching import output_schema_of, run_request
-from batchrunner.store.schema import SubmissionState
+from batchrunner.model import Batch, JobFile, JobState, RetryRule, Settings
+from batchrunner.model.categories import CONFIGURABLE
+from batchrunner.runner.events import Event, RunsSubmitted
+from batchrunner.runner.runner import Runner, in_thread
+from batchrunner.runner.streamed_create import StreamedCreate
 from batchrunner.store.store import Store
 from batchrunner.text.terminal import term_safe
 from batchrunner.tinyfish.console_client import ConsoleClient
-from batchrunner.tinyfish.console_views import RunDetails
-from batchrunner.tinyfish.sse import StreamEvent
+from batchrunner.tinyfish.event_stream import StreamEvent
 
-#: The job ends with its run: who wants to pay for another one says so.
-_ONCE = {category: RetryRule(attempts=1, then=()) for category in CONFIGURABLE}
+if TYPE_CHECKING:
+    from batchrunner.app.api_access import ApiAccess
+    from batchrunner.tinyfish.console_views import RunDetails
+
+#: Each failure is final: another run costs money, and the user decides on that.
+_ONE_ATTEMPT = {category: RetryRule(attempts=1, then=()) for category in CONFIGURABLE}
 
 
-def run_one(api: ApiAccess, db: str, url: str, goal: str) -> bool:
+class OneRunObserver(Protocol):
+    """Receives what happens while one job is run."""
+
+    def waiting(self, line: str) -> None:
+        """Nothing has begun yet, for a reason."""
+
+    def runner_event(self, event: Event) -> None:
+        """The runner reports something while no run is known."""
+
+    def run_event(self, event: StreamEvent, *, is_first: bool) -> None:
+        """The run reports something; its id is in the database already."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneRun:
+    """The run of one job, and what the job came to."""
+
+    details: RunDetails
+    is_new: bool  #: it was started or was still open in this call
+    succeeded: bool
+
+
+def run_one(store: Store, api: ApiAccess, url: str, goal: str, observer: OneRunObserver) -> OneRun:
     """
-    Run the pair unless it has been, and show what its run did; whether the job succeeded.
+    Run a pair unless it was run before, and return its run.
 
-    Given again it goes on where it was, and pays for no second run.
+    Called again, it goes on where it was, and pays for no second run.
 
     Raises:
-        BatchrunnerError: There is no run, and why.
+        BatchrunnerError: There is no run that is over; the message says why.
     """
     job_file = _job_file(url, goal)
-    with opened(db, must_exist=False) as store:
-        batch = store.load(job_file, ledger_now(store)).batch
-        key, job = bind(store, batch, api), job_file.specs[0].key
-        was_open = bool(store.tally(batch.id).open)
-        if was_open:
-            _submit(store, batch, api, key)
-            if run_id := store.newest_run(batch.id, job):
-                _look(api, run_id)
-            display = make_display(batch.name, quiet=run_id is not None)
-            with display.shown():
-                work(store, batch, api, display, key=key, submitting=False)
-        run_id = store.newest_run(batch.id, job)
-        if run_id is None or store.tally(batch.id).open:
-            raise _not_run(store, batch)
-        conclude(_look(api, run_id), steps=not was_open)
-        return store.tally(batch.id).jobs[JobState.SUCCEEDED] == 1
+    batch = store.load(job_file, ledger_now(store)).batch
+    key, job = bind(store, batch, api, say=observer.waiting), job_file.specs[0].key
+    is_new = bool(store.tally(batch.id).open)
+    if is_new:
+        _finish_job(store, batch, api, key, job, observer)
+    run_id = store.newest_run(batch.id, job)
+    if run_id is None or store.tally(batch.id).open:
+        raise _no_ended_run(store, batch)
+    succeeded = store.tally(batch.id).jobs[JobState.SUCCEEDED] == 1
+    return OneRun(details=follow_run(api, run_id), is_new=is_new, succeeded=succeeded)
 
 
 def _job_file(url: str, goal: str) -> JobFile:
-    """Return the batch of one job that the pair is; the same pair is always the same batch."""
+    """Return the batch for a pair; the same pair always gives the same batch."""
     digest = hashlib.sha256(json.dumps([url, goal]).encode()).hexdigest()[:12]
     try:
         found = parse(json.dumps([{"url": url, "goal": goal}]), file="--url", name=digest)
     except JobFileErrors as errors:
-        raise InputError(report(errors), errors.mistakes) from errors
+        raise InputError(report(errors), errors.problems) from errors
     (spec,) = found.specs
     return JobFile(
         name=f"watch-{digest}",
         settings=Settings(concurrency=1),
-        specs=(replace(spec, policy=_ONCE),),
+        specs=(replace(spec, policy=_ONE_ATTEMPT),),
     )
 
 
-def _submit(store: Store, batch: Batch, api: ApiAccess, key: str) -> None:
-    """Start the job's run if it is due, and tell what it does for as long as the stream lasts."""
-    me = this_process()
-    store.enlist(me, ledger_now(store))
-    try:
-        for submission in store.claim(me.id, batch.id, 1, ledger_now(store), key):
-            told = _StreamText(store, me.id, submission)
-            answer = call_api(api, told.stream, about="a run")
-            if isinstance(answer, Refused):
-                now = ledger_now(store)
-                policy = Policy.of(batch.settings)
-                verdicts = settle_refusal(policy, submission, answer.fault, now)
-                refused = SubmissionState.REFUSED
-                store.settle(me.id, submission, refused, verdicts, now, answer.fault.message)
-    finally:
-        # What is open now is adopted by whoever comes next: that is what starting up means.
-        store.retire(me.id, ledger_now(store))
+def _finish_job(
+    store: Store, batch: Batch, api: ApiAccess, key: str, job: str, observer: OneRunObserver
+) -> None:
+    """Submit the job if it is due, and wait until its run is over."""
+    progress = _Progress(observer, run_is_known=store.newest_run(batch.id, job) is not None)
+    with store.brief():  # a long wait for a lock would delay Ctrl-C
+        anyio.run(_work, store, batch, api, key, progress)
+        run_id = store.newest_run(batch.id, job)
+        if run_id is not None and store.tally(batch.id).open:
+            # Another process has the run open: wait for its end, then settle what that one left.
+            follow_run(api, run_id)
+            anyio.run(_work, store, batch, api, key, progress, False)
 
 
-class _StreamText:
-    """Writes down the run as soon as the stream names it, and shows what happens."""
-
-    def __init__(self, store: Store, owner_id: str, submission: Submission) -> None:
-        self._store = store
-        self._owner_id = owner_id
-        self._submission = submission
-        self._known = False
-
-    async def stream(self, reader: ConsoleClient) -> CreateAnswer:
-        """Send the create request, once, and follow its answer."""
-        (ride,) = self._submission.attempts
-        request = run_request(self._submission, ride)
-        return await reader.stream(request, output_schema_of(self._submission), self._tell)
-
-    def _tell(self, event: StreamEvent) -> None:
-        if event.run_id is not None and not self._known:
-            self._known = True
-            runs = {self._submission.attempts[0].attempt_id: event.run_id}
-            now = ledger_now(self._store)
-            self._store.record(self._owner_id, self._submission, runs, now)
-            click.echo(term_safe(f"run {event.run_id} has begun"))
-        if event.address is not None:
-            click.echo(term_safe(f"live view, while it runs: {event.address}"))
-        if event.kind == "PROGRESS" and event.says is not None:
-            click.echo(term_safe(f"  {event.says}"))
-
-
-def _look(api: ApiAccess, run_id: str) -> RunDetails:
-    async def followed(reader: ConsoleClient) -> RunDetails:
-        return await Follower(quiet=True).follow(reader, run_id)
-
-    return call_api(api, followed, about=f"run {term_safe(run_id)}")
+async def _work(
+    store: Store,
+    batch: Batch,
+    access: ApiAccess,
+    key: str,
+    progress: _Progress,
+    submitting: bool = True,
+) -> None:
+    """Let a runner submit the job if it is due, at most once, and follow its run to the end."""
+    async with ConsoleClient(access.url, access.key) as client:
+        runner = Runner(
+            store=store,
+            api=client,
+            batch=batch,
+            owner=this_process(),
+            now=now,
+            monotonic=time.monotonic,  # anyio's clock cannot be read in the store's thread
+            offload=in_thread(),
+            exited_owners=exited_owners,
+            notify=progress.runner_event,
+            key_digest=key,
+            submit=submitting,
+            submit_once=True,
+            streamed_create=StreamedCreate(api=client, on_event=progress.run_event),
+        )
+        await runner.run()
 
 
-def _not_run(store: Store, batch: Batch) -> CannotContinue:
-    """Say why there is no run, or none that is over."""
+class _Progress:
+    """Passes the events of a stream on once the run's id is in the database."""
+
+    def __init__(self, observer: OneRunObserver, *, run_is_known: bool) -> None:
+        self._observer = observer
+        self._waiting: list[StreamEvent] = []
+        self._passed_on = 0
+        self._run_is_known = run_is_known
+
+    def runner_event(self, event: Event) -> None:
+        """Take an event of the runner; none is passed on once the run is known."""
+        if isinstance(event, RunsSubmitted) and self._waiting:
+            self._run_is_known = True
+            for each in self._waiting:
+                self._pass_on(each)
+        elif not self._run_is_known:
+            self._observer.runner_event(event)
+
+    def run_event(self, event: StreamEvent) -> None:
+        """Take an event of the stream."""
+        if self._run_is_known:
+            self._pass_on(event)
+        else:
+            self._waiting.append(event)
+
+    def _pass_on(self, event: StreamEvent) -> None:
+        self._observer.run_event(event, is_first=not self._passed_on and bool(event.run_id))
+        self._passed_on += bool(event.run_id)
+
+
+def _no_ended_run(store: Store, batch: Batch) -> CannotContinue:
+    """Say why there is no run that is over."""
     final = not store.tally(batch.id).open
     failures = store.failures(batch.id, final=final, most=1)
     why = term_safe(failures[0].message) if failures else "it may be on its way"
@@ -147,5 +174,5 @@ def _not_run(store: Store, batch: Batch) -> CannotContinue:
         f"the job has no run that is over: {why}",
         next=f"batchrunner retry {batch.name}, then the same command"
         if final
-        else "give the same command again: it looks before it starts anything",
+        else "give the same command again: it searches before it starts anything",
     )

@@ -1,4 +1,4 @@
-"""Where the API may tell that a run ended: the options that say so, and the server behind them."""
+"""Receives webhooks while a batch runs: a server for the API's calls that runs have ended."""
 
 from __future__ import annotations
 
@@ -7,55 +7,35 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
-import click
+import anyio
+from anyio.abc import SocketAttribute
 
 from batchrunner.errors import CannotContinue, UsageError
+from batchrunner.runner.webhook_wakeup import WebhookWakeUp
+from batchrunner.tinyfish.webhook_server import WebhookServer
 
 if TYPE_CHECKING:
-    from batchrunner.runner.webhook_wakeup import WebhookWakeUp
     from batchrunner.tinyfish.client import TinyFishClient
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-#: Bytes of chance in the path that the API is told, and nobody else.
+#: Random bytes in the path of the webhook's address, which only the API knows.
 SECRET_BYTES = 24
-#: Connections that may wait to be taken.
+#: Connections that may wait to be accepted.
 BACKLOG = 64
-
-_OPTIONS = (
-    click.option(
-        "--webhook-listen",
-        metavar="HOST:PORT",
-        help="Let the API report at once that runs ended, and poll less often.",
-    ),
-    click.option(
-        "--webhook-url",
-        metavar="URL",
-        help="The public https address that leads to --webhook-listen.",
-    ),
-)
-
-
-def webhook_options(command: F) -> F:
-    """Add the options that say where the API may tell that runs ended."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
 
 
 @dataclass(frozen=True, kw_only=True)
 class WebhookOptions:
-    """Where to listen, and by which address the API comes there."""
+    """Where to listen, and the address under which the API reaches this place."""
 
     host: str
     port: int
-    url: str | None  #: None: the API is on this machine, and comes straight to the port
+    url: str | None  #: None: the API is on this machine, and calls the port directly
 
     def address(self, port: int, secret: str) -> str:
-        """Return what creates name, where *port* was taken."""
+        """Return the address that create requests name, for the port that is in use."""
         if self.url is not None:
             return f"{self.url.rstrip('/')}/{secret}"
         host = ip_address(self.host)
@@ -67,29 +47,31 @@ def webhook_from_options(
     webhook_listen: str | None, webhook_url: str | None, *, local: bool
 ) -> WebhookOptions | None:
     """
-    Return what the options say, None where they are not given.
+    Return where to receive webhooks; None if the options are not given.
 
     *local* says that the API is on this machine.
 
     Raises:
-        BatchrunnerError: The API could not come there.
+        UsageError: The API could not reach the place that the options name.
     """
     if webhook_listen is None:
         if webhook_url is not None:
-            raise _wrong("--webhook-url leads nowhere", "say where to listen: --webhook-listen")
+            raise UsageError(
+                "--webhook-url leads nowhere", next="say where to listen: --webhook-listen"
+            )
         return None
-    host, port = _place(webhook_listen)
+    host, port = _host_and_port(webhook_listen)
     if webhook_url is not None:
-        _check(webhook_url, local=local)
+        _check_url(webhook_url, local=local)
     elif not local:
-        raise _wrong(
+        raise UsageError(
             "the API calls only addresses with https, and none is given",
-            f"name the one that leads to {webhook_listen}: --webhook-url https://…",
+            next=f"name the one that leads to {webhook_listen}: --webhook-url https://…",
         )
     return WebhookOptions(host=host, port=port, url=webhook_url)
 
 
-def _place(text: str) -> tuple[str, int]:
+def _host_and_port(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     host = "127.0.0.1" if host == "localhost" else host.removeprefix("[").removesuffix("]")
     try:
@@ -103,73 +85,62 @@ def _place(text: str) -> tuple[str, int]:
 
 
 def _no_place(text: str) -> UsageError:
-    return _wrong(
+    return UsageError(
         f"--webhook-listen {text} is no address of this machine with a port",
-        "write 127.0.0.1:8788, 0.0.0.0:8788 or [::1]:8788; port 0 takes a free one",
+        next="write 127.0.0.1:8788, 0.0.0.0:8788 or [::1]:8788; port 0 takes a free one",
     )
 
 
-def _check(url: str, *, local: bool) -> None:
+def _check_url(url: str, *, local: bool) -> None:
     try:
         parts = urlsplit(url)
-        sound = bool(parts.hostname) and parts.port != 0
+        is_valid = bool(parts.hostname) and parts.port != 0
     except ValueError:
-        parts, sound = SplitResult("", "", "", "", ""), False
+        parts, is_valid = SplitResult("", "", "", "", ""), False
     schemes = ("https", "http") if local else ("https",)
-    extra = parts.username or parts.password or "?" in url or "#" in url
-    if not sound or parts.scheme not in schemes or extra or not url.isprintable() or " " in url:
-        raise _wrong(
+    has_extra = parts.username or parts.password or "?" in url or "#" in url
+    is_printable = url.isprintable() and " " not in url
+    if not is_valid or parts.scheme not in schemes or has_extra or not is_printable:
+        raise UsageError(
             "--webhook-url is no address that the API would call",
-            "write https://host or https://host/path: no user, no '?', no '#'",
+            next="write https://host or https://host/path: no user, no '?', no '#'",
         )
-
-
-def _wrong(message: str, hint: str) -> UsageError:
-    return UsageError(
-        message,
-        next=hint,
-    )
 
 
 @asynccontextmanager
 async def listen_for_webhooks(
-    hook: WebhookOptions | None, api: TinyFishClient, say: Callable[[str], None]
+    options: WebhookOptions | None, api: TinyFishClient, say: Callable[[str], None]
 ) -> AsyncIterator[WebhookWakeUp]:
     """
-    Listen while the block runs, and turn what comes into hints; *say* where, and if none came.
+    Listen while the block runs; each webhook wakes the poller.
 
-    The secret in their address is made here; it lives as long as the block, and is taken out of
-    whatever the API says.
+    *say* gets the port, and a sentence if no webhook came. The address has a secret that is valid
+    while the block runs; the client removes it from all answers of the API.
 
     Raises:
-        BatchrunnerError: The port cannot be used.
+        CannotContinue: The port cannot be used.
     """
-    import anyio
-    from anyio.abc import SocketAttribute
-
-    from batchrunner.runner.webhook_wakeup import WebhookWakeUp
-    from batchrunner.tinyfish.webhook_server import WebhookServer
-
-    if hook is None:
+    if options is None:
         yield WebhookWakeUp()
         return
     secret = secrets.token_urlsafe(SECRET_BYTES)
     api.hide(secret)
     try:
         listener = await anyio.create_tcp_listener(
-            local_host=hook.host, local_port=hook.port, backlog=BACKLOG
+            local_host=options.host, local_port=options.port, backlog=BACKLOG
         )
     except OSError as error:
+        place = f"{options.host}:{options.port}"
         raise CannotContinue(
-            f"--webhook-listen {hook.host}:{hook.port} cannot be used: {error.strerror or error}",
+            f"--webhook-listen {place} cannot be used: {error.strerror or error}",
             next="name another port, or 0 for a free one; nothing was submitted",
         ) from error
     async with listener, anyio.create_task_group() as tasks:
         port = listener.extra(SocketAttribute.local_port)
-        hints = WebhookWakeUp(hook.address(port, secret))
-        tasks.start_soon(WebhookServer(secret, hints.notify).serve, listener)
-        say(f"webhooks: listening on {hook.host} port {port}")
-        yield hints
+        wakeup = WebhookWakeUp(options.address(port, secret))
+        tasks.start_soon(WebhookServer(secret, wakeup.notify).serve, listener)
+        say(f"webhooks: listening on {options.host} port {port}")
+        yield wakeup
         tasks.cancel_scope.cancel()
-    if not hints.count and hints.webhook_url is not None:
-        say("webhooks: none came; results were learned by looks alone")
+    if not wakeup.count and wakeup.webhook_url is not None:
+        say("webhooks: none came; results were learned by polls alone")

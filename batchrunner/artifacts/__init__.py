@@ -1,1 +1,1 @@
-"""What was captured of runs, brought into a folder: addresses, bytes and names are all checked."""
+"""Downloads artifacts of runs into a folder; addresses, bytes and names are all checked."""

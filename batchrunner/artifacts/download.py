@@ -1,4 +1,4 @@
-"""Brings one artifact over HTTP: the key to the API only, from safe addresses, in bounds."""
+"""Downloads one artifact: sends the key to the API only, and checks address, size and type."""
 
 from __future__ import annotations
 
@@ -7,15 +7,23 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Self, cast
 
 import anyio
 import httpx
 
+from batchrunner.api_facts.endpoint_paths import step_artifact_path
+from batchrunner.artifacts.download_errors import (
+    DownloadFailed,
+    DownloadFailure,
+    check_status,
+    download_errors,
+    later,
+    refused,
+)
 from batchrunner.artifacts.media_types import (
-    HEAD,
+    HEAD_BYTES,
     LIMITS,
     is_allowed_type,
     media_type_in,
@@ -31,47 +39,30 @@ from batchrunner.artifacts.url_safety import (
 )
 from batchrunner.model.artifacts import ArtifactKind
 
-#: Redirects that are followed at most.
+__all__ = ["ArtifactDownloader", "DownloadFailed", "DownloadFailure", "Downloaded", "is_id"]
+
+#: Maximum redirects that are followed.
 MAX_REDIRECTS = 3
-#: Seconds without a byte after which a connection is given up.
+#: Seconds without a byte after which a connection is closed.
 IDLE_SECONDS = 30.0
 #: Bytes that are written at once.
-BLOCK = 256 * 1024
-#: What the id of a run or of a step may be: it becomes a part of a path.
+BLOCK_BYTES = 256 * 1024
+#: Allowed ids of runs and steps: an id becomes a part of a path.
 _ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
-#: What the API calls each kind at the end of a step's path.
-_ENDS = {ArtifactKind.SCREENSHOTS: "screenshot", ArtifactKind.HTML: "html"}
-
-
-class DownloadFailure(StrEnum):
-    """What an artifact that did not come means for the next try."""
-
-    REFUSED = "refused"  #: it is not what it should be: another try brings the same
-    GONE = "gone"  #: it is not there
-    STALE = "stale"  #: its address is too old: a look at the run brings a new one
-    LATER = "later"  #: something was in the way
-    BARRED = "barred"  #: the key opens nothing
-
-
-class DownloadFailed(Exception):
-    """The artifact did not come."""
-
-    def __init__(self, why: DownloadFailure, message: str) -> None:
-        super().__init__(message)
-        self.why = why
-        self.message = message
+#: The API's name of each kind, at the end of a step's path.
+_STEP_ARTIFACTS = {ArtifactKind.SCREENSHOTS: "screenshot", ArtifactKind.HTML: "html"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Downloaded:
-    """What came, and was passed on."""
+    """A whole artifact, passed on."""
 
     size: int
     sha256: str
     media: str
 
     def suffix(self, kind: ArtifactKind) -> str:
-        """Return the end of a file name that fits."""
+        """Return the end of the file's name."""
         return LIMITS[kind].medias[self.media]
 
 
@@ -79,16 +70,16 @@ Take = Callable[[bytes], Awaitable[None]]
 
 
 def is_id(text: str | None) -> bool:
-    """Whether this can be the id of a run or of a step."""
+    """Whether *text* can be the id of a run or of a step."""
     return text is not None and _ID.fullmatch(text) is not None
 
 
 class ArtifactDownloader:
     """
-    Takes artifacts from the API by the key, and from addresses without it.
+    Downloads artifacts from the API with the key, and from other addresses without it.
 
-    Where an address leads is looked up once, checked, and gone to: a name server that changes its
-    mind is not asked again. No proxy is used for that, as a proxy would look it up by itself.
+    The host of an address is resolved once, and the request goes to the machine that was checked:
+    a name server cannot give another answer later. No proxy is used, as it would resolve again.
     """
 
     def __init__(
@@ -107,61 +98,57 @@ class ArtifactDownloader:
         self._plain = _client(transport, trust_env=not loopback)
         self._outside = _client(outside, trust_env=False)
         self._resolve = resolve
-        self._open = AsyncExitStack()
+        self._exit_stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         """Open the connections."""
         for client in (self._keyed, self._plain, self._outside):
-            await self._open.enter_async_context(client)
+            await self._exit_stack.enter_async_context(client)
         return self
 
     async def __aexit__(self, *exc_info: Any) -> None:
         """Close the connections."""
-        await self._open.aclose()
+        await self._exit_stack.aclose()
 
     async def step(self, run_id: str, step_id: str, kind: ArtifactKind, take: Take) -> Downloaded:
         """
-        Pass what was captured at a step to *take*, block by block.
+        Download what was captured at a step, and pass it to *take* block by block.
 
         Raises:
-            NotBrought: It did not come, or not whole; blocks may have come before.
+            DownloadFailed: It was not downloaded, or not whole; some blocks may have been passed.
         """
         if not (is_id(run_id) and is_id(step_id)):
-            raise DownloadFailed(
-                DownloadFailure.REFUSED, "the id of its step is a path, or no id at all"
-            )
-        path = f"/v1/runs/{run_id}/steps/{step_id}/{_ENDS[kind]}"
+            raise refused("the id of its step is a path, or no id at all")
+        path = step_artifact_path(run_id, step_id, _STEP_ARTIFACTS[kind])
         request = self._keyed.build_request("GET", self._api.join(path))
-        async with _bounded(LIMITS[kind].seconds):
+        async with _deadline(LIMITS[kind].seconds):
             async with self._answer(self._keyed, request) as answer:
                 if not answer.has_redirect_location:
-                    return await _passed_on(answer, kind, take, keyed=True)
-                following = _next(answer)
-            return await self._follow(following, kind, take, hops=1)
+                    return await _pass_on(answer, kind, take, keyed=True)
+                target = _redirect_target(answer)
+            return await self._follow(target, kind, take, hops=1)
 
     async def address(self, address: str, kind: ArtifactKind, take: Take) -> Downloaded:
         """
-        Pass what is at an address to *take*, block by block; the key stays here.
+        Download what is at an address without the key, and pass it to *take* block by block.
 
         Raises:
-            NotBrought: It did not come, or not whole; blocks may have come before.
+            DownloadFailed: It was not downloaded, or not whole; some blocks may have been passed.
         """
-        async with _bounded(LIMITS[kind].seconds):
+        async with _deadline(LIMITS[kind].seconds):
             return await self._follow(address, kind, take, hops=0)
 
     async def _follow(self, address: str, kind: ArtifactKind, take: Take, hops: int) -> Downloaded:
         while hops <= MAX_REDIRECTS:
-            async with self._ask(address) as answer:
+            async with self._open_address(address) as answer:
                 if not answer.has_redirect_location:
-                    return await _passed_on(answer, kind, take, keyed=False)
-                address = _next(answer)
+                    return await _pass_on(answer, kind, take, keyed=False)
+                address = _redirect_target(answer)
             hops += 1
-        raise DownloadFailed(
-            DownloadFailure.REFUSED, f"it was redirected more than {MAX_REDIRECTS} times"
-        )
+        raise refused(f"it was redirected more than {MAX_REDIRECTS} times")
 
     @asynccontextmanager
-    async def _ask(self, address: str) -> AsyncIterator[httpx.Response]:
+    async def _open_address(self, address: str) -> AsyncIterator[httpx.Response]:
         try:
             url = parsed(address)
             if origin_of(url) == origin_of(self._api):
@@ -169,18 +156,16 @@ class ArtifactDownloader:
                 async with self._answer(self._plain, request) as answer:
                     yield answer
                 return
-            way = await safe_route(url, self._resolve)
+            route = await safe_route(url, self._resolve)
         except UnsafeUrl as error:
-            raise DownloadFailed(DownloadFailure.REFUSED, str(error)) from error
+            raise refused(str(error)) from error
         except OSError as error:
-            raise DownloadFailed(
-                DownloadFailure.LATER, f"nobody knows the host {url.host}"
-            ) from error
-        async with await self._outward(way.url, way.hosts) as answer:
+            raise later(f"nobody knows the host {url.host}") from error
+        async with await self._send_outside(route.url, route.hosts) as answer:
             yield answer
 
-    async def _outward(self, url: httpx.URL, hosts: tuple[str, ...]) -> _Closing:
-        """Ask one of the machines that were checked, under the name that the address has."""
+    async def _send_outside(self, url: httpx.URL, hosts: tuple[str, ...]) -> _Closing:
+        """Send the request to one of the checked machines, under the host name of the address."""
         failure: httpx.TransportError = httpx.ConnectError("no address")
         for host in hosts:
             request = self._outside.build_request(
@@ -237,115 +222,79 @@ def _client(
 
 
 @asynccontextmanager
-async def _bounded(seconds: float) -> AsyncIterator[None]:
-    """Give the block so many seconds, and say what went wrong in it as NotBrought."""
-    try:
-        with anyio.fail_after(seconds):
-            yield
-    except TimeoutError as error:
-        raise DownloadFailed(
-            DownloadFailure.LATER, f"it did not come whole within {seconds:g} s"
-        ) from error
-    except httpx.ConnectError as error:
-        raise DownloadFailed(DownloadFailure.LATER, "its host cannot be reached") from error
-    except (httpx.InvalidURL, UnicodeError) as error:
-        raise DownloadFailed(
-            DownloadFailure.REFUSED, "it leads to an address that is none"
-        ) from error
-    except httpx.HTTPError as error:
-        raise DownloadFailed(
-            DownloadFailure.LATER, "the connection broke before it was whole"
-        ) from error
+async def _deadline(seconds: float) -> AsyncIterator[None]:
+    """Give the block so many seconds, and turn what goes wrong in it into DownloadFailed."""
+    with download_errors(seconds), anyio.fail_after(seconds):
+        yield
 
 
-def _next(answer: httpx.Response) -> str:
-    """Return where a redirect leads to, as it says it."""
+def _redirect_target(answer: httpx.Response) -> str:
+    """Return the target of a redirect."""
     try:
         return str(answer.request.url.join(answer.headers["location"]))
     except (httpx.InvalidURL, ValueError) as error:
-        raise DownloadFailed(
-            DownloadFailure.REFUSED, "it was redirected to an address that is none"
-        ) from error
+        raise refused("it was redirected to an address that is none") from error
 
 
-async def _passed_on(
+async def _pass_on(
     answer: httpx.Response, kind: ArtifactKind, take: Take, *, keyed: bool
 ) -> Downloaded:
-    _check_status(answer.status_code, keyed=keyed)
+    check_status(answer.status_code, keyed=keyed)
     declared = _check_headers(answer, kind)
-    most, taken, media = LIMITS[kind].bytes, 0, None
+    limit, size, media = LIMITS[kind].bytes, 0, None
     digest, block = hashlib.sha256(), bytearray()
-    async with aclosing(_pieces(answer)) as pieces:
-        async for piece in pieces:
-            taken += len(piece)
-            if taken > most:
-                raise DownloadFailed(DownloadFailure.REFUSED, f"it is larger than {most >> 20} MB")
-            digest.update(piece)
-            block += piece
-            if media is None and len(block) >= HEAD:
-                media = _media(kind, bytes(block[:HEAD]))
-            if len(block) >= BLOCK:
+    async with aclosing(_chunks(answer)) as chunks:
+        async for chunk in chunks:
+            size += len(chunk)
+            if size > limit:
+                raise refused(f"it is larger than {limit >> 20} MB")
+            digest.update(chunk)
+            block += chunk
+            if media is None and len(block) >= HEAD_BYTES:
+                media = _media(kind, bytes(block[:HEAD_BYTES]))
+            if len(block) >= BLOCK_BYTES:
                 await take(bytes(block))
                 block.clear()
-    if declared is not None and taken != declared:
-        raise DownloadFailed(DownloadFailure.LATER, f"{taken} bytes came of {declared}")
-    if not taken:
-        raise DownloadFailed(DownloadFailure.REFUSED, "it is empty")
-    media = media or _media(kind, bytes(block[:HEAD]))
+    if declared is not None and size != declared:
+        raise later(f"{size} bytes came of {declared}")
+    if not size:
+        raise refused("it is empty")
+    media = media or _media(kind, bytes(block[:HEAD_BYTES]))
     await take(bytes(block))
-    return Downloaded(size=taken, sha256=digest.hexdigest(), media=media)
+    return Downloaded(size=size, sha256=digest.hexdigest(), media=media)
 
 
-async def _pieces(answer: httpx.Response) -> AsyncGenerator[bytes, None]:
-    # As they come: what is gathered first looks like silence. There is nothing to be unpacked.
-    async with aclosing(cast("AsyncGenerator[bytes, None]", answer.aiter_bytes())) as pieces:
+async def _chunks(answer: httpx.Response) -> AsyncGenerator[bytes, None]:
+    # Chunks as they arrive: collecting them first would look like silence.
+    async with aclosing(cast("AsyncGenerator[bytes, None]", answer.aiter_bytes())) as chunks:
         while True:
-            piece = None
+            chunk = None
             with anyio.fail_after(IDLE_SECONDS):
-                piece = await anext(pieces, None)
-            if piece is None:
+                chunk = await anext(chunks, None)
+            if chunk is None:
                 return
-            yield piece
-
-
-def _check_status(status: int, *, keyed: bool) -> None:
-    if status == 200:
-        return
-    if status in (404, 410):
-        raise DownloadFailed(DownloadFailure.GONE, f"it is not there (HTTP {status})")
-    if status == 401 and keyed:
-        raise DownloadFailed(DownloadFailure.BARRED, "the API refuses the key (HTTP 401)")
-    if status in (401, 403):
-        why = DownloadFailure.REFUSED if keyed else DownloadFailure.STALE
-        raise DownloadFailed(why, f"it is not given out (HTTP {status})")
-    if status in (408, 425, 429) or status >= 500:
-        raise DownloadFailed(DownloadFailure.LATER, f"the server is busy (HTTP {status})")
-    raise DownloadFailed(DownloadFailure.REFUSED, f"the server answered with HTTP {status}")
+            yield chunk
 
 
 def _check_headers(answer: httpx.Response, kind: ArtifactKind) -> int | None:
-    """Return the length that an answer declares; raises NotBrought if it cannot be the artifact."""
+    """Return the length that an answer declares; raises DownloadFailed if it is not the kind."""
     encoding = answer.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
-        raise DownloadFailed(
-            DownloadFailure.REFUSED, "it came packed, although nobody asked for that"
-        )
-    said = answer.headers.get("content-type", "")
-    if not is_allowed_type(kind, said):
-        shown = re.sub(r"[^\w/+.-]", "?", media_type_in(said))[:60]
-        raise DownloadFailed(DownloadFailure.REFUSED, f"it says to be {shown or 'of no type'}")
+        raise refused("it came packed, although nobody asked for that")
+    content_type = answer.headers.get("content-type", "")
+    if not is_allowed_type(kind, content_type):
+        shown = re.sub(r"[^\w/+.-]", "?", media_type_in(content_type))[:60]
+        raise refused(f"it says to be {shown or 'of no type'}")
     length = answer.headers.get("content-length", "")
     if not (length.isascii() and length.isdigit() and len(length) < 20):
         return None
     if int(length) > LIMITS[kind].bytes:
-        raise DownloadFailed(
-            DownloadFailure.REFUSED, f"it is larger than {LIMITS[kind].bytes >> 20} MB"
-        )
+        raise refused(f"it is larger than {LIMITS[kind].bytes >> 20} MB")
     return int(length)
 
 
 def _media(kind: ArtifactKind, head: bytes) -> str:
     media = media_type_of(kind, head)
     if media is None:
-        raise DownloadFailed(DownloadFailure.REFUSED, "its bytes are of another type")
+        raise refused("its bytes are of another type")
     return media

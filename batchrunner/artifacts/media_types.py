@@ -1,4 +1,4 @@
-"""What an artifact of each kind may be: how long, of which type, and how it must begin."""
+"""The media types of each kind of artifact, how large it may be, and how its bytes begin."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from batchrunner.model.artifacts import ArtifactKind
 
 _MEGABYTE = 1 << 20
-#: Bytes by which a type is told.
-HEAD = 512
-#: What stores say of files whose type they do not know; the bytes have to tell it.
-_UNSAID = frozenset({"", "application/octet-stream", "binary/octet-stream"})
+#: First bytes of a file, from which its type is recognized.
+HEAD_BYTES = 512
+#: Media types that servers send for files of unknown type; the bytes decide then.
+_UNKNOWN_TYPES = frozenset({"", "application/octet-stream", "binary/octet-stream"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MediaLimits:
-    """How much of a kind is taken, and for how long it is waited for."""
+    """Maximum size and duration of a download, and the media types that are allowed."""
 
     bytes: int
     seconds: float
@@ -38,25 +38,27 @@ LIMITS: Mapping[ArtifactKind, MediaLimits] = {
 }
 
 
-def is_allowed_type(kind: ArtifactKind, said: str) -> bool:
-    """Whether a Content-Type is one of the kind's, or says nothing."""
-    media = media_type_in(said)
-    unsaid = media in _UNSAID and kind is not ArtifactKind.HTML  # whose bytes alone tell too little
-    return unsaid or media in LIMITS[kind].medias
+def is_allowed_type(kind: ArtifactKind, content_type: str) -> bool:
+    """Whether a Content-Type is one of the kind's, or names no type."""
+    media = media_type_in(content_type)
+    is_unknown = (
+        media in _UNKNOWN_TYPES and kind is not ArtifactKind.HTML
+    )  # its bytes alone are not proof
+    return is_unknown or media in LIMITS[kind].medias
 
 
-def media_type_in(said: str) -> str:
-    """Return the media type of a Content-Type, in small letters and without its parameters."""
-    return said.partition(";")[0].strip().lower()
+def media_type_in(content_type: str) -> str:
+    """Return the media type of a Content-Type, in lower case and without its parameters."""
+    return content_type.partition(";")[0].strip().lower()
 
 
 def media_type_of(kind: ArtifactKind, head: bytes) -> str | None:
-    """Return the type that the first HEAD bytes show; None if it is none of the kind's."""
-    told = _told(head)
-    return told if told in LIMITS[kind].medias else None
+    """Return the type that the first HEAD_BYTES bytes show; None if the kind does not allow it."""
+    media = _recognized(head)
+    return media if media in LIMITS[kind].medias else None
 
 
-def _told(head: bytes) -> str | None:
+def _recognized(head: bytes) -> str | None:
     if head.startswith(b"\xff\xd8\xff"):
         return "image/jpeg"
     if head.startswith(b"\x89PNG\r\n\x1a\n"):

@@ -1,4 +1,4 @@
-"""Addresses that came from the API: which of them anything is taken from, and where they lead."""
+"""Decides which addresses artifacts are downloaded from, and to which machines they lead."""
 
 from __future__ import annotations
 
@@ -10,42 +10,42 @@ from dataclasses import dataclass
 import anyio
 import httpx
 
-#: Longest address that is read.
+#: Maximum length of an address.
 MAX_URL_LENGTH = 8192
-_UNFIT = re.compile(r"[\x00-\x20\x7f\\]")
+_FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\]")
 _HOST = re.compile(rb"[A-Za-z0-9._:-]+")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
-#: Gives the addresses of a host at a port, as a name server has them.
+#: Returns the IP addresses of a host at a port, as a name server gives them.
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 class UnsafeUrl(Exception):
-    """Nothing is taken from this address; the message says why."""
+    """Nothing is downloaded from this address; the message says why."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SafeRoute:
-    """Where an address leads: to which machines, by the only lookup there is."""
+    """The machines that an address leads to, by its only lookup."""
 
     url: httpx.URL
-    hosts: tuple[str, ...]  #: addresses of machines, all of them public
+    hosts: tuple[str, ...]  #: IP addresses, all of them public
 
 
 async def resolved(host: str, port: int) -> Sequence[str]:
-    """Ask for the addresses of a host; raises OSError if it has none."""
+    """Return the IP addresses of a host; raises OSError if it has none."""
     found = await anyio.getaddrinfo(host, port)
     return [str(entry[4][0]) for entry in found]
 
 
 def parsed(address: str) -> httpx.URL:
     """
-    Return an address that may be asked, as far as it can be told without a name server.
+    Return an address as a url that is safe as far as a check without a name server shows.
 
     Raises:
-        Unsafe: It is no plain http(s) address, or has a password in it.
+        UnsafeUrl: It is not a plain http(s) address, or has a password in it.
     """
-    if len(address) > MAX_URL_LENGTH or _UNFIT.search(address):
+    if len(address) > MAX_URL_LENGTH or _FORBIDDEN.search(address):
         raise UnsafeUrl("its address is none that a browser would write")
     try:
         url = httpx.URL(address)
@@ -61,17 +61,17 @@ def parsed(address: str) -> httpx.URL:
 
 
 def origin_of(url: httpx.URL) -> tuple[str, str, int]:
-    """Return what decides whose an address is."""
+    """Return scheme, host and port: addresses with the same origin belong to the same server."""
     return url.scheme, url.host, url.port or {"http": 80, "https": 443}[url.scheme]
 
 
 async def safe_route(url: httpx.URL, resolve: Resolve) -> SafeRoute:
     """
-    Return where a foreign address leads; whoever goes there asks no name server again.
+    Resolve the host of a foreign address; the caller must not resolve it again.
 
     Raises:
-        Unsafe: It is not https, or leads to a machine that is not public.
-        OSError: Nobody knows the host.
+        UnsafeUrl: It is not https, or leads to a machine that is not public.
+        OSError: The host is unknown.
     """
     if url.scheme != "https":
         raise UnsafeUrl("its address is not https")
@@ -83,19 +83,19 @@ async def safe_route(url: httpx.URL, resolve: Resolve) -> SafeRoute:
 
 
 def is_public(host: str) -> bool:
-    """Whether an address of a machine is one of the public network, in whatever form."""
+    """Whether an IP address, in any form, is in the public network."""
     try:
         found = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return False
-    inner = _inside(found) if isinstance(found, ipaddress.IPv6Address) else None
-    if inner is not None:
-        return is_public(str(inner))
+    embedded = _embedded_ipv4(found) if isinstance(found, ipaddress.IPv6Address) else None
+    if embedded is not None:
+        return is_public(str(embedded))
     return found.is_global and not (found.is_multicast or found.is_reserved)
 
 
-def _inside(found: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """Return the IPv4 address that an IPv6 address stands for, if it does."""
+def _embedded_ipv4(found: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """Return the IPv4 address that an IPv6 address contains, if it does."""
     if found in _NAT64:
         return ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
     teredo = found.teredo

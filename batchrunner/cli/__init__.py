@@ -13,7 +13,7 @@ COMMANDS = {
     "explain": "Show which rules apply to failures, and where each was written.",
     "estimate": "Estimate what a job file may cost and how long it may take.",
     "status": "Show batches, their failures and what was retried.",
-    "export": "Write the results of a batch to CSV or JSONL.",
+    "export": "Write the results of a batch to a file.",
     "judge": "Judge the results of a batch again, by other rules.",
     "where": "Show where the hours and the credits of a batch went.",
     "artifacts": "Download and list screenshots, HTML and video of runs.",

@@ -1,4 +1,4 @@
-"""Options that choose runs of the API, as its list of runs filters them."""
+"""The options that filter the list of runs: --status, --goal, --created-after, --created-before."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from typing import Any, TypeVar
 
 import click
 
+from batchrunner.api_facts.limits import MAX_GOAL_FILTER_LENGTH
 from batchrunner.errors import UsageError
 from batchrunner.model import RunStatus
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-#: Longest text that the API searches goals for.
-MAX_GOAL_LENGTH = 500
 
 _OPTIONS = (
     click.option(
@@ -39,7 +37,7 @@ _OPTIONS = (
 
 
 def filter_options(command: F) -> F:
-    """Add the options that choose runs."""
+    """Add the options that filter runs to a command."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
@@ -53,33 +51,33 @@ def filters(
     created_before: str | None,
 ) -> dict[str, Any]:
     """
-    Return the filters as the list of runs takes them.
+    Return the filters as values.
 
     Raises:
-        BatchrunnerError: One of them is none that the API would take.
+        UsageError: The API would not accept one of them.
     """
-    if goal is not None and not 1 <= len(goal) <= MAX_GOAL_LENGTH:
+    if goal is not None and not 1 <= len(goal) <= MAX_GOAL_FILTER_LENGTH:
         raise UsageError(
             f"--goal has {len(goal)} characters",
-            next=f"give a part of the goal, of 1 to {MAX_GOAL_LENGTH} characters",
+            next=f"give a part of the goal, of 1 to {MAX_GOAL_FILTER_LENGTH} characters",
         )
     return {
         "status": RunStatus(status) if status else None,
         "goal": goal,
-        "created_after": _moment("--created-after", created_after),
-        "created_before": _moment("--created-before", created_before),
+        "created_after": _time("--created-after", created_after),
+        "created_before": _time("--created-before", created_before),
     }
 
 
-def _moment(option: str, text: str | None) -> datetime | None:
-    """Return the moment that a text names: by this machine's zone where it names none."""
+def _time(option: str, text: str | None) -> datetime | None:
+    """Return the time that a text names, in this machine's zone unless it names another."""
     from batchrunner.app.clock import Here
 
     if text is None:
         return None
     try:
-        moment = datetime.fromisoformat(text.strip())
-        return (moment if moment.tzinfo else moment.replace(tzinfo=Here())).astimezone(UTC)
+        time = datetime.fromisoformat(text.strip())
+        return (time if time.tzinfo else time.replace(tzinfo=Here())).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise UsageError(
             f"{option} {text}: this is no date or time",

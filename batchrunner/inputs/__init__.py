@@ -1,1 +1,1 @@
-"""Job files to job specs, or every problem with its position."""
+"""Reads job files: returns job specs, or every problem with its position."""

@@ -1,4 +1,4 @@
-"""What a job file expects of results: fields that are there, ranges, patterns, counts."""
+"""The key `expect` of a job file: required fields, ranges, patterns and counts."""
 
 from __future__ import annotations
 
@@ -13,44 +13,44 @@ from batchrunner.judge import GENERAL_RULES
 from batchrunner.judge.field_paths import is_path
 from batchrunner.judge.regex_safety import unsafe_reason
 
-_HOW_PATHS_LOOK = "write `price`, `offer.price`, `items[].name`, or `.` for the whole result"
+_PATH_TIP = "write `price`, `offer.price`, `items[].name`, or `.` for the whole result"
 
 
 @dataclass(frozen=True, kw_only=True)
 class FieldPath:
-    """Where something stands in a result."""
+    """The path of a field in a result."""
 
-    says: str = "the path of a field"
+    expected: str = "the path of a field"
 
     def read(self, node: Node, name: str, log: ProblemLog) -> str | Refused:
         """Return the path."""
         if type(node) is Scalar and not is_null(node) and is_path(node.text):
             return node.text
-        return refuse(name, self.says, node, log, _HOW_PATHS_LOOK)
+        return refuse(name, self.expected, node, log, _PATH_TIP)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Number:
+class AnyNumber:
     """A number, whole or not."""
 
-    says: str = "a number"
+    expected: str = "a number"
 
     def read(self, node: Node, name: str, log: ProblemLog) -> int | float | Refused:
         """Return the number."""
         value = decimal(node)
-        return refuse(name, self.says, node, log) if value is None else value
+        return refuse(name, self.expected, node, log) if value is None else value
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pattern:
-    """A regular expression that is quick on every text."""
+    """A regular expression that is fast on every text."""
 
-    says: str = "a regular expression"
+    expected: str = "a regular expression"
 
     def read(self, node: Node, name: str, log: ProblemLog) -> str | Refused:
         """Return the pattern."""
         if type(node) is not Scalar or is_null(node):
-            return refuse(name, self.says, node, log, "quote it")
+            return refuse(name, self.expected, node, log, "quote it")
         if wrong := unsafe_reason(node.text):
             tip = "the whole text has to match; say less, for example `[0-9]+ EUR`"
             log.add(f"{name} {wrong}", node, tip)
@@ -60,13 +60,13 @@ class Pattern:
 
 _BOUNDS = Record(
     fields={
-        "minimum": Field(Number(), "the smallest allowed number"),
-        "maximum": Field(Number(), "the largest allowed number"),
+        "minimum": Field(AnyNumber(), "the smallest allowed number"),
+        "maximum": Field(AnyNumber(), "the largest allowed number"),
         "pattern": Field(Pattern(), "what the whole text must match"),
         "at_least": Field(
-            WholeNumber(least=0), "minimum entries of a list; a missing list has none"
+            WholeNumber(minimum=0), "minimum entries of a list; a missing list has none"
         ),
-        "at_most": Field(WholeNumber(least=0), "maximum entries of a list"),
+        "at_most": Field(WholeNumber(minimum=0), "maximum entries of a list"),
     }
 )
 _ORDERED = (("minimum", "maximum"), ("at_least", "at_most"))
@@ -74,15 +74,15 @@ _ORDERED = (("minimum", "maximum"), ("at_least", "at_most"))
 
 @dataclass(frozen=True, kw_only=True)
 class Bounds:
-    """What single fields must be, by their paths."""
+    """What single fields must be, by path."""
 
-    says: str = "a mapping of paths to what stands there"
+    expected: str = "a mapping of paths to what stands there"
 
     def read(self, node: Node, name: str, log: ProblemLog) -> dict[str, Any] | Refused:
         """Return the bounds by path."""
         if type(node) is not Pairs:
             tip = "write for example `price: {minimum: 1}`"
-            return refuse(name, self.says, node, log, tip)
+            return refuse(name, self.expected, node, log, tip)
         paths = [FieldPath().read(key, f"a key of {name}", log) for key, _ in node.nodes.values()]
         bounds = {path: self._read(pair, path, name, log) for path, pair in node.nodes.items()}
         return INVALID if INVALID in paths or INVALID in bounds.values() else bounds
@@ -94,15 +94,15 @@ class Bounds:
             return INVALID
         if not values:
             return refuse(called, "a mapping that asks for something", pair[1], log)
-        for least, most in _ORDERED:
-            if values.get(least, 0) > values.get(most, float("inf")):
-                message = f"{called} has a `{least}` that is more than its `{most}`"
+        for low, high in _ORDERED:
+            if values.get(low, 0) > values.get(high, float("inf")):
+                message = f"{called} has a `{low}` that is more than its `{high}`"
                 log.add(message, pair[0], "swap them")
                 return INVALID
         return values
 
 
-#: What a job may expect of its result.
+#: The value of `expect`.
 EXPECT = Record(
     fields={
         "required": Field(
@@ -115,5 +115,5 @@ EXPECT = Record(
         ),
     }
 )
-#: The keys of what a single field must be.
+#: The keys of an entry in `fields`.
 BOUNDS_FIELDS = _BOUNDS.fields

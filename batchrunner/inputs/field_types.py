@@ -1,4 +1,4 @@
-"""Single values of a job file: each shape reads a node, or notes what is wrong with it."""
+"""Types of single values in a job file: each reads a node, or reports what is wrong with it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from batchrunner.policy.budget import BUDGET_SAYS, RATE_SAYS, budget_of, dollars
 
 
 class Invalid(Enum):
-    """The value of a node that was refused; the log says why."""
+    """The value of a refused node; the log has the reason."""
 
     INVALID = "invalid"
 
@@ -28,14 +28,14 @@ Refused = Literal[Invalid.INVALID]
 
 
 class FieldType(Protocol):
-    """One kind of value."""
+    """A type of value: reads a node of a job file."""
 
     @property
-    def says(self) -> str:
-        """What a value must be, as the end of a sentence."""
+    def expected(self) -> str:
+        """What a value must be, as the end of the sentence 'it must be …'."""
 
     def read(self, node: Node, name: str, log: ProblemLog) -> Any:
-        """Return the value of the node, or note what is wrong and return INVALID."""
+        """Return the value of the node, or report what is wrong and return INVALID."""
 
 
 class ValueFault(NamedTuple):
@@ -47,44 +47,44 @@ class ValueFault(NamedTuple):
 
 # ---- text ----
 
-#: Control characters that no text has a use for; NUL cannot even be stored.
+#: Control characters that are not allowed in text; NUL cannot even be stored.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Text:
-    """Text as it was written, without the blanks around it."""
+    """Text as it was written, without white space around it."""
 
-    longest: int
+    max_length: int
     one_line: bool = True
     pattern: str | None = None
-    says: str = "text"
+    expected: str = "text"
     tip: str | None = None
 
     def read(self, node: Node, name: str, log: ProblemLog) -> str | Refused:
         """Return the text."""
         if type(node) is not Scalar or is_null(node):
-            return refuse(name, self.says, node, log, "quote it if it is meant as text")
+            return refuse(name, self.expected, node, log, "quote it if it is meant as text")
         text = node.text.strip()
         if fault := self._fault(text):
             log.add(f"{name} {fault.message}", node, fault.tip)
             return INVALID
         if self.pattern is not None and not re.fullmatch(self.pattern, text):
-            return refuse(name, self.says, node, log, self.tip)
+            return refuse(name, self.expected, node, log, self.tip)
         return text
 
     def _fault(self, text: str) -> ValueFault | None:
         if not text:
             return ValueFault("is empty")
-        if len(text) > self.longest:
-            return ValueFault(f"has {len(text):,} characters; {self.longest:,} are allowed")
+        if len(text) > self.max_length:
+            return ValueFault(f"has {len(text):,} characters; {self.max_length:,} are allowed")
         if not text.isprintable() and (bad := self._unprintable(text)):
             return ValueFault(f"contains the control character {ascii(bad)[1:-1]}", "remove it")
         return None
 
     def _unprintable(self, text: str) -> str | None:
         if self.one_line:
-            return next((one for one in text if not one.isprintable()), None)
+            return next((each for each in text if not each.isprintable()), None)
         found = _UNPRINTABLE.search(text)
         return found and found[0]
 
@@ -103,30 +103,30 @@ _BARE_DOMAIN = re.compile(r"(?:[\w-]+\.)+[^\W\d_]{2,}(?:[:/?#].*)?|localhost(?:[
 class Url:
     """An absolute url with a host."""
 
-    schemes: tuple[str, ...] = ()  #: the first is the one to propose; none: any is right
-    longest: int = 8192
+    schemes: tuple[str, ...] = ()  #: the first is proposed; empty: any is allowed
+    max_length: int = 8192
 
     @property
-    def says(self) -> str:
+    def expected(self) -> str:
         """What a value must be."""
         return "a url" + (f" with {' or '.join(self.schemes)}" if self.schemes else "")
 
     def read(self, node: Node, name: str, log: ProblemLog) -> str | Refused:
         """Return the url as it was written."""
         if type(node) is not Scalar or is_null(node):
-            return refuse(name, self.says, node, log)
+            return refuse(name, self.expected, node, log)
         text = node.text
-        if not self._is_right(text):
+        if not self._is_valid(text):
             fault = self._fault(text)
             log.add(f"{name} {fault.message}", node, fault.tip)
             return INVALID
         return text
 
-    def _is_right(self, text: str) -> bool:
+    def _is_valid(self, text: str) -> bool:
         url = _URL.fullmatch(text)
         return (
             url is not None
-            and len(text) <= self.longest
+            and len(text) <= self.max_length
             and " " not in text
             and text.isprintable()
             and (not self.schemes or url["scheme"].lower() in self.schemes)
@@ -134,8 +134,8 @@ class Url:
         )
 
     def _fault(self, text: str) -> ValueFault:
-        if len(text) > self.longest:
-            return ValueFault(f"has {len(text):,} characters; {self.longest:,} are allowed")
+        if len(text) > self.max_length:
+            return ValueFault(f"has {len(text):,} characters; {self.max_length:,} are allowed")
         for character in text:
             if character == " ":
                 return ValueFault("contains a space", "write %20 for a space that belongs to it")
@@ -144,8 +144,12 @@ class Url:
         proposed = self.schemes[0] if self.schemes else "http"
         if _BARE_DOMAIN.fullmatch(text):
             return ValueFault(f"has no {proposed}:// in front", f"write {proposed}://{text}")
-        if self.schemes and not text.lower().startswith(tuple(f"{one}://" for one in self.schemes)):
-            return ValueFault(f"must start with {' or '.join(f'{one}://' for one in self.schemes)}")
+        if self.schemes and not text.lower().startswith(
+            tuple(f"{scheme}://" for scheme in self.schemes)
+        ):
+            return ValueFault(
+                f"must start with {' or '.join(f'{scheme}://' for scheme in self.schemes)}"
+            )
         return ValueFault(
             "has no valid host and port", f"write it like {proposed}://example.com/page"
         )
@@ -158,7 +162,7 @@ class Choice:
     words: tuple[str, ...]
 
     @property
-    def says(self) -> str:
+    def expected(self) -> str:
         """What a value must be."""
         return "one of " + ", ".join(f"`{word}`" for word in self.words)
 
@@ -167,7 +171,7 @@ class Choice:
         if type(node) is Scalar and node.text in self.words:
             return node.text
         tip = did_you_mean(node.text, self.words) if type(node) is Scalar else None
-        return refuse(name, self.says, node, log, tip)
+        return refuse(name, self.expected, node, log, tip)
 
 
 # ---- switches and numbers ----
@@ -177,36 +181,40 @@ class Choice:
 class Boolean:
     """True or false."""
 
-    says: str = "true or false"
+    expected: str = "true or false"
 
     def read(self, node: Node, name: str, log: ProblemLog) -> bool | Refused:
-        """Return the boolean; YAML 1.1's yes, no, on and off are booleans here, and only here."""
+        """Return the boolean; `yes`, `no`, `on` and `off` are booleans only here."""
         value = boolean(node)
         if value is not None:
             return value
-        return refuse(name, self.says, node, log, _unquote(node, boolean))
+        return refuse(name, self.expected, node, log, _unquote(node, boolean))
 
 
 @dataclass(frozen=True, kw_only=True)
 class WholeNumber:
     """A whole number."""
 
-    least: int
-    most: int | None = None
+    minimum: int
+    maximum: int | None = None
 
     @property
-    def says(self) -> str:
+    def expected(self) -> str:
         """What a value must be."""
-        bounds = f"from {self.least} to {self.most}" if self.most else f"of {self.least} or more"
+        bounds = (
+            f"from {self.minimum} to {self.maximum}"
+            if self.maximum
+            else f"of {self.minimum} or more"
+        )
         return f"a whole number {bounds}"
 
     def read(self, node: Node, name: str, log: ProblemLog) -> int | Refused:
         """Return the number."""
         value = whole(node)
         if value is None:
-            return refuse(name, self.says, node, log, _unquote(node, whole) or _digits(node))
-        if value < self.least or (self.most is not None and value > self.most):
-            return refuse(name, self.says, node, log)
+            return refuse(name, self.expected, node, log, _unquote(node, whole) or _digits(node))
+        if value < self.minimum or (self.maximum is not None and value > self.maximum):
+            return refuse(name, self.expected, node, log)
         return value
 
 
@@ -233,18 +241,20 @@ _SECONDS_TEXT = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,6})?")
 class Duration:
     """A length of time: seconds, or text like `1h30m`."""
 
-    most: timedelta
+    maximum: timedelta
 
     @property
-    def says(self) -> str:
+    def expected(self) -> str:
         """What a value must be."""
-        return f"seconds, or a duration like `30s`, `5m` or `1h30m`, of at most {self.most.days}d"
+        return (
+            f"seconds, or a duration like `30s`, `5m` or `1h30m`, of at most {self.maximum.days}d"
+        )
 
     def read(self, node: Node, name: str, log: ProblemLog) -> timedelta | Refused:
-        """Return the length of time, which is more than nothing."""
+        """Return the length of time, which is above zero."""
         seconds = _seconds(node.text) if type(node) is Scalar else None
-        if seconds is None or not 0 < seconds <= self.most.total_seconds():
-            return refuse(name, self.says, node, log)
+        if seconds is None or not 0 < seconds <= self.maximum.total_seconds():
+            return refuse(name, self.expected, node, log)
         return timedelta(seconds=seconds)
 
 
@@ -262,30 +272,32 @@ def _seconds(text: str) -> float | None:
 
 @dataclass(frozen=True, kw_only=True)
 class BudgetAmount:
-    """The most that a batch may cost."""
+    """The maximum cost of a batch."""
 
-    says: str = BUDGET_SAYS
+    expected: str = BUDGET_SAYS
 
     def read(self, node: Node, name: str, log: ProblemLog) -> Budget | Refused:
         """Return the budget."""
         budget = budget_of(node.text.strip()) if type(node) is Scalar else None
-        return refuse(name, self.says, node, log, _of_what(node)) if budget is None else budget
+        return refuse(name, self.expected, node, log, _unit_tip(node)) if budget is None else budget
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dollars:
     """An amount of dollars above 0."""
 
-    says: str = RATE_SAYS
+    expected: str = RATE_SAYS
 
     def read(self, node: Node, name: str, log: ProblemLog) -> Decimal | Refused:
         """Return the amount."""
         amount = dollars(node.text.strip()) if type(node) is Scalar else None
-        return refuse(name, self.says, node, log, _in_dollars(node)) if amount is None else amount
+        return (
+            refuse(name, self.expected, node, log, _dollar_tip(node)) if amount is None else amount
+        )
 
 
-def _of_what(node: Node) -> str | None:
-    """Return a tip to a number that does not say what it counts."""
+def _unit_tip(node: Node) -> str | None:
+    """Return a tip for a number without a unit."""
     number = decimal(node)
     if number is None or number <= 0:
         return None
@@ -293,31 +305,33 @@ def _of_what(node: Node) -> str | None:
     return f"say of what: {steps}`${number}`"
 
 
-def _in_dollars(node: Node) -> str | None:
+def _dollar_tip(node: Node) -> str | None:
     number = decimal(node)
     return f"write `${node.text}`" if type(node) is Scalar and number and number > 0 else None
 
 
-# ---- how mistakes are said ----
+# ---- reporting problems ----
 
 
-def refuse(name: str, says: str, node: Node, log: ProblemLog, tip: str | None = None) -> Refused:
-    """Note that the node is not what it must be."""
+def refuse(
+    name: str, expected: str, node: Node, log: ProblemLog, tip: str | None = None
+) -> Refused:
+    """Report that the node is not what is expected."""
     if type(node) is Scalar and node.plain and not node.text:
         tip = "write a value; quote text that starts with `#`"
-    log.add(f"{name} must be {says}, not {describe(node)}", node, tip)
+    log.add(f"{name} must be {expected}, not {describe(node)}", node, tip)
     return INVALID
 
 
 def did_you_mean(word: str, words: tuple[str, ...]) -> str | None:
-    """Return a tip with the word that was probably meant, if any."""
+    """Return a tip with the word that the user probably meant, if there is one."""
     return _closest(word[:100], words)
 
 
-@lru_cache(maxsize=1024)  # one slip is often in every job
+@lru_cache(maxsize=1024)  # the same typing error is often in every job
 def _closest(word: str, words: tuple[str, ...]) -> str | None:
     meant = word.lower().replace("-", "_")
-    # Two letters that changed places make half of a short word another one.
-    swapped = [one for one in words if sorted(one) == sorted(meant)]
+    # In a short word, two swapped letters leave too little for get_close_matches.
+    swapped = [known for known in words if sorted(known) == sorted(meant)]
     close = swapped or get_close_matches(meant, words, n=1, cutoff=0.7)
     return f"did you mean `{close[0]}`?" if close else None

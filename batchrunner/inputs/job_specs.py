@@ -1,4 +1,4 @@
-"""Entries of a job file → job specs, each with the key that makes it the same job next time."""
+"""Entries of a job file → job specs, each with the key that identifies the job in later loads."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from batchrunner.inputs.field_types import INVALID, did_you_mean, refuse
-from batchrunner.inputs.job_fields import DEFAULT_FIELDS, JOB_FIELDS, OPTION_RULES, OPTIONS
+from batchrunner.inputs.job_fields import DEFAULT_FIELDS, JOB_FIELDS
 from batchrunner.inputs.nodes import Node, Pairs, Scalar, is_null
+from batchrunner.inputs.option_fields import OPTION_RULES, OPTIONS
 from batchrunner.inputs.problem_log import ProblemLog
 from batchrunner.inputs.record_types import Field, add_unknown, read_fields
 from batchrunner.model import JobSpec, TimeLimits
@@ -20,7 +21,7 @@ _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=F
 
 
 class Defaults(NamedTuple):
-    """What jobs get that do not say otherwise, and the keys where it stands."""
+    """The default values of jobs, and where their keys are in the file."""
 
     values: Mapping[str, Any]
     keys: Mapping[str, Scalar]
@@ -30,7 +31,7 @@ NO_DEFAULTS = Defaults({}, {})
 
 
 def read_defaults(node: Node, log: ProblemLog) -> Defaults:
-    """Return what the `defaults` of a file say."""
+    """Return the `defaults` of a file."""
     name = "`defaults`"
     if not isinstance(node, Pairs):
         refuse(name, "a mapping", node, log, "leave it out if there are none")
@@ -63,9 +64,7 @@ class JobSpecs:
         self._specs: dict[str, JobSpec] = {}
         self._read: dict[tuple[str, int], Any] = {}
         self.duplicates = 0
-        self.other_policies = (
-            0  #: of them, entries with a policy of their own, which does not count
-        )
+        self.other_policies = 0  #: duplicates with another policy, which is ignored
 
     @property
     def specs(self) -> tuple[JobSpec, ...]:
@@ -73,9 +72,9 @@ class JobSpecs:
         return tuple(self._specs.values())
 
     def add(self, number: int, node: Node, *, is_cut: bool = False) -> None:
-        """Keep the job that the entry is, or note all that is wrong with it.
+        """Keep the job of the entry, or report everything that is wrong with it.
 
-        What an entry lacks may stand behind the syntax error that cut it short.
+        *is_cut* says that a syntax error may have cut the entry short: nothing is missing then.
         """
         name = f"job {number}"
         if type(node) is not Pairs:
@@ -102,11 +101,11 @@ class JobSpecs:
         self._keep(replace(spec, expect=expect, limits=self._limits(texts)), node)
 
     def _limits(self, texts: Mapping[str, Any]) -> TimeLimits:
-        said = {**self._default_limits, **texts}
-        return TimeLimits(queued=said["queued_limit"], running=said["running_limit"])
+        limits = {**self._default_limits, **texts}
+        return TimeLimits(queued=limits["queued_limit"], running=limits["running_limit"])
 
     def _value(self, key: str, key_node: Scalar, node: Node, name: str) -> Any:
-        """Return the value of one key; None takes the default of an option off."""
+        """Return the value of one key; None removes the default of an option."""
         field = JOB_FIELDS.get(key)
         if field is None:
             add_unknown(key_node, JOB_FIELDS, name, self._log)
@@ -118,14 +117,14 @@ class JobSpecs:
             return None
         if self._is_shared(node):
             return self._shared(key, field, node, name)
-        return field.shape.read(node, f"`{key}` of {name}", self._log)
+        return field.type.read(node, f"`{key}` of {name}", self._log)
 
     def _shared(self, key: str, field: Field, node: Node, name: str) -> Any:
-        """Read what comes again and again only once: a large schema may be in every job."""
-        place = (key, id(node))
-        if place not in self._read:
-            self._read[place] = field.shape.read(node, f"`{key}` of {name}", self._log)
-        return self._read[place]
+        """Read a shared node only once: a large schema may be in every job."""
+        index = (key, id(node))
+        if index not in self._read:
+            self._read[index] = field.type.read(node, f"`{key}` of {name}", self._log)
+        return self._read[index]
 
     def _options(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
         own = {key: value for key, value in values.items() if key in OPTIONS}
@@ -139,19 +138,19 @@ class JobSpecs:
         unknown = [key for key in values if key not in JOB_FIELDS]
         for key in missing:
             if any(did_you_mean(other, (key,)) for other in unknown):
-                continue  # it is there, misspelt, and that has been said
+                continue  # it is misspelt, and reported as unknown
             tip = f"add `{key}: …`" + (" to it, or to `defaults`" if key == "goal" else "")
             self._log.add(f"{name} has no `{key}`", node, tip)
         return bool(missing)
 
     def _breaks_rules(self, options: Mapping[str, Any], node: Pairs, name: str) -> bool:
-        """Note what the job and the defaults get wrong together, in the job if it has a part."""
+        """Report rules that job and defaults break together; return whether there are any."""
         broken = [rule for rule in OPTION_RULES if rule.is_broken(options)]
         for rule in broken:
-            mine, other = node.nodes.get(rule.key), node.nodes.get(rule.needs)
-            stands = mine or other
-            at = stands[0] if stands else self._defaults.keys[rule.key]
-            rule.note(at, name if mine else "`defaults`", self._log)
+            own, other = node.nodes.get(rule.key), node.nodes.get(rule.needs)
+            found = own or other
+            at = found[0] if found else self._defaults.keys[rule.key]
+            rule.report(at, name if own else "`defaults`", self._log)
         return bool(broken)
 
     def _keep(self, spec: JobSpec, node: Pairs) -> None:

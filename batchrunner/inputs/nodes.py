@@ -1,4 +1,4 @@
-"""YAML as nodes that keep the text as it was written, and where."""
+"""Nodes of YAML, which keep the text as it was written and its position."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import NamedTuple
 
 from batchrunner.inputs.problem_log import Position
 
-# Named tuples and no frozen dataclasses: a large file makes half a million of these, and they are
-# made three times as fast.
+# Named tuples, as a large file has half a million nodes: creating a frozen dataclass takes three
+# times as long.
 
 
 class Scalar(NamedTuple):
-    """One text, whatever YAML 1.1 would make of it."""
+    """A single value as text, whatever its type is in YAML 1.1."""
 
     start: Position
     end: Position
     text: str
-    plain: bool  #: neither quoted, nor a block, nor tagged: may be a number, a boolean or null
+    plain: bool  #: not quoted, no block and no tag: may be a number, a boolean or null
 
 
 class Items(NamedTuple):
@@ -30,7 +30,7 @@ class Items(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """A mapping, its merge keys followed."""
+    """A mapping, with its merge keys resolved."""
 
     start: Position
     end: Position
@@ -46,37 +46,37 @@ _BOOLEANS = {
     for word in words
     for spelling in (word, word.capitalize(), word.upper())
 }
-#: As many digits as any limit here has, and as a double can hold.
+#: As many digits as a double holds exactly, and more than any limit has.
 _WHOLE = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,14})", re.ASCII)
 _DECIMAL = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,20})?(?:[eE][-+]?[0-9]{1,2})?")
 
 
 def is_null(node: Node) -> bool:
-    """Say whether the node is `null`, `~` or nothing at all."""
+    """Return whether the node is `null`, `~` or empty."""
     return type(node) is Scalar and node.plain and node.text in _NULLS
 
 
 def boolean(node: Node) -> bool | None:
-    """Return what the node says where a boolean is expected, as YAML 1.1 reads it."""
+    """Return the boolean of YAML 1.1 that the node is, else None."""
     return _BOOLEANS.get(node.text) if type(node) is Scalar and node.plain else None
 
 
 def whole(node: Node) -> int | None:
-    """Return the whole number in decimal digits that the node is; `012` and `0x1f` are none."""
+    """Return the whole number in decimal digits that the node is; not for `012` and `0x1f`."""
     if type(node) is Scalar and node.plain and _WHOLE.fullmatch(node.text):
         return int(node.text)
     return None
 
 
 def decimal(node: Node) -> int | float | None:
-    """Return the number that the node is, whole where it is written so."""
+    """Return the number that the node is: an int if it is written as one."""
     if type(node) is Scalar and node.plain and _DECIMAL.fullmatch(node.text):
         return int(node.text) if _WHOLE.fullmatch(node.text) else float(node.text)
     return None
 
 
 def describe(node: Node) -> str:
-    """Return what the node is, as it can end the sentence 'it must be …, not …'."""
+    """Describe the node, as the end of the sentence 'it must be …, not …'."""
     if type(node) is Scalar:
         return _describe_text(node)
     return "a list" if type(node) is Items else "a mapping"

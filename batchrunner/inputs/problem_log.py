@@ -1,18 +1,18 @@
-"""Where mistakes are collected while a file is read."""
+"""Collects the problems of a file while it is read."""
 
 from __future__ import annotations
 
 import re
 from typing import NoReturn, Protocol
 
-from batchrunner.inputs.problems import Problem
-from batchrunner.inputs.yaml.source import Source, SourcePosition
+from batchrunner.inputs.source import Source, SourcePosition
+from batchrunner.model.problems import Problem
 
 _COMMENT = re.compile(r"[ \t]+#")
 
 
 class Position(Protocol):
-    """A position in the file; both loaders' marks are such."""
+    """A position in the file, as the marks of both YAML loaders give it."""
 
     @property
     def line(self) -> int:
@@ -24,7 +24,7 @@ class Position(Protocol):
 
 
 class HasPosition(Protocol):
-    """Anything that stands somewhere in the file: a node or an event."""
+    """Anything with a position in the file: a node or an event."""
 
     @property
     def start(self) -> Position:
@@ -32,23 +32,23 @@ class HasPosition(Protocol):
 
     @property
     def end(self) -> Position:
-        """The place behind its last character."""
+        """The position after its last character."""
 
 
 class TooManyProblems(Exception):
-    """Reading cannot go on; why is in the log."""
+    """Reading cannot go on; the log has the reason."""
 
 
 class ProblemLog:
-    """The mistakes of one file; the same mistake at the same place counts once."""
+    """The problems of one file; the same problem at the same position counts once."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._mistakes: dict[tuple[int, int, str], Problem] = {}
+        self._problems: dict[tuple[int, int, str], Problem] = {}
         self._warnings: dict[SourcePosition, str] = {}
 
     def add(self, message: str, at: HasPosition, tip: str | None = None) -> None:
-        """Note a mistake at a node."""
+        """Report a problem at a node."""
         start, end = at.start, at.end
         line_end = len(self._source.line(start.line))
         last = end.column if end.line == start.line else line_end
@@ -57,18 +57,18 @@ class ProblemLog:
     def add_at(
         self, message: str, at: SourcePosition, width: int = 1, tip: str | None = None
     ) -> None:
-        """Note a mistake at a place that is no node."""
+        """Report a problem at a position without a node."""
         key = (at.line, at.column, message)
-        if key not in self._mistakes:
-            self._mistakes[key] = self._source.mistake(message, at, width=width, tip=tip)
+        if key not in self._problems:
+            self._problems[key] = self._source.problem_at(message, at, width=width, tip=tip)
 
     def stop(self, message: str, at: HasPosition, tip: str | None = None) -> NoReturn:
-        """Note a mistake that ends the reading."""
+        """Report a problem that ends the reading."""
         self.add(message, at, tip)
         raise TooManyProblems
 
     def warn_of_comment(self, at: HasPosition, name: str) -> None:
-        """Warn where ` #` ends a text that is not quoted: what follows may belong to it."""
+        """Warn of ` #` after an unquoted text: the comment may be meant as a part of it."""
         end = SourcePosition(at.end.line, at.end.column)
         rest = self._source.line(end.line)[end.column :]
         if _COMMENT.match(rest):
@@ -78,9 +78,11 @@ class ProblemLog:
             )
 
     def warnings(self) -> tuple[str, ...]:
-        """Return what may not be meant as it is written, in the order of the file."""
-        return tuple(self._warnings[place] for place in sorted(self._warnings))
+        """Return the warnings, in the order of the file."""
+        return tuple(self._warnings[position] for position in sorted(self._warnings))
 
-    def mistakes(self) -> tuple[Problem, ...]:
-        """Return all mistakes, in the order of the file."""
-        return tuple(sorted(self._mistakes.values(), key=lambda one: (one.line, one.column)))
+    def problems(self) -> tuple[Problem, ...]:
+        """Return all problems, in the order of the file."""
+        return tuple(
+            sorted(self._problems.values(), key=lambda problem: (problem.line, problem.column))
+        )

@@ -1,59 +1,59 @@
-"""Mistakes as text for a terminal: line, column, source line, caret and tip."""
+"""Problems as text for a terminal: line, column, source line, caret and tip."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
 
-from batchrunner.inputs.problems import JobFileErrors, Problem
+from batchrunner.model.problems import JobFileErrors, Problem
 
-#: Mistakes that are shown in full; of the others the report says how many there are.
-MAX_SHOWN = 50
-#: Characters of a source line that are shown, around the caret.
+#: Maximum problems that are shown in full; the others are only counted.
+MAX_PROBLEMS_SHOWN = 50
+#: Maximum characters of a source line that are shown, around the caret.
 _WINDOW = 100
-#: Characters of them that stand before the caret, at least.
+#: Minimum characters of those before the caret.
 _LEAD = 40
 _MAX_TEXT_LENGTH = 500
 
 
-def report(errors: JobFileErrors, *, spared: str = "nothing was loaded") -> str:
+def report(errors: JobFileErrors, *, not_done: str = "nothing was loaded") -> str:
     """
-    Render the mistakes as the user sees them, safe for a terminal, without a final newline.
+    Return all problems as text that is safe for a terminal, without a final newline.
 
-    *spared* says what was not done because of them.
+    *not_done* ends the report: what did not happen because of the problems.
     """
-    shown = [_block(mistake) for mistake in errors.mistakes[:MAX_SHOWN]]
-    hidden = len(errors.mistakes) - len(shown)
+    shown = [_block(problem) for problem in errors.problems[:MAX_PROBLEMS_SHOWN]]
+    hidden = len(errors.problems) - len(shown)
     if hidden:
-        shown.append(f"… and {hidden} more {'mistake' if hidden == 1 else 'mistakes'}, not shown")
-    shown.append(f"{_safe(str(errors))}; {spared}")
+        shown.append(f"… and {hidden} more {'problem' if hidden == 1 else 'problems'}, not shown")
+    shown.append(f"{_safe(str(errors))}; {not_done}")
     return "\n\n".join(shown)
 
 
-def _block(mistake: Problem) -> str:
-    number = str(mistake.line)
+def _block(problem: Problem) -> str:
+    number = str(problem.line)
     gutter = " " * (len(number) + 1)
-    line, caret = _excerpt(mistake)
+    line, caret = _excerpt(problem)
     rows = [
-        f"error: {_safe(_cut(mistake.message))}",
-        f"{gutter}--> {_safe(mistake.file)}:{mistake.line}:{mistake.column}",
+        f"error: {_safe(_cut(problem.message))}",
+        f"{gutter}--> {_safe(problem.file)}:{problem.line}:{problem.column}",
         f"{gutter} |",
         f" {number} | {line}".rstrip(),
         f"{gutter} | {caret}",
     ]
-    if mistake.tip is not None:
-        rows.append(f"{gutter} = tip: {_safe(_cut(mistake.tip))}")
+    if problem.tip is not None:
+        rows.append(f"{gutter} = tip: {_safe(_cut(problem.tip))}")
     return "\n".join(rows)
 
 
-def _excerpt(mistake: Problem) -> tuple[str, str]:
+def _excerpt(problem: Problem) -> tuple[str, str]:
     """Return the source line, cut around the caret, and the line with the caret."""
-    line, at = mistake.source_line, mistake.column - 1
+    line, at = problem.source_line, problem.column - 1
     start = max(0, min(at - _LEAD, len(line) - _WINDOW))
     end = start + _WINDOW
     before = ("…" if start else "") + _safe(line[start:at])
-    spanned = _safe(line[at : min(at + mistake.width, end)])
-    after = _safe(line[min(at + mistake.width, end) : end]) + ("…" if end < len(line) else "")
+    spanned = _safe(line[at : min(at + problem.width, end)])
+    after = _safe(line[min(at + problem.width, end) : end]) + ("…" if end < len(line) else "")
     return before + spanned + after, " " * _cells(before) + "^" * max(_cells(spanned), 1)
 
 
@@ -62,7 +62,7 @@ def _cut(text: str) -> str:
 
 
 def _safe(text: str) -> str:
-    """Return *text* with everything that a terminal could obey, or not show, as an escape."""
+    """Return *text* with escapes for everything that is not printable."""
     return text if text.isprintable() else "".join(_escaped(text))
 
 
@@ -72,7 +72,7 @@ def _escaped(text: str) -> Iterator[str]:
 
 
 def _cells(text: str) -> int:
-    """Return how many columns of a terminal *text* takes."""
+    """Return how many columns *text* has in a terminal."""
     return len(text) if text.isascii() else sum(map(_cell, text))
 
 

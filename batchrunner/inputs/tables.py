@@ -1,4 +1,4 @@
-"""What to do about a file that is no job file, but could become one."""
+"""Refuses a CSV or TSV file, with a command that turns it into a job file."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from pathlib import Path
 
 from batchrunner.errors import UsageError
 
-#: Suffix of a table → what separates its columns.
+#: Suffix of a table → the separator of its columns.
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
 
 def refuse_table(path: Path) -> None:
     """
-    Refuse a table, with a command that makes a job file of it: YAML is a superset of JSON.
+    Refuse a table, with a command that writes it as a job file: YAML is a superset of JSON.
 
     Raises:
-        BatchrunnerError: It is one.
+        UsageError: The file is a table.
     """
     separator = SEPARATORS.get(path.suffix.lower())
     if separator is None:

@@ -1,4 +1,4 @@
-"""Whether a completed run's result is what the job asked for; pure."""
+"""Judging: whether a completed run's result is what the job asked for; pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from batchrunner.judge import expectation_check, schema_check
+from batchrunner.judge import expectation_check, output_schema_check
 from batchrunner.judge.empty_result import EMPTY, PLACEHOLDER, EmptyResult, empty_result
 from batchrunner.judge.expectation_check import field_rules_of
 from batchrunner.judge.reported_failure import NO_RESULT, reported_failure
@@ -14,9 +14,9 @@ from batchrunner.judge.result_values import UNREADABLE, TooLarge, leaves, named,
 from batchrunner.judge.wall_text import BOT_WALL, LOGIN_WALL, REFUSAL
 from batchrunner.model import Expectations, Failed, FailureCategory, Finding
 
-__all__ = ["GENERAL_RULES", "REPORTED_SHAPE", "expectations_of", "judge"]
+__all__ = ["GENERAL_RULES", "REPORTED_SHAPE", "expectations_of", "judge_result"]
 
-#: The rules that hold without being asked for → what a result that meets one is, in words.
+#: General rule → what it says about a result.
 GENERAL_RULES: Mapping[str, str] = {
     EMPTY: "The result is empty",
     PLACEHOLDER: "The result has only words that stand for nothing",
@@ -24,45 +24,45 @@ GENERAL_RULES: Mapping[str, str] = {
     BOT_WALL: "The result is a captcha, a refused access or a bot wall",
     LOGIN_WALL: "The result is a login wall",
 }
-#: The API's own word about a result that breaks its schema.
+#: Rule for results that break their schema according to the API.
 REPORTED_SHAPE = "schema_validation"
-#: Breaches that are told.
+#: Most findings that are kept of one result.
 MAX_FINDINGS = 3
 
 _NOTHING_EXPECTED = Expectations()
 
 
 def expectations_of(schema: Mapping[str, Any] | None, written: Mapping[str, Any]) -> Expectations:
-    """Return what a result must be, from a job's `output_schema` and its `expect` as written."""
+    """Return what a result must be, by a job's `output_schema` and its `expect` as written."""
     allow = frozenset(written.get("allow", ()))
-    return Expectations(schema=schema, demands=field_rules_of(written), allow=allow)
+    return Expectations(schema=schema, field_rules=field_rules_of(written), allow=allow)
 
 
-def judge(
+def judge_result(
     result: str | None,
     expectations: Expectations = _NOTHING_EXPECTED,
     schema_errors: Sequence[str] | None = None,
 ) -> Failed | None:
     """
-    Say why a result is not what was asked for; None where it is, or where that cannot be told.
+    Say why a result is not what the job asked for; None if it is, or if that is unclear.
 
-    *schema_errors* is what the API says that breaks the schema. A result that cannot be read is
-    never a failure by itself.
+    *schema_errors* are the schema errors that the API reported. A result that cannot be parsed is
+    not a failure by itself.
     """
     if result is None:
         return NO_RESULT
     value = parse_result(result)
     if value is UNREADABLE:
-        return _of_api(schema_errors)
+        return _api_failure(schema_errors)
     return (
         reported_failure(value)
-        or _general(value, expectations.allow)
-        or _of_api(schema_errors)
-        or _of_shape(value, expectations)
+        or _general_failure(value, expectations.allow)
+        or _api_failure(schema_errors)
+        or _breach_failure(value, expectations)
     )
 
 
-def _general(value: Any, allow: frozenset[str]) -> Failed | None:
+def _general_failure(value: Any, allow: frozenset[str]) -> Failed | None:
     try:
         found = empty_result(leaves(value))
     except TooLarge:
@@ -85,31 +85,31 @@ def _category(found: EmptyResult) -> FailureCategory:
     return FailureCategory.GOAL_FAILURE
 
 
-def _of_api(schema_errors: Sequence[str] | None) -> Failed | None:
+def _api_failure(schema_errors: Sequence[str] | None) -> Failed | None:
     if not schema_errors:
         return None
-    told = islice(schema_errors, MAX_FINDINGS)
+    first = islice(schema_errors, MAX_FINDINGS)
     return Failed(
         category=FailureCategory.INVALID_RESULT,
         message="; ".join(schema_errors),
-        findings=tuple(Finding(rule=REPORTED_SHAPE, path=".", seen=shown(one)) for one in told),
+        findings=tuple(Finding(rule=REPORTED_SHAPE, path=".", seen=shown(one)) for one in first),
     )
 
 
-def _of_shape(value: Any, expectations: Expectations) -> Failed | None:
+def _breach_failure(value: Any, expectations: Expectations) -> Failed | None:
     found = tuple(islice(_breaches(value, expectations), MAX_FINDINGS))
     if not found:
         return None
-    told = [f"{one.path} is {one.seen}, not {one.wanted}" for one in found]
+    sentences = [f"{one.path} is {one.seen}, not {one.wanted}" for one in found]
     return Failed(
         category=FailureCategory.INVALID_RESULT,
         code=found[0].rule,
-        message="; ".join(told),
+        message="; ".join(sentences),
         findings=found,
     )
 
 
 def _breaches(value: Any, expectations: Expectations) -> Iterator[Finding]:
     if expectations.schema is not None:
-        yield from schema_check.schema_breaches(value, expectations.schema)
-    yield from expectation_check.expectation_breaches(value, expectations.demands)
+        yield from output_schema_check.schema_breaches(value, expectations.schema)
+    yield from expectation_check.expectation_breaches(value, expectations.field_rules)

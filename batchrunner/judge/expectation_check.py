@@ -1,4 +1,4 @@
-"""What a job expects of single fields, and how a result breaks that."""
+"""What a job expects of single fields, and where a result does not meet it."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ _NUMBER = re.compile(r"[-+]?[0-9]{1,30}(\.[0-9]{1,30})?")
 
 
 def field_rules_of(expect: Mapping[str, Any]) -> tuple[FieldRule, ...]:
-    """Return what the `expect` of a job file asks of single fields."""
+    """Return the rules for single fields in the `expect` of a job file."""
     required = [FieldRule(path=path, required=True) for path in expect.get("required", ())]
     fields = [FieldRule(path=path, **bounds) for path, bounds in expect.get("fields", {}).items()]
     return (*required, *fields)
 
 
-def expectation_breaches(value: Any, demands: tuple[FieldRule, ...]) -> Iterator[Finding]:
-    """Give what in a result is not what was expected."""
-    for demand in demands:
-        for found in find(value, demand.path):
-            wanted = _broken(found.value, demand)
+def expectation_breaches(value: Any, rules: tuple[FieldRule, ...]) -> Iterator[Finding]:
+    """Give what in a result is not as expected."""
+    for rule in rules:
+        for found in find(value, rule.path):
+            wanted = _broken(found.value, rule)
             if wanted:
                 seen = "nothing" if found.value is MISSING else shown(found.value)
                 yield Finding(rule=EXPECT, path=named(found.path), seen=seen, wanted=wanted)
 
 
-def _broken(value: Any, demand: FieldRule) -> str | None:
-    """Say what the value was to be, if it is not that."""
+def _broken(value: Any, rule: FieldRule) -> str | None:
+    """Say what the value should have been; None if it is that."""
     for check in _CHECKS:
-        if wanted := check(value, demand):
+        if wanted := check(value, rule):
             return wanted
     return None
 
@@ -47,13 +47,13 @@ def _is_nothing(value: Any) -> bool:
     return value is MISSING or value is None or value in ("", [], {})
 
 
-def _required(value: Any, demand: FieldRule) -> str | None:
+def _required(value: Any, rule: FieldRule) -> str | None:
     blank = isinstance(value, str) and not value.strip()
-    return "something" if demand.required and (blank or _is_nothing(value)) else None
+    return "something" if rule.required and (blank or _is_nothing(value)) else None
 
 
-def _counted(value: Any, demand: FieldRule) -> str | None:
-    least, most = demand.at_least, demand.at_most
+def _counted(value: Any, rule: FieldRule) -> str | None:
+    least, most = rule.at_least, rule.at_most
     if least is None and most is None:
         return None
     if not isinstance(value, list) and not _is_nothing(value):
@@ -64,35 +64,35 @@ def _counted(value: Any, demand: FieldRule) -> str | None:
     return f"at most {most} entries" if most is not None and count > most else None
 
 
-def _in_range(value: Any, demand: FieldRule) -> str | None:
-    if (demand.minimum is None and demand.maximum is None) or _is_nothing(value):
+def _in_range(value: Any, rule: FieldRule) -> str | None:
+    if (rule.minimum is None and rule.maximum is None) or _is_nothing(value):
         return None
     number = _number(value)
     if number is None:
         return "a number"
-    if demand.minimum is not None and not number >= demand.minimum:
-        return f"at least {demand.minimum:g}"
-    if demand.maximum is not None and not number <= demand.maximum:
-        return f"at most {demand.maximum:g}"
+    if rule.minimum is not None and not number >= rule.minimum:
+        return f"at least {rule.minimum:g}"
+    if rule.maximum is not None and not number <= rule.maximum:
+        return f"at most {rule.maximum:g}"
     return None
 
 
 def _number(value: Any) -> int | float | None:
-    """Return the number that a value is, or spells in digits: agents often write `"12.50"`."""
+    """Return the number in a value; agents often write numbers as text, such as `"12.50"`."""
     if isinstance(value, str):
         return float(value) if _NUMBER.fullmatch(value.strip()) else None
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _matches(value: Any, demand: FieldRule) -> str | None:
-    if demand.pattern is None or _is_nothing(value):
+def _matches(value: Any, rule: FieldRule) -> str | None:
+    if rule.pattern is None or _is_nothing(value):
         return None
     if isinstance(value, list | dict):
-        return f"text like {demand.pattern}"
+        return f"text like {rule.pattern}"
     text = value if isinstance(value, str) else _text(value)
-    if len(text) > max_text_length(demand.pattern):
-        return None  # that could take long: what cannot be judged is no failure
-    return None if _compiled(demand.pattern).fullmatch(text) else f"text like {demand.pattern}"
+    if len(text) > max_text_length(rule.pattern):
+        return None  # matching could take long, and what cannot be judged is no failure
+    return None if _compiled(rule.pattern).fullmatch(text) else f"text like {rule.pattern}"
 
 
 def _text(value: Any) -> str:

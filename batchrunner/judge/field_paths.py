@@ -13,15 +13,15 @@ MAX_PATH_LENGTH = 200
 
 _PATH = re.compile(r"(?:[^.\[\]\s][^.\[\]]*|(?=\[\]))(?:\[\])*(?:\.[^.\[\]\s][^.\[\]]*(?:\[\])*)*")
 _STEP = re.compile(r"\[\]|[^.\[\]]+")
-#: What stands at a path at which nothing is.
+#: Stands for the value at a path that does not exist.
 MISSING: Final = object()
 
 
 class PathMatch(NamedTuple):
-    """What stands at a path, with the places in lists that led there."""
+    """A value at a path, with the list indexes that lead to it."""
 
     path: str
-    value: Any  #: MISSING where nothing is
+    value: Any  #: MISSING if there is none
 
 
 def is_path(text: str) -> bool:
@@ -35,7 +35,7 @@ def _steps(path: str) -> tuple[str, ...]:
 
 
 def find(value: Any, path: str) -> Iterator[PathMatch]:
-    """Give everything at a path; a way that ends early gives what is missing there."""
+    """Give every match of a path; where the path breaks off, a match with MISSING."""
     found = [PathMatch("", value)]
     for step in _steps(path):
         found = [after for before in found for after in _inside(before, step)]

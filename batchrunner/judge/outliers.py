@@ -1,4 +1,4 @@
-"""Results that are odd beside those of their neighbours: copied ones, and half-empty ones."""
+"""Results that differ from similar jobs' results: copied ones and half-empty ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from statistics import median
 from typing import NamedTuple, TypeVar
-from urllib.parse import urlsplit
 
 from batchrunner.judge.result_values import (
     UNREADABLE,
@@ -21,48 +20,49 @@ from batchrunner.judge.result_values import (
     shown,
 )
 from batchrunner.model import Finding
+from batchrunner.model.hosts import host_of
 
 COPIED = "copied"
 SPARSE = "sparse"
 
-#: Urls with one and the same answer from which on it is odd.
+#: Urls with the same answer that make it suspicious.
 MIN_COPIES = 4
-#: Characters of an answer below which many urls may well share it: a rate, a yes, a country.
-MIN_TEXT_LENGTH = 10
-#: A copy is odd only where other jobs with this goal got other answers.
+#: Shorter answers may be equal by chance: a rate, a yes, a country.
+MIN_COPIED_TEXT_LENGTH = 10
+#: A copy is suspicious only if other jobs with this goal got other answers.
 MAX_COPY_SHARE = 0.8
-#: Neighbours from which on their usual filling counts, and that filling.
+#: Peers that are needed for a comparison, and the least share of fields they usually fill.
 MIN_PEERS = 8
 USUALLY_FILLED = 0.8
-#: A result with less than this share of what is usual is odd.
+#: A result that fills less than this share of the usual is suspicious.
 SPARSE_SHARE = 0.4
 
 K = TypeVar("K")
 
 
 class PeerResult(NamedTuple):
-    """A job's result, as much of it as a comparison needs."""
+    """What a comparison needs of a job and its result."""
 
     url: str
     goal: str
     result: str
 
 
-class _Read(NamedTuple):
-    """What a comparison needs of a result, which is little: a batch has many."""
+class _ResultSummary(NamedTuple):
+    """What a comparison keeps of a result: little, because a batch has many."""
 
     url: str
-    answer: bytes  #: a digest of what it says
-    said: int  #: characters of text in it
-    filled: float  #: share of its fields in which something is
-    longest: Finding  #: the text that shows best what it is
+    answer: bytes  #: digest of its values
+    text_length: int  #: characters of text in it
+    filled: float  #: share of its fields that have a value
+    longest: Finding  #: its longest text
 
 
 def outliers(results: Iterable[tuple[K, PeerResult]]) -> dict[K, Finding]:
     """
-    Return what is odd about results beside those that the same goal brought from the same site.
+    Return what is suspicious about results, compared with the same goal's on the same site.
 
-    A suspicion is no proof: many urls may well have one answer.
+    A suspicion is no proof: many urls may have the same answer.
     """
     found: dict[K, Finding] = {}
     for group in _by_goal(results).values():
@@ -71,8 +71,8 @@ def outliers(results: Iterable[tuple[K, PeerResult]]) -> dict[K, Finding]:
     return found
 
 
-def _by_goal(results: Iterable[tuple[K, PeerResult]]) -> Mapping[object, dict[K, _Read]]:
-    groups: dict[object, dict[K, _Read]] = defaultdict(dict)
+def _by_goal(results: Iterable[tuple[K, PeerResult]]) -> Mapping[object, dict[K, _ResultSummary]]:
+    groups: dict[object, dict[K, _ResultSummary]] = defaultdict(dict)
     for key, result in results:
         value = parse_result(result.result)
         try:
@@ -80,32 +80,25 @@ def _by_goal(results: Iterable[tuple[K, PeerResult]]) -> Mapping[object, dict[K,
         except TooLarge:
             continue
         if inside:
-            groups[result.goal, _host(result.url)][key] = _read(result.url, inside)
+            groups[result.goal, host_of(result.url)][key] = _summary(result.url, inside)
     return groups
 
 
-def _host(url: str) -> str:
-    try:
-        return urlsplit(url).netloc.lower()
-    except ValueError:
-        return url
-
-
-def _read(url: str, inside: list[Leaf]) -> _Read:
-    # An answer that repeats its url is another one for each.
-    said = [(leaf.path, str(leaf.value)) for leaf in inside if leaf.value != url]
+def _summary(url: str, inside: list[Leaf]) -> _ResultSummary:
+    # The url itself is left out: it makes each answer different.
+    values = [(leaf.path, str(leaf.value)) for leaf in inside if leaf.value != url]
     longest = max(inside, key=lambda leaf: len(str(leaf.value)))
     filled = [leaf for leaf in inside if leaf.value not in (None, "", [], {})]
-    return _Read(
+    return _ResultSummary(
         url=url,
-        answer=hashlib.sha256(json.dumps(said).encode()).digest(),
-        said=sum(len(leaf.value) for leaf in inside if isinstance(leaf.value, str)),
+        answer=hashlib.sha256(json.dumps(values).encode()).digest(),
+        text_length=sum(len(leaf.value) for leaf in inside if isinstance(leaf.value, str)),
         filled=len(filled) / len(inside),
         longest=Finding(rule=COPIED, path=named(longest.path), seen=shown(longest.value)),
     )
 
 
-def _copied(group: Mapping[K, _Read]) -> Iterator[tuple[K, Finding]]:
+def _copied(group: Mapping[K, _ResultSummary]) -> Iterator[tuple[K, Finding]]:
     by_answer: dict[bytes, list[K]] = defaultdict(list)
     for key, read in group.items():
         by_answer[read.answer].append(key)
@@ -114,7 +107,7 @@ def _copied(group: Mapping[K, _Read]) -> Iterator[tuple[K, Finding]]:
         if (
             len(urls) < MIN_COPIES
             or len(keys) > MAX_COPY_SHARE * len(group)
-            or first.said < MIN_TEXT_LENGTH
+            or first.text_length < MIN_COPIED_TEXT_LENGTH
         ):
             continue
         finding = replace(first.longest, seen=f"{first.longest.seen} from {len(urls)} urls")
@@ -122,7 +115,7 @@ def _copied(group: Mapping[K, _Read]) -> Iterator[tuple[K, Finding]]:
             yield key, finding
 
 
-def _sparse(group: Mapping[K, _Read]) -> Iterator[tuple[K, Finding]]:
+def _sparse(group: Mapping[K, _ResultSummary]) -> Iterator[tuple[K, Finding]]:
     usual = median(read.filled for read in group.values())
     if len(group) <= MIN_PEERS or usual < USUALLY_FILLED:
         return

@@ -1,4 +1,4 @@
-"""Regular expressions of a job file: which are safe to match, and on how long a text."""
+"""Regular expressions in job files: which are safe to match, and on how long a text."""
 
 from __future__ import annotations
 
@@ -6,26 +6,31 @@ import re
 import warnings
 from collections.abc import Iterable
 from functools import lru_cache
-from re import _constants as ops  # type: ignore[attr-defined]  # re's own parser, and its only one
-from re import _parser as parser  # type: ignore[attr-defined]
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-#: Characters of a pattern.
+from batchrunner.judge.regex_syntax import (
+    Atom,
+    Branch,
+    Group,
+    Part,
+    Repeat,
+    Special,
+    parse_regex,
+)
+
+#: Longest pattern, in characters.
 MAX_PATTERN_LENGTH = 200
-#: Steps that one match may take: some tens of milliseconds.
+#: Most steps of one match: some tens of milliseconds.
 MAX_MATCH_STEPS = 1_000_000
-#: A text that is longer is not matched; a pattern that cannot stand half of that is a mistake.
-MAX_TEXT_LENGTH = 1000
-MIN_TEXT_LENGTH = 100
-#: Times that a part of some variety may be repeated.
+#: A longer text is not matched. A pattern that is not safe for MIN_MATCHED_LENGTH is a mistake.
+MAX_MATCHED_LENGTH = 1000
+MIN_MATCHED_LENGTH = 100
+#: Most repeats of a part that can match in different ways.
 MAX_REPEATS = 20
-
-_REPEATS = (ops.MAX_REPEAT, ops.MIN_REPEAT)
-_ONES = (ops.LITERAL, ops.NOT_LITERAL, ops.ANY, ops.IN, ops.CATEGORY, ops.AT)
 
 
 class _Cost(NamedTuple):
-    """In how many ways a part can match: so many, times the text's length to some power."""
+    """In how many ways a part can match: *ways*, times the text's length to some *power*."""
 
     ways: int = 1
     power: int = 0
@@ -39,7 +44,7 @@ class _Cost(NamedTuple):
 
 
 class _Unsafe(Exception):
-    """The pattern has a part that may take for ever; what it is."""
+    """The pattern has a part that may take forever; the message says which."""
 
 
 def unsafe_reason(pattern: str) -> str | None:
@@ -48,7 +53,7 @@ def unsafe_reason(pattern: str) -> str | None:
         return f"has {len(pattern)} characters; {MAX_PATTERN_LENGTH} are allowed"
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # what Python is going to read in another way
+            warnings.simplefilter("error")  # syntax whose meaning is going to change
             re.compile(pattern)
         longest = _longest_text(pattern)
     except (re.error, RecursionError, OverflowError, FutureWarning) as error:
@@ -57,58 +62,60 @@ def unsafe_reason(pattern: str) -> str | None:
         return str(unsafe)
     return (
         None
-        if longest >= MIN_TEXT_LENGTH
+        if longest >= MIN_MATCHED_LENGTH
         else "has too many parts of any length, and could take very long"
     )
 
 
 @lru_cache(maxsize=256)
 def max_text_length(pattern: str) -> int:
-    """Return how long a text this pattern, in which there is no fault, may be matched on."""
+    """Return how long a text may be to be matched by this pattern, which is a safe one."""
     return _longest_text(pattern)
 
 
 def _longest_text(pattern: str) -> int:
-    cost = _of_all(parser.parse(pattern))
-    longest = MAX_TEXT_LENGTH
+    cost = _of_all(parse_regex(pattern))
+    longest = MAX_MATCHED_LENGTH
     while longest and cost.ways * longest**cost.power // _orders(cost.power) > MAX_MATCH_STEPS:
         longest -= 10
     return longest
 
 
 def _orders(power: int) -> int:
-    # Parts of any length share one text: n cuts in their order, not n free choices.
+    # Parts of any length share one text, so their ends are in order and not independent.
     return 1 if power < 2 else power * _orders(power - 1)
 
 
-def _of_all(parts: Iterable[tuple[Any, Any]]) -> _Cost:
+def _of_all(parts: Iterable[Part]) -> _Cost:
     cost = _Cost()
-    for op, value in parts:
-        cost = cost.then(_of(op, value))
+    for part in parts:
+        cost = cost.then(_of(part))
     return cost
 
 
-def _of(op: Any, value: Any) -> _Cost:
-    if op in _ONES:
-        return _Cost()
-    if op is ops.SUBPATTERN:
-        return _of_all(value[-1])
-    if op is ops.BRANCH:
-        costs = [_of_all(branch) for branch in value[1]]
-        return _Cost(sum(cost.ways for cost in costs), max(cost.power for cost in costs))
-    if op in _REPEATS:
-        return _of_repeat(*value)
-    raise _Unsafe(f"has a part that is not allowed here ({str(op).lower()})")
+def _of(part: Part) -> _Cost:
+    match part:
+        case Atom():
+            return _Cost()
+        case Group():
+            return _of_all(part.parts)
+        case Branch():
+            costs = [_of_all(branch) for branch in part.branches]
+            return _Cost(sum(cost.ways for cost in costs), max(cost.power for cost in costs))
+        case Repeat():
+            return _of_repeat(part)
+        case Special():
+            raise _Unsafe(f"has a part that is not allowed here ({part.name})")
 
 
-def _of_repeat(least: int, most: int, parts: Any) -> _Cost:
-    inner = _of_all(parts)
+def _of_repeat(repeat: Repeat) -> _Cost:
+    inner, most = _of_all(repeat.parts), repeat.most
     if most == 1:
         return _Cost(inner.ways + 1, inner.power)
-    if most <= MAX_REPEATS and inner.ways**most <= MAX_MATCH_STEPS:
-        return _Cost(inner.ways**most * (most - least + 1), inner.power * most)
+    if most is not None and most <= MAX_REPEATS and inner.ways**most <= MAX_MATCH_STEPS:
+        return _Cost(inner.ways**most * (most - repeat.least + 1), inner.power * most)
     if not inner.is_one:
         raise _Unsafe("repeats a part that can itself match in many ways, and could take for ever")
-    if most > MAX_TEXT_LENGTH:
+    if most is None or most > MAX_MATCHED_LENGTH:
         return _Cost(1, 1)
-    return _Cost(most - least + 1, 0)
+    return _Cost(most - repeat.least + 1, 0)

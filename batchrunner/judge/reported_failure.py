@@ -1,4 +1,4 @@
-"""Goal failures as the API documents them: a status of failure, an error, no result."""
+"""Goal failures as the API documents them: status `failure`, an error, or no result."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def reported_failure(value: Any) -> Failed | None:
 
 
 def _text(value: Any) -> str:
-    """Return a reason as text; *value* is whatever an agent chose to write there."""
+    """Return a reason as text; *value* may be anything that an agent wrote."""
     if value is None or value is True:
         return ""
     try:
         text = value if isinstance(value, str) else json.dumps(value)
     except (RecursionError, ValueError):
         return ""
-    # Neither database takes NUL or a lone surrogate.
+    # Neither database stores NUL or a lone surrogate.
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

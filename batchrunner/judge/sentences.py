@@ -1,4 +1,4 @@
-"""A text → its sentences, and the concepts in each."""
+"""Splits a text into sentences and finds the concepts in each."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from batchrunner.judge.vocabulary import Concept, plain
+from batchrunner.judge.vocabulary import WORDS, Concept, plain
 
-#: What is longer is content, whatever is said in it; of a reason, only so much is read.
+#: A longer text is content, whatever it says; only this much of a reason is read.
 MAX_SENTENCE_LENGTH = 1500
 
 Concepts = frozenset[Concept]
 _Words = Mapping[str, Sequence[tuple[str, Concept]]]
 
 _END = re.compile(r"[.;\n]{1,3}(?=\s|$)|[!?。！？；]|\s{3,}")
-#: An internet address, which stands for the visitor.
+#: An internet address: it stands for the visitor.
 _ADDRESS = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b")
-#: How a sentence begins that leaves out who could not.
-_LEFT_OUT = ("unable", "failed", "could", "couldn", "cannot", "can", "impossible", "not")
+#: First words of a sentence without a subject.
+_NO_SUBJECT = ("unable", "failed", "could", "couldn", "cannot", "can", "impossible", "not")
 
 
 class Sentence(NamedTuple):
-    """A sentence, spelled as `plain` spells it, and what it speaks of."""
+    """A sentence as `plain` spells it, and the concepts in it."""
 
     words: str
     found: Concepts
@@ -35,7 +35,7 @@ def _words() -> tuple[_Words, _Words, Sequence[tuple[str, Concept]]]:
     by_stem: dict[str, list[tuple[str, Concept]]] = defaultdict(list)
     anywhere: list[tuple[str, Concept]] = []
     for concept in Concept:
-        for word in concept.value:
+        for word in WORDS[concept]:
             if word[0] != " ":
                 anywhere.append((word, concept))
             elif " " in word[1:]:
@@ -45,12 +45,12 @@ def _words() -> tuple[_Words, _Words, Sequence[tuple[str, Concept]]]:
     return by_first, by_stem, anywhere
 
 
-#: Words by their first, stems by their first three letters, and words that stand anywhere.
+#: Phrases by their first word, words by their first three letters, and words found anywhere.
 _BY_FIRST, _BY_STEM, _ANYWHERE = _words()
 
 
 def concepts_in(words: str) -> Concepts:
-    """Return the concepts that are in a text, which is spelled as `plain` spells it."""
+    """Return the concepts in a text that `plain` has spelled."""
     found = {concept for word, concept in _ANYWHERE if word in words}
     at = 0
     for each in words.split():
@@ -63,15 +63,15 @@ def concepts_in(words: str) -> Concepts:
 
 @lru_cache(maxsize=64)
 def sentences_of(text: str) -> tuple[Sentence, ...]:
-    """Return the sentences of a text's beginning, without those in which no word is."""
-    said = [
+    """Return the sentences at the start of a text, without those that have no word."""
+    spelled = [
         plain(part) for part in _END.split(_ADDRESS.sub(" your ip ", text[:MAX_SENTENCE_LENGTH]))
     ]
-    return tuple(Sentence(words, _meant(words)) for words in said if words.strip())
+    return tuple(Sentence(words, _concepts_of(words)) for words in spelled if words.strip())
 
 
-def _meant(words: str) -> Concepts:
+def _concepts_of(words: str) -> Concepts:
     found = concepts_in(words)
-    # Who is left out is the one who speaks.
-    left_out = words.split(maxsplit=1)[0] in _LEFT_OUT and Concept.CANNOT in found
-    return found | {Concept.SELF} if left_out else found
+    # A missing subject is the agent itself.
+    no_subject = words.split(maxsplit=1)[0] in _NO_SUBJECT and Concept.CANNOT in found
+    return found | {Concept.SELF} if no_subject else found

@@ -1,4 +1,4 @@
-"""Whether a text tells of a wall or a failure: concepts that meet in one sentence."""
+"""Whether a text is about a wall or a failure: rules on the concepts in one sentence."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from batchrunner.judge.sentences import (
     concepts_in,
     sentences_of,
 )
-from batchrunner.judge.vocabulary import ANSWERS, BOT_TITLES, LOGIN_TITLES, Concept, plain
+from batchrunner.judge.vocabulary import ANSWERS, BOT_TITLES, LOGIN_TITLES, WORDS, Concept, plain
 
 BOT_WALL = "bot_wall"
 LOGIN_WALL = "login_wall"
 REFUSAL = "refusal"
 
-#: Characters of a wall's own title or sentence.
+#: Longest title or text of a wall, in characters.
 MAX_SIGN_LENGTH = 600
-#: Characters of a text beside nothing else, of which a word for a wall is enough.
+#: Longest text that a single word for a wall is enough for, in characters.
 MAX_MENTION_LENGTH = 300
-#: Words of a sentence that may say something of its own.
+#: Least words of a sentence that can be content.
 MIN_CONTENT_WORDS = 4
 
 C = Concept
 
 
 class _WallRule(NamedTuple):
-    """What a sentence says in which all of these meet, and at least one of those."""
+    """What a sentence says that has all concepts of one set and at least one of another."""
 
     says: str
     all_of: Concepts
@@ -82,7 +82,7 @@ _RULES = (
     _rule(REFUSAL, C.HERE, C.NEGATION),
     _rule(REFUSAL, C.SPEAKER, C.NEGATION),
 )
-#: What a text is about, once it is known to tell of a failure.
+#: What a text is about that is known to report a failure.
 _TOPICS = (
     _rule(BOT_WALL, C.CHALLENGE),
     _rule(BOT_WALL, C.GUARD),
@@ -99,20 +99,20 @@ _TOPICS = (
     _rule(LOGIN_WALL, C.MEMBERS, C.ONLY),
 )
 _SEGMENT = re.compile(r"\s[|–—·-]\s|[:：.!…]")
-#: In a sentence that has one of these, an agent or a page speaks of the visit.
+#: A sentence with one of these is about the visit itself.
 _NARRATION = frozenset(
     (C.SELF, C.YOU, C.PAGE, C.CHALLENGE, C.GUARD, C.SIGN_IN, C.DECLINED, C.PAYWALL, C.BROKEN)
 )
-#: Keys under which people speak, or releases, rules and lessons are told.
+#: Fields for texts by other people, and for releases, rules and lessons.
 _CONTENT = re.compile(
     r"(reviews?|comments?|quotes?)_(text|body)|reviews?|quotes?|testimonials?|lyrics|feedback"
     r"|transcript|tweets?|release_?notes|changelog|terms|policy|questions?|faqs?|headlines?"
     r"|definition|translation",
     re.IGNORECASE,
 )
-#: With these a site's name may go before.
+#: A site's name may stand before these.
 _LOGIN_ENDS = tuple(LOGIN_TITLES)
-#: How an answer to a question begins.
+#: The start of an answer to a question.
 _ANSWER = re.compile(rf"\W*({'|'.join(ANSWERS)})\b\s*[,.:;!–—-]", re.IGNORECASE)
 
 
@@ -125,19 +125,19 @@ def _says(rules: tuple[_WallRule, ...], found: Concepts) -> str | None:
 
 def is_about_a_wall(reason: str) -> bool:
     """Say whether the reason of a failure is a captcha, a login or a bot wall."""
-    # A login may be spoken of in other ways: a password was wrong, a button was not there.
+    # A reason can be about a login and not a wall: a wrong password, a missing button.
     walls = {_claim(each) for each in sentences_of(reason)} & {BOT_WALL, LOGIN_WALL}
     return bool(walls) or complaint_in(reason) == BOT_WALL
 
 
 def complaint_in(text: str) -> str:
-    """Say what a text is about that is known to tell of a failure."""
-    said = {_says(_TOPICS, sentence.found) for sentence in sentences_of(text)}
-    return next((wall for wall in (BOT_WALL, LOGIN_WALL) if wall in said), REFUSAL)
+    """Say what a text is about that is known to report a failure."""
+    topics = {_says(_TOPICS, sentence.found) for sentence in sentences_of(text)}
+    return next((wall for wall in (BOT_WALL, LOGIN_WALL) if wall in topics), REFUSAL)
 
 
 def sign_in(text: str, key: str) -> str | None:
-    """Say which wall a page's title or sentence is, if it is one word for word."""
+    """Say which wall a text is the title or the wording of; None if it is neither."""
     if len(text) > MAX_SIGN_LENGTH or _CONTENT.fullmatch(key) or _ANSWER.match(text):
         return None
     whole, first = plain(text), plain(_SEGMENT.split(text.strip(), maxsplit=1)[0])
@@ -153,7 +153,7 @@ def sign_in(text: str, key: str) -> str | None:
 
 
 def statement_in(text: str, key: str) -> str | None:
-    """Say what a text that is all there is tells of a way that was closed, if it does."""
+    """Say which wall or failure a text reports that holds the whole answer; None if none."""
     if len(text) > MAX_SENTENCE_LENGTH or _CONTENT.fullmatch(key) or _ANSWER.match(text):
         return None
     sentences = sentences_of(text)
@@ -165,18 +165,18 @@ def statement_in(text: str, key: str) -> str | None:
 
 
 def mentions_wall(text: str) -> str | None:
-    """Say which wall a short text speaks of, in whatever way."""
+    """Say which wall a short text mentions; None if none."""
     if len(text) > MAX_MENTION_LENGTH or any(C.OPEN in each.found for each in sentences_of(text)):
         return None
-    about = complaint_in(text)
-    return None if about == REFUSAL else about
+    topic = complaint_in(text)
+    return None if topic == REFUSAL else topic
 
 
 def _claim(sentence: Sentence) -> str | None:
-    """Say what a sentence tells of, as that of an agent or of a wall."""
+    """Say which wall or failure a sentence of an agent or a page reports; None if none."""
     found = sentence.found
     says = _says(_RULES, found)
-    # What is told of others, of conditions or in general is no visit of ours.
+    # Sentences about other people, about conditions or in general do not report this visit.
     others = C.OTHERS in found and not found & {C.MEMBERS, C.SELF, C.YOU, C.VISIT}
     if C.ABOUT in found or (others and says != REFUSAL):
         return None
@@ -187,25 +187,25 @@ def _claim(sentence: Sentence) -> str | None:
 
 
 def _answers(sentences: tuple[Sentence, ...], claims: list[str | None]) -> bool:
-    """Say whether there is an answer beside what could not be done."""
+    """Say whether there is an answer next to the reported failure."""
     walled = any(claim not in (None, REFUSAL) for claim in claims)
-    # A page that speaks to its visitor has much to say beside that.
+    # A page that addresses its visitor has other sentences that are no answer.
     if walled and any(c and C.YOU in s.found for s, c in zip(sentences, claims, strict=True)):
         return False
-    first = next(place for place, claim in enumerate(claims) if claim)
-    # After a wall comes what it is for; after what was not found may come what was.
-    beside = sentences[:first] if walled else sentences
-    content = any(_is_content(each) and not _claim(each) for each in beside)
-    return content or any(map(_goes_on, sentences))
+    first = next(index for index, claim in enumerate(claims) if claim)
+    # Sentences after a wall explain it; sentences after a failure may hold the answer.
+    others = sentences[:first] if walled else sentences
+    content = any(_is_content(each) and not _claim(each) for each in others)
+    return content or any(map(_continues_with_answer, sentences))
 
 
 def _is_content(sentence: Sentence) -> bool:
     return len(sentence.words.split()) >= MIN_CONTENT_WORDS and not sentence.found & _NARRATION
 
 
-def _goes_on(sentence: Sentence) -> bool:
-    """Say whether an answer follows what could not be done, in the same sentence."""
-    for but in C.BUT.value:
+def _continues_with_answer(sentence: Sentence) -> bool:
+    """Say whether an answer follows the reported failure in the same sentence."""
+    for but in WORDS[C.BUT]:
         _, turn, rest = sentence.words.partition(but)
         if turn and len(rest.split()) >= MIN_CONTENT_WORDS:
             after = Sentence(f" {rest}", concepts_in(f" {rest}"))

@@ -1,4 +1,4 @@
-"""The vocabulary; imports nothing of ours but itself."""
+"""The vocabulary: the values that all other packages work on."""
 
 from batchrunner.model.attempts import (
     AttemptDecision,
@@ -13,9 +13,9 @@ from batchrunner.model.attempts import (
     SubmittedAttempt,
 )
 from batchrunner.model.budget import BudgetStatus, Rate, RateSource, Wallet
+from batchrunner.model.categories import FailureCategory
 from batchrunner.model.job_file import (
     AUTO,
-    RUN_OPTIONS,
     Budget,
     Canary,
     Expectations,
@@ -23,7 +23,6 @@ from batchrunner.model.job_file import (
     HostRule,
     JobFile,
     JobSpec,
-    RetryRule,
     Settings,
     TimeLimits,
 )
@@ -51,9 +50,8 @@ from batchrunner.model.reports import (
     Pause,
     WorkLeft,
 )
+from batchrunner.model.retry_rule import RetryRule
 from batchrunner.model.runs import (
-    MAX_RUN_ID_LENGTH,
-    MAX_RUNS_PER_REQUEST,
     ApiError,
     ApiFault,
     CreateAnswer,
@@ -68,13 +66,10 @@ from batchrunner.model.runs import (
     Unanswered,
     Unreadable,
 )
-from batchrunner.model.states import FailureCategory, JobState, RunStatus
+from batchrunner.model.states import JobState, RunStatus
 
 __all__ = [
     "AUTO",
-    "MAX_RUNS_PER_REQUEST",
-    "MAX_RUN_ID_LENGTH",
-    "RUN_OPTIONS",
     "ApiError",
     "ApiFault",
     "AttemptDecision",

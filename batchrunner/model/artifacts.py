@@ -1,4 +1,4 @@
-"""What was captured of runs: screenshots, pages and recordings, and what became of each."""
+"""Artifacts of runs (screenshots, pages, recordings) and the states of their downloads."""
 
 from __future__ import annotations
 
@@ -8,40 +8,40 @@ from enum import StrEnum
 
 
 class ArtifactKind(StrEnum):
-    """What can be captured of a run."""
+    """Kinds of artifacts."""
 
-    SCREENSHOTS = "screenshots"  #: one picture for each step
+    SCREENSHOTS = "screenshots"  #: one image per step
     HTML = "html"  #: the page at each step
     VIDEO = "video"  #: one recording of the whole run
 
 
 class ArtifactState(StrEnum):
-    """What became of an artifact."""
+    """The state of an artifact."""
 
-    WANTED = "wanted"  #: still to be fetched
-    STORED = "stored"  #: on disk, whole, where its path says
-    GONE = "gone"  #: the API does not have it
-    REFUSED = "refused"  #: it is not what it should be, or comes from where nothing is taken
+    WANTED = "wanted"  #: not fetched yet
+    STORED = "stored"  #: complete on disk, at its path
+    GONE = "gone"  #: the API does not have it any more
+    REFUSED = "refused"  #: its content or its address is not allowed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WantedArtifact:
-    """One thing to ask the API for: an artifact, or first of all which ones a run has."""
+    """One download to do: an artifact, or the list of a run's artifacts."""
 
     attempt_id: int
-    kind: ArtifactKind | None  #: None: which artifacts the run has
-    step: int  #: its number from 1; 0 where it is of the whole run
-    name: str  #: the id of the step, as the API has it
+    kind: ArtifactKind | None  #: None: the list of the run's artifacts
+    step: int  #: from 1; 0 for the whole run
+    name: str  #: the API's id of the step
     run_id: str
     batch: str
     key: str
     number: int  #: of the attempt
-    recorded: bool  #: a recording was asked for
+    recorded: bool  #: the job asks for a recording
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Artifact:
-    """An artifact as the ledger has it."""
+    """An artifact as stored in the database."""
 
     key: str  #: of its job
     number: int  #: of its attempt
@@ -53,12 +53,12 @@ class Artifact:
     sha256: str | None = None
     media: str | None = None
     path: str | None = None
-    why: str | None = None  #: the reason why it is not there
+    why: str | None = None  #: why it is not on disk
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListedArtifact:
-    """An artifact that a run has; with a reason, it is refused at once."""
+    """An artifact in a run's list; if `why` is set, it is refused at once."""
 
     kind: ArtifactKind
     step: int = 0
@@ -68,7 +68,7 @@ class ListedArtifact:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArtifactResult:
-    """What came of fetching an artifact."""
+    """The outcome of a download."""
 
     state: ArtifactState
     size: int | None = None
@@ -80,13 +80,13 @@ class ArtifactResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArtifactCounts:
-    """A batch's artifacts in numbers."""
+    """How many artifacts of a batch are in each state."""
 
     states: Mapping[ArtifactState, int] = field(default_factory=dict)
-    bytes: int = 0  #: of those that are stored
-    unlisted: int = 0  #: runs of which nobody knows yet which artifacts they have
+    bytes: int = 0  #: size of all stored ones
+    unlisted: int = 0  #: runs whose list of artifacts is not known yet
 
     @property
     def left(self) -> int:
-        """What is still to be asked for; a run whose artifacts are unknown counts as one."""
+        """How many downloads are left; a run without a known list counts as one."""
         return self.states.get(ArtifactState.WANTED, 0) + self.unlisted

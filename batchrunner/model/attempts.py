@@ -1,4 +1,4 @@
-"""What the ledger holds of work under way."""
+"""Jobs, attempts and submissions in progress, and the decisions about them."""
 
 from __future__ import annotations
 
@@ -7,96 +7,91 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from batchrunner.model.job_file import Expectations, RetryRule, TimeLimits
+from batchrunner.model.categories import FailureCategory
+from batchrunner.model.job_file import Expectations, TimeLimits
 from batchrunner.model.outcomes import Finding, Transition
+from batchrunner.model.retry_rule import RetryRule
 from batchrunner.model.runs import Run
-from batchrunner.model.states import FailureCategory, JobState, RunStatus
+from batchrunner.model.states import JobState, RunStatus
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """As much of a job as a decision needs."""
+    """What a decision needs to know about a job."""
 
     id: int
     key: str
     attempt: int  #: number of its newest attempt; 0 before the first
     failures: int  #: attempts that counted
-    failures_by_category: Mapping[FailureCategory, int] = field(
-        default_factory=dict
-    )  #: the same by category
+    #: The same by category.
+    failures_by_category: Mapping[FailureCategory, int] = field(default_factory=dict)
     policy: Mapping[FailureCategory, RetryRule] = field(default_factory=dict)  #: its own rules
-    escalation_steps: Mapping[FailureCategory, int] = field(
-        default_factory=dict
-    )  #: its newest attempt's
-    escalation_ids: Mapping[FailureCategory, str] = field(
-        default_factory=dict
-    )  #: what these belong to
+    #: Of its newest attempt.
+    escalation_steps: Mapping[FailureCategory, int] = field(default_factory=dict)
+    #: The escalations that these steps belong to.
+    escalation_ids: Mapping[FailureCategory, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SubmittedAttempt:
-    """An attempt's place in the submission that carries it."""
+    """An attempt in the submission that carries it."""
 
     attempt_id: int
-    batch_index: int  #: from 1, the last part of the marker
+    batch_index: int  #: from 1; the last part of the marker
     job: Job
     url: str
     goal: str
-    options: Mapping[str, Any] = field(default_factory=dict)  #: the job's, as its rungs change them
-    option_overrides: Mapping[str, Any] = field(
-        default_factory=dict
-    )  #: those that its rungs changed
+    #: The job's options, with the changes of its escalation steps.
+    options: Mapping[str, Any] = field(default_factory=dict)
+    #: Only the changed options.
+    option_overrides: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Submission:
-    """One create request, written down before it is sent."""
+    """One create request, stored before it is sent."""
 
     id: int
-    marker_token: str  #: unique text, the middle part of the marker
+    marker_token: str  #: unique text; the middle part of the marker
     intended_at: datetime
     marked: bool  #: whether its goals carry the marker
     attempts: tuple[SubmittedAttempt, ...]
-    fruitless_searches: int = 0  #: how often its runs were looked for in vain
+    fruitless_searches: int = 0  #: searches that did not find its runs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ControlRun:
-    """A run that is known to exist: a search that does not find it finds nothing."""
+    """A run that is known to exist: a search that does not find it proves nothing."""
 
     run_id: str
-    marker_token: str  #: of the submission that made it
+    marker_token: str  #: of its submission
     batch_index: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OpenAttempt:
-    """An attempt whose run exists and is being watched."""
+    """An attempt whose run exists and is polled."""
 
     attempt_id: int
     run_id: str
     submission_id: int
-    marker: str | None  #: what the goal of its run ends in; None where goals carry none
+    marker: str | None  #: at the end of its run's goal; None if goals have no markers
     url: str
     job: Job
     status: RunStatus
     opened_at: datetime
     started_at: datetime | None = None  #: when we first saw it RUNNING, by our clock
     cancel_reason: FailureCategory | None = None  #: why we asked the API to cancel it
-    cancelled_for_deadline: bool = (
-        False  #: it is cancelled for a deadline, which is not its job's fault
-    )
-    cancelled_after_result: bool = (
-        False  #: it is cancelled because it showed its result and did not end
-    )
-    missing_since: datetime | None = None  #: since when the API does not know it
+    cancelled_for_deadline: bool = False  #: which is not its job's fault
+    cancelled_after_result: bool = False  #: because it showed its result and did not end
+    missing_since: datetime | None = None  #: since when the API does not know the run
     expectations: Expectations = field(default_factory=Expectations)
     limits: TimeLimits = field(default_factory=TimeLimits)  #: the job's own
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EscalationResult:
-    """What one attempt tells of a host: whether a rung of a ladder gets past its walls."""
+    """What one attempt shows of a host: whether an escalation step gets past its walls."""
 
     host: str
     escalation_id: str
@@ -106,17 +101,17 @@ class EscalationResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HostResult:
-    """What one attempt tells of its host: whether it works at all."""
+    """What one attempt shows of its host: whether it works."""
 
     host: str
     passed: bool
     opened_at: datetime
-    park_after: int  #: failures in a row after which it is parked; 0: it never is
+    park_after: int  #: failures in a row that park the host; 0: never
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AttemptDecision:
-    """What the store is to write about one attempt: what was seen and what follows."""
+    """What the store must write about one attempt: its run and the transition."""
 
     attempt: OpenAttempt | SubmittedAttempt
     transition: Transition
@@ -127,18 +122,18 @@ class AttemptDecision:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredResult:
-    """The newest attempt of a job in a final state that has a result to judge again."""
+    """The newest attempt of a job in a final state, with a result that can be judged again."""
 
     job_id: int
     attempt_id: int
-    number: int  #: of the attempt; a judgement counts only while it is the newest
+    number: int  #: of the attempt; a new judgement counts only while it is the newest
     key: str
     url: str
     goal: str
     state: JobState
     result: str
     expectations: Expectations
-    category: FailureCategory | None = None  #: what it was judged to be; None: a success
+    category: FailureCategory | None = None  #: as judged so far; None: a success
     code: str | None = None
     message: str = ""
     findings: tuple[Finding, ...] = ()
@@ -146,9 +141,9 @@ class StoredResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Owner:
-    """A process that works on the jobs of a database."""
+    """A process that runs jobs of a database."""
 
     id: str
-    machine: str  #: where its pid means something
+    machine: str  #: the machine that its pid is valid on
     pid: int
-    process_started_at: str  #: tells two processes of one pid apart
+    process_started_at: str  #: distinguishes processes with the same pid

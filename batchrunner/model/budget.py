@@ -1,4 +1,4 @@
-"""What runs cost and may cost."""
+"""Prices, wallets, and how much of a budget is used."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from batchrunner.model.job_file import Budget
 
 
 class RateSource(StrEnum):
-    """Who says what a step costs."""
+    """Where the price of a step comes from."""
 
     JOB_FILE = "job file"
-    WALLET = "wallet"  #: of the account, as the API showed it last
+    WALLET = "wallet"  #: of the account, as the API last showed it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rate:
-    """What a step costs, in dollars."""
+    """The price of a step, in dollars."""
 
     amount: Decimal
     origin: RateSource
@@ -26,29 +26,29 @@ class Rate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wallet:
-    """What an account that pays for each step has, in dollars."""
+    """The balance of an account that pays per step, in dollars."""
 
     balance: Decimal
-    rate: Decimal | None  #: what a step costs; None where the API does not say
+    rate: Decimal | None  #: price of a step; None if the API does not say
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BudgetStatus:
-    """How much of a batch's budget is gone, in steps."""
+    """How much of a batch's budget is used, in steps."""
 
     budget: Budget
-    limit: int  #: what the budget buys
-    spent: int  #: known to be billed
-    unclear: int  #: kept back for good, for runs whose cost nobody can tell any more
-    reserved: int  #: kept back for runs in flight, or being looked for
-    needs: int | None = None  #: most that the next due job may cost; None where none is due
+    limit: int  #: the whole budget
+    spent: int  #: billed
+    unclear: int  #: reserved for good, for runs whose cost will never be known
+    reserved: int  #: reserved for runs in flight and for unanswered submissions
+    needs: int | None = None  #: maximum cost of the next due job; None if none is due
 
     @property
     def room(self) -> int:
-        """What may still be reserved."""
+        """How many steps can still be reserved."""
         return self.limit - self.spent - self.unclear - self.reserved
 
     @property
     def used_up(self) -> bool:
-        """Whether a job is due, what is left does not cover it, and nothing will free more."""
+        """Whether the rest does not cover the next due job, and no run in flight can free more."""
         return self.needs is not None and self.reserved == 0 and self.room < self.needs

@@ -1,4 +1,4 @@
-"""What a batch may come to before it is run."""
+"""Estimates of a batch's cost and time before it runs."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from datetime import timedelta
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExpectedRun:
-    """A job that is still to be run, as an estimate needs it."""
+    """What an estimate needs to know about a job that has not run yet."""
 
     host: str
-    once: int  #: most steps of one run
-    worst: int  #: most steps of all its attempts together
+    once: int  #: maximum steps of one run
+    worst: int  #: maximum steps of all its attempts together
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PastRun:
-    """What a job took from its first attempt to its last."""
+    """What a finished job took, over all its attempts."""
 
     host: str
     steps: int
-    time: timedelta  #: in which it held a slot
+    time: timedelta  #: how long it used a slot
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
-    """A range in which most such nights end, by what like jobs have taken."""
+    """The range that most batch runs like this one end in."""
 
     steps: tuple[int, int]
     time: tuple[timedelta, timedelta]
-    past: int  #: jobs by which it was judged
-    own: int  #: of the jobs, those judged by their own host's past
+    past: int  #: past jobs that it is based on
+    own: int  #: jobs that are estimated from their own host's past

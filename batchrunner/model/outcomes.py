@@ -1,4 +1,4 @@
-"""What evidence means, and what follows from it."""
+"""Outcomes of attempts, and the transitions that follow."""
 
 from __future__ import annotations
 
@@ -6,33 +6,34 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from batchrunner.model.states import FailureCategory, JobState
+from batchrunner.model.categories import FailureCategory
+from batchrunner.model.states import JobState
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Succeeded:
-    """The job got what it asked for."""
+    """The result is what the job asked for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """What a rule has seen in a result."""
+    """What a rule found in a result."""
 
     rule: str
-    path: str  #: where it stands; `.` is the whole result
-    seen: str  #: what stands there, shortened and safe to show
-    wanted: str = ""  #: what was to stand there, where the rule can tell
+    path: str  #: where; `.` is the whole result
+    seen: str  #: the value there, shortened and safe to show
+    wanted: str = ""  #: what should be there, if the rule can say
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failed:
-    """The attempt did not bring what was asked for."""
+    """The attempt failed."""
 
     category: FailureCategory
     message: str
     code: str | None = None
-    retry_after: timedelta | None = None  #: a floor for the wait, never a ceiling
-    findings: tuple[Finding, ...] = ()  #: why a result was judged so
+    retry_after: timedelta | None = None  #: the least wait; it may be longer
+    findings: tuple[Finding, ...] = ()  #: why a result was judged like this
 
 
 Outcome = Succeeded | Failed
@@ -40,7 +41,7 @@ Outcome = Succeeded | Failed
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finish:
-    """The job has reached a final state."""
+    """The job reaches a final state."""
 
     state: JobState
     failure: Failed | None = None
@@ -48,22 +49,21 @@ class Finish:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Retry:
-    """The attempt counts, and the job may be claimed again from *at* on."""
+    """The attempt counts; the job may be claimed again from `at` on."""
 
     at: datetime
     failure: Failed
-    escalation_steps: Mapping[FailureCategory, int] = field(default_factory=dict)  #: to go on from
+    escalation_steps: Mapping[FailureCategory, int] = field(default_factory=dict)  #: to continue on
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Snooze:
-    """The attempt does not count, and the job may be claimed again from *at* on."""
+    """The attempt does not count; the job may be claimed again from `at` on."""
 
     at: datetime
     failure: Failed
-    max_batch_size: int | None = (
-        None  #: most rides in its next submission, to find out who is refused
-    )
+    #: Most jobs in its next submission, to find out which job the API refuses.
+    max_batch_size: int | None = None
 
 
 Transition = Finish | Retry | Snooze
@@ -71,16 +71,16 @@ Transition = Finish | Retry | Snooze
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DelayRequests:
-    """Send nothing before *until*."""
+    """Send no request before `until`."""
 
     until: datetime
     failure: Failed
-    creates_only: bool = False  #: runs in flight may still be looked at
+    creates_only: bool = False  #: runs in flight may still be polled
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StopSubmitting:
-    """Submit nothing more, and tell the user why."""
+    """Submit nothing more, and report the failure to the user."""
 
     failure: Failed
 

@@ -1,4 +1,4 @@
-"""What there is to see of a batch."""
+"""Batches as users see them: counts, finished jobs, failed attempts, parked hosts."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from datetime import datetime
 from typing import Any
 
 from batchrunner.model.budget import Rate
+from batchrunner.model.categories import FailureCategory
 from batchrunner.model.job_file import Settings
-from batchrunner.model.states import FailureCategory, JobState
+from batchrunner.model.states import JobState
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FinishedJob:
     """A job in a final state, as exports show it."""
 
-    position: int  #: its place in the job file, from 1
+    position: int  #: its position in the job file, from 1
     key: str
     url: str
     goal: str
@@ -25,21 +26,20 @@ class FinishedJob:
     category: FailureCategory | None = None
     code: str | None = None
     message: str | None = None
-    option_overrides: Mapping[str, Any] = field(
-        default_factory=dict
-    )  #: options that its last rung changed
+    #: Options that its last escalation steps changed.
+    option_overrides: Mapping[str, Any] = field(default_factory=dict)
     run_id: str | None = None
     steps: int | None = None  #: billed for all its attempts together
-    cost: str | None = None  #: the same in dollars, exactly; None where nobody knows the rate
+    cost: str | None = None  #: the same in dollars, exactly; None if the rate is unknown
     started_at: datetime | None = None
     finished_at: datetime | None = None
     result: str | None = None  #: JSON text as the API sent it
-    artifacts: tuple[str, ...] = ()  #: paths of what was captured of its last run
+    artifacts: tuple[str, ...] = ()  #: paths of its last run's artifacts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pause:
-    """That the user wants nothing more to be submitted for now."""
+    """The user has paused the batch: nothing is submitted."""
 
     since: datetime
     reason: str | None = None
@@ -51,41 +51,43 @@ class Batch:
 
     id: int
     name: str
-    settings: Settings  #: as they are in force, whoever said so last
+    settings: Settings  #: in force now, by file or command
     api_origin: str | None  #: the API that its runs are on; None before the first
     pause: Pause | None = None
-    step_price: Rate | None = None  #: what a step costs; None where nobody says
+    step_price: Rate | None = None  #: price of a step; None if unknown
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadResult:
-    """What loading a job file did."""
+    """The effect of loading a job file."""
 
     batch: Batch
-    added: int
-    known: int  #: were there already
-    changed: tuple[str, ...] = ()  #: keys loaded before with another url, goal or options
-    before: Settings | None = None  #: what was in force until then; None: the batch is new
+    added: int  #: new jobs
+    known: int  #: jobs that were loaded before
+    changed: tuple[str, ...] = ()  #: keys that were loaded before with another url, goal or options
+    before: Settings | None = None  #: settings in force until then; None: the batch is new
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchCounts:
-    """A batch in numbers."""
+    """The numbers of a batch."""
 
     jobs: Mapping[JobState, int]
-    retrying: int = 0  #: available jobs that have been tried before
+    retrying: int = 0  #: available jobs with earlier attempts
     queued: int = 0  #: runs in flight that the API has not started
-    unsettled: int = 0  #: attempts of which nobody knows yet whether their run exists
+    unsettled: int = 0  #: attempts that may or may not have a run yet
     failed: Mapping[FailureCategory, int] = field(default_factory=dict)  #: final failures
-    retried: Mapping[FailureCategory, int] = field(default_factory=dict)  #: failed attempts before
+    retried: Mapping[FailureCategory, int] = field(
+        default_factory=dict
+    )  #: failed attempts of jobs that continued
     attempts: int = 0
-    orphans: int = 0  #: runs that turned up when nobody needed them any more, and were cancelled
+    orphans: int = 0  #: late runs that no attempt needed; they were cancelled
     steps: int = 0  #: billed for all attempts and orphans together
     due_at: datetime | None = None  #: when the next job may be claimed
 
     @property
     def total(self) -> int:
-        """All jobs that were loaded."""
+        """All loaded jobs."""
         return sum(self.jobs.values())
 
     @property
@@ -101,28 +103,27 @@ class BatchCounts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkLeft:
-    """As much of a batch as its runner needs to know whether there is more to do."""
+    """What a runner needs to know about a batch to see whether work is left."""
 
     in_flight_here: int  #: open attempts of this owner
     in_flight_elsewhere: int  #: open attempts of other owners
-    free_slots: int  #: more attempts that its bound allows; none or less: it is full
-    due_at: datetime | None  #: when the next available job may be claimed; None if there is none
+    free_slots: int  #: attempts that the concurrency allows; 0 or less: none
+    due_at: datetime | None  #: when the next available job may be claimed; None: no job
     pause: Pause | None = None
-    canary_failed: bool = False  #: the canary has brought too little
+    canary_failed: bool = False  #: the canary did not reach its minimum
     has_budget: bool = False  #: it has a budget
-    given_up: bool = False  #: all available jobs are on hosts for which nobody waits any more
+    given_up: bool = False  #: all available jobs are on hosts that were given up
 
     def has_claimable_work(self, now: datetime) -> bool:
-        """Whether a claim may bring anything: a job is due, and there is room for it."""
-        held_back = self.pause is not None or self.canary_failed
-        return (
-            not held_back and self.free_slots > 0 and self.due_at is not None and self.due_at <= now
-        )
+        """Whether a claim may succeed: a job is due, and there is a free slot."""
+        stopped = self.pause is not None or self.canary_failed
+        due = self.due_at is not None and self.due_at <= now
+        return due and not stopped and self.free_slots > 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClosedAttempt:
-    """One failed try at a job, with its reason."""
+    """A failed attempt, with its reason."""
 
     key: str
     url: str
@@ -134,19 +135,18 @@ class ClosedAttempt:
     code: str | None = None
     closed_at: datetime | None = None
     run_id: str | None = None
-    option_overrides: Mapping[str, Any] = field(
-        default_factory=dict
-    )  #: options that its rung changed
+    #: Options that its escalation steps changed.
+    option_overrides: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ParkedHost:
-    """A host that is kept back, since everything on it failed."""
+    """A parked host: its jobs wait because every attempt on it failed."""
 
     host: str
     since: datetime
     failures: int  #: in a row
-    probe_at: datetime  #: from when on one job may look whether it is back
-    failed_probes: int  #: that failed
-    given_up: bool  #: nobody waits for it any more
-    waiting: int  #: jobs on it that may be claimed, but for that
+    probe_at: datetime  #: when one job may test whether it works again
+    failed_probes: int
+    given_up: bool  #: the batch does not wait for it any more
+    waiting: int  #: available jobs on it

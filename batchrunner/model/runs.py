@@ -1,4 +1,4 @@
-"""What the API answers and shows."""
+"""Runs, errors and answers, as the API sends them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,10 @@ from typing import Any
 
 from batchrunner.model.states import RunStatus
 
-#: Most runs that one request may create, show or cancel (run-batch, runs/batch, runs/batch/cancel).
-MAX_RUNS_PER_REQUEST = 100
-#: Longest id of a run that both databases take; what is longer is none.
-MAX_RUN_ID_LENGTH = 200
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunError:
-    """Why a run failed, in the API's words; everything but the message may be missing."""
+    """Why a run failed, in the API's words; all fields but the message may be missing."""
 
     message: str
     category: str | None = None
@@ -30,7 +25,7 @@ class RunError:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """A run as the API showed it at one moment."""
+    """A run as the API showed it at one time."""
 
     run_id: str
     status: RunStatus
@@ -39,39 +34,41 @@ class Run:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     steps: int | None = None  #: the billed unit; None while in progress
-    result: str | None = None  #: JSON text as the API sent it, in ASCII; None where null
+    result: str | None = None  #: JSON text as the API sent it, in ASCII; None for null
     error: RunError | None = None
-    schema_errors: tuple[str, ...] | None = None  #: what breaks output_schema; None where unsaid
+    schema_errors: tuple[str, ...] | None = (
+        None  #: where it breaks output_schema; None if the API does not say
+    )
     streaming_url: str | None = None
-    output_schema: Mapping[str, Any] | None = None  #: what it was asked to keep to
-    shown_at: datetime | None = None  #: by the API's own clock; None where unsaid
+    output_schema: Mapping[str, Any] | None = None  #: as in its request
+    shown_at: datetime | None = None  #: by the API's own clock; None if the API does not say
 
 
 class FaultKind(StrEnum):
-    """How a request went wrong."""
+    """How a request failed."""
 
-    NOT_SENT = "not_sent"  #: no byte of it left: no connection, a bad url
-    INTERRUPTED = "interrupted"  #: it may have arrived; no whole answer came back
-    MALFORMED = "malformed"  #: an answer came that is not the API's
-    TOO_LARGE = "too_large"  #: the answer is larger than we take
+    NOT_SENT = "not_sent"  #: no byte was sent: no connection, a bad url
+    INTERRUPTED = "interrupted"  #: it may have arrived; no complete answer came back
+    MALFORMED = "malformed"  #: the answer is not the API's
+    TOO_LARGE = "too_large"  #: the answer is larger than we accept
     STATUS = "status"  #: the API answered with an error
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApiFault:
-    """A request that did not get what it asked for."""
+    """A failed request."""
 
     kind: FaultKind
     message: str
     status: int | None = None
     code: str | None = None
     retry_after: timedelta | None = None
-    #: Place in the request → what is wrong with it, where the API named single runs.
+    #: Index of a run in the request → what is wrong with it, if the API named single runs.
     issues: Mapping[int, str] = field(default_factory=dict)
 
 
 class ApiError(Exception):
-    """A read that failed; what failed is its `fault`."""
+    """A failed read or cancel request; `fault` has the details."""
 
     def __init__(self, fault: ApiFault) -> None:
         super().__init__(fault.message)
@@ -80,14 +77,14 @@ class ApiError(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NotFound:
-    """The API says that it does not know this run."""
+    """The API does not know this run."""
 
     run_id: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unreadable:
-    """The API shows this run in an answer that cannot be taken."""
+    """The API's answer about this run cannot be used."""
 
     run_id: str
     message: str
@@ -98,31 +95,31 @@ RunObservation = Run | NotFound | Unreadable
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunListing:
-    """What a search through the list of runs brought, and what of it could not be taken."""
+    """The result of a search in the list of runs, with the entries that could not be used."""
 
     runs: tuple[Run, ...]
-    unclear: tuple[str, ...] = ()  #: ids of entries that tell nothing else, or tell it as a number
-    nameless: int = 0  #: entries that do not even tell an id
-    complete: bool = True  #: it was seen to its end
+    unclear: tuple[str, ...] = ()  #: ids of entries whose other fields are missing or invalid
+    nameless: int = 0  #: entries without an id
+    complete: bool = True  #: the list was read to its end
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Created:
-    """The API made the runs: as many different ids as were asked for."""
+    """The API created the runs; there is one id per attempt, all different."""
 
     run_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refused:
-    """Nothing was created, for sure."""
+    """Nothing was created; this is certain."""
 
     fault: ApiFault
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unanswered:
-    """Runs may exist: look for them before anything else happens to these jobs."""
+    """Runs may exist: search for them before anything else happens to these jobs."""
 
     fault: ApiFault
 

@@ -1,4 +1,4 @@
-"""The closed sets: states of jobs and runs, categories of failures."""
+"""The states of jobs and runs, and the buckets that a job's time is counted in."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class JobState(StrEnum):
-    """Where a job is; it is in exactly one of these, for ever."""
+    """The state of a job; each job is always in exactly one."""
 
     AVAILABLE = "available"  #: may be claimed from `available_at` on
     RUNNING = "running"  #: an attempt is open
@@ -21,7 +21,7 @@ class JobState(StrEnum):
 
 
 class RunStatus(StrEnum):
-    """How the API calls the state of a run."""
+    """The state of a run, as the API names it."""
 
     PENDING = "PENDING"
     RUNNING = "RUNNING"
@@ -35,21 +35,17 @@ class RunStatus(StrEnum):
         return self not in (RunStatus.PENDING, RunStatus.RUNNING)
 
 
-class FailureCategory(StrEnum):
-    """Why an attempt failed, cut by who can do something about it."""
+class TimeBucket(StrEnum):
+    """What a job waits for or does; each moment from its loading to its end is in one bucket."""
 
-    SYSTEM_FAILURE = "system_failure"  #: the service broke
-    AGENT_FAILURE = "agent_failure"  #: the input needs fixing
-    BILLING_FAILURE = "billing_failure"  #: the account has no credits
-    UNKNOWN = "unknown"  #: the API gave no category that we know
-    GOAL_FAILURE = "goal_failure"  #: the run completed, the goal was not reached
-    BLOCKED = "blocked"  #: a goal failure by a captcha, a login or a bot wall
-    INVALID_RESULT = "invalid_result"  #: the result is not what the job asked for
-    TIMED_OUT = "timed_out"  #: over its time limit, cancelled by us
-    RUN_CANCELLED = "run_cancelled"  #: cancelled by somebody
-    REJECTED = "rejected"  #: the API refused this job's request
-    UNAUTHORIZED = "unauthorized"  #: the key, or a right that it lacks
-    THROTTLED = "throttled"  #: too many requests
-    UNREACHABLE = "unreachable"  #: no usable answer from the API
-    UNANSWERED = "unanswered"  #: a run may exist and nothing can tell
-    LOST = "lost"  #: the API no longer knows a run that it gave us
+    RUNNING = "running"  #: its run was working
+    QUEUED = "queued"  #: the API had its run and had not started it
+    CREATING = "creating"  #: its create request was written down and not answered yet
+    IN_DOUBT = "in_doubt"  #: its create request got no answer, and its run was searched for
+    LANDED = "landed"  #: its run had ended, and the program had not read it yet
+    RETRY = "retry"  #: it had failed, and its wait was not over
+    PAUSED = "paused"  #: it was due, and the user had paused the batch
+    UNATTENDED = "unattended"  #: it was due, and no runner was working
+    CREDITS = "credits"  #: it was due, and the account had no credits
+    HELD = "held"  #: it was due, and the API was busy or away
+    TURN = "turn"  #: it was due, and waited for a slot, the budget or the scheduled time

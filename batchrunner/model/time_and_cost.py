@@ -1,4 +1,4 @@
-"""What becomes of a batch's hours and credits."""
+"""Where a batch's time and steps went, and the history that this is computed from."""
 
 from __future__ import annotations
 
@@ -7,53 +7,38 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from batchrunner.model.states import FailureCategory
-
-
-class TimeBucket(StrEnum):
-    """What a job's time goes by with; each instant from its loading to its end is in one."""
-
-    RUNNING = "running"  #: its run was at work
-    QUEUED = "queued"  #: the API had its run and had not started it
-    CREATING = "creating"  #: its create request was written down and not yet answered
-    IN_DOUBT = "in_doubt"  #: its create got no answer, and its run was looked for
-    LANDED = "landed"  #: its run was over and had not been looked at
-    RETRY = "retry"  #: it had failed, and might not be tried again yet
-    PAUSED = "paused"  #: it was due, and the user had paused the batch
-    UNATTENDED = "unattended"  #: it was due, and no runner was at work
-    CREDITS = "credits"  #: it was due, and the account had no credits
-    HELD = "held"  #: it was due, and the API was busy or away
-    TURN = "turn"  #: it was due, and waited for a slot, for the budget or for its hours
+from batchrunner.model.categories import FailureCategory
+from batchrunner.model.states import TimeBucket
 
 
 class CostCause(StrEnum):
-    """What an attempt's credits were used for, where no failure category says it."""
+    """What an attempt's steps were used for, if it has no failure category."""
 
-    SUCCEEDED = "succeeded"  #: good rows
+    SUCCEEDED = "succeeded"  #: good results
     IN_FLIGHT = "in_flight"  #: the attempt is open; it is billed when it ends
-    ORPHANS = "orphans"  #: the run came when nobody needed it any more
+    ORPHANS = "orphans"  #: no attempt needed the run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PastAttempt:
-    """An attempt as the account needs it."""
+    """What the time and cost report needs to know about an attempt."""
 
     opened_at: datetime
     closed_at: datetime | None
     cause: CostCause | FailureCategory
-    answered_at: datetime | None  #: when its run was known, or known not to be
-    unanswered_at: bool  #: its create got no answer and its run was not found at once
+    answered_at: datetime | None  #: when it was known whether its run exists
+    unanswered: bool  #: its create got no answer
     started_at: datetime | None  #: by the API's clock
     ended_at: datetime | None  #: by the API's clock
     retry_at: datetime | None
     counted: bool
-    steps: int | None  #: None where its bill is not known
-    ran: bool  #: it has a run, or may have
+    steps: int | None  #: None if its bill is not known
+    ran: bool  #: it has a run, or may have one
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PastJob:
-    """A job's life: when it came, what was tried, and when it reached its end."""
+    """A job from its loading to its end, with all attempts."""
 
     loaded_at: datetime
     finished_at: datetime | None
@@ -62,7 +47,7 @@ class PastJob:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Span:
-    """A stretch of time, up to but without its end."""
+    """A period of time; `until` is not part of it."""
 
     since: datetime
     until: datetime
@@ -70,18 +55,18 @@ class Span:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchHistory:
-    """What went on around the jobs of a batch: when runners worked, and what kept them back."""
+    """When runners worked on a batch, and when nothing could be submitted."""
 
     attended: tuple[Span, ...]
-    halts: Mapping[TimeBucket, tuple[Span, ...]]  #: of PAUSED, CREDITS and HELD
+    holds: Mapping[TimeBucket, tuple[Span, ...]]  #: of PAUSED, CREDITS and HELD
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TimeAndCostShare:
-    """What one use took."""
+    """The attempts, steps and time of one cause."""
 
     attempts: int = 0
-    unbilled: int = 0  #: attempts with a run, or perhaps one, whose bill is not known
+    unbilled: int = 0  #: attempts that have or may have a run, and whose bill is not known
     steps: int = 0
     time: timedelta = timedelta(0)  #: from opened to closed
 
@@ -96,7 +81,7 @@ class TimeAndCostShare:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TimeAndCost:
-    """A batch's hours and credits, each in exactly one part."""
+    """A batch's time and steps; each is in exactly one part."""
 
     jobs: int
     causes: Mapping[CostCause | FailureCategory, TimeAndCostShare]
@@ -104,7 +89,7 @@ class TimeAndCost:
 
     @property
     def whole(self) -> TimeAndCostShare:
-        """All uses together."""
+        """All causes together."""
         return sum(self.causes.values(), TimeAndCostShare())
 
     @property
@@ -115,8 +100,8 @@ class TimeAndCost:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hold:
-    """That the account has no credits, so that nothing is submitted for now."""
+    """The account has no credits, so nothing is submitted for now."""
 
     since: datetime
-    check_at: datetime  #: when it is tried again
+    check_at: datetime  #: when the program tries again
     why: str  #: in the API's words

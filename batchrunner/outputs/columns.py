@@ -1,4 +1,4 @@
-"""The columns that every export begins with, and what a finished job has in each."""
+"""The fixed columns of every export, and the value of a finished job in each."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 from batchrunner.model import FinishedJob
 from batchrunner.policy.escalation import changes_text
 
-#: Finished jobs in file order, anew at each call.
+#: Returns the finished jobs in file order; each call starts at the first one.
 Jobs = Callable[[], Iterable[FinishedJob]]
 
 
 def _instant(at: datetime | None) -> str | None:
-    # One width for all: pandas guesses a column's format from its first row.
+    # The same width for all: pandas guesses a column's format from its first row.
     if at is None:
         return None
     return at.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
@@ -26,7 +26,7 @@ def _changes(changes: Mapping[str, Any]) -> str | None:
     return json.dumps(changes_text(changes)) if changes else None
 
 
-#: Name of a column → what stands there; the order is a promise to those who read exports.
+#: Name of a column → its value; the order must stay, as programs read exports.
 FIELDS: Mapping[str, Callable[[FinishedJob], str | int | None]] = {
     "id": attrgetter("key"),
     "url": attrgetter("url"),
@@ -43,7 +43,7 @@ FIELDS: Mapping[str, Callable[[FinishedJob], str | int | None]] = {
     "changes": lambda job: _changes(job.option_overrides),
     "cost": attrgetter("cost"),
 }
-#: The column that follows them.
+#: The column after these.
 RESULT = "result"
-#: The column after it, where any job has artifacts: their paths, as a list.
+#: The column after that, if any job has artifacts: a list of their paths.
 ARTIFACTS = "artifacts"

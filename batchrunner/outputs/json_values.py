@@ -1,4 +1,4 @@
-"""Results, however strange → values, and JSON that every parser takes."""
+"""Reads results of any kind, and writes JSON that every parser accepts."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from math import isfinite
 from types import NoneType
 from typing import Any, TypeAlias
 
-#: Levels of nesting that are read; more would be refused downstream, by serde_json at 128.
+#: Maximum levels of nesting; other parsers refuse more, for example serde_json at 128.
 MAX_DEPTH = 100
 
 
 class Number(str):
-    """A number as the API wrote it: 1.10 stays 1.10, and no digit is too many."""
+    """A number as the API wrote it: 1.10 stays 1.10, with all digits."""
 
     __slots__ = ()
 
@@ -25,38 +25,38 @@ Json: TypeAlias = "Number | str | bool | list[Json] | dict[str, Json] | None"
 _VALUES = JSONDecoder(parse_int=Number, parse_float=Number, parse_constant=Number)
 _GRAMMAR = JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
 
-# Possessive, with an optional closing quote: takes time in proportion even to broken text.
+# Possessive, with an optional closing quote: linear time, also for broken text.
 _TOKEN = re.compile(
     r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]|-?(?:NaN|Infinity|[0-9][0-9.eE+-]*)', re.DOTALL
 )
 _ESCAPE = re.compile(
-    r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(?P<half>u[dD][89a-fA-F]..)|.)", re.DOTALL
+    r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(?P<surrogate>u[dD][89a-fA-F]..)|.)", re.DOTALL
 )
-_WIDE = re.compile(r"[^\x00-\x7f]+")
+_NON_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-#: A character in two halves, unless a backslash before it makes that doubtful.
+#: A pair of surrogates, unless it may follow an escaped backslash.
 _PAIR = re.compile(r"\\u(?<!\\\\u)[dD][89abAB]..\\u[dD][c-fC-F]..")
-#: No number is too large for a float with an exponent of two digits and 200 more before it.
+#: A number that may be too large for a float: three digits in the exponent, or 200 digits.
 _HUGE = re.compile(r"[0-9](?:[eE]\+?[0-9]{3}|[0-9.]{200})")
 
-_STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
+_DEPTH_CHANGE = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 
 def read(text: str) -> Json:
     """
-    Return the value of a result; of a name that an object has twice, the last counts.
+    Return the value of a result; if an object has a name twice, the last value counts.
 
     Raises:
-        ValueError: It is not JSON, or nested deeper than DEEPEST.
+        ValueError: It is not JSON, or nested deeper than MAX_DEPTH.
     """
-    _check_depth(text)
+    _check_nesting(text)
     value: Json = _VALUES.decode(text)
     return value
 
 
 def write(value: Json) -> str:
-    """Return *value* as strict JSON, in letters that people can read."""
+    """Return *value* as strict JSON, without escapes for readable characters."""
     return _WRITERS[type(value)](value)
 
 
@@ -89,33 +89,33 @@ _WRITERS: Mapping[type, Callable[[Any], str]] = {
 
 def strict(text: str) -> str:
     """
-    Return a result as one line of ASCII that strict JSON parsers take, as it was sent if they do.
+    Return a result as one line of ASCII that strict JSON parsers accept, changed only if needed.
 
-    NaN and infinities become null, half characters U+FFFD, and numbers too large for a float their
-    own text in quotes. All else stays, names that an object has twice and digits included.
+    NaN and infinities become null, unpaired surrogates U+FFFD, and numbers that are too large for a
+    float become text. Everything else stays, including repeated names and all digits.
 
     Raises:
-        ValueError: It is not JSON, or nested deeper than DEEPEST.
+        ValueError: It is not JSON, or nested deeper than MAX_DEPTH.
     """
-    _check_depth(text)
+    _check_nesting(text)
     _GRAMMAR.decode(text)
     line = text.replace("\n", " ").replace("\r", " ")
     return line if _is_strict(line) else _TOKEN.sub(_strict_token, line)
 
 
-def _check_depth(text: str) -> None:
-    # Parsers differ in how deep they go, and Python's in how deep it was called; so ask neither.
+def _check_nesting(text: str) -> None:
+    # Counted here: parsers differ in their limit, and Python's depends on the call stack.
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return
     depth = 0
     for token in _TOKEN.finditer(text):
-        depth += _STEPS.get(token[0], 0)
+        depth += _DEPTH_CHANGE.get(token[0], 0)
         if depth > MAX_DEPTH:
             raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
 
 
 def _is_strict(text: str) -> bool:
-    """Say for sure of most text that is JSON to Python that it is JSON to others too."""
+    """Return whether JSON that Python accepts is surely strict; a quick check for most text."""
     return not (
         not text.isascii()
         or "NaN" in text
@@ -127,12 +127,12 @@ def _is_strict(text: str) -> bool:
 
 def _strict_token(token: re.Match[str]) -> str:
     text = token[0]
-    if text in _STEPS:
+    if text in _DEPTH_CHANGE:
         return text
     return strict_string(text) if text.startswith('"') else _strict_number(text)
 
 
 def strict_string(text: str) -> str:
-    """Return a JSON string in ASCII, with U+FFFD for each half character."""
-    ascii_only = _WIDE.sub(lambda wide: encode_basestring_ascii(wide[0])[1:-1], text)
-    return _ESCAPE.sub(lambda part: r"\ufffd" if part["half"] else part[0], ascii_only)
+    """Return a JSON string in ASCII, with U+FFFD for each unpaired surrogate."""
+    ascii_only = _NON_ASCII.sub(lambda match: encode_basestring_ascii(match[0])[1:-1], text)
+    return _ESCAPE.sub(lambda part: r"\ufffd" if part["surrogate"] else part[0], ascii_only)

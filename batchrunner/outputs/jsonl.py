@@ -1,29 +1,39 @@
-"""Finished jobs → JSONL, one object a line."""
+"""Finished jobs → JSONL: one JSON object per line."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from json.encoder import encode_basestring_ascii
+from typing import IO
 
 from batchrunner.model import FinishedJob
 from batchrunner.outputs.columns import ARTIFACTS, FIELDS, RESULT, Jobs
+from batchrunner.outputs.export_format import Format, Written
 from batchrunner.outputs.json_values import strict, strict_string
 
-#: The key that holds a result which is not JSON, as text.
+#: The key for the text of a result that is not JSON.
 UNREADABLE = "result_unreadable"
 
 
-def jsonl_lines(jobs: Jobs) -> Generator[str, None, int]:
+def write_jsonl(jobs: Jobs, file: IO[bytes]) -> Written:
     """
-    Give one JSON object for each job, in pure ASCII, its result the JSON value that the API sent.
+    Write one JSON object per job, in pure ASCII; its result is the JSON value that the API sent.
 
-    All have the keys of FIELDS and `result`. Where a result is not JSON it is null, and its text
-    stands under one key more, `result_unreadable`. A job with artifacts has their paths under
-    `artifacts`. Returns 0: there are no cells to guard.
+    Every object has the keys of FIELDS and `result`. Where a result is not JSON, `result` is null
+    and one more key, `result_unreadable`, has its text. A job with artifacts has their paths under
+    `artifacts`.
     """
-    for job in jobs():
-        yield _line(job)
-    return 0
+    count = 0
+    for count, job in enumerate(jobs(), start=1):  # noqa: B007
+        file.write(_line(job).encode("ascii"))
+    return Written(jobs=count)
+
+
+FORMAT = Format(
+    name="jsonl",
+    help="one JSON object per line",
+    write=write_jsonl,
+    suffixes=(".jsonl", ".ndjson"),
+)
 
 
 def _line(job: FinishedJob) -> str:

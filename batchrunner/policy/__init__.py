@@ -1,1 +1,1 @@
-"""Decides what to do next, from values alone; pure."""
+"""Decisions about what to do next, from values alone; pure."""

@@ -1,4 +1,4 @@
-"""What runs may cost: budgets, what a run is bounded by, and steps in money; pure."""
+"""Budgets: how they are written, what a run may cost at most, and steps in dollars; pure."""
 
 from __future__ import annotations
 
@@ -7,23 +7,19 @@ from collections.abc import Collection, Mapping, Sequence
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
+from batchrunner.api_facts.limits import DEFAULT_STEP_LIMIT
 from batchrunner.model import Budget, Rate, RateSource, Settings
-
-#: Steps after which the API ends a run that names no `max_steps` (Agent reference).
-DEFAULT_STEP_LIMIT = 150
-#: Most `max_steps` that the API takes (Agent reference).
-MAX_STEPS = 500
 
 _STEPS = re.compile(r"([0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,15}) ?steps?", re.ASCII)
 _DOLLARS = re.compile(r"\$ ?((?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,12})(?:\.[0-9]{1,8})?)", re.ASCII)
 
-#: How budgets and rates are spelled, as it can end the sentence 'it must be …'.
+#: How budgets and rates are written; completes the sentence 'it must be …'.
 BUDGET_SAYS = "steps like `500 steps`, or dollars like `$20`"
 RATE_SAYS = "dollars for one step, like `$0.016`"
 
 
 def budget_of(text: str) -> Budget | None:
-    """Read a budget; None if the text is none."""
+    """Parse a budget; None if the text is not one."""
     steps = _STEPS.fullmatch(text)
     if steps:
         count = int(steps[1].replace(",", ""))
@@ -33,7 +29,7 @@ def budget_of(text: str) -> Budget | None:
 
 
 def dollars(text: str) -> Decimal | None:
-    """Read an amount above 0 in dollars; None if the text is none."""
+    """Parse an amount above 0 in dollars; None if the text is not one."""
     found = _DOLLARS.fullmatch(text)
     amount = Decimal(found[1].replace(",", "")) if found else Decimal(0)
     return amount if amount > 0 else None
@@ -41,9 +37,9 @@ def dollars(text: str) -> Decimal | None:
 
 def rate_in_force(settings: Settings, wallet: Decimal | None) -> Rate | None:
     """
-    Return what a step costs, by the job file or by the account's *wallet*; None if neither says.
+    Return what a step costs by the job file or by the account's *wallet*; None if neither says.
 
-    Where both do the dearer one counts: a price that has risen must not break a budget.
+    If both do, the higher price counts: a price that has risen must not break a budget.
     """
     known = [
         Rate(amount=amount, origin=origin)
@@ -57,7 +53,7 @@ def rate_in_force(settings: Settings, wallet: Decimal | None) -> Rate | None:
 
 
 def limit_of(budget: Budget, rate: Rate | None) -> int:
-    """Return how many steps a budget buys: none where it is money and nobody knows the rate."""
+    """Return how many steps a budget buys: 0 if it is in dollars and the rate is unknown."""
     if budget.steps is not None:
         return budget.steps
     if budget.money is None or rate is None:
@@ -69,26 +65,26 @@ def max_steps(options: Mapping[str, Any], longest: int = 0) -> int:
     """
     Return how many steps a run with these options may take at most.
 
-    *longest* is a run of the same batch that took more than it was to: what happened once may
+    *longest* is the number of steps of a run in the same batch that exceeded its limit: it may
     happen again.
     """
     agent = options.get("agent_config")
-    said = agent.get("max_steps") if isinstance(agent, Mapping) else None
-    return max(said if isinstance(said, int) else DEFAULT_STEP_LIMIT, longest)
+    given = agent.get("max_steps") if isinstance(agent, Mapping) else None
+    return max(given if isinstance(given, int) else DEFAULT_STEP_LIMIT, longest)
 
 
 def affordable(needs: Sequence[int], room: int, probes: Collection[int] = ()) -> list[int]:
     """
-    Return the places of those runs, from the first, that cost no more than *room* together.
+    Return the indexes of the first runs that together cost no more than *room*.
 
-    In order: a dear run is not passed by for ever because cheaper ones stand behind it. Only
-    *probes* are: a host that is broken must not keep the others back.
+    An expensive run is not skipped in favour of later, cheaper ones: it could wait forever. Only
+    *probes* are skipped, because a broken host must not delay the others.
     """
     chosen = []
-    for place, need in enumerate(needs):
+    for index, need in enumerate(needs):
         if need <= room:
-            chosen.append(place)
+            chosen.append(index)
             room -= need
-        elif place not in probes:
+        elif index not in probes:
             break
     return chosen

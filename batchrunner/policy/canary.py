@@ -1,4 +1,4 @@
-"""The canary: which jobs go first, and whether what they bring is worth the rest; pure."""
+"""The canary: which jobs run first, and whether their results justify running the rest; pure."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from batchrunner.model import Canary, Rate
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
-    """What a batch's canary has brought so far."""
+    """The results of a batch's canary so far."""
 
     jobs: int
-    open: int  #: not in a final state yet
+    open: int  #: jobs that are not in a final state yet
     good: int
-    steps: int  #: billed for all its attempts
+    steps: int  #: steps billed for all its attempts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,40 +25,40 @@ class GateDecision:
     """Whether the rest of a batch may be submitted."""
 
     opened: bool
-    says: str  #: what the canary brought, and what was wanted where it is not enough
+    says: str  #: the canary's results, and what was required if they are not enough
 
 
 def choose_canary(kinds: Sequence[tuple[str, str]], count: int) -> list[int]:
     """
-    Return the places of *count* jobs, spread over hosts and goals; a job's kind is both.
+    Return the indexes of *count* jobs, spread over hosts and goals; *kinds* has each job's both.
 
-    Round by round one job of each host, each of a goal that was taken least there; where there
-    are more hosts than places, of hosts that lie evenly apart in the file.
+    Each round takes one job of each host, with the goal that was chosen least on that host. If
+    there are more hosts than jobs to choose, the hosts are spread evenly over the file.
     """
     by_host: dict[str, list[int]] = defaultdict(list)
-    for place, (host, _) in enumerate(kinds):
-        by_host[host].append(place)
+    for index, (host, _) in enumerate(kinds):
+        by_host[host].append(index)
     hosts = list(by_host.values())
     if len(hosts) > count:
         hosts = [hosts[at * len(hosts) // count] for at in range(count)]
-    queues = [_varied([(place, kinds[place][1]) for place in places]) for places in hosts]
+    queues = [_alternate_goals([(index, kinds[index][1]) for index in host]) for host in hosts]
     rounds = max(map(len, queues), default=0)
     spread = [queue[turn] for turn in range(rounds) for queue in queues if turn < len(queue)]
     return sorted(spread[:count])
 
 
-def _varied(places: Sequence[tuple[int, str]]) -> list[int]:
-    """Return places so that goals take turns."""
+def _alternate_goals(jobs: Sequence[tuple[int, str]]) -> list[int]:
+    """Return the indexes of jobs, ordered so that goals alternate."""
     taken: Counter[str] = Counter()
     turns = []
-    for place, goal in places:
-        turns.append((taken[goal], place))
+    for index, goal in jobs:
+        turns.append((taken[goal], index))
         taken[goal] += 1
-    return [place for _, place in sorted(turns)]
+    return [index for _, index in sorted(turns)]
 
 
 def gate(canary: Canary, sample: Sample, rate: Rate | None) -> GateDecision | None:
-    """Say whether the rest may go; None as long as the canary is not at its end."""
+    """Say whether the rest may run; None while the canary has open jobs."""
     if sample.open:
         return None
     share = Decimal(sample.good) / sample.jobs if sample.jobs else Decimal(0)
@@ -76,17 +76,17 @@ def _rate_missed(canary: Canary, share: Decimal) -> list[str]:
 
 
 def _cost_missed(canary: Canary, sample: Sample, rate: Rate | None) -> list[str]:
-    most = canary.row_cost
-    if most is None:
+    limit = canary.row_cost
+    if limit is None:
         return []
     if sample.good == 0:
-        return [f"a success was to cost at most {most}, and there was none"]
+        return [f"a success was to cost at most {limit}, and there was none"]
     steps = Decimal(sample.steps) / sample.good
-    if most.steps is not None:
-        return [f"a success cost {steps:.1f} steps, {most} at most"] if steps > most.steps else []
+    if limit.steps is not None:
+        return [f"a success cost {steps:.1f} steps, {limit} at most"] if steps > limit.steps else []
     if rate is None:
-        return [f"a success was to cost at most {most}, and nobody says what a step costs"]
+        return [f"a success was to cost at most {limit}, and nobody says what a step costs"]
     money = steps * rate.amount
-    if most.money is None or money <= most.money:
+    if limit.money is None or money <= limit.money:
         return []
-    return [f"a success cost ${money:.2f}, {most} at most"]
+    return [f"a success cost ${money:.2f}, {limit} at most"]

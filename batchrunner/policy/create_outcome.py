@@ -1,4 +1,4 @@
-"""What became of a submission → what to write about its attempts; pure."""
+"""The answer to a create, or a search for its runs → what to write about its attempts; pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from batchrunner.api_facts.run_options import OPTIONS_BEHIND_A_RIGHT, OPTIONS_NAMING_PROPERTY
 from batchrunner.classify import classify_fault, is_not_offered
 from batchrunner.model import (
     ApiFault,
@@ -23,129 +24,120 @@ from batchrunner.model import (
 from batchrunner.policy.retry import decide
 from batchrunner.policy.retry_rules import Policy
 
-#: How long an unanswered create is looked for; covers the server's delay in listing new runs.
+#: How long to search for the runs of an unanswered create: longer than new runs take to be listed.
 RECONCILE_GRACE = timedelta(seconds=60)
-#: When an absent submission's runs are first looked for again; after that at doubled intervals.
+#: When to check for the first time whether runs of an absent submission appeared late; the
+#: interval is doubled after each check.
 FIRST_LATE_CHECK = timedelta(minutes=1)
 MAX_LATE_CHECK_WAIT = timedelta(minutes=15)
-#: Searches in vain before it counts as absent. The waits between them alone make up the grace:
-#: a request may be on its way long after it was intended (held back, or up to its own deadline).
+#: Fruitless searches before a submission counts as absent. The waits between them add up to the
+#: grace: a request may reach the API long after it was written down.
 SEARCHES_BEFORE_ABSENT = 7
 MAX_SEARCH_WAIT = timedelta(seconds=16)
-#: How long searches that cannot be relied on are repeated before nothing can tell any more.
-MAX_DOUBT = timedelta(minutes=15)
-MIN_DOUBT_WAIT = timedelta(seconds=5)
-MAX_DOUBT_WAIT = timedelta(minutes=2)
-#: An answer that changes its mind about whose a run is more often than this is not believed.
+#: How long unreliable searches are repeated before the submission fails as unanswered.
+MAX_UNRELIABLE_TIME = timedelta(minutes=15)
+MIN_UNRELIABLE_WAIT = timedelta(seconds=5)
+MAX_UNRELIABLE_WAIT = timedelta(minutes=2)
+#: If the API changes the job of a run more often than this, its answers are not believed.
 MAX_REMATCHES = 5
-
-#: Options that an account needs a right for; without it the API answers 403 (Agent reference).
-OPTIONS_BEHIND_A_RIGHT = {
-    "agent_config": ("mode", "max_steps"),
-    "capture_config": ("elements", "recording"),
-    "output_schema": (),
-}
-
-#: Options by which a job names what the account has, and which the API may not find.
-FAULTS_THAT_NAME_A_JOB = ("credential_item_ids", "profile_id", "use_profile", "use_vault")
 
 
 def settle_refusal(
     policy: Policy, submission: Submission, fault: ApiFault, now: datetime, *, singly: bool = False
 ) -> list[AttemptDecision]:
     """
-    Say what follows for each ride of a submission of which nothing was created.
+    Say what follows for each attempt of a submission that the API refused.
 
-    One bad job never fails its neighbours: those whom the API named fail, the others ride again;
-    where it named nobody, they ride again in halves until the bad one sits alone, or until the
-    credits suffice. *singly* says
-    that it was sent to run-async, where batch creation is not offered: a 404 there may be about
-    something that the job names.
+    One bad job never fails its neighbours. If the API names jobs, these fail and the others are
+    sent again. If it names none, all are sent again in halves, until the bad job is alone or the
+    credits suffice. *singly* means that the request went to run-async because the API offers no
+    batch creation: a 404 there may be about something that the job names.
     """
     failure = classify_fault(fault)
     not_offered = is_not_offered(fault)
-    if not_offered and singly and _may_be_missed(submission, fault):
+    if not_offered and singly and _may_name_something_missing(submission, fault):
         failure, not_offered = replace(failure, category=FailureCategory.REJECTED), False
-    rides = submission.attempts
+    attempts = submission.attempts
     named = _named(failure, fault, submission)
     if named:
         transitions = [
-            _settle_named(policy, r, named.get(r.batch_index), failure, now) for r in rides
+            _settle_named(policy, each, named.get(each.batch_index), failure, now)
+            for each in attempts
         ]
     elif not_offered:
         at = now + (failure.retry_after or timedelta(0))
-        transitions = [Snooze(at=at, failure=failure) for _ in rides]
-    elif _may_go_in_part(failure, fault, submission):
-        together = max(len(rides) // 2, 1)
-        transitions = [Snooze(at=now, failure=failure, max_batch_size=together) for _ in rides]
+        transitions = [Snooze(at=at, failure=failure) for _ in attempts]
+    elif _may_succeed_in_part(failure, fault, submission):
+        half = max(len(attempts) // 2, 1)
+        transitions = [Snooze(at=now, failure=failure, max_batch_size=half) for _ in attempts]
     else:
-        transitions = [_settle_unnamed(policy, ride, failure, fault, now) for ride in rides]
+        transitions = [_settle_unnamed(policy, each, failure, fault, now) for each in attempts]
     return [
-        AttemptDecision(attempt=ride, transition=transition)
-        for ride, transition in zip(rides, transitions, strict=True)
+        AttemptDecision(attempt=attempt, transition=transition)
+        for attempt, transition in zip(attempts, transitions, strict=True)
     ]
 
 
-def _may_be_missed(submission: Submission, fault: ApiFault) -> bool:
-    """Whether a 404 can be about what a ride names, and not about the endpoint."""
+def _may_name_something_missing(submission: Submission, fault: ApiFault) -> bool:
+    """Whether a 404 can be about something that a job names, and not about the endpoint."""
     named = any(
-        ride.options.get(option)
-        for ride in submission.attempts
-        for option in FAULTS_THAT_NAME_A_JOB
+        attempt.options.get(option)
+        for attempt in submission.attempts
+        for option in OPTIONS_NAMING_PROPERTY
     )
     return fault.status == 404 and named
 
 
 def _named(failure: Failed, fault: ApiFault, submission: Submission) -> dict[int, str]:
-    """Return what the API said about single rides, by place; about others it is no help."""
+    """Return what the API said about single jobs of a rejected request, by their batch index."""
     if failure.category is not FailureCategory.REJECTED:
         return {}
-    places = [ride.batch_index for ride in submission.attempts]
-    return {place: fault.issues[place - 1] for place in places if place - 1 in fault.issues}
+    indexes = [attempt.batch_index for attempt in submission.attempts]
+    return {index: fault.issues[index - 1] for index in indexes if index - 1 in fault.issues}
 
 
 def _settle_named(
-    policy: Policy, ride: SubmittedAttempt, message: str | None, failure: Failed, now: datetime
+    policy: Policy, attempt: SubmittedAttempt, message: str | None, failure: Failed, now: datetime
 ) -> Transition:
     if message is None:
         neighbour = f"Another job of its request was refused: {failure.message}"
         return Snooze(at=now, failure=replace(failure, message=neighbour))
-    return decide(policy, ride.job, replace(failure, message=message), now)
+    return decide(policy, attempt.job, replace(failure, message=message), now)
 
 
 def _settle_unnamed(
-    policy: Policy, ride: SubmittedAttempt, failure: Failed, fault: ApiFault, now: datetime
+    policy: Policy, attempt: SubmittedAttempt, failure: Failed, fault: ApiFault, now: datetime
 ) -> Transition:
-    if _lacks_a_right(failure, fault, ride):
-        asked_for = ", ".join([*options_behind_a_right(ride), *ride.option_overrides])
-        message = f"The account may have no right to {asked_for}: {failure.message}"
+    if _lacks_a_right(failure, fault, attempt):
+        options = ", ".join([*options_that_need_a_right(attempt), *attempt.option_overrides])
+        message = f"The account may have no right to {options}: {failure.message}"
         return Finish(state=JobState.FAILED, failure=replace(failure, message=message))
-    return decide(policy, ride.job, failure, now)
+    return decide(policy, attempt.job, failure, now)
 
 
-def _may_go_in_part(failure: Failed, fault: ApiFault, submission: Submission) -> bool:
+def _may_succeed_in_part(failure: Failed, fault: ApiFault, submission: Submission) -> bool:
     if len(submission.attempts) == 1:
         return False
     if failure.category is FailureCategory.BILLING_FAILURE:
-        return failure.retry_after is None  # what does not suffice for all may suffice for some
+        return failure.retry_after is None  # the credits may suffice for some of the jobs
     if failure.category is FailureCategory.REJECTED:
         return True
-    return any(_lacks_a_right(failure, fault, ride) for ride in submission.attempts)
+    return any(_lacks_a_right(failure, fault, attempt) for attempt in submission.attempts)
 
 
-def _lacks_a_right(failure: Failed, fault: ApiFault, ride: SubmittedAttempt) -> bool:
-    """Whether a 403 may be about this ride's options; a 401 is about the key, and so about all."""
+def _lacks_a_right(failure: Failed, fault: ApiFault, attempt: SubmittedAttempt) -> bool:
+    """Whether a 403 may be about this job's options; a 401 is about the key, so about all jobs."""
     unauthorized = failure.category is FailureCategory.UNAUTHORIZED
-    # What a ladder asked for, and the user perhaps did not, must not stop a whole batch.
-    special = bool(options_behind_a_right(ride) or ride.option_overrides)
+    # An escalation may have set options that the user did not; they must not stop a whole batch.
+    special = bool(options_that_need_a_right(attempt) or attempt.option_overrides)
     return unauthorized and fault.status == 403 and special
 
 
-def options_behind_a_right(ride: SubmittedAttempt) -> list[str]:
-    """Return the options of a ride that an account may lack the right for."""
+def options_that_need_a_right(attempt: SubmittedAttempt) -> list[str]:
+    """Return the options of an attempt that need a right of the account."""
     found = []
     for option, parts in OPTIONS_BEHIND_A_RIGHT.items():
-        value = ride.options.get(option)
+        value = attempt.options.get(option)
         if value and not parts:
             found.append(option)
         elif isinstance(value, dict):
@@ -154,69 +146,69 @@ def options_behind_a_right(ride: SubmittedAttempt) -> list[str]:
 
 
 def settle_withdrawn(submission: Submission, now: datetime) -> list[AttemptDecision]:
-    """Free the rides of a submission that was never sent: things changed before its turn came."""
+    """Put back the jobs of a submission that was never sent."""
     failure = Failed(
         category=FailureCategory.UNREACHABLE,
         message="The request to create the run was held back and not sent",
     )
-    return _all_back(submission, failure, now)
+    return _put_back(submission, failure, now)
 
 
 def settle_without_webhook(submission: Submission, now: datetime) -> list[AttemptDecision]:
-    """Free the rides of a submission that was refused for a webhook that none of them asked for."""
+    """Put back the jobs of a submission that was refused for the program's own webhook."""
     failure = Failed(
         category=FailureCategory.UNREACHABLE,
         message="The API refused the webhook of `--webhook-listen`; nothing was created",
     )
-    return _all_back(submission, failure, now)
+    return _put_back(submission, failure, now)
 
 
 def settle_absent(submission: Submission, now: datetime) -> list[AttemptDecision]:
-    """Free the rides of a submission whose runs were looked for and do not exist."""
+    """Put back the jobs of a submission whose runs do not exist, as searches have shown."""
     failure = Failed(
         category=FailureCategory.UNREACHABLE,
         message="The request to create the run got no answer, and no run was created",
     )
-    return _all_back(submission, failure, now)
+    return _put_back(submission, failure, now)
 
 
 def settle_unconfirmed(
     submission: Submission, before: Collection[int], now: datetime
 ) -> list[AttemptDecision]:
     """
-    Settle the rides of a submission that seems absent, where no known run shows that searches work.
+    Settle a submission whose runs were not found, when no control run shows that searches work.
 
-    That is believed once of each job, not of those in *before*: their ids are of jobs that were
-    given back like this already.
+    Each job is put back once. *before* has the ids of jobs that were already put back like this;
+    these fail as unanswered.
     """
-    rides = submission.attempts
-    again = replace(submission, attempts=tuple(r for r in rides if r.job.id not in before))
-    lost = replace(submission, attempts=tuple(r for r in rides if r.job.id in before))
+    attempts = submission.attempts
+    again = replace(submission, attempts=tuple(a for a in attempts if a.job.id not in before))
+    lost = replace(submission, attempts=tuple(a for a in attempts if a.job.id in before))
     why = "nothing is found of it once more, and no run that is known shows that searches work"
     return settle_absent(again, now) + settle_unanswered(lost, why)
 
 
-def _all_back(submission: Submission, failure: Failed, now: datetime) -> list[AttemptDecision]:
+def _put_back(submission: Submission, failure: Failed, now: datetime) -> list[AttemptDecision]:
     return [
-        AttemptDecision(attempt=ride, transition=Snooze(at=now, failure=failure))
-        for ride in submission.attempts
+        AttemptDecision(attempt=attempt, transition=Snooze(at=now, failure=failure))
+        for attempt in submission.attempts
     ]
 
 
 def settle_unanswered(submission: Submission, why: str) -> list[AttemptDecision]:
-    """Fail the rides of a submission of which nothing can tell whether it created runs."""
+    """Fail the attempts of a submission if the program cannot find out whether it created runs."""
     failure = Failed(
         category=FailureCategory.UNANSWERED,
         message=f"The request to create the run got no answer ({why}); a run may exist",
     )
     return [
-        AttemptDecision(attempt=ride, transition=Finish(state=JobState.FAILED, failure=failure))
-        for ride in submission.attempts
+        AttemptDecision(attempt=attempt, transition=Finish(state=JobState.FAILED, failure=failure))
+        for attempt in submission.attempts
     ]
 
 
 def settle_mixed_up(attempts: Sequence[OpenAttempt]) -> list[AttemptDecision]:
-    """Fail attempts of which the API says that other runs are theirs whenever it is asked."""
+    """Fail attempts if the API shows their runs with other jobs each time."""
     failure = Failed(
         category=FailureCategory.UNANSWERED,
         message="The API shows its run with another goal each time; the run is cancelled",
@@ -227,34 +219,34 @@ def settle_mixed_up(attempts: Sequence[OpenAttempt]) -> list[AttemptDecision]:
 
 def next_control_search(since: datetime, now: datetime) -> datetime | None:
     """
-    Return when to search again after a search that cannot be relied on; None: nothing can tell.
+    Return when to search again after an unreliable search; None to give up.
 
-    *since* is when the first such search was, with none between that could be relied on.
+    *since* is the time of the first unreliable search after the last reliable one.
     """
-    doubted = now - since
-    if doubted >= MAX_DOUBT:
+    unreliable = now - since
+    if unreliable >= MAX_UNRELIABLE_TIME:
         return None
-    return now + min(max(doubted, MIN_DOUBT_WAIT), MAX_DOUBT_WAIT)
+    return now + min(max(unreliable, MIN_UNRELIABLE_WAIT), MAX_UNRELIABLE_WAIT)
 
 
 def control_run_ages(submission: Submission, now: datetime) -> tuple[datetime, datetime]:
     """
-    Return before which moments a run must have been made by which a search is tried, best first.
+    Return the times before which a control run must have been created, best first.
 
-    It is to be the newest that a list may be asked to show. A list that is later than the grace
-    shows none so new; a run at least half as old as the submission tells enough of that.
+    A control run should be as new as possible, but old enough to be listed. If lists are later than
+    the grace, a run half as old as the submission still shows that.
     """
-    grown = max(RECONCILE_GRACE, (now - submission.intended_at) / 2)
-    return now - grown, now - RECONCILE_GRACE
+    half_age = max(RECONCILE_GRACE, (now - submission.intended_at) / 2)
+    return now - half_age, now - RECONCILE_GRACE
 
 
 def next_search(
     submission: Submission, now: datetime, leapt_at: datetime | None = None
 ) -> datetime | None:
     """
-    Return when to look for an unanswered submission's runs again; None once it is absent.
+    Return when to search for an unanswered submission's runs again; None once it is absent.
 
-    Time over which the clock leapt is none in which the runs could have turned up.
+    Time before a clock jump does not count, because nothing was searched during the jump.
     """
     searched = min(submission.fruitless_searches, SEARCHES_BEFORE_ABSENT)
     since = max(submission.intended_at, leapt_at or submission.intended_at)
@@ -264,6 +256,6 @@ def next_search(
 
 
 def next_late_check(submission: Submission, now: datetime) -> datetime:
-    """Return when to look again whether runs of an absent submission turn up after all."""
+    """Return when to check again whether runs of an absent submission appeared late."""
     since = now - submission.intended_at
     return now + min(max(since, FIRST_LATE_CHECK), MAX_LATE_CHECK_WAIT)

@@ -1,4 +1,4 @@
-"""Ladders of options: where an attempt starts and goes on, and what it tells of its host; pure."""
+"""Escalation: which changed options an attempt runs with, and what it shows of its host; pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
-from urllib.parse import urlsplit
 
 from batchrunner.model import (
     EscalationResult,
@@ -22,22 +21,22 @@ from batchrunner.model import (
     Snooze,
     Transition,
 )
-from batchrunner.policy.retry_rules import DEFAULT_RULES, Policy
+from batchrunner.model.categories import CATEGORIES
+from batchrunner.model.hosts import host_of
+from batchrunner.policy.retry_rules import Policy
 
-#: Failures in a row on a rung, without a success between, after which it counts as closed.
+#: Failures in a row on a step, without a success, after which new jobs skip it.
 STEP_CLOSED_AFTER = 3
-#: Of so many new jobs of a host that starts higher, one tries the rung below.
+#: Of this many new jobs of a host that starts on a higher step, one tries the step below.
 STEP_PROBE_EVERY = 10
-#: Longest name of a host that is kept.
-MAX_HOST_LENGTH = 300
 
-#: What a proxy's settings may show: the rest says who pays for it.
-_HARMLESS = ("enabled", "type", "country_code")
+#: Settings of a proxy that may be shown; the others say whose account pays for it.
+_HARMLESS_PROXY_SETTINGS = ("enabled", "type", "country_code")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepHistory:
-    """What the attempts on one rung of a ladder have told of a host."""
+    """What the attempts on one escalation step have shown of a host."""
 
     step: int
     passed: int  #: successes
@@ -46,32 +45,23 @@ class StepHistory:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AttemptStart:
-    """On which rungs of which ladders an attempt runs, and which options of its job they change."""
+    """The escalation steps that an attempt runs on, and the options of its job they change."""
 
     escalation_steps: Mapping[FailureCategory, int] = field(default_factory=dict)
     escalation_ids: Mapping[FailureCategory, str] = field(default_factory=dict)
     option_overrides: Mapping[str, Any] = field(default_factory=dict)
 
 
-def host_of(url: str) -> str:
-    """Return the host that a url leads to, with its port; what cannot be taken apart is its own."""
-    try:
-        parts = urlsplit(url)
-        port = f":{parts.port}" if parts.port else ""
-        return f"{parts.hostname or url}{port}"[:MAX_HOST_LENGTH]
-    except ValueError:
-        return url[:MAX_HOST_LENGTH]
-
-
 def escalation_id(category: FailureCategory, rule: RetryRule, options: Mapping[str, Any]) -> str:
     """
-    Return a digest of a ladder: what was learned on it says nothing about another one.
+    Return a digest of an escalation: what was learned on one says nothing about another.
 
-    It is another one where jobs differ in *options* that it changes: their lowest rungs do.
+    Jobs with different values of the *options* that it changes have different escalations, because
+    their lowest steps differ.
     """
-    named = {name for step in rule.ladder for name in step}
+    named = {name for step in rule.escalation for name in step}
     own = {name: options[name] for name in named if name in options}
-    return _digest(category, json.dumps([own, *rule.ladder], sort_keys=True))
+    return _digest(category, json.dumps([own, *rule.escalation], sort_keys=True))
 
 
 @lru_cache(maxsize=1024)
@@ -82,27 +72,27 @@ def _digest(category: FailureCategory, steps: str) -> str:
 # ---- where an attempt starts ----
 
 
-def learned_step(seen: Sequence[StepHistory], top: int) -> int:
+def learned_step(history: Sequence[StepHistory], top: int) -> int:
     """
-    Return the rung on which new jobs of a host start, of a ladder with so many rungs.
+    Return the step on which new jobs of a host start; *top* is the highest.
 
-    They climb past each rung that is closed, as long as this one or a higher one has got through:
-    a host that lets the first rung pass is never lifted, and neither is one where nothing helps.
+    New jobs skip each step that keeps failing, if that step or a higher one has ever passed. So
+    they skip nothing on a host where the lowest step passes, or where no step helps.
     """
-    by_rung = {each.step: each for each in seen}
-    highest = max((each.step for each in seen if each.passed), default=0)
-    rung = 0
+    by_step = {each.step: each for each in history}
+    highest = max((each.step for each in history if each.passed), default=0)
+    step = 0
     while (
-        rung < min(highest, top)
-        and rung in by_rung
-        and by_rung[rung].consecutive_failures >= STEP_CLOSED_AFTER
+        step < min(highest, top)
+        and step in by_step
+        and by_step[step].consecutive_failures >= STEP_CLOSED_AFTER
     ):
-        rung += 1
-    return rung
+        step += 1
+    return step
 
 
 def is_probe(key: str) -> bool:
-    """Whether the job of this key looks if its host has become easier; the same at each asking."""
+    """Whether the job with this key tests if its host has become easier; constant for a key."""
     return zlib.crc32(f"probe:{key}".encode()) % STEP_PROBE_EVERY == 0
 
 
@@ -111,70 +101,72 @@ def start_of_attempt(
     job: Job,
     url: str,
     options: Mapping[str, Any],
-    seen: Mapping[tuple[str, str], Sequence[StepHistory]],
+    histories: Mapping[tuple[str, str], Sequence[StepHistory]],
 ) -> AttemptStart:
     """
-    Say on which rungs the next attempt at *job* runs.
+    Say on which escalation steps the next attempt at *job* runs.
 
-    On those that it has reached itself, or higher where its host has taught that: *seen* is by
-    host and ladder. *options* are the job's own.
+    These are the steps that the job itself has reached, or higher ones if its host's *histories*
+    (by host and escalation id) suggest so. *options* are the job's own.
     """
-    rungs: dict[FailureCategory, int] = {}
-    ladders: dict[FailureCategory, str] = {}
+    chosen: dict[FailureCategory, int] = {}
+    ids: dict[FailureCategory, str] = {}
     changed: dict[str, Any] = {}
-    for category, rule in policy.ladders(job).items():
-        top = len(rule.ladder)
+    for category, rule in policy.escalations(job).items():
+        top = len(rule.escalation)
         reached = min(job.escalation_steps.get(category, 0), top)
-        ladders[category] = escalation_id(category, rule, options)
-        taught = learned_step(seen.get((host_of(url), ladders[category]), ()), top)
-        if taught and not reached and is_probe(job.key):
-            taught -= 1
-        steps = _steps(category, rule, options)
-        rung = _settled(steps, max(reached, taught), options)
-        if rung:
-            rungs[category] = rung
-            changed |= steps[rung]
-    changes = {name: value for name, value in changed.items() if options.get(name) != value}
-    return AttemptStart(escalation_steps=rungs, escalation_ids=ladders, option_overrides=changes)
+        ids[category] = escalation_id(category, rule, options)
+        learned = learned_step(histories.get((host_of(url), ids[category]), ()), top)
+        if learned and not reached and is_probe(job.key):
+            learned -= 1
+        steps = _changes_by_step(category, rule, options)
+        step = _skip_repeated(steps, max(reached, learned), options)
+        if step:
+            chosen[category] = step
+            changed |= steps[step]
+    overrides = {name: value for name, value in changed.items() if options.get(name) != value}
+    return AttemptStart(escalation_steps=chosen, escalation_ids=ids, option_overrides=overrides)
 
 
-def _steps(
+def _changes_by_step(
     category: FailureCategory, rule: RetryRule, options: Mapping[str, Any]
 ) -> list[Mapping[str, Any]]:
-    """Return what each rung changes, from the lowest; what is usual leaves a job's own options."""
-    if category not in DEFAULT_RULES or rule.then is not DEFAULT_RULES[category].then:
-        return [{}, *rule.ladder]
+    """Return what each step changes, lowest first; a default rule keeps the job's own options."""
+    if rule.then is not CATEGORIES[category].rule.then:
+        return [{}, *rule.escalation]
     return [
         {},
-        *({name: step[name] for name in step if name not in options} for step in rule.ladder),
+        *({name: step[name] for name in step if name not in options} for step in rule.escalation),
     ]
 
 
-def _settled(steps: Sequence[Mapping[str, Any]], rung: int, options: Mapping[str, Any]) -> int:
-    """Climb past rungs that would run with the same options again."""
+def _skip_repeated(
+    steps: Sequence[Mapping[str, Any]], step: int, options: Mapping[str, Any]
+) -> int:
+    """Return the highest of the steps from *step* on that run with the same options."""
     top = len(steps) - 1
-    while rung < top and {**options, **steps[rung]} == {**options, **steps[rung + 1]}:
-        rung += 1
-    return rung
+    while step < top and {**options, **steps[step]} == {**options, **steps[step + 1]}:
+        step += 1
+    return step
 
 
 # ---- what an attempt leads to ----
 
 
 def next_steps(rule: RetryRule, job: Job, category: FailureCategory) -> dict[FailureCategory, int]:
-    """Return the rungs from which *job* goes on after a failure of this category."""
-    if not rule.ladder:
+    """Return the steps that *job* continues on after a failure of this category."""
+    if not rule.escalation:
         return dict(job.escalation_steps)
-    rung = min(job.escalation_steps.get(category, 0) + 1, len(rule.ladder))
-    return {**job.escalation_steps, category: rung}
+    step = min(job.escalation_steps.get(category, 0) + 1, len(rule.escalation))
+    return {**job.escalation_steps, category: step}
 
 
 def escalation_results(job: Job, url: str, transition: Transition) -> tuple[EscalationResult, ...]:
     """
-    Return what the newest attempt at *job* tells of its host.
+    Return what the newest attempt at *job* shows of its host.
 
-    A success speaks for the rungs that it ran on, a failure against the rung of its own category;
-    other failures say nothing about walls.
+    A success speaks for the steps that the attempt ran on. A failure speaks against the step of its
+    own category; failures of other categories say nothing about walls.
     """
     if isinstance(transition, Snooze):
         return ()
@@ -183,19 +175,21 @@ def escalation_results(job: Job, url: str, transition: Transition) -> tuple[Esca
     return tuple(
         EscalationResult(
             host=host_of(url),
-            escalation_id=ladder,
+            escalation_id=escalation,
             step=job.escalation_steps.get(category, 0),
             passed=passed,
         )
-        for category, ladder in job.escalation_ids.items()
+        for category, escalation in job.escalation_ids.items()
         if passed or (failure is not None and failure.category is category)
     )
 
 
 def changes_text(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return changes of options as they may be shown: without what belongs to your own proxy."""
+    """Return option changes as they may be shown: without the details of the user's own proxy."""
     found = dict(changes)
     proxy = found.get("proxy_config")
     if isinstance(proxy, Mapping):
-        found["proxy_config"] = {name: proxy[name] for name in _HARMLESS if name in proxy}
+        found["proxy_config"] = {
+            name: proxy[name] for name in _HARMLESS_PROXY_SETTINGS if name in proxy
+        }
     return found

@@ -1,4 +1,4 @@
-"""What jobs may cost and how long they may take, by what like jobs took; pure."""
+"""What jobs may cost and how long they may take, estimated from similar past jobs; pure."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from statistics import fmean, variance
 
 from batchrunner.model.estimate import Estimate, ExpectedRun, PastRun
 
-#: Jobs of a host from which on it is judged by its own past.
+#: Past jobs of a host that are enough to estimate from them alone.
 ENOUGH_PAST_RUNS = 20
-#: Jobs in all below which nothing is foretold.
+#: Past jobs in all that an estimate needs.
 MIN_PAST_RUNS = 5
-#: Deviations to either side. More than the 1.645 in which nine of ten normal values are: a short
-#: past shows the rare dear job too seldom, so that what is learned of their spread is too small.
-SPREAD = 2.2
+#: Standard deviations to either side. Nine of ten normal values are within 1.645; a short past has
+#: too few of the rare expensive jobs, so that its deviation is too small.
+DEVIATIONS = 2.2
 
 
 def estimate(plans: Sequence[ExpectedRun], past: Sequence[PastRun], slots: int) -> Estimate | None:
     """
-    Say what these jobs may come to on so many slots; None where the past is too short to tell.
+    Estimate the steps and the time of these jobs on so many *slots*; None if too little is known.
 
-    A sum of many jobs is nearly normal, and wider the fewer its mean was learned from. Nothing
-    exceeds what the jobs may cost at their worst.
+    The sum of many jobs is nearly normally distributed, and its range is wider the fewer past jobs
+    there are. It never exceeds what the jobs may cost at most.
     """
     if not plans or len(past) < MIN_PAST_RUNS:
         return None
     by_host: defaultdict[str, list[PastRun]] = defaultdict(list)
-    for taken in past:
-        by_host[taken.host].append(taken)
+    for run in past:
+        by_host[run.host].append(run)
     counts = Counter(
         plan.host if len(by_host[plan.host]) >= ENOUGH_PAST_RUNS else "" for plan in plans
     )
     groups = [(by_host[host] if host else past, count) for host, count in counts.items()]
-    steps = _range([([taken.steps for taken in like], count) for like, count in groups])
-    seconds = _range([([t.time.total_seconds() for t in like], count) for like, count in groups])
+    steps = _range([([run.steps for run in runs], count) for runs, count in groups])
+    seconds = _range([([r.time.total_seconds() for r in runs], count) for runs, count in groups])
     most = sum(plan.worst for plan in plans)
     at_once = min(slots, len(plans))
     return Estimate(
@@ -48,9 +48,9 @@ def estimate(plans: Sequence[ExpectedRun], past: Sequence[PastRun], slots: int) 
 
 
 def _range(groups: Sequence[tuple[Sequence[float], int]]) -> tuple[float, float]:
-    """Return between what the sum of so many values like those of each group is to be expected."""
-    mean = sum(count * fmean(like) for like, count in groups)
-    spread = SPREAD * sqrt(
-        sum(variance(like) * count * (1 + count / len(like)) for like, count in groups)
+    """Return the expected range of a sum of *count* values like those of each group."""
+    mean = sum(count * fmean(values) for values, count in groups)
+    spread = DEVIATIONS * sqrt(
+        sum(variance(values) * count * (1 + count / len(values)) for values, count in groups)
     )
     return max(mean - spread, 0.0), mean + spread

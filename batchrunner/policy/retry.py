@@ -1,4 +1,4 @@
-"""Job, outcome, now → what happens next to the job; pure."""
+"""Policy, job, outcome, time → what happens next to the job, with the backoff; pure."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from batchrunner.model import (
     Succeeded,
     Transition,
 )
+from batchrunner.model.categories import CATEGORIES, NOT_COUNTED
 from batchrunner.policy.escalation import next_steps
-from batchrunner.policy.retry_rules import NOT_COUNTED, Policy
+from batchrunner.policy.retry_rules import Policy
 
-#: The exponent is clamped, not only the product: 2 ** 5000 is no float.
+#: Limit of the exponent, not only of the product: 2 ** 5000 does not fit in a float.
 MAX_DOUBLINGS = 10
 MAX_BACKOFF = timedelta(minutes=30)
 
@@ -40,32 +41,36 @@ def decide(policy: Policy, job: Job, outcome: Outcome, now: datetime) -> Transit
 
 
 def _decide_failure(policy: Policy, job: Job, failure: Failed, now: datetime) -> Transition:
-    if failure.category is FailureCategory.RUN_CANCELLED:
-        return Finish(state=JobState.CANCELLED, failure=failure)
+    ends_in = CATEGORIES[failure.category].ends_in
+    if ends_in is JobState.CANCELLED:
+        return Finish(state=ends_in, failure=failure)
     rule = policy.rule(job, failure.category)
     wait = rule.wait or backoff(policy, job, rule)
     at = now + max(wait, failure.retry_after or timedelta(0))
     if failure.category in NOT_COUNTED:
         return Snooze(at=at, failure=failure)
-    if failure.code != UNREADABLE and _is_worth_another(policy, rule, job, failure.category):
+    if failure.code != UNREADABLE and _has_attempts_left(policy, rule, job, failure.category):
         return Retry(
             at=at, failure=failure, escalation_steps=next_steps(rule, job, failure.category)
         )
-    return Finish(state=JobState.FAILED, failure=failure)
+    return Finish(state=ends_in, failure=failure)
 
 
-def _is_worth_another(policy: Policy, rule: RetryRule, job: Job, category: FailureCategory) -> bool:
-    """Whether neither this category's failures nor all together have used up what they may."""
-    met = job.failures_by_category.get(category, 0) + 1
-    return met < policy.tries(rule) and job.failures + 1 < policy.bound(job)
+def _has_attempts_left(
+    policy: Policy, rule: RetryRule, job: Job, category: FailureCategory
+) -> bool:
+    """Whether both this category and all categories together allow another attempt."""
+    failures = job.failures_by_category.get(category, 0) + 1
+    return failures < policy.tries(rule) and job.failures + 1 < policy.bound(job)
 
 
 def backoff(policy: Policy, job: Job, rule: RetryRule | None = None) -> timedelta:
     """
     Return how long to wait after *job*'s newest attempt failed.
 
-    Exponential in its counted failures with full jitter, which comes from the job and its attempt:
-    a thousand jobs come back apart, and a replay of the same night comes back the same.
+    The wait is exponential in the job's counted failures, with full jitter. The jitter is derived
+    from the job and its attempt: a thousand jobs come back at different times, and a replay of the
+    same batch run repeats them exactly.
     """
     base = (rule and rule.backoff) or policy.backoff
     longest = min(doubled(base, job.failures), MAX_BACKOFF)
@@ -73,5 +78,5 @@ def backoff(policy: Policy, job: Job, rule: RetryRule | None = None) -> timedelt
 
 
 def doubled(base: timedelta, times: int) -> timedelta:
-    """Return *base*, doubled *times* times as far as that makes sense."""
+    """Return *base*, doubled *times* times, up to a limit that any wait stays below."""
     return min(base, MAX_BACKOFF) * float(2 ** min(times, MAX_DOUBLINGS))

@@ -1,4 +1,4 @@
-"""Which rule is in force for a job and a category, and what it allows; pure."""
+"""Which retry rule applies to a job and a category, and what it allows; pure."""
 
 from __future__ import annotations
 
@@ -8,70 +8,19 @@ from datetime import timedelta
 from functools import reduce
 
 from batchrunner.model import FailureCategory, HostRule, Job, RetryRule, Settings, TimeLimits
+from batchrunner.model.categories import CATEGORIES
 from batchrunner.policy.schedule import Pace
 
-#: Runs that must have ended before it is known what a typical one takes.
-UNLIMITED_ATTEMPTS = 20
+#: Runs that must have ended before `stuck_after` can compare others with a typical run.
+MIN_RUNS_FOR_TYPICAL = 20
 #: Least time that any run may take, however quick the others are.
 MIN_TIME_LIMIT = timedelta(minutes=1)
 
-#: Failures that are not the job's fault: they never use up an attempt.
-NOT_COUNTED = frozenset(
-    {
-        FailureCategory.BILLING_FAILURE,
-        FailureCategory.UNAUTHORIZED,
-        FailureCategory.THROTTLED,
-        FailureCategory.UNREACHABLE,
-    }
-)
-
-#: Failures about whose answer a job file may have rules; of all others the answer is fixed.
-CONFIGURABLE = tuple(
-    category
-    for category in FailureCategory
-    if category
-    not in {
-        *NOT_COUNTED,
-        FailureCategory.RUN_CANCELLED,
-        FailureCategory.REJECTED,
-        FailureCategory.UNANSWERED,
-    }
-)
-
-#: Options that a ladder may change: how a page is reached and read, not what is asked for.
-ESCALATION_OPTIONS = (
-    "browser_profile",
-    "proxy_config",
-    "agent_config",
-    "use_vault",
-    "credential_item_ids",
-    "use_profile",
-    "profile_id",
-    "feature_flags",
-)
-
-#: What is usual; a category that is not named here gets `max_attempts`. Why a wall has a ladder,
-#: though nobody asked for it: docs/adr/0010.
-DEFAULT_RULES: Mapping[FailureCategory, RetryRule] = {
-    FailureCategory.AGENT_FAILURE: RetryRule(attempts=1),
-    FailureCategory.REJECTED: RetryRule(attempts=1),
-    FailureCategory.UNANSWERED: RetryRule(attempts=1),
-    FailureCategory.GOAL_FAILURE: RetryRule(attempts=2),
-    FailureCategory.BLOCKED: RetryRule(
-        attempts=3,
-        then=(
-            {"browser_profile": "stealth"},
-            {"browser_profile": "stealth", "proxy_config": {"enabled": True}},
-        ),
-    ),
-    FailureCategory.INVALID_RESULT: RetryRule(attempts=2),
-}
-
-_PLAIN = RetryRule()
+_ESCALATED_BY_DEFAULT = tuple(each for each, row in CATEGORIES.items() if row.rule.escalation)
 
 
 def merged(narrow: RetryRule, wide: RetryRule) -> RetryRule:
-    """Return what the narrower rule says, and where it says nothing, the wider one."""
+    """Return the narrower rule, completed by the wider one where it says nothing."""
     waits = wide if narrow.wait is None and narrow.backoff is None else narrow
     return RetryRule(
         attempts=wide.attempts if narrow.attempts is None else narrow.attempts,
@@ -95,7 +44,7 @@ class Policy:
 
     @classmethod
     def of(cls, settings: Settings) -> Policy:
-        """Return the policy that a batch's settings ask for."""
+        """Return the policy in a batch's settings."""
         return cls(
             max_attempts=settings.max_attempts,
             backoff=settings.backoff,
@@ -107,18 +56,23 @@ class Policy:
         )
 
     def limit(self, own: TimeLimits, pace: Pace, *, queued: bool) -> timedelta:
-        """Return how long a run may be PENDING or RUNNING; *pace* is how long such runs take."""
+        """
+        Return how long a run may be PENDING or RUNNING.
+
+        *own* are the limits of its job; *pace* is how long such runs are RUNNING.
+        """
         if queued:
             return own.queued or self.queued_limit
         longest = own.running or self.running_limit
-        if self.stuck_after is None or pace.runs < UNLIMITED_ATTEMPTS:
+        if self.stuck_after is None or pace.runs < MIN_RUNS_FOR_TYPICAL:
             return longest
         return min(longest, max(pace.typical * self.stuck_after, MIN_TIME_LIMIT))
 
     def rule(self, job: Job, category: FailureCategory) -> RetryRule:
-        """Return the rule in force: what the job's says, else the batch's, else the usual one."""
-        levels = (job.policy.get(category), self.rules.get(category), DEFAULT_RULES.get(category))
-        return reduce(merged, [rule for rule in levels if rule is not None] or [_PLAIN])
+        """Return the rule in force: the job's own, then the batch's, then the default."""
+        wider = self.rules.get(category), CATEGORIES[category].rule
+        levels = (job.policy.get(category), *wider)
+        return reduce(merged, [rule for rule in levels if rule is not None])
 
     def tries(self, rule: RetryRule) -> int:
         """Return how many failures of its category a rule allows; the last one ends the job."""
@@ -128,13 +82,13 @@ class Policy:
         """
         Return how many counted failures of all categories together end a job.
 
-        That is `max_attempts`, or more where somebody wrote a rule that allows more.
+        That is `max_attempts`, or more if a rule in a job file allows more.
         """
         written = [*self.rules.values(), *job.policy.values()]
         return max([self.max_attempts, *map(self.tries, written)])
 
-    def ladders(self, job: Job) -> dict[FailureCategory, RetryRule]:
-        """Return the rules in force that have a ladder."""
-        named = {**DEFAULT_RULES, **self.rules, **job.policy}
+    def escalations(self, job: Job) -> dict[FailureCategory, RetryRule]:
+        """Return the rules in force that escalate."""
+        named = {*_ESCALATED_BY_DEFAULT, *self.rules, *job.policy}
         found = {category: self.rule(job, category) for category in sorted(named)}
-        return {category: rule for category, rule in found.items() if rule.ladder}
+        return {category: rule for category, rule in found.items() if rule.escalation}

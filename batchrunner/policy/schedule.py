@@ -1,4 +1,4 @@
-"""When jobs may be submitted: from a beginning on, and in time to land before a deadline."""
+"""When jobs may be submitted: after the start time, and early enough before the deadline; pure."""
 
 from __future__ import annotations
 
@@ -6,43 +6,43 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-#: How long before a deadline runs that have not landed are cancelled: what confirming that takes.
+#: How long before a deadline the runs in flight are cancelled: confirming that takes time.
 LAST_CALL = timedelta(seconds=30)
-#: Least time that is left for a submission to land: finding out what became of a lost answer.
+#: Least time before a deadline for a submission: an unanswered one has to be reconciled.
 MIN_LEAD = timedelta(seconds=60)
-#: What is left for it while no run has ended yet.
+#: The same while no run has ended.
 FIRST_LEAD = timedelta(minutes=2)
-#: Newest runs that count most.
+#: Runs that the pace remembers: newer runs outweigh older ones beyond this number.
 PACE_MEMORY = 32
 
 
 class Phase(StrEnum):
-    """Where a runner is in its window."""
+    """The current part of a runner's window."""
 
-    EARLY = "early"  #: nothing is submitted yet
+    EARLY = "early"  #: before the start: nothing is submitted
     OPEN = "open"
-    LANDING = "landing"  #: nothing more is submitted; what is in flight has time to end
-    OVER = "over"  #: what has not ended by now is cancelled
+    LANDING = "landing"  #: nothing more is submitted; runs in flight have time to end
+    OVER = "over"  #: runs in flight are cancelled
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Window:
-    """When jobs may be submitted; None: no beginning, no deadline."""
+    """When jobs may be submitted; None: no start time, no deadline."""
 
     opens: datetime | None = None
-    closes: datetime | None = None  #: at this moment nothing is in flight
+    closes: datetime | None = None  #: at this time nothing is in flight
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pace:
-    """How long runs take, from their submission on, and how far apart they are in that."""
+    """How long runs take, and how much that varies."""
 
     runs: int = 0
     typical: timedelta = timedelta(0)
     spread: timedelta = timedelta(0)
 
     def learned(self, took: timedelta) -> Pace:
-        """Return the pace with one more run in it; all count the same until MEMORY are known."""
+        """Return the pace with one more run; runs weigh the same until PACE_MEMORY are known."""
         if self.runs == 0:
             return Pace(runs=1, typical=took, spread=took / 2)
         known = min(self.runs + 1, PACE_MEMORY)
@@ -53,13 +53,13 @@ class Pace:
         )
 
     def lead(self, limit: timedelta) -> timedelta:
-        """Return how long before an end to submit the last run; *limit* is the longest it takes."""
+        """Return how long before the deadline to submit the last run; *limit* is its time limit."""
         lead = self.typical + 2 * self.spread if self.runs else FIRST_LEAD
         return max(min(lead, limit), MIN_LEAD)
 
 
 def phase(window: Window, now: datetime, pace: Pace, limit: timedelta) -> Phase:
-    """Say where *now* lies in a window; *limit* is the longest time that a run may take."""
+    """Say which part of a window *now* is in; *limit* is the longest time that a run may take."""
     if window.opens is not None and now < window.opens:
         return Phase.EARLY
     if window.closes is None:

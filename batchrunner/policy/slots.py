@@ -1,4 +1,4 @@
-"""How many slots an account really has, learned from how long its runs wait in the queue; pure."""
+"""How many slots an account has, learned from how long its runs stay PENDING; pure."""
 
 from __future__ import annotations
 
@@ -8,71 +8,71 @@ from math import ceil
 
 from batchrunner.model import AUTO
 
-#: Most runs in flight, whatever was learned.
+#: Most runs in flight, however many slots were learned.
 MAX_CONCURRENCY = 1000
-#: With how many slots an account is believed to begin.
+#: Assumed slots of an account before anything is learned.
 FIRST_CONCURRENCY = 4
-#: A run that stays PENDING for longer waits for a slot; starting one takes less.
+#: A run that stays PENDING for longer waits for a slot; starting a run takes less.
 QUEUE_LAG = timedelta(seconds=10)
-#: Looks in a row that must see fewer runs than slots before it is believed that some are gone:
-#: one may just have seen a slot between two runs.
+#: Consecutive polls that must see fewer runs than slots before the number of slots is lowered: a
+#: single poll may see a slot between two runs.
 MIN_POLLS_TO_LEARN = 2
-#: Runs submitted ahead for each that ends between two looks (docs/ledger.md tells the figures).
+#: Runs submitted ahead for each run that ends between two polls (figures: docs/ledger.md).
 RUNS_AHEAD = 1.5
 
 
 def concurrency_limit(asked: int, learned: int | None) -> int:
-    """Return how many runs may be in flight: what was *asked* for, or what was learned."""
+    """Return how many runs may be in flight: as *asked*, or as learned if that is AUTO."""
     return learned or FIRST_CONCURRENCY if asked == AUTO else asked
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SlotUsage:
-    """A batch's runs in flight, over all runners, as the API showed them last."""
+    """A batch's runs in flight over all runners, as last seen."""
 
     running: int
-    fresh: int  #: PENDING, but not for long
-    waiting: int  #: PENDING for longer than LAG, and none that was submitted later has started
-    stuck: int = 0  #: PENDING though others that were submitted later have started
+    fresh: int  #: PENDING, but not for longer than QUEUE_LAG
+    waiting: int  #: PENDING for longer, and no run that was submitted later has started
+    stuck: int = 0  #: PENDING although runs that were submitted later have started
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Capacity:
-    """What is known of an account's slots."""
+    """What is known about an account's slots."""
 
     slots: int = FIRST_CONCURRENCY
-    found: bool = False  #: a queue has been seen: there are no more
-    below: int = 0  #: looks in a row that saw a queue and fewer runs than slots
-    polls: int = 0  #: most runs that these looks saw
+    found: bool = False  #: a queue was seen, so there are no more slots
+    below: int = 0  #: consecutive polls that saw a queue and fewer runs than slots
+    polls: int = 0  #: most runs that these polls saw
 
-    def bound(self, look: timedelta, typical: timedelta | None, stuck: int = 0) -> int:
+    def bound(self, interval: timedelta, typical: timedelta | None, stuck: int = 0) -> int:
         """
-        Return how many runs to have in flight: what keeps every slot busy between two looks.
+        Return how many runs to have in flight to keep every slot busy between two polls.
 
-        Runs that are *stuck* in the queue will not get one.
+        *interval* is the time between polls. Runs that are *stuck* in the queue get no slot.
         """
-        ends = self.slots * look / typical if typical else 0.0
+        ends = self.slots * interval / typical if typical else 0.0
         return min(self.slots + max(ceil(RUNS_AHEAD * ends), 1) + stuck, MAX_CONCURRENCY)
 
 
 def learn_slots(known: Capacity, queue: SlotUsage, bound: int) -> Capacity:
     """
-    Return what is known after a look at what is in flight, of which *bound* is the most.
+    Return what is known after one more poll; *bound* is the most runs that may be in flight.
 
-    Above its limit an account's runs are taken and wait: no 429 comes (Runs guide). So a queue
-    says that what runs is all there is, and that nothing waits where all is in flight says that
-    there may be more.
+    Above the account's limit the API accepts runs and queues them, without a 429 (Runs guide). So
+    a queue means that every slot is busy. No queue while *bound* runs are in flight means that
+    there may be more slots.
     """
     if queue.waiting:
-        return _queued(known, max(queue.running, 1))
-    calm = replace(known, below=0, polls=0)
+        return _learn_from_queue(known, max(queue.running, 1))
+    unqueued = replace(known, below=0, polls=0)
     if queue.fresh or queue.running + queue.stuck < bound:
-        return calm
+        return unqueued
     grown = queue.running + 1 if known.found else queue.running * 3 // 2 + 1
-    return replace(calm, slots=max(known.slots, grown))
+    return replace(unqueued, slots=max(known.slots, grown))
 
 
-def _queued(known: Capacity, running: int) -> Capacity:
+def _learn_from_queue(known: Capacity, running: int) -> Capacity:
     if running >= known.slots and known.found:
         return Capacity(slots=running, found=True)
     if not known.found:

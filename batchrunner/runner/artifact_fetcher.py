@@ -1,4 +1,4 @@
-"""Fetches what was captured of runs, beside the batch: a few at once, holding nothing up."""
+"""Downloads the artifacts of runs while the batch goes on: a few at once, delaying nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -30,232 +29,232 @@ from batchrunner.model.artifacts import (
     ListedArtifact,
     WantedArtifact,
 )
-from batchrunner.runner.context import DB_POLL_SECONDS, Offload
+from batchrunner.runner.context import DB_POLL_SECONDS
+from batchrunner.runner.offload import Offload, T
 from batchrunner.runner.wakeup import WakeUp
 from batchrunner.store.database import StoreError
 from batchrunner.store.store import Store
 from batchrunner.tinyfish.console_client import ConsoleClient
 from batchrunner.tinyfish.console_views import RunDetails, Step
 
-#: Artifacts that are fetched at once.
+#: Artifacts that are downloaded at once.
 MAX_PARALLEL_DOWNLOADS = 4
-#: Seconds to wait before the second, third, … try; after the last one the next process goes on.
+#: Seconds to wait before the second, third, … attempt; the next process goes on after the last.
 DOWNLOAD_RETRY_WAITS = (2.0, 8.0, 32.0)
-#: Looks at a run for an address that works, in one try.
+#: Reads of a run for an address that works, in one attempt.
 MAX_LISTINGS = 2
-#: Seconds for which nothing is tried when the database or the disk is away.
+#: Seconds without any download after the database or the disk has failed.
 ARTIFACT_POLL_SECONDS = 10.0
 
-T = TypeVar("T")
 _Target = tuple[int, str, int]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArtifactSelection:
-    """Which artifacts of a batch are fetched."""
+    """Which artifacts of a batch to download."""
 
     batch_id: int
-    owner_id: str | None = None  #: its own and those of the dead; None: everybody's
+    owner_id: str | None = None  #: artifacts of this owner and of dead owners; None: of all owners
     key: str | None = None  #: of one job; None: of all
-    kinds: Collection[ArtifactKind] = ()  #: none: all
+    kinds: Collection[ArtifactKind] = ()  #: empty: all
 
 
 class ArtifactFetcher:
     """
-    The loop that fetches artifacts; it never starts a run, and fails nobody's job.
+    The loop that downloads artifacts; it never starts a run, and never fails a job.
 
-    Crash-only: what is wanted stands in the ledger, a file appears whole, and is written down as
-    stored when it is on disk.
+    Crash-only: the store lists the wanted artifacts. A file appears complete, and the store says
+    so only after the file is on disk.
     """
 
     def __init__(
         self,
         *,
         store: Store,
-        reader: ConsoleClient,
-        fetcher: ArtifactDownloader,
+        console: ConsoleClient,
+        downloader: ArtifactDownloader,
         folder: Path,
-        choice: ArtifactSelection,
+        selection: ArtifactSelection,
         offload: Offload,
-        disk: Offload,
+        offload_disk: Offload,
     ) -> None:
         self._store = store
-        self._reader = reader
-        self._fetcher = fetcher
+        self._console = console
+        self._downloader = downloader
         self._folder = folder
-        self._choice = choice
+        self._selection = selection
         self._offload = offload
-        self._disk = disk
-        self._at_work: set[_Target] = set()
+        self._offload_disk = offload_disk
+        self._in_progress: set[_Target] = set()
         self._tries: dict[_Target, int] = {}
-        self._due: dict[_Target, float] = {}  # when what failed may be tried again
-        self._news = WakeUp()
-        self._held_until = 0.0
-        self.trouble: str | None = None  #: what was last in the way of all
-        self.barred = False  #: the key is refused: nothing is tried any more
+        self._retry_at: dict[_Target, float] = {}  # after a failed attempt
+        self._changed = WakeUp()
+        self._paused_until = 0.0
+        self.last_problem: str | None = None  #: why the newest attempt failed
+        self.key_refused = False  #: no more attempts
 
     async def run(self) -> None:
-        """Fetch what is wanted, for ever."""
+        """Download wanted artifacts; forever."""
         async with anyio.create_task_group() as tasks:
             while True:
-                if not (self._is_held or self.barred):
-                    await self._start(tasks)
-                await self._news.wait(DB_POLL_SECONDS)
+                if not (self._is_paused or self.key_refused):
+                    await self._start_downloads(tasks)
+                await self._changed.wait(DB_POLL_SECONDS)
 
     async def finish(self, seconds: float) -> None:
-        """Wait until there is nothing left that `keep` can fetch, at most so many seconds."""
+        """Wait until nothing is left that `run` can download, at most for *seconds*."""
         with anyio.move_on_after(seconds):
-            while not self.barred and await self._has_more():
-                await self._news.wait(DB_POLL_SECONDS / 8)
+            while not self.key_refused and await self._has_more():
+                await self._changed.wait(DB_POLL_SECONDS / 8)
 
     async def _has_more(self) -> bool:
-        # In this order: where the database is away, asking it holds everything.
-        return bool(self._at_work or await self._pick(waiting=True) or self._is_held)
+        # In this order: `_pick` pauses everything if the database is unavailable.
+        return bool(self._in_progress or await self._pick(or_later=True) or self._is_paused)
 
     @property
-    def _is_held(self) -> bool:
-        return anyio.current_time() < self._held_until
+    def _is_paused(self) -> bool:
+        return anyio.current_time() < self._paused_until
 
-    async def _start(self, tasks: TaskGroup) -> None:
-        if len(self._at_work) == MAX_PARALLEL_DOWNLOADS:
+    async def _start_downloads(self, tasks: TaskGroup) -> None:
+        if len(self._in_progress) == MAX_PARALLEL_DOWNLOADS:
             return
-        for wanted in (await self._pick())[: MAX_PARALLEL_DOWNLOADS - len(self._at_work)]:
-            self._at_work.add(_target_key(wanted))
-            tasks.start_soon(self._fetch, wanted)
+        for wanted in (await self._pick())[: MAX_PARALLEL_DOWNLOADS - len(self._in_progress)]:
+            self._in_progress.add(_target_key(wanted))
+            tasks.start_soon(self._attempt, wanted)
 
-    async def _pick(self, *, waiting: bool = False) -> list[WantedArtifact]:
-        """Return what can be tried now; with *waiting*, what can be tried later as well."""
-        now, choice = anyio.current_time(), self._choice
-        done = {at for at, tries in self._tries.items() if tries > len(DOWNLOAD_RETRY_WAITS)}
-        late = set() if waiting else {at for at, due in self._due.items() if due > now}
+    async def _pick(self, *, or_later: bool = False) -> list[WantedArtifact]:
+        """Return artifacts to try now; with *or_later*, those to try again later as well."""
+        now, selection = anyio.current_time(), self._selection
+        given_up = {at for at, tries in self._tries.items() if tries > len(DOWNLOAD_RETRY_WAITS)}
+        later = set() if or_later else {at for at, due in self._retry_at.items() if due > now}
         pick = partial(
             self._store.wanted_artifacts,
-            choice.batch_id,
+            selection.batch_id,
             MAX_PARALLEL_DOWNLOADS,
-            owner_id=choice.owner_id,
-            key=choice.key,
-            kinds=choice.kinds,
-            without=self._at_work | done | late,
+            owner_id=selection.owner_id,
+            key=selection.key,
+            kinds=selection.kinds,
+            without=self._in_progress | given_up | later,
         )
-        return await self._ask(pick) or []
+        return await self._call_store(pick) or []
 
-    async def _fetch(self, wanted: WantedArtifact) -> None:
+    async def _attempt(self, wanted: WantedArtifact) -> None:
         at = _target_key(wanted)
         try:
-            await self._try(wanted)
+            await self._download(wanted)
         except DownloadFailed as error:
-            await self._note(wanted, error)
+            await self._record_failure(wanted, error)
         except TargetExists:
-            self._again(at)
+            self._retry_later(at)
         except OSError as error:
-            self._hold(f"the folder takes nothing: {error.strerror}")
+            self._pause(f"the folder takes nothing: {error.strerror}")
         except ApiError as error:
-            await self._note(wanted, _why(error))
+            await self._record_failure(wanted, _download_failure(error))
         finally:
-            self._at_work.discard(at)
-            self._news.notify()
+            self._in_progress.discard(at)
+            self._changed.notify()
 
-    async def _try(self, wanted: WantedArtifact) -> None:
+    async def _download(self, wanted: WantedArtifact) -> None:
         if wanted.kind is None:
-            found = _found(await self._look(wanted), recorded=wanted.recorded)
-            await self._ask(lambda: self._store.note_artifacts(wanted, found))
+            found = _listed(await self._read_run(wanted), recorded=wanted.recorded)
+            await self._call_store(lambda: self._store.note_artifacts(wanted, found))
             return
-        async with self._part(wanted) as part:
-            brought = await self._bring(wanted, wanted.kind, part)
-            path = await self._disk(
-                lambda: part.keep(brought.suffix(wanted.kind or ArtifactKind.VIDEO))
+        async with self._partial_file(wanted) as part:
+            downloaded = await self._write_to(part, wanted, wanted.kind)
+            path = await self._offload_disk(
+                lambda: part.keep(downloaded.suffix(wanted.kind or ArtifactKind.VIDEO))
             )
-        await self._settle(
+        await self._record_result(
             wanted,
             ArtifactResult(
                 state=ArtifactState.STORED,
-                size=brought.size,
-                sha256=brought.sha256,
-                media=brought.media,
+                size=downloaded.size,
+                sha256=downloaded.sha256,
+                media=downloaded.media,
                 path=path,
             ),
         )
 
     @asynccontextmanager
-    async def _part(self, wanted: WantedArtifact) -> AsyncIterator[PartialFile]:
-        part = await self._disk(lambda: PartialFile(self._folder, artifact_path(wanted)))
+    async def _partial_file(self, wanted: WantedArtifact) -> AsyncIterator[PartialFile]:
+        part = await self._offload_disk(lambda: PartialFile(self._folder, artifact_path(wanted)))
         try:
             yield part
         except BaseException:
-            part.drop()  # at once, as who is cancelled cannot wait
+            part.drop()  # without await: this task may be cancelled
             raise
 
-    async def _bring(
-        self, wanted: WantedArtifact, kind: ArtifactKind, part: PartialFile
+    async def _write_to(
+        self, part: PartialFile, wanted: WantedArtifact, kind: ArtifactKind
     ) -> Downloaded:
-        async def take(block: bytes) -> None:
-            await self._disk(lambda: part.write(block))
+        async def write(block: bytes) -> None:
+            await self._offload_disk(lambda: part.write(block))
 
         if kind is not ArtifactKind.VIDEO:
-            return await self._fetcher.step(wanted.run_id, wanted.name, kind, take)
-        for look in range(1, MAX_LISTINGS + 1):
-            address = (await self._look(wanted)).more.get("video_url")
+            return await self._downloader.step(wanted.run_id, wanted.name, kind, write)
+        for reading in range(1, MAX_LISTINGS + 1):
+            address = (await self._read_run(wanted)).more.get("video_url")
             if not isinstance(address, str):
                 raise DownloadFailed(DownloadFailure.LATER, "the API has no recording (yet)")
             try:
-                return await self._fetcher.address(address, kind, take)
+                return await self._downloader.address(address, kind, write)
             except DownloadFailed as error:
-                if error.why is not DownloadFailure.STALE or look == MAX_LISTINGS:
+                if error.why is not DownloadFailure.STALE or reading == MAX_LISTINGS:
                     raise
         raise DownloadFailed(DownloadFailure.LATER, "its address was always too old")
 
-    async def _look(self, wanted: WantedArtifact) -> RunDetails:
-        forms = "none" if wanted.kind else "url"
-        return await self._reader.show(wanted.run_id, screenshots=forms, html=forms)
+    async def _read_run(self, wanted: WantedArtifact) -> RunDetails:
+        content = "none" if wanted.kind else "url"
+        return await self._console.show(wanted.run_id, screenshots=content, html=content)
 
-    async def _note(self, wanted: WantedArtifact, error: DownloadFailed) -> None:
-        """Write down what another try cannot change; try the rest again."""
+    async def _record_failure(self, wanted: WantedArtifact, error: DownloadFailed) -> None:
+        """Store a failure that is final; try again later after any other."""
         match error.why:
             case DownloadFailure.REFUSED:
-                await self._settle(
+                await self._record_result(
                     wanted, ArtifactResult(state=ArtifactState.REFUSED, why=error.message)
                 )
             case DownloadFailure.GONE:
-                await self._settle(
+                await self._record_result(
                     wanted, ArtifactResult(state=ArtifactState.GONE, why=error.message)
                 )
             case DownloadFailure.BARRED:
-                self.barred, self.trouble = True, error.message
+                self.key_refused, self.last_problem = True, error.message
             case DownloadFailure.STALE | DownloadFailure.LATER:
-                self.trouble = error.message
-                self._again(_target_key(wanted))
-                await self._settle(
+                self.last_problem = error.message
+                self._retry_later(_target_key(wanted))
+                await self._record_result(
                     wanted, ArtifactResult(state=ArtifactState.WANTED, why=error.message)
                 )
 
-    async def _settle(self, wanted: WantedArtifact, fetched: ArtifactResult) -> None:
-        await self._ask(lambda: self._store.settle_artifact(wanted, fetched))
+    async def _record_result(self, wanted: WantedArtifact, result: ArtifactResult) -> None:
+        await self._call_store(lambda: self._store.settle_artifact(wanted, result))
 
-    async def _ask(self, call: Callable[[], T]) -> T | None:
-        """Run a call of the store's; where the database is away, another try follows."""
+    async def _call_store(self, call: Callable[[], T]) -> T | None:
+        """Run a store call; None if the database is unavailable, and a later attempt follows."""
         try:
             return await self._offload(call)
         except StoreError as error:
-            self._hold(error.message)
+            self._pause(error.message)
             return None
 
-    def _again(self, at: _Target) -> None:
+    def _retry_later(self, at: _Target) -> None:
         tries = self._tries[at] = self._tries.get(at, 0) + 1
-        self._due[at] = (
+        self._retry_at[at] = (
             anyio.current_time() + DOWNLOAD_RETRY_WAITS[min(tries, len(DOWNLOAD_RETRY_WAITS)) - 1]
         )
 
-    def _hold(self, why: str) -> None:
-        self.trouble = why
-        self._held_until = anyio.current_time() + ARTIFACT_POLL_SECONDS
+    def _pause(self, reason: str) -> None:
+        self.last_problem = reason
+        self._paused_until = anyio.current_time() + ARTIFACT_POLL_SECONDS
 
 
 def _target_key(wanted: WantedArtifact) -> _Target:
     return wanted.attempt_id, wanted.kind or "listing", wanted.step
 
 
-def _why(error: ApiError) -> DownloadFailed:
-    """Return what it means for artifacts that a run could not be looked at."""
+def _download_failure(error: ApiError) -> DownloadFailed:
+    """Return what a failed read of a run means for its artifacts."""
     fault = error.fault
     if fault.kind is FaultKind.STATUS and fault.status == 404:
         return DownloadFailed(
@@ -267,20 +266,20 @@ def _why(error: ApiError) -> DownloadFailed:
     )
 
 
-def _found(shown: RunDetails, *, recorded: bool) -> list[ListedArtifact]:
-    """Return the artifacts that a run shows, and the recording where it was asked for."""
+def _listed(run: RunDetails, *, recorded: bool) -> list[ListedArtifact]:
+    """Return the artifacts that a run shows, and the recording if the job asked for it."""
     found = []
-    for number, step in enumerate(shown.steps, start=1):
+    for number, step in enumerate(run.steps, start=1):
         if step.screenshot:
-            found.append(_of_step(ArtifactKind.SCREENSHOTS, number, step))
+            found.append(_step_artifact(ArtifactKind.SCREENSHOTS, number, step))
         if step.html:
-            found.append(_of_step(ArtifactKind.HTML, number, step))
-    if recorded or shown.more.get("video_url"):
+            found.append(_step_artifact(ArtifactKind.HTML, number, step))
+    if recorded or run.more.get("video_url"):
         found.append(ListedArtifact(kind=ArtifactKind.VIDEO))
     return found
 
 
-def _of_step(kind: ArtifactKind, number: int, step: Step) -> ListedArtifact:
+def _step_artifact(kind: ArtifactKind, number: int, step: Step) -> ListedArtifact:
     if step.id is not None and is_id(step.id):
         return ListedArtifact(kind=kind, step=number, name=step.id)
     return ListedArtifact(

@@ -1,34 +1,34 @@
-"""Knows for how long something about a run has been odd."""
+"""Measures for how long a condition of a run has lasted, counting only time that was observed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-#: Most that the time between two looks counts: over an outage or a sleep nobody looked.
+#: Longest time between two observations that counts: nobody observes during an outage or a sleep.
 MAX_GAP = timedelta(minutes=1)
 
 
 class ConditionTimer:
-    """How long each run has been odd, at every look that told; one look that is not ends it."""
+    """How long each run has met a condition, in every observation that covered the run."""
 
-    def __init__(self, now: datetime, gap: timedelta = MAX_GAP) -> None:
-        self._noted_at = now
-        self._gap = gap
+    def __init__(self, now: datetime, max_gap: timedelta = MAX_GAP) -> None:
+        self._observed_at = now
+        self._max_gap = max_gap
         self._lasted: dict[str, timedelta] = {}
 
-    def observe(self, odd: Iterable[str], now: datetime) -> None:
-        """Note which runs a look found odd."""
-        passed, self._noted_at = min(now - self._noted_at, self._gap), now
-        for run_id in odd:
+    def observe(self, run_ids: Iterable[str], now: datetime) -> None:
+        """Note which runs met the condition in an observation."""
+        passed, self._observed_at = min(now - self._observed_at, self._max_gap), now
+        for run_id in run_ids:
             before = self._lasted.get(run_id)
             self._lasted[run_id] = timedelta(0) if before is None else before + passed
 
-    def forget(self, well: Iterable[str]) -> None:
-        """Note which runs a look found well: it begins anew with them."""
-        for run_id in well:
+    def forget(self, run_ids: Iterable[str]) -> None:
+        """Note which runs did not meet the condition: they begin again at zero."""
+        for run_id in run_ids:
             self._lasted.pop(run_id, None)
 
-    def has_lasted(self, run_id: str, patience: timedelta) -> bool:
-        """Whether a run has been odd for as long as *patience* lasts."""
-        return self._lasted.get(run_id, timedelta(-1)) >= patience
+    def has_lasted(self, run_id: str, duration: timedelta) -> bool:
+        """Return whether a run has met the condition for at least *duration*."""
+        return self._lasted.get(run_id, timedelta(-1)) >= duration

@@ -1,4 +1,4 @@
-"""What a runner tells those who watch it."""
+"""Events: what a runner reports while it works."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from batchrunner.policy.schedule import Phase, Window
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AttemptsRescued:
-    """Open attempts of a process that is gone were taken over."""
+    """Open attempts of a dead process were taken over."""
 
     attempts: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunsSubmitted:
-    """Runs exist, and their ids are on disk."""
+    """Runs were created, and their ids are on disk."""
 
     runs: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CreateUnanswered:
-    """A create got no answer: its runs are being looked for."""
+    """A create request got no answer: the runner searches for its runs."""
 
     runs: int
     reason: str
@@ -34,14 +34,14 @@ class CreateUnanswered:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AttemptsClosed:
-    """Attempts were closed, and this is what follows for their jobs."""
+    """Attempts were closed, and these are the decisions about their jobs."""
 
     decisions: tuple[AttemptDecision, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RequestsDelayed:
-    """Requests wait, for a reason that concerns them all."""
+    """All requests, or all creates, are delayed."""
 
     until: datetime
     failure: Failed
@@ -49,53 +49,53 @@ class RequestsDelayed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutOfCredits:
-    """Nothing is submitted, since the account has no credits; told anew with each check."""
+    """Nothing is submitted because the account has no credits; reported at each check."""
 
     hold: Hold
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CreditsBack:
-    """The account has credits again, and jobs are submitted."""
+    """The account has credits again, and jobs are submitted again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LateRunsFound:
-    """Runs turned up whose submission had been given up."""
+    """Runs appeared after their submission was given up."""
 
     adopted: int
-    orphans: int  #: nobody needs them any more: they are cancelled
+    orphans: int  #: no attempt needs them any more: they are cancelled
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoreUnavailable:
-    """The database does not answer; nothing is lost meanwhile, and nothing is submitted."""
+    """The database does not answer; until it does, nothing is submitted and nothing is lost."""
 
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClockJumped:
-    """The machine slept, or its clock was set forward: what is timed is timed anew."""
+    """The machine slept, or its clock was set forward: time limits begin again."""
 
     seconds: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchPaused:
-    """The user wants nothing more to be submitted for now; what is in flight goes on."""
+    """The user paused the batch: nothing is submitted; runs in flight go on."""
 
     pause: Pause
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchResumed:
-    """The user wants jobs to be submitted again."""
+    """The user resumed the batch."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScheduleChanged:
-    """The runner came into another part of the window in which it may submit jobs."""
+    """The runner has reached another phase of the window in which it may submit jobs."""
 
     phase: Phase
     window: Window
@@ -103,30 +103,30 @@ class ScheduleChanged:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WebhookDropped:
-    """The API refused our webhook: runs are created without it, and are only looked at."""
+    """The API refused our webhook: runs are created without it, and are only polled."""
 
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConcurrencyChanged:
-    """The account's queue has taught how many runs to have in flight."""
+    """The account's queue showed how many runs to keep in flight."""
 
     most: int
     slots: int
-    found: bool  #: a queue has been seen: there are no more
+    found: bool  #: a queue was seen, so the account has no more slots
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HostsParked:
-    """Other hosts than before are kept back."""
+    """The set of parked hosts has changed."""
 
     hosts: tuple[ParkedHost, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CancelledForDeadline:
-    """Runs are cancelled, since the deadline comes before their end."""
+    """Runs were cancelled because the deadline is earlier than their end."""
 
     runs: int
 

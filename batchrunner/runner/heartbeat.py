@@ -1,4 +1,4 @@
-"""Keeps this owner alive, notices when it slept, and takes over from those who died."""
+"""Renews this process's lease, notices clock jumps, and rescues the attempts of dead processes."""
 
 from __future__ import annotations
 
@@ -8,30 +8,33 @@ from datetime import datetime, timedelta
 import anyio
 
 from batchrunner.model import Owner
-from batchrunner.runner.context import RunnerContext, T
+from batchrunner.runner.context import RunnerContext
 from batchrunner.runner.events import AttemptsRescued, ClockJumped
-from batchrunner.store.claims import LEASE
+from batchrunner.runner.offload import T
+from batchrunner.store.leases import LEASE
 
-#: Seconds between two looks at the clock.
+#: Seconds between two readings of the clock.
 HEARTBEAT_SECONDS = 2.0
-#: How often it is asked whether others still live, at least.
-CLOCK_PROBE_SECONDS = timedelta(seconds=5)
+#: Longest time between two checks whether other owners are alive.
+OWNER_CHECK_INTERVAL = timedelta(seconds=5)
+#: A store call that takes longer means that the database was unavailable.
+SLOW_STORE_CALL = timedelta(seconds=5)
 
 
 class Heartbeat:
-    """The loop without which others would take this process for dead."""
+    """The loop that shows other processes that this one is alive, and takes over from dead ones."""
 
     def __init__(
-        self, context: RunnerContext, gone: Callable[[Sequence[Owner]], Collection[str]]
+        self, context: RunnerContext, exited_owners: Callable[[Sequence[Owner]], Collection[str]]
     ) -> None:
         self._context = context
-        self._gone = gone
-        self._leapt_at: datetime | None = None
-        self._cut_off: tuple[datetime, datetime] | None = None  # from when to when, the last time
-        self._renewed_at = self._probed_at = self._rescued_at = context.now()
+        self._exited_owners = exited_owners
+        self._handled_jump_at: datetime | None = None
+        self._store_outage: tuple[datetime, datetime] | None = None  # start and end of the newest
+        self._renewed_at = self._checked_at = self._rescued_at = context.now()
 
     async def start(self) -> None:
-        """Enlist, by the ledger's time."""
+        """Register this owner, by the store's time."""
         context = self._context
         clock = context.clock
         clock.start_at(await context.offload(lambda: context.store.time(clock.wall)))
@@ -39,84 +42,84 @@ class Heartbeat:
         self._renewed_at = context.now()
 
     async def run(self) -> None:
-        """Renew the lease, and look after others; for ever."""
+        """Renew the lease, and rescue attempts of dead owners; forever."""
         context = self._context
         while True:
             await anyio.sleep(HEARTBEAT_SECONDS)
             now = context.now()
-            if context.clock.jumped_at != self._leapt_at:
-                await self._wake()
+            if context.clock.jumped_at != self._handled_jump_at:
+                await self._handle_jump()
             elif now - self._renewed_at >= LEASE / 3:
                 await self._renew()
             if now - self._rescued_at >= LEASE / 3:
                 await self.rescue()
-            elif now - self._probed_at >= CLOCK_PROBE_SECONDS:
-                await self._probe()
+            elif now - self._checked_at >= OWNER_CHECK_INTERVAL:
+                await self._check_owners()
 
     async def rescue(self) -> None:
-        """Take over what other owners left behind when they died."""
+        """Take over the open attempts of owners that have died."""
         context = self._context
-        others = await self._ask(lambda: context.store.others(context.owner.id))
-        await self._take_over(self._gone([owner for owner, _ in others]))
+        others = await self._timed(lambda: context.store.others(context.owner.id))
+        await self._take_over(self._exited_owners([owner for owner, _ in others]))
 
-    async def _probe(self) -> None:
-        """Take over from others as soon as they are known to be dead."""
+    async def _check_owners(self) -> None:
+        """Take over from other owners as soon as they are known to be dead."""
         context = self._context
-        self._probed_at = context.now()
-        others = await self._ask(lambda: context.store.others(context.owner.id))
-        gone = self._gone([owner for owner, _ in others])
-        ended_by = self._ended_by()
-        if gone or any(lease_until <= ended_by for _, lease_until in others):
-            await self._take_over(gone)
+        self._checked_at = context.now()
+        others = await self._timed(lambda: context.store.others(context.owner.id))
+        exited = self._exited_owners([owner for owner, _ in others])
+        cutoff = self._lease_cutoff()
+        if exited or any(lease_until <= cutoff for _, lease_until in others):
+            await self._take_over(exited)
 
-    async def _take_over(self, gone: Collection[str]) -> None:
+    async def _take_over(self, exited: Collection[str]) -> None:
         context = self._context
-        self._rescued_at = self._probed_at = context.now()
-        ended_by = self._ended_by()  # before the call: the database may go away under it
-        taken = await self._ask(
+        self._rescued_at = self._checked_at = context.now()
+        cutoff = self._lease_cutoff()  # before the call: the database may fail during it
+        rescued = await self._timed(
             lambda: context.store.rescue(
                 context.owner.id,
                 context.batch.id,
                 context.now(),
-                gone,
-                ended_by,
+                exited,
+                cutoff,
                 context.key_digest,
             )
         )
-        if taken:
-            context.notify(AttemptsRescued(attempts=taken))
+        if rescued:
+            context.notify(AttemptsRescued(attempts=rescued))
             context.work_changed.notify()
             context.unanswered_added.notify()
 
-    def _ended_by(self) -> datetime:
-        """Return by when a lease must have ended for its owner to be dead."""
-        # Who slept while we did has yet to say that it lives.
+    def _lease_cutoff(self) -> datetime:
+        """Return the cutoff: owners whose leases ended before it are dead."""
+        # Owners that slept while this one slept have not had the time to renew their leases.
         moment = self._context.clock.before_jumps(LEASE)
-        if self._cut_off is None:
+        if self._store_outage is None:
             return moment
-        begun, ended = self._cut_off
-        # So has who was cut off from the database as we were.
-        return min(moment, begun) if self._context.now() - ended < LEASE else moment
+        began, ended = self._store_outage
+        # Neither have owners that could not reach the database while this one could not.
+        return min(moment, began) if self._context.now() - ended < LEASE else moment
 
-    async def _ask(self, call: Callable[[], T]) -> T:
-        """Run a call of the store's, and notice if the database was away for long."""
-        asked_at = self._context.now()
+    async def _timed(self, call: Callable[[], T]) -> T:
+        """Run a store call, and note an outage if the database took long to answer."""
+        began = self._context.now()
         answer = await self._context.offload(call)
-        if self._context.now() - asked_at > CLOCK_PROBE_SECONDS:
-            self._cut_off = asked_at, self._context.now()
+        if self._context.now() - began > SLOW_STORE_CALL:
+            self._store_outage = began, self._context.now()
         return answer
 
     async def _renew(self) -> None:
         context = self._context
         clock = context.clock
-        clock.follow(await self._ask(lambda: context.store.time(clock.wall)))
+        clock.follow(await self._timed(lambda: context.store.time(clock.wall)))
         self._renewed_at = context.now()
-        await self._ask(lambda: context.store.renew(context.owner.id, context.now()))
+        await self._timed(lambda: context.store.renew(context.owner.id, context.now()))
 
-    async def _wake(self) -> None:
-        """Go on after a sleep: first of all say that this owner lives, if it still does."""
+    async def _handle_jump(self) -> None:
+        """Go on after a clock jump: renew the lease first, if this owner still holds it."""
         clock = self._context.clock
-        self._leapt_at = clock.jumped_at
+        self._handled_jump_at = clock.jumped_at
         await self._renew()
         self._context.notify(ClockJumped(seconds=clock.jumped_by.total_seconds()))
         self._context.wake_all()

@@ -1,4 +1,4 @@
-"""Puts right which run is whose, before any result lands in a wrong row."""
+"""Gives attempts the runs that their markers name, before a result reaches the wrong row."""
 
 from __future__ import annotations
 
@@ -9,31 +9,32 @@ from functools import partial
 from batchrunner.model import OpenAttempt, Run, RunObservation
 from batchrunner.policy.create_outcome import MAX_REMATCHES, settle_mixed_up
 from batchrunner.runner.context import RunnerContext
-from batchrunner.runner.events import AttemptsClosed
 from batchrunner.runner.run_matching import mismatched_runs
+from batchrunner.runner.submission_record import report_closed
 
 
 class MismatchFixer:
-    """What is done where an answer named other runs than those that it was asked for."""
+    """Corrects submissions whose answer named the run ids in another order."""
 
     def __init__(self, context: RunnerContext) -> None:
         self._context = context
-        self._times: Counter[int] = Counter()  # rematches, by submission
+        self._rematches: Counter[int] = Counter()  # by submission
 
-    async def fix(self, seen: Sequence[tuple[OpenAttempt, RunObservation]]) -> frozenset[int]:
+    async def fix(self, observed: Sequence[tuple[OpenAttempt, RunObservation]]) -> frozenset[int]:
         """
-        Give attempts the runs that their markers assign; return the submissions concerned.
+        Give attempts the runs that their markers name; return the submissions concerned.
 
-        Where the markers change too often, nothing can tell whose those runs are.
+        If the markers of a submission change too often, its attempts are closed: nothing can say
+        to whom those runs belong.
         """
         context = self._context
-        wrong = mismatched_runs((a, sighting) for a, sighting in seen if isinstance(sighting, Run))
+        wrong = mismatched_runs((a, run) for a, run in observed if isinstance(run, Run))
         if not wrong:
             return frozenset()
-        self._times.update(wrong.keys())
-        changeable = {each for each in wrong if self._times[each] > MAX_REMATCHES}
-        await self._give_up([a for a, _ in seen if a.submission_id in changeable])
-        rest = {each: runs for each, runs in wrong.items() if each not in changeable}
+        self._rematches.update(wrong.keys())
+        unstable = {each for each in wrong if self._rematches[each] > MAX_REMATCHES}
+        await self._give_up([a for a, _ in observed if a.submission_id in unstable])
+        rest = {each: runs for each, runs in wrong.items() if each not in unstable}
         await context.offload(partial(context.store.rematch, context.owner.id, rest, context.now()))
         context.unanswered_added.notify()
         return frozenset(wrong)
@@ -41,8 +42,6 @@ class MismatchFixer:
     async def _give_up(self, attempts: Sequence[OpenAttempt]) -> None:
         if not attempts:
             return
-        context, verdicts = self._context, settle_mixed_up(attempts)
-        disband = partial(context.store.disband, context.owner.id, context.batch.id, verdicts)
-        applied = await context.offload(lambda: disband(context.now()))
-        context.notify(AttemptsClosed(decisions=tuple(applied)))
-        context.work_changed.notify()
+        context, decisions = self._context, settle_mixed_up(attempts)
+        disband = partial(context.store.disband, context.owner.id, context.batch.id, decisions)
+        report_closed(context, await context.offload(lambda: disband(context.now())))

@@ -1,4 +1,4 @@
-"""Records and announces what holds this runner's jobs back: no credits, parked hosts."""
+"""Stores and reports what delays jobs: no credits, parked hosts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from batchrunner.runner.events import CreditsBack, HostsParked, OutOfCredits
 
 
 class CreditNotice:
-    """What the ledger says of this runner's credits."""
+    """What the store says about the credits that this runner found."""
 
     def __init__(self, context: RunnerContext) -> None:
         self._context = context
@@ -19,20 +19,20 @@ class CreditNotice:
         self._hold: Hold | None = None
 
     async def note(self) -> None:
-        """Bring the ledger up to what the newest create has shown."""
-        dry = self._context.credit_block
-        if dry is self._noted:
+        """Store what the newest create has shown, if it is news."""
+        credit_block = self._context.gates.credit_block
+        if credit_block is self._noted:
             return
-        self._noted = dry
-        await (self._release() if dry is None else self._keep(dry))
+        self._noted = credit_block
+        await (self._release() if credit_block is None else self._keep(credit_block))
 
-    async def _keep(self, dry: DelayRequests) -> None:
-        context, why = self._context, dry.failure.message
+    async def _keep(self, block: DelayRequests) -> None:
+        context, reason = self._context, block.failure.message
         since = self._hold.since if self._hold else context.now()
-        self._hold = Hold(since=since, check_at=dry.until, why=why)
+        self._hold = Hold(since=since, check_at=block.until, why=reason)
         hold = context.store.hold
         await context.offload(
-            lambda: hold(context.owner.id, context.batch.id, dry.until, why, context.now())
+            lambda: hold(context.owner.id, context.batch.id, block.until, reason, context.now())
         )
         context.notify(OutOfCredits(hold=self._hold))
 
@@ -44,20 +44,20 @@ class CreditNotice:
 
 
 class ParkedHostNotice:
-    """What this runner has told of hosts that are parked."""
+    """Which parked hosts this runner has reported."""
 
     def __init__(self, context: RunnerContext) -> None:
         self._context = context
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
-    async def tell(self, applied: Sequence[AttemptDecision]) -> None:
-        """Tell which hosts are parked now, where verdicts may have changed that."""
-        told = [verdict.host_result for verdict in applied if verdict.host_result]
-        if not self._told and all(telling.passed for telling in told):
+    async def report_changes(self, applied: Sequence[AttemptDecision]) -> None:
+        """Report the parked hosts if these decisions have changed them."""
+        results = [decision.host_result for decision in applied if decision.host_result]
+        if not self._reported and all(result.passed for result in results):
             return
         context = self._context
         hosts = await context.offload(lambda: context.store.parked(context.batch.id))
         names = {host.host for host in hosts}
-        if names != self._told:
-            self._told = names
+        if names != self._reported:
+            self._reported = names
             context.notify(HostsParked(hosts=tuple(hosts)))

@@ -1,4 +1,4 @@
-"""Watches for runs that turn up when their submission was given up: adopts or cancels them."""
+"""Finds late runs of submissions that were given up: adopts them, or cancels them as orphans."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ from batchrunner.classify import classify_fault
 from batchrunner.model import ApiError, NotFound, Run, RunObservation, Submission
 from batchrunner.policy.create_outcome import next_control_search, next_late_check
 from batchrunner.policy.run_decision import GIVEN_UP_AFTER, LOST_AFTER
+from batchrunner.runner.backpressure import is_permanent
 from batchrunner.runner.condition_timer import ConditionTimer
-from batchrunner.runner.context import RunnerContext, is_permanent
+from batchrunner.runner.context import RunnerContext
 from batchrunner.runner.events import LateRunsFound
 from batchrunner.runner.run_fetcher import cancel, chunks
 from batchrunner.runner.run_search import search_runs
+from batchrunner.runner.submission_record import add_orphans
 
-#: Seconds between two looks into the ledger for what is to be watched.
+#: Seconds between two reads of the list of submissions whose runs may still appear.
 SWEEP_SECONDS = 15.0
-#: How long after a last look that failed another one is taken, at least.
+#: Least time to wait before a final search that failed is repeated.
 FINAL_CHECK_RETRY_AFTER = timedelta(seconds=5)
-#: Tries to have the last orphans cancelled before the end; after that the user is told.
+#: Attempts to have the last orphans cancelled before the end; after that they are reported.
 FINAL_CHECKS = 5
-#: Most that the time between two looks at orphans counts.
+#: Longest time between two polls of orphans that counts.
 MAX_FINAL_CHECK_WAIT = timedelta(seconds=2 ** (FINAL_CHECKS - 1))
 
 
@@ -33,15 +35,11 @@ class OrphanSweeper:
 
     def __init__(self, context: RunnerContext) -> None:
         self._context = context
-        self._missing = ConditionTimer(
-            context.now(), MAX_FINAL_CHECK_WAIT
-        )  # orphans that the API does not show
-        self._endless = ConditionTimer(
-            context.now(), MAX_FINAL_CHECK_WAIT
-        )  # orphans that are not over
+        self._not_found = ConditionTimer(context.now(), MAX_FINAL_CHECK_WAIT)
+        self._unfinished = ConditionTimer(context.now(), MAX_FINAL_CHECK_WAIT)
 
     async def run(self) -> None:
-        """Look for stragglers whenever it is time; for ever."""
+        """Search for late runs when a check is due, and cancel orphans; forever."""
         context = self._context
         while True:
             await anyio.sleep(SWEEP_SECONDS)
@@ -49,18 +47,18 @@ class OrphanSweeper:
                 lambda: context.store.absent(context.owner.id, context.batch.id, context.now())
             )
             for submission in due:
-                await self._look_for(submission)
+                await self._search(submission)
             await self._cancel_orphans()
 
     async def final_check(self) -> None:
-        """Look for all stragglers a last time, and see their ends, before the batch ends."""
+        """Search for all late runs a last time, and wait until orphans have ended."""
         context, tries = self._context, 0
-        watched = await context.offload(
+        submissions = await context.offload(
             lambda: context.store.absent(context.owner.id, context.batch.id)
         )
-        for submission in watched:
-            await self._look_for_the_last_time(submission)
-        while tries < FINAL_CHECKS and not context.polling_disabled:
+        for submission in submissions:
+            await self._final_search(submission)
+        while tries < FINAL_CHECKS and not context.stop.polling_disabled:
             left = await self._cancel_orphans()
             if left == 0:
                 return
@@ -68,49 +66,47 @@ class OrphanSweeper:
                 await anyio.sleep(2.0**tries)
                 tries += 1
 
-    async def _look_for_the_last_time(self, submission: Submission) -> None:
-        begun = self._context.now()
-        while not self._context.polling_disabled:
-            again_at = await self._look_for(submission, begun)
+    async def _final_search(self, submission: Submission) -> None:
+        began = self._context.now()
+        while not self._context.stop.polling_disabled:
+            again_at = await self._search(submission, began)
             if again_at is None:
                 return
             await anyio.sleep(max((again_at - self._context.now()).total_seconds(), 0))
 
-    async def _look_for(
-        self, submission: Submission, begun: datetime | None = None
+    async def _search(
+        self, submission: Submission, final_since: datetime | None = None
     ) -> datetime | None:
         """
-        Look for a submission's runs; return when it is worth another try.
+        Search for a submission's runs; return when to repeat a final search.
 
-        *begun* is when the last looks of all began, None before those.
+        *final_since* is when its final search began; None before that.
         """
-        context = self._context
-        await context.poll_gate.wait_until_open()
+        context, gates = self._context, self._context.gates
+        await gates.poll.wait_until_open()
         try:
-            sought = await search_runs(context.api, submission, context.now())
+            found = await search_runs(context.api, submission, context.now())
         except ApiError as error:
-            left = context.stop_if_not_api(error.fault)
-            context.apply_backpressure([classify_fault(error.fault)], context.poll_gate)
-            return (
-                None
-                if not left and is_permanent(error.fault)
-                else context.now() + FINAL_CHECK_RETRY_AFTER
-            )
-        context.poll_gate.record_success()
-        await context.add_orphans(submission, sought.spare)
-        await self._take_in(submission, sought.runs)
+            stopped = gates.stop_if_not_api(error.fault)
+            gates.apply_backpressure([classify_fault(error.fault)], gates.poll)
+            if not stopped and is_permanent(error.fault):
+                return None
+            return context.now() + FINAL_CHECK_RETRY_AFTER
+        gates.poll.record_success()
+        await add_orphans(context, submission, found.spare)
+        await self._adopt(submission, found.runs)
         again_at = None
-        if begun and not sought.complete:
-            again_at = next_control_search(begun, context.now())
+        if final_since and not found.complete:
+            again_at = next_control_search(final_since, context.now())
         if again_at is None:
-            watch_at = None if begun else next_late_check(submission, context.now())
+            check_at = None if final_since else next_late_check(submission, context.now())
             await context.offload(
-                lambda: context.store.watch(context.owner.id, submission, watch_at)
+                lambda: context.store.watch(context.owner.id, submission, check_at)
             )
         return again_at
 
-    async def _take_in(self, submission: Submission, runs: Mapping[int, str]) -> None:
-        """Adopt runs whose jobs wait; list the others, which are cancelled soon."""
+    async def _adopt(self, submission: Submission, runs: Mapping[int, str]) -> None:
+        """Adopt runs whose jobs still need them; list the others as orphans."""
         if not runs:
             return
         context = self._context
@@ -122,35 +118,40 @@ class OrphanSweeper:
         context.work_changed.notify()
 
     async def _cancel_orphans(self) -> int | None:
-        """Ask the API to cancel orphans; how many are not over yet, None where it did not say."""
-        context = self._context
-        living = await context.offload(lambda: context.store.living_orphans(context.batch.id))
-        seen: dict[str, RunObservation] = {}
-        for chunk in chunks(living):
-            await context.poll_gate.wait_until_open()
+        """Cancel orphans; return how many have not ended, None if the API did not say."""
+        context, gates = self._context, self._context.gates
+        orphans = await context.offload(lambda: context.store.living_orphans(context.batch.id))
+        observations: dict[str, RunObservation] = {}
+        for chunk in chunks(orphans):
+            await gates.poll.wait_until_open()
             await cancel(context, chunk)
             try:
-                seen |= await context.api.get_many(chunk)
+                observations |= await context.api.get_many(chunk)
             except ApiError as error:
-                context.apply_backpressure([classify_fault(error.fault)], context.poll_gate)
-                return len(living) if is_permanent(error.fault) else None
+                gates.apply_backpressure([classify_fault(error.fault)], gates.poll)
+                return len(orphans) if is_permanent(error.fault) else None
         now = context.now()
-        self._missing.observe([at for at in living if isinstance(seen.get(at), NotFound)], now)
-        self._missing.forget(at for at in seen if not isinstance(seen[at], NotFound))
-        self._endless.observe(living, now)
-        ended = [(at, _as_run(seen.get(at))) for at in living if self._is_over(at, seen.get(at))]
+        not_found = {at for at, seen in observations.items() if isinstance(seen, NotFound)}
+        self._not_found.observe([at for at in orphans if at in not_found], now)
+        self._not_found.forget(at for at in observations if at not in not_found)
+        self._unfinished.observe(orphans, now)
+        ended = [
+            (at, _as_run(observations.get(at)))
+            for at in orphans
+            if self._has_ended(at, observations.get(at))
+        ]
         if ended:
             await context.offload(lambda: context.store.bury(ended, now))
-        return len(living) - len(ended)
+        return len(orphans) - len(ended)
 
-    def _is_over(self, run_id: str, sighting: RunObservation | None) -> bool:
-        """Whether an orphan costs nothing more; one look that does not show it is no proof."""
-        if isinstance(sighting, Run) and sighting.status.is_final:
+    def _has_ended(self, run_id: str, observation: RunObservation | None) -> bool:
+        """Return whether an orphan costs nothing more; one poll without it proves nothing."""
+        if isinstance(observation, Run) and observation.status.is_final:
             return True
-        if isinstance(sighting, NotFound) and self._missing.has_lasted(run_id, LOST_AFTER):
+        if isinstance(observation, NotFound) and self._not_found.has_lasted(run_id, LOST_AFTER):
             return True
-        return self._endless.has_lasted(run_id, GIVEN_UP_AFTER)
+        return self._unfinished.has_lasted(run_id, GIVEN_UP_AFTER)
 
 
-def _as_run(sighting: RunObservation | None) -> Run | None:
-    return sighting if isinstance(sighting, Run) else None
+def _as_run(observation: RunObservation | None) -> Run | None:
+    return observation if isinstance(observation, Run) else None

@@ -1,4 +1,4 @@
-"""Reconciles: looks for the runs of submissions that got no answer."""
+"""Finds out whether the runs of a submission without an answer exist."""
 
 from __future__ import annotations
 
@@ -17,8 +17,15 @@ from batchrunner.policy.create_outcome import (
     settle_unanswered,
     settle_unconfirmed,
 )
-from batchrunner.runner.context import RunnerContext, is_permanent
+from batchrunner.runner.backpressure import is_permanent
+from batchrunner.runner.context import RunnerContext
 from batchrunner.runner.run_search import SearchResult, finds_control_run, search_runs
+from batchrunner.runner.submission_record import (
+    add_orphans,
+    close_submission,
+    mark_unanswered,
+    record_runs,
+)
 from batchrunner.store.schema import SubmissionState
 
 #: When to search again after a search that failed.
@@ -26,129 +33,137 @@ SEARCH_RETRY_AFTER = timedelta(seconds=5)
 
 
 class Reconciler:
-    """The loop that finds out whether runs exist, before anything else happens to their jobs."""
+    """The loop that searches for possible runs before anything else happens to their jobs."""
 
     def __init__(self, context: RunnerContext) -> None:
         self._context = context
-        self._doubted: dict[int, datetime] = {}  # submissions, since when looks tell nothing sure
+        self._inconclusive_since: dict[int, datetime] = {}  # by submission
 
     async def run(self) -> None:
-        """Search for whatever is in doubt; for ever."""
+        """Search for the runs of every unanswered submission; forever."""
         context = self._context
         while True:
-            doubts = await context.offload(
+            unanswered = await context.offload(
                 lambda: context.store.unanswered(context.owner.id, context.batch.id)
             )
-            due = [(sub, why) for sub, search_at, why in doubts if search_at <= context.now()]
-            for submission, why in due:
-                await self._search(submission, why)
+            due = [(sub, reason) for sub, at, reason in unanswered if at <= context.now()]
+            for submission, reason in due:
+                await self._search(submission, reason)
             if not due:
-                first = min((search_at for _, search_at, _ in doubts), default=None)
-                wait = (first - context.now()).total_seconds() if first else None
+                next_at = min((search_at for _, search_at, _ in unanswered), default=None)
+                wait = (next_at - context.now()).total_seconds() if next_at else None
                 await context.unanswered_added.wait(wait)
 
-    async def _search(self, submission: Submission, why: str) -> None:
+    async def _search(self, submission: Submission, reason: str) -> None:
+        """Search once; *reason* says why the submission has no answer."""
         if not submission.marked:
-            await self._undecided(submission, why)
+            await self._close_undecided(submission, reason)
             return
         context = self._context
-        await context.poll_gate.wait_until_open()
+        await context.gates.poll.wait_until_open()
         try:
-            sought = await search_runs(context.api, submission, context.now())
+            found = await search_runs(context.api, submission, context.now())
         except ApiError as error:
-            await self._not_searched(submission, error.fault, why)
+            await self._search_failed(submission, error.fault, reason)
             return
-        context.poll_gate.record_success()
-        await context.add_orphans(submission, sought.spare)
-        await self._found(submission, sought, why)
+        context.gates.poll.record_success()
+        await add_orphans(context, submission, found.spare)
+        await self._take_result(submission, found, reason)
 
-    async def _found(self, submission: Submission, sought: SearchResult, why: str) -> None:
-        """Take what was found; weigh what it means for the rides that are left."""
-        runless = await self._context.record_runs(submission, sought.runs)
-        left = tuple(ride for ride in submission.attempts if ride.attempt_id in runless)
+    async def _take_result(self, submission: Submission, found: SearchResult, reason: str) -> None:
+        """Record the runs that were found; decide what follows for the other attempts."""
+        without_run = await record_runs(self._context, submission, found.runs)
+        left = tuple(each for each in submission.attempts if each.attempt_id in without_run)
         if not left:
-            self._doubted.pop(submission.id, None)
+            self._inconclusive_since.pop(submission.id, None)
             return
         rest = replace(submission, attempts=left)
-        if runless & sought.runs.keys():
-            await self._doubt(rest, why, "the API names its run for another job as well")
-        elif sought.doubt is not None:
-            await self._doubt(rest, why, sought.doubt)
+        if without_run & found.runs.keys():
+            problem = "the API names its run for another job as well"
+            await self._search_inconclusive(rest, reason, problem)
+        elif found.inconclusive is not None:
+            await self._search_inconclusive(rest, reason, found.inconclusive)
         else:
-            await self._missed(rest, sought, why)
+            await self._not_found(rest, found, reason)
 
-    async def _missed(self, submission: Submission, sought: SearchResult, why: str) -> None:
-        """Count a look in vain, unless searches do not even find what is known to exist."""
+    async def _not_found(self, submission: Submission, found: SearchResult, reason: str) -> None:
+        """Count a fruitless search, unless the control search fails too."""
         try:
-            proved = await self._is_proved(submission, sought)
+            proved = await self._is_proved(submission, found)
         except ApiError as error:
-            await self._not_searched(submission, error.fault, why)
+            await self._search_failed(submission, error.fault, reason)
             return
         if proved is False:
-            await self._doubt(submission, why, "the API's search does not find runs that exist")
+            problem = "the API's search does not find runs that exist"
+            await self._search_inconclusive(submission, reason, problem)
         else:
-            await self._not_found(submission, why, proved=proved is True)
+            await self._search_fruitless(submission, reason, proved=proved is True)
 
-    async def _is_proved(self, submission: Submission, sought: SearchResult) -> bool | None:
-        """Whether searches find a run that is known to exist; None: no run is known yet."""
-        if sought.echoed:
+    async def _is_proved(self, submission: Submission, found: SearchResult) -> bool | None:
+        """Return whether a search finds a run known to exist; None if no such run is known yet."""
+        if found.echoed:
             return True
         context = self._context
         for before in control_run_ages(submission, context.now()):
-            known = partial(context.store.landmark, context.batch.id, before)
-            landmark = await context.offload(known)
-            if landmark is not None:
-                return await finds_control_run(context.api, landmark)
+            landmark = partial(context.store.landmark, context.batch.id, before)
+            control_run = await context.offload(landmark)
+            if control_run is not None:
+                return await finds_control_run(context.api, control_run)
         return None
 
-    async def _doubt(self, submission: Submission, why: str, reason: str) -> None:
+    async def _search_inconclusive(self, submission: Submission, reason: str, problem: str) -> None:
         """
-        Search again after a look that tells nothing for sure, for a while.
+        Search again after a search that proves nothing, for a while.
 
-        The looks in vain before it count for nothing: searches that do not always work have to
-        work each time, as often as it takes.
+        Earlier fruitless searches count for nothing: an unreliable search must succeed each time
+        from now on, as often as required.
         """
         context, now = self._context, self._context.now()
-        since = self._doubted.setdefault(submission.id, now)
+        since = self._inconclusive_since.setdefault(submission.id, now)
         search_at = next_control_search(max(since, context.clock.jumped_at or since), now)
         if search_at is not None:
-            await context.mark_unanswered(replace(submission, fruitless_searches=0), search_at, why)
+            again = replace(submission, fruitless_searches=0)
+            await mark_unanswered(context, again, search_at, reason)
         else:
-            await self._undecided(submission, f"{why}; and {reason}")
+            await self._close_undecided(submission, f"{reason}; and {problem}")
 
-    async def _not_found(self, submission: Submission, why: str, *, proved: bool) -> None:
-        """Search again after a look in vain; after enough of them the runs are absent."""
+    async def _search_fruitless(self, submission: Submission, reason: str, *, proved: bool) -> None:
+        """Search again after a fruitless search; after enough of them the runs do not exist."""
         context = self._context
         rest = replace(submission, fruitless_searches=submission.fruitless_searches + 1)
         search_at = next_search(rest, context.now(), context.clock.jumped_at)
         if search_at is not None:
-            await context.mark_unanswered(rest, search_at, why)
+            await mark_unanswered(context, rest, search_at, reason)
             return
-        self._doubted.pop(submission.id, None)
-        jobs = [ride.job.id for ride in rest.attempts]
-        before = frozenset() if proved else await self._given_back(jobs)
-        verdicts = settle_unconfirmed(rest, before, context.now())
-        if before.issuperset(jobs):
-            await context.close_submission(rest, SubmissionState.UNDECIDED, verdicts, why)
+        self._inconclusive_since.pop(submission.id, None)
+        jobs = [each.job.id for each in rest.attempts]
+        given_back = frozenset() if proved else await self._given_back(jobs)
+        decisions = settle_unconfirmed(rest, given_back, context.now())
+        if given_back.issuperset(jobs):
+            undecided = SubmissionState.UNDECIDED
+            await close_submission(context, rest, undecided, decisions, reason)
         else:
-            watch_at = next_late_check(rest, context.now())
-            await context.close_submission(rest, SubmissionState.ABSENT, verdicts, why, watch_at)
+            check_at = next_late_check(rest, context.now())
+            absent = SubmissionState.ABSENT
+            await close_submission(context, rest, absent, decisions, reason, check_at)
 
     async def _given_back(self, job_ids: Sequence[int]) -> frozenset[int]:
+        """Return the jobs that became available once before without proof."""
         context = self._context
         return await context.offload(lambda: context.store.given_back(job_ids))
 
-    async def _not_searched(self, submission: Submission, fault: ApiFault, why: str) -> None:
-        context = self._context
-        if not context.stop_if_not_api(fault) and is_permanent(fault):
-            # It may be a gateway that says so, for a while.
-            refused = f"the API does not let us search: {fault.message}"
-            await self._doubt(submission, why, refused)
+    async def _search_failed(self, submission: Submission, fault: ApiFault, reason: str) -> None:
+        context, gates = self._context, self._context.gates
+        if not gates.stop_if_not_api(fault) and is_permanent(fault):
+            # A gateway may answer like this for a while.
+            problem = f"the API does not let us search: {fault.message}"
+            await self._search_inconclusive(submission, reason, problem)
             return
-        context.apply_backpressure([classify_fault(fault)], context.poll_gate)
-        await context.mark_unanswered(submission, context.now() + SEARCH_RETRY_AFTER, why)
+        gates.apply_backpressure([classify_fault(fault)], gates.poll)
+        await mark_unanswered(context, submission, context.now() + SEARCH_RETRY_AFTER, reason)
 
-    async def _undecided(self, submission: Submission, why: str) -> None:
-        self._doubted.pop(submission.id, None)
-        verdicts = settle_unanswered(submission, why)
-        await self._context.close_submission(submission, SubmissionState.UNDECIDED, verdicts, why)
+    async def _close_undecided(self, submission: Submission, reason: str) -> None:
+        self._inconclusive_since.pop(submission.id, None)
+        decisions = settle_unanswered(submission, reason)
+        undecided = SubmissionState.UNDECIDED
+        await close_submission(self._context, submission, undecided, decisions, reason)

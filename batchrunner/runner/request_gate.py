@@ -1,4 +1,4 @@
-"""Holds requests back while the API or the account asks for it."""
+"""Delays one kind of request while the API or the account asks for it."""
 
 from __future__ import annotations
 
@@ -9,32 +9,31 @@ from batchrunner.runner.wakeup import WakeUp
 
 
 class RequestGate:
-    """One kind of request, creates or looks: until when it waits, and what it met lately."""
+    """One kind of request (creates or polls): how long it waits, and how it went lately."""
 
-    def __init__(self, now: Callable[[], datetime], alarm: WakeUp) -> None:
+    def __init__(self, now: Callable[[], datetime], clock_jumped: WakeUp) -> None:
         self._now = now
-        self._alarm = alarm
-        self._until = now()
-        self.consecutive_failures = (
-            0  #: requests that met a failure of the pool, with none between that did not
-        )
-        self.has_succeeded = False  #: a request went well
+        self._clock_jumped = clock_jumped
+        self._opens_at = now()
+        #: Requests since the newest success that met a failure that concerns all requests.
+        self.consecutive_failures = 0
+        self.has_succeeded = False  #: at least one request succeeded
 
     def delay_until(self, until: datetime) -> None:
-        """Let nothing pass before *until*; an earlier promise of a longer wait stands."""
-        self._until = max(until, self._until)
+        """Let no request pass before *until*; a longer delay that is in force stays."""
+        self._opens_at = max(until, self._opens_at)
 
     def record_failure(self) -> None:
-        """Count a request that met a failure of the pool."""
+        """Count a request that met a failure that concerns all requests."""
         self.consecutive_failures += 1
 
     def record_success(self) -> None:
-        """Forget the failures before."""
+        """Forget earlier failures."""
         self.consecutive_failures, self.has_succeeded = 0, True
 
     async def wait_until_open(self) -> None:
         """Wait until requests may pass."""
-        left = self._until - self._now()
+        left = self._opens_at - self._now()
         while left.total_seconds() > 0:
-            await self._alarm.wait(left.total_seconds())
-            left = self._until - self._now()
+            await self._clock_jumped.wait(left.total_seconds())
+            left = self._opens_at - self._now()

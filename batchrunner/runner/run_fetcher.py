@@ -1,4 +1,4 @@
-"""Looks at many runs in few requests, and by themselves at those that answers are silent about."""
+"""Reads many runs in few requests, and one by one those that the answers leave out."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 import anyio
 
+from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.classify import classify_fault
 from batchrunner.model import (
-    MAX_RUNS_PER_REQUEST,
     ApiError,
     FailureCategory,
     FaultKind,
@@ -18,80 +18,81 @@ from batchrunner.model import (
 )
 from batchrunner.policy.run_decision import LOST_AFTER
 from batchrunner.runner.condition_timer import ConditionTimer
-from batchrunner.runner.context import MAX_PARALLEL_REQUESTS, RunnerContext, T
+from batchrunner.runner.context import MAX_PARALLEL_REQUESTS, RunnerContext
+from batchrunner.runner.offload import T
 
 
 class RunFetcher:
-    """What can be seen of runs, and for how long nothing could."""
+    """Reads runs, and measures for how long the API has said nothing about a run."""
 
     def __init__(self, context: RunnerContext) -> None:
         self._context = context
-        self._silence = ConditionTimer(context.now())
-        self._asked: dict[str, datetime] = {}  # silent runs, when they were last asked for singly
+        self._unmentioned = ConditionTimer(context.now())
+        self._fetched_singly_at: dict[str, datetime] = {}
 
-    def is_missing(self, run_id: str, patience: timedelta) -> bool:
-        """Whether looks that went well have told nothing of a run for as long as *patience*."""
-        return self._silence.has_lasted(run_id, patience)
+    def is_unmentioned(self, run_id: str, duration: timedelta) -> bool:
+        """Return whether successful polls have said nothing about a run for *duration*."""
+        return self._unmentioned.has_lasted(run_id, duration)
 
     async def fetch(self, run_ids: Sequence[str]) -> dict[str, RunObservation]:
-        """Return what could be seen; raises ApiError if that is nothing at all."""
-        seen: dict[str, RunObservation] = {}
-        silent: list[str] = []
+        """Return what the API shows of the runs; raises ApiError if every request failed."""
+        observations: dict[str, RunObservation] = {}
+        unmentioned: list[str] = []
         errors: list[ApiError] = []
 
-        async def look_at(chunk: Sequence[str]) -> None:
+        async def fetch_chunk(chunk: Sequence[str]) -> None:
             try:
                 found = await self._context.api.get_many(chunk)
             except ApiError as error:
                 errors.append(error)
-                if _is_refused(error):  # for all of them, again and again perhaps
-                    silent.extend(chunk)
+                if _is_refused(error):  # perhaps because of one run, and at each poll
+                    unmentioned.extend(chunk)
             else:
-                seen.update(found)
-                silent.extend(run_id for run_id in chunk if run_id not in found)
+                observations.update(found)
+                unmentioned.extend(run_id for run_id in chunk if run_id not in found)
 
-        await _in_parallel(look_at, chunks(run_ids))
-        self._silence.observe(silent, self._context.now())
-        seen |= await self._fetch_singly(silent)
-        self._silence.forget(seen)
-        if errors and not seen:
+        await _in_parallel(fetch_chunk, chunks(run_ids))
+        self._unmentioned.observe(unmentioned, self._context.now())
+        observations |= await self._fetch_singly(unmentioned)
+        self._unmentioned.forget(observations)
+        if errors and not observations:
             raise errors[0]
-        return seen
+        return observations
 
-    async def _fetch_singly(self, silent: Iterable[str]) -> dict[str, RunObservation]:
-        """Ask for each run by itself of which nothing was told for long; now and then."""
-        now, seen = self._context.now(), dict[str, RunObservation]()
+    async def _fetch_singly(self, unmentioned: Iterable[str]) -> dict[str, RunObservation]:
+        """Fetch each run that was not mentioned for long in a request of its own, now and then."""
+        now, observations = self._context.now(), dict[str, RunObservation]()
 
-        async def ask(run_id: str) -> None:
+        async def fetch_one(run_id: str) -> None:
             try:
-                seen[run_id] = await self._context.api.get(run_id)
+                observations[run_id] = await self._context.api.get(run_id)
             except ApiError as error:
                 if error.fault.kind is FaultKind.STATUS and error.fault.status == 404:
-                    seen[run_id] = NotFound(run_id=run_id)
+                    observations[run_id] = NotFound(run_id=run_id)
 
-        due = [run_id for run_id in silent if self._is_due(run_id, now)]
-        self._asked |= dict.fromkeys(due, now)
-        await _in_parallel(ask, due)
-        return seen
+        due = [run_id for run_id in unmentioned if self._is_due(run_id, now)]
+        self._fetched_singly_at |= dict.fromkeys(due, now)
+        await _in_parallel(fetch_one, due)
+        return observations
 
     def _is_due(self, run_id: str, now: datetime) -> bool:
-        asked_at = self._asked.get(run_id)
-        if asked_at is not None and now - asked_at < LOST_AFTER:
+        fetched_at = self._fetched_singly_at.get(run_id)
+        if fetched_at is not None and now - fetched_at < LOST_AFTER:
             return False
-        return self.is_missing(run_id, LOST_AFTER)
+        return self.is_unmentioned(run_id, LOST_AFTER)
 
 
-async def _in_parallel(call: Callable[[T], Awaitable[None]], given: Iterable[T]) -> None:
-    """Make requests of a kind, some of them at once."""
+async def _in_parallel(call: Callable[[T], Awaitable[None]], arguments: Iterable[T]) -> None:
+    """Make a request for each argument, some of them at once."""
     limiter = anyio.CapacityLimiter(MAX_PARALLEL_REQUESTS)
 
-    async def in_turn(each: T) -> None:
+    async def limited(argument: T) -> None:
         async with limiter:
-            await call(each)
+            await call(argument)
 
     async with anyio.create_task_group() as group:
-        for each in given:
-            group.start_soon(in_turn, each)
+        for argument in arguments:
+            group.start_soon(limited, argument)
 
 
 def _is_refused(error: ApiError) -> bool:
@@ -100,9 +101,9 @@ def _is_refused(error: ApiError) -> bool:
 
 async def cancel(context: RunnerContext, run_ids: Sequence[str]) -> None:
     """
-    Ask the API to cancel runs; looks tell what became of that.
+    Ask the API to cancel runs; later polls show the effect.
 
-    A refusal ends nothing: who may not cancel a run may look at it all the same.
+    A refusal is no reason to stop: a key that may not cancel a run may still read it.
     """
     for chunk in chunks(run_ids):
         try:
@@ -110,10 +111,10 @@ async def cancel(context: RunnerContext, run_ids: Sequence[str]) -> None:
         except ApiError as error:
             failure = classify_fault(error.fault)
             if failure.category is not FailureCategory.UNAUTHORIZED:
-                context.apply_backpressure([failure], context.poll_gate)
+                context.gates.apply_backpressure([failure], context.gates.poll)
 
 
 def chunks(run_ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Cut ids into as few requests as can be."""
-    for at in range(0, len(run_ids), MAX_RUNS_PER_REQUEST):
-        yield run_ids[at : at + MAX_RUNS_PER_REQUEST]
+    """Split run ids into as few requests as possible."""
+    for start in range(0, len(run_ids), MAX_RUNS_PER_REQUEST):
+        yield run_ids[start : start + MAX_RUNS_PER_REQUEST]

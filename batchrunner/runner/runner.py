@@ -1,4 +1,4 @@
-"""The pool: keeps slots full, watches runs, hands what happened to the core."""
+"""Runs one process's work on a batch: starts the loops, and decides when the work has ended."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ import anyio
 
 from batchrunner.model import Batch, Failed, Owner, WorkLeft
 from batchrunner.policy.schedule import Phase, Window
-from batchrunner.runner.context import Offload, RunnerContext, T
+from batchrunner.runner.context import RunnerContext
 from batchrunner.runner.events import Event
 from batchrunner.runner.heartbeat import Heartbeat
 from batchrunner.runner.monotonic_clock import MonotonicClock
+from batchrunner.runner.offload import Offload, T
 from batchrunner.runner.orphan_sweeper import OrphanSweeper
 from batchrunner.runner.poller import Poller
 from batchrunner.runner.reconciler import Reconciler
+from batchrunner.runner.streamed_create import StreamedCreate
 from batchrunner.runner.submitter import Submitter
 from batchrunner.runner.webhook_wakeup import WebhookWakeUp
 from batchrunner.store.database import StoreError
@@ -26,19 +28,19 @@ from batchrunner.tinyfish.client import TinyFishClient
 
 
 class ExitReason(StrEnum):
-    """Why a runner came back."""
+    """Why a runner returned."""
 
     FINISHED = "finished"  #: every job of the batch is final
-    DRAINED = "drained"  #: asked to stop; nothing of ours is in flight
-    OUT_OF_TIME = "out of time"  #: the deadline is near; nothing of ours is in flight
-    PARKED = "parked"  #: what is left is on hosts that are broken
-    GATED = "gated"  #: the canary has brought too little to go on
-    SPENT = "spent"  #: the budget is used up; nothing of anybody's is in flight
-    STOPPED = "stopped"  #: the key is refused: going on is no use
+    DRAINED = "drained"  #: asked to stop; none of our runs is in flight
+    OUT_OF_TIME = "out of time"  #: the deadline is near; none of our runs is in flight
+    PARKED = "parked"  #: all jobs that are left are on parked hosts
+    CANARY_FAILED = "gated"  #: too few of the canary's jobs succeeded
+    BUDGET_USED_UP = "spent"  #: the budget covers no other run; no run is in flight
+    STOPPED = "stopped"  #: a failure that waiting cannot fix, such as a refused key
 
 
 def in_thread() -> Offload:
-    """Return an offload to a worker thread; one call at a time, as the store wants it."""
+    """Return an offload to a worker thread, one call at a time, as the store requires."""
     limiter = anyio.CapacityLimiter(1)
 
     async def offload(call: Callable[[], T], /) -> T:
@@ -51,8 +53,8 @@ class Runner:
     """
     One process's work on one batch.
 
-    Crash-only: starting up *is* recovering, and everything it knows is in the store. Cancel it at
-    any moment; runs go on remotely and the next one adopts them.
+    Crash-only: starting up *is* recovering, and everything that matters is in the store. It may be
+    cancelled at any moment: runs go on remotely, and the next runner adopts them.
     """
 
     def __init__(
@@ -65,12 +67,14 @@ class Runner:
         now: Callable[[], datetime],
         monotonic: Callable[[], float],
         offload: Offload,
-        gone: Callable[[Sequence[Owner]], Collection[str]] = lambda _: (),
+        exited_owners: Callable[[Sequence[Owner]], Collection[str]] = lambda _: (),
         notify: Callable[[Event], None] = lambda _: None,
-        key: str | None = None,
-        submitting: bool = True,
+        key_digest: str | None = None,
+        submit: bool = True,
+        submit_once: bool = False,
+        streamed_create: StreamedCreate | None = None,
         window: Window | None = None,
-        hints: WebhookWakeUp | None = None,
+        webhook_wakeup: WebhookWakeUp | None = None,
     ) -> None:
         self._context = RunnerContext(
             store=store,
@@ -80,35 +84,36 @@ class Runner:
             clock=MonotonicClock(now, monotonic),
             offload_once=offload,
             notify=notify,
-            key_digest=key,
-            draining=not submitting,
+            key_digest=key_digest,
+            submit_once=submit_once,
+            streamed_create=streamed_create,
             window=window or Window(),
-            webhook_wakeup=hints or WebhookWakeUp(),
+            webhook_wakeup=webhook_wakeup or WebhookWakeUp(),
         )
-        self._living = Heartbeat(self._context, gone)
-        self._straying = OrphanSweeper(self._context)
+        self._context.stop.draining = not submit
+        self._heartbeat = Heartbeat(self._context, exited_owners)
+        self._orphan_sweeper = OrphanSweeper(self._context)
 
     @property
     def stop_failure(self) -> Failed | None:
-        """Why nothing more could be submitted, if so."""
-        return self._context.stop.failure if self._context.stop else None
+        """The failure after which nothing more could be submitted, if any."""
+        return self._context.stop.failure
 
     def drain(self) -> None:
-        """Submit nothing more, and come back when nothing of ours is in flight."""
-        self._context.draining = True
-        self._context.work_changed.notify()
+        """Submit nothing more, and return when none of our runs is in flight."""
+        self._context.stop.drain()
 
     async def run(self) -> ExitReason:
         """
         Work until every job is final, or until drained, stopped or out of time.
 
         Raises:
-            LeaseLost: This process was taken for dead, and others went on with its jobs.
-            KeyReplaced: The batch is run with another account's key since.
+            LeaseLost: Other processes took this one for dead, and have taken over its jobs.
+            KeyReplaced: The batch now runs with the key of another account.
             StoreError: The database cannot be used any more.
         """
         context = self._context
-        await self._living.start()
+        await self._heartbeat.start()
         try:
             return await self._work()
         except BaseExceptionGroup as group:
@@ -120,54 +125,58 @@ class Runner:
                 )
 
     async def _work(self) -> ExitReason:
-        await self._living.rescue()
+        await self._heartbeat.rescue()
         async with anyio.create_task_group() as loops:
-            loops.start_soon(self._living.run)
+            loops.start_soon(self._heartbeat.run)
             loops.start_soon(Submitter(self._context).run)
             loops.start_soon(Reconciler(self._context).run)
-            loops.start_soon(self._straying.run)
-            ending = await self._watch()
+            loops.start_soon(self._orphan_sweeper.run)
+            exit_reason = await self._poll_to_the_end()
+            if self._context.streamed_create is not None:
+                await self._context.streamed_create.finish()
             loops.cancel_scope.cancel()
-        return ending
+        return exit_reason
 
-    async def _watch(self) -> ExitReason:
-        watching = Poller(self._context)
+    async def _poll_to_the_end(self) -> ExitReason:
+        poller = Poller(self._context)
         while True:
-            ending = self._ending(await self._context.work_left())
-            if ending is ExitReason.FINISHED:
-                await self._straying.final_check()  # which may bring a job back
-                ending = self._ending(await self._context.work_left())
-            if ending is not None:
-                return ending
-            while await watching.poll() and not self._context.polling_disabled:
-                pass  # what is watched is not at its end
+            exit_reason = self._exit_reason(await self._context.work_left())
+            if exit_reason is ExitReason.FINISHED:
+                await self._orphan_sweeper.final_check()  # may make a job available again
+                exit_reason = self._exit_reason(await self._context.work_left())
+            if exit_reason is not None:
+                return exit_reason
+            while await poller.poll() and not self._context.stop.polling_disabled:
+                pass  # the batch cannot end while runs are in flight
 
-    def _ending(self, standing: WorkLeft) -> ExitReason | None:
-        if self._context.polling_disabled:
+    def _exit_reason(self, work_left: WorkLeft) -> ExitReason | None:
+        """Return why there is nothing more to do here; None if there is."""
+        stop = self._context.stop
+        if stop.polling_disabled:
             return ExitReason.STOPPED
-        if standing.in_flight_here:
+        if work_left.in_flight_here:
             return None
-        if standing.due_at is None and not standing.in_flight_elsewhere:
+        if work_left.due_at is None and not work_left.in_flight_elsewhere:
             return ExitReason.FINISHED
-        if self._context.stop is not None:
+        if stop.failure is not None:
             return ExitReason.STOPPED
-        if self._context.draining:
+        if stop.draining:
             return ExitReason.DRAINED
-        if not standing.in_flight_elsewhere and (ending := self._nothing_more(standing)):
-            return ending
-        late = self._context.phase in (Phase.LANDING, Phase.OVER)
-        return ExitReason.OUT_OF_TIME if late else None
+        if not work_left.in_flight_elsewhere and (blocked := self._blocked_reason(work_left)):
+            return blocked
+        is_late = self._context.phase in (Phase.LANDING, Phase.OVER)
+        return ExitReason.OUT_OF_TIME if is_late else None
 
-    def _nothing_more(self, standing: WorkLeft) -> ExitReason | None:
-        """Say why no runner of the batch can do more, though jobs are left."""
-        if standing.canary_failed:
-            return ExitReason.GATED
-        if standing.given_up:
+    def _blocked_reason(self, work_left: WorkLeft) -> ExitReason | None:
+        """Return why no runner of the batch can submit the jobs that are left; None if one can."""
+        if work_left.canary_failed:
+            return ExitReason.CANARY_FAILED
+        if work_left.given_up:
             return ExitReason.PARKED
-        return ExitReason.SPENT if self._context.budget_used_up else None
+        return ExitReason.BUDGET_USED_UP if self._context.stop.budget_used_up else None
 
 
 def innermost(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first exception that a task group wrapped: the one that ended it."""
+    """Return the exception that ended a task group: the first one that it wrapped."""
     first = group.exceptions[0]
     return innermost(first) if isinstance(first, BaseExceptionGroup) else first

@@ -8,36 +8,35 @@ from batchrunner.policy.slots import Capacity, learn_slots
 from batchrunner.runner.context import RunnerContext
 from batchrunner.runner.events import ConcurrencyChanged
 
-#: How long a bound that the user has set is taken for granted.
-GRANTED = timedelta(seconds=30)
+#: How long to wait before reading again whether the user has set the bound.
+FIXED_BOUND_RECHECK_AFTER = timedelta(seconds=30)
 
 
 class SlotTuner:
-    """What this runner knows of the account's slots; the bound itself is in the ledger, for all."""
+    """This runner's estimate of the account's slots; the store has the bound, for all runners."""
 
     def __init__(self, context: RunnerContext) -> None:
         self._context = context
-        self._known: Capacity | None = None
-        self._ask_at = context.now()
+        self._capacity: Capacity | None = None
+        self._next_read_at = context.now()
 
-    async def learn(self, look: timedelta, typical: timedelta | None) -> None:
-        """Look at the queue, of all runners together, and set the bound to what it teaches."""
+    async def learn(self, interval: timedelta, typical: timedelta | None) -> None:
+        """Read the queue of all runners together, and set the bound to what it shows."""
         context = self._context
-        if context.now() < self._ask_at:
+        if context.now() < self._next_read_at:
             return
         found = await context.offload(lambda: context.store.queue(context.batch.id, context.now()))
         if found is None:
-            self._ask_at = context.now() + GRANTED
+            self._next_read_at = context.now() + FIXED_BOUND_RECHECK_AFTER
             return
         queue, bound = found
-        # One run more than there are slots is kept waiting: so a bound names the slots.
-        before = self._known or Capacity(slots=max(bound - 1, 1))
-        self._known = learn_slots(before, queue, bound)
-        new = self._known.bound(look, typical, queue.stuck)
-        if new != bound:
-            await context.offload(lambda: context.store.learn_slots(context.batch.id, new))
-        if new != bound or self._known.found != before.found:
-            context.notify(
-                ConcurrencyChanged(most=new, slots=self._known.slots, found=self._known.found)
-            )
+        # A bound keeps one run more than there are slots, which waits: so it shows the slots.
+        before = self._capacity or Capacity(slots=max(bound - 1, 1))
+        self._capacity = learn_slots(before, queue, bound)
+        new_bound = self._capacity.bound(interval, typical, queue.stuck)
+        if new_bound != bound:
+            await context.offload(lambda: context.store.learn_slots(context.batch.id, new_bound))
+        if new_bound != bound or self._capacity.found != before.found:
+            slots, found_limit = self._capacity.slots, self._capacity.found
+            context.notify(ConcurrencyChanged(most=new_bound, slots=slots, found=found_limit))
             context.work_changed.notify()

@@ -1,4 +1,4 @@
-"""Fills free slots: intend, create, record."""
+"""Fills free slots: claims due jobs, sends create requests, records the runs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from functools import partial
 from typing import assert_never
 
 import anyio
+from anyio.abc import TaskGroup
 
+from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.classify import classify_fault, is_not_offered
 from batchrunner.model import (
-    MAX_RUNS_PER_REQUEST,
     ApiError,
     ApiFault,
     CreateAnswer,
@@ -29,12 +30,8 @@ from batchrunner.policy.create_outcome import (
     settle_without_webhook,
 )
 from batchrunner.policy.schedule import Phase
-from batchrunner.runner.context import (
-    DB_POLL_SECONDS,
-    MAX_PARALLEL_REQUESTS,
-    RunnerContext,
-    pool_wide_failures,
-)
+from batchrunner.runner.backpressure import pool_wide_failures
+from batchrunner.runner.context import DB_POLL_SECONDS, MAX_PARALLEL_REQUESTS, RunnerContext
 from batchrunner.runner.events import (
     BatchPaused,
     BatchResumed,
@@ -44,10 +41,11 @@ from batchrunner.runner.events import (
 )
 from batchrunner.runner.notices import CreditNotice
 from batchrunner.runner.run_matching import output_schema_of, run_request
+from batchrunner.runner.submission_record import close_submission, mark_unanswered, record_runs
 from batchrunner.store.database import StoreError
 from batchrunner.store.schema import SubmissionState
 
-#: Seconds; a submission that was intended longer ago is sent only with a fresh lease.
+#: Seconds; a submission that was claimed longer ago is sent only with a fresh lease.
 STALE_CLAIM_AFTER = 5.0
 
 
@@ -57,87 +55,89 @@ class Submitter:
     def __init__(self, context: RunnerContext) -> None:
         self._context = context
         self._credits = CreditNotice(context)
-        self._singly = False  # batch creation is not offered
-        self._most = (
-            MAX_RUNS_PER_REQUEST  # runs in a create; fewer while the credits suffice for fewer
-        )
-        self._pause: Pause | None = None  # as it was told last
-        self._phase = Phase.OPEN  # as it was told last
+        self._one_by_one = False  # the API does not offer to create several runs at once
+        #: Runs in a create request; fewer while the credits cover fewer.
+        self._max_runs = MAX_RUNS_PER_REQUEST
+        self._reported_pause: Pause | None = None
+        self._reported_phase = Phase.OPEN
+        self._streams: TaskGroup  # reads streams of runs in the background
 
     async def run(self) -> None:
-        """Claim whatever is due and has room, and submit it; for ever."""
+        """Claim all jobs that are due and fit into free slots, and submit them; forever."""
+        async with anyio.create_task_group() as self._streams:
+            await self._claim_and_submit()
+
+    async def _claim_and_submit(self) -> None:
         context = self._context
         while True:
             await self._credits.note()
-            await context.create_gate.wait_until_open()
-            if self._tell_phase() is not Phase.OPEN or context.draining:
+            await context.gates.create.wait_until_open()
+            if self._report_phase() is not Phase.OPEN or context.stop.draining:
                 await context.work_changed.wait(DB_POLL_SECONDS)
                 continue
-            standing = await context.work_left()
-            self._tell(standing.pause)
-            # Nobody else is kept from the database by a claim that can bring nothing.
-            claimed = await self._claimed() if standing.has_claimable_work(context.now()) else []
+            work_left = await context.work_left()
+            self._report_pause(work_left.pause)
+            # A claim that cannot bring anything would only keep others from the database.
+            claimed = await self._claim() if work_left.has_claimable_work(context.now()) else []
             if claimed:
-                context.budget_used_up = False
+                context.stop.budget_used_up = False
                 await self._submit_all(claimed)
-            else:
-                await self._wait_for_due(standing)
+            if context.submit_once:
+                context.stop.drain()
+            elif not claimed:
+                await self._wait_for_due(work_left)
 
-    async def _claimed(self) -> list[Submission]:
-        """Claim; where the database went away meanwhile, whatever was claimed is in doubt."""
-        context, most = self._context, 1 if self._singly else self._most
-        claim = partial(context.store.claim, context.owner.id, context.batch.id, most)
+    async def _claim(self) -> list[Submission]:
+        """Claim due jobs; if the database fails meanwhile, the claimed jobs are unanswered."""
+        context, max_runs = self._context, 1 if self._one_by_one else self._max_runs
+        claim = partial(context.store.claim, context.owner.id, context.batch.id, max_runs)
         try:
             return await context.offload_once(lambda: claim(context.now(), context.key_digest))
         except StoreError as error:
             if not error.passing:
                 raise
-        # Nothing of ours is being sent at this moment, so every intent is one that we never saw.
+        # This runner sends nothing now, so every intended submission is one that it never saw.
         doubt = partial(context.store.doubt_intended, context.owner.id, context.batch.id)
         await context.offload(lambda: doubt(context.now(), "the database went away"))
         context.unanswered_added.notify()
         return []
 
-    async def _wait_for_due(self, standing: WorkLeft) -> None:
-        # What is in flight may leave over a part of what is reserved for it.
-        idle = (
-            not standing.in_flight_here
-            and not standing.in_flight_elsewhere
-            and standing.pause is None
-        )
-        self._context.budget_used_up = idle and standing.has_budget and await self._is_used_up()
-        due_at = standing.due_at
+    async def _wait_for_due(self, work_left: WorkLeft) -> None:
+        # Runs in flight may cost less than was reserved for them.
+        in_flight = work_left.in_flight_here or work_left.in_flight_elsewhere
+        is_idle = not in_flight and work_left.pause is None
+        is_used_up = is_idle and work_left.has_budget and await self._is_budget_used_up()
+        self._context.stop.budget_used_up = is_used_up
+        due_at = work_left.due_at
         wait = (due_at - self._context.now()).total_seconds() if due_at else DB_POLL_SECONDS
-        # A job that is due and was not claimed waits for a slot: for news, that is.
-        await self._context.work_changed.wait(
-            min(wait, DB_POLL_SECONDS) if wait > 0 else DB_POLL_SECONDS
-        )
+        # A job that is due and was not claimed waits for a slot.
+        seconds = min(wait, DB_POLL_SECONDS) if wait > 0 else DB_POLL_SECONDS
+        await self._context.work_changed.wait(seconds)
 
-    async def _is_used_up(self) -> bool:
-        """Whether it is the budget for which nothing was claimed."""
+    async def _is_budget_used_up(self) -> bool:
+        """Return whether nothing was claimed because of the budget."""
         context = self._context
-        purse = await context.offload(lambda: context.store.purse(context.batch.id, context.now()))
-        return purse is not None and purse.used_up
+        budget = await context.offload(lambda: context.store.purse(context.batch.id, context.now()))
+        return budget is not None and budget.used_up
 
-    def _tell(self, pause: Pause | None) -> None:
-        """Tell that the batch is paused or resumed, once."""
-        if pause != self._pause:
-            self._pause = pause
+    def _report_pause(self, pause: Pause | None) -> None:
+        """Report once that the batch is paused or resumed."""
+        if pause != self._reported_pause:
+            self._reported_pause = pause
             self._context.notify(BatchPaused(pause=pause) if pause else BatchResumed())
 
-    def _tell_phase(self) -> Phase:
-        """Return where in its window the runner is; tell it where it has changed."""
+    def _report_phase(self) -> Phase:
+        """Return where in its window the runner is; report it when it has changed."""
         context, phase = self._context, self._context.phase
-        if phase is not self._phase:
-            self._phase = phase
+        if phase is not self._reported_phase:
+            self._reported_phase = phase
             context.notify(ScheduleChanged(phase=phase, window=context.window))
         return phase
 
     async def _submit_all(self, submissions: Sequence[Submission]) -> None:
-        # While it is being found out how many runs the credits suffice for, one by one.
-        limiter = anyio.CapacityLimiter(
-            MAX_PARALLEL_REQUESTS if self._most == MAX_RUNS_PER_REQUEST else 1
-        )
+        # One at a time while it is unknown how many runs the credits cover.
+        all_covered = self._max_runs == MAX_RUNS_PER_REQUEST
+        limiter = anyio.CapacityLimiter(MAX_PARALLEL_REQUESTS if all_covered else 1)
 
         async def submit(submission: Submission) -> None:
             async with limiter:
@@ -148,46 +148,34 @@ class Submitter:
                 group.start_soon(submit, submission)
 
     async def _submit(self, submission: Submission) -> None:
+        """Send a claimed submission, and write what the answer means."""
         context = self._context
-        await context.create_gate.wait_until_open()
+        await context.gates.create.wait_until_open()
         if not await self._is_wanted(submission):
-            verdicts = settle_withdrawn(submission, context.now())
-            await context.close_submission(
-                submission, SubmissionState.REFUSED, verdicts, "not sent"
-            )
+            decisions = settle_withdrawn(submission, context.now())
+            refused = SubmissionState.REFUSED
+            await close_submission(context, submission, refused, decisions, "not sent")
             return
-        hook = context.webhook_wakeup.webhook_url
-        singly = self._singly and len(submission.attempts) == 1
-        answer = await self._create(submission, hook, singly=singly)
+        webhook_url = context.webhook_wakeup.webhook_url
+        alone = self._one_by_one and len(submission.attempts) == 1
+        answer = await self._create(submission, webhook_url, alone=alone)
         match answer:
             case Created(run_ids=run_ids):
-                context.create_gate.record_success()
-                context.credit_block = None
-                self._most = min(self._most * 2, MAX_RUNS_PER_REQUEST)
-                pairs = zip(submission.attempts, run_ids, strict=True)
-                runs = {ride.attempt_id: run for ride, run in pairs}
-                if await context.record_runs(submission, runs):
-                    await context.mark_unanswered(
-                        submission, context.now(), "the answer named other jobs' runs"
-                    )
-            case Refused(fault=fault) if hook is not None and _is_about_webhooks(fault):
-                await self._unhook(submission, fault)
+                await self._record(submission, run_ids)
+            case Refused(fault=fault) if webhook_url is not None and _is_about_webhooks(fault):
+                await self._drop_webhook(submission, fault)
             case Refused(fault=fault):
-                await self._refused(submission, fault, singly=singly)
+                await self._close_refused(submission, fault, alone=alone)
             case Unanswered(fault=fault):
-                context.apply_backpressure([classify_fault(fault)], context.create_gate)
-                context.notify(
-                    CreateUnanswered(runs=len(submission.attempts), reason=fault.message)
-                )
-                await context.mark_unanswered(submission, context.now(), fault.message)
-                context.stop_if_not_api(fault)
+                await self._mark_unanswered(submission, fault)
             case _:
                 assert_never(answer)
 
     async def _is_wanted(self, submission: Submission) -> bool:
-        """Whether a submission may be sent; one that waited may have been overtaken by events."""
+        """Return whether a submission may still be sent; it may have waited at a gate."""
         context = self._context
-        if context.draining or len(submission.attempts) > (1 if self._singly else self._most):
+        max_runs = 1 if self._one_by_one else self._max_runs
+        if context.stop.draining or len(submission.attempts) > max_runs:
             return False
         if context.phase is not Phase.OPEN:
             return False
@@ -195,65 +183,96 @@ class Submitter:
         if waited > DB_POLL_SECONDS and (await context.work_left()).pause:
             return False
         if waited > STALE_CLAIM_AFTER:
-            # It may have been a suspended laptop that held it back: who was taken for dead must
-            # not send what others have looked for in vain.
+            # The machine may have slept. If other runners took this owner for dead and searched
+            # for the submission in vain, sending it now would create a second run.
             await context.renew_lease()
         return True
 
     async def _create(
-        self, submission: Submission, hook: str | None, *, singly: bool
+        self, submission: Submission, webhook_url: str | None, *, alone: bool
     ) -> CreateAnswer:
-        requests = [run_request(submission, ride, hook) for ride in submission.attempts]
+        """Send the create request, once; no layer below repeats it."""
+        api, streamed_create = self._context.api, self._context.streamed_create
+        requests = [run_request(submission, each, webhook_url) for each in submission.attempts]
         schema = output_schema_of(submission)
-        if singly:
-            return await self._context.api.create_one(requests[0], schema)
-        return await self._context.api.create(requests, schema)
+        if streamed_create is not None and len(requests) == 1:
+            return await streamed_create.create(self._streams, requests[0], schema)
+        if alone:
+            return await api.create_one(requests[0], schema)
+        return await api.create(requests, schema)
 
-    async def _unhook(self, submission: Submission, fault: ApiFault) -> None:
-        """Go on without a webhook that is ours: no job is to fail for what it did not ask for."""
+    async def _record(self, submission: Submission, run_ids: Sequence[str]) -> None:
+        context = self._context
+        context.gates.create.record_success()
+        context.gates.credit_block = None
+        self._max_runs = min(self._max_runs * 2, MAX_RUNS_PER_REQUEST)
+        pairs = zip(submission.attempts, run_ids, strict=True)
+        runs = {attempt.attempt_id: run_id for attempt, run_id in pairs}
+        if await record_runs(context, submission, runs):
+            reason = "the answer named other jobs' runs"
+            await mark_unanswered(context, submission, context.now(), reason)
+
+    async def _mark_unanswered(self, submission: Submission, fault: ApiFault) -> None:
+        """Note that the runs may exist: the reconciler searches for them."""
+        context = self._context
+        context.gates.apply_backpressure([classify_fault(fault)], context.gates.create)
+        context.notify(CreateUnanswered(runs=len(submission.attempts), reason=fault.message))
+        await mark_unanswered(context, submission, context.now(), fault.message)
+        context.gates.stop_if_not_api(fault)
+
+    async def _drop_webhook(self, submission: Submission, fault: ApiFault) -> None:
+        """Go on without our webhook: no job may fail for an option that it did not ask for."""
         context = self._context
         if context.webhook_wakeup.webhook_url is not None:
             context.webhook_wakeup.webhook_url = None
             context.notify(WebhookDropped(reason=fault.message))
-        verdicts = settle_without_webhook(submission, context.now())
-        await context.close_submission(submission, SubmissionState.REFUSED, verdicts, fault.message)
+        decisions = settle_without_webhook(submission, context.now())
+        refused = SubmissionState.REFUSED
+        await close_submission(context, submission, refused, decisions, fault.message)
 
-    async def _refused(self, submission: Submission, fault: ApiFault, *, singly: bool) -> None:
-        context, count = self._context, len(submission.attempts)
-        missed = await self._missed() if singly and is_not_offered(fault) else None
-        named = singly and missed is None
-        verdicts = settle_refusal(context.policy, submission, fault, context.now(), singly=named)
-        if is_not_offered(fault) and not singly:
-            self._singly = True
-        elif missed is None:
-            self._hold(pool_wide_failures(verdicts), fault)
+    async def _close_refused(self, submission: Submission, fault: ApiFault, *, alone: bool) -> None:
+        """Close a refused submission; change how creates are sent if that was the reason."""
+        context, gates = self._context, self._context.gates
+        not_offered = is_not_offered(fault)
+        read_fault = await self._read_fault() if alone and not_offered else None
+        names_job = alone and read_fault is None
+        decisions = settle_refusal(
+            context.policy, submission, fault, context.now(), singly=names_job
+        )
+        if not_offered and not alone:
+            self._one_by_one = True
+        elif read_fault is None:
+            self._delay_or_stop(pool_wide_failures(decisions), fault)
         if classify_fault(fault).category is FailureCategory.BILLING_FAILURE:
-            self._most = max(count // 2, 1)
-        await context.close_submission(submission, SubmissionState.REFUSED, verdicts, fault.message)
+            self._max_runs = max(len(submission.attempts) // 2, 1)
+        refused = SubmissionState.REFUSED
+        await close_submission(context, submission, refused, decisions, fault.message)
         await self._credits.note()
-        if missed is not None and not context.stop_if_not_api(missed):
-            context.apply_backpressure([classify_fault(missed)], context.create_gate)
+        if read_fault is not None and not gates.stop_if_not_api(read_fault):
+            gates.apply_backpressure([classify_fault(read_fault)], gates.create)
 
-    async def _missed(self) -> ApiFault | None:
-        """Say why the API does not answer a look that costs nothing; None: it does, or did."""
+    async def _read_fault(self) -> ApiFault | None:
+        """Return why the API does not answer a free read; None if it answers or has answered."""
         context = self._context
-        if context.create_gate.has_succeeded or context.poll_gate.has_succeeded:
+        if context.gates.api_has_answered:
             return None
         try:
             await context.api.check()
         except ApiError as error:
             return error.fault
-        context.poll_gate.record_success()
+        context.gates.poll.record_success()
         return None
 
-    def _hold(self, failures: Sequence[Failed], fault: ApiFault) -> None:
-        """Hold creates back; stop where the API is there, and never let us create anything."""
-        context = self._context
-        if failures and is_not_offered(fault) and not context.create_gate.has_succeeded:
-            context.stop_for(f"The API does not offer to create runs here: {fault.message}")
+    def _delay_or_stop(self, failures: Sequence[Failed], fault: ApiFault) -> None:
+        """Delay creates; stop if this API has never offered to create a run."""
+        context, create_gate = self._context, self._context.gates.create
+        if failures and is_not_offered(fault) and not create_gate.has_succeeded:
+            message = f"The API does not offer to create runs here: {fault.message}"
+            failure = Failed(category=FailureCategory.UNREACHABLE, message=message)
+            context.stop.stop(failure, polling_disabled=False)
         else:
-            context.apply_backpressure(failures, context.create_gate)
+            context.gates.apply_backpressure(failures, create_gate)
 
 
 def _is_about_webhooks(fault: ApiFault) -> bool:
-    return any("webhook" in said.casefold() for said in (fault.message, *fault.issues.values()))
+    return any("webhook" in text.casefold() for text in (fault.message, *fault.issues.values()))

@@ -1,4 +1,4 @@
-"""Wakes the loops that wait for it, as often as it is rung."""
+"""An event that can happen again and again, and wakes the loops that wait for it."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import anyio
 
 
 class WakeUp:
-    """An event that can happen again."""
+    """An event that can happen more than once."""
 
     def __init__(self) -> None:
-        self._rung = anyio.Event()
+        self._event = anyio.Event()
 
     def notify(self) -> None:
-        """Wake everybody who waits now."""
-        self._rung.set()
-        self._rung = anyio.Event()
+        """Wake every task that waits now."""
+        self._event.set()
+        self._event = anyio.Event()
 
     async def wait(self, seconds: float | None = None) -> None:
-        """Wait until it rings, or for *seconds* if they are given."""
+        """Wait for the next notification, at most for *seconds* if they are given."""
         with anyio.move_on_after(seconds if seconds is None else max(seconds, 0.0)):
-            await self._rung.wait()
+            await self._event.wait()

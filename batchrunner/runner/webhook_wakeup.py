@@ -1,4 +1,4 @@
-"""Hints that runs may have ended: they make the runner look, and tell it nothing else."""
+"""Webhook wake-ups: a webhook says that a run may have ended, and makes the poller poll earlier."""
 
 from __future__ import annotations
 
@@ -6,33 +6,32 @@ from batchrunner.runner.wakeup import WakeUp
 
 
 class WebhookWakeUp:
-    """What brings a look forward, and the address at which the API gives such hints."""
+    """Brings the next poll forward; knows the address to which the API sends its webhooks."""
 
-    def __init__(self, address: str | None = None) -> None:
-        self.webhook_url = (
-            address  #: what creates name; it holds a secret, and is written down nowhere
-        )
-        self.pending = False  #: since the newest look began
+    def __init__(self, webhook_url: str | None = None) -> None:
+        #: Named in create requests. It contains a secret, and is stored nowhere.
+        self.webhook_url = webhook_url
+        self.pending = False  #: a webhook has arrived since the newest poll began
         self.count = 0
-        self._bell = WakeUp()
+        self._wakeup = WakeUp()
 
     def notify(self) -> None:
-        """Say that a run may have ended; it is one look, however often this is said."""
+        """Report that a run may have ended; any number of reports asks for one poll."""
         self.count += 1
         if not self.pending:
             self.pending = True
-            self._bell.notify()
+            self._wakeup.notify()
 
     def wake(self) -> None:
-        """Let who waits look at the clock again; it is no hint."""
-        self._bell.notify()
+        """Let the waiting task read the clock again, without asking for a poll."""
+        self._wakeup.notify()
 
     def take_pending(self) -> bool:
-        """Begin a look: say whether a hint asked for it, and forget that hint."""
-        heard, self.pending = self.pending, False
-        return heard
+        """Return whether a webhook asked for a poll, and clear that request."""
+        was_pending, self.pending = self.pending, False
+        return was_pending
 
     async def wait(self, seconds: float) -> None:
-        """Wait for a hint, or for *seconds*; not at all if one came since the look began."""
+        """Wait for a webhook, at most for *seconds*; return at once if one is pending."""
         if not self.pending:
-            await self._bell.wait(seconds)
+            await self._wakeup.wait(seconds)

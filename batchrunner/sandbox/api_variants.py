@@ -1,4 +1,4 @@
-"""Where the sources about the API differ or are silent: one row for each question."""
+"""Variants of the API: one row for each question on which its sources differ or are silent."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Variant:
-    """Ask what the API does; each answer has a name and a sentence, the usual one comes first."""
+    """A question about the API; each answer has a name and a sentence, the usual answer first."""
 
     asks: str
     answers: Mapping[str, str]
 
     @property
     def usual(self) -> str:
-        """The answer where nobody names one."""
+        """The answer unless the config names another."""
         return next(iter(self.answers))
 
 
@@ -194,9 +194,9 @@ VARIANTS: Mapping[str, Variant] = {
 }
 
 
-def check_variants(played: Mapping[str, str]) -> None:
-    """Raise ValueError for a variant that is not there, or has no such answer."""
-    for name, answer in played.items():
+def check_variants(chosen: Mapping[str, str]) -> None:
+    """Raise ValueError for a variant that does not exist, or that has no such answer."""
+    for name, answer in chosen.items():
         if name not in VARIANTS:
             raise ValueError(f"unknown variant {name!r}; there are {', '.join(sorted(VARIANTS))}")
         if answer not in VARIANTS[name].answers:

@@ -1,4 +1,4 @@
-"""What can befall a run, a request, a look or an artifact: one row for each fault."""
+"""The faults that can meet a run, a create request, a read or an artifact: one row each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import urlsplit
 
-#: The host whose paths are fates: `https://faults.test/<fate>` or `https://faults.test/<fate>/<n>`.
+#: The host whose paths name faults: `https://faults.test/<fault>` or `…/<fault>/<n>`.
 FAULTS_HOST = "faults.test"
 
 
@@ -28,30 +28,30 @@ class Status(StrEnum):
         return self not in (Status.PENDING, Status.RUNNING)
 
 
-class FaultKind(StrEnum):
-    """What a fate befalls."""
+class FaultTarget(StrEnum):
+    """What a fault affects."""
 
     RUN = "run"
     REQUEST = "request"
-    LOOK = "look"
+    READ = "read"
     ARTIFACT = "artifact"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RunError:
-    """Hold what a FAILED run says of its failure; a code of None is left out of the answer."""
+class RunErrorBody:
+    """What a FAILED run says about its failure; a code of None is left out of the answer."""
 
     code: str | None
     category: str
     message: str
-    waits: bool = False  #: tells the world's `retry_after`
+    waits: bool = False  #: has the config's `retry_after`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunFault:
-    """Say how a run goes.
+    """How a run goes.
 
-    A run whose fate has `performs` gets its result from the agent; every other result is `result`.
+    If `performs` is set, the agent brings the result; otherwise the result is `result`.
     """
 
     says: str
@@ -59,32 +59,32 @@ class RunFault:
     performs: bool = False
     result: Mapping[str, Any] | None = None
     breaks_schema: bool = False
-    error: RunError | None = None
-    part: float = 1.0  #: of its duration that passes before it ends
+    error: RunErrorBody | None = None
+    part: float = 1.0  #: the share of its duration after which it ends
     starts: bool = True  #: False: it stays PENDING and takes no slot
     known: bool = True  #: False: no read and no cancel finds it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RequestFault:
-    """Say how a create request goes.
+    """How a create request goes.
 
-    A status of None is no answer at all: the connection drops, or with `hangs` stays silent.
+    A status of None means no answer: the connection drops, or with `hangs` stays silent.
     """
 
     says: str
     status: int | None
     code: str = ""
     message: str = ""
-    creates: bool = False  #: the runs are created all the same
-    names: bool = False  #: the answer's details name the items
-    waits: bool = False  #: tells the world's `retry_after`
+    creates: bool = False  #: the runs are created despite the error
+    names: bool = False  #: the answer's details name the refused items
+    waits: bool = False  #: has the config's `retry_after`
     hangs: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReadFault:
-    """Say what answers a read in the place of the API."""
+    """What answers a read in place of the API."""
 
     says: str
     status: int
@@ -93,17 +93,17 @@ class ReadFault:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArtifactFault:
-    """Say what becomes of the screenshots, pages and recording of a run."""
+    """What happens to the screenshots, pages and recording of a run."""
 
     says: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Escape:
-    """Say which runs a fate spares: `<fate>-unless-<name>` befalls all others."""
+    """Which runs a fault does not apply to: `<fault>-unless-<name>` applies to all others."""
 
     says: str
-    spares: Callable[[Mapping[str, Any]], bool]  #: given what the run was created with
+    exempts: Callable[[Mapping[str, Any]], bool]  #: takes the body that the run was created with
 
 
 def _has_proxy(body: Mapping[str, Any]) -> bool:
@@ -111,20 +111,20 @@ def _has_proxy(body: Mapping[str, Any]) -> bool:
     return isinstance(proxy, Mapping) and proxy.get("enabled") is True
 
 
-#: What goes between a fate and the escape from it.
+#: What stands between the name of a fault and its escape.
 UNLESS = "-unless-"
 
 ESCAPES: Mapping[str, Escape] = {
     "stealth": Escape(
         says="a run with `browser_profile: stealth`",
-        spares=lambda body: body.get("browser_profile") == "stealth",
+        exempts=lambda body: body.get("browser_profile") == "stealth",
     ),
-    "proxy": Escape(says="a run through a proxy", spares=_has_proxy),
+    "proxy": Escape(says="a run through a proxy", exempts=_has_proxy),
 }
 
-#: A run that nothing befalls.
+#: A run without a fault.
 NORMAL = "normal"
-#: What becomes of a run that outlives its own `max_duration_seconds`.
+#: The fault of a run that takes longer than its own `max_duration_seconds`.
 OVERDUE = "overdue"
 
 RUN_FAULTS: Mapping[str, RunFault] = {
@@ -132,7 +132,7 @@ RUN_FAULTS: Mapping[str, RunFault] = {
     "system_failure": RunFault(
         says="FAILED by the service; says when to try again",
         ends=Status.FAILED,
-        error=RunError(
+        error=RunErrorBody(
             code="service_busy",
             category="SYSTEM_FAILURE",
             message="Browser crashed during execution",
@@ -142,7 +142,7 @@ RUN_FAULTS: Mapping[str, RunFault] = {
     "agent_failure": RunFault(
         says="FAILED for what was asked of it",
         ends=Status.FAILED,
-        error=RunError(
+        error=RunErrorBody(
             code="TASK_FAILED",
             category="AGENT_FAILURE",
             message="The agent could not complete the task on this page",
@@ -151,7 +151,7 @@ RUN_FAULTS: Mapping[str, RunFault] = {
     "billing_failure": RunFault(
         says="FAILED for lack of credits",
         ends=Status.FAILED,
-        error=RunError(
+        error=RunErrorBody(
             code="INSUFFICIENT_CREDITS",
             category="BILLING_FAILURE",
             message="The account ran out of credits",
@@ -160,12 +160,12 @@ RUN_FAULTS: Mapping[str, RunFault] = {
     "unknown": RunFault(
         says="FAILED, without a known reason",
         ends=Status.FAILED,
-        error=RunError(code=None, category="UNKNOWN", message="An unknown error occurred"),
+        error=RunErrorBody(code=None, category="UNKNOWN", message="An unknown error occurred"),
     ),
     OVERDUE: RunFault(
         says="FAILED for taking longer than its max_duration_seconds",
         ends=Status.FAILED,
-        error=RunError(
+        error=RunErrorBody(
             code="TIMEOUT",
             category="SYSTEM_FAILURE",
             message="The run exceeded its maximum duration",
@@ -289,73 +289,75 @@ ARTIFACT_FAULTS: Mapping[str, ArtifactFault] = {
     "artifact_expired": ArtifactFault(says="its addresses have already expired: 403"),
 }
 
-_KINDS: Mapping[FaultKind, Mapping[str, object]] = {
-    FaultKind.RUN: RUN_FAULTS,
-    FaultKind.REQUEST: REQUEST_FAULTS,
-    FaultKind.LOOK: READ_FAULTS,
-    FaultKind.ARTIFACT: ARTIFACT_FAULTS,
+_TABLES: Mapping[FaultTarget, Mapping[str, object]] = {
+    FaultTarget.RUN: RUN_FAULTS,
+    FaultTarget.REQUEST: REQUEST_FAULTS,
+    FaultTarget.READ: READ_FAULTS,
+    FaultTarget.ARTIFACT: ARTIFACT_FAULTS,
 }
 
-#: Every name that a url, a script or a rate may use.
-FAULTS: Mapping[str, FaultKind] = {name: kind for kind, table in _KINDS.items() for name in table}
+#: Every fault that a url, a script or a rate may name, and what it affects.
+FAULTS: Mapping[str, FaultTarget] = {
+    name: target for target, table in _TABLES.items() for name in table
+}
 
 
-def kind_of(fate: str) -> FaultKind:
-    """Say what a fate befalls; raise ValueError if there is no such fate."""
+def fault_target(fault: str) -> FaultTarget:
+    """Return what a fault affects; raise ValueError if there is no such fault."""
     try:
-        return FAULTS[fate]
+        return FAULTS[fault]
     except KeyError:
         known = ", ".join(sorted(FAULTS))
-        raise ValueError(f"unknown fate {fate!r}; there are {known}") from None
+        raise ValueError(f"unknown fault {fault!r}; there are {known}") from None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FaultAddress:
-    """Name the fate of a url, how many occasions it lasts (None: all) and whom it spares."""
+    """The fault of a url, how many times it applies (None: always), and the escape from it."""
 
-    fate: str
+    fault: str
     times: int | None = None
     escape: str | None = None
 
     @classmethod
     def parse(cls, text: str) -> FaultAddress:
-        """Read `fate`, with `-unless-…` or `/n` behind it; raise ValueError for any other text."""
+        """Parse `fault`, `fault/n` or `fault-unless-…`; raise ValueError for any other text."""
         named, _, times = text.strip("/").partition("/")
-        fate, unless, escape = named.partition(UNLESS)
-        kind = kind_of(fate)
-        if unless and (escape not in ESCAPES or kind is not FaultKind.RUN):
-            raise ValueError(f"no escape from {fate}: {escape!r}; runs have {', '.join(ESCAPES)}")
+        fault, unless, escape = named.partition(UNLESS)
+        target = fault_target(fault)
+        if unless and (escape not in ESCAPES or target is not FaultTarget.RUN):
+            raise ValueError(f"no escape from {fault}: {escape!r}; runs have {', '.join(ESCAPES)}")
         if times and not (times.isascii() and times.isdigit()):
             raise ValueError(f"not a number of times: {times!r}")
-        return cls(fate=fate, times=int(times) if times else None, escape=escape or None)
+        return cls(fault=fault, times=int(times) if times else None, escape=escape or None)
 
-    def befalls(self, kind: FaultKind, nth: int) -> bool:
-        """Tell whether the nth occasion (from 0) of this kind meets the fate."""
-        return kind_of(self.fate) is kind and (self.times is None or nth < self.times)
+    def applies(self, target: FaultTarget, nth: int) -> bool:
+        """Return whether the fault applies the nth time (from 0) that such a thing happens."""
+        return fault_target(self.fault) is target and (self.times is None or nth < self.times)
 
-    def spares(self, body: Mapping[str, Any]) -> bool:
-        """Tell whether a run that is created like this escapes the fate."""
-        return self.escape is not None and ESCAPES[self.escape].spares(body)
+    def exempts(self, body: Mapping[str, Any]) -> bool:
+        """Return whether a run created with this body escapes the fault."""
+        return self.escape is not None and ESCAPES[self.escape].exempts(body)
 
 
 def fault_address_of(url: str, script: Mapping[str, str]) -> FaultAddress | None:
-    """Find the fate that a url asks for, by its own host or by the first glob that fits it."""
+    """Return the fault that a url names, by its host or by the first glob that matches it."""
     parts = urlsplit(url)
     if parts.hostname == FAULTS_HOST:
         try:
             return FaultAddress.parse(parts.path)
         except ValueError:
-            return None  # any other page of that host is a page
+            return None  # any other path of that host is an ordinary page
     for glob, text in script.items():
         if fnmatchcase(url, glob):
             return FaultAddress.parse(text)
     return None
 
 
-def draw_fault(kind: FaultKind, rates: Mapping[str, float], lot: float) -> str | None:
-    """Draw a fate of one kind by a lot in [0, 1): each name covers its share, the rest is None."""
+def draw_fault(target: FaultTarget, rates: Mapping[str, float], lot: float) -> str | None:
+    """Return the fault at *lot* in [0, 1), where each name covers its rate; None for the rest."""
     for name, rate in rates.items():
-        if kind_of(name) is kind:
+        if fault_target(name) is target:
             if lot < rate:
                 return name
             lot -= rate

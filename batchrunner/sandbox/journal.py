@@ -1,4 +1,4 @@
-"""Every create request and every run that a sandbox ever saw, in memory and on disk."""
+"""The sandbox's journal: every create request and every run it ever saw, in memory and on disk."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from batchrunner.sandbox.faults import RUN_FAULTS, RunFault, Status
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Run:
-    """Record one run as it is now.
+class SandboxRun:
+    """One run as it is now.
 
-    `actions` are the steps taken; `charge` is what they cost. `performed` tells a COMPLETED run
-    whose result the agent has brought from one that is due and waits for it. `waited` tells that
-    its client waits for the answer of `/run`.
+    `actions` are the steps taken; `charge` is what they cost. A COMPLETED run is `performed` once
+    the agent has brought its result. `waited` means that its client waits for the answer of
+    `/run`.
     """
 
     run_id: str
     ordinal: int
     body: Mapping[str, Any]
-    fate: str
+    fault: str
     duration: float
     created_at: datetime
     waited: bool = False
@@ -48,61 +48,61 @@ class Run:
 
     @property
     def url(self) -> str:
-        """The page it starts from."""
+        """The page that the run starts from."""
         return str(self.body["url"])
 
     @property
     def goal(self) -> str:
-        """The task in plain words, as it was sent."""
+        """The task in plain words, as the client sent it."""
         return str(self.body["goal"])
 
     @property
     def steps(self) -> int:
-        """How many steps it took so far, the unit that is charged."""
+        """How many steps the run took so far; the account pays for each."""
         return len(self.actions)
 
     @property
     def course(self) -> RunFault:
-        """How it goes: the row of its fate."""
-        return RUN_FAULTS[self.fate]
+        """How the run goes: the row of its fault."""
+        return RUN_FAULTS[self.fault]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Opened:
-    """Note that a sandbox began on this ledger, with this limit from now on."""
+class JournalOpened:
+    """A sandbox started on this journal, with this limit from now on."""
 
     at: datetime
     limit: int | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Create:
-    """Note a create request and what came of it.
+class CreateReceived:
+    """A create request and its outcome.
 
-    `status` is the HTTP status it was answered with, None if no answer left the server; `urls` is
-    empty for a request that did not pass validation; `items` are the places in it of the runs
-    that brought its fate about.
+    `status` is the HTTP status of the answer, None if no answer left the server. `urls` is empty
+    for a request that did not pass validation. `items` are the indexes of the runs that caused
+    its fault.
     """
 
     at: datetime
     status: int | None
-    fate: str | None = None
+    fault: str | None = None
     urls: tuple[str, ...] = ()
     items: tuple[int, ...] = ()
-    runs: tuple[Run, ...] = ()
+    runs: tuple[SandboxRun, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Cancel:
-    """Note that somebody asked to cancel a run that was open."""
+class CancelReceived:
+    """A request to cancel a run that was open."""
 
     at: datetime
     run_id: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Performed:
-    """Note what the agent brought back from a run that was due `at` this instant."""
+class RunPerformed:
+    """What the agent brought back from a run that was due `at` this instant."""
 
     at: datetime
     run_id: str
@@ -113,65 +113,74 @@ class Performed:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Look:
-    """Note a look that went wrong at a run whose url bounds how many do."""
+class FaultyRead:
+    """A read that met a fault of a url whose faults are counted."""
 
     at: datetime
     url: str
 
 
-Event = Opened | Create | Cancel | Performed | Look
+Event = JournalOpened | CreateReceived | CancelReceived | RunPerformed | FaultyRead
 
+#: The events by their names in the file.
 _EVENTS: Mapping[str, type[Event]] = {
-    kind.__name__.lower(): kind for kind in (Opened, Create, Cancel, Performed, Look)
+    "opened": JournalOpened,
+    "create": CreateReceived,
+    "cancel": CancelReceived,
+    "performed": RunPerformed,
+    "look": FaultyRead,
 }
-#: How the file of a ledger begins.
+_EVENT_NAMES = {event: name for name, event in _EVENTS.items()}
+#: Fields that earlier versions wrote under another name: the old name → the field.
+_FIELD_ALIASES = {"fate": "fault"}
+#: How the file of a journal begins.
 _FIRST = b'{"event": "opened", '
-_BORN = ("run_id", "ordinal", "body", "fate", "duration", "waited", "holder")
+#: The fields of a new run that are written; the others follow from later events.
+_BORN = ("run_id", "ordinal", "body", "fault", "duration", "waited", "holder")
 
 
 @dataclass
 class Journal:
-    """Keep runs in the order of their creation, and every event in a file if there is a `path`.
+    """Runs in the order of their creation, and every event in a file if there is a `path`.
 
-    The file is one JSON object a line, appended and flushed but not synced: it outlives the
-    process, not the machine. What a torn last line said is forgotten.
+    The file has one JSON object per line, which is flushed but not synced: it survives a crash of
+    the process, but not of the machine. An incomplete last line is ignored.
     """
 
     path: Path | None = None
     charged: Decimal = field(default=Decimal(0), init=False)  #: for all runs together
-    _runs: dict[str, Run] = field(default_factory=dict, init=False)
-    _requests: list[Create] = field(default_factory=list, init=False)
+    _runs: dict[str, SandboxRun] = field(default_factory=dict, init=False)
+    _requests: list[CreateReceived] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         self._file = None if self.path is None else _opened(self.path)
 
     @property
-    def runs(self) -> tuple[Run, ...]:
-        """Every run in the order of creation, as it was at the last advance."""
+    def runs(self) -> tuple[SandboxRun, ...]:
+        """Every run in the order of creation, as of the last `advance`."""
         return tuple(self._runs.values())
 
     @property
-    def requests(self) -> tuple[Create, ...]:
-        """Every create request in the order of arrival, refused ones too."""
+    def requests(self) -> tuple[CreateReceived, ...]:
+        """Every create request in the order of arrival, including refused ones."""
         return tuple(self._requests)
 
-    def find(self, run_id: str) -> Run | None:
-        """Find a run by its id, whatever its fate."""
+    def find(self, run_id: str) -> SandboxRun | None:
+        """Return a run by its id, whatever its fault; None if there is none."""
         return self._runs.get(run_id)
 
-    def put(self, run: Run) -> None:
-        """Keep a new run, or the new form of a known one."""
+    def put(self, run: SandboxRun) -> None:
+        """Add a run, or replace a known one by its new state."""
         before = self._runs.get(run.run_id)
         self.charged += run.charge - (before.charge if before else 0)
         self._runs[run.run_id] = run
 
-    def note(self, request: Create) -> None:
-        """Keep a create request."""
+    def add_request(self, request: CreateReceived) -> None:
+        """Add a create request."""
         self._requests.append(request)
 
-    def past(self) -> Iterator[Event]:
-        """Read the events that earlier sandboxes wrote to the file."""
+    def past_events(self) -> Iterator[Event]:
+        """Yield the events that earlier sandboxes wrote to the file."""
         if self.path is None:
             return
         for line in self.path.read_bytes().splitlines(keepends=True):
@@ -195,8 +204,8 @@ def _opened(path: Path) -> FileIO:
         _lock(file, path)
         whole = path.read_bytes()
         if not whole.startswith(_FIRST[: len(whole)]):
-            raise OSError(errno.EINVAL, "This is no ledger of a sandbox", str(path))
-        file.truncate(whole.rfind(b"\n") + 1)  # a torn line must not swallow the next one
+            raise OSError(errno.EINVAL, "This is not a journal of a sandbox", str(path))
+        file.truncate(whole.rfind(b"\n") + 1)  # the next line must not continue an incomplete one
     except BaseException:
         file.close()
         raise
@@ -204,32 +213,39 @@ def _opened(path: Path) -> FileIO:
 
 
 def _lock(file: FileIO, path: Path) -> None:
-    # Two sandboxes would number their runs alike. The lock ends with the process.
+    # Two sandboxes would give their runs the same numbers. The lock ends with the process.
     try:
         flock(file, LOCK_EX | LOCK_NB)
     except BlockingIOError as error:
         raise BlockingIOError(
-            error.errno, "Another sandbox keeps this ledger", str(path)
+            error.errno, "Another sandbox uses this journal", str(path)
         ) from error
 
 
 def _encoded(event: Event) -> dict[str, Any]:
     fields = {entry.name: getattr(event, entry.name) for entry in dataclasses.fields(event)}
-    if isinstance(event, Create):
-        # A run is written as it was born: the rest of its life follows from the other events.
+    if isinstance(event, CreateReceived):
+        # A run is written as it was created: its later states follow from the other events.
         fields["runs"] = [{name: getattr(run, name) for name in _BORN} for run in event.runs]
-    return {"event": type(event).__name__.lower(), **fields, "at": event.at.isoformat()}
+    return {"event": _EVENT_NAMES[type(event)], **fields, "at": event.at.isoformat()}
 
 
 def _decoded(line: dict[str, Any]) -> Event:
     kind = _EVENTS[line.pop("event")]
+    line = _with_field_names(line)
     line["at"] = datetime.fromisoformat(line["at"])
-    if kind is Create:
+    if kind is CreateReceived:
         line["urls"], line["items"] = tuple(line["urls"]), tuple(line["items"])
-        line["runs"] = tuple(Run(created_at=line["at"], **run) for run in line["runs"])
-    if kind is Performed:
+        line["runs"] = tuple(
+            SandboxRun(created_at=line["at"], **_with_field_names(run)) for run in line["runs"]
+        )
+    if kind is RunPerformed:
         line["actions"], line["schema_errors"] = (
             tuple(line["actions"]),
             tuple(line["schema_errors"]),
         )
     return kind(**line)
+
+
+def _with_field_names(line: dict[str, Any]) -> dict[str, Any]:
+    return {_FIELD_ALIASES.get(name, name): value for name, value in line.items()}

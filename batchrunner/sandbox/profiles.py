@@ -1,4 +1,4 @@
-"""Browser profiles of an account, and the sessions in which somebody signs in for them."""
+"""Browser profiles of an account, and the sessions in which users sign in for them."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from batchrunner.sandbox.http.validators import issue
 from batchrunner.sandbox.scenario import SandboxConfig
 from batchrunner.sandbox.seeded_random import seeded_id
 
-#: How long a setup session waits for somebody, in seconds, unless asked for less.
+#: How many seconds a setup session waits for a user, unless the request names fewer.
 _SETUP_SECONDS = 600
 
 
 class Profiles:
-    """Keep profiles in memory: a sandbox that starts anew has those of its world."""
+    """The profiles, in memory: a new sandbox has those of its config."""
 
-    def __init__(self, world: SandboxConfig, home: str, now: datetime) -> None:
-        self._seed = world.seed
+    def __init__(self, config: SandboxConfig, home: str, now: datetime) -> None:
+        self._seed = config.seed
         self._home = home
         self._made = self._sessions_made = 0
         self._profiles: dict[str, dict[str, Any]] = {}
-        self._sessions: dict[str, str] = {}  # session → its profile
-        if world.answers("profiles") == "one":
+        self._sessions: dict[str, str] = {}  # profile by session
+        if config.answers("profiles") == "one":
             self.create({"name": "Sandbox", "set_as_default": True}, now)
 
     def shown(self) -> dict[str, Any]:
@@ -33,7 +33,7 @@ class Profiles:
         return {"profiles": list(self._profiles.values())}
 
     def create(self, body: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-        """Make a profile that nobody has signed in with."""
+        """Create a profile without a login."""
         lot = seeded_id(self._seed, "profile", self._made)
         self._made += 1
         is_default = body.get("set_as_default", False)
@@ -54,22 +54,22 @@ class Profiles:
         return profile
 
     def start(self, profile: str, body: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-        """Open a browser in which somebody could sign in; nothing answers at its address."""
+        """Open a browser for a user to sign in; nothing answers at its address."""
         self._check(profile)
         session = seeded_id(self._seed, "session", self._sessions_made)
         self._sessions_made += 1
         self._sessions[session] = profile
-        patience = min(int(body.get("timeout_seconds", _SETUP_SECONDS)), _SETUP_SECONDS)
+        seconds = min(int(body.get("timeout_seconds", _SETUP_SECONDS)), _SETUP_SECONDS)
         return {
             "session_id": session,
             "cdp_url": f"ws{self._home.removeprefix('http')}/session/{session}/cdp",
             "base_url": f"{self._home}/session/{session}",
-            "timeout_seconds": patience,
-            "expires_at": instant(now + timedelta(seconds=patience)),
+            "timeout_seconds": seconds,
+            "expires_at": instant(now + timedelta(seconds=seconds)),
         }
 
     def save(self, profile: str, body: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-        """Close the browser and keep what it holds: nothing, since nobody signed in."""
+        """Close the browser and save its logins: none, because nobody signed in."""
         self._end(profile, body["session_id"])
         self._profiles[profile]["updated_at"] = instant(now)
         sites = body.get("signed_in_sites", [])
@@ -85,12 +85,12 @@ class Profiles:
         }
 
     def cancel(self, profile: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Close the browser and keep nothing."""
+        """Close the browser without saving."""
         self._end(profile, body["session_id"])
         return {"cancelled": True}
 
     def admit(self, body: Mapping[str, Any], path: Sequence[str | int]) -> None:
-        """Refuse a run that wants a profile that is not there."""
+        """Refuse a run that names a profile that does not exist."""
         if not body.get("use_profile"):
             return
         if "profile_id" in body:
@@ -102,7 +102,7 @@ class Profiles:
 
     @property
     def default(self) -> str | None:
-        """The id of the profile that a run gets which names none."""
+        """The id of the profile of a run that names none."""
         ids = (key for key, profile in self._profiles.items() if profile["is_default"])
         return next(ids, None)
 

@@ -1,4 +1,4 @@
-"""An account's runs in time: who waits, who runs, who is due, and what befalls them."""
+"""Moves an account's runs through time: queued, running, ended, and with which faults."""
 
 from __future__ import annotations
 
@@ -17,13 +17,22 @@ from batchrunner.sandbox.faults import (
     REQUEST_FAULTS,
     RUN_FAULTS,
     FaultAddress,
-    FaultKind,
+    FaultTarget,
     ReadFault,
     Status,
     draw_fault,
     fault_address_of,
 )
-from batchrunner.sandbox.journal import Cancel, Create, Event, Journal, Look, Opened, Performed, Run
+from batchrunner.sandbox.journal import (
+    CancelReceived,
+    CreateReceived,
+    Event,
+    FaultyRead,
+    Journal,
+    JournalOpened,
+    RunPerformed,
+    SandboxRun,
+)
 from batchrunner.sandbox.scenario import SandboxConfig
 from batchrunner.sandbox.seeded_random import seeded_id, seeded_share
 
@@ -43,58 +52,58 @@ _TOO_MANY_STEPS = {
 }
 
 
-#: What a create request meets that the balance does not cover.
+#: The fault of a create request that the balance does not cover, by variant.
 _BROKE = {"402": "no_credits", "403": "no_credits_legacy", "403_credits": "no_credits_forbidden"}
 _TEN_MINUTES = 600.0
 
 
 class RunEngine:
-    """Keep an account's runs on a ledger and move them through time.
+    """Keeps an account's runs in a journal, and moves them through time.
 
-    Everything that happens is an event, written before it is applied; what the ledger's file
-    holds is applied again at the start. Time is virtual: `advance` finds what began and ended at
-    its exact instant, however late it is called, so nothing depends on when somebody looks. All
+    Everything that happens is an event, written before it is applied; the events in the journal's
+    file are applied again at the start. Time is virtual: `advance` starts and ends runs at their
+    exact instants, however late it is called, so nothing depends on when runs are read. All
     instants are whole milliseconds, as the API shows them.
     """
 
-    def __init__(self, *, world: SandboxConfig, ledger: Journal, now: datetime) -> None:
-        self.ledger = ledger
-        self.unperformed: dict[str, Run] = {}  #: COMPLETED, and the agent has yet to be sent out
-        self.told: list[Run] = []  #: ended since the start, and a webhook is to hear of it
-        self._world = world
-        self._ten_minutes = world.answers("run_timeout") == "ten_minutes"
+    def __init__(self, *, config: SandboxConfig, journal: Journal, now: datetime) -> None:
+        self.journal = journal
+        self.unperformed: dict[str, SandboxRun] = {}  #: COMPLETED, but without the agent's result
+        self.to_report: list[SandboxRun] = []  #: ended, and to be sent to a webhook
+        self._config = config
+        self._ten_minutes = config.answers("run_timeout") == "ten_minutes"
         self._limit: int | None = None
         self._occupied = 0
         self._queue: deque[str] = deque()
         self._ends: list[tuple[datetime, int, str]] = []
-        self._occasions: Counter[tuple[FaultKind, str]] = Counter()
-        self._requests = self._births = self._looks = 0
-        self._opened: datetime | None = None  # the first time, if the ledger is older than we
+        self._occasions: Counter[tuple[FaultTarget, str]] = Counter()
+        self._requests = self._created = self._reads = 0
+        self._opened: datetime | None = None  # by the first sandbox on this journal
         self._latest = datetime.min.replace(tzinfo=UTC)
-        for event in ledger.past():
+        for event in journal.past_events():
             self._apply(event)
-        self.told.clear()  # an earlier sandbox told them
-        self._record(Opened(at=self._instant(now), limit=world.limit))
+        self.to_report.clear()  # an earlier sandbox reported them
+        self._record(JournalOpened(at=self._instant(now), limit=config.limit))
 
     @property
     def balance(self) -> Decimal | None:
-        """What is left of the credits as of the latest instant; None without a wallet."""
+        """The credits that are left at the latest instant; None without a wallet."""
         since = self._latest - (self._opened or self._latest)
-        credited = self._world.credited(since.total_seconds())
-        return None if credited is None else credited - self.ledger.charged
+        credited = self._config.credited(since.total_seconds())
+        return None if credited is None else credited - self.journal.charged
 
     def advance(self, now: datetime) -> None:
-        """End the runs that are due and start those that waited for their slots."""
+        """End the runs that are due, and start runs that waited for their slots."""
         latest = self._instant(now)
         while self._ends and self._ends[0][0] <= latest:
             at, _, run_id = heapq.heappop(self._ends)
             run = self._run(run_id)
-            if run.status is Status.RUNNING:  # a cancelled run leaves its entry behind
+            if run.status is Status.RUNNING:  # a cancelled run keeps its entry
                 self._end(run, at)
 
     @property
     def next_end(self) -> datetime | None:
-        """The instant at which the next run may end; None if none does by itself."""
+        """When the next run ends; None if no run ends by itself."""
         return self._ends[0][0] if self._ends else None
 
     def create(
@@ -104,19 +113,19 @@ class RunEngine:
         holder: str = "",
         *,
         waited: bool = False,
-    ) -> Create:
-        """Take a valid create request and give what came of it: its fate and the runs created.
+    ) -> CreateReceived:
+        """Take a valid create request; return its fault and the runs that it created.
 
-        `waited` says that the client waits for the end, as with `/run`.
+        `waited` means that the client waits for the run's end, as with `/run`.
         """
         at = self._instant(now)
         urls = tuple(str(body["url"]) for body in bodies)
-        fate, items = self._request_fate(urls)
-        creates = fate is None or REQUEST_FAULTS[fate].creates
-        request = Create(
+        fault, items = self._request_fault(urls)
+        creates = fault is None or REQUEST_FAULTS[fault].creates
+        request = CreateReceived(
             at=at,
-            status=200 if fate is None else REQUEST_FAULTS[fate].status,
-            fate=fate,
+            status=200 if fault is None else REQUEST_FAULTS[fault].status,
+            fault=fault,
             urls=urls,
             items=items,
             runs=self._born(bodies, at, holder, waited=waited) if creates else (),
@@ -125,13 +134,15 @@ class RunEngine:
         return request
 
     def refuse(self, status: int, now: datetime) -> None:
-        """Note a create request that did not pass validation."""
-        self._record(Create(at=self._instant(now), status=status))
+        """Record a create request that did not pass validation."""
+        self._record(CreateReceived(at=self._instant(now), status=status))
 
-    def cancel(self, run_id: str, now: datetime, holder: str = "") -> tuple[Run, bool] | None:
-        """Cancel a run if it is open; give it, and whether it was; None for an unknown run.
+    def cancel(
+        self, run_id: str, now: datetime, holder: str = ""
+    ) -> tuple[SandboxRun, bool] | None:
+        """Cancel a run if it is open; return it and whether it was open; None if it is unknown.
 
-        A run that somebody waits for stays as it is, unless the world has it otherwise.
+        A run whose client waits for it is not cancelled, unless a variant says so.
         """
         at = self._instant(now)
         self.advance(at)
@@ -139,80 +150,80 @@ class RunEngine:
         if run is None:
             return None
         if not run.status.is_final and self._cancels(run):
-            self._record(Cancel(at=at, run_id=run_id))
+            self._record(CancelReceived(at=at, run_id=run_id))
         return self._run(run_id), not run.status.is_final
 
-    def bring(self, event: Performed) -> None:
+    def take_result(self, event: RunPerformed) -> None:
         """Take what the agent brought back from a run that is due."""
         self._record(event)
 
-    def find(self, run_id: str, holder: str = "") -> Run | None:
-        """Find a run that the API knows, and shows to this holder."""
-        run = self.ledger.find(run_id)
+    def find(self, run_id: str, holder: str = "") -> SandboxRun | None:
+        """Return a run if the API shows it to the holder of this key."""
+        run = self.journal.find(run_id)
         return run if run is not None and _is_shown(run, holder) else None
 
-    def listed(self, now: datetime, holder: str = "") -> list[Run]:
-        """Give the runs that the list shows to a holder, oldest first."""
-        latest = now - timedelta(seconds=self._world.late)
-        shown = (run for run in self.ledger.runs if _is_shown(run, holder))
+    def listed(self, now: datetime, holder: str = "") -> list[SandboxRun]:
+        """Return the runs that the list shows to the holder of a key, oldest first."""
+        latest = now - timedelta(seconds=self._config.late)
+        shown = (run for run in self.journal.runs if _is_shown(run, holder))
         return [run for run in shown if run.created_at <= latest]
 
-    def look(self, runs: Iterable[Run], now: datetime) -> ReadFault | None:
-        """Count a look at these runs and say what answers in the place of the API, if anything."""
-        met = [fate for run in runs if (fate := self._look_fate(run.url, now)) is not None]
-        lot = seeded_share(self._world.seed, "look", self._looks)
-        self._looks += 1
-        fate = met[0] if met else draw_fault(FaultKind.LOOK, self._world.rates, lot)
-        return None if fate is None else READ_FAULTS[fate]
+    def read(self, runs: Iterable[SandboxRun], now: datetime) -> ReadFault | None:
+        """Count a read of these runs; return the fault that answers it, if any."""
+        met = [fault for run in runs if (fault := self._read_fault(run.url, now)) is not None]
+        lot = seeded_share(self._config.seed, "look", self._reads)
+        self._reads += 1
+        fault = met[0] if met else draw_fault(FaultTarget.READ, self._config.rates, lot)
+        return None if fault is None else READ_FAULTS[fault]
 
-    def artifact_fate(self, run: Run, *, taken: bool = False) -> str | None:
-        """Name what befalls a run's artifacts; one that is taken counts as an occasion."""
+    def artifact_fault(self, run: SandboxRun, *, taken: bool = False) -> str | None:
+        """Return the fault of a run's artifacts; with *taken*, count this as one time."""
         address = self._address(run.url)
         if address is None:
-            lot = seeded_share(self._world.seed, "artifact", run.run_id)
-            return draw_fault(FaultKind.ARTIFACT, self._world.rates, lot)
-        occasion = FaultKind.ARTIFACT, run.url
-        met = address.befalls(FaultKind.ARTIFACT, self._occasions[occasion])
+            lot = seeded_share(self._config.seed, "artifact", run.run_id)
+            return draw_fault(FaultTarget.ARTIFACT, self._config.rates, lot)
+        occasion = FaultTarget.ARTIFACT, run.url
+        met = address.applies(FaultTarget.ARTIFACT, self._occasions[occasion])
         self._occasions[occasion] += taken
-        return address.fate if met else None
+        return address.fault if met else None
 
-    def _cancels(self, run: Run) -> bool:
-        return not run.waited or self._world.answers("sync_cancel") == "done"
+    def _cancels(self, run: SandboxRun) -> bool:
+        return not run.waited or self._config.answers("sync_cancel") == "done"
 
     def _instant(self, now: datetime) -> datetime:
-        # A clock that steps back must not make a second history out of the same events.
+        # If the clock is set back, the same events must not lead to another history.
         self._latest = max(self._latest, _millisecond(now))
         return self._latest
 
     def _record(self, event: Event) -> None:
-        self.ledger.write(event)
+        self.journal.write(event)
         self._apply(event)
 
     def _apply(self, event: Event) -> None:
         self.advance(event.at)
         match event:
-            case Opened():
+            case JournalOpened():
                 self._opened = self._opened or event.at
                 self._limit = event.limit
                 self._fill(event.at)
-            case Create():
+            case CreateReceived():
                 self._enter(event)
-            case Cancel():
+            case CancelReceived():
                 self._cancel(self._run(event.run_id), event.at)
-            case Performed():
+            case RunPerformed():
                 self._settle(event)
-            case Look():
-                self._occasions[FaultKind.LOOK, event.url] += 1
+            case FaultyRead():
+                self._occasions[FaultTarget.READ, event.url] += 1
 
-    def _enter(self, request: Create) -> None:
-        self.ledger.note(request)
+    def _enter(self, request: CreateReceived) -> None:
+        self.journal.add_request(request)
         self._requests += 1
-        self._births += len(request.runs)
+        self._created += len(request.runs)
         for url in set(request.urls):
-            self._occasions[FaultKind.REQUEST, url] += 1
+            self._occasions[FaultTarget.REQUEST, url] += 1
         for run in request.runs:
-            self.ledger.put(run)
-            self._occasions[FaultKind.RUN, run.url] += 1
+            self.journal.put(run)
+            self._occasions[FaultTarget.RUN, run.url] += 1
             if run.course.starts:
                 self._queue.append(run.run_id)
         self._fill(request.at)
@@ -223,20 +234,20 @@ class RunEngine:
             if run.status is Status.PENDING:  # a cancelled run stays in the queue
                 self._start(run, at)
 
-    def _start(self, run: Run, at: datetime) -> None:
+    def _start(self, run: SandboxRun, at: datetime) -> None:
         self._occupied += 1
         shown = run.course.result if run.course.ends is None else None
-        self.ledger.put(replace(run, status=Status.RUNNING, started_at=at, result=shown))
+        self.journal.put(replace(run, status=Status.RUNNING, started_at=at, result=shown))
         if run.course.ends is not None:
             lasts = timedelta(milliseconds=round(run.duration * run.course.part * 1000))
             heapq.heappush(self._ends, (at + lasts, run.ordinal, run.run_id))
 
-    def _end(self, run: Run, at: datetime) -> None:
+    def _end(self, run: SandboxRun, at: datetime) -> None:
         course = run.course
         ended = replace(run, status=course.ends or run.status, finished_at=at)
         if course.performs:
             self.unperformed[run.run_id] = ended
-            self.ledger.put(ended)
+            self.journal.put(ended)
         else:
             result = replace(
                 ended,
@@ -248,7 +259,7 @@ class RunEngine:
         self._occupied -= 1
         self._fill(at)
 
-    def _cancel(self, run: Run, at: datetime) -> None:
+    def _cancel(self, run: SandboxRun, at: datetime) -> None:
         if run.status is Status.RUNNING:
             self._occupied -= 1
         ran = at - (run.started_at or at)
@@ -257,12 +268,12 @@ class RunEngine:
         self._close(cancelled, self._guessed(run, part))
         self._fill(at)
 
-    def _settle(self, event: Performed) -> None:
+    def _settle(self, event: RunPerformed) -> None:
         due = self.unperformed.pop(event.run_id)
-        most = self._most_steps(due)
-        if len(event.actions) > most:
+        max_steps = self._max_steps(due)
+        if len(event.actions) > max_steps:
             stopped = replace(due, status=Status.FAILED, performed=True, error=_TOO_MANY_STEPS)
-            self._close(stopped, event.actions[:most])
+            self._close(stopped, event.actions[:max_steps])
             return
         run = replace(
             due,
@@ -273,53 +284,53 @@ class RunEngine:
         )
         self._close(run, event.actions)
 
-    def _close(self, run: Run, actions: tuple[str, ...]) -> None:
-        """Charge a run for what it did, and keep it as it will be for ever."""
-        free = run.status is Status.FAILED and self._world.answers("failed_runs") == "free"
-        charge = Decimal(0) if free else len(actions) * self._world.price
+    def _close(self, run: SandboxRun, actions: tuple[str, ...]) -> None:
+        """Charge a run for its steps; it never changes after that."""
+        free = run.status is Status.FAILED and self._config.answers("failed_runs") == "free"
+        charge = Decimal(0) if free else len(actions) * self._config.price
         closed = replace(run, actions=actions, charge=charge)
-        self.ledger.put(closed)
+        self.journal.put(closed)
         if "webhook_url" in run.body:
-            self.told.append(closed)
+            self.to_report.append(closed)
 
-    def _guessed(self, run: Run, part: float) -> tuple[str, ...]:
-        steps = min(int(self._world.steps(run.run_id) * part), self._most_steps(run))
+    def _guessed(self, run: SandboxRun, part: float) -> tuple[str, ...]:
+        steps = min(int(self._config.steps(run.run_id) * part), self._max_steps(run))
         return (f"Open {run.url}", *("Look for what the goal asks for",) * (steps - 1))[:steps]
 
     @staticmethod
-    def _most_steps(run: Run) -> int:
-        """Say after how many steps a run is ended, as the Agent reference tells."""
-        most: int = run.body.get("agent_config", {}).get("max_steps", 150)
-        return most
+    def _max_steps(run: SandboxRun) -> int:
+        """Return after how many steps a run is ended, as the Agent reference says."""
+        max_steps: int = run.body.get("agent_config", {}).get("max_steps", 150)
+        return max_steps
 
-    def _error(self, run: Run) -> dict[str, Any] | None:
+    def _error(self, run: SandboxRun) -> dict[str, Any] | None:
         error = run.course.error
         if error is None:
             return None
-        told: dict[str, Any] = {
+        shown: dict[str, Any] = {
             "message": error.message,
             "category": error.category,
-            "retry_after": self._world.told_wait if error.waits else None,
+            "retry_after": self._config.retry_after_seconds if error.waits else None,
         }
-        return told if error.code is None else {"code": error.code, **told}
+        return shown if error.code is None else {"code": error.code, **shown}
 
     def _born(
         self, bodies: Sequence[Mapping[str, Any]], at: datetime, holder: str, *, waited: bool
-    ) -> tuple[Run, ...]:
-        runs: list[Run] = []
+    ) -> tuple[SandboxRun, ...]:
+        runs: list[SandboxRun] = []
         earlier = Counter(
-            {body["url"]: self._occasions[FaultKind.RUN, body["url"]] for body in bodies}
+            {body["url"]: self._occasions[FaultTarget.RUN, body["url"]] for body in bodies}
         )
         for body in bodies:
             nth = earlier[body["url"]]
             earlier[body["url"]] += 1
-            fate, duration = self._course(body, nth)
+            fault, duration = self._course(body, nth)
             runs.append(
-                Run(
-                    run_id=seeded_id(self._world.seed, self._births + len(runs)),
-                    ordinal=self._births + len(runs),
+                SandboxRun(
+                    run_id=seeded_id(self._config.seed, self._created + len(runs)),
+                    ordinal=self._created + len(runs),
                     body=body,
-                    fate=fate,
+                    fault=fault,
                     duration=duration,
                     created_at=at,
                     waited=waited,
@@ -329,77 +340,79 @@ class RunEngine:
         return tuple(runs)
 
     def _course(self, body: Mapping[str, Any], nth: int) -> tuple[str, float]:
-        fate = self._run_fate(body, nth)
-        duration = self._world.duration(body["url"], nth)
+        fault = self._run_fault(body, nth)
+        duration = self._config.duration(body["url"], nth)
         asked = body.get("agent_config", {}).get("max_duration_seconds", duration)
-        most = min(asked, _TEN_MINUTES) if self._ten_minutes else asked
-        if most < duration and RUN_FAULTS[fate].ends is not None:
-            return OVERDUE, float(most)
-        return fate, duration
+        limit = min(asked, _TEN_MINUTES) if self._ten_minutes else asked
+        if limit < duration and RUN_FAULTS[fault].ends is not None:
+            return OVERDUE, float(limit)
+        return fault, duration
 
-    def _run_fate(self, body: Mapping[str, Any], nth: int) -> str:
+    def _run_fault(self, body: Mapping[str, Any], nth: int) -> str:
         url = str(body["url"])
         address = self._address(url)
         if address is not None:
-            met = address.befalls(FaultKind.RUN, nth) and not address.spares(body)
-            return address.fate if met else NORMAL
-        lot = seeded_share(self._world.seed, "run", url, nth)
-        return draw_fault(FaultKind.RUN, self._world.rates, lot) or NORMAL
+            met = address.applies(FaultTarget.RUN, nth) and not address.exempts(body)
+            return address.fault if met else NORMAL
+        lot = seeded_share(self._config.seed, "run", url, nth)
+        return draw_fault(FaultTarget.RUN, self._config.rates, lot) or NORMAL
 
     def _affords(self, count: int) -> bool:
-        """Say whether the balance covers a first step of so many more runs."""
-        return self.balance is None or self.balance >= self._world.price * (self._alive() + count)
+        """Return whether the balance covers a first step of *count* more runs."""
+        return self.balance is None or self.balance >= self._config.price * (
+            self._unfinished_runs() + count
+        )
 
     def _holds(self, count: int) -> bool:
-        """Say whether so many more runs are taken, be it to wait."""
-        if self._limit is None or self._world.answers("over_limit") == "queued":
+        """Return whether *count* more runs are accepted, to run or to wait."""
+        if self._limit is None or self._config.answers("over_limit") == "queued":
             return True
-        return self._alive() + count <= self._limit
+        return self._unfinished_runs() + count <= self._limit
 
-    def _alive(self) -> int:
-        return sum(1 for run in self.ledger.runs if not run.status.is_final)
+    def _unfinished_runs(self) -> int:
+        return sum(1 for run in self.journal.runs if not run.status.is_final)
 
-    def _request_fate(self, urls: tuple[str, ...]) -> tuple[str | None, tuple[int, ...]]:
+    def _request_fault(self, urls: tuple[str, ...]) -> tuple[str | None, tuple[int, ...]]:
         if not self._affords(len(urls)):
-            return _BROKE[self._world.answers("no_credits")], ()
+            return _BROKE[self._config.answers("no_credits")], ()
         if not self._holds(len(urls)):
             return "throttled", ()
         met: dict[str, list[int]] = {}
-        for place, url in enumerate(urls):
+        for index, url in enumerate(urls):
             address = self._address(url)
-            if address and address.befalls(
-                FaultKind.REQUEST, self._occasions[FaultKind.REQUEST, url]
+            if address and address.applies(
+                FaultTarget.REQUEST, self._occasions[FaultTarget.REQUEST, url]
             ):
-                met.setdefault(address.fate, []).append(place)
+                met.setdefault(address.fault, []).append(index)
         if met:
-            first, places = next(iter(met.items()))
-            return first, tuple(places)
-        lot = seeded_share(self._world.seed, "request", self._requests)
-        fate = draw_fault(FaultKind.REQUEST, self._world.rates, lot)
-        place = int(seeded_share(self._world.seed, "place", self._requests) * len(urls))
-        return fate, () if fate is None else (place,)
+            first, indexes = next(iter(met.items()))
+            return first, tuple(indexes)
+        lot = seeded_share(self._config.seed, "request", self._requests)
+        fault = draw_fault(FaultTarget.REQUEST, self._config.rates, lot)
+        index = int(seeded_share(self._config.seed, "place", self._requests) * len(urls))
+        return fault, () if fault is None else (index,)
 
-    def _look_fate(self, url: str, now: datetime) -> str | None:
+    def _read_fault(self, url: str, now: datetime) -> str | None:
         address = self._address(url)
-        if address is None or not address.befalls(
-            FaultKind.LOOK, self._occasions[FaultKind.LOOK, url]
+        if address is None or not address.applies(
+            FaultTarget.READ, self._occasions[FaultTarget.READ, url]
         ):
             return None
-        if address.times is not None:  # looks are worth remembering only where they are counted
-            self._record(Look(at=self._instant(now), url=url))
-        return address.fate
+        if address.times is not None:  # only counted faults must be remembered
+            self._record(FaultyRead(at=self._instant(now), url=url))
+        return address.fault
 
     def _address(self, url: str) -> FaultAddress | None:
-        return fault_address_of(url, self._world.script)
+        return fault_address_of(url, self._config.script)
 
-    def _run(self, run_id: str) -> Run:
-        run = self.ledger.find(run_id)
+    def _run(self, run_id: str) -> SandboxRun:
+        run = self.journal.find(run_id)
         if run is None:
             raise LookupError(run_id)
         return run
 
 
-def _is_shown(run: Run, holder: str) -> bool:
+def _is_shown(run: SandboxRun, holder: str) -> bool:
     return run.course.known and run.holder == holder
 
 

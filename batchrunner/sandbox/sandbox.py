@@ -1,4 +1,4 @@
-"""A whole sandbox: one account, its ledger, its agent and the API in front of them."""
+"""A complete sandbox: the API, one account with its journal, and the agent."""
 
 from __future__ import annotations
 
@@ -17,73 +17,73 @@ from batchrunner.sandbox.scenario import SandboxConfig
 from batchrunner.sandbox.service import Clock, Performer, Service
 from batchrunner.sandbox.sites import sites_app
 
-#: Where the API is at home, as its addresses say.
+#: The API's own address, with which the addresses in its answers begin.
 HOME = "https://agent.tinyfish.ai"
 
-#: Wraps the API of a sandbox of such a world: sees every request, and may change every answer.
+#: Wraps the API of a sandbox: sees every request, and may change every answer.
 Middleware: TypeAlias = Callable[[ASGIApp, SandboxConfig], ASGIApp]
 
 
-def no_middleware(app: ASGIApp, world: SandboxConfig) -> ASGIApp:
-    """Leave the API as it is."""
+def no_middleware(app: ASGIApp, config: SandboxConfig) -> ASGIApp:
+    """Return the API as it is."""
     return app
 
 
 class Sandbox:
-    """Stand in for the API with everything in memory, or in the ledger's file.
+    """A stand-in for the API, with everything in memory or in the journal's file.
 
-    It starts no tasks, and sleeps only where a client waits for a run or a slow artifact: all time
-    is that of `now`, so it runs on a virtual clock as well as on a real one. Addresses that it
-    gives begin with `home`.
+    It starts no tasks, and sleeps only where a client waits for a run or a slow artifact. Time is
+    what `now` says, so it runs on a virtual clock as well as on a real one. The addresses in its
+    answers begin with `home`.
     """
 
-    app: ASGIApp  #: the API; it takes any Host
-    ledger: Journal  #: as of the last request or `settle`
+    app: ASGIApp  #: the API; it accepts any Host
+    journal: Journal  #: as of the last request or `settle`
 
     def __init__(
         self,
         *,
-        world: SandboxConfig,
+        config: SandboxConfig,
         now: Clock,
         agent: Performer,
-        ledger: Journal | None = None,
+        journal: Journal | None = None,
         keys: frozenset[str] | None = None,
         home: str = HOME,
         middleware: Middleware = no_middleware,
     ) -> None:
-        self.ledger = Journal() if ledger is None else ledger
-        account = RunEngine(world=world, ledger=self.ledger, now=now())
-        self._service = Service(world=world, account=account, agent=agent, now=now, home=home)
-        self.app = middleware(api_app(self._service, keys=keys), world)
+        self.journal = Journal() if journal is None else journal
+        account = RunEngine(config=config, journal=self.journal, now=now())
+        self._service = Service(config=config, account=account, agent=agent, now=now, home=home)
+        self.app = middleware(api_app(self._service, keys=keys), config)
 
     @classmethod
     def in_process(
         cls,
-        world: SandboxConfig,
+        config: SandboxConfig,
         now: Clock,
         *,
-        ledger: Journal | None = None,
+        journal: Journal | None = None,
         keys: frozenset[str] | None = None,
         middleware: Middleware = no_middleware,
     ) -> Self:
-        """Build a sandbox whose agent reads the sample sites in this process, and nothing else."""
+        """Return a sandbox whose agent reads the sample sites in this process, and nothing else."""
         sites = InProcess(sites_app())
         client = httpx.AsyncClient(
             transport=Offline(), mounts={"all://*.test": sites}, follow_redirects=True
         )
         agent = Agent(client)
         return cls(
-            world=world, now=now, agent=agent, ledger=ledger, keys=keys, middleware=middleware
+            config=config, now=now, agent=agent, journal=journal, keys=keys, middleware=middleware
         )
 
     def transport(self) -> httpx.AsyncBaseTransport:
-        """Give a transport by which an httpx client reaches the API in this process."""
+        """Return a transport with which an httpx client reaches the API in this process."""
         return InProcess(self.app)
 
     async def settle(self) -> None:
-        """Bring the ledger up to date: every run that is due by now has its result and charge."""
+        """Bring the journal up to date: give every run that is due its result and charge."""
         await self._service.settle()
 
     async def deliver(self, client: httpx.AsyncClient) -> None:
-        """Tell webhooks what is due to be told by now; `client` is what reaches them."""
-        await self._service.courier.deliver(client)
+        """Send the webhooks that are due, with *client*."""
+        await self._service.webhook_sender.deliver(client)

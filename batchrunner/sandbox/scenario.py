@@ -1,4 +1,4 @@
-"""The conditions that a sandbox plays: how long runs take, what befalls them, what they cost."""
+"""The configuration of a sandbox: how long runs take, which faults they meet, what they cost."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from decimal import Decimal
 from statistics import NormalDist
 
 from batchrunner.sandbox import api_variants
-from batchrunner.sandbox.faults import FaultAddress, FaultKind, kind_of
+from batchrunner.sandbox.faults import FaultAddress, FaultTarget, fault_target
 from batchrunner.sandbox.seeded_random import seeded_share
 
-#: Steps of a run whose agent is not sent out, from and to.
+#: Fewest and most steps of a run that ends without the agent.
 _STEPS = (3, 12)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SandboxConfig:
-    """Hold everything that decides what a sandbox does, apart from requests and time.
+    """What a sandbox does, apart from requests and time.
 
-    `durations` are the shortest and longest run in seconds; between them they spread as real runs
-    do (log-normal: the median is their geometric mean, one run in twenty touches a bound).
-    `limit` is how many runs the account may have RUNNING; more wait as PENDING, first come first
-    served. `rates` gives the share of runs (or, by the fate's kind, of create requests or reads)
-    that meet a named fate; `script` maps globs of urls to `fate`, `fate/n` or
-    `fate-unless-escape`, and goes before
-    `rates`. `credits` is the balance at the beginning; without one the account has no wallet and
-    never runs dry. `deposits` come on top: so many seconds after the account was opened, so much.
-    `late` is how many seconds a new run is missing from the list of runs. `apart` says that each
-    key is another account's, which knows its own runs only. `variants` answers what the sources
-    leave open, by the names of `VARIANTS`.
+    `durations` are the shortest and longest run in seconds. Between them durations are
+    log-normal, as those of real runs: the median is their geometric mean, and one run in twenty
+    touches a bound. `limit` is how many runs the account may have RUNNING; more wait as PENDING,
+    first come, first served. `rates` gives the share of runs (or of create requests, reads or
+    artifacts) that meet a fault. `script` maps globs of urls to `fault`, `fault/n` or
+    `fault-unless-escape`, and goes before `rates`. `credits` is the balance at the beginning;
+    without it the account has no wallet and never runs out of credits. `deposits` are paid in
+    later: seconds after the account was opened, and amount. `late` is how many seconds a new run
+    is missing from the list of runs. With `apart`, each key is a separate account that knows only
+    its own runs. `variants` chooses answers that the API's sources leave open, by the names in
+    `VARIANTS`.
     """
 
     seed: int = 0
@@ -56,10 +56,10 @@ class SandboxConfig:
         api_variants.check_variants(self.variants)
         for text in self.script.values():
             FaultAddress.parse(text)
-        for kind in FaultKind:
-            rates = [rate for name, rate in self.rates.items() if kind_of(name) is kind]
+        for target in FaultTarget:
+            rates = [rate for name, rate in self.rates.items() if fault_target(name) is target]
             if sum(rates) > 1 or any(rate < 0 for rate in rates):
-                raise ValueError(f"the rates of {kind} fates must be shares of 1: {rates}")
+                raise ValueError(f"the rates of {target} faults must be shares of 1: {rates}")
 
     def _check_wallet(self) -> None:
         if self.deposits and self.credits is None:
@@ -71,7 +71,7 @@ class SandboxConfig:
             raise ValueError(f"credits must be an amount: {self.credits}")
 
     def duration(self, url: str, nth: int) -> float:
-        """Say how many seconds the nth run (from 0) of a url takes.
+        """Return how many seconds the nth run (from 0) of a url takes.
 
         It follows from the url and not from the order of arrival, so that a job's first run takes
         the same time whatever ran before it. Whole milliseconds, as the API's timestamps have.
@@ -84,22 +84,22 @@ class SandboxConfig:
         return max(round(math.exp(min(max(drawn, shortest), longest)), 3), 0.001)
 
     def steps(self, run_id: str) -> int:
-        """Say how many steps a run takes that ends without the agent."""
-        fewest, most = _STEPS
-        return fewest + int(seeded_share(self.seed, "steps", run_id) * (most - fewest + 1))
+        """Return how many steps a run takes that ends without the agent."""
+        minimum, maximum = _STEPS
+        return minimum + int(seeded_share(self.seed, "steps", run_id) * (maximum - minimum + 1))
 
     def credited(self, seconds: float) -> Decimal | None:
-        """Say what was paid in until so many seconds after the account was opened."""
+        """Return what was paid in so many seconds after the account was opened; None: no wallet."""
         if self.credits is None:
             return None
         paid_in = [amount for at, amount in self.deposits if at <= seconds]
         return self.credits + sum(paid_in)
 
     def answers(self, variant: str) -> str:
-        """Name the answer that is played where the sources leave something open."""
+        """Return the answer chosen for a variant, or its usual answer."""
         return self.variants.get(variant) or api_variants.VARIANTS[variant].usual
 
     @property
-    def told_wait(self) -> int:
-        """The `retry_after` as the API tells it, in whole seconds."""
+    def retry_after_seconds(self) -> int:
+        """The `retry_after` as the API sends it, in whole seconds."""
         return math.ceil(self.retry_after)

@@ -1,4 +1,4 @@
-"""Numbers and ids that look random and follow from a seed."""
+"""Numbers and ids that look random and depend on a seed only."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ def _digest(*key: object) -> bytes:
 
 
 def seeded_share(*key: object) -> float:
-    """Give a number in [0, 1) that follows from the key alone."""
+    """Return a number in [0, 1) that depends on the key only."""
     return int.from_bytes(_digest("share", *key)[:6], "big") / 2**48
 
 
 def seeded_id(*key: object) -> str:
-    """Give an id in the form of a random UUID that follows from the key alone."""
+    """Return an id in the form of a random UUID that depends on the key only."""
     return str(uuid.UUID(bytes=_digest("id", *key)[:16], version=4))

@@ -12,7 +12,7 @@ from batchrunner.sandbox.http.validators import issue
 from batchrunner.sandbox.scenario import SandboxConfig
 from batchrunner.sandbox.seeded_random import seeded_id
 
-#: What is in every vault: who signs in where, and whether a one-time password is asked for.
+#: The logins in every vault: label, domain, and whether it has a one-time password.
 _LOGINS = (("Portal", "portal.test", False), ("Shop", "shop.test", True))
 
 Body = Mapping[str, Any]
@@ -20,18 +20,18 @@ Path = Sequence[str | int]
 
 
 class Vault:
-    """Keep connections in memory: a sandbox that starts anew has those of its world."""
+    """The connections, in memory: a new sandbox has those of its config."""
 
-    def __init__(self, world: SandboxConfig, now: datetime) -> None:
-        self._plays = world.answers("vault")
-        self._seed = world.seed
+    def __init__(self, config: SandboxConfig, now: datetime) -> None:
+        self._plays = config.answers("vault")
+        self._seed = config.seed
         self._connected = 0
         self._connections: dict[str, dict[str, Any]] = {}
         if self._plays != "none":
             self.connect("1password", now)
 
     def connect(self, provider: str, now: datetime) -> dict[str, Any]:
-        """Connect a password manager in the place of an earlier connection to it."""
+        """Connect a password manager, in place of an earlier connection to it."""
         self._connections = {
             key: each for key, each in self._connections.items() if each["provider"] != provider
         }
@@ -53,7 +53,7 @@ class Vault:
         return {"connections": list(self._connections.values())}
 
     def disconnect(self, connection: str) -> dict[str, Any]:
-        """Forget a connection and its items."""
+        """Remove a connection and its items."""
         self._check_up()
         if self._connections.pop(connection, None) is None:
             raise not_found("Connection not found")
@@ -67,14 +67,14 @@ class Vault:
         return {"items": [item for each in self._connections for item in _items(each)]}
 
     def sync(self) -> dict[str, Any]:
-        """Look for new items, of which there never are any."""
+        """Synchronize the items; there are never new ones."""
         shown = self.items()
         if self._plays == "expired":
             raise _expired()
         return {**shown, "sync_summary": {"added": 0, "updated": 0, "removed": 0}}
 
     def admit(self, body: Body, path: Path) -> None:
-        """Refuse a run that wants what is not there."""
+        """Refuse a run that names a login that does not exist."""
         if not body.get("use_vault"):
             return
         self._check_up()
@@ -88,9 +88,9 @@ class Vault:
 
     def _strange(self, asked: Sequence[str], path: Path) -> Iterator[Issue]:
         known = {item["itemId"] for each in self._connections for item in _items(each)}
-        for place, item in enumerate(asked):
+        for index, item in enumerate(asked):
             if item not in known:
-                at = (*path, "credential_item_ids", place)
+                at = (*path, "credential_item_ids", index)
                 yield issue("custom", at, "Credential item not found")
 
     def _check_up(self) -> None:

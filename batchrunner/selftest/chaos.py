@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchrunner.model import BatchCounts, JobState
-from batchrunner.sandbox import Run
+from batchrunner.sandbox import SandboxRun
 from batchrunner.selftest.invariants import InvariantViolated, check_end, invariant, most_at_once
 from batchrunner.selftest.sandbox_process import SandboxProcess, pages, sandbox_process, write_jobs
 from batchrunner.selftest.summary import ProcessSummary
@@ -126,8 +126,9 @@ class ChaosInjector:
         deadline = time.monotonic() + HUNG_AFTER_SECONDS
         while self.workers.restart_given_up():
             if time.monotonic() > deadline:
+                output = self.workers.output()[-4000:]
                 raise InvariantViolated(
-                    f"the batch did not end in {HUNG_AFTER_SECONDS / 60:g} minutes:\n{self.workers.output()[-4000:]}"
+                    f"the batch did not end in {HUNG_AFTER_SECONDS / 60:g} minutes:\n{output}"
                 )
             if events and (count := created()) >= events[0].at:
                 self.report(f"{count:>6,} runs created: {self.inject(events.pop(0))}")
@@ -182,7 +183,7 @@ def summary_of(
     plan: ChaosPlan,
     injector: ChaosInjector,
     counts: BatchCounts,
-    runs: Sequence[Run],
+    runs: Sequence[SandboxRun],
     seconds: float,
 ) -> ProcessSummary:
     """Return the figures of a self-test."""
@@ -218,13 +219,13 @@ def check_runners(injector: ChaosInjector, plan: ChaosPlan) -> None:
         invariant(rows == plan.jobs, f"runner {number} exported {rows} jobs instead of {plan.jobs}")
 
 
-def succeeded(runs: Sequence[Run]) -> list[str]:
+def succeeded(runs: Sequence[SandboxRun]) -> list[str]:
     """Return the urls of the runs that reached their goals."""
     done = [run for run in runs if run.status == "COMPLETED"]
     return [run.url for run in done if (run.result or {}).get("status") != "failure"]
 
 
-def check_runs(plan: ChaosPlan, runs: Sequence[Run]) -> None:
+def check_runs(plan: ChaosPlan, runs: Sequence[SandboxRun]) -> None:
     """Check that each job was completed exactly once, within the bound of concurrency."""
     completed = Counter(succeeded(runs))
     twice = [url for url, times in completed.items() if times > 1]
@@ -237,7 +238,7 @@ def check_runs(plan: ChaosPlan, runs: Sequence[Run]) -> None:
     )
 
 
-def check_database(plan: ChaosPlan, address: str, runs: Sequence[Run]) -> BatchCounts:
+def check_database(plan: ChaosPlan, address: str, runs: Sequence[SandboxRun]) -> BatchCounts:
     """Check that the database agrees with the sandbox; return its counts."""
     with closing(Store.open(address)) as store:
         (batch,) = store.batches()

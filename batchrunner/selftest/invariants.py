@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections import Counter
@@ -12,8 +13,8 @@ from typing import Any
 
 from sqlalchemy import select
 
+from batchrunner.api_facts.run_options import RUN_OPTIONS
 from batchrunner.model import (
-    RUN_OPTIONS,
     Batch,
     FailureCategory,
     Job,
@@ -23,10 +24,11 @@ from batchrunner.model import (
     marker,
     marker_in,
 )
-from batchrunner.outputs import Export
+from batchrunner.model.categories import CATEGORIES
+from batchrunner.outputs import FORMATS
 from batchrunner.policy.retry_rules import MIN_TIME_LIMIT, Policy
 from batchrunner.policy.slots import MAX_CONCURRENCY, concurrency_limit
-from batchrunner.sandbox.journal import Create, Run
+from batchrunner.sandbox.journal import CreateReceived, SandboxRun
 from batchrunner.store.schema import SubmissionState, attempts, jobs, orphans, results, submissions
 from batchrunner.store.serialization import counts_of, limits_of, options_of, rules_of
 from batchrunner.store.store import Store
@@ -36,13 +38,7 @@ GRACE_PERIOD = timedelta(seconds=60)
 #: How long the API must not know a run before the run counts as lost.
 LOST_AFTER = timedelta(seconds=30)
 #: Failures that are not the job's fault: they use up no attempt.
-NOT_THE_JOBS_FAULT = frozenset(
-    {
-        FailureCategory.THROTTLED,
-        FailureCategory.UNREACHABLE,
-        FailureCategory.BILLING_FAILURE,
-    }
-)
+NOT_THE_JOBS_FAULT = frozenset(each for each, row in CATEGORIES.items() if row.never_counted)
 SUCCEEDED = "succeeded"
 
 
@@ -85,8 +81,8 @@ class StoreSnapshot:
 
     def by_marker(self) -> dict[str, Any]:
         """Return each attempt by the marker in the goal of its run."""
-        tokens = {row.id: row.token for row in self.submissions.values()}
-        return {marker(tokens[a.submission_id], a.place): a for a in self.attempts}
+        tokens = {row.id: row.marker_token for row in self.submissions.values()}
+        return {marker(tokens[a.submission_id], a.batch_index): a for a in self.attempts}
 
 
 # ---- at every moment ----
@@ -144,7 +140,7 @@ def _check_failure_counts(snapshot: StoreSnapshot) -> None:
             "a job has more failures than attempts",
             f"job {job.key}",
         )
-        by_category = json.loads(job.met)
+        by_category = json.loads(job.failures_by_category)
         complete = sum(by_category.values()) == job.failures
         invariant(complete, "a job's failures by category do not add up", f"job {job.key}")
         for category, count in by_category.items():
@@ -175,7 +171,9 @@ def _check_attempt(attempt: Any, submission: Any) -> None:
 # ---- runs that the program cannot know about ----
 
 
-def hidden(runs: Iterable[Run], late: float = 0.0, ended: datetime | None = None) -> set[str]:
+def hidden(
+    runs: Iterable[SandboxRun], late: float = 0.0, ended: datetime | None = None
+) -> set[str]:
     """
     Return the ids of runs that no client can find if it got no answer to the create.
 
@@ -185,11 +183,11 @@ def hidden(runs: Iterable[Run], late: float = 0.0, ended: datetime | None = None
     return {
         run.run_id
         for run in runs
-        if run.fate == "lost" or (ended and run.created_at + timedelta(seconds=late) > ended)
+        if run.fault == "lost" or (ended and run.created_at + timedelta(seconds=late) > ended)
     }
 
 
-def undecided(store: Store, batch_id: int, runs: Iterable[Run]) -> set[str]:
+def undecided(store: Store, batch_id: int, runs: Iterable[SandboxRun]) -> set[str]:
     """
     Return the ids of runs that nothing can match, and whose jobs failed as unanswered.
 
@@ -198,7 +196,7 @@ def undecided(store: Store, batch_id: int, runs: Iterable[Run]) -> set[str]:
     return _undecided(StoreSnapshot.of(store, batch_id), runs)
 
 
-def _undecided(snapshot: StoreSnapshot, runs: Iterable[Run]) -> set[str]:
+def _undecided(snapshot: StoreSnapshot, runs: Iterable[SandboxRun]) -> set[str]:
     unanswered = {
         text
         for text, attempt in snapshot.by_marker().items()
@@ -233,7 +231,7 @@ def check_end(
     store: Store,
     batch_id: int,
     loaded: int,
-    runs: Collection[Run],
+    runs: Collection[SandboxRun],
     unseen: Collection[str] | None = None,
 ) -> None:
     """
@@ -264,7 +262,7 @@ def check_end(
 
 
 def _check_each_run_has_one_place(
-    snapshot: StoreSnapshot, runs: Iterable[Run], unseen: Collection[str]
+    snapshot: StoreSnapshot, runs: Iterable[SandboxRun], unseen: Collection[str]
 ) -> None:
     """Check that every run belongs to exactly one attempt, or is a cancelled orphan."""
     created = {run.run_id for run in runs}
@@ -282,7 +280,9 @@ def _check_each_run_has_one_place(
 
 
 def _export(store: Store, batch_id: int) -> Iterable[str]:
-    return Export("jsonl", lambda: store.finished(batch_id)).lines()
+    file = io.BytesIO()
+    FORMATS["jsonl"].write(lambda: store.finished(batch_id), file)
+    return file.getvalue().decode().splitlines()
 
 
 # ---- creates; only a sandbox in the same process knows these ----
@@ -291,7 +291,7 @@ def _export(store: Store, batch_id: int) -> Iterable[str]:
 def check_creates(
     store: Store,
     batch: Batch,
-    runs: Collection[Run],
+    runs: Collection[SandboxRun],
     late: float | None,
     *,
     blind: bool = False,
@@ -313,7 +313,7 @@ def check_creates(
     given_up = [
         (by_marker[text], run)
         for text, run in marked
-        if by_marker[text].outcome == FailureCategory.UNREACHABLE and run.fate != "lost"
+        if by_marker[text].outcome == FailureCategory.UNREACHABLE and run.fault != "lost"
     ]
     for attempt, run in given_up if late is not None else ():
         if not blind or _had_control_run(snapshot, attempt):
@@ -350,21 +350,23 @@ def _had_control_run(snapshot: StoreSnapshot, attempt: Any) -> bool:
 
 
 def _check_time_limits(
-    snapshot: StoreSnapshot, settings: Settings, marked: Iterable[tuple[str, Run]]
+    snapshot: StoreSnapshot, settings: Settings, marked: Iterable[tuple[str, SandboxRun]]
 ) -> None:
     """Check that no run was cancelled for its time before its limit."""
     by_marker = snapshot.by_marker()
     own = {job.id: limits_of(job.limits) for job in snapshot.jobs}
     for text, run in marked:
         attempt = by_marker[text]
-        if run.fate == "cancelled":
+        if run.fault == "cancelled":
             continue  # by somebody else, although polls may not have shown it
-        timed_out = attempt.outcome == FailureCategory.TIMED_OUT and not attempt.recalled
+        timed_out = (
+            attempt.outcome == FailureCategory.TIMED_OUT and not attempt.cancelled_for_deadline
+        )
         if timed_out and run.finished_at:
             _check_time_limit(settings, own[attempt.job_id], run)
 
 
-def _check_time_limit(settings: Settings, own: TimeLimits, run: Run) -> None:
+def _check_time_limit(settings: Settings, own: TimeLimits, run: SandboxRun) -> None:
     # An unknown status may hide which of the two limits applies.
     least = min(own.queued or settings.queued_limit, own.running or settings.running_limit)
     if settings.stuck_after is not None:
@@ -373,7 +375,9 @@ def _check_time_limit(settings: Settings, own: TimeLimits, run: Run) -> None:
     invariant(lasted >= least, "a run was cancelled before its limit", f"run {run.run_id}")
 
 
-def _check_limits(snapshot: StoreSnapshot, settings: Settings, runs: Collection[Run]) -> None:
+def _check_limits(
+    snapshot: StoreSnapshot, settings: Settings, runs: Collection[SandboxRun]
+) -> None:
     """Check that jobs fail no more often, and runs are no more at once, than the settings allow."""
     for job in snapshot.jobs:
         _check_failures(settings, job)
@@ -389,14 +393,14 @@ def _check_failures(settings: Settings, job: Any) -> None:
     invariant(
         job.failures <= bound, "a job failed more often than its policy allows", f"job {job.key}"
     )
-    for category, count in counts_of(job.met).items():
+    for category, count in counts_of(job.failures_by_category).items():
         allowed = count <= policy.tries(policy.rule(about, category))
         invariant(
             allowed, f"a job met {category} more often than its policy allows", f"job {job.key}"
         )
 
 
-def most_at_once(runs: Iterable[Run]) -> int:
+def most_at_once(runs: Iterable[SandboxRun]) -> int:
     """Return how many runs were alive at the same time, at most."""
     every = list(runs)
     changes = [(run.created_at, 1) for run in every]
@@ -408,7 +412,7 @@ def most_at_once(runs: Iterable[Run]) -> int:
     return most
 
 
-def check_waits(requests: Collection[Create], retry_after: float) -> None:
+def check_waits(requests: Collection[CreateReceived], retry_after: float) -> None:
     """Check that no throttled create is sent again before Retry-After is over."""
     until: dict[str, datetime] = {}
     for request in requests:
@@ -425,7 +429,7 @@ def check_waits(requests: Collection[Create], retry_after: float) -> None:
 def check_rows(
     store: Store,
     batch_id: int,
-    runs: Collection[Run],
+    runs: Collection[SandboxRun],
     unseen: Collection[str],
     served: Mapping[str, bytes],
     *,
@@ -441,7 +445,7 @@ def check_rows(
     """
     snapshot = StoreSnapshot.of(store, batch_id)
     unmatched = set(unseen) - {attempt.run_id for attempt in snapshot.attempts}
-    shown = {r.run_id: r for r in runs if r.fate != "lost" and r.run_id not in unmatched}
+    shown = {r.run_id: r for r in runs if r.fault != "lost" and r.run_id not in unmatched}
     for run in shown.values():
         invariant(bool(run.finished_at), "a run was left alive", f"run {run.run_id}")
     by_id = {job.id: job for job in snapshot.jobs}
@@ -456,14 +460,14 @@ def check_rows(
         invariant(
             not early, "an attempt was closed before its run had ended", f"attempt {attempt.id}"
         )
-        _check_options(found, options_of(job.options, attempt.changes), webhook)
+        _check_options(found, options_of(job.options, attempt.option_overrides), webhook)
         _check_result(attempt, found, snapshot.results.get(attempt.id), served.get(found.run_id))
     charged = sum(run.steps for run in shown.values())
     steps = store.tally(batch_id).steps
     invariant(steps == charged, f"the cost is {steps} steps, not what the API charged: {charged}")
 
 
-def _check_options(run: Run, options: Mapping[str, Any], webhook: str | None) -> None:
+def _check_options(run: SandboxRun, options: Mapping[str, Any], webhook: str | None) -> None:
     """Check that a run had the options that its row says, and perhaps the runner's webhook."""
     expected = _of_the_run(options)
     added = {} if webhook is None or "webhook_url" in expected else {"webhook_url": webhook}
@@ -477,7 +481,7 @@ def _of_the_run(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: options[name] for name in names}
 
 
-def _check_result(attempt: Any, run: Run, stored: str | None, served: bytes | None) -> None:
+def _check_result(attempt: Any, run: SandboxRun, stored: str | None, served: bytes | None) -> None:
     """Check that the stored result is what the API returned, however hostile it is."""
     if served is not None:
         invariant(bool(stored), "a hostile result was not stored", f"attempt {attempt.id}")
@@ -494,7 +498,7 @@ def _check_result(attempt: Any, run: Run, stored: str | None, served: bytes | No
 
 
 def _is_same_json(stored: str, served: bytes) -> bool:
-    """Return whether ASCII JSON is what was served; a byte that is not UTF-8 is half a character."""
+    """Return whether ASCII JSON is what was served; a byte that is not UTF-8 is a surrogate."""
     text = served.decode("utf-8", "surrogateescape")
     return stored.isascii() and _unescaped(stored) == _unescaped(text)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import anyio
 
-from batchrunner.sandbox import Journal, Run, Sandbox, SandboxConfig
+from batchrunner.sandbox import Journal, Sandbox, SandboxConfig, SandboxRun
 from batchrunner.selftest.subprocesses import Program, started, wait_until
 
 #: An API key for the sandbox; a test can find it where no key may be.
@@ -55,7 +55,7 @@ class SandboxProcess:
         """The environment in which a command uses it."""
         return {"TINYFISH_API_KEY": KEY, "TINYFISH_BASE_URL": self.url}
 
-    def runs(self) -> list[Run]:
+    def runs(self) -> list[SandboxRun]:
         """Return all runs that it created, in their present state."""
         return runs_of(self.count.journal, self.config)
 
@@ -95,13 +95,13 @@ def sandbox_process(
         yield SandboxProcess(url=url, count=RunCounter(journal), config=config, program=program)
 
 
-def runs_of(journal: Path, config: SandboxConfig) -> list[Run]:
+def runs_of(journal: Path, config: SandboxConfig) -> list[SandboxRun]:
     """Return the runs of a sandbox in their present state, by replaying a copy of its journal."""
     with (
         tempfile.TemporaryDirectory() as folder,
         closing(Journal(Path(shutil.copy(journal, folder)))) as copy,
     ):
-        anyio.run(Sandbox.in_process(config, _now, ledger=copy).settle)
+        anyio.run(Sandbox.in_process(config, _now, journal=copy).settle)
         return list(copy.runs)
 
 

@@ -1,1 +1,1 @@
-"""The database of batches, jobs and attempts; one function is one transaction."""
+"""The database of batches, jobs and attempts. One function is one transaction."""

@@ -1,4 +1,4 @@
-"""Statements about the account that a batch's runs are on, which is known by its keys."""
+"""Records which API keys belong to the account that has a batch's runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, exists, or_, select, update
 
-from batchrunner.model import MAX_RUNS_PER_REQUEST
+from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.store.schema import SubmissionState, attempts, batches, orphans, submissions
 
 _open = (attempts.c.batch_id == bindparam("batch"), attempts.c.closed_at.is_(None))
@@ -15,7 +15,7 @@ _unsettled = (
     submissions.c.batch_id == bindparam("batch"),
     or_(
         submissions.c.state.in_([SubmissionState.INTENDED, SubmissionState.UNANSWERED]),
-        submissions.c.watch_at.is_not(None),  # its runs may turn up late
+        submissions.c.next_late_check_at.is_not(None),  # its runs may appear late
     ),
 )
 _ANYTHING_OPEN = select(
@@ -29,32 +29,32 @@ _KEYS = select(batches.c.known_keys).where(batches.c.id == bindparam("batch"))
 
 
 class KeyReplaced(Exception):
-    """The key of another account was taken for the batch's since this runner began."""
+    """The batch's keys were replaced by another account's since this runner began."""
 
 
 def known_keys(tx: Connection, batch_id: int) -> tuple[str, ...]:
-    """Return the digests of the keys that open a batch's runs; none before its first run."""
+    """Return the digests of the keys of a batch's account; none before its first run."""
     return listed(tx.execute(_KEYS, {"batch": batch_id}).scalar_one())
 
 
 def check_key(tx: Connection, batch_id: int, key: str | None) -> None:
     """
-    See that a key still opens the batch's runs; None: nobody asks.
+    Check that a key is one of the batch's account; None passes.
 
     Raises:
-        KeyReplaced: It does not.
+        KeyReplaced: It is not.
     """
     if key is not None and key not in known_keys(tx, batch_id):
         raise KeyReplaced(key)
 
 
 def listed(stored: str | None) -> tuple[str, ...]:
-    """Return the digests that a row holds."""
+    """Split a row's digests."""
     return tuple((stored or "").split())
 
 
 class KeysChanged(Exception):
-    """Somebody else was admitted since the keys of a batch were read."""
+    """Another process admitted a key since the keys of a batch were read."""
 
 
 def admit_key(
@@ -66,13 +66,13 @@ def admit_key(
     read: tuple[str, ...] | None = None,
 ) -> bool:
     """
-    Take a key for one of the batch's account; return whether it was taken.
+    Admit a key to the batch's account; return whether it was admitted.
 
-    *beside* those that are known: the API has shown that it is the same account's. Else in their
-    place, which is refused as long as runs of the batch may be alive: they may be another's.
+    With *beside*, the known keys stay, because the API has shown that the account is the same.
+    Otherwise the key replaces them. That is refused while runs of the batch may be in flight.
 
     Raises:
-        KeysChanged: The digests are not those that were *read*: one of them may be this key's.
+        KeysChanged: The stored digests are not those that were *read*.
     """
     stored = tx.execute(_KEYS.with_for_update(), {"batch": batch_id}).scalar_one()
     if read is not None and listed(stored) != read:
@@ -85,7 +85,7 @@ def admit_key(
 
 
 def has_open_work(tx: Connection, batch_id: int) -> bool:
-    """Whether runs of the batch may be alive, or may have ended and not been collected."""
+    """Return whether runs of the batch may be in flight, or ended without being collected."""
     return bool(tx.execute(_ANYTHING_OPEN, {"batch": batch_id}).scalar_one())
 
 
@@ -101,10 +101,10 @@ _NEWEST = (
 
 def account_check_runs(tx: Connection, batch_id: int) -> list[str]:
     """
-    Return up to a look's worth of runs by which the batch's account can be told.
+    Return up to 100 run ids to check that a key belongs to the batch's account.
 
-    They are the newest that may be alive, or else those of the newest submission: before it, the
-    batch may have been on another account.
+    They are the newest runs that may be in flight, or else those of the newest submission. Older
+    submissions may belong to another account.
     """
     batch = {"batch": batch_id}
     newest = _OPEN_RUNS.order_by(attempts.c.id.desc()).limit(MAX_RUNS_PER_REQUEST)

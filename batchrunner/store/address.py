@@ -1,4 +1,4 @@
-"""Reads the addresses of databases, and shows them without their passwords."""
+"""Parses the addresses of databases, and hides their passwords."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from sqlalchemy.exc import ArgumentError
 from batchrunner.store.errors import StoreError
 
 SERVER = "postgresql://user@host:5432/name"
-#: What a file's name would hardly begin with: a server's address without its slashes.
+#: A server's address without its slashes: unlikely as the name of a file.
 _SCHEME = re.compile(r"(postgres(ql)?(\+\w+)?|sqlite|mysql|file):(?!//)", re.IGNORECASE)
-#: How libpq's own tools name a database.
+#: The notation of libpq's own tools.
 _WORDS = re.compile(r"\s*(host|hostaddr|port|dbname|user|password|service)\s*=", re.IGNORECASE)
 _USER = re.compile(r"(://[^:/@]*:)[^?]*@")
 _QUERY = re.compile(r"([?&](?:ssl)?password=)[^&]*", re.IGNORECASE)
@@ -22,20 +22,20 @@ _QUERY = re.compile(r"([?&](?:ssl)?password=)[^&]*", re.IGNORECASE)
 
 def url_of(address: str) -> URL:
     """
-    Return what an address stands for: a file, unless it begins like a url.
+    Parse an address: a file path, unless it has the form of a url.
 
     Raises:
-        StoreError: It is no address of a database that is supported; no password is in it.
+        StoreError: The address is not one of a supported database. The message has no password.
     """
     if not address:
-        # SQLite would keep the ledger in a nameless file, and delete it at the end.
+        # SQLite would use a file without a name, and delete it at the end.
         raise StoreError("the database has no name", hint="give one with --db PATH")
     if "://" not in address:
         return _file(address)
     try:
         url = make_url(address)
     except (ArgumentError, ValueError) as error:
-        # What it says is not repeated: it may show a password.
+        # Its message is not repeated, because it may contain a password.
         raise _no_address() from error
     backend = url.get_backend_name().lower()
     if backend in ("postgresql", "postgres"):
@@ -59,7 +59,7 @@ def _no_address() -> StoreError:
 
 
 def file_of(address: str) -> Path | None:
-    """Return the file of a database, or None where a server or memory keeps it; or StoreError."""
+    """Return the file of a database; None for a server or memory. May raise StoreError."""
     url = url_of(address)
     if url.get_backend_name() != "sqlite" or is_in_memory(url):
         return None
@@ -67,7 +67,7 @@ def file_of(address: str) -> Path | None:
 
 
 def is_in_memory(url: URL) -> bool:
-    """Whether a database is gone when the program ends."""
+    """Return whether a database exists only while the program runs."""
     path = url.database or ""
     return url.get_backend_name() == "sqlite" and (
         path in ("", ":memory:") or "file::memory:" in path
@@ -75,5 +75,5 @@ def is_in_memory(url: URL) -> bool:
 
 
 def redacted(address: str) -> str:
-    """Return an address as it may stand in a log: with stars in the place of passwords."""
+    """Replace the passwords in an address by stars."""
     return _QUERY.sub(r"\1***", _USER.sub(r"\1***@", address))

@@ -1,56 +1,65 @@
-"""Statements that take runs into a batch that something else started."""
+"""Adopts runs that another program started, as jobs of a batch."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select
 
 from batchrunner.model import JobState, RetryRule, Run, RunStatus
-from batchrunner.policy.retry_rules import CONFIGURABLE
+from batchrunner.model.categories import CONFIGURABLE
 from batchrunner.store.batches import output_schema_digest
-from batchrunner.store.database import insert_or_ignore
+from batchrunner.store.dialect import insert_or_ignore
 from batchrunner.store.schema import SubmissionState, attempts, jobs, orphans, submissions
 from batchrunner.store.serialization import json_text, plain_rules
+from batchrunner.store.transactions import random_token
 
-#: A failure ends an adopted job: another try would be a run that nobody asked this batch for.
+#: A failure ends an adopted job. A retry would be a run that the user did not request.
 _ONCE = json_text(
     plain_rules({category: RetryRule(attempts=1, then=()) for category in CONFIGURABLE})
 )
-#: The part of a marker that names a submission, wherever it stands in a goal.
+#: The part of a marker that names a submission, anywhere in a goal.
 _TOKEN = re.compile(r"br-([0-9a-z]+)-[0-9]")
-#: Submissions whose runs may yet come to light under ids that the ledger does not know.
-_IN_DOUBT = (SubmissionState.INTENDED, SubmissionState.UNANSWERED, SubmissionState.ABSENT)
+#: States of submissions whose runs may have ids that the database does not know.
+_RUNS_MAY_EXIST = (SubmissionState.INTENDED, SubmissionState.UNANSWERED, SubmissionState.ABSENT)
 
 
 def adopt_runs(
-    tx: Connection, owner_id: str, batch_id: int, runs: Sequence[Run], now: datetime, token: str
+    tx: Connection,
+    owner_id: str,
+    batch_id: int,
+    runs: Sequence[Run],
+    now: datetime,
+    *,
+    new_token: Callable[[], str] = random_token,
 ) -> int:
     """
-    Make a job of each run, with one open attempt that has it; return how many.
+    Add a job with an open attempt for each run; return how many were added.
 
-    No more runs than ride in one submission. One that the ledger knows is left alone, and so is
-    one that a submission of this ledger made, whether its answer has been recorded or not.
+    *runs* are at most as many as fit into one submission. A run that the database knows is skipped,
+    and so is a run that a submission of this database created, answered or not.
     """
     unknown = _unknown(tx, {run.run_id: run for run in runs})
     rows = _add_jobs(tx, batch_id, unknown, now) if unknown else []
     if rows:
-        _open(tx, owner_id, batch_id, rows, now, token)
+        _open(tx, owner_id, batch_id, rows, now, new_token())
     return len(rows)
 
 
 def _unknown(tx: Connection, runs: Mapping[str, Run]) -> list[Run]:
-    """Return those runs that no attempt has, no orphan is, and no submission may have made."""
+    """Return the runs that are in no attempt, are no orphans, and come from no submission."""
     held = select(attempts.c.run_id).where(attempts.c.run_id.in_(runs))
-    strays = select(orphans.c.run_id).where(orphans.c.run_id.in_(runs))
-    known = set(tx.execute(held.union(strays)).scalars())
+    orphaned = select(orphans.c.run_id).where(orphans.c.run_id.in_(runs))
+    known = set(tx.execute(held.union(orphaned)).scalars())
     tokens = {run_id: set(_TOKEN.findall(run.goal or "")) for run_id, run in runs.items()}
     every = set().union(*tokens.values())
     ours = set(
-        tx.execute(select(submissions.c.token).where(submissions.c.token.in_(every))).scalars()
+        tx.execute(
+            select(submissions.c.marker_token).where(submissions.c.marker_token.in_(every))
+        ).scalars()
     )
     goals = _marked_elsewhere(tx, {run.goal for run in runs.values() if run.goal})
     return [
@@ -61,7 +70,7 @@ def _unknown(tx: Connection, runs: Mapping[str, Run]) -> list[Run]:
 
 
 def _marked_elsewhere(tx: Connection, goals: Collection[str]) -> set[str]:
-    """Return those goals whose runs may have been created for attempts that do not know them."""
+    """Return the goals whose runs may belong to attempts that have no run id."""
     return set(
         tx.execute(
             select(jobs.c.goal)
@@ -71,21 +80,21 @@ def _marked_elsewhere(tx: Connection, goals: Collection[str]) -> set[str]:
                 jobs.c.goal.in_(goals),
                 attempts.c.run_id.is_(None),
                 submissions.c.marked.is_(False),
-                submissions.c.state.in_(_IN_DOUBT),
+                submissions.c.state.in_(_RUNS_MAY_EXIST),
             )
         ).scalars()
     )
 
 
 def _add_jobs(tx: Connection, batch_id: int, runs: Sequence[Run], now: datetime) -> list[Row[Any]]:
-    """Add a job for each run behind all others; a key that is another job's already stays its."""
+    """Add a job for each run after all others; skip runs whose key another job has."""
     last = select(func.coalesce(func.max(jobs.c.position), 0)).where(jobs.c.batch_id == batch_id)
     position: int = tx.execute(last).scalar_one()
     adding = insert_or_ignore(tx, jobs).on_conflict_do_nothing().returning(jobs.c.id, jobs.c.key)
     return [
         row
-        for place, run in enumerate(runs, 1)
-        if (row := tx.execute(adding, _job(batch_id, position + place, run, now)).first())
+        for index, run in enumerate(runs, 1)
+        if (row := tx.execute(adding, _job(batch_id, position + index, run, now)).first())
     ]
 
 
@@ -95,15 +104,15 @@ def _job(batch_id: int, position: int, run: Run, now: datetime) -> dict[str, Any
         "batch_id": batch_id,
         "position": position,
         "key": run.run_id,
-        "url": "",  # the API shows it of no run
+        "url": "",  # the API does not show it
         "goal": run.goal or "",
         "options": json_text(options),
         "policy": _ONCE,
-        "shape": output_schema_digest(options),
+        "output_schema_digest": output_schema_digest(options),
         "state": JobState.RUNNING,
         "available_at": now,
         "attempt": 1,
-        # It goes nowhere from its one attempt: without its url it cannot be submitted.
+        # It gets no other attempt: without a url it cannot be submitted.
         "cancel_requested": True,
     }
 
@@ -116,14 +125,14 @@ def _open(
     now: datetime,
     token: str,
 ) -> None:
-    """Open the attempts that have the runs, as rides of a submission for which nothing is sent."""
+    """Open the attempts with their runs, in a submission that is never sent."""
     submission_id = tx.execute(
         insert(submissions).returning(submissions.c.id),
         {
             "batch_id": batch_id,
             "owner_id": owner_id,
-            "token": token,
-            "marked": False,  # their goals are as somebody else wrote them
+            "marker_token": token,
+            "marked": False,  # another program wrote their goals
             "state": SubmissionState.CREATED,
             "intended_at": now,
             "answered_at": now,
@@ -139,11 +148,11 @@ def _open(
                 "batch_id": batch_id,
                 "owner_id": owner_id,
                 "submission_id": submission_id,
-                "place": place,
+                "batch_index": index,
                 "opened_at": now,
                 "run_id": row.key,
                 "run_status": RunStatus.PENDING,
             }
-            for place, row in enumerate(rows, 1)
+            for index, row in enumerate(rows, 1)
         ],
     )

@@ -1,4 +1,4 @@
-"""Statements that keep which artifacts runs have, and what became of each."""
+"""Records which artifacts runs have, and whether each is wanted, stored, gone or refused."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from batchrunner.model.artifacts import (
     ListedArtifact,
     WantedArtifact,
 )
-from batchrunner.store.database import insert_or_ignore
+from batchrunner.store.dialect import insert_or_ignore
 from batchrunner.store.schema import LISTING, artifacts, attempts, batches, jobs, owners
 from batchrunner.store.serialization import options_of
 
@@ -48,11 +48,11 @@ _CLOSED_NOW = _TO_LIST.join(batches, batches.c.id == attempts.c.batch_id).where(
 )
 
 
-def want_artifacts(tx: Connection, batch_id: int, key: str | None, *, lasting: bool) -> None:
+def want_artifacts(tx: Connection, batch_id: int, key: str | None = None, *, lasting: bool) -> None:
     """
-    Ask for what was captured of every ended run of a batch, or of one job's.
+    Request the artifacts of every ended run of a batch, or of one job.
 
-    *lasting*: of those that end from now on as well.
+    With *lasting*, also those of runs that end from now on.
     """
     if lasting:
         tx.execute(update(batches).where(batches.c.id == batch_id).values(artifacts=True))
@@ -65,7 +65,7 @@ def want_artifacts(tx: Connection, batch_id: int, key: str | None, *, lasting: b
 
 
 def want_artifacts_of(tx: Connection, attempt_ids: Sequence[int]) -> None:
-    """Ask for what was captured of attempts that were closed just now, if the batch wants it."""
+    """Request the artifacts of these closed attempts, if the batch wants artifacts."""
     asked = insert(artifacts).from_select(_COLUMNS, _CLOSED_NOW)
     tx.execute(asked, {"attempts": list(attempt_ids)})
 
@@ -79,7 +79,7 @@ _WANTED = (
         artifacts.c.name,
         attempts.c.run_id,
         attempts.c.number,
-        attempts.c.changes,
+        attempts.c.option_overrides,
         jobs.c.key,
         jobs.c.options,
         batches.c.name.label("batch"),
@@ -96,16 +96,17 @@ def wanted_artifacts(
     tx: Connection,
     batch_id: int,
     most: int,
-    owner_id: str | None,
-    key: str | None,
-    kinds: Collection[ArtifactKind],
-    without: Collection[tuple[int, str, int]],
+    *,
+    owner_id: str | None = None,
+    key: str | None = None,
+    kinds: Collection[ArtifactKind] = (),
+    without: Collection[tuple[int, str, int]] = (),
 ) -> list[WantedArtifact]:
     """
-    Return up to *most* of what is to be asked for next, in the order of attempts.
+    Return up to *most* wanted artifacts, in the order of their attempts.
 
-    That of an *owner* and of all who are dead, or everybody's; of one job; of some kinds; and
-    nothing of what is named in *without*.
+    *owner_id*: only those of this owner and of owners that ended. *key*: only those of this job.
+    *kinds*: only these, and requests for a list. *without* are left out: (attempt id, kind, step).
     """
     query = _WANTED.where(artifacts.c.batch_id == batch_id)
     if owner_id is not None:
@@ -120,7 +121,7 @@ def wanted_artifacts(
 
 
 def _wanted(row: Row[Any]) -> WantedArtifact:
-    captured = options_of(row.options, row.changes).get("capture_config") or {}
+    captured = options_of(row.options, row.option_overrides).get("capture_config") or {}
     return WantedArtifact(
         attempt_id=row.attempt_id,
         kind=None if row.kind == LISTING else ArtifactKind(row.kind),
@@ -148,13 +149,13 @@ _SETTLE = (
         sha256=bindparam("new_sha256"),
         media=bindparam("new_media"),
         path=bindparam("new_path"),
-        why=bindparam("new_why"),
+        reason=bindparam("new_reason"),
     )
 )
 
 
 def settle_artifact(tx: Connection, asked: WantedArtifact, fetched: ArtifactResult) -> bool:
-    """Write down what came of an artifact; whether nobody had before."""
+    """Record the result of fetching an artifact; return False if one was recorded before."""
     values = {
         "attempt": asked.attempt_id,
         "what": asked.kind or LISTING,
@@ -164,13 +165,13 @@ def settle_artifact(tx: Connection, asked: WantedArtifact, fetched: ArtifactResu
         "new_sha256": fetched.sha256,
         "new_media": fetched.media,
         "new_path": fetched.path,
-        "new_why": fetched.why,
+        "new_reason": fetched.why,
     }
     return tx.execute(_SETTLE, values).rowcount == 1
 
 
 def record_listing(tx: Connection, asked: WantedArtifact, found: Iterable[ListedArtifact]) -> None:
-    """Write down which artifacts a run has; what was noted before stays."""
+    """Record which artifacts a run has, unless a list was recorded before."""
     if not settle_artifact(tx, asked, ArtifactResult(state=ArtifactState.STORED)):
         return
     batch = select(attempts.c.batch_id).where(attempts.c.id == asked.attempt_id)
@@ -183,7 +184,7 @@ def record_listing(tx: Connection, asked: WantedArtifact, found: Iterable[Listed
             "batch_id": batch_id,
             "name": each.name,
             "state": ArtifactState.REFUSED if each.why else ArtifactState.WANTED,
-            "why": each.why,
+            "reason": each.why,
         }
         for each in found
     ]
@@ -217,9 +218,12 @@ def artifact_counts(tx: Connection, batch_id: int) -> ArtifactCounts:
 
 
 def artifact_rows(
-    tx: Connection, batch_id: int, key: str | None, kinds: Collection[ArtifactKind]
+    tx: Connection,
+    batch_id: int,
+    key: str | None = None,
+    kinds: Collection[ArtifactKind] = (),
 ) -> list[Artifact]:
-    """Return a batch's artifacts in the order of the job file: all, of one job, of some kinds."""
+    """Return a batch's artifacts in the order of the job file: all, or those of a job or kinds."""
     query = _kept().where(artifacts.c.batch_id == batch_id)
     if key is not None:
         query = query.where(jobs.c.key == key)
@@ -250,12 +254,12 @@ def _artifact(row: Row[Any]) -> Artifact:
         sha256=row.sha256,
         media=row.media,
         path=row.path,
-        why=row.why,
+        why=row.reason,
     )
 
 
 def artifact_paths(tx: Connection, job_ids: Sequence[int]) -> Mapping[int, tuple[str, ...]]:
-    """Return where the artifacts of the newest attempts of these jobs were put, by job."""
+    """Return the files with the artifacts of these jobs' newest attempts, by job id."""
     newest = and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
     rows = tx.execute(
         select(jobs.c.id, artifacts.c.path)

@@ -1,4 +1,4 @@
-"""Statements that follow runs and apply what was decided about their attempts."""
+"""Reads the runs in flight, and writes the results of polls: observations and decisions."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from sqlalchemy import (
     update,
 )
 
+from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.model import (
-    MAX_RUNS_PER_REQUEST,
     AttemptDecision,
     FailureCategory,
     Finish,
@@ -43,6 +43,7 @@ from batchrunner.store.serialization import (
     json_text,
     limits_of,
 )
+from batchrunner.store.transactions import Transactions
 
 _owner: BindParameter[str] = bindparam("owner")
 _held = (attempts.c.owner_id == _owner, attempts.c.closed_at.is_(None))
@@ -52,27 +53,27 @@ _RUNS_IN_FLIGHT = (
         attempts.c.id,
         attempts.c.run_id,
         attempts.c.submission_id,
-        attempts.c.place,
+        attempts.c.batch_index,
         attempts.c.job_id,
         attempts.c.number,
         attempts.c.run_status,
         attempts.c.opened_at,
         attempts.c.seen_running_at,
-        attempts.c.cancelling,
-        attempts.c.recalled,
-        attempts.c.lingered,
+        attempts.c.cancel_reason,
+        attempts.c.cancelled_for_deadline,
+        attempts.c.cancelled_after_result,
         attempts.c.missing_since,
-        attempts.c.rungs,
-        attempts.c.ladders,
+        attempts.c.escalation_steps,
+        attempts.c.escalation_ids,
         jobs.c.key,
         jobs.c.url,
         jobs.c.failures,
-        jobs.c.met,
+        jobs.c.failures_by_category,
         jobs.c.policy,
         jobs.c.expect,
         jobs.c.limits,
-        jobs.c.shape,
-        submissions.c.token,
+        jobs.c.output_schema_digest,
+        submissions.c.marker_token,
         submissions.c.marked,
         submissions.c.answered_at,
     )
@@ -86,41 +87,44 @@ _RUNS_IN_FLIGHT = (
 def runs_in_flight(tx: Connection, owner_id: str, batch_id: int) -> list[OpenAttempt]:
     """Return the owner's open attempts whose runs exist."""
     rows: list[Row[Any]] = list(tx.execute(_RUNS_IN_FLIGHT, {"batch": batch_id, "owner": owner_id}))
-    shaped = _shaped(tx, rows)
+    options = _options_by_schema(tx, rows)
     return [
         OpenAttempt(
             attempt_id=row.id,
             run_id=row.run_id,
             submission_id=row.submission_id,
-            marker=marker(row.token, row.place) if row.marked else None,
+            marker=marker(row.marker_token, row.batch_index) if row.marked else None,
             url=row.url,
             job=job_of(row, row.job_id, row.number, attempt_start_of(row)),
             status=RunStatus(row.run_status),
-            # A create may be held back for an hour, and none of it is the run's.
+            # A rate limit may delay a create request; that time is not the run's.
             opened_at=max(row.opened_at, row.answered_at or row.opened_at),
             started_at=row.seen_running_at,
-            cancel_reason=FailureCategory(row.cancelling) if row.cancelling else None,
-            cancelled_for_deadline=row.recalled,
-            cancelled_after_result=row.lingered,
+            cancel_reason=FailureCategory(row.cancel_reason) if row.cancel_reason else None,
+            cancelled_for_deadline=row.cancelled_for_deadline,
+            cancelled_after_result=row.cancelled_after_result,
             missing_since=row.missing_since,
-            expectations=expectations_in(shaped.get(row.shape), row.expect),
+            expectations=expectations_in(options.get(row.output_schema_digest), row.expect),
             limits=limits_of(row.limits),
         )
         for row in rows
     ]
 
 
-_SHAPED = select(jobs.c.shape, jobs.c.options).where(
+_OPTIONS = select(jobs.c.output_schema_digest, jobs.c.options).where(
     jobs.c.id.in_(bindparam("jobs", expanding=True))
 )
 
 
-def _shaped(tx: Connection, rows: Sequence[Row[Any]]) -> dict[str, str]:
-    """Return options by shape: a schema may be long, and is shared by most jobs of a look."""
-    one_each = {row.shape: row.job_id for row in rows if row.shape}
-    if not one_each:
+def _options_by_schema(tx: Connection, rows: Sequence[Row[Any]]) -> dict[str, str]:
+    """Return options by digest of their output_schema: most jobs share one, and it may be long."""
+    examples = {row.output_schema_digest: row.job_id for row in rows if row.output_schema_digest}
+    if not examples:
         return {}
-    return {row.shape: row.options for row in tx.execute(_SHAPED, {"jobs": [*one_each.values()]})}
+    return {
+        row.output_schema_digest: row.options
+        for row in tx.execute(_OPTIONS, {"jobs": [*examples.values()]})
+    }
 
 
 _OBSERVE = (
@@ -134,28 +138,63 @@ _OBSERVE = (
 )
 
 
+def apply_poll(
+    store: Transactions,
+    owner_id: str,
+    decisions: Sequence[AttemptDecision],
+    observed: Iterable[tuple[OpenAttempt, RunObservation]],
+    now: datetime,
+) -> list[AttemptDecision]:
+    """
+    Write the result of a poll in one transaction, or in none if it brought nothing new.
+
+    Returns the applied decisions.
+    """
+    changes = observed_changes(observed, now)
+    if not changes and not decisions:
+        return []
+    return store.write(_apply_poll, owner_id, decisions, changes, now)
+
+
+def _apply_poll(
+    tx: Connection,
+    owner_id: str,
+    decisions: Sequence[AttemptDecision],
+    changes: Sequence[Mapping[str, Any]],
+    now: datetime,
+) -> list[AttemptDecision]:
+    observe(tx, owner_id, changes)
+    return apply_decisions(tx, owner_id, decisions, now)
+
+
 def observed_changes(
-    seen: Iterable[tuple[OpenAttempt, RunObservation]], now: datetime
+    observed: Iterable[tuple[OpenAttempt, RunObservation]], now: datetime
 ) -> list[dict[str, Any]]:
-    """Return how runs that go on looked, where that differs from what is known."""
-    return [change for attempt, sighting in seen if (change := _change(attempt, sighting, now))]
+    """Return what changed about runs that continue."""
+    return [
+        change
+        for attempt, observation in observed
+        if (change := _change(attempt, observation, now))
+    ]
 
 
 def observe(tx: Connection, owner_id: str, changes: Sequence[Mapping[str, Any]]) -> None:
-    """Note what is new about runs that go on."""
+    """Record what changed about runs that continue."""
     if changes:
         tx.execute(_OBSERVE, [{"owner": owner_id, **change} for change in changes])
 
 
-def _change(attempt: OpenAttempt, sighting: RunObservation, now: datetime) -> dict[str, Any] | None:
+def _change(
+    attempt: OpenAttempt, observation: RunObservation, now: datetime
+) -> dict[str, Any] | None:
     status, started_at, missing_since = attempt.status, attempt.started_at, None
-    if not isinstance(sighting, Run):
+    if not isinstance(observation, Run):
         missing_since = attempt.missing_since or now
     else:
-        # The limit on running time is ours: it counts from when we first saw the run started,
+        # The limit on running time begins when a poll first shows the run as running, by our clock,
         # whatever the server's clock says.
-        starts = sighting.status is RunStatus.RUNNING and started_at is None
-        status, started_at = sighting.status, now if starts else started_at
+        starts = observation.status is RunStatus.RUNNING and started_at is None
+        status, started_at = observation.status, now if starts else started_at
     if (status, started_at, missing_since) == (
         attempt.status,
         attempt.started_at,
@@ -170,17 +209,17 @@ def _change(attempt: OpenAttempt, sighting: RunObservation, now: datetime) -> di
     }
 
 
-_ASK_TO_CANCEL = (
+_REQUEST_CANCEL = (
     update(attempts)
     .where(
         attempts.c.id.in_(bindparam("attempts", expanding=True)),
         *_held,
-        attempts.c.cancelling.is_(None),
+        attempts.c.cancel_reason.is_(None),
     )
     .values(
-        cancelling=bindparam("why"),
-        recalled=bindparam("for_deadline"),
-        lingered=bindparam("with_result"),
+        cancel_reason=bindparam("new_reason"),
+        cancelled_for_deadline=bindparam("for_deadline"),
+        cancelled_after_result=bindparam("after_result"),
     )
 )
 
@@ -189,40 +228,44 @@ def request_cancel(
     tx: Connection,
     owner_id: str,
     attempt_ids: Sequence[int],
-    why: FailureCategory,
+    reason: FailureCategory,
     *,
-    recalled: bool,
-    lingered: bool,
+    for_deadline: bool = False,
+    after_result: bool = False,
 ) -> None:
-    """Note that the API is going to be asked to cancel these runs, and why."""
-    asked = {"attempts": attempt_ids, "owner": owner_id, "why": why}
-    how = {"for_deadline": recalled, "with_result": lingered}
-    tx.execute(_ASK_TO_CANCEL, {**asked, **how})
+    """
+    Record that the API will be asked to cancel these attempts' runs, and why.
+
+    A cancel *for_deadline* does not count against the job. A run that is cancelled *after_result*
+    keeps its result, which counts.
+    """
+    values = {"new_reason": reason, "for_deadline": for_deadline, "after_result": after_result}
+    tx.execute(_REQUEST_CANCEL, {"attempts": attempt_ids, "owner": owner_id, **values})
 
 
 def apply_decisions(
-    tx: Connection, owner_id: str, verdicts: Sequence[AttemptDecision], now: datetime
+    tx: Connection, owner_id: str, decisions: Sequence[AttemptDecision], now: datetime
 ) -> list[AttemptDecision]:
     """
-    Close attempts and move their jobs; return the verdicts that were applied.
+    Close attempts and change the states of their jobs; return the decisions that were applied.
 
-    A verdict about an attempt that is closed, or that another owner took over, changes nothing.
+    A decision about an attempt that is closed, or belongs to another owner, changes nothing.
     """
-    attempt_ids = [verdict.attempt.attempt_id for verdict in verdicts]
+    attempt_ids = [decision.attempt.attempt_id for decision in decisions]
     rows = tx.execute(_STILL_HELD, {"attempts": attempt_ids, "owner": owner_id})
     held = {row.id: row.batch_id for row in rows}
-    applied = [verdict for verdict in verdicts if verdict.attempt.attempt_id in held]
+    applied = [decision for decision in decisions if decision.attempt.attempt_id in held]
     if not applied:
         return []
     bodies = [
-        {"attempt_id": verdict.attempt.attempt_id, "body": verdict.run.result}
-        for verdict in applied
-        if verdict.run and verdict.run.result is not None
+        {"attempt_id": decision.attempt.attempt_id, "body": decision.run.result}
+        for decision in applied
+        if decision.run and decision.run.result is not None
     ]
     if bodies:
         tx.execute(insert(results), bodies)
-    tx.execute(_CLOSE_ATTEMPT, [{"now": now, **_closing(verdict)} for verdict in applied])
-    artifacts.want_artifacts_of(tx, [verdict.attempt.attempt_id for verdict in applied])
+    tx.execute(_CLOSE_ATTEMPT, [{"now": now, **_closing(decision)} for decision in applied])
+    artifacts.want_artifacts_of(tx, [decision.attempt.attempt_id for decision in applied])
     _move_jobs(tx, applied, now)
     batch_id = held[applied[0].attempt.attempt_id]
     host_escalation.record_escalation_results(tx, batch_id, applied)
@@ -233,7 +276,7 @@ def apply_decisions(
 _STILL_HELD = (
     select(attempts.c.id, attempts.c.batch_id)
     .where(attempts.c.id.in_(bindparam("attempts", expanding=True)), *_held)
-    .order_by(attempts.c.id)  # all who lock several do it in this order
+    .order_by(attempts.c.id)  # every function locks rows in this order
     .with_for_update()
 )
 _CLOSE_ATTEMPT = (
@@ -245,7 +288,7 @@ _CLOSE_ATTEMPT = (
         counted=bindparam("new_counted"),
         code=bindparam("new_code"),
         message=bindparam("new_message"),
-        evidence=bindparam("new_evidence"),
+        findings=bindparam("new_findings"),
         retry_at=bindparam("new_retry_at"),
         run_status=bindparam("new_run_status"),
         run_started_at=bindparam("new_run_started_at"),
@@ -255,16 +298,16 @@ _CLOSE_ATTEMPT = (
 )
 
 
-def _closing(verdict: AttemptDecision) -> dict[str, Any]:
-    transition, run = verdict.transition, verdict.run
+def _closing(decision: AttemptDecision) -> dict[str, Any]:
+    transition, run = decision.transition, decision.run
     failure = transition.failure
     return {
-        "attempt": verdict.attempt.attempt_id,
+        "attempt": decision.attempt.attempt_id,
         "new_outcome": failure.category if failure else "succeeded",
         "new_counted": not isinstance(transition, Snooze),
         "new_code": failure.code if failure else None,
         "new_message": failure.message if failure else None,
-        "new_evidence": findings_text(failure.findings) if failure else None,
+        "new_findings": findings_text(failure.findings) if failure else None,
         "new_retry_at": None if isinstance(transition, Finish) else transition.at,
         "new_run_status": run.status if run else None,
         "new_run_started_at": run.started_at if run else None,
@@ -281,12 +324,14 @@ _MOVE_JOB = (
         available_at=bindparam("new_available_at"),
         finished_at=bindparam("new_finished_at"),
         failures=jobs.c.failures + bindparam("counted"),
-        met=bindparam("new_met"),
-        rungs=func.coalesce(bindparam("new_rungs", type_=Text), jobs.c.rungs),
-        together=bindparam("new_together"),
+        failures_by_category=bindparam("new_failures_by_category"),
+        escalation_steps=func.coalesce(
+            bindparam("new_escalation_steps", type_=Text), jobs.c.escalation_steps
+        ),
+        max_batch_size=bindparam("new_max_batch_size"),
     )
 )
-#: Somebody asked to cancel these while their attempts were open: they go nowhere else.
+#: The user cancelled these jobs while their attempts were open.
 _CANCEL_ASKED = (
     update(jobs)
     .where(
@@ -307,39 +352,41 @@ _NO_RETRY = (
 def _move_jobs(tx: Connection, applied: list[AttemptDecision], now: datetime) -> None:
     moves = [
         {
-            "job": verdict.attempt.job.id,
-            "new_met": _met(verdict),
-            **_moving(verdict.transition, now),
+            "job": decision.attempt.job.id,
+            "new_failures_by_category": _failure_counts(decision),
+            **_job_change(decision.transition, now),
         }
-        for verdict in applied
+        for decision in applied
     ]
     tx.execute(_MOVE_JOB, moves)
-    job_ids = [verdict.attempt.job.id for verdict in applied]
+    job_ids = [decision.attempt.job.id for decision in applied]
     ended = set(tx.execute(_CANCEL_ASKED, {"jobs": job_ids, "now": now}).scalars())
     if ended:
         attempt_ids = [v.attempt.attempt_id for v in applied if v.attempt.job.id in ended]
         tx.execute(_NO_RETRY, {"attempts": attempt_ids})
 
 
-def _met(verdict: AttemptDecision) -> str:
-    """Return a job's counted failures by category, this one with them."""
-    # What was read when the attempt was opened is still so: only its own end changes it.
-    met, failure = verdict.attempt.job.failures_by_category, verdict.transition.failure
-    if failure is None or isinstance(verdict.transition, Snooze):
-        return json_text(met)
-    return json_text({**met, failure.category: met.get(failure.category, 0) + 1})
+def _failure_counts(decision: AttemptDecision) -> str:
+    """Return a job's counted failures by category, including this one."""
+    # The counts from when the attempt was opened are current: only its end changes them.
+    counts, failure = decision.attempt.job.failures_by_category, decision.transition.failure
+    if failure is None or isinstance(decision.transition, Snooze):
+        return json_text(counts)
+    return json_text({**counts, failure.category: counts.get(failure.category, 0) + 1})
 
 
-def _moving(transition: Transition, now: datetime) -> dict[str, Any]:
+def _job_change(transition: Transition, now: datetime) -> dict[str, Any]:
     match transition:
         case Finish():
             counted = int(transition.failure is not None)
             return _job(transition.state, now, finished_at=now, counted=counted)
         case Retry():
-            rungs = json_text(transition.escalation_steps)
-            return _job(JobState.AVAILABLE, transition.at, counted=1, rungs=rungs)
+            escalation_steps = json_text(transition.escalation_steps)
+            return _job(
+                JobState.AVAILABLE, transition.at, counted=1, escalation_steps=escalation_steps
+            )
         case Snooze():
-            return _job(JobState.AVAILABLE, transition.at, together=transition.max_batch_size)
+            return _job(JobState.AVAILABLE, transition.at, max_batch_size=transition.max_batch_size)
         case _:
             assert_never(transition)
 
@@ -350,14 +397,14 @@ def _job(
     *,
     finished_at: datetime | None = None,
     counted: int = 0,
-    together: int | None = None,
-    rungs: str | None = None,
+    max_batch_size: int | None = None,
+    escalation_steps: str | None = None,
 ) -> dict[str, Any]:
     return {
         "new_state": state,
         "new_available_at": available_at,
         "new_finished_at": finished_at,
         "counted": counted,
-        "new_together": together or MAX_RUNS_PER_REQUEST,
-        "new_rungs": rungs,
+        "new_max_batch_size": max_batch_size or MAX_RUNS_PER_REQUEST,
+        "new_escalation_steps": escalation_steps,
     }

@@ -1,4 +1,4 @@
-"""Statements that bring batches and jobs in."""
+"""Loads job files into batches and jobs, and reads batches."""
 
 from __future__ import annotations
 
@@ -6,40 +6,50 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, update
 
-from batchrunner.model import Batch, Canary, JobSpec, JobState, LoadResult, Pause, Rate, Settings
-from batchrunner.policy.budget import budget_of, rate_in_force
+from batchrunner.model import (
+    Batch,
+    Canary,
+    JobFile,
+    JobSpec,
+    JobState,
+    LoadResult,
+    Pause,
+    Rate,
+    Settings,
+)
+from batchrunner.model.hosts import host_of
+from batchrunner.policy.budget import rate_in_force
 from batchrunner.policy.canary import choose_canary
-from batchrunner.policy.escalation import host_of
-from batchrunner.store.database import insert_or_ignore
+from batchrunner.store.dialect import insert_or_ignore
 from batchrunner.store.schema import batches, jobs
 from batchrunner.store.serialization import (
-    canary_of,
-    hosts_of,
+    budget_of,
     json_text,
     limits_text,
-    plain_canary,
-    plain_hosts,
     plain_rules,
-    rules_of,
+    settings_of,
+    settings_text,
 )
 
-#: Rows in one statement; SQLite gains nothing above.
+#: Rows in one statement. More are not faster on SQLite.
 LOAD_CHUNK = 1000
-#: Settings that may be set in the place of the loaded ones.
+#: Settings that `set` can replace.
 SET_LATER = ("concurrency", "budget")
 
 
-def load_jobs(
-    tx: Connection, name: str, settings: Settings, specs: Sequence[JobSpec], now: datetime
-) -> LoadResult:
-    """Add the batch if it is new, and those of its jobs that are."""
+def load_jobs(tx: Connection, file: JobFile, now: datetime) -> LoadResult:
+    """
+    Add a job file's batch if it is new, and its new jobs.
+
+    A known job keeps its state, and takes its position, rules and limits from the file.
+    """
+    name, settings, specs = file.name, file.settings, file.specs
     known, batch = _upsert_batch(tx, name, settings, now)
     before = _count(tx, batch.id)
     first = set() if before else _canary(settings.canary, specs)
@@ -51,7 +61,7 @@ def load_jobs(
         ]
         if before:
             changed += _changed(tx, batch.id, rows)
-        # A job that is there already only moves to its new place in the file, under new rules.
+        # A known job only gets its new position in the file, and the new rules.
         insert = insert_or_ignore(tx, jobs)
         new = {name: insert.excluded[name] for name in ("position", "policy", "expect", "limits")}
         tx.execute(insert.on_conflict_do_update(index_elements=["batch_id", "key"], set_=new), rows)
@@ -66,84 +76,53 @@ def load_jobs(
 
 
 def _canary(canary: Canary | None, specs: Sequence[JobSpec]) -> set[int]:
-    """Return the places of the jobs that go first; a batch has its canary when it is new."""
+    """Return the indexes of the jobs of the canary; only a new batch has one."""
     if canary is None:
         return set()
     return set(choose_canary([(host_of(spec.url), spec.goal) for spec in specs], canary.jobs))
 
 
 def find_batch(tx: Connection, name: str) -> Batch | None:
-    """Return the batch of this name."""
+    """Return the batch with this name."""
     row = tx.execute(select(batches).where(batches.c.name == name)).first()
     return _batch(row) if row else None
 
 
-def all_batches(tx: Connection) -> list[Batch]:
+def list_batches(tx: Connection) -> list[Batch]:
     """Return every batch, oldest first."""
     return [_batch(row) for row in tx.execute(select(batches).order_by(batches.c.id))]
 
 
 def bind_to_api(tx: Connection, batch_id: int, origin: str) -> str:
-    """Tie a batch to the API that its runs are on, once; return the one it is tied to."""
+    """Set the API that has a batch's runs, unless it is set; return it."""
     tx.execute(
         update(batches)
-        .where(batches.c.id == batch_id, batches.c.origin.is_(None))
-        .values(origin=origin)
+        .where(batches.c.id == batch_id, batches.c.api_origin.is_(None))
+        .values(api_origin=origin)
     )
-    bound: str = tx.execute(select(batches.c.origin).where(batches.c.id == batch_id)).scalar_one()
+    bound: str = tx.execute(
+        select(batches.c.api_origin).where(batches.c.id == batch_id)
+    ).scalar_one()
     return bound
 
 
 def output_schema_digest(options: Mapping[str, Any]) -> str:
-    """Return a digest of the output_schema: run-batch takes one for all its runs."""
+    """Return a digest of the output_schema, which all runs of a create request share."""
     schema = options.get("output_schema")
     if schema is None:
         return ""
     return hashlib.sha256(json_text(schema).encode()).hexdigest()[:32]
 
 
-@lru_cache(maxsize=64)
-def settings_of(stored: str) -> Settings:
-    """Read settings back; what an older program did not write has its default."""
-    plain = json.loads(stored)
-    for name in ("backoff", "queued_limit", "running_limit"):
-        plain[name] = timedelta(seconds=plain[name])
-    plain["policy"] = rules_of(json_text(plain.get("policy", {})))
-    plain["budget"] = budget_of(plain.get("budget") or "")
-    plain["rate"] = Decimal(plain["rate"]) if plain.get("rate") else None
-    plain["hosts"] = hosts_of(plain.get("hosts") or {})
-    plain["canary"] = canary_of(plain.get("canary"))
-    return Settings(**plain)
-
-
-def _settings_text(settings: Settings) -> str:
-    return json_text(
-        {
-            "concurrency": settings.concurrency,
-            "max_attempts": settings.max_attempts,
-            "backoff": settings.backoff.total_seconds(),
-            "queued_limit": settings.queued_limit.total_seconds(),
-            "running_limit": settings.running_limit.total_seconds(),
-            "stuck_after": settings.stuck_after,
-            "marker": settings.marker,
-            "policy": plain_rules(settings.policy),
-            "budget": str(settings.budget) if settings.budget else None,
-            "rate": f"{settings.rate:f}" if settings.rate else None,
-            "hosts": plain_hosts(settings.hosts),
-            "canary": plain_canary(settings.canary),
-        }
-    )
-
-
 def _upsert_batch(
     tx: Connection, name: str, settings: Settings, now: datetime
 ) -> tuple[Batch | None, Batch]:
-    """Return the batch as it was, if it was there, and as it is now."""
+    """Add or update a batch; return it as it was, if it existed, and as it is."""
     named = select(batches).where(batches.c.name == name)
     known = tx.execute(named.with_for_update()).first()
-    stored = _settings_text(settings)
+    stored = settings_text(settings)
     new: dict[str, Any] = {"settings": stored}
-    # What a file says anew goes before what was set in its place.
+    # A value that changed in the file takes precedence over one that was set later.
     before = settings_of(known.settings) if known else settings
     new |= {name: None for name in SET_LATER if getattr(before, name) != getattr(settings, name)}
     insert = insert_or_ignore(tx, batches)
@@ -155,16 +134,18 @@ def _upsert_batch(
 
 
 def settings_in_force(row: Any) -> Settings:
-    """Return a batch's settings, with what was set since they were loaded."""
+    """Return a batch's settings, with the values that replaced some of them."""
     settings = settings_of(row.settings)
     if row.budget is not None:
-        settings = replace(settings, budget=budget_of(row.budget))
+        settings = replace(settings, budget=budget_of(json.loads(row.budget)))
     return settings if row.concurrency is None else replace(settings, concurrency=row.concurrency)
 
 
 def rate_of(row: Any) -> Rate | None:
-    """Return what a step of a batch costs, and who says so."""
-    return rate_in_force(settings_in_force(row), Decimal(row.rate) if row.rate else None)
+    """Return what a step of a batch costs, and the source of that price."""
+    return rate_in_force(
+        settings_in_force(row), Decimal(row.step_price) if row.step_price else None
+    )
 
 
 def _batch(row: Row[Any]) -> Batch:
@@ -172,14 +153,14 @@ def _batch(row: Row[Any]) -> Batch:
         id=row.id,
         name=row.name,
         settings=settings_in_force(row),
-        api_origin=row.origin,
+        api_origin=row.api_origin,
         pause=pause_of(row),
         step_price=rate_of(row),
     )
 
 
 def pause_of(row: Any) -> Pause | None:
-    """Return whether and why a batch is paused."""
+    """Return since when and why a batch is paused; None if it is not."""
     return Pause(since=row.paused_at, reason=row.pause_reason) if row.paused_at else None
 
 
@@ -197,7 +178,7 @@ def _job_row(
         "policy": json_text(plain_rules(spec.policy)) if spec.policy else None,
         "expect": json_text(spec.expect) if spec.expect else None,
         "limits": limits_text(spec.limits),
-        "shape": output_schema_digest(spec.options),
+        "output_schema_digest": output_schema_digest(spec.options),
         "canary": canary,
         "state": JobState.AVAILABLE,
         "available_at": now,
@@ -206,7 +187,7 @@ def _job_row(
 
 
 def _changed(tx: Connection, batch_id: int, rows: list[dict[str, Any]]) -> Iterator[str]:
-    """Find jobs whose own id stands in the database with another content."""
+    """Yield the keys of jobs whose content in the database differs."""
     stored = tx.execute(
         select(jobs.c.key, jobs.c.url, jobs.c.goal, jobs.c.options).where(
             jobs.c.batch_id == batch_id, jobs.c.key.in_([row["key"] for row in rows])

@@ -1,4 +1,4 @@
-"""Statements about a batch's canary: what it has brought, and whether the rest may go."""
+"""Decides from a batch's canary whether the other jobs may be submitted."""
 
 from __future__ import annotations
 
@@ -37,29 +37,29 @@ def check_canary(
     tx: Connection, batch: Any, canary: Canary | None, now: datetime
 ) -> CanaryGate | None:
     """
-    Say whether a batch's other jobs may go: None as long as its canary is not at its end.
+    Return whether a batch's other jobs may be submitted; None while its canary is unfinished.
 
-    At its end that is written down; where it brought too little, the batch is paused and says why.
+    The result is stored. If the canary fails, the batch is paused with the reason.
     """
-    if canary is None or batch.gate is not None:
-        return CanaryGate(batch.gate) if batch.gate else CanaryGate.OPEN
+    if canary is None or batch.canary_gate is not None:
+        return CanaryGate(batch.canary_gate) if batch.canary_gate else CanaryGate.OPEN
     sample = _sample(tx, batch.id)
     if not sample.jobs:
-        return CanaryGate.OPEN  # it was loaded before it was to have a canary
+        return CanaryGate.OPEN  # it was loaded without a canary
     found = policy.gate(canary, sample, rate_of(batch))
     if found is None:
         return None
     this = update(batches).where(batches.c.id == batch.id)
     if found.opened:
-        tx.execute(this.values(gate=CanaryGate.OPEN))
+        tx.execute(this.values(canary_gate=CanaryGate.OPEN))
         return CanaryGate.OPEN
-    tx.execute(this.values(gate=CanaryGate.CLOSED, paused_at=now, pause_reason=found.says))
+    tx.execute(this.values(canary_gate=CanaryGate.CLOSED, paused_at=now, pause_reason=found.says))
     return CanaryGate.CLOSED
 
 
 def is_canary_running(tx: Connection, batch: Any, canary: Canary | None) -> bool:
-    """Whether only jobs of the canary may go; it is looked at, and nothing is written down."""
-    return canary is not None and batch.gate is None and _sample(tx, batch.id).open > 0
+    """Return whether only jobs of the canary may be submitted; write nothing."""
+    return canary is not None and batch.canary_gate is None and _sample(tx, batch.id).open > 0
 
 
 def _sample(tx: Connection, batch_id: int) -> Sample:

@@ -1,4 +1,4 @@
-"""Statements by which a user steers a batch: retry, cancel, pause, resume, another bound."""
+"""Carries out what a user requests: retry, cancel, pause, resume, another concurrency."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from sqlalchemy import (
     update,
 )
 
-from batchrunner.model import MAX_RUNS_PER_REQUEST, FailureCategory, JobState
-from batchrunner.policy.escalation import host_of
+from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
+from batchrunner.model import FailureCategory, JobState
+from batchrunner.model.categories import CATEGORIES
 from batchrunner.store import holds
 from batchrunner.store.schema import CanaryGate, attempts, batches, jobs
 
-#: Jobs that one statement names.
+#: Job ids in one statement.
 STEER_CHUNK = 1000
 
 _newest = and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
@@ -36,23 +37,23 @@ def retry_jobs(
     now: datetime,
 ) -> int:
     """
-    Put failed and cancelled jobs back; return how many.
+    Make failed and cancelled jobs available again; return how many.
 
-    Of *keys* or of *categories* where they are given, else all that failed, but for those that are
-    unanswered: to pay for them again is to be asked for by name. Their failures are
-    counted anew, their attempts go on being numbered.
+    *keys* and *categories* choose jobs. Without them, all failed jobs are chosen, except those of
+    categories that must be named. Their failures count from 0, and their attempts keep counting.
     """
     failed, cancelled = jobs.c.state == JobState.FAILED, jobs.c.state == JobState.CANCELLED
-    # Jobs of adopted runs have no url to be submitted with.
+    # Jobs of adopted runs have no url, so they cannot be submitted.
     chosen = [jobs.c.batch_id == batch_id, jobs.c.url != ""]
     if keys:
         chosen += [jobs.c.key.in_(keys), or_(failed, cancelled)]
     if categories:
-        # Whatever a cancelled job met before, it ended by being cancelled.
+        # Whatever failures a cancelled job had, it ended by being cancelled.
         named = and_(cancelled, literal(FailureCategory.RUN_CANCELLED in categories))
         chosen.append(or_(and_(failed, _ended_with(categories)), named))
     if not keys and not categories:
-        chosen += [failed, not_(_ended_with([FailureCategory.UNANSWERED]))]
+        left = [each for each, row in CATEGORIES.items() if row.retried_only_if_named]
+        chosen += [failed, not_(_ended_with(left))]
     tx.execute(update(attempts).where(exists().where(_newest, *chosen)).values(retry_at=now))
     put_back = tx.execute(
         update(jobs)
@@ -62,9 +63,9 @@ def retry_jobs(
             available_at=now,
             finished_at=None,
             failures=0,
-            met="{}",
-            rungs="{}",
-            together=MAX_RUNS_PER_REQUEST,
+            failures_by_category="{}",
+            escalation_steps="{}",
+            max_batch_size=MAX_RUNS_PER_REQUEST,
             cancel_requested=False,
         )
     )
@@ -89,14 +90,14 @@ def cancel_jobs(
     categories: Collection[FailureCategory] = (),
 ) -> tuple[int, int]:
     """
-    Cancel jobs that are not final, those of *keys*, *hosts* and *categories* where given.
+    Cancel jobs that are not final: all, or those of *keys*, *hosts* and *categories*.
 
-    A category chooses jobs that wait for another try after such a failure. Returns how many were
-    cancelled at once, and how many have an attempt open: those are cancelled when the API has
-    confirmed that their runs are.
+    A category chooses jobs that wait for a retry after such a failure. Returns how many were
+    cancelled at once, and how many have an open attempt. The latter are cancelled when the API
+    confirms that their runs are.
     """
-    # No claim may open an attempt in the meantime. Attempts come before jobs, as where verdicts
-    # are applied: else the two could wait for each other.
+    # No claim may open an attempt meanwhile. Attempts are locked before jobs, as where decisions
+    # are applied; otherwise the two could deadlock.
     tx.execute(select(batches.c.id).where(batches.c.id == batch_id).with_for_update())
     still_open = and_(attempts.c.batch_id == batch_id, attempts.c.closed_at.is_(None))
     tx.execute(select(attempts.c.id).where(still_open).order_by(attempts.c.id).with_for_update())
@@ -117,7 +118,7 @@ def _cancel(
     tx.execute(
         update(attempts)
         .where(still_open, attempts.c.job_id.in_(select(jobs.c.id).where(running)))
-        .values(cancelling=FailureCategory.RUN_CANCELLED)
+        .values(cancel_reason=FailureCategory.RUN_CANCELLED)
     )
     asked = tx.execute(update(jobs).where(running).values(cancel_requested=True))
     at_once = tx.execute(
@@ -131,20 +132,20 @@ def _cancel(
 def _on(
     tx: Connection, hosts: Collection[str], chosen: ColumnElement[bool]
 ) -> Iterator[ColumnElement[bool]]:
-    """Cut the chosen jobs on these hosts into parts; with any port where none is named."""
+    """Yield conditions for the chosen jobs on these hosts; a host covers all its ports."""
     wanted = {host.lower() for host in hosts}
     left = jobs.c.state.in_([state for state in JobState if not state.is_final])
     found = [
         row.id
-        for row in tx.execute(select(jobs.c.id, jobs.c.url).where(chosen, left))
-        if not wanted.isdisjoint((host_of(row.url), host_of(row.url).partition(":")[0]))
+        for row in tx.execute(select(jobs.c.id, jobs.c.host).where(chosen, left))
+        if not wanted.isdisjoint((row.host, row.host.partition(":")[0]))
     ]
     for start in range(0, len(found), STEER_CHUNK):
         yield and_(chosen, jobs.c.id.in_(found[start : start + STEER_CHUNK]))
 
 
 def pause_batch(tx: Connection, batch_id: int, reason: str | None, now: datetime) -> None:
-    """Let nothing more be submitted; a batch that is paused already may get another reason."""
+    """Stop submitting jobs of a batch; replace the reason of a paused one if one is given."""
     this = batches.c.id == batch_id
     tx.execute(update(batches).where(this, batches.c.paused_at.is_(None)).values(paused_at=now))
     if reason is not None:
@@ -152,15 +153,15 @@ def pause_batch(tx: Connection, batch_id: int, reason: str | None, now: datetime
 
 
 def resume_batch(tx: Connection, batch_id: int, now: datetime) -> bool:
-    """Let jobs be submitted again, whatever a canary has brought; whether the batch was paused."""
+    """Submit jobs again, even if a canary failed; return whether the batch was paused."""
     this = batches.c.id == batch_id
     since = tx.execute(select(batches.c.paused_at).where(this).with_for_update()).scalar_one()
     if since is None:
         return False
     tx.execute(
         update(batches)
-        .where(this, batches.c.gate == CanaryGate.CLOSED)
-        .values(gate=CanaryGate.OPEN)
+        .where(this, batches.c.canary_gate == CanaryGate.CLOSED)
+        .values(canary_gate=CanaryGate.OPEN)
     )
     tx.execute(update(batches).where(this).values(paused_at=None, pause_reason=None))
     holds.end_pause(tx, batch_id, since, now)
@@ -168,5 +169,5 @@ def resume_batch(tx: Connection, batch_id: int, now: datetime) -> bool:
 
 
 def set_concurrency(tx: Connection, batch_id: int, bound: int) -> None:
-    """Set another bound in the place of the loaded one; runs in flight above it go on."""
+    """Replace the concurrency of the job file; runs in flight above it continue."""
     tx.execute(update(batches).where(batches.c.id == batch_id).values(concurrency=bound))

@@ -1,4 +1,4 @@
-"""Opens a database, brings its schema up to date, and gives transactions on it."""
+"""Opens a database, migrates it, begins transactions on it, and translates its errors."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, text
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import (
     DBAPIError,
@@ -23,16 +21,18 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
 from batchrunner.store.address import is_in_memory, redacted, url_of
+from batchrunner.store.dialect import has_server
 from batchrunner.store.errors import StoreError
 from batchrunner.store.schema import HEAD
+from batchrunner.store.value_check import undecodable_values
 
-__all__ = ["Database", "StoreError", "has_server", "insert_or_ignore", "migrations"]
+__all__ = ["Database", "StoreError", "migrations"]
 
-#: Marks an SQLite file as ours ("brn1"), so that another program's file is not written into.
+#: Marks an SQLite file as ours ("brn1"), so that we never write to another program's file.
 APPLICATION_ID = 0x62726E31
-#: How long a statement waits for another process's transaction; ours take milliseconds.
+#: How long a statement waits for another process's transaction. Ours take milliseconds.
 BUSY_SECONDS = 30
-#: The same where somebody waits who tries again, and who may want to leave.
+#: The same for a caller that tries again, and that the user may want to stop.
 SHORT_LOCK_SECONDS = 1
 
 USE_ANOTHER = "name another one with --db PATH"
@@ -51,10 +51,10 @@ class Database:
         """
         Open the database at *address* (a path, or an SQLAlchemy url) and migrate it if needed.
 
-        A missing SQLite file is made, readable by its owner only.
+        A missing SQLite file is created, readable by its owner only.
 
         Raises:
-            StoreError: It cannot be opened, or is not ours, or is newer than this program.
+            StoreError: It cannot be opened, is another program's, or is newer than this program.
         """
         database = cls.connect(address)
         try:
@@ -66,12 +66,12 @@ class Database:
 
     @classmethod
     def connect(cls, address: str) -> Database:
-        """Reach the database at *address* as it is, and migrate nothing."""
+        """Open the database at *address* without migrating it."""
         return cls(_engine(url_of(address)))
 
     @contextmanager
-    def brief(self) -> Iterator[None]:
-        """Let no call in the block wait for long for another program's lock on the file."""
+    def short_lock_timeout(self) -> Iterator[None]:
+        """Let calls in the block give up soon on another program's lock on the file."""
         if self._engine.dialect.name != "sqlite":
             yield
             return
@@ -83,21 +83,21 @@ class Database:
             event.listen(self._engine, "checkout", _wait_long, once=True)
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._engine.dispose()
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """Give a transaction that may write; it is on disk when the block is left."""
+        """Begin a transaction that may write; it is on disk when the block has ended."""
         with _translated(self._engine), self._engine.begin() as tx:
             yield tx
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Give a transaction that sees one moment and keeps no writer waiting for long."""
+        """Begin a transaction that reads the database at one moment."""
         with _translated(self._engine), self._engine.connect() as tx:
             if has_server(tx):
-                # Its usual level shows each statement another moment.
+                # At its default level, each statement sees another moment.
                 yield tx.execution_options(isolation_level="REPEATABLE READ")
             else:
                 yield tx.execution_options(read_only=True)
@@ -108,7 +108,7 @@ class Database:
                 return
         with self.write() as tx:
             if has_server(tx):
-                # Several may start at once: the first migrates, the others find it done.
+                # Of several processes that start together, the first migrates.
                 tx.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": APPLICATION_ID})
             _refuse_strangers(tx)
             if _revision(tx) != HEAD:
@@ -119,7 +119,7 @@ def _engine(url: URL) -> Engine:
     if url.get_backend_name() == "sqlite":
         return _sqlite_engine(url)
     try:
-        # The parameters of a failed statement hold goals and results: they stay out of messages.
+        # The parameters of a failed statement contain goals and results: keep them out of messages.
         return create_engine(url, hide_parameters=True, pool_size=2, pool_pre_ping=True)
     except (ImportError, NoSuchModuleError) as error:
         raise StoreError(
@@ -144,7 +144,7 @@ def _sqlite_engine(url: URL) -> Engine:
 
 
 def _make_private(path: Path) -> None:
-    """Make the file before SQLite does, because SQLite would let others read it."""
+    """Create the file before SQLite does, because SQLite would let other users read it."""
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except FileExistsError:
@@ -159,7 +159,7 @@ def _make_private(path: Path) -> None:
 
 
 def _prepare(connection: sqlite3.Connection, _record: object) -> None:
-    # sqlite3 would begin transactions at its own moments; _begin does it instead.
+    # sqlite3 would begin transactions implicitly; _begin does it instead.
     connection.isolation_level = None
     for pragma in (
         # A rollback journal, not WAL: SQLite before 3.51.3 can corrupt a WAL file that two
@@ -181,8 +181,8 @@ def _wait_long(connection: sqlite3.Connection, *_: object) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    # A transaction that reads first and writes later cannot wait for its turn: SQLite answers
-    # "locked" at once. Writers therefore queue up at the start.
+    # A transaction that reads first and writes later cannot wait for a lock: SQLite answers
+    # "locked" at once. So a writer waits at its start.
     read_only = connection.get_execution_options().get("read_only", False)
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
@@ -213,13 +213,13 @@ def _revision(tx: Connection) -> str | None:
 
 
 def migrations() -> Path:
-    """Return where the migrations are: inside the wheel, or beside the package in a checkout."""
+    """Return the folder of the migrations: in the wheel, or beside the package in a checkout."""
     inside = Path(str(files("batchrunner"))) / "migrations"
     return inside if inside.is_dir() else inside.parent.parent / "migrations"
 
 
 def _upgrade(tx: Connection) -> None:
-    # Alembic takes longer to import than everything else together, and is needed once.
+    # Importing Alembic takes longer than all other imports, and most processes do not need it.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
     from alembic.util import CommandError  # noqa: PLC0415
@@ -236,21 +236,6 @@ def _upgrade(tx: Connection) -> None:
         ) from error
 
 
-def has_server(tx: Connection) -> bool:
-    """Whether a server stands behind the database, with a clock that all its clients share."""
-    return tx.dialect.name == "postgresql"
-
-
-def insert_or_ignore(tx: Connection, table: Table) -> Any:
-    """Return an insert that can say what to do with rows that are there already."""
-    # "on conflict" is spelled alike in both, but lives in each dialect's own Insert.
-    if not has_server(tx):
-        return sqlite.insert(table)
-    from sqlalchemy.dialects import postgresql  # noqa: PLC0415 -- most users have no use for it
-
-    return postgresql.insert(table)
-
-
 @contextmanager
 def _translated(engine: Engine) -> Iterator[None]:
     try:
@@ -258,22 +243,19 @@ def _translated(engine: Engine) -> Iterator[None]:
     except DBAPIError as error:
         raise _explained(error, engine.url) from error
     except PoolTimeout as error:
-        # One thread of ours waits for another, and that one for somebody else's lock.
+        # Another thread of this process has the connection, and waits for another program's lock.
         raise StoreError(
             "the database does not answer", hint=SAFE_TO_RETRY, passing=True
         ) from error
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
         if (said := _undecodable(engine)) is None:
             raise
-        message = f"the ledger cannot be read: {said}"
+        message = f"the database cannot be read: {said}"
         raise StoreError(message, hint="batchrunner doctor names all such places") from error
 
 
 def _undecodable(engine: Engine) -> str | None:
-    """Say which cell cannot be read, if any: only asked when reading something has failed."""
-    # It reads as all others do, and so stands above this module.
-    from batchrunner.store.value_check import undecodable_values  # noqa: PLC0415
-
+    """Return which cell cannot be read, if any, after a read has failed."""
     try:
         with engine.connect() as tx:
             return next(iter(undecodable_values(tx, 1)), None)
@@ -299,7 +281,7 @@ def _explained(error: DBAPIError, url: URL) -> StoreError:
 
 
 def _is_passing(error: DBAPIError, url: URL) -> bool:
-    """Whether a server is only away for a while, or two transactions got in each other's way."""
+    """Return whether the same call may succeed later: a server is away, or a deadlock."""
     state = getattr(error.orig, "sqlstate", None)
     return url.get_backend_name() == "postgresql" and (
         error.connection_invalidated
@@ -309,10 +291,10 @@ def _is_passing(error: DBAPIError, url: URL) -> bool:
     )
 
 
-#: What a server says that is there and will not let us in, however long we wait.
+#: Answers of a running server that refuses the connection, however often we try.
 _REFUSED = ("password authentication failed", "does not exist", "pg_hba.conf")
 
-#: What SQLite says → what that means, what the user can do, whether it may pass by itself.
+#: SQLite's message → its meaning, what the user can do, whether a later call may succeed.
 _ADVICE = {
     "database is locked": (
         "is locked by another program",

@@ -1,4 +1,4 @@
-"""Statements that choose which due jobs may go: in file order, as far as their hosts have room."""
+"""Chooses due jobs in file order, as far as their hosts have capacity."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from sqlalchemy import Connection, Row, Select, and_, bindparam, or_, select
 from batchrunner.model import JobState
 from batchrunner.policy.host_breaker import MAX_PROBES
 from batchrunner.store.host_breaker import HostCapacity
-from batchrunner.store.schema import jobs
-from batchrunner.store.schema import parking as parked
+from batchrunner.store.schema import host_breakers, jobs
 
-#: Jobs that are looked at together, at least: some of them may be on hosts that have no room.
+#: Jobs that are read together, at least: some may be on hosts without capacity.
 PAGE_SIZE = 50
 
 _AVAILABLE = (
@@ -26,13 +25,13 @@ _AVAILABLE = (
         jobs.c.host,
         jobs.c.goal,
         jobs.c.options,
-        jobs.c.shape,
-        jobs.c.together,
+        jobs.c.output_schema_digest,
+        jobs.c.max_batch_size,
         jobs.c.attempt,
         jobs.c.failures,
-        jobs.c.met,
+        jobs.c.failures_by_category,
         jobs.c.policy,
-        jobs.c.rungs,
+        jobs.c.escalation_steps,
     )
     .where(jobs.c.batch_id == bindparam("batch"), jobs.c.state == JobState.AVAILABLE)
     .order_by(jobs.c.position, jobs.c.id)
@@ -47,8 +46,8 @@ _PAGE = (
     .limit(bindparam("most"))
 )
 _CANARY = _PAGE.where(jobs.c.canary)
-_given_up = select(parked.c.host).where(
-    parked.c.batch_id == bindparam("batch"), parked.c.probes >= MAX_PROBES
+_given_up = select(host_breakers.c.host).where(
+    host_breakers.c.batch_id == bindparam("batch"), host_breakers.c.failed_probes >= MAX_PROBES
 )
 _AWAITED = _AVAILABLE.where(_behind, jobs.c.host.not_in(_given_up)).limit(bindparam("most"))
 #: Before the first job.
@@ -59,17 +58,17 @@ def due_jobs(
     tx: Connection,
     batch_id: int,
     room: int,
-    rooms: HostCapacity,
+    capacity: HostCapacity,
     now: datetime,
     *,
     canary: bool,
     claim: bool = True,
 ) -> list[Row[Any]]:
     """
-    Return due jobs, of each host no more than it has room for.
+    Return due jobs, for each host no more than its capacity.
 
-    At most *room*, and the probes of parked hosts besides: whether they go is not known yet. Of a
-    *canary* only, where it has not passed yet. What is not to be claimed is not locked.
+    At most *room*, plus the probes of parked hosts, which the budget may still exclude. With
+    *canary*, only jobs of the canary. With *claim*, they are locked.
     """
     chosen: list[Row[Any]] = []
     page: Select[Any] = _CANARY if canary else _PAGE
@@ -77,12 +76,12 @@ def due_jobs(
     last = _START
     while room > 0:
         most = max(room, PAGE_SIZE)
-        asked = {"batch": batch_id, "now": now, "full": rooms.full, "most": most, **last}
+        asked = {"batch": batch_id, "now": now, "full": capacity.full, "most": most, **last}
         rows = tx.execute(page, asked).all()
         for row in rows:
-            if room > 0 and rooms.take(row.host):
+            if room > 0 and capacity.take(row.host):
                 chosen.append(row)
-                room -= row.host not in rooms.parked
+                room -= row.host not in capacity.parked
         if len(rows) < most:
             break
         last = {"position": rows[-1].position, "id": rows[-1].id}
@@ -90,7 +89,7 @@ def due_jobs(
 
 
 def awaited_jobs(tx: Connection, batch_id: int) -> Iterator[list[Row[Any]]]:
-    """Yield all jobs that may go sooner or later, a page at a time: not those on given-up hosts."""
+    """Yield all available jobs a page at a time, except those on hosts that were given up."""
     last, rows = _START, list[Row[Any]]()
     while rows := [*tx.execute(_AWAITED, {"batch": batch_id, "most": PAGE_SIZE, **last})]:
         yield rows

@@ -1,13 +1,13 @@
-"""The error of a database that cannot be used."""
+"""The exception for a database that cannot be used."""
 
 from __future__ import annotations
 
 
 class StoreError(Exception):
-    """The database cannot be used: why, and what the user can do."""
+    """The database cannot be used; says why, and what the user can do."""
 
     def __init__(self, message: str, hint: str, *, passing: bool = False) -> None:
         super().__init__(f"{message}; {hint}")
         self.message = message
         self.hint = hint
-        self.passing = passing  #: it may work again by itself: the same call is worth another try
+        self.passing = passing  #: the same call may succeed later

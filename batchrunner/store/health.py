@@ -1,4 +1,4 @@
-"""Statements that tell whether a ledger is sound and who works on it; they change nothing."""
+"""Checks whether a database is sound, and which processes work on it; writes nothing."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, case, func, inspect, or_, select, text
 from sqlalchemy.exc import DBAPIError
 
-from batchrunner.model import FailureCategory, JobState, Owner
-from batchrunner.store import claims
-from batchrunner.store.database import has_server
+from batchrunner.model import JobState, Owner
+from batchrunner.model.categories import CATEGORIES
+from batchrunner.store.dialect import has_server
+from batchrunner.store.leases import LEASE, store_time
 from batchrunner.store.schema import (
     HEAD,
     SubmissionState,
@@ -27,26 +28,26 @@ from batchrunner.store.schema import (
 from batchrunner.store.schema_check import schema_differences
 from batchrunner.store.value_check import invalid_results, undecodable_values
 
-#: How many places of damage are named.
+#: Most places of damage that are named.
 MAX_NAMED = 5
-#: Newest results that are measured: reading all of them would take as long as an export.
+#: Newest results that are measured. Reading all would take as long as an export.
 SAMPLE_SIZE = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Worker:
-    """An owner that has not said that it works no more."""
+    """An owner that has not ended."""
 
     owner: Owner
     since: datetime
-    silent: timedelta  #: how long its last sign of life is past
+    silent: timedelta  #: time since it last renewed its lease
     leased: bool  #: whether its lease still runs
     in_flight: int  #: its open attempts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OpenWork:
-    """A batch that has not come to its end."""
+    """A batch with jobs that are not final."""
 
     name: str
     open: int
@@ -55,35 +56,35 @@ class OpenWork:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Server:
-    """The database server and our connection to it."""
+    """The database server, and our connection to it."""
 
     version: str
     near: bool  #: whether it is on this machine
     encrypted: bool
     may_create: bool
-    ahead: timedelta  #: of its clock over ours
+    ahead: timedelta  #: how far its clock is ahead of ours
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Health:
-    """A ledger as it was found."""
+    """The state of a database."""
 
-    revision: str | None  #: None: nothing is in it yet
+    revision: str | None  #: None: it is empty
     server: Server | None  #: None: it is a file
     journal_mode: str | None  #: of the file, as this program has it open
     synchronous: int | None
-    ahead: timedelta = timedelta(0)  #: of the ledger's time over ours
+    ahead: timedelta = timedelta(0)  #: how far the database's time is ahead of ours
     workers: tuple[Worker, ...] = ()
     open_work: tuple[OpenWork, ...] = ()
     result_bytes: float | None = None  #: mean of the newest results
 
 
-def health(tx: Connection, clock: Callable[[], datetime]) -> Health:
+def database_health(tx: Connection, clock: Callable[[], datetime]) -> Health:
     """
-    Return what a glance at the ledger shows.
+    Return the state of the database as far as a few quick queries show it.
 
-    *clock* is this machine's, read beside the server's. What stands in an older or newer schema is
-    not looked at.
+    *clock* is this machine's, to compare with the server's. Rows of an older or newer schema are
+    not read.
     """
     revision = _revision(tx)
     server = _server(tx, clock) if has_server(tx) else None
@@ -100,7 +101,7 @@ def health(tx: Connection, clock: Callable[[], datetime]) -> Health:
         server=server,
         journal_mode=journal_mode,
         synchronous=synchronous,
-        ahead=claims.store_time(tx, now) - now,
+        ahead=store_time(tx, now) - now,
         workers=tuple(active_workers(tx, now, None)),
         open_work=tuple(_open_work(tx)),
         result_bytes=_result_bytes(tx),
@@ -155,11 +156,11 @@ def _result_bytes(tx: Connection) -> float | None:
     return None if mean is None else float(mean)
 
 
-def active_workers(tx: Connection, now: datetime, batch_id: int | None) -> list[Worker]:
+def active_workers(tx: Connection, now: datetime, batch_id: int | None = None) -> list[Worker]:
     """
-    Return the owners that have not said their end, with their runs in flight: of a batch, or all.
+    Return the owners that have not ended, with their runs in flight in a batch, or in all.
 
-    Those whose lease has run out are among them as long as they have open attempts.
+    An owner whose lease has expired is included while it has open attempts.
     """
     held = select(attempts.c.owner_id, func.count().label("open")).where(
         attempts.c.closed_at.is_(None)
@@ -168,7 +169,7 @@ def active_workers(tx: Connection, now: datetime, batch_id: int | None) -> list[
         held = held.where(attempts.c.batch_id == batch_id)
     counted = held.group_by(attempts.c.owner_id).subquery()
     in_flight = func.coalesce(counted.c.open, 0)
-    at = claims.store_time(tx, now)
+    at = store_time(tx, now)
     rows = tx.execute(
         select(owners, in_flight.label("in_flight"))
         .outerjoin(counted, counted.c.owner_id == owners.c.id)
@@ -177,9 +178,14 @@ def active_workers(tx: Connection, now: datetime, batch_id: int | None) -> list[
     )
     return [
         Worker(
-            owner=Owner(id=row.id, machine=row.machine, pid=row.pid, process_started_at=row.born),
+            owner=Owner(
+                id=row.id,
+                machine=row.machine,
+                pid=row.pid,
+                process_started_at=row.process_started_at,
+            ),
             since=row.started_at,
-            silent=max(at - (row.lease_until - claims.LEASE), timedelta(0)),
+            silent=max(at - (row.lease_until - LEASE), timedelta(0)),
             leased=row.lease_until > at,
             in_flight=row.in_flight,
         )
@@ -189,47 +195,47 @@ def active_workers(tx: Connection, now: datetime, batch_id: int | None) -> list[
 
 def integrity_errors(tx: Connection, *, thorough: bool) -> list[str]:
     """
-    Return what SQLite finds wrong with its file, as it says it; nothing for a server.
+    Return the damage that SQLite finds in its file, in its own words; nothing for a server.
 
-    Unless it is *thorough*, indexes and references are not compared with the rows.
+    Only a *thorough* check compares indexes and references with the rows.
     """
     if has_server(tx):
         return []
     check = "integrity_check" if thorough else "quick_check"
     try:
         said = tx.exec_driver_sql(f"PRAGMA {check}({MAX_NAMED})").scalars().all()
-        astray = tx.exec_driver_sql("PRAGMA foreign_key_check").all() if thorough else []
+        dangling = tx.exec_driver_sql("PRAGMA foreign_key_check").all() if thorough else []
     except DBAPIError as error:
         return [str(error.orig)]
-    # Each line is one place, except where the damage has a heading.
+    # Each line is one place, except for headings.
     found = [line for each in said for line in str(each).splitlines() if line != "ok"]
     return found + [
-        f"row {row[1]} of {row[0]} refers to none of {row[2]}" for row in astray[:MAX_NAMED]
+        f"row {row[1]} of {row[0]} refers to none of {row[2]}" for row in dangling[:MAX_NAMED]
     ]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ForeignChanges:
-    """What another program did to a ledger; nothing, as a rule."""
+    """Changes that another program made to a database."""
 
-    unlike: tuple[str, ...] = ()  #: tables, indexes and triggers that are not as they should be
+    unlike: tuple[str, ...] = ()  #: tables, indexes and triggers that differ from the schema
     garbled: tuple[str, ...] = ()  #: cells that cannot be read
     odd_results: tuple[int, ...] = ()  #: attempts whose results are no JSON
 
     @property
     def readable(self) -> bool:
-        """Whether the rest can be read at all."""
+        """Whether the other rows can be read."""
         return not self.garbled and _is_whole(self.unlike)
 
 
 def _is_whole(unlike: Sequence[str]) -> bool:
-    """Whether every table and column is there, so that queries can be made."""
+    """Return whether every table and column exists, so that queries work."""
     gaps = [each for each in unlike if each.endswith("is missing")]
     return not any(gap.startswith(("the table ", "the column ")) for gap in gaps)
 
 
 def foreign_changes(tx: Connection, *, thorough: bool) -> ForeignChanges:
-    """Look for what no program of ours leaves; each cell is read where it is *thorough*."""
+    """Find changes that no version of this program makes; a *thorough* check reads each cell."""
     if _revision(tx) != HEAD:
         return ForeignChanges()
     unlike = tuple(schema_differences(tx))
@@ -241,15 +247,11 @@ def foreign_changes(tx: Connection, *, thorough: bool) -> ForeignChanges:
     )
 
 
-# ---- the books ----
+# ---- consistency ----
 
 _unsettled = (SubmissionState.INTENDED, SubmissionState.UNANSWERED)
 #: What is never a job's fault; a right that is lacking may be.
-_blameless = (
-    FailureCategory.THROTTLED,
-    FailureCategory.UNREACHABLE,
-    FailureCategory.BILLING_FAILURE,
-)
+_blameless = tuple(each for each, row in CATEGORIES.items() if row.never_counted)
 
 
 def _count(condition: ColumnElement[bool]) -> Any:
@@ -274,11 +276,11 @@ def _attempts_named(name: str) -> Any:
 
 
 def _differs(state: JobState, count: Any) -> ColumnElement[bool]:
-    """Tell jobs that do not have one such attempt in this state, or have some in another one."""
+    """Select jobs that do not have one such attempt in this state, or have one in another state."""
     return or_(and_(jobs.c.state == state, count != 1), and_(jobs.c.state != state, count != 0))
 
 
-#: What holds for each job → which jobs break it.
+#: Rule for each job → condition of the jobs that break it.
 JOB_RULES: Mapping[str, ColumnElement[bool]] = {
     "every job is in one of the five states": jobs.c.state.not_in(list(JobState)),
     "a job runs exactly while one attempt is open": _differs(
@@ -287,12 +289,12 @@ JOB_RULES: Mapping[str, ColumnElement[bool]] = {
     "a job succeeds by exactly one attempt": _differs(
         JobState.SUCCEEDED, _attempts_named("succeeded")
     ),
-    # Fewer where the user put the job back: then they are counted anew.
+    # Fewer after the user retried the job: then they count from 0.
     "a job has no more failures than attempts that count": jobs.c.failures
     > _attempts_named("counted"),
     "a job knows its newest attempt": jobs.c.attempt != _attempts_named("newest"),
 }
-#: What holds for each attempt → which attempts break it.
+#: Rule for each attempt → condition of the attempts that break it.
 ATTEMPT_RULES: Mapping[str, ColumnElement[bool]] = {
     "an open attempt has a run, or is being searched for": and_(
         attempts.c.closed_at.is_(None),
@@ -307,7 +309,7 @@ ATTEMPT_RULES: Mapping[str, ColumnElement[bool]] = {
     "an attempt and its submission are of its job's batch": or_(
         attempts.c.batch_id != jobs.c.batch_id, submissions.c.batch_id != jobs.c.batch_id
     ),
-    "who has a run was not refused one, and its create was answered": and_(
+    "an attempt with a run was not refused, and its create was answered": and_(
         attempts.c.run_id.is_not(None),
         submissions.c.state.in_((SubmissionState.INTENDED, SubmissionState.REFUSED)),
     ),
@@ -315,7 +317,7 @@ ATTEMPT_RULES: Mapping[str, ColumnElement[bool]] = {
 
 
 def consistency_errors(tx: Connection) -> dict[str, int]:
-    """Return the laws of the books that are broken, and by how many jobs or attempts."""
+    """Return the broken rules, and how many jobs or attempts break each."""
     about_jobs = select(*map(_count, JOB_RULES.values())).select_from(
         jobs.outerjoin(_attempt_count, _attempt_count.c.job_id == jobs.c.id)
     )
@@ -326,5 +328,5 @@ def consistency_errors(tx: Connection) -> dict[str, int]:
         .outerjoin(orphans, orphans.c.run_id == attempts.c.run_id)
     )
     counts = [*tx.execute(about_jobs).one(), *tx.execute(about_attempts).one()]
-    laws = [*JOB_RULES, *ATTEMPT_RULES]
-    return {law: int(count) for law, count in zip(laws, counts, strict=True) if count}
+    rules = [*JOB_RULES, *ATTEMPT_RULES]
+    return {rule: int(count) for rule, count in zip(rules, counts, strict=True) if count}

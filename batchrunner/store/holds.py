@@ -1,4 +1,4 @@
-"""Statements about what kept a batch from being submitted: no credits, and former pauses."""
+"""Records the periods in which a batch's jobs were not submitted: no credits, or paused."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from sqlalchemy import ColumnElement, Connection, and_, func, insert, select, up
 
 from batchrunner.model import FailureCategory
 from batchrunner.model.time_and_cost import Hold
-from batchrunner.store.schema import halts, owners
+from batchrunner.store.schema import holds, owners
 
 PAUSED = "paused"
 
 
 def _current(owner_id: str, batch_id: int) -> ColumnElement[bool]:
     return and_(
-        halts.c.owner_id == owner_id, halts.c.batch_id == batch_id, halts.c.ended_at.is_(None)
+        holds.c.owner_id == owner_id, holds.c.batch_id == batch_id, holds.c.ended_at.is_(None)
     )
 
 
 def start_hold(
-    tx: Connection, owner_id: str, batch_id: int, check_at: datetime, why: str, now: datetime
+    tx: Connection, owner_id: str, batch_id: int, check_at: datetime, reason: str, now: datetime
 ) -> None:
-    """Write down that an owner submits nothing for lack of credits, and when it tries again."""
-    known = update(halts).where(_current(owner_id, batch_id))
-    if tx.execute(known.values(check_at=check_at, message=why)).rowcount:
+    """Record that an owner submits nothing for lack of credits, and when it tries again."""
+    known = update(holds).where(_current(owner_id, batch_id))
+    if tx.execute(known.values(check_at=check_at, message=reason)).rowcount:
         return
     tx.execute(
-        insert(halts).values(
+        insert(holds).values(
             batch_id=batch_id,
             owner_id=owner_id,
-            why=FailureCategory.BILLING_FAILURE,
-            message=why,
+            reason=FailureCategory.BILLING_FAILURE,
+            message=reason,
             since=now,
             check_at=check_at,
         )
@@ -39,29 +39,31 @@ def start_hold(
 
 
 def end_hold(tx: Connection, owner_id: str, batch_id: int, now: datetime) -> None:
-    """Write down that an owner submits again."""
-    tx.execute(update(halts).where(_current(owner_id, batch_id)).values(ended_at=now))
+    """Record that an owner submits again."""
+    tx.execute(update(holds).where(_current(owner_id, batch_id)).values(ended_at=now))
 
 
 def end_pause(tx: Connection, batch_id: int, since: datetime, now: datetime) -> None:
-    """Keep the pause of a batch that is resumed."""
+    """Record the pause of a batch that is being resumed."""
     tx.execute(
-        insert(halts).values(batch_id=batch_id, why=PAUSED, since=since, ended_at=max(now, since))
+        insert(holds).values(
+            batch_id=batch_id, reason=PAUSED, since=since, ended_at=max(now, since)
+        )
     )
 
 
 def current_hold(tx: Connection, batch_id: int, now: datetime) -> Hold | None:
-    """Return since when, why and until when living owners have no credits; None: none is held."""
+    """Return since when and why living owners lack credits, and until when; None if none does."""
     row = tx.execute(
         select(
-            func.min(halts.c.since).label("since"),
-            func.min(halts.c.check_at).label("check_at"),
-            func.max(halts.c.message).label("message"),
+            func.min(holds.c.since).label("since"),
+            func.min(holds.c.check_at).label("check_at"),
+            func.max(holds.c.message).label("message"),
         )
-        .join(owners, owners.c.id == halts.c.owner_id)
+        .join(owners, owners.c.id == holds.c.owner_id)
         .where(
-            halts.c.batch_id == batch_id,
-            halts.c.ended_at.is_(None),
+            holds.c.batch_id == batch_id,
+            holds.c.ended_at.is_(None),
             and_(owners.c.ended_at.is_(None), owners.c.lease_until > now),
         )
     ).one()

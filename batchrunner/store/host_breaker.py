@@ -1,4 +1,4 @@
-"""Statements that keep what attempts have told of hosts, and by which hosts are kept back."""
+"""Parks hosts that keep failing, and limits how many jobs each host gets."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ from batchrunner.policy.host_breaker import (
     free_capacity,
     hosts_with_limits,
 )
-from batchrunner.store.database import insert_or_ignore
-from batchrunner.store.schema import attempts, jobs, parking
+from batchrunner.store.dialect import insert_or_ignore
+from batchrunner.store.schema import attempts, host_breakers, jobs
 
 _batch: BindParameter[int] = bindparam("batch")
 _KNOWN = (
-    select(parking)
-    .where(parking.c.batch_id == _batch, parking.c.host.in_(bindparam("names", expanding=True)))
-    .order_by(parking.c.host)  # all who lock several do it in this order
+    select(host_breakers)
+    .where(
+        host_breakers.c.batch_id == _batch,
+        host_breakers.c.host.in_(bindparam("names", expanding=True)),
+    )
+    .order_by(host_breakers.c.host)  # every function locks rows in this order
     .with_for_update()
 )
 
@@ -33,22 +36,22 @@ _KNOWN = (
 def record_host_results(
     tx: Connection, batch_id: int, applied: Iterable[AttemptDecision], now: datetime
 ) -> None:
-    """Add what attempts have told of their hosts; one that never failed is not written down."""
-    told: dict[str, list[HostResult]] = defaultdict(list)
-    for verdict in applied:
-        if verdict.host_result is not None:
-            told[verdict.host_result.host].append(verdict.host_result)
-    if not told:
+    """Add the results of attempts to their hosts; a host that never failed is not stored."""
+    results: dict[str, list[HostResult]] = defaultdict(list)
+    for decision in applied:
+        if decision.host_result is not None:
+            results[decision.host_result.host].append(decision.host_result)
+    if not results:
         return
-    rows = tx.execute(_KNOWN, {"batch": batch_id, "names": sorted(told)})
+    rows = tx.execute(_KNOWN, {"batch": batch_id, "names": sorted(results)})
     known = {row.host: _host(row) for row in rows}
     hosts = [
-        after_results(known.get(name, HostHealth(host=name)), told[name], now)
-        for name in sorted(told)
+        after_results(known.get(name, HostHealth(host=name)), results[name], now)
+        for name in sorted(results)
     ]
     changed = [_row(batch_id, host) for host in hosts if host.failed]
     if changed:
-        insert = insert_or_ignore(tx, parking)
+        insert = insert_or_ignore(tx, host_breakers)
         new = {name: insert.excluded[name] for name in changed[0] if name != "batch_id"}
         keys = ["batch_id", "host"]
         tx.execute(insert.on_conflict_do_update(index_elements=keys, set_=new), changed)
@@ -59,10 +62,10 @@ def _host(row: Row[Any]) -> HostHealth:
         host=row.host,
         passed=row.passed,
         failed=row.failed,
-        in_row=row.in_row,
+        consecutive_failures=row.consecutive_failures,
         parked_at=row.parked_at,
         probe_at=row.probe_at,
-        probes=row.probes,
+        failed_probes=row.failed_probes,
     )
 
 
@@ -70,9 +73,11 @@ def _row(batch_id: int, host: HostHealth) -> dict[str, Any]:
     return {"batch_id": batch_id, **asdict(host)}
 
 
-# ---- what hosts may get ----
+# ---- capacity ----
 
-_PARKED = select(parking).where(parking.c.batch_id == _batch, parking.c.parked_at.is_not(None))
+_PARKED = select(host_breakers).where(
+    host_breakers.c.batch_id == _batch, host_breakers.c.parked_at.is_not(None)
+)
 _TRAFFIC = (
     select(jobs.c.host, func.count().label("in_flight"), func.max(attempts.c.opened_at).label("at"))
     .join(jobs, jobs.c.id == attempts.c.job_id)
@@ -100,27 +105,27 @@ class HostCapacity:
         self._rules, self._parked, self._traffic, self._now = rules, parked, traffic, now
         self._left: dict[str, int | None] = {}
         for host in {*parked, *(traffic if hosts_with_limits(rules) else ())}:
-            self._look_up(host)
+            self._find(host)
 
     @property
     def parked(self) -> Collection[str]:
-        """The hosts of which no more than a probe may go."""
+        """The parked hosts, which get no more than a probe."""
         return self._parked.keys()
 
     @property
     def full(self) -> list[str]:
-        """The hosts that are known to have none left."""
+        """The hosts that are known to have no capacity left."""
         return sorted(host for host, left in self._left.items() if left == 0)
 
     def take(self, host: str) -> bool:
-        """Take one of a host's rooms; whether it had one."""
-        left = self._left[host] if host in self._left else self._look_up(host)
+        """Take a host's capacity for one job; return False if it had none."""
+        left = self._left[host] if host in self._left else self._find(host)
         if left is None:
             return True
         self._left[host] = max(left - 1, 0)
         return left > 0
 
-    def _look_up(self, host: str) -> int | None:
+    def _find(self, host: str) -> int | None:
         traffic = self._traffic.get(host, HostTraffic())
         found = free_capacity(self._parked.get(host), traffic, self._rules, host, self._now)
         self._left[host] = found
@@ -144,7 +149,7 @@ def host_capacity(
     return HostCapacity(rules, parked, traffic, now)
 
 
-# ---- what there is to see of them ----
+# ---- parked hosts ----
 
 _WAITING = (
     select(jobs.c.host, func.count().label("waiting"))
@@ -158,7 +163,7 @@ _WAITING = (
 
 
 def parked_hosts(tx: Connection, batch_id: int) -> list[ParkedHost]:
-    """Return the hosts that are kept back, and how many jobs wait for each."""
+    """Return the parked hosts, and how many jobs wait for each."""
     found = [_host(row) for row in tx.execute(_PARKED, {"batch": batch_id})]
     if not found:
         return []
@@ -169,9 +174,9 @@ def parked_hosts(tx: Connection, batch_id: int) -> list[ParkedHost]:
         ParkedHost(
             host=host.host,
             since=host.parked_at,
-            failures=host.in_row,
+            failures=host.consecutive_failures,
             probe_at=host.probe_at,
-            failed_probes=host.probes,
+            failed_probes=host.failed_probes,
             given_up=host.given_up,
             waiting=waiting.get(host.host, 0),
         )
@@ -180,9 +185,9 @@ def parked_hosts(tx: Connection, batch_id: int) -> list[ParkedHost]:
     ]
 
 
-def unpark(tx: Connection, batch_id: int, hosts: Collection[str]) -> int:
-    """Let hosts be used again as if they had never failed; all of them where none is named."""
-    chosen = [parking.c.batch_id == batch_id, parking.c.parked_at.is_not(None)]
+def unpark_hosts(tx: Connection, batch_id: int, hosts: Collection[str]) -> int:
+    """Unpark hosts as if they had never failed: those named, or all; return how many."""
+    chosen = [host_breakers.c.batch_id == batch_id, host_breakers.c.parked_at.is_not(None)]
     if hosts:
-        chosen.append(parking.c.host.in_(hosts))
-    return tx.execute(delete(parking).where(*chosen)).rowcount
+        chosen.append(host_breakers.c.host.in_(hosts))
+    return tx.execute(delete(host_breakers).where(*chosen)).rowcount

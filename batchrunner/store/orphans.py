@@ -1,4 +1,4 @@
-"""Statements about runs that turn up late: they are adopted, or listed as orphans."""
+"""Adopts runs that appear late, and records orphans: runs that no attempt needs."""
 
 from __future__ import annotations
 
@@ -9,38 +9,39 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from batchrunner.model import JobState, Run, RunStatus, Submission, SubmittedAttempt
-from batchrunner.store.database import insert_or_ignore
+from batchrunner.store.dialect import insert_or_ignore
 from batchrunner.store.schema import SubmissionState, attempts, jobs, orphans, submissions
 from batchrunner.store.serialization import attempt_start_of, job_of
+from batchrunner.store.transactions import random_token
 
-_WATCHED_FOR = (
+_WATCHLIST = (
     select(submissions)
     .where(
         submissions.c.batch_id == bindparam("batch"),
         submissions.c.owner_id == bindparam("owner"),
-        submissions.c.watch_at.is_not(None),
+        submissions.c.next_late_check_at.is_not(None),
     )
     .order_by(submissions.c.id)
 )
-_WATCHED_FOR_BY_NOW = _WATCHED_FOR.where(submissions.c.watch_at <= bindparam("due"))
+_WATCHLIST_DUE = _WATCHLIST.where(submissions.c.next_late_check_at <= bindparam("due"))
 
 
 def late_run_watchlist(
-    tx: Connection, owner_id: str, batch_id: int, due: datetime | None
+    tx: Connection, owner_id: str, batch_id: int, due: datetime | None = None
 ) -> list[Submission]:
-    """Return the owner's absent submissions that are watched: those *due* by then, or all."""
+    """Return the owner's absent submissions to check for late runs: *due* by then, or all."""
     mine = {"batch": batch_id, "owner": owner_id}
     if due is None:
-        found = tx.execute(_WATCHED_FOR, mine)
+        found = tx.execute(_WATCHLIST, mine)
     else:
-        found = tx.execute(_WATCHED_FOR_BY_NOW, {**mine, "due": due})
+        found = tx.execute(_WATCHLIST_DUE, {**mine, "due": due})
     return [
         Submission(
             id=row.id,
-            marker_token=row.token,
+            marker_token=row.marker_token,
             intended_at=row.intended_at,
             marked=row.marked,
-            fruitless_searches=row.searched,
+            fruitless_searches=row.fruitless_searches,
             attempts=_runless(tx, row.id),
         )
         for row in found
@@ -48,12 +49,14 @@ def late_run_watchlist(
 
 
 _RUNLESS = (
-    select(attempts.c.id, attempts.c.place, jobs.c.key, jobs.c.url, jobs.c.goal)
-    .add_columns(jobs.c.id.label("job_id"), jobs.c.attempt, jobs.c.failures, jobs.c.met)
-    .add_columns(jobs.c.policy, attempts.c.rungs, attempts.c.ladders)
+    select(attempts.c.id, attempts.c.batch_index, jobs.c.key, jobs.c.url, jobs.c.goal)
+    .add_columns(
+        jobs.c.id.label("job_id"), jobs.c.attempt, jobs.c.failures, jobs.c.failures_by_category
+    )
+    .add_columns(jobs.c.policy, attempts.c.escalation_steps, attempts.c.escalation_ids)
     .join(jobs, jobs.c.id == attempts.c.job_id)
     .where(attempts.c.submission_id == bindparam("submission"), attempts.c.run_id.is_(None))
-    .order_by(attempts.c.place)
+    .order_by(attempts.c.batch_index)
 )
 
 
@@ -62,7 +65,7 @@ def _runless(tx: Connection, submission_id: int) -> tuple[SubmittedAttempt, ...]
     return tuple(
         SubmittedAttempt(
             attempt_id=row.id,
-            batch_index=row.place,
+            batch_index=row.batch_index,
             job=job_of(row, row.job_id, row.attempt, attempt_start_of(row)),
             url=row.url,
             goal=row.goal,
@@ -78,15 +81,18 @@ _WATCH = (
         submissions.c.owner_id == bindparam("owner"),
         submissions.c.state == SubmissionState.ABSENT,
     )
-    .values(watch_at=bindparam("new_watch_at"))
+    .values(next_late_check_at=bindparam("new_late_check_at"))
 )
 
 
 def schedule_late_check(
-    tx: Connection, owner_id: str, submission: Submission, watch_at: datetime | None
+    tx: Connection, owner_id: str, submission: Submission, next_late_check_at: datetime | None
 ) -> None:
-    """Say when to look for an absent submission's runs again; None: never more."""
-    tx.execute(_WATCH, {"submission": submission.id, "owner": owner_id, "new_watch_at": watch_at})
+    """Set when to check an absent submission for late runs again; None: never."""
+    tx.execute(
+        _WATCH,
+        {"submission": submission.id, "owner": owner_id, "new_late_check_at": next_late_check_at},
+    )
 
 
 def adopt_late_runs(
@@ -96,33 +102,35 @@ def adopt_late_runs(
     submission: Submission,
     runs: Mapping[int, str],
     now: datetime,
-    new_token: Callable[[], str],
+    *,
+    new_token: Callable[[], str] = random_token,
 ) -> int:
     """
-    Adopt runs that turned up late, by the closed attempt that each was made for; return how many.
+    Adopt runs that appeared late, by the closed attempt that created each; return how many.
 
-    A job that still waits for another try gets an attempt with the run that it has already. The
-    runs of all others are orphans. An orphan that completed before it could be cancelled is
-    adopted too when its job comes to wait again: it is paid for.
+    A job that waits for a retry gets an attempt with that run. All other runs become orphans. An
+    orphan that completed before it was cancelled is adopted too if its job waits: it is paid for.
     """
-    waiting, spent = _waiting(tx, runs), _spent(tx, runs.values())
-    adopted = {at: run_id for at, run_id in runs.items() if at in waiting and run_id not in spent}
+    waiting, unavailable = _waiting(tx, runs), _unavailable(tx, runs.values())
+    adopted = {
+        at: run_id for at, run_id in runs.items() if at in waiting and run_id not in unavailable
+    }
     if adopted:
         tx.execute(delete(orphans).where(orphans.c.run_id.in_(adopted.values())))
         _open_with_runs(tx, owner_id, batch_id, waiting, adopted, now, new_token())
-    add_orphans(tx, batch_id, submission.id, set(runs.values()) - set(adopted.values()), now)
+    _add_orphans(tx, batch_id, submission.id, set(runs.values()) - set(adopted.values()), now)
     return len(adopted)
 
 
 def _waiting(tx: Connection, runs: Mapping[int, str]) -> dict[int, Any]:
-    """Return the jobs that wait for another try, by the closed attempt whose run turned up."""
+    """Return the jobs that wait for a retry, by the closed attempt whose run appeared."""
     rows = tx.execute(
         select(
             attempts.c.id.label("attempt_id"),
-            attempts.c.rungs.label("ran_on"),
-            attempts.c.ladders.label("learns_of"),
-            attempts.c.changes.label("ran_with"),
-            attempts.c.reserved.label("costs_at_most"),
+            attempts.c.escalation_steps.label("attempt_steps"),
+            attempts.c.escalation_ids.label("attempt_escalation_ids"),
+            attempts.c.option_overrides.label("attempt_overrides"),
+            attempts.c.reserved_steps.label("attempt_reserved"),
             jobs,
         )
         .join(jobs, jobs.c.id == attempts.c.job_id)
@@ -132,8 +140,8 @@ def _waiting(tx: Connection, runs: Mapping[int, str]) -> dict[int, Any]:
     return {row.attempt_id: row for row in rows}
 
 
-def _spent(tx: Connection, run_ids: Collection[str]) -> set[str]:
-    """Return those runs that an attempt has already, and orphans that were asked to stop."""
+def _unavailable(tx: Connection, run_ids: Collection[str]) -> set[str]:
+    """Return the runs that an attempt already has, and the orphans that did not complete."""
     held = select(attempts.c.run_id).where(attempts.c.run_id.in_(run_ids))
     stopped = select(orphans.c.run_id).where(
         orphans.c.run_id.in_(run_ids), orphans.c.run_status.is_distinct_from(RunStatus.COMPLETED)
@@ -160,16 +168,16 @@ def _open_with_runs(
                 "batch_id": batch_id,
                 "owner_id": owner_id,
                 "submission_id": submission_id,
-                "place": place,
-                "rungs": waiting[at].ran_on,
-                "ladders": waiting[at].learns_of,
-                "changes": waiting[at].ran_with,
+                "batch_index": index,
+                "escalation_steps": waiting[at].attempt_steps,
+                "escalation_ids": waiting[at].attempt_escalation_ids,
+                "option_overrides": waiting[at].attempt_overrides,
                 "opened_at": now,
                 "run_id": run_id,
                 "run_status": RunStatus.PENDING,
-                "reserved": waiting[at].costs_at_most,
+                "reserved_steps": waiting[at].attempt_reserved,
             }
-            for place, (at, run_id) in enumerate(runs.items(), 1)
+            for index, (at, run_id) in enumerate(runs.items(), 1)
         ],
     )
     tx.execute(
@@ -182,18 +190,18 @@ def _open_with_runs(
 def _late_submission(
     tx: Connection, owner_id: str, batch_id: int, now: datetime, token: str
 ) -> int:
-    """Write the submission in which adopted runs ride; nothing is sent for it."""
+    """Write the submission of adopted runs, which is never sent."""
     submission_id: int = tx.execute(
         insert(submissions)
         .values(
             batch_id=batch_id,
             owner_id=owner_id,
-            token=token,
+            marker_token=token,
             marked=False,  # their goals carry the marker of the submission that made them
             state=SubmissionState.CREATED,
             intended_at=now,
             answered_at=now,
-            message="runs that turned up late",
+            message="runs that appeared late",
         )
         .returning(submissions.c.id)
     ).scalar_one()
@@ -211,20 +219,25 @@ def add_untaken_orphans(
     tx: Connection, submission: Submission, runs: Mapping[int, str], now: datetime
 ) -> None:
     """
-    List runs as orphans whose attempts were closed before their ids came.
+    Record runs as orphans if their attempts were closed before their ids arrived.
 
-    Whoever slept through that has just paid for them. Attempts that are open in other hands are
-    left alone: their new owner is searching for these very runs.
+    Open attempts of another owner are skipped: that owner searches for these runs.
     """
     rows = tx.execute(_UNTAKEN, {"attempts": list(runs)}).all()
     if rows:
-        add_orphans(tx, rows[0].batch_id, submission.id, {runs[row.id] for row in rows}, now)
+        _add_orphans(tx, rows[0].batch_id, submission.id, {runs[row.id] for row in rows}, now)
 
 
 def add_orphans(
+    tx: Connection, batch_id: int, submission: Submission, run_ids: Collection[str], now: datetime
+) -> None:
+    """Record those of these runs that no attempt has as orphans, to be cancelled and reported."""
+    _add_orphans(tx, batch_id, submission.id, run_ids, now)
+
+
+def _add_orphans(
     tx: Connection, batch_id: int, submission_id: int, run_ids: Collection[str], now: datetime
 ) -> None:
-    """List runs that no attempt has as orphans: they are to be cancelled, and their cost told."""
     wanted = select(attempts.c.run_id).where(attempts.c.run_id.in_(run_ids))
     run_ids = set(run_ids) - set(tx.execute(wanted).scalars())
     if not run_ids:
@@ -246,7 +259,7 @@ def add_orphans(
 def release_runs(
     tx: Connection, owner_id: str, batch_id: int, attempt_ids: Collection[int], now: datetime
 ) -> None:
-    """Take the runs of open attempts away, of which nobody can tell whose they are: as orphans."""
+    """Record the runs of open attempts as orphans, because they cannot be matched to attempts."""
     held = (
         attempts.c.id.in_(attempt_ids),
         attempts.c.owner_id == owner_id,
@@ -257,7 +270,7 @@ def release_runs(
     tx.execute(update(attempts).where(*held).values(run_id=None))
     for submission_id in {row.submission_id for row in rows}:
         run_ids = [row.run_id for row in rows if row.submission_id == submission_id]
-        add_orphans(tx, batch_id, submission_id, run_ids, now)
+        _add_orphans(tx, batch_id, submission_id, run_ids, now)
         tx.execute(
             update(submissions)
             .where(
@@ -273,12 +286,12 @@ _OPEN_ORPHANS = select(orphans.c.run_id).where(
 
 
 def open_orphans(tx: Connection, batch_id: int) -> list[str]:
-    """Return the orphans of which the API has not confirmed that they are over."""
+    """Return the run ids of orphans that the API has not confirmed to have ended."""
     return list(tx.execute(_OPEN_ORPHANS, {"batch": batch_id}).scalars())
 
 
 def close_orphans(tx: Connection, ended: Iterable[tuple[str, Run | None]], now: datetime) -> None:
-    """Write down what orphans that are over have cost; None: the API knows nothing of it."""
+    """Record the status and cost of orphans that ended; None: the API does not know the run."""
     for run_id, run in ended:
         tx.execute(
             update(orphans)

@@ -1,9 +1,9 @@
-"""Statements that only look: tallies, failures, finished jobs."""
+"""Reads counts, failures, finished jobs and the work that is left; writes nothing."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -39,12 +39,13 @@ from batchrunner.store.schema import (
     SubmissionState,
     attempts,
     batches,
+    host_breakers,
     jobs,
     orphans,
-    parking,
     results,
     submissions,
 )
+from batchrunner.store.transactions import PAGE_SIZE, Transactions
 
 _FINAL = [state for state in JobState if state.is_final]
 _batch: BindParameter[int] = bindparam("batch")
@@ -70,7 +71,7 @@ _STATES = (
 
 
 def batch_counts(tx: Connection, batch_id: int) -> BatchCounts:
-    """Count a batch."""
+    """Count a batch's jobs, attempts and orphans by state and category."""
     batch = {"batch": batch_id}
     by_state = {JobState(row.state): row for row in tx.execute(_STATES, batch)}
     available = by_state.get(JobState.AVAILABLE)
@@ -94,12 +95,14 @@ _due_at = (
     .where(jobs.c.batch_id == _batch, jobs.c.state == JobState.AVAILABLE)
     .scalar_subquery()
 )
-#: With a job that may be claimed sooner or later.
-_awaited = exists().where(
+#: Whether some available job is not on a host that was given up.
+_can_be_claimed = exists().where(
     jobs.c.batch_id == _batch,
     jobs.c.state == JobState.AVAILABLE,
     jobs.c.host.not_in(
-        select(parking.c.host).where(parking.c.batch_id == _batch, parking.c.probes >= MAX_PROBES)
+        select(host_breakers.c.host).where(
+            host_breakers.c.batch_id == _batch, host_breakers.c.failed_probes >= MAX_PROBES
+        )
     ),
 )
 _WORK_LEFT = (
@@ -109,12 +112,12 @@ _WORK_LEFT = (
         _due_at.label("due_at"),
         batches.c.paused_at,
         batches.c.pause_reason,
-        batches.c.gate,
+        batches.c.canary_gate,
         batches.c.budget,
         batches.c.concurrency,
-        batches.c.slots,
+        batches.c.learned_concurrency,
         batches.c.settings,
-        _awaited.label("awaited"),
+        _can_be_claimed.label("can_be_claimed"),
     )
     .join_from(batches, _open, true())
     .where(batches.c.id == _batch)
@@ -122,22 +125,22 @@ _WORK_LEFT = (
 
 
 def work_left(tx: Connection, owner_id: str, batch_id: int) -> WorkLeft:
-    """Say whether there is more to do; quick, however large the batch."""
+    """Return what is left to do, in a time that does not grow with the batch."""
     row = tx.execute(_WORK_LEFT, {"owner": owner_id, "batch": batch_id}).one()
     settings = settings_in_force(row)
     return WorkLeft(
         in_flight_here=int(row.mine),
         in_flight_elsewhere=row.open - int(row.mine),
-        free_slots=concurrency_limit(settings.concurrency, row.slots) - row.open,
+        free_slots=concurrency_limit(settings.concurrency, row.learned_concurrency) - row.open,
         due_at=row.due_at,
         pause=pause_of(row),
-        canary_failed=row.gate == CanaryGate.CLOSED,
+        canary_failed=row.canary_gate == CanaryGate.CLOSED,
         has_budget=settings.budget is not None,
-        given_up=row.due_at is not None and not row.awaited,
+        given_up=row.due_at is not None and not row.can_be_claimed,
     )
 
 
-_in_doubt = attempts.c.submission_id.in_(
+_unanswered = attempts.c.submission_id.in_(
     select(submissions.c.id).where(
         submissions.c.batch_id == _batch, submissions.c.state == SubmissionState.UNANSWERED
     )
@@ -145,7 +148,7 @@ _in_doubt = attempts.c.submission_id.in_(
 _ATTEMPTS = select(
     func.count().label("attempts"),
     func.coalesce(func.sum(attempts.c.steps), 0).label("steps"),
-    _count(and_(_still_open, attempts.c.run_id.is_(None), _in_doubt)).label("unsettled"),
+    _count(and_(_still_open, attempts.c.run_id.is_(None), _unanswered)).label("unsettled"),
     _count(and_(_still_open, attempts.c.run_status == RunStatus.PENDING)).label("queued"),
 ).where(attempts.c.batch_id == _batch)
 _ORPHANS_AND_LATE = select(
@@ -155,9 +158,12 @@ _ORPHANS_AND_LATE = select(
 
 def _attempts(tx: Connection, batch_id: int) -> dict[str, int]:
     row = tx.execute(_ATTEMPTS, {"batch": batch_id}).one()
-    strays = tx.execute(_ORPHANS_AND_LATE, {"batch": batch_id}).one()
+    orphan_counts = tx.execute(_ORPHANS_AND_LATE, {"batch": batch_id}).one()
     counts = {name: int(value) for name, value in row._mapping.items()}
-    return counts | {"orphans": strays.orphans, "steps": counts["steps"] + int(strays.steps)}
+    return counts | {
+        "orphans": orphan_counts.orphans,
+        "steps": counts["steps"] + int(orphan_counts.steps),
+    }
 
 
 _FAILED = (
@@ -166,7 +172,7 @@ _FAILED = (
     .where(jobs.c.batch_id == _batch, jobs.c.state == JobState.FAILED)
     .group_by(attempts.c.outcome)
 )
-#: Failed attempts after which their job went on.
+#: Failed attempts after which their job was retried.
 _RETRIED = (
     select(attempts.c.outcome, func.count())
     .where(attempts.c.batch_id == _batch, attempts.c.retry_at.is_not(None))
@@ -184,7 +190,7 @@ def failed_attempts(
     """
     Return failed attempts with their reasons, in file order.
 
-    Those that ended their jobs where *final*, else those after which their jobs went on.
+    With *final*, those that ended their jobs; otherwise those after which their jobs were retried.
     """
     last = attempts.c.retry_at.is_(None) if final else attempts.c.retry_at.is_not(None)
     rows = tx.execute(
@@ -207,14 +213,14 @@ def failed_attempts(
             code=row.code,
             closed_at=row.closed_at,
             run_id=row.run_id,
-            option_overrides=json.loads(row.changes or "{}"),
+            option_overrides=json.loads(row.option_overrides or "{}"),
         )
         for row in rows
     ]
 
 
 def cancelled_jobs(tx: Connection, batch_id: int, *, most: int) -> list[tuple[str, str]]:
-    """Return key and url of jobs that were cancelled while no run was in flight, in file order."""
+    """Return key and url of jobs that were cancelled without a run in flight, in file order."""
     ended = exists().where(_newest, attempts.c.retry_at.is_(None))
     rows = tx.execute(
         select(jobs.c.key, jobs.c.url)
@@ -225,13 +231,18 @@ def cancelled_jobs(tx: Connection, batch_id: int, *, most: int) -> list[tuple[st
     return [(row.key, row.url) for row in rows]
 
 
-def finished_job_ids(tx: Connection, batch_id: int) -> list[int]:
+def finished_jobs(store: Transactions, batch_id: int) -> Iterator[FinishedJob]:
     """
-    Return the ids of all jobs in a final state, in file order.
+    Yield the jobs that are in a final state at the first one, in file order.
 
-    What belongs to them changes only if the user retries them, so they can be read page by page
-    and still be one snapshot.
+    They change only if the user retries them. So reading them page by page gives one snapshot.
     """
+    ids = store.read(_finished_job_ids, batch_id)
+    for start in range(0, len(ids), PAGE_SIZE):
+        yield from store.read(finished_jobs_among, batch_id, ids[start : start + PAGE_SIZE])
+
+
+def _finished_job_ids(tx: Connection, batch_id: int) -> list[int]:
     return list(
         tx.execute(
             select(jobs.c.id)
@@ -241,8 +252,8 @@ def finished_job_ids(tx: Connection, batch_id: int) -> list[int]:
     )
 
 
-def finished_jobs(tx: Connection, batch_id: int, job_ids: Sequence[int]) -> list[FinishedJob]:
-    """Return these jobs with their results, in file order; without those that were put back."""
+def finished_jobs_among(tx: Connection, batch_id: int, job_ids: Sequence[int]) -> list[FinishedJob]:
+    """Return those of these jobs that are in a final state, with their results, in file order."""
     rate = rate_of(tx.execute(select(batches).where(batches.c.id == batch_id)).one())
     paths = artifacts.artifact_paths(tx, job_ids)
     rows = tx.execute(_finished(job_ids))
@@ -262,7 +273,7 @@ def _finished(job_ids: Sequence[int]) -> Select[Any]:
             attempts.c.outcome,
             attempts.c.code,
             attempts.c.message,
-            attempts.c.changes,
+            attempts.c.option_overrides,
             attempts.c.run_id,
             attempts.c.run_started_at,
             attempts.c.run_finished_at,
@@ -279,7 +290,7 @@ def _finished(job_ids: Sequence[int]) -> Select[Any]:
 
 def _finished_job(row: Row[Any], rate: Rate | None, paths: tuple[str, ...]) -> FinishedJob:
     failed = row.outcome is not None and row.outcome != "succeeded"
-    cancelled = row.state == JobState.CANCELLED  # perhaps while it waited, whatever it met before
+    cancelled = row.state == JobState.CANCELLED  # perhaps while it waited after another failure
     return FinishedJob(
         position=row.position,
         key=row.key,
@@ -292,7 +303,7 @@ def _finished_job(row: Row[Any], rate: Rate | None, paths: tuple[str, ...]) -> F
         else (FailureCategory(row.outcome) if failed else None),
         code=row.code,
         message=row.message,
-        option_overrides=json.loads(row.changes or "{}"),
+        option_overrides=json.loads(row.option_overrides or "{}"),
         run_id=row.run_id,
         steps=row.steps,
         cost=f"{row.steps * rate.amount:f}" if rate and row.steps is not None else None,
@@ -304,7 +315,7 @@ def _finished_job(row: Row[Any], rate: Rate | None, paths: tuple[str, ...]) -> F
 
 
 def newest_run(tx: Connection, batch_id: int, key: str) -> str | None:
-    """Return the run of a job's newest attempt that has one."""
+    """Return the run id of a job's newest attempt that has one."""
     run_id: str | None = tx.execute(
         select(attempts.c.run_id)
         .join(jobs, jobs.c.id == attempts.c.job_id)

@@ -1,4 +1,4 @@
-"""The tables, and what the database itself refuses."""
+"""The tables, their indexes, and the constraints that the database itself enforces."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-from batchrunner.model import MAX_RUNS_PER_REQUEST, FailureCategory, JobState
+from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
+from batchrunner.model import FailureCategory, JobState
 from batchrunner.model.artifacts import ArtifactKind, ArtifactState
 
-#: Revision of the newest migration; a test holds it to the migrations' own head.
-HEAD = "0009"
+#: The revision of the newest migration. A test compares it with the migrations.
+HEAD = "0010"
 
 metadata = MetaData(
     naming_convention={
@@ -39,49 +40,49 @@ metadata = MetaData(
     }
 )
 
-#: The kind of the row that asks which artifacts a run has.
+#: The kind of an artifact row that asks for the list of a run's artifacts.
 LISTING = "listing"
 
 
 class SubmissionState(StrEnum):
-    """What became of a create request."""
+    """The state of a create request."""
 
-    INTENDED = "intended"  #: written down; it may be on its way
+    INTENDED = "intended"  #: written down, and perhaps sent
     CREATED = "created"  #: its runs exist and are known
-    REFUSED = "refused"  #: nothing was created
-    UNANSWERED = "unanswered"  #: its runs may exist, and are being looked for
-    ABSENT = "absent"  #: looked for long enough: nothing was created
-    UNDECIDED = "undecided"  #: nothing can tell
+    REFUSED = "refused"  #: it created nothing
+    UNANSWERED = "unanswered"  #: its runs may exist, and are being searched for
+    ABSENT = "absent"  #: the search ended without a run
+    UNDECIDED = "undecided"  #: no search can decide
 
 
 class CanaryGate(StrEnum):
-    """What a batch's canary has brought."""
+    """What follows from a batch's canary."""
 
-    OPEN = "open"  #: the rest may be submitted
-    CLOSED = "closed"  #: only once the user says so
+    OPEN = "open"  #: the other jobs may be submitted
+    CLOSED = "closed"  #: the other jobs wait until the user resumes the batch
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment as ISO 8601 text in UTC, which sorts as time and reads the same everywhere."""
+    """A moment as ISO 8601 text in UTC, which sorts by time and is the same in both databases."""
 
     impl = String(27)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
-        """Turn an aware moment into text with microseconds."""
+        """Convert an aware datetime to text with microseconds."""
         if value is None:
             return None
-        # Not strftime: it writes the year 1, in which some servers begin, as "1".
+        # Not strftime: it writes the year 1, which some servers start with, as "1".
         naive = value.astimezone(UTC).replace(tzinfo=None)
         return naive.isoformat(timespec="microseconds") + "Z"
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
-        """Turn stored text into an aware moment."""
+        """Convert stored text to an aware datetime."""
         return None if value is None else datetime.fromisoformat(value)
 
 
 class JsonText(TypeDecorator[str]):
-    """Text that others wrote; neither database takes all that JSON can spell."""
+    """Text from outside, without the characters that JSON allows and a database refuses."""
 
     impl = Text
     cache_ok = True
@@ -93,7 +94,7 @@ class JsonText(TypeDecorator[str]):
         return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
-#: SQLite numbers rows by itself only where the key is spelled INTEGER.
+#: SQLite numbers rows by itself only if the key's type is INTEGER.
 Id = BigInteger().with_variant(Integer, "sqlite")
 
 
@@ -104,13 +105,19 @@ def _one_of(column: str, values: type[StrEnum], *more: str) -> str:
 
 _FINAL = ", ".join(f"'{state}'" for state in JobState if state.is_final)
 
+# SQLite cannot rename a constraint without copying its table. So three constraints of large tables
+# keep names from before their columns were renamed: uq_submissions_token,
+# uq_attempts_submission_id_place and ck_jobs_together_fits_a_request.
+
+#: The processes that work, or worked, on this database.
 owners = Table(
     "owners",
     metadata,
     Column("id", String(36), primary_key=True),
-    Column("machine", String(200), nullable=False),  # where its pid means something
+    Column("machine", String(200), nullable=False),  # the pid is one of this machine
     Column("pid", Integer, nullable=False),
-    Column("born", String(40), nullable=False),  # tells two processes of one pid apart
+    # Distinguishes two processes that had the same pid.
+    Column("process_started_at", String(40), nullable=False),
     Column("started_at", UtcDateTime, nullable=False),
     Column("lease_until", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),
@@ -122,17 +129,18 @@ batches = Table(
     Column("id", Id, primary_key=True),
     Column("name", String(100), nullable=False, unique=True),
     Column("settings", Text, nullable=False),  # JSON
-    Column("origin", String(300)),  # the API that its runs are on; NULL before the first
+    Column("api_origin", String(300)),  # the API that has its runs; NULL before the first run
     Column("created_at", UtcDateTime, nullable=False),
-    Column("concurrency", Integer),  # set in place of the settings'; NULL: theirs hold; 0: auto
-    Column("paused_at", UtcDateTime),  # NULL: it is not paused
+    Column("concurrency", Integer),  # replaces the one in settings, unless NULL; 0: auto
+    Column("paused_at", UtcDateTime),  # NULL: not paused
     Column("pause_reason", JsonText),
-    Column("budget", String(100)),  # set in the place of the settings'; NULL: theirs holds
-    Column("rate", String(40)),  # what a step costs, by the account's wallet; NULL: unsaid
-    Column("known_keys", Text),  # digests of the keys that open its runs; NULL before the first
+    Column("budget", String(100)),  # JSON; replaces the one in settings, unless NULL; {}: none
+    Column("step_price", String(40)),  # dollars per step by the account's wallet; NULL: unknown
+    Column("known_keys", Text),  # digests of the API keys of its account; NULL before the first run
     Column("artifacts", Boolean, nullable=False, server_default=text("false")),  # are wanted
-    Column("slots", Integer),  # runs in flight at most, as the queue has taught; NULL: not yet
-    Column("gate", String(6)),  # what the canary has brought; NULL: nothing yet, or there is none
+    # The most runs in flight, learned from the account's queue; NULL: not learned yet.
+    Column("learned_concurrency", Integer),
+    Column("canary_gate", String(6)),  # NULL: no canary, or it is not finished
 )
 
 jobs = Table(
@@ -146,28 +154,33 @@ jobs = Table(
     Column("host", String(300), nullable=False, server_default=text("''")),
     Column("goal", Text, nullable=False),
     Column("options", Text, nullable=False),  # JSON
-    Column("limits", Text),  # JSON: how long its runs may take; NULL: as the batch says
-    Column("expect", Text),  # JSON: what its result must be; NULL where the job file says nothing
+    Column("limits", Text),  # JSON: its own time limits; NULL: those of the batch
+    Column("expect", Text),  # JSON: what its result must contain; NULL: the job file says nothing
+    # Jobs with the same output_schema may share a create request; '': no schema.
+    Column("output_schema_digest", String(32), nullable=False),
+    # The most jobs in a create request with this one.
     Column(
-        "shape", String(32), nullable=False
-    ),  # digest of output_schema: jobs that may ride as one
-    Column("together", Integer, nullable=False, server_default=text(str(MAX_RUNS_PER_REQUEST))),
+        "max_batch_size", Integer, nullable=False, server_default=text(str(MAX_RUNS_PER_REQUEST))
+    ),
     Column("state", String(9), nullable=False),
     Column("available_at", UtcDateTime, nullable=False),
-    Column("attempt", Integer, nullable=False, server_default=text("0")),
-    Column("failures", Integer, nullable=False, server_default=text("0")),
-    Column("met", Text, nullable=False, server_default="{}"),  # JSON: the same by category
-    Column("policy", Text),  # JSON: its own rules; NULL where it has none
-    Column("rungs", Text, nullable=False, server_default="{}"),  # JSON: to go on from, by category
-    Column("canary", Boolean, nullable=False, server_default=text("false")),  # goes first
+    Column("attempt", Integer, nullable=False, server_default=text("0")),  # the newest number
+    Column("failures", Integer, nullable=False, server_default=text("0")),  # that count
+    Column("failures_by_category", Text, nullable=False, server_default="{}"),  # JSON
+    Column("policy", Text),  # JSON: its own rules; NULL: none
+    # JSON, by category: the escalation step that the next attempt begins with.
+    Column("escalation_steps", Text, nullable=False, server_default="{}"),
+    Column("canary", Boolean, nullable=False, server_default=text("false")),  # is submitted first
     Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
     Column("finished_at", UtcDateTime),
-    Column("loaded_at", UtcDateTime),  # NULL: by an older program, when its batch was made
+    Column("loaded_at", UtcDateTime),  # NULL: with its batch, by an older version
     UniqueConstraint("batch_id", "key"),
     CheckConstraint(_one_of("state", JobState), "state_is_known"),
     CheckConstraint(f"(state IN ({_FINAL})) = (finished_at IS NOT NULL)", "final_means_finished"),
     CheckConstraint("failures >= 0 AND failures <= attempt", "failures_are_attempts"),
-    CheckConstraint(f"together BETWEEN 1 AND {MAX_RUNS_PER_REQUEST}", "together_fits_a_request"),
+    CheckConstraint(
+        f"max_batch_size BETWEEN 1 AND {MAX_RUNS_PER_REQUEST}", "together_fits_a_request"
+    ),
     Index("ix_jobs_batch_id_state", "batch_id", "state"),
     Index(
         "ix_jobs_due",
@@ -190,20 +203,24 @@ submissions = Table(
     Column("id", Id, primary_key=True),
     Column("batch_id", Id, ForeignKey("batches.id"), nullable=False),
     Column("owner_id", String(36), ForeignKey("owners.id"), nullable=False),
-    Column("token", String(32), nullable=False, unique=True),
-    Column("marked", Boolean, nullable=False),
+    Column("marker_token", String(32), nullable=False),
+    Column("marked", Boolean, nullable=False),  # its goals end with the marker
     Column("state", String(10), nullable=False),
     Column("intended_at", UtcDateTime, nullable=False),
     Column("answered_at", UtcDateTime),
     Column("search_at", UtcDateTime),
-    Column("watch_at", UtcDateTime),  # when to look whether its runs turn up after all
-    Column("searched", Integer, nullable=False, server_default=text("0")),
+    # When to check next whether runs of an absent submission appeared late; NULL: never.
+    Column("next_late_check_at", UtcDateTime),
+    Column("fruitless_searches", Integer, nullable=False, server_default=text("0")),
     Column("message", JsonText),
+    UniqueConstraint("marker_token", name="uq_submissions_token"),
     CheckConstraint(_one_of("state", SubmissionState), "state_is_known"),
     CheckConstraint(
         "(state = 'unanswered') = (search_at IS NOT NULL)", "unanswered_means_being_searched"
     ),
-    CheckConstraint("watch_at IS NULL OR state = 'absent'", "only_the_absent_are_watched_for"),
+    CheckConstraint(
+        "next_late_check_at IS NULL OR state = 'absent'", "only_the_absent_are_watched_for"
+    ),
     Index(
         "ix_submissions_unsettled",
         "batch_id",
@@ -221,31 +238,32 @@ attempts = Table(
     Column("batch_id", Id, ForeignKey("batches.id"), nullable=False),
     Column("owner_id", String(36), ForeignKey("owners.id"), nullable=False),
     Column("submission_id", Id, ForeignKey("submissions.id"), nullable=False),
-    Column("place", Integer, nullable=False),
-    Column("rungs", Text, nullable=False, server_default="{}"),  # JSON: those it runs on
-    Column("ladders", Text, nullable=False, server_default="{}"),  # JSON: whose rungs these are
-    Column("changes", Text),  # JSON: options that they change; NULL where it runs with the job's
+    Column("batch_index", Integer, nullable=False),  # in its create request, from 1
+    # JSON, by category: the escalation step that it runs with, and the id of that escalation.
+    Column("escalation_steps", Text, nullable=False, server_default="{}"),
+    Column("escalation_ids", Text, nullable=False, server_default="{}"),
+    Column("option_overrides", Text),  # JSON: options that its escalation steps change
     Column("opened_at", UtcDateTime, nullable=False),
     Column("closed_at", UtcDateTime),
     Column("outcome", String(20)),
     Column("counted", Boolean),
     Column("code", JsonText),
     Column("message", JsonText),
-    Column("evidence", JsonText),  # JSON: what the judge saw in its result
+    Column("findings", JsonText),  # JSON: what the judge found in its result
     Column("retry_at", UtcDateTime),
-    Column("cancelling", String(20)),
-    Column("recalled", Boolean, nullable=False, server_default=text("false")),  # for a deadline
-    Column("lingered", Boolean, nullable=False, server_default=text("false")),  # with its result
+    Column("cancel_reason", String(20)),  # a failure category; NULL: no cancel was requested
+    Column("cancelled_for_deadline", Boolean, nullable=False, server_default=text("false")),
+    Column("cancelled_after_result", Boolean, nullable=False, server_default=text("false")),
     Column("missing_since", UtcDateTime),
     Column("run_id", String(200), unique=True),
     Column("run_status", String(10)),
-    Column("seen_running_at", UtcDateTime),  # by our clock; its limit counts from here
+    Column("seen_running_at", UtcDateTime),  # by our clock; the limit on running time counts on it
     Column("run_started_at", UtcDateTime),
     Column("run_finished_at", UtcDateTime),
     Column("steps", Integer),
-    Column("reserved", Integer),  # most steps that it may cost; NULL: opened before it was kept
+    Column("reserved_steps", Integer),  # the most it may cost; NULL: opened by an older version
     UniqueConstraint("job_id", "number"),
-    UniqueConstraint("submission_id", "place"),
+    UniqueConstraint("submission_id", "batch_index", name="uq_attempts_submission_id_place"),
     CheckConstraint("(closed_at IS NULL) = (outcome IS NULL)", "closed_means_outcome"),
     CheckConstraint("(closed_at IS NULL) = (counted IS NULL)", "closed_means_counted_or_not"),
     CheckConstraint(_one_of("outcome", FailureCategory, "succeeded"), "outcome_is_known"),
@@ -275,14 +293,15 @@ attempts = Table(
 
 Index("ix_attempts_opened_at", attempts.c.opened_at)
 
+#: Runs of ours that no attempt needs.
 orphans = Table(
     "orphans",
     metadata,
-    Column("run_id", String(200), primary_key=True),  # of a run that no attempt needs any more
+    Column("run_id", String(200), primary_key=True),
     Column("batch_id", Id, ForeignKey("batches.id"), nullable=False, index=True),
     Column("submission_id", Id, ForeignKey("submissions.id"), nullable=False),
     Column("found_at", UtcDateTime, nullable=False),
-    Column("ended_at", UtcDateTime),  # NULL until the API has confirmed that it is over
+    Column("ended_at", UtcDateTime),  # NULL: the API has not confirmed that it ended
     Column("run_status", String(10)),
     Column("steps", Integer),
 )
@@ -294,51 +313,51 @@ results = Table(
     Column("body", Text, nullable=False),  # JSON text as the API sent it, in ASCII
 )
 
-#: For how long a batch was kept from being submitted, and by what.
-halts = Table(
-    "halts",
+#: Periods in which a batch's jobs were not submitted, and why.
+holds = Table(
+    "holds",
     metadata,
     Column("id", Id, primary_key=True),
     Column("batch_id", Id, ForeignKey("batches.id"), nullable=False, index=True),
-    Column("owner_id", String(36), ForeignKey("owners.id")),  # NULL: all were, by the user
-    Column("why", String(20), nullable=False),  # a failure category, or that it was paused
+    Column("owner_id", String(36), ForeignKey("owners.id")),  # NULL: the user paused the batch
+    Column("reason", String(20), nullable=False),  # a failure category, or 'paused'
     Column("message", JsonText),
     Column("since", UtcDateTime, nullable=False),
-    Column("check_at", UtcDateTime),  # when its owner tries again; NULL where nobody does
-    Column("ended_at", UtcDateTime),  # NULL: it lasts, for as long as its owner lives
-    CheckConstraint(_one_of("why", FailureCategory, "paused"), "why_is_known"),
+    Column("check_at", UtcDateTime),  # when its owner tries again; NULL: never
+    Column("ended_at", UtcDateTime),  # NULL: it lasts while its owner lives
+    CheckConstraint(_one_of("reason", FailureCategory, "paused"), "reason_is_known"),
     CheckConstraint("owner_id IS NOT NULL OR ended_at IS NOT NULL", "a_pause_is_over"),
 )
 
-#: What attempts have told of the ladders of options that get past the walls of hosts.
-hosts = Table(
-    "hosts",
+#: How often each escalation step got past the failures of a host.
+host_escalations = Table(
+    "host_escalations",
     metadata,
     Column("batch_id", Id, ForeignKey("batches.id"), primary_key=True),
     Column("host", String(300), primary_key=True),
-    Column("ladder", String(16), primary_key=True),  # digest of a category and its ladder
-    Column("rung", Integer, primary_key=True),
+    Column("escalation_id", String(16), primary_key=True),  # digest of a category and its steps
+    Column("step", Integer, primary_key=True),
     Column("passed", Integer, nullable=False),  # successes
-    Column("failed", Integer, nullable=False),  # failures of the ladder's category
-    Column("in_row", Integer, nullable=False),  # of them since the newest success
-    CheckConstraint("in_row BETWEEN 0 AND failed AND passed >= 0", "counts_agree"),
+    Column("failed", Integer, nullable=False),  # failures of the escalation's category
+    Column("consecutive_failures", Integer, nullable=False),  # since the newest success
+    CheckConstraint("consecutive_failures BETWEEN 0 AND failed AND passed >= 0", "counts_agree"),
 )
 
-#: What was captured of runs. A row of the kind `listing` asks which artifacts an attempt's run has.
+#: What was captured of runs. A row of the kind `listing` asks for the list of a run's artifacts.
 artifacts = Table(
     "artifacts",
     metadata,
     Column("attempt_id", Id, ForeignKey("attempts.id"), primary_key=True),
     Column("kind", String(11), primary_key=True),
-    Column("step", Integer, primary_key=True),  # from 1; 0: it is of the whole run
+    Column("step", Integer, primary_key=True),  # from 1; 0: it belongs to the whole run
     Column("batch_id", Id, ForeignKey("batches.id"), nullable=False, index=True),
     Column("name", String(200), nullable=False),  # the API's id of the step
     Column("state", String(7), nullable=False),
     Column("size", BigInteger),
     Column("sha256", String(64)),
     Column("media", String(100)),
-    Column("path", JsonText),  # where it was put
-    Column("why", JsonText),
+    Column("path", JsonText),  # the file that holds it
+    Column("reason", JsonText),  # why it was refused
     CheckConstraint(_one_of("kind", ArtifactKind, LISTING), "kind_is_known"),
     CheckConstraint(_one_of("state", ArtifactState), "state_is_known"),
     CheckConstraint(
@@ -353,18 +372,18 @@ artifacts = Table(
     ),
 )
 
-#: What attempts have told of hosts that have failed, and which of them are kept back.
-parking = Table(
-    "parking",
+#: The results of attempts on hosts that failed, and which hosts are parked.
+host_breakers = Table(
+    "host_breakers",
     metadata,
     Column("batch_id", Id, ForeignKey("batches.id"), primary_key=True),
     Column("host", String(300), primary_key=True),
     Column("passed", Integer, nullable=False),
     Column("failed", Integer, nullable=False),
-    Column("in_row", Integer, nullable=False),
+    Column("consecutive_failures", Integer, nullable=False),
     Column("parked_at", UtcDateTime),
     Column("probe_at", UtcDateTime),
-    Column("probes", Integer, nullable=False),
-    CheckConstraint("in_row BETWEEN 0 AND failed AND passed >= 0", "counts_agree"),
+    Column("failed_probes", Integer, nullable=False),
+    CheckConstraint("consecutive_failures BETWEEN 0 AND failed AND passed >= 0", "counts_agree"),
     CheckConstraint("(parked_at IS NULL) = (probe_at IS NULL)", "parked_means_probed"),
 )

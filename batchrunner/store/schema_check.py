@@ -28,30 +28,30 @@ _TRIGGERS = {
 
 
 def schema_differences(tx: Connection) -> list[str]:
-    """Return what another program took out of the tables or put upon them."""
-    there = inspect(tx)
-    present = set(there.get_table_names())
+    """Return the tables, columns, checks, indexes and triggers that differ from the schema."""
+    inspector = inspect(tx)
+    present = set(inspector.get_table_names())
     found: list[str] = []
     for table in metadata.tables.values():
         if table.name in present:
-            found += _in_table(there, table)
+            found += _in_table(inspector, table)
         else:
             found.append(f"the table {table.name} is missing")
     return found + list(_triggers(tx))
 
 
-def _in_table(there: Inspector, table: Table) -> Iterator[str]:
-    columns = {column["name"] for column in there.get_columns(table.name)}
+def _in_table(inspector: Inspector, table: Table) -> Iterator[str]:
+    columns = {column["name"] for column in inspector.get_columns(table.name)}
     for name in sorted({column.name for column in table.columns} ^ columns):
         what = "is not ours" if name in columns else "is missing"
         yield f"the column {name} of {table.name} {what}"
-    yield from _constraints(there, table)
-    yield from _indexes(there, table)
+    yield from _constraints(inspector, table)
+    yield from _indexes(inspector, table)
 
 
-def _constraints(there: Inspector, table: Table) -> Iterator[str]:
-    checks = {check["name"] for check in there.get_check_constraints(table.name)}
-    unique = {tuple(one["column_names"]) for one in there.get_unique_constraints(table.name)}
+def _constraints(inspector: Inspector, table: Table) -> Iterator[str]:
+    checks = {check["name"] for check in inspector.get_check_constraints(table.name)}
+    unique = {tuple(one["column_names"]) for one in inspector.get_unique_constraints(table.name)}
     for constraint in table.constraints:
         if isinstance(constraint, CheckConstraint) and constraint.name not in checks:
             yield f"the check {constraint.name} is missing"
@@ -61,9 +61,11 @@ def _constraints(there: Inspector, table: Table) -> Iterator[str]:
                 yield f"{table.name} may hold two rows of one {' and '.join(columns)}"
 
 
-def _indexes(there: Inspector, table: Table) -> Iterator[str]:
-    on_file = there.dialect.name == "sqlite"
-    present = {str(index["name"]): _index_found(index) for index in there.get_indexes(table.name)}
+def _indexes(inspector: Inspector, table: Table) -> Iterator[str]:
+    on_file = inspector.dialect.name == "sqlite"
+    present = {
+        str(index["name"]): _index_found(index) for index in inspector.get_indexes(table.name)
+    }
     wanted = {str(index.name): _index_expected(index, compared=on_file) for index in table.indexes}
     ours = {constraint.name for constraint in table.constraints}
     for name, index in wanted.items():
@@ -82,7 +84,7 @@ def _index_found(index: Any) -> tuple[bool, tuple[str, ...], str]:
 
 
 def _index_expected(index: Index, *, compared: bool) -> tuple[bool, tuple[str, ...], str]:
-    # A server tells conditions in words of its own.
+    # A server rewrites conditions.
     condition = index.dialect_options["sqlite"]["where"] if compared else None
     columns = tuple(column.name for column in index.columns)
     return bool(index.unique), columns, "" if condition is None else str(condition)

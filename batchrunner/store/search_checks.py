@@ -1,4 +1,4 @@
-"""Statements about how far a search for lost runs can be believed."""
+"""Finds control runs, which test whether a search for lost runs can be trusted."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sqlalchemy import Connection, bindparam, select
 from batchrunner.model import ControlRun, RunStatus
 from batchrunner.store.schema import SubmissionState, attempts, submissions
 
-#: Runs that a look has shown: one of which nobody has seen anything may have been lost at once.
+#: Statuses that only a poll sets: a run that no poll has shown may not exist.
 _SEEN = [status for status in RunStatus if status is not RunStatus.PENDING]
 
 _CONTROL_RUN = (
-    select(attempts.c.run_id, submissions.c.token, attempts.c.place)
+    select(attempts.c.run_id, submissions.c.marker_token, attempts.c.batch_index)
     .join(attempts, attempts.c.submission_id == submissions.c.id)
     .where(
         submissions.c.batch_id == bindparam("batch"),
@@ -23,15 +23,17 @@ _CONTROL_RUN = (
         attempts.c.run_id.is_not(None),
         attempts.c.run_status.in_(_SEEN),
     )
-    .order_by(submissions.c.id.desc(), attempts.c.place)
+    .order_by(submissions.c.id.desc(), attempts.c.batch_index)
     .limit(1)
 )
 
 
 def control_run(tx: Connection, batch_id: int, before: datetime) -> ControlRun | None:
-    """Return the newest run with a marker that was known *before* a moment, and seen since."""
+    """Return the newest marked run that was recorded *before* a moment and polled since."""
     row = tx.execute(_CONTROL_RUN, {"batch": batch_id, "before": before}).first()
-    return row and ControlRun(run_id=row.run_id, marker_token=row.token, batch_index=row.place)
+    return row and ControlRun(
+        run_id=row.run_id, marker_token=row.marker_token, batch_index=row.batch_index
+    )
 
 
 _GIVEN_BACK = (
@@ -47,5 +49,5 @@ _GIVEN_BACK = (
 
 
 def jobs_given_back(tx: Connection, job_ids: Collection[int]) -> frozenset[int]:
-    """Return those of these jobs that were given back because a run of theirs was not found."""
+    """Return those of these jobs that were made available because a run was not found."""
     return frozenset(tx.execute(_GIVEN_BACK, {"jobs": list(job_ids)}).scalars())

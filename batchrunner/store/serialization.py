@@ -1,4 +1,4 @@
-"""Rows as what decisions are about, and back: jobs, rules, counts and rungs in JSON."""
+"""Converts between stored JSON and settings, rules, counts, budgets and jobs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 from batchrunner.judge import expectations_of
 from batchrunner.model import (
+    Budget,
     Canary,
     Expectations,
     FailureCategory,
@@ -19,53 +20,56 @@ from batchrunner.model import (
     HostRule,
     Job,
     RetryRule,
+    Settings,
     TimeLimits,
 )
-from batchrunner.policy.budget import budget_of
 from batchrunner.policy.escalation import AttemptStart
 
 
 def json_text(value: Any) -> str:
-    """Return *value* as JSON in the one form in which equal values are equal texts."""
+    """Return *value* as JSON; equal values give equal texts."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
-def job_of(row: Any, id: int, attempt: int, begun: AttemptStart) -> Job:
-    """Return the job of a row, with the number of its newest attempt and where that one began."""
+def job_of(row: Any, id: int, attempt: int, start: AttemptStart) -> Job:
+    """Return the job of a row, with its newest attempt's number and escalation steps."""
     return Job(
         id=id,
         key=row.key,
         attempt=attempt,
         failures=row.failures,
-        failures_by_category=counts_of(row.met),
+        failures_by_category=counts_of(row.failures_by_category),
         policy=rules_of(row.policy),
-        escalation_steps=begun.escalation_steps,
-        escalation_ids=begun.escalation_ids,
+        escalation_steps=start.escalation_steps,
+        escalation_ids=start.escalation_ids,
     )
 
 
 def attempt_start_of(row: Any) -> AttemptStart:
-    """Return on which rungs of which ladders the attempt of a row began."""
+    """Return the escalation steps and ids with which a row's attempt began."""
     return AttemptStart(
-        escalation_steps=counts_of(row.rungs), escalation_ids=escalation_ids_of(row.ladders)
+        escalation_steps=counts_of(row.escalation_steps),
+        escalation_ids=escalation_ids_of(row.escalation_ids),
     )
 
 
 @lru_cache(maxsize=1024)
 def escalation_ids_of(stored: str) -> Mapping[FailureCategory, str]:
-    """Read ladders by category back."""
-    return {FailureCategory(category): ladder for category, ladder in json.loads(stored).items()}
+    """Parse escalation ids by category."""
+    return {FailureCategory(category): id for category, id in json.loads(stored).items()}
 
 
-@lru_cache(maxsize=1024)  # few texts, read again with each look; nobody changes what they say
+@lru_cache(
+    maxsize=1024
+)  # few different texts, parsed again for each poll; no caller changes the values
 def counts_of(stored: str) -> Mapping[FailureCategory, int]:
-    """Read numbers by category back."""
+    """Parse numbers by category."""
     return {FailureCategory(category): number for category, number in json.loads(stored).items()}
 
 
 @lru_cache(maxsize=1024)
 def rules_of(stored: str | None) -> Mapping[FailureCategory, RetryRule]:
-    """Read rules back."""
+    """Parse rules."""
     plain = json.loads(stored or "{}")
     return {
         FailureCategory(category): RetryRule(
@@ -83,7 +87,7 @@ def _span(seconds: float | None) -> timedelta | None:
 
 
 def plain_rules(rules: Mapping[FailureCategory, RetryRule]) -> dict[str, dict[str, Any]]:
-    """Return rules as JSON keeps them: only what they say."""
+    """Return rules as JSON can represent them, without unset fields."""
     return {category.value: _plain_rule(rule) for category, rule in rules.items()}
 
 
@@ -99,31 +103,49 @@ def _plain_rule(rule: RetryRule) -> dict[str, Any]:
 
 @lru_cache(maxsize=256)
 def expectations_in(options: str | None, expect: str | None) -> Expectations:
-    """Read back what a job's result must be; its output_schema stands in its options."""
+    """Parse what a job's result must contain: *expect*, and the output_schema in *options*."""
     schema = json.loads(options or "{}").get("output_schema")
     return expectations_of(schema, json.loads(expect or "{}"))
 
 
 def findings_text(findings: tuple[Finding, ...]) -> str | None:
-    """Return what the judge saw as it is stored; None where it saw nothing."""
+    """Return findings as JSON; None without any."""
     return json_text([asdict(finding) for finding in findings]) if findings else None
 
 
 def findings_of(stored: str | None) -> tuple[Finding, ...]:
-    """Read what the judge saw back."""
+    """Parse findings."""
     return tuple(Finding(**plain) for plain in json.loads(stored or "[]"))
 
 
 def options_of(stored: str, changes: str | None) -> dict[str, Any]:
-    """Return the options of an attempt: its job's, as its rungs change them."""
+    """Return the options of an attempt: its job's, with the overrides."""
     return {**json.loads(stored), **json.loads(changes or "{}")}
 
 
-# ---- settings that are mappings themselves ----
+# ---- settings that are values of more than one part ----
+
+
+def plain_budget(budget: Budget | None) -> dict[str, Any] | None:
+    """Return a budget as JSON can represent it: `{"steps": 500}` or `{"dollars": "20"}`."""
+    if budget is None:
+        return None
+    if budget.money is not None:
+        return {"dollars": f"{budget.money:f}"}
+    return {"steps": budget.steps}
+
+
+def budget_of(plain: Mapping[str, Any] | None) -> Budget | None:
+    """Return the budget that *plain* represents; None: no budget."""
+    if not plain:
+        return None
+    if "dollars" in plain:
+        return Budget(money=Decimal(plain["dollars"]))
+    return Budget(steps=int(plain["steps"]))
 
 
 def plain_hosts(rules: Mapping[str, HostRule]) -> dict[str, Any]:
-    """Return rules for hosts as JSON can spell them."""
+    """Return rules for hosts as JSON can represent them."""
     return {
         host: {**asdict(rule), "spacing": rule.spacing and rule.spacing.total_seconds()}
         for host, rule in rules.items()
@@ -131,7 +153,7 @@ def plain_hosts(rules: Mapping[str, HostRule]) -> dict[str, Any]:
 
 
 def hosts_of(plain: Mapping[str, Any]) -> dict[str, HostRule]:
-    """Read rules for hosts back."""
+    """Return the rules for hosts that *plain* represents."""
     return {
         host: HostRule(**{**rule, "spacing": _span(rule.get("spacing"))})
         for host, rule in plain.items()
@@ -139,41 +161,75 @@ def hosts_of(plain: Mapping[str, Any]) -> dict[str, HostRule]:
 
 
 def plain_canary(canary: Canary | None) -> dict[str, Any] | None:
-    """Return a canary as JSON can spell it."""
+    """Return a canary as JSON can represent it."""
     if canary is None:
         return None
     rate, cost = canary.success_rate, canary.row_cost
     return {
         "jobs": canary.jobs,
         "success_rate": None if rate is None else str(rate),
-        "row_cost": None if cost is None else str(cost),
+        "row_cost": plain_budget(cost),
     }
 
 
 def canary_of(plain: Mapping[str, Any] | None) -> Canary | None:
-    """Read a canary back."""
+    """Return the canary that *plain* represents."""
     if plain is None:
         return None
     rate = plain["success_rate"]
     return Canary(
         jobs=plain["jobs"],
         success_rate=None if rate is None else Decimal(rate),
-        row_cost=budget_of(plain["row_cost"] or ""),
+        row_cost=budget_of(plain["row_cost"]),
     )
 
 
 @lru_cache(maxsize=1024)
 def limits_of(stored: str | None) -> TimeLimits:
-    """Read a job's own limits back."""
+    """Parse a job's own time limits."""
     plain = json.loads(stored or "{}")
     return TimeLimits(queued=_span(plain.get("queued")), running=_span(plain.get("running")))
 
 
 def limits_text(limits: TimeLimits) -> str | None:
-    """Return a job's own limits as JSON; None where it has none."""
+    """Return a job's own time limits as JSON; None without any."""
     plain = {
         name: span.total_seconds()
         for name, span in (("queued", limits.queued), ("running", limits.running))
         if span is not None
     }
     return json_text(plain) if plain else None
+
+
+@lru_cache(maxsize=64)
+def settings_of(stored: str) -> Settings:
+    """Parse settings; a setting that an older version did not write has its default."""
+    plain = json.loads(stored)
+    for name in ("backoff", "queued_limit", "running_limit"):
+        plain[name] = timedelta(seconds=plain[name])
+    plain["policy"] = rules_of(json_text(plain.get("policy", {})))
+    plain["budget"] = budget_of(plain.get("budget"))
+    plain["rate"] = Decimal(plain["rate"]) if plain.get("rate") else None
+    plain["hosts"] = hosts_of(plain.get("hosts") or {})
+    plain["canary"] = canary_of(plain.get("canary"))
+    return Settings(**plain)
+
+
+def settings_text(settings: Settings) -> str:
+    """Return settings as JSON."""
+    return json_text(
+        {
+            "concurrency": settings.concurrency,
+            "max_attempts": settings.max_attempts,
+            "backoff": settings.backoff.total_seconds(),
+            "queued_limit": settings.queued_limit.total_seconds(),
+            "running_limit": settings.running_limit.total_seconds(),
+            "stuck_after": settings.stuck_after,
+            "marker": settings.marker,
+            "policy": plain_rules(settings.policy),
+            "budget": plain_budget(settings.budget),
+            "rate": f"{settings.rate:f}" if settings.rate else None,
+            "hosts": plain_hosts(settings.hosts),
+            "canary": plain_canary(settings.canary),
+        }
+    )

@@ -1,4 +1,4 @@
-"""Statements that look at how a batch's runs wait for the account's slots."""
+"""Reads how a batch's runs wait for the account's slots, and stores the learned concurrency."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _in_flight = (
     attempts.c.batch_id == bindparam("batch"),
     attempts.c.closed_at.is_(None),
     attempts.c.run_id.is_not(None),
-    attempts.c.cancelling.is_(None),
+    attempts.c.cancel_reason.is_(None),
 )
 _is_running = attempts.c.run_status == RunStatus.RUNNING
 _is_pending = attempts.c.run_status == RunStatus.PENDING
@@ -24,7 +24,7 @@ _newest_start = (
     select(func.max(attempts.c.opened_at)).where(*_in_flight, _is_running).scalar_subquery()
 )
 _is_late = attempts.c.opened_at <= bindparam("late")
-#: A run that is passed by is stuck, and says nothing of slots.
+#: A run that newer runs overtook is stuck, and does not wait for a slot.
 _waits = and_(
     _is_pending,
     _is_late,
@@ -48,7 +48,7 @@ def slot_usage(tx: Connection, batch_id: int, now: datetime) -> tuple[SlotUsage,
     """
     Return how a batch's runs wait for slots, and how many may be in flight.
 
-    None where the user has said how many.
+    None if the user has set the concurrency.
     """
     batch = tx.execute(select(batches).where(batches.c.id == batch_id)).one()
     asked = settings_in_force(batch).concurrency
@@ -56,9 +56,9 @@ def slot_usage(tx: Connection, batch_id: int, now: datetime) -> tuple[SlotUsage,
         return None
     row = tx.execute(_QUEUE, {"batch": batch_id, "late": now - QUEUE_LAG}).one()
     found = SlotUsage(**{name: int(count) for name, count in row._mapping.items()})
-    return found, concurrency_limit(asked, batch.slots)
+    return found, concurrency_limit(asked, batch.learned_concurrency)
 
 
-def store_slots(tx: Connection, batch_id: int, most: int) -> None:
-    """Write down how many runs may be in flight, as the account's queue has taught."""
-    tx.execute(update(batches).where(batches.c.id == batch_id).values(slots=most))
+def store_learned_concurrency(tx: Connection, batch_id: int, most: int) -> None:
+    """Store how many runs may be in flight, as learned from the account's queue."""
+    tx.execute(update(batches).where(batches.c.id == batch_id).values(learned_concurrency=most))

@@ -1,17 +1,18 @@
-"""Statements that write down what became of submissions."""
+"""Records the answers to submissions: created, refused, unanswered, absent or undecided."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import Any
 
 from sqlalchemy import BindParameter, Connection, bindparam, select, update
 
-from batchrunner.model import RunStatus, Submission, SubmittedAttempt
-from batchrunner.store import orphans as orphans_module
+from batchrunner.model import AttemptDecision, RunStatus, Submission, SubmittedAttempt
+from batchrunner.store.attempts import apply_decisions
+from batchrunner.store.orphans import add_untaken_orphans, release_runs
 from batchrunner.store.schema import SubmissionState, attempts, batches, jobs, orphans, submissions
 from batchrunner.store.serialization import attempt_start_of, job_of, options_of
 
@@ -35,10 +36,10 @@ def record_runs(
     tx: Connection, owner_id: str, submission: Submission, runs: Mapping[int, str], now: datetime
 ) -> frozenset[int]:
     """
-    Write the run ids of a submission by attempt id; return its open attempts that have none yet.
+    Write the run ids of a submission by attempt id; return its open attempts without one.
 
-    An attempt that was closed or taken over in the meantime keeps what it has. A run that is
-    another attempt's stays so: whose it is, its marker tells.
+    An attempt that was closed or taken over meanwhile stays unchanged. A run that another attempt
+    has stays with that attempt, because its marker decides.
     """
     free = _free(tx, runs)
     if free:
@@ -49,7 +50,7 @@ def record_runs(
                 for at, run_id in free.items()
             ],
         )
-        orphans_module.add_untaken_orphans(tx, submission, free, now)
+        add_untaken_orphans(tx, submission, free, now)
     left = frozenset(tx.execute(_RUNLESS, {"submission": submission.id}).scalars())
     if not left:
         close_submission(tx, owner_id, submission, SubmissionState.CREATED, now)
@@ -57,34 +58,34 @@ def record_runs(
 
 
 def _free(tx: Connection, runs: Mapping[int, str]) -> dict[int, str]:
-    """Return what of *runs* can be written: of an id that is nobody's yet, once."""
+    """Return those of *runs* that can be written: each id once, if no attempt or orphan has it."""
     if not runs:
         return {}
     ids = {"runs": list(runs.values())}
-    spent = {*tx.execute(_HELD, ids).scalars(), *tx.execute(_DISOWNED, ids).scalars()}
+    taken = {*tx.execute(_HELD, ids).scalars(), *tx.execute(_ORPHANED, ids).scalars()}
     free: dict[int, str] = {}
     for at, run_id in runs.items():
-        if run_id not in spent:
+        if run_id not in taken:
             free[at] = run_id
-            spent.add(run_id)
+            taken.add(run_id)
     return free
 
 
 _HELD = select(attempts.c.run_id).where(attempts.c.run_id.in_(bindparam("runs", expanding=True)))
-_DISOWNED = select(orphans.c.run_id).where(orphans.c.run_id.in_(bindparam("runs", expanding=True)))
+_ORPHANED = select(orphans.c.run_id).where(orphans.c.run_id.in_(bindparam("runs", expanding=True)))
 
 
 def reassign_runs(
     tx: Connection, owner_id: str, runs: Mapping[int, Mapping[int, str]], now: datetime
 ) -> None:
     """
-    Give open attempts of submissions the runs that the API's echo of their markers assigns.
+    Assign runs to the open attempts of submissions by the markers that the API echoes.
 
-    *runs* is by submission id, and by attempt id. An attempt that is not in it, or whose run an
-    attempt of another submission has, loses its run; its own is searched for.
+    *runs* is by submission id and attempt id. An attempt that is not in it, or whose run belongs to
+    another submission, loses its run id, and its own run is searched for.
     """
     held = (attempts.c.owner_id == owner_id, attempts.c.closed_at.is_(None))
-    # No two attempts may have one run, not even in between: all give theirs up first.
+    # No two attempts may have the same run, not even briefly: clear all first.
     of_them = attempts.c.submission_id.in_(runs)
     tx.execute(update(attempts).where(*held, of_them).values(run_id=None))
     free = _free(tx, {at: run_id for each in runs.values() for at, run_id in each.items()})
@@ -103,7 +104,7 @@ def reassign_runs(
             .values(
                 state=SubmissionState.UNANSWERED,
                 search_at=now,
-                searched=0,
+                fruitless_searches=0,
                 message="the answer named runs of other jobs",
             )
         )
@@ -121,8 +122,8 @@ _CLOSE = (
         state=bindparam("new_state"),
         answered_at=bindparam("now"),
         search_at=None,
-        message=bindparam("why"),
-        watch_at=bindparam("new_watch_at"),
+        message=bindparam("new_message"),
+        next_late_check_at=bindparam("new_late_check_at"),
     )
 )
 
@@ -134,12 +135,12 @@ def close_submission(
     state: SubmissionState,
     now: datetime,
     message: str | None = None,
-    watch_at: datetime | None = None,
+    next_late_check_at: datetime | None = None,
 ) -> None:
     """
-    Say what finally became of a submission; what has been said before stays.
+    Set the final state of a submission, unless it has one.
 
-    *watch_at* is when to look whether the runs of an absent one turn up after all.
+    *next_late_check_at* is when to check whether runs of an absent submission appeared late.
     """
     tx.execute(
         _CLOSE,
@@ -148,10 +149,46 @@ def close_submission(
             "owner": owner_id,
             "new_state": state,
             "now": now,
-            "why": message,
-            "new_watch_at": watch_at,
+            "new_message": message,
+            "new_late_check_at": next_late_check_at,
         },
     )
+
+
+def settle_submission(
+    tx: Connection,
+    owner_id: str,
+    submission: Submission,
+    state: SubmissionState,
+    decisions: Sequence[AttemptDecision],
+    now: datetime,
+    message: str,
+    next_late_check_at: datetime | None = None,
+) -> list[AttemptDecision]:
+    """
+    Close a submission that has no (more) runs, and its attempts; return the applied decisions.
+
+    *next_late_check_at* is when to check whether runs of an absent submission appeared late.
+    """
+    close_submission(tx, owner_id, submission, state, now, message, next_late_check_at)
+    return apply_decisions(tx, owner_id, decisions, now)
+
+
+def close_without_runs(
+    tx: Connection,
+    owner_id: str,
+    batch_id: int,
+    decisions: Sequence[AttemptDecision],
+    now: datetime,
+) -> list[AttemptDecision]:
+    """
+    Close attempts whose runs cannot be matched to them; return the applied decisions.
+
+    The runs become orphans.
+    """
+    attempt_ids = [decision.attempt.attempt_id for decision in decisions]
+    release_runs(tx, owner_id, batch_id, attempt_ids, now)
+    return apply_decisions(tx, owner_id, decisions, now)
 
 
 _MARK_UNANSWERED = (
@@ -160,8 +197,8 @@ _MARK_UNANSWERED = (
     .values(
         state=SubmissionState.UNANSWERED,
         search_at=bindparam("new_search_at"),
-        searched=bindparam("searches"),
-        message=bindparam("why"),
+        fruitless_searches=bindparam("searches"),
+        message=bindparam("new_message"),
     )
 )
 
@@ -169,7 +206,7 @@ _MARK_UNANSWERED = (
 def mark_unanswered(
     tx: Connection, owner_id: str, submission: Submission, search_at: datetime, message: str
 ) -> None:
-    """Say that a submission's runs may exist, and when to look for them (again)."""
+    """Record that a submission's runs may exist, and when to search for them."""
     tx.execute(
         _MARK_UNANSWERED,
         {
@@ -177,16 +214,16 @@ def mark_unanswered(
             "owner": owner_id,
             "new_search_at": search_at,
             "searches": submission.fruitless_searches,
-            "why": message,
+            "new_message": message,
         },
     )
 
 
 def mark_intended_unanswered(
-    tx: Connection, owner_id: str, batch_id: int, now: datetime, why: str
+    tx: Connection, owner_id: str, batch_id: int, now: datetime, reason: str
 ) -> None:
-    """Say of all of an owner's submissions that are still intended that their runs may exist."""
-    # A claim of which the commit was lost may still be on its way: it holds the batch until then.
+    """Record that the runs of all of an owner's intended submissions may exist."""
+    # A claim whose commit seemed lost may still be running: it holds the batch until it ends.
     tx.execute(select(batches.c.id).where(batches.c.id == batch_id).with_for_update())
     tx.execute(
         update(submissions)
@@ -195,24 +232,24 @@ def mark_intended_unanswered(
             submissions.c.owner_id == owner_id,
             submissions.c.state == SubmissionState.INTENDED,
         )
-        .values(state=SubmissionState.UNANSWERED, search_at=now, message=why)
+        .values(state=SubmissionState.UNANSWERED, search_at=now, message=reason)
     )
 
 
 _UNANSWERED = (
     select(
         submissions.c.id.label("submission_id"),
-        submissions.c.token,
+        submissions.c.marker_token,
         submissions.c.intended_at,
         submissions.c.marked,
-        submissions.c.searched,
+        submissions.c.fruitless_searches,
         submissions.c.search_at,
         submissions.c.message,
         attempts.c.id.label("attempt_id"),
-        attempts.c.place,
-        attempts.c.rungs,
-        attempts.c.ladders,
-        attempts.c.changes,
+        attempts.c.batch_index,
+        attempts.c.escalation_steps,
+        attempts.c.escalation_ids,
+        attempts.c.option_overrides,
         jobs.c.id.label("job_id"),
         jobs.c.key,
         jobs.c.url,
@@ -220,7 +257,7 @@ _UNANSWERED = (
         jobs.c.options,
         jobs.c.attempt,
         jobs.c.failures,
-        jobs.c.met,
+        jobs.c.failures_by_category,
         jobs.c.policy,
     )
     .join(attempts, attempts.c.submission_id == submissions.c.id)
@@ -231,19 +268,25 @@ _UNANSWERED = (
         submissions.c.state == SubmissionState.UNANSWERED,
         *_runless,
     )
-    .order_by(submissions.c.id, attempts.c.place)
+    .order_by(submissions.c.id, attempts.c.batch_index)
 )
 
 
 def unanswered_submissions(
     tx: Connection, owner_id: str, batch_id: int
 ) -> list[tuple[Submission, datetime, str]]:
-    """Return the owner's submissions in doubt, when to look for each, and why it is in doubt."""
+    """Return the owner's unanswered submissions, when to search for each, and why."""
     rows = tx.execute(_UNANSWERED, {"batch": batch_id, "owner": owner_id})
     found = []
     for _, group in groupby(rows, key=lambda row: row.submission_id):
-        rides = list(group)
-        found.append((_submission(rides), rides[0].search_at, rides[0].message or ""))
+        rows_of_submission = list(group)
+        found.append(
+            (
+                _submission(rows_of_submission),
+                rows_of_submission[0].search_at,
+                rows_of_submission[0].message or "",
+            )
+        )
     return found
 
 
@@ -251,19 +294,19 @@ def _submission(rows: list[Any]) -> Submission:
     first = rows[0]
     return Submission(
         id=first.submission_id,
-        marker_token=first.token,
+        marker_token=first.marker_token,
         intended_at=first.intended_at,
         marked=first.marked,
-        fruitless_searches=first.searched,
+        fruitless_searches=first.fruitless_searches,
         attempts=tuple(
             SubmittedAttempt(
                 attempt_id=row.attempt_id,
-                batch_index=row.place,
+                batch_index=row.batch_index,
                 job=job_of(row, row.job_id, row.attempt, attempt_start_of(row)),
                 url=row.url,
                 goal=row.goal,
-                options=options_of(row.options, row.changes),
-                option_overrides=json.loads(row.changes or "{}"),
+                options=options_of(row.options, row.option_overrides),
+                option_overrides=json.loads(row.option_overrides or "{}"),
             )
             for row in rows
         ),

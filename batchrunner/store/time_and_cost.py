@@ -1,8 +1,8 @@
-"""Statements that read a batch's past: for whatever its hours and credits were used."""
+"""Reads a batch's past: what its hours and credits were used for."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
@@ -11,39 +11,58 @@ from sqlalchemy import Connection, select
 
 from batchrunner.model import FailureCategory, JobState
 from batchrunner.model.estimate import PastRun
+from batchrunner.model.states import TimeBucket
 from batchrunner.model.time_and_cost import (
     BatchHistory,
     CostCause,
     PastAttempt,
     PastJob,
     Span,
-    TimeBucket,
+    TimeAndCost,
 )
-from batchrunner.policy.escalation import host_of
+from batchrunner.policy.time_and_cost import time_and_cost
 from batchrunner.store.batches import pause_of
 from batchrunner.store.holds import PAUSED
 from batchrunner.store.schema import (
     SubmissionState,
     attempts,
     batches,
-    halts,
+    holds,
     jobs,
     orphans,
     owners,
     submissions,
 )
+from batchrunner.store.transactions import PAGE_SIZE, Transactions
 
-#: What became of submissions whose runs were looked for, and not found at once.
-_DOUBTED = (SubmissionState.UNANSWERED, SubmissionState.ABSENT, SubmissionState.UNDECIDED)
+#: States of submissions whose runs were searched for and not found at once.
+_SEARCHED = (SubmissionState.UNANSWERED, SubmissionState.ABSENT, SubmissionState.UNDECIDED)
 _NO_RUNS = (SubmissionState.REFUSED, SubmissionState.ABSENT)
 
 
-def job_ids_of(tx: Connection, batch_id: int) -> list[int]:
-    """Return the ids of a batch's jobs."""
+def batch_time_and_cost(store: Transactions, batch_id: int, now: datetime) -> TimeAndCost:
+    """Split a batch's hours and credits up to *now* into parts whose sum is the whole."""
+    ids, history = store.read(_ids_and_history, batch_id, now)
+    past = _paged(store, batch_id, ids)
+    return time_and_cost(past, lambda: store.read(_orphan_steps, batch_id), history, now)
+
+
+def _ids_and_history(
+    tx: Connection, batch_id: int, now: datetime
+) -> tuple[list[int], BatchHistory]:
+    return _job_ids(tx, batch_id), _batch_history(tx, batch_id, now)
+
+
+def _paged(store: Transactions, batch_id: int, ids: Sequence[int]) -> Iterator[PastJob]:
+    for start in range(0, len(ids), PAGE_SIZE):
+        yield from store.read(_past_jobs, batch_id, ids[start : start + PAGE_SIZE])
+
+
+def _job_ids(tx: Connection, batch_id: int) -> list[int]:
     return list(tx.execute(select(jobs.c.id).where(jobs.c.batch_id == batch_id)).scalars())
 
 
-def past_jobs(tx: Connection, batch_id: int, ids: Sequence[int]) -> list[PastJob]:
+def _past_jobs(tx: Connection, batch_id: int, ids: Sequence[int]) -> list[PastJob]:
     """Return what became of these jobs."""
     made = tx.execute(select(batches.c.created_at).where(batches.c.id == batch_id)).scalar_one()
     tried: dict[int, tuple[PastAttempt, ...]] = {}
@@ -76,7 +95,7 @@ def _tried(ids: Sequence[int]) -> Any:
             attempts.c.seen_running_at,
             attempts.c.steps,
             submissions.c.state,
-            submissions.c.searched,
+            submissions.c.fruitless_searches,
             submissions.c.answered_at,
         )
         .join(submissions, submissions.c.id == attempts.c.submission_id)
@@ -89,9 +108,9 @@ def _attempt(row: Any) -> PastAttempt:
     return PastAttempt(
         opened_at=row.opened_at,
         closed_at=row.closed_at,
-        cause=_use(row.outcome),
+        cause=_cause(row.outcome),
         answered_at=row.answered_at,
-        unanswered_at=row.state in _DOUBTED or row.searched > 0,
+        unanswered=row.state in _SEARCHED or row.fruitless_searches > 0,
         started_at=row.run_started_at or row.seen_running_at,
         ended_at=row.run_finished_at,
         retry_at=row.retry_at,
@@ -101,22 +120,22 @@ def _attempt(row: Any) -> PastAttempt:
     )
 
 
-def _use(outcome: str | None) -> CostCause | FailureCategory:
+def _cause(outcome: str | None) -> CostCause | FailureCategory:
     if outcome is None:
         return CostCause.IN_FLIGHT
     return CostCause.SUCCEEDED if outcome == CostCause.SUCCEEDED else FailureCategory(outcome)
 
 
-#: Newest attempts by which the future is judged.
+#: Newest attempts on which estimates are based.
 MAX_RECENT = 50_000
 
 
 def past_runs(tx: Connection, origin: str) -> list[PastRun]:
-    """Return what finished jobs took on an API, of all batches of the database, newest first."""
+    """Return the time and steps of finished jobs on an API, of all batches, newest first."""
     rows = tx.execute(
         select(
             attempts.c.job_id,
-            jobs.c.url,
+            jobs.c.host,
             attempts.c.opened_at,
             attempts.c.closed_at,
             attempts.c.steps,
@@ -124,21 +143,24 @@ def past_runs(tx: Connection, origin: str) -> list[PastRun]:
         .join(jobs, jobs.c.id == attempts.c.job_id)
         .join(batches, batches.c.id == jobs.c.batch_id)
         .where(
-            batches.c.origin == origin,
+            batches.c.api_origin == origin,
             jobs.c.state.in_([JobState.SUCCEEDED, JobState.FAILED]),
             attempts.c.closed_at.is_not(None),
         )
         .order_by(attempts.c.job_id.desc())
         .limit(MAX_RECENT)
     )
-    return [_taken(list(tries)) for _, tries in groupby(rows, key=lambda row: row.job_id)]
+    return [
+        _past_run(list(attempts_of_job))
+        for _, attempts_of_job in groupby(rows, key=lambda row: row.job_id)
+    ]
 
 
-def _taken(tries: Sequence[Any]) -> PastRun:
-    spans = (row.closed_at - row.opened_at for row in tries)
+def _past_run(attempts_of_job: Sequence[Any]) -> PastRun:
+    spans = (row.closed_at - row.opened_at for row in attempts_of_job)
     return PastRun(
-        host=host_of(tries[0].url),
-        steps=sum(row.steps or 0 for row in tries),
+        host=attempts_of_job[0].host,
+        steps=sum(row.steps or 0 for row in attempts_of_job),
         time=max(sum(spans, timedelta(0)), timedelta(0)),
     )
 
@@ -149,21 +171,21 @@ def final_job_keys(tx: Connection, batch_id: int) -> set[str]:
     return set(tx.execute(select(jobs.c.key).where(jobs.c.batch_id == batch_id, done)).scalars())
 
 
-def orphan_bills(tx: Connection, batch_id: int) -> list[int | None]:
+def _orphan_steps(tx: Connection, batch_id: int) -> list[int | None]:
     """Return what each orphan of a batch has cost; None where that is not known."""
     found = select(orphans.c.steps).where(orphans.c.batch_id == batch_id)
     return list(tx.execute(found).scalars())
 
 
-def batch_history(tx: Connection, batch_id: int, now: datetime) -> BatchHistory:
+def _batch_history(tx: Connection, batch_id: int, now: datetime) -> BatchHistory:
     """Return when runners were at work on the database, and what kept a batch back."""
     attended = {
         row.id: Span(since=row.started_at, until=min(row.ended_at or now, row.lease_until, now))
         for row in tx.execute(select(owners))
     }
     paused, broke = [], []
-    for row in tx.execute(select(halts).where(halts.c.batch_id == batch_id)):
-        if row.why == PAUSED:
+    for row in tx.execute(select(holds).where(holds.c.batch_id == batch_id)):
+        if row.reason == PAUSED:
             paused.append(Span(since=row.since, until=row.ended_at))
         else:
             lasts = row.ended_at or attended[row.owner_id].until
@@ -173,5 +195,5 @@ def batch_history(tx: Connection, batch_id: int, now: datetime) -> BatchHistory:
         paused.append(Span(since=pause.since, until=now))
     return BatchHistory(
         attended=tuple(attended.values()),
-        halts={TimeBucket.PAUSED: tuple(paused), TimeBucket.CREDITS: tuple(broke)},
+        holds={TimeBucket.PAUSED: tuple(paused), TimeBucket.CREDITS: tuple(broke)},
     )

@@ -1,4 +1,4 @@
-"""Finds cells of a ledger that cannot be read, because another program wrote into them."""
+"""Finds cells that cannot be parsed, because another program wrote them."""
 
 from __future__ import annotations
 
@@ -25,15 +25,20 @@ from sqlalchemy import (
 
 from batchrunner.model import FailureCategory, RunStatus
 from batchrunner.model.artifacts import ArtifactState
-from batchrunner.policy.budget import budget_of
-from batchrunner.store.batches import settings_of
-from batchrunner.store.database import has_server
+from batchrunner.store.dialect import has_server
 from batchrunner.store.schema import UtcDateTime, metadata, results
-from batchrunner.store.serialization import counts_of, escalation_ids_of, findings_of, rules_of
+from batchrunner.store.serialization import (
+    budget_of,
+    counts_of,
+    escalation_ids_of,
+    findings_of,
+    rules_of,
+    settings_of,
+)
 
-#: Characters of a cell that are shown.
+#: Most characters of a cell that are shown.
 MAX_SHOWN = 40
-#: What reading such a cell raises.
+#: The exceptions that parsing such a cell raises.
 UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError)
 
 
@@ -52,8 +57,7 @@ def _number(stored: object) -> None:
 
 
 def _budget(stored: str) -> None:
-    if budget_of(stored) is None:
-        raise ValueError("no budget")
+    budget_of(json.loads(stored))
 
 
 def _truth(stored: object) -> None:
@@ -61,21 +65,21 @@ def _truth(stored: object) -> None:
         raise ValueError("neither true nor false")
 
 
-#: Table and column → what reads it; those of types that tell are added below.
+#: Table and column → its parser. _BY_TYPE has those that depend on the type only.
 _READERS: Mapping[tuple[str, str], Callable[[Any], object]] = {
     ("batches", "settings"): settings_of,
     ("batches", "budget"): _budget,
-    ("batches", "rate"): Decimal,
+    ("batches", "step_price"): Decimal,
     ("jobs", "options"): _mapping,
     ("jobs", "expect"): _mapping,
     ("jobs", "policy"): rules_of,
-    ("jobs", "met"): counts_of,
-    ("jobs", "rungs"): counts_of,
-    ("attempts", "rungs"): counts_of,
-    ("attempts", "ladders"): escalation_ids_of,
-    ("attempts", "changes"): _mapping,
-    ("attempts", "evidence"): findings_of,
-    ("attempts", "cancelling"): FailureCategory,
+    ("jobs", "failures_by_category"): counts_of,
+    ("jobs", "escalation_steps"): counts_of,
+    ("attempts", "escalation_steps"): counts_of,
+    ("attempts", "escalation_ids"): escalation_ids_of,
+    ("attempts", "option_overrides"): _mapping,
+    ("attempts", "findings"): findings_of,
+    ("attempts", "cancel_reason"): FailureCategory,
     ("attempts", "run_status"): RunStatus,
     ("orphans", "run_status"): RunStatus,
     ("artifacts", "state"): ArtifactState,
@@ -93,7 +97,7 @@ def _reader(column: Column[Any]) -> Callable[[Any], object] | None:
 
 
 def undecodable_values(tx: Connection, most: int) -> list[str]:
-    """Return in which columns of which rows something stands that cannot be read, up to *most*."""
+    """Return up to *most* cells that cannot be parsed, as text with column, row and value."""
     found: list[str] = []
     for table in metadata.tables.values():
         with closing(_in_table(tx, table)) as places:
@@ -128,10 +132,10 @@ def _shown(cell: object) -> str:
 
 
 def invalid_results(tx: Connection, most: int) -> list[int]:
-    """Return the attempts whose stored results are no JSON, up to *most*; deep ones are none."""
+    """Return up to *most* attempts whose results are not JSON; deeply nested JSON is accepted."""
     kept = select(results.c.attempt_id, results.c.body)
     if not has_server(tx):
-        # It knows many for sound at once; what it does not know is read here.
+        # It finds most valid results quickly; the rest is parsed here.
         kept = kept.where(func.json_valid(results.c.body) == literal_column("0"))
     with closing(tx.execute(kept.execution_options(yield_per=100))) as rows:
         odd = (attempt_id for attempt_id, body in rows if not _is_json(body))

@@ -1,1 +1,1 @@
-"""Words for terminals: escaping, wrapping, counts and durations."""
+"""Text for terminals: escaping, wrapping, counts and durations."""

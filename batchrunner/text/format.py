@@ -1,4 +1,4 @@
-"""Counts, spans and moments, as a person says them."""
+"""Counts, durations and times in words for people."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 
 def clock(span: timedelta) -> str:
-    """Return a span of time as a person says it: 8s, 3m 20s, 2h 05m."""
+    """Return a duration for people: 8s, 3m 20s, 2h 05m."""
     seconds = round(span.total_seconds())
     if seconds < 60:
         return f"{seconds}s"
@@ -16,15 +16,15 @@ def clock(span: timedelta) -> str:
 
 
 def local(moment: datetime) -> str:
-    """Return a moment as the clock on the user's wall shows it."""
+    """Return the time of day in the user's time zone."""
     return f"{moment.astimezone():%H:%M:%S}"
 
 
 def dated(moment: datetime | None) -> str:
-    """Return a moment that may be on another day, as the user's wall shows it; "" for none."""
+    """Return date and time in the user's time zone; "" for None."""
     return f"{moment.astimezone():%a %Y-%m-%d %H:%M:%S %Z}" if moment else ""
 
 
 def counted(count: int, thing: str) -> str:
-    """Return so many things, with an s where it belongs."""
+    """Return a count with its noun, in the plural unless the count is 1."""
     return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

@@ -1,4 +1,4 @@
-"""Text from outside → text that a terminal only shows."""
+"""Makes text from outside safe for a terminal, and shortens it."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from unicodedata import category
 
 from rich.cells import cell_len
 
-#: Controls, invisible formatting as for bidirectional text, half characters, line separators.
-_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-#: Columns of a message of the API's that are shown; exports and --json have all that is kept.
+#: Control characters, invisible formatting, lone surrogates, line separators.
+_UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+#: Columns of an API message that are shown; exports and --json have the whole message.
 SHOWN = 300
 _LINE_END = re.compile(r"\r?\n")
 
 
 def term_safe(text: str, *, one_line: bool = True) -> str:
     r"""
-    Return *text* with all that could steer or mislead a terminal written out, as `\x1b`.
+    Return *text* with everything that could control or mislead a terminal escaped, as `\x1b`.
 
-    Line ends become `⏎`, or stay where it need not be *one_line*; a tab becomes a space.
-    Text that is safe comes back as it is, so to do it twice does no harm.
+    Line ends become `⏎`, or stay if *one_line* is false; a tab becomes a space. Safe text is
+    returned unchanged, so escaping twice does no harm.
     """
     if text.isprintable():
         return text
@@ -29,7 +29,7 @@ def term_safe(text: str, *, one_line: bool = True) -> str:
 
 
 def _visible(char: str) -> str:
-    if char.isprintable() or category(char) not in _UNSAFE:
+    if char.isprintable() or category(char) not in _UNSAFE_CATEGORIES:
         return char
     code = ord(char)
     if code <= 0xFF:
@@ -38,7 +38,7 @@ def _visible(char: str) -> str:
 
 
 def shorten(text: str, width: int, *, middle: bool = False) -> str:
-    """Cut one line of safe text to *width* columns with a `…` at its end, or in its *middle*."""
+    """Cut a line of safe text to *width* columns, with a `…` at its end or in its *middle*."""
     if cell_len(text) <= width:
         return text
     if width < 1:
@@ -48,13 +48,13 @@ def shorten(text: str, width: int, *, middle: bool = False) -> str:
 
 
 def _head(text: str, width: int) -> str:
-    # By prefixes, as the width of text is not the sum of its characters': some join the one before.
+    # Measured on prefixes: some characters combine with the one before, so widths do not add up.
     end = bisect_right(range(1, len(text) + 1), width, key=lambda end: cell_len(text[:end]))
     return text[:end]
 
 
 def _tail(text: str, width: int) -> str:
-    # Measured behind the `…`, which a joining character would widen.
+    # Measured behind the `…`: a combining character would widen it.
     places = range(1, len(text) + 1)
     length = bisect_right(places, width + 1, key=lambda length: cell_len(f"…{text[-length:]}"))
     return text[len(text) - length :]

@@ -1,1 +1,1 @@
-"""Everything the program knows about the TinyFish API."""
+"""The client of the TinyFish API: requests, streams, webhooks, and readers of its answers."""

@@ -1,4 +1,4 @@
-"""The remote API over HTTP: every endpoint we use, no retries inside, one table for its errors."""
+"""The client for batches: creates, reads, searches and cancels runs, and never retries."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, S
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Self, TypeVar
-from urllib.parse import quote
 
 import httpx
 
+from batchrunner.api_facts import endpoint_paths
+from batchrunner.api_facts.error_codes import REFUSED_STATUSES, SINGLE_RUN_STATUSES
+from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.model import (
-    MAX_RUNS_PER_REQUEST,
     ApiError,
     ApiFault,
     CreateAnswer,
@@ -28,7 +29,7 @@ from batchrunner.model import (
     Unreadable,
     Wallet,
 )
-from batchrunner.tinyfish.http import Http, Reply
+from batchrunner.tinyfish.http import Http, Reply, malformed
 from batchrunner.tinyfish.parse import (
     read_date,
     read_fault,
@@ -39,34 +40,28 @@ from batchrunner.tinyfish.parse import (
     run_id_of,
     text_of,
 )
-from batchrunner.tinyfish.raw_json import plain
-from batchrunner.tinyfish.wallet import read_wallet
+from batchrunner.tinyfish.parse_wallet import read_wallet
+from batchrunner.tinyfish.raw_json import parsed
 
-DEFAULT_URL = "https://agent.tinyfish.ai"
-#: Total deadline of a create: an answer that comes later is searched for instead.
+#: Deadline of a create; if it passes, the runs are searched for.
 CREATE_SECONDS = 90.0
-#: Total deadline of everything that can simply be asked again.
+#: Deadline of a request that can be repeated.
 READ_SECONDS = 60.0
-#: Total deadline of a check, for which somebody waits at a terminal.
+#: Deadline of a check, for which a user waits at a terminal.
 CHECK_SECONDS = 20.0
-#: A search by marker that goes on for longer is none: enough for every run on its own page.
+#: Maximum pages of a search by marker: enough even if each run has its own page.
 MAX_SEARCH_PAGES = MAX_RUNS_PER_REQUEST + 20
-#: Requests in which the few runs are found that make the API refuse a hundred.
-MAX_SPLITS = 50
+#: Maximum requests to find the few runs for which the API refuses a whole request.
+MAX_SPLIT_REQUESTS = 50
 
 T = TypeVar("T")
 
-#: Statuses of the API by which it refuses before it creates anything. 408 may come from a proxy
-#: that gave up waiting, and 409 and 425 are in no source.
-_REFUSALS = frozenset(range(400, 500)) - {408, 409, 425}
-#: Statuses for which one of the runs that a request names may be the reason.
-_ABOUT_RUNS = frozenset({400, 413, 422})
-#: Members in which the sources put ids of runs.
-_ID_NAMES = ("run_id", "run_ids", "runId", "runIds")
+#: Members that hold ids of runs, in all documented spellings.
+_ID_MEMBERS = ("run_id", "run_ids", "runId", "runIds")
 
 
 class TinyFishClient:
-    """The endpoints of the web-agent API that deal with runs."""
+    """The endpoints that a batch needs."""
 
     def __init__(
         self,
@@ -87,28 +82,28 @@ class TinyFishClient:
         await self._http.__aexit__(*exc_info)
 
     def hide(self, secret: str) -> None:
-        """Take a secret that requests carry out of all answers, which might repeat it."""
+        """Remove a secret of the requests from all answers, in case the API repeats it."""
         self._http.hide(secret)
 
-    # ---- creating: never sent again, by nobody ----
+    # ---- creating: a request is sent once, here and everywhere ----
 
     async def create(
         self, runs: Sequence[Mapping[str, Any]], output_schema: Mapping[str, Any] | None
     ) -> CreateAnswer:
-        """Create up to 100 runs in one request (run-batch); all of them or none."""
+        """Create up to 100 runs in one request (run-batch): all of them or none."""
         body: dict[str, Any] = {"runs": list(runs)}
         if output_schema is not None:
             body["output_schema"] = output_schema
-        return await self._create("/v1/automation/run-batch", body, "run_ids", len(runs))
+        return await self._create(endpoint_paths.RUN_BATCH, body, "run_ids", len(runs))
 
     async def create_one(
         self, run: Mapping[str, Any], output_schema: Mapping[str, Any] | None
     ) -> CreateAnswer:
-        """Create one run (run-async), where batch creation is not offered."""
+        """Create one run (run-async), for an API without run-batch."""
         body = dict(run)
         if output_schema is not None:
             body["output_schema"] = output_schema
-        return await self._create("/v1/automation/run-async", body, "run_id", 1)
+        return await self._create(endpoint_paths.RUN_ASYNC, body, "run_id", 1)
 
     async def _create(self, path: str, body: Any, member: str, count: int) -> CreateAnswer:
         try:
@@ -117,84 +112,89 @@ class TinyFishClient:
             not_sent = error.fault.kind is FaultKind.NOT_SENT
             return Refused(fault=error.fault) if not_sent else Unanswered(fault=error.fault)
         entries = _id_entries(reply, member)
-        if not entries and not _names_a_run(plain(text_of(reply))):
+        if not entries and not _names_a_run(parsed(text_of(reply))):
             return refusal_of(read_fault(reply))
         run_ids = {entry for entry in entries if isinstance(entry, str) and run_id_of(entry)}
         if not 200 <= reply.status < 300 or not len(entries) == len(run_ids) == count:
-            # Whatever else the answer says: some of the runs may exist.
+            # Some of the runs may exist, whatever else the answer says.
             message = f"The API gave {len(run_ids)} run ids for {count} runs (HTTP {reply.status})"
             return Unanswered(fault=ApiFault(kind=FaultKind.MALFORMED, message=message))
         return Created(run_ids=tuple(entries))
 
-    # ---- looking ----
+    # ---- reading ----
 
     async def get(self, run_id: str) -> Run:
         """
         Return one run.
 
         Raises:
-            ApiError: It could not be read; status 404 where the API does not know it.
+            ApiError: It could not be read; status 404 if the API does not know it.
         """
         query = {"screenshots": "none", "html": "none"}
-        path = f"/v1/runs/{quote(run_id, safe='')}"
+        path = endpoint_paths.run_path(run_id)
         reply = await self._http.send("GET", path, seconds=READ_SECONDS, query=query)
         read_members(reply)
         run = read_run(text_of(reply))
         if run is None:
-            raise _malformed("A run without an id")
+            raise malformed("A run without an id")
         return run
 
     async def get_many(self, run_ids: Sequence[str]) -> dict[str, RunObservation]:
         """
-        Return what the API shows of up to 100 runs, by id.
+        Return observations of up to 100 runs, by id.
 
-        An id that the answer is silent about is missing from it. What is refused as a whole, or too
-        large, is asked for again in halves, until the one run that makes it so stands alone.
+        An id that the answer does not mention is missing. If a request is refused or its answer is
+        too large, the ids are requested again in halves, until the run that causes it is alone.
 
         Raises:
             ApiError: Nothing could be read.
         """
-        found, refused = await _split_until_readable(self._shown, run_ids)
+        found, refused = await _split_until_readable(self._read_many, run_ids)
         return found | {
             run_id: Unreadable(run_id=run_id, message=fault.message)
             for run_id, fault in refused.items()
         }
 
-    async def _shown(self, run_ids: Sequence[str]) -> dict[str, RunObservation]:
+    async def _read_many(self, run_ids: Sequence[str]) -> dict[str, RunObservation]:
         try:
             reply = await self._http.send(
-                "POST", "/v1/runs/batch", seconds=READ_SECONDS, body={"run_ids": list(run_ids)}
+                "POST",
+                endpoint_paths.RUNS_BATCH,
+                seconds=READ_SECONDS,
+                body={"run_ids": list(run_ids)},
             )
             found = read_members(reply)
         except ApiError as error:
             if error.fault.kind is not FaultKind.TOO_LARGE:
                 raise
-            return await self._halves(run_ids, error.fault)
+            return await self._read_halves(run_ids, error.fault)
         runs = _runs(reply, found, "data")
-        sightings: dict[str, RunObservation] = {run.run_id: run for run in runs}
+        observations: dict[str, RunObservation] = {run.run_id: run for run in runs}
         for run_id in _ids(found.get("not_found")):
-            sightings.setdefault(run_id, NotFound(run_id=run_id))
-        return {run_id: sightings[run_id] for run_id in run_ids if run_id in sightings}
+            observations.setdefault(run_id, NotFound(run_id=run_id))
+        return {run_id: observations[run_id] for run_id in run_ids if run_id in observations}
 
-    async def _halves(self, run_ids: Sequence[str], fault: ApiFault) -> dict[str, RunObservation]:
+    async def _read_halves(
+        self, run_ids: Sequence[str], fault: ApiFault
+    ) -> dict[str, RunObservation]:
         if len(run_ids) == 1:
             return {run_ids[0]: Unreadable(run_id=run_ids[0], message=fault.message)}
         middle = len(run_ids) // 2
-        first = await self._shown(run_ids[:middle])
-        return first | await self._shown(run_ids[middle:])
+        first = await self._read_many(run_ids[:middle])
+        return first | await self._read_many(run_ids[middle:])
 
     async def search(self, goal: str) -> RunListing:
         """
-        Return all runs whose goal contains *goal*, oldest first, and what else the list shows.
+        Return all runs whose goal contains *goal*, oldest first, and unreadable list entries.
 
-        Not narrowed by time: a clock that is an hour off would hide runs that exist. A page that is
-        too large is asked for again with fewer runs on it.
+        There is no filter by time: a clock that is an hour off would hide runs that exist. If a
+        page is too large, a page with fewer runs is requested.
 
         Raises:
             ApiError: It could not be read.
         """
         query = {"goal": goal, "sort_direction": "asc"}
-        limit, asked, found = MAX_RUNS_PER_REQUEST, set[str](), RunListing(runs=())
+        limit, cursors, found = MAX_RUNS_PER_REQUEST, set[str](), RunListing(runs=())
         for _ in range(MAX_SEARCH_PAGES):
             try:
                 page, cursor, total = await self._page({**query, "limit": str(limit)})
@@ -205,57 +205,59 @@ class TinyFishClient:
                     break
                 limit //= 2
                 continue
-            found = _together(found, page)
-            if cursor is None or cursor in asked:
-                seen = len(found.runs) + len(found.unclear) + found.nameless
-                return replace(found, complete=seen >= total)
-            asked.add(cursor)
-            query["cursor"] = cursor  # whether filters go with it is not said: they are repeated
+            found = _merged(found, page)
+            if cursor is None or cursor in cursors:
+                count = len(found.runs) + len(found.unclear) + found.nameless
+                return replace(found, complete=count >= total)
+            cursors.add(cursor)
+            query["cursor"] = cursor  # the API may not remember filters: repeat them
         return replace(found, complete=False)
 
     async def check(self) -> datetime | None:
         """
-        Read one run, which costs nothing; return what the API's clock shows, to the second.
+        Read one run, which is free, to check key and address; return the API's time in seconds.
 
         Raises:
-            ApiError: There is no API, or it does not take the key.
+            ApiError: There is no API, or it refuses the key.
         """
         query = {"limit": "1"}
-        reply = await self._http.send("GET", "/v1/runs", seconds=CHECK_SECONDS, query=query)
+        reply = await self._http.send(
+            "GET", endpoint_paths.RUNS, seconds=CHECK_SECONDS, query=query
+        )
         _runs(reply, read_members(reply), "data")
         return read_date(reply)
 
     async def wallet(self) -> Wallet | None:
         """
-        Return what the account has and what a step costs; None where it has no wallet in dollars.
+        Return balance and price of a step; None if the account has no wallet in dollars.
 
         Raises:
             ApiError: It could not be read.
         """
-        reply = await self._http.send("GET", "/v1/wallet", seconds=CHECK_SECONDS)
+        reply = await self._http.send("GET", endpoint_paths.WALLET, seconds=CHECK_SECONDS)
         if reply.status == 404 and read_fault(reply).kind is FaultKind.STATUS:
             return None
-        return read_wallet({name: plain(text) for name, text in read_members(reply).items()})
+        return read_wallet({name: parsed(text) for name, text in read_members(reply).items()})
 
     async def _page(self, query: Mapping[str, str]) -> tuple[RunListing, str | None, float]:
-        """Return the runs of a page, where the next one begins, and how many runs must be found."""
-        reply = await self._http.send("GET", "/v1/runs", seconds=READ_SECONDS, query=query)
+        """Return the runs of a page, the cursor of the next, and the minimum count of all runs."""
+        reply = await self._http.send("GET", endpoint_paths.RUNS, seconds=READ_SECONDS, query=query)
         found = read_members(reply)
-        page = plain(found.get("pagination"))
-        more = isinstance(page, dict) and page.get("has_more") is not False
-        said = page.get("next_cursor") if more else None
-        cursor = said if isinstance(said, str) and said else None
+        pagination = parsed(found.get("pagination"))
+        more = isinstance(pagination, dict) and pagination.get("has_more") is not False
+        following = pagination.get("next_cursor") if more else None
+        cursor = following if isinstance(following, str) and following else None
         try:
             listed = read_listed(found["data"])
         except (KeyError, ValueError) as error:
             raise ApiError(read_fault(reply)) from error
-        return replace(listed, runs=_dated(listed.runs, reply)), cursor, _total(page)
+        return replace(listed, runs=_dated(listed.runs, reply)), cursor, _minimum_total(pagination)
 
     # ---- cancelling ----
 
     async def cancel(self, run_id: str) -> RunStatus | None:
-        """Cancel one run; return its status then, None if the API does not know it."""
-        path = f"/v1/runs/{quote(run_id, safe='')}/cancel"
+        """Cancel one run; return its new status, None if the API does not know it."""
+        path = endpoint_paths.cancel_path(run_id)
         reply = await self._http.send("POST", path, seconds=READ_SECONDS)
         if reply.status == 404 and read_fault(reply).kind is FaultKind.STATUS:
             return None
@@ -267,45 +269,48 @@ class TinyFishClient:
         """
         Cancel up to 100 runs; return the status of each that the API knows.
 
-        Idempotent: a run that is over is reported as it is. One that makes the API refuse the whole
-        request is found by halves, and the others are cancelled.
+        Idempotent: a run that has ended is reported as it is. If the API refuses the whole request
+        because of one run, the others are cancelled.
 
         Raises:
-            ApiError: It is not known what became of the request; it may be sent again.
+            ApiError: The outcome of the request is unknown; it may be sent again.
         """
         found, _ = await _split_until_readable(
-            self._cancelled, run_ids, _ABOUT_RUNS | {403, 404, 409}
+            self._cancel_all, run_ids, SINGLE_RUN_STATUSES | {403, 404, 409}
         )
         return found
 
-    async def _cancelled(self, run_ids: Sequence[str]) -> dict[str, RunStatus]:
+    async def _cancel_all(self, run_ids: Sequence[str]) -> dict[str, RunStatus]:
         reply = await self._http.send(
-            "POST", "/v1/runs/batch/cancel", seconds=READ_SECONDS, body={"run_ids": list(run_ids)}
+            "POST",
+            endpoint_paths.CANCEL_RUNS,
+            seconds=READ_SECONDS,
+            body={"run_ids": list(run_ids)},
         )
         found = read_members(reply)
         return {run.run_id: run.status for run in _runs(reply, found, "results")}
 
 
 async def _split_until_readable(
-    ask: Callable[[Sequence[str]], Awaitable[dict[str, T]]],
+    request: Callable[[Sequence[str]], Awaitable[dict[str, T]]],
     run_ids: Sequence[str],
-    about_runs: Container[int] = _ABOUT_RUNS,
+    about_runs: Container[int] = SINGLE_RUN_STATUSES,
 ) -> tuple[dict[str, T], dict[str, ApiFault]]:
     """
-    Return the answers about runs, and of each that is refused by itself, why.
+    Return the answers by run, and the faults of the runs that are refused on their own.
 
-    Parts that are refused are asked for in halves; so often at most, as a few bad runs need.
+    A refused part is requested again in halves, in at most MAX_SPLIT_REQUESTS requests.
 
     Raises:
-        ApiError: It is not about single runs: none gets an answer, or it is another failure.
+        ApiError: It is not about single runs: no run gets an answer, or it is another fault.
     """
     found: dict[str, T] = {}
     refused: dict[str, ApiFault] = {}
     parts, first = [run_ids], None
-    for _ in range(MAX_SPLITS):
+    for _ in range(MAX_SPLIT_REQUESTS):
         part = parts.pop()
         try:
-            found |= await ask(part)
+            found |= await request(part)
         except ApiError as error:
             if error.fault.kind is not FaultKind.STATUS or error.fault.status not in about_runs:
                 raise
@@ -322,8 +327,8 @@ async def _split_until_readable(
 
 
 def _id_entries(reply: Reply, member: str) -> list[Any]:
-    """Return what stands where a create's ids belong, empty where nothing does."""
-    body = plain(text_of(reply))
+    """Return the entries of the member for a create's ids; empty if there is none."""
+    body = parsed(text_of(reply))
     ids = body.get(member) if isinstance(body, dict) else None
     if isinstance(ids, list):
         return ids
@@ -331,12 +336,12 @@ def _id_entries(reply: Reply, member: str) -> list[Any]:
 
 
 def _names_a_run(answer: Any) -> bool:
-    """Whether the id of a run stands anywhere in an answer: then it may exist."""
+    """Whether the id of a run is anywhere in an answer: then it may exist."""
     left = [answer]
     while left:
         value = left.pop()
         if isinstance(value, dict):
-            if any(value.get(name) for name in _ID_NAMES):
+            if any(value.get(name) for name in _ID_MEMBERS):
                 return True
             left += value.values()
         elif isinstance(value, list):
@@ -345,8 +350,8 @@ def _names_a_run(answer: Any) -> bool:
 
 
 def refusal_of(fault: ApiFault) -> CreateAnswer:
-    """Return what a create that was answered by an error has come to."""
-    refused = fault.kind is FaultKind.STATUS and fault.status in _REFUSALS | {501}
+    """Return whether a create with an error as its answer may have created runs."""
+    refused = fault.kind is FaultKind.STATUS and fault.status in REFUSED_STATUSES
     return Refused(fault=fault) if refused else Unanswered(fault=fault)
 
 
@@ -363,7 +368,7 @@ def _dated(runs: Iterable[Run], reply: Reply) -> tuple[Run, ...]:
     return tuple(replace(run, shown_at=shown_at) for run in runs)
 
 
-def _together(found: RunListing, page: RunListing) -> RunListing:
+def _merged(found: RunListing, page: RunListing) -> RunListing:
     runs = {run.run_id: run for run in (*found.runs, *page.runs)}
     return RunListing(
         runs=tuple(runs.values()),
@@ -372,18 +377,14 @@ def _together(found: RunListing, page: RunListing) -> RunListing:
     )
 
 
-def _total(page: Any) -> float:
-    """Return how many runs there are on all pages, where a page insists that it is not the last."""
-    if not isinstance(page, dict) or page.get("has_more") is not True:
+def _minimum_total(pagination: Any) -> float:
+    """Return the number of runs on all pages if the page says that more follow, else 0."""
+    if not isinstance(pagination, dict) or pagination.get("has_more") is not True:
         return 0
-    total = page.get("total")
+    total = pagination.get("total")
     return total if isinstance(total, int | float) else math.inf
 
 
-def _malformed(message: str) -> ApiError:
-    return ApiError(ApiFault(kind=FaultKind.MALFORMED, message=message))
-
-
 def _ids(text: str | None) -> list[str]:
-    ids = plain(text)
+    ids = parsed(text)
     return [run_id for each in ids if (run_id := run_id_of(each))] if isinstance(ids, list) else []

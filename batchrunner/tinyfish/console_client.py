@@ -1,14 +1,14 @@
-"""The API as people ask it at a terminal: runs by filters, one run whole, an account's lists."""
+"""The client for terminal commands: filtered runs, one run in full, streams, account lists."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
 
+from batchrunner.api_facts import endpoint_paths
+from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.model import (
-    MAX_RUNS_PER_REQUEST,
     ApiError,
     ApiFault,
     CreateAnswer,
@@ -22,100 +22,103 @@ from batchrunner.tinyfish.client import READ_SECONDS, TinyFishClient, refusal_of
 from batchrunner.tinyfish.console_views import (
     AccountListing,
     RunDetails,
-    RunPage,
+    RunListPage,
     read_entries,
     read_page,
-    read_shown,
+    read_run_details,
 )
+from batchrunner.tinyfish.event_stream import EventDecoder, StreamEvent, read_event
+from batchrunner.tinyfish.http import malformed
 from batchrunner.tinyfish.parse import read_fault, read_members, text_of
-from batchrunner.tinyfish.raw_json import ascii_safe, plain
-from batchrunner.tinyfish.sse import EventDecoder, StreamEvent, read_event
+from batchrunner.tinyfish.raw_json import ascii_safe, parsed
 
-#: A stream that is silent for longer is lost, and none is followed for longer.
-QUIET_SECONDS, STREAM_SECONDS = 45.0, 3600.0
+#: Seconds without data after which a stream counts as lost.
+QUIET_SECONDS = 45.0
+#: Maximum seconds for which a stream is followed.
+STREAM_SECONDS = 3600.0
 _LOST = ApiFault(kind=FaultKind.INTERRUPTED, message="The stream ended before it named a run")
-#: Pages after which a list that goes on is taken for one that has no end.
+#: Maximum pages of a list; a longer list counts as endless.
 MAX_ENTRY_PAGES = 10_000
 
 
 class ConsoleClient(TinyFishClient):
-    """The endpoints that only show things, beside those that a batch needs."""
+    """The endpoints that a batch needs, and those that only show things."""
 
-    async def page(self, query: Mapping[str, str]) -> RunPage:
+    async def page(self, query: Mapping[str, str]) -> RunListPage:
         """
-        Return one page of the list of runs, as `query_of` asks for it.
+        Return one page of the list of runs; `query_of` makes the query.
 
         Raises:
             ApiError: It could not be read.
         """
         return read_page(
-            await self._http.send("GET", "/v1/runs", seconds=READ_SECONDS, query=query)
+            await self._http.send("GET", endpoint_paths.RUNS, seconds=READ_SECONDS, query=query)
         )
 
-    async def pages(self, query: Mapping[str, str]) -> AsyncIterator[RunPage]:
+    async def pages(self, query: Mapping[str, str]) -> AsyncIterator[RunListPage]:
         """
-        Give the page that *query* asks for and all that follow; a cursor that comes again ends it.
+        Yield the page of *query* and all following pages, until a cursor repeats.
 
         Raises:
-            ApiError: A page could not be read, or there was no end to them.
+            ApiError: A page could not be read, or there were too many.
         """
-        asked: set[str | None] = {query.get("cursor")}
+        seen: set[str | None] = {query.get("cursor")}
         for _ in range(MAX_ENTRY_PAGES):
             page = await self.page(query)
             yield page
-            if page.cursor is None or page.cursor in asked:
+            if page.cursor is None or page.cursor in seen:
                 return
-            asked.add(page.cursor)
-            query = {**query, "cursor": page.cursor}  # filters are repeated: nobody says they stay
-        raise _malformed(f"The list of runs did not end after {MAX_ENTRY_PAGES} pages")
+            seen.add(page.cursor)
+            query = {**query, "cursor": page.cursor}  # the API may not remember filters
+        raise malformed(f"The list of runs did not end after {MAX_ENTRY_PAGES} pages")
 
     async def show(
         self, run_id: str, *, screenshots: str = "none", html: str = "none"
     ) -> RunDetails:
         """
-        Return one run with all that the API says of it, its steps included.
+        Return one run with everything that the API sends, including its steps.
 
         Raises:
-            ApiError: It could not be read; status 404 where the API does not know it.
+            ApiError: It could not be read; status 404 if the API does not know it.
         """
-        path = f"/v1/runs/{quote(run_id, safe='')}"
+        path = endpoint_paths.run_path(run_id)
         query = {"screenshots": screenshots, "html": html}
         reply = await self._http.send("GET", path, seconds=READ_SECONDS, query=query)
         read_members(reply)
-        shown = read_shown(text_of(reply))
+        shown = read_run_details(text_of(reply))
         if shown is None:
-            raise _malformed("A run without an id")
+            raise malformed("A run without an id")
         return shown
 
-    async def stream(
+    async def create_streaming(
         self,
         run: Mapping[str, Any],
         output_schema: Mapping[str, Any] | None,
-        tell: Callable[[StreamEvent], None],
+        on_event: Callable[[StreamEvent], None],
     ) -> CreateAnswer:
         """
-        Create one run (run-sse) and tell what happens to it, until it is over or the stream is.
+        Create one run (run-sse) and pass its events to *on_event* until the run or stream ends.
 
-        The request is sent once. A stream that is lost is not asked for again: whoever has the
-        run's id looks at the run, and whoever has none searches for it.
+        The request is sent once. A lost stream is not requested again: a caller with the run's id
+        polls the run, and a caller without it searches for the run.
         """
-        told = _Told(tell, self._http.clean)
+        run_stream = _RunStream(on_event, self._http.clean)
         body = dict(run) if output_schema is None else {**run, "output_schema": output_schema}
         try:
             reply = await self._http.stream(
-                "/v1/automation/run-sse",
+                endpoint_paths.RUN_SSE,
                 body,
-                told.take,
+                run_stream.take,
                 quiet=QUIET_SECONDS,
                 seconds=STREAM_SECONDS,
             )
         except ApiError as error:
-            return told.answer(error.fault)
-        return refusal_of(read_fault(reply)) if reply else told.answer(_LOST)
+            return run_stream.answer(error.fault)
+        return refusal_of(read_fault(reply)) if reply else run_stream.answer(_LOST)
 
     async def entries(self, listing: AccountListing) -> list[dict[str, Any]]:
         """
-        Return what an account has of something, with nothing in it that is secret.
+        Return one of the account's lists, without secrets.
 
         Raises:
             ApiError: It could not be read, or the account has no right to it.
@@ -123,41 +126,43 @@ class ConsoleClient(TinyFishClient):
         reply = await self._http.send("GET", listing.path, seconds=READ_SECONDS)
         return read_entries(reply, listing)
 
-    async def purse(self) -> tuple[dict[str, Any], str]:
+    async def wallet_details(self) -> tuple[dict[str, Any], str]:
         """
-        Return what the account's wallet says, plainly and as the API sent it.
+        Return the account's wallet, as a mapping and as the text that the API sent.
 
         Raises:
-            ApiError: It could not be read; status 404 where the account has no wallet.
+            ApiError: It could not be read; status 404 if the account has no wallet.
         """
-        reply = await self._http.send("GET", "/v1/wallet", seconds=READ_SECONDS)
+        reply = await self._http.send("GET", endpoint_paths.WALLET, seconds=READ_SECONDS)
         read_members(reply)
-        said = plain(text_of(reply))
-        return said if isinstance(said, dict) else {}, ascii_safe(text_of(reply))
+        wallet = parsed(text_of(reply))
+        return wallet if isinstance(wallet, dict) else {}, ascii_safe(text_of(reply))
 
 
-class _Told:
-    """What a stream has told so far."""
+class _RunStream:
+    """Decodes the stream of one run, and remembers the id of the run."""
 
-    def __init__(self, tell: Callable[[StreamEvent], None], clean: Callable[[str], str]) -> None:
-        self._frames = EventDecoder()
-        self._tell = tell
+    def __init__(
+        self, on_event: Callable[[StreamEvent], None], clean: Callable[[str], str]
+    ) -> None:
+        self._decoder = EventDecoder()
+        self._on_event = on_event
         self._clean = clean
         self._run_id: str | None = None
 
-    def take(self, piece: bytes) -> bool:
-        """Tell what a piece of the stream completes; whether the run is over."""
+    def take(self, chunk: bytes) -> bool:
+        """Pass on the events that a chunk completes; return whether the run is over."""
         is_over = False
-        for data in self._frames.feed(piece):
+        for data in self._decoder.feed(chunk):
             event = read_event(self._clean(data))
             if event is not None:
                 self._run_id = self._run_id or event.run_id
-                self._tell(event)
+                self._on_event(event)
                 is_over = is_over or event.kind == "COMPLETE"
         return is_over
 
     def answer(self, fault: ApiFault) -> CreateAnswer:
-        """Return whether the run is known to exist; *fault* is how the stream ended."""
+        """Return what became of the create request; *fault* is how the stream ended."""
         if self._run_id is not None:
             return Created(run_ids=(self._run_id,))
         return Refused(fault=fault) if fault.kind is FaultKind.NOT_SENT else Unanswered(fault=fault)
@@ -173,8 +178,8 @@ def query_of(
     limit: int = MAX_RUNS_PER_REQUEST,
     cursor: str | None = None,
 ) -> dict[str, str]:
-    """Return the query of a list of runs; what is None is not asked for."""
-    said = {
+    """Return the query for a list of runs; None leaves a filter out."""
+    filters = {
         "status": status,
         "goal": goal,
         "created_after": created_after and _instant(created_after),
@@ -183,12 +188,8 @@ def query_of(
         "limit": str(limit),
         "cursor": cursor,
     }
-    return {name: str(value) for name, value in said.items() if value is not None}
+    return {name: str(value) for name, value in filters.items() if value is not None}
 
 
 def _instant(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _malformed(message: str) -> ApiError:
-    return ApiError(ApiFault(kind=FaultKind.MALFORMED, message=message))

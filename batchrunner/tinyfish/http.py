@@ -1,4 +1,4 @@
-"""Sends one request with a deadline and a cap, and says how it failed; retries nothing."""
+"""Sends one request with a deadline and a size limit, and says how it failed; never retries."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import httpx
 
 from batchrunner.model import ApiError, ApiFault, FaultKind
 
-#: Most bytes of an answer, decoded: 483 bytes of gzip can hold 200 MB.
+#: Maximum size of an answer, decoded: 483 bytes of gzip can contain 200 MB.
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 
-#: After these the request has not left this machine; after anything else it may have.
+#: After these errors, the request has not left this machine; after any other, it may have.
 _NOT_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -25,10 +25,10 @@ _NOT_SENT = (
     httpx.LocalProtocolError,
 )
 
-#: Shorter keys are none, but words like the sandbox's own, which stand in results as well.
+#: A shorter key is no secret, but a word like the sandbox's key, which may occur in results.
 MIN_SECRET_LENGTH = 12
 
-#: Hosts on this machine: plain http is allowed, and no proxy stands between.
+#: Hosts on this machine: plain http is allowed, and no proxy is used.
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -46,14 +46,14 @@ class AddressError(Exception):
 
 
 class Http:
-    """A connection to the API's host, and to no other: the key goes nowhere else."""
+    """Connections to the API's host and to no other, so that the key goes nowhere else."""
 
     def __init__(
         self, base_url: str, key: str, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
-        url = _checked(base_url)
+        url = _checked_url(base_url)
         if not (key.isascii() and key.isprintable()):
-            # What httpx and h11 say of such a header shows its value.
+            # The errors of httpx and h11 about such a header show its value.
             raise ValueError("the API key has characters that no header can carry")
         # httpx would log whole urls, signatures of presigned ones included.
         logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -71,9 +71,9 @@ class Http:
             },
             follow_redirects=False,  # httpx would send the key to the next host too
             trust_env=url.host not in LOOPBACK,
-            # The deadline of a request is anyio's: a read timeout never fires on a slow drip.
+            # anyio keeps the deadline of a request: a read timeout never fires on a slow drip.
             timeout=httpx.Timeout(None, connect=10),
-            limits=httpx.Limits(max_connections=8),  # more cost time and bring nothing
+            limits=httpx.Limits(max_connections=8),  # more cost time and gain nothing
             transport=transport,
         )
 
@@ -99,12 +99,12 @@ class Http:
         Send one request and return the whole answer, whatever its status.
 
         Raises:
-            ApiError: No answer within *seconds*, or none that could be taken. Its fault is
-                NOT_SENT only where no byte of the request can have left.
+            ApiError: No answer came within *seconds*, or an unusable one. Its fault is NOT_SENT
+                only if no byte of the request can have left.
         """
-        with _told(seconds):
+        with _api_errors(seconds):
             async with self._client.stream(method, path, params=query, json=body) as response:
-                return self._without_key(await _taken(response))
+                return self._without_key(await _read_reply(response))
 
     async def stream(
         self,
@@ -116,39 +116,39 @@ class Http:
         seconds: float,
     ) -> Reply | None:
         """
-        Send one request and pass its answer on, piece by piece; return it where it is no stream.
+        Send one request and pass its stream to *take*, chunk by chunk; return another answer.
 
-        It is over when the server ends it or *take* is content, after *quiet* seconds without a
-        piece, and after *seconds* or as many bytes as an answer may have, whatever comes.
+        The stream ends when the server ends it, when *take* returns true, after *quiet* seconds
+        without a chunk, after *seconds*, or after MAX_ANSWER_BYTES.
 
         Raises:
-            ApiError: As `send` has it; pieces may have come before.
+            ApiError: As for `send`; some chunks may have been passed before.
         """
-        with _told(seconds):
+        with _api_errors(seconds):
             async with self._client.stream("POST", path, json=body) as response:
                 if "text/event-stream" not in response.headers.get("content-type", ""):
-                    return self._without_key(await _taken(response))
-                await _passed_on(response, take, quiet)
+                    return self._without_key(await _read_reply(response))
+                await _pass_chunks(response, take, quiet)
         return None
 
     def clean(self, text: str) -> str:
-        """Return text of a stream without the key, which an API might repeat."""
+        """Return text of a stream without the key, in case the API repeats it."""
         key = self._key.decode()
         return text if len(key) < MIN_SECRET_LENGTH else text.replace(key, "***")
 
     def hide(self, secret: str) -> None:
-        """Take another secret than the key out of all answers."""
+        """Remove one more secret from all answers."""
         self._hidden.append(secret.encode())
 
     def _without_key(self, reply: Reply) -> Reply:
-        # An API that repeats the key in its answer would see it end up in ledgers and exports.
+        # An answer that repeats the key would put it into databases and exports.
         for secret in self._hidden:
             if secret in reply.body:
                 reply = replace(reply, body=reply.body.replace(secret, b"***"))
         return reply
 
 
-def _checked(base_url: str) -> httpx.URL:
+def _checked_url(base_url: str) -> httpx.URL:
     try:
         url = httpx.URL(base_url)
     except httpx.InvalidURL as error:
@@ -164,8 +164,8 @@ def _checked(base_url: str) -> httpx.URL:
 
 
 @contextmanager
-def _told(seconds: float) -> Iterator[None]:
-    """Give the block so many seconds, and say what went wrong in it as an ApiError."""
+def _api_errors(seconds: float) -> Iterator[None]:
+    """Give the block so many seconds, and turn errors of its request into ApiError."""
     try:
         with anyio.fail_after(seconds):
             yield
@@ -178,7 +178,7 @@ def _told(seconds: float) -> Iterator[None]:
         message = f"The answer's compression is broken: {error}"
         raise _fault(FaultKind.MALFORMED, message) from error
     except (httpx.InvalidURL, UnicodeError) as error:
-        # httpx reads where a redirect leads to even if nobody follows it.
+        # httpx parses the target of a redirect even if it is not followed.
         message = "The answer leads to an address that is none"
         raise _fault(FaultKind.MALFORMED, message) from error
     except httpx.HTTPError as error:
@@ -186,26 +186,28 @@ def _told(seconds: float) -> Iterator[None]:
         raise _fault(FaultKind.INTERRUPTED, message) from error
 
 
-async def _passed_on(response: httpx.Response, take: Callable[[bytes], bool], quiet: float) -> None:
+async def _pass_chunks(
+    response: httpx.Response, take: Callable[[bytes], bool], quiet: float
+) -> None:
     if "," in response.headers.get("content-encoding", ""):
         raise _fault(FaultKind.MALFORMED, "The answer is compressed more than once")
-    taken, is_over = 0, False
-    async with aclosing(cast("AsyncGenerator[bytes, None]", response.aiter_bytes())) as pieces:
-        while not is_over and taken <= MAX_ANSWER_BYTES:
-            piece = None
+    size, is_over = 0, False
+    async with aclosing(cast("AsyncGenerator[bytes, None]", response.aiter_bytes())) as chunks:
+        while not is_over and size <= MAX_ANSWER_BYTES:
+            chunk = None
             with anyio.move_on_after(quiet):
-                piece = await anext(pieces, None)
-            if piece is None:
+                chunk = await anext(chunks, None)
+            if chunk is None:
                 return  # silent for too long, or at its end
-            taken += len(piece)
-            is_over = take(piece)
+            size += len(chunk)
+            is_over = take(chunk)
 
 
-async def _taken(response: httpx.Response) -> Reply:
+async def _read_reply(response: httpx.Response) -> Reply:
     if "," in response.headers.get("content-encoding", ""):
         raise _fault(FaultKind.MALFORMED, "The answer is compressed more than once")
     body = bytearray()
-    # Closed here and now: a generator that is left half-way is closed when somebody collects it.
+    # Closed at once: an unfinished generator is closed only when it is garbage-collected.
     async with aclosing(cast("AsyncGenerator[bytes, None]", response.aiter_bytes())) as chunks:
         async for chunk in chunks:
             body += chunk
@@ -219,3 +221,8 @@ async def _taken(response: httpx.Response) -> Reply:
 
 def _fault(kind: FaultKind, message: str) -> ApiError:
     return ApiError(ApiFault(kind=kind, message=message))
+
+
+def malformed(message: str) -> ApiError:
+    """Return the error for an answer that is not the API's."""
+    return _fault(FaultKind.MALFORMED, message)

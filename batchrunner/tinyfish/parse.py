@@ -1,4 +1,4 @@
-"""Reads the API's answers, leniently: one table for errors, one function for runs."""
+"""Reads the API's answers leniently: errors, dates, runs and lists of runs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from batchrunner.classify import LONGEST_CODE, LONGEST_MESSAGE, shortened
+from batchrunner.api_facts.error_codes import STATUS_BY_CODE
+from batchrunner.api_facts.limits import MAX_RUN_ID_LENGTH
+from batchrunner.classify import MAX_CODE_LENGTH, MAX_MESSAGE_LENGTH, shortened
 from batchrunner.model import (
-    MAX_RUN_ID_LENGTH,
     ApiError,
     ApiFault,
     FaultKind,
@@ -19,35 +20,20 @@ from batchrunner.model import (
     RunStatus,
 )
 from batchrunner.tinyfish.http import Reply
-from batchrunner.tinyfish.raw_json import ascii_safe, items, members, plain, plain_members
+from batchrunner.tinyfish.raw_json import ascii_safe, items, members, parsed, parsed_members
 
-#: Code in an error that came with status 200 → the status that it usually comes with.
-STATUS_BY_CODE = {
-    "INVALID_INPUT": 400,
-    "CONTENT_POLICY_VIOLATION": 400,
-    "MISSING_API_KEY": 401,
-    "INVALID_API_KEY": 401,
-    "UNAUTHORIZED": 401,
-    "INSUFFICIENT_CREDITS": 402,
-    "FORBIDDEN": 403,
-    "NOT_FOUND": 404,
-    "RATE_LIMIT_EXCEEDED": 429,
-    "INTERNAL_ERROR": 500,
-    "SERVICE_BUSY": 503,
-    "TIMEOUT": 504,
-}
-#: A server that asks for more is not believed.
+#: Maximum wait that a server may ask for; a longer one is shortened to this.
 MAX_RETRY_AFTER = timedelta(hours=1)
-#: No run takes more steps (they end at 500), and no database's integer holds more.
+#: Maximum of a database's integer; runs end at 500 steps.
 MAX_STEPS_READ = 2**31 - 1
 
 
 def read_members(reply: Reply) -> dict[str, str]:
     """
-    Return the members of the object that a successful answer holds.
+    Return the members of the object in a successful answer.
 
     Raises:
-        ApiError: The answer is an error, or not JSON.
+        ApiError: The answer is an error, or no JSON object.
     """
     try:
         found = members(text_of(reply))
@@ -59,13 +45,13 @@ def read_members(reply: Reply) -> dict[str, str]:
 
 
 def text_of(reply: Reply) -> str:
-    """Return the answer as text; bytes that are no UTF-8 stay in it as lone surrogates."""
+    """Return the answer as text; bytes that are not UTF-8 become unpaired surrogates."""
     return reply.body.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
 
 
 def read_fault(reply: Reply) -> ApiFault:
-    """Return what an error answer says; MALFORMED where it is not the API's own shape."""
-    body = plain(text_of(reply))
+    """Return the fault in an error answer; MALFORMED if it does not have the API's shape."""
+    body = parsed(text_of(reply))
     error = _error_of(body) if isinstance(body, dict) else None
     if error is None:
         return _malformed(reply)
@@ -85,7 +71,7 @@ def read_fault(reply: Reply) -> ApiFault:
 
 
 def _malformed(reply: Reply) -> ApiFault:
-    # A proxy, a captive portal or a half answer; its status says nothing about our request.
+    # A proxy, a captive portal or a truncated answer: its status is not about our request.
     return ApiFault(
         kind=FaultKind.MALFORMED,
         status=reply.status,
@@ -95,7 +81,7 @@ def _malformed(reply: Reply) -> ApiFault:
 
 
 def _error_of(body: dict[str, Any]) -> dict[str, Any] | None:
-    """Find the error in any of the shapes that the sources show."""
+    """Return the error in any of the shapes that the documentation shows."""
     error = body.get("error")
     if isinstance(error, dict) and (error.get("message") or error.get("code")):
         return error
@@ -112,14 +98,14 @@ def _error_of(body: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _issues(details: Any) -> dict[int, str]:
-    """Return what is wrong with which item of a batch, as far as it is said."""
+    """Return the problem of each item of a batch that the answer names, by index."""
     found: dict[int, str] = {}
     for entry in details if isinstance(details, list) else []:
         if not isinstance(entry, dict):
             continue
         inner = entry["error"] if isinstance(entry.get("error"), dict) else entry
-        said = entry.get("path")
-        path: list[Any] = said if isinstance(said, list) else []
+        named = entry.get("path")
+        path: list[Any] = named if isinstance(named, list) else []
         index = entry.get("index", path[1] if path[:1] == ["runs"] and len(path) > 1 else None)
         if isinstance(index, int) and not isinstance(index, bool):
             where = _code(".".join(str(step) for step in path[2:]))
@@ -137,15 +123,15 @@ def _header_wait(headers: Mapping[str, str]) -> timedelta | None:
     except ValueError:
         pass
     try:
-        # A date is meant by the server's clock, which stands in the same answer.
-        there = parsedate_to_datetime(headers["date"])
-        return _wait((parsedate_to_datetime(value) - there).total_seconds())
+        # The date is by the server's clock, which the same answer shows.
+        server_now = parsedate_to_datetime(headers["date"])
+        return _wait((parsedate_to_datetime(value) - server_now).total_seconds())
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
 
 
 def read_date(reply: Reply) -> datetime | None:
-    """Return when the server says it answered; None where it does not say."""
+    """Return the time of the answer by the server's clock; None if it is not given."""
     try:
         at = parsedate_to_datetime(reply.headers["date"])
     except (KeyError, TypeError, ValueError, OverflowError):
@@ -154,7 +140,7 @@ def read_date(reply: Reply) -> datetime | None:
 
 
 def _wait(seconds: Any) -> timedelta | None:
-    # Not a number is the one value that differs from itself.
+    # NaN is the only value that differs from itself.
     if not isinstance(seconds, int | float) or isinstance(seconds, bool) or seconds != seconds:
         return None
     return timedelta(seconds=min(max(seconds, 0), MAX_RETRY_AFTER.total_seconds()))
@@ -164,7 +150,7 @@ def _wait(seconds: Any) -> timedelta | None:
 
 
 def read_runs(text: str | None) -> list[Run]:
-    """Return the runs of a `data` array; entries that are no runs are passed over."""
+    """Return the runs of a `data` array; entries that are no runs are skipped."""
     runs = []
     for entry in items(text or "[]"):
         try:
@@ -177,62 +163,62 @@ def read_runs(text: str | None) -> list[Run]:
 
 
 def read_listed(text: str) -> RunListing:
-    """Return what a list's `data` shows, and what of it cannot be taken; or ValueError."""
+    """Return the runs of a list's `data`, and its unreadable entries; or ValueError."""
     runs: list[Run] = []
-    unsure: list[str] = []
+    unclear: list[str] = []
     nameless = 0
     for entry in items(text):
         try:
             run = read_run(entry)
         except ValueError:
             run = None
-        run_id = run.run_id if run else run_id_of(plain(entry))
+        run_id = run.run_id if run else run_id_of(parsed(entry))
         if run_id is None:
             nameless += 1
         elif run is None or f'"{run_id}"' not in entry:
-            unsure.append(run_id)  # whether other endpoints know it by this text is to be seen
+            unclear.append(run_id)  # other endpoints may not know it by this text
         else:
             runs.append(run)
-    return RunListing(runs=tuple(runs), unclear=tuple(unsure), nameless=nameless)
+    return RunListing(runs=tuple(runs), unclear=tuple(unclear), nameless=nameless)
 
 
 def run_id_of(value: Any) -> str | None:
-    """Return the id of a run as text that both databases can keep; None where it is none."""
-    said = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-    sound = isinstance(said, str) and said.isprintable() and 0 < len(said) <= MAX_RUN_ID_LENGTH
-    return said if sound else None
+    """Return a run's id as text that both databases can store; None if it is no id."""
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    valid = isinstance(text, str) and text.isprintable() and 0 < len(text) <= MAX_RUN_ID_LENGTH
+    return text if valid else None
 
 
 def read_run(text: str) -> Run | None:
-    """Return the run that this object shows, None if it has no id; or ValueError."""
-    seen, result = _seen(text)
-    run_id = run_id_of(seen.get("run_id") or seen.get("runId") or seen.get("id"))
+    """Return the run in this JSON object, None if it has no id; or ValueError."""
+    fields, result = _split_result(text)
+    run_id = run_id_of(fields.get("run_id") or fields.get("runId") or fields.get("id"))
     if run_id is None:
         return None
     return Run(
         run_id=run_id,
-        status=_status(seen.get("status")),
-        goal=words_of(seen.get("goal")),
-        created_at=_moment(seen.get("created_at")),
-        started_at=_moment(seen.get("started_at")),
-        finished_at=_moment(seen.get("finished_at")),
-        steps=_steps(seen.get("num_of_steps")),
+        status=_status(fields.get("status")),
+        goal=storable_text(fields.get("goal")),
+        created_at=_moment(fields.get("created_at")),
+        started_at=_moment(fields.get("started_at")),
+        finished_at=_moment(fields.get("finished_at")),
+        steps=_steps(fields.get("num_of_steps")),
         result=result,
-        error=_run_error(seen.get("error")),
-        schema_errors=_schema_errors(seen.get("schema_validation")),
-        streaming_url=words_of(seen.get("streaming_url") or seen.get("streamingUrl")),
-        output_schema=_mapping(seen.get("output_schema")),
+        error=_run_error(fields.get("error")),
+        schema_errors=_schema_errors(fields.get("schema_validation")),
+        streaming_url=storable_text(fields.get("streaming_url") or fields.get("streamingUrl")),
+        output_schema=_mapping(fields.get("output_schema")),
     )
 
 
-def _seen(text: str) -> tuple[dict[str, Any], str | None]:
-    """Return an object's plain members, and its result as the text that was sent."""
-    seen = plain(text)
+def _split_result(text: str) -> tuple[dict[str, Any], str | None]:
+    """Return a run's parsed members, and its result as the text that was sent."""
+    seen = parsed(text)
     if isinstance(seen, dict) and seen.get("result", seen.get("resultJson")) is None:
-        return seen, None  # most looks are at runs that have none yet
+        return seen, None  # most runs that are read have no result yet
     values = members(text)
     result = values.get("result", values.get("resultJson", "null"))
-    seen = plain_members(values, "result", "resultJson", "steps")
+    seen = parsed_members(values, "result", "resultJson", "steps")
     return seen, None if result == "null" else ascii_safe(result)
 
 
@@ -240,7 +226,7 @@ def _status(value: Any) -> RunStatus:
     try:
         return RunStatus(str(value).upper())
     except ValueError:
-        # A status that we do not know is no end: the run goes on being watched.
+        # An unknown status is not final: the run is polled on.
         return RunStatus.RUNNING
 
 
@@ -249,7 +235,7 @@ def _mapping(value: Any) -> dict[str, Any] | None:
 
 
 def _steps(value: Any) -> int | None:
-    if isinstance(value, list):  # seen in the field while a run is RUNNING
+    if isinstance(value, list):  # some answers show the steps themselves while a run is RUNNING
         return len(value)
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
@@ -275,12 +261,12 @@ def _schema_errors(value: Any) -> tuple[str, ...] | None:
     if not isinstance(value, dict) or value.get("valid") is not False:
         return None
     errors = value.get("errors")
-    said = [
+    messages = [
         _schema_error(entry)
         for entry in (errors if isinstance(errors, list) else [])
         if isinstance(entry, dict)
     ]
-    return tuple(said) or ("The result does not have the shape of output_schema",)
+    return tuple(messages) or ("The result does not have the shape of output_schema",)
 
 
 def _schema_error(error: dict[str, Any]) -> str:
@@ -289,13 +275,13 @@ def _schema_error(error: dict[str, Any]) -> str:
 
 
 def _code(value: Any) -> str | None:
-    code = words_of(value)
-    return code and shortened(code, LONGEST_CODE)
+    code = storable_text(value)
+    return code and shortened(code, MAX_CODE_LENGTH)
 
 
 def _message(value: Any) -> str | None:
-    message = words_of(value)
-    return message and shortened(message, LONGEST_MESSAGE)
+    message = storable_text(value)
+    return message and shortened(message, MAX_MESSAGE_LENGTH)
 
 
 def _moment(value: Any) -> datetime | None:
@@ -306,9 +292,9 @@ def _moment(value: Any) -> datetime | None:
         return None
 
 
-def words_of(value: Any) -> str | None:
-    """Return text that both databases take; None where it is no text, or empty."""
+def storable_text(value: Any) -> str | None:
+    """Return text in a form that both databases store; None if it is empty or no text."""
     if not isinstance(value, str):
         return None
-    # Neither database takes NUL or a lone surrogate.
+    # No database stores NUL (PostgreSQL) or an unpaired surrogate.
     return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode() or None

@@ -1,4 +1,4 @@
-"""Cuts JSON text into its parts without parsing them: one strange value spoils nothing else."""
+"""Splits JSON text into its parts without parsing them, so that one bad value spoils no other."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from collections.abc import Mapping
 from typing import Any
 
 _DECODER = json.JSONDecoder(strict=False)
-#: What structure is made of; strings are taken whole, so that brackets inside them do not count.
-#: One that is never closed goes to the end, so that no text is gone through more than once.
+#: Brackets, commas, colons, and whole strings, so that brackets inside strings do not count.
+#: A string that is never closed reaches to the end, so that no text is scanned more than once.
 _TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|(?P<open>\\?\Z))|[\[\]{},:]', re.DOTALL)
-#: Only these are space in JSON.
+#: The only white space in JSON.
 _SPACES = " \t\n\r"
 _SPACE = re.compile(r"[ \t\n\r]*")
-_DEEPER = {"{": 1, "[": 1, "}": -1, "]": -1}
+_DEPTH_CHANGE = {"{": 1, "[": 1, "}": -1, "]": -1}
 _CLOSING = {"{": "}", "[": "]"}
-#: What neither both databases nor ASCII can hold as it is.
-_UNSAFE = re.compile("[^\t\n\r\x20-\x7e]")
+#: Characters outside printable ASCII.
+_NOT_ASCII = re.compile("[^\t\n\r\x20-\x7e]")
 
 
 def members(text: str) -> dict[str, str]:
     """
-    Return the members of the JSON object *text* by name, each value as the text it stands as.
+    Return the members of the JSON object *text* by name, each value as unparsed text.
 
-    Values may be anything of any depth; of a name that stands twice the last one counts.
+    Values may be of any kind and depth. If a name occurs twice, the last value counts.
 
     Raises:
         ValueError: *text* is not an object, or its quotes or brackets do not match.
@@ -44,7 +44,7 @@ def members(text: str) -> dict[str, str]:
 
 
 def items(text: str) -> list[str]:
-    """Return the items of the JSON array *text*, each as the text it stands as; or ValueError."""
+    """Return the items of the JSON array *text* as unparsed text; or ValueError."""
     found: list[str] = []
     at, end = _inside(text, "[")
     while at < end:
@@ -55,7 +55,7 @@ def items(text: str) -> list[str]:
 
 
 def _inside(text: str, bracket: str) -> tuple[int, int]:
-    """Return where the inside of the outermost brackets starts and ends."""
+    """Return the start and end of what is inside the outermost brackets."""
     start, end = _after_space(text, 0), len(text.rstrip(_SPACES)) - 1
     if end <= start or text[start] != bracket or text[end] != _CLOSING[bracket]:
         raise ValueError(f"no {bracket} that is closed again")
@@ -69,9 +69,9 @@ def _after_space(text: str, at: int) -> int:
 
 def _value_end(text: str, start: int, end: int) -> int:
     """
-    Return where the comma after a value is, or *end*.
+    Return the index of the comma after a value, or *end*.
 
-    As the parser says, or by quotes and brackets where it cannot or sees only a part of it.
+    The JSON parser finds it; if the parser fails or stops early, quotes and brackets do.
     """
     try:
         value_end = _after_space(text, _DECODER.raw_decode(text, start)[1])
@@ -85,7 +85,7 @@ def _value_end(text: str, start: int, end: int) -> int:
             raise ValueError("a string that is not closed")
         if depth == 0 and token.group() == ",":
             return token.start()
-        depth += _DEEPER.get(token.group(), 0)
+        depth += _DEPTH_CHANGE.get(token.group(), 0)
         if depth < 0:
             break
     if depth != 0:
@@ -93,8 +93,8 @@ def _value_end(text: str, start: int, end: int) -> int:
     return end
 
 
-def plain(text: str | None) -> Any:
-    """Return the value that JSON text stands for; None where it cannot be read."""
+def parsed(text: str | None) -> Any:
+    """Return the value of JSON text; None if it is not JSON."""
     if text is None:
         return None
     try:
@@ -103,13 +103,13 @@ def plain(text: str | None) -> Any:
         return None
 
 
-def plain_members(values: Mapping[str, str], *leave: str) -> dict[str, Any]:
-    """Return the values of members, without those named in *leave*."""
-    return {name: plain(text) for name, text in values.items() if name not in leave}
+def parsed_members(values: Mapping[str, str], *without: str) -> dict[str, Any]:
+    """Return the parsed values of members, except for those named in *without*."""
+    return {name: parsed(text) for name, text in values.items() if name not in without}
 
 
 def ascii_safe(text: str) -> str:
-    """Return JSON text with everything outside printable ASCII escaped, unchanged in meaning."""
+    """Return JSON text of the same meaning, with everything outside printable ASCII escaped."""
     if text.isascii() and text.isprintable():
         return text
-    return _UNSAFE.sub(lambda match: json.dumps(match.group())[1:-1], text)
+    return _NOT_ASCII.sub(lambda match: json.dumps(match.group())[1:-1], text)

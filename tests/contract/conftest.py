@@ -6,7 +6,8 @@ import os
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
+from fcntl import LOCK_EX, flock
 from itertools import count
 from pathlib import Path
 
@@ -34,12 +35,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         # It says where it keeps its files where the session has no XDG_RUNTIME_DIR.
         warnings.simplefilter("ignore")
         pgserver = pytest.importorskip("pgserver", reason=f"no pgserver, and no {SERVER}")
-        started = pgserver.get_server(_shared(tmp_path_factory))
+        folder = _shared(tmp_path_factory)
+        with _alone(folder):
+            started = pgserver.get_server(folder)
         # What is on disk when a transaction ends is PostgreSQL's own promise; ours need no waiting.
         for statement in ("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()"):
             _administer(started.get_uri(), statement)
         yield started.get_uri()
-        started.cleanup()  # the last process that uses it stops it
+        with _alone(folder):
+            started.cleanup()  # the last process that uses it stops it
 
 
 def _shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -50,6 +54,14 @@ def _shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shared = folder / "postgresql"
     shared.mkdir(exist_ok=True)
     return shared
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep the session's other processes out of the block: two must not start one server."""
+    with folder.with_suffix(".lock").open("w") as lock:
+        flock(lock, LOCK_EX)
+        yield
 
 
 def _administer(server: str, statement: str) -> None:

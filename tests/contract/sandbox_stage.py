@@ -70,19 +70,19 @@ class Stage:
     def __init__(
         self,
         *,
-        ledger: Journal | None = None,
+        journal: Journal | None = None,
         clock: Any = None,
         keys: frozenset[str] | None = None,
         tolerated: frozenset[int] = frozenset(),
-        **world: Any,
+        **config: Any,
     ) -> None:
         self.clock = clock or Clock()
         self.agent = Reader()
         self.sandbox = Sandbox(
-            world=SandboxConfig(**{"durations": (10.0, 10.0), **world}),
+            config=SandboxConfig(**{"durations": (10.0, 10.0), **config}),
             now=self.clock,
             agent=self.agent,
-            ledger=ledger,
+            journal=journal,
             keys=keys,
             home="https://sandbox",
             middleware=judging,

@@ -10,7 +10,7 @@ import pytest
 from api_wire import Said
 
 from batchrunner.model import ApiError, Run, RunStatus, Unreadable
-from batchrunner.tinyfish.client import MAX_SPLITS
+from batchrunner.tinyfish.client import MAX_SPLIT_REQUESTS
 
 pytestmark = pytest.mark.anyio
 
@@ -59,14 +59,14 @@ async def test_a_refusal_that_is_about_no_single_run_is_told_as_it_came() -> Non
     async with said.api as api:
         with pytest.raises(ApiError, match="A bad id"):
             await api.get_many(HUNDRED)
-    assert len(said.asked) <= MAX_SPLITS
+    assert len(said.asked) <= MAX_SPLIT_REQUESTS
 
 
 async def test_of_many_bad_ids_not_all_are_looked_for_in_one_look() -> None:
     said = Said(refuses(set(HUNDRED[::2])))
     async with said.api as api:
         found = await api.get_many(HUNDRED)
-    assert len(said.asked) <= MAX_SPLITS
+    assert len(said.asked) <= MAX_SPLIT_REQUESTS
     assert 0 < len(found) < 100
 
 

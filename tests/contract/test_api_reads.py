@@ -134,7 +134,7 @@ def shows(results: dict[str, str]) -> Callable[[httpx.Request], httpx.Response]:
 async def test_the_one_run_that_is_too_large_is_found_and_the_others_are_seen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("batchrunner.tinyfish.http.MOST_BYTES", 20_000)
+    monkeypatch.setattr("batchrunner.tinyfish.http.MAX_ANSWER_BYTES", 20_000)
     run_ids = [f"r{at}" for at in range(100)]
     said = Said(shows({"r41": "x" * 20_000}))
     found = await look(said, *run_ids)
@@ -147,7 +147,7 @@ async def test_the_one_run_that_is_too_large_is_found_and_the_others_are_seen(
 async def test_many_large_runs_are_all_seen_in_smaller_parts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("batchrunner.tinyfish.http.MOST_BYTES", 20_000)
+    monkeypatch.setattr("batchrunner.tinyfish.http.MAX_ANSWER_BYTES", 20_000)
     run_ids = [f"r{at}" for at in range(16)]
     found = await look(Said(shows(dict.fromkeys(run_ids, "x" * 8_000))), *run_ids)
     assert [type(seen) for seen in found.values()] == [Run] * 16
@@ -283,7 +283,7 @@ async def test_a_number_is_the_id_of_the_run_that_was_asked_for_by_it() -> None:
 async def test_pages_that_are_too_large_are_asked_for_with_fewer_runs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("batchrunner.tinyfish.http.MOST_BYTES", 20_000)
+    monkeypatch.setattr("batchrunner.tinyfish.http.MAX_ANSWER_BYTES", 20_000)
 
     def answer(request: httpx.Request) -> httpx.Response:
         limit, at = int(request.url.params["limit"]), int(request.url.params.get("cursor", "0"))

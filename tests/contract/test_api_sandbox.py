@@ -38,10 +38,10 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 class Stage:
     """A sandbox, its clock, and our client in front of it."""
 
-    def __init__(self, **world: Any) -> None:
+    def __init__(self, **config: Any) -> None:
         self.now = DAWN
         self.sandbox = Sandbox.in_process(
-            SandboxConfig(**{"durations": (10.0, 10.0), **world}),
+            SandboxConfig(**{"durations": (10.0, 10.0), **config}),
             lambda: self.now,
             middleware=judging,
         )
@@ -58,7 +58,7 @@ class Stage:
 
     @property
     def created(self) -> int:
-        return len(self.sandbox.ledger.runs)
+        return len(self.sandbox.journal.runs)
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ async def test_runs_are_found_by_their_marker_over_several_pages(stage: Stage) -
 
 
 @pytest.mark.parametrize(
-    ("fate", "status"),
+    ("fault", "status"),
     [
         ("rejected", 400),
         ("rejected_unnamed", 400),
@@ -152,20 +152,20 @@ async def test_runs_are_found_by_their_marker_over_several_pages(stage: Stage) -
         ("throttled", 429),
     ],
 )
-async def test_a_refusal_creates_nothing(stage: Stage, fate: str, status: int) -> None:
-    runs = [*jobs(1), {"url": f"{FAULTS}{fate}", "goal": "Read"}]
+async def test_a_refusal_creates_nothing(stage: Stage, fault: str, status: int) -> None:
+    runs = [*jobs(1), {"url": f"{FAULTS}{fault}", "goal": "Read"}]
     answer = await stage.api.create(runs, None)
     assert isinstance(answer, Refused)
     assert answer.fault.status == status
-    assert set(answer.fault.issues) == ({1} if fate == "rejected" else set())
-    assert (answer.fault.retry_after is not None) is (fate == "throttled")
+    assert set(answer.fault.issues) == ({1} if fault == "rejected" else set())
+    assert (answer.fault.retry_after is not None) is (fault == "throttled")
     alone = await stage.api.create_one(runs[1], None)
     assert isinstance(alone, Refused)
     assert stage.created == 0
 
 
 @pytest.mark.parametrize(
-    ("fate", "created"),
+    ("fault", "created"),
     [
         ("unavailable", 0),
         ("error_before", 0),
@@ -175,9 +175,9 @@ async def test_a_refusal_creates_nothing(stage: Stage, fate: str, status: int) -
     ],
 )
 async def test_an_answer_that_is_none_tells_nothing_of_what_was_created(
-    stage: Stage, fate: str, created: int
+    stage: Stage, fault: str, created: int
 ) -> None:
-    answer = await stage.api.create([*jobs(1), {"url": f"{FAULTS}{fate}", "goal": "Read"}], None)
+    answer = await stage.api.create([*jobs(1), {"url": f"{FAULTS}{fault}", "goal": "Read"}], None)
     assert isinstance(answer, Unanswered)
     assert stage.created == created
 

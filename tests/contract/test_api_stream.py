@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from batchrunner.model import CreateAnswer, Created, Refused, Unanswered
 from batchrunner.tinyfish import http
 from batchrunner.tinyfish.console_client import ConsoleClient
-from batchrunner.tinyfish.sse import MAX_LINE_BYTES, EventDecoder, StreamEvent, read_event
+from batchrunner.tinyfish.event_stream import MAX_LINE_BYTES, EventDecoder, StreamEvent, read_event
 
 RUN = {"url": "https://shop.test/", "goal": "Read it"}
 STARTED = {"type": "STARTED", "run_id": "r-1", "timestamp": "2026-09-02T21:00:00Z"}
@@ -54,7 +54,7 @@ def told_by(said: Said, schema: Any = None) -> tuple[CreateAnswer, list[StreamEv
     async def listen() -> CreateAnswer:
         transport = said.api._http._client._transport
         async with ConsoleClient("https://api.test", KEY, transport=transport) as reader:
-            return await reader.stream(RUN, schema, events.append)
+            return await reader.create_streaming(RUN, schema, events.append)
 
     return anyio.run(listen), events
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import closing
+from decimal import Decimal
 
 import pytest
 from alembic import command
@@ -25,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from batchrunner.model import FailureCategory
+from batchrunner.model import Budget, FailureCategory
 from batchrunner.store.database import StoreError, migrations
 from batchrunner.store.schema import HEAD, metadata
 from batchrunner.store.store import Store
@@ -133,20 +134,104 @@ def test_a_ledger_is_sound_after_its_first_jobs(store: Store, engine: Engine) ->
                 tx.execute(text("INSERT INTO results VALUES (1, '')"))
 
 
+AT = "2026-09-02T21:00:00.000000Z"
+LIMITS = {"concurrency": 9, "backoff": 15, "queued_limit": 60, "running_limit": 60}
+
+
+def upgrade(tx: Connection, revision: str) -> None:
+    """Migrate an empty database to an older revision."""
+    if tx.dialect.name == "sqlite":
+        tx.exec_driver_sql("PRAGMA application_id = 1651666481")
+    config = Config()
+    config.set_main_option("script_location", str(migrations()))
+    config.attributes["connection"] = tx
+    command.upgrade(config, revision)
+
+
+@pytest.mark.parametrize(
+    ("in_file", "set_later", "expected"),
+    [
+        ("$20", None, Budget(money=Decimal(20))),
+        ("1500 steps", None, Budget(steps=1500)),
+        (None, "$0.25", Budget(money=Decimal("0.25"))),
+        ("$20", "none", None),
+        (None, None, None),
+    ],
+)
+def test_budgets_in_the_syntax_of_job_files_become_values(
+    address: str, empty: Engine, in_file: str | None, set_later: str | None, expected: Budget | None
+) -> None:
+    canary = {"jobs": 5, "success_rate": "0.8", "row_cost": "$0.05"}
+    settings = json.dumps({**LIMITS, "budget": in_file, "canary": canary})
+    with empty.begin() as tx:
+        upgrade(tx, "0009")
+        tx.execute(
+            text(
+                "INSERT INTO batches (name, settings, created_at, budget)"
+                " VALUES ('prices', :settings, :at, :budget)"
+            ),
+            {"settings": settings, "at": AT, "budget": set_later},
+        )
+    with closing(Store.open(address)) as store:
+        (batch,) = store.batches()
+    assert batch.settings.budget == expected
+    assert batch.settings.canary is not None
+    assert batch.settings.canary.row_cost == Budget(money=Decimal("0.05"))
+
+
+def test_a_budget_that_another_program_wrote_stays_as_it_is(address: str, empty: Engine) -> None:
+    with empty.begin() as tx:
+        upgrade(tx, "0009")
+        tx.execute(
+            text("INSERT INTO batches (name, settings, created_at) VALUES ('prices', 'x', :at)"),
+            {"at": AT},
+        )
+    with closing(Store.open(address)) as store:
+        assert store.tampering(thorough=True).garbled == ("settings of row 1 in batches is 'x'",)
+
+
+#: Rows of the tables that the migration replaces, in the order of their old columns.
+ROWS = {
+    "halts": (7, 1, "alice", "billing_failure", "no credits", AT, AT, None),
+    "hosts": (1, "a.test", "0123456789abcdef", 2, 3, 5, 4),
+    "parking": (1, "a.test", 3, 5, 4, AT, AT, 2),
+}
+
+
+def test_renamed_tables_keep_their_rows_and_number_new_ones(address: str, empty: Engine) -> None:
+    with empty.begin() as tx:
+        upgrade(tx, "0009")
+        tx.execute(
+            text("INSERT INTO owners VALUES ('alice', 'm', 1, 'x', :at, :at, NULL)"), {"at": AT}
+        )
+        tx.execute(
+            text("INSERT INTO batches (name, settings, created_at) VALUES ('prices', :s, :at)"),
+            {"s": json.dumps(LIMITS), "at": AT},
+        )
+        for table, row in ROWS.items():
+            values = {f"v{at}": value for at, value in enumerate(row)}
+            named = ", ".join(f":{name}" for name in values)
+            tx.execute(text(f"INSERT INTO {table} VALUES ({named})"), values)
+    with closing(Store.open(address)) as store:
+        store.enlist(owner("bob"), NOW)
+        store.hold("bob", 1, NOW, "no credits", NOW)
+        (parked,) = store.parked(1)
+        assert (parked.host, parked.failures, parked.failed_probes) == ("a.test", 4, 2)
+    with empty.connect() as tx:
+        for old, new in (("hosts", "host_escalations"), ("parking", "host_breakers")):
+            assert tuple(tx.execute(text(f"SELECT * FROM {new}")).one()) == ROWS[old]
+        holds = tx.execute(text("SELECT * FROM holds ORDER BY id")).all()
+    assert tuple(holds[0]) == ROWS["halts"]
+    assert [hold.id for hold in holds] == [7, 8]
+
+
 def test_what_the_first_ledgers_had_counted_is_told_apart_by_category(
     address: str, empty: Engine
 ) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(migrations()))
-    at = "2026-09-02T21:00:00.000000Z"
-    settings = json.dumps(
-        {"concurrency": 9, "backoff": 15, "queued_limit": 60, "running_limit": 60}
-    )
+    at = AT
+    settings = json.dumps(LIMITS)
     with empty.begin() as tx:
-        if tx.dialect.name == "sqlite":
-            tx.exec_driver_sql("PRAGMA application_id = 1651666481")
-        config.attributes["connection"] = tx
-        command.upgrade(config, "0001")
+        upgrade(tx, "0001")
         for statement in (
             "INSERT INTO owners VALUES ('alice', 'm', 1, 'x', :at, :at, NULL)",
             "INSERT INTO batches VALUES (1, 'prices', :settings, NULL, :at)",

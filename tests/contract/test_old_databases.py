@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,9 +22,9 @@ from sqlalchemy.pool import NullPool
 from batchrunner.cli.commands.doctor import command as doctor
 from batchrunner.cli.commands.status import command as status
 from batchrunner.model import JobState, Owner
-from batchrunner.outputs import Export
+from batchrunner.outputs import FORMATS
 from batchrunner.runner.runner import ExitReason, Runner
-from batchrunner.sandbox import Journal, Run, Sandbox, SandboxConfig
+from batchrunner.sandbox import Journal, Sandbox, SandboxConfig, SandboxRun
 from batchrunner.selftest.invariants import check_end
 from batchrunner.store.store import Store
 from batchrunner.tinyfish.client import TinyFishClient
@@ -34,17 +35,16 @@ TABLES = {
     "artifacts": "artifacts",
     "attempts": "attempts",
     "batches": "batches",
-    "halts": "halts",
-    "hosts": "hosts",
+    "halts": "holds",
+    "hosts": "host_escalations",
     "jobs": "jobs",
     "orphans": "orphans",
     "owners": "owners",
-    "parking": "parking",
+    "parking": "host_breakers",
     "results": "results",
     "submissions": "submissions",
 }
 FOLDER = Path(__file__).parents[1] / "fixtures" / "databases"
-FORMATS = ("csv", "excel", "jsonl")
 #: How the sandbox was started that the database in mid-batch was made with; runs that were listed
 #: late are listed at once by now.
 WORLD = SandboxConfig(
@@ -137,9 +137,10 @@ def test_an_old_database_gives_the_same_exports(name: str, opened: Store) -> Non
     assert expected == {f"{batch.name}.{format}" for batch in batches for format in FORMATS}
     for batch in batches:
         for format in FORMATS:
-            lines = Export(format, lambda id=batch.id: opened.finished(id)).lines()  # type: ignore[misc]
+            written = BytesIO()
+            FORMATS[format].write(lambda id=batch.id: opened.finished(id), written)  # type: ignore[misc]
             wanted = (FOLDER / f"{name}.expected" / f"{batch.name}.{format}").read_bytes()
-            assert "".join(lines).encode() == wanted, f"{batch.name}.{format}"
+            assert written.getvalue() == wanted, f"{batch.name}.{format}"
 
 
 def test_an_old_database_has_the_same_status(name: str, old: str) -> None:
@@ -173,15 +174,15 @@ def test_the_doctor_finds_nothing_bad_in_an_old_database(name: str, old: str) ->
 class Resumed:
     """A new runner on the database in mid-batch, as soon as the old one was killed."""
 
-    def __init__(self, store: Store, ledger: Journal, killed_at: datetime) -> None:
-        self.store, self.ledger, self.killed_at = store, ledger, killed_at
+    def __init__(self, store: Store, journal: Journal, killed_at: datetime) -> None:
+        self.store, self.journal, self.killed_at = store, journal, killed_at
         (self.batch,) = store.batches()
 
     def now(self) -> datetime:
         return self.killed_at + timedelta(seconds=anyio.current_time())
 
     async def run(self) -> ExitReason:
-        sandbox = Sandbox.in_process(WORLD, self.now, ledger=self.ledger)
+        sandbox = Sandbox.in_process(WORLD, self.now, journal=self.journal)
         me = Owner(id="resumed", machine="here", pid=1, process_started_at="x")
         async with TinyFishClient("http://127.0.0.1", "key", transport=sandbox.transport()) as api:
             runner = Runner(
@@ -192,7 +193,7 @@ class Resumed:
                 now=self.now,
                 monotonic=anyio.current_time,
                 offload=at_once,
-                gone=lambda owners: [owner.id for owner in owners],
+                exited_owners=lambda owners: [owner.id for owner in owners],
             )
             ending = await runner.run()
         await sandbox.settle()
@@ -247,7 +248,7 @@ def lives_before(address: str) -> dict[str, int]:
         return {what: tx.execute(text(query)).scalar_one() for what, query in queries.items()}
 
 
-def check_runs(address: str, store: Store, resumed: Resumed, runs: Sequence[Run]) -> None:
+def check_runs(address: str, store: Store, resumed: Resumed, runs: Sequence[SandboxRun]) -> None:
     """Check that each job has the runs that it needs and no other, but for the old orphan."""
     with connection(address) as tx:
         orphans = set(tx.execute(text(f"SELECT run_id FROM {TABLES['orphans']}")).scalars())

@@ -41,7 +41,7 @@ async def test_a_run_from_creation_to_result() -> None:
     assert done["output_schema"] == schema
     assert done["schema_validation"] == {"valid": True, "re_prompt_attempts": 0, "errors": []}
     assert done["num_of_steps"] == len(done["steps"]) == 2
-    assert stage.sandbox.ledger.charged == Decimal("0.032")
+    assert stage.sandbox.journal.charged == Decimal("0.032")
 
 
 async def test_the_forms_of_steps() -> None:
@@ -71,9 +71,9 @@ async def test_a_batch_is_created_in_the_order_of_its_runs() -> None:
     stage = Stage()
     urls = [f"{PAGE}{number}" for number in range(100)]
     run_ids = await stage.create(*urls)
-    assert [run.run_id for run in stage.sandbox.ledger.runs] == run_ids
-    assert [run.url for run in stage.sandbox.ledger.runs] == urls
-    assert [request.urls for request in stage.sandbox.ledger.requests] == [tuple(urls)]
+    assert [run.run_id for run in stage.sandbox.journal.runs] == run_ids
+    assert [run.url for run in stage.sandbox.journal.runs] == urls
+    assert [request.urls for request in stage.sandbox.journal.requests] == [tuple(urls)]
 
 
 async def test_many_runs_are_read_at_once() -> None:
@@ -158,9 +158,9 @@ async def test_a_cancelled_run_costs_its_part() -> None:
     half, untouched = await stage.create(PAGE, PAGE)
     stage.clock.tick(5)
     await stage.post("/v1/runs/batch/cancel", {"run_ids": [untouched, half]})
-    run, other = stage.sandbox.ledger.runs
+    run, other = stage.sandbox.journal.runs
     assert 0 < run.steps <= 6
-    assert run.charge == run.steps * Decimal("0.016") == stage.sandbox.ledger.charged
+    assert run.charge == run.steps * Decimal("0.016") == stage.sandbox.journal.charged
     assert (other.steps, other.charge) == (0, 0)
 
 
@@ -172,7 +172,7 @@ async def test_the_wallet_pays_for_steps_until_it_is_empty() -> None:
     refused = await stage.client.post(RUN_BATCH, json={"runs": [ITEM]})
     assert refused.status_code == 402
     assert refused.json()["error"]["code"] == "INSUFFICIENT_CREDITS"
-    assert len(stage.sandbox.ledger.runs) == 1
+    assert len(stage.sandbox.journal.runs) == 1
 
 
 async def test_an_account_without_credits_has_no_wallet() -> None:
@@ -198,7 +198,7 @@ async def test_a_right_key_is_required(
     answer = await stage.client.request(method, path, headers=headers)
     assert answer.status_code == 401
     assert answer.json() == {"error": {"code": code, "message": message}}
-    assert stage.sandbox.ledger.requests == ()
+    assert stage.sandbox.journal.requests == ()
 
 
 @pytest.mark.parametrize(
@@ -283,8 +283,8 @@ async def test_a_bad_run_is_refused_by_its_path(
         assert error["details"][0]["message"] == message
         field = ".".join(map(str, [*prefix, *path]))
         assert error["message"] == (f'Field "{field}": {message}' if field else message)
-    assert stage.sandbox.ledger.runs == ()
-    assert [request.status for request in stage.sandbox.ledger.requests] == [400, 400]
+    assert stage.sandbox.journal.runs == ()
+    assert [request.status for request in stage.sandbox.journal.requests] == [400, 400]
 
 
 @pytest.mark.parametrize(
@@ -403,7 +403,7 @@ async def test_an_output_schema_outside_the_subset_is_refused(
         answer = await stage.client.post(path, json={**body, "output_schema": schema})
         assert answer.status_code == 400
         assert answer.json()["error"]["message"] == message
-    assert stage.sandbox.ledger.runs == ()
+    assert stage.sandbox.journal.runs == ()
 
 
 async def test_all_of_the_subset_is_taken() -> None:

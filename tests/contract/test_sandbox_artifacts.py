@@ -110,9 +110,9 @@ async def test_what_a_run_was_asked_is_text_in_its_live_view() -> None:
 # ---- what can be wrong with them ----
 
 
-async def taken(fate: str, what: str = "screenshot") -> httpx.Response:
+async def taken(fault: str, what: str = "screenshot") -> httpx.Response:
     stage = Stage()
-    run = await seen(stage, f"https://faults.test/{fate}")
+    run = await seen(stage, f"https://faults.test/{fault}")
     step = run["steps"][0]["id"]
     return await stage.ask(f"/v1/runs/{run['run_id']}/steps/{step}/{what}")
 

@@ -21,7 +21,7 @@ from batchrunner.sandbox import Sandbox, SandboxConfig
 
 HERE = Path(__file__).parent
 #: Names in `required` and ids of credentials and profiles can be wrong in what a schema allows;
-#: `test_sandbox_laws` holds both sides to each other where that can be told apart.
+#: `test_sandbox_agrees_with_contract` compares both sides where they can differ.
 LEFT_OUT = "positive_data_acceptance"
 #: How long it draws: it would for ever.
 SECONDS = 8
@@ -32,7 +32,7 @@ def served() -> Iterator[str]:
     """Serve a sandbox whose agent goes nowhere and that tells no webhook."""
     begin = monotonic()
     sandbox = Sandbox(
-        world=SandboxConfig(durations=(0.001, 0.001)),
+        config=SandboxConfig(durations=(0.001, 0.001)),
         now=lambda: DAWN + timedelta(seconds=monotonic() - begin),
         agent=Reader(),
         keys=frozenset({"sk-test"}),

@@ -33,9 +33,9 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Served]:
-    world = SandboxConfig(durations=(0.05, 0.05), credits=Decimal(100))
+    config = SandboxConfig(durations=(0.05, 0.05), credits=Decimal(100))
     judging = Judging()
-    with serve(world, middleware=judging) as served:
+    with serve(config, middleware=judging) as served:
         yield served
     assert not judging.mistakes, judging.mistakes
 
@@ -112,9 +112,9 @@ async def test_agent_stream_async(served: Served) -> None:
     assert list(dict.fromkeys(kinds(events))) == WHOLE
 
 
-@pytest.mark.parametrize("fate", ["system_failure", "agent_failure", "billing_failure", "unknown"])
-def test_a_failed_run_is_told_in_every_way(client: TinyFish, fate: str) -> None:
-    body = {"goal": "Read", "url": f"https://faults.test/{fate}"}
+@pytest.mark.parametrize("fault", ["system_failure", "agent_failure", "billing_failure", "unknown"])
+def test_a_failed_run_is_told_in_every_way(client: TinyFish, fault: str) -> None:
+    body = {"goal": "Read", "url": f"https://faults.test/{fault}"}
     done = client.agent.run(**body)
     assert done.status == "FAILED"
     with client.agent.stream(**body) as stream:

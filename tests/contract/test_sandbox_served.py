@@ -24,10 +24,10 @@ RUN_ASYNC = "/v1/automation/run-async"
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    path = tmp_path_factory.mktemp("served") / "ledger.jsonl"
+    path = tmp_path_factory.mktemp("served") / "journal.jsonl"
     judging = Judging()
-    world = SandboxConfig(durations=(0.001, 0.001))
-    with serve(world, ledger_path=path, middleware=judging) as served:
+    config = SandboxConfig(durations=(0.001, 0.001))
+    with serve(config, journal_path=path, middleware=judging) as served:
         yield served
     assert not judging.mistakes, judging.mistakes
 
@@ -75,24 +75,24 @@ def test_only_names_of_this_machine_are_answered(
     assert client.get(path, headers={"Host": host}).status_code == status
 
 
-@pytest.mark.parametrize("fate", ["dropped_before", "dropped_after"])
+@pytest.mark.parametrize("fault", ["dropped_before", "dropped_after"])
 def test_a_dropped_connection_is_a_broken_one(
-    client: httpx.Client, served: Served, fate: str, caplog: pytest.LogCaptureFixture
+    client: httpx.Client, served: Served, fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    before = len(served.ledger.runs)
-    body = {"url": f"https://faults.test/{fate}", "goal": "x"}
+    before = len(served.journal.runs)
+    body = {"url": f"https://faults.test/{fault}", "goal": "x"}
     with pytest.raises(httpx.RemoteProtocolError):
         client.post(RUN_ASYNC, json=body)
-    assert len(served.ledger.runs) - before == (fate == "dropped_after")
+    assert len(served.journal.runs) - before == (fault == "dropped_after")
     assert caplog.records == []
 
 
 def test_an_answer_that_never_comes_is_a_timeout(client: httpx.Client, served: Served) -> None:
-    before = len(served.ledger.runs)
+    before = len(served.journal.runs)
     body = {"url": "https://faults.test/hung_after", "goal": "x"}
     with pytest.raises(httpx.ReadTimeout):
         client.post(RUN_ASYNC, json=body, timeout=0.05)
-    assert len(served.ledger.runs) - before == 1
+    assert len(served.journal.runs) - before == 1
 
 
 def test_a_port_that_is_taken_is_named(served: Served) -> None:
@@ -104,9 +104,9 @@ def test_a_port_that_is_taken_is_named(served: Served) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_quietly(number: signal.Signals, tmp_path: Path) -> None:
     program = (
-        "from batchrunner.sandbox import World\n"
-        "from batchrunner.sandbox.serve import serve_forever\n"
-        "serve_forever(World(), 0, None, lambda url: print(url, flush=True))\n"
+        "from batchrunner.sandbox import SandboxConfig\n"
+        "from batchrunner.sandbox.http.server import serve_forever\n"
+        "serve_forever(SandboxConfig(), 0, None, lambda url: print(url, flush=True))\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", program],

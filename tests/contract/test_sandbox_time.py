@@ -99,16 +99,16 @@ async def test_settling_brings_the_ledger_up_to_date() -> None:
     await stage.create(PAGE, PAGE)
     stage.clock.tick(10)
     await stage.sandbox.settle()
-    assert [run.performed for run in stage.sandbox.ledger.runs] == [True, True]
+    assert [run.performed for run in stage.sandbox.journal.runs] == [True, True]
 
 
 def test_durations_are_spread_between_their_bounds_and_belong_to_the_url() -> None:
-    world = SandboxConfig(seed=3, durations=(15.0, 300.0))
-    drawn = [world.duration(f"{PAGE}{number}", 0) for number in range(5000)]
+    config = SandboxConfig(seed=3, durations=(15.0, 300.0))
+    drawn = [config.duration(f"{PAGE}{number}", 0) for number in range(5000)]
     assert min(drawn) == 15.0
     assert max(drawn) == 300.0
     assert 60 < statistics.median(drawn) < 75
-    assert world.duration(PAGE, 0) == world.duration(PAGE, 0) != world.duration(PAGE, 1)
+    assert config.duration(PAGE, 0) == config.duration(PAGE, 0) != config.duration(PAGE, 1)
     assert SandboxConfig(durations=(2.0, 2.0)).duration(PAGE, 0) == 2.0
 
 
@@ -135,7 +135,7 @@ def test_a_night_passes_on_a_virtual_clock() -> None:
         ) as client:
             item = {"url": "https://faults.test/normal", "goal": "Read the page"}
             await client.post("/v1/automation/run-batch", json={"runs": [item] * 50})
-            while not all(run.status.is_final for run in sandbox.ledger.runs):
+            while not all(run.status.is_final for run in sandbox.journal.runs):
                 await trio.sleep(60)
                 await client.get("/v1/runs", params={"limit": 1})
         return trio.current_time() - begin
@@ -144,22 +144,22 @@ def test_a_night_passes_on_a_virtual_clock() -> None:
 
 
 async def test_a_sandbox_goes_on_where_it_was_left(tmp_path: Path) -> None:
-    path, clock = tmp_path / "ledger.jsonl", Clock()
+    path, clock = tmp_path / "journal.jsonl", Clock()
     urls = [PAGE, "https://faults.test/agent_failure", *[PAGE] * 4]
-    with closing(Journal(path)) as ledger:
-        stage = Stage(ledger=ledger, clock=clock, limit=2)
+    with closing(Journal(path)) as journal:
+        stage = Stage(journal=journal, clock=clock, limit=2)
         run_ids = await stage.create(*urls)
         clock.tick(2)
         await stage.post(f"/v1/runs/{run_ids[4]}/cancel")
         clock.tick(9)
         await stage.run(run_ids[0])
-        before = [run for run in ledger.runs if run.status.is_final]
+        before = [run for run in journal.runs if run.status.is_final]
     assert path.stat().st_mode & 0o777 == 0o600
 
     clock.tick(20)
-    with closing(Journal(path)) as ledger:
-        stage = Stage(ledger=ledger, clock=clock, limit=2)
-        assert [ledger.find(run.run_id) for run in before] == before
+    with closing(Journal(path)) as journal:
+        stage = Stage(journal=journal, clock=clock, limit=2)
+        assert [journal.find(run.run_id) for run in before] == before
         assert len(before) == 3
         assert await times(stage, run_ids) == [
             ("COMPLETED", after(0), after(10)),
@@ -170,67 +170,80 @@ async def test_a_sandbox_goes_on_where_it_was_left(tmp_path: Path) -> None:
             ("COMPLETED", after(20), after(30)),
         ]
         assert len(stage.agent.sent) == 3  # the first came back before the restart
-        assert len(ledger.requests) == 1
+        assert len(journal.requests) == 1
 
 
-async def test_counted_fates_are_counted_over_a_restart(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.jsonl"
-    urls = [f"https://faults.test/{fate}/2" for fate in ("agent_failure", "unreachable")]
+async def test_counted_faults_are_counted_over_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    urls = [f"https://faults.test/{fault}/2" for fault in ("agent_failure", "unreachable")]
     seen = []
     for _ in range(3):
-        with closing(Journal(path)) as ledger:
-            stage = Stage(ledger=ledger, tolerated=frozenset({502}))
+        with closing(Journal(path)) as journal:
+            stage = Stage(journal=journal, tolerated=frozenset({502}))
             await stage.create(*urls)
-            unreachable = ledger.runs[1].run_id
+            unreachable = journal.runs[1].run_id
             status = (await stage.client.get(f"/v1/runs/{unreachable}")).status_code
-            seen.append((ledger.runs[-2].fate, status))
-            assert len({run.run_id for run in ledger.runs}) == len(ledger.runs)
+            seen.append((journal.runs[-2].fault, status))
+            assert len({run.run_id for run in journal.runs}) == len(journal.runs)
     assert seen == [("agent_failure", 502), ("agent_failure", 502), ("normal", 200)]
 
 
 async def test_a_clock_that_steps_back_leaves_one_history(tmp_path: Path) -> None:
-    path, clock = tmp_path / "ledger.jsonl", Clock()
-    with closing(Journal(path)) as ledger:
-        stage = Stage(ledger=ledger, clock=clock, limit=1)
+    path, clock = tmp_path / "journal.jsonl", Clock()
+    with closing(Journal(path)) as journal:
+        stage = Stage(journal=journal, clock=clock, limit=1)
         await stage.create(PAGE)
         clock.tick(11)
         await stage.get("/v1/runs")
         clock.tick(-5)
         [late] = await stage.create(PAGE)
         assert (await stage.run(late))["started_at"] == after(11)
-        before = ledger.runs
-    with closing(Journal(path)) as ledger:
-        Stage(ledger=ledger, clock=clock, limit=1)
-        assert ledger.runs == before
+        before = journal.runs
+    with closing(Journal(path)) as journal:
+        Stage(journal=journal, clock=clock, limit=1)
+        assert journal.runs == before
+
+
+async def test_a_journal_of_an_earlier_version_loads(tmp_path: Path) -> None:
+    path, clock = tmp_path / "journal.jsonl", Clock()
+    with closing(Journal(path)) as journal:
+        stage = Stage(journal=journal, clock=clock)
+        await stage.create(PAGE, "https://faults.test/agent_failure")
+        await stage.client.post("/v1/automation/run-batch", json={"runs": []})
+        before, requests = journal.runs, journal.requests
+    path.write_text(path.read_text().replace('"fault": ', '"fate": '))
+    with closing(Journal(path)) as journal:
+        Stage(journal=journal, clock=clock)
+        assert (journal.runs, journal.requests) == (before, requests)
 
 
 async def test_a_torn_last_line_is_forgotten(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.jsonl"
-    with closing(Journal(path)) as ledger:
-        stage = Stage(ledger=ledger)
+    path = tmp_path / "journal.jsonl"
+    with closing(Journal(path)) as journal:
+        stage = Stage(journal=journal)
         await stage.create(PAGE)
         kept = path.read_bytes()
         await stage.create(PAGE)
     path.write_bytes(path.read_bytes()[:-20])
-    with closing(Journal(path)) as ledger:
-        stage = Stage(ledger=ledger)
-        assert len(ledger.runs) == 1
+    with closing(Journal(path)) as journal:
+        stage = Stage(journal=journal)
+        assert len(journal.runs) == 1
         await stage.create(PAGE)
     lines = path.read_bytes().splitlines()
     assert lines[: len(kept.splitlines())] == kept.splitlines()
     assert all(json.loads(line) for line in lines)
-    with closing(Journal(path)) as ledger:
-        Stage(ledger=ledger)
-        assert len(ledger.runs) == 2
+    with closing(Journal(path)) as journal:
+        Stage(journal=journal)
+        assert len(journal.runs) == 2
 
 
 async def test_another_limit_holds_from_the_restart_on(tmp_path: Path) -> None:
-    path, clock = tmp_path / "ledger.jsonl", Clock()
-    with closing(Journal(path)) as ledger:
-        run_ids = await Stage(ledger=ledger, clock=clock, limit=1).create(PAGE, PAGE, PAGE)
+    path, clock = tmp_path / "journal.jsonl", Clock()
+    with closing(Journal(path)) as journal:
+        run_ids = await Stage(journal=journal, clock=clock, limit=1).create(PAGE, PAGE, PAGE)
     clock.tick(5)
-    with closing(Journal(path)) as ledger:
-        stage = Stage(ledger=ledger, clock=clock, limit=None)
+    with closing(Journal(path)) as journal:
+        stage = Stage(journal=journal, clock=clock, limit=None)
         assert [start for _, start, _ in await times(stage, run_ids)] == [
             after(0),
             after(5),
@@ -250,19 +263,19 @@ async def test_a_deposit_counts_from_its_instant_on_and_buys_runs_again() -> Non
     assert (await stage.get("/v1/wallet"))["available_balance"] == "0.016"
     await stage.create(PAGE)
     stage.clock.tick(30)
-    charged = stage.sandbox.ledger.charged
+    charged = stage.sandbox.journal.charged
     balance = (await stage.get("/v1/wallet"))["available_balance"]
-    assert Decimal(balance) == Decimal("1.016") - stage.sandbox.ledger.charged
-    assert charged == 0 < stage.sandbox.ledger.charged, "the wallet tells what was due by now"
+    assert Decimal(balance) == Decimal("1.016") - stage.sandbox.journal.charged
+    assert charged == 0 < stage.sandbox.journal.charged, "the wallet tells what was due by now"
 
 
 async def test_a_restart_pays_no_deposit_in_again_nor_later(tmp_path: Path) -> None:
-    path, clock = tmp_path / "ledger.jsonl", Clock()
+    path, clock = tmp_path / "journal.jsonl", Clock()
     for waits, balance in ((0, "0"), (59.999, "0"), (0.001, "5"), (3600, "5")):
         clock.tick(waits)
-        with closing(Journal(path)) as ledger:
+        with closing(Journal(path)) as journal:
             stage = Stage(
-                ledger=ledger, clock=clock, credits=Decimal(0), deposits=((60.0, Decimal(5)),)
+                journal=journal, clock=clock, credits=Decimal(0), deposits=((60.0, Decimal(5)),)
             )
             assert (await stage.get("/v1/wallet"))["available_balance"] == balance
 

@@ -19,18 +19,18 @@ STEALTHY = {"proxy_config": {"enabled": True, "country_code": "CH"}}
 SCHEMA = {"type": "object", "properties": {"price": {"type": "number"}}}
 
 
-def item(fate: str = "normal", **options: Any) -> dict[str, Any]:
-    return {"url": f"https://faults.test/{fate}", "goal": "Read 100% of it", **options}
+def item(fault: str = "normal", **options: Any) -> dict[str, Any]:
+    return {"url": f"https://faults.test/{fault}", "goal": "Read 100% of it", **options}
 
 
-async def created(stage: Stage, fate: str = "normal", wait: float = 10, **options: Any) -> str:
-    answer = await stage.bare(RUN_ASYNC, "POST", json=item(fate, **options))
+async def created(stage: Stage, fault: str = "normal", wait: float = 10, **options: Any) -> str:
+    answer = await stage.bare(RUN_ASYNC, "POST", json=item(fault, **options))
     stage.clock.tick(wait)
     return str(answer["run_id"])
 
 
-async def shown(stage: Stage, fate: str = "normal", wait: float = 10, **options: Any) -> Any:
-    return await stage.bare(f"/v1/runs/{await created(stage, fate, wait, **options)}")
+async def shown(stage: Stage, fault: str = "normal", wait: float = 10, **options: Any) -> Any:
+    return await stage.bare(f"/v1/runs/{await created(stage, fault, wait, **options)}")
 
 
 async def status(stage: Stage, path: str = RUN_ASYNC, **body: Any) -> int:
@@ -57,7 +57,7 @@ async def retry_after(stage: Stage) -> bool:
 
 async def ids_in_order(stage: Stage) -> bool:
     answer = await stage.bare(RUN_BATCH, "POST", json={"runs": [item(), item()]})
-    return [run.run_id for run in stage.sandbox.ledger.runs] == answer["run_ids"]
+    return [run.run_id for run in stage.sandbox.journal.runs] == answer["run_ids"]
 
 
 async def batch_status(stage: Stage) -> int:
@@ -75,7 +75,7 @@ async def broke(stage: Stage) -> Any:
 
 async def failed_charge(stage: Stage) -> bool:
     await shown(stage, "agent_failure")
-    return stage.sandbox.ledger.charged > 0
+    return stage.sandbox.journal.charged > 0
 
 
 async def names(stage: Stage) -> bool:
@@ -87,7 +87,7 @@ async def run_error(stage: Stage) -> list[str]:
 
 
 async def error_codes(stage: Stage) -> list[str]:
-    runs = [await shown(stage, fate) for fate in ("system_failure", "agent_failure")]
+    runs = [await shown(stage, fault) for fault in ("system_failure", "agent_failure")]
     return [run["error"]["code"] for run in runs]
 
 
@@ -177,7 +177,7 @@ CREDITS = {"credits": Decimal("0.001")}
 SHOTS: Any = of(screenshot, screenshots=True)
 FOR_LONG = {"durations": (700.0, 700.0)}
 
-#: variant → what is looked at, in which world, and what is seen for each answer in its order
+#: variant → what is looked at, in which config, and what is seen for each answer in its order
 SEEN: dict[str, tuple[Callable[[Stage], Any], dict[str, Any], list[Any]]] = {
     "over_limit": (over_limit, {"limit": 1}, [200, 429]),
     "retry_after": (retry_after, {}, [True, False]),
@@ -248,11 +248,11 @@ def anyio_backend() -> str:
 @pytest.mark.anyio
 @pytest.mark.parametrize("variant", SEEN)
 async def test_an_answer_makes_the_difference_that_it_says(variant: str) -> None:
-    look, world, expected = SEEN[variant]
+    look, config, expected = SEEN[variant]
     answers = list(VARIANTS[variant].answers)
     seen = []
     for answer in answers:
-        stage = Stage(**world, variants={variant: answer})
+        stage = Stage(**config, variants={variant: answer})
         seen.append(await look(stage))
     if variant == "data_order":
         expected = [seen[0], *expected[1:]]  # by id, which is any order

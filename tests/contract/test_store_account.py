@@ -8,9 +8,10 @@ from decimal import Decimal
 from sqlalchemy import Engine, text
 
 from batchrunner.model import Batch, FailureCategory
-from batchrunner.model.time_and_cost import CostCause, Hold, TimeAndCostShare, TimeBucket
+from batchrunner.model.states import TimeBucket
+from batchrunner.model.time_and_cost import CostCause, Hold, TimeAndCostShare
 from batchrunner.policy.create_outcome import settle_absent
-from batchrunner.store.claims import LEASE
+from batchrunner.store.leases import LEASE
 from batchrunner.store.schema import SubmissionState
 from batchrunner.store.store import Store
 from tests.fakes import (

@@ -197,8 +197,10 @@ def test_the_intent_is_on_disk_before_anything_can_be_sent(
     batch = begin(store, 3)
     (submission,) = claim(store, batch)
     with engine.connect() as tx:
-        stored = tx.execute(text("SELECT token, state, owner_id FROM submissions")).one()
-        opened = tx.execute(text("SELECT id, place, job_id FROM attempts ORDER BY place")).all()
+        stored = tx.execute(text("SELECT marker_token, state, owner_id FROM submissions")).one()
+        opened = tx.execute(
+            text("SELECT id, batch_index, job_id FROM attempts ORDER BY batch_index")
+        ).all()
     assert tuple(stored) == (submission.marker_token, "intended", "alice")
     expected = [(ride.attempt_id, ride.batch_index, ride.job.id) for ride in submission.attempts]
     assert [tuple(row) for row in opened] == expected

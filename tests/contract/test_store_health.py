@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import Engine, text
 
 from batchrunner.model import FailureCategory
-from batchrunner.store.claims import LEASE
 from batchrunner.store.database import StoreError
 from batchrunner.store.health import ATTEMPT_RULES, JOB_RULES, ForeignChanges, OpenWork
+from batchrunner.store.leases import LEASE
 from batchrunner.store.schema import HEAD, metadata
 from batchrunner.store.store import Store
 from tests.fakes import (
@@ -175,7 +175,7 @@ TAMPERED = {
     "an attempt and its submission are of its job's batch": (
         "UPDATE submissions SET batch_id = (SELECT max(id) FROM batches) WHERE state = 'created'"
     ),
-    "who has a run was not refused one, and its create was answered": (
+    "an attempt with a run was not refused, and its create was answered": (
         "UPDATE submissions SET state = 'intended' WHERE state = 'created'"
     ),
 }
@@ -203,7 +203,12 @@ def test_two_open_attempts_for_one_job_are_found_even_where_nothing_refuses_them
     busy: Store, engine: Engine
 ) -> None:
     columns = [column.name for column in metadata.tables["attempts"].columns]
-    given = {"id": "1000 + id", "number": "100", "place": "50 + place", "run_id": "'x' || id"}
+    given = {
+        "id": "1000 + id",
+        "number": "100",
+        "batch_index": "50 + batch_index",
+        "run_id": "'x' || id",
+    }
     values = ", ".join(given.get(name, name) for name in columns)
     with engine.begin() as tx:
         tx.exec_driver_sql("DROP INDEX uq_attempts_one_open_per_job")
@@ -226,8 +231,8 @@ def test_nothing_is_odd_in_a_ledger_in_which_everything_has_happened(busy: Store
 #: What another program does to the tables → what is said of it.
 REBUILT = {
     "DROP INDEX uq_attempts_one_open_per_job": "the index uq_attempts_one_open_per_job is missing",
-    "DROP TABLE hosts": "the table hosts is missing",
-    "ALTER TABLE batches DROP COLUMN rate": "the column rate of batches is missing",
+    "DROP TABLE host_escalations": "the table host_escalations is missing",
+    "ALTER TABLE batches DROP COLUMN step_price": "the column step_price of batches is missing",
     "ALTER TABLE jobs ADD COLUMN mine INTEGER": "the column mine of jobs is not ours",
     "CREATE UNIQUE INDEX mine ON jobs (id, url)": "the unique index mine of jobs is not ours",
 }
@@ -271,7 +276,9 @@ GARBLED = {
     ),
     "UPDATE jobs SET options = '{' WHERE id = 9": "options of row 9 in jobs is '{'",
     "UPDATE jobs SET options = '[]' WHERE id = 9": "options of row 9 in jobs is '[]'",
-    "UPDATE jobs SET met = '{\"x\": 1}' WHERE id = 9": "met of row 9 in jobs is '{\"x\": 1}'",
+    "UPDATE jobs SET failures_by_category = '{\"x\": 1}' WHERE id = 9": (
+        "failures_by_category of row 9 in jobs is '{\"x\": 1}'"
+    ),
     "UPDATE batches SET settings = '{}' WHERE id = 1": "settings of row 1 in batches is '{}'",
     "UPDATE batches SET budget = 'much' WHERE id = 1": "budget of row 1 in batches is 'much'",
     "UPDATE attempts SET run_status = 'LOST' WHERE id = 5": (

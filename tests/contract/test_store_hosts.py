@@ -19,7 +19,7 @@ from batchrunner.model import (
     OpenAttempt,
     RunStatus,
 )
-from batchrunner.policy.escalation import host_of
+from batchrunner.model.hosts import host_of
 from batchrunner.policy.host_breaker import FIRST_PARK, MAX_PROBES, PARK_AFTER_FAILURES
 from batchrunner.policy.slots import FIRST_CONCURRENCY, QUEUE_LAG, SlotUsage
 from batchrunner.store.store import Store

@@ -66,7 +66,7 @@ def test_evidence_is_kept_with_the_attempt_and_read_back(store: Store, engine: E
     assert (one.category, one.code, one.message) == (INVALID, "expect", "too cheap")
     assert one.findings == (SEEN,)
     with engine.connect() as tx:
-        stored = tx.execute(text("SELECT evidence FROM attempts")).scalar_one()
+        stored = tx.execute(text("SELECT findings FROM attempts")).scalar_one()
     assert json.loads(stored)[0]["path"] == "items[2].price"
 
 
@@ -83,9 +83,9 @@ def test_what_is_expected_is_watched_with_the_attempt(store: Store) -> None:
     )
     found = {each.job.key: each.expectations for each in start(store, batch)}
     assert found["a"].schema == found["b"].schema == schema
-    assert found["a"].demands == (FieldRule(path="a", required=True),)
+    assert found["a"].field_rules == (FieldRule(path="a", required=True),)
     assert found["a"].allow == {"empty"}
-    assert (found["b"].demands, found["c"].schema, found["c"].demands) == ((), None, ())
+    assert (found["b"].field_rules, found["c"].schema, found["c"].field_rules) == ((), None, ())
 
 
 def test_what_is_expected_is_that_of_the_newest_load(store: Store) -> None:
@@ -94,7 +94,7 @@ def test_what_is_expected_is_that_of_the_newest_load(store: Store) -> None:
     assert (again.known, again.changed) == (1, ())
     enlist(store, "alice")
     (attempt,) = start(store, first.batch)
-    assert [demand.path for demand in attempt.expectations.demands] == ["y"]
+    assert [rule.path for rule in attempt.expectations.field_rules] == ["y"]
 
 
 def test_a_success_that_is_judged_to_be_none_fails_with_one_failure_more(store: Store) -> None:
@@ -146,8 +146,8 @@ def test_failures_of_earlier_attempts_go_on_counting(store: Store, engine: Engin
     store.apply("alice", [success(attempt)], [], NOW)
     judge_all(store, batch, Failed(category=GOAL, message="x"))
     with engine.connect() as tx:
-        row = tx.execute(text("SELECT failures, met FROM jobs")).one()
-    assert (row.failures, json.loads(row.met)) == (2, {"goal_failure": 2})
+        row = tx.execute(text("SELECT failures, failures_by_category FROM jobs")).one()
+    assert (row.failures, json.loads(row.failures_by_category)) == (2, {"goal_failure": 2})
     judge_all(store, batch, None)
     assert store.broken_laws() == {}
 

@@ -24,8 +24,8 @@ from batchrunner.model import (
     SubmittedAttempt,
     Transition,
 )
-from batchrunner.store.claims import LEASE, LeaseLost
 from batchrunner.store.database import Database
+from batchrunner.store.leases import LEASE, LeaseLost
 from batchrunner.store.schema import SubmissionState, attempts, jobs, metadata, results
 from batchrunner.store.store import Store
 from tests.fakes import after, failed, job_file, keys, owner, run

@@ -16,7 +16,7 @@ from batchrunner.model import (
     RunStatus,
     Submission,
 )
-from batchrunner.store.claims import LEASE, LeaseLost
+from batchrunner.store.leases import LEASE, LeaseLost
 from batchrunner.store.schema import SubmissionState, metadata
 from batchrunner.store.store import Store
 from tests.fakes import (

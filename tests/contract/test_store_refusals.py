@@ -11,16 +11,18 @@ from tests.fakes import NOW, begin, failure, start, success
 
 OPEN = (
     "INSERT INTO attempts"
-    " (id, job_id, number, batch_id, owner_id, submission_id, place, opened_at{more})"
+    " (id, job_id, number, batch_id, owner_id, submission_id, batch_index, opened_at{more})"
     " VALUES (99, {job}, {number}, 1, '{owner}', {submission}, {place}, 'x'{values})"
 )
 JOB = (
     "INSERT INTO jobs"
-    " (id, batch_id, position, key, url, goal, options, shape, state, available_at{more})"
+    " (id, batch_id, position, key, url, goal, options, output_schema_digest, state,"
+    " available_at{more})"
     " VALUES (99, {batch}, 1, '{key}', 'u', 'g', '{{}}', '', '{state}', 'x'{values})"
 )
 SUBMISSION = (
-    "INSERT INTO submissions (id, batch_id, owner_id, token, marked, state, intended_at, search_at)"
+    "INSERT INTO submissions"
+    " (id, batch_id, owner_id, marker_token, marked, state, intended_at, search_at)"
     " VALUES (99, {batch}, '{owner}', '{token}', true, '{state}', 'x', {search_at})"
 )
 
@@ -80,8 +82,8 @@ IMPOSSIBLE = {
     "a final job loses its end": "UPDATE jobs SET finished_at = NULL WHERE id = 2",
     "more failures than attempts": "UPDATE jobs SET failures = attempt + 1 WHERE id = 3",
     "fewer failures than none": "UPDATE jobs SET failures = -1 WHERE id = 3",
-    "rides with nobody, not even itself": "UPDATE jobs SET together = 0 WHERE id = 3",
-    "rides with more than a request takes": "UPDATE jobs SET together = 101 WHERE id = 3",
+    "rides with nobody, not even itself": "UPDATE jobs SET max_batch_size = 0 WHERE id = 3",
+    "rides with more than a request takes": "UPDATE jobs SET max_batch_size = 101 WHERE id = 3",
     "one key twice in a batch": job(key="job-0001"),
     "a job of no batch": job(batch=77),
     "a job without a state": "UPDATE jobs SET state = NULL WHERE id = 3",
@@ -92,8 +94,8 @@ IMPOSSIBLE = {
     "in doubt, and never searched for": submission(state="unanswered"),
     "searched for, and not in doubt": submission(search_at="'x'"),
     "two submissions of one token": (
-        "INSERT INTO submissions (id, batch_id, owner_id, token, marked, state, intended_at)"
-        " SELECT 99, batch_id, owner_id, token, marked, state, intended_at FROM submissions"
+        "INSERT INTO submissions (id, batch_id, owner_id, marker_token, marked, state, intended_at)"
+        " SELECT 99, batch_id, owner_id, marker_token, marked, state, intended_at FROM submissions"
         " WHERE id = 1"
     ),
     "two results of one attempt": "INSERT INTO results VALUES (1, '{}')",

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
+from batchrunner.api_facts.limits import DEFAULT_STEP_LIMIT, MAX_STEPS
 from batchrunner.model import (
     Batch,
     Budget,
@@ -21,7 +22,6 @@ from batchrunner.model import (
     RateSource,
     RetryRule,
 )
-from batchrunner.policy.budget import DEFAULT_STEP_LIMIT, MAX_STEPS
 from batchrunner.policy.create_outcome import settle_absent, settle_unanswered
 from batchrunner.store.budget import UNCLEAR_AFTER
 from batchrunner.store.schema import SubmissionState
@@ -193,7 +193,7 @@ def test_attempts_of_an_older_program_count_at_the_most_that_the_api_takes(
     batch = poor(store, 10_000, jobs(2))
     claim(store, batch)
     with engine.begin() as tx:
-        tx.execute(text("UPDATE attempts SET reserved = NULL"))
+        tx.execute(text("UPDATE attempts SET reserved_steps = NULL"))
     assert purse(store, batch).reserved == 2 * MAX_STEPS
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from batchrunner.api_facts.limits import MAX_RUN_ID_LENGTH
 from batchrunner.model import (
-    MAX_RUN_ID_LENGTH,
     Batch,
     ControlRun,
     FailureCategory,

@@ -12,7 +12,7 @@ from signal import SIGCONT, SIGSTOP
 from threading import Event
 from typing import Any
 
-from batchrunner.sandbox import Run
+from batchrunner.sandbox import SandboxRun
 from batchrunner.selftest.subprocesses import Ended, Program, started, wait_until
 from tests.e2e.programs import Remote, batchrunner_process, pages, served, write_jobs
 
@@ -32,7 +32,7 @@ class Outage:
     folder: Path
     ended: Ended  #: the runner that met the outage
     created: tuple[int, int]  #: runs, when the outage was known and when it was over
-    runs: list[Run]
+    runs: list[SandboxRun]
     besides: Ended | None = None  #: another command meanwhile
 
 

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from batchrunner.cli import cli
 from batchrunner.cli.output.batch_text import batch_as_json
 from batchrunner.model import Batch
-from batchrunner.sandbox import Run, SandboxConfig
+from batchrunner.sandbox import SandboxConfig, SandboxRun
 from batchrunner.sandbox.http.server import serve
 from batchrunner.selftest.invariants import check_end, most_at_once
 from batchrunner.selftest.sandbox_process import KEY as CANARY
@@ -101,7 +101,7 @@ class Remote:
         """What a command needs to use it."""
         return {"TINYFISH_API_KEY": CANARY, "TINYFISH_BASE_URL": self.url}
 
-    def runs(self) -> list[Run]:
+    def runs(self) -> list[SandboxRun]:
         """Return all runs that it created, as they are now."""
         return runs_of(self.count.ledger, self.world)
 
@@ -115,7 +115,7 @@ def served(folder: Path, **world: Any) -> Iterator[Remote]:
     """Serve a sandbox of such a world while the block runs; its ledger stands in *folder*."""
     conditions = SandboxConfig(**{"durations": (0.2, 0.6), "retry_after": 1.0, **world})
     ledger, judging = folder / "served.jsonl", Judging()
-    with serve(conditions, ledger_path=ledger, middleware=judging) as sandbox:
+    with serve(conditions, journal_path=ledger, middleware=judging) as sandbox:
         yield Remote(url=sandbox.url, world=conditions, count=RunCounter(ledger))
     assert not judging.mistakes, judging.mistakes
 
@@ -137,7 +137,7 @@ def status_of(folder: Path, name: str = "jobs") -> dict[str, Any]:
         return batch_as_json(store, batch)
 
 
-def check_books(folder: Path, loaded: int, runs: Sequence[Run], name: str = "jobs") -> None:
+def check_books(folder: Path, loaded: int, runs: Sequence[SandboxRun], name: str = "jobs") -> None:
     """Check that a finished batch and the sandbox tell the same of what was run and charged."""
     with batch_in(folder, name) as (store, batch):
         check_end(store, batch.id, loaded, runs)

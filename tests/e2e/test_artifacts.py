@@ -9,7 +9,7 @@ from pathlib import Path
 from signal import SIGKILL
 from typing import Any
 
-from batchrunner.sandbox import Run
+from batchrunner.sandbox import SandboxRun
 from batchrunner.sandbox.http.response_bodies import recording
 from batchrunner.sandbox.media.jpeg import jpeg_of
 from tests.e2e.programs import batchrunner, check_books, pages, served, started, wait_until
@@ -33,7 +33,7 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def captured(runs: Sequence[Run]) -> Iterator[tuple[str, str, int, str]]:
+def captured(runs: Sequence[SandboxRun]) -> Iterator[tuple[str, str, int, str]]:
     """Give run, kind, step and digest of all that the sandbox captured."""
     for run in runs:
         yield run.run_id, "video", 0, digest(recording(run))

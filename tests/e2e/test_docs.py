@@ -28,7 +28,7 @@ from batchrunner.sandbox import FAULTS
 from batchrunner.sandbox.http.in_process import InProcess
 from batchrunner.sandbox.journal import _EVENTS
 from batchrunner.sandbox.sites import sites_app
-from batchrunner.store import claims
+from batchrunner.store import leases
 from batchrunner.tinyfish import client, http
 
 ROOT = Path(__file__).parents[2]
@@ -176,12 +176,15 @@ def test_the_layers_are_the_modules() -> None:
 NUMBERS = [
     ("ledger.md", f"within {client.CREATE_SECONDS:g} s"),
     ("ledger.md", f"over {http.MAX_ANSWER_BYTES // 1024**2} MB"),
-    ("ledger.md", f"lease of\n{claims.LEASE.total_seconds():g} s"),
-    ("ledger.md", f"renews every {claims.LEASE.total_seconds() / 3:g} s"),
+    ("ledger.md", f"lease of\n{leases.LEASE.total_seconds():g} s"),
+    ("ledger.md", f"renews every {leases.LEASE.total_seconds() / 3:g} s"),
     ("ledger.md", f"at\n   least {create_outcome.RECONCILE_GRACE.total_seconds():g} s"),
     ("ledger.md", f"does not know a run for {run_decision.LOST_AFTER.total_seconds():g} s"),
     ("ledger.md", f"alive for {run_decision.GIVEN_UP_AFTER.total_seconds() / 60:g} minutes"),
-    ("ledger.md", f"for {create_outcome.MAX_DOUBT.total_seconds() / 60:g} minutes, at intervals"),
+    (
+        "ledger.md",
+        f"for {create_outcome.MAX_UNRELIABLE_TIME.total_seconds() / 60:g} minutes, at intervals",
+    ),
     ("ledger.md", f"and {create_outcome.MAX_SEARCH_WAIT.total_seconds():g} s"),
     ("failures.md", f"did not know it for {run_decision.LOST_AFTER.total_seconds():g} s"),
     ("failures.md", f"polls over {run_decision.GIVEN_UP_AFTER.total_seconds() / 60:g} minutes"),

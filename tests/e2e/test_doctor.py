@@ -1,4 +1,4 @@
-"""`batchrunner doctor` says what a night would stumble over, and touches nothing."""
+"""`batchrunner doctor` says what would disturb a run, and touches nothing."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def whole(folder: Path) -> dict[str, tuple[bytes, int]]:
 # ---- the database ----
 
 
-def test_a_good_database_is_fit_for_a_night_and_left_as_it_is(finished: Path) -> None:
+def test_a_good_database_is_ready_and_left_as_it_is(finished: Path) -> None:
     before = whole(finished)
     ended, checks = doctor(finished)
     assert ended.exit_code == 0
@@ -282,7 +282,7 @@ def test_a_wrong_key_is_bad_and_shown_nowhere_even_if_the_api_repeats_it(tmp_pat
     assert (ended.exit_code, bad(checks)) == (3, {"key"})
     assert "refuses the key from TINYFISH_API_KEY (HTTP 401)" in checks["key"]["found"]
     assert CANARY not in ended.output + shown.said
-    assert shown.out.splitlines()[-1].startswith("✘ not fit for a night: 1 bad")
+    assert shown.out.splitlines()[-1].startswith("✘ not ready to run: 1 bad")
 
 
 def test_where_no_api_answers_that_is_bad(tmp_path: Path) -> None:

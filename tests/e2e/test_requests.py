@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from batchrunner.model import RUN_OPTIONS
+from batchrunner.api_facts.run_options import RUN_OPTIONS
 from tests.e2e.programs import batchrunner, served
 
 TEXT = {"type": "object", "properties": {"name": {"type": "string", "nullable": True}}}

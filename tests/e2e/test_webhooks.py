@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from batchrunner.policy.run_decision import MIN_POLL_SECONDS
+from batchrunner.policy.poll_interval import MIN_POLL_SECONDS
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.http.server import Served, serve
 from batchrunner.tinyfish.webhook_server import MAX_CONNECTIONS
@@ -69,7 +69,7 @@ def counted(folder: Path, seconds: float, jobs: int, **variants: str) -> Iterato
     world = SandboxConfig(
         durations=(seconds, seconds), variants={"webhook_url": "http", **variants}
     )
-    with serve(world, ledger_path=folder / "served.jsonl", middleware=counting) as served:
+    with serve(world, journal_path=folder / "served.jsonl", middleware=counting) as served:
         yield Counted(folder, served, requests)
 
 
@@ -87,7 +87,7 @@ def test_webhooks_are_heard_and_their_loss_changes_no_result(tmp_path: Path) -> 
         said = {name: program.end() for name, program in programs.items()}
         assert {ended.code for ended in said.values()} == {0}
         for remote in remotes.values():
-            check_books(remote.folder, 6, list(remote.served.ledger.runs))
+            check_books(remote.folder, 6, list(remote.served.journal.runs))
         exports = {(remote.folder / "jobs.csv").read_bytes() for remote in remotes.values()}
     assert "none came" in said["lost"].err
     assert "none came" not in said["heard"].err
@@ -113,7 +113,7 @@ def test_whatever_comes_to_the_port_is_a_look_at_most_and_the_secret_is_told_nob
             slow.sendall(head + b"60000\r\n\r\nslow")
         ended = program.end()
         assert ended.code == 0
-        check_books(remote.folder, 4, list(remote.served.ledger.runs))
+        check_books(remote.folder, 4, list(remote.served.journal.runs))
         # Two rounds of four seconds, and what starting and ending take.
         assert remote.looks <= 20 / MIN_POLL_SECONDS.total_seconds()
     assert secret not in ended.said
@@ -144,7 +144,7 @@ def test_a_port_that_is_taken_is_told_before_anything_is_submitted(tmp_path: Pat
         assert ended.code == 3
         assert f"--webhook-listen 127.0.0.1:{port} cannot be used" in ended.err
         assert "tip: name another port" in ended.err
-        assert remote.served.ledger.runs == ()
+        assert remote.served.journal.runs == ()
 
 
 def test_an_api_that_refuses_the_address_costs_no_job_and_is_told(tmp_path: Path) -> None:
@@ -152,8 +152,8 @@ def test_an_api_that_refuses_the_address_costs_no_job_and_is_told(tmp_path: Path
         ended = batchrunner("run", "jobs.yaml", *LISTEN, cwd=remote.folder, env=remote.env)
         assert ended.code == 0
         assert "going on without the webhook" in ended.err
-        check_books(remote.folder, 3, list(remote.served.ledger.runs))
-    assert not any("webhook_url" in run.body for run in remote.served.ledger.runs)
+        check_books(remote.folder, 3, list(remote.served.journal.runs))
+    assert not any("webhook_url" in run.body for run in remote.served.journal.runs)
 
 
 def test_the_sandbox_of_a_run_calls_back(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
-"""How often the judge is right about results whose labels are known.
+"""How often the judge is right about results with known labels.
 
-Each line of `seen.jsonl` and `held_out.jsonl` is a result with the label that was given to it. The
-rules are tuned on the first file only; to mend a rule by the second one would make it worthless.
-Who has looked at what is missed there moves it to the first, and writes others in its place.
+Each line of `seen.jsonl` and `held_out.jsonl` is a result with its label. The rules are tuned on
+the first file only: a rule that is tuned on the second one makes that file worthless. If you read
+what is missed there, move these results to the first file and write new ones instead.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from batchrunner.judge import expectations_of, judge
+from batchrunner.judge import expectations_of, judge_result
 from batchrunner.judge.outliers import PeerResult, outliers
 from tests.bounds import HUNG
 
@@ -34,8 +34,8 @@ LABELS = {
 }
 #: Least precision and recall of each label in the file that the rules are tuned on.
 TUNED = (0.98, 0.95)
-#: The same for wordings that no rule was made for: most of what says that a way was closed is
-#: known, and what is not known passes as good. A false alarm costs a run, so it is the rarer one.
+#: The same for wordings that no rule was made for: most reports of walls are recognized, and the
+#: others pass as good. A false alarm costs a run, so there must be fewer of them.
 UNSEEN = {
     "good": (0.83, 0.98),
     "bot_wall": (0.95, 0.85),
@@ -46,14 +46,14 @@ UNSEEN = {
     "shape": (0.98, 0.98),
     "copied": (0.98, 0.98),
 }
-#: Of results that are no answer, whatever their label: the least share that is not passed as good.
-#: Of results that are condemned: the least share that is no answer.
+#: Least share of bad results, with any label, that are refused; and least share of refused results
+#: that are bad.
 CAUGHT = {"seen": (0.98, 0.98), "held_out": (0.87, 0.98)}
 FLOORS = {"seen": dict.fromkeys(LABELS, TUNED), "held_out": UNSEEN}
 
 
 class Score(NamedTuple):
-    """How the judge does with one label."""
+    """The judge's precision and recall for one label."""
 
     label: str
     count: int
@@ -67,17 +67,17 @@ def rows_of(name: str) -> list[dict[str, Any]]:
 
 
 def labels_of(rows: list[dict[str, Any]]) -> Iterator[str]:
-    """Give the label that the judge gives each row."""
+    """Give the judge's label for each row."""
     copied = outliers(
-        (place, PeerResult(row["url"], row["goal"], json.dumps(row["result"])))
-        for place, row in enumerate(rows)
+        (index, PeerResult(row["url"], row["goal"], json.dumps(row["result"])))
+        for index, row in enumerate(rows)
         if "batch" in row
     )
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         expectations = expectations_of(row.get("schema"), row.get("expect", {}))
-        failure = judge(json.dumps(row["result"]), expectations)
+        failure = judge_result(json.dumps(row["result"]), expectations)
         if failure is None:
-            yield copied[place].rule if place in copied else "good"
+            yield copied[index].rule if index in copied else "good"
         else:
             yield {"schema": "shape", "expect": "shape"}.get(failure.code or "", str(failure.code))
 
@@ -113,31 +113,31 @@ def test_the_judge_is_right_often_enough(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CAUGHT)
-def test_what_is_no_answer_seldom_passes_and_an_answer_is_hardly_ever_condemned(name: str) -> None:
+def test_bad_results_rarely_pass_and_good_ones_are_hardly_ever_refused(name: str) -> None:
     rows = rows_of(name)
     pairs = [(row["label"], given) for row, given in zip(rows, labels_of(rows), strict=True)]
-    condemned = [truth for truth, given in pairs if given != "good"]
-    false_alarms, bad = condemned.count("good"), sum(truth != "good" for truth, _ in pairs)
-    caught = len(condemned) - false_alarms
-    say(f"\n{name}: {caught} of {bad} caught, {false_alarms} of {len(rows) - bad} condemned")
+    refused = [truth for truth, given in pairs if given != "good"]
+    false_alarms, bad = refused.count("good"), sum(truth != "good" for truth, _ in pairs)
+    caught = len(refused) - false_alarms
+    say(f"\n{name}: {caught} of {bad} caught, {false_alarms} of {len(rows) - bad} refused")
     assert caught / bad >= CAUGHT[name][0]
-    assert caught / len(condemned) >= CAUGHT[name][1]
+    assert caught / len(refused) >= CAUGHT[name][1]
 
 
 def test_results_of_two_kilobytes_are_judged_without_hanging() -> None:
     walls = [row["result"] for row in rows_of("seen") if row["label"] in ("bot_wall", "refusal")]
     said = [wall for wall in walls if isinstance(wall, str)]
     results = []
-    for place in range(100):
-        told = " ".join(said[(place + step) % len(said)] for step in range(60))
+    for index in range(100):
+        told = " ".join(said[(index + step) % len(said)] for step in range(60))
         results.append(json.dumps({"text": told[:1000], "note": told[1000:2000], "price": None}))
     begun = time.process_time()
     for result in results:
-        judge(result, expectations_of(None, {}))
+        judge_result(result, expectations_of(None, {}))
     assert time.process_time() - begun < HUNG
 
 
-def test_the_set_is_large_has_every_label_and_repeats_nothing() -> None:
+def test_the_labelled_results_are_many_have_every_label_and_are_not_repeated() -> None:
     seen, held_out = rows_of("seen"), rows_of("held_out")
     assert len(seen) >= 1000
     assert len(held_out) >= 300
@@ -149,7 +149,7 @@ def test_the_set_is_large_has_every_label_and_repeats_nothing() -> None:
     assert repeated == set()
 
 
-def test_good_results_are_as_many_as_bad_ones_and_hard() -> None:
+def test_there_are_many_good_results_and_they_are_hard() -> None:
     good = [json.dumps(row["result"]).lower() for row in rows_of("seen") if row["label"] == "good"]
     assert len(good) > 100
     hard = ("captcha", "denied", "log in", "unable", "blocked", "robot", "unknown", "n/a", "403")

@@ -15,7 +15,7 @@ import pytest
 from batchrunner.model import Settings
 from batchrunner.runner.runner import innermost
 from batchrunner.sandbox import SandboxConfig
-from batchrunner.store.claims import LeaseLost
+from batchrunner.store.leases import LeaseLost
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.machine_faults import (
     MachineFaults,
@@ -104,7 +104,7 @@ async def _must_keep_its_lease(
     simulated: CheckedBatch, power: KillSwitch | None = None, **clock: Any
 ) -> None:
     try:
-        await run_to_end(simulated, power, gone=nobody, **clock)
+        await run_to_end(simulated, power, exited_owners=nobody, **clock)
     except LeaseLost:
         raise AssertionError("a living owner was treated as dead") from None
 
@@ -139,7 +139,7 @@ async def suspended_runner() -> None:
 
     async def suspended() -> None:
         try:
-            await simulated.run(SuspendedOnFailure(), gone=nobody)
+            await simulated.run(SuspendedOnFailure(), exited_owners=nobody)
         except LeaseLost as lost:
             fenced.append(lost)
 

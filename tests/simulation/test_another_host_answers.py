@@ -40,7 +40,7 @@ class Elsewhere(httpx.AsyncBaseTransport):
         self.served: dict[str, str] = {}  # nothing was poisoned
 
     def may(self, faults: Collection[str]) -> bool:
-        """Say that none of the network's faults applies_to it."""
+        """Report that no fault of the network may occur."""
         return False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -52,7 +52,7 @@ class Elsewhere(httpx.AsyncBaseTransport):
 
 
 class Told(CheckedBatch):
-    """A night that keeps its newest runner, to ask why it stopped."""
+    """A batch that keeps its newest runner, to see why it stopped."""
 
     newest: Runner
 
@@ -87,11 +87,11 @@ def test_a_wrong_address_stops_the_batch_and_the_right_one_finishes_it(
         way = Elsewhere(simulated, answer, "/")
         simulated.network = way  # type: ignore[assignment]
         assert "not the API" in await stops(simulated)
-        assert not simulated.sandbox.ledger.runs
+        assert not simulated.sandbox.journal.runs
         way.answer = None
         assert await simulated.run() is ExitReason.FINISHED
         simulated.check_end()
-        assert len(simulated.sandbox.ledger.runs) == JOBS
+        assert len(simulated.sandbox.journal.runs) == JOBS
 
     simulate(story)
 
@@ -104,20 +104,20 @@ def test_a_wrong_address_after_a_crash_gives_up_no_run_that_is_paid_for(
         simulated = batch_of()
         with anyio.move_on_after(10):
             await simulated.run()
-        assert simulated.sandbox.ledger.runs
+        assert simulated.sandbox.journal.runs
         way = Elsewhere(simulated, answer, "/")
         simulated.network = way  # type: ignore[assignment]
         assert "not the API" in await stops(simulated)
         way.answer = None
         assert await simulated.run() is ExitReason.FINISHED
         simulated.check_end()
-        assert len(simulated.sandbox.ledger.runs) == JOBS
+        assert len(simulated.sandbox.journal.runs) == JOBS
 
     simulate(story)
 
 
 @pytest.mark.parametrize("answer", some(ANSWERS.values(), 2), ids=ANSWERS)
-def test_an_api_that_goes_missing_in_the_night_is_waited_for(answer: httpx.Response) -> None:
+def test_an_api_that_goes_missing_during_a_batch_is_waited_for(answer: httpx.Response) -> None:
     async def story() -> None:
         simulated = batch_of()
         way = Elsewhere(simulated, answer, "/")

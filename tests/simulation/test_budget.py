@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batchrunner.api_facts.limits import DEFAULT_STEP_LIMIT
 from batchrunner.model import Budget, BudgetStatus, JobState, Settings, Wallet
-from batchrunner.policy.budget import DEFAULT_STEP_LIMIT
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
-from batchrunner.sandbox.journal import Run
+from batchrunner.sandbox.journal import SandboxRun
 from batchrunner.sandbox.seeded_random import seeded_share
 from batchrunner.selftest.invariants import StoreSnapshot
 from batchrunner.store import budget, claims
@@ -45,20 +45,19 @@ RATES = {
 MOST = 12
 BOUNDED = {"agent_config": {"max_steps": MOST}}
 JOBS = 40
-#: How long these nights reckon with a create of which no trace was found: far longer than any run
-#: of theirs is late. Most of their time was spent waiting for the end of that, a run at a time.
-DOUBT = timedelta(minutes=2)
+#: How long the cost of an absent create is reserved here: far longer than any run is late.
+RESERVED_FOR = timedelta(minutes=2)
 QUICK = Settings(concurrency=10, backoff=timedelta(seconds=4))
-#: Near its end a budget has room for few runs at a time: with short ones a night stays short.
+#: Near its end a budget has room for few runs at a time: short runs keep a batch short.
 SHORT = (10.0, 60.0)
-#: Steps of a process, in the sense of `Power`, among which it is killed; all lie within a simulated.
-FUSES = 600
+#: Steps of a process among which it is killed; every batch has more.
+KILL_STEPS = 600
 
 
 @pytest.fixture(autouse=True, scope="module")
-def doubt_that_ends_soon() -> Iterator[None]:
+def short_reservations() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(budget, "UNCLEAR_AFTER", DOUBT)
+        patch.setattr(budget, "UNCLEAR_AFTER", RESERVED_FOR)
         yield
 
 
@@ -68,7 +67,7 @@ def faulty(seed: int, **config: Any) -> SandboxConfig:
 
 
 def spender(budget: int, config: SandboxConfig, jobs: int = JOBS, **options: Any) -> CheckedBatch:
-    """Return a night that may spend so many steps."""
+    """Return a batch that may spend this many steps."""
     bounded = replace(QUICK, budget=Budget(steps=budget))
     simulated = CheckedBatch.of(pages(jobs), config, bounded, agent=FixtureAgent(), options=options)
     simulated.waits = False
@@ -79,12 +78,12 @@ def at_worst(simulated: CheckedBatch, most: int) -> int:
     """
     Return the most that might have been billed at any instant, had each run alive taken *most*.
 
-    It is what a budget is about: whether a night overspends in the end is luck, this is not.
+    This is what a budget bounds. Whether a batch really overspends is chance.
     """
-    changes = [(run.created_at, most) for run in simulated.sandbox.ledger.runs if known(run)]
+    changes = [(run.created_at, most) for run in simulated.sandbox.journal.runs if known(run)]
     changes += [
         (run.finished_at, run.steps - most)
-        for run in simulated.sandbox.ledger.runs
+        for run in simulated.sandbox.journal.runs
         if known(run) and run.finished_at
     ]
     return max(accumulate(steps for _, steps in sorted(changes)), default=0)
@@ -92,7 +91,7 @@ def at_worst(simulated: CheckedBatch, most: int) -> int:
 
 def billed(simulated: CheckedBatch) -> int:
     """Return the steps that the sandbox has charged so far."""
-    return sum(run.steps for run in simulated.sandbox.ledger.runs)
+    return sum(run.steps for run in simulated.sandbox.journal.runs)
 
 
 def purse(simulated: CheckedBatch) -> BudgetStatus:
@@ -102,30 +101,30 @@ def purse(simulated: CheckedBatch) -> BudgetStatus:
 
 
 def created(simulated: CheckedBatch) -> set[str]:
-    return {run.run_id for run in simulated.sandbox.ledger.runs}
+    return {run.run_id for run in simulated.sandbox.journal.runs}
 
 
 def cost(simulated: CheckedBatch, begun: set[str]) -> int:
     """Return what these runs have cost in the end."""
-    return sum(run.steps for run in simulated.sandbox.ledger.runs if run.run_id in begun)
+    return sum(run.steps for run in simulated.sandbox.journal.runs if run.run_id in begun)
 
 
 def check_bill(simulated: CheckedBatch) -> None:
     """Check that steps and money here are what the sandbox has charged, to the cent."""
     simulated.check_end()
     tally, rate = simulated.store.tally(simulated.batch.id), simulated.config.price
-    assert tally.steps * rate == simulated.sandbox.ledger.charged
+    assert tally.steps * rate == simulated.sandbox.journal.charged
 
 
 async def until_it_ends(
     simulated: CheckedBatch, kills: int, seed: int, most: int = MOST
 ) -> ExitReason:
-    """Run a night through so many kills; check that it could overspend at no instant."""
+    """Run a batch through this many kills; check that it could overspend at no moment."""
     budget = simulated.batch.settings.budget
     assert budget is not None
     assert budget.steps is not None
     for kill in range(kills):
-        power = KillSwitch(1 + int(seeded_share(seed, "kill", kill) * FUSES))
+        power = KillSwitch(1 + int(seeded_share(seed, "kill", kill) * KILL_STEPS))
         try:
             await simulated.run(power)
         except ProcessKilled:
@@ -136,13 +135,13 @@ async def until_it_ends(
 
 
 @pytest.mark.parametrize("seed", some(range(20), 2))
-def test_no_night_of_faults_and_kills_spends_more_than_its_budget(seed: int) -> None:
+def test_no_batch_with_faults_and_kills_spends_more_than_its_budget(seed: int) -> None:
     budget = 100 + 5 * seed
 
     async def scenario() -> None:
         spent = spender(budget, faulty(seed, late=10), **BOUNDED)
-        assert await until_it_ends(spent, 5, seed) is ExitReason.SPENT
-        assert not any(run.finished_at is None for run in spent.sandbox.ledger.runs if known(run))
+        assert await until_it_ends(spent, 5, seed) is ExitReason.BUDGET_USED_UP
+        assert not any(run.finished_at is None for run in spent.sandbox.journal.runs if known(run))
         left = purse(spent)
         assert left.used_up
         assert left.spent == billed(spent), "the account is not the sandbox's bill"
@@ -158,8 +157,8 @@ def test_no_night_of_faults_and_kills_spends_more_than_its_budget(seed: int) -> 
     simulate(scenario)
 
 
-def known(run: Run) -> bool:
-    return run.fate != "lost"
+def known(run: SandboxRun) -> bool:
+    return run.fault != "lost"
 
 
 @pytest.mark.parametrize("seed", some(range(6), 1))
@@ -180,7 +179,8 @@ def test_a_reservation_below_the_worst_is_caught(
 def test_runs_without_max_steps_are_reckoned_with_what_the_api_lets_them_take(seed: int) -> None:
     async def scenario() -> None:
         spent = spender(600, faulty(seed), jobs=120)
-        assert await until_it_ends(spent, 3, seed, most=DEFAULT_STEP_LIMIT) is ExitReason.SPENT
+        ending = await until_it_ends(spent, 3, seed, most=DEFAULT_STEP_LIMIT)
+        assert ending is ExitReason.BUDGET_USED_UP
         assert 600 - DEFAULT_STEP_LIMIT < billed(spent) + purse(spent).unclear <= 600
 
     simulate(scenario)
@@ -193,12 +193,12 @@ def test_two_runners_share_one_budget(seed: int) -> None:
         endings: list[ExitReason] = []
 
         async def run() -> None:
-            endings.append(await shared.run(gone=shared.gone))
+            endings.append(await shared.run(exited_owners=shared.gone))
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(run)
             tasks.start_soon(run)
-        assert endings == [ExitReason.SPENT, ExitReason.SPENT]
+        assert endings == [ExitReason.BUDGET_USED_UP, ExitReason.BUDGET_USED_UP]
         assert at_worst(shared, MOST) <= 200, "more was in flight than the budget covers"
         assert 200 - MOST < billed(shared) + purse(shared).unclear <= 200
         owners = {a.owner_id for a in StoreSnapshot.of(shared.store, shared.batch.id).attempts}
@@ -229,7 +229,7 @@ def test_a_budget_that_is_raised_while_it_is_spent_goes_on_in_the_same_runner() 
 def test_a_budget_below_one_run_submits_nothing_and_says_so() -> None:
     async def scenario() -> None:
         poor = spender(MOST - 1, SandboxConfig(), **BOUNDED)
-        assert await poor.run() is ExitReason.SPENT
+        assert await poor.run() is ExitReason.BUDGET_USED_UP
         assert poor.creates == 0
         assert purse(poor).used_up
 
@@ -241,11 +241,11 @@ def test_money_buys_steps_at_the_accounts_rate_and_none_where_nobody_knows_it() 
         config = SandboxConfig(price=Decimal("0.016"), durations=SHORT)
         rich = spender(1, config, **BOUNDED)
         rich.store.set_budget(rich.batch.id, Budget(money=Decimal("2")))
-        assert await rich.run() is ExitReason.SPENT
+        assert await rich.run() is ExitReason.BUDGET_USED_UP
         assert rich.creates == 0
         rich.store.set_rate(rich.batch.id, config.price)
-        assert await rich.run() is ExitReason.SPENT
-        assert Decimal("2") - MOST * config.price < rich.sandbox.ledger.charged <= Decimal("2")
+        assert await rich.run() is ExitReason.BUDGET_USED_UP
+        assert Decimal("2") - MOST * config.price < rich.sandbox.journal.charged <= Decimal("2")
 
     simulate(scenario)
 
@@ -261,7 +261,7 @@ def test_a_pause_goes_before_a_budget() -> None:
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(resume)
-            assert await paused.run() is ExitReason.SPENT
+            assert await paused.run() is ExitReason.BUDGET_USED_UP
         assert now() >= EPOCH + timedelta(seconds=600)
 
     simulate(scenario)
@@ -280,9 +280,9 @@ def test_the_account_of_money_is_the_sandboxs_bill_to_the_cent(
     async def scenario() -> None:
         config = faulty(seed, late=late, price=price)
         spent = spender(budget, config, jobs=30, **BOUNDED)
-        while await spent.run() is ExitReason.SPENT:
+        while await spent.run() is ExitReason.BUDGET_USED_UP:
             found = purse(spent)
-            assert found.spent * price == spent.sandbox.ledger.charged <= found.limit * price
+            assert found.spent * price == spent.sandbox.journal.charged <= found.limit * price
             spent.store.set_budget(spent.batch.id, Budget(steps=found.limit + 200))
         check_bill(spent)
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 import anyio
 
 from batchrunner.model import Budget, Canary, JobState, Settings
-from batchrunner.policy.escalation import host_of
+from batchrunner.model.hosts import host_of
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from tests.simulation.checked_batch import CheckedBatch
@@ -31,9 +31,9 @@ def test_a_batch_that_is_no_good_costs_its_canary_and_nothing_else() -> None:
     async def run() -> None:
         script = {f"http://site-{n}.test/*": "goal_failure" for n in range(5)}
         simulated = batch_of(Canary(jobs=FIRST, success_rate=Decimal("0.8")), script)
-        assert await simulated.run() is ExitReason.GATED
+        assert await simulated.run() is ExitReason.CANARY_FAILED
         simulated.check_always()
-        runs = simulated.sandbox.ledger.runs
+        runs = simulated.sandbox.journal.runs
         assert len({run.url for run in runs}) == FIRST
         assert len(runs) <= FIRST * MOST_ATTEMPTS
         assert len({host_of(run.url) for run in runs}) == HOSTS, "not spread over hosts"
@@ -44,8 +44,8 @@ def test_a_batch_that_is_no_good_costs_its_canary_and_nothing_else() -> None:
         assert batch.pause.reason is not None
         assert "10 of 20 jobs succeeded (50%)" in batch.pause.reason
 
-        assert await simulated.run() is ExitReason.GATED, "the next start spent the rest"
-        assert len(simulated.sandbox.ledger.runs) == len(runs)
+        assert await simulated.run() is ExitReason.CANARY_FAILED, "the next start spent the rest"
+        assert len(simulated.sandbox.journal.runs) == len(runs)
 
         simulated.store.resume(simulated.batch.id, now())
         script.clear()
@@ -61,7 +61,7 @@ def test_a_canary_that_brings_enough_lets_the_rest_go_by_itself() -> None:
         simulated = batch_of(canary, {"http://site-0.test/0": "goal_failure"})
         assert await simulated.run() is ExitReason.FINISHED
         simulated.check_end()
-        runs = simulated.sandbox.ledger.runs
+        runs = simulated.sandbox.journal.runs
         canary_urls = {run.url for run in runs[:FIRST]}
         ends = [run.finished_at for run in runs if run.url in canary_urls if run.finished_at]
         rest = [run.created_at for run in runs if run.url not in canary_urls]
@@ -74,8 +74,8 @@ def test_a_canary_that_brings_enough_lets_the_rest_go_by_itself() -> None:
 def test_a_row_that_costs_too_much_keeps_the_gate_shut() -> None:
     async def run() -> None:
         simulated = batch_of(Canary(jobs=FIRST, row_cost=Budget(steps=1)), {})
-        assert await simulated.run() is ExitReason.GATED
-        assert len(simulated.sandbox.ledger.runs) == FIRST
+        assert await simulated.run() is ExitReason.CANARY_FAILED
+        assert len(simulated.sandbox.journal.runs) == FIRST
 
     simulate(run)
 
@@ -86,7 +86,7 @@ def test_two_runners_wait_for_the_same_canary() -> None:
         endings: list[ExitReason] = []
 
         async def work() -> None:
-            endings.append(await simulated.run(gone=simulated.gone))
+            endings.append(await simulated.run(exited_owners=simulated.gone))
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(work)

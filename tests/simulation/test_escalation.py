@@ -10,10 +10,11 @@ from functools import cache
 import pytest
 
 from batchrunner.model import FailureCategory, HostRule, JobState, RetryRule, Settings
-from batchrunner.policy.escalation import STEP_CLOSED_AFTER, host_of, is_probe
+from batchrunner.model.hosts import host_of
+from batchrunner.policy.escalation import STEP_CLOSED_AFTER, is_probe
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
-from batchrunner.sandbox.journal import Run
+from batchrunner.sandbox.journal import SandboxRun
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.simulated_batch import KillSwitch, ProcessKilled, simulate
@@ -39,7 +40,7 @@ def batch_of(settings: Settings = SETTINGS) -> CheckedBatch:
     return CheckedBatch.of(urls(), SandboxConfig(script=SCRIPT), settings, agent=FixtureAgent())
 
 
-def rung_of(run: Run) -> int:
+def rung_of(run: SandboxRun) -> int:
     """Return the rung of the usual ladder that a run's options are, as the API saw them."""
     if run.body.get("proxy_config"):
         assert run.body.get("browser_profile") == "stealth"
@@ -47,9 +48,9 @@ def rung_of(run: Run) -> int:
     return int(run.body.get("browser_profile") == "stealth")
 
 
-def by_host(simulated: CheckedBatch) -> Mapping[str, list[Run]]:
-    found: dict[str, list[Run]] = defaultdict(list)
-    for run in simulated.sandbox.ledger.runs:
+def by_host(simulated: CheckedBatch) -> Mapping[str, list[SandboxRun]]:
+    found: dict[str, list[SandboxRun]] = defaultdict(list)
+    for run in simulated.sandbox.journal.runs:
         found[host_of(run.url)].append(run)
     return found
 
@@ -87,7 +88,7 @@ def attempts_per_job(simulated: CheckedBatch, host: str) -> list[int]:
 
 @cache
 def played() -> CheckedBatch:
-    """Play the night that several tests look at."""
+    """Run the batch that several tests check."""
 
     async def scenario() -> CheckedBatch:
         walled = batch_of()
@@ -131,7 +132,7 @@ def test_what_was_learned_survives_crashes(every: int) -> None:
         walled, deaths = batch_of(), 0
         while True:
             try:
-                ending = await walled.run(KillSwitch(fuse=every * (deaths + 1)))
+                ending = await walled.run(KillSwitch(kill_at=every * (deaths + 1)))
                 break
             except ProcessKilled:
                 deaths += 1
@@ -159,15 +160,15 @@ def test_without_a_ladder_the_walls_stand() -> None:
             JobState.SUCCEEDED: (HOSTS - 3) * JOBS_EACH,
             JobState.FAILED: 3 * JOBS_EACH,
         }
-        assert {rung_of(run) for run in plain.sandbox.ledger.runs} == {0}
+        assert {rung_of(run) for run in plain.sandbox.journal.runs} == {0}
 
     simulate(scenario)
 
 
 @pytest.mark.sweep
-def test_a_replay_of_the_night_is_the_same() -> None:
+def test_a_second_simulation_is_the_same() -> None:
     def runs_of(simulated: CheckedBatch) -> list[tuple[str, int, str]]:
-        runs = simulated.sandbox.ledger.runs
+        runs = simulated.sandbox.journal.runs
         return [(run.url, rung_of(run), str(run.created_at)) for run in runs]
 
     first = played()

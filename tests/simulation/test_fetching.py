@@ -84,12 +84,14 @@ class Beside:
         ):
             work = ArtifactFetcher(
                 store=self.simulated.store,
-                reader=reader,
-                fetcher=fetcher,
+                console=reader,
+                downloader=fetcher,
                 folder=self.folder,
-                choice=ArtifactSelection(batch_id=self.simulated.batch.id, owner_id=self.owner_id),
+                selection=ArtifactSelection(
+                    batch_id=self.simulated.batch.id, owner_id=self.owner_id
+                ),
                 offload=lambda call: _answered(call, self.away),
-                disk=lambda call: _answered(call, self.broken),
+                offload_disk=lambda call: _answered(call, self.broken),
             )
             tasks.start_soon(work.run)
             yield work
@@ -130,7 +132,7 @@ def files_in(folder: Path) -> list[str]:
 
 
 def created_at(simulated: CheckedBatch) -> list[datetime]:
-    return [run.created_at for run in simulated.sandbox.ledger.runs]
+    return [run.created_at for run in simulated.sandbox.journal.runs]
 
 
 @pytest.mark.parametrize("fate", some([None, "artifact_dripping", "artifact_expired"], 1))
@@ -159,7 +161,7 @@ def test_everything_is_there_when_the_batch_has_ended(tmp_path: Path) -> None:
     async def main() -> None:
         both = Beside(batch_of(pages(12)), tmp_path, owner_id="owner-1")
         await both.run()
-        steps = sum(run.steps for run in both.simulated.sandbox.ledger.runs)
+        steps = sum(run.steps for run in both.simulated.sandbox.journal.runs)
         assert Counter(each.kind for each in both.artifacts) == {
             ArtifactKind.SCREENSHOTS: steps,
             ArtifactKind.HTML: steps,
@@ -198,7 +200,7 @@ def test_an_address_that_is_too_old_is_asked_for_again_and_no_run_is_made(tmp_pa
         await both.run()
         assert both.states() == {ArtifactState.STORED}
         assert both.line.asked["recording.mp4"] == 2
-        assert len(both.simulated.sandbox.ledger.runs) == 1
+        assert len(both.simulated.sandbox.journal.runs) == 1
 
     simulate(main)
 
@@ -212,7 +214,7 @@ def test_what_cannot_be_had_is_tried_four_times_and_kept_as_wanted(tmp_path: Pat
             ArtifactState.WANTED,
             "nobody knows the host agent.tinyfish.ai",
         )
-        assert work.trouble == video.why
+        assert work.last_problem == video.why
         both.known = True
         async with both.fetching() as again:
             await again.finish(300)
@@ -260,8 +262,8 @@ def test_a_key_that_is_refused_ends_the_fetching_and_not_the_batch(tmp_path: Pat
         both.line = Line(Refusing(), {})
         begun = both.line
         work = await both.run()
-        assert work.barred
-        assert work.trouble == "Invalid API key"
+        assert work.key_refused
+        assert work.last_problem == "Invalid API key"
         assert sum(begun.asked.values()) <= 4
         assert both.simulated.store.gallery(both.simulated.batch.id).unlisted == 4
 

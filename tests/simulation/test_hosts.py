@@ -9,12 +9,12 @@ from itertools import pairwise
 import pytest
 
 from batchrunner.model import Budget, HostRule, JobFile, JobSpec, JobState, Settings
-from batchrunner.policy.escalation import host_of
+from batchrunner.model.hosts import host_of
 from batchrunner.policy.host_breaker import MAX_PROBES, PARK_AFTER_FAILURES
 from batchrunner.runner.events import HostsParked
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import Sandbox, SandboxConfig
-from batchrunner.sandbox.journal import Run
+from batchrunner.sandbox.journal import SandboxRun
 from tests.contract.openapi import judging
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulation.test_steering import steered
@@ -45,11 +45,11 @@ def batch_of(
     return CheckedBatch.of(pages or urls(), config, settings, agent=FixtureAgent())
 
 
-def runs_on(simulated: CheckedBatch, host: str) -> list[Run]:
-    return [run for run in simulated.sandbox.ledger.runs if host_of(run.url) == host]
+def runs_on(simulated: CheckedBatch, host: str) -> list[SandboxRun]:
+    return [run for run in simulated.sandbox.journal.runs if host_of(run.url) == host]
 
 
-def most_at_once(runs: list[Run]) -> int:
+def most_at_once(runs: list[SandboxRun]) -> int:
     """Return how many of these runs were alive at once, at most."""
     alive: Counter[datetime] = Counter()
     for run in runs:
@@ -75,7 +75,7 @@ def test_a_dead_host_among_fifty_costs_its_window_and_its_probes_and_delays_nobo
         spent = len(runs_on(simulated, DEAD))
         in_flight = SLOTS // MANY + 1  # when it was parked, with the jobs in turns
         assert PARK_AFTER_FAILURES <= spent <= PARK_AFTER_FAILURES + in_flight + MAX_PROBES
-        assert len(simulated.sandbox.ledger.runs) == others + spent
+        assert len(simulated.sandbox.journal.runs) == others + spent
         parked = simulated.store.parked(simulated.batch.id)
         assert [(host.host, host.failed_probes) for host in parked] == [(DEAD, MAX_PROBES)]
         assert simulated.jobs()[JobState.AVAILABLE] == parked[0].waiting
@@ -88,7 +88,7 @@ def test_a_dead_host_among_fifty_costs_its_window_and_its_probes_and_delays_nobo
 
 
 def last_end(simulated: CheckedBatch, but: str) -> timedelta:
-    runs = [run for run in simulated.sandbox.ledger.runs if host_of(run.url) != but]
+    runs = [run for run in simulated.sandbox.journal.runs if host_of(run.url) != but]
     return max(run.finished_at for run in runs if run.finished_at) - runs[0].created_at
 
 
@@ -153,7 +153,7 @@ def test_a_bounded_host_never_gets_more_and_the_others_fill_the_slots(bound: int
         assert await simulated.run() is ExitReason.FINISHED
         simulated.check_end()
         assert most_at_once(runs_on(simulated, DEAD)) == bound
-        everywhere = simulated.sandbox.ledger.runs
+        everywhere = simulated.sandbox.journal.runs
         assert most_at_once(everywhere) == SLOTS, "the bounded host kept slots empty"
 
     simulate(run)
@@ -167,7 +167,7 @@ def test_runs_on_a_spaced_host_lie_apart() -> None:
         assert await simulated.run() is ExitReason.FINISHED
         simulated.check_end()
         starts: dict[str, list[datetime]] = defaultdict(list)
-        for each in simulated.sandbox.ledger.runs:
+        for each in simulated.sandbox.journal.runs:
             starts[host_of(each.url)].append(each.created_at)
         for times in starts.values():
             gaps = [later - earlier for earlier, later in pairwise(times)]
@@ -180,7 +180,7 @@ def test_runs_on_a_spaced_host_lie_apart() -> None:
 def dead_before_good(
     dead: dict[str, int], good: dict[str, int], rules: dict[str, HostRule]
 ) -> CheckedBatch:
-    """Return a night of 300 steps: jobs of a dead host, then those of one that works."""
+    """Return a batch with a budget of 300 steps: jobs of a dead host, then of one that works."""
 
     def specs(host: str, agent: dict[str, int]) -> list[JobSpec]:
         options = {"agent_config": agent} if agent else {}
@@ -193,16 +193,16 @@ def dead_before_good(
     jobs = (*specs(DEAD, dead), *specs("good.test", good))
     config = SandboxConfig(script={f"http://{DEAD}/*": "goal_failure"}, durations=(5.0, 20.0))
     store = open_memory_store()
-    sandbox = Sandbox(world=config, now=now, agent=FixtureAgent(), middleware=judging)
+    sandbox = Sandbox(config=config, now=now, agent=FixtureAgent(), middleware=judging)
     loaded = store.load(JobFile(name="batch", settings=given, specs=jobs), now())
     return CheckedBatch(sandbox, store, loaded.batch, loaded.added, config)
 
 
-def test_dear_jobs_of_a_parked_host_do_not_end_a_night_that_has_budget_for_others() -> None:
+def test_dear_jobs_of_a_parked_host_do_not_end_a_batch_that_has_budget_for_others() -> None:
     async def run() -> None:
         spaced = {"good.test": HostRule(spacing=timedelta(seconds=40))}
         simulated = dead_before_good({}, {"max_steps": 5}, spaced)
-        assert await simulated.run() is ExitReason.SPENT
+        assert await simulated.run() is ExitReason.BUDGET_USED_UP
         purse = simulated.store.purse(simulated.batch.id, now())
         assert purse is not None
         assert purse.room < 5, "there was enough for another run"
@@ -210,10 +210,10 @@ def test_dear_jobs_of_a_parked_host_do_not_end_a_night_that_has_budget_for_other
     simulate(run)
 
 
-def test_a_night_whose_budget_covers_no_job_of_a_working_host_ends_at_once() -> None:
+def test_a_batch_whose_budget_covers_no_job_of_a_working_host_ends_at_once() -> None:
     async def run() -> None:
         simulated, began = dead_before_good({"max_steps": 5}, {}, {}), now()
-        assert await simulated.run() is ExitReason.SPENT
+        assert await simulated.run() is ExitReason.BUDGET_USED_UP
         assert now() - began < timedelta(minutes=10), "it waited for probes of a dead host"
 
     simulate(run)

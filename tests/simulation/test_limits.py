@@ -10,7 +10,7 @@ from batchrunner.model import FailureCategory, JobFile, JobSpec, JobState, Setti
 from batchrunner.policy.run_decision import LINGERING_AFTER
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
-from batchrunner.sandbox.journal import Run
+from batchrunner.sandbox.journal import SandboxRun
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulation.test_steering import alive_at
 from tests.simulator.fixture_agent import FixtureAgent
@@ -24,13 +24,13 @@ def urls(count: int) -> list[str]:
     return [f"http://site.test/{n}" for n in range(count)]
 
 
-def lasted(run: Run) -> timedelta:
+def lasted(run: SandboxRun) -> timedelta:
     assert run.finished_at is not None
     return run.finished_at - (run.started_at or run.created_at)
 
 
-def runs_of(simulated: CheckedBatch, part: str) -> list[Run]:
-    return [run for run in simulated.sandbox.ledger.runs if part in run.url]
+def runs_of(simulated: CheckedBatch, part: str) -> list[SandboxRun]:
+    return [run for run in simulated.sandbox.journal.runs if part in run.url]
 
 
 @pytest.mark.sweep
@@ -40,7 +40,7 @@ def test_two_in_a_hundred_runs_get_stuck_and_none_is_alive_at_the_end() -> None:
         simulated = CheckedBatch.of(urls(400), config, QUICK, agent=FixtureAgent())
         assert await simulated.run() is ExitReason.FINISHED
         simulated.check_end()
-        stuck = [each for each in simulated.sandbox.ledger.runs if each.fate == "stuck"]
+        stuck = [each for each in simulated.sandbox.journal.runs if each.fault == "stuck"]
         assert STUCK / 2 <= len(stuck) <= STUCK * 2
         assert alive_at(simulated, now()) == 0
         assert simulated.jobs() == {
@@ -63,7 +63,7 @@ def test_a_stuck_run_is_told_by_the_others_long_before_the_limit() -> None:
         simulated = CheckedBatch.of(urls(120), config, settings, agent=FixtureAgent())
         assert await simulated.run() is ExitReason.FINISHED
         simulated.check_end()
-        stuck = [each for each in simulated.sandbox.ledger.runs if each.fate == "stuck"]
+        stuck = [each for each in simulated.sandbox.journal.runs if each.fault == "stuck"]
         assert len(stuck) == 20
         typical = timedelta(seconds=45)
         for each in stuck:
@@ -109,7 +109,7 @@ def test_a_run_that_shows_its_result_and_never_ends_is_ended_and_its_result_coun
         assert await simulated.run() is ExitReason.FINISHED
         simulated.check_end()
         assert simulated.jobs() == {JobState.SUCCEEDED: 30}
-        lingering = [each for each in simulated.sandbox.ledger.runs if each.fate == "lingering"]
+        lingering = [each for each in simulated.sandbox.journal.runs if each.fault == "lingering"]
         assert len(lingering) == 10
         for each in lingering:
             assert LINGERING_AFTER <= lasted(each) <= LINGERING_AFTER + timedelta(minutes=1)

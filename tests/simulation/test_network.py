@@ -1,4 +1,4 @@
-"""Nights on a bad line: one for each fault of the network, and nights of hostile results."""
+"""Batches on a bad network: one for each of its faults, and batches of hostile results."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_what_a_list_does_not_tell_for_hours_is_never_paid_for_twice(name: str) 
         bad.check_end()
         failed = set(bad.store.tally(bad.batch.id).failed)
         assert failed <= {FailureCategory.TIMED_OUT, FailureCategory.UNANSWERED}
-        paid = Counter(run.url for run in bad.sandbox.ledger.runs)
+        paid = Counter(run.url for run in bad.sandbox.journal.runs)
         asked = Counter({url: 1 for url in URLS}) + Counter(URLS[:1])  # that one may be retried
         assert paid <= asked
 
@@ -91,7 +91,7 @@ def test_hostile_results_are_kept_as_they_came_and_cost_no_second_run(seed: int)
         assert await hostile.run() is ExitReason.FINISHED
         hostile.check_end()
         assert hostile.jobs() == {JobState.SUCCEEDED: 60}
-        assert len(hostile.sandbox.ledger.runs) == 60
+        assert len(hostile.sandbox.journal.runs) == 60
 
     simulate(scenario)
     assert set(fired) == set(HOSTILE_RESULTS)
@@ -109,7 +109,7 @@ def test_results_that_are_too_long_together_are_fetched_apart() -> None:
         assert await long.run() is ExitReason.FINISHED
         long.check_end()
         assert long.jobs() == {JobState.SUCCEEDED: 12}
-        assert len(long.sandbox.ledger.runs) == 12
+        assert len(long.sandbox.journal.runs) == 12
 
     simulate(scenario)
     assert fired[HUGE] >= 6
@@ -127,7 +127,7 @@ async def straggling(window: FaultWindow, **config: float) -> CheckedBatch:
     late.network = FaultyNetwork(late.sandbox.transport(), fired=Counter(), windows=[window])
     assert await late.run() is ExitReason.FINISHED
     late.check_end()
-    assert len(late.sandbox.ledger.runs) == 2
+    assert len(late.sandbox.journal.runs) == 2
     return late
 
 
@@ -147,7 +147,7 @@ def test_an_orphan_that_one_look_does_not_show_keeps_its_cost() -> None:
     async def scenario() -> None:
         window = FaultWindow("hidden_runs", 0, 3000, 1.0)  # every run is called unknown once
         late = await straggling(window, late=150, durations=(600, 900))
-        cancelled = [run for run in late.sandbox.ledger.runs if run.status == "CANCELLED"]
+        cancelled = [run for run in late.sandbox.journal.runs if run.status == "CANCELLED"]
         assert [run.steps > 0 for run in cancelled] == [True], (
             "it cost nothing: that proves nothing"
         )
@@ -218,7 +218,7 @@ def test_a_hostile_result_that_was_changed_is_caught() -> None:
         hostile.network = FaultyNetwork(hostile.sandbox.transport(), fired=Counter(), hostile=1)
         await hostile.run()
         hostile.check_end()
-        hostile.network.served[hostile.sandbox.ledger.runs[0].run_id] = b'"another"'
+        hostile.network.served[hostile.sandbox.journal.runs[0].run_id] = b'"another"'
         with pytest.raises(InvariantViolated, match="a strange result was changed"):
             hostile.check_end()
 

@@ -114,7 +114,7 @@ def test_a_run_that_looks_are_silent_about_is_asked_for_by_itself() -> None:
         quiet, _ = await played(pages(6), silent_with(lambda: None))
         quiet.check_end()
         assert quiet.jobs() == {JobState.SUCCEEDED: 6}
-        assert len(quiet.sandbox.ledger.runs) == 6
+        assert len(quiet.sandbox.journal.runs) == 6
 
     simulate(scenario)
 
@@ -140,7 +140,7 @@ def test_a_run_of_which_the_api_tells_nothing_is_given_up_and_not_paid_for_again
         assert failed(quiet) == [(FailureCategory.UNANSWERED, line.run_id)]
         assert told(quiet, line.run_id)
         assert anyio.current_time() >= GIVEN_UP_AFTER.total_seconds()
-        assert len(quiet.sandbox.ledger.runs) == 6
+        assert len(quiet.sandbox.journal.runs) == 6
 
     simulate(scenario)
 
@@ -169,7 +169,7 @@ def test_a_batch_of_which_every_look_is_refused_comes_to_its_end() -> None:
     async def scenario() -> None:
         alone, line = await played(pages(1), refuses_looks)
         assert failed(alone) == [(FailureCategory.UNANSWERED, line.run_id)]
-        assert len(alone.sandbox.ledger.runs) == 1
+        assert len(alone.sandbox.journal.runs) == 1
 
     simulate(scenario)
 
@@ -210,7 +210,7 @@ def test_a_run_whose_cancel_is_never_confirmed_is_given_up(status: int) -> None:
         assert stuck.jobs() == {JobState.SUCCEEDED: 5, JobState.FAILED: 1}
         assert failed(stuck) == [(FailureCategory.UNANSWERED, line.run_id)]
         assert told(stuck, line.run_id)
-        assert len(stuck.sandbox.ledger.runs) == 6
+        assert len(stuck.sandbox.journal.runs) == 6
 
     simulate(scenario)
 
@@ -284,7 +284,7 @@ def test_two_looks_that_do_not_know_a_run_are_no_proof_when_nobody_looked_betwee
         quiet, _ = await played(pages(6), unknown)
         assert quiet.jobs() == {JobState.SUCCEEDED: 6}
         assert quiet.store.tally(quiet.batch.id).retried == {}
-        assert len(quiet.sandbox.ledger.runs) == 6
+        assert len(quiet.sandbox.journal.runs) == 6
 
     simulate(scenario)
 
@@ -312,7 +312,7 @@ def test_a_result_that_still_grows_is_waited_for() -> None:
         assert await grown.run() is ExitReason.FINISHED
         assert 600 / line.met < LINGERING_AFTER.total_seconds()
         assert grown.jobs() == {JobState.SUCCEEDED: 2}
-        ends = {run.status for run in grown.sandbox.ledger.runs}
+        ends = {run.status for run in grown.sandbox.journal.runs}
         assert ends == {Status.COMPLETED}
 
     simulate(scenario)

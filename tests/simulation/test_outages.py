@@ -15,8 +15,8 @@ from batchrunner.model import JobState, Settings
 from batchrunner.runner.events import AttemptsRescued
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
-from batchrunner.store.claims import LEASE
 from batchrunner.store.database import StoreError
+from batchrunner.store.leases import LEASE
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.machine_faults import TimeSpan
 from tests.simulator.simulated_batch import KillSwitch, T, pages, simulate
@@ -62,7 +62,7 @@ def test_a_database_that_was_away_for_longer_than_a_lease_costs_no_runner_its_li
         endings: list[ExitReason] = []
 
         async def work(power: KillSwitch) -> None:
-            endings.append(await shared.run(power, gone=believes))
+            endings.append(await shared.run(power, exited_owners=believes))
 
         async with anyio.create_task_group() as tasks:
             for power in powers:
@@ -73,7 +73,7 @@ def test_a_database_that_was_away_for_longer_than_a_lease_costs_no_runner_its_li
         assert not [event for event in shared.events if isinstance(event, AttemptsRescued)]
         shared.check_end()
         assert shared.jobs() == {JobState.SUCCEEDED: 40}
-        assert len(shared.sandbox.ledger.runs) == 40
+        assert len(shared.sandbox.journal.runs) == 40
 
     simulate(scenario)
 
@@ -86,17 +86,17 @@ def test_who_died_while_the_database_was_away_is_buried_a_lease_after_it_is_back
 
             async def dies() -> None:
                 with mortal:
-                    await shared.run(CutOff(away=[NEVER_BACK]), gone=believes)
+                    await shared.run(CutOff(away=[NEVER_BACK]), exited_owners=believes)
 
             tasks.start_soon(dies)
             await anyio.sleep(5)  # all slots are the other's
-            tasks.start_soon(partial(shared.run, CutOff(away=[OUTAGE]), gone=believes))
+            tasks.start_soon(partial(shared.run, CutOff(away=[OUTAGE]), exited_owners=believes))
             await anyio.sleep_until(200)
             mortal.cancel()
             await anyio.sleep_until(OUTAGE.ends + LEASE.total_seconds() - 1)
             assert not [event for event in shared.events if isinstance(event, AttemptsRescued)]
         assert [event for event in shared.events if isinstance(event, AttemptsRescued)]
         shared.check_end()
-        assert len(shared.sandbox.ledger.runs) == 12
+        assert len(shared.sandbox.journal.runs) == 12
 
     simulate(scenario)

@@ -17,9 +17,10 @@ from batchrunner.model import AttemptDecision, FailureCategory, JobState, Submis
 from batchrunner.policy.slots import concurrency_limit
 from batchrunner.runner.runner import Runner
 from batchrunner.store.attempts import apply_decisions
-from batchrunner.store.claims import claim, other_owners, register_owner, rescue
+from batchrunner.store.claims import claim_jobs
 from batchrunner.store.controls import cancel_jobs
 from batchrunner.store.database import Database
+from batchrunner.store.leases import other_owners, register_owner, rescue_attempts
 from batchrunner.store.reports import finished_jobs, work_left
 from batchrunner.store.schema import SubmissionState, attempts, jobs, results
 from batchrunner.store.submissions import close_submission, record_runs
@@ -62,7 +63,7 @@ def send_before_the_intent(planter: Planter) -> None:
 
     def claim_unwritten(tx: Connection, *args: Any, **kwargs: Any) -> list[Submission]:
         savepoint = tx.begin_nested()
-        found = claim(tx, *args, **kwargs)
+        found = claim_jobs(tx, *args, **kwargs)
         savepoint.rollback()
         unwritten.append((args, kwargs, found))
         return found
@@ -72,10 +73,10 @@ def send_before_the_intent(planter: Planter) -> None:
             args_before, kwargs, found = unwritten.pop()
             tokens = iter([submission.marker_token for submission in found])
             same = lambda each: tokens.__next__ if callable(each) else each  # noqa: B023, E731
-            claim(tx, *map(same, args_before), **{k: same(v) for k, v in kwargs.items()})
+            claim_jobs(tx, *map(same, args_before), **{k: same(v) for k, v in kwargs.items()})
         return record_runs(tx, *args)
 
-    planter.replace(claim, claim_unwritten)
+    planter.replace(claim_jobs, claim_unwritten)
     planter.replace(record_runs, record_late)
     on_each_kill(planter, unwritten.clear)
 
@@ -99,7 +100,7 @@ def bound_each_process(planter: Planter) -> None:
         nonlocal elsewhere
         elsewhere = work_left(tx, owner_id, batch_id).in_flight_elsewhere
         try:
-            return claim(tx, owner_id, batch_id, *args, **kwargs)
+            return claim_jobs(tx, owner_id, batch_id, *args, **kwargs)
         finally:
             elsewhere = 0
 
@@ -107,7 +108,7 @@ def bound_each_process(planter: Planter) -> None:
         found = work_left(*args)
         return replace(found, free_slots=found.free_slots + found.in_flight_elsewhere)
 
-    planter.replace(claim, unbounded_claim)
+    planter.replace(claim_jobs, unbounded_claim)
     planter.replace(concurrency_limit, lambda *args: concurrency_limit(*args) + elsewhere)
     planter.replace(work_left, without_others)
 
@@ -116,14 +117,14 @@ def run_without_the_options_in_the_row(planter: Planter) -> None:
     def plain(*args: Any, **kwargs: Any) -> list[Submission]:
         return [
             replace(submission, attempts=tuple(map(without_overrides, submission.attempts)))
-            for submission in claim(*args, **kwargs)
+            for submission in claim_jobs(*args, **kwargs)
         ]
 
     def without_overrides(attempt: Any) -> Any:
         kept = attempt.options.keys() - attempt.option_overrides.keys()
         return replace(attempt, options={name: attempt.options[name] for name in kept})
 
-    planter.replace(claim, plain)
+    planter.replace(claim_jobs, plain)
 
 
 def take_over_from_the_living(planter: Planter) -> None:
@@ -131,9 +132,9 @@ def take_over_from_the_living(planter: Planter) -> None:
         tx: Connection, owner_id: str, batch_id: int, now: datetime, gone: object, *args: Any
     ) -> int:
         everybody = [owner.id for owner, _ in other_owners(tx, owner_id)]
-        return rescue(tx, owner_id, batch_id, now, everybody, *args)
+        return rescue_attempts(tx, owner_id, batch_id, now, everybody, *args)
 
-    planter.replace(rescue, take_over)
+    planter.replace(rescue_attempts, take_over)
 
 
 def take_over_from_those_who_slept_too(planter: Planter) -> None:
@@ -148,9 +149,9 @@ def take_over_from_those_who_slept_too(planter: Planter) -> None:
         ended_by: datetime,
         *args: Any,
     ) -> int:
-        return rescue(tx, owner_id, batch_id, now, gone, now, *args)
+        return rescue_attempts(tx, owner_id, batch_id, now, gone, now, *args)
 
-    planter.replace(rescue, take_over)
+    planter.replace(rescue_attempts, take_over)
 
 
 # ---- applying decisions ----

@@ -1,4 +1,4 @@
-"""Whole batches on virtual time: what they bring and what they cost."""
+"""Whole batches on virtual time: their results and their cost."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from tests.sweeps import some
 QUICK = Settings(concurrency=10, backoff=timedelta(seconds=4))
 
 
-def test_a_quiet_night_creates_one_run_for_each_job() -> None:
+def test_a_batch_without_faults_creates_one_run_for_each_job() -> None:
     async def scenario() -> None:
         quiet = CheckedBatch.of(pages(60), SandboxConfig(), QUICK)
         assert await quiet.run() is ExitReason.FINISHED
         quiet.check_end()
         assert quiet.jobs() == {JobState.SUCCEEDED: 60}
-        assert len(quiet.sandbox.ledger.runs) == 60
+        assert len(quiet.sandbox.journal.runs) == 60
 
     simulate(scenario)
 
@@ -47,7 +47,7 @@ def test_a_finished_batch_spends_nothing_when_it_is_run_again() -> None:
 
 
 @pytest.mark.parametrize("seed", some(range(4), 1))
-def test_the_books_balance_after_a_night_of_faults(seed: int) -> None:
+def test_the_database_and_the_api_agree_after_a_batch_with_faults(seed: int) -> None:
     rates = {
         "system_failure": 0.1,
         "unknown": 0.05,
@@ -66,7 +66,7 @@ def test_the_books_balance_after_a_night_of_faults(seed: int) -> None:
         bad = CheckedBatch.of(pages(80), SandboxConfig(seed=seed, rates=rates, late=10), QUICK)
         assert await bad.run() is ExitReason.FINISHED
         bad.check_end()
-        lost_answers = [c for c in bad.sandbox.ledger.requests if c.status in (None, 500)]
+        lost_answers = [c for c in bad.sandbox.journal.requests if c.status in (None, 500)]
         assert lost_answers, "no fault fired: this run proves nothing"
 
     simulate(scenario)
@@ -80,7 +80,7 @@ def test_runs_whose_answer_was_lost_are_found_although_the_list_is_late() -> Non
         assert await lost.run() is ExitReason.FINISHED
         lost.check_end()
         assert lost.jobs() == {JobState.SUCCEEDED: 1}
-        assert len(lost.sandbox.ledger.runs) == 1
+        assert len(lost.sandbox.journal.runs) == 1
 
     simulate(scenario)
 
@@ -92,10 +92,10 @@ def test_a_run_that_turns_up_when_it_was_given_up_is_cancelled_and_listed() -> N
         assert await late.run() is ExitReason.FINISHED
         late.check_end()
         assert late.jobs() == {JobState.SUCCEEDED: 1}
-        assert [run.status for run in late.sandbox.ledger.runs] == ["CANCELLED", "COMPLETED"]
+        assert [run.status for run in late.sandbox.journal.runs] == ["CANCELLED", "COMPLETED"]
         tally = late.store.tally(late.batch.id)
         assert (tally.orphans, tally.attempts) == (1, 2)
-        assert tally.steps == sum(run.steps for run in late.sandbox.ledger.runs), "it was paid for"
+        assert tally.steps == sum(run.steps for run in late.sandbox.journal.runs), "it was paid for"
 
     simulate(scenario)
 
@@ -107,7 +107,7 @@ def test_results_land_in_their_rows_although_run_ids_come_in_another_order() -> 
         )
         await shuffled.run()
         shuffled.check_end()
-        bills = {run.run_id: run.url for run in shuffled.sandbox.ledger.runs}
+        bills = {run.run_id: run.url for run in shuffled.sandbox.journal.runs}
         for job in shuffled.store.finished(shuffled.batch.id):
             assert bills[job.run_id or ""] == job.url
         assert len(bills) == 26
@@ -123,7 +123,7 @@ def test_a_create_that_got_lost_on_its_way_is_sent_again_uncounted() -> None:
         assert lost.jobs() == {JobState.SUCCEEDED: 1}
         tally = lost.store.tally(lost.batch.id)
         assert tally.retried == {FailureCategory.UNREACHABLE: 1}
-        assert now() > lost.sandbox.ledger.runs[0].created_at >= EARLIEST_RESEND
+        assert now() > lost.sandbox.journal.runs[0].created_at >= EARLIEST_RESEND
 
     from tests.simulator.simulated_batch import EPOCH
 
@@ -148,7 +148,7 @@ def test_in_flight_runs_never_exceed_the_bound() -> None:
             pages(50), SandboxConfig(rates={"dropped_after": 0.3}), Settings(concurrency=7)
         )
         await many.run()
-        runs = many.sandbox.ledger.runs
+        runs = many.sandbox.journal.runs
         for run in runs:
             at_once = [r for r in runs if r.created_at <= run.created_at < (r.finished_at or now())]
             assert len(at_once) <= 7
@@ -197,7 +197,7 @@ def test_jobs_ride_together_where_they_share_an_output_schema() -> None:
         )
         await shaped.run()
         shaped.check_end()
-        first = shaped.sandbox.ledger.requests[0]
+        first = shaped.sandbox.journal.requests[0]
         assert len(first.urls) == 10
 
     simulate(scenario)
@@ -210,7 +210,7 @@ def test_a_run_over_its_limit_is_cancelled_remotely_and_tried_again() -> None:
         await stuck.run()
         stuck.check_end()
         assert stuck.store.tally(stuck.batch.id).failed == {FailureCategory.TIMED_OUT: 1}
-        assert [run.status for run in stuck.sandbox.ledger.runs] == ["CANCELLED"] * 2
+        assert [run.status for run in stuck.sandbox.journal.runs] == ["CANCELLED"] * 2
 
     simulate(scenario)
 
@@ -248,7 +248,7 @@ def test_credits_for_forty_of_a_hundred_buy_forty_runs() -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(short.run)
             await anyio.sleep(300)
-            assert len(short.sandbox.ledger.runs) == 40
+            assert len(short.sandbox.journal.runs) == 40
             assert short.creates < 30, "a search by halves, then one try now and then"
             tasks.cancel_scope.cancel()
         assert short.jobs()[JobState.AVAILABLE] + short.jobs()[JobState.RUNNING] == 100
@@ -259,7 +259,7 @@ def test_credits_for_forty_of_a_hundred_buy_forty_runs() -> None:
 
 @dataclass
 class Flickering(KillSwitch):
-    """A database that goes away again and again: before a transaction, or after its commit."""
+    """A database that is away again and again: before a transaction, or after its commit."""
 
     calls: int = 0
 
@@ -333,7 +333,7 @@ def test_a_cancelled_batch_has_no_run_left_alive() -> None:
             unwanted.store.cancel(unwanted.batch.id, [], now())
         unwanted.check_end()
         assert JobState.CANCELLED in unwanted.jobs()
-        assert all(run.status.is_final for run in unwanted.sandbox.ledger.runs)
+        assert all(run.status.is_final for run in unwanted.sandbox.journal.runs)
 
     simulate(scenario)
 
@@ -349,7 +349,7 @@ def test_failed_jobs_that_are_put_back_get_one_more_run_each() -> None:
         await failed.run()
         failed.check_end()
         assert failed.jobs() == {JobState.SUCCEEDED: 4}
-        assert len(failed.sandbox.ledger.runs) == 5
+        assert len(failed.sandbox.journal.runs) == 5
 
     simulate(scenario)
 
@@ -361,6 +361,6 @@ def test_a_goal_with_an_old_marker_in_it_does_not_hold_its_neighbours_up() -> No
             tx.execute(update(jobs).values(goal="Read it [ref br-0123456789ab-1]"))
         assert await quiet.run() is ExitReason.FINISHED
         quiet.check_end()
-        assert len(quiet.sandbox.ledger.runs) == 6
+        assert len(quiet.sandbox.journal.runs) == 6
 
     simulate(scenario)

@@ -1,4 +1,4 @@
-"""Single odd answers at the worst moment: none of them ends a simulated, or pays for a job again."""
+"""Single odd answers at the worst moment: none ends a batch, or pays for a job twice."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_cancel_that_is_not_ours_to_ask_for_stops_nothing() -> None:
             assert await forbidden.run() is ExitReason.FINISHED
         assert cancels
         assert forbidden.jobs() == {JobState.SUCCEEDED: 5, JobState.FAILED: 1}
-        assert len(forbidden.sandbox.ledger.runs) == 6
+        assert len(forbidden.sandbox.journal.runs) == 6
 
     simulate(scenario)
 
@@ -99,7 +99,7 @@ def test_a_search_that_is_refused_for_a_while_abandons_no_run(status: int) -> No
         odd.network = None
         odd.check_end()
         assert odd.jobs() == {JobState.SUCCEEDED: 4}
-        assert len(odd.sandbox.ledger.runs) == 4
+        assert len(odd.sandbox.journal.runs) == 4
 
     simulate(scenario)
 
@@ -119,7 +119,7 @@ def test_a_kill_makes_no_run_paid_twice_that_lingered_with_its_result() -> None:
             await lingering.run(power)
         assert await lingering.run() is ExitReason.FINISHED
         assert lingering.jobs() == {JobState.SUCCEEDED: 1}
-        assert len(lingering.sandbox.ledger.runs) == 1
+        assert len(lingering.sandbox.journal.runs) == 1
 
     simulate(scenario)
 
@@ -175,7 +175,7 @@ def test_ids_that_stand_where_no_source_has_them_are_not_paid_for_again() -> Non
         assert await odd.run() is ExitReason.FINISHED
         assert len(told) == 4
         assert odd.jobs() == {JobState.SUCCEEDED: 4}
-        assert len(odd.sandbox.ledger.runs) == 4
+        assert len(odd.sandbox.journal.runs) == 4
         assert not odd.store.tally(odd.batch.id).retried.get(FailureCategory.REJECTED)
 
     simulate(scenario)

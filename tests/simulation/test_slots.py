@@ -12,7 +12,7 @@ from batchrunner.model import AUTO, Created, JobState, Settings
 from batchrunner.runner.events import ConcurrencyChanged
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
-from batchrunner.sandbox.journal import Run
+from batchrunner.sandbox.journal import SandboxRun
 from batchrunner.tinyfish.client import TinyFishClient
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulation.test_steering import steered
@@ -41,8 +41,8 @@ def queued_at(simulated: CheckedBatch, moment: datetime) -> int:
     )
 
 
-def ours(simulated: CheckedBatch) -> list[Run]:
-    return [run for run in simulated.sandbox.ledger.runs if "site.test" in run.url]
+def ours(simulated: CheckedBatch) -> list[SandboxRun]:
+    return [run for run in simulated.sandbox.journal.runs if "site.test" in run.url]
 
 
 @pytest.mark.parametrize("limit", some([2, 1, 7, 40], 1))
@@ -62,7 +62,7 @@ def test_the_accounts_slots_are_found_to_plus_or_minus_one(limit: int) -> None:
 
 
 def shares(simulated: CheckedBatch, limit: int) -> tuple[float, float]:
-    """Return how busy the slots were and how many runs waited, in the middle of the simulated."""
+    """Return how busy the slots were and how many runs waited, in the middle of the batch."""
     last = max(run.finished_at for run in ours(simulated) if run.finished_at)
     begins, ends = EPOCH + timedelta(minutes=3), last - timedelta(minutes=3)
     seconds = (ends - begins).total_seconds()

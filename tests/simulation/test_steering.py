@@ -32,7 +32,7 @@ SOON = 2.5
 
 
 async def steered(simulated: CheckedBatch, *acts: tuple[float, Callable[[], object]]) -> ExitReason:
-    """Run a night; meanwhile do something after so many seconds each."""
+    """Run a batch, and do something after this many seconds each."""
     endings: list[ExitReason] = []
 
     async def run() -> None:
@@ -49,11 +49,11 @@ async def steered(simulated: CheckedBatch, *acts: tuple[float, Callable[[], obje
 def created_between(simulated: CheckedBatch, begins: float, ends: float) -> int:
     """Count the creates that the sandbox got in a stretch of seconds."""
     since, until = EPOCH + timedelta(seconds=begins), EPOCH + timedelta(seconds=ends)
-    return sum(since <= request.at < until for request in simulated.sandbox.ledger.requests)
+    return sum(since <= request.at < until for request in simulated.sandbox.journal.requests)
 
 
 def alive_at(simulated: CheckedBatch, moment: datetime) -> int:
-    runs = simulated.sandbox.ledger.runs
+    runs = simulated.sandbox.journal.runs
     return sum(r.created_at <= moment < (r.finished_at or now()) for r in runs)
 
 
@@ -218,9 +218,9 @@ async def dies_while_paused(fuse: int) -> bool:
     return power.dead and now() > EPOCH + timedelta(seconds=RESUMED)
 
 
-def each(fuses: range, dies: Callable[[int], Awaitable[bool]]) -> int:
+def each(steps: range, dies: Callable[[int], Awaitable[bool]]) -> int:
     """Count the kills that came."""
-    return sum(simulate(lambda fuse=fuse: dies(fuse)) for fuse in fuses)
+    return sum(simulate(lambda step=step: dies(step)) for step in steps)
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_a_runner_that_dies_in_a_pause_loses_nothing_and_submits_nothing(
 
 
 def window(opens: float | None, closes: float | None) -> Window:
-    """Return a window in seconds of the simulated."""
+    """Return a window in seconds since the batch began."""
     begins, ends = (at if at is None else EPOCH + timedelta(seconds=at) for at in (opens, closes))
     return Window(opens=begins, closes=ends)
 
@@ -245,22 +245,22 @@ def check_deadline(simulated: CheckedBatch, closes: float) -> None:
     """Check what is promised of a deadline: nothing in flight, nothing lost, nothing counted."""
     simulated.check_always()
     deadline = EPOCH + timedelta(seconds=closes)
-    runs = simulated.sandbox.ledger.runs
+    runs = simulated.sandbox.journal.runs
     assert all(run.finished_at and run.finished_at <= deadline for run in runs)
     assert now() <= deadline
     assert simulated.store.tally(simulated.batch.id).jobs[JobState.RUNNING] == 0
 
 
 @pytest.mark.sweep
-def test_a_night_ends_in_time_and_the_next_one_goes_on() -> None:
+def test_a_batch_ends_in_time_and_the_next_run_continues_it() -> None:
     async def scenario() -> None:
         long = CheckedBatch.of(pages(300), SandboxConfig(seed=5), QUICK)
         assert await long.run(window=window(None, 1800)) is ExitReason.OUT_OF_TIME
         check_deadline(long, 1800)
-        runs, done = len(long.sandbox.ledger.runs), long.jobs()[JobState.SUCCEEDED]
+        runs, done = len(long.sandbox.journal.runs), long.jobs()[JobState.SUCCEEDED]
         assert runs - done <= 2, "nearly all that was paid for had time to land"
         assert done > 30
-        late = [request.at for request in long.sandbox.ledger.requests]
+        late = [request.at for request in long.sandbox.journal.requests]
         assert max(late) > EPOCH + timedelta(seconds=1100), "it did not stop far too early"
         await anyio.sleep_until(80_000)
         assert await long.run(window=window(86_400, None)) is ExitReason.FINISHED
@@ -281,7 +281,7 @@ def test_what_still_runs_is_cancelled_accounted_and_available_again_uncounted() 
         assert cut.jobs() == {JobState.SUCCEEDED: 20, JobState.AVAILABLE: 5}
         tally = cut.store.tally(cut.batch.id)
         assert tally.retried == {FailureCategory.TIMED_OUT: 5}
-        assert tally.steps == sum(run.steps for run in cut.sandbox.ledger.runs)
+        assert tally.steps == sum(run.steps for run in cut.sandbox.journal.runs)
         again = cut.store.failures(cut.batch.id, final=False, most=9)
         assert [(each.counted, "deadline" in each.message) for each in again] == [(False, True)] * 5
         assert [e.runs for e in cut.events if isinstance(e, CancelledForDeadline)] == [5]
@@ -343,7 +343,7 @@ def test_a_machine_that_slept_towards_or_over_its_deadline_holds_to_it(awake: fl
         ending = await slept.run(process, window=window(None, 1800), **clocks)
         assert ending is ExitReason.OUT_OF_TIME
         slept.check_always()
-        assert all(run.finished_at for run in slept.sandbox.ledger.runs)
+        assert all(run.finished_at for run in slept.sandbox.journal.runs)
         assert created_between(slept, 600, awake) == 0
         assert (created_between(slept, awake, 9999) > 0) == (awake < 1800)
         if awake < 1800:
@@ -366,12 +366,12 @@ async def dies_at_the_deadline(fuse: int) -> bool:
     simulated.waits = False
     power = KillSwitch()
 
-    async def blow() -> None:
+    async def kill() -> None:
         await anyio.sleep_until(CLOSES - 35)
         power.kill_at = power.steps + fuse
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(blow)
+        tasks.start_soon(kill)
         try:
             await simulated.run(power, window=window(None, CLOSES))
         except ProcessKilled:
@@ -382,7 +382,7 @@ async def dies_at_the_deadline(fuse: int) -> bool:
     assert simulated.jobs() == {JobState.SUCCEEDED: len(SMALL), JobState.AVAILABLE: 2}
     ended = simulated.store.failures(simulated.batch.id, final=False, most=99)
     assert not any(each.counted for each in ended if each.category is FailureCategory.TIMED_OUT)
-    assert all(run.status.is_final for run in simulated.sandbox.ledger.runs)
+    assert all(run.status.is_final for run in simulated.sandbox.journal.runs)
     return power.dead
 
 

@@ -1,4 +1,4 @@
-"""Where a night's hours and credits went, on virtual time: the parts are the API's own bill."""
+"""Where the hours and credits of a batch went, on virtual time: the parts are the API's bill."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import anyio
 import pytest
 
 from batchrunner.model import JobState, Settings
-from batchrunner.model.time_and_cost import CostCause, Hold, TimeBucket
+from batchrunner.model.states import TimeBucket
+from batchrunner.model.time_and_cost import CostCause, Hold
 from batchrunner.runner.events import CreditsBack, OutOfCredits
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
@@ -40,7 +41,7 @@ def check_parts(simulated: CheckedBatch) -> None:
 
 def check_bill(simulated: CheckedBatch) -> None:
     """Check that the parts are what the sandbox has charged for all that could be known."""
-    found, runs = simulated.store.account(simulated.batch.id, now()), simulated.sandbox.ledger.runs
+    found, runs = simulated.store.account(simulated.batch.id, now()), simulated.sandbox.journal.runs
     known = {
         attempt.run_id for attempt in StoreSnapshot.of(simulated.store, simulated.batch.id).attempts
     }
@@ -51,8 +52,8 @@ def check_bill(simulated: CheckedBatch) -> None:
 
 
 @pytest.mark.parametrize("seed", some(range(12), 1))
-def test_after_a_night_of_faults_the_parts_are_the_apis_bill_to_the_cent(seed: int) -> None:
-    """Kills, lost answers, late runs, sleeping machines, clocks that are set: what a fuzzed has."""
+def test_after_a_batch_with_faults_the_parts_are_the_apis_bill_to_the_cent(seed: int) -> None:
+    """Such a batch has kills, lost answers, late runs, suspended machines and clock changes."""
     fuzzed = FuzzedBatch(draw_scenario(seed, 30), judging)
 
     async def scenario() -> None:
@@ -115,8 +116,8 @@ def test_credits_that_are_gone_at_two_and_back_at_four_cost_two_hours_and_nothin
             assert await broke.run() is ExitReason.FINISHED
         broke.check_end()
         assert broke.jobs() == {JobState.SUCCEEDED: 220}, "a job failed for lack of credits"
-        requests = broke.sandbox.ledger.requests
-        dry = [request.at - EPOCH for request in requests if request.fate == "no_credits"]
+        requests = broke.sandbox.journal.requests
+        dry = [request.at - EPOCH for request in requests if request.fault == "no_credits"]
         assert abs(dry[0] - GONE) < timedelta(minutes=20)
         assert BACK - SOON <= dry[-1] < BACK
         paid = [request.at - EPOCH for request in requests if request.status == 200]

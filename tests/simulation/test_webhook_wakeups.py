@@ -1,4 +1,4 @@
-"""Hints bring looks forward, and nothing else: lost, late, doubled, in floods, the snapshot agree."""
+"""Webhooks bring polls forward and change nothing else: lost, late, doubled or in floods."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import httpx
 import pytest
 
 from batchrunner.model import JobState, Settings
-from batchrunner.policy.run_decision import MAX_SAVED_POLLS
+from batchrunner.policy.poll_interval import MAX_SAVED_POLLS
 from batchrunner.runner.events import WebhookDropped
 from batchrunner.runner.webhook_wakeup import WebhookWakeUp
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.selftest.invariants import StoreSnapshot
-from tests.simulation.answer_changes import put_between
+from tests.simulation.answer_changes import change_answers
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.simulated_batch import KillSwitch, ProcessKilled, now, pages, simulate
@@ -51,7 +51,7 @@ async def late(hints: WebhookWakeUp) -> None:
 
 @dataclass(frozen=True)
 class Story:
-    """How a night went."""
+    """What happened to a batch."""
 
     simulated: CheckedBatch
     seconds: float
@@ -88,7 +88,7 @@ def played(
     lives: list[int] | None = None,
     **job: Any,
 ) -> Story:
-    """Play a night in which webhooks take this *way*, or none are asked for."""
+    """Run a batch whose webhooks are delivered in this *way*, or that asks for none."""
     story: Story = simulate(
         lambda: _played(
             way, jobs, concurrency, flood, config or SandboxConfig(seed=1), change, lives, job
@@ -99,7 +99,7 @@ def played(
 
 @cache
 def unhinted() -> Story:
-    """Play the usual night without webhooks, to which others are compared."""
+    """Run the batch without webhooks, to which others are compared."""
     return played(None)
 
 
@@ -118,7 +118,7 @@ async def _played(
     simulated.webhook, begun = HOOK, now()
     hints = WebhookWakeUp(HOOK) if way else WebhookWakeUp()
     if change is not None:
-        put_between(simulated, change(hints))
+        change_answers(simulated, change(hints))
     async with anyio.create_task_group() as tasks:
         client = httpx.AsyncClient(transport=Post(tasks, hints, way or lost))
         tasks.start_soon(_deliver, simulated, client)
@@ -126,8 +126,8 @@ async def _played(
             tasks.start_soon(_flood, hints)
         for fuse in lives or []:
             with pytest.raises(ProcessKilled):
-                await simulated.run(KillSwitch(fuse), hints=hints)
-        await simulated.run(hints=hints)
+                await simulated.run(KillSwitch(fuse), webhook_wakeup=hints)
+        await simulated.run(webhook_wakeup=hints)
         tasks.cancel_scope.cancel()
     simulated.network = None  # who changed answers cannot tell which faults they are
     simulated.check_end()
@@ -151,7 +151,7 @@ async def _flood(hints: WebhookWakeUp) -> None:
 
 def _told(simulated: CheckedBatch, seconds: float) -> Story:
     snapshot = StoreSnapshot.of(simulated.store, simulated.batch.id)
-    runs = {run.run_id: run for run in simulated.sandbox.ledger.runs}
+    runs = {run.run_id: run for run in simulated.sandbox.journal.runs}
     keys = {job.id: job.key for job in snapshot.jobs}
     delays = [
         (attempt.closed_at - (runs[attempt.run_id].finished_at or now())).total_seconds()
@@ -204,7 +204,7 @@ def test_where_runs_end_all_the_time_looks_are_no_more_than_without_hints() -> N
 # ---- what they cannot do ----
 
 
-def test_where_every_hint_is_lost_the_night_is_the_same_as_without() -> None:
+def test_if_every_webhook_is_lost_the_batch_is_the_same_as_without() -> None:
     without, deaf = unhinted(), played(lost)
     assert deaf.results == without.results
     assert deaf.simulated.requests == without.simulated.requests
@@ -241,7 +241,7 @@ def test_a_hint_before_the_answer_that_names_its_run_is_harmless() -> None:
 def test_runners_that_die_with_hints_on_their_way_lose_and_repeat_nothing() -> None:
     story = played(straight, jobs=40, lives=[90, 200, 400])
     assert story.simulated.jobs() == {JobState.SUCCEEDED: 40}
-    assert len(story.simulated.sandbox.ledger.runs) == 40
+    assert len(story.simulated.sandbox.journal.runs) == 40
 
 
 # ---- the address ----
@@ -251,7 +251,7 @@ def test_a_job_that_names_a_webhook_keeps_its_own_and_no_row_tells_ours() -> Non
     own = "https://hooks.example.com/mine"
     mine = _bodies(options={"webhook_url": own})
     assert {body["webhook_url"] for body in mine} == {own}
-    others = _bodies(options={"api_integration": "night"})
+    others = _bodies(options={"api_integration": "batch"})
     assert {body["webhook_url"] for body in others} == {HOOK}
 
 
@@ -261,10 +261,10 @@ def _bodies(**job: Any) -> list[Any]:
             pages(4), SandboxConfig(seed=1), Settings(), agent=FixtureAgent(), **job
         )
         simulated.webhook = HOOK
-        await simulated.run(hints=WebhookWakeUp(HOOK))
+        await simulated.run(webhook_wakeup=WebhookWakeUp(HOOK))
         simulated.check_end()
         assert SECRET not in all_text_in(simulated)
-        return [run.body for run in simulated.sandbox.ledger.runs]
+        return [run.body for run in simulated.sandbox.journal.runs]
 
     bodies: list[Any] = simulate(scenario)
     return bodies
@@ -275,13 +275,13 @@ def test_no_job_fails_where_the_api_refuses_the_address(run_batch: str) -> None:
     async def scenario() -> CheckedBatch:
         config = SandboxConfig(seed=1, variants={"run_batch": run_batch})
         simulated = CheckedBatch.of(pages(9), config, Settings(concurrency=3), agent=FixtureAgent())
-        await simulated.run(hints=WebhookWakeUp(HOOK.replace("https", "http")))
+        await simulated.run(webhook_wakeup=WebhookWakeUp(HOOK.replace("https", "http")))
         simulated.check_end()
         return simulated
 
     told: CheckedBatch = simulate(scenario)
     assert told.jobs() == {JobState.SUCCEEDED: 9}
     assert sum(isinstance(event, WebhookDropped) for event in told.events) == 1
-    assert not any("webhook_url" in run.body for run in told.sandbox.ledger.runs)
-    assert len(told.sandbox.ledger.runs) == 9
+    assert not any("webhook_url" in run.body for run in told.sandbox.journal.runs)
+    assert len(told.sandbox.journal.runs) == 9
     assert SECRET not in all_text_in(told)

@@ -19,7 +19,7 @@ from batchrunner.selftest.invariants import (
     check_decided,
     invariant,
 )
-from batchrunner.store.claims import LeaseLost
+from batchrunner.store.leases import LeaseLost
 from batchrunner.store.schema import SubmissionState
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.machine_faults import SimulatedMachine, SimulatedProcess
@@ -205,7 +205,7 @@ class FuzzedBatch:
                 process,
                 now=machine.wall,
                 monotonic=machine.monotonic,
-                gone=simulated.gone if self._scenario.near else lambda _: [],
+                exited_owners=simulated.gone if self._scenario.near else lambda _: [],
             )
         except ProcessKilled:
             where = "in a transaction" if process.in_transaction else "between steps"
@@ -225,7 +225,7 @@ class FuzzedBatch:
             seed=self._scenario.seed,
             jobs=self._scenario.jobs,
             ended=ended,
-            runs_created=len(simulated.sandbox.ledger.runs),
+            runs_created=len(simulated.sandbox.journal.runs),
             orphans=simulated.store.tally(simulated.batch.id).orphans,
             kills=sum(self._fired[name] for name in KINDS["machine"] if "killed" in name),
             hours=anyio.current_time() / 3600,
@@ -244,10 +244,10 @@ class FuzzedBatch:
 
     def _api_faults(self) -> Counter[str]:
         """Count the faults that the sandbox applied to runs and requests."""
-        journal = self.simulated.sandbox.ledger
-        met = Counter(run.fate for run in journal.runs)
-        met.update(request.fate for request in journal.requests if request.fate)
-        refused = [request.at for request in journal.requests if request.fate == "no_credits"]
+        journal = self.simulated.sandbox.journal
+        met = Counter(run.fault for run in journal.runs)
+        met.update(request.fault for request in journal.requests if request.fault)
+        refused = [request.at for request in journal.requests if request.fault == "no_credits"]
         met["out of credits"] = len(refused)
         after = [run for run in journal.runs if refused and run.created_at > refused[-1]]
         met["credits back"] = int(bool(self._scenario.config.deposits and after))
@@ -262,11 +262,11 @@ class FuzzedBatch:
         states = Counter(submission.state for submission in snapshot.submissions.values())
         reactions["creates found absent"] = states[SubmissionState.ABSENT]
         known = {attempt.run_id for attempt in snapshot.attempts}
-        requests = simulated.sandbox.ledger.requests
+        requests = simulated.sandbox.journal.requests
         reactions["runs found by their marker"] = sum(
             run.run_id in known
             for request in requests
-            if request.fate in UNANSWERED
+            if request.fault in UNANSWERED
             for run in request.runs
         )
         return reactions

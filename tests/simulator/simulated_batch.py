@@ -211,7 +211,7 @@ class SimulatedBatch:
         if agent is None:
             sandbox = Sandbox.in_process(config, now, keys=keys, middleware=middleware)
         else:
-            sandbox = Sandbox(world=config, now=now, agent=agent, keys=keys, middleware=middleware)
+            sandbox = Sandbox(config=config, now=now, agent=agent, keys=keys, middleware=middleware)
         return cls(sandbox, store, loaded.batch, loaded.added, config)
 
     async def run(self, power: KillSwitch | None = None, **kwargs: Any) -> ExitReason:
@@ -245,8 +245,8 @@ class SimulatedBatch:
         return [owner.id for owner in owners if owner.id not in self.alive]
 
     def runner(self, api: TinyFishClient, me: Owner, power: KillSwitch, **kwargs: Any) -> Runner:
-        """Return a runner on this machine; without *gone*, it knows all other owners to be dead."""
-        kwargs.setdefault("gone", lambda owners: [owner.id for owner in owners])
+        """Return a runner; without *exited_owners*, it knows all other owners to be dead."""
+        kwargs.setdefault("exited_owners", lambda owners: [owner.id for owner in owners])
         kwargs.setdefault("now", now)
         kwargs.setdefault("monotonic", anyio.current_time)
         return Runner(
@@ -262,7 +262,7 @@ class SimulatedBatch:
     def check_always(self) -> None:
         """Check every invariant that holds at every moment."""
         check_always(self.store, self.batch.id, self.loaded)
-        journal = self.sandbox.ledger
+        journal = self.sandbox.journal
         blind = self.network is not None and self.network.may({"blind_search"})
         late = self.config.late if self.one_clock else None
         check_creates(self.store, self.batch, journal.runs, late, blind=blind)
@@ -272,7 +272,7 @@ class SimulatedBatch:
     def check_end(self) -> None:
         """Check every invariant, now that the batch has ended."""
         self.check_always()
-        runs, served = self.sandbox.ledger.runs, self.network.served if self.network else {}
+        runs, served = self.sandbox.journal.runs, self.network.served if self.network else {}
         unseen = hidden(runs, self.config.late, now())
         unseen |= undecided(self.store, self.batch.id, runs)
         check_end(self.store, self.batch.id, self.loaded, runs, unseen)

@@ -1,4 +1,4 @@
-"""The canary: which jobs go first, and what they must bring."""
+"""The canary: which jobs run first, and which results open the gate."""
 
 from __future__ import annotations
 
@@ -25,34 +25,34 @@ def opened(found: GateDecision | None) -> bool:
 
 def test_the_canary_is_spread_over_hosts() -> None:
     kinds = [(f"host-{n // 100}", "the price") for n in range(500)]
-    hosts = Counter(kinds[place][0] for place in choose_canary(kinds, 10))
+    hosts = Counter(kinds[index][0] for index in choose_canary(kinds, 10))
     assert hosts == {f"host-{n}": 2 for n in range(5)}
 
 
-def test_of_more_hosts_than_places_some_from_the_whole_file_are_taken() -> None:
+def test_with_too_many_hosts_the_chosen_ones_are_spread_over_the_file() -> None:
     kinds = [(f"host-{n}", "the price") for n in range(1000)]
     assert choose_canary(kinds, 4) == [0, 250, 500, 750]
 
 
-def test_goals_take_turns_on_a_host() -> None:
+def test_goals_alternate_on_a_host() -> None:
     kinds = [("a.test", "the price")] * 50 + [("a.test", "the name")] * 50
     assert choose_canary(kinds, 4) == [0, 1, 50, 51]
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xy"))), st.integers(1, 30))
-def test_as_many_jobs_are_chosen_as_there_are_places_for(
+def test_the_canary_has_the_requested_number_of_jobs(
     kinds: list[tuple[str, str]], count: int
 ) -> None:
-    places = choose_canary(kinds, count)
-    assert len(set(places)) == len(places) == min(count, len(kinds))
-    assert places == sorted(places)
+    indexes = choose_canary(kinds, count)
+    assert len(set(indexes)) == len(indexes) == min(count, len(kinds))
+    assert indexes == sorted(indexes)
 
 
-def test_nothing_is_decided_before_the_last_of_them_has_ended() -> None:
+def test_nothing_is_decided_before_the_last_job_has_ended() -> None:
     assert gate(Canary(jobs=20, success_rate=Decimal("0.5")), sample(0, open=1), None) is None
 
 
-def test_the_gate_opens_at_the_rate_that_was_asked_for_and_not_below() -> None:
+def test_the_gate_opens_at_the_required_rate_and_not_below() -> None:
     canary = Canary(jobs=20, success_rate=Decimal("0.8"))
     found = gate(canary, sample(16), None)
     assert found is not None
@@ -64,7 +64,7 @@ def test_the_gate_opens_at_the_rate_that_was_asked_for_and_not_below() -> None:
     assert "at least 80% were to succeed" in shut.says
 
 
-def test_the_cost_of_a_success_has_all_failures_in_it() -> None:
+def test_the_cost_of_a_success_includes_all_failures() -> None:
     steps = Canary(jobs=20, row_cost=Budget(steps=20))
     assert opened(gate(steps, sample(10, steps=200), None))
     assert not opened(gate(steps, sample(9, steps=200), None))
@@ -73,7 +73,7 @@ def test_the_cost_of_a_success_has_all_failures_in_it() -> None:
     assert not opened(gate(money, sample(9, steps=200), RATE))
 
 
-def test_money_without_a_rate_and_no_success_at_all_keep_the_gate_shut() -> None:
+def test_dollars_without_a_rate_or_no_success_keep_the_gate_closed() -> None:
     money = Canary(jobs=20, row_cost=Budget(money=Decimal("0.20")))
     assert not opened(gate(money, sample(10), None))
     assert not opened(gate(money, sample(0), RATE))

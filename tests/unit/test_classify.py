@@ -1,4 +1,4 @@
-"""What evidence means: every row of the table, and no evidence without a meaning."""
+"""Every run and every failed request has an outcome, and each row of the tables the right one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchrunner.classify import (
-    LONGEST_MESSAGE,
+    MAX_MESSAGE_LENGTH,
     UNREADABLE,
     classify,
     classify_fault,
@@ -65,7 +65,7 @@ def reason_of(result: Any) -> str:
 
 
 @pytest.mark.parametrize("status", [RunStatus.PENDING, RunStatus.RUNNING])
-def test_a_run_that_goes_on_means_nothing_yet(status: RunStatus) -> None:
+def test_a_run_that_has_not_ended_has_no_outcome(status: RunStatus) -> None:
     seen = Run(run_id="r", status=status, result='{"a": 1}', error=RunError(message="early"))
     assert classify(seen) is None
     assert classify(seen, cancelling=FailureCategory.TIMED_OUT) is None
@@ -86,11 +86,11 @@ def test_a_run_that_goes_on_means_nothing_yet(status: RunStatus) -> None:
         (None, "unknown"),
     ],
 )
-def test_the_category_of_a_failed_run_in_any_case(said: str | None, category: str) -> None:
+def test_the_category_of_a_failed_run_may_be_in_any_case(said: str | None, category: str) -> None:
     assert meaning(classify(failed(category=said))) == category
 
 
-def test_a_failed_run_keeps_what_the_api_said() -> None:
+def test_a_failed_run_keeps_the_apis_message() -> None:
     wait = timedelta(seconds=45)
     seen = failed(category="SYSTEM_FAILURE", code="service_busy", retry_after=wait)
     outcome = classify(seen)
@@ -111,21 +111,23 @@ def test_a_failed_run_without_an_error_is_unknown() -> None:
         (FailureCategory.RUN_CANCELLED, "run_cancelled"),
     ],
 )
-def test_who_cancelled_a_run(cancelling: FailureCategory | None, category: str) -> None:
+def test_a_cancelled_run_says_why_it_was_cancelled(
+    cancelling: FailureCategory | None, category: str
+) -> None:
     seen = Run(run_id="r", status=RunStatus.CANCELLED)
     assert meaning(classify(seen, cancelling=cancelling)) == category
 
 
-def test_a_run_that_completed_while_it_was_being_cancelled_is_no_failure() -> None:
+def test_a_run_that_completed_during_its_cancellation_is_no_failure() -> None:
     seen = completed({"price": 1})
     assert classify(seen, cancelling=FailureCategory.TIMED_OUT) == Succeeded()
 
 
-def test_a_run_that_the_api_forgot_is_lost() -> None:
+def test_a_run_that_the_api_does_not_know_is_lost() -> None:
     assert meaning(classify(NotFound(run_id="r"))) == "lost"
 
 
-def test_an_answer_that_cannot_be_taken_is_an_invalid_result_and_says_so() -> None:
+def test_an_unusable_answer_is_an_invalid_result_with_a_code() -> None:
     outcome = classify(Unreadable(run_id="r", message="too large"))
     assert isinstance(outcome, Failed)
     assert (outcome.category, outcome.code) == (FailureCategory.INVALID_RESULT, UNREADABLE)
@@ -166,9 +168,9 @@ def test_a_missed_goal_always_has_a_reason(result: Any, reason: str) -> None:
     assert reason_of(result) == reason
 
 
-@pytest.mark.parametrize("half", ["\ud83d", "\0", "a\udcffb\0"])
-def test_a_reason_can_be_written_down_whatever_stands_in_it(half: str) -> None:
-    for result in ({"status": "failure", "reason": half}, {"error": [half]}):
+@pytest.mark.parametrize("text", ["\ud83d", "\0", "a\udcffb\0"])
+def test_any_reason_can_be_stored(text: str) -> None:
+    for result in ({"status": "failure", "reason": text}, {"error": [text]}):
         reason = reason_of(result)
         assert "\0" not in reason
         assert reason.encode()
@@ -200,7 +202,7 @@ def test_raw_control_characters_do_not_hide_a_missed_goal() -> None:
         {"reason": "captcha", "status": "ok"},
     ],
 )
-def test_any_other_result_is_what_was_asked_for(result: Any) -> None:
+def test_any_other_result_is_a_success(result: Any) -> None:
     assert classify(completed(result)) == Succeeded()
 
 
@@ -221,7 +223,7 @@ def test_a_result_that_cannot_be_parsed_is_not_a_failed_run(text: str) -> None:
 
 
 @pytest.mark.parametrize("depth", range(300, 1300, 50))
-def test_a_reason_of_any_depth_is_a_reason(depth: int) -> None:
+def test_a_reason_may_be_nested_to_any_depth(depth: int) -> None:
     text = '{"error": ' + "[" * depth + "]" * depth + "}"
     seen = Run(run_id="r", status=RunStatus.COMPLETED, result=text)
     assert meaning(classify(seen)) in ("goal_failure", "succeeded")
@@ -259,7 +261,7 @@ NO_WALLS = [
 
 
 @pytest.mark.parametrize("reason", WALLS)
-def test_a_wall_against_robots_is_told_from_a_missed_goal(reason: str) -> None:
+def test_a_wall_is_distinguished_from_a_missed_goal(reason: str) -> None:
     assert meaning(classify(completed({"status": "failure", "reason": reason}))) == "blocked"
     assert meaning(classify(completed({"error": reason.upper()}))) == "blocked"
     assert reason_of({"status": "failure", "reason": reason}) == reason
@@ -282,12 +284,12 @@ def test_a_result_that_breaks_its_schema_is_invalid() -> None:
     assert outcome.message == "#/a: not text; #/b: missing"
 
 
-def test_a_missed_goal_goes_before_a_broken_schema() -> None:
+def test_a_missed_goal_takes_precedence_over_a_broken_schema() -> None:
     seen = completed({"status": "failure", "reason": "Not there"}, schema_errors=("#: wrong",))
     assert meaning(classify(seen)) == "goal_failure"
 
 
-# ---- what the request met ----
+# ---- what happened to the request ----
 
 BILLING = "billing_failure"
 
@@ -326,9 +328,7 @@ def test_the_category_of_an_api_error(
 
 @pytest.mark.parametrize("kind", [kind for kind in FaultKind if kind is not FaultKind.STATUS])
 @pytest.mark.parametrize("status", [None, 200, 400, 401, 402, 404, 429])
-def test_what_is_not_the_apis_answer_says_nothing_but_unreachable(
-    kind: FaultKind, status: int | None
-) -> None:
+def test_an_answer_that_is_not_the_apis_is_unreachable(kind: FaultKind, status: int | None) -> None:
     fault = ApiFault(kind=kind, status=status, message="<html>credits</html>")
     assert meaning(classify_fault(fault)) == "unreachable"
     assert not is_not_offered(fault)
@@ -337,15 +337,15 @@ def test_what_is_not_the_apis_answer_says_nothing_but_unreachable(
 @pytest.mark.parametrize(
     ("status", "offered"), [(404, False), (405, False), (501, False), (400, True), (503, True)]
 )
-def test_which_statuses_say_that_an_endpoint_is_not_there(status: int, offered: bool) -> None:
+def test_which_statuses_mean_that_an_endpoint_does_not_exist(status: int, offered: bool) -> None:
     assert is_not_offered(answer(status)) is not offered
 
 
-def test_a_book_that_a_result_gives_as_its_reason_is_kept_in_part() -> None:
+def test_a_very_long_reason_is_shortened() -> None:
     result = json.dumps({"status": "failure", "reason": "w" * 1_000_000})
     outcome = classify(Run(run_id="r", status=RunStatus.COMPLETED, result=result))
     assert isinstance(outcome, Failed)
-    assert len(outcome.message) < LONGEST_MESSAGE + 50
+    assert len(outcome.message) < MAX_MESSAGE_LENGTH + 50
     assert outcome.message.endswith("(cut: 1,000,000 characters)")
 
 
@@ -361,7 +361,7 @@ def test_a_book_that_a_result_gives_as_its_reason_is_kept_in_part() -> None:
         (FaultKind.NOT_SENT, None, False),
     ],
 )
-def test_which_answers_say_that_nothing_is_at_the_address(
+def test_which_answers_mean_that_nothing_is_at_the_address(
     kind: FaultKind, status: int | None, nothing: bool
 ) -> None:
     assert is_not_the_api(ApiFault(kind=kind, status=status, message="no")) is nothing
@@ -404,7 +404,7 @@ faults = st.builds(
 
 
 @given(runs, st.none() | st.sampled_from(FailureCategory))
-def test_every_run_means_something(run: Run, cancelling: FailureCategory | None) -> None:
+def test_every_ended_run_has_an_outcome(run: Run, cancelling: FailureCategory | None) -> None:
     outcome = classify(run, cancelling=cancelling)
     assert (outcome is None) is (not run.status.is_final)
     if isinstance(outcome, Failed):
@@ -413,7 +413,7 @@ def test_every_run_means_something(run: Run, cancelling: FailureCategory | None)
 
 
 @given(values)
-def test_every_result_of_any_type_means_something_that_can_be_written(result: Any) -> None:
+def test_every_result_of_any_type_has_an_outcome_that_can_be_stored(result: Any) -> None:
     outcome = classify(completed(result))
     assert isinstance(outcome, Succeeded | Failed)
     if isinstance(outcome, Failed):
@@ -423,7 +423,7 @@ def test_every_result_of_any_type_means_something_that_can_be_written(result: An
 
 
 @given(faults)
-def test_every_fault_means_something_and_keeps_its_wait(fault: ApiFault) -> None:
+def test_every_failed_request_has_a_category_and_keeps_its_wait(fault: ApiFault) -> None:
     failure = classify_fault(fault)
     assert failure.retry_after == fault.retry_after
     assert (failure.message, failure.code) == (fault.message, fault.code)

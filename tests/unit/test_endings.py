@@ -31,10 +31,10 @@ def test_a_canary_says_what_it_brought_and_resume_comes_first(
     store, batch = loaded
     store.pause(batch.id, "the canary: 1 of 5 jobs succeeded", NOW)
     batch = store.batch(batch.name) or batch
-    (line,) = exit_lines(store, batch, ExitReason.GATED, store.tally(batch.id))
+    (line,) = exit_lines(store, batch, ExitReason.CANARY_FAILED, store.tally(batch.id))
     assert "the canary: 1 of 5 jobs succeeded" in line
     command = continue_command(
-        batch, ExitReason.GATED, ["run", "jobs.yaml", "--db", "a.db"], "a.db"
+        batch, ExitReason.CANARY_FAILED, ["run", "jobs.yaml", "--db", "a.db"], "a.db"
     )
     assert command == ("batchrunner resume prices --db a.db && batchrunner run jobs.yaml --db a.db")
 

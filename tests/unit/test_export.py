@@ -14,7 +14,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from batchrunner.model import FailureCategory, FinishedJob, JobState
-from batchrunner.outputs import FORMATS, Export, format_of, guard, unguard
+from batchrunner.outputs import (
+    FORMATS,
+    Jobs,
+    Written,
+    format_of,
+    formats_help,
+    guard,
+    suffixes_help,
+    unguard,
+)
 from batchrunner.outputs.columns import FIELDS
 from batchrunner.outputs.csv import MAX_COLUMNS
 from batchrunner.outputs.json_values import MAX_DEPTH
@@ -37,8 +46,14 @@ def results(*texts: str | None) -> list[FinishedJob]:
     return [job(position, text) for position, text in enumerate(texts, 1)]
 
 
+def written(format: str, jobs: Jobs) -> tuple[str, Written]:
+    file = io.BytesIO()
+    counts = FORMATS[format].write(jobs, file)
+    return file.getvalue().decode(), counts
+
+
 def export(format: str, jobs: list[FinishedJob]) -> str:
-    return "".join(Export(format, lambda: jobs).lines())
+    return written(format, lambda: jobs)[0]
 
 
 def table(jobs: list[FinishedJob]) -> list[dict[str, str]]:
@@ -101,17 +116,25 @@ def test_the_suffix_chooses_the_format(suffix: str, format: str | None) -> None:
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_an_export_takes_jobs_one_by_one(format: str) -> None:
-    alive: list[int] = []
+    given: list[int] = []
+
+    class File(io.BytesIO):
+        def write(self, data: Any) -> int:
+            if bytes(data).startswith((b"job-1", b'{"id":"job-1"')):
+                assert given[-1] == 1
+            return super().write(data)
 
     def jobs() -> Iterator[FinishedJob]:
         for position in range(1, 4):
-            alive.append(position)
+            given.append(position)
             yield job(position, "{}")
 
-    lines = Export(format, jobs).lines()
-    while not next(lines).startswith(("job-1", '{"id":"job-1"')):
-        pass
-    assert alive[-1] == 1
+    assert FORMATS[format].write(jobs, File()).jobs == 3
+
+
+def test_a_help_text_names_each_format_and_one_suffix_of_each() -> None:
+    assert suffixes_help() == ".csv or .jsonl"
+    assert formats_help().count(" is ") == len(FORMATS)
 
 
 def test_golden_csv() -> None:
@@ -138,8 +161,8 @@ def test_golden_csv() -> None:
             message="@captcha, twice",
         ),
     ]
-    sheet = Export("csv", lambda: jobs)
-    assert "".join(sheet.lines()) == (
+    text, counts = written("csv", lambda: jobs)
+    assert text == (
         "id,url,goal,state,category,code,message,attempts,steps,run_id,started_at,finished_at,"
         "changes,cost,result,result.status,result.price,result.offer.currency,result.offer.left,result.tags,"
         "result.stock,result.title,result.size\\.cm\n"
@@ -155,7 +178,7 @@ def test_golden_csv() -> None:
         'job-5,https://shop.example/5,Get the price,failed,blocked,CAPTCHA,"\'@captcha, twice",3,'
         ",,,,,,,,,,,,,,\n"
     )
-    assert sheet.guarded == 2
+    assert counts == Written(jobs=5, guarded=2)
 
 
 def test_golden_jsonl() -> None:
@@ -285,15 +308,12 @@ def test_too_many_columns_leave_the_whole_result_in_one() -> None:
 
 def test_a_whole_result_in_one_cell_is_guarded_once() -> None:
     wide = json.dumps({f"k{number}": number for number in range(MAX_COLUMNS + 10)})
-    sheet = Export("csv", lambda: results("\n" + wide))
-    for _ in sheet.lines():
-        pass
-    assert sheet.guarded == 1
+    assert written("csv", lambda: results("\n" + wide))[1].guarded == 1
 
 
 def test_a_result_that_grows_between_the_passes_is_not_lost() -> None:
     passes = iter([results('{"a": 1}'), results('{"a": 1, "b": 2}')])
-    text = "".join(Export("csv", lambda: next(passes)).lines())
+    text, _ = written("csv", lambda: next(passes))
     assert text.endswith(',"{""a"": 1, ""b"": 2}",1\n')
 
 
@@ -467,9 +487,7 @@ def test_csv_reads_back_whatever_comes(
     position: int, url: str, goal: str, message: str, results_: list[str | None]
 ) -> None:
     jobs = [job(position, text, url=url, goal=goal, message=message) for text in results_]
-    sheet = Export("csv", lambda: jobs)
-    text = "".join(sheet.lines())
-    text.encode()
+    text, counts = written("csv", lambda: jobs)
     header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     assert len(set(header)) == len(header)
     assert [len(row) for row in rows] == [len(header)] * len(jobs)
@@ -480,7 +498,7 @@ def test_csv_reads_back_whatever_comes(
             goal.replace("\0", "␀"),
             message.replace("\0", "␀"),
         ]
-    assert sheet.guarded == sum(unguard(cell) != cell for row in rows for cell in row)
+    assert counts.guarded == sum(unguard(cell) != cell for row in rows for cell in row)
 
 
 def path_of(column: str) -> tuple[str, ...]:

@@ -10,8 +10,15 @@ from typing import Any
 import pytest
 import yaml
 
-from batchrunner.inputs.yaml import JOB_FIELDS, SECTIONS, SETTINGS_FIELDS, events, parse
-from batchrunner.model import RUN_OPTIONS, FailureCategory, JobFile, JobSpec, RetryRule, Settings
+from batchrunner.api_facts.run_options import RUN_OPTIONS
+from batchrunner.inputs.yaml import JOB_FIELDS, SECTIONS, SETTINGS_FIELDS, parse, parser_events
+from batchrunner.model import (
+    FailureCategory,
+    JobFile,
+    JobSpec,
+    RetryRule,
+    Settings,
+)
 
 
 def read(text: bytes | str) -> JobFile:
@@ -31,7 +38,7 @@ def job(extra: str) -> str:
 def loader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything holds with and without libyaml."""
     if request.param == "python":
-        monkeypatch.setattr(events, "LOADER", yaml.SafeLoader)
+        monkeypatch.setattr(parser_events, "LOADER", yaml.SafeLoader)
 
 
 WHOLE = """\
@@ -164,7 +171,7 @@ def test_the_tables_name_every_key() -> None:
     assert set(JOB_FIELDS) >= {"url", "goal", "id", "policy", *RUN_OPTIONS}
     assert set(SETTINGS_FIELDS) == set(Settings.__dataclass_fields__)
     assert set(SECTIONS) == {"name", "settings", "defaults", "jobs"}
-    assert all(field.meaning and field.shape.says for field in JOB_FIELDS.values())
+    assert all(field.meaning and field.type.expected for field in JOB_FIELDS.values())
 
 
 # ---- what YAML 1.1 would make of it ----

@@ -1,4 +1,4 @@
-"""What a job file may expect of results, how jobs inherit it, and every mistake with its place."""
+"""What a job file may expect of results, how jobs inherit it, and every problem with its place."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def expected(text: str) -> list[Any]:
     return [spec.expect for spec in parse(text, file="jobs.yaml", name="jobs").specs]
 
 
-def mistakes(text: str) -> list[tuple[int, int, str]]:
+def problems(text: str) -> list[tuple[int, int, str]]:
     with pytest.raises(JobFileErrors) as caught:
         parse(text, file="jobs.yaml", name="jobs")
-    return [(one.line, one.column, one.message) for one in caught.value.mistakes]
+    return [(one.line, one.column, one.message) for one in caught.value.problems]
 
 
 def test_everything_that_can_be_expected() -> None:
@@ -40,7 +40,7 @@ def test_everything_that_can_be_expected() -> None:
     )
     found = expectations_of(None, expect)
     assert found.allow == {"empty"}
-    assert found.demands == (
+    assert found.field_rules == (
         FieldRule(path="name", required=True),
         FieldRule(path="items[].sku", required=True),
         FieldRule(path="price", minimum=0.5, maximum=100),
@@ -70,7 +70,7 @@ def test_what_is_expected_makes_no_other_job() -> None:
 
 
 def test_one_job_cannot_expect_two_things() -> None:
-    found = mistakes(JOB + JOB + "  expect: {required: [a]}\n")
+    found = problems(JOB + JOB + "  expect: {required: [a]}\n")
     assert [(line, column) for line, column, _ in found] == [(3, 3)]
     assert "line 1 expects something else" in found[0][2]
     same = JOB + "  expect: {required: [a]}\n"
@@ -99,13 +99,13 @@ def test_one_job_cannot_expect_two_things() -> None:
         ("{fields: {price: {pattern: '.*.*.*.*.*'}}}", 38, "could take very long"),
     ],
 )
-def test_each_mistake_has_its_place(expect: str, column: int, message: str) -> None:
-    ((line, found, said),) = mistakes(f"{JOB}  expect: {expect}\n")
+def test_each_problem_has_its_place(expect: str, column: int, message: str) -> None:
+    ((line, found, said),) = problems(f"{JOB}  expect: {expect}\n")
     assert (line, found) == (3, column)
     assert message in said
 
 
-def test_all_mistakes_are_told_at_once_among_all_others() -> None:
+def test_all_problems_are_told_at_once_among_all_others() -> None:
     text = """\
 settings: {concurency: 3}
 defaults:
@@ -115,7 +115,7 @@ jobs:
   - url: a.example
     expect: {allow: [everything], required: [7..8]}
 """
-    assert [line for line, _, _ in mistakes(text)] == [1, 4, 6, 7, 7]
+    assert [line for line, _, _ in problems(text)] == [1, 4, 6, 7, 7]
 
 
 def test_what_is_expected_may_stand_in_a_file_of_its_own() -> None:
@@ -123,4 +123,4 @@ def test_what_is_expected_may_stand_in_a_file_of_its_own() -> None:
     for text in ("", "[]", "a: [", "required: [a]\n---\nb: 1", "required: [a..]"):
         with pytest.raises(JobFileErrors) as caught:
             parse_expect(text, file="expect.yaml")
-        assert caught.value.mistakes
+        assert caught.value.problems

@@ -8,7 +8,7 @@ import sys
 import pytest
 import yaml
 
-from batchrunner.inputs.yaml import JobFileErrors, events, parse, report
+from batchrunner.inputs.yaml import JobFileErrors, parse, parser_events, report
 from tests.bounds import HUNG
 
 JOB = "- url: https://example.com\n  goal: Read\n  "
@@ -103,7 +103,7 @@ def opened(opener: str, times: int) -> str:
 
 
 def read_without_libyaml(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "LOADER", yaml.SafeLoader)
+    monkeypatch.setattr(parser_events, "LOADER", yaml.SafeLoader)
 
 
 @pytest.mark.parametrize(("times", "pure"), [(60, False), (1_200, False), (60, True)])
@@ -115,9 +115,9 @@ def test_what_is_nested_too_deep_is_refused_at_one_place_whatever_the_parser_all
         read_without_libyaml(monkeypatch)
     with pytest.raises(JobFileErrors) as caught:
         parse(opened(opener, times), file="jobs.yaml", name="jobs")
-    [mistake] = caught.value.mistakes
-    assert mistake.message == "nested deeper than 50 levels"
-    assert (mistake.line, mistake.column) == DEEP[opener]
+    [problem] = caught.value.problems
+    assert problem.message == "nested deeper than 50 levels"
+    assert (problem.line, problem.column) == DEEP[opener]
 
 
 @pytest.mark.parametrize("pure", [False, True])
@@ -133,12 +133,12 @@ def test_one_level_less_is_not_too_deep(
     closed = text + "".join({"[": "]", "{": "}"}.get(each, "") for each in reversed(text))
     with pytest.raises(JobFileErrors) as caught:  # none of these is a list of jobs
         parse(closed, file="jobs.yaml", name="jobs")
-    assert all("not YAML" not in m.message for m in caught.value.mistakes)
-    assert all("nested" not in m.message for m in caught.value.mistakes)
+    assert all("not YAML" not in m.message for m in caught.value.problems)
+    assert all("nested" not in m.message for m in caught.value.problems)
 
 
 def test_a_syntax_error_in_nested_lists_that_are_allowed_is_told_as_it_is() -> None:
     with pytest.raises(JobFileErrors) as caught:
         parse("[" * 40 + "@", file="jobs.yaml", name="jobs")
-    [mistake] = caught.value.mistakes
-    assert (mistake.column, mistake.message) == (41, "text cannot start with `@`")
+    [problem] = caught.value.problems
+    assert (problem.column, problem.message) == (41, "text cannot start with `@`")

@@ -9,8 +9,9 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from batchrunner.api_facts.run_options import RUN_OPTIONS
 from batchrunner.inputs.yaml import JobFileErrors, parse, report
-from batchrunner.model import RUN_OPTIONS, JobFile
+from batchrunner.model import JobFile
 
 
 def read(text: bytes | str) -> JobFile:
@@ -143,7 +144,7 @@ def refusal(text: bytes | str, file: str = "jobs.yaml") -> JobFileErrors | None:
 def holds(text: bytes | str) -> None:
     if errors := refusal(text):
         assert all(one == "\n" or one.isprintable() for one in report(errors))
-        places = [(mistake.line, mistake.column) for mistake in errors.mistakes]
+        places = [(problem.line, problem.column) for problem in errors.problems]
         assert places == sorted(places)
         assert min(places) >= (1, 1)
 

@@ -1,4 +1,4 @@
-"""What the judge sees in results, and what it leaves alone."""
+"""Which results the judge refuses, and which it accepts."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrunner.judge import expectations_of, judge
+from batchrunner.judge import expectations_of, judge_result
 from batchrunner.judge.field_paths import MISSING, find, is_path
 from batchrunner.judge.outliers import SPARSE, PeerResult, outliers
-from batchrunner.judge.regex_safety import MAX_TEXT_LENGTH, max_text_length, unsafe_reason
+from batchrunner.judge.regex_safety import MAX_MATCHED_LENGTH, max_text_length, unsafe_reason
 from batchrunner.model import Expectations, Failed, FailureCategory
 from tests.bounds import HUNG
 from tests.simulator.network.hostile_results import HOSTILE_RESULTS
@@ -37,14 +37,14 @@ SHAPE = {
 
 
 def judged(result: Any, schema: Any = None, **expect: Any) -> Failed | None:
-    return judge(json.dumps(result), expectations_of(schema, expect))
+    return judge_result(json.dumps(result), expectations_of(schema, expect))
 
 
 def meaning(failure: Failed | None) -> tuple[str, str | None] | None:
     return None if failure is None else (failure.category.value, failure.code)
 
 
-def places(failure: Failed | None) -> list[tuple[str, str, str]]:
+def breaches(failure: Failed | None) -> list[tuple[str, str, str]]:
     assert failure is not None
     return [(each.path, each.seen, each.wanted) for each in failure.findings]
 
@@ -69,39 +69,39 @@ def test_each_general_rule_has_a_category_and_a_code(result: Any, category: str,
     assert judged(result, allow=[rule]) is None
 
 
-def test_what_a_job_allows_is_allowed_alone() -> None:
+def test_only_the_rules_that_a_job_allows_are_off() -> None:
     assert judged({"items": []}, allow=["empty"]) is None
     assert judged({"items": []}, allow=["placeholder"]) is not None
     assert judged({"status": "failure", "reason": "x"}, allow=["empty", "refusal"]) is not None
 
 
-def test_a_value_beside_words_of_a_wall_is_an_answer() -> None:
+def test_a_value_next_to_words_about_a_wall_is_an_answer() -> None:
     for beside in (0, False, 12.5, "Lamp"):
         assert judged({"title": "Access denied", "found_here": beside}) is None
 
 
-def test_a_wall_goes_before_a_broken_shape() -> None:
+def test_a_wall_takes_precedence_over_a_broken_schema() -> None:
     failure = judged({"title": "Access Denied", "price": None}, SHAPE)
     assert meaning(failure) == ("blocked", "bot_wall")
 
 
 @pytest.mark.parametrize("body", HOSTILE_RESULTS.values(), ids=HOSTILE_RESULTS)
 def test_a_hostile_result_is_no_failure_by_itself(body: bytes) -> None:
-    assert judge(body.decode("utf-8", "surrogateescape")) is None
+    assert judge_result(body.decode("utf-8", "surrogateescape")) is None
 
 
 @pytest.mark.parametrize(
     "text", ["", "{", "[" * 5000, '{"a": NaN, "b": 1e999}', "\x00", "9" * 9999]
 )
-def test_a_result_that_cannot_be_read_is_no_failure_whatever_is_expected(text: str) -> None:
+def test_an_unreadable_result_is_no_failure_whatever_is_expected(text: str) -> None:
     expectations = (
         expectations_of({"type": "object"}, {}) if text != '{"a": NaN, "b": 1e999}' else None
     )
-    assert judge(text, expectations or Expectations()) is None
+    assert judge_result(text, expectations or Expectations()) is None
 
 
-def test_the_apis_word_about_a_shape_counts_where_the_result_cannot_be_read() -> None:
-    failure = judge("{", Expectations(), ("#/a: missing",))
+def test_schema_errors_of_the_api_count_if_the_result_is_unreadable() -> None:
+    failure = judge_result("{", Expectations(), ("#/a: missing",))
     assert failure is not None
     assert failure.category is FailureCategory.INVALID_RESULT
 
@@ -117,7 +117,7 @@ values = st.recursive(
 
 
 @given(values)
-def test_every_result_can_be_judged_and_its_evidence_shown(result: Any) -> None:
+def test_every_result_can_be_judged_and_its_findings_shown(result: Any) -> None:
     expect = {
         "required": ["offers[].price"],
         "fields": {"name": {"pattern": "[a-z]+"}, "offers": {"at_least": 1}, ".": {"at_most": 2}},
@@ -132,14 +132,14 @@ def test_every_result_can_be_judged_and_its_evidence_shown(result: Any) -> None:
     assert failure.message.encode()
 
 
-# ---- the shape ----
+# ---- the output schema ----
 
 
-def test_a_broken_shape_is_told_by_its_paths_and_only_the_first() -> None:
+def test_a_broken_schema_is_reported_with_the_first_paths() -> None:
     result = {"offers": [{"price": 1}, {"price": "2"}, {"price": -3}, {}]}
     failure = judged(result, SHAPE)
     assert meaning(failure) == ("invalid_result", "schema")
-    assert places(failure) == [
+    assert breaches(failure) == [
         ("name", "nothing", "text"),
         ("offers[1].price", '"2"', "a number"),
         ("offers[2].price", "-3", "at least 0"),
@@ -191,7 +191,7 @@ def test_each_keyword_of_the_apis_schemas(schema: Any, good: list[Any], bad: lis
         None,
     ],
 )
-def test_what_another_program_writes_in_a_schema_holds_for_nothing_and_hides_nothing(
+def test_unknown_keywords_in_a_schema_are_ignored_and_hide_nothing(
     odd: Any,
 ) -> None:
     properties = {"odd": odd, "price": {"type": "number"}}
@@ -209,7 +209,7 @@ def test_numbers_may_be_listed_in_another_programs_schema() -> None:
     assert judged({"size": 3}, schema) is not None
 
 
-def test_a_schema_without_a_bottom_ends_nothing() -> None:
+def test_an_endless_schema_stops_nothing() -> None:
     schema: dict[str, Any] = {"type": "string"}
     branches, value = schema, 1
     whole: Any = value
@@ -220,7 +220,7 @@ def test_a_schema_without_a_bottom_ends_nothing() -> None:
     assert judged({"x": value}, {"type": "object", "properties": {"x": branches}}) is None
 
 
-# ---- what is expected ----
+# ---- expectations ----
 
 
 @pytest.mark.parametrize(
@@ -245,22 +245,22 @@ def test_each_bound(bounds: dict[str, Any], good: list[Any], bad: list[Any]) -> 
 
 
 @pytest.mark.parametrize("nothing", [None, "", "  ", [], {}])
-def test_a_required_field_is_there_and_holds_something(nothing: Any) -> None:
+def test_a_required_field_exists_and_is_not_empty(nothing: Any) -> None:
     assert judged({"x": 0, "y": 1}, required=["x"]) is None
     assert judged({"x": False, "y": 1}, required=["x"]) is None
-    assert places(judged({"x": nothing, "y": 1}, required=["x"]))[0][2] == "something"
-    assert places(judged({"y": 1}, required=["x"])) == [("x", "nothing", "something")]
+    assert breaches(judged({"x": nothing, "y": 1}, required=["x"]))[0][2] == "something"
+    assert breaches(judged({"y": 1}, required=["x"])) == [("x", "nothing", "something")]
 
 
-def test_a_field_is_required_of_each_entry_of_a_list() -> None:
+def test_a_required_field_of_a_list_is_required_in_each_entry() -> None:
     result = {"n": 1, "items": [{"name": "a"}, {"name": ""}, {}]}
-    found = places(judged(result, required=["items[].name"]))
+    found = breaches(judged(result, required=["items[].name"]))
     assert [path for path, _, _ in found] == ["items[1].name", "items[2].name"]
     assert judged({"n": 1, "items": []}, required=["items[].name"]) is None
     assert judged({"n": 1}, required=["items[].name"]) is not None
 
 
-def test_paths_lead_into_results_and_say_where() -> None:
+def test_paths_find_values_and_show_their_location() -> None:
     result = {"a": {"b": [{"c": 1}, {"c": 2}]}, "d": [[1], [2, 3]]}
     assert [tuple(each) for each in find(result, "a.b[].c")] == [
         ("a.b[0].c", 1),
@@ -275,7 +275,7 @@ def test_paths_lead_into_results_and_say_where() -> None:
 @pytest.mark.parametrize(
     "text", ["", "a..b", ".a", "a.", "a[0]", "a[", "a]b", "[]x", " a", "x" * 201]
 )
-def test_what_is_no_path(text: str) -> None:
+def test_which_texts_are_not_paths(text: str) -> None:
     assert not is_path(text)
 
 
@@ -295,7 +295,7 @@ def test_what_is_no_path(text: str) -> None:
         r"(?i)in stock|sold out",
     ],
 )
-def test_patterns_that_people_write_are_taken(pattern: str) -> None:
+def test_usual_patterns_are_accepted(pattern: str) -> None:
     assert unsafe_reason(pattern) is None
 
 
@@ -318,14 +318,14 @@ def test_patterns_that_people_write_are_taken(pattern: str) -> None:
         "a{99999999999}",
     ],
 )
-def test_patterns_that_could_take_for_ever_are_refused(pattern: str) -> None:
+def test_patterns_that_could_take_forever_are_refused(pattern: str) -> None:
     assert unsafe_reason(pattern)
 
 
 @pytest.mark.parametrize(
     "pattern", [r".*.*.*x", r"(\d{3},)*\d*\d*x", r"[^@]+@[^@]+\.[a-z]+", r"(a|b)?.*.*c"]
 )
-def test_a_pattern_that_is_taken_is_quick_on_its_longest_text(pattern: str) -> None:
+def test_an_accepted_pattern_is_quick_on_its_longest_text(pattern: str) -> None:
     assert unsafe_reason(pattern) is None
     longest = max_text_length(pattern)
     begun = time.process_time()
@@ -335,10 +335,10 @@ def test_a_pattern_that_is_taken_is_quick_on_its_longest_text(pattern: str) -> N
 
 
 def test_a_text_that_is_too_long_for_its_pattern_is_not_judged() -> None:
-    assert judged({"x": "y" * (MAX_TEXT_LENGTH + 1)}, fields={"x": {"pattern": "z"}}) is None
+    assert judged({"x": "y" * (MAX_MATCHED_LENGTH + 1)}, fields={"x": {"pattern": "z"}}) is None
 
 
-# ---- neighbours ----
+# ---- comparisons with other results ----
 
 
 def odd(*results: Any, url: str = "https://a.example/") -> dict[int, str]:
@@ -353,11 +353,11 @@ COPY = {"name": "Welcome to our shop"}
 OWN = [{"name": f"Lamp number {number}"} for number in range(9)]
 
 
-def test_one_answer_for_many_urls_is_odd_beside_other_answers() -> None:
+def test_one_answer_for_many_urls_is_suspicious_if_others_differ() -> None:
     assert odd(*[COPY] * 4, *OWN) == dict.fromkeys(range(4), "copied")
 
 
-def test_few_copies_or_nothing_else_or_a_short_answer_are_not_odd() -> None:
+def test_a_few_copies_or_only_copies_or_a_short_answer_are_not_suspicious() -> None:
     assert odd(*[COPY] * 3, *OWN) == {}
     assert odd(*[COPY] * 9) == {}
     assert odd(*[{"vat": "19%"}] * 5, *OWN) == {}
@@ -380,13 +380,13 @@ def test_answers_that_differ_only_by_their_urls_are_copies() -> None:
     assert odd(*copies, *OWN) == dict.fromkeys(range(4), "copied")
 
 
-def test_a_half_empty_result_is_odd_where_its_neighbours_are_full() -> None:
+def test_a_half_empty_result_is_suspicious_if_others_are_full() -> None:
     full = [{"a": n, "b": n, "c": n, "d": n} for n in range(9)]
     assert odd(*full, {"a": 9, "b": None, "c": None, "d": None}) == {9: SPARSE}
     assert odd(*full[:5], {"a": 9, "b": None, "c": None, "d": None}) == {}
 
 
-def test_what_cannot_be_compared_is_passed_over() -> None:
+def test_results_that_cannot_be_compared_are_skipped() -> None:
     given = [
         (n, PeerResult("http://[bad", "goal", text))
         for n, text in enumerate(["{", "[" * 9999, "1"])
@@ -400,7 +400,7 @@ def test_what_cannot_be_compared_is_passed_over() -> None:
 def taken(results: list[str], expectations: Expectations = Expectations()) -> float:  # noqa: B008
     begun = time.process_time()
     for result in results:
-        judge(result, expectations)
+        judge_result(result, expectations)
     return time.process_time() - begun
 
 

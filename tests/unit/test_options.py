@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from batchrunner.cli import options
+from batchrunner.app import open_database
+from batchrunner.cli.options import note
 from batchrunner.store.database import StoreError
 
 
@@ -25,24 +26,24 @@ class Away:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(options, "PAUSE", 0.001)
+    monkeypatch.setattr(open_database, "OPEN_RETRY_SECONDS", 0.001)
 
 
 def test_a_server_that_comes_back_is_waited_for_and_that_is_said_once(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert options.retry_while_locked(Away(3)) == "here"
+    assert open_database.retry_while_away(Away(3), note) == "here"
     assert capsys.readouterr().err == "waiting for the database: the server is away\n"
 
 
 def test_what_does_not_pass_is_an_error_at_once() -> None:
     away = Away(1, passing=False)
     with pytest.raises(StoreError, match="away"):
-        options.retry_while_locked(away)
+        open_database.retry_while_away(away, note)
     assert away.calls == 1
 
 
 def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(options, "PATIENCE", 0.01)
+    monkeypatch.setattr(open_database, "OPEN_PATIENCE_SECONDS", 0.01)
     with pytest.raises(StoreError, match="away"):
-        options.retry_while_locked(Away(10**6))
+        open_database.retry_while_away(Away(10**6), note)

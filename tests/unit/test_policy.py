@@ -1,4 +1,4 @@
-"""Laws of what happens next to a job."""
+"""What happens next to a job, to a run, and when the next poll is."""
 
 from __future__ import annotations
 
@@ -33,16 +33,15 @@ from batchrunner.model import (
     Succeeded,
     Unreadable,
 )
+from batchrunner.model.categories import CONFIGURABLE, NOT_COUNTED
+from batchrunner.policy.poll_interval import MAX_POLL_SECONDS, MIN_POLL_SECONDS, poll_interval
 from batchrunner.policy.retry import MAX_BACKOFF, backoff, decide
-from batchrunner.policy.retry_rules import CONFIGURABLE, NOT_COUNTED, Policy
+from batchrunner.policy.retry_rules import Policy
 from batchrunner.policy.run_decision import (
     LOST_AFTER,
-    MAX_POLL_SECONDS,
-    MIN_POLL_SECONDS,
     decide_run,
     is_lost,
     is_overdue,
-    poll_interval,
     reset_after_clock_jump,
 )
 from tests.builders import failure, job
@@ -87,7 +86,7 @@ failures = st.builds(
     retry_after=waits,
 )
 spans = st.timedeltas(min_value=timedelta(seconds=1), max_value=timedelta(days=1))
-ladders = st.lists(
+escalations = st.lists(
     st.fixed_dictionaries({"browser_profile": st.sampled_from(["lite", "stealth"])}), max_size=4
 )
 rules = st.builds(
@@ -95,7 +94,7 @@ rules = st.builds(
     attempts=st.none() | st.integers(1, 20),
     wait=st.none() | spans,
     backoff=st.none() | spans,
-    then=st.none() | ladders.map(tuple),
+    then=st.none() | escalations.map(tuple),
 )
 rulebooks = st.dictionaries(st.sampled_from(CONFIGURABLE), rules, max_size=3)
 policies = st.builds(
@@ -109,19 +108,21 @@ policies = st.builds(
 # ---- what happens to a job ----
 
 
-def test_a_policy_is_what_the_settings_say() -> None:
+def test_a_policy_has_the_values_of_the_settings() -> None:
     settings = Settings(max_attempts=7, backoff=HOUR, queued_limit=HOUR, running_limit=2 * HOUR)
     policy = Policy.of(settings)
     assert (policy.max_attempts, policy.backoff) == (7, HOUR)
     assert (policy.queued_limit, policy.running_limit) == (HOUR, 2 * HOUR)
 
 
-def test_what_succeeded_is_finished() -> None:
+def test_a_success_finishes_the_job() -> None:
     assert decide(DEFAULT, job(), Succeeded(), NOW) == Finish(state=JobState.SUCCEEDED)
 
 
 @given(policies, jobs, failures)
-def test_nothing_comes_back_before_it_is_told_to(policy: Policy, job: Job, failed: Failed) -> None:
+def test_no_job_is_retried_before_its_wait_is_over(
+    policy: Policy, job: Job, failed: Failed
+) -> None:
     transition = decide(policy, job, failed, NOW)
     if not isinstance(transition, Finish):
         assert transition.at >= NOW + (failed.retry_after or timedelta(0))
@@ -132,7 +133,7 @@ def test_nothing_comes_back_before_it_is_told_to(policy: Policy, job: Job, faile
 
 
 @given(policies, jobs, failures)
-def test_the_same_arguments_are_decided_alike_and_keep_their_reason(
+def test_equal_arguments_give_equal_decisions_with_their_reason(
     policy: Policy, job: Job, failed: Failed
 ) -> None:
     transition = decide(policy, job, failed, NOW)
@@ -141,7 +142,7 @@ def test_the_same_arguments_are_decided_alike_and_keep_their_reason(
 
 
 @given(policies, jobs, failures)
-def test_what_is_not_the_jobs_fault_never_uses_up_an_attempt(
+def test_a_failure_that_is_not_the_jobs_fault_never_uses_up_an_attempt(
     policy: Policy, job: Job, failed: Failed
 ) -> None:
     transition = decide(policy, job, failed, NOW)
@@ -150,10 +151,10 @@ def test_what_is_not_the_jobs_fault_never_uses_up_an_attempt(
 
 @given(policies, rulebooks, st.lists(failures, max_size=60))
 def test_a_job_never_fails_more_often_than_its_policy_allows(
-    policy: Policy, own: dict[FailureCategory, RetryRule], met: Sequence[Failed]
+    policy: Policy, own: dict[FailureCategory, RetryRule], failed_in_turn: Sequence[Failed]
 ) -> None:
     counted: Counter[FailureCategory] = Counter()
-    for number, failed in enumerate(met, start=1):
+    for number, failed in enumerate(failed_in_turn, start=1):
         tried = job(
             attempt=number, failures=counted.total(), failures_by_category=dict(counted), policy=own
         )
@@ -169,12 +170,12 @@ def test_a_job_never_fails_more_often_than_its_policy_allows(
 
 
 @given(policies, rulebooks, st.lists(failures, max_size=60))
-def test_a_job_that_goes_on_has_not_used_up_what_it_may(
-    policy: Policy, own: dict[FailureCategory, RetryRule], met: Sequence[Failed]
+def test_a_job_ends_exactly_when_its_attempts_are_used_up(
+    policy: Policy, own: dict[FailureCategory, RetryRule], failed_in_turn: Sequence[Failed]
 ) -> None:
-    """No attempt is withheld: where a failure ends a job, a rule says so."""
+    """If a failure ends a job, a rule says so."""
     counted: Counter[FailureCategory] = Counter()
-    for number, failed in enumerate(met, start=1):
+    for number, failed in enumerate(failed_in_turn, start=1):
         tried = job(
             attempt=number, failures=counted.total(), failures_by_category=dict(counted), policy=own
         )
@@ -205,7 +206,9 @@ def test_a_job_that_goes_on_has_not_used_up_what_it_may(
         (FailureCategory.LOST, 3),
     ],
 )
-def test_how_often_a_failure_is_worth_another_try(category: FailureCategory, tries: int) -> None:
+def test_each_category_allows_its_default_number_of_attempts(
+    category: FailureCategory, tries: int
+) -> None:
     decided = [
         decide(DEFAULT, job(failures=n, failures_by_category={category: n}), failure(category), NOW)
         for n in range(tries)
@@ -214,14 +217,14 @@ def test_how_often_a_failure_is_worth_another_try(category: FailureCategory, tri
     assert decided[-1] == Finish(state=JobState.FAILED, failure=failure(category))
 
 
-def test_failures_of_another_category_use_up_only_what_is_for_all() -> None:
+def test_failures_of_other_categories_count_only_towards_the_total() -> None:
     tired = job(failures=2, failures_by_category={FailureCategory.SYSTEM_FAILURE: 2})
     goal = failure(FailureCategory.GOAL_FAILURE)
     assert isinstance(decide(DEFAULT, tired, goal, NOW), Finish), "the third in all"
     assert isinstance(decide(Policy(max_attempts=4), tired, goal, NOW), Retry), "the first of two"
 
 
-def test_a_rule_says_what_a_wider_one_does_not() -> None:
+def test_a_narrow_rule_is_completed_by_the_wider_one() -> None:
     goal, minute = FailureCategory.GOAL_FAILURE, timedelta(minutes=1)
     policy = Policy(rules={goal: RetryRule(attempts=4, wait=minute)})
     own = job(policy={goal: RetryRule(backoff=HOUR, then=({"browser_profile": "stealth"},))})
@@ -232,18 +235,18 @@ def test_a_rule_says_what_a_wider_one_does_not() -> None:
     assert (policy.bound(job()), DEFAULT.bound(job())) == (4, 3)
 
 
-def test_a_policy_of_one_attempt_retries_nothing_that_counts() -> None:
+def test_a_policy_with_one_attempt_retries_no_counted_failure() -> None:
     policy = Policy(max_attempts=1)
     for category in set(FailureCategory) - NOT_COUNTED:
         assert isinstance(decide(policy, job(), failure(category), NOW), Finish)
 
 
-def test_a_result_that_cannot_be_read_is_not_paid_for_twice() -> None:
+def test_an_unreadable_result_is_not_paid_for_twice() -> None:
     unreadable = failure(FailureCategory.INVALID_RESULT, code=UNREADABLE)
     assert isinstance(decide(Policy(max_attempts=9), job(), unreadable, NOW), Finish)
 
 
-def test_what_somebody_cancelled_is_cancelled() -> None:
+def test_a_cancelled_run_cancels_its_job() -> None:
     transition = decide(DEFAULT, job(), failure(FailureCategory.RUN_CANCELLED), NOW)
     assert isinstance(transition, Finish)
     assert transition.state is JobState.CANCELLED
@@ -257,13 +260,13 @@ def test_backoff_stays_within_its_bounds_and_never_overflows(policy: Policy, job
     assert timedelta(0) <= backoff(policy, job) <= MAX_BACKOFF
 
 
-def test_backoff_doubles_with_each_failure_that_counted() -> None:
+def test_backoff_doubles_with_each_counted_failure() -> None:
     waits = [backoff(DEFAULT, job(failures=n)) for n in range(5)]
     for before, after in pairwise(waits):
         assert abs(after - 2 * before) < timedelta(milliseconds=1)
 
 
-def test_a_thousand_jobs_come_back_apart() -> None:
+def test_a_thousand_jobs_are_retried_at_different_times() -> None:
     waits = sorted(backoff(DEFAULT, job(number)) for number in range(1000))
     assert len(set(waits)) == 1000
     tenths = [sum(int(wait / DEFAULT.backoff * 10) == at for wait in waits) for at in range(10)]
@@ -274,35 +277,37 @@ def test_a_job_waits_differently_after_each_attempt() -> None:
     assert len({backoff(DEFAULT, job(attempt=number)) for number in range(50)}) == 50
 
 
-# ---- what a look at a run means for its attempt ----
+# ---- what an observation of a run means for its attempt ----
 
 
-@pytest.mark.parametrize("sighting", [NotFound(run_id="r"), Unreadable(run_id="r", message="big")])
-def test_a_run_is_not_given_up_before_it_was_missing_for_a_while(sighting: RunObservation) -> None:
+@pytest.mark.parametrize(
+    "observation", [NotFound(run_id="r"), Unreadable(run_id="r", message="big")]
+)
+def test_a_missing_run_counts_as_lost_only_after_a_while(observation: RunObservation) -> None:
     moment = timedelta(milliseconds=1)
-    assert decide_run(DEFAULT, attempt(), sighting, NOW) is None
-    assert decide_run(DEFAULT, attempt(missing_since=NOW), sighting, NOW) is None
+    assert decide_run(DEFAULT, attempt(), observation, NOW) is None
+    assert decide_run(DEFAULT, attempt(missing_since=NOW), observation, NOW) is None
     almost = attempt(missing_since=NOW - LOST_AFTER + moment)
-    assert (is_lost(almost, NOW), decide_run(DEFAULT, almost, sighting, NOW)) == (False, None)
+    assert (is_lost(almost, NOW), decide_run(DEFAULT, almost, observation, NOW)) == (False, None)
     gone = attempt(missing_since=NOW - LOST_AFTER)
     assert is_lost(gone, NOW)
-    assert decide_run(DEFAULT, gone, sighting, NOW) is not None
+    assert decide_run(DEFAULT, gone, observation, NOW) is not None
 
 
-def test_a_run_that_is_back_is_not_lost() -> None:
+def test_a_run_that_reappears_is_not_lost() -> None:
     back = Run(run_id="r", status=RunStatus.RUNNING)
     assert decide_run(DEFAULT, attempt(missing_since=NOW - HOUR), back, NOW) is None
 
 
-def test_a_run_that_ended_is_judged_with_what_was_seen_of_it() -> None:
+def test_a_decision_on_an_ended_run_has_the_observed_run() -> None:
     seen = Run(run_id="r", status=RunStatus.COMPLETED, result='{"a": 1}')
     watched = attempt(job=job(escalation_ids={FailureCategory.BLOCKED: "abc"}))
-    verdict = decide_run(DEFAULT, watched, seen, NOW)
-    assert verdict is not None
-    assert replace(verdict, escalation_results=(), host_result=None) == AttemptDecision(
+    decision = decide_run(DEFAULT, watched, seen, NOW)
+    assert decision is not None
+    assert replace(decision, escalation_results=(), host_result=None) == AttemptDecision(
         attempt=watched, transition=Finish(state=JobState.SUCCEEDED), run=seen
     )
-    assert [(lesson.host, lesson.step, lesson.passed) for lesson in verdict.escalation_results] == [
+    assert [(each.host, each.step, each.passed) for each in decision.escalation_results] == [
         ("a.test", 0, True)
     ]
 
@@ -319,12 +324,12 @@ def test_a_run_that_ended_is_judged_with_what_was_seen_of_it() -> None:
         (attempt(started_at=NOW - HOUR, cancel_reason=FailureCategory.TIMED_OUT), False),
     ],
 )
-def test_queued_and_running_time_have_limits_of_their_own(seen: OpenAttempt, overdue: bool) -> None:
+def test_queued_and_running_time_have_separate_limits(seen: OpenAttempt, overdue: bool) -> None:
     assert is_overdue(DEFAULT, seen, Run(run_id="r", status=seen.status), NOW) is overdue
 
 
 @pytest.mark.parametrize(("theirs", "overdue"), [(2, False), (31, True), (-60, True)])
-def test_a_run_is_overdue_by_both_clocks_or_not_at_all(theirs: int, overdue: bool) -> None:
+def test_a_run_is_overdue_only_if_both_clocks_say_so(theirs: int, overdue: bool) -> None:
     long_ago = attempt(opened_at=NOW - 9 * HOUR, started_at=NOW - 8 * HOUR)
     there = datetime(2031, 1, 1, tzinfo=UTC)  # whatever the API's clock shows
     shown = Run(
@@ -338,7 +343,7 @@ def test_a_run_is_overdue_by_both_clocks_or_not_at_all(theirs: int, overdue: boo
     assert not is_overdue(DEFAULT, just_begun, shown, NOW), "the API's clock may be the wrong one"
 
 
-def test_time_over_which_the_clock_leapt_is_held_against_no_run() -> None:
+def test_time_before_a_clock_jump_counts_against_no_run() -> None:
     long_ago = {"opened_at": NOW - 9 * HOUR, "started_at": NOW - 8 * HOUR}
     missed = attempt(**long_ago, missing_since=NOW - 8 * HOUR)
     assert is_overdue(DEFAULT, missed, NotFound(run_id="r"), NOW)
@@ -353,13 +358,13 @@ def test_time_over_which_the_clock_leapt_is_held_against_no_run() -> None:
     st.none() | st.timedeltas(timedelta(-1), timedelta(days=9)),
     st.timedeltas(timedelta(-1), timedelta(days=9)),
 )
-def test_looks_are_never_too_close_nor_too_far_apart(
+def test_the_poll_interval_stays_within_its_limits(
     typical: timedelta | None, oldest: timedelta
 ) -> None:
     assert MIN_POLL_SECONDS <= poll_interval(typical, oldest) <= MAX_POLL_SECONDS
 
 
-def test_looks_follow_how_long_runs_take_and_guess_from_their_age_before() -> None:
+def test_the_poll_interval_follows_the_typical_duration_or_the_oldest_run() -> None:
     minute = timedelta(minutes=1)
     assert poll_interval(minute, HOUR) == minute / 16
     assert poll_interval(None, minute) == minute / 8
@@ -369,9 +374,9 @@ def test_looks_follow_how_long_runs_take_and_guess_from_their_age_before() -> No
     st.none() | st.timedeltas(timedelta(-1), timedelta(days=9)),
     st.timedeltas(timedelta(-1), timedelta(days=9)),
 )
-def test_where_hints_come_looks_are_put_off_and_never_for_longer_than_half_a_minute(
+def test_with_webhooks_polls_are_rarer_but_at_least_every_half_minute(
     typical: timedelta | None, oldest: timedelta
 ) -> None:
-    usual, put_off = (poll_interval(typical, oldest, hinted=hinted) for hinted in (False, True))
-    assert usual <= put_off <= timedelta(seconds=30)
-    assert put_off <= max(usual * 3, MIN_POLL_SECONDS)
+    usual, rarer = (poll_interval(typical, oldest, hinted=hinted) for hinted in (False, True))
+    assert usual <= rarer <= timedelta(seconds=30)
+    assert rarer <= max(usual * 3, MIN_POLL_SECONDS)

@@ -1,3 +1,5 @@
+"""What a terminal shows of text from outside."""
+
 from __future__ import annotations
 
 from unicodedata import category
@@ -31,7 +33,7 @@ hostile = st.text(
         ("\n", "⏎"),
     ],
 )
-def test_what_steers_a_terminal_is_written_out(text: str, shown: str) -> None:
+def test_text_that_controls_a_terminal_is_escaped(text: str, shown: str) -> None:
     assert term_safe(text) == shown
 
 
@@ -40,7 +42,7 @@ def test_line_ends_may_stay() -> None:
 
 
 @given(hostile, st.booleans())
-def test_nothing_unsafe_comes_through(text: str, one_line: bool) -> None:
+def test_no_unsafe_character_is_left(text: str, one_line: bool) -> None:
     safe = term_safe(text, one_line=one_line)
     kept = "" if one_line else "\n"
     assert not {category(char) for char in safe if char not in kept} & {"Cc", "Cf", "Cs"}
@@ -67,7 +69,7 @@ def test_shortened_text_fits(text: str, width: int, end: str, middle: str) -> No
 
 
 @given(hostile.map(term_safe), st.integers(min_value=0, max_value=30), st.booleans())
-def test_no_text_is_wider_than_it_may_be(text: str, width: int, middle: bool) -> None:
+def test_no_text_is_wider_than_the_limit(text: str, width: int, middle: bool) -> None:
     short = shorten(text, width, middle=middle)
     assert cell_len(short) <= width
     assert short == text or width == 0 or "…" in short

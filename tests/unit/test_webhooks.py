@@ -65,4 +65,4 @@ def test_what_cannot_work_is_refused_before_anything_begins(
     with pytest.raises(UsageError, match=says) as refused:
         webhook_from_options(listen, url, local=local)
     assert refused.value.next
-    assert "me:secret" not in refused.value.message
+    assert "me:secret" not in refused.value.what

@@ -1,4 +1,4 @@
-"""Facts about machine, database and account → findings: fit for a night, or what to mend."""
+"""Checks whether machine, database and account are ready to run: facts in, findings out."""
 
 from __future__ import annotations
 
@@ -12,55 +12,55 @@ from batchrunner.app.doctor.check_machine import MachineFacts
 from batchrunner.app.doctor.check_store import StoreFacts
 from batchrunner.app.doctor.finding import Finding, Mark
 
-__all__ = ["Facts", "Finding", "Mark", "Parts", "findings", "verdict"]
+__all__ = ["Facts", "Finding", "Mark", "Parts", "findings", "summary"]
 
-#: Part of the checkup → what was found there.
+#: Part that was checked → what was found there.
 Parts = dict[str, list[Finding]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """All that a checkup is about."""
+    """Everything that the checks are about."""
 
     db: str  #: the option that names the database in a command, or nothing
     machine: MachineFacts
-    place: DatabaseFile | None  #: None: the database is on a server
-    books: StoreFacts | None  #: None: there is no ledger to look into
-    contact: ApiFacts
+    file: DatabaseFile | None  #: None: the database is on a server
+    store: StoreFacts | None  #: None: there is no content to read
+    api: ApiFacts
 
 
 def findings(facts: Facts) -> Parts:
-    """Judge the facts, part by part."""
+    """Check the facts, part by part."""
     return {
         "this machine": list(check_machine.findings(facts.machine)),
         "the database": list(_database(facts)),
-        "the ledger": list(check_store.findings(facts.books, facts.db)) if facts.books else [],
-        "the API": list(check_api.findings(facts.contact)),
+        "its content": list(check_store.findings(facts.store, facts.db)) if facts.store else [],
+        "the API": list(check_api.findings(facts.api)),
     }
 
 
 def _database(facts: Facts) -> Iterator[Finding]:
-    health = facts.books.health if facts.books else None
-    if facts.place is not None:
-        yield from check_file.findings(facts.place, facts.machine.sqlite, health)
+    health = facts.store.health if facts.store else None
+    if facts.file is not None:
+        yield from check_file.findings(facts.file, facts.machine.sqlite, health)
     if health is not None and health.server is not None:
         yield from check_server.findings(health.server)
 
 
-def verdict(parts: Parts) -> Finding:
-    """Sum up: fit for a night or not."""
+def summary(parts: Parts) -> Finding:
+    """Sum up whether everything is ready to run."""
     every = [finding for part in parts.values() for finding in part]
     bad = sum(finding.mark is Mark.BAD for finding in every)
     warnings = sum(finding.mark is Mark.WARNING for finding in every)
     more = f"{warnings} warning" + ("" if warnings == 1 else "s")
     no_key = any(finding.about == "key" and finding.mark is Mark.WARNING for finding in every)
     if bad:
-        found = f"not fit for a night: {bad} bad, {more}"
+        found = f"not ready to run: {bad} bad, {more}"
         return Finding(about="verdict", mark=Mark.BAD, found=found)
     if no_key:
-        found = f"fit for the sandbox only, as there is no key; {more}"
+        found = f"ready for the sandbox only, as there is no key; {more}"
         return Finding(about="verdict", mark=Mark.WARNING, found=found)
     if warnings:
-        found = f"fit for a night, with {more}"
+        found = f"ready to run, with {more}"
         return Finding(about="verdict", mark=Mark.WARNING, found=found)
-    return Finding(about="verdict", mark=Mark.OK, found="fit for a night")
+    return Finding(about="verdict", mark=Mark.OK, found="ready to run")

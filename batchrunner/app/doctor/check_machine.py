@@ -1,4 +1,4 @@
-"""This machine: versions, clock, limits."""
+"""Checks this machine: versions, clock, limits."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from datetime import datetime
 
 from batchrunner.app.doctor.finding import SET_CLOCK, Finding, ok, warning
 
-#: No clock that is right shows an earlier year: the program is of this one.
+#: This version was made in this year: an earlier clock is wrong.
 FIRST_YEAR = 2026
-#: A clock that shows this year is wrong too.
+#: A clock that shows this year or a later one is wrong.
 LAST_YEAR = 2100
-#: Files a process should be allowed to open: a runner with a sandbox has about 20, on a quiet day.
+#: Open files that a process should be allowed; a runner with a sandbox has about 20.
 MIN_OPEN_FILES = 128
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MachineFacts:
-    """What the program runs on."""
+    """Versions, clock and limits of this machine."""
 
     batchrunner: str
     python: str
     sqlalchemy: str
     sqlite: str
     now: datetime
-    open_files: int | None  #: most files that a process may have open; None: no limit
+    open_files: int | None  #: maximum for a process; None: no limit
     has_proc: bool
 
 
 def findings(machine: MachineFacts) -> Iterator[Finding]:
-    """Judge the machine."""
+    """Check the machine."""
     yield ok(
         "versions",
         f"batchrunner {machine.batchrunner}, Python {machine.python}, "
@@ -62,9 +62,9 @@ def _proc(has_proc: bool) -> Finding:
 
 
 def has_wal_race(sqlite: str) -> bool:
-    """Whether this SQLite can corrupt a database in WAL mode that two connections use."""
+    """Whether this version of SQLite can corrupt a database in WAL mode with two connections."""
     version = tuple(int(part) for part in sqlite.split(".")[:3])
     repaired = version >= (3, 51, 3) or any(
         line <= version < (3, line[1] + 1) for line in ((3, 44, 6), (3, 50, 7))
     )
-    return not repaired and version >= (3, 7, 0)  # which brought WAL
+    return not repaired and version >= (3, 7, 0)  # the first version with WAL

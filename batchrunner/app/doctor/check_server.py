@@ -1,22 +1,29 @@
-"""A database on a server: version, encryption, rights, clock."""
+"""Checks a database on a server: version, encryption, rights, clock."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from batchrunner.app.doctor.finding import CLOCKS_APART, SET_CLOCK, Finding, apart, ok, warning
+from batchrunner.app.doctor.finding import (
+    MAX_CLOCK_DIFFERENCE,
+    SET_CLOCK,
+    Finding,
+    apart,
+    ok,
+    warning,
+)
 
 if TYPE_CHECKING:
     from batchrunner.store.health import Server
 
 
 def findings(server: Server) -> Iterator[Finding]:
-    """Judge the server and our connection to it."""
+    """Check the server and our connection to it."""
     yield ok("server", f"PostgreSQL {server.version}")
     if server.encrypted or server.near:
-        way = "encrypted" if server.encrypted else "on this machine"
-        yield ok("encryption", f"the connection is {way}")
+        how = "encrypted" if server.encrypted else "on this machine"
+        yield ok("encryption", f"the connection is {how}")
     else:
         found = "the connection is not encrypted: goals and results can be read on their way"
         yield warning("encryption", found, "export PGSSLMODE=require")
@@ -25,7 +32,7 @@ def findings(server: Server) -> Iterator[Finding]:
     else:
         found = "tables may not be created: an upgrade of the schema would fail"
         yield warning("rights", found, "psql -c 'GRANT CREATE ON SCHEMA public TO CURRENT_USER'")
-    if abs(server.ahead) > CLOCKS_APART:
+    if abs(server.ahead) > MAX_CLOCK_DIFFERENCE:
         yield warning("server_clock", apart(server.ahead, "the server's"), SET_CLOCK)
     else:
         yield ok("server_clock", "its clock and this machine's agree")

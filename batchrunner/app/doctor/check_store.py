@@ -1,4 +1,4 @@
-"""The ledger: its schema, whether it is whole, whether it adds up, and who works on it."""
+"""Checks the content of a database: schema, damage, consistency, open work and workers."""
 
 from __future__ import annotations
 
@@ -7,51 +7,59 @@ from dataclasses import dataclass
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from batchrunner.app.doctor.finding import CLOCKS_APART, SET_CLOCK, Finding, apart, bad, ok, warning
+from batchrunner.app.doctor.finding import (
+    MAX_CLOCK_DIFFERENCE,
+    SET_CLOCK,
+    Finding,
+    apart,
+    bad,
+    ok,
+    warning,
+)
 
 if TYPE_CHECKING:
     from batchrunner.store.health import ForeignChanges, Health, OpenWork, Worker
 
-#: Places of damage, and batches with open work, that are named.
+#: Damaged places, batches and workers that are named.
 MAX_NAMED = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoreFacts:
-    """What could be read of a ledger."""
+    """What could be read from the database."""
 
-    path: str | None  #: of its file; None: it is on a server
-    head: str  #: the newest schema that is known
+    path: str | None  #: of the file; None: the database is on a server
+    head: str  #: the newest schema that this program knows
     health: Health | None = None  #: None: it could not be read
     trouble: str | None = None  #: why the rest could not be read
-    passing: bool = False  #: whether that may pass by itself
-    look: str = "pg_isready"  #: a command that tells more of a server that cannot be read
+    passing: bool = False  #: whether this may pass without help
+    server_check: str = "pg_isready"  #: a command that tests a server which cannot be read
     damage: tuple[str, ...] = ()
-    tampering: ForeignChanges | None = None  #: None: it was not looked for
+    foreign_changes: ForeignChanges | None = None  #: None: not checked
     thorough: bool = True  #: whether the file was checked in full
-    broken: Mapping[str, int] | None = None  #: broken laws; None: the books were not read
-    gone: frozenset[str] = frozenset()  #: ids of owners whose process is known to be dead
+    inconsistencies: Mapping[str, int] | None = None  #: rule → rows against it; None: not checked
+    exited: frozenset[str] = frozenset()  #: ids of owners whose process has ended
 
 
-def findings(books: StoreFacts, db: str) -> Iterator[Finding]:
-    """Judge the ledger; *db* names it in a command."""
-    if books.health is not None:
-        yield from _schema(books.health, books.head, db)
-        yield from _clock(books.health)
-    if books.damage:
-        yield _damage(books)
-    elif books.path is not None and books.health is not None and books.trouble is None:
-        check = "integrity_check" if books.thorough else "quick_check, as it is large"
+def findings(facts: StoreFacts, db: str) -> Iterator[Finding]:
+    """Check the content of the database; *db* is the option that names it in a command."""
+    if facts.health is not None:
+        yield from _schema(facts.health, facts.head, db)
+        yield from _clock(facts.health)
+    if facts.damage:
+        yield _damage(facts)
+    elif facts.path is not None and facts.health is not None and facts.trouble is None:
+        check = "integrity_check" if facts.thorough else "quick_check, as it is large"
         yield ok("integrity", f"the file is whole ({check})")
-    if books.tampering is not None:
-        yield from _tampering(books, books.tampering)
-    if books.trouble is not None:
-        yield bad("reading", books.trouble, _seen(books))
-    if books.broken is not None:
-        yield from _laws(books)
-    if books.health is not None and books.broken is not None:
-        yield _open_work(books.health.open_work)
-        yield from _workers(books.health.workers, books.gone, db)
+    if facts.foreign_changes is not None:
+        yield from _foreign_changes(facts, facts.foreign_changes)
+    if facts.trouble is not None:
+        yield bad("reading", facts.trouble, _diagnosis_command(facts))
+    if facts.inconsistencies is not None:
+        yield from _consistency(facts)
+    if facts.health is not None and facts.inconsistencies is not None:
+        yield _open_work(facts.health.open_work)
+        yield from _workers(facts.health.workers, facts.exited, db)
 
 
 def _schema(health: Health, head: str, db: str) -> Iterator[Finding]:
@@ -68,48 +76,48 @@ def _schema(health: Health, head: str, db: str) -> Iterator[Finding]:
 
 
 def _clock(health: Health) -> Iterator[Finding]:
-    # A server's own clock is judged by itself.
-    if health.server is None and health.ahead > CLOCKS_APART:
-        yield warning("ledger_clock", apart(health.ahead, "the ledger's"), SET_CLOCK)
+    # A server's own clock has its own check.
+    if health.server is None and health.ahead > MAX_CLOCK_DIFFERENCE:
+        yield warning("ledger_clock", apart(health.ahead, "the database's"), SET_CLOCK)
 
 
-def _damage(books: StoreFacts) -> Finding:
-    shown = "; ".join(books.damage[:MAX_NAMED])
+def _damage(facts: StoreFacts) -> Finding:
+    shown = "; ".join(facts.damage[:MAX_NAMED])
     found = f"the file is damaged: {shown}; run nothing on it, keep a copy"
-    return bad("integrity", found, _kept(books))
+    return bad("integrity", found, _copy_command(facts))
 
 
-def _tampering(books: StoreFacts, found: ForeignChanges) -> Iterator[Finding]:
-    """Name what another program did to the ledger; only results may be odd by themselves."""
+def _foreign_changes(facts: StoreFacts, found: ForeignChanges) -> Iterator[Finding]:
+    """Name what another program has changed; odd results may have another cause."""
     for about, places in (("tables", found.unlike), ("cells", found.garbled)):
         if places:
             more = f" and {len(places) - MAX_NAMED} more" if len(places) > MAX_NAMED else ""
-            said = f"{'; '.join(places[:MAX_NAMED])}{more}: another program wrote here"
-            yield bad(about, f"{said}; run nothing on it, keep a copy", _kept(books))
+            what = f"{'; '.join(places[:MAX_NAMED])}{more}: another program wrote here"
+            yield bad(about, f"{what}; run nothing on it, keep a copy", _copy_command(facts))
     if found.odd_results:
         named = ", ".join(map(str, found.odd_results[:MAX_NAMED]))
-        said = f"results that are no JSON, of the attempts {named}: exported as text"
-        yield warning("results", said, _kept(books))
+        what = f"results that are no JSON, of the attempts {named}: exported as text"
+        yield warning("results", what, _copy_command(facts))
 
 
-def _laws(books: StoreFacts) -> Iterator[Finding]:
-    if not books.broken:
+def _consistency(facts: StoreFacts) -> Iterator[Finding]:
+    if not facts.inconsistencies:
         yield ok("books", "the books add up")
-    for law, count in (books.broken or {}).items():
-        found = f"the books do not add up ({count}): {law}; keep the file and report it"
-        yield bad("books", found, _kept(books))
+    for rule, count in (facts.inconsistencies or {}).items():
+        found = f"the books do not add up ({count}): {rule}; keep the file and report it"
+        yield bad("books", found, _copy_command(facts))
 
 
-def _kept(books: StoreFacts) -> str:
-    if books.path is None:
+def _copy_command(facts: StoreFacts) -> str:
+    if facts.path is None:
         return "pg_dump -Fc -f batchrunner.dump"
-    return f"cp -p {quote(books.path)} {quote(f'{books.path}.kept')}"
+    return f"cp -p {quote(facts.path)} {quote(f'{facts.path}.kept')}"
 
 
-def _seen(books: StoreFacts) -> str:
-    if books.path is None:
-        return books.look
-    return f"fuser -v {quote(books.path)}" if books.passing else _kept(books)
+def _diagnosis_command(facts: StoreFacts) -> str:
+    if facts.path is None:
+        return facts.server_check
+    return f"fuser -v {quote(facts.path)}" if facts.passing else _copy_command(facts)
 
 
 def _open_work(work: tuple[OpenWork, ...]) -> Finding:
@@ -120,16 +128,16 @@ def _open_work(work: tuple[OpenWork, ...]) -> Finding:
     return ok("open_work", f"open jobs: {named}{more}")
 
 
-def _workers(workers: tuple[Worker, ...], gone: frozenset[str], db: str) -> Iterator[Finding]:
-    living = [each for each in workers if each.leased and each.owner.id not in gone]
-    names = ", ".join(_name(each) for each in living[:MAX_NAMED])
-    more = f" and {len(living) - MAX_NAMED} more" if len(living) > MAX_NAMED else ""
+def _workers(workers: tuple[Worker, ...], exited: frozenset[str], db: str) -> Iterator[Finding]:
+    at_work = [each for each in workers if each.leased and each.owner.id not in exited]
+    names = ", ".join(_name(each) for each in at_work[:MAX_NAMED])
+    more = f" and {len(at_work) - MAX_NAMED} more" if len(at_work) > MAX_NAMED else ""
     yield ok("workers", f"at work: {names or 'nobody'}{more}")
     for each in workers:
-        if each not in living and each.in_flight:
+        if each not in at_work and each.in_flight:
             runs = "1 run" if each.in_flight == 1 else f"{each.in_flight} runs"
-            fate = "has died" if each.owner.id in gone else "gives no sign of life"
-            found = f"{_name(each)} {fate}, with {runs} in flight: run its batch again"
+            state = "has died" if each.owner.id in exited else "gives no sign of life"
+            found = f"{_name(each)} {state}, with {runs} in flight: run its batch again"
             yield warning("dead_workers", found, f"batchrunner run FILE{db}")
 
 

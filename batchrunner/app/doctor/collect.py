@@ -1,4 +1,4 @@
-"""Collects the facts of a checkup: reads files, the database, the environment, and the API once."""
+"""Collects the facts to check: from files, the database, the environment and one API request."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from urllib.request import getproxies, proxy_bypass
 
 import anyio
 
+from batchrunner.api_facts.endpoint_paths import DEFAULT_URL
+from batchrunner.api_facts.environment import API_KEY
 from batchrunner.app.api_key import api_key
 from batchrunner.app.clock import now
 from batchrunner.app.doctor import Facts
@@ -35,45 +37,44 @@ from batchrunner.app.doctor.check_file import (
 from batchrunner.app.doctor.check_machine import MachineFacts
 from batchrunner.app.doctor.check_store import StoreFacts
 from batchrunner.app.process_identity import exited_owners
-from batchrunner.cli.output.batch_text import db_given
 from batchrunner.errors import BatchrunnerError
 from batchrunner.model import ApiError
 from batchrunner.store.address import file_of, url_of
 from batchrunner.store.database import APPLICATION_ID, StoreError
 from batchrunner.store.schema import HEAD
 from batchrunner.store.store import Store
-from batchrunner.tinyfish.client import DEFAULT_URL, TinyFishClient
+from batchrunner.tinyfish.client import TinyFishClient
 from batchrunner.tinyfish.http import LOOPBACK, AddressError
 
-#: Bytes up to which a file is checked in full, which takes seconds: writers have to wait for it.
-LARGE = 1_000_000_000
-#: What helps where an address is none.
-NAME_IT = "export BATCHRUNNER_DB=~/batchrunner.db"
+#: Larger files are checked only in part: a full check takes long, and writers have to wait for it.
+MAX_FULL_CHECK_BYTES = 1_000_000_000
+#: The command that names a valid database.
+SET_DATABASE = "export BATCHRUNNER_DB=~/batchrunner.db"
 
 
-def collect(db: str, api_url: str | None, key_file: str | None) -> Facts:
-    """Collect everything; what cannot be found out is a fact too."""
+def collect(db: str, api_url: str | None, key_file: str | None, *, db_option: str = "") -> Facts:
+    """
+    Collect all facts; what cannot be found out is a fact too.
+
+    *db_option* is the option that names the database in a suggested command.
+    """
+    file, store = _database(db)
+    api = _api(api_url or DEFAULT_URL, key_file)
+    return Facts(db=db_option, machine=_machine(), file=file, store=store, api=api)
+
+
+def _database(db: str) -> tuple[DatabaseFile | None, StoreFacts | None]:
     try:
         path = file_of(db)
     except StoreError as error:
-        return _facts(db, None, _no_address(error), _contact(api_url or DEFAULT_URL, key_file))
-    place = None if path is None else _place(path)
-    looked_into = place is None or (place.kind is FileKind.LEDGER and not place.uses_wal)
-    size = 0 if place is None else place.bytes
-    books = _books(db, path, thorough=size <= LARGE) if looked_into else None
-    if place is not None and path is not None:
-        place = replace(place, journal_now=_journal(path))
-    return _facts(db, place, books, _contact(api_url or DEFAULT_URL, key_file))
-
-
-def _facts(
-    db: str, place: DatabaseFile | None, books: StoreFacts | None, contact: ApiFacts
-) -> Facts:
-    return Facts(db=db_given(db), machine=_machine(), place=place, books=books, contact=contact)
-
-
-def _no_address(error: StoreError) -> StoreFacts:
-    return _in_trouble(StoreFacts(path=None, head=HEAD, look=NAME_IT), error)
+        unnamed = StoreFacts(path=None, head=HEAD, server_check=SET_DATABASE)
+        return None, _in_trouble(unnamed, error)
+    if path is None:
+        return None, _store(db, None, thorough=True)
+    file, store = _file(path), None
+    if file.kind is FileKind.OURS and not file.uses_wal:
+        store = _store(db, path, thorough=file.bytes <= MAX_FULL_CHECK_BYTES)
+    return replace(file, journal_now=_journal(path)), store
 
 
 def _machine() -> MachineFacts:
@@ -92,19 +93,19 @@ def _machine() -> MachineFacts:
 # ---- the file ----
 
 
-def _place(path: Path) -> DatabaseFile:
-    kind, head = _look(path)
-    real = Path(os.path.realpath(path))  # Path.resolve() raises where links lead in a circle
-    there = kind not in (FileKind.NOTHING, FileKind.FOLDER, FileKind.LOOP)
+def _file(path: Path) -> DatabaseFile:
+    kind, head = _kind(path)
+    real = Path(os.path.realpath(path))  # Path.resolve() raises if links form a loop
+    exists = kind not in (FileKind.NOTHING, FileKind.FOLDER, FileKind.LOOP)
     folder = real if kind is FileKind.FOLDER else real.parent
     return DatabaseFile(
         path=str(path),
         folder=str(folder),
         kind=kind,
-        uses_wal=kind is FileKind.LEDGER and uses_wal(head),
-        bytes=path.stat().st_size if there else 0,
-        mode=stat.S_IMODE(path.stat().st_mode) if there else 0o600,
-        writable=not there or os.access(path, os.W_OK),
+        uses_wal=kind is FileKind.OURS and uses_wal(head),
+        bytes=path.stat().st_size if exists else 0,
+        mode=stat.S_IMODE(path.stat().st_mode) if exists else 0o600,
+        writable=not exists or os.access(path, os.W_OK),
         journal=_journal(path),
         folder_trouble=_trouble_in(folder),
         file_system=_file_system(folder),
@@ -112,13 +113,13 @@ def _place(path: Path) -> DatabaseFile:
     )
 
 
-def _look(path: Path) -> tuple[FileKind, bytes]:
-    """Tell what is there by its first bytes; nothing of SQLite touches a stranger's file."""
+def _kind(path: Path) -> tuple[FileKind, bytes]:
+    """Return what a path leads to, and its first bytes; SQLite opens no other program's file."""
     if path.is_dir():
         return FileKind.FOLDER, b""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            return FileKind.NO_DATABASE, b""  # a pipe would keep us waiting
+            return FileKind.NO_DATABASE, b""  # reading a pipe may wait for ever
         with path.open("rb") as file:
             head = file.read(100)
     except (FileNotFoundError, NotADirectoryError):
@@ -129,7 +130,7 @@ def _look(path: Path) -> tuple[FileKind, bytes]:
 
 
 def _journal(path: Path) -> int:
-    """Return how much of a transaction stands in the journal beside a database."""
+    """Return how many bytes of an open transaction are in the journal of a database."""
     journal = path.with_name(f"{path.name}-journal")
     try:
         with journal.open("rb") as file:
@@ -139,7 +140,7 @@ def _journal(path: Path) -> int:
 
 
 def _trouble_in(folder: Path) -> str | None:
-    """Return why no file can be made in a folder: SQLite needs one for its journal."""
+    """Return why no file can be made in a folder; SQLite needs one for its journal."""
     try:
         with tempfile.TemporaryFile(dir=folder):
             return None
@@ -162,76 +163,76 @@ def _free(folder: Path) -> int | None:
         return None
 
 
-# ---- the ledger ----
+# ---- the content ----
 
 
-def _books(db: str, path: Path | None, *, thorough: bool) -> StoreFacts:
-    named = None if path is None else str(path)
-    books = StoreFacts(path=named, head=HEAD, thorough=thorough, look=_look_at(db))
+def _store(db: str, path: Path | None, *, thorough: bool) -> StoreFacts:
+    name = None if path is None else str(path)
+    facts = StoreFacts(path=name, head=HEAD, thorough=thorough, server_check=_server_check(db))
     try:
         with closing(Store.found(db)) as store:
-            return _read(store, books)
+            return _read(store, facts)
     except StoreError as error:
-        return _in_trouble(books, error)
+        return _in_trouble(facts, error)
 
 
-def _look_at(db: str) -> str:
-    """Return the command that asks a server whether it is there."""
+def _server_check(db: str) -> str:
+    """Return the command that tests whether a server answers."""
     url = url_of(db)
     if url.get_backend_name() != "postgresql":
-        return NAME_IT
+        return SET_DATABASE
     return shlex.join(["pg_isready", "-h", url.host or "localhost", "-p", str(url.port or 5432)])
 
 
-def _read(store: Store, books: StoreFacts) -> StoreFacts:
-    damage = store.damage(thorough=books.thorough)
-    if damage:  # what stands in such a file means nothing
-        return replace(books, damage=tuple(damage))
-    tampering = store.tampering(thorough=books.thorough)
-    books = replace(books, tampering=tampering)
-    if not tampering.readable:
-        return books
+def _read(store: Store, facts: StoreFacts) -> StoreFacts:
+    damage = store.damage(thorough=facts.thorough)
+    if damage:  # the content of a damaged file means nothing
+        return replace(facts, damage=tuple(damage))
+    changes = store.tampering(thorough=facts.thorough)
+    facts = replace(facts, foreign_changes=changes)
+    if not changes.readable:
+        return facts
     health = store.health(now)
-    dead = exited_owners([worker.owner for worker in health.workers])
-    books = replace(books, health=health, gone=frozenset(dead))
+    exited = exited_owners([worker.owner for worker in health.workers])
+    facts = replace(facts, health=health, exited=frozenset(exited))
     if health.revision != HEAD:
-        return books
+        return facts
     try:
-        return replace(books, broken=store.broken_laws())
+        return replace(facts, inconsistencies=store.broken_laws())
     except StoreError as error:
-        return _in_trouble(books, error)
+        return _in_trouble(facts, error)
 
 
-def _in_trouble(books: StoreFacts, error: StoreError) -> StoreFacts:
-    return replace(books, trouble=f"{error.message}; {error.hint}", passing=error.passing)
+def _in_trouble(facts: StoreFacts, error: StoreError) -> StoreFacts:
+    return replace(facts, trouble=f"{error.message}; {error.hint}", passing=error.passing)
 
 
 # ---- the API ----
 
 
-def _contact(url: str, key_file: str | None) -> ApiFacts:
-    contact = ApiFacts(origin=url, key_from=_key_from(key_file), proxy=_proxy(url))
-    if contact.key_from is None:
-        return contact
+def _api(url: str, key_file: str | None) -> ApiFacts:
+    facts = ApiFacts(origin=url, key_from=_key_from(key_file), proxy=_proxy(url))
+    if facts.key_from is None:
+        return facts
     try:
-        api = TinyFishClient(url, api_key(key_file))
+        client = TinyFishClient(url, api_key(key_file))
     except BatchrunnerError as error:
-        return replace(contact, key_trouble=error.what)
+        return replace(facts, key_trouble=error.what)
     except AddressError:
-        # What it says is not repeated: an address may hold a password.
-        return replace(contact, address_is_bad=True)
-    return anyio.run(_asked, api, replace(contact, origin=api.origin))
+        # The error is not repeated: an address may contain a password.
+        return replace(facts, address_is_bad=True)
+    return anyio.run(_read_api, client, replace(facts, origin=client.origin))
 
 
 def _key_from(key_file: str | None) -> str | None:
-    """Say where the key comes from; None if there is none. Of a file not even its name is told."""
+    """Say where the key comes from; None if there is none. The name of a key file stays secret."""
     if key_file is not None:
         return "from standard input" if key_file == "-" else "from the key file"
-    return "from TINYFISH_API_KEY" if os.environ.get("TINYFISH_API_KEY", "").strip() else None
+    return f"from {API_KEY}" if os.environ.get(API_KEY, "").strip() else None
 
 
 def _proxy(url: str) -> str | None:
-    """Return the host of the proxy that the environment puts before the API."""
+    """Return the host of the proxy that the environment names for the API."""
     parts = urlsplit(url)
     given = getproxies().get(parts.scheme) or getproxies().get("all")
     if not given or not parts.hostname or parts.hostname in LOOPBACK:
@@ -241,14 +242,14 @@ def _proxy(url: str) -> str | None:
     return urlsplit(given if "://" in given else f"//{given}").hostname
 
 
-async def _asked(api: TinyFishClient, contact: ApiFacts) -> ApiFacts:
-    async with api:
-        at, began = now(), anyio.current_time()
+async def _read_api(client: TinyFishClient, facts: ApiFacts) -> ApiFacts:
+    async with client:
+        at, started = now(), anyio.current_time()
         try:
-            shown = await api.check()
+            shown = await client.check()
         except ApiError as error:
-            return replace(contact, fault=error.fault)
-        seconds = anyio.current_time() - began
-    # A Date header leaves out the part of a second: half of one, in the mean.
+            return replace(facts, fault=error.fault)
+        seconds = anyio.current_time() - started
+    # A Date header has no part of a second: half a second on average.
     middle = at + timedelta(seconds=seconds / 2 - 0.5)
-    return replace(contact, seconds=seconds, ahead=None if shown is None else shown - middle)
+    return replace(facts, seconds=seconds, ahead=None if shown is None else shown - middle)

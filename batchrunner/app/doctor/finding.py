@@ -1,4 +1,4 @@
-"""What a check found: how good that is, and what to do about it."""
+"""The finding of a check: how good it is, and a command that helps."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-#: Clocks may differ by this much before it is worth a word.
-CLOCKS_APART = timedelta(seconds=5)
-#: What sets a Linux machine's clock right.
+#: Clocks that differ by more are reported.
+MAX_CLOCK_DIFFERENCE = timedelta(seconds=5)
+#: The command that sets the clock of a Linux machine.
 SET_CLOCK = "sudo timedatectl set-ntp true"
 
 
 class Mark(StrEnum):
-    """How good it is."""
+    """How good a finding is."""
 
     OK = "ok"
     WARNING = "warning"
@@ -22,7 +22,7 @@ class Mark(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """What one check found; whatever is not ok has a command that helps."""
+    """What one check found; each warning and each bad finding has a command that helps."""
 
     about: str  #: name of the check, for programs
     mark: Mark
@@ -31,22 +31,22 @@ class Finding:
 
 
 def ok(about: str, found: str) -> Finding:
-    """Find something as it should be."""
+    """Return a finding that something is as it should be."""
     return Finding(about=about, mark=Mark.OK, found=found)
 
 
 def warning(about: str, found: str, fix: str) -> Finding:
-    """Find something that may spoil a night."""
+    """Return a finding that may disturb a run."""
     return Finding(about=about, mark=Mark.WARNING, found=found, fix=fix)
 
 
 def bad(about: str, found: str, fix: str) -> Finding:
-    """Find something with which no night should begin."""
+    """Return a finding with which no run should start."""
     return Finding(about=about, mark=Mark.BAD, found=found, fix=fix)
 
 
 def size(count: float) -> str:
-    """Return so many bytes as a person says it."""
+    """Return a number of bytes in the unit that people use."""
     for unit in ("bytes", "KB", "MB", "GB"):
         if count < 1000:
             return f"{count:.0f} {unit}"

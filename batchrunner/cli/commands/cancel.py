@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchrunner.app.clock import ledger_now
 from batchrunner.cli.exit_codes import SOME_FAILED
-from batchrunner.cli.options import api_options, batch_of, db_option, help_option, opened
-from batchrunner.errors import CannotContinue, UsageError
+from batchrunner.cli.options import api_options, batch_of, db_option, help_option, note, opened
+from batchrunner.errors import CannotContinue
 from batchrunner.model import FailureCategory
 from batchrunner.text.format import counted
 
 if TYPE_CHECKING:
-    from batchrunner.app.run_batch import ApiAccess
+    from batchrunner.app.api_access import ApiAccess
     from batchrunner.model import Batch
     from batchrunner.store.store import Store
 
-BACK = "batchrunner retry --category run_cancelled"
+#: The command that puts cancelled jobs back.
+RETRY_COMMAND = "batchrunner retry --category run_cancelled"
 
 
 @click.command("cancel")
@@ -71,74 +71,65 @@ def command(
       batchrunner cancel example
       batchrunner cancel example --host shop.example.com --category blocked
     """
-    from batchrunner.app.process_identity import running_owners
-    from batchrunner.app.run_batch import open_api
+    from batchrunner.app.api_access import open_api
+    from batchrunner.app.cancel_jobs import JobFilter, cancel_jobs
 
+    chosen = JobFilter(
+        keys=keys, hosts=hosts, categories=[FailureCategory(category) for category in categories]
+    )
     with opened(db) as store:
         found = batch_of(store, batch)
-        if not (keys or hosts or categories or yes):
-            _ask_first(store, found)
-        chosen = [FailureCategory(category) for category in categories]
-        at_once, asked = store.cancel(found.id, keys, ledger_now(store), hosts, chosen)
-        _check_found(keys, hosts, at_once + asked)
-        click.echo(f"{counted(at_once, 'job')} cancelled", err=True)
-        if not asked:
+        if chosen.chooses_all and not yes:
+            _confirm(store, found)
+        result = cancel_jobs(store, found, chosen)
+        click.echo(f"{counted(result.cancelled, 'job')} cancelled", err=True)
+        if not result.in_flight:
             return
-        runs = counted(asked, "run")
-        if running_owners(store.living(ledger_now(store), found.id)):
+        runs = counted(result.in_flight, "run")
+        if result.runner_at_work:
             click.echo(f"{runs} in flight: the runner at work cancels them", err=True)
             return
         click.echo(f"{runs} in flight, and may cost money until they are cancelled", err=True)
         with open_api(
             sandboxed=sandboxed, api_url=api_url, api_key_file=api_key_file, db=db
         ) as api:
-            from batchrunner.app.run_batch import bind
-
-            key = bind(store, found, api)
-            _see_to_it(store, found, api, key)
+            _cancel_runs(store, found, api)
 
 
-def _ask_first(store: Store, batch: Batch) -> None:
-    """Ask somebody at a terminal whether all jobs are meant; a script is not kept waiting."""
+def _confirm(store: Store, batch: Batch) -> None:
+    """Ask at a terminal whether all jobs are to be cancelled; a script is not asked."""
+    from batchrunner.app.cancel_jobs import count_open_jobs
 
-    left = store.tally(batch.id).open
-    if not left or not sys.stdin.isatty():
+    count = count_open_jobs(store, batch)
+    if not count or not sys.stdin.isatty():
         return
-    question = f"Cancel all {counted(left, 'open job')} of {batch.name!r}?"
-    if not click.confirm(f"{question} (`{BACK}` puts them back)", err=True):
+    question = f"Cancel all {counted(count, 'open job')} of {batch.name!r}?"
+    if not click.confirm(f"{question} (`{RETRY_COMMAND}` puts them back)", err=True):
         click.echo("nothing was cancelled", err=True)
         raise SystemExit(SOME_FAILED)
 
 
-def _check_found(keys: tuple[str, ...], hosts: tuple[str, ...], count: int) -> None:
-    if hosts and not count:
-        raise UsageError(
-            "no such job on such a host is waiting or running",
-            next="name it as it stands in urls: shop.example.com, without https://",
-        )
-    if keys and not count:
-        raise UsageError(
-            "no job of such an id is waiting or running",
-            next="the `id` column of the export names the jobs",
-        )
-
-
-def _see_to_it(store: Store, batch: Batch, api: ApiAccess, key: str) -> None:
-    """Watch the runs until the API has confirmed that they are cancelled."""
-    from batchrunner.app.run_batch import work
+def _cancel_runs(store: Store, batch: Batch, api: ApiAccess) -> None:
+    """Cancel runs, and wait until the API has confirmed that they are over."""
+    from batchrunner.app.account_check import bind
+    from batchrunner.app.cancel_jobs import finish_cancelling
     from batchrunner.cli.exit_codes import ShownError
     from batchrunner.cli.output.progress import make_display
+    from batchrunner.cli.signals import run_until_signal
     from batchrunner.model import JobState
 
+    key = bind(store, batch, api, say=note)
     display = make_display(batch.name, quiet=False)
     with display.shown():
-        worked = work(store, batch, api, display, key=key, submitting=False)
-    left = worked.tally.jobs[JobState.RUNNING]
-    if left:
+        ended, exit_code = run_until_signal(
+            lambda control: finish_cancelling(store, batch, api, display, key=key, control=control)
+        )
+    running = ended.counts.jobs[JobState.RUNNING]
+    if running:
         error = CannotContinue(
-            f"{counted(left, 'run')} may still be alive: the API has not confirmed otherwise",
+            f"{counted(running, 'run')} may still be alive: the API has not confirmed otherwise",
             next="give the same command again",
         )
-        raise ShownError(error, worked.exit_code)
-    cancelled = counted(worked.tally.jobs[JobState.CANCELLED], "job")
+        raise ShownError(error, exit_code)
+    cancelled = counted(ended.counts.jobs[JobState.CANCELLED], "job")
     click.echo(f"no run is in flight any more; {cancelled} of the batch cancelled in all", err=True)

@@ -16,10 +16,10 @@ from batchrunner.cli.options import db_option, help_option, json_option, key_opt
 if TYPE_CHECKING:
     from batchrunner.app.doctor import Finding, Parts
 
-#: Columns before what a check found.
+#: Columns before the text of a finding.
 INDENT = 4
-#: How a mark is shown, and in which colour.
-SIGNS = {"ok": ("✔", "green"), "warning": ("!", "yellow"), "bad": ("✘", "red")}
+#: Mark → its sign and its colour.
+SIGN_BY_MARK = {"ok": ("✔", "green"), "warning": ("!", "yellow"), "bad": ("✘", "red")}
 
 
 @click.command("doctor")
@@ -40,16 +40,17 @@ def command(api_url: str | None, api_key_file: str | None, db: str, as_json: boo
       batchrunner doctor
       batchrunner doctor --db prices.db --json
     """
-    from batchrunner.app.doctor import Mark, findings, verdict
+    from batchrunner.app.doctor import Mark, findings, summary
     from batchrunner.app.doctor.collect import collect
+    from batchrunner.cli.output.batch_text import db_given
 
-    parts = findings(collect(db, api_url, api_key_file))
-    end = verdict(parts)
+    parts = findings(collect(db, api_url, api_key_file, db_option=db_given(db)))
+    overall = summary(parts)
     if as_json:
-        click.echo(json.dumps(_as_json(parts, fit=end.mark is not Mark.BAD)))
+        click.echo(json.dumps(_as_json(parts, fit=overall.mark is not Mark.BAD)))
     else:
-        _show(parts, end)
-    raise SystemExit(CANNOT_GO_ON if end.mark is Mark.BAD else ALL_SUCCEEDED)
+        _show(parts, overall)
+    raise SystemExit(CANNOT_GO_ON if overall.mark is Mark.BAD else ALL_SUCCEEDED)
 
 
 def _as_json(parts: Parts, *, fit: bool) -> dict[str, object]:
@@ -69,23 +70,23 @@ def _as_json(parts: Parts, *, fit: bool) -> dict[str, object]:
     }
 
 
-def _show(parts: Parts, end: Finding) -> None:
+def _show(parts: Parts, overall: Finding) -> None:
     for part, found in parts.items():
         if found:
             click.secho(part, bold=True)
         for finding in found:
             click.echo(f"  {_line(finding)}")
-    click.echo(_line(end))
+    click.echo(_line(overall))
 
 
 def _line(finding: Finding) -> str:
-    """Return a finding as it stands under its part; a command that helps has its own line."""
+    """Return the text of a finding; a command that helps has its own line."""
     from batchrunner.text.terminal import term_safe
 
-    sign, colour = SIGNS[finding.mark]
+    sign, colour = SIGN_BY_MARK[finding.mark]
     text = term_safe(finding.found)
     if sys.stdout.isatty():
-        # Only here: where nobody looks, one finding is one line, for grep.
+        # Elsewhere a finding stays on one line, for grep.
         width = max(shutil.get_terminal_size().columns - INDENT, 20)
         lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
         text = f"\n{' ' * INDENT}".join(lines)

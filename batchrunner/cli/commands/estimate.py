@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from batchrunner.app.estimate import BatchEstimate
     from batchrunner.model import Wallet
 
-#: Finished jobs below which a range holds less often than in nine of ten nights.
-SHORT = 60
-#: Jobs to try where nothing is known.
-FEW = 20
+#: With fewer finished jobs, a range holds less often than nine times in ten.
+MIN_RELIABLE_PAST = 60
+#: Jobs to try first if nothing is known.
+FIRST_TRY_JOBS = 20
 
 
 @click.command("estimate")
@@ -55,8 +55,8 @@ def command(
       batchrunner estimate jobs.yaml
       batchrunner estimate jobs.yaml --db last-month.db
     """
+    from batchrunner.app.api_access import SANDBOX, ApiAccess
     from batchrunner.app.estimate import estimate_jobs, estimate_without_history
-    from batchrunner.app.run_batch import SANDBOX, ApiAccess
 
     job_file = read_job_file(file)
     url = ApiAccess(url=_address(api_url), key="").origin
@@ -75,29 +75,23 @@ def command(
 
 
 def _address(api_url: str | None) -> str:
-    from batchrunner.tinyfish.client import DEFAULT_URL
+    from batchrunner.api_facts.endpoint_paths import DEFAULT_URL
 
     return api_url or DEFAULT_URL
 
 
 def _wallet(api_url: str | None, key_file: str | None) -> Wallet | None:
-    """Return the wallet, where there is a key and the API answers: an estimate needs neither."""
-    import anyio
-
+    """Return the wallet; None without a key or an answer, as an estimate needs neither."""
+    from batchrunner.app.account_info import wallet_if_readable
+    from batchrunner.app.api_access import ApiAccess
     from batchrunner.app.api_key import api_key
     from batchrunner.errors import BatchrunnerError
-    from batchrunner.model import ApiError
-    from batchrunner.tinyfish.client import TinyFishClient
-    from batchrunner.tinyfish.http import AddressError
-
-    async def ask(key: str) -> Wallet | None:
-        async with TinyFishClient(_address(api_url), key) as api:
-            return await api.wallet()
 
     try:
-        return anyio.run(ask, api_key(key_file))
-    except (BatchrunnerError, ApiError, AddressError):
+        key = api_key(key_file)
+    except BatchrunnerError:
         return None
+    return wallet_if_readable(ApiAccess(url=_address(api_url), key=key))
 
 
 def _lines(found: BatchEstimate) -> Iterator[str]:
@@ -108,20 +102,17 @@ def _lines(found: BatchEstimate) -> Iterator[str]:
     if not found.jobs:
         return
     if found.forecast is None:
-        yield "nothing here tells what such jobs take: no range can be given"
-        if found.jobs > FEW:
-            yield f"try {FEW} of them first, in this database: then it can"
+        yield "nothing here shows what such jobs take: no range can be given"
+        if found.jobs > FIRST_TRY_JOBS:
+            yield f"try {FIRST_TRY_JOBS} of them first, in this database: then it can"
     else:
         (low, high), (soonest, latest) = found.forecast.steps, found.forecast.time
         yield f"cost, likely: {low} to {cost(high, found.rate)}"
         yield f"time, likely: {clock(soonest)} to {clock(latest)}"
-        own = (
-            f", {found.forecast.own} of these jobs by their own host's"
-            if found.forecast.own
-            else ""
-        )
+        own = f", {found.forecast.own} of these jobs by their own host's"
+        own = own if found.forecast.own else ""
         yield f"judged by {counted(found.forecast.past, 'finished job')}{own}"
-        if found.forecast.past < SHORT:
+        if found.forecast.past < MIN_RELIABLE_PAST:
             yield "that is a short past: rare dear jobs may not be in it"
     yield f"at the very most: {cost(found.once, found.rate)} where each job runs once,"
     yield f"  {cost(found.worst, found.rate)} with all attempts that the policy allows"
@@ -129,7 +120,7 @@ def _lines(found: BatchEstimate) -> Iterator[str]:
 
 
 def _warnings(found: BatchEstimate) -> Iterator[str]:
-    """Warn of money that does not cover the upper end."""
+    """Warn if the budget or the wallet does not cover the upper end."""
     from batchrunner.app.budget import few_at_once, money
     from batchrunner.policy.budget import limit_of
 

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchrunner.cli.options import file_argument, help_option, json_option, read_job_file
-from batchrunner.errors import UsageError
 
 if TYPE_CHECKING:
-    from batchrunner.model import FailureCategory, Job, JobFile, JobSpec, RetryRule
-    from batchrunner.policy.retry_rules import Policy
+    from batchrunner.app.explain_rules import RulesInForce
+    from batchrunner.model import FailureCategory
 
 
 @click.command("explain")
@@ -36,107 +35,56 @@ def command(file: Path, key: str | None, as_json: bool) -> None:
       batchrunner explain jobs.yaml --job lamp
     """
     job_file = read_job_file(file)
-    spec = None if key is None else _found(job_file, key)
-    told = _explained(job_file, spec)
+    from batchrunner.app.explain_rules import explain_rules
+
+    found = explain_rules(job_file, key)
     if as_json:
-        click.echo(json.dumps(told))
+        click.echo(json.dumps(_as_json(found)))
         return
-    for line in _lines(told):
+    for line in _lines(found):
         click.echo(line)
     own = sum(bool(each.policy) for each in job_file.specs)
-    if spec is None and own:
+    if key is None and own:
         click.echo(f"\n{own} of {len(job_file.specs)} jobs have rules of their own: --job ID")
 
 
-def _found(job_file: JobFile, key: str) -> JobSpec:
-    for spec in job_file.specs:
-        if spec.key == key:
-            return spec
-    raise UsageError(
-        f"there is no job {key!r} in this file",
-        next="name its `id`, or the digest in the column `id` of an export",
-    )
-
-
-def _explained(job_file: JobFile, spec: JobSpec | None) -> dict[str, Any]:
-    """Return what is in force, by category, with the place of everything that was written."""
-    from batchrunner.model import FailureCategory, Job
-    from batchrunner.policy.retry_rules import Policy
-
-    policy = Policy.of(job_file.settings)
-    job = Job(id=0, key="", attempt=0, failures=0, policy=spec.policy if spec else {})
-    return {
-        "job": spec.key if spec else None,
-        "url": spec.url if spec else None,
-        "failures_in_all": policy.bound(job),
-        "rules": {
-            category.value: _rule(policy, job, category) or {"fixed": _fixed(category)}
-            for category in FailureCategory
-        },
-    }
-
-
-def _fixed(category: FailureCategory) -> str:
+def _as_json(found: RulesInForce) -> dict[str, Any]:
     from batchrunner.model import FailureCategory
-    from batchrunner.policy.retry_rules import NOT_COUNTED
 
-    if category in NOT_COUNTED:
-        return "put back, uncounted"
-    cancelled = category is FailureCategory.RUN_CANCELLED
-    return "the job is cancelled" if cancelled else "fails at once"
-
-
-def _rule(policy: Policy, job: Job, category: FailureCategory) -> dict[str, Any] | None:
-    from batchrunner.policy.escalation import changes_text
-    from batchrunner.policy.retry_rules import CONFIGURABLE, DEFAULT_RULES
-
-    if category not in CONFIGURABLE:
-        return None
-    rule = policy.rule(job, category)
-    written = [
-        ("job", job.policy.get(category)),
-        ("settings", policy.rules.get(category)),
-        ("usual", DEFAULT_RULES.get(category)),
-    ]
-    waits = "backoff" if rule.wait is None else "wait"
-    base = rule.backoff or policy.backoff
     return {
-        "attempts": _told(policy.tries(rule), _origin(written, "attempts", "max_attempts")),
-        waits: _told((rule.wait or base).total_seconds(), _origin(written, waits, "backoff")),
-        "then": _told(list(map(changes_text, rule.ladder)), _origin(written, "then", "usual")),
+        "job": found.job,
+        "url": found.url,
+        "failures_in_all": found.failures_in_all,
+        "rules": {category.value: _rule_as_json(found, category) for category in FailureCategory},
     }
 
 
-def _told(value: Any, origin: str) -> dict[str, Any]:
-    return {"value": value, "from": origin}
+def _rule_as_json(found: RulesInForce, category: FailureCategory) -> dict[str, Any]:
+    if category in found.fixed:
+        return {"fixed": found.fixed[category]}
+    rule = found.rules[category]
+    return {name: {"value": each.value, "from": each.origin} for name, each in rule.items()}
 
 
-def _origin(written: list[tuple[str, RetryRule | None]], name: str, otherwise: str) -> str:
-    """Say where a value was written; *otherwise* is the setting that holds where it was not."""
-    for place, rule in written:
-        if rule is not None and getattr(rule, name) is not None:
-            return f"{place}, line {rule.line}" if rule.line else place
-    return otherwise
-
-
-def _lines(told: dict[str, Any]) -> Iterator[str]:
+def _lines(found: RulesInForce) -> Iterator[str]:
+    from batchrunner.model import FailureCategory
     from batchrunner.text.terminal import term_safe
 
-    if told["job"] is not None:
-        yield term_safe(f"job {told['job']}: {told['url']}")
-    yield f"at most {told['failures_in_all']} counted failures in all"
-    for category, rule in told["rules"].items():
-        if "fixed" in rule:
-            yield f"\n{category}: {rule['fixed']}"
+    if found.job is not None:
+        yield term_safe(f"job {found.job}: {found.url}")
+    yield f"at most {found.failures_in_all} counted failures in all"
+    for category in FailureCategory:
+        if category in found.fixed:
+            yield f"\n{category.value}: {found.fixed[category]}"
             continue
-        yield f"\n{category}"
-        for name, each in rule.items():
-            for number, value in enumerate(_values(name, each["value"])):
-                head, origin = (name, f"  ({each['from']})") if number == 0 else ("", "")
-                yield term_safe(f"  {head:<9} {value}{origin}")
+        yield f"\n{category.value}"
+        for name, each in found.rules[category].items():
+            for number, text in enumerate(_value_lines(name, each.value)):
+                head, origin = (name, f"  ({each.origin})") if number == 0 else ("", "")
+                yield term_safe(f"  {head:<9} {text}{origin}")
 
 
-def _values(name: str, value: Any) -> list[str]:
+def _value_lines(name: str, value: Any) -> list[str]:
     if name == "then":
         return [json.dumps(step) for step in value]
     return [f"{value:g} s" if name in ("wait", "backoff") else str(value)]

@@ -1,10 +1,11 @@
-"""`batchrunner export`: write the results of a batch to CSV or JSONL."""
+"""`batchrunner export`: write the results of a batch to a file."""
 
 from __future__ import annotations
 
 import click
 
-from batchrunner.cli.options import batch_of, db_option, help_option, opened
+from batchrunner.cli.options import batch_of, db_option, help_option, note, opened
+from batchrunner.outputs import FORMATS, formats_help, suffixes_help
 
 
 @click.command("export")
@@ -14,14 +15,13 @@ from batchrunner.cli.options import batch_of, db_option, help_option, opened
     "--output",
     default="-",
     metavar="FILE",
-    help="The file: .csv or .jsonl.  [default: standard output]",
+    help=f"The file: {suffixes_help()}.  [default: standard output]",
 )
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["csv", "excel", "jsonl"]),
-    help="excel is csv that Excel opens on a double click.  "
-    "[default: by the file's name; jsonl on standard output]",
+    type=click.Choice([*FORMATS]),
+    help=f"{formats_help()}.  [default: by the file's name; jsonl on standard output]",
 )
 @db_option
 @help_option
@@ -40,4 +40,4 @@ def command(batch: str | None, output: str, format_: str | None, db: str) -> Non
 
     targets = check_outputs([output], format_, keep=(db, f"{db}.sandbox.jsonl"))
     with opened(db) as store:
-        export_all(store, batch_of(store, batch), targets)
+        export_all(store, batch_of(store, batch), targets, note)

@@ -6,8 +6,7 @@ import shlex
 
 import click
 
-from batchrunner.app.clock import ledger_now
-from batchrunner.cli.options import batch_of, db_option, help_option, opened
+from batchrunner.cli.options import batch_of, db_option, help_option, note, opened
 from batchrunner.text.format import counted
 
 
@@ -27,21 +26,17 @@ def command(batch: str | None, reason: str | None, db: str) -> None:
     Example:
       batchrunner pause example --reason 'the shop asked us to wait'
     """
-    from batchrunner.app.process_identity import running_owners
+    from batchrunner.app.steering import pause_batch
     from batchrunner.cli.output.batch_text import db_given
-    from batchrunner.model import JobState
 
     with opened(db) as store:
         found = batch_of(store, batch)
-        now = ledger_now(store)
-        store.pause(found.id, reason, now)
-        running = store.tally(found.id).jobs[JobState.RUNNING]
-        watched = bool(running_owners(store.living(now, found.id)))
-    click.echo(f"{found.name!r} is paused: nothing more of it is submitted", err=True)
-    if running:
-        fate = "is watched to its end" if running == 1 else "are watched to their ends"
-        if not watched:
+        paused = pause_batch(store, found, reason)
+    note(f"{found.name!r} is paused: nothing more of it is submitted")
+    if paused.running:
+        fate = "is watched to its end" if paused.running == 1 else "are watched to their ends"
+        if not paused.watched:
             fate = "in flight, and nobody watches: run the batch to collect them"
-        click.echo(f"{counted(running, 'run')} {fate}", err=True)
+        note(f"{counted(paused.running, 'run')} {fate}")
     go_on = f"batchrunner resume {shlex.quote(found.name)}{db_given(db)}"
-    click.echo(f"to let it go on: {go_on}", err=True)
+    note(f"to let it go on: {go_on}")

@@ -28,11 +28,11 @@ def command(as_json: bool, **given: Any) -> None:
     Example:
       batchrunner profiles
     """
-    from batchrunner.app.api_call import api_of, call_api
-    from batchrunner.tinyfish.console_views import PROFILES
+    from batchrunner.app.account_info import read_profiles
+    from batchrunner.app.api_call import api_of
 
     with api_of(**given) as api:
-        found = call_api(api, lambda reader: reader.entries(PROFILES), about="browser profiles")
+        found = read_profiles(api)
     if as_json:
         click.echo(json.dumps(found))
         return

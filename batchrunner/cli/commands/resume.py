@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
-from batchrunner.app.clock import ledger_now
-from batchrunner.cli.options import batch_of, db_option, help_option, opened
-
-if TYPE_CHECKING:
-    from batchrunner.model import Batch
-    from batchrunner.store.store import Store
+from batchrunner.cli.options import batch_of, db_option, help_option, note, opened
 
 
 @click.command("resume")
@@ -36,27 +29,24 @@ def command(batch: str | None, hosts: tuple[str, ...], db: str) -> None:
       batchrunner resume example
       batchrunner resume example --host shop.example
     """
-    from batchrunner.app.process_identity import running_owners
+    from batchrunner.app.steering import resume_batch, unpark_hosts
 
     with opened(db) as store:
         found = batch_of(store, batch)
         if hosts:
-            _unpark(store, found, hosts)
+            _show_unparked(hosts, unpark_hosts(store, found, hosts))
             return
-        was_paused = store.resume(found.id, ledger_now(store))
-        working = running_owners(store.living(ledger_now(store)))
-    if not was_paused:
-        click.echo(f"{found.name!r} was not paused", err=True)
+        resumed = resume_batch(store, found)
+    if not resumed.was_paused:
+        note(f"{found.name!r} was not paused")
         return
-    nobody = "" if working else "; nobody is at work on this database: run the batch"
-    click.echo(f"{found.name!r} goes on{nobody}", err=True)
+    nobody = "; nobody is at work on this database: run the batch"
+    note(f"{found.name!r} goes on{'' if resumed.has_runner else nobody}")
 
 
-def _unpark(store: Store, batch: Batch, hosts: tuple[str, ...]) -> None:
+def _show_unparked(hosts: tuple[str, ...], parked: set[str]) -> None:
     from batchrunner.text.terminal import term_safe
 
-    parked = {host.host for host in store.parked(batch.id)}
-    store.unpark(batch.id, hosts)
     for host in hosts:
         fate = "is used again" if host in parked else "was not parked"
-        click.echo(term_safe(f"{host} {fate}"), err=True)
+        note(term_safe(f"{host} {fate}"))

@@ -6,9 +6,7 @@ import shlex
 
 import click
 
-from batchrunner.app.clock import ledger_now
-from batchrunner.cli.options import batch_of, db_option, help_option, opened
-from batchrunner.errors import UsageError
+from batchrunner.cli.options import batch_of, db_option, help_option, note, opened
 from batchrunner.model import FailureCategory
 from batchrunner.text.format import counted
 
@@ -40,22 +38,17 @@ def command(batch: str | None, categories: tuple[str, ...], keys: tuple[str, ...
       batchrunner retry example
       batchrunner retry example --category goal_failure --category blocked
     """
+    from batchrunner.app.steering import retry_jobs
     from batchrunner.cli.output.batch_text import db_given
 
-    unanswered = FailureCategory.UNANSWERED
     with opened(db) as store:
         found = batch_of(store, batch)
         chosen = [FailureCategory(category) for category in categories]
-        count = store.retry(found.id, chosen, keys, ledger_now(store))
-        left = 0 if keys or chosen else store.tally(found.id).failed.get(unanswered, 0)
-    if keys and not count:
-        raise UsageError(
-            "no job of such an id has failed or was cancelled",
-            next="the `id` column of the export names the jobs",
-        )
-    next = "; run the batch to run them" if count else ""
-    click.echo(f"{counted(count, 'job')} of {found.name!r} put back{next}", err=True)
-    if left:
+        retried = retry_jobs(store, found, chosen, keys)
+    next = "; run the batch to run them" if retried.jobs else ""
+    note(f"{counted(retried.jobs, 'job')} of {found.name!r} put back{next}")
+    if retried.unanswered:
+        unanswered = FailureCategory.UNANSWERED
         again = f"batchrunner retry {shlex.quote(found.name)} --category {unanswered}{db_given(db)}"
-        click.echo(f"{counted(left, 'job')} left alone, as a run of it may exist", err=True)
-        click.echo(f"  to pay for another one: {again}", err=True)
+        note(f"{counted(retried.unanswered, 'job')} left alone, as a run of it may exist")
+        note(f"  to pay for another one: {again}")

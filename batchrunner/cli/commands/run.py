@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from batchrunner.app.error_translation import errors_for_people
-from batchrunner.app.webhook_listener import webhook_from_options, webhook_options
-from batchrunner.cli.exit_codes import CANNOT_GO_ON
+from batchrunner.app.webhook_listener import webhook_from_options
+from batchrunner.cli.exit_codes import CANNOT_GO_ON, exit_code_of_counts
 from batchrunner.cli.options import (
     Concurrency,
     api_options,
@@ -22,17 +22,18 @@ from batchrunner.cli.options import (
     file_argument,
     help_option,
     json_option,
+    note,
     opened,
     read_job_file,
 )
-from batchrunner.errors import UsageError
-from batchrunner.text.format import dated
+from batchrunner.cli.webhook_options import webhook_options
+from batchrunner.outputs import suffixes_help
 
 if TYPE_CHECKING:
-    from batchrunner.app.run_batch import ApiAccess, BatchRunEnded
-    from batchrunner.app.webhook_listener import WebhookOptions
+    from batchrunner.app.api_access import ApiAccess
+    from batchrunner.app.export_results import Target
+    from batchrunner.app.run_batch import BatchRunEnded, RunOptions
     from batchrunner.model import Batch, JobFile
-    from batchrunner.policy.schedule import Window
     from batchrunner.store.store import Store
 
 
@@ -44,7 +45,8 @@ if TYPE_CHECKING:
     "outputs",
     multiple=True,
     metavar="FILE",
-    help="Export to this file: .csv or .jsonl; may be given more than once.  [default: NAME.csv]",
+    help=f"Export to this file: {suffixes_help()}; may be given more than once.  "
+    "[default: NAME.csv]",
 )
 @click.option(
     "--concurrency",
@@ -93,14 +95,11 @@ def command(
     start_at: str | None,
     until: str | None,
     artifacts: Path | None,
-    sandboxed: bool,
-    api_key_file: str | None,
-    api_url: str | None,
     db: str,
     as_json: bool,
     leave_runs: bool,
     quiet: bool,
-    **webhooks: str | None,
+    **given: Any,
 ) -> None:
     """
     Load FILE, run its jobs, export the results.
@@ -115,29 +114,59 @@ def command(
       batchrunner run jobs.yaml --start-at 22:00 --until 07:00 --budget '$20'
       batchrunner run jobs.yaml --artifacts captured
     """
-    from batchrunner.app.export_results import check_outputs, export_all
-    from batchrunner.app.run_batch import SANDBOX, open_api
+    from batchrunner.app.api_access import SANDBOX, open_api
+    from batchrunner.app.budget import given_budget
+    from batchrunner.app.export_results import check_outputs
+    from batchrunner.app.load import refuse_sandbox_urls
+    from batchrunner.app.run_batch import RunOptions
+    from batchrunner.app.run_window import run_window
 
-    window = _window(start_at, until)
-    _check_budget(budget)
+    window = run_window(start_at, until, note)
+    if budget is not None:
+        given_budget(budget)
     job_file = _read(file, concurrency)
     folder = _folder(artifacts, job_file)
     keep = (file, db, f"{db}.sandbox.jsonl")
     targets = check_outputs(outputs or (f"{job_file.name}.csv",), keep=keep)
-    with (
-        errors_for_people(),
-        open_api(sandboxed=sandboxed, api_url=api_url, api_key_file=api_key_file, db=db) as api,
-    ):
-        _check_hosts(job_file, api)
-        hook = webhook_from_options(**webhooks, local=api.origin == SANDBOX)
-        with opened(db, must_exist=False) as store:
-            batch = _load(store, job_file, budget_given=budget is not None)
-            _foretell(store, job_file, api.origin)
-            how = {"quiet": quiet, "leave_runs": leave_runs}
-            worked = _work(store, batch, api, window, budget, folder, hook, **how)
-            export_all(store, batch, targets, guessed=not outputs)
-            _report(store, store.batch(batch.name) or batch, worked, db, as_json=as_json)
-    raise SystemExit(worked.exit_code)
+    with errors_for_people(), open_api(**_api_options(given), db=db) as api:
+        refuse_sandbox_urls(((spec.url, spec.line) for spec in job_file.specs), api)
+        webhook = webhook_from_options(**given, local=api.origin == SANDBOX)
+        options = RunOptions(
+            budget=budget, window=window, folder=folder, webhook=webhook, leave_runs=leave_runs
+        )
+        how = {"guessed": not outputs, "as_json": as_json, "quiet": quiet}
+        exit_code = _load_and_run(job_file, api, options, targets, db, **how)
+    raise SystemExit(exit_code)
+
+
+def _api_options(given: dict[str, Any]) -> dict[str, Any]:
+    """Take the options that choose the API out of those *given*."""
+    return {name: given.pop(name) for name in ("sandboxed", "api_key_file", "api_url")}
+
+
+def _load_and_run(
+    job_file: JobFile,
+    api: ApiAccess,
+    options: RunOptions,
+    targets: Sequence[Target],
+    db: str,
+    *,
+    guessed: bool,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Load the jobs, run them, export the results, and return the exit code."""
+    from batchrunner.app.export_results import export_all
+    from batchrunner.cli.commands.load import load
+
+    with opened(db, must_exist=False) as store:
+        batch = load(store, job_file, budget_given=options.budget is not None)
+        _show_estimate(store, job_file, api.origin)
+        ended, exit_code = _run(store, batch, api, options, quiet=quiet)
+        export_all(store, batch, targets, note, guessed=guessed)
+        _report(store, store.batch(batch.name) or batch, ended, db, as_json=as_json)
+        _raise_failure(ended, exit_code)
+    return exit_code
 
 
 def _read(file: Path, concurrency: int | None) -> JobFile:
@@ -148,150 +177,72 @@ def _read(file: Path, concurrency: int | None) -> JobFile:
 
 
 def _folder(artifacts: Path | None, job_file: JobFile) -> Path | None:
-    """Return the folder for artifacts; say so where no job asks for any to be captured."""
+    """Return the folder for artifacts; warn where no job asks for any to be captured."""
     if artifacts is None:
         return None
     from batchrunner.app.fetch_artifacts import checked_folder
 
     if not any(spec.options.get("capture_config") for spec in job_file.specs):
-        click.echo(
+        note(
             "warning: no job asks for anything to be captured; write "
-            "`capture_config: {screenshots: true}` below `defaults`",
-            err=True,
+            "`capture_config: {screenshots: true}` below `defaults`"
         )
     return checked_folder(artifacts)
 
 
-def _check_budget(budget: str | None) -> None:
-    from batchrunner.app.budget import given_budget
-
-    if budget is not None:
-        given_budget(budget)
-
-
-def _window(start_at: str | None, until: str | None) -> Window:
-    """Return when jobs may be submitted; an hour without a date is the next one."""
-    from batchrunner.app.clock import now
-    from batchrunner.policy.schedule import Window
-
-    present = now()
-    opens = _moment("--start-at", start_at, present)
-    closes = _moment("--until", until, max(opens or present, present))
-    if closes is not None and closes <= max(opens or present, present):
-        raise UsageError(
-            "--until names a time that is over when the run begins",
-            next="give an hour alone, such as 07:00, for the next one",
-        )
-    return Window(opens=opens, closes=closes)
-
-
-def _moment(option: str, text: str | None, after: datetime) -> datetime | None:
-    from batchrunner.app.clock import Here
-    from batchrunner.cli.time_args import parse_time
-
-    if text is None:
-        return None
-    try:
-        meant = parse_time(text, after, Here())
-    except ValueError as error:
-        raise UsageError(
-            f"{option} {text}: {error}",
-            next="write 07:00, '07:00 Europe/Berlin', 2026-10-25T07:00 or 2026-10-25T07:00+01:00",
-        ) from error
-    note = f" ({meant.note})" if meant.note else ""
-    click.echo(f"{option} {text} is {dated(meant.at)}{note}", err=True)
-    return meant.at
-
-
-def _check_hosts(job_file: JobFile, api: ApiAccess) -> None:
-    """Refuse to pay for pages that exist nowhere but in the sandbox."""
-    from batchrunner.app.run_batch import SANDBOX
-
-    if api.origin == SANDBOX:
-        return
-    for spec in job_file.specs:
-        if (urlsplit(spec.url).hostname or "").endswith(".test"):
-            raise UsageError(
-                f"{spec.url} (line {spec.line}) exists only in the sandbox",
-                next="add --sandbox, or write a real address",
-            )
-
-
-def _load(store: Store, job_file: JobFile, *, budget_given: bool) -> Batch:
-    from batchrunner.cli.commands.load import load
-
-    return load(store, job_file, budget_given=budget_given)
-
-
-def _foretell(store: Store, job_file: JobFile, origin: str) -> None:
-    """Say what the jobs may cost and how long they may take, where earlier ones tell."""
+def _show_estimate(store: Store, job_file: JobFile, origin: str) -> None:
+    """Print what the jobs may cost and how long they may take, where earlier runs show it."""
     from batchrunner.app.estimate import estimate_jobs, likely_line
 
     if line := likely_line(estimate_jobs(store, job_file, origin, None)):
-        click.echo(line, err=True)
+        note(line)
 
 
-def _work(
-    store: Store,
-    batch: Batch,
-    api: ApiAccess,
-    window: Window,
-    budget: str | None,
-    folder: Path | None,
-    hook: WebhookOptions | None,
-    *,
-    quiet: bool,
-    leave_runs: bool,
-) -> BatchRunEnded:
-    from batchrunner.app.budget import set_up
-    from batchrunner.app.run_batch import BatchRunEnded, bind, check_origin, exit_code_of, work
+def _run(
+    store: Store, batch: Batch, api: ApiAccess, options: RunOptions, *, quiet: bool
+) -> tuple[BatchRunEnded, int]:
+    """Run the batch until its end or a signal; return how it ended, and the exit code."""
+    from batchrunner.app.run_batch import BatchRunEnded, prepare_run, work
     from batchrunner.cli.commands.status import working
     from batchrunner.cli.output.progress import make_display
+    from batchrunner.cli.signals import run_until_signal
     from batchrunner.runner.runner import ExitReason
 
-    tally = store.tally(batch.id)
-    if folder is not None:
-        store.want_artifacts(batch.id, lasting=True)
-    if not tally.open:
-        check_origin(batch, batch.api_origin, api)
-        _fetch_left(store, batch, api, folder)
-        click.echo(f"batch {batch.name!r} is finished: nothing to run", err=True)
-        return BatchRunEnded(ending=ExitReason.FINISHED, tally=tally, exit_code=exit_code_of(tally))
-    key = bind(store, batch, api, leave_runs=leave_runs)
-    batch = set_up(store, batch, api, budget)
-    for worker in working(store, batch, alive=True):
-        click.echo(f"another runner is at work here: {worker}", err=True)
+    prepared = prepare_run(store, batch, api, options, note)
+    if prepared is None:
+        note(f"batch {batch.name!r} is finished: nothing to run")
+        counts = store.tally(batch.id)
+        finished = BatchRunEnded(reason=ExitReason.FINISHED, counts=counts)
+        return finished, exit_code_of_counts(counts)
+    for worker in working(store, prepared.batch, alive=True):
+        note(f"another runner is at work here: {worker}")
     display = make_display(batch.name, quiet=quiet)
+    run = partial(work, store, prepared.batch, api, display, key=prepared.key, options=options)
     with display.shown():
-        return work(store, batch, api, display, key=key, window=window, folder=folder, hook=hook)
+        return run_until_signal(lambda control: run(control=control))
 
 
-def _fetch_left(store: Store, batch: Batch, api: ApiAccess, folder: Path | None) -> None:
-    """Fetch the artifacts of a finished batch that an earlier command left."""
-    from batchrunner.app.fetch_artifacts import fetch
-    from batchrunner.app.run_batch import bind
-
-    if folder is not None and store.gallery(batch.id).left:
-        bind(store, batch, api)
-        fetch(store, batch, api, folder)
-
-
-def _report(store: Store, batch: Batch, worked: BatchRunEnded, db: str, *, as_json: bool) -> None:
+def _report(store: Store, batch: Batch, ended: BatchRunEnded, db: str, *, as_json: bool) -> None:
     from batchrunner.app.clock import ledger_now
-    from batchrunner.cli.output.batch_text import batch_as_json, closing_lines, stopped
+    from batchrunner.cli.output.batch_text import batch_as_json, closing_lines
     from batchrunner.cli.output.exit_text import continue_command, exit_lines
     from batchrunner.text.wrapping import say
 
-    for line in closing_lines(store, batch, worked.tally, db):
+    for line in closing_lines(store, batch, ended.counts, db):
         say(line, err=True)
-    for line in exit_lines(store, batch, worked.ending, worked.tally):
+    for line in exit_lines(store, batch, ended.reason, ended.counts):
         say(line, err=True)
-    if worked.tally.open:
+    if ended.counts.open:
         purse = store.purse(batch.id, ledger_now(store))
-        more = continue_command(batch, worked.ending, sys.argv[1:], db, purse)
-        click.echo(f"go on with: {more}", err=True)
+        more = continue_command(batch, ended.reason, sys.argv[1:], db, purse)
+        note(f"go on with: {more}")
     if as_json:
-        ended = worked.ending or "interrupted"
-        click.echo(json.dumps({"ending": ended, **batch_as_json(store, batch)}))
-    if worked.failure is not None and worked.exit_code == CANNOT_GO_ON:
-        raise stopped(worked.failure)
+        reason = ended.reason or "interrupted"
+        click.echo(json.dumps({"ending": reason, **batch_as_json(store, batch)}))
+
+
+def _raise_failure(ended: BatchRunEnded, exit_code: int) -> None:
+    from batchrunner.app.run_batch import stopped
+
+    if ended.failure is not None and exit_code == CANNOT_GO_ON:
+        raise stopped(ended.failure)

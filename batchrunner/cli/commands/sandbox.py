@@ -111,12 +111,12 @@ def command(port: int, ledger: Path | None, **conditions: Any) -> None:
     """
     from batchrunner.sandbox.http.server import serve_forever
 
-    world = _world(**conditions)
+    config = _config(**conditions)
     with errors_for_people():
-        serve_forever(world, port, ledger, _ready)
+        serve_forever(config, port, ledger, _print_address)
 
 
-def _world(
+def _config(
     *,
     seed: int,
     limit: int | None,
@@ -134,7 +134,7 @@ def _world(
     try:
         return SandboxConfig(
             seed=seed,
-            durations=_span(durations),
+            durations=_seconds_range(durations),
             limit=limit,
             rates={fate: float(share) for fate, share in map(_pair, rates)},
             script=dict(map(_pair, scripts)),
@@ -149,12 +149,12 @@ def _world(
         raise click.UsageError(str(error)) from error
 
 
-def _ready(url: str) -> None:
+def _print_address(url: str) -> None:
     click.echo(url)
     click.echo(f"serving the sandbox on {url}; sample sites at {url}/sites/shop/", err=True)
 
 
-def _span(text: str) -> tuple[float, float]:
+def _seconds_range(text: str) -> tuple[float, float]:
     shortest, _, longest = text.partition("-")
     try:
         return float(shortest), float(longest or shortest)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchrunner.cli.options import Concurrency, batch_of, db_option, help_option, opened
+from batchrunner.cli.options import Concurrency, batch_of, db_option, help_option, note, opened
 from batchrunner.errors import UsageError
 from batchrunner.text.format import counted
 
@@ -57,29 +57,25 @@ def command(batch: str | None, concurrency: int | None, budget: str | None, db: 
 
 
 def _set_concurrency(store: Store, batch: Batch, concurrency: int) -> None:
-    from batchrunner.model import JobState
+    from batchrunner.app.steering import set_concurrency
 
-    store.set_concurrency(batch.id, concurrency)
-    running = store.tally(batch.id).jobs[JobState.RUNNING]
+    running = set_concurrency(store, batch, concurrency)
     before = batch.settings.concurrency or "auto"
-    click.echo(f"concurrency of {batch.name!r}: {before} → {concurrency or 'auto'}", err=True)
+    note(f"concurrency of {batch.name!r}: {before} → {concurrency or 'auto'}")
     if concurrency and running > concurrency:
         runs = counted(running, "run")
-        click.echo(f"{runs} in flight: none is submitted until enough of them have ended", err=True)
+        note(f"{runs} in flight: none is submitted until enough of them have ended")
 
 
 def _set_budget(store: Store, batch: Batch, text: str) -> None:
-    from batchrunner.app.budget import check_rate, given_budget, purse_line
-    from batchrunner.app.clock import ledger_now
+    from batchrunner.app.budget import purse_line
+    from batchrunner.app.steering import set_budget
 
-    budget = given_budget(text)
-    check_rate(budget, batch)
-    store.set_budget(batch.id, budget)
-    was, is_ = batch.settings.budget or "none", budget or "none"
-    click.echo(f"budget of {batch.name!r}: {was} → {is_}", err=True)
-    purse = store.purse(batch.id, ledger_now(store))
-    if purse is not None:
-        click.echo(purse_line(purse, batch.step_price), err=True)
-        if purse.room < (purse.needs or 1):
-            ended = "enough runs have ended or " if purse.reserved else ""
-            click.echo(f"nothing is submitted until {ended}it covers more", err=True)
+    status = set_budget(store, batch, text)
+    before, after = batch.settings.budget or "none", status.budget if status else "none"
+    note(f"budget of {batch.name!r}: {before} → {after}")
+    if status is not None:
+        note(purse_line(status, batch.step_price))
+        if status.room < (status.needs or 1):
+            ended = "enough runs have ended or " if status.reserved else ""
+            note(f"nothing is submitted until {ended}it covers more")

@@ -14,7 +14,6 @@ from batchrunner.text.format import clock, counted, local
 
 if TYPE_CHECKING:
     from batchrunner.model import Batch, BatchCounts
-    from batchrunner.store.health import Worker
     from batchrunner.store.store import Store
 
 
@@ -93,7 +92,7 @@ def _nobody(tally: BatchCounts) -> str:
 
 
 def _waits(store: Store, batch: Batch) -> Iterator[str]:
-    """Give why nothing of a batch is submitted, or nothing to a host, if so."""
+    """Give what holds a batch or a host back."""
     from batchrunner.app.clock import ledger_now
     from batchrunner.cli.output.status_text import held, parked_line, paused
     from batchrunner.text.terminal import term_safe
@@ -106,49 +105,38 @@ def _waits(store: Store, batch: Batch) -> Iterator[str]:
         yield term_safe(parked_line(host))
 
 
-def _found(store: Store, batch: Batch) -> Iterator[tuple[Worker, bool]]:
-    """Give who works on the database, and whether its process is not known to be dead."""
-    from batchrunner.app.clock import now
-    from batchrunner.app.process_identity import exited_owners
-
-    workers = store.workers(now(), batch.id)
-    dead = exited_owners([worker.owner for worker in workers])
-    for worker in workers:
-        yield worker, worker.owner.id not in dead
-
-
 def working(store: Store, batch: Batch, *, alive: bool = False) -> Iterator[str]:
-    """Tell who works on the database, with how many of the batch's runs; only who lives, or all."""
+    """Give the processes that work on the database; those that are alive, or all."""
+    from batchrunner.app.status import runner_processes
     from batchrunner.text.terminal import term_safe
 
-    for worker, lives in _found(store, batch):
-        name = term_safe(f"process {worker.owner.pid} on {_host(worker)}")
+    for process in runner_processes(store, batch):
+        worker = process.worker
+        name = term_safe(f"process {worker.owner.pid} on {process.machine}")
         runs = f"{counted(worker.in_flight, 'run')} in flight"
-        if lives and worker.leased:
+        if process.is_alive:
             yield (
                 f"{name} since {local(worker.since)}: {runs}, "
                 f"last sign of life {clock(worker.silent)} ago"
             )
         elif worker.in_flight and not alive:
-            fate = "gives no sign of life" if lives else "has died"
+            fate = "gives no sign of life" if process.is_running else "has died"
             yield f"{name} {fate}: the next run of the batch takes over its {runs}"
 
 
-def _host(worker: Worker) -> str:
-    return worker.owner.machine.partition(" ")[0]
-
-
 def _workers(store: Store, batch: Batch) -> dict[str, Any]:
+    from batchrunner.app.status import runner_processes
+
     return {
         "workers": [
             {
-                "pid": worker.owner.pid,
-                "machine": _host(worker),
-                "since": worker.since.isoformat(),
-                "in_flight": worker.in_flight,
-                "silent_seconds": round(worker.silent.total_seconds(), 1),
-                "alive": lives and worker.leased,
+                "pid": process.worker.owner.pid,
+                "machine": process.machine,
+                "since": process.worker.since.isoformat(),
+                "in_flight": process.worker.in_flight,
+                "silent_seconds": round(process.worker.silent.total_seconds(), 1),
+                "alive": process.is_alive,
             }
-            for worker, lives in _found(store, batch)
+            for process in runner_processes(store, batch)
         ]
     }

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from batchrunner.cli.options import api_options, db_option, help_option, json_option
-
-if TYPE_CHECKING:
-    from batchrunner.tinyfish.console_client import ConsoleClient
 
 
 @click.command("vault")
@@ -31,10 +28,11 @@ def command(as_json: bool, **given: Any) -> None:
       batchrunner vault
       batchrunner vault --json | jq -r '.items[].itemId'
     """
-    from batchrunner.app.api_call import api_of, call_api
+    from batchrunner.app.account_info import read_vault
+    from batchrunner.app.api_call import api_of
 
     with api_of(**given) as api:
-        found = call_api(api, _asked, about="the vault")
+        found = read_vault(api)
     if as_json:
         click.echo(json.dumps(found))
         return
@@ -42,27 +40,12 @@ def command(as_json: bool, **given: Any) -> None:
         click.echo(line)
 
 
-async def _asked(reader: ConsoleClient) -> dict[str, list[dict[str, Any]]]:
-    """Return the connections and the items; where nothing is connected there is none of either."""
-    from batchrunner.model import ApiError
-    from batchrunner.tinyfish.console_views import VAULT_CONNECTIONS, VAULT_ITEMS
-
-    connections = await reader.entries(VAULT_CONNECTIONS)
-    try:
-        items = await reader.entries(VAULT_ITEMS)
-    except ApiError as error:
-        if error.fault.status != 404 or connections:
-            raise
-        items = []  # the API has no list of items where no password manager is connected
-    return {"connections": connections, "items": items}
-
-
 def _lines(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[str]:
     from batchrunner.text.terminal import term_safe
 
     for connection in found["connections"]:
-        told = "  ".join(str(value) for value in connection.values() if value is not None)
-        yield term_safe(f"connected: {told}")
+        values = "  ".join(str(value) for value in connection.values() if value is not None)
+        yield term_safe(f"connected: {values}")
     for item in found["items"]:
         fields = ", ".join(str(field.get("label")) for field in item["fieldMetadata"])
         parts = [

@@ -9,8 +9,8 @@ import click
 
 from batchrunner.cli.options import api_options, db_option, help_option, json_option
 
-#: The state of an account's automatic reload → what that means.
-RELOAD = {
+#: State of the automatic reload → what it means.
+RELOAD_TEXT_BY_STATE = {
     "unconfigured": "not set up",
     "on": "on",
     "off": "off",
@@ -34,30 +34,33 @@ def command(as_json: bool, **given: Any) -> None:
     Example:
       batchrunner wallet --json
     """
-    from batchrunner.app.api_call import api_of, call_api
+    from batchrunner.app.account_info import read_wallet
+    from batchrunner.app.api_call import api_of
 
     with api_of(**given) as api:
-        said, text = call_api(api, lambda reader: reader.purse(), about="a wallet")
-    for line in [text] if as_json else _lines(said):
+        wallet, text = read_wallet(api)
+    for line in [text] if as_json else _lines(wallet):
         click.echo(line)
 
 
-def _lines(said: Mapping[str, Any]) -> Iterator[str]:
+def _lines(wallet: Mapping[str, Any]) -> Iterator[str]:
     from batchrunner.text.terminal import term_safe
 
-    currency = said.get("currency") or ""
-    yield term_safe(f"the account has {said.get('available_balance', 'an unknown sum')} {currency}")
-    for meter in _list(_mapping(said.get("rates")).get("meters")):
+    currency = wallet.get("currency") or ""
+    yield term_safe(
+        f"the account has {wallet.get('available_balance', 'an unknown sum')} {currency}"
+    )
+    for meter in _list(_mapping(wallet.get("rates")).get("meters")):
         price, per = meter.get("unit_amount"), meter.get("per")
         unit = f" a {per}" if per else ""
         yield term_safe(f"{meter.get('label')}: {price} {meter.get('currency') or currency}{unit}")
-    reload = _mapping(said.get("auto_reload"))
+    reload = _mapping(wallet.get("auto_reload"))
     if reload:
         state = str(reload.get("state"))
         threshold, target = reload.get("threshold"), reload.get("recharge_to")
         filled = f": below {threshold} it is filled up to {target}" if threshold and target else ""
-        yield term_safe(f"automatic reload: {RELOAD.get(state, state)}{filled}")
-    pending = _mapping(said.get("pending_top_up"))
+        yield term_safe(f"automatic reload: {RELOAD_TEXT_BY_STATE.get(state, state)}{filled}")
+    pending = _mapping(wallet.get("pending_top_up"))
     if pending:
         yield term_safe(f"on its way: {pending.get('amount')} since {pending.get('started_at')}")
 

@@ -11,9 +11,7 @@ from batchrunner.cli.options import api_options, batch_of, db_option, help_optio
 from batchrunner.errors import UsageError
 
 if TYPE_CHECKING:
-    from batchrunner.app.run_batch import ApiAccess
-    from batchrunner.tinyfish.console_client import ConsoleClient
-    from batchrunner.tinyfish.console_views import RunDetails
+    from batchrunner.app.api_access import ApiAccess
 
 
 @click.command("watch")
@@ -58,17 +56,15 @@ def command(
 
     with api_of(db=db, **given) as api:
         if url and goal:
-            from batchrunner.app.run_one import run_one
-
-            good = run_one(api, db, url, goal)
+            succeeded = _run(api, db, url, goal)
         else:
-            good = _watch(api, run_id or _run_of(db, batch, key or ""))
-    if not good:
+            succeeded = _follow(api, run_id or _newest_run(db, batch, key or ""))
+    if not succeeded:
         raise SystemExit(SOME_FAILED)
 
 
-def _run_of(db: str, batch: str | None, key: str) -> str:
-    """Return the newest run of a job."""
+def _newest_run(db: str, batch: str | None, key: str) -> str:
+    """Return the id of the newest run of a job."""
     with opened(db) as store:
         found = batch_of(store, batch)
         run_id = store.newest_run(found.id, key)
@@ -80,13 +76,28 @@ def _run_of(db: str, batch: str | None, key: str) -> str:
     return run_id
 
 
-def _watch(api: ApiAccess, run_id: str) -> bool:
-    from batchrunner.app.api_call import call_api
-    from batchrunner.app.follow_run import Follower, conclude
-    from batchrunner.text.terminal import term_safe
+def _follow(api: ApiAccess, run_id: str) -> bool:
+    """Show a run until it is over; return whether its result is good."""
+    from batchrunner.app.follow_run import follow_run
+    from batchrunner.classify import classify
+    from batchrunner.cli.output.run_printer import RunPrinter
+    from batchrunner.cli.output.run_text import run_lines
+    from batchrunner.model import Succeeded
 
-    async def followed(reader: ConsoleClient) -> RunDetails:
-        return await Follower().follow(reader, run_id)
+    details = follow_run(api, run_id, RunPrinter())
+    for line in run_lines(details, steps=False):
+        click.echo(line)
+    return isinstance(classify(details.run), Succeeded)
 
-    named = f"run {term_safe(run_id)}"
-    return conclude(call_api(api, followed, about=named), steps=False)
+
+def _run(api: ApiAccess, db: str, url: str, goal: str) -> bool:
+    """Run a pair unless it was run before, and show its run; return whether its job succeeded."""
+    from batchrunner.app.run_one import run_one
+    from batchrunner.cli.output.run_printer import OneRunPrinter
+    from batchrunner.cli.output.run_text import run_lines
+
+    with opened(db, must_exist=False) as store:
+        one = run_one(store, api, url, goal, OneRunPrinter())
+        for line in run_lines(one.details, steps=not one.is_new):
+            click.echo(line)
+    return one.succeeded

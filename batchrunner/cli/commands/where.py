@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,26 +12,23 @@ from batchrunner.cli.options import batch_of, db_option, help_option, json_optio
 from batchrunner.text.format import counted
 
 if TYPE_CHECKING:
+    from batchrunner.app.time_and_cost_report import TimeAndCostReport
     from batchrunner.model import Batch
-    from batchrunner.model.time_and_cost import TimeAndCost
 
-_TICK = timedelta(microseconds=1)
-_SECOND = timedelta(seconds=1)
-
-#: Use of an attempt's credits → what it means, where its name does not say it.
-USES = {
+#: Cause of cost → what it means, if its name does not say it.
+TEXT_BY_CAUSE = {
     "succeeded": "good rows",
     "invalid_result": "rows that the judge refused",
     "orphans": "runs that nobody needed any more",
     "in_flight": "open now; billed when they end",
 }
-#: Where a job's time goes → what it means.
-STAGES = {
+#: Time bucket → what it means.
+TEXT_BY_BUCKET = {
     "running": "its run was at work",
     "queued": "the API had its run, and had not started it",
     "creating": "its create was sent, and not yet answered",
     "in_doubt": "its create got no answer, and its run was looked for",
-    "landed": "its run was over, and not yet looked at",
+    "landed": "its run was over, and not yet polled",
     "retry": "it had failed, and was to be tried again later",
     "paused": "the batch was paused",
     "unattended": "no runner was at work",
@@ -59,72 +55,67 @@ def command(batch: str | None, db: str, as_json: bool) -> None:
       batchrunner where
       batchrunner where example --json
     """
-    from batchrunner.app.clock import ledger_now
+    from batchrunner.app.time_and_cost_report import report_time_and_cost
 
     with opened(db) as store:
         found = batch_of(store, batch)
-        told = store.account(found.id, ledger_now(store))
+        report = report_time_and_cost(store, found)
     if as_json:
-        click.echo(json.dumps(_as_json(found, told)))
+        click.echo(json.dumps(_as_json(found, report)))
         return
-    for line in _lines(found, told):
+    for line in _lines(found, report):
         click.echo(line)
 
 
-def _lines(batch: Batch, told: TimeAndCost) -> Iterator[str]:
+def _lines(batch: Batch, report: TimeAndCostReport) -> Iterator[str]:
     from batchrunner.app.budget import cost
 
-    yield f"{batch.name}: {counted(told.jobs, 'job')}, {cost(told.whole.steps, batch.step_price)}"
-    if told.causes:
+    used = report.used
+    yield f"{batch.name}: {counted(used.jobs, 'job')}, {cost(used.whole.steps, batch.step_price)}"
+    if used.causes:
         yield "\nattempts, by what they came to:"
-        yield from _aligned(_use_rows(batch, told))
-    if told.time:
+        yield from _aligned(_cause_rows(batch, report))
+    if used.time:
         yield "\nhours of all jobs, from their loading to their end:"
-        yield from _aligned(_stage_rows(told))
-    if told.whole.unbilled:
+        yield from _aligned(_bucket_rows(report))
+    if used.whole.unbilled:
         yield (
-            f"\n{counted(told.whole.unbilled, 'attempt')} with a run, or perhaps one, "
+            f"\n{counted(used.whole.unbilled, 'attempt')} with a run, or perhaps one, "
             "whose bill is not known (yet): in no sum above"
         )
 
 
-def _use_rows(batch: Batch, told: TimeAndCost) -> Iterator[list[str]]:
+def _cause_rows(batch: Batch, report: TimeAndCostReport) -> Iterator[list[str]]:
     from batchrunner.app.budget import cents
-    from batchrunner.policy.time_and_cost import shares
+    from batchrunner.app.time_and_cost_report import whole_seconds
 
-    uses = sorted(told.causes.items(), key=lambda each: (-each[1].steps, str(each[0])))
-    parts = [part for _, part in uses]
-    percent = shares([part.steps for part in parts], 1000)
-    seconds = _seconds([part.time for part in parts], told.whole.time)
-    money = cents([part.steps for part in parts], batch.step_price)
+    whole = report.used.whole
+    causes = sorted(report.used.causes.items(), key=lambda each: (-each[1].steps, str(each[0])))
+    seconds = whole_seconds([part.time for _, part in causes], whole.time)
+    money = cents([part.steps for _, part in causes], batch.step_price)
     yield ["", "attempts", "steps", "%", *(["cost"] if money else []), "hours", ""]
-    for at, (use, part) in enumerate(uses):
+    for at, (cause, part) in enumerate(causes):
         paid = [money[at]] if money else []
-        numbers = [str(part.attempts), str(part.steps), _percent(percent[at])]
-        yield [str(use), *numbers, *paid, _hours(seconds[at]), USES.get(use, "")]
-    whole, paid = told.whole, [money[-1]] if money else []
-    total = [str(whole.attempts), str(whole.steps), _percent(sum(percent))]
-    yield ["all", *total, *paid, _hours(sum(seconds)), ""]
+        percent = _percent(report.step_share[cause])
+        numbers = [str(part.attempts), str(part.steps), percent, *paid, _hours(seconds[at])]
+        yield [str(cause), *numbers, TEXT_BY_CAUSE.get(cause, "")]
+    paid, percent = [money[-1]] if money else [], _percent(sum(report.step_share.values()))
+    numbers = [str(whole.attempts), str(whole.steps), percent, *paid, _hours(sum(seconds))]
+    yield ["all", *numbers, ""]
 
 
-def _stage_rows(told: TimeAndCost) -> Iterator[list[str]]:
-    from batchrunner.model.time_and_cost import TimeBucket
-    from batchrunner.policy.time_and_cost import shares
+def _bucket_rows(report: TimeAndCostReport) -> Iterator[list[str]]:
+    from batchrunner.app.time_and_cost_report import whole_seconds
+    from batchrunner.model.states import TimeBucket
 
-    stages = [(stage, told.buckets[stage]) for stage in TimeBucket if told.buckets.get(stage)]
-    percent = shares([span // _TICK for _, span in stages], 1000)
-    seconds = _seconds([span for _, span in stages], told.time)
+    used = report.used
+    buckets = [bucket for bucket in TimeBucket if used.buckets.get(bucket)]
+    seconds = whole_seconds([used.buckets[bucket] for bucket in buckets], used.time)
     yield ["", "hours", "%", ""]
-    for at, (stage, _) in enumerate(stages):
-        yield [stage, _hours(seconds[at]), _percent(percent[at]), STAGES[stage]]
-    yield ["all", _hours(sum(seconds)), _percent(sum(percent)), ""]
-
-
-def _seconds(parts: list[timedelta], whole: timedelta) -> list[int]:
-    """Round to seconds that add up to the whole's."""
-    from batchrunner.policy.time_and_cost import shares
-
-    return shares([part // _TICK for part in parts], round(whole / _SECOND))
+    for bucket, span in zip(buckets, seconds, strict=True):
+        percent = _percent(report.time_share[bucket])
+        yield [bucket, _hours(span), percent, TEXT_BY_BUCKET[bucket]]
+    yield ["all", _hours(sum(seconds)), _percent(sum(report.time_share.values())), ""]
 
 
 def _percent(tenths: int) -> str:
@@ -136,41 +127,42 @@ def _hours(seconds: int) -> str:
 
 
 def _aligned(rows: Iterator[list[str]]) -> Iterator[str]:
-    """Give rows as lines: names and words to the left, numbers to the right."""
+    """Align rows in columns: text to the left, numbers to the right."""
     table = list(rows)
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for name, *numbers, words in table:
+    for name, *numbers, text in table:
         cells = [cell.rjust(width) for cell, width in zip(numbers, widths[1:-1], strict=True)]
-        yield "  ".join(["", name.ljust(widths[0]), *cells, words]).rstrip()
+        yield "  ".join(["", name.ljust(widths[0]), *cells, text]).rstrip()
 
 
-def _as_json(batch: Batch, told: TimeAndCost) -> dict[str, Any]:
-    from batchrunner.policy.time_and_cost import shares
+def _as_json(batch: Batch, report: TimeAndCostReport) -> dict[str, Any]:
+    from batchrunner.app.time_and_cost_report import MICROSECOND
 
-    rate, stages = batch.step_price.amount if batch.step_price else None, told.buckets
-    tenths = shares([part.steps for part in told.causes.values()], 1000)
-    of_hours = shares([span // _TICK for span in stages.values()], 1000)
+    price, used = batch.step_price.amount if batch.step_price else None, report.used
     return {
         "batch": batch.name,
-        "jobs": told.jobs,
-        "steps": told.whole.steps,
-        "rate": None if rate is None else f"{rate:f}",
-        "cost": None if rate is None else f"{told.whole.steps * rate:f}",
-        "unbilled": told.whole.unbilled,
+        "jobs": used.jobs,
+        "steps": used.whole.steps,
+        "rate": None if price is None else f"{price:f}",
+        "cost": None if price is None else f"{used.whole.steps * price:f}",
+        "unbilled": used.whole.unbilled,
         "uses": {
-            use: {
+            cause: {
                 "attempts": part.attempts,
                 "steps": part.steps,
-                "percent": _percent(share),
-                "cost": None if rate is None else f"{part.steps * rate:f}",
-                "microseconds": part.time // _TICK,
+                "percent": _percent(report.step_share[cause]),
+                "cost": None if price is None else f"{part.steps * price:f}",
+                "microseconds": part.time // MICROSECOND,
                 "unbilled": part.unbilled,
             }
-            for (use, part), share in zip(told.causes.items(), tenths, strict=True)
+            for cause, part in used.causes.items()
         },
-        "microseconds": told.time // _TICK,
+        "microseconds": used.time // MICROSECOND,
         "stages": {
-            stage: {"microseconds": span // _TICK, "percent": _percent(share)}
-            for (stage, span), share in zip(stages.items(), of_hours, strict=True)
+            bucket: {
+                "microseconds": span // MICROSECOND,
+                "percent": _percent(report.time_share[bucket]),
+            }
+            for bucket, span in used.buckets.items()
         },
     }

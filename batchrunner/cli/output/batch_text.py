@@ -7,17 +7,18 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from batchrunner.errors import CannotContinue
+from batchrunner.app.status import MAX_ATTEMPTS_SHOWN
 from batchrunner.model.artifacts import ArtifactState
+from batchrunner.model.categories import CATEGORIES, FailureCategory
 from batchrunner.text.format import counted
 
 if TYPE_CHECKING:
-    from batchrunner.model import Batch, BatchCounts, ClosedAttempt, Failed, ParkedHost, Pause
+    from batchrunner.app.status import BatchStatus
+    from batchrunner.model import Batch, BatchCounts, ClosedAttempt, ParkedHost, Pause
+    from batchrunner.model.artifacts import ArtifactCounts
     from batchrunner.model.time_and_cost import Hold
     from batchrunner.store.store import Store
 
-#: Failed attempts that are read to be reported.
-MAX_ATTEMPTS_SHOWN = 1000
 #: Failures that are shown of each category.
 MAX_EXAMPLES = 3
 
@@ -34,7 +35,7 @@ def closing_lines(store: Store, batch: Batch, tally: BatchCounts, db: str) -> It
         yield f"{counted(left, 'job')} left"
     if running:
         yield f"{counted(running, 'run')} may go on and cost money: run again to collect them"
-    if worth := sorted(category for category in tally.failed if category not in SETTLED):
+    if worth := sorted(each for each in tally.failed if CATEGORIES[each].retry_suggested):
         hopeless = len(worth) < len(tally.failed)
         chosen = "".join(f" --category {category}" for category in worth) if hopeless else ""
         yield f"put the failed ones back, then run again: batchrunner retry {name}{chosen}"
@@ -45,22 +46,6 @@ def closing_lines(store: Store, batch: Batch, tally: BatchCounts, db: str) -> It
     yield from artifact_lines(store, batch)
     if store.gallery(batch.id).left:
         yield f"fetch those that are left: batchrunner artifacts fetch {name} -o DIR"
-
-
-def stopped(failure: Failed) -> CannotContinue:
-    """Return why a runner had to stop, and what to check before it goes on."""
-    from batchrunner.model import FailureCategory
-    from batchrunner.text.terminal import SHOWN, shorten, term_safe
-
-    said = shorten(term_safe(failure.message), SHOWN)
-    if failure.category is FailureCategory.UNREACHABLE:
-        what, check = said, "the API's address (--api-url, TINYFISH_BASE_URL)"
-    else:
-        what, check = f"the API answered {said!r}", "the key and its rights"
-    return CannotContinue(
-        f"stopped: {what}",
-        next=f"check {check}, then run the same command again: no attempt was used up",
-    )
 
 
 def money_lines(store: Store, batch: Batch, tally: BatchCounts) -> Iterator[str]:
@@ -91,7 +76,7 @@ def failure_lines(store: Store, batch: Batch) -> Iterator[str]:
     """Give the final failures of a batch by category: what they mean, and a few examples."""
     attempts = store.failures(batch.id, final=True, most=MAX_ATTEMPTS_SHOWN)
     for category, lines in _by_category(attempts).items():
-        yield f"{category} ({len(lines)}): {ADVICE[category]}"
+        yield f"{category} ({len(lines)}): {CATEGORIES[category].advice}"
         yield from _examples(lines)
 
 
@@ -119,11 +104,11 @@ def retry_lines(store: Store, batch: Batch) -> Iterator[str]:
 
 def _by_category(
     attempts: list[ClosedAttempt], *, with_state: bool = False
-) -> dict[str, list[str]]:
+) -> dict[FailureCategory, list[str]]:
     found = defaultdict(list)
     for attempt in attempts:
         now = f"  → {attempt.job_state}" if with_state else ""
-        found[str(attempt.category)].append(_attempt_line(attempt) + now)
+        found[attempt.category].append(_attempt_line(attempt) + now)
     return dict(sorted(found.items()))
 
 
@@ -167,92 +152,59 @@ def same_command(args: Sequence[str]) -> str:
     return shlex.join(["batchrunner", *(redacted(arg) for arg in args if arg != "--leave-runs")])
 
 
-#: Failures that would only happen again, or that the user has to decide on.
-SETTLED = ("agent_failure", "rejected", "unauthorized", "unanswered")
-
-
-#: Category → what it means for the user, and what to do.
-ADVICE = {
-    "system_failure": "the service broke each time; try again later",
-    "agent_failure": "the input needs fixing: look at the url and the goal",
-    "billing_failure": "the account has no credits",
-    "unknown": "the API gave no reason that is known here; try again later",
-    "goal_failure": "the page did not give what the goal asks for",
-    "blocked": "a captcha, a login or a bot wall; stealth and a proxy were tried, unless a policy "
-    "says otherwise",
-    "invalid_result": "the result is not what output_schema or expect asks for",
-    "timed_out": "queued or running for longer than its limit, and cancelled",
-    "run_cancelled": "cancelled on request or by somebody else",
-    "rejected": "the API refused the request; mend the job, under a new `id` if it has one",
-    "unauthorized": "the account lacks the right for an option of this job",
-    "throttled": "the API was busy",
-    "unreachable": "the API could not be reached",
-    "unanswered": "a run may exist and be paid for; retry puts it back only where it is named",
-    "lost": "the API no longer knows the run",
-}
-
-
 def batch_as_json(store: Store, batch: Batch) -> dict[str, Any]:
     """Return a batch as a program wants it."""
-    from batchrunner.app.clock import ledger_now
+    from batchrunner.app.status import batch_status
 
-    tally = store.tally(batch.id)
+    status = batch_status(store, batch)
+    counts = status.counts
     return {
-        "batch": batch.name,
-        "origin": batch.api_origin,
-        "concurrency": batch.settings.concurrency or "auto",
-        "paused": _pause(batch.pause),
-        "no_credits": _hold(store.held(batch.id, ledger_now(store))),
-        "parked": [_parked(host) for host in store.parked(batch.id)],
-        "total": tally.total,
-        "jobs": {str(state): count for state, count in tally.jobs.items()},
-        "retrying": tally.retrying,
-        "queued": tally.queued,
-        "unsettled": tally.unsettled,
-        "orphans": tally.orphans,
-        "attempts": tally.attempts,
-        "steps": tally.steps,
-        "artifacts": _artifacts(store, batch),
-        **_money(store, batch, tally),
-        "failed": {str(category): count for category, count in tally.failed.items()},
-        "retried": {str(category): count for category, count in tally.retried.items()},
-        "failures": [
-            _attempt(attempt)
-            for attempt in store.failures(batch.id, final=True, most=MAX_ATTEMPTS_SHOWN)
-        ],
-        "retries": [
-            _attempt(attempt)
-            for attempt in store.failures(batch.id, final=False, most=MAX_ATTEMPTS_SHOWN)
-        ],
+        "batch": status.name,
+        "origin": status.api_origin,
+        "concurrency": status.concurrency or "auto",
+        "paused": _pause(status.paused),
+        "no_credits": _hold(status.no_credits),
+        "parked": [_parked(host) for host in status.parked],
+        "total": counts.total,
+        "jobs": {str(state): count for state, count in counts.jobs.items()},
+        "retrying": counts.retrying,
+        "queued": counts.queued,
+        "unsettled": counts.unsettled,
+        "orphans": counts.orphans,
+        "attempts": counts.attempts,
+        "steps": counts.steps,
+        "artifacts": _artifacts(status.artifacts),
+        **_money(status),
+        "failed": {str(category): count for category, count in counts.failed.items()},
+        "retried": {str(category): count for category, count in counts.retried.items()},
+        "failures": [_attempt(attempt) for attempt in status.failures],
+        "retries": [_attempt(attempt) for attempt in status.retries],
     }
 
 
-def _money(store: Store, batch: Batch, tally: BatchCounts) -> dict[str, Any]:
-    """Return what a batch costs in dollars, as text; null where nobody knows the rate."""
-    from batchrunner.app.clock import ledger_now
-
-    rate, purse = batch.step_price, store.purse(batch.id, ledger_now(store))
+def _money(status: BatchStatus) -> dict[str, Any]:
+    """Return what a batch costs in dollars, as text; null where the rate is not known."""
+    rate, budget, cost = status.rate, status.budget, status.cost
     return {
         "rate": f"{rate.amount:f}" if rate else None,
         "rate_from": rate.origin if rate else None,
-        "cost": f"{tally.steps * rate.amount:f}" if rate else None,
+        "cost": None if cost is None else f"{cost:f}",
         "budget": None
-        if purse is None
+        if budget is None
         else {
-            "budget": str(purse.budget),
-            "limit": purse.limit,
-            "spent": purse.spent,
-            "unclear": purse.unclear,
-            "reserved": purse.reserved,
-            "used_up": purse.used_up,
+            "budget": str(budget.budget),
+            "limit": budget.limit,
+            "spent": budget.spent,
+            "unclear": budget.unclear,
+            "reserved": budget.reserved,
+            "used_up": budget.used_up,
         },
     }
 
 
-def _artifacts(store: Store, batch: Batch) -> dict[str, int]:
-    gallery = store.gallery(batch.id)
-    states = {str(state): gallery.states.get(state, 0) for state in ArtifactState}
-    return {**states, "unlisted_runs": gallery.unlisted, "bytes": gallery.bytes}
+def _artifacts(artifacts: ArtifactCounts) -> dict[str, int]:
+    states = {str(state): artifacts.states.get(state, 0) for state in ArtifactState}
+    return {**states, "unlisted_runs": artifacts.unlisted, "bytes": artifacts.bytes}
 
 
 def _pause(pause: Pause | None) -> dict[str, Any] | None:

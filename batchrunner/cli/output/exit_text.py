@@ -23,7 +23,7 @@ def exit_lines(
     store: Store, batch: Batch, ending: ExitReason | None, tally: BatchCounts
 ) -> Iterator[str]:
     """Give why nothing more is submitted though jobs are left; nothing where that is plain."""
-    if ending is ExitReason.GATED:
+    if ending is ExitReason.CANARY_FAILED:
         reason = batch.pause.reason if batch.pause else None
         yield f"the rest was not started: {term_safe(reason or 'the canary brought too little')}"
     elif ending is ExitReason.PARKED:
@@ -40,12 +40,12 @@ def continue_command(
     purse: BudgetStatus | None = None,
 ) -> str:
     """Return the command line that goes on with a batch after such an ending of these arguments."""
-    if ending is ExitReason.GATED:
+    if ending is ExitReason.CANARY_FAILED:
         resume = f"batchrunner resume {shlex.quote(batch.name)}{db_given(db)}"
         return f"{resume} && {same_command(args)}"
     if ending is ExitReason.OUT_OF_TIME:
         return same_command(list(_without(args, UNTIL)))
-    if ending is ExitReason.SPENT and purse is not None:
+    if ending is ExitReason.BUDGET_USED_UP and purse is not None:
         return same_command([*_without(args, BUDGET), BUDGET, raised(purse, batch.step_price)])
     return same_command(args)
 

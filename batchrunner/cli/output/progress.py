@@ -1,4 +1,4 @@
-"""Shows a batch at work: a live picture on a terminal, plain lines elsewhere."""
+"""The live progress display of a terminal, and its plain-text form elsewhere."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from batchrunner.app.run_observer import CountsRead, Notice, RunEvent, StopRequested
 from batchrunner.cli.output.event_text import Lasting, event_lines, lasting_lines
 from batchrunner.cli.output.status_text import parts, standing_still, stopping, summary
 from batchrunner.model import BatchCounts, JobState, ParkedHost
@@ -22,16 +23,16 @@ from batchrunner.runner.events import BatchResumed, CreditsBack, Event, Schedule
 from batchrunner.text.format import clock
 from batchrunner.text.terminal import shorten, term_safe
 
-#: Lines of what happened lately, under the picture.
+#: Lines about the latest events, under the picture.
 RECENT_LINES = 6
-#: Jobs that must be done in this session before it is worth telling when the rest will be.
+#: Jobs that must be done in this session before the rest is estimated.
 MIN_DONE_FOR_ETA = 3
 
 
 class Display:
     """What the user sees of a batch while it runs."""
 
-    seconds = 10.0  #: between two updates
+    count_seconds: float = 10.0  #: between two updates
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -43,12 +44,26 @@ class Display:
         """Show it while the block runs."""
         yield
 
+    def notify(self, event: RunEvent) -> None:
+        """Show what happened."""
+        match event:
+            case CountsRead(counts=counts, at=at, parked=parked):
+                self.update(counts, at, parked)
+            case Notice(text=text):
+                self.say(text)
+            case StopRequested(at=at):
+                self.say("stopping: nothing more is submitted; waiting for runs in flight")
+                self.say("Ctrl-C again leaves at once: they go on, the next start adopts them")
+                self.stops(at)
+            case _:
+                self.tell(event)
+
     def say(self, line: str) -> None:
-        """Tell the user something."""
+        """Show a sentence."""
         self._console.print(Text(term_safe(line)))
 
     def update(self, tally: BatchCounts, now: datetime, parked: Sequence[ParkedHost] = ()) -> None:
-        """Show how the batch stands, if that has changed; hosts that are parked at first, too."""
+        """Show the batch in numbers where they changed; at the start, hosts that are parked."""
         if self._said is None and parked:
             self.say(standing_still(parked))
         line = summary(tally)
@@ -59,7 +74,7 @@ class Display:
         self._said = line
 
     def stops(self, now: datetime) -> None:
-        """Show from now on what is still waited for."""
+        """Show from now on what the runner waits for."""
         self._stops_since = now
 
     def tell(self, event: Event) -> None:
@@ -72,13 +87,13 @@ class QuietDisplay(Display):
     """No display at all."""
 
     def say(self, line: str) -> None:
-        """Say nothing."""
+        """Show nothing."""
 
 
 class LiveDisplay(Display):
     """A picture that changes in place, with the latest events under it."""
 
-    seconds = 0.5
+    count_seconds = 0.5
 
     def __init__(self, console: Console, name: str) -> None:
         super().__init__(console)
@@ -103,7 +118,7 @@ class LiveDisplay(Display):
         self._draw()
 
     def update(self, tally: BatchCounts, now: datetime, parked: Sequence[ParkedHost] = ()) -> None:
-        """Draw how the batch stands, and which hosts are kept back."""
+        """Draw the batch in numbers, and the hosts that are held back."""
         self._first = self._first or (now, tally.done)
         self._tally, self._now = tally, now
         self._parked = [host for host in parked if host.waiting]
@@ -144,7 +159,7 @@ class LiveDisplay(Display):
         return Group(head, Text("  ").join(said), *why)
 
     def _stands(self, tally: BatchCounts) -> bool:
-        """Say whether nothing is in flight and nothing can be: no rate tells when that ends."""
+        """Return whether nothing is in flight and nothing can be: no rate can be estimated."""
         kept_back = sum(host.waiting for host in self._parked)
         return not tally.jobs[JobState.RUNNING] and (
             bool(self._waits) or 0 < tally.open <= kept_back
@@ -166,5 +181,5 @@ def _eta(tally: BatchCounts, elapsed: timedelta, done_before: int) -> str:
     done = tally.done - done_before
     if done < MIN_DONE_FOR_ETA or not tally.open:
         return spent
-    # From this session's rate: what was done before says nothing about how quick it is now.
+    # From this session's rate: an earlier one says nothing about the present speed.
     return f"{spent}, about {clock(elapsed / done * tally.open)} left"

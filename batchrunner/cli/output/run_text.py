@@ -12,7 +12,7 @@ from batchrunner.model import Failed, Run, RunError
 from batchrunner.text.format import clock, dated
 from batchrunner.text.terminal import shorten, term_safe
 from batchrunner.tinyfish.console_views import RunDetails, Step
-from batchrunner.tinyfish.raw_json import plain
+from batchrunner.tinyfish.raw_json import parsed
 
 #: Columns of a goal in a list.
 GOAL_WIDTH = 60
@@ -105,7 +105,7 @@ def _result_lines(run: Run) -> Iterator[str]:
     if run.result is None:
         return
     yield "  result"
-    value = plain(run.result)
+    value = parsed(run.result)
     # What no parser takes is shown as it was sent.
     text = run.result if value is None else json.dumps(value, indent=2, ensure_ascii=False)
     for line in text.splitlines():

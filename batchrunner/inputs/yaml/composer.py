@@ -1,4 +1,4 @@
-"""YAML events → nodes, one entry at a time, within a budget that hostile files cannot exceed."""
+"""YAML events → nodes, one entry at a time, within limits that hostile files cannot exceed."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from yaml.events import (
 
 from batchrunner.inputs.nodes import Items, Node, Pairs, Scalar
 from batchrunner.inputs.problem_log import Position, ProblemLog
-from batchrunner.inputs.yaml.events import Events
+from batchrunner.inputs.yaml.parser_events import ParserEvents
 
-#: Deepest nesting of lists and mappings.
+#: Maximum nesting of lists and mappings.
 MAX_DEPTH = 50
-#: Most nodes of one entry (a job, the defaults…), aliases counted with all that they stand for.
+#: Maximum nodes of one entry (a job, the defaults, …), with all nodes that its aliases name.
 MAX_NODES = 20_000
-#: Most nodes that the aliases of a whole file may stand for.
+#: Maximum nodes that the aliases of a whole file name.
 MAX_ALIASED_NODES = 100_000_000
 
 #: An event of one of the classes above. The stubs let marks and anchors be None where they are not.
@@ -34,8 +34,8 @@ _Event = Any
 
 _MERGE = "<<"
 _TAG = "tag:yaml.org,2002:"
-#: The tags that say what the node is anyway.
-_PLAIN_TAGS = {
+#: Tags that change nothing about a node.
+_REDUNDANT_TAGS = {
     ScalarEvent: (None, "!", _TAG + "str"),
     SequenceStartEvent: (None, "!", _TAG + "seq"),
     MappingStartEvent: (None, "!", _TAG + "map"),
@@ -43,14 +43,14 @@ _PLAIN_TAGS = {
 
 
 class EventSpan(NamedTuple):
-    """Where an event stands."""
+    """The position of an event."""
 
     start: Position
     end: Position
 
 
 class _Anchored(NamedTuple):
-    """What an anchor names; no node while the collection is still open."""
+    """The node of an anchor; None while its collection is still open."""
 
     node: Node | None
     size: int  #: nodes in it, itself included
@@ -58,21 +58,21 @@ class _Anchored(NamedTuple):
 
 
 class _Opened(NamedTuple):
-    """What had been read when a collection was opened."""
+    """The counts when a collection was opened."""
 
     nodes: int
     deepest: int
 
 
 class Composer:
-    """Reads a YAML document as a stream of nodes; only what an anchor names is kept.
+    """Reads a YAML document as a stream of nodes, and keeps only those with an anchor.
 
-    Its methods raise yaml.YAMLError where the text is no YAML, and Stopped where a limit is met.
+    Its methods raise yaml.YAMLError if the text is no YAML, and TooManyProblems at a limit.
     """
 
     def __init__(self, text: str, log: ProblemLog) -> None:
-        # The root is not counted as a level where it is a mapping.
-        self._next = Events(text, MAX_DEPTH + 1).next
+        # The root does not count as a level if it is a mapping.
+        self._next = ParserEvents(text, MAX_DEPTH + 1).next
         self._log = log
         self._anchors: dict[str, _Anchored] = {}
         self._shared: dict[int, Node] = {}
@@ -88,14 +88,14 @@ class Composer:
         }
 
     def root(self) -> Event | None:
-        """Return the event that opens the document's root; None where there is no document."""
+        """Return the event that opens the document's root; None if there is no document."""
         self._next()  # the stream's start
         if isinstance(self._next(), StreamEndEvent):
             return None
         return self._next()
 
     def finish(self) -> None:
-        """Read what follows the root: nothing may."""
+        """Read the end of the document, and report a second document."""
         self._next()  # the document's end
         event = self._next()
         if isinstance(event, DocumentStartEvent):
@@ -120,7 +120,7 @@ class Composer:
     def sections(self, start: MappingStartEvent) -> Iterator[tuple[Scalar, Event]]:
         """Yield each key of the mapping that *start* opens, with the event that opens its value.
 
-        The value must be read before the next key is asked for.
+        The caller must read the value before it takes the next key.
         """
         self._open(start, 1)
         seen: dict[str, Scalar] = {}
@@ -134,14 +134,14 @@ class Composer:
                 continue
             self.value(first)
             if key is not None:
-                self._twice(key, seen[key.text])
+                self._report_repeated(key, seen[key.text])
 
     def value(self, event: Event) -> Node:
         """Return the whole node that *event* opens."""
         return self._node(event, 1)
 
     def is_shared(self, node: Node) -> bool:
-        """Say whether the node may come again, because an anchor names it or what holds it."""
+        """Return whether the node may occur again, because it or its parent has an anchor."""
         return id(node) in self._shared
 
     def _node(self, event: Event, level: int) -> Node:
@@ -154,7 +154,7 @@ class Composer:
     def _scalar(self, event: _Event, level: int) -> Scalar:
         plain = event.implicit[0]
         if event.tag is not None and self._refuse_tag(event):
-            plain = not event.style  # as if the tag were not there: one mistake is enough
+            plain = not event.style  # as without the tag: one problem is enough
         node = Scalar(event.start_mark, event.end_mark, event.value, plain)
         if event.anchor is not None:
             self._anchors[event.anchor] = _Anchored(node, 1, 0)
@@ -184,9 +184,9 @@ class Composer:
             elif key.text not in pairs:
                 pairs[key.text] = key, value
             else:
-                self._twice(key, pairs[key.text][0])
+                self._report_repeated(key, pairs[key.text][0])
         for mapping in merged:
-            # What the mapping says itself wins, then what was merged first.
+            # The mapping's own keys win, then those that were merged first.
             pairs = {**mapping.nodes, **pairs}
         node = Pairs(event.start_mark, event.end_mark, pairs)
         self._close(event, node, level, opened)
@@ -199,7 +199,7 @@ class Composer:
         self._log.add("a key must be text", node, "quote text that starts with `{` or `[`")
         return None
 
-    def _twice(self, key: Scalar, first: Scalar) -> None:
+    def _report_repeated(self, key: Scalar, first: Scalar) -> None:
         message = f"key `{key.text}` stands twice; the first is on line {first.start.line + 1}"
         self._log.add(message, key, "keep one of them")
 
@@ -221,11 +221,11 @@ class Composer:
             self._log.stop(f"alias `*{name}` names nothing above it", span(event), tip)
         if anchored.node is None:
             self._log.stop(f"alias `*{name}` stands inside what it names", span(event))
-        self._spend(anchored, event, level)
+        self._count_alias(anchored, event, level)
         return anchored.node
 
-    def _spend(self, anchored: _Anchored, event: _Event, level: int) -> None:
-        """Count what an alias stands for as if it had been written out."""
+    def _count_alias(self, anchored: _Anchored, event: _Event, level: int) -> None:
+        """Count the nodes of an alias as if they were written out."""
         self._nodes += anchored.size - 1
         self._aliased += anchored.size
         self._deepest = max(self._deepest, level - 1 + anchored.height)
@@ -251,13 +251,13 @@ class Composer:
             size, height = self._nodes - opened.nodes + 1, self._deepest - level + 1
             self._anchors[event.anchor] = _Anchored(node, size, height)
             self._shared[id(node)] = node
-            if isinstance(node, Pairs):  # which can be merged, part by part
+            if isinstance(node, Pairs):  # its parts can be merged one by one
                 self._shared.update((id(part), part) for _, part in node.nodes.values())
         self._deepest = max(self._deepest, opened.deepest)
 
     def _refuse_tag(self, event: _Event) -> bool:
-        """Note a tag that makes something else of the node than what was written."""
-        if event.tag in _PLAIN_TAGS[type(event)]:
+        """Report a tag that changes the type of the node; return whether there is one."""
+        if event.tag in _REDUNDANT_TAGS[type(event)]:
             return False
         tag = event.tag.replace(_TAG, "!!", 1)
         tip = "remove it, or quote text that starts with `!`"
@@ -266,5 +266,5 @@ class Composer:
 
 
 def span(event: _Event) -> EventSpan:
-    """Return where the event stands, for a mistake to point at."""
+    """Return the position of the event, for a problem."""
     return EventSpan(event.start_mark, event.end_mark)

@@ -1,4 +1,4 @@
-"""A whole job file → its batch name, settings and job specs."""
+"""A whole job file → batch name, settings and job specs."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from batchrunner.inputs.job_fields import NAME, SECTIONS, SETTINGS_FIELDS
 from batchrunner.inputs.job_specs import NO_DEFAULTS, Defaults, JobSpecs, read_defaults
 from batchrunner.inputs.nodes import Items, Node, Scalar, is_null
 from batchrunner.inputs.problem_log import ProblemLog, TooManyProblems
-from batchrunner.inputs.problems import JobFileErrors
 from batchrunner.inputs.record_types import Record, add_unknown
+from batchrunner.inputs.source import Source, SourcePosition, decode
 from batchrunner.inputs.yaml.composer import Composer, span
-from batchrunner.inputs.yaml.source import Source, SourcePosition, decode
 from batchrunner.inputs.yaml.syntax_errors import explain
 from batchrunner.model import JobFile, Settings
+from batchrunner.model.problems import JobFileErrors
 
 _SETTINGS = Record(fields=SETTINGS_FIELDS)
 _START = SourcePosition(0, 0)
@@ -28,27 +28,27 @@ _ROOT = "a list of jobs, or a mapping with `jobs`"
 
 
 def parse(text: bytes | str, *, file: str, name: str) -> JobFile:
-    """Read a job file; *file* is shown in mistakes, *name* is the batch's where the file has none.
+    """Read a job file; *file* is shown in problems, *name* is the batch's name if it gives none.
 
-    An option of a job replaces the whole value that `defaults` give it, and `null` takes it off.
-    Blanks around a text do not count. A job without an `id` is known by a digest of its content.
+    An option of a job replaces the whole default value, and `null` removes it. White space around a
+    text does not count. A job without an `id` is identified by a digest of its content.
 
-    Raises JobFileErrors with every mistake in the file.
+    Raises JobFileErrors with every problem in the file.
     """
     source = decode(text, file)
-    reading = _Reading(source, name)
-    reading.run()
-    if reading.late_defaults is not None:
-        # They stand below the jobs: read those again, now that it is known what they inherit.
-        reading = _Reading(source, name, reading.late_defaults)
-        reading.run()
-    return reading.result()
+    file_pass = _FilePass(source, name)
+    file_pass.run()
+    if file_pass.late_defaults is not None:
+        # They are below the jobs: read the jobs again with these defaults.
+        file_pass = _FilePass(source, name, file_pass.late_defaults)
+        file_pass.run()
+    return file_pass.result()
 
 
 def parse_expect(text: bytes | str, *, file: str) -> dict[str, Any]:
-    """Read what stands alone in a file as it would below `expect`; *file* is shown in mistakes.
+    """Read a file that holds the value of `expect` alone; *file* is shown in problems.
 
-    Raises JobFileErrors with every mistake in the file.
+    Raises JobFileErrors with every problem in the file.
     """
     source = decode(text, file)
     log = ProblemLog(source)
@@ -65,13 +65,13 @@ def parse_expect(text: bytes | str, *, file: str) -> dict[str, Any]:
         explain(error, source, log)
     except TooManyProblems:
         pass
-    if (mistakes := log.mistakes()) or expect is INVALID:
-        raise JobFileErrors(mistakes)
+    if (problems := log.problems()) or expect is INVALID:
+        raise JobFileErrors(problems)
     return expect
 
 
-class _Reading:
-    """One pass over a file, which never holds more than one of its entries as nodes."""
+class _FilePass:
+    """One pass over a file, with the nodes of no more than one entry in memory."""
 
     def __init__(self, source: Source, name: str, defaults: Defaults | None = None) -> None:
         self.late_defaults: Defaults | None = None
@@ -85,7 +85,7 @@ class _Reading:
         self._read: set[str] = set()
 
     def run(self) -> None:
-        """Read the file to its end, or to where it cannot be read any further."""
+        """Read the file to its end, or up to a syntax error or a limit."""
         try:
             self._root()
         except TooManyProblems:
@@ -97,9 +97,9 @@ class _Reading:
             self._take_name(Scalar(_START, _START, self._name, plain=False), "the batch's name")
 
     def result(self) -> JobFile:
-        """Return what was read; raises JobFileErrors where there were mistakes."""
-        if mistakes := self._log.mistakes():
-            raise JobFileErrors(mistakes)
+        """Return the job file; raises JobFileErrors if there are problems."""
+        if problems := self._log.problems():
+            raise JobFileErrors(problems)
         return JobFile(
             name=self._name,
             settings=self._settings,
@@ -109,7 +109,7 @@ class _Reading:
         )
 
     def _repeated(self) -> Iterator[str]:
-        """Say where entries are left out although they are not quite the same."""
+        """Yield a warning if duplicates were left out although their policies differ."""
         if count := self._jobs.other_policies:
             entries = (
                 "1 entry repeats another one" if count == 1 else f"{count} entries repeat others"

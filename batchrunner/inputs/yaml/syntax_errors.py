@@ -1,4 +1,4 @@
-"""What YAML's own error messages mean to someone who wrote a job file."""
+"""Explains YAML's own error messages to the author of a job file."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import NamedTuple
 from yaml import MarkedYAMLError, YAMLError
 
 from batchrunner.inputs.problem_log import ProblemLog
-from batchrunner.inputs.yaml.source import Source, SourcePosition
+from batchrunner.inputs.source import Source, SourcePosition
 
 
 class _Meaning(NamedTuple):
-    """What to say where YAML's message contains one of the fragments."""
+    """The message for YAML's messages that contain one of the fragments."""
 
     fragments: tuple[str, ...]
     message: str
     tip: str | None = None
-    at_opening: bool = False  #: point at what was opened, not at where YAML gave up
+    at_opening: bool = False  #: point at the opening, not at where YAML stopped
 
 
 _QUOTE = "quote the text, or write it as a block below `|`"
 _COLUMN = "start it in the same column as the keys or `-` that it belongs to"
 
-# libyaml and PyYAML's own loader word many of their messages differently; both are here.
+# libyaml and PyYAML's own loader word many messages differently; both wordings are here.
 _MEANINGS = (
     _Meaning(
         ("unexpected end of stream", "unexpected document"),
@@ -97,7 +97,7 @@ _FIRST_ON_LINE = re.compile(r"[ \t]*(?:- +)*(?:\"[^\"]*\"|'[^']*'|[^\s:'\"]+)[ \
 
 
 def explain(error: YAMLError, source: Source, log: ProblemLog) -> None:
-    """Note the syntax error that ended the reading, in the user's words."""
+    """Report the syntax error that ended the reading, in plain words."""
     if not isinstance(error, MarkedYAMLError) or error.problem_mark is None:
         log.add_at(f"this is not YAML: {error}", SourcePosition(0, 0))
         return

@@ -18,7 +18,7 @@ from batchrunner.sandbox.agent.schema_check import SchemaError, schema_errors
 
 __all__ = ["Agent", "Findings", "SchemaError"]
 
-#: How many lines the way to the page and the reading of it may take.
+#: How many lines may describe how the page was reached, and how it was read.
 _MAX_ON_THE_WAY = 6
 _MAX_READING = 3
 
@@ -28,13 +28,13 @@ class Findings:
     """What the agent brings back from a page."""
 
     result: dict[str, Any] | None
-    actions: tuple[str, ...]  #: what it did, one line a step, two to nine of them
+    actions: tuple[str, ...]  #: what it did: two to nine lines, one per step
     html: str
     schema_errors: tuple[SchemaError, ...] = ()
 
 
 class Agent:
-    """Reads pages for jobs; it holds nothing but the client, so one serves every run."""
+    """Reads pages for jobs; it has no state except the client, so one agent serves all runs."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
@@ -83,8 +83,8 @@ def _stop(reason: str) -> Answer:
     return Answer(result=result, actions=(f"Stop: {reason}",))
 
 
-def _shorten(lines: tuple[str, ...], most: int) -> tuple[str, ...]:
-    """Put what is beyond the limit on its last line."""
-    if len(lines) <= most:
+def _shorten(lines: tuple[str, ...], max_lines: int) -> tuple[str, ...]:
+    """Join the lines beyond the limit into the last one."""
+    if len(lines) <= max_lines:
         return lines
-    return (*lines[: most - 1], "; ".join(lines[most - 1 :]))
+    return (*lines[: max_lines - 1], "; ".join(lines[max_lines - 1 :]))

@@ -1,4 +1,4 @@
-"""Opens a page over HTTP, following redirects and reloads until it stands still."""
+"""Opens a page over HTTP, and follows redirects and reloads until there are no more."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_REFRESHES = 5
 MAX_BYTES = 2_000_000
 DEADLINE = 15.0
 
-#: A reload that waits longer than this, in seconds, is a page that renews itself.
+#: Seconds; a page that reloads after a longer time shows live content, and is not a redirect.
 _MAX_PATIENCE = 10
 _HEADERS = {
     "User-Agent": "sandbox-agent/1.0",
@@ -30,12 +30,12 @@ _REFRESH = re.compile(r"\s*(\d{1,4})(?:\.\d*)?\s*(?:[;,]\s*(?:url\s*=\s*)?['\"]?
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Visit:
-    """A page as it stood when the browser was done, or why there is none."""
+    """A page after all redirects and reloads, or why there is none."""
 
     url: str
     status: int = 0  #: 0 when no answer came
     html: str = ""
-    problem: str | None = None  #: a sentence about why there is nothing to read
+    problem: str | None = None  #: one sentence that says why there is nothing to read
     actions: tuple[str, ...] = field(default=())
 
 
@@ -65,7 +65,7 @@ async def visit(client: httpx.AsyncClient, url: str) -> Visit:
 
 
 async def _open(client: httpx.AsyncClient, url: str) -> tuple[Visit, str | None]:
-    """Read one answer; beside it, where it redirects to."""
+    """Return one answer, and where it redirects to."""
     try:
         request = client.build_request("GET", url, headers=_HEADERS)
         if request.url.scheme not in ("http", "https") or not request.url.host:
@@ -106,7 +106,7 @@ async def _read(client: httpx.AsyncClient, request: httpx.Request) -> tuple[Visi
 
 
 async def _body(response: httpx.Response) -> bytes:
-    """Collect the body as it was sent, one chunk beyond the limit at most."""
+    """Return the body as it was sent, at most one chunk beyond the limit."""
     body = bytearray()
     stream = response.stream
     assert isinstance(stream, httpx.AsyncByteStream), "an async client's answers stream"
@@ -122,7 +122,7 @@ async def _body(response: httpx.Response) -> bytes:
 
 
 def _unpack(body: bytes, coding: str) -> bytes:
-    """Undo gzip, without making more of it than one byte beyond the limit."""
+    """Decompress gzip, to at most one byte beyond the limit."""
     if coding.strip().lower() not in ("gzip", "x-gzip"):
         return body
     return zlib.decompressobj(_GZIP).decompress(body, MAX_BYTES + 1)
@@ -131,14 +131,14 @@ def _unpack(body: bytes, coding: str) -> bytes:
 def _decode(body: bytes, encoding: str | None) -> str:
     try:
         text = body.decode(encoding or "utf-8", errors="replace")
-    except (LookupError, ValueError):  # a codec that is unknown, or not one for text
+    except (LookupError, ValueError):  # an unknown codec, or one that is not for text
         text = body.decode("utf-8", errors="replace")
-    # A few codecs let half a surrogate pair through, which no JSON or database would take.
+    # A few codecs accept half a surrogate pair, which neither JSON nor a database accepts.
     return text.encode("utf-8", errors="replace").decode("utf-8")
 
 
 def _refresh(seen: Visit) -> tuple[int, str] | None:
-    """Return how long the page asks to wait, and for which address."""
+    """Return after how long the page reloads, and which address it loads."""
     if "http-equiv" not in seen.html.lower():
         return None
     try:

@@ -1,4 +1,4 @@
-"""Pages that stand between a visitor and the page that was asked for."""
+"""Recognizes captchas and logins that appear in place of the requested page."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SHORT = 600
 
 
 def captcha_or_login(seen: Visit, tree: LexborHTMLParser) -> str | None:
-    """Say what keeps the page from being read, or None.
+    """Return what prevents the page from being read; None if nothing does.
 
     A phrase alone is no wall, because a page may be *about* captchas: a wall also has something
     to fill in or an error status, and little else.

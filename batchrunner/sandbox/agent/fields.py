@@ -1,4 +1,4 @@
-"""What a part of a page says about one thing: its price, its rating, its author…"""
+"""Extracts the fields that a part of a page shows about one thing: price, rating, author, …"""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _FEATURES = re.compile(r"features?|highlights?|included|what you get", re.I)
 _BYLINE = re.compile(r"^by\s+", re.I)
 _ASIDE = frozenset(("aside", "nav", "footer", "table", "form"))
 _FURTHEST = 40
-# A page can be as large as it likes; the time that is spent on it cannot.
+# A page may be very large; the time spent on it must not be.
 _MAX_SPOTS = 100
 _MAX_PIECES = 200
 _MAX_LISTED = 100
 
 
 def _plain(node: LexborNode) -> str:
-    return attribute(node, "content") or text_of(node, most=_MAX_PIECES)
+    return attribute(node, "content") or text_of(node, max_pieces=_MAX_PIECES)
 
 
 def _byline(node: LexborNode) -> str:
@@ -49,7 +49,7 @@ def _reviews(node: LexborNode) -> int | float | None:
     return find_number(found.group()) if found else None
 
 
-#: fact ← where pages show it, how it is read there
+#: by fact: where pages show it, and how to read it
 _SPOTS: tuple[tuple[str, str, Callable[[LexborNode], Any]], ...] = (
     ("availability", "[itemprop=availability], [class*=availab], [class*=stock]", _stock),
     ("rating", "[itemprop=ratingValue], [class*=rating]", _count),
@@ -61,7 +61,7 @@ _SPOTS: tuple[tuple[str, str, Callable[[LexborNode], Any]], ...] = (
 
 
 def fields_in(root: LexborNode, *, apart: Iterable[int] = ()) -> dict[str, Any]:
-    """Collect the facts that a part of a page shows.
+    """Return the facts that a part of a page shows.
 
     What is inside navigation, side notes, tables and forms is about something else, as are the
     nodes whose ids are in `apart`.
@@ -78,7 +78,7 @@ def fields_in(root: LexborNode, *, apart: Iterable[int] = ()) -> dict[str, Any]:
 
 
 def price_fields(price: Price | None) -> dict[str, Any]:
-    """Spell a price out as facts."""
+    """Return a price as facts."""
     if price is None:
         return {}
     parts = {
@@ -113,7 +113,7 @@ def _features_in(root: LexborNode, apart: frozenset[int]) -> list[str]:
 
 def texts_of(nodes: Iterable[LexborNode]) -> list[str]:
     """Return the texts of the first hundred nodes, without the empty ones."""
-    texts = (text_of(node, most=_MAX_PIECES) for node in islice(nodes, _MAX_LISTED))
+    texts = (text_of(node, max_pieces=_MAX_PIECES) for node in islice(nodes, _MAX_LISTED))
     return [text for text in texts if text]
 
 

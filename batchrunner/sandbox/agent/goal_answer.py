@@ -1,4 +1,4 @@
-"""Chooses from a page what the words of a goal ask for."""
+"""Answers a goal: chooses the parts of a page that its words ask for."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from batchrunner.sandbox.agent.tables import Table
 from batchrunner.sandbox.agent.word_stems import snake, stems_of
 
 _EXCERPT = 500
-#: A client's own mark in a goal, as in `[ref 7f3a-4]`; it says nothing about the page.
+#: A client's own marker in a goal, such as `[ref 7f3a-4]`; it says nothing about the page.
 _REFERENCE = re.compile(r"\[ref\b[^\]]*\]", re.I)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What a page answers to a goal, and what was done to find out."""
+    """The answer of a page to a goal, and the steps that found it."""
 
     result: dict[str, Any]
     actions: tuple[str, ...]
@@ -109,7 +109,7 @@ def _from_tables(tables: list[Table], goal: str) -> Answer:
 
 
 def _rows(table: Table, goal: str) -> list[dict[str, Any]]:
-    """Keep the columns and the rows that the goal names; without such names, all of them."""
+    """Return the columns and rows that the goal names, or all if it names none."""
     if not table.rows or _WHOLE_TABLE.search(goal):
         return list(table.rows)
     first, *others = table.headers
@@ -177,7 +177,7 @@ def _from_facts(page: Page, topics: Iterable[_Topic], details: dict[str, str]) -
 
 
 def _says_nothing(result: dict[str, Any]) -> bool:
-    """Whether nothing was found but what every page has."""
+    """Return whether only things were found that every page has."""
     return all(value is None for key, value in result.items() if key not in ("title", "name"))
 
 

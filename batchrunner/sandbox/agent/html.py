@@ -1,4 +1,4 @@
-"""HTML text → a tree, and a tree → the words that a person would see."""
+"""Parses HTML into a tree, and a tree into the words that a person sees."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from itertools import islice
 import httpx
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-#: Browsers stop nesting at 512 as well; a parser's time grows with the square of the depth.
+#: Browsers also stop at 512; a parser's time grows with the square of the depth.
 DEEPEST = 512
 
 #: Elements whose end tag may be missing, or that have none: they say nothing about depth.
@@ -23,7 +23,7 @@ _LOOSE = frozenset(
 )
 _TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]{0,40})")
 
-#: Struck-out text is skipped too: it is what the page no longer says.
+#: Struck-out text is skipped too: it is no longer valid.
 _UNSEEN = frozenset(("script", "style", "template", "noscript", "head", "svg", "del", "s"))
 _INLINE = frozenset(
     (
@@ -59,23 +59,23 @@ def parse(html: str) -> LexborHTMLParser:
     return LexborHTMLParser(html)
 
 
-def text_of(node: LexborNode | None, *, most: int = 5_000) -> str:
-    """Return what a reader sees of a node, on one line; an absent node is empty.
+def text_of(node: LexborNode | None, *, max_pieces: int = 5_000) -> str:
+    """Return the visible text of a node on one line; empty for None.
 
-    `most` bounds the pieces of text that are looked at.
+    At most `max_pieces` pieces of text are read.
     """
     if node is None:
         return ""
-    return " ".join("".join(islice(_pieces(node), most)).split())
+    return " ".join("".join(islice(_pieces(node), max_pieces)).split())
 
 
 def attribute(node: LexborNode | None, name: str) -> str:
-    """Return an attribute's text; absent and valueless are both empty."""
+    """Return an attribute's text; empty if it is missing or has no value."""
     return (node.attributes.get(name) or "").strip() if node is not None else ""
 
 
 def ancestors(node: LexborNode) -> Iterator[LexborNode]:
-    """Yield the node's parents, the nearest first."""
+    """Yield the node's ancestors, nearest first."""
     parent = node.parent
     while parent is not None:
         yield parent
@@ -83,7 +83,7 @@ def ancestors(node: LexborNode) -> Iterator[LexborNode]:
 
 
 def join(base: str, target: str) -> str:
-    """Resolve a link against its page's address; what is no address stays as it is."""
+    """Resolve a link against its page's address; return other text unchanged."""
     try:
         return str(httpx.URL(base).join(target))
     except (httpx.InvalidURL, ValueError):
@@ -91,8 +91,8 @@ def join(base: str, target: str) -> str:
 
 
 def _pieces(node: LexborNode) -> Iterator[str]:
-    # A stack of nodes and of text that is ready: depth costs no recursion, and a reader who has
-    # seen enough has not paid for the rest.
+    # A stack of nodes and finished text: depth needs no recursion, and a caller that stops early
+    # saves the rest of the work.
     waiting: list[LexborNode | str] = [node]
     while waiting:
         current = waiting.pop()

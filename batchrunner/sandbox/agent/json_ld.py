@@ -1,4 +1,4 @@
-"""JSON-LD of a page → facts about the thing that the page is about."""
+"""Reads the JSON-LD of a page: facts about the thing that the page describes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 from batchrunner.sandbox.agent.parse_values import find_number, find_price, number
 
-#: What a page can be about, the most telling first.
+#: The types that a page can describe, most specific first.
 _TYPES = ("Product", "NewsArticle", "Article", "BlogPosting", "Offer", "Event", "Recipe")
 
-#: fact ← where schema.org keeps it; the first that is there wins
+#: by fact: its places in schema.org; the first one present wins
 _PLACES = (
     ("name", "name"),
     ("name", "headline"),
@@ -37,7 +37,7 @@ _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 def json_ld_fields(scripts: Iterable[str]) -> dict[str, Any]:
-    """Read the facts of a page's JSON-LD scripts; what is broken in them is passed over."""
+    """Return the facts of a page's JSON-LD scripts; broken parts are skipped."""
     things = [thing for script in scripts for thing in _things(script)]
     for kind in _TYPES:
         for thing in things:
@@ -81,7 +81,7 @@ def _amount(text: str) -> float | None:
 
 
 def _words(address: str) -> str:
-    """Turn `https://schema.org/InStock` into `In stock`; plain words stay."""
+    """Return `In stock` for `https://schema.org/InStock`; plain words are unchanged."""
     name = address.rstrip("/").rpartition("/")[2]
     return _CAMEL.sub(" ", name).capitalize() if " " not in name else name
 
@@ -99,7 +99,7 @@ def _text(value: Any) -> str:
     value = value[0] if isinstance(value, list) and value else value
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
-    # JSON can spell half a surrogate pair, which nothing after us could write down.
+    # JSON can contain half a surrogate pair, which cannot be stored.
     return " ".join(str(value).encode("utf-8", errors="replace").decode("utf-8").split())
 
 

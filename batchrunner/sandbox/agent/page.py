@@ -1,4 +1,4 @@
-"""A page's HTML → everything on it that a job could ask for."""
+"""Reads a page: everything on it that a job could ask for."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MAX_LINKS = 100
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Page:
-    """What a page says, sorted by what kind of thing it is."""
+    """The content of a page, by kind."""
 
     url: str
     title: str
@@ -28,14 +28,14 @@ class Page:
     text: str
     headings: tuple[str, ...]
     links: tuple[dict[str, str], ...]
-    facts: dict[str, Any]  #: about the one thing that the page is about
-    details: dict[str, str]  #: label → text, as the page lists them
+    facts: dict[str, Any]  #: about the one thing that the page describes
+    details: dict[str, str]  #: text by label, as the page lists them
     cards: RepeatedItems
     tables: tuple[Table, ...]
 
 
 def read_page(tree: LexborHTMLParser, url: str) -> Page:
-    """Read a page; text is kept as plain text, whatever it looks like."""
+    """Read a page; all text is plain text, even if it looks like markup."""
     root = tree.css_first("main, [role=main]") or tree.body or tree.css("*")[0]
     cards = repeated_items_in(root, url)
     return Page(
@@ -67,7 +67,7 @@ def _facts(tree: LexborHTMLParser, root: LexborNode, cards: RepeatedItems) -> di
     facts: dict[str, Any] = {fact: value for fact, value in spare.items() if value}
     shown = fields_in(root, apart=cards.boxes)
     facts |= shown | json_ld_fields(scripts)
-    # JSON-LD knows a handful of words for this; the page's own say more.
+    # JSON-LD has only a few words for this; the page's own words say more.
     facts |= {fact: shown[fact] for fact in ("availability",) if fact in shown}
     title = heading or text_of(tree.css_first("title"))
     if title:

@@ -1,4 +1,4 @@
-"""Text that a page shows → prices, numbers and truth values."""
+"""Parses text of a page: prices, numbers and truth values."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from price_parser import Price as ParsedPrice
 
-#: How much of a text is searched for a value; longer text is prose.
+#: How many characters are searched for a value; longer text is prose.
 _MAX_LENGTH = 400
 
 _SYMBOL = (
     r"(?:US\$|R\$|[$€£¥₹₩]|(?<![A-Za-z])"
     r"(?:CHF|USD|EUR|GBP|JPY|INR|BRL|PLN|SEK|DKK|NOK|zł|kr|Rs\.?)(?![A-Za-z]))"
 )
-# Every repetition is bounded, so that a hostile page cannot make the search slow.
+# Every repetition has a bound, so that no hostile page can make the search slow.
 _AMOUNT = r"(?:\d{1,3}(?:[.,'’\s]\d{3}){1,4}|\d{1,12})(?:[.,]\d{1,4})?(?![.,]?\d)"
 _PRICE = re.compile(rf"{_SYMBOL}\s?{_AMOUNT}|(?<![\d.,]){_AMOUNT}\s?{_SYMBOL}")
 _FRACTION = re.compile(r"\D*0\.")
@@ -53,19 +53,19 @@ class Price:
 
     text: str
     amount: float
-    currency: str | None  #: an ISO code where the page's sign has only one meaning here
+    currency: str | None  #: an ISO code, if the currency sign has only one meaning here
     is_from: bool  #: the lowest of several prices
-    period: str | None  #: what it buys a day, month or year of
+    period: str | None  #: the period that the price pays for
 
 
 def find_price(text: str) -> Price | None:
-    """Find the first amount with a currency in a text."""
+    """Return the first amount with a currency in a text."""
     text = text[:_MAX_LENGTH]
     found = _PRICE.search(text)
     if found is None:
         return None
     shown = found.group().replace("’", "'")
-    # Three digits behind a point are thousands to the parser, which `$0.005` are not.
+    # The parser takes three digits after a point for thousands; `$0.005` has none.
     point = "." if _FRACTION.match(shown) else None
     parsed = ParsedPrice.fromstring(shown, decimal_separator=point)
     if parsed.amount is None:
@@ -83,19 +83,19 @@ def find_price(text: str) -> Price | None:
 
 
 def number(text: str) -> int | float | None:
-    """Return the number that a text is, as a whole: `"8,804,190"` but not `"00123"`."""
+    """Return a text as a number if all of it is one: `"8,804,190"`, but not `"00123"`."""
     text = text.strip()
     return _as_number(text) if _WHOLE_NUMBER.fullmatch(text) else None
 
 
 def find_number(text: str) -> int | float | None:
-    """Find the first number in a text such as `"4.6 out of 5"`."""
+    """Return the first number in a text such as `"4.6 out of 5"`."""
     found = _SOME_NUMBER.search(text[:_MAX_LENGTH])
     return _as_number(found.group()) if found else None
 
 
 def truth(text: str) -> bool | None:
-    """Tell whether a text says yes or no, in the words of shops and forms."""
+    """Return whether a text means yes or no, in the words of shops and forms."""
     text = text.strip()[:_MAX_LENGTH]
     if _NO.search(text):
         return False

@@ -1,4 +1,4 @@
-"""The repeated boxes of a page (products, plans, stories) as lists of records."""
+"""Finds the repeated boxes of a page (products, plans, stories) as lists of records."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WHOLE = frozenset(("main", "body", "html"))
 _FURTHEST = 30
 _MAX_CARDS = 200
 
-#: What the records are called, by the first fact that one of them has.
+#: The name of the records, by the first fact that one of them has.
 _KINDS = (
     ("period", "plans"),
     ("price", "products"),
@@ -29,7 +29,7 @@ _KINDS = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RepeatedItems:
-    """Boxes that look alike: one record a box."""
+    """Boxes that look alike, one record per box."""
 
     kind: str = "items"
     records: tuple[dict[str, Any], ...] = ()
@@ -37,7 +37,7 @@ class RepeatedItems:
 
 
 def repeated_items_in(root: LexborNode, base: str) -> RepeatedItems:
-    """Find the boxes that hold exactly one heading each and a price, a link or a date.
+    """Return the boxes that have exactly one heading and a price, a link or a date.
 
     One box alone is not a list. `base` is the address that links are relative to.
     """
@@ -52,7 +52,7 @@ def repeated_items_in(root: LexborNode, base: str) -> RepeatedItems:
 
 
 def _boxes(root: LexborNode) -> list[tuple[LexborNode, LexborNode]]:
-    """Pair each heading with the largest box around it that holds no other heading."""
+    """Return each heading with the largest box around it that has no other heading."""
     lines = []
     for heading in root.css(_HEADINGS)[:_MAX_CARDS]:
         line = [parent for parent, _ in zip(ancestors(heading), range(_FURTHEST), strict=False)]

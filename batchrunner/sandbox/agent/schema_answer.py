@@ -1,4 +1,4 @@
-"""Shapes what a page says into the form that an output schema asks for."""
+"""Answers an output schema: fills its properties from the content of a page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from batchrunner.sandbox.agent.parse_values import find_number, find_price, trut
 from batchrunner.sandbox.agent.schema_check import schema_errors
 from batchrunner.sandbox.agent.word_stems import snake, stems_of
 
-#: Names that people give to the same fact; the first is ours.
+#: Names for the same fact; the first is ours.
 _SYNONYMS = (
     ("name", "title", "headline", "label", "product_name", "item_name"),
     ("price", "cost", "amount", "price_amount", "fee"),
@@ -29,8 +29,8 @@ _SYNONYMS = (
     ("headings", "sections", "section_titles"),
     ("text", "content", "body"),
 )
-#: Words in a name that say no more than which page or unit is meant. Any other word means something
-#: of its own: a shipping cost is not the price, and the seller's name is not the product's.
+#: Words in a name that only say which page or unit is meant. Every other word has a meaning of its
+#: own: a shipping cost is not the price, and the seller's name is not the product's name.
 _NEUTRAL = frozenset(
     (
         *("product", "item", "plan", "tier", "article", "story", "post", "page", "station"),
@@ -46,14 +46,14 @@ _Record = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Source:
-    """What there is to fill a schema from: one record, and the page's lists of records."""
+    """The sources to fill a schema from: one record, and the page's lists of records."""
 
     record: _Record
-    lists: tuple[tuple[frozenset[str], Sequence[_Record]], ...]  #: (what it is called, records)
+    lists: tuple[tuple[frozenset[str], Sequence[_Record]], ...]  #: (name, records)
 
 
 def answer_schema(page: Page, schema: _Record) -> dict[str, Any]:
-    """Fill the schema's properties with what the page says.
+    """Return the schema's properties, filled from the page.
 
     Properties are matched by name and by synonym, lists of objects with the page's products,
     plans, stories, tables and links; values are converted to the type that is asked for. What the
@@ -92,7 +92,7 @@ def _object(source: _Source, schema: _Record) -> dict[str, Any]:
 
 
 def _property(source: _Source, name: str, schema: _Record) -> Any:
-    """Find and convert the value of one property; None where the page does not say."""
+    """Return the value of one property; None if the page does not show it."""
     if "anyOf" in schema:
         values = ((part, _property(source, name, part)) for part in schema["anyOf"])
         fitting = (
@@ -133,7 +133,7 @@ def _inner(source: _Source, record: _Record) -> _Source:
 
 
 def _best(source: _Source, name: str, items: _Record) -> Sequence[_Record]:
-    """Choose the list that is called like the property and can fill the most of its items."""
+    """Return the list with the property's name that can fill most of its items."""
     own = (frozenset[str](), [source.record])
     asked = frozenset(stems_of(name))
 
@@ -148,7 +148,7 @@ def _best(source: _Source, name: str, items: _Record) -> Sequence[_Record]:
 
 
 def _column(source: _Source, name: str, kind: str) -> Sequence[Any]:
-    """Collect a list of plain values: a list on the page, a column of one, or a single value."""
+    """Return a list of plain values: a list of the page, one of its columns, or a single value."""
     value = _lookup(source.record, name, kind)
     if isinstance(value, list):
         return value
@@ -164,20 +164,20 @@ def _column(source: _Source, name: str, kind: str) -> Sequence[Any]:
 
 def _lookup(record: _Record, name: str, kind: str) -> Any:
     for key in _keys(record, name):
-        # A price is a number for who wants one, and the page's own words for who wants text.
+        # A price is a number if the schema asks for one; otherwise it is the page's own text.
         spelled = f"{key}_text" if kind == "string" else key
         return record.get(spelled, record[key])
     return None
 
 
 def _keys(record: _Record, name: str) -> Iterator[str]:
-    """Yield the record's keys that can stand for a name, the surest first."""
+    """Yield the record's keys that can mean a name, most certain first."""
     spelled = {snake(key): key for key in record}
     wanted = snake(name)
     for alias in (wanted, *_ALIKE.get(wanted, ())):
         if alias in spelled:
             yield spelled[alias]
-    # Each word of the name under our word for it, in the name's order.
+    # Each word of the name replaced by our word for it, in the same order.
     parts = [_ALIKE.get(word, (word,))[0] for word in stems_of(name)]
     stems = {key: set(stems_of(key)) for key in record if not key.endswith("_text")}
     for part in parts:

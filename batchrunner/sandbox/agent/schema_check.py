@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SchemaError:
-    """One place where a result breaks its schema."""
+    """One violation of a schema."""
 
     path: str  #: such as `#/plans/0/price`
     expected: str
@@ -39,7 +39,7 @@ _FORMATS = {
     ),
 }
 
-#: keyword → what it measures, whether the measure keeps it, how the limit is put in words
+#: by keyword: what it measures, whether the measure is within the limit, the limit in words
 _LIMITS: tuple[tuple[str, str, Callable[[Any, Any], bool], str], ...] = (
     ("minimum", "number", lambda value, limit: value >= limit, "at least {}"),
     ("maximum", "number", lambda value, limit: value <= limit, "at most {}"),
@@ -49,7 +49,7 @@ _LIMITS: tuple[tuple[str, str, Callable[[Any, Any], bool], str], ...] = (
 
 
 def kind_of(value: Any) -> str:
-    """Name a value's JSON type."""
+    """Return the name of a value's JSON type."""
     if value is None:
         return "null"
     fitting = [name for name, fits in _TYPES.items() if fits(value)]
@@ -59,7 +59,7 @@ def kind_of(value: Any) -> str:
 def schema_errors(
     value: Any, schema: Mapping[str, Any], path: str = "#"
 ) -> tuple[SchemaError, ...]:
-    """List every place where the value breaks the schema."""
+    """Yield every violation of the schema."""
     return tuple(_errors(value, schema, path))
 
 

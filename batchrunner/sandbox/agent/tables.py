@@ -1,4 +1,4 @@
-"""The data tables of a page as lists of records."""
+"""Reads the data tables of a page as lists of records."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from batchrunner.sandbox.agent.parse_values import number
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
-    """A table with one record a row, keyed by the header cells."""
+    """A table with one record per row, by the header cells."""
 
     caption: str
     headers: tuple[str, ...]
@@ -21,7 +21,7 @@ class Table:
 
 
 def tables_in(root: LexborNode) -> tuple[Table, ...]:
-    """Read every table that has a header row; a table around tables is layout and left out."""
+    """Return every table with a header row; a table around other tables is layout, and left out."""
     found = (_table(node) for node in root.css("table"))
     return tuple(table for table in found if table is not None)
 

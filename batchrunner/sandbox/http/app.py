@@ -25,7 +25,7 @@ from batchrunner.sandbox.http.responses import Awaited, Json, Refusals
 from batchrunner.sandbox.http.run_list import list_page
 from batchrunner.sandbox.http.sse import Stream
 from batchrunner.sandbox.http.vault_and_profiles import VaultAndProfileEndpoints
-from batchrunner.sandbox.journal import Create, Run
+from batchrunner.sandbox.journal import CreateReceived, SandboxRun
 from batchrunner.sandbox.media.endpoints import MediaEndpoints
 from batchrunner.sandbox.scenario import SandboxConfig
 from batchrunner.sandbox.service import Clock, Service
@@ -36,12 +36,16 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 def api_app(service: Service, *, keys: frozenset[str] | None = None) -> ASGIApp:
     """Build the API; without `keys` every X-API-Key that is not empty is right."""
-    refusals = Refusals(service.world)
-    neighbours = VaultAndProfileEndpoints(service.world, service.addresses.home, service.now)
-    table = _runs(_Endpoints(service, neighbours, refusals)) + _seen(MediaEndpoints(service))
+    refusals = Refusals(service.config)
+    vault_and_profiles = VaultAndProfileEndpoints(
+        service.config, service.addresses.home, service.now
+    )
+    table = _runs(_Endpoints(service, vault_and_profiles, refusals)) + _media_routes(
+        MediaEndpoints(service)
+    )
     routes = [Route(path, endpoint, methods=[method]) for method, path, endpoint in table]
     return Starlette(
-        routes=routes + neighbours.routes(),
+        routes=routes + vault_and_profiles.routes(),
         middleware=[
             Middleware(_Dated, now=service.now),
             Middleware(KeyCheck, keys=keys, refusals=refusals),
@@ -67,7 +71,7 @@ def _runs(api: _Endpoints) -> list[tuple[str, str, Endpoint]]:
     ]
 
 
-def _seen(artifacts: MediaEndpoints) -> list[tuple[str, str, Endpoint]]:
+def _media_routes(artifacts: MediaEndpoints) -> list[tuple[str, str, Endpoint]]:
     steps = "/runs/{id}/steps/{step}"
     return [
         ("GET", f"/v1{steps}/screenshot", artifacts.step),
@@ -80,7 +84,7 @@ def _seen(artifacts: MediaEndpoints) -> list[tuple[str, str, Endpoint]]:
 
 
 class _Dated:
-    """Tell the time with every answer, as servers do."""
+    """Adds a Date header to every answer, as servers do."""
 
     def __init__(self, app: ASGIApp, *, now: Clock) -> None:
         self._app = app
@@ -96,40 +100,40 @@ class _Dated:
 
 
 class _Endpoints:
-    """Take requests apart and put answers together; what happens is up to the service."""
+    """Parses requests and builds answers; the service does the rest."""
 
     def __init__(
-        self, service: Service, neighbours: VaultAndProfileEndpoints, refusals: Refusals
+        self, service: Service, vault_and_profiles: VaultAndProfileEndpoints, refusals: Refusals
     ) -> None:
         self._service = service
         self._account = service.account
-        self._world = service.world
-        self._neighbours = neighbours
+        self._config = service.config
+        self._vault_and_profiles = vault_and_profiles
         self._refusals = refusals
 
     async def run(self, request: Request) -> Response:
-        created = await self._create(request, request_schema.run, _alone, waited=True)
+        created = await self._create(request, request_schema.run, _single_run, waited=True)
         return Awaited(partial(self._waited, created.runs[0].run_id))
 
     async def run_async(self, request: Request) -> Response:
-        created = await self._create(request, request_schema.run, _alone)
+        created = await self._create(request, request_schema.run, _single_run)
         return Json({"run_id": created.runs[0].run_id, "error": None})
 
     async def run_sse(self, request: Request) -> Response:
-        created = await self._create(request, request_schema.run, _alone)
+        created = await self._create(request, request_schema.run, _single_run)
         stream = Stream(self._service, created.runs[0].run_id)
         return StreamingResponse(stream.frames(), media_type="text/event-stream")
 
     async def run_batch(self, request: Request) -> Response:
-        if self._world.answers("run_batch") == "missing":
+        if self._config.answers("run_batch") == "missing":
             raise not_found("Not found")
         try:
             created = await self._create(
-                request, request_schema.batch, lambda place: ["runs", place]
+                request, request_schema.batch, lambda index: ["runs", index]
             )
         except ApiErrorAnswer as refused:
             return self._refusals.of_batch(refused)
-        shuffled = self._world.answers("run_ids") == "reversed"
+        shuffled = self._config.answers("run_ids") == "reversed"
         order = reversed(created.runs) if shuffled else created.runs
         return Json({"run_ids": [run.run_id for run in order], "error": None})
 
@@ -137,10 +141,10 @@ class _Endpoints:
         query = request_schema.list_query(request.query_params)
         await self._service.settle()
         page = list_page(
-            self._account.listed(self._service.now(), self._holder(request)), query, self._world
+            self._account.listed(self._service.now(), self._holder(request)), query, self._config
         )
         view = self._service.view
-        return self._looked(
+        return self._answer_read(
             page.runs, view.page(page.runs, total=page.total, next_cursor=page.next_cursor)
         )
 
@@ -151,22 +155,22 @@ class _Endpoints:
         run = self._account.find(run_id, self._holder(request))
         if run is None:
             raise not_found()
-        return self._looked([run], self._service.view.full(run, **forms))
+        return self._answer_read([run], self._service.view.full(run, **forms))
 
     async def get_runs(self, request: Request) -> Response:
-        asked = request_schema.run_ids(request_schema.parsed(await request.body()), self._world)
+        asked = request_schema.run_ids(request_schema.parsed(await request.body()), self._config)
         await self._service.settle()
         holder = self._holder(request)
         found = [(run_id, self._account.find(run_id, holder)) for run_id in asked]
         runs = [run for _, run in found if run is not None]
         missing = [run_id for run_id, run in found if run is None]
-        order = self._world.answers("data_order")
+        order = self._config.answers("data_order")
         if order == "by_id":
             runs.sort(key=lambda run: run.run_id)
         elif order == "reversed":
             runs.reverse()
         shown = [self._service.view.full(run) for run in runs]
-        return self._looked(runs, {"data": shown, "not_found": missing or None})
+        return self._answer_read(runs, {"data": shown, "not_found": missing or None})
 
     async def cancel_run(self, request: Request) -> Response:
         run_id = request_schema.path_id(request, "id")
@@ -177,15 +181,15 @@ class _Endpoints:
         run, was_open = answer
         if not run.status.is_final:
             raise ApiErrorAnswer(400, "INVALID_INPUT", "This run cannot be cancelled")
-        self._service.ring()
+        self._service.notify()
         return Json(cancelled(run, was_open=was_open))
 
     async def cancel_runs(self, request: Request) -> Response:
-        asked = request_schema.run_ids(request_schema.parsed(await request.body()), self._world)
+        asked = request_schema.run_ids(request_schema.parsed(await request.body()), self._config)
         await self._service.settle()
         now, holder = self._service.now(), self._holder(request)
         answers = {run_id: self._account.cancel(run_id, now, holder) for run_id in sorted(asked)}
-        self._service.ring()
+        self._service.notify()
         done = {key: each for key, each in answers.items() if each and each[0].status.is_final}
         results = [cancelled(run, was_open=was_open) for run, was_open in done.values()]
         missing = [run_id for run_id in asked if run_id not in done]
@@ -196,14 +200,14 @@ class _Endpoints:
         balance = self._account.balance
         if balance is None:
             raise ApiErrorAnswer(404, "FEATURE_NOT_AVAILABLE", "This account has no wallet")
-        return Json(wallet(balance, self._world, self._service.now()))
+        return Json(wallet(balance, self._config, self._service.now()))
 
     async def _waited(self, run_id: str) -> Response:
-        run = await self._service.reach(run_id)
+        run = await self._service.wait_for(run_id)
         if run is None:
             raise LookupError(run_id)
         shown = self._service.view.waited(run)
-        fails = self._world.answers("sync_status") == "500" and shown["status"] == "FAILED"
+        fails = self._config.answers("sync_status") == "500" and shown["status"] == "FAILED"
         return Json(shown, status_code=500 if fails else 200)
 
     async def _create(
@@ -213,39 +217,39 @@ class _Endpoints:
         path: Callable[[int], ItemPath],
         *,
         waited: bool = False,
-    ) -> Create:
+    ) -> CreateReceived:
         try:
-            bodies = check(request_schema.parsed(await request.body()), self._world)
-            bodies = [self._admitted(body, path(place)) for place, body in enumerate(bodies)]
+            bodies = check(request_schema.parsed(await request.body()), self._config)
+            bodies = [self._admitted(body, path(index)) for index, body in enumerate(bodies)]
         except ApiErrorAnswer as refused:
             self._account.refuse(refused.status, self._service.now())
             raise
         if self._account.balance is not None:
-            await self._service.settle()  # what is left depends on what the runs took
+            await self._service.settle()  # the balance depends on the steps that runs took
         created = self._account.create(
             bodies, self._service.now(), self._holder(request), waited=waited
         )
-        if created.fate is not None:
-            fate = REQUEST_FAULTS[created.fate]
-            paths = [[*path(place), "url"] for place in created.items]
-            raise error_of_fault(fate, paths, self._world.told_wait)
+        if created.fault is not None:
+            fault = REQUEST_FAULTS[created.fault]
+            paths = [[*path(index), "url"] for index in created.items]
+            raise error_of_fault(fault, paths, self._config.retry_after_seconds)
         return created
 
     def _holder(self, request: Request) -> str:
-        return holder_of(request, self._world)
+        return holder_of(request, self._config)
 
     def _admitted(self, body: dict[str, Any], path: ItemPath) -> dict[str, Any]:
-        if self._world.answers("beta") == "out" and request_schema.is_gated(body):
+        if self._config.answers("beta") == "out" and request_schema.is_gated(body):
             gated = REQUEST_FAULTS["gated"]
             raise ApiErrorAnswer(403, gated.code, gated.message)
-        return self._neighbours.admit(body, path)
+        return self._vault_and_profiles.admit(body, path)
 
-    def _looked(self, runs: Sequence[Run], shown: dict[str, Any]) -> Response:
-        fate = self._account.look(runs, self._service.now())
-        if fate is None:
+    def _answer_read(self, runs: Sequence[SandboxRun], shown: dict[str, Any]) -> Response:
+        fault = self._account.read(runs, self._service.now())
+        if fault is None:
             return Json(shown)
-        return Response(fate.html, status_code=fate.status, media_type="text/html")
+        return Response(fault.html, status_code=fault.status, media_type="text/html")
 
 
-def _alone(place: int) -> ItemPath:
+def _single_run(index: int) -> ItemPath:
     return []

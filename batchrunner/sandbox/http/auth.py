@@ -1,4 +1,4 @@
-"""Keys: which requests pass, and whose they are."""
+"""Checks API keys, and tells accounts apart by them."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from batchrunner.sandbox.http.errors import ApiErrorAnswer
 from batchrunner.sandbox.http.responses import Refusals
 from batchrunner.sandbox.scenario import SandboxConfig
 
-#: Paths that want no key: browsers have none.
+#: Paths that need no key: browsers open them.
 _FOR_BROWSERS = ("/live/", "/runs/", "/artifacts/")
 
 
-def holder_of(request: HTTPConnection, world: SandboxConfig) -> str:
-    """Tell accounts apart without keeping a key, where the world does."""
-    if not world.apart:
+def holder_of(request: HTTPConnection, config: SandboxConfig) -> str:
+    """Return a name for the account of a key if keys are accounts; the key is not kept."""
+    if not config.apart:
         return ""
     return hashlib.sha256(request.headers["x-api-key"].encode()).hexdigest()[:16]
 
 
 class KeyCheck:
-    """Let only requests with a right key pass; what browsers open is outside of /v1."""
+    """Lets only requests with a valid key pass; pages for browsers are outside of /v1."""
 
     def __init__(self, app: ASGIApp, *, keys: frozenset[str] | None, refusals: Refusals) -> None:
         self._app = app
@@ -31,7 +31,7 @@ class KeyCheck:
         self._refusals = refusals
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the request on, or refuse it."""
+        """Pass the request on, or refuse it."""
         is_api = scope["type"] == "http" and not scope["path"].startswith(_FOR_BROWSERS)
         wrong = self._wrong(scope) if is_api else None
         app = self._app if wrong is None else self._refusals.answer(wrong)

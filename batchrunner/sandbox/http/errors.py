@@ -1,4 +1,4 @@
-"""What the API says instead of an answer, and silence."""
+"""The errors that the API answers with, and the case without an answer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from batchrunner.sandbox.faults import RequestFault
 
-#: Where an empty wallet is filled.
+#: Where users add money to an empty wallet.
 WALLET_URL = "https://agent.tinyfish.ai/wallet"
 
 Issue = dict[str, Any]
@@ -28,7 +28,7 @@ class ApiErrorAnswer(Exception):
 
 
 class NoAnswer(Exception):
-    """The API gives no answer: the connection drops, or stays open for ever."""
+    """The API sends no answer: the connection drops, or stays open."""
 
     def __init__(self, *, hangs: bool) -> None:
         super().__init__("no answer")
@@ -36,7 +36,7 @@ class NoAnswer(Exception):
 
 
 def invalid(issues: Sequence[Issue]) -> ApiErrorAnswer:
-    """Refuse a request for its issues; the message tells the first of them."""
+    """Return the refusal of a request for its issues; the message names the first one."""
     first = issues[0]
     field = ".".join(str(part) for part in first["path"])
     message = f'Field "{field}": {first["message"]}' if field else first["message"]
@@ -44,23 +44,23 @@ def invalid(issues: Sequence[Issue]) -> ApiErrorAnswer:
 
 
 def not_found(message: str = "Run not found") -> ApiErrorAnswer:
-    """Refuse to show what is not there."""
+    """Return the refusal of a request for something that does not exist."""
     return ApiErrorAnswer(404, "NOT_FOUND", message)
 
 
 def error_of_fault(
-    fate: RequestFault, paths: Sequence[list[str | int]], wait: int
+    fault: RequestFault, paths: Sequence[list[str | int]], wait: int
 ) -> ApiErrorAnswer | NoAnswer:
-    """Give what a create request gets that met this fate; `paths` lead to the urls to name."""
-    if fate.status is None:
-        return NoAnswer(hangs=fate.hangs)
-    if fate.names:
+    """Return the answer to a create request with this fault; *paths* lead to the refused urls."""
+    if fault.status is None:
+        return NoAnswer(hangs=fault.hangs)
+    if fault.names:
         return invalid([_url_refused(path) for path in paths])
-    if fate.waits:
+    if fault.waits:
         message = f"Rate limit exceeded. Try again in {wait} seconds."
-        return ApiErrorAnswer(fate.status, fate.code, message, wait=wait)
-    details = {"wallet_url": WALLET_URL} if fate.status == 402 else None
-    return ApiErrorAnswer(fate.status, fate.code, fate.message, details=details)
+        return ApiErrorAnswer(fault.status, fault.code, message, wait=wait)
+    details = {"wallet_url": WALLET_URL} if fault.status == 402 else None
+    return ApiErrorAnswer(fault.status, fault.code, fault.message, details=details)
 
 
 def _url_refused(path: list[str | int]) -> Issue:

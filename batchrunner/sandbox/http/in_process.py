@@ -1,4 +1,4 @@
-"""HTTP without a network: an ASGI application as an httpx transport."""
+"""httpx transports without a network: an ASGI application in this process, or no network at all."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from starlette.types import ASGIApp
 
 
 class InProcess(httpx.AsyncBaseTransport):
-    """Hand requests to an ASGI application in this process, under asyncio or trio.
+    """Passes requests to an ASGI application in this process, on asyncio or trio.
 
-    An application that ends without a whole answer has dropped the connection, and the client
-    sees what it would see on a socket; what it raises is a mistake in it and goes through.
+    If the application returns without a complete answer, the client sees a dropped connection, as
+    on a socket. Its exceptions are bugs and pass through.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Give the application's answer; its read timeout is that of the request."""
+        """Return the application's answer, within the read timeout of the request."""
         exchange = _Exchange(content=await request.aread())
-        patience = request.extensions.get("timeout", {}).get("read")
-        with anyio.move_on_after(patience) as waiting:
+        read_timeout = request.extensions.get("timeout", {}).get("read")
+        with anyio.move_on_after(read_timeout) as waiting:
             await self._app(_scope(request), exchange.receive, exchange.send)
         if waiting.cancelled_caught:
             raise httpx.ReadTimeout("no answer in time", request=request)
-        if not exchange.whole:
+        if not exchange.complete:
             raise httpx.RemoteProtocolError(
                 "Server disconnected without sending a response.", request=request
             )
         answer = httpx.Response(
             exchange.status, headers=exchange.headers, stream=_Whole(bytes(exchange.answer))
         )
-        # httpx would unpack a packed body here, however little of it the client wants.
+        # httpx would decompress the whole body here, even if the client wants only a part.
         if "content-encoding" not in answer.headers:
             await answer.aread()
         return answer
@@ -51,24 +51,24 @@ class _Whole(httpx.AsyncByteStream):
 
 
 class Offline(httpx.AsyncBaseTransport):
-    """Refuse every connection: there is no network where time is virtual."""
+    """Refuses every connection: there is no network on a virtual clock."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Fail as a name does that nobody knows."""
+        """Fail like an unknown host name."""
         raise httpx.ConnectError(f"no way to {request.url.host}", request=request)
 
 
 class Loopback(httpx.AsyncBaseTransport):
-    """Send requests for any host to one port of this machine, with the Host header kept."""
+    """Sends requests for any host to one port of this machine, with their Host header."""
 
     def __init__(self, port: int) -> None:
         self._port = port
-        # A connection that is kept may be closed by the server just when it is used again, and
-        # the page would seem broken.
+        # The server may close a kept connection just when it is used again; the page would seem
+        # broken.
         self._inner = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_keepalive_connections=0))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Give what the port answers."""
+        """Return the answer of the port."""
         return await self._inner.handle_async_request(
             httpx.Request(
                 method=request.method,
@@ -90,13 +90,13 @@ class _Exchange:
     status: int = 0
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     answer: bytearray = field(default_factory=bytearray)
-    whole: bool = False
-    asked: bool = False
+    complete: bool = False
+    received: bool = False
 
     async def receive(self) -> MutableMapping[str, Any]:
-        if self.asked:
-            await anyio.sleep_forever()  # the client stays until it is cancelled or answered
-        self.asked = True
+        if self.received:
+            await anyio.sleep_forever()  # the client waits until it is cancelled or has its answer
+        self.received = True
         return {"type": "http.request", "body": self.content, "more_body": False}
 
     async def send(self, message: MutableMapping[str, Any]) -> None:
@@ -105,7 +105,7 @@ class _Exchange:
             self.headers = list(message.get("headers", ()))
         else:
             self.answer += message.get("body", b"")
-            self.whole = not message.get("more_body", False)
+            self.complete = not message.get("more_body", False)
 
 
 def _scope(request: httpx.Request) -> MutableMapping[str, Any]:

@@ -1,4 +1,4 @@
-"""The subset of JSON Schema that the API takes as an output_schema."""
+"""Checks an output_schema against the subset of JSON Schema that the API accepts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MAX_LEVELS = 10
 _TYPES = ("object", "array", "string", "number", "integer", "boolean")
 _FORMATS = ("date", "date-time", "duration", "time")
 
-#: Keywords that only stand beside certain types.
+#: Keywords that are allowed only with certain types.
 _NEEDS: Mapping[str, tuple[str, ...]] = {
     "enum": ("string",),
     "format": ("string",),
@@ -40,7 +40,7 @@ def _one_of(*values: str) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, str) and value in values
 
 
-#: Every keyword there is, what its value must be, and how to say so.
+#: Every keyword, the check of its value, and the words for a wrong value.
 _KEYWORDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "type": (_one_of(*_TYPES), "one of " + ", ".join(_TYPES)),
     "nullable": (lambda value: isinstance(value, bool), "a boolean"),
@@ -62,7 +62,7 @@ _KEYWORDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def complaint(schema: Mapping[str, Any]) -> str | None:
-    """Say what the API would not take of an output_schema, or None if it takes all of it."""
+    """Return why the API refuses an output_schema; None if it accepts it."""
     if len(json.dumps(schema, ensure_ascii=False).encode("utf-8", "surrogatepass")) > _MAX_BYTES:
         return "output_schema exceeds the maximum size of 64 KB."
     return next(_of_top(schema), None)
@@ -93,8 +93,8 @@ def _of_node(node: Any, at: str, *, level: int, branch: bool = False) -> Iterato
         yield from _of_node(child, f"{at}/properties/{name}", level=level + 1)
     if "items" in node:
         yield from _of_node(node["items"], f"{at}/items", level=level + 1)
-    for place, child in enumerate(node.get("anyOf", ())):
-        yield from _of_node(child, f"{at}/anyOf/{place}", level=level + 1, branch=True)
+    for index, child in enumerate(node.get("anyOf", ())):
+        yield from _of_node(child, f"{at}/anyOf/{index}", level=level + 1, branch=True)
 
 
 def _of_keyword(node: Mapping[str, Any], keyword: str, value: Any, at: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The bodies and query parameters that the API takes, and how it refuses all others."""
+"""Checks request bodies and query parameters, and refuses wrong ones as the API does."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _REQUIRED = ("url", "goal")
 def _run_fields(*, closed: bool, country: Check, webhook: Check) -> Mapping[str, Check]:
     return {
         "url": url("http", "https"),
-        "goal": text(least=1),
+        "goal": text(minimum=1),
         "browser_profile": one_of("lite", "stealth"),
         "proxy_config": record(
             {
@@ -77,17 +77,17 @@ def _run_fields(*, closed: bool, country: Check, webhook: Check) -> Mapping[str,
         "agent_config": record(
             {
                 "mode": one_of("default", "strict"),
-                "max_steps": whole(least=1, most=500),
-                "max_duration_seconds": whole(least=1),
+                "max_steps": whole(minimum=1, maximum=500),
+                "max_duration_seconds": whole(minimum=1),
                 "cursor_style": one_of("fish", "standard", "green-pointer"),
             },
             closed=closed,
         ),
         "capture_config": record({name: flag for name in _CAPTURES}, closed=closed),
         "use_vault": flag,
-        "credential_item_ids": list_of(text(least=1), least=1),
+        "credential_item_ids": list_of(text(minimum=1), minimum=1),
         "use_profile": flag,
-        "profile_id": text(least=1),
+        "profile_id": text(minimum=1),
         "webhook_url": webhook,
         "api_integration": text(),
         "feature_flags": record({"enable_agent_memory": flag}, closed=False),
@@ -95,13 +95,13 @@ def _run_fields(*, closed: bool, country: Check, webhook: Check) -> Mapping[str,
 
 
 _CAPTURES = ("screenshots", "snapshots", "html", "elements", "recording")
-#: Options that only some accounts have: the one that holds them, and their names.
+#: Options that only some accounts have: the enclosing option, and their names.
 _GATED = {"agent_config": ("mode", "max_steps"), "capture_config": ("elements", "recording")}
 
 
 @cache
 def _creates(keys: str, countries: str, webhooks: str) -> tuple[Check, Check]:
-    """Build the checks of one run and of a batch, as the answers to three variants want them."""
+    """Return the checks of one run and of a batch, as three variants choose them."""
     closed = keys == "refused"
     fields = _run_fields(
         closed=closed,
@@ -113,27 +113,27 @@ def _creates(keys: str, countries: str, webhooks: str) -> tuple[Check, Check]:
     )
     item = record(fields, required=_REQUIRED, rules=_RUN_RULES, closed=closed)
     batch = record(
-        {"runs": list_of(item, least=1, most=MAX_RUNS_PER_REQUEST), "output_schema": mapping},
+        {"runs": list_of(item, minimum=1, maximum=MAX_RUNS_PER_REQUEST), "output_schema": mapping},
         required=("runs",),
         closed=closed,
     )
     return alone, batch
 
 
-def _checks(world: SandboxConfig) -> tuple[Check, Check]:
-    named = (world.answers(name) for name in ("unknown_keys", "proxy_countries", "webhook_url"))
+def _checks(config: SandboxConfig) -> tuple[Check, Check]:
+    named = (config.answers(name) for name in ("unknown_keys", "proxy_countries", "webhook_url"))
     return _creates(*named)
 
 
 _ID = pattern("[A-Za-z0-9_-]+")
 _RUN_IDS = record(
-    {"run_ids": list_of(text(), least=1, most=MAX_RUNS_PER_REQUEST)}, required=("run_ids",)
+    {"run_ids": list_of(text(), minimum=1, maximum=MAX_RUNS_PER_REQUEST)}, required=("run_ids",)
 )
 _PROPER_IDS = record(
-    {"run_ids": list_of(_ID, least=1, most=MAX_RUNS_PER_REQUEST)}, required=("run_ids",)
+    {"run_ids": list_of(_ID, minimum=1, maximum=MAX_RUNS_PER_REQUEST)}, required=("run_ids",)
 )
 
-_SECRET = text(least=1)
+_SECRET = text(minimum=1)
 _CONNECTIONS: Mapping[str, Check] = {
     "1password": record(
         {"provider": text(), "token": pattern("ops_.+")}, required=("provider", "token")
@@ -152,17 +152,17 @@ _CONNECTIONS: Mapping[str, Check] = {
 _PROVIDER = record({"provider": one_of(*_CONNECTIONS)}, required=("provider",), closed=False)
 _PROFILE = record(
     {
-        "name": text(least=1, most=100),
+        "name": text(minimum=1, maximum=100),
         "proxy_country_code": pattern("[A-Z]{2}"),
         "set_as_default": flag,
     },
     required=("name",),
 )
-_SETUP = record({"url": url("http", "https"), "timeout_seconds": whole(least=1)})
+_SETUP = record({"url": url("http", "https"), "timeout_seconds": whole(minimum=1)})
 _SAVED = record(
-    {"session_id": text(least=1), "signed_in_sites": list_of(text())}, required=("session_id",)
+    {"session_id": text(minimum=1), "signed_in_sites": list_of(text())}, required=("session_id",)
 )
-_CLOSED = record({"session_id": text(least=1)}, required=("session_id",))
+_CLOSED = record({"session_id": text(minimum=1)}, required=("session_id",))
 
 
 def _limit(value: Any, path: Path) -> list[Issue]:
@@ -170,13 +170,13 @@ def _limit(value: Any, path: Path) -> list[Issue]:
         number = float(value)
     except ValueError:
         return wrong_type("number", float("nan"), path)
-    return whole(least=1, most=MAX_RUNS_PER_REQUEST)(number, path)
+    return whole(minimum=1, maximum=MAX_RUNS_PER_REQUEST)(number, path)
 
 
 _LIST_QUERY = record(
     {
         "status": one_of(*Status),
-        "goal": text(most=500),
+        "goal": text(maximum=500),
         "created_after": instant,
         "created_before": instant,
         "sort_direction": one_of("asc", "desc"),
@@ -188,40 +188,40 @@ _RUN_QUERY = record({"screenshots": one_of("url", "base64", "none"), "html": one
 
 
 def parsed(content: bytes) -> Any:
-    """Read a request's JSON body."""
+    """Parse a request's JSON body."""
     try:
         return json.loads(content, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise ApiErrorAnswer(400, "INVALID_INPUT", "Request body is not valid JSON") from None
 
 
-def run(body: Any, world: SandboxConfig) -> list[dict[str, Any]]:
-    """Check the body of run-async and give it as the only one."""
-    _pass(_checks(world)[0], body)
+def run(body: Any, config: SandboxConfig) -> list[dict[str, Any]]:
+    """Check the body of run-async; return it as a list of one."""
+    _pass(_checks(config)[0], body)
     _pass_schema(body)
     return [body]
 
 
-def batch(body: Any, world: SandboxConfig) -> list[dict[str, Any]]:
-    """Check the body of run-batch and give one body for each run, with the schema they share."""
-    _pass(_checks(world)[1], body)
+def batch(body: Any, config: SandboxConfig) -> list[dict[str, Any]]:
+    """Check the body of run-batch; return one body for each run, with the shared schema."""
+    _pass(_checks(config)[1], body)
     _pass_schema(body)
     shared = {name: body[name] for name in ("output_schema",) if name in body}
     return [{**item, **shared} for item in body["runs"]]
 
 
 def is_gated(body: Mapping[str, Any]) -> bool:
-    """Tell whether a run uses an option that only some accounts have."""
+    """Return whether a run uses an option that only some accounts have."""
     return "output_schema" in body or any(
         name in body.get(option, {}) for option, names in _GATED.items() for name in names
     )
 
 
-def run_ids(body: Any, world: SandboxConfig) -> list[str]:
-    """Check a body of run ids and give each id once, or as often as it is there."""
-    _pass(_PROPER_IDS if world.answers("odd_ids") == "refused" else _RUN_IDS, body)
+def run_ids(body: Any, config: SandboxConfig) -> list[str]:
+    """Check a body of run ids; return each id once, or as often as a variant says."""
+    _pass(_PROPER_IDS if config.answers("odd_ids") == "refused" else _RUN_IDS, body)
     asked: list[str] = body["run_ids"]
-    return asked if world.answers("repeated_ids") == "each" else list(dict.fromkeys(asked))
+    return asked if config.answers("repeated_ids") == "each" else list(dict.fromkeys(asked))
 
 
 def connection(body: Any) -> dict[str, Any]:
@@ -231,7 +231,7 @@ def connection(body: Any) -> dict[str, Any]:
 
 
 def profile(body: Any) -> dict[str, Any]:
-    """Check the body that makes a profile."""
+    """Check the body that creates a profile."""
     return _passed(_PROFILE, body)
 
 
@@ -241,7 +241,7 @@ def setup(body: Any) -> dict[str, Any]:
 
 
 def saved(body: Any) -> dict[str, Any]:
-    """Check the body that ends such a session and keeps what it holds."""
+    """Check the body that ends such a session and saves its logins."""
     return _passed(_SAVED, body)
 
 
@@ -251,7 +251,7 @@ def closed(body: Any) -> dict[str, Any]:
 
 
 def path_id(request: Request, name: str) -> str:
-    """Check an id in a request's path and give it."""
+    """Check an id in a request's path, and return it."""
     value: str = request.path_params[name]
     _pass(_ID, value, (name,))
     return value

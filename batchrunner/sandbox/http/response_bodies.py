@@ -1,4 +1,4 @@
-"""Runs, pages and wallets in the shapes that the API sends."""
+"""JSON bodies of answers: runs, pages of runs and the wallet, in the shapes of the variants."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from batchrunner.sandbox.faults import Status
-from batchrunner.sandbox.journal import Run
+from batchrunner.sandbox.journal import SandboxRun
 from batchrunner.sandbox.media.jpeg import jpeg_of
 from batchrunner.sandbox.media.mp4 import mp4_of
 from batchrunner.sandbox.media.urls import ArtifactUrls
@@ -19,32 +19,32 @@ from batchrunner.sandbox.seeded_random import seeded_id
 
 Shown = dict[str, Any]
 
-#: What the shortest form of a run in the list has.
+#: The fields of a run in the short form of the list.
 _SHORT = ("run_id", "status", "goal", "created_at", "started_at", "finished_at")
 
 
 def instant(at: datetime) -> str:
-    """Write an instant as the API does: UTC, in milliseconds."""
+    """Return an instant as the API writes it: UTC, in milliseconds."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def cancelled(run: Run, *, was_open: bool) -> Shown:
-    """Show what became of a cancel: a run that had ended is told as it ended."""
+def cancelled(run: SandboxRun, *, was_open: bool) -> Shown:
+    """Show the outcome of a cancel request; a run that had ended is shown as it ended."""
     is_cancelled = run.status is Status.CANCELLED
-    told = "Run already cancelled" if is_cancelled else "Run already finished"
+    message = "Run already cancelled" if is_cancelled else "Run already finished"
     return {
         "run_id": run.run_id,
         "status": run.status.value,
         "cancelled_at": _instant_or_none(run.finished_at) if is_cancelled else None,
-        "message": None if was_open else told,
+        "message": None if was_open else message,
     }
 
 
-def wallet(balance: Decimal, world: SandboxConfig, now: datetime) -> Shown:
+def wallet(balance: Decimal, config: SandboxConfig, now: datetime) -> Shown:
     """Show the wallet of an account that pays for each step."""
     meter = {
         "label": "Agent step",
-        "unit_amount": f"{world.price:f}",
+        "unit_amount": f"{config.price:f}",
         "currency": "USD",
         "per": "step",
     }
@@ -53,7 +53,7 @@ def wallet(balance: Decimal, world: SandboxConfig, now: datetime) -> Shown:
         "currency": "USD",
         "as_of": instant(now),
     }
-    if world.answers("wallet") == "short":
+    if config.answers("wallet") == "short":
         return shown
     return {
         **shown,
@@ -64,31 +64,34 @@ def wallet(balance: Decimal, world: SandboxConfig, now: datetime) -> Shown:
 
 
 class View:
-    """Show runs as they are now, in the shapes that a world plays.
+    """Shows runs as they are now, in the shapes that the config's variants choose.
 
-    `fate_of` names what befalls the artifacts of a run.
+    `fault_of` returns the fault of a run's artifacts.
     """
 
     def __init__(
-        self, world: SandboxConfig, addresses: ArtifactUrls, fate_of: Callable[[Run], str | None]
+        self,
+        config: SandboxConfig,
+        addresses: ArtifactUrls,
+        fault_of: Callable[[SandboxRun], str | None],
     ) -> None:
         self._addresses = addresses
-        self._fate_of = fate_of
-        self._shots = world.answers("screenshots")
-        self._short = world.answers("listed_runs") == "short"
-        self._captures_all = world.answers("captures") == "screenshots"
+        self._fault_of = fault_of
+        self._shots = config.answers("screenshots")
+        self._short = config.answers("listed_runs") == "short"
+        self._captures_all = config.answers("captures") == "screenshots"
         self._changes = [
-            change for (name, answer), change in _CHANGES.items() if world.answers(name) == answer
+            change for (name, answer), change in _CHANGES.items() if config.answers(name) == answer
         ]
 
-    def full(self, run: Run, *, screenshots: str | None = None, html: str = "url") -> Shown:
+    def full(self, run: SandboxRun, *, screenshots: str | None = None, html: str = "url") -> Shown:
         """Show a run with its steps, as GET /v1/runs/{id} and POST /v1/runs/batch do."""
         steps = self._steps(run, screenshots=screenshots or self._shots, html=html)
         recorded = self.has(run, "recording")
-        video = self._addresses.video(run, self._fate_of(run)) if recorded else None
+        video = self._addresses.video(run, self._fault_of(run)) if recorded else None
         return self._changed(run, {**self._core(run), "video_url": video, "steps": steps})
 
-    def page(self, runs: Iterable[Run], *, total: int, next_cursor: str | None) -> Shown:
+    def page(self, runs: Iterable[SandboxRun], *, total: int, next_cursor: str | None) -> Shown:
         """Show one page of the list of runs."""
         pagination = {
             "total": total,
@@ -97,19 +100,19 @@ class View:
         }
         return {"data": [self._summary(run) for run in runs], "pagination": pagination}
 
-    def waited(self, run: Run) -> Shown:
-        """Show an ended run as `/run` answers; for one that was cancelled it has FAILED."""
+    def waited(self, run: SandboxRun) -> Shown:
+        """Show an ended run as `/run` answers; a cancelled run is shown as FAILED."""
         shown = self._changed(run, self._core(run))
         keys = ("run_id", "status", "started_at", "finished_at", "num_of_steps", "result", "error")
-        told = {key: shown[key] for key in keys}
+        body = {key: shown[key] for key in keys}
         if run.status is Status.CANCELLED:
             error = {"code": "CANCELLED", "message": "The run was cancelled"}
-            told["error"] = {**error, "category": "UNKNOWN", "retry_after": None}
-            told["status"] = Status.FAILED.value
-        return told
+            body["error"] = {**error, "category": "UNKNOWN", "retry_after": None}
+            body["status"] = Status.FAILED.value
+        return body
 
-    def event(self, run: Run) -> Shown:
-        """Show an ended run as a webhook hears of it."""
+    def event(self, run: SandboxRun) -> Shown:
+        """Show an ended run as a webhook reports it."""
         return {
             "event": f"run.{run.status.value.lower()}",
             "run_id": run.run_id,
@@ -117,24 +120,24 @@ class View:
             "data": self.full(run, screenshots="none"),
         }
 
-    def has(self, run: Run, what: str) -> bool:
-        """Tell whether something was captured of a run, and is there."""
+    def has(self, run: SandboxRun, what: str) -> bool:
+        """Return whether something was captured of a run and is available."""
         if run.started_at is None or not run.status.is_final:
             return False
         return self._captures(run, what)
 
-    def step_ids(self, run: Run) -> list[str]:
-        """Give the ids of a run's steps in order."""
-        ids = [seeded_id(run.run_id, place) for place in range(run.steps)]
-        if self._captured(run) and self._fate_of(run) == "artifact_traversal":
+    def step_ids(self, run: SandboxRun) -> list[str]:
+        """Return the ids of a run's steps in order."""
+        ids = [seeded_id(run.run_id, index) for index in range(run.steps)]
+        if self._captured(run) and self._fault_of(run) == "artifact_traversal":
             return [f"../../../{each}" for each in ids]
         return ids
 
-    def _summary(self, run: Run) -> Shown:
+    def _summary(self, run: SandboxRun) -> Shown:
         shown = self._changed(run, self._core(run))
         return {key: shown[key] for key in _SHORT} if self._short else shown
 
-    def _core(self, run: Run) -> Shown:
+    def _core(self, run: SandboxRun) -> Shown:
         return {
             "run_id": run.run_id,
             "status": run.status.value,
@@ -153,72 +156,74 @@ class View:
             "browser_config": _browser_config(run),
         }
 
-    def _changed(self, run: Run, shown: Shown) -> Shown:
+    def _changed(self, run: SandboxRun, shown: Shown) -> Shown:
         for change in self._changes:
             change(shown, run)
         return shown
 
-    def _captured(self, run: Run) -> bool:
+    def _captured(self, run: SandboxRun) -> bool:
         return self._captures_all or "capture_config" in run.body
 
-    def _captures(self, run: Run, what: str) -> bool:
+    def _captures(self, run: SandboxRun, what: str) -> bool:
         usual = what == "screenshots" and self._captures_all
         return bool(run.body.get("capture_config", {}).get(what, usual))
 
-    def _steps(self, run: Run, *, screenshots: str, html: str) -> list[Shown]:
+    def _steps(self, run: SandboxRun, *, screenshots: str, html: str) -> list[Shown]:
         if run.started_at is None or run.finished_at is None:
             return []
-        lasts = (run.finished_at - run.started_at) / max(run.steps, 1)
-        fate = self._fate_of(run) if self._captured(run) else None
-        shoots = screenshots != "none" and self._captures(run, "screenshots")
-        reads = html != "none" and self._captures(run, "html")
+        step_duration = (run.finished_at - run.started_at) / max(run.steps, 1)
+        fault = self._fault_of(run) if self._captured(run) else None
+        shows_screenshots = screenshots != "none" and self._captures(run, "screenshots")
+        shows_html = html != "none" and self._captures(run, "html")
         address = self._addresses.step
         return [
             {
                 "id": step_id,
-                "timestamp": instant(run.started_at + place * lasts),
+                "timestamp": instant(run.started_at + index * step_duration),
                 "status": Status.COMPLETED.value,
                 "action": action,
                 "screenshot": (
-                    inline(run, place)
-                    if shoots and screenshots == "base64"
-                    else address(run, seeded_id(run.run_id, place), "screenshot", fate)
-                    if shoots
+                    inline_screenshot(run, index)
+                    if shows_screenshots and screenshots == "base64"
+                    else address(run, seeded_id(run.run_id, index), "screenshot", fault)
+                    if shows_screenshots
                     else None
                 ),
                 "html": (
-                    address(run, seeded_id(run.run_id, place), "html", fate) if reads else None
+                    address(run, seeded_id(run.run_id, index), "html", fault)
+                    if shows_html
+                    else None
                 ),
-                "duration": f"{lasts.total_seconds():.1f}s",
+                "duration": f"{step_duration.total_seconds():.1f}s",
             }
-            for place, (step_id, action) in enumerate(
+            for index, (step_id, action) in enumerate(
                 zip(self.step_ids(run), run.actions, strict=True)
             )
         ]
 
 
-def inline(run: Run, place: int) -> str:
-    """Give the picture of a step as a data URI."""
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg_of(run.html, place)).decode()
+def inline_screenshot(run: SandboxRun, index: int) -> str:
+    """Return the screenshot of a step as a data URI."""
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg_of(run.html, index)).decode()
 
 
-def recording(run: Run) -> bytes:
-    """Give the film of a run: one picture for each step, and one if it took none."""
-    return mp4_of([jpeg_of(run.html, place) for place in range(max(run.steps, 1))])
+def recording(run: SandboxRun) -> bytes:
+    """Return the recording of a run: one frame for each step, at least one."""
+    return mp4_of([jpeg_of(run.html, index) for index in range(max(run.steps, 1))])
 
 
 def _instant_or_none(at: datetime | None) -> str | None:
     return None if at is None else instant(at)
 
 
-def _browser_config(run: Run) -> Shown:
+def _browser_config(run: SandboxRun) -> Shown:
     proxy: Mapping[str, Any] = run.body.get("proxy_config", {"enabled": False})
     enabled = proxy["enabled"]
     country = proxy.get("country_code") if enabled else None
     return {"proxy_enabled": enabled, "proxy_country_code": country}
 
 
-def _schema_validation(run: Run) -> Shown | None:
+def _schema_validation(run: SandboxRun) -> Shown | None:
     if run.status is not Status.COMPLETED or "output_schema" not in run.body:
         return None
     errors = list(run.schema_errors)
@@ -228,46 +233,46 @@ def _schema_validation(run: Run) -> Shown | None:
 # ---- what other sources show ----
 
 
-def _camel(shown: Shown, run: Run) -> None:
+def _camel(shown: Shown, run: SandboxRun) -> None:
     shown["streamingUrl"] = shown.pop("streaming_url")
 
 
-def _bare_error(shown: Shown, run: Run) -> None:
+def _bare_error(shown: Shown, run: SandboxRun) -> None:
     if run.error is not None:
         shown["error"] = {"message": run.error["message"]}
 
 
-def _cased(case: Callable[[str], str]) -> Callable[[Shown, Run], None]:
-    def change(shown: Shown, run: Run) -> None:
+def _cased(case: Callable[[str], str]) -> Callable[[Shown, SandboxRun], None]:
+    def change(shown: Shown, run: SandboxRun) -> None:
         if run.error is not None and "code" in run.error:
             shown["error"] = {**run.error, "code": case(run.error["code"])}
 
     return change
 
 
-def _as_text(shown: Shown, run: Run) -> None:
+def _as_text(shown: Shown, run: SandboxRun) -> None:
     shown["result"] = None if run.result is None else json.dumps(run.result)
 
 
-def _nested(shown: Shown, run: Run) -> None:
+def _nested(shown: Shown, run: SandboxRun) -> None:
     shown["result"] = None if run.result is None else {"result": run.result}
 
 
-def _listed_steps(shown: Shown, run: Run) -> None:
+def _listed_steps(shown: Shown, run: SandboxRun) -> None:
     if run.status is Status.RUNNING:
         shown["num_of_steps"] = [{"action": f"Open {run.url}", "status": run.status.value}]
 
 
-def _without(*keys: str) -> Callable[[Shown, Run], None]:
-    def change(shown: Shown, run: Run) -> None:
+def _without(*keys: str) -> Callable[[Shown, SandboxRun], None]:
+    def change(shown: Shown, run: SandboxRun) -> None:
         for key in keys:
             del shown[key]
 
     return change
 
 
-#: What becomes of a run's usual shape: variant and answer → the change, in this order.
-_CHANGES: Mapping[tuple[str, str], Callable[[Shown, Run], None]] = {
+#: Changes to the usual shape of a run, by variant and answer, in this order.
+_CHANGES: Mapping[tuple[str, str], Callable[[Shown, SandboxRun], None]] = {
     ("error_code", "lower"): _cased(str.lower),
     ("error_code", "upper"): _cased(str.upper),
     ("run_error", "bare"): _bare_error,

@@ -1,4 +1,4 @@
-"""What goes over the wire in answer to a request: JSON, refusals, and silence."""
+"""HTTP responses: JSON, refusals in the shape of each variant, and no answer."""
 
 from __future__ import annotations
 
@@ -21,35 +21,35 @@ _BATCH_ENVELOPE = (400, 402, 403, 500)
 
 
 class Json(JSONResponse):
-    """JSON in ASCII, which can carry any text a client ever sent."""
+    """JSON in ASCII, which can carry any text that a client sent."""
 
     def render(self, content: Any) -> bytes:
-        """Write the content without a space."""
+        """Return the content as JSON without spaces."""
         return json.dumps(content, separators=(",", ":")).encode()
 
 
 class Awaited(Response):
-    """An answer that takes its time; nobody works on it once its client has gone."""
+    """An answer that takes time; work on it stops when its client disconnects."""
 
     def __init__(self, answer: Callable[[], Awaitable[Response]]) -> None:
         super().__init__()
         self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the answer when it is there."""
+        """Send the answer when it is ready."""
         async with anyio.create_task_group() as tasks:
 
-            async def leave() -> None:
-                await _gone(receive)
+            async def cancel_on_disconnect() -> None:
+                await _disconnected(receive)
                 tasks.cancel_scope.cancel()
 
-            tasks.start_soon(leave)
+            tasks.start_soon(cancel_on_disconnect)
             await (await self._answer())(scope, receive, send)
             tasks.cancel_scope.cancel()
 
 
 class _Silence(Response):
-    """The head of an answer and then nothing: the server hangs up, at once or with its client."""
+    """An answer that never comes: the server disconnects, at once or after its client."""
 
     def __init__(self, *, hangs: bool) -> None:
         super().__init__()
@@ -57,24 +57,24 @@ class _Silence(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._hangs:
-            await _gone(receive)
+            await _disconnected(receive)
             return
         headers = [(b"content-type", b"application/json"), (b"content-length", b"1")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
 
 
-async def _gone(receive: Receive) -> None:
+async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 class Refusals:
-    """Put refusals into the shapes that a world plays."""
+    """Puts refusals into the shapes that the config's variants choose."""
 
-    def __init__(self, world: SandboxConfig) -> None:
-        self._waits = world.answers("retry_after") == "sent"
-        self._flat = world.answers("envelope") == "flat"
-        self._batch = world.answers("batch_error")
+    def __init__(self, config: SandboxConfig) -> None:
+        self._waits = config.answers("retry_after") == "sent"
+        self._flat = config.answers("envelope") == "flat"
+        self._batch = config.answers("batch_error")
 
     def answer(self, refused: ApiErrorAnswer) -> Response:
         """Answer with an error in its envelope."""
@@ -92,7 +92,7 @@ class Refusals:
         return self._sent(refused, {"run_ids": None, **self._enveloped(refused)})
 
     async def refused(self, request: Request, error: Exception) -> Response:
-        """Answer what an endpoint raised: a refusal, silence, or a way that leads nowhere."""
+        """Answer an exception of an endpoint: a refusal, no answer, or an unknown path."""
         match error:
             case ApiErrorAnswer():
                 return self.answer(error)
@@ -120,7 +120,7 @@ class Refusals:
 
 
 def _listed(refused: ApiErrorAnswer) -> list[dict[str, Any]]:
-    """Give one error for each issue, with the index of its run; None if it is of no single run."""
+    """Return one error for each issue, with the index of its run; None if it has no single run."""
     code, message = refused.error["code"], refused.error["message"]
     issues = refused.error.get("details")
     if not isinstance(issues, list):

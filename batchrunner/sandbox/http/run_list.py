@@ -1,4 +1,4 @@
-"""The list of runs: what a query finds, in which order, and where the next page begins."""
+"""The list of runs: filters, order and pages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from batchrunner.sandbox.http.errors import invalid
 from batchrunner.sandbox.http.response_bodies import instant
 from batchrunner.sandbox.http.validators import issue
-from batchrunner.sandbox.journal import Run
+from batchrunner.sandbox.journal import SandboxRun
 from batchrunner.sandbox.scenario import SandboxConfig
 
 _DEFAULT_LIMIT = 20
@@ -25,23 +25,25 @@ Key = tuple[datetime, str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunPage:
-    """Hold the runs of one page, how many there are on all pages, and the way to the next."""
+class RunListPage:
+    """The runs of one page, their number on all pages, and the cursor of the next page."""
 
-    runs: list[Run]
+    runs: list[SandboxRun]
     total: int
     next_cursor: str | None
 
 
-def list_page(runs: Iterable[Run], query: Mapping[str, str], world: SandboxConfig) -> RunPage:
-    """Find the page of runs that a checked query asks for.
+def list_page(
+    runs: Iterable[SandboxRun], query: Mapping[str, str], config: SandboxConfig
+) -> RunListPage:
+    """Return the page of runs that a valid query asks for.
 
-    Both bounds of created_at are usually exclusive: the strict reading, which a client must
-    survive. Runs created in the same millisecond are in the order of their ids, so a cursor never
-    skips one.
+    Both bounds of created_at are usually exclusive, because a client must also work with this
+    strict interpretation. Runs created in the same millisecond are in the order of their ids, so
+    a cursor never skips one.
     """
     newest_first = query.get("sort_direction", "desc") == "desc"
-    found = sorted(_fitting(runs, query, world), key=_key, reverse=newest_first)
+    found = sorted(_fitting(runs, query, config), key=_key, reverse=newest_first)
     rest = found
     if "cursor" in query:
         last = _read(query["cursor"])
@@ -49,18 +51,22 @@ def list_page(runs: Iterable[Run], query: Mapping[str, str], world: SandboxConfi
     limit = int(float(query.get("limit", _DEFAULT_LIMIT)))
     shown = rest[:limit]
     more = len(rest) > limit
-    return RunPage(runs=shown, total=len(found), next_cursor=_cursor(shown[-1]) if more else None)
+    return RunListPage(
+        runs=shown, total=len(found), next_cursor=_cursor(shown[-1]) if more else None
+    )
 
 
-def _fitting(runs: Iterable[Run], query: Mapping[str, str], world: SandboxConfig) -> list[Run]:
-    # Every search meets every run of the account: the query is read once, not for each of them.
+def _fitting(
+    runs: Iterable[SandboxRun], query: Mapping[str, str], config: SandboxConfig
+) -> list[SandboxRun]:
+    # Every search reads every run of the account: parse the query once, not for each run.
     status, text = query.get("status"), query.get("goal", "").lower()
     after = _instant(query["created_after"]) if "created_after" in query else None
     before = _instant(query["created_before"]) if "created_before" in query else None
-    if world.answers("bounds") == "inclusive":
+    if config.answers("bounds") == "inclusive":
         after = after and after - _TICK
         before = before and before + _TICK
-    if world.answers("goal_search") == "pattern":
+    if config.answers("goal_search") == "pattern":
         fits = _pattern(text)
         runs, text = [run for run in runs if fits.search(run.goal.lower())], ""
     return [
@@ -78,7 +84,7 @@ def _pattern(text: str) -> re.Pattern[str]:
     return re.compile("".join(wild.get(each) or re.escape(each) for each in text), re.DOTALL)
 
 
-def _key(run: Run) -> Key:
+def _key(run: SandboxRun) -> Key:
     return run.created_at, run.run_id
 
 
@@ -86,7 +92,7 @@ def _instant(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def _cursor(run: Run) -> str:
+def _cursor(run: SandboxRun) -> str:
     last = {"id": run.run_id, "createdAt": instant(run.created_at)}
     return base64.b64encode(json.dumps(last, separators=(",", ":")).encode()).decode()
 

@@ -1,4 +1,4 @@
-"""The sandbox on a port of this machine: the API and the sample sites, on the real clock."""
+"""Serves the sandbox on a port of this machine: the API and the sample sites, on the real clock."""
 
 from __future__ import annotations
 
@@ -30,42 +30,42 @@ from batchrunner.sandbox.scenario import SandboxConfig
 from batchrunner.sandbox.sites import sites_app
 
 _ADDRESS = "127.0.0.1"
-#: Any other Host is a page elsewhere that had its name resolve to this machine.
+#: Any other Host means that a foreign page made its name resolve to this machine.
 _HOSTS = (_ADDRESS, "localhost", "[::1]", "*.test")
-#: Seconds between two looks at what is due, so that results are there before anybody asks.
+#: Seconds between two updates, so that results are ready before a client reads them.
 _TICK = 0.25
 _WEBHOOK = {"User-Agent": "sandbox-webhook/1.0"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Served:
-    """Tell where a sandbox is served, and give its ledger; `ended` is set when it stops."""
+    """A sandbox that is served: its url and its journal; `ended` is set when it stops."""
 
     url: str
-    ledger: Journal
+    journal: Journal
     ended: threading.Event
 
 
 @contextmanager
 def serve(
-    world: SandboxConfig,
+    config: SandboxConfig,
     *,
-    ledger_path: Path | None = None,
+    journal_path: Path | None = None,
     port: int = 0,
     middleware: Middleware = no_middleware,
 ) -> Iterator[Served]:
-    """Serve a sandbox from a thread while the block runs; port 0 takes a free one.
+    """Serve a sandbox from a thread while the block runs; port 0 chooses a free one.
 
-    Raises OSError if the port is taken; what broke the server is raised when the block ends.
+    Raises OSError if the port is taken. An error of the server is raised when the block ends.
     """
     with (
         _listening(port) as listener,
-        closing(Journal(ledger_path)) as ledger,
+        closing(Journal(journal_path)) as journal,
         start_blocking_portal("asyncio") as portal,
     ):
         url = f"http://{_ADDRESS}:{listener.getsockname()[1]}"
-        served = Served(url=url, ledger=ledger, ended=threading.Event())
-        running, server = portal.start_task(_run, listener, world, ledger, middleware)
+        served = Served(url=url, journal=journal, ended=threading.Event())
+        running, server = portal.start_task(_run, listener, config, journal, middleware)
         running.add_done_callback(lambda _: served.ended.set())
         try:
             yield served
@@ -75,10 +75,10 @@ def serve(
 
 
 def serve_forever(
-    world: SandboxConfig, port: int, ledger_path: Path | None, on_ready: Callable[[str], None]
+    config: SandboxConfig, port: int, journal_path: Path | None, on_ready: Callable[[str], None]
 ) -> None:
-    """Serve a sandbox until SIGINT or SIGTERM; `on_ready` is told its url. Main thread only."""
-    with serve(world, ledger_path=ledger_path, port=port) as served:
+    """Serve a sandbox until SIGINT or SIGTERM; call *on_ready* with its url. Main thread only."""
+    with serve(config, journal_path=journal_path, port=port) as served:
 
         def end(number: int, frame: FrameType | None) -> None:
             served.ended.set()
@@ -93,12 +93,12 @@ def serve_forever(
 
 
 def _listening(port: int) -> socket.socket:
-    # With the protocol's name asyncio knows it for TCP, and holds no part of an answer back.
+    # With the protocol named, asyncio knows that it is TCP, and does not delay parts of answers.
     listener = socket.socket(proto=socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((_ADDRESS, port))
-        listener.listen(1024)  # from here on clients may connect, and wait
+        listener.listen(1024)  # from now on clients can connect, and wait
     except OSError as error:
         listener.close()
         message = f"port {port} cannot be used: {error.strerror}; name another, or 0 for a free one"
@@ -108,8 +108,8 @@ def _listening(port: int) -> socket.socket:
 
 async def _run(
     listener: socket.socket,
-    world: SandboxConfig,
-    ledger: Journal,
+    config: SandboxConfig,
+    journal: Journal,
     middleware: Middleware,
     *,
     task_status: TaskStatus[uvicorn.Server],
@@ -121,10 +121,10 @@ async def _run(
     ):
         home = f"http://{_ADDRESS}:{listener.getsockname()[1]}"
         sandbox = Sandbox(
-            world=world,
+            config=config,
             now=_now,
             agent=Agent(client),
-            ledger=ledger,
+            journal=journal,
             home=home,
             middleware=middleware,
         )
@@ -142,9 +142,9 @@ def _server(app: ASGIApp) -> uvicorn.Server:
         uvicorn.Config(
             TrustedHostMiddleware(app, allowed_hosts=_HOSTS, www_redirect=False),
             log_level="warning",
-            log_config=None,  # the log goes where the program's goes
+            log_config=None,  # log as the program does
             access_log=False,
-            date_header=False,  # the API tells the time itself
+            date_header=False,  # the API sends this header itself
             lifespan="off",
             timeout_graceful_shutdown=1,
         )
@@ -158,7 +158,7 @@ async def _tick(sandbox: Sandbox) -> None:
 
 
 async def _deliver(sandbox: Sandbox) -> None:
-    # No proxy, no cookie and no name of our own: a webhook goes where it was asked for.
+    # No proxy, no cookie, no other name: a webhook goes exactly to the address that was named.
     async with httpx.AsyncClient(trust_env=False, headers=_WEBHOOK) as client:
         while True:
             await sandbox.deliver(client)
@@ -166,7 +166,7 @@ async def _deliver(sandbox: Sandbox) -> None:
 
 
 class _Front:
-    """Send requests for sample sites to them, and all others to the API."""
+    """Routes requests for sample sites to the sites, and all others to the API."""
 
     def __init__(self, *, api: ASGIApp, sites: ASGIApp) -> None:
         self._api = api
@@ -179,7 +179,7 @@ class _Front:
 
 
 def _not_a_dropped_connection(record: logging.LogRecord) -> bool:
-    # Dropping a connection is what a fate asks for; to the server it looks like a mistake.
+    # A fault may drop a connection on purpose; uvicorn takes that for a bug.
     return not record.getMessage().startswith("ASGI callable returned without")
 
 

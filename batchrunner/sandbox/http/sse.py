@@ -1,4 +1,4 @@
-"""The events of a run as run-sse sends them."""
+"""The stream of a run's events, as run-sse sends them."""
 
 from __future__ import annotations
 
@@ -7,30 +7,32 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from batchrunner.sandbox.http.response_bodies import instant
-from batchrunner.sandbox.journal import Run
+from batchrunner.sandbox.journal import SandboxRun
 from batchrunner.sandbox.service import Service
 
-#: Seconds of silence before the stream says that it is alive.
-HEARTBEAT = 15.0
+#: Seconds of silence before the stream sends a heartbeat.
+HEARTBEAT_SECONDS = 15.0
 _CAMEL = {"run_id": "runId", "streaming_url": "streamingUrl", "result": "resultJson"}
 
 
 class Stream:
-    """Tell a run from its creation to its end."""
+    """Reports a run from its creation to its end."""
 
     def __init__(self, service: Service, run_id: str) -> None:
         self._service = service
         self._run_id = run_id
-        self._camel = service.world.answers("names") == "camel"
+        self._camel = service.config.answers("names") == "camel"
 
     async def frames(self) -> AsyncIterator[bytes]:
-        """Give one frame after the other; the last one tells how the run ended."""
-        at_once = self._service.world.answers("stream_start") == "at_once"
+        """Yield the frames in order; the last one says how the run ended."""
+        at_once = self._service.config.answers("stream_start") == "at_once"
         if at_once:
             yield self._frame("STARTED")
         running = False
         while True:
-            run = await self._service.reach(self._run_id, running=not running, patience=HEARTBEAT)
+            run = await self._service.wait_for(
+                self._run_id, running=not running, seconds=HEARTBEAT_SECONDS
+            )
             if run is None:
                 yield self._frame("HEARTBEAT", of_run=False)
                 continue
@@ -44,7 +46,7 @@ class Stream:
                 yield self._complete(run)
                 return
 
-    def _running(self, run: Run, *, started: bool) -> list[bytes]:
+    def _running(self, run: SandboxRun, *, started: bool) -> list[bytes]:
         """Tell that the run has a browser, unless it ended before it got one."""
         frames = [] if started else [self._frame("STARTED")]
         live = self._service.addresses.live(run)
@@ -54,10 +56,10 @@ class Stream:
             frames.append(self._frame("PROGRESS", purpose=f"Open {run.url}"))
         return frames
 
-    def _complete(self, run: Run) -> bytes:
+    def _complete(self, run: SandboxRun) -> bytes:
         shown = self._service.view.full(run, screenshots="none")
         error = shown["error"]
-        if error is not None and self._service.world.answers("stream_error") == "text":
+        if error is not None and self._service.config.answers("stream_error") == "text":
             error = error["message"]
         ended = {"result": shown["result"], "error": error}
         return self._frame("COMPLETE", status=run.status.value, **ended)

@@ -1,4 +1,4 @@
-"""Checks of JSON values that say what is wrong in the words of the API's own validator."""
+"""Checks of JSON values; their messages are those of the API's own validator."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from batchrunner.sandbox.http.errors import Issue
 Path = tuple[str | int, ...]
 Check = Callable[[Any, Path], list[Issue]]
 
-#: Stands for a key that is not there.
+#: Stands for a missing key.
 MISSING = object()
 
 _JAVASCRIPT: Mapping[type, str] = {
@@ -30,29 +30,29 @@ _INSTANT = re.compile(
 
 
 def issue(code: str, path: Path, message: str, **more: Any) -> Issue:
-    """Write down one mistake, where it is and what else its code has to tell."""
+    """Return one issue: its code, its path, its message and further fields of that code."""
     return {"code": code, "path": list(path), "message": message, **more}
 
 
 def wrong_type(expected: str, value: Any, path: Path) -> list[Issue]:
-    """Say that a value is of another type than expected."""
+    """Return the issue that a value has another type than expected."""
     message = f"Invalid input: expected {expected}, received {_type_of(value)}"
     return [issue("invalid_type", path, message, expected=expected)]
 
 
-def text(*, least: int = 0, most: int | None = None) -> Check:
-    """Want a string with this many characters."""
+def text(*, minimum: int = 0, maximum: int | None = None) -> Check:
+    """Require a string of this length."""
 
     def check(value: Any, path: Path) -> list[Issue]:
         if not isinstance(value, str):
             return wrong_type("string", value, path)
-        return _sized(len(value), least, most, "string", "characters", path)
+        return _sized(len(value), minimum, maximum, "string", "characters", path)
 
     return check
 
 
 def url(*schemes: str) -> Check:
-    """Want an absolute URL with one of these schemes."""
+    """Require an absolute URL with one of these schemes."""
 
     def check(value: Any, path: Path) -> list[Issue]:
         if not isinstance(value, str):
@@ -65,7 +65,7 @@ def url(*schemes: str) -> Check:
 
 
 def instant(value: Any, path: Path) -> list[Issue]:
-    """Want an ISO 8601 date and time with its offset from UTC."""
+    """Require an ISO 8601 date and time with its offset from UTC."""
     if not isinstance(value, str):
         return wrong_type("string", value, path)
     if not _INSTANT.fullmatch(value):
@@ -74,25 +74,25 @@ def instant(value: Any, path: Path) -> list[Issue]:
 
 
 def flag(value: Any, path: Path) -> list[Issue]:
-    """Want true or false."""
+    """Require true or false."""
     return [] if isinstance(value, bool) else wrong_type("boolean", value, path)
 
 
-def whole(*, least: int, most: int | None = None) -> Check:
-    """Want a whole number between two bounds; 5.0 is one, as in JavaScript."""
+def whole(*, minimum: int, maximum: int | None = None) -> Check:
+    """Require a whole number between two bounds; 5.0 counts as one, as in JavaScript."""
 
     def check(value: Any, path: Path) -> list[Issue]:
         if isinstance(value, bool) or not isinstance(value, int | float):
             return wrong_type("number", value, path)
         if value != value or value % 1 != 0:
             return wrong_type("int", value, path)
-        return _sized(value, least, most, "number", None, path)
+        return _sized(value, minimum, maximum, "number", None, path)
 
     return check
 
 
 def one_of(*values: str) -> Check:
-    """Want one of these strings."""
+    """Require one of these strings."""
     message = "Invalid option: expected one of " + "|".join(f'"{value}"' for value in values)
 
     def check(value: Any, path: Path) -> list[Issue]:
@@ -104,7 +104,7 @@ def one_of(*values: str) -> Check:
 
 
 def pattern(expression: str) -> Check:
-    """Want a string that a regular expression fits as a whole."""
+    """Require a string that matches a regular expression completely."""
 
     def check(value: Any, path: Path) -> list[Issue]:
         if not isinstance(value, str):
@@ -117,22 +117,22 @@ def pattern(expression: str) -> Check:
     return check
 
 
-def list_of(entry: Check, *, least: int = 0, most: int | None = None) -> Check:
-    """Want an array of this many entries that each pass a check."""
+def list_of(entry: Check, *, minimum: int = 0, maximum: int | None = None) -> Check:
+    """Require an array of this length whose entries pass a check."""
 
     def check(value: Any, path: Path) -> list[Issue]:
         if not isinstance(value, list):
             return wrong_type("array", value, path)
-        issues = _sized(len(value), least, most, "array", "items", path)
+        issues = _sized(len(value), minimum, maximum, "array", "items", path)
         return issues or [
-            found for place, each in enumerate(value) for found in entry(each, (*path, place))
+            found for index, each in enumerate(value) for found in entry(each, (*path, index))
         ]
 
     return check
 
 
 def mapping(value: Any, path: Path) -> list[Issue]:
-    """Want an object, whatever is in it."""
+    """Require an object with any content."""
     return [] if isinstance(value, dict) else wrong_type("object", value, path)
 
 
@@ -143,7 +143,7 @@ def record(
     rules: Sequence[Check] = (),
     closed: bool = True,
 ) -> Check:
-    """Want an object of these fields; the rules look at it as a whole once its fields are right."""
+    """Require an object of these fields; the rules check the whole object if its fields pass."""
 
     def check(value: Any, path: Path) -> list[Issue]:
         if not isinstance(value, dict):
@@ -169,15 +169,15 @@ def _unrecognized(keys: list[str], path: Path) -> Issue:
 
 
 def _sized(
-    size: float, least: int, most: int | None, origin: str, unit: str | None, path: Path
+    size: float, minimum: int, maximum: int | None, origin: str, unit: str | None, path: Path
 ) -> list[Issue]:
     verb, unit = ("to have ", f" {unit}") if unit else ("to be ", "")
-    if size < least:
-        message = f"Too small: expected {origin} {verb}>={least}{unit}"
-        return [issue("too_small", path, message, origin=origin, minimum=least, inclusive=True)]
-    if most is not None and size > most:
-        message = f"Too big: expected {origin} {verb}<={most}{unit}"
-        return [issue("too_big", path, message, origin=origin, maximum=most, inclusive=True)]
+    if size < minimum:
+        message = f"Too small: expected {origin} {verb}>={minimum}{unit}"
+        return [issue("too_small", path, message, origin=origin, minimum=minimum, inclusive=True)]
+    if maximum is not None and size > maximum:
+        message = f"Too big: expected {origin} {verb}<={maximum}{unit}"
+        return [issue("too_big", path, message, origin=origin, maximum=maximum, inclusive=True)]
     return []
 
 

@@ -1,4 +1,4 @@
-"""Vault and profiles over HTTP, as far as official clients show them."""
+"""HTTP endpoints for the vault and browser profiles, as far as official clients show them."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from batchrunner.sandbox.vault import Vault
 
 
 class VaultAndProfileEndpoints:
-    """Answer for what stands beside the runs of an account."""
+    """Answers requests about the vault and the profiles of an account."""
 
-    def __init__(self, world: SandboxConfig, home: str, now: Callable[[], datetime]) -> None:
-        self._vault = Vault(world, now())
-        self._profiles = Profiles(world, home, now())
+    def __init__(self, config: SandboxConfig, home: str, now: Callable[[], datetime]) -> None:
+        self._vault = Vault(config, now())
+        self._profiles = Profiles(config, home, now())
         self._now = now
 
     def routes(self) -> list[Route]:
-        """Give the endpoints."""
+        """Return the endpoints."""
         profile = "/v1/profiles/{profile}"
         table = [
             ("GET", "/v1/vault/items", self._items),
@@ -43,7 +43,7 @@ class VaultAndProfileEndpoints:
         return [Route(path, endpoint, methods=[method]) for method, path, endpoint in table]
 
     def admit(self, body: dict[str, Any], path: Sequence[str | int]) -> dict[str, Any]:
-        """Give a run the profile that it starts with; refuse one that wants what is not there."""
+        """Return a run's body with its profile; refuse unknown logins and profiles."""
         self._vault.admit(body, path)
         self._profiles.admit(body, path)
         if body.get("use_profile"):

@@ -1,4 +1,4 @@
-"""Artifacts that mean their client no good: what each fate sends in their place."""
+"""Artifacts with faults: what each fault sends in place of the file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SCRIPT = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(document.domai
 
 
 class _Cut(Response):
-    """Half of a body, and then the connection drops."""
+    """Sends half of a body, then drops the connection."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send(
@@ -59,15 +59,15 @@ def _truncated(content: bytes, media: str) -> Response:
 
 def _dripping(content: bytes, media: str) -> Response:
     async def drops() -> AsyncIterator[bytes]:
-        for place in range(len(content)):
-            yield content[place : place + 1]
+        for start in range(len(content)):
+            yield content[start : start + 1]
             await anyio.sleep(1)
 
     length = {"Content-Length": str(len(content))}
     return StreamingResponse(drops(), media_type=media, headers=length)
 
 
-#: What each fate sends, given what it should have sent.
+#: What each fault sends, from the content that it should have sent.
 _SENT: Mapping[str, Callable[[bytes, str], Response]] = {
     "artifact_redirected": _redirected,
     "artifact_mistyped": _mistyped,
@@ -78,7 +78,7 @@ _SENT: Mapping[str, Callable[[bytes, str], Response]] = {
 }
 
 
-def faulty_content(fate: str | None, content: bytes, media: str) -> Response:
-    """Send an artifact, or what its fate makes of it."""
-    spoiled = _SENT.get(fate or "")
+def faulty_content(fault: str | None, content: bytes, media: str) -> Response:
+    """Return an artifact, or what its fault sends instead."""
+    spoiled = _SENT.get(fault or "")
     return Response(content, media_type=media) if spoiled is None else spoiled(content, media)

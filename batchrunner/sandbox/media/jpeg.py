@@ -1,4 +1,4 @@
-"""What a browser would show of a page, as a small JPEG: a mosaic of its words."""
+"""Draws a page as a small JPEG: a mosaic of its words."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ _PAPER, _INK, _BAR = 245, 70, 120
 _UNSEEN = re.compile(r"<(script|style|head)\b.*?</\1>|<!--.*?-->", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<[^>]*>")
 _BREAK = re.compile(r"<(?:/?(?:p|div|tr|li|h\d|section|table)|br)\b[^>]*>", re.IGNORECASE)
-#: Longest text that can reach the picture.
+#: Longest text that is drawn.
 _MAX_CHARACTERS = 20_000
 
-# The standard table for even areas: how many codes of each length, and what they stand for.
+# The standard table for even areas: the number of codes of each length, and their values.
 _AREA_COUNTS = bytes((0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0))
 _AREA_VALUES = bytes(range(12))
-#: One code for details of a square: there are none.
+#: The only code for details of a square: no details.
 _DETAIL_COUNTS, _DETAIL_VALUES = bytes((1, *(0,) * 15)), b"\0"
 
 
 def jpeg_of(html: str, step: int) -> bytes:
-    """Draw the page of a step; pictures of two steps differ, those of one are the same."""
+    """Return the picture of a step; the same step gives the same picture, other steps others."""
     return _jpeg([_row(line, step) for line in _lines(html, step)])
 
 
 def _lines(html: str, step: int) -> Iterator[str]:
-    """Give one line for each row of squares: a bar, then the page's words."""
+    """Yield one line for each row of squares: a bar, then the page's words."""
     yield ""
     text = _TAG.sub(" ", _BREAK.sub("\n", _UNSEEN.sub(" ", html[:_MAX_CHARACTERS])))
     words = [" ".join(line.split()) for line in text.split("\n")]
@@ -42,12 +42,12 @@ def _row(line: str, step: int) -> list[int]:
     if not line:
         bar = (step + 1) % _WIDTH
         return [_INK] * bar + [_BAR] * (_WIDTH - bar)
-    half = [line[place : place + 2].strip() for place in range(0, 2 * (_WIDTH - 2), 2)]
+    half = [line[start : start + 2].strip() for start in range(0, 2 * (_WIDTH - 2), 2)]
     return [_PAPER, *(_INK + 80 * (len(each) < 2) if each else _PAPER for each in half), _PAPER]
 
 
 def _jpeg(rows: list[list[int]]) -> bytes:
-    """Write even grey squares as a baseline JPEG."""
+    """Return even grey squares as a baseline JPEG."""
     return b"".join(
         (
             b"\xff\xd8",
@@ -73,8 +73,8 @@ def _squares(rows: list[list[int]]) -> bytes:
     for shade in (shade for row in rows for shade in row):
         change, before = shade - before - (128 if not bits else 0), shade
         size = abs(change).bit_length()
-        told = change if change >= 0 else change + (1 << size) - 1
-        bits.append(codes[size] + (f"{told:0{size}b}" if size else "") + "0")
+        code_value = change if change >= 0 else change + (1 << size) - 1
+        bits.append(codes[size] + (f"{code_value:0{size}b}" if size else "") + "0")
     text = "".join(bits)
     text += "1" * (-len(text) % 8)
     return int(text, 2).to_bytes(len(text) // 8, "big").replace(b"\xff", b"\xff\0")

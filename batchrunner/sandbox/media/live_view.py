@@ -1,13 +1,13 @@
-"""The live view of a run: a page that tells how it stands, and renews itself."""
+"""The live view of a run: a page that shows its status and reloads itself."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from html import escape
 
-from batchrunner.sandbox.journal import Run
+from batchrunner.sandbox.journal import SandboxRun
 
-#: Seconds between two looks of the page.
+#: Seconds between two reloads of the page.
 _RENEWED = 2
 
 _PAGE = """<!doctype html>
@@ -30,8 +30,8 @@ _PAGE = """<!doctype html>
 """
 
 
-def live_page(run: Run, now: datetime) -> bytes:
-    """Show a run that was started; what its maker wrote is text, never markup."""
+def live_page(run: SandboxRun, now: datetime) -> bytes:
+    """Return the page of a run that was started; goal and url are text, never markup."""
     ends = run.finished_at or now
     return _PAGE.format(
         renewal="" if run.finished_at else f'<meta http-equiv="refresh" content="{_RENEWED}">\n',

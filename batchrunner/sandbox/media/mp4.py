@@ -1,4 +1,4 @@
-"""A recording of a run: its pictures as an MP4, one a second."""
+"""Writes the recording of a run: an MP4 of its pictures, one per second."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import struct
 from collections.abc import Sequence
 
 _WIDTH, _HEIGHT = 320, 240
-#: No turning and no scaling, as MP4 writes it.
+#: The identity matrix of MP4: no rotation, no scaling.
 _UPRIGHT = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
-#: What a track of JPEGs is called in MPEG-4.
+#: The MPEG-4 object type of a track of JPEGs.
 _JPEG = 0x6C
 
 
 def mp4_of(pictures: Sequence[bytes]) -> bytes:
-    """Put JPEGs of 320 by 240 pixels one behind the other; there is at least one."""
+    """Return an MP4 of JPEGs of 320 by 240 pixels; there must be at least one."""
     head = _box(b"ftyp", b"isom", struct.pack(">I", 512), b"isommp41")
     content = _box(b"mdat", *pictures)
     header = _full(

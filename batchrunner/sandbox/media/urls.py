@@ -1,4 +1,4 @@
-"""Addresses that runs carry: live views, screenshots, pages, recordings; some are signed."""
+"""The addresses of live views, screenshots, pages and recordings; some are signed."""
 
 from __future__ import annotations
 
@@ -6,61 +6,61 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from batchrunner.sandbox.faults import Status
-from batchrunner.sandbox.journal import Run
+from batchrunner.sandbox.journal import SandboxRun
 from batchrunner.sandbox.scenario import SandboxConfig
 from batchrunner.sandbox.seeded_random import seeded_id
 
 #: How long a signed address works.
 LIFETIME = timedelta(minutes=15)
-#: How long a live view outlives its run, where it does.
+#: How long a live view works after its run has ended, in the variant `day`.
 _A_DAY = timedelta(days=1)
-#: A host that is not the API's; no name server knows it.
+#: A host that is not the API's and does not exist.
 ELSEWHERE = "https://artifacts.elsewhere.test"
 
 
 class ArtifactUrls:
-    """Write addresses of artifacts, and tell which of them work now."""
+    """Writes addresses of artifacts, and knows which of them work now."""
 
-    def __init__(self, *, home: str, world: SandboxConfig, now: Callable[[], datetime]) -> None:
+    def __init__(self, *, home: str, config: SandboxConfig, now: Callable[[], datetime]) -> None:
         self.home = home
-        self._world = world
+        self._config = config
         self._now = now
-        self._lasts = _A_DAY if world.answers("live_view") == "day" else timedelta(0)
-        self._signs = world.answers("step_addresses") == "signed"
+        self._lasts = _A_DAY if config.answers("live_view") == "day" else timedelta(0)
+        self._signs = config.answers("step_addresses") == "signed"
 
-    def live(self, run: Run) -> str | None:
-        """Give the address of the live view, None when there is nothing to see."""
+    def live(self, run: SandboxRun) -> str | None:
+        """Return the address of the live view; None if there is none."""
         return f"{self.home}/live/{run.run_id}" if self.is_live(run) else None
 
-    def is_live(self, run: Run) -> bool:
-        """Tell whether the run's live view works."""
+    def is_live(self, run: SandboxRun) -> bool:
+        """Return whether the run's live view works."""
         if run.finished_at is None or run.started_at is None:
             return run.status is Status.RUNNING
         return self._now() < run.finished_at + self._lasts
 
-    def step(self, run: Run, step_id: str, what: str, fate: str | None) -> str:
-        """Give the address of a step's screenshot or HTML; it has the short form of the step."""
+    def step(self, run: SandboxRun, step_id: str, what: str, fault: str | None) -> str:
+        """Return the address of a step's screenshot or HTML."""
         path = f"/runs/{run.run_id}/steps/{step_id[:8]}/{what}"
-        return self._at(path, fate, signed=self._signs)
+        return self._at(path, fault, signed=self._signs)
 
-    def video(self, run: Run, fate: str | None) -> str:
-        """Give an address of the recording that works from now on for 15 minutes."""
-        return self._at(f"/artifacts/{run.run_id}/recording.mp4", fate, signed=True)
+    def video(self, run: SandboxRun, fault: str | None) -> str:
+        """Return an address of the recording that works for 15 minutes from now."""
+        return self._at(f"/artifacts/{run.run_id}/recording.mp4", fault, signed=True)
 
     def works(self, path: str, query: Mapping[str, str]) -> bool:
-        """Tell whether a signed address is ours and not too old."""
+        """Return whether a signed address is ours and has not expired."""
         expires = query.get("expires", "")
         if query.get("signature") != self._signature(path, expires):
             return False
         return self._now().timestamp() < int(expires)
 
-    def _at(self, path: str, fate: str | None, *, signed: bool) -> str:
-        home = ELSEWHERE if fate == "artifact_elsewhere" else self.home
+    def _at(self, path: str, fault: str | None, *, signed: bool) -> str:
+        home = ELSEWHERE if fault == "artifact_elsewhere" else self.home
         if not signed:
             return home + path
-        end = self._now() + (timedelta(0) if fate == "artifact_expired" else LIFETIME)
+        end = self._now() + (timedelta(0) if fault == "artifact_expired" else LIFETIME)
         expires = str(int(end.timestamp()))
         return f"{home}{path}?expires={expires}&signature={self._signature(path, expires)}"
 
     def _signature(self, path: str, expires: str) -> str:
-        return seeded_id(self._world.seed, "signature", path, expires).replace("-", "")
+        return seeded_id(self._config.seed, "signature", path, expires).replace("-", "")

@@ -15,7 +15,7 @@ from batchrunner.sandbox.sites.rendering import page
 
 __all__ = ["sites_app"]
 
-#: name → (its pages, one sentence for a person who looks around)
+#: by name: its pages, and one sentence for people
 _SITES: dict[str, tuple[list[Route], str]] = {
     "shop": (shop.ROUTES, "A small shop: 26 products, many currencies, three pages."),
     "pricing": (simple_sites.PRICING, "Three plans with a price and a list of features each."),

@@ -1,4 +1,4 @@
-"""How every sample site renders a template and finds its data.
+"""Renders the templates of the sample sites, and loads their data.
 
 The sites' handlers are all coroutines: Starlette would run a plain function on a thread, and
 threads do not keep virtual time.

@@ -23,7 +23,7 @@ _SCHEMA_ORG = {
 
 
 def _stocked(number: int, product: dict[str, Any]) -> dict[str, Any]:
-    # 47 is coprime to 360: neighbours on the shelf get colours far apart.
+    # 47 is coprime to 360, so products side by side get very different colours.
     defaults = {"markup": "json-ld", "was": None, "sku": f"LL-{number:04}"}
     return {**defaults, **product, "number": number, "hue": number * 47 % 360}
 

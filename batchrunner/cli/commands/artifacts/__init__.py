@@ -1,4 +1,4 @@
-"""`batchrunner artifacts`: fetch and list what was captured of runs."""
+"""`batchrunner artifacts`: fetch and list what runs have captured."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from batchrunner.cli.exit_codes import ALL_SUCCEEDED, SOME_FAILED
-from batchrunner.cli.options import api_options, batch_of, db_option, help_option, opened
+from batchrunner.cli.options import api_options, batch_of, db_option, help_option, note, opened
 
 
 @click.command("fetch")
@@ -52,8 +52,7 @@ def command(
       batchrunner artifacts fetch example --job lamp --kind video -o captured
     """
     from batchrunner.app.api_call import api_of
-    from batchrunner.app.fetch_artifacts import checked_folder, fetch
-    from batchrunner.app.run_batch import bind
+    from batchrunner.app.fetch_artifacts import checked_folder, fetch_artifacts
     from batchrunner.cli.output.batch_text import artifact_lines
     from batchrunner.model.artifacts import ArtifactKind
     from batchrunner.text.terminal import term_safe
@@ -63,12 +62,9 @@ def command(
         found = batch_of(store, batch)
         folder = checked_folder(output)
         with api_of(db=db, **given) as api:
-            bind(store, found, api)
-            store.want_artifacts(found.id, job, lasting=False)
-            trouble = fetch(store, found, api, folder, key=job, kinds=chosen)
-        left = store.wanted_artifacts(found.id, 1, key=job, kinds=chosen)
+            result = fetch_artifacts(store, found, api, folder, key=job, kinds=chosen, say=note)
         for line in artifact_lines(store, found):
             click.echo(line, err=True)
-    if left:
-        click.echo(f"some are left: {term_safe(trouble or 'not asked for')}", err=True)
-    raise SystemExit(SOME_FAILED if left else ALL_SUCCEEDED)
+    if not result.is_complete:
+        click.echo(f"some are left: {term_safe(result.trouble or 'not asked for')}", err=True)
+    raise SystemExit(ALL_SUCCEEDED if result.is_complete else SOME_FAILED)

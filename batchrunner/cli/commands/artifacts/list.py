@@ -38,13 +38,15 @@ def command(
       batchrunner artifacts list example
       batchrunner artifacts list example --jsonl | jq -r 'select(.state == "refused") | .why'
     """
+    from batchrunner.app.list_artifacts import list_artifacts
     from batchrunner.cli.output.batch_text import artifact_lines
     from batchrunner.model.artifacts import ArtifactKind
 
     with opened(db) as store:
         found = batch_of(store, batch)
         listed = False
-        for artifact in store.artifacts(found.id, job, [ArtifactKind(kind) for kind in kinds]):
+        chosen = [ArtifactKind(kind) for kind in kinds]
+        for artifact in list_artifacts(store, found, job, chosen):
             click.echo(json.dumps(asdict(artifact)) if jsonl else _line(artifact))
             listed = True
         if not listed:

@@ -1,4 +1,4 @@
-"""`batchrunner runs`: list, show, cancel and adopt runs at the API, whoever started them."""
+"""`batchrunner runs`: list, show, cancel and adopt runs of the account."""
 
 from __future__ import annotations
 

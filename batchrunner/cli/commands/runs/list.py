@@ -11,11 +11,10 @@ from batchrunner.cli.run_filters import filter_options, filters
 from batchrunner.text.format import counted
 
 if TYPE_CHECKING:
-    from batchrunner.tinyfish.console_client import ConsoleClient
-    from batchrunner.tinyfish.console_views import RunPage
+    from batchrunner.tinyfish.console_views import RunListPage
 
-#: Runs on a page where nobody says how many, and at most: as the API has it.
-USUAL, MOST = 20, 100
+#: The API's default and maximum of runs on a page.
+DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 20, 100
 
 
 @click.command("list")
@@ -29,9 +28,10 @@ USUAL, MOST = 20, 100
 )
 @click.option(
     "--limit",
-    type=click.IntRange(1, MOST),
+    type=click.IntRange(1, MAX_PAGE_SIZE),
     metavar="N",
-    help=f"Runs per page, 1 to {MOST}.  [default: {USUAL}; {MOST} with --all]",
+    help=f"Runs per page, 1 to {MAX_PAGE_SIZE}.  "
+    f"[default: {DEFAULT_PAGE_SIZE}; {MAX_PAGE_SIZE} with --all]",
 )
 @click.option("--cursor", metavar="CURSOR", help="Begin with this page, which the last one named.")
 @click.option("--all", "every", is_flag=True, help="All pages.")
@@ -64,7 +64,8 @@ def command(
       batchrunner runs list --goal linkedin --created-after 2026-09-01 --created-before 2026-10-01
       batchrunner runs list --all --jsonl > runs.jsonl
     """
-    from batchrunner.app.api_call import api_of, call_api
+    from batchrunner.app.api_call import api_of
+    from batchrunner.app.read_runs import read_run_pages
     from batchrunner.tinyfish.console_client import query_of
 
     if as_json and jsonl:
@@ -72,40 +73,44 @@ def command(
     query = query_of(
         **filters(**chosen),
         oldest_first=sort == "asc",
-        limit=limit or (MOST if every else USUAL),
+        limit=limit or (MAX_PAGE_SIZE if every else DEFAULT_PAGE_SIZE),
         cursor=cursor,
     )
     form = "json" if as_json else "jsonl" if jsonl else "text"
+    printer = _Printer(form, all_pages=every)
     with api_of(sandboxed=sandboxed, api_url=api_url, api_key_file=api_key_file, db=db) as api:
-        call_api(
-            api, lambda reader: _print(reader, query, form, every=every), about="the list of runs"
-        )
+        read_run_pages(api, query, printer.show, all_pages=every)
 
 
-async def _print(reader: ConsoleClient, query: dict[str, str], form: str, *, every: bool) -> None:
-    count = 0
-    async for page in reader.pages(query):
-        for line in _lines(page, form):
+class _Printer:
+    """Prints pages of runs, and how many there were."""
+
+    def __init__(self, form: str, *, all_pages: bool) -> None:
+        self._form = form
+        self._all_pages = all_pages
+        self._count = 0
+
+    def show(self, page: RunListPage) -> None:
+        """Print a page; after the last one, the count."""
+        for line in _lines(page, self._form):
             click.echo(line)
-        count += len(page.runs)
-        if every and page.cursor is not None:
-            continue
-        if form == "text":
-            _conclude(count, page)
-        return
+        self._count += len(page.runs)
+        is_last = page.cursor is None or not self._all_pages
+        if is_last and self._form == "text":
+            _show_count(self._count, page)
 
 
-def _lines(page: RunPage, form: str) -> list[str]:
+def _lines(page: RunListPage, form: str) -> list[str]:
     from batchrunner.cli.output.run_text import list_line
 
     if form == "json":
         return [page.text]
     if form == "jsonl":
-        return [shown.text for shown in page.runs]
-    return [list_line(shown) for shown in page.runs]
+        return [details.text for details in page.runs]
+    return [list_line(details) for details in page.runs]
 
 
-def _conclude(count: int, page: RunPage) -> None:
+def _show_count(count: int, page: RunListPage) -> None:
     from shlex import quote
 
     from batchrunner.text.terminal import term_safe

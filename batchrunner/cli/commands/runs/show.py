@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from batchrunner.cli.options import api_options, db_option, help_option
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from batchrunner.app.run_batch import ApiAccess
 
 
 @click.command("show")
@@ -56,26 +51,13 @@ def command(
     if screenshots == "base64" and not as_json:
         raise click.UsageError("--screenshots base64 is for --json: no terminal shows a picture")
     from batchrunner.app.api_call import api_of
+    from batchrunner.app.read_runs import read_run
+    from batchrunner.cli.output.run_text import run_lines
 
-    forms = {"screenshots": screenshots, "html": html}
     with api_of(**given) as api:
         for number, run_id in enumerate(run_ids):
             if number and not as_json:
                 click.echo()
-            _show(api, run_id, forms, as_json=as_json)
-
-
-def _show(api: ApiAccess, run_id: str, forms: Mapping[str, str], *, as_json: bool) -> None:
-    from batchrunner.app.api_call import call_api
-    from batchrunner.cli.output.run_text import run_lines
-    from batchrunner.text.terminal import term_safe
-
-    named = f"run {term_safe(run_id)}"
-    shown = call_api(
-        api,
-        lambda reader: reader.show(run_id, **forms),
-        about=named,
-        missing="check the id, and that the key is of the same account",
-    )
-    for line in [shown.text] if as_json else run_lines(shown):
-        click.echo(line)
+            details = read_run(api, run_id, screenshots=screenshots, html=html)
+            for line in [details.text] if as_json else run_lines(details):
+                click.echo(line)

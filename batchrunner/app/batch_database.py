@@ -1,0 +1,122 @@
+"""The public interface: opens a database of batches, and loads batches into it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from batchrunner.app.batch_handle import BatchHandle, DatabaseAddress
+from batchrunner.app.error_translation import errors_for_people
+from batchrunner.app.load import load_jobs, load_report, read_job_file, rows_as_job_file
+from batchrunner.app.open_database import find_batch, open_store
+from batchrunner.app.run_observer import say_nothing
+from batchrunner.errors import UsageError
+from batchrunner.model import Batch, JobFile
+
+
+class BatchDatabase:
+    """A database of batches; a context that closes it."""
+
+    def __init__(
+        self, address: str | Path, *, api_key: str | None = None, api_url: str | None = None
+    ) -> None:
+        """
+        Open the database at *address*, a path or postgresql://…; a missing file is made.
+
+        Raises:
+            BatchrunnerError: It cannot be opened.
+        """
+        self._place = DatabaseAddress(address=str(address), api_key=api_key, api_url=api_url)
+        with errors_for_people():
+            self._store = open_store(self._place.address, say_nothing)
+
+    def __enter__(self) -> Self:
+        """Return the database."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        """Close the database."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the database."""
+        self._store.close()
+
+    def load(
+        self,
+        job_file: str | Path | None = None,
+        *,
+        rows: Iterable[Mapping[str, Any]] | None = None,
+        name: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+        defaults: Mapping[str, Any] | None = None,
+    ) -> BatchHandle:
+        """
+        Load the jobs of a job file, or *rows* as the batch *name*, and return their batch.
+
+        Each row has the keys of a job in a job file: `url`, `goal`, and perhaps `id` and options.
+        *settings* and *defaults* are those of a job file. Jobs that are there already are left as
+        they are, so that loading again is safe.
+
+        Raises:
+            InputError: The file or the rows have problems; all of them are in `problems`.
+            UsageError: The arguments do not fit together.
+        """
+        return self._load(_job_file(job_file, rows, name, settings, defaults))
+
+    def batch(self, name: str | None = None) -> BatchHandle:
+        """
+        Return the batch of this name, or the only one there is.
+
+        Raises:
+            UsageError: There is no such batch.
+        """
+        with errors_for_people():
+            return self._handle(find_batch(self._store, name))
+
+    def batches(self) -> list[BatchHandle]:
+        """Return all batches, the oldest first."""
+        with errors_for_people():
+            return [self._handle(batch) for batch in self._store.batches()]
+
+    def _handle(self, batch: Batch) -> BatchHandle:
+        return BatchHandle(self._store, batch, self._place)
+
+    def _load(self, job_file: JobFile) -> BatchHandle:
+        with errors_for_people():
+            result = load_jobs(self._store, job_file, say_nothing)
+        return BatchHandle(
+            self._store,
+            result.batch,
+            self._place,
+            loaded=load_report(result, job_file),
+            sandbox_urls=[(spec.url, spec.line) for spec in job_file.specs if ".test" in spec.url],
+        )
+
+
+def _job_file(
+    path: str | Path | None,
+    rows: Iterable[Mapping[str, Any]] | None,
+    name: str | None,
+    settings: Mapping[str, Any] | None,
+    defaults: Mapping[str, Any] | None,
+) -> JobFile:
+    if path is not None and rows is None:
+        if name is not None or settings is not None or defaults is not None:
+            raise UsageError(
+                "name, settings and defaults go with rows, not with a job file",
+                next="write them into the file, or leave them out",
+            )
+        return read_job_file(Path(path))
+    if rows is None or path is not None:
+        raise UsageError(
+            "load takes a job file or rows",
+            next='load("jobs.yaml"), or load(rows=[…], name="prices")',
+        )
+    if name is None:
+        raise UsageError("rows need a name", next='name their batch: load(rows=[…], name="prices")')
+    return rows_as_job_file(rows, name, settings=settings, defaults=defaults)

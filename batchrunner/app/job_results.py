@@ -1,0 +1,81 @@
+"""Jobs in a final state as Python values: their outcome, their cost and their result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from io import BytesIO
+from typing import Any
+
+from batchrunner.model import FailureCategory, FinishedJob, JobState
+from batchrunner.outputs.jsonl import write_jsonl
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobResult:
+    """A job in a final state."""
+
+    id: str  #: the id that the user gave it, else a digest
+    url: str
+    goal: str
+    state: JobState
+    category: FailureCategory | None  #: why it failed
+    code: str | None
+    message: str | None
+    result: Any  #: the JSON value that the run returned; None where there is none
+    attempts: int
+    steps: int | None  #: billed for all its attempts
+    cost: Decimal | None  #: the same in dollars; None where the price of a step is unknown
+    run_id: str | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    artifacts: tuple[str, ...]  #: paths of what was captured of its last run
+    row: Mapping[str, Any]  #: the columns of an export, as `Batch.rows` gives them
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the job got what it asked for."""
+        return self.state is JobState.SUCCEEDED
+
+
+def result_rows(jobs: Iterable[FinishedJob]) -> Iterator[dict[str, Any]]:
+    """Give each job as a row with the columns of a JSONL export, its result as Python values."""
+    for job in jobs:
+        line = BytesIO()
+        write_jsonl(lambda job=job: [job], line)  # type: ignore[misc]
+        yield json.loads(line.getvalue(), parse_int=_integer)
+
+
+def job_results(jobs: Iterable[FinishedJob]) -> Iterator[JobResult]:
+    """Give each job with its result as Python values."""
+    for job in jobs:
+        (row,) = result_rows([job])
+        yield JobResult(
+            id=job.key,
+            url=job.url,
+            goal=job.goal,
+            state=job.state,
+            category=job.category,
+            code=job.code,
+            message=job.message,
+            result=row["result"],
+            attempts=job.attempts,
+            steps=job.steps,
+            cost=None if job.cost is None else Decimal(job.cost),
+            run_id=job.run_id,
+            started_at=job.started_at,
+            finished_at=job.finished_at,
+            artifacts=job.artifacts,
+            row=row,
+        )
+
+
+def _integer(digits: str) -> int | str:
+    """Return a number; one with more digits than Python reads stays text."""
+    try:
+        return int(digits)
+    except ValueError:
+        return digits

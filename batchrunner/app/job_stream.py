@@ -1,0 +1,219 @@
+"""The jobs of a batch as they become final, while a runner works in its own thread."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from types import TracebackType
+from typing import Self, TypeVar
+
+import anyio
+from anyio.to_thread import run_sync
+
+from batchrunner.app.error_translation import errors_for_people
+from batchrunner.app.final_jobs import FinalJobs
+from batchrunner.app.job_results import JobResult, job_results
+from batchrunner.app.run_batch import BatchRunEnded, stopped
+from batchrunner.app.runner_thread import RunnerThread
+from batchrunner.app.stop_control import StopControl
+from batchrunner.errors import UsageError
+from batchrunner.model import Batch
+from batchrunner.runner.runner import ExitReason
+from batchrunner.store.store import Store
+
+T = TypeVar("T")
+
+#: Runs a batch: prepares it, reports that to the observer, works, and returns how that ended.
+RunBatch = Callable[[FinalJobs, StopControl], BatchRunEnded]
+
+
+class _Stream:
+    """What both streams of jobs share: the runner's thread, and the jobs that it made final."""
+
+    def __init__(self, store: Store, batch: Batch, run: RunBatch, final_jobs: FinalJobs) -> None:
+        self._store = store
+        self._batch = batch
+        self._run = run
+        self._final_jobs = final_jobs
+        self._page: deque[JobResult] = deque()
+        self._started = False
+        self._thread = RunnerThread(self._work)
+
+    @property
+    def ended(self) -> BatchRunEnded | None:
+        """Why the runner returned, and how the batch stood then; None while it works."""
+        if not self._thread.has_ended or self._thread.error is not None:
+            return None
+        return self._thread.result()
+
+    def drain(self) -> None:
+        """Submit nothing more; the stream ends when the runs in flight have ended."""
+        self._thread.control.drain()
+
+    def _work(self, control: StopControl) -> BatchRunEnded:
+        try:
+            with errors_for_people():
+                return self._run(self._final_jobs, control)
+        finally:
+            self._final_jobs.ended()
+
+    def _start(self) -> None:
+        if self._started:
+            raise UsageError(
+                f"this run of batch {self._batch.name!r} was begun before",
+                next="call run() again: it goes on where the batch is",
+            )
+        self._started = True
+        self._thread.start()
+
+    def _read_page(self) -> None:
+        with errors_for_people():
+            jobs = self._store.finished_among(self._batch.id, self._final_jobs.take())
+        self._page.extend(job_results(jobs))
+
+    def _check_result(self) -> None:
+        """Raise what ended the runner, or why it cannot go on."""
+        ended = self._thread.result()
+        if ended.reason is ExitReason.STOPPED and ended.failure is not None:
+            raise stopped(ended.failure)
+
+
+class JobStream(_Stream):
+    """
+    A context that runs a batch, and an iterator of its jobs as they become final.
+
+    Leaving the context early, also by an exception, is like one Ctrl-C: nothing more is submitted,
+    and the runs in flight are waited for. An interrupt during that wait leaves at once; the next
+    run of the batch adopts the runs in flight.
+    """
+
+    def __enter__(self) -> Self:
+        """
+        Start the runner.
+
+        Raises:
+            BatchrunnerError: The batch cannot be run.
+        """
+        self._start()
+        try:
+            if not self._final_jobs.wait_until_prepared():
+                self._thread.wait()
+                self._check_result()
+        except BaseException:
+            self._thread.control.leave()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        """
+        Wait for runs in flight; nothing more is submitted.
+
+        Raises:
+            BatchrunnerError: The runner could not go on.
+        """
+        self._thread.stop_and_wait()
+        if error is None:
+            self._check_result()
+
+    def __iter__(self) -> Iterator[JobResult]:
+        """Return the stream itself."""
+        return self
+
+    def __next__(self) -> JobResult:
+        """
+        Return the next job that has become final.
+
+        Raises:
+            BatchrunnerError: The runner could not go on.
+        """
+        while not self._page:
+            if not self._final_jobs.wait():
+                self._thread.wait()
+                self._check_result()
+                raise StopIteration
+            self._read_page()
+        return self._page.popleft()
+
+    def wait(self) -> BatchRunEnded:
+        """
+        Wait for the end of the run and return why it ended.
+
+        Raises:
+            BatchrunnerError: The runner could not go on.
+        """
+        self._thread.wait()
+        self._check_result()
+        return self._thread.result()
+
+
+class AsyncJobStream(_Stream):
+    """
+    The same for asyncio and trio; nothing in it blocks the event loop.
+
+    Leaving the context early drains, as in `JobStream`. A cancellation during the wait for runs in
+    flight leaves at once.
+    """
+
+    async def __aenter__(self) -> Self:
+        """
+        Start the runner.
+
+        Raises:
+            BatchrunnerError: The batch cannot be run.
+        """
+        self._start()
+        try:
+            if not await _in_thread(self._final_jobs.wait_until_prepared):
+                await _in_thread(self._thread.wait)
+                self._check_result()
+        except BaseException:
+            self._thread.control.leave()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        """
+        Wait for runs in flight; nothing more is submitted.
+
+        Raises:
+            BatchrunnerError: The runner could not go on.
+        """
+        self._thread.control.drain()
+        try:
+            await _in_thread(self._thread.wait)
+        except BaseException:
+            self._thread.control.leave()
+            with anyio.CancelScope(shield=True):
+                await _in_thread(self._thread.wait)
+            raise
+        if error is None:
+            self._check_result()
+
+    def __aiter__(self) -> AsyncIterator[JobResult]:
+        """Return the stream itself."""
+        return self
+
+    async def __anext__(self) -> JobResult:
+        """
+        Return the next job that has become final.
+
+        Raises:
+            BatchrunnerError: The runner could not go on.
+        """
+        while not self._page:
+            if not await _in_thread(self._final_jobs.wait):
+                await _in_thread(self._thread.wait)
+                self._check_result()
+                raise StopAsyncIteration
+            await _in_thread(self._read_page)
+        return self._page.popleft()
+
+
+async def _in_thread(call: Callable[[], T]) -> T:
+    """Run a call that waits; a cancelled caller abandons it."""
+    # A limiter of its own: calls that wait long do not take threads from others.
+    return await run_sync(call, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1))

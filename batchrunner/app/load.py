@@ -1,0 +1,151 @@
+"""Reads job files and rows, and loads their jobs into a batch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from batchrunner.app.api_access import SANDBOX, ApiAccess
+from batchrunner.app.clock import ledger_now
+from batchrunner.app.error_translation import errors_for_people
+from batchrunner.app.open_database import retry_while_away
+from batchrunner.app.run_observer import Say
+from batchrunner.errors import InputError, UsageError
+from batchrunner.inputs.tables import refuse_table
+from batchrunner.inputs.yaml import JobFileErrors, parse, report
+from batchrunner.model import JobFile, LoadResult, Settings
+from batchrunner.store.store import Store
+
+#: What problems in rows name in the place of a file.
+ROWS = "rows"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadReport:
+    """What loading a job file or rows did."""
+
+    added: int
+    known: int  #: were there already
+    duplicates: int = 0  #: were given more than once
+    changed: tuple[str, ...] = ()  #: ids loaded before with another url, goal or options
+    notes: tuple[str, ...] = ()  #: settings that are changed, or kept as they were set since
+    warnings: tuple[str, ...] = ()  #: what looks wrong in the file
+
+
+def read_job_file(path: Path) -> JobFile:
+    """
+    Read a job file.
+
+    Raises:
+        InputError: It has problems; all of them are in one report.
+        BatchrunnerError: It cannot be read, or is a table.
+    """
+    refuse_table(path)
+    with errors_for_people():
+        content = path.read_bytes()
+    return _parsed(content, file=str(path), name=path.stem)
+
+
+def rows_as_job_file(
+    rows: Iterable[Mapping[str, Any]],
+    name: str,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    defaults: Mapping[str, Any] | None = None,
+) -> JobFile:
+    """
+    Return the batch that rows describe, each with the keys of a job in a job file.
+
+    A value that is not a number (as pandas fills empty cells) counts as no value.
+
+    Raises:
+        InputError: Rows have problems; all of them are in one report.
+        UsageError: A value is none that JSON has.
+    """
+    jobs = [_without_empty(row) for row in rows]
+    whole = {"name": name, "settings": settings, "defaults": defaults, "jobs": jobs}
+    given = {key: value for key, value in whole.items() if value is not None}
+    try:
+        text = json.dumps(given, ensure_ascii=False, indent=1, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(
+            f"{ROWS}: a value cannot be written as JSON: {error}",
+            next="use text, numbers, true, false, None, lists and mappings",
+        ) from error
+    return _parsed(text, file=ROWS, name=name)
+
+
+def _without_empty(row: Mapping[str, Any]) -> Any:
+    if not isinstance(row, Mapping):
+        return row  # the reader reports it, together with all other problems
+    return {key: value for key, value in row.items() if value == value}  # NaN is not itself
+
+
+def _parsed(content: bytes | str, *, file: str, name: str) -> JobFile:
+    try:
+        return parse(content, file=file, name=name)
+    except JobFileErrors as errors:
+        raise InputError(report(errors), errors.problems) from errors
+
+
+def load_jobs(store: Store, job_file: JobFile, say: Say) -> LoadResult:
+    """Load a job file's jobs; those that are there already are left as they are."""
+    return retry_while_away(lambda: store.load(job_file, ledger_now(store)), say)
+
+
+def load_report(result: LoadResult, job_file: JobFile, *, budget_given: bool = False) -> LoadReport:
+    """Return what loading did; with *budget_given*, another option sets the budget."""
+    return LoadReport(
+        added=result.added,
+        known=result.known,
+        duplicates=job_file.duplicates,
+        changed=result.changed,
+        notes=tuple(_settings_notes(result, job_file.settings, budget_given=budget_given)),
+        warnings=job_file.warnings,
+    )
+
+
+def refuse_sandbox_urls(urls: Iterable[tuple[str, int]], api: ApiAccess) -> None:
+    """
+    Refuse to pay for pages that exist only in the sandbox; urls come with their lines.
+
+    Raises:
+        UsageError: There is such a page, and the API is not on this machine.
+    """
+    if api.origin == SANDBOX:
+        return
+    for url, line in urls:
+        if (urlsplit(url).hostname or "").endswith(".test"):
+            raise UsageError(
+                f"{url} (line {line}) exists only in the sandbox",
+                next="add --sandbox, or write a real address",
+            )
+
+
+def _settings_notes(result: LoadResult, given: Settings, *, budget_given: bool) -> Iterator[str]:
+    """Give which settings of a batch that was there are changed, and which are kept."""
+    now = result.batch.settings
+    if result.before is not None:
+        for name in (each.name for each in fields(now)):
+            was, is_ = getattr(result.before, name), getattr(now, name)
+            if was != is_:
+                change = "" if name == "policy" else f": {_plain(was)} → {_plain(is_)}"
+                yield f"`{name}` of the batch is changed{change}"
+    for name in ("concurrency",) if budget_given else ("concurrency", "budget"):
+        kept, said = getattr(now, name), getattr(given, name)
+        if kept != said:
+            yield (
+                f"`{name}` stays {_plain(kept)}, as it was set since; "
+                f"what is loaded says {_plain(said)}, as before"
+            )
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds():g} s"
+    return "none" if value is None else str(value)

@@ -1,0 +1,92 @@
+"""Opens the database of batches, and finds a batch in it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from batchrunner.app.error_translation import errors_for_people
+from batchrunner.app.run_observer import Say
+from batchrunner.errors import CannotContinue, UsageError
+from batchrunner.model import Batch
+from batchrunner.store.address import file_of, is_in_memory, url_of
+from batchrunner.store.database import StoreError
+from batchrunner.store.store import Store
+
+T = TypeVar("T")
+
+#: Seconds for which a start waits for a database that is away, and between two tries.
+OPEN_PATIENCE_SECONDS, OPEN_RETRY_SECONDS = 10.0, 1.0
+
+
+@contextmanager
+def opened_store(address: str, say: Say, *, must_exist: bool = True) -> Iterator[Store]:
+    """Open the database while the block runs; errors of the block become errors for people."""
+    with errors_for_people():
+        store = open_store(address, say, must_exist=must_exist)
+        try:
+            yield store
+        finally:
+            store.close()
+
+
+def open_store(address: str, say: Say, *, must_exist: bool = False) -> Store:
+    """
+    Open the database, make it where there is none, and wait for one that is away for a moment.
+
+    Raises:
+        BatchrunnerError: It is in memory, or must exist and does not.
+        StoreError: It cannot be opened.
+    """
+    if is_in_memory(url_of(address)):
+        raise UsageError(
+            f"{address} is a database in memory: with the program's end it would lose which runs "
+            "exist",
+            next="name a file with --db, such as --db batchrunner.db",
+        )
+    file = file_of(address)
+    if must_exist and file is not None and not file.exists():
+        raise CannotContinue(
+            f"there is no database {file}",
+            next="load a job file first: batchrunner load jobs.yaml (or name the database: --db)",
+        )
+    return retry_while_away(lambda: Store.open(address), say)
+
+
+def retry_while_away(call: Callable[[], T], say: Say) -> T:
+    """
+    Return what *call* returns; repeat it for as long as a restart of the database's server takes.
+
+    Only for calls that may be repeated after they took effect unseen.
+    """
+    begun, said = time.monotonic(), False
+    while True:
+        try:
+            return call()
+        except StoreError as error:
+            if not error.passing or time.monotonic() - begun > OPEN_PATIENCE_SECONDS:
+                raise
+            if not said:
+                say(f"waiting for the database: {error.message}")
+                said = True
+        time.sleep(OPEN_RETRY_SECONDS)
+
+
+def find_batch(store: Store, name: str | None) -> Batch:
+    """
+    Return the batch called *name*, or the only one there is.
+
+    Raises:
+        UsageError: There is no such batch, or several and no name.
+    """
+    batches = store.batches()
+    found = [batch for batch in batches if name in (None, batch.name)]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(batch.name for batch in batches) or "none yet"
+    raise UsageError(
+        f"there is no batch {name!r}" if name else f"there are {len(batches)} batches: which one?",
+        next=f"name one of those in this database: {names}",
+    )

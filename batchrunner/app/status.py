@@ -1,0 +1,112 @@
+"""How a batch stands: its jobs in numbers, its cost, its failures, and what holds it back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from batchrunner.app.clock import ledger_now, now
+from batchrunner.app.process_identity import exited_owners
+from batchrunner.model import (
+    Batch,
+    BatchCounts,
+    BudgetStatus,
+    ClosedAttempt,
+    FailureCategory,
+    JobState,
+    ParkedHost,
+    Pause,
+    Rate,
+)
+from batchrunner.model.artifacts import ArtifactCounts
+from batchrunner.model.time_and_cost import Hold
+from batchrunner.store.health import Worker
+from batchrunner.store.store import Store
+
+#: Failed attempts that are read to be reported.
+MAX_ATTEMPTS_SHOWN = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunnerProcess:
+    """A process that works on the database, or worked on it and has not retired."""
+
+    worker: Worker
+    is_running: bool  #: it is not known to have exited
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it runs and renews its lease."""
+        return self.is_running and self.worker.leased
+
+    @property
+    def machine(self) -> str:
+        """The name of its machine."""
+        return self.worker.owner.machine.partition(" ")[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchStatus:
+    """How a batch stands at one moment."""
+
+    name: str
+    api_origin: str | None  #: the API that its runs are on; None before the first run
+    concurrency: int  #: runs in flight at most; 0: as many as the account has slots
+    counts: BatchCounts
+    paused: Pause | None
+    no_credits: Hold | None
+    parked: tuple[ParkedHost, ...]
+    rate: Rate | None  #: price of a step; None where nothing says it
+    budget: BudgetStatus | None
+    artifacts: ArtifactCounts
+    failures: tuple[ClosedAttempt, ...]  #: attempts that ended their jobs
+    retries: tuple[ClosedAttempt, ...]  #: failed attempts that were followed by others
+
+    @property
+    def finished(self) -> bool:
+        """Whether every job is final."""
+        return not self.counts.open
+
+    @property
+    def succeeded(self) -> int:
+        """Jobs that succeeded."""
+        return self.counts.jobs[JobState.SUCCEEDED]
+
+    @property
+    def failed(self) -> Mapping[FailureCategory, int]:
+        """Failed jobs by category."""
+        return self.counts.failed
+
+    @property
+    def cost(self) -> Decimal | None:
+        """What the batch has cost so far, in dollars; None where the price of a step is unknown."""
+        return None if self.rate is None else self.counts.steps * self.rate.amount
+
+
+def batch_status(store: Store, batch: Batch) -> BatchStatus:
+    """Read how a batch stands."""
+    time, most = ledger_now(store), MAX_ATTEMPTS_SHOWN
+    return BatchStatus(
+        name=batch.name,
+        api_origin=batch.api_origin,
+        concurrency=batch.settings.concurrency,
+        counts=store.tally(batch.id),
+        paused=batch.pause,
+        no_credits=store.held(batch.id, time),
+        parked=tuple(store.parked(batch.id)),
+        rate=batch.step_price,
+        budget=store.purse(batch.id, time),
+        artifacts=store.gallery(batch.id),
+        failures=tuple(store.failures(batch.id, final=True, most=most)),
+        retries=tuple(store.failures(batch.id, final=False, most=most)),
+    )
+
+
+def runner_processes(store: Store, batch: Batch) -> list[RunnerProcess]:
+    """Return the processes that work on the database, with their runs of this batch."""
+    workers = store.workers(now(), batch.id)
+    exited = exited_owners([worker.owner for worker in workers])
+    return [
+        RunnerProcess(worker=worker, is_running=worker.owner.id not in exited) for worker in workers
+    ]

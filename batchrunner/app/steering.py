@@ -1,0 +1,135 @@
+"""Steers a batch, also while it runs: retry, pause, resume, other bounds, other hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from batchrunner.app.budget import check_rate, given_budget
+from batchrunner.app.clock import ledger_now
+from batchrunner.app.process_identity import running_owners
+from batchrunner.errors import UsageError
+from batchrunner.model import AUTO, Batch, BudgetStatus, FailureCategory, JobState
+from batchrunner.store.store import Store
+
+#: Highest bound that may be set.
+MAX_CONCURRENCY = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retried:
+    """What a retry did."""
+
+    jobs: int  #: put back; the next run runs them
+    unanswered: int = 0  #: left alone, because a run of theirs may exist
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paused:
+    """What is in flight of a batch that is paused now."""
+
+    running: int
+    watched: bool  #: a runner collects them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resumed:
+    """Whether a batch was paused, and whether a runner goes on with it."""
+
+    was_paused: bool
+    has_runner: bool
+
+
+def categories_of(names: str | Collection[str]) -> list[FailureCategory]:
+    """
+    Return the failure categories of these names, or the one of this name.
+
+    Raises:
+        UsageError: There is no such category.
+    """
+    names = [names] if isinstance(names, str) else names
+    try:
+        return [FailureCategory(name) for name in names]
+    except ValueError as error:
+        known = ", ".join(FailureCategory)
+        raise UsageError(f"{error}", next=f"name one of these: {known}") from error
+
+
+def retry_jobs(
+    store: Store, batch: Batch, categories: Sequence[FailureCategory], keys: Sequence[str]
+) -> Retried:
+    """
+    Put failed jobs back: all, or those that categories and keys choose.
+
+    Jobs that are unanswered are put back only where a choice names them: their runs may exist.
+
+    Raises:
+        UsageError: None of the *keys* belongs to a job that has failed or was cancelled.
+    """
+    count = store.retry(batch.id, categories, keys, ledger_now(store))
+    if keys and not count:
+        raise UsageError(
+            "no job of such an id has failed or was cancelled",
+            next="the `id` column of the export names the jobs",
+        )
+    everything = not keys and not categories
+    failed = store.tally(batch.id).failed if everything else {}
+    return Retried(jobs=count, unanswered=failed.get(FailureCategory.UNANSWERED, 0))
+
+
+def pause_batch(store: Store, batch: Batch, reason: str | None) -> Paused:
+    """Submit nothing more of a batch until it is resumed; runs in flight go on."""
+    now = ledger_now(store)
+    store.pause(batch.id, reason, now)
+    running = store.tally(batch.id).jobs[JobState.RUNNING]
+    return Paused(running=running, watched=bool(running_owners(store.living(now, batch.id))))
+
+
+def resume_batch(store: Store, batch: Batch) -> Resumed:
+    """Let a batch go on after a pause, or after a canary that failed."""
+    was_paused = store.resume(batch.id, ledger_now(store))
+    working = running_owners(store.living(ledger_now(store)))
+    return Resumed(was_paused=was_paused, has_runner=bool(working))
+
+
+def unpark_hosts(store: Store, batch: Batch, hosts: Collection[str]) -> set[str]:
+    """Let these hosts be used again; return those that were parked."""
+    parked = {host.host for host in store.parked(batch.id)}
+    store.unpark(batch.id, hosts)
+    return parked & set(hosts)
+
+
+def concurrency_of(given: int | str) -> int:
+    """
+    Return a bound on runs in flight, AUTO for `auto`.
+
+    Raises:
+        UsageError: It is no bound.
+    """
+    if given == "auto":
+        return AUTO
+    if isinstance(given, int) and not isinstance(given, bool) and 1 <= given <= MAX_CONCURRENCY:
+        return given
+    raise UsageError(
+        f"concurrency {given!r}: this is no number of runs in flight",
+        next=f"give a number from 1 to {MAX_CONCURRENCY}, or 'auto'",
+    )
+
+
+def set_concurrency(store: Store, batch: Batch, concurrency: int) -> int:
+    """Set how many runs may be in flight, over all runners; return how many are."""
+    store.set_concurrency(batch.id, concurrency)
+    return store.tally(batch.id).jobs[JobState.RUNNING]
+
+
+def set_budget(store: Store, batch: Batch, text: str) -> BudgetStatus | None:
+    """
+    Set the most that a batch may cost; return how much of that is used, None for `none`.
+
+    Raises:
+        UsageError: It is no budget, or it is money and nothing says what a step costs.
+    """
+    budget = given_budget(text)
+    check_rate(budget, batch)
+    store.set_budget(batch.id, budget)
+    return store.purse(batch.id, ledger_now(store))

@@ -1,0 +1,67 @@
+"""Lets Ctrl-C and SIGTERM stop a runner: first drain, then leave."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from batchrunner.app.run_batch import BatchRunEnded
+from batchrunner.app.runner_thread import RunnerThread
+from batchrunner.app.stop_control import StopControl
+from batchrunner.cli.exit_codes import INTERRUPTED, TERMINATED, exit_code_of_run
+
+#: Seconds in which a second SIGINT still counts as the first: some programs signal a process group
+#: and its leader.
+SIGNAL_ECHO_SECONDS = 0.3
+
+
+def run_until_signal(work: Callable[[StopControl], BatchRunEnded]) -> tuple[BatchRunEnded, int]:
+    """
+    Return how the runner ended, and the exit code; *work* runs in a thread.
+
+    The first SIGINT drains. A second one, or SIGTERM, leaves at once: runs go on remotely.
+    """
+    thread = RunnerThread(work)
+    with _signals_to(thread.control) as signals:
+        thread.start()
+        thread.wait()
+    ended = thread.result()
+    return ended, exit_code_of_run(ended) if ended.reason is not None else signals.exit_code
+
+
+class _Signals:
+    """Turns signals into stop requests."""
+
+    def __init__(self, control: StopControl) -> None:
+        self._control = control
+        self._drained_at: float | None = None
+        self.exit_code = INTERRUPTED
+
+    def handle(self, number: int, _: object) -> None:
+        """Pass a signal on."""
+        if number == signal.SIGINT and self._drained_at is None:
+            self._drained_at = time.monotonic()
+            self._control.drain()
+        elif number != signal.SIGINT or not self._is_echo():
+            self.exit_code = INTERRUPTED if number == signal.SIGINT else TERMINATED
+            self._control.leave()
+
+    def _is_echo(self) -> bool:
+        drained_at = self._drained_at
+        return drained_at is not None and time.monotonic() - drained_at < SIGNAL_ECHO_SECONDS
+
+
+@contextmanager
+def _signals_to(control: StopControl) -> Iterator[_Signals]:
+    """Handle SIGINT and SIGTERM while the block runs."""
+    signals = _Signals(control)
+    before = {
+        number: signal.signal(number, signals.handle) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield signals
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,18 @@
+"""Which host a url leads to."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+#: Longest name of a host that is kept.
+MAX_HOST_LENGTH = 300
+
+
+def host_of(url: str) -> str:
+    """Return the host that a url leads to, with its port; the url itself if it cannot be parsed."""
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+        return f"{parts.hostname or url}{port}"[:MAX_HOST_LENGTH]
+    except ValueError:
+        return url[:MAX_HOST_LENGTH]

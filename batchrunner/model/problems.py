@@ -1,0 +1,30 @@
+"""A problem in a job file, and the exception that carries all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """One thing that is wrong in a job file."""
+
+    file: str
+    line: int  #: from 1
+    column: int  #: from 1, in characters
+    message: str
+    source_line: str  #: the whole line as it was read: make it safe before you show it
+    width: int = 1  #: characters that the caret spans
+    tip: str | None = None  #: what to write instead
+
+
+class JobFileErrors(Exception):
+    """Everything that is wrong in one job file, in the order of the file."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__(problems)
+        self.problems = problems
+
+    def __str__(self) -> str:
+        count = len(self.problems)
+        return f"{count} {'problem' if count == 1 else 'problems'} in {self.problems[0].file}"

@@ -1,0 +1,54 @@
+"""What a failed request means for all other requests: stop, or wait how long; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from batchrunner.model import Backpressure, DelayRequests, Failed, StopSubmitting
+from batchrunner.model.categories import CATEGORIES, RequestEffect
+from batchrunner.policy.retry import doubled
+from batchrunner.policy.retry_rules import Policy
+
+#: During an outage or without credits, requests are tried again at least this often.
+MAX_REQUEST_DELAY = timedelta(minutes=2)
+
+
+def backpressure(
+    policy: Policy,
+    failures: Sequence[Failed],
+    consecutive_failures: int,
+    now: datetime,
+    *,
+    reading: bool,
+) -> Backpressure | None:
+    """
+    Say what the failures of one request mean for all others; None if nothing.
+
+    *consecutive_failures* counts the requests before it that failed like this, since the newest
+    success. *reading* means that the request created nothing. An unanswered create delays creates
+    only, because reads are needed to find its runs.
+    """
+    for failure in failures:
+        delay = _delay(policy, failure, consecutive_failures)
+        match CATEGORIES[failure.category].request_effect:
+            case RequestEffect.NONE:
+                continue
+            case RequestEffect.STOP:
+                return StopSubmitting(failure=failure)
+            case RequestEffect.DELAY_ALL:
+                creates_only = False
+            case RequestEffect.DELAY_CREATES:
+                creates_only = True
+            case RequestEffect.DELAY_ALIKE:
+                creates_only = not reading
+            case never:
+                assert_never(never)
+        return DelayRequests(until=now + delay, failure=failure, creates_only=creates_only)
+    return None
+
+
+def _delay(policy: Policy, failure: Failed, consecutive_failures: int) -> timedelta:
+    wait = min(doubled(policy.backoff / 4, consecutive_failures), MAX_REQUEST_DELAY)
+    return max(wait, failure.retry_after or timedelta(0))

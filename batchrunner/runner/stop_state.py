@@ -1,0 +1,29 @@
+"""Why a runner submits nothing more: it was asked to stop, has no budget, or cannot go on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from batchrunner.model import Failed
+from batchrunner.runner.wakeup import WakeUp
+
+
+@dataclass
+class StopState:
+    """Whether this runner still submits and polls, and why not."""
+
+    work_changed: WakeUp
+    draining: bool = False  #: submit nothing more
+    failure: Failed | None = None  #: why nothing more can be submitted
+    polling_disabled: bool = False  #: polls fail for good as well, so do not even poll
+    budget_used_up: bool = False  #: the budget covers no other run; a budget can be raised
+
+    def drain(self) -> None:
+        """Submit nothing more; runs in flight are polled to their end."""
+        self.draining = True
+        self.work_changed.notify()
+
+    def stop(self, failure: Failed, *, polling_disabled: bool) -> None:
+        """Submit nothing more because of a failure that is not the fault of any job."""
+        self.failure, self.polling_disabled = failure, polling_disabled
+        self.drain()

@@ -1,0 +1,67 @@
+"""Writes what became of a submission, and wakes the loops that this concerns."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+
+from batchrunner.model import AttemptDecision, Submission
+from batchrunner.runner.context import RunnerContext
+from batchrunner.runner.events import AttemptsClosed, RunsSubmitted
+from batchrunner.store.schema import SubmissionState
+
+
+async def record_runs(
+    context: RunnerContext, submission: Submission, runs: Mapping[int, str]
+) -> frozenset[int]:
+    """Write run ids by attempt id; return the submission's open attempts that have none yet."""
+    without_run = await context.offload(
+        lambda: context.store.record(context.owner.id, submission, runs, context.now())
+    )
+    if recorded := len(runs.keys() - without_run):
+        context.notify(RunsSubmitted(runs=recorded))
+        context.work_changed.notify()
+    return without_run
+
+
+async def add_orphans(
+    context: RunnerContext, submission: Submission, run_ids: Collection[str]
+) -> None:
+    """List runs that no attempt needs as orphans, which are cancelled soon."""
+    if run_ids:
+        disown = context.store.disown
+        await context.offload(lambda: disown(context.batch.id, submission, run_ids, context.now()))
+
+
+async def mark_unanswered(
+    context: RunnerContext, submission: Submission, search_at: datetime, reason: str
+) -> None:
+    """Note that a submission's runs may exist, and when to search for them."""
+    await context.offload(
+        lambda: context.store.doubt(context.owner.id, submission, search_at, reason)
+    )
+    context.unanswered_added.notify()
+
+
+async def close_submission(
+    context: RunnerContext,
+    submission: Submission,
+    state: SubmissionState,
+    decisions: Sequence[AttemptDecision],
+    message: str,
+    next_late_check_at: datetime | None = None,
+) -> None:
+    """Close a submission that has no (more) runs, and the attempts that it carried."""
+    now = context.now
+    applied = await context.offload(
+        lambda: context.store.settle(
+            context.owner.id, submission, state, decisions, now(), message, next_late_check_at
+        )
+    )
+    report_closed(context, applied)
+
+
+def report_closed(context: RunnerContext, applied: Sequence[AttemptDecision]) -> None:
+    """Report which attempts were closed; their slots are free."""
+    context.notify(AttemptsClosed(decisions=tuple(applied)))
+    context.work_changed.notify()

@@ -1,0 +1,191 @@
+"""Registers the processes that work on the database, renews their leases, and rescues attempts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import BindParameter, Connection, Row, bindparam, func, or_, select, update
+
+from batchrunner.model import Owner
+from batchrunner.store import account_keys
+from batchrunner.store.dialect import has_server, insert_or_ignore
+from batchrunner.store.schema import SubmissionState, attempts, owners, submissions
+
+#: How long an owner counts as alive after it last renewed its lease.
+LEASE = timedelta(seconds=60)
+
+
+_me: BindParameter[str] = bindparam("me")
+_batch: BindParameter[int] = bindparam("batch")
+
+
+class LeaseLost(Exception):
+    """Another process ended this owner, because its lease expired, and continues its jobs."""
+
+
+def store_time(tx: Connection, now: datetime) -> datetime:
+    """
+    Return the time of the database: its server's, or *now* without one.
+
+    It is never earlier than the newest renewal of a lease, so it does not go back when the
+    machine's clock does.
+    """
+    clock = tx.execute(select(func.clock_timestamp())).scalar_one() if has_server(tx) else now
+    newest = tx.execute(select(func.max(owners.c.lease_until))).scalar()
+    return clock if newest is None else max(clock, newest - LEASE)
+
+
+def register_owner(tx: Connection, owner: Owner, now: datetime) -> None:
+    """Add an owner with a lease from *now* on."""
+    tx.execute(
+        insert_or_ignore(tx, owners)
+        .values(
+            id=owner.id,
+            machine=owner.machine,
+            pid=owner.pid,
+            process_started_at=owner.process_started_at,
+            started_at=now,
+            lease_until=now + LEASE,
+        )
+        .on_conflict_do_nothing()
+    )
+
+
+_RENEW = (
+    update(owners)
+    .where(owners.c.id == _me, owners.c.ended_at.is_(None))
+    .values(lease_until=bindparam("until"))
+)
+
+
+def renew_lease(tx: Connection, owner_id: str, now: datetime) -> None:
+    """
+    Renew an owner's lease from *now* on.
+
+    Raises:
+        LeaseLost: Another process ended this owner.
+    """
+    renewed = tx.execute(_RENEW, {"me": owner_id, "until": now + LEASE})
+    if renewed.rowcount != 1:
+        raise LeaseLost(owner_id)
+
+
+def end_owner(tx: Connection, owner_id: str, now: datetime) -> None:
+    """End an owner, so that no process waits for its lease to expire."""
+    tx.execute(
+        update(owners)
+        .where(owners.c.id == owner_id, owners.c.ended_at.is_(None))
+        .values(ended_at=now)
+    )
+
+
+def live_owners(tx: Connection, now: datetime, batch_id: int | None = None) -> list[Owner]:
+    """Return the owners with a current lease: all, or those with open attempts of a batch."""
+    chosen = [owners.c.ended_at.is_(None), owners.c.lease_until > now]
+    if batch_id is not None:
+        busy = select(attempts.c.owner_id).where(
+            attempts.c.batch_id == batch_id, attempts.c.closed_at.is_(None)
+        )
+        chosen.append(owners.c.id.in_(busy))
+    return [_owner(row) for row in tx.execute(select(owners).where(*chosen))]
+
+
+_OTHERS = select(owners).where(owners.c.id != _me, owners.c.ended_at.is_(None))
+
+
+def other_owners(tx: Connection, owner_id: str) -> list[tuple[Owner, datetime]]:
+    """Return the other owners that have not ended, and when their leases expire."""
+    rows = tx.execute(_OTHERS, {"me": owner_id})
+    return [(_owner(row), row.lease_until) for row in rows]
+
+
+_END_DEAD_OWNERS = (
+    update(owners)
+    .where(
+        owners.c.id != _me,
+        owners.c.ended_at.is_(None),
+        or_(
+            owners.c.lease_until <= bindparam("ended_by"),
+            owners.c.id.in_(bindparam("gone", expanding=True)),
+        ),
+    )
+    .values(ended_at=bindparam("now"))
+)
+_dead = select(owners.c.id).where(owners.c.ended_at.is_not(None))
+_of_dead_owners = (submissions.c.batch_id == _batch, submissions.c.owner_id.in_(_dead))
+_MARK_INTENDED_UNANSWERED = (
+    update(submissions)
+    .where(*_of_dead_owners, submissions.c.state == SubmissionState.INTENDED)
+    .values(
+        state=SubmissionState.UNANSWERED,
+        search_at=bindparam("now"),
+        message="the runner ended",
+    )
+)
+_still_open = (attempts.c.batch_id == _batch, attempts.c.closed_at.is_(None))
+#: A submission with known runs is taken too: a poll may show that its answer was wrong.
+_TAKE_SUBMISSIONS = (
+    update(submissions)
+    .where(
+        *_of_dead_owners,
+        or_(
+            submissions.c.state == SubmissionState.UNANSWERED,
+            submissions.c.next_late_check_at.is_not(None),
+            submissions.c.id.in_(select(attempts.c.submission_id).where(*_still_open)),
+        ),
+    )
+    .values(owner_id=_me)
+)
+_TAKE_ATTEMPTS = (
+    update(attempts).where(*_still_open, attempts.c.owner_id.in_(_dead)).values(owner_id=_me)
+)
+
+
+def rescue_attempts(
+    tx: Connection,
+    owner_id: str,
+    batch_id: int,
+    now: datetime,
+    gone: Collection[str] = (),
+    ended_by: datetime | None = None,
+    key: str | None = None,
+) -> int:
+    """
+    Take over a batch's open attempts from dead owners; return how many.
+
+    An owner is dead if it is in *gone*, or its lease ended by *ended_by* (default: *now*). Its runs
+    continue. Its submissions without a recorded answer are searched for. *key* is the digest of the
+    API key that will poll the runs.
+
+    Raises:
+        LeaseLost: Another process ended this owner.
+        KeyReplaced: *key* is not one of the batch's account any more.
+    """
+    check_alive(tx, owner_id)
+    account_keys.check_key(tx, batch_id, key)
+    mine = {"me": owner_id, "batch": batch_id}
+    tx.execute(
+        _END_DEAD_OWNERS,
+        {"me": owner_id, "now": now, "ended_by": ended_by or now, "gone": list(gone)},
+    )
+    tx.execute(_MARK_INTENDED_UNANSWERED, {"batch": batch_id, "now": now})
+    tx.execute(_TAKE_SUBMISSIONS, mine)
+    return tx.execute(_TAKE_ATTEMPTS, mine).rowcount
+
+
+def _owner(row: Row[Any]) -> Owner:
+    return Owner(
+        id=row.id, machine=row.machine, pid=row.pid, process_started_at=row.process_started_at
+    )
+
+
+#: Until the transaction ends, no other process can end the owner.
+_ENDED_AT = select(owners.c.ended_at).where(owners.c.id == _me).with_for_update(read=True)
+
+
+def check_alive(tx: Connection, owner_id: str) -> None:
+    """Raise LeaseLost if an owner has ended; otherwise keep it alive until the commit."""
+    if tx.execute(_ENDED_AT, {"me": owner_id}).scalar_one() is not None:
+        raise LeaseLost(owner_id)

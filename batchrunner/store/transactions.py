@@ -1,0 +1,72 @@
+"""The store: runs a function of the store's modules in one transaction."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Concatenate, ParamSpec, Self, TypeVar
+
+from sqlalchemy import Connection
+
+from batchrunner.store.database import Database
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: Rows that a function reads in one transaction when it reads many: no writer waits long for it.
+PAGE_SIZE = 500
+
+
+def random_token() -> str:
+    """Return a new marker token."""
+    return secrets.token_hex(6)
+
+
+class Transactions:
+    """
+    A database, and the transactions on it.
+
+    A function of the store's modules that takes a connection is one verb of the job's life, and one
+    transaction: `store.write(claim_jobs, owner_id, …)`. When `write` has returned, the change is on
+    disk. Synchronous. Any thread may call it, one at a time.
+
+    Raises:
+        StoreError: The database cannot be used. Any method may raise it.
+    """
+
+    def __init__(self, database: Database, new_token: Callable[[], str] = random_token) -> None:
+        self._database = database
+        self.new_token = new_token  #: makes the tokens of new submissions' markers
+
+    @classmethod
+    def open(cls, address: str) -> Self:
+        """Open the database at *address*, a path or postgresql://…; create and migrate it."""
+        return cls(Database.open(address))
+
+    @classmethod
+    def connect(cls, address: str) -> Self:
+        """Open the database at *address* without migrating it, for reading its health only."""
+        return cls(Database.connect(address))
+
+    def write(
+        self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Call *function* in a transaction that may write, and commit it."""
+        with self._database.write() as tx:
+            return function(tx, *args, **kwargs)
+
+    def read(
+        self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Call *function* in a transaction that sees the database at one moment."""
+        with self._database.read() as tx:
+            return function(tx, *args, **kwargs)
+
+    def short_lock_timeout(self) -> AbstractContextManager[None]:
+        """Let calls in the block give up soon on another program's lock."""
+        return self._database.short_lock_timeout()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._database.close()

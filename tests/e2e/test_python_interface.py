@@ -1,0 +1,427 @@
+"""The public Python interface: batches are loaded, run, steered and read without commands."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+import batchrunner as br
+from batchrunner.app import open_database
+from batchrunner.app.job_stream import JobStream
+from batchrunner.sandbox.http.background import BackgroundSandbox
+from batchrunner.selftest.subprocesses import environment
+from batchrunner.store import database
+from tests.e2e.programs import served, wait_until
+from tests.e2e.test_doctor import REFUSAL, answering
+
+QUICK = (0.05, 0.15)
+#: Longer than any test waits: a test that needs the end of such a run hangs.
+ENDLESS = (600.0, 600.0)
+
+
+def rows(count: int, **more: Any) -> list[dict[str, Any]]:
+    goal = "Read the title and price"
+    return [
+        {"id": f"job-{n}", "url": f"http://shop.test/products/{1 + n % 16}?n={n}", "goal": goal}
+        | more
+        for n in range(count)
+    ]
+
+
+@pytest.fixture
+def api() -> Iterator[BackgroundSandbox]:
+    with br.sandbox(durations=QUICK) as served:
+        yield served
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[br.BatchDatabase]:
+    with br.open(tmp_path / "prices.db") as opened:
+        yield opened
+
+
+def created(journal: Path) -> int:
+    lines = journal.read_text().splitlines() if journal.exists() else []
+    return sum(len(json.loads(line).get("runs", ())) for line in lines)
+
+
+# ---- what it is ----
+
+
+def test_importing_the_package_loads_no_library() -> None:
+    heavy = ("sqlalchemy", "httpx", "anyio", "click", "yaml", "rich", "starlette")
+    script = f"import batchrunner, sys; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment(), capture_output=True, text=True
+    )
+    assert done.stdout == "[]\n", done.stderr
+
+
+def test_every_public_name_can_be_used() -> None:
+    assert dir(br) == sorted(br.__all__)
+    assert all(getattr(br, name) is not None for name in br.__all__)
+    with pytest.raises(AttributeError, match="nothing"):
+        br.nothing  # noqa: B018
+
+
+def test_a_batch_from_a_job_file_to_its_rows(
+    tmp_path: Path,
+    api: BackgroundSandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TINYFISH_BASE_URL", api.url)
+    monkeypatch.setenv("TINYFISH_API_KEY", api.key)
+    jobs_of_file = [
+        *rows(5),
+        {"url": "http://faults.test/goal_failure", "goal": "Read it", "id": "bad"},
+    ]
+    whole = {"settings": {"max_attempts": 1, "rate": "$0.01"}, "jobs": jobs_of_file}
+    Path("jobs.yaml").write_text(json.dumps(whole))
+    failed = []
+    with br.open("prices.db") as db:
+        batch = db.load("jobs.yaml")
+        with batch.run(concurrency=10, budget="$20") as jobs:
+            for job in jobs:
+                if not job.succeeded:
+                    failed.append((job.url, job.category, job.message))
+        counts = batch.status().counts
+        batch.retry(category="blocked")
+        batch.run_all()
+        batch.export("prices.csv")
+        found = list(batch.rows())
+    assert jobs.ended is not None
+    assert jobs.ended.reason is br.ExitReason.FINISHED
+    assert [url for url, _, _ in failed] == ["http://faults.test/goal_failure"]
+    assert counts.total == 6
+    assert counts.jobs[br.JobState.SUCCEEDED] == 5
+    assert len(Path("prices.csv").read_text().splitlines()) == 7
+    assert [row["id"] for row in found] == ["job-0", "job-1", "job-2", "job-3", "job-4", "bad"]
+    assert found[0]["result"]["title"]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_rows_are_a_batch_and_are_loaded_once(db: br.BatchDatabase) -> None:
+    first = db.load(rows=rows(3), name="prices")
+    again = db.load(rows=rows(4), name="prices")
+    assert first.loaded is not None
+    assert again.loaded is not None
+    assert (first.loaded.added, again.loaded.added, again.loaded.known) == (3, 1, 3)
+    assert [batch.name for batch in db.batches()] == ["prices"]
+    assert db.batch().name == db.batch("prices").name == "prices"
+
+
+def test_a_cell_that_is_run_again_pays_for_nothing_twice(tmp_path: Path) -> None:
+    journal = tmp_path / "sandbox.jsonl"
+
+    def cell() -> list[str]:
+        with br.sandbox(journal, durations=QUICK) as api, br.open(tmp_path / "a.db") as db:
+            batch = db.load(rows=rows(4), name="prices")
+            with batch.run(api=api) as jobs:
+                return [job.id for job in jobs]
+
+    assert sorted(cell()) == [f"job-{n}" for n in range(4)]
+    assert cell() == []
+    assert created(journal) == 4
+
+
+def test_a_batch_is_paused_changed_and_resumed(
+    db: br.BatchDatabase, api: BackgroundSandbox
+) -> None:
+    batch = db.load(rows=rows(2), name="prices")
+    assert batch.pause("wait").running == 0
+    paused = batch.status().paused
+    assert paused is not None
+    assert paused.reason == "wait"
+    batch.set(concurrency="auto", budget="500 steps")
+    assert batch.status().concurrency == 0
+    assert str(batch.status().budget.budget) == "500 steps"  # type: ignore[union-attr]
+    resumed = batch.resume()
+    assert (resumed.was_paused, resumed.has_runner) == (True, False)
+    assert batch.run_all(api=api).reason is br.ExitReason.FINISHED
+    assert batch.run_all(api=api).reason is br.ExitReason.FINISHED, "a finished batch is no error"
+    assert batch.status().finished
+
+
+# ---- a consumer that is slow, leaves, or fails ----
+
+
+def test_a_slow_consumer_does_not_hold_the_runner_up(
+    db: br.BatchDatabase, api: BackgroundSandbox
+) -> None:
+    batch = db.load(rows=rows(12), name="prices")
+    with batch.run(api=api, concurrency=2) as jobs:
+        seen = [next(jobs).id]
+        # The consumer does nothing until the runner is at its end.
+        assert jobs.wait().reason is br.ExitReason.FINISHED
+        seen += [job.id for job in jobs]
+    assert sorted(seen) == sorted(row["id"] for row in rows(12))
+
+
+def test_leaving_the_block_early_waits_for_runs_in_flight(tmp_path: Path) -> None:
+    journal = tmp_path / "sandbox.jsonl"
+    with br.sandbox(journal, durations=QUICK) as api, br.open(tmp_path / "a.db") as db:
+        batch = db.load(rows=rows(40), name="prices")
+        with batch.run(api=api, concurrency=2) as jobs:
+            for _ in jobs:
+                break
+        ended = jobs.ended
+        assert ended is not None
+        assert ended.reason is br.ExitReason.DRAINED
+        assert ended.counts.jobs[br.JobState.RUNNING] == 0
+        assert ended.counts.jobs[br.JobState.SUCCEEDED] == created(journal) < 40
+        batch.run_all(api=api, concurrency=20)
+        assert batch.status().succeeded == created(journal) == 40
+
+
+def test_an_error_in_the_block_drains_and_is_raised(
+    db: br.BatchDatabase, api: BackgroundSandbox
+) -> None:
+    batch = db.load(rows=rows(40), name="prices")
+    with pytest.raises(ZeroDivisionError), batch.run(api=api, concurrency=2) as jobs:  # noqa: PT012
+        for _ in jobs:
+            1 / 0  # noqa: B018
+    assert jobs.ended is not None
+    assert jobs.ended.reason is br.ExitReason.DRAINED
+
+
+def test_one_interrupt_drains(db: br.BatchDatabase, api: BackgroundSandbox) -> None:
+    batch = db.load(rows=rows(40), name="prices")
+    with pytest.raises(KeyboardInterrupt), batch.run(api=api, concurrency=2) as jobs:  # noqa: PT012
+        next(jobs)
+        raise KeyboardInterrupt
+    assert jobs.ended is not None
+    assert jobs.ended.reason is br.ExitReason.DRAINED
+    assert batch.status().counts.jobs[br.JobState.RUNNING] == 0
+
+
+def test_an_interrupt_while_it_waits_for_runs_leaves_at_once(
+    tmp_path: Path, db: br.BatchDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = tmp_path / "sandbox.jsonl"
+    with br.sandbox(journal, durations=ENDLESS) as api:
+        batch = db.load(rows=rows(5), name="prices")
+        with pytest.raises(KeyboardInterrupt), batch.run(api=api, concurrency=3) as jobs:  # noqa: PT012
+            wait_until(lambda: batch.status().counts.jobs[br.JobState.RUNNING] == 3, "3 runs")
+            wait_until(lambda: created(journal) == 3, "three runs at the API")
+            _interrupt_the_next_wait(jobs, monkeypatch)
+            raise KeyboardInterrupt
+        assert jobs.ended is not None
+        assert jobs.ended.reason is None
+        assert batch.status().counts.jobs[br.JobState.RUNNING] == 3, "they go on remotely"
+    assert created(journal) == 3
+
+
+def _interrupt_the_next_wait(jobs: JobStream, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interrupt the wait for runs in flight once, as a second Ctrl-C does."""
+    thread = jobs._thread
+    wait, waits = thread.wait, iter([True])
+
+    def interrupted() -> None:
+        if next(waits, False):
+            raise KeyboardInterrupt
+        wait()
+
+    monkeypatch.setattr(thread, "wait", interrupted)
+
+
+# ---- event loops and threads ----
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_it_runs_inside_an_event_loop(
+    db: br.BatchDatabase, api: BackgroundSandbox, backend: str
+) -> None:
+    async def main() -> list[str]:
+        async with db.load(rows=rows(6), name="prices").arun(api=api) as jobs:
+            return [job.id async for job in jobs]
+
+    assert len(anyio.run(main, backend=backend)) == 6
+    assert db.batch("prices").status().finished
+
+
+def test_the_plain_form_works_in_a_running_loop_as_in_a_notebook(
+    db: br.BatchDatabase, api: BackgroundSandbox
+) -> None:
+    async def main() -> br.BatchRunEnded:
+        return db.load(rows=rows(3), name="prices").run_all(api=api)
+
+    assert anyio.run(main).reason is br.ExitReason.FINISHED
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_cancelled_task_leaves_at_once(
+    tmp_path: Path, db: br.BatchDatabase, backend: str
+) -> None:
+    journal = tmp_path / "sandbox.jsonl"
+
+    async def main(api: BackgroundSandbox) -> br.AsyncJobStream:
+        stream = db.load(rows=rows(3), name="prices").arun(api=api)
+        with anyio.CancelScope() as scope:
+            async with stream as jobs:
+                await anyio.to_thread.run_sync(wait_until, lambda: created(journal) == 3, "runs")
+                scope.cancel()
+                await jobs.__anext__()
+        return stream
+
+    with br.sandbox(journal, durations=ENDLESS) as api:
+        ended = anyio.run(main, api, backend=backend).ended
+    assert ended is not None
+    assert ended.reason is None
+
+
+def test_two_threads_run_two_batches_of_one_database(
+    db: br.BatchDatabase, api: BackgroundSandbox
+) -> None:
+    batches = [db.load(rows=rows(5), name=name) for name in ("one", "two")]
+    threads = [threading.Thread(target=lambda b=batch: b.run_all(api=api)) for batch in batches]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [batch.status().succeeded for batch in batches] == [5, 5]
+
+
+# ---- what cannot go on ----
+
+
+def test_bad_rows_are_reported_together(db: br.BatchDatabase) -> None:
+    bad = [{"url": "http://a.example"}, {"url": "no address", "goal": "x"}, "nothing"]
+    with pytest.raises(br.InputError, match="job 3") as caught:
+        db.load(rows=bad, name="prices")  # type: ignore[arg-type]
+    assert len(caught.value.problems) == 3
+    assert db.batches() == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"rows": [], "job_file": "jobs.yaml"},
+        {"rows": rows(1)},
+        {"job_file": "jobs.yaml", "name": "prices"},
+        {"rows": [{"url": "http://a.example", "goal": object()}], "name": "prices"},
+    ],
+)
+def test_wrong_arguments_say_what_is_right(db: br.BatchDatabase, arguments: dict[str, Any]) -> None:
+    with pytest.raises(br.UsageError) as caught:
+        db.load(**arguments)
+    assert caught.value.next
+
+
+def test_a_batch_that_is_not_there_and_a_bound_that_is_none(
+    db: br.BatchDatabase, api: BackgroundSandbox
+) -> None:
+    with pytest.raises(br.UsageError, match="no batch 'prices'"):
+        db.batch("prices")
+    batch = db.load(rows=rows(1), name="prices")
+    for wrong in (0, 1001, "many", True):
+        with pytest.raises(br.UsageError, match="concurrency"):
+            batch.run(api=api, concurrency=wrong)
+    with pytest.raises(br.UsageError, match="no budget"):
+        batch.run_all(api=api, budget="much")
+    with pytest.raises(br.UsageError, match="'bad'"):
+        batch.retry(category="bad")
+
+
+def test_no_key_is_an_error_before_anything_begins(
+    db: br.BatchDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TINYFISH_API_KEY", raising=False)
+    with pytest.raises(br.CannotContinue, match="no API key"):
+        db.load(rows=rows(1), name="prices").run()
+
+
+def test_a_key_that_the_api_refuses_stops_the_run(tmp_path: Path) -> None:
+    with (
+        answering(401, REFUSAL) as url,
+        br.open(tmp_path / "a.db", api_url=url, api_key="another") as db,
+        pytest.raises(br.ApiError, match="stopped") as caught,
+    ):
+        db.load(rows=rows(2), name="prices").run_all()
+    assert "no attempt was used up" in caught.value.next
+
+
+def test_a_job_of_the_sandbox_is_not_paid_for(db: br.BatchDatabase) -> None:
+    batch = db.load(rows=rows(1), name="prices")
+    with pytest.raises(br.UsageError, match="exists only in the sandbox"):
+        batch.run(api=br.ApiAccess(url="https://agent.example", key="k" * 20))
+
+
+def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    (tmp_path / "text.db").write_text("not a database" * 100)
+    with pytest.raises(br.DatabaseError, match="not an SQLite file") as caught:
+        br.open(tmp_path / "text.db")
+    assert caught.value.next
+    with pytest.raises(br.UsageError, match="in memory"):
+        br.open(":memory:")
+
+
+def test_a_locked_database_is_an_error_for_people(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(open_database, "OPEN_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(open_database, "OPEN_RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0)
+    with br.open(tmp_path / "a.db") as db:
+        db.load(rows=rows(1), name="prices")
+    import sqlite3
+
+    other = sqlite3.connect(tmp_path / "a.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(br.DatabaseError, match="locked by another program"):
+        br.open(tmp_path / "a.db")
+    other.close()
+
+
+# ---- a kernel that dies ----
+
+CELL = """
+import sys
+import batchrunner as br
+
+with br.open("prices.db") as db:
+    batch = db.load("jobs.yaml")
+    with batch.run(concurrency=4) as jobs:
+        for job in jobs:
+            print(job.id, job.state, flush=True)
+print("ended", jobs.ended.reason, flush=True)
+"""
+
+
+def test_a_kernel_that_is_killed_in_the_cell_goes_on_in_the_next_one(tmp_path: Path) -> None:
+    count = 12
+    (tmp_path / "jobs.yaml").write_text(json.dumps(rows(count)))
+    with served(tmp_path, durations=(0.3, 0.8)) as remote:
+
+        def kernel() -> subprocess.Popen[str]:
+            return subprocess.Popen(
+                [sys.executable, "-c", CELL],
+                cwd=tmp_path,
+                env=environment(**remote.env),
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+
+        killed = kernel()
+        assert killed.stdout is not None
+        assert "succeeded" in killed.stdout.readline()
+        killed.kill()
+        killed.communicate()
+        again = kernel()
+        said, _ = again.communicate(timeout=180)
+        runs = remote.created()
+    assert again.returncode == 0
+    assert said.endswith("ended finished\n")
+    assert runs == count, "a run was paid for twice"
+    with br.open(tmp_path / "prices.db") as db:
+        assert db.batch().status().succeeded == count

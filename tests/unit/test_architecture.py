@@ -1,0 +1,54 @@
+"""Rules about the code that import contracts cannot express."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import batchrunner
+
+PACKAGE = Path(batchrunner.__file__).parent
+#: The client's methods that create runs, which cost money.
+CREATE_METHODS = {"create", "create_one", "create_streaming"}
+#: Packages that cannot reach the API client: a `create` there is another one.
+WITHOUT_CLIENT = ("sandbox", "store")
+
+
+def calls_of(methods: set[str]) -> dict[str, set[str]]:
+    """Return which of these methods each module calls, by the module's path."""
+    found: dict[str, set[str]] = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        module = path.relative_to(PACKAGE)
+        if module.parts[0] in WITHOUT_CLIENT:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            called = node.func if isinstance(node, ast.Call) else None
+            if isinstance(called, ast.Attribute) and called.attr in methods:
+                found.setdefault(module.as_posix(), set()).add(called.attr)
+    return found
+
+
+def test_only_the_submitter_creates_runs() -> None:
+    assert calls_of(CREATE_METHODS) == {
+        "runner/submitter.py": {"create", "create_one"},
+        # A way to read the answer; its own `create` is called by the submitter.
+        "runner/streamed_create.py": {"create_streaming"},
+    }
+
+
+def test_the_packages_that_are_left_out_cannot_reach_the_client() -> None:
+    for name in WITHOUT_CLIENT:
+        for path in (PACKAGE / name).rglob("*.py"):
+            assert "batchrunner.tinyfish" not in path.read_text(encoding="utf-8"), path
+
+
+def test_use_cases_print_nothing_and_know_no_command_line() -> None:
+    for path in (PACKAGE / "app").rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            assert not any(name.split(".")[0] == "click" for name in names), path
+            assert not any(name.startswith("batchrunner.cli") for name in names), path
+            assert not (isinstance(node, ast.Name) and node.id == "print"), path
