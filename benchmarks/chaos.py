@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from batchrunner.selftest.chaos import ChaosPlan, ChaosSite, play
+from batchrunner.selftest.chaos import ChaosPlan, ChaosSite, run_chaos
 from batchrunner.selftest.invariants import InvariantViolated
 
 
@@ -81,7 +81,7 @@ def main() -> None:
     print(f"{database.__name__}, seed {plan.seed}", flush=True)
     try:
         with database(folder) as site:
-            for name, value in asdict(play(plan, site, folder)).items():
+            for name, value in asdict(run_chaos(plan, site, folder)).items():
                 print(f"{name.replace('_', ' '):<16}{value:>12}")
     except InvariantViolated as broken:
         sys.exit(f"BROKEN: {broken}\nseed {plan.seed}; its files are kept in {folder}")

@@ -1,1 +1,1 @@
-"""Kills real processes on the user's machine, and checks that every promise holds."""
+"""Kills real processes on the user's machine, and checks every invariant."""

@@ -20,16 +20,16 @@ from batchrunner.selftest.summary import ProcessSummary
 from batchrunner.selftest.worker_processes import WorkerProcesses, start_workers
 from batchrunner.store.store import Store
 
-#: Longest time in seconds that a batch may take before it counts as hung.
+#: Seconds after which a batch counts as hung.
 HUNG_AFTER_SECONDS = 900.0
-#: Seconds between two looks at the runners.
+#: Seconds between two checks of the runners.
 CHAOS_POLL_SECONDS = 0.05
 RATES = {"system_failure": 0.05, "dropped_after": 0.03}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChaosPlan:
-    """How much work, and how much trouble; the same seed draws the same trouble."""
+    """The size of a batch and the number of faults; the same seed draws the same events."""
 
     jobs: int
     runners: int
@@ -37,14 +37,14 @@ class ChaosPlan:
     concurrency: int
     seed: int
     stops: int = 0
-    aimed: bool = True  #: let half of the kills fall into a create; it may cost a minute's search
+    aimed: bool = True  #: half of the kills hit a create, which may cost a minute of searches
     restart: bool = False  #: restart the database once, under load
     durations: tuple[float, float] = (0.2, 1.0)  #: of runs, in seconds
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChaosSite:
-    """A database in which nothing is, and what restarts its server."""
+    """An empty database, and a function that restarts its server."""
 
     address: str
     restart: Callable[[], None] | None = None
@@ -52,16 +52,16 @@ class ChaosSite:
 
 @dataclass(frozen=True, kw_only=True)
 class ChaosEvent:
-    """One piece of trouble: when, what, and whom it meets."""
+    """A fault: when it happens, what it is, and which runner it hits."""
 
-    at: int  #: runs that are created before it
+    at: int  #: the number of created runs at which it happens
     kind: str
-    lot: float  #: chooses among those at work
-    pause: float = 0.0
+    share: float  #: chooses one of the active runners
+    pause: float = 0.0  #: seconds to wait before
 
 
 def draw_events(plan: ChaosPlan) -> list[ChaosEvent]:
-    """Draw all the trouble of a plan, spread over the first two thirds of its runs."""
+    """Draw the events of a plan, spread over the first two thirds of its runs."""
     draw = random.Random(plan.seed)
     aimed = plan.kills // 2 if plan.aimed else 0
     kinds = ["create"] * aimed + ["kill"] * (plan.kills - aimed) + ["stop"] * plan.stops
@@ -71,169 +71,182 @@ def draw_events(plan: ChaosPlan) -> list[ChaosEvent]:
         ChaosEvent(
             at=1 + int((number + draw.random()) * share),
             kind=kind,
-            lot=draw.random(),
+            share=draw.random(),
             pause=draw.uniform(0, 0.4),
         )
         for number, kind in enumerate(kinds)
     ]
     if plan.restart:
         found.append(
-            ChaosEvent(at=draw.randint(plan.jobs // 4, plan.jobs // 2), kind="restart", lot=0)
+            ChaosEvent(at=draw.randint(plan.jobs // 4, plan.jobs // 2), kind="restart", share=0)
         )
-    return sorted(found, key=lambda blow: blow.at)
+    return sorted(found, key=lambda event: event.at)
 
 
 @dataclass
 class ChaosInjector:
-    """Deals blows to a fleet, and says so."""
+    """Injects events into the runners of a batch, and reports them."""
 
-    fleet: WorkerProcesses
+    workers: WorkerProcesses
     site: ChaosSite
-    tell: Callable[[str], None]
+    report: Callable[[str], None]
     restarts: int = 0
 
-    def deal(self, blow: ChaosEvent) -> str:
-        """Deal one, and return what it was."""
-        if blow.kind == "restart" and self.site.restart:
+    def inject(self, event: ChaosEvent) -> str:
+        """Inject an event; return what was done."""
+        if event.kind == "restart" and self.site.restart:
             self.site.restart()
             self.restarts += 1
             return "restarted the database"
-        if blow.kind == "create":
-            sender = self.fleet.kill_sender(self.site.address)
+        if event.kind == "create":
+            sender = self.workers.kill_sender(self.site.address)
             if sender is not None:
                 return f"killed runner {sender} in the middle of a create"
-        threading.Event().wait(blow.pause)
-        return self._meet(blow)
+        threading.Event().wait(event.pause)
+        return self._hit_runner(event)
 
-    def _meet(self, blow: ChaosEvent) -> str:
-        alive = self.fleet.alive()
+    def _hit_runner(self, event: ChaosEvent) -> str:
+        alive = self.workers.alive()
         if not alive:
-            return "nobody was left to meet"
-        number = alive[int(blow.lot * len(alive))]
-        if blow.kind == "stop":
-            self.fleet.stop(number)
+            return "no runner was active"
+        number = alive[int(event.share * len(alive))]
+        if event.kind == "stop":
+            self.workers.stop(number)
             return f"stopped runner {number} for a while"
-        self.fleet.kill(number)
+        self.workers.kill(number)
         return f"killed runner {number}"
 
-    def go_on(self, left: list[ChaosEvent], created: Callable[[], int]) -> None:
-        """Deal every blow at its moment, until all runners have ended by themselves."""
+    def run(self, events: list[ChaosEvent], created: Callable[[], int]) -> None:
+        """
+        Inject every event in its turn, until all runners have ended by themselves.
+
+        Raises:
+            InvariantViolated: The batch hung.
+        """
         deadline = time.monotonic() + HUNG_AFTER_SECONDS
-        while self.fleet.tend():
+        while self.workers.restart_given_up():
             if time.monotonic() > deadline:
-                raise InvariantViolated(f"a batch comes to its end:\n{self.fleet.said()[-4000:]}")
-            if left and (count := created()) >= left[0].at:
-                self.tell(f"{count:>6,} runs created: {self.deal(left.pop(0))}")
-                if not left:
-                    self.tell("       that was the last; a create that was cut off is searched for")
+                output = self.workers.output()[-4000:]
+                raise InvariantViolated(
+                    f"the batch did not end in {HUNG_AFTER_SECONDS / 60:g} minutes:\n{output}"
+                )
+            if events and (count := created()) >= events[0].at:
+                self.report(f"{count:>6,} runs created: {self.inject(events.pop(0))}")
+                if not events:
+                    self.report("       that was the last; unanswered creates are searched for")
             threading.Event().wait(CHAOS_POLL_SECONDS)
 
 
-# ---- the verdict ----
+# ---- the whole self-test ----
 
 
-def play(
-    plan: ChaosPlan, site: ChaosSite, folder: Path, tell: Callable[[str], None] = lambda _: None
+def run_chaos(
+    plan: ChaosPlan, site: ChaosSite, folder: Path, report: Callable[[str], None] = lambda _: None
 ) -> ProcessSummary:
     """
-    Run a batch through all that trouble, and check every promise at its end.
+    Run a batch, inject the events of the plan, and check every invariant at the end.
 
     Raises:
-        Broken: A promise did not hold; the message names it.
+        InvariantViolated: A promise was broken; the message says which one.
     """
     jobs = write_jobs(
         folder, pages(plan.jobs), concurrency=plan.concurrency, max_attempts=8, backoff="1s"
     )
     with sandbox_process(folder, durations=plan.durations, rates=RATES, seed=plan.seed) as remote:
-        begun = time.monotonic()
-        torment = _tormented(plan, site, folder, jobs, remote, tell)
-        seconds = time.monotonic() - begun
+        started_at = time.monotonic()
+        injector = _run_batch(plan, site, folder, jobs, remote, report)
+        seconds = time.monotonic() - started_at
         runs = remote.runs()
-    check_runners(torment, plan)
+    check_runners(injector, plan)
     check_runs(plan, runs)
-    tally = check_books(plan, site.address, runs)
-    return drawn_up(plan, torment, tally, runs, seconds)
+    counts = check_database(plan, site.address, runs)
+    return summary_of(plan, injector, counts, runs, seconds)
 
 
-def _tormented(
+def _run_batch(
     plan: ChaosPlan,
     site: ChaosSite,
     folder: Path,
     jobs: Path,
     remote: SandboxProcess,
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> ChaosInjector:
-    # Not in argv: an address may hold a password, and anybody can list processes.
+    # Not in argv: an address may contain a password, and everybody can list processes.
     env = {**remote.env, "BATCHRUNNER_DB": site.address}
-    with start_workers(plan.runners, ("run", jobs, "-q"), env, folder) as fleet:
-        torment = ChaosInjector(fleet, site, tell)
-        torment.go_on(draw_events(plan), remote.created)
-    return torment
+    with start_workers(plan.runners, ("run", jobs, "-q"), env, folder) as workers:
+        injector = ChaosInjector(workers, site, report)
+        injector.run(draw_events(plan), remote.created)
+    return injector
 
 
-def drawn_up(
+def summary_of(
     plan: ChaosPlan,
-    torment: ChaosInjector,
-    tally: BatchCounts,
+    injector: ChaosInjector,
+    counts: BatchCounts,
     runs: Sequence[SandboxRun],
     seconds: float,
 ) -> ProcessSummary:
-    """Put what happened into figures."""
-    fleet, completed = torment.fleet, succeeded(runs)
+    """Return the figures of a self-test."""
+    workers, completed = injector.workers, succeeded(runs)
     return ProcessSummary(
         jobs=plan.jobs,
         runners=plan.runners,
-        kills=fleet.kills,
-        in_a_create=fleet.in_create,
-        stops=fleet.stops,
-        restarts=torment.restarts,
-        gave_up=fleet.gave_up,
+        kills=workers.kills,
+        in_a_create=workers.in_create,
+        stops=workers.stops,
+        restarts=injector.restarts,
+        gave_up=workers.gave_up,
         runs_created=len(runs),
-        attempts=tally.attempts,
-        orphans=tally.orphans,
+        attempts=counts.attempts,
+        orphans=counts.orphans,
         most_in_flight=most_at_once(runs),
         concurrency=plan.concurrency,
-        lost=plan.jobs - tally.jobs[JobState.SUCCEEDED],
+        lost=plan.jobs - counts.jobs[JobState.SUCCEEDED],
         paid_twice=len(completed) - len(set(completed)),
         seconds=round(seconds, 1),
     )
 
 
-def check_runners(torment: ChaosInjector, plan: ChaosPlan) -> None:
-    """Check how the runners ended, and what each of them exported."""
-    fleet = torment.fleet
-    said = fleet.said()
-    invariant("Traceback" not in said, f"no runner crashes:\n{said}")
-    invariant(plan.restart or not fleet.gave_up, f"no runner gives up:\n{said}")
+def check_runners(injector: ChaosInjector, plan: ChaosPlan) -> None:
+    """Check that no runner crashed or gave up, and that each exported every job."""
+    workers = injector.workers
+    output = workers.output()
+    invariant("Traceback" not in output, f"a runner crashed:\n{output}")
+    invariant(plan.restart or not workers.gave_up, f"a runner gave up:\n{output}")
     for number in range(plan.runners):
-        with (fleet.folder / f"r{number}.csv").open(newline="", encoding="utf-8-sig") as file:
+        with (workers.folder / f"r{number}.csv").open(newline="", encoding="utf-8-sig") as file:
             rows = sum(1 for _ in csv.reader(file)) - 1
-        invariant(rows == plan.jobs, f"runner {number} exports every job, not {rows}")
+        invariant(rows == plan.jobs, f"runner {number} exported {rows} jobs instead of {plan.jobs}")
 
 
 def succeeded(runs: Sequence[SandboxRun]) -> list[str]:
-    """Return the url of each run that reached its goal."""
+    """Return the urls of the runs that reached their goals."""
     done = [run for run in runs if run.status == "COMPLETED"]
     return [run.url for run in done if (run.result or {}).get("status") != "failure"]
 
 
 def check_runs(plan: ChaosPlan, runs: Sequence[SandboxRun]) -> None:
-    """Check the sandbox's side: what was completed how often, and how much at once."""
+    """Check that each job was completed exactly once, within the bound of concurrency."""
     completed = Counter(succeeded(runs))
     twice = [url for url, times in completed.items() if times > 1]
     lost = [url for url in pages(plan.jobs) if url not in completed]
-    invariant(not twice, f"nothing is paid twice: {twice}")
-    invariant(not lost, f"nothing is lost: {lost}")
+    invariant(not twice, f"jobs were completed and paid for twice: {twice}")
+    invariant(not lost, f"jobs were lost: no run completed them: {lost}")
     most = most_at_once(runs)
-    invariant(most <= plan.concurrency, f"at most {plan.concurrency} are in flight, not {most}")
+    invariant(
+        most <= plan.concurrency, f"{most} runs were in flight, and the bound is {plan.concurrency}"
+    )
 
 
-def check_books(plan: ChaosPlan, address: str, runs: Sequence[SandboxRun]) -> BatchCounts:
-    """Check that the ledger tells the same as the sandbox, and return its figures."""
+def check_database(plan: ChaosPlan, address: str, runs: Sequence[SandboxRun]) -> BatchCounts:
+    """Check that the database agrees with the sandbox; return its counts."""
     with closing(Store.open(address)) as store:
         (batch,) = store.batches()
         check_end(store, batch.id, plan.jobs, runs)
-        tally = store.tally(batch.id)
-    billed = sum(run.steps for run in runs)
-    invariant(tally.steps == billed, f"the bills are equal: {tally.steps} here, {billed} there")
-    return tally
+        counts = store.tally(batch.id)
+    charged = sum(run.steps for run in runs)
+    invariant(
+        counts.steps == charged,
+        f"the database has a cost of {counts.steps} steps, and the sandbox charged {charged}",
+    )
+    return counts

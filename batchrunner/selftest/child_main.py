@@ -1,4 +1,4 @@
-"""Runs the program for as long as the process that started it lives."""
+"""Runs the program, and ends with the process that started it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from functools import cache
 
 @cache
 def lifeline() -> int:
-    """Return what is to be the standard input of a child: it ends when this process does."""
-    ours, _ = os.pipe()  # the other end is never closed, nor handed on
+    """Return the standard input for child processes: it closes when this process ends."""
+    ours, _ = os.pipe()  # the other end is never closed, and no child inherits it
     return ours
 
 

@@ -498,7 +498,7 @@ def _check_result(attempt: Any, run: SandboxRun, stored: str | None, served: byt
 
 
 def _is_same_json(stored: str, served: bytes) -> bool:
-    """Whether ASCII JSON is what was served; a byte that is not UTF-8 is half a character."""
+    """Return whether ASCII JSON is what was served; a byte that is not UTF-8 is a surrogate."""
     text = served.decode("utf-8", "surrogateescape")
     return stored.isascii() and _unescaped(stored) == _unescaped(text)
 

@@ -1,4 +1,4 @@
-"""A sandbox in its own process, the runs in its journal, and jobs for it."""
+"""A sandbox in a process of its own, the runs in its journal, and jobs for it."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ import anyio
 from batchrunner.sandbox import Journal, Sandbox, SandboxConfig, SandboxRun
 from batchrunner.selftest.subprocesses import Program, started, wait_until
 
-#: Opens the sandbox, as any other would; odd enough to be found where it must not be.
+#: An API key for the sandbox; a test can find it where no key may be.
 KEY = "sk-canary-8f3a51"
 
 
 @dataclass
 class RunCounter:
-    """Counts the runs in a growing ledger, and reads each of its lines once."""
+    """Counts the runs in a growing journal, and reads each line once."""
 
-    ledger: Path
+    journal: Path
     created: int = 0
     _read: int = 0
 
     def now(self) -> int:
-        """Return how many runs were created so far."""
-        with self.ledger.open("rb") as file:
+        """Return how many runs have been created."""
+        with self.journal.open("rb") as file:
             file.seek(self._read)
             for line in file:
-                if not line.endswith(b"\n"):  # its writer is at work
+                if not line.endswith(b"\n"):  # it is being written
                     break
                 self._read += len(line)
                 self.created += len(json.loads(line).get("runs", ()))
@@ -47,17 +47,17 @@ class SandboxProcess:
 
     url: str
     count: RunCounter
-    world: SandboxConfig
+    config: SandboxConfig
     program: Program
 
     @property
     def env(self) -> dict[str, str]:
-        """What a command needs to use it."""
+        """The environment in which a command uses it."""
         return {"TINYFISH_API_KEY": KEY, "TINYFISH_BASE_URL": self.url}
 
     def runs(self) -> list[SandboxRun]:
-        """Return all runs that it created, as they are now."""
-        return runs_of(self.count.ledger, self.world)
+        """Return all runs that it created, in their present state."""
+        return runs_of(self.count.journal, self.config)
 
     def created(self) -> int:
         """Count the runs that it created."""
@@ -74,8 +74,8 @@ def sandbox_process(
     seed: int = 0,
     apart: bool = False,
 ) -> Iterator[SandboxProcess]:
-    """Serve a sandbox while the block runs; its ledger stands in *folder*."""
-    world = SandboxConfig(
+    """Serve a sandbox while the block runs; its journal is in *folder*."""
+    config = SandboxConfig(
         seed=seed,
         durations=durations,
         rates=rates or {},
@@ -85,30 +85,32 @@ def sandbox_process(
     )
     args = ["--durations", f"{durations[0]}-{durations[1]}", "--seed", str(seed)]
     args += ["--apart"] if apart else []
-    args += [part for name, rate in world.rates.items() for part in ("--rate", f"{name}={rate}")]
-    args += [part for glob, fate in world.script.items() for part in ("--script", f"{glob}={fate}")]
-    ledger = folder / "served.jsonl"
-    with started("sandbox", "--port", "0", "--ledger", ledger, *args, cwd=folder) as program:
-        url = wait_until(lambda: "".join(program.out).strip(), "the sandbox tells its url")
-        yield SandboxProcess(url=url, count=RunCounter(ledger), world=world, program=program)
+    args += [part for name, rate in config.rates.items() for part in ("--rate", f"{name}={rate}")]
+    args += [
+        part for glob, fate in config.script.items() for part in ("--script", f"{glob}={fate}")
+    ]
+    journal = folder / "served.jsonl"
+    with started("sandbox", "--port", "0", "--ledger", journal, *args, cwd=folder) as program:
+        url = wait_until(lambda: "".join(program.out).strip(), "the sandbox prints its url")
+        yield SandboxProcess(url=url, count=RunCounter(journal), config=config, program=program)
 
 
-def runs_of(ledger: Path, world: SandboxConfig) -> list[SandboxRun]:
-    """Return the runs of a sandbox as they are now, by playing a copy of its ledger again."""
+def runs_of(journal: Path, config: SandboxConfig) -> list[SandboxRun]:
+    """Return the runs of a sandbox in their present state, by replaying a copy of its journal."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        closing(Journal(Path(shutil.copy(ledger, folder)))) as copy,
+        closing(Journal(Path(shutil.copy(journal, folder)))) as copy,
     ):
-        anyio.run(Sandbox.in_process(world, _now, journal=copy).settle)
+        anyio.run(Sandbox.in_process(config, _now, journal=copy).settle)
         return list(copy.runs)
 
 
 def _now() -> datetime:
-    return datetime.now(UTC)  # the sandbox lived on the real clock
+    return datetime.now(UTC)  # the sandbox ran on the real clock
 
 
 def pages(count: int) -> list[str]:
-    """Return urls of that many pages of the sandbox's shop."""
+    """Return the urls of this many pages of the sandbox's shop."""
     return [f"http://shop.test/products/{1 + number % 16}?n={number}" for number in range(count)]
 
 
@@ -120,7 +122,7 @@ def write_jobs(
     goal: str = "Read the page",
     **settings: Any,
 ) -> Path:
-    """Write a job file; as YAML is a superset of JSON, it is one."""
+    """Write a job file in JSON, which is also YAML."""
     jobs = [{"id": f"job-{number}", "url": url} for number, url in enumerate(urls)]
     body = {"settings": settings, "defaults": {"goal": goal}, "jobs": jobs}
     path = folder / f"{name}.yaml"

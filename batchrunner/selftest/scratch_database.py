@@ -1,4 +1,4 @@
-"""A database of our own beside the user's, on the same disk or server, and gone afterwards."""
+"""A temporary database beside the user's, on the same disk or server."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ from batchrunner.store.address import url_of
 from batchrunner.store.database import Database, StoreError
 
 NAME = "batchrunner-selftest-"
-#: A file in the folder, locked for as long as the self-test lives.
+#: A file in the folder, locked while the self-test runs.
 CLAIM = "claim"
-#: How PostgreSQL says that a user lacks a right.
+#: PostgreSQL's code for a missing privilege.
 FORBIDDEN = "42501"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScratchDatabase:
-    """A folder, and the address of a database in which nothing is."""
+    """A folder, and the address of an empty database."""
 
     folder: Path
     address: str
-    schema: str | None = None  #: which the database is in, on a server
+    schema: str | None = None  #: the schema of the database, on a server
 
     @property
     def kept(self) -> str:
-        """Where all of it is, should it be kept."""
+        """Where to find it, if it is kept."""
         return f"{self.folder}" + (f" and the schema {self.schema}" if self.schema else "")
 
 
 @contextmanager
 def scratch_database(address: str) -> Iterator[ScratchDatabase]:
     """
-    Give a place beside the database at *address*, which is not touched.
+    Create an empty database beside the one at *address*, which stays as it is.
 
-    It is removed when the block ends, but kept as evidence when a promise broke in it.
+    It is removed when the block ends, but kept as evidence if a promise was broken.
 
     Raises:
-        StoreError: The server cannot be reached, or gives us no schema of our own.
-        OSError: There can be no folder beside the file.
+        StoreError: The server cannot be reached, or allows no schema of our own.
+        OSError: No folder can be created beside the file.
     """
     url = url_of(address)
     on_file = url.get_backend_name() == "sqlite"
@@ -59,8 +59,8 @@ def scratch_database(address: str) -> Iterator[ScratchDatabase]:
         try:
             yield place
         except InvariantViolated as broken:
-            (place.folder / CLAIM).unlink()  # so that nobody tidies it up
-            broken.add_note(f"what is left of it is kept in {place.kept}")
+            (place.folder / CLAIM).unlink()  # so that no later self-test removes it
+            broken.add_note(f"the database of the self-test is kept in {place.kept}")
             raise
         except BaseException:
             _remove(place, address)
@@ -68,12 +68,12 @@ def scratch_database(address: str) -> Iterator[ScratchDatabase]:
         _remove(place, address)
 
 
-# ---- what others left that were killed ----
+# ---- databases of killed self-tests ----
 
 
 @contextmanager
 def _claimed(place: ScratchDatabase, address: str) -> Iterator[None]:
-    """Hold the place, and write down what of it is on a server, for who may have to tidy up."""
+    """Lock the folder, and note the schema, so that a later self-test can remove both."""
     with (place.folder / CLAIM).open("x") as claim:
         flock(claim, LOCK_EX)
         claim.write(f"{place.schema or ''} {_digest(address)}")
@@ -82,18 +82,18 @@ def _claimed(place: ScratchDatabase, address: str) -> Iterator[None]:
 
 
 def _tidy(beside: Path, address: str) -> None:
-    """Remove the places of self-tests that were killed; who lives holds its claim."""
+    """Remove the databases of killed self-tests; a running one holds its lock."""
     for claim in beside.glob(f"{NAME}*/{CLAIM}"):
         with suppress(OSError), claim.open() as file:
             flock(file, LOCK_EX | LOCK_NB)
-            schema, said, digest = file.read().partition(" ")
-            if said and (digest == _digest(address) or not schema):
+            schema, separator, digest = file.read().partition(" ")
+            if separator and (digest == _digest(address) or not schema):
                 left = ScratchDatabase(folder=claim.parent, address="", schema=schema or None)
                 _remove(left, address)
 
 
 def _digest(address: str) -> str:
-    """Tell addresses apart; they may hold passwords, and are not written down."""
+    """Return a digest of an address: it may contain a password, and is not written to disk."""
     return hashlib.sha256(address.encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""The program's own commands in processes of their own: started, listened to, ended."""
+"""Commands of the program in processes of their own: start them, read their output, end them."""
 
 from __future__ import annotations
 
@@ -18,36 +18,41 @@ from batchrunner.selftest.child_main import lifeline
 from batchrunner.selftest.invariants import InvariantViolated, invariant
 
 PROGRAM = (sys.executable, "-m", "batchrunner")
-#: The same, ending with us however we end; its standard input is then the lifeline.
+#: The same, as a child that ends with this process; its standard input is the lifeline.
 CHILD_PROGRAM = (sys.executable, "-m", "batchrunner.selftest.child_main")
-#: Longest time in seconds that anything may take before it counts as hung.
+#: Seconds after which a command counts as hung.
 PROCESS_SECONDS = 180.0
 
 T = TypeVar("T")
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return an environment in which nothing but *more* is set for us, nor any key of the user."""
+    """Return an environment without the user's keys and settings of the program, with *more*."""
     ours = ("TINYFISH_", "BATCHRUNNER_", "NO_COLOR", "FORCE_COLOR", "COLUMNS")
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
-    # The very program that asks is the one that is proved, wherever it was started from.
+    # Children run this very installation, wherever it was started from.
     modules = os.pathsep.join(filter(None, sys.path))
     return {**inherited, "PYTHONUNBUFFERED": "1", "PYTHONPATH": modules, **more}
 
 
 def wait_until(check: Callable[[], T], what: str, within: float = PROCESS_SECONDS) -> T:
-    """Return the first truth that *check* gives; raises Broken if it gives none in time."""
+    """
+    Return the first true value of *check*.
+
+    Raises:
+        InvariantViolated: There was none in time.
+    """
     pause = threading.Event()
     for _ in range(int(within / 0.05)):
         if found := check():
             return found
         pause.wait(0.05)
-    raise InvariantViolated(f"never happened: {what}")
+    raise InvariantViolated(f"this did not happen within {within:g} s: {what}")
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended, and all that it said."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -55,25 +60,25 @@ class Ended:
 
     @property
     def said(self) -> str:
-        """Everything it printed, wherever to."""
+        """Its whole output."""
         return self.out + self.err
 
     def json(self) -> Any:
-        """Read its standard output, which must be one JSON value."""
+        """Return its standard output, which must be one JSON value."""
         return json.loads(self.out)
 
 
 @dataclass
 class Program:
-    """A command at work, whose output can be waited for."""
+    """A running command, whose output can be waited for."""
 
     process: subprocess.Popen[str]
     out: list[str] = field(default_factory=list)
     err: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Listen to both of its outputs."""
-        self._news = threading.Condition()
+        """Read both of its outputs."""
+        self._new_line = threading.Condition()
         pipes = ((self.process.stdout, self.out), (self.process.stderr, self.err))
         self._readers = [threading.Thread(target=self._read, args=pipe) for pipe in pipes]
         for reader in self._readers:
@@ -82,40 +87,52 @@ class Program:
     def _read(self, pipe: IO[str], lines: list[str]) -> None:
         with pipe:
             for line in pipe:
-                with self._news:
+                with self._new_line:
                     lines.append(line)
-                    self._news.notify_all()
-        with self._news:
-            self._news.notify_all()
+                    self._new_line.notify_all()
+        with self._new_line:
+            self._new_line.notify_all()
 
     def says(self, text: str, times: int = 1) -> None:
-        """Wait until *times* lines hold *text*; raises Broken if it ends or hangs before."""
+        """
+        Wait until *times* lines contain *text*.
 
-        def heard() -> bool:
+        Raises:
+            InvariantViolated: The command ended or hung before.
+        """
+
+        def found() -> bool:
             return sum(text in line for line in [*self.out, *self.err]) >= times
 
-        def silent() -> bool:
+        def ended() -> bool:
             return not any(reader.is_alive() for reader in self._readers)
 
-        with self._news:
-            self._news.wait_for(lambda: heard() or silent(), PROCESS_SECONDS)
-            invariant(heard(), f"never said {text!r}:\n{''.join([*self.out, *self.err])}")
+        with self._new_line:
+            self._new_line.wait_for(lambda: found() or ended(), PROCESS_SECONDS)
+            invariant(
+                found(), f"the command never printed {text!r}:\n{''.join([*self.out, *self.err])}"
+            )
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""
         self.process.send_signal(number)
 
     def end(self) -> Ended:
-        """Wait for its end; raises Broken if it crashed."""
+        """
+        Wait for its end.
+
+        Raises:
+            InvariantViolated: It crashed.
+        """
         code = self.process.wait(PROCESS_SECONDS)
         for reader in self._readers:
             reader.join(PROCESS_SECONDS)
-        ended = Ended(code, "".join(self.out), "".join(self.err))
-        invariant("Traceback" not in ended.said, ended.said)
-        return ended
+        done = Ended(code, "".join(self.out), "".join(self.err))
+        invariant("Traceback" not in done.said, f"the command crashed:\n{done.said}")
+        return done
 
     def kill(self) -> None:
-        """End it the hard way, if it has not ended."""
+        """Kill it, if it has not ended."""
         with suppress(ProcessLookupError):
             self.process.send_signal(signal.SIGCONT)
         self.process.kill()
@@ -128,7 +145,7 @@ class Program:
 def started(
     *args: str | Path, cwd: Path, env: Mapping[str, str] | None = None
 ) -> Iterator[Program]:
-    """Start a command; it does not outlive the block."""
+    """Start a command; it ends with the block."""
     program = Program(
         subprocess.Popen(
             [*CHILD_PROGRAM, *map(str, args)],

@@ -15,9 +15,9 @@ class ProcessSummary:
     runners: int
     kills: int
     in_a_create: int  #: kills between the intent to create runs and its recorded answer
-    stops: int  #: runners that were stopped and resumed
+    stops: int  #: runners that were stopped and continued
     restarts: int  #: of the database
-    gave_up: int  #: runners that the database's restart ended; they were started again
+    gave_up: int  #: runners that ended when the database restarted; they were started again
     runs_created: int
     attempts: int
     orphans: int
@@ -30,13 +30,13 @@ class ProcessSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class SelftestSummary:
-    """What a self-test found."""
+    """The result of a self-test."""
 
     seed: int
     processes: ProcessSummary
 
     def as_json(self) -> dict[str, Any]:
-        """Return it for a program; `nights` is null since simulations are part of the tests."""
+        """Return it as JSON; `nights` is null, because simulations are part of the tests."""
         return {
             "held": True,
             "seed": self.seed,
@@ -45,7 +45,7 @@ class SelftestSummary:
         }
 
     def lines(self, *, verbose: bool) -> Iterator[str]:
-        """Give it for a person: what was done, then what matters."""
+        """Yield lines for a person: what was done, then the result."""
         killed = self.processes
         yield _row("processes killed", killed.kills, "survived", killed.jobs, killed.runs_created)
         yield _row("  in the middle of a create", killed.in_a_create, "survived")
@@ -58,6 +58,6 @@ class SelftestSummary:
 
 
 def _row(what: str, count: int, became: str, jobs: int = 0, runs: int = 0) -> str:
-    """Return a line of a table of at most 80 columns."""
+    """Return a table row of at most 80 columns."""
     work = f"{jobs:>9,} jobs {runs:>8,} runs created" if jobs else ""
     return f"{what:<27}{count:>6,} {became:<9}{work}".rstrip()

@@ -1,4 +1,4 @@
-"""Owners and their leases: the length of a lease, its renewal, the rescue of a dead owner's work."""
+"""Owners and their leases: the length of a lease, renewals, and rescuing a dead owner's work."""
 
 from __future__ import annotations
 

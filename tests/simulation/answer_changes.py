@@ -1,4 +1,4 @@
-"""Somebody between the runners of a night and the API, who changes what it answers."""
+"""A transport between runners and API that changes answers."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import httpx
 
 from tests.simulator.simulated_batch import SimulatedBatch
 
-#: Takes a request and the body of the answer to it, and returns another body.
+#: Takes a request and the body of its answer, and returns another body.
 Change: TypeAlias = Callable[[httpx.Request, Any], Awaitable[Any]]
 
 
-class Between(httpx.AsyncBaseTransport):
-    """A way to the sandbox on which answers are changed."""
+class AnswerChanger(httpx.AsyncBaseTransport):
+    """Passes requests to the sandbox, and changes the answers."""
 
     def __init__(self, simulated: SimulatedBatch, change: Change) -> None:
         self._inner = simulated.sandbox.transport()
@@ -29,13 +29,13 @@ class Between(httpx.AsyncBaseTransport):
         return httpx.Response(200, content=json.dumps(body))
 
 
-def put_between(simulated: SimulatedBatch, change: Change) -> None:
-    """Let this happen to all answers of a simulated."""
-    simulated.network = Between(simulated, change)  # type: ignore[assignment]
+def change_answers(simulated: SimulatedBatch, change: Change) -> None:
+    """Change all answers of a batch."""
+    simulated.network = AnswerChanger(simulated, change)  # type: ignore[assignment]
 
 
 class Fickle:
-    """A change: every other look shows the goals of runs that ask for a price in another order."""
+    """A change: every other poll shows the goals of runs that ask for a price in another order."""
 
     def __init__(self) -> None:
         self.looks = 0

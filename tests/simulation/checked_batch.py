@@ -1,4 +1,4 @@
-"""A night whose sandbox is held to the API's description."""
+"""A simulated batch whose sandbox is checked against the API's description."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.simulator import simulated_batch
 
 
 class CheckedBatch(simulated_batch.SimulatedBatch):
-    """A batch on a sandbox, every answer of which is compared with the contract."""
+    """A batch on a sandbox whose answers are all compared with the contract."""
 
     @classmethod
     def of(cls, *args: Any, **kwargs: Any) -> Self:

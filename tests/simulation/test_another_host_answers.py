@@ -40,7 +40,7 @@ class Elsewhere(httpx.AsyncBaseTransport):
         self.served: dict[str, str] = {}  # nothing was poisoned
 
     def may(self, faults: Collection[str]) -> bool:
-        """Say that none of the network's faults applies_to it."""
+        """Report that no fault of the network may occur."""
         return False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -52,7 +52,7 @@ class Elsewhere(httpx.AsyncBaseTransport):
 
 
 class Told(CheckedBatch):
-    """A night that keeps its newest runner, to ask why it stopped."""
+    """A batch that keeps its newest runner, to see why it stopped."""
 
     newest: Runner
 
@@ -117,7 +117,7 @@ def test_a_wrong_address_after_a_crash_gives_up_no_run_that_is_paid_for(
 
 
 @pytest.mark.parametrize("answer", some(ANSWERS.values(), 2), ids=ANSWERS)
-def test_an_api_that_goes_missing_in_the_night_is_waited_for(answer: httpx.Response) -> None:
+def test_an_api_that_goes_missing_during_a_batch_is_waited_for(answer: httpx.Response) -> None:
     async def story() -> None:
         simulated = batch_of()
         way = Elsewhere(simulated, answer, "/")

@@ -45,20 +45,19 @@ RATES = {
 MOST = 12
 BOUNDED = {"agent_config": {"max_steps": MOST}}
 JOBS = 40
-#: How long these nights reckon with a create of which no trace was found: far longer than any run
-#: of theirs is late. Most of their time was spent waiting for the end of that, a run at a time.
-DOUBT = timedelta(minutes=2)
+#: How long the cost of an absent create is reserved here: far longer than any run is late.
+RESERVED_FOR = timedelta(minutes=2)
 QUICK = Settings(concurrency=10, backoff=timedelta(seconds=4))
-#: Near its end a budget has room for few runs at a time: with short ones a night stays short.
+#: Near its end a budget has room for few runs at a time: short runs keep a batch short.
 SHORT = (10.0, 60.0)
-#: Steps of a process among which it is killed; all lie within one simulated batch run.
-FUSES = 600
+#: Steps of a process among which it is killed; every batch has more.
+KILL_STEPS = 600
 
 
 @pytest.fixture(autouse=True, scope="module")
-def doubt_that_ends_soon() -> Iterator[None]:
+def short_reservations() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(budget, "UNCLEAR_AFTER", DOUBT)
+        patch.setattr(budget, "UNCLEAR_AFTER", RESERVED_FOR)
         yield
 
 
@@ -68,7 +67,7 @@ def faulty(seed: int, **config: Any) -> SandboxConfig:
 
 
 def spender(budget: int, config: SandboxConfig, jobs: int = JOBS, **options: Any) -> CheckedBatch:
-    """Return a night that may spend so many steps."""
+    """Return a batch that may spend this many steps."""
     bounded = replace(QUICK, budget=Budget(steps=budget))
     simulated = CheckedBatch.of(pages(jobs), config, bounded, agent=FixtureAgent(), options=options)
     simulated.waits = False
@@ -79,7 +78,7 @@ def at_worst(simulated: CheckedBatch, most: int) -> int:
     """
     Return the most that might have been billed at any instant, had each run alive taken *most*.
 
-    It is what a budget is about: whether a night overspends in the end is luck, this is not.
+    This is what a budget bounds. Whether a batch really overspends is chance.
     """
     changes = [(run.created_at, most) for run in simulated.sandbox.journal.runs if known(run)]
     changes += [
@@ -120,12 +119,12 @@ def check_bill(simulated: CheckedBatch) -> None:
 async def until_it_ends(
     simulated: CheckedBatch, kills: int, seed: int, most: int = MOST
 ) -> ExitReason:
-    """Run a night through so many kills; check that it could overspend at no instant."""
+    """Run a batch through this many kills; check that it could overspend at no moment."""
     budget = simulated.batch.settings.budget
     assert budget is not None
     assert budget.steps is not None
     for kill in range(kills):
-        power = KillSwitch(1 + int(seeded_share(seed, "kill", kill) * FUSES))
+        power = KillSwitch(1 + int(seeded_share(seed, "kill", kill) * KILL_STEPS))
         try:
             await simulated.run(power)
         except ProcessKilled:
@@ -136,7 +135,7 @@ async def until_it_ends(
 
 
 @pytest.mark.parametrize("seed", some(range(20), 2))
-def test_no_night_of_faults_and_kills_spends_more_than_its_budget(seed: int) -> None:
+def test_no_batch_with_faults_and_kills_spends_more_than_its_budget(seed: int) -> None:
     budget = 100 + 5 * seed
 
     async def scenario() -> None:

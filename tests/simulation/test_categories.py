@@ -22,7 +22,7 @@ COUNTS, WAITS = True, False
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """What applies to the job, and its expected attempts: outcome, and whether each counts."""
+    """A fault of the job, and its expected attempts: outcome, and whether it counts."""
 
     fate: str
     attempts: list[tuple[str, bool]]

@@ -88,7 +88,7 @@ def attempts_per_job(simulated: CheckedBatch, host: str) -> list[int]:
 
 @cache
 def played() -> CheckedBatch:
-    """Play the night that several tests look at."""
+    """Run the batch that several tests check."""
 
     async def scenario() -> CheckedBatch:
         walled = batch_of()
@@ -166,7 +166,7 @@ def test_without_a_ladder_the_walls_stand() -> None:
 
 
 @pytest.mark.sweep
-def test_a_replay_of_the_night_is_the_same() -> None:
+def test_a_second_simulation_is_the_same() -> None:
     def runs_of(simulated: CheckedBatch) -> list[tuple[str, int, str]]:
         runs = simulated.sandbox.journal.runs
         return [(run.url, rung_of(run), str(run.created_at)) for run in runs]

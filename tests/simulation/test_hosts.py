@@ -180,7 +180,7 @@ def test_runs_on_a_spaced_host_lie_apart() -> None:
 def dead_before_good(
     dead: dict[str, int], good: dict[str, int], rules: dict[str, HostRule]
 ) -> CheckedBatch:
-    """Return a night of 300 steps: jobs of a dead host, then those of one that works."""
+    """Return a batch with a budget of 300 steps: jobs of a dead host, then of one that works."""
 
     def specs(host: str, agent: dict[str, int]) -> list[JobSpec]:
         options = {"agent_config": agent} if agent else {}
@@ -198,7 +198,7 @@ def dead_before_good(
     return CheckedBatch(sandbox, store, loaded.batch, loaded.added, config)
 
 
-def test_dear_jobs_of_a_parked_host_do_not_end_a_night_that_has_budget_for_others() -> None:
+def test_dear_jobs_of_a_parked_host_do_not_end_a_batch_that_has_budget_for_others() -> None:
     async def run() -> None:
         spaced = {"good.test": HostRule(spacing=timedelta(seconds=40))}
         simulated = dead_before_good({}, {"max_steps": 5}, spaced)
@@ -210,7 +210,7 @@ def test_dear_jobs_of_a_parked_host_do_not_end_a_night_that_has_budget_for_other
     simulate(run)
 
 
-def test_a_night_whose_budget_covers_no_job_of_a_working_host_ends_at_once() -> None:
+def test_a_batch_whose_budget_covers_no_job_of_a_working_host_ends_at_once() -> None:
     async def run() -> None:
         simulated, began = dead_before_good({"max_steps": 5}, {}, {}), now()
         assert await simulated.run() is ExitReason.BUDGET_USED_UP

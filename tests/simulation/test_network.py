@@ -1,4 +1,4 @@
-"""Nights on a bad line: one for each fault of the network, and nights of hostile results."""
+"""Batches on a bad network: one for each of its faults, and batches of hostile results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole batches on virtual time: what they bring and what they cost."""
+"""Whole batches on virtual time: their results and their cost."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.sweeps import some
 QUICK = Settings(concurrency=10, backoff=timedelta(seconds=4))
 
 
-def test_a_quiet_night_creates_one_run_for_each_job() -> None:
+def test_a_batch_without_faults_creates_one_run_for_each_job() -> None:
     async def scenario() -> None:
         quiet = CheckedBatch.of(pages(60), SandboxConfig(), QUICK)
         assert await quiet.run() is ExitReason.FINISHED
@@ -47,7 +47,7 @@ def test_a_finished_batch_spends_nothing_when_it_is_run_again() -> None:
 
 
 @pytest.mark.parametrize("seed", some(range(4), 1))
-def test_the_books_balance_after_a_night_of_faults(seed: int) -> None:
+def test_the_database_and_the_api_agree_after_a_batch_with_faults(seed: int) -> None:
     rates = {
         "system_failure": 0.1,
         "unknown": 0.05,
@@ -259,7 +259,7 @@ def test_credits_for_forty_of_a_hundred_buy_forty_runs() -> None:
 
 @dataclass
 class Flickering(KillSwitch):
-    """A database that goes away again and again: before a transaction, or after its commit."""
+    """A database that is away again and again: before a transaction, or after its commit."""
 
     calls: int = 0
 

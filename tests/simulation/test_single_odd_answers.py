@@ -1,4 +1,4 @@
-"""Single odd answers at the worst moment: none ends a batch, or pays for a job again."""
+"""Single odd answers at the worst moment: none ends a batch, or pays for a job twice."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def test_the_accounts_slots_are_found_to_plus_or_minus_one(limit: int) -> None:
 
 
 def shares(simulated: CheckedBatch, limit: int) -> tuple[float, float]:
-    """Return how busy the slots were and how many runs waited, in the middle of the simulated."""
+    """Return how busy the slots were and how many runs waited, in the middle of the batch."""
     last = max(run.finished_at for run in ours(simulated) if run.finished_at)
     begins, ends = EPOCH + timedelta(minutes=3), last - timedelta(minutes=3)
     seconds = (ends - begins).total_seconds()

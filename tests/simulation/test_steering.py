@@ -32,7 +32,7 @@ SOON = 2.5
 
 
 async def steered(simulated: CheckedBatch, *acts: tuple[float, Callable[[], object]]) -> ExitReason:
-    """Run a night; meanwhile do something after so many seconds each."""
+    """Run a batch, and do something after this many seconds each."""
     endings: list[ExitReason] = []
 
     async def run() -> None:
@@ -218,9 +218,9 @@ async def dies_while_paused(fuse: int) -> bool:
     return power.dead and now() > EPOCH + timedelta(seconds=RESUMED)
 
 
-def each(fuses: range, dies: Callable[[int], Awaitable[bool]]) -> int:
+def each(steps: range, dies: Callable[[int], Awaitable[bool]]) -> int:
     """Count the kills that came."""
-    return sum(simulate(lambda fuse=fuse: dies(fuse)) for fuse in fuses)
+    return sum(simulate(lambda step=step: dies(step)) for step in steps)
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_a_runner_that_dies_in_a_pause_loses_nothing_and_submits_nothing(
 
 
 def window(opens: float | None, closes: float | None) -> Window:
-    """Return a window in seconds of the simulated."""
+    """Return a window in seconds since the batch began."""
     begins, ends = (at if at is None else EPOCH + timedelta(seconds=at) for at in (opens, closes))
     return Window(opens=begins, closes=ends)
 
@@ -252,7 +252,7 @@ def check_deadline(simulated: CheckedBatch, closes: float) -> None:
 
 
 @pytest.mark.sweep
-def test_a_night_ends_in_time_and_the_next_one_goes_on() -> None:
+def test_a_batch_ends_in_time_and_the_next_run_continues_it() -> None:
     async def scenario() -> None:
         long = CheckedBatch.of(pages(300), SandboxConfig(seed=5), QUICK)
         assert await long.run(window=window(None, 1800)) is ExitReason.OUT_OF_TIME
@@ -366,12 +366,12 @@ async def dies_at_the_deadline(fuse: int) -> bool:
     simulated.waits = False
     power = KillSwitch()
 
-    async def blow() -> None:
+    async def kill() -> None:
         await anyio.sleep_until(CLOSES - 35)
         power.kill_at = power.steps + fuse
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(blow)
+        tasks.start_soon(kill)
         try:
             await simulated.run(power, window=window(None, CLOSES))
         except ProcessKilled:

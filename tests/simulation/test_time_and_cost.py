@@ -1,4 +1,4 @@
-"""Where a night's hours and credits went, on virtual time: the parts are the API's own bill."""
+"""Where the hours and credits of a batch went, on virtual time: the parts are the API's bill."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def check_bill(simulated: CheckedBatch) -> None:
 
 
 @pytest.mark.parametrize("seed", some(range(12), 1))
-def test_after_a_night_of_faults_the_parts_are_the_apis_bill_to_the_cent(seed: int) -> None:
-    """Kills, lost answers, late runs, sleeping machines, clocks that are set: what a fuzzed has."""
+def test_after_a_batch_with_faults_the_parts_are_the_apis_bill_to_the_cent(seed: int) -> None:
+    """Such a batch has kills, lost answers, late runs, suspended machines and clock changes."""
     fuzzed = FuzzedBatch(draw_scenario(seed, 30), judging)
 
     async def scenario() -> None:

@@ -13,7 +13,7 @@ import pytest
 from batchrunner.model import FailureCategory, JobFile, JobSpec, JobState, Settings
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
-from tests.simulation.answer_changes import Fickle, put_between
+from tests.simulation.answer_changes import Fickle, change_answers
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.simulated_batch import now, pages, simulate
 
@@ -58,7 +58,7 @@ def test_ids_that_are_swapped_between_two_creates_are_swapped_back() -> None:
             await both.wait()
             return answers[1]
 
-        put_between(swapped, swap)
+        change_answers(swapped, swap)
         await to_its_end(swapped)
         assert both.is_set(), "nothing was swapped: this run proves nothing"
         assert swapped.jobs() == {JobState.SUCCEEDED: 4}
@@ -75,7 +75,7 @@ def test_whose_runs_change_with_every_look_is_left_to_the_user_and_hinders_nobod
         fickle = CheckedBatch.of(pages(2), SandboxConfig(durations=(200, 200)), PATIENT)
         with_a_second_shape(fickle, 1)
         change = Fickle()
-        put_between(fickle, change)
+        change_answers(fickle, change)
         await to_its_end(fickle)
         assert fickle.jobs() == {JobState.SUCCEEDED: 1, JobState.FAILED: 2}
         tally = fickle.store.tally(fickle.batch.id)
@@ -96,7 +96,7 @@ def test_a_run_whose_goal_is_shown_nowhere_is_not_paid_for_again() -> None:
                 run["goal"] = None
             return body
 
-        put_between(mute, hide)
+        change_answers(mute, hide)
         await to_its_end(mute)
         assert mute.jobs() == {JobState.SUCCEEDED: 1, JobState.FAILED: 1}
         assert set(mute.store.tally(mute.batch.id).failed) == {UNANSWERED}
@@ -128,7 +128,7 @@ def test_a_run_of_which_lists_cut_the_goal_is_found_by_looking(cut: Callable[[st
                     run["goal"], shortened = cut(run["goal"]), shortened + 1
             return body
 
-        put_between(short, shorten)
+        change_answers(short, shorten)
         await to_its_end(short)
         assert shortened, "nothing was cut: this run proves nothing"
         assert short.jobs() == {JobState.SUCCEEDED: 2}
@@ -150,7 +150,7 @@ def test_a_server_that_lists_everything_leaves_nothing_in_doubt() -> None:
                 body["data"] = listed
             return body
 
-        put_between(loose, everything)
+        change_answers(loose, everything)
         await to_its_end(loose)
         assert loose.jobs() == {JobState.SUCCEEDED: 2}
         assert len(loose.sandbox.journal.runs) == 2

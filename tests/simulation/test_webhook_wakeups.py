@@ -1,4 +1,4 @@
-"""Webhook wake-ups make polls earlier and change nothing else: lost, late, doubled or in floods."""
+"""Webhooks bring polls forward and change nothing else: lost, late, doubled or in floods."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from batchrunner.runner.events import WebhookDropped
 from batchrunner.runner.webhook_wakeup import WebhookWakeUp
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.selftest.invariants import StoreSnapshot
-from tests.simulation.answer_changes import put_between
+from tests.simulation.answer_changes import change_answers
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.simulated_batch import KillSwitch, ProcessKilled, now, pages, simulate
@@ -51,7 +51,7 @@ async def late(hints: WebhookWakeUp) -> None:
 
 @dataclass(frozen=True)
 class Story:
-    """How a night went."""
+    """What happened to a batch."""
 
     simulated: CheckedBatch
     seconds: float
@@ -88,7 +88,7 @@ def played(
     lives: list[int] | None = None,
     **job: Any,
 ) -> Story:
-    """Play a night in which webhooks take this *way*, or none are asked for."""
+    """Run a batch whose webhooks are delivered in this *way*, or that asks for none."""
     story: Story = simulate(
         lambda: _played(
             way, jobs, concurrency, flood, config or SandboxConfig(seed=1), change, lives, job
@@ -99,7 +99,7 @@ def played(
 
 @cache
 def unhinted() -> Story:
-    """Play the usual night without webhooks, to which others are compared."""
+    """Run the batch without webhooks, to which others are compared."""
     return played(None)
 
 
@@ -118,7 +118,7 @@ async def _played(
     simulated.webhook, begun = HOOK, now()
     hints = WebhookWakeUp(HOOK) if way else WebhookWakeUp()
     if change is not None:
-        put_between(simulated, change(hints))
+        change_answers(simulated, change(hints))
     async with anyio.create_task_group() as tasks:
         client = httpx.AsyncClient(transport=Post(tasks, hints, way or lost))
         tasks.start_soon(_deliver, simulated, client)
@@ -204,7 +204,7 @@ def test_where_runs_end_all_the_time_looks_are_no_more_than_without_hints() -> N
 # ---- what they cannot do ----
 
 
-def test_where_every_hint_is_lost_the_night_is_the_same_as_without() -> None:
+def test_if_every_webhook_is_lost_the_batch_is_the_same_as_without() -> None:
     without, deaf = unhinted(), played(lost)
     assert deaf.results == without.results
     assert deaf.simulated.requests == without.simulated.requests
@@ -251,7 +251,7 @@ def test_a_job_that_names_a_webhook_keeps_its_own_and_no_row_tells_ours() -> Non
     own = "https://hooks.example.com/mine"
     mine = _bodies(options={"webhook_url": own})
     assert {body["webhook_url"] for body in mine} == {own}
-    others = _bodies(options={"api_integration": "night"})
+    others = _bodies(options={"api_integration": "batch"})
     assert {body["webhook_url"] for body in others} == {HOOK}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any, TypeAlias
@@ -23,7 +22,7 @@ Change: TypeAlias = Callable[[Scenario], Scenario]
 FIRST_SEED = 1_000_000
 #: Scenarios for one fault before it counts as one that cannot occur.
 MAX_SCENARIOS = 6
-JOBS = 40
+JOBS = 15
 
 
 def simulate_until(fault: FaultName) -> list[SimulationResult]:
@@ -76,7 +75,7 @@ def _config(scenario: Scenario, **fields: Any) -> Scenario:
 
 
 def _rate(scenario: Scenario, name: str) -> Scenario:
-    return _config(scenario, rates={name: 0.3})
+    return _config(scenario, rates={name: 0.4})
 
 
 def _window(scenario: Scenario, name: str) -> Scenario:
@@ -99,15 +98,19 @@ def _stopped(scenario: Scenario) -> Scenario:
 
 
 def _late(scenario: Scenario) -> Scenario:
-    """List runs so late that their creates are given up before."""
-    lossy = _config(scenario, rates={"dropped_after": 0.15}, late=100.0, durations=(200.0, 300.0))
-    return replace(lossy, settings=replace(lossy.settings, backoff=timedelta(seconds=120)))
+    """List runs after their creates were given up: some jobs are sent again by then, some wait."""
+    lossy = _config(scenario, rates={"dropped_after": 0.4}, late=100.0, durations=(100.0, 200.0))
+    return replace(lossy, settings=replace(lossy.settings, concurrency=3))
 
 
-def _late_while_full(scenario: Scenario) -> Scenario:
-    """List runs late while no slot is free: their jobs still wait, so the runs are adopted."""
-    late = _late(scenario)
-    return replace(late, settings=replace(late.settings, concurrency=4))
+def _late_and_refused(scenario: Scenario) -> Scenario:
+    """List runs after their creates were given up, while their jobs cannot be sent again."""
+    return replace(_late(scenario), windows=[FaultWindow("error_object", 1, 600, 1.0)])
+
+
+def _full_disk(scenario: Scenario) -> Scenario:
+    """Fill the disk while results are long, so that the database needs room."""
+    return replace(_machine(scenario, full=[TimeSpan(10, 300)]), huge=0.3)
 
 
 def _out_of_credits(scenario: Scenario) -> Scenario:
@@ -121,7 +124,7 @@ def _machine_faults() -> Mapping[str, Change]:
         "stopped and woken": _stopped,
         "clock set forward": partial(_machine, steps=[(40, 3600.0)]),
         "clock set back": partial(_machine, steps=[(40, -3600.0)]),
-        "disk full": partial(_machine, full=span),
+        "disk full": _full_disk,
         "database locked": partial(_machine, locked=span),
         "commit unseen": partial(_machine, unseen=span),
         "killed between steps": _kills,
@@ -133,7 +136,7 @@ def _reactions() -> Mapping[str, Change]:
     return {
         "runs found by their marker": partial(_rate, name="dropped_after"),
         "creates found absent": partial(_rate, name="dropped_before"),
-        "late runs adopted": _late_while_full,
+        "late runs adopted": _late_and_refused,
         "late runs cancelled": _late,
         "runs of dead owners taken over": _kills,
         "writes after a lost lease refused": _stopped,

@@ -245,7 +245,7 @@ class SimulatedBatch:
         return [owner.id for owner in owners if owner.id not in self.alive]
 
     def runner(self, api: TinyFishClient, me: Owner, power: KillSwitch, **kwargs: Any) -> Runner:
-        """Return a runner; without *exited_owners*, it takes all other owners to be dead."""
+        """Return a runner; without *exited_owners*, it knows all other owners to be dead."""
         kwargs.setdefault("exited_owners", lambda owners: [owner.id for owner in owners])
         kwargs.setdefault("now", now)
         kwargs.setdefault("monotonic", anyio.current_time)

@@ -29,7 +29,7 @@ from batchrunner.sandbox import SandboxConfig
 from batchrunner.store.schema import SubmissionState, submissions
 from batchrunner.store.store import Store
 from tests.fakes import NOW, claim, enlist, failed, job_file, keys, run, start
-from tests.simulation.answer_changes import Fickle, put_between
+from tests.simulation.answer_changes import Fickle, change_answers
 from tests.simulator.simulated_batch import (
     KillSwitch,
     ProcessKilled,
@@ -249,7 +249,7 @@ def moves_of_submissions() -> set[Edge]:
 async def fickle() -> set[Edge]:
     """Run a batch of whose runs every look shows other goals."""
     night = SimulatedBatch.of(pages(2), SandboxConfig(durations=(200, 200)), Settings())
-    put_between(night, Fickle())
+    change_answers(night, Fickle())
     eyes = Eyes(night.store)
     await night.run(Witnessed(eyes=eyes))
     return eyes.moves

@@ -83,7 +83,7 @@ def command(db: str, seed: int | None, nights: int | None, verbose: bool, as_jso
 
 def _processes(seed: int, db: str) -> ProcessSummary:
     """Run the batch in a scratch database that is kept only if a promise was broken."""
-    from batchrunner.selftest.chaos import ChaosPlan, ChaosSite, play
+    from batchrunner.selftest.chaos import ChaosPlan, ChaosSite, run_chaos
     from batchrunner.selftest.scratch_database import scratch_database
 
     plan = ChaosPlan(
@@ -91,7 +91,7 @@ def _processes(seed: int, db: str) -> ProcessSummary:
     )
     _say(f"real processes: {plan.jobs} jobs, {plan.runners} runners")
     with errors_for_people(), _ended_by_signals(), scratch_database(db) as place:
-        return play(plan, ChaosSite(address=place.address), place.folder, _say)
+        return run_chaos(plan, ChaosSite(address=place.address), place.folder, _say)
 
 
 def _error(broken: InvariantViolated, seed: int, db: str) -> ShownError:
