@@ -26,7 +26,12 @@ from batchrunner.model import (
     SubmittedAttempt,
     Transition,
 )
+from batchrunner.store.attempts import runs_in_flight
+from batchrunner.store.batches import load_jobs
+from batchrunner.store.claims import claim_jobs
+from batchrunner.store.leases import register_owner
 from batchrunner.store.store import Store
+from batchrunner.store.submissions import record_runs
 
 NOW = datetime(2026, 9, 2, 21, 0, tzinfo=UTC)
 #: Id of the first batch of a database.
@@ -131,20 +136,20 @@ def _verdict(
 def enlist(store: Store, *ids: str, now: datetime = NOW) -> None:
     """Write owners down, whose leases begin now."""
     for id in ids:
-        store.enlist(owner(id), now)
+        store.write(register_owner, owner(id), now)
 
 
 def begin(store: Store, jobs: int | Iterable[JobSpec] = 1, **settings: Any) -> Batch:
     """Load a batch and let alice be there to work on it."""
     enlist(store, "alice")
-    return store.load(job_file(jobs, **settings), NOW).batch
+    return store.write(load_jobs, job_file(jobs, **settings), NOW).batch
 
 
 def claim(
     store: Store, batch: Batch, owner_id: str = "alice", most: int = 100, now: datetime = NOW
 ) -> list[Submission]:
     """Claim what is due."""
-    return store.claim(owner_id, batch.id, most, now)
+    return store.write(claim_jobs, owner_id, batch.id, most, now, new_token=store.new_token)
 
 
 def rides(submissions: Iterable[Submission]) -> list[SubmittedAttempt]:
@@ -162,5 +167,5 @@ def start(
 ) -> list[OpenAttempt]:
     """Claim what is due, record its runs, and return what the owner watches then."""
     for submission in claim(store, batch, owner_id, now=now):
-        store.record(owner_id, submission, run_ids(submission), now)
-    return store.watched(owner_id, batch.id)
+        store.write(record_runs, owner_id, submission, run_ids(submission), now)
+    return store.read(runs_in_flight, owner_id, batch.id)

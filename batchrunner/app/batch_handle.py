@@ -59,6 +59,9 @@ from batchrunner.errors import UsageError
 from batchrunner.model import Batch
 from batchrunner.model.artifacts import Artifact
 from batchrunner.runner.runner import ExitReason
+from batchrunner.store import controls
+from batchrunner.store.batches import find_batch
+from batchrunner.store.reports import batch_counts, finished_jobs
 from batchrunner.store.store import Store
 
 T = TypeVar("T")
@@ -251,12 +254,12 @@ class BatchHandle:
     def jobs(self) -> Iterator[JobResult]:
         """Give all final jobs, in the order of the job file."""
         with errors_for_people():
-            yield from job_results(self._store.finished(self._batch.id))
+            yield from job_results(finished_jobs(self._store, self._batch.id))
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Give all final jobs as rows with the columns of an export and the result as values."""
         with errors_for_people():
-            yield from result_rows(self._store.finished(self._batch.id))
+            yield from result_rows(finished_jobs(self._store, self._batch.id))
 
     def export(self, path: str | Path, format: str | None = None) -> Exported:
         """
@@ -295,7 +298,7 @@ class BatchHandle:
             return report_time_and_cost(self._store, self._batch)
 
     def _current(self) -> Batch:
-        return self._store.batch(self.name) or self._batch
+        return self._store.read(find_batch, self.name) or self._batch
 
     def _access(self, given: ApiAddress | None) -> ApiAccess:
         place = self._database
@@ -381,17 +384,19 @@ def _run(
 
     store = open_store(address, say)
     try:
-        batch = store.batch(name)
+        batch = store.read(find_batch, name)
         if batch is None:
             raise UsageError(f"batch {name!r} is gone from {address}", next="load it again")
         if concurrency is not None:
-            store.set_concurrency(batch.id, concurrency)
-            batch = store.batch(name) or batch
+            store.write(controls.set_concurrency, batch.id, concurrency)
+            batch = store.read(find_batch, name) or batch
         prepared = prepare_run(store, batch, api, options, say)
         if prepared is None:
-            return BatchRunEnded(reason=ExitReason.FINISHED, counts=store.tally(batch.id))
+            return BatchRunEnded(
+                reason=ExitReason.FINISHED, counts=store.read(batch_counts, batch.id)
+            )
         if control.request is StopRequest.LEAVE:
-            return BatchRunEnded(reason=None, counts=store.tally(batch.id))
+            return BatchRunEnded(reason=None, counts=store.read(batch_counts, batch.id))
         final_jobs.prepared()
         key, batch = prepared.key, prepared.batch
         return work(store, batch, api, final_jobs, key=key, control=control, options=options)

@@ -26,6 +26,7 @@ from batchrunner.runner.notices import ParkedHostNotice
 from batchrunner.runner.run_fetcher import RunFetcher
 from batchrunner.runner.slot_tuner import SlotTuner
 from batchrunner.runner.submission_record import report_closed
+from batchrunner.store.attempts import apply_poll, runs_in_flight
 
 
 class Poller:
@@ -71,7 +72,7 @@ class Poller:
     async def _open_attempts(self) -> list[OpenAttempt]:
         context = self._context
         attempts = await context.offload(
-            lambda: context.store.watched(context.owner.id, context.batch.id)
+            lambda: context.store.read(runs_in_flight, context.owner.id, context.batch.id)
         )
         jumped_at = context.clock.jumped_at
         return [reset_after_clock_jump(attempt, jumped_at) for attempt in attempts]
@@ -119,7 +120,7 @@ class Poller:
         """Write everything in one transaction; return the unfinished attempts as they are now."""
         context = self._context
         applied = await context.offload(
-            lambda: context.store.apply(context.owner.id, decisions, unfinished, now)
+            lambda: apply_poll(context.store, context.owner.id, decisions, unfinished, now)
         )
         if applied:
             self._webhooks_arrive = self._webhook_asked or context.webhook_wakeup.pending
