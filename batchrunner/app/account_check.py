@@ -14,7 +14,7 @@ from batchrunner.app.registered_owner import registered_owner
 from batchrunner.app.run_observer import Say, say_nothing
 from batchrunner.classify import classify_fault
 from batchrunner.errors import CannotContinue, UsageError
-from batchrunner.model import ApiError, ApiFault, Batch, FailureCategory, Run
+from batchrunner.model import ApiFault, Batch, FailureCategory, RequestFailed, Run
 from batchrunner.policy.create_outcome import settle_unanswered
 from batchrunner.policy.run_decision import give_up
 from batchrunner.store import account_keys
@@ -127,7 +127,7 @@ async def _finds_any(api: ApiAccess, run_ids: Sequence[str], say: Say) -> bool:
             try:
                 seen = await remote.get_many(run_ids)
                 return any(isinstance(run, Run) for run in seen.values())
-            except ApiError as error:
+            except RequestFailed as error:
                 message = _reason_to_wait(error.fault)
             if not said:
                 say(f"waiting to learn whether this key finds its runs: {message}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from batchrunner.errors import UsageError
-from batchrunner.model import ApiError, Batch, Budget, BudgetStatus, Rate, RateSource, Wallet
+from batchrunner.model import Batch, Budget, BudgetStatus, Rate, RateSource, RequestFailed, Wallet
 from batchrunner.policy.budget import BUDGET_SAYS, budget_of
 from batchrunner.text.terminal import term_safe
 
@@ -107,7 +107,7 @@ def _wallet(store: Store, batch: Batch, api: ApiAccess, say: Say) -> Wallet | No
 
     try:
         wallet = anyio.run(ask)
-    except ApiError as error:
+    except RequestFailed as error:
         say(term_safe(f"the account's wallet cannot be read: {error}"))
         return None
     store.write(set_step_price, batch.id, wallet.rate if wallet else None)

@@ -21,7 +21,7 @@ from batchrunner.artifacts.download import (
 from batchrunner.artifacts.file_names import artifact_path
 from batchrunner.artifacts.target_file import PartialFile, TargetExists
 from batchrunner.classify import classify_fault
-from batchrunner.model import ApiError, FailureCategory, FaultKind
+from batchrunner.model import ApiFaultKind, FailureCategory, RequestFailed
 from batchrunner.model.artifacts import (
     ArtifactKind,
     ArtifactResult,
@@ -150,7 +150,7 @@ class ArtifactFetcher:
             self._retry_later(at)
         except OSError as error:
             self._pause(f"the folder takes nothing: {error.strerror}")
-        except ApiError as error:
+        except RequestFailed as error:
             await self._record_failure(wanted, _download_failure(error))
         finally:
             self._in_progress.discard(at)
@@ -255,10 +255,10 @@ def _target_key(wanted: WantedArtifact) -> _Target:
     return wanted.attempt_id, wanted.kind or "listing", wanted.step
 
 
-def _download_failure(error: ApiError) -> DownloadFailed:
+def _download_failure(error: RequestFailed) -> DownloadFailed:
     """Return what a failed read of a run means for its artifacts."""
     fault = error.fault
-    if fault.kind is FaultKind.STATUS and fault.status == 404:
+    if fault.kind is ApiFaultKind.STATUS and fault.status == 404:
         return DownloadFailed(
             DownloadFailure.GONE, f"the API does not know the run: {fault.message}"
         )

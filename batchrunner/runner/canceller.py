@@ -10,10 +10,10 @@ from datetime import datetime
 from typing import TypeAlias
 
 from batchrunner.model import (
-    ApiError,
     AttemptDecision,
     FailureCategory,
     OpenAttempt,
+    RequestFailed,
     Run,
     RunObservation,
     RunStatus,
@@ -78,7 +78,7 @@ class Canceller:
         if not hopeless:
             return []
         for chunk in chunks([a.run_id for a, _ in hopeless]):
-            with suppress(ApiError):
+            with suppress(RequestFailed):
                 await context.api.cancel_many(chunk)
         decisions = [give_up(attempt, reason) for attempt, reason in hopeless]
         return await context.offload(

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import anyio
 
 from batchrunner.classify import classify_fault
-from batchrunner.model import ApiError, NotFound, Run, RunObservation, Submission
+from batchrunner.model import NotFound, RequestFailed, Run, RunObservation, Submission
 from batchrunner.policy.create_outcome import next_control_search, next_late_check
 from batchrunner.policy.run_decision import GIVEN_UP_AFTER, LOST_AFTER
 from batchrunner.runner.backpressure import is_permanent
@@ -94,7 +94,7 @@ class OrphanSweeper:
         await gates.poll.wait_until_open()
         try:
             found = await search_runs(context.api, submission, context.now())
-        except ApiError as error:
+        except RequestFailed as error:
             stopped = gates.stop_if_not_api(error.fault)
             gates.apply_backpressure([classify_fault(error.fault)], gates.poll)
             if not stopped and is_permanent(error.fault):
@@ -144,7 +144,7 @@ class OrphanSweeper:
             await cancel(context, chunk)
             try:
                 observations |= await context.api.get_many(chunk)
-            except ApiError as error:
+            except RequestFailed as error:
                 gates.apply_backpressure([classify_fault(error.fault)], gates.poll)
                 return len(orphans) if is_permanent(error.fault) else None
         now = context.now()

@@ -9,7 +9,14 @@ from datetime import datetime, timedelta
 import anyio
 
 from batchrunner.classify import classify_fault
-from batchrunner.model import ApiError, AttemptDecision, OpenAttempt, Run, RunObservation, RunStatus
+from batchrunner.model import (
+    AttemptDecision,
+    OpenAttempt,
+    RequestFailed,
+    Run,
+    RunObservation,
+    RunStatus,
+)
 from batchrunner.policy.poll_interval import (
     MAX_POLL_SECONDS,
     MAX_SAVED_POLLS,
@@ -82,7 +89,7 @@ class Poller:
         context = self._context
         try:
             observations = await self._fetcher.fetch([attempt.run_id for attempt in attempts])
-        except ApiError as error:
+        except RequestFailed as error:
             # A failed poll is not a failed run: nothing follows, except that we poll again.
             context.gates.stop_if_not_api(error.fault)
             context.gates.apply_backpressure([classify_fault(error.fault)], context.gates.poll)

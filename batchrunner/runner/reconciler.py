@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from batchrunner.classify import classify_fault
-from batchrunner.model import ApiError, ApiFault, Submission
+from batchrunner.model import ApiFault, RequestFailed, Submission
 from batchrunner.policy.create_outcome import (
     control_run_ages,
     next_control_search,
@@ -68,7 +68,7 @@ class Reconciler:
         await context.gates.poll.wait_until_open()
         try:
             found = await search_runs(context.api, submission, context.now())
-        except ApiError as error:
+        except RequestFailed as error:
             await self._search_failed(submission, error.fault, reason)
             return
         context.gates.poll.record_success()
@@ -95,7 +95,7 @@ class Reconciler:
         """Count a fruitless search, unless the control search fails too."""
         try:
             proved = await self._is_proved(submission, found)
-        except ApiError as error:
+        except RequestFailed as error:
             await self._search_failed(submission, error.fault, reason)
             return
         if proved is False:

@@ -11,7 +11,6 @@ from anyio.abc import TaskGroup
 from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.classify import classify_fault, is_not_offered
 from batchrunner.model import (
-    ApiError,
     ApiFault,
     CreateAnswer,
     Created,
@@ -19,6 +18,7 @@ from batchrunner.model import (
     FailureCategory,
     Pause,
     Refused,
+    RequestFailed,
     Submission,
     Unanswered,
     WorkLeft,
@@ -277,7 +277,7 @@ class Submitter:
             return None
         try:
             await context.api.check()
-        except ApiError as error:
+        except RequestFailed as error:
             return error.fault
         context.gates.poll.record_success()
         return None

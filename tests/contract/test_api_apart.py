@@ -9,7 +9,7 @@ import httpx
 import pytest
 from api_wire import FakeApi
 
-from batchrunner.model import ApiError, Run, RunStatus, Unreadable
+from batchrunner.model import RequestFailed, Run, RunStatus, Unreadable
 from batchrunner.tinyfish.client import MAX_SPLIT_REQUESTS
 
 pytestmark = pytest.mark.anyio
@@ -57,7 +57,7 @@ async def test_one_bad_id_keeps_no_other_run_from_being_cancelled() -> None:
 async def test_a_refusal_that_is_about_no_single_run_is_reported_as_it_came() -> None:
     fake = FakeApi(refuses(set(HUNDRED)))
     async with fake.api as api:
-        with pytest.raises(ApiError, match="A bad id"):
+        with pytest.raises(RequestFailed, match="A bad id"):
             await api.get_many(HUNDRED)
     assert len(fake.requests) <= MAX_SPLIT_REQUESTS
 
@@ -74,6 +74,6 @@ async def test_of_many_bad_ids_not_all_are_looked_for_in_one_look() -> None:
 async def test_other_errors_are_no_runs_fault_and_not_asked_about_in_halves(status: int) -> None:
     fake = FakeApi(refuses({"run-042"}, status))
     async with fake.api as api:
-        with pytest.raises(ApiError):
+        with pytest.raises(RequestFailed):
             await api.get_many(HUNDRED)
     assert len(fake.requests) == 1

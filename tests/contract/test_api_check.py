@@ -9,7 +9,7 @@ import httpx
 import pytest
 from api_wire import KEY, FakeApi, nobody, raw
 
-from batchrunner.model import ApiError, FaultKind
+from batchrunner.model import ApiFaultKind, RequestFailed
 from batchrunner.tinyfish.client import TinyFishClient
 
 EMPTY = b'{"data": [], "pagination": {"total": 0, "next_cursor": null, "has_more": false}}'
@@ -50,19 +50,19 @@ def test_a_date_of_no_zone_is_that_of_universal_time() -> None:
     [
         (
             raw(b'{"error": {"code": "INVALID_API_KEY", "message": "no"}}', 401),
-            FaultKind.STATUS,
+            ApiFaultKind.STATUS,
             401,
         ),
-        (raw(b"<html>log in here</html>"), FaultKind.MALFORMED, 200),
-        (raw(b'{"hello": "world"}'), FaultKind.MALFORMED, 200),
-        (raw(b'{"data": 7}'), FaultKind.MALFORMED, 200),
-        (raw(b"", 302, location="https://elsewhere.test/"), FaultKind.MALFORMED, 302),
+        (raw(b"<html>log in here</html>"), ApiFaultKind.MALFORMED, 200),
+        (raw(b'{"hello": "world"}'), ApiFaultKind.MALFORMED, 200),
+        (raw(b'{"data": 7}'), ApiFaultKind.MALFORMED, 200),
+        (raw(b"", 302, location="https://elsewhere.test/"), ApiFaultKind.MALFORMED, 302),
     ],
 )
 def test_what_is_not_a_list_of_runs_is_a_fault(
-    answer: httpx.Response, kind: FaultKind, status: int
+    answer: httpx.Response, kind: ApiFaultKind, status: int
 ) -> None:
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(RequestFailed) as caught:
         checked(FakeApi(answer))
     assert (caught.value.fault.kind, caught.value.fault.status) == (kind, status)
 
@@ -72,6 +72,6 @@ def test_where_nobody_listens_nothing_was_sent() -> None:
         async with TinyFishClient(nobody(), KEY) as api:
             await api.check()
 
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(RequestFailed) as caught:
         anyio.run(check)
-    assert caught.value.fault.kind is FaultKind.NOT_SENT
+    assert caught.value.fault.kind is ApiFaultKind.NOT_SENT

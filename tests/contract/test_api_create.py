@@ -14,7 +14,14 @@ import trio
 import trio.testing
 from api_wire import KEY, FakeApi, jobs, raw
 
-from batchrunner.model import ApiError, CreateAnswer, Created, FaultKind, Refused, Unanswered
+from batchrunner.model import (
+    ApiFaultKind,
+    CreateAnswer,
+    Created,
+    Refused,
+    RequestFailed,
+    Unanswered,
+)
 from batchrunner.tinyfish.client import CREATE_SECONDS, READ_SECONDS, TinyFishClient
 
 pytestmark = pytest.mark.anyio
@@ -192,7 +199,7 @@ async def test_a_refusal_in_every_shape_of_the_api(
     fake = FakeApi(answers(body, status))
     answer = await batch(fake)
     assert isinstance(answer, Refused)
-    assert (answer.fault.kind, answer.fault.status) == (FaultKind.STATUS, status)
+    assert (answer.fault.kind, answer.fault.status) == (ApiFaultKind.STATUS, status)
     assert answer.fault.issues == issues
     assert len(fake.requests) == 1
 
@@ -250,7 +257,7 @@ async def test_only_five_failures_say_that_nothing_was_sent(kind: type[httpx.HTT
     fake = FakeApi(kind("it failed"))  # type: ignore[call-arg]
     answer = await batch(fake)
     assert isinstance(answer, Refused if kind in NOT_SENT else Unanswered)
-    assert (answer.fault.kind is FaultKind.NOT_SENT) is (kind in NOT_SENT)
+    assert (answer.fault.kind is ApiFaultKind.NOT_SENT) is (kind in NOT_SENT)
     if kind in NOT_SENT:
         assert "it failed" in answer.fault.message
     assert len(fake.requests) == 1
@@ -301,7 +308,7 @@ def test_a_create_never_takes_longer_than_its_deadline(where: str) -> None:
         async with TinyFishClient("https://api.test", KEY, transport=transport) as api:
             answer = await api.create(jobs(2), None)
         assert isinstance(answer, Unanswered)
-        assert answer.fault.kind is FaultKind.INTERRUPTED
+        assert answer.fault.kind is ApiFaultKind.INTERRUPTED
 
     assert later(create) == pytest.approx(CREATE_SECONDS)
     assert transport.requests == 1
@@ -311,7 +318,7 @@ def test_a_create_never_takes_longer_than_its_deadline(where: str) -> None:
 def test_no_read_takes_longer_than_its_deadline(where: str) -> None:
     async def get() -> None:
         async with TinyFishClient("https://api.test", KEY, transport=Stalling(where)) as api:
-            with pytest.raises(ApiError):
+            with pytest.raises(RequestFailed):
                 await api.get_many(["a"])
 
     assert later(get) == pytest.approx(READ_SECONDS)

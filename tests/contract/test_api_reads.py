@@ -12,10 +12,10 @@ import pytest
 from api_wire import FakeApi, raw
 
 from batchrunner.model import (
-    ApiError,
     ApiFault,
-    FaultKind,
+    ApiFaultKind,
     NotFound,
+    RequestFailed,
     Run,
     RunListing,
     RunStatus,
@@ -61,7 +61,7 @@ async def listed(fake: FakeApi) -> RunListing:
 
 async def fault_of(fake: FakeApi, call: Callable[[Any], Any]) -> ApiFault:
     async with fake.api as api:
-        with pytest.raises(ApiError) as raised:
+        with pytest.raises(RequestFailed) as raised:
             await call(api)
     return raised.value.fault
 
@@ -98,7 +98,7 @@ async def test_without_a_list_of_those_not_found_the_others_are_there() -> None:
 @pytest.mark.parametrize("body", [{}, [], {"data": None}, {"data": {}}, {"runs": []}, "x", None])
 async def test_an_answer_without_runs_is_not_the_apis(body: Any) -> None:
     fault = await fault_of(FakeApi(answers(body)), lambda api: api.get_many(["a"]))
-    assert fault.kind is FaultKind.MALFORMED
+    assert fault.kind is ApiFaultKind.MALFORMED
     assert await fault_of(FakeApi(answers(body)), lambda api: api.search("x")) == fault
 
 
@@ -106,10 +106,10 @@ async def test_an_answer_without_runs_is_not_the_apis(body: Any) -> None:
 async def test_an_error_of_a_read_is_reported_and_loses_no_run(status: int) -> None:
     body = {"error": {"code": "X", "message": "No"}}
     fault = await fault_of(FakeApi(answers(body, status)), lambda api: api.get_many(["a"]))
-    assert (fault.kind, fault.status) == (FaultKind.STATUS, status)
+    assert (fault.kind, fault.status) == (ApiFaultKind.STATUS, status)
     page = raw(b"<html>404</html>", status)
     fault = await fault_of(FakeApi(page), lambda api: api.get_many(["a"]))
-    assert (fault.kind, fault.status) == (FaultKind.MALFORMED, status)
+    assert (fault.kind, fault.status) == (ApiFaultKind.MALFORMED, status)
 
 
 # ---- too much at once ----
@@ -167,7 +167,7 @@ async def test_what_is_packed_twice_is_not_unpacked(encoding: str) -> None:
     twice = gzip.compress(gzip.compress(b'{"data": []}'))
     fake = FakeApi(raw(twice, content_encoding=encoding))
     fault = await fault_of(fake, lambda api: api.get_many(["a"]))
-    assert fault.kind is FaultKind.MALFORMED
+    assert fault.kind is ApiFaultKind.MALFORMED
 
 
 # ---- one ----
@@ -183,13 +183,13 @@ async def test_one_run_is_read_without_its_pictures() -> None:
 
 async def test_one_run_that_is_not_there_is_known_by_its_status() -> None:
     fault = await fault_of(FakeApi(answers(MISSING, 404)), lambda api: api.get("a"))
-    assert (fault.kind, fault.status) == (FaultKind.STATUS, 404)
+    assert (fault.kind, fault.status) == (ApiFaultKind.STATUS, 404)
 
 
 @pytest.mark.parametrize("body", [{}, {"status": "COMPLETED"}, [], "x"])
 async def test_what_is_no_run_is_none(body: Any) -> None:
     fault = await fault_of(FakeApi(answers(body)), lambda api: api.get("a"))
-    assert fault.kind is FaultKind.MALFORMED
+    assert fault.kind is ApiFaultKind.MALFORMED
 
 
 # ---- searching ----
@@ -333,13 +333,13 @@ async def test_a_run_that_is_not_there_cannot_be_cancelled() -> None:
 
 async def test_a_page_that_is_not_the_apis_does_not_say_that_a_run_is_not_there() -> None:
     fault = await fault_of(FakeApi(raw(b"<html>404</html>", 404)), lambda api: api.cancel("a"))
-    assert fault.kind is FaultKind.MALFORMED
+    assert fault.kind is ApiFaultKind.MALFORMED
 
 
 @pytest.mark.parametrize("body", [{}, {"results": None}, {"results": {}}, {"results": "x"}, []])
 async def test_an_answer_that_says_nothing_of_what_was_cancelled_is_told(body: Any) -> None:
     fault = await fault_of(FakeApi(answers(body)), lambda api: api.cancel_many(["a"]))
-    assert fault.kind is FaultKind.MALFORMED
+    assert fault.kind is ApiFaultKind.MALFORMED
 
 
 async def test_whom_the_api_does_not_know_is_not_cancelled() -> None:

@@ -13,10 +13,10 @@ from api_wire import KEY, jobs
 from openapi import judging
 
 from batchrunner.model import (
-    ApiError,
     Created,
     NotFound,
     Refused,
+    RequestFailed,
     Run,
     RunStatus,
     Unanswered,
@@ -99,7 +99,7 @@ async def test_one_run_is_created_with_its_schema(stage: Stage) -> None:
 
 
 async def test_a_run_that_is_not_there_is_reported_as_such(stage: Stage) -> None:
-    with pytest.raises(ApiError) as raised:
+    with pytest.raises(RequestFailed) as raised:
         await stage.api.get("nobody")
     assert raised.value.fault.status == 404
     assert await stage.api.cancel("nobody") is None
@@ -214,6 +214,6 @@ async def test_an_empty_wallet_refuses_and_a_proxy_in_between_says_nothing() -> 
         answer = await api.create(jobs(1), None)
         assert isinstance(answer, Refused)
         assert answer.fault.status in (402, 403)
-        with pytest.raises(ApiError) as raised:
+        with pytest.raises(RequestFailed) as raised:
             await api.get_many(["a"])
         assert raised.value.fault.status == 502

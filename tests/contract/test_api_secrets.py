@@ -9,7 +9,7 @@ import httpx
 import pytest
 from api_wire import KEY, FakeApi, Parts, Talk, Wire, http, jobs, nobody, raw
 
-from batchrunner.model import ApiError, Refused
+from batchrunner.model import Refused, RequestFailed
 from batchrunner.tinyfish.client import TinyFishClient
 from batchrunner.tinyfish.http import AddressError
 
@@ -42,7 +42,7 @@ async def use(api: TinyFishClient) -> str:
     for call in calls:
         try:
             await call()
-        except ApiError as error:
+        except RequestFailed as error:
             said += ["".join(traceback.format_exception(error)), repr(error), repr(error.fault)]
             said += [repr(error.__cause__), repr(error.__context__), str(error)]
     return "\n".join([*said, repr(api), repr(vars(api)), str(api)])
@@ -63,7 +63,7 @@ async def test_neither_failures_nor_logs_nor_reprs_show_the_key(
                 said = await use(api)
         assert len(wire.requests) == 7
         assert all(request.count(KEY.encode()) == 1 for request in wire.requests)
-    assert "ApiError" in said
+    assert "RequestFailed" in said
     assert KEY not in said
     assert KEY not in caplog.text
     assert "/v1/" not in caplog.text

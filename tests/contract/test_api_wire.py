@@ -8,7 +8,14 @@ from collections.abc import Callable
 import pytest
 from api_wire import KEY, Behave, Talk, Wire, http, jobs, nobody
 
-from batchrunner.model import ApiError, CreateAnswer, Created, FaultKind, Refused, Unanswered
+from batchrunner.model import (
+    ApiFaultKind,
+    CreateAnswer,
+    Created,
+    Refused,
+    RequestFailed,
+    Unanswered,
+)
 from batchrunner.tinyfish.client import TinyFishClient
 
 pytestmark = pytest.mark.anyio
@@ -117,7 +124,7 @@ async def test_a_create_that_was_cut_off_on_its_way_is_unanswered_and_sent_once(
     assert not isinstance(answer, Created)
     # A reset can come before the first byte; only then, nothing was sent for sure.
     assert isinstance(answer, Unanswered) or fault == "reset at once"
-    assert answer.fault.kind in (FaultKind.INTERRUPTED, FaultKind.NOT_SENT)
+    assert answer.fault.kind in (ApiFaultKind.INTERRUPTED, ApiFaultKind.NOT_SENT)
     assert (len(wire.requests), wire.connections) == (0, 1)
 
 
@@ -134,13 +141,13 @@ async def test_an_answer_that_does_not_come_in_time_is_unanswered(
     with Wire(behave) as wire:
         answer = await create(wire.url)
     assert isinstance(answer, Unanswered)
-    assert (answer.fault.kind, len(wire.requests)) == (FaultKind.INTERRUPTED, 1)
+    assert (answer.fault.kind, len(wire.requests)) == (ApiFaultKind.INTERRUPTED, 1)
 
 
 async def test_a_connection_that_nobody_takes_is_refused_for_sure() -> None:
     answer = await create(nobody())
     assert isinstance(answer, Refused)
-    assert answer.fault.kind is FaultKind.NOT_SENT
+    assert answer.fault.kind is ApiFaultKind.NOT_SENT
     assert "cannot be reached" in answer.fault.message
 
 
@@ -160,9 +167,9 @@ async def test_no_other_host_ever_sees_anything(line: str) -> None:
         with Wire(says(moved)) as wire:
             assert isinstance(await create(wire.url), Unanswered)
             async with TinyFishClient(wire.url, KEY) as api:
-                with pytest.raises(ApiError):
+                with pytest.raises(RequestFailed):
                     await api.get_many(["r0"])
-                with pytest.raises(ApiError):
+                with pytest.raises(RequestFailed):
                     await api.cancel("r0")
     assert other.connections == 0
     assert len(wire.requests) == 3

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from api_wire import KEY, FakeApi, raw
 
-from batchrunner.model import ApiError, FaultKind, RunStatus
+from batchrunner.model import ApiFaultKind, RequestFailed, RunStatus
 from batchrunner.tinyfish.console_client import ConsoleClient, query_of
 from batchrunner.tinyfish.console_views import (
     MAX_STEPS_SHOWN,
@@ -91,9 +91,9 @@ def test_a_page_without_sound_pagination_is_the_last(pagination: Any) -> None:
 
 @pytest.mark.parametrize("body", [{}, {"data": None}, {"data": {}}, {"runs": []}])
 def test_an_answer_without_a_list_is_no_empty_list(body: Any) -> None:
-    with pytest.raises(ApiError) as raised:
+    with pytest.raises(RequestFailed) as raised:
         read_page(reply(body))
-    assert raised.value.fault.kind is FaultKind.MALFORMED
+    assert raised.value.fault.kind is ApiFaultKind.MALFORMED
 
 
 # ---- one run ----
@@ -173,7 +173,7 @@ def test_profiles_are_listed_without_what_makes_their_fingerprint() -> None:
 
 @pytest.mark.parametrize("body", [{}, {"items": None}, {"items": {}}, {"data": []}])
 def test_an_account_without_an_answer_does_not_count_as_empty(body: Any) -> None:
-    with pytest.raises(ApiError):
+    with pytest.raises(RequestFailed):
         read_entries(reply(body), VAULT_ITEMS)
 
 

@@ -105,7 +105,7 @@ class Remote:
 
     def runs(self) -> list[SandboxRun]:
         """Return all runs that it created, as they are now."""
-        return runs_of(self.count.ledger, self.world)
+        return runs_of(self.count.journal, self.world)
 
     def created(self) -> int:
         """Count the runs that it created."""

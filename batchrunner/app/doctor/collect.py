@@ -38,7 +38,7 @@ from batchrunner.app.doctor.check_machine import MachineFacts
 from batchrunner.app.doctor.check_store import StoreFacts
 from batchrunner.app.process_identity import exited_owners
 from batchrunner.errors import BatchrunnerError
-from batchrunner.model import ApiError
+from batchrunner.model import RequestFailed
 from batchrunner.store.address import file_of, url_of
 from batchrunner.store.database import APPLICATION_ID, StoreError
 from batchrunner.store.health import (
@@ -253,7 +253,7 @@ async def _read_api(client: TinyFishClient, facts: ApiFacts) -> ApiFacts:
         at, started = now(), anyio.current_time()
         try:
             shown = await client.check()
-        except ApiError as error:
+        except RequestFailed as error:
             return replace(facts, fault=error.fault)
         seconds = anyio.current_time() - started
     # A Date header has no part of a second: half a second on average.
