@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -30,8 +30,9 @@ from batchrunner.store.attempts import runs_in_flight
 from batchrunner.store.batches import load_jobs
 from batchrunner.store.claims import claim_jobs
 from batchrunner.store.leases import register_owner
+from batchrunner.store.schema import SubmissionState
 from batchrunner.store.store import Store
-from batchrunner.store.submissions import record_runs
+from batchrunner.store.submissions import record_runs, settle_submission
 
 NOW = datetime(2026, 9, 2, 21, 0, tzinfo=UTC)
 #: Id of the first batch of a database.
@@ -150,6 +151,19 @@ def claim(
 ) -> list[Submission]:
     """Claim what is due."""
     return store.write(claim_jobs, owner_id, batch.id, most, now, new_token=store.new_token)
+
+
+def close_as_absent(
+    store: Store,
+    submission: Submission,
+    decisions: Sequence[AttemptDecision],
+    now: datetime = NOW,
+    late_check_at: datetime | None = None,
+) -> list[AttemptDecision]:
+    """Close a submission whose runs were not found."""
+    state = SubmissionState.ABSENT
+    how = ("alice", submission, state, decisions, now, "no run", late_check_at)
+    return store.write(settle_submission, *how)
 
 
 def rides(submissions: Iterable[Submission]) -> list[SubmittedAttempt]:

@@ -17,7 +17,7 @@ from batchrunner.store.submissions import (
     settle_submission,
     unanswered_submissions,
 )
-from tests.fakes import NOW, after, begin, claim, failure, postpone, run_ids
+from tests.fakes import NOW, after, begin, claim, close_as_absent, failure, postpone, run_ids
 
 
 def submitted(store: Store, jobs: int) -> tuple[Batch, Submission]:
@@ -131,15 +131,7 @@ def test_an_absent_submission_gives_its_jobs_back_uncounted(store: Store, engine
     batch, submission = submitted(store, 2)
     store.write(mark_unanswered, "alice", submission, after(5), "ReadTimeout")
     verdicts = [postpone(ride, after(60)) for ride in submission.attempts]
-    store.write(
-        settle_submission,
-        "alice",
-        submission,
-        SubmissionState.ABSENT,
-        verdicts,
-        after(60),
-        "no run",
-    )
+    close_as_absent(store, submission, verdicts, after(60))
     assert state_of(engine, submission) == "absent"
     assert store.read(unanswered_submissions, "alice", batch.id) == []
     (again,) = claim(store, batch, now=after(60))
@@ -152,15 +144,7 @@ def test_the_part_of_a_submission_that_is_absent_leaves_its_runs_alone(store: St
     store.write(mark_unanswered, "alice", submission, after(5), "a cut answer")
     store.write(record_runs, "alice", submission, {there.attempt_id: "run-x"}, after(6))
     rest = replace(submission, attempts=(absent,))
-    store.write(
-        settle_submission,
-        "alice",
-        rest,
-        SubmissionState.ABSENT,
-        [postpone(absent)],
-        after(60),
-        "no run",
-    )
+    close_as_absent(store, rest, [postpone(absent)], after(60))
     assert [a.run_id for a in store.read(runs_in_flight, "alice", batch.id)] == ["run-x"]
     assert [r.job.key for s in claim(store, batch, now=after(60)) for r in s.attempts] == [
         absent.job.key
@@ -171,15 +155,7 @@ def test_a_late_answer_reopens_nothing(store: Store, engine: Engine) -> None:
     batch, submission = submitted(store, 1)
     store.write(mark_unanswered, "alice", submission, after(5), "ReadTimeout")
     verdicts = [postpone(ride, after(60)) for ride in submission.attempts]
-    store.write(
-        settle_submission,
-        "alice",
-        submission,
-        SubmissionState.ABSENT,
-        verdicts,
-        after(60),
-        "no run",
-    )
+    close_as_absent(store, submission, verdicts, after(60))
     store.write(record_runs, "alice", submission, run_ids(submission), after(61))
     store.write(mark_unanswered, "alice", submission, after(90), "again")
     assert state_of(engine, submission) == "absent"

@@ -36,6 +36,7 @@ from tests.fakes import (
     after,
     begin,
     claim,
+    close_as_absent,
     enlist,
     failure,
     job_file,
@@ -133,16 +134,7 @@ def test_a_submission_in_doubt_stays_reserved_until_it_cannot_turn_up(store: Sto
     store.write(mark_unanswered, "alice", submission, NOW, "no answer")
     assert purse(store, batch).reserved == 10
     verdicts = settle_absent(submission, NOW)
-    store.write(
-        settle_submission,
-        "alice",
-        submission,
-        SubmissionState.ABSENT,
-        verdicts,
-        NOW,
-        "no answer",
-        after(60),
-    )
+    close_as_absent(store, submission, verdicts, late_check_at=after(60))
     assert purse(store, batch).reserved == 10
     assert claim(store, batch) == []
     later = UNCLEAR_AFTER / timedelta(seconds=1)
@@ -184,16 +176,7 @@ def test_an_orphan_counts_at_its_worst_until_its_bill_is_known(store: Store) -> 
     batch = poor(store, 20, jobs(3))
     (submission,) = claim(store, batch)
     verdicts = settle_absent(submission, NOW)
-    store.write(
-        settle_submission,
-        "alice",
-        submission,
-        SubmissionState.ABSENT,
-        verdicts,
-        NOW,
-        "no answer",
-        after(60),
-    )
+    close_as_absent(store, submission, verdicts, late_check_at=after(60))
     store.write(add_orphans, batch.id, submission, ["stray-1", "stray-2"], NOW)
     later = 1_000_000
     assert purse(store, batch, later).reserved == 20
@@ -206,16 +189,7 @@ def test_a_run_that_was_adopted_late_is_reserved_as_it_was(store: Store) -> None
     batch = poor(store, 20, jobs(1))
     (submission,) = claim(store, batch)
     verdicts = settle_absent(submission, NOW)
-    store.write(
-        settle_submission,
-        "alice",
-        submission,
-        SubmissionState.ABSENT,
-        verdicts,
-        NOW,
-        "no answer",
-        after(60),
-    )
+    close_as_absent(store, submission, verdicts, late_check_at=after(60))
     runs = {submission.attempts[0].attempt_id: "late"}
     assert store.write(adopt_late_runs, "alice", batch.id, submission, runs, after(70)) == 1
     assert purse(store, batch, 1_000_000).reserved == 10
