@@ -1,4 +1,4 @@
-"""Builders of jobs, and of how their attempts failed, for tests of pure code."""
+"""Builders of jobs and failures, for tests of pure code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Builders of what the ledger takes, and the first steps of most stories about it."""
+"""Builders of what the store takes, and the first steps of most tests of it."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ FIRST = 1
 
 
 def after(seconds: float) -> datetime:
-    """Return the moment so many seconds after the beginning."""
+    """Return the time this many seconds after NOW."""
     return NOW + timedelta(seconds=seconds)
 
 
-# ---- what is loaded ----
+# ---- job files ----
 
 
 def spec(key: str = "a", **fields: Any) -> JobSpec:
@@ -54,26 +54,26 @@ def spec(key: str = "a", **fields: Any) -> JobSpec:
 
 
 def keys(count: int) -> list[str]:
-    """Return so many keys that sort as they count."""
+    """Return this many keys, which sort by their numbers."""
     return [f"job-{number:04}" for number in range(1, count + 1)]
 
 
 def job_file(jobs: int | Iterable[JobSpec] = 1, name: str = "prices", **settings: Any) -> JobFile:
-    """Build a job file of these specs, or of so many plain ones."""
+    """Build a job file of these specs, or of this many plain ones."""
     specs = [spec(key) for key in keys(jobs)] if isinstance(jobs, int) else jobs
     return JobFile(name=name, settings=Settings(**settings), specs=tuple(specs))
 
 
 def owner(id: str = "alice") -> Owner:
     """Build an owner."""
-    return Owner(id=id, machine="night", pid=4711, process_started_at="1")
+    return Owner(id=id, machine="here", pid=4711, process_started_at="1")
 
 
-# ---- what is seen, and what follows ----
+# ---- runs and decisions ----
 
 
 def run(run_id: str = "run-1", status: RunStatus = RunStatus.COMPLETED, **fields: Any) -> Run:
-    """Build a run as the API shows it."""
+    """Build a run of the API."""
     return Run(run_id=run_id, status=status, **fields)
 
 
@@ -87,7 +87,7 @@ def failed(
 def success(
     attempt: OpenAttempt | SubmittedAttempt, result: str | None = "{}", **fields: Any
 ) -> AttemptDecision:
-    """Say that an attempt brought what was asked for."""
+    """Decide that an attempt succeeded."""
     seen = run(f"run-{attempt.attempt_id}", result=result, **fields)
     return AttemptDecision(attempt=attempt, transition=Finish(state=JobState.SUCCEEDED), run=seen)
 
@@ -98,8 +98,8 @@ def failure(
     state: JobState = JobState.FAILED,
     **fields: Any,
 ) -> AttemptDecision:
-    """Say that an attempt failed and its job with it."""
-    return _verdict(attempt, Finish(state=state, failure=failed(category)), **fields)
+    """Decide that an attempt failed, and its job with it."""
+    return _decision(attempt, Finish(state=state, failure=failed(category)), **fields)
 
 
 def retry(
@@ -108,8 +108,8 @@ def retry(
     category: FailureCategory = FailureCategory.SYSTEM_FAILURE,
     **fields: Any,
 ) -> AttemptDecision:
-    """Say that an attempt failed, counts, and is followed by another."""
-    return _verdict(attempt, Retry(at=at, failure=failed(category)), **fields)
+    """Decide that an attempt failed, counts, and is followed by another."""
+    return _decision(attempt, Retry(at=at, failure=failed(category)), **fields)
 
 
 def postpone(
@@ -119,29 +119,29 @@ def postpone(
     together: int | None = None,
     **fields: Any,
 ) -> AttemptDecision:
-    """Say that an attempt failed, does not count, and is followed by another."""
+    """Decide that an attempt failed, does not count, and is followed by another."""
     transition = Snooze(at=at, failure=failed(category), max_batch_size=together)
-    return _verdict(attempt, transition, **fields)
+    return _decision(attempt, transition, **fields)
 
 
-def _verdict(
+def _decision(
     attempt: OpenAttempt | SubmittedAttempt, transition: Transition, **fields: Any
 ) -> AttemptDecision:
     seen = run(f"run-{attempt.attempt_id}", RunStatus.FAILED, **fields) if fields else None
     return AttemptDecision(attempt=attempt, transition=transition, run=seen)
 
 
-# ---- the first steps of a story ----
+# ---- the first steps of a test ----
 
 
 def enlist(store: Store, *ids: str, now: datetime = NOW) -> None:
-    """Write owners down, whose leases begin now."""
+    """Register owners, whose leases begin now."""
     for id in ids:
         store.write(register_owner, owner(id), now)
 
 
 def begin(store: Store, jobs: int | Iterable[JobSpec] = 1, **settings: Any) -> Batch:
-    """Load a batch and let alice be there to work on it."""
+    """Load a batch, and register the owner alice."""
     enlist(store, "alice")
     return store.write(load_jobs, job_file(jobs, **settings), NOW).batch
 
@@ -149,7 +149,7 @@ def begin(store: Store, jobs: int | Iterable[JobSpec] = 1, **settings: Any) -> B
 def claim(
     store: Store, batch: Batch, owner_id: str = "alice", most: int = 100, now: datetime = NOW
 ) -> list[Submission]:
-    """Claim what is due."""
+    """Claim due jobs."""
     return store.write(claim_jobs, owner_id, batch.id, most, now, new_token=store.new_token)
 
 
@@ -167,7 +167,7 @@ def close_as_absent(
 
 
 def rides(submissions: Iterable[Submission]) -> list[SubmittedAttempt]:
-    """Return all rides of these submissions."""
+    """Return all attempts of these submissions."""
     return [ride for submission in submissions for ride in submission.attempts]
 
 
@@ -179,7 +179,7 @@ def run_ids(submission: Submission) -> dict[int, str]:
 def start(
     store: Store, batch: Batch, owner_id: str = "alice", now: datetime = NOW
 ) -> list[OpenAttempt]:
-    """Claim what is due, record its runs, and return what the owner watches then."""
+    """Claim due jobs, record their runs, and return the runs in flight."""
     for submission in claim(store, batch, owner_id, now=now):
         store.write(record_runs, owner_id, submission, run_ids(submission), now)
     return store.read(runs_in_flight, owner_id, batch.id)

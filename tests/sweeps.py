@@ -1,4 +1,4 @@
-"""Shares cases out: a few of them are proved each time, the others in a sweep."""
+"""Divides cases between the quick tests and the sweep."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import settings
 
 
 def some(cases: Iterable[Any], quick: int) -> list[Any]:
-    """Leave so many cases, spread evenly, to the quick tests, and mark the others as a sweep's."""
+    """Keep this many cases, spread evenly, for the quick tests; mark the others for the sweep."""
     every = list(cases)
     kept = {index * len(every) // quick for index in range(quick)}
     return [
@@ -20,5 +20,5 @@ def some(cases: Iterable[Any], quick: int) -> list[Any]:
 
 
 def examples(share: int) -> int:
-    """Return how many examples a property draws of which each costs as much as *share* others."""
+    """Return the number of examples for a property, each as expensive as *share* usual ones."""
     return max(settings.default.max_examples // share, 1)

@@ -1,4 +1,4 @@
-"""The two example batches, which many tests look at: a process of tests runs each of them once."""
+"""The two example batches, which many tests check: each process of tests runs them once."""
 
 from __future__ import annotations
 
@@ -39,5 +39,5 @@ def _run(folder: Path, jobs: str) -> Ran:
 
 @pytest.fixture
 def finished(example: Ran, tmp_path: Path) -> Path:
-    """A folder with a batch of twelve jobs that has come to its end."""
+    """A folder with a finished batch of twelve jobs."""
     return shutil.copytree(example.folder, tmp_path / "finished")

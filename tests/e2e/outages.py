@@ -1,4 +1,4 @@
-"""A disk that fills, a database that is locked, a runner that sleeps: what takes a minute each."""
+"""A full disk, a locked database and a runner that is stopped: each takes a minute."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from tests.e2e.programs import Remote, batchrunner_process, pages, served, write
 
 JOBS = 40
 #: Seconds for which a database is locked; a statement waits for 30 of them.
-HELD = 35.0
-#: Seconds after which what was on its way has arrived.
-ARRIVED = 2.0
-#: Bytes of a disk that holds a small ledger and little else.
-TINY = 1_000_000
+LOCK_SECONDS = 35.0
+#: Seconds after which requests under way have arrived.
+REQUEST_SECONDS = 2.0
+#: Bytes of a disk that holds a small database and little else.
+DISK_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outage:
-    """What a batch did when its database was away, and when it was back."""
+    """What a batch did while its database was away, and afterwards."""
 
     folder: Path
     ended: Ended  #: the runner that met the outage
     created: tuple[int, int]  #: runs, when the outage was known and when it was over
     runs: list[SandboxRun]
-    besides: Ended | None = None  #: another command meanwhile
+    besides: Ended | None = None  #: another command at the same time
 
 
 # ---- a full disk ----
 
 
 def full(folder: Path) -> Outage | None:
-    """Fill the disk under a runner, and make room again; None where none can be mounted."""
+    """Fill the disk of a runner, and make room again; None if no disk can be mounted."""
     disk = folder / "disk"
     disk.mkdir()
     with served(folder, durations=(0.5, 1.0)) as remote, _tiny(disk) as mounted:
@@ -68,7 +68,7 @@ def full(folder: Path) -> Outage | None:
 
 @contextmanager
 def _tiny(disk: Path) -> Iterator[bool]:
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={TINY}", "tmpfs", str(disk)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(disk)]
     mounted = False
     with suppress(OSError):  # there is no such program
         mounted = subprocess.run(mount, capture_output=True).returncode == 0
@@ -101,9 +101,9 @@ def locked(folder: Path) -> Outage:
             runner.says("started", times=2)
             with closing(_connected(folder)) as other:
                 other.execute("BEGIN EXCLUSIVE")
-                Event().wait(ARRIVED)
+                Event().wait(REQUEST_SECONDS)
                 known = remote.created()
-                Event().wait(HELD - ARRIVED)
+                Event().wait(LOCK_SECONDS - REQUEST_SECONDS)
                 over = remote.created()
                 other.execute("ROLLBACK")
             ended = runner.end()
@@ -111,15 +111,15 @@ def locked(folder: Path) -> Outage:
     return Outage(folder=folder, ended=ended, created=(known, over), runs=runs)
 
 
-def _connected(folder: Path, patience: float = 30.0) -> sqlite3.Connection:
-    return sqlite3.connect(folder / "batchrunner.db", timeout=patience, isolation_level=None)
+def _connected(folder: Path, timeout: float = 30.0) -> sqlite3.Connection:
+    return sqlite3.connect(folder / "batchrunner.db", timeout=timeout, isolation_level=None)
 
 
-# ---- a runner that sleeps longer than its lease ----
+# ---- a runner that is stopped for longer than its lease ----
 
 
 def overslept(folder: Path) -> Outage:
-    """Stop a runner until another has taken its jobs over, and wake it while that one works."""
+    """Stop a runner until another one has taken over, and continue it while that one works."""
     stuck = "http://faults.test/stuck"
     with served(folder, durations=(0.5, 1.0)) as remote:
         jobs = write_jobs(folder, [stuck, *pages(JOBS - 1)], concurrency=5)
@@ -140,9 +140,9 @@ def overslept(folder: Path) -> Outage:
 
 
 def _stopped_outside_a_transaction(runner: Program, folder: Path) -> bool:
-    """Stop it; where it holds a lock that would keep everybody else waiting, let it go on."""
+    """Stop a runner; if it holds a lock on the database, continue it and return False."""
     runner.send(SIGSTOP)
-    with closing(_connected(folder, patience=1.0)) as asking:
+    with closing(_connected(folder, timeout=1.0)) as asking:
         try:
             asking.execute("BEGIN EXCLUSIVE")
             asking.execute("ROLLBACK")
@@ -153,7 +153,7 @@ def _stopped_outside_a_transaction(runner: Program, folder: Path) -> bool:
 
 
 def _settled(remote: Remote) -> int:
-    """Wait until only what never ends is in flight, and count the runs."""
+    """Wait until only the stuck run is in flight, and count the runs."""
 
     def finished() -> bool:
         runs = remote.runs()

@@ -1,4 +1,4 @@
-"""Commands in the tests' own folders, in this process or another, and their batches' books."""
+"""Commands in folders of the tests, in this process or another, and the databases they leave."""
 
 from __future__ import annotations
 
@@ -30,8 +30,6 @@ from batchrunner.selftest.subprocesses import (
     started,
     wait_until,
 )
-from batchrunner.store.batches import list_batches
-from batchrunner.store.reports import batch_counts
 from batchrunner.store.store import Store
 from tests.contract.openapi import Judging
 
@@ -76,7 +74,7 @@ def batchrunner(
 def batchrunner_process(
     *args: str | Path, cwd: Path, env: Mapping[str, str] | None = None
 ) -> Ended:
-    """Run a command to its end in a process of its own, where that is what a claim is about."""
+    """Run a command to its end in a process of its own, for tests about processes."""
     done = subprocess.run(
         [*PROGRAM, *map(str, args)],
         cwd=cwd,
@@ -92,20 +90,20 @@ def batchrunner_process(
 
 @dataclass(frozen=True)
 class Remote:
-    """A sandbox that is served by this process; what it did stands in its ledger."""
+    """A sandbox that this process serves; its journal has what it did."""
 
     url: str
-    world: SandboxConfig
+    config: SandboxConfig
     count: RunCounter
 
     @property
     def env(self) -> dict[str, str]:
-        """What a command needs to use it."""
+        """The environment in which a command uses it."""
         return {"TINYFISH_API_KEY": CANARY, "TINYFISH_BASE_URL": self.url}
 
     def runs(self) -> list[SandboxRun]:
-        """Return all runs that it created, as they are now."""
-        return runs_of(self.count.journal, self.world)
+        """Return all runs that it created, in their present state."""
+        return runs_of(self.count.journal, self.config)
 
     def created(self) -> int:
         """Count the runs that it created."""
@@ -113,12 +111,12 @@ class Remote:
 
 
 @contextmanager
-def served(folder: Path, **world: Any) -> Iterator[Remote]:
-    """Serve a sandbox of such a world while the block runs; its ledger stands in *folder*."""
-    conditions = SandboxConfig(**{"durations": (0.2, 0.6), "retry_after": 1.0, **world})
-    ledger, judging = folder / "served.jsonl", Judging()
-    with serve(conditions, journal_path=ledger, middleware=judging) as sandbox:
-        yield Remote(url=sandbox.url, world=conditions, count=RunCounter(ledger))
+def served(folder: Path, **config: Any) -> Iterator[Remote]:
+    """Serve a sandbox with this configuration while the block runs; its journal is in *folder*."""
+    conditions = SandboxConfig(**{"durations": (0.2, 0.6), "retry_after": 1.0, **config})
+    journal, judging = folder / "served.jsonl", Judging()
+    with serve(conditions, journal_path=journal, middleware=judging) as sandbox:
+        yield Remote(url=sandbox.url, config=conditions, count=RunCounter(journal))
     assert not judging.mistakes, judging.mistakes
 
 
@@ -127,20 +125,20 @@ def batch_in(folder: Path, name: str) -> Iterator[tuple[Store, Batch]]:
     """Open a batch of the database in *folder* from outside the program."""
     store = Store.open(str(folder / "batchrunner.db"))
     try:
-        (batch,) = (each for each in store.read(list_batches) if each.name == name)
+        (batch,) = (each for each in store.batches() if each.name == name)
         yield store, batch
     finally:
         store.close()
 
 
 def status_of(folder: Path, name: str = "jobs") -> dict[str, Any]:
-    """Return how a batch stands, as `status --json` prints it, without starting it each time."""
+    """Return what `status --json` prints, without starting a process each time."""
     with batch_in(folder, name) as (store, batch):
         return batch_as_json(store, batch)
 
 
 def check_books(folder: Path, loaded: int, runs: Sequence[SandboxRun], name: str = "jobs") -> None:
-    """Check that a finished batch and the sandbox tell the same of what was run and charged."""
+    """Check that a finished batch and the sandbox agree about runs and cost."""
     with batch_in(folder, name) as (store, batch):
         check_end(store, batch.id, loaded, runs)
-        assert store.read(batch_counts, batch.id).steps == sum(run.steps for run in runs)
+        assert store.tally(batch.id).steps == sum(run.steps for run in runs)

@@ -62,7 +62,9 @@ def test_it_leaves_nothing_behind_when_it_is_ended(
     assert processes_in(tmp_path) == []
 
 
-def test_what_a_killed_one_left_ends_by_itself_and_is_removed_by_the_next(tmp_path: Path) -> None:
+def test_the_files_of_a_killed_selftest_are_removed_by_the_next(
+    tmp_path: Path,
+) -> None:
     with started("selftest", "--seed", "1", cwd=tmp_path) as selftest:
         selftest.says("killed runner")
         selftest.kill()
@@ -71,7 +73,7 @@ def test_what_a_killed_one_left_ends_by_itself_and_is_removed_by_the_next(tmp_pa
     with scratch_database(str(tmp_path / "mine.db")) as place:
         assert not left.exists()
         with scratch_database(str(tmp_path / "mine.db")):
-            assert place.folder.exists(), "one that lives was taken for dead"
+            assert place.folder.exists(), "a running self-test was treated as dead"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -96,16 +98,16 @@ def processes_in(folder: Path) -> list[bytes]:
     return [line for line in lines() if str(folder).encode() in line]
 
 
-def test_a_broken_promise_is_told_with_its_seed_and_its_files_are_kept(
+def test_a_broken_promise_is_reported_with_its_seed_and_its_files_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(
-        plan: chaos_module.ChaosPlan, site: chaos_module.ChaosSite, folder: Path, tell: object
+        plan: chaos_module.ChaosPlan, site: chaos_module.ChaosSite, folder: Path, report: object
     ) -> None:
         (folder / "r0.log").write_text("what it said")
         invariant(False, "nothing is paid twice: ['http://shop.test/']\nand more of it")
 
-    monkeypatch.setattr(chaos_module, "play", broken)
+    monkeypatch.setattr(chaos_module, "run_chaos", broken)
     args = ["selftest", "--db", str(tmp_path / "my.db"), "--seed", "7", "--json"]
     ended = CliRunner().invoke(cli, args)
     (kept,) = tmp_path.iterdir()
@@ -124,13 +126,13 @@ def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
     assert "No such file or directory" in ended.stderr
 
 
-def test_the_verdict_fits_a_terminal() -> None:
+def test_the_summary_fits_a_terminal() -> None:
     figures = dict.fromkeys(ProcessSummary.__dataclass_fields__, 99_999)
-    verdict = SelftestSummary(
+    summary = SelftestSummary(
         seed=481_516,
         processes=ProcessSummary(**figures),
     )
-    lines = list(verdict.lines(verbose=True))
+    lines = list(summary.lines(verbose=True))
     assert max(map(len, lines)) <= 80
     assert lines[-1] == "lost 99999   paid twice 99999   seed 481516"
 

@@ -240,7 +240,7 @@ def test_a_budget_below_one_run_submits_nothing_and_says_so() -> None:
     simulate(scenario)
 
 
-def test_money_buys_steps_at_the_accounts_rate_and_none_where_nobody_knows_it() -> None:
+def test_money_buys_steps_at_the_accounts_price_and_none_if_the_price_is_unknown() -> None:
     async def scenario() -> None:
         config = SandboxConfig(price=Decimal("0.016"), durations=SHORT)
         rich = spender(1, config, **BOUNDED)

@@ -1,4 +1,4 @@
-"""Every failure category, from the sandbox to the ledger: what was met, and what followed."""
+"""Every failure category, from the sandbox to the database: the failure, and what followed."""
 
 from __future__ import annotations
 

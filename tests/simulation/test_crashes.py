@@ -40,7 +40,7 @@ def test_drawn_pairs_of_crash_points_are_survived() -> None:
     assert came > DRAWN / 2, "too few of the second kills came to happen"
 
 
-def test_a_crash_that_is_not_survived_is_told_with_its_step(
+def test_a_crash_that_is_not_survived_is_reported_with_its_step(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(crash_points, "URLS", ["http://faults.test/agent_failure"])

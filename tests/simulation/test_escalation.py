@@ -41,8 +41,8 @@ def batch_of(settings: Settings = SETTINGS) -> CheckedBatch:
     return CheckedBatch.of(urls(), SandboxConfig(script=SCRIPT), settings, agent=FixtureAgent())
 
 
-def rung_of(run: SandboxRun) -> int:
-    """Return the rung of the usual ladder that a run's options are, as the API saw them."""
+def step_of(run: SandboxRun) -> int:
+    """Return the step of the default escalation that a run's options are, as the API got them."""
     if run.body.get("proxy_config"):
         assert run.body.get("browser_profile") == "stealth"
         return 2
@@ -57,26 +57,26 @@ def by_host(simulated: CheckedBatch) -> Mapping[str, list[SandboxRun]]:
 
 
 def probes(host: str) -> int:
-    """Return how many jobs of a host look from time to time whether it has become easier."""
+    """Return how many jobs of a host probe whether plain runs work again."""
     return sum(is_probe(f"job-{n}") for n, url in enumerate(urls()) if host_of(url) == host)
 
 
 def check_learned(simulated: CheckedBatch) -> None:
-    """Check where escalation was tried and what it cost, from the API's own ledger of runs."""
+    """Check where escalation was tried and what it cost, from the runs of the API."""
     simulated.check_end()
     assert simulated.jobs() == {JobState.SUCCEEDED: HOSTS * JOBS_EACH}
     runs = by_host(simulated)
     for host in set(runs) - {*STEALTHY, *PROXIED}:
-        assert [rung_of(run) for run in runs[host]] == [0] * JOBS_EACH, "a healthy host escalated"
+        assert [step_of(run) for run in runs[host]] == [0] * JOBS_EACH, "a healthy host escalated"
     # Jobs that were in flight before anything was known, and those that look again.
     in_flight = SLOTS
     for host in STEALTHY:
-        rungs = [rung_of(run) for run in runs[host]]
+        rungs = [step_of(run) for run in runs[host]]
         assert rungs.count(1) == JOBS_EACH
         assert rungs.count(2) == 0, "more than was needed"
         assert STEP_CLOSED_AFTER <= rungs.count(0) <= in_flight + probes(host)
     for host in PROXIED:
-        rungs = [rung_of(run) for run in runs[host]]
+        rungs = [step_of(run) for run in runs[host]]
         assert rungs.count(2) == JOBS_EACH
         assert rungs.count(0) + rungs.count(1) <= 2 * in_flight + probes(host)
 
@@ -110,7 +110,7 @@ def test_escalation_is_learned_where_it_is_needed_and_tried_nowhere_else() -> No
         assert sum(tries[:3]) > 3, "the first ones have to find out"
 
 
-def test_what_was_learned_is_told_with_each_job_and_each_failure() -> None:
+def test_what_was_learned_is_reported_with_each_job_and_each_failure() -> None:
     walled = played()
     told = {
         host_of(job.url): dict(job.option_overrides)
@@ -161,7 +161,7 @@ def test_without_a_ladder_the_walls_stand() -> None:
             JobState.SUCCEEDED: (HOSTS - 3) * JOBS_EACH,
             JobState.FAILED: 3 * JOBS_EACH,
         }
-        assert {rung_of(run) for run in plain.sandbox.journal.runs} == {0}
+        assert {step_of(run) for run in plain.sandbox.journal.runs} == {0}
 
     simulate(scenario)
 
@@ -170,7 +170,7 @@ def test_without_a_ladder_the_walls_stand() -> None:
 def test_a_second_simulation_is_the_same() -> None:
     def runs_of(simulated: CheckedBatch) -> list[tuple[str, int, str]]:
         runs = simulated.sandbox.journal.runs
-        return [(run.url, rung_of(run), str(run.created_at)) for run in runs]
+        return [(run.url, step_of(run), str(run.created_at)) for run in runs]
 
     first = played()
     played.cache_clear()

@@ -68,7 +68,7 @@ def most_at_once(runs: list[SandboxRun]) -> int:
 
 
 @pytest.mark.sweep
-def test_a_dead_host_among_fifty_costs_its_window_and_its_probes_and_delays_nobody() -> None:
+def test_a_dead_host_among_fifty_costs_its_window_and_its_probes_and_delays_no_other() -> None:
     async def run() -> None:
         pages = urls(MANY, FEW_EACH)
         simulated, healthy = batch_of(pages=pages), batch_of(script={}, pages=pages)

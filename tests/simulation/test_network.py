@@ -103,7 +103,7 @@ def test_results_that_are_too_long_together_are_fetched_apart() -> None:
     fired: Counter[str] = Counter()
 
     async def scenario() -> None:
-        # All end at one instant: the first look at their results shows all of them.
+        # All end at one instant: the first poll shows all of their results.
         config = SandboxConfig(durations=(20, 20), rates={"dropped_after": 0.5})
         long = CheckedBatch.of(pages(12), config, Settings(concurrency=6))
         long.network = FaultyNetwork(long.sandbox.transport(), fired=fired, hostile=0.3, huge=0.6)
@@ -132,7 +132,7 @@ async def straggling(window: FaultWindow, **config: float) -> CheckedBatch:
     return late
 
 
-def test_a_batch_does_not_end_before_its_last_look_for_stragglers_went_well() -> None:
+def test_a_batch_does_not_end_before_its_final_check_for_late_runs_succeeded() -> None:
     async def scenario() -> None:
         window = FaultWindow(
             "half_page", 75, 400, 1.0
@@ -144,7 +144,7 @@ def test_a_batch_does_not_end_before_its_last_look_for_stragglers_went_well() ->
     simulate(scenario)
 
 
-def test_an_orphan_that_one_look_does_not_show_keeps_its_cost() -> None:
+def test_an_orphan_that_one_poll_does_not_show_keeps_its_cost() -> None:
     async def scenario() -> None:
         window = FaultWindow("hidden_runs", 0, 3000, 1.0)  # every run is called unknown once
         late = await straggling(window, late=150, durations=(600, 900))
@@ -196,13 +196,13 @@ def test_a_client_that_follows_a_redirect_is_caught() -> None:
         async with httpx.AsyncClient(
             transport=network("redirect"), follow_redirects=True
         ) as client:
-            with pytest.raises(InvariantViolated, match="a redirect was followed"):
+            with pytest.raises(InvariantViolated, match="the client followed a redirect"):
                 await client.get("http://api.test/v1/runs")
 
     simulate(scenario)
 
 
-def test_a_client_that_does_not_wait_as_told_is_caught() -> None:
+def test_a_client_that_ignores_retry_after_is_caught() -> None:
     async def scenario() -> None:
         async with httpx.AsyncClient(transport=network("throttled")) as client:
             run = {"url": "http://shop.test/", "goal": "Read the price"}
@@ -220,12 +220,12 @@ def test_a_hostile_result_that_was_changed_is_caught() -> None:
         await hostile.run()
         hostile.check_end()
         hostile.network.served[hostile.sandbox.journal.runs[0].run_id] = b'"another"'
-        with pytest.raises(InvariantViolated, match="a strange result was changed"):
+        with pytest.raises(InvariantViolated, match="a hostile result was changed"):
             hostile.check_end()
 
     simulate(scenario)
 
 
-def test_a_spell_of_a_fault_that_nobody_knows_is_a_mistake() -> None:
+def test_a_window_of_an_unknown_fault_is_an_error() -> None:
     with pytest.raises(ValueError, match="unknown fault 'rain'"):
         FaultWindow("rain", 0, 1, 1)

@@ -1,4 +1,4 @@
-"""Runs of which the API never shows an end: each is waited for with patience, and then decided."""
+"""Runs that the API never shows as ended: each is waited for, and then decided."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.simulator.network.proxy import FaultyNetwork
 from tests.simulator.simulated_batch import now, pages, simulate
 from tests.sweeps import some
 
-LOOK, CANCEL = "/v1/runs/batch", "/v1/runs/batch/cancel"
+POLL, CANCEL = "/v1/runs/batch", "/v1/runs/batch/cancel"
 LIMIT = timedelta(minutes=5)
 SETTINGS = Settings(
     concurrency=8, backoff=timedelta(seconds=4), max_attempts=2, running_limit=LIMIT
@@ -36,7 +36,7 @@ Answer = Callable[[httpx.Request, Any], httpx.Response | None]
 
 
 class Odd(httpx.AsyncBaseTransport):
-    """An API that is odd about the first run that it made."""
+    """An API whose answers about its first run are odd."""
 
     def __init__(self, inner: httpx.AsyncBaseTransport, odd: Answer) -> None:
         self._inner = inner
@@ -91,8 +91,8 @@ def failed(simulated: CheckedBatch) -> list[tuple[FailureCategory, str | None]]:
     return [(attempt.category, attempt.run_id) for attempt in found]
 
 
-def told(simulated: CheckedBatch, run_id: str | None) -> bool:
-    """Whether the user was told of this run."""
+def is_reported(simulated: CheckedBatch, run_id: str | None) -> bool:
+    """Return whether a message names this run."""
     judged = [event for event in simulated.events if isinstance(event, AttemptsClosed)]
     failures = [v.transition.failure for event in judged for v in event.decisions]
     return any((run_id or "?") in failure.message for failure in failures if failure)
@@ -101,7 +101,7 @@ def told(simulated: CheckedBatch, run_id: str | None) -> bool:
 def silent_with(single: Callable[[], httpx.Response | None]) -> Any:
     def odd(run_id: Callable[[], str]) -> Answer:
         def answer(request: httpx.Request, body: Any) -> httpx.Response | None:
-            if request.url.path == LOOK:
+            if request.url.path == POLL:
                 return not_in(body, run_id())
             return single() if request.url.path.endswith(run_id()) else None
 
@@ -110,7 +110,7 @@ def silent_with(single: Callable[[], httpx.Response | None]) -> Any:
     return odd
 
 
-def test_a_run_that_looks_are_silent_about_is_asked_for_by_itself() -> None:
+def test_a_run_that_polls_do_not_mention_is_read_by_itself() -> None:
     async def scenario() -> None:
         quiet, _ = await played(pages(6), silent_with(lambda: None))
         quiet.check_end()
@@ -120,7 +120,7 @@ def test_a_run_that_looks_are_silent_about_is_asked_for_by_itself() -> None:
     simulate(scenario)
 
 
-def test_a_silent_run_that_is_not_found_by_itself_either_is_lost() -> None:
+def test_a_run_that_polls_do_not_mention_and_that_is_not_found_by_itself_is_lost() -> None:
     async def scenario() -> None:
         missing = {"error": {"code": "NOT_FOUND", "message": "Run not found"}}
         quiet, _ = await played(pages(6), silent_with(lambda: httpx.Response(404, json=missing)))
@@ -132,21 +132,21 @@ def test_a_silent_run_that_is_not_found_by_itself_either_is_lost() -> None:
 
 
 @pytest.mark.parametrize("status", some([400, 500], 1))
-def test_a_run_of_which_the_api_tells_nothing_is_given_up_and_not_paid_for_again(
+def test_a_run_that_the_api_says_nothing_about_is_given_up_and_not_paid_for_again(
     status: int,
 ) -> None:
     async def scenario() -> None:
         quiet, line = await played(pages(6), silent_with(lambda: refused(status)))
         assert quiet.jobs() == {JobState.SUCCEEDED: 5, JobState.FAILED: 1}
         assert failed(quiet) == [(FailureCategory.UNANSWERED, line.run_id)]
-        assert told(quiet, line.run_id)
+        assert is_reported(quiet, line.run_id)
         assert anyio.current_time() >= GIVEN_UP_AFTER.total_seconds()
         assert len(quiet.sandbox.journal.runs) == 6
 
     simulate(scenario)
 
 
-def refuses_looks(run_id: Callable[[], str]) -> Answer:
+def refuses_polls(run_id: Callable[[], str]) -> Answer:
     return lambda request, body: refused() if request.url.path != "/v1/runs" else None
 
 
@@ -154,7 +154,7 @@ def test_one_id_that_the_api_refuses_does_not_blind_the_others() -> None:
     async def scenario() -> None:
         # One is stuck, so that neighbours are there whenever the bad one is looked at.
         urls = [*pages(7), "http://faults.test/stuck"]
-        blinded, line = await played(urls, refuses_looks)
+        blinded, line = await played(urls, refuses_polls)
         assert (FailureCategory.INVALID_RESULT, line.run_id) in failed(blinded)
         assert blinded.jobs()[JobState.SUCCEEDED] == 6
         ended = [job.finished_at for job in finished_jobs(blinded.store, blinded.batch.id)]
@@ -166,9 +166,9 @@ def test_one_id_that_the_api_refuses_does_not_blind_the_others() -> None:
     simulate(scenario)
 
 
-def test_a_batch_of_which_every_look_is_refused_comes_to_its_end() -> None:
+def test_a_batch_whose_polls_are_all_refused_ends() -> None:
     async def scenario() -> None:
-        alone, line = await played(pages(1), refuses_looks)
+        alone, line = await played(pages(1), refuses_polls)
         assert failed(alone) == [(FailureCategory.UNANSWERED, line.run_id)]
         assert len(alone.sandbox.journal.runs) == 1
 
@@ -186,7 +186,7 @@ def expired(run_id: Callable[[], str]) -> Answer:
     return answer
 
 
-def test_a_status_that_nobody_knows_ends_in_a_decision() -> None:
+def test_an_unknown_status_ends_in_a_decision() -> None:
     async def scenario() -> None:
         odd, line = await played(pages(6), expired)
         assert odd.jobs() == {JobState.SUCCEEDED: 5, JobState.FAILED: 1}
@@ -210,7 +210,7 @@ def test_a_run_whose_cancel_is_never_confirmed_is_given_up(status: int) -> None:
         stuck, line = await played(urls, refuses_cancels(status))
         assert stuck.jobs() == {JobState.SUCCEEDED: 5, JobState.FAILED: 1}
         assert failed(stuck) == [(FailureCategory.UNANSWERED, line.run_id)]
-        assert told(stuck, line.run_id)
+        assert is_reported(stuck, line.run_id)
         assert len(stuck.sandbox.journal.runs) == 6
 
     simulate(scenario)
@@ -230,7 +230,7 @@ def test_one_run_that_cannot_be_cancelled_does_not_keep_the_others_alive() -> No
     simulate(scenario)
 
 
-def test_an_outage_of_the_api_counts_for_nobodys_patience() -> None:
+def test_an_outage_of_the_api_counts_against_no_run() -> None:
     async def scenario() -> None:
         dark = [(100.0, 100.0 + 2 * GIVEN_UP_AFTER.total_seconds())]
 
@@ -239,7 +239,7 @@ def test_an_outage_of_the_api_counts_for_nobodys_patience() -> None:
                 away = any(begins <= anyio.current_time() < ends for begins, ends in dark)
                 if away:
                     return httpx.Response(503, json={"error": {"code": "X", "message": "No"}})
-                if request.url.path == LOOK and anyio.current_time() < dark[0][0]:
+                if request.url.path == POLL and anyio.current_time() < dark[0][0]:
                     return not_in(body, run_id())
                 return None
 
@@ -265,7 +265,7 @@ def one_of(body: Any, run_id: str) -> Any:
     return next((run for run in runs if run and run.get("run_id") == run_id), None)
 
 
-def test_two_looks_that_do_not_know_a_run_are_no_proof_when_nobody_looked_between() -> None:
+def test_two_polls_that_do_not_know_a_run_prove_nothing_if_none_was_answered_between() -> None:
     async def scenario() -> None:
         first: list[float] = []
 
@@ -339,7 +339,7 @@ def begins_anew(run_id: Callable[[], str]) -> Answer:
     return answer
 
 
-def test_a_run_that_begins_anew_with_each_look_is_over_its_limit_all_the_same() -> None:
+def test_a_run_that_starts_again_at_each_poll_still_reaches_its_limit() -> None:
     async def scenario() -> None:
         moved, line = await played(["http://faults.test/stuck", *pages(2)], begins_anew)
         assert (FailureCategory.TIMED_OUT, line.run_id) in all_failed(moved)

@@ -1,4 +1,4 @@
-"""Runners whose database is away for longer than a lease: nobody is buried who lives."""
+"""Runners whose database is away for longer than a lease: no living owner is taken over."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_database_that_was_away_for_longer_than_a_lease_costs_no_runner_its_li
     simulate(scenario)
 
 
-def test_who_died_while_the_database_was_away_is_buried_a_lease_after_it_is_back() -> None:
+def test_an_owner_that_died_in_a_database_outage_is_taken_over_a_lease_after_its_end() -> None:
     async def scenario() -> None:
         shared = CheckedBatch.of(pages(12), SandboxConfig(durations=(100, 200)), SETTINGS)
         async with anyio.create_task_group() as tasks:

@@ -33,7 +33,7 @@ async def to_its_end(simulated: CheckedBatch) -> None:
 
 
 def with_a_second_shape(simulated: CheckedBatch, jobs: int) -> None:
-    """Load jobs that never ride with the others."""
+    """Load jobs that share no submission with the others."""
     schema = {"output_schema": {"type": "object", "properties": {"name": {"type": "string"}}}}
     specs = tuple(
         JobSpec(key=f"other-{n}", url=url, goal="Read the name", options=schema)
@@ -72,7 +72,9 @@ def test_ids_that_are_swapped_between_two_creates_are_swapped_back() -> None:
     simulate(scenario)
 
 
-def test_whose_runs_change_with_every_look_is_left_to_the_user_and_hinders_nobody() -> None:
+def test_a_submission_whose_runs_change_at_every_poll_is_left_to_the_user_and_delays_no_other() -> (
+    None
+):
     async def scenario() -> None:
         fickle = CheckedBatch.of(pages(2), SandboxConfig(durations=(200, 200)), PATIENT)
         with_a_second_shape(fickle, 1)
@@ -117,7 +119,7 @@ def test_a_run_whose_goal_is_shown_nowhere_is_not_paid_for_again() -> None:
         lambda goal: "",
     ],
 )
-def test_a_run_of_which_lists_cut_the_goal_is_found_by_looking(cut: Callable[[str], str]) -> None:
+def test_a_run_whose_goal_is_cut_in_lists_is_found_by_reading_it(cut: Callable[[str], str]) -> None:
     async def scenario() -> None:
         urls = [*pages(1), "http://faults.test/dropped_after/1"]
         short = CheckedBatch.of(urls, SandboxConfig(durations=(20, 20)), ONE_BY_ONE)
@@ -139,7 +141,7 @@ def test_a_run_of_which_lists_cut_the_goal_is_found_by_looking(cut: Callable[[st
     simulate(scenario)
 
 
-def test_a_server_that_lists_everything_leaves_nothing_in_doubt() -> None:
+def test_a_server_that_lists_everything_leaves_no_create_unanswered() -> None:
     async def scenario() -> None:
         urls = [*pages(1), "http://faults.test/error_before/2"]
         loose = CheckedBatch.of(urls, SandboxConfig(durations=(20, 20)), ONE_BY_ONE)

@@ -27,7 +27,7 @@ SECRET = "c2VjcmV0LXBhdGgtb2YtYS1ydW4"
 HOOK = f"https://hooks.test/{SECRET}"
 LOOK = "POST /v1/runs/batch"
 
-#: What becomes of one call of the API's on its way to the runner's hints.
+#: What happens to a webhook call on its way to the runner.
 Way = Callable[[WebhookWakeUp], Awaitable[None]]
 
 
@@ -168,7 +168,7 @@ def _told(simulated: CheckedBatch, seconds: float) -> Story:
 
 
 def all_text_in(simulated: CheckedBatch) -> str:
-    """Return everything that the ledger holds."""
+    """Return all rows of the database."""
     with simulated.store._database.read() as tx:
         connection: Any = tx.connection.driver_connection
         return "\n".join(connection.iterdump())
@@ -182,7 +182,7 @@ def all_text_in(simulated: CheckedBatch) -> str:
     ("concurrency", "looks", "delay"),
     [(2, 0.65, 0.3), (10, 0.9, 0.3)],
 )
-def test_results_are_learned_sooner_with_fewer_looks(
+def test_results_arrive_sooner_with_fewer_polls(
     concurrency: int, looks: float, delay: float
 ) -> None:
     without = played(None, concurrency=concurrency, jobs=15 * concurrency)
@@ -194,7 +194,7 @@ def test_results_are_learned_sooner_with_fewer_looks(
 
 
 @pytest.mark.sweep
-def test_where_runs_end_all_the_time_looks_are_no_more_than_without_hints() -> None:
+def test_if_runs_end_all_the_time_there_are_no_more_polls_than_without_webhooks() -> None:
     without, hinted = (played(way, concurrency=50, jobs=200) for way in (None, straight))
     assert hinted.results == without.results
     assert hinted.looks <= without.looks + MAX_SAVED_POLLS
@@ -212,19 +212,19 @@ def test_if_every_webhook_is_lost_the_batch_is_the_same_as_without() -> None:
 
 
 @pytest.mark.parametrize("way", [twice, late])
-def test_hints_that_are_doubled_or_late_change_no_result_and_add_no_looks(way: Way) -> None:
+def test_doubled_or_late_webhooks_change_no_result_and_add_no_polls(way: Way) -> None:
     without, hinted = unhinted(), played(way)
     assert hinted.results == without.results
     assert hinted.looks <= without.looks + MAX_SAVED_POLLS
 
 
-def test_a_flood_of_hints_adds_no_looks() -> None:
+def test_a_flood_of_webhooks_adds_no_polls() -> None:
     without, flooded = unhinted(), played(lost, flood=True)
     assert flooded.results == without.results
     assert flooded.simulated.requests == without.simulated.requests
 
 
-def test_a_hint_before_the_answer_that_names_its_run_is_harmless() -> None:
+def test_a_webhook_before_the_answer_that_names_its_run_is_harmless() -> None:
     def early(hints: WebhookWakeUp) -> Any:
         async def change(request: httpx.Request, body: Any) -> Any:
             if "/automation/" in request.url.path:
@@ -238,7 +238,7 @@ def test_a_hint_before_the_answer_that_names_its_run_is_harmless() -> None:
     assert hinted.results == without.results
 
 
-def test_runners_that_die_with_hints_on_their_way_lose_and_repeat_nothing() -> None:
+def test_runners_that_die_with_webhooks_under_way_lose_and_repeat_nothing() -> None:
     story = played(straight, jobs=40, lives=[90, 200, 400])
     assert story.simulated.jobs() == {JobState.SUCCEEDED: 40}
     assert len(story.simulated.sandbox.journal.runs) == 40

@@ -46,7 +46,7 @@ RATES: Mapping[str, float] = {
     "dropped_after": 0.15,
     "hung_after": 0.05,
 }
-#: Answers that name runs of others: if such a run is never shown, nothing tells whose it was.
+#: Answers that name runs of others: if such a run is never shown, it cannot be matched.
 FOREIGN = frozenset({"ids_of_another", "ids_crossed"})
 #: Faults that say how long to wait: that cannot be checked when the clock is set.
 TIMED = frozenset({"throttled"})
