@@ -272,7 +272,7 @@ def test_two_polls_that_do_not_know_a_run_prove_nothing_if_none_was_answered_bet
             def answer(request: httpx.Request, body: Any) -> httpx.Response | None:
                 if request.method == "GET" and "cancel" not in request.url.path:
                     return refused(404) if request.url.path.endswith(run_id()) else None
-                if request.url.path != LOOK:
+                if request.url.path != POLL:
                     return None
                 first.append(anyio.current_time())
                 away = 0 < anyio.current_time() - first[0] < 2 * LOST_AFTER.total_seconds()
