@@ -1,4 +1,4 @@
-"""An observation of a run, or a failed request → its outcome; pure."""
+"""What a poll or a failed request showed → the attempt's outcome and failure category; pure."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from batchrunner.api_facts.error_codes import (
 from batchrunner.judge import judge_result
 from batchrunner.model import (
     ApiFault,
+    ApiFaultKind,
     Expectations,
     Failed,
     FailureCategory,
-    FaultKind,
     NotFound,
     Outcome,
     Run,
@@ -99,7 +99,7 @@ def classify(
 
 def classify_fault(fault: ApiFault) -> Failed:
     """Say what a failed request means for its jobs."""
-    if fault.kind is not FaultKind.STATUS or fault.status is None:
+    if fault.kind is not ApiFaultKind.STATUS or fault.status is None:
         category = FailureCategory.UNREACHABLE
     elif fault.status < 500 and (fault.code or "").upper() in CATEGORY_BY_CODE:
         category = CATEGORY_BY_CODE[(fault.code or "").upper()]
@@ -123,7 +123,7 @@ def _category_of_other_status(status: int) -> FailureCategory:
 
 def is_not_offered(fault: ApiFault) -> bool:
     """Whether the API has no such endpoint, as opposed to refusing the request."""
-    return fault.kind is FaultKind.STATUS and fault.status in NOT_OFFERED_STATUSES
+    return fault.kind is ApiFaultKind.STATUS and fault.status in NOT_OFFERED_STATUSES
 
 
 def shortened(text: str, limit: int) -> str:
@@ -134,7 +134,7 @@ def shortened(text: str, limit: int) -> str:
 def is_not_the_api(fault: ApiFault) -> bool:
     """Whether a server, the API or another, says that there is nothing at the address."""
     return (
-        fault.kind in (FaultKind.STATUS, FaultKind.MALFORMED)
+        fault.kind in (ApiFaultKind.STATUS, ApiFaultKind.MALFORMED)
         and fault.status in WRONG_ADDRESS_STATUSES
     )
 

@@ -1,4 +1,4 @@
-"""Keeps `from batchrunner.export import unguard` working."""
+"""Compatibility only: keeps `from batchrunner.export import unguard`; exports are in `outputs`."""
 
 from batchrunner.outputs.formula_guard import unguard
 

@@ -19,6 +19,7 @@ from batchrunner.app.run_batch import open_api, work
 from batchrunner.cli.options import read_job_file
 from batchrunner.cli.output.progress import LiveDisplay
 from batchrunner.model import BatchCounts, JobState
+from batchrunner.store.batches import load_jobs
 from batchrunner.store.store import Store
 
 ROOT = Path(__file__).parent.parent
@@ -53,7 +54,9 @@ def main() -> None:
         camera = Camera()
         with open_api(sandboxed=True, api_url=None, api_key_file=None, db=db) as api:
             store = Store.open(db)
-            batch = store.load(read_job_file(ROOT / "jobs.example.yaml"), datetime.now(UTC)).batch
+            batch = store.write(
+                load_jobs, read_job_file(ROOT / "jobs.example.yaml"), datetime.now(UTC)
+            ).batch
             work(store, batch, api, camera)
             store.close()
     console = Console(record=True, file=io.StringIO(), force_terminal=True, width=WIDTH)

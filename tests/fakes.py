@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,7 +26,13 @@ from batchrunner.model import (
     SubmittedAttempt,
     Transition,
 )
+from batchrunner.store.attempts import runs_in_flight
+from batchrunner.store.batches import load_jobs
+from batchrunner.store.claims import claim_jobs
+from batchrunner.store.leases import register_owner
+from batchrunner.store.schema import SubmissionState
 from batchrunner.store.store import Store
+from batchrunner.store.submissions import record_runs, settle_submission
 
 NOW = datetime(2026, 9, 2, 21, 0, tzinfo=UTC)
 #: Id of the first batch of a database.
@@ -131,20 +137,33 @@ def _decision(
 def enlist(store: Store, *ids: str, now: datetime = NOW) -> None:
     """Register owners, whose leases begin now."""
     for id in ids:
-        store.enlist(owner(id), now)
+        store.write(register_owner, owner(id), now)
 
 
 def begin(store: Store, jobs: int | Iterable[JobSpec] = 1, **settings: Any) -> Batch:
     """Load a batch, and register the owner alice."""
     enlist(store, "alice")
-    return store.load(job_file(jobs, **settings), NOW).batch
+    return store.write(load_jobs, job_file(jobs, **settings), NOW).batch
 
 
 def claim(
     store: Store, batch: Batch, owner_id: str = "alice", most: int = 100, now: datetime = NOW
 ) -> list[Submission]:
     """Claim due jobs."""
-    return store.claim(owner_id, batch.id, most, now)
+    return store.write(claim_jobs, owner_id, batch.id, most, now, new_token=store.new_token)
+
+
+def close_as_absent(
+    store: Store,
+    submission: Submission,
+    decisions: Sequence[AttemptDecision],
+    now: datetime = NOW,
+    late_check_at: datetime | None = None,
+) -> list[AttemptDecision]:
+    """Close a submission whose runs were not found."""
+    state = SubmissionState.ABSENT
+    how = ("alice", submission, state, decisions, now, "no run", late_check_at)
+    return store.write(settle_submission, *how)
 
 
 def rides(submissions: Iterable[Submission]) -> list[SubmittedAttempt]:
@@ -162,5 +181,5 @@ def start(
 ) -> list[OpenAttempt]:
     """Claim due jobs, record their runs, and return the runs in flight."""
     for submission in claim(store, batch, owner_id, now=now):
-        store.record(owner_id, submission, run_ids(submission), now)
-    return store.watched(owner_id, batch.id)
+        store.write(record_runs, owner_id, submission, run_ids(submission), now)
+    return store.read(runs_in_flight, owner_id, batch.id)

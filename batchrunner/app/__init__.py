@@ -1,1 +1,1 @@
-"""The use cases as functions on values; no click, no printing, no exit codes."""
+"""The use cases: they do the IO, but know no click, print nothing and set no exit codes."""

@@ -14,12 +14,23 @@ from batchrunner.app.registered_owner import registered_owner
 from batchrunner.app.run_observer import Say, say_nothing
 from batchrunner.classify import classify_fault
 from batchrunner.errors import CannotContinue, UsageError
-from batchrunner.model import ApiError, ApiFault, Batch, FailureCategory, Run
+from batchrunner.model import ApiFault, Batch, FailureCategory, RequestFailed, Run
 from batchrunner.policy.create_outcome import settle_unanswered
 from batchrunner.policy.run_decision import give_up
-from batchrunner.store.account_keys import KeysChanged
+from batchrunner.store import account_keys
+from batchrunner.store.account_keys import KeysChanged, account_check_runs, known_keys
+from batchrunner.store.attempts import apply_poll, runs_in_flight
+from batchrunner.store.batches import bind_to_api
+from batchrunner.store.orphans import (
+    close_orphans,
+    late_run_watchlist,
+    open_orphans,
+    schedule_late_check,
+)
+from batchrunner.store.reports import work_left
 from batchrunner.store.schema import SubmissionState
 from batchrunner.store.store import Store
+from batchrunner.store.submissions import settle_submission, unanswered_submissions
 from batchrunner.text.format import counted
 from batchrunner.text.terminal import term_safe
 from batchrunner.tinyfish.client import TinyFishClient
@@ -50,7 +61,7 @@ def bind(
     Raises:
         BatchrunnerError: It is bound to another API or account, where its runs would not be found.
     """
-    check_origin(batch, store.bind(batch.id, api.origin), api)
+    check_origin(batch, store.write(bind_to_api, batch.id, api.origin), api)
     return admit_key(store, batch, api, leave_runs=leave_runs, say=say)
 
 
@@ -87,19 +98,19 @@ def admit_key(
 
 
 def _admitted(store: Store, batch: Batch, api: ApiAccess, *, leave_runs: bool, say: Say) -> str:
-    digests = store.known_keys(batch.id)
+    digests = store.read(known_keys, batch.id)
     known = next((digest for digest in digests if is_digest_of(api.key, digest)), None)
     if known is not None:
         return known
     new = digest_of(api.key)
-    if store.admit(batch.id, new, beside=False, read=digests):
+    if store.write(account_keys.admit_key, batch.id, new, beside=False, read=digests):
         return new
-    run_ids = store.telling_runs(batch.id)
+    run_ids = store.read(account_check_runs, batch.id)
     # In a database that knows no key yet and has no run to check, nothing contradicts this key.
     same_account = anyio.run(_finds_any, api, run_ids, say) if run_ids else not digests
     if not same_account and leave_runs:
         _give_up_runs(store, batch, say)
-    if store.admit(batch.id, new, beside=same_account, read=digests):
+    if store.write(account_keys.admit_key, batch.id, new, beside=same_account, read=digests):
         return new
     raise CannotContinue(
         f"batch {batch.name!r} may have runs alive on another account: this key finds none of them",
@@ -116,7 +127,7 @@ async def _finds_any(api: ApiAccess, run_ids: Sequence[str], say: Say) -> bool:
             try:
                 seen = await remote.get_many(run_ids)
                 return any(isinstance(run, Run) for run in seen.values())
-            except ApiError as error:
+            except RequestFailed as error:
                 message = _reason_to_wait(error.fault)
             if not said:
                 say(f"waiting to learn whether this key finds its runs: {message}")
@@ -149,7 +160,7 @@ def _give_up_runs(store: Store, batch: Batch, say: Say) -> None:
         CannotContinue: Another runner works on the batch.
     """
     with registered_owner(store, batch.id) as owner_id:
-        if store.standing(owner_id, batch.id).in_flight_elsewhere:
+        if store.read(work_left, owner_id, batch.id).in_flight_elsewhere:
             raise CannotContinue(
                 f"another runner is at work on batch {batch.name!r}",
                 next="end it first; `batchrunner status` names it",
@@ -162,18 +173,22 @@ def _give_up_runs(store: Store, batch: Batch, say: Say) -> None:
 def _close_attempts(store: Store, batch: Batch, owner_id: str) -> int:
     """Close all open attempts of a batch; return how many there were."""
     now = ledger_now(store)
-    decisions = [give_up(attempt, LEFT_BEHIND) for attempt in store.watched(owner_id, batch.id)]
-    closed = len(store.apply(owner_id, decisions, [], now))
-    for submission, _, _ in store.unanswered(owner_id, batch.id):
+    decisions = [
+        give_up(attempt, LEFT_BEHIND) for attempt in store.read(runs_in_flight, owner_id, batch.id)
+    ]
+    closed = len(apply_poll(store, owner_id, decisions, [], now))
+    for submission, _, _ in store.read(unanswered_submissions, owner_id, batch.id):
         undecided = settle_unanswered(submission, LEFT_BEHIND)
         state = SubmissionState.UNDECIDED
-        closed += len(store.settle(owner_id, submission, state, undecided, now, LEFT_BEHIND))
+        closed += len(
+            store.write(settle_submission, owner_id, submission, state, undecided, now, LEFT_BEHIND)
+        )
     return closed
 
 
 def _forget_late_runs(store: Store, batch: Batch, owner_id: str) -> None:
     """Stop searching for late runs and cancelling orphans: this key does not reach them."""
-    orphans = [(run_id, None) for run_id in store.living_orphans(batch.id)]
-    store.bury(orphans, ledger_now(store))
-    for submission in store.absent(owner_id, batch.id):
-        store.watch(owner_id, submission, None)
+    orphans = [(run_id, None) for run_id in store.read(open_orphans, batch.id)]
+    store.write(close_orphans, orphans, ledger_now(store))
+    for submission in store.read(late_run_watchlist, owner_id, batch.id):
+        store.write(schedule_late_check, owner_id, submission, None)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from batchrunner.app.api_call import call_api
-from batchrunner.model import ApiError
+from batchrunner.model import RequestFailed
 from batchrunner.tinyfish.console_views import PROFILES, VAULT_CONNECTIONS, VAULT_ITEMS
 from batchrunner.tinyfish.http import AddressError
 
@@ -37,7 +37,7 @@ def wallet_if_readable(api: ApiAccess) -> Wallet | None:
 
     try:
         return anyio.run(read)
-    except (ApiError, AddressError):
+    except (RequestFailed, AddressError):
         return None
 
 
@@ -65,7 +65,7 @@ async def _read_vault(client: ConsoleClient) -> dict[str, list[dict[str, Any]]]:
     connections = await client.entries(VAULT_CONNECTIONS)
     try:
         items = await client.entries(VAULT_ITEMS)
-    except ApiError as error:
+    except RequestFailed as error:
         if error.fault.status != 404 or connections:
             raise
         items = []  # without a password manager, the API has no list of credentials

@@ -1,4 +1,4 @@
-"""Adopts runs into a batch that something else has started; starts nothing."""
+"""Adopts runs that another program started into a batch; starts none."""
 
 from __future__ import annotations
 
@@ -28,6 +28,10 @@ from batchrunner.model import (
 )
 from batchrunner.policy.retry_rules import Policy
 from batchrunner.policy.run_decision import decide_run
+from batchrunner.store.adoption import adopt_runs as adopt_runs_in_store
+from batchrunner.store.attempts import apply_poll, runs_in_flight
+from batchrunner.store.batches import find_batch, load_jobs
+from batchrunner.store.leases import renew_lease
 from batchrunner.store.store import Store
 
 if TYPE_CHECKING:
@@ -71,7 +75,7 @@ def adopt_runs(
     """
     check_batch_name(name)
     named = list(dict.fromkeys(run_ids))
-    if store.batch(name) is None and not _finds_any(api, named, query):
+    if store.read(find_batch, name) is None and not _finds_any(api, named, query):
         return AdoptResult(missing=named, has_batch=False)
     batch = _batch(store, name)
     bind(store, batch, api, say=say)
@@ -104,11 +108,11 @@ def _finds_any(api: ApiAccess, run_ids: Sequence[str], query: Query | None) -> b
 
 def _batch(store: Store, name: str) -> Batch:
     """Return the batch of this name, or a new one."""
-    found = store.batch(name)
+    found = store.read(find_batch, name)
     if found is not None:
         return found
     empty = JobFile(name=name, settings=Settings(), specs=())
-    return store.load(empty, ledger_now(store)).batch
+    return store.write(load_jobs, empty, ledger_now(store)).batch
 
 
 class _Adoption:
@@ -140,12 +144,19 @@ class _Adoption:
 
     def _add(self, runs: Sequence[Run]) -> None:
         now = ledger_now(self._store)
-        self._store.renew(self._owner_id, now)
-        self.result.added += self._store.adopt(self._owner_id, self._batch.id, runs, now)
+        self._store.write(renew_lease, self._owner_id, now)
+        self.result.added += self._store.write(
+            adopt_runs_in_store,
+            self._owner_id,
+            self._batch.id,
+            runs,
+            now,
+            new_token=self._store.new_token,
+        )
 
     def _open_attempts(self) -> list[OpenAttempt]:
         """Return open attempts of adopted runs; others may be matched to the wrong jobs yet."""
-        attempts = self._store.watched(self._owner_id, self._batch.id)
+        attempts = self._store.read(runs_in_flight, self._owner_id, self._batch.id)
         return [attempt for attempt in attempts if not attempt.url]
 
     def _close_ended(self, seen: Mapping[str, RunObservation]) -> None:
@@ -161,7 +172,7 @@ class _Adoption:
                 going_on.append((attempt, observation))
             else:
                 decisions.append(decision)
-        for applied in self._store.apply(self._owner_id, decisions, going_on, now):
+        for applied in apply_poll(self._store, self._owner_id, decisions, going_on, now):
             end = applied.transition
             self.result.ends[end.state if isinstance(end, Finish) else JobState.CANCELLED] += 1
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 
 from batchrunner.errors import BatchrunnerError, CannotContinue, UsageError
-from batchrunner.model import ApiError, ApiFault, FailureCategory, FaultKind
+from batchrunner.model import ApiFault, ApiFaultKind, FailureCategory, RequestFailed
 from batchrunner.model.categories import CATEGORIES
 from batchrunner.text.terminal import term_safe
 
@@ -61,7 +61,7 @@ def call_api(
 
     try:
         return anyio.run(call_once)
-    except ApiError as error:
+    except RequestFailed as error:
         raise refusal(error.fault, about, missing) from error
 
 
@@ -70,7 +70,7 @@ def refusal(fault: ApiFault, about: str, missing: str) -> BatchrunnerError:
     from batchrunner.classify import classify_fault
 
     message, failure = term_safe(fault.message), classify_fault(fault)
-    if fault.kind is FaultKind.STATUS and fault.status == 404:
+    if fault.kind is ApiFaultKind.STATUS and fault.status == 404:
         return UsageError(f"the API has not got {about}: {message}", next=missing)
     if failure.category is FailureCategory.UNAUTHORIZED and fault.status == 403:
         return CannotContinue(

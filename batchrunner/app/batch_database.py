@@ -80,8 +80,10 @@ class BatchDatabase:
 
     def batches(self) -> list[BatchHandle]:
         """Return all batches, the oldest first."""
+        from batchrunner.store.batches import list_batches
+
         with errors_for_people():
-            return [self._handle(batch) for batch in self._store.batches()]
+            return [self._handle(batch) for batch in self._store.read(list_batches)]
 
     def _handle(self, batch: Batch) -> BatchHandle:
         return BatchHandle(self._store, batch, self._place)

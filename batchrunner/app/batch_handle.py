@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypedDict, TypeVar, Unpack
 
+from batchrunner.app.account_check import bind
 from batchrunner.app.api_access import (
     SANDBOX,
     ApiAccess,
@@ -16,17 +17,27 @@ from batchrunner.app.api_access import (
     access_to,
     api_from_environment,
 )
+from batchrunner.app.cancel_jobs import CancelResult, JobFilter, cancel_jobs, finish_cancelling
 from batchrunner.app.error_translation import errors_for_people
 from batchrunner.app.export_results import Exported, check_outputs, export_batch
-from batchrunner.app.fetch_artifacts import checked_folder
+from batchrunner.app.fetch_artifacts import FetchResult, checked_folder, fetch_artifacts
 from batchrunner.app.final_jobs import FinalJobs
 from batchrunner.app.job_results import JobResult, job_results, result_rows
 from batchrunner.app.job_stream import AsyncJobStream, JobStream
-from batchrunner.app.load import LoadReport, refuse_sandbox_urls
+from batchrunner.app.list_artifacts import list_artifacts
+from batchrunner.app.load import LoadReport, read_job_file, refuse_sandbox_urls
 from batchrunner.app.open_database import open_store
+from batchrunner.app.rejudge import (
+    ExpectByKey,
+    RejudgeResult,
+    expectations_of_job_file,
+    read_expectations,
+    rejudge,
+)
 from batchrunner.app.run_batch import BatchRunEnded, RunOptions, prepare_run, work
 from batchrunner.app.run_observer import Notice, RunObserver
 from batchrunner.app.run_window import run_window
+from batchrunner.app.runner_thread import RunnerThread
 from batchrunner.app.status import BatchStatus, RunnerProcess, batch_status, runner_processes
 from batchrunner.app.steering import (
     Paused,
@@ -42,11 +53,18 @@ from batchrunner.app.steering import (
     unpark_hosts,
 )
 from batchrunner.app.stop_control import StopControl, StopRequest
+from batchrunner.app.time_and_cost_report import TimeAndCostReport, report_time_and_cost
 from batchrunner.app.webhook_listener import webhook_from_options
 from batchrunner.errors import UsageError
 from batchrunner.model import Batch
+from batchrunner.model.artifacts import Artifact
 from batchrunner.runner.runner import ExitReason
+from batchrunner.store import controls
+from batchrunner.store.batches import find_batch
+from batchrunner.store.reports import batch_counts, finished_jobs
 from batchrunner.store.store import Store
+
+T = TypeVar("T")
 
 
 class RunArguments(TypedDict, total=False):
@@ -141,9 +159,8 @@ class BatchHandle:
         Raises:
             UsageError: There is no such category, or no such job has failed.
         """
-        keys = [job] if isinstance(job, str) else list(job)
         with errors_for_people():
-            return retry_jobs(self._store, self._batch, categories_of(category), keys)
+            return retry_jobs(self._store, self._batch, categories_of(category), list(_texts(job)))
 
     def pause(self, reason: str | None = None) -> Paused:
         """Submit nothing more until it is resumed; all runners notice within 2 seconds."""
@@ -170,6 +187,58 @@ class BatchHandle:
             if concurrency is not None:
                 set_concurrency(self._store, self._batch, concurrency_of(concurrency))
 
+    def cancel(
+        self,
+        *,
+        job: str | Collection[str] = (),
+        host: str | Collection[str] = (),
+        category: str | Collection[str] = (),
+        api: ApiAddress | None = None,
+    ) -> CancelResult:
+        """
+        Cancel jobs that are not final, all or those chosen, and their runs.
+
+        Runs in flight are cancelled by the runner at work; where there is none, this call cancels
+        them, and waits until the API has confirmed that they are over.
+
+        Raises:
+            UsageError: No such job is open.
+        """
+        chosen = JobFilter(keys=_texts(job), hosts=_texts(host), categories=categories_of(category))
+        with errors_for_people():
+            result = cancel_jobs(self._store, self._batch, chosen)
+        if result.in_flight and not result.runner_at_work:
+            access = self._access(api)
+            _in_thread(lambda control: self._finish_cancelling(access, control))
+        return result
+
+    def judge(
+        self,
+        *,
+        expect_file: str | Path | None = None,
+        job_file: str | Path | None = None,
+        outliers_fail: bool = False,
+        apply: bool = False,
+    ) -> RejudgeResult:
+        """
+        Judge the stored results again, by other expectations; nothing is run, and nothing costs.
+
+        With *apply*, jobs fail or succeed as they are judged now; else the changes are only listed.
+
+        Raises:
+            UsageError: Both files are given, or one of them has problems.
+        """
+        if expect_file is not None and job_file is not None:
+            raise UsageError("expect_file and job_file exclude each other", next="give one of them")
+        expect: ExpectByKey = {}
+        with errors_for_people():
+            if expect_file is not None:
+                expect = read_expectations(Path(expect_file))
+            elif job_file is not None:
+                expect = expectations_of_job_file(read_job_file(Path(job_file)))
+            how = {"outliers_fail": outliers_fail, "apply": apply}
+            return rejudge(self._store, self._batch, expect, **how)
+
     # ---- read ----
 
     def status(self) -> BatchStatus:
@@ -185,12 +254,12 @@ class BatchHandle:
     def jobs(self) -> Iterator[JobResult]:
         """Give all final jobs, in the order of the job file."""
         with errors_for_people():
-            yield from job_results(self._store.finished(self._batch.id))
+            yield from job_results(finished_jobs(self._store, self._batch.id))
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Give all final jobs as rows with the columns of an export and the result as values."""
         with errors_for_people():
-            yield from result_rows(self._store.finished(self._batch.id))
+            yield from result_rows(finished_jobs(self._store, self._batch.id))
 
     def export(self, path: str | Path, format: str | None = None) -> Exported:
         """
@@ -204,16 +273,48 @@ class BatchHandle:
         with errors_for_people():
             return export_batch(self._store, self._batch, target)
 
-    def _current(self) -> Batch:
-        return self._store.batch(self.name) or self._batch
+    def artifacts(self, job: str | None = None) -> list[Artifact]:
+        """Return what was captured of the batch's runs, or of one job's."""
+        with errors_for_people():
+            return list(list_artifacts(self._store, self._batch, job))
 
-    # ---- how a run begins ----
+    def fetch_artifacts(
+        self, folder: str | Path, *, job: str | None = None, api: ApiAddress | None = None
+    ) -> FetchResult:
+        """
+        Download what was captured of the batch's runs and is not there yet.
+
+        Raises:
+            BatchrunnerError: The folder or the API cannot be used.
+        """
+        access, path = self._access(api), checked_folder(Path(folder))
+        return _in_thread(
+            lambda _: fetch_artifacts(self._store, self._batch, access, path, key=job)
+        )
+
+    def time_and_cost(self) -> TimeAndCostReport:
+        """Return where the hours and the steps of the batch went."""
+        with errors_for_people():
+            return report_time_and_cost(self._store, self._batch)
+
+    def _current(self) -> Batch:
+        return self._store.read(find_batch, self.name) or self._batch
+
+    def _access(self, given: ApiAddress | None) -> ApiAccess:
+        place = self._database
+        return access_to(given) if given else api_from_environment(place.api_url, place.api_key)
+
+    # ---- what a thread does ----
+
+    def _finish_cancelling(self, api: ApiAccess, control: StopControl) -> BatchRunEnded:
+        key = bind(self._store, self._batch, api)
+        nobody = FinalJobs(None)
+        return finish_cancelling(self._store, self._batch, api, nobody, key=key, control=control)
 
     def _prepared_run(self, how: RunArguments) -> tuple[Any, FinalJobs]:
         """Check the arguments, and return what runs the batch and what collects its jobs."""
         observer = how.get("observer")
-        place, given = self._database, how.get("api")
-        api = access_to(given) if given else api_from_environment(place.api_url, place.api_key)
+        api = self._access(how.get("api"))
         refuse_sandbox_urls(self._sandbox_urls, api)
         options = _options(how, api, observer)
         concurrency = how.get("concurrency")
@@ -226,6 +327,27 @@ class BatchHandle:
             None if concurrency is None else concurrency_of(concurrency),
         )
         return run, FinalJobs(observer)
+
+
+def _texts(given: str | Collection[str]) -> Collection[str]:
+    return [given] if isinstance(given, str) else given
+
+
+def _in_thread(call: Callable[[StopControl], T]) -> T:
+    """Return what a call returns; it has its own thread, as a notebook has its own event loop."""
+
+    def work(control: StopControl) -> T:
+        with errors_for_people():
+            return call(control)
+
+    thread = RunnerThread(work)
+    thread.start()
+    try:
+        thread.wait()
+    except BaseException:
+        thread.control.leave()
+        raise
+    return thread.result()
 
 
 def _options(how: RunArguments, api: ApiAccess, observer: RunObserver | None) -> RunOptions:
@@ -262,17 +384,19 @@ def _run(
 
     store = open_store(address, say)
     try:
-        batch = store.batch(name)
+        batch = store.read(find_batch, name)
         if batch is None:
             raise UsageError(f"batch {name!r} is gone from {address}", next="load it again")
         if concurrency is not None:
-            store.set_concurrency(batch.id, concurrency)
-            batch = store.batch(name) or batch
+            store.write(controls.set_concurrency, batch.id, concurrency)
+            batch = store.read(find_batch, name) or batch
         prepared = prepare_run(store, batch, api, options, say)
         if prepared is None:
-            return BatchRunEnded(reason=ExitReason.FINISHED, counts=store.tally(batch.id))
+            return BatchRunEnded(
+                reason=ExitReason.FINISHED, counts=store.read(batch_counts, batch.id)
+            )
         if control.request is StopRequest.LEAVE:
-            return BatchRunEnded(reason=None, counts=store.tally(batch.id))
+            return BatchRunEnded(reason=None, counts=store.read(batch_counts, batch.id))
         final_jobs.prepared()
         key, batch = prepared.key, prepared.batch
         return work(store, batch, api, final_jobs, key=key, control=control, options=options)

@@ -1,4 +1,4 @@
-"""Gives standard output as a file of bytes, also where it has been replaced by one of text."""
+"""Returns standard output as a binary stream, even if it was replaced by a text stream."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from batchrunner.errors import UsageError
-from batchrunner.model import ApiError, Batch, Budget, BudgetStatus, Rate, RateSource, Wallet
+from batchrunner.model import Batch, Budget, BudgetStatus, Rate, RateSource, RequestFailed, Wallet
 from batchrunner.policy.budget import BUDGET_SAYS, budget_of
 from batchrunner.text.terminal import term_safe
 
@@ -46,10 +46,13 @@ def set_up(store: Store, batch: Batch, api: ApiAccess, budget: str | None, say: 
     Raises:
         UsageError: The budget is money, and nothing says what a step costs.
     """
+    from batchrunner.store.batches import find_batch
+    from batchrunner.store.budget import set_budget
+
     if budget is not None:
-        store.set_budget(batch.id, given_budget(budget))
+        store.write(set_budget, batch.id, given_budget(budget))
     wallet = _wallet(store, batch, api, say)
-    batch = store.batch(batch.name) or batch
+    batch = store.read(find_batch, batch.name) or batch
     check_rate(batch.settings.budget, batch)
     if wallet is not None:
         say(f"the account has {money(wallet.balance)}")
@@ -64,11 +67,13 @@ def set_up(store: Store, batch: Batch, api: ApiAccess, budget: str | None, say: 
 def _few_at_once(store: Store, batch: Batch) -> str | None:
     """Return a line where the budget keeps slots empty from the start."""
     from batchrunner.app.clock import ledger_now
+    from batchrunner.store.claims import budget_status
+    from batchrunner.store.reports import batch_counts
 
-    purse = store.purse(batch.id, ledger_now(store))
+    purse = store.read(budget_status, batch.id, ledger_now(store))
     if purse is None or purse.needs is None:
         return None
-    slots = min(batch.settings.concurrency, store.tally(batch.id).open)
+    slots = min(batch.settings.concurrency, store.read(batch_counts, batch.id).open)
     return few_at_once(purse.room // purse.needs, slots)
 
 
@@ -93,6 +98,7 @@ def check_rate(budget: Budget | None, batch: Batch) -> None:
 
 def _wallet(store: Store, batch: Batch, api: ApiAccess, say: Say) -> Wallet | None:
     """Return the account's wallet and store its rate; one that cannot be read changes nothing."""
+    from batchrunner.store.budget import set_step_price
     from batchrunner.tinyfish.client import TinyFishClient
 
     async def ask() -> Wallet | None:
@@ -101,10 +107,10 @@ def _wallet(store: Store, batch: Batch, api: ApiAccess, say: Say) -> Wallet | No
 
     try:
         wallet = anyio.run(ask)
-    except ApiError as error:
+    except RequestFailed as error:
         say(term_safe(f"the account's wallet cannot be read: {error}"))
         return None
-    store.set_rate(batch.id, wallet.rate if wallet else None)
+    store.write(set_step_price, batch.id, wallet.rate if wallet else None)
     return wallet
 
 

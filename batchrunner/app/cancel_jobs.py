@@ -13,6 +13,9 @@ from batchrunner.app.run_observer import RunObserver
 from batchrunner.app.stop_control import StopControl
 from batchrunner.errors import UsageError
 from batchrunner.model import Batch, FailureCategory
+from batchrunner.store import controls
+from batchrunner.store.leases import live_owners
+from batchrunner.store.reports import batch_counts
 from batchrunner.store.store import Store
 
 if TYPE_CHECKING:
@@ -44,7 +47,7 @@ class CancelResult:
 
 def count_open_jobs(store: Store, batch: Batch) -> int:
     """Return how many jobs would be cancelled if all are chosen."""
-    return store.tally(batch.id).open
+    return store.read(batch_counts, batch.id).open
 
 
 def cancel_jobs(store: Store, batch: Batch, chosen: JobFilter) -> CancelResult:
@@ -56,14 +59,19 @@ def cancel_jobs(store: Store, batch: Batch, chosen: JobFilter) -> CancelResult:
     Raises:
         UsageError: No open job has one of the keys, or is on one of the hosts.
     """
-    cancelled, in_flight = store.cancel(
-        batch.id, chosen.keys, ledger_now(store), chosen.hosts, chosen.categories
+    cancelled, in_flight = store.write(
+        controls.cancel_jobs,
+        batch.id,
+        chosen.keys,
+        ledger_now(store),
+        chosen.hosts,
+        chosen.categories,
     )
     _check_found(chosen, cancelled + in_flight)
     return CancelResult(
         cancelled=cancelled,
         in_flight=in_flight,
-        runner_at_work=bool(running_owners(store.living(ledger_now(store), batch.id))),
+        runner_at_work=bool(running_owners(store.read(live_owners, ledger_now(store), batch.id))),
     )
 
 

@@ -45,12 +45,14 @@ def estimate_jobs(
     """Estimate by what jobs of this database took on the same API."""
     from batchrunner.policy.estimate import estimate
     from batchrunner.policy.slots import concurrency_limit
+    from batchrunner.store.batches import find_batch
+    from batchrunner.store.time_and_cost import final_job_keys, past_runs
 
-    batch = store.batch(job_file.name)
-    done = store.final_keys(batch.id) if batch else set()
+    batch = store.read(find_batch, job_file.name)
+    done = store.read(final_job_keys, batch.id) if batch else set()
     plans = _plans(job_file, done)
     found = estimate(
-        plans, store.taken(origin), concurrency_limit(job_file.settings.concurrency, None)
+        plans, store.read(past_runs, origin), concurrency_limit(job_file.settings.concurrency, None)
     )
     return _of(job_file, done, found, wallet)
 

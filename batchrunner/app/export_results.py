@@ -13,6 +13,7 @@ from batchrunner.app.run_observer import Say
 from batchrunner.errors import UsageError
 from batchrunner.model import Batch
 from batchrunner.outputs import FORMATS, Jobs, Written, format_of, suffixes_help
+from batchrunner.store.reports import batch_counts, finished_jobs
 from batchrunner.store.store import Store
 from batchrunner.text.format import counted
 
@@ -81,7 +82,7 @@ def _target(path: str, format: str | None) -> Target:
 
 def export_batch(store: Store, batch: Batch, target: Target) -> Exported:
     """Write all finished jobs of the batch; an older file is replaced when the new one is whole."""
-    written = _write(target, lambda: store.finished(batch.id))
+    written = _write(target, lambda: finished_jobs(store, batch.id))
     return Exported(path=target.path, jobs=written.jobs, guarded=written.guarded)
 
 
@@ -102,7 +103,7 @@ def export_all(
     A *guessed* target is one that the user did not name: no results do not replace results there.
     """
     for target in targets:
-        if guessed and _has_rows(target.path) and not store.tally(batch.id).done:
+        if guessed and _has_rows(target.path) and not store.read(batch_counts, batch.id).done:
             say(
                 f"warning: {target.path} has results already and no job is done: it was left as "
                 "it is (-o FILE exports all the same)"

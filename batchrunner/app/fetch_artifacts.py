@@ -23,6 +23,7 @@ from batchrunner.runner.artifact_fetcher import (
 )
 from batchrunner.runner.offload import Offload
 from batchrunner.runner.runner import in_thread, innermost
+from batchrunner.store.artifacts import want_artifacts, wanted_artifacts
 from batchrunner.store.store import Store
 from batchrunner.tinyfish.console_client import ConsoleClient
 
@@ -64,9 +65,9 @@ def fetch_artifacts(
         BatchrunnerError: The batch belongs to another API or account.
     """
     bind(store, batch, access, say=say)
-    store.want_artifacts(batch.id, key, lasting=False)
+    store.write(want_artifacts, batch.id, key, lasting=False)
     trouble = fetch(store, batch, access, folder, key=key, kinds=kinds)
-    left = store.wanted_artifacts(batch.id, 1, key=key, kinds=kinds)
+    left = store.read(wanted_artifacts, batch.id, 1, key=key, kinds=kinds)
     return FetchResult(is_complete=not left, trouble=trouble)
 
 

@@ -8,7 +8,7 @@ import anyio
 
 from batchrunner.app.api_call import call_api
 from batchrunner.classify import classify_fault
-from batchrunner.model import ApiError, Failed, FailureCategory, RunStatus
+from batchrunner.model import Failed, FailureCategory, RequestFailed, RunStatus
 from batchrunner.model.categories import CATEGORIES
 from batchrunner.text.terminal import term_safe
 
@@ -77,7 +77,7 @@ class _Follower:
     async def _poll(self, client: ConsoleClient) -> RunDetails | None:
         try:
             return await client.show(self._run_id)
-        except ApiError as error:
+        except RequestFailed as error:
             failure = classify_fault(error.fault)
             passing = CATEGORIES[failure.category].passes_by_itself
             if not passing or error.fault.status == 404:

@@ -19,6 +19,7 @@ from batchrunner.app.stop_control import StopControl
 from batchrunner.errors import UsageError
 from batchrunner.model import Batch
 from batchrunner.runner.runner import ExitReason
+from batchrunner.store.reports import finished_jobs_among
 from batchrunner.store.store import Store
 
 T = TypeVar("T")
@@ -68,7 +69,7 @@ class _Stream:
 
     def _read_page(self) -> None:
         with errors_for_people():
-            jobs = self._store.finished_among(self._batch.id, self._final_jobs.take())
+            jobs = self._store.read(finished_jobs_among, self._batch.id, self._final_jobs.take())
         self._page.extend(job_results(jobs))
 
     def _check_result(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 
 from batchrunner.model import Batch
 from batchrunner.model.artifacts import Artifact, ArtifactKind
+from batchrunner.store.artifacts import artifact_rows
 from batchrunner.store.store import Store
 
 
@@ -13,4 +14,4 @@ def list_artifacts(
     store: Store, batch: Batch, key: str | None = None, kinds: Collection[ArtifactKind] = ()
 ) -> Iterator[Artifact]:
     """Yield the artifacts of a batch; *key* chooses one job, and no *kinds* mean all kinds."""
-    yield from store.artifacts(batch.id, key, kinds)
+    yield from store.read(artifact_rows, batch.id, key, kinds)

@@ -19,6 +19,7 @@ from batchrunner.errors import InputError, UsageError
 from batchrunner.inputs.tables import refuse_table
 from batchrunner.inputs.yaml import JobFileErrors, parse, report
 from batchrunner.model import JobFile, LoadResult, Settings
+from batchrunner.store import batches
 from batchrunner.store.store import Store
 
 #: What problems in rows name in the place of a file.
@@ -95,7 +96,9 @@ def _parsed(content: bytes | str, *, file: str, name: str) -> JobFile:
 
 def load_jobs(store: Store, job_file: JobFile, say: Say) -> LoadResult:
     """Load a job file's jobs; those that are there already are left as they are."""
-    return retry_while_away(lambda: store.load(job_file, ledger_now(store)), say)
+    return retry_while_away(
+        lambda: store.write(batches.load_jobs, job_file, ledger_now(store)), say
+    )
 
 
 def load_report(result: LoadResult, job_file: JobFile, *, budget_given: bool = False) -> LoadReport:

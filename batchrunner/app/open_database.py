@@ -12,6 +12,7 @@ from batchrunner.app.run_observer import Say
 from batchrunner.errors import CannotContinue, UsageError
 from batchrunner.model import Batch
 from batchrunner.store.address import file_of, is_in_memory, url_of
+from batchrunner.store.batches import list_batches
 from batchrunner.store.database import StoreError
 from batchrunner.store.store import Store
 
@@ -81,7 +82,7 @@ def find_batch(store: Store, name: str | None) -> Batch:
     Raises:
         UsageError: There is no such batch, or several and no name.
     """
-    batches = store.batches()
+    batches = store.read(list_batches)
     found = [batch for batch in batches if name in (None, batch.name)]
     if len(found) == 1:
         return found[0]

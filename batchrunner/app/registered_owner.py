@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from batchrunner.app.clock import ledger_now
 from batchrunner.app.process_identity import exited_owners, this_process
+from batchrunner.store.leases import end_owner, other_owners, register_owner, rescue_attempts
 from batchrunner.store.store import Store
 
 
@@ -19,10 +20,10 @@ def registered_owner(store: Store, batch_id: int) -> Iterator[str]:
     after the block is adopted by the next process that works on the batch.
     """
     me = this_process()
-    store.enlist(me, ledger_now(store))
+    store.write(register_owner, me, ledger_now(store))
     try:
-        others = [owner for owner, _ in store.others(me.id)]
-        store.rescue(me.id, batch_id, ledger_now(store), exited_owners(others))
+        others = [owner for owner, _ in store.read(other_owners, me.id)]
+        store.write(rescue_attempts, me.id, batch_id, ledger_now(store), exited_owners(others))
         yield me.id
     finally:
-        store.retire(me.id, ledger_now(store))
+        store.write(end_owner, me.id, ledger_now(store))

@@ -20,6 +20,7 @@ from batchrunner.model import (
     JobFile,
     StoredResult,
 )
+from batchrunner.store.judgements import rewrite_judgements, stored_results
 from batchrunner.store.store import Store
 
 #: Changes that are written in one transaction.
@@ -122,7 +123,7 @@ class _Judging:
 
     def _good_results(self, store: Store, batch: Batch) -> Iterator[tuple[int, PeerResult]]:
         """Judge all results; yield the good ones, to be compared with each other."""
-        for stored in store.judgeable(batch.id):
+        for stored in stored_results(store, batch.id):
             self.count += 1
             failure = judge_result(
                 stored.result, self._expectations(stored), _reported_failure(stored)
@@ -162,4 +163,7 @@ def _failed(outlier: Outlier) -> Change:
 def _apply(store: Store, changes: Sequence[Change]) -> int:
     pairs = [(change.of, change.failure) for change in changes]
     starts = range(0, len(pairs), CHANGES_PER_WRITE)
-    return sum(store.rejudge(pairs[start : start + CHANGES_PER_WRITE]) for start in starts)
+    return sum(
+        store.write(rewrite_judgements, pairs[start : start + CHANGES_PER_WRITE])
+        for start in starts
+    )

@@ -26,7 +26,10 @@ from batchrunner.model import Batch, BatchCounts, Failed, FailureCategory
 from batchrunner.policy.schedule import Window
 from batchrunner.runner.artifact_fetcher import ArtifactFetcher, ArtifactSelection
 from batchrunner.runner.runner import ExitReason, Runner, in_thread, innermost
+from batchrunner.store.artifacts import artifact_counts, want_artifacts
 from batchrunner.store.database import StoreError
+from batchrunner.store.host_breaker import parked_hosts
+from batchrunner.store.reports import batch_counts
 from batchrunner.store.store import Store
 from batchrunner.text.terminal import SHOWN, shorten, term_safe
 from batchrunner.tinyfish.client import TinyFishClient
@@ -72,10 +75,10 @@ def prepare_run(
         BatchrunnerError: The batch cannot be run with this key on this API.
     """
     if options.folder is not None:
-        store.want_artifacts(batch.id, lasting=True)
-    if not store.tally(batch.id).open:
+        store.write(want_artifacts, batch.id, lasting=True)
+    if not store.read(batch_counts, batch.id).open:
         check_origin(batch, batch.api_origin, api)
-        if options.folder is not None and store.gallery(batch.id).left:
+        if options.folder is not None and store.read(artifact_counts, batch.id).left:
             bind(store, batch, api, say=say)
             fetch(store, batch, api, options.folder)
         return None
@@ -126,7 +129,7 @@ def work(
         window=options.window,
     )
     try:
-        with store.brief():  # a thread that waits for a lock cannot be stopped
+        with store.short_lock_timeout():  # a thread that waits for a lock cannot be stopped
             return anyio.run(_work, store, batch, api, observer, control, make, options)
     except BaseExceptionGroup as group:
         raise innermost(group) from group
@@ -186,7 +189,7 @@ async def _until_end(
 def _counts(store: Store, batch: Batch, *, left: bool) -> BatchCounts:
     """Count the batch; a runner that *left* at once does not wait for the database."""
     try:
-        return store.tally(batch.id)
+        return store.read(batch_counts, batch.id)
     except StoreError as error:
         if not left:
             raise
@@ -200,8 +203,8 @@ async def _count(store: Store, batch: Batch, observer: RunObserver) -> None:
     """Report the batch's numbers again and again; in another thread, so that it delays nothing."""
     while (seconds := observer.count_seconds) is not None:
         with suppress(StoreError):  # the runner waits for the database, and reports that
-            counts = await anyio.to_thread.run_sync(store.tally, batch.id)
-            parked = await anyio.to_thread.run_sync(store.parked, batch.id)
+            counts = await anyio.to_thread.run_sync(store.read, batch_counts, batch.id)
+            parked = await anyio.to_thread.run_sync(store.read, parked_hosts, batch.id)
             observer.notify(CountsRead(counts=counts, at=now(), parked=parked))
         await anyio.sleep(seconds)
 

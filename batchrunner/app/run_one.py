@@ -21,6 +21,8 @@ from batchrunner.model.categories import CONFIGURABLE
 from batchrunner.runner.events import Event, RunsSubmitted
 from batchrunner.runner.runner import Runner, in_thread
 from batchrunner.runner.streamed_create import StreamedCreate
+from batchrunner.store.batches import load_jobs
+from batchrunner.store.reports import batch_counts, failed_attempts, newest_run
 from batchrunner.store.store import Store
 from batchrunner.text.terminal import term_safe
 from batchrunner.tinyfish.console_client import ConsoleClient
@@ -66,15 +68,15 @@ def run_one(store: Store, api: ApiAccess, url: str, goal: str, observer: OneRunO
         BatchrunnerError: There is no run that is over; the message says why.
     """
     job_file = _job_file(url, goal)
-    batch = store.load(job_file, ledger_now(store)).batch
+    batch = store.write(load_jobs, job_file, ledger_now(store)).batch
     key, job = bind(store, batch, api, say=observer.waiting), job_file.specs[0].key
-    is_new = bool(store.tally(batch.id).open)
+    is_new = bool(store.read(batch_counts, batch.id).open)
     if is_new:
         _finish_job(store, batch, api, key, job, observer)
-    run_id = store.newest_run(batch.id, job)
-    if run_id is None or store.tally(batch.id).open:
+    run_id = store.read(newest_run, batch.id, job)
+    if run_id is None or store.read(batch_counts, batch.id).open:
         raise _no_ended_run(store, batch)
-    succeeded = store.tally(batch.id).jobs[JobState.SUCCEEDED] == 1
+    succeeded = store.read(batch_counts, batch.id).jobs[JobState.SUCCEEDED] == 1
     return OneRun(details=follow_run(api, run_id), is_new=is_new, succeeded=succeeded)
 
 
@@ -97,11 +99,11 @@ def _finish_job(
     store: Store, batch: Batch, api: ApiAccess, key: str, job: str, observer: OneRunObserver
 ) -> None:
     """Submit the job if it is due, and wait until its run is over."""
-    progress = _Progress(observer, run_is_known=store.newest_run(batch.id, job) is not None)
-    with store.brief():  # a long wait for a lock would delay Ctrl-C
+    progress = _Progress(observer, run_is_known=store.read(newest_run, batch.id, job) is not None)
+    with store.short_lock_timeout():  # a long wait for a lock would delay Ctrl-C
         anyio.run(_work, store, batch, api, key, progress)
-        run_id = store.newest_run(batch.id, job)
-        if run_id is not None and store.tally(batch.id).open:
+        run_id = store.read(newest_run, batch.id, job)
+        if run_id is not None and store.read(batch_counts, batch.id).open:
             # Another process has the run open: wait for its end, then settle what that one left.
             follow_run(api, run_id)
             anyio.run(_work, store, batch, api, key, progress, False)
@@ -167,8 +169,8 @@ class _Progress:
 
 def _no_ended_run(store: Store, batch: Batch) -> CannotContinue:
     """Say why there is no run that is over."""
-    final = not store.tally(batch.id).open
-    failures = store.failures(batch.id, final=final, most=1)
+    final = not store.read(batch_counts, batch.id).open
+    failures = store.read(failed_attempts, batch.id, final=final, most=1)
     why = term_safe(failures[0].message) if failures else "it may be on its way"
     return CannotContinue(
         f"the job has no run that is over: {why}",

@@ -21,7 +21,12 @@ from batchrunner.model import (
 )
 from batchrunner.model.artifacts import ArtifactCounts
 from batchrunner.model.time_and_cost import Hold
-from batchrunner.store.health import Worker
+from batchrunner.store.artifacts import artifact_counts
+from batchrunner.store.claims import budget_status
+from batchrunner.store.health import Worker, active_workers
+from batchrunner.store.holds import current_hold
+from batchrunner.store.host_breaker import parked_hosts
+from batchrunner.store.reports import batch_counts, failed_attempts
 from batchrunner.store.store import Store
 
 #: Failed attempts that are read to be reported.
@@ -91,21 +96,21 @@ def batch_status(store: Store, batch: Batch) -> BatchStatus:
         name=batch.name,
         api_origin=batch.api_origin,
         concurrency=batch.settings.concurrency,
-        counts=store.tally(batch.id),
+        counts=store.read(batch_counts, batch.id),
         paused=batch.pause,
-        no_credits=store.held(batch.id, time),
-        parked=tuple(store.parked(batch.id)),
+        no_credits=store.read(current_hold, batch.id, time),
+        parked=tuple(store.read(parked_hosts, batch.id)),
         rate=batch.step_price,
-        budget=store.purse(batch.id, time),
-        artifacts=store.gallery(batch.id),
-        failures=tuple(store.failures(batch.id, final=True, most=most)),
-        retries=tuple(store.failures(batch.id, final=False, most=most)),
+        budget=store.read(budget_status, batch.id, time),
+        artifacts=store.read(artifact_counts, batch.id),
+        failures=tuple(store.read(failed_attempts, batch.id, final=True, most=most)),
+        retries=tuple(store.read(failed_attempts, batch.id, final=False, most=most)),
     )
 
 
 def runner_processes(store: Store, batch: Batch) -> list[RunnerProcess]:
     """Return the processes that work on the database, with their runs of this batch."""
-    workers = store.workers(now(), batch.id)
+    workers = store.read(active_workers, now(), batch.id)
     exited = exited_owners([worker.owner for worker in workers])
     return [
         RunnerProcess(worker=worker, is_running=worker.owner.id not in exited) for worker in workers

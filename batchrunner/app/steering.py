@@ -1,4 +1,4 @@
-"""Steers a batch, also while it runs: retry, pause, resume, other bounds, other hosts."""
+"""Steers a batch, also while it runs: retry, pause, resume, changed limits."""
 
 from __future__ import annotations
 
@@ -10,6 +10,12 @@ from batchrunner.app.clock import ledger_now
 from batchrunner.app.process_identity import running_owners
 from batchrunner.errors import UsageError
 from batchrunner.model import AUTO, Batch, BudgetStatus, FailureCategory, JobState
+from batchrunner.store import controls, host_breaker
+from batchrunner.store.budget import set_budget as set_budget_in_store
+from batchrunner.store.claims import budget_status
+from batchrunner.store.host_breaker import parked_hosts
+from batchrunner.store.leases import live_owners
+from batchrunner.store.reports import batch_counts
 from batchrunner.store.store import Store
 
 #: Highest bound that may be set.
@@ -66,36 +72,38 @@ def retry_jobs(
     Raises:
         UsageError: None of the *keys* belongs to a job that has failed or was cancelled.
     """
-    count = store.retry(batch.id, categories, keys, ledger_now(store))
+    count = store.write(controls.retry_jobs, batch.id, categories, keys, ledger_now(store))
     if keys and not count:
         raise UsageError(
             "no job of such an id has failed or was cancelled",
             next="the `id` column of the export names the jobs",
         )
     everything = not keys and not categories
-    failed = store.tally(batch.id).failed if everything else {}
+    failed = store.read(batch_counts, batch.id).failed if everything else {}
     return Retried(jobs=count, unanswered=failed.get(FailureCategory.UNANSWERED, 0))
 
 
 def pause_batch(store: Store, batch: Batch, reason: str | None) -> Paused:
     """Submit nothing more of a batch until it is resumed; runs in flight go on."""
     now = ledger_now(store)
-    store.pause(batch.id, reason, now)
-    running = store.tally(batch.id).jobs[JobState.RUNNING]
-    return Paused(running=running, watched=bool(running_owners(store.living(now, batch.id))))
+    store.write(controls.pause_batch, batch.id, reason, now)
+    running = store.read(batch_counts, batch.id).jobs[JobState.RUNNING]
+    return Paused(
+        running=running, watched=bool(running_owners(store.read(live_owners, now, batch.id)))
+    )
 
 
 def resume_batch(store: Store, batch: Batch) -> Resumed:
     """Let a batch go on after a pause, or after a canary that failed."""
-    was_paused = store.resume(batch.id, ledger_now(store))
-    working = running_owners(store.living(ledger_now(store)))
+    was_paused = store.write(controls.resume_batch, batch.id, ledger_now(store))
+    working = running_owners(store.read(live_owners, ledger_now(store)))
     return Resumed(was_paused=was_paused, has_runner=bool(working))
 
 
 def unpark_hosts(store: Store, batch: Batch, hosts: Collection[str]) -> set[str]:
     """Let these hosts be used again; return those that were parked."""
-    parked = {host.host for host in store.parked(batch.id)}
-    store.unpark(batch.id, hosts)
+    parked = {host.host for host in store.read(parked_hosts, batch.id)}
+    store.write(host_breaker.unpark_hosts, batch.id, hosts)
     return parked & set(hosts)
 
 
@@ -118,8 +126,8 @@ def concurrency_of(given: int | str) -> int:
 
 def set_concurrency(store: Store, batch: Batch, concurrency: int) -> int:
     """Set how many runs may be in flight, over all runners; return how many are."""
-    store.set_concurrency(batch.id, concurrency)
-    return store.tally(batch.id).jobs[JobState.RUNNING]
+    store.write(controls.set_concurrency, batch.id, concurrency)
+    return store.read(batch_counts, batch.id).jobs[JobState.RUNNING]
 
 
 def set_budget(store: Store, batch: Batch, text: str) -> BudgetStatus | None:
@@ -131,5 +139,5 @@ def set_budget(store: Store, batch: Batch, text: str) -> BudgetStatus | None:
     """
     budget = given_budget(text)
     check_rate(budget, batch)
-    store.set_budget(batch.id, budget)
-    return store.purse(batch.id, ledger_now(store))
+    store.write(set_budget_in_store, batch.id, budget)
+    return store.read(budget_status, batch.id, ledger_now(store))

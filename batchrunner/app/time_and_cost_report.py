@@ -1,4 +1,4 @@
-"""Reports where the hours and steps of a batch went, with shares that add up to the whole."""
+"""The report of `where`: where the hours and steps of a batch went, in shares that add up."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from batchrunner.model.states import TimeBucket
 from batchrunner.model.time_and_cost import CostCause, TimeAndCost
 from batchrunner.policy.time_and_cost import shares
 from batchrunner.store.store import Store
+from batchrunner.store.time_and_cost import batch_time_and_cost
 
 MICROSECOND, SECOND = timedelta(microseconds=1), timedelta(seconds=1)
 
@@ -27,7 +28,7 @@ class TimeAndCostReport:
 
 def report_time_and_cost(store: Store, batch: Batch) -> TimeAndCostReport:
     """Report what each cause of a batch's attempts took, and what its jobs waited for."""
-    used = store.account(batch.id, ledger_now(store))
+    used = batch_time_and_cost(store, batch.id, ledger_now(store))
     steps = shares([part.steps for part in used.causes.values()], 1000)
     spans = shares([span // MICROSECOND for span in used.buckets.values()], 1000)
     return TimeAndCostReport(

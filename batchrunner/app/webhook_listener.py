@@ -1,4 +1,4 @@
-"""Receives webhooks while a batch runs: a server for the API's calls that runs have ended."""
+"""Starts and stops the webhook server while a batch runs."""
 
 from __future__ import annotations
 

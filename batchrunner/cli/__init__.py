@@ -1,4 +1,4 @@
-"""The commands; the only place that wires things together and reads clock, environment, argv."""
+"""The command line: its commands, options and texts; a client of the use cases in `app`."""
 
 from __future__ import annotations
 

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import click
 
 from batchrunner.errors import BatchrunnerError, InputError, UsageError
-
-if TYPE_CHECKING:
-    from batchrunner.app.run_batch import BatchRunEnded
-    from batchrunner.model import BatchCounts
 
 ALL_SUCCEEDED = 0
 SOME_FAILED = 1
@@ -47,26 +43,3 @@ class ShownError(click.ClickException):
 def exit_code_of_error(error: BatchrunnerError) -> int:
     """Return the exit code that an error ends a command with."""
     return WRONG_USAGE if isinstance(error, UsageError) else CANNOT_GO_ON
-
-
-def exit_code_of_run(ended: BatchRunEnded) -> int:
-    """Return the exit code that a runner ends a command with."""
-    from batchrunner.runner.runner import ExitReason
-
-    codes = {
-        None: INTERRUPTED,
-        ExitReason.DRAINED: INTERRUPTED,
-        ExitReason.OUT_OF_TIME: OUT_OF_TIME,
-        ExitReason.BUDGET_USED_UP: OUT_OF_BUDGET,
-        ExitReason.CANARY_FAILED: CANARY_FAILED,
-        ExitReason.PARKED: HOSTS_PARKED,
-        ExitReason.STOPPED: CANNOT_GO_ON,
-    }
-    return codes.get(ended.reason) or exit_code_of_counts(ended.counts)
-
-
-def exit_code_of_counts(counts: BatchCounts) -> int:
-    """Return the exit code for a batch in which every job is final."""
-    from batchrunner.model import JobState
-
-    return ALL_SUCCEEDED if counts.jobs[JobState.SUCCEEDED] == counts.total else SOME_FAILED

@@ -10,7 +10,19 @@ from contextlib import contextmanager
 from batchrunner.app.run_batch import BatchRunEnded
 from batchrunner.app.runner_thread import RunnerThread
 from batchrunner.app.stop_control import StopControl
-from batchrunner.cli.exit_codes import INTERRUPTED, TERMINATED, exit_code_of_run
+from batchrunner.cli.exit_codes import (
+    ALL_SUCCEEDED,
+    CANARY_FAILED,
+    CANNOT_GO_ON,
+    HOSTS_PARKED,
+    INTERRUPTED,
+    OUT_OF_BUDGET,
+    OUT_OF_TIME,
+    SOME_FAILED,
+    TERMINATED,
+)
+from batchrunner.model import BatchCounts, JobState
+from batchrunner.runner.runner import ExitReason
 
 #: Seconds in which a second SIGINT still counts as the first: some programs signal a process group
 #: and its leader.
@@ -29,6 +41,25 @@ def run_until_signal(work: Callable[[StopControl], BatchRunEnded]) -> tuple[Batc
         thread.wait()
     ended = thread.result()
     return ended, exit_code_of_run(ended) if ended.reason is not None else signals.exit_code
+
+
+def exit_code_of_run(ended: BatchRunEnded) -> int:
+    """Return the exit code that a runner ends a command with."""
+    codes = {
+        None: INTERRUPTED,
+        ExitReason.DRAINED: INTERRUPTED,
+        ExitReason.OUT_OF_TIME: OUT_OF_TIME,
+        ExitReason.BUDGET_USED_UP: OUT_OF_BUDGET,
+        ExitReason.CANARY_FAILED: CANARY_FAILED,
+        ExitReason.PARKED: HOSTS_PARKED,
+        ExitReason.STOPPED: CANNOT_GO_ON,
+    }
+    return codes.get(ended.reason) or exit_code_of_counts(ended.counts)
+
+
+def exit_code_of_counts(counts: BatchCounts) -> int:
+    """Return the exit code for a batch in which every job is final."""
+    return ALL_SUCCEEDED if counts.jobs[JobState.SUCCEEDED] == counts.total else SOME_FAILED
 
 
 class _Signals:

@@ -1,4 +1,4 @@
-"""Types of single values in a job file: each reads a node, or reports what is wrong with it."""
+"""Types of single values (text, number, duration, url): each parses a node, or words the error."""
 
 from __future__ import annotations
 

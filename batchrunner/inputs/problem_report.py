@@ -1,4 +1,4 @@
-"""Problems as text for a terminal: line, column, source line, caret and tip."""
+"""Lays problems out for a terminal: line, column, source line, caret and tip."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Refuses a CSV or TSV file, with a command that turns it into a job file."""
+"""Recognizes a CSV or TSV file, and refuses it with a command that turns it into a job file."""
 
 from __future__ import annotations
 

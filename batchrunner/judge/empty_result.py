@@ -1,4 +1,4 @@
-"""Results without content: empty, all null, placeholders, or only a report of a wall."""
+"""Results without content: empty, all null, or placeholders; `wall_text` judges their words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a text is about a wall or a failure: rules on the concepts in one sentence."""
+"""Whether a text only reports a wall (captcha, login, access denied) or another failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The vocabulary: the values that all other packages work on."""
+"""The domain types that all other packages share."""
 
 from batchrunner.model.attempts import (
     AttemptDecision,
@@ -52,13 +52,13 @@ from batchrunner.model.reports import (
 )
 from batchrunner.model.retry_rule import RetryRule
 from batchrunner.model.runs import (
-    ApiError,
     ApiFault,
+    ApiFaultKind,
     CreateAnswer,
     Created,
-    FaultKind,
     NotFound,
     Refused,
+    RequestFailed,
     Run,
     RunError,
     RunListing,
@@ -70,8 +70,8 @@ from batchrunner.model.states import JobState, RunStatus
 
 __all__ = [
     "AUTO",
-    "ApiError",
     "ApiFault",
+    "ApiFaultKind",
     "AttemptDecision",
     "Backpressure",
     "Batch",
@@ -88,7 +88,6 @@ __all__ = [
     "Expectations",
     "Failed",
     "FailureCategory",
-    "FaultKind",
     "FieldRule",
     "Finding",
     "Finish",
@@ -109,6 +108,7 @@ __all__ = [
     "Rate",
     "RateSource",
     "Refused",
+    "RequestFailed",
     "Retry",
     "RetryRule",
     "Run",

@@ -44,7 +44,7 @@ class Run:
     shown_at: datetime | None = None  #: by the API's own clock; None if the API does not say
 
 
-class FaultKind(StrEnum):
+class ApiFaultKind(StrEnum):
     """How a request failed."""
 
     NOT_SENT = "not_sent"  #: no byte was sent: no connection, a bad url
@@ -58,7 +58,7 @@ class FaultKind(StrEnum):
 class ApiFault:
     """A failed request."""
 
-    kind: FaultKind
+    kind: ApiFaultKind
     message: str
     status: int | None = None
     code: str | None = None
@@ -67,7 +67,7 @@ class ApiFault:
     issues: Mapping[int, str] = field(default_factory=dict)
 
 
-class ApiError(Exception):
+class RequestFailed(Exception):
     """A failed read or cancel request; `fault` has the details."""
 
     def __init__(self, fault: ApiFault) -> None:

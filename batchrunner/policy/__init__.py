@@ -1,1 +1,1 @@
-"""Decisions about what to do next, from values alone; pure."""
+"""All decisions about what to do next, from values alone; pure."""

@@ -21,7 +21,7 @@ from batchrunner.artifacts.download import (
 from batchrunner.artifacts.file_names import artifact_path
 from batchrunner.artifacts.target_file import PartialFile, TargetExists
 from batchrunner.classify import classify_fault
-from batchrunner.model import ApiError, FailureCategory, FaultKind
+from batchrunner.model import ApiFaultKind, FailureCategory, RequestFailed
 from batchrunner.model.artifacts import (
     ArtifactKind,
     ArtifactResult,
@@ -32,6 +32,7 @@ from batchrunner.model.artifacts import (
 from batchrunner.runner.context import DB_POLL_SECONDS
 from batchrunner.runner.offload import Offload, T
 from batchrunner.runner.wakeup import WakeUp
+from batchrunner.store.artifacts import record_listing, settle_artifact, wanted_artifacts
 from batchrunner.store.database import StoreError
 from batchrunner.store.store import Store
 from batchrunner.tinyfish.console_client import ConsoleClient
@@ -128,7 +129,8 @@ class ArtifactFetcher:
         given_up = {at for at, tries in self._tries.items() if tries > len(DOWNLOAD_RETRY_WAITS)}
         later = set() if or_later else {at for at, due in self._retry_at.items() if due > now}
         pick = partial(
-            self._store.wanted_artifacts,
+            self._store.read,
+            wanted_artifacts,
             selection.batch_id,
             MAX_PARALLEL_DOWNLOADS,
             owner_id=selection.owner_id,
@@ -148,7 +150,7 @@ class ArtifactFetcher:
             self._retry_later(at)
         except OSError as error:
             self._pause(f"the folder takes nothing: {error.strerror}")
-        except ApiError as error:
+        except RequestFailed as error:
             await self._record_failure(wanted, _download_failure(error))
         finally:
             self._in_progress.discard(at)
@@ -157,7 +159,7 @@ class ArtifactFetcher:
     async def _download(self, wanted: WantedArtifact) -> None:
         if wanted.kind is None:
             found = _listed(await self._read_run(wanted), recorded=wanted.recorded)
-            await self._call_store(lambda: self._store.note_artifacts(wanted, found))
+            await self._call_store(lambda: self._store.write(record_listing, wanted, found))
             return
         async with self._partial_file(wanted) as part:
             downloaded = await self._write_to(part, wanted, wanted.kind)
@@ -228,7 +230,7 @@ class ArtifactFetcher:
                 )
 
     async def _record_result(self, wanted: WantedArtifact, result: ArtifactResult) -> None:
-        await self._call_store(lambda: self._store.settle_artifact(wanted, result))
+        await self._call_store(lambda: self._store.write(settle_artifact, wanted, result))
 
     async def _call_store(self, call: Callable[[], T]) -> T | None:
         """Run a store call; None if the database is unavailable, and a later attempt follows."""
@@ -253,10 +255,10 @@ def _target_key(wanted: WantedArtifact) -> _Target:
     return wanted.attempt_id, wanted.kind or "listing", wanted.step
 
 
-def _download_failure(error: ApiError) -> DownloadFailed:
+def _download_failure(error: RequestFailed) -> DownloadFailed:
     """Return what a failed read of a run means for its artifacts."""
     fault = error.fault
-    if fault.kind is FaultKind.STATUS and fault.status == 404:
+    if fault.kind is ApiFaultKind.STATUS and fault.status == 404:
         return DownloadFailed(
             DownloadFailure.GONE, f"the API does not know the run: {fault.message}"
         )

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from typing import TypeAlias
 
 from batchrunner.model import (
-    ApiError,
     AttemptDecision,
     FailureCategory,
     OpenAttempt,
+    RequestFailed,
     Run,
     RunObservation,
     RunStatus,
@@ -32,6 +31,7 @@ from batchrunner.runner.condition_timer import ConditionTimer
 from batchrunner.runner.context import RunnerContext
 from batchrunner.runner.events import CancelledForDeadline
 from batchrunner.runner.run_fetcher import RunFetcher, cancel, chunks
+from batchrunner.store.attempts import apply_poll, request_cancel
 
 #: An attempt and what the newest poll showed of its run.
 ObservedAttempt: TypeAlias = tuple[OpenAttempt, RunObservation]
@@ -78,11 +78,11 @@ class Canceller:
         if not hopeless:
             return []
         for chunk in chunks([a.run_id for a, _ in hopeless]):
-            with suppress(ApiError):
+            with suppress(RequestFailed):
                 await context.api.cancel_many(chunk)
         decisions = [give_up(attempt, reason) for attempt, reason in hopeless]
         return await context.offload(
-            lambda: context.store.apply(context.owner.id, decisions, [], now)
+            lambda: apply_poll(context.store, context.owner.id, decisions, [], now)
         )
 
     def forget(self, run_id: str) -> None:
@@ -139,9 +139,17 @@ class Canceller:
     ) -> None:
         """Write that runs are going to be cancelled, and why, before the request is sent."""
         context, reason = self._context, FailureCategory.TIMED_OUT
-        ask = partial(context.store.ask_to_cancel, context.owner.id, attempt_ids, reason)
         if attempt_ids:
-            await context.offload(lambda: ask(recalled=for_deadline, lingered=lingered))
+            await context.offload(
+                lambda: context.store.write(
+                    request_cancel,
+                    context.owner.id,
+                    attempt_ids,
+                    reason,
+                    for_deadline=for_deadline,
+                    after_result=lingered,
+                )
+            )
 
 
 def _run_and_result(attempt: OpenAttempt, observation: RunObservation) -> str:

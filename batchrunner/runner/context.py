@@ -18,6 +18,8 @@ from batchrunner.runner.stop_state import StopState
 from batchrunner.runner.streamed_create import StreamedCreate
 from batchrunner.runner.wakeup import WakeUp
 from batchrunner.runner.webhook_wakeup import WebhookWakeUp
+from batchrunner.store.leases import renew_lease
+from batchrunner.store.reports import work_left
 from batchrunner.store.store import Store
 from batchrunner.tinyfish.client import TinyFishClient
 
@@ -77,11 +79,11 @@ class RunnerContext:
 
     async def renew_lease(self) -> None:
         """Extend the lease; raises LeaseLost if others have taken this owner's jobs."""
-        await self.offload(lambda: self.store.renew(self.owner.id, self.now()))
+        await self.offload(lambda: self.store.write(renew_lease, self.owner.id, self.now()))
 
     async def work_left(self) -> WorkLeft:
         """Return how much work is left."""
-        return await self.offload(lambda: self.store.standing(self.owner.id, self.batch.id))
+        return await self.offload(lambda: self.store.read(work_left, self.owner.id, self.batch.id))
 
     def wake_all(self) -> None:
         """Let every waiting loop read the clock again."""

@@ -1,4 +1,4 @@
-"""Renews this process's lease, notices clock jumps, and rescues the attempts of dead processes."""
+"""Sends this process's heartbeat, notices clock jumps, and has attempts of dead owners rescued."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from batchrunner.model import Owner
 from batchrunner.runner.context import RunnerContext
 from batchrunner.runner.events import AttemptsRescued, ClockJumped
 from batchrunner.runner.offload import T
-from batchrunner.store.leases import LEASE
+from batchrunner.store.leases import (
+    LEASE,
+    other_owners,
+    register_owner,
+    renew_lease,
+    rescue_attempts,
+    store_time,
+)
 
 #: Seconds between two readings of the clock.
 HEARTBEAT_SECONDS = 2.0
@@ -37,8 +44,10 @@ class Heartbeat:
         """Register this owner, by the store's time."""
         context = self._context
         clock = context.clock
-        clock.start_at(await context.offload(lambda: context.store.time(clock.wall)))
-        await context.offload(lambda: context.store.enlist(context.owner, context.now()))
+        clock.start_at(await context.offload(lambda: context.store.read(store_time, clock.wall)))
+        await context.offload(
+            lambda: context.store.write(register_owner, context.owner, context.now())
+        )
         self._renewed_at = context.now()
 
     async def run(self) -> None:
@@ -59,14 +68,14 @@ class Heartbeat:
     async def rescue(self) -> None:
         """Take over the open attempts of owners that have died."""
         context = self._context
-        others = await self._timed(lambda: context.store.others(context.owner.id))
+        others = await self._timed(lambda: context.store.read(other_owners, context.owner.id))
         await self._take_over(self._exited_owners([owner for owner, _ in others]))
 
     async def _check_owners(self) -> None:
         """Take over from other owners as soon as they are known to be dead."""
         context = self._context
         self._checked_at = context.now()
-        others = await self._timed(lambda: context.store.others(context.owner.id))
+        others = await self._timed(lambda: context.store.read(other_owners, context.owner.id))
         exited = self._exited_owners([owner for owner, _ in others])
         cutoff = self._lease_cutoff()
         if exited or any(lease_until <= cutoff for _, lease_until in others):
@@ -77,7 +86,8 @@ class Heartbeat:
         self._rescued_at = self._checked_at = context.now()
         cutoff = self._lease_cutoff()  # before the call: the database may fail during it
         rescued = await self._timed(
-            lambda: context.store.rescue(
+            lambda: context.store.write(
+                rescue_attempts,
                 context.owner.id,
                 context.batch.id,
                 context.now(),
@@ -112,9 +122,9 @@ class Heartbeat:
     async def _renew(self) -> None:
         context = self._context
         clock = context.clock
-        clock.follow(await self._timed(lambda: context.store.time(clock.wall)))
+        clock.follow(await self._timed(lambda: context.store.read(store_time, clock.wall)))
         self._renewed_at = context.now()
-        await self._timed(lambda: context.store.renew(context.owner.id, context.now()))
+        await self._timed(lambda: context.store.write(renew_lease, context.owner.id, context.now()))
 
     async def _handle_jump(self) -> None:
         """Go on after a clock jump: renew the lease first, if this owner still holds it."""

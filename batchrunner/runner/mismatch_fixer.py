@@ -11,6 +11,7 @@ from batchrunner.policy.create_outcome import MAX_REMATCHES, settle_mixed_up
 from batchrunner.runner.context import RunnerContext
 from batchrunner.runner.run_matching import mismatched_runs
 from batchrunner.runner.submission_record import report_closed
+from batchrunner.store.submissions import close_without_runs, reassign_runs
 
 
 class MismatchFixer:
@@ -35,7 +36,9 @@ class MismatchFixer:
         unstable = {each for each in wrong if self._rematches[each] > MAX_REMATCHES}
         await self._give_up([a for a, _ in observed if a.submission_id in unstable])
         rest = {each: runs for each, runs in wrong.items() if each not in unstable}
-        await context.offload(partial(context.store.rematch, context.owner.id, rest, context.now()))
+        await context.offload(
+            partial(context.store.write, reassign_runs, context.owner.id, rest, context.now())
+        )
         context.unanswered_added.notify()
         return frozenset(wrong)
 
@@ -43,5 +46,11 @@ class MismatchFixer:
         if not attempts:
             return
         context, decisions = self._context, settle_mixed_up(attempts)
-        disband = partial(context.store.disband, context.owner.id, context.batch.id, decisions)
-        report_closed(context, await context.offload(lambda: disband(context.now())))
+        report_closed(
+            context,
+            await context.offload(
+                lambda: context.store.write(
+                    close_without_runs, context.owner.id, context.batch.id, decisions, context.now()
+                )
+            ),
+        )

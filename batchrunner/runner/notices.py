@@ -8,6 +8,8 @@ from batchrunner.model import AttemptDecision, DelayRequests
 from batchrunner.model.time_and_cost import Hold
 from batchrunner.runner.context import RunnerContext
 from batchrunner.runner.events import CreditsBack, HostsParked, OutOfCredits
+from batchrunner.store.holds import end_hold, start_hold
+from batchrunner.store.host_breaker import parked_hosts
 
 
 class CreditNotice:
@@ -30,16 +32,18 @@ class CreditNotice:
         context, reason = self._context, block.failure.message
         since = self._hold.since if self._hold else context.now()
         self._hold = Hold(since=since, check_at=block.until, why=reason)
-        hold = context.store.hold
         await context.offload(
-            lambda: hold(context.owner.id, context.batch.id, block.until, reason, context.now())
+            lambda: context.store.write(
+                start_hold, context.owner.id, context.batch.id, block.until, reason, context.now()
+            )
         )
         context.notify(OutOfCredits(hold=self._hold))
 
     async def _release(self) -> None:
         context, self._hold = self._context, None
-        release = context.store.release
-        await context.offload(lambda: release(context.owner.id, context.batch.id, context.now()))
+        await context.offload(
+            lambda: context.store.write(end_hold, context.owner.id, context.batch.id, context.now())
+        )
         context.notify(CreditsBack())
 
 
@@ -56,7 +60,7 @@ class ParkedHostNotice:
         if not self._reported and all(result.passed for result in results):
             return
         context = self._context
-        hosts = await context.offload(lambda: context.store.parked(context.batch.id))
+        hosts = await context.offload(lambda: context.store.read(parked_hosts, context.batch.id))
         names = {host.host for host in hosts}
         if names != self._reported:
             self._reported = names

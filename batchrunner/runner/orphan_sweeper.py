@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from functools import partial
 
 import anyio
 
 from batchrunner.classify import classify_fault
-from batchrunner.model import ApiError, NotFound, Run, RunObservation, Submission
+from batchrunner.model import NotFound, RequestFailed, Run, RunObservation, Submission
 from batchrunner.policy.create_outcome import next_control_search, next_late_check
 from batchrunner.policy.run_decision import GIVEN_UP_AFTER, LOST_AFTER
 from batchrunner.runner.backpressure import is_permanent
@@ -19,6 +18,13 @@ from batchrunner.runner.events import LateRunsFound
 from batchrunner.runner.run_fetcher import cancel, chunks
 from batchrunner.runner.run_search import search_runs
 from batchrunner.runner.submission_record import add_orphans
+from batchrunner.store.orphans import (
+    adopt_late_runs,
+    close_orphans,
+    late_run_watchlist,
+    open_orphans,
+    schedule_late_check,
+)
 
 #: Seconds between two reads of the list of submissions whose runs may still appear.
 SWEEP_SECONDS = 15.0
@@ -44,7 +50,9 @@ class OrphanSweeper:
         while True:
             await anyio.sleep(SWEEP_SECONDS)
             due = await context.offload(
-                lambda: context.store.absent(context.owner.id, context.batch.id, context.now())
+                lambda: context.store.read(
+                    late_run_watchlist, context.owner.id, context.batch.id, context.now()
+                )
             )
             for submission in due:
                 await self._search(submission)
@@ -54,7 +62,7 @@ class OrphanSweeper:
         """Search for all late runs a last time, and wait until orphans have ended."""
         context, tries = self._context, 0
         submissions = await context.offload(
-            lambda: context.store.absent(context.owner.id, context.batch.id)
+            lambda: context.store.read(late_run_watchlist, context.owner.id, context.batch.id)
         )
         for submission in submissions:
             await self._final_search(submission)
@@ -86,7 +94,7 @@ class OrphanSweeper:
         await gates.poll.wait_until_open()
         try:
             found = await search_runs(context.api, submission, context.now())
-        except ApiError as error:
+        except RequestFailed as error:
             stopped = gates.stop_if_not_api(error.fault)
             gates.apply_backpressure([classify_fault(error.fault)], gates.poll)
             if not stopped and is_permanent(error.fault):
@@ -101,7 +109,9 @@ class OrphanSweeper:
         if again_at is None:
             check_at = None if final_since else next_late_check(submission, context.now())
             await context.offload(
-                lambda: context.store.watch(context.owner.id, submission, check_at)
+                lambda: context.store.write(
+                    schedule_late_check, context.owner.id, submission, check_at
+                )
             )
         return again_at
 
@@ -110,24 +120,31 @@ class OrphanSweeper:
         if not runs:
             return
         context = self._context
-        take_in = partial(
-            context.store.take_in, context.owner.id, context.batch.id, submission, runs
+        adopted = await context.offload(
+            lambda: context.store.write(
+                adopt_late_runs,
+                context.owner.id,
+                context.batch.id,
+                submission,
+                runs,
+                context.now(),
+                new_token=context.store.new_token,
+            )
         )
-        adopted = await context.offload(lambda: take_in(context.now()))
         context.notify(LateRunsFound(adopted=adopted, orphans=len(runs) - adopted))
         context.work_changed.notify()
 
     async def _cancel_orphans(self) -> int | None:
         """Cancel orphans; return how many have not ended, None if the API did not say."""
         context, gates = self._context, self._context.gates
-        orphans = await context.offload(lambda: context.store.living_orphans(context.batch.id))
+        orphans = await context.offload(lambda: context.store.read(open_orphans, context.batch.id))
         observations: dict[str, RunObservation] = {}
         for chunk in chunks(orphans):
             await gates.poll.wait_until_open()
             await cancel(context, chunk)
             try:
                 observations |= await context.api.get_many(chunk)
-            except ApiError as error:
+            except RequestFailed as error:
                 gates.apply_backpressure([classify_fault(error.fault)], gates.poll)
                 return len(orphans) if is_permanent(error.fault) else None
         now = context.now()
@@ -141,7 +158,7 @@ class OrphanSweeper:
             if self._has_ended(at, observations.get(at))
         ]
         if ended:
-            await context.offload(lambda: context.store.bury(ended, now))
+            await context.offload(lambda: context.store.write(close_orphans, ended, now))
         return len(orphans) - len(ended)
 
     def _has_ended(self, run_id: str, observation: RunObservation | None) -> bool:

@@ -9,7 +9,14 @@ from datetime import datetime, timedelta
 import anyio
 
 from batchrunner.classify import classify_fault
-from batchrunner.model import ApiError, AttemptDecision, OpenAttempt, Run, RunObservation, RunStatus
+from batchrunner.model import (
+    AttemptDecision,
+    OpenAttempt,
+    RequestFailed,
+    Run,
+    RunObservation,
+    RunStatus,
+)
 from batchrunner.policy.poll_interval import (
     MAX_POLL_SECONDS,
     MAX_SAVED_POLLS,
@@ -26,6 +33,7 @@ from batchrunner.runner.notices import ParkedHostNotice
 from batchrunner.runner.run_fetcher import RunFetcher
 from batchrunner.runner.slot_tuner import SlotTuner
 from batchrunner.runner.submission_record import report_closed
+from batchrunner.store.attempts import apply_poll, runs_in_flight
 
 
 class Poller:
@@ -71,7 +79,7 @@ class Poller:
     async def _open_attempts(self) -> list[OpenAttempt]:
         context = self._context
         attempts = await context.offload(
-            lambda: context.store.watched(context.owner.id, context.batch.id)
+            lambda: context.store.read(runs_in_flight, context.owner.id, context.batch.id)
         )
         jumped_at = context.clock.jumped_at
         return [reset_after_clock_jump(attempt, jumped_at) for attempt in attempts]
@@ -81,7 +89,7 @@ class Poller:
         context = self._context
         try:
             observations = await self._fetcher.fetch([attempt.run_id for attempt in attempts])
-        except ApiError as error:
+        except RequestFailed as error:
             # A failed poll is not a failed run: nothing follows, except that we poll again.
             context.gates.stop_if_not_api(error.fault)
             context.gates.apply_backpressure([classify_fault(error.fault)], context.gates.poll)
@@ -119,7 +127,7 @@ class Poller:
         """Write everything in one transaction; return the unfinished attempts as they are now."""
         context = self._context
         applied = await context.offload(
-            lambda: context.store.apply(context.owner.id, decisions, unfinished, now)
+            lambda: apply_poll(context.store, context.owner.id, decisions, unfinished, now)
         )
         if applied:
             self._webhooks_arrive = self._webhook_asked or context.webhook_wakeup.pending

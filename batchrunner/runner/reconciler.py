@@ -1,4 +1,4 @@
-"""Finds out whether the runs of a submission without an answer exist."""
+"""When unanswered creates are searched for, and until when; `run_search` does the search."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from batchrunner.classify import classify_fault
-from batchrunner.model import ApiError, ApiFault, Submission
+from batchrunner.model import ApiFault, RequestFailed, Submission
 from batchrunner.policy.create_outcome import (
     control_run_ages,
     next_control_search,
@@ -26,7 +26,10 @@ from batchrunner.runner.submission_record import (
     mark_unanswered,
     record_runs,
 )
+from batchrunner.store import search_checks
 from batchrunner.store.schema import SubmissionState
+from batchrunner.store.search_checks import jobs_given_back
+from batchrunner.store.submissions import unanswered_submissions
 
 #: When to search again after a search that failed.
 SEARCH_RETRY_AFTER = timedelta(seconds=5)
@@ -44,7 +47,9 @@ class Reconciler:
         context = self._context
         while True:
             unanswered = await context.offload(
-                lambda: context.store.unanswered(context.owner.id, context.batch.id)
+                lambda: context.store.read(
+                    unanswered_submissions, context.owner.id, context.batch.id
+                )
             )
             due = [(sub, reason) for sub, at, reason in unanswered if at <= context.now()]
             for submission, reason in due:
@@ -63,7 +68,7 @@ class Reconciler:
         await context.gates.poll.wait_until_open()
         try:
             found = await search_runs(context.api, submission, context.now())
-        except ApiError as error:
+        except RequestFailed as error:
             await self._search_failed(submission, error.fault, reason)
             return
         context.gates.poll.record_success()
@@ -90,7 +95,7 @@ class Reconciler:
         """Count a fruitless search, unless the control search fails too."""
         try:
             proved = await self._is_proved(submission, found)
-        except ApiError as error:
+        except RequestFailed as error:
             await self._search_failed(submission, error.fault, reason)
             return
         if proved is False:
@@ -105,7 +110,9 @@ class Reconciler:
             return True
         context = self._context
         for before in control_run_ages(submission, context.now()):
-            landmark = partial(context.store.landmark, context.batch.id, before)
+            landmark = partial(
+                context.store.read, search_checks.control_run, context.batch.id, before
+            )
             control_run = await context.offload(landmark)
             if control_run is not None:
                 return await finds_control_run(context.api, control_run)
@@ -150,7 +157,7 @@ class Reconciler:
     async def _given_back(self, job_ids: Sequence[int]) -> frozenset[int]:
         """Return the jobs that became available once before without proof."""
         context = self._context
-        return await context.offload(lambda: context.store.given_back(job_ids))
+        return await context.offload(lambda: context.store.read(jobs_given_back, job_ids))
 
     async def _search_failed(self, submission: Submission, fault: ApiFault, reason: str) -> None:
         context, gates = self._context, self._context.gates

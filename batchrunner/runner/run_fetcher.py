@@ -10,10 +10,10 @@ import anyio
 from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.classify import classify_fault
 from batchrunner.model import (
-    ApiError,
+    ApiFaultKind,
     FailureCategory,
-    FaultKind,
     NotFound,
+    RequestFailed,
     RunObservation,
 )
 from batchrunner.policy.run_decision import LOST_AFTER
@@ -35,15 +35,15 @@ class RunFetcher:
         return self._unmentioned.has_lasted(run_id, duration)
 
     async def fetch(self, run_ids: Sequence[str]) -> dict[str, RunObservation]:
-        """Return what the API shows of the runs; raises ApiError if every request failed."""
+        """Return what the API shows of the runs; raises RequestFailed if every request failed."""
         observations: dict[str, RunObservation] = {}
         unmentioned: list[str] = []
-        errors: list[ApiError] = []
+        errors: list[RequestFailed] = []
 
         async def fetch_chunk(chunk: Sequence[str]) -> None:
             try:
                 found = await self._context.api.get_many(chunk)
-            except ApiError as error:
+            except RequestFailed as error:
                 errors.append(error)
                 if _is_refused(error):  # perhaps because of one run, and at each poll
                     unmentioned.extend(chunk)
@@ -66,8 +66,8 @@ class RunFetcher:
         async def fetch_one(run_id: str) -> None:
             try:
                 observations[run_id] = await self._context.api.get(run_id)
-            except ApiError as error:
-                if error.fault.kind is FaultKind.STATUS and error.fault.status == 404:
+            except RequestFailed as error:
+                if error.fault.kind is ApiFaultKind.STATUS and error.fault.status == 404:
                     observations[run_id] = NotFound(run_id=run_id)
 
         due = [run_id for run_id in unmentioned if self._is_due(run_id, now)]
@@ -95,7 +95,7 @@ async def _in_parallel(call: Callable[[T], Awaitable[None]], arguments: Iterable
             group.start_soon(limited, argument)
 
 
-def _is_refused(error: ApiError) -> bool:
+def _is_refused(error: RequestFailed) -> bool:
     return classify_fault(error.fault).category is FailureCategory.REJECTED
 
 
@@ -108,7 +108,7 @@ async def cancel(context: RunnerContext, run_ids: Sequence[str]) -> None:
     for chunk in chunks(run_ids):
         try:
             await context.api.cancel_many(chunk)
-        except ApiError as error:
+        except RequestFailed as error:
             failure = classify_fault(error.fault)
             if failure.category is not FailureCategory.UNAUTHORIZED:
                 context.gates.apply_backpressure([failure], context.gates.poll)

@@ -1,4 +1,4 @@
-"""Searches the API's list for the runs of one submission, and says how much the list proves."""
+"""How a lost answer is searched for: one search of the API's list for one submission's runs."""
 
 from __future__ import annotations
 

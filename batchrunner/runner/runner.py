@@ -23,6 +23,7 @@ from batchrunner.runner.streamed_create import StreamedCreate
 from batchrunner.runner.submitter import Submitter
 from batchrunner.runner.webhook_wakeup import WebhookWakeUp
 from batchrunner.store.database import StoreError
+from batchrunner.store.leases import end_owner
 from batchrunner.store.store import Store
 from batchrunner.tinyfish.client import TinyFishClient
 
@@ -121,7 +122,7 @@ class Runner:
         finally:
             with anyio.CancelScope(shield=True), suppress(StoreError):
                 await context.offload_once(
-                    lambda: context.store.retire(context.owner.id, context.now())
+                    lambda: context.store.write(end_owner, context.owner.id, context.now())
                 )
 
     async def _work(self) -> ExitReason:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from batchrunner.policy.slots import Capacity, learn_slots
 from batchrunner.runner.context import RunnerContext
 from batchrunner.runner.events import ConcurrencyChanged
+from batchrunner.store.slot_usage import slot_usage, store_learned_concurrency
 
 #: How long to wait before reading again whether the user has set the bound.
 FIXED_BOUND_RECHECK_AFTER = timedelta(seconds=30)
@@ -25,7 +26,9 @@ class SlotTuner:
         context = self._context
         if context.now() < self._next_read_at:
             return
-        found = await context.offload(lambda: context.store.queue(context.batch.id, context.now()))
+        found = await context.offload(
+            lambda: context.store.read(slot_usage, context.batch.id, context.now())
+        )
         if found is None:
             self._next_read_at = context.now() + FIXED_BOUND_RECHECK_AFTER
             return
@@ -35,7 +38,9 @@ class SlotTuner:
         self._capacity = learn_slots(before, queue, bound)
         new_bound = self._capacity.bound(interval, typical, queue.stuck)
         if new_bound != bound:
-            await context.offload(lambda: context.store.learn_slots(context.batch.id, new_bound))
+            await context.offload(
+                lambda: context.store.write(store_learned_concurrency, context.batch.id, new_bound)
+            )
         if new_bound != bound or self._capacity.found != before.found:
             slots, found_limit = self._capacity.slots, self._capacity.found
             context.notify(ConcurrencyChanged(most=new_bound, slots=slots, found=found_limit))

@@ -8,7 +8,9 @@ from datetime import datetime
 from batchrunner.model import AttemptDecision, Submission
 from batchrunner.runner.context import RunnerContext
 from batchrunner.runner.events import AttemptsClosed, RunsSubmitted
+from batchrunner.store import orphans, submissions
 from batchrunner.store.schema import SubmissionState
+from batchrunner.store.submissions import settle_submission
 
 
 async def record_runs(
@@ -16,7 +18,9 @@ async def record_runs(
 ) -> frozenset[int]:
     """Write run ids by attempt id; return the submission's open attempts that have none yet."""
     without_run = await context.offload(
-        lambda: context.store.record(context.owner.id, submission, runs, context.now())
+        lambda: context.store.write(
+            submissions.record_runs, context.owner.id, submission, runs, context.now()
+        )
     )
     if recorded := len(runs.keys() - without_run):
         context.notify(RunsSubmitted(runs=recorded))
@@ -29,8 +33,11 @@ async def add_orphans(
 ) -> None:
     """List runs that no attempt needs as orphans, which are cancelled soon."""
     if run_ids:
-        disown = context.store.disown
-        await context.offload(lambda: disown(context.batch.id, submission, run_ids, context.now()))
+        await context.offload(
+            lambda: context.store.write(
+                orphans.add_orphans, context.batch.id, submission, run_ids, context.now()
+            )
+        )
 
 
 async def mark_unanswered(
@@ -38,7 +45,9 @@ async def mark_unanswered(
 ) -> None:
     """Note that a submission's runs may exist, and when to search for them."""
     await context.offload(
-        lambda: context.store.doubt(context.owner.id, submission, search_at, reason)
+        lambda: context.store.write(
+            submissions.mark_unanswered, context.owner.id, submission, search_at, reason
+        )
     )
     context.unanswered_added.notify()
 
@@ -54,8 +63,15 @@ async def close_submission(
     """Close a submission that has no (more) runs, and the attempts that it carried."""
     now = context.now
     applied = await context.offload(
-        lambda: context.store.settle(
-            context.owner.id, submission, state, decisions, now(), message, next_late_check_at
+        lambda: context.store.write(
+            settle_submission,
+            context.owner.id,
+            submission,
+            state,
+            decisions,
+            now(),
+            message,
+            next_late_check_at,
         )
     )
     report_closed(context, applied)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import assert_never
 
 import anyio
@@ -12,7 +11,6 @@ from anyio.abc import TaskGroup
 from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.classify import classify_fault, is_not_offered
 from batchrunner.model import (
-    ApiError,
     ApiFault,
     CreateAnswer,
     Created,
@@ -20,6 +18,7 @@ from batchrunner.model import (
     FailureCategory,
     Pause,
     Refused,
+    RequestFailed,
     Submission,
     Unanswered,
     WorkLeft,
@@ -42,8 +41,10 @@ from batchrunner.runner.events import (
 from batchrunner.runner.notices import CreditNotice
 from batchrunner.runner.run_matching import output_schema_of, run_request
 from batchrunner.runner.submission_record import close_submission, mark_unanswered, record_runs
+from batchrunner.store.claims import budget_status, claim_jobs
 from batchrunner.store.database import StoreError
 from batchrunner.store.schema import SubmissionState
+from batchrunner.store.submissions import mark_intended_unanswered
 
 #: Seconds; a submission that was claimed longer ago is sent only with a fresh lease.
 STALE_CLAIM_AFTER = 5.0
@@ -90,15 +91,31 @@ class Submitter:
     async def _claim(self) -> list[Submission]:
         """Claim due jobs; if the database fails meanwhile, the claimed jobs are unanswered."""
         context, max_runs = self._context, 1 if self._one_by_one else self._max_runs
-        claim = partial(context.store.claim, context.owner.id, context.batch.id, max_runs)
         try:
-            return await context.offload_once(lambda: claim(context.now(), context.key_digest))
+            return await context.offload_once(
+                lambda: context.store.write(
+                    claim_jobs,
+                    context.owner.id,
+                    context.batch.id,
+                    max_runs,
+                    context.now(),
+                    context.key_digest,
+                    new_token=context.store.new_token,
+                )
+            )
         except StoreError as error:
             if not error.passing:
                 raise
         # This runner sends nothing now, so every intended submission is one that it never saw.
-        doubt = partial(context.store.doubt_intended, context.owner.id, context.batch.id)
-        await context.offload(lambda: doubt(context.now(), "the database went away"))
+        await context.offload(
+            lambda: context.store.write(
+                mark_intended_unanswered,
+                context.owner.id,
+                context.batch.id,
+                context.now(),
+                "the database went away",
+            )
+        )
         context.unanswered_added.notify()
         return []
 
@@ -117,7 +134,9 @@ class Submitter:
     async def _is_budget_used_up(self) -> bool:
         """Return whether nothing was claimed because of the budget."""
         context = self._context
-        budget = await context.offload(lambda: context.store.purse(context.batch.id, context.now()))
+        budget = await context.offload(
+            lambda: context.store.read(budget_status, context.batch.id, context.now())
+        )
         return budget is not None and budget.used_up
 
     def _report_pause(self, pause: Pause | None) -> None:
@@ -258,7 +277,7 @@ class Submitter:
             return None
         try:
             await context.api.check()
-        except ApiError as error:
+        except RequestFailed as error:
             return error.fault
         context.gates.poll.record_success()
         return None

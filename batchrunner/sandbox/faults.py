@@ -1,4 +1,4 @@
-"""The faults that can meet a run, a create request, a read or an artifact: one row each."""
+"""The faults of a run, a create request, a read or an artifact: one row each, with its effect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keeps an account up to date: moves its runs through time, and sends the agent out."""
+"""Drives the run engine on each request, and sends the agent out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draws kills and stops, injects them into a running batch, and checks every invariant."""
+"""Kills and stops runners at random moments, and checks every promise at the end."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from batchrunner.selftest.invariants import InvariantViolated, check_end, invari
 from batchrunner.selftest.sandbox_process import SandboxProcess, pages, sandbox_process, write_jobs
 from batchrunner.selftest.summary import ProcessSummary
 from batchrunner.selftest.worker_processes import WorkerProcesses, start_workers
+from batchrunner.store.batches import list_batches
+from batchrunner.store.reports import batch_counts
 from batchrunner.store.store import Store
 
 #: Seconds after which a batch counts as hung.
@@ -241,9 +243,9 @@ def check_runs(plan: ChaosPlan, runs: Sequence[SandboxRun]) -> None:
 def check_database(plan: ChaosPlan, address: str, runs: Sequence[SandboxRun]) -> BatchCounts:
     """Check that the database agrees with the sandbox; return its counts."""
     with closing(Store.open(address)) as store:
-        (batch,) = store.batches()
+        (batch,) = store.read(list_batches)
         check_end(store, batch.id, plan.jobs, runs)
-        counts = store.tally(batch.id)
+        counts = store.read(batch_counts, batch.id)
     charged = sum(run.steps for run in runs)
     invariant(
         counts.steps == charged,

@@ -29,6 +29,7 @@ from batchrunner.outputs import FORMATS
 from batchrunner.policy.retry_rules import MIN_TIME_LIMIT, Policy
 from batchrunner.policy.slots import MAX_CONCURRENCY, concurrency_limit
 from batchrunner.sandbox.journal import CreateReceived, SandboxRun
+from batchrunner.store.reports import batch_counts, finished_jobs
 from batchrunner.store.schema import SubmissionState, attempts, jobs, orphans, results, submissions
 from batchrunner.store.serialization import counts_of, limits_of, options_of, rules_of
 from batchrunner.store.store import Store
@@ -93,7 +94,7 @@ def check_always(store: Store, batch_id: int, loaded: int) -> None:
     snapshot = StoreSnapshot.of(store, batch_id)
     kept = len(snapshot.jobs)
     invariant(kept == loaded, f"a job was lost: {loaded} were loaded, and {kept} are left")
-    counted = sum(store.tally(batch_id).jobs.values())
+    counted = sum(store.read(batch_counts, batch_id).jobs.values())
     invariant(counted == loaded, f"the counts by state add up to {counted} of {loaded} jobs")
     _check_jobs_match_attempts(snapshot)
     _check_failure_counts(snapshot)
@@ -281,7 +282,7 @@ def _check_each_run_has_one_place(
 
 def _export(store: Store, batch_id: int) -> Iterable[str]:
     file = io.BytesIO()
-    FORMATS["jsonl"].write(lambda: store.finished(batch_id), file)
+    FORMATS["jsonl"].write(lambda: finished_jobs(store, batch_id), file)
     return file.getvalue().decode().splitlines()
 
 
@@ -463,7 +464,7 @@ def check_rows(
         _check_options(found, options_of(job.options, attempt.option_overrides), webhook)
         _check_result(attempt, found, snapshot.results.get(attempt.id), served.get(found.run_id))
     charged = sum(run.steps for run in shown.values())
-    steps = store.tally(batch_id).steps
+    steps = store.read(batch_counts, batch_id).steps
     invariant(steps == charged, f"the cost is {steps} steps, not what the API charged: {charged}")
 
 

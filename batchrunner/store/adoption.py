@@ -15,7 +15,7 @@ from batchrunner.store.batches import output_schema_digest
 from batchrunner.store.dialect import insert_or_ignore
 from batchrunner.store.schema import SubmissionState, attempts, jobs, orphans, submissions
 from batchrunner.store.serialization import json_text, plain_rules
-from batchrunner.store.transactions import random_token
+from batchrunner.store.store import random_token
 
 #: A failure ends an adopted job. A retry would be a run that the user did not request.
 _ONCE = json_text(

@@ -43,7 +43,7 @@ from batchrunner.store.serialization import (
     json_text,
     limits_of,
 )
-from batchrunner.store.transactions import Transactions
+from batchrunner.store.store import Store
 
 _owner: BindParameter[str] = bindparam("owner")
 _held = (attempts.c.owner_id == _owner, attempts.c.closed_at.is_(None))
@@ -139,7 +139,7 @@ _OBSERVE = (
 
 
 def apply_poll(
-    store: Transactions,
+    store: Store,
     owner_id: str,
     decisions: Sequence[AttemptDecision],
     observed: Iterable[tuple[OpenAttempt, RunObservation]],

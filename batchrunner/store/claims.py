@@ -35,7 +35,7 @@ from batchrunner.store.schema import (
     submissions,
 )
 from batchrunner.store.serialization import counts_of, job_of, json_text, options_of
-from batchrunner.store.transactions import random_token
+from batchrunner.store.store import random_token
 
 _batch: BindParameter[int] = bindparam("batch")
 

@@ -1,4 +1,4 @@
-"""Carries out what a user requests: retry, cancel, pause, resume, another concurrency."""
+"""Writes what a user requests: retry, cancel, pause, resume, another concurrency."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from batchrunner.model import Failed, FailureCategory, JobState, StoredResult
 from batchrunner.model.categories import CATEGORIES
 from batchrunner.store.schema import attempts, jobs, results
 from batchrunner.store.serialization import expectations_in, findings_of, findings_text, json_text
-from batchrunner.store.transactions import PAGE_SIZE, Transactions
+from batchrunner.store.store import PAGE_SIZE, Store
 
 #: What a judgement of a result can be.
 JUDGED_CATEGORIES = tuple(each for each, row in CATEGORIES.items() if row.from_result)
@@ -29,7 +29,7 @@ _judgeable = or_(
 _newest = and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
 
 
-def stored_results(store: Transactions, batch_id: int) -> Iterator[StoredResult]:
+def stored_results(store: Store, batch_id: int) -> Iterator[StoredResult]:
     """Yield the results of a batch that can be judged again, in file order."""
     ids = store.read(_attempt_ids, batch_id)
     for start in range(0, len(ids), PAGE_SIZE):

@@ -1,4 +1,4 @@
-"""Registers the processes that work on the database, renews their leases, and rescues attempts."""
+"""Owners and their leases: the length of a lease, renewals, and rescuing a dead owner's work."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from batchrunner.model import JobState, Run, RunStatus, Submission, SubmittedAtt
 from batchrunner.store.dialect import insert_or_ignore
 from batchrunner.store.schema import SubmissionState, attempts, jobs, orphans, submissions
 from batchrunner.store.serialization import attempt_start_of, job_of
-from batchrunner.store.transactions import random_token
+from batchrunner.store.store import random_token
 
 _WATCHLIST = (
     select(submissions)

@@ -45,7 +45,7 @@ from batchrunner.store.schema import (
     results,
     submissions,
 )
-from batchrunner.store.transactions import PAGE_SIZE, Transactions
+from batchrunner.store.store import PAGE_SIZE, Store
 
 _FINAL = [state for state in JobState if state.is_final]
 _batch: BindParameter[int] = bindparam("batch")
@@ -231,7 +231,7 @@ def cancelled_jobs(tx: Connection, batch_id: int, *, most: int) -> list[tuple[st
     return [(row.key, row.url) for row in rows]
 
 
-def finished_jobs(store: Transactions, batch_id: int) -> Iterator[FinishedJob]:
+def finished_jobs(store: Store, batch_id: int) -> Iterator[FinishedJob]:
     """
     Yield the jobs that are in a final state at the first one, in file order.
 

@@ -33,14 +33,14 @@ from batchrunner.store.schema import (
     owners,
     submissions,
 )
-from batchrunner.store.transactions import PAGE_SIZE, Transactions
+from batchrunner.store.store import PAGE_SIZE, Store
 
 #: States of submissions whose runs were searched for and not found at once.
 _SEARCHED = (SubmissionState.UNANSWERED, SubmissionState.ABSENT, SubmissionState.UNDECIDED)
 _NO_RUNS = (SubmissionState.REFUSED, SubmissionState.ABSENT)
 
 
-def batch_time_and_cost(store: Transactions, batch_id: int, now: datetime) -> TimeAndCost:
+def batch_time_and_cost(store: Store, batch_id: int, now: datetime) -> TimeAndCost:
     """Split a batch's hours and credits up to *now* into parts whose sum is the whole."""
     ids, history = store.read(_ids_and_history, batch_id, now)
     past = _paged(store, batch_id, ids)
@@ -53,7 +53,7 @@ def _ids_and_history(
     return _job_ids(tx, batch_id), _batch_history(tx, batch_id, now)
 
 
-def _paged(store: Transactions, batch_id: int, ids: Sequence[int]) -> Iterator[PastJob]:
+def _paged(store: Store, batch_id: int, ids: Sequence[int]) -> Iterator[PastJob]:
     for start in range(0, len(ids), PAGE_SIZE):
         yield from store.read(_past_jobs, batch_id, ids[start : start + PAGE_SIZE])
 

@@ -14,13 +14,13 @@ from batchrunner.api_facts import endpoint_paths
 from batchrunner.api_facts.error_codes import REFUSED_STATUSES, SINGLE_RUN_STATUSES
 from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.model import (
-    ApiError,
     ApiFault,
+    ApiFaultKind,
     CreateAnswer,
     Created,
-    FaultKind,
     NotFound,
     Refused,
+    RequestFailed,
     Run,
     RunListing,
     RunObservation,
@@ -108,8 +108,8 @@ class TinyFishClient:
     async def _create(self, path: str, body: Any, member: str, count: int) -> CreateAnswer:
         try:
             reply = await self._http.send("POST", path, seconds=CREATE_SECONDS, body=body)
-        except ApiError as error:
-            not_sent = error.fault.kind is FaultKind.NOT_SENT
+        except RequestFailed as error:
+            not_sent = error.fault.kind is ApiFaultKind.NOT_SENT
             return Refused(fault=error.fault) if not_sent else Unanswered(fault=error.fault)
         entries = _id_entries(reply, member)
         if not entries and not _names_a_run(parsed(text_of(reply))):
@@ -118,7 +118,7 @@ class TinyFishClient:
         if not 200 <= reply.status < 300 or not len(entries) == len(run_ids) == count:
             # Some of the runs may exist, whatever else the answer says.
             message = f"The API gave {len(run_ids)} run ids for {count} runs (HTTP {reply.status})"
-            return Unanswered(fault=ApiFault(kind=FaultKind.MALFORMED, message=message))
+            return Unanswered(fault=ApiFault(kind=ApiFaultKind.MALFORMED, message=message))
         return Created(run_ids=tuple(entries))
 
     # ---- reading ----
@@ -128,7 +128,7 @@ class TinyFishClient:
         Return one run.
 
         Raises:
-            ApiError: It could not be read; status 404 if the API does not know it.
+            RequestFailed: It could not be read; status 404 if the API does not know it.
         """
         query = {"screenshots": "none", "html": "none"}
         path = endpoint_paths.run_path(run_id)
@@ -147,7 +147,7 @@ class TinyFishClient:
         too large, the ids are requested again in halves, until the run that causes it is alone.
 
         Raises:
-            ApiError: Nothing could be read.
+            RequestFailed: Nothing could be read.
         """
         found, refused = await _split_until_readable(self._read_many, run_ids)
         return found | {
@@ -164,8 +164,8 @@ class TinyFishClient:
                 body={"run_ids": list(run_ids)},
             )
             found = read_members(reply)
-        except ApiError as error:
-            if error.fault.kind is not FaultKind.TOO_LARGE:
+        except RequestFailed as error:
+            if error.fault.kind is not ApiFaultKind.TOO_LARGE:
                 raise
             return await self._read_halves(run_ids, error.fault)
         runs = _runs(reply, found, "data")
@@ -191,15 +191,15 @@ class TinyFishClient:
         page is too large, a page with fewer runs is requested.
 
         Raises:
-            ApiError: It could not be read.
+            RequestFailed: It could not be read.
         """
         query = {"goal": goal, "sort_direction": "asc"}
         limit, cursors, found = MAX_RUNS_PER_REQUEST, set[str](), RunListing(runs=())
         for _ in range(MAX_SEARCH_PAGES):
             try:
                 page, cursor, total = await self._page({**query, "limit": str(limit)})
-            except ApiError as error:
-                if error.fault.kind is not FaultKind.TOO_LARGE:
+            except RequestFailed as error:
+                if error.fault.kind is not ApiFaultKind.TOO_LARGE:
                     raise
                 if limit == 1:
                     break
@@ -218,7 +218,7 @@ class TinyFishClient:
         Read one run, which is free, to check key and address; return the API's time in seconds.
 
         Raises:
-            ApiError: There is no API, or it refuses the key.
+            RequestFailed: There is no API, or it refuses the key.
         """
         query = {"limit": "1"}
         reply = await self._http.send(
@@ -232,10 +232,10 @@ class TinyFishClient:
         Return balance and price of a step; None if the account has no wallet in dollars.
 
         Raises:
-            ApiError: It could not be read.
+            RequestFailed: It could not be read.
         """
         reply = await self._http.send("GET", endpoint_paths.WALLET, seconds=CHECK_SECONDS)
-        if reply.status == 404 and read_fault(reply).kind is FaultKind.STATUS:
+        if reply.status == 404 and read_fault(reply).kind is ApiFaultKind.STATUS:
             return None
         return read_wallet({name: parsed(text) for name, text in read_members(reply).items()})
 
@@ -250,7 +250,7 @@ class TinyFishClient:
         try:
             listed = read_listed(found["data"])
         except (KeyError, ValueError) as error:
-            raise ApiError(read_fault(reply)) from error
+            raise RequestFailed(read_fault(reply)) from error
         return replace(listed, runs=_dated(listed.runs, reply)), cursor, _minimum_total(pagination)
 
     # ---- cancelling ----
@@ -259,7 +259,7 @@ class TinyFishClient:
         """Cancel one run; return its new status, None if the API does not know it."""
         path = endpoint_paths.cancel_path(run_id)
         reply = await self._http.send("POST", path, seconds=READ_SECONDS)
-        if reply.status == 404 and read_fault(reply).kind is FaultKind.STATUS:
+        if reply.status == 404 and read_fault(reply).kind is ApiFaultKind.STATUS:
             return None
         read_members(reply)
         run = read_run(text_of(reply))
@@ -273,7 +273,7 @@ class TinyFishClient:
         because of one run, the others are cancelled.
 
         Raises:
-            ApiError: The outcome of the request is unknown; it may be sent again.
+            RequestFailed: The outcome of the request is unknown; it may be sent again.
         """
         found, _ = await _split_until_readable(
             self._cancel_all, run_ids, SINGLE_RUN_STATUSES | {403, 404, 409}
@@ -302,7 +302,7 @@ async def _split_until_readable(
     A refused part is requested again in halves, in at most MAX_SPLIT_REQUESTS requests.
 
     Raises:
-        ApiError: It is not about single runs: no run gets an answer, or it is another fault.
+        RequestFailed: It is not about single runs: no run gets an answer, or it is another fault.
     """
     found: dict[str, T] = {}
     refused: dict[str, ApiFault] = {}
@@ -311,8 +311,8 @@ async def _split_until_readable(
         part = parts.pop()
         try:
             found |= await request(part)
-        except ApiError as error:
-            if error.fault.kind is not FaultKind.STATUS or error.fault.status not in about_runs:
+        except RequestFailed as error:
+            if error.fault.kind is not ApiFaultKind.STATUS or error.fault.status not in about_runs:
                 raise
             first = first or error
             if len(part) == 1:
@@ -351,7 +351,7 @@ def _names_a_run(answer: Any) -> bool:
 
 def refusal_of(fault: ApiFault) -> CreateAnswer:
     """Return whether a create with an error as its answer may have created runs."""
-    refused = fault.kind is FaultKind.STATUS and fault.status in REFUSED_STATUSES
+    refused = fault.kind is ApiFaultKind.STATUS and fault.status in REFUSED_STATUSES
     return Refused(fault=fault) if refused else Unanswered(fault=fault)
 
 
@@ -359,7 +359,7 @@ def _runs(reply: Reply, found: Mapping[str, str], member: str) -> list[Run]:
     try:
         runs = read_runs(found[member])
     except (KeyError, ValueError) as error:
-        raise ApiError(read_fault(reply)) from error
+        raise RequestFailed(read_fault(reply)) from error
     return list(_dated(runs, reply))
 
 

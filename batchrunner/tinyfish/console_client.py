@@ -9,12 +9,12 @@ from typing import Any
 from batchrunner.api_facts import endpoint_paths
 from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.model import (
-    ApiError,
     ApiFault,
+    ApiFaultKind,
     CreateAnswer,
     Created,
-    FaultKind,
     Refused,
+    RequestFailed,
     RunStatus,
     Unanswered,
 )
@@ -36,7 +36,7 @@ from batchrunner.tinyfish.raw_json import ascii_safe, parsed
 QUIET_SECONDS = 45.0
 #: Maximum seconds for which a stream is followed.
 STREAM_SECONDS = 3600.0
-_LOST = ApiFault(kind=FaultKind.INTERRUPTED, message="The stream ended before it named a run")
+_LOST = ApiFault(kind=ApiFaultKind.INTERRUPTED, message="The stream ended before it named a run")
 #: Maximum pages of a list; a longer list counts as endless.
 MAX_ENTRY_PAGES = 10_000
 
@@ -49,7 +49,7 @@ class ConsoleClient(TinyFishClient):
         Return one page of the list of runs; `query_of` makes the query.
 
         Raises:
-            ApiError: It could not be read.
+            RequestFailed: It could not be read.
         """
         return read_page(
             await self._http.send("GET", endpoint_paths.RUNS, seconds=READ_SECONDS, query=query)
@@ -60,7 +60,7 @@ class ConsoleClient(TinyFishClient):
         Yield the page of *query* and all following pages, until a cursor repeats.
 
         Raises:
-            ApiError: A page could not be read, or there were too many.
+            RequestFailed: A page could not be read, or there were too many.
         """
         seen: set[str | None] = {query.get("cursor")}
         for _ in range(MAX_ENTRY_PAGES):
@@ -79,7 +79,7 @@ class ConsoleClient(TinyFishClient):
         Return one run with everything that the API sends, including its steps.
 
         Raises:
-            ApiError: It could not be read; status 404 if the API does not know it.
+            RequestFailed: It could not be read; status 404 if the API does not know it.
         """
         path = endpoint_paths.run_path(run_id)
         query = {"screenshots": screenshots, "html": html}
@@ -112,7 +112,7 @@ class ConsoleClient(TinyFishClient):
                 quiet=QUIET_SECONDS,
                 seconds=STREAM_SECONDS,
             )
-        except ApiError as error:
+        except RequestFailed as error:
             return run_stream.answer(error.fault)
         return refusal_of(read_fault(reply)) if reply else run_stream.answer(_LOST)
 
@@ -121,7 +121,7 @@ class ConsoleClient(TinyFishClient):
         Return one of the account's lists, without secrets.
 
         Raises:
-            ApiError: It could not be read, or the account has no right to it.
+            RequestFailed: It could not be read, or the account has no right to it.
         """
         reply = await self._http.send("GET", listing.path, seconds=READ_SECONDS)
         return read_entries(reply, listing)
@@ -131,7 +131,7 @@ class ConsoleClient(TinyFishClient):
         Return the account's wallet, as a mapping and as the text that the API sent.
 
         Raises:
-            ApiError: It could not be read; status 404 if the account has no wallet.
+            RequestFailed: It could not be read; status 404 if the account has no wallet.
         """
         reply = await self._http.send("GET", endpoint_paths.WALLET, seconds=READ_SECONDS)
         read_members(reply)
@@ -165,7 +165,9 @@ class _RunStream:
         """Return what became of the create request; *fault* is how the stream ended."""
         if self._run_id is not None:
             return Created(run_ids=(self._run_id,))
-        return Refused(fault=fault) if fault.kind is FaultKind.NOT_SENT else Unanswered(fault=fault)
+        return (
+            Refused(fault=fault) if fault.kind is ApiFaultKind.NOT_SENT else Unanswered(fault=fault)
+        )
 
 
 def query_of(

@@ -11,7 +11,7 @@ from typing import Any, Self, cast
 import anyio
 import httpx
 
-from batchrunner.model import ApiError, ApiFault, FaultKind
+from batchrunner.model import ApiFault, ApiFaultKind, RequestFailed
 
 #: Maximum size of an answer, decoded: 483 bytes of gzip can contain 200 MB.
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
@@ -99,8 +99,8 @@ class Http:
         Send one request and return the whole answer, whatever its status.
 
         Raises:
-            ApiError: No answer came within *seconds*, or an unusable one. Its fault is NOT_SENT
-                only if no byte of the request can have left.
+            RequestFailed: No answer came within *seconds*, or an unusable one. Its fault is
+                NOT_SENT only if no byte of the request can have left.
         """
         with _api_errors(seconds):
             async with self._client.stream(method, path, params=query, json=body) as response:
@@ -122,7 +122,7 @@ class Http:
         without a chunk, after *seconds*, or after MAX_ANSWER_BYTES.
 
         Raises:
-            ApiError: As for `send`; some chunks may have been passed before.
+            RequestFailed: As for `send`; some chunks may have been passed before.
         """
         with _api_errors(seconds):
             async with self._client.stream("POST", path, json=body) as response:
@@ -165,32 +165,32 @@ def _checked_url(base_url: str) -> httpx.URL:
 
 @contextmanager
 def _api_errors(seconds: float) -> Iterator[None]:
-    """Give the block so many seconds, and turn errors of its request into ApiError."""
+    """Give the block so many seconds, and turn errors of its request into RequestFailed."""
     try:
         with anyio.fail_after(seconds):
             yield
     except _NOT_SENT as error:
-        raise _fault(FaultKind.NOT_SENT, f"The API cannot be reached: {error}") from error
+        raise _fault(ApiFaultKind.NOT_SENT, f"The API cannot be reached: {error}") from error
     except TimeoutError as error:
         message = f"The API gave no whole answer within {seconds:g} s"
-        raise _fault(FaultKind.INTERRUPTED, message) from error
+        raise _fault(ApiFaultKind.INTERRUPTED, message) from error
     except httpx.DecodingError as error:
         message = f"The answer's compression is broken: {error}"
-        raise _fault(FaultKind.MALFORMED, message) from error
+        raise _fault(ApiFaultKind.MALFORMED, message) from error
     except (httpx.InvalidURL, UnicodeError) as error:
         # httpx parses the target of a redirect even if it is not followed.
         message = "The answer leads to an address that is none"
-        raise _fault(FaultKind.MALFORMED, message) from error
+        raise _fault(ApiFaultKind.MALFORMED, message) from error
     except httpx.HTTPError as error:
         message = "The connection to the API broke before the answer was whole"
-        raise _fault(FaultKind.INTERRUPTED, message) from error
+        raise _fault(ApiFaultKind.INTERRUPTED, message) from error
 
 
 async def _pass_chunks(
     response: httpx.Response, take: Callable[[bytes], bool], quiet: float
 ) -> None:
     if "," in response.headers.get("content-encoding", ""):
-        raise _fault(FaultKind.MALFORMED, "The answer is compressed more than once")
+        raise _fault(ApiFaultKind.MALFORMED, "The answer is compressed more than once")
     size, is_over = 0, False
     async with aclosing(cast("AsyncGenerator[bytes, None]", response.aiter_bytes())) as chunks:
         while not is_over and size <= MAX_ANSWER_BYTES:
@@ -205,7 +205,7 @@ async def _pass_chunks(
 
 async def _read_reply(response: httpx.Response) -> Reply:
     if "," in response.headers.get("content-encoding", ""):
-        raise _fault(FaultKind.MALFORMED, "The answer is compressed more than once")
+        raise _fault(ApiFaultKind.MALFORMED, "The answer is compressed more than once")
     body = bytearray()
     # Closed at once: an unfinished generator is closed only when it is garbage-collected.
     async with aclosing(cast("AsyncGenerator[bytes, None]", response.aiter_bytes())) as chunks:
@@ -213,16 +213,16 @@ async def _read_reply(response: httpx.Response) -> Reply:
             body += chunk
             if len(body) > MAX_ANSWER_BYTES:
                 raise _fault(
-                    FaultKind.TOO_LARGE,
+                    ApiFaultKind.TOO_LARGE,
                     f"The answer is larger than {MAX_ANSWER_BYTES // 1024**2} MB",
                 )
     return Reply(status=response.status_code, headers=response.headers, body=bytes(body))
 
 
-def _fault(kind: FaultKind, message: str) -> ApiError:
-    return ApiError(ApiFault(kind=kind, message=message))
+def _fault(kind: ApiFaultKind, message: str) -> RequestFailed:
+    return RequestFailed(ApiFault(kind=kind, message=message))
 
 
-def malformed(message: str) -> ApiError:
+def malformed(message: str) -> RequestFailed:
     """Return the error for an answer that is not the API's."""
-    return _fault(FaultKind.MALFORMED, message)
+    return _fault(ApiFaultKind.MALFORMED, message)

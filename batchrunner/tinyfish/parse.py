@@ -11,9 +11,9 @@ from batchrunner.api_facts.error_codes import STATUS_BY_CODE
 from batchrunner.api_facts.limits import MAX_RUN_ID_LENGTH
 from batchrunner.classify import MAX_CODE_LENGTH, MAX_MESSAGE_LENGTH, shortened
 from batchrunner.model import (
-    ApiError,
     ApiFault,
-    FaultKind,
+    ApiFaultKind,
+    RequestFailed,
     Run,
     RunError,
     RunListing,
@@ -33,14 +33,14 @@ def read_members(reply: Reply) -> dict[str, str]:
     Return the members of the object in a successful answer.
 
     Raises:
-        ApiError: The answer is an error, or no JSON object.
+        RequestFailed: The answer is an error, or no JSON object.
     """
     try:
         found = members(text_of(reply))
     except ValueError as error:
-        raise ApiError(_malformed(reply)) from error
+        raise RequestFailed(_malformed(reply)) from error
     if not 200 <= reply.status < 300:
-        raise ApiError(read_fault(reply))
+        raise RequestFailed(read_fault(reply))
     return found
 
 
@@ -61,7 +61,7 @@ def read_fault(reply: Reply) -> ApiFault:
     if status is None:
         return _malformed(reply)
     return ApiFault(
-        kind=FaultKind.STATUS,
+        kind=ApiFaultKind.STATUS,
         status=status,
         code=code,
         message=_message(error.get("message")) or code or f"HTTP {status}",
@@ -73,7 +73,7 @@ def read_fault(reply: Reply) -> ApiFault:
 def _malformed(reply: Reply) -> ApiFault:
     # A proxy, a captive portal or a truncated answer: its status is not about our request.
     return ApiFault(
-        kind=FaultKind.MALFORMED,
+        kind=ApiFaultKind.MALFORMED,
         status=reply.status,
         message=f"The answer (HTTP {reply.status}) is not the API's",
         retry_after=_header_wait(reply.headers),

@@ -1,4 +1,4 @@
-"""Answers webhooks: a request to the secret path wakes the poller; its content is not used."""
+"""Answers the API's webhooks: each request only wakes the poller; its content is not used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server that does to a connection whatever a test tells it to, and an API that says anything."""
+"""A server with faulty connections, and a fake API with any answers."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Talk:
 
 
 class Wire:
-    """A port on this machine whose connections all meet the same fate."""
+    """A port on this machine whose connections all have the same fault."""
 
     def __init__(self, behave: Behave) -> None:
         self._behave = behave
@@ -135,20 +135,20 @@ def raw(body: bytes, status: int = 200, **headers: str) -> httpx.Response:
     return httpx.Response(status, headers=named, stream=Parts([body]))
 
 
-class Said:
+class FakeApi:
     """An API that gives prepared answers, and remembers what it was asked."""
 
     def __init__(
         self, *answers: httpx.Response | Exception | Callable[..., httpx.Response]
     ) -> None:
         self._answers = list(answers)
-        self.asked: list[httpx.Request] = []
+        self.requests: list[httpx.Request] = []
         self.api = TinyFishClient(
             "https://api.test", KEY, transport=httpx.MockTransport(self._answer)
         )
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(request)
+        self.requests.append(request)
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         if isinstance(answer, Exception):
             raise answer

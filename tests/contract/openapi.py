@@ -27,7 +27,7 @@ _POINTER = "/~"
 _REGISTRY = jsonschema_rs.Registry([(_NAME, _DOCUMENT)])
 #: Nobody but a browser asks for these, and the contract leaves them out.
 _OUTSIDE = ("/v1/vault/", "/v1/profiles", "/live/", "/runs/", "/artifacts/")
-#: Variants and answers by which the sandbox leaves the contract, as it was told to.
+#: Variants and answers of the sandbox that break the contract on purpose.
 STRAYS = frozenset(
     {
         ("run_batch", "missing"),
@@ -177,14 +177,14 @@ class Judged:
             sent.extend(message.get("body", b""))
             return message
 
-        async def told(message: Message) -> None:
+        async def checked_send(message: Message) -> None:
             nonlocal whole
             head.update(message if message["type"] == "http.response.start" else {})
             answer.extend(message.get("body", b""))
             whole = message["type"] == "http.response.body" and not message.get("more_body")
             await send(message)
 
-        await self._app(scope, received, told)
+        await self._app(scope, received, checked_send)
         if whole:
             self._judge(scope, bytes(sent), head, bytes(answer))
 

@@ -1,4 +1,4 @@
-"""A few runs for which the API refuses a whole request: they are told from the others."""
+"""A few runs for which the API refuses a whole request: the client finds them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import httpx
 import pytest
-from api_wire import Said
+from api_wire import FakeApi
 
-from batchrunner.model import ApiError, Run, RunStatus, Unreadable
+from batchrunner.model import RequestFailed, Run, RunStatus, Unreadable
 from batchrunner.tinyfish.client import MAX_SPLIT_REQUESTS
 
 pytestmark = pytest.mark.anyio
@@ -38,42 +38,42 @@ HUNDRED = [f"run-{number:03}" for number in range(100)]
 
 @pytest.mark.parametrize("status", [400, 413, 422])
 async def test_one_bad_id_is_found_and_ninety_nine_are_seen(status: int) -> None:
-    said = Said(refuses({"run-042"}, status))
-    async with said.api as api:
+    fake = FakeApi(refuses({"run-042"}, status))
+    async with fake.api as api:
         found = await api.get_many(HUNDRED)
     assert sorted(found) == HUNDRED
     assert found.pop("run-042") == Unreadable(run_id="run-042", message="A bad id")
     assert all(isinstance(run, Run) for run in found.values())
-    assert len(said.asked) <= 16
+    assert len(fake.requests) <= 16
 
 
 async def test_one_bad_id_keeps_no_other_run_from_being_cancelled() -> None:
-    said = Said(refuses({"run-007"}))
-    async with said.api as api:
+    fake = FakeApi(refuses({"run-007"}))
+    async with fake.api as api:
         cancelled = await api.cancel_many(HUNDRED)
     assert cancelled == dict.fromkeys([r for r in HUNDRED if r != "run-007"], RunStatus.RUNNING)
 
 
-async def test_a_refusal_that_is_about_no_single_run_is_told_as_it_came() -> None:
-    said = Said(refuses(set(HUNDRED)))
-    async with said.api as api:
-        with pytest.raises(ApiError, match="A bad id"):
+async def test_a_refusal_that_is_about_no_single_run_is_reported_as_it_came() -> None:
+    fake = FakeApi(refuses(set(HUNDRED)))
+    async with fake.api as api:
+        with pytest.raises(RequestFailed, match="A bad id"):
             await api.get_many(HUNDRED)
-    assert len(said.asked) <= MAX_SPLIT_REQUESTS
+    assert len(fake.requests) <= MAX_SPLIT_REQUESTS
 
 
 async def test_of_many_bad_ids_not_all_are_looked_for_in_one_look() -> None:
-    said = Said(refuses(set(HUNDRED[::2])))
-    async with said.api as api:
+    fake = FakeApi(refuses(set(HUNDRED[::2])))
+    async with fake.api as api:
         found = await api.get_many(HUNDRED)
-    assert len(said.asked) <= MAX_SPLIT_REQUESTS
+    assert len(fake.requests) <= MAX_SPLIT_REQUESTS
     assert 0 < len(found) < 100
 
 
 @pytest.mark.parametrize("status", [401, 404, 429, 500, 503])
 async def test_other_errors_are_no_runs_fault_and_not_asked_about_in_halves(status: int) -> None:
-    said = Said(refuses({"run-042"}, status))
-    async with said.api as api:
-        with pytest.raises(ApiError):
+    fake = FakeApi(refuses({"run-042"}, status))
+    async with fake.api as api:
+        with pytest.raises(RequestFailed):
             await api.get_many(HUNDRED)
-    assert len(said.asked) == 1
+    assert len(fake.requests) == 1

@@ -12,9 +12,16 @@ import httpx
 import pytest
 import trio
 import trio.testing
-from api_wire import KEY, Said, jobs, raw
+from api_wire import KEY, FakeApi, jobs, raw
 
-from batchrunner.model import ApiError, CreateAnswer, Created, FaultKind, Refused, Unanswered
+from batchrunner.model import (
+    ApiFaultKind,
+    CreateAnswer,
+    Created,
+    Refused,
+    RequestFailed,
+    Unanswered,
+)
 from batchrunner.tinyfish.client import CREATE_SECONDS, READ_SECONDS, TinyFishClient
 
 pytestmark = pytest.mark.anyio
@@ -25,13 +32,13 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-async def batch(said: Said, count: int = 3) -> CreateAnswer:
-    async with said.api as api:
+async def batch(fake: FakeApi, count: int = 3) -> CreateAnswer:
+    async with fake.api as api:
         return await api.create(jobs(count), None)
 
 
-async def single(said: Said) -> CreateAnswer:
-    async with said.api as api:
+async def single(fake: FakeApi) -> CreateAnswer:
+    async with fake.api as api:
         return await api.create_one(jobs(1)[0], None)
 
 
@@ -47,30 +54,30 @@ def error(code: str | None = "INVALID_INPUT", **more: Any) -> dict[str, Any]:
 
 
 async def test_a_batch_is_one_request_with_its_schema_beside_its_runs() -> None:
-    said = Said(answers({"run_ids": ["a", "b"], "error": None}))
+    fake = FakeApi(answers({"run_ids": ["a", "b"], "error": None}))
     runs, schema = jobs(2), {"type": "object"}
-    async with said.api as api:
+    async with fake.api as api:
         assert await api.create(runs, schema) == Created(run_ids=("a", "b"))
-    [request] = said.asked
+    [request] = fake.requests
     assert (request.method, request.url.path) == ("POST", "/v1/automation/run-batch")
     assert json.loads(request.content) == {"runs": runs, "output_schema": schema}
 
 
 async def test_a_single_run_is_one_request_with_its_schema_inside() -> None:
-    said = Said(answers({"run_id": "a", "error": None}))
+    fake = FakeApi(answers({"run_id": "a", "error": None}))
     run = {**jobs(1)[0], "use_vault": True}
-    async with said.api as api:
+    async with fake.api as api:
         assert await api.create_one(run, {"type": "object"}) == Created(run_ids=("a",))
-    [request] = said.asked
+    [request] = fake.requests
     assert (request.method, request.url.path) == ("POST", "/v1/automation/run-async")
     assert json.loads(request.content) == {**run, "output_schema": {"type": "object"}}
     assert "output_schema" not in run
 
 
 async def test_without_a_schema_none_is_sent() -> None:
-    said = Said(answers({"run_ids": ["a"]}))
-    await batch(said, 1)
-    assert "output_schema" not in json.loads(said.asked[0].content)
+    fake = FakeApi(answers({"run_ids": ["a"]}))
+    await batch(fake, 1)
+    assert "output_schema" not in json.loads(fake.requests[0].content)
 
 
 # ---- a success that is none ----
@@ -108,22 +115,22 @@ async def test_without_a_schema_none_is_sent() -> None:
     ],
 )
 async def test_a_success_without_as_many_different_ids_as_runs_is_unanswered(body: Any) -> None:
-    said = Said(answers(body))
-    assert isinstance(await batch(said), Unanswered)
-    assert len(said.asked) == 1
+    fake = FakeApi(answers(body))
+    assert isinstance(await batch(fake), Unanswered)
+    assert len(fake.requests) == 1
 
 
 @pytest.mark.parametrize("status", [200, 201, 202])
 async def test_ids_may_come_with_any_success_and_more_beside_them(status: int) -> None:
     body = {"run_ids": ["a", "b", "c"], "batch_id": 7}
-    assert await batch(Said(answers(body, status))) == Created(run_ids=("a", "b", "c"))
+    assert await batch(FakeApi(answers(body, status))) == Created(run_ids=("a", "b", "c"))
 
 
 @pytest.mark.parametrize("status", [307, 400, 402, 429, 500, 503])
 @pytest.mark.parametrize("ids", [["a", "b", "c"], ["a", None, "c"], [7], "a"])
 async def test_ids_that_come_with_a_failure_are_no_refusal(ids: Any, status: int) -> None:
-    said = Said(answers({"run_ids": ids, "error": error()}, status))
-    assert isinstance(await batch(said), Unanswered)
+    fake = FakeApi(answers({"run_ids": ids, "error": error()}, status))
+    assert isinstance(await batch(fake), Unanswered)
 
 
 @pytest.mark.parametrize("status", [200, 207, 400])
@@ -138,7 +145,7 @@ async def test_ids_that_come_with_a_failure_are_no_refusal(ids: Any, status: int
     ],
 )
 async def test_an_id_that_stands_elsewhere_is_no_refusal_either(body: Any, status: int) -> None:
-    assert isinstance(await batch(Said(answers(body, status))), Unanswered)
+    assert isinstance(await batch(FakeApi(answers(body, status))), Unanswered)
 
 
 CODES = [
@@ -155,17 +162,17 @@ CODES = [
 @pytest.mark.parametrize("ids", [None, []])
 @pytest.mark.parametrize(("code", "status"), CODES)
 async def test_a_refusal_that_comes_with_200_is_one(code: str, status: int, ids: Any) -> None:
-    answer = await batch(Said(answers({"run_ids": ids, "error": error(code)})))
+    answer = await batch(FakeApi(answers({"run_ids": ids, "error": error(code)})))
     assert isinstance(answer, Refused)
     assert (answer.fault.status, answer.fault.message) == (status, "No")
-    alone = await single(Said(answers({"run_id": None, "error": error(code)})))
+    alone = await single(FakeApi(answers({"run_id": None, "error": error(code)})))
     assert isinstance(alone, Refused)
 
 
 @pytest.mark.parametrize("code", ["INTERNAL_ERROR", "SERVICE_BUSY", "TIMEOUT", "TASK_FAILED", None])
 async def test_any_other_error_that_comes_with_200_is_unanswered(code: str | None) -> None:
     assert isinstance(
-        await batch(Said(answers({"run_ids": None, "error": error(code)}))), Unanswered
+        await batch(FakeApi(answers({"run_ids": None, "error": error(code)}))), Unanswered
     )
 
 
@@ -189,22 +196,22 @@ SHAPES: list[tuple[Any, dict[int, str]]] = [
 async def test_a_refusal_in_every_shape_of_the_api(
     body: Any, issues: dict[int, str], status: int
 ) -> None:
-    said = Said(answers(body, status))
-    answer = await batch(said)
+    fake = FakeApi(answers(body, status))
+    answer = await batch(fake)
     assert isinstance(answer, Refused)
-    assert (answer.fault.kind, answer.fault.status) == (FaultKind.STATUS, status)
+    assert (answer.fault.kind, answer.fault.status) == (ApiFaultKind.STATUS, status)
     assert answer.fault.issues == issues
-    assert len(said.asked) == 1
+    assert len(fake.requests) == 1
 
 
 @pytest.mark.parametrize("status", [408, 409, 425, 500, 502, 503, 504, 599])
 @pytest.mark.parametrize("body", [body for body, _ in SHAPES])
 async def test_an_error_behind_which_runs_may_exist_is_unanswered(body: Any, status: int) -> None:
-    said = Said(answers(body, status, **{"Retry-After": "9"}))
-    answer = await batch(said)
+    fake = FakeApi(answers(body, status, **{"Retry-After": "9"}))
+    answer = await batch(fake)
     assert isinstance(answer, Unanswered)
     assert answer.fault.retry_after == timedelta(seconds=9)
-    assert len(said.asked) == 1
+    assert len(fake.requests) == 1
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 413, 422, 429, 451, 501])
@@ -214,7 +221,7 @@ async def test_an_error_behind_which_runs_may_exist_is_unanswered(body: Any, sta
 async def test_a_status_of_something_that_is_not_the_api_refuses_nothing(
     body: bytes, status: int
 ) -> None:
-    assert isinstance(await batch(Said(raw(body, status))), Unanswered)
+    assert isinstance(await batch(FakeApi(raw(body, status))), Unanswered)
 
 
 @pytest.mark.parametrize(
@@ -223,7 +230,7 @@ async def test_a_status_of_something_that_is_not_the_api_refuses_nothing(
 )
 async def test_a_throttle_says_how_long(value: str, seconds: float) -> None:
     headers = {"Retry-After": value, "Date": "Thu, 03 Sep 2026 03:00:00 GMT"}
-    answer = await batch(Said(answers({"error": error("RATE_LIMIT_EXCEEDED")}, 429, **headers)))
+    answer = await batch(FakeApi(answers({"error": error("RATE_LIMIT_EXCEEDED")}, 429, **headers)))
     assert isinstance(answer, Refused)
     assert (answer.fault.retry_after or timedelta(0)) == timedelta(seconds=seconds)
 
@@ -247,13 +254,13 @@ NOT_SENT = {
     "kind", sorted(kinds_of(httpx.RequestError), key=lambda kind: kind.__name__)
 )
 async def test_only_five_failures_say_that_nothing_was_sent(kind: type[httpx.HTTPError]) -> None:
-    said = Said(kind("it failed"))  # type: ignore[call-arg]
-    answer = await batch(said)
+    fake = FakeApi(kind("it failed"))  # type: ignore[call-arg]
+    answer = await batch(fake)
     assert isinstance(answer, Refused if kind in NOT_SENT else Unanswered)
-    assert (answer.fault.kind is FaultKind.NOT_SENT) is (kind in NOT_SENT)
+    assert (answer.fault.kind is ApiFaultKind.NOT_SENT) is (kind in NOT_SENT)
     if kind in NOT_SENT:
         assert "it failed" in answer.fault.message
-    assert len(said.asked) == 1
+    assert len(fake.requests) == 1
 
 
 # ---- the deadline, on virtual time ----
@@ -273,10 +280,10 @@ class Stalling(httpx.AsyncBaseTransport):
 
     def __init__(self, where: str) -> None:
         self._where = where
-        self.asked = 0
+        self.requests = 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        self.asked += 1
+        self.requests += 1
         if self._where == "before the answer":
             await anyio.sleep_forever()
         return httpx.Response(200, stream=Slow())
@@ -301,17 +308,17 @@ def test_a_create_never_takes_longer_than_its_deadline(where: str) -> None:
         async with TinyFishClient("https://api.test", KEY, transport=transport) as api:
             answer = await api.create(jobs(2), None)
         assert isinstance(answer, Unanswered)
-        assert answer.fault.kind is FaultKind.INTERRUPTED
+        assert answer.fault.kind is ApiFaultKind.INTERRUPTED
 
     assert later(create) == pytest.approx(CREATE_SECONDS)
-    assert transport.asked == 1
+    assert transport.requests == 1
 
 
 @pytest.mark.parametrize("where", ["before the answer", "inside the answer"])
 def test_no_read_takes_longer_than_its_deadline(where: str) -> None:
     async def get() -> None:
         async with TinyFishClient("https://api.test", KEY, transport=Stalling(where)) as api:
-            with pytest.raises(ApiError):
+            with pytest.raises(RequestFailed):
                 await api.get_many(["a"])
 
     assert later(get) == pytest.approx(READ_SECONDS)
@@ -326,7 +333,7 @@ async def test_our_own_cancellation_is_no_answer() -> None:
                 await anyio.wait_all_tasks_blocked()
                 scope.cancel()
     assert scope.cancelled_caught
-    assert transport.asked == 1
+    assert transport.requests == 1
 
 
 @pytest.mark.parametrize("place", ["mailto:x@y", "javascript:alert(1)", "http://xn--a/"])

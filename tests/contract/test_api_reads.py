@@ -1,4 +1,4 @@
-"""Looking, searching and cancelling: what cannot be read is asked for in smaller parts, or told."""
+"""Reading, searching and cancelling: unreadable answers are requested in parts, or reported."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 import httpx
 import pytest
-from api_wire import Said, raw
+from api_wire import FakeApi, raw
 
 from batchrunner.model import (
-    ApiError,
     ApiFault,
-    FaultKind,
+    ApiFaultKind,
     NotFound,
+    RequestFailed,
     Run,
     RunListing,
     RunStatus,
@@ -45,23 +45,23 @@ def runs(*run_ids: str, **fields: Any) -> list[dict[str, Any]]:
     return [{"run_id": run_id, "status": "RUNNING", **fields} for run_id in run_ids]
 
 
-async def look(said: Said, *run_ids: str) -> dict[str, Any]:
-    async with said.api as api:
+async def read(fake: FakeApi, *run_ids: str) -> dict[str, Any]:
+    async with fake.api as api:
         return await api.get_many(run_ids)
 
 
-async def search(said: Said) -> list[str]:
-    return [run.run_id for run in (await listed(said)).runs]
+async def search(fake: FakeApi) -> list[str]:
+    return [run.run_id for run in (await listed(fake)).runs]
 
 
-async def listed(said: Said) -> RunListing:
-    async with said.api as api:
+async def listed(fake: FakeApi) -> RunListing:
+    async with fake.api as api:
         return await api.search("br-tok-")
 
 
-async def fault_of(said: Said, call: Callable[[Any], Any]) -> ApiFault:
-    async with said.api as api:
-        with pytest.raises(ApiError) as raised:
+async def fault_of(fake: FakeApi, call: Callable[[Any], Any]) -> ApiFault:
+    async with fake.api as api:
+        with pytest.raises(RequestFailed) as raised:
             await call(api)
     return raised.value.fault
 
@@ -70,46 +70,46 @@ async def fault_of(said: Said, call: Callable[[Any], Any]) -> ApiFault:
 
 
 async def test_what_is_shown_is_found_by_id_and_not_by_order() -> None:
-    said = Said(answers({"data": runs("c", "a", "b"), "not_found": None}))
-    found = await look(said, "a", "b", "c")
+    fake = FakeApi(answers({"data": runs("c", "a", "b"), "not_found": None}))
+    found = await read(fake, "a", "b", "c")
     assert list(found) == ["a", "b", "c"]
     assert all(isinstance(run, Run) and run.run_id == run_id for run_id, run in found.items())
-    assert json.loads(said.asked[0].content) == {"run_ids": ["a", "b", "c"]}
+    assert json.loads(fake.requests[0].content) == {"run_ids": ["a", "b", "c"]}
 
 
 @pytest.mark.parametrize("missing", [None, [], "b", {"b": 1}, [None, 7]])
 async def test_an_id_of_which_nothing_is_said_is_not_in_the_answer(missing: Any) -> None:
-    found = await look(Said(answers({"data": runs("a"), "not_found": missing})), "a", "b")
+    found = await read(FakeApi(answers({"data": runs("a"), "not_found": missing})), "a", "b")
     assert list(found) == ["a"]
 
 
-async def test_not_found_is_told_of_those_only_that_were_asked_for_and_not_shown() -> None:
-    said = Said(answers({"data": runs("a", "stranger"), "not_found": ["b", "a", "other", None]}))
-    found = await look(said, "a", "b", "c")
+async def test_not_found_is_reported_only_for_requested_runs_that_are_not_shown() -> None:
+    fake = FakeApi(answers({"data": runs("a", "stranger"), "not_found": ["b", "a", "other", None]}))
+    found = await read(fake, "a", "b", "c")
     assert list(found) == ["a", "b"]
     assert isinstance(found["a"], Run)
     assert found["b"] == NotFound(run_id="b")
 
 
 async def test_without_a_list_of_those_not_found_the_others_are_there() -> None:
-    assert list(await look(Said(answers({"data": runs("a")})), "a")) == ["a"]
+    assert list(await read(FakeApi(answers({"data": runs("a")})), "a")) == ["a"]
 
 
 @pytest.mark.parametrize("body", [{}, [], {"data": None}, {"data": {}}, {"runs": []}, "x", None])
 async def test_an_answer_without_runs_is_not_the_apis(body: Any) -> None:
-    fault = await fault_of(Said(answers(body)), lambda api: api.get_many(["a"]))
-    assert fault.kind is FaultKind.MALFORMED
-    assert await fault_of(Said(answers(body)), lambda api: api.search("x")) == fault
+    fault = await fault_of(FakeApi(answers(body)), lambda api: api.get_many(["a"]))
+    assert fault.kind is ApiFaultKind.MALFORMED
+    assert await fault_of(FakeApi(answers(body)), lambda api: api.search("x")) == fault
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 503])
-async def test_an_error_of_a_look_is_told_and_loses_no_run(status: int) -> None:
+async def test_an_error_of_a_read_is_reported_and_loses_no_run(status: int) -> None:
     body = {"error": {"code": "X", "message": "No"}}
-    fault = await fault_of(Said(answers(body, status)), lambda api: api.get_many(["a"]))
-    assert (fault.kind, fault.status) == (FaultKind.STATUS, status)
+    fault = await fault_of(FakeApi(answers(body, status)), lambda api: api.get_many(["a"]))
+    assert (fault.kind, fault.status) == (ApiFaultKind.STATUS, status)
     page = raw(b"<html>404</html>", status)
-    fault = await fault_of(Said(page), lambda api: api.get_many(["a"]))
-    assert (fault.kind, fault.status) == (FaultKind.MALFORMED, status)
+    fault = await fault_of(FakeApi(page), lambda api: api.get_many(["a"]))
+    assert (fault.kind, fault.status) == (ApiFaultKind.MALFORMED, status)
 
 
 # ---- too much at once ----
@@ -136,11 +136,11 @@ async def test_the_one_run_that_is_too_large_is_found_and_the_others_are_seen(
 ) -> None:
     monkeypatch.setattr("batchrunner.tinyfish.http.MAX_ANSWER_BYTES", 20_000)
     run_ids = [f"r{at}" for at in range(100)]
-    said = Said(shows({"r41": "x" * 20_000}))
-    found = await look(said, *run_ids)
+    fake = FakeApi(shows({"r41": "x" * 20_000}))
+    found = await read(fake, *run_ids)
     assert list(found) == run_ids
     assert [run_id for run_id, seen in found.items() if isinstance(seen, Unreadable)] == ["r41"]
-    assert len(said.asked) <= 15
+    assert len(fake.requests) <= 15
 
 
 @ON_ASYNCIO
@@ -149,15 +149,15 @@ async def test_many_large_runs_are_all_seen_in_smaller_parts(
 ) -> None:
     monkeypatch.setattr("batchrunner.tinyfish.http.MAX_ANSWER_BYTES", 20_000)
     run_ids = [f"r{at}" for at in range(16)]
-    found = await look(Said(shows(dict.fromkeys(run_ids, "x" * 8_000))), *run_ids)
+    found = await read(FakeApi(shows(dict.fromkeys(run_ids, "x" * 8_000))), *run_ids)
     assert [type(seen) for seen in found.values()] == [Run] * 16
 
 
 @ON_ASYNCIO
 async def test_a_bomb_is_not_unpacked() -> None:
     bomb = gzip.compress(b" " * 40 * 1024 * 1024)
-    said = Said(lambda request: raw(bomb, content_encoding="gzip"))
-    found = await look(said, "a")
+    fake = FakeApi(lambda request: raw(bomb, content_encoding="gzip"))
+    found = await read(fake, "a")
     assert isinstance(found["a"], Unreadable)
     assert "32 MB" in found["a"].message
 
@@ -165,31 +165,31 @@ async def test_a_bomb_is_not_unpacked() -> None:
 @pytest.mark.parametrize("encoding", ["gzip, gzip", "gzip,gzip", "deflate, gzip"])
 async def test_what_is_packed_twice_is_not_unpacked(encoding: str) -> None:
     twice = gzip.compress(gzip.compress(b'{"data": []}'))
-    said = Said(raw(twice, content_encoding=encoding))
-    fault = await fault_of(said, lambda api: api.get_many(["a"]))
-    assert fault.kind is FaultKind.MALFORMED
+    fake = FakeApi(raw(twice, content_encoding=encoding))
+    fault = await fault_of(fake, lambda api: api.get_many(["a"]))
+    assert fault.kind is ApiFaultKind.MALFORMED
 
 
 # ---- one ----
 
 
 async def test_one_run_is_read_without_its_pictures() -> None:
-    said = Said(answers({"run_id": "a/b", "status": "COMPLETED", "result": {"n": 1}}))
-    async with said.api as api:
+    fake = FakeApi(answers({"run_id": "a/b", "status": "COMPLETED", "result": {"n": 1}}))
+    async with fake.api as api:
         assert (await api.get("a/b")).result == '{"n":1}'
-    url = said.asked[0].url
+    url = fake.requests[0].url
     assert url.raw_path == b"/v1/runs/a%2Fb?screenshots=none&html=none"
 
 
-async def test_one_run_that_is_not_there_is_told_by_its_status() -> None:
-    fault = await fault_of(Said(answers(MISSING, 404)), lambda api: api.get("a"))
-    assert (fault.kind, fault.status) == (FaultKind.STATUS, 404)
+async def test_one_run_that_is_not_there_is_known_by_its_status() -> None:
+    fault = await fault_of(FakeApi(answers(MISSING, 404)), lambda api: api.get("a"))
+    assert (fault.kind, fault.status) == (ApiFaultKind.STATUS, 404)
 
 
 @pytest.mark.parametrize("body", [{}, {"status": "COMPLETED"}, [], "x"])
 async def test_what_is_no_run_is_none(body: Any) -> None:
-    fault = await fault_of(Said(answers(body)), lambda api: api.get("a"))
-    assert fault.kind is FaultKind.MALFORMED
+    fault = await fault_of(FakeApi(answers(body)), lambda api: api.get("a"))
+    assert fault.kind is ApiFaultKind.MALFORMED
 
 
 # ---- searching ----
@@ -200,9 +200,9 @@ def page(found: list[dict[str, Any]], cursor: Any, **more: Any) -> httpx.Respons
 
 
 async def test_a_search_goes_through_all_pages_with_its_filters_repeated() -> None:
-    said = Said(page(runs("a", "b"), "c1"), page([], "c2"), page(runs("b", "c"), None))
-    assert await search(said) == ["a", "b", "c"]
-    asked = [dict(request.url.params) for request in said.asked]
+    fake = FakeApi(page(runs("a", "b"), "c1"), page([], "c2"), page(runs("b", "c"), None))
+    assert await search(fake) == ["a", "b", "c"]
+    asked = [dict(request.url.params) for request in fake.requests]
     assert [query.pop("cursor", None) for query in asked] == [None, "c1", "c2"]
     filters = {
         "goal": "br-tok-",
@@ -214,42 +214,42 @@ async def test_a_search_goes_through_all_pages_with_its_filters_repeated() -> No
 
 @pytest.mark.parametrize("pagination", [None, [], {}, {"next_cursor": ""}, {"next_cursor": 7}])
 async def test_a_page_that_says_nothing_of_another_is_the_last(pagination: Any) -> None:
-    said = Said(answers({"data": runs("a"), "pagination": pagination}))
-    assert await search(said) == ["a"]
-    assert await search(Said(answers({"data": runs("a")}))) == ["a"]
+    fake = FakeApi(answers({"data": runs("a"), "pagination": pagination}))
+    assert await search(fake) == ["a"]
+    assert await search(FakeApi(answers({"data": runs("a")}))) == ["a"]
 
 
 async def test_a_page_that_is_the_last_is_so_whatever_its_cursor() -> None:
-    assert await search(Said(page(runs("a"), "more", has_more=False))) == ["a"]
+    assert await search(FakeApi(page(runs("a"), "more", has_more=False))) == ["a"]
 
 
 @pytest.mark.parametrize("cursor", [None, "again"])
 async def test_a_page_that_insists_on_more_and_says_not_where_is_no_whole_list(cursor: Any) -> None:
     for total in ({}, {"total": 2}, {"total": "1"}):
-        said = Said(page(runs("a"), cursor, has_more=True, **total))
-        found = await listed(said)
+        fake = FakeApi(page(runs("a"), cursor, has_more=True, **total))
+        found = await listed(fake)
         assert ([run.run_id for run in found.runs], found.complete) == (["a"], False)
     # It does not know what it says: all that it counts are here.
-    assert (await listed(Said(page(runs("a"), cursor, has_more=True, total=1)))).complete
+    assert (await listed(FakeApi(page(runs("a"), cursor, has_more=True, total=1)))).complete
 
 
 async def test_a_cursor_that_leads_to_itself_is_the_end() -> None:
-    said = Said(page(runs("a"), "again"))
-    assert await search(said) == ["a"]
-    assert len(said.asked) == 2
+    fake = FakeApi(page(runs("a"), "again"))
+    assert await search(fake) == ["a"]
+    assert len(fake.requests) == 2
 
 
 async def test_a_list_without_an_end_is_no_whole_list() -> None:
-    said = Said(lambda request: page(runs("a"), f"c{len(said.asked)}"))
-    found = await listed(said)
+    fake = FakeApi(lambda request: page(runs("a"), f"c{len(fake.requests)}"))
+    found = await listed(fake)
     assert ([run.run_id for run in found.runs], found.complete) == (["a"], False)
-    assert len(said.asked) == MAX_SEARCH_PAGES
+    assert len(fake.requests) == MAX_SEARCH_PAGES
 
 
 async def test_a_list_that_goes_round_is_gone_through_once() -> None:
-    said = Said(lambda request: page(runs("a"), f"c{len(said.asked) % 3}"))
-    assert (await listed(said)).complete
-    assert len(said.asked) == 4
+    fake = FakeApi(lambda request: page(runs("a"), f"c{len(fake.requests) % 3}"))
+    assert (await listed(fake)).complete
+    assert len(fake.requests) == 4
 
 
 @pytest.mark.parametrize(
@@ -266,16 +266,16 @@ async def test_a_list_that_goes_round_is_gone_through_once() -> None:
         ({"run_id": True}, (), 1),
     ],
 )
-async def test_what_a_list_shows_and_cannot_be_taken_is_told(
+async def test_what_a_list_shows_and_cannot_be_read_is_reported(
     entry: Any, unsure: tuple[str, ...], nameless: int
 ) -> None:
-    found = await listed(Said(page([*runs("a"), entry], None)))
+    found = await listed(FakeApi(page([*runs("a"), entry], None)))
     assert [run.run_id for run in found.runs] == ["a"]
     assert (found.unclear, found.nameless, found.complete) == (unsure, nameless, True)
 
 
 async def test_a_number_is_the_id_of_the_run_that_was_asked_for_by_it() -> None:
-    found = await look(Said(answers({"data": runs(7), "not_found": [8]})), "7", "8")  # type: ignore[arg-type]
+    found = await read(FakeApi(answers({"data": runs(7), "not_found": [8]})), "7", "8")  # type: ignore[arg-type]
     assert [type(seen) for seen in found.values()] == [Run, NotFound]
 
 
@@ -293,14 +293,14 @@ async def test_pages_that_are_too_large_are_asked_for_with_fewer_runs(
             body["pagination"] = {"next_cursor": str(at + limit)}
         return raw(json.dumps(body).encode())
 
-    assert await search(Said(answer)) == [f"r{number}" for number in range(100)]
+    assert await search(FakeApi(answer)) == [f"r{number}" for number in range(100)]
 
 
 @ON_ASYNCIO
 async def test_a_list_with_a_run_that_no_page_can_show_is_not_whole() -> None:
     huge = gzip.compress(b" " * 40 * 1024 * 1024)
-    said = Said(lambda request: raw(huge, content_encoding="gzip"))
-    assert await listed(said) == RunListing(runs=(), complete=False)
+    fake = FakeApi(lambda request: raw(huge, content_encoding="gzip"))
+    assert await listed(fake) == RunListing(runs=(), complete=False)
 
 
 # ---- cancelling ----
@@ -315,33 +315,33 @@ async def test_a_list_with_a_run_that_no_page_can_show_is_not_whole() -> None:
         ({"run_id": "a", "status": "failed", "cancelled_at": None}, "FAILED"),
     ],
 )
-async def test_a_cancelled_run_is_told_as_it_is(body: Any, status: str) -> None:
-    one = Said(answers(body))
+async def test_a_cancelled_run_is_reported_as_it_is(body: Any, status: str) -> None:
+    one = FakeApi(answers(body))
     async with one.api as api:
         assert await api.cancel("a") is RunStatus(status)
-    assert (one.asked[0].method, one.asked[0].url.path) == ("POST", "/v1/runs/a/cancel")
-    many = Said(answers({"results": [body], "not_found": ["b"]}))
+    assert (one.requests[0].method, one.requests[0].url.path) == ("POST", "/v1/runs/a/cancel")
+    many = FakeApi(answers({"results": [body], "not_found": ["b"]}))
     async with many.api as api:
         assert await api.cancel_many(["a", "b"]) == {"a": RunStatus(status)}
-    assert json.loads(many.asked[0].content) == {"run_ids": ["a", "b"]}
+    assert json.loads(many.requests[0].content) == {"run_ids": ["a", "b"]}
 
 
 async def test_a_run_that_is_not_there_cannot_be_cancelled() -> None:
-    async with Said(answers(MISSING, 404)).api as api:
+    async with FakeApi(answers(MISSING, 404)).api as api:
         assert await api.cancel("a") is None
 
 
 async def test_a_page_that_is_not_the_apis_does_not_say_that_a_run_is_not_there() -> None:
-    fault = await fault_of(Said(raw(b"<html>404</html>", 404)), lambda api: api.cancel("a"))
-    assert fault.kind is FaultKind.MALFORMED
+    fault = await fault_of(FakeApi(raw(b"<html>404</html>", 404)), lambda api: api.cancel("a"))
+    assert fault.kind is ApiFaultKind.MALFORMED
 
 
 @pytest.mark.parametrize("body", [{}, {"results": None}, {"results": {}}, {"results": "x"}, []])
 async def test_an_answer_that_says_nothing_of_what_was_cancelled_is_told(body: Any) -> None:
-    fault = await fault_of(Said(answers(body)), lambda api: api.cancel_many(["a"]))
-    assert fault.kind is FaultKind.MALFORMED
+    fault = await fault_of(FakeApi(answers(body)), lambda api: api.cancel_many(["a"]))
+    assert fault.kind is ApiFaultKind.MALFORMED
 
 
 async def test_whom_the_api_does_not_know_is_not_cancelled() -> None:
-    async with Said(answers({"results": [], "not_found": ["a"]})).api as api:
+    async with FakeApi(answers({"results": [], "not_found": ["a"]})).api as api:
         assert await api.cancel_many(["a"]) == {}

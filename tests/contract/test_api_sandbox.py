@@ -13,10 +13,10 @@ from api_wire import KEY, jobs
 from openapi import judging
 
 from batchrunner.model import (
-    ApiError,
     Created,
     NotFound,
     Refused,
+    RequestFailed,
     Run,
     RunStatus,
     Unanswered,
@@ -98,8 +98,8 @@ async def test_one_run_is_created_with_its_schema(stage: Stage) -> None:
     assert stage.created == 3
 
 
-async def test_a_run_that_is_not_there_is_told_as_such(stage: Stage) -> None:
-    with pytest.raises(ApiError) as raised:
+async def test_a_run_that_is_not_there_is_reported_as_such(stage: Stage) -> None:
+    with pytest.raises(RequestFailed) as raised:
         await stage.api.get("nobody")
     assert raised.value.fault.status == 404
     assert await stage.api.cancel("nobody") is None
@@ -174,7 +174,7 @@ async def test_a_refusal_creates_nothing(stage: Stage, fault: str, status: int) 
         ("dropped_after", 2),
     ],
 )
-async def test_an_answer_that_is_none_tells_nothing_of_what_was_created(
+async def test_an_answer_that_is_none_says_nothing_of_what_was_created(
     stage: Stage, fault: str, created: int
 ) -> None:
     answer = await stage.api.create([*jobs(1), {"url": f"{FAULTS}{fault}", "goal": "Read"}], None)
@@ -191,7 +191,7 @@ async def test_a_silent_api_is_unanswered_after_the_deadline(
     assert stage.created == 1
 
 
-async def test_mistakes_are_told_with_their_places(stage: Stage) -> None:
+async def test_problems_are_reported_with_their_places(stage: Stage) -> None:
     runs = [*jobs(2), {"url": "shop.test", "goal": "Read"}, {"url": "https://a.test/", "goal": ""}]
     answer = await stage.api.create(runs, None)
     assert isinstance(answer, Refused)
@@ -214,6 +214,6 @@ async def test_an_empty_wallet_refuses_and_a_proxy_in_between_says_nothing() -> 
         answer = await api.create(jobs(1), None)
         assert isinstance(answer, Refused)
         assert answer.fault.status in (402, 403)
-        with pytest.raises(ApiError) as raised:
+        with pytest.raises(RequestFailed) as raised:
             await api.get_many(["a"])
         assert raised.value.fault.status == 502

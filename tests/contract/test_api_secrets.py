@@ -7,9 +7,9 @@ import traceback
 
 import httpx
 import pytest
-from api_wire import KEY, Parts, Said, Talk, Wire, http, jobs, nobody, raw
+from api_wire import KEY, FakeApi, Parts, Talk, Wire, http, jobs, nobody, raw
 
-from batchrunner.model import ApiError, Refused
+from batchrunner.model import Refused, RequestFailed
 from batchrunner.tinyfish.client import TinyFishClient
 from batchrunner.tinyfish.http import AddressError
 
@@ -42,7 +42,7 @@ async def use(api: TinyFishClient) -> str:
     for call in calls:
         try:
             await call()
-        except ApiError as error:
+        except RequestFailed as error:
             said += ["".join(traceback.format_exception(error)), repr(error), repr(error.fault)]
             said += [repr(error.__cause__), repr(error.__context__), str(error)]
     return "\n".join([*said, repr(api), repr(vars(api)), str(api)])
@@ -63,7 +63,7 @@ async def test_neither_failures_nor_logs_nor_reprs_show_the_key(
                 said = await use(api)
         assert len(wire.requests) == 7
         assert all(request.count(KEY.encode()) == 1 for request in wire.requests)
-    assert "ApiError" in said
+    assert "RequestFailed" in said
     assert KEY not in said
     assert KEY not in caplog.text
     assert "/v1/" not in caplog.text
@@ -80,11 +80,11 @@ def test_a_key_that_no_header_can_carry_is_refused_without_being_shown(key: str)
 
 @pytest.mark.anyio
 async def test_the_key_is_in_one_header_of_every_request_and_in_nothing_else() -> None:
-    said = Said(httpx.Response(200, json={}))
-    async with said.api as api:
+    fake = FakeApi(httpx.Response(200, json={}))
+    async with fake.api as api:
         await use(api)
-    assert len(said.asked) == 7
-    for request in said.asked:
+    assert len(fake.requests) == 7
+    for request in fake.requests:
         assert request.headers["X-API-Key"] == KEY
         assert "Authorization" not in request.headers
         others = [value for name, value in request.headers.items() if name != "x-api-key"]
@@ -95,11 +95,11 @@ async def test_the_key_is_in_one_header_of_every_request_and_in_nothing_else() -
 @pytest.mark.anyio
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_a_redirect_is_not_followed(status: int) -> None:
-    said = Said(lambda request: raw(b"", status, location="https://evil.test/"))
-    async with said.api as api:
+    fake = FakeApi(lambda request: raw(b"", status, location="https://evil.test/"))
+    async with fake.api as api:
         await use(api)
-    assert {request.url.host for request in said.asked} == {"api.test"}
-    assert len(said.asked) == 7
+    assert {request.url.host for request in fake.requests} == {"api.test"}
+    assert len(fake.requests) == 7
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_an_address_that_would_give_the_key_away_is_refused(address: str) -> Non
         ("http://[::1]:8000", "http://[::1]:8000"),
     ],
 )
-def test_an_address_that_is_safe_is_taken(address: str, origin: str) -> None:
+def test_a_safe_address_is_accepted(address: str, origin: str) -> None:
     assert TinyFishClient(address, KEY).origin == origin
 
 
@@ -158,14 +158,14 @@ async def test_no_proxy_stands_between_us_and_this_machine(
 @pytest.mark.anyio
 async def test_an_answer_that_repeats_the_key_in_a_cookie_takes_it_nowhere() -> None:
     headers = {"Set-Cookie": f"key={KEY}; Domain=evil.test"}
-    said = Said(lambda request: httpx.Response(200, headers=headers, stream=Parts([b"{}"])))
-    async with said.api as api:
+    fake = FakeApi(lambda request: httpx.Response(200, headers=headers, stream=Parts([b"{}"])))
+    async with fake.api as api:
         await use(api)
-    assert not any("cookie" in request.headers for request in said.asked)
+    assert not any("cookie" in request.headers for request in fake.requests)
 
 
 @pytest.mark.anyio
-async def test_another_secret_that_the_api_repeats_is_taken_out_of_its_answers() -> None:
+async def test_another_secret_that_the_api_repeats_is_removed_from_its_answers() -> None:
     secret = "c2VjcmV0LXBhdGgtb2YtYS1ydW4"
     said = f'{{"error": {{"code": "INVALID_INPUT", "message": "https://a.test/{secret}?"}}}}'
 

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-from api_wire import KEY, Said
+from api_wire import KEY, FakeApi
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,22 +48,22 @@ def streamed(*pieces: bytes | Exception | None) -> httpx.Response:
     )
 
 
-def told_by(said: Said, schema: Any = None) -> tuple[CreateAnswer, list[StreamEvent]]:
+def streamed_by(fake: FakeApi, schema: Any = None) -> tuple[CreateAnswer, list[StreamEvent]]:
     events: list[StreamEvent] = []
 
     async def listen() -> CreateAnswer:
-        transport = said.api._http._client._transport
+        transport = fake.api._http._client._transport
         async with ConsoleClient("https://api.test", KEY, transport=transport) as reader:
             return await reader.create_streaming(RUN, schema, events.append)
 
     return anyio.run(listen), events
 
 
-# ---- the run, as it is told ----
+# ---- the run, as its stream shows it ----
 
 
-def test_a_run_is_told_from_its_beginning_to_its_end() -> None:
-    said = Said(
+def test_a_run_is_reported_from_its_beginning_to_its_end() -> None:
+    fake = FakeApi(
         streamed(
             frame(STARTED),
             frame({"type": "STREAMING_URL", "run_id": "r-1", "streaming_url": "https://live.test"}),
@@ -73,13 +73,13 @@ def test_a_run_is_told_from_its_beginning_to_its_end() -> None:
             frame({"type": "PROGRESS", "run_id": "r-1", "purpose": "after the end"}),
         )
     )
-    answer, events = told_by(said, {"type": "object"})
+    answer, events = streamed_by(fake, {"type": "object"})
     assert answer == Created(run_ids=("r-1",))
     kinds = ["STARTED", "STREAMING_URL", "HEARTBEAT", "PROGRESS", "COMPLETE"]
     assert [event.kind for event in events] == kinds
     assert (events[1].address, events[3].says) == ("https://live.test", "Open the page")
     assert (events[4].status, events[4].says) == ("FAILED", "It broke")
-    assert json.loads(said.asked[0].content) == {**RUN, "output_schema": {"type": "object"}}
+    assert json.loads(fake.requests[0].content) == {**RUN, "output_schema": {"type": "object"}}
 
 
 def test_older_names_of_events_are_understood() -> None:
@@ -113,30 +113,30 @@ LOST: list[tuple[bytes | Exception | None, ...]] = [
 
 @pytest.mark.parametrize("pieces", LOST)
 def test_a_stream_that_names_no_run_leaves_it_unanswered_and_is_sent_once(pieces: Any) -> None:
-    said = Said(streamed(*pieces))
-    answer, _ = told_by(said)
+    fake = FakeApi(streamed(*pieces))
+    answer, _ = streamed_by(fake)
     assert isinstance(answer, Unanswered)
-    assert len(said.asked) == 1
+    assert len(fake.requests) == 1
 
 
 @pytest.mark.parametrize("end", [(), (httpx.ReadError("gone"),), (b"data: half",)])
 def test_a_stream_that_is_lost_after_it_named_the_run_has_created_it(end: Any) -> None:
-    said = Said(streamed(frame(STARTED), *end))
-    answer, _ = told_by(said)
+    fake = FakeApi(streamed(frame(STARTED), *end))
+    answer, _ = streamed_by(fake)
     assert answer == Created(run_ids=("r-1",))
-    assert len(said.asked) == 1
+    assert len(fake.requests) == 1
 
 
 def test_a_stream_that_is_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("batchrunner.tinyfish.console_client.QUIET_SECONDS", 0.01)
-    answer, _ = told_by(Said(streamed(frame(STARTED), None)))
+    answer, _ = streamed_by(FakeApi(streamed(frame(STARTED), None)))
     assert answer == Created(run_ids=("r-1",))
 
 
 def test_a_stream_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "MAX_ANSWER_BYTES", 1000)
     beats = [frame({"type": "HEARTBEAT"})] * 100
-    answer, events = told_by(Said(streamed(frame(STARTED), *beats, None)))
+    answer, events = streamed_by(FakeApi(streamed(frame(STARTED), *beats, None)))
     assert answer == Created(run_ids=("r-1",))
     assert len(events) < 60
 
@@ -150,14 +150,14 @@ def test_only_what_never_left_or_was_refused_by_the_api_creates_nothing() -> Non
         (httpx.Response(403, text="<html>"), Unanswered),
         (httpx.ReadTimeout("no"), Unanswered),
     ):
-        said = Said(answered)
-        assert isinstance(told_by(said)[0], kind), answered
-        assert len(said.asked) == 1
+        fake = FakeApi(answered)
+        assert isinstance(streamed_by(fake)[0], kind), answered
+        assert len(fake.requests) == 1
 
 
 def test_a_key_that_a_stream_repeats_is_not_passed_on() -> None:
     event = {"type": "PROGRESS", "run_id": "r-1", "purpose": f"with {KEY}"}
-    _, events = told_by(Said(streamed(frame(event))))
+    _, events = streamed_by(FakeApi(streamed(frame(event))))
     assert [event.says for event in events] == ["with ***"]
 
 
@@ -184,7 +184,7 @@ def test_lines_of_a_frame_belong_together() -> None:
     assert list(EventDecoder().feed(b"data: {\ndata: }\nid: 7\n\n\n\n")) == ["{\n}"]
 
 
-def test_a_line_that_is_too_long_is_passed_over_and_the_next_is_taken() -> None:
+def test_a_line_that_is_too_long_is_skipped_and_the_next_is_read() -> None:
     frames = EventDecoder()
     long = b"data: " + b"x" * (MAX_LINE_BYTES + 1)
     found = [

@@ -8,7 +8,14 @@ from collections.abc import Callable
 import pytest
 from api_wire import KEY, Behave, Talk, Wire, http, jobs, nobody
 
-from batchrunner.model import ApiError, CreateAnswer, Created, FaultKind, Refused, Unanswered
+from batchrunner.model import (
+    ApiFaultKind,
+    CreateAnswer,
+    Created,
+    Refused,
+    RequestFailed,
+    Unanswered,
+)
 from batchrunner.tinyfish.client import TinyFishClient
 
 pytestmark = pytest.mark.anyio
@@ -99,48 +106,48 @@ PARTLY = {
 }
 
 
-@pytest.mark.parametrize("fate", ARRIVED)
+@pytest.mark.parametrize("fault", ARRIVED)
 async def test_a_create_that_arrived_and_got_no_answer_is_unanswered_and_sent_once(
-    fate: str,
+    fault: str,
 ) -> None:
-    with Wire(ARRIVED[fate]) as wire:
+    with Wire(ARRIVED[fault]) as wire:
         answer = await create(wire.url)
     assert isinstance(answer, Unanswered)
     assert answer.fault.message
     assert (len(wire.requests), wire.connections) == (1, 1)
 
 
-@pytest.mark.parametrize("fate", PARTLY)
-async def test_a_create_that_was_cut_off_on_its_way_is_unanswered_and_sent_once(fate: str) -> None:
-    with Wire(PARTLY[fate]) as wire:
+@pytest.mark.parametrize("fault", PARTLY)
+async def test_a_create_that_was_cut_off_on_its_way_is_unanswered_and_sent_once(fault: str) -> None:
+    with Wire(PARTLY[fault]) as wire:
         answer = await create(wire.url, 100, "Read the price " * 2000)
     assert not isinstance(answer, Created)
     # A reset can come before the first byte; only then, nothing was sent for sure.
-    assert isinstance(answer, Unanswered) or fate == "reset at once"
-    assert answer.fault.kind in (FaultKind.INTERRUPTED, FaultKind.NOT_SENT)
+    assert isinstance(answer, Unanswered) or fault == "reset at once"
+    assert answer.fault.kind in (ApiFaultKind.INTERRUPTED, ApiFaultKind.NOT_SENT)
     assert (len(wire.requests), wire.connections) == (0, 1)
 
 
-@pytest.mark.parametrize("fate", ["silence", "drip", "drip of an answer that never ends"])
+@pytest.mark.parametrize("fault", ["silence", "drip", "drip of an answer that never ends"])
 async def test_an_answer_that_does_not_come_in_time_is_unanswered(
-    fate: str, monkeypatch: pytest.MonkeyPatch
+    fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("batchrunner.tinyfish.client.CREATE_SECONDS", 0.3)
     behave = {
         "silence": then(Talk.stay_silent),
         "drip": then(lambda talk: talk.drip(http(IDS + b" " * 10_000))),
         "drip of an answer that never ends": then(lambda talk: talk.drip(UNSIZED + b" " * 10_000)),
-    }[fate]
+    }[fault]
     with Wire(behave) as wire:
         answer = await create(wire.url)
     assert isinstance(answer, Unanswered)
-    assert (answer.fault.kind, len(wire.requests)) == (FaultKind.INTERRUPTED, 1)
+    assert (answer.fault.kind, len(wire.requests)) == (ApiFaultKind.INTERRUPTED, 1)
 
 
 async def test_a_connection_that_nobody_takes_is_refused_for_sure() -> None:
     answer = await create(nobody())
     assert isinstance(answer, Refused)
-    assert answer.fault.kind is FaultKind.NOT_SENT
+    assert answer.fault.kind is ApiFaultKind.NOT_SENT
     assert "cannot be reached" in answer.fault.message
 
 
@@ -160,9 +167,9 @@ async def test_no_other_host_ever_sees_anything(line: str) -> None:
         with Wire(says(moved)) as wire:
             assert isinstance(await create(wire.url), Unanswered)
             async with TinyFishClient(wire.url, KEY) as api:
-                with pytest.raises(ApiError):
+                with pytest.raises(RequestFailed):
                     await api.get_many(["r0"])
-                with pytest.raises(ApiError):
+                with pytest.raises(RequestFailed):
                     await api.cancel("r0")
     assert other.connections == 0
     assert len(wire.requests) == 3

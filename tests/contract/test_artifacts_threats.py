@@ -55,7 +55,7 @@ class World:
         self.lookups: list[str] = []
         self._hosts = hosts or {}
         self._answer = answer
-        self.taken = b""
+        self.received = b""
         self.fetcher = ArtifactDownloader(
             api,
             KEY,
@@ -73,7 +73,7 @@ class World:
         return self._hosts.get(host, (PUBLIC,))
 
     async def take(self, block: bytes) -> None:
-        self.taken += block
+        self.received += block
 
     async def address(self, address: str, kind: ArtifactKind = ArtifactKind.VIDEO) -> Downloaded:
         async with self.fetcher:
@@ -97,13 +97,13 @@ async def refused(brought: Any) -> DownloadFailed:
     return raised.value
 
 
-# ---- what is good is taken ----
+# ---- what is good is downloaded ----
 
 
 async def test_a_step_comes_by_the_key_and_a_recording_without_it() -> None:
     world = World(saying(JPEG, "image/jpeg"))
     brought = await world.step()
-    assert (brought.media, brought.size, world.taken) == ("image/jpeg", len(JPEG), JPEG)
+    assert (brought.media, brought.size, world.received) == ("image/jpeg", len(JPEG), JPEG)
     assert world.api[0].headers["X-API-Key"] == KEY
     assert world.api[0].url == f"{API}/v1/runs/run-1/steps/s-1/screenshot"
     world = World(saying(MP4))
@@ -209,7 +209,7 @@ async def test_a_name_server_that_changes_its_mind_is_not_asked_again() -> None:
     assert world.outside[0].url.host == PUBLIC
 
 
-def test_what_is_public_is_told_in_every_form() -> None:
+def test_what_is_public_is_recognized_in_every_form() -> None:
     assert all(map(is_public, [PUBLIC, "2606:2800:21f:cb07::1", f"::ffff:{PUBLIC}"]))
     assert not any(
         map(is_public, ["192.168.0.1", "::", "255.255.255.255", "name", "", "198.18.0.1"])

@@ -8,9 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
-from api_wire import KEY, Said, raw
+from api_wire import KEY, FakeApi, raw
 
-from batchrunner.model import ApiError, FaultKind, RunStatus
+from batchrunner.model import ApiFaultKind, RequestFailed, RunStatus
 from batchrunner.tinyfish.console_client import ConsoleClient, query_of
 from batchrunner.tinyfish.console_views import (
     MAX_STEPS_SHOWN,
@@ -29,8 +29,8 @@ def reply(body: Any, status: int = 200) -> Reply:
     return Reply(status=status, headers={}, body=json.dumps(body).encode())
 
 
-def reader(said: Said) -> ConsoleClient:
-    return ConsoleClient("https://api.test", KEY, transport=said.api._http._client._transport)
+def reader(fake: FakeApi) -> ConsoleClient:
+    return ConsoleClient("https://api.test", KEY, transport=fake.api._http._client._transport)
 
 
 def page(*run_ids: str, **pagination: Any) -> httpx.Response:
@@ -38,8 +38,8 @@ def page(*run_ids: str, **pagination: Any) -> httpx.Response:
     return httpx.Response(200, json={"data": data, "pagination": pagination})
 
 
-async def listed(said: Said) -> list[str]:
-    async with reader(said) as asking:
+async def listed(fake: FakeApi) -> list[str]:
+    async with reader(fake) as asking:
         pages = [each async for each in asking.pages({"limit": "2", "goal": "x"})]
     return [shown.run.run_id for each in pages for shown in each.runs]
 
@@ -70,16 +70,16 @@ def test_a_query_asks_for_what_was_given_and_for_nothing_else() -> None:
 
 
 async def test_pages_are_followed_with_the_filters_repeated() -> None:
-    said = Said(page("a", "b", next_cursor="c1", has_more=True), page("c", has_more=False))
-    assert await listed(said) == ["a", "b", "c"]
-    assert dict(said.asked[1].url.params) == {"limit": "2", "goal": "x", "cursor": "c1"}
+    fake = FakeApi(page("a", "b", next_cursor="c1", has_more=True), page("c", has_more=False))
+    assert await listed(fake) == ["a", "b", "c"]
+    assert dict(fake.requests[1].url.params) == {"limit": "2", "goal": "x", "cursor": "c1"}
 
 
 async def test_a_cursor_that_comes_again_ends_the_list() -> None:
-    said = Said(
+    fake = FakeApi(
         page("a", next_cursor="c1"), page("b", next_cursor="c2"), page("c", next_cursor="c1")
     )
-    assert await listed(said) == ["a", "b", "c"]
+    assert await listed(fake) == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("pagination", [None, [], {"total": "many", "next_cursor": 7}])
@@ -91,20 +91,20 @@ def test_a_page_without_sound_pagination_is_the_last(pagination: Any) -> None:
 
 @pytest.mark.parametrize("body", [{}, {"data": None}, {"data": {}}, {"runs": []}])
 def test_an_answer_without_a_list_is_no_empty_list(body: Any) -> None:
-    with pytest.raises(ApiError) as raised:
+    with pytest.raises(RequestFailed) as raised:
         read_page(reply(body))
-    assert raised.value.fault.kind is FaultKind.MALFORMED
+    assert raised.value.fault.kind is ApiFaultKind.MALFORMED
 
 
 # ---- one run ----
 
 
 async def test_a_run_is_shown_with_what_it_was_asked_to_show() -> None:
-    said = Said(httpx.Response(200, json={"run_id": "a/b", "status": "RUNNING", "steps": []}))
-    async with reader(said) as asking:
+    fake = FakeApi(httpx.Response(200, json={"run_id": "a/b", "status": "RUNNING", "steps": []}))
+    async with reader(fake) as asking:
         shown = await asking.show("a/b", screenshots="base64", html="url")
     assert shown.run.run_id == "a/b"
-    assert said.asked[0].url.raw_path == b"/v1/runs/a%2Fb?screenshots=base64&html=url"
+    assert fake.requests[0].url.raw_path == b"/v1/runs/a%2Fb?screenshots=base64&html=url"
 
 
 def test_older_spellings_are_shown_under_the_newest_names() -> None:
@@ -158,7 +158,7 @@ ITEM = {
 }
 
 
-def test_only_names_are_taken_of_a_vault() -> None:
+def test_only_names_are_read_from_a_vault() -> None:
     (item,) = read_entries(reply({"items": [ITEM, 7]}), VAULT_ITEMS)
     assert "hush" not in json.dumps(item)
     assert (item["itemId"], item["domains"], item["hasTotp"]) == ("cred:c:v:i", ["shop.test"], True)
@@ -172,14 +172,14 @@ def test_profiles_are_listed_without_what_makes_their_fingerprint() -> None:
 
 
 @pytest.mark.parametrize("body", [{}, {"items": None}, {"items": {}}, {"data": []}])
-def test_an_account_of_which_nothing_is_said_is_not_taken_for_empty(body: Any) -> None:
-    with pytest.raises(ApiError):
+def test_an_account_without_an_answer_does_not_count_as_empty(body: Any) -> None:
+    with pytest.raises(RequestFailed):
         read_entries(reply(body), VAULT_ITEMS)
 
 
 async def test_the_wallet_is_shown_as_the_api_sent_it() -> None:
-    said = Said(raw(b'{"available_balance": "12.50", "currency": "USD", "new": 1}'))
-    async with reader(said) as asking:
+    fake = FakeApi(raw(b'{"available_balance": "12.50", "currency": "USD", "new": 1}'))
+    async with reader(fake) as asking:
         plainly, text = await asking.wallet_details()
     assert plainly["available_balance"] == "12.50"
     assert json.loads(text)["new"] == 1

@@ -27,7 +27,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from batchrunner.model import Budget, FailureCategory
+from batchrunner.store.batches import list_batches, load_jobs
+from batchrunner.store.claims import claim_jobs
 from batchrunner.store.database import StoreError, migrations
+from batchrunner.store.health import foreign_changes
+from batchrunner.store.holds import start_hold
+from batchrunner.store.host_breaker import parked_hosts
+from batchrunner.store.leases import register_owner
 from batchrunner.store.schema import HEAD, metadata
 from batchrunner.store.store import Store
 from tests.fakes import NOW, job_file, owner
@@ -99,7 +105,7 @@ def test_opening_a_database_again_changes_nothing(address: str, engine: Engine) 
         before = checks(tx), indexes(tx)
     for _ in range(2):
         with closing(Store.open(address)) as store:
-            store.load(job_file(), NOW)
+            store.write(load_jobs, job_file(), NOW)
     with engine.connect() as tx:
         assert (checks(tx), indexes(tx)) == before
         assert tx.execute(text("SELECT count(*) FROM jobs")).scalar_one() == 1
@@ -124,7 +130,7 @@ def test_tables_of_the_schema_are_all_there_is(store: Store, engine: Engine) -> 
 
 
 def test_a_ledger_is_sound_after_its_first_jobs(store: Store, engine: Engine) -> None:
-    store.load(job_file(20), NOW)
+    store.write(load_jobs, job_file(20), NOW)
     with engine.connect() as tx:
         if tx.dialect.name == "sqlite":
             assert tx.exec_driver_sql("PRAGMA integrity_check").scalars().all() == ["ok"]
@@ -173,7 +179,7 @@ def test_budgets_in_the_syntax_of_job_files_become_values(
             {"settings": settings, "at": AT, "budget": set_later},
         )
     with closing(Store.open(address)) as store:
-        (batch,) = store.batches()
+        (batch,) = store.read(list_batches)
     assert batch.settings.budget == expected
     assert batch.settings.canary is not None
     assert batch.settings.canary.row_cost == Budget(money=Decimal("0.05"))
@@ -187,7 +193,9 @@ def test_a_budget_that_another_program_wrote_stays_as_it_is(address: str, empty:
             {"at": AT},
         )
     with closing(Store.open(address)) as store:
-        assert store.tampering(thorough=True).garbled == ("settings of row 1 in batches is 'x'",)
+        assert store.read(foreign_changes, thorough=True).garbled == (
+            "settings of row 1 in batches is 'x'",
+        )
 
 
 #: Rows of the tables that the migration replaces, in the order of their old columns.
@@ -213,9 +221,9 @@ def test_renamed_tables_keep_their_rows_and_number_new_ones(address: str, empty:
             named = ", ".join(f":{name}" for name in values)
             tx.execute(text(f"INSERT INTO {table} VALUES ({named})"), values)
     with closing(Store.open(address)) as store:
-        store.enlist(owner("bob"), NOW)
-        store.hold("bob", 1, NOW, "no credits", NOW)
-        (parked,) = store.parked(1)
+        store.write(register_owner, owner("bob"), NOW)
+        store.write(start_hold, "bob", 1, NOW, "no credits", NOW)
+        (parked,) = store.read(parked_hosts, 1)
         assert (parked.host, parked.failures, parked.failed_probes) == ("a.test", 4, 2)
     with empty.connect() as tx:
         for old, new in (("hosts", "host_escalations"), ("parking", "host_breakers")):
@@ -258,10 +266,10 @@ def test_what_the_first_ledgers_had_counted_is_told_apart_by_category(
             named = {name: value for name, value in given.items() if f":{name}" in statement}
             tx.execute(text(statement), named)
     with closing(Store.open(address)) as store:
-        (batch,) = store.batches()
+        (batch,) = store.read(list_batches)
         assert batch.settings.policy == {}
-        store.enlist(owner("bob"), NOW)
-        rides = store.claim("bob", batch.id, 100, NOW)[0].attempts
+        store.write(register_owner, owner("bob"), NOW)
+        rides = store.write(claim_jobs, "bob", batch.id, 100, NOW)[0].attempts
     expected = {FailureCategory.BLOCKED: 1, FailureCategory.SYSTEM_FAILURE: 1}
     assert [(ride.job.failures, ride.job.failures_by_category) for ride in rides] == [
         (2, expected),

@@ -26,6 +26,9 @@ from batchrunner.outputs import FORMATS
 from batchrunner.runner.runner import ExitReason, Runner
 from batchrunner.sandbox import Journal, Sandbox, SandboxConfig, SandboxRun
 from batchrunner.selftest.invariants import check_end
+from batchrunner.store.batches import list_batches
+from batchrunner.store.health import consistency_errors, foreign_changes, integrity_errors
+from batchrunner.store.reports import batch_counts, finished_jobs
 from batchrunner.store.store import Store
 from batchrunner.tinyfish.client import TinyFishClient
 from tests.simulator.simulated_batch import simulate
@@ -132,13 +135,13 @@ def test_the_finished_database_has_rows_in_every_table(address: str) -> None:
 
 
 def test_an_old_database_gives_the_same_exports(name: str, opened: Store) -> None:
-    batches = opened.batches()
+    batches = opened.read(list_batches)
     expected = {path.name for path in (FOLDER / f"{name}.expected").iterdir()} - {"status.json"}
     assert expected == {f"{batch.name}.{format}" for batch in batches for format in FORMATS}
     for batch in batches:
         for format in FORMATS:
             written = BytesIO()
-            FORMATS[format].write(lambda id=batch.id: opened.finished(id), written)  # type: ignore[misc]
+            FORMATS[format].write(lambda id=batch.id: finished_jobs(opened, id), written)  # type: ignore[misc]
             wanted = (FOLDER / f"{name}.expected" / f"{batch.name}.{format}").read_bytes()
             assert written.getvalue() == wanted, f"{batch.name}.{format}"
 
@@ -153,9 +156,9 @@ def test_an_old_database_has_the_same_status(name: str, old: str) -> None:
 
 
 def test_an_old_database_is_sound(opened: Store) -> None:
-    assert opened.broken_laws() == {}
-    assert opened.damage(thorough=True) == []
-    tampering = opened.tampering(thorough=True)
+    assert opened.read(consistency_errors) == {}
+    assert opened.read(integrity_errors, thorough=True) == []
+    tampering = opened.read(foreign_changes, thorough=True)
     assert (tampering.unlike, tampering.garbled, tampering.odd_results) == ((), (), ())
 
 
@@ -176,7 +179,7 @@ class Resumed:
 
     def __init__(self, store: Store, journal: Journal, killed_at: datetime) -> None:
         self.store, self.journal, self.killed_at = store, journal, killed_at
-        (self.batch,) = store.batches()
+        (self.batch,) = store.read(list_batches)
 
     def now(self) -> datetime:
         return self.killed_at + timedelta(seconds=anyio.current_time())
@@ -233,7 +236,9 @@ def test_a_batch_that_an_old_runner_left_comes_to_its_end(address: str, tmp_path
         resumed = Resumed(store, ledger, killed_at)
         assert lives_before(address) == {"running": 10, "unanswered": 2, "orphans": 1}
         assert simulate(resumed.run) is ExitReason.FINISHED
-        check_end(store, resumed.batch.id, store.tally(resumed.batch.id).total, ledger.runs)
+        check_end(
+            store, resumed.batch.id, store.read(batch_counts, resumed.batch.id).total, ledger.runs
+        )
         check_runs(address, store, resumed, ledger.runs)
 
 
@@ -253,7 +258,9 @@ def check_runs(address: str, store: Store, resumed: Resumed, runs: Sequence[Sand
     with connection(address) as tx:
         orphans = set(tx.execute(text(f"SELECT run_id FROM {TABLES['orphans']}")).scalars())
     assert len(orphans) == 1
-    jobs = [job for job in store.finished(resumed.batch.id) if job.state is not JobState.CANCELLED]
+    jobs = [
+        job for job in finished_jobs(store, resumed.batch.id) if job.state is not JobState.CANCELLED
+    ]
     # The first run of these fails; all others bring their job to its end.
     needed = {job.url: 2 if "system_failure/1" in job.url else 1 for job in jobs}
     assert Counter(run.url for run in runs if run.run_id not in orphans) == needed

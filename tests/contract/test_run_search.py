@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-from api_wire import Said
+from api_wire import FakeApi
 
 from batchrunner.model import Job, Submission, SubmittedAttempt
 from batchrunner.runner.run_search import search_runs
@@ -52,7 +52,7 @@ def search(age: timedelta, apart: timedelta) -> tuple[dict[int, str], int]:
     """Seek a run that a list shows cut, by an API whose clock is *apart*; count the requests."""
     theirs = NOW + apart
     page = {"total": 1, "next_cursor": None, "has_more": False}
-    said = Said(
+    fake = FakeApi(
         dated({"data": [run("Read [...]", theirs - age)], "pagination": page}, theirs),
         dated(
             {"data": [run("Read the price\n\n[ref br-abc-1]", theirs - age)], "not_found": []},
@@ -61,10 +61,10 @@ def search(age: timedelta, apart: timedelta) -> tuple[dict[int, str], int]:
     )
 
     async def ask() -> dict[int, str]:
-        async with said.api as api:
+        async with fake.api as api:
             return dict((await search_runs(api, SUBMISSION, NOW + timedelta(minutes=1))).runs)
 
-    return anyio.run(ask), len(said.asked)
+    return anyio.run(ask), len(fake.requests)
 
 
 @pytest.mark.parametrize("hours", [-30, -8, 0, 8, 30])

@@ -11,9 +11,18 @@ from batchrunner.model import Batch, FailureCategory
 from batchrunner.model.states import TimeBucket
 from batchrunner.model.time_and_cost import CostCause, Hold, TimeAndCostShare
 from batchrunner.policy.create_outcome import settle_absent
-from batchrunner.store.leases import LEASE
+from batchrunner.store.attempts import apply_poll
+from batchrunner.store.batches import bind_to_api, load_jobs
+from batchrunner.store.budget import set_step_price
+from batchrunner.store.controls import cancel_jobs, pause_batch, resume_batch
+from batchrunner.store.holds import current_hold, end_hold, start_hold
+from batchrunner.store.leases import LEASE, end_owner
+from batchrunner.store.orphans import add_orphans, close_orphans
+from batchrunner.store.reports import batch_counts, finished_jobs
 from batchrunner.store.schema import SubmissionState
 from batchrunner.store.store import Store
+from batchrunner.store.submissions import settle_submission
+from batchrunner.store.time_and_cost import batch_time_and_cost, final_job_keys, past_runs
 from tests.fakes import (
     NOW,
     after,
@@ -31,7 +40,7 @@ from tests.fakes import (
 
 
 def stages(store: Store, batch: Batch, seconds: float) -> dict[TimeBucket, float]:
-    found = store.account(batch.id, after(seconds)).buckets
+    found = batch_time_and_cost(store, batch.id, after(seconds)).buckets
     return {stage: span.total_seconds() for stage, span in found.items() if span}
 
 
@@ -43,8 +52,8 @@ def test_each_attempt_is_in_one_part_and_the_parts_are_the_tally(store: Store) -
         failure(bad, FailureCategory.GOAL_FAILURE, steps=2),
         retry(again, after(40), FailureCategory.BLOCKED, steps=3),
     ]
-    store.apply("alice", verdicts, [], after(10))
-    found = store.account(batch.id, after(10))
+    apply_poll(store, "alice", verdicts, [], after(10))
+    found = batch_time_and_cost(store, batch.id, after(10))
     ten = timedelta(seconds=10)
     assert found.causes == {
         CostCause.SUCCEEDED: TimeAndCostShare(attempts=1, steps=5, time=ten),
@@ -52,46 +61,52 @@ def test_each_attempt_is_in_one_part_and_the_parts_are_the_tally(store: Store) -
         FailureCategory.BLOCKED: TimeAndCostShare(attempts=1, steps=3, time=ten),
         CostCause.IN_FLIGHT: TimeAndCostShare(attempts=2, unbilled=2, time=2 * ten),
     }
-    assert found.whole.steps == store.tally(batch.id).steps == 10
+    assert found.whole.steps == store.read(batch_counts, batch.id).steps == 10
     assert (found.jobs, found.time) == (6, 6 * ten)
 
 
 def test_orphans_are_among_the_credits(store: Store) -> None:
     batch = begin(store, 1)
     (submission,) = claim(store, batch)
-    store.settle(
-        "alice", submission, SubmissionState.ABSENT, settle_absent(submission, NOW), NOW, "lost"
+    store.write(
+        settle_submission,
+        "alice",
+        submission,
+        SubmissionState.ABSENT,
+        settle_absent(submission, NOW),
+        NOW,
+        "lost",
     )
-    store.disown(batch.id, submission, ["stray-1", "stray-2"], NOW)
-    store.bury([("stray-1", run("stray-1", steps=3))], NOW)
-    found = store.account(batch.id, NOW)
+    store.write(add_orphans, batch.id, submission, ["stray-1", "stray-2"], NOW)
+    store.write(close_orphans, [("stray-1", run("stray-1", steps=3))], NOW)
+    found = batch_time_and_cost(store, batch.id, NOW)
     assert found.causes[CostCause.ORPHANS] == TimeAndCostShare(attempts=2, unbilled=1, steps=3)
     assert found.causes[FailureCategory.UNREACHABLE] == TimeAndCostShare(attempts=1)
-    assert found.whole.steps == store.tally(batch.id).steps
+    assert found.whole.steps == store.read(batch_counts, batch.id).steps
 
 
 def test_time_is_told_apart_by_who_was_at_work_and_what_kept_them_back(store: Store) -> None:
-    batch = store.load(job_file(1), NOW).batch
+    batch = store.write(load_jobs, job_file(1), NOW).batch
     enlist(store, "alice", now=after(100))
-    store.pause(batch.id, None, after(110))
-    assert store.resume(batch.id, after(130))
-    store.hold("alice", batch.id, after(150), "no credits", after(140))
-    store.release("alice", batch.id, after(145))
-    store.pause(batch.id, None, after(150))
+    store.write(pause_batch, batch.id, None, after(110))
+    assert store.write(resume_batch, batch.id, after(130))
+    store.write(start_hold, "alice", batch.id, after(150), "no credits", after(140))
+    store.write(end_hold, "alice", batch.id, after(145))
+    store.write(pause_batch, batch.id, None, after(150))
     assert stages(store, batch, 155) == {
         TimeBucket.UNATTENDED: 100,
         TimeBucket.PAUSED: 20 + 5,
         TimeBucket.CREDITS: 5,
         TimeBucket.TURN: 10 + 10 + 5,
     }
-    store.retire("alice", after(155))
-    assert store.resume(batch.id, after(155))
+    store.write(end_owner, "alice", after(155))
+    assert store.write(resume_batch, batch.id, after(155))
     assert stages(store, batch, 200)[TimeBucket.UNATTENDED] == 145
 
 
 def test_a_hold_of_an_owner_that_died_ends_with_its_lease(store: Store) -> None:
     batch = begin(store, 1)
-    store.hold("alice", batch.id, after(30), "no credits", NOW)
+    store.write(start_hold, "alice", batch.id, after(30), "no credits", NOW)
     gone = LEASE.total_seconds()
     assert stages(store, batch, gone + 20) == {TimeBucket.CREDITS: gone, TimeBucket.UNATTENDED: 20}
 
@@ -99,33 +114,37 @@ def test_a_hold_of_an_owner_that_died_ends_with_its_lease(store: Store) -> None:
 def test_a_hold_shows_since_when_and_why_until_it_is_released(store: Store) -> None:
     batch = begin(store, 1)
     enlist(store, "bob")
-    assert store.held(batch.id, NOW) is None
-    store.hold("alice", batch.id, after(2), "out of credits", after(1))
-    store.hold("alice", batch.id, after(6), "still out", after(2))
-    assert store.held(batch.id, after(3)) == Hold(
+    assert store.read(current_hold, batch.id, NOW) is None
+    store.write(start_hold, "alice", batch.id, after(2), "out of credits", after(1))
+    store.write(start_hold, "alice", batch.id, after(6), "still out", after(2))
+    assert store.read(current_hold, batch.id, after(3)) == Hold(
         since=after(1), check_at=after(6), why="still out"
     )
-    store.hold("bob", batch.id, after(5), "still out", after(3))
-    found = store.held(batch.id, after(4))
+    store.write(start_hold, "bob", batch.id, after(5), "still out", after(3))
+    found = store.read(current_hold, batch.id, after(4))
     assert found is not None
     assert (found.since, found.check_at) == (after(1), after(5)), "the next of them to try"
-    store.release("alice", batch.id, after(4))
-    store.release("alice", batch.id, after(9))
-    found = store.held(batch.id, after(5))
+    store.write(end_hold, "alice", batch.id, after(4))
+    store.write(end_hold, "alice", batch.id, after(9))
+    found = store.read(current_hold, batch.id, after(5))
     assert found is not None
     assert found.since == after(3)
-    assert store.held(batch.id, after(5 + LEASE.total_seconds())) is None, "bob is gone"
-    store.retire("bob", after(6))
-    assert store.held(batch.id, after(6)) is None
-    other = store.load(job_file(1, name="other"), NOW).batch
-    assert store.held(other.id, after(5)) is None
+    assert store.read(current_hold, batch.id, after(5 + LEASE.total_seconds())) is None, (
+        "bob is gone"
+    )
+    store.write(end_owner, "bob", after(6))
+    assert store.read(current_hold, batch.id, after(6)) is None
+    other = store.write(load_jobs, job_file(1, name="other"), NOW).batch
+    assert store.read(current_hold, other.id, after(5)) is None
 
 
 def test_waits_for_credits_are_no_retries(store: Store) -> None:
     batch = begin(store, 1)
     (submission,) = claim(store, batch)
     dry = [postpone(submission.attempts[0], after(30), FailureCategory.BILLING_FAILURE)]
-    store.settle("alice", submission, SubmissionState.REFUSED, dry, NOW, "no credits")
+    store.write(
+        settle_submission, "alice", submission, SubmissionState.REFUSED, dry, NOW, "no credits"
+    )
     assert stages(store, batch, 40) == {TimeBucket.CREDITS: 30, TimeBucket.TURN: 10}
 
 
@@ -133,34 +152,34 @@ def test_jobs_of_an_older_program_are_counted_from_when_their_batch_was_made(
     store: Store, engine: Engine
 ) -> None:
     batch = begin(store, 2)
-    store.load(job_file(3), after(50))
-    assert store.account(batch.id, after(60)).time == timedelta(seconds=60 + 60 + 10)
+    store.write(load_jobs, job_file(3), after(50))
+    assert batch_time_and_cost(store, batch.id, after(60)).time == timedelta(seconds=60 + 60 + 10)
     with engine.begin() as tx:
         tx.execute(text("UPDATE jobs SET loaded_at = NULL"))
-    assert store.account(batch.id, after(60)).time == timedelta(seconds=3 * 60)
+    assert batch_time_and_cost(store, batch.id, after(60)).time == timedelta(seconds=3 * 60)
 
 
 def test_the_past_is_what_finished_jobs_took_on_the_same_api(store: Store) -> None:
     batch = begin(store, 3, concurrency=2)
-    store.bind(batch.id, "https://api.example")
+    store.write(bind_to_api, batch.id, "https://api.example")
     first, second = start(store, batch)
-    store.apply("alice", [success(first, steps=7), retry(second, steps=1)], [], after(5))
+    apply_poll(store, "alice", [success(first, steps=7), retry(second, steps=1)], [], after(5))
     (second, _) = start(store, batch, now=after(10))
-    store.apply("alice", [success(second, steps=2)], [], after(13))
-    found = store.taken("https://api.example")
+    apply_poll(store, "alice", [success(second, steps=2)], [], after(13))
+    found = store.read(past_runs, "https://api.example")
     assert {(each.host, each.steps, each.time.total_seconds()) for each in found} == {
         ("shop.example", 7, 5),
         ("shop.example", 3, 5 + 3),
     }
-    assert store.taken("sandbox") == []
-    assert store.final_keys(batch.id) == {first.job.key, second.job.key}
+    assert store.read(past_runs, "sandbox") == []
+    assert store.read(final_job_keys, batch.id) == {first.job.key, second.job.key}
 
 
 def test_what_a_finished_job_cost_is_told_exactly_where_the_rate_is_known(store: Store) -> None:
     batch = begin(store, 2, concurrency=1)
     (attempt,) = start(store, batch)
-    store.apply("alice", [success(attempt, steps=7)], [], NOW)
-    store.cancel(batch.id, [], NOW)
-    assert [job.cost for job in store.finished(batch.id)] == [None, None]
-    store.set_rate(batch.id, Decimal("0.0155"))
-    assert [job.cost for job in store.finished(batch.id)] == ["0.1085", None]
+    apply_poll(store, "alice", [success(attempt, steps=7)], [], NOW)
+    store.write(cancel_jobs, batch.id, [], NOW)
+    assert [job.cost for job in finished_jobs(store, batch.id)] == [None, None]
+    store.write(set_step_price, batch.id, Decimal("0.0155"))
+    assert [job.cost for job in finished_jobs(store, batch.id)] == ["0.1085", None]

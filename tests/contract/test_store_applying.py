@@ -22,7 +22,10 @@ from batchrunner.model import (
     RunStatus,
     Unreadable,
 )
+from batchrunner.store.attempts import apply_poll, request_cancel, runs_in_flight
+from batchrunner.store.reports import batch_counts, finished_jobs, work_left
 from batchrunner.store.store import Store
+from batchrunner.store.submissions import mark_unanswered, unanswered_submissions
 from tests.fakes import (
     NOW,
     after,
@@ -45,7 +48,7 @@ def watched_alone(store: Store) -> tuple[Batch, OpenAttempt]:
 
 
 def only_finished(store: Store, batch: Batch) -> FinishedJob:
-    (finished,) = store.finished(batch.id)
+    (finished,) = finished_jobs(store, batch.id)
     return finished
 
 
@@ -80,9 +83,9 @@ def test_each_transition_leads_to_its_state(
 ) -> None:
     batch, attempt = watched_alone(store)
     verdict = follows(attempt)
-    assert store.apply("alice", [verdict], [], after(9)) == [verdict]
+    assert apply_poll(store, "alice", [verdict], [], after(9)) == [verdict]
     assert job_row(engine) == row
-    assert store.standing("alice", batch.id).in_flight_here == 0
+    assert store.read(work_left, "alice", batch.id).in_flight_here == 0
 
 
 @pytest.mark.parametrize("category", FailureCategory)
@@ -90,16 +93,16 @@ def test_every_category_can_be_written_and_read_back(
     store: Store, category: FailureCategory
 ) -> None:
     batch, attempt = watched_alone(store)
-    store.apply("alice", [failure(attempt, category)], [], NOW)
+    apply_poll(store, "alice", [failure(attempt, category)], [], NOW)
     assert only_finished(store, batch).category is category
-    assert store.tally(batch.id).failed == {category: 1}
+    assert store.read(batch_counts, batch.id).failed == {category: 1}
 
 
 def test_waiting_that_is_not_the_jobs_fault_never_uses_up_an_attempt(store: Store) -> None:
     batch = begin(store)
     for _ in range(20):
         (attempt,) = start(store, batch)
-        store.apply("alice", [postpone(attempt)], [], NOW)
+        apply_poll(store, "alice", [postpone(attempt)], [], NOW)
     (attempt,) = start(store, batch)
     assert (attempt.job.attempt, attempt.job.failures) == (21, 0)
 
@@ -109,8 +112,8 @@ def test_every_failure_that_counts_is_counted_once(store: Store) -> None:
     for number in range(3):
         (attempt,) = start(store, batch)
         assert attempt.job.failures == number
-        store.apply("alice", [retry(attempt)], [], NOW)
-        assert store.apply("alice", [retry(attempt)], [], NOW) == []
+        apply_poll(store, "alice", [retry(attempt)], [], NOW)
+        assert apply_poll(store, "alice", [retry(attempt)], [], NOW) == []
 
 
 @pytest.mark.parametrize(
@@ -132,20 +135,20 @@ def test_every_failure_that_counts_is_counted_once(store: Store) -> None:
 )
 def test_results_are_kept_byte_for_byte(store: Store, body: str) -> None:
     batch, attempt = watched_alone(store)
-    store.apply("alice", [success(attempt, body)], [], NOW)
+    apply_poll(store, "alice", [success(attempt, body)], [], NOW)
     assert only_finished(store, batch).result == body
 
 
 def test_a_result_that_is_null_is_no_result(store: Store) -> None:
     batch, attempt = watched_alone(store)
-    store.apply("alice", [success(attempt, None)], [], NOW)
+    apply_poll(store, "alice", [success(attempt, None)], [], NOW)
     assert only_finished(store, batch).result is None
 
 
 def test_the_result_of_a_failed_attempt_is_kept_too(store: Store) -> None:
     batch, attempt = watched_alone(store)
     verdict = failure(attempt, FailureCategory.GOAL_FAILURE, result='{"status":"failure"}')
-    store.apply("alice", [verdict], [], NOW)
+    apply_poll(store, "alice", [verdict], [], NOW)
     assert only_finished(store, batch).result == '{"status":"failure"}'
 
 
@@ -157,15 +160,15 @@ def test_what_a_page_says_about_a_failure_never_stops_the_ledger(store: Store) -
     verdict = AttemptDecision(
         attempt=attempt, transition=Finish(state=JobState.FAILED, failure=gone_wrong), run=run()
     )
-    store.apply("alice", [verdict], [], NOW)
+    apply_poll(store, "alice", [verdict], [], NOW)
     assert only_finished(store, batch).message == "before \ufffd and ? after"
 
 
 def test_what_an_answer_says_never_stops_the_ledger(store: Store) -> None:
     batch = begin(store)
     (submission,) = claim(store, batch)
-    store.doubt("alice", submission, after(5), "\0\udcff")
-    ((_, _, why),) = store.unanswered("alice", batch.id)
+    store.write(mark_unanswered, "alice", submission, after(5), "\0\udcff")
+    ((_, _, why),) = store.read(unanswered_submissions, "alice", batch.id)
     assert why == "\ufffd?"
 
 
@@ -184,27 +187,27 @@ def test_any_moment_that_a_server_may_show_is_read_back_the_same(
 ) -> None:
     batch, attempt = watched_alone(store)
     verdict = success(attempt, started_at=moment, finished_at=moment)
-    store.apply("alice", [verdict], [], NOW)
+    apply_poll(store, "alice", [verdict], [], NOW)
     finished = only_finished(store, batch)
     assert (finished.started_at, finished.finished_at) == (moment, moment)
 
 
 def test_the_steps_of_all_attempts_are_billed(store: Store) -> None:
     batch, first = watched_alone(store)
-    store.apply("alice", [retry(first, steps=3)], [], NOW)
+    apply_poll(store, "alice", [retry(first, steps=3)], [], NOW)
     (second,) = start(store, batch)
-    store.apply("alice", [success(second, steps=4)], [], NOW)
+    apply_poll(store, "alice", [success(second, steps=4)], [], NOW)
     assert only_finished(store, batch).steps == 7
-    assert store.tally(batch.id).steps == 7
+    assert store.read(batch_counts, batch.id).steps == 7
 
 
 def test_a_success_without_a_run_is_refused_as_a_whole(store: Store) -> None:
     batch = begin(store, 2)
     first, second = rides(claim(store, batch))
-    before = store.tally(batch.id)
+    before = store.read(batch_counts, batch.id)
     with pytest.raises(Exception, match="success_has_a_run"):
-        store.apply("alice", [failure(first), success(second)], [], NOW)
-    assert store.tally(batch.id) == before
+        apply_poll(store, "alice", [failure(first), success(second)], [], NOW)
+    assert store.read(batch_counts, batch.id) == before
 
 
 # ---- what goes on ----
@@ -213,14 +216,14 @@ def test_a_success_without_a_run_is_refused_as_a_whole(store: Store) -> None:
 def test_how_a_run_was_seen_is_remembered(store: Store) -> None:
     batch, attempt = watched_alone(store)
     assert (attempt.status, attempt.started_at) == (RunStatus.PENDING, None)
-    assert store.tally(batch.id).queued == 1
+    assert store.read(batch_counts, batch.id).queued == 1
     for seconds in (10, 20):
-        (known,) = store.watched("alice", batch.id)
+        (known,) = store.read(runs_in_flight, "alice", batch.id)
         seen = run(known.run_id, RunStatus.RUNNING, started_at=after(-999))
-        store.apply("alice", [], [(known, seen)], after(seconds))
-    (known,) = store.watched("alice", batch.id)
+        apply_poll(store, "alice", [], [(known, seen)], after(seconds))
+    (known,) = store.read(runs_in_flight, "alice", batch.id)
     assert (known.status, known.started_at) == (RunStatus.RUNNING, after(10))
-    assert store.tally(batch.id).queued == 0
+    assert store.read(batch_counts, batch.id).queued == 0
 
 
 @pytest.mark.parametrize("gone", [NotFound(run_id="x"), Unreadable(run_id="x", message="cut")])
@@ -229,40 +232,42 @@ def test_a_run_is_missing_from_the_first_look_until_it_is_seen(
 ) -> None:
     batch, _ = watched_alone(store)
     for seconds in (10, 20):
-        (known,) = store.watched("alice", batch.id)
-        store.apply("alice", [], [(known, gone)], after(seconds))
-    (known,) = store.watched("alice", batch.id)
+        (known,) = store.read(runs_in_flight, "alice", batch.id)
+        apply_poll(store, "alice", [], [(known, gone)], after(seconds))
+    (known,) = store.read(runs_in_flight, "alice", batch.id)
     assert (known.missing_since, known.status) == (after(10), RunStatus.PENDING)
     seen = run(known.run_id, RunStatus.PENDING)
-    store.apply("alice", [], [(known, seen)], after(30))
-    assert store.watched("alice", batch.id)[0].missing_since is None
+    apply_poll(store, "alice", [], [(known, seen)], after(30))
+    assert store.read(runs_in_flight, "alice", batch.id)[0].missing_since is None
 
 
 def test_the_first_reason_to_cancel_a_run_stays(store: Store) -> None:
     batch, attempt = watched_alone(store)
-    store.ask_to_cancel("alice", [attempt.attempt_id], FailureCategory.TIMED_OUT)
-    store.ask_to_cancel("alice", [attempt.attempt_id], FailureCategory.LOST)
-    assert store.watched("alice", batch.id)[0].cancel_reason is FailureCategory.TIMED_OUT
+    store.write(request_cancel, "alice", [attempt.attempt_id], FailureCategory.TIMED_OUT)
+    store.write(request_cancel, "alice", [attempt.attempt_id], FailureCategory.LOST)
+    assert (
+        store.read(runs_in_flight, "alice", batch.id)[0].cancel_reason is FailureCategory.TIMED_OUT
+    )
 
 
 def test_a_closed_attempt_is_never_opened_closed_or_seen_again(
     store: Store, engine: Engine
 ) -> None:
     batch, attempt = watched_alone(store)
-    store.apply("alice", [success(attempt, "1")], [], NOW)
+    apply_poll(store, "alice", [success(attempt, "1")], [], NOW)
     before = only_finished(store, batch), job_row(engine)
     for late in (success(attempt, "2"), failure(attempt), retry(attempt), postpone(attempt)):
-        assert store.apply("alice", [late], [(attempt, run())], after(60)) == []
-    store.ask_to_cancel("alice", [attempt.attempt_id], FailureCategory.TIMED_OUT)
+        assert apply_poll(store, "alice", [late], [(attempt, run())], after(60)) == []
+    store.write(request_cancel, "alice", [attempt.attempt_id], FailureCategory.TIMED_OUT)
     assert (only_finished(store, batch), job_row(engine)) == before
-    assert store.watched("alice", batch.id) == []
+    assert store.read(runs_in_flight, "alice", batch.id) == []
 
 
 def test_of_several_verdicts_those_that_still_hold_are_applied(store: Store) -> None:
     batch = begin(store, 3)
     first, second, third = start(store, batch)
-    store.apply("alice", [success(second)], [], NOW)
+    apply_poll(store, "alice", [success(second)], [], NOW)
     verdicts = [success(first), failure(second), failure(third)]
-    assert store.apply("alice", verdicts, [], NOW) == [verdicts[0], verdicts[2]]
-    jobs = store.tally(batch.id).jobs
+    assert apply_poll(store, "alice", verdicts, [], NOW) == [verdicts[0], verdicts[2]]
+    jobs = store.read(batch_counts, batch.id).jobs
     assert (jobs[JobState.SUCCEEDED], jobs[JobState.FAILED]) == (2, 1)

@@ -15,8 +15,14 @@ from threading import Barrier
 from sqlalchemy import text
 
 from batchrunner.model import JobState
+from batchrunner.store.attempts import apply_poll, runs_in_flight
+from batchrunner.store.batches import load_jobs
+from batchrunner.store.controls import cancel_jobs
+from batchrunner.store.leases import register_owner, rescue_attempts
+from batchrunner.store.reports import batch_counts, work_left
 from batchrunner.store.schema import HEAD
 from batchrunner.store.store import Store
+from batchrunner.store.submissions import record_runs
 from tests.fakes import (
     FIRST,
     NOW,
@@ -64,27 +70,27 @@ def at_once(work: Callable[[str], list[str]]) -> list[str]:
 def test_eight_claimers_take_every_job_once_and_keep_to_the_bound(
     store: Store, address: str
 ) -> None:
-    batch = store.load(job_file(JOBS, concurrency=BOUND), NOW).batch
+    batch = store.write(load_jobs, job_file(JOBS, concurrency=BOUND), NOW).batch
     in_flight: list[int] = []
 
     def work(owner_id: str) -> list[str]:
         brought: list[str] = []
         with closing(Store.open(address)) as mine:
             enlist(mine, owner_id)
-            while mine.tally(batch.id).jobs[JobState.AVAILABLE]:
+            while mine.read(batch_counts, batch.id).jobs[JobState.AVAILABLE]:
                 for submission in claim(mine, batch, owner_id, most=7):
-                    mine.record(owner_id, submission, run_ids(submission), NOW)
-                standing = mine.standing(owner_id, batch.id)
+                    mine.write(record_runs, owner_id, submission, run_ids(submission), NOW)
+                standing = mine.read(work_left, owner_id, batch.id)
                 in_flight.append(standing.in_flight_here + standing.in_flight_elsewhere)
-                attempts = mine.watched(owner_id, batch.id)
-                mine.apply(owner_id, [success(attempt) for attempt in attempts], [], NOW)
+                attempts = mine.read(runs_in_flight, owner_id, batch.id)
+                apply_poll(mine, owner_id, [success(attempt) for attempt in attempts], [], NOW)
                 brought += [attempt.job.key for attempt in attempts]
         return brought
 
     brought = Counter(at_once(work))
     assert (len(brought), set(brought.values())) == (JOBS, {1})
     assert 0 < max(in_flight) <= BOUND
-    tally = store.tally(batch.id)
+    tally = store.read(batch_counts, batch.id)
     assert (tally.jobs[JobState.SUCCEEDED], tally.attempts) == (JOBS, JOBS)
 
 
@@ -95,8 +101,8 @@ def test_of_eight_rescuers_one_takes_each_attempt(store: Store, address: str) ->
 
     def work(owner_id: str) -> list[str]:
         with closing(Store.open(address)) as mine:
-            mine.rescue(owner_id, FIRST, NOW, gone=["alice"])
-            watched = mine.watched(owner_id, batch.id)
+            mine.write(rescue_attempts, owner_id, FIRST, NOW, gone=["alice"])
+            watched = mine.read(runs_in_flight, owner_id, batch.id)
             return [attempt.job.key for attempt in watched]
 
     assert sorted(at_once(work)) == [attempt.job.key for attempt in attempts]
@@ -110,16 +116,16 @@ def test_a_zombie_and_its_rescuer_never_both_close_an_attempt(store: Store, addr
     def work(owner_id: str) -> list[str]:
         with closing(Store.open(address)) as mine:
             if owner_id == EIGHT[0]:
-                mine.rescue(owner_id, FIRST, NOW, gone=["alice"])
+                mine.write(rescue_attempts, owner_id, FIRST, NOW, gone=["alice"])
             writer = owner_id if owner_id == EIGHT[0] else "alice"
             brought = []
             for attempt in attempts:
-                applied = mine.apply(writer, [failure(attempt)], [], NOW)
+                applied = apply_poll(mine, writer, [failure(attempt)], [], NOW)
                 brought += [verdict.attempt.job.key for verdict in applied]
             return brought
 
     assert sorted(at_once(work)) == [attempt.job.key for attempt in attempts]
-    assert store.tally(batch.id).jobs[JobState.FAILED] == 40
+    assert store.read(batch_counts, batch.id).jobs[JobState.FAILED] == 40
 
 
 def test_loading_one_file_eight_times_at_once_adds_its_jobs_once(
@@ -127,35 +133,35 @@ def test_loading_one_file_eight_times_at_once_adds_its_jobs_once(
 ) -> None:
     def work(_: str) -> list[str]:
         with closing(Store.open(address)) as mine:
-            return ["added"] * mine.load(job_file(50), NOW).added
+            return ["added"] * mine.write(load_jobs, job_file(50), NOW).added
 
     assert len(at_once(work)) == 50
 
 
 def test_a_cancel_amid_claims_and_verdicts_leaves_nothing_to_do(store: Store, address: str) -> None:
-    batch = store.load(job_file(JOBS, concurrency=BOUND), NOW).batch
+    batch = store.write(load_jobs, job_file(JOBS, concurrency=BOUND), NOW).batch
 
     def work(owner_id: str) -> list[str]:
         with closing(Store.open(address)) as mine:
             enlist(mine, owner_id)
             for _ in range(6):
                 if owner_id == EIGHT[0]:
-                    mine.cancel(batch.id, [], NOW)
+                    mine.write(cancel_jobs, batch.id, [], NOW)
                     continue
                 attempts = start(mine, batch, owner_id)
-                mine.apply(owner_id, [success(attempt) for attempt in attempts], [], NOW)
+                apply_poll(mine, owner_id, [success(attempt) for attempt in attempts], [], NOW)
         return []
 
     at_once(work)
-    store.cancel(batch.id, [], NOW)
-    tally = store.tally(batch.id)
+    store.write(cancel_jobs, batch.id, [], NOW)
+    tally = store.read(batch_counts, batch.id)
     assert (tally.open, tally.total) == (0, JOBS)
 
 
 def test_eight_threads_may_open_a_new_database_at_once(address: str) -> None:
     def work(owner_id: str) -> list[str]:
         with closing(Store.open(address)) as mine:
-            mine.enlist(owner(owner_id), NOW)
+            mine.write(register_owner, owner(owner_id), NOW)
             return [owner_id]
 
     assert at_once(work) == EIGHT

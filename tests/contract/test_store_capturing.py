@@ -15,6 +15,17 @@ from batchrunner.model.artifacts import (
     ListedArtifact,
     WantedArtifact,
 )
+from batchrunner.store.artifacts import (
+    artifact_counts,
+    artifact_rows,
+    record_listing,
+    settle_artifact,
+    want_artifacts,
+    wanted_artifacts,
+)
+from batchrunner.store.attempts import apply_poll
+from batchrunner.store.leases import end_owner
+from batchrunner.store.reports import finished_jobs
 from batchrunner.store.store import Store
 from tests.fakes import NOW, after, begin, enlist, retry, spec, start, success
 
@@ -28,50 +39,50 @@ SHOT = ListedArtifact(kind=ArtifactKind.SCREENSHOTS, step=1, name="s-1")
 def ended(store: Store, count: int = 1, *, wanted: bool = True) -> Batch:
     batch = begin(store, count, concurrency=count)
     if wanted:
-        store.want_artifacts(batch.id, lasting=True)
-    store.apply("alice", [success(attempt) for attempt in start(store, batch)], [], NOW)
+        store.write(want_artifacts, batch.id, lasting=True)
+    apply_poll(store, "alice", [success(attempt) for attempt in start(store, batch)], [], NOW)
     return batch
 
 
 def left(
     store: Store, batch: Batch, **chosen: object
 ) -> list[tuple[str, ArtifactKind | None, int]]:
-    found = store.wanted_artifacts(batch.id, 100, **chosen)  # type: ignore[arg-type]
+    found = store.read(wanted_artifacts, batch.id, 100, **chosen)  # type: ignore[arg-type]
     return [(each.key, each.kind, each.step) for each in found]
 
 
 def one(store: Store, batch: Batch) -> WantedArtifact:
-    return store.wanted_artifacts(batch.id, 1)[0]
+    return store.read(wanted_artifacts, batch.id, 1)[0]
 
 
 def test_nothing_is_wanted_of_a_batch_that_did_not_ask(store: Store) -> None:
     batch = ended(store, wanted=False)
     assert left(store, batch) == []
-    assert store.gallery(batch.id).left == 0
+    assert store.read(artifact_counts, batch.id).left == 0
 
 
 def test_what_a_run_has_is_asked_for_from_its_end_on(store: Store) -> None:
     batch = begin(store, [spec("a", options=RECORDED), spec("b")], concurrency=2)
-    store.want_artifacts(batch.id, lasting=True)
+    store.write(want_artifacts, batch.id, lasting=True)
     first, second = start(store, batch)
     assert left(store, batch) == []
-    store.apply("alice", [success(first)], [], NOW)
+    apply_poll(store, "alice", [success(first)], [], NOW)
     assert left(store, batch) == [("a", None, 0)]
     assert one(store, batch).recorded
-    store.apply("alice", [retry(second, after(5))], [], NOW)
+    apply_poll(store, "alice", [retry(second, after(5))], [], NOW)
     assert left(store, batch) == [("a", None, 0), ("b", None, 0)]
-    assert store.gallery(batch.id).unlisted == 2
+    assert store.read(artifact_counts, batch.id).unlisted == 2
 
 
 def test_what_ended_before_can_be_asked_for_later_and_once(store: Store) -> None:
     batch = ended(store, 2, wanted=False)
-    store.want_artifacts(batch.id, "another job", lasting=False)
+    store.write(want_artifacts, batch.id, "another job", lasting=False)
     assert left(store, batch) == []
-    names = [job.key for job in store.finished(batch.id)]
-    store.want_artifacts(batch.id, names[1], lasting=False)
+    names = [job.key for job in finished_jobs(store, batch.id)]
+    store.write(want_artifacts, batch.id, names[1], lasting=False)
     assert left(store, batch) == [(names[1], None, 0)]
     for _ in range(2):
-        store.want_artifacts(batch.id, lasting=False)
+        store.write(want_artifacts, batch.id, lasting=False)
     assert left(store, batch) == [(name, None, 0) for name in names]
 
 
@@ -79,41 +90,41 @@ def test_a_run_is_listed_once_and_each_artifact_settled_once(store: Store) -> No
     batch = ended(store)
     asked = one(store, batch)
     bad = ListedArtifact(kind=ArtifactKind.HTML, step=1, why="no id")
-    store.note_artifacts(asked, [SHOT, bad, ListedArtifact(kind=ArtifactKind.VIDEO)])
-    store.note_artifacts(
-        asked, [ListedArtifact(kind=ArtifactKind.SCREENSHOTS, step=9, name="late")]
+    store.write(record_listing, asked, [SHOT, bad, ListedArtifact(kind=ArtifactKind.VIDEO)])
+    store.write(
+        record_listing, asked, [ListedArtifact(kind=ArtifactKind.SCREENSHOTS, step=9, name="late")]
     )
     [(key, _, _), _] = left(store, batch)
     assert left(store, batch) == [(key, ArtifactKind.SCREENSHOTS, 1), (key, ArtifactKind.VIDEO, 0)]
     shot = one(store, batch)
-    assert (shot.name, store.settle_artifact(shot, STORED)) == ("s-1", True)
+    assert (shot.name, store.write(settle_artifact, shot, STORED)) == ("s-1", True)
     gone = ArtifactResult(state=ArtifactState.GONE, why="not there")
-    assert not store.settle_artifact(shot, gone), "what is stored stays so"
-    states = {each.kind: each.state for each in store.artifacts(batch.id)}
+    assert not store.write(settle_artifact, shot, gone), "what is stored stays so"
+    states = {each.kind: each.state for each in store.read(artifact_rows, batch.id)}
     assert states == {
         ArtifactKind.SCREENSHOTS: ArtifactState.STORED,
         ArtifactKind.HTML: ArtifactState.REFUSED,
         ArtifactKind.VIDEO: ArtifactState.WANTED,
     }
-    gallery = store.gallery(batch.id)
+    gallery = store.read(artifact_counts, batch.id)
     assert (gallery.left, gallery.unlisted, gallery.bytes) == (1, 0, 7)
 
 
 def test_what_is_left_keeps_the_reason_and_stays_wanted(store: Store) -> None:
     batch = ended(store)
-    store.note_artifacts(one(store, batch), [SHOT])
+    store.write(record_listing, one(store, batch), [SHOT])
     busy = ArtifactResult(state=ArtifactState.WANTED, why="the server is busy")
-    assert store.settle_artifact(one(store, batch), busy)
-    [artifact] = store.artifacts(batch.id)
+    assert store.write(settle_artifact, one(store, batch), busy)
+    [artifact] = store.read(artifact_rows, batch.id)
     assert (artifact.state, artifact.why) == (ArtifactState.WANTED, "the server is busy")
     assert len(left(store, batch)) == 1
 
 
 def test_a_choice_is_kept_to(store: Store) -> None:
     batch = ended(store, 2)
-    for asked in store.wanted_artifacts(batch.id, 9):
-        store.note_artifacts(asked, [SHOT, ListedArtifact(kind=ArtifactKind.VIDEO)])
-    first, second = (job.key for job in store.finished(batch.id))
+    for asked in store.read(wanted_artifacts, batch.id, 9):
+        store.write(record_listing, asked, [SHOT, ListedArtifact(kind=ArtifactKind.VIDEO)])
+    first, second = (job.key for job in finished_jobs(store, batch.id))
     assert left(store, batch, key=second) == [
         (second, ArtifactKind.SCREENSHOTS, 1),
         (second, ArtifactKind.VIDEO, 0),
@@ -124,7 +135,7 @@ def test_a_choice_is_kept_to(store: Store) -> None:
     ]
     at_work = {(one(store, batch).attempt_id, ArtifactKind.SCREENSHOTS.value, 1)}
     assert left(store, batch, without=at_work)[0] == (first, ArtifactKind.VIDEO, 0)
-    videos: list[Artifact] = store.artifacts(batch.id, first, [ArtifactKind.VIDEO])
+    videos: list[Artifact] = store.read(artifact_rows, batch.id, first, [ArtifactKind.VIDEO])
     assert [(each.key, each.kind) for each in videos] == [(first, ArtifactKind.VIDEO)]
 
 
@@ -133,15 +144,15 @@ def test_an_owner_fetches_its_own_and_what_the_dead_left(store: Store) -> None:
     enlist(store, "bob")
     assert len(left(store, batch, owner_id="alice")) == 1
     assert left(store, batch, owner_id="bob") == []
-    store.retire("alice", NOW)
+    store.write(end_owner, "alice", NOW)
     assert len(left(store, batch, owner_id="bob")) == 1
 
 
 def test_exports_have_the_paths_of_the_newest_attempt(store: Store) -> None:
     batch = ended(store)
-    store.note_artifacts(one(store, batch), [SHOT, ListedArtifact(kind=ArtifactKind.VIDEO)])
-    store.settle_artifact(one(store, batch), STORED)
-    [job] = store.finished(batch.id)
+    store.write(record_listing, one(store, batch), [SHOT, ListedArtifact(kind=ArtifactKind.VIDEO)])
+    store.write(settle_artifact, one(store, batch), STORED)
+    [job] = finished_jobs(store, batch.id)
     assert (job.state, job.artifacts) == (JobState.SUCCEEDED, ("/a/1",))
 
 
@@ -149,15 +160,15 @@ def test_two_processes_ask_for_the_same_once(open_store: Callable[[], Store]) ->
     one_store, other = open_store(), open_store()
     batch = ended(one_store)
     asked = one(one_store, batch)
-    one_store.note_artifacts(asked, [SHOT])
-    other.note_artifacts(asked, [SHOT, ListedArtifact(kind=ArtifactKind.VIDEO)])
+    one_store.write(record_listing, asked, [SHOT])
+    other.write(record_listing, asked, [SHOT, ListedArtifact(kind=ArtifactKind.VIDEO)])
     assert len(left(other, batch)) == 1
 
 
 @pytest.mark.parametrize("path", ["/tmp/\ud800", "/tmp/a\0b"])
 def test_a_path_that_is_no_text_is_kept_readable(store: Store, path: str) -> None:
     batch = ended(store)
-    store.note_artifacts(one(store, batch), [SHOT])
+    store.write(record_listing, one(store, batch), [SHOT])
     odd = ArtifactResult(state=ArtifactState.STORED, path=path)
-    assert store.settle_artifact(one(store, batch), odd)
-    assert store.artifacts(batch.id)[0].path is not None
+    assert store.write(settle_artifact, one(store, batch), odd)
+    assert store.read(artifact_rows, batch.id)[0].path is not None

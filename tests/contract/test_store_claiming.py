@@ -8,9 +8,14 @@ import pytest
 from sqlalchemy import Engine, text
 
 from batchrunner.model import Batch, JobState, Submission
+from batchrunner.store.attempts import apply_poll, runs_in_flight
+from batchrunner.store.batches import load_jobs
+from batchrunner.store.controls import pause_batch, resume_batch
 from batchrunner.store.database import Database, StoreError
+from batchrunner.store.reports import batch_counts, work_left
 from batchrunner.store.schema import SubmissionState
 from batchrunner.store.store import Store
+from batchrunner.store.submissions import record_runs, settle_submission
 from tests.fakes import (
     NOW,
     after,
@@ -38,7 +43,15 @@ def refuse_together(store: Store, batch: Batch, together: int) -> None:
     """Let the due jobs be refused as a whole, so that the next time fewer ride together."""
     for submission in claim(store, batch):
         verdicts = [postpone(ride, together=together) for ride in submission.attempts]
-        store.settle("alice", submission, SubmissionState.REFUSED, verdicts, NOW, "refused")
+        store.write(
+            settle_submission,
+            "alice",
+            submission,
+            SubmissionState.REFUSED,
+            verdicts,
+            NOW,
+            "refused",
+        )
 
 
 def test_a_claim_opens_one_numbered_attempt_for_each_job(store: Store) -> None:
@@ -62,20 +75,20 @@ def test_a_standing_invites_whoever_would_get_something(store: Store) -> None:
     enlist(store, "bob")
 
     def room() -> tuple[int, bool]:
-        standing = store.standing("alice", batch.id)
+        standing = store.read(work_left, "alice", batch.id)
         return standing.free_slots, standing.has_claimable_work(NOW)
 
     assert room() == (2, True)
-    assert not store.standing("alice", batch.id).has_claimable_work(after(-1)), (
+    assert not store.read(work_left, "alice", batch.id).has_claimable_work(after(-1)), (
         "no job is due before"
     )
-    store.pause(batch.id, "wait", NOW)
+    store.write(pause_batch, batch.id, "wait", NOW)
     assert room() == (2, False)
-    store.resume(batch.id, NOW)
+    store.write(resume_batch, batch.id, NOW)
     first, _ = start(store, batch, "bob")
     assert room() == (0, False), "what others have in flight fills it too"
     assert claim(store, batch) == []
-    store.apply("bob", [success(first)], [], NOW)
+    apply_poll(store, "bob", [success(first)], [], NOW)
     assert room() == (1, True)
     assert len(rides(claim(store, batch))) == 1
     assert room() == (0, False)
@@ -91,14 +104,14 @@ def test_a_claim_never_exceeds_the_bound_over_all_owners(store: Store) -> None:
     enlist(store, "bob", "carol")
     assert len(rides(claim(store, batch, "alice"))) == 4
     assert claim(store, batch, "bob") == []
-    assert store.watched("alice", batch.id) == []  # what is only intended counts too
+    assert store.read(runs_in_flight, "alice", batch.id) == []  # what is only intended counts too
 
 
 def test_a_slot_that_becomes_free_is_anyones(store: Store) -> None:
     batch = begin(store, 10, concurrency=4)
     enlist(store, "bob")
     running = start(store, batch)
-    store.apply("alice", [success(running[0]), success(running[1])], [], NOW)
+    apply_poll(store, "alice", [success(running[0]), success(running[1])], [], NOW)
     assert len(rides(claim(store, batch, "bob"))) == 2
     assert claim(store, batch, "alice") == []
 
@@ -106,16 +119,16 @@ def test_a_slot_that_becomes_free_is_anyones(store: Store) -> None:
 def test_a_smaller_bound_is_obeyed_from_the_next_claim_on(store: Store) -> None:
     batch = begin(store, 10, concurrency=6)
     running = start(store, batch)
-    store.load(job_file(10, concurrency=3), NOW)
-    store.apply("alice", [success(attempt) for attempt in running[:3]], [], NOW)
+    store.write(load_jobs, job_file(10, concurrency=3), NOW)
+    apply_poll(store, "alice", [success(attempt) for attempt in running[:3]], [], NOW)
     assert claim(store, batch) == []
-    store.apply("alice", [success(running[3])], [], NOW)
+    apply_poll(store, "alice", [success(running[3])], [], NOW)
     assert len(rides(claim(store, batch))) == 1
 
 
 def test_the_bound_is_each_batchs_own(store: Store) -> None:
     one = begin(store, 3, concurrency=2)
-    two = store.load(job_file(3, name="other", concurrency=2), NOW).batch
+    two = store.write(load_jobs, job_file(3, name="other", concurrency=2), NOW).batch
     assert len(rides(claim(store, one))) == 2
     assert len(rides(claim(store, two))) == 2
 
@@ -125,14 +138,14 @@ def test_jobs_are_claimed_in_file_order(store: Store) -> None:
     claimed = []
     while due := start(store, batch):
         claimed += [attempt.job.key for attempt in due]
-        store.apply("alice", [success(attempt) for attempt in due], [], NOW)
+        apply_poll(store, "alice", [success(attempt) for attempt in due], [], NOW)
     assert "".join(claimed) == "zebra"
 
 
 def test_a_job_is_not_claimed_before_it_is_due(store: Store) -> None:
     batch = begin(store, 2)
     first, second = start(store, batch)
-    store.apply("alice", [postpone(first, after(10)), postpone(second, after(20))], [], NOW)
+    apply_poll(store, "alice", [postpone(first, after(10)), postpone(second, after(20))], [], NOW)
     assert claim(store, batch, now=after(9.999999)) == []
     assert claimed_keys(claim(store, batch, now=after(10))) == [[first.job.key]]
     assert claimed_keys(claim(store, batch, now=after(25))) == [[second.job.key]]
@@ -176,7 +189,7 @@ def test_jobs_that_were_accepted_may_ride_with_all_others_again(store: Store) ->
     batch = begin(store, 4)
     refuse_together(store, batch, together=1)
     running = start(store, batch)
-    store.apply("alice", [postpone(attempt) for attempt in running], [], NOW)
+    apply_poll(store, "alice", [postpone(attempt) for attempt in running], [], NOW)
     assert claimed_keys(claim(store, batch)) == [keys(4)]
 
 
@@ -184,10 +197,20 @@ def test_a_job_that_was_refused_alone_does_not_hold_its_neighbours_apart(store: 
     batch = begin(store, 4)
     first, *others = claim(store, batch, most=1)
     verdicts = [postpone(first.attempts[0], together=1)]
-    store.settle("alice", first, SubmissionState.REFUSED, verdicts, NOW, "refused")
+    store.write(
+        settle_submission, "alice", first, SubmissionState.REFUSED, verdicts, NOW, "refused"
+    )
     for submission in others:
         verdicts = [postpone(submission.attempts[0])]
-        store.settle("alice", submission, SubmissionState.REFUSED, verdicts, NOW, "throttled")
+        store.write(
+            settle_submission,
+            "alice",
+            submission,
+            SubmissionState.REFUSED,
+            verdicts,
+            NOW,
+            "throttled",
+        )
     assert sorted(claimed_keys(claim(store, batch))) == [[keys(1)[0]], keys(4)[1:]]
 
 
@@ -204,7 +227,7 @@ def test_the_intent_is_on_disk_before_anything_can_be_sent(
     assert tuple(stored) == (submission.marker_token, "intended", "alice")
     expected = [(ride.attempt_id, ride.batch_index, ride.job.id) for ride in submission.attempts]
     assert [tuple(row) for row in opened] == expected
-    assert open_store().standing("alice", batch.id).in_flight_here == 3
+    assert open_store().read(work_left, "alice", batch.id).in_flight_here == 3
 
 
 def test_a_retried_job_gets_the_next_number(store: Store) -> None:
@@ -212,7 +235,7 @@ def test_a_retried_job_gets_the_next_number(store: Store) -> None:
     for number in range(1, 4):
         (attempt,) = start(store, batch)
         assert attempt.job.attempt == number
-        store.apply("alice", [postpone(attempt)], [], NOW)
+        apply_poll(store, "alice", [postpone(attempt)], [], NOW)
 
 
 def test_a_claim_that_fails_in_the_middle_has_claimed_nothing(database: Database) -> None:
@@ -220,7 +243,7 @@ def test_a_claim_that_fails_in_the_middle_has_claimed_nothing(database: Database
     batch = begin(store, 3)
     with pytest.raises(StoreError):
         claim(store, batch, most=1)
-    tally = store.tally(batch.id)
+    tally = store.read(batch_counts, batch.id)
     assert (tally.attempts, tally.retrying, tally.jobs[JobState.AVAILABLE]) == (0, 0, 3)
     assert [s.marker_token for s in claim(store, batch, most=2)] == ["three", "four"]
 
@@ -234,9 +257,9 @@ def test_recorded_runs_are_watched_by_their_owner_alone(store: Store) -> None:
     batch = begin(store, 2)
     enlist(store, "bob")
     (submission,) = claim(store, batch)
-    assert store.watched("alice", batch.id) == []
-    store.record("alice", submission, run_ids(submission), NOW)
-    assert [a.run_id for a in store.watched("alice", batch.id)] == list(
+    assert store.read(runs_in_flight, "alice", batch.id) == []
+    store.write(record_runs, "alice", submission, run_ids(submission), NOW)
+    assert [a.run_id for a in store.read(runs_in_flight, "alice", batch.id)] == list(
         run_ids(submission).values()
     )
-    assert store.watched("bob", batch.id) == []
+    assert store.read(runs_in_flight, "bob", batch.id) == []

@@ -12,11 +12,26 @@ import pytest
 from sqlalchemy import Engine, text
 
 from batchrunner.model import FailureCategory
+from batchrunner.store.attempts import apply_poll
+from batchrunner.store.batches import list_batches, load_jobs
+from batchrunner.store.controls import cancel_jobs, retry_jobs
 from batchrunner.store.database import StoreError
-from batchrunner.store.health import ATTEMPT_RULES, JOB_RULES, ForeignChanges, OpenWork
-from batchrunner.store.leases import LEASE
+from batchrunner.store.health import (
+    ATTEMPT_RULES,
+    JOB_RULES,
+    ForeignChanges,
+    OpenWork,
+    active_workers,
+    consistency_errors,
+    database_health,
+    foreign_changes,
+    integrity_errors,
+)
+from batchrunner.store.leases import LEASE, end_owner, renew_lease, store_time
+from batchrunner.store.orphans import add_orphans, adopt_late_runs, close_orphans
 from batchrunner.store.schema import HEAD, metadata
 from batchrunner.store.store import Store
+from batchrunner.store.submissions import mark_unanswered
 from tests.fakes import (
     NOW,
     after,
@@ -43,14 +58,14 @@ def busy(store: Store) -> Store:
     batch = begin(store, 12, concurrency=8)
     one, two, three, four, *_ = start(store, batch)
     verdicts = [success(one), failure(two), retry(three, after(60)), postpone(four, after(60))]
-    store.apply("alice", verdicts, [], NOW)
+    apply_poll(store, "alice", verdicts, [], NOW)
     (submission, *_) = claim(store, batch, most=2)
-    store.doubt("alice", submission, after(5), "no answer")
-    store.cancel(batch.id, ["job-0012"], NOW)
-    store.retry(batch.id, [FailureCategory.AGENT_FAILURE], [], NOW)
-    store.take_in("alice", batch.id, submission, {}, NOW)
-    store.disown(batch.id, submission, ["stray"], NOW)
-    store.bury([("stray", run("stray", steps=3))], NOW)
+    store.write(mark_unanswered, "alice", submission, after(5), "no answer")
+    store.write(cancel_jobs, batch.id, ["job-0012"], NOW)
+    store.write(retry_jobs, batch.id, [FailureCategory.AGENT_FAILURE], [], NOW)
+    store.write(adopt_late_runs, "alice", batch.id, submission, {}, NOW)
+    store.write(add_orphans, batch.id, submission, ["stray"], NOW)
+    store.write(close_orphans, [("stray", run("stray", steps=3))], NOW)
     return store
 
 
@@ -58,7 +73,7 @@ def busy(store: Store) -> Store:
 
 
 def test_the_health_of_a_ledger_says_how_it_is_kept(busy: Store, address: str) -> None:
-    health = busy.health(frozen)
+    health = busy.read(database_health, frozen)
     assert health.revision == HEAD
     assert health.result_bytes == len("{}")
     assert health.open_work == (OpenWork(name="prices", open=11, total=12),)
@@ -76,9 +91,9 @@ def test_the_health_of_a_ledger_says_how_it_is_kept(busy: Store, address: str) -
 
 def test_the_servers_clock_is_compared_with_ours(postgresql: str) -> None:
     with closing(Store.open(postgresql)) as store:
-        server = store.health(lambda: NOW).server
+        server = store.read(database_health, lambda: NOW).server
         assert server is not None
-        later = store.health(lambda: after(1000)).server
+        later = store.read(database_health, lambda: after(1000)).server
         assert later is not None
     apart = server.ahead - later.ahead
     assert abs(apart - timedelta(seconds=1000)) < timedelta(seconds=60)
@@ -87,14 +102,14 @@ def test_the_servers_clock_is_compared_with_ours(postgresql: str) -> None:
 def test_the_ledgers_time_runs_ahead_of_a_clock_that_was_set_back(tmp_path: Path) -> None:
     with closing(Store.open(str(tmp_path / "ledger.db"))) as store:
         enlist(store, "alice", now=after(3600))
-        assert store.health(frozen).ahead == timedelta(hours=1)
+        assert store.read(database_health, frozen).ahead == timedelta(hours=1)
 
 
 def test_looking_at_a_database_makes_no_tables(address: str) -> None:
     Path(address).touch() if "://" not in address else None
     for _ in range(2):
-        with closing(Store.found(address)) as store:
-            health = store.health(frozen)
+        with closing(Store.connect(address)) as store:
+            health = store.read(database_health, frozen)
         assert health.revision is None
         assert (health.workers, health.open_work, health.result_bytes) == ((), (), None)
 
@@ -102,7 +117,7 @@ def test_looking_at_a_database_makes_no_tables(address: str) -> None:
 def test_another_schema_is_named_and_not_looked_into(busy: Store, engine: Engine) -> None:
     with engine.begin() as tx:
         tx.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    health = busy.health(frozen)
+    health = busy.read(database_health, frozen)
     assert (health.revision, health.open_work) == ("9999", ())
 
 
@@ -114,22 +129,24 @@ def test_workers_are_shown_with_their_runs_of_a_batch_and_their_last_sign_of_lif
 ) -> None:
     batch = begin(store, 3, concurrency=2)
     start(store, batch)
-    other = store.load(job_file(1, name="other"), NOW).batch
-    now = store.time(NOW)  # a server's own, where there is one
+    other = store.write(load_jobs, job_file(1, name="other"), NOW).batch
+    now = store.read(store_time, NOW)  # a server's own, where there is one
     enlist(store, "bob", now=now - timedelta(seconds=15))
-    store.renew("alice", now - timedelta(seconds=5))
-    workers = {worker.owner.id: worker for worker in store.workers(NOW, batch.id)}
+    store.write(renew_lease, "alice", now - timedelta(seconds=5))
+    workers = {worker.owner.id: worker for worker in store.read(active_workers, NOW, batch.id)}
     alice, bob = workers["alice"], workers["bob"]
     assert [alice.silent.seconds // 5, bob.silent.seconds // 5] == [1, 3]
     assert (alice.in_flight, alice.since, alice.leased) == (2, NOW, True)
     assert (bob.in_flight, bob.leased) == (0, True)
-    assert [worker.in_flight for worker in store.workers(NOW, other.id)] == [0, 0]
+    assert [worker.in_flight for worker in store.read(active_workers, NOW, other.id)] == [0, 0]
 
 
 def test_who_retired_works_no_more(store: Store) -> None:
     enlist(store, "alice", "bob")
-    store.retire("alice", NOW)
-    assert "alice" not in [worker.owner.id for worker in store.health(frozen).workers]
+    store.write(end_owner, "alice", NOW)
+    assert "alice" not in [
+        worker.owner.id for worker in store.read(database_health, frozen).workers
+    ]
 
 
 def test_who_lapsed_is_shown_only_if_it_left_something(tmp_path: Path) -> None:
@@ -137,7 +154,7 @@ def test_who_lapsed_is_shown_only_if_it_left_something(tmp_path: Path) -> None:
         batch = begin(store, 1)
         start(store, batch)
         enlist(store, "bob")
-        workers = store.workers(NOW + LEASE, batch.id)
+        workers = store.read(active_workers, NOW + LEASE, batch.id)
     assert [(each.owner.id, each.leased) for each in workers] == [("alice", False)]
 
 
@@ -145,7 +162,7 @@ def test_who_lapsed_is_shown_only_if_it_left_something(tmp_path: Path) -> None:
 
 
 def test_books_in_which_everything_has_happened_add_up(busy: Store) -> None:
-    assert busy.broken_laws() == {}
+    assert busy.read(consistency_errors) == {}
 
 
 #: Law → what another program does to the tables to break it.
@@ -187,7 +204,7 @@ def test_every_law_is_broken_by_a_test() -> None:
 
 @pytest.mark.parametrize("law", TAMPERED)
 def test_a_broken_law_is_found_with_its_number(busy: Store, engine: Engine, law: str) -> None:
-    busy.load(job_file(1, name="others"), NOW)
+    busy.write(load_jobs, job_file(1, name="others"), NOW)
     with engine.begin() as tx:
         if tx.dialect.name == "sqlite":
             tx.exec_driver_sql("PRAGMA ignore_check_constraints = ON")
@@ -195,7 +212,7 @@ def test_a_broken_law_is_found_with_its_number(busy: Store, engine: Engine, law:
             for check in ("state_is_known", "final_means_finished"):
                 tx.exec_driver_sql(f"ALTER TABLE jobs DROP CONSTRAINT ck_jobs_{check}")
         assert tx.exec_driver_sql(TAMPERED[law]).rowcount >= 1
-    broken = busy.broken_laws()
+    broken = busy.read(consistency_errors)
     assert broken[law] >= 1
 
 
@@ -217,7 +234,7 @@ def test_two_open_attempts_for_one_job_are_found_even_where_nothing_refuses_them
             " WHERE closed_at IS NULL AND id = (SELECT min(id) FROM attempts"
             " WHERE closed_at IS NULL)"
         )
-    broken = busy.broken_laws()
+    broken = busy.read(consistency_errors)
     assert broken["a job runs exactly while one attempt is open"] == 1
 
 
@@ -225,7 +242,7 @@ def test_two_open_attempts_for_one_job_are_found_even_where_nothing_refuses_them
 
 
 def test_nothing_is_odd_in_a_ledger_in_which_everything_has_happened(busy: Store) -> None:
-    assert busy.tampering(thorough=True) == ForeignChanges()
+    assert busy.read(foreign_changes, thorough=True) == ForeignChanges()
 
 
 #: What another program does to the tables → what is said of it.
@@ -244,7 +261,7 @@ def test_tables_that_another_program_rebuilt_are_named(
 ) -> None:
     with engine.begin() as tx:
         tx.exec_driver_sql(statement)
-    assert busy.tampering(thorough=True).unlike == (REBUILT[statement],)
+    assert busy.read(foreign_changes, thorough=True).unlike == (REBUILT[statement],)
 
 
 def test_another_index_of_the_same_name_and_a_trigger_are_named(
@@ -260,7 +277,7 @@ def test_another_index_of_the_same_name_and_a_trigger_are_named(
                 "CREATE TRIGGER mine BEFORE UPDATE ON jobs"
                 " EXECUTE FUNCTION suppress_redundant_updates_trigger()"
             )
-    assert busy.tampering(thorough=False).unlike == (
+    assert busy.read(foreign_changes, thorough=False).unlike == (
         "the index uq_attempts_one_success_per_job is another one",
         "the trigger mine on jobs is not ours",
     )
@@ -294,10 +311,13 @@ GARBLED = {
 def test_a_cell_that_cannot_be_read_is_named(busy: Store, engine: Engine, statement: str) -> None:
     with engine.begin() as tx:
         assert tx.exec_driver_sql(statement).rowcount == 1
-    assert busy.tampering(thorough=True).garbled == (GARBLED[statement],)
+    assert busy.read(foreign_changes, thorough=True).garbled == (GARBLED[statement],)
 
 
-@pytest.mark.parametrize("look", [Store.batches, lambda store: store.health(frozen)])
+@pytest.mark.parametrize(
+    "look",
+    [lambda store: store.read(list_batches), lambda store: store.read(database_health, frozen)],
+)
 def test_who_meets_a_cell_that_cannot_be_read_is_told_which(
     busy: Store, engine: Engine, look: Callable[[Store], object]
 ) -> None:
@@ -321,10 +341,10 @@ def test_results_that_are_no_json_are_named_and_deep_ones_are_none(
     deep = "[" * 100_000 + "]" * 100_000
     with engine.begin() as tx:
         tx.execute(text("UPDATE results SET body = :body"), {"body": deep})
-    assert busy.tampering(thorough=True).odd_results == ()
+    assert busy.read(foreign_changes, thorough=True).odd_results == ()
     with engine.begin() as tx:
         tx.exec_driver_sql("UPDATE results SET body = '{broken'")
-    assert busy.tampering(thorough=True).odd_results == (1,)
+    assert busy.read(foreign_changes, thorough=True).odd_results == (1,)
 
 
 # ---- the file ----
@@ -332,7 +352,7 @@ def test_results_that_are_no_json_are_named_and_deep_ones_are_none(
 
 @pytest.mark.parametrize("thorough", [True, False])
 def test_a_whole_file_has_no_damage(busy: Store, thorough: bool) -> None:
-    assert busy.damage(thorough=thorough) == []
+    assert busy.read(integrity_errors, thorough=thorough) == []
 
 
 def other_program(path: Path) -> sqlite3.Connection:
@@ -352,8 +372,8 @@ def test_overwritten_pages_are_found(file: Path) -> None:
         content.seek(4096 * 3)
         content.write(b"\xa5" * 4096 * 6)
     for thorough in (True, False):
-        with closing(Store.found(str(file))) as store:
-            damage = store.damage(thorough=thorough)
+        with closing(Store.connect(str(file))) as store:
+            damage = store.read(integrity_errors, thorough=thorough)
         assert damage
         assert "\n" not in "".join(damage)
 
@@ -361,9 +381,11 @@ def test_overwritten_pages_are_found(file: Path) -> None:
 def test_a_row_that_refers_to_nothing_is_found(file: Path) -> None:
     with closing(other_program(file)) as program:
         program.execute("UPDATE attempts SET owner_id = 'nobody' WHERE id = 1")
-    with closing(Store.found(str(file))) as store:
-        assert store.damage(thorough=True) == ["row 1 of attempts refers to none of owners"]
-        assert store.damage(thorough=False) == []
+    with closing(Store.connect(str(file))) as store:
+        assert store.read(integrity_errors, thorough=True) == [
+            "row 1 of attempts refers to none of owners"
+        ]
+        assert store.read(integrity_errors, thorough=False) == []
 
 
 def test_an_index_that_lacks_a_row_is_found_when_it_is_looked_for(file: Path) -> None:
@@ -373,19 +395,19 @@ def test_an_index_that_lacks_a_row_is_found_when_it_is_looked_for(file: Path) ->
             "UPDATE sqlite_schema SET sql = replace(sql, 'state)', 'state) WHERE id > 1')"
             " WHERE name = 'ix_jobs_batch_id_state'"
         )
-    with closing(Store.found(str(file))) as store:
-        assert store.damage(thorough=True)
+    with closing(Store.connect(str(file))) as store:
+        assert store.read(integrity_errors, thorough=True)
 
 
 def test_a_checkup_changes_nothing(file: Path) -> None:
     before = file.read_bytes()
 
     def look(at: Callable[[Store], object]) -> None:
-        with closing(Store.found(str(file))) as store:
+        with closing(Store.connect(str(file))) as store:
             at(store)
 
-    look(lambda store: store.health(frozen))
-    look(lambda store: store.damage(thorough=True))
-    look(lambda store: store.broken_laws())
-    look(lambda store: store.workers(NOW, 1))
+    look(lambda store: store.read(database_health, frozen))
+    look(lambda store: store.read(integrity_errors, thorough=True))
+    look(lambda store: store.read(consistency_errors))
+    look(lambda store: store.read(active_workers, NOW, 1))
     assert file.read_bytes() == before

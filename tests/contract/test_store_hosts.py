@@ -22,6 +22,12 @@ from batchrunner.model import (
 from batchrunner.model.hosts import host_of
 from batchrunner.policy.host_breaker import FIRST_PARK, MAX_PROBES, PARK_AFTER_FAILURES
 from batchrunner.policy.slots import FIRST_CONCURRENCY, QUEUE_LAG, SlotUsage
+from batchrunner.store.attempts import apply_poll
+from batchrunner.store.batches import load_jobs
+from batchrunner.store.controls import resume_batch, set_concurrency
+from batchrunner.store.host_breaker import parked_hosts, unpark_hosts
+from batchrunner.store.reports import batch_counts, work_left
+from batchrunner.store.slot_usage import slot_usage, store_learned_concurrency
 from batchrunner.store.store import Store
 from tests.fakes import (
     NOW,
@@ -61,14 +67,16 @@ def telling(verdict: AttemptDecision, *, passed: bool, opened: float = 0) -> Att
 def break_host(store: Store, watched: list[OpenAttempt], now: float = 0) -> None:
     """Let attempts fail in a way that speaks against their hosts."""
     verdicts = [telling(failure(each, GOAL), passed=False, opened=now) for each in watched]
-    assert store.apply("alice", verdicts, [], after(now))
+    assert apply_poll(store, "alice", verdicts, [], after(now))
 
 
 def test_a_host_gets_no_more_than_its_bound_and_others_go_in_its_place(store: Store) -> None:
     rules = {"a.test": HostRule(concurrency=1)}
     batch = begin(store, specs("a.test", "b.test", each=5), concurrency=4, hosts=rules)
     assert claimed_hosts(store, batch) == {"a.test": 1, "b.test": 3}
-    batch = store.load(job_file(specs("a.test", "c.test"), name="more", hosts=rules), NOW).batch
+    batch = store.write(
+        load_jobs, job_file(specs("a.test", "c.test"), name="more", hosts=rules), NOW
+    ).batch
     assert claimed_hosts(store, batch) == {"a.test": 1, "c.test": 3}, "bounds are a batch's own"
 
 
@@ -84,7 +92,7 @@ def test_a_spaced_host_is_due_again_only_after_its_time(store: Store) -> None:
     rules = {"a.test": HostRule(spacing=timedelta(seconds=10))}
     batch = begin(store, specs("a.test", each=3), hosts=rules)
     (first,) = start(store, batch)
-    assert store.apply("alice", [success(first)], [], after(1))
+    assert apply_poll(store, "alice", [success(first)], [], after(1))
     assert claim(store, batch, now=after(9)) == [], "its last run has ended, but not long ago"
     assert claimed_hosts(store, batch, now=after(10)) == {"a.test": 1}
 
@@ -94,7 +102,7 @@ def test_a_host_is_parked_probed_by_one_and_back_after_a_success(store: Store) -
         store, specs("a.test", each=PARK_AFTER_FAILURES + 5) + specs("b.test"), concurrency=10
     )
     break_host(store, start(store, batch))
-    (parked,) = store.parked(batch.id)
+    (parked,) = store.read(parked_hosts, batch.id)
     assert (parked.host, parked.failures, parked.waiting) == ("a.test", PARK_AFTER_FAILURES, 5)
     assert parked.probe_at == NOW + FIRST_PARK
     assert claimed_hosts(store, batch, now=after(5)) == {"b.test": 3}
@@ -104,8 +112,8 @@ def test_a_host_is_parked_probed_by_one_and_back_after_a_success(store: Store) -
     probe = next(each for each in start(store, batch, now=after(due)) if "a.test" in each.url)
     assert claim(store, batch, now=after(due + 60)) == [], "a second probe beside the first"
     back = telling(success(probe), passed=True, opened=due)
-    assert store.apply("alice", [back], [], after(due + 61))
-    assert store.parked(batch.id) == []
+    assert apply_poll(store, "alice", [back], [], after(due + 61))
+    assert store.read(parked_hosts, batch.id) == []
     assert claimed_hosts(store, batch, now=after(due + 62)) == {"a.test": 4}
 
 
@@ -116,16 +124,16 @@ def test_after_enough_probes_in_vain_nobody_waits_and_new_jobs_elsewhere_change_
     batch = begin(store, jobs, concurrency=PARK_AFTER_FAILURES)
     break_host(store, start(store, batch))
     for _ in range(MAX_PROBES):
-        assert not store.standing("alice", batch.id).given_up
-        (parked,) = store.parked(batch.id)
+        assert not store.read(work_left, "alice", batch.id).given_up
+        (parked,) = store.read(parked_hosts, batch.id)
         due = (parked.probe_at - NOW).total_seconds()
         enlist(store, "alice", now=after(due))
         break_host(store, start(store, batch, now=after(due)), due)
-    standing = store.standing("alice", batch.id)
+    standing = store.read(work_left, "alice", batch.id)
     assert standing.given_up
     assert standing.due_at is not None, "its jobs are still to be done"
-    store.load(job_file([*jobs, spec("b", url="https://b.test/")]), NOW)
-    assert not store.standing("alice", batch.id).given_up
+    store.write(load_jobs, job_file([*jobs, spec("b", url="https://b.test/")]), NOW)
+    assert not store.read(work_left, "alice", batch.id).given_up
 
 
 def test_a_parked_host_can_be_let_go_by_name(store: Store) -> None:
@@ -133,8 +141,8 @@ def test_a_parked_host_can_be_let_go_by_name(store: Store) -> None:
         store, specs("a.test", each=PARK_AFTER_FAILURES + 1), concurrency=PARK_AFTER_FAILURES
     )
     break_host(store, start(store, batch))
-    assert store.unpark(batch.id, ["b.test"]) == 0
-    assert store.unpark(batch.id, ["a.test"]) == 1
+    assert store.write(unpark_hosts, batch.id, ["b.test"]) == 0
+    assert store.write(unpark_hosts, batch.id, ["a.test"]) == 1
     assert claimed_hosts(store, batch, now=after(1)) == {"a.test": 1}
 
 
@@ -145,9 +153,9 @@ def test_failures_told_by_two_runners_add_up(store: Store) -> None:
     watched = start(store, batch)
     break_host(store, watched[:4])
     break_host(store, watched[4:9], 1)
-    assert store.parked(batch.id) == []
+    assert store.read(parked_hosts, batch.id) == []
     break_host(store, watched[9:], 2)
-    (parked,) = store.parked(batch.id)
+    (parked,) = store.read(parked_hosts, batch.id)
     assert (parked.failures, parked.since) == (PARK_AFTER_FAILURES, after(2))
 
 
@@ -160,9 +168,9 @@ def test_only_the_canary_goes_until_all_of_it_has_ended(store: Store) -> None:
     batch = begin(store, specs("a.test", "b.test", each=10), canary=CANARY, concurrency=50)
     watched = start(store, batch)
     assert Counter(host_of(each.url) for each in watched) == {"a.test": 2, "b.test": 2}
-    assert store.apply("alice", [success(each) for each in watched[:3]], [], after(1))
+    assert apply_poll(store, "alice", [success(each) for each in watched[:3]], [], after(1))
     assert claim(store, batch, now=after(2)) == []
-    assert store.apply("alice", [failure(watched[3])], [], after(3))
+    assert apply_poll(store, "alice", [failure(watched[3])], [], after(3))
     assert len(rides(claim(store, batch, now=after(4)))) == 16
 
 
@@ -170,24 +178,24 @@ def test_a_canary_that_brings_too_little_pauses_the_batch_until_it_is_resumed(st
     batch = begin(store, specs("a.test", "b.test", each=10), canary=CANARY, concurrency=50)
     watched = start(store, batch)
     verdicts = [success(watched[0]), success(watched[1]), *map(failure, watched[2:])]
-    assert store.apply("alice", verdicts, [], after(1))
+    assert apply_poll(store, "alice", verdicts, [], after(1))
     assert claim(store, batch, now=after(2)) == []
-    standing = store.standing("alice", batch.id)
+    standing = store.read(work_left, "alice", batch.id)
     assert standing.canary_failed
     assert standing.pause is not None
     assert standing.pause.reason is not None
     assert "2 of 4 jobs succeeded (50%)" in standing.pause.reason
-    assert store.resume(batch.id, after(3))
-    assert not store.standing("alice", batch.id).canary_failed
+    assert store.write(resume_batch, batch.id, after(3))
+    assert not store.read(work_left, "alice", batch.id).canary_failed
     assert len(rides(claim(store, batch, now=after(4)))) == 16
 
 
 def test_jobs_that_are_added_later_need_no_canary_of_their_own(store: Store) -> None:
     batch = begin(store, specs("a.test", each=4), canary=CANARY)
     watched = start(store, batch)
-    assert store.apply("alice", [success(each) for each in watched], [], after(1))
+    assert apply_poll(store, "alice", [success(each) for each in watched], [], after(1))
     more = [*specs("a.test", each=4), *specs("b.test", each=5)]
-    store.load(job_file(more, canary=CANARY), after(2))
+    store.write(load_jobs, job_file(more, canary=CANARY), after(2))
     assert len(rides(claim(store, batch, now=after(3)))) == 5
 
 
@@ -197,11 +205,11 @@ def test_jobs_that_are_added_later_need_no_canary_of_their_own(store: Store) -> 
 def test_a_batch_that_finds_its_bound_itself_begins_with_a_few(store: Store) -> None:
     batch = begin(store, 50, concurrency=AUTO)
     assert len(rides(claim(store, batch))) == FIRST_CONCURRENCY
-    store.learn_slots(batch.id, 20)
+    store.write(store_learned_concurrency, batch.id, 20)
     assert len(rides(claim(store, batch, now=after(1)))) == 20 - FIRST_CONCURRENCY
-    store.set_concurrency(batch.id, 22)
+    store.write(set_concurrency, batch.id, 22)
     assert len(rides(claim(store, batch, now=after(2)))) == 2
-    assert store.queue(batch.id, NOW) is None, "the user has said how many"
+    assert store.read(slot_usage, batch.id, NOW) is None, "the user has said how many"
 
 
 def look(store: Store, watched: list[OpenAttempt], running: int, seconds: float) -> None:
@@ -210,29 +218,35 @@ def look(store: Store, watched: list[OpenAttempt], running: int, seconds: float)
         (each, run(each.run_id, RunStatus.RUNNING if n < running else RunStatus.PENDING))
         for n, each in enumerate(watched)
     ]
-    store.apply("alice", [], seen, after(seconds))
+    apply_poll(store, "alice", [], seen, after(seconds))
 
 
 def test_the_queue_tells_those_that_wait_from_those_that_were_only_just_submitted(
     store: Store,
 ) -> None:
     batch = begin(store, 9, concurrency=AUTO)
-    store.learn_slots(batch.id, 9)
+    store.write(store_learned_concurrency, batch.id, 9)
     watched = start(store, batch)
     look(store, watched, 6, 1)
     lag = QUEUE_LAG.total_seconds()
-    assert store.queue(batch.id, after(lag - 1)) == (SlotUsage(running=6, fresh=3, waiting=0), 9)
-    assert store.queue(batch.id, after(lag)) == (SlotUsage(running=6, fresh=0, waiting=3), 9)
+    assert store.read(slot_usage, batch.id, after(lag - 1)) == (
+        SlotUsage(running=6, fresh=3, waiting=0),
+        9,
+    )
+    assert store.read(slot_usage, batch.id, after(lag)) == (
+        SlotUsage(running=6, fresh=0, waiting=3),
+        9,
+    )
 
 
 def test_a_run_that_others_have_passed_by_is_stuck_and_not_waiting(store: Store) -> None:
     batch = begin(store, 5, concurrency=AUTO)
-    store.learn_slots(batch.id, 1)
+    store.write(store_learned_concurrency, batch.id, 1)
     (stuck,) = start(store, batch)
-    store.learn_slots(batch.id, 5)
+    store.write(store_learned_concurrency, batch.id, 5)
     later = start(store, batch, now=after(60))
     ordered = [*(each for each in later if each.run_id != stuck.run_id), stuck]
     look(store, ordered, 4, 61)
-    found = store.queue(batch.id, after(600))
+    found = store.read(slot_usage, batch.id, after(600))
     assert found == (SlotUsage(running=4, fresh=0, waiting=0, stuck=1), 5)
-    assert store.tally(batch.id).jobs[JobState.RUNNING] == 5
+    assert store.read(batch_counts, batch.id).jobs[JobState.RUNNING] == 5

@@ -18,6 +18,12 @@ from batchrunner.model import (
     JobState,
     Retry,
 )
+from batchrunner.store.attempts import apply_poll
+from batchrunner.store.batches import load_jobs
+from batchrunner.store.controls import retry_jobs
+from batchrunner.store.health import consistency_errors
+from batchrunner.store.judgements import rewrite_judgements, stored_results
+from batchrunner.store.reports import batch_counts, finished_jobs
 from batchrunner.store.store import Store
 from tests.fakes import (
     NOW,
@@ -40,11 +46,13 @@ BROKEN = Failed(category=INVALID, code="expect", message="too cheap", findings=(
 
 
 def states(store: Store, batch: Batch) -> dict[str, int]:
-    return {state.value: n for state, n in store.tally(batch.id).jobs.items() if n}
+    return {state.value: n for state, n in store.read(batch_counts, batch.id).jobs.items() if n}
 
 
 def judge_all(store: Store, batch: Batch, verdict: Failed | None) -> int:
-    return store.rejudge([(one, verdict) for one in store.judgeable(batch.id)])
+    return store.write(
+        rewrite_judgements, [(one, verdict) for one in stored_results(store, batch.id)]
+    )
 
 
 def finished_by(store: Store, outcome: Failed | None, result: str = '{"price": 1}') -> Batch:
@@ -54,15 +62,15 @@ def finished_by(store: Store, outcome: Failed | None, result: str = '{"price": 1
     state = JobState.FAILED if outcome else JobState.SUCCEEDED
     transition = Finish(state=state, failure=outcome)
     seen = run(attempt.run_id, result=result)
-    store.apply(
-        "alice", [AttemptDecision(attempt=attempt, transition=transition, run=seen)], [], NOW
+    apply_poll(
+        store, "alice", [AttemptDecision(attempt=attempt, transition=transition, run=seen)], [], NOW
     )
     return batch
 
 
 def test_evidence_is_kept_with_the_attempt_and_read_back(store: Store, engine: Engine) -> None:
     batch = finished_by(store, BROKEN)
-    (one,) = store.judgeable(batch.id)
+    (one,) = stored_results(store, batch.id)
     assert (one.category, one.code, one.message) == (INVALID, "expect", "too cheap")
     assert one.findings == (SEEN,)
     with engine.connect() as tx:
@@ -89,8 +97,8 @@ def test_what_is_expected_is_watched_with_the_attempt(store: Store) -> None:
 
 
 def test_what_is_expected_is_that_of_the_newest_load(store: Store) -> None:
-    first = store.load(job_file([spec("a", expect={"required": ["x"]})]), NOW)
-    again = store.load(job_file([spec("a", expect={"required": ["y"]})]), NOW)
+    first = store.write(load_jobs, job_file([spec("a", expect={"required": ["x"]})]), NOW)
+    again = store.write(load_jobs, job_file([spec("a", expect={"required": ["y"]})]), NOW)
     assert (again.known, again.changed) == (1, ())
     enlist(store, "alice")
     (attempt,) = start(store, first.batch)
@@ -101,12 +109,12 @@ def test_a_success_that_is_judged_to_be_none_fails_with_one_failure_more(store: 
     batch = finished_by(store, None)
     assert judge_all(store, batch, BROKEN) == 1
     assert states(store, batch) == {"failed": 1}
-    assert store.tally(batch.id).failed == {INVALID: 1}
-    (shown,) = store.finished(batch.id)
+    assert store.read(batch_counts, batch.id).failed == {INVALID: 1}
+    (shown,) = finished_jobs(store, batch.id)
     assert (shown.code, shown.message, shown.result) == ("expect", "too cheap", '{"price": 1}')
     assert shown.finished_at is None or shown.state is JobState.FAILED
-    assert store.broken_laws() == {}
-    assert store.retry(batch.id, [INVALID], [], after(9)) == 1
+    assert store.read(consistency_errors) == {}
+    assert store.write(retry_jobs, batch.id, [INVALID], [], after(9)) == 1
     assert states(store, batch) == {"available": 1}
 
 
@@ -114,10 +122,10 @@ def test_a_failure_that_is_judged_to_be_good_succeeds_with_one_failure_less(stor
     batch = finished_by(store, Failed(category=BLOCKED, message="A captcha"))
     assert judge_all(store, batch, None) == 1
     assert states(store, batch) == {"succeeded": 1}
-    assert store.tally(batch.id).failed == {}
-    (shown,) = store.finished(batch.id)
+    assert store.read(batch_counts, batch.id).failed == {}
+    (shown,) = finished_jobs(store, batch.id)
     assert (shown.category, shown.code, shown.message) == (None, None, None)
-    assert store.broken_laws() == {}
+    assert store.read(consistency_errors) == {}
 
 
 def test_a_judgement_back_and_forth_changes_nothing_in_the_end(
@@ -133,7 +141,7 @@ def test_a_judgement_back_and_forth_changes_nothing_in_the_end(
     before = books()
     for verdict in (BROKEN, Failed(category=GOAL, message="x"), BROKEN, None):
         assert judge_all(store, batch, verdict) == 1
-        assert store.broken_laws() == {}
+        assert store.read(consistency_errors) == {}
     assert books() == before
 
 
@@ -141,15 +149,15 @@ def test_failures_of_earlier_attempts_go_on_counting(store: Store, engine: Engin
     batch = begin(store)
     (attempt,) = start(store, batch)
     again = Retry(at=NOW, failure=Failed(category=GOAL, message="Not there"))
-    store.apply("alice", [AttemptDecision(attempt=attempt, transition=again)], [], NOW)
+    apply_poll(store, "alice", [AttemptDecision(attempt=attempt, transition=again)], [], NOW)
     (attempt,) = start(store, batch)
-    store.apply("alice", [success(attempt)], [], NOW)
+    apply_poll(store, "alice", [success(attempt)], [], NOW)
     judge_all(store, batch, Failed(category=GOAL, message="x"))
     with engine.connect() as tx:
         row = tx.execute(text("SELECT failures, failures_by_category FROM jobs")).one()
     assert (row.failures, json.loads(row.failures_by_category)) == (2, {"goal_failure": 2})
     judge_all(store, batch, None)
-    assert store.broken_laws() == {}
+    assert store.read(consistency_errors) == {}
 
 
 def test_only_judgements_of_results_are_judged_again(store: Store) -> None:
@@ -161,7 +169,8 @@ def test_only_judgements_of_results_are_judged_again(store: Store) -> None:
         transition=Finish(state=JobState.FAILED, failure=unreadable),
         run=run(watched[2].run_id, result="1"),
     )
-    store.apply(
+    apply_poll(
+        store,
         "alice",
         [
             failure(watched[0], FailureCategory.TIMED_OUT, result="{}"),
@@ -172,30 +181,32 @@ def test_only_judgements_of_results_are_judged_again(store: Store) -> None:
         [],
         NOW,
     )
-    assert [one.key for one in store.judgeable(batch.id)] == [keys(5)[3]]
+    assert [one.key for one in stored_results(store, batch.id)] == [keys(5)[3]]
 
 
 def test_a_judgement_of_what_has_changed_since_changes_nothing(store: Store) -> None:
     batch = finished_by(store, BROKEN)
-    (read,) = store.judgeable(batch.id)
-    store.retry(batch.id, [], [], after(1))
-    assert store.rejudge([(read, None)]) == 0
+    (read,) = stored_results(store, batch.id)
+    store.write(retry_jobs, batch.id, [], [], after(1))
+    assert store.write(rewrite_judgements, [(read, None)]) == 0
     (attempt,) = start(store, batch, now=after(2))
-    assert store.rejudge([(read, None)]) == 0
-    store.apply("alice", [success(attempt)], [], after(3))
-    assert store.rejudge([(read, None)]) == 0, "another attempt succeeded since"
+    assert store.write(rewrite_judgements, [(read, None)]) == 0
+    apply_poll(store, "alice", [success(attempt)], [], after(3))
+    assert store.write(rewrite_judgements, [(read, None)]) == 0, "another attempt succeeded since"
     assert states(store, batch) == {"succeeded": 1}
-    (now,) = store.judgeable(batch.id)
-    assert store.rejudge([(now, BROKEN), (replace(now, number=1), BROKEN)]) == 1
-    assert store.rejudge([(now, BROKEN)]) == 0, "somebody judged it in the meantime"
-    assert store.broken_laws() == {}
+    (now,) = stored_results(store, batch.id)
+    assert store.write(rewrite_judgements, [(now, BROKEN), (replace(now, number=1), BROKEN)]) == 1
+    assert store.write(rewrite_judgements, [(now, BROKEN)]) == 0, (
+        "somebody judged it in the meantime"
+    )
+    assert store.read(consistency_errors) == {}
 
 
 def test_two_who_judge_at_once_do_it_once(store: Store) -> None:
     batch = begin(store, 3)
-    store.apply("alice", [success(each) for each in start(store, batch)], [], NOW)
-    read = list(store.judgeable(batch.id))
-    assert store.rejudge([(one, BROKEN) for one in read]) == 3
-    assert store.rejudge([(one, BROKEN) for one in reversed(read)]) == 0
+    apply_poll(store, "alice", [success(each) for each in start(store, batch)], [], NOW)
+    read = list(stored_results(store, batch.id))
+    assert store.write(rewrite_judgements, [(one, BROKEN) for one in read]) == 3
+    assert store.write(rewrite_judgements, [(one, BROKEN) for one in reversed(read)]) == 0
     assert states(store, batch) == {"failed": 3}
-    assert store.broken_laws() == {}
+    assert store.read(consistency_errors) == {}

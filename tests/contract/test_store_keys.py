@@ -7,9 +7,22 @@ from datetime import datetime
 import pytest
 
 from batchrunner.model import Batch, RunStatus, Submission
-from batchrunner.store.account_keys import KeyReplaced, KeysChanged
+from batchrunner.store.account_keys import (
+    KeyReplaced,
+    KeysChanged,
+    account_check_runs,
+    admit_key,
+    known_keys,
+)
+from batchrunner.store.attempts import apply_poll
+from batchrunner.store.batches import load_jobs
+from batchrunner.store.claims import claim_jobs
+from batchrunner.store.leases import rescue_attempts
+from batchrunner.store.orphans import add_orphans, close_orphans, schedule_late_check
+from batchrunner.store.reports import batch_counts, work_left
 from batchrunner.store.schema import SubmissionState
 from batchrunner.store.store import Store
+from batchrunner.store.submissions import mark_unanswered, record_runs, settle_submission
 from tests.fakes import (
     NOW,
     after,
@@ -30,126 +43,135 @@ FIRST, OTHER = "salt:one", "salt:two"
 
 def tied(store: Store, jobs: int = 3) -> Batch:
     batch = begin(store, jobs)
-    assert store.admit(batch.id, FIRST, beside=False)
+    assert store.write(admit_key, batch.id, FIRST, beside=False)
     return batch
 
 
 def test_a_batch_knows_no_key_before_its_first_run(store: Store) -> None:
     batch = begin(store)
-    assert store.known_keys(batch.id) == ()
-    assert store.admit(batch.id, FIRST, beside=False)
-    assert store.known_keys(batch.id) == (FIRST,)
+    assert store.read(known_keys, batch.id) == ()
+    assert store.write(admit_key, batch.id, FIRST, beside=False)
+    assert store.read(known_keys, batch.id) == (FIRST,)
 
 
 def test_another_key_takes_the_place_of_the_first_where_nothing_is_open(store: Store) -> None:
     batch = tied(store)
-    store.apply("alice", [success(attempt) for attempt in start(store, batch)], [], NOW)
-    assert store.admit(batch.id, OTHER, beside=False)
-    assert store.known_keys(batch.id) == (OTHER,)
+    apply_poll(store, "alice", [success(attempt) for attempt in start(store, batch)], [], NOW)
+    assert store.write(admit_key, batch.id, OTHER, beside=False)
+    assert store.read(known_keys, batch.id) == (OTHER,)
 
 
 def test_another_key_is_not_taken_while_runs_may_be_alive(store: Store) -> None:
     batch = tied(store)
     start(store, batch)
-    assert not store.admit(batch.id, OTHER, beside=False)
-    assert store.known_keys(batch.id) == (FIRST,)
+    assert not store.write(admit_key, batch.id, OTHER, beside=False)
+    assert store.read(known_keys, batch.id) == (FIRST,)
 
 
 def test_another_key_is_not_taken_while_a_create_is_not_settled(store: Store) -> None:
     batch = tied(store)
     (submission,) = claim(store, batch)
-    assert not store.admit(batch.id, OTHER, beside=False)
-    store.doubt("alice", submission, NOW, "ReadTimeout")
-    assert not store.admit(batch.id, OTHER, beside=False)
+    assert not store.write(admit_key, batch.id, OTHER, beside=False)
+    store.write(mark_unanswered, "alice", submission, NOW, "ReadTimeout")
+    assert not store.write(admit_key, batch.id, OTHER, beside=False)
 
 
 def test_another_key_is_not_taken_while_an_orphan_is_alive(store: Store) -> None:
     batch = tied(store, 1)
     submission = given_up(store, batch)
-    store.disown(batch.id, submission, ["run-late"], NOW)
-    assert not store.admit(batch.id, OTHER, beside=False)
-    assert store.telling_runs(batch.id) == ["run-late"]
-    store.bury([("run-late", run("run-late", RunStatus.CANCELLED))], NOW)
-    assert store.admit(batch.id, OTHER, beside=False)
+    store.write(add_orphans, batch.id, submission, ["run-late"], NOW)
+    assert not store.write(admit_key, batch.id, OTHER, beside=False)
+    assert store.read(account_check_runs, batch.id) == ["run-late"]
+    store.write(close_orphans, [("run-late", run("run-late", RunStatus.CANCELLED))], NOW)
+    assert store.write(admit_key, batch.id, OTHER, beside=False)
 
 
 def test_another_key_is_not_taken_while_runs_may_turn_up_late(store: Store) -> None:
     batch = tied(store, 1)
     submission = given_up(store, batch, watch_at=after(60))
-    assert not store.admit(batch.id, OTHER, beside=False)
-    store.watch("alice", submission, None)
-    assert store.admit(batch.id, OTHER, beside=False)
+    assert not store.write(admit_key, batch.id, OTHER, beside=False)
+    store.write(schedule_late_check, "alice", submission, None)
+    assert store.write(admit_key, batch.id, OTHER, beside=False)
 
 
 def given_up(store: Store, batch: Batch, watch_at: datetime | None = None) -> Submission:
     (submission,) = claim(store, batch)
     verdicts = [postpone(ride) for ride in submission.attempts]
-    store.settle("alice", submission, SubmissionState.ABSENT, verdicts, NOW, "absent", watch_at)
+    store.write(
+        settle_submission,
+        "alice",
+        submission,
+        SubmissionState.ABSENT,
+        verdicts,
+        NOW,
+        "absent",
+        watch_at,
+    )
     return submission
 
 
 def test_a_key_of_the_same_account_stands_beside_the_first(store: Store) -> None:
     batch = tied(store)
     start(store, batch)
-    assert store.admit(batch.id, OTHER, beside=True)
-    assert store.known_keys(batch.id) == (FIRST, OTHER)
+    assert store.write(admit_key, batch.id, OTHER, beside=True)
+    assert store.read(known_keys, batch.id) == (FIRST, OTHER)
 
 
 def test_what_another_batch_has_open_is_no_reason(store: Store) -> None:
     batch = tied(store)
     start(store, batch)
-    other = store.load(job_file(1, name="other"), NOW).batch
-    assert store.admit(other.id, OTHER, beside=False)
+    other = store.write(load_jobs, job_file(1, name="other"), NOW).batch
+    assert store.write(admit_key, other.id, OTHER, beside=False)
 
 
 def test_nothing_is_claimed_with_a_key_whose_place_another_took(store: Store) -> None:
     batch = tied(store)
-    assert store.admit(batch.id, OTHER, beside=False)
+    assert store.write(admit_key, batch.id, OTHER, beside=False)
     with pytest.raises(KeyReplaced):
-        store.claim("alice", batch.id, 100, NOW, FIRST)
-    assert store.tally(batch.id).attempts == 0
-    assert len(rides(store.claim("alice", batch.id, 100, NOW, OTHER))) == 3
+        store.write(claim_jobs, "alice", batch.id, 100, NOW, FIRST)
+    assert store.read(batch_counts, batch.id).attempts == 0
+    assert len(rides(store.write(claim_jobs, "alice", batch.id, 100, NOW, OTHER))) == 3
 
 
 def test_runs_are_not_taken_over_with_a_key_whose_place_another_took(store: Store) -> None:
     batch = tied(store)
     enlist(store, "bob")
-    assert store.admit(batch.id, OTHER, beside=False)
-    store.claim("bob", batch.id, 100, NOW, OTHER)
+    assert store.write(admit_key, batch.id, OTHER, beside=False)
+    store.write(claim_jobs, "bob", batch.id, 100, NOW, OTHER)
     with pytest.raises(KeyReplaced):
-        store.rescue("alice", batch.id, NOW, gone=["bob"], key=FIRST)
-    assert store.standing("bob", batch.id).in_flight_here == 3
-    assert store.rescue("alice", batch.id, NOW, gone=["bob"], key=OTHER) == 3
+        store.write(rescue_attempts, "alice", batch.id, NOW, gone=["bob"], key=FIRST)
+    assert store.read(work_left, "bob", batch.id).in_flight_here == 3
+    assert store.write(rescue_attempts, "alice", batch.id, NOW, gone=["bob"], key=OTHER) == 3
 
 
 def test_an_account_is_told_by_what_may_be_alive(store: Store) -> None:
     batch = begin(store, 4, concurrency=2)
     done = start(store, batch)
-    store.apply("alice", [success(attempt) for attempt in done], [], NOW)
+    apply_poll(store, "alice", [success(attempt) for attempt in done], [], NOW)
     alive = start(store, batch)
-    assert store.telling_runs(batch.id) == [a.run_id for a in reversed(alive)]
+    assert store.read(account_check_runs, batch.id) == [a.run_id for a in reversed(alive)]
 
 
 def test_without_anything_alive_an_account_is_told_by_the_newest_submission(store: Store) -> None:
     batch = begin(store, 3, concurrency=2)
-    assert store.telling_runs(batch.id) == []
-    store.apply("alice", [success(attempt) for attempt in start(store, batch)], [], NOW)
+    assert store.read(account_check_runs, batch.id) == []
+    apply_poll(store, "alice", [success(attempt) for attempt in start(store, batch)], [], NOW)
     (newest,) = start(store, batch)
-    store.apply("alice", [success(newest)], [], NOW)
-    assert store.telling_runs(batch.id) == [newest.run_id]
+    apply_poll(store, "alice", [success(newest)], [], NOW)
+    assert store.read(account_check_runs, batch.id) == [newest.run_id]
 
 
 def test_an_account_is_told_in_one_look(store: Store) -> None:
     batch = begin(store, 130, concurrency=130)
     for submission in claim(store, batch):
-        store.record("alice", submission, run_ids(submission), NOW)
-    assert len(store.telling_runs(batch.id)) == 100
+        store.write(record_runs, "alice", submission, run_ids(submission), NOW)
+    assert len(store.read(account_check_runs, batch.id)) == 100
 
 
 def test_of_several_that_start_at_once_the_first_digest_counts(store: Store) -> None:
     batch = begin(store)
-    read = store.known_keys(batch.id)
-    assert store.admit(batch.id, "first", beside=False, read=read)
+    read = store.read(known_keys, batch.id)
+    assert store.write(admit_key, batch.id, "first", beside=False, read=read)
     with pytest.raises(KeysChanged):
-        store.admit(batch.id, "second", beside=False, read=read)
-    assert store.known_keys(batch.id) == ("first",)
+        store.write(admit_key, batch.id, "second", beside=False, read=read)
+    assert store.read(known_keys, batch.id) == ("first",)

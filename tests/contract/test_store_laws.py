@@ -24,10 +24,28 @@ from batchrunner.model import (
     SubmittedAttempt,
     Transition,
 )
+from batchrunner.store.attempts import apply_poll, runs_in_flight
+from batchrunner.store.batches import load_jobs
+from batchrunner.store.claims import claim_jobs
+from batchrunner.store.controls import cancel_jobs, retry_jobs
 from batchrunner.store.database import Database
-from batchrunner.store.leases import LEASE, LeaseLost
+from batchrunner.store.leases import (
+    LEASE,
+    LeaseLost,
+    end_owner,
+    register_owner,
+    renew_lease,
+    rescue_attempts,
+)
+from batchrunner.store.reports import batch_counts, failed_attempts, finished_jobs, work_left
 from batchrunner.store.schema import SubmissionState, attempts, jobs, metadata, results
 from batchrunner.store.store import Store
+from batchrunner.store.submissions import (
+    mark_unanswered,
+    record_runs,
+    settle_submission,
+    unanswered_submissions,
+)
 from tests.fakes import after, failed, job_file, keys, owner, run
 from tests.sweeps import examples
 
@@ -98,7 +116,9 @@ class Ledger(RuleBasedStateMachine):
         self.leases: dict[str, datetime] = {}
         self.ended: set[str] = set()
         self.grown: tuple[int, ...] = ()
-        self.batch: Batch = self.store.load(job_file(0, concurrency=BOUND), self.now).batch
+        self.batch: Batch = self.store.write(
+            load_jobs, job_file(0, concurrency=BOUND), self.now
+        ).batch
 
     @property
     def now(self) -> datetime:
@@ -119,7 +139,7 @@ class Ledger(RuleBasedStateMachine):
     @rule(more=st.integers(0, 4))
     def load(self, more: int) -> None:
         file = job_file(len(self.jobs) + more, concurrency=BOUND)
-        loaded = self.store.load(file, self.now)
+        loaded = self.store.write(load_jobs, file, self.now)
         assert (loaded.added, loaded.known) == (more, len(self.jobs))
         known = len(self.jobs)
         self.jobs += [ModelJob(key=key, due=self.now) for key in keys(known + more)[known:]]
@@ -131,18 +151,18 @@ class Ledger(RuleBasedStateMachine):
     @rule(owner_id=owners)
     def begin_or_renew(self, owner_id: str) -> None:
         if owner_id not in self.leases:
-            self.store.enlist(owner(owner_id), self.now)
+            self.store.write(register_owner, owner(owner_id), self.now)
         elif owner_id in self.ended:
             with pytest.raises(LeaseLost):
-                self.store.renew(owner_id, self.now)
+                self.store.write(renew_lease, owner_id, self.now)
             return
         else:
-            self.store.renew(owner_id, self.now)
+            self.store.write(renew_lease, owner_id, self.now)
         self.leases[owner_id] = self.now + LEASE
 
     @rule(owner_id=owners)
     def retire(self, owner_id: str) -> None:
-        self.store.retire(owner_id, self.now)
+        self.store.write(end_owner, owner_id, self.now)
         self.ended |= {owner_id} & set(self.leases)
 
     @precondition(lambda self: self.leases)
@@ -151,12 +171,14 @@ class Ledger(RuleBasedStateMachine):
         owner_id = data.draw(st.sampled_from(sorted(self.leases)))
         if owner_id in self.ended:
             with pytest.raises(LeaseLost):
-                self.store.rescue(owner_id, self.batch.id, self.now, gone)
+                self.store.write(rescue_attempts, owner_id, self.batch.id, self.now, gone)
             return
         out = {id for id, until in self.leases.items() if until <= self.now}
         self.ended |= ((out | gone) & set(self.leases)) - {owner_id}
         left = [attempt for attempt in self.tries if attempt.open and attempt.owner in self.ended]
-        assert self.store.rescue(owner_id, self.batch.id, self.now, gone) == len(left)
+        assert self.store.write(rescue_attempts, owner_id, self.batch.id, self.now, gone) == len(
+            left
+        )
         for attempt in left:
             attempt.owner = owner_id
 
@@ -166,12 +188,12 @@ class Ledger(RuleBasedStateMachine):
         owner_id = data.draw(st.sampled_from(sorted(self.leases)))
         if owner_id in self.ended:
             with pytest.raises(LeaseLost):
-                self.store.claim(owner_id, self.batch.id, most, self.now)
+                self.store.write(claim_jobs, owner_id, self.batch.id, most, self.now)
             return
         room = BOUND - sum(attempt.open for attempt in self.tries)
         due = [j for j in self.jobs if j.state is JobState.AVAILABLE and j.due <= self.now]
         expected = due[: max(room, 0)]
-        submissions = self.store.claim(owner_id, self.batch.id, most, self.now)
+        submissions = self.store.write(claim_jobs, owner_id, self.batch.id, most, self.now)
         carried = [(submission, ride) for submission in submissions for ride in submission.attempts]
         assert [ride.job.key for _, ride in carried] == [job.key for job in expected]
         assert all(len(submission.attempts) <= most for submission in submissions)
@@ -189,7 +211,7 @@ class Ledger(RuleBasedStateMachine):
         found = {a.ride.attempt_id: f"run-{a.ride.attempt_id}" for a in mine}
         chosen = {a.ride.attempt_id for a in mine if a.ride.batch_index in places}
         runs = {id: run_id for id, run_id in found.items() if id in chosen}
-        left = self.store.record(owner_id, submission, runs, self.now)
+        left = self.store.write(record_runs, owner_id, submission, runs, self.now)
         for attempt in mine:
             if attempt.ride.attempt_id in runs and self.held(attempt, owner_id):
                 attempt.known = True
@@ -199,7 +221,7 @@ class Ledger(RuleBasedStateMachine):
     @rule(data=st.data(), owner_id=owners)
     def doubt(self, data: st.DataObject, owner_id: str) -> None:
         submission = data.draw(st.sampled_from(self.submissions))
-        self.store.doubt(owner_id, submission, self.now, "ReadTimeout")
+        self.store.write(mark_unanswered, owner_id, submission, self.now, "ReadTimeout")
 
     @precondition(lambda self: self.submissions)
     @rule(data=st.data(), owner_id=owners)
@@ -211,7 +233,9 @@ class Ledger(RuleBasedStateMachine):
             AttemptDecision(attempt=attempt.ride, transition=transition) for attempt in mine
         ]
         state = SubmissionState.ABSENT
-        applied = self.store.settle(owner_id, submission, state, verdicts, self.now, "no run")
+        applied = self.store.write(
+            settle_submission, owner_id, submission, state, verdicts, self.now, "no run"
+        )
         self.expect(owner_id, mine, verdicts, applied)
 
     @precondition(lambda self: self.submissions)
@@ -235,7 +259,7 @@ class Ledger(RuleBasedStateMachine):
             )
             for attempt in tries
         ]
-        applied = self.store.apply(owner_id, verdicts, [], self.now)
+        applied = apply_poll(self.store, owner_id, verdicts, [], self.now)
         self.expect(owner_id, tries, verdicts, applied)
 
     def expect(
@@ -272,7 +296,7 @@ class Ledger(RuleBasedStateMachine):
             return
         at_once = [job for job in named if job.state is JobState.AVAILABLE]
         asked = [job for job in named if job.state is JobState.RUNNING]
-        counts = self.store.cancel(self.batch.id, [job.key for job in named], self.now)
+        counts = self.store.write(cancel_jobs, self.batch.id, [job.key for job in named], self.now)
         assert counts == (len(at_once), len(asked))
         for job in at_once:
             job.state = JobState.CANCELLED
@@ -287,7 +311,7 @@ class Ledger(RuleBasedStateMachine):
             for job in self.jobs
             if (not named or job.key in named) and self.is_meant(job, categories, bool(named))
         ]
-        assert self.store.retry(self.batch.id, categories, named, self.now) == len(back)
+        assert self.store.write(retry_jobs, self.batch.id, categories, named, self.now) == len(back)
         for job in back:
             job.state, job.due, job.failures, job.asked = JobState.AVAILABLE, self.now, 0, False
             if job.last:
@@ -326,7 +350,7 @@ class Ledger(RuleBasedStateMachine):
 
     @invariant()
     def the_tally_is_what_a_recount_brings(self) -> None:
-        tally = self.store.tally(self.batch.id)
+        tally = self.store.read(batch_counts, self.batch.id)
         assert tally.total == len(self.jobs) == tally.open + tally.done
         assert +Counter(tally.jobs) == Counter(job.state for job in self.jobs)
         available = [job for job in self.jobs if job.state is JobState.AVAILABLE]
@@ -344,26 +368,28 @@ class Ledger(RuleBasedStateMachine):
 
     @invariant()
     def the_lists_are_what_a_recount_brings(self) -> None:
-        final = self.store.failures(self.batch.id, final=True, most=999)
+        final = self.store.read(failed_attempts, self.batch.id, final=True, most=999)
         expected = [(job.key, job.final_failure) for job in self.jobs if job.final_failure]
         assert [(f.key, f.category) for f in final] == expected
-        before = self.store.failures(self.batch.id, final=False, most=999)
+        before = self.store.read(failed_attempts, self.batch.id, final=False, most=999)
         assert len(before) == sum(attempt.went_on for attempt in self.tries)
-        finished = [(f.key, f.state, f.attempts) for f in self.store.finished(self.batch.id)]
+        finished = [(f.key, f.state, f.attempts) for f in finished_jobs(self.store, self.batch.id)]
         assert finished == [(j.key, j.state, len(j.tries)) for j in self.jobs if j.state.is_final]
 
     @invariant()
     def each_owner_sees_its_own(self) -> None:
         for owner_id in OWNERS:
             mine = [attempt for attempt in self.tries if self.held(attempt, owner_id)]
-            standing = self.store.standing(owner_id, self.batch.id)
+            standing = self.store.read(work_left, owner_id, self.batch.id)
             assert standing.in_flight_here == len(mine)
             opened = sum(attempt.open for attempt in self.tries)
             assert standing.in_flight_elsewhere == opened - len(mine)
             assert standing.free_slots == BOUND - opened
-            watched = {a.attempt_id for a in self.store.watched(owner_id, self.batch.id)}
+            watched = {
+                a.attempt_id for a in self.store.read(runs_in_flight, owner_id, self.batch.id)
+            }
             assert watched == {attempt.ride.attempt_id for attempt in mine if attempt.known}
-            doubts = self.store.unanswered(owner_id, self.batch.id)
+            doubts = self.store.read(unanswered_submissions, owner_id, self.batch.id)
             unknown = {attempt.ride.attempt_id for attempt in mine if not attempt.known}
             assert {r.attempt_id for s, _, _ in doubts for r in s.attempts} <= unknown
 

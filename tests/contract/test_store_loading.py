@@ -7,44 +7,47 @@ from datetime import timedelta
 from sqlalchemy import Engine, text
 
 from batchrunner.model import Settings
+from batchrunner.store.batches import bind_to_api, find_batch, list_batches, load_jobs
+from batchrunner.store.controls import cancel_jobs
+from batchrunner.store.reports import batch_counts
 from batchrunner.store.store import Store
 from tests.fakes import NOW, after, begin, claim, enlist, job_file, keys, rides, spec
 
 
 def in_file_order(store: Store, name: str = "prices") -> list[tuple[str, str]]:
-    batch = store.batch(name)
+    batch = store.read(find_batch, name)
     assert batch is not None
     enlist(store, "reader")
     return [(ride.job.key, ride.goal) for ride in rides(claim(store, batch, "reader"))]
 
 
 def test_a_load_adds_every_job_of_the_file_in_its_order(store: Store) -> None:
-    loaded = store.load(job_file([spec("c"), spec("a"), spec("b")]), NOW)
+    loaded = store.write(load_jobs, job_file([spec("c"), spec("a"), spec("b")]), NOW)
     assert (loaded.added, loaded.known, loaded.changed) == (3, 0, ())
     assert [key for key, _ in in_file_order(store)] == ["c", "a", "b"]
 
 
 def test_loading_the_same_file_twice_adds_nothing(store: Store) -> None:
     file = job_file(2500)  # more than one statement holds
-    first, second = store.load(file, NOW), store.load(file, after(60))
+    first, second = store.write(load_jobs, file, NOW), store.write(load_jobs, file, after(60))
     assert (first.added, first.known) == (2500, 0)
     assert (second.added, second.known, second.changed) == (0, 2500, ())
     assert second.batch == first.batch
-    assert store.tally(first.batch.id).total == 2500
+    assert store.read(batch_counts, first.batch.id).total == 2500
 
 
 def test_a_new_line_adds_one_job_and_the_others_move_to_their_new_places(store: Store) -> None:
-    store.load(job_file([spec("a"), spec("b")]), NOW)
-    loaded = store.load(job_file([spec("b"), spec("new"), spec("a")]), NOW)
+    store.write(load_jobs, job_file([spec("a"), spec("b")]), NOW)
+    loaded = store.write(load_jobs, job_file([spec("b"), spec("new"), spec("a")]), NOW)
     assert (loaded.added, loaded.known) == (1, 2)
     assert [key for key, _ in in_file_order(store)] == ["b", "new", "a"]
 
 
 def test_a_job_that_left_the_file_stays_in_the_ledger(store: Store) -> None:
-    store.load(job_file([spec("a"), spec("b")]), NOW)
-    loaded = store.load(job_file([spec("b")]), after(60))
+    store.write(load_jobs, job_file([spec("a"), spec("b")]), NOW)
+    loaded = store.write(load_jobs, job_file([spec("b")]), after(60))
     assert (loaded.added, loaded.known) == (0, 1)
-    assert store.tally(loaded.batch.id).total == 2
+    assert store.read(batch_counts, loaded.batch.id).total == 2
 
 
 def test_another_content_under_a_known_id_is_reported_and_the_old_one_is_kept(
@@ -52,15 +55,17 @@ def test_another_content_under_a_known_id_is_reported_and_the_old_one_is_kept(
 ) -> None:
     old = [spec("a", goal="old"), spec("b", goal="old"), spec("c", options={"use_vault": True})]
     new = [spec("a", goal="new"), spec("b", goal="old"), spec("c", options={"use_vault": False})]
-    store.load(job_file(old), NOW)
-    assert store.load(job_file(new), after(60)).changed == ("a", "c")
+    store.write(load_jobs, job_file(old), NOW)
+    assert store.write(load_jobs, job_file(new), after(60)).changed == ("a", "c")
     assert [goal for _, goal in in_file_order(store)][:2] == ["old", "old"]
 
 
 def test_options_in_another_order_are_no_change(store: Store) -> None:
-    store.load(job_file([spec("a", options={"use_vault": True, "use_profile": False})]), NOW)
+    store.write(
+        load_jobs, job_file([spec("a", options={"use_vault": True, "use_profile": False})]), NOW
+    )
     again = job_file([spec("a", options={"use_profile": False, "use_vault": True})])
-    assert store.load(again, NOW).changed == ()
+    assert store.write(load_jobs, again, NOW).changed == ()
 
 
 def test_settings_are_those_of_the_newest_load_and_come_back_as_they_were(store: Store) -> None:
@@ -72,9 +77,11 @@ def test_settings_are_those_of_the_newest_load_and_come_back_as_they_were(store:
         running_limit=timedelta(minutes=1),
         marker=False,
     )
-    store.load(job_file(), NOW)
-    store.load(job_file(**{name: getattr(settings, name) for name in Settings.__slots__}), NOW)
-    found = store.batch("prices")
+    store.write(load_jobs, job_file(), NOW)
+    store.write(
+        load_jobs, job_file(**{name: getattr(settings, name) for name in Settings.__slots__}), NOW
+    )
+    found = store.read(find_batch, "prices")
     assert found is not None
     assert found.settings == settings
 
@@ -82,11 +89,11 @@ def test_settings_are_those_of_the_newest_load_and_come_back_as_they_were(store:
 def test_settings_that_an_older_program_did_not_write_have_their_defaults(
     store: Store, engine: Engine
 ) -> None:
-    store.load(job_file(concurrency=7), NOW)
+    store.write(load_jobs, job_file(concurrency=7), NOW)
     with engine.begin() as tx:
         stored = '{"concurrency":7,"backoff":1,"queued_limit":2,"running_limit":3}'
         tx.execute(text("UPDATE batches SET settings = :stored"), {"stored": stored})
-    found = store.batch("prices")
+    found = store.read(find_batch, "prices")
     assert found is not None
     assert (found.settings.concurrency, found.settings.marker) == (7, True)
 
@@ -94,29 +101,32 @@ def test_settings_that_an_older_program_did_not_write_have_their_defaults(
 def test_loading_leaves_what_has_already_happened_alone(store: Store) -> None:
     batch = begin(store, 2)
     claimed = claim(store, batch)
-    store.cancel(batch.id, keys(1), NOW)
-    before = store.tally(batch.id)
-    store.load(job_file(2), after(60))
-    assert store.tally(batch.id) == before
+    store.write(cancel_jobs, batch.id, keys(1), NOW)
+    before = store.read(batch_counts, batch.id)
+    store.write(load_jobs, job_file(2), after(60))
+    assert store.read(batch_counts, batch.id) == before
     assert claim(store, batch) == []
     assert len(rides(claimed)) == 2
 
 
 def test_batches_share_keys_but_no_jobs(store: Store) -> None:
-    one = store.load(job_file([spec("a")], name="one"), NOW)
-    two = store.load(job_file([spec("a"), spec("b")], name="two"), NOW)
+    one = store.write(load_jobs, job_file([spec("a")], name="one"), NOW)
+    two = store.write(load_jobs, job_file([spec("a"), spec("b")], name="two"), NOW)
     assert (one.added, two.added) == (1, 2)
-    assert [batch.name for batch in store.batches()] == ["one", "two"]
-    assert store.batch("three") is None
-    assert (store.tally(one.batch.id).total, store.tally(two.batch.id).total) == (1, 2)
+    assert [batch.name for batch in store.read(list_batches)] == ["one", "two"]
+    assert store.read(find_batch, "three") is None
+    assert (
+        store.read(batch_counts, one.batch.id).total,
+        store.read(batch_counts, two.batch.id).total,
+    ) == (1, 2)
 
 
 def test_a_batch_is_tied_to_one_api_for_ever(store: Store) -> None:
     batch = begin(store)
     assert batch.api_origin is None
-    assert store.bind(batch.id, "https://a.example") == "https://a.example"
-    assert store.bind(batch.id, "https://b.example") == "https://a.example"
-    found = store.batch("prices")
+    assert store.write(bind_to_api, batch.id, "https://a.example") == "https://a.example"
+    assert store.write(bind_to_api, batch.id, "https://b.example") == "https://a.example"
+    found = store.read(find_batch, "prices")
     assert found is not None
     assert found.api_origin == "https://a.example"
 
@@ -132,6 +142,6 @@ def test_any_text_that_a_job_file_may_hold_comes_back_as_it_was(store: Store) ->
 
 
 def test_an_empty_file_is_an_empty_batch(store: Store) -> None:
-    loaded = store.load(job_file(0), NOW)
+    loaded = store.write(load_jobs, job_file(0), NOW)
     assert (loaded.added, loaded.known) == (0, 0)
-    assert store.tally(loaded.batch.id).total == 0
+    assert store.read(batch_counts, loaded.batch.id).total == 0

@@ -9,6 +9,10 @@ import pytest
 from sqlalchemy import text
 
 from batchrunner.model import FailureCategory, JobState, Pause
+from batchrunner.store.attempts import apply_poll, request_cancel, runs_in_flight
+from batchrunner.store.batches import list_batches, load_jobs
+from batchrunner.store.controls import cancel_jobs, pause_batch, resume_batch, set_concurrency
+from batchrunner.store.reports import batch_counts, work_left
 from batchrunner.store.store import Store
 from tests.fakes import (
     NOW,
@@ -34,24 +38,24 @@ BLOCKED, SYSTEM = FailureCategory.BLOCKED, FailureCategory.SYSTEM_FAILURE
 def test_nobody_claims_from_a_paused_batch(store: Store) -> None:
     batch = begin(store, 3)
     enlist(store, "bob")
-    store.pause(batch.id, "ask the shop", after(1))
+    store.write(pause_batch, batch.id, "ask the shop", after(1))
     for owner_id in ("alice", "bob"):
         assert claim(store, batch, owner_id, now=after(2)) == []
-        standing = store.standing(owner_id, batch.id)
+        standing = store.read(work_left, owner_id, batch.id)
         assert standing.pause == Pause(since=after(1), reason="ask the shop")
         assert standing.due_at == NOW, "it has not come to its end"
-    assert store.resume(batch.id, after(9))
+    assert store.write(resume_batch, batch.id, after(9))
     assert len(rides(claim(store, batch, "bob", now=after(3)))) == 3
-    assert store.standing("bob", batch.id).pause is None
+    assert store.read(work_left, "bob", batch.id).pause is None
 
 
 def test_what_is_in_flight_when_a_batch_is_paused_goes_its_way(store: Store) -> None:
     batch = begin(store, 3, concurrency=2)
     first, second = start(store, batch)
-    store.pause(batch.id, None, after(1))
-    assert len(store.watched("alice", batch.id)) == 2
-    assert store.apply("alice", [success(first), retry(second)], [], after(2))
-    tally = store.tally(batch.id)
+    store.write(pause_batch, batch.id, None, after(1))
+    assert len(store.read(runs_in_flight, "alice", batch.id)) == 2
+    assert apply_poll(store, "alice", [success(first), retry(second)], [], after(2))
+    tally = store.read(batch_counts, batch.id)
     assert (tally.jobs[JobState.SUCCEEDED], tally.jobs[JobState.AVAILABLE]) == (1, 2)
     assert claim(store, batch, now=after(3)) == []
 
@@ -60,10 +64,10 @@ def test_a_pause_is_seen_from_elsewhere_and_outlives_a_load(
     store: Store, open_store: Callable[[], Store]
 ) -> None:
     batch = begin(store)
-    store.pause(batch.id, "why \0 not", after(1))
+    store.write(pause_batch, batch.id, "why \0 not", after(1))
     elsewhere = open_store()
-    elsewhere.load(job_file(2), after(2))
-    (found,) = elsewhere.batches()
+    elsewhere.write(load_jobs, job_file(2), after(2))
+    (found,) = elsewhere.read(list_batches)
     assert found.pause == Pause(since=after(1), reason="why \ufffd not")
     assert claim(elsewhere, batch, now=after(3)) == []
 
@@ -71,21 +75,21 @@ def test_a_pause_is_seen_from_elsewhere_and_outlives_a_load(
 def test_a_second_pause_keeps_its_beginning_and_may_give_another_reason(store: Store) -> None:
     batch = begin(store)
     for seconds, reason, shown in ((1, None, None), (2, "a", "a"), (3, None, "a"), (4, "b", "b")):
-        store.pause(batch.id, reason, after(seconds))
-        (found,) = store.batches()
+        store.write(pause_batch, batch.id, reason, after(seconds))
+        (found,) = store.read(list_batches)
         assert found.pause == Pause(since=after(1), reason=shown)
-    assert store.resume(batch.id, after(9))
-    assert not store.resume(batch.id, after(9)), "it was not paused any more"
-    (found,) = store.batches()
+    assert store.write(resume_batch, batch.id, after(9))
+    assert not store.write(resume_batch, batch.id, after(9)), "it was not paused any more"
+    (found,) = store.read(list_batches)
     assert found.pause is None
 
 
 def test_a_pause_of_one_batch_is_none_of_another(store: Store) -> None:
     batch = begin(store)
-    other = store.load(job_file(name="other"), NOW).batch
-    store.pause(batch.id, None, NOW)
+    other = store.write(load_jobs, job_file(name="other"), NOW).batch
+    store.write(pause_batch, batch.id, None, NOW)
     assert len(rides(claim(store, other))) == 1
-    assert not store.resume(other.id, after(9))
+    assert not store.write(resume_batch, other.id, after(9))
     assert claim(store, batch) == []
 
 
@@ -114,39 +118,39 @@ def test_another_bound_holds_for_all_owners_from_the_next_claim_on(store: Store)
     batch = begin(store, 9, concurrency=4)
     enlist(store, "bob")
     running = start(store, batch)
-    store.set_concurrency(batch.id, 2)
+    store.write(set_concurrency, batch.id, 2)
     assert claim(store, batch, "bob") == [], "four run, of two that may"
-    store.apply("alice", [success(a) for a in running[:2]], [], after(1))
+    apply_poll(store, "alice", [success(a) for a in running[:2]], [], after(1))
     assert claim(store, batch, now=after(1)) == []
-    store.apply("alice", [success(running[2])], [], after(2))
+    apply_poll(store, "alice", [success(running[2])], [], after(2))
     assert len(rides(claim(store, batch, "bob", now=after(2)))) == 1
-    store.set_concurrency(batch.id, 6)
+    store.write(set_concurrency, batch.id, 6)
     assert len(rides(claim(store, batch, now=after(3)))) == 4
 
 
 def test_what_was_set_holds_until_the_file_says_something_new(store: Store) -> None:
     batch = begin(store, 1, concurrency=4)
-    store.set_concurrency(batch.id, 2)
-    again = store.load(job_file(2, concurrency=4, max_attempts=5), after(1))
+    store.write(set_concurrency, batch.id, 2)
+    again = store.write(load_jobs, job_file(2, concurrency=4, max_attempts=5), after(1))
     assert (again.batch.settings.concurrency, again.batch.settings.max_attempts) == (2, 5)
     assert again.before is not None
     assert (again.before.concurrency, again.before.max_attempts) == (2, 3)
-    anew = store.load(job_file(2, concurrency=7), after(2))
+    anew = store.write(load_jobs, job_file(2, concurrency=7), after(2))
     assert anew.batch.settings.concurrency == 7
-    back = store.load(job_file(2, concurrency=4), after(3))
+    back = store.write(load_jobs, job_file(2, concurrency=4), after(3))
     assert back.batch.settings.concurrency == 4, "what was set is forgotten"
-    assert store.batches() == [back.batch]
+    assert store.read(list_batches) == [back.batch]
 
 
 def test_a_new_batch_has_no_settings_before(store: Store) -> None:
-    assert store.load(job_file(), NOW).before is None
+    assert store.write(load_jobs, job_file(), NOW).before is None
 
 
 # ---- cancel by kind ----
 
 
 def states(store: Store, batch_id: int) -> dict[str, int]:
-    return {state.value: n for state, n in store.tally(batch_id).jobs.items() if n}
+    return {state.value: n for state, n in store.read(batch_counts, batch_id).jobs.items() if n}
 
 
 URLS = (
@@ -162,21 +166,21 @@ URLS = (
 def test_jobs_are_cancelled_by_their_host(store: Store) -> None:
     batch = begin(store, [spec(f"job-{n}", url=url) for n, url in enumerate(URLS)], concurrency=1)
     start(store, batch)
-    assert store.cancel(batch.id, [], after(1), hosts=["Shop.example"]) == (2, 1)
-    (attempt,) = store.watched("alice", batch.id)
+    assert store.write(cancel_jobs, batch.id, [], after(1), hosts=["Shop.example"]) == (2, 1)
+    (attempt,) = store.read(runs_in_flight, "alice", batch.id)
     assert attempt.cancel_reason is FailureCategory.RUN_CANCELLED
     assert states(store, batch.id) == {"running": 1, "cancelled": 2, "available": 3}
-    assert store.cancel(batch.id, [], after(2), hosts=["nowhere.example"]) == (0, 0)
+    assert store.write(cancel_jobs, batch.id, [], after(2), hosts=["nowhere.example"]) == (0, 0)
 
 
 def test_a_host_may_be_named_with_its_port(store: Store) -> None:
     batch = begin(store, [spec(f"job-{n}", url=url) for n, url in enumerate(URLS)])
-    assert store.cancel(batch.id, [], after(1), hosts=["shop.example:8443"]) == (1, 0)
+    assert store.write(cancel_jobs, batch.id, [], after(1), hosts=["shop.example:8443"]) == (1, 0)
 
 
 def test_more_jobs_of_a_host_are_cancelled_than_one_statement_names(store: Store) -> None:
     batch = begin(store, 1205)
-    assert store.cancel(batch.id, [], after(1), hosts=["shop.example"]) == (1205, 0)
+    assert store.write(cancel_jobs, batch.id, [], after(1), hosts=["shop.example"]) == (1205, 0)
 
 
 def test_jobs_that_wait_after_a_failure_are_cancelled_by_its_category(store: Store) -> None:
@@ -188,14 +192,14 @@ def test_jobs_that_wait_after_a_failure_are_cancelled_by_its_category(store: Sto
         failure(final, BLOCKED),
         retry(running, NOW, BLOCKED),
     ]
-    store.apply("alice", verdicts, [], after(1))
-    store.set_concurrency(batch.id, 2)
+    apply_poll(store, "alice", verdicts, [], after(1))
+    store.write(set_concurrency, batch.id, 2)
     (again,) = rides(claim(store, batch, now=after(2)))
     assert again.job.id == running.job.id, "it met the failure, and is being tried again"
-    assert store.cancel(batch.id, [], after(3), categories=[BLOCKED]) == (1, 0)
+    assert store.write(cancel_jobs, batch.id, [], after(3), categories=[BLOCKED]) == (1, 0)
     expected = {"running": 2, "cancelled": 1, "failed": 1, "available": 2}
     assert states(store, batch.id) == expected
-    assert store.cancel(batch.id, [], after(4), categories=[BLOCKED, SYSTEM]) == (1, 0)
+    assert store.write(cancel_jobs, batch.id, [], after(4), categories=[BLOCKED, SYSTEM]) == (1, 0)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +210,7 @@ def test_every_kind_that_is_given_chooses(
     store: Store, keys: list[str], hosts: list[str], count: int
 ) -> None:
     batch = begin(store, [spec(f"job-{n}", url=url) for n, url in enumerate(URLS)])
-    assert store.cancel(batch.id, keys, after(1), hosts=hosts) == (count, 0)
+    assert store.write(cancel_jobs, batch.id, keys, after(1), hosts=hosts) == (count, 0)
 
 
 # ---- a deadline ----
@@ -217,13 +221,14 @@ def test_a_run_that_is_called_back_for_a_deadline_is_known_as_such_to_whoever_wa
 ) -> None:
     batch = begin(store, 3, concurrency=3)
     late, wanted_no_more, overdue = start(store, batch)
-    store.cancel(batch.id, [wanted_no_more.job.key], after(1))
+    store.write(cancel_jobs, batch.id, [wanted_no_more.job.key], after(1))
     why = FailureCategory.TIMED_OUT
-    store.ask_to_cancel("alice", [overdue.attempt_id], why)
+    store.write(request_cancel, "alice", [overdue.attempt_id], why)
     every = [each.attempt_id for each in (late, wanted_no_more, overdue)]
-    store.ask_to_cancel("alice", every, why, recalled=True)
+    store.write(request_cancel, "alice", every, why, for_deadline=True)
     seen = [
-        (a.cancel_reason, a.cancelled_for_deadline) for a in open_store().watched("alice", batch.id)
+        (a.cancel_reason, a.cancelled_for_deadline)
+        for a in open_store().read(runs_in_flight, "alice", batch.id)
     ]
     assert seen == [(why, True), (FailureCategory.RUN_CANCELLED, False), (why, False)]
 
@@ -234,9 +239,11 @@ def test_a_run_that_lingered_with_its_result_is_known_as_such_to_whoever_watches
     batch = begin(store, 2, concurrency=2)
     lingering, overdue = start(store, batch)
     why = FailureCategory.TIMED_OUT
-    store.ask_to_cancel("alice", [lingering.attempt_id], why, lingered=True)
-    store.ask_to_cancel("alice", [overdue.attempt_id], why)
-    assert [a.cancelled_after_result for a in open_store().watched("alice", batch.id)] == [
+    store.write(request_cancel, "alice", [lingering.attempt_id], why, after_result=True)
+    store.write(request_cancel, "alice", [overdue.attempt_id], why)
+    assert [
+        a.cancelled_after_result for a in open_store().read(runs_in_flight, "alice", batch.id)
+    ] == [
         True,
         False,
     ]

@@ -14,7 +14,9 @@ import pytest
 from sqlalchemy import Engine, make_url, text
 
 from batchrunner.store.address import redacted
+from batchrunner.store.batches import list_batches, load_jobs
 from batchrunner.store.database import APPLICATION_ID, Database, StoreError
+from batchrunner.store.reports import batch_counts
 from batchrunner.store.store import Store
 from tests.fakes import NOW, begin, job_file
 
@@ -63,7 +65,7 @@ def test_the_file_and_its_journal_are_readable_by_their_owner_only(path: Path) -
     before = os.umask(0)
     try:
         with closing(Store.open(str(path))) as store:
-            store.load(job_file(), NOW)
+            store.write(load_jobs, job_file(), NOW)
             journal = path.with_name(path.name + "-journal")
             assert (mode(path), mode(journal)) == (0o600, 0o600)
     finally:
@@ -119,7 +121,7 @@ def test_an_empty_database_of_another_program_is_refused(path: Path) -> None:
 def test_an_empty_file_becomes_a_ledger(path: Path) -> None:
     path.touch()
     with closing(Store.open(str(path))) as store:
-        assert store.batches() == []
+        assert store.read(list_batches) == []
 
 
 @pytest.mark.parametrize("content", [b"jobs:\n- url: x\n" * 99, b"xy", os.urandom(5000)])
@@ -146,9 +148,9 @@ def test_a_file_that_may_not_be_written_can_be_looked_at_but_not_changed() -> No
             batch = begin(store, 3)
         path.chmod(0o444)
         with nobody(), closing(Store.open(str(path))) as store:
-            assert store.tally(batch.id).total == 3
+            assert store.read(batch_counts, batch.id).total == 3
             with pytest.raises(StoreError, match="may not be written to; check its permissions"):
-                store.load(job_file(), NOW)
+                store.write(load_jobs, job_file(), NOW)
 
 
 def test_a_folder_that_may_not_be_written_is_named() -> None:
@@ -180,9 +182,9 @@ def test_an_address_that_leads_nowhere_is_explained_without_its_password(
 
 def test_an_sqlite_url_is_as_good_as_a_path(path: Path) -> None:
     with closing(Store.open(f"sqlite+aiosqlite:///{path}")) as store:
-        store.load(job_file(), NOW)
+        store.write(load_jobs, job_file(), NOW)
     with closing(Store.open(str(path))) as store:
-        assert len(store.batches()) == 1
+        assert len(store.read(list_batches)) == 1
 
 
 # ---- what is ours, but cannot be used now ----
@@ -191,7 +193,7 @@ def test_an_sqlite_url_is_as_good_as_a_path(path: Path) -> None:
 def test_a_database_that_is_newer_than_the_program_says_to_upgrade(
     address: str, store: Store, engine: Engine
 ) -> None:
-    store.load(job_file(), NOW)
+    store.write(load_jobs, job_file(), NOW)
     with engine.begin() as tx:
         tx.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(StoreError, match=r"newer batchrunner.*upgrade: pip install -U"):
@@ -205,11 +207,11 @@ def test_a_database_that_another_program_keeps_locked_says_so(path: Path) -> Non
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")
             with pytest.raises(StoreError, match="is locked by another program"):
-                Store(database).load(job_file(), NOW)
+                Store(database).write(load_jobs, job_file(), NOW)
             with pytest.raises(StoreError, match="is locked by another program"):
-                Store(database).batches()
+                Store(database).read(list_batches)
             other.execute("ROLLBACK")
-        assert Store(database).load(job_file(), NOW).added == 1
+        assert Store(database).write(load_jobs, job_file(), NOW).added == 1
 
 
 def test_a_disk_that_is_full_stops_one_transaction_and_spoils_nothing(path: Path) -> None:
@@ -220,11 +222,11 @@ def test_a_disk_that_is_full_stops_one_transaction_and_spoils_nothing(path: Path
             pages = tx.exec_driver_sql("PRAGMA page_count").scalar_one()
             tx.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(StoreError, match="the disk is full; make room"):
-            store.load(job_file(5000), NOW)
-        assert store.tally(batch.id).total == 1
+            store.write(load_jobs, job_file(5000), NOW)
+        assert store.read(batch_counts, batch.id).total == 1
         with database.read() as tx:
             tx.exec_driver_sql("PRAGMA max_page_count = 1000000")
-        assert store.load(job_file(5000), NOW).added == 4999
+        assert store.write(load_jobs, job_file(5000), NOW).added == 4999
 
 
 def test_an_error_never_shows_what_was_written(path: Path) -> None:
@@ -232,7 +234,7 @@ def test_an_error_never_shows_what_was_written(path: Path) -> None:
         with database.read() as tx:
             tx.exec_driver_sql("PRAGMA query_only = ON")
         with pytest.raises(StoreError) as caught:
-            Store(database).load(job_file(name="secret"), NOW)
+            Store(database).write(load_jobs, job_file(name="secret"), NOW)
     assert "secret" not in f"{caught.value}{caught.value.__cause__}"
 
 
@@ -274,14 +276,14 @@ def test_a_file_with_an_odd_name_is_opened_where_it_is_there(
     monkeypatch.chdir(path.parent)
     (path.parent / "postgres:2026.db").touch()
     with closing(Store.open("postgres:2026.db")) as store:
-        assert store.batches() == []
+        assert store.read(list_batches) == []
 
 
 def test_the_servers_other_scheme_is_as_good(postgresql: str) -> None:
     with closing(Store.open(postgresql.replace("postgresql://", "postgres://"))) as store:
-        loaded = store.load(job_file(1), NOW).batch
+        loaded = store.write(load_jobs, job_file(1), NOW).batch
     with closing(Store.open(postgresql)) as store:
-        assert [batch.id for batch in store.batches()] == [loaded.id]
+        assert [batch.id for batch in store.read(list_batches)] == [loaded.id]
 
 
 def test_a_folder_is_no_database_and_a_file_in_it_is_proposed(tmp_path: Path) -> None:

@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 
+from batchrunner.store.attempts import apply_poll, runs_in_flight
 from batchrunner.store.database import Database
+from batchrunner.store.reports import work_left
 from batchrunner.store.schema import metadata
 from batchrunner.store.store import Store
+from batchrunner.store.submissions import mark_unanswered, record_runs, unanswered_submissions
 from tests.fakes import NOW, begin, claim, start, success
 
 
@@ -61,17 +64,19 @@ def test_no_statement_of_the_night_reads_a_whole_table(database: Database) -> No
     store = Store(database)
     batch = begin(store, 30, concurrency=5)
     (attempt, *_) = start(store, batch)
-    store.apply("alice", [success(attempt)], [], NOW)
+    apply_poll(store, "alice", [success(attempt)], [], NOW)
 
     def night() -> None:
         submissions = claim(store, batch)
         for submission in submissions:
-            store.doubt("alice", submission, NOW, "ReadTimeout")
-            store.unanswered("alice", batch.id)
-            store.record("alice", submission, {submission.attempts[0].attempt_id: "run-x"}, NOW)
-        watched = store.watched("alice", batch.id)
-        store.standing("alice", batch.id)
-        store.apply("alice", [success(watched[0])], [], NOW)
+            store.write(mark_unanswered, "alice", submission, NOW, "ReadTimeout")
+            store.read(unanswered_submissions, "alice", batch.id)
+            store.write(
+                record_runs, "alice", submission, {submission.attempts[0].attempt_id: "run-x"}, NOW
+            )
+        watched = store.read(runs_in_flight, "alice", batch.id)
+        store.read(work_left, "alice", batch.id)
+        apply_poll(store, "alice", [success(watched[0])], [], NOW)
 
     steps = plans(database, night)
     assert len(steps) > 20
@@ -90,7 +95,7 @@ def test_watched_attempts_are_found_through_their_index(database: Database) -> N
     store = Store(database)
     batch = begin(store, 30)
     start(store, batch)
-    steps = plans(database, lambda: store.watched("alice", batch.id))
+    steps = plans(database, lambda: store.read(runs_in_flight, "alice", batch.id))
     assert any("ix_attempts_open (batch_id=? AND owner_id=?)" in step for step in steps)
 
 
@@ -98,7 +103,7 @@ def test_standing_counts_through_indexes_only(database: Database) -> None:
     store = Store(database)
     batch = begin(store, 30)
     start(store, batch)
-    steps = plans(database, lambda: store.standing("alice", batch.id))
+    steps = plans(database, lambda: store.read(work_left, "alice", batch.id))
     assert [step for step in steps if "ix_attempts_open" in step]
     assert [step for step in steps if "ix_jobs_due" in step]
     assert read_whole(steps) == []

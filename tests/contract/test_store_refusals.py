@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
+from batchrunner.store.attempts import apply_poll
 from batchrunner.store.store import Store
 from tests.fakes import NOW, begin, failure, start, success
 
@@ -108,7 +109,7 @@ IMPOSSIBLE = {
 def lived(store: Store) -> None:
     batch = begin(store, 4, concurrency=3)
     good, bad, _ = start(store, batch)
-    store.apply("alice", [success(good), failure(bad)], [], NOW)
+    apply_poll(store, "alice", [success(good), failure(bad)], [], NOW)
 
 
 @pytest.mark.usefixtures("lived")

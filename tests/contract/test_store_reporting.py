@@ -8,9 +8,14 @@ import pytest
 from sqlalchemy import Engine, func, select
 
 from batchrunner.model import FailureCategory, JobState, RunStatus
+from batchrunner.store.attempts import apply_poll
+from batchrunner.store.batches import load_jobs
+from batchrunner.store.controls import cancel_jobs, retry_jobs
 from batchrunner.store.database import Database
+from batchrunner.store.reports import batch_counts, failed_attempts, finished_jobs, work_left
 from batchrunner.store.schema import jobs
-from batchrunner.store.store import EXPORT_PAGE, Store
+from batchrunner.store.store import PAGE_SIZE, Store
+from batchrunner.store.submissions import mark_unanswered
 from tests.fakes import (
     NOW,
     after,
@@ -35,7 +40,7 @@ def many_finished(store: Store, count: int) -> int:
     batch = begin(store, count, concurrency=count)
     attempts = start(store, batch)
     verdicts = [success(attempt, f'"{attempt.job.key}"') for attempt in attempts]
-    store.apply("alice", verdicts, [], NOW)
+    apply_poll(store, "alice", verdicts, [], NOW)
     return batch.id
 
 
@@ -45,12 +50,12 @@ def taken(finished: Iterable[object]) -> int:
 
 def test_a_batch_without_jobs_is_all_zeros(store: Store) -> None:
     batch = begin(store, 0)
-    tally = store.tally(batch.id)
+    tally = store.read(batch_counts, batch.id)
     assert (tally.total, tally.open, tally.done, tally.due_at) == (0, 0, 0, None)
     assert set(tally.jobs) == set(JobState)
-    standing = store.standing("alice", batch.id)
+    standing = store.read(work_left, "alice", batch.id)
     assert (standing.in_flight_here, standing.in_flight_elsewhere, standing.due_at) == (0, 0, None)
-    assert list(store.finished(batch.id)) == []
+    assert list(finished_jobs(store, batch.id)) == []
 
 
 def test_a_tally_counts_each_thing_once(store: Store) -> None:
@@ -63,11 +68,13 @@ def test_a_tally_counts_each_thing_once(store: Store) -> None:
         retry(again, after(40), GOAL, steps=1),
         postpone(later, after(30)),
     ]
-    store.apply("alice", verdicts, [(running, seen)], after(1))
+    apply_poll(store, "alice", verdicts, [(running, seen)], after(1))
     on_their_way, *_ = claim(store, batch, now=after(2))  # the last two
-    assert store.tally(batch.id).unsettled == 0, "their request is under way: there is no doubt"
-    store.doubt("alice", on_their_way, after(3), "no answer")
-    tally = store.tally(batch.id)
+    assert store.read(batch_counts, batch.id).unsettled == 0, (
+        "their request is under way: there is no doubt"
+    )
+    store.write(mark_unanswered, "alice", on_their_way, after(3), "no answer")
+    tally = store.read(batch_counts, batch.id)
     assert dict(tally.jobs) == {
         JobState.AVAILABLE: 2,
         JobState.RUNNING: 5,
@@ -86,35 +93,35 @@ def test_failures_come_in_file_order_with_their_reasons(store: Store) -> None:
     batch = begin(store, [spec(key) for key in "ba"])
     for seconds in (1, 2):
         verdicts = [retry(attempt, category=GOAL) for attempt in start(store, batch)]
-        store.apply("alice", verdicts, [], after(seconds))
+        apply_poll(store, "alice", verdicts, [], after(seconds))
     verdicts = [failure(attempt, AGENT) for attempt in start(store, batch)]
-    store.apply("alice", verdicts, [], after(3))
-    before = store.failures(batch.id, final=False, most=99)
+    apply_poll(store, "alice", verdicts, [], after(3))
+    before = store.read(failed_attempts, batch.id, final=False, most=99)
     assert [(f.key, f.number) for f in before] == [("b", 1), ("b", 2), ("a", 1), ("a", 2)]
-    final = store.failures(batch.id, final=True, most=99)
+    final = store.read(failed_attempts, batch.id, final=True, most=99)
     assert [(f.key, f.number, f.category) for f in final] == [("b", 3, AGENT), ("a", 3, AGENT)]
     first = final[0]
     assert (first.message, first.counted, first.job_state) == ("It broke", True, JobState.FAILED)
     assert (first.url, first.closed_at) == ("https://shop.example/b", after(3))
     assert first.run_id is not None
-    assert len(store.failures(batch.id, final=False, most=3)) == 3
+    assert len(store.read(failed_attempts, batch.id, final=False, most=3)) == 3
 
 
 def test_each_batch_is_counted_alone(store: Store) -> None:
     one = begin(store, 2)
-    two = store.load(job_file(3, name="other"), NOW).batch
-    store.apply("alice", [success(attempt, "1") for attempt in start(store, two)], [], NOW)
-    assert store.tally(one.id).attempts == 0
-    assert store.tally(two.id).attempts == 3
-    assert taken(store.finished(one.id)) == 0
-    assert store.standing("alice", two.id).due_at is None
+    two = store.write(load_jobs, job_file(3, name="other"), NOW).batch
+    apply_poll(store, "alice", [success(attempt, "1") for attempt in start(store, two)], [], NOW)
+    assert store.read(batch_counts, one.id).attempts == 0
+    assert store.read(batch_counts, two.id).attempts == 3
+    assert taken(finished_jobs(store, one.id)) == 0
+    assert store.read(work_left, "alice", two.id).due_at is None
 
 
 def test_finished_jobs_come_in_file_order_whatever_order_they_ended_in(store: Store) -> None:
     batch = begin(store, [spec(key) for key in "cab"])
     for attempt in reversed(start(store, batch)):
-        store.apply("alice", [success(attempt)], [], NOW)
-    assert [(job.position, job.key) for job in store.finished(batch.id)] == [
+        apply_poll(store, "alice", [success(attempt)], [], NOW)
+    assert [(job.position, job.key) for job in finished_jobs(store, batch.id)] == [
         (1, "c"),
         (2, "a"),
         (3, "b"),
@@ -124,11 +131,11 @@ def test_finished_jobs_come_in_file_order_whatever_order_they_ended_in(store: St
 def test_a_finished_job_shows_its_last_attempt_and_how_many_there_were(store: Store) -> None:
     batch = begin(store, 2, concurrency=1)
     (first,) = start(store, batch)
-    store.apply("alice", [retry(first, result='"old"', steps=1)], [], NOW)
+    apply_poll(store, "alice", [retry(first, result='"old"', steps=1)], [], NOW)
     (second,) = start(store, batch)
-    store.apply("alice", [success(second, '"new"', steps=2)], [], NOW)
-    store.cancel(batch.id, [], NOW)
-    done, never_tried = store.finished(batch.id)
+    apply_poll(store, "alice", [success(second, '"new"', steps=2)], [], NOW)
+    store.write(cancel_jobs, batch.id, [], NOW)
+    done, never_tried = finished_jobs(store, batch.id)
     assert (done.result, done.attempts, done.steps) == ('"new"', 2, 3)
     assert (done.run_id, done.category) == (second.run_id, None)
     assert (never_tried.state, never_tried.attempts) == (JobState.CANCELLED, 0)
@@ -136,9 +143,9 @@ def test_a_finished_job_shows_its_last_attempt_and_how_many_there_were(store: St
 
 
 def test_every_finished_job_comes_once_however_many_pages_it_takes(store: Store) -> None:
-    count = 2 * EXPORT_PAGE + 1
+    count = 2 * PAGE_SIZE + 1
     batch_id = many_finished(store, count)
-    finished = list(store.finished(batch_id))
+    finished = list(finished_jobs(store, batch_id))
     assert [job.key for job in finished] == keys(count)
     assert all(job.result == f'"{job.key}"' for job in finished)
 
@@ -146,34 +153,34 @@ def test_every_finished_job_comes_once_however_many_pages_it_takes(store: Store)
 def test_jobs_that_finish_while_an_export_reads_are_not_in_it(
     store: Store, open_store: Callable[[], Store]
 ) -> None:
-    batch = begin(store, EXPORT_PAGE + 3, concurrency=2 * EXPORT_PAGE)
+    batch = begin(store, PAGE_SIZE + 3, concurrency=2 * PAGE_SIZE)
     attempts = start(store, batch)
     late = attempts[1]
-    store.apply("alice", [success(a) for a in attempts if a is not late], [], NOW)
-    finished = store.finished(batch.id)
+    apply_poll(store, "alice", [success(a) for a in attempts if a is not late], [], NOW)
+    finished = finished_jobs(store, batch.id)
     next(finished)
-    open_store().apply("alice", [success(late)], [], NOW)
-    assert taken(finished) == EXPORT_PAGE + 1
-    assert taken(store.finished(batch.id)) == EXPORT_PAGE + 3
+    apply_poll(open_store(), "alice", [success(late)], [], NOW)
+    assert taken(finished) == PAGE_SIZE + 1
+    assert taken(finished_jobs(store, batch.id)) == PAGE_SIZE + 3
 
 
 def test_an_export_shows_final_states_only_even_if_jobs_are_put_back_meanwhile(
     store: Store, open_store: Callable[[], Store]
 ) -> None:
-    batch = begin(store, EXPORT_PAGE + 2, concurrency=2 * EXPORT_PAGE)
+    batch = begin(store, PAGE_SIZE + 2, concurrency=2 * PAGE_SIZE)
     attempts = start(store, batch)
-    store.apply("alice", [failure(attempt) for attempt in attempts], [], NOW)
-    finished = store.finished(batch.id)
+    apply_poll(store, "alice", [failure(attempt) for attempt in attempts], [], NOW)
+    finished = finished_jobs(store, batch.id)
     next(finished)
-    open_store().retry(batch.id, [], [attempts[-1].job.key], NOW)
+    open_store().write(retry_jobs, batch.id, [], [attempts[-1].job.key], NOW)
     assert {job.state for job in finished} == {JobState.FAILED}
 
 
 def test_an_export_keeps_nobody_waiting_between_its_pages(
     store: Store, open_store: Callable[[], Store], database: Database
 ) -> None:
-    batch_id = many_finished(store, EXPORT_PAGE + 1)
-    finished = store.finished(batch_id)
+    batch_id = many_finished(store, PAGE_SIZE + 1)
+    finished = finished_jobs(store, batch_id)
     next(finished)
     other = Database.open(str(database._engine.url.render_as_string(hide_password=False)))
     with other.write() as tx:
@@ -182,7 +189,7 @@ def test_an_export_keeps_nobody_waiting_between_its_pages(
         tx.execute(jobs.update().values(position=jobs.c.position + 1))
     other.close()
     enlist(store, "bob")  # on the very connection that reads the pages
-    assert taken(finished) == EXPORT_PAGE
+    assert taken(finished) == PAGE_SIZE
 
 
 def test_a_read_sees_one_moment(postgresql: str) -> None:
@@ -191,7 +198,7 @@ def test_a_read_sees_one_moment(postgresql: str) -> None:
     count = select(func.count()).select_from(jobs)
     with reader.read() as tx:
         before = tx.execute(count).scalar_one()
-        writer.load(job_file(3), NOW)
+        writer.write(load_jobs, job_file(3), NOW)
         assert tx.execute(count).scalar_one() == before == 0
     with reader.read() as tx:
         assert tx.execute(count).scalar_one() == 3
@@ -211,5 +218,5 @@ def test_times_are_written_so_that_every_tool_reads_and_sorts_them(
 @pytest.mark.parametrize("most", [0, 1])
 def test_no_more_failures_are_read_than_were_asked_for(store: Store, most: int) -> None:
     batch = begin(store, 3)
-    store.apply("alice", [failure(attempt) for attempt in start(store, batch)], [], NOW)
-    assert len(store.failures(batch.id, final=True, most=most)) == most
+    apply_poll(store, "alice", [failure(attempt) for attempt in start(store, batch)], [], NOW)
+    assert len(store.read(failed_attempts, batch.id, final=True, most=most)) == most

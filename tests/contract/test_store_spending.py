@@ -23,14 +23,20 @@ from batchrunner.model import (
     RetryRule,
 )
 from batchrunner.policy.create_outcome import settle_absent, settle_unanswered
-from batchrunner.store.budget import UNCLEAR_AFTER
+from batchrunner.store.attempts import apply_poll
+from batchrunner.store.batches import find_batch, load_jobs
+from batchrunner.store.budget import UNCLEAR_AFTER, set_budget, set_step_price
+from batchrunner.store.claims import budget_status
+from batchrunner.store.orphans import add_orphans, adopt_late_runs, close_orphans
 from batchrunner.store.schema import SubmissionState
 from batchrunner.store.store import Store
+from batchrunner.store.submissions import mark_unanswered, settle_submission
 from tests.fakes import (
     NOW,
     after,
     begin,
     claim,
+    close_as_absent,
     enlist,
     failure,
     job_file,
@@ -57,7 +63,7 @@ def poor(store: Store, steps: int, specs: Any, **settings: Any) -> Batch:
 
 
 def purse(store: Store, batch: Batch, seconds: float = 0) -> BudgetStatus:
-    found = store.purse(batch.id, after(seconds))
+    found = store.read(budget_status, batch.id, after(seconds))
     assert found is not None
     return found
 
@@ -81,11 +87,11 @@ def test_the_budget_is_common_to_all_owners(store: Store) -> None:
 def test_what_a_run_did_not_use_is_free_again_and_what_it_used_is_not(store: Store) -> None:
     batch = poor(store, 30, jobs(10))
     first, second, third = start(store, batch)
-    store.apply("alice", [success(first, steps=4), success(second, steps=10)], [], NOW)
+    apply_poll(store, "alice", [success(first, steps=4), success(second, steps=10)], [], NOW)
     found = purse(store, batch)
     assert (found.spent, found.reserved, found.room) == (14, 10, 6)
     assert claim(store, batch) == []
-    store.apply("alice", [success(third, steps=0)], [], NOW)
+    apply_poll(store, "alice", [success(third, steps=0)], [], NOW)
     assert len(rides(claim(store, batch))) == 1
 
 
@@ -101,7 +107,7 @@ def test_a_rung_that_changes_max_steps_changes_what_is_reserved(store: Store) ->
     (attempt,) = start(store, batch)
     met = retry(attempt, category=FailureCategory.GOAL_FAILURE, steps=9)
     climbs = replace(met.transition, escalation_steps={FailureCategory.GOAL_FAILURE: 1})
-    store.apply("alice", [replace(met, transition=climbs)], [], NOW)
+    apply_poll(store, "alice", [replace(met, transition=climbs)], [], NOW)
     assert purse(store, batch).needs == 90
     assert len(rides(claim(store, batch))) == 1
     assert purse(store, batch).reserved == 90
@@ -116,17 +122,19 @@ def test_a_refused_submission_reserves_nothing(store: Store) -> None:
     batch = poor(store, 10, jobs(2))
     (submission,) = claim(store, batch)
     verdicts = [postpone(ride) for ride in submission.attempts]
-    store.settle("alice", submission, SubmissionState.REFUSED, verdicts, NOW, "refused")
+    store.write(
+        settle_submission, "alice", submission, SubmissionState.REFUSED, verdicts, NOW, "refused"
+    )
     assert purse(store, batch).room == 10
 
 
 def test_a_submission_in_doubt_stays_reserved_until_it_cannot_turn_up(store: Store) -> None:
     batch = poor(store, 10, jobs(2))
     (submission,) = claim(store, batch)
-    store.doubt("alice", submission, NOW, "no answer")
+    store.write(mark_unanswered, "alice", submission, NOW, "no answer")
     assert purse(store, batch).reserved == 10
     verdicts = settle_absent(submission, NOW)
-    store.settle("alice", submission, SubmissionState.ABSENT, verdicts, NOW, "no answer", after(60))
+    close_as_absent(store, submission, verdicts, late_check_at=after(60))
     assert purse(store, batch).reserved == 10
     assert claim(store, batch) == []
     later = UNCLEAR_AFTER / timedelta(seconds=1)
@@ -139,7 +147,15 @@ def test_a_run_that_nobody_can_tell_of_counts_at_its_worst_for_good(store: Store
     batch = poor(store, 25, jobs(3))
     (submission,) = claim(store, batch)
     verdicts = settle_unanswered(submission, "no answer")
-    store.settle("alice", submission, SubmissionState.UNDECIDED, verdicts, NOW, "no answer")
+    store.write(
+        settle_submission,
+        "alice",
+        submission,
+        SubmissionState.UNDECIDED,
+        verdicts,
+        NOW,
+        "no answer",
+    )
     found = purse(store, batch, 1_000_000)
     assert (found.spent, found.unclear, found.reserved) == (0, 20, 0)
     assert found.used_up
@@ -151,7 +167,7 @@ def test_a_run_that_ended_without_a_bill_counts_at_its_worst(
 ) -> None:
     batch = poor(store, 10, jobs(2))
     (attempt,) = start(store, batch)
-    store.apply("alice", [failure(attempt, category)], [], NOW)
+    apply_poll(store, "alice", [failure(attempt, category)], [], NOW)
     found = purse(store, batch)
     assert (found.unclear, found.used_up) == (10, True)
 
@@ -160,11 +176,11 @@ def test_an_orphan_counts_at_its_worst_until_its_bill_is_known(store: Store) -> 
     batch = poor(store, 20, jobs(3))
     (submission,) = claim(store, batch)
     verdicts = settle_absent(submission, NOW)
-    store.settle("alice", submission, SubmissionState.ABSENT, verdicts, NOW, "no answer", after(60))
-    store.disown(batch.id, submission, ["stray-1", "stray-2"], NOW)
+    close_as_absent(store, submission, verdicts, late_check_at=after(60))
+    store.write(add_orphans, batch.id, submission, ["stray-1", "stray-2"], NOW)
     later = 1_000_000
     assert purse(store, batch, later).reserved == 20
-    store.bury([("stray-1", run("stray-1", steps=3)), ("stray-2", None)], NOW)
+    store.write(close_orphans, [("stray-1", run("stray-1", steps=3)), ("stray-2", None)], NOW)
     found = purse(store, batch, later)
     assert (found.spent, found.unclear, found.reserved) == (3, 10, 0)
 
@@ -173,16 +189,16 @@ def test_a_run_that_was_adopted_late_is_reserved_as_it_was(store: Store) -> None
     batch = poor(store, 20, jobs(1))
     (submission,) = claim(store, batch)
     verdicts = settle_absent(submission, NOW)
-    store.settle("alice", submission, SubmissionState.ABSENT, verdicts, NOW, "no answer", after(60))
+    close_as_absent(store, submission, verdicts, late_check_at=after(60))
     runs = {submission.attempts[0].attempt_id: "late"}
-    assert store.take_in("alice", batch.id, submission, runs, after(70)) == 1
+    assert store.write(adopt_late_runs, "alice", batch.id, submission, runs, after(70)) == 1
     assert purse(store, batch, 1_000_000).reserved == 10
 
 
 def test_a_run_that_took_more_than_it_may_raises_what_is_reserved_for_all(store: Store) -> None:
     batch = poor(store, 100, jobs(20))
     attempts = start(store, batch)
-    store.apply("alice", [success(attempts[0], steps=14)], [], NOW)
+    apply_poll(store, "alice", [success(attempts[0], steps=14)], [], NOW)
     found = purse(store, batch)
     assert (found.reserved, found.needs) == (9 * 14, 14)
 
@@ -200,19 +216,23 @@ def test_attempts_of_an_older_program_count_at_the_most_that_the_api_takes(
 def test_a_budget_that_is_raised_counts_at_once(store: Store) -> None:
     batch = poor(store, 5, jobs(3))
     assert claim(store, batch) == []
-    store.set_budget(batch.id, Budget(steps=20))
+    store.write(set_budget, batch.id, Budget(steps=20))
     assert len(rides(claim(store, batch))) == 2
-    store.set_budget(batch.id, None)
-    assert store.purse(batch.id, NOW) is None
+    store.write(set_budget, batch.id, None)
+    assert store.read(budget_status, batch.id, NOW) is None
     assert len(rides(claim(store, batch))) == 1
 
 
 def test_what_was_set_holds_until_the_file_says_another_budget(store: Store) -> None:
     batch = poor(store, 5, jobs(3))
-    store.set_budget(batch.id, None)
-    same = store.load(job_file(jobs(3), budget=Budget(steps=5), concurrency=50), NOW).batch
+    store.write(set_budget, batch.id, None)
+    same = store.write(
+        load_jobs, job_file(jobs(3), budget=Budget(steps=5), concurrency=50), NOW
+    ).batch
     assert same.settings.budget is None
-    other = store.load(job_file(jobs(3), budget=Budget(steps=7), concurrency=50), NOW).batch
+    other = store.write(
+        load_jobs, job_file(jobs(3), budget=Budget(steps=7), concurrency=50), NOW
+    ).batch
     assert other.settings.budget == Budget(steps=7)
 
 
@@ -220,11 +240,11 @@ def test_money_buys_steps_at_the_dearer_of_the_two_rates(store: Store) -> None:
     money = Budget(money=Decimal("1.00"))
     batch = begin(store, jobs(9), budget=money, rate=Decimal("0.016"))
     assert purse(store, batch).limit == 62
-    store.set_rate(batch.id, Decimal("0.010"))
+    store.write(set_step_price, batch.id, Decimal("0.010"))
     assert purse(store, batch).limit == 62
-    store.set_rate(batch.id, Decimal("0.020"))
+    store.write(set_step_price, batch.id, Decimal("0.020"))
     assert purse(store, batch).limit == 50
-    found = store.batch(batch.name)
+    found = store.read(find_batch, batch.name)
     assert found is not None
     assert found.step_price is not None
     assert (found.step_price.amount, found.step_price.origin) == (
@@ -238,13 +258,13 @@ def test_a_price_that_falls_does_not_make_what_was_spent_cheaper(
     store: Store, cheaper: Decimal | None
 ) -> None:
     batch = begin(store, jobs(9), budget=Budget(money=Decimal("1.00")))
-    store.set_rate(batch.id, Decimal("0.050"))
-    store.set_rate(batch.id, Decimal("0.020"))
+    store.write(set_step_price, batch.id, Decimal("0.050"))
+    store.write(set_step_price, batch.id, Decimal("0.020"))
     assert purse(store, batch).limit == 50, "nothing is spent yet"
     start(store, batch)
-    store.set_rate(batch.id, cheaper)
+    store.write(set_step_price, batch.id, cheaper)
     assert purse(store, batch).limit == 50
-    store.set_rate(batch.id, Decimal("0.100"))
+    store.write(set_step_price, batch.id, Decimal("0.100"))
     assert purse(store, batch).limit == 10
 
 
@@ -252,10 +272,10 @@ def test_a_job_that_waits_for_its_host_does_not_use_the_budget_up(store: Store) 
     spaced = {"shop.example": HostRule(spacing=timedelta(seconds=60))}
     batch = poor(store, 30, jobs(3), hosts=spaced)
     (attempt,) = start(store, batch)
-    store.apply("alice", [success(attempt, steps=10)], [], NOW)
+    apply_poll(store, "alice", [success(attempt, steps=10)], [], NOW)
     assert not purse(store, batch, 1).used_up, "it may go in a minute"
     assert purse(store, batch, 61).needs == 10
-    store.set_budget(batch.id, Budget(steps=19))
+    store.write(set_budget, batch.id, Budget(steps=19))
     assert purse(store, batch, 1).used_up, "it may not, however long one waits"
 
 
@@ -267,9 +287,9 @@ def test_money_buys_nothing_where_nobody_knows_what_a_step_costs(store: Store) -
 
 def test_a_batch_without_a_budget_keeps_what_its_runs_may_cost(store: Store) -> None:
     batch = begin(store, jobs(4))
-    assert store.purse(batch.id, NOW) is None
+    assert store.read(budget_status, batch.id, NOW) is None
     start(store, batch)
-    store.set_budget(batch.id, Budget(steps=100))
+    store.write(set_budget, batch.id, Budget(steps=100))
     assert purse(store, batch).reserved == 40
 
 
@@ -292,6 +312,6 @@ def test_the_reservation_holds_over_claims_at_the_same_time(
 def test_only_the_batchs_own_runs_are_in_its_budget(store: Store) -> None:
     start(store, begin(store, jobs(5)))
     file = job_file(jobs(5), name="other", budget=Budget(steps=20))
-    other = store.load(file, NOW).batch
+    other = store.write(load_jobs, file, NOW).batch
     assert purse(store, other).room == 20
     assert len(rides(claim(store, other))) == 2

@@ -1,4 +1,4 @@
-"""Whatever calls the receiver: the secret path is a hint, and nothing takes long or much."""
+"""Requests to the webhook server: the secret path wakes the poller, and all are bounded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from batchrunner.tinyfish.webhook_server import (
 from tests.simulator.simulated_batch import simulate
 
 SECRET = "c2VjcmV0LXBhdGgtb2YtYS1ydW4"
-HINT = f"POST /{SECRET} HTTP/1.1\r\nHost: a.test\r\nContent-Length: ".encode()
+WEBHOOK = f"POST /{SECRET} HTTP/1.1\r\nHost: a.test\r\nContent-Length: ".encode()
 
 
 class Caller(ByteStream):
@@ -54,21 +54,21 @@ class Caller(ByteStream):
 
 
 def called(*callers: Caller, after: Sequence[Caller] = ()) -> int:
-    """Let them all call at once, a second *after* some; return how many hints were given."""
-    rings: list[float] = []
+    """Let all call at once, a second after *after*; return how many requests woke the poller."""
+    wake_ups: list[float] = []
 
     async def calls() -> None:
-        receiver = WebhookServer(SECRET, lambda: rings.append(0.0))
+        server = WebhookServer(SECRET, lambda: wake_ups.append(0.0))
         async with anyio.create_task_group() as tasks:
             for caller in after:
-                tasks.start_soon(receiver.answer, caller)
+                tasks.start_soon(server.answer, caller)
             await anyio.sleep(1 if after else 0)
             for caller in callers:
-                tasks.start_soon(receiver.answer, caller)
+                tasks.start_soon(server.answer, caller)
 
     simulate(calls)
     assert all(caller.closed_at is not None for caller in (*after, *callers))
-    return len(rings)
+    return len(wake_ups)
 
 
 def status_of(caller: Caller) -> int | None:
@@ -80,7 +80,7 @@ def status_of(caller: Caller) -> int | None:
     [b"", b"{}", b"not JSON", b"\xff\x00" * 50, b'{"run_id": "of somebody else"}', b"[" * 60_000],
 )
 def test_any_body_on_the_secret_path_is_a_hint(body: bytes) -> None:
-    caller = Caller([HINT + str(len(body)).encode() + b"\r\n\r\n" + body])
+    caller = Caller([WEBHOOK + str(len(body)).encode() + b"\r\n\r\n" + body])
     assert called(caller) == 1
     assert status_of(caller) == 200
 
@@ -113,7 +113,7 @@ def test_only_the_secret_path_is_one(line: str, status: int) -> None:
         [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"],
         [b"POST /" + SECRET.encode() + b"\r\n\r\n"],
         [f"POST /{SECRET} HTTP/1.1\r\n\r\n".encode()],
-        [HINT + b"-1\r\n\r\n"],
+        [WEBHOOK + b"-1\r\n\r\n"],
         [f"POST /{SECRET} HTTP/1.1\r\n".encode(), *[b"X-Y: " + b"z" * 90 + b"\r\n"] * 10_000],
     ],
     ids=["nothing", "TLS", "no version", "no host", "odd length", "endless head"],
@@ -127,8 +127,8 @@ def test_what_is_no_request_is_hung_up_on(pieces: list[bytes]) -> None:
 
 
 def test_the_answer_does_not_wait_for_a_body_that_drips_and_the_call_has_an_end() -> None:
-    slow = Caller([HINT + b"60000\r\n\r\n", *[b"x"] * 60_000], pause=0.4)
-    silent = Caller([HINT + b"60000\r\n\r\n"], hangs=True)
+    slow = Caller([WEBHOOK + b"60000\r\n\r\n", *[b"x"] * 60_000], pause=0.4)
+    silent = Caller([WEBHOOK + b"60000\r\n\r\n"], hangs=True)
     headless = Caller([b"POST /", *[b"a"] * 60_000], pause=0.4)
     assert called(slow, silent, headless) == 2
     assert status_of(slow) == status_of(silent) == 200
@@ -137,7 +137,7 @@ def test_the_answer_does_not_wait_for_a_body_that_drips_and_the_call_has_an_end(
 
 
 def test_a_body_without_end_is_read_no_further_than_the_bound() -> None:
-    declared = Caller([HINT + b"9000000000\r\n\r\n", *[b"x" * 4096] * 10_000])
+    declared = Caller([WEBHOOK + b"9000000000\r\n\r\n", *[b"x" * 4096] * 10_000])
     head = f"POST /{SECRET} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
     chunked = Caller([head, *[b"1000\r\n" + b"x" * 4096 + b"\r\n"] * 10_000])
     assert called(declared, chunked) == 2
@@ -148,29 +148,29 @@ def test_a_body_without_end_is_read_no_further_than_the_bound() -> None:
 
 def test_who_comes_while_too_many_are_there_is_hung_up_on_and_the_next_is_not() -> None:
     idle = [Caller([], hangs=True) for _ in range(MAX_CONNECTIONS)]
-    turned_away = Caller([HINT + b"0\r\n\r\n"])
+    turned_away = Caller([WEBHOOK + b"0\r\n\r\n"])
     assert called(turned_away, after=idle) == 0
     assert (turned_away.answer, turned_away.read, turned_away.closed_at) == (b"", 0, 1)
-    taken = Caller([HINT + b"0\r\n\r\n"])
+    taken = Caller([WEBHOOK + b"0\r\n\r\n"])
     assert called(taken, after=idle[1:]) == 1
 
 
 def test_a_flood_is_a_hint_for_each_call_and_nothing_is_kept() -> None:
-    flood = [Caller([HINT + b"2\r\n\r\n{}"]) for _ in range(10_000)]
-    rung = 0
+    flood = [Caller([WEBHOOK + b"2\r\n\r\n{}"]) for _ in range(10_000)]
+    answered = 0
     for at in range(0, len(flood), MAX_CONNECTIONS):
-        rung += called(*flood[at : at + MAX_CONNECTIONS])
-    assert rung == len(flood)
+        answered += called(*flood[at : at + MAX_CONNECTIONS])
+    assert answered == len(flood)
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 async def test_a_real_client_is_answered_on_a_real_port(anyio_backend: str) -> None:
-    rings: list[int] = []
+    wake_ups: list[int] = []
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     port = listener.extra(anyio.abc.SocketAttribute.local_port)
     async with listener, anyio.create_task_group() as tasks:
-        tasks.start_soon(WebhookServer(SECRET, lambda: rings.append(1)).serve, listener)
+        tasks.start_soon(WebhookServer(SECRET, lambda: wake_ups.append(1)).serve, listener)
         async with httpx.AsyncClient(trust_env=False) as client:
             home = f"http://127.0.0.1:{port}"
             large = {"run_id": "x", "data": "y" * 60_000}
@@ -178,4 +178,4 @@ async def test_a_real_client_is_answered_on_a_real_port(anyio_backend: str) -> N
             answers.append(await client.post(home, json={}))
         tasks.cancel_scope.cancel()
     assert [answer.status_code for answer in answers] == [200, 200, 200, 404]
-    assert len(rings) == 3
+    assert len(wake_ups) == 3

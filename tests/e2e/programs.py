@@ -30,6 +30,8 @@ from batchrunner.selftest.subprocesses import (
     started,
     wait_until,
 )
+from batchrunner.store.batches import list_batches
+from batchrunner.store.reports import batch_counts
 from batchrunner.store.store import Store
 from tests.contract.openapi import Judging
 
@@ -125,7 +127,7 @@ def batch_in(folder: Path, name: str) -> Iterator[tuple[Store, Batch]]:
     """Open a batch of the database in *folder* from outside the program."""
     store = Store.open(str(folder / "batchrunner.db"))
     try:
-        (batch,) = (each for each in store.batches() if each.name == name)
+        (batch,) = (each for each in store.read(list_batches) if each.name == name)
         yield store, batch
     finally:
         store.close()
@@ -141,4 +143,4 @@ def check_books(folder: Path, loaded: int, runs: Sequence[SandboxRun], name: str
     """Check that a finished batch and the sandbox agree about runs and cost."""
     with batch_in(folder, name) as (store, batch):
         check_end(store, batch.id, loaded, runs)
-        assert store.tally(batch.id).steps == sum(run.steps for run in runs)
+        assert store.read(batch_counts, batch.id).steps == sum(run.steps for run in runs)

@@ -7,6 +7,7 @@ from signal import SIGTERM
 
 import pytest
 
+from batchrunner.store.account_keys import known_keys
 from tests.e2e.programs import (
     Remote,
     batch_in,
@@ -81,7 +82,7 @@ def test_a_key_of_the_same_account_goes_on_with_its_runs(tmp_path: Path, apart: 
     assert ended.code == 0, ended.said
     assert len(runs) == 4
     with batch_in(tmp_path, "jobs") as (store, batch):
-        assert len(store.known_keys(batch.id)) == (1 if apart else 2)
+        assert len(store.read(known_keys, batch.id)) == (1 if apart else 2)
 
 
 def test_a_batch_with_nothing_open_goes_on_with_any_account(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from batchrunner.model import AttemptDecision, Failed, FailureCategory, Finish, JobState
+from batchrunner.store.attempts import apply_poll
+from batchrunner.store.health import consistency_errors
 from batchrunner.store.store import Store
 from tests.e2e.programs import batchrunner, status_of
 from tests.fakes import NOW, begin, run, spec, start
@@ -33,7 +35,7 @@ def ledger(folder: Path, outcomes: Sequence[Outcome]) -> None:
             )
             for attempt, (result, failure) in zip(start(store, batch), outcomes, strict=True)
         ]
-        store.apply("alice", verdicts, [], NOW)
+        apply_poll(store, "alice", verdicts, [], NOW)
 
 
 GOOD = {"name": "Lamp", "price": 9}
@@ -81,7 +83,7 @@ def test_what_is_applied_can_be_retried_by_category(tmp_path: Path) -> None:
     retried = batchrunner("retry", "prices", "--category", "invalid_result", cwd=tmp_path)
     assert retried.err.startswith("1 job ")
     with closing(Store.open(str(tmp_path / "batchrunner.db"))) as store:
-        assert store.broken_laws() == {}
+        assert store.read(consistency_errors) == {}
 
 
 def test_each_job_is_judged_by_what_a_job_file_expects_of_it(tmp_path: Path) -> None:

@@ -152,6 +152,46 @@ def test_a_batch_is_paused_changed_and_resumed(
     assert batch.status().finished
 
 
+def test_waiting_jobs_are_cancelled_and_put_back(
+    db: br.BatchDatabase, api: BackgroundSandbox
+) -> None:
+    batch = db.load(rows=rows(3), name="prices")
+    assert batch.cancel(job="job-1").cancelled == 1
+    assert batch.cancel(host="shop.test").cancelled == 2
+    with pytest.raises(br.UsageError, match="no job of such an id"):
+        batch.cancel(job="job-1")
+    assert batch.retry(job=["job-0", "job-1"]).jobs == 2
+    batch.run_all(api=api)
+    assert [row["state"] for row in batch.rows()] == ["succeeded", "succeeded", "cancelled"]
+
+
+def test_runs_in_flight_are_cancelled_where_no_runner_is_at_work(
+    tmp_path: Path, db: br.BatchDatabase
+) -> None:
+    with br.sandbox(durations=ENDLESS) as api:
+        batch = db.load(rows=rows(2), name="prices")
+        with batch.run(api=api) as jobs:
+            wait_until(lambda: batch.status().counts.jobs[br.JobState.RUNNING] == 2, "two runs")
+            jobs._thread.control.leave()
+        result = batch.cancel(api=api)
+        assert (result.in_flight, result.runner_at_work) == (2, False)
+        assert batch.status().counts.jobs[br.JobState.CANCELLED] == 2
+
+
+def test_results_are_judged_again_without_a_run(
+    tmp_path: Path, db: br.BatchDatabase, api: BackgroundSandbox
+) -> None:
+    batch = db.load(rows=rows(2), name="prices")
+    batch.run_all(api=api)
+    (tmp_path / "expect.yaml").write_text("fields: {price: {minimum: 1000000}}\n")
+    listed = batch.judge(expect_file=tmp_path / "expect.yaml")
+    assert (listed.judged, len(listed.changes), listed.applied) == (2, 2, None)
+    assert batch.judge(expect_file=tmp_path / "expect.yaml", apply=True).applied == 2
+    assert batch.status().failed == {br.FailureCategory.INVALID_RESULT: 2}
+    assert batch.time_and_cost().used.whole.attempts == 2
+    assert batch.artifacts() == []
+
+
 # ---- a consumer that is slow, leaves, or fails ----
 
 

@@ -69,7 +69,7 @@ def test_every_option_reaches_the_api_from_defaults_and_from_jobs(tmp_path: Path
             bodies.setdefault(run.url, dict(run.body))
         creates = [
             json.loads(line)["runs"]
-            for line in remote.count.ledger.read_text().splitlines()
+            for line in remote.count.journal.read_text().splitlines()
             if "runs" in json.loads(line)
         ]
     expected = {job["url"]: {**OPTIONS, **ids, **job} for job in jobs}

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from batchrunner.store.health import consistency_errors
 from tests.e2e.programs import (
     CANARY,
     Ended,
@@ -211,7 +212,7 @@ def test_finished_runs_are_adopted_judged_and_exported_and_nothing_is_started(
     assert remote.created() == before
     assert "0 jobs" in batchrunner("retry", "rescued", cwd=tmp_path).err, "no url to try again"
     with batch_in(tmp_path, "rescued") as (store, _):
-        assert store.broken_laws() == {}
+        assert store.read(consistency_errors) == {}
 
 
 def test_to_adopt_nothing_makes_no_batch(remote: Remote, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from batchrunner.model import FailureCategory, JobState, Settings
 from batchrunner.runner.runner import ExitReason, Runner
 from batchrunner.sandbox import SandboxConfig
+from batchrunner.store.reports import batch_counts
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.simulated_batch import pages, simulate
 from tests.sweeps import some
@@ -72,7 +73,7 @@ async def stops(simulated: Told) -> str:
     """Run until the runner stops, which is soon, and return what it says."""
     with anyio.fail_after(SOON):
         assert await simulated.run() is ExitReason.STOPPED
-    assert not simulated.store.tally(simulated.batch.id).failed
+    assert not simulated.store.read(batch_counts, simulated.batch.id).failed
     assert simulated.newest.stop_failure is not None
     return simulated.newest.stop_failure.message
 
@@ -155,6 +156,8 @@ def test_what_a_job_names_and_the_api_misses_is_the_jobs_own_mistake() -> None:
         answer = ANSWERS["the API's own 404"]
         simulated.network = Elsewhere(simulated, answer, "/v1/automation/")  # type: ignore[assignment]
         assert await simulated.run() is ExitReason.FINISHED
-        assert simulated.store.tally(simulated.batch.id).failed == {FailureCategory.REJECTED: JOBS}
+        assert simulated.store.read(batch_counts, simulated.batch.id).failed == {
+            FailureCategory.REJECTED: JOBS
+        }
 
     simulate(story)

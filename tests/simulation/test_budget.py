@@ -22,6 +22,10 @@ from batchrunner.sandbox.journal import SandboxRun
 from batchrunner.sandbox.seeded_random import seeded_share
 from batchrunner.selftest.invariants import StoreSnapshot
 from batchrunner.store import budget, claims
+from batchrunner.store.budget import set_budget, set_step_price
+from batchrunner.store.claims import budget_status
+from batchrunner.store.controls import pause_batch, resume_batch
+from batchrunner.store.reports import batch_counts
 from batchrunner.tinyfish.client import TinyFishClient
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.fixture_agent import FixtureAgent
@@ -95,7 +99,7 @@ def billed(simulated: CheckedBatch) -> int:
 
 
 def purse(simulated: CheckedBatch) -> BudgetStatus:
-    found = simulated.store.purse(simulated.batch.id, now())
+    found = simulated.store.read(budget_status, simulated.batch.id, now())
     assert found is not None
     return found
 
@@ -112,7 +116,7 @@ def cost(simulated: CheckedBatch, begun: set[str]) -> int:
 def check_bill(simulated: CheckedBatch) -> None:
     """Check that steps and money here are what the sandbox has charged, to the cent."""
     simulated.check_end()
-    tally, rate = simulated.store.tally(simulated.batch.id), simulated.config.price
+    tally, rate = simulated.store.read(batch_counts, simulated.batch.id), simulated.config.price
     assert tally.steps * rate == simulated.sandbox.journal.charged
 
 
@@ -149,7 +153,7 @@ def test_no_batch_with_faults_and_kills_spends_more_than_its_budget(seed: int) -
         assert spent.jobs()[JobState.AVAILABLE] > 0
         await anyio.sleep(3600)
         begun = created(spent)
-        spent.store.set_budget(spent.batch.id, Budget(steps=100_000))
+        spent.store.write(set_budget, spent.batch.id, Budget(steps=100_000))
         assert await spent.run() is ExitReason.FINISHED
         assert cost(spent, begun) <= budget, "runs that were in flight broke the budget"
         check_bill(spent)
@@ -203,7 +207,7 @@ def test_two_runners_share_one_budget(seed: int) -> None:
         assert 200 - MOST < billed(shared) + purse(shared).unclear <= 200
         owners = {a.owner_id for a in StoreSnapshot.of(shared.store, shared.batch.id).attempts}
         assert owners == {"owner-1", "owner-2"}, "one of them did nothing"
-        shared.store.set_budget(shared.batch.id, None)
+        shared.store.write(set_budget, shared.batch.id, None)
         assert await shared.run() is ExitReason.FINISHED
         check_bill(shared)
 
@@ -216,7 +220,7 @@ def test_a_budget_that_is_raised_while_it_is_spent_goes_on_in_the_same_runner() 
 
         async def more() -> None:
             await anyio.sleep(30)
-            raised.store.set_budget(raised.batch.id, Budget(steps=5000))
+            raised.store.write(set_budget, raised.batch.id, Budget(steps=5000))
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(more)
@@ -240,10 +244,10 @@ def test_money_buys_steps_at_the_accounts_price_and_none_if_the_price_is_unknown
     async def scenario() -> None:
         config = SandboxConfig(price=Decimal("0.016"), durations=SHORT)
         rich = spender(1, config, **BOUNDED)
-        rich.store.set_budget(rich.batch.id, Budget(money=Decimal("2")))
+        rich.store.write(set_budget, rich.batch.id, Budget(money=Decimal("2")))
         assert await rich.run() is ExitReason.BUDGET_USED_UP
         assert rich.creates == 0
-        rich.store.set_rate(rich.batch.id, config.price)
+        rich.store.write(set_step_price, rich.batch.id, config.price)
         assert await rich.run() is ExitReason.BUDGET_USED_UP
         assert Decimal("2") - MOST * config.price < rich.sandbox.journal.charged <= Decimal("2")
 
@@ -253,11 +257,11 @@ def test_money_buys_steps_at_the_accounts_price_and_none_if_the_price_is_unknown
 def test_a_pause_goes_before_a_budget() -> None:
     async def scenario() -> None:
         paused = spender(MOST - 1, SandboxConfig(), **BOUNDED)
-        paused.store.pause(paused.batch.id, None, now())
+        paused.store.write(pause_batch, paused.batch.id, None, now())
 
         async def resume() -> None:
             await anyio.sleep(600)
-            paused.store.resume(paused.batch.id, now())
+            paused.store.write(resume_batch, paused.batch.id, now())
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(resume)
@@ -283,7 +287,7 @@ def test_the_account_of_money_is_the_sandboxs_bill_to_the_cent(
         while await spent.run() is ExitReason.BUDGET_USED_UP:
             found = purse(spent)
             assert found.spent * price == spent.sandbox.journal.charged <= found.limit * price
-            spent.store.set_budget(spent.batch.id, Budget(steps=found.limit + 200))
+            spent.store.write(set_budget, spent.batch.id, Budget(steps=found.limit + 200))
         check_bill(spent)
 
     simulate(scenario)
@@ -300,7 +304,11 @@ def test_the_wallet_says_what_is_left_and_what_a_step_costs() -> None:
             await paid.run()
             left = await api.wallet()
             assert left is not None
-            assert left.balance == 3 - paid.store.tally(paid.batch.id).steps * config.price < 3
+            assert (
+                left.balance
+                == 3 - paid.store.read(batch_counts, paid.batch.id).steps * config.price
+                < 3
+            )
         none = CheckedBatch.of(pages(1), SandboxConfig(), QUICK)
         async with TinyFishClient(
             "http://127.0.0.1", "key", transport=none.sandbox.transport()

@@ -11,6 +11,8 @@ from batchrunner.model import Budget, Canary, JobState, Settings
 from batchrunner.model.hosts import host_of
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
+from batchrunner.store.batches import find_batch
+from batchrunner.store.controls import resume_batch
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.simulated_batch import now, simulate
@@ -38,7 +40,7 @@ def test_a_batch_that_is_no_good_costs_its_canary_and_nothing_else() -> None:
         assert len(runs) <= FIRST * MOST_ATTEMPTS
         assert len({host_of(run.url) for run in runs}) == HOSTS, "not spread over hosts"
         assert simulated.jobs()[JobState.AVAILABLE] == JOBS - FIRST
-        batch = simulated.store.batch("batch")
+        batch = simulated.store.read(find_batch, "batch")
         assert batch is not None
         assert batch.pause is not None
         assert batch.pause.reason is not None
@@ -47,7 +49,7 @@ def test_a_batch_that_is_no_good_costs_its_canary_and_nothing_else() -> None:
         assert await simulated.run() is ExitReason.CANARY_FAILED, "the next start spent the rest"
         assert len(simulated.sandbox.journal.runs) == len(runs)
 
-        simulated.store.resume(simulated.batch.id, now())
+        simulated.store.write(resume_batch, simulated.batch.id, now())
         script.clear()
         assert await simulated.run() is ExitReason.FINISHED
         simulated.check_end()

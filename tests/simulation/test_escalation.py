@@ -15,6 +15,7 @@ from batchrunner.policy.escalation import STEP_CLOSED_AFTER, is_probe
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.journal import SandboxRun
+from batchrunner.store.reports import failed_attempts, finished_jobs
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.simulated_batch import KillSwitch, ProcessKilled, simulate
@@ -82,7 +83,7 @@ def check_learned(simulated: CheckedBatch) -> None:
 
 def attempts_per_job(simulated: CheckedBatch, host: str) -> list[int]:
     """Return the attempts of a host's jobs, in the order of the file."""
-    jobs = simulated.store.finished(simulated.batch.id)
+    jobs = finished_jobs(simulated.store, simulated.batch.id)
     return [job.attempts for job in jobs if host_of(job.url) == host]
 
 
@@ -113,7 +114,7 @@ def test_what_was_learned_is_reported_with_each_job_and_each_failure() -> None:
     walled = played()
     told = {
         host_of(job.url): dict(job.option_overrides)
-        for job in walled.store.finished(walled.batch.id)
+        for job in finished_jobs(walled.store, walled.batch.id)
     }
     stealth = {"browser_profile": "stealth"}
     assert told == {
@@ -121,7 +122,7 @@ def test_what_was_learned_is_reported_with_each_job_and_each_failure() -> None:
         **{host: stealth for host in STEALTHY},
         **{host: {**stealth, "proxy_config": {"enabled": True}} for host in PROXIED},
     }
-    failures = walled.store.failures(walled.batch.id, final=False, most=1000)
+    failures = walled.store.read(failed_attempts, walled.batch.id, final=False, most=1000)
     assert {each.category for each in failures} == {FailureCategory.BLOCKED}
     assert [each for each in failures if each.option_overrides == stealth]
 

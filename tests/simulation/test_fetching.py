@@ -21,6 +21,7 @@ from batchrunner.model.artifacts import Artifact, ArtifactKind, ArtifactState
 from batchrunner.runner.artifact_fetcher import ArtifactFetcher, ArtifactSelection
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
+from batchrunner.store.artifacts import artifact_counts, artifact_rows, want_artifacts
 from batchrunner.store.database import StoreError
 from batchrunner.tinyfish.console_client import ConsoleClient
 from tests.simulation.checked_batch import CheckedBatch
@@ -70,7 +71,7 @@ class Beside:
     line: Line = field(init=False)
 
     def __post_init__(self) -> None:
-        self.simulated.store.want_artifacts(self.simulated.batch.id, lasting=True)
+        self.simulated.store.write(want_artifacts, self.simulated.batch.id, lasting=True)
         self.line = Line(self.simulated.sandbox.transport(), self.refusals)
 
     @asynccontextmanager
@@ -111,7 +112,7 @@ class Beside:
 
     @property
     def artifacts(self) -> list[Artifact]:
-        return self.simulated.store.artifacts(self.simulated.batch.id)
+        return self.simulated.store.read(artifact_rows, self.simulated.batch.id)
 
     def states(self) -> set[ArtifactState]:
         return {each.state for each in self.artifacts}
@@ -265,6 +266,6 @@ def test_a_key_that_is_refused_ends_the_fetching_and_not_the_batch(tmp_path: Pat
         assert work.key_refused
         assert work.last_problem == "Invalid API key"
         assert sum(begun.asked.values()) <= 4
-        assert both.simulated.store.gallery(both.simulated.batch.id).unlisted == 4
+        assert both.simulated.store.read(artifact_counts, both.simulated.batch.id).unlisted == 4
 
     simulate(main)

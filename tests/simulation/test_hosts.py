@@ -15,6 +15,10 @@ from batchrunner.runner.events import HostsParked
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import Sandbox, SandboxConfig
 from batchrunner.sandbox.journal import SandboxRun
+from batchrunner.store.batches import load_jobs
+from batchrunner.store.claims import budget_status
+from batchrunner.store.host_breaker import parked_hosts, unpark_hosts
+from batchrunner.store.reports import finished_jobs
 from tests.contract.openapi import judging
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulation.test_steering import steered
@@ -76,7 +80,7 @@ def test_a_dead_host_among_fifty_costs_its_window_and_its_probes_and_delays_no_o
         in_flight = SLOTS // MANY + 1  # when it was parked, with the jobs in turns
         assert PARK_AFTER_FAILURES <= spent <= PARK_AFTER_FAILURES + in_flight + MAX_PROBES
         assert len(simulated.sandbox.journal.runs) == others + spent
-        parked = simulated.store.parked(simulated.batch.id)
+        parked = simulated.store.read(parked_hosts, simulated.batch.id)
         assert [(host.host, host.failed_probes) for host in parked] == [(DEAD, MAX_PROBES)]
         assert simulated.jobs()[JobState.AVAILABLE] == parked[0].waiting
 
@@ -99,7 +103,9 @@ def test_a_host_that_comes_back_is_used_again_and_no_job_has_paid_for_the_wait()
         assert await steered(simulated, (1500, script.clear)) is ExitReason.FINISHED
         simulated.check_end()
         jobs = [
-            job for job in simulated.store.finished(simulated.batch.id) if host_of(job.url) == DEAD
+            job
+            for job in finished_jobs(simulated.store, simulated.batch.id)
+            if host_of(job.url) == DEAD
         ]
         assert len(jobs) == JOBS_EACH
         assert (
@@ -120,7 +126,7 @@ def test_the_next_runner_goes_on_probing_where_the_last_one_gave_up() -> None:
         simulated = batch_of(script=script)
         assert await simulated.run() is ExitReason.PARKED
         script.clear()
-        simulated.store.unpark(simulated.batch.id, [])
+        simulated.store.write(unpark_hosts, simulated.batch.id, [])
         assert await simulated.run() is ExitReason.FINISHED
         simulated.check_end()
 
@@ -194,7 +200,7 @@ def dead_before_good(
     config = SandboxConfig(script={f"http://{DEAD}/*": "goal_failure"}, durations=(5.0, 20.0))
     store = open_memory_store()
     sandbox = Sandbox(config=config, now=now, agent=FixtureAgent(), middleware=judging)
-    loaded = store.load(JobFile(name="batch", settings=given, specs=jobs), now())
+    loaded = store.write(load_jobs, JobFile(name="batch", settings=given, specs=jobs), now())
     return CheckedBatch(sandbox, store, loaded.batch, loaded.added, config)
 
 
@@ -203,7 +209,7 @@ def test_dear_jobs_of_a_parked_host_do_not_end_a_batch_that_has_budget_for_other
         spaced = {"good.test": HostRule(spacing=timedelta(seconds=40))}
         simulated = dead_before_good({}, {"max_steps": 5}, spaced)
         assert await simulated.run() is ExitReason.BUDGET_USED_UP
-        purse = simulated.store.purse(simulated.batch.id, now())
+        purse = simulated.store.read(budget_status, simulated.batch.id, now())
         assert purse is not None
         assert purse.room < 5, "there was enough for another run"
 

@@ -11,6 +11,8 @@ from batchrunner.policy.run_decision import LINGERING_AFTER
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.journal import SandboxRun
+from batchrunner.store.batches import load_jobs
+from batchrunner.store.reports import batch_counts, finished_jobs
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulation.test_steering import alive_at
 from tests.simulator.fixture_agent import FixtureAgent
@@ -51,7 +53,9 @@ def test_two_in_a_hundred_runs_get_stuck_and_none_is_alive_at_the_end() -> None:
         for each in stuck:
             assert limit <= lasted(each) <= limit + timedelta(seconds=30)
             assert each.charge > 0, "what it cost is not in the account"
-        assert simulated.store.tally(1).failed == {FailureCategory.TIMED_OUT: len(stuck)}
+        assert simulated.store.read(batch_counts, 1).failed == {
+            FailureCategory.TIMED_OUT: len(stuck)
+        }
 
     simulate(run)
 
@@ -84,7 +88,7 @@ def test_a_job_may_have_limits_of_its_own() -> None:
             JobSpec(key="plain", url="http://plain.test/", goal="Read"),
         )
         file = JobFile(name="batch", settings=QUICK, specs=specs)
-        simulated.loaded = simulated.store.load(file, now()).added
+        simulated.loaded = simulated.store.write(load_jobs, file, now()).added
         await simulated.run()
         simulated.check_end()
         minutes = {
@@ -113,7 +117,9 @@ def test_a_run_that_shows_its_result_and_never_ends_is_ended_and_its_result_coun
         assert len(lingering) == 10
         for each in lingering:
             assert LINGERING_AFTER <= lasted(each) <= LINGERING_AFTER + timedelta(minutes=1)
-        results = {job.result for job in simulated.store.finished(1) if job.url.endswith("/12")}
+        results = {
+            job.result for job in finished_jobs(simulated.store, 1) if job.url.endswith("/12")
+        }
         assert results == {'{"name":"Brass lamp","price":34.5}'}
 
     simulate(run)

@@ -13,6 +13,7 @@ from batchrunner.model import FailureCategory, JobState, Settings
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.selftest.invariants import InvariantViolated
+from batchrunner.store.reports import batch_counts
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.network.hostile_results import HOSTILE_RESULTS, HUGE
 from tests.simulator.network.proxy import (
@@ -50,7 +51,7 @@ def test_every_promise_holds_on_a_line_with(name: str) -> None:
             bad.check_always()
             await anyio.sleep(SPELL)  # somebody finds it stopped, and starts it again
         bad.check_end()
-        failed = set(bad.store.tally(bad.batch.id).failed)
+        failed = set(bad.store.read(batch_counts, bad.batch.id).failed)
         assert failed <= BLAMED.get(name, {FailureCategory.TIMED_OUT})
 
     simulate(scenario)
@@ -68,7 +69,7 @@ def test_what_a_list_does_not_tell_for_hours_is_never_paid_for_twice(name: str) 
         bad.network = FaultyNetwork(bad.sandbox.transport(), windows=windows, fired=fired)
         assert await bad.run() is ExitReason.FINISHED
         bad.check_end()
-        failed = set(bad.store.tally(bad.batch.id).failed)
+        failed = set(bad.store.read(batch_counts, bad.batch.id).failed)
         assert failed <= {FailureCategory.TIMED_OUT, FailureCategory.UNANSWERED}
         paid = Counter(run.url for run in bad.sandbox.journal.runs)
         asked = Counter({url: 1 for url in URLS}) + Counter(URLS[:1])  # that one may be retried
@@ -138,7 +139,7 @@ def test_a_batch_does_not_end_before_its_final_check_for_late_runs_succeeded() -
         )  # the list cannot be read when the batch ends
         late = await straggling(window, late=80, durations=(20, 20))
         assert anyio.current_time() > 400
-        assert late.store.tally(late.batch.id).orphans == 1
+        assert late.store.read(batch_counts, late.batch.id).orphans == 1
 
     simulate(scenario)
 

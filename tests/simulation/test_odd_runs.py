@@ -18,6 +18,7 @@ from batchrunner.runner.events import AttemptsClosed
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.faults import Status
+from batchrunner.store.reports import batch_counts, failed_attempts, finished_jobs
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.network.proxy import FaultyNetwork
 from tests.simulator.simulated_batch import now, pages, simulate
@@ -86,7 +87,7 @@ async def played(
 
 
 def failed(simulated: CheckedBatch) -> list[tuple[FailureCategory, str | None]]:
-    found = simulated.store.failures(simulated.batch.id, final=True, most=9)
+    found = simulated.store.read(failed_attempts, simulated.batch.id, final=True, most=9)
     return [(attempt.category, attempt.run_id) for attempt in found]
 
 
@@ -124,7 +125,7 @@ def test_a_run_that_polls_do_not_mention_and_that_is_not_found_by_itself_is_lost
         missing = {"error": {"code": "NOT_FOUND", "message": "Run not found"}}
         quiet, _ = await played(pages(6), silent_with(lambda: httpx.Response(404, json=missing)))
         assert quiet.jobs() == {JobState.SUCCEEDED: 6}
-        assert quiet.store.tally(quiet.batch.id).retried == {FailureCategory.LOST: 1}
+        assert quiet.store.read(batch_counts, quiet.batch.id).retried == {FailureCategory.LOST: 1}
         assert anyio.current_time() < GIVEN_UP_AFTER.total_seconds()
 
     simulate(scenario)
@@ -156,7 +157,7 @@ def test_one_id_that_the_api_refuses_does_not_blind_the_others() -> None:
         blinded, line = await played(urls, refuses_polls)
         assert (FailureCategory.INVALID_RESULT, line.run_id) in failed(blinded)
         assert blinded.jobs()[JobState.SUCCEEDED] == 6
-        ended = [job.finished_at for job in blinded.store.finished(blinded.batch.id)]
+        ended = [job.finished_at for job in finished_jobs(blinded.store, blinded.batch.id)]
         assert sum(1 for at in ended if at and (at - ended_first(ended)) < LIMIT) >= 6
 
     def ended_first(ended: Any) -> Any:
@@ -283,7 +284,7 @@ def test_two_polls_that_do_not_know_a_run_prove_nothing_if_none_was_answered_bet
 
         quiet, _ = await played(pages(6), unknown)
         assert quiet.jobs() == {JobState.SUCCEEDED: 6}
-        assert quiet.store.tally(quiet.batch.id).retried == {}
+        assert quiet.store.read(batch_counts, quiet.batch.id).retried == {}
         assert len(quiet.sandbox.journal.runs) == 6
 
     simulate(scenario)
@@ -349,5 +350,5 @@ def test_a_run_that_starts_again_at_each_poll_still_reaches_its_limit() -> None:
 
 
 def all_failed(simulated: CheckedBatch) -> list[tuple[FailureCategory, str | None]]:
-    found = simulated.store.failures(simulated.batch.id, final=False, most=9)
+    found = simulated.store.read(failed_attempts, simulated.batch.id, final=False, most=9)
     return [(attempt.category, attempt.run_id) for attempt in found]

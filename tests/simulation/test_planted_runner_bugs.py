@@ -12,11 +12,11 @@ import pytest
 
 from batchrunner.classify import classify_fault
 from batchrunner.model import (
-    ApiError,
     ApiFault,
     FailureCategory,
     Job,
     Outcome,
+    RequestFailed,
     Retry,
     Run,
     RunStatus,
@@ -135,7 +135,7 @@ def take_a_failed_poll_for_a_failed_run(planter: Planter) -> None:
     async def fetch(fetcher: RunFetcher, run_ids: list[str]) -> Any:
         try:
             return await real(fetcher, run_ids)
-        except ApiError:
+        except RequestFailed:
             return {id: Run(run_id=id, status=RunStatus.FAILED) for id in run_ids}
 
     planter.replace(real, fetch)

@@ -15,7 +15,9 @@ from batchrunner.model import FailureCategory, JobState, Settings
 from batchrunner.runner.events import CreditsBack, OutOfCredits
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
+from batchrunner.store.controls import cancel_jobs, retry_jobs
 from batchrunner.store.database import StoreError
+from batchrunner.store.reports import batch_counts, failed_attempts, finished_jobs
 from batchrunner.store.schema import jobs
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.simulated_batch import KillSwitch, T, now, pages, simulate
@@ -93,7 +95,7 @@ def test_a_run_that_turns_up_when_it_was_given_up_is_cancelled_and_listed() -> N
         late.check_end()
         assert late.jobs() == {JobState.SUCCEEDED: 1}
         assert [run.status for run in late.sandbox.journal.runs] == ["CANCELLED", "COMPLETED"]
-        tally = late.store.tally(late.batch.id)
+        tally = late.store.read(batch_counts, late.batch.id)
         assert (tally.orphans, tally.attempts) == (1, 2)
         assert tally.steps == sum(run.steps for run in late.sandbox.journal.runs), "it was paid for"
 
@@ -108,7 +110,7 @@ def test_results_land_in_their_rows_although_run_ids_come_in_another_order() -> 
         await shuffled.run()
         shuffled.check_end()
         bills = {run.run_id: run.url for run in shuffled.sandbox.journal.runs}
-        for job in shuffled.store.finished(shuffled.batch.id):
+        for job in finished_jobs(shuffled.store, shuffled.batch.id):
             assert bills[job.run_id or ""] == job.url
         assert len(bills) == 26
 
@@ -121,7 +123,7 @@ def test_a_create_that_got_lost_on_its_way_is_sent_again_uncounted() -> None:
         await lost.run()
         lost.check_end()
         assert lost.jobs() == {JobState.SUCCEEDED: 1}
-        tally = lost.store.tally(lost.batch.id)
+        tally = lost.store.read(batch_counts, lost.batch.id)
         assert tally.retried == {FailureCategory.UNREACHABLE: 1}
         assert now() > lost.sandbox.journal.runs[0].created_at >= EARLIEST_RESEND
 
@@ -136,7 +138,9 @@ def test_without_a_marker_a_lost_answer_is_for_the_user_to_decide() -> None:
         settings = Settings(marker=False)
         lost = CheckedBatch.of(["http://faults.test/dropped_after/1"], SandboxConfig(), settings)
         await lost.run()
-        assert lost.store.tally(lost.batch.id).failed == {FailureCategory.UNANSWERED: 1}
+        assert lost.store.read(batch_counts, lost.batch.id).failed == {
+            FailureCategory.UNANSWERED: 1
+        }
         assert lost.creates == 1
 
     simulate(scenario)
@@ -209,7 +213,9 @@ def test_a_run_over_its_limit_is_cancelled_remotely_and_tried_again() -> None:
         stuck = CheckedBatch.of(["http://faults.test/stuck"], SandboxConfig(), settings)
         await stuck.run()
         stuck.check_end()
-        assert stuck.store.tally(stuck.batch.id).failed == {FailureCategory.TIMED_OUT: 1}
+        assert stuck.store.read(batch_counts, stuck.batch.id).failed == {
+            FailureCategory.TIMED_OUT: 1
+        }
         assert [run.status for run in stuck.sandbox.journal.runs] == ["CANCELLED"] * 2
 
     simulate(scenario)
@@ -220,7 +226,9 @@ def test_a_run_that_never_starts_is_cancelled_after_the_queued_limit() -> None:
         settings = Settings(max_attempts=1, queued_limit=timedelta(minutes=20))
         stuck = CheckedBatch.of(["http://faults.test/queued"], SandboxConfig(), settings)
         await stuck.run()
-        assert stuck.store.tally(stuck.batch.id).failed == {FailureCategory.TIMED_OUT: 1}
+        assert stuck.store.read(batch_counts, stuck.batch.id).failed == {
+            FailureCategory.TIMED_OUT: 1
+        }
 
     simulate(scenario)
 
@@ -252,7 +260,7 @@ def test_credits_for_forty_of_a_hundred_buy_forty_runs() -> None:
             assert short.creates < 30, "a search by halves, then one try now and then"
             tasks.cancel_scope.cancel()
         assert short.jobs()[JobState.AVAILABLE] + short.jobs()[JobState.RUNNING] == 100
-        assert not short.store.tally(short.batch.id).failed
+        assert not short.store.read(batch_counts, short.batch.id).failed
 
     simulate(scenario)
 
@@ -282,7 +290,10 @@ def test_a_database_that_goes_away_is_waited_for_and_costs_no_run() -> None:
         assert await flickering.run(power) is ExitReason.FINISHED
         assert power.calls > 100
         flickering.check_end()
-        failed = {attempt.category for attempt in flickering.store.failures(1, final=True, most=9)}
+        failed = {
+            attempt.category
+            for attempt in flickering.store.read(failed_attempts, 1, final=True, most=9)
+        }
         assert failed <= {FailureCategory.SYSTEM_FAILURE}
 
     simulate(scenario)
@@ -330,7 +341,7 @@ def test_a_cancelled_batch_has_no_run_left_alive() -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(unwanted.run)
             await anyio.sleep(30)
-            unwanted.store.cancel(unwanted.batch.id, [], now())
+            unwanted.store.write(cancel_jobs, unwanted.batch.id, [], now())
         unwanted.check_end()
         assert JobState.CANCELLED in unwanted.jobs()
         assert all(run.status.is_final for run in unwanted.sandbox.journal.runs)
@@ -345,7 +356,12 @@ def test_failed_jobs_that_are_put_back_get_one_more_run_each() -> None:
         )
         await failed.run()
         assert failed.jobs() == {JobState.SUCCEEDED: 3, JobState.FAILED: 1}
-        assert failed.store.retry(failed.batch.id, [FailureCategory.AGENT_FAILURE], [], now()) == 1
+        assert (
+            failed.store.write(
+                retry_jobs, failed.batch.id, [FailureCategory.AGENT_FAILURE], [], now()
+            )
+            == 1
+        )
         await failed.run()
         failed.check_end()
         assert failed.jobs() == {JobState.SUCCEEDED: 4}

@@ -15,6 +15,10 @@ from batchrunner.model import Budget, FailureCategory, JobFile, JobSpec, JobStat
 from batchrunner.policy.run_decision import GIVEN_UP_AFTER
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
+from batchrunner.store.batches import load_jobs
+from batchrunner.store.claims import budget_status
+from batchrunner.store.orphans import open_orphans
+from batchrunner.store.reports import batch_counts
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.simulated_batch import KillSwitch, ProcessKilled, now, pages, simulate
@@ -149,8 +153,8 @@ def test_an_orphan_that_never_ends_keeps_no_budget_back_for_ever() -> None:
         with anyio.fail_after(2 * 3600):
             await endless.run()
         assert lost
-        assert endless.store.living_orphans(endless.batch.id) == []
-        purse = endless.store.purse(endless.batch.id, now())
+        assert endless.store.read(open_orphans, endless.batch.id) == []
+        purse = endless.store.read(budget_status, endless.batch.id, now())
         assert purse is not None
         assert purse.reserved == 0
 
@@ -176,7 +180,7 @@ def test_ids_that_stand_where_no_source_has_them_are_not_paid_for_again() -> Non
         assert len(told) == 4
         assert odd.jobs() == {JobState.SUCCEEDED: 4}
         assert len(odd.sandbox.journal.runs) == 4
-        assert not odd.store.tally(odd.batch.id).retried.get(FailureCategory.REJECTED)
+        assert not odd.store.read(batch_counts, odd.batch.id).retried.get(FailureCategory.REJECTED)
 
     simulate(scenario)
 
@@ -191,7 +195,7 @@ def test_batches_that_are_not_offered_send_nothing_singly_that_carries_several_j
             for n, url in enumerate(pages(3))
         )
         more = JobFile(name="batch", settings=odd.batch.settings, specs=specs)
-        odd.loaded += odd.store.load(more, now()).added
+        odd.loaded += odd.store.write(load_jobs, more, now()).added
         assert await odd.run() is ExitReason.FINISHED
         odd.check_end()
         assert odd.jobs() == {JobState.SUCCEEDED: 38}

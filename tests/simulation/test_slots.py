@@ -13,6 +13,9 @@ from batchrunner.runner.events import ConcurrencyChanged
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.journal import SandboxRun
+from batchrunner.store.batches import find_batch
+from batchrunner.store.controls import cancel_jobs, set_concurrency
+from batchrunner.store.reports import batch_counts
 from batchrunner.tinyfish.client import TinyFishClient
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulation.test_steering import steered
@@ -101,7 +104,7 @@ def test_the_bound_follows_when_another_program_takes_four_of_seven_slots() -> N
 
         async def meanwhile() -> None:
             await anyio.sleep_until(600)
-            at_the_time.append(simulated.store.batch("batch").settings.concurrency)  # type: ignore[union-attr]
+            at_the_time.append(simulated.store.read(find_batch, "batch").settings.concurrency)  # type: ignore[union-attr]
             await others(simulated, 4)()  # type: ignore[misc]
 
         endings: list[ExitReason] = []
@@ -127,7 +130,9 @@ def test_the_bound_follows_when_another_program_takes_four_of_seven_slots() -> N
 def test_a_run_that_is_stuck_in_the_queue_is_not_taken_for_a_full_account() -> None:
     async def run() -> None:
         simulated = batch_of(20, 160, stuck="http://site.test/2")
-        await steered(simulated, (3000, lambda: simulated.store.cancel(1, ["job-2"], EPOCH)))
+        await steered(
+            simulated, (3000, lambda: simulated.store.write(cancel_jobs, 1, ["job-2"], EPOCH))
+        )
         slots = [event.slots for event in simulated.events if isinstance(event, ConcurrencyChanged)]
         assert max(slots) >= 19
 
@@ -139,12 +144,12 @@ def test_what_the_user_sets_goes_before_what_was_learned_and_auto_goes_back() ->
     async def run() -> None:
         simulated = batch_of(10, 200)
         alive: list[int] = []
-        note = lambda: alive.append(simulated.store.tally(1).jobs[JobState.RUNNING])  # noqa: E731
+        note = lambda: alive.append(simulated.store.read(batch_counts, 1).jobs[JobState.RUNNING])  # noqa: E731
         await steered(
             simulated,
-            (200, lambda: simulated.store.set_concurrency(1, 2)),
+            (200, lambda: simulated.store.write(set_concurrency, 1, 2)),
             (500, note),
-            (501, lambda: simulated.store.set_concurrency(1, AUTO)),
+            (501, lambda: simulated.store.write(set_concurrency, 1, AUTO)),
             (700, note),
         )
         assert alive[0] == 2

@@ -15,6 +15,9 @@ from batchrunner.policy.schedule import Window
 from batchrunner.runner.events import BatchPaused, BatchResumed, CancelledForDeadline
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
+from batchrunner.store.batches import load_jobs
+from batchrunner.store.controls import cancel_jobs, pause_batch, resume_batch, set_concurrency
+from batchrunner.store.reports import batch_counts, failed_attempts
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.machine_faults import (
@@ -62,8 +65,8 @@ def test_a_paused_batch_submits_nothing_and_its_runner_stays_until_it_is_resumed
         long = CheckedBatch.of(pages(60), SandboxConfig(), QUICK)
         ending = await steered(
             long,
-            (40, lambda: long.store.pause(long.batch.id, "lunch", now())),
-            (4000, lambda: long.store.resume(long.batch.id, now())),
+            (40, lambda: long.store.write(pause_batch, long.batch.id, "lunch", now())),
+            (4000, lambda: long.store.write(resume_batch, long.batch.id, now())),
         )
         assert ending is ExitReason.FINISHED
         long.check_end()
@@ -82,12 +85,12 @@ def test_what_was_in_flight_at_the_pause_is_collected_during_it() -> None:
     async def scenario() -> None:
         long = CheckedBatch.of(pages(30), SandboxConfig(), QUICK)
         counts: list[int] = []
-        done = lambda: counts.append(long.store.tally(long.batch.id).done)  # noqa: E731
+        done = lambda: counts.append(long.store.read(batch_counts, long.batch.id).done)  # noqa: E731
         await steered(
             long,
-            (5, lambda: long.store.pause(long.batch.id, None, now())),
+            (5, lambda: long.store.write(pause_batch, long.batch.id, None, now())),
             (900, done),
-            (901, lambda: long.store.resume(long.batch.id, now())),
+            (901, lambda: long.store.write(resume_batch, long.batch.id, now())),
         )
         assert counts == [10]
         long.check_end()
@@ -98,8 +101,10 @@ def test_what_was_in_flight_at_the_pause_is_collected_during_it() -> None:
 def test_a_paused_batch_can_be_started_and_waits() -> None:
     async def scenario() -> None:
         still = CheckedBatch.of(pages(5), SandboxConfig(), QUICK)
-        still.store.pause(still.batch.id, "not yet", now())
-        ending = await steered(still, (600, lambda: still.store.resume(still.batch.id, now())))
+        still.store.write(pause_batch, still.batch.id, "not yet", now())
+        ending = await steered(
+            still, (600, lambda: still.store.write(resume_batch, still.batch.id, now()))
+        )
         assert ending is ExitReason.FINISHED
         assert created_between(still, 0, 600) == 0
         assert created_between(still, 600, 600 + SOON) == 1
@@ -125,15 +130,15 @@ def test_a_create_that_the_api_held_back_is_not_sent_into_a_pause() -> None:
         )
         held = CheckedBatch.of([], SandboxConfig(retry_after=60), QUICK)
         file = JobFile(name="batch", settings=QUICK, specs=specs)
-        held.loaded = held.store.load(file, now()).added
+        held.loaded = held.store.write(load_jobs, file, now()).added
         await steered(
             held,
-            (10, lambda: held.store.pause(held.batch.id, None, now())),
-            (600, lambda: held.store.resume(held.batch.id, now())),
+            (10, lambda: held.store.write(pause_batch, held.batch.id, None, now())),
+            (600, lambda: held.store.write(resume_batch, held.batch.id, now())),
         )
         assert created_between(held, 12, 600) == 0
         held.check_end()
-        withdrawn = held.store.tally(held.batch.id).retried
+        withdrawn = held.store.read(batch_counts, held.batch.id).retried
         assert withdrawn.get(FailureCategory.UNREACHABLE, 0) > 0, "none waited: this proves nothing"
 
     simulate(scenario)
@@ -143,11 +148,10 @@ def test_a_lower_bound_takes_effect_as_runs_end_and_a_higher_one_within_two_seco
     async def scenario() -> None:
         bounded = CheckedBatch.of(pages(150), SandboxConfig(durations=(20, 60)), QUICK)
         bounded.batch = replace(bounded.batch, settings=replace(QUICK, concurrency=25))
-        set_bound = bounded.store.set_concurrency
         await steered(
             bounded,
-            (100, lambda: set_bound(bounded.batch.id, 3)),
-            (300, lambda: set_bound(bounded.batch.id, 25)),
+            (100, lambda: bounded.store.write(set_concurrency, bounded.batch.id, 3)),
+            (300, lambda: bounded.store.write(set_concurrency, bounded.batch.id, 25)),
         )
         bounded.check_end()
         seconds = lambda at: EPOCH + timedelta(seconds=at)  # noqa: E731
@@ -168,7 +172,7 @@ def test_jobs_that_are_added_while_a_runner_works_are_run_within_two_seconds() -
 
         def load() -> None:
             file = JobFile(name="batch", settings=QUICK, specs=more)
-            grown.loaded += grown.store.load(file, now()).added
+            grown.loaded += grown.store.write(load_jobs, file, now()).added
 
         await steered(grown, (20, load))
         grown.check_end()
@@ -200,10 +204,10 @@ async def dies_while_paused(fuse: int) -> bool:
 
     async def pause() -> None:
         await anyio.sleep_until(4)
-        simulated.store.pause(simulated.batch.id, "wait", now())
+        simulated.store.write(pause_batch, simulated.batch.id, "wait", now())
         power.kill_at = power.steps + fuse
         await anyio.sleep_until(RESUMED)
-        simulated.store.resume(simulated.batch.id, now())
+        simulated.store.write(resume_batch, simulated.batch.id, now())
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(pause)
@@ -248,7 +252,7 @@ def check_deadline(simulated: CheckedBatch, closes: float) -> None:
     runs = simulated.sandbox.journal.runs
     assert all(run.finished_at and run.finished_at <= deadline for run in runs)
     assert now() <= deadline
-    assert simulated.store.tally(simulated.batch.id).jobs[JobState.RUNNING] == 0
+    assert simulated.store.read(batch_counts, simulated.batch.id).jobs[JobState.RUNNING] == 0
 
 
 @pytest.mark.sweep
@@ -279,10 +283,10 @@ def test_what_still_runs_is_cancelled_accounted_and_available_again_uncounted() 
         assert await cut.run(window=window(None, 900)) is ExitReason.OUT_OF_TIME
         check_deadline(cut, 900)
         assert cut.jobs() == {JobState.SUCCEEDED: 20, JobState.AVAILABLE: 5}
-        tally = cut.store.tally(cut.batch.id)
+        tally = cut.store.read(batch_counts, cut.batch.id)
         assert tally.retried == {FailureCategory.TIMED_OUT: 5}
         assert tally.steps == sum(run.steps for run in cut.sandbox.journal.runs)
-        again = cut.store.failures(cut.batch.id, final=False, most=9)
+        again = cut.store.read(failed_attempts, cut.batch.id, final=False, most=9)
         assert [(each.counted, "deadline" in each.message) for each in again] == [(False, True)] * 5
         assert [e.runs for e in cut.events if isinstance(e, CancelledForDeadline)] == [5]
 
@@ -297,7 +301,7 @@ def test_what_the_user_cancels_is_not_brought_back_by_the_deadline() -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(lambda: stuck.run(window=window(None, 900)))
             await anyio.sleep_until(871)
-            stuck.store.cancel(stuck.batch.id, ["job-0"], now())
+            stuck.store.write(cancel_jobs, stuck.batch.id, ["job-0"], now())
         check_deadline(stuck, 900)
         assert stuck.jobs() == {JobState.AVAILABLE: 3, JobState.CANCELLED: 1}
 
@@ -323,7 +327,7 @@ def test_a_runner_that_waits_for_its_beginning_collects_what_is_in_flight() -> N
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(lambda: left.run(window=window(5000, None)))
             await anyio.sleep_until(4999)
-            counts.append(left.store.tally(left.batch.id).done)
+            counts.append(left.store.read(batch_counts, left.batch.id).done)
         assert counts == [10]
         assert created_between(left, 20, 5000) == 0
         left.check_end()
@@ -380,7 +384,7 @@ async def dies_at_the_deadline(fuse: int) -> bool:
         tasks.cancel_scope.cancel()
     simulated.check_always()
     assert simulated.jobs() == {JobState.SUCCEEDED: len(SMALL), JobState.AVAILABLE: 2}
-    ended = simulated.store.failures(simulated.batch.id, final=False, most=99)
+    ended = simulated.store.read(failed_attempts, simulated.batch.id, final=False, most=99)
     assert not any(each.counted for each in ended if each.category is FailureCategory.TIMED_OUT)
     assert all(run.status.is_final for run in simulated.sandbox.journal.runs)
     return power.dead

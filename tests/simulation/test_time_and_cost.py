@@ -15,6 +15,9 @@ from batchrunner.runner.events import CreditsBack, OutOfCredits
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.selftest.invariants import StoreSnapshot, hidden
+from batchrunner.store.holds import current_hold
+from batchrunner.store.reports import batch_counts
+from batchrunner.store.time_and_cost import batch_time_and_cost
 from tests.contract.openapi import judging
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.fixture_agent import FixtureAgent
@@ -28,8 +31,8 @@ QUICK = Settings(concurrency=10, backoff=timedelta(seconds=4))
 
 def check_parts(simulated: CheckedBatch) -> None:
     """Check that all parts add up to the whole, at whatever moment."""
-    found, at = simulated.store.account(simulated.batch.id, now()), now()
-    assert found.whole.steps == simulated.store.tally(simulated.batch.id).steps
+    found, at = batch_time_and_cost(simulated.store, simulated.batch.id, now()), now()
+    assert found.whole.steps == simulated.store.read(batch_counts, simulated.batch.id).steps
     assert all(span >= timedelta(0) for span in found.buckets.values())
     lives = [
         max(min(job.finished_at or at, at) - job.loaded_at, timedelta(0))
@@ -41,7 +44,10 @@ def check_parts(simulated: CheckedBatch) -> None:
 
 def check_bill(simulated: CheckedBatch) -> None:
     """Check that the parts are what the sandbox has charged for all that could be known."""
-    found, runs = simulated.store.account(simulated.batch.id, now()), simulated.sandbox.journal.runs
+    found, runs = (
+        batch_time_and_cost(simulated.store, simulated.batch.id, now()),
+        simulated.sandbox.journal.runs,
+    )
     known = {
         attempt.run_id for attempt in StoreSnapshot.of(simulated.store, simulated.batch.id).attempts
     }
@@ -109,7 +115,7 @@ def test_credits_that_are_gone_at_two_and_back_at_four_cost_two_hours_and_nothin
         async def glance() -> None:
             for at in (timedelta(hours=1), timedelta(hours=5), timedelta(hours=6, minutes=20)):
                 await anyio.sleep_until(at.total_seconds())
-                glances.append(broke.store.held(broke.batch.id, now()))
+                glances.append(broke.store.read(current_hold, broke.batch.id, now()))
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(glance)
@@ -129,7 +135,7 @@ def test_credits_that_are_gone_at_two_and_back_at_four_cost_two_hours_and_nothin
         assert told[-1] is CreditsBack
         check_parts(broke)
         check_bill(broke)
-        stages = broke.store.account(broke.batch.id, now()).buckets
+        stages = batch_time_and_cost(broke.store, broke.batch.id, now()).buckets
         assert stages[TimeBucket.CREDITS] > 20 * (BACK - dry[0]) / 2
 
     simulate(scenario)

@@ -13,6 +13,8 @@ import pytest
 from batchrunner.model import FailureCategory, JobFile, JobSpec, JobState, Settings
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
+from batchrunner.store.batches import load_jobs
+from batchrunner.store.reports import batch_counts, finished_jobs
 from tests.simulation.answer_changes import Fickle, change_answers
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.simulated_batch import now, pages, simulate
@@ -38,7 +40,7 @@ def with_a_second_shape(simulated: CheckedBatch, jobs: int) -> None:
         for n, url in enumerate(pages(jobs))
     )
     more = JobFile(name="batch", settings=simulated.batch.settings, specs=specs)
-    simulated.loaded += simulated.store.load(more, now()).added
+    simulated.loaded += simulated.store.write(load_jobs, more, now()).added
 
 
 def test_ids_that_are_swapped_between_two_creates_are_swapped_back() -> None:
@@ -64,7 +66,7 @@ def test_ids_that_are_swapped_between_two_creates_are_swapped_back() -> None:
         assert swapped.jobs() == {JobState.SUCCEEDED: 4}
         urls = {run.run_id: run.url for run in swapped.sandbox.journal.runs}
         assert len(urls) == 4
-        finished = swapped.store.finished(swapped.batch.id)
+        finished = finished_jobs(swapped.store, swapped.batch.id)
         assert all(urls[job.run_id or ""] == job.url for job in finished)
 
     simulate(scenario)
@@ -80,7 +82,7 @@ def test_a_submission_whose_runs_change_at_every_poll_is_left_to_the_user_and_de
         change_answers(fickle, change)
         await to_its_end(fickle)
         assert fickle.jobs() == {JobState.SUCCEEDED: 1, JobState.FAILED: 2}
-        tally = fickle.store.tally(fickle.batch.id)
+        tally = fickle.store.read(batch_counts, fickle.batch.id)
         assert (tally.failed, tally.orphans) == ({UNANSWERED: 2}, 2)
         assert len(fickle.sandbox.journal.runs) == 3
         assert change.looks < 20
@@ -101,7 +103,7 @@ def test_a_run_whose_goal_is_shown_nowhere_is_not_paid_for_again() -> None:
         change_answers(mute, hide)
         await to_its_end(mute)
         assert mute.jobs() == {JobState.SUCCEEDED: 1, JobState.FAILED: 1}
-        assert set(mute.store.tally(mute.batch.id).failed) == {UNANSWERED}
+        assert set(mute.store.read(batch_counts, mute.batch.id).failed) == {UNANSWERED}
         assert len(mute.sandbox.journal.runs) == 2
 
     simulate(scenario)
@@ -166,7 +168,7 @@ def test_an_absence_is_believed_again_only_where_searches_find_what_is_known(kno
         urls = [*pages(known), "http://faults.test/error_before/4"]
         lost = CheckedBatch.of(urls, SandboxConfig(durations=(20, 20)), ONE_BY_ONE)
         await to_its_end(lost)
-        tally = lost.store.tally(lost.batch.id)
+        tally = lost.store.read(batch_counts, lost.batch.id)
         if known:
             assert lost.jobs() == {JobState.SUCCEEDED: 2}
             assert (lost.creates, tally.retried) == (6, {FailureCategory.UNREACHABLE: 4})

@@ -20,6 +20,7 @@ from batchrunner.selftest.invariants import (
     invariant,
 )
 from batchrunner.store.leases import LeaseLost
+from batchrunner.store.reports import batch_counts
 from batchrunner.store.schema import SubmissionState
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.machine_faults import SimulatedMachine, SimulatedProcess
@@ -226,7 +227,7 @@ class FuzzedBatch:
             jobs=self._scenario.jobs,
             ended=ended,
             runs_created=len(simulated.sandbox.journal.runs),
-            orphans=simulated.store.tally(simulated.batch.id).orphans,
+            orphans=simulated.store.read(batch_counts, simulated.batch.id).orphans,
             kills=sum(self._fired[name] for name in KINDS["machine"] if "killed" in name),
             hours=anyio.current_time() / 3600,
             fired=self._counted(),

@@ -33,7 +33,9 @@ from batchrunner.selftest.invariants import (
     hidden,
     undecided,
 )
+from batchrunner.store.batches import load_jobs
 from batchrunner.store.database import Database
+from batchrunner.store.reports import batch_counts
 from batchrunner.store.store import Store
 from batchrunner.tinyfish.client import TinyFishClient
 from tests.simulator.network.proxy import FaultyNetwork
@@ -207,7 +209,9 @@ class SimulatedBatch:
             for n, url in enumerate(urls)
         )
         store = open_memory_store()
-        loaded = store.load(JobFile(name="batch", settings=settings, specs=specs), now())
+        loaded = store.write(
+            load_jobs, JobFile(name="batch", settings=settings, specs=specs), now()
+        )
         if agent is None:
             sandbox = Sandbox.in_process(config, now, keys=keys, middleware=middleware)
         else:
@@ -281,7 +285,7 @@ class SimulatedBatch:
 
     def jobs(self) -> Mapping[JobState, int]:
         """Count jobs by state; states without jobs are left out."""
-        tally = self.store.tally(self.batch.id)
+        tally = self.store.read(batch_counts, self.batch.id)
         return {state: count for state, count in tally.jobs.items() if count}
 
     @property

@@ -163,5 +163,7 @@ def test_a_link_in_the_place_of_the_file_is_replaced_and_not_followed(tmp_path: 
         (ArtifactKind.VIDEO, b"\xff\xd8\xff\xe0", None),
     ],
 )
-def test_a_type_is_told_by_the_bytes(kind: ArtifactKind, head: bytes, media: str | None) -> None:
+def test_a_type_is_recognized_by_the_bytes(
+    kind: ArtifactKind, head: bytes, media: str | None
+) -> None:
     assert media_type_of(kind, head) == media

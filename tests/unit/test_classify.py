@@ -20,9 +20,9 @@ from batchrunner.classify import (
 )
 from batchrunner.model import (
     ApiFault,
+    ApiFaultKind,
     Failed,
     FailureCategory,
-    FaultKind,
     NotFound,
     Outcome,
     Run,
@@ -45,7 +45,7 @@ def failed(**error: Any) -> Run:
 
 
 def answer(status: int, message: str = "No", code: str | None = None) -> ApiFault:
-    return ApiFault(kind=FaultKind.STATUS, status=status, message=message, code=code)
+    return ApiFault(kind=ApiFaultKind.STATUS, status=status, message=message, code=code)
 
 
 def meaning(outcome: Outcome | None) -> str:
@@ -326,9 +326,11 @@ def test_the_category_of_an_api_error(
     assert meaning(classify_fault(answer(status, message, code))) == category
 
 
-@pytest.mark.parametrize("kind", [kind for kind in FaultKind if kind is not FaultKind.STATUS])
+@pytest.mark.parametrize("kind", [kind for kind in ApiFaultKind if kind is not ApiFaultKind.STATUS])
 @pytest.mark.parametrize("status", [None, 200, 400, 401, 402, 404, 429])
-def test_an_answer_that_is_not_the_apis_is_unreachable(kind: FaultKind, status: int | None) -> None:
+def test_an_answer_that_is_not_the_apis_is_unreachable(
+    kind: ApiFaultKind, status: int | None
+) -> None:
     fault = ApiFault(kind=kind, status=status, message="<html>credits</html>")
     assert meaning(classify_fault(fault)) == "unreachable"
     assert not is_not_offered(fault)
@@ -352,17 +354,17 @@ def test_a_very_long_reason_is_shortened() -> None:
 @pytest.mark.parametrize(
     ("kind", "status", "nothing"),
     [
-        (FaultKind.STATUS, 404, True),
-        (FaultKind.MALFORMED, 405, True),
-        (FaultKind.MALFORMED, 308, True),
-        (FaultKind.MALFORMED, 302, False),
-        (FaultKind.MALFORMED, 200, False),
-        (FaultKind.STATUS, 400, False),
-        (FaultKind.NOT_SENT, None, False),
+        (ApiFaultKind.STATUS, 404, True),
+        (ApiFaultKind.MALFORMED, 405, True),
+        (ApiFaultKind.MALFORMED, 308, True),
+        (ApiFaultKind.MALFORMED, 302, False),
+        (ApiFaultKind.MALFORMED, 200, False),
+        (ApiFaultKind.STATUS, 400, False),
+        (ApiFaultKind.NOT_SENT, None, False),
     ],
 )
 def test_which_answers_mean_that_nothing_is_at_the_address(
-    kind: FaultKind, status: int | None, nothing: bool
+    kind: ApiFaultKind, status: int | None, nothing: bool
 ) -> None:
     assert is_not_the_api(ApiFault(kind=kind, status=status, message="no")) is nothing
 
@@ -394,7 +396,7 @@ runs = st.builds(
 )
 faults = st.builds(
     ApiFault,
-    kind=st.sampled_from(FaultKind),
+    kind=st.sampled_from(ApiFaultKind),
     message=st.text(max_size=8),
     status=st.none() | st.integers(100, 599),
     code=texts,

@@ -21,7 +21,7 @@ from batchrunner.app.doctor import (
 )
 from batchrunner.app.doctor.check_file import FileKind, file_system_of, kind_of, uses_wal
 from batchrunner.app.doctor.finding import size
-from batchrunner.model import ApiFault, FaultKind, Owner
+from batchrunner.model import ApiFault, ApiFaultKind, Owner
 from batchrunner.store.health import ForeignChanges, Health, OpenWork, Server, Worker
 
 NOW = datetime(2026, 9, 2, 21, 0, tzinfo=UTC)
@@ -505,20 +505,20 @@ def test_without_a_key_nothing_is_said_to_be_ready() -> None:
 @pytest.mark.parametrize(
     ("kind", "status", "about", "mark"),
     [
-        (FaultKind.NOT_SENT, None, "api", Mark.BAD),
-        (FaultKind.INTERRUPTED, None, "api", Mark.BAD),
-        (FaultKind.MALFORMED, 200, "api", Mark.BAD),
-        (FaultKind.MALFORMED, 401, "api", Mark.BAD),
-        (FaultKind.TOO_LARGE, None, "api", Mark.WARNING),
-        (FaultKind.STATUS, 401, "key", Mark.BAD),
-        (FaultKind.STATUS, 403, "key", Mark.BAD),
-        (FaultKind.STATUS, 404, "api", Mark.BAD),
-        (FaultKind.STATUS, 429, "api", Mark.WARNING),
-        (FaultKind.STATUS, 503, "api", Mark.WARNING),
+        (ApiFaultKind.NOT_SENT, None, "api", Mark.BAD),
+        (ApiFaultKind.INTERRUPTED, None, "api", Mark.BAD),
+        (ApiFaultKind.MALFORMED, 200, "api", Mark.BAD),
+        (ApiFaultKind.MALFORMED, 401, "api", Mark.BAD),
+        (ApiFaultKind.TOO_LARGE, None, "api", Mark.WARNING),
+        (ApiFaultKind.STATUS, 401, "key", Mark.BAD),
+        (ApiFaultKind.STATUS, 403, "key", Mark.BAD),
+        (ApiFaultKind.STATUS, 404, "api", Mark.BAD),
+        (ApiFaultKind.STATUS, 429, "api", Mark.WARNING),
+        (ApiFaultKind.STATUS, 503, "api", Mark.WARNING),
     ],
 )
 def test_what_the_read_met_is_judged_and_the_apis_words_are_not_repeated(
-    kind: FaultKind, status: int | None, about: str, mark: Mark
+    kind: ApiFaultKind, status: int | None, about: str, mark: Mark
 ) -> None:
     fault = ApiFault(kind=kind, status=status, message="no such key: sk-canary")
     every = with_api(fault=fault)

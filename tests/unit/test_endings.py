@@ -12,6 +12,9 @@ from batchrunner.cli.output.exit_text import continue_command, exit_lines
 from batchrunner.cli.output.progress import LiveDisplay
 from batchrunner.model import Batch, BatchCounts, Canary, JobState, ParkedHost
 from batchrunner.runner.runner import ExitReason
+from batchrunner.store.batches import find_batch, load_jobs
+from batchrunner.store.controls import pause_batch
+from batchrunner.store.reports import batch_counts
 from batchrunner.store.store import Store
 from batchrunner.text.format import local
 from tests.fakes import NOW, after, job_file
@@ -22,16 +25,16 @@ ARGS = ["run", "jobs.yaml", "--until", "07:00", "--db", "a.db"]
 @pytest.fixture
 def loaded() -> tuple[Store, Batch]:
     store = Store.open(":memory:")
-    return store, store.load(job_file(3, canary=Canary(jobs=1)), NOW).batch
+    return store, store.write(load_jobs, job_file(3, canary=Canary(jobs=1)), NOW).batch
 
 
 def test_a_canary_says_what_it_brought_and_resume_comes_first(
     loaded: tuple[Store, Batch],
 ) -> None:
     store, batch = loaded
-    store.pause(batch.id, "the canary: 1 of 5 jobs succeeded", NOW)
-    batch = store.batch(batch.name) or batch
-    (line,) = exit_lines(store, batch, ExitReason.CANARY_FAILED, store.tally(batch.id))
+    store.write(pause_batch, batch.id, "the canary: 1 of 5 jobs succeeded", NOW)
+    batch = store.read(find_batch, batch.name) or batch
+    (line,) = exit_lines(store, batch, ExitReason.CANARY_FAILED, store.read(batch_counts, batch.id))
     assert "the canary: 1 of 5 jobs succeeded" in line
     command = continue_command(
         batch, ExitReason.CANARY_FAILED, ["run", "jobs.yaml", "--db", "a.db"], "a.db"
@@ -44,7 +47,7 @@ def test_a_deadline_that_is_too_near_is_left_out(
     loaded: tuple[Store, Batch], args: list[str]
 ) -> None:
     store, batch = loaded
-    (line,) = exit_lines(store, batch, ExitReason.OUT_OF_TIME, store.tally(batch.id))
+    (line,) = exit_lines(store, batch, ExitReason.OUT_OF_TIME, store.read(batch_counts, batch.id))
     assert "nothing was started" in line
     assert "2m 00s" in line
     command = continue_command(batch, ExitReason.OUT_OF_TIME, args, "a.db")

@@ -1,4 +1,4 @@
-"""Job files that are right: what comes of them, and who is the same job as whom."""
+"""Valid job files: their job specs, and which entries are the same job."""
 
 from __future__ import annotations
 

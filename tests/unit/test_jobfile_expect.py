@@ -105,7 +105,7 @@ def test_each_problem_has_its_place(expect: str, column: int, message: str) -> N
     assert message in said
 
 
-def test_all_problems_are_told_at_once_among_all_others() -> None:
+def test_all_problems_are_reported_at_once_among_all_others() -> None:
     text = """\
 settings: {concurency: 3}
 defaults:

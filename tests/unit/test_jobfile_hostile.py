@@ -137,7 +137,7 @@ def test_one_level_less_is_not_too_deep(
     assert all("nested" not in m.message for m in caught.value.problems)
 
 
-def test_a_syntax_error_in_nested_lists_that_are_allowed_is_told_as_it_is() -> None:
+def test_a_syntax_error_in_nested_lists_that_are_allowed_is_reported_as_it_is() -> None:
     with pytest.raises(JobFileErrors) as caught:
         parse("[" * 40 + "@", file="jobs.yaml", name="jobs")
     [problem] = caught.value.problems

@@ -18,7 +18,7 @@ def read(text: bytes | str) -> JobFile:
     return parse(text, file="jobs.yaml", name="jobs")
 
 
-# ---- who is the same job ----
+# ---- which entries are the same job ----
 
 texts = st.text(
     st.characters(categories=("L", "N", "P", "S", "Zs")), min_size=1, max_size=30

@@ -1,4 +1,4 @@
-"""Job files that are wrong: what is said, where, and what to do about it."""
+"""Invalid job files: the message, its position, and the tip."""
 
 from __future__ import annotations
 
@@ -215,7 +215,7 @@ def test_bytes_that_are_no_text(data: bytes, expected: tuple[int, int, str, str]
     assert tip in (found.tip or "")
 
 
-def test_problems_above_a_syntax_error_are_told_with_it() -> None:
+def test_problems_above_a_syntax_error_are_reported_with_it() -> None:
     found = problems("- url: example.com\n  goal: Read\n- url: https://example.com\n  goal: a: b")
     assert [(one.line, one.column) for one in found] == [(1, 8), (4, 10)]
 
@@ -246,7 +246,7 @@ def test_a_misspelt_key_is_not_missing_too() -> None:
     assert found.tip == "did you mean `url`?"
 
 
-def test_a_problem_that_many_jobs_share_is_told_once() -> None:
+def test_a_problem_that_many_jobs_share_is_reported_once() -> None:
     base = "- &a {url: https://example.com/1, goal: Read, agent_config: {max_steps: 0}}\n"
     assert len(problems(base + "- {<<: *a, url: https://example.com/2}\n" * 9)) == 1
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from test_raw_json import values
 
 from batchrunner.classify import MAX_CODE_LENGTH, MAX_MESSAGE_LENGTH
-from batchrunner.model import ApiError, ApiFault, FaultKind
+from batchrunner.model import ApiFault, ApiFaultKind, RequestFailed
 from batchrunner.tinyfish.http import Reply
 from batchrunner.tinyfish.parse import MAX_RETRY_AFTER, read_fault, read_members, read_run, text_of
 
@@ -56,7 +56,7 @@ INVALID = {"code": "INVALID_INPUT", "message": "Validation failed"}
 )
 def test_every_shape_of_an_error(body: Any, issues: dict[int, str]) -> None:
     read = fault(body)
-    assert (read.kind, read.status) == (FaultKind.STATUS, 400)
+    assert (read.kind, read.status) == (ApiFaultKind.STATUS, 400)
     assert (read.code or "").upper() in ("INVALID_INPUT", "INVALID_FORMAT")
     assert read.message in ("Validation failed", "Invalid URL")
     assert read.issues == issues
@@ -91,7 +91,7 @@ def test_an_error_without_a_message_says_its_code(body: Any) -> None:
 )
 def test_an_error_that_is_not_in_the_apis_shape_is_no_word_of_the_api(body: Any) -> None:
     for status in (400, 401, 404, 502):
-        assert fault(body, status).kind is FaultKind.MALFORMED
+        assert fault(body, status).kind is ApiFaultKind.MALFORMED
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_an_error_that_came_with_200_has_the_status_of_its_code(code: str, statu
 
 
 def test_an_error_of_no_known_code_that_came_with_200_is_no_answer() -> None:
-    assert fault({"error": {"code": "ODD", "message": "m"}}, 200).kind is FaultKind.MALFORMED
+    assert fault({"error": {"code": "ODD", "message": "m"}}, 200).kind is ApiFaultKind.MALFORMED
 
 
 @pytest.mark.parametrize(
@@ -153,13 +153,13 @@ def test_an_error_of_any_shape_can_be_read_and_written_down(body: Any) -> None:
 @given(st.binary(max_size=40), st.integers(200, 599))
 def test_any_bytes_are_text_and_raise_nothing_but_api_errors(body: bytes, status: int) -> None:
     assert text_of(reply(body)).encode("utf-8", "surrogateescape") in (body, body[3:])
-    with suppress(ApiError):
+    with suppress(RequestFailed):
         read_members(reply(body, status))
 
 
 @pytest.mark.parametrize("status", [199, 304, 307, 400, 500])
 def test_only_a_success_has_members(status: int) -> None:
-    with pytest.raises(ApiError):
+    with pytest.raises(RequestFailed):
         read_members(reply({"run_id": "r"}, status))
 
 

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from batchrunner.classify import UNREADABLE
 from batchrunner.model import (
     ApiFault,
+    ApiFaultKind,
     DelayRequests,
     Failed,
     FailureCategory,
-    FaultKind,
     Finish,
     Snooze,
     StopSubmitting,
@@ -74,7 +74,7 @@ def searched(times: int, after: timedelta) -> Submission:
 
 
 def answer(status: int, **more: Any) -> ApiFault:
-    return ApiFault(kind=FaultKind.STATUS, status=status, **{"message": "no", **more})
+    return ApiFault(kind=ApiFaultKind.STATUS, status=status, **{"message": "no", **more})
 
 
 waits = st.none() | st.timedeltas(min_value=timedelta(0), max_value=HOUR)

@@ -26,6 +26,11 @@ from batchrunner.model import (
     Transition,
 )
 from batchrunner.sandbox import SandboxConfig
+from batchrunner.store.attempts import apply_poll
+from batchrunner.store.batches import load_jobs
+from batchrunner.store.controls import cancel_jobs, retry_jobs
+from batchrunner.store.judgements import rewrite_judgements, stored_results
+from batchrunner.store.reports import batch_counts
 from batchrunner.store.schema import SubmissionState, submissions
 from batchrunner.store.store import Store
 from tests.fakes import NOW, claim, enlist, failed, job_file, keys, run, start
@@ -77,12 +82,12 @@ class Story:
 
     @property
     def state(self) -> str:
-        tally = self.store.tally(self.batch.id)
+        tally = self.store.read(batch_counts, self.batch.id)
         (state,) = [state for state, count in tally.jobs.items() if count]
         return str(state)
 
     def load(self) -> None:
-        self.store.load(job_file(name=self.batch.name), NOW)
+        self.store.write(load_jobs, job_file(name=self.batch.name), NOW)
 
     def claim(self) -> None:
         claim(self.store, self.batch)
@@ -91,25 +96,25 @@ class Story:
         (self.attempt,) = start(self.store, self.batch)
 
     def cancel(self) -> None:
-        self.store.cancel(self.batch.id, [], NOW)
+        self.store.write(cancel_jobs, self.batch.id, [], NOW)
         self.asked_to_cancel = self.state == JobState.RUNNING
 
     def retry(self) -> None:
-        self.store.retry(self.batch.id, [], keys(1), NOW)
+        self.store.write(retry_jobs, self.batch.id, [], keys(1), NOW)
 
     def judge(self) -> None:
         """Judge the stored result to be the opposite of what it was judged to be."""
         flipped = [
             (one, failed(FailureCategory.BLOCKED) if one.category is None else None)
-            for one in self.store.judgeable(self.batch.id)
+            for one in stored_results(self.store, self.batch.id)
         ]
-        self.store.rejudge(flipped)
+        self.store.write(rewrite_judgements, flipped)
 
     def apply(self, transition: Transition) -> None:
         if self.attempt is not None:
             seen = run(self.attempt.run_id, result="{}")
             verdict = AttemptDecision(attempt=self.attempt, transition=transition, run=seen)
-            self.store.apply("alice", [verdict], [], NOW)
+            apply_poll(self.store, "alice", [verdict], [], NOW)
 
 
 Step = Callable[[Story], None]
@@ -149,7 +154,7 @@ def moves_of_jobs() -> dict[Edge, set[str]]:
     enlist(store, "alice")
     moves: dict[Edge, set[str]] = {}
     for beginning, (name, verb) in product(BEGINNINGS, VERBS):
-        loaded = store.load(job_file(name=f"batch {next(numbers)}"), NOW)
+        loaded = store.write(load_jobs, job_file(name=f"batch {next(numbers)}"), NOW)
         story = Story(store, loaded.batch)
         moves.setdefault((OUTSIDE, story.state), set()).add("load")
         for step in beginning:

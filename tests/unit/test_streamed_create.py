@@ -8,13 +8,13 @@ from typing import Any
 import anyio
 import pytest
 
-from batchrunner.model import ApiFault, CreateAnswer, Created, FaultKind, Unanswered
+from batchrunner.model import ApiFault, ApiFaultKind, CreateAnswer, Created, Unanswered
 from batchrunner.runner.streamed_create import OnEvent, StreamedCreate
 from batchrunner.tinyfish.event_stream import StreamEvent
 
 pytestmark = pytest.mark.anyio
 
-LOST = Unanswered(fault=ApiFault(kind=FaultKind.INTERRUPTED, message="the stream was lost"))
+LOST = Unanswered(fault=ApiFault(kind=ApiFaultKind.INTERRUPTED, message="the stream was lost"))
 
 
 @pytest.fixture

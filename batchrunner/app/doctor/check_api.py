@@ -16,7 +16,7 @@ from batchrunner.app.doctor.finding import (
     ok,
     warning,
 )
-from batchrunner.model import FaultKind
+from batchrunner.model import ApiFaultKind
 
 if TYPE_CHECKING:
     from batchrunner.model import ApiFault
@@ -66,13 +66,13 @@ def _where(facts: ApiFacts) -> str:
 def _fault(facts: ApiFacts, fault: ApiFault) -> Finding:
     where = _where(facts)
     probe = f"curl -sS -o /dev/null -w '%{{http_code}}\\n' {facts.origin}/v1/runs"
-    if fault.kind is FaultKind.NOT_SENT:
+    if fault.kind is ApiFaultKind.NOT_SENT:
         return bad("api", f"{where} cannot be reached", probe)
-    if fault.kind is FaultKind.INTERRUPTED:
+    if fault.kind is ApiFaultKind.INTERRUPTED:
         return bad("api", f"{where} gives no whole answer", probe)
-    if fault.kind is FaultKind.TOO_LARGE:
+    if fault.kind is ApiFaultKind.TOO_LARGE:
         return warning("api", f"{where} shows a run that is too large to take", probe)
-    if fault.kind is FaultKind.STATUS:
+    if fault.kind is ApiFaultKind.STATUS:
         return _refusal(facts, fault.status or 0, where, probe)
     return bad("api", f"what answers at {where} is not the API: a proxy or a login page?", probe)
 

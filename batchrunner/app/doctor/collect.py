@@ -38,9 +38,15 @@ from batchrunner.app.doctor.check_machine import MachineFacts
 from batchrunner.app.doctor.check_store import StoreFacts
 from batchrunner.app.process_identity import exited_owners
 from batchrunner.errors import BatchrunnerError
-from batchrunner.model import ApiError
+from batchrunner.model import RequestFailed
 from batchrunner.store.address import file_of, url_of
 from batchrunner.store.database import APPLICATION_ID, StoreError
+from batchrunner.store.health import (
+    consistency_errors,
+    database_health,
+    foreign_changes,
+    integrity_errors,
+)
 from batchrunner.store.schema import HEAD
 from batchrunner.store.store import Store
 from batchrunner.tinyfish.client import TinyFishClient
@@ -170,7 +176,7 @@ def _store(db: str, path: Path | None, *, thorough: bool) -> StoreFacts:
     name = None if path is None else str(path)
     facts = StoreFacts(path=name, head=HEAD, thorough=thorough, server_check=_server_check(db))
     try:
-        with closing(Store.found(db)) as store:
+        with closing(Store.connect(db)) as store:
             return _read(store, facts)
     except StoreError as error:
         return _in_trouble(facts, error)
@@ -185,20 +191,20 @@ def _server_check(db: str) -> str:
 
 
 def _read(store: Store, facts: StoreFacts) -> StoreFacts:
-    damage = store.damage(thorough=facts.thorough)
+    damage = store.read(integrity_errors, thorough=facts.thorough)
     if damage:  # the content of a damaged file means nothing
         return replace(facts, damage=tuple(damage))
-    changes = store.tampering(thorough=facts.thorough)
+    changes = store.read(foreign_changes, thorough=facts.thorough)
     facts = replace(facts, foreign_changes=changes)
     if not changes.readable:
         return facts
-    health = store.health(now)
+    health = store.read(database_health, now)
     exited = exited_owners([worker.owner for worker in health.workers])
     facts = replace(facts, health=health, exited=frozenset(exited))
     if health.revision != HEAD:
         return facts
     try:
-        return replace(facts, inconsistencies=store.broken_laws())
+        return replace(facts, inconsistencies=store.read(consistency_errors))
     except StoreError as error:
         return _in_trouble(facts, error)
 
@@ -247,7 +253,7 @@ async def _read_api(client: TinyFishClient, facts: ApiFacts) -> ApiFacts:
         at, started = now(), anyio.current_time()
         try:
             shown = await client.check()
-        except ApiError as error:
+        except RequestFailed as error:
             return replace(facts, fault=error.fault)
         seconds = anyio.current_time() - started
     # A Date header has no part of a second: half a second on average.

@@ -14,7 +14,7 @@ import click
 
 from batchrunner.app.error_translation import errors_for_people
 from batchrunner.app.webhook_listener import webhook_from_options
-from batchrunner.cli.exit_codes import CANNOT_GO_ON, exit_code_of_counts
+from batchrunner.cli.exit_codes import CANNOT_GO_ON
 from batchrunner.cli.options import (
     Concurrency,
     api_options,
@@ -28,6 +28,9 @@ from batchrunner.cli.options import (
 )
 from batchrunner.cli.webhook_options import webhook_options
 from batchrunner.outputs import suffixes_help
+from batchrunner.store.batches import find_batch
+from batchrunner.store.claims import budget_status
+from batchrunner.store.reports import batch_counts
 
 if TYPE_CHECKING:
     from batchrunner.app.api_access import ApiAccess
@@ -164,7 +167,7 @@ def _load_and_run(
         _show_estimate(store, job_file, api.origin)
         ended, exit_code = _run(store, batch, api, options, quiet=quiet)
         export_all(store, batch, targets, note, guessed=guessed)
-        _report(store, store.batch(batch.name) or batch, ended, db, as_json=as_json)
+        _report(store, store.read(find_batch, batch.name) or batch, ended, db, as_json=as_json)
         _raise_failure(ended, exit_code)
     return exit_code
 
@@ -205,13 +208,13 @@ def _run(
     from batchrunner.app.run_batch import BatchRunEnded, prepare_run, work
     from batchrunner.cli.commands.status import working
     from batchrunner.cli.output.progress import make_display
-    from batchrunner.cli.signals import run_until_signal
+    from batchrunner.cli.signals import exit_code_of_counts, run_until_signal
     from batchrunner.runner.runner import ExitReason
 
     prepared = prepare_run(store, batch, api, options, note)
     if prepared is None:
         note(f"batch {batch.name!r} is finished: nothing to run")
-        counts = store.tally(batch.id)
+        counts = store.read(batch_counts, batch.id)
         finished = BatchRunEnded(reason=ExitReason.FINISHED, counts=counts)
         return finished, exit_code_of_counts(counts)
     for worker in working(store, prepared.batch, alive=True):
@@ -233,7 +236,7 @@ def _report(store: Store, batch: Batch, ended: BatchRunEnded, db: str, *, as_jso
     for line in exit_lines(store, batch, ended.reason, ended.counts):
         say(line, err=True)
     if ended.counts.open:
-        purse = store.purse(batch.id, ledger_now(store))
+        purse = store.read(budget_status, batch.id, ledger_now(store))
         more = continue_command(batch, ended.reason, sys.argv[1:], db, purse)
         note(f"go on with: {more}")
     if as_json:

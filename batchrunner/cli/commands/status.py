@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchrunner.cli.options import batch_of, db_option, help_option, json_option, opened
+from batchrunner.store.batches import list_batches
+from batchrunner.store.holds import current_hold
+from batchrunner.store.host_breaker import parked_hosts
+from batchrunner.store.reports import batch_counts
 from batchrunner.text.format import clock, counted, local
 
 if TYPE_CHECKING:
@@ -34,7 +38,7 @@ def command(batch: str | None, db: str, as_json: bool) -> None:
     from batchrunner.cli.output.batch_text import batch_as_json
 
     with opened(db) as store:
-        every = store.batches()
+        every = store.read(list_batches)
         chosen = [batch_of(store, batch)] if batch is not None or len(every) == 1 else every
         if as_json:
             found = [{**batch_as_json(store, each), **_workers(store, each)} for each in chosen]
@@ -57,7 +61,7 @@ def _show(store: Store, batch: Batch, db: str, *, whole: bool) -> None:
     from batchrunner.cli.output.status_text import summary
     from batchrunner.text.wrapping import say
 
-    tally = store.tally(batch.id)
+    tally = store.read(batch_counts, batch.id)
     say(f"{batch.name}: {summary(tally)}")
     money = money_lines(store, batch, tally)
     for line in (*_waits(store, batch), *money, *artifact_lines(store, batch)):
@@ -99,9 +103,9 @@ def _waits(store: Store, batch: Batch) -> Iterator[str]:
 
     if batch.pause:
         yield term_safe(paused(batch.pause))
-    if hold := store.held(batch.id, ledger_now(store)):
+    if hold := store.read(current_hold, batch.id, ledger_now(store)):
         yield term_safe(held(hold))
-    for host in store.parked(batch.id):
+    for host in store.read(parked_hosts, batch.id):
         yield term_safe(parked_line(host))
 
 

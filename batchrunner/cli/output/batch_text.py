@@ -1,4 +1,4 @@
-"""Says how a batch stands: as lines for people, as JSON for programs."""
+"""The full status of a batch: as lines for people, and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ def closing_lines(store: Store, batch: Batch, tally: BatchCounts, db: str) -> It
     """Give the last lines of a run: what came of it, why jobs failed, what to do next."""
     from batchrunner.cli.output.status_text import summary
     from batchrunner.model import JobState
+    from batchrunner.store.artifacts import artifact_counts
 
     yield from failure_lines(store, batch)
     name = shlex.quote(batch.name) + db_given(db)
@@ -44,7 +45,7 @@ def closing_lines(store: Store, batch: Batch, tally: BatchCounts, db: str) -> It
     yield f"{batch.name}: {summary(tally)}"
     yield from money_lines(store, batch, tally)
     yield from artifact_lines(store, batch)
-    if store.gallery(batch.id).left:
+    if store.read(artifact_counts, batch.id).left:
         yield f"fetch those that are left: batchrunner artifacts fetch {name} -o DIR"
 
 
@@ -52,10 +53,11 @@ def money_lines(store: Store, batch: Batch, tally: BatchCounts) -> Iterator[str]
     """Give what a batch has cost where that is known in money, and what became of its budget."""
     from batchrunner.app.budget import cost, purse_line
     from batchrunner.app.clock import ledger_now
+    from batchrunner.store.claims import budget_status
 
     if batch.step_price is not None:
         yield f"cost: {cost(tally.steps, batch.step_price)}"
-    purse = store.purse(batch.id, ledger_now(store))
+    purse = store.read(budget_status, batch.id, ledger_now(store))
     if purse is not None:
         yield purse_line(purse, batch.step_price)
 
@@ -63,7 +65,9 @@ def money_lines(store: Store, batch: Batch, tally: BatchCounts) -> Iterator[str]
 def artifact_lines(store: Store, batch: Batch) -> Iterator[str]:
     """Give how many artifacts of a batch there are, if it has any."""
 
-    gallery = store.gallery(batch.id)
+    from batchrunner.store.artifacts import artifact_counts
+
+    gallery = store.read(artifact_counts, batch.id)
     parts = [f"{count} {state}" for state, count in sorted(gallery.states.items())]
     if gallery.unlisted:
         parts.append(f"those of {counted(gallery.unlisted, 'run')} not asked for yet")
@@ -74,7 +78,9 @@ def artifact_lines(store: Store, batch: Batch) -> Iterator[str]:
 
 def failure_lines(store: Store, batch: Batch) -> Iterator[str]:
     """Give the final failures of a batch by category: what they mean, and a few examples."""
-    attempts = store.failures(batch.id, final=True, most=MAX_ATTEMPTS_SHOWN)
+    from batchrunner.store.reports import failed_attempts
+
+    attempts = store.read(failed_attempts, batch.id, final=True, most=MAX_ATTEMPTS_SHOWN)
     for category, lines in _by_category(attempts).items():
         yield f"{category} ({len(lines)}): {CATEGORIES[category].advice}"
         yield from _examples(lines)
@@ -82,7 +88,9 @@ def failure_lines(store: Store, batch: Batch) -> Iterator[str]:
 
 def cancelled_lines(store: Store, batch: Batch, db: str) -> Iterator[str]:
     """Give the jobs that were cancelled while they waited, and what puts them back."""
-    found = store.cancelled(batch.id, most=MAX_ATTEMPTS_SHOWN)
+    from batchrunner.store.reports import cancelled_jobs
+
+    found = store.read(cancelled_jobs, batch.id, most=MAX_ATTEMPTS_SHOWN)
     if not found:
         return
     name = shlex.quote(batch.name) + db_given(db)
@@ -96,7 +104,9 @@ def cancelled_lines(store: Store, batch: Batch, db: str) -> Iterator[str]:
 
 def retry_lines(store: Store, batch: Batch) -> Iterator[str]:
     """Give the failed attempts after which their jobs went on, by category, with examples."""
-    attempts = store.failures(batch.id, final=False, most=MAX_ATTEMPTS_SHOWN)
+    from batchrunner.store.reports import failed_attempts
+
+    attempts = store.read(failed_attempts, batch.id, final=False, most=MAX_ATTEMPTS_SHOWN)
     for category, lines in _by_category(attempts, with_state=True).items():
         yield f"{category} ({len(lines)})"
         yield from _examples(lines)

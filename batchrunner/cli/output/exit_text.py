@@ -11,6 +11,7 @@ from batchrunner.cli.output.status_text import parked_line
 from batchrunner.model import Batch, BatchCounts, BudgetStatus, ParkedHost
 from batchrunner.policy.schedule import FIRST_LEAD, LAST_CALL, MIN_LEAD
 from batchrunner.runner.runner import ExitReason
+from batchrunner.store.host_breaker import parked_hosts
 from batchrunner.store.store import Store
 from batchrunner.text.format import clock, counted
 from batchrunner.text.terminal import term_safe
@@ -27,7 +28,7 @@ def exit_lines(
         reason = batch.pause.reason if batch.pause else None
         yield f"the rest was not started: {term_safe(reason or 'the canary brought too little')}"
     elif ending is ExitReason.PARKED:
-        yield from _parked_lines(store.parked(batch.id))
+        yield from _parked_lines(store.read(parked_hosts, batch.id))
     elif ending is ExitReason.OUT_OF_TIME:
         yield _too_near(tally)
 

@@ -1,4 +1,4 @@
-"""How a batch stands, and what holds it back, each in one line."""
+"""The one-line status of a batch, and of what holds it back."""
 
 from __future__ import annotations
 
