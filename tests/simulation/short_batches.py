@@ -15,7 +15,7 @@ import pytest
 from batchrunner.model import Settings
 from batchrunner.runner.runner import innermost
 from batchrunner.sandbox import SandboxConfig
-from batchrunner.store.controls import cancel_jobs
+from batchrunner.store import controls
 from batchrunner.store.leases import LeaseLost
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.machine_faults import (
@@ -159,7 +159,7 @@ async def cancelled() -> None:
 
     async def cancel() -> None:
         await anyio.sleep(30)
-        simulated.store.write(cancel_jobs, simulated.batch.id, [], now())
+        simulated.store.write(controls.cancel_jobs, simulated.batch.id, [], now())
 
     await at_once(partial(run_to_end, simulated), cancel)
 
