@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from batchrunner.model import Settings
-from batchrunner.policy.run_decision import MAX_POLL_SECONDS, POLLS_PER_RUN
+from batchrunner.policy.poll_interval import MAX_POLL_SECONDS, POLLS_PER_RUN
 from batchrunner.sandbox import SandboxConfig
 from tests.simulator.simulated_batch import EPOCH, SimulatedBatch, now, pages, simulate
 
