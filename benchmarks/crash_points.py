@@ -13,14 +13,14 @@ from collections.abc import Iterable
 from tests.simulator.crash_points import CrashResult, all_crash_points, crash_pairs
 
 
-def told(what: str, crashes: Iterable[CrashResult]) -> str:
-    """Survive them all, and say how many there were."""
+def summary(what: str, crashes: Iterable[CrashResult]) -> str:
+    """Crash at every point, and return how many there were."""
     begun = time.perf_counter()
-    count = Counter((crash.came, crash.in_transaction) for crash in crashes)
-    came = count[True, True] + count[True, False]
+    count = Counter((crash.reached, crash.in_transaction) for crash in crashes)
+    reached = count[True, True] + count[True, False]
     seconds = time.perf_counter() - begun
     return (
-        f"{what:<24}{came:>6} survived, {count[True, True]:>5} of them in a transaction"
+        f"{what:<24}{reached:>6} survived, {count[True, True]:>5} of them in a transaction"
         f"{count[False, False]:>6} not reached {seconds:>7.1f} s"
     )
 
@@ -31,8 +31,8 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    print(told("every crash point", all_crash_points()), flush=True)
-    print(told("pairs of crash points", crash_pairs(given.pairs, given.seed)))
+    print(summary("every crash point", all_crash_points()), flush=True)
+    print(summary("pairs of crash points", crash_pairs(given.pairs, given.seed)))
 
 
 if __name__ == "__main__":
