@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -25,7 +26,7 @@ _numbers = count(1)
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server() -> Iterator[str]:
     """Give the url of a PostgreSQL server."""
     if given := os.environ.get(SERVER):
         yield given
@@ -35,23 +36,28 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         # It says where it keeps its files where the session has no XDG_RUNTIME_DIR.
         warnings.simplefilter("ignore")
         pgserver = pytest.importorskip("pgserver", reason=f"no pgserver, and no {SERVER}")
-        folder = _shared(tmp_path_factory)
+        folder = _shared()
         with _alone(folder):
-            started = pgserver.get_server(folder)
+            started = pgserver.get_server(folder, cleanup_mode="delete")
         # What is on disk when a transaction ends is PostgreSQL's own promise; ours need no waiting.
         for statement in ("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()"):
             _administer(started.get_uri(), statement)
         yield started.get_uri()
         with _alone(folder):
-            started.cleanup()  # the last process that uses it stops it
+            started.cleanup()  # the last process that uses it stops it, and removes its files
+            if not folder.exists():
+                folder.with_suffix(".lock").unlink(missing_ok=True)
 
 
-def _shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the folder of the one server that all processes of a session share."""
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent
-    shared = folder / "postgresql"
+def _shared() -> Path:
+    """
+    Give the folder of the one server that all processes of a session share.
+
+    It is not below pytest's own folder, which the next session closes to all other users: as root,
+    the server runs as another one.
+    """
+    session = os.environ.get("PYTEST_XDIST_TESTRUNUID") or str(os.getpid())
+    shared = Path(tempfile.gettempdir()) / f"batchrunner-tests-{session}"
     shared.mkdir(exist_ok=True)
     return shared
 
