@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import anyio
 
 from batchrunner.app.account_check import bind
-from batchrunner.app.clock import ledger_now, now
+from batchrunner.app.clock import now, store_now
 from batchrunner.app.follow_run import follow_run
 from batchrunner.app.process_identity import exited_owners, this_process
 from batchrunner.errors import CannotContinue, InputError
@@ -68,7 +68,7 @@ def run_one(store: Store, api: ApiAccess, url: str, goal: str, observer: OneRunO
         BatchrunnerError: There is no run that is over; the message says why.
     """
     job_file = _job_file(url, goal)
-    batch = store.write(load_jobs, job_file, ledger_now(store)).batch
+    batch = store.write(load_jobs, job_file, store_now(store)).batch
     key, job = bind(store, batch, api, say=observer.waiting), job_file.specs[0].key
     is_new = bool(store.read(batch_counts, batch.id).open)
     if is_new:

@@ -241,7 +241,7 @@ def control_run_ages(submission: Submission, now: datetime) -> tuple[datetime, d
 
 
 def next_search(
-    submission: Submission, now: datetime, leapt_at: datetime | None = None
+    submission: Submission, now: datetime, jumped_at: datetime | None = None
 ) -> datetime | None:
     """
     Return when to search for an unanswered submission's runs again; None once it is absent.
@@ -249,7 +249,7 @@ def next_search(
     Time before a clock jump does not count, because nothing was searched during the jump.
     """
     searched = min(submission.fruitless_searches, SEARCHES_BEFORE_ABSENT)
-    since = max(submission.intended_at, leapt_at or submission.intended_at)
+    since = max(submission.intended_at, jumped_at or submission.intended_at)
     if now - since >= RECONCILE_GRACE and searched == SEARCHES_BEFORE_ABSENT:
         return None
     return now + min(timedelta(seconds=2**searched), MAX_SEARCH_WAIT)

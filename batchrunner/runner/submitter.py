@@ -202,8 +202,8 @@ class Submitter:
         if waited > DB_POLL_SECONDS and (await context.work_left()).pause:
             return False
         if waited > STALE_CLAIM_AFTER:
-            # The machine may have slept. If other runners took this owner for dead and searched
-            # for the submission in vain, sending it now would create a second run.
+            # The machine may have slept. If other runners took this owner for dead, searched for
+            # the submission and did not find it, sending it now would create a second run.
             await context.renew_lease()
         return True
 

@@ -106,8 +106,8 @@ def test_a_run_is_listed_once_and_each_artifact_settled_once(store: Store) -> No
         ArtifactKind.HTML: ArtifactState.REFUSED,
         ArtifactKind.VIDEO: ArtifactState.WANTED,
     }
-    gallery = store.read(artifact_counts, batch.id)
-    assert (gallery.left, gallery.unlisted, gallery.bytes) == (1, 0, 7)
+    counts = store.read(artifact_counts, batch.id)
+    assert (counts.left, counts.unlisted, counts.bytes) == (1, 0, 7)
 
 
 def test_what_is_left_keeps_the_reason_and_stays_wanted(store: Store) -> None:

@@ -377,6 +377,9 @@ def test_the_poll_interval_follows_the_typical_duration_or_the_oldest_run() -> N
 def test_with_webhooks_polls_are_rarer_but_at_least_every_half_minute(
     typical: timedelta | None, oldest: timedelta
 ) -> None:
-    usual, rarer = (poll_interval(typical, oldest, hinted=hinted) for hinted in (False, True))
+    usual, rarer = (
+        poll_interval(typical, oldest, webhooks_expected=webhooks_expected)
+        for webhooks_expected in (False, True)
+    )
     assert usual <= rarer <= timedelta(seconds=30)
     assert rarer <= max(usual * 3, MIN_POLL_SECONDS)
