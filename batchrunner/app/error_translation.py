@@ -19,7 +19,7 @@ def errors_for_people() -> Iterator[None]:
     try:
         yield
     except StoreError as error:
-        raise DatabaseError(error.message, next=error.hint) from error
+        raise DatabaseError(error.message, next=error.next) from error
     except LeaseLost as error:
         raise CannotContinue(
             "this runner was asleep for so long that another one took its jobs over",

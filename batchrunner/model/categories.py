@@ -67,7 +67,7 @@ class Category:
     from_result: bool = False  #: can be found by judging a stored result again
     retry_suggested: bool = True  #: trying again may help without any change
     retried_only_if_named: bool = False  #: a plain `retry` leaves its jobs alone
-    api_hint: str | None = None  #: what to do where a single API call met it
+    api_advice: str | None = None  #: what to do where a single API call met it
 
     @property
     def never_counted(self) -> bool:
@@ -117,7 +117,7 @@ CATEGORIES: Mapping[FailureCategory, Category] = {
         counted=False,
         request_effect=RequestEffect.DELAY_CREATES,
         waits_in=TimeBucket.CREDITS,
-        api_hint="add credits to the account, then give the same command again",
+        api_advice="add credits to the account, then give the same command again",
     ),
     FailureCategory.UNKNOWN: Category(
         meaning="the run failed, and the API gave no reason that is known here",
@@ -187,7 +187,7 @@ CATEGORIES: Mapping[FailureCategory, Category] = {
         fixed_answer=_PUT_BACK,
         counted=False,
         request_effect=RequestEffect.DELAY_ALL,
-        api_hint="wait a minute, then give the same command again",
+        api_advice="wait a minute, then give the same command again",
     ),
     FailureCategory.UNREACHABLE: Category(
         meaning="the API could not be reached",
@@ -196,7 +196,7 @@ CATEGORIES: Mapping[FailureCategory, Category] = {
         fixed_answer=_PUT_BACK,
         counted=False,
         request_effect=RequestEffect.DELAY_ALIKE,
-        api_hint="check with `batchrunner doctor`, or try again later",
+        api_advice="check with `batchrunner doctor`, or try again later",
     ),
     FailureCategory.UNANSWERED: Category(
         meaning="a run may exist, and the program cannot find out",

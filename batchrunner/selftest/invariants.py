@@ -172,7 +172,7 @@ def _check_attempt(attempt: Any, submission: Any) -> None:
 # ---- runs that the program cannot know about ----
 
 
-def hidden(
+def hidden_runs(
     runs: Iterable[SandboxRun], late: float = 0.0, ended: datetime | None = None
 ) -> set[str]:
     """
@@ -246,7 +246,7 @@ def check_end(
         invariant(
             JobState(job.state).is_final, "the batch ended before a job was final", f"job {job.key}"
         )
-    _check_each_run_has_one_place(snapshot, runs, hidden(runs) if unseen is None else unseen)
+    _check_each_run_has_one_place(snapshot, runs, hidden_runs(runs) if unseen is None else unseen)
     bill = {run.run_id: run.steps for run in runs}
     for attempt in snapshot.attempts:
         if attempt.outcome == SUCCEEDED:
@@ -324,7 +324,7 @@ def check_creates(
     _check_grace_period(snapshot)
     _check_time_limits(snapshot, batch.settings, marked)
     # A run that is given up and appears late runs beside the bound until it is cancelled.
-    unwanted = {run.run_id for _, run in given_up} | set(snapshot.orphans) | hidden(runs)
+    unwanted = {run.run_id for _, run in given_up} | set(snapshot.orphans) | hidden_runs(runs)
     unwanted |= _undecided(snapshot, runs)
     _check_limits(snapshot, batch.settings, [run for run in runs if run.run_id not in unwanted])
 

@@ -101,7 +101,7 @@ def test_of_eight_rescuers_one_takes_each_attempt(store: Store, address: str) ->
 
     def work(owner_id: str) -> list[str]:
         with closing(Store.open(address)) as mine:
-            mine.write(rescue_attempts, owner_id, FIRST, NOW, gone=["alice"])
+            mine.write(rescue_attempts, owner_id, FIRST, NOW, exited=["alice"])
             watched = mine.read(runs_in_flight, owner_id, batch.id)
             return [attempt.job.key for attempt in watched]
 
@@ -116,7 +116,7 @@ def test_a_zombie_and_its_rescuer_never_both_close_an_attempt(store: Store, addr
     def work(owner_id: str) -> list[str]:
         with closing(Store.open(address)) as mine:
             if owner_id == EIGHT[0]:
-                mine.write(rescue_attempts, owner_id, FIRST, NOW, gone=["alice"])
+                mine.write(rescue_attempts, owner_id, FIRST, NOW, exited=["alice"])
             writer = owner_id if owner_id == EIGHT[0] else "alice"
             brought = []
             for attempt in attempts:

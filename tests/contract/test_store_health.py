@@ -327,7 +327,7 @@ def test_who_meets_a_cell_that_cannot_be_read_is_told_which(
     says = r"cannot be read: .* of row .* in (batches|owners)"
     with pytest.raises(StoreError, match=says) as met:
         look(busy)
-    assert "doctor" in met.value.hint
+    assert "doctor" in met.value.next
 
 
 def test_a_mistake_of_ours_is_not_blamed_on_the_ledger(busy: Store) -> None:

@@ -166,17 +166,17 @@ class Ledger(RuleBasedStateMachine):
         self.ended |= {owner_id} & set(self.leases)
 
     @precondition(lambda self: self.leases)
-    @rule(data=st.data(), gone=st.sets(owners, max_size=1))
-    def rescue(self, data: st.DataObject, gone: set[str]) -> None:
+    @rule(data=st.data(), exited=st.sets(owners, max_size=1))
+    def rescue(self, data: st.DataObject, exited: set[str]) -> None:
         owner_id = data.draw(st.sampled_from(sorted(self.leases)))
         if owner_id in self.ended:
             with pytest.raises(LeaseLost):
-                self.store.write(rescue_attempts, owner_id, self.batch.id, self.now, gone)
+                self.store.write(rescue_attempts, owner_id, self.batch.id, self.now, exited)
             return
         out = {id for id, until in self.leases.items() if until <= self.now}
-        self.ended |= ((out | gone) & set(self.leases)) - {owner_id}
+        self.ended |= ((out | exited) & set(self.leases)) - {owner_id}
         left = [attempt for attempt in self.tries if attempt.open and attempt.owner in self.ended]
-        assert self.store.write(rescue_attempts, owner_id, self.batch.id, self.now, gone) == len(
+        assert self.store.write(rescue_attempts, owner_id, self.batch.id, self.now, exited) == len(
             left
         )
         for attempt in left:

@@ -121,7 +121,7 @@ def test_an_owner_that_is_known_to_be_gone_is_rescued_within_its_lease(store: St
     batch = begin(store, 2)
     start(store, batch)
     enlist(store, "bob", "carol")
-    assert store.write(rescue_attempts, "bob", FIRST, after(1), gone=["alice"]) == 2
+    assert store.write(rescue_attempts, "bob", FIRST, after(1), exited=["alice"]) == 2
     assert store.read(live_owners, after(1)) == [owner("bob"), owner("carol")]
 
 
@@ -137,7 +137,7 @@ def test_what_an_owner_left_when_it_retired_is_rescued_at_once(store: Store) -> 
 def test_an_owner_does_not_take_itself_for_dead(store: Store) -> None:
     batch = begin(store, 2)
     start(store, batch)
-    assert store.write(rescue_attempts, "alice", FIRST, after(1000), gone=["alice"]) == 0
+    assert store.write(rescue_attempts, "alice", FIRST, after(1000), exited=["alice"]) == 0
     store.write(renew_lease, "alice", after(2000))
 
 
@@ -243,7 +243,7 @@ def test_a_zombie_learns_that_its_lease_is_lost(store: Store, engine: Engine) ->
     with pytest.raises(LeaseLost):
         claim(store, batch, "alice", now=LATE)
     with pytest.raises(LeaseLost):
-        store.write(rescue_attempts, "alice", FIRST, after(1000), gone=["bob"])
+        store.write(rescue_attempts, "alice", FIRST, after(1000), exited=["bob"])
     assert whole(engine) == before
 
 
@@ -302,8 +302,8 @@ def test_leases_are_measured_up_to_the_moment_that_surely_passed(store: Store) -
     batch = begin(store, 1)
     start(store, batch)
     enlist(store, "bob", now=LATE)
-    assert store.write(rescue_attempts, "bob", FIRST, LATE, ended_by=NOW) == 0
-    assert store.write(rescue_attempts, "bob", FIRST, LATE, ended_by=LATE) == 1
+    assert store.write(rescue_attempts, "bob", FIRST, LATE, lease_cutoff=NOW) == 0
+    assert store.write(rescue_attempts, "bob", FIRST, LATE, lease_cutoff=LATE) == 1
 
 
 def test_others_are_those_who_have_not_retired(store: Store) -> None:

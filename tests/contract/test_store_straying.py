@@ -78,7 +78,7 @@ def test_absent_submissions_are_watched_until_told_otherwise(store: Store) -> No
 def test_a_dead_owners_absent_submissions_are_watched_by_its_successor(store: Store) -> None:
     batch, _ = give_up(store)
     enlist(store, "bob", now=LATER)
-    store.write(rescue_attempts, "bob", batch.id, LATER, gone=["alice"])
+    store.write(rescue_attempts, "bob", batch.id, LATER, exited=["alice"])
     assert len(store.read(late_run_watchlist, "bob", batch.id)) == 1
 
 
@@ -95,7 +95,7 @@ def test_an_answer_that_comes_when_others_search_is_left_to_them(store: Store) -
     batch = begin(store, 1)
     enlist(store, "bob")
     [submission] = claim(store, batch)
-    store.write(rescue_attempts, "bob", batch.id, after(1), gone=["alice"])
+    store.write(rescue_attempts, "bob", batch.id, after(1), exited=["alice"])
     store.write(record_runs, "alice", submission, {submission.attempts[0].attempt_id: "late"}, NOW)
     assert store.read(open_orphans, batch.id) == []
     assert len(store.read(unanswered_submissions, "bob", batch.id)) == 1

@@ -128,9 +128,9 @@ async def until_it_ends(
     assert budget is not None
     assert budget.steps is not None
     for kill in range(kills):
-        power = KillSwitch(1 + int(seeded_share(seed, "kill", kill) * KILL_STEPS))
+        kill_switch = KillSwitch(1 + int(seeded_share(seed, "kill", kill) * KILL_STEPS))
         try:
-            await simulated.run(power)
+            await simulated.run(kill_switch)
         except ProcessKilled:
             simulated.check_always()
     ending = await simulated.run()
@@ -197,7 +197,7 @@ def test_two_runners_share_one_budget(seed: int) -> None:
         endings: list[ExitReason] = []
 
         async def run() -> None:
-            endings.append(await shared.run(exited_owners=shared.gone))
+            endings.append(await shared.run(exited_owners=shared.exited))
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(run)

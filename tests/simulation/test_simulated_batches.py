@@ -273,7 +273,7 @@ class Flickering(KillSwitch):
 
     async def offload(self, call: Callable[[], T], /) -> T:
         self.calls += 1
-        gone = StoreError("the database is away", hint="wait", passing=True)
+        gone = StoreError("the database is away", next="wait", passing=True)
         if self.calls % 7 == 0:
             raise gone
         result = call()
@@ -286,9 +286,9 @@ def test_a_database_that_goes_away_is_waited_for_and_costs_no_run() -> None:
     async def scenario() -> None:
         urls = [*pages(40), "http://faults.test/dropped_after/1"]
         flickering = CheckedBatch.of(urls, SandboxConfig(rates={"system_failure": 0.1}), QUICK)
-        power = Flickering()
-        assert await flickering.run(power) is ExitReason.FINISHED
-        assert power.calls > 100
+        kill_switch = Flickering()
+        assert await flickering.run(kill_switch) is ExitReason.FINISHED
+        assert kill_switch.calls > 100
         flickering.check_end()
         failed = {
             attempt.category

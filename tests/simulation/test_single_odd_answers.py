@@ -110,17 +110,17 @@ def test_a_search_that_is_refused_for_a_while_abandons_no_run(status: int) -> No
 
 def test_a_kill_makes_no_run_paid_twice_that_lingered_with_its_result() -> None:
     async def scenario() -> None:
-        power = KillSwitch()
+        kill_switch = KillSwitch()
 
         def kill(request: httpx.Request, answer: httpx.Response | None) -> httpx.Response | None:
-            if answer is not None and request.url.path == CANCEL and not power.dead:
-                power.kill_at = power.steps + 1
+            if answer is not None and request.url.path == CANCEL and not kill_switch.dead:
+                kill_switch.kill_at = kill_switch.steps + 1
             return None
 
         config = SandboxConfig(script={"http://site.test/1?*": "lingering"})
         lingering = batch_of(["http://site.test/1?x"], kill, config)
         with pytest.raises(ProcessKilled):
-            await lingering.run(power)
+            await lingering.run(kill_switch)
         assert await lingering.run() is ExitReason.FINISHED
         assert lingering.jobs() == {JobState.SUCCEEDED: 1}
         assert len(lingering.sandbox.journal.runs) == 1

@@ -200,26 +200,26 @@ async def dies_while_paused(fuse: int) -> bool:
         agent=FixtureAgent(),
     )
     simulated.waits = False
-    power = KillSwitch()
+    kill_switch = KillSwitch()
 
     async def pause() -> None:
         await anyio.sleep_until(4)
         simulated.store.write(pause_batch, simulated.batch.id, "wait", now())
-        power.kill_at = power.steps + fuse
+        kill_switch.kill_at = kill_switch.steps + fuse
         await anyio.sleep_until(RESUMED)
         simulated.store.write(resume_batch, simulated.batch.id, now())
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(pause)
         try:
-            await simulated.run(power)
+            await simulated.run(kill_switch)
         except ProcessKilled:
             simulated.check_always()
             await simulated.run()
     assert created_between(simulated, 6, RESUMED) == 0
     simulated.check_end()
     assert simulated.jobs() == {JobState.SUCCEEDED: len(SMALL)}
-    return power.dead and now() > EPOCH + timedelta(seconds=RESUMED)
+    return kill_switch.dead and now() > EPOCH + timedelta(seconds=RESUMED)
 
 
 def each(steps: range, dies: Callable[[int], Awaitable[bool]]) -> int:
@@ -368,16 +368,16 @@ async def dies_at_the_deadline(fuse: int) -> bool:
         urls, SandboxConfig(durations=(3, 9)), settings, agent=FixtureAgent()
     )
     simulated.waits = False
-    power = KillSwitch()
+    kill_switch = KillSwitch()
 
     async def kill() -> None:
         await anyio.sleep_until(CLOSES - 35)
-        power.kill_at = power.steps + fuse
+        kill_switch.kill_at = kill_switch.steps + fuse
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(kill)
         try:
-            await simulated.run(power, window=window(None, CLOSES))
+            await simulated.run(kill_switch, window=window(None, CLOSES))
         except ProcessKilled:
             simulated.check_always()
             await simulated.run(window=window(None, CLOSES))
@@ -387,7 +387,7 @@ async def dies_at_the_deadline(fuse: int) -> bool:
     ended = simulated.store.read(failed_attempts, simulated.batch.id, final=False, most=99)
     assert not any(each.counted for each in ended if each.category is FailureCategory.TIMED_OUT)
     assert all(run.status.is_final for run in simulated.sandbox.journal.runs)
-    return power.dead
+    return kill_switch.dead
 
 
 @pytest.mark.parametrize(

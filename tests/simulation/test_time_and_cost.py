@@ -14,7 +14,7 @@ from batchrunner.model.time_and_cost import CostCause, Hold
 from batchrunner.runner.events import CreditsBack, OutOfCredits
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
-from batchrunner.selftest.invariants import StoreSnapshot, hidden
+from batchrunner.selftest.invariants import StoreSnapshot, hidden_runs
 from batchrunner.store.holds import current_hold
 from batchrunner.store.reports import batch_counts
 from batchrunner.store.time_and_cost import batch_time_and_cost
@@ -51,7 +51,7 @@ def check_bill(simulated: CheckedBatch) -> None:
     known = {
         attempt.run_id for attempt in StoreSnapshot.of(simulated.store, simulated.batch.id).attempts
     }
-    unseen = hidden(runs, simulated.config.late, now()) - known
+    unseen = hidden_runs(runs, simulated.config.late, now()) - known
     bill = sum((run.charge for run in runs if run.run_id not in unseen), Decimal(0))
     assert found.whole.steps * simulated.config.price == bill
     assert CostCause.IN_FLIGHT not in found.causes

@@ -206,7 +206,7 @@ class FuzzedBatch:
                 process,
                 now=machine.wall,
                 monotonic=machine.monotonic,
-                exited_owners=simulated.gone if self._scenario.near else lambda _: [],
+                exited_owners=simulated.exited if self._scenario.near else lambda _: [],
             )
         except ProcessKilled:
             where = "in a transaction" if process.in_transaction else "between steps"

@@ -56,7 +56,7 @@ class Display:
                 self.say("Ctrl-C again leaves at once: they go on, the next start adopts them")
                 self.stops(at)
             case _:
-                self.tell(event)
+                self.show_event(event)
 
     def say(self, line: str) -> None:
         """Show a sentence."""
@@ -77,7 +77,7 @@ class Display:
         """Show from now on what the runner waits for."""
         self._stops_since = now
 
-    def tell(self, event: Event) -> None:
+    def show_event(self, event: Event) -> None:
         """Show what happened."""
         for line in event_lines(event):
             self.say(line)
@@ -124,7 +124,7 @@ class LiveDisplay(Display):
         self._parked = [host for host in parked if host.waiting]
         self._draw()
 
-    def tell(self, event: Event) -> None:
+    def show_event(self, event: Event) -> None:
         """Show what happened, and, for as long as it lasts, why nothing is submitted."""
         if isinstance(event, Lasting):
             opens = isinstance(event, ScheduleChanged) and event.phase is Phase.OPEN
@@ -133,7 +133,7 @@ class LiveDisplay(Display):
             if self._waits:
                 self._draw()
                 return
-        super().tell(event)
+        super().show_event(event)
 
     def _draw(self) -> None:
         if self._counts is None or self._now is None or self._first is None:
