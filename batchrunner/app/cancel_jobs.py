@@ -102,4 +102,4 @@ def finish_cancelling(
 
     *key* is the key's digest, as `account_check.bind` returns it.
     """
-    return work(store, batch, api, observer, key=key, submitting=False, control=control)
+    return work(store, batch, api, observer, key=key, submit=False, control=control)

@@ -28,7 +28,7 @@ def errors_for_people() -> Iterator[None]:
     except KeyReplaced as error:
         raise CannotContinue(
             "somebody began to run this batch with another key: nothing more is submitted",
-            next="run the same command again: it looks whether both are of one account",
+            next="run the same command again: it checks whether both keys belong to one account",
         ) from error
     except BrokenPipeError:
         raise

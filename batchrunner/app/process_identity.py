@@ -27,7 +27,7 @@ def exited_owners(owners: Sequence[Owner]) -> list[str]:
     """
     Return the ids of those *owners* that certainly do not run any more.
 
-    Only owners of this machine can be told; others are believed until their lease ends.
+    Only owners of this machine are known; others count as alive until their lease ends.
     """
     here = _machine()
     return [

@@ -107,7 +107,7 @@ def work(
     *,
     key: str,
     control: StopControl | None = None,
-    submitting: bool = True,
+    submit: bool = True,
     options: RunOptions | None = None,
 ) -> BatchRunEnded:
     """
@@ -125,7 +125,7 @@ def work(
         exited_owners=exited_owners,
         notify=observer.notify,
         key_digest=key,
-        submit=submitting,
+        submit=submit,
         window=options.window,
     )
     try:

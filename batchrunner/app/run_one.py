@@ -115,7 +115,7 @@ async def _work(
     access: ApiAccess,
     key: str,
     progress: _Progress,
-    submitting: bool = True,
+    submit: bool = True,
 ) -> None:
     """Let a runner submit the job if it is due, at most once, and follow its run to the end."""
     async with ConsoleClient(access.url, access.key) as client:
@@ -130,7 +130,7 @@ async def _work(
             exited_owners=exited_owners,
             notify=progress.runner_event,
             key_digest=key,
-            submit=submitting,
+            submit=submit,
             submit_once=True,
             streamed_create=StreamedCreate(api=client, on_event=progress.run_event),
         )

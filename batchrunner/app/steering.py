@@ -18,7 +18,7 @@ from batchrunner.store.leases import live_owners
 from batchrunner.store.reports import batch_counts
 from batchrunner.store.store import Store
 
-#: Highest bound that may be set.
+#: Highest concurrency that may be set.
 MAX_CONCURRENCY = 1000
 
 
@@ -109,10 +109,10 @@ def unpark_hosts(store: Store, batch: Batch, hosts: Collection[str]) -> set[str]
 
 def concurrency_of(given: int | str) -> int:
     """
-    Return a bound on runs in flight, AUTO for `auto`.
+    Return the most runs in flight, AUTO for `auto`.
 
     Raises:
-        UsageError: It is no bound.
+        UsageError: It is no number of runs in flight.
     """
     if given == "auto":
         return AUTO

@@ -46,7 +46,7 @@ class RequestEffect(StrEnum):
     STOP = "stop"  #: nothing more is submitted
     DELAY_ALL = "delay_all"  #: all requests wait
     DELAY_CREATES = "delay_creates"  #: creates wait, reads continue
-    DELAY_ALIKE = "delay_alike"  #: a failed create delays creates, a failed read delays all
+    DELAY_BY_KIND = "delay_alike"  #: a failed create delays creates, a failed read delays all
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,7 +103,7 @@ CATEGORIES: Mapping[FailureCategory, Category] = {
     ),
     FailureCategory.AGENT_FAILURE: Category(
         meaning="the run failed, and the API blames the input",
-        advice="the input needs fixing: look at the url and the goal",
+        advice="the input needs fixing: check the url and the goal",
         fixed_by=FixedBy.JOB,
         rule=_ONCE,
         against_host=True,
@@ -195,7 +195,7 @@ CATEGORIES: Mapping[FailureCategory, Category] = {
         fixed_by=FixedBy.SERVICE,
         fixed_answer=_PUT_BACK,
         counted=False,
-        request_effect=RequestEffect.DELAY_ALIKE,
+        request_effect=RequestEffect.DELAY_BY_KIND,
         api_advice="check with `batchrunner doctor`, or try again later",
     ),
     FailureCategory.UNANSWERED: Category(

@@ -48,7 +48,7 @@ def settle_refusal(
     """
     Say what follows for each attempt of a submission that the API refused.
 
-    One bad job never fails its neighbours. If the API names jobs, these fail and the others are
+    One bad job never fails the other jobs of its request. If the API names jobs, these fail and the others are
     sent again. If it names none, all are sent again in halves, until the bad job is alone or the
     credits suffice. *singly* means that the request went to run-async because the API offers no
     batch creation: a 404 there may be about something that the job names.
@@ -100,8 +100,8 @@ def _settle_named(
     policy: Policy, attempt: SubmittedAttempt, message: str | None, failure: Failed, now: datetime
 ) -> Transition:
     if message is None:
-        neighbour = f"Another job of its request was refused: {failure.message}"
-        return Snooze(at=now, failure=replace(failure, message=neighbour))
+        other = f"Another job of its request was refused: {failure.message}"
+        return Snooze(at=now, failure=replace(failure, message=other))
     return decide(policy, attempt.job, replace(failure, message=message), now)
 
 

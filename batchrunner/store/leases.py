@@ -155,9 +155,9 @@ def rescue_attempts(
     """
     Take over a batch's open attempts from dead owners; return how many.
 
-    An owner is dead if it is in *exited*, or its lease ended by *lease_cutoff* (default: *now*). Its runs
-    continue. Its submissions without a recorded answer are searched for. *key* is the digest of the
-    API key that will poll the runs.
+    An owner is dead if it is in *exited*, or its lease ended by *lease_cutoff* (default: *now*).
+    Its runs continue. Its submissions without a recorded answer are searched for. *key* is the
+    digest of the API key that will poll the runs.
 
     Raises:
         LeaseLost: Another process ended this owner.

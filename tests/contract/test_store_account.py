@@ -118,7 +118,7 @@ def test_a_hold_shows_since_when_and_why_until_it_is_released(store: Store) -> N
     store.write(start_hold, "alice", batch.id, after(2), "out of credits", after(1))
     store.write(start_hold, "alice", batch.id, after(6), "still out", after(2))
     assert store.read(current_hold, batch.id, after(3)) == Hold(
-        since=after(1), check_at=after(6), why="still out"
+        since=after(1), check_at=after(6), reason="still out"
     )
     store.write(start_hold, "bob", batch.id, after(5), "still out", after(3))
     found = store.read(current_hold, batch.id, after(4))

@@ -147,6 +147,6 @@ def check_glances(glances: list[Hold | None], dry: timedelta) -> None:
     assert (before, after) == (None, None)
     assert middle is not None
     assert timedelta(0) <= middle.since - (EPOCH + dry) < SOON
-    assert middle.why
+    assert middle.reason
     at = EPOCH + timedelta(hours=5)
     assert at - SOON <= middle.check_at <= at + SOON

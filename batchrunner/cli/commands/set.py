@@ -34,9 +34,9 @@ def command(batch: str | None, concurrency: int | None, budget: str | None, db: 
     """
     Change the concurrency or budget of BATCH; all its runners apply it within 2 seconds.
 
-    No run is cancelled for a lower bound or budget: nothing is submitted until enough runs have
-    ended, or the budget covers more. The value stays until the batch is loaded with a value that
-    differs from the one loaded last.
+    No run is cancelled for a lower concurrency or budget: nothing is submitted until enough runs
+    have ended, or the budget covers more. The value stays until the batch is loaded with a value
+    that differs from the one loaded last.
 
     \b
     Examples:

@@ -225,7 +225,7 @@ def _hold(hold: Hold | None) -> dict[str, Any] | None:
     if hold is None:
         return None
     times = {"since": hold.since.isoformat(), "check_at": hold.check_at.isoformat()}
-    return {**times, "reason": hold.why}
+    return {**times, "reason": hold.reason}
 
 
 def _parked(host: ParkedHost) -> dict[str, Any]:
@@ -240,7 +240,7 @@ def _parked(host: ParkedHost) -> dict[str, Any]:
 
 
 def _attempt(attempt: ClosedAttempt) -> dict[str, Any]:
-    from batchrunner.policy.escalation import changes_text
+    from batchrunner.policy.escalation import showable_overrides
 
     return {
         "id": attempt.key,
@@ -251,7 +251,7 @@ def _attempt(attempt: ClosedAttempt) -> dict[str, Any]:
         "message": attempt.message,
         "counted": attempt.counted,
         "run_id": attempt.run_id,
-        "changes": changes_text(attempt.option_overrides),
+        "changes": showable_overrides(attempt.option_overrides),
         "job_state": attempt.job_state,
         "closed_at": attempt.closed_at.isoformat() if attempt.closed_at else None,
     }

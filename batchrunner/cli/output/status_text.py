@@ -94,4 +94,4 @@ def paused(pause: Pause) -> str:
 def held(hold: Hold) -> str:
     """Return since when and why there are no credits, and when that is checked again."""
     again = f"checked again at {local(hold.check_at)}"
-    return f"no credits since {local(hold.since)}: {hold.why} ({again}, nothing fails meanwhile)"
+    return f"no credits since {local(hold.since)}: {hold.reason} ({again}, nothing fails meanwhile)"
