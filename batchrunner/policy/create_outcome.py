@@ -48,10 +48,10 @@ def settle_refusal(
     """
     Say what follows for each attempt of a submission that the API refused.
 
-    One bad job never fails the other jobs of its request. If the API names jobs, these fail and the others are
-    sent again. If it names none, all are sent again in halves, until the bad job is alone or the
-    credits suffice. *singly* means that the request went to run-async because the API offers no
-    batch creation: a 404 there may be about something that the job names.
+    One bad job never fails the other jobs of its request. If the API names jobs, these fail and the
+    others are sent again. If it names none, all are sent again in halves, until the bad job is
+    alone or the credits suffice. *singly* means that the request went to run-async because the API
+    offers no batch creation: a 404 there may be about something that the job names.
     """
     failure = classify_fault(fault)
     not_offered = is_not_offered(fault)

@@ -193,7 +193,7 @@ def test_jobs_that_were_accepted_may_ride_with_all_others_again(store: Store) ->
     assert claimed_keys(claim(store, batch)) == [keys(4)]
 
 
-def test_a_job_that_was_refused_alone_does_not_hold_its_neighbours_apart(store: Store) -> None:
+def test_a_job_that_was_refused_alone_does_not_hold_the_others_apart(store: Store) -> None:
     batch = begin(store, 4)
     first, *others = claim(store, batch, most=1)
     verdicts = [postpone(first.attempts[0], together=1)]

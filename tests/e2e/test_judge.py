@@ -96,7 +96,7 @@ def test_each_job_is_judged_by_what_a_job_file_expects_of_it(tmp_path: Path) -> 
     assert [change["id"] for change in done.json()["changes"]] == ["job-1"]
 
 
-def test_what_is_odd_beside_its_neighbours_changes_only_if_that_is_asked_for(
+def test_what_differs_from_its_peers_changes_only_if_that_is_asked_for(
     tmp_path: Path,
 ) -> None:
     copies: list[Outcome] = [({"name": "Welcome to our shop"}, None)] * 4

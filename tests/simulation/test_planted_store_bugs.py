@@ -275,7 +275,7 @@ BUGS = [
         "created before its intent was on disk",
     ),
     Bug(lose_run_ids, faulty_batch("system_failure/1"), "the run ids of a submission were lost"),
-    Bug(bound_each_process, two_runners, "more runs in flight than the bound"),
+    Bug(bound_each_process, two_runners, "more runs in flight than the limit"),
     Bug(
         run_without_the_options_in_the_row,
         faulty_batch("blocked-unless-stealth"),

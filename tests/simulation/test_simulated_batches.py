@@ -169,7 +169,7 @@ def test_runs_that_the_account_queues_are_waited_for() -> None:
     simulate(scenario)
 
 
-def test_one_refused_job_does_not_harm_its_ninety_nine_neighbours() -> None:
+def test_one_refused_job_does_not_harm_the_ninety_nine_others() -> None:
     async def scenario() -> None:
         urls = [*pages(60), "http://faults.test/rejected_unnamed", *pages(39)]
         mixed = CheckedBatch.of(urls, SandboxConfig(), Settings(concurrency=100))
@@ -370,7 +370,7 @@ def test_failed_jobs_that_are_put_back_get_one_more_run_each() -> None:
     simulate(scenario)
 
 
-def test_a_goal_with_an_old_marker_in_it_does_not_hold_its_neighbours_up() -> None:
+def test_a_goal_with_an_old_marker_in_it_does_not_hold_the_others_up() -> None:
     async def scenario() -> None:
         quiet = CheckedBatch.of(pages(6), SandboxConfig(), QUICK)
         with quiet.store._database.write() as tx:
