@@ -44,7 +44,7 @@ class Figures:
 
     @property
     def formula(self) -> float:
-        """The requests per job of a poll every p seconds, and of a create after each that frees slots."""
+        """Requests per job: a poll every p seconds, and a create after each that frees slots."""
         mean = sum(self.durations) / len(self.durations)
         interval = min(mean / POLLS_PER_RUN, MAX_POLL_SECONDS.total_seconds())
         polls = mean / self.concurrency / interval * -(-self.concurrency // 100)

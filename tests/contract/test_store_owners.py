@@ -60,7 +60,7 @@ LATE = NOW + LEASE
 
 
 def whole(engine: Engine) -> dict[str, list[Any]]:
-    """Return everything that the ledger holds."""
+    """Return everything that the database holds."""
     with engine.connect() as tx:
         return {
             table.name: [
@@ -189,13 +189,13 @@ def test_the_dead_are_rescued_through_a_chain_of_deaths(store: Store) -> None:
 def test_a_zombies_writes_change_nothing(store: Store, engine: Engine) -> None:
     batch, submission, attempts = rescued(store)
     before = whole(engine)
-    verdicts = [success(attempts[0]), failure(attempts[1])]
+    decisions = [success(attempts[0]), failure(attempts[1])]
     seen = [(attempt, NotFound(run_id=attempt.run_id)) for attempt in attempts]
     ids = [attempt.attempt_id for attempt in attempts]
-    assert apply_poll(store, "alice", verdicts, seen, LATE) == []
+    assert apply_poll(store, "alice", decisions, seen, LATE) == []
     state = SubmissionState.ABSENT
     assert (
-        store.write(settle_submission, "alice", submission, state, verdicts, LATE, "absent") == []
+        store.write(settle_submission, "alice", submission, state, decisions, LATE, "absent") == []
     )
     store.write(request_cancel, "alice", ids, FailureCategory.TIMED_OUT)
     store.write(mark_unanswered, "alice", submission, LATE, "asleep")
@@ -208,9 +208,9 @@ def test_a_zombies_writes_change_nothing(store: Store, engine: Engine) -> None:
 def test_a_zombies_late_answer_changes_nothing(store: Store, engine: Engine) -> None:
     batch = begin(store, 2)
     (submission,) = claim(store, batch)
-    verdicts = [postpone(ride, together=1) for ride in submission.attempts]
+    decisions = [postpone(ride, together=1) for ride in submission.attempts]
     store.write(
-        settle_submission, "alice", submission, SubmissionState.REFUSED, verdicts, NOW, "refused"
+        settle_submission, "alice", submission, SubmissionState.REFUSED, decisions, NOW, "refused"
     )
     first, second = claim(store, batch)
     enlist(store, "bob", now=LATE)
@@ -256,8 +256,8 @@ def test_a_late_sleeper_that_nobody_missed_goes_on(store: Store) -> None:
     batch = begin(store, 2)
     attempts = start(store, batch)
     store.write(renew_lease, "alice", after(9_000))
-    verdicts = [success(attempt) for attempt in attempts]
-    assert apply_poll(store, "alice", verdicts, [], after(9_000)) == verdicts
+    decisions = [success(attempt) for attempt in attempts]
+    assert apply_poll(store, "alice", decisions, [], after(9_000)) == decisions
 
 
 def test_standing_tells_ones_own_attempts_from_others(store: Store) -> None:
@@ -283,7 +283,7 @@ def test_a_rescuer_leaves_other_batches_to_those_who_work_on_them(store: Store) 
     assert len(rides(s for s, _, _ in store.read(unanswered_submissions, "carol", one.id))) == 0
 
 
-def test_the_ledgers_time_does_not_go_back_when_the_machines_clock_does(store: Store) -> None:
+def test_the_databases_time_does_not_go_back_when_the_machines_clock_does(store: Store) -> None:
     later = store.read(store_time, NOW) + timedelta(hours=1)
     enlist(store, "alice", now=later)
     assert store.read(store_time, NOW) == later
@@ -291,7 +291,7 @@ def test_the_ledgers_time_does_not_go_back_when_the_machines_clock_does(store: S
     assert store.read(store_time, NOW) == later + timedelta(seconds=20)
 
 
-def test_the_ledgers_time_is_the_servers_where_there_is_one(store: Store, engine: Engine) -> None:
+def test_the_databases_time_is_the_servers_where_there_is_one(store: Store, engine: Engine) -> None:
     with engine.connect() as tx:
         server = engine.dialect.name == "postgresql"
         clock = tx.execute(text("SELECT clock_timestamp()")).scalar_one() if server else NOW

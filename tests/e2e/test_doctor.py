@@ -37,9 +37,9 @@ def doctor(
     folder: Path, *args: str | Path, env: Mapping[str, str] | None = None, given: str | None = None
 ) -> tuple[Result, dict[str, Any]]:
     """Let it look at a folder, in this process; return how it ended, and its checks by name."""
-    told = dict.fromkeys(os.environ.keys() - environment().keys()) | dict(env or {})
+    shown = dict.fromkeys(os.environ.keys() - environment().keys()) | dict(env or {})
     with chdir(folder):
-        runner = CliRunner(env=told)
+        runner = CliRunner(env=shown)
         ended = runner.invoke(cli, ["doctor", "--json", *map(str, args)], input=given)
     assert ended.stderr == ""
     said = json.loads(ended.stdout)

@@ -95,9 +95,11 @@ def test_a_run_that_turns_up_when_it_was_given_up_is_cancelled_and_listed() -> N
         late.check_end()
         assert late.jobs() == {JobState.SUCCEEDED: 1}
         assert [run.status for run in late.sandbox.journal.runs] == ["CANCELLED", "COMPLETED"]
-        tally = late.store.read(batch_counts, late.batch.id)
-        assert (tally.orphans, tally.attempts) == (1, 2)
-        assert tally.steps == sum(run.steps for run in late.sandbox.journal.runs), "it was paid for"
+        counts = late.store.read(batch_counts, late.batch.id)
+        assert (counts.orphans, counts.attempts) == (1, 2)
+        assert counts.steps == sum(run.steps for run in late.sandbox.journal.runs), (
+            "it was paid for"
+        )
 
     simulate(scenario)
 
@@ -123,8 +125,8 @@ def test_a_create_that_got_lost_on_its_way_is_sent_again_uncounted() -> None:
         await lost.run()
         lost.check_end()
         assert lost.jobs() == {JobState.SUCCEEDED: 1}
-        tally = lost.store.read(batch_counts, lost.batch.id)
-        assert tally.retried == {FailureCategory.UNREACHABLE: 1}
+        counts = lost.store.read(batch_counts, lost.batch.id)
+        assert counts.retried == {FailureCategory.UNREACHABLE: 1}
         assert now() > lost.sandbox.journal.runs[0].created_at >= EARLIEST_RESEND
 
     from tests.simulator.simulated_batch import EPOCH
@@ -242,9 +244,9 @@ def test_the_pool_waits_for_credits_and_goes_on_by_itself() -> None:
         broke.check_end()
         assert broke.jobs() == {JobState.SUCCEEDED: 6}
         credits = OutOfCredits | CreditsBack
-        told = [type(event) for event in broke.events if isinstance(event, credits)]
-        assert set(told[:-1]) == {OutOfCredits}
-        assert told[-1] is CreditsBack
+        shown = [type(event) for event in broke.events if isinstance(event, credits)]
+        assert set(shown[:-1]) == {OutOfCredits}
+        assert shown[-1] is CreditsBack
 
     simulate(scenario)
 

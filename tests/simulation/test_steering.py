@@ -74,8 +74,8 @@ def test_a_paused_batch_submits_nothing_and_its_runner_stays_until_it_is_resumed
         assert created_between(long, 4000, 4000 + SOON) > 0
         assert alive_at(long, EPOCH + timedelta(seconds=41)) > 0, "nothing was in flight"
         assert alive_at(long, EPOCH + timedelta(seconds=3999)) == 0
-        told = [type(e) for e in long.events if isinstance(e, BatchPaused | BatchResumed)]
-        assert told == [BatchPaused, BatchResumed]
+        shown = [type(e) for e in long.events if isinstance(e, BatchPaused | BatchResumed)]
+        assert shown == [BatchPaused, BatchResumed]
         assert long.jobs() == {JobState.SUCCEEDED: 60}
 
     simulate(scenario)
@@ -283,9 +283,9 @@ def test_what_still_runs_is_cancelled_accounted_and_available_again_uncounted() 
         assert await cut.run(window=window(None, 900)) is ExitReason.OUT_OF_TIME
         check_deadline(cut, 900)
         assert cut.jobs() == {JobState.SUCCEEDED: 20, JobState.AVAILABLE: 5}
-        tally = cut.store.read(batch_counts, cut.batch.id)
-        assert tally.retried == {FailureCategory.TIMED_OUT: 5}
-        assert tally.steps == sum(run.steps for run in cut.sandbox.journal.runs)
+        counts = cut.store.read(batch_counts, cut.batch.id)
+        assert counts.retried == {FailureCategory.TIMED_OUT: 5}
+        assert counts.steps == sum(run.steps for run in cut.sandbox.journal.runs)
         again = cut.store.read(failed_attempts, cut.batch.id, final=False, most=9)
         assert [(each.counted, "deadline" in each.message) for each in again] == [(False, True)] * 5
         assert [e.runs for e in cut.events if isinstance(e, CancelledForDeadline)] == [5]

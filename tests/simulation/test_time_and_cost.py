@@ -131,8 +131,8 @@ def test_credits_that_are_gone_at_two_and_back_at_four_cost_two_hours_and_nothin
         assert again - BACK <= SOON, "it did not go on by itself"
         assert len([at for at in dry if at > dry[0] + SOON]) <= (BACK - dry[0]) / SOON * 1.2
         check_glances(glances, dry[0])
-        told = [type(e) for e in broke.events if isinstance(e, OutOfCredits | CreditsBack)]
-        assert told[-1] is CreditsBack
+        shown = [type(e) for e in broke.events if isinstance(e, OutOfCredits | CreditsBack)]
+        assert shown[-1] is CreditsBack
         check_parts(broke)
         check_bill(broke)
         stages = batch_time_and_cost(broke.store, broke.batch.id, now()).buckets

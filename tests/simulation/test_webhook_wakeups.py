@@ -279,9 +279,9 @@ def test_no_job_fails_where_the_api_refuses_the_address(run_batch: str) -> None:
         simulated.check_end()
         return simulated
 
-    told: CheckedBatch = simulate(scenario)
-    assert told.jobs() == {JobState.SUCCEEDED: 9}
-    assert sum(isinstance(event, WebhookDropped) for event in told.events) == 1
-    assert not any("webhook_url" in run.body for run in told.sandbox.journal.runs)
-    assert len(told.sandbox.journal.runs) == 9
-    assert SECRET not in all_text_in(told)
+    shown: CheckedBatch = simulate(scenario)
+    assert shown.jobs() == {JobState.SUCCEEDED: 9}
+    assert sum(isinstance(event, WebhookDropped) for event in shown.events) == 1
+    assert not any("webhook_url" in run.body for run in shown.sandbox.journal.runs)
+    assert len(shown.sandbox.journal.runs) == 9
+    assert SECRET not in all_text_in(shown)

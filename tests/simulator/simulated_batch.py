@@ -287,8 +287,8 @@ class SimulatedBatch:
 
     def jobs(self) -> Mapping[JobState, int]:
         """Count jobs by state; states without jobs are left out."""
-        tally = self.store.read(batch_counts, self.batch.id)
-        return {state: count for state, count in tally.jobs.items() if count}
+        counts = self.store.read(batch_counts, self.batch.id)
+        return {state: count for state, count in counts.jobs.items() if count}
 
     @property
     def creates(self) -> int:
