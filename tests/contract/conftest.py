@@ -1,4 +1,4 @@
-"""The store on both kinds of database: one server for the session, a fresh database for each test."""
+"""The store on both kinds of database: one server a session, a fresh database for each test."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def test_a_batch_without_jobs_is_all_zeros(store: Store) -> None:
     assert list(finished_jobs(store, batch.id)) == []
 
 
-def test_a_counts_counts_each_thing_once(store: Store) -> None:
+def test_the_counts_have_each_thing_once(store: Store) -> None:
     batch = begin(store, 9, concurrency=7)
     good, final, again, later, running, *pending = start(store, batch)
     seen = run(running.run_id, RunStatus.RUNNING)
