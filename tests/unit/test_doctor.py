@@ -426,7 +426,7 @@ def test_how_thoroughly_a_file_was_checked_is_said() -> None:
 def test_a_broken_rule_is_bad_and_comes_with_its_numbers() -> None:
     every = with_store(inconsistencies={"a job runs exactly while one attempt is open": 2})
     assert marks(every) == {("books", Mark.BAD)}
-    assert "do not add up (2): a job runs" in every["books"].found
+    assert "do not agree (2): a job runs" in every["books"].found
     assert "keep the file and report it" in every["books"].found
 
 
