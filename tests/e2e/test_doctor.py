@@ -133,7 +133,7 @@ def test_books_that_do_not_add_up_are_bad(finished: Path) -> None:
         )
     ended, checks = doctor(finished)
     assert (ended.exit_code, bad(checks)) == (3, {"books"})
-    assert "do not add up (1): a success has its result on disk" in checks["books"]["found"]
+    assert "do not agree (1): a success has its result on disk" in checks["books"]["found"]
     assert checks["books"]["fix"] == "cp -p batchrunner.db batchrunner.db.kept"
 
 
