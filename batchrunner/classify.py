@@ -68,16 +68,16 @@ _NOTHING_EXPECTED = Expectations()
 def classify(
     observation: RunObservation,
     *,
-    cancelling: FailureCategory | None = None,
+    cancel_reason: FailureCategory | None = None,
     expectations: Expectations = _NOTHING_EXPECTED,
-    lingered: bool = False,
+    after_result: bool = False,
 ) -> Outcome | None:
     """
     Say what an observation of a run means; None while the run has not ended.
 
-    *cancelling* is the reason why we asked the API to cancel the run, if we did. *expectations* are
-    what its result is judged by. A run that *lingered* was cancelled because it showed its result
-    and did not end; the result of any other cancelled run may be incomplete.
+    *cancel_reason* is the reason why we asked the API to cancel the run, if we did. *expectations*
+    are what its result is judged by. *after_result* means that the run was cancelled because it
+    showed its result and did not end; the result of any other cancelled run may be incomplete.
     """
     match observation:
         case NotFound():
@@ -92,9 +92,9 @@ def classify(
                 message=f"The API's answer about this run cannot be read: {observation.message}",
             )
         case Run():
-            if lingered and observation.status is RunStatus.CANCELLED and observation.result:
+            if after_result and observation.status is RunStatus.CANCELLED and observation.result:
                 return _classify_result(observation, expectations)
-            return _classify_run(observation, cancelling, expectations)
+            return _classify_run(observation, cancel_reason, expectations)
 
 
 def classify_fault(fault: ApiFault) -> Failed:
@@ -140,7 +140,7 @@ def is_not_the_api(fault: ApiFault) -> bool:
 
 
 def _classify_run(
-    run: Run, cancelling: FailureCategory | None, expectations: Expectations
+    run: Run, cancel_reason: FailureCategory | None, expectations: Expectations
 ) -> Outcome | None:
     match run.status:
         case RunStatus.PENDING | RunStatus.RUNNING:
@@ -150,7 +150,7 @@ def _classify_run(
         case RunStatus.FAILED:
             return _classify_run_error(run.error)
         case RunStatus.CANCELLED:
-            return _classify_cancelled(cancelling)
+            return _classify_cancelled(cancel_reason)
 
 
 def _classify_result(run: Run, expectations: Expectations) -> Outcome:
@@ -162,12 +162,12 @@ def _classify_result(run: Run, expectations: Expectations) -> Outcome:
     return replace(failure, message=shortened(failure.message, MAX_MESSAGE_LENGTH))
 
 
-def _classify_cancelled(cancelling: FailureCategory | None) -> Failed:
-    if cancelling is FailureCategory.TIMED_OUT:
+def _classify_cancelled(cancel_reason: FailureCategory | None) -> Failed:
+    if cancel_reason is FailureCategory.TIMED_OUT:
         return Failed(
-            category=cancelling, message="The run was over its time limit and was cancelled"
+            category=cancel_reason, message="The run was over its time limit and was cancelled"
         )
-    by = "on request" if cancelling else "by somebody else"
+    by = "on request" if cancel_reason else "by somebody else"
     return Failed(category=FailureCategory.RUN_CANCELLED, message=f"The run was cancelled {by}")
 
 

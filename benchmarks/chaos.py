@@ -66,7 +66,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Print the verdict, or the promise that broke, and exit with 1 in that case."""
+    """Print the result, or the promise that broke, and exit with 1 in that case."""
     given = _arguments()
     plan = ChaosPlan(
         jobs=given.jobs or (1000 if given.sqlite else 5000),

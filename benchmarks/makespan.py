@@ -1,4 +1,4 @@
-"""Simulates a night and sets its length and its requests beside what cannot be beaten.
+"""Simulates a batch run and sets its length and its requests beside what cannot be beaten.
 
 python -m benchmarks.makespan [--jobs 2000] [--concurrency 50]
 """
@@ -18,7 +18,7 @@ from tests.simulator.simulated_batch import EPOCH, SimulatedBatch, now, pages, s
 
 @dataclass(frozen=True)
 class Figures:
-    """What a simulated night took, in virtual seconds, and its floors."""
+    """What a simulated batch run took, in virtual seconds, and its floors."""
 
     jobs: int
     concurrency: int
@@ -44,17 +44,17 @@ class Figures:
 
     @property
     def formula(self) -> float:
-        """Looks every p seconds at all runs in flight, and a create after each that frees slots."""
+        """Requests per job: a poll every p seconds, and a create after each that frees slots."""
         mean = sum(self.durations) / len(self.durations)
         interval = min(mean / POLLS_PER_RUN, MAX_POLL_SECONDS.total_seconds())
-        looks = mean / self.concurrency / interval * -(-self.concurrency // 100)
-        return 2 * looks
+        polls = mean / self.concurrency / interval * -(-self.concurrency // 100)
+        return 2 * polls
 
 
 def measure(jobs: int, concurrency: int, seed: int = 1) -> Figures:
     """Run a batch of *jobs* runs of 15 to 300 s on virtual time."""
 
-    async def night() -> Figures:
+    async def run() -> Figures:
         batch = SimulatedBatch.of(
             pages(jobs), SandboxConfig(seed=seed), Settings(concurrency=concurrency)
         )
@@ -72,28 +72,33 @@ def measure(jobs: int, concurrency: int, seed: int = 1) -> Figures:
             creates=batch.creates,
         )
 
-    figures: Figures = simulate(night)
+    figures: Figures = simulate(run)
     return figures
 
 
 def main() -> None:
-    """Print the figures of one night."""
+    """Print the figures of one batch run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=2000)
     parser.add_argument("--concurrency", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     started = time.perf_counter()
-    night = measure(given.jobs, given.concurrency, given.seed)
+    figures = measure(given.jobs, given.concurrency, given.seed)
     took = time.perf_counter() - started
-    mean = sum(night.durations) / len(night.durations)
-    print(f"{night.jobs} jobs, {night.concurrency} in flight, runs of 15-300 s (mean {mean:.1f} s)")
-    print(f"makespan  {night.makespan:8.0f} s   floor {night.floor:8.0f} s   {night.ratio:.3f}")
+    mean = sum(figures.durations) / len(figures.durations)
     print(
-        f"requests  {night.requests_per_job:8.3f} a job, formula {night.formula:.3f}   "
-        f"{night.requests_per_job / night.formula:.3f}"
+        f"{figures.jobs} jobs, {figures.concurrency} in flight, "
+        f"runs of 15-300 s (mean {mean:.1f} s)"
     )
-    print(f"simulated in {took:.1f} s: {night.makespan / took:.0f} x real time")
+    print(
+        f"makespan  {figures.makespan:8.0f} s   floor {figures.floor:8.0f} s   {figures.ratio:.3f}"
+    )
+    print(
+        f"requests  {figures.requests_per_job:8.3f} a job, formula {figures.formula:.3f}   "
+        f"{figures.requests_per_job / figures.formula:.3f}"
+    )
+    print(f"simulated in {took:.1f} s: {figures.makespan / took:.0f} x real time")
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ ELSEWHERE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Bill:
-    """What a client got for its jobs, and what the sandbox's own ledger says that it paid."""
+    """What a client got for its jobs, and what the sandbox's own journal says that it paid."""
 
     jobs: int
     creates: int
@@ -69,7 +69,7 @@ class Bill:
 
     @classmethod
     def of(cls, journal: Journal, jobs: int, delivered: int) -> Bill:
-        """Draw it up once every run on the ledger has ended and is charged."""
+        """Draw it up once every run in the journal has ended and is charged."""
         _eventually(lambda: all(run.performed for run in journal.runs), "all runs have ended")
         charged = [run.url for run in journal.runs if run.charge]
         return cls(
@@ -119,16 +119,16 @@ def by_sdk(urls: Sequence[str]) -> Bill:
 
 def by_batchrunner(urls: Sequence[str]) -> Bill:
     """Run the same urls by `batchrunner run`, which creates them together and loses that answer."""
-    world = SandboxConfig(durations=(0.2, 0.6), script=FIRST_ANSWERS_LOST)
-    with serve(world) as served, _folder(urls, concurrency=len(urls)) as folder:
+    config = SandboxConfig(durations=(0.2, 0.6), script=FIRST_ANSWERS_LOST)
+    with serve(config) as served, _folder(urls, concurrency=len(urls)) as folder:
         _run(folder, served)
         return Bill.of(served.journal, len(urls), _delivered(folder))
 
 
 def killed_half_way(jobs: int, concurrency: int) -> Resumed:
     """Kill -9 a runner when half of its jobs are done, then give the same command again."""
-    world = SandboxConfig(durations=HALF_A_SECOND)
-    with serve(world) as served, _folder(pages(jobs), concurrency=concurrency) as folder:
+    config = SandboxConfig(durations=HALF_A_SECOND)
+    with serve(config) as served, _folder(pages(jobs), concurrency=concurrency) as folder:
         _run_until(folder, served, lambda: _done(folder) >= jobs // 2)
         on_disk, paid = _done(folder), len(served.journal.runs)
         started = time.perf_counter()

@@ -39,10 +39,10 @@ class Camera(LiveDisplay):
         """Draw nothing on this terminal."""
         yield
 
-    def update(self, tally: BatchCounts, now: datetime) -> None:
+    def update(self, counts: BatchCounts, now: datetime) -> None:
         """Keep this frame if it shows more than the best one."""
-        super().update(tally, now)
-        shows = 10 * min(tally.retrying, 2) + tally.jobs[JobState.RUNNING] + min(tally.done, 5)
+        super().update(counts, now)
+        shows = 10 * min(counts.retrying, 2) + counts.jobs[JobState.RUNNING] + min(counts.done, 5)
         if shows >= self.best:
             self.best, self.frame = shows, self._live.get_renderable()  # type: ignore[assignment]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from batchrunner.app.api_key import digest_of, is_digest_of
-from batchrunner.app.clock import ledger_now
+from batchrunner.app.clock import store_now
 from batchrunner.app.registered_owner import registered_owner
 from batchrunner.app.run_observer import Say, say_nothing
 from batchrunner.classify import classify_fault
@@ -172,7 +172,7 @@ def _give_up_runs(store: Store, batch: Batch, say: Say) -> None:
 
 def _close_attempts(store: Store, batch: Batch, owner_id: str) -> int:
     """Close all open attempts of a batch; return how many there were."""
-    now = ledger_now(store)
+    now = store_now(store)
     decisions = [
         give_up(attempt, LEFT_BEHIND) for attempt in store.read(runs_in_flight, owner_id, batch.id)
     ]
@@ -189,6 +189,6 @@ def _close_attempts(store: Store, batch: Batch, owner_id: str) -> int:
 def _forget_late_runs(store: Store, batch: Batch, owner_id: str) -> None:
     """Stop searching for late runs and cancelling orphans: this key does not reach them."""
     orphans = [(run_id, None) for run_id in store.read(open_orphans, batch.id)]
-    store.write(close_orphans, orphans, ledger_now(store))
+    store.write(close_orphans, orphans, store_now(store))
     for submission in store.read(late_run_watchlist, owner_id, batch.id):
         store.write(schedule_late_check, owner_id, submission, None)

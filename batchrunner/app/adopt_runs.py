@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.app.account_check import bind
 from batchrunner.app.api_call import call_api
-from batchrunner.app.clock import ledger_now
+from batchrunner.app.clock import store_now
 from batchrunner.app.registered_owner import registered_owner
 from batchrunner.app.run_observer import Say, say_nothing
 from batchrunner.errors import UsageError
@@ -112,7 +112,7 @@ def _batch(store: Store, name: str) -> Batch:
     if found is not None:
         return found
     empty = JobFile(name=name, settings=Settings(), specs=())
-    return store.write(load_jobs, empty, ledger_now(store)).batch
+    return store.write(load_jobs, empty, store_now(store)).batch
 
 
 class _Adoption:
@@ -143,7 +143,7 @@ class _Adoption:
         self.result.missing += [run_id for run_id in chunk if run_id not in known]
 
     def _add(self, runs: Sequence[Run]) -> None:
-        now = ledger_now(self._store)
+        now = store_now(self._store)
         self._store.write(renew_lease, self._owner_id, now)
         self.result.added += self._store.write(
             adopt_runs_in_store,
@@ -161,7 +161,7 @@ class _Adoption:
 
     def _close_ended(self, seen: Mapping[str, RunObservation]) -> None:
         """Close the attempts whose runs are over; store what was seen of the others."""
-        now, policy = ledger_now(self._store), Policy.of(self._batch.settings)
+        now, policy = store_now(self._store), Policy.of(self._batch.settings)
         decisions, going_on = [], []
         for attempt in self._open_attempts():
             observation = seen.get(attempt.run_id)

@@ -68,8 +68,8 @@ def api_access(url: str | None, key: str) -> ApiAccess:
     try:
         TinyFishClient(access.url, access.key)
     except AddressError as error:
-        hint = "name the API with --api-url https://…, or leave the option out"
-        raise UsageError(str(error), next=hint) from error
+        advice = "name the API with --api-url https://…, or leave the option out"
+        raise UsageError(str(error), next=advice) from error
     return access
 
 

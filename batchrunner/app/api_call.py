@@ -82,5 +82,5 @@ def refusal(fault: ApiFault, about: str, missing: str) -> BatchrunnerError:
     kind = UsageError if failure.category is FailureCategory.REJECTED else CannotContinue
     return kind(
         f"the API did not give {about}: {message}",
-        next=CATEGORIES[failure.category].api_hint or FIX_AND_RETRY,
+        next=CATEGORIES[failure.category].api_advice or FIX_AND_RETRY,
     )

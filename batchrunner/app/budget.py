@@ -66,15 +66,15 @@ def set_up(store: Store, batch: Batch, api: ApiAccess, budget: str | None, say: 
 
 def _few_at_once(store: Store, batch: Batch) -> str | None:
     """Return a line where the budget keeps slots empty from the start."""
-    from batchrunner.app.clock import ledger_now
+    from batchrunner.app.clock import store_now
     from batchrunner.store.claims import budget_status
     from batchrunner.store.reports import batch_counts
 
-    purse = store.read(budget_status, batch.id, ledger_now(store))
-    if purse is None or purse.needs is None:
+    status = store.read(budget_status, batch.id, store_now(store))
+    if status is None or status.needs is None:
         return None
     slots = min(batch.settings.concurrency, store.read(batch_counts, batch.id).open)
-    return few_at_once(purse.room // purse.needs, slots)
+    return few_at_once(status.room // status.needs, slots)
 
 
 def few_at_once(runs: int, slots: int) -> str | None:
@@ -128,37 +128,37 @@ def cost(steps: int, rate: Rate | None) -> str:
     return f"{steps} steps, {money(steps * rate.amount)} ({by})"
 
 
-def purse_line(purse: BudgetStatus, rate: Rate | None) -> str:
+def budget_line(status: BudgetStatus, rate: Rate | None) -> str:
     """Return how much of a budget is used, and, where it covers no other run, what would."""
-    unclear = f", {purse.unclear} kept for runs whose cost is not known" if purse.unclear else ""
-    reserved = f", {purse.reserved} reserved" if purse.reserved else ""
-    named = f" ({purse.budget})" if purse.budget.money is not None else ""
-    used = f"{purse.spent} of {purse.limit} steps{named} spent{unclear}{reserved}"
-    if not purse.used_up:
+    unclear = f", {status.unclear} kept for runs whose cost is not known" if status.unclear else ""
+    reserved = f", {status.reserved} reserved" if status.reserved else ""
+    named = f" ({status.budget})" if status.budget.money is not None else ""
+    used = f"{status.spent} of {status.limit} steps{named} spent{unclear}{reserved}"
+    if not status.used_up:
         return f"budget: {used}"
-    least = _least(purse, rate)
+    least = _least(status, rate)
     give = f": give at least {least}" if least else ""
-    left = f"{max(purse.room, 0)} of {purse.limit} steps are left"
-    return f"budget: {used}; {left}, too few for the next run, which may take {purse.needs}{give}"
+    left = f"{max(status.room, 0)} of {status.limit} steps are left"
+    return f"budget: {used}; {left}, too few for the next run, which may take {status.needs}{give}"
 
 
-def _least(purse: BudgetStatus, rate: Rate | None) -> Budget | None:
+def _least(status: BudgetStatus, rate: Rate | None) -> Budget | None:
     """Return the lowest budget that covers the next run; None where its price is not known."""
-    steps = purse.limit - purse.room + (purse.needs or 0)
-    if purse.budget.money is None:
+    steps = status.limit - status.room + (status.needs or 0)
+    if status.budget.money is None:
         return Budget(steps=steps)
     if rate is None:
         return None
     return Budget(money=(steps * rate.amount).quantize(_CENT, rounding=ROUND_CEILING))
 
 
-def raised(purse: BudgetStatus, rate: Rate | None) -> str:
+def raised(status: BudgetStatus, rate: Rate | None) -> str:
     """Return a budget that covers the next run and more, as an option names it."""
-    least = _least(purse, rate)
-    if purse.budget.money is not None:
+    least = _least(status, rate)
+    if status.budget.money is not None:
         known = least.money if least else None
-        return f"${max(2 * purse.budget.money, known or Decimal(0)):f}"
-    return f"{max(2 * purse.limit, least.steps or 0 if least else 0)} steps"
+        return f"${max(2 * status.budget.money, known or Decimal(0)):f}"
+    return f"{max(2 * status.limit, least.steps or 0 if least else 0)} steps"
 
 
 def cents(parts: Sequence[int], rate: Rate | None) -> list[str]:

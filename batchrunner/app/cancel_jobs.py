@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batchrunner.app.clock import ledger_now
+from batchrunner.app.clock import store_now
 from batchrunner.app.process_identity import running_owners
 from batchrunner.app.run_batch import BatchRunEnded, work
 from batchrunner.app.run_observer import RunObserver
@@ -63,7 +63,7 @@ def cancel_jobs(store: Store, batch: Batch, chosen: JobFilter) -> CancelResult:
         controls.cancel_jobs,
         batch.id,
         chosen.keys,
-        ledger_now(store),
+        store_now(store),
         chosen.hosts,
         chosen.categories,
     )
@@ -71,7 +71,7 @@ def cancel_jobs(store: Store, batch: Batch, chosen: JobFilter) -> CancelResult:
     return CancelResult(
         cancelled=cancelled,
         in_flight=in_flight,
-        runner_at_work=bool(running_owners(store.read(live_owners, ledger_now(store), batch.id))),
+        runner_at_work=bool(running_owners(store.read(live_owners, store_now(store), batch.id))),
     )
 
 
@@ -102,4 +102,4 @@ def finish_cancelling(
 
     *key* is the key's digest, as `account_check.bind` returns it.
     """
-    return work(store, batch, api, observer, key=key, submitting=False, control=control)
+    return work(store, batch, api, observer, key=key, submit=False, control=control)

@@ -36,7 +36,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def ledger_now(store: Store) -> datetime:
+def store_now(store: Store) -> datetime:
     """Return the store's time, which decides what is due, whatever this machine's clock says."""
     from batchrunner.store.leases import store_time
 

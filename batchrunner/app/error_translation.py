@@ -19,7 +19,7 @@ def errors_for_people() -> Iterator[None]:
     try:
         yield
     except StoreError as error:
-        raise DatabaseError(error.message, next=error.hint) from error
+        raise DatabaseError(error.message, next=error.next) from error
     except LeaseLost as error:
         raise CannotContinue(
             "this runner was asleep for so long that another one took its jobs over",
@@ -28,7 +28,7 @@ def errors_for_people() -> Iterator[None]:
     except KeyReplaced as error:
         raise CannotContinue(
             "somebody began to run this batch with another key: nothing more is submitted",
-            next="run the same command again: it looks whether both are of one account",
+            next="run the same command again: it checks whether both keys belong to one account",
         ) from error
     except BrokenPipeError:
         raise

@@ -30,7 +30,7 @@ class BatchEstimate:
 
     @property
     def most(self) -> int:
-        """The upper end: what is foretold, else the worst that can be."""
+        """The upper end: what is estimated, else the worst that can be."""
         return self.forecast.steps[1] if self.forecast else self.worst
 
 
@@ -69,7 +69,7 @@ def _plans(job_file: JobFile, done: set[str]) -> list[ExpectedRun]:
         if spec.key not in done:
             job = Job(id=0, key=spec.key, attempt=0, failures=0, policy=spec.policy)
             once = max_steps(spec.options)
-            worst = once * policy.bound(job)
+            worst = once * policy.max_failures(job)
             plans.append(ExpectedRun(host=host_of(spec.url), once=once, worst=worst))
     return plans
 
@@ -103,5 +103,5 @@ def likely_line(found: BatchEstimate) -> str | None:
     (low, high), (soonest, latest) = found.forecast.steps, found.forecast.time
     return (
         f"likely: {low} to {cost(high, found.rate)}, {clock(soonest)} to {clock(latest)} "
-        f"(judged by {counted(found.forecast.past, 'finished job')})"
+        f"(based on {counted(found.forecast.past, 'finished job')})"
     )

@@ -9,7 +9,7 @@ from typing import Any
 from batchrunner.errors import UsageError
 from batchrunner.model import FailureCategory, Job, JobFile, JobSpec, RetryRule
 from batchrunner.model.categories import CATEGORIES, CONFIGURABLE
-from batchrunner.policy.escalation import changes_text
+from batchrunner.policy.escalation import showable_overrides
 from batchrunner.policy.retry_rules import Policy
 
 
@@ -46,7 +46,7 @@ def explain_rules(job_file: JobFile, key: str | None = None) -> RulesInForce:
     return RulesInForce(
         job=spec.key if spec else None,
         url=spec.url if spec else None,
-        failures_in_all=policy.bound(job),
+        failures_in_all=policy.max_failures(job),
         rules={category: _rule(policy, job, category) for category in configurable},
         fixed={
             category: row.fixed_answer
@@ -77,13 +77,14 @@ def _rule(policy: Policy, job: Job, category: FailureCategory) -> Mapping[str, R
     wait = rule.wait or rule.backoff or policy.backoff
     return {
         "attempts": RuleValue(
-            value=policy.tries(rule), origin=_origin(written, "attempts", "max_attempts")
+            value=policy.allowed_failures(rule), origin=_origin(written, "attempts", "max_attempts")
         ),
         wait_name: RuleValue(
             value=wait.total_seconds(), origin=_origin(written, wait_name, "backoff")
         ),
         "then": RuleValue(
-            value=list(map(changes_text, rule.escalation)), origin=_origin(written, "then", "usual")
+            value=list(map(showable_overrides, rule.escalation)),
+            origin=_origin(written, "then", "usual"),
         ),
     }
 

@@ -62,7 +62,7 @@ def _target(path: str, format: str | None) -> Target:
     chosen = format or format_of(Path(path).suffix) or on_stdout
     if chosen is None:
         raise UsageError(
-            f"the format of {path} cannot be told from its name",
+            f"the format of {path} is not clear from its name",
             next=f"end it in {suffixes_help()}, or name the format with "
             "`batchrunner export --format`",
         )

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from batchrunner.app.api_access import SANDBOX, ApiAccess
-from batchrunner.app.clock import ledger_now
+from batchrunner.app.clock import store_now
 from batchrunner.app.error_translation import errors_for_people
 from batchrunner.app.open_database import retry_while_away
 from batchrunner.app.run_observer import Say
@@ -96,9 +96,7 @@ def _parsed(content: bytes | str, *, file: str, name: str) -> JobFile:
 
 def load_jobs(store: Store, job_file: JobFile, say: Say) -> LoadResult:
     """Load a job file's jobs; those that are there already are left as they are."""
-    return retry_while_away(
-        lambda: store.write(batches.load_jobs, job_file, ledger_now(store)), say
-    )
+    return retry_while_away(lambda: store.write(batches.load_jobs, job_file, store_now(store)), say)
 
 
 def load_report(result: LoadResult, job_file: JobFile, *, budget_given: bool = False) -> LoadReport:

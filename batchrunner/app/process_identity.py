@@ -16,7 +16,10 @@ def this_process() -> Owner:
     """Return a new owner for this process."""
     pid = os.getpid()
     return Owner(
-        id=str(uuid.uuid4()), machine=_machine(), pid=pid, process_started_at=_born(pid) or ""
+        id=str(uuid.uuid4()),
+        machine=_machine(),
+        pid=pid,
+        process_started_at=_process_started_at(pid) or "",
     )
 
 
@@ -24,7 +27,7 @@ def exited_owners(owners: Sequence[Owner]) -> list[str]:
     """
     Return the ids of those *owners* that certainly do not run any more.
 
-    Only owners of this machine can be told; others are believed until their lease ends.
+    Only owners of this machine are known; others count as alive until their lease ends.
     """
     here = _machine()
     return [
@@ -32,7 +35,7 @@ def exited_owners(owners: Sequence[Owner]) -> list[str]:
         for owner in owners
         if owner.machine == here
         and owner.process_started_at
-        and _born(owner.pid) != owner.process_started_at
+        and _process_started_at(owner.pid) != owner.process_started_at
     ]
 
 
@@ -50,7 +53,7 @@ def _machine() -> str:
     return " ".join(part for part in parts if part)[:200]
 
 
-def _born(pid: int) -> str | None:
+def _process_started_at(pid: int) -> str | None:
     """Return when a process started, in ticks since boot; None if there is no such process."""
     # The command's name may hold anything, brackets included: what counts follows the last one.
     fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from batchrunner.app.clock import ledger_now
+from batchrunner.app.clock import store_now
 from batchrunner.app.process_identity import exited_owners, this_process
 from batchrunner.store.leases import end_owner, other_owners, register_owner, rescue_attempts
 from batchrunner.store.store import Store
@@ -20,10 +20,10 @@ def registered_owner(store: Store, batch_id: int) -> Iterator[str]:
     after the block is adopted by the next process that works on the batch.
     """
     me = this_process()
-    store.write(register_owner, me, ledger_now(store))
+    store.write(register_owner, me, store_now(store))
     try:
         others = [owner for owner, _ in store.read(other_owners, me.id)]
-        store.write(rescue_attempts, me.id, batch_id, ledger_now(store), exited_owners(others))
+        store.write(rescue_attempts, me.id, batch_id, store_now(store), exited_owners(others))
         yield me.id
     finally:
-        store.write(end_owner, me.id, ledger_now(store))
+        store.write(end_owner, me.id, store_now(store))

@@ -154,7 +154,7 @@ def _failed(outlier: Outlier) -> Change:
     failure = Failed(
         category=FailureCategory.INVALID_RESULT,
         code=outlier.finding.rule,
-        message=f"The result is odd beside its neighbours: {outlier.finding.seen}",
+        message=f"The result differs from its peers: {outlier.finding.seen}",
         findings=(outlier.finding,),
     )
     return Change(of=outlier.of, failure=failure)

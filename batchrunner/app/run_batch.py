@@ -107,7 +107,7 @@ def work(
     *,
     key: str,
     control: StopControl | None = None,
-    submitting: bool = True,
+    submit: bool = True,
     options: RunOptions | None = None,
 ) -> BatchRunEnded:
     """
@@ -125,7 +125,7 @@ def work(
         exited_owners=exited_owners,
         notify=observer.notify,
         key_digest=key,
-        submit=submitting,
+        submit=submit,
         window=options.window,
     )
     try:
@@ -158,8 +158,10 @@ async def _work(
             selection = ArtifactSelection(batch_id=batch.id, owner_id=owner.id)
             beside = fetching(store, access, options.folder, offload, selection)
             fetcher = await stack.enter_async_context(beside)
-        reason = await _until_end(runner, stop, fetcher, partial(_count, store, batch, observer))
-    counts = _counts(store, batch, left=reason is None)
+        reason = await _until_end(
+            runner, stop, fetcher, partial(_report_counts, store, batch, observer)
+        )
+    counts = _final_counts(store, batch, left=reason is None)
     return BatchRunEnded(reason=reason, counts=counts, failure=runner.stop_failure)
 
 
@@ -173,7 +175,7 @@ async def _until_end(
     reason: ExitReason | None = None
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(count)
-        tasks.start_soon(stop.heed)
+        tasks.start_soon(stop.pass_on_requests)
         if fetcher is not None:
             tasks.start_soon(fetcher.run)
         with stop.scope:
@@ -186,7 +188,7 @@ async def _until_end(
     return reason
 
 
-def _counts(store: Store, batch: Batch, *, left: bool) -> BatchCounts:
+def _final_counts(store: Store, batch: Batch, *, left: bool) -> BatchCounts:
     """Count the batch; a runner that *left* at once does not wait for the database."""
     try:
         return store.read(batch_counts, batch.id)
@@ -199,7 +201,7 @@ def _counts(store: Store, batch: Batch, *, left: bool) -> BatchCounts:
         ) from error
 
 
-async def _count(store: Store, batch: Batch, observer: RunObserver) -> None:
+async def _report_counts(store: Store, batch: Batch, observer: RunObserver) -> None:
     """Report the batch's numbers again and again; in another thread, so that it delays nothing."""
     while (seconds := observer.count_seconds) is not None:
         with suppress(StoreError):  # the runner waits for the database, and reports that
@@ -219,7 +221,7 @@ class _Stop:
         self.scope = anyio.CancelScope()
         self.nothing_in_flight = False  #: only artifacts are waited for
 
-    async def heed(self) -> None:
+    async def pass_on_requests(self) -> None:
         """Drain at the first request, leave at the second."""
         limiter, known = anyio.CapacityLimiter(1), StopRequest.NONE
         while known < StopRequest.LEAVE:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import anyio
 
 from batchrunner.app.account_check import bind
-from batchrunner.app.clock import ledger_now, now
+from batchrunner.app.clock import now, store_now
 from batchrunner.app.follow_run import follow_run
 from batchrunner.app.process_identity import exited_owners, this_process
 from batchrunner.errors import CannotContinue, InputError
@@ -68,7 +68,7 @@ def run_one(store: Store, api: ApiAccess, url: str, goal: str, observer: OneRunO
         BatchrunnerError: There is no run that is over; the message says why.
     """
     job_file = _job_file(url, goal)
-    batch = store.write(load_jobs, job_file, ledger_now(store)).batch
+    batch = store.write(load_jobs, job_file, store_now(store)).batch
     key, job = bind(store, batch, api, say=observer.waiting), job_file.specs[0].key
     is_new = bool(store.read(batch_counts, batch.id).open)
     if is_new:
@@ -115,7 +115,7 @@ async def _work(
     access: ApiAccess,
     key: str,
     progress: _Progress,
-    submitting: bool = True,
+    submit: bool = True,
 ) -> None:
     """Let a runner submit the job if it is due, at most once, and follow its run to the end."""
     async with ConsoleClient(access.url, access.key) as client:
@@ -130,7 +130,7 @@ async def _work(
             exited_owners=exited_owners,
             notify=progress.runner_event,
             key_digest=key,
-            submit=submitting,
+            submit=submit,
             submit_once=True,
             streamed_create=StreamedCreate(api=client, on_event=progress.run_event),
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from batchrunner.app.clock import ledger_now, now
+from batchrunner.app.clock import now, store_now
 from batchrunner.app.process_identity import exited_owners
 from batchrunner.model import (
     Batch,
@@ -91,7 +91,7 @@ class BatchStatus:
 
 def batch_status(store: Store, batch: Batch) -> BatchStatus:
     """Read how a batch stands."""
-    time, most = ledger_now(store), MAX_ATTEMPTS_SHOWN
+    time, most = store_now(store), MAX_ATTEMPTS_SHOWN
     return BatchStatus(
         name=batch.name,
         api_origin=batch.api_origin,

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from batchrunner.app.budget import check_rate, given_budget
-from batchrunner.app.clock import ledger_now
+from batchrunner.app.clock import store_now
 from batchrunner.app.process_identity import running_owners
 from batchrunner.errors import UsageError
 from batchrunner.model import AUTO, Batch, BudgetStatus, FailureCategory, JobState
@@ -18,7 +18,7 @@ from batchrunner.store.leases import live_owners
 from batchrunner.store.reports import batch_counts
 from batchrunner.store.store import Store
 
-#: Highest bound that may be set.
+#: Highest concurrency that may be set.
 MAX_CONCURRENCY = 1000
 
 
@@ -72,7 +72,7 @@ def retry_jobs(
     Raises:
         UsageError: None of the *keys* belongs to a job that has failed or was cancelled.
     """
-    count = store.write(controls.retry_jobs, batch.id, categories, keys, ledger_now(store))
+    count = store.write(controls.retry_jobs, batch.id, categories, keys, store_now(store))
     if keys and not count:
         raise UsageError(
             "no job of such an id has failed or was cancelled",
@@ -85,7 +85,7 @@ def retry_jobs(
 
 def pause_batch(store: Store, batch: Batch, reason: str | None) -> Paused:
     """Submit nothing more of a batch until it is resumed; runs in flight go on."""
-    now = ledger_now(store)
+    now = store_now(store)
     store.write(controls.pause_batch, batch.id, reason, now)
     running = store.read(batch_counts, batch.id).jobs[JobState.RUNNING]
     return Paused(
@@ -95,8 +95,8 @@ def pause_batch(store: Store, batch: Batch, reason: str | None) -> Paused:
 
 def resume_batch(store: Store, batch: Batch) -> Resumed:
     """Let a batch go on after a pause, or after a canary that failed."""
-    was_paused = store.write(controls.resume_batch, batch.id, ledger_now(store))
-    working = running_owners(store.read(live_owners, ledger_now(store)))
+    was_paused = store.write(controls.resume_batch, batch.id, store_now(store))
+    working = running_owners(store.read(live_owners, store_now(store)))
     return Resumed(was_paused=was_paused, has_runner=bool(working))
 
 
@@ -109,10 +109,10 @@ def unpark_hosts(store: Store, batch: Batch, hosts: Collection[str]) -> set[str]
 
 def concurrency_of(given: int | str) -> int:
     """
-    Return a bound on runs in flight, AUTO for `auto`.
+    Return the most runs in flight, AUTO for `auto`.
 
     Raises:
-        UsageError: It is no bound.
+        UsageError: It is no number of runs in flight.
     """
     if given == "auto":
         return AUTO
@@ -140,4 +140,4 @@ def set_budget(store: Store, batch: Batch, text: str) -> BudgetStatus | None:
     budget = given_budget(text)
     check_rate(budget, batch)
     store.write(set_budget_in_store, batch.id, budget)
-    return store.read(budget_status, batch.id, ledger_now(store))
+    return store.read(budget_status, batch.id, store_now(store))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from batchrunner.app.clock import ledger_now
+from batchrunner.app.clock import store_now
 from batchrunner.model import Batch, FailureCategory
 from batchrunner.model.states import TimeBucket
 from batchrunner.model.time_and_cost import CostCause, TimeAndCost
@@ -28,7 +28,7 @@ class TimeAndCostReport:
 
 def report_time_and_cost(store: Store, batch: Batch) -> TimeAndCostReport:
     """Report what each cause of a batch's attempts took, and what its jobs waited for."""
-    used = batch_time_and_cost(store, batch.id, ledger_now(store))
+    used = batch_time_and_cost(store, batch.id, store_now(store))
     steps = shares([part.steps for part in used.causes.values()], 1000)
     spans = shares([span // MICROSECOND for span in used.buckets.values()], 1000)
     return TimeAndCostReport(

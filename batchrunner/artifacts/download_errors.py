@@ -22,9 +22,9 @@ class DownloadFailure(StrEnum):
 class DownloadFailed(Exception):
     """The artifact was not downloaded."""
 
-    def __init__(self, why: DownloadFailure, message: str) -> None:
+    def __init__(self, kind: DownloadFailure, message: str) -> None:
         super().__init__(message)
-        self.why = why
+        self.kind = kind
         self.message = message
 
 
@@ -58,8 +58,8 @@ def download_errors(seconds: float) -> Iterator[None]:
     except TimeoutError as error:
         raise later(f"it did not come whole within {seconds:g} s") from error
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
-        why, message = next(row[1:] for row in _BY_ERROR if isinstance(error, row[0]))
-        raise DownloadFailed(why, message) from error
+        kind, message = next(row[1:] for row in _BY_ERROR if isinstance(error, row[0]))
+        raise DownloadFailed(kind, message) from error
 
 
 _GONE = (DownloadFailure.GONE, "it is not there")
@@ -94,5 +94,5 @@ def check_status(status: int, *, keyed: bool) -> None:
     found = auth.get(status) or _BY_STATUS.get(status) or (_BUSY if status >= 500 else None)
     if found is None:
         raise refused(f"the server answered with HTTP {status}")
-    why, message = found
-    raise DownloadFailed(why, f"{message} (HTTP {status})")
+    kind, message = found
+    raise DownloadFailed(kind, f"{message} (HTTP {status})")

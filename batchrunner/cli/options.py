@@ -112,7 +112,7 @@ def read_job_file(path: Path) -> JobFile:
 class Concurrency(click.ParamType[int]):
     """A number of runs in flight at most, or `auto`."""
 
-    name = "bound"
+    name = "concurrency"
     _number = click.IntRange(1, 1000)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:

@@ -53,17 +53,17 @@ class Artifact:
     sha256: str | None = None
     media: str | None = None
     path: str | None = None
-    why: str | None = None  #: why it is not on disk
+    reason: str | None = None  #: why it is not on disk
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListedArtifact:
-    """An artifact in a run's list; if `why` is set, it is refused at once."""
+    """An artifact in a run's list; if `reason` is set, it is refused at once."""
 
     kind: ArtifactKind
     step: int = 0
     name: str = ""
-    why: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +75,7 @@ class ArtifactResult:
     sha256: str | None = None
     media: str | None = None
     path: str | None = None
-    why: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -46,7 +46,7 @@ class RequestEffect(StrEnum):
     STOP = "stop"  #: nothing more is submitted
     DELAY_ALL = "delay_all"  #: all requests wait
     DELAY_CREATES = "delay_creates"  #: creates wait, reads continue
-    DELAY_ALIKE = "delay_alike"  #: a failed create delays creates, a failed read delays all
+    DELAY_BY_KIND = "delay_alike"  #: a failed create delays creates, a failed read delays all
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,7 +67,7 @@ class Category:
     from_result: bool = False  #: can be found by judging a stored result again
     retry_suggested: bool = True  #: trying again may help without any change
     retried_only_if_named: bool = False  #: a plain `retry` leaves its jobs alone
-    api_hint: str | None = None  #: what to do where a single API call met it
+    api_advice: str | None = None  #: what to do where a single API call met it
 
     @property
     def never_counted(self) -> bool:
@@ -103,7 +103,7 @@ CATEGORIES: Mapping[FailureCategory, Category] = {
     ),
     FailureCategory.AGENT_FAILURE: Category(
         meaning="the run failed, and the API blames the input",
-        advice="the input needs fixing: look at the url and the goal",
+        advice="the input needs fixing: check the url and the goal",
         fixed_by=FixedBy.JOB,
         rule=_ONCE,
         against_host=True,
@@ -117,7 +117,7 @@ CATEGORIES: Mapping[FailureCategory, Category] = {
         counted=False,
         request_effect=RequestEffect.DELAY_CREATES,
         waits_in=TimeBucket.CREDITS,
-        api_hint="add credits to the account, then give the same command again",
+        api_advice="add credits to the account, then give the same command again",
     ),
     FailureCategory.UNKNOWN: Category(
         meaning="the run failed, and the API gave no reason that is known here",
@@ -187,7 +187,7 @@ CATEGORIES: Mapping[FailureCategory, Category] = {
         fixed_answer=_PUT_BACK,
         counted=False,
         request_effect=RequestEffect.DELAY_ALL,
-        api_hint="wait a minute, then give the same command again",
+        api_advice="wait a minute, then give the same command again",
     ),
     FailureCategory.UNREACHABLE: Category(
         meaning="the API could not be reached",
@@ -195,8 +195,8 @@ CATEGORIES: Mapping[FailureCategory, Category] = {
         fixed_by=FixedBy.SERVICE,
         fixed_answer=_PUT_BACK,
         counted=False,
-        request_effect=RequestEffect.DELAY_ALIKE,
-        api_hint="check with `batchrunner doctor`, or try again later",
+        request_effect=RequestEffect.DELAY_BY_KIND,
+        api_advice="check with `batchrunner doctor`, or try again later",
     ),
     FailureCategory.UNANSWERED: Category(
         meaning="a run may exist, and the program cannot find out",

@@ -17,7 +17,7 @@ AUTO = 0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FieldRule:
-    """What one field of a result must be; None: no such bound."""
+    """What one field of a result must be; None: no such limit."""
 
     path: str  #: such as `price` or `items[].name`; `.` is the whole result
     required: bool = False  #: it exists and is not empty

@@ -41,7 +41,7 @@ class TimeBucket(StrEnum):
     RUNNING = "running"  #: its run was working
     QUEUED = "queued"  #: the API had its run and had not started it
     CREATING = "creating"  #: its create request was written down and not answered yet
-    IN_DOUBT = "in_doubt"  #: its create request got no answer, and its run was searched for
+    UNANSWERED = "in_doubt"  #: its create request got no answer, and its run was searched for
     LANDED = "landed"  #: its run had ended, and the program had not read it yet
     RETRY = "retry"  #: it had failed, and its wait was not over
     PAUSED = "paused"  #: it was due, and the user had paused the batch

@@ -104,4 +104,4 @@ class Hold:
 
     since: datetime
     check_at: datetime  #: when the program tries again
-    why: str  #: in the API's words
+    reason: str  #: in the API's words

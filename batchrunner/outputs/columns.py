@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Any
 
 from batchrunner.model import FinishedJob
-from batchrunner.policy.escalation import changes_text
+from batchrunner.policy.escalation import showable_overrides
 
 #: Returns the finished jobs in file order; each call starts at the first one.
 Jobs = Callable[[], Iterable[FinishedJob]]
@@ -23,7 +23,7 @@ def _instant(at: datetime | None) -> str | None:
 
 
 def _changes(changes: Mapping[str, Any]) -> str | None:
-    return json.dumps(changes_text(changes)) if changes else None
+    return json.dumps(showable_overrides(changes)) if changes else None
 
 
 #: Name of a column → its value; the order must stay, as programs read exports.

@@ -41,7 +41,7 @@ def backpressure(
                 creates_only = False
             case RequestEffect.DELAY_CREATES:
                 creates_only = True
-            case RequestEffect.DELAY_ALIKE:
+            case RequestEffect.DELAY_BY_KIND:
                 creates_only = not reading
             case never:
                 assert_never(never)

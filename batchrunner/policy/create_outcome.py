@@ -48,10 +48,10 @@ def settle_refusal(
     """
     Say what follows for each attempt of a submission that the API refused.
 
-    One bad job never fails its neighbours. If the API names jobs, these fail and the others are
-    sent again. If it names none, all are sent again in halves, until the bad job is alone or the
-    credits suffice. *singly* means that the request went to run-async because the API offers no
-    batch creation: a 404 there may be about something that the job names.
+    One bad job never fails the other jobs of its request. If the API names jobs, these fail and the
+    others are sent again. If it names none, all are sent again in halves, until the bad job is
+    alone or the credits suffice. *singly* means that the request went to run-async because the API
+    offers no batch creation: a 404 there may be about something that the job names.
     """
     failure = classify_fault(fault)
     not_offered = is_not_offered(fault)
@@ -100,8 +100,8 @@ def _settle_named(
     policy: Policy, attempt: SubmittedAttempt, message: str | None, failure: Failed, now: datetime
 ) -> Transition:
     if message is None:
-        neighbour = f"Another job of its request was refused: {failure.message}"
-        return Snooze(at=now, failure=replace(failure, message=neighbour))
+        other = f"Another job of its request was refused: {failure.message}"
+        return Snooze(at=now, failure=replace(failure, message=other))
     return decide(policy, attempt.job, replace(failure, message=message), now)
 
 
@@ -241,7 +241,7 @@ def control_run_ages(submission: Submission, now: datetime) -> tuple[datetime, d
 
 
 def next_search(
-    submission: Submission, now: datetime, leapt_at: datetime | None = None
+    submission: Submission, now: datetime, jumped_at: datetime | None = None
 ) -> datetime | None:
     """
     Return when to search for an unanswered submission's runs again; None once it is absent.
@@ -249,7 +249,7 @@ def next_search(
     Time before a clock jump does not count, because nothing was searched during the jump.
     """
     searched = min(submission.fruitless_searches, SEARCHES_BEFORE_ABSENT)
-    since = max(submission.intended_at, leapt_at or submission.intended_at)
+    since = max(submission.intended_at, jumped_at or submission.intended_at)
     if now - since >= RECONCILE_GRACE and searched == SEARCHES_BEFORE_ABSENT:
         return None
     return now + min(timedelta(seconds=2**searched), MAX_SEARCH_WAIT)

@@ -166,7 +166,7 @@ def escalation_results(job: Job, url: str, transition: Transition) -> tuple[Esca
     Return what the newest attempt at *job* shows of its host.
 
     A success speaks for the steps that the attempt ran on. A failure speaks against the step of its
-    own category; failures of other categories say nothing about walls.
+    own category; failures of other categories say nothing about blocking.
     """
     if isinstance(transition, Snooze):
         return ()
@@ -184,9 +184,9 @@ def escalation_results(job: Job, url: str, transition: Transition) -> tuple[Esca
     )
 
 
-def changes_text(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return option changes as they may be shown: without the details of the user's own proxy."""
-    found = dict(changes)
+def showable_overrides(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return option overrides as they may be shown: without the details of the user's own proxy."""
+    found = dict(overrides)
     proxy = found.get("proxy_config")
     if isinstance(proxy, Mapping):
         found["proxy_config"] = {

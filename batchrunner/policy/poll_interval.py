@@ -18,16 +18,16 @@ MAX_SAVED_POLLS = 4.0
 
 
 def poll_interval(
-    typical: timedelta | None, oldest: timedelta, *, hinted: bool = False
+    typical: timedelta | None, oldest: timedelta, *, webhooks_expected: bool = False
 ) -> timedelta:
     """
     Return how long to wait until the next poll of all runs.
 
     *typical* is how long such runs take, None while none has ended; then the interval is estimated
-    from *oldest*, the age of the oldest run in flight. *hinted* means that webhooks are expected.
+    from *oldest*, the age of the oldest run in flight.
     """
     polls, longest = POLLS_PER_RUN, MAX_POLL_SECONDS
-    if hinted:
+    if webhooks_expected:
         polls, longest = POLLS_PER_RUN_WITH_WEBHOOKS, MAX_POLL_SECONDS_WITH_WEBHOOKS
     interval = typical / polls if typical is not None else oldest / (polls / 2)
     return min(max(interval, MIN_POLL_SECONDS), longest)

@@ -61,7 +61,7 @@ def _has_attempts_left(
 ) -> bool:
     """Whether both this category and all categories together allow another attempt."""
     failures = job.failures_by_category.get(category, 0) + 1
-    return failures < policy.tries(rule) and job.failures + 1 < policy.bound(job)
+    return failures < policy.allowed_failures(rule) and job.failures + 1 < policy.max_failures(job)
 
 
 def backoff(policy: Policy, job: Job, rule: RetryRule | None = None) -> timedelta:

@@ -74,18 +74,18 @@ class Policy:
         levels = (job.policy.get(category), *wider)
         return reduce(merged, [rule for rule in levels if rule is not None])
 
-    def tries(self, rule: RetryRule) -> int:
+    def allowed_failures(self, rule: RetryRule) -> int:
         """Return how many failures of its category a rule allows; the last one ends the job."""
         return self.max_attempts if rule.attempts is None else rule.attempts
 
-    def bound(self, job: Job) -> int:
+    def max_failures(self, job: Job) -> int:
         """
         Return how many counted failures of all categories together end a job.
 
         That is `max_attempts`, or more if a rule in a job file allows more.
         """
         written = [*self.rules.values(), *job.policy.values()]
-        return max([self.max_attempts, *map(self.tries, written)])
+        return max([self.max_attempts, *map(self.allowed_failures, written)])
 
     def escalations(self, job: Job) -> dict[FailureCategory, RetryRule]:
         """Return the rules in force that escalate."""

@@ -43,9 +43,9 @@ def decide_run(
         return None
     outcome = classify(
         observation,
-        cancelling=attempt.cancel_reason,
+        cancel_reason=attempt.cancel_reason,
         expectations=attempt.expectations,
-        lingered=attempt.cancelled_after_result,
+        after_result=attempt.cancelled_after_result,
     )
     if outcome is None:
         return None
@@ -123,18 +123,18 @@ def _shown_duration(run: Run, *, queued: bool) -> timedelta | None:
     return None if lasted is None or lasted < timedelta(0) else lasted  # the clock was set back
 
 
-def reset_after_clock_jump(attempt: OpenAttempt, leapt_at: datetime | None) -> OpenAttempt:
+def reset_after_clock_jump(attempt: OpenAttempt, jumped_at: datetime | None) -> OpenAttempt:
     """
     Return the attempt with its times moved up to a clock jump, if the clock jumped since.
 
     A jump means that the machine slept or that the clock was set forward. Nothing was polled
     meanwhile in either case.
     """
-    if leapt_at is None:
+    if jumped_at is None:
         return attempt
     return replace(
         attempt,
-        opened_at=max(attempt.opened_at, leapt_at),
-        started_at=attempt.started_at and max(attempt.started_at, leapt_at),
-        missing_since=attempt.missing_since and max(attempt.missing_since, leapt_at),
+        opened_at=max(attempt.opened_at, jumped_at),
+        started_at=attempt.started_at and max(attempt.started_at, jumped_at),
+        missing_since=attempt.missing_since and max(attempt.missing_since, jumped_at),
     )

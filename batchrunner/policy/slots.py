@@ -45,7 +45,7 @@ class Capacity:
     below: int = 0  #: consecutive polls that saw a queue and fewer runs than slots
     polls: int = 0  #: most runs that these polls saw
 
-    def bound(self, interval: timedelta, typical: timedelta | None, stuck: int = 0) -> int:
+    def limit(self, interval: timedelta, typical: timedelta | None, stuck: int = 0) -> int:
         """
         Return how many runs to have in flight to keep every slot busy between two polls.
 
@@ -55,18 +55,18 @@ class Capacity:
         return min(self.slots + max(ceil(RUNS_AHEAD * ends), 1) + stuck, MAX_CONCURRENCY)
 
 
-def learn_slots(known: Capacity, queue: SlotUsage, bound: int) -> Capacity:
+def learn_slots(known: Capacity, queue: SlotUsage, limit: int) -> Capacity:
     """
-    Return what is known after one more poll; *bound* is the most runs that may be in flight.
+    Return what is known after one more poll; *limit* is the most runs that may be in flight.
 
     Above the account's limit the API accepts runs and queues them, without a 429 (Runs guide). So
-    a queue means that every slot is busy. No queue while *bound* runs are in flight means that
+    a queue means that every slot is busy. No queue while *limit* runs are in flight means that
     there may be more slots.
     """
     if queue.waiting:
         return _learn_from_queue(known, max(queue.running, 1))
     unqueued = replace(known, below=0, polls=0)
-    if queue.fresh or queue.running + queue.stuck < bound:
+    if queue.fresh or queue.running + queue.stuck < limit:
         return unqueued
     grown = queue.running + 1 if known.found else queue.running * 3 // 2 + 1
     return replace(unqueued, slots=max(known.slots, grown))

@@ -26,7 +26,7 @@ _HOLDS = (TimeBucket.PAUSED, TimeBucket.UNATTENDED, TimeBucket.CREDITS, TimeBuck
 def time_and_cost(
     jobs: Iterable[PastJob],
     orphans: Callable[[], Iterable[int | None]],
-    background: BatchHistory,
+    history: BatchHistory,
     now: datetime,
 ) -> TimeAndCost:
     """
@@ -40,7 +40,7 @@ def time_and_cost(
         TimeAndCostShare
     )
     buckets: defaultdict[TimeBucket, timedelta] = defaultdict(timedelta)
-    holds, count = _HoldTimeline(background), 0
+    holds, count = _HoldTimeline(history), 0
     for count, job in enumerate(jobs, 1):  # noqa: B007 - the number of jobs
         for bucket, span in _pieces(job, holds, now):
             buckets[bucket] += span
@@ -100,7 +100,7 @@ def _attempt_pieces(
     answered = min(max(attempt.answered_at or closed, opened), closed)
     started = min(max(attempt.started_at or closed, answered), closed)
     ended = min(max(attempt.ended_at or closed, started), closed)
-    unsent = TimeBucket.IN_DOUBT if attempt.unanswered else TimeBucket.CREATING
+    unsent = TimeBucket.UNANSWERED if attempt.unanswered else TimeBucket.CREATING
     for reason, span in holds.between(opened, answered):
         # Without credits, a create that was written down is not sent.
         yield reason if reason is TimeBucket.CREDITS else unsent, span
@@ -112,9 +112,9 @@ def _attempt_pieces(
 class _HoldTimeline:
     """What due jobs waited for, by the time from which they did."""
 
-    def __init__(self, background: BatchHistory) -> None:
-        spans = [*_changes(TimeBucket.TURN, background.attended)]
-        for bucket, stretches in background.holds.items():
+    def __init__(self, history: BatchHistory) -> None:
+        spans = [*_changes(TimeBucket.TURN, history.attended)]
+        for bucket, stretches in history.holds.items():
             spans += _changes(bucket, stretches)
         active: Counter[TimeBucket] = Counter()
         by_time: dict[datetime, TimeBucket] = {}

@@ -201,7 +201,7 @@ class ArtifactFetcher:
             try:
                 return await self._downloader.address(address, kind, write)
             except DownloadFailed as error:
-                if error.why is not DownloadFailure.STALE or reading == MAX_LISTINGS:
+                if error.kind is not DownloadFailure.STALE or reading == MAX_LISTINGS:
                     raise
         raise DownloadFailed(DownloadFailure.LATER, "its address was always too old")
 
@@ -211,14 +211,14 @@ class ArtifactFetcher:
 
     async def _record_failure(self, wanted: WantedArtifact, error: DownloadFailed) -> None:
         """Store a failure that is final; try again later after any other."""
-        match error.why:
+        match error.kind:
             case DownloadFailure.REFUSED:
                 await self._record_result(
-                    wanted, ArtifactResult(state=ArtifactState.REFUSED, why=error.message)
+                    wanted, ArtifactResult(state=ArtifactState.REFUSED, reason=error.message)
                 )
             case DownloadFailure.GONE:
                 await self._record_result(
-                    wanted, ArtifactResult(state=ArtifactState.GONE, why=error.message)
+                    wanted, ArtifactResult(state=ArtifactState.GONE, reason=error.message)
                 )
             case DownloadFailure.BARRED:
                 self.key_refused, self.last_problem = True, error.message
@@ -226,7 +226,7 @@ class ArtifactFetcher:
                 self.last_problem = error.message
                 self._retry_later(_target_key(wanted))
                 await self._record_result(
-                    wanted, ArtifactResult(state=ArtifactState.WANTED, why=error.message)
+                    wanted, ArtifactResult(state=ArtifactState.WANTED, reason=error.message)
                 )
 
     async def _record_result(self, wanted: WantedArtifact, result: ArtifactResult) -> None:
@@ -285,5 +285,5 @@ def _step_artifact(kind: ArtifactKind, number: int, step: Step) -> ListedArtifac
     if step.id is not None and is_id(step.id):
         return ListedArtifact(kind=kind, step=number, name=step.id)
     return ListedArtifact(
-        kind=kind, step=number, why="the id of its step is a path, or no id at all"
+        kind=kind, step=number, reason="the id of its step is a path, or no id at all"
     )

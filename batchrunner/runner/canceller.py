@@ -56,7 +56,7 @@ class Canceller:
         self._observe(observed, unfinished)
         wanted = [(a, run) for a, run in unfinished if not a.cancel_reason]
         lingering = [a.attempt_id for a, run in wanted if self._lingers(a, run)]
-        await self._record(lingering, lingered=True)
+        await self._record(lingering, after_result=True)
         now = self._context.now()
         overdue = [a.attempt_id for a, run in wanted if self._is_overdue(a, run, now)]
         await self._record([each for each in overdue if each not in lingering])
@@ -135,7 +135,7 @@ class Canceller:
             self._context.notify(CancelledForDeadline(runs=len(attempt_ids)))
 
     async def _record(
-        self, attempt_ids: list[int], *, for_deadline: bool = False, lingered: bool = False
+        self, attempt_ids: list[int], *, for_deadline: bool = False, after_result: bool = False
     ) -> None:
         """Write that runs are going to be cancelled, and why, before the request is sent."""
         context, reason = self._context, FailureCategory.TIMED_OUT
@@ -147,7 +147,7 @@ class Canceller:
                     attempt_ids,
                     reason,
                     for_deadline=for_deadline,
-                    after_result=lingered,
+                    after_result=after_result,
                 )
             )
 

@@ -16,7 +16,8 @@ class MonotonicClock:
 
     If the wall clock is set back, this clock goes on at the pace of the monotonic clock. If the
     wall clock runs ahead by more than MAX_DRIFT, the machine slept or its clock was set forward.
-    Nothing tells the two apart, so no lease or run is judged by the time that seems to have passed.
+    The two cannot be distinguished, so no lease or run is judged by the time that seems to have
+    passed.
     """
 
     def __init__(self, wall: Callable[[], datetime], monotonic: Callable[[], float]) -> None:

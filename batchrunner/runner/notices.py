@@ -31,7 +31,7 @@ class CreditNotice:
     async def _keep(self, block: DelayRequests) -> None:
         context, reason = self._context, block.failure.message
         since = self._hold.since if self._hold else context.now()
-        self._hold = Hold(since=since, check_at=block.until, why=reason)
+        self._hold = Hold(since=since, check_at=block.until, reason=reason)
         await context.offload(
             lambda: context.store.write(
                 start_hold, context.owner.id, context.batch.id, block.until, reason, context.now()

@@ -33,7 +33,7 @@ FINAL_CHECK_RETRY_AFTER = timedelta(seconds=5)
 #: Attempts to have the last orphans cancelled before the end; after that they are reported.
 FINAL_CHECKS = 5
 #: Longest time between two polls of orphans that counts.
-MAX_FINAL_CHECK_WAIT = timedelta(seconds=2 ** (FINAL_CHECKS - 1))
+MAX_ORPHAN_POLL_GAP = timedelta(seconds=2 ** (FINAL_CHECKS - 1))
 
 
 class OrphanSweeper:
@@ -41,8 +41,8 @@ class OrphanSweeper:
 
     def __init__(self, context: RunnerContext) -> None:
         self._context = context
-        self._not_found = ConditionTimer(context.now(), MAX_FINAL_CHECK_WAIT)
-        self._unfinished = ConditionTimer(context.now(), MAX_FINAL_CHECK_WAIT)
+        self._not_found = ConditionTimer(context.now(), MAX_ORPHAN_POLL_GAP)
+        self._unfinished = ConditionTimer(context.now(), MAX_ORPHAN_POLL_GAP)
 
     async def run(self) -> None:
         """Search for late runs when a check is due, and cancel orphans; forever."""
@@ -148,14 +148,14 @@ class OrphanSweeper:
                 gates.apply_backpressure([classify_fault(error.fault)], gates.poll)
                 return len(orphans) if is_permanent(error.fault) else None
         now = context.now()
-        not_found = {at for at, seen in observations.items() if isinstance(seen, NotFound)}
-        self._not_found.observe([at for at in orphans if at in not_found], now)
-        self._not_found.forget(at for at in observations if at not in not_found)
+        not_found = {run_id for run_id, seen in observations.items() if isinstance(seen, NotFound)}
+        self._not_found.observe([run_id for run_id in orphans if run_id in not_found], now)
+        self._not_found.forget(run_id for run_id in observations if run_id not in not_found)
         self._unfinished.observe(orphans, now)
         ended = [
-            (at, _as_run(observations.get(at)))
-            for at in orphans
-            if self._has_ended(at, observations.get(at))
+            (run_id, _as_run(observations.get(run_id)))
+            for run_id in orphans
+            if self._has_ended(run_id, observations.get(run_id))
         ]
         if ended:
             await context.offload(lambda: context.store.write(close_orphans, ended, now))

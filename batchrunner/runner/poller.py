@@ -156,7 +156,7 @@ class Poller:
         interval = poll_interval(typical, oldest)
         await self._slot_tuner.learn(interval, typical)
         began, usual = anyio.current_time(), interval.total_seconds()
-        longest = poll_interval(typical, oldest, hinted=self._webhooks_arrive)
+        longest = poll_interval(typical, oldest, webhooks_expected=self._webhooks_arrive)
         await context.webhook_wakeup.wait(longest.total_seconds())
         if context.webhook_wakeup.pending:
             shortest = min(WEBHOOK_POLL_GAP.total_seconds(), usual)

@@ -110,10 +110,10 @@ class Reconciler:
             return True
         context = self._context
         for before in control_run_ages(submission, context.now()):
-            landmark = partial(
+            read_control_run = partial(
                 context.store.read, search_checks.control_run, context.batch.id, before
             )
-            control_run = await context.offload(landmark)
+            control_run = await context.offload(read_control_run)
             if control_run is not None:
                 return await finds_control_run(context.api, control_run)
         return None

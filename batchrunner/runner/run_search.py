@@ -56,7 +56,9 @@ async def search_runs(api: TinyFishClient, submission: Submission, now: datetime
         runs, spare = match_runs(submission, known.values())
         rest = _without(submission, runs)
         unclear = [
-            at for at in unclear if at not in fetched or may_belong_to(rest, fetched[at].goal)
+            run_id
+            for run_id in unclear
+            if run_id not in fetched or may_belong_to(rest, fetched[run_id].goal)
         ]
     inconclusive = None
     if rest.attempts and not listed.complete:

@@ -9,12 +9,12 @@ from batchrunner.runner.context import RunnerContext
 from batchrunner.runner.events import ConcurrencyChanged
 from batchrunner.store.slot_usage import slot_usage, store_learned_concurrency
 
-#: How long to wait before reading again whether the user has set the bound.
-FIXED_BOUND_RECHECK_AFTER = timedelta(seconds=30)
+#: How long to wait before reading again whether the user has set the concurrency.
+FIXED_LIMIT_RECHECK_AFTER = timedelta(seconds=30)
 
 
 class SlotTuner:
-    """This runner's estimate of the account's slots; the store has the bound, for all runners."""
+    """This runner's estimate of the account's slots; the store has the limit, for all runners."""
 
     def __init__(self, context: RunnerContext) -> None:
         self._context = context
@@ -22,7 +22,7 @@ class SlotTuner:
         self._next_read_at = context.now()
 
     async def learn(self, interval: timedelta, typical: timedelta | None) -> None:
-        """Read the queue of all runners together, and set the bound to what it shows."""
+        """Read the queue of all runners together, and set the limit to what it shows."""
         context = self._context
         if context.now() < self._next_read_at:
             return
@@ -30,18 +30,18 @@ class SlotTuner:
             lambda: context.store.read(slot_usage, context.batch.id, context.now())
         )
         if found is None:
-            self._next_read_at = context.now() + FIXED_BOUND_RECHECK_AFTER
+            self._next_read_at = context.now() + FIXED_LIMIT_RECHECK_AFTER
             return
-        queue, bound = found
-        # A bound keeps one run more than there are slots, which waits: so it shows the slots.
-        before = self._capacity or Capacity(slots=max(bound - 1, 1))
-        self._capacity = learn_slots(before, queue, bound)
-        new_bound = self._capacity.bound(interval, typical, queue.stuck)
-        if new_bound != bound:
+        queue, limit = found
+        # A limit keeps one run more than there are slots, which waits: so it shows the slots.
+        before = self._capacity or Capacity(slots=max(limit - 1, 1))
+        self._capacity = learn_slots(before, queue, limit)
+        new_limit = self._capacity.limit(interval, typical, queue.stuck)
+        if new_limit != limit:
             await context.offload(
-                lambda: context.store.write(store_learned_concurrency, context.batch.id, new_bound)
+                lambda: context.store.write(store_learned_concurrency, context.batch.id, new_limit)
             )
-        if new_bound != bound or self._capacity.found != before.found:
+        if new_limit != limit or self._capacity.found != before.found:
             slots, found_limit = self._capacity.slots, self._capacity.found
-            context.notify(ConcurrencyChanged(most=new_bound, slots=slots, found=found_limit))
+            context.notify(ConcurrencyChanged(most=new_limit, slots=slots, found=found_limit))
             context.work_changed.notify()

@@ -56,7 +56,7 @@ class Submitter:
     def __init__(self, context: RunnerContext) -> None:
         self._context = context
         self._credits = CreditNotice(context)
-        self._one_by_one = False  # the API does not offer to create several runs at once
+        self._singly = False  # the API does not offer to create several runs at once
         #: Runs in a create request; fewer while the credits cover fewer.
         self._max_runs = MAX_RUNS_PER_REQUEST
         self._reported_pause: Pause | None = None
@@ -90,7 +90,7 @@ class Submitter:
 
     async def _claim(self) -> list[Submission]:
         """Claim due jobs; if the database fails meanwhile, the claimed jobs are unanswered."""
-        context, max_runs = self._context, 1 if self._one_by_one else self._max_runs
+        context, max_runs = self._context, 1 if self._singly else self._max_runs
         try:
             return await context.offload_once(
                 lambda: context.store.write(
@@ -176,15 +176,15 @@ class Submitter:
             await close_submission(context, submission, refused, decisions, "not sent")
             return
         webhook_url = context.webhook_wakeup.webhook_url
-        alone = self._one_by_one and len(submission.attempts) == 1
-        answer = await self._create(submission, webhook_url, alone=alone)
+        singly = self._singly and len(submission.attempts) == 1
+        answer = await self._create(submission, webhook_url, singly=singly)
         match answer:
             case Created(run_ids=run_ids):
                 await self._record(submission, run_ids)
             case Refused(fault=fault) if webhook_url is not None and _is_about_webhooks(fault):
                 await self._drop_webhook(submission, fault)
             case Refused(fault=fault):
-                await self._close_refused(submission, fault, alone=alone)
+                await self._close_refused(submission, fault, singly=singly)
             case Unanswered(fault=fault):
                 await self._mark_unanswered(submission, fault)
             case _:
@@ -193,7 +193,7 @@ class Submitter:
     async def _is_wanted(self, submission: Submission) -> bool:
         """Return whether a submission may still be sent; it may have waited at a gate."""
         context = self._context
-        max_runs = 1 if self._one_by_one else self._max_runs
+        max_runs = 1 if self._singly else self._max_runs
         if context.stop.draining or len(submission.attempts) > max_runs:
             return False
         if context.phase is not Phase.OPEN:
@@ -202,13 +202,13 @@ class Submitter:
         if waited > DB_POLL_SECONDS and (await context.work_left()).pause:
             return False
         if waited > STALE_CLAIM_AFTER:
-            # The machine may have slept. If other runners took this owner for dead and searched
-            # for the submission in vain, sending it now would create a second run.
+            # The machine may have slept. If other runners took this owner for dead, searched for
+            # the submission and did not find it, sending it now would create a second run.
             await context.renew_lease()
         return True
 
     async def _create(
-        self, submission: Submission, webhook_url: str | None, *, alone: bool
+        self, submission: Submission, webhook_url: str | None, *, singly: bool
     ) -> CreateAnswer:
         """Send the create request, once; no layer below repeats it."""
         api, streamed_create = self._context.api, self._context.streamed_create
@@ -216,7 +216,7 @@ class Submitter:
         schema = output_schema_of(submission)
         if streamed_create is not None and len(requests) == 1:
             return await streamed_create.create(self._streams, requests[0], schema)
-        if alone:
+        if singly:
             return await api.create_one(requests[0], schema)
         return await api.create(requests, schema)
 
@@ -249,17 +249,19 @@ class Submitter:
         refused = SubmissionState.REFUSED
         await close_submission(context, submission, refused, decisions, fault.message)
 
-    async def _close_refused(self, submission: Submission, fault: ApiFault, *, alone: bool) -> None:
+    async def _close_refused(
+        self, submission: Submission, fault: ApiFault, *, singly: bool
+    ) -> None:
         """Close a refused submission; change how creates are sent if that was the reason."""
         context, gates = self._context, self._context.gates
         not_offered = is_not_offered(fault)
-        read_fault = await self._read_fault() if alone and not_offered else None
-        names_job = alone and read_fault is None
+        read_fault = await self._read_fault() if singly and not_offered else None
+        names_job = singly and read_fault is None
         decisions = settle_refusal(
             context.policy, submission, fault, context.now(), singly=names_job
         )
-        if not_offered and not alone:
-            self._one_by_one = True
+        if not_offered and not singly:
+            self._singly = True
         elif read_fault is None:
             self._delay_or_stop(pool_wide_failures(decisions), fault)
         if classify_fault(fault).category is FailureCategory.BILLING_FAILURE:

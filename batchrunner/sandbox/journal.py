@@ -136,7 +136,7 @@ _FIELD_ALIASES = {"fate": "fault"}
 #: How the file of a journal begins.
 _FIRST = b'{"event": "opened", '
 #: The fields of a new run that are written; the others follow from later events.
-_BORN = ("run_id", "ordinal", "body", "fault", "duration", "waited", "holder")
+_CREATED_FIELDS = ("run_id", "ordinal", "body", "fault", "duration", "waited", "holder")
 
 
 @dataclass
@@ -226,7 +226,9 @@ def _encoded(event: Event) -> dict[str, Any]:
     fields = {entry.name: getattr(event, entry.name) for entry in dataclasses.fields(event)}
     if isinstance(event, CreateReceived):
         # A run is written as it was created: its later states follow from the other events.
-        fields["runs"] = [{name: getattr(run, name) for name in _BORN} for run in event.runs]
+        fields["runs"] = [
+            {name: getattr(run, name) for name in _CREATED_FIELDS} for run in event.runs
+        ]
     return {"event": _EVENT_NAMES[type(event)], **fields, "at": event.at.isoformat()}
 
 

@@ -128,7 +128,7 @@ class RunEngine:
             fault=fault,
             urls=urls,
             items=items,
-            runs=self._born(bodies, at, holder, waited=waited) if creates else (),
+            runs=self._new_runs(bodies, at, holder, waited=waited) if creates else (),
         )
         self._record(request)
         return request
@@ -314,7 +314,7 @@ class RunEngine:
         }
         return shown if error.code is None else {"code": error.code, **shown}
 
-    def _born(
+    def _new_runs(
         self, bodies: Sequence[Mapping[str, Any]], at: datetime, holder: str, *, waited: bool
     ) -> tuple[SandboxRun, ...]:
         runs: list[SandboxRun] = []

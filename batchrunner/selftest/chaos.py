@@ -228,7 +228,7 @@ def succeeded(runs: Sequence[SandboxRun]) -> list[str]:
 
 
 def check_runs(plan: ChaosPlan, runs: Sequence[SandboxRun]) -> None:
-    """Check that each job was completed exactly once, within the bound of concurrency."""
+    """Check that each job was completed exactly once, within the concurrency."""
     completed = Counter(succeeded(runs))
     twice = [url for url, times in completed.items() if times > 1]
     lost = [url for url in pages(plan.jobs) if url not in completed]
@@ -236,7 +236,8 @@ def check_runs(plan: ChaosPlan, runs: Sequence[SandboxRun]) -> None:
     invariant(not lost, f"jobs were lost: no run completed them: {lost}")
     most = most_at_once(runs)
     invariant(
-        most <= plan.concurrency, f"{most} runs were in flight, and the bound is {plan.concurrency}"
+        most <= plan.concurrency,
+        f"{most} runs were in flight, and the concurrency is {plan.concurrency}",
     )
 
 

@@ -172,7 +172,7 @@ def _check_attempt(attempt: Any, submission: Any) -> None:
 # ---- runs that the program cannot know about ----
 
 
-def hidden(
+def hidden_runs(
     runs: Iterable[SandboxRun], late: float = 0.0, ended: datetime | None = None
 ) -> set[str]:
     """
@@ -192,7 +192,7 @@ def undecided(store: Store, batch_id: int, runs: Iterable[SandboxRun]) -> set[st
     """
     Return the ids of runs that nothing can match, and whose jobs failed as unanswered.
 
-    The user is told to find out whether they exist and are paid for.
+    The user must find out whether they exist and are paid for.
     """
     return _undecided(StoreSnapshot.of(store, batch_id), runs)
 
@@ -246,7 +246,7 @@ def check_end(
         invariant(
             JobState(job.state).is_final, "the batch ended before a job was final", f"job {job.key}"
         )
-    _check_each_run_has_one_place(snapshot, runs, hidden(runs) if unseen is None else unseen)
+    _check_each_run_has_one_place(snapshot, runs, hidden_runs(runs) if unseen is None else unseen)
     bill = {run.run_id: run.steps for run in runs}
     for attempt in snapshot.attempts:
         if attempt.outcome == SUCCEEDED:
@@ -323,8 +323,8 @@ def check_creates(
             invariant(attempt.closed_at < listed_at, message, f"run {run.run_id}")
     _check_grace_period(snapshot)
     _check_time_limits(snapshot, batch.settings, marked)
-    # A run that is given up and appears late runs beside the bound until it is cancelled.
-    unwanted = {run.run_id for _, run in given_up} | set(snapshot.orphans) | hidden(runs)
+    # A run that is given up and appears late runs beside the limit until it is cancelled.
+    unwanted = {run.run_id for _, run in given_up} | set(snapshot.orphans) | hidden_runs(runs)
     unwanted |= _undecided(snapshot, runs)
     _check_limits(snapshot, batch.settings, [run for run in runs if run.run_id not in unwanted])
 
@@ -382,20 +382,20 @@ def _check_limits(
     """Check that jobs fail no more often, and runs are no more at once, than the settings allow."""
     for job in snapshot.jobs:
         _check_failures(settings, job)
-    bound = concurrency_limit(settings.concurrency, MAX_CONCURRENCY)
+    limit = concurrency_limit(settings.concurrency, MAX_CONCURRENCY)
     most = most_at_once(runs)
-    invariant(most <= bound, f"more runs in flight than the bound: {most}, not {bound}")
+    invariant(most <= limit, f"more runs in flight than the limit: {most}, not {limit}")
 
 
 def _check_failures(settings: Settings, job: Any) -> None:
     policy, rules = Policy.of(settings), rules_of(job.policy)
     about = Job(id=job.id, key=job.key, attempt=job.attempt, failures=job.failures, policy=rules)
-    bound = policy.bound(about)
+    most = policy.max_failures(about)
     invariant(
-        job.failures <= bound, "a job failed more often than its policy allows", f"job {job.key}"
+        job.failures <= most, "a job failed more often than its policy allows", f"job {job.key}"
     )
     for category, count in counts_of(job.failures_by_category).items():
-        allowed = count <= policy.tries(policy.rule(about, category))
+        allowed = count <= policy.allowed_failures(policy.rule(about, category))
         invariant(
             allowed, f"a job met {category} more often than its policy allows", f"job {job.key}"
         )

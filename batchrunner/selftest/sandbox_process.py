@@ -87,7 +87,7 @@ def sandbox_process(
     args += ["--apart"] if apart else []
     args += [part for name, rate in config.rates.items() for part in ("--rate", f"{name}={rate}")]
     args += [
-        part for glob, fate in config.script.items() for part in ("--script", f"{glob}={fate}")
+        part for glob, fault in config.script.items() for part in ("--script", f"{glob}={fault}")
     ]
     journal = folder / "served.jsonl"
     with started("sandbox", "--port", "0", "--ledger", journal, *args, cwd=folder) as program:

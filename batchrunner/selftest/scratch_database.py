@@ -122,7 +122,7 @@ def _create(address: str, schema: str) -> None:
         right = f"GRANT CREATE ON DATABASE {url.database or '…'} TO {url.username or '…'}"
         raise StoreError(
             "the self-test works in a schema of its own, and this user may not create one",
-            hint=f"let the database's owner say: {right}; or test a file: --db selftest.db",
+            next=f"let the database's owner say: {right}; or test a file: --db selftest.db",
         ) from error
 
 

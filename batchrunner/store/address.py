@@ -29,7 +29,7 @@ def url_of(address: str) -> URL:
     """
     if not address:
         # SQLite would use a file without a name, and delete it at the end.
-        raise StoreError("the database has no name", hint="give one with --db PATH")
+        raise StoreError("the database has no name", next="give one with --db PATH")
     if "://" not in address:
         return _file(address)
     try:
@@ -44,7 +44,7 @@ def url_of(address: str) -> URL:
         return url.set(drivername="sqlite")
     raise StoreError(
         f"a database of the kind {backend!r} is not supported",
-        hint="use a file path or postgresql://…",
+        next="use a file path or postgresql://…",
     )
 
 
@@ -55,7 +55,7 @@ def _file(path: str) -> URL:
 
 
 def _no_address() -> StoreError:
-    return StoreError("this is no database address", hint=f"use a file path or {SERVER}")
+    return StoreError("this is no database address", next=f"use a file path or {SERVER}")
 
 
 def file_of(address: str) -> Path | None:

@@ -165,7 +165,7 @@ def settle_artifact(tx: Connection, asked: WantedArtifact, fetched: ArtifactResu
         "new_sha256": fetched.sha256,
         "new_media": fetched.media,
         "new_path": fetched.path,
-        "new_reason": fetched.why,
+        "new_reason": fetched.reason,
     }
     return tx.execute(_SETTLE, values).rowcount == 1
 
@@ -183,8 +183,8 @@ def record_listing(tx: Connection, asked: WantedArtifact, found: Iterable[Listed
             "step": each.step,
             "batch_id": batch_id,
             "name": each.name,
-            "state": ArtifactState.REFUSED if each.why else ArtifactState.WANTED,
-            "reason": each.why,
+            "state": ArtifactState.REFUSED if each.reason else ArtifactState.WANTED,
+            "reason": each.reason,
         }
         for each in found
     ]
@@ -254,7 +254,7 @@ def _artifact(row: Row[Any]) -> Artifact:
         sha256=row.sha256,
         media=row.media,
         path=row.path,
-        why=row.reason,
+        reason=row.reason,
     )
 
 

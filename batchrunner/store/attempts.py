@@ -362,7 +362,9 @@ def _move_jobs(tx: Connection, applied: list[AttemptDecision], now: datetime) ->
     job_ids = [decision.attempt.job.id for decision in applied]
     ended = set(tx.execute(_CANCEL_ASKED, {"jobs": job_ids, "now": now}).scalars())
     if ended:
-        attempt_ids = [v.attempt.attempt_id for v in applied if v.attempt.job.id in ended]
+        attempt_ids = [
+            decision.attempt.attempt_id for decision in applied if decision.attempt.job.id in ended
+        ]
         tx.execute(_NO_RETRY, {"attempts": attempt_ids})
 
 

@@ -168,6 +168,6 @@ def resume_batch(tx: Connection, batch_id: int, now: datetime) -> bool:
     return True
 
 
-def set_concurrency(tx: Connection, batch_id: int, bound: int) -> None:
+def set_concurrency(tx: Connection, batch_id: int, concurrency: int) -> None:
     """Replace the concurrency of the job file; runs in flight above it continue."""
-    tx.execute(update(batches).where(batches.c.id == batch_id).values(concurrency=bound))
+    tx.execute(update(batches).where(batches.c.id == batch_id).values(concurrency=concurrency))

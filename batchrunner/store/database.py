@@ -123,7 +123,7 @@ def _engine(url: URL) -> Engine:
         return create_engine(url, hide_parameters=True, pool_size=2, pool_pre_ping=True)
     except (ImportError, NoSuchModuleError) as error:
         raise StoreError(
-            "PostgreSQL needs one more package", hint="pip install 'batchrunner[postgres]'"
+            "PostgreSQL needs one more package", next="pip install 'batchrunner[postgres]'"
         ) from error
 
 
@@ -149,12 +149,12 @@ def _make_private(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except FileExistsError:
         if path.is_dir():
-            hint = f"name a file in it: --db {path / 'batchrunner.db'}"
-            raise StoreError(f"{path} is a folder", hint=hint) from None
+            advice = f"name a file in it: --db {path / 'batchrunner.db'}"
+            raise StoreError(f"{path} is a folder", next=advice) from None
     except OSError as error:
         raise StoreError(
             f"the database {path} cannot be made: {error.strerror}",
-            hint="name another place with --db PATH",
+            next="name another place with --db PATH",
         ) from error
 
 
@@ -201,7 +201,7 @@ def _refuse_strangers(tx: Connection) -> None:
     if _is_marked(tx):
         return
     if _mark(tx) or inspect(tx).get_table_names():
-        raise StoreError("this file is another program's database", hint=USE_ANOTHER)
+        raise StoreError("this file is another program's database", next=USE_ANOTHER)
     tx.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
 
 
@@ -232,7 +232,7 @@ def _upgrade(tx: Connection) -> None:
     except CommandError as error:
         raise StoreError(
             f"this database was made by a newer batchrunner ({error})",
-            hint="upgrade: pip install -U batchrunner",
+            next="upgrade: pip install -U batchrunner",
         ) from error
 
 
@@ -245,13 +245,13 @@ def _translated(engine: Engine) -> Iterator[None]:
     except PoolTimeout as error:
         # Another thread of this process has the connection, and waits for another program's lock.
         raise StoreError(
-            "the database does not answer", hint=SAFE_TO_RETRY, passing=True
+            "the database does not answer", next=SAFE_TO_RETRY, passing=True
         ) from error
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
         if (said := _undecodable(engine)) is None:
             raise
         message = f"the database cannot be read: {said}"
-        raise StoreError(message, hint="batchrunner doctor names all such places") from error
+        raise StoreError(message, next="batchrunner doctor names all such places") from error
 
 
 def _undecodable(engine: Engine) -> str | None:
@@ -267,17 +267,17 @@ def _explained(error: DBAPIError, url: URL) -> StoreError:
     is_file = url.get_backend_name() == "sqlite"
     where = url.database if is_file else redacted(url.render_as_string(hide_password=False))
     words = str(error.orig).strip().splitlines()[0] if error.orig else "no reason given"
-    for sign, (what, hint, passing) in _ADVICE.items():
+    for sign, (what, advice, passing) in _ADVICE.items():
         if sign in words:
-            return StoreError(f"the database {where} {what}", hint=hint, passing=passing)
+            return StoreError(f"the database {where} {what}", next=advice, passing=passing)
     if not is_file and error.statement is None:
         refused = any(sign in str(error.orig) for sign in _REFUSED)
         message = f"the database {where} cannot be reached: {words}"
         return StoreError(
-            message, hint=CHECK_SERVER, passing=not refused and _is_passing(error, url)
+            message, next=CHECK_SERVER, passing=not refused and _is_passing(error, url)
         )
     message = f"the database {where} answered: {words}"
-    return StoreError(message, hint=SAFE_TO_RETRY, passing=_is_passing(error, url))
+    return StoreError(message, next=SAFE_TO_RETRY, passing=_is_passing(error, url))
 
 
 def _is_passing(error: DBAPIError, url: URL) -> bool:

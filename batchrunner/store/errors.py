@@ -6,8 +6,8 @@ from __future__ import annotations
 class StoreError(Exception):
     """The database cannot be used; says why, and what the user can do."""
 
-    def __init__(self, message: str, hint: str, *, passing: bool = False) -> None:
-        super().__init__(f"{message}; {hint}")
+    def __init__(self, message: str, next: str, *, passing: bool = False) -> None:
+        super().__init__(f"{message}; {next}")
         self.message = message
-        self.hint = hint
+        self.next = next
         self.passing = passing  #: the same call may succeed later

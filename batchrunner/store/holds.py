@@ -69,4 +69,4 @@ def current_hold(tx: Connection, batch_id: int, now: datetime) -> Hold | None:
     ).one()
     if row.since is None:
         return None
-    return Hold(since=row.since, check_at=row.check_at, why=row.message or "")
+    return Hold(since=row.since, check_at=row.check_at, reason=row.message or "")

@@ -144,8 +144,8 @@ def host_capacity(
     longest = max((rule.spacing or timedelta(0) for rule in rules.values()), default=timedelta(0))
     if longest:
         for row in tx.execute(_LATELY, {"batch": batch_id, "since": now - longest}):
-            flying = traffic.get(row.host, HostTraffic()).in_flight
-            traffic[row.host] = HostTraffic(in_flight=flying, newest=row.at)
+            in_flight = traffic.get(row.host, HostTraffic()).in_flight
+            traffic[row.host] = HostTraffic(in_flight=in_flight, newest=row.at)
     return HostCapacity(rules, parked, traffic, now)
 
 

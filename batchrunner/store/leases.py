@@ -107,8 +107,8 @@ _END_DEAD_OWNERS = (
         owners.c.id != _me,
         owners.c.ended_at.is_(None),
         or_(
-            owners.c.lease_until <= bindparam("ended_by"),
-            owners.c.id.in_(bindparam("gone", expanding=True)),
+            owners.c.lease_until <= bindparam("lease_cutoff"),
+            owners.c.id.in_(bindparam("exited", expanding=True)),
         ),
     )
     .values(ended_at=bindparam("now"))
@@ -148,16 +148,16 @@ def rescue_attempts(
     owner_id: str,
     batch_id: int,
     now: datetime,
-    gone: Collection[str] = (),
-    ended_by: datetime | None = None,
+    exited: Collection[str] = (),
+    lease_cutoff: datetime | None = None,
     key: str | None = None,
 ) -> int:
     """
     Take over a batch's open attempts from dead owners; return how many.
 
-    An owner is dead if it is in *gone*, or its lease ended by *ended_by* (default: *now*). Its runs
-    continue. Its submissions without a recorded answer are searched for. *key* is the digest of the
-    API key that will poll the runs.
+    An owner is dead if it is in *exited*, or its lease ended by *lease_cutoff* (default: *now*).
+    Its runs continue. Its submissions without a recorded answer are searched for. *key* is the
+    digest of the API key that will poll the runs.
 
     Raises:
         LeaseLost: Another process ended this owner.
@@ -168,7 +168,7 @@ def rescue_attempts(
     mine = {"me": owner_id, "batch": batch_id}
     tx.execute(
         _END_DEAD_OWNERS,
-        {"me": owner_id, "now": now, "ended_by": ended_by or now, "gone": list(gone)},
+        {"me": owner_id, "now": now, "lease_cutoff": lease_cutoff or now, "exited": list(exited)},
     )
     tx.execute(_MARK_INTENDED_UNANSWERED, {"batch": batch_id, "now": now})
     tx.execute(_TAKE_SUBMISSIONS, mine)

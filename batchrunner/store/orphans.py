@@ -113,7 +113,9 @@ def adopt_late_runs(
     """
     waiting, unavailable = _waiting(tx, runs), _unavailable(tx, runs.values())
     adopted = {
-        at: run_id for at, run_id in runs.items() if at in waiting and run_id not in unavailable
+        attempt_id: run_id
+        for attempt_id, run_id in runs.items()
+        if attempt_id in waiting and run_id not in unavailable
     }
     if adopted:
         tx.execute(delete(orphans).where(orphans.c.run_id.in_(adopted.values())))
@@ -163,26 +165,26 @@ def _open_with_runs(
         insert(attempts),
         [
             {
-                "job_id": waiting[at].id,
-                "number": waiting[at].attempt + 1,
+                "job_id": waiting[attempt_id].id,
+                "number": waiting[attempt_id].attempt + 1,
                 "batch_id": batch_id,
                 "owner_id": owner_id,
                 "submission_id": submission_id,
                 "batch_index": index,
-                "escalation_steps": waiting[at].attempt_steps,
-                "escalation_ids": waiting[at].attempt_escalation_ids,
-                "option_overrides": waiting[at].attempt_overrides,
+                "escalation_steps": waiting[attempt_id].attempt_steps,
+                "escalation_ids": waiting[attempt_id].attempt_escalation_ids,
+                "option_overrides": waiting[attempt_id].attempt_overrides,
                 "opened_at": now,
                 "run_id": run_id,
                 "run_status": RunStatus.PENDING,
-                "reserved_steps": waiting[at].attempt_reserved,
+                "reserved_steps": waiting[attempt_id].attempt_reserved,
             }
-            for index, (at, run_id) in enumerate(runs.items(), 1)
+            for index, (attempt_id, run_id) in enumerate(runs.items(), 1)
         ],
     )
     tx.execute(
         update(jobs)
-        .where(jobs.c.id.in_([waiting[at].id for at in runs]))
+        .where(jobs.c.id.in_([waiting[attempt_id].id for attempt_id in runs]))
         .values(state=JobState.RUNNING, attempt=jobs.c.attempt + 1)
     )
 

@@ -151,14 +151,14 @@ _ATTEMPTS = select(
     _count(and_(_still_open, attempts.c.run_id.is_(None), _unanswered)).label("unsettled"),
     _count(and_(_still_open, attempts.c.run_status == RunStatus.PENDING)).label("queued"),
 ).where(attempts.c.batch_id == _batch)
-_ORPHANS_AND_LATE = select(
+_ORPHAN_TOTALS = select(
     func.count().label("orphans"), func.coalesce(func.sum(orphans.c.steps), 0).label("steps")
 ).where(orphans.c.batch_id == _batch)
 
 
 def _attempts(tx: Connection, batch_id: int) -> dict[str, int]:
     row = tx.execute(_ATTEMPTS, {"batch": batch_id}).one()
-    orphan_counts = tx.execute(_ORPHANS_AND_LATE, {"batch": batch_id}).one()
+    orphan_counts = tx.execute(_ORPHAN_TOTALS, {"batch": batch_id}).one()
     counts = {name: int(value) for name, value in row._mapping.items()}
     return counts | {
         "orphans": orphan_counts.orphans,

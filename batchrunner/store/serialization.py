@@ -59,9 +59,8 @@ def escalation_ids_of(stored: str) -> Mapping[FailureCategory, str]:
     return {FailureCategory(category): id for category, id in json.loads(stored).items()}
 
 
-@lru_cache(
-    maxsize=1024
-)  # few different texts, parsed again for each poll; no caller changes the values
+# Few different texts, parsed again for each poll; no caller changes the values.
+@lru_cache(maxsize=1024)
 def counts_of(stored: str) -> Mapping[FailureCategory, int]:
     """Parse numbers by category."""
     return {FailureCategory(category): number for category, number in json.loads(stored).items()}
@@ -118,9 +117,9 @@ def findings_of(stored: str | None) -> tuple[Finding, ...]:
     return tuple(Finding(**plain) for plain in json.loads(stored or "[]"))
 
 
-def options_of(stored: str, changes: str | None) -> dict[str, Any]:
+def options_of(stored: str, overrides: str | None) -> dict[str, Any]:
     """Return the options of an attempt: its job's, with the overrides."""
-    return {**json.loads(stored), **json.loads(changes or "{}")}
+    return {**json.loads(stored), **json.loads(overrides or "{}")}
 
 
 # ---- settings that are values of more than one part ----

@@ -27,7 +27,7 @@ class Store:
     """
     A database, and the transactions on it.
 
-    A function of the store's modules that takes a connection is one verb of the job's life, and one
+    A function of the store's modules that takes a connection is one step of the job's life, and one
     transaction: `store.write(claim_jobs, owner_id, …)`. When `write` has returned, the change is on
     disk. Synchronous. Any thread may call it, one at a time.
 

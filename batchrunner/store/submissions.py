@@ -46,8 +46,8 @@ def record_runs(
         tx.execute(
             _RECORD,
             [
-                {"attempt": at, "owner": owner_id, "new_run_id": run_id}
-                for at, run_id in free.items()
+                {"attempt": attempt_id, "owner": owner_id, "new_run_id": run_id}
+                for attempt_id, run_id in free.items()
             ],
         )
         add_untaken_orphans(tx, submission, free, now)
@@ -64,9 +64,9 @@ def _free(tx: Connection, runs: Mapping[int, str]) -> dict[int, str]:
     ids = {"runs": list(runs.values())}
     taken = {*tx.execute(_HELD, ids).scalars(), *tx.execute(_ORPHANED, ids).scalars()}
     free: dict[int, str] = {}
-    for at, run_id in runs.items():
+    for attempt_id, run_id in runs.items():
         if run_id not in taken:
-            free[at] = run_id
+            free[attempt_id] = run_id
             taken.add(run_id)
     return free
 
@@ -88,13 +88,18 @@ def reassign_runs(
     # No two attempts may have the same run, not even briefly: clear all first.
     of_them = attempts.c.submission_id.in_(runs)
     tx.execute(update(attempts).where(*held, of_them).values(run_id=None))
-    free = _free(tx, {at: run_id for each in runs.values() for at, run_id in each.items()})
+    free = _free(
+        tx, {attempt_id: run_id for each in runs.values() for attempt_id, run_id in each.items()}
+    )
     if free:
         tx.execute(
             update(attempts)
             .where(*held, attempts.c.id == bindparam("attempt_id"))
             .values(run_id=bindparam("new_run_id")),
-            [{"attempt_id": at, "new_run_id": run_id} for at, run_id in free.items()],
+            [
+                {"attempt_id": attempt_id, "new_run_id": run_id}
+                for attempt_id, run_id in free.items()
+            ],
         )
     lacking = [each for each in runs if tx.execute(_RUNLESS, {"submission": each}).first()]
     if lacking:

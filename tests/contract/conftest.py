@@ -1,4 +1,4 @@
-"""The ledger on both databases: one server for the session, a fresh database for each test."""
+"""The store on both kinds of database: one server a session, a fresh database for each test."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _new_database(server: str, template: str | None = None) -> str:
 
 @pytest.fixture(scope="session")
 def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give an empty ledger to copy, which is quicker than migrating each anew."""
+    """Give an empty database to copy, which is quicker than migrating each anew."""
     path = tmp_path_factory.mktemp("migrated") / "ledger.db"
     Database.open(str(path)).close()
     return path
@@ -94,7 +94,7 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def migrated_database(server: str) -> str:
-    """Give an empty ledger on PostgreSQL to copy."""
+    """Give an empty database on PostgreSQL to copy."""
     address = _new_database(server)
     Database.open(address).close()
     return address
@@ -102,7 +102,7 @@ def migrated_database(server: str) -> str:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Give the address of a database in which nothing is, or the ledger where one is asked for."""
+    """Give the address of an empty place, or of a database where a test asks for one."""
     migrated = "database" in request.fixturenames
     if request.param == "postgresql":
         template = request.getfixturevalue("migrated_database") if migrated else None
@@ -122,7 +122,7 @@ def postgresql(server: str) -> str:
 
 @pytest.fixture
 def open_store(address: str) -> Iterator[Callable[[], Store]]:
-    """Give what opens the ledger once more, as another process would."""
+    """Give what opens the database once more, as another process would."""
     with ExitStack() as stack:
         yield lambda: stack.enter_context(closing(Store.open(address)))
 
@@ -136,13 +136,13 @@ def database(address: str) -> Iterator[Database]:
 
 @pytest.fixture
 def store(database: Database) -> Store:
-    """Give an empty ledger."""
+    """Give an empty database."""
     return Store(database)
 
 
 @pytest.fixture
 def engine(address: str, database: Database) -> Iterator[Engine]:
-    """Give another program's connection to the ledger, with nothing of ours around it."""
+    """Give another program's connection to the database, with nothing of ours around it."""
     url = make_url(address if "://" in address else f"sqlite:///{address}")
     if url.get_backend_name() == "postgresql":
         url = url.set(drivername="postgresql+psycopg")

@@ -349,8 +349,8 @@ def test_a_redirect_to_what_is_no_address_leaves_a_create_unanswered(place: str)
 
 def test_a_key_that_the_api_repeats_is_not_passed_on() -> None:
     async def create() -> CreateAnswer:
-        told = {"error": {"code": "INVALID_INPUT", "message": "no such key: sk-canary-8f3a51"}}
-        transport = httpx.MockTransport(lambda request: httpx.Response(400, json=told))
+        shown = {"error": {"code": "INVALID_INPUT", "message": "no such key: sk-canary-8f3a51"}}
+        transport = httpx.MockTransport(lambda request: httpx.Response(400, json=shown))
         async with TinyFishClient(
             "http://127.0.0.1", "sk-canary-8f3a51", transport=transport
         ) as api:

@@ -337,7 +337,7 @@ async def test_a_page_that_is_not_the_apis_does_not_say_that_a_run_is_not_there(
 
 
 @pytest.mark.parametrize("body", [{}, {"results": None}, {"results": {}}, {"results": "x"}, []])
-async def test_an_answer_that_says_nothing_of_what_was_cancelled_is_told(body: Any) -> None:
+async def test_an_answer_that_says_nothing_of_what_was_cancelled_is_reported(body: Any) -> None:
     fault = await fault_of(FakeApi(answers(body)), lambda api: api.cancel_many(["a"]))
     assert fault.kind is ApiFaultKind.MALFORMED
 

@@ -94,7 +94,7 @@ def test_what_is_no_event_is_passed_over(data: str) -> None:
     assert read_event(data) is None
 
 
-def test_an_id_that_no_ledger_can_keep_is_none() -> None:
+def test_an_id_that_no_database_can_keep_is_none() -> None:
     event = read_event('{"type": "STARTED", "run_id": "a\\nb"}')
     assert event is not None
     assert event.run_id is None

@@ -121,7 +121,7 @@ async def test_the_sandbox_of_this_machine_is_the_only_plain_http_that_is_asked(
     assert "X-API-Key" not in world.api[0].headers
     for other in ("http://127.0.0.1:8788/a.mp4", "http://localhost:8787/a.mp4"):
         error = await refused(World(saying(MP4), api=LOOPBACK).address(other))
-        assert (error.why, error.message) == (DownloadFailure.REFUSED, "its address is not https")
+        assert (error.kind, error.message) == (DownloadFailure.REFUSED, "its address is not https")
 
 
 async def test_a_store_that_does_not_say_a_type_is_believed_by_the_bytes() -> None:
@@ -191,7 +191,7 @@ async def test_an_address_is_refused_and_nobody_is_asked(threat: str) -> None:
 
     world.fetcher._resolve = resolve
     error = await refused(world.address(ADDRESSES[threat]))
-    assert error.why is DownloadFailure.REFUSED
+    assert error.kind is DownloadFailure.REFUSED
     assert (world.api, world.outside) == ([], [])
 
 
@@ -199,7 +199,7 @@ async def test_an_address_is_refused_and_nobody_is_asked(threat: str) -> None:
 async def test_a_name_that_leads_into_a_private_network_is_refused(inner: str) -> None:
     world = World(saying(MP4), hosts={"evil.example": (PUBLIC, inner)})
     error = await refused(world.address("https://evil.example/a"))
-    assert (error.why, world.outside) == (DownloadFailure.REFUSED, [])
+    assert (error.kind, world.outside) == (DownloadFailure.REFUSED, [])
 
 
 async def test_a_name_server_that_changes_its_mind_is_not_asked_again() -> None:
@@ -273,7 +273,7 @@ REDIRECTS = {
 async def test_a_redirect_is_refused(threat: str) -> None:
     world = World(leading(*REDIRECTS[threat]), hosts={h: (h,) for h in ("127.0.0.1",)})
     world._hosts["169.254.169.254"] = ("169.254.169.254",)
-    assert (await refused(world.address("https://a.example/"))).why is DownloadFailure.REFUSED
+    assert (await refused(world.address("https://a.example/"))).kind is DownloadFailure.REFUSED
     assert not any(request.url.host.startswith(("127.", "169.")) for request in world.outside)
 
 
@@ -314,7 +314,7 @@ async def test_bytes_are_refused(threat: str) -> None:
     world = World(answer)
     screenshot = kind is not ArtifactKind.VIDEO
     sent = world.step(kind=kind) if screenshot else world.address("https://a.example/")
-    assert (await refused(sent)).why is DownloadFailure.REFUSED
+    assert (await refused(sent)).kind is DownloadFailure.REFUSED
 
 
 class Endless(httpx.AsyncByteStream):
@@ -339,7 +339,7 @@ def test_a_body_without_end_is_left_at_the_bound() -> None:
     async def main() -> None:
         world = World(lambda _: httpx.Response(200, headers=media, stream=body))
         error = await refused(world.step())
-        assert (error.why, error.message) == (DownloadFailure.REFUSED, "it is larger than 20 MB")
+        assert (error.kind, error.message) == (DownloadFailure.REFUSED, "it is larger than 20 MB")
 
     anyio.run(main)  # as the program does: trio minds how httpx leaves a body
     assert body.sent <= 21 << 20
@@ -351,7 +351,7 @@ def test_a_body_that_drips_or_falls_silent_is_left_in_time(pause: float, within:
         body = Endless(JPEG[:1], pause)
         media = {"content-type": "image/jpeg"}
         world = World(lambda _: httpx.Response(200, headers=media, stream=body))
-        assert (await refused(world.step())).why is DownloadFailure.LATER
+        assert (await refused(world.step())).kind is DownloadFailure.LATER
         assert anyio.current_time() == within
 
     clock = trio.testing.MockClock(autojump_threshold=0)
@@ -360,7 +360,7 @@ def test_a_body_that_drips_or_falls_silent_is_left_in_time(pause: float, within:
 
 async def test_a_body_that_is_shorter_than_it_says_is_not_whole() -> None:
     world = World(saying(JPEG, "image/jpeg", content_length=str(len(JPEG) + 1)))
-    assert (await refused(world.step())).why is DownloadFailure.LATER
+    assert (await refused(world.step())).kind is DownloadFailure.LATER
 
 
 # ---- ids ----
@@ -371,7 +371,7 @@ async def test_a_body_that_is_shorter_than_it_says_is_not_whole() -> None:
 )
 async def test_an_id_that_is_a_path_is_asked_of_nobody(step: str) -> None:
     world = World(saying(JPEG, "image/jpeg"))
-    assert (await refused(world.step(step))).why is DownloadFailure.REFUSED
+    assert (await refused(world.step(step))).kind is DownloadFailure.REFUSED
     assert world.api == []
 
 
@@ -395,8 +395,8 @@ async def test_a_status_says_whether_another_try_helps(
     def answer(_: httpx.Request) -> httpx.Response:
         return httpx.Response(status)
 
-    assert (await refused(World(answer).step())).why is by_key
-    assert (await refused(World(answer).address("https://a.example/"))).why is by_address
+    assert (await refused(World(answer).step())).kind is by_key
+    assert (await refused(World(answer).address("https://a.example/"))).kind is by_address
 
 
 def test_every_kind_has_a_bound_of_bytes_and_of_time() -> None:

@@ -1,4 +1,4 @@
-"""A checkup of a ledger on a server, which has no file, no disk and no journal."""
+"""A checkup of a database on a server, which has no file, no disk and no journal."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_an_empty_database_is_fine_and_stays_empty(postgresql: str) -> None:
         assert checks(ended)["schema"]["found"].startswith("nothing is in it yet")
 
 
-def test_a_ledger_on_a_server_is_judged_without_a_file(postgresql: str) -> None:
+def test_a_database_on_a_server_is_judged_without_a_file(postgresql: str) -> None:
     with closing(Store.open(postgresql)) as store:
         start(store, begin(store, 3, concurrency=2))
     ended = doctor(postgresql)

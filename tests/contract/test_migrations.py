@@ -113,7 +113,7 @@ def test_opening_a_database_again_changes_nothing(address: str, engine: Engine) 
 
 def test_a_migration_that_fails_leaves_nothing_behind(address: str, empty: Engine) -> None:
     with empty.begin() as tx:
-        # In the way of the third table; on SQLite it must look like a ledger to be touched at all.
+        # In the way of the third table; on SQLite it must look like our database to be touched.
         tx.execute(text("CREATE TABLE jobs (id INTEGER)"))
         if tx.dialect.name == "sqlite":
             tx.exec_driver_sql("PRAGMA application_id = 1651666481")
@@ -129,7 +129,7 @@ def test_tables_of_the_schema_are_all_there_is(store: Store, engine: Engine) -> 
     assert set(found.tables) == {*metadata.tables, "alembic_version"}
 
 
-def test_a_ledger_is_sound_after_its_first_jobs(store: Store, engine: Engine) -> None:
+def test_a_database_is_sound_after_its_first_jobs(store: Store, engine: Engine) -> None:
     store.write(load_jobs, job_file(20), NOW)
     with engine.connect() as tx:
         if tx.dialect.name == "sqlite":
@@ -233,7 +233,7 @@ def test_renamed_tables_keep_their_rows_and_number_new_ones(address: str, empty:
     assert [hold.id for hold in holds] == [7, 8]
 
 
-def test_what_the_first_ledgers_had_counted_is_told_apart_by_category(
+def test_what_the_first_databases_had_counted_is_told_apart_by_category(
     address: str, empty: Engine
 ) -> None:
     at = AT

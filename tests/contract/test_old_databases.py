@@ -232,14 +232,17 @@ def test_a_batch_that_an_old_runner_left_comes_to_its_end(address: str, tmp_path
     stop_clock(address, killed_at)
     journal = tmp_path / "midway.sandbox.jsonl"
     journal.write_bytes(unpacked("midway.sandbox.jsonl"))
-    with closing(Store.open(address)) as store, closing(Journal(journal)) as ledger:
-        resumed = Resumed(store, ledger, killed_at)
+    with closing(Store.open(address)) as store, closing(Journal(journal)) as sandbox:
+        resumed = Resumed(store, sandbox, killed_at)
         assert lives_before(address) == {"running": 10, "unanswered": 2, "orphans": 1}
         assert simulate(resumed.run) is ExitReason.FINISHED
         check_end(
-            store, resumed.batch.id, store.read(batch_counts, resumed.batch.id).total, ledger.runs
+            store,
+            resumed.batch.id,
+            store.read(batch_counts, resumed.batch.id).total,
+            sandbox.runs,
         )
-        check_runs(address, store, resumed, ledger.runs)
+        check_runs(address, store, resumed, sandbox.runs)
 
 
 def lives_before(address: str) -> dict[str, int]:

@@ -50,7 +50,7 @@ async def test_all_keys_are_one_account_unless_they_are_to_be_apart() -> None:
     assert await seen_by_the_other(stage, run_id) == [True] * 4
 
 
-async def test_accounts_are_apart_over_restarts_and_their_keys_are_in_no_ledger(
+async def test_accounts_are_apart_over_restarts_and_their_keys_are_in_no_journal(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "journal.jsonl"

@@ -504,7 +504,7 @@ async def test_a_bad_query_is_refused(path: str, query: str, message: str) -> No
     assert answer.json()["error"]["message"] == message
 
 
-async def test_what_is_not_there_is_told_in_the_envelope() -> None:
+async def test_what_is_not_there_is_reported_in_the_envelope() -> None:
     stage = Stage(variants={"run_batch": "missing"}, tolerated=frozenset({404, 405}))
     for method, path, status in (
         ("POST", RUN_BATCH, 404),

@@ -85,8 +85,8 @@ async def test_a_run_ends_as_its_fault_says(fault: str) -> None:
     run = await stage.run(run_id)
     status, result, error = ENDS[fault]
     assert (run["status"], run["result"]) == (status, result)
-    told = run["error"]
-    assert error == (told and {**failed(None, ""), **{key: told.get(key) for key in error or ()}})
+    shown = run["error"]
+    assert error == (shown and {**failed(None, ""), **{key: shown.get(key) for key in error or ()}})
     assert stage.agent.sent == ([f"https://faults.test/{fault}"] if fault == "normal" else [])
     [kept] = stage.sandbox.journal.runs
     assert kept.charge == kept.steps * Decimal("0.016")

@@ -74,8 +74,8 @@ def test_agent_queue_and_runs_get(client: TinyFish) -> None:
 def test_agent_stream(client: TinyFish) -> None:
     with client.agent.stream(**RUN) as stream:
         events = list(stream)
-    told = kinds(events)
-    assert list(dict.fromkeys(told)) == WHOLE
+    shown = kinds(events)
+    assert list(dict.fromkeys(shown)) == WHOLE
     assert events[-1].result_json
     assert client.runs.get(events[0].run_id).status == "COMPLETED"
 
@@ -113,7 +113,7 @@ async def test_agent_stream_async(served: Served) -> None:
 
 
 @pytest.mark.parametrize("fault", ["system_failure", "agent_failure", "billing_failure", "unknown"])
-def test_a_failed_run_is_told_in_every_way(client: TinyFish, fault: str) -> None:
+def test_a_failed_run_is_reported_in_every_way(client: TinyFish, fault: str) -> None:
     body = {"goal": "Read", "url": f"https://faults.test/{fault}"}
     done = client.agent.run(**body)
     assert done.status == "FAILED"

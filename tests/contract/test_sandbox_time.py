@@ -94,7 +94,7 @@ async def test_the_agent_goes_once_for_each_run_however_many_ask() -> None:
     assert sorted(stage.agent.sent) == sorted(f"{PAGE}{number}" for number in range(40))
 
 
-async def test_settling_brings_the_ledger_up_to_date() -> None:
+async def test_settling_brings_the_journal_up_to_date() -> None:
     stage = Stage()
     await stage.create(PAGE, PAGE)
     stage.clock.tick(10)

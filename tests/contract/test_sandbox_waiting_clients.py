@@ -128,18 +128,18 @@ def test_a_stream_tells_a_run_from_beginning_to_end() -> None:
     async def act(stage: Stage) -> None:
         answer = await stage.client.post(STREAM, json=item())
         [run] = stage.sandbox.journal.runs
-        told = events(answer.content)
-        assert [(event["type"], event["timestamp"]) for event in told] == [
+        shown = events(answer.content)
+        assert [(event["type"], event["timestamp"]) for event in shown] == [
             ("STARTED", after(0)),
             ("STREAMING_URL", after(0)),
             ("PROGRESS", after(0)),
             ("PROGRESS", after(10)),
             ("COMPLETE", after(10)),
         ]
-        assert {event["run_id"] for event in told} == {run.run_id}
-        assert told[1]["streaming_url"] == f"https://sandbox/live/{run.run_id}"
-        assert told[3]["purpose"] == "Read the price"
-        assert told[-1]["result"] == {"price": 18.5}
+        assert {event["run_id"] for event in shown} == {run.run_id}
+        assert shown[1]["streaming_url"] == f"https://sandbox/live/{run.run_id}"
+        assert shown[3]["purpose"] == "Read the price"
+        assert shown[-1]["result"] == {"price": 18.5}
 
     on_stage(act)
 
@@ -148,12 +148,12 @@ def test_a_stream_tells_a_run_from_beginning_to_end() -> None:
 def test_a_stream_lives_while_its_run_waits(answer: str, first: float) -> None:
     async def act(stage: Stage) -> None:
         await stage.create(PAGE)
-        told = events((await stage.client.post(STREAM, json=item())).content)
-        kinds = [event["type"] for event in told]
+        shown = events((await stage.client.post(STREAM, json=item())).content)
+        kinds = [event["type"] for event in shown]
         assert kinds.count("HEARTBEAT") == 4
-        started = next(event for event in told if event["type"] == "STARTED")
+        started = next(event for event in shown if event["type"] == "STARTED")
         assert started["timestamp"] == after(first)
-        assert (kinds[-1], told[-1]["timestamp"]) == ("COMPLETE", after(80))
+        assert (kinds[-1], shown[-1]["timestamp"]) == ("COMPLETE", after(80))
 
     on_stage(act, limit=1, durations=(40.0, 40.0), variants={"stream_start": answer})
 
@@ -231,10 +231,10 @@ async def test_a_webhook_hears_once_how_a_run_ended(fault: str, event: str) -> N
     [request] = hook.came
     assert (request.method, str(request.url)) == ("POST", HOOK)
     assert request.headers["Content-Type"] == "application/json"
-    told = json.loads(request.content)
-    assert mistakes(told, "/components/schemas/RunEvent") == []
-    assert (told["event"], told["run_id"]) == (event, run_id)
-    assert {step["screenshot"] for step in told["data"]["steps"]} == {None}
+    shown = json.loads(request.content)
+    assert mistakes(shown, "/components/schemas/RunEvent") == []
+    assert (shown["event"], shown["run_id"]) == (event, run_id)
+    assert {step["screenshot"] for step in shown["data"]["steps"]} == {None}
 
 
 @pytest.mark.anyio

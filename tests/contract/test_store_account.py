@@ -1,4 +1,4 @@
-"""What the ledger tells of a night: its hours and credits, and what kept it from going on."""
+"""Where the hours and credits of a batch went, and what kept it from going on."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ def stages(store: Store, batch: Batch, seconds: float) -> dict[TimeBucket, float
     return {stage: span.total_seconds() for stage, span in found.items() if span}
 
 
-def test_each_attempt_is_in_one_part_and_the_parts_are_the_tally(store: Store) -> None:
+def test_each_attempt_is_in_one_part_and_the_parts_are_the_counts(store: Store) -> None:
     batch = begin(store, 6, concurrency=5)
     good, bad, again, _, _ = start(store, batch)
-    verdicts = [
+    decisions = [
         success(good, steps=5),
         failure(bad, FailureCategory.GOAL_FAILURE, steps=2),
         retry(again, after(40), FailureCategory.BLOCKED, steps=3),
     ]
-    apply_poll(store, "alice", verdicts, [], after(10))
+    apply_poll(store, "alice", decisions, [], after(10))
     found = batch_time_and_cost(store, batch.id, after(10))
     ten = timedelta(seconds=10)
     assert found.causes == {
@@ -118,7 +118,7 @@ def test_a_hold_shows_since_when_and_why_until_it_is_released(store: Store) -> N
     store.write(start_hold, "alice", batch.id, after(2), "out of credits", after(1))
     store.write(start_hold, "alice", batch.id, after(6), "still out", after(2))
     assert store.read(current_hold, batch.id, after(3)) == Hold(
-        since=after(1), check_at=after(6), why="still out"
+        since=after(1), check_at=after(6), reason="still out"
     )
     store.write(start_hold, "bob", batch.id, after(5), "still out", after(3))
     found = store.read(current_hold, batch.id, after(4))
@@ -175,7 +175,7 @@ def test_the_past_is_what_finished_jobs_took_on_the_same_api(store: Store) -> No
     assert store.read(final_job_keys, batch.id) == {first.job.key, second.job.key}
 
 
-def test_what_a_finished_job_cost_is_told_exactly_where_the_rate_is_known(store: Store) -> None:
+def test_what_a_finished_job_cost_is_reported_exactly_where_the_rate_is_known(store: Store) -> None:
     batch = begin(store, 2, concurrency=1)
     (attempt,) = start(store, batch)
     apply_poll(store, "alice", [success(attempt, steps=7)], [], NOW)

@@ -82,8 +82,8 @@ def test_each_transition_leads_to_its_state(
     row: tuple[str, str, int, int, bool],
 ) -> None:
     batch, attempt = watched_alone(store)
-    verdict = follows(attempt)
-    assert apply_poll(store, "alice", [verdict], [], after(9)) == [verdict]
+    decision = follows(attempt)
+    assert apply_poll(store, "alice", [decision], [], after(9)) == [decision]
     assert job_row(engine) == row
     assert store.read(work_left, "alice", batch.id).in_flight_here == 0
 
@@ -147,24 +147,24 @@ def test_a_result_that_is_null_is_no_result(store: Store) -> None:
 
 def test_the_result_of_a_failed_attempt_is_kept_too(store: Store) -> None:
     batch, attempt = watched_alone(store)
-    verdict = failure(attempt, FailureCategory.GOAL_FAILURE, result='{"status":"failure"}')
-    apply_poll(store, "alice", [verdict], [], NOW)
+    decision = failure(attempt, FailureCategory.GOAL_FAILURE, result='{"status":"failure"}')
+    apply_poll(store, "alice", [decision], [], NOW)
     assert only_finished(store, batch).result == '{"status":"failure"}'
 
 
-def test_what_a_page_says_about_a_failure_never_stops_the_ledger(store: Store) -> None:
+def test_what_a_page_says_about_a_failure_never_stops_the_database(store: Store) -> None:
     # Decoded from JSON: neither database takes NUL, and neither driver a lone surrogate.
     said = "before \0 and \ud800 after"
     batch, attempt = watched_alone(store)
     gone_wrong = Failed(category=FailureCategory.GOAL_FAILURE, message=said, code=said)
-    verdict = AttemptDecision(
+    decision = AttemptDecision(
         attempt=attempt, transition=Finish(state=JobState.FAILED, failure=gone_wrong), run=run()
     )
-    apply_poll(store, "alice", [verdict], [], NOW)
+    apply_poll(store, "alice", [decision], [], NOW)
     assert only_finished(store, batch).message == "before \ufffd and ? after"
 
 
-def test_what_an_answer_says_never_stops_the_ledger(store: Store) -> None:
+def test_what_an_answer_says_never_stops_the_database(store: Store) -> None:
     batch = begin(store)
     (submission,) = claim(store, batch)
     store.write(mark_unanswered, "alice", submission, after(5), "\0\udcff")
@@ -186,8 +186,8 @@ def test_any_moment_that_a_server_may_show_is_read_back_the_same(
     store: Store, moment: datetime
 ) -> None:
     batch, attempt = watched_alone(store)
-    verdict = success(attempt, started_at=moment, finished_at=moment)
-    apply_poll(store, "alice", [verdict], [], NOW)
+    decision = success(attempt, started_at=moment, finished_at=moment)
+    apply_poll(store, "alice", [decision], [], NOW)
     finished = only_finished(store, batch)
     assert (finished.started_at, finished.finished_at) == (moment, moment)
 
@@ -263,11 +263,11 @@ def test_a_closed_attempt_is_never_opened_closed_or_seen_again(
     assert store.read(runs_in_flight, "alice", batch.id) == []
 
 
-def test_of_several_verdicts_those_that_still_hold_are_applied(store: Store) -> None:
+def test_of_several_decisions_those_that_still_hold_are_applied(store: Store) -> None:
     batch = begin(store, 3)
     first, second, third = start(store, batch)
     apply_poll(store, "alice", [success(second)], [], NOW)
-    verdicts = [success(first), failure(second), failure(third)]
-    assert apply_poll(store, "alice", verdicts, [], NOW) == [verdicts[0], verdicts[2]]
+    decisions = [success(first), failure(second), failure(third)]
+    assert apply_poll(store, "alice", decisions, [], NOW) == [decisions[0], decisions[2]]
     jobs = store.read(batch_counts, batch.id).jobs
     assert (jobs[JobState.SUCCEEDED], jobs[JobState.FAILED]) == (2, 1)

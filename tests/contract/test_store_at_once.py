@@ -1,4 +1,4 @@
-"""Several at once: on one ledger nothing is claimed twice, and no bound is exceeded."""
+"""Several at once: on one database nothing is claimed twice, and no limit is exceeded."""
 
 from __future__ import annotations
 
@@ -90,8 +90,8 @@ def test_eight_claimers_take_every_job_once_and_keep_to_the_bound(
     brought = Counter(at_once(work))
     assert (len(brought), set(brought.values())) == (JOBS, {1})
     assert 0 < max(in_flight) <= BOUND
-    tally = store.read(batch_counts, batch.id)
-    assert (tally.jobs[JobState.SUCCEEDED], tally.attempts) == (JOBS, JOBS)
+    counts = store.read(batch_counts, batch.id)
+    assert (counts.jobs[JobState.SUCCEEDED], counts.attempts) == (JOBS, JOBS)
 
 
 def test_of_eight_rescuers_one_takes_each_attempt(store: Store, address: str) -> None:
@@ -101,7 +101,7 @@ def test_of_eight_rescuers_one_takes_each_attempt(store: Store, address: str) ->
 
     def work(owner_id: str) -> list[str]:
         with closing(Store.open(address)) as mine:
-            mine.write(rescue_attempts, owner_id, FIRST, NOW, gone=["alice"])
+            mine.write(rescue_attempts, owner_id, FIRST, NOW, exited=["alice"])
             watched = mine.read(runs_in_flight, owner_id, batch.id)
             return [attempt.job.key for attempt in watched]
 
@@ -116,12 +116,12 @@ def test_a_zombie_and_its_rescuer_never_both_close_an_attempt(store: Store, addr
     def work(owner_id: str) -> list[str]:
         with closing(Store.open(address)) as mine:
             if owner_id == EIGHT[0]:
-                mine.write(rescue_attempts, owner_id, FIRST, NOW, gone=["alice"])
+                mine.write(rescue_attempts, owner_id, FIRST, NOW, exited=["alice"])
             writer = owner_id if owner_id == EIGHT[0] else "alice"
             brought = []
             for attempt in attempts:
                 applied = apply_poll(mine, writer, [failure(attempt)], [], NOW)
-                brought += [verdict.attempt.job.key for verdict in applied]
+                brought += [decision.attempt.job.key for decision in applied]
             return brought
 
     assert sorted(at_once(work)) == [attempt.job.key for attempt in attempts]
@@ -138,7 +138,9 @@ def test_loading_one_file_eight_times_at_once_adds_its_jobs_once(
     assert len(at_once(work)) == 50
 
 
-def test_a_cancel_amid_claims_and_verdicts_leaves_nothing_to_do(store: Store, address: str) -> None:
+def test_a_cancel_amid_claims_and_decisions_leaves_nothing_to_do(
+    store: Store, address: str
+) -> None:
     batch = store.write(load_jobs, job_file(JOBS, concurrency=BOUND), NOW).batch
 
     def work(owner_id: str) -> list[str]:
@@ -154,8 +156,8 @@ def test_a_cancel_amid_claims_and_verdicts_leaves_nothing_to_do(store: Store, ad
 
     at_once(work)
     store.write(cancel_jobs, batch.id, [], NOW)
-    tally = store.read(batch_counts, batch.id)
-    assert (tally.open, tally.total) == (0, JOBS)
+    counts = store.read(batch_counts, batch.id)
+    assert (counts.open, counts.total) == (0, JOBS)
 
 
 def test_eight_threads_may_open_a_new_database_at_once(address: str) -> None:

@@ -89,7 +89,7 @@ def test_what_ended_before_can_be_asked_for_later_and_once(store: Store) -> None
 def test_a_run_is_listed_once_and_each_artifact_settled_once(store: Store) -> None:
     batch = ended(store)
     asked = one(store, batch)
-    bad = ListedArtifact(kind=ArtifactKind.HTML, step=1, why="no id")
+    bad = ListedArtifact(kind=ArtifactKind.HTML, step=1, reason="no id")
     store.write(record_listing, asked, [SHOT, bad, ListedArtifact(kind=ArtifactKind.VIDEO)])
     store.write(
         record_listing, asked, [ListedArtifact(kind=ArtifactKind.SCREENSHOTS, step=9, name="late")]
@@ -98,7 +98,7 @@ def test_a_run_is_listed_once_and_each_artifact_settled_once(store: Store) -> No
     assert left(store, batch) == [(key, ArtifactKind.SCREENSHOTS, 1), (key, ArtifactKind.VIDEO, 0)]
     shot = one(store, batch)
     assert (shot.name, store.write(settle_artifact, shot, STORED)) == ("s-1", True)
-    gone = ArtifactResult(state=ArtifactState.GONE, why="not there")
+    gone = ArtifactResult(state=ArtifactState.GONE, reason="not there")
     assert not store.write(settle_artifact, shot, gone), "what is stored stays so"
     states = {each.kind: each.state for each in store.read(artifact_rows, batch.id)}
     assert states == {
@@ -106,17 +106,17 @@ def test_a_run_is_listed_once_and_each_artifact_settled_once(store: Store) -> No
         ArtifactKind.HTML: ArtifactState.REFUSED,
         ArtifactKind.VIDEO: ArtifactState.WANTED,
     }
-    gallery = store.read(artifact_counts, batch.id)
-    assert (gallery.left, gallery.unlisted, gallery.bytes) == (1, 0, 7)
+    counts = store.read(artifact_counts, batch.id)
+    assert (counts.left, counts.unlisted, counts.bytes) == (1, 0, 7)
 
 
 def test_what_is_left_keeps_the_reason_and_stays_wanted(store: Store) -> None:
     batch = ended(store)
     store.write(record_listing, one(store, batch), [SHOT])
-    busy = ArtifactResult(state=ArtifactState.WANTED, why="the server is busy")
+    busy = ArtifactResult(state=ArtifactState.WANTED, reason="the server is busy")
     assert store.write(settle_artifact, one(store, batch), busy)
     [artifact] = store.read(artifact_rows, batch.id)
-    assert (artifact.state, artifact.why) == (ArtifactState.WANTED, "the server is busy")
+    assert (artifact.state, artifact.reason) == (ArtifactState.WANTED, "the server is busy")
     assert len(left(store, batch)) == 1
 
 

@@ -42,13 +42,13 @@ def claimed_keys(submissions: list[Submission]) -> list[list[str]]:
 def refuse_together(store: Store, batch: Batch, together: int) -> None:
     """Let the due jobs be refused as a whole, so that the next time fewer ride together."""
     for submission in claim(store, batch):
-        verdicts = [postpone(ride, together=together) for ride in submission.attempts]
+        decisions = [postpone(ride, together=together) for ride in submission.attempts]
         store.write(
             settle_submission,
             "alice",
             submission,
             SubmissionState.REFUSED,
-            verdicts,
+            decisions,
             NOW,
             "refused",
         )
@@ -193,21 +193,21 @@ def test_jobs_that_were_accepted_may_ride_with_all_others_again(store: Store) ->
     assert claimed_keys(claim(store, batch)) == [keys(4)]
 
 
-def test_a_job_that_was_refused_alone_does_not_hold_its_neighbours_apart(store: Store) -> None:
+def test_a_job_that_was_refused_alone_does_not_hold_the_others_apart(store: Store) -> None:
     batch = begin(store, 4)
     first, *others = claim(store, batch, most=1)
-    verdicts = [postpone(first.attempts[0], together=1)]
+    decisions = [postpone(first.attempts[0], together=1)]
     store.write(
-        settle_submission, "alice", first, SubmissionState.REFUSED, verdicts, NOW, "refused"
+        settle_submission, "alice", first, SubmissionState.REFUSED, decisions, NOW, "refused"
     )
     for submission in others:
-        verdicts = [postpone(submission.attempts[0])]
+        decisions = [postpone(submission.attempts[0])]
         store.write(
             settle_submission,
             "alice",
             submission,
             SubmissionState.REFUSED,
-            verdicts,
+            decisions,
             NOW,
             "throttled",
         )
@@ -243,8 +243,8 @@ def test_a_claim_that_fails_in_the_middle_has_claimed_nothing(database: Database
     batch = begin(store, 3)
     with pytest.raises(StoreError):
         claim(store, batch, most=1)
-    tally = store.read(batch_counts, batch.id)
-    assert (tally.attempts, tally.retrying, tally.jobs[JobState.AVAILABLE]) == (0, 0, 3)
+    counts = store.read(batch_counts, batch.id)
+    assert (counts.attempts, counts.retrying, counts.jobs[JobState.AVAILABLE]) == (0, 0, 3)
     assert [s.marker_token for s in claim(store, batch, most=2)] == ["three", "four"]
 
 

@@ -1,4 +1,4 @@
-"""A ledger tells whether it is whole, whether it adds up, and who works on it."""
+"""Whether a database is whole, whether its records agree, and which owners work on it."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ def frozen() -> datetime:
 
 @pytest.fixture
 def busy(store: Store) -> Store:
-    """A ledger in which everything has happened that can."""
+    """A database in which everything has happened that can."""
     batch = begin(store, 12, concurrency=8)
     one, two, three, four, *_ = start(store, batch)
-    verdicts = [success(one), failure(two), retry(three, after(60)), postpone(four, after(60))]
-    apply_poll(store, "alice", verdicts, [], NOW)
+    decisions = [success(one), failure(two), retry(three, after(60)), postpone(four, after(60))]
+    apply_poll(store, "alice", decisions, [], NOW)
     (submission, *_) = claim(store, batch, most=2)
     store.write(mark_unanswered, "alice", submission, after(5), "no answer")
     store.write(cancel_jobs, batch.id, ["job-0012"], NOW)
@@ -72,7 +72,7 @@ def busy(store: Store) -> Store:
 # ---- a glance ----
 
 
-def test_the_health_of_a_ledger_says_how_it_is_kept(busy: Store, address: str) -> None:
+def test_the_health_of_a_database_says_how_it_is_kept(busy: Store, address: str) -> None:
     health = busy.read(database_health, frozen)
     assert health.revision == HEAD
     assert health.result_bytes == len("{}")
@@ -99,7 +99,7 @@ def test_the_servers_clock_is_compared_with_ours(postgresql: str) -> None:
     assert abs(apart - timedelta(seconds=1000)) < timedelta(seconds=60)
 
 
-def test_the_ledgers_time_runs_ahead_of_a_clock_that_was_set_back(tmp_path: Path) -> None:
+def test_the_databases_time_runs_ahead_of_a_clock_that_was_set_back(tmp_path: Path) -> None:
     with closing(Store.open(str(tmp_path / "ledger.db"))) as store:
         enlist(store, "alice", now=after(3600))
         assert store.read(database_health, frozen).ahead == timedelta(hours=1)
@@ -241,7 +241,7 @@ def test_two_open_attempts_for_one_job_are_found_even_where_nothing_refuses_them
 # ---- what other programs do ----
 
 
-def test_nothing_is_odd_in_a_ledger_in_which_everything_has_happened(busy: Store) -> None:
+def test_nothing_is_odd_in_a_database_in_which_everything_has_happened(busy: Store) -> None:
     assert busy.read(foreign_changes, thorough=True) == ForeignChanges()
 
 
@@ -327,10 +327,10 @@ def test_who_meets_a_cell_that_cannot_be_read_is_told_which(
     says = r"cannot be read: .* of row .* in (batches|owners)"
     with pytest.raises(StoreError, match=says) as met:
         look(busy)
-    assert "doctor" in met.value.hint
+    assert "doctor" in met.value.next
 
 
-def test_a_mistake_of_ours_is_not_blamed_on_the_ledger(busy: Store) -> None:
+def test_a_mistake_of_ours_is_not_blamed_on_the_database(busy: Store) -> None:
     with pytest.raises(ZeroDivisionError), busy._database.read():
         1 // 0  # noqa: B018 - it is to raise
 

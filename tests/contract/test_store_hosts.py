@@ -56,18 +56,22 @@ def claimed_hosts(store: Store, batch: object, **more: object) -> Counter[str]:
     return Counter(host_of(ride.url) for ride in rides(claim(store, batch, **more)))  # type: ignore[arg-type]
 
 
-def telling(verdict: AttemptDecision, *, passed: bool, opened: float = 0) -> AttemptDecision:
-    host = host_of(verdict.attempt.url)
-    told = HostResult(
+def with_host_result(
+    decision: AttemptDecision, *, passed: bool, opened: float = 0
+) -> AttemptDecision:
+    host = host_of(decision.attempt.url)
+    result = HostResult(
         host=host, passed=passed, opened_at=after(opened), park_after=PARK_AFTER_FAILURES
     )
-    return replace(verdict, host_result=told)
+    return replace(decision, host_result=result)
 
 
 def break_host(store: Store, watched: list[OpenAttempt], now: float = 0) -> None:
     """Let attempts fail in a way that speaks against their hosts."""
-    verdicts = [telling(failure(each, GOAL), passed=False, opened=now) for each in watched]
-    assert apply_poll(store, "alice", verdicts, [], after(now))
+    decisions = [
+        with_host_result(failure(each, GOAL), passed=False, opened=now) for each in watched
+    ]
+    assert apply_poll(store, "alice", decisions, [], after(now))
 
 
 def test_a_host_gets_no_more_than_its_bound_and_others_go_in_its_place(store: Store) -> None:
@@ -111,7 +115,7 @@ def test_a_host_is_parked_probed_by_one_and_back_after_a_success(store: Store) -
     enlist(store, "alice", now=after(due))
     probe = next(each for each in start(store, batch, now=after(due)) if "a.test" in each.url)
     assert claim(store, batch, now=after(due + 60)) == [], "a second probe beside the first"
-    back = telling(success(probe), passed=True, opened=due)
+    back = with_host_result(success(probe), passed=True, opened=due)
     assert apply_poll(store, "alice", [back], [], after(due + 61))
     assert store.read(parked_hosts, batch.id) == []
     assert claimed_hosts(store, batch, now=after(due + 62)) == {"a.test": 4}
@@ -177,8 +181,8 @@ def test_only_the_canary_goes_until_all_of_it_has_ended(store: Store) -> None:
 def test_a_canary_that_brings_too_little_pauses_the_batch_until_it_is_resumed(store: Store) -> None:
     batch = begin(store, specs("a.test", "b.test", each=10), canary=CANARY, concurrency=50)
     watched = start(store, batch)
-    verdicts = [success(watched[0]), success(watched[1]), *map(failure, watched[2:])]
-    assert apply_poll(store, "alice", verdicts, [], after(1))
+    decisions = [success(watched[0]), success(watched[1]), *map(failure, watched[2:])]
+    assert apply_poll(store, "alice", decisions, [], after(1))
     assert claim(store, batch, now=after(2)) == []
     standing = store.read(work_left, "alice", batch.id)
     assert standing.canary_failed

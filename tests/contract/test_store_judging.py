@@ -49,9 +49,9 @@ def states(store: Store, batch: Batch) -> dict[str, int]:
     return {state.value: n for state, n in store.read(batch_counts, batch.id).jobs.items() if n}
 
 
-def judge_all(store: Store, batch: Batch, verdict: Failed | None) -> int:
+def judge_all(store: Store, batch: Batch, decision: Failed | None) -> int:
     return store.write(
-        rewrite_judgements, [(one, verdict) for one in stored_results(store, batch.id)]
+        rewrite_judgements, [(one, decision) for one in stored_results(store, batch.id)]
     )
 
 
@@ -139,8 +139,8 @@ def test_a_judgement_back_and_forth_changes_nothing_in_the_end(
             return list(tx.execute(text(query)).all())
 
     before = books()
-    for verdict in (BROKEN, Failed(category=GOAL, message="x"), BROKEN, None):
-        assert judge_all(store, batch, verdict) == 1
+    for decision in (BROKEN, Failed(category=GOAL, message="x"), BROKEN, None):
+        assert judge_all(store, batch, decision) == 1
         assert store.read(consistency_errors) == {}
     assert books() == before
 

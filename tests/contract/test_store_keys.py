@@ -96,13 +96,13 @@ def test_another_key_is_not_taken_while_runs_may_turn_up_late(store: Store) -> N
 
 def given_up(store: Store, batch: Batch, watch_at: datetime | None = None) -> Submission:
     (submission,) = claim(store, batch)
-    verdicts = [postpone(ride) for ride in submission.attempts]
+    decisions = [postpone(ride) for ride in submission.attempts]
     store.write(
         settle_submission,
         "alice",
         submission,
         SubmissionState.ABSENT,
-        verdicts,
+        decisions,
         NOW,
         "absent",
         watch_at,
@@ -139,9 +139,9 @@ def test_runs_are_not_taken_over_with_a_key_whose_place_another_took(store: Stor
     assert store.write(admit_key, batch.id, OTHER, beside=False)
     store.write(claim_jobs, "bob", batch.id, 100, NOW, OTHER)
     with pytest.raises(KeyReplaced):
-        store.write(rescue_attempts, "alice", batch.id, NOW, gone=["bob"], key=FIRST)
+        store.write(rescue_attempts, "alice", batch.id, NOW, exited=["bob"], key=FIRST)
     assert store.read(work_left, "bob", batch.id).in_flight_here == 3
-    assert store.write(rescue_attempts, "alice", batch.id, NOW, gone=["bob"], key=OTHER) == 3
+    assert store.write(rescue_attempts, "alice", batch.id, NOW, exited=["bob"], key=OTHER) == 3
 
 
 def test_an_account_is_told_by_what_may_be_alive(store: Store) -> None:
@@ -152,7 +152,9 @@ def test_an_account_is_told_by_what_may_be_alive(store: Store) -> None:
     assert store.read(account_check_runs, batch.id) == [a.run_id for a in reversed(alive)]
 
 
-def test_without_anything_alive_an_account_is_told_by_the_newest_submission(store: Store) -> None:
+def test_without_anything_alive_an_account_is_recognized_by_the_newest_submission(
+    store: Store,
+) -> None:
     batch = begin(store, 3, concurrency=2)
     assert store.read(account_check_runs, batch.id) == []
     apply_poll(store, "alice", [success(attempt) for attempt in start(store, batch)], [], NOW)
@@ -161,7 +163,7 @@ def test_without_anything_alive_an_account_is_told_by_the_newest_submission(stor
     assert store.read(account_check_runs, batch.id) == [newest.run_id]
 
 
-def test_an_account_is_told_in_one_look(store: Store) -> None:
+def test_an_account_is_reported_in_one_look(store: Store) -> None:
     batch = begin(store, 130, concurrency=130)
     for submission in claim(store, batch):
         store.write(record_runs, "alice", submission, run_ids(submission), NOW)

@@ -1,4 +1,4 @@
-"""Whatever is done to a ledger, in whatever order, it agrees with a small model of itself."""
+"""Whatever is done to a database, in whatever order, it agrees with a small model of itself."""
 
 from __future__ import annotations
 
@@ -166,17 +166,17 @@ class Ledger(RuleBasedStateMachine):
         self.ended |= {owner_id} & set(self.leases)
 
     @precondition(lambda self: self.leases)
-    @rule(data=st.data(), gone=st.sets(owners, max_size=1))
-    def rescue(self, data: st.DataObject, gone: set[str]) -> None:
+    @rule(data=st.data(), exited=st.sets(owners, max_size=1))
+    def rescue(self, data: st.DataObject, exited: set[str]) -> None:
         owner_id = data.draw(st.sampled_from(sorted(self.leases)))
         if owner_id in self.ended:
             with pytest.raises(LeaseLost):
-                self.store.write(rescue_attempts, owner_id, self.batch.id, self.now, gone)
+                self.store.write(rescue_attempts, owner_id, self.batch.id, self.now, exited)
             return
         out = {id for id, until in self.leases.items() if until <= self.now}
-        self.ended |= ((out | gone) & set(self.leases)) - {owner_id}
+        self.ended |= ((out | exited) & set(self.leases)) - {owner_id}
         left = [attempt for attempt in self.tries if attempt.open and attempt.owner in self.ended]
-        assert self.store.write(rescue_attempts, owner_id, self.batch.id, self.now, gone) == len(
+        assert self.store.write(rescue_attempts, owner_id, self.batch.id, self.now, exited) == len(
             left
         )
         for attempt in left:
@@ -229,14 +229,14 @@ class Ledger(RuleBasedStateMachine):
         submission = data.draw(st.sampled_from(self.submissions))
         mine = [a for a in self.tries if a.submission is submission and not a.known]
         transition = transition_of("postpone", FailureCategory.UNREACHABLE, self.now)
-        verdicts = [
+        decisions = [
             AttemptDecision(attempt=attempt.ride, transition=transition) for attempt in mine
         ]
         state = SubmissionState.ABSENT
         applied = self.store.write(
-            settle_submission, owner_id, submission, state, verdicts, self.now, "no run"
+            settle_submission, owner_id, submission, state, decisions, self.now, "no run"
         )
-        self.expect(owner_id, mine, verdicts, applied)
+        self.expect(owner_id, mine, decisions, applied)
 
     @precondition(lambda self: self.submissions)
     @rule(
@@ -251,7 +251,7 @@ class Ledger(RuleBasedStateMachine):
     ) -> None:
         tries = [a for at, a in enumerate(reversed(self.tries)) if at in chosen and a.known]
         transition = transition_of(kind, category, after(self.seconds + wait))
-        verdicts = [
+        decisions = [
             AttemptDecision(
                 attempt=attempt.ride,
                 transition=transition,
@@ -259,28 +259,28 @@ class Ledger(RuleBasedStateMachine):
             )
             for attempt in tries
         ]
-        applied = apply_poll(self.store, owner_id, verdicts, [], self.now)
-        self.expect(owner_id, tries, verdicts, applied)
+        applied = apply_poll(self.store, owner_id, decisions, [], self.now)
+        self.expect(owner_id, tries, decisions, applied)
 
     def expect(
         self,
         owner_id: str,
         tries: list[ModelAttempt],
-        verdicts: list[AttemptDecision],
+        decisions: list[AttemptDecision],
         applied: list[AttemptDecision],
     ) -> None:
-        """Do in the model what the ledger should have done."""
-        both = list(zip(tries, verdicts, strict=True))
-        assert applied == [verdict for attempt, verdict in both if self.held(attempt, owner_id)]
-        for attempt, verdict in both:
+        """Do in the model what the database should have done."""
+        both = list(zip(tries, decisions, strict=True))
+        assert applied == [decision for attempt, decision in both if self.held(attempt, owner_id)]
+        for attempt, decision in both:
             if not self.held(attempt, owner_id):
                 continue
-            job, transition = self.job_of(attempt), verdict.transition
+            job, transition = self.job_of(attempt), decision.transition
             failure = transition.failure
             attempt.open = False
             attempt.outcome = failure.category.value if failure else "succeeded"
             attempt.counted = not isinstance(transition, Snooze)
-            attempt.steps = (verdict.run.steps or 0) if verdict.run else 0
+            attempt.steps = (decision.run.steps or 0) if decision.run else 0
             job.failures += attempt.counted and failure is not None
             if isinstance(transition, Finish):
                 job.state = transition.state
@@ -350,21 +350,21 @@ class Ledger(RuleBasedStateMachine):
 
     @invariant()
     def the_tally_is_what_a_recount_brings(self) -> None:
-        tally = self.store.read(batch_counts, self.batch.id)
-        assert tally.total == len(self.jobs) == tally.open + tally.done
-        assert +Counter(tally.jobs) == Counter(job.state for job in self.jobs)
+        totals = self.store.read(batch_counts, self.batch.id)
+        assert totals.total == len(self.jobs) == totals.open + totals.done
+        assert +Counter(totals.jobs) == Counter(job.state for job in self.jobs)
         available = [job for job in self.jobs if job.state is JobState.AVAILABLE]
-        assert tally.retrying == sum(bool(job.tries) for job in available)
-        assert tally.due_at == min((job.due for job in available), default=None)
-        assert tally.unsettled <= sum(a.open and not a.known for a in self.tries)
-        assert tally.queued == sum(a.open and a.known for a in self.tries)
-        assert (tally.attempts, tally.steps) == (
+        assert totals.retrying == sum(bool(job.tries) for job in available)
+        assert totals.due_at == min((job.due for job in available), default=None)
+        assert totals.unsettled <= sum(a.open and not a.known for a in self.tries)
+        assert totals.queued == sum(a.open and a.known for a in self.tries)
+        assert (totals.attempts, totals.steps) == (
             len(self.tries),
             sum(attempt.steps for attempt in self.tries),
         )
         ended = [job.final_failure for job in self.jobs if job.state is JobState.FAILED]
-        assert tally.failed == Counter(ended)
-        assert tally.retried == Counter(a.outcome for a in self.tries if a.went_on)
+        assert totals.failed == Counter(ended)
+        assert totals.retried == Counter(a.outcome for a in self.tries if a.went_on)
 
     @invariant()
     def the_lists_are_what_a_recount_brings(self) -> None:
@@ -407,7 +407,7 @@ class Ledger(RuleBasedStateMachine):
         assert sum(attempt.open for attempt in self.tries) <= BOUND
 
 
-def test_the_ledger_agrees_with_its_model(database: Database) -> None:
+def test_the_database_agrees_with_its_model(database: Database) -> None:
     machine = type("Ledger", (Ledger,), {"database": database})
     quick = database._engine.dialect.name == "sqlite"
     machine.TestCase.settings = settings(

@@ -1,4 +1,4 @@
-"""Bringing job files into the ledger."""
+"""Bringing job files into the database."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_new_line_adds_one_job_and_the_others_move_to_their_new_places(store: 
     assert [key for key, _ in in_file_order(store)] == ["b", "new", "a"]
 
 
-def test_a_job_that_left_the_file_stays_in_the_ledger(store: Store) -> None:
+def test_a_job_that_left_the_file_stays_in_the_database(store: Store) -> None:
     store.write(load_jobs, job_file([spec("a"), spec("b")]), NOW)
     loaded = store.write(load_jobs, job_file([spec("b")]), after(60))
     assert (loaded.added, loaded.known) == (0, 1)

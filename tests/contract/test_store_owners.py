@@ -60,7 +60,7 @@ LATE = NOW + LEASE
 
 
 def whole(engine: Engine) -> dict[str, list[Any]]:
-    """Return everything that the ledger holds."""
+    """Return everything that the database holds."""
     with engine.connect() as tx:
         return {
             table.name: [
@@ -121,7 +121,7 @@ def test_an_owner_that_is_known_to_be_gone_is_rescued_within_its_lease(store: St
     batch = begin(store, 2)
     start(store, batch)
     enlist(store, "bob", "carol")
-    assert store.write(rescue_attempts, "bob", FIRST, after(1), gone=["alice"]) == 2
+    assert store.write(rescue_attempts, "bob", FIRST, after(1), exited=["alice"]) == 2
     assert store.read(live_owners, after(1)) == [owner("bob"), owner("carol")]
 
 
@@ -137,7 +137,7 @@ def test_what_an_owner_left_when_it_retired_is_rescued_at_once(store: Store) -> 
 def test_an_owner_does_not_take_itself_for_dead(store: Store) -> None:
     batch = begin(store, 2)
     start(store, batch)
-    assert store.write(rescue_attempts, "alice", FIRST, after(1000), gone=["alice"]) == 0
+    assert store.write(rescue_attempts, "alice", FIRST, after(1000), exited=["alice"]) == 0
     store.write(renew_lease, "alice", after(2000))
 
 
@@ -189,13 +189,13 @@ def test_the_dead_are_rescued_through_a_chain_of_deaths(store: Store) -> None:
 def test_a_zombies_writes_change_nothing(store: Store, engine: Engine) -> None:
     batch, submission, attempts = rescued(store)
     before = whole(engine)
-    verdicts = [success(attempts[0]), failure(attempts[1])]
+    decisions = [success(attempts[0]), failure(attempts[1])]
     seen = [(attempt, NotFound(run_id=attempt.run_id)) for attempt in attempts]
     ids = [attempt.attempt_id for attempt in attempts]
-    assert apply_poll(store, "alice", verdicts, seen, LATE) == []
+    assert apply_poll(store, "alice", decisions, seen, LATE) == []
     state = SubmissionState.ABSENT
     assert (
-        store.write(settle_submission, "alice", submission, state, verdicts, LATE, "absent") == []
+        store.write(settle_submission, "alice", submission, state, decisions, LATE, "absent") == []
     )
     store.write(request_cancel, "alice", ids, FailureCategory.TIMED_OUT)
     store.write(mark_unanswered, "alice", submission, LATE, "asleep")
@@ -208,9 +208,9 @@ def test_a_zombies_writes_change_nothing(store: Store, engine: Engine) -> None:
 def test_a_zombies_late_answer_changes_nothing(store: Store, engine: Engine) -> None:
     batch = begin(store, 2)
     (submission,) = claim(store, batch)
-    verdicts = [postpone(ride, together=1) for ride in submission.attempts]
+    decisions = [postpone(ride, together=1) for ride in submission.attempts]
     store.write(
-        settle_submission, "alice", submission, SubmissionState.REFUSED, verdicts, NOW, "refused"
+        settle_submission, "alice", submission, SubmissionState.REFUSED, decisions, NOW, "refused"
     )
     first, second = claim(store, batch)
     enlist(store, "bob", now=LATE)
@@ -243,7 +243,7 @@ def test_a_zombie_learns_that_its_lease_is_lost(store: Store, engine: Engine) ->
     with pytest.raises(LeaseLost):
         claim(store, batch, "alice", now=LATE)
     with pytest.raises(LeaseLost):
-        store.write(rescue_attempts, "alice", FIRST, after(1000), gone=["bob"])
+        store.write(rescue_attempts, "alice", FIRST, after(1000), exited=["bob"])
     assert whole(engine) == before
 
 
@@ -256,8 +256,8 @@ def test_a_late_sleeper_that_nobody_missed_goes_on(store: Store) -> None:
     batch = begin(store, 2)
     attempts = start(store, batch)
     store.write(renew_lease, "alice", after(9_000))
-    verdicts = [success(attempt) for attempt in attempts]
-    assert apply_poll(store, "alice", verdicts, [], after(9_000)) == verdicts
+    decisions = [success(attempt) for attempt in attempts]
+    assert apply_poll(store, "alice", decisions, [], after(9_000)) == decisions
 
 
 def test_standing_tells_ones_own_attempts_from_others(store: Store) -> None:
@@ -283,7 +283,7 @@ def test_a_rescuer_leaves_other_batches_to_those_who_work_on_them(store: Store) 
     assert len(rides(s for s, _, _ in store.read(unanswered_submissions, "carol", one.id))) == 0
 
 
-def test_the_ledgers_time_does_not_go_back_when_the_machines_clock_does(store: Store) -> None:
+def test_the_databases_time_does_not_go_back_when_the_machines_clock_does(store: Store) -> None:
     later = store.read(store_time, NOW) + timedelta(hours=1)
     enlist(store, "alice", now=later)
     assert store.read(store_time, NOW) == later
@@ -291,7 +291,7 @@ def test_the_ledgers_time_does_not_go_back_when_the_machines_clock_does(store: S
     assert store.read(store_time, NOW) == later + timedelta(seconds=20)
 
 
-def test_the_ledgers_time_is_the_servers_where_there_is_one(store: Store, engine: Engine) -> None:
+def test_the_databases_time_is_the_servers_where_there_is_one(store: Store, engine: Engine) -> None:
     with engine.connect() as tx:
         server = engine.dialect.name == "postgresql"
         clock = tx.execute(text("SELECT clock_timestamp()")).scalar_one() if server else NOW
@@ -302,8 +302,8 @@ def test_leases_are_measured_up_to_the_moment_that_surely_passed(store: Store) -
     batch = begin(store, 1)
     start(store, batch)
     enlist(store, "bob", now=LATE)
-    assert store.write(rescue_attempts, "bob", FIRST, LATE, ended_by=NOW) == 0
-    assert store.write(rescue_attempts, "bob", FIRST, LATE, ended_by=LATE) == 1
+    assert store.write(rescue_attempts, "bob", FIRST, LATE, lease_cutoff=NOW) == 0
+    assert store.write(rescue_attempts, "bob", FIRST, LATE, lease_cutoff=LATE) == 1
 
 
 def test_others_are_those_who_have_not_retired(store: Store) -> None:

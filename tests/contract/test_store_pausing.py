@@ -55,8 +55,8 @@ def test_what_is_in_flight_when_a_batch_is_paused_goes_its_way(store: Store) -> 
     store.write(pause_batch, batch.id, None, after(1))
     assert len(store.read(runs_in_flight, "alice", batch.id)) == 2
     assert apply_poll(store, "alice", [success(first), retry(second)], [], after(2))
-    tally = store.read(batch_counts, batch.id)
-    assert (tally.jobs[JobState.SUCCEEDED], tally.jobs[JobState.AVAILABLE]) == (1, 2)
+    counts = store.read(batch_counts, batch.id)
+    assert (counts.jobs[JobState.SUCCEEDED], counts.jobs[JobState.AVAILABLE]) == (1, 2)
     assert claim(store, batch, now=after(3)) == []
 
 
@@ -186,13 +186,13 @@ def test_more_jobs_of_a_host_are_cancelled_than_one_statement_names(store: Store
 def test_jobs_that_wait_after_a_failure_are_cancelled_by_its_category(store: Store) -> None:
     batch = begin(store, 6, concurrency=5)
     blocked, broken, final, running, _ = start(store, batch)
-    verdicts = [
+    decisions = [
         retry(blocked, after(900), BLOCKED),
         retry(broken, after(900), SYSTEM),
         failure(final, BLOCKED),
         retry(running, NOW, BLOCKED),
     ]
-    apply_poll(store, "alice", verdicts, [], after(1))
+    apply_poll(store, "alice", decisions, [], after(1))
     store.write(set_concurrency, batch.id, 2)
     (again,) = rides(claim(store, batch, now=after(2)))
     assert again.job.id == running.job.id, "it met the failure, and is being tried again"

@@ -1,4 +1,4 @@
-"""Where a ledger may be, and what is said where it cannot."""
+"""Where a database may be, and what is said where it cannot."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_an_empty_database_of_another_program_is_refused(path: Path) -> None:
         Store.open(str(path))
 
 
-def test_an_empty_file_becomes_a_ledger(path: Path) -> None:
+def test_an_empty_file_becomes_a_database(path: Path) -> None:
     path.touch()
     with closing(Store.open(str(path))) as store:
         assert store.read(list_batches) == []

@@ -1,4 +1,4 @@
-"""The statements that run all night find their rows through an index, however large the ledger."""
+"""The statements of a running batch find their rows through an index, whatever the size."""
 
 from __future__ import annotations
 

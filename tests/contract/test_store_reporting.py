@@ -39,8 +39,8 @@ GOAL, AGENT = FailureCategory.GOAL_FAILURE, FailureCategory.AGENT_FAILURE
 def many_finished(store: Store, count: int) -> int:
     batch = begin(store, count, concurrency=count)
     attempts = start(store, batch)
-    verdicts = [success(attempt, f'"{attempt.job.key}"') for attempt in attempts]
-    apply_poll(store, "alice", verdicts, [], NOW)
+    decisions = [success(attempt, f'"{attempt.job.key}"') for attempt in attempts]
+    apply_poll(store, "alice", decisions, [], NOW)
     return batch.id
 
 
@@ -50,52 +50,52 @@ def taken(finished: Iterable[object]) -> int:
 
 def test_a_batch_without_jobs_is_all_zeros(store: Store) -> None:
     batch = begin(store, 0)
-    tally = store.read(batch_counts, batch.id)
-    assert (tally.total, tally.open, tally.done, tally.due_at) == (0, 0, 0, None)
-    assert set(tally.jobs) == set(JobState)
+    counts = store.read(batch_counts, batch.id)
+    assert (counts.total, counts.open, counts.done, counts.due_at) == (0, 0, 0, None)
+    assert set(counts.jobs) == set(JobState)
     standing = store.read(work_left, "alice", batch.id)
     assert (standing.in_flight_here, standing.in_flight_elsewhere, standing.due_at) == (0, 0, None)
     assert list(finished_jobs(store, batch.id)) == []
 
 
-def test_a_tally_counts_each_thing_once(store: Store) -> None:
+def test_the_counts_have_each_thing_once(store: Store) -> None:
     batch = begin(store, 9, concurrency=7)
     good, final, again, later, running, *pending = start(store, batch)
     seen = run(running.run_id, RunStatus.RUNNING)
-    verdicts = [
+    decisions = [
         success(good, steps=5),
         failure(final, AGENT, steps=2),
         retry(again, after(40), GOAL, steps=1),
         postpone(later, after(30)),
     ]
-    apply_poll(store, "alice", verdicts, [(running, seen)], after(1))
+    apply_poll(store, "alice", decisions, [(running, seen)], after(1))
     on_their_way, *_ = claim(store, batch, now=after(2))  # the last two
     assert store.read(batch_counts, batch.id).unsettled == 0, (
         "their request is under way: there is no doubt"
     )
     store.write(mark_unanswered, "alice", on_their_way, after(3), "no answer")
-    tally = store.read(batch_counts, batch.id)
-    assert dict(tally.jobs) == {
+    counts = store.read(batch_counts, batch.id)
+    assert dict(counts.jobs) == {
         JobState.AVAILABLE: 2,
         JobState.RUNNING: 5,
         JobState.SUCCEEDED: 1,
         JobState.FAILED: 1,
         JobState.CANCELLED: 0,
     }
-    assert (tally.total, tally.open, tally.done) == (9, 7, 2)
-    assert (tally.retrying, tally.queued, tally.unsettled) == (2, len(pending), 2)
-    assert (tally.attempts, tally.steps, tally.due_at) == (9, 8, after(30))
-    assert tally.failed == {AGENT: 1}
-    assert tally.retried == {GOAL: 1, FailureCategory.THROTTLED: 1}
+    assert (counts.total, counts.open, counts.done) == (9, 7, 2)
+    assert (counts.retrying, counts.queued, counts.unsettled) == (2, len(pending), 2)
+    assert (counts.attempts, counts.steps, counts.due_at) == (9, 8, after(30))
+    assert counts.failed == {AGENT: 1}
+    assert counts.retried == {GOAL: 1, FailureCategory.THROTTLED: 1}
 
 
 def test_failures_come_in_file_order_with_their_reasons(store: Store) -> None:
     batch = begin(store, [spec(key) for key in "ba"])
     for seconds in (1, 2):
-        verdicts = [retry(attempt, category=GOAL) for attempt in start(store, batch)]
-        apply_poll(store, "alice", verdicts, [], after(seconds))
-    verdicts = [failure(attempt, AGENT) for attempt in start(store, batch)]
-    apply_poll(store, "alice", verdicts, [], after(3))
+        decisions = [retry(attempt, category=GOAL) for attempt in start(store, batch)]
+        apply_poll(store, "alice", decisions, [], after(seconds))
+    decisions = [failure(attempt, AGENT) for attempt in start(store, batch)]
+    apply_poll(store, "alice", decisions, [], after(3))
     before = store.read(failed_attempts, batch.id, final=False, most=99)
     assert [(f.key, f.number) for f in before] == [("b", 1), ("b", 2), ("a", 1), ("a", 2)]
     final = store.read(failed_attempts, batch.id, final=True, most=99)

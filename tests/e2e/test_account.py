@@ -13,16 +13,16 @@ def test_where_adds_up_to_the_apis_own_bill_and_to_a_hundred_percent(tmp_path: P
     with served(tmp_path) as remote:
         batchrunner("run", jobs, "-o", "results.jsonl", cwd=tmp_path, env=remote.env)
         bill = sum((run.charge for run in remote.runs()), Decimal(0))
-    told = batchrunner("where", "--json", cwd=tmp_path).json()
-    assert Decimal(told["cost"]) == bill > 0
-    assert sum(Decimal(use["cost"]) for use in told["uses"].values()) == bill
-    assert set(told["uses"]) == {"succeeded", "agent_failure"}
-    for parts in (told["uses"], told["stages"]):
+    found = batchrunner("where", "--json", cwd=tmp_path).json()
+    assert Decimal(found["cost"]) == bill > 0
+    assert sum(Decimal(use["cost"]) for use in found["uses"].values()) == bill
+    assert set(found["uses"]) == {"succeeded", "agent_failure"}
+    for parts in (found["uses"], found["stages"]):
         assert sum(Decimal(part["percent"]) for part in parts.values()) == 100
-    spans = [stage["microseconds"] for stage in told["stages"].values()]
-    assert sum(spans) == told["microseconds"]
+    spans = [stage["microseconds"] for stage in found["stages"].values()]
+    assert sum(spans) == found["microseconds"]
     shown = batchrunner("where", cwd=tmp_path).out
-    assert shown.startswith(f"jobs: 4 jobs, {told['steps']} steps, $")
+    assert shown.startswith(f"jobs: 4 jobs, {shown['steps']} steps, $")
     assert shown.count("100.0") == 2
     assert "good rows" in shown
 
@@ -56,10 +56,10 @@ def test_an_estimate_says_what_it_does_not_know_and_learns_from_what_was_run(
     with served(tmp_path) as remote:
         batchrunner("run", jobs, "--budget", "none", cwd=tmp_path, env=remote.env)
         write_jobs(tmp_path, pages(46), rate="$0.016")
-        told = batchrunner("estimate", jobs, "--json", cwd=tmp_path, env=remote.env).json()
-    assert (told["jobs"], told["done"], told["past"]) == (40, 6, 6)
-    low, high = told["steps"]
-    assert 0 < low <= high < told["most_once"] == 40 * 150
+        shown = batchrunner("estimate", jobs, "--json", cwd=tmp_path, env=remote.env).json()
+    assert (shown["jobs"], shown["done"], shown["past"]) == (40, 6, 6)
+    low, high = shown["steps"]
+    assert 0 < low <= high < shown["most_once"] == 40 * 150
 
 
 def test_a_budget_that_is_too_small_says_what_is_enough_and_goes_on_with_that(

@@ -90,11 +90,11 @@ def test_artifacts_can_be_fetched_later_by_job_and_kind(tmp_path: Path) -> None:
     assert len(states) == len(list(captured(runs)))
     assert {state for _, state in states} == {"stored"}
     assert len(stored(tmp_path / "all")) == len(states) - 1, "what is stored is not fetched again"
-    told = json.loads(batchrunner("status", "jobs", "--json", cwd=tmp_path).out)["artifacts"]
-    assert (told["stored"], told["wanted"], told["unlisted_runs"]) == (len(states), 0, 0)
+    shown = json.loads(batchrunner("status", "jobs", "--json", cwd=tmp_path).out)["artifacts"]
+    assert (shown["stored"], shown["wanted"], shown["unlisted_runs"]) == (len(states), 0, 0)
 
 
-def test_hostile_artifacts_fail_no_job_and_are_told_one_by_one(tmp_path: Path) -> None:
+def test_hostile_artifacts_fail_no_job_and_are_reported_one_by_one(tmp_path: Path) -> None:
     threats = ("traversal", "mistyped", "bomb", "endless")
     jobs = capturing(tmp_path, [f"http://faults.test/artifact_{each}" for each in threats])
     folder = tmp_path / "captured"
@@ -104,8 +104,8 @@ def test_hostile_artifacts_fail_no_job_and_are_told_one_by_one(tmp_path: Path) -
     kept = listed(tmp_path)
     steps = [each for each in kept if each["kind"] != "video"]
     refused = [each for each in steps if each["state"] == "refused"]
-    told = {each["key"]: each["why"] for each in refused}
-    assert told == {
+    shown = {each["key"]: each["why"] for each in refused}
+    assert shown == {
         "job-0": "the id of its step is a path, or no id at all",
         "job-1": "it says to be image/svg+xml",
         "job-2": "it came packed, although nobody asked for that",
@@ -116,7 +116,7 @@ def test_hostile_artifacts_fail_no_job_and_are_told_one_by_one(tmp_path: Path) -
     assert f"{len(kept) - 1} refused, 1 stored" in ended.err
 
 
-def test_a_batch_that_captures_nothing_is_told_so(tmp_path: Path) -> None:
+def test_a_batch_that_captures_nothing_is_reported_so(tmp_path: Path) -> None:
     jobs = capturing(tmp_path, pages(1))
     jobs.write_text(json.dumps({"jobs": [{"url": pages(1)[0], "goal": "Read the page"}]}))
     with served(tmp_path) as remote:
@@ -126,7 +126,7 @@ def test_a_batch_that_captures_nothing_is_told_so(tmp_path: Path) -> None:
     assert listed(tmp_path) == []
 
 
-def test_a_folder_that_cannot_be_is_told_before_anything_is_paid_for(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_is_reported_before_anything_is_paid_for(tmp_path: Path) -> None:
     jobs = capturing(tmp_path, pages(1))
     (tmp_path / "file").write_text("")
     with served(tmp_path) as remote:

@@ -1,4 +1,4 @@
-"""A ledger that cannot be written, or whose runner sleeps: nothing is lost, nothing paid twice."""
+"""A database that cannot be written, or a runner that sleeps: nothing is lost or paid twice."""
 
 from __future__ import annotations
 

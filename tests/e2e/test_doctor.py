@@ -37,9 +37,9 @@ def doctor(
     folder: Path, *args: str | Path, env: Mapping[str, str] | None = None, given: str | None = None
 ) -> tuple[Result, dict[str, Any]]:
     """Let it look at a folder, in this process; return how it ended, and its checks by name."""
-    told = dict.fromkeys(os.environ.keys() - environment().keys()) | dict(env or {})
+    shown = dict.fromkeys(os.environ.keys() - environment().keys()) | dict(env or {})
     with chdir(folder):
-        runner = CliRunner(env=told)
+        runner = CliRunner(env=shown)
         ended = runner.invoke(cli, ["doctor", "--json", *map(str, args)], input=given)
     assert ended.stderr == ""
     said = json.loads(ended.stdout)
@@ -67,7 +67,7 @@ def test_a_good_database_is_ready_and_left_as_it_is(finished: Path) -> None:
     ended, checks = doctor(finished)
     assert ended.exit_code == 0
     assert bad(checks) == set()
-    assert checks["books"]["found"] == "the books add up"
+    assert checks["books"]["found"] == "the records agree"
     assert checks["integrity"]["mark"] == checks["mode"]["mark"] == "ok"
     assert "truncate" in checks["journal_mode"]["found"]
     assert "FULL" in checks["journal_mode"]["found"]
@@ -133,7 +133,7 @@ def test_books_that_do_not_add_up_are_bad(finished: Path) -> None:
         )
     ended, checks = doctor(finished)
     assert (ended.exit_code, bad(checks)) == (3, {"books"})
-    assert "do not add up (1): a success has its result on disk" in checks["books"]["found"]
+    assert "do not agree (1): a success has its result on disk" in checks["books"]["found"]
     assert checks["books"]["fix"] == "cp -p batchrunner.db batchrunner.db.kept"
 
 

@@ -76,11 +76,11 @@ def test_the_failures_are_explained_one_by_one(failures: Ran) -> None:
         "failed": 14,
         "cancelled": 1,
     }
-    told: dict[str, set[str]] = {}
+    shown: dict[str, set[str]] = {}
     for entry in found["failures"]:
         assert entry["message"], entry
-        told.setdefault(entry["category"], set()).add(entry["id"])
-    assert told == {**FAILED, "run_cancelled": {"run_cancelled"}}
+        shown.setdefault(entry["category"], set()).add(entry["id"])
+    assert shown == {**FAILED, "run_cancelled": {"run_cancelled"}}
     said = batchrunner("status", "failures", cwd=failures.folder).out
     assert all(entry["message"] in said for entry in found["failures"])
     assert all(f"{category} (" in said for category in FAILED)

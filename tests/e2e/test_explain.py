@@ -24,11 +24,11 @@ jobs:
 """
 
 
-def test_every_rule_is_told_with_the_place_where_it_was_written(tmp_path: Path) -> None:
+def test_every_rule_is_reported_with_the_place_where_it_was_written(tmp_path: Path) -> None:
     (tmp_path / "jobs.yaml").write_text(JOBS)
-    told = batchrunner("explain", "jobs.yaml", "--job", "lamp", "--json", cwd=tmp_path).json()
-    assert (told["job"], told["failures_in_all"]) == ("lamp", 6)
-    rules = told["rules"]
+    shown = batchrunner("explain", "jobs.yaml", "--job", "lamp", "--json", cwd=tmp_path).json()
+    assert (shown["job"], shown["failures_in_all"]) == ("lamp", 6)
+    rules = shown["rules"]
     assert rules["goal_failure"] == {
         "attempts": {"value": 6, "from": "job, line 11"},
         "wait": {"value": 30.0, "from": "settings, line 4"},
@@ -43,7 +43,7 @@ def test_every_rule_is_told_with_the_place_where_it_was_written(tmp_path: Path) 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["jobs.yaml"], "nothing is made"
 
 
-def test_without_a_job_the_batchs_rules_are_told(tmp_path: Path) -> None:
+def test_without_a_job_the_batchs_rules_are_reported(tmp_path: Path) -> None:
     (tmp_path / "jobs.yaml").write_text(JOBS)
     ended = batchrunner("explain", "jobs.yaml", cwd=tmp_path)
     assert ended.code == 0

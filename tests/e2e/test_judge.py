@@ -20,12 +20,12 @@ BLOCKED = Failed(category=FailureCategory.BLOCKED, message="A captcha")
 Outcome = tuple[Any, Failed | None]
 
 
-def ledger(folder: Path, outcomes: Sequence[Outcome]) -> None:
+def database_of(folder: Path, outcomes: Sequence[Outcome]) -> None:
     """Write a batch whose runs ended so into a database."""
     with closing(Store.open(str(folder / "batchrunner.db"))) as store:
         specs = [spec(f"job-{number}") for number, _ in enumerate(outcomes, 1)]
         batch = begin(store, specs, concurrency=100)
-        verdicts = [
+        decisions = [
             AttemptDecision(
                 attempt=attempt,
                 transition=Finish(
@@ -35,7 +35,7 @@ def ledger(folder: Path, outcomes: Sequence[Outcome]) -> None:
             )
             for attempt, (result, failure) in zip(start(store, batch), outcomes, strict=True)
         ]
-        apply_poll(store, "alice", verdicts, [], NOW)
+        apply_poll(store, "alice", decisions, [], NOW)
 
 
 GOOD = {"name": "Lamp", "price": 9}
@@ -49,7 +49,7 @@ OUTCOMES: list[Outcome] = [
 
 
 def test_a_dry_run_says_what_would_change_and_why_and_changes_nothing(tmp_path: Path) -> None:
-    ledger(tmp_path, OUTCOMES)
+    database_of(tmp_path, OUTCOMES)
     (tmp_path / "expect.yaml").write_text(CHEAP)
     before = status_of(tmp_path, "prices")
     done = batchrunner("judge", "prices", "--expect", "expect.yaml", cwd=tmp_path)
@@ -66,7 +66,7 @@ def test_a_dry_run_says_what_would_change_and_why_and_changes_nothing(tmp_path: 
 
 
 def test_what_is_applied_can_be_retried_by_category(tmp_path: Path) -> None:
-    ledger(tmp_path, OUTCOMES)
+    database_of(tmp_path, OUTCOMES)
     (tmp_path / "expect.yaml").write_text(CHEAP)
     judge = ("judge", "prices", "--expect", "expect.yaml", "--apply")
     applied = batchrunner(*judge, "--json", cwd=tmp_path).json()
@@ -87,7 +87,7 @@ def test_what_is_applied_can_be_retried_by_category(tmp_path: Path) -> None:
 
 
 def test_each_job_is_judged_by_what_a_job_file_expects_of_it(tmp_path: Path) -> None:
-    ledger(tmp_path, [(GOOD, None), (GOOD, None)])
+    database_of(tmp_path, [(GOOD, None), (GOOD, None)])
     (tmp_path / "jobs.yaml").write_text(
         "- {id: job-1, url: 'https://shop.example/job-1', goal: Get the price,"
         " expect: {required: [stock]}}\n"
@@ -96,12 +96,12 @@ def test_each_job_is_judged_by_what_a_job_file_expects_of_it(tmp_path: Path) -> 
     assert [change["id"] for change in done.json()["changes"]] == ["job-1"]
 
 
-def test_what_is_odd_beside_its_neighbours_changes_only_if_that_is_asked_for(
+def test_what_differs_from_its_peers_changes_only_if_that_is_asked_for(
     tmp_path: Path,
 ) -> None:
     copies: list[Outcome] = [({"name": "Welcome to our shop"}, None)] * 4
     own: list[Outcome] = [({"name": f"Lamp number {number}"}, None) for number in range(6)]
-    ledger(tmp_path, copies + own)
+    database_of(tmp_path, copies + own)
     said = batchrunner("judge", "--apply", cwd=tmp_path).out
     assert "not changed without --suspects (4)" in said
     assert 'name: "Welcome to our shop" from 4 urls [copied]' in said
@@ -112,8 +112,10 @@ def test_what_is_odd_beside_its_neighbours_changes_only_if_that_is_asked_for(
     assert (again["changes"], again["suspects"]) == ([], [])
 
 
-def test_rules_that_are_wrong_are_told_with_their_line_and_judge_nothing(tmp_path: Path) -> None:
-    ledger(tmp_path, OUTCOMES)
+def test_rules_that_are_wrong_are_reported_with_their_line_and_judge_nothing(
+    tmp_path: Path,
+) -> None:
+    database_of(tmp_path, OUTCOMES)
     (tmp_path / "expect.yaml").write_text("required: [a..b]\n")
     done = batchrunner("judge", "--expect", "expect.yaml", "--apply", cwd=tmp_path)
     assert done.code == 2

@@ -17,12 +17,12 @@ HAS_SERVER = find_spec("pgserver") is not None and find_spec("psycopg") is not N
 def test_three_runners_on_postgresql_survive_three_kills(tmp_path: Path) -> None:
     plan = ChaosPlan(jobs=90, runners=3, kills=3, concurrency=30, seed=1, aimed=False)
     with chaos.postgresql(tmp_path) as site:
-        verdict = run_chaos(plan, site, tmp_path)
-    assert (verdict.kills, verdict.lost, verdict.paid_twice) == (3, 0, 0)
+        decision = run_chaos(plan, site, tmp_path)
+    assert (decision.kills, decision.lost, decision.paid_twice) == (3, 0, 0)
 
 
 def test_two_runners_on_one_file_survive_two_kills(tmp_path: Path) -> None:
     plan = ChaosPlan(jobs=60, runners=2, kills=2, concurrency=30, seed=1, aimed=False)
     with chaos.sqlite(tmp_path) as site:
-        verdict = run_chaos(plan, site, tmp_path)
-    assert (verdict.kills, verdict.lost, verdict.paid_twice) == (2, 0, 0)
+        decision = run_chaos(plan, site, tmp_path)
+    assert (decision.kills, decision.lost, decision.paid_twice) == (2, 0, 0)

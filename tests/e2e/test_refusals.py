@@ -177,7 +177,7 @@ def test_a_database_of_another_kind_is_left_as_it_is(finished: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("output", ["own.csv", "jobs.yaml", "own.csv.sandbox.jsonl"])
-def test_results_replace_neither_the_ledger_nor_the_job_file(tmp_path: Path, output: str) -> None:
+def test_results_replace_neither_the_database_nor_the_job_file(tmp_path: Path, output: str) -> None:
     jobs = write_jobs(tmp_path, pages(1))
     before = jobs.read_bytes()
     command = ("run", jobs.name, "--sandbox", "--db", "own.csv", "-o", output)

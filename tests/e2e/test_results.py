@@ -49,7 +49,7 @@ def test_a_reader_that_has_seen_enough_is_no_mistake(finished: Path) -> None:
     assert export.returncode in (0, 1)
 
 
-def test_a_folder_that_is_missing_is_told_before_anything_is_run(tmp_path: Path) -> None:
+def test_a_folder_that_is_missing_is_reported_before_anything_is_run(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(1))
     for outputs in (["-o", "gone/x.csv"], ["-o", "x.csv", "-o", "."], ["-o", "results"]):
         ended = batchrunner("run", jobs, "--sandbox", *outputs, cwd=tmp_path)

@@ -91,7 +91,7 @@ def test_runs_are_listed_by_every_filter_there_is(remote: Remote, tmp_path: Path
         assert len(ids_in(found)) == count
 
 
-def test_pages_follow_one_another_and_are_told(remote: Remote, tmp_path: Path) -> None:
+def test_pages_follow_one_another_and_are_reported(remote: Remote, tmp_path: Path) -> None:
     run_ids = started(remote, *[f"/products/{n}" for n in range(5)], goal="By pages")
     listing = ["runs", "list", "--goal", "by pages", "--sort", "asc"]
     first = asked(remote, *listing, "--limit", "2", cwd=tmp_path)
@@ -178,7 +178,7 @@ def test_runs_are_cancelled_and_looked_at(tmp_path: Path) -> None:
         assert {run.status for run in remote.runs()} == {"CANCELLED"}
 
 
-def test_a_run_that_was_over_is_told_as_it_ended(remote: Remote, tmp_path: Path) -> None:
+def test_a_run_that_was_over_is_reported_as_it_ended(remote: Remote, tmp_path: Path) -> None:
     (run_id,) = started(remote, "/products/1")
     ended(remote, [run_id])
     done = asked(remote, "runs", "cancel", run_id, cwd=tmp_path)

@@ -192,6 +192,6 @@ def test_on_a_server_a_broken_promise_keeps_its_schema(server: str) -> None:
 
 def test_a_user_who_may_create_no_schema_is_told_what_to_do(server: str) -> None:
     weak = make_url(server).set(username="weak").render_as_string(hide_password=False)
-    told = r"may not create one.*GRANT CREATE ON DATABASE \w+ TO weak"
-    with pytest.raises(StoreError, match=told), scratch_database(weak):
+    shown = r"may not create one.*GRANT CREATE ON DATABASE \w+ TO weak"
+    with pytest.raises(StoreError, match=shown), scratch_database(weak):
         pass

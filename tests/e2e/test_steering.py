@@ -76,9 +76,9 @@ def test_waiting_jobs_are_cancelled_without_a_key(tmp_path: Path) -> None:
     assert status_of(tmp_path)["jobs"]["cancelled"] == 1
     assert batchrunner("cancel", cwd=tmp_path).code == 0, "a script was asked something"
     assert status_of(tmp_path)["jobs"]["cancelled"] == 3
-    told = batchrunner("status", cwd=tmp_path).out
-    assert "cancelled before a run (3): batchrunner retry jobs --category run_cancelled" in told
-    assert "job-1" in told
+    shown = batchrunner("status", cwd=tmp_path).out
+    assert "cancelled before a run (3): batchrunner retry jobs --category run_cancelled" in shown
+    assert "job-1" in shown
     batchrunner("retry", "--category", "run_cancelled", cwd=tmp_path)
     assert status_of(tmp_path)["jobs"]["available"] == 3, "the advice does not help"
 

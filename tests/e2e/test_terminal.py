@@ -113,10 +113,10 @@ def test_every_command_explains_itself(tmp_path: Path) -> None:
     assert re.fullmatch(r"batchrunner, version \d+\.\d+\.\d+\n", version.out)
     assert "Exit codes" in batchrunner("-h", cwd=tmp_path).out
     for name in COMMANDS:
-        told = batchrunner(name, "-h", cwd=tmp_path)
-        assert told.code == 0
-        assert told.out.startswith(f"Usage: batchrunner {name}")
-        assert "batchrunner " + name in told.out.partition("Example")[2]
+        shown = batchrunner(name, "-h", cwd=tmp_path)
+        assert shown.code == 0
+        assert shown.out.startswith(f"Usage: batchrunner {name}")
+        assert "batchrunner " + name in shown.out.partition("Example")[2]
     typo = batchrunner("statsu", cwd=tmp_path)
     assert typo.code == 2
     assert "Did you mean 'status'?" in typo.err

@@ -23,12 +23,12 @@ def account(folder: Path, **world: Any) -> Iterator[dict[str, str]]:
 def test_what_the_account_has_is_listed_without_secrets(tmp_path: Path) -> None:
     with account(tmp_path) as env:
         vault = batchrunner("vault", "--json", cwd=tmp_path, env=env).json()
-        told = batchrunner("vault", cwd=tmp_path, env=env)
+        shown = batchrunner("vault", cwd=tmp_path, env=env)
         profiles = batchrunner("profiles", "--json", cwd=tmp_path, env=env).json()
         named = batchrunner("profiles", cwd=tmp_path, env=env)
     assert vault["items"]
     for item in vault["items"]:
-        assert item["itemId"] in told.out
+        assert item["itemId"] in shown.out
         for field in item["fieldMetadata"]:
             assert set(field) <= {"fieldId", "label", "type"}
     assert profiles
@@ -37,7 +37,7 @@ def test_what_the_account_has_is_listed_without_secrets(tmp_path: Path) -> None:
         assert "fingerprint_seed" not in profile
 
 
-def test_a_wallet_is_shown_and_its_lack_is_told(tmp_path: Path) -> None:
+def test_a_wallet_is_shown_and_its_lack_is_reported(tmp_path: Path) -> None:
     with account(tmp_path) as env:
         lacking = batchrunner("wallet", cwd=tmp_path, env=env)
     assert (lacking.code, lacking.out) == (2, "")
@@ -63,12 +63,12 @@ def test_an_account_that_lacks_something_is_no_mistake(
     variant: tuple[str, str], command: str, code: int, words: str, tmp_path: Path
 ) -> None:
     with account(tmp_path, variants=dict([variant]), credits=Decimal(5)) as env:
-        told = batchrunner(command, cwd=tmp_path, env=env)
-    assert told.code == code
-    assert words in told.said
+        shown = batchrunner(command, cwd=tmp_path, env=env)
+    assert shown.code == code
+    assert words in shown.said
 
 
-def test_an_api_that_cannot_be_reached_is_told(tmp_path: Path) -> None:
+def test_an_api_that_cannot_be_reached_is_reported(tmp_path: Path) -> None:
     nowhere = {"TINYFISH_API_KEY": CANARY, "TINYFISH_BASE_URL": "http://127.0.0.1:9"}
     for command in ("vault", "profiles", "wallet"):
         ended = batchrunner(command, cwd=tmp_path, env=nowhere)

@@ -49,7 +49,7 @@ def test_whoever_dies_while_watching_has_not_paid_twice(tmp_path: Path) -> None:
     with_books.close()
 
 
-def test_a_refusal_is_told_and_starts_nothing(tmp_path: Path) -> None:
+def test_a_refusal_is_reported_and_starts_nothing(tmp_path: Path) -> None:
     with served(tmp_path) as remote:
         args = ["watch", "--url", "http://faults.test/no_credits/1", "--goal", "Read the page"]
         ended = batchrunner(*args, cwd=tmp_path, env=remote.env)

@@ -134,7 +134,7 @@ def call(place: tuple[str, int], request: bytes) -> bytes:
     return answer
 
 
-def test_a_port_that_is_taken_is_told_before_anything_is_submitted(tmp_path: Path) -> None:
+def test_a_port_that_is_taken_is_reported_before_anything_is_submitted(tmp_path: Path) -> None:
     with counted(tmp_path / "here", 1.0, 2) as remote, socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -147,7 +147,7 @@ def test_a_port_that_is_taken_is_told_before_anything_is_submitted(tmp_path: Pat
         assert remote.served.journal.runs == ()
 
 
-def test_an_api_that_refuses_the_address_costs_no_job_and_is_told(tmp_path: Path) -> None:
+def test_an_api_that_refuses_the_address_costs_no_job_and_is_reported(tmp_path: Path) -> None:
     with counted(tmp_path / "here", 1.0, 3, webhook_url="https") as remote:
         ended = batchrunner("run", "jobs.yaml", *LISTEN, cwd=remote.folder, env=remote.env)
         assert ended.code == 0

@@ -129,8 +129,8 @@ def test_results_of_two_kilobytes_are_judged_without_hanging() -> None:
     said = [wall for wall in walls if isinstance(wall, str)]
     results = []
     for index in range(100):
-        told = " ".join(said[(index + step) % len(said)] for step in range(60))
-        results.append(json.dumps({"text": told[:1000], "note": told[1000:2000], "price": None}))
+        shown = " ".join(said[(index + step) % len(said)] for step in range(60))
+        results.append(json.dumps({"text": shown[:1000], "note": shown[1000:2000], "price": None}))
     begun = time.process_time()
     for result in results:
         judge_result(result, expectations_of(None, {}))

@@ -430,7 +430,7 @@ async def test_the_actions_tell_what_was_done():
 
 
 @pytest.mark.anyio
-async def test_a_long_way_is_told_in_at_most_nine_lines():
+async def test_a_long_way_is_reported_in_at_most_nine_lines():
     def handler(request):
         step = int(request.url.params.get("step", "0"))
         if step < 5:

@@ -179,7 +179,7 @@ async def test_a_wall_stays_a_failure_and_breaks_the_schema():
         ({"type": "object", "required": ["a"]}, {}, "#/a", "a value", "nothing"),
     ],
 )
-def test_a_broken_schema_is_told_with_its_place(schema, value, path, expected, received):
+def test_a_broken_schema_is_reported_with_its_place(schema, value, path, expected, received):
     (error,) = schema_errors(value, schema)
     assert (error.path, error.expected, error.received) == (path, expected, received)
 

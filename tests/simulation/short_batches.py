@@ -38,11 +38,11 @@ CRASH_STEPS = 24
 
 
 async def run_to_end(
-    simulated: CheckedBatch, power: KillSwitch | None = None, **kwargs: Any
+    simulated: CheckedBatch, kill_switch: KillSwitch | None = None, **kwargs: Any
 ) -> None:
     """Run a batch, and check that it ends and that every invariant holds."""
     with anyio.move_on_after(MAX_DURATION.total_seconds()) as limit:
-        await simulated.run(power, **kwargs)
+        await simulated.run(kill_switch, **kwargs)
     simulated.check_always()
     assert not limit.cancelled_caught, "the batch did not end"
     simulated.check_end()
@@ -102,10 +102,10 @@ async def two_runners() -> None:
 
 
 async def _must_keep_its_lease(
-    simulated: CheckedBatch, power: KillSwitch | None = None, **clock: Any
+    simulated: CheckedBatch, kill_switch: KillSwitch | None = None, **clock: Any
 ) -> None:
     try:
-        await run_to_end(simulated, power, exited_owners=nobody, **clock)
+        await run_to_end(simulated, kill_switch, exited_owners=nobody, **clock)
     except LeaseLost:
         raise AssertionError("a living owner was treated as dead") from None
 

@@ -98,7 +98,7 @@ def billed(simulated: CheckedBatch) -> int:
     return sum(run.steps for run in simulated.sandbox.journal.runs)
 
 
-def purse(simulated: CheckedBatch) -> BudgetStatus:
+def budget_of(simulated: CheckedBatch) -> BudgetStatus:
     found = simulated.store.read(budget_status, simulated.batch.id, now())
     assert found is not None
     return found
@@ -116,8 +116,8 @@ def cost(simulated: CheckedBatch, begun: set[str]) -> int:
 def check_bill(simulated: CheckedBatch) -> None:
     """Check that steps and money here are what the sandbox has charged, to the cent."""
     simulated.check_end()
-    tally, rate = simulated.store.read(batch_counts, simulated.batch.id), simulated.config.price
-    assert tally.steps * rate == simulated.sandbox.journal.charged
+    counts, rate = simulated.store.read(batch_counts, simulated.batch.id), simulated.config.price
+    assert counts.steps * rate == simulated.sandbox.journal.charged
 
 
 async def until_it_ends(
@@ -128,9 +128,9 @@ async def until_it_ends(
     assert budget is not None
     assert budget.steps is not None
     for kill in range(kills):
-        power = KillSwitch(1 + int(seeded_share(seed, "kill", kill) * KILL_STEPS))
+        kill_switch = KillSwitch(1 + int(seeded_share(seed, "kill", kill) * KILL_STEPS))
         try:
-            await simulated.run(power)
+            await simulated.run(kill_switch)
         except ProcessKilled:
             simulated.check_always()
     ending = await simulated.run()
@@ -146,7 +146,7 @@ def test_no_batch_with_faults_and_kills_spends_more_than_its_budget(seed: int) -
         spent = spender(budget, faulty(seed, late=10), **BOUNDED)
         assert await until_it_ends(spent, 5, seed) is ExitReason.BUDGET_USED_UP
         assert not any(run.finished_at is None for run in spent.sandbox.journal.runs if known(run))
-        left = purse(spent)
+        left = budget_of(spent)
         assert left.used_up
         assert left.spent == billed(spent), "the account is not the sandbox's bill"
         assert budget - MOST < left.spent + left.unclear <= budget, "it gave up too early"
@@ -185,7 +185,7 @@ def test_runs_without_max_steps_are_reckoned_with_what_the_api_lets_them_take(se
         spent = spender(600, faulty(seed), jobs=120)
         ending = await until_it_ends(spent, 3, seed, most=DEFAULT_STEP_LIMIT)
         assert ending is ExitReason.BUDGET_USED_UP
-        assert 600 - DEFAULT_STEP_LIMIT < billed(spent) + purse(spent).unclear <= 600
+        assert 600 - DEFAULT_STEP_LIMIT < billed(spent) + budget_of(spent).unclear <= 600
 
     simulate(scenario)
 
@@ -197,14 +197,14 @@ def test_two_runners_share_one_budget(seed: int) -> None:
         endings: list[ExitReason] = []
 
         async def run() -> None:
-            endings.append(await shared.run(exited_owners=shared.gone))
+            endings.append(await shared.run(exited_owners=shared.exited))
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(run)
             tasks.start_soon(run)
         assert endings == [ExitReason.BUDGET_USED_UP, ExitReason.BUDGET_USED_UP]
         assert at_worst(shared, MOST) <= 200, "more was in flight than the budget covers"
-        assert 200 - MOST < billed(shared) + purse(shared).unclear <= 200
+        assert 200 - MOST < billed(shared) + budget_of(shared).unclear <= 200
         owners = {a.owner_id for a in StoreSnapshot.of(shared.store, shared.batch.id).attempts}
         assert owners == {"owner-1", "owner-2"}, "one of them did nothing"
         shared.store.write(set_budget, shared.batch.id, None)
@@ -235,7 +235,7 @@ def test_a_budget_below_one_run_submits_nothing_and_says_so() -> None:
         poor = spender(MOST - 1, SandboxConfig(), **BOUNDED)
         assert await poor.run() is ExitReason.BUDGET_USED_UP
         assert poor.creates == 0
-        assert purse(poor).used_up
+        assert budget_of(poor).used_up
 
     simulate(scenario)
 
@@ -285,7 +285,7 @@ def test_the_account_of_money_is_the_sandboxs_bill_to_the_cent(
         config = faulty(seed, late=late, price=price)
         spent = spender(budget, config, jobs=30, **BOUNDED)
         while await spent.run() is ExitReason.BUDGET_USED_UP:
-            found = purse(spent)
+            found = budget_of(spent)
             assert found.spent * price == spent.sandbox.journal.charged <= found.limit * price
             spent.store.write(set_budget, spent.batch.id, Budget(steps=found.limit + 200))
         check_bill(spent)

@@ -88,7 +88,7 @@ def test_two_runners_wait_for_the_same_canary() -> None:
         endings: list[ExitReason] = []
 
         async def work() -> None:
-            endings.append(await simulated.run(exited_owners=simulated.gone))
+            endings.append(await simulated.run(exited_owners=simulated.exited))
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(work)

@@ -112,12 +112,12 @@ def test_escalation_is_learned_where_it_is_needed_and_tried_nowhere_else() -> No
 
 def test_what_was_learned_is_reported_with_each_job_and_each_failure() -> None:
     walled = played()
-    told = {
+    shown = {
         host_of(job.url): dict(job.option_overrides)
         for job in finished_jobs(walled.store, walled.batch.id)
     }
     stealth = {"browser_profile": "stealth"}
-    assert told == {
+    assert shown == {
         **{f"site-{n}.test": {} for n in range(HOSTS)},
         **{host: stealth for host in STEALTHY},
         **{host: {**stealth, "proxy_config": {"enabled": True}} for host in PROXIED},

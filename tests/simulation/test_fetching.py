@@ -211,11 +211,11 @@ def test_what_cannot_be_had_is_tried_four_times_and_kept_as_wanted(tmp_path: Pat
         both = Beside(batch_of(pages(1)), tmp_path, known=False)
         work = await both.run()
         [video] = [each for each in both.artifacts if each.kind is ArtifactKind.VIDEO]
-        assert (video.state, video.why) == (
+        assert (video.state, video.reason) == (
             ArtifactState.WANTED,
             "nobody knows the host agent.tinyfish.ai",
         )
-        assert work.last_problem == video.why
+        assert work.last_problem == video.reason
         both.known = True
         async with both.fetching() as again:
             await again.finish(300)

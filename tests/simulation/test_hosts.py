@@ -113,8 +113,8 @@ def test_a_host_that_comes_back_is_used_again_and_no_job_has_paid_for_the_wait()
         )
         waited = [job for job in jobs if job.attempts == 1]
         assert len(waited) >= JOBS_EACH // 2 - 2, "waiting used up attempts"
-        told = [event.hosts for event in simulated.events if isinstance(event, HostsParked)]
-        assert [len(hosts) for hosts in told] == [1, 0]
+        shown = [event.hosts for event in simulated.events if isinstance(event, HostsParked)]
+        assert [len(hosts) for hosts in shown] == [1, 0]
 
     simulate(run)
 
@@ -209,9 +209,9 @@ def test_dear_jobs_of_a_parked_host_do_not_end_a_batch_that_has_budget_for_other
         spaced = {"good.test": HostRule(spacing=timedelta(seconds=40))}
         simulated = dead_before_good({}, {"max_steps": 5}, spaced)
         assert await simulated.run() is ExitReason.BUDGET_USED_UP
-        purse = simulated.store.read(budget_status, simulated.batch.id, now())
-        assert purse is not None
-        assert purse.room < 5, "there was enough for another run"
+        budget = simulated.store.read(budget_status, simulated.batch.id, now())
+        assert budget is not None
+        assert budget.room < 5, "there was enough for another run"
 
     simulate(run)
 

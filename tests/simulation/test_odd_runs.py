@@ -152,7 +152,7 @@ def refuses_polls(run_id: Callable[[], str]) -> Answer:
 
 def test_one_id_that_the_api_refuses_does_not_blind_the_others() -> None:
     async def scenario() -> None:
-        # One is stuck, so that neighbours are there whenever the bad one is looked at.
+        # One is stuck, so that other runs are there whenever the bad one is polled.
         urls = [*pages(7), "http://faults.test/stuck"]
         blinded, line = await played(urls, refuses_polls)
         assert (FailureCategory.INVALID_RESULT, line.run_id) in failed(blinded)

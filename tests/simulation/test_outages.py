@@ -38,7 +38,7 @@ class CutOff(KillSwitch):
     async def offload(self, call: Callable[[], T], /) -> T:
         if any(span.holds(anyio.current_time()) for span in self.away):
             self.met["away"] += 1
-            raise StoreError("the database is away", hint="wait", passing=True)
+            raise StoreError("the database is away", next="wait", passing=True)
         return await super().offload(call)
 
 
@@ -55,20 +55,20 @@ def test_a_database_that_was_away_for_longer_than_a_lease_costs_no_runner_its_li
 ) -> None:
     async def scenario() -> None:
         shared = CheckedBatch.of(pages(40), SandboxConfig(durations=(100, 200)), SETTINGS)
-        powers = [
+        kill_switches = [
             CutOff(away=[OUTAGE]),
             CutOff(away=[TimeSpan(OUTAGE.begins, OUTAGE.ends + later)]),
         ]
         endings: list[ExitReason] = []
 
-        async def work(power: KillSwitch) -> None:
-            endings.append(await shared.run(power, exited_owners=believes))
+        async def work(kill_switch: KillSwitch) -> None:
+            endings.append(await shared.run(kill_switch, exited_owners=believes))
 
         async with anyio.create_task_group() as tasks:
-            for power in powers:
-                tasks.start_soon(work, power)
+            for kill_switch in kill_switches:
+                tasks.start_soon(work, kill_switch)
                 await anyio.sleep(1.0)
-        assert all(power.met["away"] for power in powers)
+        assert all(kill_switch.met["away"] for kill_switch in kill_switches)
         assert endings == [ExitReason.FINISHED] * 2
         assert not [event for event in shared.events if isinstance(event, AttemptsRescued)]
         shared.check_end()

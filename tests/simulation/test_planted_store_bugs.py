@@ -129,7 +129,7 @@ def run_without_the_options_in_the_row(planter: Planter) -> None:
 
 def take_over_from_the_living(planter: Planter) -> None:
     def take_over(
-        tx: Connection, owner_id: str, batch_id: int, now: datetime, gone: object, *args: Any
+        tx: Connection, owner_id: str, batch_id: int, now: datetime, exited: object, *args: Any
     ) -> int:
         everybody = [owner.id for owner, _ in other_owners(tx, owner_id)]
         return rescue_attempts(tx, owner_id, batch_id, now, everybody, *args)
@@ -145,11 +145,11 @@ def take_over_from_those_who_slept_too(planter: Planter) -> None:
         owner_id: str,
         batch_id: int,
         now: datetime,
-        gone: Any,
-        ended_by: datetime,
+        exited: Any,
+        lease_cutoff: datetime,
         *args: Any,
     ) -> int:
-        return rescue_attempts(tx, owner_id, batch_id, now, gone, now, *args)
+        return rescue_attempts(tx, owner_id, batch_id, now, exited, now, *args)
 
     planter.replace(rescue_attempts, take_over)
 
@@ -275,7 +275,7 @@ BUGS = [
         "created before its intent was on disk",
     ),
     Bug(lose_run_ids, faulty_batch("system_failure/1"), "the run ids of a submission were lost"),
-    Bug(bound_each_process, two_runners, "more runs in flight than the bound"),
+    Bug(bound_each_process, two_runners, "more runs in flight than the limit"),
     Bug(
         run_without_the_options_in_the_row,
         faulty_batch("blocked-unless-stealth"),

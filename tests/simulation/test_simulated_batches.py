@@ -95,9 +95,11 @@ def test_a_run_that_turns_up_when_it_was_given_up_is_cancelled_and_listed() -> N
         late.check_end()
         assert late.jobs() == {JobState.SUCCEEDED: 1}
         assert [run.status for run in late.sandbox.journal.runs] == ["CANCELLED", "COMPLETED"]
-        tally = late.store.read(batch_counts, late.batch.id)
-        assert (tally.orphans, tally.attempts) == (1, 2)
-        assert tally.steps == sum(run.steps for run in late.sandbox.journal.runs), "it was paid for"
+        counts = late.store.read(batch_counts, late.batch.id)
+        assert (counts.orphans, counts.attempts) == (1, 2)
+        assert counts.steps == sum(run.steps for run in late.sandbox.journal.runs), (
+            "it was paid for"
+        )
 
     simulate(scenario)
 
@@ -123,8 +125,8 @@ def test_a_create_that_got_lost_on_its_way_is_sent_again_uncounted() -> None:
         await lost.run()
         lost.check_end()
         assert lost.jobs() == {JobState.SUCCEEDED: 1}
-        tally = lost.store.read(batch_counts, lost.batch.id)
-        assert tally.retried == {FailureCategory.UNREACHABLE: 1}
+        counts = lost.store.read(batch_counts, lost.batch.id)
+        assert counts.retried == {FailureCategory.UNREACHABLE: 1}
         assert now() > lost.sandbox.journal.runs[0].created_at >= EARLIEST_RESEND
 
     from tests.simulator.simulated_batch import EPOCH
@@ -169,7 +171,7 @@ def test_runs_that_the_account_queues_are_waited_for() -> None:
     simulate(scenario)
 
 
-def test_one_refused_job_does_not_harm_its_ninety_nine_neighbours() -> None:
+def test_one_refused_job_does_not_harm_the_ninety_nine_others() -> None:
     async def scenario() -> None:
         urls = [*pages(60), "http://faults.test/rejected_unnamed", *pages(39)]
         mixed = CheckedBatch.of(urls, SandboxConfig(), Settings(concurrency=100))
@@ -242,9 +244,9 @@ def test_the_pool_waits_for_credits_and_goes_on_by_itself() -> None:
         broke.check_end()
         assert broke.jobs() == {JobState.SUCCEEDED: 6}
         credits = OutOfCredits | CreditsBack
-        told = [type(event) for event in broke.events if isinstance(event, credits)]
-        assert set(told[:-1]) == {OutOfCredits}
-        assert told[-1] is CreditsBack
+        shown = [type(event) for event in broke.events if isinstance(event, credits)]
+        assert set(shown[:-1]) == {OutOfCredits}
+        assert shown[-1] is CreditsBack
 
     simulate(scenario)
 
@@ -273,7 +275,7 @@ class Flickering(KillSwitch):
 
     async def offload(self, call: Callable[[], T], /) -> T:
         self.calls += 1
-        gone = StoreError("the database is away", hint="wait", passing=True)
+        gone = StoreError("the database is away", next="wait", passing=True)
         if self.calls % 7 == 0:
             raise gone
         result = call()
@@ -286,9 +288,9 @@ def test_a_database_that_goes_away_is_waited_for_and_costs_no_run() -> None:
     async def scenario() -> None:
         urls = [*pages(40), "http://faults.test/dropped_after/1"]
         flickering = CheckedBatch.of(urls, SandboxConfig(rates={"system_failure": 0.1}), QUICK)
-        power = Flickering()
-        assert await flickering.run(power) is ExitReason.FINISHED
-        assert power.calls > 100
+        kill_switch = Flickering()
+        assert await flickering.run(kill_switch) is ExitReason.FINISHED
+        assert kill_switch.calls > 100
         flickering.check_end()
         failed = {
             attempt.category
@@ -370,7 +372,7 @@ def test_failed_jobs_that_are_put_back_get_one_more_run_each() -> None:
     simulate(scenario)
 
 
-def test_a_goal_with_an_old_marker_in_it_does_not_hold_its_neighbours_up() -> None:
+def test_a_goal_with_an_old_marker_in_it_does_not_hold_the_others_up() -> None:
     async def scenario() -> None:
         quiet = CheckedBatch.of(pages(6), SandboxConfig(), QUICK)
         with quiet.store._database.write() as tx:

@@ -110,17 +110,17 @@ def test_a_search_that_is_refused_for_a_while_abandons_no_run(status: int) -> No
 
 def test_a_kill_makes_no_run_paid_twice_that_lingered_with_its_result() -> None:
     async def scenario() -> None:
-        power = KillSwitch()
+        kill_switch = KillSwitch()
 
         def kill(request: httpx.Request, answer: httpx.Response | None) -> httpx.Response | None:
-            if answer is not None and request.url.path == CANCEL and not power.dead:
-                power.kill_at = power.steps + 1
+            if answer is not None and request.url.path == CANCEL and not kill_switch.dead:
+                kill_switch.kill_at = kill_switch.steps + 1
             return None
 
         config = SandboxConfig(script={"http://site.test/1?*": "lingering"})
         lingering = batch_of(["http://site.test/1?x"], kill, config)
         with pytest.raises(ProcessKilled):
-            await lingering.run(power)
+            await lingering.run(kill_switch)
         assert await lingering.run() is ExitReason.FINISHED
         assert lingering.jobs() == {JobState.SUCCEEDED: 1}
         assert len(lingering.sandbox.journal.runs) == 1
@@ -154,30 +154,30 @@ def test_an_orphan_that_never_ends_keeps_no_budget_back_for_ever() -> None:
             await endless.run()
         assert lost
         assert endless.store.read(open_orphans, endless.batch.id) == []
-        purse = endless.store.read(budget_status, endless.batch.id, now())
-        assert purse is not None
-        assert purse.reserved == 0
+        status = endless.store.read(budget_status, endless.batch.id, now())
+        assert status is not None
+        assert status.reserved == 0
 
     simulate(scenario)
 
 
 def test_ids_that_stand_where_no_source_has_them_are_not_paid_for_again() -> None:
     async def scenario() -> None:
-        told: list[str] = []
+        shown: list[str] = []
 
         def rearrange(
             request: httpx.Request, answer: httpx.Response | None
         ) -> httpx.Response | None:
-            if answer is None or request.url.path != CREATE or told:
+            if answer is None or request.url.path != CREATE or shown:
                 return None
-            told.extend(json.loads(answer.content)["run_ids"])
-            runs = [{"index": place, "run_id": run_id} for place, run_id in enumerate(told)]
+            shown.extend(json.loads(answer.content)["run_ids"])
+            runs = [{"index": place, "run_id": run_id} for place, run_id in enumerate(shown)]
             said = [{"index": 3, "code": "INVALID_INPUT", "message": "Bad"}]
             return httpx.Response(207, json={"runs": runs[:3], "errors": said})
 
         odd = batch_of(pages(4), rearrange, SandboxConfig(durations=(60, 90)), concurrency=4)
         assert await odd.run() is ExitReason.FINISHED
-        assert len(told) == 4
+        assert len(shown) == 4
         assert odd.jobs() == {JobState.SUCCEEDED: 4}
         assert len(odd.sandbox.journal.runs) == 4
         assert not odd.store.read(batch_counts, odd.batch.id).retried.get(FailureCategory.REJECTED)

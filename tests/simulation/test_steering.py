@@ -74,8 +74,8 @@ def test_a_paused_batch_submits_nothing_and_its_runner_stays_until_it_is_resumed
         assert created_between(long, 4000, 4000 + SOON) > 0
         assert alive_at(long, EPOCH + timedelta(seconds=41)) > 0, "nothing was in flight"
         assert alive_at(long, EPOCH + timedelta(seconds=3999)) == 0
-        told = [type(e) for e in long.events if isinstance(e, BatchPaused | BatchResumed)]
-        assert told == [BatchPaused, BatchResumed]
+        shown = [type(e) for e in long.events if isinstance(e, BatchPaused | BatchResumed)]
+        assert shown == [BatchPaused, BatchResumed]
         assert long.jobs() == {JobState.SUCCEEDED: 60}
 
     simulate(scenario)
@@ -200,26 +200,26 @@ async def dies_while_paused(fuse: int) -> bool:
         agent=FixtureAgent(),
     )
     simulated.waits = False
-    power = KillSwitch()
+    kill_switch = KillSwitch()
 
     async def pause() -> None:
         await anyio.sleep_until(4)
         simulated.store.write(pause_batch, simulated.batch.id, "wait", now())
-        power.kill_at = power.steps + fuse
+        kill_switch.kill_at = kill_switch.steps + fuse
         await anyio.sleep_until(RESUMED)
         simulated.store.write(resume_batch, simulated.batch.id, now())
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(pause)
         try:
-            await simulated.run(power)
+            await simulated.run(kill_switch)
         except ProcessKilled:
             simulated.check_always()
             await simulated.run()
     assert created_between(simulated, 6, RESUMED) == 0
     simulated.check_end()
     assert simulated.jobs() == {JobState.SUCCEEDED: len(SMALL)}
-    return power.dead and now() > EPOCH + timedelta(seconds=RESUMED)
+    return kill_switch.dead and now() > EPOCH + timedelta(seconds=RESUMED)
 
 
 def each(steps: range, dies: Callable[[int], Awaitable[bool]]) -> int:
@@ -283,9 +283,9 @@ def test_what_still_runs_is_cancelled_accounted_and_available_again_uncounted() 
         assert await cut.run(window=window(None, 900)) is ExitReason.OUT_OF_TIME
         check_deadline(cut, 900)
         assert cut.jobs() == {JobState.SUCCEEDED: 20, JobState.AVAILABLE: 5}
-        tally = cut.store.read(batch_counts, cut.batch.id)
-        assert tally.retried == {FailureCategory.TIMED_OUT: 5}
-        assert tally.steps == sum(run.steps for run in cut.sandbox.journal.runs)
+        counts = cut.store.read(batch_counts, cut.batch.id)
+        assert counts.retried == {FailureCategory.TIMED_OUT: 5}
+        assert counts.steps == sum(run.steps for run in cut.sandbox.journal.runs)
         again = cut.store.read(failed_attempts, cut.batch.id, final=False, most=9)
         assert [(each.counted, "deadline" in each.message) for each in again] == [(False, True)] * 5
         assert [e.runs for e in cut.events if isinstance(e, CancelledForDeadline)] == [5]
@@ -368,16 +368,16 @@ async def dies_at_the_deadline(fuse: int) -> bool:
         urls, SandboxConfig(durations=(3, 9)), settings, agent=FixtureAgent()
     )
     simulated.waits = False
-    power = KillSwitch()
+    kill_switch = KillSwitch()
 
     async def kill() -> None:
         await anyio.sleep_until(CLOSES - 35)
-        power.kill_at = power.steps + fuse
+        kill_switch.kill_at = kill_switch.steps + fuse
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(kill)
         try:
-            await simulated.run(power, window=window(None, CLOSES))
+            await simulated.run(kill_switch, window=window(None, CLOSES))
         except ProcessKilled:
             simulated.check_always()
             await simulated.run(window=window(None, CLOSES))
@@ -387,7 +387,7 @@ async def dies_at_the_deadline(fuse: int) -> bool:
     ended = simulated.store.read(failed_attempts, simulated.batch.id, final=False, most=99)
     assert not any(each.counted for each in ended if each.category is FailureCategory.TIMED_OUT)
     assert all(run.status.is_final for run in simulated.sandbox.journal.runs)
-    return power.dead
+    return kill_switch.dead
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from batchrunner.model.time_and_cost import CostCause, Hold
 from batchrunner.runner.events import CreditsBack, OutOfCredits
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
-from batchrunner.selftest.invariants import StoreSnapshot, hidden
+from batchrunner.selftest.invariants import StoreSnapshot, hidden_runs
 from batchrunner.store.holds import current_hold
 from batchrunner.store.reports import batch_counts
 from batchrunner.store.time_and_cost import batch_time_and_cost
@@ -51,7 +51,7 @@ def check_bill(simulated: CheckedBatch) -> None:
     known = {
         attempt.run_id for attempt in StoreSnapshot.of(simulated.store, simulated.batch.id).attempts
     }
-    unseen = hidden(runs, simulated.config.late, now()) - known
+    unseen = hidden_runs(runs, simulated.config.late, now()) - known
     bill = sum((run.charge for run in runs if run.run_id not in unseen), Decimal(0))
     assert found.whole.steps * simulated.config.price == bill
     assert CostCause.IN_FLIGHT not in found.causes
@@ -131,8 +131,8 @@ def test_credits_that_are_gone_at_two_and_back_at_four_cost_two_hours_and_nothin
         assert again - BACK <= SOON, "it did not go on by itself"
         assert len([at for at in dry if at > dry[0] + SOON]) <= (BACK - dry[0]) / SOON * 1.2
         check_glances(glances, dry[0])
-        told = [type(e) for e in broke.events if isinstance(e, OutOfCredits | CreditsBack)]
-        assert told[-1] is CreditsBack
+        shown = [type(e) for e in broke.events if isinstance(e, OutOfCredits | CreditsBack)]
+        assert shown[-1] is CreditsBack
         check_parts(broke)
         check_bill(broke)
         stages = batch_time_and_cost(broke.store, broke.batch.id, now()).buckets
@@ -147,6 +147,6 @@ def check_glances(glances: list[Hold | None], dry: timedelta) -> None:
     assert (before, after) == (None, None)
     assert middle is not None
     assert timedelta(0) <= middle.since - (EPOCH + dry) < SOON
-    assert middle.why
+    assert middle.reason
     at = EPOCH + timedelta(hours=5)
     assert at - SOON <= middle.check_at <= at + SOON

@@ -82,8 +82,8 @@ def test_a_submission_whose_runs_change_at_every_poll_is_left_to_the_user_and_de
         change_answers(fickle, change)
         await to_its_end(fickle)
         assert fickle.jobs() == {JobState.SUCCEEDED: 1, JobState.FAILED: 2}
-        tally = fickle.store.read(batch_counts, fickle.batch.id)
-        assert (tally.failed, tally.orphans) == ({UNANSWERED: 2}, 2)
+        counts = fickle.store.read(batch_counts, fickle.batch.id)
+        assert (counts.failed, counts.orphans) == ({UNANSWERED: 2}, 2)
         assert len(fickle.sandbox.journal.runs) == 3
         assert change.looks < 20
 
@@ -168,12 +168,12 @@ def test_an_absence_is_believed_again_only_where_searches_find_what_is_known(kno
         urls = [*pages(known), "http://faults.test/error_before/4"]
         lost = CheckedBatch.of(urls, SandboxConfig(durations=(20, 20)), ONE_BY_ONE)
         await to_its_end(lost)
-        tally = lost.store.read(batch_counts, lost.batch.id)
+        counts = lost.store.read(batch_counts, lost.batch.id)
         if known:
             assert lost.jobs() == {JobState.SUCCEEDED: 2}
-            assert (lost.creates, tally.retried) == (6, {FailureCategory.UNREACHABLE: 4})
+            assert (lost.creates, counts.retried) == (6, {FailureCategory.UNREACHABLE: 4})
         else:
             assert lost.creates == 2
-            assert tally.failed == {UNANSWERED: 1}
+            assert counts.failed == {UNANSWERED: 1}
 
     simulate(scenario)

@@ -98,7 +98,7 @@ def played(
 
 
 @cache
-def unhinted() -> Story:
+def without_webhooks() -> Story:
     """Run the batch without webhooks, to which others are compared."""
     return played(None)
 
@@ -186,26 +186,26 @@ def test_results_arrive_sooner_with_fewer_polls(
     concurrency: int, looks: float, delay: float
 ) -> None:
     without = played(None, concurrency=concurrency, jobs=15 * concurrency)
-    hinted = played(straight, concurrency=concurrency, jobs=15 * concurrency)
-    assert hinted.results == without.results
-    assert hinted.looks <= looks * without.looks
-    assert hinted.delay <= delay * without.delay
-    assert hinted.seconds <= without.seconds
+    with_webhooks = played(straight, concurrency=concurrency, jobs=15 * concurrency)
+    assert with_webhooks.results == without.results
+    assert with_webhooks.looks <= looks * without.looks
+    assert with_webhooks.delay <= delay * without.delay
+    assert with_webhooks.seconds <= without.seconds
 
 
 @pytest.mark.sweep
 def test_if_runs_end_all_the_time_there_are_no_more_polls_than_without_webhooks() -> None:
-    without, hinted = (played(way, concurrency=50, jobs=200) for way in (None, straight))
-    assert hinted.results == without.results
-    assert hinted.looks <= without.looks + MAX_SAVED_POLLS
-    assert hinted.delay <= without.delay
+    without, with_webhooks = (played(way, concurrency=50, jobs=200) for way in (None, straight))
+    assert with_webhooks.results == without.results
+    assert with_webhooks.looks <= without.looks + MAX_SAVED_POLLS
+    assert with_webhooks.delay <= without.delay
 
 
 # ---- what they cannot do ----
 
 
 def test_if_every_webhook_is_lost_the_batch_is_the_same_as_without() -> None:
-    without, deaf = unhinted(), played(lost)
+    without, deaf = without_webhooks(), played(lost)
     assert deaf.results == without.results
     assert deaf.simulated.requests == without.simulated.requests
     assert (deaf.seconds, deaf.delay) == (without.seconds, without.delay)
@@ -213,13 +213,13 @@ def test_if_every_webhook_is_lost_the_batch_is_the_same_as_without() -> None:
 
 @pytest.mark.parametrize("way", [twice, late])
 def test_doubled_or_late_webhooks_change_no_result_and_add_no_polls(way: Way) -> None:
-    without, hinted = unhinted(), played(way)
-    assert hinted.results == without.results
-    assert hinted.looks <= without.looks + MAX_SAVED_POLLS
+    without, with_webhooks = without_webhooks(), played(way)
+    assert with_webhooks.results == without.results
+    assert with_webhooks.looks <= without.looks + MAX_SAVED_POLLS
 
 
 def test_a_flood_of_webhooks_adds_no_polls() -> None:
-    without, flooded = unhinted(), played(lost, flood=True)
+    without, flooded = without_webhooks(), played(lost, flood=True)
     assert flooded.results == without.results
     assert flooded.simulated.requests == without.simulated.requests
 
@@ -234,8 +234,8 @@ def test_a_webhook_before_the_answer_that_names_its_run_is_harmless() -> None:
 
         return change
 
-    without, hinted = unhinted(), played(lost, change=early)
-    assert hinted.results == without.results
+    without, with_webhooks = without_webhooks(), played(lost, change=early)
+    assert with_webhooks.results == without.results
 
 
 def test_runners_that_die_with_webhooks_under_way_lose_and_repeat_nothing() -> None:
@@ -279,9 +279,9 @@ def test_no_job_fails_where_the_api_refuses_the_address(run_batch: str) -> None:
         simulated.check_end()
         return simulated
 
-    told: CheckedBatch = simulate(scenario)
-    assert told.jobs() == {JobState.SUCCEEDED: 9}
-    assert sum(isinstance(event, WebhookDropped) for event in told.events) == 1
-    assert not any("webhook_url" in run.body for run in told.sandbox.journal.runs)
-    assert len(told.sandbox.journal.runs) == 9
-    assert SECRET not in all_text_in(told)
+    shown: CheckedBatch = simulate(scenario)
+    assert shown.jobs() == {JobState.SUCCEEDED: 9}
+    assert sum(isinstance(event, WebhookDropped) for event in shown.events) == 1
+    assert not any("webhook_url" in run.body for run in shown.sandbox.journal.runs)
+    assert len(shown.sandbox.journal.runs) == 9
+    assert SECRET not in all_text_in(shown)

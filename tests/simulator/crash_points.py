@@ -44,9 +44,9 @@ def count_steps() -> int:
     """Return how many steps the batch takes when nothing kills it."""
 
     async def unharmed() -> int:
-        power = KillSwitch()
-        await _batch().run(power)
-        return power.steps
+        kill_switch = KillSwitch()
+        await _batch().run(kill_switch)
+        return kill_switch.steps
 
     return int(simulate(unharmed))
 
@@ -67,17 +67,17 @@ def crash_at(kills: Sequence[int]) -> CrashResult:
 
 async def _survive(kills: tuple[int, ...]) -> CrashResult:
     simulated = _batch()
-    power = KillSwitch()
+    kill_switch = KillSwitch()
     for kill_at in kills:
-        power = KillSwitch(kill_at)
+        kill_switch = KillSwitch(kill_at)
         try:
-            await simulated.run(power)
+            await simulated.run(kill_switch)
         except ProcessKilled:
             simulated.check_always()
     await simulated.run()
     simulated.check_end()
     invariant(simulated.jobs() == {JobState.SUCCEEDED: len(URLS)}, "a job did not succeed")
-    return CrashResult(kills, reached=power.dead, in_transaction=power.in_transaction)
+    return CrashResult(kills, reached=kill_switch.dead, in_transaction=kill_switch.in_transaction)
 
 
 def _batch() -> SimulatedBatch:

@@ -32,7 +32,7 @@ from tests.simulator.simulated_batch import ProcessKilled, SimulatedBatch, pages
 
 #: Faults of requests that create runs and do not answer with their ids.
 UNANSWERED = frozenset(
-    name for name, fate in REQUEST_FAULTS.items() if fate.creates and fate.status != 200
+    name for name, fault in REQUEST_FAULTS.items() if fault.creates and fault.status != 200
 )
 #: Seconds in which a batch must end after its faults are over.
 MAX_VIRTUAL_SECONDS = 4 * 3600.0
@@ -206,7 +206,7 @@ class FuzzedBatch:
                 process,
                 now=machine.wall,
                 monotonic=machine.monotonic,
-                exited_owners=simulated.gone if self._scenario.near else lambda _: [],
+                exited_owners=simulated.exited if self._scenario.near else lambda _: [],
             )
         except ProcessKilled:
             where = "in a transaction" if process.in_transaction else "between steps"

@@ -85,7 +85,7 @@ class SimulatedMachine:
         self._transactions += 1
         if self._is_in(self.faults.locked):
             self.fired["database locked"] += 1
-            raise StoreError("the database is locked", hint="close that program", passing=True)
+            raise StoreError("the database is locked", next="close that program", passing=True)
         self._limit(full=self._is_in(self.faults.full))
         try:
             result = call()
@@ -97,7 +97,7 @@ class SimulatedMachine:
             and seeded_share(self.seed, "unseen", self._transactions) < 0.1
         ):
             self.fired["commit unseen"] += 1
-            raise StoreError("the server went away", hint="try again", passing=True)
+            raise StoreError("the server went away", next="try again", passing=True)
         return result
 
     def fire_once(self, name: str, what: object) -> None:

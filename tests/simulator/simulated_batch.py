@@ -30,7 +30,7 @@ from batchrunner.selftest.invariants import (
     check_end,
     check_rows,
     check_waits,
-    hidden,
+    hidden_runs,
     undecided,
 )
 from batchrunner.store.batches import load_jobs
@@ -63,10 +63,10 @@ _AT_WORK: ContextVar[KillSwitch | None] = ContextVar("_AT_WORK", default=None)
 
 
 def _step_inside(*_: object) -> None:
-    power = _AT_WORK.get()
-    if power is not None:
+    kill_switch = _AT_WORK.get()
+    if kill_switch is not None:
         try:
-            power.step()
+            kill_switch.step()
         except ProcessKilled:
             raise _AlreadyKilled from None
 
@@ -156,17 +156,17 @@ class KillSwitch:
 class ProcessTransport(httpx.AsyncBaseTransport):
     """The requests of one process, which may be killed before each, or while it waits."""
 
-    def __init__(self, inner: httpx.AsyncBaseTransport, power: KillSwitch) -> None:
+    def __init__(self, inner: httpx.AsyncBaseTransport, kill_switch: KillSwitch) -> None:
         self._inner = inner
-        self._power = power
+        self._kill_switch = kill_switch
         self.requests: Counter[str] = Counter()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Pass a request on and count it."""
         self.requests[f"{request.method} {request.url.path}"] += 1
-        await self._power.send()
+        await self._kill_switch.send()
         response = await self._inner.handle_async_request(request)
-        await self._power.receive(response)
+        await self._kill_switch.receive(response)
         return response
 
 
@@ -218,7 +218,7 @@ class SimulatedBatch:
             sandbox = Sandbox(config=config, now=now, agent=agent, keys=keys, middleware=middleware)
         return cls(sandbox, store, loaded.batch, loaded.added, config)
 
-    async def run(self, power: KillSwitch | None = None, **kwargs: Any) -> ExitReason:
+    async def run(self, kill_switch: KillSwitch | None = None, **kwargs: Any) -> ExitReason:
         """
         Start a runner as a new process would.
 
@@ -226,15 +226,15 @@ class SimulatedBatch:
             ProcessKilled: Its kill switch was reached.
         """
         self.starts += 1
-        power = power or KillSwitch()
-        line = ProcessTransport(self.network or self.sandbox.transport(), power)
+        kill_switch = kill_switch or KillSwitch()
+        line = ProcessTransport(self.network or self.sandbox.transport(), kill_switch)
         me = Owner(
             id=f"owner-{self.starts}", machine="here", pid=self.starts, process_started_at="x"
         )
         self.alive.add(me.id)
         try:
             async with TinyFishClient("http://127.0.0.1", "key", transport=line) as api:
-                return await self.runner(api, me, power, **kwargs).run()
+                return await self.runner(api, me, kill_switch, **kwargs).run()
         except BaseExceptionGroup as group:
             killed, rest = group.split(ProcessKilled)
             if rest or killed is None:
@@ -244,11 +244,13 @@ class SimulatedBatch:
             self.alive.discard(me.id)
             self.requests.update(line.requests)
 
-    def gone(self, owners: Sequence[Owner]) -> list[str]:
+    def exited(self, owners: Sequence[Owner]) -> list[str]:
         """Return the ids of the owners whose processes no longer run."""
         return [owner.id for owner in owners if owner.id not in self.alive]
 
-    def runner(self, api: TinyFishClient, me: Owner, power: KillSwitch, **kwargs: Any) -> Runner:
+    def runner(
+        self, api: TinyFishClient, me: Owner, kill_switch: KillSwitch, **kwargs: Any
+    ) -> Runner:
         """Return a runner; without *exited_owners*, it knows all other owners to be dead."""
         kwargs.setdefault("exited_owners", lambda owners: [owner.id for owner in owners])
         kwargs.setdefault("now", now)
@@ -258,7 +260,7 @@ class SimulatedBatch:
             api=api,
             batch=self.batch,
             owner=me,
-            offload=power.offload,
+            offload=kill_switch.offload,
             notify=self.events.append,
             **kwargs,
         )
@@ -277,7 +279,7 @@ class SimulatedBatch:
         """Check every invariant, now that the batch has ended."""
         self.check_always()
         runs, served = self.sandbox.journal.runs, self.network.served if self.network else {}
-        unseen = hidden(runs, self.config.late, now())
+        unseen = hidden_runs(runs, self.config.late, now())
         unseen |= undecided(self.store, self.batch.id, runs)
         check_end(self.store, self.batch.id, self.loaded, runs, unseen)
         snapshot = (self.store, self.batch.id, runs, unseen, served)
@@ -285,8 +287,8 @@ class SimulatedBatch:
 
     def jobs(self) -> Mapping[JobState, int]:
         """Count jobs by state; states without jobs are left out."""
-        tally = self.store.read(batch_counts, self.batch.id)
-        return {state: count for state, count in tally.jobs.items() if count}
+        counts = self.store.read(batch_counts, self.batch.id)
+        return {state: count for state, count in counts.jobs.items() if count}
 
     @property
     def creates(self) -> int:

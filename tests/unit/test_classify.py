@@ -68,7 +68,7 @@ def reason_of(result: Any) -> str:
 def test_a_run_that_has_not_ended_has_no_outcome(status: RunStatus) -> None:
     seen = Run(run_id="r", status=status, result='{"a": 1}', error=RunError(message="early"))
     assert classify(seen) is None
-    assert classify(seen, cancelling=FailureCategory.TIMED_OUT) is None
+    assert classify(seen, cancel_reason=FailureCategory.TIMED_OUT) is None
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_failed_run_without_an_error_is_unknown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cancelling", "category"),
+    ("cancel_reason", "category"),
     [
         (None, "run_cancelled"),
         (FailureCategory.TIMED_OUT, "timed_out"),
@@ -112,15 +112,15 @@ def test_a_failed_run_without_an_error_is_unknown() -> None:
     ],
 )
 def test_a_cancelled_run_says_why_it_was_cancelled(
-    cancelling: FailureCategory | None, category: str
+    cancel_reason: FailureCategory | None, category: str
 ) -> None:
     seen = Run(run_id="r", status=RunStatus.CANCELLED)
-    assert meaning(classify(seen, cancelling=cancelling)) == category
+    assert meaning(classify(seen, cancel_reason=cancel_reason)) == category
 
 
 def test_a_run_that_completed_during_its_cancellation_is_no_failure() -> None:
     seen = completed({"price": 1})
-    assert classify(seen, cancelling=FailureCategory.TIMED_OUT) == Succeeded()
+    assert classify(seen, cancel_reason=FailureCategory.TIMED_OUT) == Succeeded()
 
 
 def test_a_run_that_the_api_does_not_know_is_lost() -> None:
@@ -406,12 +406,12 @@ faults = st.builds(
 
 
 @given(runs, st.none() | st.sampled_from(FailureCategory))
-def test_every_ended_run_has_an_outcome(run: Run, cancelling: FailureCategory | None) -> None:
-    outcome = classify(run, cancelling=cancelling)
+def test_every_ended_run_has_an_outcome(run: Run, cancel_reason: FailureCategory | None) -> None:
+    outcome = classify(run, cancel_reason=cancel_reason)
     assert (outcome is None) is (not run.status.is_final)
     if isinstance(outcome, Failed):
         assert outcome.message is not None
-        assert classify(run, cancelling=cancelling) == outcome
+        assert classify(run, cancel_reason=cancel_reason) == outcome
 
 
 @given(values)

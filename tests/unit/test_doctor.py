@@ -155,7 +155,7 @@ def test_whatever_is_not_ok_comes_with_a_command() -> None:
         ("4.0.0", False),
     ],
 )
-def test_the_wal_reset_race_is_told_by_the_version(version: str, affected: bool) -> None:
+def test_the_wal_reset_race_is_recognized_by_the_version(version: str, affected: bool) -> None:
     assert check_machine.has_wal_race(version) is affected
 
 
@@ -209,11 +209,11 @@ def header(mark: int = OURS, pages: int = 9, write: int = 1) -> bytes:
         (header(mark=7, pages=1), FileKind.FOREIGN),
     ],
 )
-def test_a_file_is_told_by_its_first_bytes(head: bytes, kind: FileKind) -> None:
+def test_a_file_is_recognized_by_its_first_bytes(head: bytes, kind: FileKind) -> None:
     assert kind_of(head, OURS) is kind
 
 
-def test_a_file_in_wal_mode_is_told_by_its_first_bytes() -> None:
+def test_a_file_in_wal_mode_is_recognized_by_its_first_bytes() -> None:
     assert uses_wal(header(write=2))
     assert not uses_wal(header())
     assert not uses_wal(b"")
@@ -336,7 +336,9 @@ def test_a_journal_that_stays_is_a_warning_and_one_that_goes_is_fine() -> None:
     assert "journal" not in with_file()
 
 
-def test_the_room_that_open_jobs_need_is_told_by_their_number_and_the_results_so_far() -> None:
+def test_the_room_that_open_jobs_need_is_recognized_by_their_number_and_the_results_so_far() -> (
+    None
+):
     work = (OpenWork(name="prices", open=100_000, total=100_000),)
 
     def room(free: int, result_bytes: float | None = None) -> Finding:
@@ -424,7 +426,7 @@ def test_how_thoroughly_a_file_was_checked_is_said() -> None:
 def test_a_broken_rule_is_bad_and_comes_with_its_numbers() -> None:
     every = with_store(inconsistencies={"a job runs exactly while one attempt is open": 2})
     assert marks(every) == {("books", Mark.BAD)}
-    assert "do not add up (2): a job runs" in every["books"].found
+    assert "do not agree (2): a job runs" in every["books"].found
     assert "keep the file and report it" in every["books"].found
 
 

@@ -70,12 +70,12 @@ def standing(**jobs: int) -> BatchCounts:
     return BatchCounts(jobs={state: jobs.get(state.value, 0) for state in JobState})
 
 
-def picture(tally: BatchCounts, hosts: list[ParkedHost]) -> str:
+def picture(counts: BatchCounts, hosts: list[ParkedHost]) -> str:
     written = io.StringIO()
     display = LiveDisplay(Console(file=written, force_terminal=True, width=120), "prices")
     with display.shown():
         display.update(standing(available=20), NOW)
-        display.update(tally, NOW + timedelta(seconds=60), hosts)
+        display.update(counts, NOW + timedelta(seconds=60), hosts)
     return written.getvalue()
 
 

@@ -26,11 +26,11 @@ from batchrunner.policy.escalation import (
     STEP_CLOSED_AFTER,
     STEP_PROBE_EVERY,
     StepHistory,
-    changes_text,
     escalation_id,
     escalation_results,
     is_probe,
     learned_step,
+    showable_overrides,
     start_of_attempt,
 )
 from batchrunner.policy.retry import decide
@@ -287,7 +287,7 @@ def test_no_url_is_too_strange_to_have_a_host(url: str) -> None:
 
 def test_no_secret_of_the_users_proxy_is_shown() -> None:
     proxy = {"enabled": True, "type": "custom", "url": "http://u:p@a.test", "password": "secret"}
-    assert changes_text({**STEALTH, "proxy_config": proxy}) == {
+    assert showable_overrides({**STEALTH, "proxy_config": proxy}) == {
         **STEALTH,
         "proxy_config": {"enabled": True, "type": "custom"},
     }

@@ -104,9 +104,9 @@ def test_it_never_goes_back_and_never_waits_longer_than_the_machine_was_awake(
     machine = Machine()
     clock = machine.clock()
     for name, seconds in story:
-        told, awake = clock.now(), machine.awake
+        shown, awake = clock.now(), machine.awake
         getattr(machine, name)(abs(seconds) if name == "passes" else seconds)
-        passed = (clock.now() - told).total_seconds()
+        passed = (clock.now() - shown).total_seconds()
         assert passed >= 0
         # A wait of n seconds is over after n seconds awake, give or take the trim.
         assert passed >= machine.awake - awake - MAX_DRIFT.total_seconds() - 0.001

@@ -20,7 +20,7 @@ class Away:
     def __call__(self) -> str:
         self.calls += 1
         if self.calls <= self.times:
-            raise StoreError("the server is away", hint="wait", passing=self.passing)
+            raise StoreError("the server is away", next="wait", passing=self.passing)
         return "here"
 
 

@@ -160,13 +160,13 @@ def test_a_job_never_fails_more_often_than_its_policy_allows(
         )
         transition = decide(policy, tried, failed, NOW)
         counted[failed.category] += not isinstance(transition, Snooze)
-        assert counted.total() <= policy.bound(tried)
-        assert counted[failed.category] <= policy.tries(policy.rule(tried, failed.category)) or (
-            isinstance(transition, Snooze)
-        )
+        assert counted.total() <= policy.max_failures(tried)
+        assert counted[failed.category] <= policy.allowed_failures(
+            policy.rule(tried, failed.category)
+        ) or (isinstance(transition, Snooze))
         if isinstance(transition, Finish):
             return
-    assert counted.total() < policy.bound(job(policy=own))
+    assert counted.total() < policy.max_failures(job(policy=own))
 
 
 @given(policies, rulebooks, st.lists(failures, max_size=60))
@@ -183,8 +183,8 @@ def test_a_job_ends_exactly_when_its_attempts_are_used_up(
         if isinstance(transition, Snooze):
             continue
         counted[failed.category] += 1
-        most = policy.tries(policy.rule(tried, failed.category))
-        used_up = counted[failed.category] == most or counted.total() == policy.bound(tried)
+        most = policy.allowed_failures(policy.rule(tried, failed.category))
+        used_up = counted[failed.category] == most or counted.total() == policy.max_failures(tried)
         fatal = failed.code == UNREADABLE or failed.category is FailureCategory.RUN_CANCELLED
         assert isinstance(transition, Finish) is (used_up or fatal)
         if isinstance(transition, Finish):
@@ -232,7 +232,7 @@ def test_a_narrow_rule_is_completed_by_the_wider_one() -> None:
     assert policy.rule(own, goal) == RetryRule(
         attempts=4, backoff=HOUR, then=({"browser_profile": "stealth"},)
     )
-    assert (policy.bound(job()), DEFAULT.bound(job())) == (4, 3)
+    assert (policy.max_failures(job()), DEFAULT.max_failures(job())) == (4, 3)
 
 
 def test_a_policy_with_one_attempt_retries_no_counted_failure() -> None:
@@ -377,6 +377,9 @@ def test_the_poll_interval_follows_the_typical_duration_or_the_oldest_run() -> N
 def test_with_webhooks_polls_are_rarer_but_at_least_every_half_minute(
     typical: timedelta | None, oldest: timedelta
 ) -> None:
-    usual, rarer = (poll_interval(typical, oldest, hinted=hinted) for hinted in (False, True))
+    usual, rarer = (
+        poll_interval(typical, oldest, webhooks_expected=webhooks_expected)
+        for webhooks_expected in (False, True)
+    )
     assert usual <= rarer <= timedelta(seconds=30)
     assert rarer <= max(usual * 3, MIN_POLL_SECONDS)

@@ -22,7 +22,7 @@ def seen(running: int, *, fresh: int = 0, waiting: int = 0) -> SlotUsage:
 
 
 def bound_of(known: Capacity) -> int:
-    return known.bound(POLL_INTERVAL, TYPICAL)
+    return known.limit(POLL_INTERVAL, TYPICAL)
 
 
 def test_the_limit_is_as_asked_and_with_auto_as_learned() -> None:
@@ -68,7 +68,7 @@ def test_one_poll_between_two_runs_does_not_lose_a_slot_and_two_do() -> None:
 def test_a_stuck_run_uses_no_slot_and_hides_none() -> None:
     full = SlotUsage(running=4, fresh=0, waiting=0, stuck=2)
     assert learn_slots(Capacity(slots=4), full, 6).slots > 4
-    assert Capacity(slots=4).bound(POLL_INTERVAL, None, stuck=2) == 7
+    assert Capacity(slots=4).limit(POLL_INTERVAL, None, stuck=2) == 7
 
 
 def test_if_other_programs_use_all_slots_one_is_kept() -> None:
@@ -79,6 +79,6 @@ def test_if_other_programs_use_all_slots_one_is_kept() -> None:
 
 
 def test_a_few_runs_wait_for_slots_that_become_free_between_two_polls() -> None:
-    assert Capacity(slots=7).bound(POLL_INTERVAL, None) == 8
-    assert Capacity(slots=100).bound(timedelta(seconds=5), timedelta(seconds=50)) == 115
-    assert Capacity(slots=5000).bound(POLL_INTERVAL, TYPICAL) == MAX_CONCURRENCY
+    assert Capacity(slots=7).limit(POLL_INTERVAL, None) == 8
+    assert Capacity(slots=100).limit(timedelta(seconds=5), timedelta(seconds=50)) == 115
+    assert Capacity(slots=5000).limit(POLL_INTERVAL, TYPICAL) == MAX_CONCURRENCY

@@ -82,8 +82,8 @@ class Story:
 
     @property
     def state(self) -> str:
-        tally = self.store.read(batch_counts, self.batch.id)
-        (state,) = [state for state, count in tally.jobs.items() if count]
+        counts = self.store.read(batch_counts, self.batch.id)
+        (state,) = [state for state, count in counts.jobs.items() if count]
         return str(state)
 
     def load(self) -> None:
@@ -113,8 +113,8 @@ class Story:
     def apply(self, transition: Transition) -> None:
         if self.attempt is not None:
             seen = run(self.attempt.run_id, result="{}")
-            verdict = AttemptDecision(attempt=self.attempt, transition=transition, run=seen)
-            apply_poll(self.store, "alice", [verdict], [], NOW)
+            decision = AttemptDecision(attempt=self.attempt, transition=transition, run=seen)
+            apply_poll(self.store, "alice", [decision], [], NOW)
 
 
 Step = Callable[[Story], None]

@@ -58,7 +58,7 @@ def test_the_command_that_continues_shows_no_password() -> None:
     assert shlex.split(line)[-1] == "postgresql://me:***@db/night"
 
 
-def tally(running: int, unsettled: int) -> BatchCounts:
+def counts(running: int, unsettled: int) -> BatchCounts:
     return BatchCounts(jobs={JobState.RUNNING: running}, unsettled=unsettled)
 
 
@@ -74,7 +74,7 @@ def tally(running: int, unsettled: int) -> BatchCounts:
 def test_stopping_says_what_is_waited_for(
     running: int, unsettled: int, seconds: int, says: str
 ) -> None:
-    line = stopping(tally(running, unsettled), timedelta(seconds=seconds))
+    line = stopping(counts(running, unsettled), timedelta(seconds=seconds))
     assert says in line
     assert "Ctrl-C again" in line
 

@@ -61,8 +61,8 @@ def report(
         TimeBucket(name): tuple(Span(since=after(a), until=after(b)) for a, b in spans)
         for name, spans in holds.items()
     }
-    background = BatchHistory(attended=attended, holds=stopped)
-    return time_and_cost(jobs, lambda: orphans, background, after(until))
+    history = BatchHistory(attended=attended, holds=stopped)
+    return time_and_cost(jobs, lambda: orphans, history, after(until))
 
 
 def seconds(found: TimeAndCost) -> dict[str, float]:

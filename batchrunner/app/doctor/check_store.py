@@ -102,9 +102,9 @@ def _foreign_changes(facts: StoreFacts, found: ForeignChanges) -> Iterator[Findi
 
 def _consistency(facts: StoreFacts) -> Iterator[Finding]:
     if not facts.inconsistencies:
-        yield ok("books", "the books add up")
+        yield ok("books", "the records agree")
     for rule, count in (facts.inconsistencies or {}).items():
-        found = f"the books do not add up ({count}): {rule}; keep the file and report it"
+        found = f"the records do not agree ({count}): {rule}; keep the file and report it"
         yield bad("books", found, _copy_command(facts))
 
 

@@ -210,7 +210,7 @@ def _read(store: Store, facts: StoreFacts) -> StoreFacts:
 
 
 def _in_trouble(facts: StoreFacts, error: StoreError) -> StoreFacts:
-    return replace(facts, trouble=f"{error.message}; {error.hint}", passing=error.passing)
+    return replace(facts, trouble=f"{error.message}; {error.next}", passing=error.passing)
 
 
 # ---- the API ----

@@ -111,9 +111,9 @@ def _lines(found: BatchEstimate) -> Iterator[str]:
         yield f"time, likely: {clock(soonest)} to {clock(latest)}"
         own = f", {found.forecast.own} of these jobs by their own host's"
         own = own if found.forecast.own else ""
-        yield f"judged by {counted(found.forecast.past, 'finished job')}{own}"
+        yield f"based on {counted(found.forecast.past, 'finished job')}{own}"
         if found.forecast.past < MIN_RELIABLE_PAST:
-            yield "that is a short past: rare dear jobs may not be in it"
+            yield "that is a short past: rare expensive jobs may not be in it"
     yield f"at the very most: {cost(found.once, found.rate)} where each job runs once,"
     yield f"  {cost(found.worst, found.rate)} with all attempts that the policy allows"
     yield from _warnings(found)

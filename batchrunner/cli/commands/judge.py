@@ -108,7 +108,7 @@ def _lines(batch: Batch, result: RejudgeResult) -> Iterator[str]:
         yield f"{kind} ({len(lines)})"
         yield from _examples(lines)
     if odd := result.outliers:
-        yield f"odd beside their neighbours, and not changed without --suspects ({len(odd)})"
+        yield f"different from their peers, and not changed without --suspects ({len(odd)})"
         yield from _examples([_line(outlier.of, (outlier.finding,)) for outlier in odd])
     judged = f"{counted(result.judged, 'result')} of {batch.name!r} judged"
     if result.applied is None:

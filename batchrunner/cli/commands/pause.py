@@ -34,9 +34,9 @@ def command(batch: str | None, reason: str | None, db: str) -> None:
         paused = pause_batch(store, found, reason)
     note(f"{found.name!r} is paused: nothing more of it is submitted")
     if paused.running:
-        fate = "is watched to its end" if paused.running == 1 else "are watched to their ends"
+        what = "is polled to its end" if paused.running == 1 else "are polled to their ends"
         if not paused.watched:
-            fate = "in flight, and nobody watches: run the batch to collect them"
-        note(f"{counted(paused.running, 'run')} {fate}")
+            what = "in flight, and no runner polls them: run the batch to collect them"
+        note(f"{counted(paused.running, 'run')} {what}")
     go_on = f"batchrunner resume {shlex.quote(found.name)}{db_given(db)}"
     note(f"to let it go on: {go_on}")

@@ -48,5 +48,5 @@ def _show_unparked(hosts: tuple[str, ...], parked: set[str]) -> None:
     from batchrunner.text.terminal import term_safe
 
     for host in hosts:
-        fate = "is used again" if host in parked else "was not parked"
-        note(term_safe(f"{host} {fate}"))
+        what = "is used again" if host in parked else "was not parked"
+        note(term_safe(f"{host} {what}"))

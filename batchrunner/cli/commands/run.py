@@ -226,7 +226,7 @@ def _run(
 
 
 def _report(store: Store, batch: Batch, ended: BatchRunEnded, db: str, *, as_json: bool) -> None:
-    from batchrunner.app.clock import ledger_now
+    from batchrunner.app.clock import store_now
     from batchrunner.cli.output.batch_text import batch_as_json, closing_lines
     from batchrunner.cli.output.exit_text import continue_command, exit_lines
     from batchrunner.text.wrapping import say
@@ -236,8 +236,8 @@ def _report(store: Store, batch: Batch, ended: BatchRunEnded, db: str, *, as_jso
     for line in exit_lines(store, batch, ended.reason, ended.counts):
         say(line, err=True)
     if ended.counts.open:
-        purse = store.read(budget_status, batch.id, ledger_now(store))
-        more = continue_command(batch, ended.reason, sys.argv[1:], db, purse)
+        status = store.read(budget_status, batch.id, store_now(store))
+        more = continue_command(batch, ended.reason, sys.argv[1:], db, status)
         note(f"go on with: {more}")
     if as_json:
         reason = ended.reason or "interrupted"

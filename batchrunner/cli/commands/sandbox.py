@@ -136,7 +136,7 @@ def _config(
             seed=seed,
             durations=_seconds_range(durations),
             limit=limit,
-            rates={fate: float(share) for fate, share in map(_pair, rates)},
+            rates={fault: float(share) for fault, share in map(_pair, rates)},
             script=dict(map(_pair, scripts)),
             credits=None if balance is None else _amount(balance),
             deposits=tuple((float(at), _amount(paid)) for at, paid in map(_pair, deposits)),

@@ -34,9 +34,9 @@ def command(batch: str | None, concurrency: int | None, budget: str | None, db: 
     """
     Change the concurrency or budget of BATCH; all its runners apply it within 2 seconds.
 
-    No run is cancelled for a lower bound or budget: nothing is submitted until enough runs have
-    ended, or the budget covers more. The value stays until the batch is loaded with a value that
-    differs from the one loaded last.
+    No run is cancelled for a lower concurrency or budget: nothing is submitted until enough runs
+    have ended, or the budget covers more. The value stays until the batch is loaded with a value
+    that differs from the one loaded last.
 
     \b
     Examples:
@@ -68,14 +68,14 @@ def _set_concurrency(store: Store, batch: Batch, concurrency: int) -> None:
 
 
 def _set_budget(store: Store, batch: Batch, text: str) -> None:
-    from batchrunner.app.budget import purse_line
+    from batchrunner.app.budget import budget_line
     from batchrunner.app.steering import set_budget
 
     status = set_budget(store, batch, text)
     before, after = batch.settings.budget or "none", status.budget if status else "none"
     note(f"budget of {batch.name!r}: {before} → {after}")
     if status is not None:
-        note(purse_line(status, batch.step_price))
+        note(budget_line(status, batch.step_price))
         if status.room < (status.needs or 1):
             ended = "enough runs have ended or " if status.reserved else ""
             note(f"nothing is submitted until {ended}it covers more")

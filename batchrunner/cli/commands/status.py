@@ -61,16 +61,16 @@ def _show(store: Store, batch: Batch, db: str, *, whole: bool) -> None:
     from batchrunner.cli.output.status_text import summary
     from batchrunner.text.wrapping import say
 
-    tally = store.read(batch_counts, batch.id)
-    say(f"{batch.name}: {summary(tally)}")
-    money = money_lines(store, batch, tally)
+    counts = store.read(batch_counts, batch.id)
+    say(f"{batch.name}: {summary(counts)}")
+    money = money_lines(store, batch, counts)
     for line in (*_waits(store, batch), *money, *artifact_lines(store, batch)):
         say(f"  {line}")
     if not whole:
         return
-    if tally.open:
+    if counts.open:
         at_work = list(working(store, batch))
-        click.echo(f"at work on this database:{'' if at_work else _nobody(tally)}")
+        click.echo(f"at work on this database:{'' if at_work else _nobody(counts)}")
         for worker in at_work:
             click.echo(f"  {worker}")
     for title, lines in (
@@ -86,10 +86,10 @@ def _show(store: Store, batch: Batch, db: str, *, whole: bool) -> None:
             say(f"  {line}")
 
 
-def _nobody(tally: BatchCounts) -> str:
+def _nobody(counts: BatchCounts) -> str:
     from batchrunner.model import JobState
 
-    runs = tally.jobs[JobState.RUNNING]
+    runs = counts.jobs[JobState.RUNNING]
     if not runs:
         return " nobody"
     return f" nobody; {counted(runs, 'run')} in flight, not watched: run again to collect"
@@ -97,13 +97,13 @@ def _nobody(tally: BatchCounts) -> str:
 
 def _waits(store: Store, batch: Batch) -> Iterator[str]:
     """Give what holds a batch or a host back."""
-    from batchrunner.app.clock import ledger_now
+    from batchrunner.app.clock import store_now
     from batchrunner.cli.output.status_text import held, parked_line, paused
     from batchrunner.text.terminal import term_safe
 
     if batch.pause:
         yield term_safe(paused(batch.pause))
-    if hold := store.read(current_hold, batch.id, ledger_now(store)):
+    if hold := store.read(current_hold, batch.id, store_now(store)):
         yield term_safe(held(hold))
     for host in store.read(parked_hosts, batch.id):
         yield term_safe(parked_line(host))
@@ -124,8 +124,8 @@ def working(store: Store, batch: Batch, *, alive: bool = False) -> Iterator[str]
                 f"last sign of life {clock(worker.silent)} ago"
             )
         elif worker.in_flight and not alive:
-            fate = "gives no sign of life" if process.is_running else "has died"
-            yield f"{name} {fate}: the next run of the batch takes over its {runs}"
+            what = "gives no sign of life" if process.is_running else "has died"
+            yield f"{name} {what}: the next run of the batch takes over its {runs}"
 
 
 def _workers(store: Store, batch: Batch) -> dict[str, Any]:

@@ -27,7 +27,7 @@ TEXT_BY_BUCKET = {
     "running": "its run was at work",
     "queued": "the API had its run, and had not started it",
     "creating": "its create was sent, and not yet answered",
-    "in_doubt": "its create got no answer, and its run was looked for",
+    "in_doubt": "its create got no answer, and its run was searched for",
     "landed": "its run was over, and not yet polled",
     "retry": "it had failed, and was to be tried again later",
     "paused": "the batch was paused",

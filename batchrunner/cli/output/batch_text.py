@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MAX_EXAMPLES = 3
 
 
-def closing_lines(store: Store, batch: Batch, tally: BatchCounts, db: str) -> Iterator[str]:
+def closing_lines(store: Store, batch: Batch, counts: BatchCounts, db: str) -> Iterator[str]:
     """Give the last lines of a run: what came of it, why jobs failed, what to do next."""
     from batchrunner.cli.output.status_text import summary
     from batchrunner.model import JobState
@@ -31,35 +31,35 @@ def closing_lines(store: Store, batch: Batch, tally: BatchCounts, db: str) -> It
 
     yield from failure_lines(store, batch)
     name = shlex.quote(batch.name) + db_given(db)
-    running = tally.jobs[JobState.RUNNING]
-    if not running and (left := tally.open):
+    running = counts.jobs[JobState.RUNNING]
+    if not running and (left := counts.open):
         yield f"{counted(left, 'job')} left"
     if running:
         yield f"{counted(running, 'run')} may go on and cost money: run again to collect them"
-    if worth := sorted(each for each in tally.failed if CATEGORIES[each].retry_suggested):
-        hopeless = len(worth) < len(tally.failed)
+    if worth := sorted(each for each in counts.failed if CATEGORIES[each].retry_suggested):
+        hopeless = len(worth) < len(counts.failed)
         chosen = "".join(f" --category {category}" for category in worth) if hopeless else ""
         yield f"put the failed ones back, then run again: batchrunner retry {name}{chosen}"
-    if tally.retried:
+    if counts.retried:
         yield f"what was tried again, and why: batchrunner status {name}"
-    yield f"{batch.name}: {summary(tally)}"
-    yield from money_lines(store, batch, tally)
+    yield f"{batch.name}: {summary(counts)}"
+    yield from money_lines(store, batch, counts)
     yield from artifact_lines(store, batch)
     if store.read(artifact_counts, batch.id).left:
         yield f"fetch those that are left: batchrunner artifacts fetch {name} -o DIR"
 
 
-def money_lines(store: Store, batch: Batch, tally: BatchCounts) -> Iterator[str]:
+def money_lines(store: Store, batch: Batch, counts: BatchCounts) -> Iterator[str]:
     """Give what a batch has cost where that is known in money, and what became of its budget."""
-    from batchrunner.app.budget import cost, purse_line
-    from batchrunner.app.clock import ledger_now
+    from batchrunner.app.budget import budget_line, cost
+    from batchrunner.app.clock import store_now
     from batchrunner.store.claims import budget_status
 
     if batch.step_price is not None:
-        yield f"cost: {cost(tally.steps, batch.step_price)}"
-    purse = store.read(budget_status, batch.id, ledger_now(store))
-    if purse is not None:
-        yield purse_line(purse, batch.step_price)
+        yield f"cost: {cost(counts.steps, batch.step_price)}"
+    status = store.read(budget_status, batch.id, store_now(store))
+    if status is not None:
+        yield budget_line(status, batch.step_price)
 
 
 def artifact_lines(store: Store, batch: Batch) -> Iterator[str]:
@@ -67,12 +67,12 @@ def artifact_lines(store: Store, batch: Batch) -> Iterator[str]:
 
     from batchrunner.store.artifacts import artifact_counts
 
-    gallery = store.read(artifact_counts, batch.id)
-    parts = [f"{count} {state}" for state, count in sorted(gallery.states.items())]
-    if gallery.unlisted:
-        parts.append(f"those of {counted(gallery.unlisted, 'run')} not asked for yet")
+    counts = store.read(artifact_counts, batch.id)
+    parts = [f"{count} {state}" for state, count in sorted(counts.states.items())]
+    if counts.unlisted:
+        parts.append(f"those of {counted(counts.unlisted, 'run')} not asked for yet")
     if parts:
-        size = f" ({gallery.bytes / 1e6:.1f} MB)" if gallery.bytes else ""
+        size = f" ({counts.bytes / 1e6:.1f} MB)" if counts.bytes else ""
         yield f"artifacts: {', '.join(parts)}{size}"
 
 
@@ -225,7 +225,7 @@ def _hold(hold: Hold | None) -> dict[str, Any] | None:
     if hold is None:
         return None
     times = {"since": hold.since.isoformat(), "check_at": hold.check_at.isoformat()}
-    return {**times, "reason": hold.why}
+    return {**times, "reason": hold.reason}
 
 
 def _parked(host: ParkedHost) -> dict[str, Any]:
@@ -240,7 +240,7 @@ def _parked(host: ParkedHost) -> dict[str, Any]:
 
 
 def _attempt(attempt: ClosedAttempt) -> dict[str, Any]:
-    from batchrunner.policy.escalation import changes_text
+    from batchrunner.policy.escalation import showable_overrides
 
     return {
         "id": attempt.key,
@@ -251,7 +251,7 @@ def _attempt(attempt: ClosedAttempt) -> dict[str, Any]:
         "message": attempt.message,
         "counted": attempt.counted,
         "run_id": attempt.run_id,
-        "changes": changes_text(attempt.option_overrides),
+        "changes": showable_overrides(attempt.option_overrides),
         "job_state": attempt.job_state,
         "closed_at": attempt.closed_at.isoformat() if attempt.closed_at else None,
     }

@@ -54,8 +54,8 @@ def event_lines(event: Event) -> Iterator[str]:
             )
         case HostsParked() | ConcurrencyChanged() | CancelledForDeadline():
             yield from _limits(event)
-        case AttemptsClosed(decisions=verdicts):
-            yield from _verdict_lines(verdicts)
+        case AttemptsClosed(decisions=decisions):
+            yield from _decision_lines(decisions)
         case WebhookDropped(reason=why):
             yield f"going on without the webhook: {shorten(term_safe(why), SHOWN)}"
         case _:
@@ -110,34 +110,34 @@ def _in_window(phase: Phase, window: Window) -> str:
             return f"nothing more is submitted: what is in flight has until {dated(window.closes)}"
 
 
-def _verdict_lines(verdicts: tuple[AttemptDecision, ...]) -> Iterator[str]:
-    alike = Counter(line for verdict in verdicts if (line := _put_back(verdict)))
+def _decision_lines(decisions: tuple[AttemptDecision, ...]) -> Iterator[str]:
+    alike = Counter(line for decision in decisions if (line := _put_back(decision)))
     for line, count in alike.items():
         yield line.replace(MANY, counted(count, "job"))
-    for verdict in verdicts:
-        failure = verdict.transition.failure
-        if failure is not None and not isinstance(verdict.transition, Snooze):
-            yield f"{_what_follows(verdict):<15} {_who(verdict)}  {_reason(failure)}"
-    succeeded = sum(1 for verdict in verdicts if verdict.transition.failure is None)
+    for decision in decisions:
+        failure = decision.transition.failure
+        if failure is not None and not isinstance(decision.transition, Snooze):
+            yield f"{_what_follows(decision):<15} {_who(decision)}  {_reason(failure)}"
+    succeeded = sum(1 for decision in decisions if decision.transition.failure is None)
     if succeeded:
         yield f"{_runs(succeeded)} succeeded"
 
 
-def _put_back(verdict: AttemptDecision) -> str | None:
+def _put_back(decision: AttemptDecision) -> str | None:
     """Return the line about a job that waits through no fault of its own; many share one."""
-    if not isinstance(verdict.transition, Snooze):
+    if not isinstance(decision.transition, Snooze):
         return None
-    return f"{_what_follows(verdict):<15} {MANY}  {_reason(verdict.transition.failure)}"
+    return f"{_what_follows(decision):<15} {MANY}  {_reason(decision.transition.failure)}"
 
 
-def _who(verdict: AttemptDecision) -> str:
+def _who(decision: AttemptDecision) -> str:
     """Name a job: by the user's own id, or by its url where the key is only a digest."""
-    key = verdict.attempt.job.key
-    return verdict.attempt.url if DIGEST.fullmatch(key) else key
+    key = decision.attempt.job.key
+    return decision.attempt.url if DIGEST.fullmatch(key) else key
 
 
-def _what_follows(verdict: AttemptDecision) -> str:
-    match verdict.transition:
+def _what_follows(decision: AttemptDecision) -> str:
+    match decision.transition:
         case Finish(state=state):
             return str(state)
         case Retry(at=at):

@@ -21,33 +21,35 @@ BUDGET = "--budget"
 
 
 def exit_lines(
-    store: Store, batch: Batch, ending: ExitReason | None, tally: BatchCounts
+    store: Store, batch: Batch, reason: ExitReason | None, counts: BatchCounts
 ) -> Iterator[str]:
     """Give why nothing more is submitted though jobs are left; nothing where that is plain."""
-    if ending is ExitReason.CANARY_FAILED:
-        reason = batch.pause.reason if batch.pause else None
-        yield f"the rest was not started: {term_safe(reason or 'the canary brought too little')}"
-    elif ending is ExitReason.PARKED:
+    if reason is ExitReason.CANARY_FAILED:
+        said = batch.pause.reason if batch.pause else None
+        yield f"the rest was not started: {term_safe(said or 'the canary brought too little')}"
+    elif reason is ExitReason.PARKED:
         yield from _parked_lines(store.read(parked_hosts, batch.id))
-    elif ending is ExitReason.OUT_OF_TIME:
-        yield _too_near(tally)
+    elif reason is ExitReason.OUT_OF_TIME:
+        yield _too_near(counts)
 
 
 def continue_command(
     batch: Batch,
-    ending: ExitReason | None,
+    reason: ExitReason | None,
     args: Sequence[str],
     db: str,
-    purse: BudgetStatus | None = None,
+    budget_status: BudgetStatus | None = None,
 ) -> str:
-    """Return the command line that goes on with a batch after such an ending of these arguments."""
-    if ending is ExitReason.CANARY_FAILED:
+    """Return the command line that goes on with a batch after a run with these arguments."""
+    if reason is ExitReason.CANARY_FAILED:
         resume = f"batchrunner resume {shlex.quote(batch.name)}{db_given(db)}"
         return f"{resume} && {same_command(args)}"
-    if ending is ExitReason.OUT_OF_TIME:
+    if reason is ExitReason.OUT_OF_TIME:
         return same_command(list(_without(args, UNTIL)))
-    if ending is ExitReason.BUDGET_USED_UP and purse is not None:
-        return same_command([*_without(args, BUDGET), BUDGET, raised(purse, batch.step_price)])
+    if reason is ExitReason.BUDGET_USED_UP and budget_status is not None:
+        return same_command(
+            [*_without(args, BUDGET), BUDGET, raised(budget_status, batch.step_price)]
+        )
     return same_command(args)
 
 
@@ -60,12 +62,12 @@ def _parked_lines(hosts: Sequence[ParkedHost]) -> Iterator[str]:
     yield "use one at once: batchrunner resume --host HOST"
 
 
-def _too_near(tally: BatchCounts) -> str:
-    if tally.attempts:
+def _too_near(counts: BatchCounts) -> str:
+    if counts.attempts:
         lead = f"a run needs the time that others took, {clock(MIN_LEAD)} at least"
     else:
         lead = f"a first run is given {clock(FIRST_LEAD)}"
-    more = " more" if tally.attempts else ""
+    more = " more" if counts.attempts else ""
     return (
         f"{UNTIL} is too near: nothing{more} was started, as {lead}, "
         f"and the last {clock(LAST_CALL)} are for cancelling"

@@ -56,19 +56,19 @@ class Display:
                 self.say("Ctrl-C again leaves at once: they go on, the next start adopts them")
                 self.stops(at)
             case _:
-                self.tell(event)
+                self.show_event(event)
 
     def say(self, line: str) -> None:
         """Show a sentence."""
         self._console.print(Text(term_safe(line)))
 
-    def update(self, tally: BatchCounts, now: datetime, parked: Sequence[ParkedHost] = ()) -> None:
+    def update(self, counts: BatchCounts, now: datetime, parked: Sequence[ParkedHost] = ()) -> None:
         """Show the batch in numbers where they changed; at the start, hosts that are parked."""
         if self._said is None and parked:
             self.say(standing_still(parked))
-        line = summary(tally)
+        line = summary(counts)
         if self._stops_since is not None:
-            line = stopping(tally, now - self._stops_since)
+            line = stopping(counts, now - self._stops_since)
         if line != self._said:
             self.say(line)
         self._said = line
@@ -77,7 +77,7 @@ class Display:
         """Show from now on what the runner waits for."""
         self._stops_since = now
 
-    def tell(self, event: Event) -> None:
+    def show_event(self, event: Event) -> None:
         """Show what happened."""
         for line in event_lines(event):
             self.say(line)
@@ -100,7 +100,7 @@ class LiveDisplay(Display):
         self._name = name
         self._recent: deque[str] = deque(maxlen=RECENT_LINES)
         self._live = Live(console=console, refresh_per_second=4, transient=True)
-        self._tally: BatchCounts | None = None
+        self._counts: BatchCounts | None = None
         self._first: tuple[datetime, int] | None = None
         self._now: datetime | None = None
         self._waits = ""  # why nothing is submitted, for as long as that lasts
@@ -117,14 +117,14 @@ class LiveDisplay(Display):
         self._recent.append(line)
         self._draw()
 
-    def update(self, tally: BatchCounts, now: datetime, parked: Sequence[ParkedHost] = ()) -> None:
+    def update(self, counts: BatchCounts, now: datetime, parked: Sequence[ParkedHost] = ()) -> None:
         """Draw the batch in numbers, and the hosts that are held back."""
-        self._first = self._first or (now, tally.done)
-        self._tally, self._now = tally, now
+        self._first = self._first or (now, counts.done)
+        self._counts, self._now = counts, now
         self._parked = [host for host in parked if host.waiting]
         self._draw()
 
-    def tell(self, event: Event) -> None:
+    def show_event(self, event: Event) -> None:
         """Show what happened, and, for as long as it lasts, why nothing is submitted."""
         if isinstance(event, Lasting):
             opens = isinstance(event, ScheduleChanged) and event.phase is Phase.OPEN
@@ -133,36 +133,36 @@ class LiveDisplay(Display):
             if self._waits:
                 self._draw()
                 return
-        super().tell(event)
+        super().show_event(event)
 
     def _draw(self) -> None:
-        if self._tally is None or self._now is None or self._first is None:
+        if self._counts is None or self._now is None or self._first is None:
             return
         width = self._console.width
         recent = [Text(shorten(term_safe(line), width - 2), style="dim") for line in self._recent]
-        picture = self._picture(self._tally, self._now - self._first[0], self._first[1])
+        picture = self._picture(self._counts, self._now - self._first[0], self._first[1])
         self._live.update(Group(picture, *recent))
 
-    def _picture(self, tally: BatchCounts, elapsed: timedelta, done_before: int) -> Group:
+    def _picture(self, counts: BatchCounts, elapsed: timedelta, done_before: int) -> Group:
         head = Table.grid(padding=(0, 1))
-        bar = ProgressBar(total=max(tally.total, 1), completed=tally.done, width=30)
-        counts = Text(f"{tally.done}/{tally.total}")
-        eta = clock(elapsed) if self._stands(tally) else _eta(tally, elapsed, done_before)
-        head.add_row(Text(term_safe(self._name), style="bold"), bar, counts, Text(eta))
+        bar = ProgressBar(total=max(counts.total, 1), completed=counts.done, width=30)
+        done = Text(f"{counts.done}/{counts.total}")
+        eta = clock(elapsed) if self._stands(counts) else _eta(counts, elapsed, done_before)
+        head.add_row(Text(term_safe(self._name), style="bold"), bar, done, Text(eta))
         waits = [self._waits] if self._waits else []
         if self._parked:
             waits.append(standing_still(self._parked))
         if self._stops_since is not None and self._now is not None:
-            waits.append(stopping(tally, self._now - self._stops_since))
+            waits.append(stopping(counts, self._now - self._stops_since))
         why = [Text(term_safe(f"‖ {line}"), style="yellow") for line in waits]
-        said = [Text(text, style=style) for text, style in parts(tally)]
+        said = [Text(text, style=style) for text, style in parts(counts)]
         return Group(head, Text("  ").join(said), *why)
 
-    def _stands(self, tally: BatchCounts) -> bool:
+    def _stands(self, counts: BatchCounts) -> bool:
         """Return whether nothing is in flight and nothing can be: no rate can be estimated."""
         kept_back = sum(host.waiting for host in self._parked)
-        return not tally.jobs[JobState.RUNNING] and (
-            bool(self._waits) or 0 < tally.open <= kept_back
+        return not counts.jobs[JobState.RUNNING] and (
+            bool(self._waits) or 0 < counts.open <= kept_back
         )
 
 
@@ -176,10 +176,10 @@ def make_display(name: str, *, quiet: bool) -> Display:
     return Display(console)
 
 
-def _eta(tally: BatchCounts, elapsed: timedelta, done_before: int) -> str:
+def _eta(counts: BatchCounts, elapsed: timedelta, done_before: int) -> str:
     spent = clock(elapsed)
-    done = tally.done - done_before
-    if done < MIN_DONE_FOR_ETA or not tally.open:
+    done = counts.done - done_before
+    if done < MIN_DONE_FOR_ETA or not counts.open:
         return spent
     # From this session's rate: an earlier one says nothing about the present speed.
-    return f"{spent}, about {clock(elapsed / done * tally.open)} left"
+    return f"{spent}, about {clock(elapsed / done * counts.open)} left"

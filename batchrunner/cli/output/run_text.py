@@ -18,7 +18,7 @@ from batchrunner.tinyfish.raw_json import parsed
 GOAL_WIDTH = 60
 _LABEL = 16
 #: Members that have a line of their own; all others are shown as they stand.
-_TOLD = frozenset(
+_OWN_LINE = frozenset(
     {
         "run_id",
         "status",
@@ -62,7 +62,7 @@ def run_lines(shown: RunDetails, *, steps: bool = True) -> Iterator[str]:
     yield from _line("live view", run.streaming_url)
     yield from _line("video", more.get("video_url"))
     for name, value in more.items():
-        if name not in _TOLD and value is not None:
+        if name not in _OWN_LINE and value is not None:
             yield from _line(name, value if isinstance(value, str) else json.dumps(value))
     yield from _result_lines(run)
     if steps:
@@ -71,7 +71,7 @@ def run_lines(shown: RunDetails, *, steps: bool = True) -> Iterator[str]:
 
 def step_line(number: int, step: Step) -> str:
     """Return one step as a line."""
-    said = [step.duration or "", step.action or "(no action told)"]
+    said = [step.duration or "", step.action or "(no action given)"]
     odd = "" if step.status in (None, "COMPLETED") else f"  [{step.status}]"
     return term_safe(f"{number:>4}  {said[0]:>6}  {said[1]}{odd}")
 

@@ -14,27 +14,30 @@ from batchrunner.text.format import counted, local
 DIGEST = re.compile("[0-9a-f]{32}")
 
 
-def summary(tally: BatchCounts) -> str:
+def summary(counts: BatchCounts) -> str:
     """Return a batch in one line."""
-    return f"{tally.done}/{tally.total} done: " + ", ".join(
-        text.partition(" ")[2] if text[0] in "✔▶○↻✘⊘?!" else text for text, _ in parts(tally)
+    return f"{counts.done}/{counts.total} done: " + ", ".join(
+        text.partition(" ")[2] if text[0] in "✔▶○↻✘⊘?!" else text for text, _ in parts(counts)
     )
 
 
-def parts(tally: BatchCounts) -> list[tuple[str, str]]:
+def parts(counts: BatchCounts) -> list[tuple[str, str]]:
     """Return what there is to say of a batch, each with the style that suits it."""
-    running = tally.jobs[JobState.RUNNING]
-    queued = f" ({tally.queued} queued)" if tally.queued else ""
+    running = counts.jobs[JobState.RUNNING]
+    queued = f" ({counts.queued} queued)" if counts.queued else ""
     said = [
-        (f"✔ {tally.jobs[JobState.SUCCEEDED]} succeeded", "green"),
+        (f"✔ {counts.jobs[JobState.SUCCEEDED]} succeeded", "green"),
         (f"▶ {running} running{queued}", "cyan" if running else "dim"),
-        (f"○ {tally.jobs[JobState.AVAILABLE] - tally.retrying} not started", "dim"),
-        (f"↻ {tally.retrying} waiting", "yellow" if tally.retrying else ""),
-        (f"✘ {tally.jobs[JobState.FAILED]} failed{_named(tally)}", "red" if tally.failed else ""),
-        (f"⊘ {tally.jobs[JobState.CANCELLED]} cancelled", ""),
-        (f"? {tally.unsettled} being searched for", "magenta"),
-        (f"! {counted(tally.orphans, 'orphan')} cancelled", "magenta"),
-        (f"{tally.steps} steps", "dim"),
+        (f"○ {counts.jobs[JobState.AVAILABLE] - counts.retrying} not started", "dim"),
+        (f"↻ {counts.retrying} waiting", "yellow" if counts.retrying else ""),
+        (
+            f"✘ {counts.jobs[JobState.FAILED]} failed{_named(counts)}",
+            "red" if counts.failed else "",
+        ),
+        (f"⊘ {counts.jobs[JobState.CANCELLED]} cancelled", ""),
+        (f"? {counts.unsettled} being searched for", "magenta"),
+        (f"! {counted(counts.orphans, 'orphan')} cancelled", "magenta"),
+        (f"{counts.steps} steps", "dim"),
     ]
     return [
         (text, style)
@@ -43,18 +46,18 @@ def parts(tally: BatchCounts) -> list[tuple[str, str]]:
     ]
 
 
-def _named(tally: BatchCounts) -> str:
-    named = [f"{count} {category}" for category, count in sorted(tally.failed.items())]
+def _named(counts: BatchCounts) -> str:
+    named = [f"{count} {category}" for category, count in sorted(counts.failed.items())]
     return f" ({', '.join(named)})" if named else ""
 
 
-def stopping(tally: BatchCounts, since: timedelta) -> str:
+def stopping(counts: BatchCounts, since: timedelta) -> str:
     """Return what a runner waits for that was asked to stop, and since how many minutes."""
-    doubtful = tally.unsettled
-    flying = tally.jobs[JobState.RUNNING] - doubtful
-    what = [f"{counted(flying, 'run')} in flight"] if flying > 0 else []
-    if doubtful:
-        what.append(f"{counted(doubtful, 'run')} that may exist: the API has yet to say")
+    unanswered = counts.unsettled
+    in_flight = counts.jobs[JobState.RUNNING] - unanswered
+    what = [f"{counted(in_flight, 'run')} in flight"] if in_flight > 0 else []
+    if unanswered:
+        what.append(f"{counted(unanswered, 'run')} that may exist: the API has yet to say")
     minutes = int(since.total_seconds() // 60)
     waited = f"for {counted(minutes, 'minute')} " if minutes else ""
     waits = " and ".join(what) or "the last writes"
@@ -91,4 +94,4 @@ def paused(pause: Pause) -> str:
 def held(hold: Hold) -> str:
     """Return since when and why there are no credits, and when that is checked again."""
     again = f"checked again at {local(hold.check_at)}"
-    return f"no credits since {local(hold.since)}: {hold.why} ({again}, nothing fails meanwhile)"
+    return f"no credits since {local(hold.since)}: {hold.reason} ({again}, nothing fails meanwhile)"

@@ -71,9 +71,9 @@ def _doubled(ids: list[str]) -> list[str]:
 
 def _of_another(body: dict[str, Any], faulty: FaultyRequest) -> Any:
     """Put a run of an earlier create in the place of the last one."""
-    ids, told = body.get("run_ids") or [], faulty.history.earlier_ids
-    changed = [*ids[:-1], told[-1]] if ids and told else None
-    told.extend(ids)
+    ids, shown = body.get("run_ids") or [], faulty.history.earlier_ids
+    changed = [*ids[:-1], shown[-1]] if ids and shown else None
+    shown.extend(ids)
     return changed and {**body, "run_ids": changed}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -47,7 +47,7 @@ def command(
         listed = False
         chosen = [ArtifactKind(kind) for kind in kinds]
         for artifact in list_artifacts(store, found, job, chosen):
-            click.echo(json.dumps(asdict(artifact)) if jsonl else _line(artifact))
+            click.echo(json.dumps(_as_json(artifact)) if jsonl else _line(artifact))
             listed = True
         if not listed:
             click.echo(f"no artifacts of {found.name!r} are known", err=True)
@@ -56,10 +56,16 @@ def command(
                 click.echo(line, err=True)
 
 
+def _as_json(artifact: Artifact) -> dict[str, Any]:
+    values = asdict(artifact)
+    values["why"] = values.pop("reason")
+    return values
+
+
 def _line(artifact: Artifact) -> str:
     from batchrunner.text.terminal import term_safe
 
     what = f"{artifact.key}  attempt {artifact.number}  {artifact.kind}"
     step = f" of step {artifact.step}" if artifact.step else ""
-    where = artifact.path or (f"{artifact.state}: {artifact.why}" if artifact.why else None)
+    where = artifact.path or (f"{artifact.state}: {artifact.reason}" if artifact.reason else None)
     return term_safe(f"{what}{step}  {where or artifact.state}")

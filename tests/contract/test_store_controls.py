@@ -104,13 +104,13 @@ def test_a_job_that_was_asked_and_has_no_run_is_cancelled(store: Store) -> None:
     (submission,) = claim(store, batch)
     store.write(mark_unanswered, "alice", submission, after(1), "ReadTimeout")
     store.write(cancel_jobs, batch.id, [], after(2))
-    verdicts = [postpone(ride) for ride in submission.attempts]
+    decisions = [postpone(ride) for ride in submission.attempts]
     store.write(
         settle_submission,
         "alice",
         submission,
         SubmissionState.ABSENT,
-        verdicts,
+        decisions,
         after(60),
         "no run",
     )
@@ -133,15 +133,15 @@ def test_the_final_are_not_cancelled(store: Store) -> None:
     assert states(store, batch.id) == {"succeeded": 1, "failed": 1}
 
 
-def test_a_cancel_that_waits_for_verdicts_holds_no_job_that_they_need(
+def test_a_cancel_that_waits_for_decisions_holds_no_job_that_they_need(
     postgresql: str,
 ) -> None:
     """Else each would wait for the other, and the server would end one of them."""
-    store, verdicts = Store.open(postgresql), Store.open(postgresql)
+    store, poller = Store.open(postgresql), Store.open(postgresql)
     batch = begin(store)
     start(store, batch)
     cancelling = Thread(target=partial(store.write, cancel_jobs), args=(batch.id, [], NOW))
-    with verdicts._database.write() as tx:
+    with poller._database.write() as tx:
         tx.execute(text("SELECT id FROM attempts FOR UPDATE"))
         cancelling.start()
         waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
@@ -152,7 +152,7 @@ def test_a_cancel_that_waits_for_verdicts_holds_no_job_that_they_need(
     (attempt,) = store.read(runs_in_flight, "alice", batch.id)
     assert attempt.cancel_reason is FailureCategory.RUN_CANCELLED
     store.close()
-    verdicts.close()
+    poller.close()
 
 
 # ---- retry ----
@@ -162,14 +162,14 @@ def ended(store: Store) -> int:
     """Make a batch of jobs that ended in every way: a to f."""
     batch = begin(store, [spec(key) for key in "abcdef"], concurrency=5)
     good, goal, agent, again, cancelled = start(store, batch)
-    verdicts = [
+    decisions = [
         success(good),
         failure(goal, GOAL),
         failure(agent, AGENT),
         retry(again, after(1000), GOAL),
         failure(cancelled, FailureCategory.RUN_CANCELLED, JobState.CANCELLED),
     ]
-    apply_poll(store, "alice", verdicts, [], NOW)
+    apply_poll(store, "alice", decisions, [], NOW)
     return batch.id
 
 
@@ -213,8 +213,8 @@ def test_a_failure_that_the_user_answered_with_a_retry_is_not_final_any_more(sto
     store.write(retry_jobs, batch.id, [], [], after(5))
     assert store.read(failed_attempts, batch.id, final=True, most=9) == []
     assert [f.number for f in store.read(failed_attempts, batch.id, final=False, most=9)] == [1]
-    tally = store.read(batch_counts, batch.id)
-    assert (tally.failed, tally.retried) == ({}, {AGENT: 1})
+    counts = store.read(batch_counts, batch.id)
+    assert (counts.failed, counts.retried) == ({}, {AGENT: 1})
 
 
 def test_a_cancelled_job_can_be_wanted_again(store: Store) -> None:

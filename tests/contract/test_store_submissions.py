@@ -111,17 +111,17 @@ def test_a_refused_submission_closes_its_attempts_in_the_same_transaction(
 ) -> None:
     batch, submission = submitted(store, 2)
     bad, good = submission.attempts
-    verdicts = [failure(bad, FailureCategory.REJECTED), postpone(good)]
+    decisions = [failure(bad, FailureCategory.REJECTED), postpone(good)]
     applied = store.write(
         settle_submission,
         "alice",
         submission,
         SubmissionState.REFUSED,
-        verdicts,
+        decisions,
         after(1),
         "a bad url",
     )
-    assert applied == verdicts
+    assert applied == decisions
     assert state_of(engine, submission) == "refused"
     jobs = store.read(batch_counts, batch.id).jobs
     assert (jobs[JobState.FAILED], jobs[JobState.AVAILABLE]) == (1, 1)
@@ -130,8 +130,8 @@ def test_a_refused_submission_closes_its_attempts_in_the_same_transaction(
 def test_an_absent_submission_gives_its_jobs_back_uncounted(store: Store, engine: Engine) -> None:
     batch, submission = submitted(store, 2)
     store.write(mark_unanswered, "alice", submission, after(5), "ReadTimeout")
-    verdicts = [postpone(ride, after(60)) for ride in submission.attempts]
-    close_as_absent(store, submission, verdicts, after(60))
+    decisions = [postpone(ride, after(60)) for ride in submission.attempts]
+    close_as_absent(store, submission, decisions, after(60))
     assert state_of(engine, submission) == "absent"
     assert store.read(unanswered_submissions, "alice", batch.id) == []
     (again,) = claim(store, batch, now=after(60))
@@ -154,8 +154,8 @@ def test_the_part_of_a_submission_that_is_absent_leaves_its_runs_alone(store: St
 def test_a_late_answer_reopens_nothing(store: Store, engine: Engine) -> None:
     batch, submission = submitted(store, 1)
     store.write(mark_unanswered, "alice", submission, after(5), "ReadTimeout")
-    verdicts = [postpone(ride, after(60)) for ride in submission.attempts]
-    close_as_absent(store, submission, verdicts, after(60))
+    decisions = [postpone(ride, after(60)) for ride in submission.attempts]
+    close_as_absent(store, submission, decisions, after(60))
     store.write(record_runs, "alice", submission, run_ids(submission), after(61))
     store.write(mark_unanswered, "alice", submission, after(90), "again")
     assert state_of(engine, submission) == "absent"

@@ -1,4 +1,4 @@
-"""Budgets in the ledger: what is reserved with a claim, what is spent, and what frees it again."""
+"""Budgets: what is reserved with a claim, what is spent, and what frees it again."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def poor(store: Store, steps: int, specs: Any, **settings: Any) -> Batch:
     return begin(store, specs, budget=Budget(steps=steps), concurrency=50, **settings)
 
 
-def purse(store: Store, batch: Batch, seconds: float = 0) -> BudgetStatus:
+def budget_of(store: Store, batch: Batch, seconds: float = 0) -> BudgetStatus:
     found = store.read(budget_status, batch.id, after(seconds))
     assert found is not None
     return found
@@ -71,7 +71,7 @@ def purse(store: Store, batch: Batch, seconds: float = 0) -> BudgetStatus:
 def test_a_claim_reserves_what_its_runs_may_cost_at_most(store: Store) -> None:
     batch = poor(store, 35, jobs(10))
     assert len(rides(claim(store, batch))) == 3
-    found = purse(store, batch)
+    found = budget_of(store, batch)
     assert (found.spent, found.reserved, found.room, found.needs) == (0, 30, 5, 10)
     assert claim(store, batch) == []
     assert not found.used_up, "what is in flight may free some of it"
@@ -88,7 +88,7 @@ def test_what_a_run_did_not_use_is_free_again_and_what_it_used_is_not(store: Sto
     batch = poor(store, 30, jobs(10))
     first, second, third = start(store, batch)
     apply_poll(store, "alice", [success(first, steps=4), success(second, steps=10)], [], NOW)
-    found = purse(store, batch)
+    found = budget_of(store, batch)
     assert (found.spent, found.reserved, found.room) == (14, 10, 6)
     assert claim(store, batch) == []
     apply_poll(store, "alice", [success(third, steps=0)], [], NOW)
@@ -108,9 +108,9 @@ def test_a_rung_that_changes_max_steps_changes_what_is_reserved(store: Store) ->
     met = retry(attempt, category=FailureCategory.GOAL_FAILURE, steps=9)
     climbs = replace(met.transition, escalation_steps={FailureCategory.GOAL_FAILURE: 1})
     apply_poll(store, "alice", [replace(met, transition=climbs)], [], NOW)
-    assert purse(store, batch).needs == 90
+    assert budget_of(store, batch).needs == 90
     assert len(rides(claim(store, batch))) == 1
-    assert purse(store, batch).reserved == 90
+    assert budget_of(store, batch).reserved == 90
 
 
 def test_jobs_are_not_passed_by_for_cheaper_ones_behind_them(store: Store) -> None:
@@ -121,42 +121,42 @@ def test_jobs_are_not_passed_by_for_cheaper_ones_behind_them(store: Store) -> No
 def test_a_refused_submission_reserves_nothing(store: Store) -> None:
     batch = poor(store, 10, jobs(2))
     (submission,) = claim(store, batch)
-    verdicts = [postpone(ride) for ride in submission.attempts]
+    decisions = [postpone(ride) for ride in submission.attempts]
     store.write(
-        settle_submission, "alice", submission, SubmissionState.REFUSED, verdicts, NOW, "refused"
+        settle_submission, "alice", submission, SubmissionState.REFUSED, decisions, NOW, "refused"
     )
-    assert purse(store, batch).room == 10
+    assert budget_of(store, batch).room == 10
 
 
 def test_a_submission_in_doubt_stays_reserved_until_it_cannot_turn_up(store: Store) -> None:
     batch = poor(store, 10, jobs(2))
     (submission,) = claim(store, batch)
     store.write(mark_unanswered, "alice", submission, NOW, "no answer")
-    assert purse(store, batch).reserved == 10
-    verdicts = settle_absent(submission, NOW)
-    close_as_absent(store, submission, verdicts, late_check_at=after(60))
-    assert purse(store, batch).reserved == 10
+    assert budget_of(store, batch).reserved == 10
+    decisions = settle_absent(submission, NOW)
+    close_as_absent(store, submission, decisions, late_check_at=after(60))
+    assert budget_of(store, batch).reserved == 10
     assert claim(store, batch) == []
     later = UNCLEAR_AFTER / timedelta(seconds=1)
-    assert purse(store, batch, later - 0.001).reserved == 10
-    assert purse(store, batch, later).reserved == 0
+    assert budget_of(store, batch, later - 0.001).reserved == 10
+    assert budget_of(store, batch, later).reserved == 0
     assert len(rides(claim(store, batch, now=after(later)))) == 1
 
 
 def test_a_run_that_nobody_can_tell_of_counts_at_its_worst_for_good(store: Store) -> None:
     batch = poor(store, 25, jobs(3))
     (submission,) = claim(store, batch)
-    verdicts = settle_unanswered(submission, "no answer")
+    decisions = settle_unanswered(submission, "no answer")
     store.write(
         settle_submission,
         "alice",
         submission,
         SubmissionState.UNDECIDED,
-        verdicts,
+        decisions,
         NOW,
         "no answer",
     )
-    found = purse(store, batch, 1_000_000)
+    found = budget_of(store, batch, 1_000_000)
     assert (found.spent, found.unclear, found.reserved) == (0, 20, 0)
     assert found.used_up
 
@@ -168,38 +168,38 @@ def test_a_run_that_ended_without_a_bill_counts_at_its_worst(
     batch = poor(store, 10, jobs(2))
     (attempt,) = start(store, batch)
     apply_poll(store, "alice", [failure(attempt, category)], [], NOW)
-    found = purse(store, batch)
+    found = budget_of(store, batch)
     assert (found.unclear, found.used_up) == (10, True)
 
 
 def test_an_orphan_counts_at_its_worst_until_its_bill_is_known(store: Store) -> None:
     batch = poor(store, 20, jobs(3))
     (submission,) = claim(store, batch)
-    verdicts = settle_absent(submission, NOW)
-    close_as_absent(store, submission, verdicts, late_check_at=after(60))
+    decisions = settle_absent(submission, NOW)
+    close_as_absent(store, submission, decisions, late_check_at=after(60))
     store.write(add_orphans, batch.id, submission, ["stray-1", "stray-2"], NOW)
     later = 1_000_000
-    assert purse(store, batch, later).reserved == 20
+    assert budget_of(store, batch, later).reserved == 20
     store.write(close_orphans, [("stray-1", run("stray-1", steps=3)), ("stray-2", None)], NOW)
-    found = purse(store, batch, later)
+    found = budget_of(store, batch, later)
     assert (found.spent, found.unclear, found.reserved) == (3, 10, 0)
 
 
 def test_a_run_that_was_adopted_late_is_reserved_as_it_was(store: Store) -> None:
     batch = poor(store, 20, jobs(1))
     (submission,) = claim(store, batch)
-    verdicts = settle_absent(submission, NOW)
-    close_as_absent(store, submission, verdicts, late_check_at=after(60))
+    decisions = settle_absent(submission, NOW)
+    close_as_absent(store, submission, decisions, late_check_at=after(60))
     runs = {submission.attempts[0].attempt_id: "late"}
     assert store.write(adopt_late_runs, "alice", batch.id, submission, runs, after(70)) == 1
-    assert purse(store, batch, 1_000_000).reserved == 10
+    assert budget_of(store, batch, 1_000_000).reserved == 10
 
 
 def test_a_run_that_took_more_than_it_may_raises_what_is_reserved_for_all(store: Store) -> None:
     batch = poor(store, 100, jobs(20))
     attempts = start(store, batch)
     apply_poll(store, "alice", [success(attempts[0], steps=14)], [], NOW)
-    found = purse(store, batch)
+    found = budget_of(store, batch)
     assert (found.reserved, found.needs) == (9 * 14, 14)
 
 
@@ -210,7 +210,7 @@ def test_attempts_of_an_older_program_count_at_the_most_that_the_api_takes(
     claim(store, batch)
     with engine.begin() as tx:
         tx.execute(text("UPDATE attempts SET reserved_steps = NULL"))
-    assert purse(store, batch).reserved == 2 * MAX_STEPS
+    assert budget_of(store, batch).reserved == 2 * MAX_STEPS
 
 
 def test_a_budget_that_is_raised_counts_at_once(store: Store) -> None:
@@ -239,11 +239,11 @@ def test_what_was_set_holds_until_the_file_says_another_budget(store: Store) -> 
 def test_money_buys_steps_at_the_dearer_of_the_two_rates(store: Store) -> None:
     money = Budget(money=Decimal("1.00"))
     batch = begin(store, jobs(9), budget=money, rate=Decimal("0.016"))
-    assert purse(store, batch).limit == 62
+    assert budget_of(store, batch).limit == 62
     store.write(set_step_price, batch.id, Decimal("0.010"))
-    assert purse(store, batch).limit == 62
+    assert budget_of(store, batch).limit == 62
     store.write(set_step_price, batch.id, Decimal("0.020"))
-    assert purse(store, batch).limit == 50
+    assert budget_of(store, batch).limit == 50
     found = store.read(find_batch, batch.name)
     assert found is not None
     assert found.step_price is not None
@@ -260,12 +260,12 @@ def test_a_price_that_falls_does_not_make_what_was_spent_cheaper(
     batch = begin(store, jobs(9), budget=Budget(money=Decimal("1.00")))
     store.write(set_step_price, batch.id, Decimal("0.050"))
     store.write(set_step_price, batch.id, Decimal("0.020"))
-    assert purse(store, batch).limit == 50, "nothing is spent yet"
+    assert budget_of(store, batch).limit == 50, "nothing is spent yet"
     start(store, batch)
     store.write(set_step_price, batch.id, cheaper)
-    assert purse(store, batch).limit == 50
+    assert budget_of(store, batch).limit == 50
     store.write(set_step_price, batch.id, Decimal("0.100"))
-    assert purse(store, batch).limit == 10
+    assert budget_of(store, batch).limit == 10
 
 
 def test_a_job_that_waits_for_its_host_does_not_use_the_budget_up(store: Store) -> None:
@@ -273,16 +273,16 @@ def test_a_job_that_waits_for_its_host_does_not_use_the_budget_up(store: Store) 
     batch = poor(store, 30, jobs(3), hosts=spaced)
     (attempt,) = start(store, batch)
     apply_poll(store, "alice", [success(attempt, steps=10)], [], NOW)
-    assert not purse(store, batch, 1).used_up, "it may go in a minute"
-    assert purse(store, batch, 61).needs == 10
+    assert not budget_of(store, batch, 1).used_up, "it may go in a minute"
+    assert budget_of(store, batch, 61).needs == 10
     store.write(set_budget, batch.id, Budget(steps=19))
-    assert purse(store, batch, 1).used_up, "it may not, however long one waits"
+    assert budget_of(store, batch, 1).used_up, "it may not, however long one waits"
 
 
 def test_money_buys_nothing_where_nobody_knows_what_a_step_costs(store: Store) -> None:
     batch = begin(store, jobs(2), budget=Budget(money=Decimal(1000)))
     assert claim(store, batch) == []
-    assert purse(store, batch).used_up
+    assert budget_of(store, batch).used_up
 
 
 def test_a_batch_without_a_budget_keeps_what_its_runs_may_cost(store: Store) -> None:
@@ -290,7 +290,7 @@ def test_a_batch_without_a_budget_keeps_what_its_runs_may_cost(store: Store) -> 
     assert store.read(budget_status, batch.id, NOW) is None
     start(store, batch)
     store.write(set_budget, batch.id, Budget(steps=100))
-    assert purse(store, batch).reserved == 40
+    assert budget_of(store, batch).reserved == 40
 
 
 def test_the_reservation_holds_over_claims_at_the_same_time(
@@ -306,12 +306,12 @@ def test_the_reservation_holds_over_claims_at_the_same_time(
 
     with ThreadPoolExecutor(len(names)) as pool:
         assert sum(pool.map(claims, names)) == 9
-    assert purse(store, batch).reserved == 90
+    assert budget_of(store, batch).reserved == 90
 
 
 def test_only_the_batchs_own_runs_are_in_its_budget(store: Store) -> None:
     start(store, begin(store, jobs(5)))
     file = job_file(jobs(5), name="other", budget=Budget(steps=20))
     other = store.write(load_jobs, file, NOW).batch
-    assert purse(store, other).room == 20
+    assert budget_of(store, other).room == 20
     assert len(rides(claim(store, other))) == 2

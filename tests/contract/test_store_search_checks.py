@@ -122,27 +122,27 @@ def test_runs_that_cannot_be_told_apart_are_orphans_and_their_jobs_unanswered(
         a for a in store.read(runs_in_flight, "alice", batch.id) if a.submission_id == first.id
     ]
     for expected in (2, 0):  # what took effect unseen may be made again
-        verdicts = settle_mixed_up(of_first)
+        decisions = settle_mixed_up(of_first)
         assert (
-            len(store.write(close_without_runs, "alice", batch.id, verdicts, after(1))) == expected
+            len(store.write(close_without_runs, "alice", batch.id, decisions, after(1))) == expected
         )
     assert sorted(store.read(open_orphans, batch.id)) == sorted(run_ids(first).values())
     assert runs_of(store, batch) == run_ids(second)
-    tally = store.read(batch_counts, batch.id)
-    assert (tally.jobs[JobState.FAILED], tally.failed) == (2, {FailureCategory.UNANSWERED: 2})
+    counts = store.read(batch_counts, batch.id)
+    assert (counts.jobs[JobState.FAILED], counts.failed) == (2, {FailureCategory.UNANSWERED: 2})
     assert store.read(consistency_errors) == {}
 
 
 def test_what_others_took_over_is_not_disbanded(store: Store) -> None:
     batch, first, _ = two(store)
     store.write(record_runs, "alice", first, run_ids(first), NOW)
-    verdicts = settle_mixed_up(store.read(runs_in_flight, "alice", batch.id))
-    assert store.write(close_without_runs, "bob", batch.id, verdicts, after(1)) == []
+    decisions = settle_mixed_up(store.read(runs_in_flight, "alice", batch.id))
+    assert store.write(close_without_runs, "bob", batch.id, decisions, after(1)) == []
     assert store.read(open_orphans, batch.id) == []
     assert runs_of(store, batch) == run_ids(first)
 
 
-def test_the_longest_id_that_is_read_fits_the_ledger() -> None:
+def test_the_longest_id_that_is_read_fits_the_database() -> None:
     columns = (attempts.c.run_id, orphans.c.run_id)
     assert [column.type.length for column in columns] == [MAX_RUN_ID_LENGTH] * 2
 

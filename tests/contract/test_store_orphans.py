@@ -28,10 +28,10 @@ def give_up(store: Store, *, jobs: int = 2) -> tuple[Batch, Submission]:
     """Claim all jobs in one submission, and declare it absent."""
     batch = begin(store, jobs)
     [submission] = claim(store, batch)
-    verdicts = settle_absent(submission, after(60))
+    decisions = settle_absent(submission, after(60))
     state = SubmissionState.ABSENT
     store.write(
-        settle_submission, "alice", submission, state, verdicts, after(60), "no answer", after(90)
+        settle_submission, "alice", submission, state, decisions, after(60), "no answer", after(90)
     )
     return batch, submission
 
@@ -60,8 +60,8 @@ def test_a_run_that_nobody_needs_any_more_is_an_orphan_until_it_is_over(store: S
     assert store.read(open_orphans, batch.id) == ["late"]
     store.write(close_orphans, [("late", run("late", status=RunStatus.CANCELLED, steps=7))], LATER)
     assert store.read(open_orphans, batch.id) == []
-    tally = store.read(batch_counts, batch.id)
-    assert (tally.orphans, tally.steps) == (1, 7)
+    counts = store.read(batch_counts, batch.id)
+    assert (counts.orphans, counts.steps) == (1, 7)
 
 
 def test_absent_submissions_are_watched_until_told_otherwise(store: Store) -> None:
@@ -78,7 +78,7 @@ def test_absent_submissions_are_watched_until_told_otherwise(store: Store) -> No
 def test_a_dead_owners_absent_submissions_are_watched_by_its_successor(store: Store) -> None:
     batch, _ = give_up(store)
     enlist(store, "bob", now=LATER)
-    store.write(rescue_attempts, "bob", batch.id, LATER, gone=["alice"])
+    store.write(rescue_attempts, "bob", batch.id, LATER, exited=["alice"])
     assert len(store.read(late_run_watchlist, "bob", batch.id)) == 1
 
 
@@ -95,7 +95,7 @@ def test_an_answer_that_comes_when_others_search_is_left_to_them(store: Store) -
     batch = begin(store, 1)
     enlist(store, "bob")
     [submission] = claim(store, batch)
-    store.write(rescue_attempts, "bob", batch.id, after(1), gone=["alice"])
+    store.write(rescue_attempts, "bob", batch.id, after(1), exited=["alice"])
     store.write(record_runs, "alice", submission, {submission.attempts[0].attempt_id: "late"}, NOW)
     assert store.read(open_orphans, batch.id) == []
     assert len(store.read(unanswered_submissions, "bob", batch.id)) == 1
@@ -109,16 +109,16 @@ def test_an_orphan_that_completed_is_adopted_when_its_job_waits_again(store: Sto
     done, stopped = run("late-1", steps=3), run("late-2", RunStatus.CANCELLED, steps=2)
     store.write(close_orphans, [("late-1", done), ("late-2", stopped)], LATER)
     for each in again:
-        verdicts = [postpone(ride) for ride in each.attempts]
+        decisions = [postpone(ride) for ride in each.attempts]
         store.write(
-            settle_submission, "alice", each, SubmissionState.REFUSED, verdicts, LATER, "busy"
+            settle_submission, "alice", each, SubmissionState.REFUSED, decisions, LATER, "busy"
         )
     assert store.write(adopt_late_runs, "alice", batch.id, submission, runs, LATER) == 1
     assert [attempt.run_id for attempt in store.read(runs_in_flight, "alice", batch.id)] == [
         "late-1"
     ]
-    tally = store.read(batch_counts, batch.id)
-    assert (tally.orphans, tally.steps) == (1, 2), "what an attempt has is no orphan any more"
+    counts = store.read(batch_counts, batch.id)
+    assert (counts.orphans, counts.steps) == (1, 2), "what an attempt has is no orphan any more"
 
 
 def test_a_run_that_an_attempt_had_is_not_adopted_again(store: Store) -> None:
