@@ -11,6 +11,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from batchrunner.api_facts.endpoint_paths import DEFAULT_URL
+from batchrunner.api_facts.environment import BASE_URL
 from batchrunner.app.api_key import api_key
 from batchrunner.errors import CannotContinue, UsageError
 from batchrunner.store.address import redacted
@@ -19,7 +20,6 @@ from batchrunner.tinyfish.http import LOOPBACK, AddressError
 
 #: Origin of every API on this machine: its runs cost nothing.
 SANDBOX = "sandbox"
-URL_VARIABLE = "TINYFISH_BASE_URL"
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -80,7 +80,7 @@ def api_from_environment(url: str | None, key: str | None) -> ApiAccess:
     Raises:
         BatchrunnerError: There is no key, or the key or the address cannot be used.
     """
-    return api_access(url or os.environ.get(URL_VARIABLE), api_key(None, given=key))
+    return api_access(url or os.environ.get(BASE_URL), api_key(None, given=key))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import anyio
 
 from batchrunner.app.api_call import call_api
 from batchrunner.classify import classify_fault
-from batchrunner.model import Failed, FailureCategory, RequestFailed, RunStatus
+from batchrunner.model import Failed, RequestFailed, RunStatus
 from batchrunner.model.categories import CATEGORIES
 from batchrunner.text.terminal import term_safe
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 #: The first polls of a run follow each other faster than the later ones.
 FAST_POLLS = 30
 FAST_POLL_SECONDS, SLOW_POLL_SECONDS = 2.0, 10.0
-#: Failures of a poll that pass without help.
-_PASSING = (FailureCategory.UNREACHABLE, FailureCategory.THROTTLED)
 
 
 class RunObserver(Protocol):

@@ -60,7 +60,11 @@ def invariant(holds: bool, message: str, about: object = None) -> None:
 
 @dataclass(frozen=True)
 class StoreSnapshot:
-    """All rows of a batch, read with statements that the program itself does not use."""
+    """
+    What is stored of a batch, read with statements that the program itself does not use.
+
+    Results, orphans and submissions are those of all batches in the database.
+    """
 
     jobs: list[Any]
     attempts: list[Any]
@@ -70,7 +74,7 @@ class StoreSnapshot:
 
     @classmethod
     def of(cls, store: Store, batch_id: int) -> StoreSnapshot:
-        """Read all rows of a batch in one transaction."""
+        """Read a batch's jobs and attempts, and the rest of the database, in one transaction."""
         with store._database.read() as tx:
             return cls(
                 jobs=list(tx.execute(select(jobs).where(jobs.c.batch_id == batch_id))),
