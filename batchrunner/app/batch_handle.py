@@ -61,7 +61,7 @@ from batchrunner.model.artifacts import Artifact
 from batchrunner.runner.runner import ExitReason
 from batchrunner.store import controls
 from batchrunner.store.batches import find_batch
-from batchrunner.store.reports import batch_counts, finished_jobs
+from batchrunner.store.reports import batch_counts, cancelled_job_ids, finished_jobs
 from batchrunner.store.store import Store
 
 T = TypeVar("T")
@@ -209,7 +209,7 @@ class BatchHandle:
             result = cancel_jobs(self._store, self._batch, chosen)
         if result.in_flight and not result.runner_at_work:
             access = self._access(api)
-            _in_thread(lambda control: self._finish_cancelling(access, control))
+            _in_own_thread(lambda control: self._finish_cancelling(access, control))
         return result
 
     def judge(
@@ -288,7 +288,7 @@ class BatchHandle:
             BatchrunnerError: The folder or the API cannot be used.
         """
         access, path = self._access(api), checked_folder(Path(folder))
-        return _in_thread(
+        return _in_own_thread(
             lambda _: fetch_artifacts(self._store, self._batch, access, path, key=job)
         )
 
@@ -333,7 +333,7 @@ def _texts(given: str | Collection[str]) -> Collection[str]:
     return [given] if isinstance(given, str) else given
 
 
-def _in_thread(call: Callable[[StopControl], T]) -> T:
+def _in_own_thread(call: Callable[[StopControl], T]) -> T:
     """Return what a call returns; it has its own thread, as a notebook has its own event loop."""
 
     def work(control: StopControl) -> T:
@@ -397,8 +397,12 @@ def _run(
             )
         if control.request is StopRequest.LEAVE:
             return BatchRunEnded(reason=None, counts=store.read(batch_counts, batch.id))
+        cancelled_before = store.read(cancelled_job_ids, batch.id)
         final_jobs.prepared()
         key, batch = prepared.key, prepared.batch
-        return work(store, batch, api, final_jobs, key=key, control=control, options=options)
+        ended = work(store, batch, api, final_jobs, key=key, control=control, options=options)
+        if ended.reason is not None:  # it did not leave at once
+            final_jobs.add_cancelled(store.read(cancelled_job_ids, batch.id) - cancelled_before)
+        return ended
     finally:
         store.close()

@@ -252,6 +252,12 @@ def _finished_job_ids(tx: Connection, batch_id: int) -> list[int]:
     )
 
 
+def cancelled_job_ids(tx: Connection, batch_id: int) -> set[int]:
+    """Return the jobs of a batch that are cancelled now."""
+    these = (jobs.c.batch_id == batch_id, jobs.c.state == JobState.CANCELLED)
+    return set(tx.execute(select(jobs.c.id).where(*these)).scalars())
+
+
 def finished_jobs_among(tx: Connection, batch_id: int, job_ids: Sequence[int]) -> list[FinishedJob]:
     """Return those of these jobs that are in a final state, with their results, in file order."""
     rate = rate_of(tx.execute(select(batches).where(batches.c.id == batch_id)).one())
