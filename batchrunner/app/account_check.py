@@ -71,6 +71,7 @@ def check_origin(batch: Batch, bound: str | None, api: ApiAccess) -> None:
         raise UsageError(
             f"batch {batch.name!r} was run on {bound}, and this is {api.origin}",
             next="results of the two do not mix; name another database: --db other.db",
+            where=api.url,
         )
 
 
@@ -116,6 +117,7 @@ def _admitted(store: Store, batch: Batch, api: ApiAccess, *, leave_runs: bool, s
         f"batch {batch.name!r} may have runs alive on another account: this key finds none of them",
         next="use the key that it was run with. Or give these runs up: `run … --leave-runs` fails "
         "their jobs as `unanswered`, and they are not paid for again unless you say so",
+        where=api.url,
     )
 
 
@@ -128,7 +130,7 @@ async def _finds_any(api: ApiAccess, run_ids: Sequence[str], say: Say) -> bool:
                 seen = await remote.get_many(run_ids)
                 return any(isinstance(run, Run) for run in seen.values())
             except RequestFailed as error:
-                message = _reason_to_wait(error.fault)
+                message = _reason_to_wait(error.fault, api)
             if not said:
                 say(f"waiting to learn whether this key finds its runs: {message}")
                 said = True
@@ -136,7 +138,7 @@ async def _finds_any(api: ApiAccess, run_ids: Sequence[str], say: Say) -> bool:
             seconds = min(seconds * 2, MAX_RECHECK_SECONDS)
 
 
-def _reason_to_wait(fault: ApiFault) -> str:
+def _reason_to_wait(fault: ApiFault, api: ApiAccess) -> str:
     """
     Return why the API cannot answer now.
 
@@ -148,6 +150,8 @@ def _reason_to_wait(fault: ApiFault) -> str:
         raise CannotContinue(
             term_safe(f"the API answered {failure.message!r}"),
             next="check the key and its rights, then run the same command again",
+            where=api.url,
+            why=term_safe(failure.message),
         )
     return term_safe(failure.message)
 

@@ -108,5 +108,6 @@ def open_api(
                 f"another command works with the sandbox of {redacted(db)}",
                 next="wait until it has ended, or let both use one: batchrunner sandbox --port "
                 "8765, then --api-url http://127.0.0.1:8765 (and any key) in place of --sandbox",
+                where=redacted(db),
             ) from error
         yield access_to(served)

@@ -48,7 +48,8 @@ def follow_run(api: ApiAccess, run_id: str, observer: RunObserver | None = None)
         BatchrunnerError: The API does not know the run, or refuses the key.
     """
     follower = _Follower(run_id, observer)
-    return call_api(api, follower.follow, about=f"run {term_safe(run_id)}")
+    safe_id = term_safe(run_id)
+    return call_api(api, follower.follow, about=f"run {safe_id}", where=safe_id)
 
 
 class _Follower:

@@ -81,7 +81,7 @@ class _Stream:
         """Raise what ended the runner, or why it cannot go on."""
         ended = self._thread.result()
         if ended.reason is ExitReason.STOPPED and ended.failure is not None:
-            raise stopped(ended.failure)
+            raise stopped(ended.failure, ended.api_url)
 
 
 class JobStream(_Stream):

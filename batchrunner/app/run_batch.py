@@ -61,6 +61,7 @@ class BatchRunEnded:
     reason: ExitReason | None  #: None: it was asked to leave at once
     counts: BatchCounts
     failure: Failed | None = None  #: what stopped it early
+    api_url: str = ""  #: the API that it worked with
 
 
 def prepare_run(
@@ -86,8 +87,8 @@ def prepare_run(
     return PreparedBatch(batch=set_up(store, batch, api, options.budget, say), key=key)
 
 
-def stopped(failure: Failed) -> CannotContinue:
-    """Return why a runner had to stop, and what to check before it goes on."""
+def stopped(failure: Failed, where: str = "") -> CannotContinue:
+    """Return why a runner of the API at *where* stopped, and what to check before it goes on."""
     said = shorten(term_safe(failure.message), SHOWN)
     if failure.category is FailureCategory.UNREACHABLE:
         what, check = said, "the API's address (--api-url, TINYFISH_BASE_URL)"
@@ -96,6 +97,8 @@ def stopped(failure: Failed) -> CannotContinue:
     return ApiError(
         f"stopped: {what}",
         next=f"check {check}, then run the same command again: no attempt was used up",
+        where=where,
+        why=said,
     )
 
 
@@ -160,7 +163,8 @@ async def _work(
             fetcher = await stack.enter_async_context(beside)
         reason = await _until_end(runner, stop, fetcher, partial(_count, store, batch, observer))
     counts = _counts(store, batch, left=reason is None)
-    return BatchRunEnded(reason=reason, counts=counts, failure=runner.stop_failure)
+    failure = runner.stop_failure
+    return BatchRunEnded(reason=reason, counts=counts, failure=failure, api_url=access.url)
 
 
 async def _until_end(
@@ -196,6 +200,8 @@ def _counts(store: Store, batch: Batch, *, left: bool) -> BatchCounts:
         raise LeftEarly(
             f"left while {error.message}: nothing is lost, and nothing was exported",
             next="the same command goes on; runs in flight go on meanwhile and may cost money",
+            where=error.where,
+            why=error.message,
         ) from error
 
 
