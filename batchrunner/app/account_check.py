@@ -108,7 +108,9 @@ def _admitted(store: Store, batch: Batch, api: ApiAccess, *, leave_runs: bool, s
         return new
     run_ids = store.read(account_check_runs, batch.id)
     # In a database that knows no key yet and has no run to check, nothing contradicts this key.
-    same_account = anyio.run(_finds_any, api, run_ids, say) if run_ids else not digests
+    same_account = (
+        anyio.run(_finds_run_when_answered, api, run_ids, say) if run_ids else not digests
+    )
     if not same_account and leave_runs:
         _give_up_runs(store, batch, say)
     if store.write(account_keys.admit_key, batch.id, new, beside=same_account, read=digests):
@@ -121,7 +123,7 @@ def _admitted(store: Store, batch: Batch, api: ApiAccess, *, leave_runs: bool, s
     )
 
 
-async def _finds_any(api: ApiAccess, run_ids: Sequence[str], say: Say) -> bool:
+async def _finds_run_when_answered(api: ApiAccess, run_ids: Sequence[str], say: Say) -> bool:
     """Whether the key finds any of these runs; waits until the API answers."""
     seconds, said = FIRST_RECHECK_SECONDS, False
     async with TinyFishClient(api.url, api.key) as remote:

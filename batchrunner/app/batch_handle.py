@@ -167,12 +167,15 @@ class BatchHandle:
         with errors_for_people():
             return pause_batch(self._store, self._batch, reason)
 
-    def resume(self, *, hosts: Collection[str] = ()) -> Resumed | set[str]:
-        """Let the batch go on after a pause; with *hosts*, only let these parked hosts be used."""
+    def resume(self) -> Resumed:
+        """Let the batch go on after a pause, or after a canary that failed."""
         with errors_for_people():
-            if hosts:
-                return unpark_hosts(self._store, self._batch, hosts)
             return resume_batch(self._store, self._batch)
+
+    def unpark(self, hosts: str | Collection[str]) -> set[str]:
+        """Let these parked hosts be used again; return those that were parked."""
+        with errors_for_people():
+            return unpark_hosts(self._store, self._batch, _texts(hosts))
 
     def set(self, *, concurrency: int | str | None = None, budget: str | None = None) -> None:
         """

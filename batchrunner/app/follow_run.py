@@ -22,7 +22,7 @@ FAST_POLLS = 30
 FAST_POLL_SECONDS, SLOW_POLL_SECONDS = 2.0, 10.0
 
 
-class RunObserver(Protocol):
+class RunStepObserver(Protocol):
     """Receives what happens to a run; each change is reported once."""
 
     def status_changed(self, run_id: str, status: RunStatus) -> None:
@@ -38,7 +38,7 @@ class RunObserver(Protocol):
         """The API did not answer; the run is polled again."""
 
 
-def follow_run(api: ApiAccess, run_id: str, observer: RunObserver | None = None) -> RunDetails:
+def follow_run(api: ApiAccess, run_id: str, observer: RunStepObserver | None = None) -> RunDetails:
     """
     Poll a run until it is over, and return how it ended.
 
@@ -55,7 +55,7 @@ def follow_run(api: ApiAccess, run_id: str, observer: RunObserver | None = None)
 class _Follower:
     """Polls one run, and remembers what it has reported."""
 
-    def __init__(self, run_id: str, observer: RunObserver | None) -> None:
+    def __init__(self, run_id: str, observer: RunStepObserver | None) -> None:
         self._run_id = run_id
         self._observer = observer
         self._steps = 0

@@ -119,21 +119,13 @@ def work(
     *key* is the digest by which the store knows the API key. The budget is not set here.
     """
     options, control = options or RunOptions(), control or StopControl()
-    make = partial(
-        Runner,
-        store=store,
-        batch=batch,
-        now=now,
-        monotonic=time.monotonic,  # anyio's cannot be read in the thread of the store
-        exited_owners=exited_owners,
-        notify=observer.notify,
-        key_digest=key,
-        submit=submitting,
-        window=options.window,
-    )
+
+    async def run() -> BatchRunEnded:
+        return await _work(store, batch, api, observer, control, options, key, submitting)
+
     try:
         with store.short_lock_timeout():  # a thread that waits for a lock cannot be stopped
-            return anyio.run(_work, store, batch, api, observer, control, make, options)
+            return anyio.run(run)
     except BaseExceptionGroup as group:
         raise innermost(group) from group
 
@@ -144,17 +136,28 @@ async def _work(
     access: ApiAccess,
     observer: RunObserver,
     control: StopControl,
-    make: Callable[..., Runner],
     options: RunOptions,
+    key: str,
+    submitting: bool,
 ) -> BatchRunEnded:
-    offload, owner = in_thread(), this_process()
-
-    def say(line: str) -> None:
-        observer.notify(Notice(text=line))
-
+    offload, owner, say = in_thread(), this_process(), partial(_say, observer)
     async with TinyFishClient(access.url, access.key) as api, AsyncExitStack() as stack:
         webhook = await stack.enter_async_context(listen_for_webhooks(options.webhook, api, say))
-        runner = make(api=api, owner=owner, offload=offload, webhook_wakeup=webhook)
+        runner = Runner(
+            store=store,
+            api=api,
+            owner=owner,
+            batch=batch,
+            now=now,
+            monotonic=time.monotonic,  # anyio's cannot be read in the thread of the store
+            exited_owners=exited_owners,
+            offload=offload,
+            notify=observer.notify,
+            key_digest=key,
+            webhook_wakeup=webhook,
+            submit=submitting,
+            window=options.window,
+        )
         stop = _Stop(runner, observer, control)
         fetcher: ArtifactFetcher | None = None
         if options.folder is not None:
@@ -163,8 +166,13 @@ async def _work(
             fetcher = await stack.enter_async_context(beside)
         reason = await _until_end(runner, stop, fetcher, partial(_count, store, batch, observer))
     counts = _counts(store, batch, left=reason is None)
-    failure = runner.stop_failure
-    return BatchRunEnded(reason=reason, counts=counts, failure=failure, api_url=access.url)
+    return BatchRunEnded(
+        reason=reason, counts=counts, failure=runner.stop_failure, api_url=access.url
+    )
+
+
+def _say(observer: RunObserver, line: str) -> None:
+    observer.notify(Notice(text=line))
 
 
 async def _until_end(

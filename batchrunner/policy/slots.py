@@ -7,9 +7,8 @@ from datetime import timedelta
 from math import ceil
 
 from batchrunner.model import AUTO
+from batchrunner.model.job_file import MAX_CONCURRENCY
 
-#: Most runs in flight, however many slots were learned.
-MAX_CONCURRENCY = 1000
 #: Assumed slots of an account before anything is learned.
 FIRST_CONCURRENCY = 4
 #: A run that stays PENDING for longer waits for a slot; starting a run takes less.

@@ -25,9 +25,10 @@ from batchrunner.model import (
     marker_in,
 )
 from batchrunner.model.categories import CATEGORIES
+from batchrunner.model.job_file import MAX_CONCURRENCY
 from batchrunner.outputs import FORMATS
 from batchrunner.policy.retry_rules import MIN_TIME_LIMIT, Policy
-from batchrunner.policy.slots import MAX_CONCURRENCY, concurrency_limit
+from batchrunner.policy.slots import concurrency_limit
 from batchrunner.sandbox.journal import CreateReceived, SandboxRun
 from batchrunner.store.reports import batch_counts, finished_jobs
 from batchrunner.store.schema import SubmissionState, attempts, jobs, orphans, results, submissions
