@@ -40,9 +40,9 @@ class BatchrunnerError(Exception):
         self.next = next  #: what to do now, often a command
 
     def __str__(self) -> str:
-        """Return all parts, each on a line."""
-        place = f"{self.where}: " if self.where else ""
-        reason = f"\n  why: {self.why}" if self.why else ""
+        """Return all parts, each on a line; leave out a place or a cause that `what` names."""
+        place = f"{self.where}: " if self.where not in self.what else ""
+        reason = f"\n  why: {self.why}" if self.why not in self.what else ""
         step = f"\n  next: {self.next}" if self.next else ""
         return f"{place}{self.what}{reason}{step}"
 
@@ -55,8 +55,17 @@ class InputError(UsageError):
     """A job file has problems; `what` is a report of all of them with lines and carets."""
 
     def __init__(self, what: str, problems: Sequence[Problem] = ()) -> None:
-        super().__init__(what)
+        first = next(iter(problems), None)
+        super().__init__(
+            what,
+            where=f"{first.file}:{first.line}:{first.column}" if first else "",
+            why=first.message if first else "",
+        )
         self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        """Return the report; it names each place and each cause."""
+        return self.what
 
 
 class CannotContinue(BatchrunnerError):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from batchrunner.model import Settings
-from batchrunner.policy.poll_interval import MAX_POLL_SECONDS, POLLS_PER_RUN
+from batchrunner.policy.poll_interval import MAX_POLL_INTERVAL, POLLS_PER_RUN
 from batchrunner.sandbox import SandboxConfig
 from tests.simulator.simulated_batch import EPOCH, SimulatedBatch, now, pages, simulate
 
@@ -46,7 +46,7 @@ class Figures:
     def formula(self) -> float:
         """Requests per job: a poll every p seconds, and a create after each that frees slots."""
         mean = sum(self.durations) / len(self.durations)
-        interval = min(mean / POLLS_PER_RUN, MAX_POLL_SECONDS.total_seconds())
+        interval = min(mean / POLLS_PER_RUN, MAX_POLL_INTERVAL.total_seconds())
         polls = mean / self.concurrency / interval * -(-self.concurrency // 100)
         return 2 * polls
 

@@ -8,17 +8,19 @@ from __future__ import annotations
 import io
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console, Group
 
-from batchrunner.app.run_batch import open_api, work
+from batchrunner.app.account_check import bind
+from batchrunner.app.api_access import open_api
+from batchrunner.app.run_batch import work
 from batchrunner.cli.options import read_job_file
 from batchrunner.cli.output.progress import LiveDisplay
-from batchrunner.model import BatchCounts, JobState
+from batchrunner.model import BatchCounts, JobState, ParkedHost
 from batchrunner.store.batches import load_jobs
 from batchrunner.store.store import Store
 
@@ -39,9 +41,9 @@ class Camera(LiveDisplay):
         """Draw nothing on this terminal."""
         yield
 
-    def update(self, counts: BatchCounts, now: datetime) -> None:
+    def update(self, counts: BatchCounts, now: datetime, parked: Sequence[ParkedHost] = ()) -> None:
         """Keep this frame if it shows more than the best one."""
-        super().update(counts, now)
+        super().update(counts, now, parked)
         shows = 10 * min(counts.retrying, 2) + counts.jobs[JobState.RUNNING] + min(counts.done, 5)
         if shows >= self.best:
             self.best, self.frame = shows, self._live.get_renderable()  # type: ignore[assignment]
@@ -57,7 +59,7 @@ def main() -> None:
             batch = store.write(
                 load_jobs, read_job_file(ROOT / "jobs.example.yaml"), datetime.now(UTC)
             ).batch
-            work(store, batch, api, camera)
+            work(store, batch, api, camera, key=bind(store, batch, api))
             store.close()
     console = Console(record=True, file=io.StringIO(), force_terminal=True, width=WIDTH)
     console.print("$ batchrunner run jobs.example.yaml --sandbox -o results.csv", style="bold")

@@ -71,6 +71,7 @@ def check_origin(batch: Batch, bound: str | None, api: ApiAccess) -> None:
         raise UsageError(
             f"batch {batch.name!r} was run on {bound}, and this is {api.origin}",
             next="results of the two do not mix; name another database: --db other.db",
+            where=api.url,
         )
 
 
@@ -107,7 +108,9 @@ def _admitted(store: Store, batch: Batch, api: ApiAccess, *, leave_runs: bool, s
         return new
     run_ids = store.read(account_check_runs, batch.id)
     # In a database that knows no key yet and has no run to check, nothing contradicts this key.
-    same_account = anyio.run(_finds_any, api, run_ids, say) if run_ids else not digests
+    same_account = (
+        anyio.run(_finds_run_when_answered, api, run_ids, say) if run_ids else not digests
+    )
     if not same_account and leave_runs:
         _give_up_runs(store, batch, say)
     if store.write(account_keys.admit_key, batch.id, new, beside=same_account, read=digests):
@@ -116,10 +119,11 @@ def _admitted(store: Store, batch: Batch, api: ApiAccess, *, leave_runs: bool, s
         f"batch {batch.name!r} may have runs alive on another account: this key finds none of them",
         next="use the key that it was run with. Or give these runs up: `run … --leave-runs` fails "
         "their jobs as `unanswered`, and they are not paid for again unless you say so",
+        where=api.url,
     )
 
 
-async def _finds_any(api: ApiAccess, run_ids: Sequence[str], say: Say) -> bool:
+async def _finds_run_when_answered(api: ApiAccess, run_ids: Sequence[str], say: Say) -> bool:
     """Whether the key finds any of these runs; waits until the API answers."""
     seconds, said = FIRST_RECHECK_SECONDS, False
     async with TinyFishClient(api.url, api.key) as remote:
@@ -128,7 +132,7 @@ async def _finds_any(api: ApiAccess, run_ids: Sequence[str], say: Say) -> bool:
                 seen = await remote.get_many(run_ids)
                 return any(isinstance(run, Run) for run in seen.values())
             except RequestFailed as error:
-                message = _reason_to_wait(error.fault)
+                message = _reason_to_wait(error.fault, api)
             if not said:
                 say(f"waiting to learn whether this key finds its runs: {message}")
                 said = True
@@ -136,7 +140,7 @@ async def _finds_any(api: ApiAccess, run_ids: Sequence[str], say: Say) -> bool:
             seconds = min(seconds * 2, MAX_RECHECK_SECONDS)
 
 
-def _reason_to_wait(fault: ApiFault) -> str:
+def _reason_to_wait(fault: ApiFault, api: ApiAccess) -> str:
     """
     Return why the API cannot answer now.
 
@@ -148,6 +152,8 @@ def _reason_to_wait(fault: ApiFault) -> str:
         raise CannotContinue(
             term_safe(f"the API answered {failure.message!r}"),
             next="check the key and its rights, then run the same command again",
+            where=api.url,
+            why=term_safe(failure.message),
         )
     return term_safe(failure.message)
 

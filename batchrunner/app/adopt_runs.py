@@ -75,7 +75,7 @@ def adopt_runs(
     """
     check_batch_name(name)
     named = list(dict.fromkeys(run_ids))
-    if store.read(find_batch, name) is None and not _finds_any(api, named, query):
+    if store.read(find_batch, name) is None and not _finds_run_to_adopt(api, named, query):
         return AdoptResult(missing=named, has_batch=False)
     batch = _batch(store, name)
     bind(store, batch, api, say=say)
@@ -94,7 +94,7 @@ def check_batch_name(name: str) -> None:
         )
 
 
-def _finds_any(api: ApiAccess, run_ids: Sequence[str], query: Query | None) -> bool:
+def _finds_run_to_adopt(api: ApiAccess, run_ids: Sequence[str], query: Query | None) -> bool:
     """Whether there is a run to adopt: a new batch would be empty otherwise."""
 
     async def finds_any(client: ConsoleClient) -> bool:

@@ -11,6 +11,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from batchrunner.api_facts.endpoint_paths import DEFAULT_URL
+from batchrunner.api_facts.environment import BASE_URL
 from batchrunner.app.api_key import api_key
 from batchrunner.errors import CannotContinue, UsageError
 from batchrunner.store.address import redacted
@@ -19,7 +20,6 @@ from batchrunner.tinyfish.http import LOOPBACK, AddressError
 
 #: Origin of every API on this machine: its runs cost nothing.
 SANDBOX = "sandbox"
-URL_VARIABLE = "TINYFISH_BASE_URL"
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -80,7 +80,7 @@ def api_from_environment(url: str | None, key: str | None) -> ApiAccess:
     Raises:
         BatchrunnerError: There is no key, or the key or the address cannot be used.
     """
-    return api_access(url or os.environ.get(URL_VARIABLE), api_key(None, given=key))
+    return api_access(url or os.environ.get(BASE_URL), api_key(None, given=key))
 
 
 @contextmanager
@@ -108,5 +108,6 @@ def open_api(
                 f"another command works with the sandbox of {redacted(db)}",
                 next="wait until it has ended, or let both use one: batchrunner sandbox --port "
                 "8765, then --api-url http://127.0.0.1:8765 (and any key) in place of --sandbox",
+                where=redacted(db),
             ) from error
         yield access_to(served)

@@ -43,12 +43,13 @@ def call_api(
     *,
     about: str,
     missing: str = "not every account has it; the dashboard says what yours has",
+    where: str = "",
 ) -> T:
     """
     Return what *call* returns, with a client that is open while it runs.
 
     *about* names what is read in errors, as in "the list of runs". *missing* is what to do next
-    if the API answers 404.
+    if the API answers 404. *where* is the run that is read; without it, errors name the API.
 
     Raises:
         BatchrunnerError: The API refused the call or could not be reached.
@@ -62,25 +63,31 @@ def call_api(
     try:
         return anyio.run(call_once)
     except RequestFailed as error:
-        raise refusal(error.fault, about, missing) from error
+        raise refusal(error.fault, about, missing, where or access.url) from error
 
 
-def refusal(fault: ApiFault, about: str, missing: str) -> BatchrunnerError:
+def refusal(fault: ApiFault, about: str, missing: str, where: str) -> BatchrunnerError:
     """Return an error for people; a missing right, a wrong key and empty credits differ."""
     from batchrunner.classify import classify_fault
 
     message, failure = term_safe(fault.message), classify_fault(fault)
     if fault.kind is ApiFaultKind.STATUS and fault.status == 404:
-        return UsageError(f"the API has not got {about}: {message}", next=missing)
+        what = f"the API has not got {about}: {message}"
+        return UsageError(what, next=missing, where=where, why=message)
     if failure.category is FailureCategory.UNAUTHORIZED and fault.status == 403:
         return CannotContinue(
             f"the account has no right to {about}: {message}",
             next="ask for it to be enabled for the account, or do without it",
+            where=where,
+            why=message,
         )
     if failure.category is FailureCategory.UNAUTHORIZED:
-        return CannotContinue(f"the API refuses the key: {message}", next="check TINYFISH_API_KEY")
+        what = f"the API refuses the key: {message}"
+        return CannotContinue(what, next="check TINYFISH_API_KEY", where=where, why=message)
     kind = UsageError if failure.category is FailureCategory.REJECTED else CannotContinue
     return kind(
         f"the API did not give {about}: {message}",
         next=CATEGORIES[failure.category].api_advice or FIX_AND_RETRY,
+        where=where,
+        why=message,
     )

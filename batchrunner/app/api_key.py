@@ -67,4 +67,6 @@ def _read(key_file: str) -> str:
         raise CannotContinue(
             f"the key file{named} cannot be read: {error.strerror}",
             next=f"name a file with the key in it, or set {API_KEY}",
+            where=named.strip(),
+            why=error.strerror or "",
         ) from error

@@ -61,7 +61,7 @@ from batchrunner.model.artifacts import Artifact
 from batchrunner.runner.runner import ExitReason
 from batchrunner.store import controls
 from batchrunner.store.batches import find_batch
-from batchrunner.store.reports import batch_counts, finished_jobs
+from batchrunner.store.reports import batch_counts, cancelled_job_ids, finished_jobs
 from batchrunner.store.store import Store
 
 T = TypeVar("T")
@@ -167,12 +167,15 @@ class BatchHandle:
         with errors_for_people():
             return pause_batch(self._store, self._batch, reason)
 
-    def resume(self, *, hosts: Collection[str] = ()) -> Resumed | set[str]:
-        """Let the batch go on after a pause; with *hosts*, only let these parked hosts be used."""
+    def resume(self) -> Resumed:
+        """Let the batch go on after a pause, or after a canary that failed."""
         with errors_for_people():
-            if hosts:
-                return unpark_hosts(self._store, self._batch, hosts)
             return resume_batch(self._store, self._batch)
+
+    def unpark(self, hosts: str | Collection[str]) -> set[str]:
+        """Let these parked hosts be used again; return those that were parked."""
+        with errors_for_people():
+            return unpark_hosts(self._store, self._batch, _texts(hosts))
 
     def set(self, *, concurrency: int | str | None = None, budget: str | None = None) -> None:
         """
@@ -209,7 +212,7 @@ class BatchHandle:
             result = cancel_jobs(self._store, self._batch, chosen)
         if result.in_flight and not result.runner_at_work:
             access = self._access(api)
-            _in_thread(lambda control: self._finish_cancelling(access, control))
+            _in_own_thread(lambda control: self._finish_cancelling(access, control))
         return result
 
     def judge(
@@ -288,7 +291,7 @@ class BatchHandle:
             BatchrunnerError: The folder or the API cannot be used.
         """
         access, path = self._access(api), checked_folder(Path(folder))
-        return _in_thread(
+        return _in_own_thread(
             lambda _: fetch_artifacts(self._store, self._batch, access, path, key=job)
         )
 
@@ -333,7 +336,7 @@ def _texts(given: str | Collection[str]) -> Collection[str]:
     return [given] if isinstance(given, str) else given
 
 
-def _in_thread(call: Callable[[StopControl], T]) -> T:
+def _in_own_thread(call: Callable[[StopControl], T]) -> T:
     """Return what a call returns; it has its own thread, as a notebook has its own event loop."""
 
     def work(control: StopControl) -> T:
@@ -397,8 +400,12 @@ def _run(
             )
         if control.request is StopRequest.LEAVE:
             return BatchRunEnded(reason=None, counts=store.read(batch_counts, batch.id))
+        cancelled_before = store.read(cancelled_job_ids, batch.id)
         final_jobs.prepared()
         key, batch = prepared.key, prepared.batch
-        return work(store, batch, api, final_jobs, key=key, control=control, options=options)
+        ended = work(store, batch, api, final_jobs, key=key, control=control, options=options)
+        if ended.reason is not None:  # it did not leave at once
+            final_jobs.add_cancelled(store.read(cancelled_job_ids, batch.id) - cancelled_before)
+        return ended
     finally:
         store.close()

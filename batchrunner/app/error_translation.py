@@ -19,7 +19,9 @@ def errors_for_people() -> Iterator[None]:
     try:
         yield
     except StoreError as error:
-        raise DatabaseError(error.message, next=error.next) from error
+        raise DatabaseError(
+            error.message, next=error.next, where=error.where, why=_cause(error)
+        ) from error
     except LeaseLost as error:
         raise CannotContinue(
             "this runner was asleep for so long that another one took its jobs over",
@@ -36,6 +38,12 @@ def errors_for_people() -> Iterator[None]:
         raise _file_error(error) from error
 
 
+def _cause(error: Exception) -> str:
+    """Return what the database's driver said, if it said something."""
+    said = str(getattr(error.__cause__, "orig", None) or "").strip()
+    return said.splitlines()[0] if said else ""
+
+
 def _file_error(error: OSError) -> CannotContinue:
     where = f"{error.filename}: " if error.filename else ""
     taken = error.errno == errno.EADDRINUSE
@@ -44,4 +52,6 @@ def _file_error(error: OSError) -> CannotContinue:
         next="--port 0 takes a free one"
         if taken
         else "check the path, its permissions and the space on its disk",
+        where=str(error.filename or ""),
+        why=error.strerror or "",
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Collection, Sequence
 
 from batchrunner.app.run_observer import RunEvent, RunObserver
-from batchrunner.model import Finish, OpenAttempt, SubmittedAttempt
+from batchrunner.model import AttemptDecision, Finish, JobState, OpenAttempt, SubmittedAttempt
 from batchrunner.runner.events import AttemptsClosed
 
 #: Jobs that are read from the database in one transaction.
@@ -20,6 +21,7 @@ class FinalJobs:
         self._observer = observer
         self._changed = threading.Condition()
         self._job_ids: deque[int] = deque()
+        self._cancelled: set[int] = set()  # jobs that were collected as cancelled
         self._is_prepared = False
         self._has_ended = False
 
@@ -31,10 +33,13 @@ class FinalJobs:
     def notify(self, event: RunEvent) -> None:
         """Collect the jobs that an event makes final, and pass the event on."""
         if isinstance(event, AttemptsClosed):
-            closed = [each for each in event.decisions if isinstance(each.transition, Finish)]
-            self._add([_job_id(each.attempt) for each in closed])
+            self._collect(event.decisions)
         if self._observer is not None:
             self._observer.notify(event)
+
+    def add_cancelled(self, job_ids: Collection[int]) -> None:
+        """Add jobs that were cancelled while they had no open attempt; no event reports those."""
+        self._add(sorted(set(job_ids) - self._cancelled))
 
     def prepared(self) -> None:
         """Report that the checks before a run have passed."""
@@ -66,7 +71,22 @@ class FinalJobs:
             most = min(len(self._job_ids), JOBS_PER_READ)
             return [self._job_ids.popleft() for _ in range(most)]
 
-    def _add(self, job_ids: list[int]) -> None:
+    def put_back(self, job_ids: Sequence[int]) -> None:
+        """Put ids that could not be read back in front of the others."""
+        with self._changed:
+            self._job_ids.extendleft(reversed(job_ids))
+            self._changed.notify_all()
+
+    def _collect(self, decisions: Sequence[AttemptDecision]) -> None:
+        job_ids = []
+        for decision in decisions:
+            if isinstance(decision.transition, Finish):
+                job_ids.append(_job_id(decision.attempt))
+                if decision.transition.state is JobState.CANCELLED:
+                    self._cancelled.add(job_ids[-1])
+        self._add(job_ids)
+
+    def _add(self, job_ids: Sequence[int]) -> None:
         with self._changed:
             self._job_ids.extend(job_ids)
             self._changed.notify_all()

@@ -8,7 +8,7 @@ import anyio
 
 from batchrunner.app.api_call import call_api
 from batchrunner.classify import classify_fault
-from batchrunner.model import Failed, FailureCategory, RequestFailed, RunStatus
+from batchrunner.model import Failed, RequestFailed, RunStatus
 from batchrunner.model.categories import CATEGORIES
 from batchrunner.text.terminal import term_safe
 
@@ -20,11 +20,9 @@ if TYPE_CHECKING:
 #: The first polls of a run follow each other faster than the later ones.
 FAST_POLLS = 30
 FAST_POLL_SECONDS, SLOW_POLL_SECONDS = 2.0, 10.0
-#: Failures of a poll that pass without help.
-_PASSING = (FailureCategory.UNREACHABLE, FailureCategory.THROTTLED)
 
 
-class RunObserver(Protocol):
+class RunStepObserver(Protocol):
     """Receives what happens to a run; each change is reported once."""
 
     def status_changed(self, run_id: str, status: RunStatus) -> None:
@@ -40,7 +38,7 @@ class RunObserver(Protocol):
         """The API did not answer; the run is polled again."""
 
 
-def follow_run(api: ApiAccess, run_id: str, observer: RunObserver | None = None) -> RunDetails:
+def follow_run(api: ApiAccess, run_id: str, observer: RunStepObserver | None = None) -> RunDetails:
     """
     Poll a run until it is over, and return how it ended.
 
@@ -50,13 +48,14 @@ def follow_run(api: ApiAccess, run_id: str, observer: RunObserver | None = None)
         BatchrunnerError: The API does not know the run, or refuses the key.
     """
     follower = _Follower(run_id, observer)
-    return call_api(api, follower.follow, about=f"run {term_safe(run_id)}")
+    safe_id = term_safe(run_id)
+    return call_api(api, follower.follow, about=f"run {safe_id}", where=safe_id)
 
 
 class _Follower:
     """Polls one run, and remembers what it has reported."""
 
-    def __init__(self, run_id: str, observer: RunObserver | None) -> None:
+    def __init__(self, run_id: str, observer: RunStepObserver | None) -> None:
         self._run_id = run_id
         self._observer = observer
         self._steps = 0

@@ -33,7 +33,7 @@ class JobResult:
     started_at: datetime | None
     finished_at: datetime | None
     artifacts: tuple[str, ...]  #: paths of what was captured of its last run
-    row: Mapping[str, Any]  #: the columns of an export, as `Batch.rows` gives them
+    row: Mapping[str, Any]  #: the columns of an export, as `BatchHandle.rows` gives them
 
     @property
     def succeeded(self) -> bool:

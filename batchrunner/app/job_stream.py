@@ -68,15 +68,20 @@ class _Stream:
         self._thread.start()
 
     def _read_page(self) -> None:
-        with errors_for_people():
-            jobs = self._store.read(finished_jobs_among, self._batch.id, self._final_jobs.take())
+        job_ids = self._final_jobs.take()
+        try:
+            with errors_for_people():
+                jobs = self._store.read(finished_jobs_among, self._batch.id, job_ids)
+        except BaseException:
+            self._final_jobs.put_back(job_ids)
+            raise
         self._page.extend(job_results(jobs))
 
     def _check_result(self) -> None:
         """Raise what ended the runner, or why it cannot go on."""
         ended = self._thread.result()
         if ended.reason is ExitReason.STOPPED and ended.failure is not None:
-            raise stopped(ended.failure)
+            raise stopped(ended.failure, ended.api_url)
 
 
 class JobStream(_Stream):
@@ -166,8 +171,8 @@ class AsyncJobStream(_Stream):
         """
         self._start()
         try:
-            if not await _in_thread(self._final_jobs.wait_until_prepared):
-                await _in_thread(self._thread.wait)
+            if not await _wait_in_thread(self._final_jobs.wait_until_prepared):
+                await _wait_in_thread(self._thread.wait)
                 self._check_result()
         except BaseException:
             self._thread.control.leave()
@@ -185,11 +190,11 @@ class AsyncJobStream(_Stream):
         """
         self._thread.control.drain()
         try:
-            await _in_thread(self._thread.wait)
+            await _wait_in_thread(self._thread.wait)
         except BaseException:
             self._thread.control.leave()
             with anyio.CancelScope(shield=True):
-                await _in_thread(self._thread.wait)
+                await _wait_in_thread(self._thread.wait)
             raise
         if error is None:
             self._check_result()
@@ -206,15 +211,18 @@ class AsyncJobStream(_Stream):
             BatchrunnerError: The runner could not go on.
         """
         while not self._page:
-            if not await _in_thread(self._final_jobs.wait):
-                await _in_thread(self._thread.wait)
+            if not await _wait_in_thread(self._final_jobs.wait):
+                await _wait_in_thread(self._thread.wait)
+                if self._page:  # another task read it meanwhile
+                    break
                 self._check_result()
                 raise StopAsyncIteration
-            await _in_thread(self._read_page)
+            # A cancelled caller waits for the read: it must not fill the page unnoticed later.
+            await run_sync(self._read_page)
         return self._page.popleft()
 
 
-async def _in_thread(call: Callable[[], T]) -> T:
+async def _wait_in_thread(call: Callable[[], T]) -> T:
     """Run a call that waits; a cancelled caller abandons it."""
     # A limiter of its own: calls that wait long do not take threads from others.
     return await run_sync(call, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1))

@@ -77,6 +77,8 @@ def rows_as_job_file(
         raise UsageError(
             f"{ROWS}: a value cannot be written as JSON: {error}",
             next="use text, numbers, true, false, None, lists and mappings",
+            where=ROWS,
+            why=str(error),
         ) from error
     return _parsed(text, file=ROWS, name=name)
 

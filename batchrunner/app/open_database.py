@@ -52,6 +52,7 @@ def open_store(address: str, say: Say, *, must_exist: bool = False) -> Store:
         raise CannotContinue(
             f"there is no database {file}",
             next="load a job file first: batchrunner load jobs.yaml (or name the database: --db)",
+            where=str(file),
         )
     return retry_while_away(lambda: Store.open(address), say)
 

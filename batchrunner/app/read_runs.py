@@ -53,4 +53,5 @@ def read_run(
         lambda client: client.show(run_id, screenshots=screenshots, html=html),
         about=f"run {term_safe(run_id)}",
         missing="check the id, and that the key is of the same account",
+        where=term_safe(run_id),
     )

@@ -61,6 +61,7 @@ class BatchRunEnded:
     reason: ExitReason | None  #: None: it was asked to leave at once
     counts: BatchCounts
     failure: Failed | None = None  #: what stopped it early
+    api_url: str = ""  #: the API that it worked with
 
 
 def prepare_run(
@@ -86,8 +87,8 @@ def prepare_run(
     return PreparedBatch(batch=set_up(store, batch, api, options.budget, say), key=key)
 
 
-def stopped(failure: Failed) -> CannotContinue:
-    """Return why a runner had to stop, and what to check before it goes on."""
+def stopped(failure: Failed, where: str = "") -> CannotContinue:
+    """Return why a runner of the API at *where* stopped, and what to check before it goes on."""
     said = shorten(term_safe(failure.message), SHOWN)
     if failure.category is FailureCategory.UNREACHABLE:
         what, check = said, "the API's address (--api-url, TINYFISH_BASE_URL)"
@@ -96,6 +97,8 @@ def stopped(failure: Failed) -> CannotContinue:
     return ApiError(
         f"stopped: {what}",
         next=f"check {check}, then run the same command again: no attempt was used up",
+        where=where,
+        why=said,
     )
 
 
@@ -116,21 +119,13 @@ def work(
     *key* is the digest by which the store knows the API key. The budget is not set here.
     """
     options, control = options or RunOptions(), control or StopControl()
-    make = partial(
-        Runner,
-        store=store,
-        batch=batch,
-        now=now,
-        monotonic=time.monotonic,  # anyio's cannot be read in the thread of the store
-        exited_owners=exited_owners,
-        notify=observer.notify,
-        key_digest=key,
-        submit=submit,
-        window=options.window,
-    )
+
+    async def run() -> BatchRunEnded:
+        return await _work(store, batch, api, observer, control, options, key, submit)
+
     try:
         with store.short_lock_timeout():  # a thread that waits for a lock cannot be stopped
-            return anyio.run(_work, store, batch, api, observer, control, make, options)
+            return anyio.run(run)
     except BaseExceptionGroup as group:
         raise innermost(group) from group
 
@@ -141,17 +136,28 @@ async def _work(
     access: ApiAccess,
     observer: RunObserver,
     control: StopControl,
-    make: Callable[..., Runner],
     options: RunOptions,
+    key: str,
+    submitting: bool,
 ) -> BatchRunEnded:
-    offload, owner = in_thread(), this_process()
-
-    def say(line: str) -> None:
-        observer.notify(Notice(text=line))
-
+    offload, owner, say = in_thread(), this_process(), partial(_say, observer)
     async with TinyFishClient(access.url, access.key) as api, AsyncExitStack() as stack:
         webhook = await stack.enter_async_context(listen_for_webhooks(options.webhook, api, say))
-        runner = make(api=api, owner=owner, offload=offload, webhook_wakeup=webhook)
+        runner = Runner(
+            store=store,
+            api=api,
+            owner=owner,
+            batch=batch,
+            now=now,
+            monotonic=time.monotonic,  # anyio's cannot be read in the thread of the store
+            exited_owners=exited_owners,
+            offload=offload,
+            notify=observer.notify,
+            key_digest=key,
+            webhook_wakeup=webhook,
+            submit=submitting,
+            window=options.window,
+        )
         stop = _Stop(runner, observer, control)
         fetcher: ArtifactFetcher | None = None
         if options.folder is not None:
@@ -162,7 +168,13 @@ async def _work(
             runner, stop, fetcher, partial(_report_counts, store, batch, observer)
         )
     counts = _final_counts(store, batch, left=reason is None)
-    return BatchRunEnded(reason=reason, counts=counts, failure=runner.stop_failure)
+    return BatchRunEnded(
+        reason=reason, counts=counts, failure=runner.stop_failure, api_url=access.url
+    )
+
+
+def _say(observer: RunObserver, line: str) -> None:
+    observer.notify(Notice(text=line))
 
 
 async def _until_end(
@@ -198,6 +210,8 @@ def _final_counts(store: Store, batch: Batch, *, left: bool) -> BatchCounts:
         raise LeftEarly(
             f"left while {error.message}: nothing is lost, and nothing was exported",
             next="the same command goes on; runs in flight go on meanwhile and may cost money",
+            where=error.where,
+            why=error.message,
         ) from error
 
 

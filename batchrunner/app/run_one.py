@@ -174,6 +174,7 @@ def _no_ended_run(store: Store, batch: Batch) -> CannotContinue:
     why = term_safe(failures[0].message) if failures else "it may be on its way"
     return CannotContinue(
         f"the job has no run that is over: {why}",
+        why=why,
         next=f"batchrunner retry {batch.name}, then the same command"
         if final
         else "give the same command again: it searches before it starts anything",

@@ -10,6 +10,7 @@ from batchrunner.app.clock import store_now
 from batchrunner.app.process_identity import running_owners
 from batchrunner.errors import UsageError
 from batchrunner.model import AUTO, Batch, BudgetStatus, FailureCategory, JobState
+from batchrunner.model.job_file import MAX_CONCURRENCY
 from batchrunner.store import controls, host_breaker
 from batchrunner.store.budget import set_budget as set_budget_in_store
 from batchrunner.store.claims import budget_status
@@ -17,9 +18,6 @@ from batchrunner.store.host_breaker import parked_hosts
 from batchrunner.store.leases import live_owners
 from batchrunner.store.reports import batch_counts
 from batchrunner.store.store import Store
-
-#: Highest concurrency that may be set.
-MAX_CONCURRENCY = 1000
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -134,6 +134,8 @@ async def listen_for_webhooks(
         raise CannotContinue(
             f"--webhook-listen {place} cannot be used: {error.strerror or error}",
             next="name another port, or 0 for a free one; nothing was submitted",
+            where=place,
+            why=error.strerror or str(error),
         ) from error
     async with listener, anyio.create_task_group() as tasks:
         port = listener.extra(SocketAttribute.local_port)

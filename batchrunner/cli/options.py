@@ -113,13 +113,12 @@ class Concurrency(click.ParamType[int]):
     """A number of runs in flight at most, or `auto`."""
 
     name = "concurrency"
-    _number = click.IntRange(1, 1000)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the number; AUTO for `auto`."""
-        from batchrunner.model import AUTO
+        from batchrunner.model.job_file import AUTO, MAX_CONCURRENCY
 
         if value == "auto":
             return AUTO
-        number: int = self._number.convert(value, param, ctx)
+        number: int = click.IntRange(1, MAX_CONCURRENCY).convert(value, param, ctx)
         return number

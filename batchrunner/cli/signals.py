@@ -40,13 +40,14 @@ def run_until_signal(work: Callable[[StopControl], BatchRunEnded]) -> tuple[Batc
         thread.start()
         thread.wait()
     ended = thread.result()
-    return ended, exit_code_of_run(ended) if ended.reason is not None else signals.exit_code
+    if ended.reason is None:
+        return ended, signals.exit_code
+    return ended, _exit_code_of_run(ended.reason, ended.counts)
 
 
-def exit_code_of_run(ended: BatchRunEnded) -> int:
+def _exit_code_of_run(reason: ExitReason, counts: BatchCounts) -> int:
     """Return the exit code that a runner ends a command with."""
     codes = {
-        None: INTERRUPTED,
         ExitReason.DRAINED: INTERRUPTED,
         ExitReason.OUT_OF_TIME: OUT_OF_TIME,
         ExitReason.BUDGET_USED_UP: OUT_OF_BUDGET,
@@ -54,7 +55,7 @@ def exit_code_of_run(ended: BatchRunEnded) -> int:
         ExitReason.PARKED: HOSTS_PARKED,
         ExitReason.STOPPED: CANNOT_GO_ON,
     }
-    return codes.get(ended.reason) or exit_code_of_counts(ended.counts)
+    return codes.get(reason) or exit_code_of_counts(counts)
 
 
 def exit_code_of_counts(counts: BatchCounts) -> int:

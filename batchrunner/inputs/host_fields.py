@@ -21,6 +21,7 @@ from batchrunner.inputs.problem_log import ProblemLog
 from batchrunner.inputs.record_types import Field, Record
 from batchrunner.model import AUTO, Canary, HostRule
 from batchrunner.model.hosts import MAX_HOST_LENGTH
+from batchrunner.model.job_file import MAX_CONCURRENCY
 
 _HOST = re.compile(r"\*|[a-z0-9._-]+(?::[0-9]{1,5})?|\[[0-9a-f:.]+\](?::[0-9]{1,5})?", re.ASCII)
 _TIMES = re.compile(r"([0-9]{1,4}(?:\.[0-9]{1,3})?) ?x", re.ASCII)
@@ -76,10 +77,11 @@ class CostFactor:
         return float(found[1])
 
 
-CONCURRENCY = WholeNumberOr(number=WholeNumber(minimum=1, maximum=1000), word="auto", value=AUTO)
+_RUNS_IN_FLIGHT = WholeNumber(minimum=1, maximum=MAX_CONCURRENCY)
+CONCURRENCY = WholeNumberOr(number=_RUNS_IN_FLIGHT, word="auto", value=AUTO)
 
 HOST_FIELDS: Mapping[str, Field] = {
-    "concurrency": Field(WholeNumber(minimum=1, maximum=1000), "maximum runs in flight on it"),
+    "concurrency": Field(_RUNS_IN_FLIGHT, "maximum runs in flight on it"),
     "spacing": Field(Duration(maximum=timedelta(days=1)), "minimum time between two runs on it"),
     "park_after": Field(
         WholeNumberOr(number=WholeNumber(minimum=1, maximum=1000), word="never", value=0),

@@ -10,7 +10,7 @@ from batchrunner.judge import expectation_check, output_schema_check
 from batchrunner.judge.empty_result import EMPTY, PLACEHOLDER, EmptyResult, empty_result
 from batchrunner.judge.expectation_check import field_rules_of
 from batchrunner.judge.reported_failure import NO_RESULT, reported_failure
-from batchrunner.judge.result_values import UNREADABLE, TooLarge, leaves, named, parse_result, shown
+from batchrunner.judge.result_values import NOT_JSON, TooLarge, leaves, named, parse_result, shown
 from batchrunner.judge.wall_text import BOT_WALL, LOGIN_WALL, REFUSAL
 from batchrunner.model import Expectations, Failed, FailureCategory, Finding
 
@@ -52,7 +52,7 @@ def judge_result(
     if result is None:
         return NO_RESULT
     value = parse_result(result)
-    if value is UNREADABLE:
+    if value is NOT_JSON:
         return _api_failure(schema_errors)
     return (
         reported_failure(value)

@@ -11,7 +11,7 @@ from statistics import median
 from typing import NamedTuple, TypeVar
 
 from batchrunner.judge.result_values import (
-    UNREADABLE,
+    NOT_JSON,
     Leaf,
     TooLarge,
     leaves,
@@ -76,7 +76,7 @@ def _by_goal(results: Iterable[tuple[K, PeerResult]]) -> Mapping[object, dict[K,
     for key, result in results:
         value = parse_result(result.result)
         try:
-            inside = [] if value is UNREADABLE else list(leaves(value))
+            inside = [] if value is NOT_JSON else list(leaves(value))
         except TooLarge:
             continue
         if inside:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 #: Stands for a text that is not JSON; `null` is a value.
-UNREADABLE: Final = object()
+NOT_JSON: Final = object()
 #: A result that is nested deeper, or has more values, is not judged value by value.
 MAX_DEPTH = 50
 MAX_NODES = 20_000
@@ -30,11 +30,11 @@ class Leaf(NamedTuple):
 
 
 def parse_result(result: str) -> Any:
-    """Return the value of a result, or UNREADABLE; text that is itself JSON is parsed too."""
+    """Return the value of a result, or NOT_JSON; text that is itself JSON is parsed too."""
     value = _decoded(result)
     if isinstance(value, str) and (value.lstrip()[:1] in ("{", "[") or value.strip() == "null"):
         inner = _decoded(value)
-        return value if inner is UNREADABLE else inner
+        return value if inner is NOT_JSON else inner
     return value
 
 
@@ -42,7 +42,7 @@ def _decoded(text: str) -> Any:
     try:
         return _DECODER.decode(text.strip())
     except (ValueError, RecursionError):
-        return UNREADABLE
+        return NOT_JSON
 
 
 def leaves(value: Any) -> Iterator[Leaf]:

@@ -13,6 +13,8 @@ from batchrunner.model.retry_rule import RetryRule
 
 #: Concurrency setting: as many runs as the account has slots, which the program learns.
 AUTO = 0
+#: Most runs in flight that can be set, and most that AUTO leads to.
+MAX_CONCURRENCY = 1000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

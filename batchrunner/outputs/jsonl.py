@@ -11,7 +11,7 @@ from batchrunner.outputs.export_format import Format, Written
 from batchrunner.outputs.json_values import strict, strict_string
 
 #: The key for the text of a result that is not JSON.
-UNREADABLE = "result_unreadable"
+UNREADABLE_KEY = "result_unreadable"
 
 
 def write_jsonl(jobs: Jobs, file: IO[bytes]) -> Written:
@@ -58,7 +58,7 @@ def _result(text: str | None) -> str:
     try:
         return strict(text)
     except ValueError:
-        return f'null,"{UNREADABLE}":{_string(text)}'
+        return f'null,"{UNREADABLE_KEY}":{_string(text)}'
 
 
 def _string(text: str) -> str:

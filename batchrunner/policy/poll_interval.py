@@ -6,11 +6,11 @@ from datetime import timedelta
 
 #: Polls in the time that a typical run takes: a slot stays empty for half an interval on average.
 POLLS_PER_RUN = 16
-MIN_POLL_SECONDS = timedelta(milliseconds=500)
-MAX_POLL_SECONDS = timedelta(seconds=10)
+MIN_POLL_INTERVAL = timedelta(milliseconds=500)
+MAX_POLL_INTERVAL = timedelta(seconds=10)
 #: Where webhooks report the ends of runs, polling can be slower.
 POLLS_PER_RUN_WITH_WEBHOOKS = 8
-MAX_POLL_SECONDS_WITH_WEBHOOKS = timedelta(seconds=30)
+MAX_POLL_INTERVAL_WITH_WEBHOOKS = timedelta(seconds=30)
 #: Webhooks that arrive within this time share one poll.
 WEBHOOK_POLL_GAP = timedelta(seconds=1)
 #: Polls that slower polling saved and that webhooks may use up at once.
@@ -26,8 +26,8 @@ def poll_interval(
     *typical* is how long such runs take, None while none has ended; then the interval is estimated
     from *oldest*, the age of the oldest run in flight.
     """
-    polls, longest = POLLS_PER_RUN, MAX_POLL_SECONDS
+    polls, longest = POLLS_PER_RUN, MAX_POLL_INTERVAL
     if webhooks_expected:
-        polls, longest = POLLS_PER_RUN_WITH_WEBHOOKS, MAX_POLL_SECONDS_WITH_WEBHOOKS
+        polls, longest = POLLS_PER_RUN_WITH_WEBHOOKS, MAX_POLL_INTERVAL_WITH_WEBHOOKS
     interval = typical / polls if typical is not None else oldest / (polls / 2)
-    return min(max(interval, MIN_POLL_SECONDS), longest)
+    return min(max(interval, MIN_POLL_INTERVAL), longest)

@@ -7,9 +7,8 @@ from datetime import timedelta
 from math import ceil
 
 from batchrunner.model import AUTO
+from batchrunner.model.job_file import MAX_CONCURRENCY
 
-#: Most runs in flight, however many slots were learned.
-MAX_CONCURRENCY = 1000
 #: Assumed slots of an account before anything is learned.
 FIRST_CONCURRENCY = 4
 #: A run that stays PENDING for longer waits for a slot; starting a run takes less.
@@ -42,8 +41,8 @@ class Capacity:
 
     slots: int = FIRST_CONCURRENCY
     found: bool = False  #: a queue was seen, so there are no more slots
-    below: int = 0  #: consecutive polls that saw a queue and fewer runs than slots
-    polls: int = 0  #: most runs that these polls saw
+    polls_below: int = 0  #: consecutive polls that saw a queue and fewer runs than slots
+    most_running: int = 0  #: most runs that these polls saw
 
     def limit(self, interval: timedelta, typical: timedelta | None, stuck: int = 0) -> int:
         """
@@ -65,7 +64,7 @@ def learn_slots(known: Capacity, queue: SlotUsage, limit: int) -> Capacity:
     """
     if queue.waiting:
         return _learn_from_queue(known, max(queue.running, 1))
-    unqueued = replace(known, below=0, polls=0)
+    unqueued = replace(known, polls_below=0, most_running=0)
     if queue.fresh or queue.running + queue.stuck < limit:
         return unqueued
     grown = queue.running + 1 if known.found else queue.running * 3 // 2 + 1
@@ -77,7 +76,7 @@ def _learn_from_queue(known: Capacity, running: int) -> Capacity:
         return Capacity(slots=running, found=True)
     if not known.found:
         return Capacity(slots=running, found=True)
-    below, seen = known.below + 1, max(known.polls, running)
-    if below < MIN_POLLS_TO_LEARN:
-        return replace(known, below=below, polls=seen)
-    return Capacity(slots=seen, found=True)
+    polls_below, most_running = known.polls_below + 1, max(known.most_running, running)
+    if polls_below < MIN_POLLS_TO_LEARN:
+        return replace(known, polls_below=polls_below, most_running=most_running)
+    return Capacity(slots=most_running, found=True)

@@ -34,6 +34,7 @@ from batchrunner.runner.offload import Offload, T
 from batchrunner.runner.wakeup import WakeUp
 from batchrunner.store.artifacts import record_listing, settle_artifact, wanted_artifacts
 from batchrunner.store.database import StoreError
+from batchrunner.store.schema import LISTING
 from batchrunner.store.store import Store
 from batchrunner.tinyfish.console_client import ConsoleClient
 from batchrunner.tinyfish.console_views import RunDetails, Step
@@ -161,11 +162,10 @@ class ArtifactFetcher:
             found = _listed(await self._read_run(wanted), recorded=wanted.recorded)
             await self._call_store(lambda: self._store.write(record_listing, wanted, found))
             return
+        kind = wanted.kind
         async with self._partial_file(wanted) as part:
-            downloaded = await self._write_to(part, wanted, wanted.kind)
-            path = await self._offload_disk(
-                lambda: part.keep(downloaded.suffix(wanted.kind or ArtifactKind.VIDEO))
-            )
+            downloaded = await self._write_to(part, wanted, kind)
+            path = await self._offload_disk(lambda: part.keep(downloaded.suffix(kind)))
         await self._record_result(
             wanted,
             ArtifactResult(
@@ -252,7 +252,7 @@ class ArtifactFetcher:
 
 
 def _target_key(wanted: WantedArtifact) -> _Target:
-    return wanted.attempt_id, wanted.kind or "listing", wanted.step
+    return wanted.attempt_id, wanted.kind or LISTING, wanted.step
 
 
 def _download_failure(error: RequestFailed) -> DownloadFailed:

@@ -18,7 +18,7 @@ from batchrunner.model import (
     RunStatus,
 )
 from batchrunner.policy.poll_interval import (
-    MAX_POLL_SECONDS,
+    MAX_POLL_INTERVAL,
     MAX_SAVED_POLLS,
     WEBHOOK_POLL_GAP,
     poll_interval,
@@ -43,7 +43,7 @@ class Poller:
         self._context = context
         self._fetcher = RunFetcher(context)
         self._mismatch_fixer = MismatchFixer(context)
-        self._not_found = ConditionTimer(context.now(), MAX_POLL_SECONDS)
+        self._not_found = ConditionTimer(context.now(), MAX_POLL_INTERVAL)
         self._canceller = Canceller(context, self._fetcher)
         self._parked_hosts = ParkedHostNotice(context)
         self._slot_tuner = SlotTuner(context)

@@ -22,9 +22,9 @@ from batchrunner.runner.context import RunnerContext
 from batchrunner.runner.run_search import SearchResult, finds_control_run, search_runs
 from batchrunner.runner.submission_record import (
     add_orphans,
-    close_submission,
     mark_unanswered,
     record_runs,
+    settle_submission,
 )
 from batchrunner.store import search_checks
 from batchrunner.store.schema import SubmissionState
@@ -148,11 +148,11 @@ class Reconciler:
         decisions = settle_unconfirmed(rest, given_back, context.now())
         if given_back.issuperset(jobs):
             undecided = SubmissionState.UNDECIDED
-            await close_submission(context, rest, undecided, decisions, reason)
+            await settle_submission(context, rest, undecided, decisions, reason)
         else:
             check_at = next_late_check(rest, context.now())
             absent = SubmissionState.ABSENT
-            await close_submission(context, rest, absent, decisions, reason, check_at)
+            await settle_submission(context, rest, absent, decisions, reason, check_at)
 
     async def _given_back(self, job_ids: Sequence[int]) -> frozenset[int]:
         """Return the jobs that became available once before without proof."""
@@ -173,4 +173,4 @@ class Reconciler:
         self._inconclusive_since.pop(submission.id, None)
         decisions = settle_unanswered(submission, reason)
         undecided = SubmissionState.UNDECIDED
-        await close_submission(self._context, submission, undecided, decisions, reason)
+        await settle_submission(self._context, submission, undecided, decisions, reason)

@@ -42,7 +42,7 @@ async def search_runs(api: TinyFishClient, submission: Submission, now: datetime
     If the list does not show whose a run is, the run itself is fetched.
 
     Raises:
-        ApiError: The list, or a run that it shows, could not be read.
+        RequestFailed: The list, or a run that it shows, could not be read.
     """
     listed = await api.search(marker_prefix(submission.marker_token))
     runs, spare = match_runs(submission, listed.runs)
@@ -79,7 +79,7 @@ async def finds_control_run(api: TinyFishClient, control_run: ControlRun) -> boo
     Return whether a search finds a run that is known to exist.
 
     Raises:
-        ApiError: The list could not be read.
+        RequestFailed: The list could not be read.
     """
     prefix = marker_prefix(control_run.marker_token)
     listed = await api.search(f"{prefix}{control_run.batch_index}")

@@ -24,6 +24,11 @@ class StopState:
         self.work_changed.notify()
 
     def stop(self, failure: Failed, *, polling_disabled: bool) -> None:
-        """Submit nothing more because of a failure that is not the fault of any job."""
-        self.failure, self.polling_disabled = failure, polling_disabled
+        """
+        Submit nothing more because of a failure that is not the fault of any job.
+
+        The first failure stays the reason, and polls that are disabled stay so.
+        """
+        self.failure = self.failure or failure
+        self.polling_disabled |= polling_disabled
         self.drain()

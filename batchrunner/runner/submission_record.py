@@ -10,7 +10,6 @@ from batchrunner.runner.context import RunnerContext
 from batchrunner.runner.events import AttemptsClosed, RunsSubmitted
 from batchrunner.store import orphans, submissions
 from batchrunner.store.schema import SubmissionState
-from batchrunner.store.submissions import settle_submission
 
 
 async def record_runs(
@@ -52,7 +51,7 @@ async def mark_unanswered(
     context.unanswered_added.notify()
 
 
-async def close_submission(
+async def settle_submission(
     context: RunnerContext,
     submission: Submission,
     state: SubmissionState,
@@ -64,7 +63,7 @@ async def close_submission(
     now = context.now
     applied = await context.offload(
         lambda: context.store.write(
-            settle_submission,
+            submissions.settle_submission,
             context.owner.id,
             submission,
             state,
@@ -75,9 +74,12 @@ async def close_submission(
         )
     )
     report_closed(context, applied)
+    context.work_changed.notify()
 
 
 def report_closed(context: RunnerContext, applied: Sequence[AttemptDecision]) -> None:
-    """Report which attempts were closed; their slots are free."""
+    """Report which attempts were closed, if any; their slots are free."""
+    if not applied:
+        return
     context.notify(AttemptsClosed(decisions=tuple(applied)))
     context.work_changed.notify()

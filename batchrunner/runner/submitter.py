@@ -40,7 +40,7 @@ from batchrunner.runner.events import (
 )
 from batchrunner.runner.notices import CreditNotice
 from batchrunner.runner.run_matching import output_schema_of, run_request
-from batchrunner.runner.submission_record import close_submission, mark_unanswered, record_runs
+from batchrunner.runner.submission_record import mark_unanswered, record_runs, settle_submission
 from batchrunner.store.claims import budget_status, claim_jobs
 from batchrunner.store.database import StoreError
 from batchrunner.store.schema import SubmissionState
@@ -173,7 +173,7 @@ class Submitter:
         if not await self._is_wanted(submission):
             decisions = settle_withdrawn(submission, context.now())
             refused = SubmissionState.REFUSED
-            await close_submission(context, submission, refused, decisions, "not sent")
+            await settle_submission(context, submission, refused, decisions, "not sent")
             return
         webhook_url = context.webhook_wakeup.webhook_url
         singly = self._singly and len(submission.attempts) == 1
@@ -247,7 +247,7 @@ class Submitter:
             context.notify(WebhookDropped(reason=fault.message))
         decisions = settle_without_webhook(submission, context.now())
         refused = SubmissionState.REFUSED
-        await close_submission(context, submission, refused, decisions, fault.message)
+        await settle_submission(context, submission, refused, decisions, fault.message)
 
     async def _close_refused(
         self, submission: Submission, fault: ApiFault, *, singly: bool
@@ -267,7 +267,7 @@ class Submitter:
         if classify_fault(fault).category is FailureCategory.BILLING_FAILURE:
             self._max_runs = max(len(submission.attempts) // 2, 1)
         refused = SubmissionState.REFUSED
-        await close_submission(context, submission, refused, decisions, fault.message)
+        await settle_submission(context, submission, refused, decisions, fault.message)
         await self._credits.note()
         if read_fault is not None and not gates.stop_if_not_api(read_fault):
             gates.apply_backpressure([classify_fault(read_fault)], gates.create)

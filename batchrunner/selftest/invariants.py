@@ -25,9 +25,10 @@ from batchrunner.model import (
     marker_in,
 )
 from batchrunner.model.categories import CATEGORIES
+from batchrunner.model.job_file import MAX_CONCURRENCY
 from batchrunner.outputs import FORMATS
 from batchrunner.policy.retry_rules import MIN_TIME_LIMIT, Policy
-from batchrunner.policy.slots import MAX_CONCURRENCY, concurrency_limit
+from batchrunner.policy.slots import concurrency_limit
 from batchrunner.sandbox.journal import CreateReceived, SandboxRun
 from batchrunner.store.reports import batch_counts, finished_jobs
 from batchrunner.store.schema import SubmissionState, attempts, jobs, orphans, results, submissions
@@ -60,7 +61,11 @@ def invariant(holds: bool, message: str, about: object = None) -> None:
 
 @dataclass(frozen=True)
 class StoreSnapshot:
-    """All rows of a batch, read with statements that the program itself does not use."""
+    """
+    What is stored of a batch, read with statements that the program itself does not use.
+
+    Results, orphans and submissions are those of all batches in the database.
+    """
 
     jobs: list[Any]
     attempts: list[Any]
@@ -70,7 +75,7 @@ class StoreSnapshot:
 
     @classmethod
     def of(cls, store: Store, batch_id: int) -> StoreSnapshot:
-        """Read all rows of a batch in one transaction."""
+        """Read a batch's jobs and attempts, and the rest of the database, in one transaction."""
         with store._database.read() as tx:
             return cls(
                 jobs=list(tx.execute(select(jobs).where(jobs.c.batch_id == batch_id))),

@@ -14,6 +14,7 @@ from typing import Any
 
 import anyio
 
+from batchrunner.api_facts.environment import API_KEY, BASE_URL
 from batchrunner.sandbox import Journal, Sandbox, SandboxConfig, SandboxRun
 from batchrunner.selftest.subprocesses import Program, started, wait_until
 
@@ -53,7 +54,7 @@ class SandboxProcess:
     @property
     def env(self) -> dict[str, str]:
         """The environment in which a command uses it."""
-        return {"TINYFISH_API_KEY": KEY, "TINYFISH_BASE_URL": self.url}
+        return {API_KEY: KEY, BASE_URL: self.url}
 
     def runs(self) -> list[SandboxRun]:
         """Return all runs that it created, in their present state."""

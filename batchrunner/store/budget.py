@@ -124,7 +124,7 @@ _COMMITTED = select(
 ).where(attempts.c.batch_id == _batch)
 
 
-def budget_status(tx: Connection, batch: Any, now: datetime) -> tuple[BudgetStatus, int] | None:
+def committed_steps(tx: Connection, batch: Any, now: datetime) -> tuple[BudgetStatus, int] | None:
     """
     Return how much of a batch's budget is used, and the longest run that exceeded its reservation.
 

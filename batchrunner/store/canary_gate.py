@@ -5,26 +5,22 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from batchrunner.model import Canary, JobState
 from batchrunner.policy import canary as policy
 from batchrunner.policy.canary import Sample
 from batchrunner.store.batches import rate_of
+from batchrunner.store.conditions import FINAL_STATES, count_where
 from batchrunner.store.schema import CanaryGate, attempts, batches, jobs
 
 _of_canary = (jobs.c.batch_id == bindparam("batch"), jobs.c.canary)
-_FINAL = [state for state in JobState if state.is_final]
-
-
-def _count(condition: Any) -> Any:
-    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
 
 
 _JOBS = select(
     func.count().label("jobs"),
-    _count(jobs.c.state.not_in(_FINAL)).label("open"),
-    _count(jobs.c.state == JobState.SUCCEEDED).label("good"),
+    count_where(jobs.c.state.not_in(FINAL_STATES)).label("open"),
+    count_where(jobs.c.state == JobState.SUCCEEDED).label("good"),
 ).where(*_of_canary)
 _STEPS = (
     select(func.coalesce(func.sum(attempts.c.steps), 0))

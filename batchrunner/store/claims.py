@@ -125,7 +125,7 @@ def _affordable(
     now: datetime,
 ) -> list[Row[Any]]:
     """Return the first jobs whose runs the batch's budget covers, if each costs its most."""
-    found = budget.budget_status(tx, batch, now) if due else None
+    found = budget.committed_steps(tx, batch, now) if due else None
     if found is None:
         return due
     left, longest = found
@@ -146,7 +146,7 @@ def budget_status(tx: Connection, batch_id: int, now: datetime) -> BudgetStatus 
     That cost is None while jobs wait for a host or for their time, and the budget covers one.
     """
     batch = tx.execute(select(batches).where(batches.c.id == batch_id)).one()
-    found = budget.budget_status(tx, batch, now)
+    found = budget.committed_steps(tx, batch, now)
     if found is None:
         return None
     left, longest = found

@@ -21,12 +21,11 @@ from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.model import FailureCategory, JobState
 from batchrunner.model.categories import CATEGORIES
 from batchrunner.store import holds
+from batchrunner.store.conditions import is_newest
 from batchrunner.store.schema import CanaryGate, attempts, batches, jobs
 
 #: Job ids in one statement.
 STEER_CHUNK = 1000
-
-_newest = and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
 
 
 def retry_jobs(
@@ -54,7 +53,7 @@ def retry_jobs(
     if not keys and not categories:
         left = [each for each, row in CATEGORIES.items() if row.retried_only_if_named]
         chosen += [failed, not_(_ended_with(left))]
-    tx.execute(update(attempts).where(exists().where(_newest, *chosen)).values(retry_at=now))
+    tx.execute(update(attempts).where(exists().where(is_newest, *chosen)).values(retry_at=now))
     put_back = tx.execute(
         update(jobs)
         .where(*chosen)

@@ -89,13 +89,13 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Begin a transaction that may write; it is on disk when the block has ended."""
-        with _translated(self._engine), self._engine.begin() as tx:
+        with _located(self._engine.url), _translated(self._engine), self._engine.begin() as tx:
             yield tx
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Begin a transaction that reads the database at one moment."""
-        with _translated(self._engine), self._engine.connect() as tx:
+        with _located(self._engine.url), _translated(self._engine), self._engine.connect() as tx:
             if has_server(tx):
                 # At its default level, each statement sees another moment.
                 yield tx.execution_options(isolation_level="REPEATABLE READ")
@@ -129,7 +129,8 @@ def _engine(url: URL) -> Engine:
 
 def _sqlite_engine(url: URL) -> Engine:
     if url.database and not is_in_memory(url):
-        _make_private(Path(url.database))
+        with _located(url):
+            _make_private(Path(url.database))
     engine = create_engine(
         url,
         hide_parameters=True,
@@ -237,6 +238,23 @@ def _upgrade(tx: Connection) -> None:
 
 
 @contextmanager
+def _located(url: URL) -> Iterator[None]:
+    """Let errors of the block name the database."""
+    try:
+        yield
+    except StoreError as error:
+        error.where = _place(url)
+        raise
+
+
+def _place(url: URL) -> str:
+    """Return the file of a database, or its address without the password."""
+    if url.get_backend_name() == "sqlite":
+        return url.database or ""
+    return redacted(url.render_as_string(hide_password=False))
+
+
+@contextmanager
 def _translated(engine: Engine) -> Iterator[None]:
     try:
         yield
@@ -265,7 +283,7 @@ def _undecodable(engine: Engine) -> str | None:
 
 def _explained(error: DBAPIError, url: URL) -> StoreError:
     is_file = url.get_backend_name() == "sqlite"
-    where = url.database if is_file else redacted(url.render_as_string(hide_password=False))
+    where = _place(url)
     words = str(error.orig).strip().splitlines()[0] if error.orig else "no reason given"
     for sign, (what, advice, passing) in _ADVICE.items():
         if sign in words:

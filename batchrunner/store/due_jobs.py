@@ -14,7 +14,7 @@ from batchrunner.store.host_breaker import HostCapacity
 from batchrunner.store.schema import host_breakers, jobs
 
 #: Jobs that are read together, at least: some may be on hosts without capacity.
-PAGE_SIZE = 50
+JOBS_PER_PAGE = 50
 
 _AVAILABLE = (
     select(
@@ -75,7 +75,7 @@ def due_jobs(
     page = page.with_for_update(skip_locked=True) if claim else page
     last = _START
     while room > 0:
-        most = max(room, PAGE_SIZE)
+        most = max(room, JOBS_PER_PAGE)
         asked = {"batch": batch_id, "now": now, "full": capacity.full, "most": most, **last}
         rows = tx.execute(page, asked).all()
         for row in rows:
@@ -91,6 +91,6 @@ def due_jobs(
 def awaited_jobs(tx: Connection, batch_id: int) -> Iterator[list[Row[Any]]]:
     """Yield all available jobs a page at a time, except those on hosts that were given up."""
     last, rows = _START, list[Row[Any]]()
-    while rows := [*tx.execute(_AWAITED, {"batch": batch_id, "most": PAGE_SIZE, **last})]:
+    while rows := [*tx.execute(_AWAITED, {"batch": batch_id, "most": JOBS_PER_PAGE, **last})]:
         yield rows
         last = {"position": rows[-1].position, "id": rows[-1].id}

@@ -10,4 +10,5 @@ class StoreError(Exception):
         super().__init__(f"{message}; {next}")
         self.message = message
         self.next = next
+        self.where = ""  #: the file, or the address without its password; set by the database
         self.passing = passing  #: the same call may succeed later

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, inspect, or_, select, text
+from sqlalchemy import ColumnElement, Connection, and_, func, inspect, or_, select, text
 from sqlalchemy.exc import DBAPIError
 
 from batchrunner.model import JobState, Owner
 from batchrunner.model.categories import CATEGORIES
+from batchrunner.store.conditions import count_where
 from batchrunner.store.dialect import has_server
 from batchrunner.store.leases import LEASE, store_time
 from batchrunner.store.schema import (
@@ -137,7 +138,7 @@ def _server(tx: Connection, clock: Callable[[], datetime]) -> Server:
 
 
 def _open_work(tx: Connection) -> list[OpenWork]:
-    still_open = _count(jobs.c.state.in_([state for state in JobState if not state.is_final]))
+    still_open = count_where(jobs.c.state.in_([state for state in JobState if not state.is_final]))
     rows = tx.execute(
         select(batches.c.name, still_open.label("open"), func.count().label("total"))
         .join(jobs, jobs.c.batch_id == batches.c.id)
@@ -254,16 +255,12 @@ _unsettled = (SubmissionState.INTENDED, SubmissionState.UNANSWERED)
 _blameless = tuple(each for each, row in CATEGORIES.items() if row.never_counted)
 
 
-def _count(condition: ColumnElement[bool]) -> Any:
-    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
-
-
 _attempt_count = (
     select(
         attempts.c.job_id,
-        _count(attempts.c.closed_at.is_(None)).label("open"),
-        _count(attempts.c.outcome == "succeeded").label("succeeded"),
-        _count(and_(attempts.c.counted, attempts.c.outcome != "succeeded")).label("counted"),
+        count_where(attempts.c.closed_at.is_(None)).label("open"),
+        count_where(attempts.c.outcome == "succeeded").label("succeeded"),
+        count_where(and_(attempts.c.counted, attempts.c.outcome != "succeeded")).label("counted"),
         func.max(attempts.c.number).label("newest"),
     )
     .group_by(attempts.c.job_id)
@@ -318,10 +315,10 @@ ATTEMPT_RULES: Mapping[str, ColumnElement[bool]] = {
 
 def consistency_errors(tx: Connection) -> dict[str, int]:
     """Return the broken rules, and how many jobs or attempts break each."""
-    about_jobs = select(*map(_count, JOB_RULES.values())).select_from(
+    about_jobs = select(*map(count_where, JOB_RULES.values())).select_from(
         jobs.outerjoin(_attempt_count, _attempt_count.c.job_id == jobs.c.id)
     )
-    about_attempts = select(*map(_count, ATTEMPT_RULES.values())).select_from(
+    about_attempts = select(*map(count_where, ATTEMPT_RULES.values())).select_from(
         attempts.join(submissions, submissions.c.id == attempts.c.submission_id)
         .join(jobs, jobs.c.id == attempts.c.job_id)
         .outerjoin(results, results.c.attempt_id == attempts.c.id)

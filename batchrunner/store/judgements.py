@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, and_, bindparam, or_, select, update
 from batchrunner.classify import UNREADABLE
 from batchrunner.model import Failed, FailureCategory, JobState, StoredResult
 from batchrunner.model.categories import CATEGORIES
+from batchrunner.store.conditions import is_newest
 from batchrunner.store.schema import attempts, jobs, results
 from batchrunner.store.serialization import expectations_in, findings_of, findings_text, json_text
 from batchrunner.store.store import PAGE_SIZE, Store
@@ -26,7 +27,6 @@ _judgeable = or_(
         or_(attempts.c.code.is_(None), attempts.c.code != UNREADABLE),
     ),
 )
-_newest = and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
 
 
 def stored_results(store: Store, batch_id: int) -> Iterator[StoredResult]:
@@ -40,7 +40,7 @@ def _attempt_ids(tx: Connection, batch_id: int) -> list[int]:
     return list(
         tx.execute(
             select(attempts.c.id)
-            .join(jobs, _newest)
+            .join(jobs, is_newest)
             .join(results, results.c.attempt_id == attempts.c.id)
             .where(jobs.c.batch_id == batch_id, _judgeable)
             .order_by(jobs.c.position, jobs.c.id)
@@ -60,7 +60,7 @@ def _stored_results(tx: Connection, attempt_ids: Sequence[int]) -> list[StoredRe
             jobs,
             results.c.body,
         )
-        .join(jobs, _newest)
+        .join(jobs, is_newest)
         .join(results, results.c.attempt_id == attempts.c.id)
         .where(attempts.c.id.in_(attempt_ids), _judgeable)
         .order_by(jobs.c.position, jobs.c.id)

@@ -34,6 +34,7 @@ from batchrunner.policy.host_breaker import MAX_PROBES
 from batchrunner.policy.slots import concurrency_limit
 from batchrunner.store import artifacts
 from batchrunner.store.batches import pause_of, rate_of, settings_in_force
+from batchrunner.store.conditions import FINAL_STATES, count_where, is_newest
 from batchrunner.store.schema import (
     CanaryGate,
     SubmissionState,
@@ -47,15 +48,9 @@ from batchrunner.store.schema import (
 )
 from batchrunner.store.store import PAGE_SIZE, Store
 
-_FINAL = [state for state in JobState if state.is_final]
 _batch: BindParameter[int] = bindparam("batch")
 _owner: BindParameter[str] = bindparam("owner")
-_newest = and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
 _still_open = attempts.c.closed_at.is_(None)
-
-
-def _count(condition: Any) -> Any:
-    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
 
 
 _STATES = (
@@ -86,7 +81,7 @@ def batch_counts(tx: Connection, batch_id: int) -> BatchCounts:
 
 
 _open = (
-    select(_count(attempts.c.owner_id == _owner).label("mine"), func.count().label("open"))
+    select(count_where(attempts.c.owner_id == _owner).label("mine"), func.count().label("open"))
     .where(attempts.c.batch_id == _batch, _still_open)
     .subquery()
 )
@@ -148,8 +143,8 @@ _unanswered = attempts.c.submission_id.in_(
 _ATTEMPTS = select(
     func.count().label("attempts"),
     func.coalesce(func.sum(attempts.c.steps), 0).label("steps"),
-    _count(and_(_still_open, attempts.c.run_id.is_(None), _unanswered)).label("unsettled"),
-    _count(and_(_still_open, attempts.c.run_status == RunStatus.PENDING)).label("queued"),
+    count_where(and_(_still_open, attempts.c.run_id.is_(None), _unanswered)).label("unsettled"),
+    count_where(and_(_still_open, attempts.c.run_status == RunStatus.PENDING)).label("queued"),
 ).where(attempts.c.batch_id == _batch)
 _ORPHAN_TOTALS = select(
     func.count().label("orphans"), func.coalesce(func.sum(orphans.c.steps), 0).label("steps")
@@ -168,7 +163,7 @@ def _attempts(tx: Connection, batch_id: int) -> dict[str, int]:
 
 _FAILED = (
     select(attempts.c.outcome, func.count())
-    .join(jobs, _newest)
+    .join(jobs, is_newest)
     .where(jobs.c.batch_id == _batch, jobs.c.state == JobState.FAILED)
     .group_by(attempts.c.outcome)
 )
@@ -197,7 +192,7 @@ def failed_attempts(
         select(attempts, jobs.c.key, jobs.c.url, jobs.c.state)
         .join(jobs, jobs.c.id == attempts.c.job_id)
         .where(attempts.c.batch_id == batch_id, attempts.c.outcome != "succeeded", last)
-        .where(_newest if final else attempts.c.job_id == jobs.c.id)
+        .where(is_newest if final else attempts.c.job_id == jobs.c.id)
         .order_by(jobs.c.position, attempts.c.number)
         .limit(most)
     )
@@ -221,7 +216,7 @@ def failed_attempts(
 
 def cancelled_jobs(tx: Connection, batch_id: int, *, most: int) -> list[tuple[str, str]]:
     """Return key and url of jobs that were cancelled without a run in flight, in file order."""
-    ended = exists().where(_newest, attempts.c.retry_at.is_(None))
+    ended = exists().where(is_newest, attempts.c.retry_at.is_(None))
     rows = tx.execute(
         select(jobs.c.key, jobs.c.url)
         .where(jobs.c.batch_id == batch_id, jobs.c.state == JobState.CANCELLED, ~ended)
@@ -246,10 +241,16 @@ def _finished_job_ids(tx: Connection, batch_id: int) -> list[int]:
     return list(
         tx.execute(
             select(jobs.c.id)
-            .where(jobs.c.batch_id == batch_id, jobs.c.state.in_(_FINAL))
+            .where(jobs.c.batch_id == batch_id, jobs.c.state.in_(FINAL_STATES))
             .order_by(jobs.c.position, jobs.c.id)
         ).scalars()
     )
+
+
+def cancelled_job_ids(tx: Connection, batch_id: int) -> set[int]:
+    """Return the jobs of a batch that are cancelled now."""
+    these = (jobs.c.batch_id == batch_id, jobs.c.state == JobState.CANCELLED)
+    return set(tx.execute(select(jobs.c.id).where(*these)).scalars())
 
 
 def finished_jobs_among(tx: Connection, batch_id: int, job_ids: Sequence[int]) -> list[FinishedJob]:
@@ -280,10 +281,10 @@ def _finished(job_ids: Sequence[int]) -> Select[Any]:
             steps.c.steps,
             results.c.body,
         )
-        .outerjoin(attempts, _newest)
+        .outerjoin(attempts, is_newest)
         .outerjoin(results, results.c.attempt_id == attempts.c.id)
         .outerjoin(steps, steps.c.job_id == jobs.c.id)
-        .where(jobs.c.id.in_(job_ids), jobs.c.state.in_(_FINAL))
+        .where(jobs.c.id.in_(job_ids), jobs.c.state.in_(FINAL_STATES))
         .order_by(jobs.c.position, jobs.c.id)
     )
 

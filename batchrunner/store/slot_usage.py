@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, case, func, literal_column, select, update
+from sqlalchemy import Connection, and_, bindparam, func, literal_column, select, update
 
 from batchrunner.model import AUTO, RunStatus
 from batchrunner.policy.slots import QUEUE_LAG, SlotUsage, concurrency_limit
 from batchrunner.store.batches import settings_in_force
+from batchrunner.store.conditions import count_where
 from batchrunner.store.schema import attempts, batches
 
 _in_flight = (
@@ -32,15 +32,11 @@ _waits = and_(
 )
 
 
-def _count(condition: Any) -> Any:
-    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
-
-
 _QUEUE = select(
-    _count(_is_running).label("running"),
-    _count(and_(_is_pending, attempts.c.opened_at > bindparam("late"))).label("fresh"),
-    _count(_waits).label("waiting"),
-    _count(and_(_is_pending, _is_late, ~_waits)).label("stuck"),
+    count_where(_is_running).label("running"),
+    count_where(and_(_is_pending, attempts.c.opened_at > bindparam("late"))).label("fresh"),
+    count_where(_waits).label("waiting"),
+    count_where(and_(_is_pending, _is_late, ~_waits)).label("stuck"),
 ).where(*_in_flight)
 
 

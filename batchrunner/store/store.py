@@ -29,7 +29,7 @@ class Store:
 
     A function of the store's modules that takes a connection is one step of the job's life, and one
     transaction: `store.write(claim_jobs, owner_id, …)`. When `write` has returned, the change is on
-    disk. Synchronous. Any thread may call it, one at a time.
+    disk. Synchronous. Any threads may call it at once; on SQLite their calls wait for each other.
 
     Raises:
         StoreError: The database cannot be used. Any method may raise it.

@@ -39,7 +39,7 @@ from batchrunner.store.serialization import (
 #: Most characters of a cell that are shown.
 MAX_SHOWN = 40
 #: The exceptions that parsing such a cell raises.
-UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError)
+DECODE_ERRORS = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError)
 
 
 def _moment(stored: str) -> None:
@@ -121,7 +121,7 @@ def _in_table(tx: Connection, table: Table) -> Generator[str, None, None]:
 def _is_read(read: Callable[[Any], object], cell: Any) -> bool:
     try:
         read(cell)
-    except UNREADABLE:
+    except DECODE_ERRORS:
         return False
     return True
 

@@ -145,6 +145,8 @@ def test_a_batch_is_paused_changed_and_resumed(
     batch.set(concurrency="auto", budget="500 steps")
     assert batch.status().concurrency == 0
     assert str(batch.status().budget.budget) == "500 steps"  # type: ignore[union-attr]
+    assert batch.unpark("shop.test") == set(), "it was not parked"
+    assert batch.status().paused is not None
     resumed = batch.resume()
     assert (resumed.was_paused, resumed.has_runner) == (True, False)
     assert batch.run_all(api=api).reason is br.ExitReason.FINISHED

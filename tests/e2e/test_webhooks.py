@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from batchrunner.policy.poll_interval import MIN_POLL_SECONDS
+from batchrunner.policy.poll_interval import MIN_POLL_INTERVAL
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.http.server import Served, serve
 from batchrunner.tinyfish.webhook_server import MAX_CONNECTIONS
@@ -115,7 +115,7 @@ def test_whatever_comes_to_the_port_is_a_look_at_most_and_the_secret_is_told_nob
         assert ended.code == 0
         check_books(remote.folder, 4, list(remote.served.journal.runs))
         # Two rounds of four seconds, and what starting and ending take.
-        assert remote.looks <= 20 / MIN_POLL_SECONDS.total_seconds()
+        assert remote.looks <= 20 / MIN_POLL_INTERVAL.total_seconds()
     assert secret not in ended.said
     for path in remote.folder.iterdir():
         assert path.name == "served.jsonl" or secret.encode() not in path.read_bytes(), path

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import wraps
 from types import ModuleType
 from typing import Any
 
@@ -22,6 +23,7 @@ class Planter:
     """Replaces functions until the test ends."""
 
     patch: pytest.MonkeyPatch
+    uncalled: set[str] = field(default_factory=set)  #: replaced, and no substitute was called yet
 
     def replace(self, original: Callable[..., Any], substitute: Callable[..., Any]) -> None:
         """
@@ -32,13 +34,19 @@ class Planter:
         """
         *owner, name = original.__qualname__.split(".")
         assert not name.startswith("_"), f"{name} is private: plant the bug in a public function"
+        self.uncalled.add(name)
+
+        @wraps(original)
+        def noted(*args: Any, **kwargs: Any) -> Any:
+            self.uncalled.discard(name)
+            return substitute(*args, **kwargs)
+
         if owner:
-            self.patch.setattr(_class_of(original, owner), name, substitute)
+            self.patch.setattr(_class_of(original, owner), name, noted)
             return
         found = [(m, n) for m in _modules() for n, value in vars(m).items() if value is original]
-        assert found, f"no module of {PACKAGE} uses {name}"
         for module, used_as in found:
-            self.patch.setattr(module, used_as, substitute)
+            self.patch.setattr(module, used_as, noted)
 
 
 def _modules() -> list[ModuleType]:
@@ -73,6 +81,8 @@ class Bug:
 
 def check_caught(bug: Bug, patch: pytest.MonkeyPatch) -> None:
     """Plant a bug, and require that its simulated batch fails with the message named."""
-    bug.plant(Planter(patch))
+    planter = Planter(patch)
+    bug.plant(planter)
     with pytest.raises((AssertionError, StoreError), match=bug.caught):
         simulate(bug.scenario)
+    assert not planter.uncalled, "what is replaced here was never called"

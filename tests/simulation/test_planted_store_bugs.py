@@ -58,27 +58,15 @@ def on_each_kill(planter: Planter, forget: Callable[[], None]) -> None:
 
 
 def send_before_the_intent(planter: Planter) -> None:
-    """Roll a claim back, and write it with the answer to its create."""
-    unwritten: list[tuple[tuple[Any, ...], dict[str, Any], list[Submission]]] = []
+    """Roll a claim back, and send its creates all the same."""
 
     def claim_unwritten(tx: Connection, *args: Any, **kwargs: Any) -> list[Submission]:
         savepoint = tx.begin_nested()
         found = claim_jobs(tx, *args, **kwargs)
         savepoint.rollback()
-        unwritten.append((args, kwargs, found))
         return found
 
-    def record_late(tx: Connection, *args: Any) -> Any:
-        while unwritten:
-            args_before, kwargs, found = unwritten.pop()
-            tokens = iter([submission.marker_token for submission in found])
-            same = lambda each: tokens.__next__ if callable(each) else each  # noqa: B023, E731
-            claim_jobs(tx, *map(same, args_before), **{k: same(v) for k, v in kwargs.items()})
-        return record_runs(tx, *args)
-
     planter.replace(claim_jobs, claim_unwritten)
-    planter.replace(record_runs, record_late)
-    on_each_kill(planter, unwritten.clear)
 
 
 def lose_run_ids(planter: Planter) -> None:

@@ -34,7 +34,7 @@ from batchrunner.model import (
     Unreadable,
 )
 from batchrunner.model.categories import CONFIGURABLE, NOT_COUNTED
-from batchrunner.policy.poll_interval import MAX_POLL_SECONDS, MIN_POLL_SECONDS, poll_interval
+from batchrunner.policy.poll_interval import MAX_POLL_INTERVAL, MIN_POLL_INTERVAL, poll_interval
 from batchrunner.policy.retry import MAX_BACKOFF, backoff, decide
 from batchrunner.policy.retry_rules import Policy
 from batchrunner.policy.run_decision import (
@@ -361,7 +361,7 @@ def test_time_before_a_clock_jump_counts_against_no_run() -> None:
 def test_the_poll_interval_stays_within_its_limits(
     typical: timedelta | None, oldest: timedelta
 ) -> None:
-    assert MIN_POLL_SECONDS <= poll_interval(typical, oldest) <= MAX_POLL_SECONDS
+    assert MIN_POLL_INTERVAL <= poll_interval(typical, oldest) <= MAX_POLL_INTERVAL
 
 
 def test_the_poll_interval_follows_the_typical_duration_or_the_oldest_run() -> None:
@@ -382,4 +382,4 @@ def test_with_webhooks_polls_are_rarer_but_at_least_every_half_minute(
         for webhooks_expected in (False, True)
     )
     assert usual <= rarer <= timedelta(seconds=30)
-    assert rarer <= max(usual * 3, MIN_POLL_SECONDS)
+    assert rarer <= max(usual * 3, MIN_POLL_INTERVAL)

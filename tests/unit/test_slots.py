@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from batchrunner.model import AUTO
+from batchrunner.model.job_file import MAX_CONCURRENCY
 from batchrunner.policy.slots import (
     FIRST_CONCURRENCY,
-    MAX_CONCURRENCY,
     Capacity,
     SlotUsage,
     concurrency_limit,

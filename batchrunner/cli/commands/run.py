@@ -248,4 +248,4 @@ def _raise_failure(ended: BatchRunEnded, exit_code: int) -> None:
     from batchrunner.app.run_batch import stopped
 
     if ended.failure is not None and exit_code == CANNOT_GO_ON:
-        raise stopped(ended.failure)
+        raise stopped(ended.failure, ended.api_url)
