@@ -274,6 +274,29 @@ def _interrupt_the_next_wait(jobs: JobStream, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(thread, "wait", interrupted)
 
 
+def test_a_stream_that_was_not_entered_says_how_to_begin_it(
+    db: br.BatchDatabase, api: BackgroundSandbox
+) -> None:
+    batch = db.load(rows=rows(1), name="prices")
+    for wrong in (iter, next, JobStream.wait):
+        with pytest.raises(br.UsageError, match=r"use: with batch\.run\(…\) as jobs:"):
+            wrong(batch.run(api=api))  # type: ignore[operator]
+    assert batch.status().counts.jobs[br.JobState.SUCCEEDED] == 0
+
+
+def test_an_async_stream_that_was_not_entered_says_how_to_begin_it(
+    db: br.BatchDatabase, api: BackgroundSandbox
+) -> None:
+    stream = db.load(rows=rows(1), name="prices").arun(api=api)
+
+    async def main() -> None:
+        async for _ in stream:
+            pass
+
+    with pytest.raises(br.UsageError, match=r"use: async with batch\.arun\(…\) as jobs:"):
+        anyio.run(main)
+
+
 # ---- event loops and threads ----
 
 
