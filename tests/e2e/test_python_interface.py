@@ -381,6 +381,20 @@ def test_wrong_arguments_say_what_is_right(db: br.BatchDatabase, arguments: dict
     assert caught.value.next
 
 
+def test_a_file_that_is_missing_or_a_folder(db: br.BatchDatabase, tmp_path: Path) -> None:
+    batch = db.load(rows=rows(1), name="prices")
+    missing, folder = tmp_path / "missing.yaml", tmp_path
+    for use in (
+        db.load,
+        lambda path: batch.judge(expect_file=path),
+        lambda path: batch.judge(job_file=path),
+    ):
+        with pytest.raises(br.UsageError, match=r"there is no file .*missing\.yaml"):
+            use(missing)
+        with pytest.raises(br.UsageError, match="is a folder"):
+            use(folder)
+
+
 def test_a_batch_that_is_not_there_and_a_bound_that_is_none(
     db: br.BatchDatabase, api: BackgroundSandbox
 ) -> None:
