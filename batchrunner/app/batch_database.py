@@ -14,6 +14,7 @@ from batchrunner.app.open_database import find_batch, open_store
 from batchrunner.app.run_observer import say_nothing
 from batchrunner.errors import UsageError
 from batchrunner.model import Batch, JobFile
+from batchrunner.store.address import redacted
 
 
 class BatchDatabase:
@@ -31,6 +32,10 @@ class BatchDatabase:
         self._place = DatabaseAddress(address=str(address), api_key=api_key, api_url=api_url)
         with errors_for_people():
             self._store = open_store(self._place.address, say_nothing)
+
+    def __repr__(self) -> str:
+        """Name the database, without a password."""
+        return f"<database {redacted(self._place.address)}>"
 
     def __enter__(self) -> Self:
         """Return the database."""

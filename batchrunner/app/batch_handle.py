@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -60,6 +60,7 @@ from batchrunner.model import Batch
 from batchrunner.model.artifacts import Artifact
 from batchrunner.runner.runner import ExitReason
 from batchrunner.store import controls
+from batchrunner.store.address import redacted
 from batchrunner.store.batches import find_batch
 from batchrunner.store.reports import batch_counts, finished_jobs
 from batchrunner.store.store import Store
@@ -86,9 +87,9 @@ class RunArguments(TypedDict, total=False):
 class DatabaseAddress:
     """Where a database is, and the API that its batches use; None: as the environment says."""
 
-    address: str
+    address: str = field(repr=False)  # may have a password
     api_url: str | None = None
-    api_key: str | None = None
+    api_key: str | None = field(default=None, repr=False)
 
 
 class BatchHandle:
@@ -110,8 +111,8 @@ class BatchHandle:
         self.loaded = loaded  #: what `load` did; None for a batch that was there
 
     def __repr__(self) -> str:
-        """Name the batch."""
-        return f"<batch {self.name!r} of {self._database.address}>"
+        """Name the batch and its database."""
+        return f"<batch {self.name!r} of {redacted(self._database.address)}>"
 
     @property
     def name(self) -> str:
@@ -386,7 +387,7 @@ def _run(
     try:
         batch = store.read(find_batch, name)
         if batch is None:
-            raise UsageError(f"batch {name!r} is gone from {address}", next="load it again")
+            raise UsageError(f"batch {name!r} is gone from {store.place}", next="load it again")
         if concurrency is not None:
             store.write(controls.set_concurrency, batch.id, concurrency)
             batch = store.read(find_batch, name) or batch

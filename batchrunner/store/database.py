@@ -69,6 +69,11 @@ class Database:
         """Open the database at *address* without migrating it."""
         return cls(_engine(url_of(address)))
 
+    @property
+    def place(self) -> str:
+        """The file, or the server's address without its password."""
+        return _place(self._engine.url)
+
     @contextmanager
     def short_lock_timeout(self) -> Iterator[None]:
         """Let calls in the block give up soon on another program's lock on the file."""
@@ -263,9 +268,14 @@ def _undecodable(engine: Engine) -> str | None:
         return None
 
 
+def _place(url: URL) -> str:
+    if url.get_backend_name() == "sqlite":
+        return url.database or ""
+    return redacted(url.render_as_string(hide_password=False))
+
+
 def _explained(error: DBAPIError, url: URL) -> StoreError:
-    is_file = url.get_backend_name() == "sqlite"
-    where = url.database if is_file else redacted(url.render_as_string(hide_password=False))
+    is_file, where = url.get_backend_name() == "sqlite", _place(url)
     words = str(error.orig).strip().splitlines()[0] if error.orig else "no reason given"
     for sign, (what, hint, passing) in _ADVICE.items():
         if sign in words:

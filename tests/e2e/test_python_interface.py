@@ -15,6 +15,7 @@ import pytest
 
 import batchrunner as br
 from batchrunner.app import open_database
+from batchrunner.app.batch_handle import BatchHandle, DatabaseAddress
 from batchrunner.app.job_stream import JobStream
 from batchrunner.sandbox.http.background import BackgroundSandbox
 from batchrunner.selftest.subprocesses import environment
@@ -118,6 +119,22 @@ def test_rows_are_a_batch_and_are_loaded_once(db: br.BatchDatabase) -> None:
     assert (first.loaded.added, again.loaded.added, again.loaded.known) == (3, 1, 3)
     assert [batch.name for batch in db.batches()] == ["prices"]
     assert db.batch().name == db.batch("prices").name == "prices"
+
+
+def test_what_a_notebook_shows_names_the_thing_once_and_no_password(
+    db: br.BatchDatabase, api: BackgroundSandbox, tmp_path: Path
+) -> None:
+    place = tmp_path / "prices.db"
+    batch = db.load(rows=rows(1), name="prices")
+    batch.run_all(api=api)
+    assert (repr(db), repr(batch)) == (f"<database {place}>", f"<batch 'prices' of {place}>")
+    (job,) = batch.jobs()
+    assert repr(job).count("http://shop.test/products/1?n=0") == 1
+    assert job.row["url"] == job.url
+    server = DatabaseAddress(address="postgresql://me:secret@host/db", api_key="secret")
+    remote = BatchHandle(db._store, batch._batch, server)
+    assert repr(remote) == "<batch 'prices' of postgresql://me:***@host/db>"
+    assert "secret" not in repr(server)
 
 
 def test_a_cell_that_is_run_again_pays_for_nothing_twice(tmp_path: Path) -> None:
@@ -408,6 +425,16 @@ def test_a_batch_that_is_not_there_and_a_bound_that_is_none(
         batch.run_all(api=api, budget="much")
     with pytest.raises(br.UsageError, match="'bad'"):
         batch.retry(category="bad")
+    with pytest.raises(br.UsageError, match="did you mean `blocked`"):
+        batch.retry(category="blokced")
+
+
+def test_an_empty_database_is_named_where_a_batch_is_missing(
+    db: br.BatchDatabase, tmp_path: Path
+) -> None:
+    with pytest.raises(br.UsageError) as caught:
+        db.batch("prices")
+    assert caught.value.next.endswith(f"in the database {tmp_path / 'prices.db'}: none yet")
 
 
 def test_no_key_is_an_error_before_anything_begins(
