@@ -53,8 +53,19 @@ class ApiAddress(Protocol):
 
 
 def access_to(address: ApiAddress) -> ApiAccess:
-    """Return the access to the API at an address."""
-    return ApiAccess(url=address.url, key=address.key)
+    """
+    Return the access to the API at an address.
+
+    Raises:
+        UsageError: It has no address and key, or they cannot be used.
+    """
+    url, key = getattr(address, "url", None), getattr(address, "key", None)
+    if not (isinstance(url, str) and url and isinstance(key, str) and key):
+        raise UsageError(
+            f"api needs an address and a key, and this {type(address).__name__} lacks them",
+            next="give what `with br.sandbox() as api` gives, or br.ApiAccess(url=…, key=…)",
+        )
+    return api_access(url, key)
 
 
 def api_access(url: str | None, key: str) -> ApiAccess:

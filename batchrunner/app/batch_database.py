@@ -7,6 +7,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from batchrunner.app.argument_types import (
+    PATH_TYPES,
+    check_rows,
+    check_text,
+    check_type,
+    path_of,
+)
 from batchrunner.app.batch_handle import BatchHandle, DatabaseAddress
 from batchrunner.app.error_translation import errors_for_people
 from batchrunner.app.load import load_jobs, load_report, read_job_file, rows_as_job_file
@@ -14,6 +21,7 @@ from batchrunner.app.open_database import find_batch, open_store
 from batchrunner.app.run_observer import say_nothing
 from batchrunner.errors import UsageError
 from batchrunner.model import Batch, JobFile
+from batchrunner.store.address import redacted
 
 
 class BatchDatabase:
@@ -28,9 +36,16 @@ class BatchDatabase:
         Raises:
             BatchrunnerError: It cannot be opened.
         """
+        check_type("address", address, PATH_TYPES, "a path or postgresql://…")
+        check_text("api_key", api_key)
+        check_text("api_url", api_url)
         self._place = DatabaseAddress(address=str(address), api_key=api_key, api_url=api_url)
         with errors_for_people():
             self._store = open_store(self._place.address, say_nothing)
+
+    def __repr__(self) -> str:
+        """Name the database, without a password."""
+        return f"<database {redacted(self._place.address)}>"
 
     def __enter__(self) -> Self:
         """Return the database."""
@@ -76,6 +91,7 @@ class BatchDatabase:
             UsageError: There is no such batch.
         """
         with errors_for_people():
+            check_text("name", name)
             return self._handle(find_batch(self._store, name))
 
     def batches(self) -> list[BatchHandle]:
@@ -113,7 +129,7 @@ def _job_file(
                 "name, settings and defaults go with rows, not with a job file",
                 next="write them into the file, or leave them out",
             )
-        return read_job_file(Path(path))
+        return read_job_file(path_of("job_file", path))
     if rows is None or path is not None:
         raise UsageError(
             "load takes a job file or rows",
@@ -121,4 +137,6 @@ def _job_file(
         )
     if name is None:
         raise UsageError("rows need a name", next='name their batch: load(rows=[…], name="prices")')
+    check_text("name", name)
+    check_rows(rows)
     return rows_as_job_file(rows, name, settings=settings, defaults=defaults)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar, Unpack
+from typing import Any, TypeVar, Unpack
 
 from batchrunner.app.account_check import bind
 from batchrunner.app.api_access import (
@@ -17,6 +16,7 @@ from batchrunner.app.api_access import (
     access_to,
     api_from_environment,
 )
+from batchrunner.app.argument_types import check_budget_type, check_text, path_of, texts_of
 from batchrunner.app.cancel_jobs import CancelResult, JobFilter, cancel_jobs, finish_cancelling
 from batchrunner.app.error_translation import errors_for_people
 from batchrunner.app.export_results import Exported, check_outputs, export_batch
@@ -34,6 +34,7 @@ from batchrunner.app.rejudge import (
     read_expectations,
     rejudge,
 )
+from batchrunner.app.run_arguments import RunArguments, check_run_arguments, takes_run_arguments
 from batchrunner.app.run_batch import BatchRunEnded, RunOptions, prepare_run, work
 from batchrunner.app.run_observer import Notice, RunObserver
 from batchrunner.app.run_window import run_window
@@ -56,10 +57,11 @@ from batchrunner.app.stop_control import StopControl, StopRequest
 from batchrunner.app.time_and_cost_report import TimeAndCostReport, report_time_and_cost
 from batchrunner.app.webhook_listener import webhook_from_options
 from batchrunner.errors import UsageError
-from batchrunner.model import Batch
+from batchrunner.model import Batch, FailureCategory
 from batchrunner.model.artifacts import Artifact
 from batchrunner.runner.runner import ExitReason
 from batchrunner.store import controls
+from batchrunner.store.address import redacted
 from batchrunner.store.batches import find_batch
 from batchrunner.store.reports import batch_counts, cancelled_job_ids, finished_jobs
 from batchrunner.store.store import Store
@@ -67,28 +69,13 @@ from batchrunner.store.store import Store
 T = TypeVar("T")
 
 
-class RunArguments(TypedDict, total=False):
-    """How a batch is run; each has an option of the same name in `batchrunner run`."""
-
-    concurrency: int | str | None  #: runs in flight at most, or 'auto'; stays set
-    budget: str | None  #: '500 steps', '$20' or 'none'; stays set
-    start_at: str | datetime | None  #: submit nothing before
-    until: str | datetime | None  #: have nothing in flight any more at that time
-    artifacts: str | Path | None  #: folder for what runs captured
-    api: ApiAddress | None  #: what `sandbox()` gives; None: the database's
-    leave_runs: bool  #: give up runs that are alive on another account
-    webhook_listen: str | None
-    webhook_url: str | None
-    observer: RunObserver | None  #: receives what happens, in the runner's thread
-
-
 @dataclass(frozen=True, kw_only=True)
 class DatabaseAddress:
     """Where a database is, and the API that its batches use; None: as the environment says."""
 
-    address: str
+    address: str = field(repr=False)  # may have a password
     api_url: str | None = None
-    api_key: str | None = None
+    api_key: str | None = field(default=None, repr=False)
 
 
 class BatchHandle:
@@ -110,8 +97,8 @@ class BatchHandle:
         self.loaded = loaded  #: what `load` did; None for a batch that was there
 
     def __repr__(self) -> str:
-        """Name the batch."""
-        return f"<batch {self.name!r} of {self._database.address}>"
+        """Name the batch and its database."""
+        return f"<batch {self.name!r} of {redacted(self._database.address)}>"
 
     @property
     def name(self) -> str:
@@ -120,6 +107,7 @@ class BatchHandle:
 
     # ---- run ----
 
+    @takes_run_arguments
     def run(self, **how: Unpack[RunArguments]) -> JobStream:
         """
         Return a context that runs the batch, and gives its jobs as they become final.
@@ -128,13 +116,16 @@ class BatchHandle:
 
         Raises:
             UsageError: An argument is wrong.
+            TypeError: There is no such argument.
         """
         return JobStream(self._store, self._batch, *self._prepared_run(how))
 
+    @takes_run_arguments
     def arun(self, **how: Unpack[RunArguments]) -> AsyncJobStream:
         """Return the same for `async with` and `async for`, under asyncio or trio."""
         return AsyncJobStream(self._store, self._batch, *self._prepared_run(how))
 
+    @takes_run_arguments
     def run_all(self, **how: Unpack[RunArguments]) -> BatchRunEnded:
         """
         Run the batch to its end, and return why the runner ended.
@@ -160,10 +151,11 @@ class BatchHandle:
             UsageError: There is no such category, or no such job has failed.
         """
         with errors_for_people():
-            return retry_jobs(self._store, self._batch, categories_of(category), list(_texts(job)))
+            return retry_jobs(self._store, self._batch, _categories(category), texts_of("job", job))
 
     def pause(self, reason: str | None = None) -> Paused:
         """Submit nothing more until it is resumed; all runners notice within 2 seconds."""
+        check_text("reason", reason)
         with errors_for_people():
             return pause_batch(self._store, self._batch, reason)
 
@@ -175,7 +167,7 @@ class BatchHandle:
     def unpark(self, hosts: str | Collection[str]) -> set[str]:
         """Let these parked hosts be used again; return those that were parked."""
         with errors_for_people():
-            return unpark_hosts(self._store, self._batch, _texts(hosts))
+            return unpark_hosts(self._store, self._batch, texts_of("hosts", hosts))
 
     def set(self, *, concurrency: int | str | None = None, budget: str | None = None) -> None:
         """
@@ -184,11 +176,13 @@ class BatchHandle:
         Raises:
             UsageError: A value is wrong.
         """
+        check_budget_type(budget)
+        bound = None if concurrency is None else concurrency_of(concurrency)
         with errors_for_people():
             if budget is not None:
                 set_budget(self._store, self._current(), budget)
-            if concurrency is not None:
-                set_concurrency(self._store, self._batch, concurrency_of(concurrency))
+            if bound is not None:
+                set_concurrency(self._store, self._batch, bound)
 
     def cancel(
         self,
@@ -207,7 +201,11 @@ class BatchHandle:
         Raises:
             UsageError: No such job is open.
         """
-        chosen = JobFilter(keys=_texts(job), hosts=_texts(host), categories=categories_of(category))
+        chosen = JobFilter(
+            keys=texts_of("job", job),
+            hosts=texts_of("host", host),
+            categories=_categories(category),
+        )
         with errors_for_people():
             result = cancel_jobs(self._store, self._batch, chosen)
         if result.in_flight and not result.runner_at_work:
@@ -236,9 +234,9 @@ class BatchHandle:
         expect: ExpectByKey = {}
         with errors_for_people():
             if expect_file is not None:
-                expect = read_expectations(Path(expect_file))
+                expect = read_expectations(path_of("expect_file", expect_file))
             elif job_file is not None:
-                expect = expectations_of_job_file(read_job_file(Path(job_file)))
+                expect = expectations_of_job_file(read_job_file(path_of("job_file", job_file)))
             how = {"outliers_fail": outliers_fail, "apply": apply}
             return rejudge(self._store, self._batch, expect, **how)
 
@@ -272,7 +270,9 @@ class BatchHandle:
             UsageError: The format is not known, or the file cannot be there.
         """
         address = self._database.address
-        (target,) = check_outputs([str(path)], format, keep=(address, f"{address}.sandbox.jsonl"))
+        (target,) = check_outputs(
+            [str(path_of("path", path))], format, keep=(address, f"{address}.sandbox.jsonl")
+        )
         with errors_for_people():
             return export_batch(self._store, self._batch, target)
 
@@ -290,7 +290,7 @@ class BatchHandle:
         Raises:
             BatchrunnerError: The folder or the API cannot be used.
         """
-        access, path = self._access(api), checked_folder(Path(folder))
+        access, path = self._access(api), checked_folder(path_of("folder", folder))
         return _in_own_thread(
             lambda _: fetch_artifacts(self._store, self._batch, access, path, key=job)
         )
@@ -316,6 +316,7 @@ class BatchHandle:
 
     def _prepared_run(self, how: RunArguments) -> tuple[Any, FinalJobs]:
         """Check the arguments, and return what runs the batch and what collects its jobs."""
+        check_run_arguments(how)
         observer = how.get("observer")
         api = self._access(how.get("api"))
         refuse_sandbox_urls(self._sandbox_urls, api)
@@ -332,8 +333,8 @@ class BatchHandle:
         return run, FinalJobs(observer)
 
 
-def _texts(given: str | Collection[str]) -> Collection[str]:
-    return [given] if isinstance(given, str) else given
+def _categories(given: str | Collection[str]) -> list[FailureCategory]:
+    return categories_of(texts_of("category", given))
 
 
 def _in_own_thread(call: Callable[[StopControl], T]) -> T:
@@ -389,7 +390,7 @@ def _run(
     try:
         batch = store.read(find_batch, name)
         if batch is None:
-            raise UsageError(f"batch {name!r} is gone from {address}", next="load it again")
+            raise UsageError(f"batch {name!r} is gone from {store.place}", next="load it again")
         if concurrency is not None:
             store.write(controls.set_concurrency, batch.id, concurrency)
             batch = store.read(find_batch, name) or batch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from io import BytesIO
@@ -33,7 +33,8 @@ class JobResult:
     started_at: datetime | None
     finished_at: datetime | None
     artifacts: tuple[str, ...]  #: paths of what was captured of its last run
-    row: Mapping[str, Any]  #: the columns of an export, as `BatchHandle.rows` gives them
+    #: the columns of an export, as `BatchHandle.rows` gives them
+    row: Mapping[str, Any] = field(repr=False)
 
     @property
     def succeeded(self) -> bool:

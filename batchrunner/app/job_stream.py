@@ -27,6 +27,10 @@ T = TypeVar("T")
 #: Runs a batch: prepares it, reports that to the observer, works, and returns how that ended.
 RunBatch = Callable[[FinalJobs, StopControl], BatchRunEnded]
 
+#: The blocks that begin a run.
+_WITH = "with batch.run(…) as jobs: for job in jobs: …"
+_ASYNC_WITH = "async with batch.arun(…) as jobs: async for job in jobs: …"
+
 
 class _Stream:
     """What both streams of jobs share: the runner's thread, and the jobs that it made final."""
@@ -66,6 +70,14 @@ class _Stream:
             )
         self._started = True
         self._thread.start()
+
+    def _check_started(self, block: str) -> None:
+        """Refuse to wait for jobs of a run that was not begun: the wait would not end."""
+        if not self._started:
+            raise UsageError(
+                f"this run of batch {self._batch.name!r} has not begun: nothing would come",
+                next=f"use: {block}",
+            )
 
     def _read_page(self) -> None:
         job_ids = self._final_jobs.take()
@@ -124,7 +136,13 @@ class JobStream(_Stream):
             self._check_result()
 
     def __iter__(self) -> Iterator[JobResult]:
-        """Return the stream itself."""
+        """
+        Return the stream itself.
+
+        Raises:
+            UsageError: The context was not entered.
+        """
+        self._check_started(_WITH)
         return self
 
     def __next__(self) -> JobResult:
@@ -132,8 +150,9 @@ class JobStream(_Stream):
         Return the next job that has become final.
 
         Raises:
-            BatchrunnerError: The runner could not go on.
+            BatchrunnerError: The context was not entered, or the runner could not go on.
         """
+        self._check_started(_WITH)
         while not self._page:
             if not self._final_jobs.wait():
                 self._thread.wait()
@@ -147,8 +166,9 @@ class JobStream(_Stream):
         Wait for the end of the run and return why it ended.
 
         Raises:
-            BatchrunnerError: The runner could not go on.
+            BatchrunnerError: The context was not entered, or the runner could not go on.
         """
+        self._check_started(_WITH)
         self._thread.wait()
         self._check_result()
         return self._thread.result()
@@ -200,7 +220,13 @@ class AsyncJobStream(_Stream):
             self._check_result()
 
     def __aiter__(self) -> AsyncIterator[JobResult]:
-        """Return the stream itself."""
+        """
+        Return the stream itself.
+
+        Raises:
+            UsageError: The context was not entered.
+        """
+        self._check_started(_ASYNC_WITH)
         return self
 
     async def __anext__(self) -> JobResult:
@@ -208,8 +234,9 @@ class AsyncJobStream(_Stream):
         Return the next job that has become final.
 
         Raises:
-            BatchrunnerError: The runner could not go on.
+            BatchrunnerError: The context was not entered, or the runner could not go on.
         """
+        self._check_started(_ASYNC_WITH)
         while not self._page:
             if not await _wait_in_thread(self._final_jobs.wait):
                 await _wait_in_thread(self._thread.wait)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from batchrunner.app.api_access import SANDBOX, ApiAccess
 from batchrunner.app.clock import store_now
-from batchrunner.app.error_translation import errors_for_people
+from batchrunner.app.input_file import read_input_file
 from batchrunner.app.open_database import retry_while_away
 from batchrunner.app.run_observer import Say
 from batchrunner.errors import InputError, UsageError
@@ -44,12 +44,11 @@ def read_job_file(path: Path) -> JobFile:
 
     Raises:
         InputError: It has problems; all of them are in one report.
-        BatchrunnerError: It cannot be read, or is a table.
+        UsageError: There is no such file, or it is a folder or a table.
+        CannotContinue: It cannot be read.
     """
     refuse_table(path)
-    with errors_for_people():
-        content = path.read_bytes()
-    return _parsed(content, file=str(path), name=path.stem)
+    return _parsed(read_input_file(path), file=str(path), name=path.stem)
 
 
 def rows_as_job_file(

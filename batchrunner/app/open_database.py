@@ -90,5 +90,5 @@ def find_batch(store: Store, name: str | None) -> Batch:
     names = ", ".join(batch.name for batch in batches) or "none yet"
     raise UsageError(
         f"there is no batch {name!r}" if name else f"there are {len(batches)} batches: which one?",
-        next=f"name one of those in this database: {names}",
+        next=f"name one of those in the database {store.place}: {names}",
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from batchrunner.app.input_file import read_input_file
 from batchrunner.errors import InputError
 from batchrunner.inputs.yaml import JobFileErrors, parse_expect, report
 from batchrunner.judge import REPORTED_SHAPE, expectations_of, judge_result
@@ -94,9 +95,10 @@ def read_expectations(path: Path) -> ExpectByKey:
 
     Raises:
         InputError: It has mistakes.
+        UsageError: There is no such file, or it is a folder.
     """
     try:
-        return {None: parse_expect(path.read_bytes(), file=str(path))}
+        return {None: parse_expect(read_input_file(path), file=str(path))}
     except JobFileErrors as errors:
         raise InputError(
             report(errors, not_done="nothing was judged again"), errors.problems

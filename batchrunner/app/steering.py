@@ -9,6 +9,7 @@ from batchrunner.app.budget import check_rate, given_budget
 from batchrunner.app.clock import store_now
 from batchrunner.app.process_identity import running_owners
 from batchrunner.errors import UsageError
+from batchrunner.inputs.field_types import did_you_mean
 from batchrunner.model import AUTO, Batch, BudgetStatus, FailureCategory, JobState
 from batchrunner.model.job_file import MAX_CONCURRENCY
 from batchrunner.store import controls, host_breaker
@@ -51,12 +52,19 @@ def categories_of(names: str | Collection[str]) -> list[FailureCategory]:
     Raises:
         UsageError: There is no such category.
     """
-    names = [names] if isinstance(names, str) else names
+    return [_category_of(name) for name in ([names] if isinstance(names, str) else names)]
+
+
+def _category_of(name: str) -> FailureCategory:
     try:
-        return [FailureCategory(name) for name in names]
+        return FailureCategory(name)
     except ValueError as error:
-        known = ", ".join(FailureCategory)
-        raise UsageError(f"{error}", next=f"name one of these: {known}") from error
+        known = tuple(FailureCategory)
+        tip = did_you_mean(str(name), known)
+        raise UsageError(
+            f"there is no failure category {name!r}",
+            next=tip or f"name one of these: {', '.join(known)}",
+        ) from error
 
 
 def retry_jobs(

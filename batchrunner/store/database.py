@@ -69,6 +69,11 @@ class Database:
         """Open the database at *address* without migrating it."""
         return cls(_engine(url_of(address)))
 
+    @property
+    def place(self) -> str:
+        """The file, or the server's address without its password."""
+        return _place(self._engine.url)
+
     @contextmanager
     def short_lock_timeout(self) -> Iterator[None]:
         """Let calls in the block give up soon on another program's lock on the file."""
@@ -282,8 +287,7 @@ def _undecodable(engine: Engine) -> str | None:
 
 
 def _explained(error: DBAPIError, url: URL) -> StoreError:
-    is_file = url.get_backend_name() == "sqlite"
-    where = _place(url)
+    is_file, where = url.get_backend_name() == "sqlite", _place(url)
     words = str(error.orig).strip().splitlines()[0] if error.orig else "no reason given"
     for sign, (what, advice, passing) in _ADVICE.items():
         if sign in words:

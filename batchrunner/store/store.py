@@ -49,6 +49,11 @@ class Store:
         """Open the database at *address* without migrating it, for reading its health only."""
         return cls(Database.connect(address))
 
+    @property
+    def place(self) -> str:
+        """Where the database is, without a password."""
+        return self._database.place
+
     def write(
         self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:

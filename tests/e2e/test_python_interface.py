@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ import pytest
 
 import batchrunner as br
 from batchrunner.app import open_database
+from batchrunner.app.batch_handle import BatchHandle, DatabaseAddress
 from batchrunner.app.job_stream import JobStream
+from batchrunner.app.run_arguments import RunArguments
 from batchrunner.sandbox.http.background import BackgroundSandbox
 from batchrunner.selftest.subprocesses import environment
 from batchrunner.store import database
@@ -118,6 +121,22 @@ def test_rows_are_a_batch_and_are_loaded_once(db: br.BatchDatabase) -> None:
     assert (first.loaded.added, again.loaded.added, again.loaded.known) == (3, 1, 3)
     assert [batch.name for batch in db.batches()] == ["prices"]
     assert db.batch().name == db.batch("prices").name == "prices"
+
+
+def test_what_a_notebook_shows_names_the_thing_once_and_no_password(
+    db: br.BatchDatabase, api: BackgroundSandbox, tmp_path: Path
+) -> None:
+    place = tmp_path / "prices.db"
+    batch = db.load(rows=rows(1), name="prices")
+    batch.run_all(api=api)
+    assert (repr(db), repr(batch)) == (f"<database {place}>", f"<batch 'prices' of {place}>")
+    (job,) = batch.jobs()
+    assert repr(job).count("http://shop.test/products/1?n=0") == 1
+    assert job.row["url"] == job.url
+    server = DatabaseAddress(address="postgresql://me:secret@host/db", api_key="secret")
+    remote = BatchHandle(db._store, batch._batch, server)
+    assert repr(remote) == "<batch 'prices' of postgresql://me:***@host/db>"
+    assert "secret" not in repr(server)
 
 
 def test_a_cell_that_is_run_again_pays_for_nothing_twice(tmp_path: Path) -> None:
@@ -276,6 +295,29 @@ def _interrupt_the_next_wait(jobs: JobStream, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(thread, "wait", interrupted)
 
 
+def test_a_stream_that_was_not_entered_says_how_to_begin_it(
+    db: br.BatchDatabase, api: BackgroundSandbox
+) -> None:
+    batch = db.load(rows=rows(1), name="prices")
+    for wrong in (iter, next, JobStream.wait):
+        with pytest.raises(br.UsageError, match=r"use: with batch\.run\(…\) as jobs:"):
+            wrong(batch.run(api=api))  # type: ignore[operator]
+    assert batch.status().counts.jobs[br.JobState.SUCCEEDED] == 0
+
+
+def test_an_async_stream_that_was_not_entered_says_how_to_begin_it(
+    db: br.BatchDatabase, api: BackgroundSandbox
+) -> None:
+    stream = db.load(rows=rows(1), name="prices").arun(api=api)
+
+    async def main() -> None:
+        async for _ in stream:
+            pass
+
+    with pytest.raises(br.UsageError, match=r"use: async with batch\.arun\(…\) as jobs:"):
+        anyio.run(main)
+
+
 # ---- event loops and threads ----
 
 
@@ -360,6 +402,20 @@ def test_wrong_arguments_say_what_is_right(db: br.BatchDatabase, arguments: dict
     assert caught.value.next
 
 
+def test_a_file_that_is_missing_or_a_folder(db: br.BatchDatabase, tmp_path: Path) -> None:
+    batch = db.load(rows=rows(1), name="prices")
+    missing, folder = tmp_path / "missing.yaml", tmp_path
+    for use in (
+        db.load,
+        lambda path: batch.judge(expect_file=path),
+        lambda path: batch.judge(job_file=path),
+    ):
+        with pytest.raises(br.UsageError, match=r"there is no file .*missing\.yaml"):
+            use(missing)
+        with pytest.raises(br.UsageError, match="is a folder"):
+            use(folder)
+
+
 def test_a_batch_that_is_not_there_and_a_bound_that_is_none(
     db: br.BatchDatabase, api: BackgroundSandbox
 ) -> None:
@@ -373,6 +429,89 @@ def test_a_batch_that_is_not_there_and_a_bound_that_is_none(
         batch.run_all(api=api, budget="much")
     with pytest.raises(br.UsageError, match="'bad'"):
         batch.retry(category="bad")
+    with pytest.raises(br.UsageError, match="did you mean `blocked`"):
+        batch.retry(category="blokced")
+
+
+def test_an_empty_database_is_named_where_a_batch_is_missing(
+    db: br.BatchDatabase, tmp_path: Path
+) -> None:
+    with pytest.raises(br.UsageError) as caught:
+        db.batch("prices")
+    assert caught.value.next.endswith(f"in the database {tmp_path / 'prices.db'}: none yet")
+
+
+def test_an_option_that_does_not_exist_begins_nothing(
+    db: br.BatchDatabase, api: BackgroundSandbox
+) -> None:
+    batch = db.load(rows=rows(1), name="prices")
+    for method in (batch.run, batch.arun, batch.run_all):
+        with pytest.raises(TypeError, match=r"'budjet': did you mean `budget`\?"):
+            method(api=api, budjet="1 steps")  # type: ignore[operator]
+    assert batch.status().counts.jobs[br.JobState.AVAILABLE] == 1
+
+
+@pytest.mark.parametrize("method", ["run", "arun", "run_all"])
+def test_help_shows_every_option_of_a_run(method: str) -> None:
+    options = dict(inspect.signature(getattr(br.BatchHandle, method)).parameters)
+    del options["self"]
+    assert list(options) == list(RunArguments.__annotations__)
+    assert all(each.kind is inspect.Parameter.KEYWORD_ONLY for each in options.values())
+    said = inspect.getdoc(getattr(br.BatchHandle, method)) or ""
+    assert all(f"\n{name}: " in said for name in options)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"budget": 20},
+        {"budget": 20.0},
+        {"budget": "much"},
+        {"start_at": 22},
+        {"until": 7},
+        {"artifacts": 7},
+        {"api": "http://127.0.0.1:8765"},
+        {"api": br.ApiAccess(url="", key="k" * 20)},
+        {"api": br.ApiAccess(url="no address", key="k" * 20)},
+        {"leave_runs": "no"},
+        {"webhook_listen": 8765},
+        {"observer": print},
+    ],
+)
+def test_a_run_refuses_a_wrong_value_before_it_begins(
+    db: br.BatchDatabase, api: BackgroundSandbox, wrong: dict[str, Any]
+) -> None:
+    batch = db.load(rows=rows(1), name="prices")
+    with pytest.raises(br.UsageError) as caught:
+        batch.run(**({"api": api} | wrong))
+    assert caught.value.next
+
+
+def test_values_of_wrong_types_say_what_is_right(db: br.BatchDatabase, tmp_path: Path) -> None:
+    batch = db.load(rows=rows(1), name="prices")
+    wrong: list[Callable[[], object]] = [
+        lambda: batch.set(budget=20),  # type: ignore[arg-type]
+        lambda: batch.set(budget="20 steps", concurrency=0),
+        lambda: batch.retry(job=3),  # type: ignore[arg-type]
+        lambda: batch.retry(category=[3]),  # type: ignore[list-item]
+        lambda: batch.cancel(host=3),  # type: ignore[arg-type]
+        lambda: batch.pause(3),  # type: ignore[arg-type]
+        lambda: batch.judge(expect_file=3),  # type: ignore[arg-type]
+        lambda: batch.export(3),  # type: ignore[arg-type]
+        lambda: batch.fetch_artifacts(3, api=br.ApiAccess(url="http://127.0.0.1:1", key="k")),  # type: ignore[arg-type]
+        lambda: db.load(3),  # type: ignore[arg-type]
+        lambda: db.load(rows=5, name="prices"),  # type: ignore[arg-type]
+        lambda: db.load(rows="jobs.yaml", name="prices"),  # type: ignore[arg-type]
+        lambda: db.load(rows=rows(1), name=5),  # type: ignore[arg-type]
+        lambda: db.batch(5),  # type: ignore[arg-type]
+        lambda: br.open(3),  # type: ignore[arg-type]
+    ]
+    for call in wrong:
+        with pytest.raises(br.UsageError) as caught:
+            call()
+        assert caught.value.next
+    assert batch.status().budget is None
+    assert not Path("3").exists()
 
 
 def test_no_key_is_an_error_before_anything_begins(

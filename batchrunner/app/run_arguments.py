@@ -1,0 +1,95 @@
+"""Lists the options of a run in the Python interface, and checks them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from inspect import Parameter, cleandoc, signature
+from pathlib import Path
+from typing import Any, TypedDict, TypeVar, get_type_hints
+
+from batchrunner.app.api_access import ApiAddress
+from batchrunner.app.argument_types import PATH_TYPES, check_budget_type, check_text, check_type
+from batchrunner.app.budget import given_budget
+from batchrunner.app.run_observer import RunObserver
+from batchrunner.errors import UsageError
+from batchrunner.inputs.field_types import did_you_mean
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class RunArguments(TypedDict, total=False):
+    """
+    Options of a run, each with an option of the same name in `batchrunner run`.
+
+    concurrency: runs in flight at most, or 'auto'; stays set
+    budget: '500 steps', '$20' or 'none'; stays set
+    start_at: submit nothing before, such as '22:00' or a datetime
+    until: have nothing in flight any more at that time
+    artifacts: folder for what runs captured
+    api: what `sandbox()` gives, or an `ApiAccess`; None: the database's
+    leave_runs: give up runs that are alive on another account
+    webhook_listen: HOST:PORT to receive webhooks at
+    webhook_url: https address that leads there
+    observer: receives what happens, in the runner's thread
+    """
+
+    concurrency: int | str | None
+    budget: str | None
+    start_at: str | datetime | None
+    until: str | datetime | None
+    artifacts: str | Path | None
+    api: ApiAddress | None
+    leave_runs: bool
+    webhook_listen: str | None
+    webhook_url: str | None
+    observer: RunObserver | None
+
+
+def takes_run_arguments(method: F) -> F:
+    """Show the options of a run in the method's signature and docstring, for help()."""
+    own = signature(method)
+    options = [
+        Parameter(
+            name, Parameter.KEYWORD_ONLY, default=False if kind is bool else None, annotation=kind
+        )
+        for name, kind in get_type_hints(RunArguments).items()
+    ]
+    kept = [each for each in own.parameters.values() if each.kind is not Parameter.VAR_KEYWORD]
+    method.__signature__ = own.replace(parameters=[*kept, *options])  # type: ignore[attr-defined]
+    method.__doc__ = f"{cleandoc(method.__doc__ or '')}\n\n{cleandoc(RunArguments.__doc__ or '')}"
+    return method
+
+
+def check_run_arguments(given: Mapping[str, Any]) -> None:
+    """
+    Refuse options that do not exist, and values of wrong types.
+
+    Raises:
+        TypeError: There is no such option.
+        UsageError: A value is wrong; `concurrency`, `api` and times are checked on use.
+    """
+    known = tuple(RunArguments.__annotations__)
+    for name in given:
+        if name not in known:
+            tip = did_you_mean(name, known) or f"options are {', '.join(known)}"
+            raise TypeError(f"a run has no option {name!r}: {tip}")
+    for name in ("start_at", "until"):
+        check_type(name, given.get(name), (str, datetime), "'22:00', or a datetime")
+    for name in ("webhook_listen", "webhook_url"):
+        check_text(name, given.get(name))
+    check_type("artifacts", given.get("artifacts"), PATH_TYPES, "the path of a folder")
+    check_type("leave_runs", given.get("leave_runs"), (bool,), "True or False")
+    check_budget_type(given.get("budget"))
+    if given.get("budget") is not None:
+        given_budget(given["budget"])
+    _check_observer(given.get("observer"))
+
+
+def _check_observer(observer: object) -> None:
+    if observer is None or (hasattr(observer, "notify") and hasattr(observer, "count_seconds")):
+        return
+    raise UsageError(
+        f"observer cannot be a value of the type {type(observer).__name__}",
+        next="give an object with notify(event) and count_seconds",
+    )
