@@ -60,6 +60,7 @@ from batchrunner.model import Batch
 from batchrunner.model.artifacts import Artifact
 from batchrunner.runner.runner import ExitReason
 from batchrunner.store import controls
+from batchrunner.store.address import redacted
 from batchrunner.store.batches import find_batch
 from batchrunner.store.reports import batch_counts, finished_jobs
 from batchrunner.store.store import Store
@@ -82,13 +83,18 @@ class RunArguments(TypedDict, total=False):
     observer: RunObserver | None  #: receives what happens, in the runner's thread
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class DatabaseAddress:
     """Where a database is, and the API that its batches use; None: as the environment says."""
 
     address: str
     api_url: str | None = None
     api_key: str | None = None
+
+    def __repr__(self) -> str:
+        """Show the addresses without passwords, and no key."""
+        api = None if self.api_url is None else redacted(self.api_url)
+        return f"DatabaseAddress(address={redacted(self.address)!r}, api_url={api!r})"
 
 
 class BatchHandle:
@@ -111,7 +117,7 @@ class BatchHandle:
 
     def __repr__(self) -> str:
         """Name the batch."""
-        return f"<batch {self.name!r} of {self._database.address}>"
+        return f"<batch {self.name!r} of {redacted(self._database.address)}>"
 
     @property
     def name(self) -> str:
@@ -320,7 +326,7 @@ class BatchHandle:
         concurrency = how.get("concurrency")
         run = partial(
             _run,
-            self._database.address,
+            self._database,
             self.name,
             api,
             options,
@@ -369,7 +375,7 @@ def _options(how: RunArguments, api: ApiAccess, observer: RunObserver | None) ->
 
 
 def _run(
-    address: str,
+    database: DatabaseAddress,
     name: str,
     api: ApiAccess,
     options: RunOptions,
@@ -382,11 +388,12 @@ def _run(
     def say(line: str) -> None:
         final_jobs.notify(Notice(text=line))
 
-    store = open_store(address, say)
+    store = open_store(database.address, say)
     try:
         batch = store.read(find_batch, name)
         if batch is None:
-            raise UsageError(f"batch {name!r} is gone from {address}", next="load it again")
+            place = redacted(database.address)
+            raise UsageError(f"batch {name!r} is gone from {place}", next="load it again")
         if concurrency is not None:
             store.write(controls.set_concurrency, batch.id, concurrency)
             batch = store.read(find_batch, name) or batch

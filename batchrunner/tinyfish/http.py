@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
@@ -30,6 +31,9 @@ MIN_SECRET_LENGTH = 12
 
 #: Hosts on this machine: plain http is allowed, and no proxy is used.
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+#: What an address has before its host: a user, and perhaps a password.
+_USER_INFO = re.compile(r"(://|^).*@", re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -149,15 +153,18 @@ class Http:
 
 
 def _checked_url(base_url: str) -> httpx.URL:
+    shown = repr(_USER_INFO.sub(r"\1***@", base_url))
     try:
         url = httpx.URL(base_url)
     except httpx.InvalidURL as error:
-        raise AddressError(f"{base_url!r} is no address: {error}") from error
+        # The error may quote a part of a password.
+        why = "" if "@" in base_url else f": {error}"
+        raise AddressError(f"{shown} is no address{why}") from None
     if url.scheme not in ("http", "https") or not url.host or url.userinfo:
-        raise AddressError(f"{base_url!r} is no address of an API; write https://host")
+        raise AddressError(f"{shown} is no address of an API; write https://host")
     if url.scheme == "http" and url.host not in LOOPBACK:
         raise AddressError(
-            f"{base_url!r} would send the key unencrypted; write https:// (http:// is only for "
+            f"{shown} would send the key unencrypted; write https:// (http:// is only for "
             "this machine itself)"
         )
     return url
