@@ -30,8 +30,8 @@ class ApiAccess:
     key: str
 
     def __repr__(self) -> str:
-        """Show the address; a key does not belong in a notebook's output."""
-        return f"ApiAccess(url={self.url!r})"
+        """Show the address; a key or password does not belong in a notebook's output."""
+        return f"ApiAccess(url={redacted(self.url)!r})"
 
     @property
     def origin(self) -> str:

@@ -77,6 +77,11 @@ class DatabaseAddress:
     api_url: str | None = None
     api_key: str | None = field(default=None, repr=False)
 
+    def __repr__(self) -> str:
+        """Show the addresses without passwords, and no key."""
+        api = None if self.api_url is None else redacted(self.api_url)
+        return f"DatabaseAddress(address={redacted(self.address)!r}, api_url={api!r})"
+
 
 class BatchHandle:
     """The jobs of one batch, and what may be done with them; any thread may use it."""
@@ -324,7 +329,7 @@ class BatchHandle:
         concurrency = how.get("concurrency")
         run = partial(
             _run,
-            self._database.address,
+            self._database,
             self.name,
             api,
             options,
@@ -373,7 +378,7 @@ def _options(how: RunArguments, api: ApiAccess, observer: RunObserver | None) ->
 
 
 def _run(
-    address: str,
+    database: DatabaseAddress,
     name: str,
     api: ApiAccess,
     options: RunOptions,
@@ -386,7 +391,7 @@ def _run(
     def say(line: str) -> None:
         final_jobs.notify(Notice(text=line))
 
-    store = open_store(address, say)
+    store = open_store(database.address, say)
     try:
         batch = store.read(find_batch, name)
         if batch is None:

@@ -18,7 +18,7 @@ from batchrunner.model import (
     RunStatus,
     Unanswered,
 )
-from batchrunner.tinyfish.client import READ_SECONDS, TinyFishClient, refusal_of
+from batchrunner.tinyfish.client import CREATE_SECONDS, READ_SECONDS, TinyFishClient, refusal_of
 from batchrunner.tinyfish.console_views import (
     AccountListing,
     RunDetails,
@@ -109,6 +109,7 @@ class ConsoleClient(TinyFishClient):
                 endpoint_paths.RUN_SSE,
                 body,
                 run_stream.take,
+                answer_seconds=CREATE_SECONDS,
                 quiet=QUIET_SECONDS,
                 seconds=STREAM_SECONDS,
             )

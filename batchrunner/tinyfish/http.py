@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import re
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
@@ -30,6 +32,9 @@ MIN_SECRET_LENGTH = 12
 
 #: Hosts on this machine: plain http is allowed, and no proxy is used.
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+#: What an address has before its host: a user, and perhaps a password.
+_USER_INFO = re.compile(r"(://|^).*@", re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,23 +117,27 @@ class Http:
         body: Any,
         take: Callable[[bytes], bool],
         *,
+        answer_seconds: float,
         quiet: float,
         seconds: float,
     ) -> Reply | None:
         """
         Send one request and pass its stream to *take*, chunk by chunk; return another answer.
 
-        The stream ends when the server ends it, when *take* returns true, after *quiet* seconds
-        without a chunk, after *seconds*, or after MAX_ANSWER_BYTES.
+        The stream has to begin, and another answer has to end, within *answer_seconds*. The stream
+        ends when the server ends it, when *take* returns true, after *quiet* seconds without a
+        chunk, after *seconds*, or after MAX_ANSWER_BYTES.
 
         Raises:
             RequestFailed: As for `send`; some chunks may have been passed before.
         """
-        with _api_errors(seconds):
+        with _api_errors(answer_seconds) as scope:
             async with self._client.stream("POST", path, json=body) as response:
                 if "text/event-stream" not in response.headers.get("content-type", ""):
                     return self._without_key(await _read_reply(response))
-                await _pass_chunks(response, take, quiet)
+                scope.deadline = math.inf  # the stream has begun
+                with anyio.move_on_after(seconds):
+                    await _pass_chunks(response, take, quiet)
         return None
 
     def clean(self, text: str) -> str:
@@ -149,26 +158,29 @@ class Http:
 
 
 def _checked_url(base_url: str) -> httpx.URL:
+    shown = repr(_USER_INFO.sub(r"\1***@", base_url))
     try:
         url = httpx.URL(base_url)
     except httpx.InvalidURL as error:
-        raise AddressError(f"{base_url!r} is no address: {error}") from error
+        # The error may quote a part of a password.
+        why = "" if "@" in base_url else f": {error}"
+        raise AddressError(f"{shown} is no address{why}") from None
     if url.scheme not in ("http", "https") or not url.host or url.userinfo:
-        raise AddressError(f"{base_url!r} is no address of an API; write https://host")
+        raise AddressError(f"{shown} is no address of an API; write https://host")
     if url.scheme == "http" and url.host not in LOOPBACK:
         raise AddressError(
-            f"{base_url!r} would send the key unencrypted; write https:// (http:// is only for "
+            f"{shown} would send the key unencrypted; write https:// (http:// is only for "
             "this machine itself)"
         )
     return url
 
 
 @contextmanager
-def _api_errors(seconds: float) -> Iterator[None]:
+def _api_errors(seconds: float) -> Iterator[anyio.CancelScope]:
     """Give the block so many seconds, and turn errors of its request into RequestFailed."""
     try:
-        with anyio.fail_after(seconds):
-            yield
+        with anyio.fail_after(seconds) as scope:
+            yield scope
     except _NOT_SENT as error:
         raise _fault(ApiFaultKind.NOT_SENT, f"The API cannot be reached: {error}") from error
     except TimeoutError as error:

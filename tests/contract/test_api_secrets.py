@@ -129,6 +129,25 @@ def test_an_address_that_would_give_the_key_away_is_refused(address: str) -> Non
 
 
 @pytest.mark.parametrize(
+    "address",
+    [
+        "http://user:PASSWORD1@127.0.0.1:1",
+        "https://user:PASSWORD1@api.test",
+        "https://user:x@PASSWORD1@api.test",
+        "https://user:x/PASSWORD1@api.test",
+        "https://user:x:PASSWORD1@[::1",
+        "user:PASSWORD1@api.test",
+        "http://PASSWORD1@api.test",
+    ],
+)
+def test_an_address_that_is_refused_is_shown_without_its_password(address: str) -> None:
+    with pytest.raises(AddressError) as raised:
+        TinyFishClient(address, KEY)
+    assert "PASSWORD1" not in "".join(traceback.format_exception(raised.value))
+    assert "***@" in str(raised.value)
+
+
+@pytest.mark.parametrize(
     ("address", "origin"),
     [
         ("https://agent.tinyfish.ai", "https://agent.tinyfish.ai"),

@@ -9,13 +9,16 @@ from typing import Any
 import anyio
 import httpx
 import pytest
+import trio
+import trio.testing
 from api_wire import KEY, FakeApi
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrunner.model import CreateAnswer, Created, Refused, Unanswered
+from batchrunner.model import ApiFaultKind, CreateAnswer, Created, Refused, Unanswered
 from batchrunner.tinyfish import http
-from batchrunner.tinyfish.console_client import ConsoleClient
+from batchrunner.tinyfish.client import CREATE_SECONDS
+from batchrunner.tinyfish.console_client import QUIET_SECONDS, STREAM_SECONDS, ConsoleClient
 from batchrunner.tinyfish.event_stream import MAX_LINE_BYTES, EventDecoder, StreamEvent, read_event
 
 RUN = {"url": "https://shop.test/", "goal": "Read it"}
@@ -139,6 +142,62 @@ def test_a_stream_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch) ->
     answer, events = streamed_by(FakeApi(streamed(frame(STARTED), *beats, None)))
     assert answer == Created(run_ids=("r-1",))
     assert len(events) < 60
+
+
+class Stalling(httpx.AsyncBaseTransport):
+    """An API that answers with *response*, or never."""
+
+    def __init__(self, response: httpx.Response | None) -> None:
+        self._response = response
+        self.requests = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.requests += 1
+        if self._response is None:
+            await anyio.sleep_forever()
+        assert self._response is not None
+        return self._response
+
+
+class Beats(httpx.AsyncByteStream):
+    """A stream of heartbeats without an end."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            await anyio.sleep(QUIET_SECONDS - 5)
+            yield frame({"type": "HEARTBEAT"})
+
+
+def waited(transport: httpx.AsyncBaseTransport) -> tuple[CreateAnswer, float]:
+    """Return the answer, and after how many seconds of a virtual clock it came."""
+
+    async def main() -> tuple[CreateAnswer, float]:
+        began = trio.current_time()
+        async with ConsoleClient("https://api.test", KEY, transport=transport) as client:
+            answer = await client.create_streaming(RUN, None, lambda _: None)
+        return answer, trio.current_time() - began
+
+    return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+@pytest.mark.parametrize("response", [None, httpx.Response(500, stream=Pieces(b"{", None))])
+def test_an_answer_that_is_no_stream_has_the_deadline_of_a_create(
+    response: httpx.Response | None,
+) -> None:
+    transport = Stalling(response)
+    answer, seconds = waited(transport)
+    assert isinstance(answer, Unanswered)
+    assert answer.fault.kind is ApiFaultKind.INTERRUPTED
+    assert seconds == pytest.approx(CREATE_SECONDS)
+    assert transport.requests == 1
+
+
+def test_a_stream_that_has_begun_may_take_longer_than_a_create() -> None:
+    beats = httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=Beats())
+    answer, seconds = waited(Stalling(beats))
+    assert isinstance(answer, Unanswered)
+    assert seconds == pytest.approx(STREAM_SECONDS)
+    assert waited(Stalling(streamed(None)))[1] == pytest.approx(QUIET_SECONDS)
 
 
 def test_only_what_never_left_or_was_refused_by_the_api_creates_nothing() -> None:
