@@ -138,7 +138,7 @@ async def _work(
     control: StopControl,
     options: RunOptions,
     key: str,
-    submitting: bool,
+    submit: bool,
 ) -> BatchRunEnded:
     offload, owner, say = in_thread(), this_process(), partial(_say, observer)
     async with TinyFishClient(access.url, access.key) as api, AsyncExitStack() as stack:
@@ -155,22 +155,19 @@ async def _work(
             notify=observer.notify,
             key_digest=key,
             webhook_wakeup=webhook,
-            submit=submitting,
+            submit=submit,
             window=options.window,
         )
-        stop = _Stop(runner, observer, control)
         fetcher: ArtifactFetcher | None = None
         if options.folder is not None:
             selection = ArtifactSelection(batch_id=batch.id, owner_id=owner.id)
             beside = fetching(store, access, options.folder, offload, selection)
             fetcher = await stack.enter_async_context(beside)
-        reason = await _until_end(
-            runner, stop, fetcher, partial(_report_counts, store, batch, observer)
-        )
+        stop, report = _Stop(runner, observer, control), partial(_report_counts, store, batch)
+        reason = await _until_end(runner, stop, fetcher, partial(report, observer))
     counts = _final_counts(store, batch, left=reason is None)
-    return BatchRunEnded(
-        reason=reason, counts=counts, failure=runner.stop_failure, api_url=access.url
-    )
+    failure = runner.stop_failure
+    return BatchRunEnded(reason=reason, counts=counts, failure=failure, api_url=access.url)
 
 
 def _say(observer: RunObserver, line: str) -> None:
