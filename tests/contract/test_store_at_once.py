@@ -44,7 +44,7 @@ OPEN_AND_LOAD = """
 import sys
 from datetime import UTC, datetime
 from batchrunner.model import JobFile, JobSpec, Settings
-from batchrunner.store import Store
+from batchrunner.store.store import Store
 
 specs = (JobSpec(key="a", url="https://shop.example/", goal="Get the price"),)
 sys.stdin.read()
