@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from batchrunner.app.batch_handle import BatchHandle
     from batchrunner.app.job_results import JobResult
     from batchrunner.app.job_stream import AsyncJobStream, JobStream
+    from batchrunner.app.load import LoadReport
     from batchrunner.app.run_batch import BatchRunEnded
     from batchrunner.app.run_observer import RunEvent, RunObserver
     from batchrunner.app.status import BatchStatus
@@ -58,6 +59,7 @@ __all__ = [
     "JobState",
     "JobStream",
     "LeftEarly",
+    "LoadReport",
     "RunEvent",
     "RunObserver",
     "UsageError",
@@ -84,6 +86,7 @@ _DEFINED_IN = {
     "JobState": ("model", "JobState"),
     "JobStream": ("app.job_stream", "JobStream"),
     "LeftEarly": ("errors", "LeftEarly"),
+    "LoadReport": ("app.load", "LoadReport"),
     "RunEvent": ("app.run_observer", "RunEvent"),
     "RunObserver": ("app.run_observer", "RunObserver"),
     "UsageError": ("errors", "UsageError"),

@@ -44,6 +44,7 @@ def test_the_examples_of_the_page_run_and_print_what_it_says(tmp_path: Path) -> 
     said = interpreted(examples_of_the_page(), tmp_path)
     assert "lamp Aurora Desk Lamp\n" in said
     assert "wall blocked" in said
+    assert "0 added, 1 known, kept as they were: ('lamp',)\n" in said
     assert "1 job put back\n" in said
     assert "finished 3 jobs done\n" in said
     assert "problems:" in said

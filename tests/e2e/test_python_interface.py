@@ -119,8 +119,17 @@ def test_rows_are_a_batch_and_are_loaded_once(db: br.BatchDatabase) -> None:
     assert first.loaded is not None
     assert again.loaded is not None
     assert (first.loaded.added, again.loaded.added, again.loaded.known) == (3, 1, 3)
+    assert again.loaded.changed == ()
     assert [batch.name for batch in db.batches()] == ["prices"]
     assert db.batch().name == db.batch("prices").name == "prices"
+
+
+def test_a_known_job_with_another_goal_is_kept_and_named(db: br.BatchDatabase) -> None:
+    db.load(rows=rows(2), name="prices")
+    other = [*rows(1), rows(2)[1] | {"goal": "Read the reviews"}]
+    loaded = db.load(rows=other, name="prices").loaded
+    assert loaded == br.LoadReport(added=0, known=2, changed=("job-1",))
+    assert db.batch().loaded is None
 
 
 def test_what_a_notebook_shows_names_the_thing_once_and_no_password(
