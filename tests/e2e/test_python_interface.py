@@ -237,6 +237,20 @@ def test_a_slow_consumer_does_not_hold_the_runner_up(
     assert sorted(seen) == sorted(row["id"] for row in rows(12))
 
 
+def test_jobs_that_are_cancelled_while_they_wait_come_once_too(
+    db: br.BatchDatabase, api: BackgroundSandbox
+) -> None:
+    batch = db.load(rows=rows(20), name="prices")
+    batch.cancel(job="job-19")
+    with batch.run(api=api, concurrency=1) as jobs:
+        first = next(jobs)
+        assert batch.cancel().cancelled > 10
+        rest = list(jobs)
+    ids = [job.id for job in [first, *rest]]
+    assert sorted(ids) == sorted(f"job-{n}" for n in range(19)), "job-19 was final before"
+    assert first.succeeded
+
+
 def test_leaving_the_block_early_waits_for_runs_in_flight(tmp_path: Path) -> None:
     journal = tmp_path / "sandbox.jsonl"
     with br.sandbox(journal, durations=QUICK) as api, br.open(tmp_path / "a.db") as db:
