@@ -44,13 +44,15 @@ OPEN_AND_LOAD = """
 import sys
 from datetime import UTC, datetime
 from batchrunner.model import JobFile, JobSpec, Settings
+from batchrunner.store.batches import load_jobs
 from batchrunner.store.store import Store
 
 specs = (JobSpec(key="a", url="https://shop.example/", goal="Get the price"),)
 sys.stdin.read()
 store = Store.open(sys.argv[1])
 now = datetime(2026, 9, 2, 21, 0, tzinfo=UTC)
-print(store.load(JobFile(name="prices", settings=Settings(), specs=specs), now).added)
+job_file = JobFile(name="prices", settings=Settings(), specs=specs)
+print(store.write(load_jobs, job_file, now).added)
 store.close()
 """
 
