@@ -310,7 +310,9 @@ class BatchHandle:
 
     def _access(self, given: ApiAddress | None) -> ApiAccess:
         place = self._database
-        return access_to(given) if given else api_from_environment(place.api_url, place.api_key)
+        if given is not None:
+            return access_to(given)
+        return api_from_environment(place.api_url, place.api_key)
 
     # ---- what a thread does ----
 

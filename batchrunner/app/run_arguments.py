@@ -20,7 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 class RunArguments(TypedDict, total=False):
     """
-    Options of a run, each with an option of the same name in `batchrunner run`.
+    Options of a run; most have an option of the same name in `batchrunner run`.
 
     concurrency: runs in flight at most, or 'auto'; stays set
     budget: '500 steps', '$20' or 'none'; stays set

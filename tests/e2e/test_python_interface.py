@@ -494,6 +494,7 @@ def test_help_shows_every_option_of_a_run(method: str) -> None:
         {"until": 7},
         {"artifacts": 7},
         {"api": "http://127.0.0.1:8765"},
+        {"api": ""},
         {"api": br.ApiAccess(url="", key="k" * 20)},
         {"api": br.ApiAccess(url="no address", key="k" * 20)},
         {"leave_runs": "no"},
