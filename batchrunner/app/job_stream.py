@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
@@ -38,6 +39,7 @@ class _Stream:
         self._final_jobs = final_jobs
         self._page: deque[JobResult] = deque()
         self._started = False
+        self._process = os.getpid()  # the one that has the runner
         self._thread = RunnerThread(self._work)
 
     @property
@@ -59,6 +61,7 @@ class _Stream:
             self._final_jobs.ended()
 
     def _start(self) -> None:
+        self._check_process()
         if self._started:
             raise UsageError(
                 f"this run of batch {self._batch.name!r} was begun before",
@@ -66,6 +69,14 @@ class _Stream:
             )
         self._started = True
         self._thread.start()
+
+    def _check_process(self) -> None:
+        """Refuse a child of os.fork(): it has no runner, and would wait for jobs without end."""
+        if self._process != os.getpid():
+            raise UsageError(
+                f"the runner of batch {self._batch.name!r} is in another process",
+                next="read the jobs in the process that began the run, or open the database anew",
+            )
 
     def _read_page(self) -> None:
         with errors_for_people():
@@ -114,6 +125,8 @@ class JobStream(_Stream):
         Raises:
             BatchrunnerError: The runner could not go on.
         """
+        if self._process != os.getpid():
+            return  # a child of os.fork() has no runner to wait for
         self._thread.stop_and_wait()
         if error is None:
             self._check_result()
@@ -129,6 +142,7 @@ class JobStream(_Stream):
         Raises:
             BatchrunnerError: The runner could not go on.
         """
+        self._check_process()
         while not self._page:
             if not self._final_jobs.wait():
                 self._thread.wait()
@@ -144,6 +158,7 @@ class JobStream(_Stream):
         Raises:
             BatchrunnerError: The runner could not go on.
         """
+        self._check_process()
         self._thread.wait()
         self._check_result()
         return self._thread.result()
@@ -183,6 +198,8 @@ class AsyncJobStream(_Stream):
         Raises:
             BatchrunnerError: The runner could not go on.
         """
+        if self._process != os.getpid():
+            return  # a child of os.fork() has no runner to wait for
         self._thread.control.drain()
         try:
             await _in_thread(self._thread.wait)
@@ -205,6 +222,7 @@ class AsyncJobStream(_Stream):
         Raises:
             BatchrunnerError: The runner could not go on.
         """
+        self._check_process()
         while not self._page:
             if not await _in_thread(self._final_jobs.wait):
                 await _in_thread(self._thread.wait)
