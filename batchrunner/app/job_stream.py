@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
@@ -42,6 +43,7 @@ class _Stream:
         self._final_jobs = final_jobs
         self._page: deque[JobResult] = deque()
         self._started = False
+        self._process = os.getpid()  # the one that has the runner
         self._thread = RunnerThread(self._work)
 
     @property
@@ -63,6 +65,7 @@ class _Stream:
             self._final_jobs.ended()
 
     def _start(self) -> None:
+        self._check_process()
         if self._started:
             raise UsageError(
                 f"this run of batch {self._batch.name!r} was begun before",
@@ -77,6 +80,14 @@ class _Stream:
             raise UsageError(
                 f"this run of batch {self._batch.name!r} has not begun: nothing would come",
                 next=f"use: {block}",
+            )
+
+    def _check_process(self) -> None:
+        """Refuse a child of os.fork(): it has no runner, and would wait for jobs without end."""
+        if self._process != os.getpid():
+            raise UsageError(
+                f"the runner of batch {self._batch.name!r} is in another process",
+                next="read the jobs in the process that began the run, or open the database anew",
             )
 
     def _read_page(self) -> None:
@@ -131,6 +142,8 @@ class JobStream(_Stream):
         Raises:
             BatchrunnerError: The runner could not go on.
         """
+        if self._process != os.getpid():
+            return  # a child of os.fork() has no runner to wait for
         self._thread.stop_and_wait()
         if error is None:
             self._check_result()
@@ -152,6 +165,7 @@ class JobStream(_Stream):
         Raises:
             BatchrunnerError: The context was not entered, or the runner could not go on.
         """
+        self._check_process()
         self._check_started(_WITH)
         while not self._page:
             if not self._final_jobs.wait():
@@ -168,6 +182,7 @@ class JobStream(_Stream):
         Raises:
             BatchrunnerError: The context was not entered, or the runner could not go on.
         """
+        self._check_process()
         self._check_started(_WITH)
         self._thread.wait()
         self._check_result()
@@ -208,6 +223,8 @@ class AsyncJobStream(_Stream):
         Raises:
             BatchrunnerError: The runner could not go on.
         """
+        if self._process != os.getpid():
+            return  # a child of os.fork() has no runner to wait for
         self._thread.control.drain()
         try:
             await _wait_in_thread(self._thread.wait)
@@ -236,6 +253,7 @@ class AsyncJobStream(_Stream):
         Raises:
             BatchrunnerError: The context was not entered, or the runner could not go on.
         """
+        self._check_process()
         self._check_started(_ASYNC_WITH)
         while not self._page:
             if not await _wait_in_thread(self._final_jobs.wait):

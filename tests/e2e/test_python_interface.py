@@ -344,6 +344,39 @@ def test_an_async_stream_that_was_not_entered_says_how_to_begin_it(
 # ---- event loops and threads ----
 
 
+FORK = """
+import os, sys
+import batchrunner as br
+
+rows = [{"id": "1", "url": "http://shop.test/products/1", "goal": "Read the title"}]
+with br.sandbox(durations=(0.05, 0.05)) as api, br.open("a.db") as db:
+    with db.load(rows=rows, name="prices").run(api=api) as jobs:
+        child = os.fork()
+        if not child:
+            try:
+                next(jobs)
+            except br.UsageError as error:
+                print(error.what, flush=True)
+                jobs.__exit__(None, None, None)  # does not wait
+                os._exit(7)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        print(code, [job.id for job in jobs])
+"""
+
+
+def test_a_forked_child_is_refused_and_the_parent_goes_on(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FORK],
+        env=environment(),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    said = ["the runner of batch 'prices' is in another process", "7 ['1']"]
+    assert done.stdout.splitlines() == said, done.stderr
+
+
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_it_runs_inside_an_event_loop(
     db: br.BatchDatabase, api: BackgroundSandbox, backend: str

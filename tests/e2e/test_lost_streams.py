@@ -1,0 +1,50 @@
+"""Standard streams that are closed or full: a sentence and a code, and no batch stops."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.programs import PROCESS_SECONDS, PROGRAM, Ended, environment, pages, write_jobs
+
+
+def redirected(how: str, *args: str | Path, cwd: Path) -> Ended:
+    """Run a command whose standard streams a shell has redirected."""
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {how}', "sh", *PROGRAM, *map(str, args)],
+        cwd=cwd,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PROCESS_SECONDS,
+    )
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("how", "why"), [(">&-", "it is closed"), (">/dev/full", "No space left on device")]
+)
+def test_a_lost_standard_output_is_one_sentence_and_a_code(
+    finished: Path, how: str, why: str
+) -> None:
+    for args in (["export", "--format", "csv"], ["--help"]):
+        ended = redirected(how, *args, cwd=finished)
+        assert ended.code == 3, args
+        first, tip = ended.err.splitlines()
+        assert first == f"error: standard output cannot be written: {why}"
+        assert tip.startswith("  tip: ")
+
+
+@pytest.mark.parametrize("how", ["2>/dev/full", "<&- >&- 2>&-"])
+def test_a_batch_runs_without_the_streams_that_it_does_not_need(tmp_path: Path, how: str) -> None:
+    jobs = write_jobs(tmp_path, pages(2))
+    ended = redirected(how, "run", jobs, "--sandbox", cwd=tmp_path)
+    assert (ended.code, ended.said) == (0, "")
+    assert len((tmp_path / "jobs.csv").read_text().splitlines()) == 3
+
+
+def test_a_refusal_without_a_standard_error_keeps_its_code(tmp_path: Path) -> None:
+    assert redirected("2>&-", "status", "--db", "gone.db", cwd=tmp_path).code == 3
