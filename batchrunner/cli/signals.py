@@ -20,7 +20,9 @@ from batchrunner.cli.exit_codes import (
     OUT_OF_TIME,
     SOME_FAILED,
     TERMINATED,
+    ShownError,
 )
+from batchrunner.errors import LeftEarly
 from batchrunner.model import BatchCounts, JobState
 from batchrunner.runner.runner import ExitReason
 
@@ -39,7 +41,10 @@ def run_until_signal(work: Callable[[StopControl], BatchRunEnded]) -> tuple[Batc
     with _signals_to(thread.control) as signals:
         thread.start()
         thread.wait()
-    ended = thread.result()
+    try:
+        ended = thread.result()
+    except LeftEarly as error:
+        raise ShownError(error, signals.exit_code) from error
     if ended.reason is None:
         return ended, signals.exit_code
     return ended, _exit_code_of_run(ended.reason, ended.counts)

@@ -22,7 +22,7 @@ def test_where_adds_up_to_the_apis_own_bill_and_to_a_hundred_percent(tmp_path: P
     spans = [stage["microseconds"] for stage in found["stages"].values()]
     assert sum(spans) == found["microseconds"]
     shown = batchrunner("where", cwd=tmp_path).out
-    assert shown.startswith(f"jobs: 4 jobs, {shown['steps']} steps, $")
+    assert shown.startswith(f"jobs: 4 jobs, {found['steps']} steps, $")
     assert shown.count("100.0") == 2
     assert "good rows" in shown
 
