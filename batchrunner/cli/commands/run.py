@@ -28,9 +28,6 @@ from batchrunner.cli.options import (
 )
 from batchrunner.cli.webhook_options import webhook_options
 from batchrunner.outputs import suffixes_help
-from batchrunner.store.batches import find_batch
-from batchrunner.store.claims import budget_status
-from batchrunner.store.reports import batch_counts
 
 if TYPE_CHECKING:
     from batchrunner.app.api_access import ApiAccess
@@ -161,6 +158,7 @@ def _load_and_run(
     """Load the jobs, run them, export the results, and return the exit code."""
     from batchrunner.app.export_results import export_all
     from batchrunner.cli.commands.load import load
+    from batchrunner.store.batches import find_batch
 
     with opened(db, must_exist=False) as store:
         batch = load(store, job_file, budget_given=options.budget is not None)
@@ -210,6 +208,7 @@ def _run(
     from batchrunner.cli.output.progress import make_display
     from batchrunner.cli.signals import exit_code_of_counts, run_until_signal
     from batchrunner.runner.runner import ExitReason
+    from batchrunner.store.reports import batch_counts
 
     prepared = prepare_run(store, batch, api, options, note)
     if prepared is None:
@@ -229,6 +228,7 @@ def _report(store: Store, batch: Batch, ended: BatchRunEnded, db: str, *, as_jso
     from batchrunner.app.clock import store_now
     from batchrunner.cli.output.batch_text import batch_as_json, closing_lines
     from batchrunner.cli.output.exit_text import continue_command, exit_lines
+    from batchrunner.store.claims import budget_status
     from batchrunner.text.wrapping import say
 
     for line in closing_lines(store, batch, ended.counts, db):

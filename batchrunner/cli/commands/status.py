@@ -10,10 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchrunner.cli.options import batch_of, db_option, help_option, json_option, opened
-from batchrunner.store.batches import list_batches
-from batchrunner.store.holds import current_hold
-from batchrunner.store.host_breaker import parked_hosts
-from batchrunner.store.reports import batch_counts
 from batchrunner.text.format import clock, counted, local
 
 if TYPE_CHECKING:
@@ -36,6 +32,7 @@ def command(batch: str | None, db: str, as_json: bool) -> None:
       batchrunner status example --json
     """
     from batchrunner.cli.output.batch_text import batch_as_json
+    from batchrunner.store.batches import list_batches
 
     with opened(db) as store:
         every = store.read(list_batches)
@@ -59,6 +56,7 @@ def _show(store: Store, batch: Batch, db: str, *, whole: bool) -> None:
         retry_lines,
     )
     from batchrunner.cli.output.status_text import summary
+    from batchrunner.store.reports import batch_counts
     from batchrunner.text.wrapping import say
 
     counts = store.read(batch_counts, batch.id)
@@ -99,6 +97,8 @@ def _waits(store: Store, batch: Batch) -> Iterator[str]:
     """Give what holds a batch or a host back."""
     from batchrunner.app.clock import store_now
     from batchrunner.cli.output.status_text import held, parked_line, paused
+    from batchrunner.store.holds import current_hold
+    from batchrunner.store.host_breaker import parked_hosts
     from batchrunner.text.terminal import term_safe
 
     if batch.pause:

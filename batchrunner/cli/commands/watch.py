@@ -9,7 +9,6 @@ import click
 from batchrunner.cli.exit_codes import SOME_FAILED
 from batchrunner.cli.options import api_options, batch_of, db_option, help_option, opened
 from batchrunner.errors import UsageError
-from batchrunner.store.reports import newest_run
 
 if TYPE_CHECKING:
     from batchrunner.app.api_access import ApiAccess
@@ -66,6 +65,8 @@ def command(
 
 def _newest_run(db: str, batch: str | None, key: str) -> str:
     """Return the id of the newest run of a job."""
+    from batchrunner.store.reports import newest_run
+
     with opened(db) as store:
         found = batch_of(store, batch)
         run_id = store.read(newest_run, found.id, key)
