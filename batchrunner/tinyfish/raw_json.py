@@ -101,28 +101,43 @@ def _value_end(text: str, start: int, end: int) -> int:
     The JSON parser finds it; if the parser fails or stops early, or the text is so long that its
     values may fill the memory, quotes and brackets do.
     """
-    if len(text) <= LONG_TEXT_LENGTH:
-        try:
-            value_end = _after_space(text, _DECODER.raw_decode(text, start)[1])
-        except (ValueError, RecursionError):
-            value_end = start
-        if value_end == end or (start < value_end < end and text[value_end] == ","):
-            return value_end
+    if len(text) <= LONG_TEXT_LENGTH and (found := _parsed_end(text, start, end)) is not None:
+        return found
     depth = 0
     for first, last in pieces(text, start, end):
-        steps = _depth_steps(text[first:last]) if depth else ()
-        if depth and depth + min(accumulate(steps), default=0) > 0:
+        if (
+            depth
+            and depth + min(accumulate(steps := _depth_steps(text[first:last])), default=0) > 0
+        ):
             depth += sum(steps)
             continue
-        for token in _TOKEN.finditer(text, first, last):
-            if depth == 0 and token.group() == ",":
-                return token.start()
-            depth += _DEPTH_CHANGE.get(token.group(), 0)
-            if depth < 0:
-                raise ValueError("brackets that do not match")
+        depth, comma = _comma_outside(text, first, last, depth)
+        if comma is not None:
+            return comma
     if depth != 0:
         raise ValueError("brackets that do not match")
     return end
+
+
+def _parsed_end(text: str, start: int, end: int) -> int | None:
+    """Return the end of a value by parsing it; None if it fails, or stops before the end."""
+    try:
+        value_end = _after_space(text, _DECODER.raw_decode(text, start)[1])
+    except (ValueError, RecursionError):
+        return None
+    is_end = value_end == end or (start < value_end < end and text[value_end] == ",")
+    return value_end if is_end else None
+
+
+def _comma_outside(text: str, start: int, end: int, depth: int) -> tuple[int, int | None]:
+    """Return the depth at the end of a piece, and the first comma outside brackets, if any."""
+    for token in _TOKEN.finditer(text, start, end):
+        if depth == 0 and token.group() == ",":
+            return depth, token.start()
+        depth += _DEPTH_CHANGE.get(token.group(), 0)
+        if depth < 0:
+            raise ValueError("brackets that do not match")
+    return depth, None
 
 
 def _depth_steps(piece: str) -> memoryview:
