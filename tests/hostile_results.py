@@ -16,6 +16,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ from batchrunner.classify import classify
 from batchrunner.cli.output.run_text import run_lines
 from batchrunner.judge import expectations_of
 from batchrunner.judge.outliers import PeerResult, outliers
-from batchrunner.model import Failed, FinishedJob, JobState, Run, Succeeded
+from batchrunner.model import Failed, FinishedJob, JobState, Outcome, Run
 from batchrunner.outputs import FORMATS
+from batchrunner.text.json_size import is_parsable
 from batchrunner.tinyfish import client
 from batchrunner.tinyfish.console_views import read_run_details
 from batchrunner.tinyfish.http import Reply
@@ -47,7 +49,8 @@ def _numbered(before: str, part: str, after: str) -> Callable[[int], str]:
 
     def text(size: int) -> str:
         count = size // (len(part % 1_000_000) + 1)
-        return f"{before}{','.join(part % number for number in range(1_000_000, 1_000_000 + count))}{after}"
+        numbers = range(1_000_000, 1_000_000 + count)
+        return f"{before}{','.join(part % number for number in numbers)}{after}"
 
     return text
 
@@ -81,10 +84,9 @@ SHAPES: Mapping[str, Callable[[int], str]] = {
     "distinct objects": _numbered("[", '{"k%d":"v"}', "]"),
     "distinct strings": _numbered("[", '"%d"', "]"),
     "the same key": _filled("{", '"a":1', "}"),
-    "a long key with many items": lambda size: f'{{"{_KEY}":[{",".join("1" * (size // 2))}]}}',
-    "a long key with many members": lambda size: (
-        f'{{"t":"ok","{_KEY}":{_numbered("{", chr(34) + "k%d" + chr(34) + ":1", "}")(size)}}}'
-    ),
+    "a long key with many items": _filled(f'{{"{_KEY}":[', "1", "]}"),
+    "a long key with many members": _numbered(f'{{"t":"ok","{_KEY}":{{', '"k%d":1', "}}"),
+    "a long key with many nulls": _filled(f'{{"{_KEY}":[', "null", "]}"),
     "many long keys": lambda size: json.dumps({f"{_KEY}{n}": n for n in range(size // 20_010)}),
     "one very long key": _repeated('{"', "k", '":1}'),
     "one long string": _repeated('"', "x", '"'),
@@ -115,14 +117,6 @@ SHAPES: Mapping[str, Callable[[int], str]] = {
     "mixed": _filled('{"a":[', '{"n":"name","p":1.10,"t":["a",null,true],"u":"\\u00e9"}', "]}"),
     "broken": _repeated("[", "{},", ""),
 }
-
-#: Shapes that took most memory, or most time, when nothing was limited.
-WORST = (
-    "empty objects",
-    "a long key with many items",
-    "a long key with many members",
-    "deep lists",
-)
 
 
 class _Nowhere:
@@ -195,45 +189,51 @@ def _peak(call: Callable[[], Any]) -> tuple[Any, float, float]:
     return result, _memory("VmHWM") - before, time.process_time() - began
 
 
-def measured(shape: str, size: int) -> Iterator[tuple[str, float, float]]:
-    """Give each step with its peak of memory above the answer, in MB, and its seconds."""
-    text = SHAPES[shape](size)
+def measured(text: str) -> Iterator[tuple[str, float, float]]:
+    """Give each step with its peak of memory above that at its start, in MB, and its seconds."""
     body = f'{{"data":[{{"run_id":"r1","status":"COMPLETED","result":{text}}}]}}'.encode()
-    del text
-    answer_mb = len(body) / 1024**2
-    run, peak, seconds = _peak(lambda: _receive(body))
-    yield "poll", peak, seconds
+    run, peak, seconds = _peak(partial(_receive, body))
     del body
+    yield "poll", peak, seconds
     for name, call in _steps(run).items():
         result, peak, seconds = _peak(call)
-        if name == "judge":
-            verdict = result.remark.code if isinstance(result, Succeeded) and result.remark else ""
-            yield (
-                f"judge {verdict or (result.category if isinstance(result, Failed) else 'good')}",
-                peak,
-                seconds,
-            )
-        else:
-            yield name, peak, seconds
+        yield (f"judge: {_verdict(result)}" if name == "judge" else name), peak, seconds
         del result
-    del answer_mb
+
+
+def _verdict(outcome: Outcome | None) -> str:
+    if isinstance(outcome, Failed):
+        return outcome.category
+    return outcome.remark.code if outcome and outcome.remark else "good"
+
+
+def largest_parsable(shape: str, most: int) -> str:
+    """Return the largest result of a shape that is still parsed."""
+    least = 1024
+    while most - least > 64 * 1024:
+        middle = (least + most) // 2
+        least, most = (middle, most) if is_parsable(SHAPES[shape](middle)) else (least, middle)
+    return SHAPES[shape](least)
 
 
 def main() -> None:
     """Print the table; exit 1 if a step took more memory than allowed."""
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--mb", type=float, default=31)
+    arguments.add_argument("--parsable", action="store_true", help="as large as is parsed at most")
     arguments.add_argument("shapes", nargs="*")
     given = arguments.parse_args()
-    size = int(given.mb * 1024**2)
-    # The answer, as bytes and as text, and what is allowed beside it.
+    size, over = int(given.mb * 1024**2), list[str]()
+    # Beside what is allowed, the answer itself: once as bytes, and as text here and in the run.
     limit = int((_memory("VmSize") + 3 * given.mb + ALLOWED_MB) * 1024**2)
     resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
-    over = []
     for shape in given.shapes or SHAPES:
-        found = list(measured(shape, size))
+        text = largest_parsable(shape, size) if given.parsable else SHAPES[shape](size)
+        length = len(text) / 1024**2
+        found = list(measured(text))
+        del text
         cells = "  ".join(f"{name} {peak:.0f} MB {seconds:.1f} s" for name, peak, seconds in found)
-        sys.stdout.write(f"{shape:<40} {cells}\n")
+        sys.stdout.write(f"{shape} ({length:.1f} MB):  {cells}\n")
         sys.stdout.flush()
         over += [f"{shape}: {name}" for name, peak, _ in found if peak > ALLOWED_MB]
     if over:

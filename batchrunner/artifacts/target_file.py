@@ -18,11 +18,7 @@ class TargetExists(Exception):
     """Another process is writing this file."""
 
 
-class FolderUnavailable(Exception):
-    """The folder of all artifacts cannot be used, or its disk takes nothing."""
-
-
-class BadPath(Exception):
+class BadPath(OSError):
     """The path of this artifact cannot be used; others may be."""
 
 
@@ -47,14 +43,14 @@ _OF_ALL_PATHS = frozenset(
 
 
 @contextmanager
-def _told_apart(path: Path, errors: frozenset[int] | None = _OF_ALL_PATHS) -> Iterator[None]:
-    """Turn an OSError into FolderUnavailable or, if it is not one of *errors*, BadPath."""
+def _about_one_path(path: Path) -> Iterator[None]:
+    """Turn an OSError that is about one path into BadPath."""
     try:
         yield
     except OSError as error:
+        if error.errno in _OF_ALL_PATHS:
+            raise
         why = error.strerror or str(error)
-        if errors is None or error.errno in errors:
-            raise FolderUnavailable(f"the folder takes nothing: {why}") from error
         raise BadPath(f"its path cannot be used: {path}: {why}") from error
 
 
@@ -65,10 +61,10 @@ class PartialFile:
         self._path = root.joinpath(*path)
         self._name = f".{path[-1]}.part"
         top = _open_top(root)
-        with _told_apart(self._path):
+        with _about_one_path(self._path):
             self._folder = _open_below(top, path[:-1])
         try:
-            with _told_apart(self._path.with_name(self._name)):
+            with _about_one_path(self._path.with_name(self._name)):
                 self._file = self._open_locked()
         except BaseException:
             os.close(self._folder)
@@ -100,14 +96,14 @@ class PartialFile:
     def write(self, content: bytes) -> None:
         """Append to the file."""
         view = memoryview(content)
-        with _told_apart(self._path):
+        with _about_one_path(self._path):
             while view:
                 view = view[os.write(self._file, view) :]
 
     def keep(self, suffix: str) -> str:
         """Flush the file to disk and rename it to its final path; return that."""
         name = f"{self._path.name}{suffix}"
-        with _told_apart(self._path.with_name(name)):
+        with _about_one_path(self._path.with_name(name)):
             os.fsync(self._file)
             os.rename(self._name, name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
         with suppress(OSError):  # some file systems cannot do this; the file is whole either way
@@ -129,9 +125,8 @@ class PartialFile:
 
 
 def _open_top(root: Path) -> int:
-    with _told_apart(root, errors=None):
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 def _open_below(folder: int, names: Sequence[str]) -> int:

@@ -21,7 +21,6 @@ from batchrunner.artifacts.download import (
 from batchrunner.artifacts.file_names import artifact_path
 from batchrunner.artifacts.target_file import (
     BadPath,
-    FolderUnavailable,
     PartialFile,
     TargetExists,
 )
@@ -156,8 +155,8 @@ class ArtifactFetcher:
             self._retry_later(at)
         except BadPath as error:
             await self._record_failure(wanted, DownloadFailed(DownloadFailure.REFUSED, str(error)))
-        except FolderUnavailable as error:
-            self._pause(str(error))
+        except OSError as error:
+            self._pause(f"the folder takes nothing: {error.strerror}")
         except RequestFailed as error:
             await self._record_failure(wanted, _download_failure(error))
         finally:

@@ -311,6 +311,7 @@ def _one_run(reply: Reply) -> Run:
 
 
 def observations_of(reply: Reply, run_ids: Sequence[str]) -> dict[str, RunObservation]:
+    """Return what an answer shows of runs; raises RequestFailed if it is not the API's."""
     found = read_members(reply)
     runs = _runs(reply, found, "data")
     observations: dict[str, RunObservation] = {run.run_id: run for run in runs}
