@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import create_engine
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.exc import DBAPIError
 
 from batchrunner.cli.commands.doctor import command
 from batchrunner.store.store import Store
@@ -87,9 +88,15 @@ def test_a_statement_prepared_as_the_driver_does_by_default_is_refused(behind: P
     """The pooler is one in transaction mode: without our setting it answers with an error."""
     address = behind.address.replace("postgresql://", "postgresql+psycopg://")
     engine = create_engine(address, pool_size=4, connect_args={"prepare_threshold": 0})
-    with pytest.raises(Exception, match="prepared statement"):
-        for _ in range(20):
-            with engine.connect() as one, engine.connect() as other:
-                one.exec_driver_sql("SELECT %s::int", (1,))
-                other.exec_driver_sql("SELECT %s::int", (1,))
+    with pytest.raises(DBAPIError, match="prepared statement"):
+        prepare_on_two_connections(engine)
     engine.dispose()
+
+
+def prepare_on_two_connections(engine: Engine) -> None:
+    """Let the pooler give sessions with prepared statements to other clients."""
+    with engine.connect() as one, engine.connect() as other:
+        for _ in range(20):
+            for client in (one, other):
+                client.exec_driver_sql("SELECT %s::int", (1,))
+                client.commit()
