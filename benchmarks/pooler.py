@@ -178,6 +178,10 @@ class PoolerPlan(ChaosPlan):
         return sorted([*kills, *restarts], key=lambda event: event.at)
 
 
+def _print_event(line: str) -> None:
+    print(line.replace("runs created", "seconds"), flush=True)
+
+
 @dataclass(frozen=True, kw_only=True)
 class PoolerFigures:
     """What a batch behind a pooler took."""
@@ -214,7 +218,7 @@ def run_behind_pooler(plan: PoolerPlan, folder: Path) -> PoolerFigures:
         env = {**remote.env, "BATCHRUNNER_DB": pooler.address}
         try:
             with start_workers(plan.runners, ("run", jobs, "-q"), env, folder) as workers:
-                injector = ChaosInjector(workers, site, lambda line: print(line, flush=True))
+                injector = ChaosInjector(workers, site, _print_event)
                 injector.run(plan.events(), lambda: int(time.monotonic() - began))
         finally:
             pooler.end()
