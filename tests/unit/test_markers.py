@@ -39,7 +39,8 @@ def test_a_marker_is_read_back_from_a_goal(
 ) -> None:
     text = marker(submission_token(batch, submission), position, JOB)
     assert len(text) == MARKER_LENGTH
-    assert text == text.lower() and text.isascii()
+    assert text == text.lower()
+    assert text.isascii()
     expected = Marker(batch=batch, submission=submission, position=position, job=JOB)
     assert markers_in(marked_goal(goal, text))[-1] == expected
     assert marker_in(marked_goal(goal, text).upper()) == text
