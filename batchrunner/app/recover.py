@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
@@ -71,22 +72,32 @@ def recoverable_runs(
         BatchrunnerError: The API did not give the list.
     """
     known = known_jobs(job_file.specs)
-    prefix = _ANY_MARKER if database is None else batch_prefix(database)
-
-    async def listed(client: ConsoleClient) -> list[FoundRun]:
-        found = [run async for run in _list_runs(client, prefix)]
-        return [
-            run
-            for run in {run.run_id: run for run in found}.values()
-            if run.marker.job in known.by_digest and database in (None, run.marker.batch)
-        ]
-
-    runs = call_api(api, listed, about="the list of runs")
+    runs = call_api(
+        api, lambda client: find_runs(client, known, database), about="the list of runs"
+    )
     return RecoverableRuns(
         databases=found_databases(runs),
         collided=[spec.key for spec in known.collided],
         runs=runs,
     )
+
+
+async def find_runs(
+    client: ConsoleClient, known: KnownJobs, database: str | None = None
+) -> list[FoundRun]:
+    """
+    Return the runs that the API's list has of these jobs, of all databases or of one.
+
+    Raises:
+        RequestFailed: The list could not be read.
+    """
+    prefix = _ANY_MARKER if database is None else batch_prefix(database)
+    found = {run.run_id: run async for run in _list_runs(client, prefix)}
+    return [
+        run
+        for run in found.values()
+        if run.marker.job in known.by_digest and database in (None, run.marker.batch)
+    ]
 
 
 async def _list_runs(client: ConsoleClient, prefix: str) -> AsyncIterator[FoundRun]:
@@ -140,22 +151,28 @@ def recover(
     batch = load_jobs(store, job_file, say).batch
     bind(store, batch, api, say=say)
     with registered_owner(store, batch.id) as owner_id:
-        recovering = _Recovery(store, batch, owner_id, known_jobs(job_file.specs))
-        if found.databases:
-            newest = found.databases[0].id
-            store.write(recovery.take_batch_token, batch.id, newest)
+        known, clock = known_jobs(job_file.specs), lambda: store_now(store)
+        recovering = Recovery(store, batch, owner_id, known, clock)
         call_api(api, lambda client: recovering.run(client, found.runs), about="the runs")
     return recovering.result
 
 
-class _Recovery:
+class Recovery:
     """Adopts the runs of a few jobs at a time: each job's runs one after the other."""
 
-    def __init__(self, store: Store, batch: Batch, owner_id: str, known: KnownJobs) -> None:
+    def __init__(
+        self,
+        store: Store,
+        batch: Batch,
+        owner_id: str,
+        known: KnownJobs,
+        now: Callable[[], datetime],
+    ) -> None:
         self._store = store
         self._batch = batch
         self._owner_id = owner_id
         self._known = known
+        self._now = now
         self.result = RecoverResult()
 
     async def run(self, client: ConsoleClient, runs: Sequence[FoundRun]) -> None:
@@ -163,6 +180,8 @@ class _Recovery:
         for open_attempts in _chunks(self._in_flight()):
             shown = await client.get_many([each.run_id for each in open_attempts])
             self._close_ended([each for each in open_attempts if _is_own(each, shown)], shown)
+        for newest in found_databases(runs)[:1]:
+            self._store.write(recovery.take_batch_token, self._batch.id, newest.id)
         by_key: dict[str, list[FoundRun]] = defaultdict(list)
         for run in runs:
             by_key[self._known.by_digest[run.marker.job or ""].key].append(run)
@@ -207,7 +226,7 @@ class _Recovery:
         self, runs: Mapping[str, FoundRun], shown: Mapping[str, RunObservation]
     ) -> list[FoundRun]:
         """Give each job its next run, and close the attempts of those over; return the others."""
-        store, owner_id, now = self._store, self._owner_id, store_now(self._store)
+        store, owner_id, now = self._store, self._owner_id, self._now()
         store.write(renew_lease, owner_id, now)
         opened = store.write(recovery.open_recovered, owner_id, self._batch.id, runs, now)
         self.result.adopted += len(opened)
@@ -217,7 +236,7 @@ class _Recovery:
     def _close_ended(
         self, attempts: Iterable[OpenAttempt], shown: Mapping[str, RunObservation]
     ) -> None:
-        now, policy = store_now(self._store), Policy.of(self._batch.settings)
+        now, policy = self._now(), Policy.of(self._batch.settings)
         decisions = []
         for attempt in attempts:
             observation = shown.get(attempt.run_id)
@@ -234,7 +253,7 @@ class _Recovery:
         over = [run for run in runs if run.status.is_final]
         self.result.spare += len(over)
         self.result.left_alone += [run.run_id for run in runs if not run.status.is_final]
-        now = store_now(self._store)
+        now = self._now()
         for chunk in _chunks(over):
             self._store.write(
                 recovery.add_ended_orphans, self._owner_id, self._batch.id, chunk, now
