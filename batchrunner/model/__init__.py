@@ -63,6 +63,7 @@ from batchrunner.model.runs import (
     RunError,
     RunListing,
     RunObservation,
+    Throttle,
     Unanswered,
     Unreadable,
 )
@@ -123,6 +124,7 @@ __all__ = [
     "Submission",
     "SubmittedAttempt",
     "Succeeded",
+    "Throttle",
     "TimeLimits",
     "Transition",
     "Unanswered",

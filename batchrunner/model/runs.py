@@ -54,6 +54,13 @@ class ApiFaultKind(StrEnum):
     STATUS = "status"  #: the API answered with an error
 
 
+class Throttle(StrEnum):
+    """What there is too much of, if a 429 says so."""
+
+    RUNS = "runs"  #: at the same time
+    REQUESTS = "requests"  #: in a time
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApiFault:
     """A failed request."""
@@ -63,6 +70,7 @@ class ApiFault:
     status: int | None = None
     code: str | None = None
     retry_after: timedelta | None = None
+    throttle: Throttle | None = None  #: of a 429; None if it does not say
     #: Index of a run in the request → what is wrong with it, if the API named single runs.
     issues: Mapping[int, str] = field(default_factory=dict)
 

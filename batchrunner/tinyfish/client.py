@@ -31,7 +31,6 @@ from batchrunner.model import (
 )
 from batchrunner.tinyfish.http import Http, Reply, malformed
 from batchrunner.tinyfish.parse import (
-    read_date,
     read_fault,
     read_listed,
     read_members,
@@ -42,6 +41,7 @@ from batchrunner.tinyfish.parse import (
 )
 from batchrunner.tinyfish.parse_wallet import read_wallet
 from batchrunner.tinyfish.raw_json import parsed
+from batchrunner.tinyfish.throttling import read_server_date
 
 #: Deadline of a create; if it passes, the runs are searched for.
 CREATE_SECONDS = 90.0
@@ -225,7 +225,7 @@ class TinyFishClient:
             "GET", endpoint_paths.RUNS, seconds=CHECK_SECONDS, query=query
         )
         _runs(reply, read_members(reply), "data")
-        return read_date(reply)
+        return read_server_date(reply.headers)
 
     async def wallet(self) -> Wallet | None:
         """
@@ -364,7 +364,7 @@ def _runs(reply: Reply, found: Mapping[str, str], member: str) -> list[Run]:
 
 
 def _dated(runs: Iterable[Run], reply: Reply) -> tuple[Run, ...]:
-    shown_at = read_date(reply)
+    shown_at = read_server_date(reply.headers)
     return tuple(replace(run, shown_at=shown_at) for run in runs)
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from batchrunner.api_facts.error_codes import STATUS_BY_CODE
@@ -21,9 +20,13 @@ from batchrunner.model import (
 )
 from batchrunner.tinyfish.http import Reply
 from batchrunner.tinyfish.raw_json import ascii_safe, items, members, parsed, parsed_members
+from batchrunner.tinyfish.throttling import (
+    header_wait,
+    throttle_in,
+    wait_in,
+    wait_of,
+)
 
-#: Maximum wait that a server may ask for; a longer one is shortened to this.
-MAX_RETRY_AFTER = timedelta(hours=1)
 #: Maximum of a database's integer; runs end at 500 steps.
 MAX_STEPS_READ = 2**31 - 1
 
@@ -65,7 +68,8 @@ def read_fault(reply: Reply) -> ApiFault:
         status=status,
         code=code,
         message=_message(error.get("message")) or code or f"HTTP {status}",
-        retry_after=_header_wait(reply.headers) or _wait(error.get("retry_after")),
+        retry_after=wait_in(reply.headers, error),
+        throttle=throttle_in(error) if status == 429 else None,
         issues=_issues(error.get("details")) | _issues(error.get("errors")),
     )
 
@@ -76,7 +80,7 @@ def _malformed(reply: Reply) -> ApiFault:
         kind=ApiFaultKind.MALFORMED,
         status=reply.status,
         message=f"The answer (HTTP {reply.status}) is not the API's",
-        retry_after=_header_wait(reply.headers),
+        retry_after=header_wait(reply.headers),
     )
 
 
@@ -112,38 +116,6 @@ def _issues(details: Any) -> dict[int, str]:
             message = _message(inner.get("message")) or "is not valid"
             found.setdefault(index, f'Field "{where}": {message}' if where else message)
     return found
-
-
-def _header_wait(headers: Mapping[str, str]) -> timedelta | None:
-    value = headers.get("retry-after", "").strip()
-    if not value:
-        return None
-    try:
-        return _wait(float(value))
-    except ValueError:
-        pass
-    try:
-        # The date is by the server's clock, which the same answer shows.
-        server_now = parsedate_to_datetime(headers["date"])
-        return _wait((parsedate_to_datetime(value) - server_now).total_seconds())
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return None
-
-
-def read_date(reply: Reply) -> datetime | None:
-    """Return the time of the answer by the server's clock; None if it is not given."""
-    try:
-        at = parsedate_to_datetime(reply.headers["date"])
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)  # "-0000" is UTC as well
-
-
-def _wait(seconds: Any) -> timedelta | None:
-    # NaN is the only value that differs from itself.
-    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or seconds != seconds:
-        return None
-    return timedelta(seconds=min(max(seconds, 0), MAX_RETRY_AFTER.total_seconds()))
 
 
 # ---- runs ----
@@ -251,7 +223,7 @@ def _run_error(value: Any) -> RunError | None:
         message=_message(value.get("message")) or _code(value.get("code")) or "No reason given",
         category=_code(value.get("category")),
         code=_code(value.get("code")),
-        retry_after=_wait(value.get("retry_after")),
+        retry_after=wait_of(value.get("retry_after")),
         help_url=_message(value.get("help_url")),
         help_message=_message(value.get("help_message")),
     )
