@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 
 import anyio
 
-from batchrunner.classify import classify_fault
 from batchrunner.model import NotFound, RequestFailed, Run, RunObservation, Submission
 from batchrunner.policy.create_outcome import next_control_search, next_late_check
 from batchrunner.policy.run_decision import GIVEN_UP_AFTER, LOST_AFTER
@@ -96,7 +95,7 @@ class OrphanSweeper:
             found = await search_runs(context.api, submission, context.now())
         except RequestFailed as error:
             stopped = gates.stop_if_not_api(error.fault)
-            gates.apply_backpressure([classify_fault(error.fault)], gates.poll)
+            gates.meet(error.fault, gates.poll)
             if not stopped and is_permanent(error.fault):
                 return None
             return context.now() + FINAL_CHECK_RETRY_AFTER
@@ -145,7 +144,7 @@ class OrphanSweeper:
             try:
                 observations |= await context.api.get_many(chunk)
             except RequestFailed as error:
-                gates.apply_backpressure([classify_fault(error.fault)], gates.poll)
+                gates.meet(error.fault, gates.poll)
                 return len(orphans) if is_permanent(error.fault) else None
         now = context.now()
         not_found = {run_id for run_id, seen in observations.items() if isinstance(seen, NotFound)}

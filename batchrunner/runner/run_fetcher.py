@@ -111,7 +111,7 @@ async def cancel(context: RunnerContext, run_ids: Sequence[str]) -> None:
         except RequestFailed as error:
             failure = classify_fault(error.fault)
             if failure.category is not FailureCategory.UNAUTHORIZED:
-                context.gates.apply_backpressure([failure], context.gates.poll)
+                context.gates.meet(error.fault, context.gates.poll)
 
 
 def chunks(run_ids: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -33,6 +33,7 @@ from batchrunner.model import (
 from batchrunner.policy.host_breaker import MAX_PROBES
 from batchrunner.policy.slots import concurrency_limit
 from batchrunner.store import artifacts
+from batchrunner.store.account_limit import bound_in
 from batchrunner.store.batches import pause_of, rate_of, settings_in_force
 from batchrunner.store.conditions import FINAL_STATES, count_where, is_newest
 from batchrunner.store.schema import (
@@ -111,6 +112,7 @@ _WORK_LEFT = (
         batches.c.budget,
         batches.c.concurrency,
         batches.c.learned_concurrency,
+        batches.c.account_limit,
         batches.c.settings,
         _can_be_claimed.label("can_be_claimed"),
     )
@@ -122,11 +124,12 @@ _WORK_LEFT = (
 def work_left(tx: Connection, owner_id: str, batch_id: int) -> WorkLeft:
     """Return what is left to do, in a time that does not grow with the batch."""
     row = tx.execute(_WORK_LEFT, {"owner": owner_id, "batch": batch_id}).one()
-    settings = settings_in_force(row)
+    settings, accepted = settings_in_force(row), bound_in(row.account_limit)
+    limit = concurrency_limit(settings.concurrency, row.learned_concurrency, accepted)
     return WorkLeft(
         in_flight_here=int(row.mine),
         in_flight_elsewhere=row.open - int(row.mine),
-        free_slots=concurrency_limit(settings.concurrency, row.learned_concurrency) - row.open,
+        free_slots=limit - row.open,
         due_at=row.due_at,
         pause=pause_of(row),
         canary_failed=row.canary_gate == CanaryGate.CLOSED,
