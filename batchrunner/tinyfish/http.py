@@ -14,6 +14,7 @@ import anyio
 import httpx
 
 from batchrunner.model import ApiFault, ApiFaultKind, RequestFailed
+from batchrunner.tinyfish.repeat_guard import RepeatGuard
 
 #: Maximum size of an answer, decoded: 483 bytes of gzip can contain 200 MB.
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
@@ -64,6 +65,7 @@ class Http:
         logging.getLogger("httpx").setLevel(logging.WARNING)
         logging.getLogger("httpcore").setLevel(logging.WARNING)
         self.origin = f"{url.scheme}://{url.netloc.decode()}"
+        self._repeat_guard = RepeatGuard()
         self._key = key.encode()
         self._hidden = [self._key] if len(key) >= MIN_SECRET_LENGTH else []
         self._client = httpx.AsyncClient(
@@ -107,6 +109,7 @@ class Http:
             RequestFailed: No answer came within *seconds*, or an unusable one. Its fault is
                 NOT_SENT only if no byte of the request can have left.
         """
+        await self._repeat_guard.wait(method, path, query, body)
         with _api_errors(seconds):
             async with self._client.stream(method, path, params=query, json=body) as response:
                 return self._without_key(await _read_reply(response))
@@ -131,6 +134,7 @@ class Http:
         Raises:
             RequestFailed: As for `send`; some chunks may have been passed before.
         """
+        await self._repeat_guard.wait("POST", path, None, body)
         with _api_errors(answer_seconds) as scope:
             async with self._client.stream("POST", path, json=body) as response:
                 if "text/event-stream" not in response.headers.get("content-type", ""):
