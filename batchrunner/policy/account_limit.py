@@ -28,7 +28,7 @@ class AccountLimit:
     refused: int | None  #: too many in flight; None if as many were accepted since
     refused_at: datetime
     wait: timedelta  #: before one run more is tried
-    strikes: int = 1  #: refusals since the newest accepted create
+    strikes: int = 0  #: refused creates of one run, since the newest create that was accepted
     probes: int = 0  #: refused tries of one run more, since the newest that was accepted
     probing: bool = False  #: one run more may be tried now
 
@@ -70,7 +70,7 @@ def after_refusal(
     A refused request shrinks to what `_step` adds. If it had one run, those in flight are the
     bound; refused again, the account has less than that, and the bound falls by a quarter.
     """
-    strikes = known.strikes + 1 if known else 1
+    strikes = (known.strikes if known else 0) + (count == 1)
     if count > 1:
         bound = in_flight + min(_step(in_flight), count // 2)
     elif strikes > 1 and not (known and known.probing):
