@@ -65,7 +65,7 @@ class Poller:
             return False
         observed = await self._fetch(attempts)
         if observed is not None:
-            now = context.now()
+            now, observed = context.now(), self._canceller.completed(observed)
             decisions, unfinished = self._decide(observed, now)
             unfinished = await self._apply(decisions, unfinished, now)
             await self._canceller.cancel(observed, unfinished)

@@ -31,6 +31,8 @@ from batchrunner.model import (
 )
 from batchrunner.tinyfish.http import Http, Reply, malformed
 from batchrunner.tinyfish.parse import (
+    read_cancel_answer,
+    read_cancel_answers,
     read_fault,
     read_listed,
     read_members,
@@ -262,8 +264,8 @@ class TinyFishClient:
         if reply.status == 404 and read_fault(reply).kind is ApiFaultKind.STATUS:
             return None
         read_members(reply)
-        run = read_run(text_of(reply))
-        return run.status if run else None
+        answer = read_cancel_answer(text_of(reply))
+        return answer[1] if answer else None
 
     async def cancel_many(self, run_ids: Sequence[str]) -> dict[str, RunStatus]:
         """
@@ -288,7 +290,10 @@ class TinyFishClient:
             body={"run_ids": list(run_ids)},
         )
         found = read_members(reply)
-        return {run.run_id: run.status for run in _runs(reply, found, "results")}
+        try:
+            return read_cancel_answers(found["results"])
+        except (KeyError, ValueError) as error:
+            raise RequestFailed(read_fault(reply)) from error
 
 
 async def _split_until_readable(

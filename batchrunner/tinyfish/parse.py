@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
 from batchrunner.api_facts.error_codes import STATUS_BY_CODE
 from batchrunner.api_facts.limits import MAX_RUN_ID_LENGTH
+from batchrunner.api_facts.run_statuses import STATUS_SPELLINGS
 from batchrunner.classify import MAX_CODE_LENGTH, MAX_MESSAGE_LENGTH, shortened
 from batchrunner.model import (
     ApiFault,
@@ -160,15 +162,47 @@ def run_id_of(value: Any) -> str | None:
     return text if valid else None
 
 
+def read_cancel_answers(text: str | None) -> dict[str, RunStatus]:
+    """
+    Return the status of each run that the answer to a cancel names.
+
+    A run of an unknown status is over if the answer says when or that it ended.
+    """
+    found: dict[str, RunStatus] = {}
+    for entry in items(text or "[]"):
+        if (answer := read_cancel_answer(entry)) is not None:
+            found[answer[0]] = answer[1]
+    return found
+
+
+def read_cancel_answer(text: str) -> tuple[str, RunStatus] | None:
+    """Return id and status of the run that the answer to a cancel names; None if it names none."""
+    try:
+        run = read_run(text)
+    except ValueError:
+        return None
+    if run is None:
+        return None
+    fields = parsed(text)
+    if run.unknown_status is not None and not run.status.is_final:
+        if re.search(r"\balready\b", str(fields.get("message")), re.IGNORECASE):
+            return run.run_id, RunStatus.FAILED
+        if fields.get("cancelled_at"):
+            return run.run_id, RunStatus.CANCELLED
+    return run.run_id, run.status
+
+
 def read_run(text: str) -> Run | None:
     """Return the run in this JSON object, None if it has no id; or ValueError."""
     fields, result = _split_result(text)
     run_id = run_id_of(fields.get("run_id") or fields.get("runId") or fields.get("id"))
     if run_id is None:
         return None
-    return Run(
+    status, unknown = _status(fields.get("status"))
+    run = Run(
         run_id=run_id,
-        status=_status(fields.get("status")),
+        status=status,
+        unknown_status=unknown,
         goal=storable_text(fields.get("goal")),
         created_at=_moment(fields.get("created_at")),
         started_at=_moment(fields.get("started_at")),
@@ -180,6 +214,8 @@ def read_run(text: str) -> Run | None:
         streaming_url=storable_text(fields.get("streaming_url") or fields.get("streamingUrl")),
         output_schema=_mapping(fields.get("output_schema")),
     )
+    no_known_status = unknown is not None or fields.get("status") is None
+    return run.as_ended() if no_known_status and run.finished_at is not None else run
 
 
 def _split_result(text: str) -> tuple[dict[str, Any], str | None]:
@@ -193,12 +229,16 @@ def _split_result(text: str) -> tuple[dict[str, Any], str | None]:
     return seen, None if result == "null" else ascii_safe(result)
 
 
-def _status(value: Any) -> RunStatus:
+def _status(value: Any) -> tuple[RunStatus, str | None]:
+    """Return a run's status, however it is spelled; RUNNING and what was sent if it is unknown."""
+    if value is None:
+        return RunStatus.RUNNING, None
+    text = str(value).strip().upper()
     try:
-        return RunStatus(str(value).upper())
+        return RunStatus(STATUS_SPELLINGS.get(text, text)), None
     except ValueError:
-        # An unknown status is not final: the run is polled on.
-        return RunStatus.RUNNING
+        # An unknown status is not final by itself: the run is polled on.
+        return RunStatus.RUNNING, _code(str(value)) or "''"
 
 
 def _mapping(value: Any) -> dict[str, Any] | None:
