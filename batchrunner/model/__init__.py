@@ -26,7 +26,7 @@ from batchrunner.model.job_file import (
     Settings,
     TimeLimits,
 )
-from batchrunner.model.markers import marker, marker_in, marker_prefix
+from batchrunner.model.markers import marked_goal, marker, marker_in, marker_prefix
 from batchrunner.model.outcomes import (
     Backpressure,
     DelayRequests,
@@ -131,6 +131,7 @@ __all__ = [
     "Unreadable",
     "Wallet",
     "WorkLeft",
+    "marked_goal",
     "marker",
     "marker_in",
     "marker_prefix",
