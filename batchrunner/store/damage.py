@@ -19,6 +19,8 @@ class Damage(StrEnum):
     TEXT = "text in it is not UTF-8"
     TABLE = "it lacks a table"
     COLUMN = "a table lacks a column"
+    ROW = "a row that has to be there is missing"
+    RESCUE = "the same attempts have to be taken over again and again"
     SIZE = "a value in it has an impossible size"
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import (
     DBAPIError,
+    NoResultFound,
     NoSuchModuleError,
     OperationalError,
     SQLAlchemyError,
@@ -193,7 +194,7 @@ def _sqlite_engine(url: URL, file: DatabaseFile | None) -> Engine:
 def _watch(engine: Engine, file: DatabaseFile) -> None:
     """Let connections open this file, and no other that is at its place later."""
 
-    def connect(_dialect: object, _record: object, args: list[Any], options: dict[str, Any]) -> None:
+    def connect(_: object, _record: object, args: list[Any], options: dict[str, Any]) -> None:
         file.check()
         args[:] = [file.uri]
         options["uri"] = True
@@ -308,6 +309,8 @@ def _translated(engine: Engine) -> Iterator[None]:
         raise StoreError(
             "the database does not answer", next=SAFE_TO_RETRY, passing=True
         ) from error
+    except NoResultFound as error:
+        raise damaged(_place(engine.url), Damage.ROW) from error
     except UnicodeDecodeError:
         # Its text is not repeated, and not chained: it quotes what was stored.
         raise damaged(_place(engine.url), Damage.TEXT) from None

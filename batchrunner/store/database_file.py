@@ -82,7 +82,9 @@ class DatabaseFile:
             folder = shlex.quote(str(self.target.parent))
             step = f"list its names, and remove all but one: find {folder} -samefile "
             return StoreError(what, next=f"{step}{shlex.quote(str(self.target))}")
-        keep, drop = (other, self.target) if _has_journal(other) else (self.target, other)
+        # The name that a runner worked with has the journal.
+        is_used = _journal_sizes(other) > _journal_sizes(self.target)
+        keep, drop = (other, self.target) if is_used else (self.target, other)
         return StoreError(
             what, next=f"keep the name {keep} and remove the other: rm {shlex.quote(str(drop))}"
         )
@@ -131,9 +133,11 @@ def lost_database(path: Path) -> StoreError | None:
     """Return an error if there is no database at *path* but there was one; else None."""
     target = Path(os.path.realpath(path))
     journal = next((each for each in _journals(target) if os.path.lexists(each)), None)
-    if journal is None or _size(target) or _size(journal) and os.path.lexists(target):
+    is_there = os.path.lexists(target)
+    # A journal that holds something belongs to a process that makes the database just now.
+    if journal is None or _size(target) or (is_there and _size(journal)):
         return None
-    happened = "is empty" if os.path.lexists(target) else "is gone"
+    happened = "is empty" if is_there else "is gone"
     return StoreError(
         f"the database {path} {happened}, and {journal.name} of the old one was left beside it: "
         "with a new one, every run would be paid for again",
@@ -149,16 +153,16 @@ def had_journal(path: str) -> bool:
 
 def has_open_transaction(path: Path) -> bool:
     """Return whether a transaction was cut off, or is being written by another process."""
-    return _has_journal(Path(os.path.realpath(path)))
+    return any(map(_size, _journals(Path(os.path.realpath(path)))))
 
 
 def _journals(target: Path) -> list[Path]:
     return [target.with_name(target.name + suffix) for suffix in JOURNALS]
 
 
-def _has_journal(target: Path) -> bool:
-    """Return whether a journal of this name holds something."""
-    return any(_size(journal) for journal in _journals(target))
+def _journal_sizes(target: Path) -> list[int]:
+    """Return the sizes of the journals of this name, -1 for none."""
+    return [_size(each) if os.path.lexists(each) else -1 for each in _journals(target)]
 
 
 def _size(path: Path) -> int:
