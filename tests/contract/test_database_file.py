@@ -9,7 +9,6 @@ import stat
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -226,7 +225,10 @@ def test_a_link_to_nothing_yet_makes_a_file_for_its_owner_only(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", ["a b.db", "50%.db", "what?.db", "a#b.db", "ü.db", "a\nb.db"])
-def test_any_name_opens_the_file_of_this_name(tmp_path: Path, name: str) -> None:
+def test_any_name_opens_the_file_of_this_name(
+    tmp_path: Path, migrated_file: Path, name: str
+) -> None:
+    shutil.copyfile(migrated_file, tmp_path / name)
     with closing(Store.open(str(tmp_path / name))) as store:
         begin(store, 1)
     assert sorted(each.name for each in tmp_path.iterdir()) == [name, f"{name}-journal"]
@@ -327,12 +329,15 @@ def test_damage_in_the_middle_of_a_run_is_reported_as_such(
         with closing(sqlite3.connect(path)) as program:
             program.execute("PRAGMA user_version = 1")  # what was cached is read again
         spoil(path)
+
+        def work() -> None:
+            store.write(register_owner, owner("bob"), NOW)
+            apply_poll(store, "alice", [success(each) for each in attempts], [], NOW)
+            store.write(load_jobs, job_file(300), NOW)
+            list(finished_jobs(store, batch.id))
+
         with pytest.raises(Damaged, match=NEVER_PAY):
-            for _ in range(20):
-                apply_poll(store, "alice", [success(each) for each in attempts[:50]], [], NOW)
-                list(finished_jobs(store, batch.id))
-                store.write(load_jobs, job_file(300), datetime.now(UTC))
-                store.write(register_owner, owner(os.urandom(8).hex()), NOW)
+            work()
 
 
 def test_text_that_cannot_be_decoded_is_damage_and_is_not_shown(store: Store, path: Path) -> None:
