@@ -71,7 +71,7 @@ class _Sheet:
         self.guarded = 0
 
     def header(self) -> str:
-        return ",".join(map(_quoted, self._index))
+        return ",".join(_quoted(guard(name)) for name in self._index)
 
     def row(self, job: FinishedJob) -> str:
         cells = [""] * len(self._index)
