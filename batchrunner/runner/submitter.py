@@ -40,15 +40,30 @@ from batchrunner.runner.events import (
     WebhookDropped,
 )
 from batchrunner.runner.notices import CreditNotice
+from batchrunner.runner.offload import StoreOutage
 from batchrunner.runner.run_matching import output_schema_of, run_request
 from batchrunner.runner.submission_record import mark_unanswered, record_runs, settle_submission
 from batchrunner.store.claims import budget_status, claim_jobs
 from batchrunner.store.database import StoreError
+from batchrunner.store.leases import OwnerForgotten
 from batchrunner.store.schema import SubmissionState
 from batchrunner.store.submissions import mark_intended_unanswered
 
 #: Seconds; a submission that was claimed longer ago is sent only with a fresh lease.
 STALE_CLAIM_AFTER = 5.0
+
+
+def newest_attempt(claimed: Sequence[Submission], before: int, owner_id: str) -> int:
+    """
+    Return the id of the newest attempt of an owner; attempts are never deleted, so it only grows.
+
+    Raises:
+        OwnerForgotten: The database has forgotten attempts: an older copy has taken its place.
+    """
+    ids = [attempt.attempt_id for submission in claimed for attempt in submission.attempts]
+    if ids and min(ids) <= before:
+        raise OwnerForgotten(owner_id)
+    return max([before, *ids])
 
 
 class Submitter:
@@ -60,6 +75,8 @@ class Submitter:
         self._singly = False  # the API does not offer to create several runs at once
         #: Runs in a create request; fewer while the credits cover fewer.
         self._max_runs = MAX_RUNS_PER_REQUEST
+        self._newest_attempt = 0  # id of the newest attempt that this owner has opened
+        self._outage = StoreOutage(context.now, context.notify)
         self._reported_pause: Pause | None = None
         self._reported_phase = Phase.OPEN
         self._streams: TaskGroup  # reads streams of runs in the background
@@ -93,7 +110,7 @@ class Submitter:
         """Claim due jobs; if the database fails meanwhile, the claimed jobs are unanswered."""
         context, max_runs = self._context, 1 if self._singly else self._max_runs
         try:
-            return await context.offload_once(
+            claimed = await context.offload_once(
                 lambda: context.store.write(
                     claim_jobs,
                     context.owner.id,
@@ -107,6 +124,12 @@ class Submitter:
         except StoreError as error:
             if not error.passing:
                 raise
+            # A nearly full disk may have room for everything else.
+            self._outage.note(error)
+        else:
+            self._outage.end()
+            self._newest_attempt = newest_attempt(claimed, self._newest_attempt, context.owner.id)
+            return claimed
         # This runner sends nothing now, so every intended submission is one that it never saw.
         await context.offload(
             lambda: context.store.write(
