@@ -26,7 +26,7 @@ from batchrunner.model.job_file import (
     Settings,
     TimeLimits,
 )
-from batchrunner.model.markers import marker, marker_in, marker_prefix
+from batchrunner.model.markers import marked_goal, marker, marker_in, marker_prefix
 from batchrunner.model.outcomes import (
     Backpressure,
     DelayRequests,
@@ -34,6 +34,7 @@ from batchrunner.model.outcomes import (
     Finding,
     Finish,
     Outcome,
+    Remark,
     Retry,
     Snooze,
     StopSubmitting,
@@ -109,6 +110,7 @@ __all__ = [
     "Rate",
     "RateSource",
     "Refused",
+    "Remark",
     "RequestFailed",
     "Retry",
     "RetryRule",
@@ -131,6 +133,7 @@ __all__ = [
     "Unreadable",
     "Wallet",
     "WorkLeft",
+    "marked_goal",
     "marker",
     "marker_in",
     "marker_prefix",
