@@ -54,7 +54,7 @@ def command(
     goes on from there.
 
     Without --database and --yes it asks first on a terminal; elsewhere it lists the runs only.
-    Jobs with equal url, goal and options cannot be told apart, and are left out.
+    Several jobs with the same url, goal and options are left out: nothing distinguishes their runs.
 
     Exit code 1 says that runs or jobs were left out.
 
