@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from batchrunner.cli.output.status_text import DIGEST, held, parked_line, paused
-from batchrunner.model import AttemptDecision, Failed, Finish, Retry, Snooze
+from batchrunner.model import AttemptDecision, Failed, FailureCategory, Finish, Retry, Snooze
 from batchrunner.policy.schedule import Phase, Window
 from batchrunner.runner.events import (
     AccountLimitMet,
@@ -61,6 +61,13 @@ def event_lines(event: Event) -> Iterator[str]:
             yield f"going on without the webhook: {shorten(term_safe(why), SHOWN)}"
         case _:
             yield _wait(event)
+
+
+def is_outage(event: Event) -> bool:
+    """Return whether an event says that the API cannot be reached."""
+    return (
+        isinstance(event, RequestsDelayed) and event.failure.category is FailureCategory.UNREACHABLE
+    )
 
 
 def _limits(
