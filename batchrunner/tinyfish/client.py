@@ -173,7 +173,7 @@ class TinyFishClient:
                 seconds=READ_SECONDS,
                 body={"run_ids": list(run_ids)},
             )
-            return await self._parse(_observations, reply, run_ids)
+            return await self._parse(observations_of, reply, run_ids)
         except RequestFailed as error:
             if error.fault.kind is not ApiFaultKind.TOO_LARGE:
                 raise
@@ -315,7 +315,8 @@ def _one_run(reply: Reply) -> Run:
     return run
 
 
-def _observations(reply: Reply, run_ids: Sequence[str]) -> dict[str, RunObservation]:
+def observations_of(reply: Reply, run_ids: Sequence[str]) -> dict[str, RunObservation]:
+    """Return what an answer shows of runs; raises RequestFailed if it is not the API's."""
     found = read_members(reply)
     runs = _runs(reply, found, "data")
     observations: dict[str, RunObservation] = {run.run_id: run for run in runs}
