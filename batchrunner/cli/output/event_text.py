@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from batchrunner.cli.output.status_text import DIGEST, held, parked_line, paused
-from batchrunner.model import AttemptDecision, Failed, Finish, Retry, Snooze
+from batchrunner.model import AttemptDecision, Failed, FailureCategory, Finish, Retry, Snooze
 from batchrunner.policy.schedule import Phase, Window
 from batchrunner.runner.events import (
+    AccountLimitMet,
     AttemptsClosed,
     AttemptsRescued,
     BatchPaused,
@@ -52,7 +53,7 @@ def event_lines(event: Event) -> Iterator[str]:
             yield (
                 f"{_runs(adopted + orphans)} turned up late: {adopted} adopted, {orphans} cancelled"
             )
-        case HostsParked() | ConcurrencyChanged() | CancelledForDeadline():
+        case HostsParked() | ConcurrencyChanged() | AccountLimitMet() | CancelledForDeadline():
             yield from _limits(event)
         case AttemptsClosed(decisions=decisions):
             yield from _decision_lines(decisions)
@@ -62,13 +63,24 @@ def event_lines(event: Event) -> Iterator[str]:
             yield _wait(event)
 
 
-def _limits(event: HostsParked | ConcurrencyChanged | CancelledForDeadline) -> Iterable[str]:
+def is_outage(event: Event) -> bool:
+    """Return whether an event says that the API cannot be reached."""
+    return (
+        isinstance(event, RequestsDelayed) and event.failure.category is FailureCategory.UNREACHABLE
+    )
+
+
+def _limits(
+    event: HostsParked | ConcurrencyChanged | AccountLimitMet | CancelledForDeadline,
+) -> Iterable[str]:
     match event:
         case HostsParked(hosts=hosts):
             return map(parked_line, hosts) if hosts else ["no host is parked any more"]
         case ConcurrencyChanged(most=most, slots=slots, found=found):
             seems = f"the account has {counted(slots, 'slot')}" if found else "no queue so far"
             return [f"up to {_runs(most)} in flight: {seems}"]
+        case AccountLimitMet(most=most):
+            return [f"up to {_runs(most)} in flight: the API refuses more (429)"]
         case CancelledForDeadline(runs=runs):
             return [f"cancelling {_runs(runs)} for the deadline: their jobs are available again"]
 
