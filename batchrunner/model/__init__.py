@@ -24,6 +24,7 @@ from batchrunner.model.job_file import (
     JobFile,
     JobSpec,
     Settings,
+    StopLoss,
     TimeLimits,
 )
 from batchrunner.model.markers import marker, marker_in, marker_prefix
@@ -118,6 +119,7 @@ __all__ = [
     "RunStatus",
     "Settings",
     "Snooze",
+    "StopLoss",
     "StopSubmitting",
     "StoredResult",
     "Submission",
