@@ -23,6 +23,7 @@ from batchrunner.app.stop_control import StopControl, StopRequest
 from batchrunner.app.webhook_listener import WebhookOptions, listen_for_webhooks
 from batchrunner.errors import ApiError, CannotContinue, LeftEarly
 from batchrunner.model import Batch, BatchCounts, Failed, FailureCategory
+from batchrunner.model.audit import AuditReport, AuditStop
 from batchrunner.policy.schedule import Window
 from batchrunner.runner.artifact_fetcher import ArtifactFetcher, ArtifactSelection
 from batchrunner.runner.runner import ExitReason, Runner, in_thread, innermost
@@ -62,6 +63,8 @@ class BatchRunEnded:
     counts: BatchCounts
     failure: Failed | None = None  #: what stopped it early
     api_url: str = ""  #: the API that it worked with
+    audit: AuditReport | None = None  #: what the newest comparison with the API's list found
+    audit_stop: AuditStop | None = None  #: what an audit found that stopped it early
 
 
 def prepare_run(
@@ -166,8 +169,14 @@ async def _work(
         stop, report = _Stop(runner, observer, control), partial(_report_counts, store, batch)
         reason = await _until_end(runner, stop, fetcher, partial(report, observer))
     counts = _final_counts(store, batch, left=reason is None)
-    failure = runner.stop_failure
-    return BatchRunEnded(reason=reason, counts=counts, failure=failure, api_url=access.url)
+    return BatchRunEnded(
+        reason=reason,
+        counts=counts,
+        failure=runner.stop_failure,
+        api_url=access.url,
+        audit=runner.audit_report,
+        audit_stop=runner.audit_stop,
+    )
 
 
 def _say(observer: RunObserver, line: str) -> None:

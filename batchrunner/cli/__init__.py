@@ -15,6 +15,7 @@ COMMANDS = {
     "status": "Show batches, their failures and what was retried.",
     "export": "Write the results of a batch to a file.",
     "judge": "Judge the results of a batch again, by other rules.",
+    "audit": "Compare a batch with the API's own list of runs.",
     "where": "Show where the hours and the credits of a batch went.",
     "artifacts": "Download and list screenshots, HTML and video of runs.",
     "retry": "Put failed jobs of a batch back.",

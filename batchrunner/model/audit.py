@@ -84,6 +84,7 @@ class AuditReport:
     theirs: AuditColumn
     differences: tuple[Difference, ...] = ()
     not_yet_shown: int = 0  #: runs that the API does not show (yet), which proves nothing
+    lost: int = 0  #: runs that the API did not know any more when they were closed
     unlisted: int = 0  #: runs that the API shows by their id, and not in its list
     unfinished: str | None = None  #: why the API's list was not read to its end
     unmarked: int = 0  #: runs that were compared by their ids only

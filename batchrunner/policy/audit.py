@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
@@ -61,6 +61,8 @@ def compare(
     *token* names the batch in markers. Runs of other programs are left out. A run whose create
     request still waits for its answer, or is being searched for, is no difference.
     """
+    shown = list(shown)
+    longest = max((len(run.goal or "") for run in shown), default=0)
     ours: list[Run] = []
     differences: list[Difference] = []
     unclear: list[str] = []
@@ -70,7 +72,7 @@ def compare(
             ours.append(run)
             differences += _differences_of_known(run, known, now)
         elif marker is None:
-            unclear.append(run.run_id)
+            unclear += [run.run_id] if _may_be_cut(run.goal or "", longest) else []
         elif marker.token in records.submissions:
             ours.append(run)
             if records.submissions[marker.token]:
@@ -79,6 +81,11 @@ def compare(
             ours.append(run)
             differences.append(_unknown(DifferenceKind.FOREIGN, run, marker))
     return Comparison(runs=ours, differences=differences, unclear=unclear)
+
+
+def _may_be_cut(goal: str, longest: int) -> bool:
+    """Whether a list that cuts goals may have cut this one: it is as long as any, or says so."""
+    return not goal or len(goal) >= longest or goal.endswith(("...", "\u2026"))
 
 
 def _unknown(kind: DifferenceKind, run: Run, marker: Marker) -> Difference:
@@ -100,12 +107,7 @@ def _differences_of_known(run: Run, known: KnownRun, now: datetime) -> list[Diff
         return [found] if found.theirs != (known.steps or 0) else []
     if run.status.is_final or now - known.closed_at < CLOSED_FOR:
         return []
-    return [
-        Difference(
-            kind=DifferenceKind.ALIVE, run_id=run.run_id, marker=known.marker, job=known.job,
-            ours=known.steps,
-        )
-    ]  # fmt: skip
+    return [replace(found, kind=DifferenceKind.ALIVE)]
 
 
 def billed(run: Run) -> int | None:
@@ -141,8 +143,8 @@ class VisibleRuns:
 
 
 def may_be_missing(known: KnownRun, now: datetime) -> bool:
-    """Whether it is worth a word that the API does not show a run."""
-    return not known.gone and now - known.since >= LIST_DELAY
+    """Whether a run is old enough for it to count that the API does not show it."""
+    return now - known.since >= LIST_DELAY
 
 
 def missing(known: KnownRun) -> Difference:

@@ -59,13 +59,17 @@ class OrphanSweeper:
             await self._cancel_orphans()
 
     async def final_check(self) -> None:
-        """Search for all late runs a last time, and wait until orphans have ended."""
-        context, tries = self._context, 0
+        """Search for all late runs a last time."""
+        context = self._context
         submissions = await context.offload(
             lambda: context.store.read(late_run_watchlist, context.owner.id, context.batch.id)
         )
         for submission in submissions:
             await self._final_search(submission)
+
+    async def finish_orphans(self) -> None:
+        """Cancel orphans, and wait for a while until they have ended."""
+        context, tries = self._context, 0
         while tries < FINAL_CHECKS and not context.stop.polling_disabled:
             left = await self._cancel_orphans()
             if left == 0:

@@ -116,7 +116,25 @@ def _known_run(row: Any) -> KnownRun:
     )
 
 
-_KNOWN_ORPHANS = select(orphans).where(orphans.c.run_id.in_(bindparam("runs", expanding=True)))
+_ORPHANS_AMONG = select(orphans).where(orphans.c.run_id.in_(bindparam("runs", expanding=True)))
+_ORPHANS = select(orphans).where(orphans.c.batch_id == _batch)
+
+
+def known_orphans(tx: Connection, batch_id: int) -> list[KnownRun]:
+    """Return the orphans of a batch."""
+    return [_known_orphan(row) for row in tx.execute(_ORPHANS, {"batch": batch_id})]
+
+
+def _known_orphan(row: Any) -> KnownRun:
+    return KnownRun(
+        run_id=row.run_id,
+        since=row.found_at,
+        closed_at=row.ended_at,
+        steps=row.steps,
+        gone=row.ended_at is not None and row.run_status is None,
+    )
+
+
 _WRITTEN = select(submissions.c.marker_token, submissions.c.state).where(
     submissions.c.marker_token.in_(bindparam("tokens", expanding=True))
 )
@@ -126,14 +144,8 @@ def audit_records(tx: Connection, run_ids: Sequence[str], tokens: Collection[str
     """Return what the database has about runs that the API shows, in whichever batch."""
     listed = attempts.c.run_id.in_(run_ids)
     known = {row.run_id: _known_run(row) for row in tx.execute(_KNOWN.where(listed))}
-    for row in tx.execute(_KNOWN_ORPHANS, {"runs": list(run_ids)}):
-        known[row.run_id] = KnownRun(
-            run_id=row.run_id,
-            since=row.found_at,
-            closed_at=row.ended_at,
-            steps=row.steps,
-            gone=row.run_status is None,
-        )
+    for row in tx.execute(_ORPHANS_AMONG, {"runs": list(run_ids)}):
+        known[row.run_id] = _known_orphan(row)
     written = tx.execute(_WRITTEN, {"tokens": list(tokens)})
     return Records(
         runs=known,

@@ -32,6 +32,7 @@ from batchrunner.store.schema import (
     attempts,
     batches,
     jobs,
+    orphans,
     submissions,
 )
 from batchrunner.store.serialization import counts_of, job_of, json_text, options_of
@@ -175,10 +176,16 @@ def _cheapest_waiting(
     return cheapest
 
 
-_IN_FLIGHT = (
+#: Orphans that have not ended take up slots like other runs.
+_IN_FLIGHT = select(
     select(func.count())
     .select_from(attempts)
     .where(attempts.c.batch_id == _batch, attempts.c.closed_at.is_(None))
+    .scalar_subquery()
+    + select(func.count())
+    .select_from(orphans)
+    .where(orphans.c.batch_id == _batch, orphans.c.ended_at.is_(None))
+    .scalar_subquery()
 )
 
 

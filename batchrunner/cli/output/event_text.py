@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from batchrunner.app.audit_stop import audit_stop_text
 from batchrunner.cli.output.status_text import DIGEST, held, parked_line, paused
 from batchrunner.model import AttemptDecision, Failed, Finish, Retry, Snooze
 from batchrunner.policy.schedule import Phase, Window
@@ -26,6 +27,8 @@ from batchrunner.runner.events import (
     RunsSubmitted,
     ScheduleChanged,
     StoreUnavailable,
+    SubmittingStopped,
+    UnknownRunsFound,
     WebhookDropped,
 )
 from batchrunner.text.format import counted, dated, local
@@ -52,6 +55,11 @@ def event_lines(event: Event) -> Iterator[str]:
             yield (
                 f"{_runs(adopted + orphans)} turned up late: {adopted} adopted, {orphans} cancelled"
             )
+        case UnknownRunsFound(adopted=adopted, orphans=orphans):
+            found = _runs(adopted + orphans)
+            yield f"the audit found {found} not known here: {adopted} adopted, {orphans} cancelled"
+        case SubmittingStopped(reason=reason):
+            yield f"nothing more is submitted: {audit_stop_text(reason)}"
         case HostsParked() | ConcurrencyChanged() | CancelledForDeadline():
             yield from _limits(event)
         case AttemptsClosed(decisions=decisions):
