@@ -82,7 +82,9 @@ async def _cancel(store: Store, client: ConsoleClient, run_ids: Sequence[str]) -
         if poll:
             await anyio.sleep(FIRST_WAIT_SECONDS)
         seen = await client.get_many(run_ids)
-        ended = [(run.run_id, run) for run in seen.values() if isinstance(run, Run) and is_over(run)]
+        ended = [
+            (run.run_id, run) for run in seen.values() if isinstance(run, Run) and is_over(run)
+        ]
         if len(ended) == len(run_ids):
             break
     store.write(close_orphans, ended, store_now(store))

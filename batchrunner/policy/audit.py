@@ -29,7 +29,8 @@ MAX_REPEATED_PAGES = 3
 
 def audit_interval(audits: int) -> timedelta:
     """Return how long to wait after so many audits."""
-    return min(FIRST_AUDIT_INTERVAL * 2 ** min(audits, 10), AUDIT_INTERVAL)
+    doubled: timedelta = FIRST_AUDIT_INTERVAL * 2 ** min(audits, 10)
+    return min(doubled, AUDIT_INTERVAL)
 
 
 def max_list_pages(runs: int) -> int:
@@ -52,9 +53,7 @@ class Comparison:
     unclear: Sequence[str]  #: ids of runs that show no marker, and may be the batch's
 
 
-def compare(
-    shown: Iterable[Run], records: Records, token: str | None, now: datetime
-) -> Comparison:
+def compare(shown: Iterable[Run], records: Records, token: str | None, now: datetime) -> Comparison:
     """
     Compare runs that the API shows with what this database has about them.
 

@@ -15,7 +15,8 @@ MIN_LOST_RUNS = 10
 def stop_loss_reached(rule: StopLoss, losses: Losses, rate: Rate | None) -> StopLossReached | None:
     """Return why a batch must stop; None while its orphans and lost runs are within the rule."""
     lost = losses.orphans + losses.lost
-    if rule.share is not None and lost > max(rule.share * losses.runs, MIN_LOST_RUNS):
+    allowed = max(int((rule.share or 0) * losses.runs), MIN_LOST_RUNS)
+    if rule.share is not None and lost > allowed:
         percent = f"{Decimal(lost) / losses.runs:.1%}" if losses.runs else "all"
         return StopLossReached(
             losses=f"{counted(lost, 'run')} of {losses.runs} are orphans or lost ({percent})",

@@ -87,9 +87,7 @@ _KNOWN = (
     .join(submissions, submissions.c.id == attempts.c.submission_id)
 )
 _KNOWN_PAGE = (
-    _KNOWN.where(
-        attempts.c.batch_id == _batch, _has_run, attempts.c.id > bindparam("after")
-    )
+    _KNOWN.where(attempts.c.batch_id == _batch, _has_run, attempts.c.id > bindparam("after"))
     .order_by(attempts.c.id)
     .limit(bindparam("most"))
 )

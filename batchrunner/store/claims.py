@@ -190,7 +190,8 @@ _IN_FLIGHT = select(
 
 
 def _in_flight(tx: Connection, batch_id: int) -> int:
-    return tx.execute(_IN_FLIGHT, {"batch": batch_id}).scalar_one()
+    in_flight: int = tx.execute(_IN_FLIGHT, {"batch": batch_id}).scalar_one()
+    return in_flight
 
 
 def _groups(due: list[Row[Any]], most: int) -> Iterator[list[Row[Any]]]:

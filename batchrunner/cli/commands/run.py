@@ -134,8 +134,8 @@ def command(
         options = RunOptions(
             budget=budget, window=window, folder=folder, webhook=webhook, leave_runs=leave_runs
         )
-        how = {"guessed": not outputs, "as_json": as_json, "quiet": quiet, "file": str(file)}
-        exit_code = _load_and_run(job_file, api, options, targets, db, **how)
+        how = {"guessed": not outputs, "as_json": as_json, "quiet": quiet}
+        exit_code = _load_and_run(job_file, api, options, targets, db, file, **how)
     raise SystemExit(exit_code)
 
 
@@ -150,11 +150,11 @@ def _load_and_run(
     options: RunOptions,
     targets: Sequence[Target],
     db: str,
+    file: Path,
     *,
     guessed: bool,
     as_json: bool,
     quiet: bool,
-    file: str,
 ) -> int:
     """Load the jobs, run them, export the results, and return the exit code."""
     from batchrunner.app.export_results import export_all
@@ -167,7 +167,7 @@ def _load_and_run(
         ended, exit_code = _run(store, batch, api, options, quiet=quiet)
         export_all(store, batch, targets, note, guessed=guessed)
         _report(store, store.read(find_batch, batch.name) or batch, ended, db, as_json=as_json)
-        _raise_failure(ended, exit_code, batch.name, db, file)
+        _raise_failure(ended, exit_code, batch.name, db, str(file))
     return exit_code
 
 
