@@ -27,7 +27,7 @@ from batchrunner.model.job_file import (
     StopLoss,
     TimeLimits,
 )
-from batchrunner.model.markers import marker, marker_in, marker_prefix
+from batchrunner.model.markers import marked_goal, marker, marker_in, marker_prefix
 from batchrunner.model.outcomes import (
     Backpressure,
     DelayRequests,
@@ -133,6 +133,7 @@ __all__ = [
     "Unreadable",
     "Wallet",
     "WorkLeft",
+    "marked_goal",
     "marker",
     "marker_in",
     "marker_prefix",

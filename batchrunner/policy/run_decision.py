@@ -19,6 +19,7 @@ from batchrunner.model import (
     RunStatus,
     Snooze,
 )
+from batchrunner.model.marker_removal import unmarked_run
 from batchrunner.policy.escalation import escalation_results
 from batchrunner.policy.host_breaker import host_result
 from batchrunner.policy.retry import decide
@@ -41,8 +42,11 @@ def decide_run(
     """Say what follows from an observation of an attempt's run; None to keep polling it."""
     if not isinstance(observation, Run) and not is_lost(attempt, now):
         return None
+    shown = observation
+    if isinstance(observation, Run):
+        shown = unmarked_run(observation, attempt.marker)  # what is stored stays as it was sent
     outcome = classify(
-        observation,
+        shown,
         cancel_reason=attempt.cancel_reason,
         expectations=attempt.expectations,
         after_result=attempt.cancelled_after_result,

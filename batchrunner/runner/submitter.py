@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import assert_never
+from typing import Any, assert_never
 
 import anyio
 from anyio.abc import TaskGroup
@@ -23,6 +23,7 @@ from batchrunner.model import (
     Unanswered,
     WorkLeft,
 )
+from batchrunner.model.marker_removal import unmarked_answer
 from batchrunner.policy.create_outcome import (
     settle_refusal,
     settle_withdrawn,
@@ -212,9 +213,16 @@ class Submitter:
         self, submission: Submission, webhook_url: str | None, *, singly: bool
     ) -> CreateAnswer:
         """Send the create request, once; no layer below repeats it."""
-        api, streamed_create = self._context.api, self._context.streamed_create
-        requests = [run_request(submission, each, webhook_url) for each in submission.attempts]
+        requests = [run_request(each, webhook_url) for each in submission.attempts]
         schema = output_schema_of(submission)
+        answer = await self._send(requests, schema, singly=singly)
+        # An error may repeat the goal that it is about.
+        return unmarked_answer(answer, [each.marker for each in submission.attempts])
+
+    async def _send(
+        self, requests: Sequence[dict[str, Any]], schema: dict[str, Any] | None, *, singly: bool
+    ) -> CreateAnswer:
+        api, streamed_create = self._context.api, self._context.streamed_create
         if streamed_create is not None and len(requests) == 1:
             return await streamed_create.create(self._streams, requests[0], schema)
         if singly:

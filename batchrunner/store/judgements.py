@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, and_, bindparam, or_, select, update
 from batchrunner.classify import UNREADABLE
 from batchrunner.model import Failed, FailureCategory, JobState, StoredResult
 from batchrunner.model.categories import CATEGORIES
+from batchrunner.model.marker_removal import without_marker
 from batchrunner.store.conditions import is_newest
 from batchrunner.store.schema import attempts, jobs, results
 from batchrunner.store.serialization import expectations_in, findings_of, findings_text, json_text
@@ -57,6 +58,7 @@ def _stored_results(tx: Connection, attempt_ids: Sequence[int]) -> list[StoredRe
             attempts.c.code,
             attempts.c.message,
             attempts.c.findings,
+            attempts.c.marker,
             jobs,
             results.c.body,
         )
@@ -77,7 +79,7 @@ def _read(row: Row[Any]) -> StoredResult:
         url=row.url,
         goal=row.goal,
         state=JobState(row.state),
-        result=row.body,
+        result=without_marker(row.body, row.marker) or "",
         expectations=expectations_in(row.options if row.output_schema_digest else None, row.expect),
         category=FailureCategory(row.outcome) if row.outcome != "succeeded" else None,
         code=row.code,

@@ -30,6 +30,7 @@ from batchrunner.model import (
     RunStatus,
     WorkLeft,
 )
+from batchrunner.model.marker_removal import without_marker
 from batchrunner.policy.host_breaker import MAX_PROBES
 from batchrunner.policy.slots import concurrency_limit
 from batchrunner.store import artifacts
@@ -284,6 +285,7 @@ def _finished(job_ids: Sequence[int]) -> Select[Any]:
             attempts.c.message,
             attempts.c.option_overrides,
             attempts.c.run_id,
+            attempts.c.marker,
             attempts.c.run_started_at,
             attempts.c.run_finished_at,
             steps.c.steps,
@@ -318,7 +320,7 @@ def _finished_job(row: Row[Any], rate: Rate | None, paths: tuple[str, ...]) -> F
         cost=f"{row.steps * rate.amount:f}" if rate and row.steps is not None else None,
         started_at=row.run_started_at,
         finished_at=row.run_finished_at,
-        result=row.body,
+        result=without_marker(row.body, row.marker),
         artifacts=paths,
     )
 
