@@ -11,10 +11,10 @@ from typing import Self, TypeVar
 import anyio
 from anyio.to_thread import run_sync
 
+from batchrunner.app.audit_stop import stopped_by_audit
 from batchrunner.app.error_translation import errors_for_people
 from batchrunner.app.final_jobs import FinalJobs
 from batchrunner.app.job_results import JobResult, job_results
-from batchrunner.app.audit_stop import stopped_by_audit
 from batchrunner.app.run_batch import BatchRunEnded, stopped
 from batchrunner.app.runner_thread import RunnerThread
 from batchrunner.app.stop_control import StopControl

@@ -42,6 +42,7 @@ class KnownRun:
     job: str | None = None
     closed_at: datetime | None = None  #: None: it is polled
     steps: int | None = None
+    ended: bool = False  #: the API has shown that it is over
     gone: bool = False  #: the API did not know it any more when it was closed
 
 

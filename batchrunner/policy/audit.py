@@ -104,7 +104,8 @@ def _differences_of_known(run: Run, known: KnownRun, now: datetime) -> list[Diff
     )
     if found.theirs is not None:
         return [found] if found.theirs != (known.steps or 0) else []
-    if run.status.is_final or now - known.closed_at < CLOSED_FOR:
+    # A run that was over is over: an answer that says otherwise is an old one.
+    if run.status.is_final or known.ended or now - known.closed_at < CLOSED_FOR:
         return []
     return [replace(found, kind=DifferenceKind.ALIVE)]
 

@@ -69,8 +69,8 @@ class RunFault:
 class RequestFault:
     """How a create request goes.
 
-    A status of None means no answer: the connection drops, or with `hangs` stays silent. A status of
-    200 means that the client sees nothing of the fault.
+    A status of None means no answer: the connection drops, or with `hangs` stays silent. A status
+    of 200 means that the client sees nothing of the fault.
     """
 
     says: str
@@ -270,7 +270,7 @@ REQUEST_FAULTS: Mapping[str, RequestFault] = {
         hangs=True,
     ),
     "replayed": RequestFault(
-        says="a middlebox sends it twice: its runs are created twice, and the second answer is lost",
+        says="a middlebox sends it twice: twice the runs; the second answer is lost",
         status=200,
         creates=True,
         repeats=True,

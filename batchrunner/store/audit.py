@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, and_, bindparam, case, func, or_, select
+from sqlalchemy import BindParameter, Connection, and_, bindparam, case, func, select
 
-from batchrunner.model import FailureCategory, JobState
+from batchrunner.model import FailureCategory, RunStatus
 from batchrunner.model.audit import AuditColumn, AuditScope, KnownRun, Losses, Records
 from batchrunner.policy.audit import MarkedAttempt
 from batchrunner.store import orphans as orphan_rows
@@ -24,6 +24,7 @@ from batchrunner.store.schema import (
 from batchrunner.store.store import random_token
 
 _batch: BindParameter[int] = bindparam("batch")
+_FINAL = [status for status in RunStatus if status.is_final]
 #: An answer to these is still awaited, or their runs are searched for.
 _AWAITED = (SubmissionState.INTENDED, SubmissionState.UNANSWERED)
 
@@ -77,6 +78,7 @@ _KNOWN = (
         attempts.c.marker,
         attempts.c.closed_at,
         attempts.c.outcome,
+        attempts.c.run_status,
         attempts.c.steps,
         attempts.c.opened_at,
         submissions.c.answered_at,
@@ -110,6 +112,7 @@ def _known_run(row: Any) -> KnownRun:
         job=row.key,
         closed_at=row.closed_at,
         steps=row.steps,
+        ended=row.closed_at is not None and row.run_status in _FINAL,
         gone=row.outcome == FailureCategory.LOST,
     )
 
@@ -129,6 +132,7 @@ def _known_orphan(row: Any) -> KnownRun:
         since=row.found_at,
         closed_at=row.ended_at,
         steps=row.steps,
+        ended=row.run_status in _FINAL,
         gone=row.ended_at is not None and row.run_status is None,
     )
 

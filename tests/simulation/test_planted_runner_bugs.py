@@ -24,6 +24,7 @@ from batchrunner.model import (
     Transition,
     Unanswered,
 )
+from batchrunner.policy.audit import Taking, take_unknown
 from batchrunner.policy.create_outcome import next_search
 from batchrunner.policy.retry import decide
 from batchrunner.policy.retry_rules import Policy
@@ -83,8 +84,13 @@ def trust_the_order_of_ids(planter: Planter) -> None:
     planter.replace(MismatchFixer.fix, fix_nothing)
 
 
+def ignore_unknown_runs(planter: Planter) -> None:
+    planter.replace(take_unknown, lambda *_: Taking(adopt={}, orphans={}))
+
+
 def ignore_late_runs(planter: Planter) -> None:
     planter.replace(late_run_watchlist, lambda *_: [])
+    ignore_unknown_runs(planter)  # an audit finds late runs, too
 
 
 # ---- policy ----
@@ -173,6 +179,11 @@ BUGS = [
     Bug(
         ignore_late_runs,
         partial(small_batch, ["http://faults.test/dropped_after/1"], late=120, durations=(60, 90)),
+        "a run was created that belongs to no attempt",
+    ),
+    Bug(
+        ignore_unknown_runs,
+        faulty_batch("replayed/1"),
         "a run was created that belongs to no attempt",
     ),
     Bug(ignore_retry_after, faulty_batch("throttled/1"), "before Retry-After was over"),

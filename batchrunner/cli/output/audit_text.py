@@ -82,8 +82,8 @@ def _notes(report: AuditReport) -> Iterator[str]:
         )
     if report.old_submissions:
         yield (
-            f"{counted(report.old_submissions, 'create request')} of an older version, compared one "
-            "by one: runs that another database started cannot be seen among them"
+            f"{counted(report.old_submissions, 'create request')} of an older version, compared "
+            "one by one: runs that another database started cannot be seen among them"
         )
 
 
@@ -114,8 +114,8 @@ def _advice(report: AuditReport, batch: Batch, db: str) -> Iterator[str]:
     name = shlex.quote(batch.name)
     if DifferenceKind.FOREIGN in kinds:
         yield (
-            "another database runs this batch: a copy of this one, this one restored from a backup, "
-            "or a colleague. Nothing is submitted here until one of them has all runs:"
+            "another database runs this batch: a copy of this one, this one restored from a "
+            "backup, or a colleague. Nothing is submitted here until one of them has all runs:"
         )
         yield "  batchrunner recover jobs.yaml --db recovered.db"
     if DifferenceKind.ALIVE in kinds:
@@ -123,7 +123,10 @@ def _advice(report: AuditReport, batch: Batch, db: str) -> Iterator[str]:
         yield "they cost money until they end:"
         yield f"  batchrunner runs cancel {shlex.join(alive[:MAX_LISTED])}"
     if any(each.taken for each in report.differences):
-        yield f"adopted runs are collected, and cancelled ones are counted: batchrunner status {name}{db}"
+        yield (
+            "the next run collects adopted runs, and cancelled ones are in the bill: "
+            f"batchrunner status {name}{db}"
+        )
     elif DifferenceKind.UNKNOWN in kinds:
         yield "the next audit adopts or cancels them, unless another database runs this batch"
 

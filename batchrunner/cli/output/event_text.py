@@ -51,15 +51,8 @@ def event_lines(event: Event) -> Iterator[str]:
         case CreateUnanswered(runs=runs, reason=why):
             why = shorten(term_safe(why), SHOWN)
             yield f"searching for {_runs(runs)} that may exist: {why}"
-        case LateRunsFound(adopted=adopted, orphans=orphans):
-            yield (
-                f"{_runs(adopted + orphans)} turned up late: {adopted} adopted, {orphans} cancelled"
-            )
-        case UnknownRunsFound(adopted=adopted, orphans=orphans):
-            found = _runs(adopted + orphans)
-            yield f"the audit found {found} not known here: {adopted} adopted, {orphans} cancelled"
-        case SubmittingStopped(reason=reason):
-            yield f"nothing more is submitted: {audit_stop_text(reason)}"
+        case LateRunsFound() | UnknownRunsFound() | SubmittingStopped():
+            yield _audited(event)
         case HostsParked() | ConcurrencyChanged() | CancelledForDeadline():
             yield from _limits(event)
         case AttemptsClosed(decisions=decisions):
@@ -79,6 +72,18 @@ def _limits(event: HostsParked | ConcurrencyChanged | CancelledForDeadline) -> I
             return [f"up to {_runs(most)} in flight: {seems}"]
         case CancelledForDeadline(runs=runs):
             return [f"cancelling {_runs(runs)} for the deadline: their jobs are available again"]
+
+
+def _audited(event: LateRunsFound | UnknownRunsFound | SubmittingStopped) -> str:
+    match event:
+        case LateRunsFound(adopted=adopted, orphans=orphans):
+            found = _runs(adopted + orphans)
+            return f"{found} turned up late: {adopted} adopted, {orphans} cancelled"
+        case UnknownRunsFound(adopted=adopted, orphans=orphans):
+            found = _runs(adopted + orphans)
+            return f"the audit found {found} not known here: {adopted} adopted, {orphans} cancelled"
+        case SubmittingStopped(reason=reason):
+            return f"nothing more is submitted: {audit_stop_text(reason)}"
 
 
 def _wait(event: StoreUnavailable | ClockJumped | RequestsDelayed | Lasting) -> str:
