@@ -168,12 +168,17 @@ async def _work(
             fetcher = await stack.enter_async_context(beside)
         stop, report = _Stop(runner, observer, control), partial(_report_counts, store, batch)
         reason = await _until_end(runner, stop, fetcher, partial(report, observer))
-    counts = _final_counts(store, batch, left=reason is None)
+    return _ended(store, batch, runner, reason, access.url)
+
+
+def _ended(
+    store: Store, batch: Batch, runner: Runner, reason: ExitReason | None, api_url: str
+) -> BatchRunEnded:
     return BatchRunEnded(
         reason=reason,
-        counts=counts,
+        counts=_final_counts(store, batch, left=reason is None),
         failure=runner.stop_failure,
-        api_url=access.url,
+        api_url=api_url,
         audit=runner.audit_report,
         audit_stop=runner.audit_stop,
     )
