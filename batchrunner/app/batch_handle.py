@@ -391,6 +391,7 @@ def _options(how: RunArguments, api: ApiAccess, observer: RunObserver | None) ->
             how.get("webhook_listen"), how.get("webhook_url"), local=api.origin == SANDBOX
         ),
         leave_runs=how.get("leave_runs", False),
+        anew=how.get("anew", False),
     )
 
 

@@ -19,6 +19,7 @@ COMMANDS = {
     "where": "Show where the hours and the credits of a batch went.",
     "artifacts": "Download and list screenshots, HTML and video of runs.",
     "retry": "Put failed jobs of a batch back.",
+    "recover": "Rebuild a lost database from the runs that the API has.",
     "cancel": "Cancel jobs of a batch, including their runs at the API.",
     "pause": "Stop submitting jobs of a batch until it is resumed.",
     "resume": "Continue a paused batch.",

@@ -295,7 +295,7 @@ def lossy(stop_loss: StopLoss, jobs: int = 60) -> CheckedBatch:
     return CheckedBatch.of(pages(jobs), config, Settings(concurrency=6, stop_loss=stop_loss))
 
 
-async def stops_at_its_stop_loss(stop_loss: StopLoss = StopLoss()) -> CheckedBatch:
+async def stops_at_its_stop_loss(stop_loss: StopLoss) -> CheckedBatch:
     """Run a batch that loses half of its runs, and check that it stops."""
     losing = lossy(stop_loss)
     with anyio.fail_after(4 * 3600):
@@ -308,7 +308,7 @@ async def stops_at_its_stop_loss(stop_loss: StopLoss = StopLoss()) -> CheckedBat
 
 def test_orphans_above_the_stop_loss_stop_the_batch_when_nothing_is_in_flight() -> None:
     async def scenario() -> None:
-        losing = await stops_at_its_stop_loss()
+        losing = await stops_at_its_stop_loss(StopLoss())
         assert JobState.RUNNING not in losing.jobs()
         assert [e.reason for e in events_of(losing, SubmittingStopped)] == [losing.audit_stop]
         created = len(losing.sandbox.journal.runs)
