@@ -38,7 +38,7 @@ def stopped_by_audit(
             "find out which: this database or another one was copied, or restored from a backup, "
             "or a colleague runs the same batch with a copy of it. None of those runs was touched. "
             f"`{audit}` lists them. To take them over, end the other runner and give "
-            f"`batchrunner recover {shlex.quote(job_file)} --db recovered.db`"
+            f"`batchrunner recover {shlex.quote(job_file)}{db}`"
         )
     else:
         next = (

@@ -118,7 +118,7 @@ class ForeignRunsFound:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StopLossReached:
-    """Submitting stops: too many runs were paid for in vain."""
+    """Submitting stops: too many runs cost money and brought nothing."""
 
     losses: str  #: how many runs, or what they cost
     limit: str  #: what `stop_loss` allows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -80,6 +80,12 @@ def compare(shown: Iterable[Run], records: Records, token: str | None, now: date
             ours.append(run)
             differences.append(_unknown(DifferenceKind.FOREIGN, run, marker))
     return Comparison(runs=ours, differences=differences, unclear=unclear)
+
+
+def foreign_runs(shown: Iterable[Run], written: Container[str]) -> set[str]:
+    """Return the runs whose markers name a submission that this database has not *written*."""
+    markers = ((run.run_id, marker_of(run)) for run in shown)
+    return {run_id for run_id, marker in markers if marker and marker.token not in written}
 
 
 def _may_be_cut(goal: str, longest: int) -> bool:

@@ -138,7 +138,8 @@ def _known_orphan(row: Any) -> KnownRun:
 
 
 _WRITTEN = select(submissions.c.marker_token, submissions.c.state).where(
-    submissions.c.marker_token.in_(bindparam("tokens", expanding=True))
+    submissions.c.marker_token.in_(bindparam("tokens", expanding=True)),
+    submissions.c.recovered.is_(False),  # else another database wrote it
 )
 
 

@@ -352,6 +352,11 @@ def open_orphans(tx: Connection, batch_id: int) -> list[str]:
     return list(tx.execute(_OPEN_ORPHANS, {"batch": batch_id}).scalars())
 
 
+def drop_orphans(tx: Connection, run_ids: Collection[str]) -> None:
+    """Forget orphans that turned out to be runs of another database: they are not ours."""
+    tx.execute(delete(orphans).where(orphans.c.run_id.in_(run_ids)))
+
+
 def close_orphans(tx: Connection, ended: Iterable[tuple[str, Run | None]], now: datetime) -> None:
     """Record the status and cost of orphans that ended; None: the API does not know the run."""
     for run_id, run in ended:

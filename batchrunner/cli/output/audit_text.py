@@ -115,9 +115,10 @@ def _advice(report: AuditReport, batch: Batch, db: str) -> Iterator[str]:
     if DifferenceKind.FOREIGN in kinds:
         yield (
             "another database runs this batch: a copy of this one, this one restored from a "
-            "backup, or a colleague. Nothing is submitted here until one of them has all runs:"
+            "backup, or a colleague. Nothing is submitted here. End the other runner, then take "
+            "its runs over, with the job file of this batch in the place of jobs.yaml:"
         )
-        yield "  batchrunner recover jobs.yaml --db recovered.db"
+        yield f"  batchrunner recover jobs.yaml{db}"
     if DifferenceKind.ALIVE in kinds:
         alive = [each.run_id for each in report.differences if each.kind is DifferenceKind.ALIVE]
         yield "they cost money until they end:"
