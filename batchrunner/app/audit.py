@@ -16,8 +16,8 @@ from batchrunner.app.registered_owner import registered_owner
 from batchrunner.app.run_observer import Say, say_nothing
 from batchrunner.classify import classify_fault
 from batchrunner.model import Batch, RequestFailed, Run
-from batchrunner.model.audit import AuditReport, DifferenceKind
-from batchrunner.runner.batch_audit import CANCELLED, BatchAudit, P, T, may_pass
+from batchrunner.model.audit import AuditReport, DifferenceKind, Taken
+from batchrunner.runner.batch_audit import BatchAudit, P, T, may_pass
 from batchrunner.runner.run_fetcher import chunks
 from batchrunner.store.orphans import close_orphans
 from batchrunner.store.store import Store
@@ -68,7 +68,7 @@ async def _audit(store: Store, batch: Batch, client: ConsoleClient) -> AuditRepo
         return report
     with registered_owner(store, batch.id) as owner_id:
         report = await audit.take(report, owner_id, store.new_token)
-    cancelled = [each.run_id for each in report.differences if each.taken == CANCELLED]
+    cancelled = [each.run_id for each in report.differences if each.taken is Taken.ORPHAN]
     for chunk in chunks(cancelled):
         await _cancel(store, client, chunk)
     return report

@@ -18,6 +18,13 @@ class DifferenceKind(StrEnum):
     ALIVE = "alive"  #: this database is done with it, and the API shows that it goes on
 
 
+class Taken(StrEnum):
+    """What was done about an unknown run."""
+
+    ADOPTED = "adopted"  #: its job waited for a run
+    ORPHAN = "orphan"  #: it is cancelled, and its cost counts
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
     """One run about which this database and the API differ."""
@@ -28,7 +35,7 @@ class Difference:
     job: str | None = None  #: the key of its job; None: this database does not know it
     ours: int | None = None  #: steps in this database
     theirs: int | None = None  #: steps that the API shows
-    taken: str | None = None  #: what was done about it: `adopted` or `cancelled`
+    taken: Taken | None = None  #: what was done about it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,10 +12,16 @@ from sqlalchemy import Connection
 
 from batchrunner.classify import classify_fault
 from batchrunner.model import FailureCategory, RequestFailed
-from batchrunner.model.audit import AuditReport, AuditStop, DifferenceKind, ForeignRunsFound
+from batchrunner.model.audit import (
+    AuditReport,
+    AuditStop,
+    DifferenceKind,
+    ForeignRunsFound,
+    Taken,
+)
 from batchrunner.policy.audit import audit_interval
 from batchrunner.policy.stop_loss import stop_loss_reached
-from batchrunner.runner.batch_audit import ADOPTED, BatchAudit, P, T, may_pass
+from batchrunner.runner.batch_audit import BatchAudit, P, T, may_pass
 from batchrunner.runner.context import RunnerContext
 from batchrunner.runner.events import SubmittingStopped, UnknownRunsFound
 from batchrunner.store.audit import losses
@@ -145,7 +151,7 @@ class Auditor:
         report = await audit.take(report, context.owner.id, context.store.new_token)
         taken = [each.taken for each in report.differences if each.taken]
         if taken:
-            adopted = taken.count(ADOPTED)
+            adopted = taken.count(Taken.ADOPTED)
             context.notify(UnknownRunsFound(adopted=adopted, orphans=len(taken) - adopted))
             context.work_changed.notify()
         return report

@@ -30,6 +30,7 @@ from batchrunner.model.audit import (
     DifferenceKind,
     KnownRun,
     Records,
+    Taken,
 )
 from batchrunner.model.markers import batch_prefix, marker_prefix, markers_in
 from batchrunner.policy.audit import (
@@ -66,10 +67,6 @@ T = TypeVar("T")
 MAX_CONFIRMED = 1000
 #: Runs of the database that are compared in one transaction.
 PAGE = 500
-
-
-#: What was done about an unknown run.
-ADOPTED, CANCELLED = "adopted", "cancelled"
 
 
 class Ask(Protocol):
@@ -301,7 +298,7 @@ class BatchAudit:
             RequestFailed: A run that may be in the place of an unknown one could not be read.
         """
         unknown = [each for each in report.differences if each.kind is DifferenceKind.UNKNOWN]
-        taken: dict[str, str] = {}
+        taken: dict[str, Taken] = {}
         for start in range(0, len(unknown), MAX_RUNS_PER_REQUEST):
             some = unknown[start : start + MAX_RUNS_PER_REQUEST]
             taken |= await self._take(some, owner_id, new_token)
@@ -312,7 +309,7 @@ class BatchAudit:
 
     async def _take(
         self, unknown: Sequence[Difference], owner_id: str, new_token: Callable[[], str]
-    ) -> dict[str, str]:
+    ) -> dict[str, Taken]:
         tokens = {marker.token for each in unknown for marker in markers_in(each.marker)}
         attempts = await self._read(marked_attempts, self._batch_id, tokens)
         verified = await self._verified(attempts)
@@ -329,7 +326,7 @@ class BatchAudit:
             new_token=new_token,
         )
         run_ids = {*taking.adopt.values(), *taking.orphans}
-        return {each: ADOPTED if each in adopted else CANCELLED for each in run_ids}
+        return {each: Taken.ADOPTED if each in adopted else Taken.ORPHAN for each in run_ids}
 
     async def _verified(self, attempts: Mapping[str, MarkedAttempt]) -> set[str]:
         """Return the runs of open attempts that the API shows with their own markers."""

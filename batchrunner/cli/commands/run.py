@@ -250,7 +250,7 @@ def _report(store: Store, batch: Batch, ended: BatchRunEnded, db: str, *, as_jso
     audit = audit_summary(ended.audit, batch, db_given(db))
     for line in (*exit_lines(store, batch, ended.reason, ended.counts), *audit):
         say(line, err=True)
-    if ended.counts.open:
+    if ended.counts.open and ended.audit_stop is None:
         status = store.read(budget_status, batch.id, store_now(store))
         more = continue_command(batch, ended.reason, sys.argv[1:], db, status)
         note(f"go on with: {more}")

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from batchrunner.model.audit import AuditReport, Difference, DifferenceKind
+from batchrunner.model.audit import AuditReport, Difference, DifferenceKind, Taken
 from batchrunner.text.format import counted, dated
 from batchrunner.text.terminal import term_safe
 
@@ -45,18 +45,20 @@ def audit_lines(report: AuditReport, batch: Batch, db: str) -> Iterator[str]:
             yield f"  {counted(len(found), 'run')} {title}:"
             yield from _rows(found)
     yield ""
-    yield from _advice(report, batch, db)
+    yield from _advice(report, db)
 
 
 def _table(report: AuditReport, rate: Rate | None) -> Iterator[str]:
+    from batchrunner.app.budget import money
+
     sides = report.ours, report.theirs
     rows = [["", "this database", "the API"]]
     rows.append(["runs", *(f"{side.runs:,}" for side in sides)])
     shown = report.theirs.runs == 0 or report.theirs.unbilled < report.theirs.runs
     rows.append(["steps", f"{report.ours.steps:,}", f"{report.theirs.steps:,}" if shown else "-"])
     if rate is not None:
-        money = [f"${side.steps * rate.amount:,.2f}" for side in sides]
-        rows.append(["estimate", money[0], money[1] if shown else "-"])
+        dollars = [money(side.steps * rate.amount) for side in sides]
+        rows.append(["estimate", dollars[0], dollars[1] if shown else "-"])
     if any(side.unbilled for side in sides):
         rows.append(["no steps yet", *(f"{side.unbilled:,}" for side in sides)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -101,17 +103,23 @@ def _about(each: Difference) -> str:
         parts.append(f"{_steps(each.ours)} here, {_steps(each.theirs)} at the API")
     elif each.theirs is not None:
         parts.append(_steps(each.theirs))
-    return ", ".join([*parts, *([each.taken] if each.taken else [])])
+    return ", ".join([*parts, *_done_about(each)])
+
+
+def _done_about(each: Difference) -> Iterator[str]:
+    if each.taken is Taken.ADOPTED:
+        yield "adopted"
+    elif each.taken is Taken.ORPHAN:
+        yield "cancelled" if each.theirs is None else "over, and in the bill now"
 
 
 def _steps(steps: int | None) -> str:
     return "not known" if steps is None else counted(steps, "step")
 
 
-def _advice(report: AuditReport, batch: Batch, db: str) -> Iterator[str]:
+def _advice(report: AuditReport, db: str) -> Iterator[str]:
     """Give what to do about each kind of difference."""
     kinds = {each.kind for each in report.differences}
-    name = shlex.quote(batch.name)
     if DifferenceKind.FOREIGN in kinds:
         yield (
             "another database runs this batch: a copy of this one, this one restored from a "
@@ -123,13 +131,10 @@ def _advice(report: AuditReport, batch: Batch, db: str) -> Iterator[str]:
         alive = [each.run_id for each in report.differences if each.kind is DifferenceKind.ALIVE]
         yield "they cost money until they end:"
         yield f"  batchrunner runs cancel {shlex.join(alive[:MAX_LISTED])}"
-    if any(each.taken for each in report.differences):
-        yield (
-            "the next run collects adopted runs, and cancelled ones are in the bill: "
-            f"batchrunner status {name}{db}"
-        )
-    elif DifferenceKind.UNKNOWN in kinds:
-        yield "the next audit adopts or cancels them, unless another database runs this batch"
+    if any(each.taken is Taken.ADOPTED for each in report.differences):
+        yield "the next run of the batch collects the adopted runs"
+    if DifferenceKind.UNKNOWN in kinds and not any(each.taken for each in report.differences):
+        yield "the next audit adopts or cancels the unknown runs, unless another database runs them"
 
 
 def audit_summary(report: AuditReport | None, batch: Batch, db: str) -> Iterator[str]:
