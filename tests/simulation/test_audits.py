@@ -11,32 +11,26 @@ import httpx
 import pytest
 
 from batchrunner.model import Budget, JobState, Settings, StopLoss
-from batchrunner.model.audit import ForeignRunsFound, StopLossReached
+from batchrunner.model.audit import StopLossReached
 from batchrunner.runner.events import SubmittingStopped, UnknownRunsFound
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.store.reports import batch_counts
-from batchrunner.store.schema import attempts
 from tests.simulation.answer_changes import change_answers
+from tests.simulation.audited_batches import (
+    PATIENT,
+    beside_a_copy,
+    create_elsewhere,
+    events_of,
+    lossy,
+    orphan_of_another_database,
+    stops_at_its_stop_loss,
+    to_its_end,
+)
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.network.proxy import FaultWindow, FaultyNetwork
 from tests.simulator.simulated_batch import pages, simulate
 from tests.sweeps import some
-
-PATIENT = Settings(backoff=timedelta(seconds=4), concurrency=4, stop_loss=StopLoss(share=None))
-
-
-def events_of(simulated: CheckedBatch, kind: type[Any]) -> list[Any]:
-    return [event for event in simulated.events if isinstance(event, kind)]
-
-
-async def to_its_end(simulated: CheckedBatch) -> None:
-    with anyio.fail_after(4 * 3600):
-        assert await simulated.run() is ExitReason.FINISHED
-    line, simulated.network = simulated.network, None
-    simulated.check_end()
-    simulated.network = line
-
 
 # ---- a middlebox that sends create requests twice ----
 
@@ -104,49 +98,6 @@ def test_a_job_that_was_given_up_as_unanswered_gets_its_run_back() -> None:
 # ---- another database runs the batch ----
 
 
-async def create_elsewhere(simulated: CheckedBatch, text: str) -> httpx.Response:
-    """Create a run as a copy of the database would; return the API's answer."""
-    async with httpx.AsyncClient(
-        transport=simulated.sandbox.transport(), base_url="http://127.0.0.1"
-    ) as client:
-        run = {"url": "http://shop.test/products/9", "goal": f"Read the name\n\n{text}"}
-        body = {"runs": [run]}
-        return await client.post(
-            "/v1/automation/run-batch", json=body, headers={"X-API-Key": "key"}
-        )
-
-
-def marker_of_a_copy(simulated: CheckedBatch) -> str:
-    """Return the marker of a submission that another copy of the database wrote."""
-    with simulated.store._database.read() as tx:
-        marker = tx.execute(attempts.select()).first().marker
-    head, batch, _, position, job = marker.split("-")
-    return f"{head}-{batch}-elsewhere-{position}-{job}"
-
-
-async def beside_a_copy(jobs: int = 8, **config: Any) -> CheckedBatch:
-    """Run a batch while a copy of its database creates a run; check that it is not touched."""
-    conditions = SandboxConfig(**{"durations": (400.0, 500.0), **config})
-    original = CheckedBatch.of(pages(jobs), conditions, PATIENT)
-
-    async def copy() -> None:
-        await anyio.sleep(20)
-        answer = await create_elsewhere(original, marker_of_a_copy(original))
-        assert answer.status_code == 200
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(copy)
-        reason = await original.run()
-    (foreign,) = [run for run in original.sandbox.journal.runs if "-elsewhere-" in run.goal]
-    await original.sandbox.settle()
-    assert foreign.status != "CANCELLED", "a run of another database was cancelled"
-    created = len(original.sandbox.journal.runs) - 1
-    assert created < jobs, "submitting went on beside another database"
-    assert reason is ExitReason.STOPPED
-    assert original.audit_stop == ForeignRunsFound(run_ids=(foreign.run_id,))
-    return original
-
-
 def test_a_run_of_another_database_stops_submitting_and_is_never_touched() -> None:
     async def scenario() -> None:
         original = await beside_a_copy()
@@ -191,6 +142,11 @@ def test_runs_of_other_programs_and_of_other_batches_are_no_difference() -> None
         assert busy.audit_report.theirs.runs == 6
 
     simulate(scenario)
+
+
+@pytest.mark.sweep
+def test_an_orphan_that_turns_out_to_be_another_databases_run_is_forgotten() -> None:
+    simulate(orphan_of_another_database)
 
 
 # ---- lists that move, are late, short, cut or endless ----
@@ -287,23 +243,6 @@ def test_without_markers_runs_are_compared_by_their_ids() -> None:
 
 
 # ---- losses ----
-
-
-def lossy(stop_loss: StopLoss, jobs: int = 60) -> CheckedBatch:
-    """Return a batch whose create requests are all sent twice."""
-    config = SandboxConfig(rates={"replayed": 1.0}, durations=(60, 120))
-    return CheckedBatch.of(pages(jobs), config, Settings(concurrency=6, stop_loss=stop_loss))
-
-
-async def stops_at_its_stop_loss(stop_loss: StopLoss) -> CheckedBatch:
-    """Run a batch that loses half of its runs, and check that it stops."""
-    losing = lossy(stop_loss)
-    with anyio.fail_after(4 * 3600):
-        reason = await losing.run()
-    assert reason is ExitReason.STOPPED, "a batch that lost half of its runs went on"
-    assert isinstance(losing.audit_stop, StopLossReached)
-    assert losing.jobs().get(JobState.AVAILABLE, 0) > 20
-    return losing
 
 
 def test_orphans_above_the_stop_loss_stop_the_batch_when_nothing_is_in_flight() -> None:
