@@ -217,7 +217,7 @@ class BatchHandle:
             result = cancel_jobs(self._store, self._batch, chosen)
         if result.in_flight and not result.runner_at_work:
             access = self._access(api)
-            _in_own_thread(lambda control: self._finish_cancelling(access, control))
+            in_own_thread(lambda control: self._finish_cancelling(access, control))
         return result
 
     def judge(
@@ -298,7 +298,7 @@ class BatchHandle:
             BatchrunnerError: The folder or the API cannot be used.
         """
         access, path = self._access(api), checked_folder(path_of("folder", folder))
-        return _in_own_thread(
+        return in_own_thread(
             lambda _: fetch_artifacts(self._store, self._batch, access, path, key=job)
         )
 
@@ -324,10 +324,7 @@ class BatchHandle:
         return self._store.read(find_batch, self.name) or self._batch
 
     def _access(self, given: ApiAddress | None) -> ApiAccess:
-        place = self._database
-        if given is not None:
-            return access_to(given)
-        return api_from_environment(place.api_url, place.api_key)
+        return api_access(self._database, given)
 
     # ---- what a thread does ----
 
@@ -359,7 +356,14 @@ def _categories(given: str | Collection[str]) -> list[FailureCategory]:
     return categories_of(texts_of("category", given))
 
 
-def _in_own_thread(call: Callable[[StopControl], T]) -> T:
+def api_access(place: DatabaseAddress, given: ApiAddress | None) -> ApiAccess:
+    """Return the API that is given, else the one that goes with the database."""
+    if given is not None:
+        return access_to(given)
+    return api_from_environment(place.api_url, place.api_key)
+
+
+def in_own_thread(call: Callable[[StopControl], T]) -> T:
     """Return what a call returns; it has its own thread, as a notebook has its own event loop."""
 
     def work(control: StopControl) -> T:

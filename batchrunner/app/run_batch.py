@@ -22,8 +22,9 @@ from batchrunner.app.run_observer import CountsRead, Notice, RunObserver, Say, S
 from batchrunner.app.runs_elsewhere import refuse_runs_elsewhere
 from batchrunner.app.stop_control import StopControl, StopRequest
 from batchrunner.app.webhook_listener import WebhookOptions, listen_for_webhooks
+from batchrunner.classify import classify_fault
 from batchrunner.errors import ApiError, CannotContinue, LeftEarly
-from batchrunner.model import Batch, BatchCounts, Failed, FailureCategory
+from batchrunner.model import Batch, BatchCounts, Failed, FailureCategory, RequestFailed
 from batchrunner.model.audit import AuditReport, AuditStop
 from batchrunner.policy.schedule import Window
 from batchrunner.runner.artifact_fetcher import ArtifactFetcher, ArtifactSelection
@@ -91,7 +92,10 @@ def prepare_run(
         return None
     key = bind(store, batch, api, leave_runs=options.leave_runs, say=say)
     if not options.anew:
-        refuse_runs_elsewhere(store, batch, api, say, options.file)
+        try:
+            refuse_runs_elsewhere(store, batch, api, say, options.file)
+        except RequestFailed as error:
+            raise stopped(classify_fault(error.fault), api.url) from error
     return PreparedBatch(batch=set_up(store, batch, api, options.budget, say), key=key)
 
 

@@ -19,7 +19,13 @@ from batchrunner.model import (
 from batchrunner.store.conditions import is_newest
 from batchrunner.store.dialect import insert_or_ignore
 from batchrunner.store.schema import SubmissionState, attempts, jobs, orphans, submissions
-from batchrunner.store.serialization import attempt_start_of, counts_of, job_of, json_text
+from batchrunner.store.serialization import (
+    attempt_start_of,
+    counts_of,
+    job_of,
+    json_text,
+    marker_of,
+)
 from batchrunner.store.store import random_token
 
 _WATCHLIST = (
@@ -63,7 +69,9 @@ _RUNLESS = (
         jobs.c.id.label("job_id"), jobs.c.attempt, jobs.c.failures, jobs.c.failures_by_category
     )
     .add_columns(jobs.c.policy, attempts.c.escalation_steps, attempts.c.escalation_ids)
+    .add_columns(submissions.c.marker_token, submissions.c.marked)
     .join(jobs, jobs.c.id == attempts.c.job_id)
+    .join(submissions, submissions.c.id == attempts.c.submission_id)
     .where(attempts.c.submission_id == bindparam("submission"), attempts.c.run_id.is_(None))
     .order_by(attempts.c.batch_index)
 )
@@ -78,7 +86,7 @@ def _runless(tx: Connection, submission_id: int) -> tuple[SubmittedAttempt, ...]
             job=job_of(row, row.job_id, row.attempt, attempt_start_of(row)),
             url=row.url,
             goal=row.goal,
-            marker=row.marker,
+            marker=marker_of(row),
         )
         for row in rows
     )

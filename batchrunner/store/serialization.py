@@ -24,12 +24,21 @@ from batchrunner.model import (
     StopLoss,
     TimeLimits,
 )
+from batchrunner.model.markers import old_marker
 from batchrunner.policy.escalation import AttemptStart
 
 
 def json_text(value: Any) -> str:
     """Return *value* as JSON; equal values give equal texts."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def marker_of(row: Any) -> str | None:
+    """Return the marker that was sent with an attempt; a runner of an older version stores none."""
+    text: str | None = row.marker
+    if text is None and row.marked:
+        return old_marker(row.marker_token, row.batch_index)
+    return text
 
 
 def job_of(row: Any, id: int, attempt: int, start: AttemptStart) -> Job:

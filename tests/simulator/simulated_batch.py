@@ -89,6 +89,13 @@ def open_memory_store(first_token: int = 1) -> Store:
     return Store(database, new_token=lambda: next(tokens))
 
 
+def copy_of(store: Store, first_token: int) -> Store:
+    """Return a copy of a store in memory, as somebody restores it; its new tokens are its own."""
+    copied = open_memory_store(first_token)
+    _copy(store._database._engine, copied._database._engine)
+    return copied
+
+
 #: The compiled statements of the store.
 _COMPILED: dict[Any, Any] = {}
 
