@@ -28,6 +28,7 @@ from batchrunner.app.job_stream import AsyncJobStream, JobStream
 from batchrunner.app.list_artifacts import list_artifacts
 from batchrunner.app.load import LoadReport, read_job_file, refuse_sandbox_urls
 from batchrunner.app.open_database import open_store
+from batchrunner.app.raw_result import raw_result
 from batchrunner.app.rejudge import (
     ExpectByKey,
     RejudgeResult,
@@ -269,6 +270,16 @@ class BatchHandle:
         with errors_for_people():
             yield from result_rows(finished_jobs(self._store, self._batch.id))
 
+    def raw_result(self, job: str) -> str:
+        """
+        Return the result of a job as the API sent it, unparsed: also one that exports set aside.
+
+        Raises:
+            UsageError: There is no such job, or it has no result.
+        """
+        with errors_for_people():
+            return raw_result(self._store, self._batch, job)
+
     def export(self, path: str | Path, format: str | None = None) -> Exported:
         """
         Write all final jobs to a file, in the format that its name says.
@@ -313,7 +324,7 @@ class BatchHandle:
             BatchrunnerError: The API's list cannot be read with this key.
         """
         access = self._access(api)
-        return _in_own_thread(lambda _: audit_batch(self._store, self._current(), access))
+        return in_own_thread(lambda _: audit_batch(self._store, self._current(), access))
 
     def time_and_cost(self) -> TimeAndCostReport:
         """Return where the hours and the steps of the batch went."""

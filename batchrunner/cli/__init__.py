@@ -14,6 +14,7 @@ COMMANDS = {
     "estimate": "Estimate what a job file may cost and how long it may take.",
     "status": "Show batches, their failures and what was retried.",
     "export": "Write the results of a batch to a file.",
+    "result": "Print one result as the API sent it.",
     "judge": "Judge the results of a batch again, by other rules.",
     "audit": "Compare a batch with the API's own list of runs.",
     "where": "Show where the hours and the credits of a batch went.",

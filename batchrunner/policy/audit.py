@@ -38,7 +38,7 @@ def max_list_pages(runs: int) -> int:
     return 20 + 2 * -(-runs // MAX_RUNS_PER_REQUEST)
 
 
-def marker_of(run: Run) -> Marker | None:
+def shown_marker(run: Run) -> Marker | None:
     """Return the marker at the end of a run's goal; a user's text may contain another before it."""
     found = markers_in(run.goal)
     return found[-1] if found else None
@@ -66,7 +66,7 @@ def compare(shown: Iterable[Run], records: Records, token: str | None, now: date
     differences: list[Difference] = []
     unclear: list[str] = []
     for run in shown:
-        known, marker = records.runs.get(run.run_id), marker_of(run)
+        known, marker = records.runs.get(run.run_id), shown_marker(run)
         if known is not None:
             ours.append(run)
             differences += _differences_of_known(run, known, now)
@@ -84,7 +84,7 @@ def compare(shown: Iterable[Run], records: Records, token: str | None, now: date
 
 def foreign_runs(shown: Iterable[Run], written: Container[str]) -> set[str]:
     """Return the runs whose markers name a submission that this database has not *written*."""
-    markers = ((run.run_id, marker_of(run)) for run in shown)
+    markers = ((run.run_id, shown_marker(run)) for run in shown)
     return {run_id for run_id, marker in markers if marker and marker.token not in written}
 
 

@@ -42,10 +42,10 @@ from batchrunner.policy.audit import (
     VisibleRuns,
     billed,
     compare,
-    marker_of,
     max_list_pages,
     may_be_missing,
     missing,
+    shown_marker,
     take_unknown,
 )
 from batchrunner.runner.run_fetcher import chunks
@@ -216,7 +216,7 @@ class BatchAudit:
         return found
 
     async def _records(self, shown: Sequence[Run]) -> Records:
-        tokens = {marker.token for run in shown if (marker := marker_of(run))}
+        tokens = {marker.token for run in shown if (marker := shown_marker(run))}
         return await self._read(audit_records, [run.run_id for run in shown], tokens)
 
     # ---- runs by their ids ----
@@ -336,7 +336,7 @@ class BatchAudit:
             run.run_id
             for run in shown.values()
             if isinstance(run, Run)
-            and (marker := marker_of(run)) is not None
+            and (marker := shown_marker(run)) is not None
             and marker.text == markers[run.run_id]
         }
 

@@ -7,11 +7,10 @@ from datetime import datetime, timedelta
 
 import anyio
 
-from batchrunner.classify import classify_fault
 from batchrunner.model import NotFound, RequestFailed, Run, RunObservation, Submission
-from batchrunner.policy.audit import foreign_runs, marker_of
+from batchrunner.policy.audit import foreign_runs, shown_marker
 from batchrunner.policy.create_outcome import next_control_search, next_late_check
-from batchrunner.policy.run_decision import GIVEN_UP_AFTER, LOST_AFTER
+from batchrunner.policy.run_decision import GIVEN_UP_AFTER, LOST_AFTER, with_cancel_answer
 from batchrunner.runner.backpressure import is_permanent
 from batchrunner.runner.condition_timer import ConditionTimer
 from batchrunner.runner.context import RunnerContext
@@ -104,7 +103,7 @@ class OrphanSweeper:
             found = await search_runs(context.api, submission, context.now())
         except RequestFailed as error:
             stopped = gates.stop_if_not_api(error.fault)
-            gates.apply_backpressure([classify_fault(error.fault)], gates.poll)
+            gates.meet(error.fault, gates.poll)
             if not stopped and is_permanent(error.fault):
                 return None
             return context.now() + FINAL_CHECK_RETRY_AFTER
@@ -151,11 +150,13 @@ class OrphanSweeper:
             await gates.poll.wait_until_open()
             try:
                 ours = await self._without_foreign(chunk)
-                await cancel(context, ours)
-                observations |= await context.api.get_many(ours) if ours else {}
+                answers = await cancel(context, ours)
+                seen = await context.api.get_many(ours) if ours else {}
             except RequestFailed as error:
-                gates.apply_backpressure([classify_fault(error.fault)], gates.poll)
+                gates.meet(error.fault, gates.poll)
                 return len(orphans) if is_permanent(error.fault) else None
+            for run_id, run in seen.items():
+                observations[run_id] = with_cancel_answer(run, answers.get(run_id))
         orphans = [run_id for run_id in orphans if run_id not in self._foreign]
         now = context.now()
         not_found = {run_id for run_id, seen in observations.items() if isinstance(seen, NotFound)}
@@ -180,7 +181,7 @@ class OrphanSweeper:
         context = self._context
         seen = await context.api.get_many(run_ids)
         shown = [run for run in seen.values() if isinstance(run, Run)]
-        tokens = {marker.token for run in shown if (marker := marker_of(run))}
+        tokens = {marker.token for run in shown if (marker := shown_marker(run))}
         records = await context.offload(lambda: context.store.read(audit_records, [], tokens))
         foreign = foreign_runs(shown, records.submissions)
         if foreign:

@@ -28,7 +28,7 @@ from batchrunner.model import (
 from batchrunner.model.categories import CATEGORIES
 from batchrunner.model.job_file import MAX_CONCURRENCY
 from batchrunner.outputs import FORMATS
-from batchrunner.policy.audit import compare, marker_of
+from batchrunner.policy.audit import compare, shown_marker
 from batchrunner.policy.retry_rules import MIN_TIME_LIMIT, Policy
 from batchrunner.policy.slots import concurrency_limit
 from batchrunner.sandbox.journal import CreateReceived, SandboxRun
@@ -297,7 +297,7 @@ def check_audit(
     *unseen* are the ids of hidden runs, and of those that nothing can match.
     """
     shown = [_as_listed(run) for run in runs if run.run_id not in unseen]
-    tokens = {marker.token for run in shown if (marker := marker_of(run))}
+    tokens = {marker.token for run in shown if (marker := shown_marker(run))}
     records = store.read(audit_records, [run.run_id for run in shown], tokens)
     for token in {token.partition("-")[0] for token in records.submissions}:
         found = compare(shown, records, token, now).differences

@@ -21,6 +21,7 @@ from batchrunner.store.schema import (
     orphans,
     submissions,
 )
+from batchrunner.store.serialization import marker_of
 from batchrunner.store.store import random_token
 
 _batch: BindParameter[int] = bindparam("batch")
@@ -50,10 +51,12 @@ def audit_scope(tx: Connection, batch_id: int) -> AuditScope:
 _has_run = attempts.c.run_id.is_not(None)
 _COUNTS = select(
     count_where(_has_run).label("runs"),
-    count_where(and_(_has_run, attempts.c.marker.is_(None))).label("unmarked"),
+    count_where(and_(_has_run, attempts.c.marker.is_(None), ~submissions.c.marked)).label(
+        "unmarked"
+    ),
     func.coalesce(func.sum(attempts.c.steps), 0).label("steps"),
     count_where(and_(_has_run, attempts.c.steps.is_(None))).label("unbilled"),
-).where(attempts.c.batch_id == _batch)
+).where(attempts.c.batch_id == _batch, submissions.c.id == attempts.c.submission_id)
 _ORPHAN_COUNTS = select(
     func.count().label("runs"),
     func.coalesce(func.sum(orphans.c.steps), 0).label("steps"),
@@ -75,7 +78,10 @@ _KNOWN = (
     select(
         attempts.c.id,
         attempts.c.run_id,
+        attempts.c.batch_index,
         attempts.c.marker,
+        submissions.c.marker_token,
+        submissions.c.marked,
         attempts.c.closed_at,
         attempts.c.outcome,
         attempts.c.run_status,
@@ -108,7 +114,7 @@ def _known_run(row: Any) -> KnownRun:
         run_id=row.run_id,
         since=max(row.opened_at, row.answered_at or row.opened_at),
         depth=row.depth,
-        marker=row.marker,
+        marker=marker_of(row),
         job=row.key,
         closed_at=row.closed_at,
         steps=row.steps,
@@ -187,8 +193,10 @@ def losses(tx: Connection, batch_id: int) -> Losses:
 _MARKED = (
     select(
         attempts.c.id,
+        attempts.c.batch_index,
         attempts.c.marker,
-        attempts.c.number,
+        submissions.c.marker_token,
+        submissions.c.marked,
         attempts.c.submission_id,
         attempts.c.run_id,
         attempts.c.closed_at,
@@ -196,13 +204,10 @@ _MARKED = (
         orphan_rows.needs_run.label("needs_run"),
     )
     .join(jobs, jobs.c.id == attempts.c.job_id)
+    .join(submissions, submissions.c.id == attempts.c.submission_id)
     .where(
         attempts.c.batch_id == _batch,
-        attempts.c.submission_id.in_(
-            select(submissions.c.id).where(
-                submissions.c.marker_token.in_(bindparam("tokens", expanding=True))
-            )
-        ),
+        submissions.c.marker_token.in_(bindparam("tokens", expanding=True)),
     )
 )
 
@@ -213,7 +218,7 @@ def marked_attempts(
     """Return the attempts of submissions by their markers."""
     rows = tx.execute(_MARKED, {"batch": batch_id, "tokens": list(tokens)})
     return {
-        row.marker: MarkedAttempt(
+        marker: MarkedAttempt(
             attempt_id=row.id,
             submission_id=row.submission_id,
             run_id=row.run_id,
@@ -222,7 +227,7 @@ def marked_attempts(
             needs_run=bool(row.needs_run),
         )
         for row in rows
-        if row.marker is not None
+        if (marker := marker_of(row)) is not None
     }
 
 

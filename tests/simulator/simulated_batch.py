@@ -48,6 +48,9 @@ EPOCH = datetime(2026, 11, 21, 22, tzinfo=UTC)
 
 T = TypeVar("T")
 
+#: Seconds within which no process sends the API the same request again.
+REPEAT_SECONDS = 1.0
+
 
 def now() -> datetime:
     """Return the virtual time."""
@@ -171,10 +174,19 @@ class ProcessTransport(httpx.AsyncBaseTransport):
         self._inner = inner
         self._kill_switch = kill_switch
         self.requests: Counter[str] = Counter()
+        self._sent_at: dict[tuple[str, str, bytes], float] = {}
+
+    def _check_repeat(self, request: httpx.Request) -> None:
+        """Check that the process did not send the same request less than a second ago."""
+        key, sent_at = (request.method, str(request.url), request.content), anyio.current_time()
+        since = sent_at - self._sent_at.get(key, -REPEAT_SECONDS)
+        invariant(since > REPEAT_SECONDS - 1e-6, "a request was sent twice within a second", key[1])
+        self._sent_at[key] = sent_at
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Pass a request on and count it."""
         self.requests[f"{request.method} {request.url.path}"] += 1
+        self._check_repeat(request)
         await self._kill_switch.send()
         response = await self._inner.handle_async_request(request)
         await self._kill_switch.receive(response)

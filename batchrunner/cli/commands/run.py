@@ -218,9 +218,11 @@ def _run(
     """Run the batch until its end or a signal; return how it ended, and the exit code."""
     from batchrunner.app.run_batch import BatchRunEnded, prepare_run, work
     from batchrunner.cli.commands.status import working
+    from batchrunner.cli.output.batch_text import bounds_line
     from batchrunner.cli.output.progress import make_display
     from batchrunner.cli.signals import exit_code_of_counts, run_until_signal
     from batchrunner.runner.runner import ExitReason
+    from batchrunner.store.health import batches_in_flight
     from batchrunner.store.reports import batch_counts
 
     prepared = prepare_run(store, batch, api, options, note)
@@ -231,6 +233,8 @@ def _run(
         return finished, exit_code_of_counts(counts)
     for worker in working(store, prepared.batch, alive=True):
         note(f"another runner is at work here: {worker}")
+    if line := bounds_line(store.read(batches_in_flight), batch.name):
+        note(line)
     display = make_display(batch.name, quiet=quiet)
     run = partial(work, store, prepared.batch, api, display, key=prepared.key, options=options)
     with display.shown():

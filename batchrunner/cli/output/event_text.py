@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 
 from batchrunner.app.audit_stop import audit_stop_text
 from batchrunner.cli.output.status_text import DIGEST, held, parked_line, paused
-from batchrunner.model import AttemptDecision, Failed, Finish, Retry, Snooze
+from batchrunner.model import AttemptDecision, Failed, FailureCategory, Finish, Retry, Snooze
 from batchrunner.policy.schedule import Phase, Window
 from batchrunner.runner.events import (
+    AccountLimitMet,
     AttemptsClosed,
     AttemptsRescued,
     BatchPaused,
@@ -53,7 +54,7 @@ def event_lines(event: Event) -> Iterator[str]:
             yield f"searching for {_runs(runs)} that may exist: {why}"
         case LateRunsFound() | UnknownRunsFound() | SubmittingStopped():
             yield _audited(event)
-        case HostsParked() | ConcurrencyChanged() | CancelledForDeadline():
+        case HostsParked() | ConcurrencyChanged() | AccountLimitMet() | CancelledForDeadline():
             yield from _limits(event)
         case AttemptsClosed(decisions=decisions):
             yield from _decision_lines(decisions)
@@ -63,13 +64,24 @@ def event_lines(event: Event) -> Iterator[str]:
             yield _wait(event)
 
 
-def _limits(event: HostsParked | ConcurrencyChanged | CancelledForDeadline) -> Iterable[str]:
+def is_outage(event: Event) -> bool:
+    """Return whether an event says that the API cannot be reached."""
+    return (
+        isinstance(event, RequestsDelayed) and event.failure.category is FailureCategory.UNREACHABLE
+    )
+
+
+def _limits(
+    event: HostsParked | ConcurrencyChanged | AccountLimitMet | CancelledForDeadline,
+) -> Iterable[str]:
     match event:
         case HostsParked(hosts=hosts):
             return map(parked_line, hosts) if hosts else ["no host is parked any more"]
         case ConcurrencyChanged(most=most, slots=slots, found=found):
             seems = f"the account has {counted(slots, 'slot')}" if found else "no queue so far"
             return [f"up to {_runs(most)} in flight: {seems}"]
+        case AccountLimitMet(most=most):
+            return [f"up to {_runs(most)} in flight: the API refuses more (429)"]
         case CancelledForDeadline(runs=runs):
             return [f"cancelling {_runs(runs)} for the deadline: their jobs are available again"]
 
