@@ -27,6 +27,7 @@ from batchrunner.app.job_stream import AsyncJobStream, JobStream
 from batchrunner.app.list_artifacts import list_artifacts
 from batchrunner.app.load import LoadReport, read_job_file, refuse_sandbox_urls
 from batchrunner.app.open_database import open_store
+from batchrunner.app.raw_result import raw_result
 from batchrunner.app.rejudge import (
     ExpectByKey,
     RejudgeResult,
@@ -215,7 +216,7 @@ class BatchHandle:
             result = cancel_jobs(self._store, self._batch, chosen)
         if result.in_flight and not result.runner_at_work:
             access = self._access(api)
-            _in_own_thread(lambda control: self._finish_cancelling(access, control))
+            in_own_thread(lambda control: self._finish_cancelling(access, control))
         return result
 
     def judge(
@@ -267,6 +268,16 @@ class BatchHandle:
         with errors_for_people():
             yield from result_rows(finished_jobs(self._store, self._batch.id))
 
+    def raw_result(self, job: str) -> str:
+        """
+        Return the result of a job as the API sent it, unparsed: also one that exports set aside.
+
+        Raises:
+            UsageError: There is no such job, or it has no result.
+        """
+        with errors_for_people():
+            return raw_result(self._store, self._batch, job)
+
     def export(self, path: str | Path, format: str | None = None) -> Exported:
         """
         Write all final jobs to a file, in the format that its name says.
@@ -296,7 +307,7 @@ class BatchHandle:
             BatchrunnerError: The folder or the API cannot be used.
         """
         access, path = self._access(api), checked_folder(path_of("folder", folder))
-        return _in_own_thread(
+        return in_own_thread(
             lambda _: fetch_artifacts(self._store, self._batch, access, path, key=job)
         )
 
@@ -309,10 +320,7 @@ class BatchHandle:
         return self._store.read(find_batch, self.name) or self._batch
 
     def _access(self, given: ApiAddress | None) -> ApiAccess:
-        place = self._database
-        if given is not None:
-            return access_to(given)
-        return api_from_environment(place.api_url, place.api_key)
+        return api_access(self._database, given)
 
     # ---- what a thread does ----
 
@@ -344,7 +352,14 @@ def _categories(given: str | Collection[str]) -> list[FailureCategory]:
     return categories_of(texts_of("category", given))
 
 
-def _in_own_thread(call: Callable[[StopControl], T]) -> T:
+def api_access(place: DatabaseAddress, given: ApiAddress | None) -> ApiAccess:
+    """Return the API that is given, else the one that goes with the database."""
+    if given is not None:
+        return access_to(given)
+    return api_from_environment(place.api_url, place.api_key)
+
+
+def in_own_thread(call: Callable[[StopControl], T]) -> T:
     """Return what a call returns; it has its own thread, as a notebook has its own event loop."""
 
     def work(control: StopControl) -> T:
@@ -376,6 +391,7 @@ def _options(how: RunArguments, api: ApiAccess, observer: RunObserver | None) ->
             how.get("webhook_listen"), how.get("webhook_url"), local=api.origin == SANDBOX
         ),
         leave_runs=how.get("leave_runs", False),
+        anew=how.get("anew", False),
     )
 
 

@@ -26,7 +26,7 @@ from batchrunner.model.job_file import (
     Settings,
     TimeLimits,
 )
-from batchrunner.model.markers import marker, marker_in, marker_prefix
+from batchrunner.model.markers import marked_goal, marker, marker_in, marker_prefix
 from batchrunner.model.outcomes import (
     Backpressure,
     DelayRequests,
@@ -34,6 +34,7 @@ from batchrunner.model.outcomes import (
     Finding,
     Finish,
     Outcome,
+    Remark,
     Retry,
     Snooze,
     StopSubmitting,
@@ -63,6 +64,7 @@ from batchrunner.model.runs import (
     RunError,
     RunListing,
     RunObservation,
+    Throttle,
     Unanswered,
     Unreadable,
 )
@@ -108,6 +110,7 @@ __all__ = [
     "Rate",
     "RateSource",
     "Refused",
+    "Remark",
     "RequestFailed",
     "Retry",
     "RetryRule",
@@ -123,12 +126,14 @@ __all__ = [
     "Submission",
     "SubmittedAttempt",
     "Succeeded",
+    "Throttle",
     "TimeLimits",
     "Transition",
     "Unanswered",
     "Unreadable",
     "Wallet",
     "WorkLeft",
+    "marked_goal",
     "marker",
     "marker_in",
     "marker_prefix",

@@ -118,6 +118,13 @@ class ConcurrencyChanged:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AccountLimitMet:
+    """The API refused a create because more runs would be in flight than the account may have."""
+
+    most: int  #: runs to keep in flight from now on
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class HostsParked:
     """The set of parked hosts has changed."""
 
@@ -148,5 +155,6 @@ Event = (
     | WebhookDropped
     | CancelledForDeadline
     | ConcurrencyChanged
+    | AccountLimitMet
     | HostsParked
 )

@@ -7,10 +7,9 @@ from datetime import datetime, timedelta
 
 import anyio
 
-from batchrunner.classify import classify_fault
 from batchrunner.model import NotFound, RequestFailed, Run, RunObservation, Submission
 from batchrunner.policy.create_outcome import next_control_search, next_late_check
-from batchrunner.policy.run_decision import GIVEN_UP_AFTER, LOST_AFTER
+from batchrunner.policy.run_decision import GIVEN_UP_AFTER, LOST_AFTER, with_cancel_answer
 from batchrunner.runner.backpressure import is_permanent
 from batchrunner.runner.condition_timer import ConditionTimer
 from batchrunner.runner.context import RunnerContext
@@ -96,7 +95,7 @@ class OrphanSweeper:
             found = await search_runs(context.api, submission, context.now())
         except RequestFailed as error:
             stopped = gates.stop_if_not_api(error.fault)
-            gates.apply_backpressure([classify_fault(error.fault)], gates.poll)
+            gates.meet(error.fault, gates.poll)
             if not stopped and is_permanent(error.fault):
                 return None
             return context.now() + FINAL_CHECK_RETRY_AFTER
@@ -141,12 +140,14 @@ class OrphanSweeper:
         observations: dict[str, RunObservation] = {}
         for chunk in chunks(orphans):
             await gates.poll.wait_until_open()
-            await cancel(context, chunk)
+            answers = await cancel(context, chunk)
             try:
-                observations |= await context.api.get_many(chunk)
+                seen = await context.api.get_many(chunk)
             except RequestFailed as error:
-                gates.apply_backpressure([classify_fault(error.fault)], gates.poll)
+                gates.meet(error.fault, gates.poll)
                 return len(orphans) if is_permanent(error.fault) else None
+            for run_id, run in seen.items():
+                observations[run_id] = with_cancel_answer(run, answers.get(run_id))
         now = context.now()
         not_found = {run_id for run_id, seen in observations.items() if isinstance(seen, NotFound)}
         self._not_found.observe([run_id for run_id in orphans if run_id in not_found], now)

@@ -54,6 +54,8 @@ _TOO_MANY_STEPS = {
 
 #: The fault of a create request that the balance does not cover, by variant.
 _BROKE = {"402": "no_credits", "403": "no_credits_legacy", "403_credits": "no_credits_forbidden"}
+#: The fault of a create request above the limit, by variant.
+_OVER_LIMIT = {"refused": "over_limit", "refused_in_detail": "over_limit_in_detail"}
 _TEN_MINUTES = 600.0
 
 
@@ -376,7 +378,7 @@ class RunEngine:
         if not self._affords(len(urls)):
             return _BROKE[self._config.answers("no_credits")], ()
         if not self._holds(len(urls)):
-            return "throttled", ()
+            return _OVER_LIMIT[self._config.answers("over_limit")], ()
         met: dict[str, list[int]] = {}
         for index, url in enumerate(urls):
             address = self._address(url)

@@ -39,6 +39,11 @@ RATES: Mapping[str, float] = {
     "rejected_unnamed": 0.05,
     "gated": 0.03,
     "throttled": 0.15,
+    "rate_limited": 0.1,
+    "misspelled": 0.05,
+    "expired": 0.05,
+    "expired_with_result": 0.05,
+    "expired_silently": 0.03,
     "unavailable": 0.1,
     "error_before": 0.1,
     "error_after": 0.15,
@@ -49,7 +54,7 @@ RATES: Mapping[str, float] = {
 #: Answers that name runs of others: if such a run is never shown, it cannot be matched.
 FOREIGN = frozenset({"ids_of_another", "ids_crossed"})
 #: Faults that say how long to wait: that cannot be checked when the clock is set.
-TIMED = frozenset({"throttled"})
+TIMED = frozenset({"throttled", "rate_limited"})
 #: Steps among which a process is killed, for each job.
 STEPS_PER_JOB = 20
 
@@ -169,6 +174,7 @@ def _config(draws: SeededDraws, jobs: int, without: frozenset[str]) -> SandboxCo
 
 def _variants(draws: SeededDraws) -> dict[str, str]:
     played = {"run_batch": "missing"} if draws.happens(0.05, "no batches") else {}
+    played["over_limit"] = draws.one_of(("queued", "refused", "refused_in_detail"), "over limit")
     return played | ({"run_ids": "reversed"} if draws.happens(0.15, "shuffled") else {})
 
 

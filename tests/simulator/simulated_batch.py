@@ -31,6 +31,7 @@ from batchrunner.selftest.invariants import (
     check_rows,
     check_waits,
     hidden_runs,
+    invariant,
     undecided,
 )
 from batchrunner.store.batches import load_jobs
@@ -43,6 +44,9 @@ from tests.simulator.network.proxy import FaultyNetwork
 EPOCH = datetime(2026, 11, 21, 22, tzinfo=UTC)
 
 T = TypeVar("T")
+
+#: Seconds within which no process sends the API the same request again.
+REPEAT_SECONDS = 1.0
 
 
 def now() -> datetime:
@@ -71,9 +75,9 @@ def _step_inside(*_: object) -> None:
             raise _AlreadyKilled from None
 
 
-def open_memory_store() -> Store:
+def open_memory_store(first_token: int = 1) -> Store:
     """Open an empty store in memory; a process may be killed in its transactions."""
-    tokens = (f"{number:012x}" for number in count(1))
+    tokens = (f"{number:09x}" for number in count(first_token))
     database = Database.connect(":memory:")
     engine, model = database._engine, _empty()
     # SQLAlchemy caches compiled statements by dialect; they are the same for each batch.
@@ -83,6 +87,13 @@ def open_memory_store() -> Store:
     event.listen(engine, "before_cursor_execute", _step_inside)
     event.listen(engine, "commit", _step_inside)
     return Store(database, new_token=lambda: next(tokens))
+
+
+def copy_of(store: Store, first_token: int) -> Store:
+    """Return a copy of a store in memory, as somebody restores it; its new tokens are its own."""
+    copied = open_memory_store(first_token)
+    _copy(store._database._engine, copied._database._engine)
+    return copied
 
 
 #: The compiled statements of the store.
@@ -160,10 +171,19 @@ class ProcessTransport(httpx.AsyncBaseTransport):
         self._inner = inner
         self._kill_switch = kill_switch
         self.requests: Counter[str] = Counter()
+        self._sent_at: dict[tuple[str, str, bytes], float] = {}
+
+    def _check_repeat(self, request: httpx.Request) -> None:
+        """Check that the process did not send the same request less than a second ago."""
+        key, sent_at = (request.method, str(request.url), request.content), anyio.current_time()
+        since = sent_at - self._sent_at.get(key, -REPEAT_SECONDS)
+        invariant(since > REPEAT_SECONDS - 1e-6, "a request was sent twice within a second", key[1])
+        self._sent_at[key] = sent_at
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Pass a request on and count it."""
         self.requests[f"{request.method} {request.url.path}"] += 1
+        self._check_repeat(request)
         await self._kill_switch.send()
         response = await self._inner.handle_async_request(request)
         await self._kill_switch.receive(response)

@@ -9,6 +9,7 @@ from batchrunner.cli.output.status_text import DIGEST, held, parked_line, paused
 from batchrunner.model import AttemptDecision, Failed, FailureCategory, Finish, Retry, Snooze
 from batchrunner.policy.schedule import Phase, Window
 from batchrunner.runner.events import (
+    AccountLimitMet,
     AttemptsClosed,
     AttemptsRescued,
     BatchPaused,
@@ -52,7 +53,7 @@ def event_lines(event: Event) -> Iterator[str]:
             yield (
                 f"{_runs(adopted + orphans)} turned up late: {adopted} adopted, {orphans} cancelled"
             )
-        case HostsParked() | ConcurrencyChanged() | CancelledForDeadline():
+        case HostsParked() | ConcurrencyChanged() | AccountLimitMet() | CancelledForDeadline():
             yield from _limits(event)
         case AttemptsClosed(decisions=decisions):
             yield from _decision_lines(decisions)
@@ -69,13 +70,17 @@ def is_outage(event: Event) -> bool:
     )
 
 
-def _limits(event: HostsParked | ConcurrencyChanged | CancelledForDeadline) -> Iterable[str]:
+def _limits(
+    event: HostsParked | ConcurrencyChanged | AccountLimitMet | CancelledForDeadline,
+) -> Iterable[str]:
     match event:
         case HostsParked(hosts=hosts):
             return map(parked_line, hosts) if hosts else ["no host is parked any more"]
         case ConcurrencyChanged(most=most, slots=slots, found=found):
             seems = f"the account has {counted(slots, 'slot')}" if found else "no queue so far"
             return [f"up to {_runs(most)} in flight: {seems}"]
+        case AccountLimitMet(most=most):
+            return [f"up to {_runs(most)} in flight: the API refuses more (429)"]
         case CancelledForDeadline(runs=runs):
             return [f"cancelling {_runs(runs)} for the deadline: their jobs are available again"]
 
