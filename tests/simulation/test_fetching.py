@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from batchrunner.artifacts.download import ArtifactDownloader
+from batchrunner.artifacts.file_names import safe_file_name
 from batchrunner.model import JobState, Settings
 from batchrunner.model.artifacts import Artifact, ArtifactKind, ArtifactState
 from batchrunner.runner.artifact_fetcher import ArtifactFetcher, ArtifactSelection
@@ -23,6 +24,7 @@ from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.store.artifacts import artifact_counts, artifact_rows, want_artifacts
 from batchrunner.store.database import StoreError
+from batchrunner.store.reports import finished_jobs
 from batchrunner.tinyfish.console_client import ConsoleClient
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.simulated_batch import pages, simulate
@@ -267,5 +269,25 @@ def test_a_key_that_is_refused_ends_the_fetching_and_not_the_batch(tmp_path: Pat
         assert work.last_problem == "Invalid API key"
         assert sum(begun.asked.values()) <= 4
         assert both.simulated.store.read(artifact_counts, both.simulated.batch.id).unlisted == 4
+
+    simulate(main)
+
+
+def test_a_bad_path_fails_its_artifact_and_holds_up_no_other(tmp_path: Path) -> None:
+    async def main() -> None:
+        both = Beside(batch_of(pages(4)), tmp_path)
+        simulated = both.simulated
+        assert await simulated.run() is ExitReason.FINISHED
+        first = next(finished_jobs(simulated.store, simulated.batch.id)).key
+        planted = tmp_path / simulated.batch.name / safe_file_name(first)
+        planted.parent.mkdir(parents=True)
+        planted.symlink_to("/nowhere")
+        async with both.fetching() as work:
+            await work.finish(300)
+        ours = [each for each in both.artifacts if each.key == first]
+        assert {each.state for each in ours} == {ArtifactState.REFUSED}
+        assert all("its path cannot be used" in (each.reason or "") for each in ours)
+        others = {each.state for each in both.artifacts if each.key != first}
+        assert others == {ArtifactState.STORED}
 
     simulate(main)

@@ -47,7 +47,9 @@ def simulate_sized(seed: int) -> SimulationResult:
 
 def forced() -> Iterator[FaultName]:
     """Yield what only a change of the scenario can force: a rate or a window needs no test."""
-    yield from (fault for fault in CHANGES if fault[0] in ("machine", "credits", fuzz.REACTION))
+    yield from (
+        fault for fault in CHANGES if fault[0] in ("machine", "credits", "account", fuzz.REACTION)
+    )
 
 
 @pytest.mark.parametrize("fault", some(forced(), 2), ids=": ".join)
