@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import anyio
 
 from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
-from batchrunner.app.account_check import wait_reason
 from batchrunner.app.run_observer import Say
 from batchrunner.classify import classify_fault, is_not_the_api
 from batchrunner.errors import UsageError
@@ -44,6 +43,7 @@ def refuse_runs_elsewhere(
 
     Raises:
         UsageError: There are such runs.
+        RequestFailed: The API refuses the key.
     """
     if store.read(has_submitted, batch.id):
         return
@@ -57,20 +57,22 @@ def refuse_runs_elsewhere(
 
 
 async def _fresh_runs(api: ApiAccess, digests: Collection[str], say: Say) -> list[Run]:
-    """Return the fresh runs of these jobs; waits until the API answers."""
+    """Return the fresh runs of these jobs; wait until the API answers."""
     seconds, said = FIRST_RETRY_SECONDS, False
     async with TinyFishClient(api.url, api.key) as client:
         while True:
             try:
                 return await find_fresh_runs(client, digests)
             except RequestFailed as error:
+                failure = classify_fault(error.fault)
+                if failure.category is FailureCategory.UNAUTHORIZED:
+                    raise
                 if is_not_the_api(error.fault):
                     return []  # the runner says so, and creates nothing
-                if classify_fault(error.fault).category is FailureCategory.REJECTED:
-                    reason = term_safe(error.fault.message)
-                    say(f"the API does not let us look for runs of these jobs: {reason}")
+                message = term_safe(failure.message)
+                if failure.category is FailureCategory.REJECTED:
+                    say(f"the API does not let us search for runs of these jobs: {message}")
                     return []
-                message = wait_reason(error.fault, api)
             if not said:
                 say(f"waiting to learn whether the API has runs of these jobs: {message}")
                 said = True

@@ -288,8 +288,9 @@ BEFORE = (
 )
 
 
+@pytest.mark.parametrize("is_stored", [True, False])  # False: it goes on after the migration
 def test_submissions_of_older_versions_keep_the_markers_that_were_sent(
-    address: str, empty: Engine
+    address: str, empty: Engine, is_stored: bool
 ) -> None:
     with empty.begin() as tx:
         upgrade(tx, "0010")
@@ -309,6 +310,9 @@ def test_submissions_of_older_versions_keep_the_markers_that_were_sent(
             named = {name: value for name, value in given.items() if f":{name}" in statement}
             tx.execute(text(statement), named)
     with closing(Store.open(address)) as store:
+        if not is_stored:
+            with store._database.write() as tx:
+                tx.execute(text("UPDATE attempts SET marker = NULL"))
         [(submission, _, _)] = store.read(unanswered_submissions, "alice", 1)
     [attempt] = submission.attempts
     assert attempt.marker == "[ref br-0123456789ab-17]"
