@@ -36,7 +36,7 @@ MIN_SECRET_LENGTH = 12
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 #: What an address has before its host: a user, and perhaps a password.
-_USER_INFO = re.compile(r"(://|^).*@", re.DOTALL)
+_USER_INFO = re.compile(r"^([a-z][a-z0-9+.-]*://)?.*@", re.I | re.DOTALL)
 #: What follows a user's name where the host was forgotten, unless it is a port.
 _PASSWORD = re.compile(r"^([a-z][a-z0-9+.-]*:/+)?([^:/]*:)(?!/|\d{1,5}(?:/|$)).+", re.I | re.DOTALL)
 #: A query may hold a key.
