@@ -17,6 +17,7 @@ from batchrunner.app.api_access import (
     api_from_environment,
 )
 from batchrunner.app.argument_types import check_budget_type, check_text, path_of, texts_of
+from batchrunner.app.audit import audit_batch
 from batchrunner.app.cancel_jobs import CancelResult, JobFilter, cancel_jobs, finish_cancelling
 from batchrunner.app.error_translation import errors_for_people
 from batchrunner.app.export_results import Exported, check_outputs, export_batch
@@ -60,6 +61,7 @@ from batchrunner.app.webhook_listener import webhook_from_options
 from batchrunner.errors import UsageError
 from batchrunner.model import Batch, FailureCategory
 from batchrunner.model.artifacts import Artifact
+from batchrunner.model.audit import AuditReport
 from batchrunner.runner.runner import ExitReason
 from batchrunner.store import controls
 from batchrunner.store.address import redacted
@@ -310,6 +312,19 @@ class BatchHandle:
         return in_own_thread(
             lambda _: fetch_artifacts(self._store, self._batch, access, path, key=job)
         )
+
+    def audit(self, *, api: ApiAddress | None = None) -> AuditReport:
+        """
+        Compare all runs of the batch with the API's own list.
+
+        Runs that this database sent for and does not know are adopted, or cancelled and counted.
+        Runs of other databases are never touched.
+
+        Raises:
+            BatchrunnerError: The API's list cannot be read with this key.
+        """
+        access = self._access(api)
+        return in_own_thread(lambda _: audit_batch(self._store, self._current(), access))
 
     def time_and_cost(self) -> TimeAndCostReport:
         """Return where the hours and the steps of the batch went."""

@@ -25,6 +25,7 @@ from batchrunner.app.webhook_listener import WebhookOptions, listen_for_webhooks
 from batchrunner.classify import classify_fault
 from batchrunner.errors import ApiError, CannotContinue, LeftEarly
 from batchrunner.model import Batch, BatchCounts, Failed, FailureCategory, RequestFailed
+from batchrunner.model.audit import AuditReport, AuditStop
 from batchrunner.policy.schedule import Window
 from batchrunner.runner.artifact_fetcher import ArtifactFetcher, ArtifactSelection
 from batchrunner.runner.runner import ExitReason, Runner, in_thread, innermost
@@ -66,6 +67,8 @@ class BatchRunEnded:
     counts: BatchCounts
     failure: Failed | None = None  #: what stopped it early
     api_url: str = ""  #: the API that it worked with
+    audit: AuditReport | None = None  #: what the newest comparison with the API's list found
+    audit_stop: AuditStop | None = None  #: what an audit found that stopped it early
 
 
 def prepare_run(
@@ -174,9 +177,20 @@ async def _work(
             fetcher = await stack.enter_async_context(beside)
         stop, report = _Stop(runner, observer, control), partial(_report_counts, store, batch)
         reason = await _until_end(runner, stop, fetcher, partial(report, observer))
-    counts = _final_counts(store, batch, left=reason is None)
-    failure = runner.stop_failure
-    return BatchRunEnded(reason=reason, counts=counts, failure=failure, api_url=access.url)
+    return _ended(store, batch, runner, reason, access.url)
+
+
+def _ended(
+    store: Store, batch: Batch, runner: Runner, reason: ExitReason | None, api_url: str
+) -> BatchRunEnded:
+    return BatchRunEnded(
+        reason=reason,
+        counts=_final_counts(store, batch, left=reason is None),
+        failure=runner.stop_failure,
+        api_url=api_url,
+        audit=runner.audit_report,
+        audit_stop=runner.audit_stop,
+    )
 
 
 def _say(observer: RunObserver, line: str) -> None:
