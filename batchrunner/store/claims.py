@@ -103,27 +103,19 @@ def claim_jobs(
     due = _affordable(tx, batch, due, starts, capacity, now)[:room]
     if not due:
         return []
-    named = batch.marker_token or _name_batch(tx, batch_id, new_token)
+    token = _token_maker(tx, batch, new_token)
     return [
-        _intend(
-            tx,
-            owner_id,
-            batch_id,
-            group,
-            starts,
-            now,
-            submission_token(named, new_token()),
-            settings.marker,
-        )
+        _intend(tx, owner_id, batch_id, group, starts, now, token(), settings.marker)
         for group in _groups(due, most)
     ]
 
 
-def _name_batch(tx: Connection, batch_id: int, new_token: Callable[[], str]) -> str:
-    """Give a batch the random token that names it in markers."""
-    token = new_token()[-BATCH_LENGTH:]
-    tx.execute(update(batches).where(batches.c.id == batch_id).values(marker_token=token))
-    return token
+def _token_maker(tx: Connection, batch: Any, new_token: Callable[[], str]) -> Callable[[], str]:
+    """Return what makes tokens of submissions; a batch gets its own before its first one."""
+    named: str = batch.marker_token or new_token()[-BATCH_LENGTH:]
+    if batch.marker_token is None:
+        tx.execute(update(batches).where(batches.c.id == batch.id).values(marker_token=named))
+    return lambda: submission_token(named, new_token())
 
 
 def _starts(

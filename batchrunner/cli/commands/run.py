@@ -137,15 +137,8 @@ def command(
     with errors_for_people(), open_api(**_api_options(given), db=db) as api:
         refuse_sandbox_urls(((spec.url, spec.line) for spec in job_file.specs), api)
         webhook = webhook_from_options(**given, local=api.origin == SANDBOX)
-        options = RunOptions(
-            budget=budget,
-            window=window,
-            folder=folder,
-            webhook=webhook,
-            leave_runs=leave_runs,
-            anew=anew,
-            file=file,
-        )
+        options = RunOptions(budget=budget, window=window, folder=folder, webhook=webhook)
+        options = replace(options, leave_runs=leave_runs, anew=anew, file=file)
         how = {"guessed": not outputs, "as_json": as_json, "quiet": quiet}
         exit_code = _load_and_run(job_file, api, options, targets, db, file, **how)
     raise SystemExit(exit_code)
