@@ -27,8 +27,9 @@ from batchrunner.judge import expectations_of
 from batchrunner.judge.outliers import PeerResult, outliers
 from batchrunner.model import Failed, FinishedJob, JobState, Outcome, Run
 from batchrunner.outputs import FORMATS
+from batchrunner.text import json_size
 from batchrunner.text.json_size import is_parsable
-from batchrunner.tinyfish import client
+from batchrunner.tinyfish import client, raw_json
 from batchrunner.tinyfish.console_views import read_run_details
 from batchrunner.tinyfish.http import Reply
 
@@ -216,13 +217,29 @@ def largest_parsable(shape: str, most: int) -> str:
     return SHAPES[shape](least)
 
 
+def parse_everything() -> None:
+    """Estimate nothing."""
+    json_size.MAX_PARSED_BYTES = sys.maxsize
+
+
+def parse_to_find_the_end() -> None:
+    """Parse values of any length to find where they end."""
+    raw_json.LONG_TEXT_LENGTH = sys.maxsize
+
+
+BUGS = {each.__name__: each for each in (parse_everything, parse_to_find_the_end)}
+
+
 def main() -> None:
     """Print the table; exit 1 if a step took more memory than allowed."""
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--mb", type=float, default=31)
     arguments.add_argument("--parsable", action="store_true", help="as large as is parsed at most")
+    arguments.add_argument("--plant", choices=sorted(BUGS), help="a bug that must be caught")
     arguments.add_argument("shapes", nargs="*")
     given = arguments.parse_args()
+    if given.plant:
+        BUGS[given.plant]()
     size, over = int(given.mb * 1024**2), list[str]()
     # Beside what is allowed, the answer itself: once as bytes, and as text here and in the run.
     limit = int((_memory("VmSize") + 3 * given.mb + ALLOWED_MB) * 1024**2)

@@ -40,10 +40,17 @@ class BatchDatabase:
     """A database of batches; a context that closes it."""
 
     def __init__(
-        self, address: str | Path, *, api_key: str | None = None, api_url: str | None = None
+        self,
+        address: str | Path,
+        *,
+        api_key: str | None = None,
+        api_url: str | None = None,
+        after_loss: bool = False,
     ) -> None:
         """
         Open the database at *address*, a path or postgresql://…; a missing file is made.
+
+        With *after_loss*, as for `recover`, also in the place of one that was lost.
 
         Raises:
             BatchrunnerError: It cannot be opened.
@@ -53,7 +60,7 @@ class BatchDatabase:
         check_text("api_url", api_url)
         self._place = DatabaseAddress(address=str(address), api_key=api_key, api_url=api_url)
         with errors_for_people():
-            self._store = open_store(self._place.address, say_nothing)
+            self._store = open_store(self._place.address, say_nothing, after_loss=after_loss)
 
     def __repr__(self) -> str:
         """Name the database, without a password."""

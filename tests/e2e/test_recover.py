@@ -110,3 +110,22 @@ def test_without_a_terminal_nothing_changes_until_a_database_is_named(
     assert done.code == 1  # two jobs are equal
     assert "2 jobs left out" in done.err
     assert "1 run adopted" in done.err
+
+
+def test_only_the_database_is_gone_and_the_start_says_so_before_it_asks_the_api(
+    tmp_path: Path, remote: Remote
+) -> None:
+    here: Any = {"cwd": tmp_path, "env": remote.env}
+    jobs = write_jobs(tmp_path, pages(2))
+    assert batchrunner("run", jobs, "-q", **here).code == 0
+    (tmp_path / "batchrunner.db").unlink()
+    refused = batchrunner("run", jobs, "-q", **here)
+    assert refused.code == 3
+    assert "batchrunner.db is gone" in refused.err
+    assert "batchrunner recover jobs.yaml --db batchrunner.db" in refused.err
+    assert not (tmp_path / "batchrunner.db").exists()
+    listed = batchrunner("recover", jobs, "--yes", **here)
+    assert listed.code == 0, listed.err
+    assert "2 runs adopted" in listed.err
+    assert batchrunner("run", jobs, "-q", **here).code == 0
+    assert remote.created() == 2

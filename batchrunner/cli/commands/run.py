@@ -173,7 +173,7 @@ def _load_and_run(
     from batchrunner.cli.commands.load import load
     from batchrunner.store.batches import find_batch
 
-    with opened(db, must_exist=False) as store:
+    with opened(db, must_exist=False, after_loss=options.anew) as store:
         batch = load(store, job_file, budget_given=options.budget is not None)
         _show_estimate(store, job_file, api.origin)
         ended, exit_code = _run(store, batch, api, options, quiet=quiet)
