@@ -318,9 +318,9 @@ class SimulatedBatch:
         unseen = hidden_runs(runs, self.config.late, now())
         unseen |= undecided(self.store, self.batch.id, runs)
         check_end(self.store, self.batch.id, self.loaded, runs, unseen)
-        check_audit(self.store, runs, unseen, now() + CLOSED_FOR)
         snapshot = (self.store, self.batch.id, runs, unseen, served)
         check_rows(*snapshot, one_clock=self.one_clock, webhook=self.webhook)
+        check_audit(self.store, runs, unseen, now() + CLOSED_FOR)
 
     def jobs(self) -> Mapping[JobState, int]:
         """Count jobs by state; states without jobs are left out."""
