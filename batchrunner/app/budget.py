@@ -54,6 +54,7 @@ def set_up(store: Store, batch: Batch, api: ApiAccess, budget: str | None, say: 
     wallet = _wallet(store, batch, api, say)
     batch = store.read(find_batch, batch.name) or batch
     check_rate(batch.settings.budget, batch)
+    check_rate(batch.settings.stop_loss.cost, batch, "stop_loss")
     if wallet is not None:
         say(f"the account has {money(wallet.balance)}")
         if wallet.rate and batch.step_price and wallet.rate < batch.step_price.amount:
@@ -87,12 +88,12 @@ def few_at_once(runs: int, slots: int) -> str | None:
     )
 
 
-def check_rate(budget: Budget | None, batch: Batch) -> None:
-    """Refuse a budget in money where nothing says what a step costs."""
-    if budget is not None and budget.steps is None and batch.step_price is None:
+def check_rate(sum: Budget | None, batch: Batch, what: str = "budget") -> None:
+    """Refuse a budget, or another sum, in money where nothing says what a step costs."""
+    if sum is not None and sum.steps is None and batch.step_price is None:
         raise UsageError(
-            f"the budget of {budget} cannot be kept: nobody says what a step costs",
-            next="write `rate: $0.016` (your price) below `settings`, or give the budget in steps",
+            f"the {what} of {sum} cannot be kept: nobody says what a step costs",
+            next=f"write `rate: $0.016` (your price) below `settings`, or give the {what} in steps",
         )
 
 

@@ -25,8 +25,14 @@ from batchrunner.model import (
     Transition,
     Unanswered,
 )
-from batchrunner.model.audit import Difference, Records
-from batchrunner.policy.audit import Taking, foreign_runs, take_unknown
+from batchrunner.model.audit import Difference, KnownRun, Records
+from batchrunner.policy.audit import (
+    Taking,
+    VisibleRuns,
+    foreign_runs,
+    may_be_missing,
+    take_unknown,
+)
 from batchrunner.policy.create_outcome import next_search
 from batchrunner.policy.retry import decide
 from batchrunner.policy.retry_rules import Policy
@@ -42,6 +48,7 @@ from batchrunner.store.orphans import late_run_watchlist
 from batchrunner.tinyfish.client import TinyFishClient
 from tests.simulation.audited_batches import (
     beside_a_copy,
+    newest_run_not_yet_shown,
     orphan_of_another_database,
     stops_at_its_stop_loss,
 )
@@ -120,6 +127,22 @@ def go_on_beside_another_database(planter: Planter) -> None:
 
 def go_on_at_any_loss(planter: Planter) -> None:
     planter.replace(stop_loss_reached, lambda *_: None)
+
+
+def believe_every_absence(planter: Planter) -> None:
+    def oldest(visible: VisibleRuns, _: KnownRun) -> str:
+        return seen[0]
+
+    seen: list[str] = []
+    note = VisibleRuns.add
+
+    def add(visible: VisibleRuns, known: KnownRun) -> None:
+        seen.append(known.run_id)
+        note(visible, known)
+
+    planter.replace(note, add)
+    planter.replace(VisibleRuns.control_run, oldest)
+    planter.replace(may_be_missing, lambda *_: True)
 
 
 def ignore_late_runs(planter: Planter) -> None:
@@ -235,6 +258,7 @@ BUGS = [
         beside_a_copy,
         "submitting went on beside another database",
     ),
+    Bug(believe_every_absence, newest_run_not_yet_shown, "an audit's false alarm"),
     Bug(go_on_at_any_loss, partial(stops_at_its_stop_loss, StopLoss()), "went on"),
     Bug(ignore_retry_after, faulty_batch("throttled/1"), "before Retry-After was over"),
     Bug(count_throttling, faulty_batch("throttled/1"), "waiting used up an attempt"),
