@@ -57,6 +57,11 @@ async def _too_many_requests(faulty: FaultyRequest) -> httpx.Response:
     return httpx.Response(429, content=json.dumps({"error": error}), headers=headers)
 
 
+async def _cancelled_nothing(faulty: FaultyRequest) -> httpx.Response:
+    faulty.note_happened()
+    return httpx.Response(200, json={"results": [], "not_found": None})
+
+
 GATEWAY_FAULTS: Mapping[str, NetworkFault] = {
     "throttled_per_minute": NetworkFault(
         description="429 with details: too many requests in a minute", respond=_too_many_requests
@@ -68,6 +73,11 @@ GATEWAY_FAULTS: Mapping[str, NetworkFault] = {
     "forbidden_page": NetworkFault(
         description="403 with a gateway's page, whatever is requested",
         respond=_refused(403, None),
+    ),
+    "lost_cancel": NetworkFault(
+        description="a gateway answers a cancel with an empty list; the API has nothing",
+        applies_to=frozenset({RequestKind.CANCEL}),
+        respond=_cancelled_nothing,
     ),
     "no_run_batch": NetworkFault(
         description="a gateway passes every endpoint but run-batch",
