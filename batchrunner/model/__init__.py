@@ -24,6 +24,7 @@ from batchrunner.model.job_file import (
     JobFile,
     JobSpec,
     Settings,
+    StopLoss,
     TimeLimits,
 )
 from batchrunner.model.markers import marked_goal, marker, marker_in, marker_prefix
@@ -57,6 +58,7 @@ from batchrunner.model.runs import (
     ApiFaultKind,
     CreateAnswer,
     Created,
+    ListPage,
     NotFound,
     Refused,
     RequestFailed,
@@ -100,6 +102,7 @@ __all__ = [
     "JobFile",
     "JobSpec",
     "JobState",
+    "ListPage",
     "LoadResult",
     "NotFound",
     "OpenAttempt",
@@ -121,6 +124,7 @@ __all__ = [
     "RunStatus",
     "Settings",
     "Snooze",
+    "StopLoss",
     "StopSubmitting",
     "StoredResult",
     "Submission",

@@ -124,6 +124,15 @@ class RunListing:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ListPage:
+    """One page of the list of runs."""
+
+    listing: RunListing
+    cursor: str | None  #: where the next page begins; None on the last page
+    total: float  #: least number of runs on all pages
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Created:
     """The API created the runs; there is one id per attempt, all different."""
 

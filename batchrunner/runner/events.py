@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from batchrunner.model import AttemptDecision, Failed, ParkedHost, Pause
+from batchrunner.model.audit import AuditStop
 from batchrunner.model.time_and_cost import Hold
 from batchrunner.policy.schedule import Phase, Window
 
@@ -138,6 +139,21 @@ class CancelledForDeadline:
     runs: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnknownRunsFound:
+    """An audit found runs of this batch that the database did not know."""
+
+    adopted: int
+    orphans: int  #: no attempt needs them: they are cancelled
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SubmittingStopped:
+    """Nothing more is submitted because of what an audit found."""
+
+    reason: AuditStop
+
+
 Event = (
     AttemptsRescued
     | RunsSubmitted
@@ -157,4 +173,6 @@ Event = (
     | ConcurrencyChanged
     | AccountLimitMet
     | HostsParked
+    | UnknownRunsFound
+    | SubmittingStopped
 )

@@ -93,6 +93,7 @@ class Submitter:
 
     async def _claim_and_submit(self) -> None:
         context = self._context
+        await context.stop.audited.wait()  # perhaps another database runs this batch
         while True:
             await self._credits.note()
             await context.gates.create.wait_until_open()

@@ -71,7 +71,8 @@ class RunFault:
 class RequestFault:
     """How a create request goes.
 
-    A status of None means no answer: the connection drops, or with `hangs` stays silent.
+    A status of None means no answer: the connection drops, or with `hangs` stays silent. A status
+    of 200 means that the client sees nothing of the fault.
     """
 
     says: str
@@ -79,6 +80,7 @@ class RequestFault:
     code: str = ""
     message: str = ""
     creates: bool = False  #: the runs are created despite the error
+    repeats: bool = False  #: the request arrives twice, and the second answer is thrown away
     names: bool = False  #: the answer's details name the refused items
     waits: bool = False  #: has the config's `retry_after`
     hangs: bool = False
@@ -308,6 +310,12 @@ REQUEST_FAULTS: Mapping[str, RequestFault] = {
         status=None,
         creates=True,
         hangs=True,
+    ),
+    "replayed": RequestFault(
+        says="a middlebox sends it twice: twice the runs; the second answer is lost",
+        status=200,
+        creates=True,
+        repeats=True,
     ),
 }
 

@@ -133,6 +133,9 @@ class RunEngine:
             runs=self._new_runs(bodies, at, holder, waited=waited) if creates else (),
         )
         self._record(request)
+        if fault is not None and REQUEST_FAULTS[fault].repeats:
+            again = self._new_runs(bodies, at, holder, waited=waited, replayed=True)
+            self._record(replace(request, status=None, runs=again))
         return request
 
     def refuse(self, status: int, now: datetime) -> None:
@@ -317,7 +320,13 @@ class RunEngine:
         return shown if error.code is None else {"code": error.code, **shown}
 
     def _new_runs(
-        self, bodies: Sequence[Mapping[str, Any]], at: datetime, holder: str, *, waited: bool
+        self,
+        bodies: Sequence[Mapping[str, Any]],
+        at: datetime,
+        holder: str,
+        *,
+        waited: bool,
+        replayed: bool = False,
     ) -> tuple[SandboxRun, ...]:
         runs: list[SandboxRun] = []
         earlier = Counter(
@@ -336,6 +345,7 @@ class RunEngine:
                     duration=duration,
                     created_at=at,
                     waited=waited,
+                    replayed=replayed,
                     holder=holder,
                 )
             )

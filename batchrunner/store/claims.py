@@ -34,6 +34,7 @@ from batchrunner.store.schema import (
     attempts,
     batches,
     jobs,
+    orphans,
     submissions,
 )
 from batchrunner.store.serialization import counts_of, job_of, json_text, options_of
@@ -198,15 +199,22 @@ def _cheapest_waiting(
     return cheapest
 
 
-_IN_FLIGHT = (
+#: Orphans that have not ended take up slots like other runs.
+_IN_FLIGHT = select(
     select(func.count())
     .select_from(attempts)
     .where(attempts.c.batch_id == _batch, attempts.c.closed_at.is_(None))
+    .scalar_subquery()
+    + select(func.count())
+    .select_from(orphans)
+    .where(orphans.c.batch_id == _batch, orphans.c.ended_at.is_(None))
+    .scalar_subquery()
 )
 
 
 def _in_flight(tx: Connection, batch_id: int) -> int:
-    return tx.execute(_IN_FLIGHT, {"batch": batch_id}).scalar_one()
+    in_flight: int = tx.execute(_IN_FLIGHT, {"batch": batch_id}).scalar_one()
+    return in_flight
 
 
 def _groups(due: list[Row[Any]], most: int) -> Iterator[list[Row[Any]]]:

@@ -103,10 +103,17 @@ _can_be_claimed = exists().where(
         )
     ),
 )
+_open_orphans = (
+    select(func.count())
+    .select_from(orphans)
+    .where(orphans.c.batch_id == _batch, orphans.c.ended_at.is_(None))
+    .scalar_subquery()
+)
 _WORK_LEFT = (
     select(
         _open.c.mine,
         _open.c.open,
+        _open_orphans.label("open_orphans"),
         _due_at.label("due_at"),
         batches.c.paused_at,
         batches.c.pause_reason,
@@ -131,7 +138,7 @@ def work_left(tx: Connection, owner_id: str, batch_id: int) -> WorkLeft:
     return WorkLeft(
         in_flight_here=int(row.mine),
         in_flight_elsewhere=row.open - int(row.mine),
-        free_slots=limit - row.open,
+        free_slots=limit - (row.open + row.open_orphans),
         due_at=row.due_at,
         pause=pause_of(row),
         canary_failed=row.canary_gate == CanaryGate.CLOSED,

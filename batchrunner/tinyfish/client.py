@@ -21,6 +21,7 @@ from batchrunner.model import (
     ApiFaultKind,
     CreateAnswer,
     Created,
+    ListPage,
     NotFound,
     Refused,
     RequestFailed,
@@ -173,7 +174,7 @@ class TinyFishClient:
                 seconds=READ_SECONDS,
                 body={"run_ids": list(run_ids)},
             )
-            return await self._parse(_observations, reply, run_ids)
+            return await self._parse(observations_of, reply, run_ids)
         except RequestFailed as error:
             if error.fault.kind is not ApiFaultKind.TOO_LARGE:
                 raise
@@ -218,6 +219,20 @@ class TinyFishClient:
             cursors.add(cursor)
             query["cursor"] = cursor  # the API may not remember filters: repeat them
         return replace(found, complete=False)
+
+    async def list_page(
+        self, goal: str, *, newest_first: bool = False, cursor: str | None = None, limit: int
+    ) -> ListPage:
+        """
+        Return one page of the runs whose goal contains *goal*; a cursor leads to the next one.
+
+        Raises:
+            RequestFailed: It could not be read; TOO_LARGE if a page with fewer runs may be.
+        """
+        query = {"goal": goal, "sort_direction": "desc" if newest_first else "asc"}
+        after = {} if cursor is None else {"cursor": cursor}
+        listing, following, total = await self._page({**query, "limit": str(limit), **after})
+        return ListPage(listing=listing, cursor=following, total=total)
 
     async def check(self) -> datetime | None:
         """
@@ -315,7 +330,8 @@ def _one_run(reply: Reply) -> Run:
     return run
 
 
-def _observations(reply: Reply, run_ids: Sequence[str]) -> dict[str, RunObservation]:
+def observations_of(reply: Reply, run_ids: Sequence[str]) -> dict[str, RunObservation]:
+    """Return what an answer shows of runs; raises RequestFailed if it is not the API's."""
     found = read_members(reply)
     runs = _runs(reply, found, "data")
     observations: dict[str, RunObservation] = {run.run_id: run for run in runs}

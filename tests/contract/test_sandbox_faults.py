@@ -77,7 +77,7 @@ ANSWERS: dict[str, tuple[int | None, bool]] = {
 
 
 def test_every_fault_is_tested() -> None:
-    elsewhere = {"lost", "lingering", "unreachable", *ODD_ENDS, *ARTIFACT_FAULTS}
+    elsewhere = {"lost", "lingering", "unreachable", "replayed", *ODD_ENDS, *ARTIFACT_FAULTS}
     assert set(FAULTS) == {*ENDS, *ANSWERS, *elsewhere}
 
 
@@ -161,6 +161,17 @@ async def test_a_queued_run_does_not_hold_up_the_others_and_a_stuck_one_keeps_it
     )
     stage.clock.tick(20)
     assert [(await stage.run(each))["finished_at"] for each in others] == [after(10), after(20)]
+
+
+async def test_a_request_that_is_sent_twice_creates_its_runs_twice_and_is_answered_once() -> None:
+    stage = Stage()
+    [run_id] = await stage.create("https://faults.test/replayed/1")
+    first, second = stage.sandbox.journal.runs
+    assert (first.run_id, first.replayed, second.replayed) == (run_id, False, True)
+    assert first.body == second.body
+    assert [request.status for request in stage.sandbox.journal.requests] == [200, None]
+    listed = (await stage.get("/v1/runs"))["data"]
+    assert {run["run_id"] for run in listed} == {first.run_id, second.run_id}
 
 
 async def test_a_lost_run_is_unknown_to_every_read_and_costs_nothing() -> None:

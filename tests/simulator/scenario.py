@@ -8,7 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TypeVar
 
-from batchrunner.model import Settings
+from batchrunner.model import Settings, StopLoss
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.seeded_random import seeded_share
 from tests.simulator.machine_faults import MachineFaults, TimeSpan
@@ -50,6 +50,7 @@ RATES: Mapping[str, float] = {
     "dropped_before": 0.1,
     "dropped_after": 0.15,
     "hung_after": 0.05,
+    "replayed": 0.1,
 }
 #: Answers that name runs of others: if such a run is never shown, it cannot be matched.
 FOREIGN = frozenset({"ids_of_another", "ids_crossed"})
@@ -140,6 +141,7 @@ def draw_scenario(seed: int, jobs: int) -> Scenario:
             backoff=timedelta(seconds=draws.between(1, 30, "backoff")),
             queued_limit=timedelta(minutes=20),
             running_limit=timedelta(minutes=12),
+            stop_loss=StopLoss(share=None),  # faults may bring orphans without end
         ),
         machine_faults=_machine_faults(draws, latest, steps),
         windows=_windows(draws, latest, waits_are_checked=not set_forward, without=without),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from batchrunner.app.audit_stop import audit_stop_text
 from batchrunner.cli.output.status_text import DIGEST, held, parked_line, paused
-from batchrunner.model import AttemptDecision, Failed, Finish, Retry, Snooze
+from batchrunner.model import AttemptDecision, Failed, FailureCategory, Finish, Retry, Snooze
 from batchrunner.policy.schedule import Phase, Window
 from batchrunner.runner.events import (
     AccountLimitMet,
@@ -27,6 +28,8 @@ from batchrunner.runner.events import (
     RunsSubmitted,
     ScheduleChanged,
     StoreUnavailable,
+    SubmittingStopped,
+    UnknownRunsFound,
     WebhookDropped,
 )
 from batchrunner.text.format import counted, dated, local
@@ -49,10 +52,8 @@ def event_lines(event: Event) -> Iterator[str]:
         case CreateUnanswered(runs=runs, reason=why):
             why = shorten(term_safe(why), SHOWN)
             yield f"searching for {_runs(runs)} that may exist: {why}"
-        case LateRunsFound(adopted=adopted, orphans=orphans):
-            yield (
-                f"{_runs(adopted + orphans)} turned up late: {adopted} adopted, {orphans} cancelled"
-            )
+        case LateRunsFound() | UnknownRunsFound() | SubmittingStopped():
+            yield _audited(event)
         case HostsParked() | ConcurrencyChanged() | AccountLimitMet() | CancelledForDeadline():
             yield from _limits(event)
         case AttemptsClosed(decisions=decisions):
@@ -61,6 +62,13 @@ def event_lines(event: Event) -> Iterator[str]:
             yield f"going on without the webhook: {shorten(term_safe(why), SHOWN)}"
         case _:
             yield _wait(event)
+
+
+def is_outage(event: Event) -> bool:
+    """Return whether an event says that the API cannot be reached."""
+    return (
+        isinstance(event, RequestsDelayed) and event.failure.category is FailureCategory.UNREACHABLE
+    )
 
 
 def _limits(
@@ -76,6 +84,18 @@ def _limits(
             return [f"up to {_runs(most)} in flight: the API refuses more (429)"]
         case CancelledForDeadline(runs=runs):
             return [f"cancelling {_runs(runs)} for the deadline: their jobs are available again"]
+
+
+def _audited(event: LateRunsFound | UnknownRunsFound | SubmittingStopped) -> str:
+    match event:
+        case LateRunsFound(adopted=adopted, orphans=orphans):
+            found = _runs(adopted + orphans)
+            return f"{found} turned up late: {adopted} adopted, {orphans} cancelled"
+        case UnknownRunsFound(adopted=adopted, orphans=orphans):
+            found = _runs(adopted + orphans)
+            return f"the audit found {found} not known here: {adopted} adopted, {orphans} cancelled"
+        case SubmittingStopped(reason=reason):
+            return f"nothing more is submitted: {audit_stop_text(reason)}"
 
 
 def _wait(event: StoreUnavailable | ClockJumped | RequestsDelayed | Lasting) -> str:
