@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from itertools import groupby, islice
 from typing import Any
 
@@ -92,9 +93,7 @@ def claim_jobs(
     found = canary_gate.check_canary(tx, batch, settings.canary, now)
     if found is CanaryGate.CLOSED:
         return []
-    accepted = bound_in(batch.account_limit)
-    limit = concurrency_limit(settings.concurrency, batch.learned_concurrency, accepted)
-    room = limit - _in_flight(tx, batch_id)
+    room = _room(tx, batch, settings.concurrency)
     if room <= 0:
         return []
     capacity = host_breaker.host_capacity(tx, batch_id, settings.hosts, now)
@@ -104,19 +103,18 @@ def claim_jobs(
     if not due:
         return []
     named = batch.marker_token or _name_batch(tx, batch_id, new_token)
+    new, marked = partial(submission_token, named), settings.marker
     return [
-        _intend(
-            tx,
-            owner_id,
-            batch_id,
-            group,
-            starts,
-            now,
-            submission_token(named, new_token()),
-            settings.marker,
-        )
+        _intend(tx, owner_id, batch_id, group, starts, now, new(new_token()), marked)
         for group in _groups(due, most)
     ]
+
+
+def _room(tx: Connection, batch: Any, asked: int) -> int:
+    """Return how many more runs may be in flight than there are."""
+    accepted = bound_in(batch.account_limit)
+    limit = concurrency_limit(asked, batch.learned_concurrency, accepted)
+    return limit - _in_flight(tx, batch.id)
 
 
 def _name_batch(tx: Connection, batch_id: int, new_token: Callable[[], str]) -> str:

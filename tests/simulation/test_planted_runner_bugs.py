@@ -42,7 +42,6 @@ from batchrunner.policy.run_decision import (
 )
 from batchrunner.policy.stop_loss import stop_loss_reached
 from batchrunner.runner.condition_timer import ConditionTimer
-from batchrunner.runner.create_route import CreateRoute
 from batchrunner.runner.mismatch_fixer import MismatchFixer
 from batchrunner.runner.run_fetcher import RunFetcher
 from batchrunner.runner.run_search import SearchResult, finds_control_run, search_runs
@@ -222,10 +221,6 @@ def try_a_wrong_key_for_ever(planter: Planter) -> None:
     planter.replace(is_key_refused, lambda *_, **__: False)
 
 
-def use_run_batch_only(planter: Planter) -> None:
-    planter.replace(CreateRoute.note_refused, lambda *_, **__: None)
-
-
 def stop_where_run_batch_is_forbidden(planter: Planter) -> None:
     planter.replace(refused_as_batch, lambda *_, **__: False)
 
@@ -276,11 +271,6 @@ BUGS = [
         label="stop_at_the_first_403",
     ),
     Bug(try_a_wrong_key_for_ever, key_refused_for_good, "a wrong key was tried for ever"),
-    Bug(
-        use_run_batch_only,
-        partial(small_batch, pages(3), variants={"run_batch": "missing"}),
-        "the batch ended before a job was final",
-    ),
     Bug(
         stop_where_run_batch_is_forbidden,
         partial(behind_gateway, "no_run_batch", 0, 3600),
