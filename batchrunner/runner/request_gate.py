@@ -17,7 +17,12 @@ class RequestGate:
         self._opens_at = now()
         #: Requests since the newest success that met a failure that concerns all requests.
         self.consecutive_failures = 0
-        self.has_succeeded = False  #: at least one request succeeded
+        self.succeeded_at: datetime | None = None  #: when a request succeeded last
+
+    @property
+    def has_succeeded(self) -> bool:
+        """Whether at least one request succeeded."""
+        return self.succeeded_at is not None
 
     def delay_until(self, until: datetime) -> None:
         """Let no request pass before *until*; a longer delay that is in force stays."""
@@ -29,7 +34,7 @@ class RequestGate:
 
     def record_success(self) -> None:
         """Forget earlier failures."""
-        self.consecutive_failures, self.has_succeeded = 0, True
+        self.consecutive_failures, self.succeeded_at = 0, self._now()
 
     async def wait_until_open(self) -> None:
         """Wait until requests may pass."""

@@ -12,6 +12,7 @@ from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.classify import classify_fault, is_not_offered
 from batchrunner.model import (
     ApiFault,
+    ApiFaultKind,
     CreateAnswer,
     Created,
     Failed,
@@ -271,6 +272,8 @@ class Submitter:
         await self._credits.note()
         if read_fault is not None and not gates.stop_if_not_api(read_fault):
             gates.apply_backpressure([classify_fault(read_fault)], gates.create)
+        if fault.kind is ApiFaultKind.BARRED:
+            gates.stop_if_not_api(fault)
 
     async def _read_fault(self) -> ApiFault | None:
         """Return why the API does not answer a free read; None if it answers or has answered."""
