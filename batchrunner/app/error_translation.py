@@ -32,8 +32,6 @@ def errors_for_people() -> Iterator[None]:
             "somebody began to run this batch with another key: nothing more is submitted",
             next="run the same command again: it checks whether both keys belong to one account",
         ) from error
-    except BrokenPipeError:
-        raise
     except OSError as error:
         raise _file_error(error) from error
 

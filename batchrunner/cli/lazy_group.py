@@ -10,7 +10,14 @@ from typing import Any
 import click
 
 from batchrunner.cli.exit_codes import INTERRUPTED, ShownError
-from batchrunner.errors import BatchrunnerError
+from batchrunner.cli.standard_streams import go_on_without_output
+from batchrunner.errors import BatchrunnerError, CannotContinue
+
+#: Commands, of any group, that are not over when nobody reads what they print.
+DO_MORE_THAN_PRINT = frozenset(
+    {"run", "load", "init", "judge", "fetch", "watch", "adopt", "sandbox", "selftest"}
+    | {"retry", "cancel", "pause", "resume", "set"}
+)
 
 
 class LazyGroup(click.Group):
@@ -38,6 +45,15 @@ class LazyGroup(click.Group):
         command: click.Command = module.command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command; one that does more than to print goes on without standard output."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if name in DO_MORE_THAN_PRINT:
+            go_on_without_output()
+        return name, command, rest
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing any."""
         with formatter.section("Commands"):
@@ -49,6 +65,8 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except BatchrunnerError as error:
             raise ShownError(error) from error
+        except BrokenPipeError as error:  # click would exit with 1
+            raise ShownError(_broken_connection(error)) from error
         except (KeyboardInterrupt, click.Abort):
             click.echo("interrupted", err=True)
             ctx.exit(INTERRUPTED)
@@ -59,3 +77,10 @@ class LazyGroup(click.Group):
         if os.environ.get("NO_COLOR"):
             ctx.color = False
         return ctx
+
+
+def _broken_connection(error: BrokenPipeError) -> CannotContinue:
+    place = f"{error.filename}: " if error.filename else ""
+    return CannotContinue(
+        f"{place}whoever was to read this has gone", next="give the same command again"
+    )

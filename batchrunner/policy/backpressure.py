@@ -18,9 +18,7 @@ MAX_REQUEST_DELAY = timedelta(minutes=2)
 BARRED_PATIENCE = timedelta(minutes=2)
 
 
-def barred_since(
-    since: datetime | None, succeeded_at: datetime | None, now: datetime
-) -> datetime:
+def barred_since(since: datetime | None, succeeded_at: datetime | None, now: datetime) -> datetime:
     """Return when the way to the API became barred; a success since then ended that."""
     return now if since is None or (succeeded_at and succeeded_at >= since) else since
 
