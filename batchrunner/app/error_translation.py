@@ -34,6 +34,18 @@ def errors_for_people() -> Iterator[None]:
         ) from error
     except OSError as error:
         raise _file_error(error) from error
+    except ExceptionGroup as group:  # from a task, as of a sandbox whose journal has no space
+        if isinstance(error := _only_member(group), OSError):
+            raise _file_error(error) from group
+        raise
+
+
+def _only_member(group: ExceptionGroup[Exception]) -> Exception | None:
+    """Return the one exception in a group and the groups in it; None if there are more."""
+    if len(group.exceptions) > 1:
+        return None
+    member = group.exceptions[0]
+    return _only_member(member) if isinstance(member, ExceptionGroup) else member
 
 
 def _cause(error: Exception) -> str:
