@@ -54,7 +54,7 @@ def _written(error: BaseException, argv: Sequence[str], environ: Mapping[str, st
         text = "\n".join(describe(error, argv)) + "\n"
         for folder in _folders(argv, environ):
             try:
-                return _write_new(folder, text)
+                return _write_new(os.path.abspath(folder), text)
             except OSError:
                 continue
     except Exception:
@@ -82,7 +82,7 @@ def _folders(argv: Sequence[str], environ: Mapping[str, str]) -> Iterator[str]:
         elif option.startswith("--db="):
             db = option.removeprefix("--db=")
     if "://" not in db:
-        yield os.path.dirname(os.path.abspath(db))
+        yield os.path.dirname(db) or os.curdir
     yield tempfile.gettempdir()
 
 

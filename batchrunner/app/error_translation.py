@@ -33,10 +33,11 @@ def errors_for_people() -> Iterator[None]:
             next="run the same command again: it checks whether both keys belong to one account",
         ) from error
     except OSError as error:
-        raise _file_error(error) from error
+        raise file_error(error) from error
     except ExceptionGroup as group:  # from a task, as of a sandbox whose journal has no space
-        if isinstance(error := _only_member(group), OSError):
-            raise _file_error(error) from group
+        member = _only_member(group)
+        if isinstance(member, OSError):
+            raise file_error(member) from group
         raise
 
 
@@ -54,7 +55,8 @@ def _cause(error: Exception) -> str:
     return said.splitlines()[0] if said else ""
 
 
-def _file_error(error: OSError) -> CannotContinue:
+def file_error(error: OSError) -> CannotContinue:
+    """Return an error for people: which file, why, and what to check."""
     where = f"{error.filename}: " if error.filename else ""
     taken = error.errno == errno.EADDRINUSE
     return CannotContinue(

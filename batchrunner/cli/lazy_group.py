@@ -11,6 +11,7 @@ import click
 
 from batchrunner.cli.exit_codes import INTERRUPTED, ShownError
 from batchrunner.cli.standard_streams import go_on_without_output
+from batchrunner.cli.variables import check_variables
 from batchrunner.errors import BatchrunnerError, CannotContinue
 
 #: Commands, of any group, that are not over when nobody reads what they print.
@@ -62,11 +63,12 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; show errors for people, and end on Ctrl-C with the code for that."""
         try:
+            check_variables(os.environ)
             return super().invoke(ctx)
         except BatchrunnerError as error:
             raise ShownError(error) from error
-        except BrokenPipeError as error:  # click would exit with 1
-            raise ShownError(_broken_connection(error)) from error
+        except OSError as error:  # of the machine; click would exit with 1 on a broken pipe
+            raise ShownError(_of_the_machine(error)) from error
         except (KeyboardInterrupt, click.Abort):
             click.echo("interrupted", err=True)
             ctx.exit(INTERRUPTED)
@@ -79,8 +81,14 @@ class LazyGroup(click.Group):
         return ctx
 
 
-def _broken_connection(error: BrokenPipeError) -> CannotContinue:
-    place = f"{error.filename}: " if error.filename else ""
-    return CannotContinue(
-        f"{place}whoever was to read this has gone", next="give the same command again"
-    )
+def _of_the_machine(error: OSError) -> CannotContinue:
+    from batchrunner.app.error_translation import file_error
+
+    try:
+        os.getcwd()
+    except OSError:
+        return CannotContinue(
+            "the folder in which this was started is gone",
+            next="cd to a folder that is there, then give the same command again",
+        )
+    return file_error(error)

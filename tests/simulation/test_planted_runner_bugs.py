@@ -24,6 +24,7 @@ from batchrunner.model import (
     Transition,
     Unanswered,
 )
+from batchrunner.policy.backpressure import is_barred_for_good
 from batchrunner.policy.create_outcome import next_search
 from batchrunner.policy.retry import decide
 from batchrunner.policy.retry_rules import Policy
@@ -34,6 +35,11 @@ from batchrunner.runner.run_fetcher import RunFetcher
 from batchrunner.runner.run_search import SearchResult, finds_control_run, search_runs
 from batchrunner.store.orphans import late_run_watchlist
 from batchrunner.tinyfish.client import TinyFishClient
+from tests.simulation.barred_way import (
+    barred_for_a_minute,
+    barred_for_good,
+    barred_from_the_start,
+)
 from tests.simulation.planting import Bug, Planter, check_caught
 from tests.simulation.short_batches import (
     clock_set_forward,
@@ -85,6 +91,21 @@ def trust_the_order_of_ids(planter: Planter) -> None:
 
 def ignore_late_runs(planter: Planter) -> None:
     planter.replace(late_run_watchlist, lambda *_: [])
+
+
+# ---- a way to the API that is barred ----
+
+
+def take_an_untrusted_certificate_for_an_outage(planter: Planter) -> None:
+    planter.replace(is_barred_for_good, lambda since, succeeded_at, now: False)
+
+
+def wait_for_ever_for_a_certificate(planter: Planter) -> None:
+    planter.replace(is_barred_for_good, lambda since, succeeded_at, now: succeeded_at is None)
+
+
+def stop_at_the_first_untrusted_certificate(planter: Planter) -> None:
+    planter.replace(is_barred_for_good, lambda since, succeeded_at, now: True)
 
 
 # ---- policy ----
@@ -189,6 +210,9 @@ BUGS = [
         partial(small_batch, ["http://faults.test/unreachable/1"], durations=(60, 60)),
         "closed before its run had ended",
     ),
+    Bug(take_an_untrusted_certificate_for_an_outage, barred_from_the_start, "did not stop at once"),
+    Bug(wait_for_ever_for_a_certificate, barred_for_good, "it waited for ever"),
+    Bug(stop_at_the_first_untrusted_certificate, barred_for_a_minute, "a hiccup ended"),
 ]
 
 every_bug = pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
