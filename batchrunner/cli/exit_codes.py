@@ -7,6 +7,7 @@ from typing import IO, Any
 
 import click
 
+from batchrunner import crash_report
 from batchrunner.cli.standard_streams import ReaderGone
 from batchrunner.errors import BatchrunnerError, InputError, UsageError
 
@@ -20,6 +21,7 @@ OUT_OF_TIME = 4
 OUT_OF_BUDGET = 5
 HOSTS_PARKED = 6
 CANARY_FAILED = 7
+CRASHED = crash_report.EXIT_CODE
 HUNG_UP = 129
 INTERRUPTED = 130
 READER_GONE = 141
