@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 from batchrunner.api_facts.environment import API_KEY_FILE, BASE_URL
@@ -12,14 +13,14 @@ DATABASE = "BATCHRUNNER_DB"
 
 def check_variables(environ: Mapping[str, str]) -> None:
     """
-    Refuse a value that nobody meant; the key is checked where it is read.
+    Refuse a value that nobody meant, unless a file has that name; the key is checked elsewhere.
 
     Raises:
         UsageError: A variable is blank, or has characters that are not seen; never shows its value.
     """
     for name in (DATABASE, API_KEY_FILE, BASE_URL):
         value = environ.get(name, "")
-        if value and (trouble := _trouble(value)):
+        if value and (trouble := _trouble(value)) and not os.path.exists(value):
             raise UsageError(f"{name} {trouble}", next=f"set it anew, or: unset {name}", where=name)
 
 
