@@ -123,14 +123,19 @@ def test_no_proxy_covers(no_proxy: str, host: str, covered: bool) -> None:
     assert not odd_entries(no_proxy)
 
 
+def one_warning(entry: str) -> str:
+    (line,) = [*ignored_entries({"NO_PROXY": f"api.test,{entry}"})] or [""]
+    assert entry in line
+    return line
+
+
 @pytest.mark.parametrize("entry", ["10.0.0.0/99", "foo:bar:baz", "a..b", "!", "http://"])
 def test_an_entry_that_means_nothing_is_ignored_in_words(
     entry: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     environ = {"NO_PROXY": f"api.test,{entry}", "HTTPS_PROXY": "http://p:1"}
     assert proxy_for(API, environ) is None
-    (line,) = ignored_entries(environ)
-    assert entry in line
+    line = one_warning(entry)
     check_network(API, environ)
     check_network(API, environ)
     assert [record.getMessage() for record in caplog.records] == [f"warning: {line}"]
