@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import socket
+import ssl
 import stat
 import subprocess
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +26,8 @@ from tests.e2e.programs import (
     write_jobs,
 )
 
+#: A key and a certificate for this machine that nobody has signed.
+TLS = Path(__file__).parents[1] / "fixtures" / "tls"
 #: Everything about proxies and certificates that cannot be used; the sandbox needs none of it.
 BAD_NETWORK = {
     "HTTP_PROXY": "http://127.0.0.1:99999",
@@ -168,3 +174,42 @@ def test_a_setting_that_cannot_be_used_is_one_message(
     assert tip.startswith("  tip: ")
     assert "sesame" not in ended.err
     assert not (tmp_path / "batchrunner.db").exists()
+
+
+@pytest.mark.parametrize("command", [["run", "jobs.yaml"], ["wallet"], ["runs", "list"]])
+def test_an_untrusted_certificate_is_one_message(command: list[str], tmp_path: Path) -> None:
+    write_jobs(tmp_path, ["https://shop.example/1"])
+    with untrusted() as url:
+        env = {"TINYFISH_API_KEY": CANARY, "TINYFISH_BASE_URL": url}
+        ended = batchrunner(*command, cwd=tmp_path, env=env)
+    assert ended.code == 3
+    assert "not trusted: self-signed certificate" in ended.err.splitlines()[-2]
+    assert "export SSL_CERT_FILE=" in ended.err.splitlines()[-1]
+    assert ended.err.count("not trusted") == 1
+
+
+@contextmanager
+def untrusted() -> Iterator[str]:
+    """Serve nothing, with a certificate that nobody trusts."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(TLS / "this_machine.pem", TLS / "key.pem")
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listening.accept()
+            except OSError:
+                return
+            with connection, suppress(OSError):
+                context.wrap_socket(connection, server_side=True).close()
+
+    listening = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield f"https://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        with suppress(OSError):
+            listening.shutdown(socket.SHUT_RDWR)
+        listening.close()
+        thread.join()
