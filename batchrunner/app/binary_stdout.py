@@ -18,7 +18,8 @@ def binary_stdout() -> Iterator[IO[bytes]]:
     """Give standard output for bytes; what was printed before comes first, and all is flushed."""
     sys.stdout.flush()
     file = cast("IO[bytes]", getattr(sys.stdout, "buffer", None) or _TextFile(sys.stdout))
-    with getattr(getattr(file, "raw", None), "needed", nullcontext)():
+    guarded = getattr(getattr(file, "raw", None), "file", None)
+    with getattr(guarded, "needed", nullcontext)():
         yield file
         file.flush()
 

@@ -1,7 +1,13 @@
-"""Lets the program go on without standard error, and report that standard output is lost."""
+"""
+Lets the program go on without standard error, and report that standard output is lost.
+
+On a terminal, control characters of texts from elsewhere are shown and not obeyed, whatever prints
+them: results, names of files, messages of the API. Our own colours take the styled streams.
+"""
 
 from __future__ import annotations
 
+import codecs
 import errno
 import io
 import os
@@ -14,6 +20,7 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, TextIO
 
 from batchrunner.errors import CannotContinue
+from batchrunner.text.terminal import screen_safe
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -26,6 +33,20 @@ MAX_WAITING_MESSAGES = 10_000
 
 class ReaderGone(CannotContinue):
     """Whoever read standard output has seen enough, such as `head`."""
+
+
+#: Standard output and standard error for text with styles of our own, by their numbers.
+_STYLED: dict[int, TextIO] = {}
+
+
+def styled_stdout() -> TextIO:
+    """Return standard output for text whose escapes are all our own."""
+    return _STYLED.get(1, sys.stdout)
+
+
+def styled_stderr() -> TextIO:
+    """Return standard error for text whose escapes are all our own."""
+    return _STYLED.get(2, sys.stderr)
 
 
 def guard_standard_streams() -> None:
@@ -41,22 +62,30 @@ def guard_standard_streams() -> None:
     os.close(number)
     if stdin is None:
         sys.stdin = open(0, closefd=False)  # noqa: SIM115  # for the life of the program
-    sys.stdout = _text(_Output(_raw(stdout)), stdout)
-    sys.stderr = _text(_Messages(_raw(stderr)), stderr)
+    output, messages = _OutputFile(_raw(stdout)), _MessageFile(_raw(stderr))
+    sys.stdout = _text(_Guarded(output, _screen(stdout)), stdout)
+    sys.stderr = _text(_Guarded(messages, _screen(stderr)), stderr)
+    _STYLED[1] = _text(_Guarded(output), stdout)
+    _STYLED[2] = _text(_Guarded(messages), stderr)
 
 
 def go_on_without_output() -> None:
     """Let a lost standard output end nothing: the command does more than to print."""
-    output = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
-    if isinstance(output, _Output):
-        output.is_needed = False
+    file = _file_of(sys.stdout)
+    if isinstance(file, _OutputFile):
+        file.is_needed = False
 
 
 def finish_messages() -> None:
     """Wait for messages that standard error has not taken yet, but not for ever."""
-    messages = getattr(getattr(sys.stderr, "buffer", None), "raw", None)
-    if isinstance(messages, _Messages):
-        messages.finish(LAST_MESSAGES_SECONDS)
+    file = _file_of(sys.stderr)
+    if isinstance(file, _MessageFile):
+        file.finish(LAST_MESSAGES_SECONDS)
+
+
+def _file_of(stream: TextIO) -> _File | None:
+    raw = getattr(getattr(stream, "buffer", None), "raw", None)
+    return raw.file if isinstance(raw, _Guarded) else None
 
 
 def _raw(stream: TextIO | None) -> IO[bytes] | None:
@@ -67,6 +96,11 @@ def _raw(stream: TextIO | None) -> IO[bytes] | None:
     return raw
 
 
+def _screen(stream: TextIO | None) -> _ScreenFilter | None:
+    """Return the filter of a stream that is a terminal."""
+    return _ScreenFilter(stream.encoding) if stream is not None and stream.isatty() else None
+
+
 def _text(raw: _Guarded, like: TextIO | None) -> TextIO:
     # A character that the terminal cannot show is no reason to fail.
     encoding, errors = like.encoding if like else "utf-8", "backslashreplace"
@@ -75,62 +109,89 @@ def _text(raw: _Guarded, like: TextIO | None) -> TextIO:
     )
 
 
-class _Guarded(io.RawIOBase):
-    """A file that is written until it is lost."""
+class _ScreenFilter:
+    """Makes bytes for a terminal visible, however they are cut into pieces."""
+
+    def __init__(self, encoding: str) -> None:
+        self._decoder = codecs.getincrementaldecoder(encoding)("backslashreplace")
+        self._encoding = encoding
+        self._held = ""  # a carriage return, which may be the first half of a line end
+
+    def __call__(self, data: bytes) -> bytes:
+        """Return the bytes to show."""
+        text = self._held + self._decoder.decode(data)
+        self._held = "\r" if text.endswith("\r") else ""
+        shown = screen_safe(text.removesuffix(self._held))
+        return shown.encode(self._encoding, "backslashreplace")
+
+
+class _File:
+    """A file that is written until it is lost; what comes after that is dropped."""
 
     def __init__(self, raw: IO[bytes] | None) -> None:
-        self._raw = raw
-        self._loss: OSError | None = None
+        self.raw = raw
+        self.loss: OSError | None = None
+
+    def write(self, data: bytes) -> None:
+        """Write all bytes, unless the file is lost."""
+        left = memoryview(data)
+        try:
+            if self.raw is None and self.loss is None:
+                raise OSError(errno.EBADF, "it is closed")
+            while left and self.loss is None and self.raw is not None:
+                written: int | None = self.raw.write(left)
+                if written is None:  # another program made it non-blocking
+                    select.select((), (self.raw,), ())
+                left = left[written or 0 :]
+        except OSError as error:
+            self.loss = error
+
+
+class _Guarded(io.RawIOBase):
+    """One way to a file: as it is, or with control characters made visible."""
+
+    def __init__(self, file: _File, screen: _ScreenFilter | None = None) -> None:
+        self.file = file
+        self._screen = screen
 
     def writable(self) -> bool:
         return True
 
     def isatty(self) -> bool:
-        return self._raw is not None and self._raw.isatty()
+        return self.file.raw is not None and self.file.raw.isatty()
 
     def fileno(self) -> int:
-        if self._raw is None:
+        if self.file.raw is None:
             raise io.UnsupportedOperation("the stream was closed")
-        return self._raw.fileno()
+        return self.file.raw.fileno()
 
-    def _write(self, data: ReadableBuffer) -> int | None:
-        """Write some bytes, and return how many; None once the file is lost."""
-        try:
-            if self._loss is None and self._raw is None:
-                raise OSError(errno.EBADF, "it is closed")
-            while self._loss is None and self._raw is not None:
-                written: int | None = self._raw.write(data)
-                if written is not None:
-                    return written
-                select.select((), (self._raw,), ())  # another program made it non-blocking
-        except OSError as error:
-            self._loss = error
-        return None
+    def write(self, data: ReadableBuffer, /) -> int:
+        text = bytes(data)
+        self.file.write(self._screen(text) if self._screen else text)
+        return len(text)
 
 
-class _Messages(_Guarded):
+class _MessageFile(_File):
     """
     Standard error: nobody can be shown that it is lost, and a batch goes on without it.
 
     A thread writes it: a terminal that stands still, or a pager, holds up that thread alone.
     """
 
-    def __init__(self, raw: IO[bytes] | None, patience: float = MESSAGE_SECONDS) -> None:
+    def __init__(self, raw: IO[bytes] | None) -> None:
         super().__init__(raw)
-        self._patience = patience
+        self.patience = MESSAGE_SECONDS
         self._waiting: queue.Queue[bytes] = queue.Queue(MAX_WAITING_MESSAGES)
         self._all_written = threading.Condition()
         self._unwritten = 0
         self._thread: threading.Thread | None = None
 
-    def write(self, data: ReadableBuffer, /) -> int:
+    def write(self, data: bytes) -> None:
         """Pass bytes on to the thread, and wait a moment for it; never fail."""
-        size = memoryview(data).nbytes
-        if self._loss is None:
-            self._pass_on(bytes(data))
+        if self.loss is None:
+            self._pass_on(data)
             stands_still = self._unwritten > 1
-            self.finish(0 if stands_still else self._patience)
-        return size
+            self.finish(0 if stands_still else self.patience)
 
     def finish(self, seconds: float) -> bool:
         """Wait until everything is written, for so many seconds; return whether it is."""
@@ -148,15 +209,13 @@ class _Messages(_Guarded):
 
     def _write_all(self) -> None:
         while True:
-            left = memoryview(self._waiting.get())
-            while left and (written := self._write(left)) is not None:
-                left = left[written:]
+            super().write(self._waiting.get())
             with self._all_written:
                 self._unwritten -= 1
                 self._all_written.notify_all()
 
 
-class _Output(_Guarded):
+class _OutputFile(_File):
     """Standard output: a command whose purpose it is has failed without it."""
 
     def __init__(self, raw: IO[bytes] | None) -> None:
@@ -164,20 +223,17 @@ class _Output(_Guarded):
         self.is_needed = True
         self._is_reported = False
 
-    def write(self, data: ReadableBuffer, /) -> int:
+    def write(self, data: bytes) -> None:
         """
-        Write some bytes; drop them once it is lost.
+        Write all bytes; drop them once it is lost.
 
         Raises:
             CannotContinue: It is lost and needed; only once.
         """
-        written = self._write(data)
-        if written is not None:
-            return written
-        if self.is_needed and not self._is_reported and self._loss is not None:
+        super().write(data)
+        if self.loss is not None and self.is_needed and not self._is_reported:
             self._is_reported = True
-            raise _lost(self._loss) from self._loss
-        return memoryview(data).nbytes
+            raise _lost(self.loss) from self.loss
 
     @contextmanager
     def needed(self) -> Iterator[None]:

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 import anyio
 
-from batchrunner.classify import classify_fault
 from batchrunner.model import (
     AttemptDecision,
     OpenAttempt,
@@ -34,6 +33,12 @@ from batchrunner.runner.run_fetcher import RunFetcher
 from batchrunner.runner.slot_tuner import SlotTuner
 from batchrunner.runner.submission_record import report_closed
 from batchrunner.store.attempts import apply_poll, runs_in_flight
+from batchrunner.tinyfish.client import result_bytes
+
+#: Results that are judged between other tasks; more are judged in a thread.
+MAX_INLINE_RESULT_BYTES = 64 * 1024
+#: Seconds between two polls of which the first did not read every run.
+PUT_OFF_SECONDS = 2.0
 
 
 class Poller:
@@ -66,14 +71,17 @@ class Poller:
             return False
         observed = await self._fetch(attempts)
         if observed is not None:
-            now = context.now()
-            decisions, unfinished = self._decide(observed, now)
+            now, observed = context.now(), self._canceller.completed(observed)
+            decisions, unfinished = await self._decide_offloaded(observed, now)
             unfinished = await self._apply(decisions, unfinished, now)
             await self._canceller.cancel(observed, unfinished)
         if given_up := await self._canceller.give_up(attempts):
             report_closed(context, given_up)
         oldest = context.now() - min(attempt.opened_at for attempt in attempts)
-        await self._wait_for_next_poll(oldest)
+        if self._fetcher.put_off:
+            await context.clock_jumped.wait(PUT_OFF_SECONDS)
+        else:
+            await self._wait_for_next_poll(oldest)
         return True
 
     async def _open_attempts(self) -> list[OpenAttempt]:
@@ -92,12 +100,20 @@ class Poller:
         except RequestFailed as error:
             # A failed poll is not a failed run: nothing follows, except that we poll again.
             context.gates.stop_if_not_api(error.fault)
-            context.gates.apply_backpressure([classify_fault(error.fault)], context.gates.poll)
+            context.gates.meet(error.fault, context.gates.poll)
             return None
         context.gates.poll.record_success()
         observed = [(a, observations[a.run_id]) for a in attempts if a.run_id in observations]
         mixed_up = await self._mismatch_fixer.fix(observed)
         return [(a, run) for a, run in observed if a.submission_id not in mixed_up]
+
+    async def _decide_offloaded(
+        self, observed: Sequence[ObservedAttempt], now: datetime
+    ) -> tuple[list[AttemptDecision], list[ObservedAttempt]]:
+        """Decide; in a thread if results are long, as judging them takes seconds."""
+        if result_bytes(run for _, run in observed) <= MAX_INLINE_RESULT_BYTES:
+            return self._decide(observed, now)
+        return await self._context.offload_once(lambda: self._decide(observed, now))
 
     def _decide(
         self, observed: Sequence[ObservedAttempt], now: datetime

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from batchrunner.model import FailureCategory
 from batchrunner.runner.wakeup import WakeUp
 
 
@@ -18,6 +19,9 @@ class RequestGate:
         #: Requests since the newest success that met a failure that concerns all requests.
         self.consecutive_failures = 0
         self.succeeded_at: datetime | None = None  #: when a request succeeded last
+        self.is_throttled = False  #: the newest request met a 429
+        self.refusals = 0  #: of the key, among the consecutive failures
+        self.refused_since: datetime | None = None  #: when the first of these came
 
     @property
     def has_succeeded(self) -> bool:
@@ -28,13 +32,19 @@ class RequestGate:
         """Let no request pass before *until*; a longer delay that is in force stays."""
         self._opens_at = max(until, self._opens_at)
 
-    def record_failure(self) -> None:
+    def record_failure(self, category: FailureCategory) -> None:
         """Count a request that met a failure that concerns all requests."""
         self.consecutive_failures += 1
+        self.is_throttled = category is FailureCategory.THROTTLED
+        if category is FailureCategory.UNAUTHORIZED:
+            self.refusals += 1
+            self.refused_since = self.refused_since or self._now()
 
     def record_success(self) -> None:
         """Forget earlier failures."""
-        self.consecutive_failures, self.succeeded_at = 0, self._now()
+        self.consecutive_failures, self.is_throttled = 0, False
+        self.succeeded_at = self._now()
+        self.refusals, self.refused_since = 0, None
 
     async def wait_until_open(self) -> None:
         """Wait until requests may pass."""

@@ -6,8 +6,11 @@ import math
 from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Self, TypeVar
 
+import anyio
+import anyio.to_thread
 import httpx
 
 from batchrunner.api_facts import endpoint_paths
@@ -18,6 +21,7 @@ from batchrunner.model import (
     ApiFaultKind,
     CreateAnswer,
     Created,
+    ListPage,
     NotFound,
     Refused,
     RequestFailed,
@@ -31,7 +35,8 @@ from batchrunner.model import (
 )
 from batchrunner.tinyfish.http import Http, Reply, malformed
 from batchrunner.tinyfish.parse import (
-    read_date,
+    read_cancel_answer,
+    read_cancel_answers,
     read_fault,
     read_listed,
     read_members,
@@ -41,7 +46,8 @@ from batchrunner.tinyfish.parse import (
     text_of,
 )
 from batchrunner.tinyfish.parse_wallet import read_wallet
-from batchrunner.tinyfish.raw_json import parsed
+from batchrunner.tinyfish.raw_json import LONG_TEXT_LENGTH, parsed
+from batchrunner.tinyfish.throttling import read_server_date
 
 #: Deadline of a create; if it passes, the runs are searched for.
 CREATE_SECONDS = 90.0
@@ -70,6 +76,7 @@ class TinyFishClient:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._http = Http(base_url, key, transport)
+        self._long_answers: anyio.CapacityLimiter | None = None
         self.origin = self._http.origin
         self.proxy = self._http.proxy
 
@@ -134,29 +141,33 @@ class TinyFishClient:
         query = {"screenshots": "none", "html": "none"}
         path = endpoint_paths.run_path(run_id)
         reply = await self._http.send("GET", path, seconds=READ_SECONDS, query=query)
-        read_members(reply)
-        run = read_run(text_of(reply))
-        if run is None:
-            raise malformed("A run without an id")
-        return run
+        return await self._parse(_one_run, reply)
 
-    async def get_many(self, run_ids: Sequence[str]) -> dict[str, RunObservation]:
+    async def get_many(
+        self, run_ids: Sequence[str], enough_bytes: float = math.inf
+    ) -> dict[str, RunObservation]:
         """
         Return observations of up to 100 runs, by id.
 
         An id that the answer does not mention is missing. If a request is refused or its answer is
         too large, the ids are requested again in halves, until the run that causes it is alone.
+        After answers that were too large, no half is requested once results of *enough_bytes* are
+        there: its ids are missing.
 
         Raises:
             RequestFailed: Nothing could be read.
         """
-        found, refused = await _split_until_readable(self._read_many, run_ids)
+        found, refused = await _split_until_readable(
+            partial(self._read_many, enough_bytes=enough_bytes), run_ids
+        )
         return found | {
             run_id: Unreadable(run_id=run_id, message=fault.message)
             for run_id, fault in refused.items()
         }
 
-    async def _read_many(self, run_ids: Sequence[str]) -> dict[str, RunObservation]:
+    async def _read_many(
+        self, run_ids: Sequence[str], enough_bytes: float
+    ) -> dict[str, RunObservation]:
         try:
             reply = await self._http.send(
                 "POST",
@@ -164,25 +175,21 @@ class TinyFishClient:
                 seconds=READ_SECONDS,
                 body={"run_ids": list(run_ids)},
             )
-            found = read_members(reply)
+            return await self._parse(observations_of, reply, run_ids)
         except RequestFailed as error:
             if error.fault.kind is not ApiFaultKind.TOO_LARGE:
                 raise
-            return await self._read_halves(run_ids, error.fault)
-        runs = _runs(reply, found, "data")
-        observations: dict[str, RunObservation] = {run.run_id: run for run in runs}
-        for run_id in _ids(found.get("not_found")):
-            observations.setdefault(run_id, NotFound(run_id=run_id))
-        return {run_id: observations[run_id] for run_id in run_ids if run_id in observations}
+            return await self._read_halves(run_ids, error.fault, enough_bytes)
 
     async def _read_halves(
-        self, run_ids: Sequence[str], fault: ApiFault
+        self, run_ids: Sequence[str], fault: ApiFault, enough_bytes: float
     ) -> dict[str, RunObservation]:
         if len(run_ids) == 1:
             return {run_ids[0]: Unreadable(run_id=run_ids[0], message=fault.message)}
         middle = len(run_ids) // 2
-        first = await self._read_many(run_ids[:middle])
-        return first | await self._read_many(run_ids[middle:])
+        first = await self._read_many(run_ids[:middle], enough_bytes)
+        left = enough_bytes - result_bytes(first.values())
+        return first | await self._read_many(run_ids[middle:], left) if left > 0 else first
 
     async def search(self, goal: str) -> RunListing:
         """
@@ -214,6 +221,20 @@ class TinyFishClient:
             query["cursor"] = cursor  # the API may not remember filters: repeat them
         return replace(found, complete=False)
 
+    async def list_page(
+        self, goal: str, *, newest_first: bool = False, cursor: str | None = None, limit: int
+    ) -> ListPage:
+        """
+        Return one page of the runs whose goal contains *goal*; a cursor leads to the next one.
+
+        Raises:
+            RequestFailed: It could not be read; TOO_LARGE if a page with fewer runs may be.
+        """
+        query = {"goal": goal, "sort_direction": "desc" if newest_first else "asc"}
+        after = {} if cursor is None else {"cursor": cursor}
+        listing, following, total = await self._page({**query, "limit": str(limit), **after})
+        return ListPage(listing=listing, cursor=following, total=total)
+
     async def check(self) -> datetime | None:
         """
         Read one run, which is free, to check key and address; return the API's time in seconds.
@@ -226,7 +247,7 @@ class TinyFishClient:
             "GET", endpoint_paths.RUNS, seconds=CHECK_SECONDS, query=query
         )
         _runs(reply, read_members(reply), "data")
-        return read_date(reply)
+        return read_server_date(reply.headers)
 
     async def wallet(self) -> Wallet | None:
         """
@@ -254,6 +275,13 @@ class TinyFishClient:
             raise RequestFailed(read_fault(reply)) from error
         return replace(listed, runs=_dated(listed.runs, reply)), cursor, _minimum_total(pagination)
 
+    async def _parse(self, read: Callable[..., T], reply: Reply, *args: Any) -> T:
+        """Call *read* with an answer; a long one in a thread, one at a time: other tasks go on."""
+        if len(reply.body) <= LONG_TEXT_LENGTH:
+            return read(reply, *args)
+        self._long_answers = self._long_answers or anyio.CapacityLimiter(1)
+        return await anyio.to_thread.run_sync(read, reply, *args, limiter=self._long_answers)
+
     # ---- cancelling ----
 
     async def cancel(self, run_id: str) -> RunStatus | None:
@@ -263,8 +291,8 @@ class TinyFishClient:
         if reply.status == 404 and read_fault(reply).kind is ApiFaultKind.STATUS:
             return None
         read_members(reply)
-        run = read_run(text_of(reply))
-        return run.status if run else None
+        answer = read_cancel_answer(text_of(reply))
+        return answer[1] if answer else None
 
     async def cancel_many(self, run_ids: Sequence[str]) -> dict[str, RunStatus]:
         """
@@ -289,7 +317,33 @@ class TinyFishClient:
             body={"run_ids": list(run_ids)},
         )
         found = read_members(reply)
-        return {run.run_id: run.status for run in _runs(reply, found, "results")}
+        try:
+            return read_cancel_answers(found["results"])
+        except (KeyError, ValueError) as error:
+            raise RequestFailed(read_fault(reply)) from error
+
+
+def _one_run(reply: Reply) -> Run:
+    read_members(reply)
+    run = read_run(text_of(reply))
+    if run is None:
+        raise malformed("A run without an id")
+    return run
+
+
+def observations_of(reply: Reply, run_ids: Sequence[str]) -> dict[str, RunObservation]:
+    """Return what an answer shows of runs; raises RequestFailed if it is not the API's."""
+    found = read_members(reply)
+    runs = _runs(reply, found, "data")
+    observations: dict[str, RunObservation] = {run.run_id: run for run in runs}
+    for run_id in _ids(found.get("not_found")):
+        observations.setdefault(run_id, NotFound(run_id=run_id))
+    return {run_id: observations[run_id] for run_id in run_ids if run_id in observations}
+
+
+def result_bytes(observations: Iterable[RunObservation]) -> int:
+    """Return the length of all results in observations."""
+    return sum(len(each.result or "") for each in observations if isinstance(each, Run))
 
 
 async def _split_until_readable(
@@ -365,7 +419,7 @@ def _runs(reply: Reply, found: Mapping[str, str], member: str) -> list[Run]:
 
 
 def _dated(runs: Iterable[Run], reply: Reply) -> tuple[Run, ...]:
-    shown_at = read_date(reply)
+    shown_at = read_server_date(reply.headers)
     return tuple(replace(run, shown_at=shown_at) for run in runs)
 
 

@@ -25,7 +25,11 @@ def redirected(how: str, *args: str | Path, cwd: Path) -> Ended:
 
 
 @pytest.mark.parametrize(
-    ("how", "why"), [(">&-", "it is closed"), (">/dev/full", "No space left on device")]
+    ("how", "why"),
+    [
+        (">/dev/full", "No space left on device"),
+        pytest.param(">&-", "it is closed", marks=pytest.mark.sweep),
+    ],
 )
 def test_a_lost_standard_output_is_one_sentence_and_a_code(
     finished: Path, how: str, why: str

@@ -49,6 +49,7 @@ LOST = pytest.mark.parametrize("lost", [gone, full, lambda: None], ids=["gone", 
 @pytest.fixture(autouse=True)
 def streams(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Put the streams back, and let those of the test go."""
+    monkeypatch.setattr("batchrunner.cli.standard_streams._STYLED", {})
     for name in ("stdin", "stdout", "stderr"):
         monkeypatch.setattr(sys, name, getattr(sys, name))
     yield
@@ -77,7 +78,7 @@ def test_a_terminal_that_stands_still_holds_up_nobody(monkeypatch: pytest.Monkey
     fcntl.fcntl(theirs, fcntl.F_SETPIPE_SZ, 4096)
     monkeypatch.setattr("batchrunner.cli.standard_streams.LAST_MESSAGES_SECONDS", 0.0)
     guarded(monkeypatch, stderr=_text(theirs))
-    sys.stderr.buffer.raw._patience = 0.01  # type: ignore[attr-defined]
+    sys.stderr.buffer.raw.file.patience = 0.01  # type: ignore[attr-defined]
     for _ in range(100):
         sys.stderr.write("x" * 999 + "\n")  # 100 KB into 4 KB
     finish_messages()

@@ -40,6 +40,7 @@ from batchrunner.model import RequestFailed
 from batchrunner.network.errors import NetworkSettingsError
 from batchrunner.store.address import file_of, url_of
 from batchrunner.store.database import APPLICATION_ID, StoreError
+from batchrunner.store.database_file import lost_database
 from batchrunner.store.health import (
     consistency_errors,
     database_health,
@@ -49,7 +50,7 @@ from batchrunner.store.health import (
 from batchrunner.store.schema import HEAD
 from batchrunner.store.store import Store
 from batchrunner.tinyfish.client import TinyFishClient
-from batchrunner.tinyfish.http import AddressError
+from batchrunner.tinyfish.http import AddressError, shown_address
 
 #: Larger files are checked only in part: a full check takes long, and writers have to wait for it.
 MAX_FULL_CHECK_BYTES = 1_000_000_000
@@ -112,6 +113,7 @@ def _file(path: Path) -> DatabaseFile:
         mode=stat.S_IMODE(path.stat().st_mode) if exists else 0o600,
         writable=not exists or os.access(path, os.W_OK),
         journal=_journal(path),
+        lost=None if (lost := lost_database(path)) is None else lost.message,
         folder_trouble=_trouble_in(folder),
         file_system=_file_system(folder),
         free=_free(folder),
@@ -216,7 +218,7 @@ def _in_trouble(facts: StoreFacts, error: StoreError) -> StoreFacts:
 
 
 def _api(url: str, key_file: str | None) -> ApiFacts:
-    facts = ApiFacts(origin=url, key_from=_key_from(key_file))
+    facts = ApiFacts(origin=shown_address(url), key_from=_key_from(key_file))
     if facts.key_from is None:
         return facts
     try:

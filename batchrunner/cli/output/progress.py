@@ -15,8 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from batchrunner.app.run_observer import CountsRead, Notice, RunEvent, StopRequested
-from batchrunner.cli.output.event_text import Lasting, event_lines, lasting_lines
+from batchrunner.cli.output.event_text import Lasting, event_lines, is_outage, lasting_lines
 from batchrunner.cli.output.status_text import parts, standing_still, stopping, summary
+from batchrunner.cli.standard_streams import styled_stderr
 from batchrunner.model import BatchCounts, JobState, ParkedHost
 from batchrunner.policy.schedule import Phase
 from batchrunner.runner.events import BatchResumed, CreditsBack, Event, ScheduleChanged
@@ -39,6 +40,7 @@ class Display:
         self._said: str | None = None
         self._stops_since: datetime | None = None
         self._has_failed = False
+        self._advised = False  # of what to do while the API cannot be reached
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -90,6 +92,9 @@ class Display:
         """Show what happened."""
         for line in event_lines(event):
             self.say(line)
+        if not self._advised and is_outage(event):
+            self._advised = True
+            self.say("batchrunner doctor checks the network, the address and the key")
 
 
 class QuietDisplay(Display):
@@ -186,7 +191,7 @@ def make_display(name: str, *, quiet: bool) -> Display:
     if quiet:
         return QuietDisplay(console)
     if sys.stderr.isatty() and console.is_terminal and not console.is_dumb_terminal:
-        return LiveDisplay(Console(stderr=True, highlight=False), name)
+        return LiveDisplay(Console(file=styled_stderr(), highlight=False), name)
     return Display(console)
 
 

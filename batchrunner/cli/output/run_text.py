@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from batchrunner.classify import classify
-from batchrunner.model import Failed, Run, RunError
+from batchrunner.classify import MAX_MESSAGE_LENGTH, classify, shortened
+from batchrunner.model import Failed, Run, RunError, marker_in
+from batchrunner.model.marker_removal import unmarked_run, without_marker
 from batchrunner.text.format import clock, dated
 from batchrunner.text.terminal import shorten, term_safe
 from batchrunner.tinyfish.console_views import RunDetails, Step
@@ -17,6 +18,8 @@ from batchrunner.tinyfish.raw_json import parsed
 #: Columns of a goal in a list.
 GOAL_WIDTH = 60
 _LABEL = 16
+#: Longest result that is shown, in characters.
+MAX_RESULT_LENGTH = 1_000_000
 #: Members that have a line of their own; all others are shown as they stand.
 _OWN_LINE = frozenset(
     {
@@ -78,12 +81,13 @@ def step_line(number: int, step: Step) -> str:
 
 def _line(label: str, value: Any) -> Iterator[str]:
     if value not in (None, ""):
-        yield f"  {term_safe(label):<{_LABEL}} {term_safe(str(value))}"
+        text = term_safe(shortened(str(value), MAX_MESSAGE_LENGTH))
+        yield f"  {term_safe(shortened(label, GOAL_WIDTH)):<{_LABEL}} {text}"
 
 
 def _meaning(run: Run) -> str | None:
     """Say what the run brought: COMPLETED is no success by itself."""
-    outcome = classify(run)
+    outcome = classify(unmarked_run(run, marker_in(run.goal)))
     if isinstance(outcome, Failed):
         return f"{outcome.category}: {outcome.message}"
     return None if outcome is None else "its result is no failure by its own words"
@@ -104,10 +108,15 @@ def _error_lines(error: RunError) -> Iterator[str]:
 def _result_lines(run: Run) -> Iterator[str]:
     if run.result is None:
         return
+    if len(run.result) > MAX_RESULT_LENGTH:
+        size = f"{len(run.result) / 1e6:.1f} MB"
+        yield from _line("result", f"{size}, too long to be shown here; --json prints all of it")
+        return
     yield "  result"
-    value = parsed(run.result)
+    result = without_marker(run.result, marker_in(run.goal)) or ""
+    value = parsed(result)
     # What no parser takes is shown as it was sent.
-    text = run.result if value is None else json.dumps(value, indent=2, ensure_ascii=False)
+    text = result if value is None else json.dumps(value, indent=2, ensure_ascii=False)
     for line in text.splitlines():
         yield f"    {term_safe(line)}"
 
