@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from batchrunner.errors import UsageError
-from batchrunner.model import Batch, Budget, BudgetStatus, Rate, RateSource, RequestFailed, Wallet
+from batchrunner.errors import ApiError, UsageError
+from batchrunner.model import (
+    ApiFault,
+    ApiFaultKind,
+    Batch,
+    Budget,
+    BudgetStatus,
+    Rate,
+    RateSource,
+    RequestFailed,
+    Wallet,
+)
 from batchrunner.policy.budget import BUDGET_SAYS, budget_of
 from batchrunner.text.terminal import term_safe
 
@@ -98,7 +108,12 @@ def check_rate(sum: Budget | None, batch: Batch, what: str = "budget") -> None:
 
 
 def _wallet(store: Store, batch: Batch, api: ApiAccess, say: Say) -> Wallet | None:
-    """Return the account's wallet and store its rate; one that cannot be read changes nothing."""
+    """
+    Return the account's wallet and store its rate; one that cannot be read changes nothing.
+
+    Raises:
+        ApiError: There is no secure way to the API, and waiting is no use.
+    """
     from batchrunner.store.budget import set_step_price
     from batchrunner.tinyfish.client import TinyFishClient
 
@@ -109,10 +124,18 @@ def _wallet(store: Store, batch: Batch, api: ApiAccess, say: Say) -> Wallet | No
     try:
         wallet = anyio.run(ask)
     except RequestFailed as error:
+        if error.fault.kind is ApiFaultKind.BARRED:
+            raise _barred(error.fault, api) from error
         say(term_safe(f"the account's wallet cannot be read: {error}"))
         return None
     store.write(set_step_price, batch.id, wallet.rate if wallet else None)
     return wallet
+
+
+def _barred(fault: ApiFault, api: ApiAccess) -> ApiError:
+    said = term_safe(fault.message)
+    advice = f"{fault.advice}; then run the same command again: nothing was sent"
+    return ApiError(f"stopped: {said}", next=advice, where=api.url, why=said)
 
 
 def money(amount: Decimal) -> str:

@@ -35,7 +35,7 @@ from batchrunner.policy.audit import (
     may_be_missing,
     take_unknown,
 )
-from batchrunner.policy.backpressure import is_key_refused
+from batchrunner.policy.backpressure import is_barred_for_good, is_key_refused
 from batchrunner.policy.create_outcome import next_search, refused_as_batch
 from batchrunner.policy.retry import decide
 from batchrunner.policy.retry_rules import Policy
@@ -61,6 +61,11 @@ from tests.simulation.audited_batches import (
     newest_run_not_yet_shown,
     orphan_of_another_database,
     stops_at_its_stop_loss,
+)
+from tests.simulation.barred_way import (
+    barred_for_a_minute,
+    barred_for_good,
+    barred_from_the_start,
 )
 from tests.simulation.planting import Bug, Planter, check_caught
 from tests.simulation.short_batches import (
@@ -162,6 +167,21 @@ def believe_every_absence(planter: Planter) -> None:
 def ignore_late_runs(planter: Planter) -> None:
     planter.replace(late_run_watchlist, lambda *_: [])
     ignore_unknown_runs(planter)  # an audit finds late runs, too
+
+
+# ---- a way to the API that is barred ----
+
+
+def take_an_untrusted_certificate_for_an_outage(planter: Planter) -> None:
+    planter.replace(is_barred_for_good, lambda since, succeeded_at, now: False)
+
+
+def wait_for_ever_for_a_certificate(planter: Planter) -> None:
+    planter.replace(is_barred_for_good, lambda since, succeeded_at, now: succeeded_at is None)
+
+
+def stop_at_the_first_untrusted_certificate(planter: Planter) -> None:
+    planter.replace(is_barred_for_good, lambda since, succeeded_at, now: True)
 
 
 # ---- policy ----
@@ -384,6 +404,9 @@ BUGS = [
         partial(small_batch, ["http://faults.test/unreachable/1"], durations=(60, 60)),
         "closed before its run had ended",
     ),
+    Bug(take_an_untrusted_certificate_for_an_outage, barred_from_the_start, "did not stop at once"),
+    Bug(wait_for_ever_for_a_certificate, barred_for_good, "it waited for ever"),
+    Bug(stop_at_the_first_untrusted_certificate, barred_for_a_minute, "a hiccup ended"),
 ]
 
 every_bug = pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
