@@ -115,7 +115,11 @@ def classify_fault(fault: ApiFault) -> Failed:
     else:
         category = CATEGORY_BY_STATUS.get(fault.status, _category_of_other_status(fault.status))
     return Failed(
-        category=category, message=fault.message, code=fault.code, retry_after=fault.retry_after
+        category=category,
+        message=fault.message,
+        code=fault.code,
+        retry_after=fault.retry_after,
+        advice=fault.advice,
     )
 
 
@@ -129,6 +133,12 @@ def _category_of_other_status(status: int) -> FailureCategory:
 def is_not_offered(fault: ApiFault) -> bool:
     """Whether the API has no such endpoint, as opposed to refusing the request."""
     return fault.kind is ApiFaultKind.STATUS and fault.status in NOT_OFFERED_STATUSES
+
+
+def is_blocked(fault: ApiFault) -> bool:
+    """Whether the API, or a gateway in front of it, passes no request to this endpoint."""
+    credits = classify_fault(fault).category is FailureCategory.BILLING_FAILURE
+    return fault.status in (403, *NOT_OFFERED_STATUSES) and not credits
 
 
 def shortened(text: str, limit: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
@@ -44,11 +45,17 @@ def read_job_file(path: Path) -> JobFile:
 
     Raises:
         InputError: It has problems; all of them are in one report.
-        UsageError: There is no such file, or it is a folder or a table.
+        UsageError: There is no such file, or it is a folder, a device, a table and the like.
         CannotContinue: It cannot be read.
     """
     refuse_table(path)
-    return _parsed(read_input_file(path), file=str(path), name=path.stem)
+    return _parsed(read_input_file(path), file=str(path), name=_batch_name(path))
+
+
+def _batch_name(path: Path) -> str:
+    """Return the name of a file without its suffix, with each letter in one piece."""
+    # macOS writes an accent behind its letter, and no name of a batch may have such a mark.
+    return unicodedata.normalize("NFC", path.stem)
 
 
 def rows_as_job_file(

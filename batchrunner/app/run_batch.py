@@ -19,10 +19,13 @@ from batchrunner.app.clock import now
 from batchrunner.app.fetch_artifacts import ARTIFACT_WAIT_SECONDS, fetch, fetching
 from batchrunner.app.process_identity import exited_owners, this_process
 from batchrunner.app.run_observer import CountsRead, Notice, RunObserver, Say, StopRequested
+from batchrunner.app.runs_elsewhere import refuse_runs_elsewhere
 from batchrunner.app.stop_control import StopControl, StopRequest
 from batchrunner.app.webhook_listener import WebhookOptions, listen_for_webhooks
+from batchrunner.classify import classify_fault
 from batchrunner.errors import ApiError, CannotContinue, LeftEarly
-from batchrunner.model import Batch, BatchCounts, Failed, FailureCategory
+from batchrunner.model import Batch, BatchCounts, Failed, FailureCategory, RequestFailed
+from batchrunner.model.audit import AuditReport, AuditStop
 from batchrunner.policy.schedule import Window
 from batchrunner.runner.artifact_fetcher import ArtifactFetcher, ArtifactSelection
 from batchrunner.runner.runner import ExitReason, Runner, in_thread, innermost
@@ -44,6 +47,8 @@ class RunOptions:
     folder: Path | None = None  #: where artifacts go; None: none are fetched
     webhook: WebhookOptions | None = None
     leave_runs: bool = False  #: give up runs of another account
+    anew: bool = False  #: pay for jobs although the API has fresh runs of them
+    file: Path | None = None  #: the job file, as messages name it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +67,8 @@ class BatchRunEnded:
     counts: BatchCounts
     failure: Failed | None = None  #: what stopped it early
     api_url: str = ""  #: the API that it worked with
+    audit: AuditReport | None = None  #: what the newest comparison with the API's list found
+    audit_stop: AuditStop | None = None  #: what an audit found that stopped it early
 
 
 def prepare_run(
@@ -84,19 +91,26 @@ def prepare_run(
             fetch(store, batch, api, options.folder)
         return None
     key = bind(store, batch, api, leave_runs=options.leave_runs, say=say)
+    if not options.anew:
+        try:
+            refuse_runs_elsewhere(store, batch, api, say, options.file)
+        except RequestFailed as error:
+            raise stopped(classify_fault(error.fault), api.url) from error
     return PreparedBatch(batch=set_up(store, batch, api, options.budget, say), key=key)
 
 
 def stopped(failure: Failed, where: str = "") -> CannotContinue:
     """Return why a runner of the API at *where* stopped, and what to check before it goes on."""
     said = shorten(term_safe(failure.message), SHOWN)
-    if failure.category is FailureCategory.UNREACHABLE:
-        what, check = said, "the API's address (--api-url, TINYFISH_BASE_URL)"
+    if failure.advice:
+        what, check = said, failure.advice
+    elif failure.category is FailureCategory.UNREACHABLE:
+        what, check = said, "check the API's address (--api-url, TINYFISH_BASE_URL)"
     else:
-        what, check = f"the API answered {said!r}", "the key and its rights"
+        what, check = f"the API answered {said!r}", "check the key and its rights"
     return ApiError(
         f"stopped: {what}",
-        next=f"check {check}, then run the same command again: no attempt was used up",
+        next=f"{check}, then run the same command again: no attempt was used up",
         where=where,
         why=said,
     )
@@ -165,9 +179,20 @@ async def _work(
             fetcher = await stack.enter_async_context(beside)
         stop, report = _Stop(runner, observer, control), partial(_report_counts, store, batch)
         reason = await _until_end(runner, stop, fetcher, partial(report, observer))
-    counts = _final_counts(store, batch, left=reason is None)
-    failure = runner.stop_failure
-    return BatchRunEnded(reason=reason, counts=counts, failure=failure, api_url=access.url)
+    return _ended(store, batch, runner, reason, access.url)
+
+
+def _ended(
+    store: Store, batch: Batch, runner: Runner, reason: ExitReason | None, api_url: str
+) -> BatchRunEnded:
+    return BatchRunEnded(
+        reason=reason,
+        counts=_final_counts(store, batch, left=reason is None),
+        failure=runner.stop_failure,
+        api_url=api_url,
+        audit=runner.audit_report,
+        audit_stop=runner.audit_stop,
+    )
 
 
 def _say(observer: RunObserver, line: str) -> None:

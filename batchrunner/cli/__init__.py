@@ -16,9 +16,11 @@ COMMANDS = {
     "export": "Write the results of a batch to a file.",
     "result": "Print one result as the API sent it.",
     "judge": "Judge the results of a batch again, by other rules.",
+    "audit": "Compare a batch with the API's own list of runs.",
     "where": "Show where the hours and the credits of a batch went.",
     "artifacts": "Download and list screenshots, HTML and video of runs.",
     "retry": "Put failed jobs of a batch back.",
+    "recover": "Rebuild a lost database from the runs that the API has.",
     "cancel": "Cancel jobs of a batch, including their runs at the API.",
     "pause": "Stop submitting jobs of a batch until it is resumed.",
     "resume": "Continue a paused batch.",
@@ -48,5 +50,6 @@ def cli() -> None:
     Exit codes: 0 all jobs succeeded · 1 finished, some failed · 2 wrong usage or job file ·
     3 cannot start or continue (key, network, database, disk) · 4 jobs are left at --until ·
     5 the budget is used up, jobs are left · 6 what is left is on hosts that are parked ·
-    7 the canary failed · 130 Ctrl-C · 143 terminated
+    7 the canary failed · 70 a mistake in batchrunner · 129 hung up · 130 Ctrl-C ·
+    141 nobody reads the output · 143 terminated
     """

@@ -43,7 +43,7 @@ class RequestEffect(StrEnum):
     """What a failure of one request means for all other requests."""
 
     NONE = "none"  #: they continue
-    STOP = "stop"  #: nothing more is submitted
+    STOP = "stop"  #: as DELAY_BY_KIND, and if that does not help, nothing more is submitted
     DELAY_ALL = "delay_all"  #: all requests wait
     DELAY_CREATES = "delay_creates"  #: creates wait, reads continue
     DELAY_BY_KIND = "delay_alike"  #: a failed create delays creates, a failed read delays all

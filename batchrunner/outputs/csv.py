@@ -81,7 +81,7 @@ class _Sheet:
         self.guarded = 0
 
     def header(self) -> str:
-        return ",".join(map(_quoted, self._index))
+        return ",".join(_quoted(guard(name)) for name in self._index)
 
     def row(self, job: FinishedJob) -> Iterator[str]:
         """Give the parts of a row; one part, unless a cell is long."""

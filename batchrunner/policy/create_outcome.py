@@ -21,6 +21,7 @@ from batchrunner.model import (
     SubmittedAttempt,
     Transition,
 )
+from batchrunner.policy.goal_length import explain_too_long
 from batchrunner.policy.retry import decide
 from batchrunner.policy.retry_rules import Policy
 
@@ -78,6 +79,29 @@ def settle_refusal(
     ]
 
 
+def refused_as_batch(submission: Submission, fault: ApiFault, *, batch_works: bool) -> bool:
+    """
+    Whether a 403 of run-batch may be about run-batch itself, so that run-async may still work.
+
+    Options that need a right of the account are the likelier reason, until the job with them is
+    alone. *batch_works* means that run-batch created runs before.
+    """
+    failure = classify_fault(fault)
+    if fault.status != 403 or failure.category is not FailureCategory.UNAUTHORIZED:
+        return False
+    if any(_lacks_a_right(failure, fault, attempt) for attempt in submission.attempts):
+        return len(submission.attempts) == 1 and not batch_works
+    return True
+
+
+def settle_not_created(
+    submission: Submission, fault: ApiFault, now: datetime
+) -> list[AttemptDecision]:
+    """Put back the jobs of a submission that was refused for no job's fault."""
+    failure = classify_fault(fault)
+    return _put_back(submission, failure, now + (failure.retry_after or timedelta(0)))
+
+
 def _may_name_something_missing(submission: Submission, fault: ApiFault) -> bool:
     """Whether a 404 can be about something that a job names, and not about the endpoint."""
     named = any(
@@ -102,7 +126,8 @@ def _settle_named(
     if message is None:
         other = f"Another job of its request was refused: {failure.message}"
         return Snooze(at=now, failure=replace(failure, message=other))
-    return decide(policy, attempt.job, replace(failure, message=message), now)
+    explained = explain_too_long(message, attempt)
+    return decide(policy, attempt.job, replace(failure, message=explained), now)
 
 
 def _settle_unnamed(
@@ -112,6 +137,8 @@ def _settle_unnamed(
         options = ", ".join([*options_that_need_a_right(attempt), *attempt.option_overrides])
         message = f"The account may have no right to {options}: {failure.message}"
         return Finish(state=JobState.FAILED, failure=replace(failure, message=message))
+    if failure.category is FailureCategory.REJECTED:
+        failure = replace(failure, message=explain_too_long(failure.message, attempt))
     return decide(policy, attempt.job, failure, now)
 
 

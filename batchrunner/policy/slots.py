@@ -20,9 +20,14 @@ MIN_POLLS_TO_LEARN = 2
 RUNS_AHEAD = 1.5
 
 
-def concurrency_limit(asked: int, learned: int | None) -> int:
-    """Return how many runs may be in flight: as *asked*, or as learned if that is AUTO."""
-    return learned or FIRST_CONCURRENCY if asked == AUTO else asked
+def concurrency_limit(asked: int, learned: int | None, accepted: int | None = None) -> int:
+    """
+    Return how many runs may be in flight: as *asked*, or as learned if that is AUTO.
+
+    *accepted* is how many the account accepts, if it refused more.
+    """
+    limit = learned or FIRST_CONCURRENCY if asked == AUTO else asked
+    return limit if accepted is None else min(limit, accepted)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from batchrunner.classify import classify_fault
 from batchrunner.model import ApiFault, RequestFailed, Submission
 from batchrunner.policy.create_outcome import (
     control_run_ages,
@@ -166,7 +165,7 @@ class Reconciler:
             problem = f"the API does not let us search: {fault.message}"
             await self._search_inconclusive(submission, reason, problem)
             return
-        gates.apply_backpressure([classify_fault(fault)], gates.poll)
+        gates.meet(fault, gates.poll)
         await mark_unanswered(context, submission, context.now() + SEARCH_RETRY_AFTER, reason)
 
     async def _close_undecided(self, submission: Submission, reason: str) -> None:

@@ -11,10 +11,10 @@ from batchrunner.model import (
     ControlRun,
     Run,
     Submission,
-    marker,
     marker_in,
     marker_prefix,
 )
+from batchrunner.model.markers import marker_search
 from batchrunner.runner.run_matching import belongs_to, match_runs, may_belong_to
 from batchrunner.tinyfish.client import TinyFishClient
 
@@ -81,16 +81,14 @@ async def finds_control_run(api: TinyFishClient, control_run: ControlRun) -> boo
     Raises:
         RequestFailed: The list could not be read.
     """
-    prefix = marker_prefix(control_run.marker_token)
-    listed = await api.search(f"{prefix}{control_run.batch_index}")
-    text = marker(control_run.marker_token, control_run.batch_index)
-    if any(text in (run.goal or "") for run in listed.runs):
+    listed = await api.search(marker_search(control_run.marker))
+    if any(marker_in(run.goal) == control_run.marker for run in listed.runs):
         return True
     if control_run.run_id not in {*listed.unclear, *(run.run_id for run in listed.runs)}:
         return False
     # As in a search for lost runs: what the list does not show, the run itself must show.
     fetched = await _fetch_each(api, [control_run.run_id])
-    return any(text in (run.goal or "") for run in fetched.values())
+    return any(marker_in(run.goal) == control_run.marker for run in fetched.values())
 
 
 def _may_be_cut(run: Run, elapsed: timedelta) -> bool:

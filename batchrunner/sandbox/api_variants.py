@@ -22,7 +22,11 @@ class Variant:
 VARIANTS: Mapping[str, Variant] = {
     "over_limit": Variant(
         asks="a create request above the concurrency limit",
-        answers={"queued": "its runs wait as PENDING", "refused": "429, nothing created"},
+        answers={
+            "queued": "its runs wait as PENDING",
+            "refused": "429, nothing created",
+            "refused_in_detail": "429 with `details`, nothing created",
+        },
     ),
     "retry_after": Variant(
         asks="a 429", answers={"sent": "has a Retry-After", "missing": "has none"}
@@ -141,6 +145,14 @@ VARIANTS: Mapping[str, Variant] = {
     "goal_search": Variant(
         asks="`%` and `_` in a search for goals",
         answers={"literal": "are literal", "pattern": "match any text, any character"},
+    ),
+    "goal_case": Variant(
+        asks="capital letters in a search for goals",
+        answers={"ignored": "are like small ones", "compared": "are not like small ones"},
+    ),
+    "goal_length": Variant(
+        asks="a goal of more than 500 characters",
+        answers={"any": "is accepted", "limited": "400"},
     ),
     "unknown_keys": Variant(
         asks="an unknown key in a create request",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -11,6 +10,8 @@ from sqlalchemy import Connection, Row, func, insert, select
 
 from batchrunner.model import JobState, RetryRule, Run, RunStatus
 from batchrunner.model.categories import CONFIGURABLE
+from batchrunner.model.marker_removal import unmarked_goal
+from batchrunner.model.markers import marker_in, markers_in
 from batchrunner.store.batches import output_schema_digest
 from batchrunner.store.dialect import insert_or_ignore
 from batchrunner.store.schema import SubmissionState, attempts, jobs, orphans, submissions
@@ -21,8 +22,6 @@ from batchrunner.store.store import random_token
 _ONCE = json_text(
     plain_rules({category: RetryRule(attempts=1, then=()) for category in CONFIGURABLE})
 )
-#: The part of a marker that names a submission, anywhere in a goal.
-_TOKEN = re.compile(r"br-([0-9a-z]+)-[0-9]")
 #: States of submissions whose runs may have ids that the database does not know.
 _RUNS_MAY_EXIST = (SubmissionState.INTENDED, SubmissionState.UNANSWERED, SubmissionState.ABSENT)
 
@@ -45,7 +44,8 @@ def adopt_runs(
     unknown = _unknown(tx, {run.run_id: run for run in runs})
     rows = _add_jobs(tx, batch_id, unknown, now) if unknown else []
     if rows:
-        _open(tx, owner_id, batch_id, rows, now, new_token())
+        markers = {run.run_id: marker_in(run.goal) for run in unknown}
+        _open(tx, owner_id, batch_id, rows, markers, now, new_token())
     return len(rows)
 
 
@@ -54,7 +54,7 @@ def _unknown(tx: Connection, runs: Mapping[str, Run]) -> list[Run]:
     held = select(attempts.c.run_id).where(attempts.c.run_id.in_(runs))
     orphaned = select(orphans.c.run_id).where(orphans.c.run_id.in_(runs))
     known = set(tx.execute(held.union(orphaned)).scalars())
-    tokens = {run_id: set(_TOKEN.findall(run.goal or "")) for run_id, run in runs.items()}
+    tokens = {run_id: {each.token for each in markers_in(run.goal)} for run_id, run in runs.items()}
     every = set().union(*tokens.values())
     ours = set(
         tx.execute(
@@ -105,7 +105,7 @@ def _job(batch_id: int, position: int, run: Run, now: datetime) -> dict[str, Any
         "position": position,
         "key": run.run_id,
         "url": "",  # the API does not show it
-        "goal": run.goal or "",
+        "goal": unmarked_goal(run.goal or ""),
         "options": json_text(options),
         "policy": _ONCE,
         "output_schema_digest": output_schema_digest(options),
@@ -122,6 +122,7 @@ def _open(
     owner_id: str,
     batch_id: int,
     rows: Sequence[Row[Any]],
+    markers: Mapping[str, str | None],
     now: datetime,
     token: str,
 ) -> None:
@@ -152,6 +153,7 @@ def _open(
                 "opened_at": now,
                 "run_id": row.key,
                 "run_status": RunStatus.PENDING,
+                "marker": markers[row.key],
             }
             for index, row in enumerate(rows, 1)
         ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import groupby, islice
@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import BindParameter, Connection, Row, bindparam, func, insert, select, update
 
 from batchrunner.model import BudgetStatus, JobState, Submission, SubmittedAttempt
+from batchrunner.model.markers import BATCH_LENGTH, job_digest, marker, submission_token
 from batchrunner.policy.budget import affordable, max_steps
 from batchrunner.policy.escalation import AttemptStart, start_of_attempt
 from batchrunner.policy.retry_rules import Policy
@@ -23,6 +24,7 @@ from batchrunner.store import (
     host_breaker,
     host_escalation,
 )
+from batchrunner.store.account_limit import bound_in
 from batchrunner.store.batches import settings_in_force
 from batchrunner.store.host_breaker import HostCapacity
 from batchrunner.store.leases import check_alive
@@ -32,6 +34,7 @@ from batchrunner.store.schema import (
     attempts,
     batches,
     jobs,
+    orphans,
     submissions,
 )
 from batchrunner.store.serialization import counts_of, job_of, json_text, options_of
@@ -49,7 +52,9 @@ _BATCH = (
         batches.c.budget,
         batches.c.step_price,
         batches.c.learned_concurrency,
+        batches.c.account_limit,
         batches.c.canary_gate,
+        batches.c.marker_token,
     )
     .where(batches.c.id == _batch)
     .with_for_update()
@@ -87,19 +92,35 @@ def claim_jobs(
     found = canary_gate.check_canary(tx, batch, settings.canary, now)
     if found is CanaryGate.CLOSED:
         return []
-    room = concurrency_limit(settings.concurrency, batch.learned_concurrency) - _in_flight(
-        tx, batch_id
-    )
+    room = _room(tx, batch, settings.concurrency)
     if room <= 0:
         return []
     capacity = host_breaker.host_capacity(tx, batch_id, settings.hosts, now)
     due = due_jobs.due_jobs(tx, batch_id, room, capacity, now, canary=found is None)
     starts = _starts(tx, batch_id, Policy.of(settings), due)
     due = _affordable(tx, batch, due, starts, capacity, now)[:room]
+    if not due:
+        return []
+    token = _token_maker(tx, batch, new_token)
     return [
-        _intend(tx, owner_id, batch_id, group, starts, now, new_token(), settings.marker)
+        _intend(tx, owner_id, batch_id, group, starts, now, token(), settings.marker)
         for group in _groups(due, most)
     ]
+
+
+def _room(tx: Connection, batch: Any, asked: int) -> int:
+    """Return how many more runs may be in flight than there are."""
+    accepted = bound_in(batch.account_limit)
+    limit = concurrency_limit(asked, batch.learned_concurrency, accepted)
+    return limit - _in_flight(tx, batch.id)
+
+
+def _token_maker(tx: Connection, batch: Any, new_token: Callable[[], str]) -> Callable[[], str]:
+    """Return what makes tokens of submissions; a batch gets its own before its first one."""
+    named: str = batch.marker_token or new_token()[-BATCH_LENGTH:]
+    if batch.marker_token is None:
+        tx.execute(update(batches).where(batches.c.id == batch.id).values(marker_token=named))
+    return lambda: submission_token(named, new_token())
 
 
 def _starts(
@@ -175,15 +196,22 @@ def _cheapest_waiting(
     return cheapest
 
 
-_IN_FLIGHT = (
+#: Orphans that have not ended take up slots like other runs.
+_IN_FLIGHT = select(
     select(func.count())
     .select_from(attempts)
     .where(attempts.c.batch_id == _batch, attempts.c.closed_at.is_(None))
+    .scalar_subquery()
+    + select(func.count())
+    .select_from(orphans)
+    .where(orphans.c.batch_id == _batch, orphans.c.ended_at.is_(None))
+    .scalar_subquery()
 )
 
 
 def _in_flight(tx: Connection, batch_id: int) -> int:
-    return tx.execute(_IN_FLIGHT, {"batch": batch_id}).scalar_one()
+    in_flight: int = tx.execute(_IN_FLIGHT, {"batch": batch_id}).scalar_one()
+    return in_flight
 
 
 def _groups(due: list[Row[Any]], most: int) -> Iterator[list[Row[Any]]]:
@@ -221,7 +249,13 @@ def _intend(
             "intended_at": now,
         },
     ).scalar_one()
-    submitted = _open(tx, owner_id, batch_id, submission_id, rows, starts, now)
+    markers = [
+        marker(token, index, job_digest(row.url, row.goal, options_of(row.options, None)))
+        if marked
+        else None
+        for index, row in enumerate(rows, 1)
+    ]
+    submitted = _open(tx, owner_id, batch_id, submission_id, rows, starts, markers, now)
     return Submission(
         id=submission_id, marker_token=token, intended_at=now, marked=marked, attempts=submitted
     )
@@ -242,6 +276,7 @@ def _open(
     submission_id: int,
     rows: list[Row[Any]],
     starts: Mapping[int, AttemptStart],
+    markers: Sequence[str | None],
     now: datetime,
 ) -> tuple[SubmittedAttempt, ...]:
     """Open the next attempt of each job, in one submission."""
@@ -262,20 +297,21 @@ def _open(
                 else None,
                 "opened_at": now,
                 "reserved_steps": _needed(row, starts),
+                "marker": marker_text,
             }
-            for index, row in enumerate(rows, 1)
+            for index, (row, marker_text) in enumerate(zip(rows, markers, strict=True), 1)
         ],
     )
     ids = {attempt.batch_index: attempt.id for attempt in opened}
     tx.execute(_START_JOBS, {"jobs": [row.id for row in rows]})
     return tuple(
-        _submitted_attempt(ids[index], index, row, starts[row.id])
-        for index, row in enumerate(rows, 1)
+        _submitted_attempt(ids[index], index, row, starts[row.id], marker_text)
+        for index, (row, marker_text) in enumerate(zip(rows, markers, strict=True), 1)
     )
 
 
 def _submitted_attempt(
-    attempt_id: int, index: int, row: Row[Any], begun: AttemptStart
+    attempt_id: int, index: int, row: Row[Any], begun: AttemptStart, marker_text: str | None
 ) -> SubmittedAttempt:
     return SubmittedAttempt(
         attempt_id=attempt_id,
@@ -285,4 +321,5 @@ def _submitted_attempt(
         goal=row.goal,
         options={**options_of(row.options, None), **begun.option_overrides},
         option_overrides=begun.option_overrides,
+        marker=marker_text,
     )

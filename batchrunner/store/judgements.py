@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, and_, bindparam, or_, select, update
 from batchrunner.classify import UNREADABLE
 from batchrunner.model import Failed, FailureCategory, JobState, StoredResult
 from batchrunner.model.categories import CATEGORIES
+from batchrunner.model.marker_removal import without_marker
 from batchrunner.store.conditions import is_newest
 from batchrunner.store.result_bodies import long_body_of, result_body, short_body
 from batchrunner.store.schema import attempts, jobs, results
@@ -63,6 +64,7 @@ def _stored_results(tx: Connection, attempt_ids: Sequence[int]) -> list[tuple[St
             attempts.c.code,
             attempts.c.message,
             attempts.c.findings,
+            attempts.c.marker,
             jobs,
             short_body,
             long_body_of,
@@ -84,7 +86,7 @@ def _read(row: Row[Any]) -> StoredResult:
         url=row.url,
         goal=row.goal,
         state=JobState(row.state),
-        result=row.body or "",
+        result=without_marker(row.body, row.marker) or "",
         expectations=expectations_in(row.options if row.output_schema_digest else None, row.expect),
         category=FailureCategory(row.outcome) if row.outcome != "succeeded" else None,
         code=row.code,

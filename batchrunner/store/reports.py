@@ -30,9 +30,11 @@ from batchrunner.model import (
     RunStatus,
     WorkLeft,
 )
+from batchrunner.model.marker_removal import without_marker
 from batchrunner.policy.host_breaker import MAX_PROBES
 from batchrunner.policy.slots import concurrency_limit
 from batchrunner.store import artifacts
+from batchrunner.store.account_limit import bound_in
 from batchrunner.store.batches import pause_of, rate_of, settings_in_force
 from batchrunner.store.conditions import FINAL_STATES, count_where, is_newest
 from batchrunner.store.result_bodies import long_body_of, short_body, with_long_results
@@ -101,10 +103,17 @@ _can_be_claimed = exists().where(
         )
     ),
 )
+_open_orphans = (
+    select(func.count())
+    .select_from(orphans)
+    .where(orphans.c.batch_id == _batch, orphans.c.ended_at.is_(None))
+    .scalar_subquery()
+)
 _WORK_LEFT = (
     select(
         _open.c.mine,
         _open.c.open,
+        _open_orphans.label("open_orphans"),
         _due_at.label("due_at"),
         batches.c.paused_at,
         batches.c.pause_reason,
@@ -112,6 +121,7 @@ _WORK_LEFT = (
         batches.c.budget,
         batches.c.concurrency,
         batches.c.learned_concurrency,
+        batches.c.account_limit,
         batches.c.settings,
         _can_be_claimed.label("can_be_claimed"),
     )
@@ -123,11 +133,12 @@ _WORK_LEFT = (
 def work_left(tx: Connection, owner_id: str, batch_id: int) -> WorkLeft:
     """Return what is left to do, in a time that does not grow with the batch."""
     row = tx.execute(_WORK_LEFT, {"owner": owner_id, "batch": batch_id}).one()
-    settings = settings_in_force(row)
+    settings, accepted = settings_in_force(row), bound_in(row.account_limit)
+    limit = concurrency_limit(settings.concurrency, row.learned_concurrency, accepted)
     return WorkLeft(
         in_flight_here=int(row.mine),
         in_flight_elsewhere=row.open - int(row.mine),
-        free_slots=concurrency_limit(settings.concurrency, row.learned_concurrency) - row.open,
+        free_slots=limit - (row.open + row.open_orphans),
         due_at=row.due_at,
         pause=pause_of(row),
         canary_failed=row.canary_gate == CanaryGate.CLOSED,
@@ -282,6 +293,7 @@ def _finished(job_ids: Sequence[int]) -> Select[Any]:
             attempts.c.message,
             attempts.c.option_overrides,
             attempts.c.run_id,
+            attempts.c.marker,
             attempts.c.run_started_at,
             attempts.c.run_finished_at,
             steps.c.steps,
@@ -317,7 +329,7 @@ def _finished_job(row: Row[Any], rate: Rate | None, paths: tuple[str, ...]) -> F
         cost=f"{row.steps * rate.amount:f}" if rate and row.steps is not None else None,
         started_at=row.run_started_at,
         finished_at=row.run_finished_at,
-        result=row.body,
+        result=without_marker(row.body, row.marker),
         long_result_of=row.long_body_of,
         artifacts=paths,
     )

@@ -8,6 +8,7 @@ from dataclasses import replace
 from sqlalchemy import Connection, bindparam, case, func, select
 
 from batchrunner.model import FinishedJob
+from batchrunner.model.marker_removal import without_marker
 from batchrunner.store.conditions import is_newest
 from batchrunner.store.schema import attempts, jobs, results
 from batchrunner.store.store import Store
@@ -22,7 +23,11 @@ long_body_of = case((func.length(results.c.body) > MAX_SHARED_LENGTH, results.c.
     "long_body_of"
 )
 
-_BODY = select(results.c.body).where(results.c.attempt_id == bindparam("attempt"))
+_BODY = (
+    select(results.c.body, attempts.c.marker)
+    .join(attempts, attempts.c.id == results.c.attempt_id)
+    .where(results.c.attempt_id == bindparam("attempt"))
+)
 _BODY_OF_JOB = (
     select(results.c.body)
     .join(attempts, attempts.c.id == results.c.attempt_id)
@@ -32,8 +37,9 @@ _BODY_OF_JOB = (
 
 
 def result_body(tx: Connection, attempt_id: int) -> str | None:
-    """Return the result of an attempt as it is stored; None if there is none."""
-    return tx.execute(_BODY, {"attempt": attempt_id}).scalar()
+    """Return the result of an attempt without our markers; None if there is none."""
+    row = tx.execute(_BODY, {"attempt": attempt_id}).first()
+    return without_marker(row.body, row.marker) if row else None
 
 
 def with_long_results(store: Store, finished: list[FinishedJob]) -> Iterator[FinishedJob]:

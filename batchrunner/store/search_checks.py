@@ -14,11 +14,12 @@ from batchrunner.store.schema import SubmissionState, attempts, submissions
 _SEEN = [status for status in RunStatus if status is not RunStatus.PENDING]
 
 _CONTROL_RUN = (
-    select(attempts.c.run_id, submissions.c.marker_token, attempts.c.batch_index)
-    .join(attempts, attempts.c.submission_id == submissions.c.id)
+    select(attempts.c.run_id, attempts.c.marker)
+    .join(submissions, submissions.c.id == attempts.c.submission_id)
     .where(
         submissions.c.batch_id == bindparam("batch"),
         submissions.c.marked,
+        attempts.c.marker.is_not(None),
         submissions.c.answered_at <= bindparam("before"),
         attempts.c.run_id.is_not(None),
         attempts.c.run_status.in_(_SEEN),
@@ -31,9 +32,7 @@ _CONTROL_RUN = (
 def control_run(tx: Connection, batch_id: int, before: datetime) -> ControlRun | None:
     """Return the newest marked run that was recorded *before* a moment and polled since."""
     row = tx.execute(_CONTROL_RUN, {"batch": batch_id, "before": before}).first()
-    return row and ControlRun(
-        run_id=row.run_id, marker_token=row.marker_token, batch_index=row.batch_index
-    )
+    return row and ControlRun(run_id=row.run_id, marker=row.marker)
 
 
 _GIVEN_BACK = (

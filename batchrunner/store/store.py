@@ -9,6 +9,7 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection
 
+from batchrunner.model.markers import ALPHABET, SUBMISSION_LENGTH
 from batchrunner.store.database import Database
 
 P = ParamSpec("P")
@@ -19,8 +20,8 @@ PAGE_SIZE = 500
 
 
 def random_token() -> str:
-    """Return a new marker token."""
-    return secrets.token_hex(6)
+    """Return a new token for markers, which names a submission."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(SUBMISSION_LENGTH))
 
 
 class Store:
@@ -71,6 +72,10 @@ class Store:
     def short_lock_timeout(self) -> AbstractContextManager[None]:
         """Let calls in the block give up soon on another program's lock."""
         return self._database.short_lock_timeout()
+
+    def check_file(self) -> None:
+        """Raise StoreError if the database's file was removed, moved or replaced."""
+        self._database.check_file()
 
     def close(self) -> None:
         """Close the connections."""

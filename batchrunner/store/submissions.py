@@ -14,7 +14,7 @@ from batchrunner.model import AttemptDecision, RunStatus, Submission, SubmittedA
 from batchrunner.store.attempts import apply_decisions
 from batchrunner.store.orphans import add_untaken_orphans, release_runs
 from batchrunner.store.schema import SubmissionState, attempts, batches, jobs, orphans, submissions
-from batchrunner.store.serialization import attempt_start_of, job_of, options_of
+from batchrunner.store.serialization import attempt_start_of, job_of, marker_of, options_of
 
 _UNSETTLED = (SubmissionState.INTENDED, SubmissionState.UNANSWERED)
 _owner: BindParameter[str] = bindparam("owner")
@@ -255,6 +255,7 @@ _UNANSWERED = (
         attempts.c.escalation_steps,
         attempts.c.escalation_ids,
         attempts.c.option_overrides,
+        attempts.c.marker,
         jobs.c.id.label("job_id"),
         jobs.c.key,
         jobs.c.url,
@@ -312,6 +313,7 @@ def _submission(rows: list[Any]) -> Submission:
                 goal=row.goal,
                 options=options_of(row.options, row.option_overrides),
                 option_overrides=json.loads(row.option_overrides or "{}"),
+                marker=marker_of(row),
             )
             for row in rows
         ),

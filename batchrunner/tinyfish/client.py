@@ -16,11 +16,13 @@ import httpx
 from batchrunner.api_facts import endpoint_paths
 from batchrunner.api_facts.error_codes import REFUSED_STATUSES, SINGLE_RUN_STATUSES
 from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
+from batchrunner.classify import is_blocked
 from batchrunner.model import (
     ApiFault,
     ApiFaultKind,
     CreateAnswer,
     Created,
+    ListPage,
     NotFound,
     Refused,
     RequestFailed,
@@ -34,7 +36,8 @@ from batchrunner.model import (
 )
 from batchrunner.tinyfish.http import Http, Reply, malformed
 from batchrunner.tinyfish.parse import (
-    read_date,
+    read_cancel_answer,
+    read_cancel_answers,
     read_fault,
     read_listed,
     read_members,
@@ -45,6 +48,7 @@ from batchrunner.tinyfish.parse import (
 )
 from batchrunner.tinyfish.parse_wallet import read_wallet
 from batchrunner.tinyfish.raw_json import LONG_TEXT_LENGTH, parsed
+from batchrunner.tinyfish.throttling import read_server_date
 
 #: Deadline of a create; if it passes, the runs are searched for.
 CREATE_SECONDS = 90.0
@@ -75,6 +79,7 @@ class TinyFishClient:
         self._http = Http(base_url, key, transport)
         self._long_answers: anyio.CapacityLimiter | None = None
         self.origin = self._http.origin
+        self.proxy = self._http.proxy
 
     async def __aenter__(self) -> Self:
         """Open the connections."""
@@ -113,8 +118,8 @@ class TinyFishClient:
         try:
             reply = await self._http.send("POST", path, seconds=CREATE_SECONDS, body=body)
         except RequestFailed as error:
-            not_sent = error.fault.kind is ApiFaultKind.NOT_SENT
-            return Refused(fault=error.fault) if not_sent else Unanswered(fault=error.fault)
+            fault = error.fault
+            return Refused(fault=fault) if fault.nothing_sent else Unanswered(fault=fault)
         entries = _id_entries(reply, member)
         if not entries and not _names_a_run(parsed(text_of(reply))):
             return refusal_of(read_fault(reply))
@@ -148,14 +153,20 @@ class TinyFishClient:
         An id that the answer does not mention is missing. If a request is refused or its answer is
         too large, the ids are requested again in halves, until the run that causes it is alone.
         After answers that were too large, no half is requested once results of *enough_bytes* are
-        there: its ids are missing.
+        there: its ids are missing. If a gateway does not pass such requests, each run is read by
+        itself; one that is not found then is missing too, because the gateway may say that.
 
         Raises:
             RequestFailed: Nothing could be read.
         """
-        found, refused = await _split_until_readable(
-            partial(self._read_many, enough_bytes=enough_bytes), run_ids
-        )
+        try:
+            found, refused = await _split_until_readable(
+                partial(self._read_many, enough_bytes=enough_bytes), run_ids
+            )
+        except RequestFailed as error:
+            if not is_blocked(error.fault):
+                raise
+            return await _one_by_one(self.get, run_ids, error)
         return found | {
             run_id: Unreadable(run_id=run_id, message=fault.message)
             for run_id, fault in refused.items()
@@ -217,6 +228,20 @@ class TinyFishClient:
             query["cursor"] = cursor  # the API may not remember filters: repeat them
         return replace(found, complete=False)
 
+    async def list_page(
+        self, goal: str, *, newest_first: bool = False, cursor: str | None = None, limit: int
+    ) -> ListPage:
+        """
+        Return one page of the runs whose goal contains *goal*; a cursor leads to the next one.
+
+        Raises:
+            RequestFailed: It could not be read; TOO_LARGE if a page with fewer runs may be.
+        """
+        query = {"goal": goal, "sort_direction": "desc" if newest_first else "asc"}
+        after = {} if cursor is None else {"cursor": cursor}
+        listing, following, total = await self._page({**query, "limit": str(limit), **after})
+        return ListPage(listing=listing, cursor=following, total=total)
+
     async def check(self) -> datetime | None:
         """
         Read one run, which is free, to check key and address; return the API's time in seconds.
@@ -229,7 +254,7 @@ class TinyFishClient:
             "GET", endpoint_paths.RUNS, seconds=CHECK_SECONDS, query=query
         )
         _runs(reply, read_members(reply), "data")
-        return read_date(reply)
+        return read_server_date(reply.headers)
 
     async def wallet(self) -> Wallet | None:
         """
@@ -273,22 +298,29 @@ class TinyFishClient:
         if reply.status == 404 and read_fault(reply).kind is ApiFaultKind.STATUS:
             return None
         read_members(reply)
-        run = read_run(text_of(reply))
-        return run.status if run else None
+        answer = read_cancel_answer(text_of(reply))
+        return answer[1] if answer else None
 
     async def cancel_many(self, run_ids: Sequence[str]) -> dict[str, RunStatus]:
         """
         Cancel up to 100 runs; return the status of each that the API knows.
 
         Idempotent: a run that has ended is reported as it is. If the API refuses the whole request
-        because of one run, the others are cancelled.
+        because of one run, the others are cancelled. If a gateway does not pass such requests, each
+        run is cancelled by itself.
 
         Raises:
             RequestFailed: The outcome of the request is unknown; it may be sent again.
         """
-        found, _ = await _split_until_readable(
-            self._cancel_all, run_ids, SINGLE_RUN_STATUSES | {403, 404, 409}
-        )
+        try:
+            found, _ = await _split_until_readable(
+                self._cancel_all, run_ids, SINGLE_RUN_STATUSES | {403, 404, 409}
+            )
+        except RequestFailed as error:
+            if not is_blocked(error.fault):
+                raise
+            answers = await _one_by_one(self.cancel, run_ids, error)
+            return {run_id: status for run_id, status in answers.items() if status is not None}
         return found
 
     async def _cancel_all(self, run_ids: Sequence[str]) -> dict[str, RunStatus]:
@@ -299,7 +331,10 @@ class TinyFishClient:
             body={"run_ids": list(run_ids)},
         )
         found = read_members(reply)
-        return {run.run_id: run.status for run in _runs(reply, found, "results")}
+        try:
+            return read_cancel_answers(found["results"])
+        except (KeyError, ValueError) as error:
+            raise RequestFailed(read_fault(reply)) from error
 
 
 def _one_run(reply: Reply) -> Run:
@@ -323,6 +358,25 @@ def observations_of(reply: Reply, run_ids: Sequence[str]) -> dict[str, RunObserv
 def result_bytes(observations: Iterable[RunObservation]) -> int:
     """Return the length of all results in observations."""
     return sum(len(each.result or "") for each in observations if isinstance(each, Run))
+
+
+async def _one_by_one(
+    request: Callable[[str], Awaitable[T]], run_ids: Sequence[str], refused: RequestFailed
+) -> dict[str, T]:
+    """
+    Return the answers by run, after the request for all of them was refused.
+
+    Raises:
+        RequestFailed: The first is refused too, so it is not about requests for many runs.
+    """
+    found: dict[str, T] = {}
+    for run_id in run_ids:
+        try:
+            found[run_id] = await request(run_id)
+        except RequestFailed as error:
+            if not found:
+                raise refused from error
+    return found
 
 
 async def _split_until_readable(
@@ -398,7 +452,7 @@ def _runs(reply: Reply, found: Mapping[str, str], member: str) -> list[Run]:
 
 
 def _dated(runs: Iterable[Run], reply: Reply) -> tuple[Run, ...]:
-    shown_at = read_date(reply)
+    shown_at = read_server_date(reply.headers)
     return tuple(replace(run, shown_at=shown_at) for run in runs)
 
 

@@ -14,6 +14,11 @@ import anyio
 import httpx
 
 from batchrunner.model import ApiFault, ApiFaultKind, RequestFailed
+from batchrunner.network.certificates import distrust
+from batchrunner.network.clients import check_network, http_client
+from batchrunner.network.proxies import Proxy
+from batchrunner.tinyfish.redaction import Secret
+from batchrunner.tinyfish.repeat_guard import RepeatGuard
 
 #: Maximum size of an answer, decoded: 483 bytes of gzip can contain 200 MB.
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
@@ -23,6 +28,7 @@ _NOT_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
     httpx.PoolTimeout,
+    httpx.ProxyError,
     httpx.UnsupportedProtocol,
     httpx.LocalProtocolError,
 )
@@ -30,11 +36,18 @@ _NOT_SENT = (
 #: A shorter key is no secret, but a word like the sandbox's key, which may occur in results.
 MIN_SECRET_LENGTH = 12
 
-#: Hosts on this machine: plain http is allowed, and no proxy is used.
+#: Hosts on this machine to which plain http is allowed.
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
+#: Statuses of a proxy that does not let us through, now or later.
+_PROXY_BARS = ("401", "403", "405", "407")
+
 #: What an address has before its host: a user, and perhaps a password.
-_USER_INFO = re.compile(r"(://|^).*@", re.DOTALL)
+_USER_INFO = re.compile(r"^([a-z][a-z0-9+.-]*://)?.*@", re.I | re.DOTALL)
+#: What follows a user's name where the host was forgotten, unless it is a port.
+_PASSWORD = re.compile(r"^([a-z][a-z0-9+.-]*:/+)?([^:/]*:)(?!/|\d{1,5}(?:/|$)).+", re.I | re.DOTALL)
+#: A query may hold a key.
+_QUERY = re.compile(r"[?#].*", re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,9 +77,10 @@ class Http:
         logging.getLogger("httpx").setLevel(logging.WARNING)
         logging.getLogger("httpcore").setLevel(logging.WARNING)
         self.origin = f"{url.scheme}://{url.netloc.decode()}"
-        self._key = key.encode()
-        self._hidden = [self._key] if len(key) >= MIN_SECRET_LENGTH else []
-        self._client = httpx.AsyncClient(
+        self._repeat_guard = RepeatGuard()
+        self._hidden = [Secret(key)] if len(key) >= MIN_SECRET_LENGTH else []
+        self.proxy = None if transport else check_network(str(url))
+        self._client = http_client(
             base_url=url,
             headers={
                 "X-API-Key": key,
@@ -75,7 +89,6 @@ class Http:
                 "User-Agent": "batchrunner",
             },
             follow_redirects=False,  # httpx would send the key to the next host too
-            trust_env=url.host not in LOOPBACK,
             # anyio keeps the deadline of a request: a read timeout never fires on a slow drip.
             timeout=httpx.Timeout(None, connect=10),
             limits=httpx.Limits(max_connections=8),  # more cost time and gain nothing
@@ -107,7 +120,8 @@ class Http:
             RequestFailed: No answer came within *seconds*, or an unusable one. Its fault is
                 NOT_SENT only if no byte of the request can have left.
         """
-        with _api_errors(seconds):
+        await self._repeat_guard.wait(method, path, query, body)
+        with _api_errors(seconds, self.proxy):
             async with self._client.stream(method, path, params=query, json=body) as response:
                 return self._without_key(await _read_reply(response))
 
@@ -131,7 +145,8 @@ class Http:
         Raises:
             RequestFailed: As for `send`; some chunks may have been passed before.
         """
-        with _api_errors(answer_seconds) as scope:
+        await self._repeat_guard.wait("POST", path, None, body)
+        with _api_errors(answer_seconds, self.proxy) as scope:
             async with self._client.stream("POST", path, json=body) as response:
                 if "text/event-stream" not in response.headers.get("content-type", ""):
                     return self._without_key(await _read_reply(response))
@@ -142,30 +157,38 @@ class Http:
 
     def clean(self, text: str) -> str:
         """Return text of a stream without the key, in case the API repeats it."""
-        key = self._key.decode()
-        return text if len(key) < MIN_SECRET_LENGTH else text.replace(key, "***")
+        for secret in self._hidden:
+            text = secret.removed_from_text(text)
+        return text
 
     def hide(self, secret: str) -> None:
         """Remove one more secret from all answers."""
-        self._hidden.append(secret.encode())
+        self._hidden.append(Secret(secret))
 
     def _without_key(self, reply: Reply) -> Reply:
         # An answer that repeats the key would put it into databases and exports.
+        body = reply.body
         for secret in self._hidden:
-            if secret in reply.body:
-                reply = replace(reply, body=reply.body.replace(secret, b"***"))
-        return reply
+            body = secret.removed_from(body)
+        return reply if body is reply.body else replace(reply, body=body)
+
+
+def shown_address(address: str) -> str:
+    """Return an address, which may be malformed, without anything that may be a secret."""
+    without_user = _USER_INFO.sub(r"\1***@", address)
+    return _PASSWORD.sub(r"\1\2***", _QUERY.sub("?***", without_user))
 
 
 def _checked_url(base_url: str) -> httpx.URL:
-    shown = repr(_USER_INFO.sub(r"\1***@", base_url))
+    shown = repr(shown_address(base_url))
     try:
         url = httpx.URL(base_url)
     except httpx.InvalidURL as error:
         # The error may quote a part of a password.
-        why = "" if "@" in base_url else f": {error}"
+        why = "" if "***" in shown else f": {error}"
         raise AddressError(f"{shown} is no address{why}") from None
-    if url.scheme not in ("http", "https") or not url.host or url.userinfo:
+    is_plain = not (url.userinfo or url.query or url.fragment)
+    if url.scheme not in ("http", "https") or not url.host or not is_plain:
         raise AddressError(f"{shown} is no address of an API; write https://host")
     if url.scheme == "http" and url.host not in LOOPBACK:
         raise AddressError(
@@ -176,13 +199,13 @@ def _checked_url(base_url: str) -> httpx.URL:
 
 
 @contextmanager
-def _api_errors(seconds: float) -> Iterator[anyio.CancelScope]:
+def _api_errors(seconds: float, proxy: Proxy | None) -> Iterator[anyio.CancelScope]:
     """Give the block so many seconds, and turn errors of its request into RequestFailed."""
     try:
         with anyio.fail_after(seconds) as scope:
             yield scope
     except _NOT_SENT as error:
-        raise _fault(ApiFaultKind.NOT_SENT, f"The API cannot be reached: {error}") from error
+        raise _not_sent(error, proxy) from error
     except TimeoutError as error:
         message = f"The API gave no whole answer within {seconds:g} s"
         raise _fault(ApiFaultKind.INTERRUPTED, message) from error
@@ -196,6 +219,25 @@ def _api_errors(seconds: float) -> Iterator[anyio.CancelScope]:
     except httpx.HTTPError as error:
         message = "The connection to the API broke before the answer was whole"
         raise _fault(ApiFaultKind.INTERRUPTED, message) from error
+
+
+def _not_sent(error: Exception, proxy: Proxy | None) -> RequestFailed:
+    """Return the fault of a request of which no byte was sent to the API."""
+    by_way = f" by way of {proxy}" if proxy else ""
+    if distrusted := distrust(error):
+        message = f"No secure connection to the API{by_way}: {distrusted.why}"
+        return _barred(message, distrusted.advice)
+    if isinstance(error, httpx.ProxyError):
+        message = f"The API cannot be reached: {proxy or 'the proxy'} refuses: {error}"
+        if str(error).startswith(_PROXY_BARS):
+            variable = proxy.variable if proxy else "HTTPS_PROXY"
+            return _barred(message, f"check {variable}: http://USER:PASSWORD@HOST:PORT")
+        return _fault(ApiFaultKind.NOT_SENT, message)
+    return _fault(ApiFaultKind.NOT_SENT, f"The API cannot be reached{by_way}: {error}")
+
+
+def _barred(message: str, advice: str) -> RequestFailed:
+    return RequestFailed(ApiFault(kind=ApiFaultKind.BARRED, message=message, advice=advice))
 
 
 async def _pass_chunks(

@@ -45,9 +45,10 @@ async def refused_batch(stage: Stage) -> Any:
     return answer.status_code, sorted(body), error and sorted(error), path
 
 
-async def over_limit(stage: Stage) -> int:
+async def over_limit(stage: Stage) -> list[int]:
     await created(stage, wait=0)
-    return await status(stage)
+    answer = await stage.ask(RUN_ASYNC, "POST", json=item())
+    return [answer.status_code, len((answer.json()["error"] or {}).get("details", ()))]
 
 
 async def retry_after(stage: Stage) -> bool:
@@ -136,6 +137,12 @@ async def goal_search(stage: Stage) -> list[int]:
     return [answer["pagination"]["total"] for answer in found]
 
 
+async def goal_case(stage: Stage) -> int:
+    await created(stage)
+    found = await stage.bare("/v1/runs", params={"goal": "READ"})
+    return int(found["pagination"]["total"])
+
+
 async def screenshot(stage: Stage, **capture: bool) -> Any:
     options = {"capture_config": capture} if capture else {}
     picture = (await shown(stage, **options))["steps"][0]["screenshot"]
@@ -179,7 +186,7 @@ FOR_LONG = {"durations": (700.0, 700.0)}
 
 #: variant → what is looked at, in which config, and what is seen for each answer in its order
 SEEN: dict[str, tuple[Callable[[Stage], Any], dict[str, Any], list[Any]]] = {
-    "over_limit": (over_limit, {"limit": 1}, [200, 429]),
+    "over_limit": (over_limit, {"limit": 1}, [[200, 0], [429, 0], [429, 2]]),
     "retry_after": (retry_after, {}, [True, False]),
     "run_batch": (batch_status, {}, [200, 404]),
     "run_ids": (ids_in_order, {}, [True, False]),
@@ -221,6 +228,8 @@ SEEN: dict[str, tuple[Callable[[Stage], Any], dict[str, Any], list[Any]]] = {
     "odd_ids": (odd_ids, {}, [200, 400]),
     "bounds": (bounds, {}, [0, 1]),
     "goal_search": (goal_search, {}, [[1, 0], [1, 1]]),
+    "goal_case": (goal_case, {}, [1, 0]),
+    "goal_length": (of(status, **item(goal="x" * 501)), {}, [200, 400]),
     "unknown_keys": (of(status, **item(strange=1)), {}, [400, 200]),
     "proxy_countries": (of(status, **item(**STEALTHY)), {}, [200, 400]),
     "beta": (of(status, **item(output_schema=SCHEMA)), {}, [200, 403]),

@@ -265,6 +265,7 @@ def test_every_option_exists() -> None:
 
 def test_every_environment_variable_is_read_somewhere() -> None:
     sources = [*(ROOT / "batchrunner").rglob("*.py"), *(ROOT / "tests/contract").glob("*.py")]
+    sources += [ROOT / "tests/sweeps.py"]
     code = "\n".join(map(text_of, sources))
     for page in PAGES:
         for name in re.findall(r"\b(?:TINYFISH|BATCHRUNNER)_[A-Z_]+\b", text_of(page)):

@@ -143,17 +143,17 @@ def test_fetching_delays_no_create_and_no_end(tmp_path: Path, fate: str | None) 
     config = SandboxConfig(durations=(20, 40), rates={fate: 0.7} if fate else {})
 
     async def alone() -> tuple[list[datetime], float]:
-        simulated = batch_of(pages(24), config)
+        simulated = batch_of(pages(12), config)
         assert await simulated.run() is ExitReason.FINISHED
         return created_at(simulated), anyio.current_time()
 
     async def beside() -> tuple[list[datetime], float]:
-        both = Beside(batch_of(pages(24), config), tmp_path, owner_id="owner-1")
+        both = Beside(batch_of(pages(12), config), tmp_path, owner_id="owner-1")
         async with both.fetching():
             assert await both.simulated.run() is ExitReason.FINISHED
             over = anyio.current_time()
         both.simulated.check_end()
-        assert both.simulated.jobs() == {JobState.SUCCEEDED: 24}
+        assert both.simulated.jobs() == {JobState.SUCCEEDED: 12}
         assert 0 < both.line.most_at_once <= 4
         return created_at(both.simulated), over
 
@@ -162,13 +162,13 @@ def test_fetching_delays_no_create_and_no_end(tmp_path: Path, fate: str | None) 
 
 def test_everything_is_there_when_the_batch_has_ended(tmp_path: Path) -> None:
     async def main() -> None:
-        both = Beside(batch_of(pages(12)), tmp_path, owner_id="owner-1")
+        both = Beside(batch_of(pages(6)), tmp_path, owner_id="owner-1")
         await both.run()
         steps = sum(run.steps for run in both.simulated.sandbox.journal.runs)
         assert Counter(each.kind for each in both.artifacts) == {
             ArtifactKind.SCREENSHOTS: steps,
             ArtifactKind.HTML: steps,
-            ArtifactKind.VIDEO: 12,
+            ArtifactKind.VIDEO: 6,
         }
         assert both.states() == {ArtifactState.STORED}
         assert files_in(tmp_path) == sorted(each.path or "" for each in both.artifacts)
@@ -178,11 +178,11 @@ def test_everything_is_there_when_the_batch_has_ended(tmp_path: Path) -> None:
 
 def test_a_fetch_that_is_cut_off_anywhere_is_gone_on_with(tmp_path: Path) -> None:
     async def main(seconds: float, folder: Path) -> None:
-        both = Beside(batch_of(pages(6)), folder)
+        both = Beside(batch_of(pages(4)), folder)
         with anyio.move_on_after(seconds):
             async with both.fetching():
                 await both.simulated.run()
-        while both.simulated.jobs() != {JobState.SUCCEEDED: 6}:
+        while both.simulated.jobs() != {JobState.SUCCEEDED: 4}:
             await both.simulated.run()
         async with both.fetching() as work:
             await work.finish(300)

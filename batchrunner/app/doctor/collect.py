@@ -16,8 +16,6 @@ from dataclasses import replace
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import anyio
 
@@ -39,8 +37,10 @@ from batchrunner.app.doctor.check_store import StoreFacts
 from batchrunner.app.process_identity import exited_owners
 from batchrunner.errors import BatchrunnerError
 from batchrunner.model import RequestFailed
+from batchrunner.network.errors import NetworkSettingsError
 from batchrunner.store.address import file_of, url_of
 from batchrunner.store.database import APPLICATION_ID, StoreError
+from batchrunner.store.database_file import lost_database
 from batchrunner.store.health import (
     consistency_errors,
     database_health,
@@ -50,7 +50,7 @@ from batchrunner.store.health import (
 from batchrunner.store.schema import HEAD
 from batchrunner.store.store import Store
 from batchrunner.tinyfish.client import TinyFishClient
-from batchrunner.tinyfish.http import LOOPBACK, AddressError
+from batchrunner.tinyfish.http import AddressError, shown_address
 
 #: Larger files are checked only in part: a full check takes long, and writers have to wait for it.
 MAX_FULL_CHECK_BYTES = 1_000_000_000
@@ -113,6 +113,7 @@ def _file(path: Path) -> DatabaseFile:
         mode=stat.S_IMODE(path.stat().st_mode) if exists else 0o600,
         writable=not exists or os.access(path, os.W_OK),
         journal=_journal(path),
+        lost=None if (lost := lost_database(path)) is None else lost.message,
         folder_trouble=_trouble_in(folder),
         file_system=_file_system(folder),
         free=_free(folder),
@@ -217,7 +218,7 @@ def _in_trouble(facts: StoreFacts, error: StoreError) -> StoreFacts:
 
 
 def _api(url: str, key_file: str | None) -> ApiFacts:
-    facts = ApiFacts(origin=url, key_from=_key_from(key_file), proxy=_proxy(url))
+    facts = ApiFacts(origin=shown_address(url), key_from=_key_from(key_file))
     if facts.key_from is None:
         return facts
     try:
@@ -227,7 +228,10 @@ def _api(url: str, key_file: str | None) -> ApiFacts:
     except AddressError:
         # The error is not repeated: an address may contain a password.
         return replace(facts, address_is_bad=True)
-    return anyio.run(_read_api, client, replace(facts, origin=client.origin))
+    except NetworkSettingsError as error:
+        return replace(facts, network_trouble=(error.what, f"unset {error.variable}"))
+    proxy = client.proxy.shown if client.proxy else None
+    return anyio.run(_read_api, client, replace(facts, origin=client.origin, proxy=proxy))
 
 
 def _key_from(key_file: str | None) -> str | None:
@@ -235,17 +239,6 @@ def _key_from(key_file: str | None) -> str | None:
     if key_file is not None:
         return "from standard input" if key_file == "-" else "from the key file"
     return f"from {API_KEY}" if os.environ.get(API_KEY, "").strip() else None
-
-
-def _proxy(url: str) -> str | None:
-    """Return the host of the proxy that the environment names for the API."""
-    parts = urlsplit(url)
-    given = getproxies().get(parts.scheme) or getproxies().get("all")
-    if not given or not parts.hostname or parts.hostname in LOOPBACK:
-        return None
-    if proxy_bypass(parts.hostname):
-        return None
-    return urlsplit(given if "://" in given else f"//{given}").hostname
 
 
 async def _read_api(client: TinyFishClient, facts: ApiFacts) -> ApiFacts:

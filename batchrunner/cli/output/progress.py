@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 
 from rich.console import Console, Group
@@ -15,8 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from batchrunner.app.run_observer import CountsRead, Notice, RunEvent, StopRequested
-from batchrunner.cli.output.event_text import Lasting, event_lines, lasting_lines
+from batchrunner.cli.output.event_text import Lasting, event_lines, is_outage, lasting_lines
 from batchrunner.cli.output.status_text import parts, standing_still, stopping, summary
+from batchrunner.cli.standard_streams import styled_stderr
 from batchrunner.model import BatchCounts, JobState, ParkedHost
 from batchrunner.policy.schedule import Phase
 from batchrunner.runner.events import BatchResumed, CreditsBack, Event, ScheduleChanged
@@ -38,6 +39,8 @@ class Display:
         self._console = console
         self._said: str | None = None
         self._stops_since: datetime | None = None
+        self._has_failed = False
+        self._advised = False  # of what to do while the API cannot be reached
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -45,7 +48,15 @@ class Display:
         yield
 
     def notify(self, event: RunEvent) -> None:
-        """Show what happened."""
+        """Show what happened; a display that fails shows nothing more, and stops no runner."""
+        if self._has_failed:
+            return
+        try:
+            self._show(event)
+        except Exception:
+            self._has_failed = True
+
+    def _show(self, event: RunEvent) -> None:
         match event:
             case CountsRead(counts=counts, at=at, parked=parked):
                 self.update(counts, at, parked)
@@ -81,6 +92,9 @@ class Display:
         """Show what happened."""
         for line in event_lines(event):
             self.say(line)
+        if not self._advised and is_outage(event):
+            self._advised = True
+            self.say("batchrunner doctor checks the network, the address and the key")
 
 
 class QuietDisplay(Display):
@@ -109,8 +123,13 @@ class LiveDisplay(Display):
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Draw while the block runs; afterwards the screen is as it was."""
-        with self._live:
+        with suppress(Exception):
+            self._live.start()
+        try:
             yield
+        finally:
+            with suppress(Exception):
+                self._live.stop()
 
     def say(self, line: str) -> None:
         """Put a line under the picture."""
@@ -172,7 +191,7 @@ def make_display(name: str, *, quiet: bool) -> Display:
     if quiet:
         return QuietDisplay(console)
     if sys.stderr.isatty() and console.is_terminal and not console.is_dumb_terminal:
-        return LiveDisplay(Console(stderr=True, highlight=False), name)
+        return LiveDisplay(Console(file=styled_stderr(), highlight=False), name)
     return Display(console)
 
 
