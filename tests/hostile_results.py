@@ -113,6 +113,8 @@ SHAPES: Mapping[str, Callable[[int], str]] = {
     ),
     "white space": _repeated("[1,", " ", "1]"),
     "line ends": _repeated("[1,", "\n", "1]"),
+    "separators": _repeated('{"a":"', ";", '"}'),
+    "formulas behind separators": _repeated('{"a":"', ";=1", '"}'),
     "formulas": _filled("[", '"=1+1"', "]"),
     "a formula without end": _repeated('{"a":"=', "1+", '"}'),
     "mixed": _filled('{"a":[', '{"n":"name","p":1.10,"t":["a",null,true],"u":"\\u00e9"}', "]}"),

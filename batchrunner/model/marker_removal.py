@@ -219,12 +219,12 @@ def _decoded(literal: str) -> str | None:
 
 def _with_distinct_keys(text: str, changed: set[str]) -> str:
     """Number the keys that were different before their markers were removed."""
-    objects: list[set[str]] = []
+    objects: list[dict[str, int]] = []  # keys of each, with the last number that one has got
     pieces: list[str] = []
     done = 0
     for token in _TOKEN.finditer(text):
         if token.group() in ("{", "["):
-            objects.append(set())
+            objects.append({})
             if len(objects) > _MAX_DEPTH:
                 return text  # nothing reads it value by value
         elif token.group() in ("}", "]"):
@@ -236,13 +236,14 @@ def _with_distinct_keys(text: str, changed: set[str]) -> str:
             if key in objects[-1]:
                 pieces += [text[done : token.start()], json.dumps(_numbered(key, objects[-1]))]
                 done = token.end()
-            objects[-1].add(key)
+            objects[-1].setdefault(key, 1)
     return "".join([*pieces, text[done:]])
 
 
-def _numbered(key: str, taken: set[str]) -> str:
-    number = 2
+def _numbered(key: str, taken: dict[str, int]) -> str:
+    number = taken[key] + 1
     while f"{key} ({number})" in taken:
         number += 1
-    taken.add(f"{key} ({number})")
+    taken[key] = number
+    taken[f"{key} ({number})"] = 1
     return f"{key} ({number})"

@@ -9,7 +9,7 @@ from typing import IO
 from batchrunner.model import FinishedJob
 from batchrunner.outputs.columns import ARTIFACTS, FIELDS, RESULT, Jobs, set_aside_note
 from batchrunner.outputs.export_format import Format, Written
-from batchrunner.outputs.formula_guard import guard
+from batchrunner.outputs.formula_guard import cut_at_separators, guard, guard_inside, is_formula
 from batchrunner.outputs.json_values import Json, read, write
 from batchrunner.text.json_size import is_parsable
 
@@ -117,11 +117,14 @@ class _Sheet:
         return _quoted(safe)
 
     def _long_cell(self, text: str) -> Iterator[str]:
-        is_formula = text[0] != "\0" and guard(text) is not text
-        self.guarded += is_formula
-        yield "\"'" if is_formula else '"'
-        for start in range(0, len(text), _CHUNK_LENGTH):
-            yield _printable(text[start : start + _CHUNK_LENGTH]).replace('"', '""')
+        is_guarded = text[0] != "\0" and is_formula(text)
+        yield "\"'" if is_guarded else '"'
+        for part in cut_at_separators(text, _CHUNK_LENGTH):
+            safe = guard_inside(part)
+            is_guarded = is_guarded or safe is not part
+            for start in range(0, len(safe), _CHUNK_LENGTH):
+                yield _printable(safe[start : start + _CHUNK_LENGTH]).replace('"', '""')
+        self.guarded += is_guarded
         yield '"'
 
 

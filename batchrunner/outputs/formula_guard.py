@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 _TRIGGERS = "=+-@\t\r\n\0＝＋－＠"
 #: First characters of text that may need a guard; the quickest check, as most text does not.
@@ -29,11 +29,31 @@ def guard(text: str) -> str:
     cell. Numbers, with a unit or without, and entries of lists stay as they are. Different texts
     stay different, so `unguard` can undo it.
     """
+    text = guard_inside(text)
+    return f"'{text}" if is_formula(text) else text
+
+
+def guard_inside(text: str) -> str:
+    """Do what `guard` does behind separators, and leave the beginning as it is."""
     if not text.isalnum() and _SEPARATOR.search(text):
-        text = _each_part(text, _guarded_part)
-    if text[:1] not in _SUSPECT or not _FORMULA.match(text) or _NUMBER.fullmatch(text):
-        return text
-    return f"'{text}"
+        return _each_part(text, _guarded_part)
+    return text
+
+
+def is_formula(text: str) -> bool:
+    """Whether the whole text is a formula for a spreadsheet."""
+    is_suspect = text[:1] in _SUSPECT and _FORMULA.match(text)
+    return bool(is_suspect) and not _NUMBER.fullmatch(text)
+
+
+def cut_at_separators(text: str, length: int) -> Iterator[str]:
+    """Cut a long text into parts of at least so many characters that can be guarded one by one."""
+    start = 0
+    while start < len(text):
+        separator = _SEPARATOR.search(text, start + length)
+        end = separator.start() if separator else len(text)
+        yield text[start:end]
+        start = end
 
 
 def unguard(text: str) -> str:
