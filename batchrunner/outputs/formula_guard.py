@@ -17,6 +17,8 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?: 
 _SEPARATOR = re.compile(r"([;\t\r\n])")
 #: A part that is a formula there, also behind quotes and spaces.
 _INNER_FORMULA = re.compile("['\"]*[+\\-＋－]|['\" \xa0]*[=@＝＠]")
+#: A quick check, as most text with separators has none.
+_MAY_BE_INNER_FORMULA = re.compile("[;\t\r\n]['\" \xa0]*[=@＝＠+\\-＋－]")
 #: An entry of a list, or a rule, as people and agents write them: no formula.
 _INNER_TEXT = re.compile(r"[-+]+(?:[ \xa0][^=(|!]*)?")
 
@@ -35,7 +37,7 @@ def guard(text: str) -> str:
 
 def guard_inside(text: str) -> str:
     """Do what `guard` does behind separators, and leave the beginning as it is."""
-    if not text.isalnum() and _SEPARATOR.search(text):
+    if not text.isalnum() and _MAY_BE_INNER_FORMULA.search(text):
         return _each_part(text, _guarded_part)
     return text
 
