@@ -92,9 +92,7 @@ def claim_jobs(
     found = canary_gate.check_canary(tx, batch, settings.canary, now)
     if found is CanaryGate.CLOSED:
         return []
-    accepted = bound_in(batch.account_limit)
-    limit = concurrency_limit(settings.concurrency, batch.learned_concurrency, accepted)
-    room = limit - _in_flight(tx, batch_id)
+    room = _room(tx, batch, settings.concurrency)
     if room <= 0:
         return []
     capacity = host_breaker.host_capacity(tx, batch_id, settings.hosts, now)
@@ -108,6 +106,13 @@ def claim_jobs(
         _intend(tx, owner_id, batch_id, group, starts, now, token(), settings.marker)
         for group in _groups(due, most)
     ]
+
+
+def _room(tx: Connection, batch: Any, asked: int) -> int:
+    """Return how many more runs may be in flight than there are."""
+    accepted = bound_in(batch.account_limit)
+    limit = concurrency_limit(asked, batch.learned_concurrency, accepted)
+    return limit - _in_flight(tx, batch.id)
 
 
 def _token_maker(tx: Connection, batch: Any, new_token: Callable[[], str]) -> Callable[[], str]:

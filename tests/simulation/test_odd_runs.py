@@ -20,6 +20,7 @@ from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.faults import Status
 from batchrunner.store.reports import batch_counts, failed_attempts, finished_jobs
 from tests.simulation.checked_batch import CheckedBatch
+from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.network.proxy import FaultyNetwork
 from tests.simulator.simulated_batch import now, pages, simulate
 from tests.sweeps import some

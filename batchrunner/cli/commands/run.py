@@ -170,8 +170,10 @@ def _load_and_run(
         batch = load(store, job_file, budget_given=options.budget is not None)
         _show_estimate(store, job_file, api.origin)
         ended, exit_code = _run(store, batch, api, options, quiet=quiet)
-        export_all(store, batch, targets, note, guessed=guessed)
-        _report(store, store.read(find_batch, batch.name) or batch, ended, db, as_json=as_json)
+        try:
+            export_all(store, batch, targets, note, guessed=guessed)
+        finally:
+            _report(store, store.read(find_batch, batch.name) or batch, ended, db, as_json=as_json)
         _raise_failure(ended, exit_code, batch.name, db, str(file))
     return exit_code
 
