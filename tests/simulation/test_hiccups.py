@@ -163,7 +163,7 @@ def test_a_key_that_is_refused_before_anything_has_worked_stops_at_once(paths: s
         simulated = batch_of()
         gateway = Gateway(simulated, key_refused, paths)
         assert await simulated.run() is ExitReason.STOPPED
-        assert len(gateway.refused) == 1
+        assert len(gateway.refused) <= 2, "a create, and a read at the same time"
         assert anyio.current_time() < 5
         assert simulated.jobs() == {JobState.AVAILABLE: JOBS}
 
