@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from itertools import groupby, islice
 from typing import Any
 
@@ -102,10 +101,9 @@ def claim_jobs(
     due = _affordable(tx, batch, due, starts, capacity, now)[:room]
     if not due:
         return []
-    named = batch.marker_token or _name_batch(tx, batch_id, new_token)
-    new, marked = partial(submission_token, named), settings.marker
+    token = _token_maker(tx, batch, new_token)
     return [
-        _intend(tx, owner_id, batch_id, group, starts, now, new(new_token()), marked)
+        _intend(tx, owner_id, batch_id, group, starts, now, token(), settings.marker)
         for group in _groups(due, most)
     ]
 
@@ -117,11 +115,12 @@ def _room(tx: Connection, batch: Any, asked: int) -> int:
     return limit - _in_flight(tx, batch.id)
 
 
-def _name_batch(tx: Connection, batch_id: int, new_token: Callable[[], str]) -> str:
-    """Give a batch the random token that names it in markers."""
-    token = new_token()[-BATCH_LENGTH:]
-    tx.execute(update(batches).where(batches.c.id == batch_id).values(marker_token=token))
-    return token
+def _token_maker(tx: Connection, batch: Any, new_token: Callable[[], str]) -> Callable[[], str]:
+    """Return what makes tokens of submissions; a batch gets its own before its first one."""
+    named: str = batch.marker_token or new_token()[-BATCH_LENGTH:]
+    if batch.marker_token is None:
+        tx.execute(update(batches).where(batches.c.id == batch.id).values(marker_token=named))
+    return lambda: submission_token(named, new_token())
 
 
 def _starts(

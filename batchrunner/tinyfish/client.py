@@ -79,6 +79,7 @@ class TinyFishClient:
         self._http = Http(base_url, key, transport)
         self._long_answers: anyio.CapacityLimiter | None = None
         self.origin = self._http.origin
+        self.proxy = self._http.proxy
 
     async def __aenter__(self) -> Self:
         """Open the connections."""
@@ -117,8 +118,8 @@ class TinyFishClient:
         try:
             reply = await self._http.send("POST", path, seconds=CREATE_SECONDS, body=body)
         except RequestFailed as error:
-            not_sent = error.fault.kind is ApiFaultKind.NOT_SENT
-            return Refused(fault=error.fault) if not_sent else Unanswered(fault=error.fault)
+            fault = error.fault
+            return Refused(fault=fault) if fault.nothing_sent else Unanswered(fault=fault)
         entries = _id_entries(reply, member)
         if not entries and not _names_a_run(parsed(text_of(reply))):
             return refusal_of(read_fault(reply))

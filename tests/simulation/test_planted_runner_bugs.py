@@ -26,10 +26,16 @@ from batchrunner.model import (
     Transition,
     Unanswered,
 )
-from batchrunner.model.audit import Difference, Records
+from batchrunner.model.audit import Difference, KnownRun, Records
 from batchrunner.policy.account_limit import is_about_runs
-from batchrunner.policy.audit import Taking, foreign_runs, take_unknown
-from batchrunner.policy.backpressure import is_key_refused
+from batchrunner.policy.audit import (
+    Taking,
+    VisibleRuns,
+    foreign_runs,
+    may_be_missing,
+    take_unknown,
+)
+from batchrunner.policy.backpressure import is_barred_for_good, is_key_refused
 from batchrunner.policy.create_outcome import next_search, refused_as_batch
 from batchrunner.policy.retry import decide
 from batchrunner.policy.retry_rules import Policy
@@ -52,8 +58,14 @@ from batchrunner.tinyfish.client import TinyFishClient
 from batchrunner.tinyfish.repeat_guard import RepeatGuard
 from tests.simulation.audited_batches import (
     beside_a_copy,
+    newest_run_not_yet_shown,
     orphan_of_another_database,
     stops_at_its_stop_loss,
+)
+from tests.simulation.barred_way import (
+    barred_for_a_minute,
+    barred_for_good,
+    barred_from_the_start,
 )
 from tests.simulation.planting import Bug, Planter, check_caught
 from tests.simulation.short_batches import (
@@ -136,9 +148,40 @@ def go_on_at_any_loss(planter: Planter) -> None:
     planter.replace(stop_loss_reached, lambda *_: None)
 
 
+def believe_every_absence(planter: Planter) -> None:
+    def oldest(visible: VisibleRuns, _: KnownRun) -> str:
+        return seen[0]
+
+    seen: list[str] = []
+    note = VisibleRuns.add
+
+    def add(visible: VisibleRuns, known: KnownRun) -> None:
+        seen.append(known.run_id)
+        note(visible, known)
+
+    planter.replace(note, add)
+    planter.replace(VisibleRuns.control_run, oldest)
+    planter.replace(may_be_missing, lambda *_: True)
+
+
 def ignore_late_runs(planter: Planter) -> None:
     planter.replace(late_run_watchlist, lambda *_: [])
     ignore_unknown_runs(planter)  # an audit finds late runs, too
+
+
+# ---- a way to the API that is barred ----
+
+
+def take_an_untrusted_certificate_for_an_outage(planter: Planter) -> None:
+    planter.replace(is_barred_for_good, lambda since, succeeded_at, now: False)
+
+
+def wait_for_ever_for_a_certificate(planter: Planter) -> None:
+    planter.replace(is_barred_for_good, lambda since, succeeded_at, now: succeeded_at is None)
+
+
+def stop_at_the_first_untrusted_certificate(planter: Planter) -> None:
+    planter.replace(is_barred_for_good, lambda since, succeeded_at, now: True)
 
 
 # ---- policy ----
@@ -345,6 +388,7 @@ BUGS = [
         beside_a_copy,
         "submitting went on beside another database",
     ),
+    Bug(believe_every_absence, newest_run_not_yet_shown, "an audit's false alarm"),
     Bug(go_on_at_any_loss, partial(stops_at_its_stop_loss, StopLoss()), "went on"),
     Bug(ignore_retry_after, faulty_batch("throttled/1"), "before Retry-After was over"),
     Bug(count_throttling, faulty_batch("throttled/1"), "waiting used up an attempt"),
@@ -360,6 +404,9 @@ BUGS = [
         partial(small_batch, ["http://faults.test/unreachable/1"], durations=(60, 60)),
         "closed before its run had ended",
     ),
+    Bug(take_an_untrusted_certificate_for_an_outage, barred_from_the_start, "did not stop at once"),
+    Bug(wait_for_ever_for_a_certificate, barred_for_good, "it waited for ever"),
+    Bug(stop_at_the_first_untrusted_certificate, barred_for_a_minute, "a hiccup ended"),
 ]
 
 #: Bugs whose simulated batches take long.
