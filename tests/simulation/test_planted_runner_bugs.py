@@ -409,7 +409,26 @@ BUGS = [
     Bug(stop_at_the_first_untrusted_certificate, barred_for_a_minute, "a hiccup ended"),
 ]
 
-every_bug = pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+#: Bugs whose simulated batches take long.
+SLOW = frozenset(
+    {
+        "learn_no_limit",
+        "take_every_429_for_the_limit_of_runs",
+        "believe_details_for_ever",
+        "stop_where_run_batch_is_forbidden",
+        "wait_for_runs_that_have_ended",
+        "ignore_answers_to_cancels",
+        "repeat_cancels_at_once",
+    }
+)
+
+every_bug = pytest.mark.parametrize(
+    "bug",
+    [
+        pytest.param(bug, id=bug.name, marks=[pytest.mark.sweep] if bug.name in SLOW else [])
+        for bug in BUGS
+    ],
+)
 
 
 @pytest.mark.sweep
