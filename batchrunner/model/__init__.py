@@ -2,7 +2,6 @@
 
 from batchrunner.model.attempts import (
     AttemptDecision,
-    ControlRun,
     EscalationResult,
     HostResult,
     Job,
@@ -80,7 +79,6 @@ __all__ = [
     "BudgetStatus",
     "Canary",
     "ClosedAttempt",
-    "ControlRun",
     "CreateAnswer",
     "Created",
     "DelayRequests",

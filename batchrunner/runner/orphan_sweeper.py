@@ -9,7 +9,7 @@ import anyio
 
 from batchrunner.classify import classify_fault
 from batchrunner.model import NotFound, RequestFailed, Run, RunObservation, Submission
-from batchrunner.policy.create_outcome import next_control_search, next_late_check
+from batchrunner.policy.create_outcome import next_final_search, next_late_check
 from batchrunner.policy.run_decision import GIVEN_UP_AFTER, LOST_AFTER
 from batchrunner.runner.backpressure import is_permanent
 from batchrunner.runner.condition_timer import ConditionTimer
@@ -105,7 +105,7 @@ class OrphanSweeper:
         await self._adopt(submission, found.runs)
         again_at = None
         if final_since and not found.complete:
-            again_at = next_control_search(final_since, context.now())
+            again_at = next_final_search(final_since, context.now())
         if again_at is None:
             check_at = None if final_since else next_late_check(submission, context.now())
             await context.offload(

@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import groupby, islice
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Row, bindparam, func, insert, select, update
+from sqlalchemy import BindParameter, Connection, Row, bindparam, insert, select, update
 
 from batchrunner.model import BudgetStatus, JobState, Submission, SubmittedAttempt
 from batchrunner.policy.budget import affordable, max_steps
@@ -35,6 +35,7 @@ from batchrunner.store.schema import (
     submissions,
 )
 from batchrunner.store.serialization import counts_of, job_of, json_text, options_of
+from batchrunner.store.slot_holders import slot_holders
 from batchrunner.store.store import random_token
 
 _batch: BindParameter[int] = bindparam("batch")
@@ -87,13 +88,14 @@ def claim_jobs(
     found = canary_gate.check_canary(tx, batch, settings.canary, now)
     if found is CanaryGate.CLOSED:
         return []
-    room = concurrency_limit(settings.concurrency, batch.learned_concurrency) - _in_flight(
-        tx, batch_id
-    )
+    holders = slot_holders(tx, batch_id, now)
+    room = holders.free_slots(concurrency_limit(settings.concurrency, batch.learned_concurrency))
     if room <= 0:
         return []
     capacity = host_breaker.host_capacity(tx, batch_id, settings.hosts, now)
     due = due_jobs.due_jobs(tx, batch_id, room, capacity, now, canary=found is None)
+    if found is None and not due and holders.need_control_run:
+        due = due_jobs.due_jobs(tx, batch_id, 1, capacity, now, canary=False)
     starts = _starts(tx, batch_id, Policy.of(settings), due)
     due = _affordable(tx, batch, due, starts, capacity, now)[:room]
     return [
@@ -173,17 +175,6 @@ def _cheapest_waiting(
         if cheapest <= left.room:
             return None
     return cheapest
-
-
-_IN_FLIGHT = (
-    select(func.count())
-    .select_from(attempts)
-    .where(attempts.c.batch_id == _batch, attempts.c.closed_at.is_(None))
-)
-
-
-def _in_flight(tx: Connection, batch_id: int) -> int:
-    return tx.execute(_IN_FLIGHT, {"batch": batch_id}).scalar_one()
 
 
 def _groups(due: list[Row[Any]], most: int) -> Iterator[list[Row[Any]]]:

@@ -31,10 +31,10 @@ from batchrunner.model import (
     WorkLeft,
 )
 from batchrunner.policy.host_breaker import MAX_PROBES
-from batchrunner.policy.slots import concurrency_limit
+from batchrunner.policy.slots import SlotHolders, concurrency_limit
 from batchrunner.store import artifacts
 from batchrunner.store.batches import pause_of, rate_of, settings_in_force
-from batchrunner.store.conditions import FINAL_STATES, count_where, is_newest
+from batchrunner.store.conditions import FINAL_STATES, count_where, is_newest, is_unanswered
 from batchrunner.store.schema import (
     CanaryGate,
     SubmissionState,
@@ -81,7 +81,11 @@ def batch_counts(tx: Connection, batch_id: int) -> BatchCounts:
 
 
 _open = (
-    select(count_where(attempts.c.owner_id == _owner).label("mine"), func.count().label("open"))
+    select(
+        count_where(attempts.c.owner_id == _owner).label("mine"),
+        func.count().label("open"),
+        count_where(is_unanswered).label("in_doubt"),
+    )
     .where(attempts.c.batch_id == _batch, _still_open)
     .subquery()
 )
@@ -104,6 +108,7 @@ _WORK_LEFT = (
     select(
         _open.c.mine,
         _open.c.open,
+        _open.c.in_doubt,
         _due_at.label("due_at"),
         batches.c.paused_at,
         batches.c.pause_reason,
@@ -122,11 +127,15 @@ _WORK_LEFT = (
 def work_left(tx: Connection, owner_id: str, batch_id: int) -> WorkLeft:
     """Return what is left to do, in a time that does not grow with the batch."""
     row = tx.execute(_WORK_LEFT, {"owner": owner_id, "batch": batch_id}).one()
-    settings = settings_in_force(row)
+    settings, in_doubt = settings_in_force(row), int(row.in_doubt)
+    # Only a claim knows which attempts in doubt hold their slots.
+    holders = SlotHolders(open=row.open, in_doubt=in_doubt, released=in_doubt)
+    limit = concurrency_limit(settings.concurrency, row.learned_concurrency)
     return WorkLeft(
         in_flight_here=int(row.mine),
         in_flight_elsewhere=row.open - int(row.mine),
-        free_slots=concurrency_limit(settings.concurrency, row.learned_concurrency) - row.open,
+        free_slots=holders.free_slots(limit),
+        in_doubt=holders.in_doubt,
         due_at=row.due_at,
         pause=pause_of(row),
         canary_failed=row.canary_gate == CanaryGate.CLOSED,

@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, bindparam, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, func, select, update
 
 from batchrunner.model import AttemptDecision, RunStatus, Submission, SubmittedAttempt
 from batchrunner.store.attempts import apply_decisions
@@ -109,6 +109,7 @@ def reassign_runs(
             .values(
                 state=SubmissionState.UNANSWERED,
                 search_at=now,
+                unanswered_at=now,
                 fruitless_searches=0,
                 message="the answer named runs of other jobs",
             )
@@ -202,6 +203,10 @@ _MARK_UNANSWERED = (
     .values(
         state=SubmissionState.UNANSWERED,
         search_at=bindparam("new_search_at"),
+        unanswered_at=func.coalesce(submissions.c.unanswered_at, bindparam("new_unanswered_at")),
+        holds_slots_until=func.coalesce(
+            submissions.c.holds_slots_until, bindparam("new_holds_slots_until")
+        ),
         fruitless_searches=bindparam("searches"),
         message=bindparam("new_message"),
     )
@@ -209,15 +214,28 @@ _MARK_UNANSWERED = (
 
 
 def mark_unanswered(
-    tx: Connection, owner_id: str, submission: Submission, search_at: datetime, message: str
+    tx: Connection,
+    owner_id: str,
+    submission: Submission,
+    search_at: datetime,
+    message: str,
+    now: datetime | None = None,
+    holds_slots_until: datetime | None = None,
 ) -> None:
-    """Record that a submission's runs may exist, and when to search for them."""
+    """
+    Record that a submission's runs may exist, and when to search for them.
+
+    The first record also says since when (*now*, or when to search), and until when its attempts
+    hold their slots.
+    """
     tx.execute(
         _MARK_UNANSWERED,
         {
             "submission": submission.id,
             "owner": owner_id,
             "new_search_at": search_at,
+            "new_unanswered_at": now or search_at,
+            "new_holds_slots_until": holds_slots_until,
             "searches": submission.fruitless_searches,
             "new_message": message,
         },
@@ -237,7 +255,7 @@ def mark_intended_unanswered(
             submissions.c.owner_id == owner_id,
             submissions.c.state == SubmissionState.INTENDED,
         )
-        .values(state=SubmissionState.UNANSWERED, search_at=now, message=reason)
+        .values(state=SubmissionState.UNANSWERED, search_at=now, unanswered_at=now, message=reason)
     )
 
 
@@ -248,6 +266,7 @@ _UNANSWERED = (
         submissions.c.intended_at,
         submissions.c.marked,
         submissions.c.fruitless_searches,
+        submissions.c.unanswered_at,
         submissions.c.search_at,
         submissions.c.message,
         attempts.c.id.label("attempt_id"),
@@ -303,6 +322,7 @@ def _submission(rows: list[Any]) -> Submission:
         intended_at=first.intended_at,
         marked=first.marked,
         fruitless_searches=first.fruitless_searches,
+        unanswered_at=first.unanswered_at,
         attempts=tuple(
             SubmittedAttempt(
                 attempt_id=row.attempt_id,
