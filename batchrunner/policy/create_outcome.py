@@ -10,6 +10,7 @@ from batchrunner.api_facts.run_options import OPTIONS_BEHIND_A_RIGHT, OPTIONS_NA
 from batchrunner.classify import classify_fault, is_not_offered
 from batchrunner.model import (
     ApiFault,
+    ApiFaultKind,
     AttemptDecision,
     Failed,
     FailureCategory,
@@ -174,6 +175,21 @@ def settle_absent(submission: Submission, now: datetime, remark: str = "") -> li
         message=f"The request to create the run got no answer, and no run was created{remark}",
     )
     return _put_back(submission, failure, now)
+
+
+def is_certain(fault: ApiFault) -> bool:
+    """
+    Whether nothing was created, whatever stands between us and the API.
+
+    A gateway may refuse a request that it passed on, and the API may fail after it created runs.
+    Neither names single jobs.
+    """
+    return fault.kind is ApiFaultKind.NOT_SENT or bool(fault.issues)
+
+
+def sends_again(decisions: Sequence[AttemptDecision]) -> bool:
+    """Whether jobs are going to be sent again."""
+    return any(not isinstance(decision.transition, Finish) for decision in decisions)
 
 
 def _put_back(submission: Submission, failure: Failed, now: datetime) -> list[AttemptDecision]:

@@ -11,6 +11,7 @@ import anyio
 from batchrunner.classify import classify_fault
 from batchrunner.model import (
     AttemptDecision,
+    NotFound,
     OpenAttempt,
     RequestFailed,
     Run,
@@ -23,7 +24,12 @@ from batchrunner.policy.poll_interval import (
     WEBHOOK_POLL_GAP,
     poll_interval,
 )
-from batchrunner.policy.run_decision import LOST_AFTER, decide_run, reset_after_clock_jump
+from batchrunner.policy.run_decision import (
+    believed_after,
+    decide_run,
+    has_lasted,
+    reset_after_clock_jump,
+)
 from batchrunner.runner.backpressure import pool_wide_failures
 from batchrunner.runner.canceller import Canceller, ObservedAttempt
 from batchrunner.runner.condition_timer import ConditionTimer
@@ -33,6 +39,7 @@ from batchrunner.runner.notices import ParkedHostNotice
 from batchrunner.runner.run_fetcher import RunFetcher
 from batchrunner.runner.slot_tuner import SlotTuner
 from batchrunner.runner.submission_record import report_closed
+from batchrunner.runner.vanished_runs import VanishedRuns
 from batchrunner.store.attempts import apply_poll, runs_in_flight
 
 
@@ -43,7 +50,8 @@ class Poller:
         self._context = context
         self._fetcher = RunFetcher(context)
         self._mismatch_fixer = MismatchFixer(context)
-        self._not_found = ConditionTimer(context.now(), MAX_POLL_INTERVAL)
+        self._missing = ConditionTimer(context.now(), MAX_POLL_INTERVAL)
+        self._vanished = VanishedRuns(context)
         self._canceller = Canceller(context, self._fetcher)
         self._parked_hosts = ParkedHostNotice(context)
         self._slot_tuner = SlotTuner(context)
@@ -67,7 +75,7 @@ class Poller:
         observed = await self._fetch(attempts)
         if observed is not None:
             now = context.now()
-            decisions, unfinished = self._decide(observed, now)
+            decisions, unfinished = await self._decide(observed, now)
             unfinished = await self._apply(decisions, unfinished, now)
             await self._canceller.cancel(observed, unfinished)
         if given_up := await self._canceller.give_up(attempts):
@@ -99,24 +107,29 @@ class Poller:
         mixed_up = await self._mismatch_fixer.fix(observed)
         return [(a, run) for a, run in observed if a.submission_id not in mixed_up]
 
-    def _decide(
+    async def _decide(
         self, observed: Sequence[ObservedAttempt], now: datetime
     ) -> tuple[list[AttemptDecision], list[ObservedAttempt]]:
         """Classify the observations; return decisions, and the attempts whose runs go on."""
-        self._not_found.observe((a.run_id for a, run in observed if not isinstance(run, Run)), now)
-        self._not_found.forget(a.run_id for a, run in observed if isinstance(run, Run))
-        decided = [(a, run, self._decide_run(a, run, now)) for a, run in observed]
-        decisions = [decision for _, _, decision in decided if decision]
-        return decisions, [(a, run) for a, run, decision in decided if decision is None]
+        self._missing.observe((a.run_id for a, run in observed if not isinstance(run, Run)), now)
+        self._missing.forget(a.run_id for a, run in observed if isinstance(run, Run))
+        certain = [(a, run) for a, run in observed if self._has_lasted(a, run, now)]
+        gone = await self._vanished.confirm([a for a, run in certain if isinstance(run, NotFound)])
+        decided = [
+            decide_run(self._context.policy, a, run, now)
+            for a, run in certain
+            if not isinstance(run, NotFound) or a.run_id in gone
+        ]
+        decisions = [decision for decision in decided if decision]
+        closed = {decision.attempt.attempt_id for decision in decisions}
+        return decisions, [(a, run) for a, run in observed if a.attempt_id not in closed]
 
-    def _decide_run(
-        self, attempt: OpenAttempt, observation: RunObservation, now: datetime
-    ) -> AttemptDecision | None:
-        """Decide on one attempt; a run must be missing for a while in polls that succeeded."""
-        is_missing = not isinstance(observation, Run)
-        if is_missing and not self._not_found.has_lasted(attempt.run_id, LOST_AFTER):
-            return None
-        return decide_run(self._context.policy, attempt, observation, now)
+    def _has_lasted(self, attempt: OpenAttempt, observation: RunObservation, now: datetime) -> bool:
+        """Return whether an observation counts: a run must be missing for a while in polls."""
+        if isinstance(observation, Run):
+            return True
+        lasted = self._missing.has_lasted(attempt.run_id, believed_after(observation))
+        return lasted and has_lasted(attempt, observation, now)
 
     async def _apply(
         self,

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from batchrunner.model import AttemptDecision, Submission
-from batchrunner.policy.create_outcome import slots_held_until
+from batchrunner.policy.create_outcome import sends_again, slots_held_until
 from batchrunner.runner.context import RunnerContext
 from batchrunner.runner.events import AttemptsClosed, RunsSubmitted
 from batchrunner.store import orphans, submissions
@@ -69,9 +69,17 @@ async def settle_submission(
     decisions: Sequence[AttemptDecision],
     message: str,
     next_late_check_at: datetime | None = None,
+    *,
+    certain: bool = False,
 ) -> None:
-    """Close a submission that has no (more) runs, and the attempts that it carried."""
+    """
+    Close a submission that has no (more) runs, and the attempts that it carried.
+
+    A refusal that is not *certain* is confirmed by a search before its jobs are sent again.
+    """
     now = context.now
+    refused = state is SubmissionState.REFUSED and submission.marked
+    unconfirmed = refused and not certain and sends_again(decisions)
     applied = await context.offload(
         lambda: context.store.write(
             submissions.settle_submission,
@@ -82,6 +90,7 @@ async def settle_submission(
             now(),
             message,
             next_late_check_at,
+            unconfirmed=unconfirmed,
         )
     )
     report_closed(context, applied)

@@ -6,9 +6,16 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, or_, select, update
 
-from batchrunner.model import JobState, Run, RunStatus, Submission, SubmittedAttempt
+from batchrunner.model import (
+    FailureCategory,
+    JobState,
+    Run,
+    RunStatus,
+    Submission,
+    SubmittedAttempt,
+)
 from batchrunner.store.dialect import insert_or_ignore
 from batchrunner.store.schema import SubmissionState, attempts, jobs, orphans, submissions
 from batchrunner.store.serialization import attempt_start_of, job_of
@@ -35,17 +42,20 @@ def late_run_watchlist(
         found = tx.execute(_WATCHLIST, mine)
     else:
         found = tx.execute(_WATCHLIST_DUE, {**mine, "due": due})
-    return [
-        Submission(
-            id=row.id,
-            marker_token=row.marker_token,
-            intended_at=row.intended_at,
-            marked=row.marked,
-            fruitless_searches=row.fruitless_searches,
-            attempts=_runless(tx, row.id),
-        )
-        for row in found
-    ]
+    return [submission_of(tx, row) for row in found]
+
+
+def submission_of(tx: Connection, row: Row[Any]) -> Submission:
+    """Return a stored submission with its attempts that have no run."""
+    return Submission(
+        id=row.id,
+        marker_token=row.marker_token,
+        intended_at=row.intended_at,
+        marked=row.marked,
+        fruitless_searches=row.fruitless_searches,
+        unanswered_at=row.unanswered_at,
+        attempts=_runless(tx, row.id),
+    )
 
 
 _RUNLESS = (
@@ -111,6 +121,18 @@ def adopt_late_runs(
     A job that waits for a retry gets an attempt with that run. All other runs become orphans. An
     orphan that completed before it was cancelled is adopted too if its job waits: it is paid for.
     """
+    return _adopt(tx, owner_id, batch_id, submission.id, runs, now, new_token)
+
+
+def _adopt(
+    tx: Connection,
+    owner_id: str,
+    batch_id: int,
+    submission_id: int,
+    runs: Mapping[int, str],
+    now: datetime,
+    new_token: Callable[[], str],
+) -> int:
     waiting, unavailable = _waiting(tx, runs), _unavailable(tx, runs.values())
     adopted = {
         attempt_id: run_id
@@ -120,12 +142,60 @@ def adopt_late_runs(
     if adopted:
         tx.execute(delete(orphans).where(orphans.c.run_id.in_(adopted.values())))
         _open_with_runs(tx, owner_id, batch_id, waiting, adopted, now, new_token())
-    _add_orphans(tx, batch_id, submission.id, set(runs.values()) - set(adopted.values()), now)
+    _add_orphans(tx, batch_id, submission_id, set(runs.values()) - set(adopted.values()), now)
     return len(adopted)
 
 
+_LOST = (
+    select(attempts.c.run_id, attempts.c.id, attempts.c.submission_id)
+    .where(
+        attempts.c.batch_id == bindparam("batch"),
+        attempts.c.outcome == FailureCategory.LOST,
+        attempts.c.run_id.is_not(None),
+    )
+    .order_by(attempts.c.id)
+)
+
+
+def lost_runs(tx: Connection, batch_id: int) -> list[str]:
+    """Return the runs of a batch that counted as lost, and have not appeared again."""
+    return list(tx.execute(_LOST, {"batch": batch_id}).scalars())
+
+
+def take_lost_runs_back(
+    tx: Connection,
+    owner_id: str,
+    batch_id: int,
+    run_ids: Collection[str],
+    now: datetime,
+    *,
+    new_token: Callable[[], str] = random_token,
+) -> tuple[int, int]:
+    """
+    Take runs back that appeared after they had counted as lost; return how many, and all others.
+
+    A job that still waits gets an attempt with its run; all other runs become orphans.
+    """
+    rows = tx.execute(_LOST.where(attempts.c.run_id.in_(run_ids)), {"batch": batch_id}).all()
+    adopted = 0
+    for submission_id in sorted({row.submission_id for row in rows}):
+        runs = {row.id: row.run_id for row in rows if row.submission_id == submission_id}
+        # A run belongs to one attempt: the lost one names it only in its message from now on.
+        tx.execute(update(attempts).where(attempts.c.id.in_(runs)).values(run_id=None))
+        adopted += _adopt(tx, owner_id, batch_id, submission_id, runs, now, new_token)
+    return adopted, len(rows) - adopted
+
+
+#: The job failed because this run counted as lost.
+_ended_as_lost = and_(
+    jobs.c.state == JobState.FAILED,
+    attempts.c.number == jobs.c.attempt,
+    attempts.c.outcome == FailureCategory.LOST,
+)
+
+
 def _waiting(tx: Connection, runs: Mapping[int, str]) -> dict[int, Any]:
-    """Return the jobs that wait for a retry, by the closed attempt whose run appeared."""
+    """Return the jobs that need a run, by the closed attempt whose run appeared."""
     rows = tx.execute(
         select(
             attempts.c.id.label("attempt_id"),
@@ -136,7 +206,7 @@ def _waiting(tx: Connection, runs: Mapping[int, str]) -> dict[int, Any]:
             jobs,
         )
         .join(jobs, jobs.c.id == attempts.c.job_id)
-        .where(attempts.c.id.in_(runs), jobs.c.state == JobState.AVAILABLE)
+        .where(attempts.c.id.in_(runs), or_(jobs.c.state == JobState.AVAILABLE, _ended_as_lost))
         .with_for_update(of=jobs)
     )
     return {row.attempt_id: row for row in rows}
@@ -185,7 +255,7 @@ def _open_with_runs(
     tx.execute(
         update(jobs)
         .where(jobs.c.id.in_([waiting[attempt_id].id for attempt_id in runs]))
-        .values(state=JobState.RUNNING, attempt=jobs.c.attempt + 1)
+        .values(state=JobState.RUNNING, attempt=jobs.c.attempt + 1, finished_at=None)
     )
 
 

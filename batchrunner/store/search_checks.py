@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -83,12 +83,11 @@ def _known(rows: Iterable[Row[Any]]) -> list[KnownRun]:
     ]
 
 
-_RUNS_OF = (
+_SHOWN = (
     select(attempts.c.run_id)
     .join(submissions, submissions.c.id == attempts.c.submission_id)
     .where(
         submissions.c.batch_id == bindparam("batch"),
-        submissions.c.intended_at >= bindparam("since"),
         attempts.c.run_id.is_not(None),
         attempts.c.run_status.in_(_SEEN),
         attempts.c.missing_since.is_(None),
@@ -96,18 +95,17 @@ _RUNS_OF = (
     .order_by(submissions.c.id.desc(), attempts.c.batch_index)
     .limit(5)
 )
+_intended_at = (
+    select(submissions.c.intended_at)
+    .where(submissions.c.id == bindparam("submission"))
+    .scalar_subquery()
+)
+_SHOWN_SINCE = _SHOWN.where(submissions.c.intended_at >= _intended_at)
 
 
-def runs_as_new(
-    tx: Connection, batch_id: int, submission_id: int, without: Collection[str]
-) -> list[str]:
-    """Return some runs that polls have shown, created with a submission's runs or later."""
-    since = tx.execute(
-        select(submissions.c.intended_at).where(submissions.c.id == submission_id)
-    ).scalar_one()
-    found = tx.execute(_RUNS_OF.where(attempts.c.run_id.not_in(without)), _asked(batch_id, since))
-    return list(found.scalars())
-
-
-def _asked(batch_id: int, since: datetime) -> dict[str, Any]:
-    return {"batch": batch_id, "since": since}
+def newest_runs(tx: Connection, batch_id: int, submission_id: int | None = None) -> list[str]:
+    """Return the newest runs that polls show, of a submission or later ones if it is given."""
+    if submission_id is None:
+        return list(tx.execute(_SHOWN, {"batch": batch_id}).scalars())
+    asked = {"batch": batch_id, "submission": submission_id}
+    return list(tx.execute(_SHOWN_SINCE, asked).scalars())

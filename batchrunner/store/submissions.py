@@ -130,6 +130,7 @@ _CLOSE = (
         search_at=None,
         message=bindparam("new_message"),
         next_late_check_at=bindparam("new_late_check_at"),
+        unconfirmed=bindparam("new_unconfirmed"),
     )
 )
 
@@ -142,11 +143,14 @@ def close_submission(
     now: datetime,
     message: str | None = None,
     next_late_check_at: datetime | None = None,
+    *,
+    unconfirmed: bool = False,
 ) -> None:
     """
     Set the final state of a submission, unless it has one.
 
     *next_late_check_at* is when to check whether runs of an absent submission appeared late.
+    *unconfirmed* is a refusal after which its jobs are not sent again without a search.
     """
     tx.execute(
         _CLOSE,
@@ -157,6 +161,7 @@ def close_submission(
             "now": now,
             "new_message": message,
             "new_late_check_at": next_late_check_at,
+            "new_unconfirmed": unconfirmed,
         },
     )
 
@@ -170,13 +175,25 @@ def settle_submission(
     now: datetime,
     message: str,
     next_late_check_at: datetime | None = None,
+    *,
+    unconfirmed: bool = False,
 ) -> list[AttemptDecision]:
     """
     Close a submission that has no (more) runs, and its attempts; return the applied decisions.
 
     *next_late_check_at* is when to check whether runs of an absent submission appeared late.
+    *unconfirmed* is a refusal after which its jobs are not sent again without a search.
     """
-    close_submission(tx, owner_id, submission, state, now, message, next_late_check_at)
+    close_submission(
+        tx,
+        owner_id,
+        submission,
+        state,
+        now,
+        message,
+        next_late_check_at,
+        unconfirmed=unconfirmed,
+    )
     return apply_decisions(tx, owner_id, decisions, now)
 
 
