@@ -25,7 +25,7 @@ from batchrunner.model.job_file import (
     Settings,
     TimeLimits,
 )
-from batchrunner.model.markers import marker, marker_in, marker_prefix
+from batchrunner.model.markers import marked_goal, marker, marker_in, marker_prefix
 from batchrunner.model.outcomes import (
     Backpressure,
     DelayRequests,
@@ -127,6 +127,7 @@ __all__ = [
     "Unreadable",
     "Wallet",
     "WorkLeft",
+    "marked_goal",
     "marker",
     "marker_in",
     "marker_prefix",

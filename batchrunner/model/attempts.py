@@ -37,7 +37,7 @@ class SubmittedAttempt:
     """An attempt in the submission that carries it."""
 
     attempt_id: int
-    batch_index: int  #: from 1; the last part of the marker
+    batch_index: int  #: from 1; the marker names it
     job: Job
     url: str
     goal: str
@@ -45,6 +45,7 @@ class SubmittedAttempt:
     options: Mapping[str, Any] = field(default_factory=dict)
     #: Only the changed options.
     option_overrides: Mapping[str, Any] = field(default_factory=dict)
+    marker: str | None = None  #: at the end of its run's goal; None if goals have no markers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +53,7 @@ class Submission:
     """One create request, stored before it is sent."""
 
     id: int
-    marker_token: str  #: unique text; the middle part of the marker
+    marker_token: str  #: unique text; the part of its markers that all share
     intended_at: datetime
     marked: bool  #: whether its goals carry the marker
     attempts: tuple[SubmittedAttempt, ...]

@@ -21,6 +21,7 @@ from batchrunner.model import (
     Submission,
     SubmittedAttempt,
     Transition,
+    marker_prefix,
 )
 from batchrunner.policy.retry import decide
 from batchrunner.policy.retry_rules import Policy
@@ -185,6 +186,16 @@ def is_certain(fault: ApiFault) -> bool:
     Neither names single jobs.
     """
     return fault.kind is ApiFaultKind.NOT_SENT or bool(fault.issues)
+
+
+def refusal_searches(refused: Sequence[Submission]) -> list[str]:
+    """Return the texts to search for, to find whatever refused submissions of a batch created."""
+    prefixes = [
+        marker_prefix(batch if named else submission.marker_token)
+        for submission in refused
+        for batch, named, _ in [submission.marker_token.partition("-")]
+    ]
+    return list(dict.fromkeys(prefixes))
 
 
 def sends_again(decisions: Sequence[AttemptDecision]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -12,25 +11,22 @@ from batchrunner.model import (
     Run,
     Submission,
     SubmittedAttempt,
-    marker,
+    marked_goal,
     marker_in,
     marker_prefix,
 )
+from batchrunner.model.markers import markers_in
 
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
-def run_request(
-    submission: Submission, attempt: SubmittedAttempt, webhook_url: str | None = None
-) -> dict[str, Any]:
+def run_request(attempt: SubmittedAttempt, webhook_url: str | None = None) -> dict[str, Any]:
     """
     Return the run to request for an attempt, without the output_schema, which a request shares.
 
     The API reports the run's end to *webhook_url* unless the attempt names another address.
     """
-    goal = attempt.goal
-    if submission.marked:
-        goal = f"{goal}\n\n{marker(submission.marker_token, attempt.batch_index)}"
+    goal = marked_goal(attempt.goal, attempt.marker)
     options = {name: value for name, value in attempt.options.items() if name != "output_schema"}
     webhook = {} if webhook_url is None else {"webhook_url": webhook_url}
     return {"url": attempt.url, "goal": goal, **webhook, **options}
@@ -67,13 +63,12 @@ def match_runs(submission: Submission, runs: Iterable[Run]) -> tuple[dict[int, s
     have the same marker, something between us and the API sent the request twice: the older run
     is matched, and the other one is spare.
     """
-    pattern = _pattern(submission)
-    by_index = {each.batch_index: each.attempt_id for each in submission.attempts}
+    by_marker = {each.marker: each.attempt_id for each in submission.attempts if each.marker}
     matched: dict[int, str] = {}
     spare: set[str] = set()
     for run in sorted(runs, key=lambda run: run.created_at or _EARLIEST):
-        found = pattern.search(run.goal or "")
-        attempt_id = by_index.get(int(found.group(1))) if found else None
+        found = [each.text for each in markers_in(run.goal) if each.text in by_marker]
+        attempt_id = by_marker[found[-1]] if found else None
         if attempt_id is not None and matched.setdefault(attempt_id, run.run_id) != run.run_id:
             spare.add(run.run_id)
     return matched, spare
@@ -81,7 +76,7 @@ def match_runs(submission: Submission, runs: Iterable[Run]) -> tuple[dict[int, s
 
 def belongs_to(submission: Submission, goal: str | None) -> bool:
     """Return whether a goal that the API shows has a marker of the submission."""
-    return _pattern(submission).search(goal or "") is not None
+    return submission.marker_token in {each.token for each in markers_in(goal)}
 
 
 def may_belong_to(submission: Submission, goal: str | None) -> bool:
@@ -96,13 +91,8 @@ def may_belong_to(submission: Submission, goal: str | None) -> bool:
     shown = _plain(goal or "").rstrip(".\u2026 ")
     if marker_prefix(submission.marker_token) in shown:
         return True
-    sent = (run_request(submission, each)["goal"] for each in submission.attempts)
+    sent = (marked_goal(each.goal, each.marker) for each in submission.attempts)
     return any(_plain(text).startswith(shown) for text in sent)
-
-
-def _pattern(submission: Submission) -> re.Pattern[str]:
-    # With the closing bracket: the beginning of a longer number would be another index.
-    return re.compile(re.escape(marker_prefix(submission.marker_token)) + r"([0-9]{1,9})\]")
 
 
 def _plain(goal: str) -> str:

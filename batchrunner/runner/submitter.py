@@ -220,7 +220,7 @@ class Submitter:
     ) -> CreateAnswer:
         """Send the create request, once; no layer below repeats it."""
         api, streamed_create = self._context.api, self._context.streamed_create
-        requests = [run_request(submission, each, webhook_url) for each in submission.attempts]
+        requests = [run_request(each, webhook_url) for each in submission.attempts]
         schema = output_schema_of(submission)
         if streamed_create is not None and len(requests) == 1:
             return await streamed_create.create(self._streams, requests[0], schema)

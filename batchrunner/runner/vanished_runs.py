@@ -7,6 +7,7 @@ from datetime import datetime
 
 from batchrunner.classify import classify_fault
 from batchrunner.model import NotFound, OpenAttempt, RequestFailed, Run
+from batchrunner.model.markers import marker_search
 from batchrunner.policy.run_decision import SINGLE_READ_INTERVAL
 from batchrunner.runner.context import RunnerContext
 from batchrunner.store.search_checks import newest_runs
@@ -54,11 +55,6 @@ class VanishedRuns:
 
     async def _is_listed(self, attempt: OpenAttempt) -> bool:
         """Return whether a search by marker shows the run, or shows too little to say."""
-        listed = await self._context.api.search(search_text(attempt.marker or ""))
+        listed = await self._context.api.search(marker_search(attempt.marker or ""))
         shown = {run.run_id for run in listed.runs} | set(listed.unclear)
         return attempt.run_id in shown or bool(listed.nameless) or not listed.complete
-
-
-def search_text(marker_text: str) -> str:
-    """Return the text to search for a marker."""
-    return marker_text.removeprefix("[ref ").removesuffix("]")

@@ -21,7 +21,6 @@ from batchrunner.model import (
     JobState,
     Settings,
     TimeLimits,
-    marker,
     marker_in,
 )
 from batchrunner.model.categories import CATEGORIES
@@ -87,8 +86,8 @@ class StoreSnapshot:
 
     def by_marker(self) -> dict[str, Any]:
         """Return each attempt by the marker in the goal of its run."""
-        tokens = {row.id: row.marker_token for row in self.submissions.values()}
-        return {marker(tokens[a.submission_id], a.batch_index): a for a in self.attempts}
+        sent = {row.id for row in self.submissions.values() if row.marked}
+        return {each.marker: each for each in self.attempts if each.submission_id in sent}
 
 
 # ---- at every moment ----

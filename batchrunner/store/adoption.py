@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -11,6 +10,7 @@ from sqlalchemy import Connection, Row, func, insert, select
 
 from batchrunner.model import JobState, RetryRule, Run, RunStatus
 from batchrunner.model.categories import CONFIGURABLE
+from batchrunner.model.markers import markers_in
 from batchrunner.store.batches import output_schema_digest
 from batchrunner.store.dialect import insert_or_ignore
 from batchrunner.store.schema import SubmissionState, attempts, jobs, orphans, submissions
@@ -21,8 +21,6 @@ from batchrunner.store.store import random_token
 _ONCE = json_text(
     plain_rules({category: RetryRule(attempts=1, then=()) for category in CONFIGURABLE})
 )
-#: The part of a marker that names a submission, anywhere in a goal.
-_TOKEN = re.compile(r"br-([0-9a-z]+)-[0-9]")
 #: States of submissions whose runs may have ids that the database does not know.
 _RUNS_MAY_EXIST = (SubmissionState.INTENDED, SubmissionState.UNANSWERED, SubmissionState.ABSENT)
 
@@ -54,7 +52,7 @@ def _unknown(tx: Connection, runs: Mapping[str, Run]) -> list[Run]:
     held = select(attempts.c.run_id).where(attempts.c.run_id.in_(runs))
     orphaned = select(orphans.c.run_id).where(orphans.c.run_id.in_(runs))
     known = set(tx.execute(held.union(orphaned)).scalars())
-    tokens = {run_id: set(_TOKEN.findall(run.goal or "")) for run_id, run in runs.items()}
+    tokens = {run_id: {each.token for each in markers_in(run.goal)} for run_id, run in runs.items()}
     every = set().union(*tokens.values())
     ours = set(
         tx.execute(

@@ -31,7 +31,6 @@ from batchrunner.model import (
     RunStatus,
     Snooze,
     Transition,
-    marker,
 )
 from batchrunner.store import artifacts, host_breaker, host_escalation
 from batchrunner.store.schema import attempts, jobs, results, submissions
@@ -53,7 +52,7 @@ _RUNS_IN_FLIGHT = (
         attempts.c.id,
         attempts.c.run_id,
         attempts.c.submission_id,
-        attempts.c.batch_index,
+        attempts.c.marker,
         attempts.c.job_id,
         attempts.c.number,
         attempts.c.run_status,
@@ -73,8 +72,6 @@ _RUNS_IN_FLIGHT = (
         jobs.c.expect,
         jobs.c.limits,
         jobs.c.output_schema_digest,
-        submissions.c.marker_token,
-        submissions.c.marked,
         submissions.c.answered_at,
     )
     .join(jobs, jobs.c.id == attempts.c.job_id)
@@ -93,7 +90,7 @@ def runs_in_flight(tx: Connection, owner_id: str, batch_id: int) -> list[OpenAtt
             attempt_id=row.id,
             run_id=row.run_id,
             submission_id=row.submission_id,
-            marker=marker(row.marker_token, row.batch_index) if row.marked else None,
+            marker=row.marker,
             url=row.url,
             job=job_of(row, row.job_id, row.number, attempt_start_of(row)),
             status=RunStatus(row.run_status),

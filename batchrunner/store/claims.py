@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import groupby, islice
@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import BindParameter, Connection, Row, bindparam, insert, select, update
 
 from batchrunner.model import BudgetStatus, JobState, Submission, SubmittedAttempt
+from batchrunner.model.markers import BATCH_LENGTH, job_digest, marker, submission_token
 from batchrunner.policy.budget import affordable, max_steps
 from batchrunner.policy.escalation import AttemptStart, start_of_attempt
 from batchrunner.policy.retry_rules import Policy
@@ -51,6 +52,7 @@ _BATCH = (
         batches.c.step_price,
         batches.c.learned_concurrency,
         batches.c.canary_gate,
+        batches.c.marker_token,
     )
     .where(batches.c.id == _batch)
     .with_for_update()
@@ -98,10 +100,29 @@ def claim_jobs(
         due = due_jobs.due_jobs(tx, batch_id, 1, capacity, now, canary=False)
     starts = _starts(tx, batch_id, Policy.of(settings), due)
     due = _affordable(tx, batch, due, starts, capacity, now)[:room]
+    if not due:
+        return []
+    named = batch.marker_token or _name_batch(tx, batch_id, new_token)
     return [
-        _intend(tx, owner_id, batch_id, group, starts, now, new_token(), settings.marker)
+        _intend(
+            tx,
+            owner_id,
+            batch_id,
+            group,
+            starts,
+            now,
+            submission_token(named, new_token()),
+            settings.marker,
+        )
         for group in _groups(due, most)
     ]
+
+
+def _name_batch(tx: Connection, batch_id: int, new_token: Callable[[], str]) -> str:
+    """Give a batch the random token that names it in markers."""
+    token = new_token()[-BATCH_LENGTH:]
+    tx.execute(update(batches).where(batches.c.id == batch_id).values(marker_token=token))
+    return token
 
 
 def _starts(
@@ -212,7 +233,13 @@ def _intend(
             "intended_at": now,
         },
     ).scalar_one()
-    submitted = _open(tx, owner_id, batch_id, submission_id, rows, starts, now)
+    markers = [
+        marker(token, index, job_digest(row.url, row.goal, options_of(row.options, None)))
+        if marked
+        else None
+        for index, row in enumerate(rows, 1)
+    ]
+    submitted = _open(tx, owner_id, batch_id, submission_id, rows, starts, markers, now)
     return Submission(
         id=submission_id, marker_token=token, intended_at=now, marked=marked, attempts=submitted
     )
@@ -233,6 +260,7 @@ def _open(
     submission_id: int,
     rows: list[Row[Any]],
     starts: Mapping[int, AttemptStart],
+    markers: Sequence[str | None],
     now: datetime,
 ) -> tuple[SubmittedAttempt, ...]:
     """Open the next attempt of each job, in one submission."""
@@ -253,20 +281,21 @@ def _open(
                 else None,
                 "opened_at": now,
                 "reserved_steps": _needed(row, starts),
+                "marker": marker_text,
             }
-            for index, row in enumerate(rows, 1)
+            for index, (row, marker_text) in enumerate(zip(rows, markers, strict=True), 1)
         ],
     )
     ids = {attempt.batch_index: attempt.id for attempt in opened}
     tx.execute(_START_JOBS, {"jobs": [row.id for row in rows]})
     return tuple(
-        _submitted_attempt(ids[index], index, row, starts[row.id])
-        for index, row in enumerate(rows, 1)
+        _submitted_attempt(ids[index], index, row, starts[row.id], marker_text)
+        for index, (row, marker_text) in enumerate(zip(rows, markers, strict=True), 1)
     )
 
 
 def _submitted_attempt(
-    attempt_id: int, index: int, row: Row[Any], begun: AttemptStart
+    attempt_id: int, index: int, row: Row[Any], begun: AttemptStart, marker_text: str | None
 ) -> SubmittedAttempt:
     return SubmittedAttempt(
         attempt_id=attempt_id,
@@ -276,4 +305,5 @@ def _submitted_attempt(
         goal=row.goal,
         options={**options_of(row.options, None), **begun.option_overrides},
         option_overrides=begun.option_overrides,
+        marker=marker_text,
     )

@@ -59,7 +59,8 @@ def submission_of(tx: Connection, row: Row[Any]) -> Submission:
 
 
 _RUNLESS = (
-    select(attempts.c.id, attempts.c.batch_index, jobs.c.key, jobs.c.url, jobs.c.goal)
+    select(attempts.c.id, attempts.c.batch_index, attempts.c.marker)
+    .add_columns(jobs.c.key, jobs.c.url, jobs.c.goal)
     .add_columns(
         jobs.c.id.label("job_id"), jobs.c.attempt, jobs.c.failures, jobs.c.failures_by_category
     )
@@ -79,6 +80,7 @@ def _runless(tx: Connection, submission_id: int) -> tuple[SubmittedAttempt, ...]
             job=job_of(row, row.job_id, row.attempt, attempt_start_of(row)),
             url=row.url,
             goal=row.goal,
+            marker=row.marker,
         )
         for row in rows
     )
@@ -203,6 +205,7 @@ def _waiting(tx: Connection, runs: Mapping[int, str]) -> dict[int, Any]:
             attempts.c.escalation_ids.label("attempt_escalation_ids"),
             attempts.c.option_overrides.label("attempt_overrides"),
             attempts.c.reserved_steps.label("attempt_reserved"),
+            attempts.c.marker.label("attempt_marker"),
             jobs,
         )
         .join(jobs, jobs.c.id == attempts.c.job_id)
@@ -248,6 +251,7 @@ def _open_with_runs(
                 "run_id": run_id,
                 "run_status": RunStatus.PENDING,
                 "reserved_steps": waiting[attempt_id].attempt_reserved,
+                "marker": waiting[attempt_id].attempt_marker,
             }
             for index, (attempt_id, run_id) in enumerate(runs.items(), 1)
         ],

@@ -141,6 +141,7 @@ batches = Table(
     # The most runs in flight, learned from the account's queue; NULL: not learned yet.
     Column("learned_concurrency", Integer),
     Column("canary_gate", String(6)),  # NULL: no canary, or it is not finished
+    Column("marker_token", String(7)),  # names it in markers; NULL before its first claim
 )
 
 jobs = Table(
@@ -203,7 +204,7 @@ submissions = Table(
     Column("id", Id, primary_key=True),
     Column("batch_id", Id, ForeignKey("batches.id"), nullable=False),
     Column("owner_id", String(36), ForeignKey("owners.id"), nullable=False),
-    Column("marker_token", String(32), nullable=False),
+    Column("marker_token", String(32), nullable=False),  # what its markers share
     Column("marked", Boolean, nullable=False),  # its goals end with the marker
     Column("state", String(10), nullable=False),
     Column("intended_at", UtcDateTime, nullable=False),
@@ -219,6 +220,8 @@ submissions = Table(
     # It was refused, and no search has shown yet that nothing was created.
     Column("unconfirmed", Boolean, nullable=False, server_default=text("false")),
     Column("message", JsonText),
+    # Another database wrote it, and sent it: `recover` found its runs.
+    Column("recovered", Boolean, nullable=False, server_default=text("false")),
     UniqueConstraint("marker_token", name="uq_submissions_token"),
     CheckConstraint(_one_of("state", SubmissionState), "state_is_known"),
     CheckConstraint(
@@ -274,6 +277,7 @@ attempts = Table(
     Column("run_finished_at", UtcDateTime),
     Column("steps", Integer),
     Column("reserved_steps", Integer),  # the most it may cost; NULL: opened by an older version
+    Column("marker", String(60)),  # at the end of its run's goal; NULL: the goal has none
     UniqueConstraint("job_id", "number"),
     UniqueConstraint("submission_id", "batch_index", name="uq_attempts_submission_id_place"),
     CheckConstraint("(closed_at IS NULL) = (outcome IS NULL)", "closed_means_outcome"),

@@ -9,6 +9,7 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection
 
+from batchrunner.model.markers import ALPHABET, SUBMISSION_LENGTH
 from batchrunner.store.database import Database
 
 P = ParamSpec("P")
@@ -19,8 +20,8 @@ PAGE_SIZE = 500
 
 
 def random_token() -> str:
-    """Return a new marker token."""
-    return secrets.token_hex(6)
+    """Return a new token for markers, which names a submission."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(SUBMISSION_LENGTH))
 
 
 class Store:

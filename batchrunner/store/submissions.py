@@ -291,6 +291,7 @@ _UNANSWERED = (
         attempts.c.escalation_steps,
         attempts.c.escalation_ids,
         attempts.c.option_overrides,
+        attempts.c.marker,
         jobs.c.id.label("job_id"),
         jobs.c.key,
         jobs.c.url,
@@ -349,6 +350,7 @@ def _submission(rows: list[Any]) -> Submission:
                 goal=row.goal,
                 options=options_of(row.options, row.option_overrides),
                 option_overrides=json.loads(row.option_overrides or "{}"),
+                marker=row.marker,
             )
             for row in rows
         ),

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0011_control"
-down_revision = "0010"
+down_revision = "0011_marker"
 branch_labels = None
 depends_on = None
 

@@ -22,6 +22,7 @@ RIDE = SubmittedAttempt(
     job=Job(id=1, key="a", attempt=1, failures=0),
     url="https://shop.test/",
     goal="Read the price",
+    marker="[ref br-abc-1]",
 )
 SUBMISSION = Submission(id=1, marker_token="abc", intended_at=NOW, marked=True, attempts=(RIDE,))
 

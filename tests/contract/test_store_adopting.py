@@ -15,7 +15,6 @@ from batchrunner.model import (
     RunError,
     RunStatus,
     Settings,
-    marker,
 )
 from batchrunner.policy.retry_rules import Policy
 from batchrunner.policy.run_decision import decide_run
@@ -94,7 +93,7 @@ def test_what_the_database_has_is_left_alone(prepared: Store) -> None:
 def test_a_run_whose_answer_is_on_its_way_is_none_to_adopt(prepared: Store) -> None:
     ours = prepared.write(load_jobs, job_file(1, name="ours"), NOW).batch
     (submission,) = prepared.write(claim_jobs, owner().id, ours.id, 10, NOW)
-    mine = seen("mine", goal=f"Get the price {marker(submission.marker_token, 1)}")
+    mine = seen("mine", goal=f"Get the price {submission.attempts[0].marker}")
     assert prepared.write(adopt_runs, owner().id, FIRST, [mine, seen("a")], NOW) == 1
     prepared.write(
         record_runs, owner().id, submission, {submission.attempts[0].attempt_id: "mine"}, NOW

@@ -239,13 +239,15 @@ def test_a_retried_job_gets_the_next_number(store: Store) -> None:
 
 
 def test_a_claim_that_fails_in_the_middle_has_claimed_nothing(database: Database) -> None:
-    store = Store(database, new_token=iter(["one", "two", "two", "three", "four"]).__next__)
+    store = Store(
+        database, new_token=iter(["batch", "two", "two", "batch", "three", "four"]).__next__
+    )
     batch = begin(store, 3)
     with pytest.raises(StoreError):
         claim(store, batch, most=1)
     counts = store.read(batch_counts, batch.id)
     assert (counts.attempts, counts.retrying, counts.jobs[JobState.AVAILABLE]) == (0, 0, 3)
-    assert [s.marker_token for s in claim(store, batch, most=2)] == ["three", "four"]
+    assert [s.marker_token for s in claim(store, batch, most=2)] == ["batch-three", "batch-four"]
 
 
 def test_tokens_are_different_each_time(store: Store) -> None:

@@ -162,7 +162,7 @@ def test_a_search_is_tried_by_the_newest_run_that_was_known_long_enough(store: S
     apply_poll(store, "alice", [], seen, after(30))
     [newest], [older] = ids(second), ids(first)
     assert store.read(control_run, batch.id, after(20)) == ControlRun(
-        run_id=run_ids(second)[newest], marker_token=second.marker_token, batch_index=1
+        run_id=run_ids(second)[newest], marker=second.attempts[0].marker or ""
     )
     found = store.read(control_run, batch.id, after(19))
     assert found is not None

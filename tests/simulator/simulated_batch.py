@@ -73,7 +73,7 @@ def _step_inside(*_: object) -> None:
 
 def open_memory_store() -> Store:
     """Open an empty store in memory; a process may be killed in its transactions."""
-    tokens = (f"{number:012x}" for number in count(1))
+    tokens = (f"{number:09x}" for number in count(1))
     database = Database.connect(":memory:")
     engine, model = database._engine, _empty()
     # SQLAlchemy caches compiled statements by dialect; they are the same for each batch.

@@ -31,6 +31,7 @@ def submission(
                 url=f"https://a.test/{place}",
                 goal="Read the price",
                 options=options,
+                marker=f"[ref br-{token}-{place}]" if marked else None,
             )
             for place in range(1, count + 1)
         ),
@@ -42,12 +43,12 @@ def run(run_id: str, goal: str | None, at: datetime | None = DAWN) -> Run:
 
 
 def runs_of(sent: Submission) -> list[Run]:
-    return [run(f"r{ride.batch_index}", run_request(sent, ride)["goal"]) for ride in sent.attempts]
+    return [run(f"r{ride.batch_index}", run_request(ride)["goal"]) for ride in sent.attempts]
 
 
 def test_a_request_is_the_jobs_own_with_a_marker_and_without_the_shared_schema() -> None:
     sent = submission(2, output_schema={"type": "object"}, use_vault=True)
-    assert run_request(sent, sent.attempts[1]) == {
+    assert run_request(sent.attempts[1]) == {
         "url": "https://a.test/2",
         "goal": "Read the price\n\n[ref br-tok-2]",
         "use_vault": True,
@@ -58,7 +59,7 @@ def test_a_request_is_the_jobs_own_with_a_marker_and_without_the_shared_schema()
 
 def test_a_submission_without_markers_leaves_goals_as_they_are() -> None:
     sent = submission(1, marked=False)
-    assert run_request(sent, sent.attempts[0])["goal"] == "Read the price"
+    assert run_request(sent.attempts[0])["goal"] == "Read the price"
     assert match_runs(sent, runs_of(sent))[0] == {}
 
 
@@ -89,7 +90,6 @@ def test_some_runs_are_matched_where_others_are_missing() -> None:
         "[ref br-tok-" + "9" * 5000 + "]",
         "[ref br-tok-٢]",
         "[ref br-other-1]",
-        "[ref BR-TOK-1]",
         "[ref br-tokk-1]",
     ],
 )
@@ -101,13 +101,14 @@ def test_index_1_does_not_match_index_10() -> None:
     assert match_runs(submission(1), [run("r10", "[ref br-tok-10]")])[0] == {}
 
 
-def test_a_token_is_not_a_pattern() -> None:
-    assert match_runs(submission(1, token="a.c"), [run("r", "[ref br-abc-1]")])[0] == {}
+@pytest.mark.parametrize("shown", ["[ref BR-TOK-1]", "READ  THE PRICE [REF\nBR-TOK-1] "])
+def test_neither_case_nor_white_space_of_a_shown_goal_matters(shown: str) -> None:
+    assert match_runs(submission(1), [run("r1", shown)])[0] == {1001: "r1"}
 
 
 def test_of_two_runs_with_one_marker_the_older_is_taken() -> None:
     sent = submission(1)
-    goal = run_request(sent, sent.attempts[0])["goal"]
+    goal = run_request(sent.attempts[0])["goal"]
     older, newer = run("old", goal, DAWN), run("new", goal, DAWN + timedelta(seconds=1))
     assert (
         match_runs(sent, [older, newer])
@@ -169,6 +170,6 @@ def test_a_goal_that_shows_whose_it_is_is_certain(goal: str) -> None:
 def test_our_webhook_is_named_if_a_job_names_none() -> None:
     hook, own = "https://hooks.test/a", "https://hooks.test/mine"
     ours, theirs = submission(1), submission(1, webhook_url=own)
-    assert run_request(ours, ours.attempts[0], hook)["webhook_url"] == hook
-    assert run_request(theirs, theirs.attempts[0], hook)["webhook_url"] == own
-    assert "webhook_url" not in run_request(ours, ours.attempts[0])
+    assert run_request(ours.attempts[0], hook)["webhook_url"] == hook
+    assert run_request(theirs.attempts[0], hook)["webhook_url"] == own
+    assert "webhook_url" not in run_request(ours.attempts[0])
