@@ -198,11 +198,6 @@ def refusal_searches(refused: Sequence[Submission]) -> list[str]:
     return list(dict.fromkeys(prefixes))
 
 
-def sends_again(decisions: Sequence[AttemptDecision]) -> bool:
-    """Whether jobs are going to be sent again."""
-    return any(not isinstance(decision.transition, Finish) for decision in decisions)
-
-
 def _put_back(submission: Submission, failure: Failed, now: datetime) -> list[AttemptDecision]:
     return [
         AttemptDecision(attempt=attempt, transition=Snooze(at=now, failure=failure))

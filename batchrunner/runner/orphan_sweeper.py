@@ -15,6 +15,7 @@ from batchrunner.runner.backpressure import is_permanent
 from batchrunner.runner.condition_timer import ConditionTimer
 from batchrunner.runner.context import RunnerContext
 from batchrunner.runner.events import LateRunsFound
+from batchrunner.runner.refusal_check import RefusalCheck
 from batchrunner.runner.run_fetcher import cancel, chunks
 from batchrunner.runner.run_search import search_runs
 from batchrunner.runner.submission_record import add_orphans
@@ -70,6 +71,7 @@ class OrphanSweeper:
         )
         for submission in submissions:
             await self._final_search(submission)
+        await RefusalCheck(context).confirm_all()
         await self._watch_lost_runs()
         while tries < FINAL_CHECKS and not context.stop.polling_disabled:
             left = await self._cancel_orphans()

@@ -33,13 +33,20 @@ class RefusalCheck:
         self._context = context
         self._retry_at: datetime | None = None
 
-    async def confirm(self) -> None:
+    async def confirm_due(self) -> None:
         """Search for what refused creates created if a job of one is due; take what is found."""
+        now = self._context.now()
+        if self._retry_at is None or now >= self._retry_at:
+            await self._confirm(now)
+
+    async def confirm_all(self) -> None:
+        """Search for what refused creates created, at the end of the batch."""
+        await self._confirm(None)
+
+    async def _confirm(self, due: datetime | None) -> None:
         context, now = self._context, self._context.now()
-        if self._retry_at is not None and now < self._retry_at:
-            return
         refused = await context.offload(
-            lambda: context.store.read(unconfirmed_refusals, context.batch.id, now)
+            lambda: context.store.read(unconfirmed_refusals, context.batch.id, due)
         )
         if not refused:
             return

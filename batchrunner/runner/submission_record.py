@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from batchrunner.model import AttemptDecision, Submission
-from batchrunner.policy.create_outcome import sends_again, slots_held_until
+from batchrunner.policy.create_outcome import slots_held_until
 from batchrunner.runner.context import RunnerContext
 from batchrunner.runner.events import AttemptsClosed, RunsSubmitted
 from batchrunner.store import orphans, submissions
@@ -79,7 +79,7 @@ async def settle_submission(
     """
     now = context.now
     refused = state is SubmissionState.REFUSED and submission.marked
-    unconfirmed = refused and not certain and sends_again(decisions)
+    unconfirmed = refused and not certain
     applied = await context.offload(
         lambda: context.store.write(
             submissions.settle_submission,

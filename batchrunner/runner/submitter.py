@@ -84,7 +84,7 @@ class Submitter:
             # A claim that cannot bring anything would only keep others from the database.
             claimed = []
             if work_left.has_claimable_work(context.now()):
-                await self._refusal_check.confirm()
+                await self._refusal_check.confirm_due()
                 claimed = await self._claim()
             if claimed:
                 context.stop.budget_used_up = False

@@ -28,9 +28,11 @@ _ANY_DUE = select(
 )
 
 
-def unconfirmed_refusals(tx: Connection, batch_id: int, now: datetime) -> list[Submission]:
-    """Return all refused submissions to search for, if a job of one is due; otherwise none."""
-    if not tx.execute(_ANY_DUE, {"batch": batch_id, "now": now}).scalar_one():
+def unconfirmed_refusals(
+    tx: Connection, batch_id: int, due: datetime | None = None
+) -> list[Submission]:
+    """Return all refused submissions to search for; with *due*, only if a job is due by then."""
+    if due and not tx.execute(_ANY_DUE, {"batch": batch_id, "now": due}).scalar_one():
         return []
     return [submission_of(tx, row) for row in tx.execute(_UNCONFIRMED, {"batch": batch_id})]
 

@@ -13,6 +13,7 @@ from batchrunner.runner.events import AttemptsRescued, ClockJumped, Event, LateR
 from batchrunner.runner.runner import ExitReason, innermost
 from batchrunner.sandbox.faults import REQUEST_FAULTS
 from batchrunner.sandbox.sandbox import Middleware, no_middleware
+from batchrunner.sandbox.visibility import VISIBILITY_FAULTS, Visibility
 from batchrunner.selftest.invariants import (
     InvariantViolated,
     StoreSnapshot,
@@ -54,6 +55,7 @@ KINDS: dict[str, Sequence[str]] = {
         "killed in a transaction",
     ),
     "credits": ("out of credits", "credits back"),
+    "visibility": tuple(VISIBILITY_FAULTS),
 }
 #: What the program must have done about them, counted like the faults.
 REACTION = "reaction"
@@ -148,7 +150,8 @@ class FuzzedBatch:
         await simulated.sandbox.settle()
         if ended:
             simulated.check_end()
-            if not self._network.may(FAULTS_LEAVING_RUNS_UNDECIDED):
+            hides = scenario.config.visibility != Visibility()
+            if not hides and not self._network.may(FAULTS_LEAVING_RUNS_UNDECIDED):
                 check_decided(simulated.store, simulated.batch.id)
         else:
             simulated.check_always()
@@ -238,6 +241,7 @@ class FuzzedBatch:
         counted: Counter[tuple[str, str]] = Counter()
         for where, names in KINDS.items():
             source = api_faults if where in ("API", "credits") else self._fired
+            source = self.simulated.sandbox.visibility_faults if where == "visibility" else source
             counted.update({(where, name): source[name] for name in names})
         reactions = self._count_reactions()
         counted.update({(REACTION, name): reactions[name] for name in REACTIONS})
