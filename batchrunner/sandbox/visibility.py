@@ -57,7 +57,11 @@ class Visibility:
 
 @dataclass
 class VisibilityFilter:
-    """Hides runs as a `Visibility` says, and counts how often each fault hid one."""
+    """
+    Hides runs as a `Visibility` says, and counts how often each fault hid one.
+
+    A cache counts every request that it could have answered.
+    """
 
     visibility: Visibility
     seed: int
@@ -90,13 +94,14 @@ class VisibilityFilter:
     def cached(self, address: str, headers: Mapping[str, str], now: datetime) -> bytes | None:
         """Return the page that a cache has for an address; None if the API answers."""
         cache = self.visibility.cache
+        if cache is not None:
+            self.fired[cache] += 1  # the request passes through it
         obeyed = cache == "cached" and "no-cache" in headers.get("cache-control", "").lower()
         kept_at, page = self._pages.get(address, (None, b""))
         if cache is None or obeyed or kept_at is None:
             return None
         if now - kept_at > timedelta(seconds=CACHE_SECONDS):
             return None
-        self.fired[cache] += 1
         return page
 
     def keep(self, address: str, page: bytes, now: datetime) -> None:

@@ -117,14 +117,14 @@ def _stopped(scenario: Scenario) -> Scenario:
 
 
 def _late(scenario: Scenario) -> Scenario:
-    """List runs after their creates were given up: some jobs are sent again by then, some wait."""
-    lossy = _config(scenario, rates={"dropped_after": 0.4}, late=100.0, durations=(100.0, 200.0))
+    """List some runs long after others: their creates are given up, and their jobs sent again."""
+    lossy = _config(
+        scenario,
+        rates={"dropped_after": 0.4},
+        visibility=Visibility(late_spread=600.0),
+        durations=(100.0, 200.0),
+    )
     return replace(lossy, settings=replace(lossy.settings, concurrency=3))
-
-
-def _late_and_refused(scenario: Scenario) -> Scenario:
-    """List runs after their creates were given up, while their jobs cannot be sent again."""
-    return replace(_late(scenario), windows=[FaultWindow("error_object", 1, 600, 1.0)])
 
 
 def _full_disk(scenario: Scenario) -> Scenario:
@@ -155,7 +155,7 @@ def _reactions() -> Mapping[str, Change]:
     return {
         "runs found by their marker": partial(_rate, name="dropped_after"),
         "creates found absent": partial(_rate, name="dropped_before"),
-        "late runs adopted": _late_and_refused,
+        "late runs adopted": partial(_rate, name="throttled_after"),
         "late runs cancelled": _late,
         "runs of dead owners taken over": _kills,
         "writes after a lost lease refused": _stopped,

@@ -10,7 +10,6 @@ from typing import TypeVar
 
 from batchrunner.model import Settings
 from batchrunner.sandbox import SandboxConfig
-from batchrunner.sandbox.faults import Status
 from batchrunner.sandbox.seeded_random import seeded_share
 from batchrunner.sandbox.visibility import Visibility
 from tests.simulator.machine_faults import MachineFaults, TimeSpan
@@ -184,17 +183,12 @@ def _visibility(draws: SeededDraws) -> Visibility:
     def spans(name: str) -> tuple[tuple[float, float], ...]:
         return tuple((span.begins, span.ends) for span in draws.spans(0.1, 400, CALM, name))
 
-    statuses = [status for status in Status if status is not Status.CANCELLED]
+    hidden = draws.one_of(("PENDING", "RUNNING", "COMPLETED", "FAILED"), "hidden")
+    searched = round(draws.between(10, 90, "searched"))
     return Visibility(
-        cache=draws.one_of(("cached", "cached_stubbornly"), "cache")
-        if draws.happens(0.15, "cache")
-        else None,
-        searched=round(draws.between(10, 90, "searched"))
-        if draws.happens(0.1, "searched")
-        else None,
-        hidden=frozenset({draws.one_of(statuses, "hidden")})
-        if draws.happens(0.1, "hidden")
-        else frozenset(),
+        cache=draws.one_of((None, None, None, "cached", "cached_stubbornly"), "cache"),
+        searched=searched if draws.happens(0.1, "searched") else None,
+        hidden=frozenset({hidden} if draws.happens(0.1, "hidden") else ()),
         polls_blind=spans("polls blind"),
         lists_blind=spans("lists blind"),
     )
