@@ -48,7 +48,7 @@ def decide_run(
     policy: Policy, attempt: OpenAttempt, observation: RunObservation, now: datetime
 ) -> AttemptDecision | None:
     """Say what follows from an observation of an attempt's run; None to keep polling it."""
-    if not isinstance(observation, Run) and not has_lasted(attempt, observation, now):
+    if not isinstance(observation, Run) and not is_lost(attempt, now, believed_after(observation)):
         return None
     if isinstance(observation, NotFound) and attempt.marker is None:
         return give_up(attempt, "the API no longer knows it, and no marker can find it")
@@ -100,11 +100,9 @@ def give_up(attempt: OpenAttempt, why: str) -> AttemptDecision:
     )
 
 
-def has_lasted(attempt: OpenAttempt, observation: NotFound | Unreadable, now: datetime) -> bool:
+def is_lost(attempt: OpenAttempt, now: datetime, after: timedelta = LOST_AFTER) -> bool:
     """Whether the API has not shown the attempt's run for long enough to believe it."""
-    return attempt.missing_since is not None and (
-        now - attempt.missing_since >= believed_after(observation)
-    )
+    return attempt.missing_since is not None and now - attempt.missing_since >= after
 
 
 def believed_after(observation: NotFound | Unreadable) -> timedelta:

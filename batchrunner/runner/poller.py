@@ -27,7 +27,7 @@ from batchrunner.policy.poll_interval import (
 from batchrunner.policy.run_decision import (
     believed_after,
     decide_run,
-    has_lasted,
+    is_lost,
     reset_after_clock_jump,
 )
 from batchrunner.runner.backpressure import pool_wide_failures
@@ -128,8 +128,8 @@ class Poller:
         """Return whether an observation counts: a run must be missing for a while in polls."""
         if isinstance(observation, Run):
             return True
-        lasted = self._missing.has_lasted(attempt.run_id, believed_after(observation))
-        return lasted and has_lasted(attempt, observation, now)
+        after = believed_after(observation)
+        return self._missing.has_lasted(attempt.run_id, after) and is_lost(attempt, now, after)
 
     async def _apply(
         self,

@@ -13,7 +13,15 @@ from sqlalchemy import BindParameter, Connection, bindparam, func, select, updat
 from batchrunner.model import AttemptDecision, RunStatus, Submission, SubmittedAttempt
 from batchrunner.store.attempts import apply_decisions
 from batchrunner.store.orphans import add_untaken_orphans, release_runs
-from batchrunner.store.schema import SubmissionState, attempts, batches, jobs, orphans, submissions
+from batchrunner.store.schema import (
+    SubmissionState,
+    UtcDateTime,
+    attempts,
+    batches,
+    jobs,
+    orphans,
+    submissions,
+)
 from batchrunner.store.serialization import attempt_start_of, job_of, options_of
 
 _UNSETTLED = (SubmissionState.INTENDED, SubmissionState.UNANSWERED)
@@ -220,9 +228,11 @@ _MARK_UNANSWERED = (
     .values(
         state=SubmissionState.UNANSWERED,
         search_at=bindparam("new_search_at"),
-        unanswered_at=func.coalesce(submissions.c.unanswered_at, bindparam("new_unanswered_at")),
+        unanswered_at=func.coalesce(
+            submissions.c.unanswered_at, bindparam("new_unanswered_at", type_=UtcDateTime)
+        ),
         holds_slots_until=func.coalesce(
-            submissions.c.holds_slots_until, bindparam("new_holds_slots_until")
+            submissions.c.holds_slots_until, bindparam("new_holds_slots_until", type_=UtcDateTime)
         ),
         fruitless_searches=bindparam("searches"),
         message=bindparam("new_message"),

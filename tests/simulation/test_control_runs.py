@@ -127,11 +127,15 @@ def test_a_search_that_sees_a_part_of_each_goal_proves_nothing(fault: str, other
         goals = [LONG_GOAL if url == fault else goals[n % 2] for n, url in enumerate(urls)]
         batch = with_goals(urls, goals, config)
         await to_its_end(batch)
-        assert batch.sandbox.visibility_faults["searched_in_part"]
-        assert runs_of(batch, fault) == 1
+        seen_in_part = batch.sandbox.visibility_faults["searched_in_part"]
+        assert seen_in_part or (fault, others) == (NOT_CREATED, "short")
         if others == "short":
             # No search can see so deep a marker: the newest runs were read one by one.
             assert batch.jobs() == {JobState.SUCCEEDED: 11}
+            assert runs_of(batch, fault) == 1
+        else:
+            assert batch.jobs() == {JobState.SUCCEEDED: 10, JobState.FAILED: 1}
+            assert runs_of(batch, fault) == int(fault == LOST)
 
     simulate(scenario)
 
@@ -242,9 +246,9 @@ def test_one_search_confirms_all_refusals_that_wait_as_late_as_the_delay_allows(
                 return await sandbox.handle_async_request(request)
 
         batch.sandbox.transport = Watching  # type: ignore[method-assign]
-        with anyio.move_on_after(90):
+        with anyio.move_on_after(119):
             await batch.run()
-        assert batch.creates == 4, "two requests, and both again"
+        assert batch.creates == 2
         assert len(seen) == 1
         assert seen[0] >= 60
 
