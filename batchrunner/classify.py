@@ -19,6 +19,7 @@ from batchrunner.model import (
     FailureCategory,
     NotFound,
     Outcome,
+    Remark,
     Run,
     RunError,
     RunObservation,
@@ -26,6 +27,7 @@ from batchrunner.model import (
     Succeeded,
     Unreadable,
 )
+from batchrunner.text.json_size import is_parsable
 
 #: `error.category` of a failed run → ours (Runs page); anything else is UNKNOWN.
 CATEGORY_BY_RUN_CATEGORY = {
@@ -56,6 +58,9 @@ CATEGORY_BY_STATUS = {
 
 #: Code of a result that could not be read: it is paid for, and another run would not help.
 UNREADABLE = "unreadable"
+
+#: Code of a success whose result is too large to be parsed: it is kept, not judged and not shown.
+SET_ASIDE = "set_aside"
 
 #: Words about a lack of credits, but not about a feature that is missing in a subscription.
 _LACK_OF_CREDITS = re.compile(
@@ -157,9 +162,18 @@ def _classify_result(run: Run, expectations: Expectations) -> Outcome:
     """Judge the result of a completed run: COMPLETED does not mean that the goal was met."""
     failure = judge_result(run.result, expectations, run.schema_errors)
     if failure is None:
-        return Succeeded()
+        is_judged = run.result is None or is_parsable(run.result)
+        return Succeeded(remark=None if is_judged else _set_aside(run.result or ""))
     # The message may come from the result, which can be very long.
     return replace(failure, message=shortened(failure.message, MAX_MESSAGE_LENGTH))
+
+
+def _set_aside(result: str) -> Remark:
+    return Remark(
+        code=SET_ASIDE,
+        message=f"The result ({len(result) / 1e6:.1f} MB) is too large to be judged and shown: it "
+        "is kept as it came, and `batchrunner result` prints it",
+    )
 
 
 def _classify_cancelled(cancel_reason: FailureCategory | None) -> Failed:

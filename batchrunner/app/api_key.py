@@ -9,7 +9,11 @@ import sys
 from pathlib import Path
 
 from batchrunner.api_facts.environment import API_KEY
+from batchrunner.app.regular_file import read_start, special_kind
 from batchrunner.errors import CannotContinue
+
+#: A key has about a hundred characters.
+MAX_KEY_FILE_BYTES = 4096
 
 
 def api_key(key_file: str | None, *, given: str | None = None) -> str:
@@ -58,15 +62,32 @@ def is_digest_of(key: str, digest: str) -> bool:
 
 
 def _read(key_file: str) -> str:
-    read = sys.stdin.buffer.readline if key_file == "-" else Path(key_file).read_bytes
     try:
-        return read().decode(errors="replace")
+        data = _bytes_of(key_file)
     except OSError as error:
-        # A name without a slash is not repeated: it may be the key itself.
-        named = f" {key_file}" if "/" in key_file else ""
-        raise CannotContinue(
-            f"the key file{named} cannot be read: {error.strerror}",
-            next=f"name a file with the key in it, or set {API_KEY}",
-            where=named.strip(),
-            why=error.strerror or "",
-        ) from error
+        raise _unreadable(key_file, error.strerror or "") from error
+    if len(data) > MAX_KEY_FILE_BYTES:
+        raise _unreadable(key_file, f"it has more than {MAX_KEY_FILE_BYTES} bytes")
+    return data.decode(errors="replace")
+
+
+def _bytes_of(key_file: str) -> bytes:
+    """Return the first bytes of a key file; it may be a device or a pipe that never ends."""
+    if key_file == "-":
+        return sys.stdin.buffer.readline(MAX_KEY_FILE_BYTES + 1)
+    path = Path(key_file)
+    kind = special_kind(path, os.stat(path).st_mode)
+    if kind is not None:
+        raise _unreadable(key_file, f"it is {kind}")
+    return read_start(path, MAX_KEY_FILE_BYTES)
+
+
+def _unreadable(key_file: str, why: str) -> CannotContinue:
+    # A name without a slash is not repeated: it may be the key itself.
+    named = f" {key_file}" if "/" in key_file else ""
+    return CannotContinue(
+        f"the key file{named} cannot be read: {why}",
+        next=f"name a file with the key in it, or set {API_KEY}",
+        where=named.strip(),
+        why=why,
+    )

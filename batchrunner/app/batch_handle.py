@@ -27,6 +27,7 @@ from batchrunner.app.job_stream import AsyncJobStream, JobStream
 from batchrunner.app.list_artifacts import list_artifacts
 from batchrunner.app.load import LoadReport, read_job_file, refuse_sandbox_urls
 from batchrunner.app.open_database import open_store
+from batchrunner.app.raw_result import raw_result
 from batchrunner.app.rejudge import (
     ExpectByKey,
     RejudgeResult,
@@ -267,6 +268,16 @@ class BatchHandle:
         with errors_for_people():
             yield from result_rows(finished_jobs(self._store, self._batch.id))
 
+    def raw_result(self, job: str) -> str:
+        """
+        Return the result of a job as the API sent it, unparsed: also one that exports set aside.
+
+        Raises:
+            UsageError: There is no such job, or it has no result.
+        """
+        with errors_for_people():
+            return raw_result(self._store, self._batch, job)
+
     def export(self, path: str | Path, format: str | None = None) -> Exported:
         """
         Write all final jobs to a file, in the format that its name says.
@@ -376,6 +387,7 @@ def _options(how: RunArguments, api: ApiAccess, observer: RunObserver | None) ->
             how.get("webhook_listen"), how.get("webhook_url"), local=api.origin == SANDBOX
         ),
         leave_runs=how.get("leave_runs", False),
+        anew=how.get("anew", False),
     )
 
 

@@ -14,7 +14,7 @@ def errors_for_people() -> Iterator[None]:
     """Turn errors of the database and of files into errors for people."""
     from batchrunner.store.account_keys import KeyReplaced
     from batchrunner.store.errors import StoreError
-    from batchrunner.store.leases import LeaseLost
+    from batchrunner.store.leases import LeaseLost, OwnerForgotten
 
     try:
         yield
@@ -22,6 +22,8 @@ def errors_for_people() -> Iterator[None]:
         raise DatabaseError(
             error.message, next=error.next, where=error.where, why=_cause(error)
         ) from error
+    except OwnerForgotten as error:
+        raise DatabaseError(_REPLACED, next=_COMPARE) from error
     except LeaseLost as error:
         raise CannotContinue(
             "this runner was asleep for so long that another one took its jobs over",
@@ -36,6 +38,15 @@ def errors_for_people() -> Iterator[None]:
         raise
     except OSError as error:
         raise _file_error(error) from error
+
+
+_REPLACED = (
+    "the database was replaced by another copy while in use: what this runner wrote is not in it; "
+    "nothing more is submitted; runs in flight go on at the API, and may cost money"
+)
+_COMPARE = (
+    "put the newest copy back, or compare this one with the API: batchrunner recover jobs.yaml"
+)
 
 
 def _cause(error: Exception) -> str:

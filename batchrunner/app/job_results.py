@@ -47,7 +47,8 @@ def result_rows(jobs: Iterable[FinishedJob]) -> Iterator[dict[str, Any]]:
     for job in jobs:
         line = BytesIO()
         write_jsonl(lambda job=job: [job], line)  # type: ignore[misc]
-        yield json.loads(line.getvalue(), parse_int=_integer)
+        text = line.getbuffer()
+        yield json.loads(str(text, "ascii"), parse_int=_integer)
 
 
 def job_results(jobs: Iterable[FinishedJob]) -> Iterator[JobResult]:

@@ -18,9 +18,10 @@ from batchrunner.app.run_batch import BatchRunEnded, stopped
 from batchrunner.app.runner_thread import RunnerThread
 from batchrunner.app.stop_control import StopControl
 from batchrunner.errors import UsageError
-from batchrunner.model import Batch
+from batchrunner.model import Batch, FinishedJob
 from batchrunner.runner.runner import ExitReason
 from batchrunner.store.reports import finished_jobs_among
+from batchrunner.store.result_bodies import with_result
 from batchrunner.store.store import Store
 
 T = TypeVar("T")
@@ -41,7 +42,7 @@ class _Stream:
         self._batch = batch
         self._run = run
         self._final_jobs = final_jobs
-        self._page: deque[JobResult] = deque()
+        self._page: deque[FinishedJob] = deque()
         self._started = False
         self._process = os.getpid()  # the one that has the runner
         self._thread = RunnerThread(self._work)
@@ -98,7 +99,18 @@ class _Stream:
         except BaseException:
             self._final_jobs.put_back(job_ids)
             raise
-        self._page.extend(job_results(jobs))
+        self._page.extend(jobs)
+
+    def _take(self) -> JobResult:
+        """Return the first job of the page; a long result is read now, and alone."""
+        job = self._page.popleft()
+        try:
+            with errors_for_people():
+                (result,) = job_results([with_result(self._store, job)])
+        except BaseException:
+            self._page.appendleft(job)
+            raise
+        return result
 
     def _check_result(self) -> None:
         """Raise what ended the runner, or why it cannot go on."""
@@ -173,7 +185,7 @@ class JobStream(_Stream):
                 self._check_result()
                 raise StopIteration
             self._read_page()
-        return self._page.popleft()
+        return self._take()
 
     def wait(self) -> BatchRunEnded:
         """
@@ -264,7 +276,9 @@ class AsyncJobStream(_Stream):
                 raise StopAsyncIteration
             # A cancelled caller waits for the read: it must not fill the page unnoticed later.
             await run_sync(self._read_page)
-        return self._page.popleft()
+        if self._page[0].long_result_of is None:
+            return self._take()
+        return await run_sync(self._take)
 
 
 async def _wait_in_thread(call: Callable[[], T]) -> T:

@@ -44,7 +44,7 @@ def read_job_file(path: Path) -> JobFile:
 
     Raises:
         InputError: It has problems; all of them are in one report.
-        UsageError: There is no such file, or it is a folder or a table.
+        UsageError: There is no such file, or it is a folder, a device, a table and the like.
         CannotContinue: It cannot be read.
     """
     refuse_table(path)

@@ -7,39 +7,53 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from batchrunner.app.clock import now
 from batchrunner.app.error_translation import errors_for_people
+from batchrunner.app.process_identity import exited_owners
 from batchrunner.app.run_observer import Say
 from batchrunner.errors import CannotContinue, UsageError
 from batchrunner.model import Batch
 from batchrunner.store.address import file_of, is_in_memory, url_of
 from batchrunner.store.batches import list_batches
+from batchrunner.store.damage import damaged
 from batchrunner.store.database import StoreError
+from batchrunner.store.database_file import has_open_transaction, lost_database
+from batchrunner.store.health import active_workers, quick_damage
 from batchrunner.store.store import Store
 
 T = TypeVar("T")
 
 #: Seconds for which a start waits for a database that is away, and between two tries.
 OPEN_PATIENCE_SECONDS, OPEN_RETRY_SECONDS = 10.0, 1.0
+#: Longest check for damage after a crash: other runners cannot write meanwhile.
+CHECK_SECONDS = 8.0
 
 
 @contextmanager
-def opened_store(address: str, say: Say, *, must_exist: bool = True) -> Iterator[Store]:
+def opened_store(
+    address: str, say: Say, *, must_exist: bool = True, after_loss: bool = False
+) -> Iterator[Store]:
     """Open the database while the block runs; errors of the block become errors for people."""
     with errors_for_people():
-        store = open_store(address, say, must_exist=must_exist)
+        store = open_store(address, say, must_exist=must_exist, after_loss=after_loss)
         try:
             yield store
         finally:
             store.close()
 
 
-def open_store(address: str, say: Say, *, must_exist: bool = False) -> Store:
+def open_store(
+    address: str, say: Say, *, must_exist: bool = False, after_loss: bool = False
+) -> Store:
     """
     Open the database, make it where there is none, and wait for one that is away for a moment.
 
+    A new one takes the place of one that was lost only *after_loss*. Before work begins on one that
+    was not closed, it is checked for damage.
+
     Raises:
         BatchrunnerError: It is in memory, or must exist and does not.
-        StoreError: It cannot be opened.
+        StoreError: It cannot be opened, is lost or damaged.
     """
     if is_in_memory(url_of(address)):
         raise UsageError(
@@ -48,13 +62,33 @@ def open_store(address: str, say: Say, *, must_exist: bool = False) -> Store:
             next="name a file with --db, such as --db batchrunner.db",
         )
     file = file_of(address)
+    if file is not None and not after_loss and (lost := lost_database(file)) is not None:
+        raise lost
     if must_exist and file is not None and not file.exists():
         raise CannotContinue(
             f"there is no database {file}",
             next="load a job file first: batchrunner load jobs.yaml (or name the database: --db)",
             where=str(file),
         )
-    return retry_while_away(lambda: Store.open(address), say)
+    cut_off = file is not None and has_open_transaction(file)
+    store = retry_while_away(lambda: Store.open(address), say)
+    if file is not None and not must_exist:
+        try:
+            _check_after_crash(store, cut_off=cut_off)
+        except BaseException:
+            store.close()
+            raise
+    return store
+
+
+def _check_after_crash(store: Store, *, cut_off: bool) -> None:
+    """Raise StoreError if a process that was killed left a damaged file."""
+    workers = store.read(active_workers, now())
+    exited = exited_owners([worker.owner for worker in workers])
+    unclean = cut_off or any(each.owner.id in exited or not each.leased for each in workers)
+    damage = store.read(quick_damage, CHECK_SECONDS) if unclean else None
+    if damage is not None:
+        raise damaged(store.place, damage)
 
 
 def retry_while_away(call: Callable[[], T], say: Say) -> T:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from batchrunner.app.input_file import read_input_file
+from batchrunner.classify import MAX_MESSAGE_LENGTH, shortened
 from batchrunner.errors import InputError
 from batchrunner.inputs.yaml import JobFileErrors, parse_expect, report
 from batchrunner.judge import REPORTED_SHAPE, expectations_of, judge_result
@@ -23,6 +24,7 @@ from batchrunner.model import (
 )
 from batchrunner.store.judgements import rewrite_judgements, stored_results
 from batchrunner.store.store import Store
+from batchrunner.text.json_size import is_parsable
 
 #: Changes that are written in one transaction.
 CHANGES_PER_WRITE = 500
@@ -57,6 +59,7 @@ class RejudgeResult:
     """What judging again has found and changed."""
 
     judged: int
+    set_aside: int  #: results that are too large to be judged; not changed
     changes: Sequence[Change]
     outliers: Sequence[Outlier]  #: not changed
     applied: int | None  #: jobs that were changed; None: changes were only listed
@@ -81,7 +84,13 @@ def rejudge(
     if outliers_fail:
         changes, odd = [*changes, *map(_failed, odd)], []
     applied = _apply(store, changes) if apply else None
-    return RejudgeResult(judged=judging.count, changes=changes, outliers=odd, applied=applied)
+    return RejudgeResult(
+        judged=judging.count,
+        set_aside=judging.set_aside,
+        changes=changes,
+        outliers=odd,
+        applied=applied,
+    )
 
 
 def expectations_of_job_file(job_file: JobFile) -> ExpectByKey:
@@ -109,7 +118,7 @@ class _Judging:
     """One pass over the results of a batch, without keeping them in memory."""
 
     def __init__(self, store: Store, batch: Batch, expect_by_key: ExpectByKey) -> None:
-        self.count = 0
+        self.count = self.set_aside = 0
         self._changes: list[Change] = []
         self._good: dict[int, StoredResult] = {}
         self._expect_by_key = expect_by_key
@@ -126,10 +135,15 @@ class _Judging:
     def _good_results(self, store: Store, batch: Batch) -> Iterator[tuple[int, PeerResult]]:
         """Judge all results; yield the good ones, to be compared with each other."""
         for stored in stored_results(store, batch.id):
+            if not is_parsable(stored.result):
+                self.set_aside += 1  # what cannot be judged stays as it is
+                continue
             self.count += 1
             failure = judge_result(
                 stored.result, self._expectations(stored), _reported_failure(stored)
             )
+            if failure is not None:
+                failure = replace(failure, message=shortened(failure.message, MAX_MESSAGE_LENGTH))
             brief = replace(stored, result="")  # the results of a batch may not fit into memory
             if stored.category is not (failure.category if failure else None):
                 self._changes.append(Change(of=brief, failure=failure))

@@ -29,6 +29,7 @@ class RunArguments(TypedDict, total=False):
     artifacts: folder for what runs captured
     api: what `sandbox()` gives, or an `ApiAccess`; None: the database's
     leave_runs: give up runs that are alive on another account
+    anew: run jobs although the API has fresh runs of them that this database does not know
     webhook_listen: HOST:PORT to receive webhooks at
     webhook_url: https address that leads there
     observer: receives what happens, in the runner's thread
@@ -41,6 +42,7 @@ class RunArguments(TypedDict, total=False):
     artifacts: str | Path | None
     api: ApiAddress | None
     leave_runs: bool
+    anew: bool
     webhook_listen: str | None
     webhook_url: str | None
     observer: RunObserver | None
@@ -79,7 +81,8 @@ def check_run_arguments(given: Mapping[str, Any]) -> None:
     for name in ("webhook_listen", "webhook_url"):
         check_text(name, given.get(name))
     check_type("artifacts", given.get("artifacts"), PATH_TYPES, "the path of a folder")
-    check_type("leave_runs", given.get("leave_runs"), (bool,), "True or False")
+    for name in ("leave_runs", "anew"):
+        check_type(name, given.get(name), (bool,), "True or False")
     check_budget_type(given.get("budget"))
     if given.get("budget") is not None:
         given_budget(given["budget"])

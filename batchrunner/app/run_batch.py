@@ -19,6 +19,7 @@ from batchrunner.app.clock import now
 from batchrunner.app.fetch_artifacts import ARTIFACT_WAIT_SECONDS, fetch, fetching
 from batchrunner.app.process_identity import exited_owners, this_process
 from batchrunner.app.run_observer import CountsRead, Notice, RunObserver, Say, StopRequested
+from batchrunner.app.runs_elsewhere import refuse_runs_elsewhere
 from batchrunner.app.stop_control import StopControl, StopRequest
 from batchrunner.app.webhook_listener import WebhookOptions, listen_for_webhooks
 from batchrunner.errors import ApiError, CannotContinue, LeftEarly
@@ -44,6 +45,8 @@ class RunOptions:
     folder: Path | None = None  #: where artifacts go; None: none are fetched
     webhook: WebhookOptions | None = None
     leave_runs: bool = False  #: give up runs of another account
+    anew: bool = False  #: pay for jobs although the API has fresh runs of them
+    file: Path | None = None  #: the job file, as messages name it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +87,8 @@ def prepare_run(
             fetch(store, batch, api, options.folder)
         return None
     key = bind(store, batch, api, leave_runs=options.leave_runs, say=say)
+    if not options.anew:
+        refuse_runs_elsewhere(store, batch, api, say, options.file)
     return PreparedBatch(batch=set_up(store, batch, api, options.budget, say), key=key)
 
 

@@ -81,11 +81,15 @@ def note(line: str) -> None:
 
 
 @contextmanager
-def opened(db: str, *, must_exist: bool = True) -> Iterator[Store]:
-    """Open the database; errors of the block become errors for people."""
+def opened(db: str, *, must_exist: bool = True, after_loss: bool = False) -> Iterator[Store]:
+    """
+    Open the database; errors of the block become errors for people.
+
+    With *after_loss*, a new one may take the place of one that was lost.
+    """
     from batchrunner.app.open_database import opened_store
 
-    with opened_store(db, note, must_exist=must_exist) as store:
+    with opened_store(db, note, must_exist=must_exist, after_loss=after_loss) as store:
         yield store
 
 

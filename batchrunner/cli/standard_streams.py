@@ -1,7 +1,13 @@
-"""Lets the program go on without standard error, and report that standard output is lost."""
+"""
+Lets the program go on without standard error, and report that standard output is lost.
+
+On a terminal, control characters of texts from elsewhere are shown and not obeyed, whatever prints
+them: results, names of files, messages of the API. Our own colours take the styled streams.
+"""
 
 from __future__ import annotations
 
+import codecs
 import errno
 import io
 import os
@@ -9,9 +15,24 @@ import sys
 from typing import IO, TYPE_CHECKING, TextIO
 
 from batchrunner.errors import CannotContinue
+from batchrunner.text.terminal import screen_safe
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
+
+
+#: Standard output and standard error for text with styles of our own, by their numbers.
+_STYLED: dict[int, TextIO] = {}
+
+
+def styled_stdout() -> TextIO:
+    """Return standard output for text whose escapes are all our own."""
+    return _STYLED.get(1, sys.stdout)
+
+
+def styled_stderr() -> TextIO:
+    """Return standard error for text whose escapes are all our own."""
+    return _STYLED.get(2, sys.stderr)
 
 
 def guard_standard_streams() -> None:
@@ -27,8 +48,11 @@ def guard_standard_streams() -> None:
     os.close(number)
     if stdin is None:
         sys.stdin = open(0, closefd=False)  # noqa: SIM115  # for the life of the program
-    sys.stdout = _text(_Output(_raw(stdout)), stdout)
-    sys.stderr = _text(_Messages(_raw(stderr)), stderr)
+    output, messages = _raw(stdout), _raw(stderr)
+    sys.stdout = _text(_Output(output, _screen(stdout)), stdout)
+    sys.stderr = _text(_Messages(messages, _screen(stderr)), stderr)
+    _STYLED[1] = _text(_Output(output), stdout)
+    _STYLED[2] = _text(_Messages(messages), stderr)
 
 
 def _raw(stream: TextIO | None) -> IO[bytes] | None:
@@ -39,6 +63,11 @@ def _raw(stream: TextIO | None) -> IO[bytes] | None:
     return raw
 
 
+def _screen(stream: TextIO | None) -> _ScreenFilter | None:
+    """Return the filter of a stream that is a terminal."""
+    return _ScreenFilter(stream.encoding) if stream is not None and stream.isatty() else None
+
+
 def _text(raw: _Guarded, like: TextIO | None) -> TextIO:
     encoding, errors = (like.encoding, like.errors) if like else ("utf-8", "backslashreplace")
     return io.TextIOWrapper(
@@ -46,11 +75,28 @@ def _text(raw: _Guarded, like: TextIO | None) -> TextIO:
     )
 
 
+class _ScreenFilter:
+    """Makes bytes for a terminal visible, however they are cut into pieces."""
+
+    def __init__(self, encoding: str) -> None:
+        self._decoder = codecs.getincrementaldecoder(encoding)("backslashreplace")
+        self._encoding = encoding
+        self._held = ""  # a carriage return, which may be the first half of a line end
+
+    def __call__(self, data: bytes) -> bytes:
+        """Return the bytes to show."""
+        text = self._held + self._decoder.decode(data)
+        self._held = "\r" if text.endswith("\r") else ""
+        shown = screen_safe(text.removesuffix(self._held))
+        return shown.encode(self._encoding, "backslashreplace")
+
+
 class _Guarded(io.RawIOBase):
     """A file that is written until it is lost; what comes after that is dropped."""
 
-    def __init__(self, raw: IO[bytes] | None) -> None:
+    def __init__(self, raw: IO[bytes] | None, screen: _ScreenFilter | None = None) -> None:
         self._raw = raw
+        self._screen = screen
         self._is_lost = False
 
     def writable(self) -> bool:
@@ -70,7 +116,9 @@ class _Guarded(io.RawIOBase):
         try:
             if self._raw is None:
                 raise OSError(errno.EBADF, "it is closed")
-            return self._raw.write(data)
+            if self._screen is None:
+                return self._raw.write(data)
+            _write_all(self._raw, self._screen(bytes(data)))
         except OSError as error:
             self._is_lost = True
             self._lost(error)
@@ -78,6 +126,12 @@ class _Guarded(io.RawIOBase):
 
     def _lost(self, error: OSError) -> None:
         """Report the loss, or do not."""
+
+
+def _write_all(raw: IO[bytes], data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[raw.write(left) or 0 :]
 
 
 class _Messages(_Guarded):

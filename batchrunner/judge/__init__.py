@@ -10,7 +10,15 @@ from batchrunner.judge import expectation_check, output_schema_check
 from batchrunner.judge.empty_result import EMPTY, PLACEHOLDER, EmptyResult, empty_result
 from batchrunner.judge.expectation_check import field_rules_of
 from batchrunner.judge.reported_failure import NO_RESULT, reported_failure
-from batchrunner.judge.result_values import NOT_JSON, TooLarge, leaves, named, parse_result, shown
+from batchrunner.judge.result_values import (
+    NOT_JSON,
+    SET_ASIDE,
+    TooLarge,
+    leaves,
+    named,
+    parse_result,
+    shown,
+)
 from batchrunner.judge.wall_text import BOT_WALL, LOGIN_WALL, REFUSAL
 from batchrunner.model import Expectations, Failed, FailureCategory, Finding
 
@@ -46,13 +54,13 @@ def judge_result(
     """
     Say why a result is not what the job asked for; None if it is, or if that is unclear.
 
-    *schema_errors* are the schema errors that the API reported. A result that cannot be parsed is
-    not a failure by itself.
+    *schema_errors* are the schema errors that the API reported. A result that cannot be parsed, or
+    that is too large to be, is not a failure by itself.
     """
     if result is None:
         return NO_RESULT
     value = parse_result(result)
-    if value is NOT_JSON:
+    if value is NOT_JSON or value is SET_ASIDE:
         return _api_failure(schema_errors)
     return (
         reported_failure(value)

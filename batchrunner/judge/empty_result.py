@@ -191,7 +191,7 @@ def _classify_plain(leaf: Leaf) -> _ClassifiedLeaf:
     counts_nothing = value == 0 and not isinstance(value, bool) and _COUNTED.fullmatch(key)
     metadata = _METADATA.fullmatch(key) and value is not True
     # A single status code is about the visit; status codes in a list are an answer.
-    metadata = metadata or (key == leaf.path and _CODE.fullmatch(key) and value in _HTTP_FAILURES)
+    metadata = metadata or (leaf.is_top_field and _CODE.fullmatch(key) and value in _HTTP_FAILURES)
     return _ClassifiedLeaf(
         leaf, _LeafKind.METADATA if counts_nothing or metadata else _LeafKind.SUBSTANCE
     )

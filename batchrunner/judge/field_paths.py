@@ -36,11 +36,17 @@ def _steps(path: str) -> tuple[str, ...]:
 
 def find(value: Any, path: str) -> Iterator[PathMatch]:
     """Give every match of a path; where the path breaks off, a match with MISSING."""
-    found = [PathMatch("", value)]
-    for step in _steps(path):
-        found = [after for before in found for after in _inside(before, step)]
-    for each in found:
+    for each in _find(PathMatch("", value), _steps(path)):
         yield PathMatch(each.path or WHOLE, each.value)
+
+
+def _find(found: PathMatch, steps: tuple[str, ...]) -> Iterator[PathMatch]:
+    # One match at a time: a list may have millions of items.
+    if not steps:
+        yield found
+        return
+    for after in _inside(found, steps[0]):
+        yield from _find(after, steps[1:])
 
 
 def _inside(found: PathMatch, step: str) -> Iterator[PathMatch]:

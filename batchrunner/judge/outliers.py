@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from statistics import median
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from batchrunner.judge.result_values import (
     NOT_JSON,
+    SET_ASIDE,
     Leaf,
     TooLarge,
     leaves,
@@ -76,7 +76,7 @@ def _by_goal(results: Iterable[tuple[K, PeerResult]]) -> Mapping[object, dict[K,
     for key, result in results:
         value = parse_result(result.result)
         try:
-            inside = [] if value is NOT_JSON else list(leaves(value))
+            inside = [] if value is NOT_JSON or value is SET_ASIDE else list(leaves(value))
         except TooLarge:
             continue
         if inside:
@@ -86,16 +86,24 @@ def _by_goal(results: Iterable[tuple[K, PeerResult]]) -> Mapping[object, dict[K,
 
 def _summary(url: str, inside: list[Leaf]) -> _ResultSummary:
     # The url itself is left out: it makes each answer different.
-    values = [(leaf.path, str(leaf.value)) for leaf in inside if leaf.value != url]
-    longest = max(inside, key=lambda leaf: len(str(leaf.value)))
+    answer = hashlib.sha256()
+    for leaf in inside:
+        if leaf.value != url:
+            for text in (leaf.path, _text(leaf.value)):
+                answer.update(f"{len(text)}:{text}".encode("utf-8", "surrogatepass"))
+    longest = max(inside, key=lambda leaf: len(_text(leaf.value)))
     filled = [leaf for leaf in inside if leaf.value not in (None, "", [], {})]
     return _ResultSummary(
         url=url,
-        answer=hashlib.sha256(json.dumps(values).encode()).digest(),
+        answer=answer.digest(),
         text_length=sum(len(leaf.value) for leaf in inside if isinstance(leaf.value, str)),
         filled=len(filled) / len(inside),
         longest=Finding(rule=COPIED, path=named(longest.path), seen=shown(longest.value)),
     )
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else str(value)
 
 
 def _copied(group: Mapping[K, _ResultSummary]) -> Iterator[tuple[K, Finding]]:

@@ -9,6 +9,9 @@ from batchrunner.judge.result_values import shown
 from batchrunner.judge.wall_text import is_about_a_wall
 from batchrunner.model import Failed, FailureCategory, Finding
 
+#: Characters of a reason that is no text.
+MAX_REASON_LENGTH = 20_000
+
 NO_RESULT = Failed(
     category=FailureCategory.GOAL_FAILURE, message="The run completed without a result"
 )
@@ -18,7 +21,8 @@ def reported_failure(value: Any) -> Failed | None:
     """Return the failure that a result reports, in its own words; None if it reports none."""
     if not isinstance(value, dict):
         return None
-    says_failure = str(value.get("status", "")).lower() == "failure"
+    status = value.get("status")
+    says_failure = isinstance(status, str) and status.lower() == "failure"
     if not says_failure and not value.get("error"):
         return None
     key = "reason" if _text(value.get("reason")) else "error" if value.get("error") else "status"
@@ -33,8 +37,19 @@ def _text(value: Any) -> str:
     if value is None or value is True:
         return ""
     try:
-        text = value if isinstance(value, str) else json.dumps(value)
+        text = value if isinstance(value, str) else _start_of_json(value)
     except (RecursionError, ValueError):
         return ""
     # Neither database stores NUL or a lone surrogate.
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def _start_of_json(value: Any) -> str:
+    """Return a value as JSON, up to a length: an agent may give a large value as its reason."""
+    parts, length = [], 0
+    for part in json.JSONEncoder().iterencode(value):
+        parts.append(part)
+        length += len(part)
+        if length > MAX_REASON_LENGTH:
+            break
+    return "".join(parts)

@@ -6,13 +6,19 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
+from batchrunner.text.json_size import is_parsable
+
 #: Stands for a text that is not JSON; `null` is a value.
 NOT_JSON: Final = object()
+#: Stands for a text whose value would take too much memory.
+SET_ASIDE: Final = object()
 #: A result that is nested deeper, or has more values, is not judged value by value.
 MAX_DEPTH = 50
 MAX_NODES = 20_000
 #: Longest value that a finding shows, in characters.
 MAX_SHOWN_LENGTH = 80
+#: Characters of a field's name that are judged and shown; an agent may write a page as a name.
+MAX_NAME_LENGTH = 200
 
 _DECODER = json.JSONDecoder(strict=False)
 
@@ -21,16 +27,40 @@ class TooLarge(Exception):
     """The result is nested too deep or has too many values."""
 
 
+class Step(NamedTuple):
+    """One step of the path to a value: from the value around it, by a name or an index."""
+
+    before: Step | None
+    to: str | int
+
+
 class Leaf(NamedTuple):
     """A single value of a result, or an empty list or mapping."""
 
-    path: str
-    key: str  #: its field's name, or that of the list it is in
+    step: Step | None  #: the last step of its path; None if it is the whole result
+    key: str  #: its field's name, or that of the list it is in; the start of a long name
     value: Any
+
+    @property
+    def path(self) -> str:
+        """Return its path as text: made when it is shown, as a result may have many values."""
+        step, parts = self.step, list[str]()
+        while step is not None:
+            parts.append(f"[{step.to}]" if isinstance(step.to, int) else f".{step.to}")
+            step = step.before
+        return "".join(reversed(parts)).removeprefix(".") or "."
+
+    @property
+    def is_top_field(self) -> bool:
+        """Whether it is a field of the result itself."""
+        step = self.step
+        return step is not None and step.before is None and isinstance(step.to, str)
 
 
 def parse_result(result: str) -> Any:
-    """Return the value of a result, or NOT_JSON; text that is itself JSON is parsed too."""
+    """
+    Return the value of a result, NOT_JSON or SET_ASIDE; text that is itself JSON is parsed too.
+    """
     value = _decoded(result)
     if isinstance(value, str) and (value.lstrip()[:1] in ("{", "[") or value.strip() == "null"):
         inner = _decoded(value)
@@ -39,6 +69,8 @@ def parse_result(result: str) -> Any:
 
 
 def _decoded(text: str) -> Any:
+    if not is_parsable(text):
+        return SET_ASIDE
     try:
         return _DECODER.decode(text.strip())
     except (ValueError, RecursionError):
@@ -52,26 +84,33 @@ def leaves(value: Any) -> Iterator[Leaf]:
     Raises:
         TooLarge: The result is nested too deep or has too many values.
     """
-    count = 0
-    stack: list[tuple[str, str, Any, int]] = [("", "", value, 0)]
+    if not (value and isinstance(value, dict | list)):
+        yield Leaf(None, "", value)
+        return
+    count = 1
+    stack = [_inside(None, "", value)]
     while stack:
-        path, key, current, level = stack.pop()
+        leaf = next(stack[-1], None)
+        if leaf is None:
+            stack.pop()
+            continue
         count += 1
-        if level > MAX_DEPTH or count > MAX_NODES:
+        if len(stack) > MAX_DEPTH or count > MAX_NODES:
             raise TooLarge
-        if current and isinstance(current, dict | list):
-            stack += reversed([(*step, level + 1) for step in _inside(path, key, current)])
+        if leaf.value and isinstance(leaf.value, dict | list):
+            stack.append(_inside(leaf.step, leaf.key, leaf.value))
         else:
-            yield Leaf(path or ".", key, current)
+            yield leaf
 
 
-def _inside(path: str, key: str, parent: Any) -> Iterator[tuple[str, str, Any]]:
+def _inside(step: Step | None, key: str, parent: Any) -> Iterator[Leaf]:
     if isinstance(parent, dict):
         for name, part in parent.items():
-            yield (f"{path}.{name}" if path else name), name, part
+            short = name[:MAX_NAME_LENGTH]
+            yield Leaf(Step(step, short), short, part)
     else:
         for index, part in enumerate(parent):
-            yield f"{path}[{index}]", key, part
+            yield Leaf(Step(step, index), key, part)
 
 
 def shown(value: Any) -> str:

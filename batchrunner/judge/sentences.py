@@ -61,12 +61,14 @@ def concepts_in(words: str) -> Concepts:
     return frozenset(found)
 
 
-@lru_cache(maxsize=64)
 def sentences_of(text: str) -> tuple[Sentence, ...]:
     """Return the sentences at the start of a text, without those that have no word."""
-    spelled = [
-        plain(part) for part in _END.split(_ADDRESS.sub(" your ip ", text[:MAX_SENTENCE_LENGTH]))
-    ]
+    return _sentences_of(text[:MAX_SENTENCE_LENGTH])
+
+
+@lru_cache(maxsize=64)
+def _sentences_of(text: str) -> tuple[Sentence, ...]:
+    spelled = [plain(part) for part in _END.split(_ADDRESS.sub(" your ip ", text))]
     return tuple(Sentence(words, _concepts_of(words)) for words in spelled if words.strip())
 
 

@@ -11,8 +11,18 @@ from batchrunner.model.states import JobState
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Remark:
+    """What a user should know about a result that was delivered."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Succeeded:
     """The result is what the job asked for."""
+
+    remark: Remark | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +55,7 @@ class Finish:
 
     state: JobState
     failure: Failed | None = None
+    remark: Remark | None = None  #: only of a success
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

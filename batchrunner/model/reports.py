@@ -34,6 +34,7 @@ class FinishedJob:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     result: str | None = None  #: JSON text as the API sent it
+    long_result_of: int | None = None  #: attempt whose long result is still to be read
     artifacts: tuple[str, ...] = ()  #: paths of its last run's artifacts
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -24,6 +25,15 @@ def _instant(at: datetime | None) -> str | None:
 
 def _changes(changes: Mapping[str, Any]) -> str | None:
     return json.dumps(showable_overrides(changes)) if changes else None
+
+
+def set_aside_note(job: FinishedJob) -> str:
+    """Return what an export shows in place of a result that is too large to be parsed."""
+    size = len(job.result or "") / 1e6
+    return (
+        f"set aside: this result has {size:.1f} MB and is kept as it came; "
+        f"`batchrunner result --job {shlex.quote(job.key)}` prints it"
+    )
 
 
 #: Name of a column → its value; the order must stay, as programs read exports.

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import IO
 
 from batchrunner.model import FinishedJob
-from batchrunner.outputs.columns import ARTIFACTS, FIELDS, RESULT, Jobs
+from batchrunner.outputs.columns import ARTIFACTS, FIELDS, RESULT, Jobs, set_aside_note
 from batchrunner.outputs.export_format import Format, Written
 from batchrunner.outputs.formula_guard import guard
 from batchrunner.outputs.json_values import Json, read, write
+from batchrunner.text.json_size import is_parsable
 
 #: Maximum columns from results; nobody can use a sheet with more.
 MAX_COLUMNS = 1_000
+#: Longest name of a column, in characters; what lies below a longer one has no column.
+MAX_NAME_LENGTH = 1_000
+#: Characters of a cell that are written at once.
+_CHUNK_LENGTH = 1024**2
 
 _ESCAPED_IN_NAMES = re.compile("[.\\\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -29,8 +34,9 @@ def write_csv(jobs: Jobs, file: IO[bytes], *, start: str = "", end: str = "\n") 
     numbers are written as the API wrote them.
 
     `result` itself holds what has no path: results that are not objects, text that is not JSON, and
-    the whole result, as sent, of a row with a value that has no column among the first
-    MAX_COLUMNS.
+    the whole result, as sent, of a row with a value that has no column: there are MAX_COLUMNS, with
+    names of at most MAX_NAME_LENGTH. A result that is too large to be parsed is set aside: its cell
+    says how to print it.
 
     In a name, `\.` is a dot of the key, `\\` a backslash, and `\u000a` a character that does not
     fit into a header. So different paths never share a column. An empty key is an empty part.
@@ -42,7 +48,9 @@ def write_csv(jobs: Jobs, file: IO[bytes], *, start: str = "", end: str = "\n") 
     file.write((start + sheet.header() + end).encode())
     count = 0
     for count, job in enumerate(jobs(), start=1):  # noqa: B007
-        file.write((sheet.row(job) + end).encode())
+        for part in sheet.row(job):
+            file.write(part.encode())
+        file.write(end.encode())
     return Written(jobs=count, guarded=sheet.guarded)
 
 
@@ -56,9 +64,11 @@ def _columns(jobs: Iterable[FinishedJob]) -> list[str]:
     limit, any_artifacts = len(columns) + MAX_COLUMNS, False
     for job in jobs:
         any_artifacts = any_artifacts or bool(job.artifacts)
-        for name in _leaves(job.result):
-            if name not in columns and len(columns) < limit:
+        for name, _ in _leaves(job) if len(columns) < limit else ():
+            if name is not None and name not in columns:
                 columns[name] = None
+                if len(columns) == limit:
+                    break
     fixed = len(FIELDS) + 1
     return [*columns][:fixed] + [ARTIFACTS] * any_artifacts + [*columns][fixed:]
 
@@ -71,31 +81,67 @@ class _Sheet:
         self.guarded = 0
 
     def header(self) -> str:
-        return ",".join(map(_quoted, self._index))
+        return ",".join(_quoted(guard(name)) for name in self._index)
 
-    def row(self, job: FinishedJob) -> str:
-        cells = [""] * len(self._index)
+    def row(self, job: FinishedJob) -> Iterator[str]:
+        """Give the parts of a row; one part, unless a cell is long."""
+        cells: list[str | Iterator[str]] = [""] * len(self._index)
         for index, get in enumerate(FIELDS.values()):
             if (field := get(job)) is not None:
                 cells[index] = self._cell(str(field))
-        leaves = _leaves(job.result)
-        if not leaves.keys() <= self._index.keys():
-            leaves = {**leaves, RESULT: job.result}
         if job.artifacts and ARTIFACTS in self._index:
             cells[self._index[ARTIFACTS]] = self._cell(write(list(job.artifacts)))
-        for name, value in leaves.items():
-            if value is not None and name in self._index:
-                cells[self._index[name]] = self._cell(value)
-        return ",".join(cells)
+        cells[self._index[RESULT]] = self._fill(cells, job)
+        return _joined(cells)
 
-    def _cell(self, value: Json) -> str:
+    def _fill(self, cells: list[str | Iterator[str]], job: FinishedJob) -> str | Iterator[str]:
+        """Fill the cells of a result's values; return the cell of what has no column."""
+        rest: Json = None
+        for name, value in _leaves(job):
+            if name == RESULT:
+                rest = value
+            elif name not in self._index:
+                rest = job.result
+            elif value is not None:
+                cells[self._index[name]] = self._cell(value)
+        return "" if rest is None else self._cell(rest)
+
+    def _cell(self, value: Json) -> str | Iterator[str]:
         text = value if isinstance(value, str) else write(value)
-        if "\0" in text or not text.isascii():
-            text = _SURROGATE.sub("\ufffd", text).replace("\0", "␀")
+        if len(text) > _CHUNK_LENGTH:
+            return self._long_cell(text)
+        text = _printable(text)
         safe = guard(text)
         if safe is not text:
             self.guarded += 1
         return _quoted(safe)
+
+    def _long_cell(self, text: str) -> Iterator[str]:
+        is_formula = text[0] != "\0" and guard(text) is not text
+        self.guarded += is_formula
+        yield "\"'" if is_formula else '"'
+        for start in range(0, len(text), _CHUNK_LENGTH):
+            yield _printable(text[start : start + _CHUNK_LENGTH]).replace('"', '""')
+        yield '"'
+
+
+def _joined(cells: list[str | Iterator[str]]) -> Iterator[str]:
+    """Give a row in as few parts as its long cells allow."""
+    short: list[str] = []
+    for cell in cells:
+        if isinstance(cell, str):
+            short.append(cell)
+            continue
+        yield ",".join([*short, ""])
+        yield from cell
+        short = [""]
+    yield ",".join(short)
+
+
+def _printable(text: str) -> str:
+    if "\0" in text or not text.isascii():
+        return _SURROGATE.sub("\ufffd", text).replace("\0", "␀")
+    return text
 
 
 def _quoted(text: str) -> str:
@@ -107,31 +153,35 @@ def _quoted(text: str) -> str:
     return f'"{text}"'
 
 
-def _leaves(result: str | None) -> Mapping[str, Json]:
-    """Return the values of a result by the names of their columns."""
-    if result is None:
-        return {}
+def _leaves(job: FinishedJob) -> Iterator[tuple[str | None, Json]]:
+    """Give the values of a job's result with the names of their columns; None: it has no name."""
+    if job.result is None:
+        return
+    if not is_parsable(job.result):
+        yield RESULT, set_aside_note(job)
+        return
     try:
-        value = read(result)
+        value = read(job.result)
     except ValueError:
-        return {RESULT: result}
-    leaves: dict[str, Json] = {}
+        yield RESULT, job.result
+        return
     if isinstance(value, dict) and value:
-        _add_leaves(value, RESULT, leaves)
+        yield from _leaves_below(value, RESULT)
     else:
-        leaves[RESULT] = value
-    return leaves
+        yield RESULT, value
 
 
-def _add_leaves(value: Mapping[str, Json], parent: str, leaves: dict[str, Json]) -> None:
+def _leaves_below(value: Mapping[str, Json], parent: str) -> Iterator[tuple[str | None, Json]]:
     for key, item in value.items():
         # Most keys are identifiers, and this check is quicker than a search.
         part = key if key.isidentifier() else _ESCAPED_IN_NAMES.sub(_escape, key)
         name = f"{parent}.{part}"
-        if isinstance(item, dict) and item:
-            _add_leaves(item, name, leaves)
+        if len(name) > MAX_NAME_LENGTH:
+            yield None, item
+        elif isinstance(item, dict) and item:
+            yield from _leaves_below(item, name)
         else:
-            leaves[name] = item
+            yield name, item
 
 
 def _escape(match: re.Match[str]) -> str:

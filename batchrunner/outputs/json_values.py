@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from json import JSONDecoder
 from json.encoder import encode_basestring, encode_basestring_ascii
 from math import isfinite
@@ -29,6 +29,9 @@ _GRAMMAR = JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
 _TOKEN = re.compile(
     r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]|-?(?:NaN|Infinity|[0-9][0-9.eE+-]*)', re.DOTALL
 )
+#: Many tokens; it ends where none goes on.
+_PART = re.compile(r'(?:"(?:[^"\\]++|\\.)*+"?|[^",]++|,){1,4096}+', re.DOTALL)
+_BRACKET = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _ESCAPE = re.compile(
     r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(?P<surrogate>u[dD][89a-fA-F]..)|.)", re.DOTALL
 )
@@ -87,20 +90,26 @@ _WRITERS: Mapping[type, Callable[[Any], str]] = {
 }
 
 
-def strict(text: str) -> str:
+def strict(text: str) -> Iterator[str]:
     """
-    Return a result as one line of ASCII that strict JSON parsers accept, changed only if needed.
+    Give a result in parts of one line of ASCII that strict JSON parsers accept.
 
-    NaN and infinities become null, unpaired surrogates U+FFFD, and numbers that are too large for a
-    float become text. Everything else stays, including repeated names and all digits.
+    It is changed only if needed: NaN and infinities become null, unpaired surrogates U+FFFD, and
+    numbers that are too large for a float become text. Everything else stays, including repeated
+    names and all digits.
 
     Raises:
-        ValueError: It is not JSON, or nested deeper than MAX_DEPTH.
+        ValueError: It is not JSON, or nested deeper than MAX_DEPTH; before the first part.
     """
     _check_nesting(text)
     _GRAMMAR.decode(text)
     line = text.replace("\n", " ").replace("\r", " ")
-    return line if _is_strict(line) else _TOKEN.sub(_strict_token, line)
+    return iter((line,)) if _is_strict(line) else _strict_parts(line)
+
+
+def _strict_parts(line: str) -> Iterator[str]:
+    for part in _PART.finditer(line):
+        yield _TOKEN.sub(_strict_token, part[0])
 
 
 def _check_nesting(text: str) -> None:
@@ -108,8 +117,8 @@ def _check_nesting(text: str) -> None:
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return
     depth = 0
-    for token in _TOKEN.finditer(text):
-        depth += _DEPTH_CHANGE.get(token[0], 0)
+    for bracket in _BRACKET.finditer(text):
+        depth += _DEPTH_CHANGE.get(bracket[0], 0)
         if depth > MAX_DEPTH:
             raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
 

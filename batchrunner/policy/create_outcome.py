@@ -23,6 +23,7 @@ from batchrunner.model import (
     Transition,
     marker_prefix,
 )
+from batchrunner.policy.goal_length import explain_too_long
 from batchrunner.policy.retry import decide
 from batchrunner.policy.retry_rules import Policy
 
@@ -108,7 +109,8 @@ def _settle_named(
     if message is None:
         other = f"Another job of its request was refused: {failure.message}"
         return Snooze(at=now, failure=replace(failure, message=other))
-    return decide(policy, attempt.job, replace(failure, message=message), now)
+    explained = explain_too_long(message, attempt)
+    return decide(policy, attempt.job, replace(failure, message=explained), now)
 
 
 def _settle_unnamed(
@@ -118,6 +120,8 @@ def _settle_unnamed(
         options = ", ".join([*options_that_need_a_right(attempt), *attempt.option_overrides])
         message = f"The account may have no right to {options}: {failure.message}"
         return Finish(state=JobState.FAILED, failure=replace(failure, message=message))
+    if failure.category is FailureCategory.REJECTED:
+        failure = replace(failure, message=explain_too_long(failure.message, attempt))
     return decide(policy, attempt.job, failure, now)
 
 

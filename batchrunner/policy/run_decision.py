@@ -21,6 +21,7 @@ from batchrunner.model import (
     Snooze,
     Unreadable,
 )
+from batchrunner.model.marker_removal import unmarked_run
 from batchrunner.policy.escalation import escalation_results
 from batchrunner.policy.host_breaker import host_result
 from batchrunner.policy.retry import decide
@@ -52,8 +53,11 @@ def decide_run(
         return None
     if isinstance(observation, NotFound) and attempt.marker is None:
         return give_up(attempt, "the API no longer knows it, and no marker can find it")
+    shown = observation
+    if isinstance(observation, Run):
+        shown = unmarked_run(observation, attempt.marker)  # what is stored stays as it was sent
     outcome = classify(
-        observation,
+        shown,
         cancel_reason=attempt.cancel_reason,
         expectations=attempt.expectations,
         after_result=attempt.cancelled_after_result,

@@ -11,6 +11,7 @@ from batchrunner.model import Owner
 from batchrunner.runner.context import RunnerContext
 from batchrunner.runner.events import AttemptsRescued, ClockJumped
 from batchrunner.runner.offload import T
+from batchrunner.store.damage import Damage, damaged
 from batchrunner.store.leases import (
     LEASE,
     other_owners,
@@ -38,6 +39,7 @@ class Heartbeat:
         self._exited_owners = exited_owners
         self._handled_jump_at: datetime | None = None
         self._store_outage: tuple[datetime, datetime] | None = None  # start and end of the newest
+        self._rescued: set[int] = set()  # attempts that this owner took over
         self._renewed_at = self._checked_at = self._rescued_at = context.now()
 
     async def start(self) -> None:
@@ -51,10 +53,11 @@ class Heartbeat:
         self._renewed_at = context.now()
 
     async def run(self) -> None:
-        """Renew the lease, and rescue attempts of dead owners; forever."""
+        """Watch the database's file, renew the lease, rescue attempts of dead owners; forever."""
         context = self._context
         while True:
             await anyio.sleep(HEARTBEAT_SECONDS)
+            context.store.check_file()
             now = context.now()
             if context.clock.jumped_at != self._handled_jump_at:
                 await self._handle_jump()
@@ -97,9 +100,22 @@ class Heartbeat:
             )
         )
         if rescued:
-            context.notify(AttemptsRescued(attempts=rescued))
+            self._note_rescued(rescued)
+            context.notify(AttemptsRescued(attempts=len(rescued)))
             context.work_changed.notify()
             context.unanswered_added.notify()
+
+    def _note_rescued(self, attempt_ids: Sequence[int]) -> None:
+        """
+        Remember what was taken over.
+
+        Raises:
+            StoreError: This owner had some of it already, so the database does not keep what is
+                written to it.
+        """
+        if not self._rescued.isdisjoint(attempt_ids):
+            raise damaged(self._context.store.place, Damage.RESCUE)
+        self._rescued.update(attempt_ids)
 
     def _lease_cutoff(self) -> datetime:
         """Return the cutoff: owners whose leases ended before it are dead."""

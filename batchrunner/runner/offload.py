@@ -27,6 +27,33 @@ class Offload(Protocol):
         """Run *call* and return its result."""
 
 
+class StoreOutage:
+    """How long store calls have been failing; it is reported once if that takes long."""
+
+    def __init__(
+        self,
+        now: Callable[[], datetime],
+        notify: Callable[[Event], None],
+        *,
+        since: datetime | None = None,
+    ) -> None:
+        self._now = now
+        self._notify = notify
+        self._since = since  #: None: the next failure begins it
+        self._reported = False
+
+    def note(self, error: StoreError) -> None:
+        """Note a failed call."""
+        self._since = self._since or self._now()
+        if not self._reported and self._now() - self._since >= STORE_OUTAGE_NOTICE_AFTER:
+            self._notify(StoreUnavailable(reason=error.message))
+            self._reported = True
+
+    def end(self) -> None:
+        """Note a call that succeeded."""
+        self._since, self._reported = None, False
+
+
 class RetryingOffload:
     """
     Runs a store call, and repeats it while the database is unavailable.
@@ -44,15 +71,14 @@ class RetryingOffload:
 
     async def __call__(self, call: Callable[[], T], /) -> T:
         """Run *call* until the database answers, and return its result."""
-        wait, since, reported = FIRST_STORE_RETRY_SECONDS, self._now(), False
+        wait = FIRST_STORE_RETRY_SECONDS
+        outage = StoreOutage(self._now, self._notify, since=self._now())
         while True:
             try:
                 return await self._offload(call)
             except StoreError as error:
                 if not error.passing:
                     raise
-                if not reported and self._now() - since >= STORE_OUTAGE_NOTICE_AFTER:
-                    self._notify(StoreUnavailable(reason=error.message))
-                    reported = True
+                outage.note(error)
             await anyio.sleep(wait)
             wait = min(wait * 2, MAX_STORE_RETRY_SECONDS)

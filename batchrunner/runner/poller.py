@@ -41,6 +41,12 @@ from batchrunner.runner.slot_tuner import SlotTuner
 from batchrunner.runner.submission_record import report_closed
 from batchrunner.runner.vanished_runs import VanishedRuns
 from batchrunner.store.attempts import apply_poll, runs_in_flight
+from batchrunner.tinyfish.client import result_bytes
+
+#: Results that are judged between other tasks; more are judged in a thread.
+MAX_INLINE_RESULT_BYTES = 64 * 1024
+#: Seconds between two polls of which the first did not read every run.
+PUT_OFF_SECONDS = 2.0
 
 
 class Poller:
@@ -75,13 +81,16 @@ class Poller:
         observed = await self._fetch(attempts)
         if observed is not None:
             now = context.now()
-            decisions, unfinished = await self._decide(observed, now)
+            decisions, unfinished = await self._decide_offloaded(observed, now)
             unfinished = await self._apply(decisions, unfinished, now)
             await self._canceller.cancel(observed, unfinished)
         if given_up := await self._canceller.give_up(attempts):
             report_closed(context, given_up)
         oldest = context.now() - min(attempt.opened_at for attempt in attempts)
-        await self._wait_for_next_poll(oldest)
+        if self._fetcher.put_off:
+            await context.clock_jumped.wait(PUT_OFF_SECONDS)
+        else:
+            await self._wait_for_next_poll(oldest)
         return True
 
     async def _open_attempts(self) -> list[OpenAttempt]:
@@ -107,19 +116,30 @@ class Poller:
         mixed_up = await self._mismatch_fixer.fix(observed)
         return [(a, run) for a, run in observed if a.submission_id not in mixed_up]
 
-    async def _decide(
+    async def _decide_offloaded(
         self, observed: Sequence[ObservedAttempt], now: datetime
     ) -> tuple[list[AttemptDecision], list[ObservedAttempt]]:
-        """Classify the observations; return decisions, and the attempts whose runs go on."""
+        """Decide; in a thread if results are long, as judging them takes seconds."""
+        certain = await self._certain(observed, now)
+        if result_bytes(run for _, run in observed) <= MAX_INLINE_RESULT_BYTES:
+            return self._decide(certain, observed, now)
+        return await self._context.offload_once(lambda: self._decide(certain, observed, now))
+
+    async def _certain(
+        self, observed: Sequence[ObservedAttempt], now: datetime
+    ) -> list[ObservedAttempt]:
+        """Return the observations that count: a run must be missing for long, and be gone."""
         self._missing.observe((a.run_id for a, run in observed if not isinstance(run, Run)), now)
         self._missing.forget(a.run_id for a, run in observed if isinstance(run, Run))
         certain = [(a, run) for a, run in observed if self._has_lasted(a, run, now)]
         gone = await self._vanished.confirm([a for a, run in certain if isinstance(run, NotFound)])
-        decided = [
-            decide_run(self._context.policy, a, run, now)
-            for a, run in certain
-            if not isinstance(run, NotFound) or a.run_id in gone
-        ]
+        return [(a, run) for a, run in certain if not isinstance(run, NotFound) or a.run_id in gone]
+
+    def _decide(
+        self, certain: Sequence[ObservedAttempt], observed: Sequence[ObservedAttempt], now: datetime
+    ) -> tuple[list[AttemptDecision], list[ObservedAttempt]]:
+        """Classify what is certain; return decisions, and the attempts whose runs go on."""
+        decided = [decide_run(self._context.policy, a, run, now) for a, run in certain]
         decisions = [decision for decision in decided if decision]
         closed = {decision.attempt.attempt_id for decision in decisions}
         return decisions, [(a, run) for a, run in observed if a.attempt_id not in closed]

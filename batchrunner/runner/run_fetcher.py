@@ -20,6 +20,10 @@ from batchrunner.policy.run_decision import SINGLE_READ_INTERVAL
 from batchrunner.runner.condition_timer import ConditionTimer
 from batchrunner.runner.context import MAX_PARALLEL_REQUESTS, RunnerContext
 from batchrunner.runner.offload import T
+from batchrunner.tinyfish.client import result_bytes
+
+#: Results that are held in memory at once; runs beyond them are left to the next fetch.
+ENOUGH_RESULT_BYTES = 8 * 1024**2
 
 
 class RunFetcher:
@@ -27,6 +31,7 @@ class RunFetcher:
 
     def __init__(self, context: RunnerContext) -> None:
         self._context = context
+        self.put_off: set[str] = set()  #: runs that the next fetch reads first: results were long
         self._unmentioned = ConditionTimer(context.now())
         self._fetched_singly_at: dict[str, datetime] = {}
         self._not_found: dict[str, NotFound] = {}  # by the newest request of their own
@@ -40,19 +45,27 @@ class RunFetcher:
         observations: dict[str, RunObservation] = {}
         unmentioned: list[str] = []
         errors: list[RequestFailed] = []
+        first, self.put_off = self.put_off, set()
 
         async def fetch_chunk(chunk: Sequence[str]) -> None:
+            if result_bytes(observations.values()) >= ENOUGH_RESULT_BYTES:
+                self.put_off.update(chunk)
+                return
             try:
-                found = await self._context.api.get_many(chunk)
+                found = await self._context.api.get_many(chunk, ENOUGH_RESULT_BYTES)
             except RequestFailed as error:
                 errors.append(error)
                 if _is_refused(error):  # perhaps because of one run, and at each poll
                     unmentioned.extend(chunk)
             else:
                 observations.update(found)
-                unmentioned.extend(run_id for run_id in chunk if run_id not in found)
+                missing = [run_id for run_id in chunk if run_id not in found]
+                if result_bytes(found.values()) >= ENOUGH_RESULT_BYTES:
+                    self.put_off.update(missing)
+                else:
+                    unmentioned.extend(missing)
 
-        await _in_parallel(fetch_chunk, chunks(run_ids))
+        await _in_parallel(fetch_chunk, chunks(sorted(run_ids, key=lambda id: id not in first)))
         self._unmentioned.observe(unmentioned, self._context.now())
         singly = await self._fetch_singly(unmentioned)
         # Until a run is read again, what the API said of it stands.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import assert_never
+from typing import Any, assert_never
 
 import anyio
 from anyio.abc import TaskGroup
@@ -23,6 +23,7 @@ from batchrunner.model import (
     Unanswered,
     WorkLeft,
 )
+from batchrunner.model.marker_removal import unmarked_answer
 from batchrunner.policy.create_outcome import (
     is_certain,
     settle_refusal,
@@ -40,16 +41,31 @@ from batchrunner.runner.events import (
     WebhookDropped,
 )
 from batchrunner.runner.notices import CreditNotice
+from batchrunner.runner.offload import StoreOutage
 from batchrunner.runner.refusal_check import RefusalCheck
 from batchrunner.runner.run_matching import output_schema_of, run_request
 from batchrunner.runner.submission_record import mark_unanswered, record_runs, settle_submission
 from batchrunner.store.claims import budget_status, claim_jobs
 from batchrunner.store.database import StoreError
+from batchrunner.store.leases import OwnerForgotten
 from batchrunner.store.schema import SubmissionState
 from batchrunner.store.submissions import mark_intended_unanswered
 
 #: Seconds; a submission that was claimed longer ago is sent only with a fresh lease.
 STALE_CLAIM_AFTER = 5.0
+
+
+def newest_attempt(claimed: Sequence[Submission], before: int, owner_id: str) -> int:
+    """
+    Return the id of the newest attempt of an owner; attempts are never deleted, so it only grows.
+
+    Raises:
+        OwnerForgotten: The database has forgotten attempts: an older copy has taken its place.
+    """
+    ids = [attempt.attempt_id for submission in claimed for attempt in submission.attempts]
+    if ids and min(ids) <= before:
+        raise OwnerForgotten(owner_id)
+    return max([before, *ids])
 
 
 class Submitter:
@@ -62,6 +78,8 @@ class Submitter:
         self._singly = False  # the API does not offer to create several runs at once
         #: Runs in a create request; fewer while the credits cover fewer.
         self._max_runs = MAX_RUNS_PER_REQUEST
+        self._newest_attempt = 0  # id of the newest attempt that this owner has opened
+        self._outage = StoreOutage(context.now, context.notify)
         self._reported_pause: Pause | None = None
         self._reported_phase = Phase.OPEN
         self._streams: TaskGroup  # reads streams of runs in the background
@@ -98,7 +116,7 @@ class Submitter:
         """Claim due jobs; if the database fails meanwhile, the claimed jobs are unanswered."""
         context, max_runs = self._context, 1 if self._singly else self._max_runs
         try:
-            return await context.offload_once(
+            claimed = await context.offload_once(
                 lambda: context.store.write(
                     claim_jobs,
                     context.owner.id,
@@ -112,6 +130,12 @@ class Submitter:
         except StoreError as error:
             if not error.passing:
                 raise
+            # A nearly full disk may have room for everything else.
+            self._outage.note(error)
+        else:
+            self._outage.end()
+            self._newest_attempt = newest_attempt(claimed, self._newest_attempt, context.owner.id)
+            return claimed
         # This runner sends nothing now, so every intended submission is one that it never saw.
         await context.offload(
             lambda: context.store.write(
@@ -219,9 +243,16 @@ class Submitter:
         self, submission: Submission, webhook_url: str | None, *, singly: bool
     ) -> CreateAnswer:
         """Send the create request, once; no layer below repeats it."""
-        api, streamed_create = self._context.api, self._context.streamed_create
         requests = [run_request(each, webhook_url) for each in submission.attempts]
         schema = output_schema_of(submission)
+        answer = await self._send(requests, schema, singly=singly)
+        # An error may repeat the goal that it is about.
+        return unmarked_answer(answer, [each.marker for each in submission.attempts])
+
+    async def _send(
+        self, requests: Sequence[dict[str, Any]], schema: dict[str, Any] | None, *, singly: bool
+    ) -> CreateAnswer:
+        api, streamed_create = self._context.api, self._context.streamed_create
         if streamed_create is not None and len(requests) == 1:
             return await streamed_create.create(self._streams, requests[0], schema)
         if singly:

@@ -142,6 +142,14 @@ VARIANTS: Mapping[str, Variant] = {
         asks="`%` and `_` in a search for goals",
         answers={"literal": "are literal", "pattern": "match any text, any character"},
     ),
+    "goal_case": Variant(
+        asks="capital letters in a search for goals",
+        answers={"ignored": "are like small ones", "compared": "are not like small ones"},
+    ),
+    "goal_length": Variant(
+        asks="a goal of more than 500 characters",
+        answers={"any": "is accepted", "limited": "400"},
+    ),
     "unknown_keys": Variant(
         asks="an unknown key in a create request",
         answers={"refused": "400", "ignored": "ignored"},

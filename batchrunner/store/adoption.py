@@ -10,7 +10,8 @@ from sqlalchemy import Connection, Row, func, insert, select
 
 from batchrunner.model import JobState, RetryRule, Run, RunStatus
 from batchrunner.model.categories import CONFIGURABLE
-from batchrunner.model.markers import markers_in
+from batchrunner.model.marker_removal import unmarked_goal
+from batchrunner.model.markers import marker_in, markers_in
 from batchrunner.store.batches import output_schema_digest
 from batchrunner.store.dialect import insert_or_ignore
 from batchrunner.store.schema import SubmissionState, attempts, jobs, orphans, submissions
@@ -43,7 +44,8 @@ def adopt_runs(
     unknown = _unknown(tx, {run.run_id: run for run in runs})
     rows = _add_jobs(tx, batch_id, unknown, now) if unknown else []
     if rows:
-        _open(tx, owner_id, batch_id, rows, now, new_token())
+        markers = {run.run_id: marker_in(run.goal) for run in unknown}
+        _open(tx, owner_id, batch_id, rows, markers, now, new_token())
     return len(rows)
 
 
@@ -103,7 +105,7 @@ def _job(batch_id: int, position: int, run: Run, now: datetime) -> dict[str, Any
         "position": position,
         "key": run.run_id,
         "url": "",  # the API does not show it
-        "goal": run.goal or "",
+        "goal": unmarked_goal(run.goal or ""),
         "options": json_text(options),
         "policy": _ONCE,
         "output_schema_digest": output_schema_digest(options),
@@ -120,6 +122,7 @@ def _open(
     owner_id: str,
     batch_id: int,
     rows: Sequence[Row[Any]],
+    markers: Mapping[str, str | None],
     now: datetime,
     token: str,
 ) -> None:
@@ -150,6 +153,7 @@ def _open(
                 "opened_at": now,
                 "run_id": row.key,
                 "run_status": RunStatus.PENDING,
+                "marker": markers[row.key],
             }
             for index, row in enumerate(rows, 1)
         ],

@@ -298,12 +298,13 @@ _CLOSE_ATTEMPT = (
 def _closing(decision: AttemptDecision) -> dict[str, Any]:
     transition, run = decision.transition, decision.run
     failure = transition.failure
+    said = failure or (transition.remark if isinstance(transition, Finish) else None)
     return {
         "attempt": decision.attempt.attempt_id,
         "new_outcome": failure.category if failure else "succeeded",
         "new_counted": not isinstance(transition, Snooze),
-        "new_code": failure.code if failure else None,
-        "new_message": failure.message if failure else None,
+        "new_code": said.code if said else None,
+        "new_message": said.message if said else None,
         "new_findings": findings_text(failure.findings) if failure else None,
         "new_retry_at": None if isinstance(transition, Finish) else transition.at,
         "new_run_status": run.status if run else None,

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import (
     DBAPIError,
+    NoResultFound,
     NoSuchModuleError,
     OperationalError,
     SQLAlchemyError,
@@ -21,6 +22,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
 from batchrunner.store.address import is_in_memory, redacted, url_of
+from batchrunner.store.damage import Damage, damage_of, damaged
+from batchrunner.store.database_file import DatabaseFile, had_journal
 from batchrunner.store.dialect import has_server
 from batchrunner.store.errors import StoreError
 from batchrunner.store.schema import HEAD
@@ -43,8 +46,9 @@ SAFE_TO_RETRY = "what was written is safe: give the same command again"
 class Database:
     """One connection to an SQLite file or a PostgreSQL database."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, file: DatabaseFile | None = None) -> None:
         self._engine = engine
+        self._file = file  #: None: a server, or a database in memory
 
     @classmethod
     def open(cls, address: str) -> Database:
@@ -67,7 +71,14 @@ class Database:
     @classmethod
     def connect(cls, address: str) -> Database:
         """Open the database at *address* without migrating it."""
-        return cls(_engine(url_of(address)))
+        url = url_of(address)
+        if url.get_backend_name() != "sqlite":
+            return cls(_server_engine(url))
+        file = _file_of(url)
+        if file is not None:
+            with _located(url):
+                file.create()
+        return cls(_sqlite_engine(url, file), file)
 
     @property
     def place(self) -> str:
@@ -91,21 +102,47 @@ class Database:
         """Close the connection."""
         self._engine.dispose()
 
+    def check_file(self) -> None:
+        """
+        Check that the database's file is still the one that was opened; a server has none.
+
+        Raises:
+            StoreError: It was removed, moved or replaced.
+        """
+        if self._file is not None:
+            with _located(self._engine.url):
+                self._file.check()
+
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Begin a transaction that may write; it is on disk when the block has ended."""
-        with _located(self._engine.url), _translated(self._engine), self._engine.begin() as tx:
+        with self._errors(), self._engine.begin() as tx:
+            self.check_file()
             yield tx
+        # What was written to a file that has lost its name is not there at the next start.
+        self.check_file()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Begin a transaction that reads the database at one moment."""
-        with _located(self._engine.url), _translated(self._engine), self._engine.connect() as tx:
+        with self._errors(), self._engine.connect() as tx:
+            self.check_file()
             if has_server(tx):
                 # At its default level, each statement sees another moment.
                 yield tx.execution_options(isolation_level="REPEATABLE READ")
             else:
                 yield tx.execution_options(read_only=True)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Turn errors of the block into errors that name the database and say what to do."""
+        with _located(self._engine.url):
+            try:
+                with _translated(self._engine):
+                    yield
+            except StoreError:
+                self.check_file()  # a lost file has many errors, and this one says why
+                raise
 
     def _migrate(self) -> None:
         with self.read() as tx:
@@ -120,9 +157,15 @@ class Database:
                 _upgrade(tx)
 
 
-def _engine(url: URL) -> Engine:
-    if url.get_backend_name() == "sqlite":
-        return _sqlite_engine(url)
+def _file_of(url: URL) -> DatabaseFile | None:
+    """Return the file of an SQLite database; None in memory, or where SQLite's own options rule."""
+    path = url.database or ""
+    if is_in_memory(url) or url.query or path.startswith("file:"):
+        return None
+    return DatabaseFile(path)
+
+
+def _server_engine(url: URL) -> Engine:
     try:
         # The parameters of a failed statement contain goals and results: keep them out of messages.
         return create_engine(url, hide_parameters=True, pool_size=2, pool_pre_ping=True)
@@ -132,10 +175,7 @@ def _engine(url: URL) -> Engine:
         ) from error
 
 
-def _sqlite_engine(url: URL) -> Engine:
-    if url.database and not is_in_memory(url):
-        with _located(url):
-            _make_private(Path(url.database))
+def _sqlite_engine(url: URL, file: DatabaseFile | None) -> Engine:
     engine = create_engine(
         url,
         hide_parameters=True,
@@ -146,22 +186,21 @@ def _sqlite_engine(url: URL) -> Engine:
     )
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
+    if file is not None:
+        _watch(engine, file)
     return engine
 
 
-def _make_private(path: Path) -> None:
-    """Create the file before SQLite does, because SQLite would let other users read it."""
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    except FileExistsError:
-        if path.is_dir():
-            advice = f"name a file in it: --db {path / 'batchrunner.db'}"
-            raise StoreError(f"{path} is a folder", next=advice) from None
-    except OSError as error:
-        raise StoreError(
-            f"the database {path} cannot be made: {error.strerror}",
-            next="name another place with --db PATH",
-        ) from error
+def _watch(engine: Engine, file: DatabaseFile) -> None:
+    """Let connections open this file, and no other that is at its place later."""
+
+    def connect(_: object, _record: object, args: list[Any], options: dict[str, Any]) -> None:
+        file.check()
+        args[:] = [file.uri]
+        options["uri"] = True
+
+    event.listen(engine, "do_connect", connect)
+    event.listen(engine, "connect", lambda *_: file.opened())
 
 
 def _prepare(connection: sqlite3.Connection, _record: object) -> None:
@@ -270,6 +309,11 @@ def _translated(engine: Engine) -> Iterator[None]:
         raise StoreError(
             "the database does not answer", next=SAFE_TO_RETRY, passing=True
         ) from error
+    except NoResultFound as error:
+        raise damaged(_place(engine.url), Damage.ROW) from error
+    except UnicodeDecodeError:
+        # Its text is not repeated, and not chained: it quotes what was stored.
+        raise damaged(_place(engine.url), Damage.TEXT) from None
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
         if (said := _undecodable(engine)) is None:
             raise
@@ -282,12 +326,17 @@ def _undecodable(engine: Engine) -> str | None:
     try:
         with engine.connect() as tx:
             return next(iter(undecodable_values(tx, 1)), None)
-    except (SQLAlchemyError, StoreError):
+    except (SQLAlchemyError, StoreError, UnicodeDecodeError):
         return None
 
 
 def _explained(error: DBAPIError, url: URL) -> StoreError:
     is_file, where = url.get_backend_name() == "sqlite", _place(url)
+    if is_file and (damage := damage_of(error.orig)) is not None:
+        # Its first bytes say what it is. Without them, only the journal beside it shows that.
+        if damage is Damage.NO_DATABASE and not had_journal(where):
+            return StoreError(f"the database {where} is not an SQLite file", next=USE_ANOTHER)
+        return damaged(where, damage)
     words = str(error.orig).strip().splitlines()[0] if error.orig else "no reason given"
     for sign, (what, advice, passing) in _ADVICE.items():
         if sign in words:
@@ -323,8 +372,6 @@ _ADVICE = {
         f"close that program; {SAFE_TO_RETRY}",
         True,
     ),
-    "file is not a database": ("is not an SQLite file", USE_ANOTHER, False),
-    "disk image is malformed": ("is damaged", "run nothing on it, and keep a copy", False),
     "database or disk is full": (
         "cannot grow: the disk is full",
         f"make room; {SAFE_TO_RETRY}",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, func, inspect, or_, select, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from batchrunner.model import JobState, Owner
 from batchrunner.model.categories import CATEGORIES
@@ -33,6 +36,8 @@ from batchrunner.store.value_check import invalid_results, undecodable_values
 MAX_NAMED = 5
 #: Newest results that are measured. Reading all would take as long as an export.
 SAMPLE_SIZE = 100
+#: Steps of SQLite's machine between two looks at the clock.
+PROGRESS_STEPS = 10_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -207,12 +212,50 @@ def integrity_errors(tx: Connection, *, thorough: bool) -> list[str]:
         said = tx.exec_driver_sql(f"PRAGMA {check}({MAX_NAMED})").scalars().all()
         dangling = tx.exec_driver_sql("PRAGMA foreign_key_check").all() if thorough else []
     except DBAPIError as error:
+        if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
+            raise
         return [str(error.orig)]
     # Each line is one place, except for headings.
     found = [line for each in said for line in str(each).splitlines() if line != "ok"]
     return found + [
         f"row {row[1]} of {row[0]} refers to none of {row[2]}" for row in dangling[:MAX_NAMED]
     ]
+
+
+def quick_damage(tx: Connection, seconds: float) -> str | None:
+    """
+    Return the first damage that is found within so many seconds; None for a server.
+
+    SQLite checks its pages first, then our own rules check the rows.
+    """
+    if has_server(tx):
+        return None
+    with _time_limit(tx, seconds):
+        if damage := integrity_errors(tx, thorough=False):
+            return damage[0]
+        if gaps := [each for each in schema_differences(tx) if each.endswith("is missing")]:
+            return gaps[0]
+        broken = consistency_errors(tx)
+        if broken:
+            rule, count = next(iter(broken.items()))
+            return f"the rule {rule!r} is broken {count} times"
+        return next(iter(undecodable_values(tx, 1)), None)
+    return None
+
+
+@contextmanager
+def _time_limit(tx: Connection, seconds: float) -> Iterator[None]:
+    """End the block, without an error, when so many seconds have passed."""
+    connection: Any = tx.connection.driver_connection
+    deadline = time.monotonic() + seconds
+    connection.set_progress_handler(lambda: time.monotonic() > deadline, PROGRESS_STEPS)
+    try:
+        yield
+    except OperationalError as error:
+        if getattr(error.orig, "sqlite_errorcode", None) != sqlite3.SQLITE_INTERRUPT:
+            raise
+    finally:
+        connection.set_progress_handler(None, 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

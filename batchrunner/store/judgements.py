@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, or_, select, update
@@ -11,7 +12,9 @@ from sqlalchemy import Connection, Row, and_, bindparam, or_, select, update
 from batchrunner.classify import UNREADABLE
 from batchrunner.model import Failed, FailureCategory, JobState, StoredResult
 from batchrunner.model.categories import CATEGORIES
+from batchrunner.model.marker_removal import without_marker
 from batchrunner.store.conditions import is_newest
+from batchrunner.store.result_bodies import long_body_of, result_body, short_body
 from batchrunner.store.schema import attempts, jobs, results
 from batchrunner.store.serialization import expectations_in, findings_of, findings_text, json_text
 from batchrunner.store.store import PAGE_SIZE, Store
@@ -33,7 +36,10 @@ def stored_results(store: Store, batch_id: int) -> Iterator[StoredResult]:
     """Yield the results of a batch that can be judged again, in file order."""
     ids = store.read(_attempt_ids, batch_id)
     for start in range(0, len(ids), PAGE_SIZE):
-        yield from store.read(_stored_results, ids[start : start + PAGE_SIZE])
+        for stored, is_long in store.read(_stored_results, ids[start : start + PAGE_SIZE]):
+            body = store.read(result_body, stored.attempt_id) if is_long else stored.result
+            if body is not None:
+                yield replace(stored, result=body) if is_long else stored
 
 
 def _attempt_ids(tx: Connection, batch_id: int) -> list[int]:
@@ -48,7 +54,8 @@ def _attempt_ids(tx: Connection, batch_id: int) -> list[int]:
     )
 
 
-def _stored_results(tx: Connection, attempt_ids: Sequence[int]) -> list[StoredResult]:
+def _stored_results(tx: Connection, attempt_ids: Sequence[int]) -> list[tuple[StoredResult, bool]]:
+    """Return results, and whether each is so long that it is still to be read."""
     rows = tx.execute(
         select(
             attempts.c.id.label("attempt_id"),
@@ -57,15 +64,17 @@ def _stored_results(tx: Connection, attempt_ids: Sequence[int]) -> list[StoredRe
             attempts.c.code,
             attempts.c.message,
             attempts.c.findings,
+            attempts.c.marker,
             jobs,
-            results.c.body,
+            short_body,
+            long_body_of,
         )
         .join(jobs, is_newest)
         .join(results, results.c.attempt_id == attempts.c.id)
         .where(attempts.c.id.in_(attempt_ids), _judgeable)
         .order_by(jobs.c.position, jobs.c.id)
     )
-    return [_read(row) for row in rows]
+    return [(_read(row), row.long_body_of is not None) for row in rows]
 
 
 def _read(row: Row[Any]) -> StoredResult:
@@ -77,7 +86,7 @@ def _read(row: Row[Any]) -> StoredResult:
         url=row.url,
         goal=row.goal,
         state=JobState(row.state),
-        result=row.body,
+        result=without_marker(row.body, row.marker) or "",
         expectations=expectations_in(row.options if row.output_schema_digest else None, row.expect),
         category=FailureCategory(row.outcome) if row.outcome != "succeeded" else None,
         code=row.code,

@@ -25,6 +25,10 @@ class LeaseLost(Exception):
     """Another process ended this owner, because its lease expired, and continues its jobs."""
 
 
+class OwnerForgotten(LeaseLost):
+    """The database does not know this owner: its content was replaced by another one."""
+
+
 def store_time(tx: Connection, now: datetime) -> datetime:
     """
     Return the time of the database: its server's, or *now* without one.
@@ -66,9 +70,11 @@ def renew_lease(tx: Connection, owner_id: str, now: datetime) -> None:
 
     Raises:
         LeaseLost: Another process ended this owner.
+        OwnerForgotten: The database does not know this owner.
     """
     renewed = tx.execute(_RENEW, {"me": owner_id, "until": now + LEASE})
     if renewed.rowcount != 1:
+        check_alive(tx, owner_id)
         raise LeaseLost(owner_id)
 
 
@@ -140,7 +146,10 @@ _TAKE_SUBMISSIONS = (
     .values(owner_id=_me)
 )
 _TAKE_ATTEMPTS = (
-    update(attempts).where(*_still_open, attempts.c.owner_id.in_(_dead)).values(owner_id=_me)
+    update(attempts)
+    .where(*_still_open, attempts.c.owner_id.in_(_dead))
+    .values(owner_id=_me)
+    .returning(attempts.c.id)
 )
 
 
@@ -152,9 +161,9 @@ def rescue_attempts(
     exited: Collection[str] = (),
     lease_cutoff: datetime | None = None,
     key: str | None = None,
-) -> int:
+) -> list[int]:
     """
-    Take over a batch's open attempts from dead owners; return how many.
+    Take over a batch's open attempts from dead owners; return their ids.
 
     An owner is dead if it is in *exited*, or its lease ended by *lease_cutoff* (default: *now*).
     Its runs continue. Its submissions without a recorded answer are searched for. *key* is the
@@ -173,7 +182,7 @@ def rescue_attempts(
     )
     tx.execute(_MARK_INTENDED_UNANSWERED, {"batch": batch_id, "now": now})
     tx.execute(_TAKE_SUBMISSIONS, mine)
-    return tx.execute(_TAKE_ATTEMPTS, mine).rowcount
+    return list(tx.execute(_TAKE_ATTEMPTS, mine).scalars())
 
 
 def _owner(row: Row[Any]) -> Owner:
@@ -187,6 +196,15 @@ _ENDED_AT = select(owners.c.ended_at).where(owners.c.id == _me).with_for_update(
 
 
 def check_alive(tx: Connection, owner_id: str) -> None:
-    """Raise LeaseLost if an owner has ended; otherwise keep it alive until the commit."""
-    if tx.execute(_ENDED_AT, {"me": owner_id}).scalar_one() is not None:
+    """
+    Keep an owner alive until the commit.
+
+    Raises:
+        LeaseLost: It has ended.
+        OwnerForgotten: The database does not know it.
+    """
+    row = tx.execute(_ENDED_AT, {"me": owner_id}).one_or_none()
+    if row is None:
+        raise OwnerForgotten(owner_id)
+    if row.ended_at is not None:
         raise LeaseLost(owner_id)

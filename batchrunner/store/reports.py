@@ -30,11 +30,13 @@ from batchrunner.model import (
     RunStatus,
     WorkLeft,
 )
+from batchrunner.model.marker_removal import without_marker
 from batchrunner.policy.host_breaker import MAX_PROBES
 from batchrunner.policy.slots import SlotHolders, concurrency_limit
 from batchrunner.store import artifacts
 from batchrunner.store.batches import pause_of, rate_of, settings_in_force
 from batchrunner.store.conditions import FINAL_STATES, count_where, is_newest, is_unanswered
+from batchrunner.store.result_bodies import long_body_of, short_body, with_long_results
 from batchrunner.store.schema import (
     CanaryGate,
     SubmissionState,
@@ -243,7 +245,8 @@ def finished_jobs(store: Store, batch_id: int) -> Iterator[FinishedJob]:
     """
     ids = store.read(_finished_job_ids, batch_id)
     for start in range(0, len(ids), PAGE_SIZE):
-        yield from store.read(finished_jobs_among, batch_id, ids[start : start + PAGE_SIZE])
+        page = store.read(finished_jobs_among, batch_id, ids[start : start + PAGE_SIZE])
+        yield from with_long_results(store, page)
 
 
 def _finished_job_ids(tx: Connection, batch_id: int) -> list[int]:
@@ -263,7 +266,11 @@ def cancelled_job_ids(tx: Connection, batch_id: int) -> set[int]:
 
 
 def finished_jobs_among(tx: Connection, batch_id: int, job_ids: Sequence[int]) -> list[FinishedJob]:
-    """Return those of these jobs that are in a final state, with their results, in file order."""
+    """
+    Return those of these jobs that are in a final state, in file order.
+
+    A long result is not read with the others: `with_result` reads it.
+    """
     rate = rate_of(tx.execute(select(batches).where(batches.c.id == batch_id)).one())
     paths = artifacts.artifact_paths(tx, job_ids)
     rows = tx.execute(_finished(job_ids))
@@ -285,10 +292,12 @@ def _finished(job_ids: Sequence[int]) -> Select[Any]:
             attempts.c.message,
             attempts.c.option_overrides,
             attempts.c.run_id,
+            attempts.c.marker,
             attempts.c.run_started_at,
             attempts.c.run_finished_at,
             steps.c.steps,
-            results.c.body,
+            short_body,
+            long_body_of,
         )
         .outerjoin(attempts, is_newest)
         .outerjoin(results, results.c.attempt_id == attempts.c.id)
@@ -319,7 +328,8 @@ def _finished_job(row: Row[Any], rate: Rate | None, paths: tuple[str, ...]) -> F
         cost=f"{row.steps * rate.amount:f}" if rate and row.steps is not None else None,
         started_at=row.run_started_at,
         finished_at=row.run_finished_at,
-        result=row.body,
+        result=without_marker(row.body, row.marker),
+        long_result_of=row.long_body_of,
         artifacts=paths,
     )
 

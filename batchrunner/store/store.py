@@ -73,6 +73,10 @@ class Store:
         """Let calls in the block give up soon on another program's lock."""
         return self._database.short_lock_timeout()
 
+    def check_file(self) -> None:
+        """Raise StoreError if the database's file was removed, moved or replaced."""
+        self._database.check_file()
+
     def close(self) -> None:
         """Close the connections."""
         self._database.close()

@@ -35,6 +35,7 @@ from batchrunner.store.serialization import (
     rules_of,
     settings_of,
 )
+from batchrunner.text.json_size import ALWAYS_PARSED_LENGTH
 
 #: Most characters of a cell that are shown.
 MAX_SHOWN = 40
@@ -133,7 +134,10 @@ def _shown(cell: object) -> str:
 
 def invalid_results(tx: Connection, most: int) -> list[int]:
     """Return up to *most* attempts whose results are not JSON; deeply nested JSON is accepted."""
-    kept = select(results.c.attempt_id, results.c.body)
+    # A long result may take much memory once it is parsed; exports set it aside then.
+    kept = select(results.c.attempt_id, results.c.body).where(
+        func.length(results.c.body) <= ALWAYS_PARSED_LENGTH
+    )
     if not has_server(tx):
         # It finds most valid results quickly; the rest is parsed here.
         kept = kept.where(func.json_valid(results.c.body) == literal_column("0"))

@@ -13,6 +13,9 @@ _UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 #: Columns of an API message that are shown; exports and --json have the whole message.
 SHOWN = 300
 _LINE_END = re.compile(r"\r?\n")
+#: What moves the cursor only as text does.
+_LAYOUT = ("\n", "\r\n", "\t")
+_PARTS = re.compile(r"(\r?\n|\t)")
 
 
 def term_safe(text: str, *, one_line: bool = True) -> str:
@@ -26,6 +29,15 @@ def term_safe(text: str, *, one_line: bool = True) -> str:
         return text
     lines = _LINE_END.split(text.replace("\t", " "))
     return ("⏎" if one_line else "\n").join("".join(map(_visible, line)) for line in lines)
+
+
+def screen_safe(text: str) -> str:
+    """Return text of several lines as `term_safe` does, with its line ends and tabs as they are."""
+    if text.isprintable():
+        return text
+    return "".join(
+        part if part in _LAYOUT else "".join(map(_visible, part)) for part in _PARTS.split(text)
+    )
 
 
 def _visible(char: str) -> str:

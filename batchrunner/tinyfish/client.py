@@ -7,9 +7,12 @@ import secrets
 from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import count
 from typing import Any, Self, TypeVar
 
+import anyio
+import anyio.to_thread
 import httpx
 
 from batchrunner.api_facts import endpoint_paths
@@ -43,7 +46,7 @@ from batchrunner.tinyfish.parse import (
     text_of,
 )
 from batchrunner.tinyfish.parse_wallet import read_wallet
-from batchrunner.tinyfish.raw_json import parsed
+from batchrunner.tinyfish.raw_json import LONG_TEXT_LENGTH, parsed
 
 #: Deadline of a create; if it passes, the runs are searched for.
 CREATE_SECONDS = 90.0
@@ -75,6 +78,7 @@ class TinyFishClient:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._http = Http(base_url, key, transport)
+        self._long_answers: anyio.CapacityLimiter | None = None
         self.origin = self._http.origin
         self._first_date, self._searches = secrets.randbelow(_DATES), count()
 
@@ -139,29 +143,33 @@ class TinyFishClient:
         query = {"screenshots": "none", "html": "none"}
         path = endpoint_paths.run_path(run_id)
         reply = await self._http.send("GET", path, seconds=READ_SECONDS, query=query)
-        read_members(reply)
-        run = read_run(text_of(reply))
-        if run is None:
-            raise malformed("A run without an id")
-        return run
+        return await self._parse(_one_run, reply)
 
-    async def get_many(self, run_ids: Sequence[str]) -> dict[str, RunObservation]:
+    async def get_many(
+        self, run_ids: Sequence[str], enough_bytes: float = math.inf
+    ) -> dict[str, RunObservation]:
         """
         Return observations of up to 100 runs, by id.
 
         An id that the answer does not mention is missing. If a request is refused or its answer is
         too large, the ids are requested again in halves, until the run that causes it is alone.
+        After answers that were too large, no half is requested once results of *enough_bytes* are
+        there: its ids are missing.
 
         Raises:
             RequestFailed: Nothing could be read.
         """
-        found, refused = await _split_until_readable(self._read_many, run_ids)
+        found, refused = await _split_until_readable(
+            partial(self._read_many, enough_bytes=enough_bytes), run_ids
+        )
         return found | {
             run_id: Unreadable(run_id=run_id, message=fault.message)
             for run_id, fault in refused.items()
         }
 
-    async def _read_many(self, run_ids: Sequence[str]) -> dict[str, RunObservation]:
+    async def _read_many(
+        self, run_ids: Sequence[str], enough_bytes: float
+    ) -> dict[str, RunObservation]:
         try:
             reply = await self._http.send(
                 "POST",
@@ -169,25 +177,21 @@ class TinyFishClient:
                 seconds=READ_SECONDS,
                 body={"run_ids": list(run_ids)},
             )
-            found = read_members(reply)
+            return await self._parse(_observations, reply, run_ids)
         except RequestFailed as error:
             if error.fault.kind is not ApiFaultKind.TOO_LARGE:
                 raise
-            return await self._read_halves(run_ids, error.fault)
-        runs = _runs(reply, found, "data")
-        observations: dict[str, RunObservation] = {run.run_id: run for run in runs}
-        for run_id in _ids(found.get("not_found")):
-            observations.setdefault(run_id, NotFound(run_id=run_id))
-        return {run_id: observations[run_id] for run_id in run_ids if run_id in observations}
+            return await self._read_halves(run_ids, error.fault, enough_bytes)
 
     async def _read_halves(
-        self, run_ids: Sequence[str], fault: ApiFault
+        self, run_ids: Sequence[str], fault: ApiFault, enough_bytes: float
     ) -> dict[str, RunObservation]:
         if len(run_ids) == 1:
             return {run_ids[0]: Unreadable(run_id=run_ids[0], message=fault.message)}
         middle = len(run_ids) // 2
-        first = await self._read_many(run_ids[:middle])
-        return first | await self._read_many(run_ids[middle:])
+        first = await self._read_many(run_ids[:middle], enough_bytes)
+        left = enough_bytes - result_bytes(first.values())
+        return first | await self._read_many(run_ids[middle:], left) if left > 0 else first
 
     async def search(
         self,
@@ -276,6 +280,13 @@ class TinyFishClient:
             raise RequestFailed(read_fault(reply)) from error
         return replace(listed, runs=_dated(listed.runs, reply)), cursor, _minimum_total(pagination)
 
+    async def _parse(self, read: Callable[..., T], reply: Reply, *args: Any) -> T:
+        """Call *read* with an answer; a long one in a thread, one at a time: other tasks go on."""
+        if len(reply.body) <= LONG_TEXT_LENGTH:
+            return read(reply, *args)
+        self._long_answers = self._long_answers or anyio.CapacityLimiter(1)
+        return await anyio.to_thread.run_sync(read, reply, *args, limiter=self._long_answers)
+
     # ---- cancelling ----
 
     async def cancel(self, run_id: str) -> RunStatus | None:
@@ -312,6 +323,28 @@ class TinyFishClient:
         )
         found = read_members(reply)
         return {run.run_id: run.status for run in _runs(reply, found, "results")}
+
+
+def _one_run(reply: Reply) -> Run:
+    read_members(reply)
+    run = read_run(text_of(reply))
+    if run is None:
+        raise malformed("A run without an id")
+    return run
+
+
+def _observations(reply: Reply, run_ids: Sequence[str]) -> dict[str, RunObservation]:
+    found = read_members(reply)
+    runs = _runs(reply, found, "data")
+    observations: dict[str, RunObservation] = {run.run_id: run for run in runs}
+    for run_id in _ids(found.get("not_found")):
+        observations.setdefault(run_id, NotFound(run_id=run_id))
+    return {run_id: observations[run_id] for run_id in run_ids if run_id in observations}
+
+
+def result_bytes(observations: Iterable[RunObservation]) -> int:
+    """Return the length of all results in observations."""
+    return sum(len(each.result or "") for each in observations if isinstance(each, Run))
 
 
 async def _split_until_readable(

@@ -186,4 +186,4 @@ def _details_or_none(entry: str) -> RunDetails | None:
 
 def _one_line(text: str) -> str:
     # JSON allows no line break inside a string, and outside of one it is white space.
-    return " ".join(ascii_safe(text).split("\n")).replace("\r", " ")
+    return ascii_safe(text).replace("\n", " ").replace("\r", " ")

@@ -14,6 +14,7 @@ import anyio
 import httpx
 
 from batchrunner.model import ApiFault, ApiFaultKind, RequestFailed
+from batchrunner.tinyfish.redaction import Secret
 
 #: Maximum size of an answer, decoded: 483 bytes of gzip can contain 200 MB.
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
@@ -35,6 +36,10 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 #: What an address has before its host: a user, and perhaps a password.
 _USER_INFO = re.compile(r"(://|^).*@", re.DOTALL)
+#: What follows a user's name where the host was forgotten, unless it is a port.
+_PASSWORD = re.compile(r"^([a-z][a-z0-9+.-]*:/+)?([^:/]*:)(?!/|\d{1,5}(?:/|$)).+", re.I | re.DOTALL)
+#: A query may hold a key.
+_QUERY = re.compile(r"[?#].*", re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,8 +69,7 @@ class Http:
         logging.getLogger("httpx").setLevel(logging.WARNING)
         logging.getLogger("httpcore").setLevel(logging.WARNING)
         self.origin = f"{url.scheme}://{url.netloc.decode()}"
-        self._key = key.encode()
-        self._hidden = [self._key] if len(key) >= MIN_SECRET_LENGTH else []
+        self._hidden = [Secret(key)] if len(key) >= MIN_SECRET_LENGTH else []
         self._client = httpx.AsyncClient(
             base_url=url,
             headers={
@@ -143,30 +147,38 @@ class Http:
 
     def clean(self, text: str) -> str:
         """Return text of a stream without the key, in case the API repeats it."""
-        key = self._key.decode()
-        return text if len(key) < MIN_SECRET_LENGTH else text.replace(key, "***")
+        for secret in self._hidden:
+            text = secret.removed_from_text(text)
+        return text
 
     def hide(self, secret: str) -> None:
         """Remove one more secret from all answers."""
-        self._hidden.append(secret.encode())
+        self._hidden.append(Secret(secret))
 
     def _without_key(self, reply: Reply) -> Reply:
         # An answer that repeats the key would put it into databases and exports.
+        body = reply.body
         for secret in self._hidden:
-            if secret in reply.body:
-                reply = replace(reply, body=reply.body.replace(secret, b"***"))
-        return reply
+            body = secret.removed_from(body)
+        return reply if body is reply.body else replace(reply, body=body)
+
+
+def shown_address(address: str) -> str:
+    """Return an address, which may be malformed, without anything that may be a secret."""
+    without_user = _USER_INFO.sub(r"\1***@", address)
+    return _PASSWORD.sub(r"\1\2***", _QUERY.sub("?***", without_user))
 
 
 def _checked_url(base_url: str) -> httpx.URL:
-    shown = repr(_USER_INFO.sub(r"\1***@", base_url))
+    shown = repr(shown_address(base_url))
     try:
         url = httpx.URL(base_url)
     except httpx.InvalidURL as error:
         # The error may quote a part of a password.
-        why = "" if "@" in base_url else f": {error}"
+        why = "" if "***" in shown else f": {error}"
         raise AddressError(f"{shown} is no address{why}") from None
-    if url.scheme not in ("http", "https") or not url.host or url.userinfo:
+    is_plain = not (url.userinfo or url.query or url.fragment)
+    if url.scheme not in ("http", "https") or not url.host or not is_plain:
         raise AddressError(f"{shown} is no address of an API; write https://host")
     if url.scheme == "http" and url.host not in LOOPBACK:
         raise AddressError(

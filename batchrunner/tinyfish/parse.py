@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -20,7 +21,15 @@ from batchrunner.model import (
     RunStatus,
 )
 from batchrunner.tinyfish.http import Reply
-from batchrunner.tinyfish.raw_json import ascii_safe, items, members, parsed, parsed_members
+from batchrunner.tinyfish.raw_json import (
+    LONG_TEXT_LENGTH,
+    ascii_safe,
+    ascii_safe_bytes,
+    item_spans,
+    members,
+    parsed,
+    parsed_members,
+)
 
 #: Maximum wait that a server may ask for; a longer one is shortened to this.
 MAX_RETRY_AFTER = timedelta(hours=1)
@@ -45,7 +54,13 @@ def read_members(reply: Reply) -> dict[str, str]:
 
 
 def text_of(reply: Reply) -> str:
-    """Return the answer as text; bytes that are not UTF-8 become unpaired surrogates."""
+    """
+    Return the answer as text; bytes that are not UTF-8 become unpaired surrogates.
+
+    Long text is ASCII: one wide character would make it four times as large.
+    """
+    if len(reply.body) > LONG_TEXT_LENGTH:
+        return ascii_safe_bytes(reply.body.removeprefix(codecs.BOM_UTF8))
     return reply.body.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
 
 
@@ -152,9 +167,10 @@ def _wait(seconds: Any) -> timedelta | None:
 def read_runs(text: str | None) -> list[Run]:
     """Return the runs of a `data` array; entries that are no runs are skipped."""
     runs = []
-    for entry in items(text or "[]"):
+    text = text or "[]"
+    for start, end in item_spans(text):
         try:
-            run = read_run(entry)
+            run = read_run(text, start, end)
         except ValueError:
             continue
         if run:
@@ -167,15 +183,15 @@ def read_listed(text: str) -> RunListing:
     runs: list[Run] = []
     unclear: list[str] = []
     nameless = 0
-    for entry in items(text):
+    for start, end in item_spans(text):
         try:
-            run = read_run(entry)
+            run = read_run(text, start, end)
         except ValueError:
             run = None
-        run_id = run.run_id if run else run_id_of(parsed(entry))
+        run_id = run.run_id if run else run_id_of(parsed(text[start:end].strip()))
         if run_id is None:
             nameless += 1
-        elif run is None or f'"{run_id}"' not in entry:
+        elif run is None or text.find(f'"{run_id}"', start, end) < 0:
             unclear.append(run_id)  # other endpoints may not know it by this text
         else:
             runs.append(run)
@@ -189,9 +205,9 @@ def run_id_of(value: Any) -> str | None:
     return text if valid else None
 
 
-def read_run(text: str) -> Run | None:
-    """Return the run in this JSON object, None if it has no id; or ValueError."""
-    fields, result = _split_result(text)
+def read_run(text: str, start: int = 0, end: int | None = None) -> Run | None:
+    """Return the run in the JSON object between two places, None if it has no id; or ValueError."""
+    fields, result = _split_result(text, start, len(text) if end is None else end)
     run_id = run_id_of(fields.get("run_id") or fields.get("runId") or fields.get("id"))
     if run_id is None:
         return None
@@ -211,12 +227,12 @@ def read_run(text: str) -> Run | None:
     )
 
 
-def _split_result(text: str) -> tuple[dict[str, Any], str | None]:
+def _split_result(text: str, start: int, end: int) -> tuple[dict[str, Any], str | None]:
     """Return a run's parsed members, and its result as the text that was sent."""
-    seen = parsed(text)
+    seen = parsed(text[start:end]) if end - start <= LONG_TEXT_LENGTH else None
     if isinstance(seen, dict) and seen.get("result", seen.get("resultJson")) is None:
         return seen, None  # most runs that are read have no result yet
-    values = members(text)
+    values = members(text, start, end)
     result = values.get("result", values.get("resultJson", "null"))
     seen = parsed_members(values, "result", "resultJson", "steps")
     return seen, None if result == "null" else ascii_safe(result)

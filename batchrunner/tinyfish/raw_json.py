@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import accumulate
 from typing import Any
+
+from batchrunner.text.json_size import STRING, is_parsable, pieces
+
+#: Text of this length is not parsed only to find where a value in it ends.
+LONG_TEXT_LENGTH = 1024**2
+#: Maximum entries of a list of runs, and members of an object: no answer of the API has so many.
+MAX_ENTRIES = 10_000
 
 _DECODER = json.JSONDecoder(strict=False)
 #: Brackets, commas, colons, and whole strings, so that brackets inside strings do not count.
@@ -17,49 +26,67 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 _DEPTH_CHANGE = {"{": 1, "[": 1, "}": -1, "]": -1}
 _CLOSING = {"{": "}", "[": "]"}
 #: Characters outside printable ASCII.
-_NOT_ASCII = re.compile("[^\t\n\r\x20-\x7e]")
+_NOT_ASCII = re.compile("[^\t\n\r\x20-\x7e]+")
+#: What is not a bracket outside strings.
+_NO_BRACKET = re.compile(rf'{STRING}|[^"\[\]{{}}]++', re.DOTALL)
+#: Brackets as changes of the depth, one byte each.
+_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
+#: Bytes of an answer that are made ASCII at once.
+_CHUNK_BYTES = 1024**2
 
 
-def members(text: str) -> dict[str, str]:
+def members(text: str, start: int = 0, end: int | None = None) -> dict[str, str]:
     """
     Return the members of the JSON object *text* by name, each value as unparsed text.
 
-    Values may be of any kind and depth. If a name occurs twice, the last value counts.
+    Values may be of any kind and depth. If a name occurs twice, the last value counts. *start* and
+    *end* are where the object is in the text.
 
     Raises:
-        ValueError: *text* is not an object, or its quotes or brackets do not match.
+        ValueError: *text* is not an object, it has too many members, or its quotes or brackets do
+            not match.
     """
-    found: dict[str, str] = {}
-    at, end = _inside(text, "{")
+    spans: dict[str, tuple[int, int]] = {}
+    at, end = _inside(text, "{", start, len(text) if end is None else end)
     while at < end:
-        name = _TOKEN.match(text, at)
+        name = _TOKEN.match(text, at, end)
         colon = _after_space(text, name.end()) if name else end
         if name is None or not text.startswith(":", colon):
             raise ValueError("a member without a name")
         value = _after_space(text, colon + 1)
         value_end = _value_end(text, value, end)
-        found[str(_DECODER.decode(name.group()))] = text[value:value_end].rstrip(_SPACES)
+        spans[str(_DECODER.decode(name.group()))] = value, value_end
+        if len(spans) > MAX_ENTRIES:
+            raise ValueError("too many members")
         at = _after_space(text, value_end + 1)
-    return found
+    return {name: text[first:last].rstrip(_SPACES) for name, (first, last) in spans.items()}
 
 
 def items(text: str) -> list[str]:
     """Return the items of the JSON array *text* as unparsed text; or ValueError."""
-    found: list[str] = []
-    at, end = _inside(text, "[")
-    while at < end:
+    return [text[start:end].rstrip(_SPACES) for start, end in item_spans(text)]
+
+
+def item_spans(text: str) -> Iterator[tuple[int, int]]:
+    """Give the start and end of each item of the JSON array *text*; or ValueError."""
+    at, end = _inside(text, "[", 0, len(text))
+    for _ in range(MAX_ENTRIES):
+        if at >= end:
+            return
         value_end = _value_end(text, at, end)
-        found.append(text[at:value_end].rstrip(_SPACES))
+        yield at, value_end
         at = _after_space(text, value_end + 1)
-    return found
+    raise ValueError("too many items")
 
 
-def _inside(text: str, bracket: str) -> tuple[int, int]:
+def _inside(text: str, bracket: str, start: int, end: int) -> tuple[int, int]:
     """Return the start and end of what is inside the outermost brackets."""
-    start, end = _after_space(text, 0), len(text.rstrip(_SPACES)) - 1
-    if end <= start or text[start] != bracket or text[end] != _CLOSING[bracket]:
+    start = _after_space(text, start)
+    while end > start and text[end - 1] in _SPACES:
+        end -= 1
+    if end - 1 <= start or text[start] != bracket or text[end - 1] != _CLOSING[bracket]:
         raise ValueError(f"no {bracket} that is closed again")
-    return _after_space(text, start + 1), end
+    return _after_space(text, start + 1), end - 1
 
 
 def _after_space(text: str, at: int) -> int:
@@ -71,31 +98,57 @@ def _value_end(text: str, start: int, end: int) -> int:
     """
     Return the index of the comma after a value, or *end*.
 
-    The JSON parser finds it; if the parser fails or stops early, quotes and brackets do.
+    The JSON parser finds it; if the parser fails or stops early, or the text is so long that its
+    values may fill the memory, quotes and brackets do.
     """
-    try:
-        value_end = _after_space(text, _DECODER.raw_decode(text, start)[1])
-    except (ValueError, RecursionError):
-        value_end = start
-    if value_end == end or (start < value_end < end and text[value_end] == ","):
-        return value_end
+    if len(text) <= LONG_TEXT_LENGTH and (found := _parsed_end(text, start, end)) is not None:
+        return found
     depth = 0
-    for token in _TOKEN.finditer(text, start, end):
-        if token["open"] is not None:
-            raise ValueError("a string that is not closed")
-        if depth == 0 and token.group() == ",":
-            return token.start()
-        depth += _DEPTH_CHANGE.get(token.group(), 0)
-        if depth < 0:
-            break
+    for first, last in pieces(text, start, end):
+        if (
+            depth
+            and depth + min(accumulate(steps := _depth_steps(text[first:last])), default=0) > 0
+        ):
+            depth += sum(steps)
+            continue
+        depth, comma = _comma_outside(text, first, last, depth)
+        if comma is not None:
+            return comma
     if depth != 0:
         raise ValueError("brackets that do not match")
     return end
 
 
+def _parsed_end(text: str, start: int, end: int) -> int | None:
+    """Return the end of a value by parsing it; None if it fails, or stops before the end."""
+    try:
+        value_end = _after_space(text, _DECODER.raw_decode(text, start)[1])
+    except (ValueError, RecursionError):
+        return None
+    is_end = value_end == end or (start < value_end < end and text[value_end] == ",")
+    return value_end if is_end else None
+
+
+def _comma_outside(text: str, start: int, end: int, depth: int) -> tuple[int, int | None]:
+    """Return the depth at the end of a piece, and the first comma outside brackets, if any."""
+    for token in _TOKEN.finditer(text, start, end):
+        if depth == 0 and token.group() == ",":
+            return depth, token.start()
+        depth += _DEPTH_CHANGE.get(token.group(), 0)
+        if depth < 0:
+            raise ValueError("brackets that do not match")
+    return depth, None
+
+
+def _depth_steps(piece: str) -> memoryview:
+    """Return each bracket of a piece outside strings as 1 or -1; pairs are left out."""
+    brackets = _NO_BRACKET.sub("", piece).replace("{}", "").replace("[]", "")
+    return memoryview(brackets.encode("ascii").translate(_STEPS)).cast("b")
+
+
 def parsed(text: str | None) -> Any:
-    """Return the value of JSON text; None if it is not JSON."""
-    if text is None:
+    """Return the value of JSON text; None if it is not JSON, or takes too much memory."""
+    if text is None or not is_parsable(text):
         return None
     try:
         return _DECODER.decode(text)
@@ -113,3 +166,18 @@ def ascii_safe(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return _NOT_ASCII.sub(lambda match: json.dumps(match.group())[1:-1], text)
+
+
+def ascii_safe_bytes(body: bytes) -> str:
+    """Do the same for the bytes of a long answer, without a wide copy of the whole."""
+    if body.isascii():
+        text = body.decode("ascii")
+        return text if text.isprintable() else "".join(_ascii_chunks(body))
+    return "".join(_ascii_chunks(body))
+
+
+def _ascii_chunks(body: bytes) -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    for start in range(0, len(body), _CHUNK_BYTES):
+        last = start + _CHUNK_BYTES >= len(body)
+        yield ascii_safe(decoder.decode(body[start : start + _CHUNK_BYTES], final=last))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import logging
 import traceback
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -11,7 +14,8 @@ from api_wire import KEY, FakeApi, Parts, Talk, Wire, http, jobs, nobody, raw
 
 from batchrunner.model import Refused, RequestFailed
 from batchrunner.tinyfish.client import TinyFishClient
-from batchrunner.tinyfish.http import AddressError
+from batchrunner.tinyfish.http import AddressError, shown_address
+from batchrunner.tinyfish.redaction import Secret
 
 
 @pytest.fixture
@@ -138,13 +142,29 @@ def test_an_address_that_would_give_the_key_away_is_refused(address: str) -> Non
         "https://user:x:PASSWORD1@[::1",
         "user:PASSWORD1@api.test",
         "http://PASSWORD1@api.test",
+        "https://user:PASSWORD1",
+        "https://user:PASSWORD1/api.test",
+        "https://user:1PASSWORD1:8443",
+        "user:PASSWORD1",
+        "https:/user:PASSWORD1",
+        "https://api.test/?key=PASSWORD1",
+        "https://api.test#PASSWORD1",
+        "https://user:12345:PASSWORD1@",
+        "https://user:\nPASSWORD1",
     ],
 )
 def test_an_address_that_is_refused_is_shown_without_its_password(address: str) -> None:
     with pytest.raises(AddressError) as raised:
         TinyFishClient(address, KEY)
     assert "PASSWORD1" not in "".join(traceback.format_exception(raised.value))
-    assert "***@" in str(raised.value)
+    assert "***" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "address", ["api.test:8443", "ftp://api.test", "http://api.test:80/v1", "//api.test", "http://"]
+)
+def test_an_address_without_a_secret_is_shown_as_it_is(address: str) -> None:
+    assert shown_address(address) == address
 
 
 @pytest.mark.parametrize(
@@ -181,6 +201,70 @@ async def test_an_answer_that_repeats_the_key_in_a_cookie_takes_it_nowhere() -> 
     async with fake.api as api:
         await use(api)
     assert not any("cookie" in request.headers for request in fake.requests)
+
+
+# ---- a key that the API repeats in another form ----
+
+LONG_KEY = "sk-tf_A1/b+2=C3.d4"
+
+
+def in_json(char: str) -> str:
+    return f"\\u{ord(char):04x}"
+
+
+#: How a server, a gateway or a page in between may write text that it repeats.
+FORMS = {
+    "as it is": LONG_KEY,
+    "escaped in JSON": "".join(map(in_json, LONG_KEY)),
+    "in upper case": "".join(map(in_json, LONG_KEY)).replace("\\U", "\\u").upper(),
+    "one character of it": LONG_KEY.replace("A", in_json("A")),
+    "the last character": LONG_KEY[:-1] + in_json("4"),
+    "slashes escaped": LONG_KEY.replace("/", "\\/"),
+    "in JSON in JSON": json.dumps(json.dumps("".join(map(in_json, LONG_KEY)))),
+    "in a url": quote(LONG_KEY, safe=""),
+    "in a url, lower case": LONG_KEY.replace("/", "%2f").replace("+", "%2b").replace("=", "%3d"),
+    "every byte in a url": "".join(f"%{ord(char):02X}" for char in LONG_KEY),
+    "twice in a url": quote(quote(LONG_KEY, safe=""), safe=""),
+    "in a page": "".join(f"&#{ord(char)};" for char in LONG_KEY),
+    "in a page, hex": LONG_KEY.replace("/", "&#x2F;").replace("+", "&#x2b;"),
+    "in a page in a page": LONG_KEY.replace("/", "&amp;#x2f;"),
+    "in JavaScript": "".join(f"\\x{ord(char):02x}" for char in LONG_KEY),
+    "code points": "".join(f"\\u{{{ord(char):x}}}" for char in LONG_KEY),
+    "hex digits": LONG_KEY.encode().hex(),
+    "basic authentication": base64.b64encode(f"user:{LONG_KEY}".encode()).decode(),
+    "base64 without a user": base64.b64encode(f":{LONG_KEY}!".encode()).decode(),
+    "base64 of the key": base64.urlsafe_b64encode(LONG_KEY.encode()).decode(),
+    "mixed": in_json("s") + "%6b" + LONG_KEY[2:-1] + "&#52;",
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_a_key_is_removed_in_every_form(form: str) -> None:
+    said = f'{{"a": "before {form} after", "caf\\u00e9": "50% \\"A1\\" &amp; \\/"}}'
+    cleaned = Secret(LONG_KEY).removed_from(said.encode())
+    rest = said.partition(form)
+    assert cleaned.startswith(rest[0].encode())
+    assert cleaned.endswith(rest[2].encode())
+    assert b"***" in cleaned
+    kept = cleaned[len(rest[0]) : len(cleaned) - len(rest[2])].decode()
+    assert len(kept.replace("***", "").strip('"\\=')) <= 8, "only what surrounds it in base64"
+    assert Secret(LONG_KEY).removed_from_text(said).encode() == cleaned
+
+
+def test_an_answer_without_the_key_is_not_changed() -> None:
+    said = rb'{"a": "sk-\u0074f_ %41 \\ \/ &#65; sk-tf_A1/b+2=C3.d"}'
+    assert Secret(LONG_KEY).removed_from(said) is said
+
+
+@pytest.mark.anyio
+async def test_an_escaped_key_reaches_neither_messages_nor_results() -> None:
+    escaped = "".join(map(in_json, KEY))
+    body = f'{{"error": {{"code": "FORBIDDEN", "message": "Key {escaped} is odd"}}}}'
+    fake = FakeApi(lambda request: httpx.Response(403, stream=Parts([body.encode()])))
+    async with fake.api as api:
+        answer = await api.create(jobs(1), None)
+    assert isinstance(answer, Refused)
+    assert answer.fault.message == "Key *** is odd"
 
 
 @pytest.mark.anyio

@@ -136,6 +136,12 @@ async def goal_search(stage: Stage) -> list[int]:
     return [answer["pagination"]["total"] for answer in found]
 
 
+async def goal_case(stage: Stage) -> int:
+    await created(stage)
+    found = await stage.bare("/v1/runs", params={"goal": "READ"})
+    return int(found["pagination"]["total"])
+
+
 async def screenshot(stage: Stage, **capture: bool) -> Any:
     options = {"capture_config": capture} if capture else {}
     picture = (await shown(stage, **options))["steps"][0]["screenshot"]
@@ -221,6 +227,8 @@ SEEN: dict[str, tuple[Callable[[Stage], Any], dict[str, Any], list[Any]]] = {
     "odd_ids": (odd_ids, {}, [200, 400]),
     "bounds": (bounds, {}, [0, 1]),
     "goal_search": (goal_search, {}, [[1, 0], [1, 1]]),
+    "goal_case": (goal_case, {}, [1, 0]),
+    "goal_length": (of(status, **item(goal="x" * 501)), {}, [200, 400]),
     "unknown_keys": (of(status, **item(strange=1)), {}, [400, 200]),
     "proxy_countries": (of(status, **item(**STEALTHY)), {}, [200, 400]),
     "beta": (of(status, **item(output_schema=SCHEMA)), {}, [200, 403]),

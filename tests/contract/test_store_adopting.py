@@ -156,6 +156,6 @@ def test_runs_that_go_on_are_taken_over_by_the_next_runner(prepared: Store) -> N
     prepared.write(adopt_runs, owner().id, FIRST, [seen("a", RunStatus.RUNNING)], NOW)
     prepared.write(end_owner, owner().id, NOW)
     prepared.write(register_owner, owner("bob"), NOW)
-    assert prepared.write(rescue_attempts, "bob", FIRST, NOW) == 1
+    assert len(prepared.write(rescue_attempts, "bob", FIRST, NOW)) == 1
     assert [attempt.run_id for attempt in prepared.read(runs_in_flight, "bob", FIRST)] == ["a"]
     assert prepared.read(unanswered_submissions, "bob", FIRST) == []

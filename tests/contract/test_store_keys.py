@@ -141,7 +141,7 @@ def test_runs_are_not_taken_over_with_a_key_whose_place_another_took(store: Stor
     with pytest.raises(KeyReplaced):
         store.write(rescue_attempts, "alice", batch.id, NOW, exited=["bob"], key=FIRST)
     assert store.read(work_left, "bob", batch.id).in_flight_here == 3
-    assert store.write(rescue_attempts, "alice", batch.id, NOW, exited=["bob"], key=OTHER) == 3
+    assert len(store.write(rescue_attempts, "alice", batch.id, NOW, exited=["bob"], key=OTHER)) == 3
 
 
 def test_an_account_is_told_by_what_may_be_alive(store: Store) -> None:

@@ -176,9 +176,8 @@ class Ledger(RuleBasedStateMachine):
         out = {id for id, until in self.leases.items() if until <= self.now}
         self.ended |= ((out | exited) & set(self.leases)) - {owner_id}
         left = [attempt for attempt in self.tries if attempt.open and attempt.owner in self.ended]
-        assert self.store.write(rescue_attempts, owner_id, self.batch.id, self.now, exited) == len(
-            left
-        )
+        taken = self.store.write(rescue_attempts, owner_id, self.batch.id, self.now, exited)
+        assert len(taken) == len(left)
         for attempt in left:
             attempt.owner = owner_id
 

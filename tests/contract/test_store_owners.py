@@ -21,6 +21,7 @@ from batchrunner.store.batches import load_jobs
 from batchrunner.store.leases import (
     LEASE,
     LeaseLost,
+    OwnerForgotten,
     end_owner,
     live_owners,
     other_owners,
@@ -78,7 +79,7 @@ def rescued(store: Store, jobs: int = 3) -> tuple[Batch, Submission, list[OpenAt
     store.write(record_runs, "alice", submission, run_ids(submission), NOW)
     attempts = store.read(runs_in_flight, "alice", batch.id)
     enlist(store, "bob", now=LATE)
-    assert store.write(rescue_attempts, "bob", FIRST, LATE) == 2
+    assert len(store.write(rescue_attempts, "bob", FIRST, LATE)) == 2
     return batch, submission, attempts
 
 
@@ -100,7 +101,7 @@ def test_the_living_are_not_rescued(store: Store) -> None:
     batch = begin(store, 3)
     start(store, batch)
     enlist(store, "bob")
-    assert store.write(rescue_attempts, "bob", FIRST, after(59.999999)) == 0
+    assert len(store.write(rescue_attempts, "bob", FIRST, after(59.999999))) == 0
     assert store.read(work_left, "alice", batch.id).in_flight_here == 3
 
 
@@ -111,7 +112,7 @@ def test_runs_of_an_owner_whose_lease_ran_out_are_adopted_as_they_are(store: Sto
     apply_poll(store, "alice", [], [(before[0], seen)], after(1))
     before = store.read(runs_in_flight, "alice", batch.id)
     enlist(store, "bob", now=LATE)
-    assert store.write(rescue_attempts, "bob", FIRST, LATE) == 2
+    assert len(store.write(rescue_attempts, "bob", FIRST, LATE)) == 2
     assert store.read(runs_in_flight, "bob", batch.id) == before
     assert store.read(runs_in_flight, "alice", batch.id) == []
     assert claim(store, batch, "bob", now=LATE) == []
@@ -121,7 +122,7 @@ def test_an_owner_that_is_known_to_be_gone_is_rescued_within_its_lease(store: St
     batch = begin(store, 2)
     start(store, batch)
     enlist(store, "bob", "carol")
-    assert store.write(rescue_attempts, "bob", FIRST, after(1), exited=["alice"]) == 2
+    assert len(store.write(rescue_attempts, "bob", FIRST, after(1), exited=["alice"])) == 2
     assert store.read(live_owners, after(1)) == [owner("bob"), owner("carol")]
 
 
@@ -130,14 +131,14 @@ def test_what_an_owner_left_when_it_retired_is_rescued_at_once(store: Store) -> 
     start(store, batch)
     store.write(end_owner, "alice", after(1))
     enlist(store, "bob")
-    assert store.write(rescue_attempts, "bob", FIRST, after(1)) == 2
-    assert store.write(rescue_attempts, "bob", FIRST, after(1)) == 0
+    assert len(store.write(rescue_attempts, "bob", FIRST, after(1))) == 2
+    assert len(store.write(rescue_attempts, "bob", FIRST, after(1))) == 0
 
 
 def test_an_owner_does_not_take_itself_for_dead(store: Store) -> None:
     batch = begin(store, 2)
     start(store, batch)
-    assert store.write(rescue_attempts, "alice", FIRST, after(1000), exited=["alice"]) == 0
+    assert len(store.write(rescue_attempts, "alice", FIRST, after(1000), exited=["alice"])) == 0
     store.write(renew_lease, "alice", after(2000))
 
 
@@ -145,7 +146,7 @@ def test_submissions_that_the_dead_intended_are_in_doubt(store: Store) -> None:
     batch = begin(store, 2)
     (submission,) = claim(store, batch)
     enlist(store, "bob", now=LATE)
-    assert store.write(rescue_attempts, "bob", FIRST, LATE) == 2
+    assert len(store.write(rescue_attempts, "bob", FIRST, LATE)) == 2
     ((found, search_at, why),) = store.read(unanswered_submissions, "bob", batch.id)
     assert (found, search_at) == (submission, LATE)
     assert why
@@ -171,7 +172,7 @@ def test_a_half_recorded_submission_is_half_adopted_and_half_in_doubt(store: Sto
     there, unknown = submission.attempts
     store.write(record_runs, "alice", submission, {there.attempt_id: "run-x"}, NOW)
     enlist(store, "bob", now=LATE)
-    assert store.write(rescue_attempts, "bob", FIRST, LATE) == 2
+    assert len(store.write(rescue_attempts, "bob", FIRST, LATE)) == 2
     assert [a.run_id for a in store.read(runs_in_flight, "bob", batch.id)] == ["run-x"]
     ((rest, _, _),) = store.read(unanswered_submissions, "bob", batch.id)
     assert rest.attempts == (unknown,)
@@ -182,7 +183,7 @@ def test_the_dead_are_rescued_through_a_chain_of_deaths(store: Store) -> None:
     before = start(store, batch)
     for number in range(1, 5):
         enlist(store, f"next-{number}", now=after(60 * number))
-        assert store.write(rescue_attempts, f"next-{number}", FIRST, after(60 * number)) == 2
+        assert len(store.write(rescue_attempts, f"next-{number}", FIRST, after(60 * number))) == 2
     assert store.read(runs_in_flight, "next-4", batch.id) == before
 
 
@@ -247,9 +248,12 @@ def test_a_zombie_learns_that_its_lease_is_lost(store: Store, engine: Engine) ->
     assert whole(engine) == before
 
 
-def test_an_owner_that_was_not_there_cannot_renew(store: Store) -> None:
-    with pytest.raises(LeaseLost):
+def test_an_owner_that_the_database_does_not_know_is_told_so(store: Store) -> None:
+    batch = begin(store, 2)
+    with pytest.raises(OwnerForgotten):
         store.write(renew_lease, "nobody", after(1000))
+    with pytest.raises(OwnerForgotten):
+        claim(store, batch, "nobody")
 
 
 def test_a_late_sleeper_that_nobody_missed_goes_on(store: Store) -> None:
@@ -302,8 +306,8 @@ def test_leases_are_measured_up_to_the_moment_that_surely_passed(store: Store) -
     batch = begin(store, 1)
     start(store, batch)
     enlist(store, "bob", now=LATE)
-    assert store.write(rescue_attempts, "bob", FIRST, LATE, lease_cutoff=NOW) == 0
-    assert store.write(rescue_attempts, "bob", FIRST, LATE, lease_cutoff=LATE) == 1
+    assert len(store.write(rescue_attempts, "bob", FIRST, LATE, lease_cutoff=NOW)) == 0
+    assert len(store.write(rescue_attempts, "bob", FIRST, LATE, lease_cutoff=LATE)) == 1
 
 
 def test_others_are_those_who_have_not_retired(store: Store) -> None:

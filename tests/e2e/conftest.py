@@ -1,14 +1,18 @@
-"""The two example batches, which many tests check: each process of tests runs them once."""
+"""The two example batches, which many tests check: one process of tests runs each for all."""
 
 from __future__ import annotations
 
+import json
 import shutil
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.programs import REPOSITORY, Ended, batchrunner
+from tests.quick_migrations import quick_migrations
 
 
 @dataclass(frozen=True)
@@ -19,22 +23,43 @@ class Ran:
     ended: Ended
 
 
+@pytest.fixture(scope="session", autouse=True)
+def migrated() -> Iterator[None]:
+    """Migrate the databases of commands in this process quickly."""
+    with quick_migrations():
+        yield
+
+
 @pytest.fixture(scope="session")
 def example(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     """The batch of jobs.example.yaml, run as the README says."""
-    return _run(tmp_path_factory.mktemp("example"), "jobs.example.yaml")
+    return _ran(_shared(tmp_path_factory) / "example", "jobs.example.yaml")
 
 
 @pytest.fixture(scope="session")
 def failures(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     """The batch of jobs.failures.yaml."""
-    return _run(tmp_path_factory.mktemp("failures"), "jobs.failures.yaml")
+    return _ran(_shared(tmp_path_factory) / "failures", "jobs.failures.yaml")
 
 
-def _run(folder: Path, jobs: str) -> Ran:
-    shutil.copy(REPOSITORY / jobs, folder)
-    outputs = ["-o", "results.csv", "-o", "results.jsonl"]
-    return Ran(folder, batchrunner("run", jobs, "--sandbox", *outputs, cwd=folder))
+def _shared(factory: pytest.TempPathFactory) -> Path:
+    """Give a folder that all processes of a session share: it is above that of each."""
+    own = factory.getbasetemp()
+    return own.parent if own.name.startswith("popen-") else own
+
+
+def _ran(folder: Path, jobs: str) -> Ran:
+    """Run a batch in a folder, unless another process has; which one runs it, a lock decides."""
+    ending = folder.with_suffix(".json")
+    with folder.with_suffix(".lock").open("w") as lock:
+        flock(lock, LOCK_EX)
+        if not ending.exists():
+            folder.mkdir()
+            shutil.copy(REPOSITORY / jobs, folder)
+            outputs = ["-o", "results.csv", "-o", "results.jsonl"]
+            ended = batchrunner("run", jobs, "--sandbox", *outputs, cwd=folder)
+            ending.write_text(json.dumps(asdict(ended)))
+    return Ran(folder, Ended(**json.loads(ending.read_text())))
 
 
 @pytest.fixture

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from signal import SIGTERM
 
 import pytest
 
+import batchrunner as br
+from batchrunner.model import JobState
 from batchrunner.store.account_keys import known_keys
 from tests.e2e.programs import (
+    CANARY,
     Remote,
     batch_in,
     batchrunner,
@@ -17,6 +19,7 @@ from tests.e2e.programs import (
     served,
     started,
     status_of,
+    wait_until,
     write_jobs,
 )
 from tests.sweeps import some
@@ -28,10 +31,13 @@ LONG = (6.0, 6.0)
 
 def left_alive(folder: Path, jobs: Path, remote: Remote) -> None:
     """Start three runs and leave them."""
-    with started("run", jobs, cwd=folder, env=remote.env) as runner:
-        runner.says("started 3 runs")
-        runner.send(SIGTERM)
-        runner.end()
+    access = br.ApiAccess(url=remote.url, key=CANARY)
+    with br.open(folder / "batchrunner.db") as db:
+        batch = db.load(jobs)
+        with batch.run(api=access) as running:
+            wait_until(lambda: batch.status().counts.jobs[JobState.RUNNING] == 3, "three runs")
+            wait_until(lambda: remote.created() == 3, "three runs at the API")
+            running._thread.control.leave()
 
 
 def test_runs_of_another_account_are_neither_lost_nor_paid_for_again(tmp_path: Path) -> None:
@@ -94,6 +100,7 @@ def test_a_batch_with_nothing_open_goes_on_with_any_account(tmp_path: Path) -> N
     assert (one.code, two.code) == (0, 0)
 
 
+@pytest.mark.sweep
 def test_a_runner_that_waits_for_its_hour_takes_nothing_over_from_another_account(
     tmp_path: Path,
 ) -> None:

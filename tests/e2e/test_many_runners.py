@@ -14,13 +14,19 @@ HAS_SERVER = find_spec("pgserver") is not None and find_spec("psycopg") is not N
 
 
 @pytest.mark.skipif(not HAS_SERVER, reason="pgserver or psycopg is not installed")
-def test_three_runners_on_postgresql_survive_three_kills(tmp_path: Path) -> None:
-    plan = ChaosPlan(jobs=90, runners=3, kills=3, concurrency=30, seed=1, aimed=False)
+@pytest.mark.parametrize(
+    ("jobs", "runners", "kills"), [(40, 2, 2), pytest.param(90, 3, 3, marks=pytest.mark.sweep)]
+)
+def test_runners_on_postgresql_survive_kills(
+    tmp_path: Path, jobs: int, runners: int, kills: int
+) -> None:
+    plan = ChaosPlan(jobs=jobs, runners=runners, kills=kills, concurrency=30, seed=1, aimed=False)
     with chaos.postgresql(tmp_path) as site:
         decision = run_chaos(plan, site, tmp_path)
-    assert (decision.kills, decision.lost, decision.paid_twice) == (3, 0, 0)
+    assert (decision.kills, decision.lost, decision.paid_twice) == (kills, 0, 0)
 
 
+@pytest.mark.sweep
 def test_two_runners_on_one_file_survive_two_kills(tmp_path: Path) -> None:
     plan = ChaosPlan(jobs=60, runners=2, kills=2, concurrency=30, seed=1, aimed=False)
     with chaos.sqlite(tmp_path) as site:

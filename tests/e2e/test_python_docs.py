@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from batchrunner.selftest.subprocesses import PROCESS_SECONDS, environment
+from batchrunner.selftest.subprocesses import environment
 
 DOCS = Path(__file__).parents[2] / "docs"
 _PYTHON = re.compile(r"^```python\n(.*?)^```$", re.M | re.DOTALL)
@@ -25,23 +25,38 @@ def cells_of_the_notebook() -> list[str]:
     return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
 
 
-def interpreted(code: list[str], folder: Path) -> str:
-    """Run pieces of code one after the other in a fresh interpreter; return what they print."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", "\n\n".join(code)],
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=PROCESS_SECONDS,
-    )
-    assert done.returncode == 0, done.stderr
-    assert not done.stderr
-    return done.stdout
+class Interpreter:
+    """What a user's interpreter does with code: in a folder, without settings of this session."""
+
+    def __init__(
+        self, folder: Path, patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for name in os.environ.keys() - environment().keys():
+            patch.delenv(name)
+        patch.chdir(folder)
+        self._capsys = capsys
+
+    def said(self, code: list[str]) -> str:
+        """Run pieces of code, one after the other, among names of their own."""
+        names: dict[str, Any] = {"__name__": "__main__"}
+        for piece in code:
+            exec(compile(piece, "<example>", "exec"), names)
+        out, err = self._capsys.readouterr()
+        assert not err
+        return out
 
 
-def test_the_examples_of_the_page_run_and_print_what_it_says(tmp_path: Path) -> None:
-    said = interpreted(examples_of_the_page(), tmp_path)
+@pytest.fixture
+def interpreter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Interpreter:
+    return Interpreter(tmp_path, monkeypatch, capsys)
+
+
+def test_the_examples_of_the_page_run_and_print_what_it_says(
+    interpreter: Interpreter, tmp_path: Path
+) -> None:
+    said = interpreter.said(examples_of_the_page())
     assert "lamp Aurora Desk Lamp\n" in said
     assert "wall blocked" in said
     assert "0 added, 1 known, kept as they were: ('lamp',)\n" in said
@@ -51,9 +66,9 @@ def test_the_examples_of_the_page_run_and_print_what_it_says(tmp_path: Path) -> 
     assert len((tmp_path / "prices.csv").read_text().splitlines()) == 4
 
 
-def test_the_notebook_runs_and_runs_again(tmp_path: Path) -> None:
-    first = interpreted(cells_of_the_notebook(), tmp_path)
-    again = interpreted(cells_of_the_notebook(), tmp_path)
+def test_the_notebook_runs_and_runs_again(interpreter: Interpreter) -> None:
+    first = interpreter.said(cells_of_the_notebook())
+    again = interpreter.said(cells_of_the_notebook())
     assert "6 jobs became final" in first
     assert "0 jobs became final" in again, "a job was run twice"
     assert first.splitlines()[-1] == again.splitlines()[-1]

@@ -637,7 +637,7 @@ print("ended", jobs.ended.reason, flush=True)
 
 
 def test_a_kernel_that_is_killed_in_the_cell_goes_on_in_the_next_one(tmp_path: Path) -> None:
-    count = 12
+    count = 8
     (tmp_path / "jobs.yaml").write_text(json.dumps(rows(count)))
     with served(tmp_path, durations=(0.3, 0.8)) as remote:
 

@@ -46,9 +46,8 @@ def test_it_proves_itself_beside_a_database_that_it_leaves_alone(tmp_path: Path)
     assert (tmp_path / "mine.db").read_text() == "the user's own"
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(SIGTERM, 143), pytest.param(SIGINT, 130, marks=pytest.mark.sweep)]
-)
+@pytest.mark.sweep
+@pytest.mark.parametrize(("number", "code"), [(SIGTERM, 143), (SIGINT, 130)])
 def test_it_leaves_nothing_behind_when_it_is_ended(
     tmp_path: Path, number: Signals, code: int
 ) -> None:

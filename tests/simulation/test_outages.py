@@ -54,7 +54,7 @@ def test_a_database_that_was_away_for_longer_than_a_lease_costs_no_runner_its_li
     later: float,
 ) -> None:
     async def scenario() -> None:
-        shared = CheckedBatch.of(pages(40), SandboxConfig(durations=(100, 200)), SETTINGS)
+        shared = CheckedBatch.of(pages(12), SandboxConfig(durations=(100, 200)), SETTINGS)
         kill_switches = [
             CutOff(away=[OUTAGE]),
             CutOff(away=[TimeSpan(OUTAGE.begins, OUTAGE.ends + later)]),
@@ -72,8 +72,8 @@ def test_a_database_that_was_away_for_longer_than_a_lease_costs_no_runner_its_li
         assert endings == [ExitReason.FINISHED] * 2
         assert not [event for event in shared.events if isinstance(event, AttemptsRescued)]
         shared.check_end()
-        assert shared.jobs() == {JobState.SUCCEEDED: 40}
-        assert len(shared.sandbox.journal.runs) == 40
+        assert shared.jobs() == {JobState.SUCCEEDED: 12}
+        assert len(shared.sandbox.journal.runs) == 12
 
     simulate(scenario)
 

@@ -24,6 +24,7 @@ from batchrunner.model import (
     Transition,
     Unanswered,
 )
+from batchrunner.policy.control_runs import ControlEvidence
 from batchrunner.policy.create_outcome import next_search
 from batchrunner.policy.retry import decide
 from batchrunner.policy.retry_rules import Policy
@@ -31,13 +32,14 @@ from batchrunner.policy.run_decision import is_lost, is_overdue, reset_after_clo
 from batchrunner.runner.condition_timer import ConditionTimer
 from batchrunner.runner.mismatch_fixer import MismatchFixer
 from batchrunner.runner.run_fetcher import RunFetcher
-from batchrunner.runner.run_search import SearchResult, finds_control_run, search_runs
+from batchrunner.runner.run_search import SearchResult, search_runs
 from batchrunner.store.orphans import late_run_watchlist
 from batchrunner.tinyfish.client import TinyFishClient
 from tests.simulation.planting import Bug, Planter, check_caught
 from tests.simulation.short_batches import (
     clock_set_forward,
     faulty_batch,
+    late_run,
     search_finds_nothing,
     small_batch,
 )
@@ -72,80 +74,6 @@ def give_up_after_one_search(planter: Planter) -> None:
 
 def trust_every_search(planter: Planter) -> None:
     planter.replace(ControlEvidence.proves_absence, lambda *_: True)
-
-
-def trust_older_control_runs(planter: Planter) -> None:
-    planter.replace(is_later, lambda run, missing: True)
-    planter.replace(later_runs, lambda tx, batch_id, since: later_runs(tx, batch_id, EPOCH))
-
-
-def trust_any_lateness(planter: Planter) -> None:
-    real = after_control_search
-
-    def unmeasured(*args: Any) -> ControlEvidence:
-        return replace(real(*args), lateness=timedelta(0))
-
-    planter.replace(real, unmeasured)
-
-
-def trust_any_depth(planter: Planter) -> None:
-    planter.replace(ControlEvidence.sees, lambda *_: True)
-
-
-def trust_any_status(planter: Planter) -> None:
-    real = after_control_search
-
-    def stateless(evidence: ControlEvidence, *args: Any) -> ControlEvidence:
-        found = real(evidence, *args)
-        return replace(found, running=bool(found.found), completed=bool(found.found))
-
-    planter.replace(real, stateless)
-
-
-def search_the_same_address_again(planter: Planter) -> None:
-    real = TinyFishClient.search
-
-    async def search(api: TinyFishClient, *args: Any, **kwargs: Any) -> Any:
-        api._searches = count()
-        return await real(api, *args, **kwargs)
-
-    planter.replace(real, search)
-
-
-def believe_every_refusal(planter: Planter) -> None:
-    planter.replace(is_certain, lambda fault: True)
-
-
-def search_at_the_end_only(planter: Planter) -> None:
-    real = unconfirmed_refusals
-    planter.replace(real, lambda tx, batch_id, due=None: [] if due else real(tx, batch_id))
-    planter.replace(settle_submission, partial(_settle_confirmed, settle_submission))
-
-
-def _settle_confirmed(real: Any, *args: Any, unconfirmed: bool = False) -> Any:
-    return real(*args)
-
-
-def hold_slots_in_doubt_for_ever(planter: Planter) -> None:
-    planter.replace(SlotHolders.free_slots, lambda holders, limit: limit - holders.open)
-
-
-def let_nothing_through_in_doubt(planter: Planter) -> None:
-    def free_slots(holders: SlotHolders, limit: int) -> int:
-        return limit - holders.open + min(holders.released, limit)
-
-    planter.replace(SlotHolders.free_slots, free_slots)
-
-
-def believe_that_runs_vanished_without_a_control_run(planter: Planter) -> None:
-    async def confirm(_: VanishedRuns, attempts: Any) -> frozenset[str]:
-        return frozenset(each.run_id for each in attempts)
-
-    planter.replace(VanishedRuns.confirm, confirm)
-
-
-def forget_lost_runs(planter: Planter) -> None:
-    planter.replace(lost_runs, lambda *_: [])
 
 
 def trust_the_order_of_ids(planter: Planter) -> None:
@@ -229,52 +157,14 @@ BUGS = [
     Bug(
         put_back_without_a_search,
         faulty_batch("dropped_after/1"),
-        GIVEN_UP,
+        "although its run existed",
     ),
     Bug(
         give_up_after_one_search,
-        faulty_batch("dropped_after/1", late=25),
+        faulty_batch("dropped_before/1"),
         "before the grace period was over",
     ),
-    Bug(trust_every_search, search_finds_nothing, GIVEN_UP),
-    Bug(trust_older_control_runs, partial(lost_create, late=90), GIVEN_UP),
-    Bug(
-        trust_any_lateness,
-        partial(lost_create, late=70, visibility=Visibility(late_spread=30), seed=3),
-        "one run more than",
-    ),
-    Bug(
-        trust_any_depth,
-        partial(lost_create, goal="Read the name " * 30, visibility=Visibility(searched=200)),
-        GIVEN_UP,
-    ),
-    Bug(
-        trust_any_status,
-        partial(
-            lost_create, durations=(200, 200), visibility=Visibility(hidden=frozenset({"RUNNING"}))
-        ),
-        GIVEN_UP,
-    ),
-    Bug(
-        search_the_same_address_again,
-        partial(lost_create, late=10, visibility=Visibility(cache="cached_stubbornly")),
-        "left undecided",
-    ),
-    Bug(believe_every_refusal, faulty_batch("throttled_after/1"), "belongs to no attempt"),
-    Bug(search_at_the_end_only, faulty_batch("throttled_after/1"), "belongs to no attempt"),
-    Bug(hold_slots_in_doubt_for_ever, create_in_doubt, "the doubt held the others up"),
-    Bug(let_nothing_through_in_doubt, create_in_doubt, "the doubt held the others up"),
-    Bug(
-        believe_that_runs_vanished_without_a_control_run,
-        partial(
-            small_batch,
-            pages(4),
-            visibility=Visibility(polls_blind=((4, 800),)),
-            durations=(30, 60),
-        ),
-        "closed before its run had ended|bought again",
-    ),
-    Bug(forget_lost_runs, lost_run_reappears, "left alive"),
+    Bug(trust_every_search, search_finds_nothing, "although its run existed"),
     Bug(
         trust_the_order_of_ids,
         partial(small_batch, pages(3), variants={"run_ids": "reversed"}),
@@ -282,7 +172,7 @@ BUGS = [
     ),
     Bug(
         ignore_late_runs,
-        partial(small_batch, ["http://faults.test/dropped_after/1"], late=120, durations=(60, 90)),
+        late_run,
         "a run was created that belongs to no attempt",
     ),
     Bug(ignore_retry_after, faulty_batch("throttled/1"), "before Retry-After was over"),

@@ -118,7 +118,7 @@ def run_without_the_options_in_the_row(planter: Planter) -> None:
 def take_over_from_the_living(planter: Planter) -> None:
     def take_over(
         tx: Connection, owner_id: str, batch_id: int, now: datetime, exited: object, *args: Any
-    ) -> int:
+    ) -> list[int]:
         everybody = [owner.id for owner, _ in other_owners(tx, owner_id)]
         return rescue_attempts(tx, owner_id, batch_id, now, everybody, *args)
 
@@ -136,7 +136,7 @@ def take_over_from_those_who_slept_too(planter: Planter) -> None:
         exited: Any,
         lease_cutoff: datetime,
         *args: Any,
-    ) -> int:
+    ) -> list[int]:
         return rescue_attempts(tx, owner_id, batch_id, now, exited, now, *args)
 
     planter.replace(rescue_attempts, take_over)

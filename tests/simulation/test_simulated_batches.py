@@ -25,15 +25,17 @@ from tests.simulator.simulated_batch import KillSwitch, T, now, pages, simulate
 from tests.sweeps import some
 
 QUICK = Settings(concurrency=10, backoff=timedelta(seconds=4))
+#: Seconds of runs where a claim is about no duration: a batch of short runs is simulated sooner.
+SHORT = (5.0, 40.0)
 
 
 def test_a_batch_without_faults_creates_one_run_for_each_job() -> None:
     async def scenario() -> None:
-        quiet = CheckedBatch.of(pages(60), SandboxConfig(), QUICK)
+        quiet = CheckedBatch.of(pages(30), SandboxConfig(durations=SHORT), QUICK)
         assert await quiet.run() is ExitReason.FINISHED
         quiet.check_end()
-        assert quiet.jobs() == {JobState.SUCCEEDED: 60}
-        assert len(quiet.sandbox.journal.runs) == 60
+        assert quiet.jobs() == {JobState.SUCCEEDED: 30}
+        assert len(quiet.sandbox.journal.runs) == 30
 
     simulate(scenario)
 
@@ -66,7 +68,8 @@ def test_the_database_and_the_api_agree_after_a_batch_with_faults(seed: int) -> 
     }
 
     async def scenario() -> None:
-        bad = CheckedBatch.of(pages(80), SandboxConfig(seed=seed, rates=rates, late=10), QUICK)
+        conditions = SandboxConfig(seed=seed, rates=rates, late=10, durations=SHORT)
+        bad = CheckedBatch.of(pages(40), conditions, QUICK)
         assert await bad.run() is ExitReason.FINISHED
         bad.check_end()
         lost_answers = [c for c in bad.sandbox.journal.requests if c.status in (None, 500)]
@@ -110,7 +113,7 @@ def test_a_run_that_appears_long_after_others_is_cancelled_and_listed() -> None:
 def test_results_land_in_their_rows_although_run_ids_come_in_another_order() -> None:
     async def scenario() -> None:
         shuffled = CheckedBatch.of(
-            pages(26), SandboxConfig(variants={"run_ids": "reversed"}), QUICK
+            pages(26), SandboxConfig(variants={"run_ids": "reversed"}, durations=SHORT), QUICK
         )
         await shuffled.run()
         shuffled.check_end()
@@ -156,10 +159,13 @@ def test_without_a_marker_a_lost_answer_is_for_the_user_to_decide() -> None:
 def test_in_flight_runs_never_exceed_the_bound() -> None:
     async def scenario() -> None:
         many = CheckedBatch.of(
-            pages(50), SandboxConfig(rates={"dropped_after": 0.3}), Settings(concurrency=7)
+            pages(24),
+            SandboxConfig(rates={"dropped_after": 0.3}, durations=SHORT),
+            Settings(concurrency=7),
         )
         await many.run()
         runs = many.sandbox.journal.runs
+        assert any(request.status is None for request in many.sandbox.journal.requests)
         for run in runs:
             at_once = [r for r in runs if r.created_at <= run.created_at < (r.finished_at or now())]
             assert len(at_once) <= 7
@@ -169,7 +175,7 @@ def test_in_flight_runs_never_exceed_the_bound() -> None:
 
 def test_runs_that_the_account_queues_are_waited_for() -> None:
     async def scenario() -> None:
-        queued = CheckedBatch.of(pages(30), SandboxConfig(limit=3), QUICK)
+        queued = CheckedBatch.of(pages(15), SandboxConfig(limit=3, durations=SHORT), QUICK)
         assert await queued.run() is ExitReason.FINISHED
         queued.check_end()
 
@@ -179,7 +185,7 @@ def test_runs_that_the_account_queues_are_waited_for() -> None:
 def test_one_refused_job_does_not_harm_the_ninety_nine_others() -> None:
     async def scenario() -> None:
         urls = [*pages(60), "http://faults.test/rejected_unnamed", *pages(39)]
-        mixed = CheckedBatch.of(urls, SandboxConfig(), Settings(concurrency=100))
+        mixed = CheckedBatch.of(urls, SandboxConfig(durations=SHORT), Settings(concurrency=100))
         await mixed.run()
         mixed.check_end()
         assert mixed.jobs() == {JobState.SUCCEEDED: 99, JobState.FAILED: 1}
@@ -191,7 +197,8 @@ def test_one_refused_job_does_not_harm_the_ninety_nine_others() -> None:
 
 def test_jobs_are_submitted_singly_where_batch_creation_is_not_offered() -> None:
     async def scenario() -> None:
-        single = CheckedBatch.of(pages(12), SandboxConfig(variants={"run_batch": "missing"}), QUICK)
+        conditions = SandboxConfig(variants={"run_batch": "missing"}, durations=SHORT)
+        single = CheckedBatch.of(pages(12), conditions, QUICK)
         await single.run()
         single.check_end()
         assert single.requests["POST /v1/automation/run-async"] == 12
@@ -204,7 +211,7 @@ def test_jobs_ride_together_where_they_share_an_output_schema() -> None:
     async def scenario() -> None:
         schema = {"type": "object", "properties": {"name": {"type": "string"}}}
         shaped = CheckedBatch.of(
-            pages(20), SandboxConfig(), QUICK, options={"output_schema": schema}
+            pages(20), SandboxConfig(durations=SHORT), QUICK, options={"output_schema": schema}
         )
         await shaped.run()
         shaped.check_end()
@@ -230,7 +237,7 @@ def test_a_run_over_its_limit_is_cancelled_remotely_and_tried_again() -> None:
 
 def test_a_run_that_never_starts_is_cancelled_after_the_queued_limit() -> None:
     async def scenario() -> None:
-        settings = Settings(max_attempts=1, queued_limit=timedelta(minutes=20))
+        settings = Settings(max_attempts=1, queued_limit=timedelta(minutes=4))
         stuck = CheckedBatch.of(["http://faults.test/queued"], SandboxConfig(), settings)
         await stuck.run()
         assert stuck.store.read(batch_counts, stuck.batch.id).failed == {
@@ -243,7 +250,7 @@ def test_a_run_that_never_starts_is_cancelled_after_the_queued_limit() -> None:
 def test_the_pool_waits_for_credits_and_goes_on_by_itself() -> None:
     async def scenario() -> None:
         broke = CheckedBatch.of(
-            [*pages(5), "http://faults.test/no_credits/3"], SandboxConfig(), QUICK
+            [*pages(5), "http://faults.test/no_credits/3"], SandboxConfig(durations=SHORT), QUICK
         )
         assert await broke.run() is ExitReason.FINISHED
         broke.check_end()
@@ -291,8 +298,9 @@ class Flickering(KillSwitch):
 
 def test_a_database_that_goes_away_is_waited_for_and_costs_no_run() -> None:
     async def scenario() -> None:
-        urls = [*pages(40), "http://faults.test/dropped_after/1"]
-        flickering = CheckedBatch.of(urls, SandboxConfig(rates={"system_failure": 0.1}), QUICK)
+        urls = [*pages(12), "http://faults.test/dropped_after/1"]
+        conditions = SandboxConfig(rates={"system_failure": 0.1}, durations=SHORT)
+        flickering = CheckedBatch.of(urls, conditions, QUICK)
         kill_switch = Flickering()
         assert await flickering.run(kill_switch) is ExitReason.FINISHED
         assert kill_switch.calls > 100
@@ -318,7 +326,7 @@ def test_a_key_that_is_refused_stops_the_batch_and_uses_up_nothing() -> None:
 
 def test_draining_waits_for_what_is_in_flight_and_submits_nothing_more() -> None:
     async def scenario() -> None:
-        drained = CheckedBatch.of(pages(40), SandboxConfig(), QUICK)
+        drained = CheckedBatch.of(pages(20), SandboxConfig(durations=(15.0, 60.0)), QUICK)
         runner_of = drained.runner
         async with anyio.create_task_group() as tasks:
 
@@ -344,7 +352,7 @@ def test_draining_waits_for_what_is_in_flight_and_submits_nothing_more() -> None
 
 def test_a_cancelled_batch_has_no_run_left_alive() -> None:
     async def scenario() -> None:
-        unwanted = CheckedBatch.of(pages(40), SandboxConfig(), QUICK)
+        unwanted = CheckedBatch.of(pages(20), SandboxConfig(), QUICK)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(unwanted.run)
             await anyio.sleep(30)
@@ -359,7 +367,9 @@ def test_a_cancelled_batch_has_no_run_left_alive() -> None:
 def test_failed_jobs_that_are_put_back_get_one_more_run_each() -> None:
     async def scenario() -> None:
         failed = CheckedBatch.of(
-            [*pages(3), "http://faults.test/agent_failure/1"], SandboxConfig(), QUICK
+            [*pages(3), "http://faults.test/agent_failure/1"],
+            SandboxConfig(durations=SHORT),
+            QUICK,
         )
         await failed.run()
         assert failed.jobs() == {JobState.SUCCEEDED: 3, JobState.FAILED: 1}

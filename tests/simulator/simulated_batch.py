@@ -71,9 +71,9 @@ def _step_inside(*_: object) -> None:
             raise _AlreadyKilled from None
 
 
-def open_memory_store() -> Store:
+def open_memory_store(first_token: int = 1) -> Store:
     """Open an empty store in memory; a process may be killed in its transactions."""
-    tokens = (f"{number:09x}" for number in count(1))
+    tokens = (f"{number:09x}" for number in count(first_token))
     database = Database.connect(":memory:")
     engine, model = database._engine, _empty()
     # SQLAlchemy caches compiled statements by dialect; they are the same for each batch.

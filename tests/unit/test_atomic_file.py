@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import signal
 import stat
 import sys
 import threading
@@ -14,6 +15,7 @@ import pytest
 
 from batchrunner.app.atomic_file import replace_when_complete
 from batchrunner.app.binary_stdout import binary_stdout
+from batchrunner.app.clock import now
 
 
 def mode_of(path: Path) -> int:
@@ -172,3 +174,75 @@ def test_bytes_reach_a_standard_output_that_takes_only_text(
         file.write("é".encode()[:1])
         file.write("é".encode()[1:])
     assert shown.getvalue() == "é"
+
+
+# ---- what a killed export left ----
+
+
+def killed_while_writing(path: Path) -> Path:
+    """Let a process die while it writes *path*; return what it left."""
+    before = set(path.parent.iterdir())
+    if (child := os.fork()) == 0:
+        replace_when_complete(path, lambda file: os.kill(os.getpid(), signal.SIGKILL))
+        os._exit(0)
+    os.waitpid(child, 0)
+    (left,) = set(path.parent.iterdir()) - before
+    return left
+
+
+@pytest.mark.parametrize("name", ["out.csv", "x" * 250 + ".csv", "ü b.jsonl"])
+def test_the_next_export_of_a_file_removes_what_a_killed_one_left(
+    tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / name
+    for _ in range(2):
+        killed_while_writing(path)
+    replace_when_complete(path, writer(b"whole"))
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+
+
+def test_what_belongs_to_others_or_is_written_just_now_stays(tmp_path: Path) -> None:
+    path, other = tmp_path / "out.csv", tmp_path / "other.csv"
+    left = killed_while_writing(other)
+    theirs = [tmp_path / ".batchrunner-notes", tmp_path / f"{left.name}x", tmp_path / ".out.csv"]
+    for each in theirs:
+        each.write_text("mine")
+    link = tmp_path / f"{left.name[:-8]}deadbeef"
+    link.symlink_to(theirs[0])
+
+    def meanwhile(file: IO[bytes]) -> None:
+        (written,) = set(tmp_path.iterdir()) - {left, *theirs, link}
+        replace_when_complete(path, writer(b"quicker"))
+        assert written.exists()
+        file.write(b"whole")
+
+    replace_when_complete(path, meanwhile)
+    assert set(tmp_path.iterdir()) == {path, left, *theirs, link}
+    assert path.read_bytes() == b"whole"
+
+
+def test_what_an_earlier_version_left_is_removed_after_a_day(tmp_path: Path) -> None:
+    old, fresh = tmp_path / ".batchrunner-abcd_123", tmp_path / ".batchrunner-efgh5678"
+    for each in (old, fresh):
+        each.touch()
+    os.utime(old, times=(now().timestamp() - 90_000,) * 2)
+    replace_when_complete(tmp_path / "out.csv", writer(b"whole"))
+    assert {each.name for each in tmp_path.iterdir()} == {"out.csv", fresh.name}
+
+
+def test_a_file_that_another_process_took_for_a_leftover_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, taken = os.open, []
+
+    def removed_before_it_is_locked(path: Path, *args: int) -> int:
+        descriptor = real(path, *args)
+        if not taken and Path(path).name.startswith(".batchrunner-"):
+            taken.append(path)
+            os.unlink(path)
+        return descriptor
+
+    monkeypatch.setattr(os, "open", removed_before_it_is_locked)
+    replace_when_complete(tmp_path / "out.csv", writer(b"whole"))
+    assert taken
+    assert (tmp_path / "out.csv").read_bytes() == b"whole"

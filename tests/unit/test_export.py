@@ -352,6 +352,23 @@ def test_cells_are_quoted_as_the_csv_module_does() -> None:
         ("'quoted'", "'quoted'"),
         ("plain = text", "plain = text"),
         ("", ""),
+        # A spreadsheet of another language splits by `;`, one that pastes by tabs.
+        ("a;=1+1", "a;'=1+1"),
+        ("a\t=1+1", "a\t'=1+1"),
+        ("a;b;@sum;c", "a;b;'@sum;c"),
+        ('a;"=1+1"', 'a;\'"=1+1"'),
+        ("a; =1+1", "a;' =1+1"),
+        ("a;'=1", "a;''=1"),
+        ("a;-1+cmd|' /C calc'!A0", "a;'-1+cmd|' /C calc'!A0"),
+        ("a\n=HYPERLINK(x)", "a\n'=HYPERLINK(x)"),
+        ("a\r\n+cmd|x", "a\r\n'+cmd|x"),
+        ("- cmd|x", "'- cmd|x"),
+        ("a\n- cmd|x", "a\n'- cmd|x"),
+        ("=a;=b", "'=a;'=b"),
+        ("lat;lon: 1;-3.4;+5 °C", "lat;lon: 1;-3.4;+5 °C"),
+        ("list:\n- one\n- two\n---\n", "list:\n- one\n- two\n---\n"),
+        ("color: red; -webkit-x: y", "color: red; -webkit-x: y"),
+        ("a;b=c", "a;b=c"),
     ],
 )
 def test_formulas_are_guarded(text: str, safe: str) -> None:
@@ -359,7 +376,7 @@ def test_formulas_are_guarded(text: str, safe: str) -> None:
     assert unguard(safe) == text
 
 
-formulas = st.text(alphabet=st.sampled_from("'=+-@\t\r\n\0＝＋－＠5.e a"))
+formulas = st.text(alphabet=st.sampled_from("'=+-@\t\r\n\0＝＋－＠5.e a;\"|("))
 
 
 @given(st.text() | formulas)
@@ -367,6 +384,12 @@ def test_unguard_undoes_guard(text: str) -> None:
     safe = guard(text)
     assert unguard(safe) == text
     assert not re.match("[=+\\-@\t\r\n\0＝＋－＠]", safe) or re.fullmatch(r"[+-][0-9.eE+-]+", safe)
+    assert not re.search('[;\t\r\n]"*[=@＝＠]', safe)
+
+
+def test_a_name_of_a_column_is_guarded_too() -> None:
+    header = export("csv", results('{"a;=1+1": 1}')).splitlines()[0]
+    assert header.endswith("result.a;'=1+1")
 
 
 # ---- whatever comes ----

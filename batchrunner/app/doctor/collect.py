@@ -11,12 +11,12 @@ import shutil
 import sqlite3
 import stat
 import tempfile
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import anyio
@@ -50,7 +50,7 @@ from batchrunner.store.health import (
 from batchrunner.store.schema import HEAD
 from batchrunner.store.store import Store
 from batchrunner.tinyfish.client import TinyFishClient
-from batchrunner.tinyfish.http import LOOPBACK, AddressError
+from batchrunner.tinyfish.http import LOOPBACK, AddressError, shown_address
 
 #: Larger files are checked only in part: a full check takes long, and writers have to wait for it.
 MAX_FULL_CHECK_BYTES = 1_000_000_000
@@ -217,7 +217,7 @@ def _in_trouble(facts: StoreFacts, error: StoreError) -> StoreFacts:
 
 
 def _api(url: str, key_file: str | None) -> ApiFacts:
-    facts = ApiFacts(origin=url, key_from=_key_from(key_file), proxy=_proxy(url))
+    facts = ApiFacts(origin=shown_address(url), key_from=_key_from(key_file), proxy=_proxy(url))
     if facts.key_from is None:
         return facts
     try:
@@ -239,7 +239,12 @@ def _key_from(key_file: str | None) -> str | None:
 
 def _proxy(url: str) -> str | None:
     """Return the host of the proxy that the environment names for the API."""
-    parts = urlsplit(url)
+    with suppress(ValueError):  # of an address that is none
+        return _proxy_host(urlsplit(url))
+    return None
+
+
+def _proxy_host(parts: SplitResult) -> str | None:
     given = getproxies().get(parts.scheme) or getproxies().get("all")
     if not given or not parts.hostname or parts.hostname in LOOPBACK:
         return None

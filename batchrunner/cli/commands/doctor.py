@@ -12,6 +12,7 @@ import click
 
 from batchrunner.cli.exit_codes import ALL_SUCCEEDED, CANNOT_GO_ON
 from batchrunner.cli.options import db_option, help_option, json_option, key_option, url_option
+from batchrunner.cli.standard_streams import styled_stdout
 
 if TYPE_CHECKING:
     from batchrunner.app.doctor import Finding, Parts
@@ -71,12 +72,13 @@ def _as_json(parts: Parts, *, fit: bool) -> dict[str, object]:
 
 
 def _show(parts: Parts, overall: Finding) -> None:
+    out = styled_stdout()
     for part, found in parts.items():
         if found:
-            click.secho(part, bold=True)
+            click.secho(part, bold=True, file=out)
         for finding in found:
-            click.echo(f"  {_line(finding)}")
-    click.echo(_line(overall))
+            click.echo(f"  {_line(finding)}", file=out)
+    click.echo(_line(overall), file=out)
 
 
 def _line(finding: Finding) -> str:

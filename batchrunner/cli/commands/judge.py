@@ -110,6 +110,8 @@ def _lines(batch: Batch, result: RejudgeResult) -> Iterator[str]:
     if odd := result.outliers:
         yield f"different from their peers, and not changed without --suspects ({len(odd)})"
         yield from _examples([_line(outlier.of, (outlier.finding,)) for outlier in odd])
+    if result.set_aside:
+        yield f"too large to be judged, and left as they are: {counted(result.set_aside, 'result')}"
     judged = f"{counted(result.judged, 'result')} of {batch.name!r} judged"
     if result.applied is None:
         changes = counted(len(result.changes), "job")
@@ -157,6 +159,7 @@ def _as_json(batch: Batch, result: RejudgeResult) -> dict[str, Any]:
     return {
         "batch": batch.name,
         "judged": result.judged,
+        "set_aside": result.set_aside,
         "applied": result.applied,
         "changes": [
             {

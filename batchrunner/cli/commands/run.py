@@ -85,6 +85,11 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Give up runs that are alive on another account: their jobs fail as `unanswered`.",
 )
+@click.option(
+    "--anew",
+    is_flag=True,
+    help="Run the jobs although the API has fresh runs of them that this database does not know.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 @help_option
 def command(
@@ -98,6 +103,7 @@ def command(
     db: str,
     as_json: bool,
     leave_runs: bool,
+    anew: bool,
     quiet: bool,
     **given: Any,
 ) -> None:
@@ -132,7 +138,13 @@ def command(
         refuse_sandbox_urls(((spec.url, spec.line) for spec in job_file.specs), api)
         webhook = webhook_from_options(**given, local=api.origin == SANDBOX)
         options = RunOptions(
-            budget=budget, window=window, folder=folder, webhook=webhook, leave_runs=leave_runs
+            budget=budget,
+            window=window,
+            folder=folder,
+            webhook=webhook,
+            leave_runs=leave_runs,
+            anew=anew,
+            file=file,
         )
         how = {"guessed": not outputs, "as_json": as_json, "quiet": quiet}
         exit_code = _load_and_run(job_file, api, options, targets, db, **how)

@@ -17,6 +17,7 @@ from rich.text import Text
 from batchrunner.app.run_observer import CountsRead, Notice, RunEvent, StopRequested
 from batchrunner.cli.output.event_text import Lasting, event_lines, lasting_lines
 from batchrunner.cli.output.status_text import parts, standing_still, stopping, summary
+from batchrunner.cli.standard_streams import styled_stderr
 from batchrunner.model import BatchCounts, JobState, ParkedHost
 from batchrunner.policy.schedule import Phase
 from batchrunner.runner.events import BatchResumed, CreditsBack, Event, ScheduleChanged
@@ -172,7 +173,7 @@ def make_display(name: str, *, quiet: bool) -> Display:
     if quiet:
         return QuietDisplay(console)
     if sys.stderr.isatty() and console.is_terminal and not console.is_dumb_terminal:
-        return LiveDisplay(Console(stderr=True, highlight=False), name)
+        return LiveDisplay(Console(file=styled_stderr(), highlight=False), name)
     return Display(console)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from batchrunner.classify import classify
+from batchrunner.classify import MAX_MESSAGE_LENGTH, classify, shortened
 from batchrunner.model import Failed, Run, RunError
 from batchrunner.text.format import clock, dated
 from batchrunner.text.terminal import shorten, term_safe
@@ -17,6 +17,8 @@ from batchrunner.tinyfish.raw_json import parsed
 #: Columns of a goal in a list.
 GOAL_WIDTH = 60
 _LABEL = 16
+#: Longest result that is shown, in characters.
+MAX_RESULT_LENGTH = 1_000_000
 #: Members that have a line of their own; all others are shown as they stand.
 _OWN_LINE = frozenset(
     {
@@ -78,7 +80,8 @@ def step_line(number: int, step: Step) -> str:
 
 def _line(label: str, value: Any) -> Iterator[str]:
     if value not in (None, ""):
-        yield f"  {term_safe(label):<{_LABEL}} {term_safe(str(value))}"
+        text = term_safe(shortened(str(value), MAX_MESSAGE_LENGTH))
+        yield f"  {term_safe(shortened(label, GOAL_WIDTH)):<{_LABEL}} {text}"
 
 
 def _meaning(run: Run) -> str | None:
@@ -103,6 +106,10 @@ def _error_lines(error: RunError) -> Iterator[str]:
 
 def _result_lines(run: Run) -> Iterator[str]:
     if run.result is None:
+        return
+    if len(run.result) > MAX_RESULT_LENGTH:
+        size = f"{len(run.result) / 1e6:.1f} MB"
+        yield from _line("result", f"{size}, too long to be shown here; --json prints all of it")
         return
     yield "  result"
     value = parsed(run.result)

@@ -33,6 +33,8 @@ from batchrunner.sandbox.scenario import SandboxConfig
 
 #: Most runs of one request.
 MAX_RUNS_PER_REQUEST = 100
+#: Most characters of a goal, where the API has such a limit.
+MAX_GOAL_LENGTH = 500
 
 
 def _needs(field: str, switch: str) -> Check:
@@ -56,10 +58,12 @@ _RUN_RULES = (_needs("credential_item_ids", "use_vault"), _needs("profile_id", "
 _REQUIRED = ("url", "goal")
 
 
-def _run_fields(*, closed: bool, country: Check, webhook: Check) -> Mapping[str, Check]:
+def _run_fields(
+    *, closed: bool, country: Check, webhook: Check, goal_limit: int | None
+) -> Mapping[str, Check]:
     return {
         "url": url("http", "https"),
-        "goal": text(minimum=1),
+        "goal": text(minimum=1, maximum=goal_limit),
         "browser_profile": one_of("lite", "stealth"),
         "proxy_config": record(
             {
@@ -100,13 +104,14 @@ _GATED = {"agent_config": ("mode", "max_steps"), "capture_config": ("elements", 
 
 
 @cache
-def _creates(keys: str, countries: str, webhooks: str) -> tuple[Check, Check]:
-    """Return the checks of one run and of a batch, as three variants choose them."""
+def _creates(keys: str, countries: str, webhooks: str, goals: str) -> tuple[Check, Check]:
+    """Return the checks of one run and of a batch, as four variants choose them."""
     closed = keys == "refused"
     fields = _run_fields(
         closed=closed,
         country=pattern("[A-Z]{2}") if countries == "any" else one_of(*_PROXY_COUNTRIES),
         webhook=url("https") if webhooks == "https" else url("http", "https"),
+        goal_limit=MAX_GOAL_LENGTH if goals == "limited" else None,
     )
     alone = record(
         {**fields, "output_schema": mapping}, required=_REQUIRED, rules=_RUN_RULES, closed=closed
@@ -121,8 +126,8 @@ def _creates(keys: str, countries: str, webhooks: str) -> tuple[Check, Check]:
 
 
 def _checks(config: SandboxConfig) -> tuple[Check, Check]:
-    named = (config.answers(name) for name in ("unknown_keys", "proxy_countries", "webhook_url"))
-    return _creates(*named)
+    variants = ("unknown_keys", "proxy_countries", "webhook_url", "goal_length")
+    return _creates(*(config.answers(name) for name in variants))
 
 
 _ID = pattern("[A-Za-z0-9_-]+")

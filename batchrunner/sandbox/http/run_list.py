@@ -66,7 +66,8 @@ def _fitting(
     searched: Callable[[str, str], str],
 ) -> list[SandboxRun]:
     # Every search reads every run of the account: parse the query once, not for each run.
-    status, text = query.get("status"), query.get("goal", "").lower()
+    cased = config.answers("goal_case") == "compared"
+    status, text = query.get("status"), _cased(query.get("goal", ""), cased)
     after = _instant(query["created_after"]) if "created_after" in query else None
     before = _instant(query["created_before"]) if "created_before" in query else None
     if config.answers("bounds") == "inclusive":
@@ -74,15 +75,20 @@ def _fitting(
         before = before and before + _TICK
     if config.answers("goal_search") == "pattern":
         fits = _pattern(text)
-        runs, text = [run for run in runs if fits.search(searched(run.goal, text).lower())], ""
+        runs = [run for run in runs if fits.search(_cased(searched(run.goal, text), cased))]
+        text = ""
     return [
         run
         for run in runs
-        if text in searched(run.goal, text).lower()
+        if text in _cased(searched(run.goal, text), cased)
         and (status is None or run.status == status)
         and (after is None or run.created_at > after)
         and (before is None or run.created_at < before)
     ]
+
+
+def _cased(text: str, cased: bool) -> str:
+    return text if cased else text.lower()
 
 
 def _pattern(text: str) -> re.Pattern[str]:

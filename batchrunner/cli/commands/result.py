@@ -1,0 +1,37 @@
+"""`batchrunner result`: print one result as the API sent it."""
+
+from __future__ import annotations
+
+import click
+
+from batchrunner.cli.options import batch_of, db_option, help_option, opened
+
+
+@click.command("result")
+@click.argument("batch", required=False)
+@click.option("--job", metavar="ID", required=True, help="The job: its `id` in an export.")
+@click.option(
+    "-o", "--output", default="-", metavar="FILE", help="The file.  [default: standard output]"
+)
+@db_option
+@help_option
+def command(batch: str | None, job: str, output: str, db: str) -> None:
+    """
+    Print the result of one job of BATCH as the API sent it, in ASCII.
+
+    Also a result that is too large to be parsed, which exports set aside.
+
+    \b
+    Examples:
+      batchrunner result example --job lamp
+      batchrunner result example --job lamp -o lamp.json
+    """
+    from batchrunner.app.error_translation import errors_for_people
+    from batchrunner.app.export_results import check_outputs
+    from batchrunner.app.raw_result import raw_result, write_raw_result
+
+    check_outputs([output], "jsonl", keep=(db, f"{db}.sandbox.jsonl"))
+    with opened(db) as store:
+        text = raw_result(store, batch_of(store, batch), job)
+    with errors_for_people():
+        write_raw_result(text, output)

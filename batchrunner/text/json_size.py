@@ -1,0 +1,71 @@
+"""How much memory JSON text takes once it is parsed, estimated without parsing it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+#: Text that takes more than this is not parsed: it is kept, and set aside where it is read.
+MAX_PARSED_BYTES = 96 * 1024**2
+#: Shorter text is parsed whatever it contains.
+ALWAYS_PARSED_LENGTH = 256 * 1024
+
+#: A whole string, so that nothing inside it counts.
+STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+#: Text between two places where a string neither begins nor ends: some 64,000 characters at most,
+#: or one long string.
+_PIECE = re.compile(rf'(?:[^"]{{1,1024}}+|{STRING}){{1,64}}+', re.DOTALL)
+_STRING = re.compile(STRING, re.DOTALL)
+
+#: Bytes that each character may stand for, once the text around it is parsed.
+_BYTES_BY_SIGN = {"{": 240, "[": 72, ",": 96, ":": 144}
+#: Bytes of a string beside its characters.
+_STRING_BYTES = 64
+#: Bytes per character of a string with escapes: `\\u` may stand for a character that widens all.
+_WIDE = 4
+
+
+def is_parsable(text: str) -> bool:
+    """Whether parsing *text* takes at most MAX_PARSED_BYTES."""
+    if len(text) <= ALWAYS_PARSED_LENGTH:
+        return True
+    widened = len(text) * (_WIDE if "\\u" in text or not text.isascii() else 1)
+    if widened > MAX_PARSED_BYTES:
+        return False
+    if widened + _sign_bytes(text) + text.count('"') // 2 * _STRING_BYTES <= MAX_PARSED_BYTES:
+        return True
+    size = widened
+    for outside, strings in _without_strings(text):
+        size += _sign_bytes(outside) + strings * _STRING_BYTES
+        if size > MAX_PARSED_BYTES:
+            return False
+    return True
+
+
+def pieces(text: str, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int]]:
+    """
+    Give the start and end of pieces of JSON text, none of which begins or ends inside a string.
+
+    Raises:
+        ValueError: A string is not closed.
+    """
+    at, end = start, len(text) if end is None else end
+    while at < end:
+        piece = _PIECE.match(text, at, end)
+        if piece is None:
+            raise ValueError("a string that is not closed")
+        yield at, piece.end()
+        at = piece.end()
+
+
+def _without_strings(text: str) -> Iterator[tuple[str, int]]:
+    """Give the text outside strings piece by piece, with the number of strings left out."""
+    try:
+        for start, end in pieces(text):
+            yield _STRING.subn("", text[start:end])
+    except ValueError:
+        return  # it is not JSON, and a parser stops where this does
+
+
+def _sign_bytes(text: str) -> int:
+    return sum(text.count(sign) * size for sign, size in _BYTES_BY_SIGN.items())

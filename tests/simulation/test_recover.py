@@ -1,0 +1,79 @@
+"""A database that is lost half-way is rebuilt from the API's list; nothing is paid for twice."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from batchrunner.model import JobState
+from batchrunner.runner.runner import ExitReason
+from tests.simulation.recovering import (
+    KilledAtRun,
+    begun,
+    lost_half_way,
+    mixed_urls,
+    recover,
+    runs_by_url,
+    runs_of_policy,
+    with_new_database,
+)
+from tests.simulation.short_batches import run_to_end
+from tests.simulator.simulated_batch import ProcessKilled, simulate
+
+
+def test_a_batch_whose_database_is_lost_half_way_costs_what_its_policy_wants() -> None:
+    simulate(lost_half_way)
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("variants", [{}, {"listed_runs": "short"}])
+def test_so_does_a_batch_of_500(variants: dict[str, str]) -> None:
+    simulate(partial(lost_half_way, 500, variants=variants))
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("runs", [1, 5, 19, 21, 22])
+def test_it_does_not_matter_when_the_database_is_lost(runs: int) -> None:
+    async def scenario() -> None:
+        urls = mixed_urls(20)
+        simulated = begun(urls)
+        with pytest.raises(ProcessKilled):
+            await simulated.run(KilledAtRun(simulated, runs))
+        rebuilt = with_new_database(simulated, urls)
+        await recover(rebuilt, urls)
+        await run_to_end(rebuilt)
+        assert runs_by_url(rebuilt) == runs_of_policy(urls)
+
+    simulate(scenario)
+
+
+def test_recovering_twice_changes_nothing_more() -> None:
+    async def scenario() -> None:
+        urls = mixed_urls(10)
+        simulated = begun(urls)
+        await run_to_end(simulated)
+        rebuilt = with_new_database(simulated, urls)
+        first, second = await recover(rebuilt, urls), await recover(rebuilt, urls)
+        assert (first.adopted, first.spare, first.left_alone) == (11, 0, [])
+        assert (second.adopted, second.known) == (0, 11)
+        rebuilt.check_end()
+
+    simulate(scenario)
+
+
+def test_runs_of_two_databases_become_attempts_of_one_job_and_what_is_too_much_is_counted() -> None:
+    async def scenario() -> None:
+        urls = mixed_urls(5)
+        simulated = begun(urls)
+        await run_to_end(simulated)
+        again = with_new_database(simulated, urls)
+        await again.run()
+        third = with_new_database(again, urls)
+        result = await recover(third, urls)
+        assert (result.adopted, result.spare) == (7, 5)  # each job succeeded twice
+        assert third.jobs() == {JobState.SUCCEEDED: 5}
+        assert await third.run() is ExitReason.FINISHED
+        assert len(third.sandbox.journal.runs) == 12
+
+    simulate(scenario)
