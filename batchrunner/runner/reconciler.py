@@ -99,7 +99,7 @@ class Reconciler:
         if work_left.due_at is None or stopped or blocked:
             return False
         waits = work_left.due_at > context.now() or work_left.pause is not None
-        return waits or context.gates.create.consecutive_failures > 0
+        return waits or context.gates.create.is_delayed
 
     async def _search(self, submission: Submission, reason: str) -> None:
         """Search once; *reason* says why the submission has no answer."""

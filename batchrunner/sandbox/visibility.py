@@ -15,7 +15,7 @@ from batchrunner.sandbox.seeded_random import seeded_share
 Span = tuple[float, float]
 
 #: How long a cache between client and API keeps the list that an address had.
-CACHE_SECONDS = 900.0
+CACHE_SECONDS = 3600.0
 
 #: Every fault of visibility, and what it hides; `Visibility` says when.
 VISIBILITY_FAULTS: Mapping[str, str] = {

@@ -344,13 +344,14 @@ def _check_grace_period(snapshot: StoreSnapshot) -> None:
 
 
 def _doubted(snapshot: StoreSnapshot, marked: Iterable[tuple[str, SandboxRun]]) -> set[str]:
-    """Return the runs that were in doubt or refused for a while: they held no slots then."""
+    """Return the runs that were in doubt, refused or lost for a while: they held no slots then."""
     texts = set()
     for attempt in snapshot.attempts:
         submission = snapshot.submissions[attempt.submission_id]
         since, answered_at = submission.unanswered_at, submission.answered_at
         doubted = since and (answered_at is None or answered_at - since > SHORT_DOUBT)
-        if doubted or submission.state == SubmissionState.REFUSED:
+        hidden = submission.state == SubmissionState.REFUSED
+        if doubted or hidden or attempt.outcome == FailureCategory.LOST:
             texts.add(attempt.marker)
     return {run.run_id for text, run in marked if text in texts}
 

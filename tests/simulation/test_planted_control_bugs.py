@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import count
 from typing import Any
@@ -12,10 +12,12 @@ from typing import Any
 import anyio
 import httpx
 import pytest
+from sqlalchemy import update
 
 from batchrunner.model import FailureCategory, JobState, Settings
 from batchrunner.policy.control_runs import (
     ControlEvidence,
+    KnownRun,
     after_control_search,
     is_later,
 )
@@ -28,6 +30,7 @@ from batchrunner.sandbox.visibility import Visibility
 from batchrunner.store.orphans import lost_runs
 from batchrunner.store.refusals import unconfirmed_refusals
 from batchrunner.store.reports import batch_counts
+from batchrunner.store.schema import jobs
 from batchrunner.store.search_checks import later_runs
 from batchrunner.tinyfish.client import TinyFishClient
 from tests.simulation.checked_batch import CheckedBatch
@@ -40,38 +43,38 @@ FEW = Settings(concurrency=3, backoff=timedelta(seconds=2))
 TWICE = "although its run existed|was bought twice"
 
 
-async def one_run_each(urls: list[str], settings: Settings = FEW, **config: Any) -> None:
-    """Run a batch, in which no job may be bought twice and none may be left undecided."""
-    goal = config.pop("goal", None)
+async def one_run_each(
+    urls: list[str],
+    settings: Settings = FEW,
+    *,
+    goal: str | None = None,
+    decides: bool = True,
+    **config: Any,
+) -> None:
+    """Run a batch in which no job may be bought twice, nor, if it *decides*, be left undecided."""
     conditions = SandboxConfig(**{"durations": (20.0, 60.0), "retry_after": 20, **config})
     simulated = CheckedBatch.of(urls, conditions, settings)
     if goal is not None:
         change_goals(simulated, goal)
-    with anyio.fail_after(3 * 3600):
+    with anyio.move_on_after(2 * DOUBT_PATIENCE.total_seconds()) as limit:
         await simulated.run()
-    twice = [
-        url
-        for url, times in Counter(r.url for r in simulated.sandbox.journal.runs).items()
-        if times > 1
-    ]
+    assert not limit.cancelled_caught, "the batch did not end"
+    bought = Counter(run.url for run in simulated.sandbox.journal.runs)
+    twice = [url for url, times in bought.items() if times > 1]
     assert not twice, f"{twice} was bought twice"
     simulated.check_end()
     failed = simulated.store.read(batch_counts, simulated.batch.id).failed
-    assert FailureCategory.UNANSWERED not in failed, "a job was left undecided"
-    assert anyio.current_time() < DOUBT_PATIENCE.total_seconds(), "the doubt held the others up"
+    assert FailureCategory.UNANSWERED not in failed or not decides, "a job was left undecided"
 
 
 def change_goals(simulated: CheckedBatch, goal: str) -> None:
-    from sqlalchemy import update
-
-    from batchrunner.store.schema import jobs
-
+    """Give an early job this goal, and the one whose answer is lost."""
     with simulated.store._database.write() as tx:
-        of_faults = jobs.c.url.like("%faults.test%")
-        tx.execute(update(jobs).where(of_faults | (jobs.c.position % 2 == 0)).values(goal=goal))
+        chosen = jobs.c.url.like("%faults.test%") | (jobs.c.position == 2)
+        tx.execute(update(jobs).where(chosen).values(goal=goal))
 
 
-lost_create = partial(one_run_each, [*pages(2), LOST, *pages(10)[2:]])
+lost_create = partial(one_run_each, [*pages(3), LOST, *pages(12)[3:]])
 absent_create = partial(one_run_each, [NOT_CREATED, *pages(6)], Settings(concurrency=1))
 
 
@@ -80,11 +83,16 @@ absent_create = partial(one_run_each, [NOT_CREATED, *pages(6)], Settings(concurr
 
 def trust_older_control_runs(planter: Planter) -> None:
     real = later_runs
+
+    def older_runs(tx: Any, batch_id: int, since: datetime) -> list[KnownRun]:
+        return [run for run in real(tx, batch_id, EPOCH) if run.intended_at < since]
+
     planter.replace(is_later, lambda run, missing: True)
-    planter.replace(real, lambda tx, batch_id, since: real(tx, batch_id, EPOCH))
+    planter.replace(real, older_runs)
+    forget_lateness(planter)
 
 
-def trust_any_lateness(planter: Planter) -> None:
+def forget_lateness(planter: Planter) -> None:
     real = after_control_search
 
     def unmeasured(*args: Any) -> ControlEvidence:
@@ -191,22 +199,23 @@ async def lost_run_reappears() -> None:
 
 
 BUGS = [
-    Bug(trust_older_control_runs, partial(lost_create, late=90), TWICE),
-    Bug(
-        trust_any_lateness,
-        partial(lost_create, late=70, visibility=Visibility(late_spread=30), seed=2),
-        TWICE,
-    ),
+    Bug(trust_older_control_runs, partial(lost_create, late=90, durations=(100, 200)), TWICE),
     Bug(
         trust_any_depth,
-        partial(lost_create, goal="Read the name " * 30, visibility=Visibility(searched=200)),
+        partial(
+            lost_create,
+            goal="Read the name " * 30,
+            visibility=Visibility(searched=200),
+            decides=False,
+        ),
         TWICE,
     ),
     Bug(
         trust_any_status,
         partial(
             lost_create,
-            durations=(150, 150),
+            durations=(15, 300),
+            seed=3105,  # with which the lost run takes the longest by far
             visibility=Visibility(hidden=frozenset({"RUNNING"})),
         ),
         TWICE,
@@ -214,9 +223,9 @@ BUGS = [
     Bug(
         search_the_same_address_again,
         partial(lost_create, late=10, visibility=Visibility(cache="cached_stubbornly")),
-        "left undecided|held the others up",
+        "left undecided",
     ),
-    Bug(hold_slots_for_ever, absent_create, "left undecided|held the others up"),
+    Bug(hold_slots_for_ever, absent_create, "left undecided"),
     Bug(
         believe_every_refusal,
         partial(one_run_each, [*pages(1), "http://faults.test/throttled_after/1", *pages(3)[1:]]),
@@ -225,11 +234,16 @@ BUGS = [
     Bug(
         find_no_refusal_to_confirm,
         partial(one_run_each, ["http://faults.test/null_after/1", *pages(3)]),
-        "did not end|before a job was final|TimeoutError|belongs to no attempt",
+        "the batch did not end",
     ),
     Bug(
         believe_not_found_after_half_a_minute,
-        partial(one_run_each, pages(6), visibility=Visibility(polls_blind=((10, 60),))),
+        partial(
+            one_run_each,
+            pages(6),
+            durations=(60, 90),
+            visibility=Visibility(polls_blind=((10, 150),)),
+        ),
         TWICE,
     ),
     Bug(
@@ -242,10 +256,24 @@ BUGS = [
         ),
         TWICE,
     ),
-    Bug(forget_lost_runs, lost_run_reappears, "left alive|not in the books"),
+    Bug(
+        forget_lost_runs,
+        lost_run_reappears,
+        "left alive|not in the books|closed before its run had ended",
+    ),
 ]
 
+#: Bugs that show soon; the others are caught in the sweep.
+QUICK = (believe_every_refusal, believe_not_found_after_half_a_minute)
+
 every_bug = pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+some_bugs = pytest.mark.parametrize(
+    "bug",
+    [
+        pytest.param(bug, marks=() if bug.plant in QUICK else pytest.mark.sweep, id=bug.name)
+        for bug in BUGS
+    ],
+)
 
 
 @pytest.mark.sweep
@@ -254,6 +282,6 @@ def test_the_batch_passes_without_the_bug(bug: Bug) -> None:
     simulate(bug.scenario)
 
 
-@every_bug
+@some_bugs
 def test_the_bug_is_caught(bug: Bug, monkeypatch: pytest.MonkeyPatch) -> None:
     check_caught(bug, monkeypatch)
