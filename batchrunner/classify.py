@@ -131,6 +131,12 @@ def is_not_offered(fault: ApiFault) -> bool:
     return fault.kind is ApiFaultKind.STATUS and fault.status in NOT_OFFERED_STATUSES
 
 
+def is_blocked(fault: ApiFault) -> bool:
+    """Whether the API, or a gateway in front of it, passes no request to this endpoint."""
+    credits = classify_fault(fault).category is FailureCategory.BILLING_FAILURE
+    return fault.status in (403, *NOT_OFFERED_STATUSES) and not credits
+
+
 def shortened(text: str, limit: int) -> str:
     """Return *text*, cut with a note if it is longer than *limit* characters."""
     return text if len(text) <= limit else f"{text[:limit]}… (cut: {len(text):,} characters)"

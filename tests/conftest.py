@@ -4,6 +4,7 @@
 crash point, the fuzzer, and each property test again with many more examples.
 """
 
+import gc
 import os
 import sys
 from collections import Counter
@@ -32,7 +33,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_xdist_auto_num_workers() -> int:
     """Start more workers than cores: tests of real processes mostly wait."""
-    return (os.cpu_count() or 1) + 2
+    return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_finish() -> None:
+    """Keep thousands of collected tests out of each search for garbage: they live to the end."""
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)

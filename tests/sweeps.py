@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
 from hypothesis import settings
+
+#: By how much the seeds of a sweep are multiplied: a longer sweep proves more.
+SEEDS = int(os.environ.get("BATCHRUNNER_TEST_SEEDS", "1"))
+
+
+def seeds(few: int) -> range:
+    """Return this many seeds, or a multiple of them where a longer sweep is asked for."""
+    return range(few * SEEDS)
 
 
 def some(cases: Iterable[Any], quick: int) -> list[Any]:

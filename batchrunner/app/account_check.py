@@ -132,7 +132,7 @@ async def _finds_run_when_answered(api: ApiAccess, run_ids: Sequence[str], say: 
                 seen = await remote.get_many(run_ids)
                 return any(isinstance(run, Run) for run in seen.values())
             except RequestFailed as error:
-                message = wait_reason(error.fault, api)
+                message = _reason_to_wait(error.fault, api)
             if not said:
                 say(f"waiting to learn whether this key finds its runs: {message}")
                 said = True
@@ -140,7 +140,7 @@ async def _finds_run_when_answered(api: ApiAccess, run_ids: Sequence[str], say: 
             seconds = min(seconds * 2, MAX_RECHECK_SECONDS)
 
 
-def wait_reason(fault: ApiFault, api: ApiAccess) -> str:
+def _reason_to_wait(fault: ApiFault, api: ApiAccess) -> str:
     """
     Return why the API cannot answer now.
 

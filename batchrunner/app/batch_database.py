@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from batchrunner.app.api_access import ApiAddress
 from batchrunner.app.argument_types import (
     PATH_TYPES,
     check_rows,
@@ -14,10 +15,21 @@ from batchrunner.app.argument_types import (
     check_type,
     path_of,
 )
-from batchrunner.app.batch_handle import BatchHandle, DatabaseAddress
+from batchrunner.app.batch_handle import (
+    BatchHandle,
+    DatabaseAddress,
+    api_access,
+    in_own_thread,
+)
 from batchrunner.app.error_translation import errors_for_people
 from batchrunner.app.load import load_jobs, load_report, read_job_file, rows_as_job_file
 from batchrunner.app.open_database import find_batch, open_store
+from batchrunner.app.recover import (
+    RecoverableRuns,
+    RecoverResult,
+    recover,
+    recoverable_runs,
+)
 from batchrunner.app.run_observer import say_nothing
 from batchrunner.errors import UsageError
 from batchrunner.model import Batch, JobFile
@@ -28,10 +40,17 @@ class BatchDatabase:
     """A database of batches; a context that closes it."""
 
     def __init__(
-        self, address: str | Path, *, api_key: str | None = None, api_url: str | None = None
+        self,
+        address: str | Path,
+        *,
+        api_key: str | None = None,
+        api_url: str | None = None,
+        after_loss: bool = False,
     ) -> None:
         """
         Open the database at *address*, a path or postgresql://…; a missing file is made.
+
+        With *after_loss*, as for `recover`, also in the place of one that was lost.
 
         Raises:
             BatchrunnerError: It cannot be opened.
@@ -41,7 +60,7 @@ class BatchDatabase:
         check_text("api_url", api_url)
         self._place = DatabaseAddress(address=str(address), api_key=api_key, api_url=api_url)
         with errors_for_people():
-            self._store = open_store(self._place.address, say_nothing)
+            self._store = open_store(self._place.address, say_nothing, after_loss=after_loss)
 
     def __repr__(self) -> str:
         """Name the database, without a password."""
@@ -100,6 +119,43 @@ class BatchDatabase:
 
         with errors_for_people():
             return [self._handle(batch) for batch in self._store.read(list_batches)]
+
+    def recoverable_runs(
+        self,
+        job_file: str | Path,
+        *,
+        database: str | None = None,
+        api: ApiAddress | None = None,
+    ) -> RecoverableRuns:
+        """
+        Return the runs that the API has of a job file's jobs, of all databases or of one.
+
+        Raises:
+            BatchrunnerError: The file has problems, or the API did not give the list.
+        """
+        check_text("database", database)
+        read = read_job_file(path_of("job_file", job_file))
+        access = api_access(self._place, api)
+        return in_own_thread(lambda _: recoverable_runs(access, read, database))
+
+    def recover(
+        self,
+        job_file: str | Path,
+        found: RecoverableRuns,
+        *,
+        api: ApiAddress | None = None,
+    ) -> RecoverResult:
+        """
+        Load a job file, and adopt the runs that `recoverable_runs` found as attempts of its jobs.
+
+        Nothing is created, and nothing is cancelled.
+
+        Raises:
+            BatchrunnerError: The API refused a request, or the batch belongs to another account.
+        """
+        read = read_job_file(path_of("job_file", job_file))
+        access = api_access(self._place, api)
+        return in_own_thread(lambda _: recover(self._store, access, read, found))
 
     def _handle(self, batch: Batch) -> BatchHandle:
         return BatchHandle(self._store, batch, self._place)

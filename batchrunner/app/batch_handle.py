@@ -17,6 +17,7 @@ from batchrunner.app.api_access import (
     api_from_environment,
 )
 from batchrunner.app.argument_types import check_budget_type, check_text, path_of, texts_of
+from batchrunner.app.audit import audit_batch
 from batchrunner.app.cancel_jobs import CancelResult, JobFilter, cancel_jobs, finish_cancelling
 from batchrunner.app.error_translation import errors_for_people
 from batchrunner.app.export_results import Exported, check_outputs, export_batch
@@ -60,6 +61,7 @@ from batchrunner.app.webhook_listener import webhook_from_options
 from batchrunner.errors import UsageError
 from batchrunner.model import Batch, FailureCategory
 from batchrunner.model.artifacts import Artifact
+from batchrunner.model.audit import AuditReport
 from batchrunner.runner.runner import ExitReason
 from batchrunner.store import controls
 from batchrunner.store.address import redacted
@@ -216,7 +218,7 @@ class BatchHandle:
             result = cancel_jobs(self._store, self._batch, chosen)
         if result.in_flight and not result.runner_at_work:
             access = self._access(api)
-            _in_own_thread(lambda control: self._finish_cancelling(access, control))
+            in_own_thread(lambda control: self._finish_cancelling(access, control))
         return result
 
     def judge(
@@ -307,9 +309,22 @@ class BatchHandle:
             BatchrunnerError: The folder or the API cannot be used.
         """
         access, path = self._access(api), checked_folder(path_of("folder", folder))
-        return _in_own_thread(
+        return in_own_thread(
             lambda _: fetch_artifacts(self._store, self._batch, access, path, key=job)
         )
+
+    def audit(self, *, api: ApiAddress | None = None) -> AuditReport:
+        """
+        Compare all runs of the batch with the API's own list.
+
+        Runs that this database sent for and does not know are adopted, or cancelled and counted.
+        Runs of other databases are never touched.
+
+        Raises:
+            BatchrunnerError: The API's list cannot be read with this key.
+        """
+        access = self._access(api)
+        return in_own_thread(lambda _: audit_batch(self._store, self._current(), access))
 
     def time_and_cost(self) -> TimeAndCostReport:
         """Return where the hours and the steps of the batch went."""
@@ -320,10 +335,7 @@ class BatchHandle:
         return self._store.read(find_batch, self.name) or self._batch
 
     def _access(self, given: ApiAddress | None) -> ApiAccess:
-        place = self._database
-        if given is not None:
-            return access_to(given)
-        return api_from_environment(place.api_url, place.api_key)
+        return api_access(self._database, given)
 
     # ---- what a thread does ----
 
@@ -355,7 +367,14 @@ def _categories(given: str | Collection[str]) -> list[FailureCategory]:
     return categories_of(texts_of("category", given))
 
 
-def _in_own_thread(call: Callable[[StopControl], T]) -> T:
+def api_access(place: DatabaseAddress, given: ApiAddress | None) -> ApiAccess:
+    """Return the API that is given, else the one that goes with the database."""
+    if given is not None:
+        return access_to(given)
+    return api_from_environment(place.api_url, place.api_key)
+
+
+def in_own_thread(call: Callable[[StopControl], T]) -> T:
     """Return what a call returns; it has its own thread, as a notebook has its own event loop."""
 
     def work(control: StopControl) -> T:

@@ -11,6 +11,7 @@ from typing import Self, TypeVar
 import anyio
 from anyio.to_thread import run_sync
 
+from batchrunner.app.audit_stop import stopped_by_audit
 from batchrunner.app.error_translation import errors_for_people
 from batchrunner.app.final_jobs import FinalJobs
 from batchrunner.app.job_results import JobResult, job_results
@@ -115,8 +116,12 @@ class _Stream:
     def _check_result(self) -> None:
         """Raise what ended the runner, or why it cannot go on."""
         ended = self._thread.result()
-        if ended.reason is ExitReason.STOPPED and ended.failure is not None:
+        if ended.reason is not ExitReason.STOPPED:
+            return
+        if ended.failure is not None:
             raise stopped(ended.failure, ended.api_url)
+        if ended.audit_stop is not None:
+            raise stopped_by_audit(ended.audit_stop, self._batch.name)
 
 
 class JobStream(_Stream):

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
+
+import anyio
 
 from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.app.account_check import bind
@@ -15,7 +27,19 @@ from batchrunner.app.clock import store_now
 from batchrunner.app.load import load_jobs
 from batchrunner.app.registered_owner import registered_owner
 from batchrunner.app.run_observer import Say, say_nothing
-from batchrunner.model import Batch, JobFile, OpenAttempt, Run, RunObservation, RunStatus
+from batchrunner.classify import classify_fault
+from batchrunner.model import (
+    ApiFault,
+    ApiFaultKind,
+    Batch,
+    FailureCategory,
+    JobFile,
+    OpenAttempt,
+    RequestFailed,
+    Run,
+    RunObservation,
+    RunStatus,
+)
 from batchrunner.model.markers import batch_prefix, marker_in, markers_in
 from batchrunner.policy.recovery import (
     FoundDatabase,
@@ -35,9 +59,15 @@ from batchrunner.store.store import Store
 if TYPE_CHECKING:
     from batchrunner.app.api_access import ApiAccess
     from batchrunner.tinyfish.console_client import ConsoleClient
+    from batchrunner.tinyfish.console_views import RunListPage
 
 T = TypeVar("T")
 
+#: Seconds before a request is repeated; a refusal is not repeated.
+RETRY_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0)
+MAX_RETRY_WAIT_SECONDS = 120.0
+#: A date that makes the address of each listing a new one; the API has no runs that are as old.
+_BEFORE_ALL_RUNS, _DATES = datetime(2000, 1, 1, tzinfo=UTC), 10 * 365 * 24 * 3600
 #: What every marker of this program has.
 _ANY_MARKER = "br-"
 
@@ -101,10 +131,15 @@ async def find_runs(
 
 
 async def _list_runs(client: ConsoleClient, prefix: str) -> AsyncIterator[FoundRun]:
-    """Yield the runs of the API's list whose goals have a marker."""
+    """Yield the runs of the API's list whose goals have a marker; no cache can answer."""
     from batchrunner.tinyfish.console_client import query_of
 
-    async for page in client.pages(query_of(goal=prefix, oldest_first=True)):
+    never_asked = _BEFORE_ALL_RUNS + timedelta(seconds=secrets.randbelow(_DATES))
+    query = query_of(goal=prefix, created_after=never_asked, oldest_first=True)
+    seen, cursors = 0, set[str]()
+    while True:
+        page = await _patiently(partial(client.page, query))
+        seen += len(page.runs)
         cut = []
         for details in page.runs:
             found = _found(details.run)
@@ -112,9 +147,35 @@ async def _list_runs(client: ConsoleClient, prefix: str) -> AsyncIterator[FoundR
                 yield found
             else:
                 cut.append(details.run.run_id)
-        for seen in (await client.get_many(cut)).values() if cut else ():
-            if isinstance(seen, Run) and (found := _found(seen)) is not None:
+        shown = await _patiently(partial(client.get_many, cut)) if cut else {}
+        for run in shown.values():
+            if isinstance(run, Run) and (found := _found(run)) is not None:
                 yield found
+        if page.cursor is None or page.cursor in cursors:
+            _check_complete(seen, page)
+            return
+        cursors.add(page.cursor)
+        query = {**query, "cursor": page.cursor}  # the API may not remember filters
+
+
+def _check_complete(seen: int, last: RunListPage) -> None:
+    if last.total is not None and seen < last.total:
+        message = f"its list of runs ended after {seen} of {last.total}"
+        raise RequestFailed(ApiFault(kind=ApiFaultKind.MALFORMED, message=message))
+
+
+async def _patiently(request: Callable[[], Awaitable[T]]) -> T:
+    """Make a request that may be repeated, and repeat it a few times if the API is busy."""
+    for seconds in RETRY_SECONDS:
+        try:
+            return await request()
+        except RequestFailed as error:
+            failure = classify_fault(error.fault)
+            if failure.category not in (FailureCategory.UNREACHABLE, FailureCategory.THROTTLED):
+                raise
+            asked = failure.retry_after.total_seconds() if failure.retry_after else 0.0
+            await anyio.sleep(max(seconds, min(asked, MAX_RETRY_WAIT_SECONDS)))
+    return await request()
 
 
 def _found(run: Run) -> FoundRun | None:
@@ -178,7 +239,8 @@ class Recovery:
     async def run(self, client: ConsoleClient, runs: Sequence[FoundRun]) -> None:
         """Adopt all runs; first close the attempts that the database has and whose runs ended."""
         for open_attempts in _chunks(self._in_flight()):
-            shown = await client.get_many([each.run_id for each in open_attempts])
+            run_ids = [each.run_id for each in open_attempts]
+            shown = await _patiently(partial(client.get_many, run_ids))
             self._close_ended([each for each in open_attempts if _is_own(each, shown)], shown)
         for newest in found_databases(runs)[:1]:
             self._store.write(recovery.take_batch_token, self._batch.id, newest.id)
@@ -219,7 +281,7 @@ class Recovery:
         """Return the runs as they are now, with their results."""
         shown: dict[str, RunObservation] = {}
         for chunk in _chunks([run.run_id for run in runs]):
-            shown |= await client.get_many(chunk)
+            shown |= await _patiently(partial(client.get_many, chunk))
         return shown
 
     def _open(

@@ -22,8 +22,10 @@ from batchrunner.app.run_observer import CountsRead, Notice, RunObserver, Say, S
 from batchrunner.app.runs_elsewhere import refuse_runs_elsewhere
 from batchrunner.app.stop_control import StopControl, StopRequest
 from batchrunner.app.webhook_listener import WebhookOptions, listen_for_webhooks
+from batchrunner.classify import classify_fault
 from batchrunner.errors import ApiError, CannotContinue, LeftEarly
-from batchrunner.model import Batch, BatchCounts, Failed, FailureCategory
+from batchrunner.model import Batch, BatchCounts, Failed, FailureCategory, RequestFailed
+from batchrunner.model.audit import AuditReport, AuditStop
 from batchrunner.policy.schedule import Window
 from batchrunner.runner.artifact_fetcher import ArtifactFetcher, ArtifactSelection
 from batchrunner.runner.runner import ExitReason, Runner, in_thread, innermost
@@ -65,6 +67,8 @@ class BatchRunEnded:
     counts: BatchCounts
     failure: Failed | None = None  #: what stopped it early
     api_url: str = ""  #: the API that it worked with
+    audit: AuditReport | None = None  #: what the newest comparison with the API's list found
+    audit_stop: AuditStop | None = None  #: what an audit found that stopped it early
 
 
 def prepare_run(
@@ -88,7 +92,10 @@ def prepare_run(
         return None
     key = bind(store, batch, api, leave_runs=options.leave_runs, say=say)
     if not options.anew:
-        refuse_runs_elsewhere(store, batch, api, say, options.file)
+        try:
+            refuse_runs_elsewhere(store, batch, api, say, options.file)
+        except RequestFailed as error:
+            raise stopped(classify_fault(error.fault), api.url) from error
     return PreparedBatch(batch=set_up(store, batch, api, options.budget, say), key=key)
 
 
@@ -170,9 +177,20 @@ async def _work(
             fetcher = await stack.enter_async_context(beside)
         stop, report = _Stop(runner, observer, control), partial(_report_counts, store, batch)
         reason = await _until_end(runner, stop, fetcher, partial(report, observer))
-    counts = _final_counts(store, batch, left=reason is None)
-    failure = runner.stop_failure
-    return BatchRunEnded(reason=reason, counts=counts, failure=failure, api_url=access.url)
+    return _ended(store, batch, runner, reason, access.url)
+
+
+def _ended(
+    store: Store, batch: Batch, runner: Runner, reason: ExitReason | None, api_url: str
+) -> BatchRunEnded:
+    return BatchRunEnded(
+        reason=reason,
+        counts=_final_counts(store, batch, left=reason is None),
+        failure=runner.stop_failure,
+        api_url=api_url,
+        audit=runner.audit_report,
+        audit_stop=runner.audit_stop,
+    )
 
 
 def _say(observer: RunObserver, line: str) -> None:

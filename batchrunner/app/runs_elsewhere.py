@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from batchrunner.app.account_check import wait_reason
+from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.app.run_observer import Say
 from batchrunner.classify import classify_fault, is_not_the_api
 from batchrunner.errors import UsageError
 from batchrunner.model import Batch, FailureCategory, RequestFailed, Run
 from batchrunner.model.markers import job_search, markers_in
 from batchrunner.policy.recovery import is_fresh
-from batchrunner.store.recovery import batch_token, has_submitted, sample_jobs
+from batchrunner.store.recovery import batch_tokens, has_submitted, sample_jobs
 from batchrunner.store.store import Store
 from batchrunner.text.format import counted
 from batchrunner.text.terminal import term_safe
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Seconds before the API is asked again; doubled with each try.
 FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS = 1.0, 30.0
+#: Most runs that are read one by one because the list does not show their markers.
+MAX_UNCLEAR_RUNS = 500
 
 
 def refuse_runs_elsewhere(
@@ -41,41 +43,58 @@ def refuse_runs_elsewhere(
 
     Raises:
         UsageError: There are such runs.
+        RequestFailed: The API refuses the key.
     """
     if store.read(has_submitted, batch.id):
         return
     digests = store.read(sample_jobs, batch.id)
     runs = anyio.run(_fresh_runs, api, digests, say)
-    # Another runner of this database may have begun meanwhile.
-    own = store.read(batch_token, batch.id)
-    fresh = [run for run in runs if markers_in(run.goal)[-1].batch != own]
+    # Other batches of this database may have the same jobs, and another runner may have begun.
+    own = store.read(batch_tokens)
+    fresh = [run for run in runs if markers_in(run.goal)[-1].batch not in own]
     if fresh:
         raise _refusal(store, fresh, file)
 
 
 async def _fresh_runs(api: ApiAccess, digests: Collection[str], say: Say) -> list[Run]:
-    """Return the fresh runs of these jobs; waits until the API answers."""
+    """Return the fresh runs of these jobs; wait until the API answers."""
     seconds, said = FIRST_RETRY_SECONDS, False
     async with TinyFishClient(api.url, api.key) as client:
         while True:
             try:
-                found = [await client.search(job_search(digest)) for digest in digests]
+                return await find_fresh_runs(client, digests)
             except RequestFailed as error:
+                failure = classify_fault(error.fault)
+                if failure.category is FailureCategory.UNAUTHORIZED:
+                    raise
                 if is_not_the_api(error.fault):
                     return []  # the runner says so, and creates nothing
-                if classify_fault(error.fault).category is FailureCategory.REJECTED:
-                    reason = term_safe(error.fault.message)
-                    say(f"the API does not let us look for runs of these jobs: {reason}")
+                message = term_safe(failure.message)
+                if failure.category is FailureCategory.REJECTED:
+                    say(f"the API does not let us search for runs of these jobs: {message}")
                     return []
-                message = wait_reason(error.fault, api)
-            else:
-                runs = {run.run_id: run for listed in found for run in listed.runs}
-                return [run for run in runs.values() if _is_of(run, digests) and is_fresh(run)]
             if not said:
                 say(f"waiting to learn whether the API has runs of these jobs: {message}")
                 said = True
             await anyio.sleep(seconds)
             seconds = min(seconds * 2, MAX_RETRY_SECONDS)
+
+
+async def find_fresh_runs(client: TinyFishClient, digests: Collection[str]) -> list[Run]:
+    """
+    Return the runs of these jobs that are alive or younger than a day, of any database.
+
+    Raises:
+        RequestFailed: The list could not be read.
+    """
+    found = [await client.search(job_search(digest)) for digest in digests]
+    runs = {run.run_id: run for listed in found for run in listed.runs}
+    cut = [run.run_id for run in runs.values() if not markers_in(run.goal)]
+    unclear = [*cut, *(run_id for listed in found for run_id in listed.unclear)]
+    for start in range(0, min(len(unclear), MAX_UNCLEAR_RUNS), MAX_RUNS_PER_REQUEST):
+        seen = await client.get_many(unclear[start : start + MAX_RUNS_PER_REQUEST])
+        runs |= {run_id: run for run_id, run in seen.items() if isinstance(run, Run)}
+    return [run for run in runs.values() if _is_of(run, digests) and is_fresh(run)]
 
 
 def _is_of(run: Run, digests: Collection[str]) -> bool:

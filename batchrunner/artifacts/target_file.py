@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -17,15 +18,54 @@ class TargetExists(Exception):
     """Another process is writing this file."""
 
 
+class BadPath(OSError):
+    """The path of this artifact cannot be used; others may be."""
+
+
+#: Errors of a disk, of the machine, or of a file that is gone: they are not about one path.
+_OF_ALL_PATHS = frozenset(
+    {
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EROFS,
+        errno.EIO,
+        errno.ENXIO,
+        errno.ENODEV,
+        errno.ESTALE,
+        errno.ENOTCONN,
+        errno.ETIMEDOUT,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOMEM,
+        errno.ENOENT,
+    }
+)
+
+
+@contextmanager
+def _about_one_path(path: Path) -> Iterator[None]:
+    """Turn an OSError that is about one path into BadPath."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _OF_ALL_PATHS:
+            raise
+        why = error.strerror or str(error)
+        raise BadPath(f"its path cannot be used: {path}: {why}") from error
+
+
 class PartialFile:
     """A file that is written beside its final path; blocking, for one thread at a time."""
 
     def __init__(self, root: Path, path: Sequence[str]) -> None:
         self._path = root.joinpath(*path)
         self._name = f".{path[-1]}.part"
-        self._folder = _open_folder(root, path[:-1])
+        top = _open_top(root)
+        with _about_one_path(self._path):
+            self._folder = _open_below(top, path[:-1])
         try:
-            self._file = self._open_locked()
+            with _about_one_path(self._path.with_name(self._name)):
+                self._file = self._open_locked()
         except BaseException:
             os.close(self._folder)
             raise
@@ -56,14 +96,16 @@ class PartialFile:
     def write(self, content: bytes) -> None:
         """Append to the file."""
         view = memoryview(content)
-        while view:
-            view = view[os.write(self._file, view) :]
+        with _about_one_path(self._path):
+            while view:
+                view = view[os.write(self._file, view) :]
 
     def keep(self, suffix: str) -> str:
         """Flush the file to disk and rename it to its final path; return that."""
-        os.fsync(self._file)
         name = f"{self._path.name}{suffix}"
-        os.rename(self._name, name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+        with _about_one_path(self._path.with_name(name)):
+            os.fsync(self._file)
+            os.rename(self._name, name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
         with suppress(OSError):  # some file systems cannot do this; the file is whole either way
             os.fsync(self._folder)
         self._close()
@@ -82,10 +124,13 @@ class PartialFile:
         os.close(self._folder)
 
 
-def _open_folder(root: Path, names: Sequence[str]) -> int:
-    """Open a folder below *root*, create it if it is missing, and refuse links in its path."""
+def _open_top(root: Path) -> int:
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    return os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _open_below(folder: int, names: Sequence[str]) -> int:
+    """Open a folder below another one, create it if it is missing, and refuse links in its path."""
     for name in names:
         try:
             with suppress(FileExistsError):

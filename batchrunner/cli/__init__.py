@@ -16,6 +16,7 @@ COMMANDS = {
     "export": "Write the results of a batch to a file.",
     "result": "Print one result as the API sent it.",
     "judge": "Judge the results of a batch again, by other rules.",
+    "audit": "Compare a batch with the API's own list of runs.",
     "where": "Show where the hours and the credits of a batch went.",
     "artifacts": "Download and list screenshots, HTML and video of runs.",
     "retry": "Put failed jobs of a batch back.",

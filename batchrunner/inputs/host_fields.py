@@ -1,4 +1,4 @@
-"""The keys `hosts` and `canary` of a job file, and their types of values."""
+"""The keys `hosts`, `canary` and `stop_loss` of a job file, and their types of values."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from batchrunner.inputs.field_types import (
 from batchrunner.inputs.nodes import Node, Pairs, Scalar, decimal
 from batchrunner.inputs.problem_log import ProblemLog
 from batchrunner.inputs.record_types import Field, Record
-from batchrunner.model import AUTO, Canary, HostRule
+from batchrunner.model import AUTO, Canary, HostRule, StopLoss
 from batchrunner.model.hosts import MAX_HOST_LENGTH
 from batchrunner.model.job_file import MAX_CONCURRENCY
+from batchrunner.policy.budget import budget_of
 
 _HOST = re.compile(r"\*|[a-z0-9._-]+(?::[0-9]{1,5})?|\[[0-9a-f:.]+\](?::[0-9]{1,5})?", re.ASCII)
 _TIMES = re.compile(r"([0-9]{1,4}(?:\.[0-9]{1,3})?) ?x", re.ASCII)
@@ -56,11 +57,15 @@ class Share:
 
     def read(self, node: Node, name: str, log: ProblemLog) -> Decimal | Refused:
         """Return the share, from 0 to 1."""
-        percent = _PERCENT.fullmatch(node.text.strip()) if type(node) is Scalar else None
-        share = Decimal(percent[1]) / 100 if percent else decimal(node)
-        if share is None or not 0 < share <= 1:
-            return refuse(name, self.expected, node, log)
-        return Decimal(share)
+        share = share_of(node)
+        return refuse(name, self.expected, node, log) if share is None else share
+
+
+def share_of(node: Node) -> Decimal | None:
+    """Return the share that a value names, above 0 and up to 1; None if it names none."""
+    percent = _PERCENT.fullmatch(node.text.strip()) if type(node) is Scalar else None
+    share = Decimal(percent[1]) / 100 if percent else decimal(node)
+    return None if share is None or not 0 < share <= 1 else Decimal(str(share))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +100,15 @@ CANARY_FIELDS: Mapping[str, Field] = {
     "success_rate": Field(Share(), "minimum share of them that must succeed"),
     "row_cost": Field(BudgetAmount(), "maximum cost of one success, including all failures"),
 }
+STOP_LOSS_FIELDS: Mapping[str, Field] = {
+    "share": Field(Share(), "of all runs of the batch; without it, 1%"),
+    "cost": Field(BudgetAmount(), "of these runs together"),
+}
 _HOST_RULE = Record(fields=HOST_FIELDS)
 _CANARY = Record(fields=CANARY_FIELDS, required=("jobs",))
+_STOP_LOSS = Record(fields=STOP_LOSS_FIELDS)
+#: The value of `stop_loss` that switches it off.
+_NEVER = "never"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,3 +154,26 @@ class CanaryRule:
             log.add(f"{name} does not say what its jobs must achieve", node, tip)
             return INVALID
         return Canary(**values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StopLossRule:
+    """How much may be lost before a batch stops: a share of its runs, a sum, both, or anything."""
+
+    expected: str = field(
+        default="a sum like `$5` or `500 steps`, a share like `2%`, a mapping of both, or `never`",
+        init=False,
+    )
+
+    def read(self, node: Node, name: str, log: ProblemLog) -> StopLoss | Refused:
+        """Return the rule; the share is 1% where only a sum is given."""
+        if type(node) is Pairs:
+            values = _STOP_LOSS.read(node, name, log)
+            return INVALID if values is INVALID else StopLoss(**values)
+        text = node.text.strip() if type(node) is Scalar else ""
+        if text == _NEVER:
+            return StopLoss(share=None)
+        if cost := budget_of(text):
+            return StopLoss(cost=cost)
+        share = share_of(node)
+        return refuse(name, self.expected, node, log) if share is None else StopLoss(share=share)

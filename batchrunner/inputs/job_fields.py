@@ -16,7 +16,13 @@ from batchrunner.inputs.field_types import (
     Url,
     WholeNumber,
 )
-from batchrunner.inputs.host_fields import CONCURRENCY, CanaryRule, CostFactor, HostRules
+from batchrunner.inputs.host_fields import (
+    CONCURRENCY,
+    CanaryRule,
+    CostFactor,
+    HostRules,
+    StopLossRule,
+)
 from batchrunner.inputs.option_fields import OPTION_RULES, OPTIONS
 from batchrunner.inputs.record_types import Field
 from batchrunner.inputs.retry_rule_fields import EscalationStep, RetryRules, retry_rule_fields
@@ -97,6 +103,9 @@ SETTINGS_FIELDS: Mapping[str, Field] = {
     "rate": Field(Dollars(), "what a step costs; needed if the account has no wallet"),
     "hosts": Field(HostRules(), "limits for single hosts; `*` applies to all"),
     "canary": Field(CanaryRule(), "the jobs that run first, and what they must achieve"),
+    "stop_loss": Field(
+        StopLossRule(), "the most that may be lost to orphans and lost runs before it stops"
+    ),
 }
 
 #: The keys of a file that is a mapping.

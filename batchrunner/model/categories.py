@@ -43,7 +43,7 @@ class RequestEffect(StrEnum):
     """What a failure of one request means for all other requests."""
 
     NONE = "none"  #: they continue
-    STOP = "stop"  #: nothing more is submitted
+    STOP = "stop"  #: as DELAY_BY_KIND, and if that does not help, nothing more is submitted
     DELAY_ALL = "delay_all"  #: all requests wait
     DELAY_CREATES = "delay_creates"  #: creates wait, reads continue
     DELAY_BY_KIND = "delay_alike"  #: a failed create delays creates, a failed read delays all
@@ -209,8 +209,11 @@ CATEGORIES: Mapping[FailureCategory, Category] = {
     ),
     FailureCategory.LOST: Category(
         meaning="the API gave a run id and no longer knows the run",
-        advice="the API no longer knows the run",
+        advice="the API no longer knows the run, which may have been paid for; retry puts it back only "
+        "where it is named",
         fixed_by=FixedBy.SERVICE,
+        retry_suggested=False,
+        retried_only_if_named=True,
     ),
 }
 

@@ -95,6 +95,19 @@ class Canary:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class StopLoss:
+    """The most that a batch may lose to orphans and lost runs; None: no such limit."""
+
+    share: Decimal | None = Decimal("0.01")  #: of all its runs, from 0 to 1
+    cost: Budget | None = None
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        share = None if self.share is None else f"{(self.share * 100).normalize():f}%"
+        return " or ".join(str(part) for part in (share, self.cost) if part is not None) or "never"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """How a batch is run."""
 
@@ -112,6 +125,7 @@ class Settings:
     rate: Decimal | None = None  #: price of a step, in dollars
     hosts: Mapping[str, HostRule] = field(default_factory=dict)  #: by name; `*` is for all hosts
     canary: Canary | None = None
+    stop_loss: StopLoss = StopLoss()  #: after which submitting stops
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -62,6 +62,11 @@ def marker(token: str, position: int, job: str) -> str:
     return Marker(batch=batch, submission=submission, position=position, job=job).text
 
 
+def old_marker(token: str, position: int) -> str:
+    """Return the marker that an older version appends for a submission."""
+    return Marker(batch=None, submission=token, position=position, job=None).text
+
+
 def marked_goal(goal: str, marker_text: str | None) -> str:
     """Return the goal to send for a job's goal; None: without a marker."""
     return goal if marker_text is None else f"{goal}{GAP}{marker_text}"

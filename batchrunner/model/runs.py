@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -42,6 +42,18 @@ class Run:
     streaming_url: str | None = None
     output_schema: Mapping[str, Any] | None = None  #: as in its request
     shown_at: datetime | None = None  #: by the API's own clock; None if the API does not say
+    unknown_status: str | None = None  #: as sent, where that is no status of the API's pages
+
+    def as_ended(self) -> Run:
+        """Return a run of an unknown status that has ended: its result is judged, if it has one."""
+        said = f": {self.error.message}" if self.error else ""
+        status = self.unknown_status or "none"
+        message = f"The run ended with the status {status}, which is not known here{said}"
+        return replace(
+            self,
+            status=RunStatus.FAILED if self.result is None else RunStatus.COMPLETED,
+            error=RunError(message=message, code=self.unknown_status),
+        )
 
 
 class ApiFaultKind(StrEnum):
@@ -54,6 +66,13 @@ class ApiFaultKind(StrEnum):
     STATUS = "status"  #: the API answered with an error
 
 
+class Throttle(StrEnum):
+    """What there is too much of, if a 429 says so."""
+
+    RUNS = "runs"  #: at the same time
+    REQUESTS = "requests"  #: in a time
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApiFault:
     """A failed request."""
@@ -63,6 +82,7 @@ class ApiFault:
     status: int | None = None
     code: str | None = None
     retry_after: timedelta | None = None
+    throttle: Throttle | None = None  #: of a 429; None if it does not say
     #: Index of a run in the request → what is wrong with it, if the API named single runs.
     issues: Mapping[int, str] = field(default_factory=dict)
 
@@ -101,6 +121,15 @@ class RunListing:
     unclear: tuple[str, ...] = ()  #: ids of entries whose other fields are missing or invalid
     nameless: int = 0  #: entries without an id
     complete: bool = True  #: the list was read to its end
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListPage:
+    """One page of the list of runs."""
+
+    listing: RunListing
+    cursor: str | None  #: where the next page begins; None on the last page
+    total: float  #: least number of runs on all pages
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,6 +13,25 @@ from batchrunner.policy.retry_rules import Policy
 
 #: During an outage or without credits, requests are tried again at least this often.
 MAX_REQUEST_DELAY = timedelta(minutes=2)
+#: The same while the key is refused.
+MAX_REFUSAL_DELAY = timedelta(seconds=20)
+#: A key that has worked is believed to be refused after so long, and so many refusals in a row: the
+#: machine may have slept between two of them.
+REFUSED_AFTER, MIN_REFUSALS = timedelta(minutes=2), 5
+
+
+def is_key_refused(
+    status: int | None, *, has_worked: bool, refusals: int, refused_for: timedelta
+) -> bool:
+    """
+    Whether one more refusal of the key or its rights means that waiting cannot help.
+
+    A 401 before anything has worked means a wrong key. Others may be a hiccup of the API or of a
+    gateway: *refusals* came in a row before this one, the first of them *refused_for* ago.
+    """
+    if status == 401 and not has_worked:
+        return True
+    return refusals + 1 >= MIN_REFUSALS and refused_for >= REFUSED_AFTER
 
 
 def backpressure(
@@ -22,26 +41,28 @@ def backpressure(
     now: datetime,
     *,
     reading: bool,
+    key_refused: bool = False,
 ) -> Backpressure | None:
     """
     Say what the failures of one request mean for all others; None if nothing.
 
     *consecutive_failures* counts the requests before it that failed like this, since the newest
     success. *reading* means that the request created nothing. An unanswered create delays creates
-    only, because reads are needed to find its runs.
+    only, because reads are needed to find its runs. *key_refused* means that waiting cannot help
+    against a refusal of the key.
     """
     for failure in failures:
         delay = _delay(policy, failure, consecutive_failures)
         match CATEGORIES[failure.category].request_effect:
             case RequestEffect.NONE:
                 continue
-            case RequestEffect.STOP:
+            case RequestEffect.STOP if key_refused:
                 return StopSubmitting(failure=failure)
             case RequestEffect.DELAY_ALL:
                 creates_only = False
             case RequestEffect.DELAY_CREATES:
                 creates_only = True
-            case RequestEffect.DELAY_BY_KIND:
+            case RequestEffect.DELAY_BY_KIND | RequestEffect.STOP:
                 creates_only = not reading
             case never:
                 assert_never(never)
@@ -50,5 +71,7 @@ def backpressure(
 
 
 def _delay(policy: Policy, failure: Failed, consecutive_failures: int) -> timedelta:
-    wait = min(doubled(policy.backoff / 4, consecutive_failures), MAX_REQUEST_DELAY)
+    refused = CATEGORIES[failure.category].request_effect is RequestEffect.STOP
+    longest = MAX_REFUSAL_DELAY if refused else MAX_REQUEST_DELAY
+    wait = min(doubled(policy.backoff / 4, consecutive_failures), longest)
     return max(wait, failure.retry_after or timedelta(0))

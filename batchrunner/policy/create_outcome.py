@@ -85,6 +85,29 @@ def settle_refusal(
     ]
 
 
+def refused_as_batch(submission: Submission, fault: ApiFault, *, batch_works: bool) -> bool:
+    """
+    Whether a 403 of run-batch may be about run-batch itself, so that run-async may still work.
+
+    Options that need a right of the account are the likelier reason, until the job with them is
+    alone. *batch_works* means that run-batch created runs before.
+    """
+    failure = classify_fault(fault)
+    if fault.status != 403 or failure.category is not FailureCategory.UNAUTHORIZED:
+        return False
+    if any(_lacks_a_right(failure, fault, attempt) for attempt in submission.attempts):
+        return len(submission.attempts) == 1 and not batch_works
+    return True
+
+
+def settle_not_created(
+    submission: Submission, fault: ApiFault, now: datetime
+) -> list[AttemptDecision]:
+    """Put back the jobs of a submission that was refused for no job's fault."""
+    failure = classify_fault(fault)
+    return _put_back(submission, failure, now + (failure.retry_after or timedelta(0)))
+
+
 def _may_name_something_missing(submission: Submission, fault: ApiFault) -> bool:
     """Whether a 404 can be about something that a job names, and not about the endpoint."""
     named = any(

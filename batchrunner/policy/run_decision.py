@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from batchrunner.api_facts.run_statuses import says_ended
 from batchrunner.classify import classify
 from batchrunner.model import (
     AttemptDecision,
@@ -41,6 +42,8 @@ ORPHAN_GONE_AFTER = timedelta(seconds=30)
 GIVEN_UP_AFTER = timedelta(minutes=30)
 #: How long a run may stay RUNNING after it has shown its result.
 LINGERING_AFTER = timedelta(minutes=2)
+#: How long a cancel has to take effect before it is sent again; doubled each time.
+FIRST_CANCEL_WAIT, MAX_CANCEL_WAIT = timedelta(seconds=5), timedelta(minutes=1)
 #: The pace while no run has ended.
 NO_PACE = Pace()
 
@@ -85,12 +88,26 @@ def _after_deadline(attempt: OpenAttempt, outcome: Outcome, now: datetime) -> Sn
 
 
 def lingers(observation: RunObservation) -> bool:
-    """Whether a run shows its result although it has not ended."""
-    return (
-        isinstance(observation, Run)
-        and not observation.status.is_final
-        and observation.result not in (None, "null")
-    )
+    """Whether a run shows its result, or a word for an end, although it has not ended."""
+    if not isinstance(observation, Run) or observation.status.is_final:
+        return False
+    return observation.result not in (None, "null") or says_ended(observation.unknown_status)
+
+
+def with_cancel_answer(observation: RunObservation, answer: RunStatus | None) -> RunObservation:
+    """Return what a poll showed, and that it is over if only the answer to a cancel says so."""
+    if not isinstance(observation, Run) or observation.unknown_status is None:
+        return observation
+    if observation.status.is_final or answer is None or not answer.is_final:
+        return observation
+    if answer is RunStatus.CANCELLED:
+        return replace(observation, status=answer)
+    return observation.as_ended()
+
+
+def next_cancel(times: int) -> timedelta:
+    """Return how long to wait for the effect of a cancel that was sent so many times before."""
+    return min(FIRST_CANCEL_WAIT * float(2 ** min(times, 10)), MAX_CANCEL_WAIT)
 
 
 def give_up(attempt: OpenAttempt, why: str) -> AttemptDecision:

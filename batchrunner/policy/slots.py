@@ -20,9 +20,14 @@ MIN_POLLS_TO_LEARN = 2
 RUNS_AHEAD = 1.5
 
 
-def concurrency_limit(asked: int, learned: int | None) -> int:
-    """Return how many runs may be in flight: as *asked*, or as learned if that is AUTO."""
-    return learned or FIRST_CONCURRENCY if asked == AUTO else asked
+def concurrency_limit(asked: int, learned: int | None, accepted: int | None = None) -> int:
+    """
+    Return how many runs may be in flight: as *asked*, or as learned if that is AUTO.
+
+    *accepted* is how many the account accepts, if it refused more.
+    """
+    limit = learned or FIRST_CONCURRENCY if asked == AUTO else asked
+    return limit if accepted is None else min(limit, accepted)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +38,7 @@ class SlotHolders:
     in_doubt: int = 0  #: searches do not find their runs, which may exist
     released: int = 0  #: of these, the attempts that have been in doubt for long
     untested: int = 0  #: of these, the attempts that were hardly searched for
+    orphans: int = 0  #: orphans that have not ended: they take up slots like other runs
 
     @property
     def need_control_run(self) -> bool:
@@ -46,7 +52,7 @@ class SlotHolders:
         Attempts in doubt give up their slots after a while, but never more than *limit* of them:
         their runs may exist. If every attempt is in doubt, one more run is let through.
         """
-        free = limit - self.open + min(self.released, limit)
+        free = limit - self.open - self.orphans + min(self.released, limit)
         return max(free, 1) if self.need_control_run else free
 
 

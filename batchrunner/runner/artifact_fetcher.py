@@ -19,7 +19,11 @@ from batchrunner.artifacts.download import (
     is_id,
 )
 from batchrunner.artifacts.file_names import artifact_path
-from batchrunner.artifacts.target_file import PartialFile, TargetExists
+from batchrunner.artifacts.target_file import (
+    BadPath,
+    PartialFile,
+    TargetExists,
+)
 from batchrunner.classify import classify_fault
 from batchrunner.model import ApiFaultKind, FailureCategory, RequestFailed
 from batchrunner.model.artifacts import (
@@ -149,6 +153,8 @@ class ArtifactFetcher:
             await self._record_failure(wanted, error)
         except TargetExists:
             self._retry_later(at)
+        except BadPath as error:
+            await self._record_failure(wanted, DownloadFailed(DownloadFailure.REFUSED, str(error)))
         except OSError as error:
             self._pause(f"the folder takes nothing: {error.strerror}")
         except RequestFailed as error:

@@ -16,7 +16,7 @@ from batchrunner.model import (
     Snooze,
     StopSubmitting,
 )
-from batchrunner.policy.backpressure import backpressure
+from batchrunner.policy.backpressure import backpressure, is_key_refused
 from batchrunner.policy.retry_rules import Policy
 from batchrunner.runner.events import Event, RequestsDelayed
 from batchrunner.runner.request_gate import RequestGate
@@ -49,17 +49,37 @@ class RequestGates:
         """Whether the address has answered at least once as the API does."""
         return self.create.has_succeeded or self.poll.has_succeeded
 
-    def apply_backpressure(self, failures: Sequence[Failed], gate: RequestGate) -> None:
-        """Delay requests, or stop, if one of the failures met at *gate* concerns them all."""
-        is_poll = gate is self.poll
+    def meet(self, fault: ApiFault, gate: RequestGate) -> None:
+        """Delay requests, or stop, if the fault that a request met at *gate* concerns them all."""
+        self.apply_backpressure([classify_fault(fault)], gate, fault.status)
+
+    def apply_backpressure(
+        self, failures: Sequence[Failed], gate: RequestGate, status: int | None = None
+    ) -> None:
+        """
+        Delay requests, or stop, if one of the failures met at *gate* concerns them all.
+
+        *status* is the one that a request was refused with.
+        """
+        is_poll, now = gate is self.poll, self._now()
         effect = backpressure(
-            self._policy, failures, gate.consecutive_failures, self._now(), reading=is_poll
+            self._policy,
+            failures,
+            gate.consecutive_failures,
+            now,
+            reading=is_poll,
+            key_refused=is_key_refused(
+                status,
+                has_worked=self.api_has_answered,
+                refusals=gate.refusals,
+                refused_for=now - (gate.refused_since or now),
+            ),
         )
         match effect:
             case None:
                 return
             case DelayRequests():
-                gate.record_failure()
+                gate.record_failure(effect.failure.category)
                 self._delay(effect)
             case StopSubmitting():
                 self._stop.stop(effect.failure, polling_disabled=is_poll)

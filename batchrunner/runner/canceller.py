@@ -25,7 +25,9 @@ from batchrunner.policy.run_decision import (
     give_up,
     is_overdue,
     lingers,
+    next_cancel,
     reset_after_clock_jump,
+    with_cancel_answer,
 )
 from batchrunner.policy.schedule import Phase
 from batchrunner.runner.condition_timer import ConditionTimer
@@ -48,6 +50,9 @@ class Canceller:
         self._unconfirmed = ConditionTimer(context.now())  # cancelled, but shown as unfinished
         self._lingering = ConditionTimer(context.now())  # with a result, but unfinished
         self._unknown = ConditionTimer(context.now())  # the API does not know it
+        # How often a run was asked to be cancelled, and when it may be asked again.
+        self._asked: dict[str, tuple[int, datetime]] = {}
+        self._answers: dict[str, RunStatus] = {}  # what the API said to that
         # When the API first said that a run was created or started, by its status.
         self._first_shown: dict[tuple[str, RunStatus], datetime | None] = {}
 
@@ -67,7 +72,21 @@ class Canceller:
             late = [a.attempt_id for a, _ in wanted if a.attempt_id not in to_cancel]
             await self._record_for_deadline(late)
             to_cancel += late
-        await cancel(self._context, [a.run_id for a, _ in unfinished if a.attempt_id in to_cancel])
+        await self._ask([a.run_id for a, _ in unfinished if a.attempt_id in to_cancel])
+
+    async def _ask(self, run_ids: Sequence[str]) -> None:
+        """Ask the API to cancel runs; those that were asked for lately get time to end."""
+        now, never = self._context.now(), (0, self._started_at)
+        due = [run_id for run_id in run_ids if self._asked.get(run_id, never)[1] <= now]
+        for run_id in due:
+            times = self._asked.get(run_id, never)[0]
+            self._asked[run_id] = times + 1, now + next_cancel(times)
+        self._answers |= await cancel(self._context, due)
+
+    def completed(self, observed: Sequence[ObservedAttempt]) -> list[ObservedAttempt]:
+        """Return what a poll showed, completed by the answers to earlier cancels."""
+        answers = self._answers
+        return [(a, with_cancel_answer(run, answers.get(a.run_id))) for a, run in observed]
 
     async def give_up(self, attempts: Sequence[OpenAttempt]) -> list[AttemptDecision]:
         """
@@ -89,6 +108,8 @@ class Canceller:
 
     def forget(self, run_id: str) -> None:
         """Forget a run whose attempt is closed."""
+        self._asked.pop(run_id, None)
+        self._answers.pop(run_id, None)
         for status in RunStatus:
             self._first_shown.pop((run_id, status), None)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from batchrunner.model import AttemptDecision, Failed, ParkedHost, Pause
+from batchrunner.model.audit import AuditStop
 from batchrunner.model.time_and_cost import Hold
 from batchrunner.policy.schedule import Phase, Window
 
@@ -118,6 +119,13 @@ class ConcurrencyChanged:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AccountLimitMet:
+    """The API refused a create because more runs would be in flight than the account may have."""
+
+    most: int  #: runs to keep in flight from now on
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class HostsParked:
     """The set of parked hosts has changed."""
 
@@ -129,6 +137,21 @@ class CancelledForDeadline:
     """Runs were cancelled because the deadline is earlier than their end."""
 
     runs: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnknownRunsFound:
+    """An audit found runs of this batch that the database did not know."""
+
+    adopted: int
+    orphans: int  #: no attempt needs them: they are cancelled
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SubmittingStopped:
+    """Nothing more is submitted because of what an audit found."""
+
+    reason: AuditStop
 
 
 Event = (
@@ -148,5 +171,8 @@ Event = (
     | WebhookDropped
     | CancelledForDeadline
     | ConcurrencyChanged
+    | AccountLimitMet
     | HostsParked
+    | UnknownRunsFound
+    | SubmittingStopped
 )

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import anyio
 
-from batchrunner.classify import classify_fault
 from batchrunner.model import NotFound, RequestFailed, Run, RunObservation, Submission
+from batchrunner.policy.audit import foreign_runs, shown_marker
 from batchrunner.policy.create_outcome import next_final_search, next_late_check
-from batchrunner.policy.run_decision import GIVEN_UP_AFTER, ORPHAN_GONE_AFTER
+from batchrunner.policy.run_decision import (
+    GIVEN_UP_AFTER,
+    ORPHAN_GONE_AFTER,
+    with_cancel_answer,
+)
 from batchrunner.runner.backpressure import is_permanent
 from batchrunner.runner.condition_timer import ConditionTimer
 from batchrunner.runner.context import RunnerContext
@@ -19,9 +23,11 @@ from batchrunner.runner.refusal_check import RefusalCheck
 from batchrunner.runner.run_fetcher import cancel, chunks
 from batchrunner.runner.run_search import search_runs
 from batchrunner.runner.submission_record import add_orphans
+from batchrunner.store.audit import audit_records
 from batchrunner.store.orphans import (
     adopt_late_runs,
     close_orphans,
+    drop_orphans,
     late_run_watchlist,
     lost_runs,
     open_orphans,
@@ -46,6 +52,7 @@ class OrphanSweeper:
     def __init__(self, context: RunnerContext) -> None:
         self._context = context
         self._not_found = ConditionTimer(context.now(), MAX_ORPHAN_POLL_GAP)
+        self._foreign: set[str] = set()  # runs of another database
         self._unfinished = ConditionTimer(context.now(), MAX_ORPHAN_POLL_GAP)
 
     async def run(self) -> None:
@@ -64,8 +71,8 @@ class OrphanSweeper:
             await self._cancel_orphans()
 
     async def final_check(self) -> None:
-        """Search for all late runs a last time, and wait until orphans have ended."""
-        context, tries = self._context, 0
+        """Search for all late runs a last time."""
+        context = self._context
         submissions = await context.offload(
             lambda: context.store.read(late_run_watchlist, context.owner.id, context.batch.id)
         )
@@ -73,6 +80,10 @@ class OrphanSweeper:
             await self._final_search(submission)
         await RefusalCheck(context).confirm_all()
         await self._watch_lost_runs()
+
+    async def finish_orphans(self) -> None:
+        """Cancel orphans, and wait for a while until they have ended."""
+        context, tries = self._context, 0
         while tries < FINAL_CHECKS and not context.stop.polling_disabled:
             left = await self._cancel_orphans()
             if left == 0:
@@ -103,7 +114,7 @@ class OrphanSweeper:
             found = await search_runs(context.api, submission, context.now())
         except RequestFailed as error:
             stopped = gates.stop_if_not_api(error.fault)
-            gates.apply_backpressure([classify_fault(error.fault)], gates.poll)
+            gates.meet(error.fault, gates.poll)
             if not stopped and is_permanent(error.fault):
                 return None
             return context.now() + FINAL_CHECK_RETRY_AFTER
@@ -149,7 +160,7 @@ class OrphanSweeper:
             try:
                 seen = await context.api.get_many(chunk)
             except RequestFailed as error:
-                context.gates.apply_backpressure([classify_fault(error.fault)], context.gates.poll)
+                context.gates.meet(error.fault, context.gates.poll)
                 continue
             back += [run_id for run_id in chunk if isinstance(seen.get(run_id), Run)]
         if back:
@@ -176,12 +187,16 @@ class OrphanSweeper:
         observations: dict[str, RunObservation] = {}
         for chunk in chunks(orphans):
             await gates.poll.wait_until_open()
-            await cancel(context, chunk)
             try:
-                observations |= await context.api.get_many(chunk)
+                ours = await self._without_foreign(chunk)
+                answers = await cancel(context, ours)
+                seen = await context.api.get_many(ours) if ours else {}
             except RequestFailed as error:
-                gates.apply_backpressure([classify_fault(error.fault)], gates.poll)
+                gates.meet(error.fault, gates.poll)
                 return len(orphans) if is_permanent(error.fault) else None
+            for run_id, run in seen.items():
+                observations[run_id] = with_cancel_answer(run, answers.get(run_id))
+        orphans = [run_id for run_id in orphans if run_id not in self._foreign]
         now = context.now()
         not_found = {run_id for run_id, seen in observations.items() if isinstance(seen, NotFound)}
         if not_found and not await self._shows_others():
@@ -207,6 +222,23 @@ class OrphanSweeper:
         except RequestFailed:
             return False
         return any(isinstance(run, Run) for run in seen.values())
+
+    async def _without_foreign(self, run_ids: Sequence[str]) -> list[str]:
+        """
+        Return the runs whose submissions this database wrote; forget the others.
+
+        An answer may have named runs of another database: these are never cancelled.
+        """
+        context = self._context
+        seen = await context.api.get_many(run_ids)
+        shown = [run for run in seen.values() if isinstance(run, Run)]
+        tokens = {marker.token for run in shown if (marker := shown_marker(run))}
+        records = await context.offload(lambda: context.store.read(audit_records, [], tokens))
+        foreign = foreign_runs(shown, records.submissions)
+        if foreign:
+            self._foreign |= foreign
+            await context.offload(lambda: context.store.write(drop_orphans, foreign))
+        return [run_id for run_id in run_ids if run_id not in foreign]
 
     def _has_ended(self, run_id: str, observation: RunObservation | None) -> bool:
         """Return whether an orphan costs nothing more; one poll without it proves nothing."""

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 import anyio
 
-from batchrunner.classify import classify_fault
 from batchrunner.model import (
     AttemptDecision,
     NotFound,
@@ -80,7 +79,7 @@ class Poller:
             return False
         observed = await self._fetch(attempts)
         if observed is not None:
-            now = context.now()
+            now, observed = context.now(), self._canceller.completed(observed)
             decisions, unfinished = await self._decide_offloaded(observed, now)
             unfinished = await self._apply(decisions, unfinished, now)
             await self._canceller.cancel(observed, unfinished)
@@ -109,7 +108,7 @@ class Poller:
         except RequestFailed as error:
             # A failed poll is not a failed run: nothing follows, except that we poll again.
             context.gates.stop_if_not_api(error.fault)
-            context.gates.apply_backpressure([classify_fault(error.fault)], context.gates.poll)
+            context.gates.meet(error.fault, context.gates.poll)
             return None
         context.gates.poll.record_success()
         observed = [(a, observations[a.run_id]) for a in attempts if a.run_id in observations]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from batchrunner.classify import classify_fault
 from batchrunner.model import ApiFault, RequestFailed, Submission, WorkLeft
 from batchrunner.policy.control_runs import MissingRuns
 from batchrunner.policy.create_outcome import (
@@ -203,7 +202,7 @@ class Reconciler:
             problem = f"the API does not let us search: {fault.message}"
             await self._stay_in_doubt(submission, reason, problem)
             return
-        gates.apply_backpressure([classify_fault(fault)], gates.poll)
+        gates.meet(fault, gates.poll)
         await mark_unanswered(context, submission, context.now() + SEARCH_RETRY_AFTER, reason)
 
     async def _close_absent(self, submission: Submission, reason: str, remark: str = "") -> None:

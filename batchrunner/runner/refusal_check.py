@@ -58,7 +58,7 @@ class RefusalCheck:
             if not is_permanent(error.fault) and (
                 failure.category is not FailureCategory.UNAUTHORIZED
             ):
-                context.gates.apply_backpressure([failure], context.gates.poll)
+                context.gates.meet(error.fault, context.gates.poll)
                 self._retry_at = now + RETRY_AFTER
                 return
             runs = []  # this API lets nobody search, so there is nothing to wait for

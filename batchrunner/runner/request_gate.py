@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from batchrunner.model import FailureCategory
 from batchrunner.runner.wakeup import WakeUp
 
 
@@ -18,6 +19,9 @@ class RequestGate:
         #: Requests since the newest success that met a failure that concerns all requests.
         self.consecutive_failures = 0
         self.has_succeeded = False  #: at least one request succeeded
+        self.is_throttled = False  #: the newest request met a 429
+        self.refusals = 0  #: of the key, among the consecutive failures
+        self.refused_since: datetime | None = None  #: when the first of these came
 
     def delay_until(self, until: datetime) -> None:
         """Let no request pass before *until*; a longer delay that is in force stays."""
@@ -28,13 +32,18 @@ class RequestGate:
         """Whether requests wait at the moment."""
         return self._opens_at > self._now()
 
-    def record_failure(self) -> None:
+    def record_failure(self, category: FailureCategory) -> None:
         """Count a request that met a failure that concerns all requests."""
         self.consecutive_failures += 1
+        self.is_throttled = category is FailureCategory.THROTTLED
+        if category is FailureCategory.UNAUTHORIZED:
+            self.refusals += 1
+            self.refused_since = self.refused_since or self._now()
 
     def record_success(self) -> None:
         """Forget earlier failures."""
-        self.consecutive_failures, self.has_succeeded = 0, True
+        self.consecutive_failures, self.has_succeeded, self.is_throttled = 0, True, False
+        self.refusals, self.refused_since = 0, None
 
     async def wait_until_open(self) -> None:
         """Wait until requests may pass."""

@@ -15,6 +15,7 @@ from batchrunner.model import (
     NotFound,
     RequestFailed,
     RunObservation,
+    RunStatus,
 )
 from batchrunner.policy.run_decision import SINGLE_READ_INTERVAL
 from batchrunner.runner.condition_timer import ConditionTimer
@@ -119,19 +120,21 @@ def _is_refused(error: RequestFailed) -> bool:
     return classify_fault(error.fault).category is FailureCategory.REJECTED
 
 
-async def cancel(context: RunnerContext, run_ids: Sequence[str]) -> None:
+async def cancel(context: RunnerContext, run_ids: Sequence[str]) -> dict[str, RunStatus]:
     """
-    Ask the API to cancel runs; later polls show the effect.
+    Ask the API to cancel runs, and return the status of each that it names; polls show the effect.
 
     A refusal is no reason to stop: a key that may not cancel a run may still read it.
     """
+    answers: dict[str, RunStatus] = {}
     for chunk in chunks(run_ids):
         try:
-            await context.api.cancel_many(chunk)
+            answers |= await context.api.cancel_many(chunk)
         except RequestFailed as error:
             failure = classify_fault(error.fault)
             if failure.category is not FailureCategory.UNAUTHORIZED:
-                context.gates.apply_backpressure([failure], context.gates.poll)
+                context.gates.meet(error.fault, context.gates.poll)
+    return answers
 
 
 def chunks(run_ids: Sequence[str]) -> Iterator[Sequence[str]]:

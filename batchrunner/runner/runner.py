@@ -10,7 +10,9 @@ from enum import StrEnum
 import anyio
 
 from batchrunner.model import Batch, Failed, Owner, WorkLeft
+from batchrunner.model.audit import AuditReport, AuditStop
 from batchrunner.policy.schedule import Phase, Window
+from batchrunner.runner.auditor import Auditor
 from batchrunner.runner.context import RunnerContext
 from batchrunner.runner.events import Event
 from batchrunner.runner.heartbeat import Heartbeat
@@ -94,11 +96,22 @@ class Runner:
         self._context.stop.draining = not submit
         self._heartbeat = Heartbeat(self._context, exited_owners)
         self._orphan_sweeper = OrphanSweeper(self._context)
+        self._auditor = Auditor(self._context)
 
     @property
     def stop_failure(self) -> Failed | None:
         """The failure after which nothing more could be submitted, if any."""
         return self._context.stop.failure
+
+    @property
+    def audit_stop(self) -> AuditStop | None:
+        """What an audit found, after which nothing more was submitted."""
+        return self._context.stop.audit_stop
+
+    @property
+    def audit_report(self) -> AuditReport | None:
+        """What the newest audit found; None without one."""
+        return self._auditor.report
 
     def drain(self) -> None:
         """Submit nothing more, and return when none of our runs is in flight."""
@@ -132,6 +145,7 @@ class Runner:
             loops.start_soon(Submitter(self._context).run)
             loops.start_soon(Reconciler(self._context).run)
             loops.start_soon(self._orphan_sweeper.run)
+            loops.start_soon(self._auditor.run)
             exit_reason = await self._poll_to_the_end()
             if self._context.streamed_create is not None:
                 await self._context.streamed_create.finish()
@@ -142,13 +156,24 @@ class Runner:
         poller = Poller(self._context)
         while True:
             exit_reason = self._exit_reason(await self._context.work_left())
-            if exit_reason is ExitReason.FINISHED:
-                await self._orphan_sweeper.final_check()  # may make a job available again
+            if exit_reason is not None:
+                await self._check_all_runs(exit_reason)  # may adopt a run
                 exit_reason = self._exit_reason(await self._context.work_left())
             if exit_reason is not None:
                 return exit_reason
             while await poller.poll() and not self._context.stop.polling_disabled:
                 pass  # the batch cannot end while runs are in flight
+
+    async def _check_all_runs(self, exit_reason: ExitReason) -> None:
+        """Leave no run behind: search for late runs, audit, and wait until orphans have ended."""
+        if self._context.stop.polling_disabled:
+            return
+        if exit_reason is ExitReason.FINISHED:
+            await self._orphan_sweeper.final_check()
+            await self._auditor.last_audit()
+        else:
+            await self._auditor.audit()
+        await self._orphan_sweeper.finish_orphans()
 
     def _exit_reason(self, work_left: WorkLeft) -> ExitReason | None:
         """Return why there is nothing more to do here; None if there is."""
@@ -159,7 +184,7 @@ class Runner:
             return None
         if work_left.due_at is None and not work_left.in_flight_elsewhere:
             return ExitReason.FINISHED
-        if stop.failure is not None:
+        if stop.failure is not None or stop.audit_stop is not None:
             return ExitReason.STOPPED
         if stop.draining:
             return ExitReason.DRAINED

@@ -7,6 +7,7 @@ from datetime import timedelta
 from batchrunner.policy.slots import Capacity, learn_slots
 from batchrunner.runner.context import RunnerContext
 from batchrunner.runner.events import ConcurrencyChanged
+from batchrunner.store import account_limit
 from batchrunner.store.slot_usage import slot_usage, store_learned_concurrency
 
 #: How long to wait before reading again whether the user has set the concurrency.
@@ -19,10 +20,11 @@ class SlotTuner:
     def __init__(self, context: RunnerContext) -> None:
         self._context = context
         self._capacity: Capacity | None = None
-        self._next_read_at = context.now()
+        self._next_read_at = self._next_try_at = context.now()
 
     async def learn(self, interval: timedelta, typical: timedelta | None) -> None:
         """Read the queue of all runners together, and set the limit to what it shows."""
+        await self._try_one_more()
         context = self._context
         if context.now() < self._next_read_at:
             return
@@ -44,4 +46,20 @@ class SlotTuner:
         if new_limit != limit or self._capacity.found != before.found:
             slots, found_limit = self._capacity.slots, self._capacity.found
             context.notify(ConcurrencyChanged(most=new_limit, slots=slots, found=found_limit))
+            context.work_changed.notify()
+
+    async def _try_one_more(self) -> None:
+        """Raise the limit that 429 answers have shown, now and then: it may have changed."""
+        context, now = self._context, self._context.now()
+        if now < self._next_try_at:
+            return
+        known = await context.offload(
+            lambda: context.store.read(account_limit.account_limit, context.batch.id)
+        )
+        if known is None:
+            self._next_try_at = now + FIXED_LIMIT_RECHECK_AFTER
+        elif now - known.refused_at >= known.wait and not known.probing:
+            await context.offload(
+                lambda: context.store.write(account_limit.try_one_more, context.batch.id, now)
+            )
             context.work_changed.notify()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import anyio
 
 from batchrunner.model import Failed
+from batchrunner.model.audit import AuditStop
 from batchrunner.runner.wakeup import WakeUp
 
 
@@ -16,6 +19,8 @@ class StopState:
     draining: bool = False  #: submit nothing more
     failure: Failed | None = None  #: why nothing more can be submitted
     polling_disabled: bool = False  #: polls fail for good as well, so do not even poll
+    audit_stop: AuditStop | None = None  #: what an audit found, after which nothing is submitted
+    audited: anyio.Event = field(default_factory=anyio.Event)  #: set after the first audit
     budget_used_up: bool = False  #: the budget covers no other run; a budget can be raised
 
     def drain(self) -> None:
@@ -31,4 +36,9 @@ class StopState:
         """
         self.failure = self.failure or failure
         self.polling_disabled |= polling_disabled
+        self.drain()
+
+    def stop_for_audit(self, reason: AuditStop) -> None:
+        """Submit nothing more because of what an audit found; runs in flight are polled."""
+        self.audit_stop = self.audit_stop or reason
         self.drain()

@@ -9,7 +9,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
-from batchrunner.classify import classify_fault, is_not_offered
+from batchrunner.classify import classify_fault, is_blocked, is_not_offered, is_not_the_api
 from batchrunner.model import (
     ApiFault,
     CreateAnswer,
@@ -26,6 +26,8 @@ from batchrunner.model import (
 from batchrunner.model.marker_removal import unmarked_answer
 from batchrunner.policy.create_outcome import (
     is_certain,
+    refused_as_batch,
+    settle_not_created,
     settle_refusal,
     settle_withdrawn,
     settle_without_webhook,
@@ -33,6 +35,7 @@ from batchrunner.policy.create_outcome import (
 from batchrunner.policy.schedule import Phase
 from batchrunner.runner.backpressure import pool_wide_failures
 from batchrunner.runner.context import DB_POLL_SECONDS, MAX_PARALLEL_REQUESTS, RunnerContext
+from batchrunner.runner.create_route import CreateRoute
 from batchrunner.runner.events import (
     BatchPaused,
     BatchResumed,
@@ -40,6 +43,7 @@ from batchrunner.runner.events import (
     ScheduleChanged,
     WebhookDropped,
 )
+from batchrunner.runner.limit_learner import LimitLearner
 from batchrunner.runner.notices import CreditNotice
 from batchrunner.runner.offload import StoreOutage
 from batchrunner.runner.refusal_check import RefusalCheck
@@ -75,7 +79,8 @@ class Submitter:
         self._context = context
         self._credits = CreditNotice(context)
         self._refusal_check = RefusalCheck(context)
-        self._singly = False  # the API does not offer to create several runs at once
+        self._route = CreateRoute()
+        self._limit = LimitLearner(context)
         #: Runs in a create request; fewer while the credits cover fewer.
         self._max_runs = MAX_RUNS_PER_REQUEST
         self._newest_attempt = 0  # id of the newest attempt that this owner has opened
@@ -91,6 +96,7 @@ class Submitter:
 
     async def _claim_and_submit(self) -> None:
         context = self._context
+        await context.stop.audited.wait()  # perhaps another database runs this batch
         while True:
             await self._credits.note()
             await context.gates.create.wait_until_open()
@@ -114,7 +120,7 @@ class Submitter:
 
     async def _claim(self) -> list[Submission]:
         """Claim due jobs; if the database fails meanwhile, the claimed jobs are unanswered."""
-        context, max_runs = self._context, 1 if self._singly else self._max_runs
+        context, max_runs = self._context, 1 if self._route.singly else self._max_runs
         try:
             claimed = await context.offload_once(
                 lambda: context.store.write(
@@ -184,8 +190,9 @@ class Submitter:
         return phase
 
     async def _submit_all(self, submissions: Sequence[Submission]) -> None:
-        # One at a time while it is unknown how many runs the credits cover.
-        all_covered = self._max_runs == MAX_RUNS_PER_REQUEST
+        # One at a time while it is unknown how many runs the credits or the account's limit cover.
+        all_covered = self._max_runs == MAX_RUNS_PER_REQUEST and not self._limit.known
+        all_covered &= not self._route.trying
         limiter = anyio.CapacityLimiter(MAX_PARALLEL_REQUESTS if all_covered else 1)
 
         async def submit(submission: Submission) -> None:
@@ -208,25 +215,28 @@ class Submitter:
             )
             return
         webhook_url = context.webhook_wakeup.webhook_url
-        singly = self._singly and len(submission.attempts) == 1
+        singly = self._route.singly and len(submission.attempts) == 1
         answer = await self._create(submission, webhook_url, singly=singly)
         match answer:
             case Created(run_ids=run_ids):
+                self._route.note_created(singly=singly)
                 await self._record(submission, run_ids)
             case Refused(fault=fault) if webhook_url is not None and _is_about_webhooks(fault):
                 await self._drop_webhook(submission, fault)
             case Refused(fault=fault):
                 await self._close_refused(submission, fault, singly=singly)
             case Unanswered(fault=fault):
-                await self._mark_unanswered(submission, fault)
+                await self._mark_unanswered(submission, fault, singly=singly)
             case _:
                 assert_never(answer)
 
     async def _is_wanted(self, submission: Submission) -> bool:
         """Return whether a submission may still be sent; it may have waited at a gate."""
         context = self._context
-        max_runs = 1 if self._singly else self._max_runs
+        max_runs = 1 if self._route.singly else self._max_runs
         if context.stop.draining or len(submission.attempts) > max_runs:
+            return False
+        if self._limit.was_claimed_before_refusal(submission):
             return False
         if context.phase is not Phase.OPEN:
             return False
@@ -269,14 +279,21 @@ class Submitter:
         if await record_runs(context, submission, runs):
             reason = "the answer named other jobs' runs"
             await mark_unanswered(context, submission, context.now(), reason)
+        await self._limit.accepted()
 
-    async def _mark_unanswered(self, submission: Submission, fault: ApiFault) -> None:
+    async def _mark_unanswered(
+        self, submission: Submission, fault: ApiFault, *, singly: bool
+    ) -> None:
         """Note that the runs may exist: the reconciler searches for them."""
         context = self._context
-        context.gates.apply_backpressure([classify_fault(fault)], context.gates.create)
+        if is_blocked(fault):
+            self._route.note_refused(singly=singly)
+        await self._limit.refused(len(submission.attempts), fault)
+        context.gates.meet(fault, context.gates.create)
         context.notify(CreateUnanswered(runs=len(submission.attempts), reason=fault.message))
         await mark_unanswered(context, submission, context.now(), fault.message)
-        context.gates.stop_if_not_api(fault)
+        if is_not_the_api(fault) and (read_fault := await self._read_fault()):
+            context.gates.stop_if_not_api(read_fault)
 
     async def _drop_webhook(self, submission: Submission, fault: ApiFault) -> None:
         """Go on without our webhook: no job may fail for an option that it did not ask for."""
@@ -293,16 +310,24 @@ class Submitter:
     ) -> None:
         """Close a refused submission; change how creates are sent if that was the reason."""
         context, gates = self._context, self._context.gates
-        not_offered = is_not_offered(fault)
+        if await self._limit.refused(len(submission.attempts), fault):
+            await self._put_back(submission, fault)
+            return
+        not_offered, works = is_not_offered(fault), self._route.batch_works
+        if not singly and refused_as_batch(submission, fault, batch_works=works):
+            self._route.note_refused(singly=singly)
+            await self._put_back(submission, fault)
+            return
         read_fault = await self._read_fault() if singly and not_offered else None
         names_job = singly and read_fault is None
         decisions = settle_refusal(
             context.policy, submission, fault, context.now(), singly=names_job
         )
-        if not_offered and not singly:
-            self._singly = True
-        elif read_fault is None:
-            self._delay_or_stop(pool_wide_failures(decisions), fault)
+        pool_wide = pool_wide_failures(decisions)
+        if is_blocked(fault) and pool_wide if singly else not_offered:
+            self._route.note_refused(singly=singly)
+        if read_fault is None and not (not_offered and not singly):
+            self._delay_or_stop(pool_wide, fault)
         if classify_fault(fault).category is FailureCategory.BILLING_FAILURE:
             self._max_runs = max(len(submission.attempts) // 2, 1)
         refused, certain = SubmissionState.REFUSED, is_certain(fault)
@@ -311,7 +336,13 @@ class Submitter:
         )
         await self._credits.note()
         if read_fault is not None and not gates.stop_if_not_api(read_fault):
-            gates.apply_backpressure([classify_fault(read_fault)], gates.create)
+            gates.meet(read_fault, gates.create)
+
+    async def _put_back(self, submission: Submission, fault: ApiFault) -> None:
+        """Close a submission that was refused for no job's fault; its jobs are sent otherwise."""
+        decisions = settle_not_created(submission, fault, self._context.now())
+        refused = SubmissionState.REFUSED
+        await settle_submission(self._context, submission, refused, decisions, fault.message)
 
     async def _read_fault(self) -> ApiFault | None:
         """Return why the API does not answer a free read; None if it answers or has answered."""
@@ -333,7 +364,7 @@ class Submitter:
             failure = Failed(category=FailureCategory.UNREACHABLE, message=message)
             context.stop.stop(failure, polling_disabled=False)
         else:
-            context.gates.apply_backpressure(failures, create_gate)
+            context.gates.apply_backpressure(failures, create_gate, fault.status)
 
 
 def _is_about_webhooks(fault: ApiFault) -> bool:

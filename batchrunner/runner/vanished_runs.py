@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from batchrunner.classify import classify_fault
 from batchrunner.model import NotFound, OpenAttempt, RequestFailed, Run
 from batchrunner.model.markers import marker_search
 from batchrunner.policy.run_decision import SINGLE_READ_INTERVAL
@@ -50,7 +49,7 @@ class VanishedRuns:
                 return False
             return attempt.marker is None or not await self._is_listed(attempt)
         except RequestFailed as error:
-            context.gates.apply_backpressure([classify_fault(error.fault)], context.gates.poll)
+            context.gates.meet(error.fault, context.gates.poll)
             return False
 
     async def _is_listed(self, attempt: OpenAttempt) -> bool:

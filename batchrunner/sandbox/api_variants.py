@@ -22,7 +22,11 @@ class Variant:
 VARIANTS: Mapping[str, Variant] = {
     "over_limit": Variant(
         asks="a create request above the concurrency limit",
-        answers={"queued": "its runs wait as PENDING", "refused": "429, nothing created"},
+        answers={
+            "queued": "its runs wait as PENDING",
+            "refused": "429, nothing created",
+            "refused_in_detail": "429 with `details`, nothing created",
+        },
     ),
     "retry_after": Variant(
         asks="a 429", answers={"sent": "has a Retry-After", "missing": "has none"}

@@ -63,13 +63,16 @@ class RunFault:
     part: float = 1.0  #: the share of its duration after which it ends
     starts: bool = True  #: False: it stays PENDING and takes no slot
     known: bool = True  #: False: no read and no cancel finds it
+    spelled: str | None = None  #: how its status is shown once it has ended; None: as usual
+    shows_end: bool = True  #: False: it has no `finished_at`, and only a cancel says that it ended
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RequestFault:
     """How a create request goes.
 
-    A status of None means no answer: the connection drops, or with `hangs` stays silent.
+    A status of None means no answer: the connection drops, or with `hangs` stays silent. A status
+    of 200 means that the client sees nothing of the fault.
     """
 
     says: str
@@ -77,9 +80,11 @@ class RequestFault:
     code: str = ""
     message: str = ""
     creates: bool = False  #: the runs are created despite the error
+    repeats: bool = False  #: the request arrives twice, and the second answer is thrown away
     names: bool = False  #: the answer's details name the refused items
     waits: bool = False  #: has the config's `retry_after`
     hangs: bool = False
+    details: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -196,6 +201,25 @@ RUN_FAULTS: Mapping[str, RunFault] = {
         result={"name": "Brass lamp", "price": 34.5},
     ),
     "queued": RunFault(says="PENDING until it is cancelled", ends=None, starts=False),
+    "misspelled": RunFault(
+        says="COMPLETED, spelled `completed ` with a space", performs=True, spelled="completed "
+    ),
+    "expired": RunFault(
+        says="ends with the status EXPIRED, which no page names",
+        ends=Status.FAILED,
+        spelled="EXPIRED",
+    ),
+    "expired_with_result": RunFault(
+        says="the same, with a result",
+        performs=True,
+        spelled="EXPIRED",
+    ),
+    "expired_silently": RunFault(
+        says="the same without `finished_at`: only a cancel says that it has ended",
+        ends=Status.FAILED,
+        spelled="EXPIRED",
+        shows_end=False,
+    ),
     "lost": RunFault(
         says="created, then unknown; never runs", ends=None, starts=False, known=False
     ),
@@ -237,6 +261,26 @@ REQUEST_FAULTS: Mapping[str, RequestFault] = {
     ),
     "throttled": RequestFault(
         says="429 with a Retry-After", status=429, code="RATE_LIMIT_EXCEEDED", waits=True
+    ),
+    "rate_limited": RequestFault(
+        says="429 with details: more requests in a minute than the plan allows",
+        status=429,
+        code="RATE_LIMIT_EXCEEDED",
+        waits=True,
+        details={"plan": "payg", "limit": 60, "window": "1m"},
+    ),
+    "over_limit": RequestFault(
+        says="429: more runs than the account may have",
+        status=429,
+        code="RATE_LIMIT_EXCEEDED",
+        waits=True,
+    ),
+    "over_limit_in_detail": RequestFault(
+        says="the same with details that do not say so",
+        status=429,
+        code="RATE_LIMIT_EXCEEDED",
+        waits=True,
+        details={"plan": "payg", "limit": 2},
     ),
     "unavailable": RequestFault(
         says="503, nothing created",
@@ -287,6 +331,12 @@ REQUEST_FAULTS: Mapping[str, RequestFault] = {
         status=None,
         creates=True,
         hangs=True,
+    ),
+    "replayed": RequestFault(
+        says="a middlebox sends it twice: twice the runs; the second answer is lost",
+        status=200,
+        creates=True,
+        repeats=True,
     ),
 }
 

@@ -34,6 +34,7 @@ class SandboxRun:
     duration: float
     created_at: datetime
     waited: bool = False
+    replayed: bool = False  #: of a request that a middlebox sent a second time
     holder: str = ""  #: digest of the key that created it, where keys are accounts
     status: Status = Status.PENDING
     started_at: datetime | None = None
@@ -136,7 +137,7 @@ _FIELD_ALIASES = {"fate": "fault"}
 #: How the file of a journal begins.
 _FIRST = b'{"event": "opened", '
 #: The fields of a new run that are written; the others follow from later events.
-_CREATED_FIELDS = ("run_id", "ordinal", "body", "fault", "duration", "waited", "holder")
+_CREATED_FIELDS = ("run_id", "ordinal", "body", "fault", "duration", "waited", "replayed", "holder")
 
 
 @dataclass

@@ -55,6 +55,8 @@ _TOO_MANY_STEPS = {
 
 #: The fault of a create request that the balance does not cover, by variant.
 _BROKE = {"402": "no_credits", "403": "no_credits_legacy", "403_credits": "no_credits_forbidden"}
+#: The fault of a create request above the limit, by variant.
+_OVER_LIMIT = {"refused": "over_limit", "refused_in_detail": "over_limit_in_detail"}
 _TEN_MINUTES = 600.0
 
 
@@ -138,6 +140,9 @@ class RunEngine:
             runs=self._new_runs(bodies, at, holder, waited=waited) if creates else (),
         )
         self._record(request)
+        if fault is not None and REQUEST_FAULTS[fault].repeats:
+            again = self._new_runs(bodies, at, holder, waited=waited, replayed=True)
+            self._record(replace(request, status=None, runs=again))
         return request
 
     def refuse(self, status: int, now: datetime) -> None:
@@ -326,7 +331,13 @@ class RunEngine:
         return shown if error.code is None else {"code": error.code, **shown}
 
     def _new_runs(
-        self, bodies: Sequence[Mapping[str, Any]], at: datetime, holder: str, *, waited: bool
+        self,
+        bodies: Sequence[Mapping[str, Any]],
+        at: datetime,
+        holder: str,
+        *,
+        waited: bool,
+        replayed: bool = False,
     ) -> tuple[SandboxRun, ...]:
         runs: list[SandboxRun] = []
         earlier = Counter(
@@ -345,6 +356,7 @@ class RunEngine:
                     duration=duration,
                     created_at=at,
                     waited=waited,
+                    replayed=replayed,
                     holder=holder,
                 )
             )
@@ -387,7 +399,7 @@ class RunEngine:
         if not self._affords(len(urls)):
             return _BROKE[self._config.answers("no_credits")], ()
         if not self._holds(len(urls)):
-            return "throttled", ()
+            return _OVER_LIMIT[self._config.answers("over_limit")], ()
         met: dict[str, list[int]] = {}
         for index, url in enumerate(urls):
             address = self._address(url)

@@ -19,6 +19,8 @@ from batchrunner.model import (
     FailureCategory,
     Job,
     JobState,
+    Run,
+    RunStatus,
     Settings,
     TimeLimits,
     marker_in,
@@ -26,10 +28,12 @@ from batchrunner.model import (
 from batchrunner.model.categories import CATEGORIES
 from batchrunner.model.job_file import MAX_CONCURRENCY
 from batchrunner.outputs import FORMATS
+from batchrunner.policy.audit import compare, shown_marker
 from batchrunner.policy.control_runs import MAX_RUNNING_TIME
 from batchrunner.policy.retry_rules import MIN_TIME_LIMIT, Policy
 from batchrunner.policy.slots import concurrency_limit
 from batchrunner.sandbox.journal import CreateReceived, SandboxRun
+from batchrunner.store.audit import audit_records
 from batchrunner.store.reports import batch_counts, finished_jobs
 from batchrunner.store.schema import SubmissionState, attempts, jobs, orphans, results, submissions
 from batchrunner.store.serialization import counts_of, limits_of, options_of, rules_of
@@ -289,6 +293,26 @@ def _check_each_run_has_one_place(
     invariant(not alive, "an orphan was left alive", alive)
 
 
+def check_audit(
+    store: Store, runs: Iterable[SandboxRun], unseen: Collection[str], now: datetime
+) -> None:
+    """
+    Check, at the end of a batch, that an audit finds no difference.
+
+    *unseen* are the ids of hidden runs, and of those that nothing can match.
+    """
+    shown = [_as_listed(run) for run in runs if run.run_id not in unseen]
+    tokens = {marker.token for run in shown if (marker := shown_marker(run))}
+    records = store.read(audit_records, [run.run_id for run in shown], tokens)
+    for token in {token.partition("-")[0] for token in records.submissions}:
+        found = compare(shown, records, token, now).differences
+        invariant(not found, "the audit found a difference", found)
+
+
+def _as_listed(run: SandboxRun) -> Run:
+    return Run(run_id=run.run_id, status=RunStatus(run.status), goal=run.goal, steps=run.steps)
+
+
 def _export(store: Store, batch_id: int) -> Iterable[str]:
     file = io.BytesIO()
     FORMATS["jsonl"].write(lambda: finished_jobs(store, batch_id), file)
@@ -307,7 +331,9 @@ def check_creates(
     *certain* means that every absence can be proved: no run is listed much later than others.
     """
     snapshot = StoreSnapshot.of(store, batch.id)
-    marked = [(text, run) for run in runs if (text := marker_in(run.goal))]
+    # A middlebox that repeats a request is nothing that the program sends.
+    sent = [run for run in runs if not run.replayed]
+    marked = [(text, run) for run in sent if (text := marker_in(run.goal))]
     intended = {text for text, _ in marked} <= set(snapshot.by_marker())
     invariant(intended, "a run was created before its intent was on disk")
     twice = [text for text, times in Counter(text for text, _ in marked).items() if times > 1]
@@ -321,6 +347,7 @@ def check_creates(
     # A run that is given up and appears late runs beside the limit until it is cancelled.
     unwanted = given_up | set(snapshot.orphans) | hidden_runs(runs)
     unwanted |= _undecided(snapshot, runs) | _doubted(snapshot, marked)
+    unwanted |= {run.run_id for run in runs if run.replayed}
     _check_limits(snapshot, batch.settings, [run for run in runs if run.run_id not in unwanted])
 
 

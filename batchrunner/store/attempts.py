@@ -41,6 +41,7 @@ from batchrunner.store.serialization import (
     job_of,
     json_text,
     limits_of,
+    marker_of,
 )
 from batchrunner.store.store import Store
 
@@ -52,6 +53,7 @@ _RUNS_IN_FLIGHT = (
         attempts.c.id,
         attempts.c.run_id,
         attempts.c.submission_id,
+        attempts.c.batch_index,
         attempts.c.marker,
         attempts.c.job_id,
         attempts.c.number,
@@ -72,6 +74,8 @@ _RUNS_IN_FLIGHT = (
         jobs.c.expect,
         jobs.c.limits,
         jobs.c.output_schema_digest,
+        submissions.c.marker_token,
+        submissions.c.marked,
         submissions.c.answered_at,
     )
     .join(jobs, jobs.c.id == attempts.c.job_id)
@@ -90,7 +94,7 @@ def runs_in_flight(tx: Connection, owner_id: str, batch_id: int) -> list[OpenAtt
             attempt_id=row.id,
             run_id=row.run_id,
             submission_id=row.submission_id,
-            marker=row.marker,
+            marker=marker_of(row),
             url=row.url,
             job=job_of(row, row.job_id, row.number, attempt_start_of(row)),
             status=RunStatus(row.run_status),

@@ -24,6 +24,7 @@ from batchrunner.store import (
     host_breaker,
     host_escalation,
 )
+from batchrunner.store.account_limit import bound_in
 from batchrunner.store.batches import settings_in_force
 from batchrunner.store.host_breaker import HostCapacity
 from batchrunner.store.leases import check_alive
@@ -51,6 +52,7 @@ _BATCH = (
         batches.c.budget,
         batches.c.step_price,
         batches.c.learned_concurrency,
+        batches.c.account_limit,
         batches.c.canary_gate,
         batches.c.marker_token,
     )
@@ -90,8 +92,10 @@ def claim_jobs(
     found = canary_gate.check_canary(tx, batch, settings.canary, now)
     if found is CanaryGate.CLOSED:
         return []
+    accepted = bound_in(batch.account_limit)
+    limit = concurrency_limit(settings.concurrency, batch.learned_concurrency, accepted)
     holders = slot_holders(tx, batch_id, now)
-    room = holders.free_slots(concurrency_limit(settings.concurrency, batch.learned_concurrency))
+    room = holders.free_slots(limit)
     if room <= 0:
         return []
     capacity = host_breaker.host_capacity(tx, batch_id, settings.hosts, now)

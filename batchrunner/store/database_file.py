@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -68,6 +69,11 @@ class DatabaseFile:
             advice = f"name a file in it: --db {Path(self.path) / 'batchrunner.db'}"
             raise StoreError(f"{self.path} is a folder", next=advice)
         found = os.stat(self.target)
+        if not stat.S_ISREG(found.st_mode):
+            raise StoreError(
+                f"{self.path} is a device, a pipe or a socket and no database",
+                next="name a file: --db batchrunner.db",
+            )
         if found.st_nlink > 1:
             raise self._two_names((found.st_dev, found.st_ino))
 

@@ -199,6 +199,18 @@ def active_workers(tx: Connection, now: datetime, batch_id: int | None = None) -
     ]
 
 
+def batches_in_flight(tx: Connection) -> dict[str, int]:
+    """Return the batches that have runs in flight by name, and how many each has."""
+    rows = tx.execute(
+        select(batches.c.name, func.count().label("in_flight"))
+        .join(attempts, attempts.c.batch_id == batches.c.id)
+        .where(attempts.c.closed_at.is_(None))
+        .group_by(batches.c.id, batches.c.name)
+        .order_by(batches.c.id)
+    )
+    return {row.name: row.in_flight for row in rows}
+
+
 def integrity_errors(tx: Connection, *, thorough: bool) -> list[str]:
     """
     Return the damage that SQLite finds in its file, in its own words; nothing for a server.

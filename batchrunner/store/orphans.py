@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,9 +16,16 @@ from batchrunner.model import (
     Submission,
     SubmittedAttempt,
 )
+from batchrunner.store.conditions import is_newest
 from batchrunner.store.dialect import insert_or_ignore
 from batchrunner.store.schema import SubmissionState, attempts, jobs, orphans, submissions
-from batchrunner.store.serialization import attempt_start_of, job_of
+from batchrunner.store.serialization import (
+    attempt_start_of,
+    counts_of,
+    job_of,
+    json_text,
+    marker_of,
+)
 from batchrunner.store.store import random_token
 
 _WATCHLIST = (
@@ -65,7 +72,9 @@ _RUNLESS = (
         jobs.c.id.label("job_id"), jobs.c.attempt, jobs.c.failures, jobs.c.failures_by_category
     )
     .add_columns(jobs.c.policy, attempts.c.escalation_steps, attempts.c.escalation_ids)
+    .add_columns(submissions.c.marker_token, submissions.c.marked)
     .join(jobs, jobs.c.id == attempts.c.job_id)
+    .join(submissions, submissions.c.id == attempts.c.submission_id)
     .where(attempts.c.submission_id == bindparam("submission"), attempts.c.run_id.is_(None))
     .order_by(attempts.c.batch_index)
 )
@@ -80,7 +89,7 @@ def _runless(tx: Connection, submission_id: int) -> tuple[SubmittedAttempt, ...]
             job=job_of(row, row.job_id, row.attempt, attempt_start_of(row)),
             url=row.url,
             goal=row.goal,
-            marker=row.marker,
+            marker=marker_of(row),
         )
         for row in rows
     )
@@ -120,21 +129,24 @@ def adopt_late_runs(
     """
     Adopt runs that appeared late, by the closed attempt that created each; return how many.
 
-    A job that waits for a retry gets an attempt with that run. All other runs become orphans. An
-    orphan that completed before it was cancelled is adopted too if its job waits: it is paid for.
+    A job that waits for a retry gets an attempt with that run, and so does one that failed because
+    nobody could say whether it exists. All other runs become orphans. An orphan that completed
+    before it was cancelled is adopted too if its job needs it: it is paid for.
     """
-    return _adopt(tx, owner_id, batch_id, submission.id, runs, now, new_token)
+    adopted = adopt(tx, owner_id, batch_id, runs, now, new_token())
+    add_orphans_of(tx, batch_id, submission.id, set(runs.values()) - adopted, now)
+    return len(adopted)
 
 
-def _adopt(
+def adopt(
     tx: Connection,
     owner_id: str,
     batch_id: int,
-    submission_id: int,
     runs: Mapping[int, str],
     now: datetime,
-    new_token: Callable[[], str],
-) -> int:
+    token: str,
+) -> frozenset[str]:
+    """Adopt runs whose jobs need one, by the closed attempt that created each; return them."""
     waiting, unavailable = _waiting(tx, runs), _unavailable(tx, runs.values())
     adopted = {
         attempt_id: run_id
@@ -143,9 +155,42 @@ def _adopt(
     }
     if adopted:
         tx.execute(delete(orphans).where(orphans.c.run_id.in_(adopted.values())))
-        _open_with_runs(tx, owner_id, batch_id, waiting, adopted, now, new_token())
-    _add_orphans(tx, batch_id, submission_id, set(runs.values()) - set(adopted.values()), now)
-    return len(adopted)
+        _reopen(tx, [waiting[attempt_id] for attempt_id in adopted], now)
+        _open_with_runs(tx, owner_id, batch_id, waiting, adopted, now, token)
+    return frozenset(adopted.values())
+
+
+#: A job that needs a run: it waits, or it failed because nobody could say whether its run exists.
+needs_run = or_(
+    jobs.c.state == JobState.AVAILABLE,
+    and_(
+        jobs.c.state == JobState.FAILED,
+        is_newest,
+        attempts.c.outcome.in_((FailureCategory.UNANSWERED, FailureCategory.LOST)),
+        attempts.c.run_id.is_(None),
+    ),
+)
+
+
+def _reopen(tx: Connection, rows: Sequence[Any], now: datetime) -> None:
+    """Take back the failures of jobs that failed as unanswered or lost: their runs were found."""
+    failed = [row for row in rows if row.state == JobState.FAILED]
+    for row in failed:
+        counts = dict(counts_of(row.failures_by_category))
+        category = FailureCategory(row.attempt_outcome)
+        counts[category] = counts.get(category, 1) - 1
+        tx.execute(
+            update(jobs)
+            .where(jobs.c.id == row.id)
+            .values(
+                finished_at=None,
+                state=JobState.RUNNING,
+                failures=max(row.failures - 1, 0),
+                failures_by_category=json_text({c: n for c, n in counts.items() if n}),
+            )
+        )
+        this = attempts.c.id == row.attempt_id
+        tx.execute(update(attempts).where(this).values(retry_at=now, counted=False))
 
 
 _LOST = (
@@ -184,16 +229,10 @@ def take_lost_runs_back(
         runs = {row.id: row.run_id for row in rows if row.submission_id == submission_id}
         # A run belongs to one attempt: the lost one names it only in its message from now on.
         tx.execute(update(attempts).where(attempts.c.id.in_(runs)).values(run_id=None))
-        adopted += _adopt(tx, owner_id, batch_id, submission_id, runs, now, new_token)
+        taken = adopt(tx, owner_id, batch_id, runs, now, new_token())
+        add_orphans_of(tx, batch_id, submission_id, set(runs.values()) - taken, now)
+        adopted += len(taken)
     return adopted, len(rows) - adopted
-
-
-#: The job failed because this run counted as lost.
-_ended_as_lost = and_(
-    jobs.c.state == JobState.FAILED,
-    attempts.c.number == jobs.c.attempt,
-    attempts.c.outcome == FailureCategory.LOST,
-)
 
 
 def _waiting(tx: Connection, runs: Mapping[int, str]) -> dict[int, Any]:
@@ -205,11 +244,12 @@ def _waiting(tx: Connection, runs: Mapping[int, str]) -> dict[int, Any]:
             attempts.c.escalation_ids.label("attempt_escalation_ids"),
             attempts.c.option_overrides.label("attempt_overrides"),
             attempts.c.reserved_steps.label("attempt_reserved"),
+            attempts.c.outcome.label("attempt_outcome"),
             attempts.c.marker.label("attempt_marker"),
             jobs,
         )
         .join(jobs, jobs.c.id == attempts.c.job_id)
-        .where(attempts.c.id.in_(runs), or_(jobs.c.state == JobState.AVAILABLE, _ended_as_lost))
+        .where(attempts.c.id.in_(runs), needs_run)
         .with_for_update(of=jobs)
     )
     return {row.attempt_id: row for row in rows}
@@ -301,19 +341,20 @@ def add_untaken_orphans(
     """
     rows = tx.execute(_UNTAKEN, {"attempts": list(runs)}).all()
     if rows:
-        _add_orphans(tx, rows[0].batch_id, submission.id, {runs[row.id] for row in rows}, now)
+        add_orphans_of(tx, rows[0].batch_id, submission.id, {runs[row.id] for row in rows}, now)
 
 
 def add_orphans(
     tx: Connection, batch_id: int, submission: Submission, run_ids: Collection[str], now: datetime
 ) -> None:
     """Record those of these runs that no attempt has as orphans, to be cancelled and reported."""
-    _add_orphans(tx, batch_id, submission.id, run_ids, now)
+    add_orphans_of(tx, batch_id, submission.id, run_ids, now)
 
 
-def _add_orphans(
+def add_orphans_of(
     tx: Connection, batch_id: int, submission_id: int, run_ids: Collection[str], now: datetime
 ) -> None:
+    """Record those of these runs that no attempt has as orphans of a submission."""
     wanted = select(attempts.c.run_id).where(attempts.c.run_id.in_(run_ids))
     run_ids = set(run_ids) - set(tx.execute(wanted).scalars())
     if not run_ids:
@@ -346,7 +387,7 @@ def release_runs(
     tx.execute(update(attempts).where(*held).values(run_id=None))
     for submission_id in {row.submission_id for row in rows}:
         run_ids = [row.run_id for row in rows if row.submission_id == submission_id]
-        _add_orphans(tx, batch_id, submission_id, run_ids, now)
+        add_orphans_of(tx, batch_id, submission_id, run_ids, now)
         tx.execute(
             update(submissions)
             .where(
@@ -364,6 +405,11 @@ _OPEN_ORPHANS = select(orphans.c.run_id).where(
 def open_orphans(tx: Connection, batch_id: int) -> list[str]:
     """Return the run ids of orphans that the API has not confirmed to have ended."""
     return list(tx.execute(_OPEN_ORPHANS, {"batch": batch_id}).scalars())
+
+
+def drop_orphans(tx: Connection, run_ids: Collection[str]) -> None:
+    """Forget orphans that turned out to be runs of another database: they are not ours."""
+    tx.execute(delete(orphans).where(orphans.c.run_id.in_(run_ids)))
 
 
 def close_orphans(tx: Connection, ended: Iterable[tuple[str, Run | None]], now: datetime) -> None:

@@ -32,12 +32,10 @@ def has_submitted(tx: Connection, batch_id: int) -> bool:
     return tx.execute(found).first() is not None
 
 
-def batch_token(tx: Connection, batch_id: int) -> str | None:
-    """Return what names a batch in markers; None before its first submission."""
-    token: str | None = tx.execute(
-        select(batches.c.marker_token).where(batches.c.id == batch_id)
-    ).scalar_one()
-    return token
+def batch_tokens(tx: Connection) -> set[str]:
+    """Return what names the batches of this database in markers."""
+    named = select(batches.c.marker_token).where(batches.c.marker_token.is_not(None))
+    return set(tx.execute(named).scalars())
 
 
 def take_batch_token(tx: Connection, batch_id: int, token: str) -> None:

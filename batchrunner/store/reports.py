@@ -34,6 +34,7 @@ from batchrunner.model.marker_removal import without_marker
 from batchrunner.policy.host_breaker import MAX_PROBES
 from batchrunner.policy.slots import SlotHolders, concurrency_limit
 from batchrunner.store import artifacts
+from batchrunner.store.account_limit import bound_in
 from batchrunner.store.batches import pause_of, rate_of, settings_in_force
 from batchrunner.store.conditions import FINAL_STATES, count_where, is_newest, is_unanswered
 from batchrunner.store.result_bodies import long_body_of, short_body, with_long_results
@@ -106,11 +107,18 @@ _can_be_claimed = exists().where(
         )
     ),
 )
+_open_orphans = (
+    select(func.count())
+    .select_from(orphans)
+    .where(orphans.c.batch_id == _batch, orphans.c.ended_at.is_(None))
+    .scalar_subquery()
+)
 _WORK_LEFT = (
     select(
         _open.c.mine,
         _open.c.open,
         _open.c.in_doubt,
+        _open_orphans.label("open_orphans"),
         _due_at.label("due_at"),
         batches.c.paused_at,
         batches.c.pause_reason,
@@ -118,6 +126,7 @@ _WORK_LEFT = (
         batches.c.budget,
         batches.c.concurrency,
         batches.c.learned_concurrency,
+        batches.c.account_limit,
         batches.c.settings,
         _can_be_claimed.label("can_be_claimed"),
     )
@@ -129,15 +138,18 @@ _WORK_LEFT = (
 def work_left(tx: Connection, owner_id: str, batch_id: int) -> WorkLeft:
     """Return what is left to do, in a time that does not grow with the batch."""
     row = tx.execute(_WORK_LEFT, {"owner": owner_id, "batch": batch_id}).one()
-    settings, in_doubt = settings_in_force(row), int(row.in_doubt)
+    settings, accepted = settings_in_force(row), bound_in(row.account_limit)
+    limit = concurrency_limit(settings.concurrency, row.learned_concurrency, accepted)
+    in_doubt = int(row.in_doubt)
     # Only a claim knows which attempts in doubt hold their slots.
-    holders = SlotHolders(open=row.open, in_doubt=in_doubt, released=in_doubt)
-    limit = concurrency_limit(settings.concurrency, row.learned_concurrency)
+    holders = SlotHolders(
+        open=row.open, in_doubt=in_doubt, released=in_doubt, orphans=row.open_orphans
+    )
     return WorkLeft(
         in_flight_here=int(row.mine),
         in_flight_elsewhere=row.open - int(row.mine),
         free_slots=holders.free_slots(limit),
-        in_doubt=holders.in_doubt,
+        in_doubt=in_doubt,
         due_at=row.due_at,
         pause=pause_of(row),
         canary_failed=row.canary_gate == CanaryGate.CLOSED,

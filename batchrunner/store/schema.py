@@ -140,6 +140,7 @@ batches = Table(
     Column("artifacts", Boolean, nullable=False, server_default=text("false")),  # are wanted
     # The most runs in flight, learned from the account's queue; NULL: not learned yet.
     Column("learned_concurrency", Integer),
+    Column("account_limit", Text),  # JSON: what 429 answers have shown; NULL: nothing was refused
     Column("canary_gate", String(6)),  # NULL: no canary, or it is not finished
     Column("marker_token", String(7)),  # names it in markers; NULL before its first claim
 )

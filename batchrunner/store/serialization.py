@@ -21,14 +21,24 @@ from batchrunner.model import (
     Job,
     RetryRule,
     Settings,
+    StopLoss,
     TimeLimits,
 )
+from batchrunner.model.markers import old_marker
 from batchrunner.policy.escalation import AttemptStart
 
 
 def json_text(value: Any) -> str:
     """Return *value* as JSON; equal values give equal texts."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def marker_of(row: Any) -> str | None:
+    """Return the marker that was sent with an attempt; a runner of an older version stores none."""
+    text: str | None = row.marker
+    if text is None and row.marked:
+        return old_marker(row.marker_token, row.batch_index)
+    return text
 
 
 def job_of(row: Any, id: int, attempt: int, start: AttemptStart) -> Job:
@@ -183,6 +193,20 @@ def canary_of(plain: Mapping[str, Any] | None) -> Canary | None:
     )
 
 
+def plain_stop_loss(rule: StopLoss) -> dict[str, Any]:
+    """Return a stop-loss as JSON can represent it."""
+    share = None if rule.share is None else str(rule.share)
+    return {"share": share, "cost": plain_budget(rule.cost)}
+
+
+def stop_loss_of(plain: Mapping[str, Any] | None) -> StopLoss:
+    """Return the stop-loss that *plain* represents; None: an older version did not write it."""
+    if plain is None:
+        return StopLoss()
+    share = None if plain["share"] is None else Decimal(plain["share"])
+    return StopLoss(share=share, cost=budget_of(plain["cost"]))
+
+
 @lru_cache(maxsize=1024)
 def limits_of(stored: str | None) -> TimeLimits:
     """Parse a job's own time limits."""
@@ -211,6 +235,7 @@ def settings_of(stored: str) -> Settings:
     plain["rate"] = Decimal(plain["rate"]) if plain.get("rate") else None
     plain["hosts"] = hosts_of(plain.get("hosts") or {})
     plain["canary"] = canary_of(plain.get("canary"))
+    plain["stop_loss"] = stop_loss_of(plain.get("stop_loss"))
     return Settings(**plain)
 
 
@@ -230,5 +255,6 @@ def settings_text(settings: Settings) -> str:
             "rate": f"{settings.rate:f}" if settings.rate else None,
             "hosts": plain_hosts(settings.hosts),
             "canary": plain_canary(settings.canary),
+            "stop_loss": plain_stop_loss(settings.stop_loss),
         }
     )

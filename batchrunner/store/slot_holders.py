@@ -8,7 +8,7 @@ from sqlalchemy import Connection, and_, bindparam, func, select
 
 from batchrunner.policy.slots import SlotHolders
 from batchrunner.store.conditions import count_where, is_released, is_unanswered
-from batchrunner.store.schema import SubmissionState, attempts, submissions
+from batchrunner.store.schema import SubmissionState, attempts, orphans, submissions
 
 #: Fruitless searches after which a create is in doubt, and not merely unanswered for a moment.
 MIN_FRUITLESS_SEARCHES = 2
@@ -25,6 +25,11 @@ _HOLDERS = select(
     count_where(is_unanswered).label("in_doubt"),
     count_where(is_released).label("released"),
     count_where(and_(is_unanswered, _untested)).label("untested"),
+    select(func.count())
+    .select_from(orphans)
+    .where(orphans.c.batch_id == bindparam("batch"), orphans.c.ended_at.is_(None))
+    .scalar_subquery()
+    .label("orphans"),
 ).where(attempts.c.batch_id == bindparam("batch"), attempts.c.closed_at.is_(None))
 
 

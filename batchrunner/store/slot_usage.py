@@ -8,6 +8,7 @@ from sqlalchemy import Connection, and_, bindparam, func, literal_column, select
 
 from batchrunner.model import AUTO, RunStatus
 from batchrunner.policy.slots import QUEUE_LAG, SlotUsage, concurrency_limit
+from batchrunner.store.account_limit import bound_in
 from batchrunner.store.batches import settings_in_force
 from batchrunner.store.conditions import count_where
 from batchrunner.store.schema import attempts, batches
@@ -44,15 +45,19 @@ def slot_usage(tx: Connection, batch_id: int, now: datetime) -> tuple[SlotUsage,
     """
     Return how a batch's runs wait for slots, and how many may be in flight.
 
-    None if the user has set the concurrency.
+    None if the user has set the concurrency, or if the account refuses more runs than there may be:
+    then no run waits for a slot.
     """
     batch = tx.execute(select(batches).where(batches.c.id == batch_id)).one()
-    asked = settings_in_force(batch).concurrency
+    asked, learned = settings_in_force(batch).concurrency, batch.learned_concurrency
     if asked != AUTO:
+        return None
+    accepted, limit = bound_in(batch.account_limit), concurrency_limit(asked, learned)
+    if accepted is not None and accepted < limit:
         return None
     row = tx.execute(_QUEUE, {"batch": batch_id, "late": now - QUEUE_LAG}).one()
     found = SlotUsage(**{name: int(count) for name, count in row._mapping.items()})
-    return found, concurrency_limit(asked, batch.learned_concurrency)
+    return found, limit
 
 
 def store_learned_concurrency(tx: Connection, batch_id: int, most: int) -> None:

@@ -22,7 +22,7 @@ from batchrunner.store.schema import (
     orphans,
     submissions,
 )
-from batchrunner.store.serialization import attempt_start_of, job_of, options_of
+from batchrunner.store.serialization import attempt_start_of, job_of, marker_of, options_of
 
 _UNSETTLED = (SubmissionState.INTENDED, SubmissionState.UNANSWERED)
 _owner: BindParameter[str] = bindparam("owner")
@@ -360,7 +360,7 @@ def _submission(rows: list[Any]) -> Submission:
                 goal=row.goal,
                 options=options_of(row.options, row.option_overrides),
                 option_overrides=json.loads(row.option_overrides or "{}"),
-                marker=row.marker,
+                marker=marker_of(row),
             )
             for row in rows
         ),

@@ -12,9 +12,8 @@ ALWAYS_PARSED_LENGTH = 256 * 1024
 
 #: A whole string, so that nothing inside it counts.
 STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-#: Text between two places where a string neither begins nor ends: some 64,000 characters at most,
-#: or one long string.
-_PIECE = re.compile(rf'(?:[^"]{{1,1024}}+|{STRING}){{1,64}}+', re.DOTALL)
+#: Text that neither begins nor ends inside a string: 65,536 characters, or more in long strings.
+_PIECE = re.compile(rf'(?:[^"]{{1,64}}+|{STRING}){{1,1024}}+', re.DOTALL)
 _STRING = re.compile(STRING, re.DOTALL)
 
 #: Bytes that each character may stand for, once the text around it is parsed.
@@ -58,11 +57,22 @@ def pieces(text: str, start: int = 0, end: int | None = None) -> Iterator[tuple[
         at = piece.end()
 
 
+def without_strings(piece: str) -> str:
+    """Return a piece without its strings."""
+    if "\\" in piece:
+        return _STRING.sub("", piece)
+    return "".join(piece.split('"')[::2])  # the same, faster
+
+
 def _without_strings(text: str) -> Iterator[tuple[str, int]]:
     """Give the text outside strings piece by piece, with the number of strings left out."""
     try:
         for start, end in pieces(text):
-            yield _STRING.subn("", text[start:end])
+            piece = text[start:end]
+            if "\\" in piece:
+                yield _STRING.subn("", piece)
+            else:
+                yield without_strings(piece), piece.count('"') // 2
     except ValueError:
         return  # it is not JSON, and a parser stops where this does
 

@@ -23,6 +23,7 @@ from batchrunner.model import (
     ApiFaultKind,
     CreateAnswer,
     Created,
+    ListPage,
     NotFound,
     Refused,
     RequestFailed,
@@ -36,7 +37,8 @@ from batchrunner.model import (
 )
 from batchrunner.tinyfish.http import Http, Reply, malformed
 from batchrunner.tinyfish.parse import (
-    read_date,
+    read_cancel_answer,
+    read_cancel_answers,
     read_fault,
     read_listed,
     read_members,
@@ -47,6 +49,7 @@ from batchrunner.tinyfish.parse import (
 )
 from batchrunner.tinyfish.parse_wallet import read_wallet
 from batchrunner.tinyfish.raw_json import LONG_TEXT_LENGTH, parsed
+from batchrunner.tinyfish.throttling import read_server_date
 
 #: Deadline of a create; if it passes, the runs are searched for.
 CREATE_SECONDS = 90.0
@@ -177,7 +180,7 @@ class TinyFishClient:
                 seconds=READ_SECONDS,
                 body={"run_ids": list(run_ids)},
             )
-            return await self._parse(_observations, reply, run_ids)
+            return await self._parse(observations_of, reply, run_ids)
         except RequestFailed as error:
             if error.fault.kind is not ApiFaultKind.TOO_LARGE:
                 raise
@@ -235,6 +238,20 @@ class TinyFishClient:
             query["cursor"] = cursor  # the API may not remember filters: repeat them
         return replace(found, complete=False)
 
+    async def list_page(
+        self, goal: str, *, newest_first: bool = False, cursor: str | None = None, limit: int
+    ) -> ListPage:
+        """
+        Return one page of the runs whose goal contains *goal*; a cursor leads to the next one.
+
+        Raises:
+            RequestFailed: It could not be read; TOO_LARGE if a page with fewer runs may be.
+        """
+        query = {"goal": goal, "sort_direction": "desc" if newest_first else "asc"}
+        after = {} if cursor is None else {"cursor": cursor}
+        listing, following, total = await self._page({**query, "limit": str(limit), **after})
+        return ListPage(listing=listing, cursor=following, total=total)
+
     def _unused_date(self) -> str:
         """Return a date before all runs that no earlier search of this client has named."""
         date = _BEFORE_ALL_RUNS + timedelta(seconds=self._first_date + next(self._searches))
@@ -252,7 +269,7 @@ class TinyFishClient:
             "GET", endpoint_paths.RUNS, seconds=CHECK_SECONDS, query=query
         )
         _runs(reply, read_members(reply), "data")
-        return read_date(reply)
+        return read_server_date(reply.headers)
 
     async def wallet(self) -> Wallet | None:
         """
@@ -296,8 +313,8 @@ class TinyFishClient:
         if reply.status == 404 and read_fault(reply).kind is ApiFaultKind.STATUS:
             return None
         read_members(reply)
-        run = read_run(text_of(reply))
-        return run.status if run else None
+        answer = read_cancel_answer(text_of(reply))
+        return answer[1] if answer else None
 
     async def cancel_many(self, run_ids: Sequence[str]) -> dict[str, RunStatus]:
         """
@@ -322,7 +339,10 @@ class TinyFishClient:
             body={"run_ids": list(run_ids)},
         )
         found = read_members(reply)
-        return {run.run_id: run.status for run in _runs(reply, found, "results")}
+        try:
+            return read_cancel_answers(found["results"])
+        except (KeyError, ValueError) as error:
+            raise RequestFailed(read_fault(reply)) from error
 
 
 def _one_run(reply: Reply) -> Run:
@@ -333,7 +353,8 @@ def _one_run(reply: Reply) -> Run:
     return run
 
 
-def _observations(reply: Reply, run_ids: Sequence[str]) -> dict[str, RunObservation]:
+def observations_of(reply: Reply, run_ids: Sequence[str]) -> dict[str, RunObservation]:
+    """Return what an answer shows of runs; raises RequestFailed if it is not the API's."""
     found = read_members(reply)
     runs = _runs(reply, found, "data")
     observations: dict[str, RunObservation] = {run.run_id: run for run in runs}
@@ -420,7 +441,7 @@ def _runs(reply: Reply, found: Mapping[str, str], member: str) -> list[Run]:
 
 
 def _dated(runs: Iterable[Run], reply: Reply) -> tuple[Run, ...]:
-    shown_at = read_date(reply)
+    shown_at = read_server_date(reply.headers)
     return tuple(replace(run, shown_at=shown_at) for run in runs)
 
 

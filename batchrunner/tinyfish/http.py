@@ -15,6 +15,7 @@ import httpx
 
 from batchrunner.model import ApiFault, ApiFaultKind, RequestFailed
 from batchrunner.tinyfish.redaction import Secret
+from batchrunner.tinyfish.repeat_guard import RepeatGuard
 
 #: Maximum size of an answer, decoded: 483 bytes of gzip can contain 200 MB.
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
@@ -69,6 +70,7 @@ class Http:
         logging.getLogger("httpx").setLevel(logging.WARNING)
         logging.getLogger("httpcore").setLevel(logging.WARNING)
         self.origin = f"{url.scheme}://{url.netloc.decode()}"
+        self._repeat_guard = RepeatGuard()
         self._hidden = [Secret(key)] if len(key) >= MIN_SECRET_LENGTH else []
         self._client = httpx.AsyncClient(
             base_url=url,
@@ -112,6 +114,7 @@ class Http:
             RequestFailed: No answer came within *seconds*, or an unusable one. Its fault is
                 NOT_SENT only if no byte of the request can have left.
         """
+        await self._repeat_guard.wait(method, path, query, body)
         with _api_errors(seconds):
             async with self._client.stream(method, path, params=query, json=body) as response:
                 return self._without_key(await _read_reply(response))
@@ -136,6 +139,7 @@ class Http:
         Raises:
             RequestFailed: As for `send`; some chunks may have been passed before.
         """
+        await self._repeat_guard.wait("POST", path, None, body)
         with _api_errors(answer_seconds) as scope:
             async with self._client.stream("POST", path, json=body) as response:
                 if "text/event-stream" not in response.headers.get("content-type", ""):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+import re
+from datetime import UTC, datetime
 from typing import Any
 
 from batchrunner.api_facts.error_codes import STATUS_BY_CODE
 from batchrunner.api_facts.limits import MAX_RUN_ID_LENGTH
+from batchrunner.api_facts.run_statuses import STATUS_SPELLINGS
 from batchrunner.classify import MAX_CODE_LENGTH, MAX_MESSAGE_LENGTH, shortened
 from batchrunner.model import (
     ApiFault,
@@ -26,13 +26,18 @@ from batchrunner.tinyfish.raw_json import (
     ascii_safe,
     ascii_safe_bytes,
     item_spans,
+    items,
     members,
     parsed,
     parsed_members,
 )
+from batchrunner.tinyfish.throttling import (
+    header_wait,
+    throttle_in,
+    wait_in,
+    wait_of,
+)
 
-#: Maximum wait that a server may ask for; a longer one is shortened to this.
-MAX_RETRY_AFTER = timedelta(hours=1)
 #: Maximum of a database's integer; runs end at 500 steps.
 MAX_STEPS_READ = 2**31 - 1
 
@@ -80,7 +85,8 @@ def read_fault(reply: Reply) -> ApiFault:
         status=status,
         code=code,
         message=_message(error.get("message")) or code or f"HTTP {status}",
-        retry_after=_header_wait(reply.headers) or _wait(error.get("retry_after")),
+        retry_after=wait_in(reply.headers, error),
+        throttle=throttle_in(error) if status == 429 else None,
         issues=_issues(error.get("details")) | _issues(error.get("errors")),
     )
 
@@ -91,7 +97,7 @@ def _malformed(reply: Reply) -> ApiFault:
         kind=ApiFaultKind.MALFORMED,
         status=reply.status,
         message=f"The answer (HTTP {reply.status}) is not the API's",
-        retry_after=_header_wait(reply.headers),
+        retry_after=header_wait(reply.headers),
     )
 
 
@@ -127,38 +133,6 @@ def _issues(details: Any) -> dict[int, str]:
             message = _message(inner.get("message")) or "is not valid"
             found.setdefault(index, f'Field "{where}": {message}' if where else message)
     return found
-
-
-def _header_wait(headers: Mapping[str, str]) -> timedelta | None:
-    value = headers.get("retry-after", "").strip()
-    if not value:
-        return None
-    try:
-        return _wait(float(value))
-    except ValueError:
-        pass
-    try:
-        # The date is by the server's clock, which the same answer shows.
-        server_now = parsedate_to_datetime(headers["date"])
-        return _wait((parsedate_to_datetime(value) - server_now).total_seconds())
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return None
-
-
-def read_date(reply: Reply) -> datetime | None:
-    """Return the time of the answer by the server's clock; None if it is not given."""
-    try:
-        at = parsedate_to_datetime(reply.headers["date"])
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)  # "-0000" is UTC as well
-
-
-def _wait(seconds: Any) -> timedelta | None:
-    # NaN is the only value that differs from itself.
-    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or seconds != seconds:
-        return None
-    return timedelta(seconds=min(max(seconds, 0), MAX_RETRY_AFTER.total_seconds()))
 
 
 # ---- runs ----
@@ -205,15 +179,47 @@ def run_id_of(value: Any) -> str | None:
     return text if valid else None
 
 
+def read_cancel_answers(text: str | None) -> dict[str, RunStatus]:
+    """
+    Return the status of each run that the answer to a cancel names.
+
+    A run of an unknown status is over if the answer says when or that it ended.
+    """
+    found: dict[str, RunStatus] = {}
+    for entry in items(text or "[]"):
+        if (answer := read_cancel_answer(entry)) is not None:
+            found[answer[0]] = answer[1]
+    return found
+
+
+def read_cancel_answer(text: str) -> tuple[str, RunStatus] | None:
+    """Return id and status of the run that the answer to a cancel names; None if it names none."""
+    try:
+        run = read_run(text)
+    except ValueError:
+        return None
+    if run is None:
+        return None
+    fields = parsed(text)
+    if run.unknown_status is not None and not run.status.is_final:
+        if re.search(r"\balready\b", str(fields.get("message")), re.IGNORECASE):
+            return run.run_id, RunStatus.FAILED
+        if fields.get("cancelled_at"):
+            return run.run_id, RunStatus.CANCELLED
+    return run.run_id, run.status
+
+
 def read_run(text: str, start: int = 0, end: int | None = None) -> Run | None:
     """Return the run in the JSON object between two places, None if it has no id; or ValueError."""
     fields, result = _split_result(text, start, len(text) if end is None else end)
     run_id = run_id_of(fields.get("run_id") or fields.get("runId") or fields.get("id"))
     if run_id is None:
         return None
-    return Run(
+    status, unknown = _status(fields.get("status"))
+    run = Run(
         run_id=run_id,
-        status=_status(fields.get("status")),
+        status=status,
+        unknown_status=unknown,
         goal=storable_text(fields.get("goal")),
         created_at=_moment(fields.get("created_at")),
         started_at=_moment(fields.get("started_at")),
@@ -225,6 +231,8 @@ def read_run(text: str, start: int = 0, end: int | None = None) -> Run | None:
         streaming_url=storable_text(fields.get("streaming_url") or fields.get("streamingUrl")),
         output_schema=_mapping(fields.get("output_schema")),
     )
+    no_known_status = unknown is not None or fields.get("status") is None
+    return run.as_ended() if no_known_status and run.finished_at is not None else run
 
 
 def _split_result(text: str, start: int, end: int) -> tuple[dict[str, Any], str | None]:
@@ -238,12 +246,16 @@ def _split_result(text: str, start: int, end: int) -> tuple[dict[str, Any], str 
     return seen, None if result == "null" else ascii_safe(result)
 
 
-def _status(value: Any) -> RunStatus:
+def _status(value: Any) -> tuple[RunStatus, str | None]:
+    """Return a run's status, however it is spelled; RUNNING and what was sent if it is unknown."""
+    if value is None:
+        return RunStatus.RUNNING, None
+    text = str(value).strip().upper()
     try:
-        return RunStatus(str(value).upper())
+        return RunStatus(STATUS_SPELLINGS.get(text, text)), None
     except ValueError:
-        # An unknown status is not final: the run is polled on.
-        return RunStatus.RUNNING
+        # An unknown status is not final by itself: the run is polled on.
+        return RunStatus.RUNNING, _code(str(value)) or "''"
 
 
 def _mapping(value: Any) -> dict[str, Any] | None:
@@ -267,7 +279,7 @@ def _run_error(value: Any) -> RunError | None:
         message=_message(value.get("message")) or _code(value.get("code")) or "No reason given",
         category=_code(value.get("category")),
         code=_code(value.get("code")),
-        retry_after=_wait(value.get("retry_after")),
+        retry_after=wait_of(value.get("retry_after")),
         help_url=_message(value.get("help_url")),
         help_message=_message(value.get("help_message")),
     )

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from typing import Any
 
-from batchrunner.text.json_size import STRING, is_parsable, pieces
+from batchrunner.text.json_size import is_parsable, pieces, without_strings
 
 #: Text of this length is not parsed only to find where a value in it ends.
 LONG_TEXT_LENGTH = 1024**2
@@ -27,8 +27,8 @@ _DEPTH_CHANGE = {"{": 1, "[": 1, "}": -1, "]": -1}
 _CLOSING = {"{": "}", "[": "]"}
 #: Characters outside printable ASCII.
 _NOT_ASCII = re.compile("[^\t\n\r\x20-\x7e]+")
-#: What is not a bracket outside strings.
-_NO_BRACKET = re.compile(rf'{STRING}|[^"\[\]{{}}]++', re.DOTALL)
+#: What is not a bracket.
+_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[{]}")
 #: Brackets as changes of the depth, one byte each.
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 #: Bytes of an answer that are made ASCII at once.
@@ -142,8 +142,9 @@ def _comma_outside(text: str, start: int, end: int, depth: int) -> tuple[int, in
 
 def _depth_steps(piece: str) -> memoryview:
     """Return each bracket of a piece outside strings as 1 or -1; pairs are left out."""
-    brackets = _NO_BRACKET.sub("", piece).replace("{}", "").replace("[]", "")
-    return memoryview(brackets.encode("ascii").translate(_STEPS)).cast("b")
+    outside = without_strings(piece).encode("ascii", "replace")
+    brackets = outside.translate(None, delete=_NO_BRACKETS).replace(b"{}", b"").replace(b"[]", b"")
+    return memoryview(brackets.translate(_STEPS)).cast("b")
 
 
 def parsed(text: str | None) -> Any:

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0011_control"
-down_revision = "0011_marker"
+down_revision = "0011_limits"
 branch_labels = None
 depends_on = None
 

@@ -50,7 +50,9 @@ STRAYS = frozenset(
     }
 )
 #: Fates of runs that the contract does not know.
-STRAYING_FATES = frozenset({"lingering"})
+STRAYING_FATES = frozenset(
+    {"lingering", "misspelled", "expired", "expired_with_result", "expired_silently"}
+)
 #: Answers to these are no JSON, and not described beyond their type.
 _MEDIA = ("image/jpeg", "text/html")
 

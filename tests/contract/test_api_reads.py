@@ -45,9 +45,9 @@ def runs(*run_ids: str, **fields: Any) -> list[dict[str, Any]]:
     return [{"run_id": run_id, "status": "RUNNING", **fields} for run_id in run_ids]
 
 
-async def read(fake: FakeApi, *run_ids: str) -> dict[str, Any]:
+async def read(fake: FakeApi, *run_ids: str, **more: Any) -> dict[str, Any]:
     async with fake.api as api:
-        return await api.get_many(run_ids)
+        return await api.get_many(run_ids, **more)
 
 
 async def search(fake: FakeApi) -> list[str]:
@@ -345,3 +345,27 @@ async def test_an_answer_that_says_nothing_of_what_was_cancelled_is_reported(bod
 async def test_whom_the_api_does_not_know_is_not_cancelled() -> None:
     async with FakeApi(answers({"results": [], "not_found": ["a"]})).api as api:
         assert await api.cancel_many(["a"]) == {}
+
+
+@ON_ASYNCIO
+async def test_runs_beyond_enough_results_are_left_to_the_next_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("batchrunner.tinyfish.http.MAX_ANSWER_BYTES", 20_000)
+    run_ids = [f"r{at}" for at in range(16)]
+    fake = FakeApi(shows(dict.fromkeys(run_ids, "x" * 15_000)))
+    found = await read(fake, *run_ids, enough_bytes=40_000)
+    assert list(found) == run_ids[:3]
+
+
+@ON_ASYNCIO
+async def test_a_long_answer_is_read_in_a_thread_and_is_the_same() -> None:
+    page = '<p class="a">😀 ж</p>' * 100_000
+    answer = {"data": [{"run_id": "r", "status": "COMPLETED", "result": {"html": page}}]}
+    body = json.dumps(answer, ensure_ascii=False).encode()
+    found = await read(FakeApi(lambda request: raw(body)), "r")
+    run = found["r"]
+    assert isinstance(run, Run)
+    assert run.result is not None
+    assert run.result.isascii()
+    assert json.loads(run.result) == {"html": page}

@@ -234,6 +234,13 @@ def test_any_name_opens_the_file_of_this_name(
     assert sorted(each.name for each in tmp_path.iterdir()) == [name, f"{name}-journal"]
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/null")])
+def test_what_is_no_file_is_no_database(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "ledger.db")
+    with pytest.raises(StoreError, match=r"is a device, a pipe or a socket"):
+        Store.open(str(tmp_path / "ledger.db"))
+
+
 # ---- damage ----
 
 
@@ -319,7 +326,11 @@ def test_a_large_file_is_checked_for_so_long_only(path: Path) -> None:
         assert store.read(list_batches)  # nothing interrupts the next call
 
 
-@pytest.mark.parametrize("spoil", [overwrite_pages, cut_in_half, drop_a_table])
+def empty_it(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("spoil", [overwrite_pages, cut_in_half, drop_a_table, empty_it])
 def test_damage_in_the_middle_of_a_run_is_reported_as_such(
     path: Path, spoil: Callable[[Path], None]
 ) -> None:

@@ -27,6 +27,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from batchrunner.model import Budget, FailureCategory
+from batchrunner.runner.run_matching import match_runs
 from batchrunner.store.batches import list_batches, load_jobs
 from batchrunner.store.claims import claim_jobs
 from batchrunner.store.database import StoreError, migrations
@@ -36,7 +37,8 @@ from batchrunner.store.host_breaker import parked_hosts
 from batchrunner.store.leases import register_owner
 from batchrunner.store.schema import HEAD, metadata
 from batchrunner.store.store import Store
-from tests.fakes import NOW, job_file, owner
+from batchrunner.store.submissions import unanswered_submissions
+from tests.fakes import NOW, job_file, owner, run
 
 
 @pytest.fixture
@@ -284,3 +286,35 @@ BEFORE = (
     ("throttled", "false"),
     ("system_failure", "true"),
 )
+
+
+@pytest.mark.parametrize("is_stored", [True, False])  # False: it goes on after the migration
+def test_submissions_of_older_versions_keep_the_markers_that_were_sent(
+    address: str, empty: Engine, is_stored: bool
+) -> None:
+    with empty.begin() as tx:
+        upgrade(tx, "0010")
+        given = {"at": AT, "settings": json.dumps(LIMITS)}
+        for statement in (
+            "INSERT INTO owners VALUES ('alice', 'm', 1, 'x', :at, :at, NULL)",
+            "INSERT INTO batches (id, name, settings, created_at) VALUES (1, 'p', :settings, :at)",
+            "INSERT INTO jobs (id, batch_id, position, key, url, goal, options, state,"
+            " output_schema_digest, available_at, attempt) VALUES (1, 1, 1, 'k',"
+            " 'https://a.test/', 'Read', '{}', 'running', '', :at, 1)",
+            "INSERT INTO submissions (id, batch_id, owner_id, marker_token, marked, state,"
+            " intended_at, search_at) VALUES (1, 1, 'alice', '0123456789ab', true, 'unanswered',"
+            " :at, :at)",
+            "INSERT INTO attempts (job_id, number, batch_id, owner_id, submission_id, batch_index,"
+            " opened_at) VALUES (1, 1, 1, 'alice', 1, 17, :at)",
+        ):
+            named = {name: value for name, value in given.items() if f":{name}" in statement}
+            tx.execute(text(statement), named)
+    with closing(Store.open(address)) as store:
+        if not is_stored:
+            with store._database.write() as tx:
+                tx.execute(text("UPDATE attempts SET marker = NULL"))
+        [(submission, _, _)] = store.read(unanswered_submissions, "alice", 1)
+    [attempt] = submission.attempts
+    assert attempt.marker == "[ref br-0123456789ab-17]"
+    shown = run("r1", goal=f"Read\n\n{attempt.marker}".upper())
+    assert match_runs(submission, [shown]) == ({attempt.attempt_id: "r1"}, set())

@@ -64,6 +64,9 @@ ANSWERS: dict[str, tuple[int | None, bool]] = {
     "no_credits_legacy": (403, False),
     "no_credits_forbidden": (403, False),
     "throttled": (429, False),
+    "rate_limited": (429, False),
+    "over_limit": (429, False),
+    "over_limit_in_detail": (429, False),
     "unavailable": (503, False),
     "error_before": (500, False),
     "error_after": (500, True),
@@ -74,7 +77,49 @@ ANSWERS: dict[str, tuple[int | None, bool]] = {
 
 
 def test_every_fault_is_tested() -> None:
-    assert set(FAULTS) == {*ENDS, *ANSWERS, "lost", "lingering", "unreachable", *ARTIFACT_FAULTS}
+    elsewhere = {"lost", "lingering", "unreachable", "replayed", *ODD_ENDS, *ARTIFACT_FAULTS}
+    assert set(FAULTS) == {*ENDS, *ANSWERS, *elsewhere}
+
+
+#: fault → status, whether it has a result, and whether it shows its end, at the end of its time
+ODD_ENDS: dict[str, tuple[str, bool, bool]] = {
+    "misspelled": ("completed ", True, True),
+    "expired": ("EXPIRED", False, True),
+    "expired_with_result": ("EXPIRED", True, True),
+    "expired_silently": ("EXPIRED", False, False),
+}
+
+
+@pytest.mark.parametrize("fault", ODD_ENDS)
+async def test_a_run_may_end_with_a_status_that_no_page_names(fault: str) -> None:
+    stage = Stage(script={f"https://faults.test/{fault}": fault})
+    [run_id] = await stage.create(f"https://faults.test/{fault}")
+    assert (await stage.bare(f"/v1/runs/{run_id}"))["status"] == "RUNNING"
+    stage.clock.tick(10)
+    run = await stage.bare(f"/v1/runs/{run_id}")
+    shown = run["status"], run["result"] is not None, run["finished_at"] is not None
+    assert shown == ODD_ENDS[fault]
+    cancelled = await stage.bare(f"/v1/runs/{run_id}/cancel", "POST")
+    assert cancelled == {
+        "run_id": run_id,
+        "status": ODD_ENDS[fault][0],
+        "cancelled_at": None,
+        "message": "Run already finished",
+    }
+
+
+async def test_only_a_limit_on_requests_and_one_of_two_limits_on_runs_have_details() -> None:
+    stage = Stage()
+    for fault, has_details in (
+        ("throttled", False),
+        ("over_limit", False),
+        ("rate_limited", True),
+        ("over_limit_in_detail", True),
+    ):
+        item = {"url": f"https://faults.test/{fault}", "goal": "Read"}
+        answer = await stage.client.post("/v1/automation/run-async", json=item)
+        assert answer.headers["retry-after"]
+        assert bool(answer.json()["error"].get("details")) is has_details
 
 
 @pytest.mark.parametrize("fault", ENDS)
@@ -116,6 +161,17 @@ async def test_a_queued_run_does_not_hold_up_the_others_and_a_stuck_one_keeps_it
     )
     stage.clock.tick(20)
     assert [(await stage.run(each))["finished_at"] for each in others] == [after(10), after(20)]
+
+
+async def test_a_request_that_is_sent_twice_creates_its_runs_twice_and_is_answered_once() -> None:
+    stage = Stage()
+    [run_id] = await stage.create("https://faults.test/replayed/1")
+    first, second = stage.sandbox.journal.runs
+    assert (first.run_id, first.replayed, second.replayed) == (run_id, False, True)
+    assert first.body == second.body
+    assert [request.status for request in stage.sandbox.journal.requests] == [200, None]
+    listed = (await stage.get("/v1/runs"))["data"]
+    assert {run["run_id"] for run in listed} == {first.run_id, second.run_id}
 
 
 async def test_a_lost_run_is_unknown_to_every_read_and_costs_nothing() -> None:

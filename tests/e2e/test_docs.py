@@ -179,14 +179,20 @@ NUMBERS = [
     ("ledger.md", f"lease of\n{leases.LEASE.total_seconds():g} s"),
     ("ledger.md", f"renews every {leases.LEASE.total_seconds() / 3:g} s"),
     ("ledger.md", f"at\n   least {create_outcome.RECONCILE_GRACE.total_seconds():g} s"),
-    ("ledger.md", f"does not know a run for {run_decision.LOST_AFTER.total_seconds():g} s"),
+    (
+        "ledger.md",
+        f"does not know a run for {run_decision.LOST_AFTER.total_seconds() / 60:g} minutes",
+    ),
     ("ledger.md", f"alive for {run_decision.GIVEN_UP_AFTER.total_seconds() / 60:g} minutes"),
     (
         "ledger.md",
-        f"for {create_outcome.MAX_UNRELIABLE_TIME.total_seconds() / 60:g} minutes, at intervals",
+        f"for {create_outcome.DOUBT_PATIENCE.total_seconds() / 60:g} minutes, at intervals",
     ),
     ("ledger.md", f"and {create_outcome.MAX_SEARCH_WAIT.total_seconds():g} s"),
-    ("failures.md", f"did not know it for {run_decision.LOST_AFTER.total_seconds():g} s"),
+    (
+        "failures.md",
+        f"did not know it for {run_decision.LOST_AFTER.total_seconds() / 60:g} minutes",
+    ),
     ("failures.md", f"polls over {run_decision.GIVEN_UP_AFTER.total_seconds() / 60:g} minutes"),
     ("failures.md", f"the code is `{classify.UNREADABLE}`"),
     ("jobfile.md", f"up to {retry.MAX_BACKOFF.total_seconds() / 60:g} minutes"),
@@ -265,6 +271,7 @@ def test_every_option_exists() -> None:
 
 def test_every_environment_variable_is_read_somewhere() -> None:
     sources = [*(ROOT / "batchrunner").rglob("*.py"), *(ROOT / "tests/contract").glob("*.py")]
+    sources += [ROOT / "tests/sweeps.py"]
     code = "\n".join(map(text_of, sources))
     for page in PAGES:
         for name in re.findall(r"\b(?:TINYFISH|BATCHRUNNER)_[A-Z_]+\b", text_of(page)):

@@ -123,7 +123,7 @@ def test_a_cut_off_database_is_bad(finished: Path) -> None:
     os.truncate(finished / "batchrunner.db", 4096 * 3)
     ended, checks = doctor(finished)
     assert (ended.exit_code, bad(checks)) == (3, {"reading"})
-    assert "batchrunner.db is damaged; run nothing on it" in checks["reading"]["found"]
+    assert "batchrunner.db is damaged: its pages" in checks["reading"]["found"]
 
 
 def test_books_that_do_not_add_up_are_bad(finished: Path) -> None:

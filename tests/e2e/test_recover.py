@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from batchrunner import ExitReason, UsageError
+from batchrunner import open as open_database
 from batchrunner.model import JobState
 from batchrunner.store.reports import batch_counts
-from tests.e2e.programs import Remote, batch_in, batchrunner, pages, served, write_jobs
+from tests.e2e.programs import CANARY, Remote, batch_in, batchrunner, pages, served, write_jobs
 
 FAULTS = ["http://faults.test/agent_failure", "http://faults.test/system_failure"]
 
@@ -63,3 +65,67 @@ def test_a_database_lost_half_way_is_rebuilt_and_the_batch_goes_on(
         counts = store.read(batch_counts, batch.id)
     assert (counts.jobs[JobState.SUCCEEDED], counts.jobs[JobState.FAILED]) == (6, 2)
     assert counts.steps == sum(run.steps for run in remote.runs())
+
+
+def test_the_same_can_be_done_from_python(tmp_path: Path, remote: Remote) -> None:
+    jobs = write_jobs(tmp_path, pages(2), **settings())
+    batchrunner("run", jobs, "-q", cwd=tmp_path, env=remote.env)
+    lose(tmp_path)
+    place = tmp_path / "batchrunner.db"
+    with open_database(place, api_key=CANARY, api_url=remote.url) as database:
+        with pytest.raises(UsageError, match=r"that .* does not know"):
+            database.load(jobs).run_all()
+        found = database.recoverable_runs(jobs)
+        assert [each.runs for each in found.databases] == [2]
+        assert database.recover(jobs, found).adopted == 2
+        assert database.batch().run_all().reason is ExitReason.FINISHED
+    assert remote.created() == 2
+
+
+def test_the_same_jobs_can_be_run_anew_on_purpose(tmp_path: Path, remote: Remote) -> None:
+    jobs = write_jobs(tmp_path, pages(2), **settings())
+    here: Any = {"cwd": tmp_path, "env": remote.env}
+    batchrunner("run", jobs, "-q", **here)
+    other = batchrunner("run", jobs, "-q", "--db", "other.db", **here)
+    assert (other.code, remote.created()) == (2, 2)
+    anew = batchrunner("run", jobs, "-q", "--db", "other.db", "--anew", **here)
+    assert (anew.code, remote.created()) == (0, 4)
+    again = batchrunner("run", jobs, "-q", "--db", "other.db", **here)
+    assert (again.code, remote.created()) == (0, 4)
+
+
+def test_without_a_terminal_nothing_changes_until_a_database_is_named(
+    tmp_path: Path, remote: Remote
+) -> None:
+    jobs = write_jobs(tmp_path, [*pages(2), pages(1)[0]], **settings())
+    here: Any = {"cwd": tmp_path, "env": remote.env}
+    none = batchrunner("recover", jobs, **here)
+    assert (none.code, "the API has no run" in none.err) == (0, True)
+    batchrunner("run", jobs, "-q", **here)
+    lose(tmp_path)
+    listed = batchrunner("recover", jobs, **here)
+    assert (listed.code, "nothing was changed" in listed.err) == (0, True)
+    assert not (tmp_path / "batchrunner.db").exists()
+    done = batchrunner("recover", jobs, "--yes", **here)
+    assert done.code == 1  # two jobs are equal
+    assert "2 jobs left out" in done.err
+    assert "1 run adopted" in done.err
+
+
+def test_only_the_database_is_gone_and_the_start_says_so_before_it_asks_the_api(
+    tmp_path: Path, remote: Remote
+) -> None:
+    here: Any = {"cwd": tmp_path, "env": remote.env}
+    jobs = write_jobs(tmp_path, pages(2))
+    assert batchrunner("run", jobs, "-q", **here).code == 0
+    (tmp_path / "batchrunner.db").unlink()
+    refused = batchrunner("run", jobs, "-q", **here)
+    assert refused.code == 3
+    assert "batchrunner.db is gone" in refused.err
+    assert "batchrunner recover jobs.yaml --db batchrunner.db" in refused.err
+    assert not (tmp_path / "batchrunner.db").exists()
+    listed = batchrunner("recover", jobs, "--yes", **here)
+    assert listed.code == 0, listed.err
+    assert "2 runs adopted" in listed.err
+    assert batchrunner("run", jobs, "-q", **here).code == 0
+    assert remote.created() == 2

@@ -7,21 +7,26 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+import anyio
 import pytest
 
 from batchrunner.app.recover import RecoverResult, Recovery, find_runs
+from batchrunner.app.runs_elsewhere import find_fresh_runs
 from batchrunner.model import JobFile, JobSpec, Owner, Settings
-from batchrunner.policy.recovery import known_jobs
+from batchrunner.policy import recovery as recovery_policy
 from batchrunner.sandbox import SandboxConfig
+from batchrunner.sandbox.faults import Status
 from batchrunner.store.batches import load_jobs
 from batchrunner.store.leases import end_owner, register_owner
+from batchrunner.store.recovery import sample_jobs
 from batchrunner.tinyfish.console_client import ConsoleClient
 from tests.simulation.checked_batch import CheckedBatch
-from tests.simulation.short_batches import run_to_end
+from tests.simulation.short_batches import at_once, run_to_end
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.simulated_batch import (
     KillSwitch,
     ProcessKilled,
+    copy_of,
     now,
     open_memory_store,
     pages,
@@ -29,6 +34,7 @@ from tests.simulator.simulated_batch import (
 
 #: Of the first tokens of a second database, so that both differ as random ones do.
 OTHER_TOKENS = 10_000_000
+CANCEL = "POST /v1/runs/batch/cancel"
 SETTINGS = Settings(concurrency=20, backoff=timedelta(seconds=2), max_attempts=2)
 
 
@@ -92,7 +98,7 @@ async def recover(
     simulated: CheckedBatch, urls: Sequence[str], database: str | None = None
 ) -> RecoverResult:
     """Adopt what the API has of these jobs, as `recover` does."""
-    known = known_jobs(specs_of(urls))
+    known = recovery_policy.known_jobs(specs_of(urls))
     me = Owner(id="recover", machine="here", pid=999, process_started_at="x")
     simulated.store.write(register_owner, me, now())
     async with ConsoleClient(
@@ -105,12 +111,12 @@ async def recover(
     return recovery.result
 
 
-async def lost_half_way(count: int = 20, **config: object) -> None:
-    """Lose the database when half of the runs exist, some alive; recover, and run to the end."""
+async def lost_half_way(count: int = 10, at: int | None = None, **config: object) -> None:
+    """Lose the database at a run, some of them alive; recover, and run the batch to its end."""
     urls = mixed_urls(count)
     simulated = begun(urls, **config)
     with pytest.raises(ProcessKilled):
-        await simulated.run(KilledAtRun(simulated, count // 2))
+        await simulated.run(KilledAtRun(simulated, at or count // 2))
     rebuilt = with_new_database(simulated, urls)
     before = len(rebuilt.sandbox.journal.runs)
     result = await recover(rebuilt, urls)
@@ -120,3 +126,55 @@ async def lost_half_way(count: int = 20, **config: object) -> None:
     wanted = runs_of_policy(urls)
     created = runs_by_url(rebuilt)
     assert created == wanted, f"runs that the policy does not want: {created - wanted}"
+
+
+async def equal_jobs() -> None:
+    """Lose a database with two jobs that no marker distinguishes: their runs are left out."""
+    urls = [*pages(3), pages(1)[0]]
+    simulated = begun(urls)
+    await simulated.run()
+    rebuilt = with_new_database(simulated, urls)
+    result = await recover(rebuilt, urls)
+    assert result.adopted == 2, "a run was adopted that may be another job's"
+
+
+async def looked_up() -> None:
+    """Load a file again whose runs are alive, and find them by three of its jobs."""
+    urls = pages(7)
+    simulated = begun(urls)
+    with pytest.raises(ProcessKilled):
+        await simulated.run(KilledAtRun(simulated, 7))
+    rebuilt = with_new_database(simulated, urls)
+    digests = rebuilt.store.read(sample_jobs, rebuilt.batch.id)
+    assert len(digests) == 3
+    async with ConsoleClient(
+        "http://127.0.0.1", "key", transport=rebuilt.sandbox.transport()
+    ) as client:
+        fresh = await find_fresh_runs(client, digests)
+        assert len(fresh) == 3, "runs that are alive were not found"
+        await anyio.sleep(timedelta(hours=23).total_seconds())
+        fresh = await find_fresh_runs(client, digests)
+        assert len(fresh) == 3, "runs of last night were not found"
+        await anyio.sleep(timedelta(hours=2).total_seconds())
+        assert await find_fresh_runs(client, digests) == [], "runs of two days ago are in the way"
+
+
+async def two_copies(**config: object) -> None:
+    """Restore a copy of a database, and run it beside the original: neither cancels a run."""
+    urls = [*mixed_urls(10), "http://faults.test/dropped_after/1"]
+    original = begun(urls, replace(SETTINGS, concurrency=2), **config)
+    saved: list[CheckedBatch] = []
+
+    async def restore() -> None:
+        await anyio.sleep(60)
+        copy = replace(original, store=copy_of(original.store, OTHER_TOKENS), requests=Counter())
+        await anyio.sleep(60)
+        saved.append(copy)
+        copy.starts = 50
+        await copy.run()
+
+    await at_once(original.run, restore)
+    asked = original.requests[CANCEL] + saved[0].requests[CANCEL]
+    assert asked == 0, "a database cancelled runs of its copy"
+    ends = {run.status for run in original.sandbox.journal.runs}
+    assert Status.CANCELLED not in ends, "a run of the copy was cancelled"

@@ -17,21 +17,22 @@ from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.simulated_batch import now, simulate
 
-FIRST = 20
-HOSTS, JOBS = 10, 50
+FIRST = 10
+HOSTS, JOBS = 5, 25
 #: All attempts of a job may fail before its canary is at its end.
 MOST_ATTEMPTS = 2
 
 
 def batch_of(canary: Canary, script: dict[str, str]) -> CheckedBatch:
-    settings = Settings(concurrency=50, canary=canary, backoff=timedelta(seconds=2))
+    settings = Settings(concurrency=25, canary=canary, backoff=timedelta(seconds=2))
     urls = [f"http://site-{n * HOSTS // JOBS}.test/{n}" for n in range(JOBS)]
-    return CheckedBatch.of(urls, SandboxConfig(script=script), settings, agent=FixtureAgent())
+    conditions = SandboxConfig(script=script, durations=(10.0, 60.0))
+    return CheckedBatch.of(urls, conditions, settings, agent=FixtureAgent())
 
 
 def test_a_batch_that_is_no_good_costs_its_canary_and_nothing_else() -> None:
     async def run() -> None:
-        script = {f"http://site-{n}.test/*": "goal_failure" for n in range(5)}
+        script = {f"http://site-{n}.test/*": "goal_failure" for n in range(2)}
         simulated = batch_of(Canary(jobs=FIRST, success_rate=Decimal("0.8")), script)
         assert await simulated.run() is ExitReason.CANARY_FAILED
         simulated.check_always()
@@ -44,7 +45,7 @@ def test_a_batch_that_is_no_good_costs_its_canary_and_nothing_else() -> None:
         assert batch is not None
         assert batch.pause is not None
         assert batch.pause.reason is not None
-        assert "10 of 20 jobs succeeded (50%)" in batch.pause.reason
+        assert "6 of 10 jobs succeeded (60%)" in batch.pause.reason
 
         assert await simulated.run() is ExitReason.CANARY_FAILED, "the next start spent the rest"
         assert len(simulated.sandbox.journal.runs) == len(runs)

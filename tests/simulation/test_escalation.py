@@ -19,16 +19,15 @@ from batchrunner.store.reports import failed_attempts, finished_jobs
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.simulated_batch import KillSwitch, ProcessKilled, simulate
-from tests.sweeps import some
 
-HOSTS, JOBS_EACH = 10, 20
+HOSTS, JOBS_EACH = 8, 12
 STEALTHY, PROXIED = ("site-3.test", "site-7.test"), ("site-5.test",)
 SCRIPT = {
     **{f"http://{host}/*": "blocked-unless-stealth" for host in STEALTHY},
     **{f"http://{host}/*": "blocked-unless-proxy" for host in PROXIED},
 }
 #: Slots, so that as many jobs of one host may be in flight before the first of them tells.
-SLOTS = 20
+SLOTS = 12
 SETTINGS = Settings(concurrency=SLOTS, backoff=timedelta(seconds=4))
 
 
@@ -127,7 +126,8 @@ def test_what_was_learned_is_reported_with_each_job_and_each_failure() -> None:
     assert [each for each in failures if each.option_overrides == stealth]
 
 
-@pytest.mark.parametrize("every", some([150, 700], 1))
+@pytest.mark.sweep
+@pytest.mark.parametrize("every", [150, 700])
 def test_what_was_learned_survives_crashes(every: int) -> None:
     async def scenario() -> None:
         walled, deaths = batch_of(), 0

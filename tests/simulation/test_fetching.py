@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from batchrunner.artifacts.download import ArtifactDownloader
+from batchrunner.artifacts.file_names import safe_file_name
 from batchrunner.model import JobState, Settings
 from batchrunner.model.artifacts import Artifact, ArtifactKind, ArtifactState
 from batchrunner.runner.artifact_fetcher import ArtifactFetcher, ArtifactSelection
@@ -23,6 +24,7 @@ from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.store.artifacts import artifact_counts, artifact_rows, want_artifacts
 from batchrunner.store.database import StoreError
+from batchrunner.store.reports import finished_jobs
 from batchrunner.tinyfish.console_client import ConsoleClient
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.simulated_batch import pages, simulate
@@ -141,17 +143,17 @@ def test_fetching_delays_no_create_and_no_end(tmp_path: Path, fate: str | None) 
     config = SandboxConfig(durations=(20, 40), rates={fate: 0.7} if fate else {})
 
     async def alone() -> tuple[list[datetime], float]:
-        simulated = batch_of(pages(24), config)
+        simulated = batch_of(pages(12), config)
         assert await simulated.run() is ExitReason.FINISHED
         return created_at(simulated), anyio.current_time()
 
     async def beside() -> tuple[list[datetime], float]:
-        both = Beside(batch_of(pages(24), config), tmp_path, owner_id="owner-1")
+        both = Beside(batch_of(pages(12), config), tmp_path, owner_id="owner-1")
         async with both.fetching():
             assert await both.simulated.run() is ExitReason.FINISHED
             over = anyio.current_time()
         both.simulated.check_end()
-        assert both.simulated.jobs() == {JobState.SUCCEEDED: 24}
+        assert both.simulated.jobs() == {JobState.SUCCEEDED: 12}
         assert 0 < both.line.most_at_once <= 4
         return created_at(both.simulated), over
 
@@ -160,13 +162,13 @@ def test_fetching_delays_no_create_and_no_end(tmp_path: Path, fate: str | None) 
 
 def test_everything_is_there_when_the_batch_has_ended(tmp_path: Path) -> None:
     async def main() -> None:
-        both = Beside(batch_of(pages(12)), tmp_path, owner_id="owner-1")
+        both = Beside(batch_of(pages(6)), tmp_path, owner_id="owner-1")
         await both.run()
         steps = sum(run.steps for run in both.simulated.sandbox.journal.runs)
         assert Counter(each.kind for each in both.artifacts) == {
             ArtifactKind.SCREENSHOTS: steps,
             ArtifactKind.HTML: steps,
-            ArtifactKind.VIDEO: 12,
+            ArtifactKind.VIDEO: 6,
         }
         assert both.states() == {ArtifactState.STORED}
         assert files_in(tmp_path) == sorted(each.path or "" for each in both.artifacts)
@@ -176,11 +178,11 @@ def test_everything_is_there_when_the_batch_has_ended(tmp_path: Path) -> None:
 
 def test_a_fetch_that_is_cut_off_anywhere_is_gone_on_with(tmp_path: Path) -> None:
     async def main(seconds: float, folder: Path) -> None:
-        both = Beside(batch_of(pages(6)), folder)
+        both = Beside(batch_of(pages(4)), folder)
         with anyio.move_on_after(seconds):
             async with both.fetching():
                 await both.simulated.run()
-        while both.simulated.jobs() != {JobState.SUCCEEDED: 6}:
+        while both.simulated.jobs() != {JobState.SUCCEEDED: 4}:
             await both.simulated.run()
         async with both.fetching() as work:
             await work.finish(300)
@@ -267,5 +269,25 @@ def test_a_key_that_is_refused_ends_the_fetching_and_not_the_batch(tmp_path: Pat
         assert work.last_problem == "Invalid API key"
         assert sum(begun.asked.values()) <= 4
         assert both.simulated.store.read(artifact_counts, both.simulated.batch.id).unlisted == 4
+
+    simulate(main)
+
+
+def test_a_bad_path_fails_its_artifact_and_holds_up_no_other(tmp_path: Path) -> None:
+    async def main() -> None:
+        both = Beside(batch_of(pages(4)), tmp_path)
+        simulated = both.simulated
+        assert await simulated.run() is ExitReason.FINISHED
+        first = next(finished_jobs(simulated.store, simulated.batch.id)).key
+        planted = tmp_path / simulated.batch.name / safe_file_name(first)
+        planted.parent.mkdir(parents=True)
+        planted.symlink_to("/nowhere")
+        async with both.fetching() as work:
+            await work.finish(300)
+        ours = [each for each in both.artifacts if each.key == first]
+        assert {each.state for each in ours} == {ArtifactState.REFUSED}
+        assert all("its path cannot be used" in (each.reason or "") for each in ours)
+        others = {each.state for each in both.artifacts if each.key != first}
+        assert others == {ArtifactState.STORED}
 
     simulate(main)

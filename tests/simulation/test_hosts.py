@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -26,10 +28,12 @@ from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.simulated_batch import now, open_memory_store, simulate
 from tests.sweeps import some
 
-HOSTS, JOBS_EACH = 10, 20
+HOSTS, JOBS_EACH = 8, 12
 MANY, FEW_EACH = 50, 18
 DEAD = "site-7.test"
 SLOTS = 30
+#: Seconds of runs where a claim is about no duration.
+SHORT = (10.0, 40.0)
 SETTINGS = Settings(concurrency=SLOTS, backoff=timedelta(seconds=4))
 
 
@@ -42,10 +46,10 @@ def batch_of(
     settings: Settings = SETTINGS,
     script: dict[str, str] | None = None,
     pages: list[str] | None = None,
+    **conditions: Any,
 ) -> CheckedBatch:
-    config = SandboxConfig(
-        script={f"http://{DEAD}/*": "goal_failure"} if script is None else script
-    )
+    dead = {f"http://{DEAD}/*": "goal_failure"} if script is None else script
+    config = SandboxConfig(script=dead, **conditions)
     return CheckedBatch.of(pages or urls(), config, settings, agent=FixtureAgent())
 
 
@@ -99,8 +103,9 @@ def last_end(simulated: CheckedBatch, but: str) -> timedelta:
 def test_a_host_that_comes_back_is_used_again_and_no_job_has_paid_for_the_wait() -> None:
     async def run() -> None:
         script = {f"http://{DEAD}/*": "goal_failure"}
-        simulated = batch_of(script=script)
-        assert await steered(simulated, (1500, script.clear)) is ExitReason.FINISHED
+        few_slots = replace(SETTINGS, concurrency=10)
+        simulated = batch_of(few_slots, script, durations=SHORT)
+        assert await steered(simulated, (500, script.clear)) is ExitReason.FINISHED
         simulated.check_end()
         jobs = [
             job
@@ -151,8 +156,8 @@ def test_a_bounded_host_never_gets_more_and_the_others_fill_the_slots(bound: int
         rules = {DEAD: HostRule(concurrency=bound)}
         settings = Settings(concurrency=SLOTS, hosts=rules)
         simulated = CheckedBatch.of(
-            [f"http://{DEAD}/{n}" for n in range(12)] + urls(10, 6),
-            SandboxConfig(),
+            [f"http://{DEAD}/{n}" for n in range(8)] + urls(10, 4),
+            SandboxConfig(durations=SHORT),
             settings,
             agent=FixtureAgent(),
         )
@@ -169,7 +174,9 @@ def test_runs_on_a_spaced_host_lie_apart() -> None:
     async def run() -> None:
         rules = {"*": HostRule(spacing=timedelta(seconds=20))}
         settings = Settings(concurrency=SLOTS, hosts=rules)
-        simulated = CheckedBatch.of(urls(5, 8), SandboxConfig(), settings, agent=FixtureAgent())
+        simulated = CheckedBatch.of(
+            urls(5, 6), SandboxConfig(durations=(15.0, 60.0)), settings, agent=FixtureAgent()
+        )
         assert await simulated.run() is ExitReason.FINISHED
         simulated.check_end()
         starts: dict[str, list[datetime]] = defaultdict(list)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -63,31 +64,32 @@ def test_two_in_a_hundred_runs_get_stuck_and_none_is_alive_at_the_end() -> None:
 def test_a_stuck_run_is_recognised_by_other_runs_long_before_the_limit() -> None:
     async def run() -> None:
         settings = Settings(concurrency=20, max_attempts=1, stuck_after=4)
-        config = SandboxConfig(durations=(30, 60), script={"http://site.test/1??": "stuck"})
-        simulated = CheckedBatch.of(urls(120), config, settings, agent=FixtureAgent())
+        config = SandboxConfig(durations=(30, 60), script={"http://site.test/1?": "stuck"})
+        simulated = CheckedBatch.of(urls(60), config, settings, agent=FixtureAgent())
         assert await simulated.run() is ExitReason.FINISHED
         simulated.check_end()
         stuck = [each for each in simulated.sandbox.journal.runs if each.fault == "stuck"]
-        assert len(stuck) == 20
+        assert len(stuck) == 10
         typical = timedelta(seconds=45)
         for each in stuck:
             assert 3 * typical <= lasted(each) <= 6 * typical
-        assert simulated.jobs() == {JobState.SUCCEEDED: 100, JobState.FAILED: 20}
+        assert simulated.jobs() == {JobState.SUCCEEDED: 50, JobState.FAILED: 10}
 
     simulate(run)
 
 
 def test_a_job_may_have_limits_of_its_own() -> None:
     async def run() -> None:
+        settings = replace(QUICK, running_limit=timedelta(minutes=5))
         simulated = CheckedBatch.of(
-            [], SandboxConfig(script={"*": "stuck"}), QUICK, agent=FixtureAgent()
+            [], SandboxConfig(script={"*": "stuck"}), settings, agent=FixtureAgent()
         )
         specs = (
             JobSpec(key="quick", url="http://quick.test/", goal="Read", limits=limits(90)),
-            JobSpec(key="slow", url="http://slow.test/", goal="Read", limits=limits(2700)),
+            JobSpec(key="slow", url="http://slow.test/", goal="Read", limits=limits(600)),
             JobSpec(key="plain", url="http://plain.test/", goal="Read"),
         )
-        file = JobFile(name="batch", settings=QUICK, specs=specs)
+        file = JobFile(name="batch", settings=settings, specs=specs)
         simulated.loaded = simulated.store.write(load_jobs, file, now()).added
         await simulated.run()
         simulated.check_end()
@@ -95,7 +97,7 @@ def test_a_job_may_have_limits_of_its_own() -> None:
             name: round(lasted(runs_of(simulated, name)[0]).total_seconds() / 60, 0)
             for name in ("quick", "slow", "plain")
         }
-        assert minutes == {"quick": 2, "slow": 45, "plain": 30}
+        assert minutes == {"quick": 2, "slow": 10, "plain": 5}
 
     simulate(run)
 

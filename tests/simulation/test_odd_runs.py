@@ -20,6 +20,7 @@ from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.faults import Status
 from batchrunner.store.reports import batch_counts, failed_attempts, finished_jobs
 from tests.simulation.checked_batch import CheckedBatch
+from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.network.proxy import FaultyNetwork
 from tests.simulator.simulated_batch import now, pages, simulate
 from tests.sweeps import some
@@ -352,3 +353,23 @@ def test_a_run_that_starts_again_at_each_poll_still_reaches_its_limit() -> None:
 def all_failed(simulated: CheckedBatch) -> list[tuple[FailureCategory, str | None]]:
     found = simulated.store.read(failed_attempts, simulated.batch.id, final=False, most=9)
     return [(attempt.category, attempt.run_id) for attempt in found]
+
+
+def test_results_that_do_not_fit_into_one_poll_are_read_in_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("batchrunner.tinyfish.http.MAX_ANSWER_BYTES", 3_000)
+    monkeypatch.setattr("batchrunner.runner.run_fetcher.ENOUGH_RESULT_BYTES", 60)
+
+    async def run() -> None:
+        simulated = CheckedBatch.of(
+            [f"http://site.test/{n}" for n in range(24)],
+            SandboxConfig(durations=(20, 20)),
+            Settings(concurrency=24),
+            agent=FixtureAgent(),
+        )
+        assert await simulated.run() is ExitReason.FINISHED
+        simulated.check_end()
+        assert simulated.jobs() == {JobState.SUCCEEDED: 24}
+
+    simulate(run)

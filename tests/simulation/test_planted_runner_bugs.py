@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -21,20 +21,31 @@ from batchrunner.model import (
     Run,
     RunStatus,
     Snooze,
+    StopLoss,
     Transition,
     Unanswered,
 )
+from batchrunner.model.audit import Difference, Records
+from batchrunner.policy.audit import Taking, foreign_runs, take_unknown
 from batchrunner.policy.control_runs import ControlEvidence
 from batchrunner.policy.create_outcome import next_search
 from batchrunner.policy.retry import decide
 from batchrunner.policy.retry_rules import Policy
 from batchrunner.policy.run_decision import is_lost, is_overdue, reset_after_clock_jump
+from batchrunner.policy.stop_loss import stop_loss_reached
 from batchrunner.runner.condition_timer import ConditionTimer
 from batchrunner.runner.mismatch_fixer import MismatchFixer
 from batchrunner.runner.run_fetcher import RunFetcher
 from batchrunner.runner.run_search import SearchResult, search_runs
+from batchrunner.runner.stop_state import StopState
+from batchrunner.store.audit import audit_records
 from batchrunner.store.orphans import late_run_watchlist
 from batchrunner.tinyfish.client import TinyFishClient
+from tests.simulation.audited_batches import (
+    beside_a_copy,
+    orphan_of_another_database,
+    stops_at_its_stop_loss,
+)
 from tests.simulation.planting import Bug, Planter, check_caught
 from tests.simulation.short_batches import (
     clock_set_forward,
@@ -83,8 +94,37 @@ def trust_the_order_of_ids(planter: Planter) -> None:
     planter.replace(MismatchFixer.fix, fix_nothing)
 
 
+def ignore_unknown_runs(planter: Planter) -> None:
+    planter.replace(take_unknown, lambda *_: Taking(adopt={}, orphans={}))
+
+
+def touch_runs_of_another_database(planter: Planter) -> None:
+    planter.replace(foreign_runs, lambda *_: set())
+
+
+def take_every_submission_for_our_own(planter: Planter) -> None:
+    def with_every_token(tx: Any, run_ids: Any, tokens: Any) -> Records:
+        found = audit_records(tx, run_ids, tokens)
+        return replace(found, submissions=dict.fromkeys(tokens, True))
+
+    def cancel_all(unknown: Iterable[Difference], *_: Any) -> Taking:
+        return Taking(adopt={}, orphans={each.run_id: 1 for each in unknown})
+
+    planter.replace(audit_records, with_every_token)
+    planter.replace(take_unknown, cancel_all)
+
+
+def go_on_beside_another_database(planter: Planter) -> None:
+    planter.replace(StopState.stop_for_audit, lambda *_: None)
+
+
+def go_on_at_any_loss(planter: Planter) -> None:
+    planter.replace(stop_loss_reached, lambda *_: None)
+
+
 def ignore_late_runs(planter: Planter) -> None:
     planter.replace(late_run_watchlist, lambda *_: [])
+    ignore_unknown_runs(planter)  # an audit finds late runs, too
 
 
 # ---- policy ----
@@ -175,6 +215,27 @@ BUGS = [
         late_run,
         "a run was created that belongs to no attempt",
     ),
+    Bug(
+        ignore_unknown_runs,
+        faulty_batch("replayed/1"),
+        "a run was created that belongs to no attempt",
+    ),
+    Bug(
+        touch_runs_of_another_database,
+        orphan_of_another_database,
+        "a run of another database was cancelled",
+    ),
+    Bug(
+        take_every_submission_for_our_own,
+        beside_a_copy,
+        "a run of another database was cancelled",
+    ),
+    Bug(
+        go_on_beside_another_database,
+        beside_a_copy,
+        "submitting went on beside another database",
+    ),
+    Bug(go_on_at_any_loss, partial(stops_at_its_stop_loss, StopLoss()), "went on"),
     Bug(ignore_retry_after, faulty_batch("throttled/1"), "before Retry-After was over"),
     Bug(count_throttling, faulty_batch("throttled/1"), "waiting used up an attempt"),
     Bug(count_without_end, faulty_batch("system_failure/9"), "more often than its policy allows"),

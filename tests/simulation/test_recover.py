@@ -11,15 +11,19 @@ from batchrunner.runner.runner import ExitReason
 from tests.simulation.recovering import (
     KilledAtRun,
     begun,
+    equal_jobs,
+    looked_up,
     lost_half_way,
     mixed_urls,
     recover,
     runs_by_url,
     runs_of_policy,
+    two_copies,
     with_new_database,
 )
 from tests.simulation.short_batches import run_to_end
 from tests.simulator.simulated_batch import ProcessKilled, simulate
+from tests.sweeps import some
 
 
 def test_a_batch_whose_database_is_lost_half_way_costs_what_its_policy_wants() -> None:
@@ -50,16 +54,29 @@ def test_it_does_not_matter_when_the_database_is_lost(runs: int) -> None:
 
 def test_recovering_twice_changes_nothing_more() -> None:
     async def scenario() -> None:
-        urls = mixed_urls(10)
+        urls = mixed_urls(5)
         simulated = begun(urls)
         await run_to_end(simulated)
         rebuilt = with_new_database(simulated, urls)
         first, second = await recover(rebuilt, urls), await recover(rebuilt, urls)
-        assert (first.adopted, first.spare, first.left_alone) == (11, 0, [])
-        assert (second.adopted, second.known) == (0, 11)
+        assert (first.adopted, first.spare, first.left_alone) == (6, 0, [])
+        assert (second.adopted, second.known) == (0, 6)
         rebuilt.check_end()
 
     simulate(scenario)
+
+
+def test_runs_of_jobs_that_nothing_distinguishes_are_left_out() -> None:
+    simulate(equal_jobs)
+
+
+def test_runs_that_are_alive_or_younger_than_a_day_are_found_by_three_jobs() -> None:
+    simulate(looked_up)
+
+
+@pytest.mark.parametrize("late", some([0.0, 40.0, 90.0], 1))
+def test_neither_a_database_nor_its_restored_copy_cancels_runs_of_the_other(late: float) -> None:
+    simulate(partial(two_copies, late=late))
 
 
 def test_runs_of_two_databases_become_attempts_of_one_job_and_what_is_too_much_is_counted() -> None:
@@ -71,9 +88,9 @@ def test_runs_of_two_databases_become_attempts_of_one_job_and_what_is_too_much_i
         await again.run()
         third = with_new_database(again, urls)
         result = await recover(third, urls)
-        assert (result.adopted, result.spare) == (7, 5)  # each job succeeded twice
+        assert (result.adopted, result.spare) == (6, 5)  # each job succeeded twice
         assert third.jobs() == {JobState.SUCCEEDED: 5}
         assert await third.run() is ExitReason.FINISHED
-        assert len(third.sandbox.journal.runs) == 12
+        assert len(third.sandbox.journal.runs) == 11
 
     simulate(scenario)

@@ -30,6 +30,8 @@ from tests.simulator.simulated_batch import EPOCH, KillSwitch, ProcessKilled, no
 from tests.sweeps import some
 
 QUICK = Settings(concurrency=10, backoff=timedelta(seconds=4))
+#: Seconds of runs where a claim is about no duration.
+SHORT = (15.0, 90.0)
 #: How soon a runner heeds what is said elsewhere, in seconds; and what the answer takes.
 SOON = 2.5
 
@@ -62,35 +64,35 @@ def alive_at(simulated: CheckedBatch, moment: datetime) -> int:
 
 def test_a_paused_batch_submits_nothing_and_its_runner_stays_until_it_is_resumed() -> None:
     async def scenario() -> None:
-        long = CheckedBatch.of(pages(60), SandboxConfig(), QUICK)
+        long = CheckedBatch.of(pages(24), SandboxConfig(durations=SHORT), QUICK)
         ending = await steered(
             long,
             (40, lambda: long.store.write(pause_batch, long.batch.id, "lunch", now())),
-            (4000, lambda: long.store.write(resume_batch, long.batch.id, now())),
+            (400, lambda: long.store.write(resume_batch, long.batch.id, now())),
         )
         assert ending is ExitReason.FINISHED
         long.check_end()
-        assert created_between(long, 42, 4000) == 0
-        assert created_between(long, 4000, 4000 + SOON) > 0
+        assert created_between(long, 42, 400) == 0
+        assert created_between(long, 400, 400 + SOON) > 0
         assert alive_at(long, EPOCH + timedelta(seconds=41)) > 0, "nothing was in flight"
-        assert alive_at(long, EPOCH + timedelta(seconds=3999)) == 0
+        assert alive_at(long, EPOCH + timedelta(seconds=399)) == 0
         shown = [type(e) for e in long.events if isinstance(e, BatchPaused | BatchResumed)]
         assert shown == [BatchPaused, BatchResumed]
-        assert long.jobs() == {JobState.SUCCEEDED: 60}
+        assert long.jobs() == {JobState.SUCCEEDED: 24}
 
     simulate(scenario)
 
 
 def test_what_was_in_flight_at_the_pause_is_collected_during_it() -> None:
     async def scenario() -> None:
-        long = CheckedBatch.of(pages(30), SandboxConfig(), QUICK)
+        long = CheckedBatch.of(pages(16), SandboxConfig(durations=SHORT), QUICK)
         counts: list[int] = []
         done = lambda: counts.append(long.store.read(batch_counts, long.batch.id).done)  # noqa: E731
         await steered(
             long,
             (5, lambda: long.store.write(pause_batch, long.batch.id, None, now())),
-            (900, done),
-            (901, lambda: long.store.write(resume_batch, long.batch.id, now())),
+            (200, done),
+            (201, lambda: long.store.write(resume_batch, long.batch.id, now())),
         )
         assert counts == [10]
         long.check_end()
@@ -100,14 +102,14 @@ def test_what_was_in_flight_at_the_pause_is_collected_during_it() -> None:
 
 def test_a_paused_batch_can_be_started_and_waits() -> None:
     async def scenario() -> None:
-        still = CheckedBatch.of(pages(5), SandboxConfig(), QUICK)
+        still = CheckedBatch.of(pages(5), SandboxConfig(durations=SHORT), QUICK)
         still.store.write(pause_batch, still.batch.id, "not yet", now())
         ending = await steered(
-            still, (600, lambda: still.store.write(resume_batch, still.batch.id, now()))
+            still, (120, lambda: still.store.write(resume_batch, still.batch.id, now()))
         )
         assert ending is ExitReason.FINISHED
-        assert created_between(still, 0, 600) == 0
-        assert created_between(still, 600, 600 + SOON) == 1
+        assert created_between(still, 0, 120) == 0
+        assert created_between(still, 120, 120 + SOON) == 1
         still.check_end()
 
     simulate(scenario)
@@ -134,9 +136,9 @@ def test_a_create_that_the_api_held_back_is_not_sent_into_a_pause() -> None:
         await steered(
             held,
             (10, lambda: held.store.write(pause_batch, held.batch.id, None, now())),
-            (600, lambda: held.store.write(resume_batch, held.batch.id, now())),
+            (200, lambda: held.store.write(resume_batch, held.batch.id, now())),
         )
-        assert created_between(held, 12, 600) == 0
+        assert created_between(held, 12, 200) == 0
         held.check_end()
         withdrawn = held.store.read(batch_counts, held.batch.id).retried
         assert withdrawn.get(FailureCategory.UNREACHABLE, 0) > 0, "none waited: this proves nothing"
@@ -146,7 +148,9 @@ def test_a_create_that_the_api_held_back_is_not_sent_into_a_pause() -> None:
 
 def test_a_lower_bound_takes_effect_as_runs_end_and_a_higher_one_within_two_seconds() -> None:
     async def scenario() -> None:
-        bounded = CheckedBatch.of(pages(150), SandboxConfig(durations=(20, 60)), QUICK)
+        bounded = CheckedBatch.of(
+            pages(150), SandboxConfig(durations=(20, 60)), QUICK, agent=FixtureAgent()
+        )
         bounded.batch = replace(bounded.batch, settings=replace(QUICK, concurrency=25))
         await steered(
             bounded,
@@ -319,17 +323,17 @@ def test_too_little_time_submits_nothing() -> None:
 
 def test_a_runner_that_waits_for_its_beginning_collects_what_is_in_flight() -> None:
     async def scenario() -> None:
-        left = CheckedBatch.of(pages(15), SandboxConfig(), QUICK)
+        left = CheckedBatch.of(pages(15), SandboxConfig(durations=(30.0, 90.0)), QUICK)
         with anyio.move_on_after(20):
             await left.run()
         assert left.jobs()[JobState.RUNNING] == 10
         counts: list[int] = []
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(lambda: left.run(window=window(5000, None)))
-            await anyio.sleep_until(4999)
+            tasks.start_soon(lambda: left.run(window=window(500, None)))
+            await anyio.sleep_until(499)
             counts.append(left.store.read(batch_counts, left.batch.id).done)
         assert counts == [10]
-        assert created_between(left, 20, 5000) == 0
+        assert created_between(left, 20, 500) == 0
         left.check_end()
 
     simulate(scenario)

@@ -24,7 +24,7 @@ from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.fuzz import FuzzedBatch
 from tests.simulator.scenario import draw_scenario
 from tests.simulator.simulated_batch import EPOCH, now, pages, simulate
-from tests.sweeps import some
+from tests.sweeps import seeds, some
 
 QUICK = Settings(concurrency=10, backoff=timedelta(seconds=4))
 
@@ -57,7 +57,7 @@ def check_bill(simulated: CheckedBatch) -> None:
     assert CostCause.IN_FLIGHT not in found.causes
 
 
-@pytest.mark.parametrize("seed", some(range(12), 1))
+@pytest.mark.parametrize("seed", some(seeds(3), 1))
 def test_after_a_batch_with_faults_the_parts_are_the_apis_bill_to_the_cent(seed: int) -> None:
     """Such a batch has kills, lost answers, late runs, suspended machines and clock changes."""
     fuzzed = FuzzedBatch(draw_scenario(seed, 30), judging)
@@ -74,7 +74,7 @@ def test_after_a_batch_with_faults_the_parts_are_the_apis_bill_to_the_cent(seed:
 LOST_ANSWERS = {"error_after": 0.2, "dropped_after": 0.2, "unreachable": 0.1, "goal_failure": 0.1}
 
 
-@pytest.mark.parametrize("seed", some(range(4), 1))
+@pytest.mark.parametrize("seed", some(seeds(2), 1))
 def test_runs_that_the_api_lists_when_their_create_was_given_up_are_in_the_bill(seed: int) -> None:
     async def scenario() -> None:
         config = SandboxConfig(seed=seed, rates=LOST_ANSWERS, late=90, price=Decimal("0.0155"))

@@ -22,6 +22,7 @@ from tests.simulation.answer_changes import change_answers
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.simulated_batch import KillSwitch, ProcessKilled, now, pages, simulate
+from tests.sweeps import some
 
 SECRET = "c2VjcmV0LXBhdGgtb2YtYS1ydW4"
 HOOK = f"https://hooks.test/{SECRET}"
@@ -80,7 +81,7 @@ class Post(httpx.AsyncBaseTransport):
 def played(
     way: Way | None,
     *,
-    jobs: int = 12,
+    jobs: int = 8,
     concurrency: int = 4,
     flood: bool = False,
     config: SandboxConfig | None = None,
@@ -211,7 +212,7 @@ def test_if_every_webhook_is_lost_the_batch_is_the_same_as_without() -> None:
     assert (deaf.seconds, deaf.delay) == (without.seconds, without.delay)
 
 
-@pytest.mark.parametrize("way", [twice, late])
+@pytest.mark.parametrize("way", some([twice, late], 1))
 def test_doubled_or_late_webhooks_change_no_result_and_add_no_polls(way: Way) -> None:
     without, with_webhooks = without_webhooks(), played(way)
     assert with_webhooks.results == without.results
@@ -239,9 +240,9 @@ def test_a_webhook_before_the_answer_that_names_its_run_is_harmless() -> None:
 
 
 def test_runners_that_die_with_webhooks_under_way_lose_and_repeat_nothing() -> None:
-    story = played(straight, jobs=40, lives=[90, 200, 400])
-    assert story.simulated.jobs() == {JobState.SUCCEEDED: 40}
-    assert len(story.simulated.sandbox.journal.runs) == 40
+    story = played(straight, jobs=24, lives=[90, 150, 250])
+    assert story.simulated.jobs() == {JobState.SUCCEEDED: 24}
+    assert len(story.simulated.sandbox.journal.runs) == 24
 
 
 # ---- the address ----
@@ -270,7 +271,7 @@ def _bodies(**job: Any) -> list[Any]:
     return bodies
 
 
-@pytest.mark.parametrize("run_batch", ["offered", "missing"])
+@pytest.mark.parametrize("run_batch", some(["offered", "missing"], 1))
 def test_no_job_fails_where_the_api_refuses_the_address(run_batch: str) -> None:
     async def scenario() -> CheckedBatch:
         config = SandboxConfig(seed=1, variants={"run_batch": run_batch})

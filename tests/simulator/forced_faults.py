@@ -136,6 +136,16 @@ def _out_of_credits(scenario: Scenario) -> Scenario:
     return _config(scenario, credits=Decimal(JOBS) / 100, deposits=((600.0, Decimal(JOBS)),))
 
 
+def _limited(scenario: Scenario, answer: str) -> Scenario:
+    """Let the account accept fewer runs than the batch may have in flight."""
+    return _config(scenario, limit=3, variants={"over_limit": answer})
+
+
+def _key_refused(scenario: Scenario) -> Scenario:
+    """Refuse the key for longer than it is tried again."""
+    return replace(scenario, windows=[FaultWindow("revoked_key", 30, 600, 1.0)])
+
+
 def _machine_faults() -> Mapping[str, Change]:
     span = [TimeSpan(30, 150)]
     return {
@@ -160,7 +170,8 @@ def _reactions() -> Mapping[str, Change]:
         "runs of dead owners taken over": _kills,
         "writes after a lost lease refused": _stopped,
         "clock jumps noticed": partial(_machine, sleeps=[TimeSpan(30, 150)]),
-        "stopped for the key": partial(_window, name="revoked_key"),
+        "stopped for the key": _key_refused,
+        "account's limit learned": partial(_limited, answer="refused"),
     }
 
 
@@ -174,6 +185,10 @@ def _all_changes() -> dict[FaultName, Change]:
     changes |= {("machine", name): change for name, change in _machine_faults().items()}
     changes |= {("credits", name): _out_of_credits for name in KINDS["credits"]}
     changes |= {("visibility", name): partial(_hidden, name=name) for name in VISIBLE}
+    changes |= {
+        ("account", "over_limit"): partial(_limited, answer="refused"),
+        ("account", "over_limit_in_detail"): partial(_limited, answer="refused_in_detail"),
+    }
     return changes | {(REACTION, name): change for name, change in _reactions().items()}
 
 

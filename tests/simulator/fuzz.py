@@ -9,7 +9,13 @@ from functools import partial
 
 import anyio
 
-from batchrunner.runner.events import AttemptsRescued, ClockJumped, Event, LateRunsFound
+from batchrunner.runner.events import (
+    AccountLimitMet,
+    AttemptsRescued,
+    ClockJumped,
+    Event,
+    LateRunsFound,
+)
 from batchrunner.runner.runner import ExitReason, innermost
 from batchrunner.sandbox.faults import REQUEST_FAULTS
 from batchrunner.sandbox.sandbox import Middleware, no_middleware
@@ -56,6 +62,7 @@ KINDS: dict[str, Sequence[str]] = {
     ),
     "credits": ("out of credits", "credits back"),
     "visibility": tuple(VISIBILITY_FAULTS),
+    "account": ("over_limit", "over_limit_in_detail"),
 }
 #: What the program must have done about them, counted like the faults.
 REACTION = "reaction"
@@ -68,6 +75,7 @@ REACTIONS = (
     "writes after a lost lease refused",
     "clock jumps noticed",
     "stopped for the key",
+    "account's limit learned",
 )
 
 
@@ -240,7 +248,7 @@ class FuzzedBatch:
         api_faults = self._api_faults()
         counted: Counter[tuple[str, str]] = Counter()
         for where, names in KINDS.items():
-            source = api_faults if where in ("API", "credits") else self._fired
+            source = api_faults if where in ("API", "credits", "account") else self._fired
             source = self.simulated.sandbox.visibility_faults if where == "visibility" else source
             counted.update({(where, name): source[name] for name in names})
         reactions = self._count_reactions()
@@ -283,6 +291,8 @@ def _reactions_in(event: Event) -> Counter[str]:
             return Counter({"runs of dead owners taken over": attempts})
         case LateRunsFound(adopted=adopted, orphans=orphans):
             return Counter({"late runs adopted": adopted, "late runs cancelled": orphans})
+        case AccountLimitMet():
+            return Counter({"account's limit learned": 1})
         case ClockJumped():
             return Counter({"clock jumps noticed": 1})
         case _:

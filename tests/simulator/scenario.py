@@ -8,7 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TypeVar
 
-from batchrunner.model import Settings
+from batchrunner.model import Settings, StopLoss
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.seeded_random import seeded_share
 from batchrunner.sandbox.visibility import Visibility
@@ -40,6 +40,11 @@ RATES: Mapping[str, float] = {
     "rejected_unnamed": 0.05,
     "gated": 0.03,
     "throttled": 0.15,
+    "rate_limited": 0.1,
+    "misspelled": 0.05,
+    "expired": 0.05,
+    "expired_with_result": 0.05,
+    "expired_silently": 0.03,
     "unavailable": 0.1,
     "error_before": 0.1,
     "error_after": 0.15,
@@ -49,11 +54,12 @@ RATES: Mapping[str, float] = {
     "dropped_before": 0.1,
     "dropped_after": 0.15,
     "hung_after": 0.05,
+    "replayed": 0.1,
 }
 #: Answers that name runs of others: if such a run is never shown, it cannot be matched.
 FOREIGN = frozenset({"ids_of_another", "ids_crossed"})
 #: Faults that say how long to wait: that cannot be checked when the clock is set.
-TIMED = frozenset({"throttled", "throttled_after"})
+TIMED = frozenset({"throttled", "throttled_after", "rate_limited"})
 #: Steps among which a process is killed, for each job.
 STEPS_PER_JOB = 20
 
@@ -139,6 +145,7 @@ def draw_scenario(seed: int, jobs: int) -> Scenario:
             backoff=timedelta(seconds=draws.between(1, 30, "backoff")),
             queued_limit=timedelta(minutes=20),
             running_limit=timedelta(minutes=12),
+            stop_loss=StopLoss(share=None),  # faults may bring orphans without end
         ),
         machine_faults=_machine_faults(draws, latest, steps),
         windows=_windows(draws, latest, waits_are_checked=not set_forward, without=without),
@@ -174,6 +181,7 @@ def _config(draws: SeededDraws, jobs: int, without: frozenset[str]) -> SandboxCo
 
 def _variants(draws: SeededDraws) -> dict[str, str]:
     played = {"run_batch": "missing"} if draws.happens(0.05, "no batches") else {}
+    played["over_limit"] = draws.one_of(("queued", "refused", "refused_in_detail"), "over limit")
     return played | ({"run_ids": "reversed"} if draws.happens(0.15, "shuffled") else {})
 
 

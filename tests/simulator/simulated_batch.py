@@ -19,6 +19,8 @@ from sqlalchemy import Engine, event
 from trio.testing import MockClock
 
 from batchrunner.model import Batch, JobFile, JobSpec, JobState, Owner, Settings
+from batchrunner.model.audit import AuditReport, AuditStop, DifferenceKind
+from batchrunner.policy.audit import CLOSED_FOR
 from batchrunner.runner.events import Event
 from batchrunner.runner.runner import ExitReason, Runner
 from batchrunner.sandbox import Sandbox, SandboxConfig
@@ -26,11 +28,13 @@ from batchrunner.sandbox.sandbox import Middleware, no_middleware
 from batchrunner.sandbox.service import Performer
 from batchrunner.selftest.invariants import (
     check_always,
+    check_audit,
     check_creates,
     check_end,
     check_rows,
     check_waits,
     hidden_runs,
+    invariant,
     undecided,
 )
 from batchrunner.store.batches import load_jobs
@@ -43,6 +47,9 @@ from tests.simulator.network.proxy import FaultyNetwork
 EPOCH = datetime(2026, 11, 21, 22, tzinfo=UTC)
 
 T = TypeVar("T")
+
+#: Seconds within which no process sends the API the same request again.
+REPEAT_SECONDS = 1.0
 
 
 def now() -> datetime:
@@ -83,6 +90,13 @@ def open_memory_store(first_token: int = 1) -> Store:
     event.listen(engine, "before_cursor_execute", _step_inside)
     event.listen(engine, "commit", _step_inside)
     return Store(database, new_token=lambda: next(tokens))
+
+
+def copy_of(store: Store, first_token: int) -> Store:
+    """Return a copy of a store in memory, as somebody restores it; its new tokens are its own."""
+    copied = open_memory_store(first_token)
+    _copy(store._database._engine, copied._database._engine)
+    return copied
 
 
 #: The compiled statements of the store.
@@ -160,10 +174,19 @@ class ProcessTransport(httpx.AsyncBaseTransport):
         self._inner = inner
         self._kill_switch = kill_switch
         self.requests: Counter[str] = Counter()
+        self._sent_at: dict[tuple[str, str, bytes], float] = {}
+
+    def _check_repeat(self, request: httpx.Request) -> None:
+        """Check that the process did not send the same request less than a second ago."""
+        key, sent_at = (request.method, str(request.url), request.content), anyio.current_time()
+        since = sent_at - self._sent_at.get(key, -REPEAT_SECONDS)
+        invariant(since > REPEAT_SECONDS - 1e-6, "a request was sent twice within a second", key[1])
+        self._sent_at[key] = sent_at
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Pass a request on and count it."""
         self.requests[f"{request.method} {request.url.path}"] += 1
+        self._check_repeat(request)
         await self._kill_switch.send()
         response = await self._inner.handle_async_request(request)
         await self._kill_switch.receive(response)
@@ -186,6 +209,8 @@ class SimulatedBatch:
     alive: set[str] = field(default_factory=set)  #: owners whose processes run
     one_clock: bool = True  #: runners and sandbox have the same time: no clock is set
     webhook: str | None = None  #: the webhook that runners add to jobs that name none
+    audit_report: AuditReport | None = None  #: of the newest runner that was not killed
+    audit_stop: AuditStop | None = None  #: what stopped it
     waits: bool = True  #: Retry-After is checked: no runner forgets it in a kill or a clock jump
 
     @classmethod
@@ -234,7 +259,11 @@ class SimulatedBatch:
         self.alive.add(me.id)
         try:
             async with TinyFishClient("http://127.0.0.1", "key", transport=line) as api:
-                return await self.runner(api, me, kill_switch, **kwargs).run()
+                runner = self.runner(api, me, kill_switch, **kwargs)
+                reason = await runner.run()
+                self.audit_report, self.audit_stop = runner.audit_report, runner.audit_stop
+                self._check_report()
+                return reason
         except BaseExceptionGroup as group:
             killed, rest = group.split(ProcessKilled)
             if rest or killed is None:
@@ -243,6 +272,13 @@ class SimulatedBatch:
         finally:
             self.alive.discard(me.id)
             self.requests.update(line.requests)
+
+    def _check_report(self) -> None:
+        """Check that the runner's own audit named no run that is as the database says."""
+        shown = {run.run_id for run in self.sandbox.journal.runs if run.fault != "lost"}
+        for each in self.audit_report.differences if self.audit_report else ():
+            known = each.kind in (DifferenceKind.MISSING, DifferenceKind.STEPS)
+            invariant(not known or each.run_id not in shown, "an audit raised a false alarm", each)
 
     def exited(self, owners: Sequence[Owner]) -> list[str]:
         """Return the ids of the owners whose processes no longer run."""
@@ -281,6 +317,7 @@ class SimulatedBatch:
         unseen = hidden_runs(runs, self.config.late, now())
         unseen |= undecided(self.store, self.batch.id, runs)
         check_end(self.store, self.batch.id, self.loaded, runs, unseen)
+        check_audit(self.store, runs, unseen, now() + CLOSED_FOR)
         snapshot = (self.store, self.batch.id, runs, unseen, served)
         check_rows(*snapshot, one_clock=self.one_clock, webhook=self.webhook)
 

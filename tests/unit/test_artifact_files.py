@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 
 from batchrunner.artifacts.file_names import artifact_path, safe_file_name
 from batchrunner.artifacts.media_types import media_type_of
-from batchrunner.artifacts.target_file import PartialFile, TargetExists
+from batchrunner.artifacts.target_file import BadPath, PartialFile, TargetExists
 from batchrunner.model.artifacts import ArtifactKind, WantedArtifact
 
 PLACE = ("prices", "lamp", "1-step-001")
@@ -167,3 +169,82 @@ def test_a_type_is_recognized_by_the_bytes(
     kind: ArtifactKind, head: bytes, media: str | None
 ) -> None:
     assert media_type_of(kind, head) == media
+
+
+# ---- paths that cannot be used ----
+
+
+def folder_in_the_place_of_the_file(folder: Path) -> None:
+    (folder / "1-step-001.jpg" / "inside").mkdir(parents=True)
+
+
+def pipe_in_the_place_of_the_part(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    os.mkfifo(folder / ".1-step-001.part")
+
+
+def folder_in_the_place_of_the_part(folder: Path) -> None:
+    (folder / ".1-step-001.part").mkdir(parents=True)
+
+
+def link_in_the_place_of_the_folder(folder: Path) -> None:
+    folder.parent.mkdir(parents=True)
+    folder.symlink_to("/nowhere")
+
+
+def link_to_itself(folder: Path) -> None:
+    folder.parent.mkdir(parents=True)
+    folder.symlink_to(folder.name)
+
+
+def file_in_the_place_of_the_folder(folder: Path) -> None:
+    folder.parent.mkdir(parents=True)
+    folder.write_bytes(b"")
+
+
+BAD_PATHS = (
+    folder_in_the_place_of_the_file,
+    pipe_in_the_place_of_the_part,
+    folder_in_the_place_of_the_part,
+    link_in_the_place_of_the_folder,
+    link_to_itself,
+    file_in_the_place_of_the_folder,
+)
+
+
+def write_whole(root: Path, place: tuple[str, str, str]) -> str:
+    part = PartialFile(root, place)
+    try:
+        part.write(b"picture")
+        return part.keep(".jpg")
+    finally:
+        part.drop()
+
+
+@pytest.mark.parametrize("plant", BAD_PATHS)
+def test_a_bad_path_is_told_from_a_bad_disk(tmp_path: Path, plant: Callable[[Path], None]) -> None:
+    plant(tmp_path / "prices" / "lamp")
+    with pytest.raises(BadPath, match=r"its path cannot be used: .*lamp"):
+        write_whole(tmp_path, PLACE)
+    assert Path(write_whole(tmp_path, ("prices", "chair", "1-step-001"))).read_bytes() == b"picture"
+
+
+def test_a_name_that_is_too_long_for_the_file_system_is_a_bad_path(tmp_path: Path) -> None:
+    with pytest.raises(BadPath, match="too long"):
+        write_whole(tmp_path, ("prices", "k" * 300, "1-step-001"))
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE])
+def test_a_full_or_vanished_disk_is_no_bad_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    part = PartialFile(tmp_path, PLACE)
+
+    def broken(*_: object) -> int:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "write", broken)
+    with pytest.raises(OSError, match=r".") as caught:
+        part.write(b"picture")
+    part.drop()
+    assert (type(caught.value), caught.value.errno) == (OSError, code)

@@ -72,7 +72,8 @@ def test_later_runs_that_are_found_in_both_states_prove_an_absence() -> None:
 def test_a_run_that_was_created_before_the_missing_one_proves_nothing(after: float) -> None:
     older = search(NO_EVIDENCE, known("a", after), RUNNING)
     assert older.found == frozenset()
-    assert not (older.running or older.completed)
+    assert not older.running
+    assert not older.completed
     assert older.depth == SHORT, "but for how deep searches see"
 
 
@@ -87,7 +88,8 @@ def test_runs_of_one_state_prove_nothing_of_a_run_in_another(status: RunStatus) 
 @pytest.mark.parametrize("status", [RunStatus.PENDING, RunStatus.FAILED, RunStatus.CANCELLED])
 def test_other_states_stand_for_neither(status: RunStatus) -> None:
     found = search(NO_EVIDENCE, known("a"), status)
-    assert not (found.running or found.completed)
+    assert not found.running
+    assert not found.completed
 
 
 def test_a_run_that_is_easier_to_find_and_is_not_found_disproves_searches() -> None:

@@ -228,6 +228,7 @@ def test_a_file_in_wal_mode_is_recognized_by_its_first_bytes() -> None:
         ({"kind": FileKind.FOREIGN}, "another program's database"),
         ({"folder_trouble": "Read-only file system"}, "no file can be made in /home/me: Read-only"),
         ({"writable": False}, "may not be written to"),
+        ({"lost": "the database prices.db is gone"}, "is gone"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_bad(facts: dict[str, object], words: str) -> None:

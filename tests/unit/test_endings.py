@@ -8,9 +8,19 @@ from datetime import datetime, timedelta
 import pytest
 from rich.console import Console
 
+from batchrunner.cli.output.batch_text import bounds_line
 from batchrunner.cli.output.exit_text import continue_command, exit_lines
-from batchrunner.cli.output.progress import LiveDisplay
-from batchrunner.model import Batch, BatchCounts, Canary, JobState, ParkedHost
+from batchrunner.cli.output.progress import Display, LiveDisplay
+from batchrunner.model import (
+    Batch,
+    BatchCounts,
+    Canary,
+    Failed,
+    FailureCategory,
+    JobState,
+    ParkedHost,
+)
+from batchrunner.runner.events import RequestsDelayed
 from batchrunner.runner.runner import ExitReason
 from batchrunner.store.batches import find_batch, load_jobs
 from batchrunner.store.controls import pause_batch
@@ -85,3 +95,25 @@ def test_parked_hosts_stand_under_the_picture_and_stop_the_estimate() -> None:
     assert f"‖ dead.test is parked until {local(after(600))}, 5 jobs wait (+1 host)" in still
     assert " left" not in still
     assert " left" in picture(standing(succeeded=14, available=5, running=1), hosts)
+
+
+def test_an_outage_of_the_network_comes_with_advice_once() -> None:
+    written = io.StringIO()
+    display = Display(Console(file=written, width=120))
+    failure = Failed(category=FailureCategory.UNREACHABLE, message="The API cannot be reached")
+    for _ in range(3):
+        display.notify(RequestsDelayed(until=NOW, failure=failure))
+    throttled = Failed(category=FailureCategory.THROTTLED, message="Slow down")
+    Display(Console(file=written)).notify(RequestsDelayed(until=NOW, failure=throttled))
+    assert written.getvalue().count("batchrunner doctor checks the network") == 1
+
+
+def test_batches_that_run_side_by_side_are_said_to_have_a_limit_each() -> None:
+    assert bounds_line({}) is None
+    assert bounds_line({"prices": 3}) is None
+    assert bounds_line({"prices": 3}, "prices") is None
+    for line in (bounds_line({"a\x1b": 1, "b": 10}), bounds_line({"a\x1b": 1}, "b")):
+        assert line is not None
+        assert "each batch has its own limit" in line
+        assert "(1 run)" in line
+        assert "\x1b" not in line

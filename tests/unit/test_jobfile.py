@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,12 +14,16 @@ import yaml
 from batchrunner.api_facts.run_options import RUN_OPTIONS
 from batchrunner.inputs.yaml import JOB_FIELDS, SECTIONS, SETTINGS_FIELDS, parse, parser_events
 from batchrunner.model import (
+    Budget,
     FailureCategory,
     JobFile,
     JobSpec,
     RetryRule,
     Settings,
+    StopLoss,
 )
+from batchrunner.model.problems import JobFileErrors
+from batchrunner.store.serialization import settings_of, settings_text
 
 
 def read(text: bytes | str) -> JobFile:
@@ -352,3 +357,36 @@ def test_entries_that_differ_in_their_policy_alone_are_warned_of() -> None:
     (warning,) = parse(job + other + other, file="jobs.yaml", name="jobs").warnings
     assert warning.startswith("jobs.yaml: 2 entries repeat others but for `policy`")
     assert parse(job + job, file="jobs.yaml", name="jobs").warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("$5", StopLoss(cost=Budget(money=Decimal(5)))),
+        ("300 steps", StopLoss(cost=Budget(steps=300))),
+        ("2.5%", StopLoss(share=Decimal("0.025"))),
+        ("0.02", StopLoss(share=Decimal("0.02"))),
+        ("never", StopLoss(share=None)),
+        ("{share: 3%, cost: $5}", StopLoss(share=Decimal("0.03"), cost=Budget(money=Decimal(5)))),
+        ("{cost: $5}", StopLoss(cost=Budget(money=Decimal(5)))),
+    ],
+)
+def test_a_stop_loss_is_a_sum_a_share_or_both(text: str, rule: StopLoss) -> None:
+    file = read(f"settings: {{stop_loss: {text}}}\njobs: [{{url: https://example.com, goal: a}}]")
+    assert file.settings.stop_loss == rule
+    assert settings_of(settings_text(file.settings)).stop_loss == rule
+
+
+@pytest.mark.parametrize(
+    "text", ["5", "$0", "0%", "150%", "yes", "[1%]", "{share: $5}", "{of: 1%}"]
+)
+def test_what_is_no_stop_loss_is_refused(text: str) -> None:
+    with pytest.raises(JobFileErrors):
+        read(f"settings: {{stop_loss: {text}}}\njobs: [{{url: https://example.com, goal: a}}]")
+
+
+def test_a_batch_of_an_older_version_has_the_usual_stop_loss() -> None:
+    stored = settings_text(Settings()).replace('"stop_loss"', '"was_not_there"')
+    plain = json.loads(stored)
+    del plain["was_not_there"]
+    assert settings_of(json.dumps(plain)).stop_loss == StopLoss()

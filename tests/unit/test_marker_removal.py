@@ -142,10 +142,10 @@ def test_of_a_goal_that_is_returned_the_users_own_text_is_left(before: str, goal
 
 @pytest.mark.parametrize("unit", [f"{BODY}] ", "[ref ", " ", "+", "[", f'{MINE}","', "br", "b "])
 def test_removal_takes_time_that_grows_with_the_length_alone(unit: str) -> None:
-    text = f'["{MINE}", "' + unit * (300_000 // len(unit)) + '"]'
+    text = f'["{MINE}", "' + unit * (60_000 // len(unit)) + '"]'
     began = time.monotonic()
     without_marker(text, MINE)
-    assert time.monotonic() - began < 60  # only a square of the length gets there
+    assert time.monotonic() - began < 30  # only a square of the length gets there
 
 
 def test_reasons_are_judged_and_shown_without_a_marker() -> None:

@@ -11,10 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_raw_json import STRANGE, values
 
-from batchrunner.model import ApiFault, Run, RunStatus
+from batchrunner.api_facts.run_statuses import says_ended
+from batchrunner.classify import classify
+from batchrunner.model import ApiFault, Failed, FailureCategory, Run, RunStatus
 from batchrunner.tinyfish.http import Reply
-from batchrunner.tinyfish.parse import read_fault, read_members, read_run, read_runs, text_of
+from batchrunner.tinyfish.parse import (
+    read_cancel_answers,
+    read_fault,
+    read_members,
+    read_run,
+    read_runs,
+    text_of,
+)
 from batchrunner.tinyfish.raw_json import ascii_safe
+
+COMPLETED = RunStatus.COMPLETED
 
 
 def reply(body: Any, status: int = 200, **headers: str) -> Reply:
@@ -153,13 +164,13 @@ def test_no_error_in_every_form(error: Any) -> None:
         (60, 60),
         (0.5, 0.5),
         (60.0, 60),
-        (-5, 0),
+        (-5, None),
         (10**9, 3600),
         (10**400, 3600),
         (float("inf"), 3600),
-        (float("-inf"), 0),
+        (float("-inf"), None),
         (float("nan"), None),
-        ("60", None),
+        ("60", 60),
         (True, None),
         ([60], None),
     ],
@@ -271,3 +282,59 @@ def test_bytes_that_are_no_text_are_kept_as_what_they_were() -> None:
     run = read_run(text_of(reply(body)))
     assert run is not None
     assert run.result == r'"caf\udce9 \ud83d\ude00"'
+
+
+@pytest.mark.parametrize("said", ["COMPLETED ", "completed", " Completed\n", "cOMPLETED"])
+def test_a_known_status_counts_however_it_is_spelled(said: str) -> None:
+    assert (shown(status=said).status, shown(status=said).unknown_status) == (COMPLETED, None)
+    assert shown(status="canceled ").status is RunStatus.CANCELLED
+
+
+@pytest.mark.parametrize("said", ["EXPIRED", "Timed_Out", "PAUSED", "", 7, {"is": "odd"}, None])
+def test_a_run_of_an_unknown_status_is_over_once_it_has_an_end(said: Any) -> None:
+    assert shown(status=said, result={"a": 1}).status is RunStatus.RUNNING
+    ended = shown(status=said, finished_at="2026-09-03T03:00:00Z")
+    assert ended.status is RunStatus.FAILED
+    outcome = classify(ended)
+    assert isinstance(outcome, Failed)
+    assert outcome.category is FailureCategory.UNKNOWN
+    assert "which is not known here" in outcome.message
+    judged = shown(status=said, finished_at="2026-09-03T03:00:00Z", result={"a": 1})
+    assert judged.status is COMPLETED
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        ({"status": "EXPIRED", "message": "Run already finished"}, RunStatus.FAILED),
+        ({"status": "EXPIRED", "message": "run ALREADY finished"}, RunStatus.FAILED),
+        ({"status": "EXPIRED", "finished_at": "2026-09-03T03:00:00Z"}, RunStatus.FAILED),
+        ({"status": "STOPPED", "cancelled_at": "2026-09-03T03:00:00Z"}, RunStatus.CANCELLED),
+        ({"status": "STOPPING", "message": None}, RunStatus.RUNNING),
+        ({"status": "COMPLETED ", "message": "Run already finished"}, COMPLETED),
+    ],
+)
+def test_an_answer_to_a_cancel_says_if_a_run_of_an_unknown_status_is_over(
+    answer: dict[str, Any], status: RunStatus
+) -> None:
+    assert read_cancel_answers(json.dumps([{"run_id": "r", **answer}, 5, {}])) == {"r": status}
+
+
+@pytest.mark.parametrize(
+    ("status", "ended"),
+    [
+        ("EXPIRED", True),
+        ("timed_out", True),
+        ("RUN_TIMEOUT", True),
+        ("Done.", True),
+        ("SUSPENDED", False),
+        ("PAUSED", False),
+        ("QUEUED", False),
+        ("COMPLETING", False),
+        (None, False),
+    ],
+)
+def test_words_for_an_end_are_recognised_in_an_unknown_status(
+    status: str | None, ended: bool
+) -> None:
+    assert says_ended(status) is ended

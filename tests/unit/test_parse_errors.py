@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from test_raw_json import values
 
 from batchrunner.classify import MAX_CODE_LENGTH, MAX_MESSAGE_LENGTH
-from batchrunner.model import ApiFault, ApiFaultKind, RequestFailed
+from batchrunner.model import ApiFault, ApiFaultKind, RequestFailed, Throttle
 from batchrunner.tinyfish.http import Reply
-from batchrunner.tinyfish.parse import MAX_RETRY_AFTER, read_fault, read_members, read_run, text_of
+from batchrunner.tinyfish.parse import read_fault, read_members, read_run, text_of
+from batchrunner.tinyfish.throttling import MAX_RETRY_AFTER
 
 DATE = "Thu, 03 Sep 2026 03:00:00 GMT"
 
@@ -129,7 +130,14 @@ def test_an_error_of_no_known_code_that_came_with_200_is_no_answer() -> None:
         ("Thu, 03 Sep 2026 02:00:00 GMT", DATE, None),
         ("Fri, 03 Sep 2027 03:00:00 GMT", DATE, 3600),
         ("Thu, 03 Sep 2026 03:00:40 GMT", None, None),
-        ("Thu, 03 Sep 2026 03:00:40 -0000", DATE, None),
+        ("Thu, 03 Sep 2026 03:00:40 -0000", DATE, 40),
+        ("Thursday, 03-Sep-26 03:00:40 GMT", DATE, 40),
+        ("Thu Sep  3 03:00:40 2026", DATE, 40),
+        ("30, 30", None, 30),
+        ("30s", None, 30),
+        ("1.5 minutes", None, 90),
+        ("500ms", None, 0.5),
+        ("30, soon", None, None),
         ("Thu, 03 Sep 2026 03:00:40 +" + "9" * 40, DATE, None),
         ("Thu, 99 Sep 2026 03:00:40 GMT", DATE, None),
     ],
@@ -140,6 +148,53 @@ def test_retry_after_in_every_form(header: str, date: str | None, seconds: float
     body = {"error": {"code": "RATE_LIMIT_EXCEEDED", "message": "m"}}
     assert (fault(body, 429, **headers).retry_after or None) == wait
     assert (fault(b"<html>", 503, **headers).retry_after or None) == wait
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        ({"retry_after": 30}, 30),
+        ({"retry_after": "30"}, 30),
+        ({"retryAfter": "0.493"}, 0.493),
+        ({"details": {"retry_after": 12}}, 12),
+        ({"details": {"retryAfterSeconds": "12 s"}}, 12),
+        ({"message": "Rate limit exceeded. Try again in 60 seconds."}, 60),
+        ({"message": "Slow down, please retry after 2 minutes"}, 120),
+        ({"retry_after": -5}, None),
+        ({"retry_after": "-5"}, None),
+        ({"retry_after": True}, None),
+        ({"retry_after": [30]}, None),
+        ({"message": "Try again in a while"}, None),
+    ],
+)
+def test_a_wait_in_the_body_counts_where_the_header_says_none(
+    error: dict[str, Any], seconds: float | None
+) -> None:
+    wait = None if seconds is None else timedelta(seconds=seconds)
+    body = {"error": {"code": "RATE_LIMIT_EXCEEDED", "message": "m", **error}}
+    assert fault(body, 429).retry_after == wait
+    assert fault(body, 429, **{"retry-after": "7"}).retry_after == timedelta(seconds=7)
+
+
+@pytest.mark.parametrize(
+    ("error", "throttle"),
+    [
+        ({"message": "Rate limit exceeded. Try again in 60 seconds."}, None),
+        ({"message": "The service has no capacity"}, None),
+        ({"message": "Rate limit exceeded", "details": {"limit": 60}}, Throttle.REQUESTS),
+        ({"message": "60 requests per minute are allowed"}, Throttle.REQUESTS),
+        ({"message": "m", "code": "REQUESTS_PER_MINUTE"}, Throttle.REQUESTS),
+        ({"message": "Concurrency limit reached"}, Throttle.RUNS),
+        ({"message": "Rate limit exceeded", "details": {"concurrent_runs": 2}}, Throttle.RUNS),
+        ({"message": "Too many active runs"}, Throttle.RUNS),
+    ],
+)
+def test_a_429_says_by_its_words_and_details_what_there_is_too_much_of(
+    error: dict[str, Any], throttle: Throttle | None
+) -> None:
+    body = {"error": {"code": "RATE_LIMIT_EXCEEDED", **error}}
+    assert fault(body, 429).throttle is throttle
+    assert fault(body, 503).throttle is None
 
 
 @given(values | st.fixed_dictionaries({}, optional={"error": values, "errors": values}))

@@ -26,13 +26,14 @@ from batchrunner.model import (
     SubmittedAttempt,
 )
 from batchrunner.model.categories import NOT_COUNTED
-from batchrunner.policy.backpressure import backpressure
+from batchrunner.policy.backpressure import backpressure, is_key_refused
 from batchrunner.policy.create_outcome import (
     DOUBT_PATIENCE,
     RECONCILE_GRACE,
     next_final_search,
     next_search,
     next_search_in_doubt,
+    refused_as_batch,
     settle_absent,
     settle_refusal,
     settle_unanswered,
@@ -308,14 +309,62 @@ def test_requests_wait_at_least_as_long_as_the_api_asks(
     if isinstance(effect, DelayRequests):
         assert effect.until >= NOW + (concerned[0].retry_after or timedelta(0))
         assert effect.until <= NOW + HOUR
-        unanswered_create = effect.failure.category is FailureCategory.UNREACHABLE and not reading
+        by_kind = (FailureCategory.UNREACHABLE, FailureCategory.UNAUTHORIZED)
+        create = effect.failure.category in by_kind and not reading
         no_credits = effect.failure.category is FailureCategory.BILLING_FAILURE
-        assert effect.creates_only is (no_credits or unanswered_create)
+        assert effect.creates_only is (no_credits or create)
 
 
-def test_a_refused_key_stops_the_batch() -> None:
-    refused = failure(FailureCategory.UNAUTHORIZED)
-    assert backpressure(DEFAULT, [refused], 0, NOW, reading=True) == StopSubmitting(failure=refused)
+def test_a_key_that_is_refused_for_good_stops_the_batch_and_a_hiccup_does_not() -> None:
+    refused = [failure(FailureCategory.UNAUTHORIZED)]
+    stop = backpressure(DEFAULT, refused, 0, NOW, reading=True, key_refused=True)
+    assert stop == StopSubmitting(failure=refused[0])
+    for consecutive in range(20):
+        wait = backpressure(DEFAULT, refused, consecutive, NOW, reading=True)
+        assert isinstance(wait, DelayRequests)
+        assert NOW < wait.until <= NOW + timedelta(seconds=20)
+
+
+@pytest.mark.parametrize(
+    ("status", "has_worked", "refusals", "minutes", "refused"),
+    [
+        (401, False, 0, 0, True),
+        (401, True, 0, 0, False),
+        (403, False, 0, 0, False),
+        (401, True, 9, 1.9, False),
+        (401, True, 9, 2, True),
+        (403, True, 9, 2, True),
+        (403, False, 9, 2, True),
+        (401, True, 3, 480, False),  # the machine slept after a few
+    ],
+)
+def test_a_refusal_is_believed_at_once_where_nothing_has_worked_and_after_two_minutes_else(
+    status: int, has_worked: bool, refusals: int, minutes: float, refused: bool
+) -> None:
+    lasted = timedelta(minutes=minutes)
+    found = is_key_refused(status, has_worked=has_worked, refusals=refusals, refused_for=lasted)
+    assert found is refused
+
+
+@pytest.mark.parametrize(
+    ("count", "options", "works", "single"),
+    [
+        (10, None, False, True),
+        (10, None, True, True),
+        (1, None, True, True),
+        (10, {3: {"agent_config": {"max_steps": 9}}}, False, False),
+        (1, {1: {"agent_config": {"max_steps": 9}}}, False, True),
+        (1, {1: {"agent_config": {"max_steps": 9}}}, True, False),
+    ],
+)
+def test_a_403_of_run_batch_leads_to_one_single_create_unless_an_option_may_be_the_reason(
+    count: int, options: dict[int, dict[str, Any]] | None, works: bool, single: bool
+) -> None:
+    sent = submission(count, options=options)
+    assert refused_as_batch(sent, answer(403), batch_works=works) is single
+    no_credits = answer(403, message="Insufficient credits or no active subscription")
+    for fault in (answer(401), answer(404), answer(429), no_credits):
+        assert not refused_as_batch(sent, fault, batch_works=works)
 
 
 def test_without_credits_creates_wait_and_runs_are_still_polled() -> None:

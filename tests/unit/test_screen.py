@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,15 +25,17 @@ class Screen:
 
     def __init__(self) -> None:
         self._master, slave = pty.openpty()
-        os.set_blocking(self._master, False)
         self.streams: list[TextIO] = [
             os.fdopen(os.dup(slave), "w", encoding="utf-8") for _ in range(2)
         ]
         os.close(slave)
 
     def shown(self) -> str:
-        """Return what was written since the last call."""
-        return os.read(self._master, 65536).decode().replace("\r", "")
+        """Return what was written since the last call, up to the end of a line."""
+        shown = b""
+        while not shown.endswith(b"\n") and select.select([self._master], [], [], 10)[0]:
+            shown += os.read(self._master, 65536)
+        return shown.decode().replace("\r", "")
 
     def close(self) -> None:
         """Close the terminal."""

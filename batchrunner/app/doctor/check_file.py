@@ -58,6 +58,7 @@ class DatabaseFile:
     writable: bool = True
     journal: int = 0  #: bytes of an open transaction before the database was opened
     journal_now: int = 0  #: the same after it was opened
+    lost: str | None = None  #: that there was a database, and is none any more
     folder_trouble: str | None = None  #: why no file can be made in its folder
     file_system: str | None = None  #: None: not known
     free: int | None = None  #: bytes on its disk
@@ -115,17 +116,10 @@ def findings(file: DatabaseFile, sqlite: str, health: Health | None) -> Iterator
 
 def _file(file: DatabaseFile) -> Finding:
     path = file.path
-    if file.kind is FileKind.FOLDER:
-        inside = f"{path.rstrip('/')}/batchrunner.db"
-        return bad("file", f"{path} is a folder", f"export BATCHRUNNER_DB={quote(inside)}")
-    if file.kind is FileKind.UNREADABLE:
-        return bad("file", f"{path} may not be read", f"ls -l {quote(path)}")
-    if file.kind is FileKind.LOOP:
-        return bad("file", f"{path} is a link that leads to itself", f"ls -l {quote(path)}")
-    if file.kind is FileKind.NO_DATABASE:
-        return bad("file", f"{path} is not an SQLite file; name another one", _OTHER_PATH)
-    if file.kind is FileKind.FOREIGN:
-        return bad("file", f"{path} is another program's database", _OTHER_PATH)
+    if (unusable := _unusable(file)) is not None:
+        return unusable
+    if file.lost and not file.journal:  # one with content has a finding of its own
+        return bad("file", file.lost, f"batchrunner recover jobs.yaml --db {quote(path)}")
     if file.folder_trouble:
         found = f"no file can be made in {file.folder}: {file.folder_trouble}"
         return bad("file", found, f"mkdir -p {quote(file.folder)} && ls -ld {quote(file.folder)}")
@@ -136,6 +130,25 @@ def _file(file: DatabaseFile) -> Finding:
         FileKind.EMPTY: "is empty",
     }
     return ok("file", f"{path} {state.get(file.kind, f'({size(file.bytes)})')}")
+
+
+def _unusable(file: DatabaseFile) -> Finding | None:
+    """Return that what is at the path can be no database of ours."""
+    path = file.path
+    match file.kind:
+        case FileKind.FOLDER:
+            inside = f"{path.rstrip('/')}/batchrunner.db"
+            return bad("file", f"{path} is a folder", f"export BATCHRUNNER_DB={quote(inside)}")
+        case FileKind.UNREADABLE:
+            return bad("file", f"{path} may not be read", f"ls -l {quote(path)}")
+        case FileKind.LOOP:
+            return bad("file", f"{path} is a link that leads to itself", f"ls -l {quote(path)}")
+        case FileKind.NO_DATABASE:
+            return bad("file", f"{path} is not an SQLite file; name another one", _OTHER_PATH)
+        case FileKind.FOREIGN:
+            return bad("file", f"{path} is another program's database", _OTHER_PATH)
+        case _:
+            return None
 
 
 def _journal_mode(file: DatabaseFile, sqlite: str, health: Health | None) -> Finding:

@@ -41,6 +41,7 @@ from batchrunner.errors import BatchrunnerError
 from batchrunner.model import RequestFailed
 from batchrunner.store.address import file_of, url_of
 from batchrunner.store.database import APPLICATION_ID, StoreError
+from batchrunner.store.database_file import lost_database
 from batchrunner.store.health import (
     consistency_errors,
     database_health,
@@ -113,6 +114,7 @@ def _file(path: Path) -> DatabaseFile:
         mode=stat.S_IMODE(path.stat().st_mode) if exists else 0o600,
         writable=not exists or os.access(path, os.W_OK),
         journal=_journal(path),
+        lost=None if (lost := lost_database(path)) is None else lost.message,
         folder_trouble=_trouble_in(folder),
         file_system=_file_system(folder),
         free=_free(folder),

@@ -54,7 +54,7 @@ def command(
     goes on from there.
 
     Without --database and --yes it asks first on a terminal; elsewhere it lists the runs only.
-    Jobs with equal url, goal and options cannot be told apart, and are left out.
+    Several jobs with the same url, goal and options are left out: nothing distinguishes their runs.
 
     Exit code 1 says that runs or jobs were left out.
 
@@ -72,7 +72,7 @@ def command(
         _show_found(found, database, as_json=as_json)
         if not found.runs or not (database or yes or _confirmed(found, file)):
             raise SystemExit(SOME_MISSED if database and not found.runs else 0)
-        with opened(db, must_exist=False) as store:
+        with opened(db, must_exist=False, after_loss=True) as store:
             result = recover(store, api, job_file, found, say=note)
     _show_result(result, found, file)
     if result.left_alone or found.collided:

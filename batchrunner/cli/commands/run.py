@@ -147,7 +147,7 @@ def command(
             file=file,
         )
         how = {"guessed": not outputs, "as_json": as_json, "quiet": quiet}
-        exit_code = _load_and_run(job_file, api, options, targets, db, **how)
+        exit_code = _load_and_run(job_file, api, options, targets, db, file, **how)
     raise SystemExit(exit_code)
 
 
@@ -162,6 +162,7 @@ def _load_and_run(
     options: RunOptions,
     targets: Sequence[Target],
     db: str,
+    file: Path,
     *,
     guessed: bool,
     as_json: bool,
@@ -172,13 +173,13 @@ def _load_and_run(
     from batchrunner.cli.commands.load import load
     from batchrunner.store.batches import find_batch
 
-    with opened(db, must_exist=False) as store:
+    with opened(db, must_exist=False, after_loss=options.anew) as store:
         batch = load(store, job_file, budget_given=options.budget is not None)
         _show_estimate(store, job_file, api.origin)
         ended, exit_code = _run(store, batch, api, options, quiet=quiet)
         export_all(store, batch, targets, note, guessed=guessed)
         _report(store, store.read(find_batch, batch.name) or batch, ended, db, as_json=as_json)
-        _raise_failure(ended, exit_code)
+        _raise_failure(ended, exit_code, batch.name, db, str(file))
     return exit_code
 
 
@@ -217,9 +218,11 @@ def _run(
     """Run the batch until its end or a signal; return how it ended, and the exit code."""
     from batchrunner.app.run_batch import BatchRunEnded, prepare_run, work
     from batchrunner.cli.commands.status import working
+    from batchrunner.cli.output.batch_text import bounds_line
     from batchrunner.cli.output.progress import make_display
     from batchrunner.cli.signals import exit_code_of_counts, run_until_signal
     from batchrunner.runner.runner import ExitReason
+    from batchrunner.store.health import batches_in_flight
     from batchrunner.store.reports import batch_counts
 
     prepared = prepare_run(store, batch, api, options, note)
@@ -230,6 +233,8 @@ def _run(
         return finished, exit_code_of_counts(counts)
     for worker in working(store, prepared.batch, alive=True):
         note(f"another runner is at work here: {worker}")
+    if line := bounds_line(store.read(batches_in_flight), batch.name):
+        note(line)
     display = make_display(batch.name, quiet=quiet)
     run = partial(work, store, prepared.batch, api, display, key=prepared.key, options=options)
     with display.shown():
@@ -238,26 +243,36 @@ def _run(
 
 def _report(store: Store, batch: Batch, ended: BatchRunEnded, db: str, *, as_json: bool) -> None:
     from batchrunner.app.clock import store_now
-    from batchrunner.cli.output.batch_text import batch_as_json, closing_lines
+    from batchrunner.cli.output.audit_text import audit_as_json, audit_summary
+    from batchrunner.cli.output.batch_text import batch_as_json, closing_lines, db_given
     from batchrunner.cli.output.exit_text import continue_command, exit_lines
     from batchrunner.store.claims import budget_status
     from batchrunner.text.wrapping import say
 
     for line in closing_lines(store, batch, ended.counts, db):
         say(line, err=True)
-    for line in exit_lines(store, batch, ended.reason, ended.counts):
+    audit = audit_summary(ended.audit, batch, db_given(db))
+    for line in (*exit_lines(store, batch, ended.reason, ended.counts), *audit):
         say(line, err=True)
-    if ended.counts.open:
+    if ended.counts.open and ended.audit_stop is None:
         status = store.read(budget_status, batch.id, store_now(store))
         more = continue_command(batch, ended.reason, sys.argv[1:], db, status)
         note(f"go on with: {more}")
     if as_json:
         reason = ended.reason or "interrupted"
-        click.echo(json.dumps({"ending": reason, **batch_as_json(store, batch)}))
+        audited = audit_as_json(ended.audit, batch) if ended.audit else None
+        found = {"ending": reason, **batch_as_json(store, batch), "audit": audited}
+        click.echo(json.dumps(found))
 
 
-def _raise_failure(ended: BatchRunEnded, exit_code: int) -> None:
+def _raise_failure(ended: BatchRunEnded, exit_code: int, batch: str, db: str, file: str) -> None:
+    from batchrunner.app.audit_stop import stopped_by_audit
     from batchrunner.app.run_batch import stopped
+    from batchrunner.cli.output.batch_text import db_given
 
-    if ended.failure is not None and exit_code == CANNOT_GO_ON:
+    if exit_code != CANNOT_GO_ON:
+        return
+    if ended.failure is not None:
         raise stopped(ended.failure, ended.api_url)
+    if ended.audit_stop is not None:
+        raise stopped_by_audit(ended.audit_stop, batch, db=db_given(db), job_file=file)

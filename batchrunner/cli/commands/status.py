@@ -31,8 +31,10 @@ def command(batch: str | None, db: str, as_json: bool) -> None:
       batchrunner status
       batchrunner status example --json
     """
-    from batchrunner.cli.output.batch_text import batch_as_json
+    from batchrunner.cli.output.batch_text import batch_as_json, bounds_line
     from batchrunner.store.batches import list_batches
+    from batchrunner.store.health import batches_in_flight
+    from batchrunner.text.wrapping import say
 
     with opened(db) as store:
         every = store.read(list_batches)
@@ -43,6 +45,8 @@ def command(batch: str | None, db: str, as_json: bool) -> None:
             return
         for each in chosen:
             _show(store, each, db, whole=len(chosen) == 1)
+        if line := bounds_line(store.read(batches_in_flight)):
+            say(line)
         if not chosen:
             click.echo("no batches yet")
 

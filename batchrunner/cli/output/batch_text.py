@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from batchrunner.app.status import MAX_ATTEMPTS_SHOWN
@@ -143,6 +143,21 @@ def _named(key: str, url: str) -> str:
 
     own = "" if DIGEST.fullmatch(key) else f"{key}  "
     return term_safe(f"{own}{url}")
+
+
+def bounds_line(in_flight: Mapping[str, int], name: str | None = None) -> str | None:
+    """Return that other batches than *name* have runs in flight beside it; None if none has."""
+    from batchrunner.text.format import counted
+    from batchrunner.text.terminal import term_safe
+
+    others = {batch: runs for batch, runs in in_flight.items() if batch != name}
+    if len(others) < (2 if name is None else 1):
+        return None
+    shown = ", ".join(f"{batch!r} ({counted(runs, 'run')})" for batch, runs in others.items())
+    return term_safe(
+        f"in flight on this database: {shown}; each batch has its own limit, so the account needs "
+        "slots for all of them (--concurrency)"
+    )
 
 
 def db_given(db: str) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from batchrunner.app.audit_stop import audit_stop_text
 from batchrunner.cli.output.status_text import DIGEST, held, parked_line, paused
-from batchrunner.model import AttemptDecision, Failed, Finish, Retry, Snooze
+from batchrunner.model import AttemptDecision, Failed, FailureCategory, Finish, Retry, Snooze
 from batchrunner.policy.schedule import Phase, Window
 from batchrunner.runner.events import (
+    AccountLimitMet,
     AttemptsClosed,
     AttemptsRescued,
     BatchPaused,
@@ -26,6 +28,8 @@ from batchrunner.runner.events import (
     RunsSubmitted,
     ScheduleChanged,
     StoreUnavailable,
+    SubmittingStopped,
+    UnknownRunsFound,
     WebhookDropped,
 )
 from batchrunner.text.format import counted, dated, local
@@ -48,11 +52,9 @@ def event_lines(event: Event) -> Iterator[str]:
         case CreateUnanswered(runs=runs, reason=why):
             why = shorten(term_safe(why), SHOWN)
             yield f"searching for {_runs(runs)} that may exist: {why}"
-        case LateRunsFound(adopted=adopted, orphans=orphans):
-            yield (
-                f"{_runs(adopted + orphans)} turned up late: {adopted} adopted, {orphans} cancelled"
-            )
-        case HostsParked() | ConcurrencyChanged() | CancelledForDeadline():
+        case LateRunsFound() | UnknownRunsFound() | SubmittingStopped():
+            yield _audited(event)
+        case HostsParked() | ConcurrencyChanged() | AccountLimitMet() | CancelledForDeadline():
             yield from _limits(event)
         case AttemptsClosed(decisions=decisions):
             yield from _decision_lines(decisions)
@@ -62,15 +64,38 @@ def event_lines(event: Event) -> Iterator[str]:
             yield _wait(event)
 
 
-def _limits(event: HostsParked | ConcurrencyChanged | CancelledForDeadline) -> Iterable[str]:
+def is_outage(event: Event) -> bool:
+    """Return whether an event says that the API cannot be reached."""
+    return (
+        isinstance(event, RequestsDelayed) and event.failure.category is FailureCategory.UNREACHABLE
+    )
+
+
+def _limits(
+    event: HostsParked | ConcurrencyChanged | AccountLimitMet | CancelledForDeadline,
+) -> Iterable[str]:
     match event:
         case HostsParked(hosts=hosts):
             return map(parked_line, hosts) if hosts else ["no host is parked any more"]
         case ConcurrencyChanged(most=most, slots=slots, found=found):
             seems = f"the account has {counted(slots, 'slot')}" if found else "no queue so far"
             return [f"up to {_runs(most)} in flight: {seems}"]
+        case AccountLimitMet(most=most):
+            return [f"up to {_runs(most)} in flight: the API refuses more (429)"]
         case CancelledForDeadline(runs=runs):
             return [f"cancelling {_runs(runs)} for the deadline: their jobs are available again"]
+
+
+def _audited(event: LateRunsFound | UnknownRunsFound | SubmittingStopped) -> str:
+    match event:
+        case LateRunsFound(adopted=adopted, orphans=orphans):
+            found = _runs(adopted + orphans)
+            return f"{found} turned up late: {adopted} adopted, {orphans} cancelled"
+        case UnknownRunsFound(adopted=adopted, orphans=orphans):
+            found = _runs(adopted + orphans)
+            return f"the audit found {found} not known here: {adopted} adopted, {orphans} cancelled"
+        case SubmittingStopped(reason=reason):
+            return f"nothing more is submitted: {audit_stop_text(reason)}"
 
 
 def _wait(event: StoreUnavailable | ClockJumped | RequestsDelayed | Lasting) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from batchrunner.app.budget import raised
 from batchrunner.cli.output.batch_text import MAX_EXAMPLES, db_given, same_command
 from batchrunner.cli.output.status_text import parked_line
-from batchrunner.model import Batch, BatchCounts, BudgetStatus, ParkedHost
+from batchrunner.model import Batch, BatchCounts, BudgetStatus, JobState, ParkedHost
 from batchrunner.policy.schedule import FIRST_LEAD, LAST_CALL, MIN_LEAD
 from batchrunner.runner.runner import ExitReason
 from batchrunner.store.host_breaker import parked_hosts
@@ -31,6 +31,11 @@ def exit_lines(
         yield from _parked_lines(store.read(parked_hosts, batch.id))
     elif reason is ExitReason.OUT_OF_TIME:
         yield _too_near(counts)
+    elif reason is ExitReason.STOPPED and (left := counts.jobs[JobState.RUNNING]):
+        yield (
+            f"{counted(left, 'run')} may go on and cost money, because the API refuses to show or "
+            "cancel what is in flight; the next start takes over"
+        )
 
 
 def continue_command(

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from batchrunner.app.run_observer import CountsRead, Notice, RunEvent, StopRequested
-from batchrunner.cli.output.event_text import Lasting, event_lines, lasting_lines
+from batchrunner.cli.output.event_text import Lasting, event_lines, is_outage, lasting_lines
 from batchrunner.cli.output.status_text import parts, standing_still, stopping, summary
 from batchrunner.cli.standard_streams import styled_stderr
 from batchrunner.model import BatchCounts, JobState, ParkedHost
@@ -39,6 +39,7 @@ class Display:
         self._console = console
         self._said: str | None = None
         self._stops_since: datetime | None = None
+        self._advised = False  # of what to do while the API cannot be reached
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -82,6 +83,9 @@ class Display:
         """Show what happened."""
         for line in event_lines(event):
             self.say(line)
+        if not self._advised and is_outage(event):
+            self._advised = True
+            self.say("batchrunner doctor checks the network, the address and the key")
 
 
 class QuietDisplay(Display):

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from batchrunner.classify import MAX_MESSAGE_LENGTH, classify, shortened
-from batchrunner.model import Failed, Run, RunError
+from batchrunner.model import Failed, Run, RunError, marker_in
+from batchrunner.model.marker_removal import unmarked_run, without_marker
 from batchrunner.text.format import clock, dated
 from batchrunner.text.terminal import shorten, term_safe
 from batchrunner.tinyfish.console_views import RunDetails, Step
@@ -86,7 +87,7 @@ def _line(label: str, value: Any) -> Iterator[str]:
 
 def _meaning(run: Run) -> str | None:
     """Say what the run brought: COMPLETED is no success by itself."""
-    outcome = classify(run)
+    outcome = classify(unmarked_run(run, marker_in(run.goal)))
     if isinstance(outcome, Failed):
         return f"{outcome.category}: {outcome.message}"
     return None if outcome is None else "its result is no failure by its own words"
@@ -112,9 +113,10 @@ def _result_lines(run: Run) -> Iterator[str]:
         yield from _line("result", f"{size}, too long to be shown here; --json prints all of it")
         return
     yield "  result"
-    value = parsed(run.result)
+    result = without_marker(run.result, marker_in(run.goal)) or ""
+    value = parsed(result)
     # What no parser takes is shown as it was sent.
-    text = run.result if value is None else json.dumps(value, indent=2, ensure_ascii=False)
+    text = result if value is None else json.dumps(value, indent=2, ensure_ascii=False)
     for line in text.splitlines():
         yield f"    {term_safe(line)}"
 

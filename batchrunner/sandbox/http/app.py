@@ -235,8 +235,8 @@ class _Endpoints:
         created = self._account.create(
             bodies, self._service.now(), self._holder(request), waited=waited
         )
-        if created.fault is not None:
-            fault = REQUEST_FAULTS[created.fault]
+        fault = None if created.fault is None else REQUEST_FAULTS[created.fault]
+        if fault is not None and fault.status != 200:
             paths = [[*path(index), "url"] for index in created.items]
             raise error_of_fault(fault, paths, self._config.retry_after_seconds)
         return created

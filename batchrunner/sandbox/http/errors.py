@@ -58,7 +58,8 @@ def error_of_fault(
         return invalid([_url_refused(path) for path in paths])
     if fault.waits:
         message = f"Rate limit exceeded. Try again in {wait} seconds."
-        return ApiErrorAnswer(fault.status, fault.code, message, wait=wait)
+        details = dict(fault.details) if fault.details else None
+        return ApiErrorAnswer(fault.status, fault.code, message, details=details, wait=wait)
     details = {"wallet_url": WALLET_URL} if fault.status == 402 else None
     return ApiErrorAnswer(fault.status, fault.code, fault.message, details=details)
 

@@ -34,7 +34,7 @@ def cancelled(run: SandboxRun, *, was_open: bool) -> Shown:
     message = "Run already cancelled" if is_cancelled else "Run already finished"
     return {
         "run_id": run.run_id,
-        "status": run.status.value,
+        "status": _status(run),
         "cancelled_at": _instant_or_none(run.finished_at) if is_cancelled else None,
         "message": None if was_open else message,
     }
@@ -140,11 +140,11 @@ class View:
     def _core(self, run: SandboxRun) -> Shown:
         return {
             "run_id": run.run_id,
-            "status": run.status.value,
+            "status": _status(run),
             "goal": run.goal,
             "created_at": instant(run.created_at),
             "started_at": _instant_or_none(run.started_at),
-            "finished_at": _instant_or_none(run.finished_at),
+            "finished_at": _instant_or_none(run.finished_at) if _shows_end(run) else None,
             "num_of_steps": run.steps if run.status.is_final else None,
             "result": run.result,
             "output_schema": run.body.get("output_schema"),
@@ -214,6 +214,16 @@ def recording(run: SandboxRun) -> bytes:
 
 def _instant_or_none(at: datetime | None) -> str | None:
     return None if at is None else instant(at)
+
+
+def _status(run: SandboxRun) -> str:
+    """Return a run's status as it is spelled; a cancelled run has no other spelling."""
+    has_ended = run.status in (Status.COMPLETED, Status.FAILED)
+    return (has_ended and run.course.spelled) or run.status.value
+
+
+def _shows_end(run: SandboxRun) -> bool:
+    return run.course.shows_end or run.status is Status.CANCELLED
 
 
 def _browser_config(run: SandboxRun) -> Shown:

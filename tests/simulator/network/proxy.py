@@ -20,11 +20,12 @@ from tests.simulator.network.fault import (
     RequestKind,
     is_of_one_run,
 )
+from tests.simulator.network.gateway_faults import GATEWAY_FAULTS
 from tests.simulator.network.hostile_results import HostileResults
 from tests.simulator.network.response_faults import RESPONSE_FAULTS
 
 #: Every fault that a window may have.
-FAULTS: Mapping[str, NetworkFault] = {**CONNECTION_FAULTS, **RESPONSE_FAULTS}
+FAULTS: Mapping[str, NetworkFault] = {**CONNECTION_FAULTS, **GATEWAY_FAULTS, **RESPONSE_FAULTS}
 
 
 #: If these last for long, nobody can know whether an unanswered create created runs.
