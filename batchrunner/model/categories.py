@@ -209,7 +209,7 @@ CATEGORIES: Mapping[FailureCategory, Category] = {
     ),
     FailureCategory.LOST: Category(
         meaning="the API gave a run id and no longer knows the run",
-        advice="the API no longer knows the run, which may have been paid for; retry puts it back only "
+        advice="the API no longer knows the run, and it may be paid for; retry puts it back only "
         "where it is named",
         fixed_by=FixedBy.SERVICE,
         retry_suggested=False,
