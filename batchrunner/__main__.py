@@ -1,22 +1,23 @@
 """Starts the command line: `python -m batchrunner`."""
 
+import os
 import sys
 
-from batchrunner.cli import cli
-from batchrunner.cli.exit_codes import ShownError
-from batchrunner.cli.standard_streams import guard_standard_streams
-from batchrunner.errors import BatchrunnerError
+from batchrunner.crash_report import report_crash
 
 
 def main() -> None:
-    """Run the command that argv names."""
-    guard_standard_streams()
+    """Run the command that argv names; end with a code, never with a traceback."""
     try:
-        cli(prog_name="batchrunner")
-    except BatchrunnerError as error:  # raised before a command began, as by --help
-        shown = ShownError(error)
-        shown.show()
-        sys.exit(shown.exit_code)
+        # Here, because an installation may be broken and a user may be quick with Ctrl-C.
+        from batchrunner.cli.program import run_program
+
+        code = run_program()
+    except KeyboardInterrupt:
+        code = 130
+    except Exception as error:
+        code = report_crash(error, sys.argv, os.environ)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -115,7 +115,11 @@ def classify_fault(fault: ApiFault) -> Failed:
     else:
         category = CATEGORY_BY_STATUS.get(fault.status, _category_of_other_status(fault.status))
     return Failed(
-        category=category, message=fault.message, code=fault.code, retry_after=fault.retry_after
+        category=category,
+        message=fault.message,
+        code=fault.code,
+        retry_after=fault.retry_after,
+        advice=fault.advice,
     )
 
 

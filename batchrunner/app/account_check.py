@@ -14,7 +14,7 @@ from batchrunner.app.registered_owner import registered_owner
 from batchrunner.app.run_observer import Say, say_nothing
 from batchrunner.classify import classify_fault
 from batchrunner.errors import CannotContinue, UsageError
-from batchrunner.model import ApiFault, Batch, FailureCategory, RequestFailed, Run
+from batchrunner.model import ApiFault, ApiFaultKind, Batch, FailureCategory, RequestFailed, Run
 from batchrunner.policy.create_outcome import settle_unanswered
 from batchrunner.policy.run_decision import give_up
 from batchrunner.store import account_keys
@@ -148,6 +148,9 @@ def _reason_to_wait(fault: ApiFault, api: ApiAccess) -> str:
         CannotContinue: It refuses the key, so waiting is no use.
     """
     failure = classify_fault(fault)
+    if fault.kind is ApiFaultKind.BARRED:
+        said = term_safe(fault.message)
+        raise CannotContinue(said, next=fault.advice, where=api.url, why=said)
     if failure.category in (FailureCategory.UNAUTHORIZED, FailureCategory.REJECTED):
         raise CannotContinue(
             term_safe(f"the API answered {failure.message!r}"),

@@ -14,6 +14,7 @@ from batchrunner.api_facts.endpoint_paths import DEFAULT_URL
 from batchrunner.api_facts.environment import BASE_URL
 from batchrunner.app.api_key import api_key
 from batchrunner.errors import CannotContinue, UsageError
+from batchrunner.network.errors import NetworkSettingsError
 from batchrunner.store.address import redacted
 from batchrunner.tinyfish.client import TinyFishClient
 from batchrunner.tinyfish.http import LOOPBACK, AddressError
@@ -74,6 +75,7 @@ def api_access(url: str | None, key: str) -> ApiAccess:
 
     Raises:
         UsageError: The address cannot be used.
+        CannotContinue: A proxy or certificates that the environment names cannot be used.
     """
     access = ApiAccess(url=url or DEFAULT_URL, key=key)
     try:
@@ -81,6 +83,8 @@ def api_access(url: str | None, key: str) -> ApiAccess:
     except AddressError as error:
         advice = "name the API with --api-url https://…, or leave the option out"
         raise UsageError(str(error), next=advice) from error
+    except NetworkSettingsError as error:
+        raise CannotContinue(error.what, next=error.next, where=error.variable) from error
     return access
 
 

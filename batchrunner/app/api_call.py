@@ -87,7 +87,7 @@ def refusal(fault: ApiFault, about: str, missing: str, where: str) -> Batchrunne
     kind = UsageError if failure.category is FailureCategory.REJECTED else CannotContinue
     return kind(
         f"the API did not give {about}: {message}",
-        next=CATEGORIES[failure.category].api_advice or FIX_AND_RETRY,
+        next=fault.advice or CATEGORIES[failure.category].api_advice or FIX_AND_RETRY,
         where=where,
         why=message,
     )

@@ -6,7 +6,7 @@ import codecs
 import io
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import IO, TYPE_CHECKING, TextIO, cast
 
 if TYPE_CHECKING:
@@ -18,8 +18,10 @@ def binary_stdout() -> Iterator[IO[bytes]]:
     """Give standard output for bytes; what was printed before comes first, and all is flushed."""
     sys.stdout.flush()
     file = cast("IO[bytes]", getattr(sys.stdout, "buffer", None) or _TextFile(sys.stdout))
-    yield file
-    file.flush()
+    guarded = getattr(getattr(file, "raw", None), "file", None)
+    with getattr(guarded, "needed", nullcontext)():
+        yield file
+        file.flush()
 
 
 class _TextFile(io.BufferedIOBase):

@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from batchrunner.errors import UsageError
-from batchrunner.model import Batch, Budget, BudgetStatus, Rate, RateSource, RequestFailed, Wallet
+from batchrunner.errors import ApiError, UsageError
+from batchrunner.model import (
+    ApiFault,
+    ApiFaultKind,
+    Batch,
+    Budget,
+    BudgetStatus,
+    Rate,
+    RateSource,
+    RequestFailed,
+    Wallet,
+)
 from batchrunner.policy.budget import BUDGET_SAYS, budget_of
 from batchrunner.text.terminal import term_safe
 
@@ -54,6 +64,7 @@ def set_up(store: Store, batch: Batch, api: ApiAccess, budget: str | None, say: 
     wallet = _wallet(store, batch, api, say)
     batch = store.read(find_batch, batch.name) or batch
     check_rate(batch.settings.budget, batch)
+    check_rate(batch.settings.stop_loss.cost, batch, "stop_loss")
     if wallet is not None:
         say(f"the account has {money(wallet.balance)}")
         if wallet.rate and batch.step_price and wallet.rate < batch.step_price.amount:
@@ -87,17 +98,22 @@ def few_at_once(runs: int, slots: int) -> str | None:
     )
 
 
-def check_rate(budget: Budget | None, batch: Batch) -> None:
-    """Refuse a budget in money where nothing says what a step costs."""
-    if budget is not None and budget.steps is None and batch.step_price is None:
+def check_rate(sum: Budget | None, batch: Batch, what: str = "budget") -> None:
+    """Refuse a budget, or another sum, in money where nothing says what a step costs."""
+    if sum is not None and sum.steps is None and batch.step_price is None:
         raise UsageError(
-            f"the budget of {budget} cannot be kept: nobody says what a step costs",
-            next="write `rate: $0.016` (your price) below `settings`, or give the budget in steps",
+            f"the {what} of {sum} cannot be kept: nobody says what a step costs",
+            next=f"write `rate: $0.016` (your price) below `settings`, or give the {what} in steps",
         )
 
 
 def _wallet(store: Store, batch: Batch, api: ApiAccess, say: Say) -> Wallet | None:
-    """Return the account's wallet and store its rate; one that cannot be read changes nothing."""
+    """
+    Return the account's wallet and store its rate; one that cannot be read changes nothing.
+
+    Raises:
+        ApiError: There is no secure way to the API, and waiting is no use.
+    """
     from batchrunner.store.budget import set_step_price
     from batchrunner.tinyfish.client import TinyFishClient
 
@@ -108,10 +124,18 @@ def _wallet(store: Store, batch: Batch, api: ApiAccess, say: Say) -> Wallet | No
     try:
         wallet = anyio.run(ask)
     except RequestFailed as error:
+        if error.fault.kind is ApiFaultKind.BARRED:
+            raise _barred(error.fault, api) from error
         say(term_safe(f"the account's wallet cannot be read: {error}"))
         return None
     store.write(set_step_price, batch.id, wallet.rate if wallet else None)
     return wallet
+
+
+def _barred(fault: ApiFault, api: ApiAccess) -> ApiError:
+    said = term_safe(fault.message)
+    advice = f"{fault.advice}; then run the same command again: nothing was sent"
+    return ApiError(f"stopped: {said}", next=advice, where=api.url, why=said)
 
 
 def money(amount: Decimal) -> str:

@@ -34,10 +34,21 @@ def errors_for_people() -> Iterator[None]:
             "somebody began to run this batch with another key: nothing more is submitted",
             next="run the same command again: it checks whether both keys belong to one account",
         ) from error
-    except BrokenPipeError:
-        raise
     except OSError as error:
-        raise _file_error(error) from error
+        raise file_error(error) from error
+    except ExceptionGroup as group:  # from a task, as of a sandbox whose journal has no space
+        member = _only_member(group)
+        if isinstance(member, OSError):
+            raise file_error(member) from group
+        raise
+
+
+def _only_member(group: ExceptionGroup[Exception]) -> Exception | None:
+    """Return the one exception in a group and the groups in it; None if there are more."""
+    if len(group.exceptions) > 1:
+        return None
+    member = group.exceptions[0]
+    return _only_member(member) if isinstance(member, ExceptionGroup) else member
 
 
 _REPLACED = (
@@ -55,7 +66,8 @@ def _cause(error: Exception) -> str:
     return said.splitlines()[0] if said else ""
 
 
-def _file_error(error: OSError) -> CannotContinue:
+def file_error(error: OSError) -> CannotContinue:
+    """Return an error for people: which file, why, and what to check."""
     where = f"{error.filename}: " if error.filename else ""
     taken = error.errno == errno.EADDRINUSE
     return CannotContinue(

@@ -101,8 +101,11 @@ def export_all(
     Write all finished jobs of the batch to each target, and report each file.
 
     A *guessed* target is one that the user did not name: no results do not replace results there.
+
+    Raises:
+        CannotContinue: Standard output is lost; only after all files are written.
     """
-    for target in targets:
+    for target in sorted(targets, key=lambda target: target.path == STANDARD_OUTPUT):
         if guessed and _has_rows(target.path) and not store.read(batch_counts, batch.id).done:
             say(
                 f"warning: {target.path} has results already and no job is done: it was left as "

@@ -8,8 +8,9 @@ import anyio
 
 from batchrunner.app.api_call import call_api
 from batchrunner.classify import classify_fault
-from batchrunner.model import Failed, RequestFailed, RunStatus
+from batchrunner.model import ApiFault, ApiFaultKind, Failed, RequestFailed, RunStatus
 from batchrunner.model.categories import CATEGORIES
+from batchrunner.policy.backpressure import BARRED_PATIENCE
 from batchrunner.text.terminal import term_safe
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class _Follower:
         self._run_id = run_id
         self._observer = observer
         self._steps = 0
+        self._barred_since: float | None = None
         self._reported: set[object] = set()
 
     async def follow(self, client: ConsoleClient) -> RunDetails:
@@ -75,15 +77,26 @@ class _Follower:
 
     async def _poll(self, client: ConsoleClient) -> RunDetails | None:
         try:
-            return await client.show(self._run_id)
+            details = await client.show(self._run_id)
         except RequestFailed as error:
             failure = classify_fault(error.fault)
             passing = CATEGORIES[failure.category].passes_by_itself
-            if not passing or error.fault.status == 404:
+            if not passing or error.fault.status == 404 or self._is_barred(error.fault):
                 raise
             if self._observer is not None and self._is_new(failure.message):
                 self._observer.poll_failed(failure)
             return None
+        self._barred_since = None
+        return details
+
+    def _is_barred(self, fault: ApiFault) -> bool:
+        """Whether waiting for a secure way to the API is no use."""
+        if fault.kind is not ApiFaultKind.BARRED:
+            return False
+        now = anyio.current_time()
+        self._barred_since = now if self._barred_since is None else self._barred_since
+        patience = BARRED_PATIENCE.total_seconds() if self._reported else 0.0
+        return now - self._barred_since >= patience
 
     def _report(self, details: RunDetails) -> None:
         run, observer = details.run, self._observer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
@@ -48,7 +49,13 @@ def read_job_file(path: Path) -> JobFile:
         CannotContinue: It cannot be read.
     """
     refuse_table(path)
-    return _parsed(read_input_file(path), file=str(path), name=path.stem)
+    return _parsed(read_input_file(path), file=str(path), name=_batch_name(path))
+
+
+def _batch_name(path: Path) -> str:
+    """Return the name of a file without its suffix, with each letter in one piece."""
+    # macOS writes an accent behind its letter, and no name of a batch may have such a mark.
+    return unicodedata.normalize("NFC", path.stem)
 
 
 def rows_as_job_file(

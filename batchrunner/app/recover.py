@@ -55,6 +55,7 @@ from batchrunner.store import recovery
 from batchrunner.store.attempts import apply_poll, runs_in_flight
 from batchrunner.store.leases import renew_lease
 from batchrunner.store.store import Store
+from batchrunner.store.submissions import record_runs, unanswered_submissions
 
 if TYPE_CHECKING:
     from batchrunner.app.api_access import ApiAccess
@@ -171,7 +172,8 @@ async def _patiently(request: Callable[[], Awaitable[T]]) -> T:
             return await request()
         except RequestFailed as error:
             failure = classify_fault(error.fault)
-            if failure.category not in (FailureCategory.UNREACHABLE, FailureCategory.THROTTLED):
+            passing = (FailureCategory.UNREACHABLE, FailureCategory.THROTTLED)
+            if failure.category not in passing or error.fault.kind is ApiFaultKind.BARRED:
                 raise
             asked = failure.retry_after.total_seconds() if failure.retry_after else 0.0
             await anyio.sleep(max(seconds, min(asked, MAX_RETRY_WAIT_SECONDS)))
@@ -237,7 +239,8 @@ class Recovery:
         self.result = RecoverResult()
 
     async def run(self, client: ConsoleClient, runs: Sequence[FoundRun]) -> None:
-        """Adopt all runs; first close the attempts that the database has and whose runs ended."""
+        """Adopt all runs; first record and close what the database has open."""
+        self._record_own(runs)
         for open_attempts in _chunks(self._in_flight()):
             run_ids = [each.run_id for each in open_attempts]
             shown = await _patiently(partial(client.get_many, run_ids))
@@ -250,6 +253,19 @@ class Recovery:
         for chunk in _chunks(list(by_key.items())):
             await self._adopt(client, dict(chunk))
         self.result.going_on = len(self._in_flight())
+
+    def _record_own(self, runs: Sequence[FoundRun]) -> None:
+        """Record the runs of submissions that this database wrote and whose answers it lacks."""
+        by_marker = {run.marker.text: run.run_id for run in reversed(runs)}
+        for submission, _, _ in self._store.read(
+            unanswered_submissions, self._owner_id, self._batch.id
+        ):
+            found = {
+                each.attempt_id: by_marker[each.marker]
+                for each in submission.attempts
+                if each.marker in by_marker
+            }
+            self._store.write(record_runs, self._owner_id, submission, found, self._now())
 
     def _in_flight(self) -> list[OpenAttempt]:
         return self._store.read(runs_in_flight, self._owner_id, self._batch.id)

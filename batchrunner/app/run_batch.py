@@ -102,13 +102,15 @@ def prepare_run(
 def stopped(failure: Failed, where: str = "") -> CannotContinue:
     """Return why a runner of the API at *where* stopped, and what to check before it goes on."""
     said = shorten(term_safe(failure.message), SHOWN)
-    if failure.category is FailureCategory.UNREACHABLE:
-        what, check = said, "the API's address (--api-url, TINYFISH_BASE_URL)"
+    if failure.advice:
+        what, check = said, failure.advice
+    elif failure.category is FailureCategory.UNREACHABLE:
+        what, check = said, "check the API's address (--api-url, TINYFISH_BASE_URL)"
     else:
-        what, check = f"the API answered {said!r}", "the key and its rights"
+        what, check = f"the API answered {said!r}", "check the key and its rights"
     return ApiError(
         f"stopped: {what}",
-        next=f"check {check}, then run the same command again: no attempt was used up",
+        next=f"{check}, then run the same command again: no attempt was used up",
         where=where,
         why=said,
     )

@@ -38,6 +38,7 @@ from batchrunner.artifacts.url_safety import (
     safe_route,
 )
 from batchrunner.model.artifacts import ArtifactKind
+from batchrunner.network.clients import http_client
 
 __all__ = ["ArtifactDownloader", "DownloadFailed", "DownloadFailure", "Downloaded", "is_id"]
 
@@ -93,10 +94,9 @@ class ArtifactDownloader:
     ) -> None:
         url = httpx.URL(api_url)
         self._api = url
-        loopback = url.host in ("127.0.0.1", "localhost", "::1")
-        self._keyed = _client(transport, trust_env=not loopback, headers={"X-API-Key": key})
-        self._plain = _client(transport, trust_env=not loopback)
-        self._outside = _client(outside, trust_env=False)
+        self._keyed = _client(transport, headers={"X-API-Key": key})
+        self._plain = _client(transport)
+        self._outside = _client(outside, proxies=False)
         self._resolve = resolve
         self._exit_stack = AsyncExitStack()
 
@@ -204,14 +204,14 @@ class _Closing:
 def _client(
     transport: httpx.AsyncBaseTransport | None,
     *,
-    trust_env: bool,
+    proxies: bool = True,
     headers: dict[str, str] | None = None,
 ) -> httpx.AsyncClient:
-    client = httpx.AsyncClient(
+    client = http_client(
         headers={"User-Agent": "batchrunner", "Accept": "*/*", **(headers or {})},
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         follow_redirects=False,
-        trust_env=trust_env,
+        proxies=proxies,
         timeout=httpx.Timeout(None, connect=10),
         # A connection that was checked for one name must not serve another one.
         limits=httpx.Limits(max_connections=8, max_keepalive_connections=0),

@@ -8,6 +8,8 @@ from enum import StrEnum
 
 import httpx
 
+from batchrunner.network.certificates import distrust
+
 
 class DownloadFailure(StrEnum):
     """What a failed download means for the next try."""
@@ -58,6 +60,8 @@ def download_errors(seconds: float) -> Iterator[None]:
     except TimeoutError as error:
         raise later(f"it did not come whole within {seconds:g} s") from error
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+        if distrusted := distrust(error):
+            raise later(f"no secure connection: {distrusted.why}") from error
         kind, message = next(row[1:] for row in _BY_ERROR if isinstance(error, row[0]))
         raise DownloadFailed(kind, message) from error
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from batchrunner.model.artifacts import BAD_PATH
+
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _PARTIAL_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -51,7 +53,7 @@ def _about_one_path(path: Path) -> Iterator[None]:
         if error.errno in _OF_ALL_PATHS:
             raise
         why = error.strerror or str(error)
-        raise BadPath(f"its path cannot be used: {path}: {why}") from error
+        raise BadPath(f"{BAD_PATH}: {path}: {why}") from error
 
 
 class PartialFile:

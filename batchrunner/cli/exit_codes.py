@@ -7,6 +7,8 @@ from typing import IO, Any
 
 import click
 
+from batchrunner import crash_report
+from batchrunner.cli.standard_streams import ReaderGone
 from batchrunner.errors import BatchrunnerError, InputError, UsageError
 
 ALL_SUCCEEDED = 0
@@ -20,7 +22,10 @@ OUT_OF_TIME = 4
 OUT_OF_BUDGET = 5
 HOSTS_PARKED = 6
 CANARY_FAILED = 7
+CRASHED = crash_report.EXIT_CODE
+HUNG_UP = 129
 INTERRUPTED = 130
+READER_GONE = 141
 TERMINATED = 143
 
 
@@ -35,6 +40,8 @@ class ShownError(click.ClickException):
     def show(self, file: IO[Any] | None = None) -> None:
         """Print what happened and what to do next to stderr; a report as it is."""
         error, out = self.error, file or sys.stderr
+        if isinstance(error, ReaderGone):
+            return
         if isinstance(error, InputError):
             click.echo(error.what, file=out)
         else:
@@ -43,4 +50,6 @@ class ShownError(click.ClickException):
 
 def exit_code_of_error(error: BatchrunnerError) -> int:
     """Return the exit code that an error ends a command with."""
+    if isinstance(error, ReaderGone):
+        return READER_GONE
     return WRONG_USAGE if isinstance(error, UsageError) else CANNOT_GO_ON

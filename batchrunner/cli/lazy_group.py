@@ -10,7 +10,15 @@ from typing import Any
 import click
 
 from batchrunner.cli.exit_codes import INTERRUPTED, ShownError
-from batchrunner.errors import BatchrunnerError
+from batchrunner.cli.standard_streams import go_on_without_output
+from batchrunner.cli.variables import check_variables
+from batchrunner.errors import BatchrunnerError, CannotContinue
+
+#: Commands, of any group, that are not over when nobody reads what they print.
+DO_MORE_THAN_PRINT = frozenset(
+    {"run", "load", "init", "judge", "fetch", "watch", "adopt", "recover", "sandbox", "selftest"}
+    | {"retry", "cancel", "pause", "resume", "set"}
+)
 
 
 class LazyGroup(click.Group):
@@ -38,6 +46,15 @@ class LazyGroup(click.Group):
         command: click.Command = module.command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command; one that does more than to print goes on without standard output."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if name in DO_MORE_THAN_PRINT:
+            go_on_without_output()
+        return name, command, rest
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing any."""
         with formatter.section("Commands"):
@@ -46,9 +63,12 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; show errors for people, and end on Ctrl-C with the code for that."""
         try:
+            check_variables(os.environ)
             return super().invoke(ctx)
         except BatchrunnerError as error:
             raise ShownError(error) from error
+        except OSError as error:  # of the machine; click would exit with 1 on a broken pipe
+            raise ShownError(_of_the_machine(error)) from error
         except (KeyboardInterrupt, click.Abort):
             click.echo("interrupted", err=True)
             ctx.exit(INTERRUPTED)
@@ -59,3 +79,16 @@ class LazyGroup(click.Group):
         if os.environ.get("NO_COLOR"):
             ctx.color = False
         return ctx
+
+
+def _of_the_machine(error: OSError) -> CannotContinue:
+    from batchrunner.app.error_translation import file_error
+
+    try:
+        os.getcwd()
+    except OSError:
+        return CannotContinue(
+            "the folder in which this was started is gone",
+            next="cd to a folder that is there, then give the same command again",
+        )
+    return file_error(error)

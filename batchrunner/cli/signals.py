@@ -1,4 +1,4 @@
-"""Lets Ctrl-C and SIGTERM stop a runner: first drain, then leave."""
+"""Lets Ctrl-C, SIGTERM and SIGHUP stop a runner: first drain, then leave."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from batchrunner.cli.exit_codes import (
     CANARY_FAILED,
     CANNOT_GO_ON,
     HOSTS_PARKED,
+    HUNG_UP,
     INTERRUPTED,
     OUT_OF_BUDGET,
     OUT_OF_TIME,
@@ -30,12 +31,18 @@ from batchrunner.runner.runner import ExitReason
 #: and its leader.
 SIGNAL_ECHO_SECONDS = 0.3
 
+_EXIT_CODES = {
+    signal.SIGINT: INTERRUPTED,
+    signal.SIGTERM: TERMINATED,
+    signal.SIGHUP: HUNG_UP,
+}
+
 
 def run_until_signal(work: Callable[[StopControl], BatchRunEnded]) -> tuple[BatchRunEnded, int]:
     """
     Return how the runner ended, and the exit code; *work* runs in a thread.
 
-    The first SIGINT drains. A second one, or SIGTERM, leaves at once: runs go on remotely.
+    The first SIGINT drains. A second one, SIGTERM or SIGHUP leaves at once: runs go on remotely.
     """
     thread = RunnerThread(work)
     with _signals_to(thread.control) as signals:
@@ -82,7 +89,7 @@ class _Signals:
             self._drained_at = time.monotonic()
             self._control.drain()
         elif number != signal.SIGINT or not self._is_echo():
-            self.exit_code = INTERRUPTED if number == signal.SIGINT else TERMINATED
+            self.exit_code = _EXIT_CODES[signal.Signals(number)]
             self._control.leave()
 
     def _is_echo(self) -> bool:
@@ -92,11 +99,14 @@ class _Signals:
 
 @contextmanager
 def _signals_to(control: StopControl) -> Iterator[_Signals]:
-    """Handle SIGINT and SIGTERM while the block runs."""
+    """Handle them while the block runs; SIGHUP stays ignored where it is, as under nohup."""
     signals = _Signals(control)
-    before = {
-        number: signal.signal(number, signals.handle) for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    handled = [
+        number
+        for number in _EXIT_CODES
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN
+    ]
+    before = {number: signal.signal(number, signals.handle) for number in handled}
     try:
         yield signals
     finally:

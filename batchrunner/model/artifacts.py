@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+#: How the reason of an artifact begins whose path in the folder cannot be used.
+BAD_PATH = "its path cannot be used"
+
 
 class ArtifactKind(StrEnum):
     """Kinds of artifacts."""
@@ -21,7 +24,7 @@ class ArtifactState(StrEnum):
     WANTED = "wanted"  #: not fetched yet
     STORED = "stored"  #: complete on disk, at its path
     GONE = "gone"  #: the API does not have it any more
-    REFUSED = "refused"  #: its content or its address is not allowed
+    REFUSED = "refused"  #: its content or its address is not allowed, or its path is bad
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

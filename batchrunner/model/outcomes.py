@@ -44,6 +44,7 @@ class Failed:
     code: str | None = None
     retry_after: timedelta | None = None  #: the least wait; it may be longer
     findings: tuple[Finding, ...] = ()  #: why a result was judged like this
+    advice: str = ""  #: what to do about a failure that stops a runner; stored nowhere
 
 
 Outcome = Succeeded | Failed

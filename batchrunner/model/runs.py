@@ -60,6 +60,7 @@ class ApiFaultKind(StrEnum):
     """How a request failed."""
 
     NOT_SENT = "not_sent"  #: no byte was sent: no connection, a bad url
+    BARRED = "barred"  #: the same, and waiting is no use: an untrusted certificate, a proxy's no
     INTERRUPTED = "interrupted"  #: it may have arrived; no complete answer came back
     MALFORMED = "malformed"  #: the answer is not the API's
     TOO_LARGE = "too_large"  #: the answer is larger than we accept
@@ -85,6 +86,12 @@ class ApiFault:
     throttle: Throttle | None = None  #: of a 429; None if it does not say
     #: Index of a run in the request → what is wrong with it, if the API named single runs.
     issues: Mapping[int, str] = field(default_factory=dict)
+    advice: str = ""  #: what to do, where waiting is no use
+
+    @property
+    def nothing_sent(self) -> bool:
+        """Whether no byte of the request has reached the API: this is certain."""
+        return self.kind in (ApiFaultKind.NOT_SENT, ApiFaultKind.BARRED)
 
 
 class RequestFailed(Exception):

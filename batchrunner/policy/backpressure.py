@@ -34,6 +34,20 @@ def is_key_refused(
     return refusals + 1 >= MIN_REFUSALS and refused_for >= REFUSED_AFTER
 
 
+#: How long an API that has answered before may be without a secure way to it.
+BARRED_PATIENCE = timedelta(minutes=2)
+
+
+def barred_since(since: datetime | None, succeeded_at: datetime | None, now: datetime) -> datetime:
+    """Return when the way to the API became barred; a success since then ended that."""
+    return now if since is None or (succeeded_at and succeeded_at >= since) else since
+
+
+def is_barred_for_good(since: datetime, succeeded_at: datetime | None, now: datetime) -> bool:
+    """Whether waiting is no use: it never worked, or not for BARRED_PATIENCE."""
+    return succeeded_at is None or now - since >= BARRED_PATIENCE
+
+
 def backpressure(
     policy: Policy,
     failures: Sequence[Failed],

@@ -48,6 +48,11 @@ class Auditor:
         self._next_at = context.now()
         self.report: AuditReport | None = None  #: of the newest audit
 
+    @property
+    def took_runs(self) -> bool:
+        """Whether the newest audit adopted or cancelled runs, so that its numbers are old."""
+        return self.report is not None and any(each.taken for each in self.report.differences)
+
     async def run(self) -> None:
         """Audit the newest runs when it is time, and check the stop-loss; forever."""
         context = self._context

@@ -9,6 +9,7 @@ from typing import assert_never
 from batchrunner.classify import classify_fault, is_not_offered, is_not_the_api
 from batchrunner.model import (
     ApiFault,
+    ApiFaultKind,
     AttemptDecision,
     DelayRequests,
     Failed,
@@ -16,7 +17,12 @@ from batchrunner.model import (
     Snooze,
     StopSubmitting,
 )
-from batchrunner.policy.backpressure import backpressure, is_key_refused
+from batchrunner.policy.backpressure import (
+    backpressure,
+    barred_since,
+    is_barred_for_good,
+    is_key_refused,
+)
 from batchrunner.policy.retry_rules import Policy
 from batchrunner.runner.events import Event, RequestsDelayed
 from batchrunner.runner.request_gate import RequestGate
@@ -38,6 +44,7 @@ class RequestGates:
     ) -> None:
         self.create = RequestGate(now, clock_jumped)
         self.poll = RequestGate(now, clock_jumped)  #: polls, searches and cancels
+        self._barred_since: datetime | None = None
         self.credit_block: DelayRequests | None = None  #: the newest create met no credits
         self._policy = policy
         self._stop = stop
@@ -90,13 +97,26 @@ class RequestGates:
         """
         Stop if the address is not the API's, and return whether it stopped.
 
-        Once the API has answered, its absence is an outage like any other.
+        Once the API has answered, its absence is an outage like any other, and a way that is barred
+        gets two minutes.
         """
+        if fault.kind is ApiFaultKind.BARRED:
+            return self._stop_if_barred_for_good(fault)
         if self.api_has_answered or not is_not_the_api(fault):
             return False
         message = f"This address is not the API: {fault.message}"
         failure = Failed(category=FailureCategory.UNREACHABLE, message=message)
         self._stop.stop(failure, polling_disabled=True)
+        return True
+
+    def _stop_if_barred_for_good(self, fault: ApiFault) -> bool:
+        now = self._now()
+        successes = [self.create.succeeded_at, self.poll.succeeded_at]
+        succeeded_at = max((each for each in successes if each), default=None)
+        self._barred_since = barred_since(self._barred_since, succeeded_at, now)
+        if not is_barred_for_good(self._barred_since, succeeded_at, now):
+            return False
+        self._stop.stop(classify_fault(fault), polling_disabled=True)
         return True
 
     def _delay(self, effect: DelayRequests) -> None:

@@ -18,10 +18,15 @@ class RequestGate:
         self._opens_at = now()
         #: Requests since the newest success that met a failure that concerns all requests.
         self.consecutive_failures = 0
-        self.has_succeeded = False  #: at least one request succeeded
+        self.succeeded_at: datetime | None = None  #: when a request succeeded last
         self.is_throttled = False  #: the newest request met a 429
         self.refusals = 0  #: of the key, among the consecutive failures
         self.refused_since: datetime | None = None  #: when the first of these came
+
+    @property
+    def has_succeeded(self) -> bool:
+        """Whether at least one request succeeded."""
+        return self.succeeded_at is not None
 
     def delay_until(self, until: datetime) -> None:
         """Let no request pass before *until*; a longer delay that is in force stays."""
@@ -42,7 +47,8 @@ class RequestGate:
 
     def record_success(self) -> None:
         """Forget earlier failures."""
-        self.consecutive_failures, self.has_succeeded, self.is_throttled = 0, True, False
+        self.consecutive_failures, self.is_throttled = 0, False
+        self.succeeded_at = self._now()
         self.refusals, self.refused_since = 0, None
 
     async def wait_until_open(self) -> None:

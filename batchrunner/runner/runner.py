@@ -174,6 +174,8 @@ class Runner:
         else:
             await self._auditor.audit()
         await self._orphan_sweeper.finish_orphans()
+        if self._auditor.took_runs:
+            await self._auditor.audit(full=exit_reason is ExitReason.FINISHED)
 
     def _exit_reason(self, work_left: WorkLeft) -> ExitReason | None:
         """Return why there is nothing more to do here; None if there is."""

@@ -12,6 +12,7 @@ from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.classify import classify_fault, is_blocked, is_not_offered, is_not_the_api
 from batchrunner.model import (
     ApiFault,
+    ApiFaultKind,
     CreateAnswer,
     Created,
     Failed,
@@ -337,6 +338,8 @@ class Submitter:
         await self._credits.note()
         if read_fault is not None and not gates.stop_if_not_api(read_fault):
             gates.meet(read_fault, gates.create)
+        if fault.kind is ApiFaultKind.BARRED:
+            gates.stop_if_not_api(fault)
 
     async def _put_back(self, submission: Submission, fault: ApiFault) -> None:
         """Close a submission that was refused for no job's fault; its jobs are sent otherwise."""

@@ -9,6 +9,7 @@ from typing import Self, TypeAlias
 import httpx
 from starlette.types import ASGIApp
 
+from batchrunner.network.clients import http_client
 from batchrunner.sandbox.agent import Agent
 from batchrunner.sandbox.http.app import api_app
 from batchrunner.sandbox.http.in_process import InProcess, Offline
@@ -69,7 +70,7 @@ class Sandbox:
     ) -> Self:
         """Return a sandbox whose agent reads the sample sites in this process, and nothing else."""
         sites = InProcess(sites_app())
-        client = httpx.AsyncClient(
+        client = http_client(
             transport=Offline(), mounts={"all://*.test": sites}, follow_redirects=True
         )
         agent = Agent(client)

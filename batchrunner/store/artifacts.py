@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 
 from batchrunner.model.artifacts import (
+    BAD_PATH,
     Artifact,
     ArtifactCounts,
     ArtifactKind,
@@ -52,16 +53,30 @@ def want_artifacts(tx: Connection, batch_id: int, key: str | None = None, *, las
     """
     Request the artifacts of every ended run of a batch, or of one job.
 
-    With *lasting*, also those of runs that end from now on.
+    With *lasting*, also those of runs that end from now on; without, also those that failed because
+    of a path in the folder: the user may have made it usable.
     """
     if lasting:
         tx.execute(update(batches).where(batches.c.id == batch_id).values(artifacts=True))
     ended = _TO_LIST.where(attempts.c.batch_id == batch_id)
     if key is not None:
         ended = ended.join(jobs, jobs.c.id == attempts.c.job_id).where(jobs.c.key == key)
+    if not lasting:
+        tx.execute(_TRY_PATHS_AGAIN, {"batch": batch_id})
     # SQLite takes an ON that follows a SELECT for that of a join, unless a WHERE stands between.
     asked = insert_or_ignore(tx, artifacts).from_select(_COLUMNS, ended.where(true()))
     tx.execute(asked.on_conflict_do_nothing())
+
+
+_TRY_PATHS_AGAIN = (
+    update(artifacts)
+    .where(
+        artifacts.c.batch_id == bindparam("batch"),
+        artifacts.c.state == ArtifactState.REFUSED,
+        artifacts.c.reason.startswith(BAD_PATH),
+    )
+    .values(state=ArtifactState.WANTED)
+)
 
 
 def want_artifacts_of(tx: Connection, attempt_ids: Sequence[int]) -> None:

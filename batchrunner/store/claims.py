@@ -15,7 +15,7 @@ from batchrunner.model.markers import BATCH_LENGTH, job_digest, marker, submissi
 from batchrunner.policy.budget import affordable, max_steps
 from batchrunner.policy.escalation import AttemptStart, start_of_attempt
 from batchrunner.policy.retry_rules import Policy
-from batchrunner.policy.slots import concurrency_limit
+from batchrunner.policy.slots import SlotHolders, concurrency_limit
 from batchrunner.store import (
     account_keys,
     budget,
@@ -92,10 +92,8 @@ def claim_jobs(
     found = canary_gate.check_canary(tx, batch, settings.canary, now)
     if found is CanaryGate.CLOSED:
         return []
-    accepted = bound_in(batch.account_limit)
-    limit = concurrency_limit(settings.concurrency, batch.learned_concurrency, accepted)
     holders = slot_holders(tx, batch_id, now)
-    room = holders.free_slots(limit)
+    room = _room(batch, settings.concurrency, holders)
     if room <= 0:
         return []
     capacity = host_breaker.host_capacity(tx, batch_id, settings.hosts, now)
@@ -106,27 +104,25 @@ def claim_jobs(
     due = _affordable(tx, batch, due, starts, capacity, now)[:room]
     if not due:
         return []
-    named = batch.marker_token or _name_batch(tx, batch_id, new_token)
+    token = _token_maker(tx, batch, new_token)
     return [
-        _intend(
-            tx,
-            owner_id,
-            batch_id,
-            group,
-            starts,
-            now,
-            submission_token(named, new_token()),
-            settings.marker,
-        )
+        _intend(tx, owner_id, batch_id, group, starts, now, token(), settings.marker)
         for group in _groups(due, most)
     ]
 
 
-def _name_batch(tx: Connection, batch_id: int, new_token: Callable[[], str]) -> str:
-    """Give a batch the random token that names it in markers."""
-    token = new_token()[-BATCH_LENGTH:]
-    tx.execute(update(batches).where(batches.c.id == batch_id).values(marker_token=token))
-    return token
+def _room(batch: Any, asked: int, holders: SlotHolders) -> int:
+    """Return how many more runs may be in flight than there are."""
+    accepted = bound_in(batch.account_limit)
+    return holders.free_slots(concurrency_limit(asked, batch.learned_concurrency, accepted))
+
+
+def _token_maker(tx: Connection, batch: Any, new_token: Callable[[], str]) -> Callable[[], str]:
+    """Return what makes tokens of submissions; a batch gets its own before its first one."""
+    named: str = batch.marker_token or new_token()[-BATCH_LENGTH:]
+    if batch.marker_token is None:
+        tx.execute(update(batches).where(batches.c.id == batch.id).values(marker_token=named))
+    return lambda: submission_token(named, new_token())
 
 
 def _starts(

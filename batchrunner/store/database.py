@@ -37,6 +37,8 @@ APPLICATION_ID = 0x62726E31
 BUSY_SECONDS = 30
 #: The same for a caller that tries again, and that the user may want to stop.
 SHORT_LOCK_SECONDS = 1
+#: Connections to a server that one process has at most.
+MAX_CONNECTIONS = 2
 
 USE_ANOTHER = "name another one with --db PATH"
 CHECK_SERVER = "check that its server runs, and the host, port, user and name in the address"
@@ -168,7 +170,16 @@ def _file_of(url: URL) -> DatabaseFile | None:
 def _server_engine(url: URL) -> Engine:
     try:
         # The parameters of a failed statement contain goals and results: keep them out of messages.
-        return create_engine(url, hide_parameters=True, pool_size=2, pool_pre_ping=True)
+        # A pooler gives each transaction another session: none of ours may have prepared statements
+        # or other state of a session, and poolers and small plans allow few connections.
+        return create_engine(
+            url,
+            hide_parameters=True,
+            pool_size=MAX_CONNECTIONS,
+            max_overflow=0,
+            pool_pre_ping=True,
+            connect_args={"prepare_threshold": None},
+        )
     except (ImportError, NoSuchModuleError) as error:
         raise StoreError(
             "PostgreSQL needs one more package", next="pip install 'batchrunner[postgres]'"
@@ -363,10 +374,24 @@ def _is_passing(error: DBAPIError, url: URL) -> bool:
 
 
 #: Answers of a running server that refuses the connection, however often we try.
-_REFUSED = ("password authentication failed", "does not exist", "pg_hba.conf")
+_REFUSED = (
+    "authentication failed",
+    "does not exist",
+    "pg_hba.conf",
+    # poolers
+    "no such database",
+    "no such user",
+    "Tenant or user not found",
+    "unsupported startup parameter",
+)
 
 #: SQLite's message → its meaning, what the user can do, whether a later call may succeed.
 _ADVICE = {
+    "unsupported startup parameter": (
+        "is behind a pooler that takes no `options`",
+        "leave `options` out of the address and unset PGOPTIONS, or name the server itself",
+        False,
+    ),
     "database is locked": (
         "is locked by another program",
         f"close that program; {SAFE_TO_RETRY}",

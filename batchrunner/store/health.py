@@ -69,6 +69,7 @@ class Server:
     encrypted: bool
     may_create: bool
     ahead: timedelta  #: how far its clock is ahead of ours
+    pooled: bool = False  #: whether a pooler stands between it and us
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,7 +131,8 @@ def _server(tx: Connection, clock: Callable[[], datetime]) -> Server:
             "SELECT current_setting('server_version') AS version,"
             " inet_server_addr() IS NULL OR inet_server_addr() = inet_client_addr() AS near,"
             " (SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()) AS encrypted,"
-            " has_schema_privilege(current_schema(), 'CREATE') AS may_create"
+            " has_schema_privilege(current_schema(), 'CREATE') AS may_create,"
+            " pg_backend_pid() AS pid"
         )
     ).one()
     return Server(
@@ -139,7 +141,14 @@ def _server(tx: Connection, clock: Callable[[], datetime]) -> Server:
         encrypted=bool(row.encrypted),
         may_create=bool(row.may_create),
         ahead=at - before - (after - before) / 2,
+        pooled=_connected_to(tx) != row.pid,
     )
+
+
+def _connected_to(tx: Connection) -> int:
+    """Return the process that answered when we connected; a pooler invents one."""
+    pid: int = tx.connection.driver_connection.info.backend_pid  # type: ignore[union-attr]
+    return pid
 
 
 def _open_work(tx: Connection) -> list[OpenWork]:

@@ -18,6 +18,7 @@ import httpx
 from batchrunner.api_facts import endpoint_paths
 from batchrunner.api_facts.error_codes import REFUSED_STATUSES, SINGLE_RUN_STATUSES
 from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
+from batchrunner.classify import is_blocked
 from batchrunner.model import (
     ApiFault,
     ApiFaultKind,
@@ -84,6 +85,7 @@ class TinyFishClient:
         self._long_answers: anyio.CapacityLimiter | None = None
         self.origin = self._http.origin
         self._first_date, self._searches = secrets.randbelow(_DATES), count()
+        self.proxy = self._http.proxy
 
     async def __aenter__(self) -> Self:
         """Open the connections."""
@@ -122,8 +124,8 @@ class TinyFishClient:
         try:
             reply = await self._http.send("POST", path, seconds=CREATE_SECONDS, body=body)
         except RequestFailed as error:
-            not_sent = error.fault.kind is ApiFaultKind.NOT_SENT
-            return Refused(fault=error.fault) if not_sent else Unanswered(fault=error.fault)
+            fault = error.fault
+            return Refused(fault=fault) if fault.nothing_sent else Unanswered(fault=fault)
         entries = _id_entries(reply, member)
         if not entries and not _names_a_run(parsed(text_of(reply))):
             return refusal_of(read_fault(reply))
@@ -157,14 +159,20 @@ class TinyFishClient:
         An id that the answer does not mention is missing. If a request is refused or its answer is
         too large, the ids are requested again in halves, until the run that causes it is alone.
         After answers that were too large, no half is requested once results of *enough_bytes* are
-        there: its ids are missing.
+        there: its ids are missing. If a gateway does not pass such requests, each run is read by
+        itself; one that is not found then is missing too, because the gateway may say that.
 
         Raises:
             RequestFailed: Nothing could be read.
         """
-        found, refused = await _split_until_readable(
-            partial(self._read_many, enough_bytes=enough_bytes), run_ids
-        )
+        try:
+            found, refused = await _split_until_readable(
+                partial(self._read_many, enough_bytes=enough_bytes), run_ids
+            )
+        except RequestFailed as error:
+            if not is_blocked(error.fault):
+                raise
+            return await _one_by_one(self.get, run_ids, error)
         return found | {
             run_id: Unreadable(run_id=run_id, message=fault.message)
             for run_id, fault in refused.items()
@@ -321,14 +329,21 @@ class TinyFishClient:
         Cancel up to 100 runs; return the status of each that the API knows.
 
         Idempotent: a run that has ended is reported as it is. If the API refuses the whole request
-        because of one run, the others are cancelled.
+        because of one run, the others are cancelled. If a gateway does not pass such requests, each
+        run is cancelled by itself.
 
         Raises:
             RequestFailed: The outcome of the request is unknown; it may be sent again.
         """
-        found, _ = await _split_until_readable(
-            self._cancel_all, run_ids, SINGLE_RUN_STATUSES | {403, 404, 409}
-        )
+        try:
+            found, _ = await _split_until_readable(
+                self._cancel_all, run_ids, SINGLE_RUN_STATUSES | {403, 404, 409}
+            )
+        except RequestFailed as error:
+            if not is_blocked(error.fault):
+                raise
+            answers = await _one_by_one(self.cancel, run_ids, error)
+            return {run_id: status for run_id, status in answers.items() if status is not None}
         return found
 
     async def _cancel_all(self, run_ids: Sequence[str]) -> dict[str, RunStatus]:
@@ -366,6 +381,25 @@ def observations_of(reply: Reply, run_ids: Sequence[str]) -> dict[str, RunObserv
 def result_bytes(observations: Iterable[RunObservation]) -> int:
     """Return the length of all results in observations."""
     return sum(len(each.result or "") for each in observations if isinstance(each, Run))
+
+
+async def _one_by_one(
+    request: Callable[[str], Awaitable[T]], run_ids: Sequence[str], refused: RequestFailed
+) -> dict[str, T]:
+    """
+    Return the answers by run, after the request for all of them was refused.
+
+    Raises:
+        RequestFailed: The first is refused too, so it is not about requests for many runs.
+    """
+    found: dict[str, T] = {}
+    for run_id in run_ids:
+        try:
+            found[run_id] = await request(run_id)
+        except RequestFailed as error:
+            if not found:
+                raise refused from error
+    return found
 
 
 async def _split_until_readable(

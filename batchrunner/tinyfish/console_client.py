@@ -166,9 +166,7 @@ class _RunStream:
         """Return what became of the create request; *fault* is how the stream ended."""
         if self._run_id is not None:
             return Created(run_ids=(self._run_id,))
-        return (
-            Refused(fault=fault) if fault.kind is ApiFaultKind.NOT_SENT else Unanswered(fault=fault)
-        )
+        return Refused(fault=fault) if fault.nothing_sent else Unanswered(fault=fault)
 
 
 def query_of(

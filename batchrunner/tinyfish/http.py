@@ -14,6 +14,9 @@ import anyio
 import httpx
 
 from batchrunner.model import ApiFault, ApiFaultKind, RequestFailed
+from batchrunner.network.certificates import distrust
+from batchrunner.network.clients import check_network, http_client
+from batchrunner.network.proxies import Proxy
 from batchrunner.tinyfish.redaction import Secret
 from batchrunner.tinyfish.repeat_guard import RepeatGuard
 
@@ -25,6 +28,7 @@ _NOT_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
     httpx.PoolTimeout,
+    httpx.ProxyError,
     httpx.UnsupportedProtocol,
     httpx.LocalProtocolError,
 )
@@ -32,11 +36,14 @@ _NOT_SENT = (
 #: A shorter key is no secret, but a word like the sandbox's key, which may occur in results.
 MIN_SECRET_LENGTH = 12
 
-#: Hosts on this machine: plain http is allowed, and no proxy is used.
+#: Hosts on this machine to which plain http is allowed.
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
+#: Statuses of a proxy that does not let us through, now or later.
+_PROXY_BARS = ("401", "403", "405", "407")
+
 #: What an address has before its host: a user, and perhaps a password.
-_USER_INFO = re.compile(r"(://|^).*@", re.DOTALL)
+_USER_INFO = re.compile(r"^([a-z][a-z0-9+.-]*://)?.*@", re.I | re.DOTALL)
 #: What follows a user's name where the host was forgotten, unless it is a port.
 _PASSWORD = re.compile(r"^([a-z][a-z0-9+.-]*:/+)?([^:/]*:)(?!/|\d{1,5}(?:/|$)).+", re.I | re.DOTALL)
 #: A query may hold a key.
@@ -72,7 +79,8 @@ class Http:
         self.origin = f"{url.scheme}://{url.netloc.decode()}"
         self._repeat_guard = RepeatGuard()
         self._hidden = [Secret(key)] if len(key) >= MIN_SECRET_LENGTH else []
-        self._client = httpx.AsyncClient(
+        self.proxy = None if transport else check_network(str(url))
+        self._client = http_client(
             base_url=url,
             headers={
                 "X-API-Key": key,
@@ -82,7 +90,6 @@ class Http:
                 "User-Agent": "batchrunner",
             },
             follow_redirects=False,  # httpx would send the key to the next host too
-            trust_env=url.host not in LOOPBACK,
             # anyio keeps the deadline of a request: a read timeout never fires on a slow drip.
             timeout=httpx.Timeout(None, connect=10),
             limits=httpx.Limits(max_connections=8),  # more cost time and gain nothing
@@ -115,7 +122,7 @@ class Http:
                 NOT_SENT only if no byte of the request can have left.
         """
         await self._repeat_guard.wait(method, path, query, body)
-        with _api_errors(seconds):
+        with _api_errors(seconds, self.proxy):
             async with self._client.stream(method, path, params=query, json=body) as response:
                 return self._without_key(await _read_reply(response))
 
@@ -140,7 +147,7 @@ class Http:
             RequestFailed: As for `send`; some chunks may have been passed before.
         """
         await self._repeat_guard.wait("POST", path, None, body)
-        with _api_errors(answer_seconds) as scope:
+        with _api_errors(answer_seconds, self.proxy) as scope:
             async with self._client.stream("POST", path, json=body) as response:
                 if "text/event-stream" not in response.headers.get("content-type", ""):
                     return self._without_key(await _read_reply(response))
@@ -193,13 +200,13 @@ def _checked_url(base_url: str) -> httpx.URL:
 
 
 @contextmanager
-def _api_errors(seconds: float) -> Iterator[anyio.CancelScope]:
+def _api_errors(seconds: float, proxy: Proxy | None) -> Iterator[anyio.CancelScope]:
     """Give the block so many seconds, and turn errors of its request into RequestFailed."""
     try:
         with anyio.fail_after(seconds) as scope:
             yield scope
     except _NOT_SENT as error:
-        raise _fault(ApiFaultKind.NOT_SENT, f"The API cannot be reached: {error}") from error
+        raise _not_sent(error, proxy) from error
     except TimeoutError as error:
         message = f"The API gave no whole answer within {seconds:g} s"
         raise _fault(ApiFaultKind.INTERRUPTED, message) from error
@@ -213,6 +220,25 @@ def _api_errors(seconds: float) -> Iterator[anyio.CancelScope]:
     except httpx.HTTPError as error:
         message = "The connection to the API broke before the answer was whole"
         raise _fault(ApiFaultKind.INTERRUPTED, message) from error
+
+
+def _not_sent(error: Exception, proxy: Proxy | None) -> RequestFailed:
+    """Return the fault of a request of which no byte was sent to the API."""
+    by_way = f" by way of {proxy}" if proxy else ""
+    if distrusted := distrust(error):
+        message = f"No secure connection to the API{by_way}: {distrusted.why}"
+        return _barred(message, distrusted.advice)
+    if isinstance(error, httpx.ProxyError):
+        message = f"The API cannot be reached: {proxy or 'the proxy'} refuses: {error}"
+        if str(error).startswith(_PROXY_BARS):
+            variable = proxy.variable if proxy else "HTTPS_PROXY"
+            return _barred(message, f"check {variable}: http://USER:PASSWORD@HOST:PORT")
+        return _fault(ApiFaultKind.NOT_SENT, message)
+    return _fault(ApiFaultKind.NOT_SENT, f"The API cannot be reached{by_way}: {error}")
+
+
+def _barred(message: str, advice: str) -> RequestFailed:
+    return RequestFailed(ApiFault(kind=ApiFaultKind.BARRED, message=message, advice=advice))
 
 
 async def _pass_chunks(

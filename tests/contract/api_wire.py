@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -27,6 +28,12 @@ class Talk:
         self._wire = wire
         self.head = b""
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._connection.close()
+
     def take_head(self) -> None:
         """Read to the end of the headers, and not much further."""
         while b"\r\n\r\n" not in self.head:
@@ -42,6 +49,17 @@ class Talk:
         while len(body) < left:
             body += self._connection.recv(left - len(body))
         self._wire.requests.append(self.head + body)
+
+    def read(self, count: int) -> bytes:
+        """Read exactly so many bytes."""
+        data = b""
+        while len(data) < count:
+            data += self._connection.recv(count - len(data))
+        return data
+
+    def secure(self, context: ssl.SSLContext) -> None:
+        """Go on with TLS."""
+        self._connection = context.wrap_socket(self._connection, server_side=True)
 
     def send(self, data: bytes) -> None:
         self._connection.sendall(data)
@@ -71,10 +89,12 @@ class Talk:
 class Wire:
     """A port on this machine whose connections all have the same fault."""
 
-    def __init__(self, behave: Behave) -> None:
+    def __init__(self, behave: Behave, tls: ssl.SSLContext | None = None) -> None:
         self._behave = behave
+        self._tls = tls
         self._listening = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        scheme = "https" if tls else "http"
+        self.url = f"{scheme}://127.0.0.1:{self._listening.getsockname()[1]}"
         self.requests: list[bytes] = []  #: those that arrived whole
         self.connections = 0
         self._thread = threading.Thread(target=self._serve)
@@ -101,8 +121,11 @@ class Wire:
             except OSError:
                 return
             self.connections += 1
-            with connection, suppress(OSError):
-                self._behave(Talk(connection, self))
+            talk = Talk(connection, self)
+            with talk, suppress(OSError):
+                if self._tls is not None:
+                    talk.secure(self._tls)
+                self._behave(talk)
 
 
 def nobody() -> str:

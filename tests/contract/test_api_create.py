@@ -245,6 +245,7 @@ NOT_SENT = {
     httpx.ConnectError,
     httpx.ConnectTimeout,
     httpx.PoolTimeout,
+    httpx.ProxyError,
     httpx.UnsupportedProtocol,
     httpx.LocalProtocolError,
 }
@@ -253,7 +254,7 @@ NOT_SENT = {
 @pytest.mark.parametrize(
     "kind", sorted(kinds_of(httpx.RequestError), key=lambda kind: kind.__name__)
 )
-async def test_only_five_failures_say_that_nothing_was_sent(kind: type[httpx.HTTPError]) -> None:
+async def test_only_six_failures_say_that_nothing_was_sent(kind: type[httpx.HTTPError]) -> None:
     fake = FakeApi(kind("it failed"))  # type: ignore[call-arg]
     answer = await batch(fake)
     assert isinstance(answer, Refused if kind in NOT_SENT else Unanswered)

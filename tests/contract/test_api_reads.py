@@ -105,9 +105,9 @@ async def test_an_answer_without_runs_is_not_the_apis(body: Any) -> None:
 @pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 503])
 async def test_an_error_of_a_read_is_reported_and_loses_no_run(status: int) -> None:
     body = {"error": {"code": "X", "message": "No"}}
-    fault = await fault_of(FakeApi(answers(body, status)), lambda api: api.get_many(["a"]))
+    error, page = lambda _: answers(body, status), lambda _: raw(b"<html>404</html>", status)
+    fault = await fault_of(FakeApi(error), lambda api: api.get_many(["a"]))
     assert (fault.kind, fault.status) == (ApiFaultKind.STATUS, status)
-    page = raw(b"<html>404</html>", status)
     fault = await fault_of(FakeApi(page), lambda api: api.get_many(["a"]))
     assert (fault.kind, fault.status) == (ApiFaultKind.MALFORMED, status)
 

@@ -6,12 +6,15 @@ import base64
 import json
 import logging
 import traceback
+from pathlib import Path
 from urllib.parse import quote
 
 import httpx
 import pytest
 from api_wire import KEY, FakeApi, Parts, Talk, Wire, http, jobs, nobody, raw
+from click.testing import CliRunner
 
+from batchrunner.cli import cli
 from batchrunner.model import Refused, RequestFailed
 from batchrunner.tinyfish.client import TinyFishClient
 from batchrunner.tinyfish.http import AddressError, shown_address
@@ -158,6 +161,22 @@ def test_an_address_that_is_refused_is_shown_without_its_password(address: str) 
         TinyFishClient(address, KEY)
     assert "PASSWORD1" not in "".join(traceback.format_exception(raised.value))
     assert "***" in str(raised.value)
+
+
+@pytest.mark.parametrize("command", [["estimate", "j.yaml"], ["wallet"], ["doctor"]])
+@pytest.mark.parametrize("address", ["https://user:PASSWORD1@[::1", "https://user:PASSWORD1"])
+def test_no_command_shows_the_password_of_an_address(
+    command: list[str], address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "j.yaml").write_text("- {url: 'https://shop.example/1', goal: Read}")
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(
+        cli, command, env={"TINYFISH_BASE_URL": address, "TINYFISH_API_KEY": KEY}
+    )
+    assert result.exit_code in (2, 3), result.output
+    assert isinstance(result.exception, SystemExit)
+    assert "PASSWORD1" not in result.output
+    assert "***" in result.output or "address" in result.output
 
 
 @pytest.mark.parametrize(

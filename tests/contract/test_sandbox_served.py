@@ -8,13 +8,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 import httpx
 import pytest
 from openapi import Judging
 
 from batchrunner.sandbox import SandboxConfig
+from batchrunner.sandbox.http import background
 from batchrunner.sandbox.http.server import Served, serve
 from tests.bounds import HUNG
 
@@ -121,3 +123,28 @@ def test_a_signal_ends_it_quietly(number: signal.Signals, tmp_path: Path) -> Non
         process.send_signal(number)
         _, errors = process.communicate(timeout=HUNG)
     assert (process.returncode, errors) == (0, "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_a_sandbox_starts_is_handled_when_it_has_started(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = background.serve
+
+    def interrupted(*args: Any, **kwargs: Any) -> Any:
+        signal.raise_signal(number)  # at the worst moment
+        started.append(number)
+        return real(*args, **kwargs)
+
+    def end(number: int, _: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    started: list[int] = []
+    monkeypatch.setattr(background, "serve", interrupted)
+    before = signal.signal(number, end)
+    try:
+        with pytest.raises(KeyboardInterrupt), background.serve_in_background():
+            pass
+    finally:
+        signal.signal(number, before)
+    assert started == [number]

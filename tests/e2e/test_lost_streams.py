@@ -1,4 +1,4 @@
-"""Standard streams that are closed or full: a sentence and a code, and no batch stops."""
+"""A standard output that is closed or full: a sentence and a code."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.programs import PROCESS_SECONDS, PROGRAM, Ended, environment, pages, write_jobs
-from tests.sweeps import some
+from tests.e2e.programs import PROCESS_SECONDS, PROGRAM, Ended, environment
 
 
 def redirected(how: str, *args: str | Path, cwd: Path) -> Ended:
@@ -41,14 +40,6 @@ def test_a_lost_standard_output_is_one_sentence_and_a_code(
         first, tip = ended.err.splitlines()
         assert first == f"error: standard output cannot be written: {why}"
         assert tip.startswith("  tip: ")
-
-
-@pytest.mark.parametrize("how", some(["<&- >&- 2>&-", "2>/dev/full"], 1))
-def test_a_batch_runs_without_the_streams_that_it_does_not_need(tmp_path: Path, how: str) -> None:
-    jobs = write_jobs(tmp_path, pages(2))
-    ended = redirected(how, "run", jobs, "--sandbox", cwd=tmp_path)
-    assert (ended.code, ended.said) == (0, "")
-    assert len((tmp_path / "jobs.csv").read_text().splitlines()) == 3
 
 
 def test_a_refusal_without_a_standard_error_keeps_its_code(tmp_path: Path) -> None:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
-from signal import SIGINT, SIGTERM
+from signal import SIGHUP, SIGINT, SIGTERM
 from threading import Event
 
 import pytest
 
+from batchrunner.app.run_batch import BatchRunEnded
+from batchrunner.app.stop_control import StopControl
+from batchrunner.cli.signals import run_until_signal
+from batchrunner.model import BatchCounts, JobState
+from batchrunner.runner.runner import ExitReason
 from tests.e2e.programs import (
     batchrunner,
     check_books,
@@ -45,8 +50,12 @@ def test_ctrl_c_waits_for_what_is_in_flight_and_the_same_command_goes_on(tmp_pat
 
 @pytest.mark.parametrize(
     ("signals", "code"),
-    [((SIGINT, SIGINT), 130), pytest.param((SIGTERM,), 143, marks=pytest.mark.sweep)],
-    ids=["SIGINT", "SIGTERM"],
+    [
+        ((SIGINT, SIGINT), 130),
+        pytest.param((SIGTERM,), 143, marks=pytest.mark.sweep),
+        ((SIGHUP,), 129),
+    ],
+    ids=["SIGINT", "SIGTERM", "SIGHUP"],
 )
 def test_a_runner_that_leaves_at_once_leaves_its_runs_to_the_next(
     tmp_path: Path, signals: tuple[signal.Signals, ...], code: int
@@ -70,6 +79,21 @@ def test_a_runner_that_leaves_at_once_leaves_its_runs_to_the_next(
     assert "took over 3" in again.err
     check_books(tmp_path, 4, runs)
     assert len(runs) == 4
+
+
+def test_under_nohup_a_hang_up_is_ignored() -> None:
+    before = signal.signal(SIGHUP, signal.SIG_IGN)
+
+    def work(control: StopControl) -> BatchRunEnded:
+        signal.raise_signal(SIGHUP)
+        counts = BatchCounts(jobs=dict.fromkeys(JobState, 0))
+        return BatchRunEnded(reason=ExitReason.FINISHED, counts=counts)
+
+    try:
+        assert run_until_signal(work)[1] == 0
+        assert signal.getsignal(SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(SIGHUP, before)
 
 
 def test_ctrl_c_ends_a_runner_that_only_waits_for_a_late_retry(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from batchrunner.model.audit import ForeignRunsFound, StopLossReached
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.store.schema import attempts, orphans
+from tests.simulation.answer_changes import change_answers
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.simulated_batch import now, pages
 
@@ -113,3 +114,23 @@ async def stops_at_its_stop_loss(stop_loss: StopLoss) -> CheckedBatch:
     assert isinstance(losing.audit_stop, StopLossReached)
     assert losing.jobs().get(JobState.AVAILABLE, 0) > 20
     return losing
+
+
+async def newest_run_not_yet_shown() -> None:
+    """Hide the newest run from every answer once the batch is over: the API forgets nothing."""
+    short = CheckedBatch.of(pages(3), SandboxConfig(durations=(30, 60)), PATIENT)
+    hidden: list[str] = []
+
+    async def hide(request: httpx.Request, body: Any) -> Any:
+        reads = request.url.path in ("/v1/runs", "/v1/runs/batch")
+        if not reads or short.jobs() != {JobState.SUCCEEDED: 3}:
+            return body
+        hidden[:] = [short.sandbox.journal.runs[-1].run_id]
+        shown = [run for run in body["data"] if run["run_id"] not in hidden]
+        return {**body, "data": shown} | ({"not_found": hidden} if "not_found" in body else {})
+
+    change_answers(short, hide)
+    assert await short.run() is ExitReason.FINISHED
+    assert hidden, "nothing was hidden: this run proves nothing"
+    assert short.audit_report is not None
+    assert short.audit_report.not_yet_shown == 1

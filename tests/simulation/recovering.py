@@ -17,7 +17,7 @@ from batchrunner.policy import recovery as recovery_policy
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.faults import Status
 from batchrunner.store.batches import load_jobs
-from batchrunner.store.leases import end_owner, register_owner
+from batchrunner.store.leases import end_owner, other_owners, register_owner, rescue_attempts
 from batchrunner.store.recovery import sample_jobs
 from batchrunner.tinyfish.console_client import ConsoleClient
 from tests.simulation.checked_batch import CheckedBatch
@@ -101,6 +101,8 @@ async def recover(
     known = recovery_policy.known_jobs(specs_of(urls))
     me = Owner(id="recover", machine="here", pid=999, process_started_at="x")
     simulated.store.write(register_owner, me, now())
+    others = [owner.id for owner, _ in simulated.store.read(other_owners, me.id)]
+    simulated.store.write(rescue_attempts, me.id, simulated.batch.id, now(), others)
     async with ConsoleClient(
         "http://127.0.0.1", "key", transport=simulated.sandbox.transport()
     ) as client:
@@ -125,6 +127,30 @@ async def lost_half_way(count: int = 10, at: int | None = None, **config: object
     await run_to_end(rebuilt)
     wanted = runs_of_policy(urls)
     created = runs_by_url(rebuilt)
+    assert created == wanted, f"runs that the policy does not want: {created - wanted}"
+
+
+async def restored_backup(saved_at: float = 40, lost_at: float = 90) -> None:
+    """Lose a database, restore a copy from before, recover what is missing, and run to the end."""
+    urls = [*mixed_urls(20), "http://faults.test/dropped_after/1"]
+    original = begun(urls, replace(SETTINGS, concurrency=5))
+    saved: list[CheckedBatch] = []
+
+    async def save() -> None:
+        await anyio.sleep(saved_at)
+        saved.append(replace(original, store=copy_of(original.store, OTHER_TOKENS)))
+
+    with anyio.move_on_after(lost_at):
+        await at_once(original.run, save)
+    [restored] = saved
+    restored.starts = 50
+    before = len(restored.sandbox.journal.runs)
+    result = await recover(restored, urls)
+    assert result.adopted > 0, "the copy was too new: this batch run proves nothing"
+    assert len(restored.sandbox.journal.runs) == before
+    await run_to_end(restored)
+    wanted = runs_of_policy(urls)
+    created = runs_by_url(restored)
     assert created == wanted, f"runs that the policy does not want: {created - wanted}"
 
 

@@ -17,6 +17,7 @@ from batchrunner.runner.runner import innermost
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.visibility import Visibility
 from batchrunner.store import controls
+from batchrunner.store.account_limit import account_limit
 from batchrunner.store.leases import LeaseLost
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.machine_faults import (
@@ -79,6 +80,52 @@ async def late_run() -> None:
         simulated = CheckedBatch.of(urls, conditions, Settings(concurrency=2))
         await simulated.run()
     simulated.check_end()
+
+
+async def refused_above_limit(answer: str = "refused") -> None:
+    """Run a batch on an account that refuses more runs than two."""
+    conditions = {"limit": 2, "retry_after": 2, "variants": {"over_limit": answer}}
+    await small_batch([f"http://shop.test/products/{n}" for n in range(1, 9)], **conditions)
+
+
+async def behind_gateway(
+    fault: str, begins: float, ends: float, urls: Iterable[str] = (), **config: Any
+) -> None:
+    """Run a batch while every request meets a fault of the network for a time."""
+    conditions = SandboxConfig(**{"durations": (30.0, 60.0), **config})
+    key = frozenset({"key"})
+    simulated = CheckedBatch.of(urls or pages(6), conditions, SETTINGS, keys=key)
+    simulated.network = FaultyNetwork(
+        simulated.sandbox.transport(),
+        windows=[FaultWindow(fault, begins, ends, 1.0)],
+        fired=Counter(),
+    )
+    await run_to_end(simulated)
+    learned = simulated.store.read(account_limit, simulated.batch.id)
+    assert learned is None, "a limit on requests lowered the bound"
+
+
+async def key_refused_for_good() -> None:
+    """Refuse the key until the runner gives up."""
+    simulated = CheckedBatch.of(pages(6), SandboxConfig(), SETTINGS, keys=frozenset({"another"}))
+    with anyio.move_on_after(120) as limit:
+        await simulated.run()
+    assert not limit.cancelled_caught, "a wrong key was tried for ever"
+
+
+async def stuck_run() -> None:
+    """Run a batch whose cancels have no effect for minutes."""
+    settings = Settings(concurrency=3, running_limit=timedelta(minutes=1), max_attempts=1)
+    config = SandboxConfig(durations=SHORT_RUNS)
+    simulated = CheckedBatch.of(["http://faults.test/stuck", *pages(2)], config, settings)
+    simulated.network = FaultyNetwork(
+        simulated.sandbox.transport(),
+        windows=[FaultWindow("lost_cancel", 0, 400, 1.0)],
+        fired=Counter(),
+    )
+    await run_to_end(simulated)
+    cancels = simulated.requests["POST /v1/runs/batch/cancel"]
+    assert cancels <= 15, f"a cancel without effect was repeated at once: {cancels} times"
 
 
 class KilledAfter(KillSwitch):

@@ -186,6 +186,22 @@ def test_where_only_run_async_is_passed_jobs_are_created_singly(answer: Answer) 
     simulate(run)
 
 
+@pytest.mark.parametrize("answer", some([page(403), forbidden, in_shape(404), in_shape(501)], 1))
+def test_where_only_single_runs_are_passed_they_are_read_and_cancelled_singly(
+    answer: Answer,
+) -> None:
+    async def run() -> None:
+        simulated = batch_of(6, "expired_silently")
+        Gateway(simulated, answer, POLLS)
+        assert await simulated.run() is ExitReason.FINISHED
+        simulated.check_end()
+        runs = simulated.sandbox.journal.runs
+        assert any(each.fault == "expired_silently" for each in runs)
+        assert len(runs) <= 18
+
+    simulate(run)
+
+
 def test_jobs_that_need_a_right_succeed_singly_where_run_batch_is_forbidden() -> None:
     async def run() -> None:
         simulated = batch_of(4, options={"agent_config": {"max_steps": 50}})

@@ -32,7 +32,7 @@ SETTINGS = Settings(
 #: Some answers to creates are lost in any case, so that there are searches; and lists are late.
 CONFIG = SandboxConfig(durations=(30, 30), late=5, rates={"dropped_after": 0.3})
 #: One run is cancelled for its limit.
-URLS = ["http://faults.test/stuck", *pages(19)]
+URLS = ["http://faults.test/stuck", *pages(29)]
 #: How long each fault lasts.
 SPELL = 600.0
 #: What a job may end with: one is stuck, and a 400 that names a job is about that job.

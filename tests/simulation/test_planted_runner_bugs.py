@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -22,16 +22,31 @@ from batchrunner.model import (
     RunStatus,
     Snooze,
     StopLoss,
+    Throttle,
     Transition,
     Unanswered,
 )
-from batchrunner.model.audit import Difference, Records
-from batchrunner.policy.audit import Taking, foreign_runs, take_unknown
+from batchrunner.model.audit import Difference, KnownRun, Records
+from batchrunner.policy.account_limit import is_about_runs
+from batchrunner.policy.audit import (
+    Taking,
+    VisibleRuns,
+    foreign_runs,
+    may_be_missing,
+    take_unknown,
+)
+from batchrunner.policy.backpressure import is_barred_for_good, is_key_refused
 from batchrunner.policy.control_runs import ControlEvidence
-from batchrunner.policy.create_outcome import next_search
+from batchrunner.policy.create_outcome import next_search, refused_as_batch
 from batchrunner.policy.retry import decide
 from batchrunner.policy.retry_rules import Policy
-from batchrunner.policy.run_decision import is_lost, is_overdue, reset_after_clock_jump
+from batchrunner.policy.run_decision import (
+    is_lost,
+    is_overdue,
+    next_cancel,
+    reset_after_clock_jump,
+    with_cancel_answer,
+)
 from batchrunner.policy.stop_loss import stop_loss_reached
 from batchrunner.runner.condition_timer import ConditionTimer
 from batchrunner.runner.mismatch_fixer import MismatchFixer
@@ -41,18 +56,29 @@ from batchrunner.runner.stop_state import StopState
 from batchrunner.store.audit import audit_records
 from batchrunner.store.orphans import late_run_watchlist
 from batchrunner.tinyfish.client import TinyFishClient
+from batchrunner.tinyfish.repeat_guard import RepeatGuard
 from tests.simulation.audited_batches import (
     beside_a_copy,
+    newest_run_not_yet_shown,
     orphan_of_another_database,
     stops_at_its_stop_loss,
 )
+from tests.simulation.barred_way import (
+    barred_for_a_minute,
+    barred_for_good,
+    barred_from_the_start,
+)
 from tests.simulation.planting import Bug, Planter, check_caught
 from tests.simulation.short_batches import (
+    behind_gateway,
     clock_set_forward,
     faulty_batch,
+    key_refused_for_good,
     late_run,
+    refused_above_limit,
     search_finds_nothing,
     small_batch,
+    stuck_run,
 )
 from tests.simulator.simulated_batch import pages, simulate
 
@@ -122,9 +148,40 @@ def go_on_at_any_loss(planter: Planter) -> None:
     planter.replace(stop_loss_reached, lambda *_: None)
 
 
+def believe_every_absence(planter: Planter) -> None:
+    def oldest(visible: VisibleRuns, _: KnownRun) -> str:
+        return seen[0]
+
+    seen: list[str] = []
+    note = VisibleRuns.add
+
+    def add(visible: VisibleRuns, known: KnownRun) -> None:
+        seen.append(known.run_id)
+        note(visible, known)
+
+    planter.replace(note, add)
+    planter.replace(VisibleRuns.control_run, oldest)
+    planter.replace(may_be_missing, lambda *_: True)
+
+
 def ignore_late_runs(planter: Planter) -> None:
     planter.replace(late_run_watchlist, lambda *_: [])
     ignore_unknown_runs(planter)  # an audit finds late runs, too
+
+
+# ---- a way to the API that is barred ----
+
+
+def take_an_untrusted_certificate_for_an_outage(planter: Planter) -> None:
+    planter.replace(is_barred_for_good, lambda since, succeeded_at, now: False)
+
+
+def wait_for_ever_for_a_certificate(planter: Planter) -> None:
+    planter.replace(is_barred_for_good, lambda since, succeeded_at, now: succeeded_at is None)
+
+
+def stop_at_the_first_untrusted_certificate(planter: Planter) -> None:
+    planter.replace(is_barred_for_good, lambda since, succeeded_at, now: True)
 
 
 # ---- policy ----
@@ -181,7 +238,103 @@ def take_a_failed_poll_for_a_failed_run(planter: Planter) -> None:
     planter.replace(real, fetch)
 
 
+# ---- limits and refusals ----
+
+
+def learn_no_limit(planter: Planter) -> None:
+    planter.replace(is_about_runs, lambda *_, **__: False)
+
+
+def take_every_429_for_the_limit_of_runs(planter: Planter) -> None:
+    planter.replace(is_about_runs, lambda fault, **_: fault.status == 429)
+
+
+def believe_details_for_ever(planter: Planter) -> None:
+    def believing(fault: ApiFault, **more: Any) -> bool:
+        return fault.throttle is not Throttle.REQUESTS and is_about_runs(fault, **more)
+
+    planter.replace(is_about_runs, believing)
+
+
+def stop_at_the_first_refusal(planter: Planter) -> None:
+    planter.replace(is_key_refused, lambda *_, **__: True)
+
+
+def try_a_wrong_key_for_ever(planter: Planter) -> None:
+    planter.replace(is_key_refused, lambda *_, **__: False)
+
+
+def stop_where_run_batch_is_forbidden(planter: Planter) -> None:
+    planter.replace(refused_as_batch, lambda *_, **__: False)
+
+
+def wait_for_runs_that_have_ended(planter: Planter) -> None:
+    planter.replace(Run.as_ended, lambda run: run)
+
+
+def ignore_answers_to_cancels(planter: Planter) -> None:
+    planter.replace(with_cancel_answer, lambda observation, _: observation)
+
+
+def repeat_cancels_at_once(planter: Planter) -> None:
+    planter.replace(next_cancel, lambda *_: timedelta(0))
+
+
+def repeat_requests_at_once(planter: Planter) -> None:
+    async def pass_on(*_: Any) -> None:
+        pass
+
+    planter.replace(RepeatGuard.wait, pass_on)
+
+
+ODD = {"script": {"http://site.test/odd": "expired"}}
+SILENT = {"script": {"http://site.test/odd": "expired_silently"}}
+
 BUGS = [
+    Bug(learn_no_limit, refused_above_limit, "the batch did not end"),
+    Bug(
+        take_every_429_for_the_limit_of_runs,
+        partial(behind_gateway, "throttled_per_minute", 0, 50),
+        "a limit on requests lowered the bound",
+    ),
+    Bug(
+        believe_details_for_ever,
+        partial(refused_above_limit, "refused_in_detail"),
+        "the batch did not end",
+    ),
+    Bug(
+        stop_at_the_first_refusal,
+        partial(behind_gateway, "revoked_key", 20, 60),
+        "the batch ended before a job was final",
+    ),
+    Bug(
+        stop_at_the_first_refusal,
+        partial(behind_gateway, "forbidden", 20, 60),
+        "the batch ended before a job was final",
+        label="stop_at_the_first_403",
+    ),
+    Bug(try_a_wrong_key_for_ever, key_refused_for_good, "a wrong key was tried for ever"),
+    Bug(
+        stop_where_run_batch_is_forbidden,
+        partial(behind_gateway, "no_run_batch", 0, 3600),
+        "the batch ended before a job was final",
+    ),
+    Bug(
+        wait_for_runs_that_have_ended,
+        partial(small_batch, ["http://site.test/odd", *pages(1)], **ODD),
+        "the batch did not end",
+    ),
+    Bug(
+        ignore_answers_to_cancels,
+        partial(small_batch, ["http://site.test/odd", *pages(1)], **SILENT),
+        "the batch did not end",
+    ),
+    Bug(repeat_cancels_at_once, stuck_run, "a cancel without effect was repeated at once"),
+    Bug(
+        repeat_requests_at_once,
+        partial(small_batch, pages(2)),
+        "a request was sent twice within a second",
+    ),
     Bug(
         partial(send_again, which=lambda fault: fault.status == 500),
         faulty_batch("error_after/1"),
@@ -235,6 +388,7 @@ BUGS = [
         beside_a_copy,
         "submitting went on beside another database",
     ),
+    Bug(believe_every_absence, newest_run_not_yet_shown, "an audit's false alarm"),
     Bug(go_on_at_any_loss, partial(stops_at_its_stop_loss, StopLoss()), "went on"),
     Bug(ignore_retry_after, faulty_batch("throttled/1"), "before Retry-After was over"),
     Bug(count_throttling, faulty_batch("throttled/1"), "waiting used up an attempt"),
@@ -250,6 +404,9 @@ BUGS = [
         partial(small_batch, ["http://faults.test/unreachable/1"], durations=(60, 60)),
         "closed before its run had ended",
     ),
+    Bug(take_an_untrusted_certificate_for_an_outage, barred_from_the_start, "did not stop at once"),
+    Bug(wait_for_ever_for_a_certificate, barred_for_good, "it waited for ever"),
+    Bug(stop_at_the_first_untrusted_certificate, barred_for_a_minute, "a hiccup ended"),
 ]
 
 every_bug = pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)

@@ -16,6 +16,7 @@ from tests.simulation.recovering import (
     lost_half_way,
     mixed_urls,
     recover,
+    restored_backup,
     runs_by_url,
     runs_of_policy,
     two_copies,
@@ -64,6 +65,13 @@ def test_recovering_twice_changes_nothing_more() -> None:
         rebuilt.check_end()
 
     simulate(scenario)
+
+
+@pytest.mark.parametrize("saved_at", some([40.0, 1.0, 10.0, 25.0, 60.0, 75.0], 1))
+def test_a_backup_that_is_restored_and_recovered_costs_what_the_policy_wants(
+    saved_at: float,
+) -> None:
+    simulate(partial(restored_backup, saved_at))
 
 
 def test_runs_of_jobs_that_nothing_distinguishes_are_left_out() -> None:

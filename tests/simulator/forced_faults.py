@@ -167,6 +167,7 @@ def _reactions() -> Mapping[str, Change]:
         "creates found absent": partial(_rate, name="dropped_before"),
         "late runs adopted": partial(_rate, name="throttled_after"),
         "late runs cancelled": _late,
+        "unknown runs cancelled": partial(_rate, name="replayed"),
         "runs of dead owners taken over": _kills,
         "writes after a lost lease refused": _stopped,
         "clock jumps noticed": partial(_machine, sleeps=[TimeSpan(30, 150)]),

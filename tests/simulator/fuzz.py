@@ -15,6 +15,7 @@ from batchrunner.runner.events import (
     ClockJumped,
     Event,
     LateRunsFound,
+    UnknownRunsFound,
 )
 from batchrunner.runner.runner import ExitReason, innermost
 from batchrunner.sandbox.faults import REQUEST_FAULTS
@@ -71,6 +72,7 @@ REACTIONS = (
     "creates found absent",
     "late runs adopted",
     "late runs cancelled",
+    "unknown runs cancelled",
     "runs of dead owners taken over",
     "writes after a lost lease refused",
     "clock jumps noticed",
@@ -293,6 +295,8 @@ def _reactions_in(event: Event) -> Counter[str]:
             return Counter({"late runs adopted": adopted, "late runs cancelled": orphans})
         case AccountLimitMet():
             return Counter({"account's limit learned": 1})
+        case UnknownRunsFound(orphans=orphans):
+            return Counter({"unknown runs cancelled": orphans})
         case ClockJumped():
             return Counter({"clock jumps noticed": 1})
         case _:

@@ -277,8 +277,8 @@ class SimulatedBatch:
         """Check that the runner's own audit named no run that is as the database says."""
         shown = {run.run_id for run in self.sandbox.journal.runs if run.fault != "lost"}
         for each in self.audit_report.differences if self.audit_report else ():
-            known = each.kind in (DifferenceKind.MISSING, DifferenceKind.STEPS)
-            invariant(not known or each.run_id not in shown, "an audit raised a false alarm", each)
+            missing = each.kind is DifferenceKind.MISSING
+            invariant(not missing or each.run_id not in shown, "an audit's false alarm", each)
 
     def exited(self, owners: Sequence[Owner]) -> list[str]:
         """Return the ids of the owners whose processes no longer run."""
@@ -317,9 +317,9 @@ class SimulatedBatch:
         unseen = hidden_runs(runs, self.config.late, now())
         unseen |= undecided(self.store, self.batch.id, runs)
         check_end(self.store, self.batch.id, self.loaded, runs, unseen)
-        check_audit(self.store, runs, unseen, now() + CLOSED_FOR)
         snapshot = (self.store, self.batch.id, runs, unseen, served)
         check_rows(*snapshot, one_clock=self.one_clock, webhook=self.webhook)
+        check_audit(self.store, runs, unseen, now() + CLOSED_FOR)
 
     def jobs(self) -> Mapping[JobState, int]:
         """Count jobs by state; states without jobs are left out."""

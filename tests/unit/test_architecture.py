@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import batchrunner
@@ -34,6 +35,19 @@ def test_only_the_submitter_creates_runs() -> None:
         # A way to read the answer; its own `create` is called by the submitter.
         "runner/streamed_create.py": {"create_streaming"},
     }
+
+
+def test_every_http_client_comes_from_one_constructor() -> None:
+    kinds = ("Client(", "AsyncClient(", "HTTPTransport(", "AsyncHTTPTransport(")
+    other = re.compile(
+        r"^\s*(import|from) (urllib\.request|http\.client|aiohttp|requests)( import|$)", re.M
+    )
+    for path in sorted(PACKAGE.rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        makes = any(f"httpx.{kind}" in text for kind in kinds)
+        assert makes is (path == PACKAGE / "network" / "clients.py"), path
+        assert not other.search(text), path
+        assert not re.search(r"httpx\.(get|post|stream|request)\(", text), path
 
 
 def test_the_packages_that_are_left_out_cannot_reach_the_client() -> None:

@@ -98,3 +98,9 @@ def test_a_key_in_a_pipe_of_the_shell_is_read() -> None:
         assert api_key(f"/dev/fd/{reading}") == "sk-a-key"
     finally:
         os.close(reading)
+
+
+def test_a_name_with_its_accents_apart_is_a_name_as_any_other(tmp_path: Path) -> None:
+    path = tmp_path / "pru\u0308fung.yaml"
+    path.write_text("- {url: 'https://shop.example/1', goal: Read}")
+    assert read_job_file(path).name == "pr\u00fcfung"

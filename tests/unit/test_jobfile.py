@@ -351,6 +351,27 @@ def test_a_goal_among_the_defaults_is_warned_of_once() -> None:
     assert len(parse(text, file="jobs.yaml", name="jobs").warnings) == 1
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "goal: 'Log in with ${SHOP_PASSWORD}'",
+        "goal: Log in with $SHOP_PASSWORD",
+        "goal: G\n  proxy_config: {enabled: true, type: custom, url: 'http://p.test:1', "
+        "username: me, password: '${SHOP_PASSWORD:-sesame}'}",
+    ],
+)
+def test_a_variable_that_is_not_replaced_is_warned_of_by_its_name(text: str) -> None:
+    entry = f"- url: https://example.com/%d\n  {text}\n"
+    (warning,) = read(entry % 1 + entry % 2).warnings
+    assert warning.startswith("jobs.yaml:1: ${SHOP_PASSWORD} is sent as it stands (and in 1 more)")
+    assert "sesame" not in warning
+
+
+@pytest.mark.parametrize("goal", ["It costs $5 or $USD", "Read {{ price }}", "Read ${} and $(x)"])
+def test_a_goal_without_a_variable_is_not_warned_of(goal: str) -> None:
+    assert read(f"- url: https://example.com/\n  goal: '{goal}'\n").warnings == ()
+
+
 def test_entries_that_differ_in_their_policy_alone_are_warned_of() -> None:
     job = "- url: https://a.test/\n  goal: Read it\n"
     other = f"{job}  policy: {{goal_failure: {{attempts: 5}}}}\n"

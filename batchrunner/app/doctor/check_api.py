@@ -34,6 +34,7 @@ class ApiFacts:
     proxy: str | None = None  #: host of a proxy before the API
     key_trouble: str | None = None  #: why the key cannot be used
     address_is_bad: bool = False
+    network_trouble: tuple[str, str] | None = None  #: a setting that cannot be used, and its remedy
     fault: ApiFault | None = None  #: why the read failed
     seconds: float = 0.0
     ahead: timedelta | None = None  #: how far its clock is ahead of ours; None: not known
@@ -45,6 +46,8 @@ def findings(facts: ApiFacts) -> Iterator[Finding]:
         yield bad(
             "address", "the API's address cannot be used; write https://host", USE_DEFAULT_ADDRESS
         )
+    elif facts.network_trouble is not None:
+        yield bad("network", *facts.network_trouble)
     elif facts.key_trouble is not None:
         yield bad("key", facts.key_trouble, SET_KEY)
     elif facts.key_from is None:
@@ -68,6 +71,8 @@ def _fault(facts: ApiFacts, fault: ApiFault) -> Finding:
     probe = f"curl -sS -o /dev/null -w '%{{http_code}}\\n' {facts.origin}/v1/runs"
     if fault.kind is ApiFaultKind.NOT_SENT:
         return bad("api", f"{where} cannot be reached", probe)
+    if fault.kind is ApiFaultKind.BARRED:
+        return bad("api", f"{where}: {fault.message}; {fault.advice}", probe)
     if fault.kind is ApiFaultKind.INTERRUPTED:
         return bad("api", f"{where} gives no whole answer", probe)
     if fault.kind is ApiFaultKind.TOO_LARGE:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 def findings(server: Server) -> Iterator[Finding]:
     """Check the server and our connection to it."""
     yield ok("server", f"PostgreSQL {server.version}")
+    if server.pooled:
+        found = "a pooler stands in front of the server, which may be in any mode"
+        yield ok("pooler", f"{found}: no prepared statements, at most 2 connections per process")
     if server.encrypted or server.near:
         how = "encrypted" if server.encrypted else "on this machine"
         yield ok("encryption", f"the connection is {how}")

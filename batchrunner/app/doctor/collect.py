@@ -11,13 +11,11 @@ import shutil
 import sqlite3
 import stat
 import tempfile
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import anyio
 
@@ -39,6 +37,7 @@ from batchrunner.app.doctor.check_store import StoreFacts
 from batchrunner.app.process_identity import exited_owners
 from batchrunner.errors import BatchrunnerError
 from batchrunner.model import RequestFailed
+from batchrunner.network.errors import NetworkSettingsError
 from batchrunner.store.address import file_of, url_of
 from batchrunner.store.database import APPLICATION_ID, StoreError
 from batchrunner.store.database_file import lost_database
@@ -51,7 +50,7 @@ from batchrunner.store.health import (
 from batchrunner.store.schema import HEAD
 from batchrunner.store.store import Store
 from batchrunner.tinyfish.client import TinyFishClient
-from batchrunner.tinyfish.http import LOOPBACK, AddressError, shown_address
+from batchrunner.tinyfish.http import AddressError, shown_address
 
 #: Larger files are checked only in part: a full check takes long, and writers have to wait for it.
 MAX_FULL_CHECK_BYTES = 1_000_000_000
@@ -219,7 +218,7 @@ def _in_trouble(facts: StoreFacts, error: StoreError) -> StoreFacts:
 
 
 def _api(url: str, key_file: str | None) -> ApiFacts:
-    facts = ApiFacts(origin=shown_address(url), key_from=_key_from(key_file), proxy=_proxy(url))
+    facts = ApiFacts(origin=shown_address(url), key_from=_key_from(key_file))
     if facts.key_from is None:
         return facts
     try:
@@ -229,7 +228,10 @@ def _api(url: str, key_file: str | None) -> ApiFacts:
     except AddressError:
         # The error is not repeated: an address may contain a password.
         return replace(facts, address_is_bad=True)
-    return anyio.run(_read_api, client, replace(facts, origin=client.origin))
+    except NetworkSettingsError as error:
+        return replace(facts, network_trouble=(error.what, f"unset {error.variable}"))
+    proxy = client.proxy.shown if client.proxy else None
+    return anyio.run(_read_api, client, replace(facts, origin=client.origin, proxy=proxy))
 
 
 def _key_from(key_file: str | None) -> str | None:
@@ -237,22 +239,6 @@ def _key_from(key_file: str | None) -> str | None:
     if key_file is not None:
         return "from standard input" if key_file == "-" else "from the key file"
     return f"from {API_KEY}" if os.environ.get(API_KEY, "").strip() else None
-
-
-def _proxy(url: str) -> str | None:
-    """Return the host of the proxy that the environment names for the API."""
-    with suppress(ValueError):  # of an address that is none
-        return _proxy_host(urlsplit(url))
-    return None
-
-
-def _proxy_host(parts: SplitResult) -> str | None:
-    given = getproxies().get(parts.scheme) or getproxies().get("all")
-    if not given or not parts.hostname or parts.hostname in LOOPBACK:
-        return None
-    if proxy_bypass(parts.hostname):
-        return None
-    return urlsplit(given if "://" in given else f"//{given}").hostname
 
 
 async def _read_api(client: TinyFishClient, facts: ApiFacts) -> ApiFacts:

@@ -55,12 +55,11 @@ def command(
       batchrunner estimate jobs.yaml
       batchrunner estimate jobs.yaml --db last-month.db
     """
-    from batchrunner.app.api_access import SANDBOX, ApiAccess
+    from batchrunner.app.api_access import SANDBOX, api_access
     from batchrunner.app.estimate import estimate_jobs, estimate_without_history
 
     job_file = read_job_file(file)
-    url = ApiAccess(url=_address(api_url), key="").origin
-    origin = SANDBOX if sandboxed else url
+    origin = SANDBOX if sandboxed else api_access(api_url, "").origin
     wallet = None if sandboxed else _wallet(api_url, api_key_file)
     if "://" not in db and not Path(db).exists():
         found = estimate_without_history(job_file, wallet)
@@ -74,16 +73,10 @@ def command(
         click.echo(line)
 
 
-def _address(api_url: str | None) -> str:
-    from batchrunner.api_facts.endpoint_paths import DEFAULT_URL
-
-    return api_url or DEFAULT_URL
-
-
 def _wallet(api_url: str | None, key_file: str | None) -> Wallet | None:
     """Return the wallet; None without a key or an answer, as an estimate needs neither."""
     from batchrunner.app.account_info import wallet_if_readable
-    from batchrunner.app.api_access import ApiAccess
+    from batchrunner.app.api_access import api_access
     from batchrunner.app.api_key import api_key
     from batchrunner.errors import BatchrunnerError
 
@@ -91,7 +84,7 @@ def _wallet(api_url: str | None, key_file: str | None) -> Wallet | None:
         key = api_key(key_file)
     except BatchrunnerError:
         return None
-    return wallet_if_readable(ApiAccess(url=_address(api_url), key=key))
+    return wallet_if_readable(api_access(api_url, key))
 
 
 def _lines(found: BatchEstimate) -> Iterator[str]:

@@ -137,15 +137,8 @@ def command(
     with errors_for_people(), open_api(**_api_options(given), db=db) as api:
         refuse_sandbox_urls(((spec.url, spec.line) for spec in job_file.specs), api)
         webhook = webhook_from_options(**given, local=api.origin == SANDBOX)
-        options = RunOptions(
-            budget=budget,
-            window=window,
-            folder=folder,
-            webhook=webhook,
-            leave_runs=leave_runs,
-            anew=anew,
-            file=file,
-        )
+        options = RunOptions(budget=budget, window=window, folder=folder, webhook=webhook)
+        options = replace(options, leave_runs=leave_runs, anew=anew, file=file)
         how = {"guessed": not outputs, "as_json": as_json, "quiet": quiet}
         exit_code = _load_and_run(job_file, api, options, targets, db, file, **how)
     raise SystemExit(exit_code)
@@ -177,8 +170,10 @@ def _load_and_run(
         batch = load(store, job_file, budget_given=options.budget is not None)
         _show_estimate(store, job_file, api.origin)
         ended, exit_code = _run(store, batch, api, options, quiet=quiet)
-        export_all(store, batch, targets, note, guessed=guessed)
-        _report(store, store.read(find_batch, batch.name) or batch, ended, db, as_json=as_json)
+        try:
+            export_all(store, batch, targets, note, guessed=guessed)
+        finally:
+            _report(store, store.read(find_batch, batch.name) or batch, ended, db, as_json=as_json)
         _raise_failure(ended, exit_code, batch.name, db, str(file))
     return exit_code
 

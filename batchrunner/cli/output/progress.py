@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 
 from rich.console import Console, Group
@@ -39,6 +39,7 @@ class Display:
         self._console = console
         self._said: str | None = None
         self._stops_since: datetime | None = None
+        self._has_failed = False
         self._advised = False  # of what to do while the API cannot be reached
 
     @contextmanager
@@ -47,7 +48,15 @@ class Display:
         yield
 
     def notify(self, event: RunEvent) -> None:
-        """Show what happened."""
+        """Show what happened; a display that fails shows nothing more, and stops no runner."""
+        if self._has_failed:
+            return
+        try:
+            self._show(event)
+        except Exception:
+            self._has_failed = True
+
+    def _show(self, event: RunEvent) -> None:
         match event:
             case CountsRead(counts=counts, at=at, parked=parked):
                 self.update(counts, at, parked)
@@ -114,8 +123,13 @@ class LiveDisplay(Display):
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Draw while the block runs; afterwards the screen is as it was."""
-        with self._live:
+        with suppress(Exception):
+            self._live.start()
+        try:
             yield
+        finally:
+            with suppress(Exception):
+                self._live.stop()
 
     def say(self, line: str) -> None:
         """Put a line under the picture."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -22,6 +23,8 @@ from batchrunner.model import JobFile, Settings
 from batchrunner.model.problems import JobFileErrors
 
 _SETTINGS = Record(fields=SETTINGS_FIELDS)
+#: What a shell or another tool replaces by the value of a variable.
+_VARIABLE = re.compile(r"\$\{(\w{1,60})[^{}]{0,60}\}|\$([A-Z][A-Z0-9]*_[A-Z0-9_]+)")
 _START = SourcePosition(0, 0)
 _FIRST_JOB = "start each job with `- url: …`"
 _ROOT = "a list of jobs, or a mapping with `jobs`"
@@ -105,7 +108,7 @@ class _FilePass:
             settings=self._settings,
             specs=self._jobs.specs,
             duplicates=self._jobs.duplicates,
-            warnings=(*self._log.warnings(), *self._repeated()),
+            warnings=(*self._log.warnings(), *self._repeated(), *self._unreplaced()),
         )
 
     def _repeated(self) -> Iterator[str]:
@@ -117,6 +120,21 @@ class _FilePass:
             yield (
                 f"{self._source.file}: {entries} but for `policy`: the first one's counts; "
                 "give each an `id` to run it for itself"
+            )
+
+    def _unreplaced(self) -> Iterator[str]:
+        """Yield a warning if jobs name variables, which other tools would replace."""
+        found = [
+            (spec.line, match[1] or match[2])
+            for spec in self._jobs.specs
+            if (match := _VARIABLE.search(repr((spec.url, spec.goal, spec.options))))
+        ]
+        if found:
+            line, variable = found[0]
+            more = f" (and in {len(found) - 1} more)" if len(found) > 1 else ""
+            yield (
+                f"{self._source.file}:{line}: ${{{variable}}} is sent as it stands{more}: "
+                "variables are not replaced; for logins there is the vault: `batchrunner vault`"
             )
 
     def _root(self) -> None:

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchrunner.sandbox.http.server import serve
+from batchrunner.sandbox.http.server import Served, serve
 from batchrunner.sandbox.scenario import SandboxConfig
 
 #: A key that a sandbox takes, as it takes any other.
@@ -51,30 +51,40 @@ def serve_in_background(
         retry_after=1.0,
         variants={"webhook_url": "http"},  # a webhook's receiver is on this machine
     )
-    path, stack = None if journal is None else Path(journal), ExitStack()
-    with _interrupts_deferred():
-        is_new = path is not None and not path.exists()
-        served = stack.enter_context(serve(config, journal_path=path))
-    try:
-        yield BackgroundSandbox(url=served.url, key=KEY)
-    finally:
+    path = None if journal is None else Path(journal)
+    is_new = path is not None and not path.exists()
+    with ExitStack() as stack:
         with _interrupts_deferred():
-            if path is not None and is_new and not served.journal.requests:
-                path.unlink(missing_ok=True)
-            stack.close()
+            served = stack.enter_context(serve(config, journal_path=path))
+            stack.callback(_remove_unused, path if is_new else None, served)
+        try:
+            yield BackgroundSandbox(url=served.url, key=KEY)
+        finally:
+            with _interrupts_deferred():
+                stack.close()
+
+
+def _remove_unused(journal: Path | None, served: Served) -> None:
+    if journal is not None and not served.journal.requests:
+        journal.unlink(missing_ok=True)
 
 
 @contextmanager
 def _interrupts_deferred() -> Iterator[None]:
-    """Defer Ctrl-C to the block's end: a server that has half started would never end."""
+    """Defer signals that a program handles: a server that has half started would never end."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     missed: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: missed.append(number))
+    before = {
+        number: signal.signal(number, lambda number, _: missed.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if callable(signal.getsignal(number))  # else it is ignored, or ends the process
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if missed:
-        raise KeyboardInterrupt
+        signal.raise_signal(missed[0])

@@ -10,6 +10,8 @@ import anyio
 import httpx
 from starlette.types import ASGIApp
 
+from batchrunner.network.clients import plain_transport
+
 
 class InProcess(httpx.AsyncBaseTransport):
     """Passes requests to an ASGI application in this process, on asyncio or trio.
@@ -65,7 +67,7 @@ class Loopback(httpx.AsyncBaseTransport):
         self._port = port
         # The server may close a kept connection just when it is used again; the page would seem
         # broken.
-        self._inner = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_keepalive_connections=0))
+        self._inner = plain_transport(httpx.Limits(max_keepalive_connections=0))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Return the answer of the port."""

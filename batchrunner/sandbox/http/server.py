@@ -14,7 +14,6 @@ from pathlib import Path
 from types import FrameType
 
 import anyio
-import httpx
 import uvicorn
 from anyio.abc import TaskStatus
 from anyio.from_thread import start_blocking_portal
@@ -22,6 +21,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from batchrunner.network.clients import http_client
 from batchrunner.sandbox.agent import Agent
 from batchrunner.sandbox.http.in_process import Loopback
 from batchrunner.sandbox.journal import Journal
@@ -116,7 +116,7 @@ async def _run(
 ) -> None:
     names = {"all://*.test": Loopback(listener.getsockname()[1])}
     async with (
-        httpx.AsyncClient(mounts=names, follow_redirects=True) as client,
+        http_client(mounts=names, follow_redirects=True) as client,
         anyio.create_task_group() as tasks,
     ):
         home = f"http://{_ADDRESS}:{listener.getsockname()[1]}"
@@ -159,7 +159,7 @@ async def _tick(sandbox: Sandbox) -> None:
 
 async def _deliver(sandbox: Sandbox) -> None:
     # No proxy, no cookie, no other name: a webhook goes exactly to the address that was named.
-    async with httpx.AsyncClient(trust_env=False, headers=_WEBHOOK) as client:
+    async with http_client(proxies=False, headers=_WEBHOOK) as client:
         while True:
             await sandbox.deliver(client)
             await anyio.sleep(_TICK)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+import anyio
 import httpx
 
 from tests.simulator.network.fault import FaultyRequest, NetworkFault, RequestKind, Respond
@@ -12,7 +13,8 @@ from tests.simulator.network.fault import FaultyRequest, NetworkFault, RequestKi
 #: Seconds after which a limit on requests allows more.
 _RATE_LIMIT_SECONDS = 20
 _PAGE = "<html><head><title>Forbidden</title></head><body>gateway</body></html>"
-#: Answers to what a gateway does not pass, in turn.
+#: Answers to what a gateway does not pass, each for some time.
+_TURN_SECONDS = 600.0
 _NOT_PASSED: tuple[tuple[int, str | None], ...] = (
     (403, "FORBIDDEN"),
     (403, None),
@@ -43,7 +45,8 @@ async def _without_run_batch(faulty: FaultyRequest) -> httpx.Response:
     if not faulty.request.url.path.endswith("/run-batch"):
         return await faulty.answer()
     faulty.note_happened()
-    return _refusal(*_NOT_PASSED[faulty.nth % len(_NOT_PASSED)])
+    turn = int(anyio.current_time() / _TURN_SECONDS)
+    return _refusal(*_NOT_PASSED[turn % len(_NOT_PASSED)])
 
 
 async def _too_many_requests(faulty: FaultyRequest) -> httpx.Response:
@@ -57,6 +60,11 @@ async def _too_many_requests(faulty: FaultyRequest) -> httpx.Response:
     return httpx.Response(429, content=json.dumps({"error": error}), headers=headers)
 
 
+async def _cancelled_nothing(faulty: FaultyRequest) -> httpx.Response:
+    faulty.note_happened()
+    return httpx.Response(200, json={"results": [], "not_found": None})
+
+
 GATEWAY_FAULTS: Mapping[str, NetworkFault] = {
     "throttled_per_minute": NetworkFault(
         description="429 with details: too many requests in a minute", respond=_too_many_requests
@@ -68,6 +76,11 @@ GATEWAY_FAULTS: Mapping[str, NetworkFault] = {
     "forbidden_page": NetworkFault(
         description="403 with a gateway's page, whatever is requested",
         respond=_refused(403, None),
+    ),
+    "lost_cancel": NetworkFault(
+        description="a gateway answers a cancel with an empty list; the API has nothing",
+        applies_to=frozenset({RequestKind.CANCEL}),
+        respond=_cancelled_nothing,
     ),
     "no_run_batch": NetworkFault(
         description="a gateway passes every endpoint but run-batch",

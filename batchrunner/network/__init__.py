@@ -1,0 +1,1 @@
+"""HTTP clients as the environment wants them: proxies, certificates, and what needs neither."""
