@@ -172,7 +172,8 @@ async def _patiently(request: Callable[[], Awaitable[T]]) -> T:
             return await request()
         except RequestFailed as error:
             failure = classify_fault(error.fault)
-            if failure.category not in (FailureCategory.UNREACHABLE, FailureCategory.THROTTLED):
+            passing = (FailureCategory.UNREACHABLE, FailureCategory.THROTTLED)
+            if failure.category not in passing or error.fault.kind is ApiFaultKind.BARRED:
                 raise
             asked = failure.retry_after.total_seconds() if failure.retry_after else 0.0
             await anyio.sleep(max(seconds, min(asked, MAX_RETRY_WAIT_SECONDS)))

@@ -13,7 +13,7 @@ from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.app.run_observer import Say
 from batchrunner.classify import classify_fault, is_not_the_api
 from batchrunner.errors import UsageError
-from batchrunner.model import Batch, FailureCategory, RequestFailed, Run
+from batchrunner.model import ApiFaultKind, Batch, FailureCategory, RequestFailed, Run
 from batchrunner.model.markers import job_search, markers_in
 from batchrunner.policy.recovery import is_fresh
 from batchrunner.store.recovery import batch_tokens, has_submitted, sample_jobs
@@ -65,7 +65,8 @@ async def _fresh_runs(api: ApiAccess, digests: Collection[str], say: Say) -> lis
                 return await find_fresh_runs(client, digests)
             except RequestFailed as error:
                 failure = classify_fault(error.fault)
-                if failure.category is FailureCategory.UNAUTHORIZED:
+                barred = error.fault.kind is ApiFaultKind.BARRED  # waiting is no use
+                if barred or failure.category is FailureCategory.UNAUTHORIZED:
                     raise
                 if is_not_the_api(error.fault):
                     return []  # the runner says so, and creates nothing

@@ -2,7 +2,6 @@
 
 from batchrunner.model.attempts import (
     AttemptDecision,
-    ControlRun,
     EscalationResult,
     HostResult,
     Job,
@@ -84,7 +83,6 @@ __all__ = [
     "BudgetStatus",
     "Canary",
     "ClosedAttempt",
-    "ControlRun",
     "CreateAnswer",
     "Created",
     "DelayRequests",

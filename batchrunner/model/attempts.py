@@ -58,14 +58,7 @@ class Submission:
     marked: bool  #: whether its goals carry the marker
     attempts: tuple[SubmittedAttempt, ...]
     fruitless_searches: int = 0  #: searches that did not find its runs
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ControlRun:
-    """A run that is known to exist: a search that does not find it proves nothing."""
-
-    run_id: str
-    marker: str  #: at the end of its goal
+    unanswered_at: datetime | None = None  #: when it was known that no answer names its runs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

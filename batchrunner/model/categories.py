@@ -209,8 +209,11 @@ CATEGORIES: Mapping[FailureCategory, Category] = {
     ),
     FailureCategory.LOST: Category(
         meaning="the API gave a run id and no longer knows the run",
-        advice="the API no longer knows the run",
+        advice="the API no longer knows the run, and it may be paid for; retry puts it back only "
+        "where it is named",
         fixed_by=FixedBy.SERVICE,
+        retry_suggested=False,
+        retried_only_if_named=True,
     ),
 }
 

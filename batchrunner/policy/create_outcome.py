@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -10,6 +10,7 @@ from batchrunner.api_facts.run_options import OPTIONS_BEHIND_A_RIGHT, OPTIONS_NA
 from batchrunner.classify import classify_fault, is_not_offered
 from batchrunner.model import (
     ApiFault,
+    ApiFaultKind,
     AttemptDecision,
     Failed,
     FailureCategory,
@@ -20,6 +21,7 @@ from batchrunner.model import (
     Submission,
     SubmittedAttempt,
     Transition,
+    marker_prefix,
 )
 from batchrunner.policy.goal_length import explain_too_long
 from batchrunner.policy.retry import decide
@@ -35,10 +37,14 @@ MAX_LATE_CHECK_WAIT = timedelta(minutes=15)
 #: grace: a request may reach the API long after it was written down.
 SEARCHES_BEFORE_ABSENT = 7
 MAX_SEARCH_WAIT = timedelta(seconds=16)
-#: How long unreliable searches are repeated before the submission fails as unanswered.
-MAX_UNRELIABLE_TIME = timedelta(minutes=15)
-MIN_UNRELIABLE_WAIT = timedelta(seconds=5)
-MAX_UNRELIABLE_WAIT = timedelta(minutes=2)
+#: How long a submission stays in doubt when nothing else is left that could decide it.
+DOUBT_PATIENCE = timedelta(minutes=15)
+MIN_DOUBT_WAIT = timedelta(seconds=5)
+MAX_DOUBT_WAIT = timedelta(minutes=2)
+#: A search in doubt is repeated after this part of the time that the doubt has lasted.
+DOUBT_WAIT_SHARE = 4
+#: How long attempts in doubt hold their slots if it is unknown how long a run takes.
+USUAL_RUN_TIME = timedelta(minutes=2)
 #: If the API changes the job of a run more often than this, its answers are not believed.
 MAX_REMATCHES = 5
 
@@ -190,29 +196,33 @@ def settle_without_webhook(submission: Submission, now: datetime) -> list[Attemp
     return _put_back(submission, failure, now)
 
 
-def settle_absent(submission: Submission, now: datetime) -> list[AttemptDecision]:
+def settle_absent(submission: Submission, now: datetime, remark: str = "") -> list[AttemptDecision]:
     """Put back the jobs of a submission whose runs do not exist, as searches have shown."""
     failure = Failed(
         category=FailureCategory.UNREACHABLE,
-        message="The request to create the run got no answer, and no run was created",
+        message=f"The request to create the run got no answer, and no run was created{remark}",
     )
     return _put_back(submission, failure, now)
 
 
-def settle_unconfirmed(
-    submission: Submission, before: Collection[int], now: datetime
-) -> list[AttemptDecision]:
+def is_certain(fault: ApiFault) -> bool:
     """
-    Settle a submission whose runs were not found, when no control run shows that searches work.
+    Whether nothing was created, whatever stands between us and the API.
 
-    Each job is put back once. *before* has the ids of jobs that were already put back like this;
-    these fail as unanswered.
+    A gateway may refuse a request that it passed on, and the API may fail after it created runs.
+    Neither names single jobs.
     """
-    attempts = submission.attempts
-    again = replace(submission, attempts=tuple(a for a in attempts if a.job.id not in before))
-    lost = replace(submission, attempts=tuple(a for a in attempts if a.job.id in before))
-    why = "nothing is found of it once more, and no run that is known shows that searches work"
-    return settle_absent(again, now) + settle_unanswered(lost, why)
+    return fault.kind is ApiFaultKind.NOT_SENT or bool(fault.issues)
+
+
+def refusal_searches(refused: Sequence[Submission]) -> list[str]:
+    """Return the texts to search for, to find whatever refused submissions of a batch created."""
+    prefixes = [
+        marker_prefix(batch if named else submission.marker_token)
+        for submission in refused
+        for batch, named, _ in [submission.marker_token.partition("-")]
+    ]
+    return list(dict.fromkeys(prefixes))
 
 
 def _put_back(submission: Submission, failure: Failed, now: datetime) -> list[AttemptDecision]:
@@ -244,39 +254,37 @@ def settle_mixed_up(attempts: Sequence[OpenAttempt]) -> list[AttemptDecision]:
     return [AttemptDecision(attempt=attempt, transition=transition) for attempt in attempts]
 
 
-def next_control_search(since: datetime, now: datetime) -> datetime | None:
-    """
-    Return when to search again after an unreliable search; None to give up.
-
-    *since* is the time of the first unreliable search after the last reliable one.
-    """
-    unreliable = now - since
-    if unreliable >= MAX_UNRELIABLE_TIME:
-        return None
-    return now + min(max(unreliable, MIN_UNRELIABLE_WAIT), MAX_UNRELIABLE_WAIT)
+def next_search_in_doubt(since: datetime, now: datetime) -> datetime:
+    """Return when to search again for a submission that has been in doubt *since* then."""
+    return now + min(max((now - since) / DOUBT_WAIT_SHARE, MIN_DOUBT_WAIT), MAX_DOUBT_WAIT)
 
 
-def control_run_ages(submission: Submission, now: datetime) -> tuple[datetime, datetime]:
-    """
-    Return the times before which a control run must have been created, best first.
+def next_final_search(since: datetime, now: datetime) -> datetime | None:
+    """Return when to repeat a final search that proved nothing; None to give up."""
+    return None if now - since >= DOUBT_PATIENCE else next_search_in_doubt(since, now)
 
-    A control run should be as new as possible, but old enough to be listed. If lists are later than
-    the grace, a run half as old as the submission still shows that.
-    """
-    half_age = max(RECONCILE_GRACE, (now - submission.intended_at) / 2)
-    return now - half_age, now - RECONCILE_GRACE
+
+def unanswered_since(submission: Submission) -> datetime:
+    """Return since when it is known that no answer names a submission's runs."""
+    return submission.unanswered_at or submission.intended_at
+
+
+def slots_held_until(now: datetime, typical: timedelta | None) -> datetime:
+    """Return until when attempts hold their slots that are in doubt from *now* on."""
+    return now + (typical or USUAL_RUN_TIME)
 
 
 def next_search(
     submission: Submission, now: datetime, jumped_at: datetime | None = None
 ) -> datetime | None:
     """
-    Return when to search for an unanswered submission's runs again; None once it is absent.
+    Return when to search for an unanswered submission's runs again; None after enough searches.
 
     Time before a clock jump does not count, because nothing was searched during the jump.
     """
     searched = min(submission.fruitless_searches, SEARCHES_BEFORE_ABSENT)
-    since = max(submission.intended_at, jumped_at or submission.intended_at)
+    unanswered_at = unanswered_since(submission)
+    since = max(unanswered_at, jumped_at or unanswered_at)
     if now - since >= RECONCILE_GRACE and searched == SEARCHES_BEFORE_ABSENT:
         return None
     return now + min(timedelta(seconds=2**searched), MAX_SEARCH_WAIT)

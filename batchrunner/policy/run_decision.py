@@ -13,12 +13,14 @@ from batchrunner.model import (
     FailureCategory,
     Finish,
     JobState,
+    NotFound,
     OpenAttempt,
     Outcome,
     Run,
     RunObservation,
     RunStatus,
     Snooze,
+    Unreadable,
 )
 from batchrunner.model.marker_removal import unmarked_run
 from batchrunner.policy.escalation import escalation_results
@@ -27,8 +29,15 @@ from batchrunner.policy.retry import decide
 from batchrunner.policy.retry_rules import Policy
 from batchrunner.policy.schedule import Pace
 
-#: How long the API must not know a run before the run counts as lost.
-LOST_AFTER = timedelta(seconds=30)
+#: How long the API must not know a run before the run counts as lost, if a control run is visible.
+LOST_AFTER = timedelta(minutes=10)
+#: How long polls must say nothing about a run before it is read in a request of its own, and how
+#: long until it is read again.
+SINGLE_READ_INTERVAL = timedelta(seconds=30)
+#: How long the API's answer about a run must be unreadable before the run counts as unreadable.
+UNREADABLE_AFTER = timedelta(seconds=30)
+#: How long the API must not know an orphan, while other runs are visible, before it has ended.
+ORPHAN_GONE_AFTER = timedelta(seconds=30)
 #: How long to wait for a run that was cancelled, or that the API says nothing about.
 GIVEN_UP_AFTER = timedelta(minutes=30)
 #: How long a run may stay RUNNING after it has shown its result.
@@ -43,8 +52,10 @@ def decide_run(
     policy: Policy, attempt: OpenAttempt, observation: RunObservation, now: datetime
 ) -> AttemptDecision | None:
     """Say what follows from an observation of an attempt's run; None to keep polling it."""
-    if not isinstance(observation, Run) and not is_lost(attempt, now):
+    if not isinstance(observation, Run) and not is_lost(attempt, now, believed_after(observation)):
         return None
+    if isinstance(observation, NotFound) and attempt.marker is None:
+        return give_up(attempt, "the API no longer knows it, and no marker can find it")
     shown = observation
     if isinstance(observation, Run):
         shown = unmarked_run(observation, attempt.marker)  # what is stored stays as it was sent
@@ -110,9 +121,14 @@ def give_up(attempt: OpenAttempt, why: str) -> AttemptDecision:
     )
 
 
-def is_lost(attempt: OpenAttempt, now: datetime) -> bool:
-    """Whether the API has not known the attempt's run for long enough to believe it."""
-    return attempt.missing_since is not None and now - attempt.missing_since >= LOST_AFTER
+def is_lost(attempt: OpenAttempt, now: datetime, after: timedelta = LOST_AFTER) -> bool:
+    """Whether the API has not shown the attempt's run for long enough to believe it."""
+    return attempt.missing_since is not None and now - attempt.missing_since >= after
+
+
+def believed_after(observation: NotFound | Unreadable) -> timedelta:
+    """Return how long the API must say this of a run before it is believed."""
+    return LOST_AFTER if isinstance(observation, NotFound) else UNREADABLE_AFTER
 
 
 def is_overdue(

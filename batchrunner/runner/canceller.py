@@ -12,6 +12,7 @@ from typing import TypeAlias
 from batchrunner.model import (
     AttemptDecision,
     FailureCategory,
+    NotFound,
     OpenAttempt,
     RequestFailed,
     Run,
@@ -48,6 +49,7 @@ class Canceller:
         self._started_at = context.now()
         self._unconfirmed = ConditionTimer(context.now())  # cancelled, but shown as unfinished
         self._lingering = ConditionTimer(context.now())  # with a result, but unfinished
+        self._unknown = ConditionTimer(context.now())  # the API does not know it
         # How often a run was asked to be cancelled, and when it may be asked again.
         self._asked: dict[str, tuple[int, datetime]] = {}
         self._answers: dict[str, RunStatus] = {}  # what the API said to that
@@ -119,12 +121,17 @@ class Canceller:
         unconfirmed = {a.run_id for a, _ in unfinished if a.cancel_reason}
         self._unconfirmed.observe(unconfirmed, now)
         self._unconfirmed.forget(a.run_id for a, _ in observed if a.run_id not in unconfirmed)
+        unknown = {a.run_id for a, run in unfinished if isinstance(run, NotFound)}
+        self._unknown.observe(unknown, now)
+        self._unknown.forget(a.run_id for a, _ in observed if a.run_id not in unknown)
         lingering = (_run_and_result(a, run) for a, run in unfinished if lingers(run))
         self._lingering.observe(lingering, now)
 
     def _why_hopeless(self, run_id: str) -> str | None:
         if self._unconfirmed.has_lasted(run_id, GIVEN_UP_AFTER):
             return "the API was asked to cancel it, and does not show that it ended"
+        if self._unknown.has_lasted(run_id, GIVEN_UP_AFTER):
+            return "the API no longer knows it, and shows nothing that proves that it is gone"
         if self._fetcher.is_unmentioned(run_id, GIVEN_UP_AFTER):
             return "the API says nothing about it"
         return None

@@ -49,6 +49,7 @@ class RunnerContext:
     durations: RunDurations = field(default_factory=RunDurations, init=False)
     work_changed: WakeUp = field(default_factory=WakeUp, init=False)  #: slots, jobs or plans
     unanswered_added: WakeUp = field(default_factory=WakeUp, init=False)  #: a search is due
+    runs_recorded_at: datetime | None = field(default=None, init=False)  #: newest ids of runs
     clock_jumped: WakeUp = field(default_factory=WakeUp, init=False)  #: waits may be over
     offload: RetryingOffload = field(init=False)  #: runs a store call until the database answers
     stop: StopState = field(init=False)

@@ -9,12 +9,17 @@ import anyio
 
 from batchrunner.model import NotFound, RequestFailed, Run, RunObservation, Submission
 from batchrunner.policy.audit import foreign_runs, shown_marker
-from batchrunner.policy.create_outcome import next_control_search, next_late_check
-from batchrunner.policy.run_decision import GIVEN_UP_AFTER, LOST_AFTER, with_cancel_answer
+from batchrunner.policy.create_outcome import next_final_search, next_late_check
+from batchrunner.policy.run_decision import (
+    GIVEN_UP_AFTER,
+    ORPHAN_GONE_AFTER,
+    with_cancel_answer,
+)
 from batchrunner.runner.backpressure import is_permanent
 from batchrunner.runner.condition_timer import ConditionTimer
 from batchrunner.runner.context import RunnerContext
 from batchrunner.runner.events import LateRunsFound
+from batchrunner.runner.refusal_check import RefusalCheck
 from batchrunner.runner.run_fetcher import cancel, chunks
 from batchrunner.runner.run_search import search_runs
 from batchrunner.runner.submission_record import add_orphans
@@ -24,9 +29,12 @@ from batchrunner.store.orphans import (
     close_orphans,
     drop_orphans,
     late_run_watchlist,
+    lost_runs,
     open_orphans,
     schedule_late_check,
+    take_lost_runs_back,
 )
+from batchrunner.store.search_checks import newest_runs
 
 #: Seconds between two reads of the list of submissions whose runs may still appear.
 SWEEP_SECONDS = 15.0
@@ -59,6 +67,7 @@ class OrphanSweeper:
             )
             for submission in due:
                 await self._search(submission)
+            await self._watch_lost_runs()
             await self._cancel_orphans()
 
     async def final_check(self) -> None:
@@ -69,6 +78,8 @@ class OrphanSweeper:
         )
         for submission in submissions:
             await self._final_search(submission)
+        await RefusalCheck(context).confirm_all()
+        await self._watch_lost_runs()
 
     async def finish_orphans(self) -> None:
         """Cancel orphans, and wait for a while until they have ended."""
@@ -112,7 +123,7 @@ class OrphanSweeper:
         await self._adopt(submission, found.runs)
         again_at = None
         if final_since and not found.complete:
-            again_at = next_control_search(final_since, context.now())
+            again_at = next_final_search(final_since, context.now())
         if again_at is None:
             check_at = None if final_since else next_late_check(submission, context.now())
             await context.offload(
@@ -138,8 +149,36 @@ class OrphanSweeper:
                 new_token=context.store.new_token,
             )
         )
-        context.notify(LateRunsFound(adopted=adopted, orphans=len(runs) - adopted))
-        context.work_changed.notify()
+        self._report(adopted, len(runs) - adopted)
+
+    async def _watch_lost_runs(self) -> None:
+        """Take back runs that counted as lost and have appeared again."""
+        context, back = self._context, list[str]()
+        lost = await context.offload(lambda: context.store.read(lost_runs, context.batch.id))
+        for chunk in chunks(lost):
+            await context.gates.poll.wait_until_open()
+            try:
+                seen = await context.api.get_many(chunk)
+            except RequestFailed as error:
+                context.gates.meet(error.fault, context.gates.poll)
+                continue
+            back += [run_id for run_id in chunk if isinstance(seen.get(run_id), Run)]
+        if back:
+            adopted, orphans = await context.offload(
+                lambda: context.store.write(
+                    take_lost_runs_back,
+                    context.owner.id,
+                    context.batch.id,
+                    back,
+                    context.now(),
+                    new_token=context.store.new_token,
+                )
+            )
+            self._report(adopted, orphans)
+
+    def _report(self, adopted: int, orphans: int) -> None:
+        self._context.notify(LateRunsFound(adopted=adopted, orphans=orphans))
+        self._context.work_changed.notify()
 
     async def _cancel_orphans(self) -> int | None:
         """Cancel orphans; return how many have not ended, None if the API did not say."""
@@ -160,6 +199,8 @@ class OrphanSweeper:
         orphans = [run_id for run_id in orphans if run_id not in self._foreign]
         now = context.now()
         not_found = {run_id for run_id, seen in observations.items() if isinstance(seen, NotFound)}
+        if not_found and not await self._shows_others():
+            not_found = set()
         self._not_found.observe([run_id for run_id in orphans if run_id in not_found], now)
         self._not_found.forget(run_id for run_id in observations if run_id not in not_found)
         self._unfinished.observe(orphans, now)
@@ -171,6 +212,16 @@ class OrphanSweeper:
         if ended:
             await context.offload(lambda: context.store.write(close_orphans, ended, now))
         return len(orphans) - len(ended)
+
+    async def _shows_others(self) -> bool:
+        """Return whether the API shows other runs: only then an orphan that it does not is gone."""
+        context = self._context
+        others = await context.offload(lambda: context.store.read(newest_runs, context.batch.id))
+        try:
+            seen = await context.api.get_many(others) if others else {}
+        except RequestFailed:
+            return False
+        return any(isinstance(run, Run) for run in seen.values())
 
     async def _without_foreign(self, run_ids: Sequence[str]) -> list[str]:
         """
@@ -193,7 +244,9 @@ class OrphanSweeper:
         """Return whether an orphan costs nothing more; one poll without it proves nothing."""
         if isinstance(observation, Run) and observation.status.is_final:
             return True
-        if isinstance(observation, NotFound) and self._not_found.has_lasted(run_id, LOST_AFTER):
+        if isinstance(observation, NotFound) and self._not_found.has_lasted(
+            run_id, ORPHAN_GONE_AFTER
+        ):
             return True
         return self._unfinished.has_lasted(run_id, GIVEN_UP_AFTER)
 

@@ -10,6 +10,7 @@ import anyio
 
 from batchrunner.model import (
     AttemptDecision,
+    NotFound,
     OpenAttempt,
     RequestFailed,
     Run,
@@ -22,7 +23,12 @@ from batchrunner.policy.poll_interval import (
     WEBHOOK_POLL_GAP,
     poll_interval,
 )
-from batchrunner.policy.run_decision import LOST_AFTER, decide_run, reset_after_clock_jump
+from batchrunner.policy.run_decision import (
+    believed_after,
+    decide_run,
+    is_lost,
+    reset_after_clock_jump,
+)
 from batchrunner.runner.backpressure import pool_wide_failures
 from batchrunner.runner.canceller import Canceller, ObservedAttempt
 from batchrunner.runner.condition_timer import ConditionTimer
@@ -32,6 +38,7 @@ from batchrunner.runner.notices import ParkedHostNotice
 from batchrunner.runner.run_fetcher import RunFetcher
 from batchrunner.runner.slot_tuner import SlotTuner
 from batchrunner.runner.submission_record import report_closed
+from batchrunner.runner.vanished_runs import VanishedRuns
 from batchrunner.store.attempts import apply_poll, runs_in_flight
 from batchrunner.tinyfish.client import result_bytes
 
@@ -48,7 +55,8 @@ class Poller:
         self._context = context
         self._fetcher = RunFetcher(context)
         self._mismatch_fixer = MismatchFixer(context)
-        self._not_found = ConditionTimer(context.now(), MAX_POLL_INTERVAL)
+        self._missing = ConditionTimer(context.now(), MAX_POLL_INTERVAL)
+        self._vanished = VanishedRuns(context)
         self._canceller = Canceller(context, self._fetcher)
         self._parked_hosts = ParkedHostNotice(context)
         self._slot_tuner = SlotTuner(context)
@@ -111,28 +119,36 @@ class Poller:
         self, observed: Sequence[ObservedAttempt], now: datetime
     ) -> tuple[list[AttemptDecision], list[ObservedAttempt]]:
         """Decide; in a thread if results are long, as judging them takes seconds."""
+        certain = await self._certain(observed, now)
         if result_bytes(run for _, run in observed) <= MAX_INLINE_RESULT_BYTES:
-            return self._decide(observed, now)
-        return await self._context.offload_once(lambda: self._decide(observed, now))
+            return self._decide(certain, observed, now)
+        return await self._context.offload_once(lambda: self._decide(certain, observed, now))
+
+    async def _certain(
+        self, observed: Sequence[ObservedAttempt], now: datetime
+    ) -> list[ObservedAttempt]:
+        """Return the observations that count: a run must be missing for long, and be gone."""
+        self._missing.observe((a.run_id for a, run in observed if not isinstance(run, Run)), now)
+        self._missing.forget(a.run_id for a, run in observed if isinstance(run, Run))
+        certain = [(a, run) for a, run in observed if self._has_lasted(a, run, now)]
+        gone = await self._vanished.confirm([a for a, run in certain if isinstance(run, NotFound)])
+        return [(a, run) for a, run in certain if not isinstance(run, NotFound) or a.run_id in gone]
 
     def _decide(
-        self, observed: Sequence[ObservedAttempt], now: datetime
+        self, certain: Sequence[ObservedAttempt], observed: Sequence[ObservedAttempt], now: datetime
     ) -> tuple[list[AttemptDecision], list[ObservedAttempt]]:
-        """Classify the observations; return decisions, and the attempts whose runs go on."""
-        self._not_found.observe((a.run_id for a, run in observed if not isinstance(run, Run)), now)
-        self._not_found.forget(a.run_id for a, run in observed if isinstance(run, Run))
-        decided = [(a, run, self._decide_run(a, run, now)) for a, run in observed]
-        decisions = [decision for _, _, decision in decided if decision]
-        return decisions, [(a, run) for a, run, decision in decided if decision is None]
+        """Classify what is certain; return decisions, and the attempts whose runs go on."""
+        decided = [decide_run(self._context.policy, a, run, now) for a, run in certain]
+        decisions = [decision for decision in decided if decision]
+        closed = {decision.attempt.attempt_id for decision in decisions}
+        return decisions, [(a, run) for a, run in observed if a.attempt_id not in closed]
 
-    def _decide_run(
-        self, attempt: OpenAttempt, observation: RunObservation, now: datetime
-    ) -> AttemptDecision | None:
-        """Decide on one attempt; a run must be missing for a while in polls that succeeded."""
-        is_missing = not isinstance(observation, Run)
-        if is_missing and not self._not_found.has_lasted(attempt.run_id, LOST_AFTER):
-            return None
-        return decide_run(self._context.policy, attempt, observation, now)
+    def _has_lasted(self, attempt: OpenAttempt, observation: RunObservation, now: datetime) -> bool:
+        """Return whether an observation counts: a run must be missing for a while in polls."""
+        if isinstance(observation, Run):
+            return True
+        after = believed_after(observation)
+        return self._missing.has_lasted(attempt.run_id, after) and is_lost(attempt, now, after)
 
     async def _apply(
         self,

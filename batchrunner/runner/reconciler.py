@@ -2,44 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
 
-from batchrunner.model import ApiFault, RequestFailed, Submission
+from batchrunner.model import ApiFault, RequestFailed, Submission, WorkLeft
+from batchrunner.policy.control_runs import MissingRuns
 from batchrunner.policy.create_outcome import (
-    control_run_ages,
-    next_control_search,
+    DOUBT_PATIENCE,
     next_late_check,
     next_search,
+    next_search_in_doubt,
+    settle_absent,
     settle_unanswered,
-    settle_unconfirmed,
+    unanswered_since,
 )
+from batchrunner.policy.schedule import Phase
 from batchrunner.runner.backpressure import is_permanent
 from batchrunner.runner.context import RunnerContext
-from batchrunner.runner.run_search import SearchResult, finds_control_run, search_runs
+from batchrunner.runner.control_search import ControlSearch
+from batchrunner.runner.run_search import SearchResult, search_newest_runs, search_runs
 from batchrunner.runner.submission_record import (
     add_orphans,
     mark_unanswered,
     record_runs,
     settle_submission,
 )
-from batchrunner.store import search_checks
 from batchrunner.store.schema import SubmissionState
-from batchrunner.store.search_checks import jobs_given_back
 from batchrunner.store.submissions import unanswered_submissions
 
 #: When to search again after a search that failed.
 SEARCH_RETRY_AFTER = timedelta(seconds=5)
+#: When to search again after runs were created that may be control runs.
+NEW_RUN_SEARCH_AFTER = timedelta(seconds=5)
+#: Said of an absence that was shown by the whole list, and by no search for a marker as deep.
+SHALLOW_REMARK = (
+    " (no search has found a marker as deep in its goal: the deepest that was found is after {} "
+    "characters; the newest runs were read one by one instead)"
+)
 
 
 class Reconciler:
-    """The loop that searches for possible runs before anything else happens to their jobs."""
+    """
+    The loop that searches for possible runs before anything else happens to their jobs.
+
+    A submission stays in doubt until its runs are found, or control runs show that there are none.
+    When nothing is left that could show it, the runner waits for a while and leaves it to the user.
+    """
 
     def __init__(self, context: RunnerContext) -> None:
         self._context = context
-        self._inconclusive_since: dict[int, datetime] = {}  # by submission
+        self._controls = ControlSearch(context)
+        self._searched_at: dict[int, datetime] = {}  # by submission
+        self._progress_at = context.now()  # when something last went on that could decide
 
     async def run(self) -> None:
         """Search for the runs of every unanswered submission; forever."""
@@ -50,13 +64,41 @@ class Reconciler:
                     unanswered_submissions, context.owner.id, context.batch.id
                 )
             )
-            due = [(sub, reason) for sub, at, reason in unanswered if at <= context.now()]
+            await self._note_progress(bool(unanswered))
+            due_at = [(self._due_at(sub, at), sub, reason) for sub, at, reason in unanswered]
+            due = [(sub, reason) for at, sub, reason in due_at if at <= context.now()]
             for submission, reason in due:
                 await self._search(submission, reason)
             if not due:
-                next_at = min((search_at for _, search_at, _ in unanswered), default=None)
+                next_at = min((at for at, _, _ in due_at), default=None)
                 wait = (next_at - context.now()).total_seconds() if next_at else None
                 await context.unanswered_added.wait(wait)
+
+    def _due_at(self, submission: Submission, search_at: datetime) -> datetime:
+        """Return when to search: soon after new runs, which may be control runs."""
+        recorded_at = self._context.runs_recorded_at
+        searched_at = self._searched_at.get(submission.id)
+        if recorded_at is None or searched_at is None or recorded_at < searched_at:
+            return search_at
+        return min(search_at, max(searched_at, recorded_at) + NEW_RUN_SEARCH_AFTER)
+
+    async def _note_progress(self, in_doubt: bool) -> None:
+        """Note whether anything goes on that could show what became of the submissions."""
+        context = self._context
+        if not in_doubt or await self._may_be_decided(await context.work_left()):
+            self._progress_at = context.now()
+
+    async def _may_be_decided(self, work_left: WorkLeft) -> bool:
+        """Return whether control runs may still be created, or are in flight."""
+        context, stop = self._context, self._context.stop
+        if work_left.in_flight_here + work_left.in_flight_elsewhere > work_left.in_doubt:
+            return True
+        stopped = stop.draining or stop.budget_used_up or context.phase is not Phase.OPEN
+        blocked = work_left.canary_failed or work_left.given_up
+        if work_left.due_at is None or stopped or blocked:
+            return False
+        waits = work_left.due_at > context.now() or work_left.pause is not None
+        return waits or context.gates.create.is_delayed
 
     async def _search(self, submission: Submission, reason: str) -> None:
         """Search once; *reason* says why the submission has no answer."""
@@ -65,111 +107,118 @@ class Reconciler:
             return
         context = self._context
         await context.gates.poll.wait_until_open()
+        began = self._searched_at[submission.id] = context.now()
         try:
-            found = await search_runs(context.api, submission, context.now())
+            found = await search_runs(context.api, submission, began)
+            await self._take_result(submission, found, reason)
         except RequestFailed as error:
             await self._search_failed(submission, error.fault, reason)
-            return
-        context.gates.poll.record_success()
-        await add_orphans(context, submission, found.spare)
-        await self._take_result(submission, found, reason)
 
     async def _take_result(self, submission: Submission, found: SearchResult, reason: str) -> None:
         """Record the runs that were found; decide what follows for the other attempts."""
-        without_run = await record_runs(self._context, submission, found.runs)
+        context = self._context
+        context.gates.poll.record_success()
+        await add_orphans(context, submission, found.spare)
+        without_run = await record_runs(context, submission, found.runs)
         left = tuple(each for each in submission.attempts if each.attempt_id in without_run)
         if not left:
-            self._inconclusive_since.pop(submission.id, None)
+            self._forget(submission)
             return
         rest = replace(submission, attempts=left)
         if without_run & found.runs.keys():
             problem = "the API names its run for another job as well"
-            await self._search_inconclusive(rest, reason, problem)
+            await self._stay_in_doubt(rest, reason, problem)
         elif found.inconclusive is not None:
-            await self._search_inconclusive(rest, reason, found.inconclusive)
+            await self._stay_in_doubt(rest, reason, found.inconclusive)
         else:
-            await self._not_found(rest, found, reason)
+            await self._not_found(rest, reason)
 
-    async def _not_found(self, submission: Submission, found: SearchResult, reason: str) -> None:
-        """Count a fruitless search, unless the control search fails too."""
-        try:
-            proved = await self._is_proved(submission, found)
-        except RequestFailed as error:
-            await self._search_failed(submission, error.fault, reason)
-            return
-        if proved is False:
-            problem = "the API's search does not find runs that exist"
-            await self._search_inconclusive(submission, reason, problem)
-        else:
-            await self._search_fruitless(submission, reason, proved=proved is True)
-
-    async def _is_proved(self, submission: Submission, found: SearchResult) -> bool | None:
-        """Return whether a search finds a run known to exist; None if no such run is known yet."""
-        if found.echoed:
-            return True
-        context = self._context
-        for before in control_run_ages(submission, context.now()):
-            read_control_run = partial(
-                context.store.read, search_checks.control_run, context.batch.id, before
-            )
-            control_run = await context.offload(read_control_run)
-            if control_run is not None:
-                return await finds_control_run(context.api, control_run)
-        return None
-
-    async def _search_inconclusive(self, submission: Submission, reason: str, problem: str) -> None:
+    async def _not_found(self, submission: Submission, reason: str) -> None:
         """
-        Search again after a search that proves nothing, for a while.
+        Count a fruitless search; after enough of them, believe it if control runs are found.
+
+        Control runs that are found after this search count for the next one.
+        """
+        context, began = self._context, self._searched_at[submission.id]
+        rest = replace(submission, fruitless_searches=submission.fruitless_searches + 1)
+        search_at = next_search(rest, context.now(), context.clock.jumped_at)
+        missing, evidence = MissingRuns.of(rest), self._controls.evidence(rest)
+        if search_at is None and evidence.proves_absence(missing, began):
+            await self._close_absent(rest, reason)
+            return
+        if search_at is None and evidence.lacks_only_depth(missing, began):
+            depth = evidence.depth.characters if evidence.depth else 0
+            await self._search_newest(rest, reason, SHALLOW_REMARK.format(depth))
+            return
+        await self._controls.test(rest, began)
+        if search_at is None:
+            await self._wait_in_doubt(rest, reason, self._controls.evidence(rest).problem())
+        else:
+            await mark_unanswered(context, rest, search_at, reason)
+
+    async def _search_newest(self, submission: Submission, reason: str, remark: str) -> None:
+        """
+        Search in the list of all new runs, where the marker's depth does not matter.
+
+        It is believed only if it shows a run that was created later.
+        """
+        context = self._context
+        later = {run.run_id for run in await self._controls.later_runs(submission)}
+        found = await search_newest_runs(context.api, submission, context.now())
+        if found.runs or found.spare:
+            await add_orphans(context, submission, found.spare)
+            await record_runs(context, submission, found.runs)
+            await mark_unanswered(context, submission, context.now(), reason)
+        elif found.inconclusive is not None or later.isdisjoint(found.listed):
+            problem = found.inconclusive or "the API's list does not show runs that exist"
+            await self._wait_in_doubt(submission, reason, problem)
+        else:
+            await self._close_absent(submission, reason, remark)
+
+    async def _stay_in_doubt(self, submission: Submission, reason: str, problem: str) -> None:
+        """
+        Search again after a search that proves nothing.
 
         Earlier fruitless searches count for nothing: an unreliable search must succeed each time
         from now on, as often as required.
         """
+        await self._wait_in_doubt(replace(submission, fruitless_searches=0), reason, problem)
+
+    async def _wait_in_doubt(self, submission: Submission, reason: str, problem: str) -> None:
+        """Search again later, unless nothing has gone on for long that could decide."""
         context, now = self._context, self._context.now()
-        since = self._inconclusive_since.setdefault(submission.id, now)
-        search_at = next_control_search(max(since, context.clock.jumped_at or since), now)
-        if search_at is not None:
-            again = replace(submission, fruitless_searches=0)
-            await mark_unanswered(context, again, search_at, reason)
-        else:
+        since = unanswered_since(submission)
+        waits_since = max(since, self._progress_at, context.clock.jumped_at or since)
+        if now - waits_since >= DOUBT_PATIENCE:
             await self._close_undecided(submission, f"{reason}; and {problem}")
-
-    async def _search_fruitless(self, submission: Submission, reason: str, *, proved: bool) -> None:
-        """Search again after a fruitless search; after enough of them the runs do not exist."""
-        context = self._context
-        rest = replace(submission, fruitless_searches=submission.fruitless_searches + 1)
-        search_at = next_search(rest, context.now(), context.clock.jumped_at)
-        if search_at is not None:
-            await mark_unanswered(context, rest, search_at, reason)
-            return
-        self._inconclusive_since.pop(submission.id, None)
-        jobs = [each.job.id for each in rest.attempts]
-        given_back = frozenset() if proved else await self._given_back(jobs)
-        decisions = settle_unconfirmed(rest, given_back, context.now())
-        if given_back.issuperset(jobs):
-            undecided = SubmissionState.UNDECIDED
-            await settle_submission(context, rest, undecided, decisions, reason)
         else:
-            check_at = next_late_check(rest, context.now())
-            absent = SubmissionState.ABSENT
-            await settle_submission(context, rest, absent, decisions, reason, check_at)
-
-    async def _given_back(self, job_ids: Sequence[int]) -> frozenset[int]:
-        """Return the jobs that became available once before without proof."""
-        context = self._context
-        return await context.offload(lambda: context.store.read(jobs_given_back, job_ids))
+            search_at = next_search_in_doubt(since, now)
+            await mark_unanswered(context, submission, search_at, reason)
 
     async def _search_failed(self, submission: Submission, fault: ApiFault, reason: str) -> None:
         context, gates = self._context, self._context.gates
         if not gates.stop_if_not_api(fault) and is_permanent(fault):
             # A gateway may answer like this for a while.
             problem = f"the API does not let us search: {fault.message}"
-            await self._search_inconclusive(submission, reason, problem)
+            await self._stay_in_doubt(submission, reason, problem)
             return
         gates.meet(fault, gates.poll)
         await mark_unanswered(context, submission, context.now() + SEARCH_RETRY_AFTER, reason)
 
+    async def _close_absent(self, submission: Submission, reason: str, remark: str = "") -> None:
+        """Put back the jobs: no runs were created."""
+        self._forget(submission)
+        now = self._context.now()
+        decisions = settle_absent(submission, now, remark)
+        check_at, absent = next_late_check(submission, now), SubmissionState.ABSENT
+        await settle_submission(self._context, submission, absent, decisions, reason, check_at)
+
     async def _close_undecided(self, submission: Submission, reason: str) -> None:
-        self._inconclusive_since.pop(submission.id, None)
+        self._forget(submission)
         decisions = settle_unanswered(submission, reason)
         undecided = SubmissionState.UNDECIDED
         await settle_submission(self._context, submission, undecided, decisions, reason)
+
+    def _forget(self, submission: Submission) -> None:
+        self._controls.forget(submission)
+        self._searched_at.pop(submission.id, None)

@@ -32,6 +32,11 @@ class RequestGate:
         """Let no request pass before *until*; a longer delay that is in force stays."""
         self._opens_at = max(until, self._opens_at)
 
+    @property
+    def is_delayed(self) -> bool:
+        """Whether requests wait at the moment."""
+        return self._opens_at > self._now()
+
     def record_failure(self, category: FailureCategory) -> None:
         """Count a request that met a failure that concerns all requests."""
         self.consecutive_failures += 1

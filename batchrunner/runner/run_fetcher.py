@@ -17,7 +17,7 @@ from batchrunner.model import (
     RunObservation,
     RunStatus,
 )
-from batchrunner.policy.run_decision import LOST_AFTER
+from batchrunner.policy.run_decision import SINGLE_READ_INTERVAL
 from batchrunner.runner.condition_timer import ConditionTimer
 from batchrunner.runner.context import MAX_PARALLEL_REQUESTS, RunnerContext
 from batchrunner.runner.offload import T
@@ -35,6 +35,7 @@ class RunFetcher:
         self.put_off: set[str] = set()  #: runs that the next fetch reads first: results were long
         self._unmentioned = ConditionTimer(context.now())
         self._fetched_singly_at: dict[str, datetime] = {}
+        self._not_found: dict[str, NotFound] = {}  # by the newest request of their own
 
     def is_unmentioned(self, run_id: str, duration: timedelta) -> bool:
         """Return whether successful polls have said nothing about a run for *duration*."""
@@ -67,8 +68,13 @@ class RunFetcher:
 
         await _in_parallel(fetch_chunk, chunks(sorted(run_ids, key=lambda id: id not in first)))
         self._unmentioned.observe(unmentioned, self._context.now())
-        observations |= await self._fetch_singly(unmentioned)
-        self._unmentioned.forget(observations)
+        singly = await self._fetch_singly(unmentioned)
+        # Until a run is read again, what the API said of it stands.
+        missing = {
+            run_id: self._not_found[run_id] for run_id in unmentioned if run_id in self._not_found
+        }
+        observations |= missing | singly
+        self._unmentioned.forget(observations.keys() - missing.keys())
         if errors and not observations:
             raise errors[0]
         return observations
@@ -78,11 +84,12 @@ class RunFetcher:
         now, observations = self._context.now(), dict[str, RunObservation]()
 
         async def fetch_one(run_id: str) -> None:
+            self._not_found.pop(run_id, None)
             try:
                 observations[run_id] = await self._context.api.get(run_id)
             except RequestFailed as error:
                 if error.fault.kind is ApiFaultKind.STATUS and error.fault.status == 404:
-                    observations[run_id] = NotFound(run_id=run_id)
+                    self._not_found[run_id] = observations[run_id] = NotFound(run_id=run_id)
 
         due = [run_id for run_id in unmentioned if self._is_due(run_id, now)]
         self._fetched_singly_at |= dict.fromkeys(due, now)
@@ -91,9 +98,9 @@ class RunFetcher:
 
     def _is_due(self, run_id: str, now: datetime) -> bool:
         fetched_at = self._fetched_singly_at.get(run_id)
-        if fetched_at is not None and now - fetched_at < LOST_AFTER:
+        if fetched_at is not None and now - fetched_at < SINGLE_READ_INTERVAL:
             return False
-        return self.is_unmentioned(run_id, LOST_AFTER)
+        return self.is_unmentioned(run_id, SINGLE_READ_INTERVAL)
 
 
 async def _in_parallel(call: Callable[[T], Awaitable[None]], arguments: Iterable[T]) -> None:

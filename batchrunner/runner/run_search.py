@@ -8,14 +8,13 @@ from datetime import datetime, timedelta
 
 from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.model import (
-    ControlRun,
     Run,
+    RunListing,
     Submission,
     marker_in,
     marker_prefix,
 )
-from batchrunner.model.markers import marker_search
-from batchrunner.runner.run_matching import belongs_to, match_runs, may_belong_to
+from batchrunner.runner.run_matching import match_runs, may_belong_to
 from batchrunner.tinyfish.client import TinyFishClient
 
 #: How much older than its submission a run may seem: clocks run at different speeds.
@@ -30,7 +29,7 @@ class SearchResult:
 
     runs: Mapping[int, str]  #: by attempt id
     spare: Collection[str]  #: runs of the submission that no attempt needs
-    echoed: bool  #: the list showed a marker of the submission, so searches for it work
+    listed: frozenset[str]  #: all runs that the list showed
     complete: bool  #: the list was read to its end
     inconclusive: str | None = None  #: why a run that was not found may still be in the list
 
@@ -45,9 +44,15 @@ async def search_runs(api: TinyFishClient, submission: Submission, now: datetime
         RequestFailed: The list, or a run that it shows, could not be read.
     """
     listed = await api.search(marker_prefix(submission.marker_token))
+    return await _matched(api, submission, listed, now - submission.intended_at)
+
+
+async def _matched(
+    api: TinyFishClient, submission: Submission, listed: RunListing, elapsed: timedelta
+) -> SearchResult:
+    """Match listed runs to attempts; fetch those that the list does not show well enough."""
     runs, spare = match_runs(submission, listed.runs)
     rest = _without(submission, runs)
-    elapsed = now - submission.intended_at
     cut = (run.run_id for run in listed.runs if _may_be_cut(run, elapsed))
     unclear = [*listed.unclear, *cut]
     if rest.attempts and unclear:
@@ -68,27 +73,29 @@ async def search_runs(api: TinyFishClient, submission: Submission, now: datetime
     return SearchResult(
         runs=runs,
         spare=spare,
-        echoed=any(belongs_to(submission, run.goal) for run in listed.runs),
+        listed=frozenset(run.run_id for run in listed.runs),
         complete=listed.complete,
         inconclusive=inconclusive,
     )
 
 
-async def finds_control_run(api: TinyFishClient, control_run: ControlRun) -> bool:
+async def search_newest_runs(
+    api: TinyFishClient, submission: Submission, now: datetime
+) -> SearchResult:
     """
-    Return whether a search finds a run that is known to exist.
+    Search for a submission's runs in the list of all runs, down to those that are clearly older.
 
     Raises:
-        RequestFailed: The list could not be read.
+        RequestFailed: The list, or a run that it shows, could not be read.
     """
-    listed = await api.search(marker_search(control_run.marker))
-    if any(marker_in(run.goal) == control_run.marker for run in listed.runs):
-        return True
-    if control_run.run_id not in {*listed.unclear, *(run.run_id for run in listed.runs)}:
-        return False
-    # As in a search for lost runs: what the list does not show, the run itself must show.
-    fetched = await _fetch_each(api, [control_run.run_id])
-    return any(marker_in(run.goal) == control_run.marker for run in fetched.values())
+    elapsed = now - submission.intended_at
+
+    def is_enough(page: RunListing) -> bool:
+        ages = [_age(run) for run in page.runs]
+        return any(age is not None and age > elapsed + SEARCH_MARGIN for age in ages)
+
+    listed = await api.search(None, newest_first=True, is_enough=is_enough)
+    return await _matched(api, submission, listed, elapsed)
 
 
 def _may_be_cut(run: Run, elapsed: timedelta) -> bool:
@@ -100,9 +107,15 @@ def _may_be_cut(run: Run, elapsed: timedelta) -> bool:
     """
     if marker_in(run.goal) is not None:
         return False
+    age = _age(run)
+    return age is None or age <= elapsed + SEARCH_MARGIN
+
+
+def _age(run: Run) -> timedelta | None:
+    """Return a run's age by the API's clock; None if the API does not show it."""
     if run.created_at is None or run.shown_at is None:
-        return True
-    return run.shown_at - run.created_at <= elapsed + SEARCH_MARGIN
+        return None
+    return run.shown_at - run.created_at
 
 
 def _without(submission: Submission, runs: Mapping[int, str]) -> Submission:

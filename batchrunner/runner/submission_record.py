@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from batchrunner.model import AttemptDecision, Submission
+from batchrunner.policy.create_outcome import slots_held_until
 from batchrunner.runner.context import RunnerContext
 from batchrunner.runner.events import AttemptsClosed, RunsSubmitted
 from batchrunner.store import orphans, submissions
@@ -24,6 +25,8 @@ async def record_runs(
     if recorded := len(runs.keys() - without_run):
         context.notify(RunsSubmitted(runs=recorded))
         context.work_changed.notify()
+        context.runs_recorded_at = context.now()
+        context.unanswered_added.notify()  # searches may be tested by these runs
     return without_run
 
 
@@ -43,9 +46,17 @@ async def mark_unanswered(
     context: RunnerContext, submission: Submission, search_at: datetime, reason: str
 ) -> None:
     """Note that a submission's runs may exist, and when to search for them."""
+    now = context.now()
+    held_until = slots_held_until(now, context.durations.typical)
     await context.offload(
         lambda: context.store.write(
-            submissions.mark_unanswered, context.owner.id, submission, search_at, reason
+            submissions.mark_unanswered,
+            context.owner.id,
+            submission,
+            search_at,
+            reason,
+            now,
+            held_until,
         )
     )
     context.unanswered_added.notify()
@@ -58,9 +69,17 @@ async def settle_submission(
     decisions: Sequence[AttemptDecision],
     message: str,
     next_late_check_at: datetime | None = None,
+    *,
+    certain: bool = False,
 ) -> None:
-    """Close a submission that has no (more) runs, and the attempts that it carried."""
+    """
+    Close a submission that has no (more) runs, and the attempts that it carried.
+
+    A refusal that is not *certain* is confirmed by a search before its jobs are sent again.
+    """
     now = context.now
+    refused = state is SubmissionState.REFUSED and submission.marked
+    unconfirmed = refused and not certain
     applied = await context.offload(
         lambda: context.store.write(
             submissions.settle_submission,
@@ -71,6 +90,7 @@ async def settle_submission(
             now(),
             message,
             next_late_check_at,
+            unconfirmed=unconfirmed,
         )
     )
     report_closed(context, applied)

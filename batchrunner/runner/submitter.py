@@ -26,6 +26,7 @@ from batchrunner.model import (
 )
 from batchrunner.model.marker_removal import unmarked_answer
 from batchrunner.policy.create_outcome import (
+    is_certain,
     refused_as_batch,
     settle_not_created,
     settle_refusal,
@@ -46,6 +47,7 @@ from batchrunner.runner.events import (
 from batchrunner.runner.limit_learner import LimitLearner
 from batchrunner.runner.notices import CreditNotice
 from batchrunner.runner.offload import StoreOutage
+from batchrunner.runner.refusal_check import RefusalCheck
 from batchrunner.runner.run_matching import output_schema_of, run_request
 from batchrunner.runner.submission_record import mark_unanswered, record_runs, settle_submission
 from batchrunner.store.claims import budget_status, claim_jobs
@@ -77,6 +79,7 @@ class Submitter:
     def __init__(self, context: RunnerContext) -> None:
         self._context = context
         self._credits = CreditNotice(context)
+        self._refusal_check = RefusalCheck(context)
         self._route = CreateRoute()
         self._limit = LimitLearner(context)
         #: Runs in a create request; fewer while the credits cover fewer.
@@ -104,7 +107,10 @@ class Submitter:
             work_left = await context.work_left()
             self._report_pause(work_left.pause)
             # A claim that cannot bring anything would only keep others from the database.
-            claimed = await self._claim() if work_left.has_claimable_work(context.now()) else []
+            claimed = []
+            if work_left.has_claimable_work(context.now()):
+                await self._refusal_check.confirm_due()
+                claimed = await self._claim()
             if claimed:
                 context.stop.budget_used_up = False
                 await self._submit_all(claimed)
@@ -205,7 +211,9 @@ class Submitter:
         if not await self._is_wanted(submission):
             decisions = settle_withdrawn(submission, context.now())
             refused = SubmissionState.REFUSED
-            await settle_submission(context, submission, refused, decisions, "not sent")
+            await settle_submission(
+                context, submission, refused, decisions, "not sent", certain=True
+            )
             return
         webhook_url = context.webhook_wakeup.webhook_url
         singly = self._route.singly and len(submission.attempts) == 1
@@ -323,8 +331,10 @@ class Submitter:
             self._delay_or_stop(pool_wide, fault)
         if classify_fault(fault).category is FailureCategory.BILLING_FAILURE:
             self._max_runs = max(len(submission.attempts) // 2, 1)
-        refused = SubmissionState.REFUSED
-        await settle_submission(context, submission, refused, decisions, fault.message)
+        refused, certain = SubmissionState.REFUSED, is_certain(fault)
+        await settle_submission(
+            context, submission, refused, decisions, fault.message, certain=certain
+        )
         await self._credits.note()
         if read_fault is not None and not gates.stop_if_not_api(read_fault):
             gates.meet(read_fault, gates.create)

@@ -301,6 +301,27 @@ REQUEST_FAULTS: Mapping[str, RequestFault] = {
         message="An unexpected error occurred",
         creates=True,
     ),
+    "throttled_after": RequestFault(
+        says="429 with a Retry-After, although the runs were created",
+        status=429,
+        code="RATE_LIMIT_EXCEEDED",
+        creates=True,
+        waits=True,
+    ),
+    "rejected_after": RequestFault(
+        says="400 that names nothing, although the runs were created",
+        status=400,
+        code="INVALID_INPUT",
+        message="Validation failed",
+        creates=True,
+    ),
+    "null_after": RequestFault(
+        says="200 without ids and with a rate limit's error, although the runs were created",
+        status=200,
+        code="RATE_LIMIT_EXCEEDED",
+        message="Rate limit exceeded",
+        creates=True,
+    ),
     "dropped_before": RequestFault(says="the connection drops, nothing created", status=None),
     "dropped_after": RequestFault(
         says="the connection drops after the runs were created", status=None, creates=True

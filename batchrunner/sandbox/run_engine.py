@@ -35,6 +35,7 @@ from batchrunner.sandbox.journal import (
 )
 from batchrunner.sandbox.scenario import SandboxConfig
 from batchrunner.sandbox.seeded_random import seeded_id, seeded_share
+from batchrunner.sandbox.visibility import VisibilityFilter
 
 _WRONG_SHAPE = {
     "path": "#",
@@ -86,6 +87,12 @@ class RunEngine:
             self._apply(event)
         self.to_report.clear()  # an earlier sandbox reported them
         self._record(JournalOpened(at=self._instant(now), limit=config.limit))
+        self.visible = VisibilityFilter(
+            visibility=config.visibility,
+            seed=config.seed,
+            late=config.late,
+            opened=self._opened or now,
+        )
 
     @property
     def balance(self) -> Decimal | None:
@@ -169,9 +176,13 @@ class RunEngine:
 
     def listed(self, now: datetime, holder: str = "") -> list[SandboxRun]:
         """Return the runs that the list shows to the holder of a key, oldest first."""
-        latest = now - timedelta(seconds=self._config.late)
         shown = (run for run in self.journal.runs if _is_shown(run, holder))
-        return [run for run in shown if run.created_at <= latest]
+        return self.visible.listed(shown, now)
+
+    def polled(self, run_id: str, now: datetime, holder: str = "") -> SandboxRun | None:
+        """Return a run if a read by its id shows it to the holder of this key."""
+        run = self.find(run_id, holder)
+        return run if run is not None and self.visible.is_polled(now) else None
 
     def read(self, runs: Iterable[SandboxRun], now: datetime) -> ReadFault | None:
         """Count a read of these runs; return the fault that answers it, if any."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Self, TypeAlias
 
@@ -76,6 +77,11 @@ class Sandbox:
         return cls(
             config=config, now=now, agent=agent, journal=journal, keys=keys, middleware=middleware
         )
+
+    @property
+    def visibility_faults(self) -> Counter[str]:
+        """How often each fault of visibility hid something."""
+        return self._service.account.visible.fired
 
     def transport(self) -> httpx.AsyncBaseTransport:
         """Return a transport with which an httpx client reaches the API in this process."""

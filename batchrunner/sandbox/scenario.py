@@ -11,6 +11,7 @@ from statistics import NormalDist
 from batchrunner.sandbox import api_variants
 from batchrunner.sandbox.faults import FaultAddress, FaultTarget, fault_target
 from batchrunner.sandbox.seeded_random import seeded_share
+from batchrunner.sandbox.visibility import Visibility
 
 #: Fewest and most steps of a run that ends without the agent.
 _STEPS = (3, 12)
@@ -28,9 +29,9 @@ class SandboxConfig:
     `fault-unless-escape`, and goes before `rates`. `credits` is the balance at the beginning;
     without it the account has no wallet and never runs out of credits. `deposits` are paid in
     later: seconds after the account was opened, and amount. `late` is how many seconds a new run
-    is missing from the list of runs. With `apart`, each key is a separate account that knows only
-    its own runs. `variants` chooses answers that the API's sources leave open, by the names in
-    `VARIANTS`.
+    is missing from the list of runs, and `visibility` says what else is not shown. With `apart`,
+    each key is a separate account that knows only its own runs. `variants` chooses answers that the
+    API's sources leave open, by the names in `VARIANTS`.
     """
 
     seed: int = 0
@@ -43,6 +44,7 @@ class SandboxConfig:
     credits: Decimal | None = None
     deposits: tuple[tuple[float, Decimal], ...] = ()
     late: float = 0.0
+    visibility: Visibility = field(default_factory=Visibility)
     apart: bool = False
     variants: Mapping[str, str] = field(default_factory=dict)
 

@@ -29,6 +29,7 @@ from batchrunner.model.categories import CATEGORIES
 from batchrunner.model.job_file import MAX_CONCURRENCY
 from batchrunner.outputs import FORMATS
 from batchrunner.policy.audit import compare, shown_marker
+from batchrunner.policy.control_runs import MAX_RUNNING_TIME
 from batchrunner.policy.retry_rules import MIN_TIME_LIMIT, Policy
 from batchrunner.policy.slots import concurrency_limit
 from batchrunner.sandbox.journal import CreateReceived, SandboxRun
@@ -40,8 +41,10 @@ from batchrunner.store.store import Store
 
 #: How long an unanswered create is searched for before its jobs may be sent again.
 GRACE_PERIOD = timedelta(seconds=60)
+#: An unanswered create whose runs are found sooner holds its slots without a gap.
+SHORT_DOUBT = timedelta(seconds=2)
 #: How long the API must not know a run before the run counts as lost.
-LOST_AFTER = timedelta(seconds=30)
+LOST_AFTER = timedelta(minutes=10)
 #: Failures that are not the job's fault: they use up no attempt.
 NOT_THE_JOBS_FAULT = frozenset(each for each, row in CATEGORIES.items() if row.never_counted)
 SUCCEEDED = "succeeded"
@@ -220,17 +223,19 @@ def check_decided(store: Store, batch_id: int) -> None:
     snapshot = StoreSnapshot.of(store, batch_id)
     for attempt in snapshot.attempts:
         if attempt.outcome == FailureCategory.UNANSWERED and attempt.run_id is None:
-            was_absent = any(_was_absent(snapshot, each, attempt) for each in snapshot.attempts)
-            message = "a job was left undecided although its run could be searched for"
-            invariant(was_absent, message, f"attempt {attempt.id}")
+            proof = any(_shows_searches(snapshot, each, attempt) for each in snapshot.attempts)
+            message = "a job was left undecided although a later run shows that searches work"
+            invariant(not proof, message, f"attempt {attempt.id}")
 
 
-def _was_absent(snapshot: StoreSnapshot, earlier: Any, later: Any) -> bool:
-    """Return whether the job was sent again because the run of an earlier attempt was absent."""
-    if earlier.job_id != later.job_id or earlier.number >= later.number:
+def _shows_searches(snapshot: StoreSnapshot, other: Any, undecided: Any) -> bool:
+    """Return whether a later run was completed long before an attempt was left undecided."""
+    since = snapshot.submissions[undecided.submission_id].unanswered_at
+    later = snapshot.submissions[other.submission_id].intended_at
+    completed = other.run_status == "COMPLETED" and other.closed_at is not None
+    if not (completed and other.marker and since and later >= since):
         return False
-    state = snapshot.submissions[earlier.submission_id].state
-    return earlier.run_id is None and state == SubmissionState.ABSENT
+    return bool(undecided.closed_at - other.closed_at > MAX_RUNNING_TIME)
 
 
 # ---- at the end of a batch ----
@@ -318,45 +323,42 @@ def _export(store: Store, batch_id: int) -> Iterable[str]:
 
 
 def check_creates(
-    store: Store,
-    batch: Batch,
-    runs: Collection[SandboxRun],
-    late: float | None,
-    *,
-    blind: bool = False,
+    store: Store, batch: Batch, runs: Collection[SandboxRun], *, certain: bool = True
 ) -> None:
     """
     Check, at any moment, that no create was sent that must not be sent.
 
-    Runs are listed *late*, by this many seconds; None: the clocks of both sides differ. *blind*
-    means that searches may have found nothing at all, which nobody can notice before a run is
-    known.
+    *certain* means that every absence can be proved: no run is listed much later than others.
     """
     snapshot = StoreSnapshot.of(store, batch.id)
-    by_marker = snapshot.by_marker()
     # A middlebox that repeats a request is nothing that the program sends.
     sent = [run for run in runs if not run.replayed]
     marked = [(text, run) for run in sent if (text := marker_in(run.goal))]
-    intended = {text for text, _ in marked} <= set(by_marker)
+    intended = {text for text, _ in marked} <= set(snapshot.by_marker())
     invariant(intended, "a run was created before its intent was on disk")
     twice = [text for text, times in Counter(text for text, _ in marked).items() if times > 1]
     invariant(not twice, "a create was sent twice: two runs have the same marker", twice)
-    given_up = [
-        (by_marker[text], run)
-        for text, run in marked
-        if by_marker[text].outcome == FailureCategory.UNREACHABLE and run.fault != "lost"
-    ]
-    for attempt, run in given_up if late is not None else ():
-        if not blind or _had_control_run(snapshot, attempt):
-            listed_at = run.created_at + timedelta(seconds=late or 0)
-            message = "a create was given up although its run was in the list"
-            invariant(attempt.closed_at < listed_at, message, f"run {run.run_id}")
+    absent = _absent_markers(snapshot)
+    given_up = {run.run_id for text, run in marked if text in absent and run.fault != "lost"}
+    message = "a create was given up although its run existed"
+    invariant(not (given_up and certain), message, given_up)
     _check_grace_period(snapshot)
     _check_time_limits(snapshot, batch.settings, marked)
     # A run that is given up and appears late runs beside the limit until it is cancelled.
-    unwanted = {run.run_id for _, run in given_up} | set(snapshot.orphans) | hidden_runs(runs)
-    unwanted |= _undecided(snapshot, runs) | {run.run_id for run in runs if run.replayed}
+    unwanted = given_up | set(snapshot.orphans) | hidden_runs(runs)
+    unwanted |= _undecided(snapshot, runs) | _doubted(snapshot, marked)
+    unwanted |= {run.run_id for run in runs if run.replayed}
     _check_limits(snapshot, batch.settings, [run for run in runs if run.run_id not in unwanted])
+
+
+def _absent_markers(snapshot: StoreSnapshot) -> set[str]:
+    """Return the markers of attempts that were closed because they have no run."""
+    states = {row.id: row.state for row in snapshot.submissions.values()}
+    return {
+        attempt.marker
+        for attempt in snapshot.attempts
+        if states[attempt.submission_id] == SubmissionState.ABSENT and attempt.run_id is None
+    }
 
 
 def _check_grace_period(snapshot: StoreSnapshot) -> None:
@@ -368,16 +370,17 @@ def _check_grace_period(snapshot: StoreSnapshot) -> None:
             invariant(searched >= GRACE_PERIOD, message, f"submission {submission.id}")
 
 
-def _had_control_run(snapshot: StoreSnapshot, attempt: Any) -> bool:
-    """Return whether a run was known when this attempt was opened: it shows if searches work."""
-    for other in snapshot.attempts:
-        answered_at = snapshot.submissions[other.submission_id].answered_at
-        seen_at = other.seen_running_at or (other.run_status and other.closed_at)
-        if not (other.run_id and answered_at and seen_at):
-            continue
-        if max(seen_at, answered_at + GRACE_PERIOD) <= attempt.opened_at:
-            return True
-    return False
+def _doubted(snapshot: StoreSnapshot, marked: Iterable[tuple[str, SandboxRun]]) -> set[str]:
+    """Return the runs that were in doubt, refused or lost for a while: they held no slots then."""
+    texts = set()
+    for attempt in snapshot.attempts:
+        submission = snapshot.submissions[attempt.submission_id]
+        since, answered_at = submission.unanswered_at, submission.answered_at
+        doubted = since and (answered_at is None or answered_at - since > SHORT_DOUBT)
+        hidden = submission.state == SubmissionState.REFUSED
+        if doubted or hidden or attempt.outcome == FailureCategory.LOST:
+            texts.add(attempt.marker)
+    return {run.run_id for text, run in marked if text in texts}
 
 
 def _check_time_limits(

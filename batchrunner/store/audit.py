@@ -62,6 +62,10 @@ _ORPHAN_COUNTS = select(
     func.coalesce(func.sum(orphans.c.steps), 0).label("steps"),
     count_where(orphans.c.steps.is_(None)).label("unbilled"),
 ).where(orphans.c.batch_id == _batch)
+#: Those that this database made itself: it is not to blame for what a lost one left.
+_OWN_ORPHANS = _ORPHAN_COUNTS.join(submissions, submissions.c.id == orphans.c.submission_id).where(
+    submissions.c.recovered.is_(False)
+)
 
 
 def audit_column(tx: Connection, batch_id: int) -> AuditColumn:
@@ -177,7 +181,7 @@ _LOSSES = select(
 def losses(tx: Connection, batch_id: int) -> Losses:
     """Return how many runs of a batch are orphans or lost, and what they cost."""
     of_attempts = tx.execute(_LOSSES, {"batch": batch_id}).one()
-    of_orphans = tx.execute(_ORPHAN_COUNTS, {"batch": batch_id}).one()
+    of_orphans = tx.execute(_OWN_ORPHANS, {"batch": batch_id}).one()
     return Losses(
         runs=int(of_attempts.runs + of_orphans.runs),
         orphans=int(of_orphans.runs),

@@ -8,14 +8,14 @@ from datetime import datetime
 from itertools import groupby, islice
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Row, bindparam, func, insert, select, update
+from sqlalchemy import BindParameter, Connection, Row, bindparam, insert, select, update
 
 from batchrunner.model import BudgetStatus, JobState, Submission, SubmittedAttempt
 from batchrunner.model.markers import BATCH_LENGTH, job_digest, marker, submission_token
 from batchrunner.policy.budget import affordable, max_steps
 from batchrunner.policy.escalation import AttemptStart, start_of_attempt
 from batchrunner.policy.retry_rules import Policy
-from batchrunner.policy.slots import concurrency_limit
+from batchrunner.policy.slots import SlotHolders, concurrency_limit
 from batchrunner.store import (
     account_keys,
     budget,
@@ -34,10 +34,10 @@ from batchrunner.store.schema import (
     attempts,
     batches,
     jobs,
-    orphans,
     submissions,
 )
 from batchrunner.store.serialization import counts_of, job_of, json_text, options_of
+from batchrunner.store.slot_holders import slot_holders
 from batchrunner.store.store import random_token
 
 _batch: BindParameter[int] = bindparam("batch")
@@ -92,11 +92,14 @@ def claim_jobs(
     found = canary_gate.check_canary(tx, batch, settings.canary, now)
     if found is CanaryGate.CLOSED:
         return []
-    room = _room(tx, batch, settings.concurrency)
+    holders = slot_holders(tx, batch_id, now)
+    room = _room(batch, settings.concurrency, holders)
     if room <= 0:
         return []
     capacity = host_breaker.host_capacity(tx, batch_id, settings.hosts, now)
     due = due_jobs.due_jobs(tx, batch_id, room, capacity, now, canary=found is None)
+    if found is None and not due and holders.need_control_run:
+        due = due_jobs.due_jobs(tx, batch_id, 1, capacity, now, canary=False)
     starts = _starts(tx, batch_id, Policy.of(settings), due)
     due = _affordable(tx, batch, due, starts, capacity, now)[:room]
     if not due:
@@ -108,11 +111,10 @@ def claim_jobs(
     ]
 
 
-def _room(tx: Connection, batch: Any, asked: int) -> int:
+def _room(batch: Any, asked: int, holders: SlotHolders) -> int:
     """Return how many more runs may be in flight than there are."""
     accepted = bound_in(batch.account_limit)
-    limit = concurrency_limit(asked, batch.learned_concurrency, accepted)
-    return limit - _in_flight(tx, batch.id)
+    return holders.free_slots(concurrency_limit(asked, batch.learned_concurrency, accepted))
 
 
 def _token_maker(tx: Connection, batch: Any, new_token: Callable[[], str]) -> Callable[[], str]:
@@ -194,24 +196,6 @@ def _cheapest_waiting(
         if cheapest <= left.room:
             return None
     return cheapest
-
-
-#: Orphans that have not ended take up slots like other runs.
-_IN_FLIGHT = select(
-    select(func.count())
-    .select_from(attempts)
-    .where(attempts.c.batch_id == _batch, attempts.c.closed_at.is_(None))
-    .scalar_subquery()
-    + select(func.count())
-    .select_from(orphans)
-    .where(orphans.c.batch_id == _batch, orphans.c.ended_at.is_(None))
-    .scalar_subquery()
-)
-
-
-def _in_flight(tx: Connection, batch_id: int) -> int:
-    in_flight: int = tx.execute(_IN_FLIGHT, {"batch": batch_id}).scalar_one()
-    return in_flight
 
 
 def _groups(due: list[Row[Any]], most: int) -> Iterator[list[Row[Any]]]:

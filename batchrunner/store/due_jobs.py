@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, Select, and_, bindparam, or_, select
 from batchrunner.model import JobState
 from batchrunner.policy.host_breaker import MAX_PROBES
 from batchrunner.store.host_breaker import HostCapacity
-from batchrunner.store.schema import host_breakers, jobs
+from batchrunner.store.schema import attempts, host_breakers, jobs, submissions
 
 #: Jobs that are read together, at least: some may be on hosts without capacity.
 JOBS_PER_PAGE = 50
@@ -40,8 +40,15 @@ _behind = or_(
     jobs.c.position > bindparam("position"),
     and_(jobs.c.position == bindparam("position"), jobs.c.id > bindparam("id")),
 )
+#: Jobs whose refusal is not confirmed: a run may exist.
+_unconfirmed = (
+    select(attempts.c.job_id)
+    .join(submissions, submissions.c.id == attempts.c.submission_id)
+    .where(submissions.c.batch_id == bindparam("batch"), submissions.c.unconfirmed)
+)
 _PAGE = (
     _AVAILABLE.where(_behind, jobs.c.available_at <= bindparam("now"))
+    .where(jobs.c.id.not_in(_unconfirmed))
     .where(jobs.c.host.not_in(bindparam("full", expanding=True)))
     .limit(bindparam("most"))
 )

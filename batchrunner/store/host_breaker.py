@@ -18,6 +18,7 @@ from batchrunner.policy.host_breaker import (
     free_capacity,
     hosts_with_limits,
 )
+from batchrunner.store.conditions import is_released
 from batchrunner.store.dialect import insert_or_ignore
 from batchrunner.store.schema import attempts, host_breakers, jobs
 
@@ -81,7 +82,7 @@ _PARKED = select(host_breakers).where(
 _TRAFFIC = (
     select(jobs.c.host, func.count().label("in_flight"), func.max(attempts.c.opened_at).label("at"))
     .join(jobs, jobs.c.id == attempts.c.job_id)
-    .where(attempts.c.batch_id == _batch, attempts.c.closed_at.is_(None))
+    .where(attempts.c.batch_id == _batch, attempts.c.closed_at.is_(None), ~is_released)
     .group_by(jobs.c.host)
 )
 _LATELY = (
@@ -139,7 +140,7 @@ def host_capacity(
     parked = {row.host: _host(row) for row in tx.execute(_PARKED, {"batch": batch_id})}
     traffic: dict[str, HostTraffic] = {}
     if parked or hosts_with_limits(rules):
-        found = tx.execute(_TRAFFIC, {"batch": batch_id})
+        found = tx.execute(_TRAFFIC, {"batch": batch_id, "now": now})
         traffic = {row.host: HostTraffic(in_flight=row.in_flight, newest=row.at) for row in found}
     longest = max((rule.spacing or timedelta(0) for rule in rules.values()), default=timedelta(0))
     if longest:

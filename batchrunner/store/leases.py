@@ -127,6 +127,7 @@ _MARK_INTENDED_UNANSWERED = (
     .values(
         state=SubmissionState.UNANSWERED,
         search_at=bindparam("now"),
+        unanswered_at=bindparam("now"),
         message="the runner ended",
     )
 )

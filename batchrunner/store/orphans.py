@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, or_, select, update
 
 from batchrunner.model import (
     FailureCategory,
@@ -49,17 +49,20 @@ def late_run_watchlist(
         found = tx.execute(_WATCHLIST, mine)
     else:
         found = tx.execute(_WATCHLIST_DUE, {**mine, "due": due})
-    return [
-        Submission(
-            id=row.id,
-            marker_token=row.marker_token,
-            intended_at=row.intended_at,
-            marked=row.marked,
-            fruitless_searches=row.fruitless_searches,
-            attempts=_runless(tx, row.id),
-        )
-        for row in found
-    ]
+    return [submission_of(tx, row) for row in found]
+
+
+def submission_of(tx: Connection, row: Row[Any]) -> Submission:
+    """Return a stored submission with its attempts that have no run."""
+    return Submission(
+        id=row.id,
+        marker_token=row.marker_token,
+        intended_at=row.intended_at,
+        marked=row.marked,
+        fruitless_searches=row.fruitless_searches,
+        unanswered_at=row.unanswered_at,
+        attempts=_runless(tx, row.id),
+    )
 
 
 _RUNLESS = (
@@ -152,7 +155,7 @@ def adopt(
     }
     if adopted:
         tx.execute(delete(orphans).where(orphans.c.run_id.in_(adopted.values())))
-        _reopen_unanswered(tx, [waiting[attempt_id] for attempt_id in adopted], now)
+        _reopen(tx, [waiting[attempt_id] for attempt_id in adopted], now)
         _open_with_runs(tx, owner_id, batch_id, waiting, adopted, now, token)
     return frozenset(adopted.values())
 
@@ -163,18 +166,19 @@ needs_run = or_(
     and_(
         jobs.c.state == JobState.FAILED,
         is_newest,
-        attempts.c.outcome == FailureCategory.UNANSWERED,
+        attempts.c.outcome.in_((FailureCategory.UNANSWERED, FailureCategory.LOST)),
         attempts.c.run_id.is_(None),
     ),
 )
 
 
-def _reopen_unanswered(tx: Connection, rows: Sequence[Any], now: datetime) -> None:
-    """Take back the failures of jobs that failed as unanswered: their runs have been found."""
+def _reopen(tx: Connection, rows: Sequence[Any], now: datetime) -> None:
+    """Take back the failures of jobs that failed as unanswered or lost: their runs were found."""
     failed = [row for row in rows if row.state == JobState.FAILED]
     for row in failed:
         counts = dict(counts_of(row.failures_by_category))
-        counts[FailureCategory.UNANSWERED] = counts.get(FailureCategory.UNANSWERED, 1) - 1
+        category = FailureCategory(row.attempt_outcome)
+        counts[category] = counts.get(category, 1) - 1
         tx.execute(
             update(jobs)
             .where(jobs.c.id == row.id)
@@ -189,8 +193,50 @@ def _reopen_unanswered(tx: Connection, rows: Sequence[Any], now: datetime) -> No
         tx.execute(update(attempts).where(this).values(retry_at=now, counted=False))
 
 
+_LOST = (
+    select(attempts.c.run_id, attempts.c.id, attempts.c.submission_id)
+    .where(
+        attempts.c.batch_id == bindparam("batch"),
+        attempts.c.outcome == FailureCategory.LOST,
+        attempts.c.run_id.is_not(None),
+    )
+    .order_by(attempts.c.id)
+)
+
+
+def lost_runs(tx: Connection, batch_id: int) -> list[str]:
+    """Return the runs of a batch that counted as lost, and have not appeared again."""
+    return list(tx.execute(_LOST, {"batch": batch_id}).scalars())
+
+
+def take_lost_runs_back(
+    tx: Connection,
+    owner_id: str,
+    batch_id: int,
+    run_ids: Collection[str],
+    now: datetime,
+    *,
+    new_token: Callable[[], str] = random_token,
+) -> tuple[int, int]:
+    """
+    Take runs back that appeared after they had counted as lost; return how many, and all others.
+
+    A job that still waits gets an attempt with its run; all other runs become orphans.
+    """
+    rows = tx.execute(_LOST.where(attempts.c.run_id.in_(run_ids)), {"batch": batch_id}).all()
+    adopted = 0
+    for submission_id in sorted({row.submission_id for row in rows}):
+        runs = {row.id: row.run_id for row in rows if row.submission_id == submission_id}
+        # A run belongs to one attempt: the lost one names it only in its message from now on.
+        tx.execute(update(attempts).where(attempts.c.id.in_(runs)).values(run_id=None))
+        taken = adopt(tx, owner_id, batch_id, runs, now, new_token())
+        add_orphans_of(tx, batch_id, submission_id, set(runs.values()) - taken, now)
+        adopted += len(taken)
+    return adopted, len(rows) - adopted
+
+
 def _waiting(tx: Connection, runs: Mapping[int, str]) -> dict[int, Any]:
-    """Return the jobs that wait for a retry, by the closed attempt whose run appeared."""
+    """Return the jobs that need a run, by the closed attempt whose run appeared."""
     rows = tx.execute(
         select(
             attempts.c.id.label("attempt_id"),
@@ -198,6 +244,7 @@ def _waiting(tx: Connection, runs: Mapping[int, str]) -> dict[int, Any]:
             attempts.c.escalation_ids.label("attempt_escalation_ids"),
             attempts.c.option_overrides.label("attempt_overrides"),
             attempts.c.reserved_steps.label("attempt_reserved"),
+            attempts.c.outcome.label("attempt_outcome"),
             attempts.c.marker.label("attempt_marker"),
             jobs,
         )
@@ -252,7 +299,7 @@ def _open_with_runs(
     tx.execute(
         update(jobs)
         .where(jobs.c.id.in_([waiting[attempt_id].id for attempt_id in runs]))
-        .values(state=JobState.RUNNING, attempt=jobs.c.attempt + 1)
+        .values(state=JobState.RUNNING, attempt=jobs.c.attempt + 1, finished_at=None)
     )
 
 

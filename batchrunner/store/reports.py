@@ -32,11 +32,11 @@ from batchrunner.model import (
 )
 from batchrunner.model.marker_removal import without_marker
 from batchrunner.policy.host_breaker import MAX_PROBES
-from batchrunner.policy.slots import concurrency_limit
+from batchrunner.policy.slots import SlotHolders, concurrency_limit
 from batchrunner.store import artifacts
 from batchrunner.store.account_limit import bound_in
 from batchrunner.store.batches import pause_of, rate_of, settings_in_force
-from batchrunner.store.conditions import FINAL_STATES, count_where, is_newest
+from batchrunner.store.conditions import FINAL_STATES, count_where, is_newest, is_unanswered
 from batchrunner.store.result_bodies import long_body_of, short_body, with_long_results
 from batchrunner.store.schema import (
     CanaryGate,
@@ -84,7 +84,11 @@ def batch_counts(tx: Connection, batch_id: int) -> BatchCounts:
 
 
 _open = (
-    select(count_where(attempts.c.owner_id == _owner).label("mine"), func.count().label("open"))
+    select(
+        count_where(attempts.c.owner_id == _owner).label("mine"),
+        func.count().label("open"),
+        count_where(is_unanswered).label("in_doubt"),
+    )
     .where(attempts.c.batch_id == _batch, _still_open)
     .subquery()
 )
@@ -113,6 +117,7 @@ _WORK_LEFT = (
     select(
         _open.c.mine,
         _open.c.open,
+        _open.c.in_doubt,
         _open_orphans.label("open_orphans"),
         _due_at.label("due_at"),
         batches.c.paused_at,
@@ -135,10 +140,16 @@ def work_left(tx: Connection, owner_id: str, batch_id: int) -> WorkLeft:
     row = tx.execute(_WORK_LEFT, {"owner": owner_id, "batch": batch_id}).one()
     settings, accepted = settings_in_force(row), bound_in(row.account_limit)
     limit = concurrency_limit(settings.concurrency, row.learned_concurrency, accepted)
+    in_doubt = int(row.in_doubt)
+    # Only a claim knows which attempts in doubt hold their slots.
+    holders = SlotHolders(
+        open=row.open, in_doubt=in_doubt, released=in_doubt, orphans=row.open_orphans
+    )
     return WorkLeft(
         in_flight_here=int(row.mine),
         in_flight_elsewhere=row.open - int(row.mine),
-        free_slots=limit - (row.open + row.open_orphans),
+        free_slots=holders.free_slots(limit),
+        in_doubt=in_doubt,
         due_at=row.due_at,
         pause=pause_of(row),
         canary_failed=row.canary_gate == CanaryGate.CLOSED,

@@ -28,7 +28,7 @@ from batchrunner.model import FailureCategory, JobState
 from batchrunner.model.artifacts import ArtifactKind, ArtifactState
 
 #: The revision of the newest migration. A test compares it with the migrations.
-HEAD = "0011_limits"
+HEAD = "0011_control"
 
 metadata = MetaData(
     naming_convention={
@@ -214,6 +214,12 @@ submissions = Table(
     # When to check next whether runs of an absent submission appeared late; NULL: never.
     Column("next_late_check_at", UtcDateTime),
     Column("fruitless_searches", Integer, nullable=False, server_default=text("0")),
+    # When it was known that no answer names its runs; a control run must be newer. NULL: never.
+    Column("unanswered_at", UtcDateTime),
+    # Until when its attempts hold their slots while it is unanswered; NULL: as long as it is.
+    Column("holds_slots_until", UtcDateTime),
+    # It was refused, and no search has shown yet that nothing was created.
+    Column("unconfirmed", Boolean, nullable=False, server_default=text("false")),
     Column("message", JsonText),
     # Another database wrote it, and sent it: `recover` found its runs.
     Column("recovered", Boolean, nullable=False, server_default=text("false")),
@@ -230,6 +236,12 @@ submissions = Table(
         "batch_id",
         sqlite_where=text("state IN ('intended', 'unanswered')"),
         postgresql_where=text("state IN ('intended', 'unanswered')"),
+    ),
+    Index(
+        "ix_submissions_unconfirmed",
+        "batch_id",
+        sqlite_where=text("unconfirmed = 1"),
+        postgresql_where=text("unconfirmed"),
     ),
 )
 
@@ -297,6 +309,12 @@ attempts = Table(
 )
 
 Index("ix_attempts_opened_at", attempts.c.opened_at)
+Index(
+    "ix_attempts_lost",
+    attempts.c.batch_id,
+    sqlite_where=text("outcome = 'lost'"),
+    postgresql_where=text("outcome = 'lost'"),
+)
 
 #: Runs of ours that no attempt needs.
 orphans = Table(

@@ -8,12 +8,20 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, bindparam, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, func, select, update
 
 from batchrunner.model import AttemptDecision, RunStatus, Submission, SubmittedAttempt
 from batchrunner.store.attempts import apply_decisions
 from batchrunner.store.orphans import add_untaken_orphans, release_runs
-from batchrunner.store.schema import SubmissionState, attempts, batches, jobs, orphans, submissions
+from batchrunner.store.schema import (
+    SubmissionState,
+    UtcDateTime,
+    attempts,
+    batches,
+    jobs,
+    orphans,
+    submissions,
+)
 from batchrunner.store.serialization import attempt_start_of, job_of, marker_of, options_of
 
 _UNSETTLED = (SubmissionState.INTENDED, SubmissionState.UNANSWERED)
@@ -109,6 +117,7 @@ def reassign_runs(
             .values(
                 state=SubmissionState.UNANSWERED,
                 search_at=now,
+                unanswered_at=now,
                 fruitless_searches=0,
                 message="the answer named runs of other jobs",
             )
@@ -129,6 +138,7 @@ _CLOSE = (
         search_at=None,
         message=bindparam("new_message"),
         next_late_check_at=bindparam("new_late_check_at"),
+        unconfirmed=bindparam("new_unconfirmed"),
     )
 )
 
@@ -141,11 +151,14 @@ def close_submission(
     now: datetime,
     message: str | None = None,
     next_late_check_at: datetime | None = None,
+    *,
+    unconfirmed: bool = False,
 ) -> None:
     """
     Set the final state of a submission, unless it has one.
 
     *next_late_check_at* is when to check whether runs of an absent submission appeared late.
+    *unconfirmed* is a refusal after which its jobs are not sent again without a search.
     """
     tx.execute(
         _CLOSE,
@@ -156,6 +169,7 @@ def close_submission(
             "now": now,
             "new_message": message,
             "new_late_check_at": next_late_check_at,
+            "new_unconfirmed": unconfirmed,
         },
     )
 
@@ -169,13 +183,25 @@ def settle_submission(
     now: datetime,
     message: str,
     next_late_check_at: datetime | None = None,
+    *,
+    unconfirmed: bool = False,
 ) -> list[AttemptDecision]:
     """
     Close a submission that has no (more) runs, and its attempts; return the applied decisions.
 
     *next_late_check_at* is when to check whether runs of an absent submission appeared late.
+    *unconfirmed* is a refusal after which its jobs are not sent again without a search.
     """
-    close_submission(tx, owner_id, submission, state, now, message, next_late_check_at)
+    close_submission(
+        tx,
+        owner_id,
+        submission,
+        state,
+        now,
+        message,
+        next_late_check_at,
+        unconfirmed=unconfirmed,
+    )
     return apply_decisions(tx, owner_id, decisions, now)
 
 
@@ -202,6 +228,12 @@ _MARK_UNANSWERED = (
     .values(
         state=SubmissionState.UNANSWERED,
         search_at=bindparam("new_search_at"),
+        unanswered_at=func.coalesce(
+            submissions.c.unanswered_at, bindparam("new_unanswered_at", type_=UtcDateTime)
+        ),
+        holds_slots_until=func.coalesce(
+            submissions.c.holds_slots_until, bindparam("new_holds_slots_until", type_=UtcDateTime)
+        ),
         fruitless_searches=bindparam("searches"),
         message=bindparam("new_message"),
     )
@@ -209,15 +241,28 @@ _MARK_UNANSWERED = (
 
 
 def mark_unanswered(
-    tx: Connection, owner_id: str, submission: Submission, search_at: datetime, message: str
+    tx: Connection,
+    owner_id: str,
+    submission: Submission,
+    search_at: datetime,
+    message: str,
+    now: datetime | None = None,
+    holds_slots_until: datetime | None = None,
 ) -> None:
-    """Record that a submission's runs may exist, and when to search for them."""
+    """
+    Record that a submission's runs may exist, and when to search for them.
+
+    The first record also says since when (*now*, or when to search), and until when its attempts
+    hold their slots.
+    """
     tx.execute(
         _MARK_UNANSWERED,
         {
             "submission": submission.id,
             "owner": owner_id,
             "new_search_at": search_at,
+            "new_unanswered_at": now or search_at,
+            "new_holds_slots_until": holds_slots_until,
             "searches": submission.fruitless_searches,
             "new_message": message,
         },
@@ -237,7 +282,7 @@ def mark_intended_unanswered(
             submissions.c.owner_id == owner_id,
             submissions.c.state == SubmissionState.INTENDED,
         )
-        .values(state=SubmissionState.UNANSWERED, search_at=now, message=reason)
+        .values(state=SubmissionState.UNANSWERED, search_at=now, unanswered_at=now, message=reason)
     )
 
 
@@ -248,6 +293,7 @@ _UNANSWERED = (
         submissions.c.intended_at,
         submissions.c.marked,
         submissions.c.fruitless_searches,
+        submissions.c.unanswered_at,
         submissions.c.search_at,
         submissions.c.message,
         attempts.c.id.label("attempt_id"),
@@ -304,6 +350,7 @@ def _submission(rows: list[Any]) -> Submission:
         intended_at=first.intended_at,
         marked=first.marked,
         fruitless_searches=first.fruitless_searches,
+        unanswered_at=first.unanswered_at,
         attempts=tuple(
             SubmittedAttempt(
                 attempt_id=row.attempt_id,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import count
 from typing import Any, Self, TypeVar
 
 import anyio
@@ -61,6 +63,9 @@ MAX_SEARCH_PAGES = MAX_RUNS_PER_REQUEST + 20
 #: Maximum requests to find the few runs for which the API refuses a whole request.
 MAX_SPLIT_REQUESTS = 50
 
+#: Dates that make the address of each search a new one; the API has no runs that are as old.
+_BEFORE_ALL_RUNS, _DATES = datetime(2000, 1, 1, tzinfo=UTC), 10 * 365 * 24 * 3600
+
 T = TypeVar("T")
 
 #: Members that hold ids of runs, in all documented spellings.
@@ -79,6 +84,7 @@ class TinyFishClient:
         self._http = Http(base_url, key, transport)
         self._long_answers: anyio.CapacityLimiter | None = None
         self.origin = self._http.origin
+        self._first_date, self._searches = secrets.randbelow(_DATES), count()
         self.proxy = self._http.proxy
 
     async def __aenter__(self) -> Self:
@@ -114,7 +120,7 @@ class TinyFishClient:
             body["output_schema"] = output_schema
         return await self._create(endpoint_paths.RUN_ASYNC, body, "run_id", 1)
 
-    async def _create(self, path: str, body: Any, member: str, count: int) -> CreateAnswer:
+    async def _create(self, path: str, body: Any, member: str, runs: int) -> CreateAnswer:
         try:
             reply = await self._http.send("POST", path, seconds=CREATE_SECONDS, body=body)
         except RequestFailed as error:
@@ -124,9 +130,9 @@ class TinyFishClient:
         if not entries and not _names_a_run(parsed(text_of(reply))):
             return refusal_of(read_fault(reply))
         run_ids = {entry for entry in entries if isinstance(entry, str) and run_id_of(entry)}
-        if not 200 <= reply.status < 300 or not len(entries) == len(run_ids) == count:
+        if not 200 <= reply.status < 300 or not len(entries) == len(run_ids) == runs:
             # Some of the runs may exist, whatever else the answer says.
-            message = f"The API gave {len(run_ids)} run ids for {count} runs (HTTP {reply.status})"
+            message = f"The API gave {len(run_ids)} run ids for {runs} runs (HTTP {reply.status})"
             return Unanswered(fault=ApiFault(kind=ApiFaultKind.MALFORMED, message=message))
         return Created(run_ids=tuple(entries))
 
@@ -198,17 +204,27 @@ class TinyFishClient:
         left = enough_bytes - result_bytes(first.values())
         return first | await self._read_many(run_ids[middle:], left) if left > 0 else first
 
-    async def search(self, goal: str) -> RunListing:
+    async def search(
+        self,
+        goal: str | None,
+        *,
+        newest_first: bool = False,
+        is_enough: Callable[[RunListing], bool] = lambda page: False,
+    ) -> RunListing:
         """
-        Return all runs whose goal contains *goal*, oldest first, and unreadable list entries.
+        Return the runs whose goal contains *goal* (None: all), and unreadable list entries.
 
-        There is no filter by time: a clock that is an hour off would hide runs that exist. If a
-        page is too large, a page with fewer runs is requested.
+        No other search has the same address, so no cache can answer it. It ends at the end of the
+        list, or after a page that *is_enough*. It leaves out no run because of its time: a clock
+        that is an hour off would hide runs that exist. If a page is too large, a page with fewer
+        runs is requested.
 
         Raises:
             RequestFailed: It could not be read.
         """
-        query = {"goal": goal, "sort_direction": "asc"}
+        query = {} if goal is None else {"goal": goal}
+        query |= {"sort_direction": "desc" if newest_first else "asc"}
+        query |= {"created_after": self._unused_date()}
         limit, cursors, found = MAX_RUNS_PER_REQUEST, set[str](), RunListing(runs=())
         for _ in range(MAX_SEARCH_PAGES):
             try:
@@ -221,9 +237,11 @@ class TinyFishClient:
                 limit //= 2
                 continue
             found = _merged(found, page)
+            if is_enough(page):
+                return found
             if cursor is None or cursor in cursors:
-                count = len(found.runs) + len(found.unclear) + found.nameless
-                return replace(found, complete=count >= total)
+                entries = len(found.runs) + len(found.unclear) + found.nameless
+                return replace(found, complete=entries >= total)
             cursors.add(cursor)
             query["cursor"] = cursor  # the API may not remember filters: repeat them
         return replace(found, complete=False)
@@ -241,6 +259,11 @@ class TinyFishClient:
         after = {} if cursor is None else {"cursor": cursor}
         listing, following, total = await self._page({**query, "limit": str(limit), **after})
         return ListPage(listing=listing, cursor=following, total=total)
+
+    def _unused_date(self) -> str:
+        """Return a date before all runs that no earlier search of this client has named."""
+        date = _BEFORE_ALL_RUNS + timedelta(seconds=self._first_date + next(self._searches))
+        return date.strftime("%Y-%m-%dT%H:%M:%SZ")
 
     async def check(self) -> datetime | None:
         """

@@ -86,6 +86,7 @@ class Http:
                 "X-API-Key": key,
                 "Accept": "application/json",
                 "Accept-Encoding": "gzip",
+                "Cache-Control": "no-cache",  # an old list of runs would hide new ones
                 "User-Agent": "batchrunner",
             },
             follow_redirects=False,  # httpx would send the key to the next host too

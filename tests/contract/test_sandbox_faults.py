@@ -73,6 +73,9 @@ ANSWERS: dict[str, tuple[int | None, bool]] = {
     "dropped_before": (None, False),
     "dropped_after": (None, True),
     "hung_after": (None, True),
+    "throttled_after": (429, True),
+    "rejected_after": (400, True),
+    "null_after": (200, True),
 }
 
 

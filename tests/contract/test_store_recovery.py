@@ -10,6 +10,7 @@ from batchrunner.model.markers import Marker, job_digest
 from batchrunner.policy.recovery import FoundRun
 from batchrunner.store import recovery
 from batchrunner.store.attempts import runs_in_flight
+from batchrunner.store.audit import audit_column, losses
 from batchrunner.store.batches import load_jobs
 from batchrunner.store.orphans import open_orphans
 from batchrunner.store.reports import batch_counts
@@ -110,3 +111,12 @@ def test_three_jobs_stand_for_a_batch(store: Store) -> None:
     assert store.read(recovery.has_submitted, batch.id) is True
     empty = store.write(load_jobs, job_file(0, name="empty"), NOW).batch
     assert store.read(recovery.sample_jobs, empty.id) == []
+
+
+def test_what_a_lost_database_left_does_not_use_up_the_stop_loss(store: Store) -> None:
+    batch, specs = loaded(store, 1)
+    spare = found("r1", digest_of(specs[0]), status=RunStatus.COMPLETED)
+    store.write(recovery.add_ended_orphans, "alice", batch.id, [spare], NOW)
+    lost = store.read(losses, batch.id)
+    assert (lost.orphans, lost.steps) == (0, 0)
+    assert store.read(audit_column, batch.id).steps == 3

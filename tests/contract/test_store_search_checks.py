@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from batchrunner.api_facts.limits import MAX_RUN_ID_LENGTH
 from batchrunner.model import (
     Batch,
-    ControlRun,
     FailureCategory,
     JobState,
+    NotFound,
     RunStatus,
     Submission,
 )
-from batchrunner.policy.create_outcome import settle_absent, settle_mixed_up
+from batchrunner.policy.control_runs import MarkerDepth, MissingRuns
+from batchrunner.policy.create_outcome import settle_mixed_up
 from batchrunner.store.attempts import apply_poll, runs_in_flight
 from batchrunner.store.health import consistency_errors
-from batchrunner.store.orphans import add_orphans, open_orphans
+from batchrunner.store.orphans import (
+    add_orphans,
+    lost_runs,
+    open_orphans,
+    take_lost_runs_back,
+)
+from batchrunner.store.refusals import confirm_refusals, unconfirmed_refusals
 from batchrunner.store.reports import batch_counts
 from batchrunner.store.schema import SubmissionState, attempts, orphans
-from batchrunner.store.search_checks import control_run, jobs_given_back
+from batchrunner.store.search_checks import deep_runs, later_runs, newest_runs
 from batchrunner.store.store import Store
 from batchrunner.store.submissions import (
     close_without_runs,
@@ -29,7 +38,19 @@ from batchrunner.store.submissions import (
     settle_submission,
     unanswered_submissions,
 )
-from tests.fakes import NOW, after, begin, claim, run, run_ids, spec, success
+from tests.fakes import (
+    NOW,
+    after,
+    begin,
+    claim,
+    failure,
+    postpone,
+    retry,
+    run,
+    run_ids,
+    spec,
+    success,
+)
 
 
 def two(store: Store, jobs: int = 1) -> tuple[Batch, Submission, Submission]:
@@ -147,28 +168,40 @@ def test_the_longest_id_that_is_read_fits_the_database() -> None:
     assert [column.type.length for column in columns] == [MAX_RUN_ID_LENGTH] * 2
 
 
-# ---- by what searches are tried ----
+# ---- by what searches are tested ----
 
 
-def test_a_search_is_tried_by_the_newest_run_that_was_known_long_enough(store: Store) -> None:
+def test_searches_are_tested_by_runs_of_later_submissions_that_were_shown(store: Store) -> None:
     batch, first, second = two(store)
     store.write(record_runs, "alice", first, run_ids(first), after(10))
     store.write(record_runs, "alice", second, run_ids(second), after(20))
+    unseen = store.read(later_runs, batch.id, NOW)
+    assert [known.shown for known in unseen] == [False, False], "nobody has seen them"
     seen = [
         (attempt, run(attempt.run_id, RunStatus.RUNNING))
         for attempt in store.read(runs_in_flight, "alice", batch.id)
     ]
-    assert store.read(control_run, batch.id, after(99)) is None, "nobody has seen them"
     apply_poll(store, "alice", [], seen, after(30))
-    [newest], [older] = ids(second), ids(first)
-    assert store.read(control_run, batch.id, after(20)) == ControlRun(
-        run_id=run_ids(second)[newest], marker=second.attempts[0].marker or ""
-    )
-    found = store.read(control_run, batch.id, after(19))
-    assert found is not None
-    assert found.run_id == run_ids(first)[older]
-    assert store.read(control_run, batch.id, after(9)) is None
-    assert store.read(control_run, batch.id + 1, after(99)) is None
+    [oldest, newest] = store.read(later_runs, batch.id, NOW)
+    assert (oldest.run_id, newest.run_id) == (*run_ids(first).values(), *run_ids(second).values())
+    assert (newest.marker_token, newest.shown) == (second.marker_token, True)
+    assert newest.status is RunStatus.RUNNING
+    assert store.read(later_runs, batch.id, after(1)) == []
+    assert store.read(later_runs, batch.id + 1, NOW) == []
+
+
+def test_the_depth_of_a_marker_is_tested_by_runs_of_any_age(store: Store) -> None:
+    specs = [spec("short", goal="Read"), spec("deep", goal="Rèad " * 50)]
+    batch = begin(store, specs)
+    [submission] = claim(store, batch)
+    store.write(record_runs, "alice", submission, run_ids(submission), NOW)
+    for attempt in store.read(runs_in_flight, "alice", batch.id):
+        apply_poll(store, "alice", [success(attempt)], [], after(1))
+    missing = MissingRuns(since=after(99), depth=MarkerDepth.of("Rèad " * 50))
+    [found] = store.read(deep_runs, batch.id, missing)
+    assert found.depth == MarkerDepth(characters=250, bytes=300)
+    deeper = MissingRuns(since=after(99), depth=MarkerDepth(characters=250, bytes=301))
+    assert store.read(deep_runs, batch.id, deeper) == []
 
 
 @pytest.mark.parametrize("marker", [True, False])
@@ -178,27 +211,96 @@ def test_a_run_without_a_marker_is_none_to_search_for(store: Store, marker: bool
     store.write(record_runs, "alice", submission, run_ids(submission), NOW)
     [attempt] = store.read(runs_in_flight, "alice", batch.id)
     apply_poll(store, "alice", [success(attempt)], [], after(1))
-    assert (store.read(control_run, batch.id, after(99)) is not None) is marker
+    assert bool(store.read(later_runs, batch.id, NOW)) is marker
 
 
-def test_jobs_are_known_that_were_given_back_because_nothing_was_found(store: Store) -> None:
-    _, first, second = two(store)
-    jobs = [ride.job.id for submission in (first, second) for ride in submission.attempts]
-    assert store.read(jobs_given_back, jobs) == frozenset()
-    state = SubmissionState.ABSENT
-    store.write(
-        settle_submission,
-        "alice",
-        first,
-        state,
-        settle_absent(first, NOW),
-        NOW,
-        "no answer",
-        after(60),
-    )
-    assert store.read(jobs_given_back, jobs) == {first.attempts[0].job.id}
-    state = SubmissionState.REFUSED
-    store.write(
-        settle_submission, "alice", second, state, settle_absent(second, NOW), NOW, "not sent"
-    )
-    assert store.read(jobs_given_back, jobs) == {first.attempts[0].job.id}
+def test_polls_are_tested_by_runs_that_are_as_new(store: Store) -> None:
+    batch, first, second = two(store)
+    store.write(record_runs, "alice", first, run_ids(first), NOW)
+    store.write(record_runs, "alice", second, run_ids(second), NOW)
+    [one, other] = store.read(runs_in_flight, "alice", batch.id)
+    missing = NotFound(run_id=one.run_id)
+    shown = run(other.run_id, RunStatus.RUNNING)
+    apply_poll(store, "alice", [], [(one, missing), (other, shown)], after(1))
+    assert store.read(newest_runs, batch.id, first.id) == [other.run_id]
+    assert store.read(newest_runs, batch.id) == [other.run_id]
+
+
+# ---- runs that count as lost ----
+
+
+@pytest.mark.parametrize("state", [JobState.AVAILABLE, JobState.FAILED, JobState.RUNNING])
+def test_a_lost_run_that_appears_again_counts_unless_another_took_its_place(
+    store: Store, state: JobState
+) -> None:
+    batch = begin(store, 1)
+    [submission] = claim(store, batch)
+    store.write(record_runs, "alice", submission, run_ids(submission), NOW)
+    [attempt] = store.read(runs_in_flight, "alice", batch.id)
+    lost = FailureCategory.LOST
+    decision = failure(attempt, lost) if state is JobState.FAILED else retry(attempt, NOW, lost)
+    apply_poll(store, "alice", [decision], [], after(700))
+    if state is JobState.RUNNING:
+        claim(store, batch)
+    assert store.read(lost_runs, batch.id) == [attempt.run_id]
+    taken = store.write(take_lost_runs_back, "alice", batch.id, [attempt.run_id], after(800))
+    assert taken == ((0, 1) if state is JobState.RUNNING else (1, 0))
+    assert store.read(lost_runs, batch.id) == []
+    if state is JobState.RUNNING:
+        assert store.read(open_orphans, batch.id) == [attempt.run_id]
+    else:
+        [again] = store.read(runs_in_flight, "alice", batch.id)
+        assert (again.run_id, again.job.attempt) == (attempt.run_id, 2)
+    assert store.read(consistency_errors) == {}
+
+
+# ---- refusals that no search has confirmed ----
+
+
+def test_jobs_of_an_unconfirmed_refusal_are_not_claimed_before_a_search(store: Store) -> None:
+    batch, first, second = two(store)
+    for submission, unconfirmed in ((first, True), (second, False)):
+        store.write(
+            settle_submission,
+            "alice",
+            submission,
+            SubmissionState.REFUSED,
+            [postpone(each, after(30)) for each in submission.attempts],
+            NOW,
+            "too many requests",
+            unconfirmed=unconfirmed,
+        )
+    assert store.read(unconfirmed_refusals, batch.id, after(29)) == []
+    [refused] = store.read(unconfirmed_refusals, batch.id, after(30))
+    assert (refused.id, ids(refused)) == (first.id, ids(first))
+    assert store.read(unconfirmed_refusals, batch.id) == [refused]
+    [claimed] = claim(store, batch, now=after(30))
+    assert claimed.attempts[0].job.id == second.attempts[0].job.id
+    store.write(confirm_refusals, [first.id])
+    [claimed] = claim(store, batch, now=after(30))
+    assert claimed.attempts[0].job.id == first.attempts[0].job.id
+
+
+# ---- slots in doubt ----
+
+
+def test_attempts_in_doubt_give_up_their_slots_after_a_while(store: Store) -> None:
+    batch = begin(store, 5, concurrency=2)
+    [submission] = claim(store, batch)
+    again = replace(submission, fruitless_searches=1)
+    store.write(mark_unanswered, "alice", again, after(2), "no answer", after(1), after(60))
+    assert claim(store, batch, now=after(59)) == []
+    [more] = claim(store, batch, now=after(60))
+    assert len(more.attempts) == 2
+    store.write(mark_unanswered, "alice", more, after(70), "no answer", after(61), after(99))
+    assert claim(store, batch, now=after(100)) == [], "no more than one bound beyond the bound"
+
+
+def test_where_all_attempts_are_in_doubt_one_more_job_is_let_through(store: Store) -> None:
+    batch = begin(store, 9, concurrency=2)
+    [submission] = claim(store, batch)
+    for searches, claimed in ((1, 0), (2, 1), (2, 0)):
+        doubted = replace(submission, fruitless_searches=searches)
+        store.write(mark_unanswered, "alice", doubted, after(9), "no answer", after(1), after(99))
+        found = claim(store, batch, now=after(9))
+        assert sum(len(each.attempts) for each in found) == claimed

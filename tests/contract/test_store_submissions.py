@@ -46,9 +46,9 @@ def test_a_whole_answer_closes_the_submission(store: Store, engine: Engine) -> N
 
 def test_a_submission_in_doubt_is_found_again_with_all_that_a_search_needs(store: Store) -> None:
     batch, submission = submitted(store, 2)
-    store.write(mark_unanswered, "alice", submission, after(5), "ReadTimeout")
+    store.write(mark_unanswered, "alice", submission, after(5), "ReadTimeout", after(4))
     assert store.read(unanswered_submissions, "alice", batch.id) == [
-        (submission, after(5), "ReadTimeout")
+        (replace(submission, unanswered_at=after(4)), after(5), "ReadTimeout")
     ]
 
 

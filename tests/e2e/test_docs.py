@@ -173,20 +173,28 @@ def test_the_layers_are_the_modules() -> None:
     assert set(listed) >= modules
 
 
+LOST_MINUTES = run_decision.LOST_AFTER.total_seconds() / 60
+
 NUMBERS = [
     ("ledger.md", f"within {client.CREATE_SECONDS:g} s"),
     ("ledger.md", f"over {http.MAX_ANSWER_BYTES // 1024**2} MB"),
     ("ledger.md", f"lease of\n{leases.LEASE.total_seconds():g} s"),
     ("ledger.md", f"renews every {leases.LEASE.total_seconds() / 3:g} s"),
     ("ledger.md", f"at\n   least {create_outcome.RECONCILE_GRACE.total_seconds():g} s"),
-    ("ledger.md", f"does not know a run for {run_decision.LOST_AFTER.total_seconds():g} s"),
+    (
+        "ledger.md",
+        f"does not know a run for {LOST_MINUTES:g} minutes",
+    ),
     ("ledger.md", f"alive for {run_decision.GIVEN_UP_AFTER.total_seconds() / 60:g} minutes"),
     (
         "ledger.md",
-        f"for {create_outcome.MAX_UNRELIABLE_TIME.total_seconds() / 60:g} minutes, at intervals",
+        f"for {create_outcome.DOUBT_PATIENCE.total_seconds() / 60:g} minutes, at intervals",
     ),
     ("ledger.md", f"and {create_outcome.MAX_SEARCH_WAIT.total_seconds():g} s"),
-    ("failures.md", f"did not know it for {run_decision.LOST_AFTER.total_seconds():g} s"),
+    (
+        "failures.md",
+        f"did not know it for {LOST_MINUTES:g} minutes",
+    ),
     ("failures.md", f"polls over {run_decision.GIVEN_UP_AFTER.total_seconds() / 60:g} minutes"),
     ("failures.md", f"the code is `{classify.UNREADABLE}`"),
     ("jobfile.md", f"up to {retry.MAX_BACKOFF.total_seconds() / 60:g} minutes"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -35,6 +36,7 @@ from tests.simulator.simulated_batch import (
 #: Of the first tokens of a second database, so that both differ as random ones do.
 OTHER_TOKENS = 10_000_000
 CANCEL = "POST /v1/runs/batch/cancel"
+_STARTS = itertools.count()
 SETTINGS = Settings(concurrency=20, backoff=timedelta(seconds=2), max_attempts=2)
 
 
@@ -99,7 +101,7 @@ async def recover(
 ) -> RecoverResult:
     """Adopt what the API has of these jobs, as `recover` does."""
     known = recovery_policy.known_jobs(specs_of(urls))
-    me = Owner(id="recover", machine="here", pid=999, process_started_at="x")
+    me = Owner(id=f"recover-{next(_STARTS)}", machine="here", pid=999, process_started_at="x")
     simulated.store.write(register_owner, me, now())
     others = [owner.id for owner, _ in simulated.store.read(other_owners, me.id)]
     simulated.store.write(rescue_attempts, me.id, simulated.batch.id, now(), others)

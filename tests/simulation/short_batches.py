@@ -15,6 +15,7 @@ import pytest
 from batchrunner.model import Settings
 from batchrunner.runner.runner import innermost
 from batchrunner.sandbox import SandboxConfig
+from batchrunner.sandbox.visibility import Visibility
 from batchrunner.store import controls
 from batchrunner.store.account_limit import account_limit
 from batchrunner.store.leases import LeaseLost
@@ -69,6 +70,16 @@ async def search_finds_nothing() -> None:
         simulated.sandbox.transport(), windows=[window], fired=Counter()
     )
     await run_to_end(simulated)
+
+
+async def late_run() -> None:
+    """List a run so late that its create is given up, and its job sent again."""
+    urls = ["http://faults.test/dropped_after/1", *pages(6)]
+    conditions = SandboxConfig(seed=5, durations=(200, 300), visibility=Visibility(late_spread=900))
+    with anyio.fail_after(3 * 3600):
+        simulated = CheckedBatch.of(urls, conditions, Settings(concurrency=2))
+        await simulated.run()
+    simulated.check_end()
 
 
 async def refused_above_limit(answer: str = "refused") -> None:

@@ -23,7 +23,7 @@ MAX_RATIO = 1.15
 
 
 CASES = [
-    Case(jobs=10, durations=(30.0, 30.0)),
+    Case(jobs=6, durations=(30.0, 30.0)),
     Case(),
     Case(durations=(15.0, 300.0)),
     Case(durations=(15.0, 300.0), retry_after=30.0),

@@ -101,7 +101,7 @@ def batch_of(jobs: int = JOBS, script: str = "", **job: object) -> SimulatedBatc
             (forbidden, CREATES, 0.0, 90.0),
             (page(403), POLLS, 20.0, 300.0),
         ],
-        3,
+        1,
     ),
 )
 def test_a_refusal_that_passes_within_two_minutes_costs_only_time(
@@ -122,7 +122,7 @@ def test_a_refusal_that_passes_within_two_minutes_costs_only_time(
     simulate(run)
 
 
-@pytest.mark.parametrize("answer", [key_refused, forbidden])
+@pytest.mark.parametrize("answer", some([key_refused, forbidden], 1))
 def test_creates_that_are_refused_for_two_minutes_end_the_batch_run_after_what_is_in_flight(
     answer: Answer,
 ) -> None:
@@ -140,6 +140,7 @@ def test_creates_that_are_refused_for_two_minutes_end_the_batch_run_after_what_i
     simulate(run)
 
 
+@pytest.mark.sweep
 def test_polls_that_are_refused_for_two_minutes_leave_runs_to_the_next_start() -> None:
     async def run() -> None:
         simulated = batch_of()
@@ -162,7 +163,7 @@ def test_a_key_that_is_refused_before_anything_has_worked_stops_at_once(paths: s
         simulated = batch_of()
         gateway = Gateway(simulated, key_refused, paths)
         assert await simulated.run() is ExitReason.STOPPED
-        assert len(gateway.refused) == 1
+        assert len(gateway.refused) <= 2, "a create, and a read at the same time"
         assert anyio.current_time() < 5
         assert simulated.jobs() == {JobState.AVAILABLE: JOBS}
 
@@ -171,7 +172,7 @@ def test_a_key_that_is_refused_before_anything_has_worked_stops_at_once(paths: s
 
 @pytest.mark.parametrize(
     "answer",
-    some([forbidden, page(403), page(404), *map(in_shape, (404, 405, 501)), *map(page, (405,))], 3),
+    some([forbidden, page(403), page(404), *map(in_shape, (404, 405, 501)), *map(page, (405,))], 1),
 )
 def test_where_only_run_async_is_passed_jobs_are_created_singly(answer: Answer) -> None:
     async def run() -> None:
@@ -186,7 +187,8 @@ def test_where_only_run_async_is_passed_jobs_are_created_singly(answer: Answer) 
     simulate(run)
 
 
-@pytest.mark.parametrize("answer", some([page(403), forbidden, in_shape(404), in_shape(501)], 1))
+@pytest.mark.sweep
+@pytest.mark.parametrize("answer", [page(403), forbidden, in_shape(404), in_shape(501)])
 def test_where_only_single_runs_are_passed_they_are_read_and_cancelled_singly(
     answer: Answer,
 ) -> None:
@@ -202,6 +204,7 @@ def test_where_only_single_runs_are_passed_they_are_read_and_cancelled_singly(
     simulate(run)
 
 
+@pytest.mark.sweep
 def test_jobs_that_need_a_right_succeed_singly_where_run_batch_is_forbidden() -> None:
     async def run() -> None:
         simulated = batch_of(4, options={"agent_config": {"max_steps": 50}})
@@ -215,28 +218,33 @@ def test_jobs_that_need_a_right_succeed_singly_where_run_batch_is_forbidden() ->
 
 
 @pytest.mark.parametrize(
-    ("script", "category"),
-    [
-        ("misspelled", None),
-        ("expired_with_result", None),
-        ("expired", FailureCategory.UNKNOWN),
-        ("expired_silently", FailureCategory.UNKNOWN),
-    ],
+    "odd",
+    some(
+        [
+            ("expired", FailureCategory.UNKNOWN),
+            ("expired_silently", FailureCategory.UNKNOWN),
+            ("expired_with_result", None),
+            ("misspelled", None),
+        ],
+        1,
+    ),
 )
 def test_a_run_of_an_odd_status_is_over_when_the_api_says_so(
-    script: str, category: FailureCategory | None
+    odd: tuple[str, FailureCategory | None],
 ) -> None:
+    script, category = odd
+
     async def run() -> None:
         simulated = batch_of(8, script)
         assert await simulated.run() is ExitReason.FINISHED
         simulated.check_end()
         runs = simulated.sandbox.journal.runs
-        odd = {each.run_id for each in runs if each.fault == script}
-        assert odd
+        ids = {each.run_id for each in runs if each.fault == script}
+        assert ids
         closed = simulated.store.read(failed_attempts, 1, final=False, most=99)
         assert {attempt.category for attempt in closed} == ({category} if category else set())
         cancels = simulated.requests["POST /v1/runs/batch/cancel"]
-        assert cancels <= 2 * len(odd) if script == "expired_silently" else cancels == 0
+        assert cancels <= 2 * len(ids) if script == "expired_silently" else cancels == 0
         longest = max((each.finished_at or now()) - each.created_at for each in runs)
         assert longest < timedelta(minutes=2)
         assert anyio.current_time() < 15 * 60, "it was waited for"

@@ -15,6 +15,7 @@ from batchrunner.model import FailureCategory, JobState, Settings
 from batchrunner.runner.events import CreditsBack, OutOfCredits
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
+from batchrunner.sandbox.visibility import Visibility
 from batchrunner.store.controls import cancel_jobs, retry_jobs
 from batchrunner.store.database import StoreError
 from batchrunner.store.reports import batch_counts, failed_attempts, finished_jobs
@@ -90,16 +91,18 @@ def test_runs_whose_answer_was_lost_are_found_although_the_list_is_late() -> Non
     simulate(scenario)
 
 
-def test_a_run_that_turns_up_when_it_was_given_up_is_cancelled_and_listed() -> None:
+def test_a_run_that_appears_long_after_others_is_cancelled_and_listed() -> None:
     async def scenario() -> None:
-        config = SandboxConfig(late=150, durations=(600, 900))
-        late = CheckedBatch.of(["http://faults.test/dropped_after/1"], config, QUICK)
+        config = SandboxConfig(seed=5, visibility=Visibility(late_spread=900), durations=(200, 300))
+        urls = ["http://faults.test/dropped_after/1", *pages(6)]
+        late = CheckedBatch.of(urls, config, Settings(concurrency=2))
         assert await late.run() is ExitReason.FINISHED
         late.check_end()
-        assert late.jobs() == {JobState.SUCCEEDED: 1}
-        assert [run.status for run in late.sandbox.journal.runs] == ["CANCELLED", "COMPLETED"]
+        assert late.jobs() == {JobState.SUCCEEDED: 7}
+        first, *_ = [run for run in late.sandbox.journal.runs if run.url == urls[0]]
+        assert first.status in ("CANCELLED", "COMPLETED")
         counts = late.store.read(batch_counts, late.batch.id)
-        assert (counts.orphans, counts.attempts) == (1, 2)
+        assert (counts.orphans, counts.attempts) == (1, 8)
         assert counts.steps == sum(run.steps for run in late.sandbox.journal.runs), (
             "it was paid for"
         )
@@ -124,13 +127,15 @@ def test_results_land_in_their_rows_although_run_ids_come_in_another_order() -> 
 
 def test_a_create_that_got_lost_on_its_way_is_sent_again_uncounted() -> None:
     async def scenario() -> None:
-        lost = CheckedBatch.of(["http://faults.test/error_before/1"], SandboxConfig(), QUICK)
+        urls = ["http://faults.test/error_before/1", *pages(8)]
+        lost = CheckedBatch.of(urls, SandboxConfig(durations=(20, 60)), Settings(concurrency=2))
         await lost.run()
         lost.check_end()
-        assert lost.jobs() == {JobState.SUCCEEDED: 1}
+        assert lost.jobs() == {JobState.SUCCEEDED: 9}
         counts = lost.store.read(batch_counts, lost.batch.id)
-        assert counts.retried == {FailureCategory.UNREACHABLE: 1}
-        assert now() > lost.sandbox.journal.runs[0].created_at >= EARLIEST_RESEND
+        assert counts.retried == {FailureCategory.UNREACHABLE: 2}
+        again = [run.created_at for run in lost.sandbox.journal.runs if run.url == urls[0]]
+        assert again[0] >= EARLIEST_RESEND
 
     from tests.simulator.simulated_batch import EPOCH
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, TypeAlias
 
+from batchrunner.sandbox.visibility import Visibility
 from tests.simulator.fuzz import KINDS, REACTION, REACTIONS, SimulationResult, simulate_scenario
 from tests.simulator.machine_faults import TimeSpan
 from tests.simulator.network.hostile_results import HUGE
@@ -20,6 +21,16 @@ Change: TypeAlias = Callable[[Scenario], Scenario]
 
 #: Seeds of forced scenarios: far from those that are drawn.
 FIRST_SEED = 1_000_000
+#: By name: what a fault of visibility hides when it is forced.
+VISIBLE: Mapping[str, Visibility] = {
+    "listed_late": Visibility(late_spread=20.0),
+    "cached": Visibility(cache="cached"),
+    "cached_stubbornly": Visibility(cache="cached_stubbornly"),
+    "searched_in_part": Visibility(searched=30),
+    "status_hidden": Visibility(hidden=frozenset({"RUNNING"})),
+    "polls_blind": Visibility(polls_blind=((10.0, 60.0),)),
+    "lists_blind": Visibility(lists_blind=((0.0, 120.0),)),
+}
 #: Scenarios for one fault before it counts as one that cannot occur.
 MAX_SCENARIOS = 6
 JOBS = 15
@@ -49,7 +60,15 @@ def forced_scenarios(fault: FaultName) -> Iterator[Scenario]:
 
 def _without_faults(scenario: Scenario) -> Scenario:
     """Return a scenario without its faults, which could hide the one that is forced."""
-    config = replace(scenario.config, rates={}, credits=None, deposits=(), late=0.0, variants={})
+    config = replace(
+        scenario.config,
+        rates={},
+        credits=None,
+        deposits=(),
+        late=0.0,
+        visibility=Visibility(),
+        variants={},
+    )
     return replace(
         scenario,
         ends=True,
@@ -98,14 +117,14 @@ def _stopped(scenario: Scenario) -> Scenario:
 
 
 def _late(scenario: Scenario) -> Scenario:
-    """List runs after their creates were given up: some jobs are sent again by then, some wait."""
-    lossy = _config(scenario, rates={"dropped_after": 0.4}, late=100.0, durations=(100.0, 200.0))
+    """List some runs long after others: their creates are given up, and their jobs sent again."""
+    lossy = _config(
+        scenario,
+        rates={"dropped_after": 0.4},
+        visibility=Visibility(late_spread=600.0),
+        durations=(100.0, 200.0),
+    )
     return replace(lossy, settings=replace(lossy.settings, concurrency=3))
-
-
-def _late_and_refused(scenario: Scenario) -> Scenario:
-    """List runs after their creates were given up, while their jobs cannot be sent again."""
-    return replace(_late(scenario), windows=[FaultWindow("error_object", 1, 600, 1.0)])
 
 
 def _full_disk(scenario: Scenario) -> Scenario:
@@ -146,7 +165,7 @@ def _reactions() -> Mapping[str, Change]:
     return {
         "runs found by their marker": partial(_rate, name="dropped_after"),
         "creates found absent": partial(_rate, name="dropped_before"),
-        "late runs adopted": _late_and_refused,
+        "late runs adopted": partial(_rate, name="throttled_after"),
         "late runs cancelled": _late,
         "unknown runs cancelled": partial(_rate, name="replayed"),
         "runs of dead owners taken over": _kills,
@@ -166,11 +185,17 @@ def _all_changes() -> dict[FaultName, Change]:
         changes["result", name] = partial(_shares, **shares)
     changes |= {("machine", name): change for name, change in _machine_faults().items()}
     changes |= {("credits", name): _out_of_credits for name in KINDS["credits"]}
+    changes |= {("visibility", name): partial(_hidden, name=name) for name in VISIBLE}
     changes |= {
         ("account", "over_limit"): partial(_limited, answer="refused"),
         ("account", "over_limit_in_detail"): partial(_limited, answer="refused_in_detail"),
     }
     return changes | {(REACTION, name): change for name, change in _reactions().items()}
+
+
+def _hidden(scenario: Scenario, name: str) -> Scenario:
+    """Hide runs in one way; lost answers, so that there are searches to meet it."""
+    return _config(scenario, rates={"dropped_after": 0.2}, visibility=VISIBLE[name])
 
 
 def _shares(scenario: Scenario, **shares: float) -> Scenario:

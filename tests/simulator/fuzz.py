@@ -20,6 +20,7 @@ from batchrunner.runner.events import (
 from batchrunner.runner.runner import ExitReason, innermost
 from batchrunner.sandbox.faults import REQUEST_FAULTS
 from batchrunner.sandbox.sandbox import Middleware, no_middleware
+from batchrunner.sandbox.visibility import VISIBILITY_FAULTS, Visibility
 from batchrunner.selftest.invariants import (
     InvariantViolated,
     StoreSnapshot,
@@ -61,6 +62,7 @@ KINDS: dict[str, Sequence[str]] = {
         "killed in a transaction",
     ),
     "credits": ("out of credits", "credits back"),
+    "visibility": tuple(VISIBILITY_FAULTS),
     "account": ("over_limit", "over_limit_in_detail"),
 }
 #: What the program must have done about them, counted like the faults.
@@ -158,7 +160,8 @@ class FuzzedBatch:
         await simulated.sandbox.settle()
         if ended:
             simulated.check_end()
-            if not self._network.may(FAULTS_LEAVING_RUNS_UNDECIDED):
+            hides = scenario.config.visibility != Visibility()
+            if not hides and not self._network.may(FAULTS_LEAVING_RUNS_UNDECIDED):
                 check_decided(simulated.store, simulated.batch.id)
         else:
             simulated.check_always()
@@ -248,6 +251,7 @@ class FuzzedBatch:
         counted: Counter[tuple[str, str]] = Counter()
         for where, names in KINDS.items():
             source = api_faults if where in ("API", "credits", "account") else self._fired
+            source = self.simulated.sandbox.visibility_faults if where == "visibility" else source
             counted.update({(where, name): source[name] for name in names})
         reactions = self._count_reactions()
         counted.update({(REACTION, name): reactions[name] for name in REACTIONS})

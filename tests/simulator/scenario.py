@@ -11,6 +11,7 @@ from typing import TypeVar
 from batchrunner.model import Settings, StopLoss
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.seeded_random import seeded_share
+from batchrunner.sandbox.visibility import Visibility
 from tests.simulator.machine_faults import MachineFaults, TimeSpan
 from tests.simulator.network.proxy import FAULTS, FaultWindow
 
@@ -47,6 +48,9 @@ RATES: Mapping[str, float] = {
     "unavailable": 0.1,
     "error_before": 0.1,
     "error_after": 0.15,
+    "throttled_after": 0.05,
+    "rejected_after": 0.05,
+    "null_after": 0.05,
     "dropped_before": 0.1,
     "dropped_after": 0.15,
     "hung_after": 0.05,
@@ -55,7 +59,7 @@ RATES: Mapping[str, float] = {
 #: Answers that name runs of others: if such a run is never shown, it cannot be matched.
 FOREIGN = frozenset({"ids_of_another", "ids_crossed"})
 #: Faults that say how long to wait: that cannot be checked when the clock is set.
-TIMED = frozenset({"throttled", "rate_limited"})
+TIMED = frozenset({"throttled", "throttled_after", "rate_limited"})
 #: Steps among which a process is killed, for each job.
 STEPS_PER_JOB = 20
 
@@ -170,6 +174,7 @@ def _config(draws: SeededDraws, jobs: int, without: frozenset[str]) -> SandboxCo
         credits=Decimal(jobs) / 50 if short else None,
         deposits=((draws.between(600, CALM, "deposit"), Decimal(jobs)),) if short else (),
         late=_late(draws),
+        visibility=_visibility(draws),
         variants=_variants(draws),
     )
 
@@ -178,6 +183,23 @@ def _variants(draws: SeededDraws) -> dict[str, str]:
     played = {"run_batch": "missing"} if draws.happens(0.05, "no batches") else {}
     played["over_limit"] = draws.one_of(("queued", "refused", "refused_in_detail"), "over limit")
     return played | ({"run_ids": "reversed"} if draws.happens(0.15, "shuffled") else {})
+
+
+def _visibility(draws: SeededDraws) -> Visibility:
+    """Draw what the API does not show; a list that hides some runs leaves creates undecided."""
+
+    def spans(name: str) -> tuple[tuple[float, float], ...]:
+        return tuple((span.begins, span.ends) for span in draws.spans(0.1, 400, CALM, name))
+
+    hidden = draws.one_of(("PENDING", "RUNNING", "COMPLETED", "FAILED"), "hidden")
+    searched = round(draws.between(10, 90, "searched"))
+    return Visibility(
+        cache=draws.one_of((None, None, None, "cached", "cached_stubbornly"), "cache"),
+        searched=searched if draws.happens(0.1, "searched") else None,
+        hidden=frozenset({hidden} if draws.happens(0.1, "hidden") else ()),
+        polls_blind=spans("polls blind"),
+        lists_blind=spans("lists blind"),
+    )
 
 
 def _late(draws: SeededDraws) -> float:

@@ -305,9 +305,8 @@ class SimulatedBatch:
         """Check every invariant that holds at every moment."""
         check_always(self.store, self.batch.id, self.loaded)
         journal = self.sandbox.journal
-        blind = self.network is not None and self.network.may({"blind_search"})
-        late = self.config.late if self.one_clock else None
-        check_creates(self.store, self.batch, journal.runs, late, blind=blind)
+        certain = not self.config.visibility.late_spread
+        check_creates(self.store, self.batch, journal.runs, certain=certain)
         if self.waits:
             check_waits(journal.requests, self.config.retry_after)
 

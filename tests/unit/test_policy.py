@@ -39,6 +39,7 @@ from batchrunner.policy.retry import MAX_BACKOFF, backoff, decide
 from batchrunner.policy.retry_rules import Policy
 from batchrunner.policy.run_decision import (
     LOST_AFTER,
+    believed_after,
     decide_run,
     is_lost,
     is_overdue,
@@ -287,11 +288,21 @@ def test_a_missing_run_counts_as_lost_only_after_a_while(observation: RunObserva
     moment = timedelta(milliseconds=1)
     assert decide_run(DEFAULT, attempt(), observation, NOW) is None
     assert decide_run(DEFAULT, attempt(missing_since=NOW), observation, NOW) is None
-    almost = attempt(missing_since=NOW - LOST_AFTER + moment)
-    assert (is_lost(almost, NOW), decide_run(DEFAULT, almost, observation, NOW)) == (False, None)
-    gone = attempt(missing_since=NOW - LOST_AFTER)
-    assert is_lost(gone, NOW)
+    after = believed_after(observation)
+    almost = attempt(missing_since=NOW - after + moment)
+    assert not is_lost(almost, NOW, after)
+    assert decide_run(DEFAULT, almost, observation, NOW) is None
+    gone = attempt(missing_since=NOW - after)
+    assert is_lost(gone, NOW, after)
     assert decide_run(DEFAULT, gone, observation, NOW) is not None
+
+
+def test_a_run_without_a_marker_that_is_gone_is_left_to_the_user() -> None:
+    gone, seen = attempt(missing_since=NOW - LOST_AFTER, marker=None), NotFound(run_id="r")
+    decision = decide_run(DEFAULT, gone, seen, NOW)
+    assert decision is not None
+    assert decision.transition.failure is not None
+    assert decision.transition.failure.category is FailureCategory.UNANSWERED
 
 
 def test_a_run_that_reappears_is_not_lost() -> None:

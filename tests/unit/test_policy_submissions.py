@@ -28,16 +28,15 @@ from batchrunner.model import (
 from batchrunner.model.categories import NOT_COUNTED
 from batchrunner.policy.backpressure import backpressure, is_key_refused
 from batchrunner.policy.create_outcome import (
-    MAX_UNRELIABLE_TIME,
+    DOUBT_PATIENCE,
     RECONCILE_GRACE,
-    control_run_ages,
-    next_control_search,
+    next_final_search,
     next_search,
+    next_search_in_doubt,
     refused_as_batch,
     settle_absent,
     settle_refusal,
     settle_unanswered,
-    settle_unconfirmed,
     settle_withdrawn,
 )
 from batchrunner.policy.retry_rules import Policy
@@ -244,44 +243,22 @@ def test_an_unanswered_submission_is_left_to_the_user() -> None:
         assert "the marker is off" in decision.transition.failure.message
 
 
-def test_an_unproved_absence_is_believed_once_for_each_job() -> None:
-    first, second, third = settle_unconfirmed(submission(3), {2}, NOW)
-    assert isinstance(first.transition, Snooze)
-    assert isinstance(second.transition, Snooze)
-    assert isinstance(third.transition, Finish)
-    assert third.attempt.job.id == 2
-    assert third.transition.failure
-    assert third.transition.failure.category is FailureCategory.UNANSWERED
-    assert settle_unconfirmed(submission(3), set(), NOW) == settle_absent(submission(3), NOW)
-
-
 # ---- how long runs are searched for ----
 
 
 @given(st.timedeltas(timedelta(0), timedelta(days=3)))
-def test_an_unreliable_search_is_repeated_for_a_while_with_waits(
-    unreliable: timedelta,
-) -> None:
-    again = next_control_search(NOW - unreliable, NOW)
-    assert (again is None) == (unreliable >= MAX_UNRELIABLE_TIME)
-    if again is not None:
-        assert timedelta(seconds=5) <= again - NOW <= timedelta(minutes=2)
+def test_a_submission_in_doubt_is_searched_for_at_growing_intervals(doubt: timedelta) -> None:
+    wait = next_search_in_doubt(NOW - doubt, NOW) - NOW
+    assert timedelta(seconds=5) <= wait <= timedelta(minutes=2)
+    assert wait <= next_search_in_doubt(NOW - 2 * doubt, NOW) - NOW
 
 
-def test_unreliable_searches_end_after_a_few() -> None:
+def test_final_searches_end_after_a_few() -> None:
     now, looks = NOW, 0
-    while (again := next_control_search(NOW, now)) is not None:
+    while (again := next_final_search(NOW, now)) is not None:
         now, looks = again, looks + 1
-    assert looks < 20
-
-
-@given(st.timedeltas(timedelta(0), timedelta(days=3)))
-def test_control_runs_are_older_than_the_grace_and_best_half_as_old_as_the_submission(
-    age: timedelta,
-) -> None:
-    best, next_best = control_run_ages(searched(1, age), NOW)
-    assert best <= next_best == NOW - RECONCILE_GRACE
-    assert NOW - best >= age / 2
+    assert looks < 30
+    assert now - NOW >= DOUBT_PATIENCE
 
 
 @given(

@@ -116,7 +116,10 @@ class _Endpoints:
         return Awaited(partial(self._waited, created.runs[0].run_id))
 
     async def run_async(self, request: Request) -> Response:
-        created = await self._create(request, request_schema.run, _single_run)
+        try:
+            created = await self._create(request, request_schema.run, _single_run)
+        except ApiErrorAnswer as refused:
+            return self._refusals.of_single(refused)
         return Json({"run_id": created.runs[0].run_id, "error": None})
 
     async def run_sse(self, request: Request) -> Response:
@@ -140,19 +143,22 @@ class _Endpoints:
     async def list_runs(self, request: Request) -> Response:
         query = request_schema.list_query(request.query_params)
         await self._service.settle()
-        page = list_page(
-            self._account.listed(self._service.now(), self._holder(request)), query, self._config
-        )
-        view = self._service.view
-        return self._answer_read(
-            page.runs, view.page(page.runs, total=page.total, next_cursor=page.next_cursor)
-        )
+        now, visible = self._service.now(), self._account.visible
+        if (kept := visible.cached(str(request.url), request.headers, now)) is not None:
+            return Response(kept, media_type="application/json")
+        runs = self._account.listed(now, self._holder(request))
+        page = list_page(runs, query, self._config, visible.searched)
+        shown = self._service.view.page(page.runs, total=page.total, next_cursor=page.next_cursor)
+        answer = self._answer_read(page.runs, shown)
+        if answer.status_code == 200:
+            visible.keep(str(request.url), bytes(answer.body), now)
+        return answer
 
     async def get_run(self, request: Request) -> Response:
         forms = request_schema.run_query(request.query_params)
         run_id = request_schema.path_id(request, "id")
         await self._service.settle()
-        run = self._account.find(run_id, self._holder(request))
+        run = self._account.polled(run_id, self._service.now(), self._holder(request))
         if run is None:
             raise not_found()
         return self._answer_read([run], self._service.view.full(run, **forms))
@@ -160,8 +166,8 @@ class _Endpoints:
     async def get_runs(self, request: Request) -> Response:
         asked = request_schema.run_ids(request_schema.parsed(await request.body()), self._config)
         await self._service.settle()
-        holder = self._holder(request)
-        found = [(run_id, self._account.find(run_id, holder)) for run_id in asked]
+        now, holder = self._service.now(), self._holder(request)
+        found = [(run_id, self._account.polled(run_id, now, holder)) for run_id in asked]
         runs = [run for _, run in found if run is not None]
         missing = [run_id for run_id, run in found if run is None]
         order = self._config.answers("data_order")

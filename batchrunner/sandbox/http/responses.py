@@ -82,14 +82,23 @@ class Refusals:
 
     def of_batch(self, refused: ApiErrorAnswer) -> Response:
         """Answer a refused run-batch, whose envelope is its own."""
-        if self._batch == "plain" or refused.status not in _BATCH_ENVELOPE:
+        if refused.status != 200 and (
+            self._batch == "plain" or refused.status not in _BATCH_ENVELOPE
+        ):
             return self.answer(refused)
-        if self._batch == "listed":
+        if self._batch == "listed" and refused.status != 200:
             return self._sent(refused, {"run_ids": None, "errors": _listed(refused)})
-        if self._batch == "ok":
+        if self._batch == "ok" or refused.status == 200:
             bare = {key: refused.error[key] for key in ("code", "message")}
             return Json({"run_ids": None, "error": bare})
         return self._sent(refused, {"run_ids": None, **self._enveloped(refused)})
+
+    def of_single(self, refused: ApiErrorAnswer) -> Response:
+        """Answer a refused run-async."""
+        if refused.status == 200:
+            bare = {key: refused.error[key] for key in ("code", "message")}
+            return Json({"run_id": None, "error": bare})
+        return self.answer(refused)
 
     async def refused(self, request: Request, error: Exception) -> Response:
         """Answer an exception of an endpoint: a refusal, no answer, or an unknown path."""

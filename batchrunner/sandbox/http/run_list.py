@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -34,16 +34,19 @@ class RunListPage:
 
 
 def list_page(
-    runs: Iterable[SandboxRun], query: Mapping[str, str], config: SandboxConfig
+    runs: Iterable[SandboxRun],
+    query: Mapping[str, str],
+    config: SandboxConfig,
+    searched: Callable[[str, str], str] = lambda goal, text: goal,
 ) -> RunListPage:
     """Return the page of runs that a valid query asks for.
 
     Both bounds of created_at are usually exclusive, because a client must also work with this
     strict interpretation. Runs created in the same millisecond are in the order of their ids, so
-    a cursor never skips one.
+    a cursor never skips one. *searched* returns the part of a goal in which a search looks.
     """
     newest_first = query.get("sort_direction", "desc") == "desc"
-    found = sorted(_fitting(runs, query, config), key=_key, reverse=newest_first)
+    found = sorted(_fitting(runs, query, config, searched), key=_key, reverse=newest_first)
     rest = found
     if "cursor" in query:
         last = _read(query["cursor"])
@@ -57,7 +60,10 @@ def list_page(
 
 
 def _fitting(
-    runs: Iterable[SandboxRun], query: Mapping[str, str], config: SandboxConfig
+    runs: Iterable[SandboxRun],
+    query: Mapping[str, str],
+    config: SandboxConfig,
+    searched: Callable[[str, str], str],
 ) -> list[SandboxRun]:
     # Every search reads every run of the account: parse the query once, not for each run.
     cased = config.answers("goal_case") == "compared"
@@ -69,11 +75,12 @@ def _fitting(
         before = before and before + _TICK
     if config.answers("goal_search") == "pattern":
         fits = _pattern(text)
-        runs, text = [run for run in runs if fits.search(_cased(run.goal, cased))], ""
+        runs = [run for run in runs if fits.search(_cased(searched(run.goal, text), cased))]
+        text = ""
     return [
         run
         for run in runs
-        if text in _cased(run.goal, cased)
+        if text in _cased(searched(run.goal, text), cased)
         and (status is None or run.status == status)
         and (after is None or run.created_at > after)
         and (before is None or run.created_at < before)

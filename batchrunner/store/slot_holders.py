@@ -1,0 +1,39 @@
+"""Counts the open attempts that hold slots, and those whose runs may not exist."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection, and_, bindparam, func, select
+
+from batchrunner.policy.slots import SlotHolders
+from batchrunner.store.conditions import count_where, is_released, is_unanswered
+from batchrunner.store.schema import SubmissionState, attempts, orphans, submissions
+
+#: Fruitless searches after which a create is in doubt, and not merely unanswered for a moment.
+MIN_FRUITLESS_SEARCHES = 2
+
+_untested = attempts.c.submission_id.in_(
+    select(submissions.c.id).where(
+        submissions.c.batch_id == bindparam("batch"),
+        submissions.c.state == SubmissionState.UNANSWERED,
+        submissions.c.fruitless_searches < MIN_FRUITLESS_SEARCHES,
+    )
+)
+_HOLDERS = select(
+    func.count().label("open"),
+    count_where(is_unanswered).label("in_doubt"),
+    count_where(is_released).label("released"),
+    count_where(and_(is_unanswered, _untested)).label("untested"),
+    select(func.count())
+    .select_from(orphans)
+    .where(orphans.c.batch_id == bindparam("batch"), orphans.c.ended_at.is_(None))
+    .scalar_subquery()
+    .label("orphans"),
+).where(attempts.c.batch_id == bindparam("batch"), attempts.c.closed_at.is_(None))
+
+
+def slot_holders(tx: Connection, batch_id: int, now: datetime) -> SlotHolders:
+    """Count a batch's open attempts, and those in doubt."""
+    row = tx.execute(_HOLDERS, {"batch": batch_id, "now": now}).one()
+    return SlotHolders(**{name: int(count) for name, count in row._mapping.items()})
