@@ -65,7 +65,7 @@ def _nested(opening: str, inner: str, closing: str) -> Callable[[int], str]:
 
 
 def _repeated(before: str, part: str, after: str) -> Callable[[int], str]:
-    return lambda size: before + part * (size // len(part)) + after
+    return lambda size: before + part * (size // len(part.encode())) + after
 
 
 _KEY = "k" * 20_000
@@ -192,9 +192,14 @@ def _peak(call: Callable[[], Any]) -> tuple[Any, float, float]:
     return result, _memory("VmHWM") - before, time.process_time() - began
 
 
-def measured(text: str) -> Iterator[tuple[str, float, float]]:
+def answer_with(result: str) -> bytes:
+    """Return the API's answer to a poll of one run."""
+    return f'{{"data":[{{"run_id":"r1","status":"COMPLETED","result":{result}}}]}}'.encode()
+
+
+def measured(answers: list[bytes]) -> Iterator[tuple[str, float, float]]:
     """Give each step with its peak of memory above that at its start, in MB, and its seconds."""
-    body = f'{{"data":[{{"run_id":"r1","status":"COMPLETED","result":{text}}}]}}'.encode()
+    body = answers.pop()
     run, peak, seconds = _peak(partial(_receive, body))
     del body
     yield "poll", peak, seconds
@@ -208,6 +213,11 @@ def _verdict(outcome: Outcome | None) -> str:
     if isinstance(outcome, Failed):
         return outcome.category
     return outcome.remark.code if outcome and outcome.remark else "good"
+
+
+def text_of(shape: str, size: int) -> str:
+    """Return a result of a shape, of about so many bytes."""
+    return SHAPES[shape](size)
 
 
 def largest_parsable(shape: str, most: int) -> str:
@@ -247,10 +257,9 @@ def main() -> None:
     limit = int((_memory("VmSize") + 3 * given.mb + ALLOWED_MB) * 1024**2)
     resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
     for shape in given.shapes or SHAPES:
-        text = largest_parsable(shape, size) if given.parsable else SHAPES[shape](size)
-        length = len(text) / 1024**2
-        found = list(measured(text))
-        del text
+        answers = [answer_with((largest_parsable if given.parsable else text_of)(shape, size))]
+        length = len(answers[0]) / 1024**2
+        found = list(measured(answers))
         cells = "  ".join(f"{name} {peak:.0f} MB {seconds:.1f} s" for name, peak, seconds in found)
         sys.stdout.write(f"{shape} ({length:.1f} MB):  {cells}\n")
         sys.stdout.flush()

@@ -47,7 +47,7 @@ class RunDetails:
     @property
     def more(self) -> dict[str, Any]:
         """Return its members by their newest names, without the result and the steps."""
-        values = members(self.text)
+        values = members(self.text, without=("result", "resultJson", "steps"))
         named = {OLDER_NAMES.get(name, name): values[name] for name in values}
         return parsed_members(named, "result", "steps")
 
@@ -55,7 +55,7 @@ class RunDetails:
     def steps(self) -> tuple[Step, ...]:
         """Return the actions of the agent in order; entries that are no steps are skipped."""
         try:
-            listed = items(members(self.text).get("steps", "[]"))
+            listed = items(members(self.text, without=("result", "resultJson")).get("steps", "[]"))
         except ValueError:
             return ()
         return tuple(step for entry in listed[:MAX_STEPS_SHOWN] if (step := _step(parsed(entry))))

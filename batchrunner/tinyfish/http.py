@@ -278,6 +278,11 @@ def _fault(kind: ApiFaultKind, message: str) -> RequestFailed:
     return RequestFailed(ApiFault(kind=kind, message=message))
 
 
+def too_large(message: str) -> RequestFailed:
+    """Return the error for an answer that is larger than we accept."""
+    return _fault(ApiFaultKind.TOO_LARGE, message)
+
+
 def malformed(message: str) -> RequestFailed:
     """Return the error for an answer that is not the API's."""
     return _fault(ApiFaultKind.MALFORMED, message)

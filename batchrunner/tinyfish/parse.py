@@ -20,7 +20,7 @@ from batchrunner.model import (
     RunListing,
     RunStatus,
 )
-from batchrunner.tinyfish.http import Reply
+from batchrunner.tinyfish.http import Reply, too_large
 from batchrunner.tinyfish.raw_json import (
     LONG_TEXT_LENGTH,
     ascii_safe,
@@ -65,7 +65,10 @@ def text_of(reply: Reply) -> str:
     Long text is ASCII: one wide character would make it four times as large.
     """
     if len(reply.body) > LONG_TEXT_LENGTH:
-        return ascii_safe_bytes(reply.body.removeprefix(codecs.BOM_UTF8))
+        try:
+            return ascii_safe_bytes(reply.body.removeprefix(codecs.BOM_UTF8))
+        except OverflowError as error:
+            raise too_large("The answer is too large, and not in UTF-8") from error
     return reply.body.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
 
 

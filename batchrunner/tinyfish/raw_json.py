@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from itertools import accumulate
 from typing import Any
 
@@ -15,6 +15,8 @@ from batchrunner.text.json_size import is_parsable, pieces, without_strings
 LONG_TEXT_LENGTH = 1024**2
 #: Maximum entries of a list of runs, and members of an object: no answer of the API has so many.
 MAX_ENTRIES = 10_000
+#: Longest text of an answer once it is ASCII: three times the longest answer, as UTF-8 takes.
+MAX_SAFE_LENGTH = 100 * 1024**2
 
 _DECODER = json.JSONDecoder(strict=False)
 #: Brackets, commas, colons, and whole strings, so that brackets inside strings do not count.
@@ -35,12 +37,14 @@ _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _CHUNK_BYTES = 1024**2
 
 
-def members(text: str, start: int = 0, end: int | None = None) -> dict[str, str]:
+def members(
+    text: str, start: int = 0, end: int | None = None, without: Collection[str] = ()
+) -> dict[str, str]:
     """
     Return the members of the JSON object *text* by name, each value as unparsed text.
 
     Values may be of any kind and depth. If a name occurs twice, the last value counts. *start* and
-    *end* are where the object is in the text.
+    *end* are where the object is in the text. Those named in *without* are left out.
 
     Raises:
         ValueError: *text* is not an object, it has too many members, or its quotes or brackets do
@@ -59,7 +63,11 @@ def members(text: str, start: int = 0, end: int | None = None) -> dict[str, str]
         if len(spans) > MAX_ENTRIES:
             raise ValueError("too many members")
         at = _after_space(text, value_end + 1)
-    return {name: text[first:last].rstrip(_SPACES) for name, (first, last) in spans.items()}
+    return {
+        name: text[first:last].rstrip(_SPACES)
+        for name, (first, last) in spans.items()
+        if name not in without
+    }
 
 
 def items(text: str) -> list[str]:
@@ -132,9 +140,10 @@ def _parsed_end(text: str, start: int, end: int) -> int | None:
 def _comma_outside(text: str, start: int, end: int, depth: int) -> tuple[int, int | None]:
     """Return the depth at the end of a piece, and the first comma outside brackets, if any."""
     for token in _TOKEN.finditer(text, start, end):
-        if depth == 0 and token.group() == ",":
+        sign = text[token.start()]  # a token may be a long string, which is not copied
+        if depth == 0 and sign == ",":
             return depth, token.start()
-        depth += _DEPTH_CHANGE.get(token.group(), 0)
+        depth += _DEPTH_CHANGE.get(sign, 0)
         if depth < 0:
             raise ValueError("brackets that do not match")
     return depth, None
@@ -170,7 +179,12 @@ def ascii_safe(text: str) -> str:
 
 
 def ascii_safe_bytes(body: bytes) -> str:
-    """Do the same for the bytes of a long answer, without a wide copy of the whole."""
+    """
+    Do the same for the bytes of a long answer, without a wide copy of the whole.
+
+    Raises:
+        OverflowError: The text is longer than MAX_SAFE_LENGTH: the answer is not UTF-8 throughout.
+    """
     if body.isascii():
         text = body.decode("ascii")
         return text if text.isprintable() else "".join(_ascii_chunks(body))
@@ -178,7 +192,11 @@ def ascii_safe_bytes(body: bytes) -> str:
 
 
 def _ascii_chunks(body: bytes) -> Iterator[str]:
-    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    decoder, length = codecs.getincrementaldecoder("utf-8")("surrogateescape"), 0
     for start in range(0, len(body), _CHUNK_BYTES):
         last = start + _CHUNK_BYTES >= len(body)
-        yield ascii_safe(decoder.decode(body[start : start + _CHUNK_BYTES], final=last))
+        chunk = ascii_safe(decoder.decode(body[start : start + _CHUNK_BYTES], final=last))
+        length += len(chunk)
+        if length > MAX_SAFE_LENGTH:
+            raise OverflowError
+        yield chunk

@@ -369,3 +369,15 @@ async def test_a_long_answer_is_read_in_a_thread_and_is_the_same() -> None:
     assert run.result is not None
     assert run.result.isascii()
     assert json.loads(run.result) == {"html": page}
+
+
+@ON_ASYNCIO
+async def test_a_long_answer_that_is_not_utf_8_makes_its_run_unreadable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("batchrunner.tinyfish.raw_json.MAX_SAFE_LENGTH", 5_000_000)
+    body = b'{"data": [{"run_id": "r", "status": "COMPLETED", "result": "%s"}]}' % (
+        b"\xff" * 2_000_000
+    )
+    found = await read(FakeApi(lambda request: raw(body)), "r")
+    assert isinstance(found["r"], Unreadable)
