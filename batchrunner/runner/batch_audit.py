@@ -157,8 +157,14 @@ class BatchAudit:
         cursors: set[str | None] = {None}
         cursor, repeated, entries = None, 0, 0
         most = self._pages + max_list_pages(self._scope.runs)
+        read = partial(
+            self._api.list_page,
+            prefix,
+            newest_first=newest_first,
+            created_after=self._api.unused_date(),
+        )
         while self._pages < most:
-            page = await self._read_page(prefix, cursor, newest_first=newest_first)
+            page = await self._read_page(partial(read, cursor=cursor))
             self._pages += 1
             entries += _entries(page.listing)
             repeated = 0 if await self._take_page(page.listing) else repeated + 1
@@ -175,14 +181,12 @@ class BatchAudit:
         if not newest_first and entries < page.total:
             self._unfinished = "it shows fewer runs than it counts"
 
-    async def _read_page(self, prefix: str, cursor: str | None, *, newest_first: bool) -> ListPage:
+    async def _read_page(self, read: Callable[..., Awaitable[ListPage]]) -> ListPage:
+        """Read a page, or a shorter one where it is too large."""
         limit = MAX_RUNS_PER_REQUEST
         while True:
-            request = partial(
-                self._api.list_page, prefix, newest_first=newest_first, cursor=cursor, limit=limit
-            )
             try:
-                return await self._ask(request)
+                return await self._ask(partial(read, limit=limit))
             except RequestFailed as error:
                 if error.fault.kind is not ApiFaultKind.TOO_LARGE or limit == 1:
                     raise

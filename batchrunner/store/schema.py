@@ -28,7 +28,7 @@ from batchrunner.model import FailureCategory, JobState
 from batchrunner.model.artifacts import ArtifactKind, ArtifactState
 
 #: The revision of the newest migration. A test compares it with the migrations.
-HEAD = "0011_control"
+HEAD = "0011"
 
 metadata = MetaData(
     naming_convention={

@@ -224,7 +224,7 @@ class TinyFishClient:
         """
         query = {} if goal is None else {"goal": goal}
         query |= {"sort_direction": "desc" if newest_first else "asc"}
-        query |= {"created_after": self._unused_date()}
+        query |= {"created_after": self.unused_date()}
         limit, cursors, found = MAX_RUNS_PER_REQUEST, set[str](), RunListing(runs=())
         for _ in range(MAX_SEARCH_PAGES):
             try:
@@ -247,20 +247,29 @@ class TinyFishClient:
         return replace(found, complete=False)
 
     async def list_page(
-        self, goal: str, *, newest_first: bool = False, cursor: str | None = None, limit: int
+        self,
+        goal: str,
+        *,
+        newest_first: bool = False,
+        created_after: str,
+        cursor: str | None = None,
+        limit: int,
     ) -> ListPage:
         """
         Return one page of the runs whose goal contains *goal*; a cursor leads to the next one.
+
+        *created_after* is an `unused_date`, the same for all pages of a list: no cache knows them.
 
         Raises:
             RequestFailed: It could not be read; TOO_LARGE if a page with fewer runs may be.
         """
         query = {"goal": goal, "sort_direction": "desc" if newest_first else "asc"}
+        query |= {"created_after": created_after}
         after = {} if cursor is None else {"cursor": cursor}
         listing, following, total = await self._page({**query, "limit": str(limit), **after})
         return ListPage(listing=listing, cursor=following, total=total)
 
-    def _unused_date(self) -> str:
+    def unused_date(self) -> str:
         """Return a date before all runs that no earlier search of this client has named."""
         date = _BEFORE_ALL_RUNS + timedelta(seconds=self._first_date + next(self._searches))
         return date.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -21,7 +21,7 @@ from batchrunner.policy.control_runs import (
     after_control_search,
     is_later,
 )
-from batchrunner.policy.create_outcome import DOUBT_PATIENCE, is_certain
+from batchrunner.policy.create_outcome import DOUBT_PATIENCE
 from batchrunner.policy.run_decision import believed_after
 from batchrunner.policy.slots import SlotHolders
 from batchrunner.runner.vanished_runs import VanishedRuns
@@ -32,6 +32,7 @@ from batchrunner.store.refusals import unconfirmed_refusals
 from batchrunner.store.reports import batch_counts
 from batchrunner.store.schema import jobs
 from batchrunner.store.search_checks import later_runs
+from batchrunner.store.submissions import settle_submission
 from batchrunner.tinyfish.client import TinyFishClient
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulation.planting import Bug, Planter, check_caught
@@ -136,7 +137,8 @@ def hold_slots_for_ever(planter: Planter) -> None:
 
 
 def believe_every_refusal(planter: Planter) -> None:
-    planter.replace(is_certain, lambda fault: True)
+    real = settle_submission
+    planter.replace(real, lambda *args, unconfirmed: real(*args))
 
 
 def find_no_refusal_to_confirm(planter: Planter) -> None:
