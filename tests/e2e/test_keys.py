@@ -86,7 +86,7 @@ def test_the_key_is_in_no_file_no_output_and_no_command_line(tmp_path: Path) -> 
 
 
 def test_a_key_without_the_right_stops_the_batch_and_uses_up_no_attempt(tmp_path: Path) -> None:
-    jobs = write_jobs(tmp_path, ["http://faults.test/gated/1"], max_attempts=1)
+    jobs = write_jobs(tmp_path, ["http://faults.test/gated"], max_attempts=1)
     with served(tmp_path) as remote:
         refused = batchrunner("run", jobs, cwd=tmp_path, env=remote.env)
         assert remote.created() == 0
