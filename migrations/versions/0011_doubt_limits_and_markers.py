@@ -8,10 +8,13 @@ down_revision = "0010"
 branch_labels = None
 depends_on = None
 
+ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
 
 def upgrade() -> None:
     _markers()
     op.add_column("batches", sa.Column("account_limit", sa.Text(), nullable=True))
+    op.add_column("batches", sa.Column("former_submission", ID, nullable=True))
     _doubt()
 
 

@@ -73,6 +73,11 @@ def _notes(report: AuditReport) -> Iterator[str]:
         yield f"the API's list could not be read to its end: {report.unfinished}"
     if report.not_yet_shown:
         yield f"{counted(report.not_yet_shown, 'run')} not yet shown by the API"
+    if report.other_account:
+        yield (
+            f"{counted(report.other_account, 'run')} not compared: the batch was run with another "
+            "account's key then, and this key does not show them"
+        )
     if report.unlisted:
         yield f"{counted(report.unlisted, 'run')} shown by the API, and not yet in its list"
     if report.lost:
@@ -149,6 +154,8 @@ def audit_summary(report: AuditReport | None, batch: Batch, db: str) -> Iterator
         yield f"audited in part, as the API's list {report.unfinished}; once more: {command}"
     else:
         runs = f"{counted(report.ours.runs, 'run')} here, {report.theirs.runs} at the API"
+        if report.other_account:
+            runs += f", {report.other_account} of another account not compared"
         yield f"audited: no difference ({runs}): {command}"
 
 
@@ -169,6 +176,7 @@ def audit_as_json(report: AuditReport, batch: Batch) -> dict[str, Any]:
         "api": side(theirs.runs, theirs.steps, theirs.unbilled),
         "rate": None if rate is None else f"{rate.amount:f}",
         "not_yet_shown": report.not_yet_shown,
+        "other_account": report.other_account,
         "unlisted": report.unlisted,
         "lost": report.lost,
         "unmarked": report.unmarked,
