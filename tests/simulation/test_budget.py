@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from batchrunner.api_facts.limits import DEFAULT_STEP_LIMIT
 from batchrunner.model import Budget, BudgetStatus, JobState, Settings, Wallet
+from batchrunner.policy import run_decision
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.journal import SandboxRun
@@ -62,6 +63,7 @@ KILL_STEPS = 600
 def short_reservations() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(budget, "UNCLEAR_AFTER", RESERVED_FOR)
+        patch.setattr(run_decision, "LOST_AFTER", RESERVED_FOR)  # short runs are polled each second
         yield
 
 
@@ -275,7 +277,7 @@ def test_a_pause_goes_before_a_budget() -> None:
 @settings(max_examples=examples(12))
 @given(
     seed=st.integers(0, 10_000),
-    budget=st.integers(1, 400),
+    budget=st.integers(1, 200),
     price=st.decimals(Decimal("0.001"), Decimal("0.1"), places=4),
     late=st.sampled_from([0, 10]),  # those that may be late for the end: test_account.py
 )
@@ -284,7 +286,7 @@ def test_the_account_of_money_is_the_sandboxs_bill_to_the_cent(
 ) -> None:
     async def scenario() -> None:
         config = faulty(seed, late=late, price=price)
-        spent = spender(budget, config, jobs=20, **BOUNDED)
+        spent = spender(budget, config, jobs=12, **BOUNDED)
         while await spent.run() is ExitReason.BUDGET_USED_UP:
             found = budget_of(spent)
             assert found.spent * price == spent.sandbox.journal.charged <= found.limit * price
