@@ -21,6 +21,7 @@ from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.journal import SandboxRun
 from batchrunner.sandbox.seeded_random import seeded_share
+from batchrunner.selftest import invariants
 from batchrunner.selftest.invariants import StoreSnapshot
 from batchrunner.store import budget, claims
 from batchrunner.store.budget import set_budget, set_step_price
@@ -63,7 +64,8 @@ KILL_STEPS = 600
 def short_reservations() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(budget, "UNCLEAR_AFTER", RESERVED_FOR)
-        patch.setattr(run_decision, "LOST_AFTER", RESERVED_FOR)  # short runs are polled each second
+        for module in (run_decision, invariants):  # short runs are polled each second
+            patch.setattr(module, "LOST_AFTER", RESERVED_FOR)
         yield
 
 
