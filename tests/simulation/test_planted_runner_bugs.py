@@ -390,8 +390,8 @@ BUGS = [
     ),
     Bug(believe_every_absence, newest_run_not_yet_shown, "an audit's false alarm"),
     Bug(go_on_at_any_loss, partial(stops_at_its_stop_loss, StopLoss()), "went on"),
-    Bug(ignore_retry_after, faulty_batch("throttled/1"), "before Retry-After was over"),
-    Bug(count_throttling, faulty_batch("throttled/1"), "waiting used up an attempt"),
+    Bug(ignore_retry_after, faulty_batch("rate_limited/1"), "before Retry-After was over"),
+    Bug(count_throttling, faulty_batch("rate_limited/1"), "waiting used up an attempt"),
     Bug(count_without_end, faulty_batch("system_failure/9"), "more often than its policy allows"),
     Bug(believe_not_found_at_once, faulty_batch("lost/1"), "lost at the first poll"),
     Bug(
