@@ -41,14 +41,13 @@ from batchrunner.policy.create_outcome import next_search, refused_as_batch
 from batchrunner.policy.retry import decide
 from batchrunner.policy.retry_rules import Policy
 from batchrunner.policy.run_decision import (
-    is_lost,
+    believed_after,
     is_overdue,
     next_cancel,
     reset_after_clock_jump,
     with_cancel_answer,
 )
 from batchrunner.policy.stop_loss import stop_loss_reached
-from batchrunner.runner.condition_timer import ConditionTimer
 from batchrunner.runner.mismatch_fixer import MismatchFixer
 from batchrunner.runner.run_fetcher import RunFetcher
 from batchrunner.runner.run_search import SearchResult, search_runs
@@ -210,8 +209,7 @@ def count_without_end(planter: Planter) -> None:
 
 
 def believe_not_found_at_once(planter: Planter) -> None:
-    planter.replace(is_lost, lambda *_: True)
-    planter.replace(ConditionTimer.has_lasted, lambda *_: True)
+    planter.replace(believed_after, lambda _: timedelta(0))
 
 
 # ---- clocks and polls ----
