@@ -198,7 +198,7 @@ class SuspendedOnFailure(KillSwitch):
 async def suspended_runner() -> None:
     """Suspend a runner that has decided and not written it; another one takes over."""
     urls = ["http://faults.test/system_failure/1"]
-    config = SandboxConfig(durations=(60, 60), retry_after=1)
+    config = SandboxConfig(durations=(40, 40), retry_after=1)  # over before the first audit
     simulated = CheckedBatch.of(urls, config, SETTINGS)
     fenced: list[LeaseLost] = []
 
@@ -209,7 +209,7 @@ async def suspended_runner() -> None:
             fenced.append(lost)
 
     async def take_over() -> None:
-        await anyio.sleep(80)
+        await anyio.sleep(60)
         await run_to_end(simulated)  # it treats the suspended one as dead
 
     await at_once(suspended, take_over)

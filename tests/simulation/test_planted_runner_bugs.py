@@ -417,6 +417,7 @@ SLOW = frozenset(
         "wait_for_runs_that_have_ended",
         "ignore_answers_to_cancels",
         "repeat_cancels_at_once",
+        "go_on_at_any_loss",
     }
 )
 
