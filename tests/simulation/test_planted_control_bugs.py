@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import update
 
 from batchrunner.model import FailureCategory, JobState, Settings
+from batchrunner.policy.audit import Taking, take_unknown
 from batchrunner.policy.control_runs import (
     ControlEvidence,
     KnownRun,
@@ -124,6 +125,12 @@ def search_the_same_address_again(planter: Planter) -> None:
         return await real(api, *args, **kwargs)
 
     planter.replace(real, search)
+    take_nothing_in_audits(planter)
+
+
+def take_nothing_in_audits(planter: Planter) -> None:
+    """Leave out the audits: they adopt what a search should have found."""
+    planter.replace(take_unknown, lambda *_: Taking(adopt={}, orphans={}))
 
 
 # ---- slots ----
@@ -143,6 +150,7 @@ def believe_every_refusal(planter: Planter) -> None:
 
 def find_no_refusal_to_confirm(planter: Planter) -> None:
     planter.replace(unconfirmed_refusals, lambda *_: [])
+    take_nothing_in_audits(planter)
 
 
 # ---- runs that no longer appear in polls ----
