@@ -39,7 +39,7 @@ class MarkerDepth:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class KnownRun:
+class ControlRun:
     """A run that may serve as a control run."""
 
     run_id: str
@@ -80,7 +80,7 @@ class ListedRuns:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ControlEvidence:
-    """What searches for control runs have shown since a submission is in doubt."""
+    """What searches for control runs have shown since a submission is unanswered."""
 
     running: bool = False  #: a later run was found while it was RUNNING
     completed: bool = False  #: a later run was found after it was COMPLETED
@@ -129,13 +129,13 @@ class ControlEvidence:
 NO_EVIDENCE = ControlEvidence()
 
 
-def is_later(run: KnownRun, missing: MissingRuns) -> bool:
+def is_later(run: ControlRun, missing: MissingRuns) -> bool:
     """Return whether a run was created after the missing ones, by the store's clock."""
     return run.intended_at >= missing.since
 
 
 def controls_to_find(
-    evidence: ControlEvidence, missing: MissingRuns, known: Sequence[KnownRun]
+    evidence: ControlEvidence, missing: MissingRuns, known: Sequence[ControlRun]
 ) -> list[str]:
     """
     Return the submissions whose runs to search for next, by their tokens.
@@ -160,14 +160,14 @@ def controls_to_find(
     return list(dict.fromkeys(chosen))[:MAX_CONTROL_SEARCHES]
 
 
-def _first(runs: Iterable[KnownRun]) -> list[str]:
+def _first(runs: Iterable[ControlRun]) -> list[str]:
     return [run.marker_token for run in runs][:1]
 
 
 def after_control_search(
     evidence: ControlEvidence,
     missing: MissingRuns,
-    known: Collection[KnownRun],
+    known: Collection[ControlRun],
     listed: ListedRuns,
     now: datetime,
 ) -> ControlEvidence:
@@ -195,11 +195,11 @@ def after_control_search(
     )
 
 
-def _must_be_found(run: KnownRun, missing: MissingRuns) -> bool:
+def _must_be_found(run: ControlRun, missing: MissingRuns) -> bool:
     return run.shown and missing.depth.covers(run.depth)
 
 
-def _deepest(depth: MarkerDepth | None, found: Iterable[KnownRun]) -> MarkerDepth | None:
+def _deepest(depth: MarkerDepth | None, found: Iterable[ControlRun]) -> MarkerDepth | None:
     for run in found:
         if depth is None or run.depth.covers(depth):
             depth = run.depth

@@ -307,8 +307,7 @@ class BatchAudit:
         """
         unknown = [each for each in report.differences if each.kind is DifferenceKind.UNKNOWN]
         taken: dict[str, Taken] = {}
-        for start in range(0, len(unknown), MAX_RUNS_PER_REQUEST):
-            some = unknown[start : start + MAX_RUNS_PER_REQUEST]
+        for some in chunks(unknown):
             taken |= await self._take(some, owner_id, new_token)
         differences = tuple(
             replace(each, taken=taken.get(each.run_id)) for each in report.differences

@@ -12,7 +12,7 @@ import pytest
 
 from batchrunner.model import FailureCategory, JobFile, JobSpec, JobState, Settings
 from batchrunner.model.job_file import Canary
-from batchrunner.policy.create_outcome import DOUBT_PATIENCE
+from batchrunner.policy.create_outcome import UNANSWERED_PATIENCE
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.visibility import Visibility
@@ -93,8 +93,8 @@ def test_without_a_later_run_a_lost_answer_is_left_to_the_user_after_a_while(job
         assert "no run was created later" in failed.message
         assert batch.creates == jobs + 1
         waited = anyio.current_time()
-        assert waited >= DOUBT_PATIENCE.total_seconds()
-        assert waited < 2 * DOUBT_PATIENCE.total_seconds()
+        assert waited >= UNANSWERED_PATIENCE.total_seconds()
+        assert waited < 2 * UNANSWERED_PATIENCE.total_seconds()
 
     simulate(scenario)
 
@@ -202,7 +202,7 @@ def test_where_all_slots_are_in_doubt_one_more_job_is_let_through(canary: Canary
         assert batch.jobs() == {JobState.SUCCEEDED: 4}
         first = batch.sandbox.journal.runs[0]
         assert first.url != NOT_CREATED
-        assert anyio.current_time() < DOUBT_PATIENCE.total_seconds()
+        assert anyio.current_time() < UNANSWERED_PATIENCE.total_seconds()
 
     simulate(scenario)
 

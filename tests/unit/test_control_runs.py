@@ -15,7 +15,7 @@ from batchrunner.policy.control_runs import (
     MAX_RUNNING_TIME,
     NO_EVIDENCE,
     ControlEvidence,
-    KnownRun,
+    ControlRun,
     ListedRuns,
     MarkerDepth,
     MissingRuns,
@@ -33,9 +33,9 @@ def seconds(count: float) -> timedelta:
     return timedelta(seconds=count)
 
 
-def known(name: str, after: float = 1, **fields: object) -> KnownRun:
+def known(name: str, after: float = 1, **fields: object) -> ControlRun:
     """Return a run of a submission with its name, which was written so many seconds later."""
-    made = KnownRun(
+    made = ControlRun(
         run_id=name,
         marker_token=f"of-{name}",
         intended_at=NOW + seconds(after),
@@ -48,7 +48,7 @@ def known(name: str, after: float = 1, **fields: object) -> KnownRun:
 
 def search(
     evidence: ControlEvidence,
-    run: KnownRun,
+    run: ControlRun,
     status: RunStatus | None,
     at: float = 5,
     missing: MissingRuns = MISSING,
@@ -142,7 +142,7 @@ def test_the_missing_run_may_be_listed_half_as_late_again_as_the_control_runs(
         max_size=12,
     )
 )
-def test_few_submissions_are_searched_for_at_a_time(runs: list[KnownRun]) -> None:
+def test_few_submissions_are_searched_for_at_a_time(runs: list[ControlRun]) -> None:
     runs.sort(key=lambda run: run.intended_at)
     chosen = controls_to_find(NO_EVIDENCE, MISSING, runs)
     assert len(chosen) == len(set(chosen)) <= MAX_CONTROL_SEARCHES

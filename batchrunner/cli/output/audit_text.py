@@ -18,10 +18,10 @@ MAX_LISTED = 20
 #: What a kind of difference is, and what is to be done.
 TITLES = {
     DifferenceKind.FOREIGN: "started by another database, and not touched",
-    DifferenceKind.UNKNOWN: "sent for by this database, and not known to it",
+    DifferenceKind.UNKNOWN: "started by this database, and not known to it",
     DifferenceKind.MISSING: "known to this database, and shown nowhere by the API",
-    DifferenceKind.ALIVE: "over for this database, and still going on at the API",
-    DifferenceKind.STEPS: "not the same cost on both sides",
+    DifferenceKind.ALIVE: "closed in this database, and still alive at the API",
+    DifferenceKind.STEPS: "with another cost at the API",
 }
 
 
@@ -134,7 +134,7 @@ def _advice(report: AuditReport, db: str) -> Iterator[str]:
         yield f"  batchrunner recover jobs.yaml{db}"
     if DifferenceKind.ALIVE in kinds:
         alive = [each.run_id for each in report.differences if each.kind is DifferenceKind.ALIVE]
-        yield "they cost money until they end:"
+        yield "runs that are alive cost money until they end:"
         yield f"  batchrunner runs cancel {shlex.join(alive[:MAX_LISTED])}"
     if any(each.taken is Taken.ADOPTED for each in report.differences):
         yield "the next run of the batch collects the adopted runs"
@@ -151,7 +151,7 @@ def audit_summary(report: AuditReport | None, batch: Batch, db: str) -> Iterator
         found = counted(len(report.differences), "difference")
         yield f"audited: {found} between this database and the API's list: {command}"
     elif report.unfinished is not None:
-        yield f"audited in part, as the API's list {report.unfinished}; once more: {command}"
+        yield f"audited in part: the API's list has no usable end ({report.unfinished}): {command}"
     else:
         runs = f"{counted(report.ours.runs, 'run')} here, {report.theirs.runs} at the API"
         if report.other_account:

@@ -1,4 +1,4 @@
-"""Store markers as sent, the account's limit, and what is in doubt since when."""
+"""Store markers as sent, the account's limit, and which submissions are unanswered."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,7 +15,7 @@ def upgrade() -> None:
     _markers()
     op.add_column("batches", sa.Column("account_limit", sa.Text(), nullable=True))
     op.add_column("batches", sa.Column("former_submission", ID, nullable=True))
-    _doubt()
+    _unanswered()
 
 
 def _markers() -> None:
@@ -30,8 +30,8 @@ def _markers() -> None:
     )
 
 
-def _doubt() -> None:
-    """Note which submissions are in doubt and since when, and find runs that were lost."""
+def _unanswered() -> None:
+    """Store what is unanswered since when, and which refusals are unconfirmed; find lost runs."""
     stamp = sa.String(length=27)
     op.add_column("submissions", sa.Column("unanswered_at", stamp, nullable=True))
     op.add_column("submissions", sa.Column("holds_slots_until", stamp, nullable=True))
