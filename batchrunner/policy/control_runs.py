@@ -17,6 +17,10 @@ MAX_CONTROL_SEARCHES = 3
 LATENESS_FACTOR = 1.5
 #: Longest time of being listed late that is allowed for.
 MAX_LATENESS = timedelta(minutes=10)
+#: How long after a create that was refused a list must have had to show what it created.
+LISTED_AFTER = timedelta(seconds=5)
+#: A list that does not show a run that exists for so long will not show it soon either.
+NOT_LISTED_AFTER = timedelta(minutes=2)
 #: A run that was created longer ago has ended, unless it is stuck.
 MAX_RUNNING_TIME = timedelta(minutes=15)
 
@@ -193,6 +197,26 @@ def after_control_search(
         lateness=max(evidence.lateness, lateness) if is_new else evidence.lateness,
         found=evidence.found | token,
     )
+
+
+def shows_refused(
+    refused: Submission, known: Iterable[ControlRun], listed: Collection[str], began: datetime
+) -> bool:
+    """
+    Return whether a search that *began* then would have shown runs of a refused create.
+
+    *known* are runs of about its age, and later ones. The list must show one that was created
+    later, or at least all that were created before.
+    """
+    age = began - refused.intended_at
+    if age < LISTED_AFTER:
+        return False
+    shown = [run for run in known if run.shown]
+    later = [run for run in shown if run.intended_at > refused.intended_at]
+    earlier = [run for run in shown if run.intended_at <= refused.intended_at]
+    if age >= NOT_LISTED_AFTER or any(run.run_id in listed for run in later):
+        return True
+    return all(run.run_id in listed for run in earlier)
 
 
 def _must_be_found(run: ControlRun, missing: MissingRuns) -> bool:

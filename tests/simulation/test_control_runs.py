@@ -230,6 +230,48 @@ def test_what_was_created_before_a_refusal_is_found_and_not_bought_again(
     simulate(scenario)
 
 
+@pytest.mark.parametrize("late", some([4.0, 1.0, 0.0], 1))
+def test_what_was_created_before_a_refusal_is_found_on_a_list_that_is_late(late: float) -> None:
+    async def scenario() -> None:
+        url = "http://faults.test/throttled_after/1"
+        config = SandboxConfig(durations=RUNS, retry_after=0, late=late)
+        batch = CheckedBatch.of([*pages(6), url, *pages(12)[6:]], config, FEW)
+        await to_its_end(batch)
+        assert runs_of(batch, url) == 1
+        assert batch.jobs() == {JobState.SUCCEEDED: 13}
+        assert len(batch.sandbox.journal.runs) == 13
+
+    simulate(scenario)
+
+
+@pytest.mark.parametrize("status", some([401, 403, 400], 1))
+def test_a_search_that_is_refused_for_a_moment_confirms_no_refusal(status: int) -> None:
+    async def scenario() -> None:
+        url = "http://faults.test/throttled_after/1"
+        config = SandboxConfig(durations=RUNS, retry_after=0)
+        batch = CheckedBatch.of([*pages(6), url, *pages(12)[6:]], config, FEW)
+        sandbox, met = batch.sandbox.transport(), 0
+
+        class Refusing(httpx.AsyncBaseTransport):
+            async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+                nonlocal met
+                answer = await sandbox.handle_async_request(request)
+                is_search = request.method == "GET" and request.url.path == "/v1/runs"
+                if is_search and runs_of(batch, url) and met < 4:
+                    met += 1
+                    error = {"code": "FORBIDDEN", "message": "Not now"}
+                    return httpx.Response(status, json={"error": error}, request=request)
+                return answer
+
+        batch.sandbox.transport = Refusing  # type: ignore[method-assign]
+        await to_its_end(batch)
+        assert met == 4
+        assert runs_of(batch, url) == 1
+        assert batch.jobs() == {JobState.SUCCEEDED: 13}
+
+    simulate(scenario)
+
+
 def test_one_search_confirms_all_refusals_that_wait_as_late_as_the_delay_allows() -> None:
     async def scenario() -> None:
         config = SandboxConfig(durations=RUNS, rates={"throttled": 1.0}, retry_after=60)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrunner.model import RunStatus
+from batchrunner.model import RunStatus, Submission
 from batchrunner.policy.control_runs import (
     MAX_CONTROL_SEARCHES,
     MAX_RUNNING_TIME,
@@ -21,6 +21,7 @@ from batchrunner.policy.control_runs import (
     MissingRuns,
     after_control_search,
     controls_to_find,
+    shows_refused,
 )
 
 NOW = datetime(2026, 9, 3, 3, 0, tzinfo=UTC)
@@ -149,3 +150,24 @@ def test_few_submissions_are_searched_for_at_a_time(runs: list[ControlRun]) -> N
     assert set(chosen) <= {run.marker_token for run in runs}
     if any(run.intended_at >= NOW and run.status is COMPLETED for run in runs):
         assert chosen
+
+
+@pytest.mark.parametrize(
+    ("runs", "listed", "age", "believed"),
+    [
+        ([], "", 4, False),
+        ([], "", 5, True),
+        ([known("later", 1)], "later", 5, True),
+        ([known("earlier", -1)], "", 30, False),
+        ([known("earlier", -1)], "earlier", 5, True),
+        ([known("earlier", -1), known("later", 1)], "later", 5, True),
+        ([known("earlier", -1), known("later", 1)], "earlier", 5, True),
+        ([known("earlier", -1)], "", 120, True),
+        ([known("unseen", -1, shown=False)], "", 5, True),
+    ],
+)
+def test_a_refusal_is_believed_if_the_list_shows_runs_that_are_as_new(
+    runs: list[ControlRun], listed: str, age: float, believed: bool
+) -> None:
+    refused = Submission(id=1, marker_token="of-refused", marked=True, intended_at=NOW, attempts=())
+    assert shows_refused(refused, runs, listed.split(), NOW + seconds(age)) is believed
