@@ -45,7 +45,10 @@ class ShownError(click.ClickException):
         if isinstance(error, InputError):
             click.echo(error.what, file=out)
         else:
-            click.echo(f"error: {error.what}\n  tip: {error.next}", file=out)
+            from batchrunner.cli.output.same_api import on_same_api
+
+            tip = on_same_api(error.next, sys.argv[1:])
+            click.echo(f"error: {error.what}\n  tip: {tip}", file=out)
 
 
 def exit_code_of_error(error: BatchrunnerError) -> int:
