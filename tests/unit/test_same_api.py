@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from batchrunner.cli.output.same_api import on_same_api
+from batchrunner.cli.same_api import on_same_api
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def command(batch: str | None, db: str, as_json: bool, **given: Any) -> None:
     from batchrunner.app.audit import audit_batch
     from batchrunner.cli.output.audit_text import audit_as_json, audit_lines
     from batchrunner.cli.output.batch_text import db_given
-    from batchrunner.cli.output.same_api import on_same_api
+    from batchrunner.cli.same_api import on_same_api
     from batchrunner.text.wrapping import say
 
     with opened(db) as store, api_of(db=db, **given) as api:

@@ -136,7 +136,7 @@ def _confirmed(found: RecoverableRuns, file: Path, db: str) -> bool:
 
 def _next_command(command: str, db: str) -> str:
     from batchrunner.cli.output.batch_text import db_given
-    from batchrunner.cli.output.same_api import on_same_api
+    from batchrunner.cli.same_api import on_same_api
 
     return on_same_api(f"batchrunner {command}{db_given(db)}", sys.argv[1:])
 

@@ -241,7 +241,7 @@ def _report(store: Store, batch: Batch, ended: BatchRunEnded, db: str, *, as_jso
     from batchrunner.cli.output.audit_text import audit_as_json, audit_summary
     from batchrunner.cli.output.batch_text import batch_as_json, closing_lines, db_given
     from batchrunner.cli.output.exit_text import continue_command, exit_lines
-    from batchrunner.cli.output.same_api import on_same_api
+    from batchrunner.cli.same_api import on_same_api
     from batchrunner.store.claims import budget_status
     from batchrunner.text.wrapping import say
 

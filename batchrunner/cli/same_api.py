@@ -6,8 +6,6 @@ import re
 import shlex
 from collections.abc import Sequence
 
-from batchrunner.store.address import redacted
-
 #: The commands that ask the API, as a message names them.
 _ASKS_THE_API = re.compile(
     r"\bbatchrunner (?:run|recover|audit|cancel|watch|runs (?:list|show|cancel|adopt)"
@@ -26,6 +24,8 @@ def on_same_api(text: str, args: Sequence[str]) -> str:
 
 
 def _api_given(args: Sequence[str]) -> str:
+    from batchrunner.store.address import redacted
+
     if _SANDBOX in args:
         return _SANDBOX
     for at, arg in enumerate(args):
