@@ -8,6 +8,7 @@ from typing import IO, Any
 import click
 
 from batchrunner import crash_report
+from batchrunner.cli.same_api import on_same_api
 from batchrunner.cli.standard_streams import ReaderGone
 from batchrunner.errors import BatchrunnerError, InputError, UsageError
 
@@ -46,7 +47,8 @@ class ShownError(click.ClickException):
         if isinstance(error, InputError):
             click.echo(error.what, file=out)
         else:
-            click.echo(f"error: {error.what}\n  tip: {error.next}", file=out)
+            tip = on_same_api(error.next, sys.argv[1:])
+            click.echo(f"error: {error.what}\n  tip: {tip}", file=out)
 
 
 def exit_code_of_error(error: BatchrunnerError) -> int:

@@ -384,9 +384,9 @@ class Ledger(RuleBasedStateMachine):
             opened = sum(attempt.open for attempt in self.tries)
             assert standing.in_flight_elsewhere == opened - len(mine)
             unknown_runs = sum(attempt.open and not attempt.known for attempt in self.tries)
-            assert standing.in_doubt <= unknown_runs
+            assert standing.unanswered <= unknown_runs
             # What is in doubt may have given up its slot; only a claim knows, and it is exact.
-            assert standing.free_slots == BOUND - opened + standing.in_doubt
+            assert standing.free_slots == BOUND - opened + standing.unanswered
             watched = {
                 a.attempt_id for a in self.store.read(runs_in_flight, owner_id, self.batch.id)
             }

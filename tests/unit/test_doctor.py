@@ -462,6 +462,11 @@ def test_a_database_that_cannot_be_read_is_bad() -> None:
     assert on_server["reading"].fix == "pg_isready"
 
 
+def test_the_command_of_an_error_is_shown_as_the_fix() -> None:
+    every = with_store(health=None, inconsistencies=None, trouble="two names", remedy="rm b.db")
+    assert every["reading"].fix == "rm b.db"
+
+
 def test_a_database_whose_time_is_ahead_is_a_warning() -> None:
     every = with_health(ahead=timedelta(hours=3))
     assert marks(every) == {("ledger_clock", Mark.WARNING)}

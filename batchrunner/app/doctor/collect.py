@@ -211,7 +211,8 @@ def _read(store: Store, facts: StoreFacts) -> StoreFacts:
 
 
 def _in_trouble(facts: StoreFacts, error: StoreError) -> StoreFacts:
-    return replace(facts, trouble=f"{error.message}; {error.next}", passing=error.passing)
+    trouble = f"{error.message}; {error.next}"
+    return replace(facts, trouble=trouble, remedy=error.command, passing=error.passing)
 
 
 # ---- the API ----
@@ -229,7 +230,7 @@ def _api(url: str, key_file: str | None) -> ApiFacts:
         # The error is not repeated: an address may contain a password.
         return replace(facts, address_is_bad=True)
     except NetworkSettingsError as error:
-        return replace(facts, network_trouble=(error.what, f"unset {error.variable}"))
+        return replace(facts, network_trouble=(error.what, error.command))
     proxy = client.proxy.shown if client.proxy else None
     return anyio.run(_read_api, client, replace(facts, origin=client.origin, proxy=proxy))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import click
@@ -45,6 +46,7 @@ def command(batch: str | None, db: str, as_json: bool, **given: Any) -> None:
     from batchrunner.app.audit import audit_batch
     from batchrunner.cli.output.audit_text import audit_as_json, audit_lines
     from batchrunner.cli.output.batch_text import db_given
+    from batchrunner.cli.same_api import on_same_api
     from batchrunner.text.wrapping import say
 
     with opened(db) as store, api_of(db=db, **given) as api:
@@ -54,6 +56,6 @@ def command(batch: str | None, db: str, as_json: bool, **given: Any) -> None:
         click.echo(json.dumps({"batch": found.name, **audit_as_json(report, found)}))
     else:
         for line in audit_lines(report, found, db_given(db)):
-            say(line)
+            say(on_same_api(line, sys.argv[1:]))
     if not report.agrees:
         raise SystemExit(AUDIT_DIFFERS)
