@@ -12,7 +12,7 @@ depends_on = None
 def upgrade() -> None:
     _markers()
     op.add_column("batches", sa.Column("account_limit", sa.Text(), nullable=True))
-    _unanswered()
+    _doubt()
 
 
 def _markers() -> None:
@@ -27,7 +27,7 @@ def _markers() -> None:
     )
 
 
-def _unanswered() -> None:
+def _doubt() -> None:
     """Store what is unanswered since when, and which refusals are unconfirmed; find lost runs."""
     stamp = sa.String(length=27)
     op.add_column("submissions", sa.Column("unanswered_at", stamp, nullable=True))
