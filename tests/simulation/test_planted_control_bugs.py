@@ -243,7 +243,7 @@ BUGS = [
     ),
     Bug(
         find_no_refusal_to_confirm,
-        partial(one_run_each, ["http://faults.test/null_after/1", *pages(3)]),
+        partial(one_run_each, ["http://faults.test/rejected_after/1", *pages(3)]),
         "the batch did not end",
     ),
     Bug(
