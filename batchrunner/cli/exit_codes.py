@@ -8,6 +8,7 @@ from typing import IO, Any
 import click
 
 from batchrunner import crash_report
+from batchrunner.cli.same_api import on_same_api
 from batchrunner.cli.standard_streams import ReaderGone
 from batchrunner.errors import BatchrunnerError, InputError, UsageError
 
@@ -16,6 +17,7 @@ SOME_FAILED = 1
 PROMISE_BROKEN = 1
 SOME_MISSED = 1
 AUDIT_DIFFERS = 1
+LEFT_OUT = 1
 WRONG_USAGE = 2
 CANNOT_GO_ON = 3
 OUT_OF_TIME = 4
@@ -45,7 +47,8 @@ class ShownError(click.ClickException):
         if isinstance(error, InputError):
             click.echo(error.what, file=out)
         else:
-            click.echo(f"error: {error.what}\n  tip: {error.next}", file=out)
+            tip = on_same_api(error.next, sys.argv[1:])
+            click.echo(f"error: {error.what}\n  tip: {tip}", file=out)
 
 
 def exit_code_of_error(error: BatchrunnerError) -> int:

@@ -14,6 +14,8 @@ from batchrunner.network.errors import NetworkSettingsError
 from batchrunner.network.hosts import Host, is_this_machine, needs_no_proxy, odd_entries
 
 _SCHEMES = ("http", "https", "socks5", "socks5h")
+#: Works however batchrunner was installed.
+_INSTALL_SOCKS = "python3 -m pip install socksio"
 _SOCKS = ("socks5", "socks5h")
 _HOW = "write http://HOST:PORT"
 
@@ -87,8 +89,9 @@ def _checked(variable: str, value: str) -> Proxy:
     if scheme in _SOCKS and find_spec("socksio") is None:
         raise NetworkSettingsError(
             f"{variable} names a SOCKS proxy, which needs another package",
-            next="pip install 'batchrunner[socks]'",
+            next=_INSTALL_SOCKS,
             variable=variable,
+            command=_INSTALL_SOCKS,
         )
     why = _trouble(url)
     if why is not None:

@@ -86,14 +86,15 @@ class DatabaseFile:
         )
         if other is None:
             folder = shlex.quote(str(self.target.parent))
-            step = f"list its names, and remove all but one: find {folder} -samefile "
-            return StoreError(what, next=f"{step}{shlex.quote(str(self.target))}")
+            find = f"find {folder} -samefile {shlex.quote(str(self.target))}"
+            step = f"list its names, and remove all but one: {find}"
+            return StoreError(what, next=step, command=find)
         # The name that a runner worked with has the journal.
         is_used = _journal_sizes(other) > _journal_sizes(self.target)
         keep, drop = (other, self.target) if is_used else (self.target, other)
-        return StoreError(
-            what, next=f"keep the name {keep} and remove the other: rm {shlex.quote(str(drop))}"
-        )
+        remove = f"rm {shlex.quote(str(drop))}"
+        step = f"keep the name {keep} and remove the other: {remove}"
+        return StoreError(what, next=step, command=remove)
 
     def opened(self) -> None:
         """Remember the file, now that SQLite has opened it."""
@@ -148,7 +149,7 @@ def lost_database(path: Path) -> StoreError | None:
         f"the database {path} {happened}, and {journal.name} of the old one was left beside it: "
         "with a new one, every run would be paid for again",
         next=f"put it or a backup of it back (docs/backup.md); without one: "
-        f"{recover_command(str(path))}; to begin anew: rm {shlex.quote(str(journal))}",
+        f"{recover_command(str(path))}; to begin with an empty one: rm {shlex.quote(str(journal))}",
     )
 
 

@@ -6,9 +6,12 @@ from __future__ import annotations
 class StoreError(Exception):
     """The database cannot be used; says why, and what the user can do."""
 
-    def __init__(self, message: str, next: str, *, passing: bool = False) -> None:
+    def __init__(
+        self, message: str, next: str, *, passing: bool = False, command: str = ""
+    ) -> None:
         super().__init__(f"{message}; {next}")
         self.message = message
         self.next = next
+        self.command = command  #: what puts it right, or finds out, alone on a line
         self.where = ""  #: the file, or the address without its password; set by the database
         self.passing = passing  #: the same call may succeed later

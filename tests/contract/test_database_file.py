@@ -186,7 +186,8 @@ def test_the_command_that_begins_anew_works_where_it_is_pasted(path: Path) -> No
     path.unlink()
     with pytest.raises(StoreError) as caught:
         open_store(str(path), say_nothing)
-    subprocess.run(caught.value.next.rpartition("begin anew: ")[2], shell=True, check=True)
+    command = caught.value.next.rpartition("begin with an empty one: ")[2]
+    subprocess.run(command, shell=True, check=True)
     assert lost_database(path) is None
 
 
@@ -203,6 +204,7 @@ def test_a_file_with_two_names_is_refused_with_the_command_that_leaves_one(path:
             Store.open(str(name))
         # The name with the journal is the one that was worked with.
         assert caught.value.next.endswith(f"rm {other}")
+        assert caught.value.command == f"rm {other}"
     subprocess.run(caught.value.next.rpartition("other: ")[2], shell=True, check=True)
     with closing(Store.open(str(path))) as store:
         assert len(store.read(list_batches)) == 1

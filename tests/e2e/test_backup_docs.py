@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import sqlite3
 import stat
 import subprocess
 from contextlib import closing
@@ -50,6 +51,29 @@ def test_the_commands_copy_and_restore_a_database_in_the_middle_of_a_batch(
         assert len(store.read(runs_in_flight, "alice", batch.id)) == 20
         assert not store.read(integrity_errors, thorough=True)
         assert not store.read(consistency_errors)
+
+
+def test_a_copy_waits_for_a_runner_that_writes(tmp_path: Path) -> None:
+    if shutil.which("sqlite3") is None:
+        pytest.skip("there is no sqlite3 program")
+    path = tmp_path / "batchrunner.db"
+    with closing(Store.open(str(path))) as store:
+        begin(store, 3)
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("BEGIN EXCLUSIVE")
+        copying = subprocess.Popen(["sh", "-ec", shell_blocks()[0]], cwd=tmp_path)
+        with pytest.raises(subprocess.TimeoutExpired):
+            copying.wait(timeout=0.5)
+        writer.execute("COMMIT")
+        assert copying.wait(timeout=60) == 0
+    assert subprocess.run(["sh", "-ec", shell_blocks()[2]], cwd=tmp_path).returncode == 0
+
+
+def test_the_check_of_a_copy_refuses_an_empty_file(tmp_path: Path) -> None:
+    if shutil.which("sqlite3") is None:
+        pytest.skip("there is no sqlite3 program")
+    (tmp_path / "backup.db").touch()
+    assert subprocess.run(["sh", "-ec", shell_blocks()[2]], cwd=tmp_path).returncode != 0
 
 
 def test_the_numbers_are_those_of_the_code() -> None:

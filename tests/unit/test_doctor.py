@@ -37,7 +37,7 @@ MACHINE = check_machine.MachineFacts(
     open_files=1024,
     has_proc=True,
 )
-FILE = check_file.DatabaseFile(
+FILE = check_file.FileFacts(
     path="batchrunner.db",
     folder="/home/me",
     kind=FileKind.OURS,
@@ -460,6 +460,11 @@ def test_a_database_that_cannot_be_read_is_bad() -> None:
     assert locked["reading"].fix == "fuser -v batchrunner.db"
     on_server = with_store(health=None, inconsistencies=None, trouble="it is away", path=None)
     assert on_server["reading"].fix == "pg_isready"
+
+
+def test_the_command_of_an_error_is_shown_as_the_fix() -> None:
+    every = with_store(health=None, inconsistencies=None, trouble="two names", remedy="rm b.db")
+    assert every["reading"].fix == "rm b.db"
 
 
 def test_a_database_whose_time_is_ahead_is_a_warning() -> None:

@@ -66,7 +66,7 @@ def test_a_socks_proxy_without_its_package_names_the_extra(monkeypatch: pytest.M
     with pytest.raises(NetworkSettingsError) as caught:
         proxy_for(API, {"ALL_PROXY": "socks5://p:1"})
     assert "ALL_PROXY" in caught.value.what
-    assert caught.value.next == "pip install 'batchrunner[socks]'"
+    assert caught.value.next == caught.value.command == "python3 -m pip install socksio"
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ class StoreFacts:
     head: str  #: the newest schema that this program knows
     health: Health | None = None  #: None: it could not be read
     trouble: str | None = None  #: why the rest could not be read
+    remedy: str = ""  #: the command that puts that right, if the error has one
     passing: bool = False  #: whether this may pass without help
     server_check: str = "pg_isready"  #: a command that tests a server which cannot be read
     damage: tuple[str, ...] = ()
@@ -54,7 +55,7 @@ def findings(facts: StoreFacts, db: str) -> Iterator[Finding]:
     if facts.foreign_changes is not None:
         yield from _foreign_changes(facts, facts.foreign_changes)
     if facts.trouble is not None:
-        yield bad("reading", facts.trouble, _diagnosis_command(facts))
+        yield bad("reading", facts.trouble, facts.remedy or _diagnosis_command(facts))
     if facts.inconsistencies is not None:
         yield from _consistency(facts)
     if facts.health is not None and facts.inconsistencies is not None:

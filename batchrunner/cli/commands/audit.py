@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import click
@@ -29,10 +30,10 @@ def command(batch: str | None, db: str, as_json: bool, **given: Any) -> None:
     """
     Compare BATCH with the API's own list of runs: how many there are, what they cost.
 
-    A run that this database sent for and does not know is adopted if its job needs one, and
+    An unknown run, of a create that this database sent, is adopted if its job needs one, and
     otherwise cancelled. A run of another database is never touched. A run that the API does not
-    show yet is no difference. Steps times the rate is an estimate: the API's bill is not in the
-    list.
+    show yet is no difference. Dollars are an estimate, steps times the rate: the list shows no
+    bill.
 
     Exit code 1 says that there is a difference.
 
@@ -45,6 +46,7 @@ def command(batch: str | None, db: str, as_json: bool, **given: Any) -> None:
     from batchrunner.app.audit import audit_batch
     from batchrunner.cli.output.audit_text import audit_as_json, audit_lines
     from batchrunner.cli.output.batch_text import db_given
+    from batchrunner.cli.same_api import on_same_api
     from batchrunner.text.wrapping import say
 
     with opened(db) as store, api_of(db=db, **given) as api:
@@ -54,6 +56,6 @@ def command(batch: str | None, db: str, as_json: bool, **given: Any) -> None:
         click.echo(json.dumps({"batch": found.name, **audit_as_json(report, found)}))
     else:
         for line in audit_lines(report, found, db_given(db)):
-            say(line)
+            say(on_same_api(line, sys.argv[1:]))
     if not report.agrees:
         raise SystemExit(AUDIT_DIFFERS)

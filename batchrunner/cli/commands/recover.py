@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchrunner.cli.exit_codes import SOME_FAILED, SOME_MISSED
+from batchrunner.cli.exit_codes import LEFT_OUT
 from batchrunner.cli.options import (
     api_options,
     db_option,
@@ -70,13 +71,13 @@ def command(
     with api_of(db=db, **given) as api:
         found = recoverable_runs(api, job_file, database)
         _show_found(found, database, as_json=as_json)
-        if not found.runs or not (database or yes or _confirmed(found, file)):
-            raise SystemExit(SOME_MISSED if database and not found.runs else 0)
+        if not found.runs or not (database or yes or _confirmed(found, file, db)):
+            raise SystemExit(LEFT_OUT if database and not found.runs else 0)
         with opened(db, must_exist=False, after_loss=True) as store:
             result = recover(store, api, job_file, found, say=note)
-    _show_result(result, found, file)
+    _show_result(result, found, file, db)
     if result.left_alone or found.collided:
-        raise SystemExit(SOME_MISSED)
+        raise SystemExit(LEFT_OUT)
 
 
 def _show_found(found: RecoverableRuns, database: str | None, *, as_json: bool) -> None:
@@ -119,19 +120,28 @@ def _moment(at: datetime | None) -> str:
     return "-" if at is None else f"{at:%Y-%m-%d %H:%M}Z"
 
 
-def _confirmed(found: RecoverableRuns, file: Path) -> bool:
+def _confirmed(found: RecoverableRuns, file: Path, db: str) -> bool:
     """Ask at a terminal whether the runs are to be adopted; elsewhere, nothing is changed."""
     if not sys.stdin.isatty():
-        note(f"nothing was changed: `batchrunner recover {file} --database ID` adopts its runs")
+        only = found.databases[0].id if len(found.databases) == 1 else "ID"
+        command = _next_command(f"recover {shlex.quote(str(file))} --database {only}", db)
+        note(f"nothing was changed: `{command}` adopts its runs")
         return False
     databases = counted(len(found.databases), "database")
     if click.confirm(f"Adopt all {counted(len(found.runs), 'run')} of {databases}?", err=True):
         return True
     click.echo("nothing was changed", err=True)
-    raise SystemExit(SOME_FAILED)
+    raise SystemExit(LEFT_OUT)
 
 
-def _show_result(result: RecoverResult, found: RecoverableRuns, file: Path) -> None:
+def _next_command(command: str, db: str) -> str:
+    from batchrunner.cli.output.batch_text import db_given
+    from batchrunner.cli.same_api import on_same_api
+
+    return on_same_api(f"batchrunner {command}{db_given(db)}", sys.argv[1:])
+
+
+def _show_result(result: RecoverResult, found: RecoverableRuns, file: Path, db: str) -> None:
     note(
         f"{counted(result.adopted, 'run')} adopted, {result.going_on} of them not over; "
         f"{result.known} known before; {result.spare} over that no job needs"
@@ -140,6 +150,6 @@ def _show_result(result: RecoverResult, found: RecoverableRuns, file: Path) -> N
         ids = " ".join(result.left_alone[:MAX_NAMED])
         note(
             f"{counted(len(result.left_alone), 'run')} alive, left alone because no job needs "
-            f"them; `batchrunner runs cancel {ids}` cancels them"
+            f"them; `{_next_command(f'runs cancel {ids}', db)}` cancels them"
         )
-    note(f"go on with: batchrunner run {file}")
+    note(f"go on with: {_next_command(f'run {shlex.quote(str(file))}', db)}")

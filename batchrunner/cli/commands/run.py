@@ -241,6 +241,7 @@ def _report(store: Store, batch: Batch, ended: BatchRunEnded, db: str, *, as_jso
     from batchrunner.cli.output.audit_text import audit_as_json, audit_summary
     from batchrunner.cli.output.batch_text import batch_as_json, closing_lines, db_given
     from batchrunner.cli.output.exit_text import continue_command, exit_lines
+    from batchrunner.cli.same_api import on_same_api
     from batchrunner.store.claims import budget_status
     from batchrunner.text.wrapping import say
 
@@ -248,7 +249,7 @@ def _report(store: Store, batch: Batch, ended: BatchRunEnded, db: str, *, as_jso
         say(line, err=True)
     audit = audit_summary(ended.audit, batch, db_given(db))
     for line in (*exit_lines(store, batch, ended.reason, ended.counts), *audit):
-        say(line, err=True)
+        say(on_same_api(line, sys.argv[1:]), err=True)
     if ended.counts.open and ended.audit_stop is None:
         status = store.read(budget_status, batch.id, store_now(store))
         more = continue_command(batch, ended.reason, sys.argv[1:], db, status)
