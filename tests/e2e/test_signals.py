@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
+import socket
 from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGTERM
 from threading import Event
@@ -16,13 +16,13 @@ from batchrunner.cli.signals import run_until_signal
 from batchrunner.model import BatchCounts, JobState
 from batchrunner.runner.runner import ExitReason
 from tests.e2e.programs import (
+    PROCESS_SECONDS,
     batchrunner,
     check_books,
     pages,
     served,
     started,
     status_of,
-    wait_until,
     write_jobs,
 )
 from tests.sweeps import some
@@ -109,21 +109,15 @@ def test_ctrl_c_ends_a_runner_that_only_waits_for_a_late_retry(tmp_path: Path) -
 
 
 def test_ctrl_c_ends_a_command_that_runs_nothing(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "slow.yaml")
-
-    def is_read() -> bool:
-        try:
-            pipes.append(os.open(tmp_path / "slow.yaml", os.O_WRONLY | os.O_NONBLOCK))
-        except OSError:  # nobody has opened it yet
-            return False
-        return True
-
-    pipes: list[int] = []
-    with started("load", "slow.yaml", cwd=tmp_path) as loading:
-        wait_until(is_read, "the job file is opened")
-        loading.send(SIGINT)
-        ended = loading.end()
-    os.close(pipes[0])
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(PROCESS_SECONDS)
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        env = {"TINYFISH_API_KEY": "key", "TINYFISH_BASE_URL": url}
+        with started("runs", "list", cwd=tmp_path, env=env) as asking:
+            connection, _ = silent.accept()
+            asking.send(SIGINT)
+            ended = asking.end()
+            connection.close()
     assert (ended.code, ended.said) == (130, "interrupted\n")
 
 
