@@ -45,7 +45,7 @@ def _say(text: str) -> None:
         sys.stderr.write(text)
         sys.stderr.flush()
     except Exception:
-        return  # nobody can be told
+        return  # standard error is gone
 
 
 def _written(error: BaseException, argv: Sequence[str], environ: Mapping[str, str]) -> str | None:

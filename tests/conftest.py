@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from hypothesis import settings
@@ -24,6 +25,11 @@ settings.register_profile(SWEEP, max_examples=200, deadline=None)
 # Tests start processes, which must not compile every module again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a long sweep be divided: `--share 3/8` runs the third of eight shares."""
+    parser.addoption("--share", metavar="I/N", help="run the I-th of N shares of the tests")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -48,8 +54,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker("hypothesis"):
                 item.add_marker(SWEEP)
+    _keep_share(config, items)
     places = _places({item.path: None for item in items})
     items.sort(key=lambda item: places[item.path])
+
+
+def _keep_share(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests of other shares; each test is in the same share every time."""
+    if share := config.option.share:
+        which, of = map(int, share.split("/"))
+        others = [item for item in items if crc32(item.nodeid.encode()) % of != which - 1]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if crc32(item.nodeid.encode()) % of == which - 1]
 
 
 def _places(files: Iterable[Path]) -> Mapping[Path, tuple[bool, int]]:

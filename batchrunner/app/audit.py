@@ -40,7 +40,7 @@ def audit_batch(
     """
     Compare all runs of a batch with the API's own list, and return what was found.
 
-    A run that this database sent for and does not have is adopted if its job needs one. Otherwise
+    An unknown run, of a create that this database sent, is adopted if its job needs one. Otherwise
     it is cancelled, and its cost is counted. Where another database runs the same batch, nothing
     is adopted or cancelled.
 

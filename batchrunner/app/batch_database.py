@@ -50,7 +50,7 @@ class BatchDatabase:
         """
         Open the database at *address*, a path or postgresql://…; a missing file is made.
 
-        With *after_loss*, as for `recover`, also in the place of one that was lost.
+        With *after_loss*, a new database may take the place of one that was lost, to `recover` it.
 
         Raises:
             BatchrunnerError: It cannot be opened.

@@ -317,7 +317,7 @@ class BatchHandle:
         """
         Compare all runs of the batch with the API's own list.
 
-        Runs that this database sent for and does not know are adopted, or cancelled and counted.
+        Unknown runs, of creates that this database sent, are adopted, or cancelled and counted.
         Runs of other databases are never touched.
 
         Raises:

@@ -98,11 +98,11 @@ def few_at_once(runs: int, slots: int) -> str | None:
     )
 
 
-def check_rate(sum: Budget | None, batch: Batch, what: str = "budget") -> None:
+def check_rate(amount: Budget | None, batch: Batch, what: str = "budget") -> None:
     """Refuse a budget, or another sum, in money where nothing says what a step costs."""
-    if sum is not None and sum.steps is None and batch.step_price is None:
+    if amount is not None and amount.steps is None and batch.step_price is None:
         raise UsageError(
-            f"the {what} of {sum} cannot be kept: nobody says what a step costs",
+            f"the {what} of {amount} cannot be kept: nobody says what a step costs",
             next=f"write `rate: $0.016` (your price) below `settings`, or give the {what} in steps",
         )
 

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import secrets
 from collections import defaultdict
 from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
     Iterable,
-    Iterator,
     Mapping,
     Sequence,
 )
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
-from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.app.account_check import bind
 from batchrunner.app.api_call import call_api
 from batchrunner.app.clock import store_now
@@ -51,6 +48,7 @@ from batchrunner.policy.recovery import (
 )
 from batchrunner.policy.retry_rules import Policy
 from batchrunner.policy.run_decision import decide_run
+from batchrunner.runner.run_fetcher import chunks
 from batchrunner.store import recovery
 from batchrunner.store.attempts import apply_poll, runs_in_flight
 from batchrunner.store.leases import renew_lease
@@ -67,8 +65,6 @@ T = TypeVar("T")
 #: Seconds before a request is repeated; a refusal is not repeated.
 RETRY_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0)
 MAX_RETRY_WAIT_SECONDS = 120.0
-#: A date that makes the address of each listing a new one; the API has no runs that are as old.
-_BEFORE_ALL_RUNS, _DATES = datetime(2000, 1, 1, tzinfo=UTC), 10 * 365 * 24 * 3600
 #: What every marker of this program has.
 _ANY_MARKER = "br-"
 
@@ -135,8 +131,8 @@ async def _list_runs(client: ConsoleClient, prefix: str) -> AsyncIterator[FoundR
     """Yield the runs of the API's list whose goals have a marker; no cache can answer."""
     from batchrunner.tinyfish.console_client import query_of
 
-    never_asked = _BEFORE_ALL_RUNS + timedelta(seconds=secrets.randbelow(_DATES))
-    query = query_of(goal=prefix, created_after=never_asked, oldest_first=True)
+    query = query_of(goal=prefix, oldest_first=True)
+    query["created_after"] = client.unused_date()
     seen, cursors = 0, set[str]()
     while True:
         page = await _patiently(partial(client.page, query))
@@ -241,7 +237,7 @@ class Recovery:
     async def run(self, client: ConsoleClient, runs: Sequence[FoundRun]) -> None:
         """Adopt all runs; first record and close what the database has open."""
         self._record_own(runs)
-        for open_attempts in _chunks(self._in_flight()):
+        for open_attempts in chunks(self._in_flight()):
             run_ids = [each.run_id for each in open_attempts]
             shown = await _patiently(partial(client.get_many, run_ids))
             self._close_ended([each for each in open_attempts if _is_own(each, shown)], shown)
@@ -250,7 +246,7 @@ class Recovery:
         by_key: dict[str, list[FoundRun]] = defaultdict(list)
         for run in runs:
             by_key[self._known.by_digest[run.marker.job or ""].key].append(run)
-        for chunk in _chunks(list(by_key.items())):
+        for chunk in chunks(list(by_key.items())):
             await self._adopt(client, dict(chunk))
         self.result.going_on = len(self._in_flight())
 
@@ -286,7 +282,7 @@ class Recovery:
 
     def _unknown(self, runs: Sequence[FoundRun]) -> list[FoundRun]:
         unknown = [
-            run for chunk in _chunks(runs) for run in self._store.read(recovery.unknown_runs, chunk)
+            run for chunk in chunks(runs) for run in self._store.read(recovery.unknown_runs, chunk)
         ]
         self.result.known += len(runs) - len(unknown)
         return unknown
@@ -296,7 +292,7 @@ class Recovery:
     ) -> dict[str, RunObservation]:
         """Return the runs as they are now, with their results."""
         shown: dict[str, RunObservation] = {}
-        for chunk in _chunks([run.run_id for run in runs]):
+        for chunk in chunks([run.run_id for run in runs]):
             shown |= await _patiently(partial(client.get_many, chunk))
         return shown
 
@@ -332,7 +328,7 @@ class Recovery:
         self.result.spare += len(over)
         self.result.left_alone += [run.run_id for run in runs if not run.status.is_final]
         now = self._now()
-        for chunk in _chunks(over):
+        for chunk in chunks(over):
             self._store.write(
                 recovery.add_ended_orphans, self._owner_id, self._batch.id, chunk, now
             )
@@ -359,8 +355,3 @@ def _current(runs: Iterable[FoundRun], shown: Mapping[str, RunObservation]) -> l
 def _was_cancelled(run: FoundRun) -> bool:
     """Whether a run was cancelled: nothing says by whom, so its job may run again."""
     return run.status is RunStatus.CANCELLED
-
-
-def _chunks(entries: Sequence[T]) -> Iterator[Sequence[T]]:
-    for start in range(0, len(entries), MAX_RUNS_PER_REQUEST):
-        yield entries[start : start + MAX_RUNS_PER_REQUEST]

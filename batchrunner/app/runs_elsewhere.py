@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.app.run_observer import Say
 from batchrunner.classify import classify_fault, is_not_the_api
 from batchrunner.errors import UsageError
 from batchrunner.model import ApiFaultKind, Batch, FailureCategory, RequestFailed, Run
 from batchrunner.model.markers import job_search, markers_in
 from batchrunner.policy.recovery import is_fresh
+from batchrunner.runner.run_fetcher import chunks
 from batchrunner.store.recovery import batch_tokens, has_submitted, sample_jobs
 from batchrunner.store.store import Store
 from batchrunner.text.format import counted
@@ -92,8 +92,8 @@ async def find_fresh_runs(client: TinyFishClient, digests: Collection[str]) -> l
     runs = {run.run_id: run for listed in found for run in listed.runs}
     cut = [run.run_id for run in runs.values() if not markers_in(run.goal)]
     unclear = [*cut, *(run_id for listed in found for run_id in listed.unclear)]
-    for start in range(0, min(len(unclear), MAX_UNCLEAR_RUNS), MAX_RUNS_PER_REQUEST):
-        seen = await client.get_many(unclear[start : start + MAX_RUNS_PER_REQUEST])
+    for chunk in chunks(unclear[:MAX_UNCLEAR_RUNS]):
+        seen = await client.get_many(chunk)
         runs |= {run_id: run for run_id, run in seen.items() if isinstance(run, Run)}
     return [run for run in runs.values() if _is_of(run, digests) and is_fresh(run)]
 

@@ -21,7 +21,7 @@ def check_variables(environ: Mapping[str, str]) -> None:
     for name in (DATABASE, API_KEY_FILE, BASE_URL):
         value = environ.get(name, "")
         if value and (trouble := _trouble(value)) and not os.path.exists(value):
-            raise UsageError(f"{name} {trouble}", next=f"set it anew, or: unset {name}", where=name)
+            raise UsageError(f"{name} {trouble}", next=f"set it, or: unset {name}", where=name)
 
 
 def _trouble(value: str) -> str | None:

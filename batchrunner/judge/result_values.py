@@ -27,17 +27,17 @@ class TooLarge(Exception):
     """The result is nested too deep or has too many values."""
 
 
-class Step(NamedTuple):
+class PathStep(NamedTuple):
     """One step of the path to a value: from the value around it, by a name or an index."""
 
-    before: Step | None
+    before: PathStep | None
     to: str | int
 
 
 class Leaf(NamedTuple):
     """A single value of a result, or an empty list or mapping."""
 
-    step: Step | None  #: the last step of its path; None if it is the whole result
+    step: PathStep | None  #: the last step of its path; None if it is the whole result
     key: str  #: its field's name, or that of the list it is in; the start of a long name
     value: Any
 
@@ -103,14 +103,14 @@ def leaves(value: Any) -> Iterator[Leaf]:
             yield leaf
 
 
-def _inside(step: Step | None, key: str, parent: Any) -> Iterator[Leaf]:
+def _inside(step: PathStep | None, key: str, parent: Any) -> Iterator[Leaf]:
     if isinstance(parent, dict):
         for name, part in parent.items():
             short = name[:MAX_NAME_LENGTH]
-            yield Leaf(Step(step, short), short, part)
+            yield Leaf(PathStep(step, short), short, part)
     else:
         for index, part in enumerate(parent):
-            yield Leaf(Step(step, index), key, part)
+            yield Leaf(PathStep(step, index), key, part)
 
 
 def shown(value: Any) -> str:

@@ -43,6 +43,7 @@ class KnownRun:
     """A run that this database has, of an attempt or an orphan."""
 
     run_id: str
+    submission: int = 0  #: id of its submission
     since: datetime  #: when its create request was answered, or sent
     depth: int = 0  #: characters before the marker in its goal
     marker: str | None = None  #: None: its goal has none
@@ -61,6 +62,7 @@ class AuditScope:
     old_tokens: tuple[str, ...] = ()  #: submissions whose markers do not name the batch
     runs: int = 0  #: runs that this database has
     unmarked: int = 0  #: runs whose goals have no marker
+    former_submission: int = 0  #: up to this id, submissions may be on another account
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,6 +95,7 @@ class AuditReport:
     differences: tuple[Difference, ...] = ()
     not_yet_shown: int = 0  #: runs that the API does not show (yet), which proves nothing
     lost: int = 0  #: runs that the API did not know any more when they were closed
+    other_account: int = 0  #: runs that this key does not show, as they may be on another account
     unlisted: int = 0  #: runs that the API shows by their id, and not in its list
     unfinished: str | None = None  #: why the API's list was not read to its end
     unmarked: int = 0  #: runs that were compared by their ids only

@@ -211,7 +211,7 @@ CATEGORIES: Mapping[FailureCategory, Category] = {
         meaning="the API gave a run id and no longer knows the run",
         advice="the API no longer knows the run, and it may be paid for; retry puts it back only "
         "where it is named",
-        fixed_by=FixedBy.SERVICE,
+        fixed_by=FixedBy.USER,
         retry_suggested=False,
         retried_only_if_named=True,
     ),

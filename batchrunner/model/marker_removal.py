@@ -31,7 +31,7 @@ _ESCAPED_SPACES = ("\\n", "\\r", "\\t")
 _CODED_SPACES = ("+", "%20", "%0A", "%0a", "%0D", "%0d")
 #: The same between the characters of JSON text.
 _RAW_BREAK = r"(?:\s|\\[nrtfv]|\\u[0-9a-f]{4})*"
-#: Lists and objects inside each other, up to which equal keys are told apart.
+#: Lists and objects inside each other, up to which equal keys are distinguished.
 _MAX_DEPTH = 1000
 #: A letter or digit that JSON text shows as its number.
 _RAW_ESCAPE = re.compile(r"\\u00[2-7]", re.IGNORECASE)
@@ -174,7 +174,7 @@ def _pattern_of(forms: Iterable[str]) -> re.Pattern[str]:
         rf"(?:(?P<coded>%(?:25)?5B)|(?P<open>{_OPENING})\s*)?"
         rf"(?:(?:(?<![0-9a-z])|(?<=5B)){_broken('ref')}(?:erence)?(?:[:#.=]|{_SEPARATOR})*)?"
         rf"(?:{'|'.join(forms)})"
-        rf"(?(open)\s*(?:{_CLOSING})?|(?(coded)(?:%(?:25)?5D)?|(?P<stray>\])?))(?P<after>\s*)",
+        rf"(?(open)\s*(?:{_CLOSING})?|(?(coded)(?:%(?:25)?5D)?|(?P<bracket>\])?))(?P<after>\s*)",
         re.IGNORECASE,
     )
 
@@ -185,7 +185,7 @@ def _without(text: str, removal: _Removal) -> str:
     for match in removal.pattern.finditer(text):
         before = text[done : match.start()]
         plain = _without_gap(before, match)
-        if match["stray"] and before.count("[") > before.count("]"):
+        if match["bracket"] and before.count("[") > before.count("]"):
             plain += "]"  # it closes another bracket than the marker's own
         after = match["after"]
         if not plain and not any(pieces):

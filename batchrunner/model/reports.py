@@ -109,7 +109,7 @@ class WorkLeft:
     in_flight_here: int  #: open attempts of this owner
     in_flight_elsewhere: int  #: open attempts of other owners
     free_slots: int  #: attempts that the concurrency may allow; 0 or less: none
-    in_doubt: int = 0  #: open attempts of all owners whose runs may not exist
+    unanswered: int = 0  #: open attempts of all owners whose runs may not exist
     due_at: datetime | None  #: when the next available job may be claimed; None: no job
     pause: Pause | None = None
     canary_failed: bool = False  #: the canary did not reach its minimum

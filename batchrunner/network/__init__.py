@@ -1,1 +1,1 @@
-"""HTTP clients as the environment wants them: proxies, certificates, and what needs neither."""
+"""HTTP clients with the proxies and the certificates that the environment names."""

@@ -42,7 +42,7 @@ def plain_transport(limits: httpx.Limits) -> httpx.AsyncHTTPTransport:
 
 def check_network(address: str, environ: Mapping[str, str] = os.environ) -> Proxy | None:
     """
-    Return the proxy for an address; the log gets what the environment names in vain.
+    Return the proxy for an address; log the entries of NO_PROXY that mean nothing.
 
     Raises:
         NetworkSettingsError: A proxy or certificates that a request would need cannot be used.

@@ -164,7 +164,7 @@ def missing(known: KnownRun) -> Difference:
     )
 
 
-# ---- runs that this database sent for and does not have ----
+# ---- unknown runs ----
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -181,7 +181,7 @@ class MarkedAttempt:
 
 @dataclass(frozen=True, kw_only=True)
 class Taking:
-    """What follows for runs that this database sent for and does not have."""
+    """What follows for unknown runs."""
 
     adopt: Mapping[int, str]  #: run ids by attempt id
     orphans: Mapping[str, int]  #: ids of the submissions by run id

@@ -17,6 +17,10 @@ MAX_CONTROL_SEARCHES = 3
 LATENESS_FACTOR = 1.5
 #: Longest time of being listed late that is allowed for.
 MAX_LATENESS = timedelta(minutes=10)
+#: How long after a create that was refused a list must have had to show what it created.
+LISTED_AFTER = timedelta(seconds=5)
+#: A list that does not show a run that exists for so long will not show it soon either.
+NOT_LISTED_AFTER = timedelta(minutes=2)
 #: A run that was created longer ago has ended, unless it is stuck.
 MAX_RUNNING_TIME = timedelta(minutes=15)
 
@@ -39,7 +43,7 @@ class MarkerDepth:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class KnownRun:
+class ControlRun:
     """A run that may serve as a control run."""
 
     run_id: str
@@ -80,7 +84,7 @@ class ListedRuns:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ControlEvidence:
-    """What searches for control runs have shown since a submission is in doubt."""
+    """What searches for control runs have shown since a submission is unanswered."""
 
     running: bool = False  #: a later run was found while it was RUNNING
     completed: bool = False  #: a later run was found after it was COMPLETED
@@ -129,13 +133,13 @@ class ControlEvidence:
 NO_EVIDENCE = ControlEvidence()
 
 
-def is_later(run: KnownRun, missing: MissingRuns) -> bool:
+def is_later(run: ControlRun, missing: MissingRuns) -> bool:
     """Return whether a run was created after the missing ones, by the store's clock."""
     return run.intended_at >= missing.since
 
 
 def controls_to_find(
-    evidence: ControlEvidence, missing: MissingRuns, known: Sequence[KnownRun]
+    evidence: ControlEvidence, missing: MissingRuns, known: Sequence[ControlRun]
 ) -> list[str]:
     """
     Return the submissions whose runs to search for next, by their tokens.
@@ -160,14 +164,14 @@ def controls_to_find(
     return list(dict.fromkeys(chosen))[:MAX_CONTROL_SEARCHES]
 
 
-def _first(runs: Iterable[KnownRun]) -> list[str]:
+def _first(runs: Iterable[ControlRun]) -> list[str]:
     return [run.marker_token for run in runs][:1]
 
 
 def after_control_search(
     evidence: ControlEvidence,
     missing: MissingRuns,
-    known: Collection[KnownRun],
+    known: Collection[ControlRun],
     listed: ListedRuns,
     now: datetime,
 ) -> ControlEvidence:
@@ -195,11 +199,31 @@ def after_control_search(
     )
 
 
-def _must_be_found(run: KnownRun, missing: MissingRuns) -> bool:
+def shows_refused(
+    refused: Submission, known: Iterable[ControlRun], listed: Collection[str], began: datetime
+) -> bool:
+    """
+    Return whether a search that *began* then would have shown runs of a refused create.
+
+    *known* are runs of about its age, and later ones. The list must show one that was created
+    later, or at least all that were created before.
+    """
+    age = began - refused.intended_at
+    if age < LISTED_AFTER:
+        return False
+    shown = [run for run in known if run.shown]
+    later = [run for run in shown if run.intended_at > refused.intended_at]
+    earlier = [run for run in shown if run.intended_at <= refused.intended_at]
+    if age >= NOT_LISTED_AFTER or any(run.run_id in listed for run in later):
+        return True
+    return all(run.run_id in listed for run in earlier)
+
+
+def _must_be_found(run: ControlRun, missing: MissingRuns) -> bool:
     return run.shown and missing.depth.covers(run.depth)
 
 
-def _deepest(depth: MarkerDepth | None, found: Iterable[KnownRun]) -> MarkerDepth | None:
+def _deepest(depth: MarkerDepth | None, found: Iterable[ControlRun]) -> MarkerDepth | None:
     for run in found:
         if depth is None or run.depth.covers(depth):
             depth = run.depth

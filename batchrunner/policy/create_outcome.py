@@ -37,13 +37,13 @@ MAX_LATE_CHECK_WAIT = timedelta(minutes=15)
 #: grace: a request may reach the API long after it was written down.
 SEARCHES_BEFORE_ABSENT = 7
 MAX_SEARCH_WAIT = timedelta(seconds=16)
-#: How long a submission stays in doubt when nothing else is left that could decide it.
-DOUBT_PATIENCE = timedelta(minutes=15)
-MIN_DOUBT_WAIT = timedelta(seconds=5)
-MAX_DOUBT_WAIT = timedelta(minutes=2)
-#: A search in doubt is repeated after this part of the time that the doubt has lasted.
-DOUBT_WAIT_SHARE = 4
-#: How long attempts in doubt hold their slots if it is unknown how long a run takes.
+#: How long a submission stays unanswered when nothing else is left that could decide it.
+UNANSWERED_PATIENCE = timedelta(minutes=15)
+MIN_UNANSWERED_WAIT = timedelta(seconds=5)
+MAX_UNANSWERED_WAIT = timedelta(minutes=2)
+#: A search is repeated after this part of the time that its submission has been unanswered.
+UNANSWERED_WAIT_SHARE = 4
+#: How long unanswered attempts hold their slots if it is unknown how long a run takes.
 USUAL_RUN_TIME = timedelta(minutes=2)
 #: If the API changes the job of a run more often than this, its answers are not believed.
 MAX_REMATCHES = 5
@@ -254,14 +254,15 @@ def settle_mixed_up(attempts: Sequence[OpenAttempt]) -> list[AttemptDecision]:
     return [AttemptDecision(attempt=attempt, transition=transition) for attempt in attempts]
 
 
-def next_search_in_doubt(since: datetime, now: datetime) -> datetime:
-    """Return when to search again for a submission that has been in doubt *since* then."""
-    return now + min(max((now - since) / DOUBT_WAIT_SHARE, MIN_DOUBT_WAIT), MAX_DOUBT_WAIT)
+def next_unanswered_search(since: datetime, now: datetime) -> datetime:
+    """Return when to search again for a submission that has been unanswered *since* then."""
+    wait = max((now - since) / UNANSWERED_WAIT_SHARE, MIN_UNANSWERED_WAIT)
+    return now + min(wait, MAX_UNANSWERED_WAIT)
 
 
 def next_final_search(since: datetime, now: datetime) -> datetime | None:
     """Return when to repeat a final search that proved nothing; None to give up."""
-    return None if now - since >= DOUBT_PATIENCE else next_search_in_doubt(since, now)
+    return None if now - since >= UNANSWERED_PATIENCE else next_unanswered_search(since, now)
 
 
 def unanswered_since(submission: Submission) -> datetime:
@@ -270,7 +271,7 @@ def unanswered_since(submission: Submission) -> datetime:
 
 
 def slots_held_until(now: datetime, typical: timedelta | None) -> datetime:
-    """Return until when attempts hold their slots that are in doubt from *now* on."""
+    """Return until when attempts that are unanswered from *now* on hold their slots."""
     return now + (typical or USUAL_RUN_TIME)
 
 

@@ -85,12 +85,6 @@ def replay_order(runs: Iterable[FoundRun]) -> list[FoundRun]:
     return sorted(runs, key=lambda run: (not run.status.is_final, run.created_at or _EARLIEST))
 
 
-def sample(specs: Sequence[JobSpec]) -> list[JobSpec]:
-    """Return the first, the middle and the last job: whoever ran the file has run one of them."""
-    places = sorted({0, len(specs) // 2, len(specs) - 1})
-    return [specs[place] for place in places] if specs else []
-
-
 def is_fresh(run: Run) -> bool:
     """Whether a run is alive, or younger than a day by the API's own clock."""
     if not run.status.is_final or run.created_at is None or run.shown_at is None:

@@ -32,25 +32,25 @@ def concurrency_limit(asked: int, learned: int | None, accepted: int | None = No
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SlotHolders:
-    """A batch's open attempts over all runners, and which of them are in doubt."""
+    """A batch's open attempts over all runners, and which of them are unanswered."""
 
     open: int
-    in_doubt: int = 0  #: searches do not find their runs, which may exist
-    released: int = 0  #: of these, the attempts that have been in doubt for long
+    unanswered: int = 0  #: searches do not find their runs, which may exist
+    released: int = 0  #: of these, the attempts that have been unanswered for long
     untested: int = 0  #: of these, the attempts that were hardly searched for
     orphans: int = 0  #: orphans that have not ended: they take up slots like other runs
 
     @property
     def need_control_run(self) -> bool:
         """Whether nothing else is in flight: only one more run can show whether searches work."""
-        return 0 < self.in_doubt == self.open and not self.untested
+        return 0 < self.unanswered == self.open and not self.untested
 
     def free_slots(self, limit: int) -> int:
         """
         Return how many more runs may be in flight.
 
-        Attempts in doubt give up their slots after a while, but never more than *limit* of them:
-        their runs may exist. If every attempt is in doubt, one more run is let through.
+        Unanswered attempts give up their slots after a while, but never more than *limit* of them:
+        their runs may exist. If every attempt is unanswered, one more run is let through.
         """
         free = limit - self.open - self.orphans + min(self.released, limit)
         return max(free, 1) if self.need_control_run else free

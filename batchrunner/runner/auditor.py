@@ -150,7 +150,7 @@ class Auditor:
         context = self._context
         foreign = [each for each in report.differences if each.kind is DifferenceKind.FOREIGN]
         if foreign:
-            # Both databases may have sent for a run before one of them was copied: leave all alone.
+            # Creates of unknown runs may be older than the copy of the database: leave all alone.
             self._stop(ForeignRunsFound(run_ids=tuple(each.run_id for each in foreign)))
             return report
         report = await audit.take(report, context.owner.id, context.store.new_token)

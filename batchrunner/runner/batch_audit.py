@@ -114,6 +114,7 @@ class BatchAudit:
         self._suspects: dict[str, None] = {}  # ids of runs to be read by their ids
         self._visible = VisibleRuns()
         self._not_yet_shown = self._unlisted = self._lost = self._pages = 0
+        self._other_account = 0
         self._unfinished: str | None = None
         self.newest: datetime | None = None  #: by the API's clock, when the newest run was created
 
@@ -278,6 +279,9 @@ class BatchAudit:
             if known.gone:
                 self._lost += 1
                 continue
+            if known.submission <= self._scope.former_submission:
+                self._other_account += 1
+                continue
             control_run = None if self._unfinished else self._visible.control_run(known)
             if control_run is None or not may_be_missing(known, self._now()):
                 self._not_yet_shown += 1
@@ -303,8 +307,7 @@ class BatchAudit:
         """
         unknown = [each for each in report.differences if each.kind is DifferenceKind.UNKNOWN]
         taken: dict[str, Taken] = {}
-        for start in range(0, len(unknown), MAX_RUNS_PER_REQUEST):
-            some = unknown[start : start + MAX_RUNS_PER_REQUEST]
+        for some in chunks(unknown):
             taken |= await self._take(some, owner_id, new_token)
         differences = tuple(
             replace(each, taken=taken.get(each.run_id)) for each in report.differences
@@ -362,6 +365,7 @@ class BatchAudit:
             differences=tuple(ordered),
             not_yet_shown=self._not_yet_shown,
             lost=self._lost,
+            other_account=self._other_account,
             unlisted=self._unlisted,
             unfinished=self._unfinished,
             unmarked=self._scope.unmarked,

@@ -8,7 +8,7 @@ from batchrunner.model import Submission, marker_prefix
 from batchrunner.policy.control_runs import (
     NO_EVIDENCE,
     ControlEvidence,
-    KnownRun,
+    ControlRun,
     ListedRuns,
     MissingRuns,
     after_control_search,
@@ -19,7 +19,7 @@ from batchrunner.store.search_checks import deep_runs, later_runs
 
 
 class ControlSearch:
-    """What searches for control runs have shown about each submission in doubt."""
+    """What searches for control runs have shown about each unanswered submission."""
 
     def __init__(self, context: RunnerContext) -> None:
         self._context = context
@@ -53,13 +53,13 @@ class ControlSearch:
             evidence = after_control_search(evidence, missing, concerned, listed, now)
             self._evidence[submission.id] = evidence
 
-    async def later_runs(self, submission: Submission) -> list[KnownRun]:
+    async def later_runs(self, submission: Submission) -> list[ControlRun]:
         """Return runs that were created later than a submission's."""
         return await self._known(MissingRuns.of(submission), NO_EVIDENCE, deep=False)
 
     async def _known(
         self, missing: MissingRuns, evidence: ControlEvidence, *, deep: bool = True
-    ) -> list[KnownRun]:
+    ) -> list[ControlRun]:
         """Return runs that may serve as control runs; older ones only for their depth."""
         context = self._context
         known = await context.offload(

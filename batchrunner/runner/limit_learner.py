@@ -23,7 +23,7 @@ class LimitLearner:
         self._first_refused_at: datetime | None = None  # of these
 
     @property
-    def known(self) -> bool:
+    def is_met(self) -> bool:
         """Whether creates were refused for the limit: they are sent one after the other then."""
         return self._known is not None
 

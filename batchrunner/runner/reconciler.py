@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from batchrunner.model import ApiFault, RequestFailed, Submission, WorkLeft
 from batchrunner.policy.control_runs import MissingRuns
 from batchrunner.policy.create_outcome import (
-    DOUBT_PATIENCE,
+    UNANSWERED_PATIENCE,
     next_late_check,
     next_search,
-    next_search_in_doubt,
+    next_unanswered_search,
     settle_absent,
     settle_unanswered,
     unanswered_since,
@@ -45,7 +45,7 @@ class Reconciler:
     """
     The loop that searches for possible runs before anything else happens to their jobs.
 
-    A submission stays in doubt until its runs are found, or control runs show that there are none.
+    A submission stays unanswered until its runs are found, or control runs show that it has none.
     When nothing is left that could show it, the runner waits for a while and leaves it to the user.
     """
 
@@ -82,16 +82,16 @@ class Reconciler:
             return search_at
         return min(search_at, max(searched_at, recorded_at) + NEW_RUN_SEARCH_AFTER)
 
-    async def _note_progress(self, in_doubt: bool) -> None:
+    async def _note_progress(self, unanswered: bool) -> None:
         """Note whether anything goes on that could show what became of the submissions."""
         context = self._context
-        if not in_doubt or await self._may_be_decided(await context.work_left()):
+        if not unanswered or await self._may_be_decided(await context.work_left()):
             self._progress_at = context.now()
 
     async def _may_be_decided(self, work_left: WorkLeft) -> bool:
         """Return whether control runs may still be created, or are in flight."""
         context, stop = self._context, self._context.stop
-        if work_left.in_flight_here + work_left.in_flight_elsewhere > work_left.in_doubt:
+        if work_left.in_flight_here + work_left.in_flight_elsewhere > work_left.unanswered:
             return True
         stopped = stop.draining or stop.budget_used_up or context.phase is not Phase.OPEN
         blocked = work_left.canary_failed or work_left.given_up
@@ -127,9 +127,9 @@ class Reconciler:
         rest = replace(submission, attempts=left)
         if without_run & found.runs.keys():
             problem = "the API names its run for another job as well"
-            await self._stay_in_doubt(rest, reason, problem)
+            await self._stay_unanswered(rest, reason, problem)
         elif found.inconclusive is not None:
-            await self._stay_in_doubt(rest, reason, found.inconclusive)
+            await self._stay_unanswered(rest, reason, found.inconclusive)
         else:
             await self._not_found(rest, reason)
 
@@ -152,7 +152,7 @@ class Reconciler:
             return
         await self._controls.test(rest, began)
         if search_at is None:
-            await self._wait_in_doubt(rest, reason, self._controls.evidence(rest).problem())
+            await self._search_later(rest, reason, self._controls.evidence(rest).problem())
         else:
             await mark_unanswered(context, rest, search_at, reason)
 
@@ -171,28 +171,28 @@ class Reconciler:
             await mark_unanswered(context, submission, context.now(), reason)
         elif found.inconclusive is not None or later.isdisjoint(found.listed):
             problem = found.inconclusive or "the API's list does not show runs that exist"
-            await self._wait_in_doubt(submission, reason, problem)
+            await self._search_later(submission, reason, problem)
         else:
             await self._close_absent(submission, reason, remark)
 
-    async def _stay_in_doubt(self, submission: Submission, reason: str, problem: str) -> None:
+    async def _stay_unanswered(self, submission: Submission, reason: str, problem: str) -> None:
         """
         Search again after a search that proves nothing.
 
         Earlier fruitless searches count for nothing: an unreliable search must succeed each time
         from now on, as often as required.
         """
-        await self._wait_in_doubt(replace(submission, fruitless_searches=0), reason, problem)
+        await self._search_later(replace(submission, fruitless_searches=0), reason, problem)
 
-    async def _wait_in_doubt(self, submission: Submission, reason: str, problem: str) -> None:
+    async def _search_later(self, submission: Submission, reason: str, problem: str) -> None:
         """Search again later, unless nothing has gone on for long that could decide."""
         context, now = self._context, self._context.now()
         since = unanswered_since(submission)
         waits_since = max(since, self._progress_at, context.clock.jumped_at or since)
-        if now - waits_since >= DOUBT_PATIENCE:
+        if now - waits_since >= UNANSWERED_PATIENCE:
             await self._close_undecided(submission, f"{reason}; and {problem}")
         else:
-            search_at = next_search_in_doubt(since, now)
+            search_at = next_unanswered_search(since, now)
             await mark_unanswered(context, submission, search_at, reason)
 
     async def _search_failed(self, submission: Submission, fault: ApiFault, reason: str) -> None:
@@ -200,7 +200,7 @@ class Reconciler:
         if not gates.stop_if_not_api(fault) and is_permanent(fault):
             # A gateway may answer like this for a while.
             problem = f"the API does not let us search: {fault.message}"
-            await self._stay_in_doubt(submission, reason, problem)
+            await self._stay_unanswered(submission, reason, problem)
             return
         gates.meet(fault, gates.poll)
         await mark_unanswered(context, submission, context.now() + SEARCH_RETRY_AFTER, reason)

@@ -137,7 +137,7 @@ async def cancel(context: RunnerContext, run_ids: Sequence[str]) -> dict[str, Ru
     return answers
 
 
-def chunks(run_ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Split run ids into as few requests as possible."""
-    for start in range(0, len(run_ids), MAX_RUNS_PER_REQUEST):
-        yield run_ids[start : start + MAX_RUNS_PER_REQUEST]
+def chunks(entries: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Split run ids, or entries with one each, into as few requests as possible."""
+    for start in range(0, len(entries), MAX_RUNS_PER_REQUEST):
+        yield entries[start : start + MAX_RUNS_PER_REQUEST]

@@ -58,7 +58,7 @@ class SlotTuner:
         )
         if known is None:
             self._next_try_at = now + FIXED_LIMIT_RECHECK_AFTER
-        elif now - known.refused_at >= known.wait and not known.probing:
+        elif now - known.refused_at >= known.wait and not known.trying:
             await context.offload(
                 lambda: context.store.write(account_limit.try_one_more, context.batch.id, now)
             )

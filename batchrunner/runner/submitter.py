@@ -192,7 +192,7 @@ class Submitter:
 
     async def _submit_all(self, submissions: Sequence[Submission]) -> None:
         # One at a time while it is unknown how many runs the credits or the account's limit cover.
-        all_covered = self._max_runs == MAX_RUNS_PER_REQUEST and not self._limit.known
+        all_covered = self._max_runs == MAX_RUNS_PER_REQUEST and not self._limit.is_met
         all_covered &= not self._route.trying
         limiter = anyio.CapacityLimiter(MAX_PARALLEL_REQUESTS if all_covered else 1)
 

@@ -18,12 +18,16 @@ class VanishedRuns:
     def __init__(self, context: RunnerContext) -> None:
         self._context = context
         self._checked_at: dict[str, datetime] = {}
+        #: When a control run was last read by itself, and whether it was shown; by run id.
+        self._read_singly: dict[str, tuple[datetime, bool]] = {}
 
     async def confirm(self, attempts: Sequence[OpenAttempt]) -> frozenset[str]:
         """
         Return the runs that are gone as far as the API can show.
 
         A request for them must still find a run that is as new, and the list must not show them.
+        Where an answer says nothing about one of them, its own request must have said *not found*,
+        and such a request must still find the other run.
         """
         now, gone = self._context.now(), set[str]()
         for attempt in attempts:
@@ -44,13 +48,25 @@ class VanishedRuns:
         await context.gates.poll.wait_until_open()
         try:
             seen = await context.api.get_many([attempt.run_id, *controls])
-            visible = any(isinstance(seen.get(run_id), Run) for run_id in controls)
-            if not visible or not isinstance(seen.get(attempt.run_id), NotFound):
+            visible = [run_id for run_id in controls if isinstance(seen.get(run_id), Run)]
+            if not visible or not isinstance(seen.get(attempt.run_id), NotFound | None):
+                return False
+            if attempt.run_id not in seen and not await self._is_shown_singly(visible[0]):
                 return False
             return attempt.marker is None or not await self._is_listed(attempt)
         except RequestFailed as error:
             context.gates.meet(error.fault, context.gates.poll)
             return False
+
+    async def _is_shown_singly(self, control: str) -> bool:
+        """Return whether a request for this run alone shows it; asked at most now and then."""
+        now = self._context.now()
+        read_at, shown = self._read_singly.get(control, (None, False))
+        if read_at is None or now - read_at >= SINGLE_READ_INTERVAL:
+            self._read_singly[control] = now, False
+            shown = isinstance(await self._context.api.get(control), Run)
+            self._read_singly[control] = now, shown
+        return shown
 
     async def _is_listed(self, attempt: OpenAttempt) -> bool:
         """Return whether a search by marker shows the run, or shows too little to say."""

@@ -42,7 +42,7 @@ from batchrunner.store.store import Store
 #: How long an unanswered create is searched for before its jobs may be sent again.
 GRACE_PERIOD = timedelta(seconds=60)
 #: An unanswered create whose runs are found sooner holds its slots without a gap.
-SHORT_DOUBT = timedelta(seconds=2)
+SHORT_SEARCH = timedelta(seconds=2)
 #: How long the API must not know a run before the run counts as lost.
 LOST_AFTER = timedelta(minutes=10)
 #: Failures that are not the job's fault: they use up no attempt.
@@ -346,7 +346,7 @@ def check_creates(
     _check_time_limits(snapshot, batch.settings, marked)
     # A run that is given up and appears late runs beside the limit until it is cancelled.
     unwanted = given_up | set(snapshot.orphans) | hidden_runs(runs)
-    unwanted |= _undecided(snapshot, runs) | _doubted(snapshot, marked)
+    unwanted |= _undecided(snapshot, runs) | _without_slots(snapshot, marked)
     unwanted |= {run.run_id for run in runs if run.replayed}
     _check_limits(snapshot, batch.settings, [run for run in runs if run.run_id not in unwanted])
 
@@ -370,15 +370,15 @@ def _check_grace_period(snapshot: StoreSnapshot) -> None:
             invariant(searched >= GRACE_PERIOD, message, f"submission {submission.id}")
 
 
-def _doubted(snapshot: StoreSnapshot, marked: Iterable[tuple[str, SandboxRun]]) -> set[str]:
-    """Return the runs that were in doubt, refused or lost for a while: they held no slots then."""
+def _without_slots(snapshot: StoreSnapshot, marked: Iterable[tuple[str, SandboxRun]]) -> set[str]:
+    """Return the runs that held no slots for a while: unanswered, refused or lost ones."""
     texts = set()
     for attempt in snapshot.attempts:
         submission = snapshot.submissions[attempt.submission_id]
         since, answered_at = submission.unanswered_at, submission.answered_at
-        doubted = since and (answered_at is None or answered_at - since > SHORT_DOUBT)
+        searched = since and (answered_at is None or answered_at - since > SHORT_SEARCH)
         hidden = submission.state == SubmissionState.REFUSED
-        if doubted or hidden or attempt.outcome == FailureCategory.LOST:
+        if searched or hidden or attempt.outcome == FailureCategory.LOST:
             texts.add(attempt.marker)
     return {run.run_id for text, run in marked if text in texts}
 

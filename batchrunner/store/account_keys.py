@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, exists, or_, select, update
+from sqlalchemy import Connection, bindparam, exists, func, or_, select, update
 
 from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.store.schema import SubmissionState, attempts, batches, orphans, submissions
@@ -24,6 +24,11 @@ _ANYTHING_OPEN = select(
         exists().where(*_unsettled),
         exists().where(*_alive),
     )
+)
+_NEWEST_SUBMISSION = (
+    select(func.max(submissions.c.id))
+    .where(submissions.c.batch_id == bindparam("batch"))
+    .scalar_subquery()
 )
 _KEYS = select(batches.c.known_keys).where(batches.c.id == bindparam("batch"))
 
@@ -69,7 +74,8 @@ def admit_key(
     Admit a key to the batch's account; return whether it was admitted.
 
     With *beside*, the known keys stay, because the API has shown that the account is the same.
-    Otherwise the key replaces them. That is refused while runs of the batch may be in flight.
+    Otherwise the key replaces them. That is refused while runs of the batch may be in flight. The
+    submissions that there are then may be on another account.
 
     Raises:
         KeysChanged: The stored digests are not those that were *read*.
@@ -80,7 +86,10 @@ def admit_key(
     if not beside and has_open_work(tx, batch_id):
         return False
     new = [*listed(stored), digest] if beside else [digest]
-    tx.execute(update(batches).where(batches.c.id == batch_id).values(known_keys=" ".join(new)))
+    values: dict[str, Any] = {"known_keys": " ".join(new)}
+    if not beside:
+        values["former_submission"] = _NEWEST_SUBMISSION
+    tx.execute(update(batches).where(batches.c.id == batch_id).values(values), {"batch": batch_id})
     return True
 
 

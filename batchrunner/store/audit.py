@@ -40,11 +40,13 @@ def audit_scope(tx: Connection, batch_id: int) -> AuditScope:
     names_batch = old[2].like(f"{token}-%") if token else old[2].is_(None)
     tokens = tx.execute(select(old[2]).where(*old[:2], ~names_batch).order_by(submissions.c.id))
     counts = tx.execute(_COUNTS, {"batch": batch_id}).one()
+    former = tx.execute(select(batches.c.former_submission).where(batches.c.id == batch_id))
     return AuditScope(
         token=token,
         old_tokens=tuple(tokens.scalars()),
         runs=int(counts.runs),
         unmarked=int(counts.unmarked),
+        former_submission=former.scalar_one() or 0,
     )
 
 
@@ -82,6 +84,7 @@ _KNOWN = (
     select(
         attempts.c.id,
         attempts.c.run_id,
+        attempts.c.submission_id,
         attempts.c.batch_index,
         attempts.c.marker,
         submissions.c.marker_token,
@@ -116,6 +119,7 @@ def known_runs(
 def _known_run(row: Any) -> KnownRun:
     return KnownRun(
         run_id=row.run_id,
+        submission=row.submission_id,
         since=max(row.opened_at, row.answered_at or row.opened_at),
         depth=row.depth,
         marker=marker_of(row),
@@ -139,6 +143,7 @@ def known_orphans(tx: Connection, batch_id: int) -> list[KnownRun]:
 def _known_orphan(row: Any) -> KnownRun:
     return KnownRun(
         run_id=row.run_id,
+        submission=row.submission_id,
         since=row.found_at,
         closed_at=row.ended_at,
         steps=row.steps,

@@ -149,7 +149,7 @@ def lost_database(path: Path) -> StoreError | None:
         f"the database {path} {happened}, and {journal.name} of the old one was left beside it: "
         "with a new one, every run would be paid for again",
         next=f"put it or a backup of it back (docs/backup.md); without one: "
-        f"{recover_command(str(path))}; to begin anew: rm {shlex.quote(str(journal))}",
+        f"{recover_command(str(path))}; to begin with an empty one: rm {shlex.quote(str(journal))}",
     )
 
 

@@ -36,7 +36,7 @@ from batchrunner.store.value_check import invalid_results, undecodable_values
 MAX_NAMED = 5
 #: Newest results that are measured. Reading all would take as long as an export.
 SAMPLE_SIZE = 100
-#: Steps of SQLite's machine between two looks at the clock.
+#: Steps of SQLite's machine between two readings of the clock.
 PROGRESS_STEPS = 10_000
 
 

@@ -160,20 +160,22 @@ def adopt(
     return frozenset(adopted.values())
 
 
-#: A job that needs a run: it waits, or it failed because nobody could say whether its run exists.
+#: Outcomes of attempts that created a run all the same if one is found.
+_DISPROVED = (FailureCategory.UNANSWERED, FailureCategory.LOST, FailureCategory.REJECTED)
+#: A job that needs a run: it waits, or it failed because its run seemed not to exist.
 needs_run = or_(
     jobs.c.state == JobState.AVAILABLE,
     and_(
         jobs.c.state == JobState.FAILED,
         is_newest,
-        attempts.c.outcome.in_((FailureCategory.UNANSWERED, FailureCategory.LOST)),
+        attempts.c.outcome.in_(_DISPROVED),
         attempts.c.run_id.is_(None),
     ),
 )
 
 
 def _reopen(tx: Connection, rows: Sequence[Any], now: datetime) -> None:
-    """Take back the failures of jobs that failed as unanswered or lost: their runs were found."""
+    """Take back the failures of jobs whose runs seemed not to exist: they were found."""
     failed = [row for row in rows if row.state == JobState.FAILED]
     for row in failed:
         counts = dict(counts_of(row.failures_by_category))

@@ -87,7 +87,7 @@ _open = (
     select(
         count_where(attempts.c.owner_id == _owner).label("mine"),
         func.count().label("open"),
-        count_where(is_unanswered).label("in_doubt"),
+        count_where(is_unanswered).label("unanswered"),
     )
     .where(attempts.c.batch_id == _batch, _still_open)
     .subquery()
@@ -117,7 +117,7 @@ _WORK_LEFT = (
     select(
         _open.c.mine,
         _open.c.open,
-        _open.c.in_doubt,
+        _open.c.unanswered,
         _open_orphans.label("open_orphans"),
         _due_at.label("due_at"),
         batches.c.paused_at,
@@ -140,16 +140,16 @@ def work_left(tx: Connection, owner_id: str, batch_id: int) -> WorkLeft:
     row = tx.execute(_WORK_LEFT, {"owner": owner_id, "batch": batch_id}).one()
     settings, accepted = settings_in_force(row), bound_in(row.account_limit)
     limit = concurrency_limit(settings.concurrency, row.learned_concurrency, accepted)
-    in_doubt = int(row.in_doubt)
-    # Only a claim knows which attempts in doubt hold their slots.
+    unanswered = int(row.unanswered)
+    # Only a claim knows which unanswered attempts hold their slots.
     holders = SlotHolders(
-        open=row.open, in_doubt=in_doubt, released=in_doubt, orphans=row.open_orphans
+        open=row.open, unanswered=unanswered, released=unanswered, orphans=row.open_orphans
     )
     return WorkLeft(
         in_flight_here=int(row.mine),
         in_flight_elsewhere=row.open - int(row.mine),
         free_slots=holders.free_slots(limit),
-        in_doubt=in_doubt,
+        unanswered=unanswered,
         due_at=row.due_at,
         pause=pause_of(row),
         canary_failed=row.canary_gate == CanaryGate.CLOSED,

@@ -137,6 +137,8 @@ batches = Table(
     Column("budget", String(100)),  # JSON; replaces the one in settings, unless NULL; {}: none
     Column("step_price", String(40)),  # dollars per step by the account's wallet; NULL: unknown
     Column("known_keys", Text),  # digests of the API keys of its account; NULL before the first run
+    # Its newest submission when the key was replaced: up to it, runs may be on another account.
+    Column("former_submission", Id),
     Column("artifacts", Boolean, nullable=False, server_default=text("false")),  # are wanted
     # The most runs in flight, learned from the account's queue; NULL: not learned yet.
     Column("learned_concurrency", Integer),

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, bindparam, func, select
 
 from batchrunner.model import RunStatus
-from batchrunner.policy.control_runs import KnownRun, MarkerDepth, MissingRuns
+from batchrunner.policy.control_runs import ControlRun, MarkerDepth, MissingRuns
 from batchrunner.store.schema import attempts, jobs, submissions
 
 #: Most runs that are read, oldest and newest each.
@@ -50,14 +50,14 @@ _DEEP = (
 )
 
 
-def later_runs(tx: Connection, batch_id: int, since: datetime) -> list[KnownRun]:
+def later_runs(tx: Connection, batch_id: int, since: datetime) -> list[ControlRun]:
     """Return marked runs of submissions that were written since a moment, oldest first."""
     asked = {"batch": batch_id, "since": since}
     rows = [*_rows(tx, _OLDEST_LATER, asked), *_rows(tx, _NEWEST_LATER, asked)]
     return _known(sorted(rows, key=lambda row: row.submission_id))
 
 
-def deep_runs(tx: Connection, batch_id: int, missing: MissingRuns) -> list[KnownRun]:
+def deep_runs(tx: Connection, batch_id: int, missing: MissingRuns) -> list[ControlRun]:
     """Return marked runs of any age whose markers are as deep in their goals, newest first."""
     asked = {"batch": batch_id, "characters": missing.depth.characters}
     found = _known(_rows(tx, _DEEP, asked))
@@ -68,10 +68,10 @@ def _rows(tx: Connection, query: Select[Any], asked: dict[str, Any]) -> list[Row
     return list(tx.execute(query, asked))
 
 
-def _known(rows: Iterable[Row[Any]]) -> list[KnownRun]:
+def _known(rows: Iterable[Row[Any]]) -> list[ControlRun]:
     found = {row.run_id: row for row in rows}
     return [
-        KnownRun(
+        ControlRun(
             run_id=run_id,
             marker_token=row.marker_token,
             intended_at=row.intended_at,

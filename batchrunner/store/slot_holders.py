@@ -10,7 +10,7 @@ from batchrunner.policy.slots import SlotHolders
 from batchrunner.store.conditions import count_where, is_released, is_unanswered
 from batchrunner.store.schema import SubmissionState, attempts, orphans, submissions
 
-#: Fruitless searches after which a create is in doubt, and not merely unanswered for a moment.
+#: A create with fewer fruitless searches may be found at any moment: it needs no control run yet.
 MIN_FRUITLESS_SEARCHES = 2
 
 _untested = attempts.c.submission_id.in_(
@@ -22,7 +22,7 @@ _untested = attempts.c.submission_id.in_(
 )
 _HOLDERS = select(
     func.count().label("open"),
-    count_where(is_unanswered).label("in_doubt"),
+    count_where(is_unanswered).label("unanswered"),
     count_where(is_released).label("released"),
     count_where(and_(is_unanswered, _untested)).label("untested"),
     select(func.count())
@@ -34,6 +34,6 @@ _HOLDERS = select(
 
 
 def slot_holders(tx: Connection, batch_id: int, now: datetime) -> SlotHolders:
-    """Count a batch's open attempts, and those in doubt."""
+    """Count a batch's open attempts, and those that are unanswered."""
     row = tx.execute(_HOLDERS, {"batch": batch_id, "now": now}).one()
     return SlotHolders(**{name: int(count) for name, count in row._mapping.items()})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -50,6 +50,7 @@ from batchrunner.tinyfish.parse import (
 )
 from batchrunner.tinyfish.parse_wallet import read_wallet
 from batchrunner.tinyfish.raw_json import LONG_TEXT_LENGTH, parsed
+from batchrunner.tinyfish.request_parts import one_by_one, split_until_readable
 from batchrunner.tinyfish.throttling import read_server_date
 
 #: Deadline of a create; if it passes, the runs are searched for.
@@ -60,8 +61,6 @@ READ_SECONDS = 60.0
 CHECK_SECONDS = 20.0
 #: Maximum pages of a search by marker: enough even if each run has its own page.
 MAX_SEARCH_PAGES = MAX_RUNS_PER_REQUEST + 20
-#: Maximum requests to find the few runs for which the API refuses a whole request.
-MAX_SPLIT_REQUESTS = 50
 
 #: Dates that make the address of each search a new one; the API has no runs that are as old.
 _BEFORE_ALL_RUNS, _DATES = datetime(2000, 1, 1, tzinfo=UTC), 10 * 365 * 24 * 3600
@@ -166,13 +165,13 @@ class TinyFishClient:
             RequestFailed: Nothing could be read.
         """
         try:
-            found, refused = await _split_until_readable(
+            found, refused = await split_until_readable(
                 partial(self._read_many, enough_bytes=enough_bytes), run_ids
             )
         except RequestFailed as error:
             if not is_blocked(error.fault):
                 raise
-            return await _one_by_one(self.get, run_ids, error)
+            return await one_by_one(self.get, run_ids, error)
         return found | {
             run_id: Unreadable(run_id=run_id, message=fault.message)
             for run_id, fault in refused.items()
@@ -345,13 +344,13 @@ class TinyFishClient:
             RequestFailed: The outcome of the request is unknown; it may be sent again.
         """
         try:
-            found, _ = await _split_until_readable(
+            found, _ = await split_until_readable(
                 self._cancel_all, run_ids, SINGLE_RUN_STATUSES | {403, 404, 409}
             )
         except RequestFailed as error:
             if not is_blocked(error.fault):
                 raise
-            answers = await _one_by_one(self.cancel, run_ids, error)
+            answers = await one_by_one(self.cancel, run_ids, error)
             return {run_id: status for run_id, status in answers.items() if status is not None}
         return found
 
@@ -390,60 +389,6 @@ def observations_of(reply: Reply, run_ids: Sequence[str]) -> dict[str, RunObserv
 def result_bytes(observations: Iterable[RunObservation]) -> int:
     """Return the length of all results in observations."""
     return sum(len(each.result or "") for each in observations if isinstance(each, Run))
-
-
-async def _one_by_one(
-    request: Callable[[str], Awaitable[T]], run_ids: Sequence[str], refused: RequestFailed
-) -> dict[str, T]:
-    """
-    Return the answers by run, after the request for all of them was refused.
-
-    Raises:
-        RequestFailed: The first is refused too, so it is not about requests for many runs.
-    """
-    found: dict[str, T] = {}
-    for run_id in run_ids:
-        try:
-            found[run_id] = await request(run_id)
-        except RequestFailed as error:
-            if not found:
-                raise refused from error
-    return found
-
-
-async def _split_until_readable(
-    request: Callable[[Sequence[str]], Awaitable[dict[str, T]]],
-    run_ids: Sequence[str],
-    about_runs: Container[int] = SINGLE_RUN_STATUSES,
-) -> tuple[dict[str, T], dict[str, ApiFault]]:
-    """
-    Return the answers by run, and the faults of the runs that are refused on their own.
-
-    A refused part is requested again in halves, in at most MAX_SPLIT_REQUESTS requests.
-
-    Raises:
-        RequestFailed: It is not about single runs: no run gets an answer, or it is another fault.
-    """
-    found: dict[str, T] = {}
-    refused: dict[str, ApiFault] = {}
-    parts, first = [run_ids], None
-    for _ in range(MAX_SPLIT_REQUESTS):
-        part = parts.pop()
-        try:
-            found |= await request(part)
-        except RequestFailed as error:
-            if error.fault.kind is not ApiFaultKind.STATUS or error.fault.status not in about_runs:
-                raise
-            first = first or error
-            if len(part) == 1:
-                refused[part[0]] = error.fault
-            else:
-                parts += [part[len(part) // 2 :], part[: len(part) // 2]]
-        if not parts:
-            break
-    if first and not found:
-        raise first
-    return found, refused
 
 
 def _id_entries(reply: Reply, member: str) -> list[Any]:

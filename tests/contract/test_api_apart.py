@@ -10,7 +10,7 @@ import pytest
 from api_wire import FakeApi
 
 from batchrunner.model import RequestFailed, Run, RunStatus, Unreadable
-from batchrunner.tinyfish.client import MAX_SPLIT_REQUESTS
+from batchrunner.tinyfish.request_parts import MAX_SPLIT_REQUESTS, MAX_UNKNOWN_FIRST
 
 pytestmark = pytest.mark.anyio
 
@@ -70,10 +70,47 @@ async def test_of_many_bad_ids_not_all_are_looked_for_in_one_look() -> None:
     assert 0 < len(found) < 100
 
 
-@pytest.mark.parametrize("status", [401, 404, 429, 500, 503])
+@pytest.mark.parametrize("status", [401, 429, 500, 503])
 async def test_other_errors_are_no_runs_fault_and_not_asked_about_in_halves(status: int) -> None:
     fake = FakeApi(refuses({"run-042"}, status))
     async with fake.api as api:
         with pytest.raises(RequestFailed):
             await api.get_many(HUNDRED)
     assert len(fake.requests) == 1
+
+
+def passes_no_request_for_many(
+    status: int, unknown: set[str]
+) -> Callable[[httpx.Request], httpx.Response]:
+    """Refuse each request for many runs; show each run by itself that is not unknown."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        run_id = request.url.path.rpartition("/")[2]
+        if request.method == "POST":
+            return httpx.Response(status, json={"error": {"code": "X", "message": "No such path"}})
+        if run_id in unknown:
+            return httpx.Response(404, json={"error": {"code": "NOT_FOUND", "message": "No run"}})
+        return httpx.Response(200, json={"run_id": run_id, "status": "RUNNING"})
+
+    return answer
+
+
+@pytest.mark.parametrize("status", [403, 404, 405, 501])
+async def test_where_no_request_for_many_runs_passes_each_is_read_by_itself(status: int) -> None:
+    gone = {"run-000", "run-001", "run-042"}
+    fake = FakeApi(passes_no_request_for_many(status, gone))
+    async with fake.api as api:
+        found = await api.get_many(HUNDRED)
+    assert sorted(found) == [run_id for run_id in HUNDRED if run_id not in gone]
+    assert len(fake.requests) == 1 + len(HUNDRED)
+
+
+@pytest.mark.parametrize(("asked", "requests"), [(100, 1 + MAX_UNKNOWN_FIRST), (3, 4)])
+async def test_where_nothing_is_found_the_first_refusal_is_reported(
+    asked: int, requests: int
+) -> None:
+    fake = FakeApi(passes_no_request_for_many(404, set(HUNDRED)))
+    async with fake.api as api:
+        with pytest.raises(RequestFailed, match="No such path"):
+            await api.get_many(HUNDRED[:asked])
+    assert len(fake.requests) == requests

@@ -208,8 +208,10 @@ async def test_a_search_goes_through_all_pages_with_its_filters_repeated() -> No
         "goal": "br-tok-",
         "sort_direction": "asc",
         "limit": "100",
+        "created_after": asked[0]["created_after"],
     }
     assert asked == [filters] * 3
+    assert asked[0]["created_after"] < "2015", "it only makes the address new: it hides no run"
 
 
 @pytest.mark.parametrize("pagination", [None, [], {}, {"next_cursor": ""}, {"next_cursor": 7}])

@@ -68,7 +68,8 @@ async def test_neither_failures_nor_logs_nor_reprs_show_the_key(
         with Wire(behave) as wire:
             async with TinyFishClient(wire.url, KEY) as api:
                 said = await use(api)
-        assert len(wire.requests) == 7
+        # A refused request for many runs is followed by one for the first of them alone.
+        assert len(wire.requests) == (9 if behave is refuse else 7)
         assert all(request.count(KEY.encode()) == 1 for request in wire.requests)
     assert "RequestFailed" in said
     assert KEY not in said

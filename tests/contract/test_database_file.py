@@ -186,7 +186,8 @@ def test_the_command_that_begins_anew_works_where_it_is_pasted(path: Path) -> No
     path.unlink()
     with pytest.raises(StoreError) as caught:
         open_store(str(path), say_nothing)
-    subprocess.run(caught.value.next.rpartition("begin anew: ")[2], shell=True, check=True)
+    command = caught.value.next.rpartition("begin with an empty one: ")[2]
+    subprocess.run(command, shell=True, check=True)
     assert lost_database(path) is None
 
 

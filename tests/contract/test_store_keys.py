@@ -15,6 +15,7 @@ from batchrunner.store.account_keys import (
     known_keys,
 )
 from batchrunner.store.attempts import apply_poll
+from batchrunner.store.audit import audit_scope, known_runs
 from batchrunner.store.batches import load_jobs
 from batchrunner.store.claims import claim_jobs
 from batchrunner.store.leases import rescue_attempts
@@ -59,6 +60,18 @@ def test_another_key_takes_the_place_of_the_first_where_nothing_is_open(store: S
     apply_poll(store, "alice", [success(attempt) for attempt in start(store, batch)], [], NOW)
     assert store.write(admit_key, batch.id, OTHER, beside=False)
     assert store.read(known_keys, batch.id) == (OTHER,)
+
+
+def test_submissions_from_before_a_key_was_replaced_may_be_on_another_account(store: Store) -> None:
+    batch = tied(store)
+    assert store.read(audit_scope, batch.id).former_submission == 0
+    apply_poll(store, "alice", [success(attempt) for attempt in start(store, batch)], [], NOW)
+    assert store.write(admit_key, batch.id, "salt:again", beside=True)
+    assert store.read(audit_scope, batch.id).former_submission == 0
+    assert store.write(admit_key, batch.id, OTHER, beside=False)
+    (runs, _) = store.read(known_runs, batch.id, 0, 9)
+    assert {run.submission for run in runs} == {1}
+    assert store.read(audit_scope, batch.id).former_submission == 1
 
 
 def test_another_key_is_not_taken_while_runs_may_be_alive(store: Store) -> None:

@@ -324,7 +324,7 @@ class Ledger(RuleBasedStateMachine):
             return False
         if categories:
             return outcome in categories
-        return named or outcome != FailureCategory.UNANSWERED
+        return named or outcome not in (FailureCategory.UNANSWERED, FailureCategory.LOST)
 
     # ---- what must always be true ----
 
@@ -383,7 +383,10 @@ class Ledger(RuleBasedStateMachine):
             assert standing.in_flight_here == len(mine)
             opened = sum(attempt.open for attempt in self.tries)
             assert standing.in_flight_elsewhere == opened - len(mine)
-            assert standing.free_slots == BOUND - opened
+            unknown_runs = sum(attempt.open and not attempt.known for attempt in self.tries)
+            assert standing.unanswered <= unknown_runs
+            # What is in doubt may have given up its slot; only a claim knows, and it is exact.
+            assert standing.free_slots == BOUND - opened + standing.unanswered
             watched = {
                 a.attempt_id for a in self.store.read(runs_in_flight, owner_id, self.batch.id)
             }

@@ -70,6 +70,7 @@ def test_runs_that_are_left_on_another_account_are_not_tried_again_silently(tmp_
         former = batchrunner("run", jobs, cwd=tmp_path, env=remote.env)
     assert ended.code == 1, ended.said
     assert "gave up 3 runs of another account" in ended.err
+    assert "audited: no difference (4 runs here, 1 at the API, 3 of another account" in ended.err
     stands = status_of(tmp_path)
     assert (stands["jobs"]["succeeded"], stands["failed"]) == (1, {"unanswered": 3})
     assert all(entry["run_id"] for entry in stands["failures"])
@@ -98,6 +99,7 @@ def test_a_batch_with_nothing_open_goes_on_with_any_account(tmp_path: Path) -> N
         two = batchrunner("run", write_jobs(tmp_path, pages(4)), cwd=tmp_path, env=env)
         assert remote.created() == 4
     assert (one.code, two.code) == (0, 0)
+    assert "audited: no difference (4 runs here, 2 at the API, 2 of another account" in two.err
 
 
 @pytest.mark.sweep

@@ -52,14 +52,16 @@ def missed(run: SandboxRun) -> bool:
     return (run.result or {}).get("status") == "failure"
 
 
-@pytest.mark.parametrize(("count", "most"), [(60, 17), pytest.param(300, 75, marks=SWEEP)])
+@pytest.mark.parametrize(
+    ("count", "most", "bound"), [(60, 12, 6), pytest.param(300, 75, 50, marks=SWEEP)]
+)
 def test_jobs_survive_three_kills_and_are_paid_for_once(
-    tmp_path: Path, count: int, most: int
+    tmp_path: Path, count: int, most: int, bound: int
 ) -> None:
     seed = os.environ.get("E2E_SEED") or secrets.token_hex(4)
     print(f"E2E_SEED={seed} draws the same moments again")  # noqa: T201
     rates = {"system_failure": 0.05, "dropped_after": 0.03}
-    jobs = write_jobs(tmp_path, pages(count), concurrency=50, max_attempts=8, backoff="1s")
+    jobs = write_jobs(tmp_path, pages(count), concurrency=bound, max_attempts=8, backoff="1s")
     with served(tmp_path, durations=(0.2, 1.0), rates=rates) as remote:
         command = ("run", jobs, "-o", "results.csv")
         for kill in range(3):
@@ -73,7 +75,7 @@ def test_jobs_survive_three_kills_and_are_paid_for_once(
     check_books(tmp_path, count, runs)
     reached = [run.url for run in runs if run.status == "COMPLETED" and not missed(run)]
     assert sorted(reached) == sorted(pages(count)), "a url was paid for twice, or never"
-    assert most_at_once(runs) <= 50
+    assert most_at_once(runs) <= bound
     assert any(run.status == "FAILED" for run in runs), "no failure was played"
     assert len((tmp_path / "results.csv").read_text().splitlines()) == count + 1
 
@@ -135,8 +137,8 @@ def test_a_killed_sandbox_and_its_runner_go_on_together(tmp_path: Path) -> None:
 
 def test_a_runner_does_not_wait_for_the_lease_of_one_that_was_killed(tmp_path: Path) -> None:
     # Its lease is made so long that a runner that waited for it would never end.
-    jobs = write_jobs(tmp_path, pages(8), concurrency=4)
-    with served(tmp_path, durations=(1.0, 1.2)) as remote:
+    jobs = write_jobs(tmp_path, pages(4), concurrency=4)
+    with served(tmp_path) as remote:
         with started("run", jobs, cwd=tmp_path, env=remote.env) as runner:
             runner.says("started 4 runs")
             runner.send(SIGKILL)
@@ -146,5 +148,5 @@ def test_a_runner_does_not_wait_for_the_lease_of_one_that_was_killed(tmp_path: P
         runs = remote.runs()
     assert ended.code == 0
     assert "took over 4" in ended.err
-    check_books(tmp_path, 8, runs)
-    assert len(runs) == 8
+    check_books(tmp_path, 4, runs)
+    assert len(runs) == 4

@@ -188,7 +188,7 @@ NUMBERS = [
     ("ledger.md", f"alive for {run_decision.GIVEN_UP_AFTER.total_seconds() / 60:g} minutes"),
     (
         "ledger.md",
-        f"for {create_outcome.DOUBT_PATIENCE.total_seconds() / 60:g} minutes, at intervals",
+        f"for {create_outcome.UNANSWERED_PATIENCE.total_seconds() / 60:g} minutes, at intervals",
     ),
     ("ledger.md", f"and {create_outcome.MAX_SEARCH_WAIT.total_seconds():g} s"),
     (

@@ -31,7 +31,9 @@ FAILED = {
 def test_the_example_succeeds_with_real_values(example: Ran) -> None:
     ended = example.ended
     assert ended.code == 0, ended.err
-    assert ended.err.splitlines()[-1].startswith("example: 12/12 done: 12 succeeded")
+    *_, done, audited = ended.err.splitlines()
+    assert done.startswith("example: 12/12 done: 12 succeeded")
+    assert audited.startswith("audited: no difference (")
     with (example.folder / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["state"] for row in rows] == ["succeeded"] * 12

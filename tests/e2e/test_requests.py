@@ -106,7 +106,7 @@ def test_combinations_that_the_api_refuses_are_refused_when_the_file_is_loaded(
 
 
 def test_a_feature_without_a_right_to_it_is_told_from_a_lack_of_credits(tmp_path: Path) -> None:
-    job = {"url": "http://faults.test/gated/1", "goal": "Read", "agent_config": {"mode": "strict"}}
+    job = {"url": "http://faults.test/gated", "goal": "Read", "agent_config": {"mode": "strict"}}
     (tmp_path / "jobs.yaml").write_text(json.dumps([job]))
     with served(tmp_path) as remote:
         ended = batchrunner("run", "jobs.yaml", "-q", cwd=tmp_path, env=remote.env)

@@ -92,7 +92,8 @@ def test_a_live_display_leaves_the_screen_as_it_was(tmp_path: Path) -> None:
     assert code == 0
     assert written.count("\x1b[?25l") == written.count("\x1b[?25h") == 1
     assert "1/1" in written
-    assert re.search(r"\njobs: 1/1 done: 1 succeeded, \d+ steps\r\n\Z", written)
+    last = r"\njobs: 1/1 done: 1 succeeded, \d+ steps\r\naudited: no difference [^\n]+\r\n\Z"
+    assert re.search(last, written)
 
 
 def test_without_a_terminal_there_are_plain_lines(tmp_path: Path) -> None:
@@ -105,7 +106,9 @@ def test_without_a_terminal_there_are_plain_lines(tmp_path: Path) -> None:
     assert "\x1b" not in loud.said
     assert "started 1 run\n" in loud.err
     assert "started" not in quiet.err
-    assert quiet.err.splitlines()[-1].startswith("quiet: 1/1 done")
+    summary, audited = quiet.err.splitlines()[-2:]
+    assert summary.startswith("quiet: 1/1 done")
+    assert audited.startswith("audited: no difference")
 
 
 def test_every_command_explains_itself(tmp_path: Path) -> None:

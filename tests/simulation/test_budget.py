@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 
 from batchrunner.api_facts.limits import DEFAULT_STEP_LIMIT
 from batchrunner.model import Budget, BudgetStatus, JobState, Settings, Wallet
+from batchrunner.policy import run_decision
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.journal import SandboxRun
 from batchrunner.sandbox.seeded_random import seeded_share
+from batchrunner.selftest import invariants
 from batchrunner.selftest.invariants import StoreSnapshot
 from batchrunner.store import budget, claims
 from batchrunner.store.budget import set_budget, set_step_price
@@ -62,6 +64,8 @@ KILL_STEPS = 600
 def short_reservations() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(budget, "UNCLEAR_AFTER", RESERVED_FOR)
+        for module in (run_decision, invariants):  # short runs are polled each second
+            patch.setattr(module, "LOST_AFTER", RESERVED_FOR)
         yield
 
 
@@ -275,7 +279,7 @@ def test_a_pause_goes_before_a_budget() -> None:
 @settings(max_examples=examples(12))
 @given(
     seed=st.integers(0, 10_000),
-    budget=st.integers(1, 400),
+    budget=st.integers(1, 200),
     price=st.decimals(Decimal("0.001"), Decimal("0.1"), places=4),
     late=st.sampled_from([0, 10]),  # those that may be late for the end: test_account.py
 )
@@ -284,7 +288,7 @@ def test_the_account_of_money_is_the_sandboxs_bill_to_the_cent(
 ) -> None:
     async def scenario() -> None:
         config = faulty(seed, late=late, price=price)
-        spent = spender(budget, config, jobs=20, **BOUNDED)
+        spent = spender(budget, config, jobs=12, **BOUNDED)
         while await spent.run() is ExitReason.BUDGET_USED_UP:
             found = budget_of(spent)
             assert found.spent * price == spent.sandbox.journal.charged <= found.limit * price

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -11,10 +12,10 @@ from sqlalchemy import select
 
 from batchrunner.model import FailureCategory, JobState, Settings
 from batchrunner.sandbox import SandboxConfig
-from batchrunner.store.schema import attempts
+from batchrunner.store.schema import attempts, jobs
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.fixture_agent import FixtureAgent
-from tests.simulator.simulated_batch import simulate
+from tests.simulator.simulated_batch import pages, simulate
 
 GOOD = "succeeded"
 COUNTS, WAITS = True, False
@@ -29,6 +30,8 @@ class Case:
     ends: JobState
     settings: dict[str, Any] = field(default_factory=dict)
     job: dict[str, Any] = field(default_factory=dict)
+    others: int = 0  #: jobs beside it: an absence is believed only where other runs are shown
+    durations: tuple[float, float] = (15, 300)
 
 
 def fails(category: str, times: int) -> list[tuple[str, bool]]:
@@ -81,7 +84,8 @@ CASES = {
     ),
     FailureCategory.UNAUTHORIZED: Case(
         fate="gated",
-        attempts=fails("unauthorized", 1),
+        # Perhaps only batches are refused: one request for this single run settles it.
+        attempts=[("unauthorized", WAITS), ("unauthorized", COUNTS)],
         ends=JobState.FAILED,
         job={"options": {"agent_config": {"mode": "strict"}}},
     ),
@@ -89,7 +93,11 @@ CASES = {
         fate="throttled/1", attempts=waits("throttled"), ends=JobState.SUCCEEDED
     ),
     FailureCategory.UNREACHABLE: Case(
-        fate="dropped_before/1", attempts=waits("unreachable"), ends=JobState.SUCCEEDED
+        fate="dropped_before/1",
+        attempts=waits("unreachable"),
+        ends=JobState.SUCCEEDED,
+        settings={"concurrency": 1},
+        others=3,
     ),
     FailureCategory.UNANSWERED: Case(
         fate="dropped_after",
@@ -97,7 +105,14 @@ CASES = {
         ends=JobState.FAILED,
         settings={"marker": False},
     ),
-    FailureCategory.LOST: Case(fate="lost", attempts=fails("lost", 3), ends=JobState.FAILED),
+    FailureCategory.LOST: Case(
+        fate="lost",
+        attempts=fails("lost", 3),
+        ends=JobState.FAILED,
+        settings={"concurrency": 2},
+        others=9,
+        durations=(200, 300),  # they outlast all three attempts
+    ),
 }
 
 
@@ -114,15 +129,18 @@ def test_a_category_is_reached_end_to_end_and_leads_to_what_the_table_says(
     async def run() -> None:
         settings = Settings(backoff=timedelta(seconds=2), **case.settings)
         url = f"http://faults.test/{case.fate}"
+        config = SandboxConfig(durations=case.durations)
         simulated = CheckedBatch.of(
-            [url], SandboxConfig(), settings, agent=FixtureAgent(), **case.job
+            [url, *pages(case.others)], config, settings, agent=FixtureAgent(), **case.job
         )
         await simulated.run()
         if category is not FailureCategory.UNANSWERED:  # whose run nobody can know of
             simulated.check_end()
-        assert simulated.jobs() == {case.ends: 1}
+        expected = Counter({case.ends: 1}) + Counter({JobState.SUCCEEDED: case.others})
+        assert simulated.jobs() == expected
         with simulated.store._database.read() as tx:
-            rows = tx.execute(select(attempts).order_by(attempts.c.number)).all()
+            query = select(attempts).join(jobs, jobs.c.id == attempts.c.job_id)
+            rows = tx.execute(query.where(jobs.c.url == url).order_by(attempts.c.number)).all()
         assert [(row.outcome, row.counted) for row in rows] == case.attempts
 
     simulate(run)

@@ -12,7 +12,7 @@ import pytest
 
 from batchrunner.model import FailureCategory, JobFile, JobSpec, JobState, Settings
 from batchrunner.model.job_file import Canary
-from batchrunner.policy.create_outcome import DOUBT_PATIENCE
+from batchrunner.policy.create_outcome import UNANSWERED_PATIENCE
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.visibility import Visibility
@@ -93,8 +93,8 @@ def test_without_a_later_run_a_lost_answer_is_left_to_the_user_after_a_while(job
         assert "no run was created later" in failed.message
         assert batch.creates == jobs + 1
         waited = anyio.current_time()
-        assert waited >= DOUBT_PATIENCE.total_seconds()
-        assert waited < 2 * DOUBT_PATIENCE.total_seconds()
+        assert waited >= UNANSWERED_PATIENCE.total_seconds()
+        assert waited < 2 * UNANSWERED_PATIENCE.total_seconds()
 
     simulate(scenario)
 
@@ -202,7 +202,7 @@ def test_where_all_slots_are_in_doubt_one_more_job_is_let_through(canary: Canary
         assert batch.jobs() == {JobState.SUCCEEDED: 4}
         first = batch.sandbox.journal.runs[0]
         assert first.url != NOT_CREATED
-        assert anyio.current_time() < DOUBT_PATIENCE.total_seconds()
+        assert anyio.current_time() < UNANSWERED_PATIENCE.total_seconds()
 
     simulate(scenario)
 
@@ -222,10 +222,51 @@ def test_what_was_created_before_a_refusal_is_found_and_not_bought_again(
         batch = CheckedBatch.of([*pages(3), url, *pages(6)[3:]], config, settings)
         await to_its_end(batch)
         assert runs_of(batch, url) == 1
-        if together or fault != "rejected_after":
-            assert batch.jobs() == {JobState.SUCCEEDED: 7}
-            assert len(batch.sandbox.journal.runs) == 7
+        assert batch.jobs() == {JobState.SUCCEEDED: 7}
+        assert len(batch.sandbox.journal.runs) == 7
         assert all(run.status.is_final for run in batch.sandbox.journal.runs)
+
+    simulate(scenario)
+
+
+@pytest.mark.parametrize("late", some([4.0, 1.0, 0.0], 1))
+def test_what_was_created_before_a_refusal_is_found_on_a_list_that_is_late(late: float) -> None:
+    async def scenario() -> None:
+        url = "http://faults.test/throttled_after/1"
+        config = SandboxConfig(durations=RUNS, retry_after=0, late=late)
+        batch = CheckedBatch.of([*pages(6), url, *pages(12)[6:]], config, FEW)
+        await to_its_end(batch)
+        assert runs_of(batch, url) == 1
+        assert batch.jobs() == {JobState.SUCCEEDED: 13}
+        assert len(batch.sandbox.journal.runs) == 13
+
+    simulate(scenario)
+
+
+@pytest.mark.parametrize("status", some([401, 403, 400], 1))
+def test_a_search_that_is_refused_for_a_moment_confirms_no_refusal(status: int) -> None:
+    async def scenario() -> None:
+        url = "http://faults.test/throttled_after/1"
+        config = SandboxConfig(durations=RUNS, retry_after=0)
+        batch = CheckedBatch.of([*pages(6), url, *pages(12)[6:]], config, FEW)
+        sandbox, met = batch.sandbox.transport(), 0
+
+        class Refusing(httpx.AsyncBaseTransport):
+            async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+                nonlocal met
+                answer = await sandbox.handle_async_request(request)
+                is_search = request.method == "GET" and request.url.path == "/v1/runs"
+                if is_search and runs_of(batch, url) and met < 4:
+                    met += 1
+                    error = {"code": "FORBIDDEN", "message": "Not now"}
+                    return httpx.Response(status, json={"error": error}, request=request)
+                return answer
+
+        batch.sandbox.transport = Refusing  # type: ignore[method-assign]
+        await to_its_end(batch)
+        assert met == 4
+        assert runs_of(batch, url) == 1
+        assert batch.jobs() == {JobState.SUCCEEDED: 13}
 
     simulate(scenario)
 

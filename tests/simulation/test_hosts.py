@@ -213,7 +213,7 @@ def dead_before_good(
 
 def test_dear_jobs_of_a_parked_host_do_not_end_a_batch_that_has_budget_for_others() -> None:
     async def run() -> None:
-        spaced = {"good.test": HostRule(spacing=timedelta(seconds=40))}
+        spaced = {"good.test": HostRule(spacing=timedelta(seconds=16))}
         simulated = dead_before_good({}, {"max_steps": 5}, spaced)
         assert await simulated.run() is ExitReason.BUDGET_USED_UP
         budget = simulated.store.read(budget_status, simulated.batch.id, now())

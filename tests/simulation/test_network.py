@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from datetime import timedelta
 
@@ -11,7 +12,9 @@ import pytest
 
 from batchrunner.model import FailureCategory, JobState, Settings
 from batchrunner.runner.runner import ExitReason
-from batchrunner.sandbox import SandboxConfig
+from batchrunner.sandbox import Sandbox, SandboxConfig
+from batchrunner.sandbox.journal import SandboxRun
+from batchrunner.sandbox.visibility import Visibility
 from batchrunner.selftest.invariants import InvariantViolated
 from batchrunner.store.reports import batch_counts
 from tests.simulation.checked_batch import CheckedBatch
@@ -121,37 +124,69 @@ def test_results_that_are_too_long_together_are_fetched_apart() -> None:
 CREATE = "http://api.test/v1/automation/run-async"
 
 
-async def straggling(window: FaultWindow, **config: float) -> CheckedBatch:
-    """Let a create get no answer, and its run be listed when it was given up."""
-    patient = Settings(backoff=timedelta(seconds=4))
-    late = CheckedBatch.of(["http://faults.test/dropped_after/1"], SandboxConfig(**config), patient)
-    late.network = FaultyNetwork(late.sandbox.transport(), fired=Counter(), windows=[window])
-    assert await late.run() is ExitReason.FINISHED
-    late.check_end()
-    assert len(late.sandbox.journal.runs) == 2
+#: The first run of its url takes 600 s by this seed, and the runs of 6 pages at most 155 s.
+ONE_LONG = SandboxConfig(seed=480, durations=(20, 600), visibility=Visibility(late_spread=1))
+
+
+class ListedLate(httpx.AsyncBaseTransport):
+    """An API whose list shows the run of an unanswered create long after it shows later runs."""
+
+    url = "http://faults.test/dropped_after/1"
+
+    def __init__(self, sandbox: Sandbox, until: float) -> None:
+        self._inner = sandbox.transport()
+        self._sandbox = sandbox
+        self._until = until
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await self._inner.handle_async_request(request)
+        if request.url.path != "/v1/runs" or anyio.current_time() >= self._until:
+            return response
+        body = json.loads(await response.aread())
+        hidden = [run.run_id for run in self._sandbox.journal.runs if run.url == self.url][:1]
+        shown = [run for run in body["data"] if run["run_id"] not in hidden]
+        body["pagination"]["total"] -= len(body["data"]) - len(shown)
+        return httpx.Response(200, json={**body, "data": shown})
+
+
+def straggling(until: float, *windows: FaultWindow, cancels: bool = True) -> CheckedBatch:
+    """Return a batch in which a run is listed when it was given up, and its job sent again."""
+    settings = Settings(concurrency=2, backoff=timedelta(seconds=4))
+    late = CheckedBatch.of([ListedLate.url, *pages(7)[1:]], ONE_LONG, settings)
+    listed_late = ListedLate(late.sandbox, until)
+    line = listed_late if cancels else NoCancels(listed_late)
+    late.network = FaultyNetwork(line, fired=Counter(), windows=windows)
     return late
+
+
+async def to_its_end(late: CheckedBatch) -> list[SandboxRun]:
+    """Run a batch to its end; return both runs of the job whose first run was listed late."""
+    with anyio.fail_after(4 * 3600):
+        assert await late.run() is ExitReason.FINISHED
+    late.check_end()
+    runs = [run for run in late.sandbox.journal.runs if run.url == ListedLate.url]
+    assert len(runs) == 2, "the run was not given up: that proves nothing"
+    assert late.store.read(batch_counts, late.batch.id).orphans == 1
+    return runs
 
 
 def test_a_batch_does_not_end_before_its_final_check_for_late_runs_succeeded() -> None:
     async def scenario() -> None:
-        window = FaultWindow(
-            "half_page", 75, 400, 1.0
-        )  # the list cannot be read when the batch ends
-        late = await straggling(window, late=80, durations=(20, 20))
-        assert anyio.current_time() > 400
-        assert late.store.read(batch_counts, late.batch.id).orphans == 1
+        # The list cannot be read when the batch ends.
+        late = straggling(300, FaultWindow("half_page", 300, 900, 1.0))
+        await to_its_end(late)
+        assert anyio.current_time() > 900
 
     simulate(scenario)
 
 
 def test_an_orphan_that_one_poll_does_not_show_keeps_its_cost() -> None:
     async def scenario() -> None:
-        window = FaultWindow("hidden_runs", 0, 3000, 1.0)  # every run is called unknown once
-        late = await straggling(window, late=150, durations=(600, 900))
-        cancelled = [run for run in late.sandbox.journal.runs if run.status == "CANCELLED"]
-        assert [run.steps > 0 for run in cancelled] == [True], (
-            "it cost nothing: that proves nothing"
-        )
+        # Every run is called unknown once.
+        late = straggling(300, FaultWindow("hidden_runs", 0, 3000, 1.0))
+        first, _ = await to_its_end(late)
+        assert first.status == "CANCELLED"
+        assert first.steps > 0, "it cost nothing: that proves nothing"
 
     simulate(scenario)
 
@@ -171,11 +206,7 @@ class NoCancels(httpx.AsyncBaseTransport):
 
 def test_a_cancel_that_is_refused_for_good_is_not_repeated_without_end() -> None:
     async def scenario() -> None:
-        # The first run is listed only when another one has taken its place, and outlives it.
-        config = SandboxConfig(late=150, durations=(600, 900))
-        urls = ["http://faults.test/dropped_after/1"]
-        late = CheckedBatch.of(urls, config, Settings(backoff=timedelta(seconds=4)))
-        late.network = FaultyNetwork(NoCancels(late.sandbox.transport()), fired=Counter())
+        late = straggling(300, cancels=False)
         with anyio.fail_after(4 * 3600):
             assert await late.run() is ExitReason.FINISHED
         asked = sum(n for path, n in late.requests.items() if path.endswith("/cancel"))

@@ -25,8 +25,10 @@ from tests.simulator.network.proxy import FaultyNetwork
 from tests.simulator.simulated_batch import now, pages, simulate
 from tests.sweeps import some
 
-POLL, CANCEL = "/v1/runs/batch", "/v1/runs/batch/cancel"
+LIST, POLL, CANCEL = "/v1/runs", "/v1/runs/batch", "/v1/runs/batch/cancel"
 LIMIT = timedelta(minutes=5)
+#: Runs that take long are polled seldom: a wait of half an hour needs few polls.
+RUNS = (150.0, 170.0)
 SETTINGS = Settings(
     concurrency=8, backoff=timedelta(seconds=4), max_attempts=2, running_limit=LIMIT
 )
@@ -54,7 +56,10 @@ class Odd(httpx.AsyncBaseTransport):
         body = json.loads(await response.aread())
         if self.run_id is None and request.url.path.endswith("/run-batch"):
             self.run_id = body["run_ids"][0]
-        if self.run_id is None or not self._is_about_it(request):
+        listed = request.url.path == LIST and any(
+            run["run_id"] == self.run_id for run in body["data"]
+        )
+        if self.run_id is None or not (listed or self._is_about_it(request)):
             return response
         changed = self._odd(request, body)
         self.met += changed is not None
@@ -71,13 +76,18 @@ def refused(status: int = 400) -> httpx.Response:
 
 def not_in(body: Any, run_id: str) -> httpx.Response:
     data = [run for run in body["data"] if run["run_id"] != run_id]
-    return httpx.Response(200, json={**body, "data": data})
+    shown = {**body, "data": data}
+    if "pagination" in body:
+        hidden = len(body["data"]) - len(data)
+        total = body["pagination"]["total"] - hidden
+        shown["pagination"] = {**body["pagination"], "total": total}
+    return httpx.Response(200, json=shown)
 
 
 async def played(
     urls: list[str], odd: Callable[[Callable[[], str]], Answer]
 ) -> tuple[CheckedBatch, Odd]:
-    simulated = CheckedBatch.of(urls, SandboxConfig(durations=(30, 60)), SETTINGS)
+    simulated = CheckedBatch.of(urls, SandboxConfig(durations=RUNS), SETTINGS)
     line = Odd(simulated.sandbox.transport(), lambda request, body: answer(request, body))
     answer = odd(lambda: line.run_id or "")
     simulated.network = FaultyNetwork(line, fired=Counter())
@@ -99,10 +109,12 @@ def is_reported(simulated: CheckedBatch, run_id: str | None) -> bool:
     return any((run_id or "?") in failure.message for failure in failures if failure)
 
 
-def silent_with(single: Callable[[], httpx.Response | None]) -> Any:
+def silent_with(
+    single: Callable[[], httpx.Response | None], silent: frozenset[str] = frozenset({POLL})
+) -> Any:
     def odd(run_id: Callable[[], str]) -> Answer:
         def answer(request: httpx.Request, body: Any) -> httpx.Response | None:
-            if request.url.path == POLL:
+            if request.url.path in silent:
                 return not_in(body, run_id())
             return single() if request.url.path.endswith(run_id()) else None
 
@@ -121,13 +133,30 @@ def test_a_run_that_polls_do_not_mention_is_read_by_itself() -> None:
     simulate(scenario)
 
 
+def no_such_run() -> httpx.Response:
+    missing = {"error": {"code": "NOT_FOUND", "message": "Run not found"}}
+    return httpx.Response(404, json=missing)
+
+
 def test_a_run_that_polls_do_not_mention_and_that_is_not_found_by_itself_is_lost() -> None:
     async def scenario() -> None:
-        missing = {"error": {"code": "NOT_FOUND", "message": "Run not found"}}
-        quiet, _ = await played(pages(6), silent_with(lambda: httpx.Response(404, json=missing)))
+        silent = frozenset({POLL, LIST})
+        quiet, _ = await played(pages(6), silent_with(no_such_run, silent))
         assert quiet.jobs() == {JobState.SUCCEEDED: 6}
         assert quiet.store.read(batch_counts, quiet.batch.id).retried == {FailureCategory.LOST: 1}
         assert anyio.current_time() < GIVEN_UP_AFTER.total_seconds()
+
+    simulate(scenario)
+
+
+@pytest.mark.sweep
+def test_a_run_that_only_the_list_shows_is_not_lost_and_not_paid_for_again() -> None:
+    async def scenario() -> None:
+        quiet, line = await played(pages(6), silent_with(no_such_run))
+        assert quiet.jobs() == {JobState.SUCCEEDED: 5, JobState.FAILED: 1}
+        assert failed(quiet) == [(FailureCategory.UNANSWERED, line.run_id)]
+        assert is_reported(quiet, line.run_id)
+        assert len(quiet.sandbox.journal.runs) == 6
 
     simulate(scenario)
 

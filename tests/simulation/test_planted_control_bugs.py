@@ -15,13 +15,14 @@ import pytest
 from sqlalchemy import update
 
 from batchrunner.model import FailureCategory, JobState, Settings
+from batchrunner.policy.audit import Taking, take_unknown
 from batchrunner.policy.control_runs import (
     ControlEvidence,
-    KnownRun,
+    ControlRun,
     after_control_search,
     is_later,
 )
-from batchrunner.policy.create_outcome import DOUBT_PATIENCE
+from batchrunner.policy.create_outcome import UNANSWERED_PATIENCE
 from batchrunner.policy.run_decision import believed_after
 from batchrunner.policy.slots import SlotHolders
 from batchrunner.runner.vanished_runs import VanishedRuns
@@ -57,7 +58,7 @@ async def one_run_each(
     simulated = CheckedBatch.of(urls, conditions, settings)
     if goal is not None:
         change_goals(simulated, goal)
-    with anyio.move_on_after(2 * DOUBT_PATIENCE.total_seconds()) as limit:
+    with anyio.move_on_after(2 * UNANSWERED_PATIENCE.total_seconds()) as limit:
         await simulated.run()
     assert not limit.cancelled_caught, "the batch did not end"
     bought = Counter(run.url for run in simulated.sandbox.journal.runs)
@@ -85,7 +86,7 @@ absent_create = partial(one_run_each, [NOT_CREATED, *pages(6)], Settings(concurr
 def trust_older_control_runs(planter: Planter) -> None:
     real = later_runs
 
-    def older_runs(tx: Any, batch_id: int, since: datetime) -> list[KnownRun]:
+    def older_runs(tx: Any, batch_id: int, since: datetime) -> list[ControlRun]:
         return [run for run in real(tx, batch_id, EPOCH) if run.intended_at < since]
 
     planter.replace(is_later, lambda run, missing: True)
@@ -124,6 +125,12 @@ def search_the_same_address_again(planter: Planter) -> None:
         return await real(api, *args, **kwargs)
 
     planter.replace(real, search)
+    take_nothing_in_audits(planter)
+
+
+def take_nothing_in_audits(planter: Planter) -> None:
+    """Leave out the audits: they adopt what a search should have found."""
+    planter.replace(take_unknown, lambda *_: Taking(adopt={}, orphans={}))
 
 
 # ---- slots ----
@@ -143,6 +150,7 @@ def believe_every_refusal(planter: Planter) -> None:
 
 def find_no_refusal_to_confirm(planter: Planter) -> None:
     planter.replace(unconfirmed_refusals, lambda *_: [])
+    take_nothing_in_audits(planter)
 
 
 # ---- runs that no longer appear in polls ----
@@ -235,7 +243,7 @@ BUGS = [
     ),
     Bug(
         find_no_refusal_to_confirm,
-        partial(one_run_each, ["http://faults.test/null_after/1", *pages(3)]),
+        partial(one_run_each, ["http://faults.test/rejected_after/1", *pages(3)]),
         "the batch did not end",
     ),
     Bug(

@@ -41,14 +41,13 @@ from batchrunner.policy.create_outcome import next_search, refused_as_batch
 from batchrunner.policy.retry import decide
 from batchrunner.policy.retry_rules import Policy
 from batchrunner.policy.run_decision import (
-    is_lost,
+    believed_after,
     is_overdue,
     next_cancel,
     reset_after_clock_jump,
     with_cancel_answer,
 )
 from batchrunner.policy.stop_loss import stop_loss_reached
-from batchrunner.runner.condition_timer import ConditionTimer
 from batchrunner.runner.mismatch_fixer import MismatchFixer
 from batchrunner.runner.run_fetcher import RunFetcher
 from batchrunner.runner.run_search import SearchResult, search_runs
@@ -210,8 +209,7 @@ def count_without_end(planter: Planter) -> None:
 
 
 def believe_not_found_at_once(planter: Planter) -> None:
-    planter.replace(is_lost, lambda *_: True)
-    planter.replace(ConditionTimer.has_lasted, lambda *_: True)
+    planter.replace(believed_after, lambda _: timedelta(0))
 
 
 # ---- clocks and polls ----
@@ -390,8 +388,8 @@ BUGS = [
     ),
     Bug(believe_every_absence, newest_run_not_yet_shown, "an audit's false alarm"),
     Bug(go_on_at_any_loss, partial(stops_at_its_stop_loss, StopLoss()), "went on"),
-    Bug(ignore_retry_after, faulty_batch("throttled/1"), "before Retry-After was over"),
-    Bug(count_throttling, faulty_batch("throttled/1"), "waiting used up an attempt"),
+    Bug(ignore_retry_after, faulty_batch("rate_limited/1"), "before Retry-After was over"),
+    Bug(count_throttling, faulty_batch("rate_limited/1"), "waiting used up an attempt"),
     Bug(count_without_end, faulty_batch("system_failure/9"), "more often than its policy allows"),
     Bug(believe_not_found_at_once, faulty_batch("lost/1"), "lost at the first poll"),
     Bug(
@@ -419,6 +417,7 @@ SLOW = frozenset(
         "wait_for_runs_that_have_ended",
         "ignore_answers_to_cancels",
         "repeat_cancels_at_once",
+        "go_on_at_any_loss",
     }
 )
 

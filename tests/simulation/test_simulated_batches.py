@@ -93,7 +93,8 @@ def test_runs_whose_answer_was_lost_are_found_although_the_list_is_late() -> Non
 
 def test_a_run_that_appears_long_after_others_is_cancelled_and_listed() -> None:
     async def scenario() -> None:
-        config = SandboxConfig(seed=5, visibility=Visibility(late_spread=900), durations=(200, 300))
+        # With this seed it is listed so late that later runs seem to show that there is none.
+        config = SandboxConfig(seed=0, visibility=Visibility(late_spread=900), durations=(200, 300))
         urls = ["http://faults.test/dropped_after/1", *pages(6)]
         late = CheckedBatch.of(urls, config, Settings(concurrency=2))
         assert await late.run() is ExitReason.FINISHED

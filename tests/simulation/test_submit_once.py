@@ -66,7 +66,7 @@ def test_a_run_is_created_as_a_stream_and_settled_by_the_runner() -> None:
         ("system_failure", JobState.FAILED),
         ("no_credits", JobState.AVAILABLE),
         ("throttled", JobState.AVAILABLE),
-        ("dropped_before", JobState.AVAILABLE),
+        ("dropped_before", JobState.FAILED),  # no later run shows that searches work
     ],
 )
 def test_whatever_a_create_comes_to_it_is_sent_once(fault: str, state: JobState) -> None:

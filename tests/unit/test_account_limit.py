@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from batchrunner.model import ApiFault, ApiFaultKind, Throttle
 from batchrunner.policy.account_limit import (
     MAX_REFUSAL_WAIT,
-    PROBE_AFTER,
+    TRY_AFTER,
     AccountLimit,
     after_acceptance,
     after_poll,
@@ -71,12 +71,12 @@ def test_one_more_is_tried_after_a_while_and_later_each_time_it_is_refused() -> 
         at = known.refused_at + known.wait
         assert after_poll(known, 1, at) == known, "there is room without a try"
         tried = after_poll(known, 2, at)
-        assert (tried.bound, tried.probing) == (3, True)
+        assert (tried.bound, tried.trying) == (3, True)
         assert after_poll(tried, 2, at + MINUTE) == tried, "it is tried already"
         known = after_refusal(tried, 2, 1, at, None)
         assert known.bound == 2
     assert waits == sorted(waits)
-    assert PROBE_AFTER == waits[0] < waits[-1] == waits[-2]
+    assert TRY_AFTER == waits[0] < waits[-1] == waits[-2]
 
 
 def test_a_limit_that_rises_is_followed_and_one_that_falls_as_well() -> None:

@@ -295,13 +295,14 @@ def test_a_hostile_id_in_the_list_does_not_reach_the_terminal() -> None:
 def test_the_page_says_what_it_cannot_see() -> None:
     text = page(
         report(unfinished="it has no end", not_yet_shown=2, unlisted=1, lost=3, unmarked=4,
-               old_submissions=5)
+               old_submissions=5, other_account=6)
     )  # fmt: skip
     for line in (
         "could not be read to its end: it has no end",
         "2 runs not yet shown",
         "1 run shown by the API, and not yet in its list",
         "3 runs lost",
+        "6 runs not compared: the batch was run with another account's key then",
         "4 runs without a marker",
         "5 create requests of an older version",
         "no difference in what could be compared",

@@ -28,7 +28,7 @@ class CountingWakeUp(WakeUp):
 class StoreWithoutAttempts:
     """A store in which every attempt belongs to another owner."""
 
-    def write(self, *_: object) -> list[object]:
+    def write(self, *_: object, **__: object) -> list[object]:
         """Apply nothing."""
         return []
 
@@ -53,7 +53,7 @@ async def test_nothing_is_reported_where_nothing_was_closed() -> None:
     runner = context(events)
     report_closed(runner, [])
     assert (events, runner.work_changed.count) == ([], 0)
-    submission: Any = object()
+    submission: Any = SimpleNamespace(marked=True)
     await settle_submission(runner, submission, SubmissionState.REFUSED, [], "refused")
     assert events == []
     assert runner.work_changed.count == 1, "the submission itself is settled"

@@ -9,18 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrunner.model import RunStatus
+from batchrunner.model import RunStatus, Submission
 from batchrunner.policy.control_runs import (
     MAX_CONTROL_SEARCHES,
     MAX_RUNNING_TIME,
     NO_EVIDENCE,
     ControlEvidence,
-    KnownRun,
+    ControlRun,
     ListedRuns,
     MarkerDepth,
     MissingRuns,
     after_control_search,
     controls_to_find,
+    shows_refused,
 )
 
 NOW = datetime(2026, 9, 3, 3, 0, tzinfo=UTC)
@@ -33,9 +34,9 @@ def seconds(count: float) -> timedelta:
     return timedelta(seconds=count)
 
 
-def known(name: str, after: float = 1, **fields: object) -> KnownRun:
+def known(name: str, after: float = 1, **fields: object) -> ControlRun:
     """Return a run of a submission with its name, which was written so many seconds later."""
-    made = KnownRun(
+    made = ControlRun(
         run_id=name,
         marker_token=f"of-{name}",
         intended_at=NOW + seconds(after),
@@ -48,7 +49,7 @@ def known(name: str, after: float = 1, **fields: object) -> KnownRun:
 
 def search(
     evidence: ControlEvidence,
-    run: KnownRun,
+    run: ControlRun,
     status: RunStatus | None,
     at: float = 5,
     missing: MissingRuns = MISSING,
@@ -142,10 +143,31 @@ def test_the_missing_run_may_be_listed_half_as_late_again_as_the_control_runs(
         max_size=12,
     )
 )
-def test_few_submissions_are_searched_for_at_a_time(runs: list[KnownRun]) -> None:
+def test_few_submissions_are_searched_for_at_a_time(runs: list[ControlRun]) -> None:
     runs.sort(key=lambda run: run.intended_at)
     chosen = controls_to_find(NO_EVIDENCE, MISSING, runs)
     assert len(chosen) == len(set(chosen)) <= MAX_CONTROL_SEARCHES
     assert set(chosen) <= {run.marker_token for run in runs}
     if any(run.intended_at >= NOW and run.status is COMPLETED for run in runs):
         assert chosen
+
+
+@pytest.mark.parametrize(
+    ("runs", "listed", "age", "believed"),
+    [
+        ([], "", 4, False),
+        ([], "", 5, True),
+        ([known("later", 1)], "later", 5, True),
+        ([known("earlier", -1)], "", 30, False),
+        ([known("earlier", -1)], "earlier", 5, True),
+        ([known("earlier", -1), known("later", 1)], "later", 5, True),
+        ([known("earlier", -1), known("later", 1)], "earlier", 5, True),
+        ([known("earlier", -1)], "", 120, True),
+        ([known("unseen", -1, shown=False)], "", 5, True),
+    ],
+)
+def test_a_refusal_is_believed_if_the_list_shows_runs_that_are_as_new(
+    runs: list[ControlRun], listed: str, age: float, believed: bool
+) -> None:
+    refused = Submission(id=1, marker_token="of-refused", marked=True, intended_at=NOW, attempts=())
+    assert shows_refused(refused, runs, listed.split(), NOW + seconds(age)) is believed

@@ -37,7 +37,7 @@ MACHINE = check_machine.MachineFacts(
     open_files=1024,
     has_proc=True,
 )
-FILE = check_file.DatabaseFile(
+FILE = check_file.FileFacts(
     path="batchrunner.db",
     folder="/home/me",
     kind=FileKind.OURS,

@@ -383,7 +383,8 @@ formulas = st.text(alphabet=st.sampled_from("'=+-@\t\r\n\0＝＋－＠5.e a;\"|(
 def test_unguard_undoes_guard(text: str) -> None:
     safe = guard(text)
     assert unguard(safe) == text
-    assert not re.match("[=+\\-@\t\r\n\0＝＋－＠]", safe) or re.fullmatch(r"[+-][0-9.eE+-]+", safe)
+    number = r"[+-][0-9.]+(?:[eE][+-]?[0-9]+)?(?: ?[°%\w]+)?"  # with a unit or without
+    assert not re.match("[=+\\-@\t\r\n\0＝＋－＠]", safe) or re.fullmatch(number, safe)
     assert not re.search('[;\t\r\n]"*[=@＝＠]', safe)
 
 

@@ -28,11 +28,11 @@ from batchrunner.model import (
 from batchrunner.model.categories import NOT_COUNTED
 from batchrunner.policy.backpressure import backpressure, is_key_refused
 from batchrunner.policy.create_outcome import (
-    DOUBT_PATIENCE,
     RECONCILE_GRACE,
+    UNANSWERED_PATIENCE,
     next_final_search,
     next_search,
-    next_search_in_doubt,
+    next_unanswered_search,
     refused_as_batch,
     settle_absent,
     settle_refusal,
@@ -248,9 +248,9 @@ def test_an_unanswered_submission_is_left_to_the_user() -> None:
 
 @given(st.timedeltas(timedelta(0), timedelta(days=3)))
 def test_a_submission_in_doubt_is_searched_for_at_growing_intervals(doubt: timedelta) -> None:
-    wait = next_search_in_doubt(NOW - doubt, NOW) - NOW
+    wait = next_unanswered_search(NOW - doubt, NOW) - NOW
     assert timedelta(seconds=5) <= wait <= timedelta(minutes=2)
-    assert wait <= next_search_in_doubt(NOW - 2 * doubt, NOW) - NOW
+    assert wait <= next_unanswered_search(NOW - 2 * doubt, NOW) - NOW
 
 
 def test_final_searches_end_after_a_few() -> None:
@@ -258,7 +258,7 @@ def test_final_searches_end_after_a_few() -> None:
     while (again := next_final_search(NOW, now)) is not None:
         now, looks = again, looks + 1
     assert looks < 30
-    assert now - NOW >= DOUBT_PATIENCE
+    assert now - NOW >= UNANSWERED_PATIENCE
 
 
 @given(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from batchrunner.app.doctor import check_api, check_file, check_machine, check_server, check_store
 from batchrunner.app.doctor.check_api import ApiFacts
-from batchrunner.app.doctor.check_file import DatabaseFile
+from batchrunner.app.doctor.check_file import FileFacts
 from batchrunner.app.doctor.check_machine import MachineFacts
 from batchrunner.app.doctor.check_store import StoreFacts
 from batchrunner.app.doctor.finding import Finding, Mark
@@ -24,7 +24,7 @@ class Facts:
 
     db: str  #: the option that names the database in a command, or nothing
     machine: MachineFacts
-    file: DatabaseFile | None  #: None: the database is on a server
+    file: FileFacts | None  #: None: the database is on a server
     store: StoreFacts | None  #: None: there is no content to read
     api: ApiFacts
 

@@ -46,7 +46,7 @@ class FileKind(Enum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DatabaseFile:
+class FileFacts:
     """A database file, its journal, its folder and its disk."""
 
     path: str
@@ -102,7 +102,7 @@ def file_system_of(path: str, mountinfo: str) -> str | None:
 _OTHER_PATH = "export BATCHRUNNER_DB=~/batchrunner.db"
 
 
-def findings(file: DatabaseFile, sqlite: str, health: Health | None) -> Iterator[Finding]:
+def findings(file: FileFacts, sqlite: str, health: Health | None) -> Iterator[Finding]:
     """Check the file and how this version of SQLite has it open."""
     yield _file(file)
     if file.kind in (FileKind.NOTHING, FileKind.EMPTY, FileKind.OURS):
@@ -114,7 +114,7 @@ def findings(file: DatabaseFile, sqlite: str, health: Health | None) -> Iterator
     yield _space(file, health)
 
 
-def _file(file: DatabaseFile) -> Finding:
+def _file(file: FileFacts) -> Finding:
     path = file.path
     if (unusable := _unusable(file)) is not None:
         return unusable
@@ -132,7 +132,7 @@ def _file(file: DatabaseFile) -> Finding:
     return ok("file", f"{path} {state.get(file.kind, f'({size(file.bytes)})')}")
 
 
-def _unusable(file: DatabaseFile) -> Finding | None:
+def _unusable(file: FileFacts) -> Finding | None:
     """Return that what is at the path can be no database of ours."""
     path = file.path
     match file.kind:
@@ -151,7 +151,7 @@ def _unusable(file: DatabaseFile) -> Finding | None:
             return None
 
 
-def _journal_mode(file: DatabaseFile, sqlite: str, health: Health | None) -> Finding:
+def _journal_mode(file: FileFacts, sqlite: str, health: Health | None) -> Finding:
     race = has_wal_race(sqlite)
     if file.uses_wal:
         danger = f", which SQLite {sqlite} can corrupt (WAL-reset race)" if race else ""
@@ -175,14 +175,14 @@ def _journal_mode(file: DatabaseFile, sqlite: str, health: Health | None) -> Fin
     )
 
 
-def _mode(file: DatabaseFile) -> Finding:
+def _mode(file: FileFacts) -> Finding:
     if file.mode & 0o077 == 0:
         return ok("mode", f"mode {file.mode:04o}: for its owner only")
     found = f"mode {file.mode:04o}: other users of this machine may get at goals and results"
     return warning("mode", found, f"chmod 600 {quote(file.path)}")
 
 
-def _file_system(file: DatabaseFile) -> Finding:
+def _file_system(file: FileFacts) -> Finding:
     name = file.file_system
     if name is None:
         return ok("file_system", "the type of its file system is not known here")
@@ -195,7 +195,7 @@ def _file_system(file: DatabaseFile) -> Finding:
     return ok("file_system", f"on {name}, a file system of this machine")
 
 
-def _leftover(file: DatabaseFile) -> Iterator[Finding]:
+def _leftover(file: FileFacts) -> Iterator[Finding]:
     journal = f"{file.path}-journal"
     if file.journal and file.kind is FileKind.NOTHING:
         found = f"{journal} stands alone: bring its database back beside it"
@@ -207,7 +207,7 @@ def _leftover(file: DatabaseFile) -> Iterator[Finding]:
         yield ok("journal", "a transaction was open when we came, and has been ended or undone")
 
 
-def _space(file: DatabaseFile, health: Health | None) -> Finding:
+def _space(file: FileFacts, health: Health | None) -> Finding:
     """Check whether the disk has room for the results of the open jobs."""
     if file.free is None:
         return warning("space", "the room on its disk is not known", f"df -h {quote(file.folder)}")

@@ -26,7 +26,7 @@ from batchrunner.app.clock import now
 from batchrunner.app.doctor import Facts
 from batchrunner.app.doctor.check_api import ApiFacts
 from batchrunner.app.doctor.check_file import (
-    DatabaseFile,
+    FileFacts,
     FileKind,
     file_system_of,
     kind_of,
@@ -69,7 +69,7 @@ def collect(db: str, api_url: str | None, key_file: str | None, *, db_option: st
     return Facts(db=db_option, machine=_machine(), file=file, store=store, api=api)
 
 
-def _database(db: str) -> tuple[DatabaseFile | None, StoreFacts | None]:
+def _database(db: str) -> tuple[FileFacts | None, StoreFacts | None]:
     try:
         path = file_of(db)
     except StoreError as error:
@@ -99,12 +99,12 @@ def _machine() -> MachineFacts:
 # ---- the file ----
 
 
-def _file(path: Path) -> DatabaseFile:
+def _file(path: Path) -> FileFacts:
     kind, head = _kind(path)
     real = Path(os.path.realpath(path))  # Path.resolve() raises if links form a loop
     exists = kind not in (FileKind.NOTHING, FileKind.FOLDER, FileKind.LOOP)
     folder = real if kind is FileKind.FOLDER else real.parent
-    return DatabaseFile(
+    return FileFacts(
         path=str(path),
         folder=str(folder),
         kind=kind,

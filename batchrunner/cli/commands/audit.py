@@ -30,10 +30,10 @@ def command(batch: str | None, db: str, as_json: bool, **given: Any) -> None:
     """
     Compare BATCH with the API's own list of runs: how many there are, what they cost.
 
-    A run that this database sent for and does not know is adopted if its job needs one, and
+    An unknown run, of a create that this database sent, is adopted if its job needs one, and
     otherwise cancelled. A run of another database is never touched. A run that the API does not
-    show yet is no difference. Steps times the rate is an estimate: the API's bill is not in the
-    list.
+    show yet is no difference. Dollars are an estimate, steps times the rate: the list shows no
+    bill.
 
     Exit code 1 says that there is a difference.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchrunner.cli.exit_codes import SOME_FAILED, SOME_MISSED
+from batchrunner.cli.exit_codes import LEFT_OUT
 from batchrunner.cli.options import (
     api_options,
     db_option,
@@ -72,12 +72,12 @@ def command(
         found = recoverable_runs(api, job_file, database)
         _show_found(found, database, as_json=as_json)
         if not found.runs or not (database or yes or _confirmed(found, file, db)):
-            raise SystemExit(SOME_MISSED if database and not found.runs else 0)
+            raise SystemExit(LEFT_OUT if database and not found.runs else 0)
         with opened(db, must_exist=False, after_loss=True) as store:
             result = recover(store, api, job_file, found, say=note)
     _show_result(result, found, file, db)
     if result.left_alone or found.collided:
-        raise SystemExit(SOME_MISSED)
+        raise SystemExit(LEFT_OUT)
 
 
 def _show_found(found: RecoverableRuns, database: str | None, *, as_json: bool) -> None:
@@ -131,7 +131,7 @@ def _confirmed(found: RecoverableRuns, file: Path, db: str) -> bool:
     if click.confirm(f"Adopt all {counted(len(found.runs), 'run')} of {databases}?", err=True):
         return True
     click.echo("nothing was changed", err=True)
-    raise SystemExit(SOME_FAILED)
+    raise SystemExit(LEFT_OUT)
 
 
 def _next_command(command: str, db: str) -> str:

@@ -18,10 +18,10 @@ MAX_LISTED = 20
 #: What a kind of difference is, and what is to be done.
 TITLES = {
     DifferenceKind.FOREIGN: "started by another database, and not touched",
-    DifferenceKind.UNKNOWN: "sent for by this database, and not known to it",
+    DifferenceKind.UNKNOWN: "started by this database, and not known to it",
     DifferenceKind.MISSING: "known to this database, and shown nowhere by the API",
-    DifferenceKind.ALIVE: "over for this database, and still going on at the API",
-    DifferenceKind.STEPS: "not the same cost on both sides",
+    DifferenceKind.ALIVE: "closed in this database, and still alive at the API",
+    DifferenceKind.STEPS: "with another cost at the API",
 }
 
 
@@ -73,6 +73,11 @@ def _notes(report: AuditReport) -> Iterator[str]:
         yield f"the API's list could not be read to its end: {report.unfinished}"
     if report.not_yet_shown:
         yield f"{counted(report.not_yet_shown, 'run')} not yet shown by the API"
+    if report.other_account:
+        yield (
+            f"{counted(report.other_account, 'run')} not compared: the batch was run with another "
+            "account's key then, and this key does not show them"
+        )
     if report.unlisted:
         yield f"{counted(report.unlisted, 'run')} shown by the API, and not yet in its list"
     if report.lost:
@@ -129,7 +134,7 @@ def _advice(report: AuditReport, db: str) -> Iterator[str]:
         yield f"  batchrunner recover jobs.yaml{db}"
     if DifferenceKind.ALIVE in kinds:
         alive = [each.run_id for each in report.differences if each.kind is DifferenceKind.ALIVE]
-        yield "they cost money until they end:"
+        yield "runs that are alive cost money until they end:"
         yield f"  batchrunner runs cancel {shlex.join(alive[:MAX_LISTED])}"
     if any(each.taken is Taken.ADOPTED for each in report.differences):
         yield "the next run of the batch collects the adopted runs"
@@ -146,9 +151,11 @@ def audit_summary(report: AuditReport | None, batch: Batch, db: str) -> Iterator
         found = counted(len(report.differences), "difference")
         yield f"audited: {found} between this database and the API's list: {command}"
     elif report.unfinished is not None:
-        yield f"audited in part, as the API's list {report.unfinished}; once more: {command}"
+        yield f"audited in part: the API's list has no usable end ({report.unfinished}): {command}"
     else:
         runs = f"{counted(report.ours.runs, 'run')} here, {report.theirs.runs} at the API"
+        if report.other_account:
+            runs += f", {report.other_account} of another account not compared"
         yield f"audited: no difference ({runs}): {command}"
 
 
@@ -169,6 +176,7 @@ def audit_as_json(report: AuditReport, batch: Batch) -> dict[str, Any]:
         "api": side(theirs.runs, theirs.steps, theirs.unbilled),
         "rate": None if rate is None else f"{rate.amount:f}",
         "not_yet_shown": report.not_yet_shown,
+        "other_account": report.other_account,
         "unlisted": report.unlisted,
         "lost": report.lost,
         "unmarked": report.unmarked,

@@ -1,4 +1,4 @@
-"""Store markers as sent, the account's limit, and what is in doubt since when."""
+"""Store markers as sent, the account's limit, and which submissions are unanswered."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,11 +8,14 @@ down_revision = "0010"
 branch_labels = None
 depends_on = None
 
+ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
 
 def upgrade() -> None:
     _markers()
     op.add_column("batches", sa.Column("account_limit", sa.Text(), nullable=True))
-    _doubt()
+    op.add_column("batches", sa.Column("former_submission", ID, nullable=True))
+    _unanswered()
 
 
 def _markers() -> None:
@@ -27,8 +30,8 @@ def _markers() -> None:
     )
 
 
-def _doubt() -> None:
-    """Note which submissions are in doubt and since when, and find runs that were lost."""
+def _unanswered() -> None:
+    """Store what is unanswered since when, and which refusals are unconfirmed; find lost runs."""
     stamp = sa.String(length=27)
     op.add_column("submissions", sa.Column("unanswered_at", stamp, nullable=True))
     op.add_column("submissions", sa.Column("holds_slots_until", stamp, nullable=True))
