@@ -240,7 +240,7 @@ def test_a_batch_stays_with_the_api_that_its_runs_are_on(tmp_path: Path) -> None
         assert "was run on sandbox, and this is https://api.invalid" in refused.err
     other = write_jobs(tmp_path, ["https://example.com/"], name="other")
     with started("run", other, cwd=tmp_path, env=elsewhere) as runner:
-        runner.says("unreachable")
+        runner.says("cannot be reached")
     back = batchrunner("run", other, "--sandbox", cwd=tmp_path)
     assert back.code == 2
     assert "was run on https://api.invalid, and this is sandbox" in back.err
