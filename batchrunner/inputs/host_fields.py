@@ -176,4 +176,6 @@ class StopLossRule:
         if cost := budget_of(text):
             return StopLoss(cost=cost)
         share = share_of(node)
-        return refuse(name, self.expected, node, log) if share is None else StopLoss(share=share)
+        if share is None or (share == 1 and not text.endswith("%")):
+            return refuse(name, self.expected, node, log)  # a bare 1 may mean a dollar or a step
+        return StopLoss(share=share)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -142,13 +143,13 @@ def test_an_owner_does_not_take_itself_for_dead(store: Store) -> None:
     store.write(renew_lease, "alice", after(2000))
 
 
-def test_submissions_that_the_dead_intended_are_in_doubt(store: Store) -> None:
+def test_submissions_that_the_dead_intended_are_unanswered(store: Store) -> None:
     batch = begin(store, 2)
     (submission,) = claim(store, batch)
     enlist(store, "bob", now=LATE)
     assert len(store.write(rescue_attempts, "bob", FIRST, LATE)) == 2
     ((found, search_at, why),) = store.read(unanswered_submissions, "bob", batch.id)
-    assert (found, search_at) == (submission, LATE)
+    assert (found, search_at) == (replace(submission, unanswered_at=LATE), LATE)
     assert why
     assert store.read(runs_in_flight, "bob", batch.id) == []
     assert claim(store, batch, "bob", now=LATE) == []
@@ -157,11 +158,11 @@ def test_submissions_that_the_dead_intended_are_in_doubt(store: Store) -> None:
 def test_a_submission_is_searched_for_by_whoever_lives(store: Store) -> None:
     batch = begin(store, 2)
     (submission,) = claim(store, batch)
-    store.write(mark_unanswered, "alice", submission, after(5), "ReadTimeout")
+    store.write(mark_unanswered, "alice", submission, after(5), "ReadTimeout", now=after(1))
     enlist(store, "bob", now=LATE)
     store.write(rescue_attempts, "bob", FIRST, LATE)
     assert store.read(unanswered_submissions, "bob", batch.id) == [
-        (submission, after(5), "ReadTimeout")
+        (replace(submission, unanswered_at=after(1)), after(5), "ReadTimeout")
     ]
     assert store.read(unanswered_submissions, "alice", batch.id) == []
 

@@ -258,7 +258,8 @@ def test_every_wrong_job_file_is_wrong(block: Block) -> None:
 
 def test_every_option_exists() -> None:
     context = click.Context(cli)
-    options = {"--help", "--version", "--check", "--runs"}  # those of .ci/lock.py, tests.simulator
+    # Those of .ci/lock.py, tests.simulator and tests/conftest.py.
+    options = {"--help", "--version", "--check", "--runs", "--share"}
     for name, _ in generate.commands():
         command: click.Command | None = cli
         for part in name.split():

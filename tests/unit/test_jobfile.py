@@ -387,6 +387,7 @@ def test_entries_that_differ_in_their_policy_alone_are_warned_of() -> None:
         ("300 steps", StopLoss(cost=Budget(steps=300))),
         ("2.5%", StopLoss(share=Decimal("0.025"))),
         ("0.02", StopLoss(share=Decimal("0.02"))),
+        ("100%", StopLoss(share=Decimal(1))),
         ("never", StopLoss(share=None)),
         ("{share: 3%, cost: $5}", StopLoss(share=Decimal("0.03"), cost=Budget(money=Decimal(5)))),
         ("{cost: $5}", StopLoss(cost=Budget(money=Decimal(5)))),
@@ -399,7 +400,7 @@ def test_a_stop_loss_is_a_sum_a_share_or_both(text: str, rule: StopLoss) -> None
 
 
 @pytest.mark.parametrize(
-    "text", ["5", "$0", "0%", "150%", "yes", "[1%]", "{share: $5}", "{of: 1%}"]
+    "text", ["5", "1", "1.0", "$0", "0%", "150%", "yes", "[1%]", "{share: $5}", "{of: 1%}"]
 )
 def test_what_is_no_stop_loss_is_refused(text: str) -> None:
     with pytest.raises(JobFileErrors):
