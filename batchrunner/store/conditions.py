@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import and_, bindparam, case, func, select
+from sqlalchemy import and_, bindparam, case, exists, func
 
 from batchrunner.model import JobState
 from batchrunner.store.schema import SubmissionState, attempts, jobs, submissions
@@ -13,18 +13,15 @@ FINAL_STATES = [state for state in JobState if state.is_final]
 #: Joins a job with its newest attempt.
 is_newest = and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
 
-_unanswered = select(submissions.c.id).where(
-    submissions.c.batch_id == bindparam("batch"),
-    submissions.c.state == SubmissionState.UNANSWERED,
-)
-#: An attempt of *batch* whose run may exist.
-is_unanswered = and_(attempts.c.run_id.is_(None), attempts.c.submission_id.in_(_unanswered))
+_submission = exists().where(submissions.c.id == attempts.c.submission_id).correlate(attempts)
+#: The submission of an attempt is unanswered. One row by its id, as few attempts are open.
+in_unanswered_submission = _submission.where(submissions.c.state == SubmissionState.UNANSWERED)
+#: An attempt whose run may exist.
+is_unanswered = and_(attempts.c.run_id.is_(None), in_unanswered_submission)
 #: Such an attempt that does not hold its slot any more at *now*.
 is_released = and_(
     attempts.c.run_id.is_(None),
-    attempts.c.submission_id.in_(
-        _unanswered.where(submissions.c.holds_slots_until <= bindparam("now"))
-    ),
+    in_unanswered_submission.where(submissions.c.holds_slots_until <= bindparam("now")),
 )
 
 

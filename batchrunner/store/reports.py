@@ -40,14 +40,12 @@ from batchrunner.store.conditions import FINAL_STATES, count_where, is_newest, i
 from batchrunner.store.result_bodies import long_body_of, short_body, with_long_results
 from batchrunner.store.schema import (
     CanaryGate,
-    SubmissionState,
     attempts,
     batches,
     host_breakers,
     jobs,
     orphans,
     results,
-    submissions,
 )
 from batchrunner.store.store import PAGE_SIZE, Store
 
@@ -158,15 +156,10 @@ def work_left(tx: Connection, owner_id: str, batch_id: int) -> WorkLeft:
     )
 
 
-_unanswered = attempts.c.submission_id.in_(
-    select(submissions.c.id).where(
-        submissions.c.batch_id == _batch, submissions.c.state == SubmissionState.UNANSWERED
-    )
-)
 _ATTEMPTS = select(
     func.count().label("attempts"),
     func.coalesce(func.sum(attempts.c.steps), 0).label("steps"),
-    count_where(and_(_still_open, attempts.c.run_id.is_(None), _unanswered)).label("unsettled"),
+    count_where(and_(_still_open, is_unanswered)).label("unsettled"),
     count_where(and_(_still_open, attempts.c.run_status == RunStatus.PENDING)).label("queued"),
 ).where(attempts.c.batch_id == _batch)
 _ORPHAN_TOTALS = select(

@@ -7,18 +7,19 @@ from datetime import datetime
 from sqlalchemy import Connection, and_, bindparam, func, select
 
 from batchrunner.policy.slots import SlotHolders
-from batchrunner.store.conditions import count_where, is_released, is_unanswered
-from batchrunner.store.schema import SubmissionState, attempts, orphans, submissions
+from batchrunner.store.conditions import (
+    count_where,
+    in_unanswered_submission,
+    is_released,
+    is_unanswered,
+)
+from batchrunner.store.schema import attempts, orphans, submissions
 
 #: A create with fewer fruitless searches may be found at any moment: it needs no control run yet.
 MIN_FRUITLESS_SEARCHES = 2
 
-_untested = attempts.c.submission_id.in_(
-    select(submissions.c.id).where(
-        submissions.c.batch_id == bindparam("batch"),
-        submissions.c.state == SubmissionState.UNANSWERED,
-        submissions.c.fruitless_searches < MIN_FRUITLESS_SEARCHES,
-    )
+_untested = in_unanswered_submission.where(
+    submissions.c.fruitless_searches < MIN_FRUITLESS_SEARCHES
 )
 _HOLDERS = select(
     func.count().label("open"),

