@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.programs import batchrunner, pages, served, status_of, write_jobs
 
 
@@ -62,6 +64,7 @@ def test_an_estimate_says_what_it_does_not_know_and_learns_from_what_was_run(
     assert 0 < low <= high < shown["most_once"] == 40 * 150
 
 
+@pytest.mark.sweep
 def test_a_budget_that_is_too_small_says_what_is_enough_and_goes_on_with_that(
     tmp_path: Path,
 ) -> None:

@@ -40,6 +40,7 @@ def left_alive(folder: Path, jobs: Path, remote: Remote) -> None:
             running._thread.control.leave()
 
 
+@pytest.mark.sweep
 def test_runs_of_another_account_are_neither_lost_nor_paid_for_again(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(4), concurrency=3)
     with served(tmp_path, durations=LONG, apart=True) as remote:
@@ -60,6 +61,7 @@ def test_runs_of_another_account_are_neither_lost_nor_paid_for_again(tmp_path: P
     assert [path for path in files if OTHER.encode() in path.read_bytes()] == []
 
 
+@pytest.mark.sweep
 def test_runs_that_are_left_on_another_account_are_not_tried_again_silently(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(4), concurrency=3)
     with served(tmp_path, durations=LONG, apart=True) as remote:

@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.e2e.programs import batchrunner, check_books, pages, served, status_of, write_jobs
 
 
+@pytest.mark.sweep
 def test_a_finished_batch_is_exported_again_and_costs_nothing(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(3))
     with served(tmp_path) as remote:

@@ -9,6 +9,8 @@ from pathlib import Path
 from signal import SIGKILL
 from typing import Any
 
+import pytest
+
 from batchrunner.sandbox import SandboxRun
 from batchrunner.sandbox.http.response_bodies import recording
 from batchrunner.sandbox.media.jpeg import jpeg_of
@@ -72,6 +74,7 @@ def test_artifacts_survive_a_kill_half_way_and_are_what_was_served(tmp_path: Pat
     assert sorted(path for row in rows for path in row["artifacts"]) == sorted(map(str, everything))
 
 
+@pytest.mark.sweep
 def test_artifacts_can_be_fetched_later_by_job_and_kind(tmp_path: Path) -> None:
     jobs = capturing(tmp_path, pages(3))
     with served(tmp_path) as remote:

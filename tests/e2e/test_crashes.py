@@ -135,6 +135,7 @@ def test_a_killed_sandbox_and_its_runner_go_on_together(tmp_path: Path) -> None:
     assert status_of(tmp_path)["attempts"] == 5
 
 
+@pytest.mark.sweep
 def test_a_runner_does_not_wait_for_the_lease_of_one_that_was_killed(tmp_path: Path) -> None:
     # Its lease is made so long that a runner that waited for it would never end.
     jobs = write_jobs(tmp_path, pages(4), concurrency=4)

@@ -44,6 +44,7 @@ def test_a_key_file_without_a_key_is_refused(
     assert not (tmp_path / "batchrunner.db").exists()
 
 
+@pytest.mark.sweep
 def test_a_key_comes_from_a_file_or_from_standard_input(tmp_path: Path) -> None:
     with served(tmp_path) as remote:
         env = {"TINYFISH_BASE_URL": remote.url}

@@ -23,6 +23,7 @@ from tests.e2e.programs import (
 from tests.sweeps import some
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("number", some([SIGINT, SIGTERM], 1))
 def test_a_runner_leaves_although_another_program_keeps_the_database_locked(
     tmp_path: Path, number: signal.Signals

@@ -53,6 +53,7 @@ def interpreter(
     return Interpreter(tmp_path, monkeypatch, capsys)
 
 
+@pytest.mark.sweep
 def test_the_examples_of_the_page_run_and_print_what_it_says(
     interpreter: Interpreter, tmp_path: Path
 ) -> None:

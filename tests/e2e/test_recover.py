@@ -82,6 +82,7 @@ def test_the_same_can_be_done_from_python(tmp_path: Path, remote: Remote) -> Non
     assert remote.created() == 2
 
 
+@pytest.mark.sweep
 def test_the_same_jobs_can_be_run_anew_on_purpose(tmp_path: Path, remote: Remote) -> None:
     jobs = write_jobs(tmp_path, pages(2), **settings())
     here: Any = {"cwd": tmp_path, "env": remote.env}

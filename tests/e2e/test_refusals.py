@@ -130,6 +130,7 @@ def test_a_start_that_fails_leaves_nothing_behind(tmp_path: Path, db: str) -> No
     assert {path.name for path in tmp_path.rglob("*")} == {"folder", "jobs.yaml"}
 
 
+@pytest.mark.sweep
 def test_an_address_without_an_api_is_named_and_no_job_fails(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(2))
     with served(tmp_path) as remote:

@@ -7,6 +7,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from batchrunner.api_facts.run_options import RUN_OPTIONS
 from tests.e2e.programs import batchrunner, served
 
@@ -105,6 +107,7 @@ def test_combinations_that_the_api_refuses_are_refused_when_the_file_is_loaded(
     assert not (tmp_path / "batchrunner.db").exists()
 
 
+@pytest.mark.sweep
 def test_a_feature_without_a_right_to_it_is_told_from_a_lack_of_credits(tmp_path: Path) -> None:
     job = {"url": "http://faults.test/gated", "goal": "Read", "agent_config": {"mode": "strict"}}
     (tmp_path / "jobs.yaml").write_text(json.dumps([job]))

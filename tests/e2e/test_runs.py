@@ -225,6 +225,7 @@ def test_to_adopt_nothing_makes_no_batch(remote: Remote, tmp_path: Path) -> None
     assert "no batches yet" in batchrunner("status", cwd=tmp_path).out
 
 
+@pytest.mark.sweep
 def test_runs_that_go_on_are_collected_later(tmp_path: Path) -> None:
     with served(tmp_path, durations=(15, 15)) as remote:
         run_ids = started(remote, "/products/1", "/products/2")

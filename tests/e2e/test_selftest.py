@@ -61,6 +61,7 @@ def test_it_leaves_nothing_behind_when_it_is_ended(
     assert processes_in(tmp_path) == []
 
 
+@pytest.mark.sweep
 def test_the_files_of_a_killed_selftest_are_removed_by_the_next(
     tmp_path: Path,
 ) -> None:

@@ -53,7 +53,7 @@ def test_ctrl_c_waits_for_what_is_in_flight_and_the_same_command_goes_on(tmp_pat
     [
         ((SIGINT, SIGINT), 130),
         pytest.param((SIGTERM,), 143, marks=pytest.mark.sweep),
-        ((SIGHUP,), 129),
+        pytest.param((SIGHUP,), 129, marks=pytest.mark.sweep),
     ],
     ids=["SIGINT", "SIGTERM", "SIGHUP"],
 )

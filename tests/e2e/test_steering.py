@@ -8,6 +8,8 @@ from pathlib import Path
 from signal import SIGINT, SIGKILL
 from typing import Any
 
+import pytest
+
 from batchrunner.app.clock import now
 from tests.e2e.conftest import Ran
 from tests.e2e.programs import (
@@ -57,6 +59,7 @@ def test_failed_jobs_are_put_back_by_category_by_id_or_all(failures: Ran, tmp_pa
     assert batchrunner("retry", "failures", "--job", "nobody", cwd=folder).code == 2
 
 
+@pytest.mark.sweep
 def test_a_job_that_is_put_back_is_run_again_with_its_next_number(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, ["http://faults.test/agent_failure/1", *pages(1)])
     with served(tmp_path) as remote:
@@ -171,6 +174,7 @@ def test_a_paused_batch_says_at_its_start_that_it_waits(tmp_path: Path) -> None:
     assert "nobody is at work" in nobody.err
 
 
+@pytest.mark.sweep
 def test_the_bound_of_a_running_batch_is_changed_from_another_terminal(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, [*STUCK, *pages(4)], concurrency=3)
     with (
@@ -195,6 +199,7 @@ def test_the_bound_of_a_running_batch_is_changed_from_another_terminal(tmp_path:
     assert batchrunner("set", "--concurrency", "0", cwd=tmp_path).code == 2
 
 
+@pytest.mark.sweep
 def test_jobs_that_are_loaded_while_a_runner_works_are_run_by_it(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, STUCK[:1])
     with (
@@ -212,6 +217,7 @@ def test_jobs_that_are_loaded_while_a_runner_works_are_run_by_it(tmp_path: Path)
     check_books(tmp_path, 4, runs)
 
 
+@pytest.mark.sweep
 def test_jobs_are_cancelled_by_host_and_by_the_failure_that_they_met(tmp_path: Path) -> None:
     urls = ["http://faults.test/system_failure/9", *pages(2)]
     jobs = write_jobs(tmp_path, urls, backoff="1h", max_attempts=9)

@@ -9,6 +9,8 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
 from batchrunner.cli import COMMANDS
 from tests.e2e.programs import (
     PROCESS_SECONDS,
@@ -62,6 +64,7 @@ def unsafe(written: str) -> list[str]:
     return re.findall(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u2028\u202a-\u202e]", OURS.sub("", written))
 
 
+@pytest.mark.sweep
 def test_nothing_in_a_job_steers_the_terminal(tmp_path: Path) -> None:
     urls = ["http://faults.test/agent_failure", "http://shop.test/products/1"]
     with served(tmp_path) as remote:
@@ -96,6 +99,7 @@ def test_a_live_display_leaves_the_screen_as_it_was(tmp_path: Path) -> None:
     assert re.search(last, written)
 
 
+@pytest.mark.sweep
 def test_without_a_terminal_there_are_plain_lines(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, ["http://shop.test/products/1"])
     with served(tmp_path) as remote:

@@ -24,6 +24,7 @@ def seconds_from_now(seconds: float) -> str:
     return (now() + timedelta(seconds=seconds)).isoformat()
 
 
+@pytest.mark.sweep
 def test_a_run_waits_for_its_beginning(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(2))
     beginning = seconds_from_now(8)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+import pytest
+
 from batchrunner.store.health import consistency_errors
 from batchrunner.store.store import Store
 from tests.e2e.programs import batchrunner, served, started, wait_until, write_jobs
@@ -61,6 +63,7 @@ def test_a_refusal_is_reported_and_starts_nothing(tmp_path: Path) -> None:
         assert batchrunner(*wrong, cwd=tmp_path, env=remote.env).code == 2
 
 
+@pytest.mark.sweep
 def test_a_run_that_goes_on_is_followed_to_its_end(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, ["http://shop.test/products/1"])
     with (

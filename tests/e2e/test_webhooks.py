@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
+
 from batchrunner.policy.poll_interval import MIN_POLL_INTERVAL
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.http.server import Served, serve
@@ -73,6 +75,7 @@ def counted(folder: Path, seconds: float, jobs: int, **variants: str) -> Iterato
         yield Counted(folder, served, requests)
 
 
+@pytest.mark.sweep
 def test_webhooks_are_heard_and_their_loss_changes_no_result(tmp_path: Path) -> None:
     nowhere = ("--webhook-url", "http://127.0.0.1:9/nobody")
     ways = {"none": (), "heard": LISTEN, "lost": (*LISTEN, *nowhere)}
@@ -147,6 +150,7 @@ def test_a_port_that_is_taken_is_reported_before_anything_is_submitted(tmp_path:
         assert remote.served.journal.runs == ()
 
 
+@pytest.mark.sweep
 def test_an_api_that_refuses_the_address_costs_no_job_and_is_reported(tmp_path: Path) -> None:
     with counted(tmp_path / "here", 1.0, 3, webhook_url="https") as remote:
         ended = batchrunner("run", "jobs.yaml", *LISTEN, cwd=remote.folder, env=remote.env)

@@ -195,6 +195,7 @@ def test_runs_without_max_steps_are_reckoned_with_what_the_api_lets_them_take(se
 
 
 # With other seeds the runner that starts first may spend the whole budget.
+@pytest.mark.sweep
 @pytest.mark.parametrize("seed", [1])
 def test_two_runners_share_one_budget(seed: int) -> None:
     async def scenario() -> None:

@@ -100,6 +100,7 @@ def played() -> CheckedBatch:
     return walled
 
 
+@pytest.mark.sweep
 def test_escalation_is_learned_where_it_is_needed_and_tried_nowhere_else() -> None:
     walled = played()
     for host in (*STEALTHY, *PROXIED):

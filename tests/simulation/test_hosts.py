@@ -211,6 +211,7 @@ def dead_before_good(
     return CheckedBatch(sandbox, store, loaded.batch, loaded.added, config)
 
 
+@pytest.mark.sweep
 def test_dear_jobs_of_a_parked_host_do_not_end_a_batch_that_has_budget_for_others() -> None:
     async def run() -> None:
         spaced = {"good.test": HostRule(spacing=timedelta(seconds=16))}

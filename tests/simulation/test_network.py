@@ -61,6 +61,7 @@ def test_every_promise_holds_on_a_line_with(name: str) -> None:
     assert fired[name] > 0, "the fault never happened: this run proves nothing"
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", some(sorted(FAULTS_LEAVING_RUNS_UNDECIDED), 1))
 def test_what_a_list_does_not_tell_for_hours_is_never_paid_for_twice(name: str) -> None:
     fired: Counter[str] = Counter()

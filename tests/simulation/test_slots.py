@@ -48,6 +48,7 @@ def ours(simulated: CheckedBatch) -> list[SandboxRun]:
     return [run for run in simulated.sandbox.journal.runs if "site.test" in run.url]
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("limit", some([2, 1, 7, 40], 1))
 def test_the_accounts_slots_are_found_to_plus_or_minus_one(limit: int) -> None:
     async def run() -> None:

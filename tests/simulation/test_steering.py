@@ -115,6 +115,7 @@ def test_a_paused_batch_can_be_started_and_waits() -> None:
     simulate(scenario)
 
 
+@pytest.mark.sweep
 def test_a_create_that_the_api_held_back_is_not_sent_into_a_pause() -> None:
     async def scenario() -> None:
         # The first create is throttled for a minute; others that were claimed with it wait.

@@ -260,6 +260,7 @@ async def fickle() -> set[Edge]:
     return eyes.moves
 
 
+@pytest.mark.sweep
 def test_the_diagram_of_submission_states_is_what_the_runner_does(
     moves_of_submissions: set[Edge],
 ) -> None:
