@@ -76,7 +76,8 @@ def _known(rows: Iterable[Row[Any]]) -> list[ControlRun]:
             marker_token=row.marker_token,
             intended_at=row.intended_at,
             depth=MarkerDepth.of(row.goal),
-            status=RunStatus(row.run_status),
+            # An attempt that was closed before any poll has a run without a status.
+            status=RunStatus(row.run_status or RunStatus.PENDING),
             shown=row.run_status in _SEEN and row.missing_since is None,
         )
         for run_id, row in found.items()
