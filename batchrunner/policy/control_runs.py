@@ -219,6 +219,12 @@ def shows_refused(
     return all(run.run_id in listed for run in earlier)
 
 
+def sees_refused(refused: Submission, known: Iterable[ControlRun], listed: Collection[str]) -> bool:
+    """Return whether a search shows a run whose marker is as deep as those of a refused create."""
+    depth = MissingRuns.of(refused).depth
+    return any(run.run_id in listed and run.depth.covers(depth) for run in known)
+
+
 def _must_be_found(run: ControlRun, missing: MissingRuns) -> bool:
     return run.shown and missing.depth.covers(run.depth)
 

@@ -16,7 +16,12 @@ from batchrunner.model import (
     RunListing,
     Submission,
 )
-from batchrunner.policy.control_runs import LISTED_AFTER, shows_refused
+from batchrunner.policy.control_runs import (
+    LISTED_AFTER,
+    ControlRun,
+    sees_refused,
+    shows_refused,
+)
 from batchrunner.policy.create_outcome import refusal_searches
 from batchrunner.runner.backpressure import is_permanent
 from batchrunner.runner.context import RunnerContext
@@ -78,8 +83,12 @@ class RefusalCheck:
             return
         await context.gates.poll.wait_until_open()
         began = context.now()
+        since = min(submission.intended_at for submission in refused) - MARGIN
+        known = await context.offload(
+            lambda: context.store.read(later_runs, context.batch.id, since)
+        )
         try:
-            runs = await self._search(refused)
+            runs = await self._search(refused, known)
         except RequestFailed as error:
             if not self._may_never_search(error.fault):
                 self._retry_at = context.now() + RETRY_AFTER
@@ -87,10 +96,6 @@ class RefusalCheck:
             await self._take(refused, [], refused)  # there is nothing to wait for
             return
         self._unsearchable_since = None
-        since = min(submission.intended_at for submission in refused) - MARGIN
-        known = await context.offload(
-            lambda: context.store.read(later_runs, context.batch.id, since)
-        )
         listed = {run.run_id for run in runs}
         proved = [each for each in refused if shows_refused(each, known, listed, began)]
         await self._take(refused, runs, proved)
@@ -108,8 +113,15 @@ class RefusalCheck:
         self._unsearchable_since = self._unsearchable_since or context.now()
         return context.now() - self._unsearchable_since >= UNSEARCHABLE_AFTER
 
-    async def _search(self, refused: Sequence[Submission]) -> list[Run]:
-        """Return the listed runs of the batch that are as new as the refused creates, or newer."""
+    async def _search(
+        self, refused: Sequence[Submission], known: Sequence[ControlRun]
+    ) -> list[Run]:
+        """
+        Return the listed runs that are as new as the refused creates, or newer.
+
+        Where the search shows no run of *known* with a marker as deep in its goal, it may not see
+        such markers: then the list of all new runs is read as well.
+        """
         api, now = self._context.api, self._context.now()
         age = now - min(submission.intended_at for submission in refused) + MARGIN
 
@@ -126,6 +138,9 @@ class RefusalCheck:
         for text in refusal_searches(refused):
             listed = await api.search(text, newest_first=True, is_enough=is_enough)
             found += listed.runs
+        listed_ids = {run.run_id for run in found}
+        if not all(sees_refused(each, known, listed_ids) for each in refused):
+            found += (await api.search(None, newest_first=True, is_enough=is_enough)).runs
         return found
 
     async def _take(
