@@ -243,6 +243,22 @@ def test_what_was_created_before_a_refusal_is_found_on_a_list_that_is_late(late:
     simulate(scenario)
 
 
+@pytest.mark.parametrize("fault", some(["rejected_after", "throttled_after"], 1))
+def test_what_was_created_before_a_refusal_is_found_where_searches_see_no_marker(
+    fault: str,
+) -> None:
+    async def scenario() -> None:
+        url = f"http://faults.test/{fault}/1"
+        config = SandboxConfig(durations=RUNS, retry_after=5, visibility=Visibility(searched=10))
+        batch = CheckedBatch.of([*pages(6), url, *pages(12)[6:]], config, FEW)
+        await to_its_end(batch)
+        assert runs_of(batch, url) == 1
+        assert batch.jobs() == {JobState.SUCCEEDED: 13}
+        assert len(batch.sandbox.journal.runs) == 13
+
+    simulate(scenario)
+
+
 @pytest.mark.parametrize("status", some([401, 403, 400], 1))
 def test_a_search_that_is_refused_for_a_moment_confirms_no_refusal(status: int) -> None:
     async def scenario() -> None:
