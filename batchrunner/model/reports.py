@@ -19,6 +19,8 @@ class FinishedJob:
 
     position: int  #: its position in the job file, from 1
     key: str
+    revision: int = 1  #: how often it was given another form or run anew, from 1
+    columns: Mapping[str, Any] = field(default_factory=dict)  #: carried cells by column
     url: str
     goal: str
     state: JobState
