@@ -19,8 +19,6 @@ class FinishedJob:
 
     position: int  #: its position in the job file, from 1
     key: str
-    revision: int = 1  #: how often it was given another form or run anew, from 1
-    columns: Mapping[str, Any] = field(default_factory=dict)  #: carried cells by column
     url: str
     goal: str
     state: JobState
@@ -40,7 +38,7 @@ class FinishedJob:
     artifacts: tuple[str, ...] = ()  #: paths of its last run's artifacts
     #: Carried input cells by the name of their column.
     columns: Mapping[str, Any] = field(default_factory=dict)
-    revision: int = 1
+    revision: int = 1  #: of the job: the form that a file gave it, or a run anew on request
     #: Top-level fields that its `output_schema` names.
     schema_fields: frozenset[str] = frozenset()
 
