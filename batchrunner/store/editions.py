@@ -1,8 +1,7 @@
-"""Editions of a series: reads them, begins one, closes an older one, and removes the oldest."""
+"""Editions of a series: reads them, closes an older one, and removes the oldest."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -20,9 +19,9 @@ from sqlalchemy import (
     update,
 )
 
-from batchrunner.model import Batch, JobFile, JobState, LoadResult
+from batchrunner.model import Batch, JobState
 from batchrunner.model.editions import EditionSummary
-from batchrunner.store.batches import batch_of, find_batch, load_jobs
+from batchrunner.store.batches import batch_of
 from batchrunner.store.conditions import FINAL_STATES, count_where
 from batchrunner.store.schema import (
     SubmissionState,
@@ -64,18 +63,6 @@ def unfinished_before(tx: Connection, series: str, batch_id: int) -> list[Batch]
 
 
 # ---- begin and close ----
-
-
-def begin_edition(tx: Connection, file: JobFile, now: datetime) -> LoadResult:
-    """
-    Load a job file as an edition; if the edition exists, load it as any batch that exists.
-
-    The name of the edition's batch is unique, so that of two processes one begins it.
-    """
-    loaded = load_jobs(tx, file, now)
-    values = {"series": file.series, "edition": file.edition}
-    tx.execute(update(batches).where(batches.c.id == loaded.batch.id).values(**values))
-    return replace(loaded, batch=find_batch(tx, file.name) or loaded.batch)
 
 
 def make_edition(tx: Connection, series: str, name: str, edition: str) -> bool:
