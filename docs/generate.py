@@ -32,7 +32,7 @@ from batchrunner.model import (
     Settings,
 )
 from batchrunner.model.categories import CATEGORIES, Category
-from batchrunner.outputs import FORMATS
+from batchrunner.outputs import FORMATS, ExportTable
 from batchrunner.sandbox import FAULTS, VARIANTS, sites
 from batchrunner.sandbox.faults import (
     ARTIFACT_FAULTS,
@@ -331,7 +331,7 @@ _SAMPLE = (
 
 def _export(format: str) -> str:
     file = io.BytesIO()
-    FORMATS[format].write(lambda: _SAMPLE, file)
+    FORMATS[format].write(ExportTable(jobs=lambda: _SAMPLE), file)
     return _block(file.getvalue().decode(), format.replace("jsonl", "json"))
 
 

@@ -26,7 +26,7 @@ from batchrunner.cli.output.run_text import run_lines
 from batchrunner.judge import expectations_of
 from batchrunner.judge.outliers import PeerResult, outliers
 from batchrunner.model import Failed, FinishedJob, JobState, Outcome, Run
-from batchrunner.outputs import FORMATS
+from batchrunner.outputs import FORMATS, ExportTable
 from batchrunner.text import json_size
 from batchrunner.text.json_size import is_parsable
 from batchrunner.tinyfish import client, raw_json
@@ -162,7 +162,7 @@ def _steps(run: Run) -> Mapping[str, Callable[[], Any]]:
         "judge": lambda: classify(run, expectations=expectations),
         "outliers": lambda: outliers(peers),
         **{
-            name: lambda format=format: format.write(lambda: jobs, _Nowhere())
+            name: lambda format=format: format.write(ExportTable(jobs=lambda: jobs), _Nowhere())
             for name, format in FORMATS.items()
         },
         "rows": lambda: sum(1 for _ in result_rows(jobs)),

@@ -12,7 +12,7 @@ from batchrunner.app.binary_stdout import binary_stdout
 from batchrunner.app.run_observer import Say
 from batchrunner.errors import UsageError
 from batchrunner.model import Batch
-from batchrunner.outputs import FORMATS, Jobs, Written, format_of, suffixes_help
+from batchrunner.outputs import FORMATS, ExportTable, Written, format_of, suffixes_help
 from batchrunner.store.reports import batch_counts, finished_jobs
 from batchrunner.store.store import Store
 from batchrunner.text.format import counted
@@ -70,6 +70,7 @@ def _target(path: str, format: str | None) -> Target:
         raise UsageError(
             f"there is no format {chosen!r}", next=f"name one of these: {', '.join(FORMATS)}"
         )
+    FORMATS[chosen].check_installed()
     folder = Path(path).parent
     if path != STANDARD_OUTPUT and (not folder.is_dir() or Path(path).is_dir()):
         raise UsageError(
@@ -82,16 +83,16 @@ def _target(path: str, format: str | None) -> Target:
 
 def export_batch(store: Store, batch: Batch, target: Target) -> Exported:
     """Write all finished jobs of the batch; an older file is replaced when the new one is whole."""
-    written = _write(target, lambda: finished_jobs(store, batch.id))
+    written = _write(target, ExportTable(jobs=lambda: finished_jobs(store, batch.id)))
     return Exported(path=target.path, jobs=written.jobs, guarded=written.guarded)
 
 
-def _write(target: Target, jobs: Jobs) -> Written:
+def _write(target: Target, table: ExportTable) -> Written:
     format = FORMATS[target.format]
     if target.path != STANDARD_OUTPUT:
-        return replace_when_complete(Path(target.path), lambda file: format.write(jobs, file))
+        return replace_when_complete(Path(target.path), lambda file: format.write(table, file))
     with binary_stdout() as file:
-        return format.write(jobs, file)
+        return format.write(table, file)
 
 
 def export_all(

@@ -12,6 +12,7 @@ from typing import Any
 
 from batchrunner.model import FailureCategory, FinishedJob, JobState
 from batchrunner.outputs.jsonl import write_jsonl
+from batchrunner.outputs.table import ExportTable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +47,7 @@ def result_rows(jobs: Iterable[FinishedJob]) -> Iterator[dict[str, Any]]:
     """Give each job as a row with the columns of a JSONL export, its result as Python values."""
     for job in jobs:
         line = BytesIO()
-        write_jsonl(lambda job=job: [job], line)  # type: ignore[misc]
+        write_jsonl(ExportTable(jobs=lambda job=job: [job]), line)  # type: ignore[misc]
         text = line.getbuffer()
         yield json.loads(str(text, "ascii"), parse_int=_integer)
 

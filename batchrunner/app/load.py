@@ -17,7 +17,6 @@ from batchrunner.app.input_file import read_input_file
 from batchrunner.app.open_database import retry_while_away
 from batchrunner.app.run_observer import Say
 from batchrunner.errors import InputError, UsageError
-from batchrunner.inputs.tables import refuse_table
 from batchrunner.inputs.yaml import JobFileErrors, parse, report
 from batchrunner.model import JobFile, LoadResult, Settings
 from batchrunner.store import batches
@@ -48,7 +47,6 @@ def read_job_file(path: Path) -> JobFile:
         UsageError: There is no such file, or it is a folder, a device, a table and the like.
         CannotContinue: It cannot be read.
     """
-    refuse_table(path)
     return _parsed(read_input_file(path), file=str(path), name=_batch_name(path))
 
 

@@ -36,6 +36,11 @@ class FinishedJob:
     result: str | None = None  #: JSON text as the API sent it
     long_result_of: int | None = None  #: attempt whose long result is still to be read
     artifacts: tuple[str, ...] = ()  #: paths of its last run's artifacts
+    #: Carried input cells by the name of their column.
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    revision: int = 1
+    #: Top-level fields that its `output_schema` names.
+    schema_fields: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from batchrunner.outputs import csv, excel_csv, jsonl
-from batchrunner.outputs.columns import Jobs
 from batchrunner.outputs.export_format import Format, Written
 from batchrunner.outputs.formula_guard import guard, unguard
+from batchrunner.outputs.table import ExportTable, Jobs, SelectedColumn, View
 
 __all__ = [
     "FORMATS",
+    "ExportTable",
     "Format",
     "Jobs",
+    "SelectedColumn",
+    "View",
     "Written",
     "format_of",
     "formats_help",

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
 
 from batchrunner.model import FinishedJob
 from batchrunner.policy.escalation import showable_overrides
-
-#: Returns the finished jobs in file order; each call starts at the first one.
-Jobs = Callable[[], Iterable[FinishedJob]]
 
 
 def _instant(at: datetime | None) -> str | None:

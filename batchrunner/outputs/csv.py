@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import IO
 
 from batchrunner.model import FinishedJob
-from batchrunner.outputs.columns import ARTIFACTS, FIELDS, RESULT, Jobs, set_aside_note
+from batchrunner.outputs.columns import ARTIFACTS, FIELDS, RESULT, set_aside_note
 from batchrunner.outputs.export_format import Format, Written
 from batchrunner.outputs.formula_guard import cut_at_separators, guard, guard_inside, is_formula
 from batchrunner.outputs.json_values import Json, read, write
+from batchrunner.outputs.table import ExportTable
 from batchrunner.text.json_size import is_parsable
 
 #: Maximum columns from results; nobody can use a sheet with more.
@@ -24,7 +25,7 @@ _ESCAPED_IN_NAMES = re.compile("[.\\\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udff
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def write_csv(jobs: Jobs, file: IO[bytes], *, start: str = "", end: str = "\n") -> Written:
+def write_csv(table: ExportTable, file: IO[bytes], *, start: str = "", end: str = "\n") -> Written:
     r"""
     Write a header, then one row for each job, in two passes over the jobs.
 
@@ -44,14 +45,14 @@ def write_csv(jobs: Jobs, file: IO[bytes], *, start: str = "", end: str = "\n") 
     Rows end in *end*; cells are quoted where they must be, and keep their own line ends. NUL is
     written as ␀, unpaired surrogates as U+FFFD, and formulas with a `'` in front (`unguard`).
     """
-    sheet = _Sheet(_columns(jobs()))
+    sheet = _Sheet(_columns(table.jobs()))
     file.write((start + sheet.header() + end).encode())
     count = 0
-    for count, job in enumerate(jobs(), start=1):  # noqa: B007
+    for count, job in enumerate(table.jobs(), start=1):  # noqa: B007
         for part in sheet.row(job):
             file.write(part.encode())
         file.write(end.encode())
-    return Written(jobs=count, guarded=sheet.guarded)
+    return Written(jobs=count, rows=count, guarded=sheet.guarded)
 
 
 FORMAT = Format(

@@ -7,9 +7,10 @@ from json.encoder import encode_basestring_ascii
 from typing import IO
 
 from batchrunner.model import FinishedJob
-from batchrunner.outputs.columns import ARTIFACTS, FIELDS, RESULT, Jobs, set_aside_note
+from batchrunner.outputs.columns import ARTIFACTS, FIELDS, RESULT, set_aside_note
 from batchrunner.outputs.export_format import Format, Written
 from batchrunner.outputs.json_values import strict, strict_string
+from batchrunner.outputs.table import ExportTable
 from batchrunner.text.json_size import is_parsable
 
 #: The key for the text of a result that is not JSON.
@@ -18,7 +19,7 @@ UNREADABLE_KEY = "result_unreadable"
 SET_ASIDE_KEY = "result_set_aside"
 
 
-def write_jsonl(jobs: Jobs, file: IO[bytes]) -> Written:
+def write_jsonl(table: ExportTable, file: IO[bytes]) -> Written:
     """
     Write one JSON object per job, in pure ASCII; its result is the JSON value that the API sent.
 
@@ -28,10 +29,10 @@ def write_jsonl(jobs: Jobs, file: IO[bytes]) -> Written:
     `artifacts`.
     """
     count = 0
-    for count, job in enumerate(jobs(), start=1):  # noqa: B007
+    for count, job in enumerate(table.jobs(), start=1):  # noqa: B007
         for part in _line(job):
             file.write(part.encode("ascii"))
-    return Written(jobs=count)
+    return Written(jobs=count, rows=count)
 
 
 FORMAT = Format(

@@ -27,7 +27,7 @@ from batchrunner.model import (
 )
 from batchrunner.model.categories import CATEGORIES
 from batchrunner.model.job_file import MAX_CONCURRENCY
-from batchrunner.outputs import FORMATS
+from batchrunner.outputs import FORMATS, ExportTable
 from batchrunner.policy.audit import compare, shown_marker
 from batchrunner.policy.control_runs import MAX_RUNNING_TIME
 from batchrunner.policy.retry_rules import MIN_TIME_LIMIT, Policy
@@ -315,7 +315,7 @@ def _as_listed(run: SandboxRun) -> Run:
 
 def _export(store: Store, batch_id: int) -> Iterable[str]:
     file = io.BytesIO()
-    FORMATS["jsonl"].write(lambda: finished_jobs(store, batch_id), file)
+    FORMATS["jsonl"].write(ExportTable(jobs=lambda: finished_jobs(store, batch_id)), file)
     return file.getvalue().decode().splitlines()
 
 

@@ -22,7 +22,7 @@ from sqlalchemy.pool import NullPool
 from batchrunner.cli.commands.doctor import command as doctor
 from batchrunner.cli.commands.status import command as status
 from batchrunner.model import JobState, Owner
-from batchrunner.outputs import FORMATS
+from batchrunner.outputs import FORMATS, ExportTable
 from batchrunner.runner.runner import ExitReason, Runner
 from batchrunner.sandbox import Journal, Sandbox, SandboxConfig, SandboxRun
 from batchrunner.selftest.invariants import check_end
@@ -141,7 +141,8 @@ def test_an_old_database_gives_the_same_exports(name: str, opened: Store) -> Non
     for batch in batches:
         for format in FORMATS:
             written = BytesIO()
-            FORMATS[format].write(lambda id=batch.id: finished_jobs(opened, id), written)  # type: ignore[misc]
+            table = ExportTable(jobs=lambda id=batch.id: finished_jobs(opened, id))  # type: ignore[misc]
+            FORMATS[format].write(table, written)
             wanted = (FOLDER / f"{name}.expected" / f"{batch.name}.{format}").read_bytes()
             assert written.getvalue() == wanted, f"{batch.name}.{format}"
 

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import update
 
 from batchrunner.model import FailureCategory, JobState, Settings
-from batchrunner.outputs import FORMATS
+from batchrunner.outputs import FORMATS, ExportTable
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.agent import Findings
@@ -43,7 +43,8 @@ async def echoed(**job: Any) -> CheckedBatch:
     assert await simulated.run() is ExitReason.FINISHED
     for name in ("csv", "jsonl"):
         file = io.BytesIO()
-        FORMATS[name].write(lambda: finished_jobs(simulated.store, simulated.batch.id), file)
+        table = ExportTable(jobs=lambda: finished_jobs(simulated.store, simulated.batch.id))
+        FORMATS[name].write(table, file)
         assert b"br-" not in file.getvalue().lower(), "a marker is in an export"
     return simulated
 

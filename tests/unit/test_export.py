@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from batchrunner.model import FailureCategory, FinishedJob, JobState
 from batchrunner.outputs import (
     FORMATS,
+    ExportTable,
     Jobs,
     Written,
     format_of,
@@ -48,7 +49,7 @@ def results(*texts: str | None) -> list[FinishedJob]:
 
 def written(format: str, jobs: Jobs) -> tuple[str, Written]:
     file = io.BytesIO()
-    counts = FORMATS[format].write(jobs, file)
+    counts = FORMATS[format].write(ExportTable(jobs=jobs), file)
     return file.getvalue().decode(), counts
 
 
@@ -129,7 +130,7 @@ def test_an_export_takes_jobs_one_by_one(format: str) -> None:
             given.append(position)
             yield job(position, "{}")
 
-    assert FORMATS[format].write(jobs, File()).jobs == 3
+    assert FORMATS[format].write(ExportTable(jobs=jobs), File()).jobs == 3
 
 
 def test_a_help_text_names_each_format_and_one_suffix_of_each() -> None:
@@ -178,7 +179,7 @@ def test_golden_csv() -> None:
         'job-5,https://shop.example/5,Get the price,failed,blocked,CAPTCHA,"\'@captcha, twice",3,'
         ",,,,,,,,,,,,,,\n"
     )
-    assert counts == Written(jobs=5, guarded=2)
+    assert counts == Written(jobs=5, rows=5, guarded=2)
 
 
 def test_golden_jsonl() -> None:

@@ -17,7 +17,7 @@ from batchrunner.judge.field_paths import find
 from batchrunner.judge.result_values import MAX_NAME_LENGTH, leaves
 from batchrunner.judge.sentences import MAX_SENTENCE_LENGTH, sentences_of
 from batchrunner.model import Finish, FinishedJob, JobState, Run, RunStatus, Settings, Succeeded
-from batchrunner.outputs import FORMATS
+from batchrunner.outputs import FORMATS, ExportTable
 from batchrunner.outputs.csv import MAX_NAME_LENGTH as MAX_COLUMN_LENGTH
 from batchrunner.policy.retry import decide
 from batchrunner.policy.retry_rules import Policy
@@ -86,7 +86,7 @@ def finished(result: str, key: str = "lamp") -> FinishedJob:
 
 def cells(*jobs: FinishedJob) -> list[dict[str, str]]:
     file = io.BytesIO()
-    FORMATS["csv"].write(lambda: jobs, file)
+    FORMATS["csv"].write(ExportTable(jobs=lambda: jobs), file)
     return list(csv.DictReader(io.StringIO(file.getvalue().decode(), newline=""), strict=True))
 
 
