@@ -50,6 +50,7 @@ _MANY = re.compile(r"\s*[,;|]\s*(?=https?://|www\.)|\s+", re.I)
 _PLACEHOLDER = re.compile(
     r"\{\{?\s*[^{}]{1,60}?\s*\}?\}|%7[Bb]\w{1,60}%7[Dd]|<\w[\w -]{0,60}>|%\(\w{1,60}\)[sd]"
 )
+_START = "an address must start with https:// or http://"
 _SCHEMES = {
     "mailto": "is a mail address, not a page",
     "tel": "is a telephone number, not a page",
@@ -66,7 +67,8 @@ _SCHEMES = {
 }
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", re.I)
 _MISTYPED = re.compile(
-    r"(?:h?t{1,3}ps?|hxxps?|https?|htps?|httpss|httos?|ttps?)(?:\s*[:;.]{0,2}\s*[/\\]{0,4}\s*)", re.I
+    r"(?:h?t{1,3}ps?|hxxps?|https?|htps?|httpss|httos?|ttps?)(?:\s*[:;.]{0,2}\s*[/\\]{0,4}\s*)",
+    re.I,
 )
 _BARE = re.compile(
     r"(?:[\w-]+\.)+[^\W\d_]{2,24}\.?(?::\d{1,5})?(?:[/?#]\S*)?|"
@@ -128,7 +130,7 @@ def _invisible(text: str) -> ValueFault | None:
     clean = "".join(each for each in text if each not in _INVISIBLE).strip()
     name = unicodedata.name(bad, "INVISIBLE").lower()
     written = ascii(bad)[1:-1]
-    return ValueFault(f"contains the invisible character {written} ({name})", f"write {clean}")
+    return ValueFault(f"contains the invisible character {written} ({name})", f"remove it: {clean}")
 
 
 def _placeholder(text: str) -> ValueFault | None:
@@ -142,7 +144,9 @@ def _placeholder(text: str) -> ValueFault | None:
 
 
 def _blank(text: str) -> ValueFault | None:
-    if " " not in text and "\u00a0" not in text or not _WEB.is_valid(re.sub("[ \u00a0]+", "", text)):
+    if (" " not in text and "\u00a0" not in text) or not _WEB.is_valid(
+        re.sub("[ \u00a0]+", "", text)
+    ):
         return None
     fixed = re.sub("[ \u00a0]", "%20", text)
     return ValueFault("contains a space", f"write %20 for a space that belongs to it: {fixed}")
@@ -152,11 +156,9 @@ def _other_scheme(text: str) -> ValueFault | None:
     found = _SCHEME.match(text)
     scheme = found[1].lower() if found else ""
     if scheme in _SCHEMES:
-        return ValueFault(_SCHEMES[scheme], "write an address that starts with https://")
+        return ValueFault(_SCHEMES[scheme], _START)
     if re.match(r"[A-Za-z]:[\\/]|\\\\|/(?!/)|\.{1,2}/|~/", text):
-        return ValueFault(
-            "is the path of a file, not an address", "write an address that starts with https://"
-        )
+        return ValueFault("is the path of a file, not an address", _START)
     return None
 
 
@@ -164,7 +166,7 @@ def _no_scheme(text: str) -> ValueFault | None:
     if text.startswith("//") and _BARE.fullmatch(text[2:]):
         return ValueFault("has no https:// in front", f"write https:{text}")
     if re.fullmatch(r"[^@\s/]+@(?:[\w-]+\.)+[a-z]{2,24}", text, re.I):
-        return ValueFault(_SCHEMES["mailto"], "write an address that starts with https://")
+        return ValueFault(_SCHEMES["mailto"], _START)
     if _BARE.fullmatch(text):
         return ValueFault("has no https:// in front", f"write https://{text}")
     return None

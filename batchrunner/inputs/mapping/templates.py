@@ -115,7 +115,7 @@ def parse_template(text: str, columns: Mapping[str, int]) -> Template | list[Fau
     literal, at, depth = "", 0, 0
     while at < len(text):
         found = _BRACED.match(text, at)
-        name = found and found[1].strip()
+        name = found[1].strip() if found else ""
         if text.startswith("{{", at) or (text.startswith("}}", at) and not depth):
             literal, at = literal + text[at], at + 2
         elif found and name in columns:
@@ -161,7 +161,7 @@ def normal(name: str) -> str:
 
 def closest_column(name: str, columns: Mapping[str, int]) -> str | None:
     """Return the column that a misspelt name probably means."""
-    by_normal = {normal(column): column for column in reversed(columns)}
+    by_normal = {normal(column): column for column in reversed(list(columns))}
     close = get_close_matches(normal(name), list(by_normal), n=1, cutoff=0.7)
     return by_normal[close[0]] if close else None
 
