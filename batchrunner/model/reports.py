@@ -38,7 +38,7 @@ class FinishedJob:
     artifacts: tuple[str, ...] = ()  #: paths of its last run's artifacts
     #: Carried input cells by the name of their column.
     columns: Mapping[str, Any] = field(default_factory=dict)
-    revision: int = 1
+    revision: int = 1  #: of the job: the form that a file gave it, or a run anew on request
     #: Top-level fields that its `output_schema` names.
     schema_fields: frozenset[str] = frozenset()
 
