@@ -80,9 +80,9 @@ def forecast(
     pools, own = _pools(groups, past, limits)
     size = min(len(pool.courses) for pool in pools)
     runs = [_simulate(pools, limits, draws) for _ in range(RUNS)]
-    floors = [_slowest_host(groups, _mean_seconds(pools))] * len(runs)
-    steps = _range([float(steps) for steps, _ in runs], size)
-    seconds = _range([max(took, least) for (_, took), least in zip(runs, floors, strict=True)], size)
+    least = _slowest_host(groups, _mean_seconds(pools))
+    steps = _range([steps for steps, _ in runs], size)
+    seconds = _range([max(took, least) for _, took in runs], size)
     most = worst_case(groups, limits, timedelta(0)).steps
     longest = max(group.once for group in groups)
     return Forecast(

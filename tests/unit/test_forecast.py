@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import timedelta
 from heapq import heapify, heappop, heappush
 from random import Random
-from time import process_time
 
 import pytest
 
 from batchrunner.model import FailureCategory
 from batchrunner.model.forecast import Forecast, JobGroup, Limits, SampledAttempt, SampledJob
-from batchrunner.policy.forecast import MIN_PAST, SHARE, forecast, worst_case
+from batchrunner.policy.forecast import SHARE, forecast
 
 WAIT = 20.0
 SLOTS = 8
