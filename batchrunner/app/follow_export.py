@@ -25,6 +25,7 @@ from batchrunner.errors import UsageError
 from batchrunner.model import Batch
 from batchrunner.outputs import FORMATS, ExportTable
 from batchrunner.store.exports import (
+    carried_columns,
     ended_jobs,
     first_row,
     is_finished,
@@ -100,7 +101,9 @@ def follow_batch(
 class _Output:
     """A file that is longer by whole lines only, or a stream."""
 
-    def __init__(self, path: str, write: Callable[[bytes], int], descriptor: int | None) -> None:
+    def __init__(
+        self, path: str, write: Callable[[memoryview], int], descriptor: int | None
+    ) -> None:
         self.path = path
         self.descriptor = descriptor
         self._write = write
@@ -163,10 +166,11 @@ class _Follower:
         self._batch = batch
         self._output = output
         self._written = written
+        self._columns = store.read(carried_columns, batch.id)
         self.lines = 0
 
     def looks(self) -> Iterator[tuple[float, bool]]:
-        """Write what has ended, again and again; give the seconds to wait, and whether it is all."""
+        """Write what has ended, each time; give the seconds to wait, and whether it was all."""
         since: datetime | None = None
         while True:
             begun = time.monotonic()
@@ -195,7 +199,7 @@ class _Follower:
             row = ids[job.key, job.revision]
             if self._written.has(row, job.attempts):
                 continue
-            table = ExportTable(jobs=lambda job=job: [job], columns=self._batch.columns)  # type: ignore[misc]
+            table = ExportTable(jobs=lambda job=job: [job], columns=self._columns)  # type: ignore[misc]
             FORMATS["jsonl"].write(table, lines)
             new.append((row, job.attempts))
             if lines.tell() > _CHUNK:
@@ -224,7 +228,7 @@ def _opened(path: str) -> Iterator[_Output]:
         os.close(descriptor)
 
 
-def _write_out(file: IO[bytes], lines: bytes) -> int:
+def _write_out(file: IO[bytes], lines: memoryview) -> int:
     written = file.write(lines)
     file.flush()
     return written

@@ -60,19 +60,26 @@ def file_before(store: Store, address: str, batch: Batch | None, path: str) -> F
     if not size:
         return NOTHING_THERE
     known = store.read(files_at, place_of(path, address))
-    ours = [file for file in known if batch is not None and _is_of(file, batch)]
     digest = digest_of(path) if any(file.size == size for file in known) else ""
-    for file in ours:
-        if file.digest == digest:
-            return FileBefore(jobs=file.jobs)
-    for file in known:
-        if file.digest == digest:
-            return FileBefore(foreign=f"batch {file.batch!r} wrote it")
-    if ours:
+    same = next((file for file in known if file.digest == digest), None)
+    if batch is None:
+        return FileBefore(foreign=_NOT_WRITTEN if same is None else _written_by(same))
+    if same is not None:
+        return FileBefore(
+            jobs=same.jobs, foreign=None if _is_of(same, batch) else _written_by(same)
+        )
+    if any(_is_of(file, batch) for file in known):
         return FileBefore(foreign="it was changed since this batch wrote it")
-    if batch is not None and not known and _has_runs_of(store, batch, path):
+    if not known and _has_runs_of(store, batch, path):
         return NOTHING_THERE  # an older version wrote it, and remembered nothing
-    return FileBefore(foreign="this batch did not write it")
+    return FileBefore(foreign=_NOT_WRITTEN)
+
+
+_NOT_WRITTEN = "this batch did not write it"
+
+
+def _written_by(file: WrittenFile) -> str:
+    return f"batch {file.batch!r} wrote it"
 
 
 def _is_of(file: WrittenFile, batch: Batch) -> bool:
@@ -113,47 +120,60 @@ def names_like(path: str) -> Iterator[str]:
 
 
 def write_owned(
-    store: Store, address: str, batch: Batch, path: str, format: str, write: _Write
+    store: Store,
+    address: str,
+    batch: Batch,
+    target: Target,
+    write: Callable[[IO[bytes]], Written],
 ) -> Written:
     """
     Write a file that appears whole or not at all, and remember it as this batch's.
 
     A file whose database cannot be written is exported all the same, and not remembered.
     """
-    place = place_of(path, address)
-    digest = ""
+    place, digest = place_of(target.path, address), ""
 
     def write_and_record(file: IO[bytes]) -> Written:
         nonlocal digest
         written = write(file)
         file.flush()
-        status = os.fstat(file.fileno())
-        if stat.S_ISREG(status.st_mode):
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             digest = _digest(file.fileno())
-            seen = {"format": format, "jobs": written.jobs, "size": status.st_size}
-            with suppress(StoreError):
-                store.write(
-                    record_export, batch.id, place, **seen, digest=digest, now=store_now(store)
-                )
+            _record(store, batch, place, target.format, written.jobs, file.fileno(), digest)
         return written
 
-    written = replace_when_complete(Path(path), write_and_record)
+    written = replace_when_complete(Path(target.path), write_and_record)
     if digest:
         with suppress(StoreError):
             store.write(forget_older_files, place, digest)
     return written
 
 
-_Write = Callable[[IO[bytes]], Written]
-
-
 def remember(store: Store, address: str, batch: Batch, target: Target, jobs: int) -> None:
     """Remember a file that was written in place as this batch's."""
-    place, digest = place_of(target.path, address), digest_of(target.path)
-    seen = {"format": target.format, "jobs": jobs, "size": os.stat(target.path).st_size}
+    place = place_of(target.path, address)
+    with open(target.path, "rb") as file:
+        digest = _digest(file.fileno())
+        _record(store, batch, place, target.format, jobs, file.fileno(), digest)
     with suppress(StoreError):
-        store.write(record_export, batch.id, place, **seen, digest=digest, now=store_now(store))
         store.write(forget_older_files, place, digest)
+
+
+def _record(
+    store: Store, batch: Batch, place: str, format: str, jobs: int, descriptor: int, digest: str
+) -> None:
+    size = os.fstat(descriptor).st_size
+    with suppress(StoreError):
+        store.write(
+            record_export,
+            batch.id,
+            place,
+            format=format,
+            jobs=jobs,
+            size=size,
+            digest=digest,
+            now=store_now(store),
+        )
 
 
 def place_of(path: str, address: str) -> str:

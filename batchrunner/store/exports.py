@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from array import array
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -83,6 +84,21 @@ def record_export(
 def forget_older_files(tx: Connection, path: str, digest: str) -> None:
     """Forget what was at *path* before the file with this digest."""
     tx.execute(delete(exports).where(exports.c.path == path, exports.c.digest != digest))
+
+
+# ---- where a batch comes from ----
+
+
+def carried_columns(tx: Connection, batch_id: int) -> tuple[str, ...]:
+    """Return the names of the columns that a batch carries from its file, in their order."""
+    stored = tx.execute(select(batches.c.columns).where(batches.c.id == batch_id)).scalar()
+    return tuple(json.loads(stored or "[]"))
+
+
+def source_paths(tx: Connection, batch_id: int) -> list[str]:
+    """Return the files that a batch was loaded from."""
+    stored = tx.execute(select(batches.c.sources).where(batches.c.id == batch_id)).scalar()
+    return [source["path"] for source in json.loads(stored or "[]")]
 
 
 # ---- jobs that a file already has ----
