@@ -147,6 +147,8 @@ batches = Table(
     Column("marker_token", String(7)),  # names it in markers; NULL before its first claim
     Column("series", String(100), index=True),  # NULL: it is no edition of a series
     Column("edition", String(40)),  # its slot, such as 2026-12-01
+    # An edition that was removed, or is being removed: only its row stays, and nobody sees it.
+    Column("pruned_at", UtcDateTime),
     Column("columns", Text),  # JSON: the carried columns of its file, in their order
     Column("sources", Text),  # JSON: the files it was loaded from
     CheckConstraint("(series IS NULL) = (edition IS NULL)", "series_means_edition"),

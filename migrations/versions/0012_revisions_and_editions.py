@@ -48,6 +48,7 @@ def upgrade() -> None:
 
 def _editions() -> None:
     op.add_column("batches", sa.Column("series", sa.String(length=100), nullable=True))
+    op.add_column("batches", sa.Column("pruned_at", sa.String(length=27), nullable=True))
     op.add_column("batches", sa.Column("columns", sa.Text(), nullable=True))
     op.add_column("batches", sa.Column("sources", sa.Text(), nullable=True))
     # SQLite adds a check to a table only together with a column.
