@@ -378,6 +378,20 @@ results = Table(
     Column("body", Text, nullable=False),  # JSON text as the API sent it, in ASCII
 )
 
+#: Files that batches wrote: what is there later is replaced only if it is still the same.
+exports = Table(
+    "exports",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("batch_id", Id, ForeignKey("batches.id"), nullable=False, index=True),
+    Column("path", Text, nullable=False, index=True),  # relative if it is below the database
+    Column("format", String(20), nullable=False),
+    Column("jobs", Integer, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("digest", String(32), nullable=False),
+    Column("written_at", UtcDateTime, nullable=False),
+)
+
 #: Periods in which a batch's jobs were not submitted, and why.
 holds = Table(
     "holds",

@@ -21,6 +21,7 @@ SERIES_MEANS_EDITION = "(series IS NULL) = (edition IS NULL)"
 
 def upgrade() -> None:
     _editions()
+    _exports()
     if op.get_bind().dialect.name == "sqlite":
         _make_jobs_anew()
     else:
@@ -149,3 +150,22 @@ def _create_jobs() -> None:
             "batch_id", "key", "revision", name=op.f("uq_jobs_batch_id_key_revision")
         ),
     )
+
+
+def _exports() -> None:
+    """Remember which files a batch wrote."""
+    op.create_table(
+        "exports",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("batch_id", ID, nullable=False),
+        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("format", sa.String(length=20), nullable=False),
+        sa.Column("jobs", sa.Integer(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("digest", sa.String(length=32), nullable=False),
+        sa.Column("written_at", sa.String(length=27), nullable=False),
+        sa.ForeignKeyConstraint(["batch_id"], ["batches.id"], name=op.f("fk_exports_batch_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_exports")),
+    )
+    op.create_index(op.f("ix_exports_batch_id"), "exports", ["batch_id"])
+    op.create_index(op.f("ix_exports_path"), "exports", ["path"])
