@@ -92,7 +92,9 @@ def test_two_processes_that_choose_at_once_choose_one_part(
 ) -> None:
     batch = begin(store, on_hosts(40, 7), concurrency=100)
     stores = [open_store() for _ in range(2)]
-    threads = [Thread(target=each.write, args=(choose_part, batch.id, sample(9))) for each in stores]
+    threads = [
+        Thread(target=each.write, args=(choose_part, batch.id, sample(9))) for each in stores
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -144,7 +146,9 @@ def test_a_part_has_the_jobs_of_the_canary_first(store: Store) -> None:
 
 def test_the_next_cost_is_that_of_a_job_of_the_part(store: Store) -> None:
     cheap, dear = ({"agent_config": {"max_steps": steps}} for steps in (5, 90))
-    batch = begin(store, [spec("a", options=dear), spec("b", options=cheap)], budget=Budget(steps=50))
+    batch = begin(
+        store, [spec("a", options=dear), spec("b", options=cheap)], budget=Budget(steps=50)
+    )
     store.write(choose_part, batch.id, limit(1))
     status = store.read(budget_status, batch.id, NOW, part=True)
     assert status is not None
