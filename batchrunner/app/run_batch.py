@@ -49,6 +49,7 @@ class RunOptions:
     leave_runs: bool = False  #: give up runs of another account
     anew: bool = False  #: pay for jobs although the API has fresh runs of them
     file: Path | None = None  #: the job file, as messages name it
+    keep_editions: int | None = None  #: older editions of the series are removed; None: none are
 
 
 @dataclass(frozen=True, kw_only=True)
