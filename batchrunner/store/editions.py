@@ -218,7 +218,7 @@ def hide_edition(tx: Connection, batch_id: int, now: datetime) -> bool:
     hidden = (
         update(batches)
         .where(batches.c.id == batch_id, or_(~_shows, ~_is_unsettled()))
-        .values(pruned_at=func.coalesce(batches.c.pruned_at, now))
+        .values(pruned_at=now)
     )
     return bool(tx.execute(hidden).rowcount)
 
