@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from batchrunner.app.clock import now
 from batchrunner.app.run_observer import Say
 from batchrunner.app.time_zones import Zone, machine_zone, zone_called
 from batchrunner.errors import UsageError
@@ -26,21 +25,11 @@ class SeriesOptions:
     keep_editions: int | None = None  #: editions that stay; older ones are removed
 
 
-@dataclass(frozen=True, kw_only=True)
-class ChosenFile:
-    """A job file under the name of the batch that it is loaded into."""
-
-    job_file: JobFile
-    choice: EditionChoice | None = None  #: None: it belongs to no series
-    zone: Zone | None = None
-    every: Every | None = None
-
-
 def choose_file_edition(
-    store: Store, job_file: JobFile, options: SeriesOptions, say: Say
-) -> ChosenFile:
+    store: Store, job_file: JobFile, options: SeriesOptions, time: datetime, say: Say
+) -> JobFile:
     """
-    Return the file as the edition that is due, by the options and by its settings.
+    Return the file under the name of the edition that is due by its settings and the options.
 
     A file without a series is returned as it is. Where the database has a batch of its name from
     before the series, that batch becomes its first edition.
@@ -48,28 +37,20 @@ def choose_file_edition(
     Raises:
         UsageError: An option or a setting names no length, no zone, or the name is too long.
     """
-    time, settings = now(), job_file.settings
-    every = _every(options.every or settings.every)
-    name = options.time_zone or settings.time_zone
+    series, every = job_file.name, _every(options.every or job_file.settings.every)
+    name = options.time_zone or job_file.settings.time_zone
     zone = zone_called(name) if name else machine_zone(time)
-    asked = every is not None or options.fresh
-    if asked:
-        _adopt_batch(store, job_file.name, zone, say)
-    newest = store.read(newest_edition, job_file.name)
+    if every is not None or options.fresh:
+        _adopt_batch(store, series, zone, say)
+    newest = store.read(newest_edition, series)
     before = newest.edition if newest else None
     choice = choose_edition(before, every, time, zone.clock, fresh=options.fresh)
     if choice is None:
-        return ChosenFile(job_file=job_file)
-    named = replace(
-        job_file,
-        name=_checked(batch_name(job_file.name, choice.edition), job_file.name),
-        series=job_file.name,
-        edition=choice.edition,
-    )
-    chosen = ChosenFile(job_file=named, choice=choice, zone=zone, every=every)
-    for line in _lines(chosen):
+        return job_file
+    named = _checked(batch_name(series, choice.edition), series)
+    for line in _lines(named, choice, every, zone):
         say(line)
-    return chosen
+    return replace(job_file, name=named, series=series, edition=choice.edition)
 
 
 def _every(text: str | None) -> Every | None:
@@ -105,22 +86,15 @@ def _adopt_batch(store: Store, series: str, zone: Zone, say: Say) -> None:
         say(f"the batch {series!r} is now the edition {made!r} of the series {series!r}")
 
 
-def _lines(chosen: ChosenFile) -> list[str]:
-    choice, name = chosen.choice, chosen.job_file.name
-    assert choice is not None
-    verb = "begins" if choice.is_new else "resumes"
-    if choice.slot is None or chosen.zone is None:
-        return [f"edition {name!r} {verb}"]
-    next_one = slot_time(choice.slot.ends, chosen.zone)
-    lines = [f"edition {name!r} {verb}: every {chosen.every}, the next slot begins {next_one}"]
+def _lines(name: str, choice: EditionChoice, every: Every | None, zone: Zone) -> list[str]:
+    begins = f"edition {name!r} {'begins' if choice.is_new else 'resumes'}"
+    if choice.slot is None:
+        return [begins]
+    ends = f"{choice.slot.ends.astimezone(zone.clock):%Y-%m-%d %H:%M} {zone.name}"
+    lines = [f"{begins}: every {every}, the next slot begins {ends}"]
     if choice.is_later:
         lines.append(
             f"warning: the clock says {choice.slot.name}, and a later edition has begun: "
             f"{name!r} resumes; no other begins before its slot is over, except with --fresh"
         )
     return lines
-
-
-def slot_time(moment: datetime, zone: Zone) -> str:
-    """Return when a slot begins or ends, by the clocks of its zone."""
-    return f"{moment.astimezone(zone.clock):%Y-%m-%d %H:%M} {zone.name}"

@@ -15,6 +15,7 @@ import anyio
 from batchrunner.app.account_check import bind, check_origin
 from batchrunner.app.api_access import ApiAccess
 from batchrunner.app.budget import set_up
+from batchrunner.app.choose_edition import SeriesOptions
 from batchrunner.app.clock import now
 from batchrunner.app.fetch_artifacts import ARTIFACT_WAIT_SECONDS, fetch, fetching
 from batchrunner.app.process_identity import exited_owners, this_process
@@ -49,7 +50,7 @@ class RunOptions:
     leave_runs: bool = False  #: give up runs of another account
     anew: bool = False  #: pay for jobs although the API has fresh runs of them
     file: Path | None = None  #: the job file, as messages name it
-    keep_editions: int | None = None  #: older editions of the series are removed; None: none are
+    series: SeriesOptions = field(default_factory=SeriesOptions)
 
 
 @dataclass(frozen=True, kw_only=True)

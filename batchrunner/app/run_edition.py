@@ -51,8 +51,9 @@ def run_edition(
             reason = ExitReason.DRAINED if control.request is StopRequest.DRAIN else None
             return BatchRunEnded(reason=reason, counts=counts)
     ended = work(store, batch, api, observer, key=key, control=control, options=options)
-    if batch.series is not None and options.keep_editions is not None:
-        prune_editions(store, batch.series, options.keep_editions, _say(observer))
+    keep = options.series.keep_editions or batch.settings.keep_editions
+    if batch.series is not None and keep is not None:
+        prune_editions(store, batch.series, keep, _say(observer))
     return ended
 
 
