@@ -74,6 +74,18 @@ if TYPE_CHECKING:
     help="Have nothing in flight at that time, and exit; the same command continues later.",
 )
 @click.option(
+    "--limit",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Run at most N jobs of the batch in all, the first of FILE; without it, go on with all.",
+)
+@click.option(
+    "--sample",
+    type=click.IntRange(1),
+    metavar="N",
+    help="The same with N jobs spread over the hosts, to see first what such jobs bring and cost.",
+)
+@click.option(
     "--artifacts",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
@@ -104,6 +116,8 @@ def command(
     budget: str | None,
     start_at: str | None,
     until: str | None,
+    limit: int | None,
+    sample: int | None,
     artifacts: Path | None,
     db: str,
     as_json: bool,
@@ -131,7 +145,7 @@ def command(
     from batchrunner.app.budget import given_budget
     from batchrunner.app.export_results import check_outputs
     from batchrunner.app.load import refuse_sandbox_urls
-    from batchrunner.app.run_batch import RunOptions
+    from batchrunner.app.run_batch import RunOptions, part_of
     from batchrunner.app.run_window import run_window
 
     window = run_window(start_at, until, note)
@@ -145,7 +159,8 @@ def command(
         refuse_sandbox_urls(((spec.url, spec.line) for spec in job_file.specs), api)
         webhook = webhook_from_options(**given, local=api.origin == SANDBOX)
         options = RunOptions(budget=budget, window=window, folder=folder, webhook=webhook)
-        options = replace(options, leave_runs=leave_runs, anew=anew, file=file, series=series)
+        options = replace(options, leave_runs=leave_runs, anew=anew, file=file)
+        options = replace(options, part=part_of(limit, sample), series=series)
         how = {"guessed": not outputs, "as_json": as_json, "quiet": quiet}
         exit_code = _load_and_run(job_file, api, options, targets, db, file, **how)
     raise SystemExit(exit_code)
@@ -223,22 +238,20 @@ def _run(
     store: Store, batch: Batch, api: ApiAccess, options: RunOptions, *, quiet: bool
 ) -> tuple[BatchRunEnded, int]:
     """Run the batch until its end or a signal; return how it ended, and the exit code."""
-    from batchrunner.app.run_batch import BatchRunEnded, prepare_run
+    from batchrunner.app.run_batch import nothing_to_run, prepare_run
     from batchrunner.app.run_edition import run_edition
     from batchrunner.cli.commands.status import working
     from batchrunner.cli.output.batch_text import bounds_line
+    from batchrunner.cli.output.exit_text import nothing_line
     from batchrunner.cli.output.progress import make_display
     from batchrunner.cli.signals import exit_code_of_counts, run_until_signal
-    from batchrunner.runner.runner import ExitReason
     from batchrunner.store.health import batches_in_flight
-    from batchrunner.store.reports import batch_counts
 
     prepared = prepare_run(store, batch, api, options, note)
     if prepared is None:
-        note(f"batch {batch.name!r} is finished: nothing to run")
-        counts = store.read(batch_counts, batch.id)
-        finished = BatchRunEnded(reason=ExitReason.FINISHED, counts=counts)
-        return finished, exit_code_of_counts(counts)
+        ended = nothing_to_run(store, batch)
+        note(nothing_line(batch, options.part, ended.counts))
+        return ended, exit_code_of_counts(ended.counts)
     for worker in working(store, prepared.batch, alive=True):
         note(f"another runner is at work here: {worker}")
     if line := bounds_line(store.read(batches_in_flight), batch.name):
