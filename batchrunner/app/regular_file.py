@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 FOLDER = "a folder"
 #: What a file may be → its name. Reading such a file has no end, or waits for ever.
@@ -25,9 +26,14 @@ def special_kind(path: Path, mode: int) -> str | None:
     return _KINDS.get(stat.S_IFMT(mode))
 
 
-def read_start(path: Path, max_bytes: int) -> bytes:
-    """Return the first bytes of a file: one more than *max_bytes* if it has more."""
+def open_file(path: Path) -> BinaryIO:
+    """Open a file for reading; one that turned into a named pipe does not make this wait."""
     descriptor = os.open(path, _FLAGS)
     os.set_blocking(descriptor, True)
-    with open(descriptor, "rb") as file:
+    return open(descriptor, "rb")
+
+
+def read_start(path: Path, max_bytes: int) -> bytes:
+    """Return the first bytes of a file: one more than *max_bytes* if it has more."""
+    with open_file(path) as file:
         return file.read(max_bytes + 1)

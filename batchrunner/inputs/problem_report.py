@@ -34,9 +34,10 @@ def _block(problem: Problem) -> str:
     number = str(problem.line)
     gutter = " " * (len(number) + 1)
     line, caret = _excerpt(problem)
+    place = f" ({_safe(_cut(problem.place))})" if problem.place else ""
     rows = [
         f"error: {_safe(_cut(problem.message))}",
-        f"{gutter}--> {_safe(problem.file)}:{problem.line}:{problem.column}",
+        f"{gutter}--> {_safe(problem.file)}:{problem.line}:{problem.column}{place}",
         f"{gutter} |",
         f" {number} | {line}".rstrip(),
         f"{gutter} | {caret}",
@@ -48,7 +49,7 @@ def _block(problem: Problem) -> str:
 
 def _excerpt(problem: Problem) -> tuple[str, str]:
     """Return the source line, cut around the caret, and the line with the caret."""
-    line, at = problem.source_line, problem.column - 1
+    line, at = problem.source_line, (problem.source_column or problem.column) - 1
     start = max(0, min(at - _LEAD, len(line) - _WINDOW))
     end = start + _WINDOW
     before = ("…" if start else "") + _safe(line[start:at])

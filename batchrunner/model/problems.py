@@ -16,6 +16,8 @@ class Problem:
     source_line: str  #: the whole line as it was read: make it safe before you show it
     width: int = 1  #: characters that the caret spans
     tip: str | None = None  #: what to write instead
+    place: str | None = None  #: what else names the position, such as a table's column
+    source_column: int | None = None  #: where the caret is in `source_line`, if not at `column`
 
 
 class JobFileErrors(Exception):

@@ -1,0 +1,14 @@
+"""Reads tables of any format: bytes → rows of cells with their positions."""
+
+from batchrunner.inputs.tables.opening import open_table
+from batchrunner.inputs.tables.table import (
+    Cell,
+    Column,
+    Kind,
+    Row,
+    Table,
+    TableLog,
+    TableOptions,
+)
+
+__all__ = ["Cell", "Column", "Kind", "Row", "Table", "TableLog", "TableOptions", "open_table"]

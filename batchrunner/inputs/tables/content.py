@@ -1,0 +1,76 @@
+"""The bytes of a file: read from the start as often as needed, and unpacked if they are gzip."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from typing import BinaryIO, Protocol
+
+#: Bytes from which a file is recognized.
+HEAD_BYTES = 64 * 1024
+_GZIP = b"\x1f\x8b"
+
+
+class SeekableFile(Protocol):
+    """An open binary file that can be read from any position."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Go to a position."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next bytes."""
+
+    def close(self) -> None:
+        """Let go of the file."""
+
+
+class _View(io.RawIOBase):
+    """Reads a shared file from a position of its own."""
+
+    def __init__(self, file: SeekableFile) -> None:
+        self._file = file
+        self._at = 0
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Go to a position."""
+        if whence == io.SEEK_CUR:
+            offset += self._at
+        self._at = offset if whence != io.SEEK_END else self._file.seek(offset, whence)
+        return self._at
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
+        """Fill a buffer with what comes next."""
+        self._file.seek(self._at)
+        data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
+class Content:
+    """What a file contains, unpacked."""
+
+    def __init__(self, file: SeekableFile, name: str) -> None:
+        self.name = name
+        self._file = file
+        file.seek(0)
+        self.is_gzip = file.read(2) == _GZIP
+        with self.open() as stream:
+            self.head = stream.read(HEAD_BYTES)
+
+    def open(self) -> BinaryIO:
+        """Return a stream from the first byte on, which does not disturb others."""
+        raw = io.BufferedReader(_View(self._file), 256 * 1024)
+        return gzip.GzipFile(fileobj=raw, mode="rb") if self.is_gzip else raw  # type: ignore[return-value]
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
