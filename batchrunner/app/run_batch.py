@@ -15,6 +15,7 @@ import anyio
 from batchrunner.app.account_check import bind, check_origin
 from batchrunner.app.api_access import ApiAccess
 from batchrunner.app.budget import set_up
+from batchrunner.app.choose_edition import SeriesOptions
 from batchrunner.app.clock import now
 from batchrunner.app.fetch_artifacts import ARTIFACT_WAIT_SECONDS, fetch, fetching
 from batchrunner.app.process_identity import exited_owners, this_process
@@ -58,6 +59,7 @@ class RunOptions:
     leave_runs: bool = False  #: give up runs of another account
     anew: bool = False  #: pay for jobs although the API has fresh runs of them
     file: Path | None = None  #: the job file, as messages name it
+    series: SeriesOptions = field(default_factory=SeriesOptions)
     part: Part | None = None  #: run only so many jobs of the batch; None: all
 
 

@@ -26,11 +26,13 @@ from batchrunner.cli.options import (
     opened,
     read_input,
 )
+from batchrunner.cli.series_options import series_options
 from batchrunner.cli.webhook_options import webhook_options
 from batchrunner.outputs import suffixes_help
 
 if TYPE_CHECKING:
     from batchrunner.app.api_access import ApiAccess
+    from batchrunner.app.choose_edition import SeriesOptions
     from batchrunner.app.export_results import Target
     from batchrunner.app.input_request import InputRequest
     from batchrunner.app.run_batch import BatchRunEnded, RunOptions
@@ -89,6 +91,7 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Download screenshots, HTML and video of runs into this folder as they end.",
 )
+@series_options
 @api_options
 @webhook_options
 @db_option
@@ -107,6 +110,7 @@ if TYPE_CHECKING:
 @help_option
 def command(
     inputs: InputRequest,
+    series: SeriesOptions,
     outputs: tuple[str, ...],
     concurrency: int | None,
     budget: str | None,
@@ -134,6 +138,7 @@ def command(
       batchrunner run pairs.csv --url-column link --goal 'Read the price of {product}'
       batchrunner run jobs.yaml --concurrency 50 -o results.csv -o results.jsonl
       batchrunner run jobs.yaml --start-at 22:00 --until 07:00 --budget '$20'
+      batchrunner run prices.yaml --every 1d -o 'prices-{edition}.csv'
       batchrunner run jobs.yaml --artifacts captured
     """
     from batchrunner.app.api_access import SANDBOX, open_api
@@ -156,7 +161,7 @@ def command(
         webhook = webhook_from_options(**given, local=api.origin == SANDBOX)
         options = RunOptions(budget=budget, window=window, folder=folder, webhook=webhook)
         options = replace(options, leave_runs=leave_runs, anew=anew, file=file)
-        options = replace(options, part=part_of(limit, sample))
+        options = replace(options, part=part_of(limit, sample), series=series)
         how = {"guessed": not outputs, "as_json": as_json, "quiet": quiet}
         exit_code = _load_and_run(job_file, api, options, targets, db, file, **how)
     raise SystemExit(exit_code)
@@ -180,12 +185,17 @@ def _load_and_run(
     quiet: bool,
 ) -> int:
     """Load the jobs, run them, export the results, and return the exit code."""
+    from batchrunner.app.choose_edition import choose_file_edition
+    from batchrunner.app.clock import store_now
+    from batchrunner.app.edition_paths import targets_of_edition
     from batchrunner.app.export_results import export_all
     from batchrunner.cli.commands.load import load
     from batchrunner.store.batches import find_batch
 
     with opened(db, must_exist=False, after_loss=options.anew) as store:
+        job_file = choose_file_edition(store, job_file, options.series, store_now(store), note)
         batch = load(store, job_file, budget_given=options.budget is not None)
+        targets = targets_of_edition(targets, batch)
         _show_estimate(store, job_file, api.origin)
         ended, exit_code = _run(store, batch, api, options, quiet=quiet)
         try:
@@ -229,7 +239,8 @@ def _run(
     store: Store, batch: Batch, api: ApiAccess, options: RunOptions, *, quiet: bool
 ) -> tuple[BatchRunEnded, int]:
     """Run the batch until its end or a signal; return how it ended, and the exit code."""
-    from batchrunner.app.run_batch import nothing_to_run, prepare_run, work
+    from batchrunner.app.run_batch import nothing_to_run, prepare_run
+    from batchrunner.app.run_edition import run_edition
     from batchrunner.cli.commands.status import working
     from batchrunner.cli.output.batch_text import bounds_line
     from batchrunner.cli.output.exit_text import nothing_line
@@ -247,7 +258,9 @@ def _run(
     if line := bounds_line(store.read(batches_in_flight), batch.name):
         note(line)
     display = make_display(batch.name, quiet=quiet)
-    run = partial(work, store, prepared.batch, api, display, key=prepared.key, options=options)
+    run = partial(
+        run_edition, store, prepared.batch, api, display, key=prepared.key, options=options
+    )
     with display.shown():
         return run_until_signal(lambda control: run(control=control))
 
