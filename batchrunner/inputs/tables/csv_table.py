@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shlex
 from collections.abc import Iterator, Sequence
+from itertools import islice, tee
 from typing import Final
 
 from batchrunner.inputs.tables.csv_cells import Span, spans, text_place
@@ -54,10 +55,12 @@ class CsvTable(Table):
         short, first_short = 0, 0
         for row in self._records():
             cells = row.cells
-            if len(cells) == width and any(cells) and row.line >= first:
+            if len(cells) == width and cells[0][:1] > " " and row.line >= first:
                 yield row
             elif row.line < first or (row.problem is None and _is_blank(cells)):
                 continue
+            elif len(cells) == width:
+                yield row
             elif row.problem is not None or len(cells) > width:
                 yield self._without_extra(row)
             else:
@@ -94,27 +97,28 @@ class CsvTable(Table):
     def _records(self) -> Iterator[Row]:
         """Give all records, those above the header too; a broken quote may end the reading."""
         csv.field_size_limit(max(csv.field_size_limit(), MAX_CELL_LENGTH))
-        record: list[str] = []
-        line = 1
         with self._text.lines() as lines:
+            read, sources = tee(lines)
             reader = csv.reader(
-                _recorded(lines, record),
+                read,
                 delimiter=self._dialect.delimiter,
                 skipinitialspace=self._dialect.skip_blanks,
                 strict=True,
             )
+            last = 0
             while True:
                 try:
                     for cells in reader:
-                        source = record[0] if len(record) == 1 else "".join(record)
-                        yield Row(line, cells, source)
-                        line += len(record)
-                        record.clear()
+                        first, last = last + 1, reader.line_num
+                        source = next(sources)
+                        if last > first:
+                            source += "".join(islice(sources, last - first))
+                        yield Row(first, cells, source)
                     return
                 except csv.Error as error:
-                    row, reason = Row(line, (), "".join(record)), str(error)
-                line += len(record)
-                record.clear()
+                    reason = str(error)
+                first, last = last + 1, reader.line_num
+                row = Row(first, (), "".join(islice(sources, last - first + 1)))
                 if (broken := self._broken(row, reason)) is None:
                     return
                 yield broken
@@ -216,10 +220,3 @@ class CsvTable(Table):
 
 def _is_blank(cells: Sequence[str]) -> bool:
     return not any(map(str.strip, cells)) or list(cells) == [_END_OF_DOS_FILE]
-
-
-def _recorded(lines: Iterator[str], record: list[str]) -> Iterator[str]:
-    """Give lines, and keep those of the present row in *record*."""
-    for line in lines:
-        record.append(line)
-        yield line

@@ -86,7 +86,7 @@ class JsonTable(Table):
                 value = _as_object(read_value(record.text, record.start), record)
             except JsonFault:
                 continue  # the row has the problem
-            if value.keys() <= found.keys():
+            if all(map(found.__contains__, value)):
                 continue
             for name in value:
                 if name not in found:
@@ -128,8 +128,9 @@ class JsonLinesTable(JsonTable):
     def _records(self) -> Iterator[_Record]:
         with self._text.lines() as lines:
             for number, line in enumerate(lines, start=1):
-                start = after_space(line, 0)
-                if start < len(line):
+                if line.startswith("{"):
+                    yield _Record(number, 1, line, 0)
+                elif (start := after_space(line, 0)) < len(line):
                     yield _Record(number, start + 1, line, start)
 
 

@@ -60,7 +60,7 @@ def read_value(text: str, start: int = 0) -> tuple[Any, int]:
     Raises:
         JsonFault: It is not JSON, is nested too deep, or has a key twice.
     """
-    start = after_space(text, start)
+    start = start if text.startswith("{", start) else after_space(text, start)
     try:
         value, end = _DECODER.raw_decode(text, start)
     except json.JSONDecodeError as error:
@@ -69,14 +69,15 @@ def read_value(text: str, start: int = 0) -> tuple[Any, int]:
         raise JsonFault(f"it is nested deeper than {MAX_DEPTH} levels", start) from None
     except JsonFault as fault:
         raise JsonFault(fault.message, start, fault.tip) from None
-    _check(value, text, start, end)
-    return value, end
-
-
-def _check(value: Any, text: str, start: int, end: int) -> None:
     brackets = text.count("[", start, end) + text.count("{", start, end)
     if brackets > MAX_DEPTH and _depth(value) > MAX_DEPTH:
         raise JsonFault(f"it is nested deeper than {MAX_DEPTH} levels", start)
+    if "\\u" in text:
+        _check_surrogates(value, text, start, end)
+    return value, end
+
+
+def _check_surrogates(value: Any, text: str, start: int, end: int) -> None:
     if _SURROGATE.search(text, start, end):
         try:
             json_values.write(value).encode()
