@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
+from batchrunner.policy.clock_changes import jump_between
+
 _TEXT = re.compile(
     r"(?P<when>(?:[0-9]{4}-?[0-9]{2}-?[0-9]{2}\s+)?[^\s\[]+)"
     r"(?:\s+(?P<zone>[^\s\[\]]+)|\[(?P<bracketed>[^\[\]]+)\])?"
@@ -95,20 +97,8 @@ def _meanings(wall: datetime, zone: tzinfo) -> list[TimeArgument]:
             )
             for which, each in (("first", first), ("second", second))
         ]
-    jump = _jump_between(second.astimezone(UTC), first.astimezone(UTC), zone)
+    jump = jump_between(second.astimezone(UTC), first.astimezone(UTC), zone)
     after = jump.astimezone(zone)
     return [
         TimeArgument(at=jump, note=f"there is no {shown} that night: {after:%H:%M}, after the jump")
     ]
-
-
-def _jump_between(before: datetime, after: datetime, zone: tzinfo) -> datetime:
-    """Return the second between two points in time at which clocks jump; they jump once."""
-    offset = after.astimezone(zone).utcoffset()
-    while after - before > timedelta(seconds=1):
-        middle = before + timedelta(seconds=(after - before) // timedelta(seconds=2))
-        if middle.astimezone(zone).utcoffset() == offset:
-            after = middle
-        else:
-            before = middle
-    return after.replace(microsecond=0)
