@@ -94,12 +94,12 @@ def opened(db: str, *, must_exist: bool = True, after_loss: bool = False) -> Ite
         yield store
 
 
-def batch_of(store: Store, name: str | None) -> Batch:
-    """Return the batch called *name*, or the only one there is; say so where it is an edition."""
+def batch_of(store: Store, name: str | None, *, quiet: bool = False) -> Batch:
+    """Return the batch called *name*, or the only one there is; say if that means an edition."""
     from batchrunner.app.open_database import find_batch
 
     batch = find_batch(store, name)
-    if batch.series is not None and name != batch.name:
+    if batch.series is not None and name != batch.name and not quiet:
         note(f"{batch.series!r} is a series: its newest edition is {batch.name!r}")
     return batch
 

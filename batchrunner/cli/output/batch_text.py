@@ -185,6 +185,8 @@ def batch_as_json(store: Store, batch: Batch) -> dict[str, Any]:
     counts = status.counts
     return {
         "batch": status.name,
+        "series": status.series,
+        "edition": status.edition,
         "origin": status.api_origin,
         "concurrency": status.concurrency or "auto",
         "paused": _pause(status.paused),
