@@ -9,6 +9,7 @@ from typing import Any
 
 from batchrunner.model.budget import Rate
 from batchrunner.model.categories import FailureCategory
+from batchrunner.model.comparison import Comparison
 from batchrunner.model.job_file import Settings
 from batchrunner.model.states import JobState
 
@@ -70,8 +71,9 @@ class LoadResult:
     batch: Batch
     added: int  #: new jobs
     known: int  #: jobs that were loaded before
-    changed: tuple[str, ...] = ()  #: keys that were loaded before with another url, goal or options
+    changed: tuple[str, ...] = ()  #: first keys that had another url, goal or options before
     before: Settings | None = None  #: settings in force until then; None: the batch is new
+    comparison: Comparison | None = None  #: what the load changed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

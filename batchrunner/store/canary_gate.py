@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, func, select, update
 from batchrunner.model import Canary, JobState
 from batchrunner.policy import canary as policy
 from batchrunner.policy.canary import Sample
-from batchrunner.store.batches import rate_of
+from batchrunner.store.batch_rows import rate_of
 from batchrunner.store.conditions import FINAL_STATES, count_where
 from batchrunner.store.schema import CanaryGate, attempts, batches, jobs
 

@@ -35,7 +35,7 @@ from batchrunner.policy.host_breaker import MAX_PROBES
 from batchrunner.policy.slots import SlotHolders, concurrency_limit
 from batchrunner.store import artifacts
 from batchrunner.store.account_limit import bound_in
-from batchrunner.store.batches import pause_of, rate_of, settings_in_force
+from batchrunner.store.batch_rows import pause_of, rate_of, settings_in_force
 from batchrunner.store.conditions import FINAL_STATES, count_where, is_newest, is_unanswered
 from batchrunner.store.result_bodies import long_body_of, short_body, with_long_results
 from batchrunner.store.schema import (

@@ -21,7 +21,7 @@ from batchrunner.model.time_and_cost import (
     TimeAndCost,
 )
 from batchrunner.policy.time_and_cost import time_and_cost
-from batchrunner.store.batches import pause_of
+from batchrunner.store.batch_rows import pause_of
 from batchrunner.store.holds import PAUSED
 from batchrunner.store.schema import (
     SubmissionState,
