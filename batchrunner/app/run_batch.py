@@ -84,7 +84,8 @@ def prepare_run(
     """
     if options.folder is not None:
         store.write(want_artifacts, batch.id, lasting=True)
-    if not store.read(batch_counts, batch.id).open:
+    counts = store.read(batch_counts, batch.id)
+    if not counts.open and not counts.leaving:
         check_origin(batch, batch.api_origin, api)
         if options.folder is not None and store.read(artifact_counts, batch.id).left:
             bind(store, batch, api, say=say)

@@ -89,6 +89,7 @@ class BatchCounts:
         default_factory=dict
     )  #: failed attempts of jobs that continued
     attempts: int = 0
+    leaving: int = 0  #: runs in flight of jobs that were changed or withdrawn since
     orphans: int = 0  #: late runs that no attempt needed; they were cancelled
     steps: int = 0  #: billed for all attempts and orphans together
     due_at: datetime | None = None  #: when the next job may be claimed

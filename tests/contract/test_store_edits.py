@@ -33,7 +33,9 @@ def unnamed(number: int, goal: str = "Get the price", **fields: Any) -> JobSpec:
     return JobSpec(key=key, url=url, goal=goal, **fields)
 
 
-def load(store: Store, specs: Iterable[JobSpec], *decision: EditDecision, **file: Any) -> Comparison:
+def load(
+    store: Store, specs: Iterable[JobSpec], *decision: EditDecision, **file: Any
+) -> Comparison:
     """Load these jobs; return what changed."""
     given = replace(job_file(specs), **file)
     seen = store.read(compare, given, *decision)
@@ -228,7 +230,10 @@ def test_a_file_that_was_cut_withdraws_nothing_until_the_user_decides(store: Sto
     assert len(current(store)) == 30
 
 
-@pytest.mark.parametrize(("loaded", "left", "guarded"), [(20, 0, False), (21, 0, True), (210, 189, False), (209, 188, True)])
+@pytest.mark.parametrize(
+    ("loaded", "left", "guarded"),
+    [(20, 0, False), (21, 0, True), (210, 189, False), (209, 188, True)],
+)
 def test_the_guard_is_for_more_than_20_jobs_and_a_tenth(
     store: Store, loaded: int, left: int, guarded: bool
 ) -> None:
