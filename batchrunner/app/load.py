@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 from batchrunner.app.api_access import SANDBOX, ApiAccess
 from batchrunner.app.clock import store_now
 from batchrunner.app.input_file import read_input_file
+from batchrunner.app.input_request import InputRequest, batch_name
 from batchrunner.app.open_database import retry_while_away
 from batchrunner.app.run_observer import Say
 from batchrunner.errors import InputError, UsageError
@@ -40,20 +40,28 @@ class LoadReport:
 
 def read_job_file(path: Path) -> JobFile:
     """
-    Read a job file.
+    Read a job file, or a table whose columns say what they are.
 
     Raises:
         InputError: It has problems; all of them are in one report.
-        UsageError: There is no such file, or it is a folder, a device, a table and the like.
+        UsageError: There is no such file, or it is a folder, a device and the like.
         CannotContinue: It cannot be read.
     """
-    return _parsed(read_input_file(path), file=str(path), name=_batch_name(path))
+    return read_input(InputRequest(paths=(path,)))
 
 
-def _batch_name(path: Path) -> str:
-    """Return the name of a file without its suffix, with each letter in one piece."""
-    # macOS writes an accent behind its letter, and no name of a batch may have such a mark.
-    return unicodedata.normalize("NFC", path.stem)
+def read_input(request: InputRequest) -> JobFile:
+    """
+    Read what a request names: one job file, or tables.
+
+    Raises:
+        InputError: The files have problems; all of them are in one report.
+        UsageError: There is no such file, or it is a folder, a device and the like.
+        CannotContinue: One cannot be read.
+    """
+    path = request.first
+    job_file = _parsed(read_input_file(path), file=str(path), name=batch_name(path))
+    return job_file if request.name is None else replace(job_file, name=request.name)
 
 
 def rows_as_job_file(

@@ -15,6 +15,7 @@ from batchrunner.inputs.nodes import Node, Scalar, boolean, decimal, describe, i
 from batchrunner.inputs.problem_log import ProblemLog
 from batchrunner.model import Budget
 from batchrunner.policy.budget import BUDGET_SAYS, RATE_SAYS, budget_of, dollars
+from batchrunner.policy.calendar_slots import EVERY_SAYS, parse_every
 
 
 class Invalid(Enum):
@@ -115,14 +116,14 @@ class Url:
         """Return the url as it was written."""
         if type(node) is not Scalar or is_null(node):
             return refuse(name, self.expected, node, log)
-        text = node.text
-        if not self._is_valid(text):
-            fault = self._fault(text)
+        text = node.text.strip()
+        if (fault := self.fault(text)) is not None:
             log.add(f"{name} {fault.message}", node, fault.tip)
             return INVALID
         return text
 
-    def _is_valid(self, text: str) -> bool:
+    def is_valid(self, text: str) -> bool:
+        """Return whether it is such a url."""
         url = _URL.fullmatch(text)
         return (
             url is not None
@@ -133,7 +134,10 @@ class Url:
             and int(url["port"] or 0) <= 65535
         )
 
-    def _fault(self, text: str) -> ValueFault:
+    def fault(self, text: str) -> ValueFault | None:
+        """Return what is wrong with it, and what to write instead."""
+        if self.is_valid(text):
+            return None
         if len(text) > self.max_length:
             return ValueFault(f"has {len(text):,} characters; {self.max_length:,} are allowed")
         for character in text:
@@ -265,6 +269,22 @@ def _seconds(text: str) -> float | None:
     if not text or parts is None:
         return None
     return float(sum(int(parts[unit] or 0) * seconds for unit, seconds in _UNITS.items()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlotLength:
+    """How long the slots of a series are."""
+
+    expected: str = EVERY_SAYS
+
+    def read(self, node: Node, name: str, log: ProblemLog) -> str | Refused:
+        """Return it as options spell it."""
+        if type(node) is not Scalar or is_null(node):
+            return refuse(name, self.expected, node, log)
+        try:
+            return str(parse_every(node.text))
+        except ValueError as error:
+            return refuse(name, self.expected, node, log, str(error))
 
 
 # ---- money ----

@@ -12,8 +12,8 @@ from batchrunner.inputs.field_types import (
     BudgetAmount,
     Dollars,
     Duration,
+    SlotLength,
     Text,
-    Url,
     WholeNumber,
 )
 from batchrunner.inputs.host_fields import (
@@ -24,6 +24,7 @@ from batchrunner.inputs.host_fields import (
     StopLossRule,
 )
 from batchrunner.inputs.option_fields import OPTION_RULES, OPTIONS
+from batchrunner.inputs.page_urls import PageUrl
 from batchrunner.inputs.record_types import Field
 from batchrunner.inputs.retry_rule_fields import EscalationStep, RetryRules, retry_rule_fields
 
@@ -60,7 +61,7 @@ _EXPECT = Field(EXPECT, "what the result must be to count as a success")
 
 #: The keys of a job.
 JOB_FIELDS: Mapping[str, Field] = {
-    "url": Field(Url(schemes=("https", "http")), "the page to start on"),
+    "url": Field(PageUrl(), "the page to start on"),
     "goal": _GOAL,
     "id": Field(
         # Keys of jobs without an id are 32 hex digits: the two kinds can never meet.
@@ -105,6 +106,18 @@ SETTINGS_FIELDS: Mapping[str, Field] = {
     "canary": Field(CanaryRule(), "the jobs that run first, and what they must achieve"),
     "stop_loss": Field(
         StopLossRule(), "the most that may be lost to orphans and lost runs before it stops"
+    ),
+    "every": Field(SlotLength(), "run all jobs anew in each slot of the calendar, as an edition"),
+    "time_zone": Field(
+        Text(
+            max_length=64,
+            pattern=r"[A-Za-z][A-Za-z0-9_+/-]*",
+            expected="a time zone like `Europe/Berlin` or `UTC`",
+        ),
+        "the time zone of these slots; without it, that of the machine",
+    ),
+    "keep_editions": Field(
+        WholeNumber(minimum=1), "the newest editions that stay; older ones are removed"
     ),
 }
 

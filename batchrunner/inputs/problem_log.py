@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
 from batchrunner.inputs.source import Source, SourcePosition
@@ -39,6 +40,22 @@ class TooManyProblems(Exception):
     """Reading cannot go on; the log has the reason."""
 
 
+@dataclass
+class Odd:
+    """A kind of odd value: the first one, and how many there are."""
+
+    where: str
+    name: str
+    detail: str
+    count: int = 0
+
+    def text(self, kind: str) -> str:
+        """Return the warning."""
+        detail = f" ({self.detail})" if self.detail else ""
+        more = f" (and {self.count - 1:,} more)" if self.count > 1 else ""
+        return f"{self.where}: {self.name} {kind}{detail}{more}"
+
+
 class ProblemLog:
     """The problems of one file; the same problem at the same position counts once."""
 
@@ -46,6 +63,7 @@ class ProblemLog:
         self._source = source
         self._problems: dict[tuple[int, int, str], Problem] = {}
         self._warnings: dict[SourcePosition, str] = {}
+        self._odd: dict[str, Odd] = {}
 
     def add(self, message: str, at: HasPosition, tip: str | None = None) -> None:
         """Report a problem at a node."""
@@ -77,9 +95,15 @@ class ProblemLog:
                 f"{where}: {name} ends before ` #`, which begins a comment; quote the text if not"
             )
 
+    def warn_odd(self, name: str, kind: str, detail: str, at: HasPosition) -> None:
+        """Warn of what is odd about a value: of each *kind* the first, and how many there are."""
+        where = f"{self._source.file}:{at.start.line + 1}"
+        self._odd.setdefault(kind, Odd(where, name, detail)).count += 1
+
     def warnings(self) -> tuple[str, ...]:
-        """Return the warnings, in the order of the file."""
-        return tuple(self._warnings[position] for position in sorted(self._warnings))
+        """Return the warnings in the order of the file, then what is odd, each kind once."""
+        texts = (self._warnings[position] for position in sorted(self._warnings))
+        return (*texts, *(odd.text(kind) for kind, odd in self._odd.items()))
 
     def problems(self) -> tuple[Problem, ...]:
         """Return all problems, in the order of the file."""

@@ -139,6 +139,9 @@ class Settings:
     hosts: Mapping[str, HostRule] = field(default_factory=dict)  #: by name; `*` is for all hosts
     canary: Canary | None = None
     stop_loss: StopLoss = StopLoss()  #: after which submitting stops
+    every: str | None = None  #: how long the slots of its series are; None: it is no series
+    time_zone: str | None = None  #: of these slots; None: this machine's
+    keep_editions: int | None = None  #: editions that stay; None: all
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -158,6 +161,8 @@ class JobFile:
     specs: JobSpecs
     columns: tuple[str, ...] = ()  #: names of the carried columns, in their order
     sources: tuple[SourceFile, ...] = ()  #: the files that it was read from
+    series: str | None = None  #: the series of which it becomes an edition; None: of none
+    edition: str | None = None  #: the name of that edition; the batch's name ends with it
     from_file: bool = True  #: False: rows from Python, which withdraw nothing unless asked to
     duplicates: int = 0  #: entries left out because they repeat an earlier one
     warnings: tuple[str, ...] = ()  #: what may be a mistake, with its location

@@ -62,6 +62,8 @@ class Batch:
     api_origin: str | None  #: the API that its runs are on; None before the first
     pause: Pause | None = None
     step_price: Rate | None = None  #: price of a step; None if unknown
+    series: str | None = None  #: the series of which it is an edition; None: it is none
+    edition: str | None = None  #: its slot, such as `2026-12-01`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,6 +147,25 @@ class ClosedAttempt:
     code: str | None = None
     closed_at: datetime | None = None
     run_id: str | None = None
+    #: Options that its escalation steps changed.
+    option_overrides: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExportedAttempt:
+    """An attempt, as exports with several tables show it."""
+
+    key: str  #: the key of its job
+    revision: int  #: of its job
+    number: int
+    outcome: str | None  #: `succeeded`, or the category of its failure; None while it is open
+    counted: bool | None = None  #: whether it counts towards the most attempts
+    code: str | None = None
+    message: str | None = None
+    steps: int | None = None
+    run_id: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
     #: Options that its escalation steps changed.
     option_overrides: Mapping[str, Any] = field(default_factory=dict)
 

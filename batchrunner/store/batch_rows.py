@@ -36,6 +36,8 @@ def batch_of(row: Any) -> Batch:
         api_origin=row.api_origin,
         pause=pause_of(row),
         step_price=rate_of(row),
+        series=row.series,
+        edition=row.edition,
     )
 
 

@@ -70,15 +70,19 @@ def _has_jobs(tx: Connection, batch_id: int) -> bool:
     )
 
 
+#: Batches that were not removed.
+_SHOWN = select(batches).where(batches.c.pruned_at.is_(None))
+
+
 def find_batch(tx: Connection, name: str) -> Batch | None:
     """Return the batch with this name."""
-    row = tx.execute(select(batches).where(batches.c.name == name)).first()
+    row = tx.execute(_SHOWN.where(batches.c.name == name)).first()
     return batch_of(row) if row else None
 
 
 def list_batches(tx: Connection) -> list[Batch]:
     """Return every batch, oldest first."""
-    return [batch_of(row) for row in tx.execute(select(batches).order_by(batches.c.id))]
+    return [batch_of(row) for row in tx.execute(_SHOWN.order_by(batches.c.id))]
 
 
 def bind_to_api(tx: Connection, batch_id: int, origin: str) -> str:
@@ -113,4 +117,7 @@ def _upsert_batch(tx: Connection, file: JobFile, now: datetime) -> tuple[Batch |
 def _origin(file: JobFile) -> dict[str, Any]:
     """Return the columns of a batch that say which files and which carried columns it has."""
     sources = [asdict(source) for source in file.sources]
-    return {"columns": json_text(file.columns), "sources": json_text(sources)}
+    origin = {"columns": json_text(file.columns), "sources": json_text(sources)}
+    if file.edition is None:
+        return origin
+    return {**origin, "series": file.series, "edition": file.edition, "pruned_at": None}

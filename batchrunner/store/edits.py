@@ -266,6 +266,7 @@ def _add_revisions(tx: Connection, batch_id: int, file: JobFile, now: datetime) 
         "key": old.c.key,
         "revision": _next_revision(old),
         "canary": old.c.canary,
+        "part": old.c.part,
     }
     query = (
         select(*source.values())
@@ -386,10 +387,10 @@ def rerun_jobs(
     for ids in chunks(superseded, LOAD_CHUNK):
         tx.execute(update(jobs).where(jobs.c.id.in_(ids)).values(superseded=True))
         old = jobs.alias()
-        kept = ("position", "key", "from_file", "kept_digest", "columns", *_QUESTION, *_RULES)
+        kept = ("position", "key", "from_file", "kept_digest", "columns", "part")
         source = {
             "batch_id": old.c.batch_id,
-            **{name: old.c[name] for name in kept},
+            **{name: old.c[name] for name in (*kept, *_QUESTION, *_RULES)},
             "revision": _next_revision(old),
             **_available(now),
         }

@@ -42,9 +42,9 @@ SCHEMA = JOB + "output_schema: "
 ONE = {
     # a url
     "- url: example.com/a\n  goal: Read": (1, 8, "has no https:// in front", "https://example.com/a"),
-    "- url: ftp://example.com\n  goal: Read": (1, 8, "start with https:// or http://", None),
+    "- url: ftp://example.com\n  goal: Read": (1, 8, "is on an FTP server", "https://"),
     "- url: 'https://example.com/a b'\n  goal: Read": (1, 8, "contains a space", "%20"),
-    '- url: "https://example.com/\\t"\n  goal: Read': (1, 8, r"the character \t", "remove"),
+    '- url: "https://example.com/\\ta"\n  goal: Read': (1, 8, r"the character \t", "remove"),
     '- url: "https://example.com/\\u200b"\n  goal: Read': (1, 8, r"character \u200b", "remove"),
     "- url: https:///a\n  goal: Read": (1, 8, "no valid host", "https://example.com/page"),
     "- url: https://example.com:99999\n  goal: Read": (1, 8, "no valid host and port", None),
