@@ -82,6 +82,9 @@ def outlook(
     starts = max(window.opens or now, now)
     lead = LAST_CALL + MIN_LEAD
     closes = window.closes
+    longest = max((group.once for group in groups), default=0)
+    if room is not None and longest:  # each run in flight reserves the most that it may cost
+        slots = max(min(slots, room // longest), 1)
     limits = Limits(
         slots=slots,
         allowed=allowed_failures(settings),

@@ -59,9 +59,7 @@ def planned_load(
         found = compare_staged(tx, file, batch, decision)
         work = tuple(_work_after(tx, run_changed=decision.run_changed is not False))
     settings = _settings_after(batch, file.settings)
-    return PlannedLoad(
-        comparison=found, work=work, means=_means(tx, batch, settings, now)
-    )
+    return PlannedLoad(comparison=found, work=work, means=_means(tx, batch, settings, now))
 
 
 def planned_first_load(file: JobFile, means: Means) -> PlannedLoad:

@@ -204,7 +204,6 @@ def _load_and_run(
         job_file = choose_file_edition(store, job_file, options.series, store_now(store), note)
         batch = load(store, job_file, budget_given=options.budget is not None)
         targets = targets_of_edition(targets, batch)
-        _show_estimate(store, job_file, api.origin)
         ended, exit_code = _run(store, batch, api, options, quiet=quiet)
         try:
             export_all(store, batch, targets, note, guessed=guessed)
@@ -235,12 +234,15 @@ def _folder(artifacts: Path | None, job_file: JobFile) -> Path | None:
     return checked_folder(artifacts)
 
 
-def _show_estimate(store: Store, job_file: JobFile, origin: str) -> None:
-    """Print what the jobs may cost and how long they may take, where earlier runs show it."""
-    from batchrunner.app.estimate import estimate_jobs, likely_line
+def _show_plan(store: Store, batch: Batch, origin: str, options: RunOptions) -> None:
+    """Print what the jobs to run cost and when they are done, before anything is spent."""
+    from batchrunner.app.plan import outlook_of_batch
+    from batchrunner.cli.output.plan_text import outlook_lines
+    from batchrunner.text.wrapping import say
 
-    if line := likely_line(estimate_jobs(store, job_file, origin, None)):
-        note(line)
+    part = options.part is not None
+    for line in outlook_lines(outlook_of_batch(store, batch, origin, options.window, part=part)):
+        say(line, err=True)
 
 
 def _run(
@@ -262,6 +264,7 @@ def _run(
         note(nothing_line(batch, options.part, ended.counts))
         _show_age(store, batch, ended, options)
         return ended, exit_code_of_counts(ended.counts)
+    _show_plan(store, prepared.batch, api.origin, options)
     for worker in working(store, prepared.batch, alive=True):
         note(f"another runner is at work here: {worker}")
     if line := bounds_line(store.read(batches_in_flight), batch.name):
