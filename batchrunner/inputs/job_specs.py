@@ -22,7 +22,7 @@ _REQUIRED = ("url", "goal")
 _FREE_TEXTS = ("url", "goal", "id", "username", "password", "profile_id", "webhook_url")
 #: Duplicates that are named by their lines.
 MAX_NAMED = 5
-_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 
 class Defaults(NamedTuple):
@@ -214,5 +214,5 @@ class JobSpecs:
 
 def job_digest(url: str, goal: str, options: Mapping[str, Any]) -> str:
     """Return the key of a job without an id of its own."""
-    content = _canonical({"url": url, "goal": goal, "options": options})
+    content = canonical({"url": url, "goal": goal, "options": options})
     return hashlib.sha256(content.encode()).hexdigest()[:32]

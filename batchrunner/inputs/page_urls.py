@@ -87,9 +87,14 @@ def spreadsheet_error(text: str) -> str | None:
     return text if _SPREADSHEET_ERROR.fullmatch(text.strip()) else None
 
 
+def is_ordinary(text: str) -> bool:
+    """Return whether an address has no fault, and nothing odd; most others have neither, too."""
+    return _ORDINARY.fullmatch(text) is not None and len(text) <= _WEB.max_length
+
+
 def url_fault(text: str) -> ValueFault | None:
     """Return why a job cannot start at this address, with what to write instead; None if it can."""
-    if _ORDINARY.fullmatch(text) and len(text) <= _WEB.max_length:
+    if is_ordinary(text):
         return None
     for check in _CHECKS:
         if (fault := check(text)) is not None:
