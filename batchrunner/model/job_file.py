@@ -158,6 +158,8 @@ class JobFile:
     specs: JobSpecs
     columns: tuple[str, ...] = ()  #: names of the carried columns, in their order
     sources: tuple[SourceFile, ...] = ()  #: the files that it was read from
+    series: str | None = None  #: the series of which it becomes an edition; None: of none
+    edition: str | None = None  #: the name of that edition; the batch's name ends with it
     from_file: bool = True  #: False: rows from Python, which withdraw nothing unless asked to
     duplicates: int = 0  #: entries left out because they repeat an earlier one
     warnings: tuple[str, ...] = ()  #: what may be a mistake, with its location

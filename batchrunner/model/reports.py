@@ -61,6 +61,8 @@ class Batch:
     api_origin: str | None  #: the API that its runs are on; None before the first
     pause: Pause | None = None
     step_price: Rate | None = None  #: price of a step; None if unknown
+    series: str | None = None  #: the series of which it is an edition; None: it is none
+    edition: str | None = None  #: its slot, such as `2026-12-01`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -96,15 +96,19 @@ def _canary(canary: Canary | None, specs: JobSpecs) -> set[int]:
     return set(choose_canary([(host_of(spec.url), spec.goal) for spec in specs], canary.jobs))
 
 
+#: Batches that were not removed.
+_SHOWN = select(batches).where(batches.c.pruned_at.is_(None))
+
+
 def find_batch(tx: Connection, name: str) -> Batch | None:
     """Return the batch with this name."""
-    row = tx.execute(select(batches).where(batches.c.name == name)).first()
-    return _batch(row) if row else None
+    row = tx.execute(_SHOWN.where(batches.c.name == name)).first()
+    return batch_of(row) if row else None
 
 
 def list_batches(tx: Connection) -> list[Batch]:
     """Return every batch, oldest first."""
-    return [_batch(row) for row in tx.execute(select(batches).order_by(batches.c.id))]
+    return [batch_of(row) for row in tx.execute(_SHOWN.order_by(batches.c.id))]
 
 
 def bind_to_api(tx: Connection, batch_id: int, origin: str) -> str:
@@ -144,13 +148,16 @@ def _upsert_batch(tx: Connection, file: JobFile, now: datetime) -> tuple[Batch |
         insert.on_conflict_do_update(index_elements=["name"], set_=new),
         row,
     )
-    return _batch(known) if known else None, _batch(tx.execute(named).one())
+    return batch_of(known) if known else None, batch_of(tx.execute(named).one())
 
 
 def _origin(file: JobFile) -> dict[str, Any]:
     """Return the columns of a batch that say which files and which carried columns it has."""
     sources = [asdict(source) for source in file.sources]
-    return {"columns": json_text(file.columns), "sources": json_text(sources)}
+    origin = {"columns": json_text(file.columns), "sources": json_text(sources)}
+    if file.edition is None:
+        return origin
+    return {**origin, "series": file.series, "edition": file.edition, "pruned_at": None}
 
 
 def settings_in_force(row: Any) -> Settings:
@@ -168,7 +175,8 @@ def rate_of(row: Any) -> Rate | None:
     )
 
 
-def _batch(row: Row[Any]) -> Batch:
+def batch_of(row: Row[Any]) -> Batch:
+    """Return the batch of a row."""
     return Batch(
         id=row.id,
         name=row.name,
@@ -176,6 +184,8 @@ def _batch(row: Row[Any]) -> Batch:
         api_origin=row.api_origin,
         pause=pause_of(row),
         step_price=rate_of(row),
+        series=row.series,
+        edition=row.edition,
     )
 
 

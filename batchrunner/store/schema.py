@@ -147,6 +147,8 @@ batches = Table(
     Column("marker_token", String(7)),  # names it in markers; NULL before its first claim
     Column("series", String(100), index=True),  # NULL: it is no edition of a series
     Column("edition", String(40)),  # its slot, such as 2026-12-01
+    # An edition that was removed, or is being removed: only its row stays, and nobody sees it.
+    Column("pruned_at", UtcDateTime),
     Column("columns", Text),  # JSON: the carried columns of its file, in their order
     Column("sources", Text),  # JSON: the files it was loaded from
     CheckConstraint("(series IS NULL) = (edition IS NULL)", "series_means_edition"),
@@ -196,6 +198,8 @@ jobs = Table(
     Column("columns", Text),  # JSON: its carried cells by column; NULL: none
     # Only such a row is withdrawn when a file has it no longer.
     Column("from_file", Boolean, nullable=False, server_default=text("false")),
+    # Chosen by `--limit` or `--sample`, which run these jobs and no others.
+    Column("part", Boolean, nullable=False, server_default=text("false")),
     UniqueConstraint("batch_id", "key", "revision"),
     CheckConstraint(_one_of("state", JobState), "state_is_known"),
     CheckConstraint(f"(state IN ({_FINAL})) = (finished_at IS NOT NULL)", "final_means_finished"),
@@ -227,6 +231,13 @@ jobs = Table(
         "batch_id",
         sqlite_where=text("canary = 1"),
         postgresql_where=text("canary"),
+    ),
+    Index(
+        "ix_jobs_part",
+        "batch_id",
+        "state",
+        sqlite_where=text("part = 1"),
+        postgresql_where=text("part"),
     ),
 )
 
@@ -365,6 +376,20 @@ results = Table(
     metadata,
     Column("attempt_id", Id, ForeignKey("attempts.id"), primary_key=True),
     Column("body", Text, nullable=False),  # JSON text as the API sent it, in ASCII
+)
+
+#: Files that batches wrote: what is there later is replaced only if it is still the same.
+exports = Table(
+    "exports",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("batch_id", Id, ForeignKey("batches.id"), nullable=False, index=True),
+    Column("path", Text, nullable=False, index=True),  # relative if it is below the database
+    Column("format", String(20), nullable=False),
+    Column("jobs", Integer, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("digest", String(32), nullable=False),
+    Column("written_at", UtcDateTime, nullable=False),
 )
 
 #: Periods in which a batch's jobs were not submitted, and why.

@@ -21,6 +21,7 @@ SERIES_MEANS_EDITION = "(series IS NULL) = (edition IS NULL)"
 
 def upgrade() -> None:
     _editions()
+    _exports()
     if op.get_bind().dialect.name == "sqlite":
         _make_jobs_anew()
     else:
@@ -41,12 +42,20 @@ def upgrade() -> None:
         sqlite_where=sa.text("superseded = 0"),
         postgresql_where=sa.text("NOT superseded"),
     )
+    op.create_index(
+        "ix_jobs_part",
+        "jobs",
+        ["batch_id", "state"],
+        sqlite_where=sa.text("part = 1"),
+        postgresql_where=sa.text("part"),
+    )
     # The jobs of adopted runs have no url; no file ever named them.
     op.execute("UPDATE jobs SET from_file = (url <> '')")
 
 
 def _editions() -> None:
     op.add_column("batches", sa.Column("series", sa.String(length=100), nullable=True))
+    op.add_column("batches", sa.Column("pruned_at", sa.String(length=27), nullable=True))
     op.add_column("batches", sa.Column("columns", sa.Text(), nullable=True))
     op.add_column("batches", sa.Column("sources", sa.Text(), nullable=True))
     # SQLite adds a check to a table only together with a column.
@@ -64,6 +73,7 @@ def _new_columns() -> list[sa.Column[object]]:
         sa.Column("kept_digest", sa.String(length=32), nullable=True),
         sa.Column("columns", sa.Text(), nullable=True),
         sa.Column("from_file", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("part", sa.Boolean(), server_default=sa.text("false"), nullable=False),
     ]
 
 
@@ -140,3 +150,22 @@ def _create_jobs() -> None:
             "batch_id", "key", "revision", name=op.f("uq_jobs_batch_id_key_revision")
         ),
     )
+
+
+def _exports() -> None:
+    """Remember which files a batch wrote."""
+    op.create_table(
+        "exports",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("batch_id", ID, nullable=False),
+        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("format", sa.String(length=20), nullable=False),
+        sa.Column("jobs", sa.Integer(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("digest", sa.String(length=32), nullable=False),
+        sa.Column("written_at", sa.String(length=27), nullable=False),
+        sa.ForeignKeyConstraint(["batch_id"], ["batches.id"], name=op.f("fk_exports_batch_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_exports")),
+    )
+    op.create_index(op.f("ix_exports_batch_id"), "exports", ["batch_id"])
+    op.create_index(op.f("ix_exports_path"), "exports", ["path"])
