@@ -109,6 +109,11 @@ class JobSpecs:
         """The jobs so far, each once, in the order of the file."""
         return tuple(self._specs.values())
 
+    @property
+    def count(self) -> int:
+        """How many jobs there are so far."""
+        return len(self._specs)
+
     def add(self, number: int, node: Node, *, is_cut: bool = False) -> None:
         """Keep the job of the entry, or report everything that is wrong with it.
 

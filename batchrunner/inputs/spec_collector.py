@@ -60,6 +60,13 @@ class Repeats:
     clash_count: int = 0
     same_pages: int = 0
     same_page: Pair | None = None
+    max_clashes: int | None = None  #: that are kept; the others are counted
+
+    def add_clash(self, clash: Clash) -> None:
+        """Count a clash, and keep it if there are few."""
+        self.clash_count += 1
+        if self.max_clashes is None or len(self.clashes) < self.max_clashes:
+            self.clashes.append(clash)
 
 
 class SpecCollector:
@@ -76,14 +83,14 @@ class SpecCollector:
         self._pages.add(hash((page_of(record[1]), record[2])))
         self.specs.append(record)
 
-    def finish(self, file: str) -> Repeats:
+    def finish(self, file: str, *, max_clashes: int | None = None) -> Repeats:
         """
         Leave out specs that repeat an earlier one, and return what repeats what.
 
         *file* is that of specs without a source. A spec with the id of another one is a clash, and
-        is left out.
+        is left out; at most *max_clashes* are given.
         """
-        found = Repeats()
+        found = Repeats(max_clashes=max_clashes)
         for repeated in self._keys.repeated():
             self._leave_out_repeated(repeated, found, file)
         for repeated in self._pages.repeated():
@@ -100,8 +107,7 @@ class SpecCollector:
                 continue
             self.specs.leave_out(number)
             if (clash := _clash(first, record, file)) is not None:
-                found.clash_count += 1
-                found.clashes.append(clash)
+                found.add_clash(clash)
             else:
                 found.duplicates += 1
                 if len(found.named) < MAX_NAMED:
@@ -133,7 +139,7 @@ def _clash(first: SpecRecord, record: SpecRecord, file: str) -> Clash | None:
     else:
         message = f"id `{record[KEY]}` is already the job on {where}, which is another one"
         tip = "give each job an id of its own"
-    return Clash(record[SOURCE], record[LINE], message, tip)
+    return Clash(record[SOURCE] or file, record[LINE], message, tip)
 
 
 def _pair(first: SpecRecord, record: SpecRecord, file: str) -> Pair:

@@ -11,11 +11,39 @@ from batchrunner.inputs.mapping.templates import normal
 
 _WORDS = {
     "url": frozenset(
-        "url urls link links href uri website websiteurl websitelink webpage webaddress page "
-        "pageurl pagelink producturl productlink itemurl site siteurl siteaddress weblink "
-        "hyperlink permalink targeturl starturl sourceurl fullurl".split()
+        [
+            "url",
+            "urls",
+            "link",
+            "links",
+            "href",
+            "uri",
+            "website",
+            "websiteurl",
+            "websitelink",
+            "webpage",
+            "webaddress",
+            "page",
+            "pageurl",
+            "pagelink",
+            "producturl",
+            "productlink",
+            "itemurl",
+            "site",
+            "siteurl",
+            "siteaddress",
+            "weblink",
+            "hyperlink",
+            "permalink",
+            "targeturl",
+            "starturl",
+            "sourceurl",
+            "fullurl",
+        ]
     ),
-    "goal": frozenset("goal goals prompt prompts task tasks instruction instructions".split()),
+    "goal": frozenset(
+        ["goal", "goals", "prompt", "prompts", "task", "tasks", "instruction", "instructions"]
+    ),
     "id": frozenset({"id"}),
 }
 _ADDRESS = re.compile(r"\s*(?:https?://|www\.)\S+\s*|\s*(?:[\w-]+\.)+[a-z]{2,24}(?:/\S*)?\s*", re.I)

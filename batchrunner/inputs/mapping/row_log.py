@@ -34,20 +34,23 @@ class RowLog(TableLog):
 
     def add(self, message: str, at: HasPosition, tip: str | None = None) -> None:
         """Report a problem of the row that is being read."""
-        self.reasons.append(message if tip is None else f"{message}: {tip}")
-        if not self._only_reasons and self._is_kept(message, at):
+        number = at.start.number if isinstance(at.start, Cell) else None
+        if not self._is_kept(message, number, tip):
+            return
+        if isinstance(at.start, Cell):
+            cell = at.start
+            super().add_problem(cell.table.problem(message, cell.row, cell.number, tip))
+        else:
             super().add(message, at, tip)
 
     def add_problem(self, problem: Problem) -> None:
         """Report a problem that was found before."""
-        tip = "" if problem.tip is None else f": {problem.tip}"
-        self.reasons.append(f"{problem.message}{tip}")
-        if not self._only_reasons and self._counts(problem.message, None):
+        if self._is_kept(problem.message, None, problem.tip):
             super().add_problem(problem)
 
-    def _is_kept(self, message: str, at: HasPosition) -> bool:
-        number = at.start.number if isinstance(at.start, Cell) else None
-        return self._counts(message, number)
+    def _is_kept(self, message: str, column: int | None, tip: str | None) -> bool:
+        self.reasons.append(message if tip is None else f"{message}: {tip}")
+        return not self._only_reasons and self._counts(message, column)
 
     def _counts(self, message: str, column: int | None) -> bool:
         kind = (_PARTICULARS.sub("…", message), column)

@@ -65,6 +65,7 @@ class RowMapper:
         )
         goals = [each for each in (self._goal_template, roles.default_goal) if each]
         self._goal_columns = next((each.columns for each in goals if not _is_cell(each)), ())
+        self._has_goal = bool(goals)  # else that is a problem of the table, not of each row
         self._options_text = canonical(self._defaults.options)
 
     def record(self, row: Row, cells: Cells) -> SpecRecord | None:
@@ -172,7 +173,12 @@ class RowMapper:
         columns = self._goal_columns
         if columns and not all(map(cells.__getitem__, columns)):
             return self._is_good_gap(row, cells)
-        if goal.isprintable() and 0 < len(goal) <= _MAX_GOAL and "$" not in goal and "#" not in goal:
+        if (
+            goal.isprintable()
+            and 0 < len(goal) <= _MAX_GOAL
+            and "$" not in goal
+            and "#" not in goal
+        ):
             return True
         return self._is_good_odd_goal(goal, row, cells)
 
@@ -191,6 +197,8 @@ class RowMapper:
     def _is_good_odd_goal(self, goal: str, row: Row, cells: Cells) -> bool:
         template = self._goal_template
         at = self._place(template, row) if template else self._table.cell(row)
+        if not goal and not self._has_goal:
+            return False
         if not goal:
             tip = template_choice(self._request.style, "goal", "Read the price of {product}")
             self._log.add("the row has no goal", at, f"write one, or give one for all: {tip}")

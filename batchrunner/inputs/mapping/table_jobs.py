@@ -20,9 +20,6 @@ from batchrunner.model.problems import Problem
 
 #: Rows by which columns are recognized.
 _SAMPLE = 30
-#: Most combinations of the values of a matrix.
-MAX_COMBINATIONS = 1_000_000
-
 #: Takes a row that is left out, with the reasons.
 Refuse = Callable[[Table, Row, list[str]], None]
 
@@ -65,11 +62,14 @@ class _TableReading:
         own = {column.name: column.number for column in table.columns}
         added = {each.name: width + at for at, each in enumerate(request.matrix)}
         self._columns: Mapping[str, int] = own | added
-        self._combinations = tuple(product(*(each.values for each in request.matrix)))
+        self._clashing = [each.name for each in request.matrix if each.name in own]
 
     def read(self) -> TableJobs:
         """Read the rows, and return what was found."""
         roles = find_roles(self._request, self._columns, self._sample())
+        for name in self._clashing:
+            message = f"`{name}` is a column of the table, and a name of the matrix"
+            roles.problems.append(RoleProblem(message, "give one of them another name"))
         self._report(roles)
         carried = {
             name: number
@@ -100,7 +100,7 @@ class _TableReading:
         if not self._request.matrix:
             yield row.cells
             return
-        for combination in self._combinations:
+        for combination in product(*(each.values for each in self._request.matrix)):
             yield (*row.cells, *combination)
 
     def _is_role(self, roles: Roles, number: int) -> bool:
@@ -177,4 +177,3 @@ class _TableReading:
             jobs.warnings += log.warnings()
         jobs.hidden = self._log.hidden
         return jobs
-
