@@ -8,8 +8,8 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
+from batchrunner.app.input_file import open_input_table
 from batchrunner.app.input_request import STANDARD_INPUT, InputRequest, batch_name
-from batchrunner.app.open_input import open_input
 from batchrunner.app.refused_rows import RefusedRows
 from batchrunner.errors import InputError, UsageError
 from batchrunner.inputs.field_types import INVALID
@@ -73,7 +73,7 @@ class _Reading:
         return self._opened(self._folder / path, options)
 
     def _opened(self, path: Path, options: TableOptions) -> Table:
-        table = self._stack.enter_context(closing(open_input(path, options)))
+        table = self._stack.enter_context(closing(open_input_table(path, options)))
         if table.kind != "yaml":
             self._refused.expect(path, table)
         place = str(path) if path == STANDARD_INPUT else str(path.absolute())

@@ -53,6 +53,9 @@ class RefusedRows:
         """Add a row."""
         names = [column.name for column in table.columns]
         cells = dict(zip(names, row.cells, strict=False))
+        if row.problem is not None:  # its cells may not be all that there is
+            whole = getattr(row.source, "text", row.source)
+            reasons = [*reasons, f"the row as it was: {str(whole).rstrip()}"]
         self._rows.write(write({"cells": cells, "reason": "; ".join(reasons)}) + "\n")
         self._count += 1
 

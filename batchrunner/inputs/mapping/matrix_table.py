@@ -7,16 +7,17 @@ from collections.abc import Iterator
 from batchrunner.inputs.nodes import Pairs
 from batchrunner.inputs.source import Source
 from batchrunner.inputs.tables import Row, Table
-from batchrunner.inputs.tables.table import Place
+from batchrunner.inputs.tables.place import Place
 
 
 class MatrixTable(Table):
     """One row without cells, at the place of its matrix in the job file."""
 
     def __init__(self, source: Source, node: Pairs) -> None:
-        super().__init__(file=source.file, kind="yaml", columns=(), digest="")
+        super().__init__(file=source.file, kind="yaml", digest="")
         self._source = source
         self._node = node
+        self.header_row = Row(node.start.line + 1, ())
 
     def rows(self) -> Iterator[Row]:
         """Give the one row."""

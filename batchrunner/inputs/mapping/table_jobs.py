@@ -117,8 +117,7 @@ class _TableReading:
         self._jobs.warnings += [where + warning for warning in roles.warnings]
 
     def _at_header(self, problem: RoleProblem) -> Problem:
-        line = self._table.columns[0].line if self._table.columns else 1
-        return self._table.problem(problem.message, Row(line, ()), None, problem.tip)
+        return self._table.problem(problem.message, self._table.header_row, None, problem.tip)
 
     def _note_options(self, roles: Roles) -> None:
         """Say which columns are options, and warn of those that look like it."""
