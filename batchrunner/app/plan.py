@@ -14,8 +14,8 @@ from batchrunner.app.choose_edition import SeriesOptions, planned_edition
 from batchrunner.app.clock import now as present
 from batchrunner.app.clock import store_now
 from batchrunner.app.input_request import InputRequest
-from batchrunner.app.load import read_input
 from batchrunner.app.outlook import Outlook, outlook
+from batchrunner.app.read_input import read_input
 from batchrunner.app.run_observer import say_nothing
 from batchrunner.app.run_window import run_window
 from batchrunner.model import Batch, Budget, JobFile
