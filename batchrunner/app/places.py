@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 from batchrunner.app.input_request import STANDARD_INPUT, batch_name
+from batchrunner.app.open_database import retry_while_away
 from batchrunner.app.run_observer import Say
 from batchrunner.errors import BatchElsewhere
 from batchrunner.model import JobFile
 from batchrunner.model.places import BatchSource, FileSample, Holding
-from batchrunner.store.address import file_of
+from batchrunner.store.address import file_of, is_in_memory, url_of
 from batchrunner.store.holdings import (
     batch_sources,
     databases_in,
@@ -49,15 +51,62 @@ class Place:
     options: tuple[str, ...]  #: of the command that goes on there
 
 
-def batch_of_file(store: Store, job_file: JobFile, *, named: bool, say: Say) -> JobFile:
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What the user said about the place of a batch."""
+
+    named: bool = False  #: the batch's name
+    new_batch: bool = False  #: pay again for jobs that were run elsewhere
+    is_default: bool = False  #: the database was not named
+
+
+def placed(
+    address: str, job_file: JobFile, origin: str | None, choice: Choice, say: Say
+) -> JobFile:
+    """
+    Return the file under the name of its batch; nothing is changed, and no database is made.
+
+    *origin* is the API that would be used; None: any.
+
+    Raises:
+        BatchElsewhere: It would be a new batch, and its jobs were run before in another batch or
+            database; the error says where, and the options with which a command goes on there.
+    """
+
+    def look() -> JobFile:
+        with _opened(address) as store:
+            found = batch_of_file(store, job_file, choice, say) if store else job_file
+            for place in _places(store, address, found, origin, choice, say):
+                raise BatchElsewhere(
+                    f"{place.says}: as a new batch, they are paid for again",
+                    next=f"go on there: {' '.join(place.options)}; or pay again: --new-batch",
+                    options=place.options,
+                )
+            return found
+
+    return retry_while_away(look, say)
+
+
+@contextmanager
+def _opened(address: str) -> Iterator[Store | None]:
+    """Open a database that exists, without migrating it."""
+    file = file_of(address)
+    if is_in_memory(url_of(address)) or (file is not None and not file.exists()):
+        yield None
+        return
+    with closing(Store.connect(address)) as store:
+        yield store
+
+
+def batch_of_file(store: Store, job_file: JobFile, choice: Choice, say: Say) -> JobFile:
     """
     Return the file under the name of its batch in this database.
 
     Two files of one name in two folders are two batches: the second has its folder in its name. A
-    file that was moved goes on. With *named*, the user has named the batch, and nothing is changed.
+    file that was moved goes on. A name that the user gave decides.
     """
     path = path_of(job_file)
-    if named or path is None or job_file.name != batch_name(Path(path)):
+    if choice.named or path is None or job_file.name != batch_name(Path(path)):
         return job_file
     sources = store.trial(batch_sources)
     if known := _batch_from(sources, path, job_file.name):
@@ -113,58 +162,30 @@ def _renamed(
 # ---- jobs that were run before ----
 
 
-def check_places(
+def _places(
     store: Store | None,
     address: str,
     job_file: JobFile,
-    origin: str,
-    *,
-    is_default: bool,
-    say: Say,
-) -> None:
-    """
-    Refuse a new batch whose jobs were run before, on this API, in another batch or database.
-
-    *store* is None where there is no database yet. With *is_default*, the user has not named it.
-    Where only some jobs were, that is said.
-
-    Raises:
-        BatchElsewhere: They were; it says where, and the options with which a command goes on.
-    """
-    for place in places(store, address, job_file, origin, is_default=is_default, say=say):
-        raise BatchElsewhere(
-            f"{place.says}: as a new batch, they are paid for again",
-            next=f"go on there: {' '.join(place.options)}; or pay again: --new-batch",
-            options=place.options,
-        )
-
-
-def places(
-    store: Store | None,
-    address: str,
-    job_file: JobFile,
-    origin: str,
-    *,
-    is_default: bool,
+    origin: str | None,
+    choice: Choice,
     say: Say,
 ) -> Iterator[Place]:
     """Yield where the jobs of a new batch were run before; say what is no reason to stop."""
-    if path_of(job_file) is None or not job_file.from_file:
+    path = path_of(job_file)
+    if path is None or choice.new_batch:
         return
     sources = [] if store is None else store.trial(batch_sources)
     if any(each.batch == job_file.name for each in sources):
         return
     sample = FileSample.of(job_file)
     if store is not None and sources:
-        yield from _in_this(store.trial(holdings, sample, origin), sources, job_file, say)
-    for path in _databases_nearby(address, Path(path_of(job_file) or "")):
-        for found in holdings_in_file(path, sample, origin)[:1]:
-            yield from _in_other(found, path, is_default=is_default, say=say)
+        yield from _in_this(store.trial(holdings, sample, origin), sources, say)
+    for other in _databases_nearby(address, Path(path)):
+        for found in holdings_in_file(other, sample, origin)[:1]:
+            yield from _in_other(found, other, choice, say)
 
 
-def _in_this(
-    found: Sequence[Holding], sources: Sequence[BatchSource], job_file: JobFile, say: Say
-) -> Iterator[Place]:
+def _in_this(found: Sequence[Holding], sources: Sequence[BatchSource], say: Say) -> Iterator[Place]:
     paths = {each.batch: each.path for each in sources}
     for each in found:
         name = each.batch.partition("@")[0] if each.batch not in paths else each.batch
@@ -177,16 +198,16 @@ def _in_this(
             says = f"{_part(each)} were run in the batch {name!r}{where}"
             yield Place(kind=kind, says=says, options=("--name", name))
             return
-        _say_some(each, f"the batch {name!r}", job_file, say)
+        _say_some(each, f"the batch {name!r}", say)
 
 
-def _in_other(found: Holding, path: Path, *, is_default: bool, say: Say) -> Iterator[Place]:
+def _in_other(found: Holding, path: Path, choice: Choice, say: Say) -> Iterator[Place]:
     if found.share < SAME_FILE:
         return
     shown = os.path.relpath(path)
     shown = shown if len(shown) < len(str(path)) else str(path)
     says = f"{_part(found)} were run in the batch {found.batch!r} of another database, {shown}"
-    if is_default:
+    if choice.is_default:
         yield Place(kind=PlaceKind.OTHER_DATABASE, says=says, options=("--db", shown))
     else:
         say(f"note: {says}")
@@ -200,7 +221,7 @@ def _part(found: Holding) -> str:
     return f"{found.share:.0%} of these jobs"
 
 
-def _say_some(found: Holding, where: str, job_file: JobFile, say: Say) -> None:
+def _say_some(found: Holding, where: str, say: Say) -> None:
     if found.same:
         say(f"note: about {found.share:.0%} of these jobs were run in {where}, too")
     elif found.url_share >= SAME_FILE:

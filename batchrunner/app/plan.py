@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from batchrunner.app.api_access import SANDBOX, api_access
+from batchrunner.app.api_access import origin_of
 from batchrunner.app.budget import given_budget
 from batchrunner.app.choose_edition import SeriesOptions, planned_edition
 from batchrunner.app.clock import now as present
@@ -86,7 +86,7 @@ def plan_file(
     if concurrency is not None:
         settings = replace(job_file.settings, concurrency=concurrency)
         job_file = replace(job_file, settings=settings)
-    origin = SANDBOX if sandboxed else api_access(api_url, "").origin
+    origin = origin_of(sandboxed=sandboxed, api_url=api_url)
     return plan_load(
         address,
         job_file,

@@ -28,12 +28,12 @@ _MARK_AT, _MARK_LENGTH = 68, 4
 _CHUNK = 200
 
 
-def holdings(tx: Connection, sample: FileSample, origin: str) -> tuple[Holding, ...]:
+def holdings(tx: Connection, sample: FileSample, origin: str | None) -> tuple[Holding, ...]:
     """Return the batches on an API that have run jobs of a file, the most similar first."""
     return holdings_of(sample, _rows(tx, sample, origin))
 
 
-def _rows(tx: Connection, sample: FileSample, origin: str) -> Iterator[tuple[str, str, str]]:
+def _rows(tx: Connection, sample: FileSample, origin: str | None) -> Iterator[tuple[str, str, str]]:
     urls = sorted(sample.urls)
     for start in range(0, len(urls), _CHUNK):
         # Only columns that older versions have, too.
@@ -41,8 +41,9 @@ def _rows(tx: Connection, sample: FileSample, origin: str) -> Iterator[tuple[str
             select(batches.c.name, jobs.c.url, jobs.c.goal, jobs.c.options)
             .join(batches, batches.c.id == jobs.c.batch_id)
             .where(jobs.c.url.in_(urls[start : start + _CHUNK]), jobs.c.attempt > 0)
-            .where(batches.c.api_origin == origin)
         )
+        if origin is not None:
+            found = found.where(batches.c.api_origin == origin)
         for row in tx.execute(found):
             digest = question_digest(row.url, row.goal, options_of(row.options, None))
             yield row.name, row.url, digest
@@ -96,7 +97,7 @@ def _is_ours(path: Path) -> bool:
     return mark == APPLICATION_ID.to_bytes(_MARK_LENGTH, "big")
 
 
-def holdings_in_file(path: Path, sample: FileSample, origin: str) -> tuple[Holding, ...]:
+def holdings_in_file(path: Path, sample: FileSample, origin: str | None) -> tuple[Holding, ...]:
     """Return the same of a database that is not in use; nothing where it cannot be read."""
     address = f"file:{quote(str(path.absolute()))}?mode=ro"
     engine = create_engine(

@@ -17,6 +17,7 @@ from batchrunner.cli.options import (
     read_input,
 )
 from batchrunner.cli.output.batch_text import batch_as_json
+from batchrunner.cli.place_questions import new_batch_option, placed
 from batchrunner.text.format import counted
 
 if TYPE_CHECKING:
@@ -30,10 +31,11 @@ MAX_NAMED = 3
 
 @click.command("load")
 @input_options
+@new_batch_option
 @new_db_option
 @json_option
 @help_option
-def command(inputs: InputRequest, db: str, as_json: bool) -> None:
+def command(inputs: InputRequest, db: str, as_json: bool, new_batch: bool) -> None:
     """
     Load FILE, a job file or a table, without running it.
 
@@ -44,7 +46,7 @@ def command(inputs: InputRequest, db: str, as_json: bool) -> None:
       batchrunner load jobs.yaml
       batchrunner load pairs.csv --url-column link --goal 'Read the price of {product}'
     """
-    job_file = read_input(inputs)
+    job_file = placed(db, read_input(inputs), inputs, None, new_batch=new_batch)
     with opened(db, must_exist=False) as store:
         batch = load(store, job_file)
         if as_json:

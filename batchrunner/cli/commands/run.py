@@ -26,6 +26,7 @@ from batchrunner.cli.options import (
     opened,
     read_input,
 )
+from batchrunner.cli.place_questions import new_batch_option, placed
 from batchrunner.cli.series_options import series_options
 from batchrunner.cli.webhook_options import webhook_options
 from batchrunner.outputs import suffixes_help
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 @click.command("run")
 @input_options
+@new_batch_option
 @click.option(
     "-o",
     "--output",
@@ -124,6 +126,7 @@ def command(
     as_json: bool,
     leave_runs: bool,
     anew: bool,
+    new_batch: bool,
     quiet: bool,
     **given: Any,
 ) -> None:
@@ -142,7 +145,7 @@ def command(
       batchrunner run prices.yaml --every 1d -o 'prices-{edition}.csv'
       batchrunner run jobs.yaml --artifacts captured
     """
-    from batchrunner.app.api_access import SANDBOX, open_api
+    from batchrunner.app.api_access import SANDBOX, open_api, origin_of
     from batchrunner.app.export_results import check_outputs
     from batchrunner.app.load import refuse_sandbox_urls
     from batchrunner.app.output_targets import database_files
@@ -150,6 +153,8 @@ def command(
 
     window = _window(start_at, until, budget)
     job_file, file = _read(inputs, concurrency), inputs.first
+    origin = origin_of(sandboxed=given["sandboxed"], api_url=given["api_url"])
+    job_file = placed(db, job_file, inputs, origin, new_batch=new_batch)
     folder = _folder(artifacts, job_file)
     keep = [*inputs.paths, *database_files(db)]
     targets = check_outputs(outputs or (f"{job_file.name}.csv",), keep=keep)
