@@ -78,7 +78,7 @@ def placed(
             found = batch_of_file(store, job_file, choice, say) if store else job_file
             for place in _places(store, address, found, origin, choice, say):
                 raise BatchElsewhere(
-                    f"{place.says}: as a new batch, they are paid for again",
+                    f"{place.says}: a new batch pays for them again",
                     next=f"go on there: {' '.join(place.options)}; or pay again: --new-batch",
                     options=place.options,
                 )
@@ -127,12 +127,10 @@ def path_of(job_file: JobFile) -> str | None:
 
 
 def _batch_from(sources: Sequence[BatchSource], path: str, name: str) -> str | None:
-    """Return the batch of this name, or of one made from it, that the file was loaded into."""
-    for each in reversed(sources):
-        is_its = each.batch == name or each.batch.startswith(f"{name}-")
-        if is_its and each.path and os.path.realpath(each.path) == os.path.realpath(path):
-            return each.batch
-    return None
+    """Return the batch that the file was loaded into: the one of its name, else the newest."""
+    real = os.path.realpath(path)
+    its = [each.batch for each in sources if each.path and os.path.realpath(each.path) == real]
+    return name if name in its else next(reversed(its), None)
 
 
 def _has_jobs_of(store: Store, job_file: JobFile) -> bool:
@@ -195,7 +193,7 @@ def _in_this(found: Sequence[Holding], sources: Sequence[BatchSource], say: Say)
             kind = PlaceKind.RENAMED if gone else PlaceKind.COPIED
             where = f" (loaded from {path}, which is gone)" if gone else ""
             where = where or (f" (loaded from {path})" if path else "")
-            says = f"{_part(each)} were run in the batch {name!r}{where}"
+            says = f"{_part(each)} run in the batch {name!r}{where}"
             yield Place(kind=kind, says=says, options=("--name", name))
             return
         _say_some(each, f"the batch {name!r}", say)
@@ -206,7 +204,7 @@ def _in_other(found: Holding, path: Path, choice: Choice, say: Say) -> Iterator[
         return
     shown = os.path.relpath(path)
     shown = shown if len(shown) < len(str(path)) else str(path)
-    says = f"{_part(found)} were run in the batch {found.batch!r} of another database, {shown}"
+    says = f"{_part(found)} run in the batch {found.batch!r} of another database, {shown}"
     if choice.is_default:
         yield Place(kind=PlaceKind.OTHER_DATABASE, says=says, options=("--db", shown))
     else:
@@ -215,10 +213,10 @@ def _in_other(found: Holding, path: Path, choice: Choice, say: Say) -> Iterator[
 
 def _part(found: Holding) -> str:
     if found.same == found.of_jobs:
-        return "these jobs" if found.same > 1 else "this job"
+        return "these jobs were" if found.same > 1 else "this job was"
     if found.share < SAME_FILE:
-        return f"{found.url_share:.0%} of these urls"
-    return f"{found.share:.0%} of these jobs"
+        return f"{found.url_share:.0%} of these urls were"
+    return f"{found.share:.0%} of these jobs were"
 
 
 def _say_some(found: Holding, where: str, say: Say) -> None:
