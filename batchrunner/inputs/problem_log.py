@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import NoReturn, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn, Protocol, TypeAlias
 
 from batchrunner.inputs.source import Source, SourcePosition
 from batchrunner.model.problems import Problem
@@ -39,11 +41,35 @@ class TooManyProblems(Exception):
     """Reading cannot go on; the log has the reason."""
 
 
+class CannotInclude(Exception):
+    """A file that a job file names cannot be read."""
+
+    def __init__(self, message: str, tip: str | None = None) -> None:
+        super().__init__(message)
+        self.tip = tip
+
+
+@dataclass(kw_only=True)
+class Included:
+    """A file that a job file names: the node at its root, and the log for what is in it."""
+
+    root: Any  #: None: it has problems
+    log: ProblemLog
+    value: Any = None  #: what was read from it, as it may be named in every job
+
+
+#: Reads a file by the name that the job file gives it; raises CannotInclude.
+Include: TypeAlias = Callable[[str], Included]
+
+
 class ProblemLog:
     """The problems of one file; the same problem at the same position counts once."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, include: Include | None = None) -> None:
         self._source = source
+        self._include = include
+        self._included: dict[str, Included] = {}
+        self._notes: dict[str, list[SourcePosition]] = {}
         self._problems: dict[tuple[int, int, str], Problem] = {}
         self._warnings: dict[SourcePosition, str] = {}
 
@@ -77,12 +103,42 @@ class ProblemLog:
                 f"{where}: {name} ends before ` #`, which begins a comment; quote the text if not"
             )
 
+    def note(self, message: str, at: HasPosition) -> None:
+        """Report what was understood in another way than it is written; the same only once."""
+        position = SourcePosition(at.start.line, at.start.column)
+        self._notes.setdefault(message, []).append(position)
+
+    def trial(self) -> ProblemLog:
+        """Return a log of the same file whose problems do not count."""
+        return ProblemLog(self._source, self._include)
+
+    def included(self, name: str, at: HasPosition) -> Included | None:
+        """Return a file that is named at a node; None, with a problem, if it cannot be read."""
+        if name in self._included:
+            return self._included[name]
+        try:
+            if self._include is None:
+                raise CannotInclude("a file cannot be named here", "write its content here")
+            self._included[name] = self._include(name)
+        except CannotInclude as error:
+            self.add(str(error), at, error.tip)
+            return None
+        return self._included[name]
+
     def warnings(self) -> tuple[str, ...]:
         """Return the warnings, in the order of the file."""
-        return tuple(self._warnings[position] for position in sorted(self._warnings))
+        own = list(self._warnings.items())
+        own += [(min(places), self._noted(each, places)) for each, places in self._notes.items()]
+        others = [line for each in self._included.values() for line in each.log.warnings()]
+        return (*(line for _, line in sorted(own, key=lambda each: each[0])), *others)
+
+    def _noted(self, message: str, places: list[SourcePosition]) -> str:
+        first = min(places)
+        more = f" (and {len(places) - 1} more like it)" if len(places) > 1 else ""
+        return f"{self._source.file}:{first.line + 1}:{first.column + 1}: {message}{more}"
 
     def problems(self) -> tuple[Problem, ...]:
         """Return all problems, in the order of the file."""
-        return tuple(
-            sorted(self._problems.values(), key=lambda problem: (problem.line, problem.column))
-        )
+        own = sorted(self._problems.values(), key=lambda problem: (problem.line, problem.column))
+        others = (problem for each in self._included.values() for problem in each.log.problems())
+        return (*own, *others)
