@@ -103,15 +103,24 @@ class Option:
     escalates: bool = False
     #: It names something that the account owns, so a 404 to a create may be about it.
     names_property: bool = False
+    #: The agent does the same whatever its value: it is about limits, reports and what is kept.
+    keeps_question: bool = False
+    default: Any = None  #: what the API takes it to be where it is left out; None: not known
 
 
 _PROXY = ObjectType(
     members=(
-        Option(name="enabled", type=FlagType(), meaning="whether the run goes through a proxy"),
+        Option(
+            name="enabled",
+            type=FlagType(),
+            meaning="whether the run goes through a proxy",
+            default=False,
+        ),
         Option(
             name="type",
             type=WordType(("tetra", "custom")),
             meaning="the service's proxies, or your own",
+            default="tetra",
         ),
         Option(
             name="country_code",
@@ -119,8 +128,18 @@ _PROXY = ObjectType(
             meaning="the country that a tetra proxy is in",
         ),
         Option(name="url", type=UrlType(), meaning="your own proxy"),
-        Option(name="username", type=TextType(), meaning="the user at your own proxy"),
-        Option(name="password", type=TextType(), meaning="the password at your own proxy"),
+        Option(
+            name="username",
+            type=TextType(),
+            meaning="the user at your own proxy",
+            keeps_question=True,
+        ),
+        Option(
+            name="password",
+            type=TextType(),
+            meaning="the password at your own proxy",
+            keeps_question=True,
+        ),
     ),
     required=("enabled",),
     needs=(
@@ -138,23 +157,27 @@ _AGENT = ObjectType(
             name="mode",
             type=WordType(("default", "strict")),
             meaning="how closely the goal is followed",
+            default="default",
             needs_right=True,
         ),
         Option(
             name="max_steps",
             type=IntegerType(1, MAX_STEPS),
             meaning="maximum steps of a run; steps are what it costs",
+            keeps_question=True,
             needs_right=True,
         ),
         Option(
             name="max_duration_seconds",
             type=IntegerType(1),
             meaning="maximum duration of a run",
+            keeps_question=True,
         ),
         Option(
             name="cursor_style",
             type=WordType(("fish", "standard", "green-pointer")),
             meaning="the cursor drawn in recordings",
+            keeps_question=True,
         ),
     )
 )
@@ -180,6 +203,7 @@ OPTIONS: tuple[Option, ...] = (
         name="browser_profile",
         type=WordType(("lite", "stealth")),
         meaning="the browser that is used",
+        default="lite",
         escalates=True,
     ),
     Option(
@@ -194,7 +218,9 @@ OPTIONS: tuple[Option, ...] = (
         meaning="limits and behaviour of the agent",
         escalates=True,
     ),
-    Option(name="capture_config", type=_CAPTURE, meaning="what to keep of the run"),
+    Option(
+        name="capture_config", type=_CAPTURE, meaning="what to keep of the run", keeps_question=True
+    ),
     Option(
         name="output_schema",
         type=SchemaType(),
@@ -205,6 +231,7 @@ OPTIONS: tuple[Option, ...] = (
         name="use_vault",
         type=FlagType(),
         meaning="let the run use stored credentials",
+        default=False,
         escalates=True,
         names_property=True,
     ),
@@ -219,6 +246,7 @@ OPTIONS: tuple[Option, ...] = (
         name="use_profile",
         type=FlagType(),
         meaning="start from a saved browser profile",
+        default=False,
         escalates=True,
         names_property=True,
     ),
@@ -233,11 +261,13 @@ OPTIONS: tuple[Option, ...] = (
         name="webhook_url",
         type=UrlType(("https",)),
         meaning="an address that the API calls when the run ends",
+        keeps_question=True,
     ),
     Option(
         name="api_integration",
         type=TextType(),
         meaning="the name of the tool that calls the API",
+        keeps_question=True,
     ),
     Option(
         name="feature_flags",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,9 +14,11 @@ from urllib.parse import urlsplit
 from batchrunner.app.api_access import SANDBOX, ApiAccess
 from batchrunner.app.clock import store_now
 from batchrunner.app.input_file import read_input_file
+from batchrunner.app.input_request import InputRequest, batch_name
 from batchrunner.app.open_database import retry_while_away
 from batchrunner.app.run_observer import Say
-from batchrunner.errors import InputError, UsageError
+from batchrunner.errors import CannotContinue, InputError, UsageError
+from batchrunner.inputs.problem_log import CannotInclude
 from batchrunner.inputs.yaml import JobFileErrors, parse, report
 from batchrunner.model import JobFile, LoadResult, Settings
 from batchrunner.store import batches
@@ -40,20 +42,29 @@ class LoadReport:
 
 def read_job_file(path: Path) -> JobFile:
     """
-    Read a job file.
+    Read a job file, or a table whose columns say what they are.
 
     Raises:
         InputError: It has problems; all of them are in one report.
-        UsageError: There is no such file, or it is a folder, a device, a table and the like.
+        UsageError: There is no such file, or it is a folder, a device and the like.
         CannotContinue: It cannot be read.
     """
-    return _parsed(read_input_file(path), file=str(path), name=_batch_name(path))
+    return read_input(InputRequest(paths=(path,)))
 
 
-def _batch_name(path: Path) -> str:
-    """Return the name of a file without its suffix, with each letter in one piece."""
-    # macOS writes an accent behind its letter, and no name of a batch may have such a mark.
-    return unicodedata.normalize("NFC", path.stem)
+def read_input(request: InputRequest) -> JobFile:
+    """
+    Read what a request names: one job file, or tables.
+
+    Raises:
+        InputError: The files have problems; all of them are in one report.
+        UsageError: There is no such file, or it is a folder, a device and the like.
+        CannotContinue: One cannot be read.
+    """
+    path = request.first
+    content, name = read_input_file(path), batch_name(path)
+    job_file = _parsed(content, file=str(path), name=name, folder=path.parent)
+    return job_file if request.name is None else replace(job_file, name=request.name)
 
 
 def rows_as_job_file(
@@ -72,7 +83,9 @@ def rows_as_job_file(
         InputError: Rows have problems; all of them are in one report.
         UsageError: A value is none that JSON has.
     """
-    jobs = [_without_empty(row) for row in rows]
+    classes = _SchemaClasses()
+    jobs = [classes.written_out(_without_empty(row)) for row in rows]
+    defaults = classes.written_out(defaults)
     whole = {"name": name, "settings": settings, "defaults": defaults, "jobs": jobs}
     given = {key: value for key, value in whole.items() if value is not None}
     try:
@@ -87,17 +100,42 @@ def rows_as_job_file(
     return _parsed(text, file=ROWS, name=name)
 
 
+class _SchemaClasses:
+    """Replaces a class in `output_schema`, such as a pydantic model, by its JSON Schema."""
+
+    def __init__(self) -> None:
+        self._schemas: dict[Any, Any] = {}
+
+    def written_out(self, values: Any) -> Any:
+        """Return the keys of a job, or of `defaults`, with their schema as JSON values."""
+        given = values.get("output_schema") if isinstance(values, Mapping) else None
+        if not isinstance(given, type) or not hasattr(given, "model_json_schema"):
+            return values
+        if given not in self._schemas:
+            self._schemas[given] = given.model_json_schema()
+        return {**values, "output_schema": self._schemas[given]}
+
+
 def _without_empty(row: Mapping[str, Any]) -> Any:
     if not isinstance(row, Mapping):
         return row  # the reader reports it, together with all other problems
     return {key: value for key, value in row.items() if value == value}  # NaN is not itself
 
 
-def _parsed(content: bytes | str, *, file: str, name: str) -> JobFile:
+def _parsed(content: bytes | str, *, file: str, name: str, folder: Path = Path()) -> JobFile:
     try:
-        return parse(content, file=file, name=name)
+        return parse(content, file=file, name=name, read_beside=partial(_read_beside, folder))
     except JobFileErrors as errors:
         raise InputError(report(errors), errors.problems) from errors
+
+
+def _read_beside(folder: Path, name: str) -> tuple[str, bytes]:
+    """Read a file that a job file names, from the folder of the job file."""
+    path = folder / name
+    try:
+        return str(path), read_input_file(path)
+    except (UsageError, CannotContinue) as error:
+        raise CannotInclude(error.what, error.next) from error
 
 
 def load_jobs(store: Store, job_file: JobFile, say: Say) -> LoadResult:

@@ -69,7 +69,7 @@ def run_one(store: Store, api: ApiAccess, url: str, goal: str, observer: OneRunO
     """
     job_file = _job_file(url, goal)
     batch = store.write(load_jobs, job_file, store_now(store)).batch
-    key, job = bind(store, batch, api, say=observer.waiting), job_file.specs[0].key
+    key, job = bind(store, batch, api, say=observer.waiting), next(iter(job_file.specs)).key
     is_new = bool(store.read(batch_counts, batch.id).open)
     if is_new:
         _finish_job(store, batch, api, key, job, observer)

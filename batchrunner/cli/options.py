@@ -13,6 +13,7 @@ from batchrunner.api_facts.endpoint_paths import DEFAULT_URL
 from batchrunner.api_facts.environment import API_KEY, API_KEY_FILE, BASE_URL
 
 if TYPE_CHECKING:
+    from batchrunner.app.input_request import InputRequest
     from batchrunner.model import Batch, JobFile
     from batchrunner.store.store import Store
 
@@ -102,10 +103,17 @@ def batch_of(store: Store, name: str | None) -> Batch:
 
 def read_job_file(path: Path) -> JobFile:
     """Read a job file, and print its first warnings."""
-    from batchrunner.app.load import read_job_file as read
+    from batchrunner.app.input_request import InputRequest
+
+    return read_input(InputRequest(paths=(path,)))
+
+
+def read_input(request: InputRequest) -> JobFile:
+    """Read a job file or tables, and print the first warnings."""
+    from batchrunner.app.load import read_input as read
     from batchrunner.text.terminal import term_safe
 
-    job_file = read(path)
+    job_file = read(request)
     for line in job_file.warnings[:MAX_WARNINGS]:
         note(f"warning: {term_safe(line)}")
     if more := len(job_file.warnings[MAX_WARNINGS:]):

@@ -115,14 +115,14 @@ class Url:
         """Return the url as it was written."""
         if type(node) is not Scalar or is_null(node):
             return refuse(name, self.expected, node, log)
-        text = node.text
-        if not self._is_valid(text):
-            fault = self._fault(text)
+        text = node.text.strip()
+        if (fault := self.fault(text)) is not None:
             log.add(f"{name} {fault.message}", node, fault.tip)
             return INVALID
         return text
 
-    def _is_valid(self, text: str) -> bool:
+    def is_valid(self, text: str) -> bool:
+        """Return whether it is such a url."""
         url = _URL.fullmatch(text)
         return (
             url is not None
@@ -133,7 +133,10 @@ class Url:
             and int(url["port"] or 0) <= 65535
         )
 
-    def _fault(self, text: str) -> ValueFault:
+    def fault(self, text: str) -> ValueFault | None:
+        """Return what is wrong with it, and what to write instead."""
+        if self.is_valid(text):
+            return None
         if len(text) > self.max_length:
             return ValueFault(f"has {len(text):,} characters; {self.max_length:,} are allowed")
         for character in text:

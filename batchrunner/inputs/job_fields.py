@@ -13,7 +13,6 @@ from batchrunner.inputs.field_types import (
     Dollars,
     Duration,
     Text,
-    Url,
     WholeNumber,
 )
 from batchrunner.inputs.host_fields import (
@@ -24,6 +23,7 @@ from batchrunner.inputs.host_fields import (
     StopLossRule,
 )
 from batchrunner.inputs.option_fields import OPTION_RULES, OPTIONS
+from batchrunner.inputs.page_urls import PageUrl
 from batchrunner.inputs.record_types import Field
 from batchrunner.inputs.retry_rule_fields import EscalationStep, RetryRules, retry_rule_fields
 
@@ -60,7 +60,7 @@ _EXPECT = Field(EXPECT, "what the result must be to count as a success")
 
 #: The keys of a job.
 JOB_FIELDS: Mapping[str, Field] = {
-    "url": Field(Url(schemes=("https", "http")), "the page to start on"),
+    "url": Field(PageUrl(), "the page to start on"),
     "goal": _GOAL,
     "id": Field(
         # Keys of jobs without an id are 32 hex digits: the two kinds can never meet.

@@ -14,17 +14,46 @@ from batchrunner.inputs.nodes import Node, Pairs, Scalar, is_null
 from batchrunner.inputs.option_fields import OPTION_RULES, OPTIONS
 from batchrunner.inputs.problem_log import ProblemLog
 from batchrunner.inputs.record_types import Field, add_unknown, read_fields
+from batchrunner.inputs.variables import report_variables
 from batchrunner.model import JobSpec, TimeLimits
 
 _REQUIRED = ("url", "goal")
+#: Keys whose values people write freely, so that ` #` may be meant as a part of them.
+_FREE_TEXTS = ("url", "goal", "id", "username", "password", "profile_id", "webhook_url")
+#: Duplicates that are named by their lines.
+MAX_NAMED = 5
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 
 class Defaults(NamedTuple):
-    """The default values of jobs, and where their keys are in the file."""
+    """The default values of jobs, and where their keys and values are in the file."""
 
     values: Mapping[str, Any]
     keys: Mapping[str, Scalar]
+    goal: Scalar | None = None
+
+    def parts(self) -> DefaultParts:
+        """Return the values by what they are."""
+        options = dict(self.values)
+        return DefaultParts(
+            goal=options.pop("goal", None),
+            policy=options.pop("policy", {}),
+            expect=options.pop("expect", {}),
+            limits=TimeLimits(
+                queued=options.pop("queued_limit", None), running=options.pop("running_limit", None)
+            ),
+            options=options,
+        )
+
+
+class DefaultParts(NamedTuple):
+    """The default values of jobs, by what they are."""
+
+    goal: str | None
+    policy: Any
+    expect: Any
+    limits: TimeLimits
+    options: Mapping[str, Any]
 
 
 NO_DEFAULTS = Defaults({}, {})
@@ -38,9 +67,21 @@ def read_defaults(node: Node, log: ProblemLog) -> Defaults:
         return NO_DEFAULTS
     keys = {key: key_node for key, (key_node, _) in node.nodes.items()}
     _, goal = node.nodes.get("goal", (None, None))
-    if type(goal) is Scalar and goal.plain:
-        log.warn_of_comment(goal, f"`goal` of {name}")
-    return Defaults(read_fields(node, DEFAULT_FIELDS, name, log), keys)
+    for key, (_, value) in node.nodes.items():
+        report_cuts(key, value, f"`{key}` of {name}", log)
+        report_variables(key, value, f"`{key}` of {name}", log)
+    values = read_fields(node, DEFAULT_FIELDS, name, log)
+    return Defaults(values, keys, goal if type(goal) is Scalar else None)
+
+
+def report_cuts(key: str, node: Node, name: str, log: ProblemLog) -> None:
+    """Warn of ` #` behind a text that a person wrote: the comment may be meant as a part of it."""
+    if type(node) is Scalar:
+        if node.plain and key in _FREE_TEXTS:
+            log.warn_of_comment(node, name)
+    elif isinstance(node, Pairs) and key in OPTIONS:
+        for inner, (_, value) in node.nodes.items():
+            report_cuts(inner, value, f"`{inner}` in {name}", log)
 
 
 class JobSpecs:
@@ -52,18 +93,15 @@ class JobSpecs:
         self._log = log
         self._is_shared = is_shared
         self._defaults = defaults
-        self._default_options = dict(defaults.values)
-        goal = self._default_options.pop("goal", None)
-        self._default_goal: dict[str, Any] = {} if goal is None else {"goal": goal}
-        self._default_policy = self._default_options.pop("policy", {})
-        self._default_expect = self._default_options.pop("expect", {})
-        self._default_limits = {
-            name: self._default_options.pop(name, None)
-            for name in ("queued_limit", "running_limit")
-        }
+        parts = defaults.parts()
+        self._default_options = parts.options
+        self._default_goal: dict[str, Any] = {} if parts.goal is None else {"goal": parts.goal}
+        self._default_policy, self._default_expect = parts.policy, parts.expect
+        self._default_limits = parts.limits
         self._specs: dict[str, JobSpec] = {}
         self._read: dict[tuple[str, int], Any] = {}
         self.duplicates = 0
+        self.repeated_lines: list[tuple[int, int]] = []  #: of the first duplicates, with originals
         self.other_policies = 0  #: duplicates with another policy, which is ignored
 
     @property
@@ -93,7 +131,7 @@ class JobSpecs:
         if INVALID in texts.values() or INVALID in options.values():
             return
         url, goal = texts["url"], texts["goal"]
-        key = texts.get("id") or _digest(url, goal, options)
+        key = texts.get("id") or job_digest(url, goal, options)
         line = node.start.line + 1
         policy = texts.get("policy", self._default_policy)
         spec = JobSpec(key=key, url=url, goal=goal, options=options, policy=policy, line=line)
@@ -101,8 +139,10 @@ class JobSpecs:
         self._keep(replace(spec, expect=expect, limits=self._limits(texts)), node)
 
     def _limits(self, texts: Mapping[str, Any]) -> TimeLimits:
-        limits = {**self._default_limits, **texts}
-        return TimeLimits(queued=limits["queued_limit"], running=limits["running_limit"])
+        return TimeLimits(
+            queued=texts.get("queued_limit", self._default_limits.queued),
+            running=texts.get("running_limit", self._default_limits.running),
+        )
 
     def _value(self, key: str, key_node: Scalar, node: Node, name: str) -> Any:
         """Return the value of one key; None removes the default of an option."""
@@ -110,14 +150,16 @@ class JobSpecs:
         if field is None:
             add_unknown(key_node, JOB_FIELDS, name, self._log)
             return INVALID
-        if key == "goal" and type(node) is Scalar and node.plain:
-            self._log.warn_of_comment(node, f"`goal` of {name}")
+        called = f"`{key}` of {name}"
+        report_cuts(key, node, called, self._log)
+        if report_variables(key, node, called, self._log):
+            return INVALID
         removable = key in OPTIONS or key == "expect"
         if removable and type(node) is Scalar and node.text and is_null(node):
             return None
         if self._is_shared(node):
             return self._shared(key, field, node, name)
-        return field.type.read(node, f"`{key}` of {name}", self._log)
+        return field.type.read(node, called, self._log)
 
     def _shared(self, key: str, field: Field, node: Node, name: str) -> Any:
         """Read a shared node only once: a large schema may be in every job."""
@@ -159,6 +201,8 @@ class JobSpecs:
             return
         if (first.url, first.goal, first.options) == (spec.url, spec.goal, spec.options):
             self.duplicates += 1
+            if len(self.repeated_lines) < MAX_NAMED:
+                self.repeated_lines.append((spec.line, first.line))
             self.other_policies += first.policy != spec.policy
             if first.expect != spec.expect:
                 message = f"the same job on line {first.line} expects something else"
@@ -168,6 +212,7 @@ class JobSpecs:
         self._log.add(message, node.nodes["id"][1], "give each job an id of its own")
 
 
-def _digest(url: str, goal: str, options: Mapping[str, Any]) -> str:
+def job_digest(url: str, goal: str, options: Mapping[str, Any]) -> str:
+    """Return the key of a job without an id of its own."""
     content = _canonical({"url": url, "goal": goal, "options": options})
     return hashlib.sha256(content.encode()).hexdigest()[:32]

@@ -19,7 +19,7 @@ from batchrunner.inputs.field_types import (
 )
 from batchrunner.inputs.json_schema.changes import Changes
 from batchrunner.inputs.json_schema.joining import value_of
-from batchrunner.inputs.json_schema.keywords import FORMATS, RULES, TYPES, TYPES_FOR
+from batchrunner.inputs.json_schema.keywords import FORMATS, KNOWN, RULES, TYPES, TYPES_FOR
 from batchrunner.inputs.json_schema.proposal import meant, proposal
 from batchrunner.inputs.json_schema.rewriting import Rewriter, TooLarge
 from batchrunner.inputs.nodes import Items, Node, Pairs, Scalar, decimal, is_null
@@ -42,6 +42,10 @@ _INSTEAD = {
         ("dependentRequired", "dependentSchemas"), "remove it; `expect` can check results"
     ),
 }
+
+
+#: Every keyword that may be meant by a misspelt one.
+_NAMES = tuple(sorted(KNOWN))
 
 
 class _At(NamedTuple):
@@ -81,10 +85,10 @@ def _read(node: Node, name: str, log: ProblemLog) -> dict[str, Any] | Refused:
         log.add(f"{name} lists fields, and is no JSON Schema", node, f"write {shown}")
         return INVALID
     trial = log.trial()
-    schema = _Reader(name, trial).schema(node, _At())
-    if trial.problems():
+    schema = _Reader(name, trial if isinstance(node, Pairs) else log).schema(node, _At())
+    if trial.problems() and isinstance(node, Pairs):
         return _rewritten(node, name, log)
-    return schema if _is_small(schema, node, name, log) else INVALID
+    return schema if schema is not INVALID and _is_small(schema, node, name, log) else INVALID
 
 
 def _rewritten(node: Node, name: str, log: ProblemLog) -> dict[str, Any] | Refused:
@@ -99,7 +103,7 @@ def _rewritten(node: Node, name: str, log: ProblemLog) -> dict[str, Any] | Refus
     if rewriter.has_failed or schema is INVALID or not _is_small(schema, node, name, log):
         return INVALID
     for line in changes.lines():
-        log.note(f"`output_schema` {line}", node)
+        log.warn_odd("`output_schema`", line, "", node)
     return schema
 
 
@@ -147,7 +151,7 @@ class _Reader:
         read = _KEYWORDS.get(key)
         if read is not None:
             return read(self, value, key, at)
-        tip = _INSTEAD.get(key) or did_you_mean(key, tuple(_KEYWORDS)) or "remove it"
+        tip = _INSTEAD.get(key) or did_you_mean(key, _NAMES) or "remove it"
         self._log.add(f"{self._name} does not support `{key}` at {at.path}", key_node, tip)
         return INVALID
 

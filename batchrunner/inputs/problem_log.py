@@ -62,6 +62,22 @@ class Included:
 Include: TypeAlias = Callable[[str], Included]
 
 
+@dataclass
+class Odd:
+    """A kind of odd value: the first one, and how many there are."""
+
+    where: str
+    name: str
+    detail: str
+    count: int = 0
+
+    def text(self, kind: str) -> str:
+        """Return the warning."""
+        detail = f" ({self.detail})" if self.detail else ""
+        more = f" (and {self.count - 1:,} more)" if self.count > 1 else ""
+        return f"{self.where}: {self.name} {kind}{detail}{more}"
+
+
 class ProblemLog:
     """The problems of one file; the same problem at the same position counts once."""
 
@@ -69,9 +85,9 @@ class ProblemLog:
         self._source = source
         self._include = include
         self._included: dict[str, Included] = {}
-        self._notes: dict[str, list[SourcePosition]] = {}
         self._problems: dict[tuple[int, int, str], Problem] = {}
         self._warnings: dict[SourcePosition, str] = {}
+        self._odd: dict[str, Odd] = {}
 
     def add(self, message: str, at: HasPosition, tip: str | None = None) -> None:
         """Report a problem at a node."""
@@ -103,10 +119,10 @@ class ProblemLog:
                 f"{where}: {name} ends before ` #`, which begins a comment; quote the text if not"
             )
 
-    def note(self, message: str, at: HasPosition) -> None:
-        """Report what was understood in another way than it is written; the same only once."""
-        position = SourcePosition(at.start.line, at.start.column)
-        self._notes.setdefault(message, []).append(position)
+    def warn_odd(self, name: str, kind: str, detail: str, at: HasPosition) -> None:
+        """Warn of what is odd about a value: of each *kind* the first, and how many there are."""
+        where = f"{self._source.file}:{at.start.line + 1}"
+        self._odd.setdefault(kind, Odd(where, name, detail)).count += 1
 
     def trial(self) -> ProblemLog:
         """Return a log of the same file whose problems do not count."""
@@ -126,16 +142,11 @@ class ProblemLog:
         return self._included[name]
 
     def warnings(self) -> tuple[str, ...]:
-        """Return the warnings, in the order of the file."""
-        own = list(self._warnings.items())
-        own += [(min(places), self._noted(each, places)) for each, places in self._notes.items()]
-        others = [line for each in self._included.values() for line in each.log.warnings()]
-        return (*(line for _, line in sorted(own, key=lambda each: each[0])), *others)
-
-    def _noted(self, message: str, places: list[SourcePosition]) -> str:
-        first = min(places)
-        more = f" (and {len(places) - 1} more like it)" if len(places) > 1 else ""
-        return f"{self._source.file}:{first.line + 1}:{first.column + 1}: {message}{more}"
+        """Return the warnings in the order of the file, then what is odd, each kind once."""
+        texts = (self._warnings[position] for position in sorted(self._warnings))
+        odd = (odd.text(kind) for kind, odd in self._odd.items())
+        others = (line for each in self._included.values() for line in each.log.warnings())
+        return (*texts, *odd, *others)
 
     def problems(self) -> tuple[Problem, ...]:
         """Return all problems, in the order of the file."""

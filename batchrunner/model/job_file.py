@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 from batchrunner.model.categories import FailureCategory
 from batchrunner.model.retry_rule import RetryRule
@@ -62,6 +62,19 @@ class JobSpec:
     policy: Mapping[FailureCategory, RetryRule] = field(default_factory=dict)
     limits: TimeLimits = field(default_factory=TimeLimits)
     line: int = 0  #: its line in the file, from 1
+    #: Carried cells by the name of their column: text from tables, else JSON values.
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    source: str = ""  #: the file of its line; empty: that of the whole job file
+
+
+class JobSpecs(Protocol):
+    """Job specs that are read from start to end, as often as needed; perhaps not all in memory."""
+
+    def __iter__(self) -> Iterator[JobSpec]:
+        """Yield the specs in their order."""
+
+    def __len__(self) -> int:
+        """Return how many there are."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,11 +142,24 @@ class Settings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SourceFile:
+    """A file that jobs were read from."""
+
+    path: str  #: absolute
+    digest: str  #: SHA-256 of its content, in hex
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class JobFile:
     """A whole job file without mistakes."""
 
     name: str
     settings: Settings
-    specs: tuple[JobSpec, ...]
+    specs: JobSpecs
+    columns: tuple[str, ...] = ()  #: names of the carried columns, in their order
+    sources: tuple[SourceFile, ...] = ()  #: the files that it was read from
+    series: str | None = None  #: the series of which it becomes an edition; None: of none
+    edition: str | None = None  #: the name of that edition; the batch's name ends with it
+    from_file: bool = True  #: False: rows from Python, which withdraw nothing unless asked to
     duplicates: int = 0  #: entries left out because they repeat an earlier one
     warnings: tuple[str, ...] = ()  #: what may be a mistake, with its location

@@ -38,7 +38,7 @@ class FinishedJob:
     artifacts: tuple[str, ...] = ()  #: paths of its last run's artifacts
     #: Carried input cells by the name of their column.
     columns: Mapping[str, Any] = field(default_factory=dict)
-    revision: int = 1
+    revision: int = 1  #: of the job: the form that a file gave it, or a run anew on request
     #: Top-level fields that its `output_schema` names.
     schema_fields: frozenset[str] = frozenset()
 
@@ -61,6 +61,8 @@ class Batch:
     api_origin: str | None  #: the API that its runs are on; None before the first
     pause: Pause | None = None
     step_price: Rate | None = None  #: price of a step; None if unknown
+    series: str | None = None  #: the series of which it is an edition; None: it is none
+    edition: str | None = None  #: its slot, such as `2026-12-01`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

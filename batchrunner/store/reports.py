@@ -318,6 +318,8 @@ def _finished_job(row: Row[Any], rate: Rate | None, paths: tuple[str, ...]) -> F
     return FinishedJob(
         position=row.position,
         key=row.key,
+        revision=row.revision,
+        columns=json.loads(row.columns or "{}"),
         url=row.url,
         goal=row.goal,
         state=JobState(row.state),

@@ -28,7 +28,7 @@ from batchrunner.model import FailureCategory, JobState
 from batchrunner.model.artifacts import ArtifactKind, ArtifactState
 
 #: The revision of the newest migration. A test compares it with the migrations.
-HEAD = "0011"
+HEAD = "0012"
 
 metadata = MetaData(
     naming_convention={
@@ -145,6 +145,13 @@ batches = Table(
     Column("account_limit", Text),  # JSON: what 429 answers have shown; NULL: nothing was refused
     Column("canary_gate", String(6)),  # NULL: no canary, or it is not finished
     Column("marker_token", String(7)),  # names it in markers; NULL before its first claim
+    Column("series", String(100), index=True),  # NULL: it is no edition of a series
+    Column("edition", String(40)),  # its slot, such as 2026-12-01
+    # An edition that was removed, or is being removed: only its row stays, and nobody sees it.
+    Column("pruned_at", UtcDateTime),
+    Column("columns", Text),  # JSON: the carried columns of its file, in their order
+    Column("sources", Text),  # JSON: the files it was loaded from
+    CheckConstraint("(series IS NULL) = (edition IS NULL)", "series_means_edition"),
 )
 
 jobs = Table(
@@ -178,12 +185,38 @@ jobs = Table(
     Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
     Column("finished_at", UtcDateTime),
     Column("loaded_at", UtcDateTime),  # NULL: with its batch, by an older version
-    UniqueConstraint("batch_id", "key"),
+    # A row is one revision of a job: the form that a file gave it, or a run anew on request.
+    Column("revision", Integer, nullable=False, server_default=text("1")),
+    # A newer revision took its place: its run in flight ends, and nothing is retried.
+    Column("superseded", Boolean, nullable=False, server_default=text("false")),
+    # It is no longer in the file. With `superseded`: not current.
+    Column("withdrawn", Boolean, nullable=False, server_default=text("false")),
+    # Of what is asked (`question_digest`); NULL: loaded by an older version.
+    Column("digest", String(32)),
+    # Of what its file asks instead, which the user decided not to ask; NULL: nothing else.
+    Column("kept_digest", String(32)),
+    Column("columns", Text),  # JSON: its carried cells by column; NULL: none
+    # Only such a row is withdrawn when a file has it no longer.
+    Column("from_file", Boolean, nullable=False, server_default=text("false")),
+    # Chosen by `--limit` or `--sample`, which run these jobs and no others.
+    Column("part", Boolean, nullable=False, server_default=text("false")),
+    UniqueConstraint("batch_id", "key", "revision"),
     CheckConstraint(_one_of("state", JobState), "state_is_known"),
     CheckConstraint(f"(state IN ({_FINAL})) = (finished_at IS NOT NULL)", "final_means_finished"),
     CheckConstraint("failures >= 0 AND failures <= attempt", "failures_are_attempts"),
     CheckConstraint(
         f"max_batch_size BETWEEN 1 AND {MAX_RUNS_PER_REQUEST}", "together_fits_a_request"
+    ),
+    CheckConstraint(
+        "state <> 'available' OR NOT (superseded OR withdrawn)", "not_current_never_runs"
+    ),
+    Index(
+        "uq_jobs_newest_revision",
+        "batch_id",
+        "key",
+        unique=True,
+        sqlite_where=text("superseded = 0"),
+        postgresql_where=text("NOT superseded"),
     ),
     Index("ix_jobs_batch_id_state", "batch_id", "state"),
     Index(
@@ -198,6 +231,13 @@ jobs = Table(
         "batch_id",
         sqlite_where=text("canary = 1"),
         postgresql_where=text("canary"),
+    ),
+    Index(
+        "ix_jobs_part",
+        "batch_id",
+        "state",
+        sqlite_where=text("part = 1"),
+        postgresql_where=text("part"),
     ),
 )
 
@@ -336,6 +376,20 @@ results = Table(
     metadata,
     Column("attempt_id", Id, ForeignKey("attempts.id"), primary_key=True),
     Column("body", Text, nullable=False),  # JSON text as the API sent it, in ASCII
+)
+
+#: Files that batches wrote: what is there later is replaced only if it is still the same.
+exports = Table(
+    "exports",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("batch_id", Id, ForeignKey("batches.id"), nullable=False, index=True),
+    Column("path", Text, nullable=False, index=True),  # relative if it is below the database
+    Column("format", String(20), nullable=False),
+    Column("jobs", Integer, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("digest", String(32), nullable=False),
+    Column("written_at", UtcDateTime, nullable=False),
 )
 
 #: Periods in which a batch's jobs were not submitted, and why.

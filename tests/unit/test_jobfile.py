@@ -351,20 +351,46 @@ def test_a_goal_among_the_defaults_is_warned_of_once() -> None:
     assert len(parse(text, file="jobs.yaml", name="jobs").warnings) == 1
 
 
+PROXY = "proxy_config: {enabled: true, type: custom, url: 'http://p.test:1', username: me, %s}"
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "goal: 'Log in with ${SHOP_PASSWORD}'",
-        "goal: Log in with $SHOP_PASSWORD",
-        "goal: G\n  proxy_config: {enabled: true, type: custom, url: 'http://p.test:1', "
-        "username: me, password: '${SHOP_PASSWORD:-sesame}'}",
+        "goal: 'Log in with ${{ secrets.SHOP_PASSWORD }}'",
+        "goal: G\n  " + PROXY % "password: '${SHOP_PASSWORD:-sesame}'",
+        "goal: G\n  " + PROXY % "password: $SHOP_PASSWORD",
+        "goal: G\n  webhook_url: 'https://hook.test/${hook}'",
+        "goal: G\n  profile_id: '%SHOP_PROFILE%'",
+        "goal: G\n  credential_item_ids: ['${shop}']",
     ],
 )
-def test_a_variable_that_is_not_replaced_is_warned_of_by_its_name(text: str) -> None:
-    entry = f"- url: https://example.com/%d\n  {text}\n"
+def test_a_variable_that_nobody_replaced_is_refused_and_the_vault_is_named(text: str) -> None:
+    with pytest.raises(JobFileErrors) as caught:
+        read(f"- url: https://example.com/\n  {text}\n")
+    found = next(each for each in caught.value.problems if "variable" in each.message)
+    assert found.line in (2, 3)
+    assert "sesame" not in found.message
+    assert found.tip
+    assert "batchrunner vault --help" in found.tip
+
+
+def test_a_variable_in_a_url_or_the_defaults_is_refused() -> None:
+    for text in (
+        "- {url: 'https://${HOST}/', goal: G}",
+        "defaults: {goal: 'Say ${NAME}'}\njobs: [{url: 'https://a.test/'}]",
+        "defaults: {goal: G, profile_id: '${id}'}\njobs: [{url: 'https://a.test/'}]",
+    ):
+        with pytest.raises(JobFileErrors) as caught:
+            read(text)
+        assert "left in it" in caught.value.problems[-1].message
+
+
+def test_a_variable_without_braces_in_a_goal_is_warned_of() -> None:
+    entry = "- url: https://example.com/%d\n  goal: Log in with $SHOP_PASSWORD\n"
     (warning,) = read(entry % 1 + entry % 2).warnings
     assert warning.startswith("jobs.yaml:1: ${SHOP_PASSWORD} is sent as it stands (and in 1 more)")
-    assert "sesame" not in warning
 
 
 @pytest.mark.parametrize("goal", ["It costs $5 or $USD", "Read {{ price }}", "Read ${} and $(x)"])

@@ -23,12 +23,15 @@ settings:
 defaults:               # for all jobs; every option of the API may be here or in a job
   goal: Read the product's title and price
 
-jobs:
-  - url: http://shop.test/products/1        # *.test pages exist only in the sandbox
+jobs:                   # *.test pages exist only in the sandbox
+  - url: http://shop.test/products/1
   - url: http://shop.test/products/2
-  - id: plans                               # your own id, to find the row in the results
+  # `id` is your own name for a job, to find its row in the results.
+  - id: plans
     url: http://pricing.test/
     goal: List the plans with their prices
+# The rows of a table are jobs, too; a column's name in braces is its cell:
+#   jobs: {{from: pairs.csv, url: '{{link}}', goal: 'Read the price of {{product}}'}}
 """
 
 

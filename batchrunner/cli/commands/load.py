@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from batchrunner.cli.input_options import input_options
 from batchrunner.cli.options import (
     db_option,
-    file_argument,
     help_option,
     json_option,
     note,
     opened,
-    read_job_file,
+    read_input,
 )
 from batchrunner.cli.output.batch_text import batch_as_json
 from batchrunner.text.format import counted
 
 if TYPE_CHECKING:
+    from batchrunner.app.input_request import InputRequest
     from batchrunner.model import Batch, JobFile
     from batchrunner.store.store import Store
 
@@ -29,21 +29,22 @@ MAX_NAMED = 3
 
 
 @click.command("load")
-@file_argument
+@input_options
 @db_option
 @json_option
 @help_option
-def command(file: Path, db: str, as_json: bool) -> None:
+def command(inputs: InputRequest, db: str, as_json: bool) -> None:
     """
-    Load FILE without running it.
+    Load FILE, a job file or a table, without running it.
 
     Existing jobs are not changed, so the same file can be loaded any number of times.
 
     \b
-    Example:
+    Examples:
       batchrunner load jobs.yaml
+      batchrunner load pairs.csv --url-column link --goal 'Read the price of {product}'
     """
-    job_file = read_job_file(file)
+    job_file = read_input(inputs)
     with opened(db, must_exist=False) as store:
         batch = load(store, job_file)
         if as_json:

@@ -15,16 +15,16 @@ import click
 from batchrunner.app.error_translation import errors_for_people
 from batchrunner.app.webhook_listener import webhook_from_options
 from batchrunner.cli.exit_codes import CANNOT_GO_ON
+from batchrunner.cli.input_options import input_options
 from batchrunner.cli.options import (
     Concurrency,
     api_options,
     db_option,
-    file_argument,
     help_option,
     json_option,
     note,
     opened,
-    read_job_file,
+    read_input,
 )
 from batchrunner.cli.webhook_options import webhook_options
 from batchrunner.outputs import suffixes_help
@@ -32,13 +32,14 @@ from batchrunner.outputs import suffixes_help
 if TYPE_CHECKING:
     from batchrunner.app.api_access import ApiAccess
     from batchrunner.app.export_results import Target
+    from batchrunner.app.input_request import InputRequest
     from batchrunner.app.run_batch import BatchRunEnded, RunOptions
     from batchrunner.model import Batch, JobFile
     from batchrunner.store.store import Store
 
 
 @click.command("run")
-@file_argument
+@input_options
 @click.option(
     "-o",
     "--output",
@@ -93,7 +94,7 @@ if TYPE_CHECKING:
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 @help_option
 def command(
-    file: Path,
+    inputs: InputRequest,
     outputs: tuple[str, ...],
     concurrency: int | None,
     budget: str | None,
@@ -108,7 +109,7 @@ def command(
     **given: Any,
 ) -> None:
     """
-    Load FILE, run its jobs, export the results.
+    Load FILE, a job file or a table, run its jobs, export the results.
 
     Give the same command again to continue: after Ctrl-C, after a crash, or with new lines in FILE.
     Finished jobs are not run again.
@@ -116,6 +117,7 @@ def command(
     \b
     Examples:
       batchrunner run jobs.yaml --sandbox -o results.csv
+      batchrunner run pairs.csv --url-column link --goal 'Read the price of {product}'
       batchrunner run jobs.yaml --concurrency 50 -o results.csv -o results.jsonl
       batchrunner run jobs.yaml --start-at 22:00 --until 07:00 --budget '$20'
       batchrunner run jobs.yaml --artifacts captured
@@ -130,9 +132,9 @@ def command(
     window = run_window(start_at, until, note)
     if budget is not None:
         given_budget(budget)
-    job_file = _read(file, concurrency)
+    job_file, file = _read(inputs, concurrency), inputs.first
     folder = _folder(artifacts, job_file)
-    keep = (file, db, f"{db}.sandbox.jsonl")
+    keep = [*map(str, inputs.paths), db, f"{db}.sandbox.jsonl"]
     targets = check_outputs(outputs or (f"{job_file.name}.csv",), keep=keep)
     with errors_for_people(), open_api(**_api_options(given), db=db) as api:
         refuse_sandbox_urls(((spec.url, spec.line) for spec in job_file.specs), api)
@@ -178,8 +180,8 @@ def _load_and_run(
     return exit_code
 
 
-def _read(file: Path, concurrency: int | None) -> JobFile:
-    job_file = read_job_file(file)
+def _read(inputs: InputRequest, concurrency: int | None) -> JobFile:
+    job_file = read_input(inputs)
     if concurrency is None:
         return job_file
     return replace(job_file, settings=replace(job_file.settings, concurrency=concurrency))

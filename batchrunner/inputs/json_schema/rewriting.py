@@ -119,6 +119,8 @@ class Rewriter:
         if NULL in shapes:
             self._changes.add(Change.REWRITTEN, "null in a union → `nullable`", at.path)
         united = unite(shapes, at.node)
+        if not isinstance(united, Nothing) and is_any(united):
+            self._changes.add(Change.REWRITTEN, "a union with `{}` → `{}`", at.path)
         if key == "oneOf" and not isinstance(united, Nothing) and value_of(united, "anyOf"):
             self._changes.add(Change.REWRITTEN, "`oneOf` → `anyOf`", at.path)
         return united
@@ -187,7 +189,7 @@ class Rewriter:
                 key: pair for key, pair in nodes.items() if type_ in relevant.get(key, (type_,))
             }
         own = dict(nodes)
-        if type_ is not None:
+        if type_ is not None and isinstance(own["type"][1], Items):
             own["type"] = own["type"][0], scalar(type_, own["type"][1])
         self._own.of_type(own, type_, at)
         return Pairs(at.node.start, at.node.end, own)
@@ -232,7 +234,7 @@ def _types(nodes: Nodes) -> tuple[str | None, ...]:
 
 
 def _listed(nodes: Nodes) -> tuple[Node, ...] | None:
-    """Return the values that a schema lists; None if there are none, or text alone as in the API."""
+    """Return the values that a schema lists; None if it lists none, or text as the API does."""
     if "const" in nodes:
         return (nodes["const"][1],)
     listed = nodes["enum"][1] if "enum" in nodes else None

@@ -165,11 +165,11 @@ class _FilePass:
             )
 
     def _unreplaced(self) -> Iterator[str]:
-        """Yield a warning if jobs name variables, which other tools would replace."""
+        """Yield a warning if goals name variables, which other tools would replace."""
         found = [
             (spec.line, match[1] or match[2])
             for spec in self._jobs.specs
-            if (match := _VARIABLE.search(repr((spec.url, spec.goal, spec.options))))
+            if "$" in spec.goal and (match := _VARIABLE.search(spec.goal))
         ]
         if found:
             line, variable = found[0]

@@ -1,0 +1,51 @@
+"""What to load: files, and what their columns are."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from batchrunner.errors import UsageError
+from batchrunner.inputs.mapping.choices import ColumnChoices
+from batchrunner.inputs.tables import TableOptions
+
+#: The path that stands for standard input.
+STANDARD_INPUT = Path("-")
+#: Suffixes that say how a file is packed, not what it is.
+_PACKED = (".gz",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputRequest:
+    """Files to load as one batch: one job file, or tables with what their columns are."""
+
+    paths: tuple[Path, ...]  #: `-` is standard input
+    name: str | None = None  #: the batch's name; None: that of the job file or of the first file
+    choices: ColumnChoices = field(default_factory=ColumnChoices)
+    table: TableOptions = field(default_factory=TableOptions)
+    skip_invalid: Path | None = None  #: where refused rows go; None: one of them refuses all
+    overwrite: bool = False  #: the file for refused rows may replace one that is there
+
+    def __post_init__(self) -> None:
+        if not self.paths:
+            raise UsageError("there is no file to load", next="name a job file or a table")
+        for name in self.choices.both():
+            raise UsageError(
+                f"--{name} and --{name}-column contradict each other",
+                next=f"give one of them: --{name}-column NAME is the same as --{name} '{{NAME}}'",
+            )
+
+    @property
+    def first(self) -> Path:
+        """The first file, which names the batch if nothing else does."""
+        return self.paths[0]
+
+
+def batch_name(path: Path) -> str:
+    """Return the name of a file without its suffixes, with each letter in one piece."""
+    if path == STANDARD_INPUT:
+        return "stdin"
+    stem = Path(path.stem).stem if path.suffix.lower() in _PACKED else path.stem
+    # macOS writes an accent behind its letter, and no name of a batch may have such a mark.
+    return unicodedata.normalize("NFC", stem)

@@ -1,0 +1,104 @@
+"""The files that a command loads, and the options that say what the columns of tables are."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from batchrunner.app.input_request import InputRequest
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _InputPath(click.Path):
+    """A path to a job file or a table that exists, or `-`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path; where there is no file, the error says how to begin."""
+        if str(value) != "-" and not Path(value).exists():
+            start = f"there is no file {value}; `batchrunner init` writes one to start from"
+            self.fail(start, param, ctx)
+        return super().convert(value, param, ctx)
+
+
+_FILES = click.argument(
+    "files",
+    nargs=-1,
+    required=True,
+    metavar="FILE...",
+    type=_InputPath(dir_okay=False, allow_dash=True, path_type=Path),
+)
+_OPTIONS = (
+    click.option("--name", metavar="NAME", help="The batch's name.  [default: the file's]"),
+    click.option("--url-column", metavar="COLUMN", help="Table: the column with the urls."),
+    click.option("--goal-column", metavar="COLUMN", help="Table: the column with the goals."),
+    click.option("--id-column", metavar="COLUMN", help="Table: the column with your own ids."),
+    click.option(
+        "--url", metavar="TEMPLATE", help="Table: each row's url: 'https://shop.example/p/{sku}'."
+    ),
+    click.option(
+        "--goal", metavar="TEMPLATE", help="Table: each row's goal: 'Read the price of {product}'."
+    ),
+    click.option("--id", metavar="TEMPLATE", help="Table: each row's id: '{sku}-{country}'."),
+    click.option(
+        "--columns-to-options",
+        is_flag=True,
+        help="Table: columns named like keys of a job (browser_profile, …) are these keys.",
+    ),
+    click.option("--sheet", metavar="NAME", help="XLSX: the sheet, by name or number."),
+    click.option("--encoding", metavar="NAME", help="Table: its encoding, if it is not UTF-8."),
+    click.option("--delimiter", metavar="CHARACTER", help="Table: what separates its cells."),
+    click.option(
+        "--skip-invalid",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Table: load the rows that are right; write the others, with reasons, to this file.",
+    ),
+    click.option("--overwrite", is_flag=True, help="Replace files that are there."),
+)
+
+
+def input_options(command: F) -> F:
+    """
+    Add FILE... and its options; the command receives them as one value `inputs`.
+
+    `--overwrite` is a field of it, for the files that a command writes.
+    """
+
+    @functools.wraps(command)
+    def with_inputs(*args: Any, **given: Any) -> Any:
+        return command(*args, inputs=_request(given), **given)
+
+    decorated: Any = with_inputs
+    for option in (*reversed(_OPTIONS), _FILES):
+        decorated = option(decorated)
+    return decorated  # type: ignore[no-any-return]
+
+
+def _request(given: dict[str, Any]) -> InputRequest:
+    """Take what says what to load out of the options *given*."""
+    from batchrunner.app.input_request import InputRequest
+    from batchrunner.inputs.mapping.choices import ColumnChoices
+    from batchrunner.inputs.tables import TableOptions
+
+    choices = ColumnChoices(
+        to_options=given.pop("columns_to_options") or None,
+        **{
+            name: given.pop(name)
+            for name in ("url", "goal", "id", "url_column", "goal_column", "id_column")
+        },
+    )
+    return InputRequest(
+        paths=given.pop("files"),
+        choices=choices,
+        table=TableOptions(
+            is_table=choices.any(),
+            **{name: given.pop(name) for name in ("sheet", "encoding", "delimiter")},
+        ),
+        **{name: given.pop(name) for name in ("name", "skip_invalid", "overwrite")},
+    )
