@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -10,6 +11,11 @@ from batchrunner.inputs.json_schema.keywords import NULL as NULL_TYPE
 from batchrunner.inputs.nodes import Node, Pairs, Scalar, decimal, is_null
 
 _BOOLEANS = {word: value for value in (True, False) for word in (str(value), str(value).lower())}
+
+
+#: A number with more digits than a bound may have.
+_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?", re.ASCII)
+_LONG = "a long number"
 
 
 class Literals(NamedTuple):
@@ -24,7 +30,7 @@ def literals(listed: Iterable[Node], types: tuple[str, ...], like: Node) -> Lite
     by_type: dict[str, list[Node]] = {}
     for node in listed:
         by_type.setdefault(_type_of(node, types), []).append(node)
-    allowed = set(types) | ({"integer"} if "number" in types else set())
+    allowed = {*types, *(("integer", _LONG) if {"integer", "number"} & set(types) else ())}
     kept = {name: nodes for name, nodes in by_type.items() if not types or name in allowed}
     shapes: list[Shape] = []
     is_wider = False
@@ -34,6 +40,9 @@ def literals(listed: Iterable[Node], types: tuple[str, ...], like: Node) -> Lite
         elif name == "string":
             words = [scalar(node.text, node) for node in nodes if isinstance(node, Scalar)]
             shapes.append(typed("string", nodes[0], enum=items(words, nodes[0])))
+        elif name == _LONG:
+            shapes.append(typed("number", nodes[0]))
+            is_wider = True
         else:
             shapes.append(NULL if name == NULL_TYPE else typed(name, nodes[0]))
             is_wider |= name in ("object", "array") or (name == "boolean" and len(nodes) == 1)
@@ -49,9 +58,11 @@ def _type_of(node: Node, types: tuple[str, ...]) -> str:
         return NULL_TYPE
     if node.text in _BOOLEANS:
         return "boolean"
-    number = decimal(node)
-    if number is None or (types and not set(types) & {"integer", "number"}):
+    if types and not set(types) & {"integer", "number"}:
         return "string"
+    number = decimal(node)
+    if number is None:
+        return _LONG if _NUMBER.fullmatch(node.text) else "string"
     return "integer" if number % 1 == 0 else "number"
 
 

@@ -75,7 +75,7 @@ class OwnKeywords:
                     message = f"`{name}` at {place.path} is required, and no value fits it"
                 kept[name] = name_node, self._report(message, value, "remove the property")
             else:
-                self._changes.add(Change.LEFT_OUT, "properties without a value", place.path)
+                self._changes.add(Change.UNCHECKED, "a property without a value", place.path)
         nodes["properties"] = key, properties._replace(nodes=kept)
 
     def _open_ended(self, nodes: Nodes, at: Place) -> None:
