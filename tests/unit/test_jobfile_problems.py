@@ -99,7 +99,7 @@ ONE = {
     SCHEMA + "true": (3, 18, "must be a mapping", None),
     SCHEMA + "{type: array}": (3, 19, "`type: object` must be the top of", "object"),
     SCHEMA + "{anyOf: [{type: string}]}": (3, 28, "must be the top", None),
-    SCHEMA + "{anyOf: [{type: object}, {type: array}]}": (3, 19, "must be the top", None),
+    SCHEMA + "{anyOf: [{type: object}, {type: array}]}": (3, 18, "must be the top", None),
     SCHEMA + "{oneOf: []}": (3, 19, "does not support `oneOf` at #", "use `anyOf`"),
     SCHEMA + "{properties: {a: {$ref: '#'}}}": (3, 42, "which contains itself", "levels"),
     SCHEMA + "{properties: {a: text}}": (3, 35, "#/properties/a must be a mapping", '"string"'),
