@@ -28,6 +28,7 @@ from batchrunner.app.job_stream import AsyncJobStream, JobStream
 from batchrunner.app.list_artifacts import list_artifacts
 from batchrunner.app.load import LoadReport, read_job_file, refuse_sandbox_urls
 from batchrunner.app.open_database import open_store
+from batchrunner.app.output_targets import database_files
 from batchrunner.app.raw_result import raw_result
 from batchrunner.app.rejudge import (
     ExpectByKey,
@@ -37,7 +38,14 @@ from batchrunner.app.rejudge import (
     rejudge,
 )
 from batchrunner.app.run_arguments import RunArguments, check_run_arguments, takes_run_arguments
-from batchrunner.app.run_batch import BatchRunEnded, RunOptions, prepare_run, work
+from batchrunner.app.run_batch import (
+    BatchRunEnded,
+    RunOptions,
+    nothing_to_run,
+    part_of,
+    prepare_run,
+    work,
+)
 from batchrunner.app.run_observer import Notice, RunObserver
 from batchrunner.app.run_window import run_window
 from batchrunner.app.runner_thread import RunnerThread
@@ -62,7 +70,6 @@ from batchrunner.errors import UsageError
 from batchrunner.model import Batch, FailureCategory
 from batchrunner.model.artifacts import Artifact
 from batchrunner.model.audit import AuditReport
-from batchrunner.runner.runner import ExitReason
 from batchrunner.store import controls
 from batchrunner.store.address import redacted
 from batchrunner.store.batches import find_batch
@@ -289,7 +296,7 @@ class BatchHandle:
         """
         address = self._database.address
         (target,) = check_outputs(
-            [str(path_of("path", path))], format, keep=(address, f"{address}.sandbox.jsonl")
+            [str(path_of("path", path))], format, keep=database_files(address)
         )
         with errors_for_people():
             return export_batch(self._store, self._batch, target)
@@ -407,6 +414,7 @@ def _options(how: RunArguments, api: ApiAccess, observer: RunObserver | None) ->
         ),
         leave_runs=how.get("leave_runs", False),
         anew=how.get("anew", False),
+        part=part_of(how.get("limit"), how.get("sample")),
     )
 
 
@@ -434,9 +442,7 @@ def _run(
             batch = store.read(find_batch, name) or batch
         prepared = prepare_run(store, batch, api, options, say)
         if prepared is None:
-            return BatchRunEnded(
-                reason=ExitReason.FINISHED, counts=store.read(batch_counts, batch.id)
-            )
+            return nothing_to_run(store, batch)
         if control.request is StopRequest.LEAVE:
             return BatchRunEnded(reason=None, counts=store.read(batch_counts, batch.id))
         cancelled_before = store.read(cancelled_job_ids, batch.id)

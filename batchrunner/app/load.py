@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -13,12 +13,12 @@ from urllib.parse import urlsplit
 
 from batchrunner.app.api_access import SANDBOX, ApiAccess
 from batchrunner.app.clock import store_now
-from batchrunner.app.input_file import read_input_file
-from batchrunner.app.input_request import InputRequest, batch_name
+from batchrunner.app.input_file import read_beside
+from batchrunner.app.input_request import InputRequest
 from batchrunner.app.open_database import retry_while_away
+from batchrunner.app.read_input import read_input
 from batchrunner.app.run_observer import Say
-from batchrunner.errors import CannotContinue, InputError, UsageError
-from batchrunner.inputs.problem_log import CannotInclude
+from batchrunner.errors import InputError, UsageError
 from batchrunner.inputs.yaml import JobFileErrors, parse, report
 from batchrunner.model import JobFile, LoadResult, Settings
 from batchrunner.store import batches
@@ -50,21 +50,6 @@ def read_job_file(path: Path) -> JobFile:
         CannotContinue: It cannot be read.
     """
     return read_input(InputRequest(paths=(path,)))
-
-
-def read_input(request: InputRequest) -> JobFile:
-    """
-    Read what a request names: one job file, or tables.
-
-    Raises:
-        InputError: The files have problems; all of them are in one report.
-        UsageError: There is no such file, or it is a folder, a device and the like.
-        CannotContinue: One cannot be read.
-    """
-    path = request.first
-    content, name = read_input_file(path), batch_name(path)
-    job_file = _parsed(content, file=str(path), name=name, folder=path.parent)
-    return job_file if request.name is None else replace(job_file, name=request.name)
 
 
 def rows_as_job_file(
@@ -122,20 +107,11 @@ def _without_empty(row: Mapping[str, Any]) -> Any:
     return {key: value for key, value in row.items() if value == value}  # NaN is not itself
 
 
-def _parsed(content: bytes | str, *, file: str, name: str, folder: Path = Path()) -> JobFile:
+def _parsed(content: bytes | str, *, file: str, name: str) -> JobFile:
     try:
-        return parse(content, file=file, name=name, read_beside=partial(_read_beside, folder))
+        return parse(content, file=file, name=name, read_beside=partial(read_beside, Path()))
     except JobFileErrors as errors:
         raise InputError(report(errors), errors.problems) from errors
-
-
-def _read_beside(folder: Path, name: str) -> tuple[str, bytes]:
-    """Read a file that a job file names, from the folder of the job file."""
-    path = folder / name
-    try:
-        return str(path), read_input_file(path)
-    except (UsageError, CannotContinue) as error:
-        raise CannotInclude(error.what, error.next) from error
 
 
 def load_jobs(store: Store, job_file: JobFile, say: Say) -> LoadResult:
