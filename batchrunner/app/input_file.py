@@ -60,9 +60,10 @@ def _spooled(pipe: BinaryIO) -> BinaryIO:
     """Return a temporary file with what comes out of a pipe, up to what a table may have."""
     file = tempfile.TemporaryFile()  # noqa: SIM115 - the table closes it
     left = MAX_UNPACKED_BYTES + 1
-    while left > 0 and (data := pipe.read(min(left, _CHUNK_BYTES))):
-        file.write(data)
-        left -= len(data)
+    with pipe:
+        while left > 0 and (data := pipe.read(min(left, _CHUNK_BYTES))):
+            file.write(data)
+            left -= len(data)
     return file
 
 
