@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, Unpack
@@ -19,6 +19,7 @@ from batchrunner.app.api_access import (
 from batchrunner.app.argument_types import check_budget_type, check_text, path_of, texts_of
 from batchrunner.app.audit import audit_batch
 from batchrunner.app.cancel_jobs import CancelResult, JobFilter, cancel_jobs, finish_cancelling
+from batchrunner.app.choose_edition import SeriesOptions
 from batchrunner.app.error_translation import errors_for_people
 from batchrunner.app.export_results import Exported, check_outputs, export_batch
 from batchrunner.app.fetch_artifacts import FetchResult, checked_folder, fetch_artifacts
@@ -43,8 +44,8 @@ from batchrunner.app.run_batch import (
     nothing_to_run,
     part_of,
     prepare_run,
-    work,
 )
+from batchrunner.app.run_edition import run_edition
 from batchrunner.app.run_observer import Notice, RunObserver
 from batchrunner.app.run_window import run_window
 from batchrunner.app.runner_thread import RunnerThread
@@ -103,11 +104,13 @@ class BatchHandle:
         *,
         loaded: LoadReport | None = None,
         sandbox_urls: Collection[tuple[str, int]] = (),
+        series_options: SeriesOptions | None = None,
     ) -> None:
         self._store = store
         self._batch = batch
         self._database = database
         self._sandbox_urls = sandbox_urls
+        self._series_options = series_options or SeriesOptions()
         self.loaded = loaded  #: what `load` did; None for a batch that was there
 
     def __repr__(self) -> str:
@@ -118,6 +121,16 @@ class BatchHandle:
     def name(self) -> str:
         """The batch's name."""
         return self._batch.name
+
+    @property
+    def series(self) -> str | None:
+        """The name of the series of which it is an edition; None: of none."""
+        return self._batch.series
+
+    @property
+    def edition(self) -> str | None:
+        """The name of the edition, such as `2026-12-01`."""
+        return self._batch.edition
 
     # ---- run ----
 
@@ -356,7 +369,7 @@ class BatchHandle:
         observer = how.get("observer")
         api = self._access(how.get("api"))
         refuse_sandbox_urls(self._sandbox_urls, api)
-        options = _options(how, api, observer)
+        options = replace(_options(how, api, observer), series=self._series_options)
         concurrency = how.get("concurrency")
         run = partial(
             _run,
@@ -447,7 +460,9 @@ def _run(
         cancelled_before = store.read(cancelled_job_ids, batch.id)
         final_jobs.prepared()
         key, batch = prepared.key, prepared.batch
-        ended = work(store, batch, api, final_jobs, key=key, control=control, options=options)
+        ended = run_edition(
+            store, batch, api, final_jobs, key=key, control=control, options=options
+        )
         if ended.reason is not None:  # it did not leave at once
             final_jobs.add_cancelled(store.read(cancelled_job_ids, batch.id) - cancelled_before)
         return ended
