@@ -29,6 +29,7 @@ from batchrunner.app.job_stream import AsyncJobStream, JobStream
 from batchrunner.app.list_artifacts import list_artifacts
 from batchrunner.app.load import LoadReport, read_job_file, refuse_sandbox_urls
 from batchrunner.app.open_database import open_store
+from batchrunner.app.output_targets import database_files
 from batchrunner.app.raw_result import raw_result
 from batchrunner.app.rejudge import (
     ExpectByKey,
@@ -308,7 +309,7 @@ class BatchHandle:
         """
         address = self._database.address
         (target,) = check_outputs(
-            [str(path_of("path", path))], format, keep=(address, f"{address}.sandbox.jsonl")
+            [str(path_of("path", path))], format, keep=database_files(address)
         )
         with errors_for_people():
             return export_batch(self._store, self._batch, target)

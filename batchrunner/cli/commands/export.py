@@ -37,7 +37,8 @@ def command(batch: str | None, output: str, format_: str | None, db: str) -> Non
       batchrunner export example --format jsonl | jq .result
     """
     from batchrunner.app.export_results import check_outputs, export_all
+    from batchrunner.app.output_targets import database_files
 
-    targets = check_outputs([output], format_, keep=(db, f"{db}.sandbox.jsonl"))
+    targets = check_outputs([output], format_, keep=database_files(db))
     with opened(db) as store:
         export_all(store, batch_of(store, batch), targets, note)

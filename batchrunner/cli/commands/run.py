@@ -145,12 +145,13 @@ def command(
     from batchrunner.app.api_access import SANDBOX, open_api
     from batchrunner.app.export_results import check_outputs
     from batchrunner.app.load import refuse_sandbox_urls
+    from batchrunner.app.output_targets import database_files
     from batchrunner.app.run_batch import RunOptions, part_of
 
     window = _window(start_at, until, budget)
     job_file, file = _read(inputs, concurrency), inputs.first
     folder = _folder(artifacts, job_file)
-    keep = [*map(str, inputs.paths), db, f"{db}.sandbox.jsonl"]
+    keep = [*inputs.paths, *database_files(db)]
     targets = check_outputs(outputs or (f"{job_file.name}.csv",), keep=keep)
     with errors_for_people(), open_api(**_api_options(given), db=db) as api:
         refuse_sandbox_urls(((spec.url, spec.line) for spec in job_file.specs), api)

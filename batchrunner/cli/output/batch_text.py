@@ -162,11 +162,11 @@ def bounds_line(in_flight: Mapping[str, int], name: str | None = None) -> str | 
 
 def db_given(db: str) -> str:
     """Return the option that names the database, as a command line needs it."""
-    from batchrunner.cli.options import DEFAULT_DB
+    from batchrunner.cli.options import DEFAULT_DB, SANDBOX_DB
     from batchrunner.store.address import redacted
 
-    if db == DEFAULT_DB:
-        return ""
+    if db in (DEFAULT_DB, SANDBOX_DB):
+        return "" if db == DEFAULT_DB else " --sandbox"
     return f" --db {shlex.quote(redacted(db))}"
 
 
