@@ -11,9 +11,12 @@ from pathlib import Path
 
 from batchrunner.errors import UsageError
 from batchrunner.outputs import FORMATS, format_of, suffixes_help
+from batchrunner.outputs.job_file import SUFFIXES
 from batchrunner.store.address import file_of
 
 STANDARD_OUTPUT = "-"
+#: The format of a target that is a job file.
+JOB_FILE = "job file"
 #: Ends of the names of files that belong to a database, beside its own.
 _DATABASE_FILES = ("", "-journal", "-wal", "-shm", ".sandbox.jsonl")
 
@@ -44,9 +47,12 @@ def check_outputs(
     keep: Iterable[str | Path] = (),
     *,
     guessed: bool = False,
+    job_files: bool = False,
 ) -> list[Target]:
     """
     Return where to export to; called before anything is run, not after.
+
+    With *job_files*, a name that ends in .yaml is one.
 
     Raises:
         UsageError: A file's name does not say its format, its format needs a library that is not
@@ -62,7 +68,7 @@ def check_outputs(
                 where=path,
             )
     _check_distinct([path for path in paths if path != STANDARD_OUTPUT])
-    return [_target(path, format, guessed=guessed) for path in paths]
+    return [_target(path, format, guessed=guessed, job_files=job_files) for path in paths]
 
 
 def leads_to(path: str | Path, other: str | Path) -> bool:
@@ -89,7 +95,10 @@ def _check_distinct(paths: Sequence[str]) -> None:
             )
 
 
-def _target(path: str, format: str | None, *, guessed: bool) -> Target:
+def _target(path: str, format: str | None, *, guessed: bool, job_files: bool) -> Target:
+    if job_files and format is None and Path(path).suffix.lower() in SUFFIXES:
+        _check_place(path)
+        return Target(path=path, format=JOB_FILE)
     on_stdout = "jsonl" if path == STANDARD_OUTPUT else None
     chosen = format or format_of(Path(path).suffix) or on_stdout
     if chosen is None:
