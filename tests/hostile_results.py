@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,9 @@ class _Nowhere:
         self.size += len(data)
         return len(data)
 
+    def flush(self) -> None:
+        pass
+
 
 def _job(result: str | None) -> FinishedJob:
     return FinishedJob(
@@ -164,6 +168,7 @@ def _steps(run: Run) -> Mapping[str, Callable[[], Any]]:
         **{
             name: lambda format=format: format.write(ExportTable(jobs=lambda: jobs), _Nowhere())
             for name, format in FORMATS.items()
+            if all(map(find_spec, format.requires))
         },
         "rows": lambda: sum(1 for _ in result_rows(jobs)),
         "jobs": lambda: sum(1 for _ in job_results(jobs)),

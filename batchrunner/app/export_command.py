@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from batchrunner.app.export_options import ExportOptions, ExportRequest
 from batchrunner.app.export_results import Place, check_files, export_all, export_table
@@ -15,7 +15,7 @@ from batchrunner.app.output_targets import (
     STANDARD_OUTPUT,
     Target,
     check_outputs,
-    database_files,
+    kept_files,
 )
 from batchrunner.app.run_observer import Say
 from batchrunner.app.table_export import IntoTable, check_into, write_into
@@ -48,7 +48,7 @@ def export_command(
     """
     options = replace(request.options, overwrite=overwrite)
     place = Place(store=store, address=address, batch=batch)
-    keep = [*database_files(address), *map(Path, store.read(source_paths, batch.id))]
+    keep = kept_files(address, store.read(source_paths, batch.id))
     paths = outputs or (() if request.into else (STANDARD_OUTPUT,))
     targets = check_outputs(paths, request.format, keep, job_files=True)
     if request.into is not None:
@@ -62,7 +62,9 @@ def export_command(
         check_job_file(target, options)
     check_files(place, targets, options)
     for target in job_files:
-        say(export_job_file(store, address, batch, target, options))
+        done = export_job_file(store, address, batch, target, options)
+        run = f"batchrunner run {shlex.quote(target.path)}"
+        say(f"exported {term_safe(target.path)} ({counted(done.jobs, 'job')}): fix it, then {run}")
     export_all(place, [each for each in targets if each.format != JOB_FILE], say, options)
     if request.into is not None:
         say(into_line(place, request.into, options))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
+from batchrunner.app.argument_types import check_text, texts_of
 from batchrunner.app.table_export import IntoTable, into_table
 from batchrunner.errors import UsageError
 from batchrunner.inputs.field_types import did_you_mean
@@ -65,6 +66,39 @@ def export_options(
         guard=guard,
         overwrite=overwrite,
     )
+
+
+class ViewArguments(TypedDict, total=False):
+    """Which jobs to give, and how, from Python."""
+
+    columns: str | Collection[str]  #: only these, such as "id,price=result.price"
+    explode: str  #: path to a list in the results: a row for each element
+    only: str | Collection[str]  #: states and failure categories
+    join: bool  #: also jobs that are not final
+    last_good: bool  #: of each job that ran again, the newest result that succeeded
+    unwrap: bool  #: leave out a sole wrapper around results
+
+
+class ExportArguments(ViewArguments, total=False):
+    """The same for a file."""
+
+    guard: bool  #: put a `'` before what a spreadsheet would execute
+    overwrite: bool  #: replace files that this batch did not write
+
+
+def options_of_arguments(given: Mapping[str, Any]) -> ExportOptions:
+    """
+    Return what a caller of the Python interface asked for.
+
+    Raises:
+        TypeError: There is no such argument.
+        UsageError: A text has no meaning.
+    """
+    several = {
+        name: texts_of(name, given[name]) for name in ("columns", "only") if given.get(name)
+    }
+    check_text("explode", given.get("explode"))
+    return export_options(**{**given, **several})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from batchrunner.app.export_options import ExportOptions
+from batchrunner.app.export_results import Exported
 from batchrunner.app.output_targets import Target
 from batchrunner.app.owned_files import check_owned, write_owned
 from batchrunner.errors import UsageError
@@ -16,7 +17,6 @@ from batchrunner.outputs.job_file import write_job_file
 from batchrunner.store.export_rows import job_entries, shown_job_ids
 from batchrunner.store.store import Store
 from batchrunner.text.format import counted
-from batchrunner.text.terminal import term_safe
 
 
 def check_job_file(target: Target, options: ExportOptions) -> None:
@@ -42,13 +42,13 @@ def check_job_file(target: Target, options: ExportOptions) -> None:
 
 def export_job_file(
     store: Store, address: str, batch: Batch, target: Target, options: ExportOptions
-) -> str:
+) -> Exported:
     """
-    Write the chosen jobs as a job file, and return what was written, for people.
+    Write the chosen jobs as a job file.
 
     It is a batch of its own when it is loaded: no other job of this one is run for it.
     """
-    check_owned(store, address, batch, target.path, overwrite=options.overwrite)
+    before = check_owned(store, address, batch, target.path, overwrite=options.overwrite)
     ids = store.read(shown_job_ids, batch.id, options.choice)
     run = f"batchrunner run {shlex.quote(target.path)}"
 
@@ -58,7 +58,13 @@ def export_job_file(
         return Written(jobs=jobs, rows=jobs)
 
     written = write_owned(store, address, batch, target, write)
-    return f"exported {term_safe(target.path)} ({counted(written.jobs, 'job')}): fix it, then {run}"
+    return Exported(
+        path=target.path,
+        jobs=written.jobs,
+        guarded=0,
+        rows=written.jobs,
+        replaced_jobs=before.jobs,
+    )
 
 
 def _notes(batch: Batch, jobs: int, run: str) -> Iterator[str]:

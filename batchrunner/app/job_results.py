@@ -52,6 +52,18 @@ def result_rows(jobs: Iterable[FinishedJob]) -> Iterator[dict[str, Any]]:
         yield json.loads(str(text, "ascii"), parse_int=_integer)
 
 
+def export_rows(
+    jobs: Iterable[FinishedJob], carried: tuple[str, ...], view: View
+) -> Iterator[dict[str, Any]]:
+    """Give the rows that a JSONL export of these jobs has, with their results as Python values."""
+    for job in jobs:
+        lines = BytesIO()
+        table = ExportTable(jobs=lambda job=job: [job], columns=carried, view=view)  # type: ignore[misc]
+        write_jsonl(table, lines)
+        for line in lines.getvalue().splitlines():
+            yield json.loads(line, parse_int=_integer)
+
+
 def job_results(jobs: Iterable[FinishedJob]) -> Iterator[JobResult]:
     """Give each job with its result as Python values."""
     for job in jobs:

@@ -112,17 +112,20 @@ def retry_while_away(call: Callable[[], T], say: Say) -> T:
 
 def find_batch(store: Store, name: str | None) -> Batch:
     """
-    Return the batch called *name*, or the only one there is.
+    Return the batch called *name*, the newest edition of that series, or the only one there is.
 
     Raises:
-        UsageError: There is no such batch, or several and no name.
+        UsageError: There is no such batch or series, or several and no name.
     """
     batches = store.read(list_batches)
-    found = [batch for batch in batches if name in (None, batch.name)]
+    # The newest edition of each series, and each other batch.
+    current = {batch.series or batch.name: batch for batch in batches}
+    found = [batch for known, batch in current.items() if name in (None, known)]
+    found = found or [batch for batch in batches if batch.name == name]
     if len(found) == 1:
         return found[0]
-    names = ", ".join(batch.name for batch in batches) or "none yet"
+    names = ", ".join(current) or "none yet"
     raise UsageError(
-        f"there is no batch {name!r}" if name else f"there are {len(batches)} batches: which one?",
+        f"there is no batch {name!r}" if name else f"there are {len(current)} batches: which one?",
         next=f"name one of those in the database {store.place}: {names}",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -17,6 +18,7 @@ from batchrunner.store.address import file_of
 STANDARD_OUTPUT = "-"
 #: The format of a target that is a job file.
 JOB_FILE = "job file"
+_EDITION_NAMES = re.compile(r"\{(?:edition|series|date)\}")
 #: Ends of the names of files that belong to a database, beside its own.
 _DATABASE_FILES = ("", "-journal", "-wal", "-shm", ".sandbox.jsonl")
 
@@ -39,6 +41,11 @@ def database_files(address: str) -> list[Path]:
     """Return the files of a database and of its sandbox; none for a server."""
     file = file_of(address)
     return [] if file is None else [Path(f"{file}{end}") for end in _DATABASE_FILES]
+
+
+def kept_files(address: str, inputs: Iterable[str | Path] = ()) -> list[Path]:
+    """Return the files that no export may replace: those of the database, and the inputs."""
+    return [*database_files(address), *map(Path, inputs)]
 
 
 def check_outputs(
@@ -117,7 +124,8 @@ def _target(path: str, format: str | None, *, guessed: bool, job_files: bool) ->
 
 
 def _check_place(path: str) -> None:
-    folder = Path(path).parent
+    fixed = _EDITION_NAMES.split(path)[0]  # folders with names of editions are made later
+    folder = Path(f"{fixed}x").parent
     if path == STANDARD_OUTPUT or (folder.is_dir() and not Path(path).is_dir()):
         return
     if folder.is_dir():

@@ -83,7 +83,7 @@ def _written_by(file: WrittenFile) -> str:
 
 
 def _is_of(file: WrittenFile, batch: Batch) -> bool:
-    series = getattr(batch, "series", None)
+    series = batch.series
     return file.batch_id == batch.id or (series is not None and file.series == series)
 
 

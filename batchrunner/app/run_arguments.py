@@ -29,6 +29,8 @@ class RunArguments(TypedDict, total=False):
     artifacts: folder for what runs captured
     api: what `sandbox()` gives, or an `ApiAccess`; None: the database's
     leave_runs: give up runs that are alive on another account
+    limit: run at most so many jobs of the batch in all, the first of the file
+    sample: run at most so many jobs of the batch in all, spread over its hosts
     anew: run jobs although the API has fresh runs of them that this database does not know
     webhook_listen: HOST:PORT to receive webhooks at
     webhook_url: https address that leads there
@@ -43,6 +45,8 @@ class RunArguments(TypedDict, total=False):
     api: ApiAddress | None
     leave_runs: bool
     anew: bool
+    limit: int | None
+    sample: int | None
     webhook_listen: str | None
     webhook_url: str | None
     observer: RunObserver | None
@@ -81,6 +85,8 @@ def check_run_arguments(given: Mapping[str, Any]) -> None:
     for name in ("webhook_listen", "webhook_url"):
         check_text(name, given.get(name))
     check_type("artifacts", given.get("artifacts"), PATH_TYPES, "the path of a folder")
+    for name in ("limit", "sample"):
+        check_type(name, given.get(name), (int,), "a number of jobs")
     for name in ("leave_runs", "anew"):
         check_type(name, given.get(name), (bool,), "True or False")
     check_budget_type(given.get("budget"))

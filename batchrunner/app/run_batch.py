@@ -15,6 +15,7 @@ import anyio
 from batchrunner.app.account_check import bind, check_origin
 from batchrunner.app.api_access import ApiAccess
 from batchrunner.app.budget import set_up
+from batchrunner.app.choose_edition import SeriesOptions
 from batchrunner.app.clock import now
 from batchrunner.app.fetch_artifacts import ARTIFACT_WAIT_SECONDS, fetch, fetching
 from batchrunner.app.process_identity import exited_owners, this_process
@@ -23,15 +24,24 @@ from batchrunner.app.runs_elsewhere import refuse_runs_elsewhere
 from batchrunner.app.stop_control import StopControl, StopRequest
 from batchrunner.app.webhook_listener import WebhookOptions, listen_for_webhooks
 from batchrunner.classify import classify_fault
-from batchrunner.errors import ApiError, CannotContinue, LeftEarly
-from batchrunner.model import Batch, BatchCounts, Failed, FailureCategory, RequestFailed
+from batchrunner.errors import ApiError, CannotContinue, LeftEarly, UsageError
+from batchrunner.model import (
+    Batch,
+    BatchCounts,
+    Failed,
+    FailureCategory,
+    JobState,
+    RequestFailed,
+)
 from batchrunner.model.audit import AuditReport, AuditStop
+from batchrunner.model.part import Part
 from batchrunner.policy.schedule import Window
 from batchrunner.runner.artifact_fetcher import ArtifactFetcher, ArtifactSelection
 from batchrunner.runner.runner import ExitReason, Runner, in_thread, innermost
 from batchrunner.store.artifacts import artifact_counts, want_artifacts
 from batchrunner.store.database import StoreError
 from batchrunner.store.host_breaker import parked_hosts
+from batchrunner.store.part import choose_part
 from batchrunner.store.reports import batch_counts
 from batchrunner.store.store import Store
 from batchrunner.text.terminal import SHOWN, shorten, term_safe
@@ -49,6 +59,8 @@ class RunOptions:
     leave_runs: bool = False  #: give up runs of another account
     anew: bool = False  #: pay for jobs although the API has fresh runs of them
     file: Path | None = None  #: the job file, as messages name it
+    series: SeriesOptions = field(default_factory=SeriesOptions)
+    part: Part | None = None  #: run only so many jobs of the batch; None: all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,14 +89,15 @@ def prepare_run(
     """
     Check the batch's account, set its budget and rate; None where every job is final.
 
-    Artifacts that an earlier run left are fetched then.
+    With a part, its jobs are chosen, and the result is None where all of these are final. Artifacts
+    that an earlier run left are fetched then.
 
     Raises:
         BatchrunnerError: The batch cannot be run with this key on this API.
     """
     if options.folder is not None:
         store.write(want_artifacts, batch.id, lasting=True)
-    if not store.read(batch_counts, batch.id).open:
+    if not _has_work(store, batch, options.part):
         check_origin(batch, batch.api_origin, api)
         if options.folder is not None and store.read(artifact_counts, batch.id).left:
             bind(store, batch, api, say=say)
@@ -97,6 +110,41 @@ def prepare_run(
         except RequestFailed as error:
             raise stopped(classify_fault(error.fault), api.url) from error
     return PreparedBatch(batch=set_up(store, batch, api, options.budget, say), key=key)
+
+
+def nothing_to_run(store: Store, batch: Batch) -> BatchRunEnded:
+    """Return the end of a run for which `prepare_run` found nothing to do."""
+    counts = store.read(batch_counts, batch.id)
+    reason = ExitReason.PART_DONE if counts.open else ExitReason.FINISHED
+    return BatchRunEnded(reason=reason, counts=counts)
+
+
+def part_of(limit: int | None, sample: int | None) -> Part | None:
+    """
+    Return the part that these options ask for; None: all jobs.
+
+    Raises:
+        UsageError: Both are given, or a number is less than 1.
+    """
+    if limit is not None and sample is not None:
+        raise UsageError(
+            "limit and sample exclude each other", next="give one: the first jobs, or a sample"
+        )
+    jobs = sample if limit is None else limit
+    if jobs is None:
+        return None
+    if jobs < 1:
+        raise UsageError(f"{jobs} jobs are no part of a batch", next="give a number from 1 on")
+    return Part(jobs=jobs, spread=limit is None)
+
+
+def _has_work(store: Store, batch: Batch, part: Part | None) -> bool:
+    """Choose the part; return whether one of its jobs is open, or any run is in flight."""
+    counts = store.read(batch_counts, batch.id)
+    if part is None:
+        return counts.open > 0
+    chosen = store.write(choose_part, batch.id, part)
+    return chosen.open > 0 or counts.jobs[JobState.RUNNING] > 0
 
 
 def stopped(failure: Failed, where: str = "") -> CannotContinue:
@@ -170,6 +218,7 @@ async def _work(
             key_digest=key,
             webhook_wakeup=webhook,
             submit=submit,
+            part=options.part is not None,
             window=options.window,
         )
         fetcher: ArtifactFetcher | None = None
@@ -185,9 +234,11 @@ async def _work(
 def _ended(
     store: Store, batch: Batch, runner: Runner, reason: ExitReason | None, api_url: str
 ) -> BatchRunEnded:
+    counts = _final_counts(store, batch, left=reason is None)
+    part_done = reason is ExitReason.FINISHED and counts.open
     return BatchRunEnded(
-        reason=reason,
-        counts=_final_counts(store, batch, left=reason is None),
+        reason=ExitReason.PART_DONE if part_done else reason,
+        counts=counts,
         failure=runner.stop_failure,
         api_url=api_url,
         audit=runner.audit_report,

@@ -35,6 +35,11 @@ class StopControl:
         """Ask the runner to return at once."""
         self._ask(StopRequest.LEAVE)
 
+    def reopen(self) -> None:
+        """Let a second runner wait for requests, after the first one has ended."""
+        with self._changed:
+            self._closed = False
+
     def close(self) -> None:
         """Let everybody who waits for a request return."""
         with self._changed:

@@ -95,10 +95,13 @@ def opened(db: str, *, must_exist: bool = True, after_loss: bool = False) -> Ite
 
 
 def batch_of(store: Store, name: str | None) -> Batch:
-    """Return the batch called *name*, or the only one there is."""
+    """Return the batch called *name*, or the only one there is; say so where it is an edition."""
     from batchrunner.app.open_database import find_batch
 
-    return find_batch(store, name)
+    batch = find_batch(store, name)
+    if batch.series is not None and name != batch.name:
+        note(f"{batch.series!r} is a series: its newest edition is {batch.name!r}")
+    return batch
 
 
 def read_job_file(path: Path) -> JobFile:

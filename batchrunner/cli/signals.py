@@ -71,8 +71,8 @@ def _exit_code_of_run(reason: ExitReason, counts: BatchCounts) -> int:
 
 
 def exit_code_of_counts(counts: BatchCounts) -> int:
-    """Return the exit code for a batch in which every job is final."""
-    return ALL_SUCCEEDED if counts.jobs[JobState.SUCCEEDED] == counts.total else SOME_FAILED
+    """Return the exit code for a batch in which every job is final, or every one of a part."""
+    return ALL_SUCCEEDED if counts.jobs[JobState.SUCCEEDED] == counts.done else SOME_FAILED
 
 
 class _Signals:

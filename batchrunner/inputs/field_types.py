@@ -15,6 +15,7 @@ from batchrunner.inputs.nodes import Node, Scalar, boolean, decimal, describe, i
 from batchrunner.inputs.problem_log import ProblemLog
 from batchrunner.model import Budget
 from batchrunner.policy.budget import BUDGET_SAYS, RATE_SAYS, budget_of, dollars
+from batchrunner.policy.calendar_slots import EVERY_SAYS, parse_every
 
 
 class Invalid(Enum):
@@ -268,6 +269,22 @@ def _seconds(text: str) -> float | None:
     if not text or parts is None:
         return None
     return float(sum(int(parts[unit] or 0) * seconds for unit, seconds in _UNITS.items()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlotLength:
+    """How long the slots of a series are."""
+
+    expected: str = EVERY_SAYS
+
+    def read(self, node: Node, name: str, log: ProblemLog) -> str | Refused:
+        """Return it as options spell it."""
+        if type(node) is not Scalar or is_null(node):
+            return refuse(name, self.expected, node, log)
+        try:
+            return str(parse_every(node.text))
+        except ValueError as error:
+            return refuse(name, self.expected, node, log, str(error))
 
 
 # ---- money ----

@@ -12,6 +12,7 @@ from batchrunner.inputs.field_types import (
     BudgetAmount,
     Dollars,
     Duration,
+    SlotLength,
     Text,
     WholeNumber,
 )
@@ -105,6 +106,18 @@ SETTINGS_FIELDS: Mapping[str, Field] = {
     "canary": Field(CanaryRule(), "the jobs that run first, and what they must achieve"),
     "stop_loss": Field(
         StopLossRule(), "the most that may be lost to orphans and lost runs before it stops"
+    ),
+    "every": Field(SlotLength(), "run all jobs anew in each slot of the calendar, as an edition"),
+    "time_zone": Field(
+        Text(
+            max_length=64,
+            pattern=r"[A-Za-z][A-Za-z0-9_+/-]*",
+            expected="a time zone like `Europe/Berlin` or `UTC`",
+        ),
+        "the time zone of these slots; without it, that of the machine",
+    ),
+    "keep_editions": Field(
+        WholeNumber(minimum=1), "the newest editions that stay; older ones are removed"
     ),
 }
 

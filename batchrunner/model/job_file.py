@@ -139,6 +139,9 @@ class Settings:
     hosts: Mapping[str, HostRule] = field(default_factory=dict)  #: by name; `*` is for all hosts
     canary: Canary | None = None
     stop_loss: StopLoss = StopLoss()  #: after which submitting stops
+    every: str | None = None  #: how long the slots of its series are; None: it is no series
+    time_zone: str | None = None  #: of these slots; None: this machine's
+    keep_editions: int | None = None  #: editions that stay; None: all
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

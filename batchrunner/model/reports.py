@@ -149,6 +149,25 @@ class ClosedAttempt:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ExportedAttempt:
+    """An attempt, as exports with several tables show it."""
+
+    key: str  #: the key of its job
+    revision: int  #: of its job
+    number: int
+    outcome: str | None  #: `succeeded`, or the category of its failure; None while it is open
+    counted: bool | None = None  #: whether it counts towards the most attempts
+    code: str | None = None
+    message: str | None = None
+    steps: int | None = None
+    run_id: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    #: Options that its escalation steps changed.
+    option_overrides: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ParkedHost:
     """A parked host: its jobs wait because every attempt on it failed."""
 

@@ -13,7 +13,8 @@ from batchrunner.model import FinishedJob
 from batchrunner.policy.escalation import showable_overrides
 
 
-def _instant(at: datetime | None) -> str | None:
+def instant(at: datetime | None) -> str | None:
+    """Return an instant as exports write it as text: in UTC, to the millisecond."""
     # The same width for all: pandas guesses a column's format from its first row.
     if at is None:
         return None
@@ -45,8 +46,8 @@ FIELDS: Mapping[str, Callable[[FinishedJob], str | int | None]] = {
     "attempts": attrgetter("attempts"),
     "steps": attrgetter("steps"),
     "run_id": attrgetter("run_id"),
-    "started_at": lambda job: _instant(job.started_at),
-    "finished_at": lambda job: _instant(job.finished_at),
+    "started_at": lambda job: instant(job.started_at),
+    "finished_at": lambda job: instant(job.finished_at),
     "changes": lambda job: _changes(job.option_overrides),
     "cost": attrgetter("cost"),
 }
@@ -54,3 +55,5 @@ FIELDS: Mapping[str, Callable[[FinishedJob], str | int | None]] = {
 RESULT = "result"
 #: The column after that, if any job has artifacts: a list of their paths.
 ARTIFACTS = "artifacts"
+#: The fixed columns that tell why a job failed.
+FAILURE_COLUMNS = ("id", "url", "goal", "category", "code", "message", "attempts", "run_id")

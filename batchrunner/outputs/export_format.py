@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import IO
 
 from batchrunner.errors import UsageError
+from batchrunner.outputs.columns import FIELDS
 from batchrunner.outputs.table import ExportTable
 
 
@@ -38,6 +39,7 @@ class Format:
     write: Callable[[ExportTable, IO[bytes]], Written]
     suffixes: tuple[str, ...] = ()  #: ends of file names that select it, in lower case
     is_text: bool = True  #: whether a terminal can show it
+    max_columns: int | None = None  #: most columns that a file can have
     requires: tuple[str, ...] = ()  #: modules that only an extra installs
 
     def check_installed(self) -> None:
@@ -51,4 +53,19 @@ class Format:
             raise UsageError(
                 f"{self.name} files need a library that is not installed",
                 next="pip install 'batchrunner[all]'",
+            )
+
+    def check_columns(self, carried: Sequence[str]) -> None:
+        """
+        Check that the format has room for these carried columns; called before anything is run.
+
+        Raises:
+            UsageError: They are too many.
+        """
+        room = None if self.max_columns is None else self.max_columns - len(FIELDS) - 2
+        if room is not None and len(carried) > room:
+            raise UsageError(
+                f"{self.name} files have room for {room} columns of the input, "
+                f"and there are {len(carried)}",
+                next="export to .csv or .parquet, or select some with --columns",
             )

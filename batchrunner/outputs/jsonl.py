@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from json.encoder import encode_basestring_ascii
-from typing import IO
+from typing import IO, Any
 
 from batchrunner.model import FinishedJob
+from batchrunner.outputs.cells import as_json
+from batchrunner.outputs.column_names import column_names
 from batchrunner.outputs.columns import ARTIFACTS, FIELDS, RESULT, set_aside_note
 from batchrunner.outputs.export_format import Format, Written
-from batchrunner.outputs.json_values import strict, strict_string
+from batchrunner.outputs.json_values import Json, Number, strict, strict_string, write
+from batchrunner.outputs.sheet import Sheet
+from batchrunner.outputs.shown_result import ShownRows
 from batchrunner.outputs.table import ExportTable
 from batchrunner.text.json_size import is_parsable
 
@@ -17,22 +21,31 @@ from batchrunner.text.json_size import is_parsable
 UNREADABLE_KEY = "result_unreadable"
 #: The key for a note on a result that is too large to be parsed.
 SET_ASIDE_KEY = "result_set_aside"
+_KEYS = [*FIELDS, RESULT, ARTIFACTS, UNREADABLE_KEY, SET_ASIDE_KEY]
 
 
 def write_jsonl(table: ExportTable, file: IO[bytes]) -> Written:
     """
     Write one JSON object per job, in pure ASCII; its result is the JSON value that the API sent.
 
-    Every object has the keys of FIELDS and `result`. Where a result is not JSON, `result` is null
-    and one more key, `result_unreadable`, has its text. Where it is too large to be parsed,
-    `result_set_aside` says how to print it. A job with artifacts has their paths under
-    `artifacts`.
+    Every object has the keys of FIELDS, the carried columns and `result`. Where a result is not
+    JSON, `result` is null and one more key, `result_unreadable`, has its text. Where it is too
+    large to be parsed, `result_set_aside` says how to print it. A job with artifacts has their
+    paths under `artifacts`. Where columns are selected, an object has these and no others.
     """
-    count = 0
-    for count, job in enumerate(table.jobs(), start=1):  # noqa: B007
-        for part in _line(job):
+    if table.view.columns:
+        return _write_selected(table, file)
+    rows = ShownRows(table)
+    names, _ = column_names(_KEYS, table.columns, [])
+    is_as_sent = not table.view.unwrap and table.view.explode is None
+    carried = [(own, f",{_string(name)}:") for own, name in zip(table.columns, names, strict=True)]
+    for job, value in rows if not is_as_sent else rows.unread():
+        for part in _line(job, carried, _result(job) if is_as_sent else _shown(job, value)):
             file.write(part.encode("ascii"))
-    return Written(jobs=count, rows=count)
+    renamed = [pair for pair in zip(table.columns, names, strict=True) if pair[0] != pair[1]]
+    return Written(
+        jobs=rows.jobs, rows=rows.rows, renamed=tuple(renamed), exploded=rows.exploded_jobs
+    )
 
 
 FORMAT = Format(
@@ -43,10 +56,20 @@ FORMAT = Format(
 )
 
 
-def _line(job: FinishedJob) -> Iterator[str]:
+def _write_selected(table: ExportTable, file: IO[bytes]) -> Written:
+    sheet = Sheet(table)
+    keys = [_string(name) for name in sheet.names]
+    for row in sheet.rows():
+        members = [f"{key}:{_json(cell)}" for key, cell in zip(keys, row.cells, strict=True)]
+        file.write(f"{{{','.join(members)}}}\n".encode("ascii"))
+    return sheet.written()
+
+
+def _line(job: FinishedJob, carried: list[tuple[str, str]], result: Iterator[str]) -> Iterator[str]:
     fields = ",".join([f'"{name}":{_value(get(job))}' for name, get in FIELDS.items()])
-    yield f'{{{fields},"{RESULT}":'
-    yield from _result(job)
+    columns = [f"{key}{_json(as_json(job.columns.get(name)))}" for name, key in carried]
+    yield f'{{{fields}{"".join(columns)},"{RESULT}":'
+    yield from result
     yield f"{_artifacts(job)}}}\n"
 
 
@@ -59,6 +82,22 @@ def _value(value: str | int | None) -> str:
     if value is None:
         return "null"
     return _string(value) if isinstance(value, str) else str(value)
+
+
+def _json(value: Any) -> str:
+    if isinstance(value, str) and not isinstance(value, Number):
+        return _string(value)
+    text = write(value)
+    try:
+        return "".join(strict(text))
+    except ValueError:  # nested deeper than other programs read
+        return _string(text)
+
+
+def _shown(job: FinishedJob, value: Json) -> Iterator[str]:
+    # Text is text that no view changes, or a note.
+    is_text = isinstance(value, str) and not isinstance(value, Number)
+    return _result(job) if is_text else iter((_json(value),))
 
 
 def _result(job: FinishedJob) -> Iterator[str]:

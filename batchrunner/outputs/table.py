@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from batchrunner.model import ClosedAttempt, FinishedJob
+from batchrunner.model import ExportedAttempt, FinishedJob
 
 #: Returns the finished jobs in file order; each call starts at the first one.
 Jobs = Callable[[], Iterable[FinishedJob]]
@@ -37,5 +37,5 @@ class ExportTable:
     jobs: Jobs
     columns: tuple[str, ...] = ()  #: names of the carried input columns, in their order
     view: View = View()
-    attempts: Callable[[], Iterable[ClosedAttempt]] = tuple  #: for formats with several tables
+    attempts: Callable[[], Iterable[ExportedAttempt]] = tuple  #: for formats with several tables
     scratch: str | None = None  #: a folder for temporary files; None: that of the system

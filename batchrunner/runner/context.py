@@ -42,6 +42,7 @@ class RunnerContext:
     notify: Callable[[Event], None]
     key_digest: str | None = None  #: identifies the account in the store
     webhook_wakeup: WebhookWakeUp = field(default_factory=WebhookWakeUp)
+    part: bool = False  #: submit only the part of the batch that was chosen
     submit_once: bool = False  #: submit what is due at the start, and nothing after that
     streamed_create: StreamedCreate | None = None  #: None: create runs without a stream
     window: Window = field(default_factory=Window)  #: by this machine's wall clock
@@ -84,7 +85,9 @@ class RunnerContext:
 
     async def work_left(self) -> WorkLeft:
         """Return how much work is left."""
-        return await self.offload(lambda: self.store.read(work_left, self.owner.id, self.batch.id))
+        return await self.offload(
+            lambda: self.store.read(work_left, self.owner.id, self.batch.id, self.part)
+        )
 
     def wake_all(self) -> None:
         """Let every waiting loop read the clock again."""

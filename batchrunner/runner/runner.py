@@ -34,6 +34,7 @@ class ExitReason(StrEnum):
     """Why a runner returned."""
 
     FINISHED = "finished"  #: every job of the batch is final
+    PART_DONE = "part done"  #: every job of the chosen part is final, and others are left
     DRAINED = "drained"  #: asked to stop; none of our runs is in flight
     OUT_OF_TIME = "out of time"  #: the deadline is near; none of our runs is in flight
     PARKED = "parked"  #: all jobs that are left are on parked hosts
@@ -74,6 +75,7 @@ class Runner:
         notify: Callable[[Event], None] = lambda _: None,
         key_digest: str | None = None,
         submit: bool = True,
+        part: bool = False,
         submit_once: bool = False,
         streamed_create: StreamedCreate | None = None,
         window: Window | None = None,
@@ -88,6 +90,7 @@ class Runner:
             offload_once=offload,
             notify=notify,
             key_digest=key_digest,
+            part=part,
             submit_once=submit_once,
             streamed_create=streamed_create,
             window=window or Window(),

@@ -131,6 +131,7 @@ class Submitter:
                     max_runs,
                     context.now(),
                     context.key_digest,
+                    part=context.part,
                     new_token=context.store.new_token,
                 )
             )
@@ -172,7 +173,9 @@ class Submitter:
         """Return whether nothing was claimed because of the budget."""
         context = self._context
         budget = await context.offload(
-            lambda: context.store.read(budget_status, context.batch.id, context.now())
+            lambda: context.store.read(
+                budget_status, context.batch.id, context.now(), part=context.part
+            )
         )
         return budget is not None and budget.used_up
 

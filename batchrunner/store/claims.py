@@ -69,6 +69,7 @@ def claim_jobs(
     now: datetime,
     key: str | None = None,
     *,
+    part: bool = False,
     new_token: Callable[[], str] = random_token,
 ) -> list[Submission]:
     """
@@ -77,7 +78,8 @@ def claim_jobs(
     Jobs with the same output_schema share a submission, at most *most* in one. A paused batch and a
     host without capacity have no due jobs. Until the canary has passed, only its jobs are due. The
     most that the runs may cost is reserved, and no more jobs are claimed than the budget covers.
-    *key* is the digest of the API key that will submit them.
+    *key* is the digest of the API key that will submit them. With *part*, only jobs that
+    `choose_part` has chosen are due.
 
     Raises:
         LeaseLost: Another process ended this owner.
@@ -97,9 +99,9 @@ def claim_jobs(
     if room <= 0:
         return []
     capacity = host_breaker.host_capacity(tx, batch_id, settings.hosts, now)
-    due = due_jobs.due_jobs(tx, batch_id, room, capacity, now, canary=found is None)
+    due = due_jobs.due_jobs(tx, batch_id, room, capacity, now, canary=found is None, part=part)
     if found is None and not due and holders.need_control_run:
-        due = due_jobs.due_jobs(tx, batch_id, 1, capacity, now, canary=False)
+        due = due_jobs.due_jobs(tx, batch_id, 1, capacity, now, canary=False, part=part)
     starts = _starts(tx, batch_id, Policy.of(settings), due)
     due = _affordable(tx, batch, due, starts, capacity, now)[:room]
     if not due:
@@ -162,7 +164,9 @@ def _needed(row: Row[Any], starts: Mapping[int, AttemptStart], longest: int = 0)
     return max_steps({**options_of(row.options, None), **starts[row.id].option_overrides}, longest)
 
 
-def budget_status(tx: Connection, batch_id: int, now: datetime) -> BudgetStatus | None:
+def budget_status(
+    tx: Connection, batch_id: int, now: datetime, *, part: bool = False
+) -> BudgetStatus | None:
     """
     Return how much of a batch's budget is used, and the most that its next due job may cost.
 
@@ -176,20 +180,21 @@ def budget_status(tx: Connection, batch_id: int, now: datetime) -> BudgetStatus 
     settings = settings_in_force(batch)
     policy, canary = Policy.of(settings), canary_gate.is_canary_running(tx, batch, settings.canary)
     capacity = host_breaker.host_capacity(tx, batch_id, settings.hosts, now)
-    due = due_jobs.due_jobs(tx, batch_id, 1, capacity, now, canary=canary, claim=False)
+    how = {"canary": canary, "part": part, "claim": False}
+    due = due_jobs.due_jobs(tx, batch_id, 1, capacity, now, **how)
     due = [row for row in due if row.host not in capacity.parked]
     starts = _starts(tx, batch_id, policy, due)
     if due:
         return replace(left, needs=_needed(due[0], starts, longest))
-    return replace(left, needs=_cheapest_waiting(tx, batch_id, policy, left, longest))
+    return replace(left, needs=_cheapest_waiting(tx, batch_id, policy, left, longest, part=part))
 
 
 def _cheapest_waiting(
-    tx: Connection, batch_id: int, policy: Policy, left: BudgetStatus, longest: int
+    tx: Connection, batch_id: int, policy: Policy, left: BudgetStatus, longest: int, *, part: bool
 ) -> int | None:
     """Return the maximum cost of the cheapest waiting job; None if the budget covers one."""
     cheapest = None
-    for page in due_jobs.awaited_jobs(tx, batch_id) if not left.reserved else ():
+    for page in due_jobs.awaited_jobs(tx, batch_id, part=part) if not left.reserved else ():
         starts = _starts(tx, batch_id, policy, page)
         needs = [_needed(row, starts, longest) for row in page]
         cheapest = min(needs if cheapest is None else [cheapest, *needs])

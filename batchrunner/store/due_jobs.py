@@ -52,11 +52,17 @@ _PAGE = (
     .where(jobs.c.host.not_in(bindparam("full", expanding=True)))
     .limit(bindparam("most"))
 )
-_CANARY = _PAGE.where(jobs.c.canary)
+#: By whether only the canary, and whether only the chosen part may be submitted.
+_PAGES = {
+    (canary, part): _PAGE.where(*[jobs.c.canary] * canary, *[jobs.c.part] * part)
+    for canary in (False, True)
+    for part in (False, True)
+}
 _given_up = select(host_breakers.c.host).where(
     host_breakers.c.batch_id == bindparam("batch"), host_breakers.c.failed_probes >= MAX_PROBES
 )
 _AWAITED = _AVAILABLE.where(_behind, jobs.c.host.not_in(_given_up)).limit(bindparam("most"))
+_AWAITED_OF_PART = _AWAITED.where(jobs.c.part)
 #: Before the first job.
 _START = {"position": 0, "id": 0}
 
@@ -69,16 +75,18 @@ def due_jobs(
     now: datetime,
     *,
     canary: bool,
+    part: bool = False,
     claim: bool = True,
 ) -> list[Row[Any]]:
     """
     Return due jobs, for each host no more than its capacity.
 
     At most *room*, plus the probes of parked hosts, which the budget may still exclude. With
-    *canary*, only jobs of the canary. With *claim*, they are locked.
+    *canary*, only jobs of the canary; with *part*, only jobs of the chosen part. With *claim*, they
+    are locked.
     """
     chosen: list[Row[Any]] = []
-    page: Select[Any] = _CANARY if canary else _PAGE
+    page: Select[Any] = _PAGES[canary, part]
     page = page.with_for_update(skip_locked=True) if claim else page
     last = _START
     while room > 0:
@@ -95,9 +103,10 @@ def due_jobs(
     return chosen
 
 
-def awaited_jobs(tx: Connection, batch_id: int) -> Iterator[list[Row[Any]]]:
+def awaited_jobs(tx: Connection, batch_id: int, *, part: bool = False) -> Iterator[list[Row[Any]]]:
     """Yield all available jobs a page at a time, except those on hosts that were given up."""
+    statement = _AWAITED_OF_PART if part else _AWAITED
     last, rows = _START, list[Row[Any]]()
-    while rows := [*tx.execute(_AWAITED, {"batch": batch_id, "most": JOBS_PER_PAGE, **last})]:
+    while rows := [*tx.execute(statement, {"batch": batch_id, "most": JOBS_PER_PAGE, **last})]:
         yield rows
         last = {"position": rows[-1].position, "id": rows[-1].id}

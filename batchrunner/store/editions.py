@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -62,17 +63,25 @@ def unfinished_before(tx: Connection, series: str, batch_id: int) -> list[Batch]
     return [batch_of(row) for row in reversed(tx.execute(found).all())]
 
 
-# ---- begin and close ----
+# ---- change ----
 
 
-def make_edition(tx: Connection, series: str, name: str, edition: str) -> bool:
-    """Make the batch that has the series' name its first edition; return whether there is one."""
-    made = (
-        update(batches)
-        .where(batches.c.name == series, batches.c.series.is_(None))
-        .values(name=name, series=series, edition=edition)
-    )
-    return bool(tx.execute(made).rowcount)
+def make_edition(
+    tx: Connection, series: str, named: Callable[[datetime], tuple[str, str]]
+) -> str | None:
+    """
+    Make the batch that has the series' name its first edition; return its new name, if any.
+
+    *named* gives the names of a batch and of its edition, by the time at which it was loaded.
+    """
+    same = (batches.c.name == series, batches.c.series.is_(None))
+    row = tx.execute(select(batches.c.id, batches.c.created_at).where(*same)).first()
+    if row is None:
+        return None
+    name, edition = named(row.created_at)
+    made = update(batches).where(batches.c.id == row.id, *same)
+    tx.execute(made.values(name=name, series=series, edition=edition))
+    return name
 
 
 def close_edition(tx: Connection, batch_id: int, now: datetime) -> tuple[int, int]:
@@ -209,7 +218,7 @@ def hide_edition(tx: Connection, batch_id: int, now: datetime) -> bool:
     hidden = (
         update(batches)
         .where(batches.c.id == batch_id, or_(~_shows, ~_is_unsettled()))
-        .values(pruned_at=func.coalesce(batches.c.pruned_at, now))
+        .values(pruned_at=now)
     )
     return bool(tx.execute(hidden).rowcount)
 

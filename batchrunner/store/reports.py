@@ -90,20 +90,11 @@ _open = (
     .where(attempts.c.batch_id == _batch, _still_open)
     .subquery()
 )
-_due_at = (
-    select(func.min(jobs.c.available_at))
-    .where(jobs.c.batch_id == _batch, jobs.c.state == JobState.AVAILABLE)
-    .scalar_subquery()
-)
-#: Whether some available job is not on a host that was given up.
-_can_be_claimed = exists().where(
-    jobs.c.batch_id == _batch,
-    jobs.c.state == JobState.AVAILABLE,
-    jobs.c.host.not_in(
-        select(host_breakers.c.host).where(
-            host_breakers.c.batch_id == _batch, host_breakers.c.failed_probes >= MAX_PROBES
-        )
-    ),
+_available = (jobs.c.batch_id == _batch, jobs.c.state == JobState.AVAILABLE)
+_not_given_up = jobs.c.host.not_in(
+    select(host_breakers.c.host).where(
+        host_breakers.c.batch_id == _batch, host_breakers.c.failed_probes >= MAX_PROBES
+    )
 )
 _open_orphans = (
     select(func.count())
@@ -111,31 +102,46 @@ _open_orphans = (
     .where(orphans.c.batch_id == _batch, orphans.c.ended_at.is_(None))
     .scalar_subquery()
 )
-_WORK_LEFT = (
-    select(
-        _open.c.mine,
-        _open.c.open,
-        _open.c.unanswered,
-        _open_orphans.label("open_orphans"),
-        _due_at.label("due_at"),
-        batches.c.paused_at,
-        batches.c.pause_reason,
-        batches.c.canary_gate,
-        batches.c.budget,
-        batches.c.concurrency,
-        batches.c.learned_concurrency,
-        batches.c.account_limit,
-        batches.c.settings,
-        _can_be_claimed.label("can_be_claimed"),
+
+
+def _work_left(*which: Any) -> Select[Any]:
+    """Return the statement that reads what is left of the available jobs, or of *which* of them."""
+    due_at = select(func.min(jobs.c.available_at)).where(*_available, *which).scalar_subquery()
+    # Whether some such job is not on a host that was given up.
+    can_be_claimed = exists().where(*_available, *which, _not_given_up)
+    return (
+        select(
+            _open.c.mine,
+            _open.c.open,
+            _open.c.unanswered,
+            _open_orphans.label("open_orphans"),
+            due_at.label("due_at"),
+            batches.c.paused_at,
+            batches.c.pause_reason,
+            batches.c.canary_gate,
+            batches.c.budget,
+            batches.c.concurrency,
+            batches.c.learned_concurrency,
+            batches.c.account_limit,
+            batches.c.settings,
+            can_be_claimed.label("can_be_claimed"),
+        )
+        .join_from(batches, _open, true())
+        .where(batches.c.id == _batch)
     )
-    .join_from(batches, _open, true())
-    .where(batches.c.id == _batch)
-)
 
 
-def work_left(tx: Connection, owner_id: str, batch_id: int) -> WorkLeft:
-    """Return what is left to do, in a time that does not grow with the batch."""
-    row = tx.execute(_WORK_LEFT, {"owner": owner_id, "batch": batch_id}).one()
+_WORK_LEFT, _WORK_LEFT_OF_PART = _work_left(), _work_left(jobs.c.part)
+
+
+def work_left(tx: Connection, owner_id: str, batch_id: int, part: bool = False) -> WorkLeft:
+    """
+    Return what is left to do, in a time that does not grow with the batch.
+
+    With *part*, only the jobs that `choose_part` has chosen count as available.
+    """
+    statement = _WORK_LEFT_OF_PART if part else _WORK_LEFT
+    row = tx.execute(statement, {"owner": owner_id, "batch": batch_id}).one()
     settings, accepted = settings_in_force(row), bound_in(row.account_limit)
     limit = concurrency_limit(settings.concurrency, row.learned_concurrency, accepted)
     unanswered = int(row.unanswered)

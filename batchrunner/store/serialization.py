@@ -256,5 +256,8 @@ def settings_text(settings: Settings) -> str:
             "hosts": plain_hosts(settings.hosts),
             "canary": plain_canary(settings.canary),
             "stop_loss": plain_stop_loss(settings.stop_loss),
+            "every": settings.every,
+            "time_zone": settings.time_zone,
+            "keep_editions": settings.keep_editions,
         }
     )

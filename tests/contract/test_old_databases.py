@@ -48,6 +48,8 @@ TABLES = {
     "submissions": "submissions",
 }
 FOLDER = Path(__file__).parents[1] / "fixtures" / "databases"
+#: Formats of which the folders have files.
+COMPARED = ("csv", "excel", "jsonl")
 #: How the sandbox was started that the database in mid-batch was made with; runs that were listed
 #: late are listed at once by now.
 WORLD = SandboxConfig(
@@ -137,9 +139,9 @@ def test_the_finished_database_has_rows_in_every_table(address: str) -> None:
 def test_an_old_database_gives_the_same_exports(name: str, opened: Store) -> None:
     batches = opened.read(list_batches)
     expected = {path.name for path in (FOLDER / f"{name}.expected").iterdir()} - {"status.json"}
-    assert expected == {f"{batch.name}.{format}" for batch in batches for format in FORMATS}
+    assert expected == {f"{batch.name}.{format}" for batch in batches for format in COMPARED}
     for batch in batches:
-        for format in FORMATS:
+        for format in COMPARED:
             written = BytesIO()
             table = ExportTable(jobs=lambda id=batch.id: finished_jobs(opened, id))  # type: ignore[misc]
             FORMATS[format].write(table, written)

@@ -18,7 +18,7 @@ from batchrunner.judge.result_values import MAX_NAME_LENGTH, leaves
 from batchrunner.judge.sentences import MAX_SENTENCE_LENGTH, sentences_of
 from batchrunner.model import Finish, FinishedJob, JobState, Run, RunStatus, Settings, Succeeded
 from batchrunner.outputs import FORMATS, ExportTable
-from batchrunner.outputs.csv import MAX_NAME_LENGTH as MAX_COLUMN_LENGTH
+from batchrunner.outputs.field_names import MAX_NAME_LENGTH as MAX_COLUMN_LENGTH
 from batchrunner.policy.retry import decide
 from batchrunner.policy.retry_rules import Policy
 from batchrunner.text import json_size

@@ -26,11 +26,13 @@ from batchrunner.cli.options import (
     opened,
     read_input,
 )
+from batchrunner.cli.series_options import series_options
 from batchrunner.cli.webhook_options import webhook_options
 from batchrunner.outputs import suffixes_help
 
 if TYPE_CHECKING:
     from batchrunner.app.api_access import ApiAccess
+    from batchrunner.app.choose_edition import SeriesOptions
     from batchrunner.app.export_results import Target
     from batchrunner.app.input_request import InputRequest
     from batchrunner.app.run_batch import BatchRunEnded, RunOptions
@@ -72,11 +74,24 @@ if TYPE_CHECKING:
     help="Have nothing in flight at that time, and exit; the same command continues later.",
 )
 @click.option(
+    "--limit",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Run at most N jobs of the batch in all, the first of FILE; without it, go on with all.",
+)
+@click.option(
+    "--sample",
+    type=click.IntRange(1),
+    metavar="N",
+    help="The same with N jobs spread over the hosts, to see first what such jobs bring and cost.",
+)
+@click.option(
     "--artifacts",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
     help="Download screenshots, HTML and video of runs into this folder as they end.",
 )
+@series_options
 @api_options
 @webhook_options
 @db_option
@@ -95,11 +110,14 @@ if TYPE_CHECKING:
 @help_option
 def command(
     inputs: InputRequest,
+    series: SeriesOptions,
     outputs: tuple[str, ...],
     concurrency: int | None,
     budget: str | None,
     start_at: str | None,
     until: str | None,
+    limit: int | None,
+    sample: int | None,
     artifacts: Path | None,
     db: str,
     as_json: bool,
@@ -120,13 +138,14 @@ def command(
       batchrunner run pairs.csv --url-column link --goal 'Read the price of {product}'
       batchrunner run jobs.yaml --concurrency 50 -o results.csv -o results.jsonl
       batchrunner run jobs.yaml --start-at 22:00 --until 07:00 --budget '$20'
+      batchrunner run prices.yaml --every 1d -o 'prices-{edition}.csv'
       batchrunner run jobs.yaml --artifacts captured
     """
     from batchrunner.app.api_access import SANDBOX, open_api
     from batchrunner.app.budget import given_budget
     from batchrunner.app.export_results import check_outputs
     from batchrunner.app.load import refuse_sandbox_urls
-    from batchrunner.app.run_batch import RunOptions
+    from batchrunner.app.run_batch import RunOptions, part_of
     from batchrunner.app.run_window import run_window
 
     window = run_window(start_at, until, note)
@@ -141,6 +160,7 @@ def command(
         webhook = webhook_from_options(**given, local=api.origin == SANDBOX)
         options = RunOptions(budget=budget, window=window, folder=folder, webhook=webhook)
         options = replace(options, leave_runs=leave_runs, anew=anew, file=file)
+        options = replace(options, part=part_of(limit, sample), series=series)
         how = {"guessed": not outputs, "as_json": as_json, "quiet": quiet}
         exit_code = _load_and_run(job_file, api, options, targets, db, file, **how)
     raise SystemExit(exit_code)
@@ -164,12 +184,17 @@ def _load_and_run(
     quiet: bool,
 ) -> int:
     """Load the jobs, run them, export the results, and return the exit code."""
+    from batchrunner.app.choose_edition import choose_file_edition
+    from batchrunner.app.clock import store_now
+    from batchrunner.app.edition_paths import targets_of_edition
     from batchrunner.app.export_results import export_all
     from batchrunner.cli.commands.load import load
     from batchrunner.store.batches import find_batch
 
     with opened(db, must_exist=False, after_loss=options.anew) as store:
+        job_file = choose_file_edition(store, job_file, options.series, store_now(store), note)
         batch = load(store, job_file, budget_given=options.budget is not None)
+        targets = targets_of_edition(targets, batch)
         _show_estimate(store, job_file, api.origin)
         ended, exit_code = _run(store, batch, api, options, quiet=quiet)
         try:
@@ -213,27 +238,28 @@ def _run(
     store: Store, batch: Batch, api: ApiAccess, options: RunOptions, *, quiet: bool
 ) -> tuple[BatchRunEnded, int]:
     """Run the batch until its end or a signal; return how it ended, and the exit code."""
-    from batchrunner.app.run_batch import BatchRunEnded, prepare_run, work
+    from batchrunner.app.run_batch import nothing_to_run, prepare_run
+    from batchrunner.app.run_edition import run_edition
     from batchrunner.cli.commands.status import working
     from batchrunner.cli.output.batch_text import bounds_line
+    from batchrunner.cli.output.exit_text import nothing_line
     from batchrunner.cli.output.progress import make_display
     from batchrunner.cli.signals import exit_code_of_counts, run_until_signal
-    from batchrunner.runner.runner import ExitReason
     from batchrunner.store.health import batches_in_flight
-    from batchrunner.store.reports import batch_counts
 
     prepared = prepare_run(store, batch, api, options, note)
     if prepared is None:
-        note(f"batch {batch.name!r} is finished: nothing to run")
-        counts = store.read(batch_counts, batch.id)
-        finished = BatchRunEnded(reason=ExitReason.FINISHED, counts=counts)
-        return finished, exit_code_of_counts(counts)
+        ended = nothing_to_run(store, batch)
+        note(nothing_line(batch, options.part, ended.counts))
+        return ended, exit_code_of_counts(ended.counts)
     for worker in working(store, prepared.batch, alive=True):
         note(f"another runner is at work here: {worker}")
     if line := bounds_line(store.read(batches_in_flight), batch.name):
         note(line)
     display = make_display(batch.name, quiet=quiet)
-    run = partial(work, store, prepared.batch, api, display, key=prepared.key, options=options)
+    run = partial(
+        run_edition, store, prepared.batch, api, display, key=prepared.key, options=options
+    )
     with display.shown():
         return run_until_signal(lambda control: run(control=control))
 

@@ -9,6 +9,7 @@ from batchrunner.app.budget import raised
 from batchrunner.cli.output.batch_text import MAX_EXAMPLES, db_given, same_command
 from batchrunner.cli.output.status_text import parked_line
 from batchrunner.model import Batch, BatchCounts, BudgetStatus, JobState, ParkedHost
+from batchrunner.model.part import Part
 from batchrunner.policy.schedule import FIRST_LEAD, LAST_CALL, MIN_LEAD
 from batchrunner.runner.runner import ExitReason
 from batchrunner.store.host_breaker import parked_hosts
@@ -18,6 +19,7 @@ from batchrunner.text.terminal import term_safe
 
 UNTIL = "--until"
 BUDGET = "--budget"
+LIMIT, SAMPLE = "--limit", "--sample"
 
 
 def exit_lines(
@@ -38,6 +40,16 @@ def exit_lines(
         )
 
 
+def nothing_line(batch: Batch, part: Part | None, counts: BatchCounts) -> str:
+    """Return why a run has nothing to do."""
+    if part is None or not counts.open:
+        return f"batch {batch.name!r} is finished: nothing to run"
+    return (
+        f"batch {batch.name!r}: the jobs of `{part}` are final: nothing to run; "
+        f"{counted(counts.open, 'other')} left"
+    )
+
+
 def continue_command(
     batch: Batch,
     reason: ExitReason | None,
@@ -51,6 +63,8 @@ def continue_command(
         return f"{resume} && {same_command(args)}"
     if reason is ExitReason.OUT_OF_TIME:
         return same_command(list(_without(args, UNTIL)))
+    if reason is ExitReason.PART_DONE:
+        return same_command(list(_without(list(_without(args, LIMIT)), SAMPLE)))
     if reason is ExitReason.BUDGET_USED_UP and budget_status is not None:
         return same_command(
             [*_without(args, BUDGET), BUDGET, raised(budget_status, batch.step_price)]

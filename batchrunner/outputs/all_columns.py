@@ -1,0 +1,138 @@
+"""All columns of a table: fixed, carried, and one for each path into the results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from batchrunner.model import FinishedJob
+from batchrunner.outputs.cells import (
+    FIELD_KINDS,
+    NOTHING,
+    Cell,
+    Kind,
+    as_json,
+    fixed_fields,
+    kind_of,
+)
+from batchrunner.outputs.column_names import column_names
+from batchrunner.outputs.columns import ARTIFACTS, FIELDS, RESULT
+from batchrunner.outputs.field_names import MAX_NAME_LENGTH, below
+from batchrunner.outputs.json_values import Json, write
+from batchrunner.outputs.shown_result import MAX_DEPTH_OF_TEXT, opened
+from batchrunner.outputs.table import ExportTable
+
+#: Maximum columns from results; nobody can use a sheet with more.
+MAX_COLUMNS = 1_000
+
+
+class AllColumns:
+    """
+    The columns of a table of which the user selected none.
+
+    After FIELDS come the carried columns, `result`, `artifacts` where any job has some, and one
+    column for each path into the results, in the order in which they first appear:
+    `result.price`, `result.offer.currency`. Arrays and empty objects are one cell, and null is an
+    empty one.
+
+    `result` itself holds what has no path: results that are not objects, text that is not JSON, and
+    the whole result of a row with a value that has no column: there are MAX_COLUMNS, with names of
+    at most MAX_NAME_LENGTH. A result that is too large to be parsed is set aside: its cell says how
+    to print it.
+    """
+
+    absent: tuple[str, ...] = ()
+
+    def __init__(self, table: ExportTable, *, typed: bool, max_columns: int | None) -> None:
+        self._fields = [*fixed_fields(typed=typed).values()]
+        self._carried = table.columns
+        self._typed = typed
+        self._is_as_sent = not (table.view.unwrap or table.view.explode is not None)
+        self._first_carried = len(FIELDS)
+        self._result = len(FIELDS) + len(self._carried)
+        others = self._result + 2
+        self._most = MAX_COLUMNS if max_columns is None else min(MAX_COLUMNS, max_columns - others)
+        self._found = dict[str, Kind]()
+        self._kinds = [NOTHING] * (self._result + 1)
+        self._kinds[self._first_carried - 1] = Kind.DOUBLE  # the cost
+        self._has_artifacts = False
+
+    def see(self, job: FinishedJob, value: Json) -> None:
+        """Take note of the columns that a row needs."""
+        self._has_artifacts = self._has_artifacts or bool(job.artifacts)
+        if self._typed:
+            self._see_kinds(job, value)
+        elif len(self._found) < self._most:
+            for name, _ in _leaves(value):
+                if name is not None and name != RESULT and len(self._found) < self._most:
+                    self._found.setdefault(name, NOTHING)
+
+    def _see_kinds(self, job: FinishedJob, value: Json) -> None:
+        cost = self._first_carried - 1
+        self._kinds[cost] |= kind_of(self._fields[cost](job))
+        for index, column in enumerate(self._carried, self._first_carried):
+            self._kinds[index] |= kind_of(as_json(job.columns.get(column)))
+        for name, leaf in _leaves(value):
+            if name == RESULT:
+                self._kinds[self._result] |= kind_of(leaf)
+            elif name in self._found:
+                self._found[name] |= kind_of(leaf)
+            elif name is None or len(self._found) >= self._most:
+                self._kinds[self._result] |= Kind.TEXT
+            else:
+                self._found[name] = kind_of(leaf)
+
+    def finish(self) -> None:
+        """Give the columns their names, once all rows were seen."""
+        artifacts = [ARTIFACTS] * self._has_artifacts
+        results = [*self._found]
+        carried, found = column_names([*FIELDS, RESULT, ARTIFACTS], self._carried, results)
+        self.names: Sequence[str] = [*FIELDS, *carried, RESULT, *artifacts, *found]
+        self.kinds: Sequence[Kind] = [
+            *[kind or self._kinds[index] for index, kind in enumerate(FIELD_KINDS.values())],
+            *self._kinds[self._first_carried :],
+            *[Kind.TEXT] * self._has_artifacts,
+            *self._found.values(),
+        ]
+        own, given = [*self._carried, *results], [*carried, *found]
+        self.renamed = tuple(pair for pair in zip(own, given, strict=True) if pair[0] != pair[1])
+        first = self._result + 1 + self._has_artifacts
+        self._index: Mapping[str, int] = {name: first + at for at, name in enumerate(results)}
+
+    def cells(self, job: FinishedJob, value: Json) -> list[Cell]:
+        """Return the cells of a row."""
+        cells: list[Cell] = [get(job) for get in self._fields]
+        if self._carried:
+            cells += [as_json(job.columns.get(name)) for name in self._carried]
+        cells += [None] * (len(self.names) - len(cells))
+        if job.artifacts and self._has_artifacts:
+            cells[self._result + 1] = list(job.artifacts)
+        for name, leaf in _leaves(value):
+            if name == RESULT:
+                cells[self._result] = leaf
+            elif (index := self._index.get(name or "")) is not None:
+                cells[index] = leaf
+            else:
+                cells[self._result] = job.result if self._is_as_sent else write(value)
+        return cells
+
+
+def _leaves(value: Json) -> Iterator[tuple[str | None, Json]]:
+    """Give the values of a result with the names of their columns; None: it has no name."""
+    if isinstance(value, dict) and value:
+        yield from _leaves_below(value, RESULT, 1)
+    else:
+        yield RESULT, value
+
+
+def _leaves_below(
+    value: Mapping[str, Json], parent: str, depth: int
+) -> Iterator[tuple[str | None, Json]]:
+    for key, item in value.items():
+        name = below(parent, key)
+        leaf = opened(item) if depth < MAX_DEPTH_OF_TEXT else item
+        if len(name) > MAX_NAME_LENGTH:
+            yield None, leaf
+        elif isinstance(leaf, dict) and leaf:
+            yield from _leaves_below(leaf, name, depth + 1)
+        else:
+            yield name, leaf
