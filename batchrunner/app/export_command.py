@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import replace
 
 from batchrunner.app.export_options import ExportOptions, ExportRequest
 from batchrunner.app.export_results import Place, check_files, export_all, export_table
@@ -17,6 +16,7 @@ from batchrunner.app.output_targets import (
     check_outputs,
     kept_files,
 )
+from batchrunner.app.owned_files import owner_of
 from batchrunner.app.run_observer import Say
 from batchrunner.app.table_export import IntoTable, check_into, write_into
 from batchrunner.errors import UsageError
@@ -46,7 +46,7 @@ def export_command(
     Raises:
         UsageError: An option, a file or the table cannot be used.
     """
-    options = replace(request.options, overwrite=overwrite)
+    options = request.with_overwrite(overwrite).options
     place = Place(store=store, address=address, batch=batch)
     keep = kept_files(address, store.read(source_paths, batch.id))
     paths = outputs or (() if request.into else (STANDARD_OUTPUT,))
@@ -60,7 +60,7 @@ def export_command(
     job_files = [each for each in targets if each.format == JOB_FILE]
     for target in job_files:
         check_job_file(target, options)
-    check_files(place, targets, options)
+    check_files(store, address, owner_of(batch), targets, overwrite=overwrite)
     for target in job_files:
         done = export_job_file(store, address, batch, target, options)
         run = f"batchrunner run {shlex.quote(target.path)}"
@@ -99,9 +99,9 @@ def _check_follow(targets: Sequence[Target], request: ExportRequest) -> None:
 
 def follow_to(place: Place, target: Target, say: Say) -> None:
     """Follow a batch into a file until it is finished, and say what that did."""
-    name = term_safe(place.loaded.name)
+    name = term_safe(place.batch.name)
     begun = False
-    for seen in follow_batch(place.store, place.address, place.loaded, target):
+    for seen in follow_batch(place.store, place.address, place.batch, target):
         if not begun:
             known = f"; the file had {counted(seen.known, 'job')}" if seen.known else ""
             say(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypedDict
 
 from batchrunner.app.argument_types import check_text, texts_of
@@ -94,9 +94,7 @@ def options_of_arguments(given: Mapping[str, Any]) -> ExportOptions:
         TypeError: There is no such argument.
         UsageError: A text has no meaning.
     """
-    several = {
-        name: texts_of(name, given[name]) for name in ("columns", "only") if given.get(name)
-    }
+    several = {name: texts_of(name, given[name]) for name in ("columns", "only") if given.get(name)}
     check_text("explode", given.get("explode"))
     return export_options(**{**given, **several})
 
@@ -108,6 +106,10 @@ class ExportRequest:
     options: ExportOptions
     format: str | None = None  #: None: as the names of the files say
     into: IntoTable | None = None
+
+    def with_overwrite(self, overwrite: bool) -> ExportRequest:
+        """Return the same, with leave to replace files that this batch did not write."""
+        return replace(self, options=replace(self.options, overwrite=overwrite))
 
 
 def export_request(

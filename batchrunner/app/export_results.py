@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
@@ -12,9 +13,11 @@ from batchrunner.app.export_options import ExportOptions
 from batchrunner.app.output_targets import Target
 from batchrunner.app.owned_files import (
     FileBefore,
+    FileOwner,
     check_owned,
     file_before,
     names_like,
+    owner_of,
     write_owned,
 )
 from batchrunner.app.run_observer import Say
@@ -48,32 +51,30 @@ class Exported:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """A database, and a batch in it; None: the batch is not loaded yet."""
+    """A database, and a batch in it."""
 
     store: Store
     address: str
-    batch: Batch | None
-
-    @property
-    def loaded(self) -> Batch:
-        """The batch, once it is loaded."""
-        if self.batch is None:
-            raise LookupError("the batch is not loaded")
-        return self.batch
+    batch: Batch
 
 
-def check_files(place: Place, targets: Sequence[Target], options: ExportOptions) -> None:
+def check_files(
+    store: Store,
+    address: str,
+    owner: FileOwner,
+    targets: Sequence[Target],
+    *,
+    overwrite: bool,
+) -> None:
     """
-    Check that no export would replace what this batch did not write; before anything is run.
+    Check that no export would replace what its owner did not write; before anything is run.
 
     Raises:
         UsageError: A file is there that is not this batch's.
     """
     for target in targets:
         if not target.is_stdout and not target.guessed:
-            check_owned(
-                place.store, place.address, place.batch, target.path, overwrite=options.overwrite
-            )
+            check_owned(store, address, owner, target.path, overwrite=overwrite)
 
 
 def export_batch(
@@ -87,7 +88,8 @@ def export_batch(
     """
     before = FileBefore()
     if not target.is_stdout:
-        before = check_owned(store, address, batch, target.path, overwrite=options.overwrite)
+        owner = owner_of(batch)
+        before = check_owned(store, address, owner, target.path, overwrite=options.overwrite)
     table = export_table(Place(store=store, address=address, batch=batch), options, target)
     format = FORMATS[target.format]
 
@@ -111,16 +113,14 @@ def export_batch(
     )
 
 
-def export_table(
-    place: Place, options: ExportOptions, target: Target | None = None
-) -> ExportTable:
+def export_table(place: Place, options: ExportOptions, target: Target | None = None) -> ExportTable:
     """
     Return the chosen jobs of a batch as the table that formats write.
 
     Raises:
         UsageError: A selected column can be neither of the batch nor of a result.
     """
-    store, batch = place.store, place.loaded
+    store, batch = place.store, place.batch
     carried = store.read(carried_columns, batch.id)
     options.check_columns(carried)
     on_disk = target is not None and not target.is_stdout
@@ -145,16 +145,16 @@ def export_all(
         CannotContinue: Standard output is lost; only after all files are written.
     """
     for target in sorted(targets, key=lambda target: target.is_stdout):
-        beside = _beside(place, target, options)
-        if beside.path != target.path:
-            say(f"warning: {target.path} is not this batch's: it stays as it is")
-        if target.guessed and _would_lose_all(place, beside.path):
+        if target.guessed and _would_lose_all(place, target.path):
             say(
-                f"warning: {beside.path} has results already and no job is done: it was left as "
+                f"warning: {target.path} has results already and no job is done: it was left as "
                 "it is (-o FILE exports all the same)"
             )
             continue
-        done = export_batch(place.store, place.address, place.loaded, beside, options)
+        beside = _beside(place, target, options)
+        if beside.path != target.path:
+            say(f"warning: {term_safe(target.path)} is not this batch's file: it stays as it is")
+        done = export_batch(place.store, place.address, place.batch, beside, options)
         for line in export_lines(done, is_stdout=target.is_stdout):
             say(line)
 
@@ -163,15 +163,11 @@ def _beside(place: Place, target: Target, options: ExportOptions) -> Target:
     """Return the target, or one beside it where a file is there that is not this batch's."""
     if target.is_stdout or options.overwrite:
         return target
-    store, address, batch = place.store, place.address, place.batch
-    for path in (target.path, *_first(names_like(target.path))):
-        if file_before(store, address, batch, path).foreign is None:
+    owner = owner_of(place.batch)
+    for path in chain([target.path], names_like(target.path)):
+        if file_before(place.store, place.address, owner, path).foreign is None:
             return replace(target, path=path)
     return target
-
-
-def _first(names: Iterator[str]) -> list[str]:
-    return [next(names) for _ in range(1000)]
 
 
 def _would_lose_all(place: Place, path: str) -> bool:

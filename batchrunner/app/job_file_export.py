@@ -9,7 +9,7 @@ from typing import IO
 from batchrunner.app.export_options import ExportOptions
 from batchrunner.app.export_results import Exported
 from batchrunner.app.output_targets import Target
-from batchrunner.app.owned_files import check_owned, write_owned
+from batchrunner.app.owned_files import check_owned, owner_of, write_owned
 from batchrunner.errors import UsageError
 from batchrunner.model import Batch
 from batchrunner.outputs import Written
@@ -48,7 +48,7 @@ def export_job_file(
 
     It is a batch of its own when it is loaded: no other job of this one is run for it.
     """
-    before = check_owned(store, address, batch, target.path, overwrite=options.overwrite)
+    before = check_owned(store, address, owner_of(batch), target.path, overwrite=options.overwrite)
     ids = store.read(shown_job_ids, batch.id, options.choice)
     run = f"batchrunner run {shlex.quote(target.path)}"
 
@@ -68,6 +68,6 @@ def export_job_file(
 
 
 def _notes(batch: Batch, jobs: int, run: str) -> Iterator[str]:
-    yield f"{counted(jobs, 'job')} of the batch {batch.name!r}, each below the reason why it is here."
+    yield f"{counted(jobs, 'job')} of the batch {batch.name!r}, each below the reason for it."
     yield f"Fix what is wrong, remove what is not worth it, and run the rest: {run}"
     yield "This file is a batch of its own: it runs all its jobs, and none of the other batch."

@@ -12,7 +12,7 @@ from typing import Any
 
 from batchrunner.model import FailureCategory, FinishedJob, JobState
 from batchrunner.outputs.jsonl import write_jsonl
-from batchrunner.outputs.table import ExportTable
+from batchrunner.outputs.table import ExportTable, View
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,7 +66,7 @@ def _reason(entry: JobEntry) -> str:
 
 
 def _job(entry: JobEntry) -> dict[str, Any]:
-    job = {} if _OWN_KEY.fullmatch(entry.key) else {"id": entry.key}
+    job: dict[str, Any] = {} if _OWN_KEY.fullmatch(entry.key) else {"id": entry.key}
     job |= {"url": entry.url, "goal": entry.goal, **entry.options}
     job |= {f"{name}_limit": _seconds(seconds) for name, seconds in entry.limits.items()}
     parts = {"policy": entry.policy, "expect": entry.expect}

@@ -272,7 +272,9 @@ def _quoted(name: str) -> quoted_name:
 
 def _target(table: UserTable, names: Iterable[str], *more: Any) -> Table:
     schema = None if table.schema is None else _quoted(table.schema)
-    columns = [name if isinstance(name, Column) else Column(_quoted(name)) for name in names]
+    columns: list[Column[Any]] = [
+        name if isinstance(name, Column) else Column(_quoted(name)) for name in names
+    ]
     return Table(_quoted(table.name), MetaData(), *columns, *more, schema=schema)
 
 
@@ -332,7 +334,7 @@ def type_of(tx: Connection, kind: Kind) -> TypeEngine[Any]:
     """Return the type of a new column."""
     types: Mapping[Kind, TypeEngine[Any]] = {
         Kind.INTEGER: BigInteger(),
-        Kind.NUMBER: Numeric(asdecimal=has_server(tx)),
+        Kind.NUMBER: Numeric() if has_server(tx) else Numeric(asdecimal=False),
         Kind.BOOLEAN: Boolean(),
         Kind.TIME: DateTime(timezone=True) if has_server(tx) else Text(),
     }
