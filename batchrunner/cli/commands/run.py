@@ -164,7 +164,7 @@ def command(
         webhook = webhook_from_options(**given, local=api.origin == SANDBOX)
         options = RunOptions(budget=budget, window=window, folder=folder, webhook=webhook)
         part = part_of(limit, sample)
-        more = {"leave_runs": leave_runs, "anew": anew, "part": part, "series": series}
+        more: Any = {"leave_runs": leave_runs, "anew": anew, "part": part, "series": series}
         options, how = replace(options, file=file, **more), {"as_json": as_json, "quiet": quiet}
         exit_code = _load_and_run(job_file, api, options, targets, exporting, db, file, **how)
     raise SystemExit(exit_code)
