@@ -13,14 +13,14 @@ from pathlib import Path
 from batchrunner.errors import UsageError
 from batchrunner.outputs import FORMATS, format_of, suffixes_help
 from batchrunner.outputs.job_file import SUFFIXES
-from batchrunner.store.address import file_of
+from batchrunner.store.address import file_of, sandbox_journal
 
 STANDARD_OUTPUT = "-"
 #: The format of a target that is a job file.
 JOB_FILE = "job file"
 _EDITION_NAMES = re.compile(r"\{(?:edition|series|date)\}")
 #: Ends of the names of files that belong to a database, beside its own.
-_DATABASE_FILES = ("", "-journal", "-wal", "-shm", ".sandbox.jsonl")
+_DATABASE_FILES = ("", "-journal", "-wal", "-shm")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,9 @@ class Target:
 def database_files(address: str) -> list[Path]:
     """Return the files of a database and of its sandbox; none for a server."""
     file = file_of(address)
-    return [] if file is None else [Path(f"{file}{end}") for end in _DATABASE_FILES]
+    if file is None:
+        return []
+    return [*(Path(f"{file}{end}") for end in _DATABASE_FILES), sandbox_journal(file)]
 
 
 def kept_files(address: str, inputs: Iterable[str | Path] = ()) -> list[Path]:

@@ -9,9 +9,9 @@ import click
 
 from batchrunner.cli.input_options import input_options
 from batchrunner.cli.options import (
-    db_option,
     help_option,
     json_option,
+    new_db_option,
     note,
     opened,
     read_input,
@@ -30,7 +30,7 @@ MAX_NAMED = 3
 
 @click.command("load")
 @input_options
-@db_option
+@new_db_option
 @json_option
 @help_option
 def command(inputs: InputRequest, db: str, as_json: bool) -> None:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from batchrunner.app.output_targets import Target
     from batchrunner.app.run_batch import BatchRunEnded, RunOptions
     from batchrunner.model import Batch, JobFile
+    from batchrunner.policy.schedule import Window
     from batchrunner.store.store import Store
 
 
@@ -146,15 +147,11 @@ def command(
       batchrunner run jobs.yaml --artifacts captured
     """
     from batchrunner.app.api_access import SANDBOX, open_api
-    from batchrunner.app.budget import given_budget
     from batchrunner.app.export_run import check_run_outputs
     from batchrunner.app.load import refuse_sandbox_urls
     from batchrunner.app.run_batch import RunOptions, part_of
-    from batchrunner.app.run_window import run_window
 
-    window = run_window(start_at, until, note)
-    if budget is not None:
-        given_budget(budget)
+    window = _window(start_at, until, budget)
     job_file, file = _read(inputs, concurrency), inputs.first
     folder = _folder(artifacts, job_file)
     exporting = exporting.with_overwrite(inputs.overwrite)
@@ -168,6 +165,17 @@ def command(
         options, how = replace(options, file=file, **more), {"as_json": as_json, "quiet": quiet}
         exit_code = _load_and_run(job_file, api, options, targets, exporting, db, file, **how)
     raise SystemExit(exit_code)
+
+
+def _window(start_at: str | None, until: str | None, budget: str | None) -> Window:
+    """Return when jobs may be submitted; refuse a budget that is none, before anything is read."""
+    from batchrunner.app.budget import given_budget
+    from batchrunner.app.run_window import run_window
+
+    window = run_window(start_at, until, note)
+    if budget is not None:
+        given_budget(budget)
+    return window
 
 
 def _api_options(given: dict[str, Any]) -> dict[str, Any]:
@@ -256,6 +264,7 @@ def _run(
     if prepared is None:
         ended = nothing_to_run(store, batch)
         note(nothing_line(batch, options.part, ended.counts))
+        _show_age(store, batch, ended, options)
         return ended, exit_code_of_counts(ended.counts)
     for worker in working(store, prepared.batch, alive=True):
         note(f"another runner is at work here: {worker}")
@@ -267,6 +276,19 @@ def _run(
     )
     with display.shown():
         return run_until_signal(lambda control: run(control=control))
+
+
+def _show_age(store: Store, batch: Batch, ended: BatchRunEnded, options: RunOptions) -> None:
+    from batchrunner.app.clock import store_now
+    from batchrunner.cli.output.exit_text import age_lines
+
+    if ended.newest_result_at is None or ended.counts.open:
+        return
+    every = bool(options.series.every or batch.settings.every)
+    for line in age_lines(
+        batch, ended.newest_result_at, store_now(store), sys.argv[1:], every=every
+    ):
+        note(line)
 
 
 def _report(store: Store, batch: Batch, ended: BatchRunEnded, db: str, *, as_json: bool) -> None:
@@ -291,6 +313,7 @@ def _report(store: Store, batch: Batch, ended: BatchRunEnded, db: str, *, as_jso
         reason = ended.reason or "interrupted"
         audited = audit_as_json(ended.audit, batch) if ended.audit else None
         found = {"ending": reason, **batch_as_json(store, batch), "audit": audited}
+        found["nothing_run"] = ended.newest_result_at is not None
         click.echo(json.dumps(found))
 
 
