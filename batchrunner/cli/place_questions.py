@@ -42,11 +42,16 @@ def placed(
         try:
             return place(db, job_file, origin, choice, note)
         except BatchElsewhere as elsewhere:
-            if not sys.stdin.isatty():
+            if not is_terminal():
                 raise _with_commands(elsewhere, sys.argv[1:]) from elsewhere
             click.echo(f"{elsewhere.what}\n  go on there: {_there(elsewhere)}", err=True)
             click.confirm("pay again, as a new batch?", abort=True, err=True)
             return place(db, job_file, origin, replace(choice, new_batch=True), note)
+
+
+def is_terminal() -> bool:
+    """Whether somebody can answer."""
+    return sys.stdin.isatty()
 
 
 def _with_commands(elsewhere: BatchElsewhere, args: Sequence[str]) -> BatchElsewhere:
