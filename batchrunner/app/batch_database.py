@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from batchrunner.app.api_access import ApiAddress
 from batchrunner.app.argument_types import (
@@ -22,8 +22,15 @@ from batchrunner.app.batch_handle import (
     in_own_thread,
 )
 from batchrunner.app.error_translation import errors_for_people
+from batchrunner.app.input_arguments import (
+    InputArguments,
+    SaidOfColumns,
+    input_arguments,
+    takes_input_arguments,
+)
 from batchrunner.app.load import load_jobs, load_report, read_job_file, rows_as_job_file
 from batchrunner.app.open_database import find_batch, open_store
+from batchrunner.app.read_input import ROWS_FILE, read_input, rows_as_table
 from batchrunner.app.recover import (
     RecoverableRuns,
     RecoverResult,
@@ -80,27 +87,37 @@ class BatchDatabase:
         """Close the database."""
         self._store.close()
 
+    @takes_input_arguments
     def load(
         self,
-        job_file: str | Path | None = None,
+        job_file: str | Path | Sequence[str | Path] | None = None,
         *,
         rows: Iterable[Mapping[str, Any]] | None = None,
         name: str | None = None,
         settings: Mapping[str, Any] | None = None,
         defaults: Mapping[str, Any] | None = None,
+        **columns: Unpack[InputArguments],
     ) -> BatchHandle:
         """
-        Load the jobs of a job file, or *rows* as the batch *name*, and return their batch.
+        Load a job file, one or several tables, or *rows*, and return their batch.
 
         Each row has the keys of a job in a job file: `url`, `goal`, and perhaps `id` and options.
-        *settings* and *defaults* are those of a job file. Jobs that are there already are left as
-        they are, so that loading again is safe.
+        *settings* and *defaults* are those of a job file, and go with rows. Jobs that are there
+        already are left as they are, so that loading again is safe.
 
         Raises:
             InputError: The file or the rows have problems; all of them are in `problems`.
             UsageError: The arguments do not fit together.
         """
-        return self._load(_job_file(job_file, rows, name, settings, defaults))
+        said = input_arguments(columns)
+        if job_file is not None and rows is None:
+            if settings is not None or defaults is not None:
+                raise UsageError(
+                    "settings and defaults go with rows, not with a file",
+                    next="write them into a job file; it loads tables by `jobs: {from: pairs.csv}`",
+                )
+            return self._load(read_input(said.request(job_file, name)))
+        return self._load(_rows(job_file, rows, name, settings, defaults, said))
 
     def batch(self, name: str | None = None) -> BatchHandle:
         """
@@ -172,20 +189,14 @@ class BatchDatabase:
         )
 
 
-def _job_file(
-    path: str | Path | None,
+def _rows(
+    path: object,
     rows: Iterable[Mapping[str, Any]] | None,
     name: str | None,
     settings: Mapping[str, Any] | None,
     defaults: Mapping[str, Any] | None,
+    said: SaidOfColumns,
 ) -> JobFile:
-    if path is not None and rows is None:
-        if name is not None or settings is not None or defaults is not None:
-            raise UsageError(
-                "name, settings and defaults go with rows, not with a job file",
-                next="write them into the file, or leave them out",
-            )
-        return read_job_file(path_of("job_file", path))
     if rows is None or path is not None:
         raise UsageError(
             "load takes a job file or rows",
@@ -195,4 +206,11 @@ def _job_file(
         raise UsageError("rows need a name", next='name their batch: load(rows=[…], name="prices")')
     check_text("name", name)
     check_rows(rows)
-    return rows_as_job_file(rows, name, settings=settings, defaults=defaults)
+    if not said.choices.any():
+        return rows_as_job_file(rows, name, settings=settings, defaults=defaults)
+    if settings is not None or defaults is not None:
+        raise UsageError(
+            "settings and defaults do not go with templates of columns",
+            next="give each row its `url` and `goal` instead",
+        )
+    return rows_as_table(rows, said.request(ROWS_FILE, name))

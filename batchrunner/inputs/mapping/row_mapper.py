@@ -12,7 +12,7 @@ from typing import Any
 from batchrunner.inputs.field_types import INVALID
 from batchrunner.inputs.job_fields import JOB_FIELDS
 from batchrunner.inputs.job_specs import canonical
-from batchrunner.inputs.mapping.cell_text import cell_text
+from batchrunner.inputs.mapping.cell_text import cell_text, plain_value
 from batchrunner.inputs.mapping.column_options import OptionColumn, RowOptions
 from batchrunner.inputs.mapping.column_roles import Roles
 from batchrunner.inputs.mapping.row_log import RowLog
@@ -59,7 +59,9 @@ class RowMapper:
         self._goal = self._goal_template.filler() if self._goal_template else _nothing
         self._default_goal = roles.default_goal.filler() if roles.default_goal else _nothing
         self._id = self._id_template.filler() if self._id_template else None
-        self._carry = _carrier(carried)
+        carry = _carrier(carried)
+        is_json = table.kind in ("json", "jsonl")
+        self._carry = (lambda cells: plain_value(carry(cells))) if is_json else carry
         self._row_options = (
             RowOptions(options, self._defaults.options, log, self._cell_at) if options else None
         )
