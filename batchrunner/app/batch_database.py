@@ -112,19 +112,12 @@ class BatchDatabase:
             InputError: The file or the rows have problems; all of them are in `problems`.
             UsageError: The arguments do not fit together.
         """
-        said = input_arguments(columns)
-        if job_file is not None and rows is None:
-            if settings is not None or defaults is not None:
-                raise UsageError(
-                    "settings and defaults go with rows, not with a file",
-                    next="write them into a job file; it loads tables by `jobs: {from: pairs.csv}`",
-                )
-            return self._load(read_input(said.request(job_file, name)))
-        return self._load(_rows(job_file, rows, name, settings, defaults, said))
+        return self._load(_job_file(job_file, rows, name, settings, defaults, columns))
 
+    @takes_input_arguments
     def edition(
         self,
-        job_file: str | Path | None = None,
+        job_file: str | Path | Sequence[str | Path] | None = None,
         *,
         rows: Iterable[Mapping[str, Any]] | None = None,
         name: str | None = None,
@@ -134,6 +127,7 @@ class BatchDatabase:
         time_zone: str | None = None,
         fresh: bool = False,
         keep_editions: int | None = None,
+        **columns: Unpack[InputArguments],
     ) -> BatchHandle:
         """
         Load the jobs as the edition of their series that is due now, and return it.
@@ -152,7 +146,7 @@ class BatchDatabase:
         check_type("keep_editions", keep_editions, (int,), "a number from 1 on")
         if keep_editions is not None and keep_editions < 1:
             raise UsageError("keep_editions is less than 1", next="keep at least 1 edition")
-        given = _job_file(job_file, rows, name, settings, defaults)
+        given = _job_file(job_file, rows, name, settings, defaults, columns)
         if every is None and given.settings.every is None and not fresh:
             raise UsageError(
                 "nothing says how long a slot of the series is",
@@ -250,6 +244,25 @@ class BatchDatabase:
             series_options=series,
             sandbox_urls=[(spec.url, spec.line) for spec in job_file.specs if ".test" in spec.url],
         )
+
+
+def _job_file(
+    path: str | Path | Sequence[str | Path] | None,
+    rows: Iterable[Mapping[str, Any]] | None,
+    name: str | None,
+    settings: Mapping[str, Any] | None,
+    defaults: Mapping[str, Any] | None,
+    columns: Mapping[str, Any],
+) -> JobFile:
+    said = input_arguments(columns)
+    if path is None or rows is not None:
+        return _rows(path, rows, name, settings, defaults, said)
+    if settings is not None or defaults is not None:
+        raise UsageError(
+            "settings and defaults go with rows, not with a file",
+            next="write them into a job file; it loads tables by `jobs: {from: pairs.csv}`",
+        )
+    return read_input(said.request(path, name))
 
 
 def _rows(
