@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from batchrunner.app.api_access import ApiAddress
 from batchrunner.app.argument_types import (
@@ -22,7 +22,8 @@ from batchrunner.app.batch_handle import (
     in_own_thread,
 )
 from batchrunner.app.error_translation import errors_for_people
-from batchrunner.app.load import load_jobs, load_report, read_job_file, rows_as_job_file
+from batchrunner.app.follow_edit import decision_of, load_jobs
+from batchrunner.app.load import load_report, read_job_file, rows_as_job_file
 from batchrunner.app.open_database import find_batch, open_store
 from batchrunner.app.recover import (
     RecoverableRuns,
@@ -33,6 +34,7 @@ from batchrunner.app.recover import (
 from batchrunner.app.run_observer import say_nothing
 from batchrunner.errors import UsageError
 from batchrunner.model import Batch, JobFile
+from batchrunner.model.comparison import EditDecision
 from batchrunner.store.address import redacted
 
 
@@ -88,19 +90,25 @@ class BatchDatabase:
         name: str | None = None,
         settings: Mapping[str, Any] | None = None,
         defaults: Mapping[str, Any] | None = None,
+        on_change: Literal["rerun", "keep"] | None = None,
+        on_missing: Literal["withdraw", "append"] | None = None,
     ) -> BatchHandle:
         """
         Load the jobs of a job file, or *rows* as the batch *name*, and return their batch.
 
         Each row has the keys of a job in a job file: `url`, `goal`, and perhaps `id` and options.
-        *settings* and *defaults* are those of a job file. Jobs that are there already are left as
-        they are, so that loading again is safe.
+        *settings* and *defaults* are those of a job file. Loading the same jobs again changes
+        nothing. Jobs that the file changed run in their new form; jobs that it has no longer are
+        withdrawn, rows only with `on_missing="withdraw"`.
 
         Raises:
             InputError: The file or the rows have problems; all of them are in `problems`.
             UsageError: The arguments do not fit together.
+            EditNeedsDecision: The edit is so large that *on_change* or *on_missing* must say what
+                to do with finished jobs that changed, or with jobs that are missing.
         """
-        return self._load(_job_file(job_file, rows, name, settings, defaults))
+        decision = decision_of(on_change, on_missing)
+        return self._load(_job_file(job_file, rows, name, settings, defaults), decision)
 
     def batch(self, name: str | None = None) -> BatchHandle:
         """
@@ -160,9 +168,9 @@ class BatchDatabase:
     def _handle(self, batch: Batch) -> BatchHandle:
         return BatchHandle(self._store, batch, self._place)
 
-    def _load(self, job_file: JobFile) -> BatchHandle:
+    def _load(self, job_file: JobFile, decision: EditDecision) -> BatchHandle:
         with errors_for_people():
-            result = load_jobs(self._store, job_file, say_nothing)
+            result = load_jobs(self._store, job_file, say_nothing, decision)
         return BatchHandle(
             self._store,
             result.batch,

@@ -14,6 +14,7 @@ import click
 
 from batchrunner.app.error_translation import errors_for_people
 from batchrunner.app.webhook_listener import webhook_from_options
+from batchrunner.cli.edit_options import EditOptions, edit_options
 from batchrunner.cli.exit_codes import CANNOT_GO_ON
 from batchrunner.cli.input_options import input_options
 from batchrunner.cli.options import (
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 @click.command("run")
 @input_options
+@edit_options
 @click.option(
     "-o",
     "--output",
@@ -110,6 +112,7 @@ if TYPE_CHECKING:
 @help_option
 def command(
     inputs: InputRequest,
+    edits: EditOptions,
     series: SeriesOptions,
     outputs: tuple[str, ...],
     concurrency: int | None,
@@ -162,7 +165,7 @@ def command(
         options = replace(options, leave_runs=leave_runs, anew=anew, file=file)
         options = replace(options, part=part_of(limit, sample), series=series)
         how = {"guessed": not outputs, "as_json": as_json, "quiet": quiet}
-        exit_code = _load_and_run(job_file, api, options, targets, db, file, **how)
+        exit_code = _load_and_run(job_file, edits, api, options, targets, db, file, **how)
     raise SystemExit(exit_code)
 
 
@@ -173,6 +176,7 @@ def _api_options(given: dict[str, Any]) -> dict[str, Any]:
 
 def _load_and_run(
     job_file: JobFile,
+    edits: EditOptions,
     api: ApiAccess,
     options: RunOptions,
     targets: Sequence[Target],
@@ -193,7 +197,7 @@ def _load_and_run(
 
     with opened(db, must_exist=False, after_loss=options.anew) as store:
         job_file = choose_file_edition(store, job_file, options.series, store_now(store), note)
-        batch = load(store, job_file, budget_given=options.budget is not None)
+        batch = load(store, job_file, edits, budget_given=options.budget is not None)
         targets = targets_of_edition(targets, batch)
         _show_estimate(store, job_file, api.origin)
         ended, exit_code = _run(store, batch, api, options, quiet=quiet)
