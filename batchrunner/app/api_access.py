@@ -15,7 +15,7 @@ from batchrunner.api_facts.environment import BASE_URL
 from batchrunner.app.api_key import api_key
 from batchrunner.errors import CannotContinue, UsageError
 from batchrunner.network.errors import NetworkSettingsError
-from batchrunner.store.address import redacted
+from batchrunner.store.address import redacted, sandbox_journal
 from batchrunner.tinyfish.client import TinyFishClient
 from batchrunner.tinyfish.http import LOOPBACK, AddressError
 
@@ -115,7 +115,7 @@ def open_api(
     from batchrunner.sandbox.http.background import serve_in_background
 
     with ExitStack() as stack:
-        journal = place.with_name(f"{place.name}.sandbox.jsonl")
+        journal = sandbox_journal(place)
         try:
             served = stack.enter_context(serve_in_background(journal))
         except BlockingIOError as error:

@@ -19,12 +19,12 @@ from batchrunner.app.api_access import (
 )
 from batchrunner.app.argument_types import check_budget_type, check_text, path_of, texts_of
 from batchrunner.app.audit import audit_batch
+from batchrunner.app.batch_exports import BatchExports
 from batchrunner.app.cancel_jobs import CancelResult, JobFilter, cancel_jobs, finish_cancelling
 from batchrunner.app.error_translation import errors_for_people
-from batchrunner.app.export_results import Exported, check_outputs, export_batch
 from batchrunner.app.fetch_artifacts import FetchResult, checked_folder, fetch_artifacts
 from batchrunner.app.final_jobs import FinalJobs
-from batchrunner.app.job_results import JobResult, job_results, result_rows
+from batchrunner.app.job_results import JobResult, job_results
 from batchrunner.app.job_stream import AsyncJobStream, JobStream
 from batchrunner.app.list_artifacts import list_artifacts
 from batchrunner.app.load import LoadReport, read_job_file, refuse_sandbox_urls
@@ -94,7 +94,7 @@ class DatabaseAddress:
         return f"DatabaseAddress(address={redacted(self.address)!r}, api_url={api!r})"
 
 
-class BatchHandle:
+class BatchHandle(BatchExports):
     """The jobs of one batch, and what may be done with them; any thread may use it."""
 
     def __init__(
@@ -109,6 +109,7 @@ class BatchHandle:
         self._store = store
         self._batch = batch
         self._database = database
+        self._address = database.address
         self._sandbox_urls = sandbox_urls
         self.loaded = loaded  #: what `load` did; None for a batch that was there
 
@@ -292,11 +293,6 @@ class BatchHandle:
         with errors_for_people():
             yield from job_results(finished_jobs(self._store, self._batch.id))
 
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """Give all final jobs as rows with the columns of an export and the result as values."""
-        with errors_for_people():
-            yield from result_rows(finished_jobs(self._store, self._batch.id))
-
     def raw_result(self, job: str) -> str:
         """
         Return the result of a job as the API sent it, unparsed: also one that exports set aside.
@@ -306,20 +302,6 @@ class BatchHandle:
         """
         with errors_for_people():
             return raw_result(self._store, self._batch, job)
-
-    def export(self, path: str | Path, format: str | None = None) -> Exported:
-        """
-        Write all final jobs to a file, in the format that its name says.
-
-        Raises:
-            UsageError: The format is not known, or the file cannot be there.
-        """
-        address = self._database.address
-        (target,) = check_outputs(
-            [str(path_of("path", path))], format, keep=(address, f"{address}.sandbox.jsonl")
-        )
-        with errors_for_people():
-            return export_batch(self._store, self._batch, target)
 
     def artifacts(self, job: str | None = None) -> list[Artifact]:
         """Return what was captured of the batch's runs, or of one job's."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import os
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -11,12 +11,16 @@ from typing import BinaryIO
 
 from batchrunner.app.error_translation import errors_for_people
 from batchrunner.app.regular_file import FOLDER, open_file, special_kind
-from batchrunner.errors import UsageError
+from batchrunner.errors import CannotContinue, UsageError
+from batchrunner.inputs.problem_log import CannotInclude
 from batchrunner.inputs.source import MAX_BYTES
 from batchrunner.inputs.tables import Table, TableOptions, open_table
+from batchrunner.inputs.tables.content import MAX_UNPACKED_BYTES
+from batchrunner.inputs.tables.content import STANDARD_INPUT as CALLED
 
-#: The name of standard input, as a file and in messages.
+#: The path that means standard input.
 STANDARD_INPUT = "-"
+_CHUNK_BYTES = 1024**2
 
 
 def read_input_file(path: Path) -> bytes:
@@ -41,24 +45,37 @@ def open_input_table(path: Path, options: TableOptions) -> Table:
         CannotContinue: It cannot be read.
     """
     with errors_for_people():
-        is_piped = str(path) == STANDARD_INPUT
-        file = sys.stdin.buffer if is_piped else _opened(path)
-        if is_piped or not file.seekable():
+        name = CALLED if str(path) == STANDARD_INPUT else str(path)
+        file = _standard_input() if name == CALLED else _opened(path)
+        if not file.seekable():
             file = _spooled(file)
         try:
-            return open_table(
-                file, file="standard input" if is_piped else str(path), options=options
-            )
+            return open_table(file, file=name, options=options)
         except BaseException:
             file.close()
             raise
 
 
 def _spooled(pipe: BinaryIO) -> BinaryIO:
-    """Return a temporary file with what comes out of a pipe."""
+    """Return a temporary file with what comes out of a pipe, up to what a table may have."""
     file = tempfile.TemporaryFile()  # noqa: SIM115 - the table closes it
-    shutil.copyfileobj(pipe, file)
+    left = MAX_UNPACKED_BYTES + 1
+    with pipe:
+        while left > 0 and (data := pipe.read(min(left, _CHUNK_BYTES))):
+            file.write(data)
+            left -= len(data)
     return file
+
+
+def _standard_input() -> BinaryIO:
+    """Return a copy of standard input's descriptor, which can be closed without closing it."""
+    try:
+        return os.fdopen(os.dup(sys.stdin.fileno()), "rb")
+    except (AttributeError, OSError, ValueError):
+        pass
+    if sys.stdin is None or not hasattr(sys.stdin, "buffer"):
+        raise UsageError("there is no standard input", next="name a file")
+    return io.BytesIO(sys.stdin.buffer.read(MAX_UNPACKED_BYTES + 1))
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -73,3 +90,17 @@ def _opened(path: Path) -> BinaryIO:
             f"there is no file {path}",
             next=f"check the path; a relative one starts at {Path.cwd()}",
         ) from error
+
+
+def read_beside(folder: Path, name: str) -> tuple[str, bytes]:
+    """
+    Return what to show for a file that a job file in a folder names, and its bytes.
+
+    Raises:
+        CannotInclude: It cannot be read.
+    """
+    path = folder / name
+    try:
+        return str(path), read_input_file(path)
+    except (UsageError, CannotContinue) as error:
+        raise CannotInclude(error.what, error.next) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 from batchrunner.app.clock import now
@@ -65,11 +66,10 @@ def open_store(
     if file is not None and not after_loss and (lost := lost_database(file)) is not None:
         raise lost
     if must_exist and file is not None and not file.exists():
-        raise CannotContinue(
-            f"there is no database {file}",
-            next="load a job file first: batchrunner load jobs.yaml (or name the database: --db)",
-            where=str(file),
-        )
+        step = "load a job file first: batchrunner load jobs.yaml (or name the database: --db)"
+        if of_sandbox := sandbox_beside(file):
+            step = f"add --sandbox to use the sandbox's own database, {of_sandbox}"
+        raise CannotContinue(f"there is no database {file}", next=step, where=str(file))
     cut_off = file is not None and has_open_transaction(file)
     store = retry_while_away(lambda: Store.open(address), say)
     if file is not None and not must_exist:
@@ -79,6 +79,12 @@ def open_store(
             store.close()
             raise
     return store
+
+
+def sandbox_beside(file: Path) -> Path | None:
+    """Return the sandbox's own database beside the usual one, if there is one."""
+    found = file.with_name(f"{file.stem}.sandbox.db")
+    return found if found.exists() else None
 
 
 def _check_after_crash(store: Store, *, cut_off: bool) -> None:
@@ -125,6 +131,8 @@ def find_batch(store: Store, name: str | None) -> Batch:
     if len(found) == 1:
         return found[0]
     names = ", ".join(current) or "none yet"
+    if name is not None and sandbox_beside(Path(store.place)):
+        names += "; the sandbox has its own database: add --sandbox"
     raise UsageError(
         f"there is no batch {name!r}" if name else f"there are {len(current)} batches: which one?",
         next=f"name one of those in the database {store.place}: {names}",

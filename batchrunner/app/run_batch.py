@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ from batchrunner.runner.artifact_fetcher import ArtifactFetcher, ArtifactSelecti
 from batchrunner.runner.runner import ExitReason, Runner, in_thread, innermost
 from batchrunner.store.artifacts import artifact_counts, want_artifacts
 from batchrunner.store.database import StoreError
+from batchrunner.store.editions import newest_result_at
 from batchrunner.store.host_breaker import parked_hosts
 from batchrunner.store.part import choose_part
 from batchrunner.store.reports import batch_counts
@@ -81,6 +83,8 @@ class BatchRunEnded:
     api_url: str = ""  #: the API that it worked with
     audit: AuditReport | None = None  #: what the newest comparison with the API's list found
     audit_stop: AuditStop | None = None  #: what an audit found that stopped it early
+    #: Nothing was run because every job was final: when the newest of them became so.
+    newest_result_at: datetime | None = None
 
 
 def prepare_run(
@@ -116,7 +120,8 @@ def nothing_to_run(store: Store, batch: Batch) -> BatchRunEnded:
     """Return the end of a run for which `prepare_run` found nothing to do."""
     counts = store.read(batch_counts, batch.id)
     reason = ExitReason.PART_DONE if counts.open else ExitReason.FINISHED
-    return BatchRunEnded(reason=reason, counts=counts)
+    newest = store.read(newest_result_at, batch.id)
+    return BatchRunEnded(reason=reason, counts=counts, newest_result_at=newest)
 
 
 def part_of(limit: int | None, sample: int | None) -> Part | None:

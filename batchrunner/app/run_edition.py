@@ -100,7 +100,7 @@ def _drain(
     if not running:
         return None
     key = bind(store, older, api, leave_runs=options.leave_runs, say=say)
-    options = replace(options, folder=None)
+    options = replace(options, folder=None, part=None)
     ended = work(
         store, older, api, observer, key=key, control=control, submit=False, options=options
     )

@@ -56,6 +56,8 @@ class BatchStatus:
     """How a batch stands at one moment."""
 
     name: str
+    series: str | None  #: the series of which it is an edition; None: it is none
+    edition: str | None
     api_origin: str | None  #: the API that its runs are on; None before the first run
     concurrency: int  #: runs in flight at most; 0: as many as the account has slots
     counts: BatchCounts
@@ -94,6 +96,8 @@ def batch_status(store: Store, batch: Batch) -> BatchStatus:
     time, most = store_now(store), MAX_ATTEMPTS_SHOWN
     return BatchStatus(
         name=batch.name,
+        series=batch.series,
+        edition=batch.edition,
         api_origin=batch.api_origin,
         concurrency=batch.settings.concurrency,
         counts=store.read(batch_counts, batch.id),

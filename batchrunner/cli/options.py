@@ -20,19 +20,77 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 DEFAULT_DB = "batchrunner.db"
+#: The usual database with --sandbox: trying a batch first does not touch the real one.
+SANDBOX_DB = "batchrunner.sandbox.db"
+#: Where a command's context keeps that --sandbox was given.
+_SANDBOXED = "batchrunner.sandboxed"
 #: Warnings about a job file that are shown.
 MAX_WARNINGS = 10
 
 help_option = click.help_option("-h", "--help")
-db_option = click.option(
-    "--db",
-    metavar="PATH_OR_URL",
-    envvar="BATCHRUNNER_DB",
-    default=DEFAULT_DB,
-    show_default=True,
-    show_envvar=True,
-    help="The database: a file, or postgresql://…",
+
+
+def _note_sandbox(ctx: click.Context, _: click.Parameter, given: bool) -> bool:
+    ctx.meta[_SANDBOXED] = given
+    return given
+
+
+def _database(ctx: click.Context, param: click.Parameter, given: str) -> str:
+    """Return the database that is meant: an option or a variable is taken as it is given."""
+    if ctx.get_parameter_source(param.name or "") is click.core.ParameterSource.DEFAULT:
+        return SANDBOX_DB if ctx.meta.get(_SANDBOXED) else given
+    return given
+
+
+def _existing_database(ctx: click.Context, param: click.Parameter, given: str) -> str:
+    """Return the same, and the sandbox's where it is the only one there is."""
+    found = _database(ctx, param, given)
+    by_default = ctx.get_parameter_source(param.name or "") is click.core.ParameterSource.DEFAULT
+    pays = "sandboxed" in ctx.params  # it asks the API: it says itself which one
+    if not by_default or pays or found == SANDBOX_DB:
+        return found
+    if any(Path(f"{found}{end}").exists() for end in ("", "-journal")):
+        return found
+    if Path(SANDBOX_DB).exists():
+        note(f"using {SANDBOX_DB}: there is no {found}; --sandbox names it")
+        return SANDBOX_DB
+    return found
+
+
+def _database_option(command: F, callback: Callable[..., str]) -> F:
+    named = click.option(
+        "--db",
+        metavar="PATH_OR_URL",
+        envvar="BATCHRUNNER_DB",
+        default=DEFAULT_DB,
+        show_default=True,
+        show_envvar=True,
+        callback=callback,
+        help="The database: a file, or postgresql://…",
+    )
+    return _sandbox_database_option(named(command))
+
+
+_sandbox_database_option = click.option(
+    "--sandbox",
+    is_flag=True,
+    is_eager=True,  # the database follows from it
+    expose_value=False,
+    callback=_note_sandbox,
+    help=f"Use the sandbox's own database, {SANDBOX_DB}.",
 )
+
+
+def db_option(command: F) -> F:
+    """Add the option that names the database, and one that means the sandbox's."""
+    return _database_option(command, _existing_database)
+
+
+def new_db_option(command: F) -> F:
+    """Add the same for a command that needs no database, or makes one."""
+    return _database_option(command, _database)
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
 
@@ -65,12 +123,16 @@ sandbox_option = click.option(
     "--sandbox",
     "sandboxed",
     is_flag=True,
-    help="Run against a stand-in for the API on this machine: no key, no cost.",
+    is_eager=True,  # the database follows from it
+    callback=_note_sandbox,
+    help="Use a stand-in for the API on this machine, with a database of its own: no key, no cost.",
 )
 
 
 def api_options(command: F) -> F:
     """Add the options that say which API to use, and with which key."""
+    parameters: list[click.Parameter] = getattr(command, "__click_params__", [])
+    parameters[:] = [each for each in parameters if each.name != "sandbox"]
     for option in (sandbox_option, key_option, url_option):
         command = option(command)
     return command
@@ -94,12 +156,12 @@ def opened(db: str, *, must_exist: bool = True, after_loss: bool = False) -> Ite
         yield store
 
 
-def batch_of(store: Store, name: str | None) -> Batch:
-    """Return the batch called *name*, or the only one there is; say so where it is an edition."""
+def batch_of(store: Store, name: str | None, *, quiet: bool = False) -> Batch:
+    """Return the batch called *name*, or the only one there is; say if that means an edition."""
     from batchrunner.app.open_database import find_batch
 
     batch = find_batch(store, name)
-    if batch.series is not None and name != batch.name:
+    if batch.series is not None and name != batch.name and not quiet:
         note(f"{batch.series!r} is a series: its newest edition is {batch.name!r}")
     return batch
 
@@ -113,10 +175,12 @@ def read_job_file(path: Path) -> JobFile:
 
 def read_input(request: InputRequest) -> JobFile:
     """Read a job file or tables, and print the first warnings."""
-    from batchrunner.app.load import read_input as read
+    from batchrunner.app.read_input import read_input as read
     from batchrunner.text.terminal import term_safe
 
     job_file = read(request)
+    for line in job_file.notes:
+        note(term_safe(line))
     for line in job_file.warnings[:MAX_WARNINGS]:
         note(f"warning: {term_safe(line)}")
     if more := len(job_file.warnings[MAX_WARNINGS:]):

@@ -81,14 +81,15 @@ class _Cells:
         return self._quoted(text)
 
     def _long(self, text: str) -> Iterator[str]:
+        if self._guards:
+            text = text.replace("\0", "␀")
         is_guarded = self._guards and is_formula(text)
         yield "\"'" if is_guarded else '"'
         for part in cut_at_separators(text, _CHUNK_LENGTH):
             safe = guard_inside(part) if self._guards else part
             is_guarded = is_guarded or safe is not part
             for start in range(0, len(safe), _CHUNK_LENGTH):
-                piece = utf8(safe[start : start + _CHUNK_LENGTH]).replace('"', '""')
-                yield piece.replace("\0", "␀") if self._guards else piece
+                yield utf8(safe[start : start + _CHUNK_LENGTH]).replace('"', '""')
         self.guarded += is_guarded
         yield '"'
 

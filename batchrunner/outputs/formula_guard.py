@@ -1,51 +1,111 @@
-"""Guards text against spreadsheets that would run it as a formula, and undoes that."""
+"""Guards text against spreadsheets that would execute it, and undoes that."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
 
-_TRIGGERS = "=+-@\t\r\n\0＝＋－＠"
-#: First characters of text that may need a guard; the quickest check, as most text does not.
-_SUSPECT = frozenset(_TRIGGERS + "'")
-_FORMULA = re.compile(f"'*[{re.escape(_TRIGGERS)}]")
-_GUARDED = re.compile(f"'+[{re.escape(_TRIGGERS)}]")
-#: A number, with a unit or without, as in "-2.1 °C": it cannot be a formula.
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?: ?[°%\w]+)?")
+#: Full-width signs count as the usual ones.
+_SIGNS = str.maketrans("＝＋－＠", "=+-@")
+#: What some spreadsheets drop at the start of a cell: blanks, quotes, invisible characters.
+_DROPPED = (
+    "'\"` \x00-\x08\x0b\x0c\x0e-\x1f\x7f-\xa0"
+    "\u2000-\u200f\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
+)
+#: The quickest check: most text has no sign at a place where a cell may begin.
+_MAY_BE_FORMULA = re.compile(f"(?:\\A|[;\t\r\n])[{_DROPPED}]*+[=+\\-@＝＋－＠]")
 #: Where a spreadsheet begins a new cell inside of ours: Excel splits by the list separator of its
 #: language, and does not see our quotes then.
 _SEPARATOR = re.compile(r"([;\t\r\n])")
-#: A part that is a formula there, also behind quotes and spaces.
-_INNER_FORMULA = re.compile("['\"]*[+\\-＋－]|['\" \xa0]*[=@＝＠]")
-#: A quick check, as most text with separators has none.
-_MAY_BE_INNER_FORMULA = re.compile("[;\t\r\n]['\" \xa0]*[=@＝＠+\\-＋－]")
-#: An entry of a list, or a rule, as people and agents write them: no formula.
-_INNER_TEXT = re.compile(r"[-+]+(?:[ \xa0][^=(|!]*)?")
+_QUOTED_START = re.compile(r"([;\t\r\n])'+")
+_START = re.compile(f"[{_DROPPED}]*+([=+\\-@＝＋－＠][=+\\-@＝＋－＠ \xa0]*+)")
+
+#: What can follow a `=` in a formula: an operand, a bracket, a string, a text of another script.
+_OPERAND = re.compile(r"\s*+(?:[\w(\"'{#\[$\\.!]|[^\x00-\x7f])")
+#: A function's call, but not the plural of "item(s)".
+_CALL = re.compile(r"(?:[^\W\d]|[^\W\d][\d.]{1,5})\((?!(?:s|es|n|en|e|r|in|x)\))", re.IGNORECASE)
+#: A function that speaks to the network or the system, with a blank before its bracket.
+_ODD_CALL = re.compile(
+    r"\b(?:HYPERLINK|WEBSERVICE|FILTERXML|IMAGE|IMPORT(?:XML|DATA|HTML|FEED|RANGE)|RTD|DDE|CALL|EXEC"
+    r"|REGISTER(?:\.ID)?|INDIRECT)[ \xa0]+\([ \xa0]*[\"'$A-Za-z]",
+    re.IGNORECASE,
+)
+#: Dynamic data exchange: a program, `|`, a topic, `!`.
+_EXCHANGE = re.compile(r"[\w'\")\]]\|\S|\|[^|!]{0,1000}![\w$'\"]")
+#: A cell or a name of another sheet or file.
+_OTHER_SHEET = re.compile(r"['\]]![\w$'\"#]|!\$?[A-Za-z]{1,3}\$?\d")
+
+_NUMBER = r"(?:\d++(?:[.,]\d++)*+|\.\d++)(?:[eE][+-]?\d++)?+"
+_CELL = r"\$?[A-Za-z]{1,3}\$?[1-9]\d{0,6}(?::\$?[A-Za-z]{1,3}\$?\d{1,7})?(?!\w)"
+_TERM = rf"[+\-( \xa0]*+(?:{_CELL}|{_NUMBER})[) \xa0%]*+"
+_EXPRESSION = re.compile(rf"{_TERM}((?:[+\-*/^&<>=]{_TERM})*+)")
+_HAS_CELL = re.compile(r"(?<![\d.])[A-Za-z]{1,3}\$?\d")
+_WHOLE_CALL = re.compile(r"[A-Z][A-Z0-9.]+[ \xa0]+\([A-Z0-9:;,.+*/^$()\" \xa0-]*\)")
+#: A phone number, also with its parts between hyphens, slashes or points.
+_PHONE = re.compile(r"[\d \xa0()./-]+")
+_MIN_PHONE_DIGITS = 7
 
 
 def guard(text: str) -> str:
     """
-    Put a `'` before text that a spreadsheet may run as a formula.
+    Put a `'` before text that a spreadsheet would execute.
 
-    Inside of text it is put behind a `;`, a tab or a line end, where some spreadsheets begin a new
-    cell. Numbers, with a unit or without, and entries of lists stay as they are. Different texts
-    stay different, so `unguard` can undo it.
+    Text is executed if it begins with `=` and what follows can be an expression; or if it begins
+    with `+`, `-` or `@` and has a call (`+SUM(1)`, `@HYPERLINK(…)`), a data exchange
+    (`+cmd|' /C calc'!A0`), a cell of another sheet, or is nothing but cells and several numbers
+    with operators between them (`-A1`, `-2+3`). Full-width signs count, and blanks, quotes and
+    invisible characters before a sign do not help. The same holds behind a `;`, a tab or a line
+    end inside of text, where some spreadsheets begin a new cell: there the `'` stands behind the
+    separator.
+
+    Everything else stays as it is: numbers with or without a unit (`-5%`, `-€5.00`), phone numbers
+    (`+49 30 123456`), names (`@acme`), lists and rules (`- in stock`, `--`), words (`-foo bar`).
+    Excel may show some of these as an error, but it runs nothing. Different texts stay different,
+    so `unguard` can undo it.
     """
+    if text.isalnum() or not _MAY_BE_FORMULA.search(text):
+        return text
+    is_whole = is_formula(text)
     text = guard_inside(text)
-    return f"'{text}" if is_formula(text) else text
+    return f"'{text}" if is_whole else text
 
 
 def guard_inside(text: str) -> str:
     """Do what `guard` does behind separators, and leave the beginning as it is."""
-    if not text.isalnum() and _MAY_BE_INNER_FORMULA.search(text):
-        return _each_part(text, _guarded_part)
-    return text
+    return _each_part(text, _guarded_part) if _MAY_BE_FORMULA.search(text) else text
 
 
 def is_formula(text: str) -> bool:
-    """Whether the whole text is a formula for a spreadsheet."""
-    is_suspect = text[:1] in _SUSPECT and _FORMULA.match(text)
-    return bool(is_suspect) and not _NUMBER.fullmatch(text)
+    """Whether a spreadsheet would execute the text if it were the whole cell."""
+    start = _START.match(text)
+    if start is None:
+        return False
+    # A `'` that `guard` puts behind a separator must not change what comes of this.
+    rest = _QUOTED_START.sub(r"\1", text[start.end() :])
+    lead = start[1].translate(_SIGNS)
+    if lead[0] == "=" and lead[1:2] != "=":
+        return bool(_OPERAND.match(rest))
+    first = _SEPARATOR.split(rest, maxsplit=1)[0]
+    return _is_computed(lead, first) or any(
+        sign.search(rest) for sign in (_CALL, _EXCHANGE, _OTHER_SHEET, _ODD_CALL)
+    )
+
+
+def _is_computed(lead: str, rest: str) -> bool:
+    """Whether a text behind its first signs is a calculation, with nothing else in it."""
+    if _WHOLE_CALL.fullmatch(rest):
+        return True
+    expression = _EXPRESSION.fullmatch(rest)
+    if expression is None:
+        return False
+    if _HAS_CELL.search(rest):
+        return True
+    is_phone = (
+        lead[0] == "+"
+        and _PHONE.fullmatch(rest)
+        and sum(map(str.isdigit, rest)) >= _MIN_PHONE_DIGITS
+    )
+    return bool(expression[1]) and not is_phone
 
 
 def cut_at_separators(text: str, length: int) -> Iterator[str]:
@@ -60,7 +120,8 @@ def cut_at_separators(text: str, length: int) -> Iterator[str]:
 
 def unguard(text: str) -> str:
     """Return the text that `guard` was given."""
-    return _each_part(text[1:] if _GUARDED.match(text) else text, _unguarded_part)
+    is_whole = text.startswith("'") and is_formula(text[1:])
+    return _each_part(text[1:] if is_whole else text, _unguarded_part)
 
 
 def _each_part(text: str, change: Callable[[str], str]) -> str:
@@ -71,15 +132,9 @@ def _each_part(text: str, change: Callable[[str], str]) -> str:
 
 
 def _guarded_part(part: str) -> str:
-    return f"'{part}" if _is_inner_formula(part) else part
+    return f"'{part}" if is_formula(part) else part
 
 
 def _unguarded_part(part: str) -> str:
     # What is guarded is a formula still, with one more quote, so that no two texts become one.
-    return part[1:] if part.startswith("'") and _is_inner_formula(part[1:]) else part
-
-
-def _is_inner_formula(part: str) -> bool:
-    return bool(_INNER_FORMULA.match(part)) and not (
-        _NUMBER.fullmatch(part) or _INNER_TEXT.fullmatch(part)
-    )
+    return part[1:] if part.startswith("'") and is_formula(part[1:]) else part

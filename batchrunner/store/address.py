@@ -16,6 +16,8 @@ SERVER = "postgresql://user@host:5432/name"
 _SCHEME = re.compile(r"(postgres(ql)?(\+\w+)?|sqlite|mysql|file):(?!//)", re.IGNORECASE)
 #: The notation of libpq's own tools.
 _WORDS = re.compile(r"\s*(host|hostaddr|port|dbname|user|password|service)\s*=", re.IGNORECASE)
+#: End of the name of a database that is the sandbox's own.
+_OF_SANDBOX = ".sandbox.db"
 _USER = re.compile(r"(://[^:/@]*:)[^?]*@")
 _QUERY = re.compile(r"([?&](?:ssl)?password=)[^&]*", re.IGNORECASE)
 
@@ -64,6 +66,13 @@ def file_of(address: str) -> Path | None:
     if url.get_backend_name() != "sqlite" or is_in_memory(url):
         return None
     return Path(url.database or "")
+
+
+def sandbox_journal(database: Path) -> Path:
+    """Return the journal of the sandbox that goes with a database's file."""
+    if database.name.endswith(_OF_SANDBOX):
+        return database.with_name(f"{database.name.removesuffix('.db')}.jsonl")
+    return database.with_name(f"{database.name}.sandbox.jsonl")
 
 
 def is_in_memory(url: URL) -> bool:

@@ -63,6 +63,13 @@ def unfinished_before(tx: Connection, series: str, batch_id: int) -> list[Batch]
     return [batch_of(row) for row in reversed(tx.execute(found).all())]
 
 
+def newest_result_at(tx: Connection, batch_id: int) -> datetime | None:
+    """Return when the newest job of a batch became final; None: none is."""
+    newest = select(func.max(jobs.c.finished_at)).where(jobs.c.batch_id == batch_id)
+    found: datetime | None = tx.execute(newest).scalar()
+    return found
+
+
 # ---- change ----
 
 

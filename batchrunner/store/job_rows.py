@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from batchrunner.model import JobFile, JobSpec, JobState
 from batchrunner.model.hosts import host_of
+from batchrunner.model.output_schema import plain_schema
 from batchrunner.model.question import question_digest
 from batchrunner.store.serialization import json_text, limits_text, plain_rules
 
@@ -52,7 +53,7 @@ def output_schema_digest(options: Mapping[str, Any]) -> str:
     schema = options.get("output_schema")
     if schema is None:
         return ""
-    return hashlib.sha256(json_text(schema).encode()).hexdigest()[:32]
+    return hashlib.sha256(json_text(plain_schema(schema)).encode()).hexdigest()[:32]
 
 
 def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -64,5 +64,9 @@ def _ran(folder: Path, jobs: str) -> Ran:
 
 @pytest.fixture
 def finished(example: Ran, tmp_path: Path) -> Path:
-    """A folder with a finished batch of twelve jobs."""
-    return shutil.copytree(example.folder, tmp_path / "finished")
+    """A folder with a finished batch of twelve jobs, in the usual database."""
+    folder = shutil.copytree(example.folder, tmp_path / "finished")
+    for path in folder.glob("batchrunner.sandbox.db*"):
+        path.rename(folder / path.name.replace("sandbox.", "", 1))
+    (folder / "batchrunner.sandbox.jsonl").rename(folder / "batchrunner.db.sandbox.jsonl")
+    return folder

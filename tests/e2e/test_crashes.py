@@ -121,7 +121,7 @@ def test_a_sandbox_is_for_one_command_at_a_time(tmp_path: Path) -> None:
         runner.says("started 1 run")
         refused = batchrunner("run", jobs, "--sandbox", cwd=tmp_path)
     assert refused.code == 3
-    assert "another command works with the sandbox of batchrunner.db" in refused.err
+    assert "another command works with the sandbox of batchrunner.sandbox.db" in refused.err
 
 
 def test_a_killed_sandbox_and_its_runner_go_on_together(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_the_example_succeeds_with_real_values(example: Ran) -> None:
     check_books(
         example.folder,
         12,
-        runs_of(example.folder / "batchrunner.db.sandbox.jsonl", WORLD),
+        runs_of(example.folder / "batchrunner.sandbox.jsonl", WORLD),
         "example",
     )
 
@@ -61,7 +61,7 @@ def test_what_the_program_writes_is_for_its_owner_only(example: Ran) -> None:
     written = {path.name: path for path in example.folder.iterdir()} | {}
     del written["jobs.example.yaml"]
     modes = {name: stat.S_IMODE(path.stat().st_mode) for name, path in written.items()}
-    assert {"batchrunner.db", "results.csv", "batchrunner.db.sandbox.jsonl"} <= set(modes)
+    assert {"batchrunner.sandbox.db", "results.csv", "batchrunner.sandbox.jsonl"} <= set(modes)
     assert modes == dict.fromkeys(modes, 0o600)
 
 

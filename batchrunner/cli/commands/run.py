@@ -16,6 +16,7 @@ from batchrunner.app.error_translation import errors_for_people
 from batchrunner.app.webhook_listener import webhook_from_options
 from batchrunner.cli.edit_options import EditOptions, edit_options
 from batchrunner.cli.exit_codes import CANNOT_GO_ON
+from batchrunner.cli.export_options import export_options
 from batchrunner.cli.input_options import input_options
 from batchrunner.cli.options import (
     Concurrency,
@@ -34,10 +35,12 @@ from batchrunner.outputs import suffixes_help
 if TYPE_CHECKING:
     from batchrunner.app.api_access import ApiAccess
     from batchrunner.app.choose_edition import SeriesOptions
-    from batchrunner.app.export_results import Target
+    from batchrunner.app.export_options import ExportRequest
     from batchrunner.app.input_request import InputRequest
+    from batchrunner.app.output_targets import Target
     from batchrunner.app.run_batch import BatchRunEnded, RunOptions
     from batchrunner.model import Batch, JobFile
+    from batchrunner.policy.schedule import Window
     from batchrunner.store.store import Store
 
 
@@ -51,7 +54,7 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="FILE",
     help=f"Export to this file: {suffixes_help()}; may be given more than once.  "
-    "[default: NAME.csv]",
+    "[default: NAME.results.csv]",
 )
 @click.option(
     "--concurrency",
@@ -93,6 +96,7 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Download screenshots, HTML and video of runs into this folder as they end.",
 )
+@export_options
 @series_options
 @api_options
 @webhook_options
@@ -114,6 +118,7 @@ def command(
     inputs: InputRequest,
     edits: EditOptions,
     series: SeriesOptions,
+    exporting: ExportRequest,
     outputs: tuple[str, ...],
     concurrency: int | None,
     budget: str | None,
@@ -145,28 +150,37 @@ def command(
       batchrunner run jobs.yaml --artifacts captured
     """
     from batchrunner.app.api_access import SANDBOX, open_api
-    from batchrunner.app.budget import given_budget
-    from batchrunner.app.export_results import check_outputs
+    from batchrunner.app.export_run import check_run_outputs
     from batchrunner.app.load import refuse_sandbox_urls
     from batchrunner.app.run_batch import RunOptions, part_of
+
+    window = _window(start_at, until, budget)
+    job_file, file = _read(inputs, concurrency), inputs.first
+    folder = _folder(artifacts, job_file)
+    exporting = exporting.with_overwrite(inputs.overwrite)
+    targets = check_run_outputs(job_file, outputs, exporting, db, inputs.paths)
+    with errors_for_people(), open_api(**_api_options(given), db=db) as api:
+        refuse_sandbox_urls(((spec.url, spec.line) for spec in job_file.specs), api)
+        webhook = webhook_from_options(**given, local=api.origin == SANDBOX)
+        options = RunOptions(budget=budget, window=window, folder=folder, webhook=webhook)
+        part = part_of(limit, sample)
+        more: Any = {"leave_runs": leave_runs, "anew": anew, "part": part, "series": series}
+        options, how = replace(options, file=file, **more), {"as_json": as_json, "quiet": quiet}
+        exit_code = _load_and_run(
+            job_file, edits, api, options, targets, exporting, db, file, **how
+        )
+    raise SystemExit(exit_code)
+
+
+def _window(start_at: str | None, until: str | None, budget: str | None) -> Window:
+    """Return when jobs may be submitted; refuse a budget that is none, before anything is read."""
+    from batchrunner.app.budget import given_budget
     from batchrunner.app.run_window import run_window
 
     window = run_window(start_at, until, note)
     if budget is not None:
         given_budget(budget)
-    job_file, file = _read(inputs, concurrency), inputs.first
-    folder = _folder(artifacts, job_file)
-    keep = [*map(str, inputs.paths), db, f"{db}.sandbox.jsonl"]
-    targets = check_outputs(outputs or (f"{job_file.name}.csv",), keep=keep)
-    with errors_for_people(), open_api(**_api_options(given), db=db) as api:
-        refuse_sandbox_urls(((spec.url, spec.line) for spec in job_file.specs), api)
-        webhook = webhook_from_options(**given, local=api.origin == SANDBOX)
-        options = RunOptions(budget=budget, window=window, folder=folder, webhook=webhook)
-        options = replace(options, leave_runs=leave_runs, anew=anew, file=file)
-        options = replace(options, part=part_of(limit, sample), series=series)
-        how = {"guessed": not outputs, "as_json": as_json, "quiet": quiet}
-        exit_code = _load_and_run(job_file, edits, api, options, targets, db, file, **how)
-    raise SystemExit(exit_code)
+    return window
 
 
 def _api_options(given: dict[str, Any]) -> dict[str, Any]:
@@ -180,10 +194,10 @@ def _load_and_run(
     api: ApiAccess,
     options: RunOptions,
     targets: Sequence[Target],
+    exporting: ExportRequest,
     db: str,
     file: Path,
     *,
-    guessed: bool,
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -191,18 +205,19 @@ def _load_and_run(
     from batchrunner.app.choose_edition import choose_file_edition
     from batchrunner.app.clock import store_now
     from batchrunner.app.edition_paths import targets_of_edition
-    from batchrunner.app.export_results import export_all
+    from batchrunner.app.export_run import check_run_files, export_run
     from batchrunner.cli.commands.load import load
     from batchrunner.store.batches import find_batch
 
     with opened(db, must_exist=False, after_loss=options.anew) as store:
         job_file = choose_file_edition(store, job_file, options.series, store_now(store), note)
+        targets = targets_of_edition(targets, job_file)
+        check_run_files(store, db, job_file, targets, exporting)
         batch = load(store, job_file, edits, budget_given=options.budget is not None)
-        targets = targets_of_edition(targets, batch)
         _show_estimate(store, job_file, api.origin)
         ended, exit_code = _run(store, batch, api, options, quiet=quiet)
         try:
-            export_all(store, batch, targets, note, guessed=guessed)
+            export_run(store, db, batch, targets, exporting, note)
         finally:
             _report(store, store.read(find_batch, batch.name) or batch, ended, db, as_json=as_json)
         _raise_failure(ended, exit_code, batch.name, db, str(file))
@@ -255,6 +270,7 @@ def _run(
     if prepared is None:
         ended = nothing_to_run(store, batch)
         note(nothing_line(batch, options.part, ended.counts))
+        _show_age(store, batch, ended, options)
         return ended, exit_code_of_counts(ended.counts)
     for worker in working(store, prepared.batch, alive=True):
         note(f"another runner is at work here: {worker}")
@@ -266,6 +282,19 @@ def _run(
     )
     with display.shown():
         return run_until_signal(lambda control: run(control=control))
+
+
+def _show_age(store: Store, batch: Batch, ended: BatchRunEnded, options: RunOptions) -> None:
+    from batchrunner.app.clock import store_now
+    from batchrunner.cli.output.exit_text import age_lines
+
+    if ended.newest_result_at is None or ended.counts.open:
+        return
+    every = bool(options.series.every or batch.settings.every)
+    for line in age_lines(
+        batch, ended.newest_result_at, store_now(store), sys.argv[1:], every=every
+    ):
+        note(line)
 
 
 def _report(store: Store, batch: Batch, ended: BatchRunEnded, db: str, *, as_json: bool) -> None:
@@ -290,6 +319,7 @@ def _report(store: Store, batch: Batch, ended: BatchRunEnded, db: str, *, as_jso
         reason = ended.reason or "interrupted"
         audited = audit_as_json(ended.audit, batch) if ended.audit else None
         found = {"ending": reason, **batch_as_json(store, batch), "audit": audited}
+        found["nothing_run"] = ended.newest_result_at is not None
         click.echo(json.dumps(found))
 
 

@@ -14,7 +14,7 @@ import click
 
 from batchrunner.app.error_translation import errors_for_people
 from batchrunner.cli.exit_codes import PROMISE_BROKEN, TERMINATED, ShownError
-from batchrunner.cli.options import db_option, help_option, json_option
+from batchrunner.cli.options import help_option, json_option, new_db_option
 from batchrunner.errors import CannotContinue
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ SIMULATIONS_MOVED = (
 
 
 @click.command("selftest")
-@db_option
+@new_db_option
 @click.option(
     "--seed",
     type=click.IntRange(0),

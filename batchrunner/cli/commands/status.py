@@ -26,10 +26,14 @@ def command(batch: str | None, db: str, as_json: bool) -> None:
     """
     Show all batches, or one BATCH with its failures, what was retried, and why.
 
+    The name of a series shows its editions, the newest first, and the newest one in detail.
+
     \b
     Examples:
       batchrunner status
       batchrunner status example --json
+      batchrunner status prices
+      batchrunner status prices@2026-12-01
     """
     from batchrunner.cli.output.batch_text import batch_as_json, bounds_line
     from batchrunner.store.batches import list_batches
@@ -38,17 +42,42 @@ def command(batch: str | None, db: str, as_json: bool) -> None:
 
     with opened(db) as store:
         every = store.read(list_batches)
-        chosen = [batch_of(store, batch)] if batch is not None or len(every) == 1 else every
+        # Of a series, the newest edition is shown.
+        current = list({each.series or each.name: each for each in every}.values())
+        one = batch is not None or len(current) == 1
+        chosen = [batch_of(store, batch, quiet=True)] if one else current
         if as_json:
-            found = [{**batch_as_json(store, each), **_workers(store, each)} for each in chosen]
+            shown = chosen if one else every
+            found = [{**batch_as_json(store, each), **_workers(store, each)} for each in shown]
+            found = [{**each, **_editions(store, batch)} for each in found]
             click.echo(json.dumps(found[0] if batch is not None else found))
             return
         for each in chosen:
-            _show(store, each, db, whole=len(chosen) == 1)
+            if one and each.series is not None and batch != each.name:
+                _show_series(store, each.series)
+            _show(store, each, db, whole=one)
         if line := bounds_line(store.read(batches_in_flight)):
             say(line)
         if not chosen:
             click.echo("no batches yet")
+
+
+def _editions(store: Store, name: str | None) -> dict[str, Any]:
+    """Return the editions of the series of this name as JSON; nothing if it is no series."""
+    from batchrunner.cli.output.series_text import edition_as_json
+    from batchrunner.store.editions import summaries
+
+    editions = [] if name is None else store.read(summaries, name)
+    return {"editions": [edition_as_json(each) for each in editions]} if editions else {}
+
+
+def _show_series(store: Store, series: str) -> None:
+    from batchrunner.cli.output.series_text import series_lines
+    from batchrunner.store.editions import summaries
+
+    for line in series_lines(series, store.read(summaries, series)):
+        click.echo(line)
+    click.echo()
 
 
 def _show(store: Store, batch: Batch, db: str, *, whole: bool) -> None:

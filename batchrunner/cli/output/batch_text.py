@@ -162,11 +162,11 @@ def bounds_line(in_flight: Mapping[str, int], name: str | None = None) -> str | 
 
 def db_given(db: str) -> str:
     """Return the option that names the database, as a command line needs it."""
-    from batchrunner.cli.options import DEFAULT_DB
+    from batchrunner.cli.options import DEFAULT_DB, SANDBOX_DB
     from batchrunner.store.address import redacted
 
-    if db == DEFAULT_DB:
-        return ""
+    if db in (DEFAULT_DB, SANDBOX_DB):
+        return "" if db == DEFAULT_DB else " --sandbox"
     return f" --db {shlex.quote(redacted(db))}"
 
 
@@ -185,6 +185,8 @@ def batch_as_json(store: Store, batch: Batch) -> dict[str, Any]:
     counts = status.counts
     return {
         "batch": status.name,
+        "series": status.series,
+        "edition": status.edition,
         "origin": status.api_origin,
         "concurrency": status.concurrency or "auto",
         "paused": _pause(status.paused),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 
 from batchrunner.app.budget import raised
 from batchrunner.cli.output.batch_text import MAX_EXAMPLES, db_given, same_command
@@ -49,6 +50,24 @@ def nothing_line(batch: Batch, part: Part | None, counts: BatchCounts) -> str:
         f"batch {batch.name!r}: the jobs of `{part}` are final: nothing to run; "
         f"{counted(counts.open, 'other')} left"
     )
+
+
+def age_lines(
+    batch: Batch, newest_result_at: datetime, now: datetime, args: Sequence[str], *, every: bool
+) -> Iterator[str]:
+    """Give how old the results are where nothing was run, and the commands that bring new ones."""
+    age = clock(max(now - newest_result_at, timedelta(0)))
+    if every:
+        yield f"its newest result is {age} old; another edition now: {with_option(args, '--fresh')}"
+        return
+    yield f"warning: nothing was run, and the newest result is {age} old. For new results:"
+    yield f"  all jobs anew once a day, as an edition: {with_option(args, '--every 1d')}"
+    yield f"  all jobs of this batch anew, now: {with_option(args, '--rerun all')}"
+
+
+def with_option(args: Sequence[str], option: str) -> str:
+    """Return the command line of these arguments with one more option."""
+    return f"{same_command(args)} {option}"
 
 
 def continue_command(

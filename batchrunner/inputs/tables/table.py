@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Final, Literal, NamedTuple, Self
 
 from batchrunner.inputs.problem_log import HasPosition, ProblemLog
 from batchrunner.inputs.source import Source, SourcePosition
+from batchrunner.inputs.tables.place import Place, problem_at
 from batchrunner.model.problems import Problem
 
 #: What a file is. `yaml` is a job file, also one in JSON: it has no rows here.
 Kind = Literal["csv", "xlsx", "jsonl", "json", "urls", "yaml"]
-
-#: Maximum characters of a source line that a problem keeps on each side of its position.
-_WINDOW = 200
+#: Maximum problems that are kept in full; the others are only counted.
+MAX_PROBLEMS: Final = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +25,7 @@ class TableOptions:
     """What the user says of a file that it does not say itself."""
 
     encoding: str | None = None
-    delimiter: str | None = None  #: one character, or `tab`
+    delimiter: str | None = None  #: one character, or a name such as `tab`
     sheet: str | None = None  #: a name, or a number from 1
     #: The user named columns or templates, so JSON whose keys are those of jobs is a table too.
     is_table: bool = False
@@ -47,17 +49,6 @@ class Row(NamedTuple):
     cells: Sequence[Any]
     source: Any = None  #: what the format needs to find a cell's position
     problem: Problem | None = None  #: why the row cannot be used; it is not in the log
-
-
-class Place(NamedTuple):
-    """Where a cell is, for people."""
-
-    line: int  #: from 1
-    column: int  #: from 1, in characters; in a sheet, the number of the column
-    source_line: str
-    source_column: int  #: from 1: where the cell is in `source_line`
-    width: int
-    note: str = ""  #: what else names it, such as `cell B7 of sheet "Prices"`
 
 
 class Cell(NamedTuple):
@@ -103,21 +94,39 @@ class Table(ABC):
     A workbook and a JSON array are excepted: they are in memory as a whole, and bounded.
     """
 
-    def __init__(self, *, file: str, kind: Kind, columns: Sequence[Column], digest: str) -> None:
+    def __init__(self, *, file: str, kind: Kind, digest: str) -> None:
         self.file = file
         self.kind = kind
-        self.columns = tuple(columns)
+        self.columns: tuple[Column, ...] = ()
+        self.header_row = Row(1, (), "")
         self.digest = digest  #: SHA-256 of the content, unpacked
         self.log = TableLog(file)
         self.text: bytes | str = b""  #: the content of a job file, for kind `yaml`
 
-    @abstractmethod
     def rows(self) -> Iterator[Row]:
         """
         Give the rows in the order of the file, anew with each call.
 
         A row that cannot be used has a `problem`. What ends the reading is in the log.
         """
+        try:
+            yield from self._rows()
+            is_changed = self._is_changed()
+        except (UnicodeDecodeError, EOFError, zlib.error, gzip.BadGzipFile):
+            is_changed = True
+        if is_changed:
+            place = Place(1, 1, "", 1)
+            message = "the file changed while it was read"
+            problem = problem_at(message, self.file, place, tip="load it again once it is written")
+            self.log.add_problem(problem)
+
+    @abstractmethod
+    def _rows(self) -> Iterator[Row]:
+        """Give the rows; a file that changes meanwhile may raise an error of its decoder."""
+
+    def _is_changed(self) -> bool:
+        """Return whether the file has another size now than when it was opened."""
+        return False
 
     @abstractmethod
     def place(self, row: Row, number: int | None) -> Place:
@@ -129,7 +138,7 @@ class Table(ABC):
 
     def header(self, column: Column) -> Cell:
         """Return the position of a column's name."""
-        return Cell(self, Row(column.line, ()), column.number)
+        return Cell(self, self.header_row, column.number)
 
     def problem(
         self, message: str, row: Row, number: int | None = None, tip: str | None = None
@@ -151,31 +160,12 @@ class Table(ABC):
         return None if number is None else self.columns[number].name
 
 
-def problem_at(
-    message: str, file: str, place: Place, column_name: str | None = None, tip: str | None = None
-) -> Problem:
-    """Return a problem; of a long source line, it keeps what is around the position."""
-    at = place.source_column - 1
-    start = max(0, at - _WINDOW)
-    notes = [place.note, f"column `{column_name}`" if column_name is not None else ""]
-    return Problem(
-        file=file,
-        line=place.line,
-        column=place.column,
-        message=message,
-        source_line=place.source_line[start : at + _WINDOW],
-        source_column=at - start + 1,
-        width=max(1, min(place.width, _WINDOW)),
-        place=", ".join(filter(None, notes)) or None,
-        tip=tip,
-    )
-
-
 class TableLog(ProblemLog):
     """The problems of one table; field types report to it on cells."""
 
     def __init__(self, file: str) -> None:
         super().__init__(Source("", file))
+        self.not_kept = 0  #: problems that are only counted
 
     def add(self, message: str, at: HasPosition, tip: str | None = None) -> None:
         """Report a problem at a cell, or at a node whose start is one."""
@@ -187,7 +177,10 @@ class TableLog(ProblemLog):
 
     def add_problem(self, problem: Problem) -> None:
         """Report a problem that was found before."""
-        self._problems.setdefault((problem.line, problem.column, problem.message), problem)
+        if len(self._problems) < MAX_PROBLEMS:
+            self._problems.setdefault((problem.line, problem.column, problem.message), problem)
+        else:
+            self.not_kept += 1
 
     def warn(self, message: str, line: int, column: int = 1) -> None:
         """Warn of what looks wrong, and is loaded."""
