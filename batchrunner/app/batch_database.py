@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from batchrunner.app.api_access import ApiAddress
 from batchrunner.app.argument_types import (
@@ -24,8 +24,15 @@ from batchrunner.app.batch_handle import (
 from batchrunner.app.choose_edition import SeriesOptions, choose_file_edition
 from batchrunner.app.clock import store_now
 from batchrunner.app.error_translation import errors_for_people
+from batchrunner.app.input_arguments import (
+    InputArguments,
+    SaidOfColumns,
+    input_arguments,
+    takes_input_arguments,
+)
 from batchrunner.app.load import load_jobs, load_report, read_job_file, rows_as_job_file
 from batchrunner.app.open_database import find_batch, open_store
+from batchrunner.app.read_input import ROWS_FILE, read_input, rows_as_table
 from batchrunner.app.recover import (
     RecoverableRuns,
     RecoverResult,
@@ -83,31 +90,34 @@ class BatchDatabase:
         """Close the database."""
         self._store.close()
 
+    @takes_input_arguments
     def load(
         self,
-        job_file: str | Path | None = None,
+        job_file: str | Path | Sequence[str | Path] | None = None,
         *,
         rows: Iterable[Mapping[str, Any]] | None = None,
         name: str | None = None,
         settings: Mapping[str, Any] | None = None,
         defaults: Mapping[str, Any] | None = None,
+        **columns: Unpack[InputArguments],
     ) -> BatchHandle:
         """
-        Load the jobs of a job file, or *rows* as the batch *name*, and return their batch.
+        Load a job file, one or several tables, or *rows*, and return their batch.
 
         Each row has the keys of a job in a job file: `url`, `goal`, and perhaps `id` and options.
-        *settings* and *defaults* are those of a job file. Jobs that are there already are left as
-        they are, so that loading again is safe.
+        *settings* and *defaults* are those of a job file, and go with rows. Jobs that are there
+        already are left as they are, so that loading again is safe.
 
         Raises:
             InputError: The file or the rows have problems; all of them are in `problems`.
             UsageError: The arguments do not fit together.
         """
-        return self._load(_job_file(job_file, rows, name, settings, defaults))
+        return self._load(_job_file(job_file, rows, name, settings, defaults, columns))
 
+    @takes_input_arguments
     def edition(
         self,
-        job_file: str | Path | None = None,
+        job_file: str | Path | Sequence[str | Path] | None = None,
         *,
         rows: Iterable[Mapping[str, Any]] | None = None,
         name: str | None = None,
@@ -117,6 +127,7 @@ class BatchDatabase:
         time_zone: str | None = None,
         fresh: bool = False,
         keep_editions: int | None = None,
+        **columns: Unpack[InputArguments],
     ) -> BatchHandle:
         """
         Load the jobs as the edition of their series that is due now, and return it.
@@ -135,7 +146,7 @@ class BatchDatabase:
         check_type("keep_editions", keep_editions, (int,), "a number from 1 on")
         if keep_editions is not None and keep_editions < 1:
             raise UsageError("keep_editions is less than 1", next="keep at least 1 edition")
-        given = _job_file(job_file, rows, name, settings, defaults)
+        given = _job_file(job_file, rows, name, settings, defaults, columns)
         if every is None and given.settings.every is None and not fresh:
             raise UsageError(
                 "nothing says how long a slot of the series is",
@@ -236,19 +247,32 @@ class BatchDatabase:
 
 
 def _job_file(
-    path: str | Path | None,
+    path: str | Path | Sequence[str | Path] | None,
     rows: Iterable[Mapping[str, Any]] | None,
     name: str | None,
     settings: Mapping[str, Any] | None,
     defaults: Mapping[str, Any] | None,
+    columns: Mapping[str, Any],
 ) -> JobFile:
-    if path is not None and rows is None:
-        if name is not None or settings is not None or defaults is not None:
-            raise UsageError(
-                "name, settings and defaults go with rows, not with a job file",
-                next="write them into the file, or leave them out",
-            )
-        return read_job_file(path_of("job_file", path))
+    said = input_arguments(columns)
+    if path is None or rows is not None:
+        return _rows(path, rows, name, settings, defaults, said)
+    if settings is not None or defaults is not None:
+        raise UsageError(
+            "settings and defaults go with rows, not with a file",
+            next="write them into a job file; it loads tables by `jobs: {from: pairs.csv}`",
+        )
+    return read_input(said.request(path, name))
+
+
+def _rows(
+    path: object,
+    rows: Iterable[Mapping[str, Any]] | None,
+    name: str | None,
+    settings: Mapping[str, Any] | None,
+    defaults: Mapping[str, Any] | None,
+    said: SaidOfColumns,
+) -> JobFile:
     if rows is None or path is not None:
         raise UsageError(
             "load takes a job file or rows",
@@ -258,4 +282,11 @@ def _job_file(
         raise UsageError("rows need a name", next='name their batch: load(rows=[…], name="prices")')
     check_text("name", name)
     check_rows(rows)
-    return rows_as_job_file(rows, name, settings=settings, defaults=defaults)
+    if not said.choices.any():
+        return rows_as_job_file(rows, name, settings=settings, defaults=defaults)
+    if settings is not None or defaults is not None:
+        raise UsageError(
+            "settings and defaults do not go with templates of columns",
+            next="give each row its `url` and `goal` instead",
+        )
+    return rows_as_table(rows, said.request(ROWS_FILE, name))

@@ -20,6 +20,7 @@ import anyio
 
 from batchrunner.app.account_check import bind
 from batchrunner.app.api_call import call_api
+from batchrunner.app.choose_edition import SeriesOptions, choose_file_edition
 from batchrunner.app.clock import store_now
 from batchrunner.app.load import load_jobs
 from batchrunner.app.registered_owner import registered_owner
@@ -207,6 +208,7 @@ def recover(
     Raises:
         BatchrunnerError: The API refused a request, or the batch belongs to another account.
     """
+    job_file = choose_file_edition(store, job_file, SeriesOptions(), store_now(store), say)
     batch = load_jobs(store, job_file, say).batch
     bind(store, batch, api, say=say)
     with registered_owner(store, batch.id) as owner_id:

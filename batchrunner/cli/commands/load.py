@@ -44,8 +44,12 @@ def command(inputs: InputRequest, db: str, as_json: bool) -> None:
       batchrunner load jobs.yaml
       batchrunner load pairs.csv --url-column link --goal 'Read the price of {product}'
     """
+    from batchrunner.app.choose_edition import SeriesOptions, choose_file_edition
+    from batchrunner.app.clock import store_now
+
     job_file = read_input(inputs)
     with opened(db, must_exist=False) as store:
+        job_file = choose_file_edition(store, job_file, SeriesOptions(), store_now(store), note)
         batch = load(store, job_file)
         if as_json:
             click.echo(json.dumps(batch_as_json(store, batch)))
