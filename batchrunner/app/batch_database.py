@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, Literal, Self, Unpack
 
 from batchrunner.app.api_access import ApiAddress
 from batchrunner.app.argument_types import (
@@ -24,13 +24,14 @@ from batchrunner.app.batch_handle import (
 from batchrunner.app.choose_edition import SeriesOptions, choose_file_edition
 from batchrunner.app.clock import store_now
 from batchrunner.app.error_translation import errors_for_people
+from batchrunner.app.follow_edit import decision_of, load_jobs
 from batchrunner.app.input_arguments import (
     InputArguments,
     SaidOfColumns,
     input_arguments,
     takes_input_arguments,
 )
-from batchrunner.app.load import load_jobs, load_report, read_job_file, rows_as_job_file
+from batchrunner.app.load import load_report, read_job_file, rows_as_job_file
 from batchrunner.app.open_database import find_batch, open_store
 from batchrunner.app.read_input import ROWS_FILE, read_input, rows_as_table
 from batchrunner.app.recover import (
@@ -43,6 +44,7 @@ from batchrunner.app.run_observer import say_nothing
 from batchrunner.app.series_handle import SeriesHandle
 from batchrunner.errors import UsageError
 from batchrunner.model import Batch, JobFile
+from batchrunner.model.comparison import EditDecision
 from batchrunner.store.address import redacted
 
 
@@ -99,20 +101,26 @@ class BatchDatabase:
         name: str | None = None,
         settings: Mapping[str, Any] | None = None,
         defaults: Mapping[str, Any] | None = None,
+        on_change: Literal["rerun", "keep"] | None = None,
+        on_missing: Literal["withdraw", "append"] | None = None,
         **columns: Unpack[InputArguments],
     ) -> BatchHandle:
         """
         Load a job file, one or several tables, or *rows*, and return their batch.
 
         Each row has the keys of a job in a job file: `url`, `goal`, and perhaps `id` and options.
-        *settings* and *defaults* are those of a job file, and go with rows. Jobs that are there
-        already are left as they are, so that loading again is safe.
+        *settings* and *defaults* are those of a job file, and go with rows. Loading the same jobs
+        again changes nothing. Jobs that changed run in their new form; jobs that a file has no
+        longer are withdrawn, and those of rows only with `on_missing="withdraw"`.
 
         Raises:
             InputError: The file or the rows have problems; all of them are in `problems`.
             UsageError: The arguments do not fit together.
+            EditNeedsDecision: The edit is so large that *on_change* or *on_missing* must say what
+                to do with finished jobs that changed, or with jobs that are missing.
         """
-        return self._load(_job_file(job_file, rows, name, settings, defaults, columns))
+        decision = decision_of(on_change, on_missing)
+        return self._load(_job_file(job_file, rows, name, settings, defaults, columns), decision)
 
     @takes_input_arguments
     def edition(
@@ -127,6 +135,8 @@ class BatchDatabase:
         time_zone: str | None = None,
         fresh: bool = False,
         keep_editions: int | None = None,
+        on_change: Literal["rerun", "keep"] | None = None,
+        on_missing: Literal["withdraw", "append"] | None = None,
         **columns: Unpack[InputArguments],
     ) -> BatchHandle:
         """
@@ -155,7 +165,7 @@ class BatchDatabase:
         series = SeriesOptions(
             every=every, time_zone=time_zone, fresh=fresh, keep_editions=keep_editions
         )
-        return self._load(given, series)
+        return self._load(given, decision_of(on_change, on_missing), series)
 
     def series(self, name: str) -> SeriesHandle:
         """
@@ -230,12 +240,14 @@ class BatchDatabase:
     def _handle(self, batch: Batch) -> BatchHandle:
         return BatchHandle(self._store, batch, self._place)
 
-    def _load(self, given: JobFile, series: SeriesOptions | None = None) -> BatchHandle:
+    def _load(
+        self, given: JobFile, decision: EditDecision, series: SeriesOptions | None = None
+    ) -> BatchHandle:
         series = series or SeriesOptions()
         with errors_for_people():
             time = store_now(self._store)
             job_file = choose_file_edition(self._store, given, series, time, say_nothing)
-            result = load_jobs(self._store, job_file, say_nothing)
+            result = load_jobs(self._store, job_file, say_nothing, decision)
         return BatchHandle(
             self._store,
             result.batch,

@@ -22,7 +22,7 @@ from batchrunner.app.account_check import bind
 from batchrunner.app.api_call import call_api
 from batchrunner.app.choose_edition import SeriesOptions, choose_file_edition
 from batchrunner.app.clock import store_now
-from batchrunner.app.load import load_jobs
+from batchrunner.app.follow_edit import ADDS_ONLY, load_jobs
 from batchrunner.app.registered_owner import registered_owner
 from batchrunner.app.run_observer import Say, say_nothing
 from batchrunner.classify import classify_fault
@@ -209,7 +209,7 @@ def recover(
         BatchrunnerError: The API refused a request, or the batch belongs to another account.
     """
     job_file = choose_file_edition(store, job_file, SeriesOptions(), store_now(store), say)
-    batch = load_jobs(store, job_file, say).batch
+    batch = load_jobs(store, job_file, say, ADDS_ONLY).batch
     bind(store, batch, api, say=say)
     with registered_owner(store, batch.id) as owner_id:
         known, clock = known_jobs(job_file.specs), lambda: store_now(store)

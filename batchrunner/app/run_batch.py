@@ -147,9 +147,9 @@ def _has_work(store: Store, batch: Batch, part: Part | None) -> bool:
     """Choose the part; return whether one of its jobs is open, or any run is in flight."""
     counts = store.read(batch_counts, batch.id)
     if part is None:
-        return counts.open > 0
+        return counts.open > 0 or counts.leaving > 0
     chosen = store.write(choose_part, batch.id, part)
-    return chosen.open > 0 or counts.jobs[JobState.RUNNING] > 0
+    return chosen.open > 0 or counts.jobs[JobState.RUNNING] + counts.leaving > 0
 
 
 def stopped(failure: Failed, where: str = "") -> CannotContinue:
