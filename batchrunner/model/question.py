@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import unicodedata
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -13,6 +14,8 @@ from batchrunner.api_facts.run_options import OPTIONS, ObjectType, Option, Schem
 from batchrunner.model.output_schema import plain_schema
 
 _PORTS = {"http": 80, "https": 443}
+#: A url in which nothing can be spelt in another way.
+_PLAIN = re.compile(r"https?://[a-z0-9.-]+/[^?#\s]*(?:\?[^#\s]+)?(?:#\S+)?", re.ASCII)
 _OPTIONS = {option.name: option for option in OPTIONS}
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
@@ -44,6 +47,8 @@ def plain_goal(goal: str) -> str:
 
 def plain_url(url: str) -> str:
     """Return a url as all its spellings that lead to the same page by definition."""
+    if _PLAIN.fullmatch(url):
+        return url
     try:
         parts = urlsplit(url.strip())
         host, port = parts.hostname, parts.port

@@ -374,16 +374,21 @@ def rerun_jobs(
     *,
     keys: Collection[str] = (),
     finished_before: datetime | None = None,
-) -> int:
+) -> tuple[int, int]:
     """
-    Give succeeded jobs a new revision that runs again; return how many.
+    Give succeeded jobs a new revision that runs again; return how many, and their steps so far.
 
     *keys* and *finished_before* choose jobs; without them, all are chosen.
     """
     tx.execute(select(batches.c.id).where(batches.c.id == batch_id).with_for_update())
     _lock_open_attempts(tx, batch_id)
-    chosen = chosen_again(batch_id, keys=keys, finished_before=finished_before)
+    chosen = _chosen_again(batch_id, keys=keys, finished_before=finished_before)
     superseded = list(tx.execute(select(jobs.c.id).where(*chosen)).scalars())
+    steps: int = tx.execute(
+        select(func.coalesce(func.sum(attempts.c.steps), 0))
+        .join(jobs, jobs.c.id == attempts.c.job_id)
+        .where(*chosen)
+    ).scalar_one()
     for ids in chunks(superseded, LOAD_CHUNK):
         tx.execute(update(jobs).where(jobs.c.id.in_(ids)).values(superseded=True))
         old = jobs.alias()
@@ -396,13 +401,21 @@ def rerun_jobs(
         }
         query = select(*source.values()).select_from(old).where(old.c.id.in_(ids))
         tx.execute(insert(jobs).from_select(list(source), query))
-    return len(superseded)
+    return len(superseded), int(steps)
 
 
-def chosen_again(
-    batch_id: int, *, keys: Collection[str] = (), finished_before: datetime | None = None
+def states_of(tx: Connection, batch_id: int, keys: Collection[str]) -> dict[str, JobState]:
+    """Return the states of those of these jobs that a batch has."""
+    these = (jobs.c.batch_id == batch_id, is_current, jobs.c.key.in_(keys))
+    return {
+        row.key: JobState(row.state)
+        for row in tx.execute(select(jobs.c.key, jobs.c.state).where(*these))
+    }
+
+
+def _chosen_again(
+    batch_id: int, *, keys: Collection[str], finished_before: datetime | None
 ) -> list[ColumnElement[bool]]:
-    """Return the conditions of the jobs that `rerun_jobs` runs again."""
     chosen = [jobs.c.batch_id == batch_id, is_current, jobs.c.state == JobState.SUCCEEDED]
     if keys:
         chosen.append(jobs.c.key.in_(keys))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -29,7 +30,7 @@ WITHDRAW = EditDecision(withdraw=True)
 def unnamed(number: int, goal: str = "Get the price", **fields: Any) -> JobSpec:
     """Build a job without an id: its key is a digest, which differs with its contents."""
     url = fields.pop("url", f"https://shop.example/{number}")
-    key = f"{abs(hash((url, goal, str(fields)))):032x}"[:32]
+    key = hashlib.sha256(f"{url} {goal} {fields}".encode()).hexdigest()[:32]
     return JobSpec(key=key, url=url, goal=goal, **fields)
 
 
@@ -295,9 +296,9 @@ def test_a_job_runs_again_on_request_as_a_new_revision(store: Store) -> None:
     held = {each.job.key: each for each in start(store, batch)}
     decisions = [success(held["a"]), success(held["b"]), failure(held["c"])]
     store.write(apply_decisions, "alice", decisions, after(30))
-    assert store.write(rerun_jobs, batch.id, after(60), keys=["a", "c"]) == 1
-    assert store.write(rerun_jobs, batch.id, after(60), finished_before=NOW) == 0
-    assert store.write(rerun_jobs, batch.id, after(60), finished_before=after(60)) == 1
+    assert store.write(rerun_jobs, batch.id, after(60), keys=["a", "c"])[0] == 1
+    assert store.write(rerun_jobs, batch.id, after(60), finished_before=NOW)[0] == 0
+    assert store.write(rerun_jobs, batch.id, after(60), finished_before=after(60))[0] == 1
     counts = store.read(batch_counts, batch.id).jobs
     assert (counts[JobState.AVAILABLE], counts[JobState.FAILED]) == (2, 1)
     finish(store, batch)

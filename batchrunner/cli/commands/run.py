@@ -14,6 +14,7 @@ import click
 
 from batchrunner.app.error_translation import errors_for_people
 from batchrunner.app.webhook_listener import webhook_from_options
+from batchrunner.cli.edit_options import EditOptions, edit_options
 from batchrunner.cli.exit_codes import CANNOT_GO_ON
 from batchrunner.cli.export_options import export_options
 from batchrunner.cli.input_options import input_options
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 @click.command("run")
 @input_options
+@edit_options
 @new_batch_option
 @click.option(
     "-o",
@@ -116,6 +118,7 @@ if TYPE_CHECKING:
 @help_option
 def command(
     inputs: InputRequest,
+    edits: EditOptions,
     series: SeriesOptions,
     exporting: ExportRequest,
     outputs: tuple[str, ...],
@@ -168,7 +171,9 @@ def command(
         part = part_of(limit, sample)
         more: Any = {"leave_runs": leave_runs, "anew": anew, "part": part, "series": series}
         options, how = replace(options, file=file, **more), {"as_json": as_json, "quiet": quiet}
-        exit_code = _load_and_run(job_file, api, options, targets, exporting, db, file, **how)
+        exit_code = _load_and_run(
+            job_file, edits, api, options, targets, exporting, db, file, **how
+        )
     raise SystemExit(exit_code)
 
 
@@ -190,6 +195,7 @@ def _api_options(given: dict[str, Any]) -> dict[str, Any]:
 
 def _load_and_run(
     job_file: JobFile,
+    edits: EditOptions,
     api: ApiAccess,
     options: RunOptions,
     targets: Sequence[Target],
@@ -212,7 +218,7 @@ def _load_and_run(
         job_file = choose_file_edition(store, job_file, options.series, store_now(store), note)
         targets = targets_of_edition(targets, job_file)
         check_run_files(store, db, job_file, targets, exporting)
-        batch = load(store, job_file, budget_given=options.budget is not None)
+        batch = load(store, job_file, edits, budget_given=options.budget is not None)
         ended, exit_code = _run(store, batch, api, options, quiet=quiet)
         try:
             export_run(store, db, batch, targets, exporting, note)
