@@ -231,7 +231,7 @@ class BatchDatabase:
         **columns: Unpack[InputArguments],
     ) -> RecoverResult:
         """
-        Load a job file or tables, and adopt the runs that `recoverable_runs` found as attempts of its jobs.
+        Load a job file or tables, and adopt the runs that `recoverable_runs` found for their jobs.
 
         Nothing is created, and nothing is cancelled.
 
