@@ -65,6 +65,7 @@ def test_what_the_program_writes_is_for_its_owner_only(example: Ran) -> None:
     assert modes == dict.fromkeys(modes, 0o600)
 
 
+@pytest.mark.sweep
 def test_the_failures_are_explained_one_by_one(failures: Ran) -> None:
     ended = failures.ended
     assert ended.code == 1, ended.err

@@ -130,6 +130,7 @@ def test_cancel_has_the_runner_at_work_cancel_its_runs_and_end(tmp_path: Path) -
     check_books(tmp_path, 5, runs)
 
 
+@pytest.mark.sweep
 def test_a_running_batch_is_paused_and_resumed_from_another_terminal(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(12), concurrency=2)
     with (
