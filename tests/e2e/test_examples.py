@@ -6,6 +6,8 @@ import csv
 import json
 import stat
 
+import pytest
+
 from batchrunner.sandbox import SandboxConfig
 from tests.e2e.conftest import Ran
 from tests.e2e.programs import batchrunner, check_books, runs_of, status_of

@@ -43,6 +43,7 @@ def test_status_shows_all_batches_or_one(tmp_path: Path) -> None:
     assert (vague.code, vague.out) == (2, "")
 
 
+@pytest.mark.sweep
 def test_failed_jobs_are_put_back_by_category_by_id_or_all(failures: Ran, tmp_path: Path) -> None:
     folder = shutil.copytree(failures.folder, tmp_path / "copy")
 
