@@ -158,7 +158,7 @@ def command(
     from batchrunner.app.run_batch import RunOptions, part_of
 
     window = _window(start_at, until, budget)
-    job_file, file = _read(inputs, concurrency), inputs.first
+    job_file, files = _read(inputs, concurrency), inputs.command_line()
     origin = origin_of(sandboxed=given["sandboxed"], api_url=given["api_url"])
     job_file = placed(db, job_file, inputs, origin, new_batch=new_batch)
     folder = _folder(artifacts, job_file)
@@ -170,9 +170,9 @@ def command(
         options = RunOptions(budget=budget, window=window, folder=folder, webhook=webhook)
         part = part_of(limit, sample)
         more: Any = {"leave_runs": leave_runs, "anew": anew, "part": part, "series": series}
-        options, how = replace(options, file=file, **more), {"as_json": as_json, "quiet": quiet}
+        options, how = replace(options, files=files, **more), {"as_json": as_json, "quiet": quiet}
         exit_code = _load_and_run(
-            job_file, edits, api, options, targets, exporting, db, file, **how
+            job_file, edits, api, options, targets, exporting, db, files, **how
         )
     raise SystemExit(exit_code)
 
@@ -201,7 +201,7 @@ def _load_and_run(
     targets: Sequence[Target],
     exporting: ExportRequest,
     db: str,
-    file: Path,
+    files: str,
     *,
     as_json: bool,
     quiet: bool,
@@ -224,7 +224,7 @@ def _load_and_run(
             export_run(store, db, batch, targets, exporting, note)
         finally:
             _report(store, store.read(find_batch, batch.name) or batch, ended, db, as_json=as_json)
-        _raise_failure(ended, exit_code, batch.name, db, str(file))
+        _raise_failure(ended, exit_code, batch.name, db, files)
     return exit_code
 
 
@@ -331,7 +331,7 @@ def _report(store: Store, batch: Batch, ended: BatchRunEnded, db: str, *, as_jso
         click.echo(json.dumps(found))
 
 
-def _raise_failure(ended: BatchRunEnded, exit_code: int, batch: str, db: str, file: str) -> None:
+def _raise_failure(ended: BatchRunEnded, exit_code: int, batch: str, db: str, files: str) -> None:
     from batchrunner.app.audit_stop import stopped_by_audit
     from batchrunner.app.run_batch import stopped
     from batchrunner.cli.output.batch_text import db_given
@@ -341,4 +341,4 @@ def _raise_failure(ended: BatchRunEnded, exit_code: int, batch: str, db: str, fi
     if ended.failure is not None:
         raise stopped(ended.failure, ended.api_url)
     if ended.audit_stop is not None:
-        raise stopped_by_audit(ended.audit_stop, batch, db=db_given(db), job_file=file)
+        raise stopped_by_audit(ended.audit_stop, batch, db=db_given(db), files=files)
