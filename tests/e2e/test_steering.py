@@ -43,6 +43,7 @@ def test_status_shows_all_batches_or_one(tmp_path: Path) -> None:
     assert (vague.code, vague.out) == (2, "")
 
 
+@pytest.mark.sweep
 def test_failed_jobs_are_put_back_by_category_by_id_or_all(failures: Ran, tmp_path: Path) -> None:
     folder = shutil.copytree(failures.folder, tmp_path / "copy")
 
@@ -88,13 +89,13 @@ def test_waiting_jobs_are_cancelled_without_a_key(tmp_path: Path) -> None:
 
 def test_results_that_are_there_are_not_replaced_by_none(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(1))
-    results = tmp_path / "jobs.csv"
+    results = tmp_path / "jobs.results.csv"
     results.write_text("id\nold\n")
     with served(tmp_path) as remote:
         here: Any = {"cwd": tmp_path, "env": remote.env}
         soon = (now() + timedelta(seconds=60)).isoformat()
         ended = batchrunner("run", jobs, "--until", soon, **here)
-        assert "jobs.csv has results already and no job is done" in ended.err
+        assert "jobs.results.csv has results already and no job is done" in ended.err
         assert results.read_text() == "id\nold\n"
 
 
@@ -130,6 +131,7 @@ def test_cancel_has_the_runner_at_work_cancel_its_runs_and_end(tmp_path: Path) -
     check_books(tmp_path, 5, runs)
 
 
+@pytest.mark.sweep
 def test_a_running_batch_is_paused_and_resumed_from_another_terminal(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(12), concurrency=2)
     with (
