@@ -8,6 +8,7 @@ from pathlib import Path
 
 from batchrunner.errors import UsageError
 from batchrunner.inputs.mapping.choices import ColumnChoices
+from batchrunner.inputs.mapping.wording import Style
 from batchrunner.inputs.tables import TableOptions
 
 #: The path that stands for standard input.
@@ -26,6 +27,7 @@ class InputRequest:
     table: TableOptions = field(default_factory=TableOptions)
     skip_invalid: Path | None = None  #: where refused rows go; None: one of them refuses all
     overwrite: bool = False  #: the file for refused rows may replace one that is there
+    style: Style = "option"  #: how messages name what can be said of columns
 
     def __post_init__(self) -> None:
         if not self.paths:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 from batchrunner.app.api_access import SANDBOX, ApiAccess
 from batchrunner.app.clock import store_now
-from batchrunner.app.input_file import read_input_file
-from batchrunner.app.input_request import InputRequest, batch_name
+from batchrunner.app.input_request import InputRequest
 from batchrunner.app.open_database import retry_while_away
+from batchrunner.app.read_input import read_input
 from batchrunner.app.run_observer import Say
 from batchrunner.errors import InputError, UsageError
 from batchrunner.inputs.yaml import JobFileErrors, parse, report
@@ -48,20 +48,6 @@ def read_job_file(path: Path) -> JobFile:
         CannotContinue: It cannot be read.
     """
     return read_input(InputRequest(paths=(path,)))
-
-
-def read_input(request: InputRequest) -> JobFile:
-    """
-    Read what a request names: one job file, or tables.
-
-    Raises:
-        InputError: The files have problems; all of them are in one report.
-        UsageError: There is no such file, or it is a folder, a device and the like.
-        CannotContinue: One cannot be read.
-    """
-    path = request.first
-    job_file = _parsed(read_input_file(path), file=str(path), name=batch_name(path))
-    return job_file if request.name is None else replace(job_file, name=request.name)
 
 
 def rows_as_job_file(

@@ -175,10 +175,12 @@ def read_job_file(path: Path) -> JobFile:
 
 def read_input(request: InputRequest) -> JobFile:
     """Read a job file or tables, and print the first warnings."""
-    from batchrunner.app.load import read_input as read
+    from batchrunner.app.read_input import read_input as read
     from batchrunner.text.terminal import term_safe
 
     job_file = read(request)
+    for line in job_file.notes:
+        note(term_safe(line))
     for line in job_file.warnings[:MAX_WARNINGS]:
         note(f"warning: {term_safe(line)}")
     if more := len(job_file.warnings[MAX_WARNINGS:]):

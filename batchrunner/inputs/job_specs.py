@@ -22,7 +22,7 @@ _REQUIRED = ("url", "goal")
 _FREE_TEXTS = ("url", "goal", "id", "username", "password", "profile_id", "webhook_url")
 #: Duplicates that are named by their lines.
 MAX_NAMED = 5
-_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 
 class Defaults(NamedTuple):
@@ -108,6 +108,11 @@ class JobSpecs:
     def specs(self) -> tuple[JobSpec, ...]:
         """The jobs so far, each once, in the order of the file."""
         return tuple(self._specs.values())
+
+    @property
+    def count(self) -> int:
+        """How many jobs there are so far."""
+        return len(self._specs)
 
     def add(self, number: int, node: Node, *, is_cut: bool = False) -> None:
         """Keep the job of the entry, or report everything that is wrong with it.
@@ -214,5 +219,5 @@ class JobSpecs:
 
 def job_digest(url: str, goal: str, options: Mapping[str, Any]) -> str:
     """Return the key of a job without an id of its own."""
-    content = _canonical({"url": url, "goal": goal, "options": options})
+    content = canonical({"url": url, "goal": goal, "options": options})
     return hashlib.sha256(content.encode()).hexdigest()[:32]

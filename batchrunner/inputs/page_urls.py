@@ -87,9 +87,14 @@ def spreadsheet_error(text: str) -> str | None:
     return text if _SPREADSHEET_ERROR.fullmatch(text.strip()) else None
 
 
+def is_ordinary(text: str) -> bool:
+    """Return whether an address has no fault, and nothing odd; most others have neither, too."""
+    return _ORDINARY.fullmatch(text) is not None and len(text) <= _WEB.max_length
+
+
 def url_fault(text: str) -> ValueFault | None:
     """Return why a job cannot start at this address, with what to write instead; None if it can."""
-    if _ORDINARY.fullmatch(text) and len(text) <= _WEB.max_length:
+    if is_ordinary(text):
         return None
     for check in _CHECKS:
         if (fault := check(text)) is not None:
@@ -303,29 +308,37 @@ def _scripts(label: str) -> set[str]:
 
 # ---- which page it is ----
 
-_TRACKING = re.compile(
+_TRACKING_NAMES = (
     r"(?:utm_\w+|gclid|gclsrc|dclid|gbraid|wbraid|fbclid|msclkid|yclid|twclid|ttclid|igshid|"
     r"igsh|li_fat_id|mc_[ce]id|_ga|_gl|_hs\w+|hsCtaTracking|mkt_tok|vero_\w+|oly_\w+_id|"
-    r"rb_clickid|s_cid|wickedid|epik|srsltid|ref_src|trk|trackingId)=[^&#]*",
-    re.I,
+    r"rb_clickid|s_cid|wickedid|epik|srsltid|ref_src|trk|trackingId)="
 )
+_TRACKING = re.compile(_TRACKING_NAMES, re.I)
+_HAS_TRACKING = re.compile(rf"[?&](?:{_TRACKING_NAMES}|&|$)", re.I)
 
 
 def page_of(url: str) -> str:
     """Return an address without what leads to the same page: tracking, fragment, last slash."""
     rest = url[url.find("://") + 3 :]
-    if "#" in rest:
-        before, _, fragment = rest.partition("#")
-        rest = rest if fragment.startswith(("/", "!")) else before
-    if "?" in rest:
-        path, _, query = rest.partition("?")
-        kept = [each for each in query.split("&") if each and not _TRACKING.fullmatch(each)]
-        rest = f"{path.removesuffix('/')}?{'&'.join(kept)}" if kept else path
-    rest = rest.removesuffix("/")
+    if "#" in rest or ("?" in rest and (_HAS_TRACKING.search(rest) or "/?" in rest)):
+        rest = _untracked(rest)
+    if rest.endswith("/"):
+        rest = rest[:-1]
+    return rest if rest.islower() and ":" not in rest else _plain_host(rest)
+
+
+def _untracked(rest: str) -> str:
+    before, _, fragment = rest.partition("#")
+    path, _, query = before.partition("?")
+    kept = [each for each in query.split("&") if each and not _TRACKING.match(each)]
+    # A fragment with a path is a page of its own, in an application of one document.
+    end = f"#{fragment}" if fragment.startswith(("/", "!")) else ""
+    return path.removesuffix("/") + (f"?{'&'.join(kept)}" if kept else "") + end
+
+
+def _plain_host(rest: str) -> str:
     host, slash, path = rest.partition("/")
-    if not host.islower():
-        host = host.lower()
-    return host.removesuffix(":443").removesuffix(":80") + slash + path
+    return host.lower().removesuffix(":443").removesuffix(":80") + slash + path
 
 
 # ---- as a type of values ----

@@ -97,8 +97,10 @@ class ProblemLog:
 
     def warn_odd(self, name: str, kind: str, detail: str, at: HasPosition) -> None:
         """Warn of what is odd about a value: of each *kind* the first, and how many there are."""
-        where = f"{self._source.file}:{at.start.line + 1}"
-        self._odd.setdefault(kind, Odd(where, name, detail)).count += 1
+        if kind not in self._odd:
+            where = f"{self._source.file}:{at.start.line + 1}"
+            self._odd[kind] = Odd(where, name, detail)
+        self._odd[kind].count += 1
 
     def warnings(self) -> tuple[str, ...]:
         """Return the warnings in the order of the file, then what is odd, each kind once."""

@@ -23,9 +23,9 @@ def report(errors: JobFileErrors, *, not_done: str = "nothing was loaded") -> st
     *not_done* ends the report: what did not happen because of the problems.
     """
     shown = [_block(problem) for problem in errors.problems[:MAX_PROBLEMS_SHOWN]]
-    hidden = len(errors.problems) - len(shown)
+    hidden = len(errors.problems) - len(shown) + errors.more
     if hidden:
-        shown.append(f"… and {hidden} more {'problem' if hidden == 1 else 'problems'}, not shown")
+        shown.append(f"… and {hidden:,} more {'problem' if hidden == 1 else 'problems'}, not shown")
     shown.append(f"{_safe(str(errors))}; {not_done}")
     return "\n\n".join(shown)
 

@@ -166,3 +166,4 @@ class JobFile:
     from_file: bool = True  #: False: rows from Python, which withdraw nothing unless asked to
     duplicates: int = 0  #: entries left out because they repeat an earlier one
     warnings: tuple[str, ...] = ()  #: what may be a mistake, with its location
+    notes: tuple[str, ...] = ()  #: what was taken as what

@@ -23,10 +23,11 @@ class Problem:
 class JobFileErrors(Exception):
     """Everything that is wrong in one job file, in the order of the file."""
 
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
+    def __init__(self, problems: tuple[Problem, ...], *, more: int = 0) -> None:
         super().__init__(problems)
         self.problems = problems
+        self.more = more  #: problems of the same kinds that were only counted
 
     def __str__(self) -> str:
-        count = len(self.problems)
-        return f"{count} {'problem' if count == 1 else 'problems'} in {self.problems[0].file}"
+        count = len(self.problems) + self.more
+        return f"{count:,} {'problem' if count == 1 else 'problems'} in {self.problems[0].file}"

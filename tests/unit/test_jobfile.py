@@ -401,9 +401,10 @@ def test_a_goal_without_a_variable_is_not_warned_of(goal: str) -> None:
 def test_entries_that_differ_in_their_policy_alone_are_warned_of() -> None:
     job = "- url: https://a.test/\n  goal: Read it\n"
     other = f"{job}  policy: {{goal_failure: {{attempts: 5}}}}\n"
-    (warning,) = parse(job + other + other, file="jobs.yaml", name="jobs").warnings
-    assert warning.startswith("jobs.yaml: 2 entries repeat others but for `policy`")
-    assert parse(job + job, file="jobs.yaml", name="jobs").warnings == ()
+    repeated, policies = parse(job + other + other, file="jobs.yaml", name="jobs").warnings
+    assert "line 3 repeats line 1, line 7 repeats line 1" in repeated
+    assert policies.startswith("jobs.yaml: 2 entries repeat others but for `policy`")
+    assert len(parse(job + job, file="jobs.yaml", name="jobs").warnings) == 1
 
 
 @pytest.mark.parametrize(

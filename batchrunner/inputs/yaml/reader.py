@@ -13,12 +13,14 @@ from batchrunner.inputs.expectations import EXPECT
 from batchrunner.inputs.field_types import INVALID, Refused, refuse
 from batchrunner.inputs.job_fields import NAME, SECTIONS, SETTINGS_FIELDS
 from batchrunner.inputs.job_specs import NO_DEFAULTS, Defaults, JobSpecs, read_defaults
-from batchrunner.inputs.nodes import Items, Node, Scalar, is_null
+from batchrunner.inputs.mapping.table_entry import is_table_entry, read_table_entry
+from batchrunner.inputs.nodes import Items, Node, Pairs, Scalar, is_null
 from batchrunner.inputs.problem_log import ProblemLog, TooManyProblems
 from batchrunner.inputs.record_types import Record, add_unknown
 from batchrunner.inputs.source import Source, SourcePosition, decode
 from batchrunner.inputs.yaml.composer import Composer, span
 from batchrunner.inputs.yaml.syntax_errors import explain
+from batchrunner.inputs.yaml.table_entries import PlacedEntry, TableEntries, TableFiles
 from batchrunner.model import JobFile, Settings
 from batchrunner.model.problems import JobFileErrors
 
@@ -30,8 +32,10 @@ _FIRST_JOB = "start each job with `- url: …`"
 _ROOT = "a list of jobs, or a mapping with `jobs`"
 
 
-def parse(text: bytes | str, *, file: str, name: str) -> JobFile:
+def parse(text: bytes | str, *, file: str, name: str, files: TableFiles | None = None) -> JobFile:
     """Read a job file; *file* is shown in problems, *name* is the batch's name if it gives none.
+
+    Entries with `from` or `matrix` load tables, where *files* opens these.
 
     An option of a job replaces the whole default value, and `null` removes it. White space around a
     text does not count. A job without an `id` is identified by a digest of its content.
@@ -39,13 +43,14 @@ def parse(text: bytes | str, *, file: str, name: str) -> JobFile:
     Raises JobFileErrors with every problem in the file.
     """
     source = decode(text, file)
-    file_pass = _FilePass(source, name)
+    file_pass = _FilePass(source, name, has_tables=files is not None)
     file_pass.run()
     if file_pass.late_defaults is not None:
         # They are below the jobs: read the jobs again with these defaults.
-        file_pass = _FilePass(source, name, file_pass.late_defaults)
+        late = file_pass.late_defaults
+        file_pass = _FilePass(source, name, late, has_tables=files is not None)
         file_pass.run()
-    return file_pass.result()
+    return file_pass.result(files)
 
 
 def parse_expect(text: bytes | str, *, file: str) -> dict[str, Any]:
@@ -76,15 +81,25 @@ def parse_expect(text: bytes | str, *, file: str) -> dict[str, Any]:
 class _FilePass:
     """One pass over a file, with the nodes of no more than one entry in memory."""
 
-    def __init__(self, source: Source, name: str, defaults: Defaults | None = None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        name: str,
+        defaults: Defaults | None = None,
+        *,
+        has_tables: bool = False,
+    ) -> None:
         self.late_defaults: Defaults | None = None
+        self._has_tables = has_tables
+        self._tables: list[PlacedEntry] = []
         self._source = source
         self._log = ProblemLog(source)
         self._composer = Composer(source.text, self._log)
         self._name = name
         self._settings = Settings()
         self._known_defaults = defaults
-        self._jobs = self._new_jobs(defaults or NO_DEFAULTS)
+        self._defaults = defaults or NO_DEFAULTS
+        self._jobs = self._new_jobs(self._defaults)
         self._read: set[str] = set()
 
     def run(self) -> None:
@@ -99,10 +114,16 @@ class _FilePass:
         if "name" not in self._read:
             self._take_name(Scalar(_START, _START, self._name, plain=False), "the batch's name")
 
-    def result(self) -> JobFile:
+    def result(self, files: TableFiles | None = None) -> JobFile:
         """Return the job file; raises JobFileErrors if there are problems."""
+        if self._tables and files is not None:
+            entries = TableEntries(files, self._source, self._log, self._defaults)
+            return entries.result(self._job_file(), self._tables)
         if problems := self._log.problems():
             raise JobFileErrors(problems)
+        return self._job_file()
+
+    def _job_file(self) -> JobFile:
         return JobFile(
             name=self._name,
             settings=self._settings,
@@ -112,7 +133,14 @@ class _FilePass:
         )
 
     def _repeated(self) -> Iterator[str]:
-        """Yield a warning if duplicates were left out although their policies differ."""
+        """Yield warnings of duplicates, and of those whose policies differ."""
+        if lines := self._jobs.repeated_lines:
+            named = ", ".join(f"line {line} repeats line {first}" for line, first in lines)
+            more = self._jobs.duplicates - len(lines)
+            yield (
+                f"{self._source.file}: {self._jobs.duplicates} of the jobs are given twice, and "
+                f"run once: {named}{f' and {more} more' if more else ''}"
+            )
         if count := self._jobs.other_policies:
             entries = (
                 "1 entry repeats another one" if count == 1 else f"{count} entries repeat others"
@@ -193,6 +221,7 @@ class _FilePass:
     def _take_defaults(self, node: Node) -> None:
         defaults = read_defaults(node, self._log)
         if "jobs" not in self._read:
+            self._defaults = defaults
             self._jobs = self._new_jobs(defaults)
         elif self._known_defaults is None:
             self.late_defaults = defaults
@@ -203,14 +232,24 @@ class _FilePass:
         else:
             node = self._composer.value(event)
             nodes = node.nodes if isinstance(node, Items) else ()
-            if not isinstance(node, Items) and not is_null(node):
+            if self._has_tables and called == "`jobs`" and is_table_entry(node):
+                nodes = (node,)
+            elif not isinstance(node, Items) and not is_null(node):
                 refuse(called, "a list of jobs", node, self._log, _FIRST_JOB)
                 return
         number = 0
         for number, node in enumerate(nodes, start=1):
-            self._jobs.add(number, node, is_cut=self._composer.is_cut)
+            if self._has_tables and is_table_entry(node):
+                self._add_table(node, f"job {number}" if number > 1 else called)
+            else:
+                self._jobs.add(number, node, is_cut=self._composer.is_cut)
         if not number:
             self._log.add(f"{called} lists no jobs", span(event), _FIRST_JOB)
+
+    def _add_table(self, node: Node, called: str) -> None:
+        assert isinstance(node, Pairs)
+        if (entry := read_table_entry(node, called, self._log)) is not None:
+            self._tables.append(PlacedEntry(self._jobs.count, entry))
 
     def _new_jobs(self, defaults: Defaults) -> JobSpecs:
         return JobSpecs(self._log, self._composer.is_shared, defaults)

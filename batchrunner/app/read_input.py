@@ -1,0 +1,168 @@
+"""Reads job files and tables as one batch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from pathlib import Path
+
+from batchrunner.app.input_file import open_input_table
+from batchrunner.app.input_request import STANDARD_INPUT, InputRequest, batch_name
+from batchrunner.app.refused_rows import RefusedRows
+from batchrunner.errors import InputError, UsageError
+from batchrunner.inputs.field_types import INVALID
+from batchrunner.inputs.mapping.batch_jobs import BatchJobs
+from batchrunner.inputs.mapping.said import TableRequest, said_of
+from batchrunner.inputs.mapping.table_jobs import Refuse
+from batchrunner.inputs.mapping.wording import template_choice
+from batchrunner.inputs.nodes import Scalar
+from batchrunner.inputs.problem_log import ProblemLog
+from batchrunner.inputs.source import Source, SourcePosition
+from batchrunner.inputs.tables import Table, TableOptions
+from batchrunner.inputs.yaml import NAME, JobFileErrors, parse, report
+from batchrunner.model import JobFile, Settings, SourceFile
+
+
+def read_input(request: InputRequest) -> JobFile:
+    """
+    Read what a request names: job files and tables, in their order.
+
+    Rows that are left out are in the file that the request names for them.
+
+    Raises:
+        InputError: The files have problems; all of them are in one report.
+        UsageError: There is no such file, or the request cannot be carried out.
+        CannotContinue: A file cannot be read.
+    """
+    with ExitStack() as stack:
+        refused = RefusedRows(request)
+        stack.callback(refused.close)
+        reading = _Reading(request, refused, stack)
+        try:
+            job_file = reading.read()
+        except JobFileErrors as errors:
+            raise InputError(report(errors), errors.problems) from errors
+        notes = (*job_file.notes, *refused.write())
+    if not len(job_file.specs):
+        raise UsageError(
+            f"no row of {request.first} can be loaded",
+            next=f"see the reasons in {request.skip_invalid}",
+        )
+    return replace(job_file, notes=notes)
+
+
+class _Reading:
+    """One reading of the files of a request; it is what opens the tables that job files name."""
+
+    def __init__(self, request: InputRequest, refused: RefusedRows, stack: ExitStack) -> None:
+        self._request = request
+        self._refused = refused
+        self._stack = stack
+        self._sources: list[SourceFile] = []
+        self._folder = Path()
+
+    @property
+    def refuse(self) -> Refuse | None:
+        """Takes a row that is left out; None: a row with a problem refuses all."""
+        return None if self._request.skip_invalid is None else self._refused.add
+
+    def open(self, path: str, options: TableOptions) -> Table:
+        """Open a table that a job file names, from the file's folder."""
+        return self._opened(self._folder / path, options)
+
+    def _opened(self, path: Path, options: TableOptions) -> Table:
+        table = self._stack.enter_context(closing(open_input_table(path, options)))
+        if table.kind != "yaml":
+            self._refused.expect(path, table)
+        place = str(path) if path == STANDARD_INPUT else str(path.absolute())
+        self._sources.append(SourceFile(path=place, digest=table.digest))
+        return table
+
+    def read(self) -> JobFile:
+        request = self._request
+        tables = [(path, self._opened(path, request.table)) for path in request.paths]
+        if len(tables) == 1 and tables[0][1].kind == "yaml":
+            job_file = self._job_file(*tables[0])
+        else:
+            job_file = self._several(tables)
+        self._refuse_idle_options(tables)
+        name = job_file.name if request.name is None else _checked_name(request.name)
+        return replace(job_file, name=name, sources=tuple(self._sources))
+
+    def _job_file(self, path: Path, table: Table) -> JobFile:
+        self._folder = path.parent
+        return parse(table.text, file=table.file, name=self._name(path), files=self)
+
+    def _name(self, path: Path) -> str:
+        return self._request.name or batch_name(path)
+
+    def _several(self, tables: Iterable[tuple[Path, Table]]) -> JobFile:
+        request, jobs, settings = self._request, BatchJobs(self.refuse), Settings()
+        names: list[str] = []
+        for path, table in tables:
+            if table.kind != "yaml":
+                jobs.add_table(table, self._table_request(path))
+                continue
+            try:
+                job_file = self._job_file(path, table)
+            except JobFileErrors as errors:
+                jobs.problems += errors.problems
+                continue
+            settings = _one_of(settings, job_file.settings, path)
+            names.append(job_file.name)
+            jobs.add_job_file(job_file, file=table.file)
+        name = _checked_name(names[0] if names else self._name(request.first))
+        return jobs.result(JobFile(name=name, settings=settings, specs=()), file=str(request.first))
+
+    def _table_request(self, path: Path) -> TableRequest:
+        choices = self._request.choices
+        return TableRequest(
+            path=str(path),
+            style=self._request.style,
+            said=said_of(choices),
+            to_options=bool(choices.to_options),
+            options=self._request.table,
+        )
+
+    def _refuse_idle_options(self, tables: Iterable[tuple[Path, Table]]) -> None:
+        """Refuse options for tables where there is none: they would change nothing."""
+        choices = self._request.choices
+        if not choices.any() or any(table.kind != "yaml" for _, table in tables):
+            return
+        goal = choices.goal or "Read the price"
+        written = template_choice("job file", "goal", goal)
+        raise UsageError(
+            f"{self._request.first} is a job file: what columns are is said in the file itself",
+            next=f"write it there: `defaults: {{{written}}}`, or `jobs: {{from: pairs.csv, …}}`",
+        )
+
+
+def _one_of(settings: Settings, other: Settings, path: Path) -> Settings:
+    """Return the settings of two job files, of which one may have none."""
+    if Settings() in (settings, other) or settings == other:
+        return other if settings == Settings() else settings
+    raise UsageError(
+        f"{path} has other `settings` than the files before it",
+        next="leave them in one of the files, or load the files as batches of their own",
+    )
+
+
+def _checked_name(name: str) -> str:
+    """
+    Return a batch's name.
+
+    Raises:
+        UsageError: It has characters that a name cannot have.
+    """
+    start, log = SourcePosition(0, 0), ProblemLog(Source("", ""))
+    found = NAME.read(Scalar(start, start, name, plain=False), "the name", log)
+    if found is INVALID:
+        clean = re.sub(r"[^\w. -]+", " ", name).strip() or "pairs"
+        proposed = template_choice("option", "name", " ".join(clean.split())[:100])
+        raise UsageError(
+            f"the batch cannot be named {name!r}: a name has {NAME.expected}",
+            next=f"give it another one: {proposed}",
+        )
+    return found

@@ -1,0 +1,176 @@
+"""Collects the specs of all files of a batch, and finds those that repeat each other."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from batchrunner.inputs.page_urls import page_of
+from batchrunner.inputs.spec_spool import (
+    EXPECT,
+    GOAL,
+    KEY,
+    LINE,
+    OPTIONS,
+    SOURCE,
+    URL,
+    SpecRecord,
+    SpecSpool,
+)
+
+_BUCKETS = 256
+#: Repeated hashes whose specs are compared in one pass, so that memory is bounded.
+_COMPARED_AT_ONCE = 20_000
+#: Pairs of rows that are named; the others are counted.
+MAX_NAMED = 5
+
+
+class Pair(NamedTuple):
+    """A row, and an earlier one that it repeats."""
+
+    file: str
+    line: int
+    first_file: str
+    first_line: int
+
+    def __str__(self) -> str:
+        """Return both places."""
+        file = "" if self.first_file == self.file else f"{self.first_file} "
+        return f"line {self.line:,} repeats {file}line {self.first_line:,}"
+
+
+class Clash(NamedTuple):
+    """A row that is refused because of an earlier one."""
+
+    source: str
+    line: int
+    message: str
+    tip: str
+
+
+@dataclass(kw_only=True)
+class Repeats:
+    """What repeats what."""
+
+    duplicates: int = 0
+    named: list[Pair] = field(default_factory=list)
+    clashes: list[Clash] = field(default_factory=list)
+    clash_count: int = 0
+    same_pages: int = 0
+    same_page: Pair | None = None
+    max_clashes: int | None = None  #: that are kept; the others are counted
+
+    def add_clash(self, clash: Clash) -> None:
+        """Count a clash, and keep it if there are few."""
+        self.clash_count += 1
+        if self.max_clashes is None or len(self.clashes) < self.max_clashes:
+            self.clashes.append(clash)
+
+
+class SpecCollector:
+    """The specs of a batch; of each it keeps 16 bytes in memory."""
+
+    def __init__(self) -> None:
+        self.specs = SpecSpool()
+        self._keys = _Hashes()
+        self._pages = _Hashes()
+
+    def add(self, record: SpecRecord) -> None:
+        """Add a spec."""
+        self._keys.add(hash(record[0]))
+        self._pages.add(hash((page_of(record[1]), record[2])))
+        self.specs.append(record)
+
+    def finish(self, file: str, *, max_clashes: int | None = None) -> Repeats:
+        """
+        Leave out specs that repeat an earlier one, and return what repeats what.
+
+        *file* is that of specs without a source. A spec with the id of another one is a clash, and
+        is left out; at most *max_clashes* are given.
+        """
+        found = Repeats(max_clashes=max_clashes)
+        for repeated in self._keys.repeated():
+            self._leave_out_repeated(repeated, found, file)
+        for repeated in self._pages.repeated():
+            self._count_pages(repeated, found, file)
+        return found
+
+    def _leave_out_repeated(self, repeated: set[int], found: Repeats, file: str) -> None:
+        firsts: dict[str, SpecRecord] = {}
+        for number, record in self.specs.records():
+            if hash(record[KEY]) not in repeated:
+                continue
+            first = firsts.setdefault(record[KEY], record)
+            if first is record:
+                continue
+            self.specs.leave_out(number)
+            if (clash := _clash(first, record, file)) is not None:
+                found.add_clash(clash)
+            else:
+                found.duplicates += 1
+                if len(found.named) < MAX_NAMED:
+                    found.named.append(_pair(first, record, file))
+
+    def _count_pages(self, repeated: set[int], found: Repeats, file: str) -> None:
+        firsts: dict[Hashable, SpecRecord] = {}
+        for _, record in self.specs.records():
+            page = (page_of(record[URL]), record[GOAL])
+            if hash(page) not in repeated:
+                continue
+            first = firsts.setdefault(page, record)
+            if first is not record and first[OPTIONS] == record[OPTIONS]:
+                found.same_pages += 1
+                found.same_page = found.same_page or _pair(first, record, file)
+
+
+def _clash(first: SpecRecord, record: SpecRecord, file: str) -> Clash | None:
+    """Return why two specs of one key cannot be one job; None if they can."""
+    same = all(first[each] == record[each] for each in (URL, GOAL, OPTIONS))
+    if same and first[EXPECT] == record[EXPECT]:
+        return None
+    where = f"line {first[LINE]:,}"
+    if first[SOURCE] != record[SOURCE]:
+        where += f" of {first[SOURCE] or file}"
+    if same:
+        message = f"the same job on {where} expects something else"
+        tip = "keep one of them, or give each an `id`"
+    else:
+        message = f"id `{record[KEY]}` is already the job on {where}, which is another one"
+        tip = "give each job an id of its own"
+    return Clash(record[SOURCE] or file, record[LINE], message, tip)
+
+
+def _pair(first: SpecRecord, record: SpecRecord, file: str) -> Pair:
+    return Pair(record[SOURCE] or file, record[LINE], first[SOURCE] or file, first[LINE])
+
+
+class _Hashes:
+    """Many hashes, in 8 bytes each."""
+
+    def __init__(self) -> None:
+        self._buckets = [array("q") for _ in range(_BUCKETS)]
+
+    def add(self, value: int) -> None:
+        """Add a hash."""
+        self._buckets[value & 255].append(value)
+
+    def repeated(self) -> Iterator[set[int]]:
+        """Give the hashes that were added more than once, in sets of a bounded size."""
+        part: set[int] = set()
+        for bucket in self._buckets:
+            part |= set(_repeated(sorted(bucket)))
+            if len(part) > _COMPARED_AT_ONCE:
+                yield part
+                part = set()
+        if part:
+            yield part
+
+
+def _repeated(ordered: Iterable[int]) -> Iterator[int]:
+    before: int | None = None
+    for value in ordered:
+        if value == before:
+            yield value
+        before = value
