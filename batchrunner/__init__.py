@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from batchrunner.app.load import LoadReport
     from batchrunner.app.run_batch import BatchRunEnded
     from batchrunner.app.run_observer import RunEvent, RunObserver
+    from batchrunner.app.series_handle import SeriesHandle
     from batchrunner.app.status import BatchStatus
     from batchrunner.errors import (
         ApiError,
@@ -62,6 +63,7 @@ __all__ = [
     "LoadReport",
     "RunEvent",
     "RunObserver",
+    "SeriesHandle",
     "UsageError",
     "open",
     "sandbox",
@@ -89,6 +91,7 @@ _DEFINED_IN = {
     "LoadReport": ("app.load", "LoadReport"),
     "RunEvent": ("app.run_observer", "RunEvent"),
     "RunObserver": ("app.run_observer", "RunObserver"),
+    "SeriesHandle": ("app.series_handle", "SeriesHandle"),
     "UsageError": ("errors", "UsageError"),
     "open": ("app.batch_database", "BatchDatabase"),
 }

@@ -21,6 +21,8 @@ from batchrunner.app.batch_handle import (
     api_access,
     in_own_thread,
 )
+from batchrunner.app.choose_edition import SeriesOptions, choose_file_edition
+from batchrunner.app.clock import store_now
 from batchrunner.app.error_translation import errors_for_people
 from batchrunner.app.load import load_jobs, load_report, read_job_file, rows_as_job_file
 from batchrunner.app.open_database import find_batch, open_store
@@ -31,6 +33,7 @@ from batchrunner.app.recover import (
     recoverable_runs,
 )
 from batchrunner.app.run_observer import say_nothing
+from batchrunner.app.series_handle import SeriesHandle
 from batchrunner.errors import UsageError
 from batchrunner.model import Batch, JobFile
 from batchrunner.store.address import redacted
@@ -102,12 +105,68 @@ class BatchDatabase:
         """
         return self._load(_job_file(job_file, rows, name, settings, defaults))
 
-    def batch(self, name: str | None = None) -> BatchHandle:
+    def edition(
+        self,
+        job_file: str | Path | None = None,
+        *,
+        rows: Iterable[Mapping[str, Any]] | None = None,
+        name: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+        defaults: Mapping[str, Any] | None = None,
+        every: str | None = None,
+        time_zone: str | None = None,
+        fresh: bool = False,
+        keep_editions: int | None = None,
+    ) -> BatchHandle:
         """
-        Return the batch of this name, or the only one there is.
+        Load the jobs as the edition of their series that is due now, and return it.
+
+        It resumes while its slot lasts (*every* `1d`, `12h`, `1w`, `1mo`, in *time_zone*, else that
+        of the machine). Then a new one begins, with all jobs; with *fresh*, one begins now. Its run
+        first drains the unfinished ones before it, and removes all but the newest *keep_editions*.
 
         Raises:
-            UsageError: There is no such batch.
+            InputError: The file or the rows have problems; all of them are in `problems`.
+            UsageError: There is no such slot or time zone, or the arguments do not fit together.
+        """
+        check_text("every", every)
+        check_text("time_zone", time_zone)
+        check_type("fresh", fresh, (bool,), "True or False")
+        check_type("keep_editions", keep_editions, (int,), "a number from 1 on")
+        if keep_editions is not None and keep_editions < 1:
+            raise UsageError("keep_editions is less than 1", next="keep at least 1 edition")
+        given = _job_file(job_file, rows, name, settings, defaults)
+        if every is None and given.settings.every is None and not fresh:
+            raise UsageError(
+                "nothing says how long a slot of the series is",
+                next='give every="1d", or fresh=True for an edition that begins now',
+            )
+        series = SeriesOptions(
+            every=every, time_zone=time_zone, fresh=fresh, keep_editions=keep_editions
+        )
+        return self._load(given, series)
+
+    def series(self, name: str) -> SeriesHandle:
+        """
+        Return the series of this name, with all its editions.
+
+        Raises:
+            UsageError: There is no such series.
+        """
+        check_text("name", name)
+        found = SeriesHandle(self._store, name, self._place)
+        if not found.editions():
+            raise UsageError(
+                f"there is no series {name!r}", next='begin one: edition("jobs.yaml", every="1d")'
+            )
+        return found
+
+    def batch(self, name: str | None = None) -> BatchHandle:
+        """
+        Return the batch of this name, or the only one there is; of a series, its newest edition.
+
+        Raises:
+            UsageError: There is no such batch or series.
         """
         with errors_for_people():
             check_text("name", name)
@@ -160,14 +219,18 @@ class BatchDatabase:
     def _handle(self, batch: Batch) -> BatchHandle:
         return BatchHandle(self._store, batch, self._place)
 
-    def _load(self, job_file: JobFile) -> BatchHandle:
+    def _load(self, given: JobFile, series: SeriesOptions | None = None) -> BatchHandle:
+        series = series or SeriesOptions()
         with errors_for_people():
+            time = store_now(self._store)
+            job_file = choose_file_edition(self._store, given, series, time, say_nothing)
             result = load_jobs(self._store, job_file, say_nothing)
         return BatchHandle(
             self._store,
             result.batch,
             self._place,
             loaded=load_report(result, job_file),
+            series_options=series,
             sandbox_urls=[(spec.url, spec.line) for spec in job_file.specs if ".test" in spec.url],
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, Unpack
@@ -18,17 +18,17 @@ from batchrunner.app.api_access import (
 )
 from batchrunner.app.argument_types import check_budget_type, check_text, path_of, texts_of
 from batchrunner.app.audit import audit_batch
+from batchrunner.app.batch_exports import BatchExports
 from batchrunner.app.cancel_jobs import CancelResult, JobFilter, cancel_jobs, finish_cancelling
+from batchrunner.app.choose_edition import SeriesOptions
 from batchrunner.app.error_translation import errors_for_people
-from batchrunner.app.export_results import Exported, check_outputs, export_batch
 from batchrunner.app.fetch_artifacts import FetchResult, checked_folder, fetch_artifacts
 from batchrunner.app.final_jobs import FinalJobs
-from batchrunner.app.job_results import JobResult, job_results, result_rows
+from batchrunner.app.job_results import JobResult, job_results
 from batchrunner.app.job_stream import AsyncJobStream, JobStream
 from batchrunner.app.list_artifacts import list_artifacts
 from batchrunner.app.load import LoadReport, read_job_file, refuse_sandbox_urls
 from batchrunner.app.open_database import open_store
-from batchrunner.app.output_targets import database_files
 from batchrunner.app.raw_result import raw_result
 from batchrunner.app.rejudge import (
     ExpectByKey,
@@ -44,8 +44,8 @@ from batchrunner.app.run_batch import (
     nothing_to_run,
     part_of,
     prepare_run,
-    work,
 )
+from batchrunner.app.run_edition import run_edition
 from batchrunner.app.run_observer import Notice, RunObserver
 from batchrunner.app.run_window import run_window
 from batchrunner.app.runner_thread import RunnerThread
@@ -93,7 +93,7 @@ class DatabaseAddress:
         return f"DatabaseAddress(address={redacted(self.address)!r}, api_url={api!r})"
 
 
-class BatchHandle:
+class BatchHandle(BatchExports):
     """The jobs of one batch, and what may be done with them; any thread may use it."""
 
     def __init__(
@@ -104,11 +104,14 @@ class BatchHandle:
         *,
         loaded: LoadReport | None = None,
         sandbox_urls: Collection[tuple[str, int]] = (),
+        series_options: SeriesOptions | None = None,
     ) -> None:
         self._store = store
         self._batch = batch
         self._database = database
+        self._address = database.address
         self._sandbox_urls = sandbox_urls
+        self._series_options = series_options or SeriesOptions()
         self.loaded = loaded  #: what `load` did; None for a batch that was there
 
     def __repr__(self) -> str:
@@ -119,6 +122,16 @@ class BatchHandle:
     def name(self) -> str:
         """The batch's name."""
         return self._batch.name
+
+    @property
+    def series(self) -> str | None:
+        """The name of the series of which it is an edition; None: of none."""
+        return self._batch.series
+
+    @property
+    def edition(self) -> str | None:
+        """The name of the edition, such as `2026-12-01`."""
+        return self._batch.edition
 
     # ---- run ----
 
@@ -272,11 +285,6 @@ class BatchHandle:
         with errors_for_people():
             yield from job_results(finished_jobs(self._store, self._batch.id))
 
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """Give all final jobs as rows with the columns of an export and the result as values."""
-        with errors_for_people():
-            yield from result_rows(finished_jobs(self._store, self._batch.id))
-
     def raw_result(self, job: str) -> str:
         """
         Return the result of a job as the API sent it, unparsed: also one that exports set aside.
@@ -286,20 +294,6 @@ class BatchHandle:
         """
         with errors_for_people():
             return raw_result(self._store, self._batch, job)
-
-    def export(self, path: str | Path, format: str | None = None) -> Exported:
-        """
-        Write all final jobs to a file, in the format that its name says.
-
-        Raises:
-            UsageError: The format is not known, or the file cannot be there.
-        """
-        address = self._database.address
-        (target,) = check_outputs(
-            [str(path_of("path", path))], format, keep=database_files(address)
-        )
-        with errors_for_people():
-            return export_batch(self._store, self._batch, target)
 
     def artifacts(self, job: str | None = None) -> list[Artifact]:
         """Return what was captured of the batch's runs, or of one job's."""
@@ -357,7 +351,7 @@ class BatchHandle:
         observer = how.get("observer")
         api = self._access(how.get("api"))
         refuse_sandbox_urls(self._sandbox_urls, api)
-        options = _options(how, api, observer)
+        options = replace(_options(how, api, observer), series=self._series_options)
         concurrency = how.get("concurrency")
         run = partial(
             _run,
@@ -448,7 +442,9 @@ def _run(
         cancelled_before = store.read(cancelled_job_ids, batch.id)
         final_jobs.prepared()
         key, batch = prepared.key, prepared.batch
-        ended = work(store, batch, api, final_jobs, key=key, control=control, options=options)
+        ended = run_edition(
+            store, batch, api, final_jobs, key=key, control=control, options=options
+        )
         if ended.reason is not None:  # it did not leave at once
             final_jobs.add_cancelled(store.read(cancelled_job_ids, batch.id) - cancelled_before)
         return ended

@@ -7,15 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from batchrunner.app.clock import Here, now
-from batchrunner.app.export_results import Target
+from batchrunner.app.output_targets import Target
 from batchrunner.errors import UsageError
-from batchrunner.model import Batch
+from batchrunner.model import Batch, JobFile
 from batchrunner.policy.calendar_slots import begin_of
 
 EDITION, SERIES, DATE = "{edition}", "{series}", "{date}"
 
 
-def targets_of_edition(targets: Sequence[Target], batch: Batch) -> list[Target]:
+def targets_of_edition(targets: Sequence[Target], batch: Batch | JobFile) -> list[Target]:
     """
     Return the targets with `{edition}`, `{series}` and `{date}` filled in.
 
@@ -27,7 +27,7 @@ def targets_of_edition(targets: Sequence[Target], batch: Batch) -> list[Target]:
     return [replace(target, path=_filled(target.path, batch)) for target in targets]
 
 
-def _filled(path: str, batch: Batch) -> str:
+def _filled(path: str, batch: Batch | JobFile) -> str:
     filled = path
     for name, value in _VALUES.items():
         if name in filled:
@@ -37,7 +37,7 @@ def _filled(path: str, batch: Batch) -> str:
     return filled
 
 
-def _edition(batch: Batch, path: str) -> str:
+def _edition(batch: Batch | JobFile, path: str) -> str:
     if batch.edition is None:
         raise UsageError(
             f"{path} asks for an edition, and batch {batch.name!r} is none",
@@ -47,12 +47,12 @@ def _edition(batch: Batch, path: str) -> str:
     return batch.edition
 
 
-def _date(batch: Batch, _: str) -> str:
+def _date(batch: Batch | JobFile, _: str) -> str:
     began = begin_of(batch.edition) if batch.edition else None
     return f"{began or now().astimezone(Here()):%Y-%m-%d}"
 
 
-_VALUES: dict[str, Callable[[Batch, str], str]] = {
+_VALUES: dict[str, Callable[[Batch | JobFile, str], str]] = {
     EDITION: _edition,
     SERIES: lambda batch, _: batch.series or batch.name,
     DATE: _date,

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
+from typing import IO
 
-from batchrunner.app.atomic_file import replace_when_complete
 from batchrunner.app.binary_stdout import binary_stdout
+from batchrunner.app.export_options import ExportOptions
+from batchrunner.app.output_targets import Target
+from batchrunner.app.owned_files import (
+    FileBefore,
+    FileOwner,
+    check_owned,
+    file_before,
+    names_like,
+    owner_of,
+    write_owned,
+)
 from batchrunner.app.run_observer import Say
-from batchrunner.errors import UsageError
 from batchrunner.model import Batch
-from batchrunner.outputs import FORMATS, ExportTable, Written, format_of, suffixes_help
-from batchrunner.store.reports import batch_counts, finished_jobs
+from batchrunner.outputs import FORMATS, ExportTable, Written
+from batchrunner.store.export_rows import shown_jobs
+from batchrunner.store.exports import carried_columns
+from batchrunner.store.reports import batch_counts
 from batchrunner.store.store import Store
 from batchrunner.text.format import counted
+from batchrunner.text.terminal import term_safe
 
-STANDARD_OUTPUT = "-"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """A file to export to ('-' is standard output), and its format."""
-
-    path: str
-    format: str
+#: Columns with another name in a file that are named.
+_MAX_NAMED = 3
+_PLAIN = ExportOptions()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,89 +42,165 @@ class Exported:
     path: str
     jobs: int
     guarded: int  #: cells that a spreadsheet would have run as a formula
+    rows: int = 0  #: more than jobs where a list was exploded
+    cut: int = 0  #: cells that were too long for the format
+    replaced_jobs: int = 0  #: jobs in the file that it replaced
+    renamed: tuple[tuple[str, str], ...] = ()  #: columns with another name in the file
+    absent: tuple[str, ...] = ()  #: selected columns that no result has
 
 
-def check_outputs(
-    paths: Sequence[str], format: str | None = None, keep: Sequence[str | Path] = ()
-) -> list[Target]:
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A database, and a batch in it."""
+
+    store: Store
+    address: str
+    batch: Batch
+
+
+def check_files(
+    store: Store,
+    address: str,
+    owner: FileOwner,
+    targets: Sequence[Target],
+    *,
+    overwrite: bool,
+) -> None:
     """
-    Return where to export to; called before anything is run, not after.
+    Check that no export would replace what its owner did not write; before anything is run.
 
     Raises:
-        UsageError: A file's name does not say its format, or it cannot be there, or it is one of
-            those to *keep*: the job file, the database.
+        UsageError: A file is there that is not this batch's.
     """
-    kept = {os.path.realpath(path) for path in keep}
-    for path in paths:
-        if path != STANDARD_OUTPUT and os.path.realpath(path) in kept:
-            raise UsageError(
-                f"{path} is in use, and results would replace it",
-                next="name another file: -o results.csv",
-            )
-    return [_target(path, format) for path in paths]
+    for target in targets:
+        if not target.is_stdout and not target.guessed:
+            check_owned(store, address, owner, target.path, overwrite=overwrite)
 
 
-def _target(path: str, format: str | None) -> Target:
-    on_stdout = "jsonl" if path == STANDARD_OUTPUT else None
-    chosen = format or format_of(Path(path).suffix) or on_stdout
-    if chosen is None:
-        raise UsageError(
-            f"the format of {path} is not clear from its name",
-            next=f"end it in {suffixes_help()}, or name the format with "
-            "`batchrunner export --format`",
-        )
-    if chosen not in FORMATS:
-        raise UsageError(
-            f"there is no format {chosen!r}", next=f"name one of these: {', '.join(FORMATS)}"
-        )
-    FORMATS[chosen].check_installed()
-    folder = Path(path).parent
-    if path != STANDARD_OUTPUT and (not folder.is_dir() or Path(path).is_dir()):
-        raise UsageError(
-            f"{path} cannot be written: "
-            + (f"{path} is a folder" if folder.is_dir() else f"there is no folder {folder}"),
-            next=f"mkdir -p {folder}" if not folder.is_dir() else "name a file in it",
-        )
-    return Target(path=path, format=chosen)
+def export_batch(
+    store: Store, address: str, batch: Batch, target: Target, options: ExportOptions = _PLAIN
+) -> Exported:
+    """
+    Write the chosen jobs of the batch; an older file is replaced when the new one is whole.
 
-
-def export_batch(store: Store, batch: Batch, target: Target) -> Exported:
-    """Write all finished jobs of the batch; an older file is replaced when the new one is whole."""
-    written = _write(target, ExportTable(jobs=lambda: finished_jobs(store, batch.id)))
-    return Exported(path=target.path, jobs=written.jobs, guarded=written.guarded)
-
-
-def _write(target: Target, table: ExportTable) -> Written:
+    Raises:
+        UsageError: A file is there that this batch did not write, or a column is not in its jobs.
+    """
+    before = FileBefore()
+    if not target.is_stdout:
+        owner = owner_of(batch)
+        before = check_owned(store, address, owner, target.path, overwrite=options.overwrite)
+    table = export_table(Place(store=store, address=address, batch=batch), options, target)
     format = FORMATS[target.format]
-    if target.path != STANDARD_OUTPUT:
-        return replace_when_complete(Path(target.path), lambda file: format.write(table, file))
-    with binary_stdout() as file:
+
+    def write(file: IO[bytes]) -> Written:
         return format.write(table, file)
+
+    if target.is_stdout:
+        with binary_stdout() as file:
+            written = write(file)
+    else:
+        written = write_owned(store, address, batch, target, write)
+    return Exported(
+        path=target.path,
+        jobs=written.jobs,
+        guarded=written.guarded,
+        rows=written.rows,
+        cut=written.cut,
+        replaced_jobs=before.jobs,
+        renamed=written.renamed,
+        absent=written.absent,
+    )
+
+
+def export_table(place: Place, options: ExportOptions, target: Target | None = None) -> ExportTable:
+    """
+    Return the chosen jobs of a batch as the table that formats write.
+
+    Raises:
+        UsageError: A selected column can be neither of the batch nor of a result.
+    """
+    store, batch = place.store, place.batch
+    carried = store.read(carried_columns, batch.id)
+    options.check_columns(carried)
+    on_disk = target is not None and not target.is_stdout
+    return ExportTable(
+        jobs=lambda: shown_jobs(store, batch.id, options.choice),
+        columns=carried,
+        view=options.view,
+        scratch=str(Path(target.path).resolve().parent) if target and on_disk else None,
+    )
 
 
 def export_all(
-    store: Store, batch: Batch, targets: Sequence[Target], say: Say, *, guessed: bool = False
+    place: Place, targets: Sequence[Target], say: Say, options: ExportOptions = _PLAIN
 ) -> None:
     """
-    Write all finished jobs of the batch to each target, and report each file.
+    Write the chosen jobs of the batch to each target, and report each file.
 
-    A *guessed* target is one that the user did not name: no results do not replace results there.
+    A file that somebody made or changed meanwhile stays as it is: the results go beside it. A
+    guessed target is one that the user did not name: no results do not replace results there.
 
     Raises:
         CannotContinue: Standard output is lost; only after all files are written.
     """
-    for target in sorted(targets, key=lambda target: target.path == STANDARD_OUTPUT):
-        if guessed and _has_rows(target.path) and not store.read(batch_counts, batch.id).done:
+    for target in sorted(targets, key=lambda target: target.is_stdout):
+        if target.guessed and _would_lose_all(place, target.path):
             say(
                 f"warning: {target.path} has results already and no job is done: it was left as "
                 "it is (-o FILE exports all the same)"
             )
             continue
-        done = export_batch(store, batch, target)
-        if target.path != STANDARD_OUTPUT:
-            cells = counted(done.guarded, "cell")
-            guarded = f", {cells} guarded against formulas" if done.guarded else ""
-            say(f"exported {done.path} ({counted(done.jobs, 'job')}{guarded})")
+        beside = _beside(place, target, options)
+        if beside.path != target.path:
+            say(f"warning: {term_safe(target.path)} is not this batch's file: it stays as it is")
+        done = export_batch(place.store, place.address, place.batch, beside, options)
+        for line in export_lines(done, is_stdout=target.is_stdout):
+            say(line)
+
+
+def _beside(place: Place, target: Target, options: ExportOptions) -> Target:
+    """Return the target, or one beside it where a file is there that is not this batch's."""
+    if target.is_stdout or options.overwrite:
+        return target
+    owner = owner_of(place.batch)
+    for path in chain([target.path], names_like(target.path)):
+        if file_before(place.store, place.address, owner, path).foreign is None:
+            return replace(target, path=path)
+    return target
+
+
+def _would_lose_all(place: Place, path: str) -> bool:
+    batch = place.batch
+    return (
+        batch is not None and _has_rows(path) and not place.store.read(batch_counts, batch.id).done
+    )
+
+
+def export_lines(done: Exported, *, is_stdout: bool) -> Iterator[str]:
+    """Give what a user should know about an export."""
+    if not is_stdout:
+        rows = f", {counted(done.rows, 'row')}" if done.rows > done.jobs else ""
+        guarded = f", {counted(done.guarded, 'cell')} guarded against formulas"
+        parts = f"{counted(done.jobs, 'job')}{rows}{guarded if done.guarded else ''}"
+        yield f"exported {term_safe(done.path)} ({parts})"
+    if done.cut:
+        yield (
+            f"warning: {counted(done.cut, 'cell')} had more text than the format takes and lost "
+            "the end: export to .jsonl to have it all"
+        )
+    if done.replaced_jobs > done.jobs:
+        yield (
+            f"warning: {term_safe(done.path)} had {counted(done.replaced_jobs, 'job')} before and "
+            f"has {done.jobs} now"
+        )
+    if done.absent and done.jobs:
+        named = ", ".join(term_safe(name) for name in done.absent)
+        yield f"warning: no result has {named}: the column is empty"
+    for own, name in done.renamed[:_MAX_NAMED]:
+        yield f"the column {term_safe(own)} is {term_safe(name)} in {term_safe(done.path)}"
+    if len(done.renamed) > _MAX_NAMED:
+        yield f"… and {len(done.renamed) - _MAX_NAMED} more columns have other names"
 
 
 def _has_rows(path: str) -> bool:

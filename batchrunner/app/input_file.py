@@ -11,7 +11,8 @@ from typing import BinaryIO
 
 from batchrunner.app.error_translation import errors_for_people
 from batchrunner.app.regular_file import FOLDER, open_file, special_kind
-from batchrunner.errors import UsageError
+from batchrunner.errors import CannotContinue, UsageError
+from batchrunner.inputs.problem_log import CannotInclude
 from batchrunner.inputs.source import MAX_BYTES
 from batchrunner.inputs.tables import Table, TableOptions, open_table
 from batchrunner.inputs.tables.content import MAX_UNPACKED_BYTES
@@ -59,9 +60,10 @@ def _spooled(pipe: BinaryIO) -> BinaryIO:
     """Return a temporary file with what comes out of a pipe, up to what a table may have."""
     file = tempfile.TemporaryFile()  # noqa: SIM115 - the table closes it
     left = MAX_UNPACKED_BYTES + 1
-    while left > 0 and (data := pipe.read(min(left, _CHUNK_BYTES))):
-        file.write(data)
-        left -= len(data)
+    with pipe:
+        while left > 0 and (data := pipe.read(min(left, _CHUNK_BYTES))):
+            file.write(data)
+            left -= len(data)
     return file
 
 
@@ -88,3 +90,17 @@ def _opened(path: Path) -> BinaryIO:
             f"there is no file {path}",
             next=f"check the path; a relative one starts at {Path.cwd()}",
         ) from error
+
+
+def read_beside(folder: Path, name: str) -> tuple[str, bytes]:
+    """
+    Return what to show for a file that a job file in a folder names, and its bytes.
+
+    Raises:
+        CannotInclude: It cannot be read.
+    """
+    path = folder / name
+    try:
+        return str(path), read_input_file(path)
+    except (UsageError, CannotContinue) as error:
+        raise CannotInclude(error.what, error.next) from error

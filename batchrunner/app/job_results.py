@@ -12,7 +12,7 @@ from typing import Any
 
 from batchrunner.model import FailureCategory, FinishedJob, JobState
 from batchrunner.outputs.jsonl import write_jsonl
-from batchrunner.outputs.table import ExportTable
+from batchrunner.outputs.table import ExportTable, View
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +50,18 @@ def result_rows(jobs: Iterable[FinishedJob]) -> Iterator[dict[str, Any]]:
         write_jsonl(ExportTable(jobs=lambda job=job: [job]), line)  # type: ignore[misc]
         text = line.getbuffer()
         yield json.loads(str(text, "ascii"), parse_int=_integer)
+
+
+def export_rows(
+    jobs: Iterable[FinishedJob], carried: tuple[str, ...], view: View
+) -> Iterator[dict[str, Any]]:
+    """Give the rows that a JSONL export of these jobs has, with their results as Python values."""
+    for job in jobs:
+        lines = BytesIO()
+        table = ExportTable(jobs=lambda job=job: [job], columns=carried, view=view)  # type: ignore[misc]
+        write_jsonl(table, lines)
+        for line in lines.getvalue().splitlines():
+            yield json.loads(line, parse_int=_integer)
 
 
 def job_results(jobs: Iterable[FinishedJob]) -> Iterator[JobResult]:

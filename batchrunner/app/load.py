@@ -6,12 +6,14 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from batchrunner.app.api_access import SANDBOX, ApiAccess
 from batchrunner.app.clock import store_now
+from batchrunner.app.input_file import read_beside
 from batchrunner.app.input_request import InputRequest
 from batchrunner.app.open_database import retry_while_away
 from batchrunner.app.read_input import read_input
@@ -66,7 +68,9 @@ def rows_as_job_file(
         InputError: Rows have problems; all of them are in one report.
         UsageError: A value is none that JSON has.
     """
-    jobs = [_without_empty(row) for row in rows]
+    classes = _SchemaClasses()
+    jobs = [classes.written_out(_without_empty(row)) for row in rows]
+    defaults = classes.written_out(defaults)
     whole = {"name": name, "settings": settings, "defaults": defaults, "jobs": jobs}
     given = {key: value for key, value in whole.items() if value is not None}
     try:
@@ -81,6 +85,22 @@ def rows_as_job_file(
     return _parsed(text, file=ROWS, name=name)
 
 
+class _SchemaClasses:
+    """Replaces a class in `output_schema`, such as a pydantic model, by its JSON Schema."""
+
+    def __init__(self) -> None:
+        self._schemas: dict[Any, Any] = {}
+
+    def written_out(self, values: Any) -> Any:
+        """Return the keys of a job, or of `defaults`, with their schema as JSON values."""
+        given = values.get("output_schema") if isinstance(values, Mapping) else None
+        if not isinstance(given, type) or not hasattr(given, "model_json_schema"):
+            return values
+        if given not in self._schemas:
+            self._schemas[given] = given.model_json_schema()
+        return {**values, "output_schema": self._schemas[given]}
+
+
 def _without_empty(row: Mapping[str, Any]) -> Any:
     if not isinstance(row, Mapping):
         return row  # the reader reports it, together with all other problems
@@ -89,7 +109,7 @@ def _without_empty(row: Mapping[str, Any]) -> Any:
 
 def _parsed(content: bytes | str, *, file: str, name: str) -> JobFile:
     try:
-        return parse(content, file=file, name=name)
+        return parse(content, file=file, name=name, read_beside=partial(read_beside, Path()))
     except JobFileErrors as errors:
         raise InputError(report(errors), errors.problems) from errors
 

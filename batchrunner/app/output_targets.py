@@ -12,9 +12,12 @@ from pathlib import Path
 
 from batchrunner.errors import UsageError
 from batchrunner.outputs import FORMATS, format_of, suffixes_help
+from batchrunner.outputs.job_file import SUFFIXES
 from batchrunner.store.address import file_of, sandbox_journal
 
 STANDARD_OUTPUT = "-"
+#: The format of a target that is a job file.
+JOB_FILE = "job file"
 _EDITION_NAMES = re.compile(r"\{(?:edition|series|date)\}")
 #: Ends of the names of files that belong to a database, beside its own.
 _DATABASE_FILES = ("", "-journal", "-wal", "-shm")
@@ -42,15 +45,23 @@ def database_files(address: str) -> list[Path]:
     return [*(Path(f"{file}{end}") for end in _DATABASE_FILES), sandbox_journal(file)]
 
 
+def kept_files(address: str, inputs: Iterable[str | Path] = ()) -> list[Path]:
+    """Return the files that no export may replace: those of the database, and the inputs."""
+    return [*database_files(address), *map(Path, inputs)]
+
+
 def check_outputs(
     paths: Sequence[str],
     format: str | None = None,
     keep: Iterable[str | Path] = (),
     *,
     guessed: bool = False,
+    job_files: bool = False,
 ) -> list[Target]:
     """
     Return where to export to; called before anything is run, not after.
+
+    With *job_files*, a name that ends in .yaml is one.
 
     Raises:
         UsageError: A file's name does not say its format, its format needs a library that is not
@@ -66,7 +77,7 @@ def check_outputs(
                 where=path,
             )
     _check_distinct([path for path in paths if path != STANDARD_OUTPUT])
-    return [_target(path, format, guessed=guessed) for path in paths]
+    return [_target(path, format, guessed=guessed, job_files=job_files) for path in paths]
 
 
 def leads_to(path: str | Path, other: str | Path) -> bool:
@@ -93,7 +104,10 @@ def _check_distinct(paths: Sequence[str]) -> None:
             )
 
 
-def _target(path: str, format: str | None, *, guessed: bool) -> Target:
+def _target(path: str, format: str | None, *, guessed: bool, job_files: bool) -> Target:
+    if job_files and format is None and Path(path).suffix.lower() in SUFFIXES:
+        _check_place(path)
+        return Target(path=path, format=JOB_FILE)
     on_stdout = "jsonl" if path == STANDARD_OUTPUT else None
     chosen = format or format_of(Path(path).suffix) or on_stdout
     if chosen is None:

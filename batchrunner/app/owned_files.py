@@ -51,8 +51,26 @@ class FileBefore:
 NOTHING_THERE = FileBefore()
 
 
-def file_before(store: Store, address: str, batch: Batch | None, path: str) -> FileBefore:
-    """Return what is at *path*, and whether the batch (None: a new one) wrote it as it is now."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileOwner:
+    """Whose exports may replace a file: a batch's, and those of the other editions of a series."""
+
+    batch_id: int | None  #: None: the batch is not loaded yet
+    series: str | None = None
+
+    def wrote(self, file: WrittenFile) -> bool:
+        """Return whether it wrote a file."""
+        same_series = self.series is not None and file.series == self.series
+        return file.batch_id == self.batch_id or same_series
+
+
+def owner_of(batch: Batch) -> FileOwner:
+    """Return a batch as the owner of files."""
+    return FileOwner(batch_id=batch.id, series=batch.series)
+
+
+def file_before(store: Store, address: str, owner: FileOwner, path: str) -> FileBefore:
+    """Return what is at *path*, and whether the owner wrote it as it is now."""
     try:
         size = os.stat(path).st_size if Path(path).is_file() else 0
     except OSError:
@@ -62,15 +80,11 @@ def file_before(store: Store, address: str, batch: Batch | None, path: str) -> F
     known = store.read(files_at, place_of(path, address))
     digest = digest_of(path) if any(file.size == size for file in known) else ""
     same = next((file for file in known if file.digest == digest), None)
-    if batch is None:
-        return FileBefore(foreign=_NOT_WRITTEN if same is None else _written_by(same))
     if same is not None:
-        return FileBefore(
-            jobs=same.jobs, foreign=None if _is_of(same, batch) else _written_by(same)
-        )
-    if any(_is_of(file, batch) for file in known):
+        return FileBefore(jobs=same.jobs, foreign=None if owner.wrote(same) else _written_by(same))
+    if any(owner.wrote(file) for file in known):
         return FileBefore(foreign="it was changed since this batch wrote it")
-    if not known and _has_runs_of(store, batch, path):
+    if not known and _has_runs_of(store, owner, path):
         return NOTHING_THERE  # an older version wrote it, and remembered nothing
     return FileBefore(foreign=_NOT_WRITTEN)
 
@@ -82,13 +96,8 @@ def _written_by(file: WrittenFile) -> str:
     return f"batch {file.batch!r} wrote it"
 
 
-def _is_of(file: WrittenFile, batch: Batch) -> bool:
-    series = getattr(batch, "series", None)
-    return file.batch_id == batch.id or (series is not None and file.series == series)
-
-
 def check_owned(
-    store: Store, address: str, batch: Batch | None, path: str, *, overwrite: bool
+    store: Store, address: str, owner: FileOwner, path: str, *, overwrite: bool
 ) -> FileBefore:
     """
     Return what is at *path*, if the batch may replace it.
@@ -96,7 +105,7 @@ def check_owned(
     Raises:
         UsageError: The file is not this batch's, or somebody changed it since.
     """
-    before = file_before(store, address, batch, path)
+    before = file_before(store, address, owner, path)
     if before.foreign is None or overwrite:
         return before
     raise UsageError(
@@ -206,14 +215,16 @@ def _digest(descriptor: int) -> str:
 # ---- files of versions that remembered nothing ----
 
 
-def _has_runs_of(store: Store, batch: Batch, path: str) -> bool:
+def _has_runs_of(store: Store, owner: FileOwner, path: str) -> bool:
     """Return whether a file is an export, and has runs that only this batch made."""
+    if owner.batch_id is None:
+        return False
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             run_ids = set(islice(_run_ids(file), _ROWS_COMPARED))
     except (OSError, ValueError, csv.Error):
         return False
-    return bool(run_ids) and set(store.read(jobs_of_runs, batch.id, run_ids)) == run_ids
+    return bool(run_ids) and set(store.read(jobs_of_runs, owner.batch_id, run_ids)) == run_ids
 
 
 def _run_ids(file: io.TextIOWrapper) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import IO
 
 from batchrunner.app.atomic_file import replace_when_complete
 from batchrunner.app.binary_stdout import binary_stdout
-from batchrunner.app.export_results import STANDARD_OUTPUT
+from batchrunner.app.output_targets import STANDARD_OUTPUT
 from batchrunner.errors import UsageError
 from batchrunner.model import Batch
 from batchrunner.store.result_bodies import result_body_of_job

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from batchrunner.app.input_file import open_input_table
+from batchrunner.app.input_file import open_input_table, read_beside
 from batchrunner.app.input_request import STANDARD_INPUT, InputRequest, batch_name
 from batchrunner.app.refused_rows import RefusedRows
 from batchrunner.errors import InputError, UsageError
@@ -93,7 +94,10 @@ class _Reading:
 
     def _job_file(self, path: Path, table: Table) -> JobFile:
         self._folder = path.parent
-        return parse(table.text, file=table.file, name=self._name(path), files=self)
+        beside = partial(read_beside, path.parent)
+        return parse(
+            table.text, file=table.file, name=self._name(path), files=self, read_beside=beside
+        )
 
     def _name(self, path: Path) -> str:
         return self._request.name or batch_name(path)

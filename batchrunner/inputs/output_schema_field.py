@@ -17,6 +17,11 @@ from batchrunner.inputs.field_types import (
     did_you_mean,
     refuse,
 )
+from batchrunner.inputs.json_schema.changes import Changes
+from batchrunner.inputs.json_schema.joining import value_of
+from batchrunner.inputs.json_schema.keywords import FORMATS, KNOWN, RULES, TYPES, TYPES_FOR
+from batchrunner.inputs.json_schema.proposal import meant, proposal
+from batchrunner.inputs.json_schema.rewriting import Rewriter, TooLarge
 from batchrunner.inputs.nodes import Items, Node, Pairs, Scalar, decimal, is_null
 from batchrunner.inputs.problem_log import ProblemLog
 
@@ -25,31 +30,22 @@ MAX_SCHEMA_BYTES = 64 * 1024
 #: Maximum levels of a schema; the root is the first.
 MAX_SCHEMA_DEPTH = 10
 
-_TYPES = ("object", "array", "string", "number", "integer", "boolean")
-_FORMATS = ("date", "date-time", "duration", "time")
-
-#: Keyword → the values of `type` that it applies to.
-_TYPES_FOR = {
-    "enum": ("string",),
-    "format": ("string",),
-    "items": ("array",),
-    "minItems": ("array",),
-    "maxItems": ("array",),
-    "minimum": ("number", "integer"),
-    "maximum": ("number", "integer"),
-}
 #: Keywords of JSON Schema that the API refuses, and what to do about them.
 _INSTEAD = {
-    "oneOf": "use `anyOf`",
+    "$ref": "name a schema under `$defs`",
     "allOf": "write its schemas together as one",
+    "oneOf": "use `anyOf`",
     "const": "use `enum` with one value",
-    "$ref": "write the schema out, or use a YAML alias",
-    **dict.fromkeys(("$defs", "definitions"), "write the schemas out where they are used"),
+    **dict.fromkeys(("$dynamicRef", "$recursiveRef"), "write the schema out where it is used"),
+    **dict.fromkeys(RULES, "remove it; `expect` can check results"),
     **dict.fromkeys(
-        ("title", "description", "examples", "default", "$schema", "$id", "$comment"),
-        "remove it, and say it in the goal",
+        ("dependentRequired", "dependentSchemas"), "remove it; `expect` can check results"
     ),
 }
+
+
+#: Every keyword that may be meant by a misspelt one.
+_NAMES = tuple(sorted(KNOWN))
 
 
 class _At(NamedTuple):
@@ -57,11 +53,11 @@ class _At(NamedTuple):
 
     path: str = "#"
     level: int = 1
-    in_branch: bool = False  #: inside an anyOf, where `required` may name outer properties
+    in_branch: bool = False  #: a branch of an anyOf, where `required` may name outer properties
 
     def below(self, *steps: object, branch: bool = False) -> _At:
         pointer = [str(step).replace("~", "~0").replace("/", "~1") for step in steps]
-        return _At("/".join((self.path, *pointer)), self.level + 1, self.in_branch or branch)
+        return _At("/".join((self.path, *pointer)), self.level + 1, branch)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,17 +67,62 @@ class OutputSchema:
     expected: str = "a schema"
 
     def read(self, node: Node, name: str, log: ProblemLog) -> dict[str, Any] | Refused:
-        """Return the schema as JSON values."""
-        reader = _Reader(name, log)
-        schema = reader.schema(node, _At())
-        if schema is INVALID:
+        """Return the schema as the API takes it, and note what had to be changed."""
+        file = value_of(node, "from") if isinstance(node, Pairs) and len(node.nodes) == 1 else None
+        if not isinstance(file, Scalar):
+            return _read(node, name, log)
+        included = log.included(file.text, file)
+        if included is None or included.root is None:
             return INVALID
-        text = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
-        size = len(text.encode(errors="surrogatepass"))
-        if size > MAX_SCHEMA_BYTES:
-            log.add(f"{name} has {size:,} bytes as JSON; {MAX_SCHEMA_BYTES:,} are allowed", node)
-            return INVALID
-        return schema
+        if included.value is None:
+            included.value = _read(included.root, "`output_schema`", included.log)
+        value: dict[str, Any] | Refused = included.value
+        return value
+
+
+def _read(node: Node, name: str, log: ProblemLog) -> dict[str, Any] | Refused:
+    if shown := proposal(node):
+        log.add(f"{name} lists fields, and is no JSON Schema", node, f"write {shown}")
+        return INVALID
+    trial = log.trial()
+    schema = _Reader(name, trial if isinstance(node, Pairs) else log).schema(node, _At())
+    if trial.problems() and isinstance(node, Pairs):
+        return _rewritten(node, name, log)
+    return schema if schema is not INVALID and _is_small(schema, node, name, log) else INVALID
+
+
+def _rewritten(node: Node, name: str, log: ProblemLog) -> dict[str, Any] | Refused:
+    """Return a schema that is not in the API's part of JSON Schema, rewritten to it."""
+    changes = Changes()
+    rewriter = Rewriter(node, name, log, changes)
+    try:
+        rewritten = rewriter.rewritten()
+    except TooLarge:
+        return INVALID
+    schema = _Reader(name, log).schema(rewritten, _At())
+    if rewriter.has_failed or schema is INVALID or not _is_small(schema, node, name, log):
+        return INVALID
+    for line in changes.lines():
+        log.warn_odd("`output_schema`", line, "", node)
+    return schema
+
+
+def _is_small(schema: Any, node: Node, name: str, log: ProblemLog) -> bool:
+    text = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
+    size = len(text.encode(errors="surrogatepass"))
+    if size > MAX_SCHEMA_BYTES:
+        log.add(f"{name} has {size:,} bytes as JSON; {MAX_SCHEMA_BYTES:,} are allowed", node)
+    return size <= MAX_SCHEMA_BYTES
+
+
+def _for_other_text(node: Node) -> str:
+    """Return a tip for what stands in the place of a whole schema."""
+    text = node.text.strip() if isinstance(node, Scalar) else ""
+    if text.startswith("{"):
+        return "remove the quotes around it"
+    if text.lower().endswith((".json", ".yaml", ".yml")):
+        return f"write {json.dumps({'from': text})}"
+    return 'write {"type": "object", "properties": {"name": {"type": "string"}}}'
 
 
 class _Reader:
@@ -94,7 +135,7 @@ class _Reader:
     def schema(self, node: Node, at: _At) -> dict[str, Any] | Refused:
         """Return the schema that the node is."""
         if type(node) is not Pairs:
-            tip = "write at least `type: string`"
+            tip = _for_other_text(node) if at.level == 1 else f"write {json.dumps(meant(node))}"
             return refuse(f"{self._name} at {at.path}", "a mapping", node, self._log, tip)
         if at.level > MAX_SCHEMA_DEPTH:
             message = f"{self._name} is deeper than {MAX_SCHEMA_DEPTH} levels at {at.path}"
@@ -110,7 +151,7 @@ class _Reader:
         read = _KEYWORDS.get(key)
         if read is not None:
             return read(self, value, key, at)
-        tip = _INSTEAD.get(key) or did_you_mean(key, tuple(_KEYWORDS)) or "remove it"
+        tip = _INSTEAD.get(key) or did_you_mean(key, _NAMES) or "remove it"
         self._log.add(f"{self._name} does not support `{key}` at {at.path}", key_node, tip)
         return INVALID
 
@@ -125,7 +166,7 @@ class _Reader:
 
     def type(self, node: Node, key: str, at: _At) -> Any:
         """Return one of the types."""
-        choice = Choice(words=_TYPES)
+        choice = Choice(words=TYPES)
         if isinstance(node, Items):
             tip = "use `type: string` with `nullable: true`"
             return refuse(self._called(key, at), choice.expected, node, self._log, tip)
@@ -189,7 +230,7 @@ class _Fault(NamedTuple):
 def _faults(values: Mapping[str, Any], node: Pairs, at: _At) -> Iterator[_Fault]:
     if at.level == 1:
         yield from _wrong_root(values, node)
-    for key, types in _TYPES_FOR.items():
+    for key, types in TYPES_FOR.items():
         if key in values and values.get("type") not in (*types, INVALID):
             needed = " or ".join(f"`type: {name}`" for name in types)
             yield _Fault(node.nodes[key][0], f"`{key}` at {at.path} needs {needed}")
@@ -206,7 +247,7 @@ def _faults(values: Mapping[str, Any], node: Pairs, at: _At) -> Iterator[_Fault]
 def _wrong_root(values: Mapping[str, Any], node: Pairs) -> Iterator[_Fault]:
     key = "anyOf" if "anyOf" in values else "type"
     if "anyOf" in values or values.get("type", "object") not in ("object", INVALID):
-        tip = "put it under `properties` of an object"
+        tip = 'wrap it: {"type": "object", "properties": {"items": …}}'
         yield _Fault(node.nodes[key][0], "`type: object` must be the top", tip)
 
 
@@ -243,7 +284,7 @@ _KEYWORDS: Mapping[str, _Read] = {
     "minItems": _typed(WholeNumber(minimum=0)),
     "maxItems": _typed(WholeNumber(minimum=0)),
     "enum": _Reader.texts,
-    "format": _typed(Choice(words=_FORMATS)),
+    "format": _typed(Choice(words=FORMATS)),
     "minimum": _Reader.number,
     "maximum": _Reader.number,
     "anyOf": _Reader.branches,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, TypeAlias
 
 from batchrunner.inputs.source import Source, SourcePosition
 from batchrunner.model.problems import Problem
@@ -40,6 +41,27 @@ class TooManyProblems(Exception):
     """Reading cannot go on; the log has the reason."""
 
 
+class CannotInclude(Exception):
+    """A file that a job file names cannot be read."""
+
+    def __init__(self, message: str, tip: str | None = None) -> None:
+        super().__init__(message)
+        self.tip = tip
+
+
+@dataclass(kw_only=True)
+class Included:
+    """A file that a job file names: the node at its root, and the log for what is in it."""
+
+    root: Any  #: None: it has problems
+    log: ProblemLog
+    value: Any = None  #: what was read from it, as it may be named in every job
+
+
+#: Reads a file by the name that the job file gives it; raises CannotInclude.
+Include: TypeAlias = Callable[[str], Included]
+
+
 @dataclass
 class Odd:
     """A kind of odd value: the first one, and how many there are."""
@@ -59,8 +81,10 @@ class Odd:
 class ProblemLog:
     """The problems of one file; the same problem at the same position counts once."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, include: Include | None = None) -> None:
         self._source = source
+        self._include = include
+        self._included: dict[str, Included] = {}
         self._problems: dict[tuple[int, int, str], Problem] = {}
         self._warnings: dict[SourcePosition, str] = {}
         self._odd: dict[str, Odd] = {}
@@ -102,13 +126,32 @@ class ProblemLog:
             self._odd[kind] = Odd(where, name, detail)
         self._odd[kind].count += 1
 
+    def trial(self) -> ProblemLog:
+        """Return a log of the same file whose problems do not count."""
+        return ProblemLog(self._source, self._include)
+
+    def included(self, name: str, at: HasPosition) -> Included | None:
+        """Return a file that is named at a node; None, with a problem, if it cannot be read."""
+        if name in self._included:
+            return self._included[name]
+        try:
+            if self._include is None:
+                raise CannotInclude("a file cannot be named here", "write its content here")
+            self._included[name] = self._include(name)
+        except CannotInclude as error:
+            self.add(str(error), at, error.tip)
+            return None
+        return self._included[name]
+
     def warnings(self) -> tuple[str, ...]:
         """Return the warnings in the order of the file, then what is odd, each kind once."""
         texts = (self._warnings[position] for position in sorted(self._warnings))
-        return (*texts, *(odd.text(kind) for kind, odd in self._odd.items()))
+        odd = (odd.text(kind) for kind, odd in self._odd.items())
+        others = (line for each in self._included.values() for line in each.log.warnings())
+        return (*texts, *odd, *others)
 
     def problems(self) -> tuple[Problem, ...]:
         """Return all problems, in the order of the file."""
-        return tuple(
-            sorted(self._problems.values(), key=lambda problem: (problem.line, problem.column))
-        )
+        own = sorted(self._problems.values(), key=lambda problem: (problem.line, problem.column))
+        others = (problem for each in self._included.values() for problem in each.log.problems())
+        return (*own, *others)

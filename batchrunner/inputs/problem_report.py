@@ -14,6 +14,8 @@ _WINDOW = 100
 #: Minimum characters of those before the caret.
 _LEAD = 40
 _MAX_TEXT_LENGTH = 500
+#: A tip may be a whole schema to copy.
+_MAX_TIP_LENGTH = 5_000
 
 
 def report(errors: JobFileErrors, *, not_done: str = "nothing was loaded") -> str:
@@ -43,7 +45,7 @@ def _block(problem: Problem) -> str:
         f"{gutter} | {caret}",
     ]
     if problem.tip is not None:
-        rows.append(f"{gutter} = tip: {_safe(_cut(problem.tip))}")
+        rows.append(f"{gutter} = tip: {_safe(_cut(problem.tip, _MAX_TIP_LENGTH))}")
     return "\n".join(rows)
 
 
@@ -58,8 +60,8 @@ def _excerpt(problem: Problem) -> tuple[str, str]:
     return before + spanned + after, " " * _cells(before) + "^" * max(_cells(spanned), 1)
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _MAX_TEXT_LENGTH else text[:_MAX_TEXT_LENGTH] + "…"
+def _cut(text: str, most: int = _MAX_TEXT_LENGTH) -> str:
+    return text if len(text) <= most else text[:most] + "…"
 
 
 def _safe(text: str) -> str:

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from batchrunner.api_facts.run_options import OPTIONS, ObjectType, Option
+from batchrunner.api_facts.run_options import OPTIONS, ObjectType, Option, SchemaType
+from batchrunner.model.output_schema import plain_schema
 
 #: What a job is about, beside the names of its options: the fields that a change can be in.
 QUESTION_FIELDS = ("url", "goal")
@@ -67,6 +68,8 @@ def _plain(values: Mapping[str, Any], known: Mapping[str, Option]) -> dict[str, 
                 continue
             if isinstance(option.type, ObjectType) and isinstance(value, Mapping):
                 value = _members(value, option.type)
+            elif isinstance(option.type, SchemaType):
+                value = plain_schema(value)
         if value not in (None, {}, []):
             found[name] = value
     return found

@@ -26,6 +26,7 @@ from batchrunner.model import (
     Settings,
 )
 from batchrunner.model.hosts import host_of
+from batchrunner.model.output_schema import plain_schema
 from batchrunner.model.question import question_digest
 from batchrunner.policy.budget import rate_in_force
 from batchrunner.policy.canary import choose_canary
@@ -129,7 +130,7 @@ def output_schema_digest(options: Mapping[str, Any]) -> str:
     schema = options.get("output_schema")
     if schema is None:
         return ""
-    return hashlib.sha256(json_text(schema).encode()).hexdigest()[:32]
+    return hashlib.sha256(json_text(plain_schema(schema)).encode()).hexdigest()[:32]
 
 
 def _upsert_batch(tx: Connection, file: JobFile, now: datetime) -> tuple[Batch | None, Batch]:

@@ -283,13 +283,21 @@ def finished_jobs_among(tx: Connection, batch_id: int, job_ids: Sequence[int]) -
 
     A long result is not read with the others: `with_result` reads it.
     """
+    found = jobs_among(tx, batch_id, job_ids, FINAL_STATES)
+    return sorted(found, key=lambda job: job.position)
+
+
+def jobs_among(
+    tx: Connection, batch_id: int, job_ids: Sequence[int], states: Sequence[JobState]
+) -> list[FinishedJob]:
+    """Return those of these jobs that are in one of these states, in the same way and order."""
     rate = rate_of(tx.execute(select(batches).where(batches.c.id == batch_id)).one())
     paths = artifacts.artifact_paths(tx, job_ids)
-    rows = tx.execute(_finished(job_ids))
-    return [_finished_job(row, rate, paths.get(row.id, ())) for row in rows]
+    rows = {row.id: row for row in tx.execute(_finished(job_ids, states))}
+    return [_finished_job(rows[id], rate, paths.get(id, ())) for id in job_ids if id in rows]
 
 
-def _finished(job_ids: Sequence[int]) -> Select[Any]:
+def _finished(job_ids: Sequence[int], states: Sequence[JobState]) -> Select[Any]:
     steps = (
         select(attempts.c.job_id, func.sum(attempts.c.steps).label("steps"))
         .where(attempts.c.job_id.in_(job_ids))
@@ -314,13 +322,13 @@ def _finished(job_ids: Sequence[int]) -> Select[Any]:
         .outerjoin(attempts, is_newest)
         .outerjoin(results, results.c.attempt_id == attempts.c.id)
         .outerjoin(steps, steps.c.job_id == jobs.c.id)
-        .where(jobs.c.id.in_(job_ids), jobs.c.state.in_(FINAL_STATES))
-        .order_by(jobs.c.position, jobs.c.id)
+        .where(jobs.c.id.in_(job_ids), jobs.c.state.in_(states))
     )
 
 
 def _finished_job(row: Row[Any], rate: Rate | None, paths: tuple[str, ...]) -> FinishedJob:
-    failed = row.outcome is not None and row.outcome != "succeeded"
+    is_final = row.state in FINAL_STATES
+    failed = is_final and row.outcome is not None and row.outcome != "succeeded"
     cancelled = row.state == JobState.CANCELLED  # perhaps while it waited after another failure
     return FinishedJob(
         position=row.position,

@@ -60,7 +60,7 @@ def full(folder: Path) -> Outage | None:
             over = remote.created()
             filler.unlink()
             ended = runner.end()
-        for name in ("batchrunner.db", "jobs.csv"):
+        for name in ("batchrunner.db", "jobs.results.csv"):
             (folder / name).write_bytes((disk / name).read_bytes())
         runs = remote.runs()
     return Outage(folder=folder, ended=ended, created=(known, over), runs=runs, besides=export)

@@ -67,7 +67,7 @@ def test_a_batch_goes_on_by_itself_when_its_full_disk_has_room_again(disk_full: 
     assert disk_full.created[0] == disk_full.created[1], "it created runs that it could not note"
     assert disk_full.ended.code == 0, said
     assert paid_once(disk_full)
-    assert len((disk_full.folder / "jobs.csv").read_text().splitlines()) == JOBS + 1
+    assert len((disk_full.folder / "jobs.results.csv").read_text().splitlines()) == JOBS + 1
 
 
 def test_an_export_onto_a_full_disk_leaves_the_older_file(disk_full: Outage) -> None:

@@ -122,8 +122,8 @@ def test_a_batch_run_ends_as_it_would_undisturbed(name: str, tmp_path: Path) -> 
     ended = in_place(PLACES[name], "run", jobs, "--sandbox", "--json", cwd=tmp_path)
     assert "Traceback" not in ended.said
     assert ended.code == 0, ended.said
-    assert len((tmp_path / "jobs.csv").read_text(encoding="utf-8").splitlines()) == 3
-    for file in ("batchrunner.sandbox.db", "batchrunner.sandbox.jsonl", "jobs.csv"):
+    assert len((tmp_path / "jobs.results.csv").read_text(encoding="utf-8").splitlines()) == 3
+    for file in ("batchrunner.sandbox.db", "batchrunner.sandbox.jsonl", "jobs.results.csv"):
         assert stat.S_IMODE((tmp_path / file).stat().st_mode) == 0o600, file
     assert not [*tmp_path.glob("batchrunner-report-*")]
 

@@ -82,7 +82,7 @@ def test_the_key_is_in_no_file_no_output_and_no_command_line(tmp_path: Path) -> 
         sandbox_said = "".join([*remote.program.out, *remote.program.err])
     assert CANARY not in command + said + sandbox_said
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert {"batchrunner.db", "jobs.csv", "served.jsonl"} <= {path.name for path in files}
+    assert {"batchrunner.db", "jobs.results.csv", "served.jsonl"} <= {path.name for path in files}
     assert [path for path in files if CANARY.encode() in path.read_bytes()] == []
 
 

@@ -39,7 +39,7 @@ def test_ctrl_c_waits_for_what_is_in_flight_and_the_same_command_goes_on(tmp_pat
         assert ended.code == 130
         assert "nothing more is submitted" in ended.err
         assert (created, first["jobs"]["succeeded"], first["jobs"]["available"]) == (4, 4, 6)
-        assert len((tmp_path / "jobs.csv").read_text().splitlines()) == 5
+        assert len((tmp_path / "jobs.results.csv").read_text().splitlines()) == 5
         again = batchrunner("run", jobs, cwd=tmp_path, env=remote.env)
         runs = remote.runs()
     assert again.code == 0

@@ -88,13 +88,13 @@ def test_waiting_jobs_are_cancelled_without_a_key(tmp_path: Path) -> None:
 
 def test_results_that_are_there_are_not_replaced_by_none(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(1))
-    results = tmp_path / "jobs.csv"
+    results = tmp_path / "jobs.results.csv"
     results.write_text("id\nold\n")
     with served(tmp_path) as remote:
         here: Any = {"cwd": tmp_path, "env": remote.env}
         soon = (now() + timedelta(seconds=60)).isoformat()
         ended = batchrunner("run", jobs, "--until", soon, **here)
-        assert "jobs.csv has results already and no job is done" in ended.err
+        assert "jobs.results.csv has results already and no job is done" in ended.err
         assert results.read_text() == "id\nold\n"
 
 

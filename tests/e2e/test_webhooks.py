@@ -91,7 +91,7 @@ def test_webhooks_are_heard_and_their_loss_changes_no_result(tmp_path: Path) -> 
         assert {ended.code for ended in said.values()} == {0}
         for remote in remotes.values():
             check_books(remote.folder, 6, list(remote.served.journal.runs))
-        exports = {(remote.folder / "jobs.csv").read_bytes() for remote in remotes.values()}
+        exports = {(remote.folder / "jobs.results.csv").read_bytes() for remote in remotes.values()}
     assert "none came" in said["lost"].err
     assert "none came" not in said["heard"].err
     assert len({re.sub(rb"[0-9a-f-]{36}|20\d\d-[^,]*", b"", each) for each in exports}) == 1

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
+from batchrunner.cli.export_options import export_options, overwrite_option
 from batchrunner.cli.options import batch_of, db_option, help_option, note, opened
-from batchrunner.outputs import FORMATS, formats_help, suffixes_help
+from batchrunner.outputs import suffixes_help
+
+if TYPE_CHECKING:
+    from batchrunner.app.export_options import ExportRequest
 
 
 @click.command("export")
@@ -13,32 +19,55 @@ from batchrunner.outputs import FORMATS, formats_help, suffixes_help
 @click.option(
     "-o",
     "--output",
-    default="-",
+    "outputs",
+    multiple=True,
     metavar="FILE",
-    help=f"The file: {suffixes_help()}.  [default: standard output]",
+    help=f"The file: {suffixes_help()}, or .yaml for a job file; several.  "
+    "[default: standard output]",
 )
+@export_options
+@overwrite_option
 @click.option(
-    "--format",
-    "format_",
-    type=click.Choice([*FORMATS]),
-    help=f"{formats_help()}.  [default: by the file's name; jsonl on standard output]",
+    "--follow",
+    is_flag=True,
+    help="Append jobs to a .jsonl file as they end, until the batch is finished.",
 )
 @db_option
 @help_option
-def command(batch: str | None, output: str, format_: str | None, db: str) -> None:
+def command(
+    batch: str | None,
+    outputs: tuple[str, ...],
+    exporting: ExportRequest,
+    overwrite: bool,
+    follow: bool,
+    db: str,
+) -> None:
     """
     Write all finished jobs of BATCH, in the order of the job file.
 
-    An existing file is replaced only when the new one is complete.
+    A file of an earlier export is replaced when the new one is complete. Any other file stays,
+    unless you give --overwrite.
 
     \b
     Examples:
       batchrunner export example -o results.csv
       batchrunner export example --format jsonl | jq .result
+      batchrunner export example --columns id,price=result.price --only succeeded -o prices.xlsx
+      batchrunner export example --explode result.offers --join -o offers.csv
+      batchrunner export example --follow -o results.jsonl
+      batchrunner export example --into sqlite:shop.db:prices --key sku
+      batchrunner export example --only failed -o again.yaml
     """
-    from batchrunner.app.export_results import check_outputs, export_all
-    from batchrunner.app.output_targets import database_files
+    from batchrunner.app.export_command import export_command
 
-    targets = check_outputs([output], format_, keep=database_files(db))
     with opened(db) as store:
-        export_all(store, batch_of(store, batch), targets, note)
+        export_command(
+            store,
+            db,
+            batch_of(store, batch),
+            outputs,
+            exporting,
+            note,
+            overwrite=overwrite,
+            follow=follow,
+        )

@@ -27,11 +27,10 @@ def command(batch: str | None, job: str, output: str, db: str) -> None:
       batchrunner result example --job lamp -o lamp.json
     """
     from batchrunner.app.error_translation import errors_for_people
-    from batchrunner.app.export_results import check_outputs
-    from batchrunner.app.output_targets import database_files
+    from batchrunner.app.output_targets import check_outputs, kept_files
     from batchrunner.app.raw_result import raw_result, write_raw_result
 
-    check_outputs([output], "jsonl", keep=database_files(db))
+    check_outputs([output], "jsonl", kept_files(db))
     with opened(db) as store:
         text = raw_result(store, batch_of(store, batch), job)
     with errors_for_people():

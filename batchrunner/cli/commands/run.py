@@ -15,6 +15,7 @@ import click
 from batchrunner.app.error_translation import errors_for_people
 from batchrunner.app.webhook_listener import webhook_from_options
 from batchrunner.cli.exit_codes import CANNOT_GO_ON
+from batchrunner.cli.export_options import export_options
 from batchrunner.cli.input_options import input_options
 from batchrunner.cli.options import (
     Concurrency,
@@ -33,8 +34,9 @@ from batchrunner.outputs import suffixes_help
 if TYPE_CHECKING:
     from batchrunner.app.api_access import ApiAccess
     from batchrunner.app.choose_edition import SeriesOptions
-    from batchrunner.app.export_results import Target
+    from batchrunner.app.export_options import ExportRequest
     from batchrunner.app.input_request import InputRequest
+    from batchrunner.app.output_targets import Target
     from batchrunner.app.run_batch import BatchRunEnded, RunOptions
     from batchrunner.model import Batch, JobFile
     from batchrunner.policy.schedule import Window
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="FILE",
     help=f"Export to this file: {suffixes_help()}; may be given more than once.  "
-    "[default: NAME.csv]",
+    "[default: NAME.results.csv]",
 )
 @click.option(
     "--concurrency",
@@ -92,6 +94,7 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Download screenshots, HTML and video of runs into this folder as they end.",
 )
+@export_options
 @series_options
 @api_options
 @webhook_options
@@ -112,6 +115,7 @@ if TYPE_CHECKING:
 def command(
     inputs: InputRequest,
     series: SeriesOptions,
+    exporting: ExportRequest,
     outputs: tuple[str, ...],
     concurrency: int | None,
     budget: str | None,
@@ -143,24 +147,23 @@ def command(
       batchrunner run jobs.yaml --artifacts captured
     """
     from batchrunner.app.api_access import SANDBOX, open_api
-    from batchrunner.app.export_results import check_outputs
+    from batchrunner.app.export_run import check_run_outputs
     from batchrunner.app.load import refuse_sandbox_urls
-    from batchrunner.app.output_targets import database_files
     from batchrunner.app.run_batch import RunOptions, part_of
 
     window = _window(start_at, until, budget)
     job_file, file = _read(inputs, concurrency), inputs.first
     folder = _folder(artifacts, job_file)
-    keep = [*inputs.paths, *database_files(db)]
-    targets = check_outputs(outputs or (f"{job_file.name}.csv",), keep=keep)
+    exporting = exporting.with_overwrite(inputs.overwrite)
+    targets = check_run_outputs(job_file, outputs, exporting, db, inputs.paths)
     with errors_for_people(), open_api(**_api_options(given), db=db) as api:
         refuse_sandbox_urls(((spec.url, spec.line) for spec in job_file.specs), api)
         webhook = webhook_from_options(**given, local=api.origin == SANDBOX)
         options = RunOptions(budget=budget, window=window, folder=folder, webhook=webhook)
-        options = replace(options, leave_runs=leave_runs, anew=anew, file=file)
-        options = replace(options, part=part_of(limit, sample), series=series)
-        how = {"guessed": not outputs, "as_json": as_json, "quiet": quiet}
-        exit_code = _load_and_run(job_file, api, options, targets, db, file, **how)
+        part = part_of(limit, sample)
+        more: Any = {"leave_runs": leave_runs, "anew": anew, "part": part, "series": series}
+        options, how = replace(options, file=file, **more), {"as_json": as_json, "quiet": quiet}
+        exit_code = _load_and_run(job_file, api, options, targets, exporting, db, file, **how)
     raise SystemExit(exit_code)
 
 
@@ -185,10 +188,10 @@ def _load_and_run(
     api: ApiAccess,
     options: RunOptions,
     targets: Sequence[Target],
+    exporting: ExportRequest,
     db: str,
     file: Path,
     *,
-    guessed: bool,
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -196,18 +199,19 @@ def _load_and_run(
     from batchrunner.app.choose_edition import choose_file_edition
     from batchrunner.app.clock import store_now
     from batchrunner.app.edition_paths import targets_of_edition
-    from batchrunner.app.export_results import export_all
+    from batchrunner.app.export_run import check_run_files, export_run
     from batchrunner.cli.commands.load import load
     from batchrunner.store.batches import find_batch
 
     with opened(db, must_exist=False, after_loss=options.anew) as store:
         job_file = choose_file_edition(store, job_file, options.series, store_now(store), note)
+        targets = targets_of_edition(targets, job_file)
+        check_run_files(store, db, job_file, targets, exporting)
         batch = load(store, job_file, budget_given=options.budget is not None)
-        targets = targets_of_edition(targets, batch)
         _show_estimate(store, job_file, api.origin)
         ended, exit_code = _run(store, batch, api, options, quiet=quiet)
         try:
-            export_all(store, batch, targets, note, guessed=guessed)
+            export_run(store, db, batch, targets, exporting, note)
         finally:
             _report(store, store.read(find_batch, batch.name) or batch, ended, db, as_json=as_json)
         _raise_failure(ended, exit_code, batch.name, db, str(file))

@@ -19,7 +19,7 @@ class MatrixTable(Table):
         self._node = node
         self.header_row = Row(node.start.line + 1, ())
 
-    def rows(self) -> Iterator[Row]:
+    def _rows(self) -> Iterator[Row]:
         """Give the one row."""
         yield Row(self._node.start.line + 1, ())
 

@@ -56,7 +56,7 @@ class TableEntry:
     def requests(self, defaults: Defaults) -> Iterator[tuple[Scalar | None, TableRequest]]:
         """Give what is loaded from each table, and where its path is written."""
         merged = {**defaults.values, **self.options}
-        kept = {key: value for key, value in merged.items() if value is not None}
+        kept = {key: value for key, value in merged.items() if value not in (None, INVALID)}
         whole = Defaults(kept, {**defaults.keys, **self.keys}, defaults.goal)
         for path in self.paths or (None,):
             text = None if path is None else path.text.strip()

@@ -69,6 +69,7 @@ class Content:
     def __init__(self, file: SeekableFile, name: str) -> None:
         self.name = name
         self._file = file
+        self._size = file.seek(0, io.SEEK_END)
         file.seek(0)
         self.is_gzip = file.read(2) == _GZIP
         with self.open() as stream:
@@ -94,6 +95,10 @@ class Content:
                 next="copy or download it anew; `gzip -t` tests it",
                 why=str(error),
             ) from error
+
+    def is_changed(self) -> bool:
+        """Return whether the file has another size than when it was opened."""
+        return self._file.seek(0, io.SEEK_END) != self._size
 
     def shell_input(self, command: str) -> str:
         """Return a shell command that gives this file, unpacked, to *command*."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from itertools import islice, tee
@@ -12,6 +13,7 @@ from batchrunner.inputs.tables.csv_cells import Span, spans, text_place
 from batchrunner.inputs.tables.dialect import NO_DELIMITER, find_dialect
 from batchrunner.inputs.tables.header import Header
 from batchrunner.inputs.tables.place import Place, problem_at
+from batchrunner.inputs.tables.sheet_values import SHEET_ERRORS
 from batchrunner.inputs.tables.table import Row, Table
 from batchrunner.inputs.tables.text import Text
 from batchrunner.model.problems import JobFileErrors, Problem
@@ -20,6 +22,8 @@ from batchrunner.model.problems import JobFileErrors, Problem
 MAX_CELL_LENGTH: Final = 1024**2
 #: Characters from which the delimiter and the header are found.
 _SAMPLE_LENGTH: Final = 64 * 1024
+#: A number of many digits as a spreadsheet shows it in a narrow column, and then saves it.
+_SHORTENED = re.compile(r"[0-9][.,]?[0-9]*E\+[0-9]{2}")
 #: What DOS programs write behind the last line.
 _END_OF_DOS_FILE: Final = "\x1a"
 
@@ -31,6 +35,7 @@ class CsvTable(Table):
         super().__init__(file=text.content.name, kind="csv", digest=text.digest)
         text.check_lines()
         self._text = text
+        self._is_warned = False  #: of shortened numbers
         sample = text.read(_SAMPLE_LENGTH)
         is_whole = len(sample) < _SAMPLE_LENGTH
         self._dialect = find_dialect(sample, is_whole=is_whole, delimiter=delimiter)
@@ -49,18 +54,18 @@ class CsvTable(Table):
         self._check_shape(len(columns))
         self.columns = tuple(columns)
 
-    def rows(self) -> Iterator[Row]:
+    def _rows(self) -> Iterator[Row]:
         """Give the rows below the header; blank ones are left out."""
         width, first = len(self.columns), self.header_row.line + 1
         short, first_short = 0, 0
         for row in self._records():
             cells = row.cells
             if len(cells) == width and cells[0][:1] > " " and row.line >= first:
-                yield row
+                yield self._checked(row) if _may_be_spoilt(row.source) else row
             elif row.line < first or (row.problem is None and _is_blank(cells)):
                 continue
             elif len(cells) == width:
-                yield row
+                yield self._checked(row)
             elif row.problem is not None or len(cells) > width:
                 yield self._without_extra(row)
             else:
@@ -84,6 +89,9 @@ class CsvTable(Table):
         width = min(span.end - at, len(within.line_text) - within.column + 1)
         line = row.line + within.line_offset
         return Place(line, within.column, within.line_text, within.column, width)
+
+    def _is_changed(self) -> bool:
+        return self._text.content.is_changed()
 
     def close(self) -> None:
         """Let go of the file."""
@@ -165,10 +173,28 @@ class CsvTable(Table):
         cells = row.cells[:width]
         if _is_blank(row.cells[width:]):
             return row._replace(cells=cells)
-        message = f"the row has {len(row.cells)} cells, and the header {width}"
+        message = f"the row has {len(row.cells):,} cells, and the header {width:,}"
         tip = f"put a cell that contains {self._delimiter_name()} in quotes"
         place = self.place(row, width)
         return row._replace(cells=cells, problem=problem_at(message, self.file, place, tip=tip))
+
+    def _checked(self, row: Row) -> Row:
+        """Return a row with its problem if a cell is what a spreadsheet made of an error."""
+        for number, cell in enumerate(row.cells):
+            if cell in SHEET_ERRORS:
+                message = f"the cell has the error {cell} of a spreadsheet"
+                problem = self.problem(message, row, number, "fix its formula, or empty the cell")
+                return row._replace(problem=problem)
+            if _SHORTENED.fullmatch(cell) and not self._is_warned:
+                self._is_warned = True
+                place = self.place(row, number)
+                self.log.warn(
+                    f"{cell} looks like a number that a spreadsheet shortened: it has lost digits; "
+                    "write such ids as text",
+                    place.line,
+                    place.column,
+                )
+        return row
 
     def _delimiter_name(self) -> str:
         return {"\t": "a tab"}.get(self._dialect.delimiter, f"`{self._dialect.delimiter}`")
@@ -206,9 +232,8 @@ class CsvTable(Table):
                 tip += f"; or put cells that contain {self._delimiter_name()} in quotes"
             if width == 1:
                 tip += "; or say that no line has more than one cell: --delimiter tab"
-            self._refuse(
-                f"the header has {width} columns, and most rows {dialect.width} cells", tip
-            )
+            columns = "1 column" if width == 1 else f"{width} columns"
+            self._refuse(f"the header has {columns}, and most rows have {dialect.width} cells", tip)
         if dialect.skip_blanks:
             message = f"blanks behind {self._delimiter_name()} do not count, as quotes follow them"
             self.log.warn(message, self.header_row.line)
@@ -216,6 +241,10 @@ class CsvTable(Table):
     def _refuse(self, message: str, tip: str) -> None:
         place = self.place(self.header_row, None)
         raise JobFileErrors((problem_at(message, self.file, place, tip=tip),))
+
+
+def _may_be_spoilt(source: str) -> bool:
+    return "#" in source or "E+" in source
 
 
 def _is_blank(cells: Sequence[str]) -> bool:

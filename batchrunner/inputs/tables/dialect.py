@@ -115,7 +115,8 @@ def _rows(
 
 def _usual_width(rows: list[SampleRow]) -> int:
     widths = Counter(len(row.cells) - _blank_at_end(row.cells) for row in rows)
-    return widths.most_common(1)[0][0] if widths else 0
+    width, count = widths.most_common(1)[0] if widths else (0, 0)
+    return width if count * 2 > len(rows) > 1 else 0
 
 
 def _blank_at_end(cells: list[str]) -> int:

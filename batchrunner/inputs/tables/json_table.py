@@ -49,7 +49,7 @@ class JsonTable(Table):
     def _records(self) -> Iterator[_Record]:
         """Give the values of the file in their order."""
 
-    def rows(self) -> Iterator[Row]:
+    def _rows(self) -> Iterator[Row]:
         """Give the rows; what is no object has a problem."""
         names = [column.name for column in self.columns]
         for record in self._records():
@@ -73,6 +73,9 @@ class JsonTable(Table):
                 if member.name == name:
                     return _place(record, member.start, member.end - member.start)
         return _place(record, record.start)
+
+    def _is_changed(self) -> bool:
+        return self._text.content.is_changed()
 
     def close(self) -> None:
         """Let go of the file."""

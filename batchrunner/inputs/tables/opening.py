@@ -45,7 +45,7 @@ class JobFileText(Table):
         super().__init__(file=file, kind="yaml", digest=digest)
         self.text = text
 
-    def rows(self) -> Iterator[Row]:
+    def _rows(self) -> Iterator[Row]:
         """Give nothing: the YAML reader reads the text."""
         return iter(())
 

@@ -8,6 +8,11 @@ from typing import Final
 
 SheetValue = int | float | str | bool | time | date | datetime | timedelta
 
+#: What a spreadsheet shows, and saves as CSV, in place of a value.
+SHEET_ERRORS: Final = frozenset(
+    {"#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NUM!", "#NULL!", "#SPILL!", "#CALC!"}
+    | {"#####", "######", "#######", "########", "#########", "##########"}
+)
 #: From here on, a spreadsheet has lost digits: it keeps 15.
 ROUNDED_FROM: Final = 10.0**15
 _MAX_PLAIN: Final = 1e21

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -101,13 +103,30 @@ class Table(ABC):
         self.log = TableLog(file)
         self.text: bytes | str = b""  #: the content of a job file, for kind `yaml`
 
-    @abstractmethod
     def rows(self) -> Iterator[Row]:
         """
         Give the rows in the order of the file, anew with each call.
 
         A row that cannot be used has a `problem`. What ends the reading is in the log.
         """
+        try:
+            yield from self._rows()
+            is_changed = self._is_changed()
+        except (UnicodeDecodeError, EOFError, zlib.error, gzip.BadGzipFile):
+            is_changed = True
+        if is_changed:
+            place = Place(1, 1, "", 1)
+            message = "the file changed while it was read"
+            problem = problem_at(message, self.file, place, tip="load it again once it is written")
+            self.log.add_problem(problem)
+
+    @abstractmethod
+    def _rows(self) -> Iterator[Row]:
+        """Give the rows; a file that changes meanwhile may raise an error of its decoder."""
+
+    def _is_changed(self) -> bool:
+        """Return whether the file has another size now than when it was opened."""
+        return False
 
     @abstractmethod
     def place(self, row: Row, number: int | None) -> Place:

@@ -27,7 +27,7 @@ class UrlList(Table):
         self._text = text
         self.columns = (Column("url", 0, 1, 1),)
 
-    def rows(self) -> Iterator[Row]:
+    def _rows(self) -> Iterator[Row]:
         """Give the lines; blank ones and comments are left out."""
         with self._text.lines() as lines:
             for number, line in enumerate(lines, start=1):
@@ -40,6 +40,9 @@ class UrlList(Table):
         line = (row.source or "").rstrip("\r\n")
         column = len(line) - len(line.lstrip()) + 1
         return Place(row.line, column, line, column, len(line.strip()))
+
+    def _is_changed(self) -> bool:
+        return self._text.content.is_changed()
 
     def close(self) -> None:
         """Let go of the file."""

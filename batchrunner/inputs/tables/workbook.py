@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shlex
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NoReturn
 
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, SheetVisibleEnum
@@ -14,7 +14,7 @@ from batchrunner.errors import UsageError
 from batchrunner.inputs.tables.content import Content
 from batchrunner.inputs.tables.header import Header
 from batchrunner.inputs.tables.place import Place, problem_at
-from batchrunner.inputs.tables.sheet_values import cell_text, is_rounded
+from batchrunner.inputs.tables.sheet_values import SheetValue, cell_text, is_rounded
 from batchrunner.inputs.tables.table import Row, Table, TableOptions
 from batchrunner.inputs.tables.workbook_parts import (
     MAX_FILE_BYTES,
@@ -173,7 +173,7 @@ class SheetTable(Table):
         self._find_header()
         self._warn_of_format()
 
-    def rows(self) -> Iterator[Row]:
+    def _rows(self) -> Iterator[Row]:
         """Give the rows below the header; blank ones are left out."""
         width = len(self.columns)
         first = self.header_row.line
@@ -182,7 +182,7 @@ class SheetTable(Table):
         for line, values in enumerate(self._sheet.iter_rows(), start=1):
             if line <= first:
                 continue
-            cells = [cell_text(value) for value in values]
+            cells = self._texts(line, values)
             for number, value in enumerate(values):
                 if type(value) is float and is_rounded(value):
                     rounded.append((line, number))
@@ -194,6 +194,14 @@ class SheetTable(Table):
                     else row
                 )
         self._warn_of_rounding(rounded)
+
+    def _texts(self, line: int, values: Sequence[SheetValue]) -> list[str]:
+        cells = [cell_text(value) for value in values]
+        if self._scan.digits:
+            for number, cell in enumerate(cells):
+                if digits := self._scan.digits.get((line, self._first_column + number)):
+                    cells[number] = cell.zfill(digits) if cell.isdigit() else cell
+        return cells
 
     def place(self, row: Row, number: int | None) -> Place:
         """Return where a cell is: its column is the sheet's."""

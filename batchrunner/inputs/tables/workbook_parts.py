@@ -37,6 +37,10 @@ _NO_RESULT = re.compile(
     rb"<(?:\w+:)?f(?:/>| [^>]*/>|[^>]*>[^<]*</(?:\w+:)?f>)\s*"
     rb"(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v></(?:\w+:)?v>)?\s*</(?:\w+:)?c>"
 )
+_CELL_ATTRIBUTES = re.compile(rb"<(?:\w+:)?c ([^>/]*)>")
+_STYLE = re.compile(rb"\bs=\"([0-9]+)\"")
+_REFERENCE = re.compile(rb"\br=\"([A-Z]+[0-9]+)\"")
+_ZEROS = re.compile("0{2,20}")
 _HIDDEN_ROW = re.compile(rb"<(?:\w+:)?row [^>]*\bhidden=\"(?:1|true)\"")
 _CELL_NAME = re.compile(r"([A-Z]+)([0-9]+)")
 
@@ -46,6 +50,8 @@ class SheetScan(NamedTuple):
 
     errors: dict[tuple[int, int], str]  #: (row, column) from 1 → an error such as `#N/A`
     hidden_rows: int
+    #: (row, column) → digits that its number is shown with: `00000` shows 123 as 00123.
+    digits: dict[tuple[int, int], int]
 
 
 class WorkbookParts:
@@ -122,6 +128,8 @@ class WorkbookParts:
             UsageError: The sheet is too large, or damaged.
         """
         errors: dict[tuple[int, int], str] = {}
+        digits: dict[tuple[int, int], int] = {}
+        styles = self._padding_styles()
         hidden, rows, columns = 0, 100_000, 26
         for part in self._cells_in_parts(path):
             for name in set(_FAR_CELL.findall(part)):
@@ -135,7 +143,29 @@ class WorkbookParts:
                 )
             hidden += len(_HIDDEN_ROW.findall(part))
             errors.update(_errors(part))
-        return SheetScan(errors, hidden)
+            if styles:
+                digits.update(_digits(part, styles))
+        return SheetScan(errors, hidden, digits)
+
+    def _padding_styles(self) -> dict[bytes, int]:
+        """Return the styles that show a number with zeros in front, and with how many digits."""
+        if "xl/styles.xml" not in self._members:
+            return {}
+        try:
+            root = ElementTree.fromstring(self._whole("xl/styles.xml"))
+        except ElementTree.ParseError:
+            return {}
+        formats = {
+            each.get("numFmtId"): len(code)
+            for each in root.iter()
+            if each.tag.endswith("}numFmt") and _ZEROS.fullmatch(code := each.get("formatCode", ""))
+        }
+        styles = next((each for each in root if each.tag.endswith("}cellXfs")), ())
+        return {
+            str(number).encode(): formats[style.get("numFmtId")]
+            for number, style in enumerate(styles)
+            if style.get("numFmtId") in formats
+        }
 
     def _cells_in_parts(self, path: str) -> Iterator[bytes]:
         """Give the XML of a sheet in parts that split no cell."""
@@ -221,6 +251,13 @@ def _errors(part: bytes) -> Iterator[tuple[tuple[int, int], str]]:
     if b"f>" in part or b"<f" in part:
         for name in _NO_RESULT.findall(part):
             yield cell_numbers(name.decode()), ""
+
+
+def _digits(part: bytes, styles: dict[bytes, int]) -> Iterator[tuple[tuple[int, int], int]]:
+    for attributes in _CELL_ATTRIBUTES.findall(part):
+        style, name = _STYLE.search(attributes), _REFERENCE.search(attributes)
+        if style and name and style[1] in styles:
+            yield cell_numbers(name[1].decode()), styles[style[1]]
 
 
 def cell_numbers(name: str) -> tuple[int, int]:

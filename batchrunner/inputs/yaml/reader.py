@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any, TypeAlias
 
 from yaml import YAMLError
 from yaml.events import Event, MappingStartEvent, SequenceStartEvent
@@ -15,7 +16,13 @@ from batchrunner.inputs.job_fields import NAME, SECTIONS, SETTINGS_FIELDS
 from batchrunner.inputs.job_specs import NO_DEFAULTS, Defaults, JobSpecs, read_defaults
 from batchrunner.inputs.mapping.table_entry import is_table_entry, read_table_entry
 from batchrunner.inputs.nodes import Items, Node, Pairs, Scalar, is_null
-from batchrunner.inputs.problem_log import ProblemLog, TooManyProblems
+from batchrunner.inputs.problem_log import (
+    CannotInclude,
+    Include,
+    Included,
+    ProblemLog,
+    TooManyProblems,
+)
 from batchrunner.inputs.record_types import Record, add_unknown
 from batchrunner.inputs.source import Source, SourcePosition, decode
 from batchrunner.inputs.yaml.composer import Composer, span
@@ -32,10 +39,22 @@ _FIRST_JOB = "start each job with `- url: …`"
 _ROOT = "a list of jobs, or a mapping with `jobs`"
 
 
-def parse(text: bytes | str, *, file: str, name: str, files: TableFiles | None = None) -> JobFile:
+#: Reads a file that a job file names: what to show for it, and its bytes; raises CannotInclude.
+ReadBeside: TypeAlias = Callable[[str], tuple[str, bytes]]
+
+
+def parse(
+    text: bytes | str,
+    *,
+    file: str,
+    name: str,
+    files: TableFiles | None = None,
+    read_beside: ReadBeside | None = None,
+) -> JobFile:
     """Read a job file; *file* is shown in problems, *name* is the batch's name if it gives none.
 
-    Entries with `from` or `matrix` load tables, where *files* opens these.
+    Entries with `from` or `matrix` load tables, where *files* opens these; *read_beside* reads a
+    schema that is a file.
 
     An option of a job replaces the whole default value, and `null` removes it. White space around a
     text does not count. A job without an `id` is identified by a digest of its content.
@@ -43,12 +62,13 @@ def parse(text: bytes | str, *, file: str, name: str, files: TableFiles | None =
     Raises JobFileErrors with every problem in the file.
     """
     source = decode(text, file)
-    file_pass = _FilePass(source, name, has_tables=files is not None)
+    include = read_beside and partial(_include, read_beside)
+    new_pass = partial(_FilePass, source, name, include=include, has_tables=files is not None)
+    file_pass = new_pass()
     file_pass.run()
     if file_pass.late_defaults is not None:
         # They are below the jobs: read the jobs again with these defaults.
-        late = file_pass.late_defaults
-        file_pass = _FilePass(source, name, late, has_tables=files is not None)
+        file_pass = new_pass(file_pass.late_defaults)
         file_pass.run()
     return file_pass.result(files)
 
@@ -60,22 +80,43 @@ def parse_expect(text: bytes | str, *, file: str) -> dict[str, Any]:
     """
     source = decode(text, file)
     log = ProblemLog(source)
-    composer = Composer(source.text, log)
+    node = _only_node(source, log)
     expect: dict[str, Any] | Refused = {}
+    if node is not None:
+        expect = EXPECT.read(node, "the file", log)
+    if (problems := log.problems()) or expect is INVALID:
+        raise JobFileErrors(problems)
+    return expect
+
+
+def _include(read_beside: ReadBeside, name: str) -> Included:
+    shown, content = read_beside(name)
+    try:
+        source = decode(content, shown)
+    except JobFileErrors as errors:
+        first = errors.problems[0]
+        raise CannotInclude(f"{shown}: {first.message}", first.tip) from None
+    log = ProblemLog(source)
+    node = _only_node(source, log)
+    return Included(root=None if log.problems() else node, log=log)
+
+
+def _only_node(source: Source, log: ProblemLog) -> Node | None:
+    """Return the node of a file that holds a single value; None, with problems, if it does not."""
+    composer = Composer(source.text, log)
     try:
         event = composer.root()
         if event is None:
             log.add_at("the file is empty, or has only comments", _START)
-        else:
-            expect = EXPECT.read(composer.value(event), "the file", log)
-            composer.finish()
+            return None
+        node = composer.value(event)
+        composer.finish()
     except YAMLError as error:
         explain(error, source, log)
+        return None
     except TooManyProblems:
-        pass
-    if (problems := log.problems()) or expect is INVALID:
-        raise JobFileErrors(problems)
-    return expect
+        return None
+    return node
 
 
 class _FilePass:
@@ -87,13 +128,14 @@ class _FilePass:
         name: str,
         defaults: Defaults | None = None,
         *,
+        include: Include | None = None,
         has_tables: bool = False,
     ) -> None:
         self.late_defaults: Defaults | None = None
         self._has_tables = has_tables
         self._tables: list[PlacedEntry] = []
         self._source = source
-        self._log = ProblemLog(source)
+        self._log = ProblemLog(source, include)
         self._composer = Composer(source.text, self._log)
         self._name = name
         self._settings = Settings()
