@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, Unpack
@@ -37,6 +38,7 @@ from batchrunner.app.rejudge import (
     read_expectations,
     rejudge,
 )
+from batchrunner.app.rerun import Rerun, RerunChoice, rerun
 from batchrunner.app.run_arguments import RunArguments, check_run_arguments, takes_run_arguments
 from batchrunner.app.run_batch import (
     BatchRunEnded,
@@ -180,6 +182,25 @@ class BatchHandle(BatchExports):
         """
         with errors_for_people():
             return retry_jobs(self._store, self._batch, _categories(category), texts_of("job", job))
+
+    def rerun(
+        self,
+        *,
+        job: str | Collection[str] = (),
+        older_than: timedelta | None = None,
+    ) -> Rerun:
+        """
+        Let succeeded jobs run again as new revisions: all, those named, or those that are older.
+
+        The next run runs them. Failed jobs are left to `retry`.
+
+        Raises:
+            UsageError: A job that is named is unknown, or has not succeeded.
+        """
+        keys = tuple(texts_of("job", job))
+        choice = RerunChoice(all=not keys and older_than is None, older_than=older_than, keys=keys)
+        with errors_for_people():
+            return rerun(self._store, self._batch, choice)
 
     def pause(self, reason: str | None = None) -> Paused:
         """Submit nothing more until it is resumed; all runners notice within 2 seconds."""

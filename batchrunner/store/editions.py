@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from batchrunner.model import Batch, JobState
 from batchrunner.model.editions import EditionSummary
-from batchrunner.store.batches import batch_of
+from batchrunner.store.batch_rows import batch_of
 from batchrunner.store.conditions import FINAL_STATES, count_where
 from batchrunner.store.schema import (
     SubmissionState,
@@ -54,6 +54,22 @@ def newest_edition(tx: Connection, series: str) -> Batch | None:
     """Return the newest edition of a series; None where there is none."""
     row = tx.execute(_editions(series).limit(1)).first()
     return batch_of(row) if row else None
+
+
+def edition_before(
+    tx: Connection, series: str, named: Callable[[datetime], tuple[str, str]] | None
+) -> str | None:
+    """
+    Return the newest edition of a series; None where there is none.
+
+    With *named*, a batch from before the series counts under the name that it would get.
+    """
+    newest = newest_edition(tx, series)
+    if newest is not None or named is None:
+        return newest.edition if newest else None
+    made = select(batches.c.created_at).where(batches.c.name == series, batches.c.series.is_(None))
+    created_at = tx.execute(made).scalar()
+    return named(created_at)[1] if created_at else None
 
 
 def unfinished_before(tx: Connection, series: str, batch_id: int) -> list[Batch]:
