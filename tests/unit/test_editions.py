@@ -314,6 +314,8 @@ def test_an_unknown_name_lists_each_series_once(series: Store) -> None:
     refused = run("status", "price")
     assert refused.exit_code == 2
     assert refused.stderr.rstrip().endswith(": prices")
+    other = run("export", "prices@2026-08-09")
+    assert other.stderr.rstrip().endswith(": prices@2026-08-01, prices@2026-08-02")
 
 
 def test_python_loads_what_is_due_and_shows_the_series(series: Store) -> None:
