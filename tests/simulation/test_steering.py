@@ -281,6 +281,7 @@ def test_a_batch_ends_in_time_and_the_next_run_continues_it() -> None:
     simulate(scenario)
 
 
+@pytest.mark.sweep
 def test_what_still_runs_is_cancelled_accounted_and_available_again_uncounted() -> None:
     async def scenario() -> None:
         # Nobody can know from 20 short ones that the others are long.

@@ -146,6 +146,19 @@ def test_a_name_that_a_batch_cannot_have_is_answered_with_one_that_it_can() -> N
     assert "--name 'pairs 1'" in caught.value.next
 
 
+def test_a_request_is_given_to_a_shell_as_it_was_given_here() -> None:
+    request = InputRequest(
+        paths=(Path("my pairs.csv"),),
+        name="a b",
+        choices=ColumnChoices(goal="Read {x}", url_column="l", to_options=True),
+        skip_invalid=Path("bad.csv"),
+    )
+    assert request.command_line() == (
+        "'my pairs.csv' --name 'a b' --url-column l --goal 'Read {x}' --skip-invalid bad.csv "
+        "--columns-to-options"
+    )
+
+
 # ---- rows that are left out ----
 
 
