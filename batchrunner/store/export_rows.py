@@ -23,13 +23,16 @@ ROWS_AT_ONCE = 5000
 _CURRENT = and_(jobs.c.superseded.is_(False), jobs.c.withdrawn.is_(False))
 
 
-def shown_jobs(store: Store, batch_id: int, choice: RowChoice) -> Iterator[FinishedJob]:
+def shown_jobs(
+    store: Store, batch_id: int, choice: RowChoice, ids: Sequence[int] | None = None
+) -> Iterator[FinishedJob]:
     """
     Yield the chosen jobs of a batch as they are at the first one, in the order of the file.
 
     They change only if the user retries them, or with *join* as they are run: a job is shown once.
+    With the *ids* of an earlier choice, these jobs are shown.
     """
-    ids = store.read(shown_job_ids, batch_id, choice)
+    ids = store.read(shown_job_ids, batch_id, choice) if ids is None else ids
     states = [*JobState] if choice.join else FINAL_STATES
     for start in range(0, len(ids), PAGE_SIZE):
         page = store.read(jobs_among, batch_id, ids[start : start + PAGE_SIZE], states)
