@@ -37,7 +37,8 @@ ZONES = [
 ]
 EVERIES = [
     parse_every(text)
-    for text in "15min 1h 6h 12h 1d 2d 5d 1w 2w 1mo 3mo 12mo 1d@22:00 1w@09:30".split()
+    for text in ("15min", "1h", "6h", "12h", "1d", "2d", "5d", "1w", "2w", "1mo", "3mo", "12mo")
+    + ("1d@22:00", "1w@09:30")
 ]
 moments = st.datetimes(
     datetime.fromisoformat("2005-01-01"),
