@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, exists, false, or_,
 
 from batchrunner.model import FinishedJob, JobState
 from batchrunner.model.job_entry import JobEntry
+from batchrunner.model.reports import ExportedAttempt
 from batchrunner.model.row_choice import RowChoice
 from batchrunner.store.conditions import FINAL_STATES, is_newest
 from batchrunner.store.reports import jobs_among
@@ -106,3 +107,37 @@ def _entry(row: Row[Any]) -> JobEntry:
         message=row.message,
         run_id=row.run_id,
     )
+
+
+def exported_attempts(store: Store, batch_id: int, choice: RowChoice) -> Iterator[ExportedAttempt]:
+    """Yield all attempts of the chosen jobs, in the order of the file."""
+    ids = store.read(shown_job_ids, batch_id, choice)
+    for start in range(0, len(ids), PAGE_SIZE):
+        yield from store.read(_attempts_of, ids[start : start + PAGE_SIZE])
+
+
+def _attempts_of(tx: Connection, ids: Sequence[int]) -> list[ExportedAttempt]:
+    place = {id: at for at, id in enumerate(ids)}
+    rows = tx.execute(
+        select(attempts, jobs.c.key, jobs.c.revision)
+        .join(jobs, jobs.c.id == attempts.c.job_id)
+        .where(jobs.c.id.in_(ids))
+    )
+    ordered = sorted(rows, key=lambda row: (place[row.job_id], row.number))
+    return [
+        ExportedAttempt(
+            key=row.key,
+            revision=row.revision,
+            number=row.number,
+            outcome=row.outcome,
+            counted=row.counted,
+            code=row.code,
+            message=row.message,
+            steps=row.steps,
+            run_id=row.run_id,
+            started_at=row.run_started_at,
+            finished_at=row.run_finished_at,
+            option_overrides=json.loads(row.option_overrides or "{}"),
+        )
+        for row in ordered
+    ]

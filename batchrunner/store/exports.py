@@ -51,6 +51,12 @@ def files_at(tx: Connection, path: str) -> Sequence[WrittenFile]:
     ]
 
 
+def first_export_at(tx: Connection, batch_id: int) -> datetime | None:
+    """Return when a batch wrote the oldest file that is remembered."""
+    first = select(exports.c.written_at).where(exports.c.batch_id == batch_id)
+    return tx.execute(first.order_by(exports.c.id).limit(1)).scalar()
+
+
 def record_export(
     tx: Connection,
     batch_id: int,
