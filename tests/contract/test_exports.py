@@ -262,12 +262,7 @@ def test_a_file_of_a_version_that_remembered_nothing_is_known_by_its_runs(
         format = path.suffix[1:]
         export_batch(store, address, batch, Target(path=str(path), format=format))
         os.utime(path, (NOW.timestamp(), NOW.timestamp()))
-        forgotten = (
-            "DELETE FROM exports WHERE format = 'csv'"
-            if name.endswith("csv")
-            else "DELETE FROM exports"
-        )
-        store.write(lambda tx, forgotten=forgotten: tx.exec_driver_sql(forgotten))
+        store.write(lambda tx: tx.exec_driver_sql("DELETE FROM exports"))
         check_files(store, address, owner_of(batch), [target(path)], overwrite=False)
         nobody = FileOwner(batch_id=None)
         with pytest.raises(UsageError):
