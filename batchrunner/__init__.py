@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     from batchrunner.app.load import LoadReport
     from batchrunner.app.run_batch import BatchRunEnded
     from batchrunner.app.run_observer import RunEvent, RunObserver
+    from batchrunner.app.series_handle import SeriesHandle
     from batchrunner.app.status import BatchStatus
     from batchrunner.errors import (
         ApiError,
         BatchrunnerError,
         CannotContinue,
         DatabaseError,
+        EditNeedsDecision,
         InputError,
         LeftEarly,
         UsageError,
@@ -52,6 +54,7 @@ __all__ = [
     "BatchrunnerError",
     "CannotContinue",
     "DatabaseError",
+    "EditNeedsDecision",
     "ExitReason",
     "FailureCategory",
     "InputError",
@@ -62,6 +65,7 @@ __all__ = [
     "LoadReport",
     "RunEvent",
     "RunObserver",
+    "SeriesHandle",
     "UsageError",
     "open",
     "sandbox",
@@ -79,6 +83,7 @@ _DEFINED_IN = {
     "BatchrunnerError": ("errors", "BatchrunnerError"),
     "CannotContinue": ("errors", "CannotContinue"),
     "DatabaseError": ("errors", "DatabaseError"),
+    "EditNeedsDecision": ("errors", "EditNeedsDecision"),
     "ExitReason": ("runner.runner", "ExitReason"),
     "FailureCategory": ("model", "FailureCategory"),
     "InputError": ("errors", "InputError"),
@@ -89,6 +94,7 @@ _DEFINED_IN = {
     "LoadReport": ("app.load", "LoadReport"),
     "RunEvent": ("app.run_observer", "RunEvent"),
     "RunObserver": ("app.run_observer", "RunObserver"),
+    "SeriesHandle": ("app.series_handle", "SeriesHandle"),
     "UsageError": ("errors", "UsageError"),
     "open": ("app.batch_database", "BatchDatabase"),
 }

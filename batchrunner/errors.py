@@ -4,6 +4,7 @@ The exceptions that a user of the program or of the Python interface meets.
     BatchrunnerError
       x UsageError          an option, a file or a name is wrong; nothing was begun
         x InputError        a job file has problems: all of them are in `problems`
+        x EditNeedsDecision a file changed so much that the user must say what to do
       x CannotContinue      the work cannot start or go on
         x DatabaseError     the database cannot be used
         x ApiError          the API refuses the key or cannot be reached
@@ -16,6 +17,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from batchrunner.model.comparison import Comparison, Guard
     from batchrunner.model.problems import Problem
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "BatchrunnerError",
     "CannotContinue",
     "DatabaseError",
+    "EditNeedsDecision",
     "InputError",
     "LeftEarly",
     "UsageError",
@@ -66,6 +69,23 @@ class InputError(UsageError):
     def __str__(self) -> str:
         """Return the report; it names each place and each cause."""
         return self.what
+
+
+class EditNeedsDecision(UsageError):
+    """An edit would buy many jobs again, or withdraw many; nothing was changed."""
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        comparison: Comparison,
+        guards: tuple[Guard, ...],
+        next: str = "",
+        why: str = "",
+    ) -> None:
+        super().__init__(what, next=next, why=why)
+        self.comparison = comparison  #: what the load would change
+        self.guards = guards  #: what must be decided
 
 
 class CannotContinue(BatchrunnerError):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, Unpack
@@ -20,6 +21,7 @@ from batchrunner.app.argument_types import check_budget_type, check_text, path_o
 from batchrunner.app.audit import audit_batch
 from batchrunner.app.batch_exports import BatchExports
 from batchrunner.app.cancel_jobs import CancelResult, JobFilter, cancel_jobs, finish_cancelling
+from batchrunner.app.choose_edition import SeriesOptions
 from batchrunner.app.error_translation import errors_for_people
 from batchrunner.app.fetch_artifacts import FetchResult, checked_folder, fetch_artifacts
 from batchrunner.app.final_jobs import FinalJobs
@@ -36,6 +38,7 @@ from batchrunner.app.rejudge import (
     read_expectations,
     rejudge,
 )
+from batchrunner.app.rerun import Rerun, RerunChoice, rerun
 from batchrunner.app.run_arguments import RunArguments, check_run_arguments, takes_run_arguments
 from batchrunner.app.run_batch import (
     BatchRunEnded,
@@ -43,8 +46,8 @@ from batchrunner.app.run_batch import (
     nothing_to_run,
     part_of,
     prepare_run,
-    work,
 )
+from batchrunner.app.run_edition import run_edition
 from batchrunner.app.run_observer import Notice, RunObserver
 from batchrunner.app.run_window import run_window
 from batchrunner.app.runner_thread import RunnerThread
@@ -103,12 +106,14 @@ class BatchHandle(BatchExports):
         *,
         loaded: LoadReport | None = None,
         sandbox_urls: Collection[tuple[str, int]] = (),
+        series_options: SeriesOptions | None = None,
     ) -> None:
         self._store = store
         self._batch = batch
         self._database = database
         self._address = database.address
         self._sandbox_urls = sandbox_urls
+        self._series_options = series_options or SeriesOptions()
         self.loaded = loaded  #: what `load` did; None for a batch that was there
 
     def __repr__(self) -> str:
@@ -119,6 +124,16 @@ class BatchHandle(BatchExports):
     def name(self) -> str:
         """The batch's name."""
         return self._batch.name
+
+    @property
+    def series(self) -> str | None:
+        """The name of the series of which it is an edition; None: of none."""
+        return self._batch.series
+
+    @property
+    def edition(self) -> str | None:
+        """The name of the edition, such as `2026-12-01`."""
+        return self._batch.edition
 
     # ---- run ----
 
@@ -167,6 +182,25 @@ class BatchHandle(BatchExports):
         """
         with errors_for_people():
             return retry_jobs(self._store, self._batch, _categories(category), texts_of("job", job))
+
+    def rerun(
+        self,
+        *,
+        job: str | Collection[str] = (),
+        older_than: timedelta | None = None,
+    ) -> Rerun:
+        """
+        Let succeeded jobs run again as new revisions: all, those named, or those that are older.
+
+        The next run runs them. Failed jobs are left to `retry`.
+
+        Raises:
+            UsageError: A job that is named is unknown, or has not succeeded.
+        """
+        keys = tuple(texts_of("job", job))
+        choice = RerunChoice(all=not keys and older_than is None, older_than=older_than, keys=keys)
+        with errors_for_people():
+            return rerun(self._store, self._batch, choice)
 
     def pause(self, reason: str | None = None) -> Paused:
         """Submit nothing more until it is resumed; all runners notice within 2 seconds."""
@@ -338,7 +372,7 @@ class BatchHandle(BatchExports):
         observer = how.get("observer")
         api = self._access(how.get("api"))
         refuse_sandbox_urls(self._sandbox_urls, api)
-        options = _options(how, api, observer)
+        options = replace(_options(how, api, observer), series=self._series_options)
         concurrency = how.get("concurrency")
         run = partial(
             _run,
@@ -429,7 +463,9 @@ def _run(
         cancelled_before = store.read(cancelled_job_ids, batch.id)
         final_jobs.prepared()
         key, batch = prepared.key, prepared.batch
-        ended = work(store, batch, api, final_jobs, key=key, control=control, options=options)
+        ended = run_edition(
+            store, batch, api, final_jobs, key=key, control=control, options=options
+        )
         if ended.reason is not None:  # it did not leave at once
             final_jobs.add_cancelled(store.read(cancelled_job_ids, batch.id) - cancelled_before)
         return ended

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from batchrunner.app.edition_paths import targets_of_edition
 from batchrunner.app.export_options import ExportOptions, ExportRequest
 from batchrunner.app.export_results import Place, check_files, export_all, export_table
 from batchrunner.app.follow_export import follow_batch
@@ -51,6 +52,7 @@ def export_command(
     keep = kept_files(address, store.read(source_paths, batch.id))
     paths = outputs or (() if request.into else (STANDARD_OUTPUT,))
     targets = check_outputs(paths, request.format, keep, job_files=True)
+    targets = targets_of_edition(targets, batch)
     if request.into is not None:
         check_into(request.into, address, keep)
     if follow:

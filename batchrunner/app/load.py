@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -12,17 +12,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from batchrunner.app.api_access import SANDBOX, ApiAccess
-from batchrunner.app.clock import store_now
 from batchrunner.app.input_file import read_beside
 from batchrunner.app.input_request import InputRequest
-from batchrunner.app.open_database import retry_while_away
 from batchrunner.app.read_input import read_input
-from batchrunner.app.run_observer import Say
 from batchrunner.errors import InputError, UsageError
 from batchrunner.inputs.yaml import JobFileErrors, parse, report
 from batchrunner.model import JobFile, LoadResult, Settings
-from batchrunner.store import batches
-from batchrunner.store.store import Store
+from batchrunner.model.comparison import Comparison
 
 #: What problems in rows name in the place of a file.
 ROWS = "rows"
@@ -35,7 +31,8 @@ class LoadReport:
     added: int
     known: int  #: were there already
     duplicates: int = 0  #: were given more than once
-    changed: tuple[str, ...] = ()  #: ids loaded before with another url, goal or options
+    changed: tuple[str, ...] = ()  #: first ids that had another url, goal or options before
+    comparison: Comparison | None = None  #: what it changed, in numbers
     notes: tuple[str, ...] = ()  #: settings that are changed, or kept as they were set since
     warnings: tuple[str, ...] = ()  #: what looks wrong in the file
 
@@ -82,7 +79,7 @@ def rows_as_job_file(
             where=ROWS,
             why=str(error),
         ) from error
-    return _parsed(text, file=ROWS, name=name)
+    return replace(_parsed(text, file=ROWS, name=name), from_file=False)
 
 
 class _SchemaClasses:
@@ -114,11 +111,6 @@ def _parsed(content: bytes | str, *, file: str, name: str) -> JobFile:
         raise InputError(report(errors), errors.problems) from errors
 
 
-def load_jobs(store: Store, job_file: JobFile, say: Say) -> LoadResult:
-    """Load a job file's jobs; those that are there already are left as they are."""
-    return retry_while_away(lambda: store.write(batches.load_jobs, job_file, store_now(store)), say)
-
-
 def load_report(result: LoadResult, job_file: JobFile, *, budget_given: bool = False) -> LoadReport:
     """Return what loading did; with *budget_given*, another option sets the budget."""
     return LoadReport(
@@ -126,6 +118,7 @@ def load_report(result: LoadResult, job_file: JobFile, *, budget_given: bool = F
         known=result.known,
         duplicates=job_file.duplicates,
         changed=result.changed,
+        comparison=result.comparison,
         notes=tuple(_settings_notes(result, job_file.settings, budget_given=budget_given)),
         warnings=job_file.warnings,
     )

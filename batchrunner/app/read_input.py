@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from batchrunner.app.input_file import open_input_table, read_beside
 from batchrunner.app.input_request import STANDARD_INPUT, InputRequest, batch_name
@@ -21,9 +24,12 @@ from batchrunner.inputs.mapping.wording import template_choice
 from batchrunner.inputs.nodes import Scalar
 from batchrunner.inputs.problem_log import ProblemLog
 from batchrunner.inputs.source import Source, SourcePosition
-from batchrunner.inputs.tables import Table, TableOptions
+from batchrunner.inputs.tables import Table, TableOptions, open_table
 from batchrunner.inputs.yaml import NAME, JobFileErrors, parse, report
 from batchrunner.model import JobFile, Settings, SourceFile
+
+#: What problems in rows from Python name in the place of a file.
+ROWS_FILE = Path("rows.jsonl")
 
 
 def read_input(request: InputRequest) -> JobFile:
@@ -52,6 +58,50 @@ def read_input(request: InputRequest) -> JobFile:
             next=f"see the reasons in {request.skip_invalid}",
         )
     return replace(job_file, notes=notes)
+
+
+def rows_as_table(rows: Iterable[Mapping[str, Any]], request: InputRequest) -> JobFile:
+    """
+    Return the batch of rows whose keys are columns, as the request says.
+
+    Raises:
+        InputError: Rows have problems; all of them are in one report.
+        UsageError: A value is none that JSON has.
+    """
+    try:
+        lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) for row in map(_filled, rows)]
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(
+            f"rows: a value cannot be written as JSON: {error}",
+            next="use text, numbers, true, false, None, lists and mappings",
+            where="rows",
+            why=str(error),
+        ) from error
+    jobs = BatchJobs()
+    try:
+        content = "\n".join(lines).encode(errors="surrogatepass")
+        with open_table(BytesIO(content), file=str(ROWS_FILE), options=request.table) as table:
+            jobs.add_table(table, _table_request(request, ROWS_FILE))
+            name = _checked_name(request.name or "rows")
+            empty = JobFile(name=name, settings=Settings(), specs=(), from_file=False)
+            return jobs.result(empty, file=str(ROWS_FILE))
+    except JobFileErrors as errors:
+        raise InputError(report(errors), errors.problems) from errors
+
+
+def _filled(row: Mapping[str, Any]) -> Any:
+    """Return a row without values that are not numbers, as pandas fills empty cells."""
+    return {key: value for key, value in row.items() if value == value}  # NaN is not itself
+
+
+def _table_request(request: InputRequest, path: Path) -> TableRequest:
+    return TableRequest(
+        path=str(path),
+        style=request.style,
+        said=said_of(request.choices),
+        to_options=bool(request.choices.to_options),
+        options=request.table,
+    )
 
 
 class _Reading:
@@ -107,7 +157,7 @@ class _Reading:
         names: list[str] = []
         for path, table in tables:
             if table.kind != "yaml":
-                jobs.add_table(table, self._table_request(path))
+                jobs.add_table(table, _table_request(request, path))
                 continue
             try:
                 job_file = self._job_file(path, table)
@@ -119,16 +169,6 @@ class _Reading:
             jobs.add_job_file(job_file, file=table.file)
         name = _checked_name(names[0] if names else self._name(request.first))
         return jobs.result(JobFile(name=name, settings=settings, specs=()), file=str(request.first))
-
-    def _table_request(self, path: Path) -> TableRequest:
-        choices = self._request.choices
-        return TableRequest(
-            path=str(path),
-            style=self._request.style,
-            said=said_of(choices),
-            to_options=bool(choices.to_options),
-            options=self._request.table,
-        )
 
     def _refuse_idle_options(self, tables: Iterable[tuple[Path, Table]]) -> None:
         """Refuse options for tables where there is none: they would change nothing."""

@@ -20,8 +20,9 @@ import anyio
 
 from batchrunner.app.account_check import bind
 from batchrunner.app.api_call import call_api
+from batchrunner.app.choose_edition import SeriesOptions, choose_file_edition
 from batchrunner.app.clock import store_now
-from batchrunner.app.load import load_jobs
+from batchrunner.app.follow_edit import ADDS_ONLY, load_jobs
 from batchrunner.app.registered_owner import registered_owner
 from batchrunner.app.run_observer import Say, say_nothing
 from batchrunner.classify import classify_fault
@@ -207,7 +208,8 @@ def recover(
     Raises:
         BatchrunnerError: The API refused a request, or the batch belongs to another account.
     """
-    batch = load_jobs(store, job_file, say).batch
+    job_file = choose_file_edition(store, job_file, SeriesOptions(), store_now(store), say)
+    batch = load_jobs(store, job_file, say, ADDS_ONLY).batch
     bind(store, batch, api, say=say)
     with registered_owner(store, batch.id) as owner_id:
         known, clock = known_jobs(job_file.specs), lambda: store_now(store)

@@ -60,7 +60,7 @@ class RunOptions:
     webhook: WebhookOptions | None = None
     leave_runs: bool = False  #: give up runs of another account
     anew: bool = False  #: pay for jobs although the API has fresh runs of them
-    file: Path | None = None  #: the job file, as messages name it
+    files: str = ""  #: the files that are loaded, as they are given to a shell
     series: SeriesOptions = field(default_factory=SeriesOptions)
     part: Part | None = None  #: run only so many jobs of the batch; None: all
 
@@ -110,7 +110,7 @@ def prepare_run(
     key = bind(store, batch, api, leave_runs=options.leave_runs, say=say)
     if not options.anew:
         try:
-            refuse_runs_elsewhere(store, batch, api, say, options.file)
+            refuse_runs_elsewhere(store, batch, api, say, options.files)
         except RequestFailed as error:
             raise stopped(classify_fault(error.fault), api.url) from error
     return PreparedBatch(batch=set_up(store, batch, api, options.budget, say), key=key)
@@ -147,9 +147,9 @@ def _has_work(store: Store, batch: Batch, part: Part | None) -> bool:
     """Choose the part; return whether one of its jobs is open, or any run is in flight."""
     counts = store.read(batch_counts, batch.id)
     if part is None:
-        return counts.open > 0
+        return counts.open > 0 or counts.leaving > 0
     chosen = store.write(choose_part, batch.id, part)
-    return chosen.open > 0 or counts.jobs[JobState.RUNNING] > 0
+    return chosen.open > 0 or counts.jobs[JobState.RUNNING] + counts.leaving > 0
 
 
 def stopped(failure: Failed, where: str = "") -> CannotContinue:

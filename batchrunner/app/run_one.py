@@ -91,6 +91,7 @@ def _job_file(url: str, goal: str) -> JobFile:
     return JobFile(
         name=f"watch-{digest}",
         settings=Settings(concurrency=1),
+        from_file=False,
         specs=(replace(spec, policy=_ONE_ATTEMPT),),
     )
 

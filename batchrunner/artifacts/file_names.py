@@ -33,4 +33,7 @@ def safe_file_name(text: str) -> str:
 def artifact_path(wanted: WantedArtifact) -> tuple[str, str, str]:
     """Return the path of an artifact: folder, folder in it, and file without its suffix."""
     step = "video" if wanted.kind is ArtifactKind.VIDEO else f"step-{wanted.step:03d}"
-    return safe_file_name(wanted.batch), safe_file_name(wanted.key), f"{wanted.number}-{step}"
+    # The attempts of each revision count from 1.
+    revision = "" if wanted.revision == 1 else f"r{wanted.revision}-"
+    name = f"{revision}{wanted.number}-{step}"
+    return safe_file_name(wanted.batch), safe_file_name(wanted.key), name

@@ -271,6 +271,12 @@ def _seconds(text: str) -> float | None:
     return float(sum(int(parts[unit] or 0) * seconds for unit, seconds in _UNITS.items()))
 
 
+def duration_of(text: str) -> timedelta | None:
+    """Return a length of time above zero, such as `7d` or `1h30m`; None if it is none."""
+    seconds = _seconds(text)
+    return timedelta(seconds=seconds) if seconds else None
+
+
 @dataclass(frozen=True, kw_only=True)
 class SlotLength:
     """How long the slots of a series are."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import weakref
 from collections.abc import Iterator
 from tempfile import SpooledTemporaryFile
 from typing import Any, NamedTuple
@@ -32,6 +33,7 @@ class SpecSpool:
     def __init__(self) -> None:
         # Nobody else can read the file: it has no name.
         self._file: Any = SpooledTemporaryFile(max_size=MAX_IN_MEMORY)  # noqa: SIM115
+        weakref.finalize(self, self._file.close)
         self._chunks: list[_Chunk] = []
         self._open: list[SpecRecord] = []
         self._end = 0

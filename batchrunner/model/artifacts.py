@@ -38,6 +38,7 @@ class WantedArtifact:
     run_id: str
     batch: str
     key: str
+    revision: int = 1  #: of the job
     number: int  #: of the attempt
     recorded: bool  #: the job asks for a recording
 

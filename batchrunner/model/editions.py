@@ -23,6 +23,16 @@ class EditionSummary:
     finished_at: datetime | None  #: when its newest job became final; None: none is
 
     @property
+    def name(self) -> str:
+        """The name of its batch, such as `prices@2026-12-01`."""
+        return self.batch.name
+
+    @property
+    def edition(self) -> str:
+        """The name of the edition, such as `2026-12-01`."""
+        return self.batch.edition or ""
+
+    @property
     def open(self) -> int:
         """Jobs that have not reached a final state."""
         return self.jobs - self.succeeded - self.failed - self.cancelled

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 #: Longest name of a host that is kept.
 MAX_HOST_LENGTH = 300
 
 
+#: The usual spelling of a host, which need not be taken apart.
+_USUAL = re.compile(r"https?://([a-z0-9.-]{1,253})(?=[/?#]|$)")
+
+
 def host_of(url: str) -> str:
     """Return the host that a url leads to, with its port; the url itself if it cannot be parsed."""
+    if usual := _USUAL.match(url):
+        return usual[1]
     try:
         parts = urlsplit(url)
         port = f":{parts.port}" if parts.port else ""

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import unicodedata
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from batchrunner.api_facts.run_options import OPTIONS, ObjectType, Option, SchemaType
 from batchrunner.model.output_schema import plain_schema
 
-#: What a job is about, beside the names of its options: the fields that a change can be in.
-QUESTION_FIELDS = ("url", "goal")
 _PORTS = {"http": 80, "https": 443}
+#: A url in which nothing can be spelt in another way.
+_PLAIN = re.compile(r"https?://[a-z0-9.-]+/[^?#\s]*(?:\?[^#\s]+)?(?:#\S+)?", re.ASCII)
 _OPTIONS = {option.name: option for option in OPTIONS}
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
+
+class Question(NamedTuple):
+    """What a job asks."""
+
+    url: str
+    goal: str
+    options: Mapping[str, Any]
 
 
 def question_digest(url: str, goal: str, options: Mapping[str, Any]) -> str:
@@ -38,6 +47,8 @@ def plain_goal(goal: str) -> str:
 
 def plain_url(url: str) -> str:
     """Return a url as all its spellings that lead to the same page by definition."""
+    if _PLAIN.fullmatch(url):
+        return url
     try:
         parts = urlsplit(url.strip())
         host, port = parts.hostname, parts.port
@@ -81,15 +92,23 @@ def _members(value: Mapping[str, Any], type: ObjectType) -> dict[str, Any]:
     return _plain(value, {member.name: member for member in type.members})
 
 
-def changed_fields(
-    before: tuple[str, str, Mapping[str, Any]], after: tuple[str, str, Mapping[str, Any]]
-) -> tuple[str, ...]:
+def changed_fields(before: Question, after: Question) -> tuple[str, ...]:
     """Return in which fields two questions differ: `url`, `goal` and names of options."""
     found = []
-    if plain_url(before[0]) != plain_url(after[0]):
+    if plain_url(before.url) != plain_url(after.url):
         found.append("url")
-    if plain_goal(before[1]) != plain_goal(after[1]):
+    if plain_goal(before.goal) != plain_goal(after.goal):
         found.append("goal")
-    was, now = plain_options(before[2]), plain_options(after[2])
+    was, now = plain_options(before.options), plain_options(after.options)
     names = [*was, *(name for name in now if name not in was)]
     return (*found, *(name for name in names if was.get(name) != now.get(name)))
+
+
+def text_of(question: Question, field: str) -> str:
+    """Return the value of a field as text; empty if it is not set."""
+    if field == "url":
+        return question.url
+    if field == "goal":
+        return question.goal
+    value = question.options.get(field)
+    return "" if value is None else value if isinstance(value, str) else _canonical(value)

@@ -9,6 +9,7 @@ from typing import Any
 
 from batchrunner.model.budget import Rate
 from batchrunner.model.categories import FailureCategory
+from batchrunner.model.comparison import Comparison
 from batchrunner.model.job_file import Settings
 from batchrunner.model.states import JobState
 
@@ -72,8 +73,9 @@ class LoadResult:
     batch: Batch
     added: int  #: new jobs
     known: int  #: jobs that were loaded before
-    changed: tuple[str, ...] = ()  #: keys that were loaded before with another url, goal or options
+    changed: tuple[str, ...] = ()  #: first keys that had another url, goal or options before
     before: Settings | None = None  #: settings in force until then; None: the batch is new
+    comparison: Comparison | None = None  #: what the load changed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,6 +91,7 @@ class BatchCounts:
         default_factory=dict
     )  #: failed attempts of jobs that continued
     attempts: int = 0
+    leaving: int = 0  #: runs in flight of jobs that were changed or withdrawn since
     orphans: int = 0  #: late runs that no attempt needed; they were cancelled
     steps: int = 0  #: billed for all attempts and orphans together
     due_at: datetime | None = None  #: when the next job may be claimed

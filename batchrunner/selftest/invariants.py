@@ -91,6 +91,10 @@ class StoreSnapshot:
                 submissions={row.id: row for row in tx.execute(select(submissions))},
             )
 
+    def current_jobs(self) -> list[Any]:
+        """Return the newest revision of each job that is in its file."""
+        return [job for job in self.jobs if not job.superseded and not job.withdrawn]
+
     def by_marker(self) -> dict[str, Any]:
         """Return each attempt by the marker in the goal of its run."""
         sent = {row.id for row in self.submissions.values() if row.marked}
@@ -103,7 +107,7 @@ class StoreSnapshot:
 def check_always(store: Store, batch_id: int, loaded: int) -> None:
     """Check what holds at every moment: after each step, crash and restart."""
     snapshot = StoreSnapshot.of(store, batch_id)
-    kept = len(snapshot.jobs)
+    kept = len(snapshot.current_jobs())
     invariant(kept == loaded, f"a job was lost: {loaded} were loaded, and {kept} are left")
     counted = sum(store.read(batch_counts, batch_id).jobs.values())
     invariant(counted == loaded, f"the counts by state add up to {counted} of {loaded} jobs")
@@ -271,7 +275,7 @@ def check_end(
                 same, "the steps of a run are not what the API charged", f"attempt {attempt.id}"
             )
     exported = Counter(json.loads(line)["id"] for line in _export(store, batch_id))
-    once = exported == Counter(job.key for job in snapshot.jobs)
+    once = exported == Counter(job.key for job in snapshot.current_jobs())
     invariant(once, "a job is not in the export exactly once")
 
 

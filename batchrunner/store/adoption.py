@@ -12,8 +12,8 @@ from batchrunner.model import JobState, RetryRule, Run, RunStatus
 from batchrunner.model.categories import CONFIGURABLE
 from batchrunner.model.marker_removal import unmarked_goal
 from batchrunner.model.markers import marker_in, markers_in
-from batchrunner.store.batches import output_schema_digest
 from batchrunner.store.dialect import insert_or_ignore
+from batchrunner.store.job_rows import output_schema_digest
 from batchrunner.store.schema import SubmissionState, attempts, jobs, orphans, submissions
 from batchrunner.store.serialization import json_text, plain_rules
 from batchrunner.store.store import random_token

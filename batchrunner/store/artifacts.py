@@ -31,6 +31,7 @@ from batchrunner.model.artifacts import (
     ListedArtifact,
     WantedArtifact,
 )
+from batchrunner.store.conditions import is_current
 from batchrunner.store.dialect import insert_or_ignore
 from batchrunner.store.schema import LISTING, artifacts, attempts, batches, jobs, owners
 from batchrunner.store.serialization import options_of
@@ -96,6 +97,7 @@ _WANTED = (
         attempts.c.number,
         attempts.c.option_overrides,
         jobs.c.key,
+        jobs.c.revision,
         jobs.c.options,
         batches.c.name.label("batch"),
     )
@@ -145,6 +147,7 @@ def _wanted(row: Row[Any]) -> WantedArtifact:
         run_id=row.run_id,
         batch=row.batch,
         key=row.key,
+        revision=row.revision,
         number=row.number,
         recorded=bool(captured.get("recording")),
     )
@@ -253,6 +256,7 @@ def _kept() -> Select[Any]:
         .join(attempts, attempts.c.id == artifacts.c.attempt_id)
         .join(jobs, jobs.c.id == attempts.c.job_id)
         .where(artifacts.c.kind != LISTING)
+        .where(is_current)
         .order_by(jobs.c.position, attempts.c.number, artifacts.c.step, artifacts.c.kind)
     )
 

@@ -10,10 +10,16 @@ from sqlalchemy import (
     BindParameter,
     Connection,
     Row,
+    String,
     Text,
+    and_,
     bindparam,
+    case,
     func,
     insert,
+    literal,
+    not_,
+    or_,
     select,
     update,
 )
@@ -33,7 +39,8 @@ from batchrunner.model import (
     Transition,
 )
 from batchrunner.store import artifacts, host_breaker, host_escalation
-from batchrunner.store.schema import attempts, jobs, results, submissions
+from batchrunner.store.conditions import is_current
+from batchrunner.store.schema import UtcDateTime, attempts, jobs, results, submissions
 from batchrunner.store.serialization import (
     attempt_start_of,
     expectations_in,
@@ -318,13 +325,21 @@ def _closing(decision: AttemptDecision) -> dict[str, Any]:
     }
 
 
+#: These jobs were cancelled, changed or withdrawn while their attempts were open.
+_gives_up = or_(jobs.c.cancel_requested, not_(is_current))
+_is_put_off = and_(_gives_up, bindparam("new_state", type_=String) == JobState.AVAILABLE)
 _MOVE_JOB = (
     update(jobs)
     .where(jobs.c.id == bindparam("job"))
     .values(
-        state=bindparam("new_state"),
+        state=case(
+            (_is_put_off, literal(JobState.CANCELLED)), else_=bindparam("new_state", type_=String)
+        ),
         available_at=bindparam("new_available_at"),
-        finished_at=bindparam("new_finished_at"),
+        finished_at=case(
+            (_is_put_off, bindparam("now", type_=UtcDateTime)),
+            else_=bindparam("new_finished_at", type_=UtcDateTime),
+        ),
         failures=jobs.c.failures + bindparam("counted"),
         failures_by_category=bindparam("new_failures_by_category"),
         escalation_steps=func.coalesce(
@@ -333,16 +348,8 @@ _MOVE_JOB = (
         max_batch_size=bindparam("new_max_batch_size"),
     )
 )
-#: The user cancelled these jobs while their attempts were open.
-_CANCEL_ASKED = (
-    update(jobs)
-    .where(
-        jobs.c.id.in_(bindparam("jobs", expanding=True)),
-        jobs.c.state == JobState.AVAILABLE,
-        jobs.c.cancel_requested,
-    )
-    .values(state=JobState.CANCELLED, finished_at=bindparam("now"))
-    .returning(jobs.c.id)
+_GIVEN_UP = select(jobs.c.id).where(
+    jobs.c.id.in_(bindparam("jobs", expanding=True)), jobs.c.state == JobState.CANCELLED, _gives_up
 )
 _NO_RETRY = (
     update(attempts)
@@ -355,6 +362,7 @@ def _move_jobs(tx: Connection, applied: list[AttemptDecision], now: datetime) ->
     moves = [
         {
             "job": decision.attempt.job.id,
+            "now": now,
             "new_failures_by_category": _failure_counts(decision),
             **_job_change(decision.transition, now),
         }
@@ -362,7 +370,7 @@ def _move_jobs(tx: Connection, applied: list[AttemptDecision], now: datetime) ->
     ]
     tx.execute(_MOVE_JOB, moves)
     job_ids = [decision.attempt.job.id for decision in applied]
-    ended = set(tx.execute(_CANCEL_ASKED, {"jobs": job_ids, "now": now}).scalars())
+    ended = set(tx.execute(_GIVEN_UP, {"jobs": job_ids}).scalars())
     if ended:
         attempt_ids = [
             decision.attempt.attempt_id for decision in applied if decision.attempt.job.id in ended

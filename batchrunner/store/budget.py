@@ -22,7 +22,7 @@ from sqlalchemy import (
 from batchrunner.api_facts.limits import MAX_STEPS
 from batchrunner.model import Budget, BudgetStatus
 from batchrunner.policy.budget import limit_of
-from batchrunner.store.batches import rate_of, settings_in_force
+from batchrunner.store.batch_rows import rate_of, settings_in_force
 from batchrunner.store.schema import SubmissionState, attempts, batches, orphans, submissions
 from batchrunner.store.serialization import json_text, plain_budget
 

@@ -10,11 +10,11 @@ from sqlalchemy import Connection, bindparam, func, select, update
 from batchrunner.model import Canary, JobState
 from batchrunner.policy import canary as policy
 from batchrunner.policy.canary import Sample
-from batchrunner.store.batches import rate_of
-from batchrunner.store.conditions import FINAL_STATES, count_where
+from batchrunner.store.batch_rows import rate_of
+from batchrunner.store.conditions import FINAL_STATES, count_where, is_current
 from batchrunner.store.schema import CanaryGate, attempts, batches, jobs
 
-_of_canary = (jobs.c.batch_id == bindparam("batch"), jobs.c.canary)
+_of_canary = (jobs.c.batch_id == bindparam("batch"), jobs.c.canary, is_current)
 
 
 _JOBS = select(

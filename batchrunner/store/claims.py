@@ -25,7 +25,7 @@ from batchrunner.store import (
     host_escalation,
 )
 from batchrunner.store.account_limit import bound_in
-from batchrunner.store.batches import settings_in_force
+from batchrunner.store.batch_rows import settings_in_force
 from batchrunner.store.host_breaker import HostCapacity
 from batchrunner.store.leases import check_alive
 from batchrunner.store.schema import (

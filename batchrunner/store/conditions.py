@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import and_, bindparam, case, exists, func
+from sqlalchemy import and_, bindparam, case, exists, func, not_
 
 from batchrunner.model import JobState
 from batchrunner.store.schema import SubmissionState, attempts, jobs, submissions
@@ -12,6 +12,9 @@ from batchrunner.store.schema import SubmissionState, attempts, jobs, submission
 FINAL_STATES = [state for state in JobState if state.is_final]
 #: Joins a job with its newest attempt.
 is_newest = and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
+
+#: The newest revision of a job that is in its file.
+is_current = and_(not_(jobs.c.superseded), not_(jobs.c.withdrawn))
 
 _submission = exists().where(submissions.c.id == attempts.c.submission_id).correlate(attempts)
 #: The submission of an attempt is unanswered. One row by its id, as few attempts are open.

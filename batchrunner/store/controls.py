@@ -21,7 +21,7 @@ from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.model import FailureCategory, JobState
 from batchrunner.model.categories import CATEGORIES
 from batchrunner.store import holds
-from batchrunner.store.conditions import is_newest
+from batchrunner.store.conditions import is_current, is_newest
 from batchrunner.store.schema import CanaryGate, attempts, batches, jobs
 
 #: Job ids in one statement.
@@ -43,7 +43,7 @@ def retry_jobs(
     """
     failed, cancelled = jobs.c.state == JobState.FAILED, jobs.c.state == JobState.CANCELLED
     # Jobs of adopted runs have no url, so they cannot be submitted.
-    chosen = [jobs.c.batch_id == batch_id, jobs.c.url != ""]
+    chosen = [jobs.c.batch_id == batch_id, jobs.c.url != "", is_current]
     if keys:
         chosen += [jobs.c.key.in_(keys), or_(failed, cancelled)]
     if categories:

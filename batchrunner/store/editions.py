@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from batchrunner.model import Batch, JobState
 from batchrunner.model.editions import EditionSummary
-from batchrunner.store.batches import batch_of
+from batchrunner.store.batch_rows import batch_of
 from batchrunner.store.conditions import FINAL_STATES, count_where
 from batchrunner.store.schema import (
     SubmissionState,

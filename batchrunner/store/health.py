@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from batchrunner.model import JobState, Owner
 from batchrunner.model.categories import CATEGORIES
-from batchrunner.store.conditions import count_where
+from batchrunner.store.conditions import count_where, is_current
 from batchrunner.store.dialect import has_server
 from batchrunner.store.leases import LEASE, store_time
 from batchrunner.store.schema import (
@@ -156,6 +156,7 @@ def _open_work(tx: Connection) -> list[OpenWork]:
     rows = tx.execute(
         select(batches.c.name, still_open.label("open"), func.count().label("total"))
         .join(jobs, jobs.c.batch_id == batches.c.id)
+        .where(is_current)
         .group_by(batches.c.id, batches.c.name)
         .having(still_open > 0)
         .order_by(batches.c.id)

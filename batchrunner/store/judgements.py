@@ -13,7 +13,7 @@ from batchrunner.classify import UNREADABLE
 from batchrunner.model import Failed, FailureCategory, JobState, StoredResult
 from batchrunner.model.categories import CATEGORIES
 from batchrunner.model.marker_removal import without_marker
-from batchrunner.store.conditions import is_newest
+from batchrunner.store.conditions import is_current, is_newest
 from batchrunner.store.result_bodies import long_body_of, result_body, short_body
 from batchrunner.store.schema import attempts, jobs, results
 from batchrunner.store.serialization import expectations_in, findings_of, findings_text, json_text
@@ -22,12 +22,15 @@ from batchrunner.store.store import PAGE_SIZE, Store
 #: What a judgement of a result can be.
 JUDGED_CATEGORIES = tuple(each for each, row in CATEGORIES.items() if row.from_result)
 
-_judgeable = or_(
-    and_(jobs.c.state == JobState.SUCCEEDED, attempts.c.outcome == "succeeded"),
-    and_(
-        jobs.c.state == JobState.FAILED,
-        attempts.c.outcome.in_(JUDGED_CATEGORIES),
-        or_(attempts.c.code.is_(None), attempts.c.code != UNREADABLE),
+_judgeable = and_(
+    is_current,
+    or_(
+        and_(jobs.c.state == JobState.SUCCEEDED, attempts.c.outcome == "succeeded"),
+        and_(
+            jobs.c.state == JobState.FAILED,
+            attempts.c.outcome.in_(JUDGED_CATEGORIES),
+            or_(attempts.c.code.is_(None), attempts.c.code != UNREADABLE),
+        ),
     ),
 )
 

@@ -16,7 +16,7 @@ from batchrunner.model import (
     Submission,
     SubmittedAttempt,
 )
-from batchrunner.store.conditions import is_newest
+from batchrunner.store.conditions import is_current, is_newest
 from batchrunner.store.dialect import insert_or_ignore
 from batchrunner.store.schema import SubmissionState, attempts, jobs, orphans, submissions
 from batchrunner.store.serialization import (
@@ -167,6 +167,7 @@ needs_run = or_(
     jobs.c.state == JobState.AVAILABLE,
     and_(
         jobs.c.state == JobState.FAILED,
+        is_current,
         is_newest,
         attempts.c.outcome.in_(_DISPROVED),
         attempts.c.run_id.is_(None),

@@ -6,11 +6,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, func, insert, select, update
 
 from batchrunner.model import JobState, RunStatus
 from batchrunner.model.markers import job_digest
 from batchrunner.policy.recovery import FoundRun
+from batchrunner.store.conditions import is_current
 from batchrunner.store.dialect import insert_or_ignore
 from batchrunner.store.schema import (
     SubmissionState,
@@ -127,7 +128,7 @@ def _jobs(tx: Connection, batch_id: int, keys: Collection[str]) -> list[Row[Any]
     return list(
         tx.execute(
             select(jobs)
-            .where(jobs.c.batch_id == batch_id, jobs.c.key.in_(keys))
+            .where(jobs.c.batch_id == batch_id, jobs.c.key.in_(keys), is_current)
             .order_by(jobs.c.id)
             .with_for_update()
         )
@@ -216,7 +217,7 @@ def _open(
 
 def sample_jobs(tx: Connection, batch_id: int) -> list[str]:
     """Return the digests of a batch's first, middle and last job."""
-    mine = jobs.c.batch_id == batch_id
+    mine = and_(jobs.c.batch_id == batch_id, is_current)
     count: int = tx.execute(select(func.count()).select_from(jobs).where(mine)).scalar_one()
     digests = []
     for place in sorted({0, count // 2, max(count - 1, 0)}):

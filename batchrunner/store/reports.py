@@ -16,6 +16,7 @@ from sqlalchemy import (
     case,
     exists,
     func,
+    not_,
     select,
     true,
 )
@@ -35,8 +36,14 @@ from batchrunner.policy.host_breaker import MAX_PROBES
 from batchrunner.policy.slots import SlotHolders, concurrency_limit
 from batchrunner.store import artifacts
 from batchrunner.store.account_limit import bound_in
-from batchrunner.store.batches import pause_of, rate_of, settings_in_force
-from batchrunner.store.conditions import FINAL_STATES, count_where, is_newest, is_unanswered
+from batchrunner.store.batch_rows import pause_of, rate_of, settings_in_force
+from batchrunner.store.conditions import (
+    FINAL_STATES,
+    count_where,
+    is_current,
+    is_newest,
+    is_unanswered,
+)
 from batchrunner.store.result_bodies import long_body_of, short_body, with_long_results
 from batchrunner.store.schema import (
     CanaryGate,
@@ -61,8 +68,14 @@ _STATES = (
         func.sum(case((jobs.c.attempt > 0, 1), else_=0)).label("tried"),
         func.min(jobs.c.available_at).label("due_at"),
     )
-    .where(jobs.c.batch_id == _batch)
+    .where(jobs.c.batch_id == _batch, is_current)
     .group_by(jobs.c.state)
+)
+#: Runs in flight of jobs that are not current: they end, and are kept.
+_LEAVING = (
+    select(func.count())
+    .select_from(jobs)
+    .where(jobs.c.batch_id == _batch, jobs.c.state == JobState.RUNNING, not_(is_current))
 )
 
 
@@ -77,6 +90,7 @@ def batch_counts(tx: Connection, batch_id: int) -> BatchCounts:
         due_at=available.due_at if available else None,
         failed=_by_category(tx.execute(_FAILED, batch)),
         retried=_by_category(tx.execute(_RETRIED, batch)),
+        leaving=tx.execute(_LEAVING, batch).scalar_one(),
         **_attempts(tx, batch_id),
     )
 
@@ -186,7 +200,7 @@ def _attempts(tx: Connection, batch_id: int) -> dict[str, int]:
 _FAILED = (
     select(attempts.c.outcome, func.count())
     .join(jobs, is_newest)
-    .where(jobs.c.batch_id == _batch, jobs.c.state == JobState.FAILED)
+    .where(jobs.c.batch_id == _batch, jobs.c.state == JobState.FAILED, is_current)
     .group_by(attempts.c.outcome)
 )
 #: Failed attempts after which their job was retried.
@@ -214,7 +228,7 @@ def failed_attempts(
         select(attempts, jobs.c.key, jobs.c.url, jobs.c.state)
         .join(jobs, jobs.c.id == attempts.c.job_id)
         .where(attempts.c.batch_id == batch_id, attempts.c.outcome != "succeeded", last)
-        .where(is_newest if final else attempts.c.job_id == jobs.c.id)
+        .where(and_(is_newest, is_current) if final else attempts.c.job_id == jobs.c.id)
         .order_by(jobs.c.position, attempts.c.number)
         .limit(most)
     )
@@ -242,6 +256,7 @@ def cancelled_jobs(tx: Connection, batch_id: int, *, most: int) -> list[tuple[st
     rows = tx.execute(
         select(jobs.c.key, jobs.c.url)
         .where(jobs.c.batch_id == batch_id, jobs.c.state == JobState.CANCELLED, ~ended)
+        .where(is_current)
         .order_by(jobs.c.position)
         .limit(most)
     )
@@ -264,7 +279,7 @@ def _finished_job_ids(tx: Connection, batch_id: int) -> list[int]:
     return list(
         tx.execute(
             select(jobs.c.id)
-            .where(jobs.c.batch_id == batch_id, jobs.c.state.in_(FINAL_STATES))
+            .where(jobs.c.batch_id == batch_id, jobs.c.state.in_(FINAL_STATES), is_current)
             .order_by(jobs.c.position, jobs.c.id)
         ).scalars()
     )
@@ -272,7 +287,7 @@ def _finished_job_ids(tx: Connection, batch_id: int) -> list[int]:
 
 def cancelled_job_ids(tx: Connection, batch_id: int) -> set[int]:
     """Return the jobs of a batch that are cancelled now."""
-    these = (jobs.c.batch_id == batch_id, jobs.c.state == JobState.CANCELLED)
+    these = (jobs.c.batch_id == batch_id, jobs.c.state == JobState.CANCELLED, is_current)
     return set(tx.execute(select(jobs.c.id).where(*these)).scalars())
 
 
@@ -361,7 +376,7 @@ def newest_run(tx: Connection, batch_id: int, key: str) -> str | None:
         select(attempts.c.run_id)
         .join(jobs, jobs.c.id == attempts.c.job_id)
         .where(jobs.c.batch_id == batch_id, jobs.c.key == key, attempts.c.run_id.is_not(None))
-        .order_by(attempts.c.number.desc())
+        .order_by(jobs.c.superseded, jobs.c.revision.desc(), attempts.c.number.desc())
         .limit(1)
     ).scalar()
     return run_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from sqlalchemy import Connection, bindparam, case, func, select
+from sqlalchemy import Connection, bindparam, case, func, not_, select
 
 from batchrunner.model import FinishedJob
 from batchrunner.model.marker_removal import without_marker
@@ -33,6 +33,7 @@ _BODY_OF_JOB = (
     .join(attempts, attempts.c.id == results.c.attempt_id)
     .join(jobs, is_newest)
     .where(jobs.c.batch_id == bindparam("batch"), jobs.c.key == bindparam("job"))
+    .where(not_(jobs.c.superseded))
 )
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, and_, bindparam, func, literal_column, select
 from batchrunner.model import AUTO, RunStatus
 from batchrunner.policy.slots import QUEUE_LAG, SlotUsage, concurrency_limit
 from batchrunner.store.account_limit import bound_in
-from batchrunner.store.batches import settings_in_force
+from batchrunner.store.batch_rows import settings_in_force
 from batchrunner.store.conditions import count_where
 from batchrunner.store.schema import attempts, batches
 

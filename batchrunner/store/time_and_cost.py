@@ -21,7 +21,8 @@ from batchrunner.model.time_and_cost import (
     TimeAndCost,
 )
 from batchrunner.policy.time_and_cost import time_and_cost
-from batchrunner.store.batches import pause_of
+from batchrunner.store.batch_rows import pause_of
+from batchrunner.store.conditions import is_current
 from batchrunner.store.holds import PAUSED
 from batchrunner.store.schema import (
     SubmissionState,
@@ -168,7 +169,8 @@ def _past_run(attempts_of_job: Sequence[Any]) -> PastRun:
 def final_job_keys(tx: Connection, batch_id: int) -> set[str]:
     """Return the keys of a batch's jobs that are in a final state."""
     done = jobs.c.state.in_([state for state in JobState if state.is_final])
-    return set(tx.execute(select(jobs.c.key).where(jobs.c.batch_id == batch_id, done)).scalars())
+    these = (jobs.c.batch_id == batch_id, done, is_current)
+    return set(tx.execute(select(jobs.c.key).where(*these)).scalars())
 
 
 def _orphan_steps(tx: Connection, batch_id: int) -> list[int | None]:

@@ -35,8 +35,8 @@ from sqlalchemy.schema import CreateColumn, CreateTable
 from sqlalchemy.sql import quoted_name
 from sqlalchemy.types import TypeEngine, UserDefinedType
 
-from batchrunner.store.batches import chunks
 from batchrunner.store.dialect import has_server
+from batchrunner.store.job_rows import chunks
 from batchrunner.store.schema import metadata as own_tables
 from batchrunner.store.user_types import (
     ColumnThere,

@@ -43,21 +43,21 @@ def test_a_new_line_adds_one_job_and_the_others_move_to_their_new_places(store: 
     assert [key for key, _ in in_file_order(store)] == ["b", "new", "a"]
 
 
-def test_a_job_that_left_the_file_stays_in_the_database(store: Store) -> None:
+def test_a_job_that_left_the_file_is_counted_no_more(store: Store) -> None:
     store.write(load_jobs, job_file([spec("a"), spec("b")]), NOW)
     loaded = store.write(load_jobs, job_file([spec("b")]), after(60))
     assert (loaded.added, loaded.known) == (0, 1)
-    assert store.read(batch_counts, loaded.batch.id).total == 2
+    assert store.read(batch_counts, loaded.batch.id).total == 1
 
 
-def test_another_content_under_a_known_id_is_reported_and_the_old_one_is_kept(
+def test_another_content_under_a_known_id_is_reported_and_takes_its_place(
     store: Store,
 ) -> None:
     old = [spec("a", goal="old"), spec("b", goal="old"), spec("c", options={"use_vault": True})]
-    new = [spec("a", goal="new"), spec("b", goal="old"), spec("c", options={"use_vault": False})]
+    new = [spec("a", goal="new"), spec("b", goal="old"), spec("c", options={"use_profile": True})]
     store.write(load_jobs, job_file(old), NOW)
-    assert store.write(load_jobs, job_file(new), after(60)).changed == ("a", "c")
-    assert [goal for _, goal in in_file_order(store)][:2] == ["old", "old"]
+    assert store.write(load_jobs, job_file(new), NOW).changed == ("a", "c")
+    assert [goal for _, goal in in_file_order(store)][:2] == ["new", "old"]
 
 
 def test_options_in_another_order_are_no_change(store: Store) -> None:

@@ -8,13 +8,14 @@ import pytest
 from sqlalchemy import Engine, func, select
 
 from batchrunner.model import FailureCategory, JobState, RunStatus
+from batchrunner.store import reports
 from batchrunner.store.attempts import apply_poll
 from batchrunner.store.batches import load_jobs
 from batchrunner.store.controls import cancel_jobs, retry_jobs
 from batchrunner.store.database import Database
 from batchrunner.store.reports import batch_counts, failed_attempts, finished_jobs, work_left
 from batchrunner.store.schema import jobs
-from batchrunner.store.store import PAGE_SIZE, Store
+from batchrunner.store.store import Store
 from batchrunner.store.submissions import mark_unanswered
 from tests.fakes import (
     NOW,
@@ -33,7 +34,14 @@ from tests.fakes import (
     success,
 )
 
+#: Jobs that are read at once in these tests.
+PAGE_SIZE = 20
 GOAL, AGENT = FailureCategory.GOAL_FAILURE, FailureCategory.AGENT_FAILURE
+
+
+@pytest.fixture(autouse=True)
+def _small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reports, "PAGE_SIZE", PAGE_SIZE)
 
 
 def many_finished(store: Store, count: int) -> int:

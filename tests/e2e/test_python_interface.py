@@ -364,6 +364,7 @@ with br.sandbox(durations=(0.05, 0.05)) as api, br.open("a.db") as db:
 """
 
 
+@pytest.mark.sweep
 def test_a_forked_child_is_refused_and_the_parent_goes_on(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", FORK],

@@ -402,7 +402,7 @@ def test_entries_that_differ_in_their_policy_alone_are_warned_of() -> None:
     job = "- url: https://a.test/\n  goal: Read it\n"
     other = f"{job}  policy: {{goal_failure: {{attempts: 5}}}}\n"
     repeated, policies = parse(job + other + other, file="jobs.yaml", name="jobs").warnings
-    assert "line 3 repeats line 1, line 7 repeats line 1" in repeated
+    assert "line 3 repeats line 1, line 6 repeats line 1" in repeated
     assert policies.startswith("jobs.yaml: 2 entries repeat others but for `policy`")
     assert len(parse(job + job, file="jobs.yaml", name="jobs").warnings) == 1
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from batchrunner.cli.edit_options import edit_options
 from batchrunner.cli.input_options import input_options
 from batchrunner.cli.options import (
     help_option,
@@ -21,54 +23,87 @@ from batchrunner.text.format import counted
 
 if TYPE_CHECKING:
     from batchrunner.app.input_request import InputRequest
-    from batchrunner.model import Batch, JobFile
+    from batchrunner.app.rerun import RerunChoice
+    from batchrunner.cli.edit_options import EditOptions
+    from batchrunner.model import Batch, JobFile, LoadResult
+    from batchrunner.model.comparison import EditDecision
     from batchrunner.store.store import Store
-
-#: Ids of changed jobs that are named.
-MAX_NAMED = 3
 
 
 @click.command("load")
 @input_options
+@edit_options
 @new_db_option
 @json_option
 @help_option
-def command(inputs: InputRequest, db: str, as_json: bool) -> None:
+def command(inputs: InputRequest, edits: EditOptions, db: str, as_json: bool) -> None:
     """
     Load FILE, a job file or a table, without running it.
 
-    Existing jobs are not changed, so the same file can be loaded any number of times.
+    Loading the same file again changes nothing. Where FILE has changed since, its batch follows it:
+    new jobs are added, changed ones run in their new form, and those that left FILE are withdrawn.
 
     \b
     Examples:
       batchrunner load jobs.yaml
       batchrunner load pairs.csv --url-column link --goal 'Read the price of {product}'
     """
+    from batchrunner.app.choose_edition import SeriesOptions, choose_file_edition
+    from batchrunner.app.clock import store_now
+
     job_file = read_input(inputs)
     with opened(db, must_exist=False) as store:
-        batch = load(store, job_file)
+        job_file = choose_file_edition(store, job_file, SeriesOptions(), store_now(store), note)
+        batch = load(store, job_file, edits)
         if as_json:
             click.echo(json.dumps(batch_as_json(store, batch)))
 
 
-def load(store: Store, job_file: JobFile, *, budget_given: bool = False) -> Batch:
-    """Load a job file and print what that did; with *budget_given*, an option sets the budget."""
-    from batchrunner.app.load import load_jobs, load_report
-    from batchrunner.text.terminal import term_safe
+def load(
+    store: Store, job_file: JobFile, edits: EditOptions, *, budget_given: bool = False
+) -> Batch:
+    """
+    Load a job file, print what that did, and let jobs run again that the options name.
 
-    loaded = load_jobs(store, job_file, note)
+    With *budget_given*, an option sets the budget.
+    """
+    from batchrunner.app.follow_edit import edit_lines
+    from batchrunner.app.load import load_report
+
+    decision, loaded = _decided(store, job_file, edits.decision)
     report = load_report(loaded, job_file, budget_given=budget_given)
     merged = f", {report.duplicates} given twice" if report.duplicates else ""
     added = counted(report.added, "job")
     note(f"batch {loaded.batch.name!r}: {added} added, {report.known} known{merged}")
-    for line in report.notes:
+    lines = edit_lines(report.comparison, decision) if report.comparison else ()
+    for line in (*lines, *report.notes):
         note(line)
-    if report.changed:
-        named = ", ".join(term_safe(key) for key in report.changed[:MAX_NAMED])
-        rest = len(report.changed) - MAX_NAMED
-        more = f" and {rest} more" if rest > 0 else ""
-        note(
-            f"warning: {named}{more}: loaded before with another url, goal or options, and kept "
-            "as it was; give it a new `id` to run it anew"
-        )
+    if edits.rerun.chooses:
+        _rerun(store, loaded.batch, edits.rerun)
     return loaded.batch
+
+
+def _decided(
+    store: Store, job_file: JobFile, decision: EditDecision
+) -> tuple[EditDecision, LoadResult]:
+    """Load a job file; on a terminal, ask what a guard asks."""
+    from batchrunner.app.follow_edit import load_jobs
+    from batchrunner.cli.edit_questions import ask, with_commands
+    from batchrunner.errors import EditNeedsDecision
+
+    try:
+        return decision, load_jobs(store, job_file, note, decision)
+    except EditNeedsDecision as undecided:
+        if not sys.stdin.isatty():
+            raise with_commands(undecided, sys.argv[1:]) from undecided
+        decision = ask(undecided, decision)
+        return decision, load_jobs(store, job_file, note, decision)
+
+
+def _rerun(store: Store, batch: Batch, choice: RerunChoice) -> None:
+    from batchrunner.app.rerun import rerun
+
+    again = rerun(store, batch, choice)
+    dollars = f" (${again.cost})" if again.cost else ""
+    cost = f"; they cost {counted(again.steps, 'step')}{dollars} before" if again.jobs else ""
+    note(f"{counted(again.jobs, 'finished job')} to run again{cost}")

@@ -14,6 +14,7 @@ import click
 
 from batchrunner.app.error_translation import errors_for_people
 from batchrunner.app.webhook_listener import webhook_from_options
+from batchrunner.cli.edit_options import EditOptions, edit_options
 from batchrunner.cli.exit_codes import CANNOT_GO_ON
 from batchrunner.cli.export_options import export_options
 from batchrunner.cli.input_options import input_options
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
 @click.command("run")
 @input_options
+@edit_options
 @click.option(
     "-o",
     "--output",
@@ -114,6 +116,7 @@ if TYPE_CHECKING:
 @help_option
 def command(
     inputs: InputRequest,
+    edits: EditOptions,
     series: SeriesOptions,
     exporting: ExportRequest,
     outputs: tuple[str, ...],
@@ -152,7 +155,7 @@ def command(
     from batchrunner.app.run_batch import RunOptions, part_of
 
     window = _window(start_at, until, budget)
-    job_file, file = _read(inputs, concurrency), inputs.first
+    job_file, files = _read(inputs, concurrency), inputs.command_line()
     folder = _folder(artifacts, job_file)
     exporting = exporting.with_overwrite(inputs.overwrite)
     targets = check_run_outputs(job_file, outputs, exporting, db, inputs.paths)
@@ -162,8 +165,10 @@ def command(
         options = RunOptions(budget=budget, window=window, folder=folder, webhook=webhook)
         part = part_of(limit, sample)
         more: Any = {"leave_runs": leave_runs, "anew": anew, "part": part, "series": series}
-        options, how = replace(options, file=file, **more), {"as_json": as_json, "quiet": quiet}
-        exit_code = _load_and_run(job_file, api, options, targets, exporting, db, file, **how)
+        options, how = replace(options, files=files, **more), {"as_json": as_json, "quiet": quiet}
+        exit_code = _load_and_run(
+            job_file, edits, api, options, targets, exporting, db, files, **how
+        )
     raise SystemExit(exit_code)
 
 
@@ -185,12 +190,13 @@ def _api_options(given: dict[str, Any]) -> dict[str, Any]:
 
 def _load_and_run(
     job_file: JobFile,
+    edits: EditOptions,
     api: ApiAccess,
     options: RunOptions,
     targets: Sequence[Target],
     exporting: ExportRequest,
     db: str,
-    file: Path,
+    files: str,
     *,
     as_json: bool,
     quiet: bool,
@@ -207,14 +213,14 @@ def _load_and_run(
         job_file = choose_file_edition(store, job_file, options.series, store_now(store), note)
         targets = targets_of_edition(targets, job_file)
         check_run_files(store, db, job_file, targets, exporting)
-        batch = load(store, job_file, budget_given=options.budget is not None)
+        batch = load(store, job_file, edits, budget_given=options.budget is not None)
         _show_estimate(store, job_file, api.origin)
         ended, exit_code = _run(store, batch, api, options, quiet=quiet)
         try:
             export_run(store, db, batch, targets, exporting, note)
         finally:
             _report(store, store.read(find_batch, batch.name) or batch, ended, db, as_json=as_json)
-        _raise_failure(ended, exit_code, batch.name, db, str(file))
+        _raise_failure(ended, exit_code, batch.name, db, files)
     return exit_code
 
 
@@ -317,7 +323,7 @@ def _report(store: Store, batch: Batch, ended: BatchRunEnded, db: str, *, as_jso
         click.echo(json.dumps(found))
 
 
-def _raise_failure(ended: BatchRunEnded, exit_code: int, batch: str, db: str, file: str) -> None:
+def _raise_failure(ended: BatchRunEnded, exit_code: int, batch: str, db: str, files: str) -> None:
     from batchrunner.app.audit_stop import stopped_by_audit
     from batchrunner.app.run_batch import stopped
     from batchrunner.cli.output.batch_text import db_given
@@ -327,4 +333,4 @@ def _raise_failure(ended: BatchRunEnded, exit_code: int, batch: str, db: str, fi
     if ended.failure is not None:
         raise stopped(ended.failure, ended.api_url)
     if ended.audit_stop is not None:
-        raise stopped_by_audit(ended.audit_stop, batch, db=db_given(db), job_file=file)
+        raise stopped_by_audit(ended.audit_stop, batch, db=db_given(db), files=files)

@@ -174,7 +174,8 @@ def same_command(args: Sequence[str]) -> str:
     """Return the command line that goes on with what these arguments began."""
     from batchrunner.store.address import redacted
 
-    return shlex.join(["batchrunner", *(redacted(arg) for arg in args if arg != "--leave-runs")])
+    once = ("--leave-runs", "--fresh")
+    return shlex.join(["batchrunner", *(redacted(arg) for arg in args if arg not in once)])
 
 
 def batch_as_json(store: Store, batch: Batch) -> dict[str, Any]:

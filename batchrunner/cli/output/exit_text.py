@@ -20,6 +20,7 @@ from batchrunner.text.terminal import term_safe
 
 UNTIL = "--until"
 BUDGET = "--budget"
+RERUN = "--rerun"
 LIMIT, SAMPLE = "--limit", "--sample"
 
 
@@ -77,6 +78,7 @@ def continue_command(
     budget_status: BudgetStatus | None = None,
 ) -> str:
     """Return the command line that goes on with a batch after a run with these arguments."""
+    args = list(_without(args, RERUN))  # once more, it would buy again what was run since
     if reason is ExitReason.CANARY_FAILED:
         resume = f"batchrunner resume {shlex.quote(batch.name)}{db_given(db)}"
         return f"{resume} && {same_command(args)}"

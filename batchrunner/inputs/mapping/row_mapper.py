@@ -12,7 +12,7 @@ from typing import Any
 from batchrunner.inputs.field_types import INVALID
 from batchrunner.inputs.job_fields import JOB_FIELDS
 from batchrunner.inputs.job_specs import canonical
-from batchrunner.inputs.mapping.cell_text import cell_text
+from batchrunner.inputs.mapping.cell_text import cell_text, plain_value
 from batchrunner.inputs.mapping.column_options import OptionColumn, RowOptions
 from batchrunner.inputs.mapping.column_roles import Roles
 from batchrunner.inputs.mapping.row_log import RowLog
@@ -59,12 +59,15 @@ class RowMapper:
         self._goal = self._goal_template.filler() if self._goal_template else _nothing
         self._default_goal = roles.default_goal.filler() if roles.default_goal else _nothing
         self._id = self._id_template.filler() if self._id_template else None
-        self._carry = _carrier(carried)
+        carry = _carrier(carried)
+        is_json = table.kind in ("json", "jsonl")
+        self._carry = (lambda cells: plain_value(carry(cells))) if is_json else carry
         self._row_options = (
             RowOptions(options, self._defaults.options, log, self._cell_at) if options else None
         )
         goals = [each for each in (self._goal_template, roles.default_goal) if each]
         self._goal_columns = next((each.columns for each in goals if not _is_cell(each)), ())
+        self._url_columns = () if _is_cell(self._url_template) else self._url_template.columns
         self._has_goal = bool(goals)  # else that is a problem of the table, not of each row
         self._options_text = canonical(self._defaults.options)
 
@@ -72,7 +75,9 @@ class RowMapper:
         """Return a row's spec; None if something is wrong, which is in the log."""
         url = self._url(cells).strip()
         goal = self._goal(cells).strip() or self._default_goal(cells).strip()
-        good = is_ordinary(url) or self._is_good_url(url, row, cells)
+        good = not self._url_has_gap(row, cells) and (
+            is_ordinary(url) or self._is_good_url(url, row)
+        )
         good = self._is_good_goal(goal, row, cells) and good
         key = self._id(cells).strip() if self._id else ""
         if key:
@@ -132,11 +137,9 @@ class RowMapper:
             rule.report(Scalar(at, at, rule.key, plain=True), "the row", self._log)
         return bool(broken)
 
-    def _is_good_url(self, url: str, row: Row, cells: Cells) -> bool:
+    def _is_good_url(self, url: str, row: Row) -> bool:
         template, at = self._url_template, self._place(self._url_template, row)
         name = "the url" if _is_cell(template) or not url else f"the url `{url[:200]}`"
-        if self._has_gap(template, "url", row, cells):
-            return False
         if (variable := variable_left("url", url)) is not None:
             self._log.add(f"{name} has the variable `${{{variable}}}` left in it", at, TIP)
             return False
@@ -155,13 +158,14 @@ class RowMapper:
         whole = template_choice(self._request.style, "url", template)
         return f"{tip}; if no cell of the column has one, give {whole}"
 
-    def _has_gap(self, template: Template, role: str, row: Row, cells: Cells) -> bool:
-        """Report a template's column that is empty, or an error of the spreadsheet."""
+    def _url_has_gap(self, row: Row, cells: Cells) -> bool:
+        """Report columns of the url's template that are empty, or errors of the spreadsheet."""
         gap = False
-        for number in () if _is_cell(template) else template.columns:
-            if not cell_text(cells[number]).strip():
-                message, tip = f"the cell is empty, and the {role} names it", "fill it"
-            elif error := spreadsheet_error(cell_text(cells[number])):
+        for number in self._url_columns:
+            text = cell_text(cells[number])
+            if not text.strip():
+                message, tip = "the cell is empty, and the url names it", "fill it"
+            elif text[0] == "#" and (error := spreadsheet_error(text)):
                 message, tip = f"`{error}` is an error of the spreadsheet", "mend the formula there"
             else:
                 continue
@@ -171,7 +175,7 @@ class RowMapper:
 
     def _is_good_goal(self, goal: str, row: Row, cells: Cells) -> bool:
         columns = self._goal_columns
-        if columns and not all(map(cells.__getitem__, columns)):
+        if columns and not all([cell_text(cells[each]).strip() for each in columns]):
             return self._is_good_gap(row, cells)
         if (
             goal.isprintable()

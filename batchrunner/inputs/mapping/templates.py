@@ -121,7 +121,7 @@ def parse_template(text: str, columns: Mapping[str, int]) -> Template | list[Fau
         elif found and name in columns:
             parts += [literal, columns[name]] if literal else [columns[name]]
             literal, at = "", found.end()
-        elif found and name and (meant := _meant(name, columns)) is not None:
+        elif found and name and (meant := _meant(found[1], columns)) is not None:
             faults.append(_unknown(found, name, meant, columns))
             at = found.end()
         else:
@@ -130,11 +130,12 @@ def parse_template(text: str, columns: Mapping[str, int]) -> Template | list[Fau
     return faults or Template(text, tuple([*parts, literal] if literal else parts))
 
 
-def _meant(name: str, columns: Mapping[str, int]) -> str | None:
+def _meant(inside: str, columns: Mapping[str, int]) -> str | None:
     """Return the column that braces may mean, '' for none known; None: they mean no column."""
+    name = inside.strip()
     close = closest_column(name, columns)
     if _IDENTIFIER.fullmatch(name):
-        return close or ""
+        return close or ("" if name == inside else None)
     return close if close and normal(close) == normal(name) else None
 
 

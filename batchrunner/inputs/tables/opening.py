@@ -115,9 +115,11 @@ def _job_file(text: Text) -> Table:
     content = text.content
     with content.open() as stream:
         data = content.read_some(stream, MAX_BYTES + 1)
-    if text.encoding not in ("utf-8", "utf-8-sig"):
-        return JobFileText(content.name, data.decode(text.encoding, "replace"), text.digest)
-    return JobFileText(content.name, data, text.digest)
+    is_utf_8 = text.encoding in ("utf-8", "utf-8-sig")
+    whole = data if is_utf_8 else data.decode(text.encoding, "replace")
+    table = JobFileText(content.name, whole, text.digest)
+    content.close()  # all that is needed was read
+    return table
 
 
 def _is_yaml(sample: str, suffix: str) -> bool:

@@ -1,0 +1,112 @@
+"""Runs succeeded jobs of a batch again on request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from batchrunner.app.clock import store_now
+from batchrunner.errors import UsageError
+from batchrunner.inputs.field_types import duration_of
+from batchrunner.model import Batch, JobState
+from batchrunner.store.edits import rerun_jobs, states_of
+from batchrunner.store.store import Store
+from batchrunner.text.terminal import term_safe
+
+CHANGED = "changed"
+ALL = "all"
+OLDER_THAN = "older-than"
+#: Ids that a message names.
+_MAX_NAMED = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RerunChoice:
+    """Which succeeded jobs are run again."""
+
+    changed: bool = False  #: those that the file changed since
+    all: bool = False
+    older_than: timedelta | None = None  #: those that finished longer ago
+    keys: tuple[str, ...] = ()
+
+    @property
+    def chooses(self) -> bool:
+        """Whether it chooses jobs beside those that changed."""
+        return self.all or self.older_than is not None or bool(self.keys)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rerun:
+    """What is run again."""
+
+    jobs: int
+    steps: int  #: what these jobs have cost before
+    cost: str | None  #: the same in dollars; None if the rate is unknown
+
+
+def rerun_choice(words: tuple[str, ...]) -> RerunChoice:
+    """
+    Return what the values of `--rerun` choose: `changed`, `all`, `older-than 7d`, or ids.
+
+    Raises:
+        UsageError: One of them is none of these.
+    """
+    keys, older_than = [], None
+    for word in words:
+        name, _, value = word.partition(" ")
+        if name == OLDER_THAN:
+            older_than = _age(value.strip())
+        elif word not in (CHANGED, ALL):
+            keys.append(word)
+    return RerunChoice(
+        changed=CHANGED in words, all=ALL in words, older_than=older_than, keys=tuple(keys)
+    )
+
+
+def _age(text: str) -> timedelta:
+    age = duration_of(text)
+    if age is None:
+        raise UsageError(
+            f"--rerun {OLDER_THAN} {text}: this is no age".replace(" :", ":"),
+            next=f"write both in one: --rerun '{OLDER_THAN} 7d' (or 12h, 30m)",
+        )
+    return age
+
+
+def rerun(store: Store, batch: Batch, choice: RerunChoice) -> Rerun:
+    """
+    Run the chosen succeeded jobs again, each as a new revision; failed jobs are left to `retry`.
+
+    Raises:
+        UsageError: An id is unknown, or its job has not succeeded.
+    """
+    if choice.keys:
+        _check_keys(store, batch, choice.keys)
+    now = store_now(store)
+    before = None if choice.older_than is None else now - choice.older_than
+    keys = () if choice.all else choice.keys
+    if choice.all:
+        before = None
+    jobs, steps = store.write(rerun_jobs, batch.id, now, keys=keys, finished_before=before)
+    rate = batch.step_price
+    return Rerun(jobs=jobs, steps=steps, cost=f"{steps * rate.amount:f}" if rate else None)
+
+
+def _check_keys(store: Store, batch: Batch, keys: tuple[str, ...]) -> None:
+    states = store.read(states_of, batch.id, keys)
+    if missing := [key for key in keys if key not in states]:
+        raise UsageError(
+            f"batch {batch.name!r} has no job {_named(missing)}",
+            next="the `id` column of the export names the jobs",
+        )
+    other = [key for key in keys if states[key] in (JobState.FAILED, JobState.CANCELLED)]
+    if other:
+        raise UsageError(
+            f"job {_named(other)} has not succeeded, so there is nothing to run again",
+            next=f"batchrunner retry {batch.name} {' '.join(f'--job {key}' for key in other[:9])}",
+        )
+
+
+def _named(keys: list[str]) -> str:
+    more = f" and {len(keys) - _MAX_NAMED} more" if len(keys) > _MAX_NAMED else ""
+    return ", ".join(term_safe(key) for key in keys[:_MAX_NAMED]) + more
