@@ -11,7 +11,6 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, exists, false, or_,
 
 from batchrunner.model import FinishedJob, JobState
 from batchrunner.model.job_entry import JobEntry
-from batchrunner.model.reports import ExportedAttempt
 from batchrunner.model.row_choice import RowChoice
 from batchrunner.store.conditions import FINAL_STATES, is_current, is_newest
 from batchrunner.store.reports import jobs_among
@@ -23,13 +22,16 @@ from batchrunner.store.store import PAGE_SIZE, Store
 ROWS_AT_ONCE = 5000
 
 
-def shown_jobs(store: Store, batch_id: int, choice: RowChoice) -> Iterator[FinishedJob]:
+def shown_jobs(
+    store: Store, batch_id: int, choice: RowChoice, ids: Sequence[int] | None = None
+) -> Iterator[FinishedJob]:
     """
     Yield the chosen jobs of a batch as they are at the first one, in the order of the file.
 
     They change only if the user retries them, or with *join* as they are run: a job is shown once.
+    With the *ids* of an earlier choice, these jobs are shown.
     """
-    ids = store.read(shown_job_ids, batch_id, choice)
+    ids = store.read(shown_job_ids, batch_id, choice) if ids is None else ids
     states = [*JobState] if choice.join else FINAL_STATES
     for start in range(0, len(ids), PAGE_SIZE):
         page = store.read(jobs_among, batch_id, ids[start : start + PAGE_SIZE], states)
@@ -106,37 +108,3 @@ def _entry(row: Row[Any]) -> JobEntry:
         message=row.message,
         run_id=row.run_id,
     )
-
-
-def exported_attempts(store: Store, batch_id: int, choice: RowChoice) -> Iterator[ExportedAttempt]:
-    """Yield all attempts of the chosen jobs, in the order of the file."""
-    ids = store.read(shown_job_ids, batch_id, choice)
-    for start in range(0, len(ids), PAGE_SIZE):
-        yield from store.read(_attempts_of, ids[start : start + PAGE_SIZE])
-
-
-def _attempts_of(tx: Connection, ids: Sequence[int]) -> list[ExportedAttempt]:
-    place = {id: at for at, id in enumerate(ids)}
-    rows = tx.execute(
-        select(attempts, jobs.c.key, jobs.c.revision)
-        .join(jobs, jobs.c.id == attempts.c.job_id)
-        .where(jobs.c.id.in_(ids))
-    )
-    ordered = sorted(rows, key=lambda row: (place[row.job_id], row.number))
-    return [
-        ExportedAttempt(
-            key=row.key,
-            revision=row.revision,
-            number=row.number,
-            outcome=row.outcome,
-            counted=row.counted,
-            code=row.code,
-            message=row.message,
-            steps=row.steps,
-            run_id=row.run_id,
-            started_at=row.run_started_at,
-            finished_at=row.run_finished_at,
-            option_overrides=json.loads(row.option_overrides or "{}"),
-        )
-        for row in ordered
-    ]

@@ -21,9 +21,11 @@ from batchrunner.model import Batch, FailureCategory, JobState, SourceFile
 from batchrunner.store import batches as loading
 from batchrunner.store.attempts import apply_poll
 from batchrunner.store.batches import load_jobs
+from batchrunner.store.database import Database
 from batchrunner.store.schema import jobs
 from batchrunner.store.store import Store
 from tests.fakes import NOW, after, begin, enlist, failure, job_file, spec, start, success
+from tests.quick_migrations import quick_migrations
 
 CARRIED = ("customer",)
 
@@ -236,9 +238,10 @@ def test_a_kill_before_or_after_the_new_file_takes_its_place_leaves_one_that_is_
         check_files(store, address, owner_of(batch), [target(path)], overwrite=False)
 
 
-def test_a_moved_folder_keeps_its_files(store: Store, tmp_path: Path, address: str) -> None:
-    if "://" in address:
-        pytest.skip("a server's database is in no folder")
+def test_a_moved_folder_keeps_its_files(tmp_path: Path) -> None:
+    address = str(tmp_path / "moved.db")
+    with quick_migrations():
+        store = Store(Database.open(address))
     batch = finished(store)
     path = tmp_path / "results.csv"
     exported(store, address, batch, path)
@@ -251,6 +254,7 @@ def test_a_moved_folder_keeps_its_files(store: Store, tmp_path: Path, address: s
     )
     with pytest.raises(UsageError):
         check_files(store, address, owner, [target(moved / "results.csv")], overwrite=False)
+    store.close()
 
 
 def test_a_file_of_a_version_that_remembered_nothing_is_known_by_its_runs(
