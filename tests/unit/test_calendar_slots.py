@@ -35,11 +35,10 @@ ZONES = [
         "Asia/Kathmandu",
     )
 ]
-EVERIES = [
-    parse_every(text)
-    for text in ("15min", "1h", "6h", "12h", "1d", "2d", "5d", "1w", "2w", "1mo", "3mo", "12mo")
-    + ("1d@22:00", "1w@09:30")
-]
+LENGTHS = """
+    15min 1h 6h 12h 1d 2d 5d 1w 2w 1mo 3mo 12mo 1d@22:00 1w@09:30
+"""
+EVERIES = [parse_every(text) for text in LENGTHS.split()]
 moments = st.datetimes(
     datetime.fromisoformat("2005-01-01"),
     datetime.fromisoformat("2040-01-01"),
