@@ -16,7 +16,7 @@ from batchrunner.app.run_observer import Say
 from batchrunner.errors import BatchElsewhere
 from batchrunner.model import JobFile
 from batchrunner.model.places import BatchSource, FileSample, Holding
-from batchrunner.store.address import file_of, is_in_memory, url_of
+from batchrunner.store.address import file_of, is_in_memory, url_of, usual_beside
 from batchrunner.store.holdings import (
     batch_sources,
     databases_in,
@@ -241,8 +241,9 @@ def _say_some(found: Holding, where: str, say: Say) -> None:
 def _databases_nearby(address: str, file: Path) -> Iterator[Path]:
     """Yield the databases beside a file, above it, and in the working folder, except the used."""
     used = file_of(address)
+    usual = None if used is None else usual_beside(used)
     folders = [file.parent, *list(file.parent.parents)[:FOLDERS_ABOVE], Path.cwd()]
-    seen = {os.path.realpath(used)} if used is not None else set()
+    seen = {os.path.realpath(each) for each in (used, usual) if each is not None}
     for folder in folders:
         for path in databases_in(folder):
             if (real := os.path.realpath(path)) not in seen:
