@@ -4,6 +4,7 @@ The exceptions that a user of the program or of the Python interface meets.
     BatchrunnerError
       x UsageError          an option, a file or a name is wrong; nothing was begun
         x InputError        a job file has problems: all of them are in `problems`
+        x BatchElsewhere    the jobs of a file were run before, in another batch or database
         x EditNeedsDecision a file changed so much that the user must say what to do
       x CannotContinue      the work cannot start or go on
         x DatabaseError     the database cannot be used
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ApiError",
+    "BatchElsewhere",
     "BatchrunnerError",
     "CannotContinue",
     "DatabaseError",
@@ -69,6 +71,14 @@ class InputError(UsageError):
     def __str__(self) -> str:
         """Return the report; it names each place and each cause."""
         return self.what
+
+
+class BatchElsewhere(UsageError):
+    """The jobs of a file were run before, in another batch or database; nothing was loaded."""
+
+    def __init__(self, what: str, *, options: tuple[str, ...], next: str = "") -> None:
+        super().__init__(what, next=next)
+        self.options = options  #: of the command that goes on there
 
 
 class EditNeedsDecision(UsageError):

@@ -39,7 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_xdist_auto_num_workers() -> int:
     """Start more workers than cores: tests of real processes mostly wait."""
-    return (os.cpu_count() or 1) + 1
+    return (os.cpu_count() or 1) + 3
 
 
 def pytest_collection_finish() -> None:

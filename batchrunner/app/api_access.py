@@ -88,6 +88,16 @@ def api_access(url: str | None, key: str) -> ApiAccess:
     return access
 
 
+def origin_of(*, sandboxed: bool, api_url: str | None) -> str:
+    """
+    Return which API these options mean; no key is needed.
+
+    Raises:
+        UsageError: The address cannot be used.
+    """
+    return SANDBOX if sandboxed else api_access(api_url, "").origin
+
+
 def api_from_environment(url: str | None, key: str | None) -> ApiAccess:
     """
     Return the API that the arguments name, else the one that the environment names.

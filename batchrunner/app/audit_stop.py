@@ -25,7 +25,7 @@ def audit_stop_text(reason: AuditStop) -> str:
 
 
 def stopped_by_audit(
-    reason: AuditStop, batch: str, *, db: str = "", job_file: str = "jobs.yaml"
+    reason: AuditStop, batch: str, *, db: str = "", files: str = "jobs.yaml"
 ) -> CannotContinue:
     """
     Return the error that a runner ends with after an audit stopped the batch.
@@ -38,7 +38,7 @@ def stopped_by_audit(
             "find out which: this database or another one was copied, or restored from a backup, "
             "or a colleague runs the same batch with a copy of it. None of those runs was touched. "
             f"`{audit}` lists them. To take them over, end the other runner and give "
-            f"`batchrunner recover {shlex.quote(job_file)}{db}`"
+            f"`batchrunner recover {files}{db}`"
         )
     else:
         next = (

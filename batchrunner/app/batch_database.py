@@ -13,7 +13,6 @@ from batchrunner.app.argument_types import (
     check_rows,
     check_text,
     check_type,
-    path_of,
 )
 from batchrunner.app.batch_handle import (
     BatchHandle,
@@ -31,7 +30,7 @@ from batchrunner.app.input_arguments import (
     input_arguments,
     takes_input_arguments,
 )
-from batchrunner.app.load import load_report, read_job_file, rows_as_job_file
+from batchrunner.app.load import load_report, rows_as_job_file
 from batchrunner.app.open_database import find_batch, open_store
 from batchrunner.app.read_input import ROWS_FILE, read_input, rows_as_table
 from batchrunner.app.recover import (
@@ -200,40 +199,46 @@ class BatchDatabase:
         with errors_for_people():
             return [self._handle(batch) for batch in self._store.read(list_batches)]
 
+    @takes_input_arguments
     def recoverable_runs(
         self,
-        job_file: str | Path,
+        job_file: str | Path | Sequence[str | Path],
         *,
         database: str | None = None,
         api: ApiAddress | None = None,
+        name: str | None = None,
+        **columns: Unpack[InputArguments],
     ) -> RecoverableRuns:
         """
-        Return the runs that the API has of a job file's jobs, of all databases or of one.
+        Return the runs that the API has of the jobs in a file, of all databases or of one.
 
         Raises:
             BatchrunnerError: The file has problems, or the API did not give the list.
         """
         check_text("database", database)
-        read = read_job_file(path_of("job_file", job_file))
+        read = _job_file(job_file, None, name, None, None, columns)
         access = api_access(self._place, api)
         return in_own_thread(lambda _: recoverable_runs(access, read, database))
 
+    @takes_input_arguments
     def recover(
         self,
-        job_file: str | Path,
+        job_file: str | Path | Sequence[str | Path],
         found: RecoverableRuns,
         *,
         api: ApiAddress | None = None,
+        name: str | None = None,
+        **columns: Unpack[InputArguments],
     ) -> RecoverResult:
         """
-        Load a job file, and adopt the runs that `recoverable_runs` found as attempts of its jobs.
+        Load a job file or tables, and adopt the runs that `recoverable_runs` found for their jobs.
 
         Nothing is created, and nothing is cancelled.
 
         Raises:
             BatchrunnerError: The API refused a request, or the batch belongs to another account.
         """
-        read = read_job_file(path_of("job_file", job_file))
+        read = _job_file(job_file, None, name, None, None, columns)
         access = api_access(self._place, api)
         return in_own_thread(lambda _: recover(self._store, access, read, found))
 

@@ -11,7 +11,7 @@ from batchrunner.errors import UsageError
 from batchrunner.model import JobFile
 from batchrunner.policy.calendar_slots import EVERY_SAYS, Every, name_of_moment, parse_every
 from batchrunner.policy.editions import MAX_NAME, EditionChoice, batch_name, choose_edition
-from batchrunner.store.editions import make_edition, newest_edition
+from batchrunner.store.editions import edition_before, make_edition, newest_edition
 from batchrunner.store.store import Store
 
 
@@ -51,6 +51,27 @@ def choose_file_edition(
     for line in _lines(named, choice, every, zone):
         say(line)
     return replace(job_file, name=named, series=series, edition=choice.edition)
+
+
+def planned_edition(
+    store: Store, job_file: JobFile, options: SeriesOptions, time: datetime
+) -> JobFile:
+    """Return the same as `choose_file_edition` will; nothing is changed."""
+    every = _every(options.every or job_file.settings.every)
+    name = options.time_zone or job_file.settings.time_zone
+    zone = zone_called(name) if name else machine_zone(time)
+
+    def named(created_at: datetime) -> tuple[str, str]:
+        edition = name_of_moment(created_at, zone.clock)
+        return batch_name(job_file.name, edition), edition
+
+    begins = every is not None or options.fresh
+    before = store.trial(edition_before, job_file.name, named if begins else None)
+    choice = choose_edition(before, every, time, zone.clock, fresh=options.fresh)
+    if choice is None:
+        return job_file
+    full = _checked(batch_name(job_file.name, choice.edition), job_file.name)
+    return replace(job_file, name=full, series=job_file.name, edition=choice.edition)
 
 
 def _every(text: str | None) -> Every | None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batchrunner.text.format import clock, counted
-
 if TYPE_CHECKING:
     from batchrunner.model import Budget, JobFile, Rate, Wallet
     from batchrunner.model.estimate import Estimate, ExpectedRun
@@ -91,17 +89,4 @@ def _of(
         rate=rate_in_force(job_file.settings, wallet.rate if wallet else None),
         budget=job_file.settings.budget,
         wallet=wallet,
-    )
-
-
-def likely_line(found: BatchEstimate) -> str | None:
-    """Return the ranges in one line; None where nothing is known."""
-    from batchrunner.app.budget import cost
-
-    if found.forecast is None or not found.jobs:
-        return None
-    (low, high), (soonest, latest) = found.forecast.steps, found.forecast.time
-    return (
-        f"likely: {low} to {cost(high, found.rate)}, {clock(soonest)} to {clock(latest)} "
-        f"(based on {counted(found.forecast.past, 'finished job')})"
     )

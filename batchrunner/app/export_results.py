@@ -23,7 +23,8 @@ from batchrunner.app.owned_files import (
 from batchrunner.app.run_observer import Say
 from batchrunner.model import Batch
 from batchrunner.outputs import FORMATS, ExportTable, Written
-from batchrunner.store.export_rows import shown_jobs
+from batchrunner.store.attempt_rows import batch_attempts
+from batchrunner.store.export_rows import shown_job_ids, shown_jobs
 from batchrunner.store.exports import carried_columns
 from batchrunner.store.reports import batch_counts
 from batchrunner.store.store import Store
@@ -123,11 +124,15 @@ def export_table(place: Place, options: ExportOptions, target: Target | None = N
     store, batch = place.store, place.batch
     carried = store.read(carried_columns, batch.id)
     options.check_columns(carried)
+    if target is not None and not options.columns:
+        FORMATS[target.format].check_columns(carried)
     on_disk = target is not None and not target.is_stdout
+    ids = store.read(shown_job_ids, batch.id, options.choice)  # the same jobs in each pass
     return ExportTable(
-        jobs=lambda: shown_jobs(store, batch.id, options.choice),
+        jobs=lambda: shown_jobs(store, batch.id, options.choice, ids),
         columns=carried,
         view=options.view,
+        attempts=lambda: batch_attempts(store, batch.id),
         scratch=str(Path(target.path).resolve().parent) if target and on_disk else None,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,29 @@ class InputRequest:
                 f"--{name} and --{name}-column contradict each other",
                 next=f"give one of them: --{name}-column NAME is the same as --{name} '{{NAME}}'",
             )
+
+    def command_line(self) -> str:
+        """Return the files and the options that load the same, as they are given to a shell."""
+        choices, table = self.choices, self.table
+        options = {
+            "--name": self.name,
+            "--url": choices.url,
+            "--url-column": choices.url_column,
+            "--goal": choices.goal,
+            "--goal-column": choices.goal_column,
+            "--id": choices.id,
+            "--id-column": choices.id_column,
+            "--sheet": table.sheet,
+            "--encoding": table.encoding,
+            "--delimiter": table.delimiter,
+            "--skip-invalid": None if self.skip_invalid is None else str(self.skip_invalid),
+        }
+        given = [
+            word for name, text in options.items() if text is not None for word in (name, text)
+        ]
+        switches = {"--columns-to-options": choices.to_options, "--overwrite": self.overwrite}
+        given += [name for name, is_on in switches.items() if is_on]
+        return shlex.join([*map(str, self.paths), *given])
 
     @property
     def first(self) -> Path:

@@ -36,9 +36,9 @@ class RefusedRows:
         self._overwrite = request.overwrite
         self._columns: dict[str, None] = {}
         self._count = 0
-        self._rows: Any = NamedTemporaryFile("w+", encoding="utf-8", newline="")  # noqa: SIM115
         for path in request.paths:
             self._refuse_input(path)
+        self._rows: Any = NamedTemporaryFile("w+", encoding="utf-8", newline="")  # noqa: SIM115
 
     def close(self) -> None:
         """Let go of the rows."""

@@ -60,7 +60,7 @@ class RunOptions:
     webhook: WebhookOptions | None = None
     leave_runs: bool = False  #: give up runs of another account
     anew: bool = False  #: pay for jobs although the API has fresh runs of them
-    file: Path | None = None  #: the job file, as messages name it
+    files: str = ""  #: the files that are loaded, as they are given to a shell
     series: SeriesOptions = field(default_factory=SeriesOptions)
     part: Part | None = None  #: run only so many jobs of the batch; None: all
 
@@ -110,7 +110,7 @@ def prepare_run(
     key = bind(store, batch, api, leave_runs=options.leave_runs, say=say)
     if not options.anew:
         try:
-            refuse_runs_elsewhere(store, batch, api, say, options.file)
+            refuse_runs_elsewhere(store, batch, api, say, options.files)
         except RequestFailed as error:
             raise stopped(classify_fault(error.fault), api.url) from error
     return PreparedBatch(batch=set_up(store, batch, api, options.budget, say), key=key)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -32,14 +31,14 @@ MAX_UNCLEAR_RUNS = 500
 
 
 def refuse_runs_elsewhere(
-    store: Store, batch: Batch, api: ApiAccess, say: Say, file: Path | None = None
+    store: Store, batch: Batch, api: ApiAccess, say: Say, files: str = ""
 ) -> None:
     """
     Refuse to run a batch that never ran here if the API has fresh runs of its jobs.
 
     The first, the middle and the last job are searched for. Runs that are alive or younger than a
     day are of a lost database, of a copy, or of a colleague: the same jobs would be paid twice.
-    *file* is the job file, as messages name it.
+    *files* are those of the batch, as they are given to a shell.
 
     Raises:
         UsageError: There are such runs.
@@ -53,7 +52,7 @@ def refuse_runs_elsewhere(
     own = store.read(batch_tokens)
     fresh = [run for run in runs if markers_in(run.goal)[-1].batch not in own]
     if fresh:
-        raise _refusal(store, fresh, file)
+        raise _refusal(store, fresh, files)
 
 
 async def _fresh_runs(api: ApiAccess, digests: Collection[str], say: Say) -> list[Run]:
@@ -103,7 +102,7 @@ def _is_of(run: Run, digests: Collection[str]) -> bool:
     return bool(markers) and markers[-1].job in digests
 
 
-def _refusal(store: Store, runs: Sequence[Run], file: Path | None) -> UsageError:
+def _refusal(store: Store, runs: Sequence[Run], files: str) -> UsageError:
     alive = sum(not run.status.is_final for run in runs)
     databases = sorted({marker.batch or "" for run in runs for marker in markers_in(run.goal)[-1:]})
     what = (
@@ -111,7 +110,7 @@ def _refusal(store: Store, runs: Sequence[Run], file: Path | None) -> UsageError
         f"looked up, {counted(len(runs), 'run')} of {counted(len(databases), 'other database')} "
         f"({', '.join(databases)}), {alive} of them alive, the others younger than a day"
     )
-    named = shlex.quote(str(file)) if file else "JOBFILE"
+    named = files or "JOBFILE"
     db = "" if "://" in store.place else f" --db {shlex.quote(store.place)}"
     return UsageError(
         what,

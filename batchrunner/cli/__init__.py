@@ -10,6 +10,7 @@ COMMANDS = {
     "init": "Write a job file to start from.",
     "run": "Load a job file, run its jobs, export the results.",
     "load": "Load a job file without running it.",
+    "plan": "Show what a job file would change, cost and take, before anything is run.",
     "explain": "Show which rules apply to failures, and where each was written.",
     "estimate": "Estimate what a job file may cost and how long it may take.",
     "status": "Show batches, their failures and what was retried.",

@@ -131,9 +131,19 @@ sandbox_option = click.option(
 
 def api_options(command: F) -> F:
     """Add the options that say which API to use, and with which key."""
+    return _with_api(command, sandbox_option, key_option, url_option)
+
+
+def keyless_api_options(command: F) -> F:
+    """Add the options that say which API would be used: a plan asks it nothing."""
+    return _with_api(command, sandbox_option, url_option)
+
+
+def _with_api(command: F, *options: Callable[[F], F]) -> F:
+    # This --sandbox means the database too.
     parameters: list[click.Parameter] = getattr(command, "__click_params__", [])
     parameters[:] = [each for each in parameters if each.name != "sandbox"]
-    for option in (sandbox_option, key_option, url_option):
+    for option in options:
         command = option(command)
     return command
 

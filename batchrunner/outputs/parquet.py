@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from batchrunner.outputs.cells import Cell, Kind
 from batchrunner.outputs.column_types import converters, type_of
+from batchrunner.outputs.error_keeping_file import ErrorKeepingFile
 from batchrunner.outputs.export_format import Format, Written
 from batchrunner.outputs.sheet import Row, Sheet
 from batchrunner.outputs.table import ExportTable
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
 
 #: Most rows that are turned into columns at once, and most characters of their results.
 _BATCH_ROWS = 2_048
@@ -40,7 +37,7 @@ def write_parquet(table: ExportTable, file: IO[bytes]) -> Written:
     types = [type_of(kind, odd_doubles=True) for kind in sheet.kinds]
     schema = Schema([_field(name, kind) for name, kind in zip(sheet.names, types, strict=True)])
     source = _Batches(sheet, types, schema)
-    target = _Target(file)
+    target = ErrorKeepingFile(file)
     try:
         write(
             RecordBatchReader.from_batches(schema, source.batches(target)),
@@ -75,7 +72,7 @@ class _Batches:
         self._schema = schema
         self.error: BaseException | None = None
 
-    def batches(self, target: _Target) -> Iterator[Any]:
+    def batches(self, target: ErrorKeepingFile) -> Iterator[Any]:
         try:
             for rows in self._chunks():
                 yield self._batch(rows)
@@ -104,25 +101,6 @@ class _Batches:
             [_array(kind, [convert(cell) for cell in cells]) for kind, convert, cells in columns],
             schema=self._schema,
         )
-
-
-class _Target(io.RawIOBase):
-    """A file that keeps its first error: the library ends the process if one is raised to it."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self.error: OSError | None = None
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: ReadableBuffer, /) -> int:
-        if self.error is None:
-            try:
-                self._file.write(data)
-            except OSError as error:
-                self.error = error
-        return len(memoryview(data))
 
 
 def _chars(row: Row) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import IO, Any
 
@@ -12,6 +12,7 @@ from batchrunner.outputs.cells import Cell, same_digits
 from batchrunner.outputs.column_names import INPUT_PREFIX, column_names
 from batchrunner.outputs.column_types import as_text
 from batchrunner.outputs.columns import FAILURE_COLUMNS
+from batchrunner.outputs.error_keeping_file import ErrorKeepingFile
 from batchrunner.outputs.export_format import Format, Written
 from batchrunner.outputs.json_values import Number
 from batchrunner.outputs.selection import Selection
@@ -40,23 +41,23 @@ def write_xlsx(table: ExportTable, file: IO[bytes]) -> Written:
     than MAX_CELL_LENGTH is cut. Rows that a sheet cannot hold go on in `results 2`.
     """
     from xlsxwriter import Workbook
-    from xlsxwriter.exceptions import FileCreateError
 
     sheet = Sheet(table, typed=True, max_columns=MAX_COLUMNS)
+    target = ErrorKeepingFile(file)
     with tempfile.TemporaryDirectory(prefix=".batchrunner-", dir=table.scratch) as folder:
-        workbook = Workbook(file, {"constant_memory": True, "tmpdir": folder})
+        workbook = Workbook(target, {"constant_memory": True, "tmpdir": folder})
         workbook.use_zip64()
-        results = _Sheets(workbook, "results", sheet.names)
-        for row in sheet.rows():
-            results.add(row.cells)
-        carried, _ = column_names(FAILURE_COLUMNS, table.columns, [])
-        failures = _Sheets(workbook, "failures", [*FAILURE_COLUMNS, *carried])
-        for cells in _failures(table):
-            failures.add(cells)
         try:
-            workbook.close()
-        except FileCreateError as error:
-            raise error.args[0] from None
+            results = _Sheets(workbook, "results", sheet.names)
+            for row in sheet.rows():
+                results.add(row.cells)
+            failures = _add_failures(workbook, table)
+        except BaseException as error:
+            target.error = error
+        # Also after an error, so that its temporary files are closed.
+        workbook.close()
+    if target.error:
+        raise target.error
     return sheet.written(cut=results.cut + failures.cut, sheets=results.sheets)
 
 
@@ -120,18 +121,21 @@ class _Sheets:
             text = f"{_first_units(text, MAX_CELL_LENGTH - 1)}…"
         if text.startswith("<r>") and text.endswith("</r>"):
             # The library takes such a text for one with formats inside.
-            self._sheet.write_rich_string(row, column, text[:1], text[1:])
+            self._sheet.write_rich_string(row, column, text[:1], text[1:2], text[2:])
         else:
             self._sheet.write_string(row, column, text, format)
 
 
-def _failures(table: ExportTable) -> Iterable[Sequence[Cell]]:
+def _add_failures(workbook: Any, table: ExportTable) -> _Sheets:
+    carried, _ = column_names(FAILURE_COLUMNS, table.columns, [])
+    sheets = _Sheets(workbook, "failures", [*FAILURE_COLUMNS, *carried])
     names = [*FAILURE_COLUMNS, *(f"{INPUT_PREFIX}{name}" for name in table.columns)]
     columns = [SelectedColumn(source=name, name=name) for name in names]
     selection = Selection(columns, table.columns, typed=True)
     for job in table.jobs():
         if job.state == JobState.FAILED:
-            yield selection.cells(job, None)
+            sheets.add(selection.cells(job, None))
+    return sheets
 
 
 def _keeps_digits(number: Number) -> bool:

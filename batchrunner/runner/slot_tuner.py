@@ -56,9 +56,9 @@ class SlotTuner:
         known = await context.offload(
             lambda: context.store.read(account_limit.account_limit, context.batch.id)
         )
-        if known is None:
-            self._next_try_at = now + FIXED_LIMIT_RECHECK_AFTER
-        elif now - known.refused_at >= known.wait and not known.trying:
+        due_in = known.refused_at + known.wait - now if known else FIXED_LIMIT_RECHECK_AFTER
+        self._next_try_at = now + min(due_in, FIXED_LIMIT_RECHECK_AFTER)
+        if known is not None and due_in <= timedelta() and not known.trying:
             await context.offload(
                 lambda: context.store.write(account_limit.try_one_more, context.batch.id, now)
             )

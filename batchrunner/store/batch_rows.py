@@ -11,6 +11,9 @@ from batchrunner.model import Batch, Pause, Rate, Settings
 from batchrunner.policy.budget import rate_in_force
 from batchrunner.store.serialization import budget_of, settings_of
 
+#: Settings that `set` can replace.
+SET_LATER = ("concurrency", "budget")
+
 
 def settings_in_force(row: Any) -> Settings:
     """Return a batch's settings, with the values that replaced some of them."""

@@ -12,16 +12,13 @@ from batchrunner.model import Batch, JobFile, LoadResult
 from batchrunner.model.comparison import UNDECIDED, Comparison, EditDecision
 from batchrunner.model.hosts import host_of
 from batchrunner.policy.canary import choose_canary
-from batchrunner.store.batch_rows import batch_of
+from batchrunner.store.batch_rows import SET_LATER, batch_of
 from batchrunner.store.canary_gate import keep_canary
 from batchrunner.store.dialect import insert_or_ignore
 from batchrunner.store.edits import follow_file
 from batchrunner.store.job_rows import LOAD_CHUNK, chunks, job_row
 from batchrunner.store.schema import batches, jobs
 from batchrunner.store.serialization import json_text, settings_of, settings_text
-
-#: Settings that `set` can replace.
-SET_LATER = ("concurrency", "budget")
 
 
 def load_jobs(

@@ -136,6 +136,24 @@ class Database:
                 yield tx.execution_options(read_only=True)
 
     @contextmanager
+    def trial(self) -> Iterator[Connection]:
+        """Begin a transaction that sees the database as after a migration, and changes nothing."""
+        with self.read() as tx:
+            is_current = _is_marked(tx) and _revision(tx) == HEAD
+        if is_current:
+            with self.read() as tx:
+                yield tx
+            return
+        with self._errors(), self._engine.connect() as tx, tx.begin() as change:
+            try:
+                _refuse_strangers(tx)
+                if _revision(tx) != HEAD:
+                    _upgrade(tx)
+                yield tx
+            finally:
+                change.rollback()
+
+    @contextmanager
     def _errors(self) -> Iterator[None]:
         """Turn errors of the block into errors that name the database and say what to do."""
         with _located(self._engine.url):

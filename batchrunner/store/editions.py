@@ -56,6 +56,22 @@ def newest_edition(tx: Connection, series: str) -> Batch | None:
     return batch_of(row) if row else None
 
 
+def edition_before(
+    tx: Connection, series: str, named: Callable[[datetime], tuple[str, str]] | None
+) -> str | None:
+    """
+    Return the newest edition of a series; None where there is none.
+
+    With *named*, a batch from before the series counts under the name that it would get.
+    """
+    newest = newest_edition(tx, series)
+    if newest is not None or named is None:
+        return newest.edition if newest else None
+    made = select(batches.c.created_at).where(batches.c.name == series, batches.c.series.is_(None))
+    created_at = tx.execute(made).scalar()
+    return named(created_at)[1] if created_at else None
+
+
 def unfinished_before(tx: Connection, series: str, batch_id: int) -> list[Batch]:
     """Return the editions older than a batch that have open jobs, the oldest first."""
     has_open = exists().where(jobs.c.batch_id == batches.c.id, _is_open)

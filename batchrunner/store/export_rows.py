@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, exists, false, or_,
 from batchrunner.model import FinishedJob, JobState
 from batchrunner.model.job_entry import JobEntry
 from batchrunner.model.row_choice import RowChoice
-from batchrunner.store.conditions import FINAL_STATES, is_newest
+from batchrunner.store.conditions import FINAL_STATES, is_current, is_newest
 from batchrunner.store.reports import jobs_among
 from batchrunner.store.result_bodies import with_long_results
 from batchrunner.store.schema import attempts, jobs
@@ -20,16 +20,18 @@ from batchrunner.store.store import PAGE_SIZE, Store
 
 #: Rows that are read from the server at once.
 ROWS_AT_ONCE = 5000
-_CURRENT = and_(jobs.c.superseded.is_(False), jobs.c.withdrawn.is_(False))
 
 
-def shown_jobs(store: Store, batch_id: int, choice: RowChoice) -> Iterator[FinishedJob]:
+def shown_jobs(
+    store: Store, batch_id: int, choice: RowChoice, ids: Sequence[int] | None = None
+) -> Iterator[FinishedJob]:
     """
     Yield the chosen jobs of a batch as they are at the first one, in the order of the file.
 
     They change only if the user retries them, or with *join* as they are run: a job is shown once.
+    With the *ids* of an earlier choice, these jobs are shown.
     """
-    ids = store.read(shown_job_ids, batch_id, choice)
+    ids = store.read(shown_job_ids, batch_id, choice) if ids is None else ids
     states = [*JobState] if choice.join else FINAL_STATES
     for start in range(0, len(ids), PAGE_SIZE):
         page = store.read(jobs_among, batch_id, ids[start : start + PAGE_SIZE], states)
@@ -38,7 +40,7 @@ def shown_jobs(store: Store, batch_id: int, choice: RowChoice) -> Iterator[Finis
 
 def shown_job_ids(tx: Connection, batch_id: int, choice: RowChoice) -> array[int]:
     """Return the rows of the chosen jobs, in the order of the file: eight bytes for each."""
-    shown = _last_good() if choice.last_good else _CURRENT
+    shown = _last_good() if choice.last_good else is_current
     query = select(jobs.c.id).where(jobs.c.batch_id == batch_id, shown)
     if not choice.join:
         query = query.where(jobs.c.state.in_(FINAL_STATES))
@@ -71,7 +73,7 @@ def _last_good() -> ColumnElement[bool]:
         ~exists().where(good, _later.c.revision > jobs.c.revision),
         exists().where(_is_shown),
     )
-    return or_(newest_good, and_(_CURRENT, ~exists().where(good)))
+    return or_(newest_good, and_(is_current, ~exists().where(good)))
 
 
 def job_entries(store: Store, batch_id: int, ids: Sequence[int]) -> Iterator[JobEntry]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -367,7 +368,19 @@ def _finished_job(row: Row[Any], rate: Rate | None, paths: tuple[str, ...]) -> F
         result=without_marker(row.body, row.marker),
         long_result_of=row.long_body_of,
         artifacts=paths,
+        schema_fields=_schema_fields(row.options),
     )
+
+
+def _schema_fields(options: str) -> frozenset[str]:
+    """Return the fields that the `output_schema` of a job's options names at the top."""
+    return _parsed_schema_fields(options) if '"output_schema"' in options else frozenset()
+
+
+@lru_cache(maxsize=32)  # most jobs of a batch have the same options
+def _parsed_schema_fields(options: str) -> frozenset[str]:
+    schema = json.loads(options).get("output_schema") or {}
+    return frozenset(schema.get("properties") or ())
 
 
 def newest_run(tx: Connection, batch_id: int, key: str) -> str | None:

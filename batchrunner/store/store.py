@@ -69,6 +69,13 @@ class Store:
         with self._database.read() as tx:
             return function(tx, *args, **kwargs)
 
+    def trial(
+        self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Call *function* on the database as it would be after a migration, and change nothing."""
+        with self._database.trial() as tx:
+            return function(tx, *args, **kwargs)
+
     def short_lock_timeout(self) -> AbstractContextManager[None]:
         """Let calls in the block give up soon on another program's lock."""
         return self._database.short_lock_timeout()

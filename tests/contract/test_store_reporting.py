@@ -8,13 +8,15 @@ import pytest
 from sqlalchemy import Engine, func, select
 
 from batchrunner.model import FailureCategory, JobState, RunStatus
+from batchrunner.store import reports
+from batchrunner.store.attempt_rows import batch_attempts
 from batchrunner.store.attempts import apply_poll
 from batchrunner.store.batches import load_jobs
 from batchrunner.store.controls import cancel_jobs, retry_jobs
 from batchrunner.store.database import Database
 from batchrunner.store.reports import batch_counts, failed_attempts, finished_jobs, work_left
 from batchrunner.store.schema import jobs
-from batchrunner.store.store import PAGE_SIZE, Store
+from batchrunner.store.store import Store
 from batchrunner.store.submissions import mark_unanswered
 from tests.fakes import (
     NOW,
@@ -33,7 +35,14 @@ from tests.fakes import (
     success,
 )
 
+#: Jobs that are read at once in these tests.
+PAGE_SIZE = 20
 GOAL, AGENT = FailureCategory.GOAL_FAILURE, FailureCategory.AGENT_FAILURE
+
+
+@pytest.fixture(autouse=True)
+def _small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reports, "PAGE_SIZE", PAGE_SIZE)
 
 
 def many_finished(store: Store, count: int) -> int:
@@ -220,3 +229,27 @@ def test_no_more_failures_are_read_than_were_asked_for(store: Store, most: int) 
     batch = begin(store, 3)
     apply_poll(store, "alice", [failure(attempt) for attempt in start(store, batch)], [], NOW)
     assert len(store.read(failed_attempts, batch.id, final=True, most=most)) == most
+
+
+def test_all_attempts_of_a_batch_come_in_their_order(store: Store) -> None:
+    batch = begin(store, 3, concurrency=3)
+    good, bad, open_one = start(store, batch)
+    apply_poll(store, "alice", [success(good, steps=5), failure(bad, AGENT)], [], after(1))
+    two = store.write(load_jobs, job_file(1, name="other"), NOW).batch
+    start(store, two)
+    shown = list(batch_attempts(store, batch.id))
+    assert [(each.key, each.revision, each.number, each.outcome) for each in shown] == [
+        (good.job.key, 1, 1, "succeeded"),
+        (bad.job.key, 1, 1, AGENT),
+        (open_one.job.key, 1, 1, None),
+    ]
+    assert (shown[0].steps, shown[0].run_id) == (5, good.run_id)
+
+
+def test_a_finished_job_knows_the_fields_that_its_schema_names(store: Store) -> None:
+    schema = {"type": "object", "properties": {"data": {"type": "object"}}}
+    batch = begin(store, [spec("a", options={"output_schema": schema}), spec("b")], concurrency=2)
+    decisions = [success(attempt) for attempt in start(store, batch)]
+    apply_poll(store, "alice", decisions, [], NOW)
+    named = {job.key: job.schema_fields for job in finished_jobs(store, batch.id)}
+    assert named == {"a": frozenset({"data"}), "b": frozenset()}

@@ -80,6 +80,7 @@ def test_runs_that_are_left_on_another_account_are_not_tried_again_silently(tmp_
     assert "nothing to run" in former.err
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("apart", some([False, True], 1), ids=["another key", "the same key"])
 def test_a_key_of_the_same_account_goes_on_with_its_runs(tmp_path: Path, apart: bool) -> None:
     jobs = write_jobs(tmp_path, pages(4), concurrency=3)

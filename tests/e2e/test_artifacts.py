@@ -49,6 +49,7 @@ def listed(folder: Path, *more: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
+@pytest.mark.sweep
 def test_artifacts_survive_a_kill_half_way_and_are_what_was_served(tmp_path: Path) -> None:
     jobs, folder = capturing(tmp_path, pages(12)), tmp_path / "captured"
     command = ("run", jobs, "--artifacts", folder, "-o", "results.jsonl")

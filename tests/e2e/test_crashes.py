@@ -124,6 +124,7 @@ def test_a_sandbox_is_for_one_command_at_a_time(tmp_path: Path) -> None:
     assert "another command works with the sandbox of batchrunner.sandbox.db" in refused.err
 
 
+@pytest.mark.sweep
 def test_a_killed_sandbox_and_its_runner_go_on_together(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(5), concurrency=3)
     with started("run", jobs, "--sandbox", cwd=tmp_path) as runner:

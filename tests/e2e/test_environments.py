@@ -116,6 +116,7 @@ def in_place(place: Place, *args: str | Path, cwd: Path) -> Ended:
     return Ended(done.returncode, *decoded)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", cases())
 def test_a_batch_run_ends_as_it_would_undisturbed(name: str, tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(2))

@@ -6,6 +6,8 @@ import csv
 import json
 import stat
 
+import pytest
+
 from batchrunner.sandbox import SandboxConfig
 from tests.e2e.conftest import Ran
 from tests.e2e.programs import batchrunner, check_books, runs_of, status_of
@@ -65,6 +67,7 @@ def test_what_the_program_writes_is_for_its_owner_only(example: Ran) -> None:
     assert modes == dict.fromkeys(modes, 0o600)
 
 
+@pytest.mark.sweep
 def test_the_failures_are_explained_one_by_one(failures: Ran) -> None:
     ended = failures.ended
     assert ended.code == 1, ended.err

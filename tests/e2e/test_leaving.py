@@ -69,6 +69,7 @@ def test_who_leaves_early_is_told_what_goes_on_and_with_which_command(tmp_path: 
     assert status_of(tmp_path)["jobs"]["succeeded"] == 0
 
 
+@pytest.mark.sweep
 def test_ctrl_c_says_what_is_waited_for_where_a_create_is_in_doubt(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, ["http://faults.test/dropped_before"])
     with (

@@ -11,6 +11,7 @@ from benchmarks import paid_runs
 URLS = paid_runs.pages(4)
 
 
+@pytest.mark.sweep
 def test_each_job_is_paid_for_once_although_its_first_answer_is_lost() -> None:
     bill = paid_runs.by_batchrunner(URLS)
     assert bill.unanswered == bill.creates == 1, "the answer was not lost, or it was sent again"

@@ -55,6 +55,7 @@ def around(tmp_path: Path) -> dict[str, Path]:
     return {name: tmp_path / names.get(name, name) for name in every}
 
 
+@pytest.mark.sweep
 def test_silly_arguments_get_a_sentence_and_a_code_and_change_nothing(
     tmp_path: Path, around: dict[str, Path]
 ) -> None:

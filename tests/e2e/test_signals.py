@@ -28,6 +28,7 @@ from tests.e2e.programs import (
 from tests.sweeps import some
 
 
+@pytest.mark.sweep
 def test_ctrl_c_waits_for_what_is_in_flight_and_the_same_command_goes_on(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(10), concurrency=4)
     with served(tmp_path, durations=(0.8, 1.0)) as remote:

@@ -43,6 +43,7 @@ def test_status_shows_all_batches_or_one(tmp_path: Path) -> None:
     assert (vague.code, vague.out) == (2, "")
 
 
+@pytest.mark.sweep
 def test_failed_jobs_are_put_back_by_category_by_id_or_all(failures: Ran, tmp_path: Path) -> None:
     folder = shutil.copytree(failures.folder, tmp_path / "copy")
 
@@ -130,6 +131,7 @@ def test_cancel_has_the_runner_at_work_cancel_its_runs_and_end(tmp_path: Path) -
     check_books(tmp_path, 5, runs)
 
 
+@pytest.mark.sweep
 def test_a_running_batch_is_paused_and_resumed_from_another_terminal(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(12), concurrency=2)
     with (

@@ -37,6 +37,7 @@ def test_a_failed_run_is_not_tried_again(tmp_path: Path) -> None:
         assert remote.created() == 1
 
 
+@pytest.mark.sweep
 def test_whoever_dies_while_watching_has_not_paid_twice(tmp_path: Path) -> None:
     with served(tmp_path, durations=(3, 3)) as remote:
         with started(*NEW, cwd=tmp_path, env=remote.env) as program:

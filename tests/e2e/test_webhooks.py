@@ -97,6 +97,7 @@ def test_webhooks_are_heard_and_their_loss_changes_no_result(tmp_path: Path) -> 
     assert len({re.sub(rb"[0-9a-f-]{36}|20\d\d-[^,]*", b"", each) for each in exports}) == 1
 
 
+@pytest.mark.sweep
 def test_whatever_comes_to_the_port_is_a_look_at_most_and_the_secret_is_told_nobody(
     tmp_path: Path,
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from functools import wraps
 from types import ModuleType
@@ -77,6 +77,15 @@ class Bug:
     def name(self) -> str:
         """What it does."""
         return self.label or getattr(self.plant, "__name__", "")
+
+
+def each_of(bugs: Iterable[Bug], slow: Collection[str] = ()) -> pytest.MarkDecorator:
+    """Return the mark of a test of each bug; the *slow* ones are part of the sweep."""
+    sweep = [pytest.mark.sweep]
+    return pytest.mark.parametrize(
+        "bug",
+        [pytest.param(bug, id=bug.name, marks=sweep if bug.name in slow else []) for bug in bugs],
+    )
 
 
 def check_caught(bug: Bug, patch: pytest.MonkeyPatch) -> None:

@@ -277,6 +277,7 @@ def test_a_pause_goes_before_a_budget() -> None:
     simulate(scenario)
 
 
+@pytest.mark.sweep
 @settings(max_examples=examples(12))
 @given(
     seed=st.integers(0, 10_000),

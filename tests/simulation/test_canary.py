@@ -6,6 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import anyio
+import pytest
 
 from batchrunner.model import Budget, Canary, JobState, Settings
 from batchrunner.model.hosts import host_of
@@ -83,6 +84,7 @@ def test_a_row_that_costs_too_much_keeps_the_gate_shut() -> None:
     simulate(run)
 
 
+@pytest.mark.sweep
 def test_two_runners_wait_for_the_same_canary() -> None:
     async def run() -> None:
         simulated = batch_of(Canary(jobs=FIRST, success_rate=Decimal("0.8")), {})

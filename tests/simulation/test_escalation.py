@@ -110,6 +110,7 @@ def test_escalation_is_learned_where_it_is_needed_and_tried_nowhere_else() -> No
         assert sum(tries[:3]) > 3, "the first ones have to find out"
 
 
+@pytest.mark.sweep
 def test_what_was_learned_is_reported_with_each_job_and_each_failure() -> None:
     walled = played()
     shown = {

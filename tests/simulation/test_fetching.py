@@ -138,6 +138,7 @@ def created_at(simulated: CheckedBatch) -> list[datetime]:
     return [run.created_at for run in simulated.sandbox.journal.runs]
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("fate", some([None, "artifact_dripping", "artifact_expired"], 1))
 def test_fetching_delays_no_create_and_no_end(tmp_path: Path, fate: str | None) -> None:
     config = SandboxConfig(durations=(20, 40), rates={fate: 0.7} if fate else {})

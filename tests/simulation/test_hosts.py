@@ -150,6 +150,7 @@ def test_a_service_that_is_throttled_or_slow_parks_no_host() -> None:
     simulate(run)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("bound", some([1, 3], 1))
 def test_a_bounded_host_never_gets_more_and_the_others_fill_the_slots(bound: int) -> None:
     async def run() -> None:

@@ -106,6 +106,7 @@ def limits(seconds: float) -> TimeLimits:
     return TimeLimits(running=timedelta(seconds=seconds))
 
 
+@pytest.mark.sweep
 def test_a_run_that_shows_its_result_and_never_ends_is_ended_and_its_result_counts() -> None:
     async def run() -> None:
         script = {"http://site.test/1?": "lingering"}

@@ -42,7 +42,7 @@ SPELL = 600.0
 BLAMED = {"error_named": {FailureCategory.TIMED_OUT, FailureCategory.REJECTED}}
 
 
-@pytest.mark.parametrize("name", some(FAULTS, 4))
+@pytest.mark.parametrize("name", some(FAULTS, 2))
 def test_every_promise_holds_on_a_line_with(name: str) -> None:
     fired: Counter[str] = Counter()
 
@@ -83,6 +83,7 @@ def test_what_a_list_does_not_tell_for_hours_is_never_paid_for_twice(name: str) 
     assert fired[name] > 0, "the fault never happened: this run proves nothing"
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("seed", some(seeds(2), 1))
 def test_hostile_results_are_kept_as_they_came_and_cost_no_second_run(seed: int) -> None:
     fired: Counter[str] = Counter()
@@ -171,6 +172,7 @@ async def to_its_end(late: CheckedBatch) -> list[SandboxRun]:
     return runs
 
 
+@pytest.mark.sweep
 def test_a_batch_does_not_end_before_its_final_check_for_late_runs_succeeded() -> None:
     async def scenario() -> None:
         # The list cannot be read when the batch ends.
@@ -205,6 +207,7 @@ class NoCancels(httpx.AsyncBaseTransport):
         return httpx.Response(400, json={"error": error})
 
 
+@pytest.mark.sweep
 def test_a_cancel_that_is_refused_for_good_is_not_repeated_without_end() -> None:
     async def scenario() -> None:
         late = straggling(300, cancels=False)

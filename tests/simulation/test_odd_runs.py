@@ -161,6 +161,7 @@ def test_a_run_that_only_the_list_shows_is_not_lost_and_not_paid_for_again() -> 
     simulate(scenario)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("status", some([400, 500], 1))
 def test_a_run_that_the_api_says_nothing_about_is_given_up_and_not_paid_for_again(
     status: int,
@@ -180,6 +181,7 @@ def refuses_polls(run_id: Callable[[], str]) -> Answer:
     return lambda request, body: refused() if request.url.path != "/v1/runs" else None
 
 
+@pytest.mark.sweep
 def test_one_id_that_the_api_refuses_does_not_blind_the_others() -> None:
     async def scenario() -> None:
         # One is stuck, so that other runs are there whenever the bad one is polled.
@@ -196,6 +198,7 @@ def test_one_id_that_the_api_refuses_does_not_blind_the_others() -> None:
     simulate(scenario)
 
 
+@pytest.mark.sweep
 def test_a_batch_whose_polls_are_all_refused_ends() -> None:
     async def scenario() -> None:
         alone, line = await played(pages(1), refuses_polls)
@@ -232,6 +235,7 @@ def refuses_cancels(status: int) -> Any:
     return lambda run_id: answer
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("status", some([400, 403, 404, 500], 1))
 def test_a_run_whose_cancel_is_never_confirmed_is_given_up(status: int) -> None:
     async def scenario() -> None:
@@ -259,6 +263,7 @@ def test_one_run_that_cannot_be_cancelled_does_not_keep_the_others_alive() -> No
     simulate(scenario)
 
 
+@pytest.mark.sweep
 def test_an_outage_of_the_api_counts_against_no_run() -> None:
     async def scenario() -> None:
         dark = [(100.0, 100.0 + 2 * GIVEN_UP_AFTER.total_seconds())]

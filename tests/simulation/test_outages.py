@@ -78,6 +78,7 @@ def test_a_database_that_was_away_for_longer_than_a_lease_costs_no_runner_its_li
     simulate(scenario)
 
 
+@pytest.mark.sweep
 def test_an_owner_that_died_in_a_database_outage_is_taken_over_a_lease_after_its_end() -> None:
     async def scenario() -> None:
         shared = CheckedBatch.of(pages(12), SandboxConfig(durations=(100, 200)), SETTINGS)

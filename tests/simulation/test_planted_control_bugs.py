@@ -36,7 +36,7 @@ from batchrunner.store.search_checks import later_runs
 from batchrunner.store.submissions import settle_submission
 from batchrunner.tinyfish.client import TinyFishClient
 from tests.simulation.checked_batch import CheckedBatch
-from tests.simulation.planting import Bug, Planter, check_caught
+from tests.simulation.planting import Bug, Planter, check_caught, each_of
 from tests.simulator.simulated_batch import EPOCH, pages, simulate
 
 LOST = "http://faults.test/dropped_after/1"
@@ -276,7 +276,7 @@ BUGS = [
 #: Bugs that show soon; the others are caught in the sweep.
 QUICK = (believe_every_refusal, believe_not_found_after_half_a_minute)
 
-every_bug = pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+every_bug = each_of(BUGS)
 some_bugs = pytest.mark.parametrize(
     "bug",
     [

@@ -13,7 +13,7 @@ from batchrunner.model.markers import job_digest, marked_goal, marker
 from batchrunner.policy.goal_length import explain_too_long
 from batchrunner.policy.recovery import FoundRun, KnownJobs, is_fresh, known_jobs, replay_order
 from tests.simulation.marked_batches import goal_too_long, marker_expected, marker_returned
-from tests.simulation.planting import Bug, Planter, check_caught
+from tests.simulation.planting import Bug, Planter, check_caught, each_of
 from tests.simulation.recovering import equal_jobs, looked_up, lost_half_way
 from tests.simulator.simulated_batch import simulate
 
@@ -92,7 +92,7 @@ BUGS: Sequence[Bug] = [
     Bug(send_long_goals_unmarked, goal_too_long("beside"), "a goal was sent without its marker"),
 ]
 
-every_bug = pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+every_bug = each_of(BUGS)
 
 
 @pytest.mark.sweep

@@ -67,7 +67,7 @@ from tests.simulation.barred_way import (
     barred_for_good,
     barred_from_the_start,
 )
-from tests.simulation.planting import Bug, Planter, check_caught
+from tests.simulation.planting import Bug, Planter, check_caught, each_of
 from tests.simulation.short_batches import (
     behind_gateway,
     clock_set_forward,
@@ -418,16 +418,12 @@ SLOW = frozenset(
         "ignore_answers_to_cancels",
         "repeat_cancels_at_once",
         "go_on_at_any_loss",
+        "go_on_beside_another_database",
+        "take_every_submission_for_our_own",
     }
 )
 
-every_bug = pytest.mark.parametrize(
-    "bug",
-    [
-        pytest.param(bug, id=bug.name, marks=[pytest.mark.sweep] if bug.name in SLOW else [])
-        for bug in BUGS
-    ],
-)
+every_bug = each_of(BUGS, slow=SLOW)
 
 
 @pytest.mark.sweep

@@ -24,7 +24,7 @@ from batchrunner.store.leases import other_owners, register_owner, rescue_attemp
 from batchrunner.store.reports import finished_jobs, work_left
 from batchrunner.store.schema import SubmissionState, attempts, jobs, results
 from batchrunner.store.submissions import close_submission, record_runs
-from tests.simulation.planting import Bug, Planter, check_caught
+from tests.simulation.planting import Bug, Planter, check_caught, each_of
 from tests.simulation.short_batches import (
     cancelled,
     faulty_batch,
@@ -299,7 +299,10 @@ BUGS = [
     Bug(export_only_results, faulty_batch("agent_failure"), "not in the export exactly once"),
 ]
 
-every_bug = pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+#: Bugs that only a longer batch shows.
+SLOW = frozenset({"lose_run_ids", "count_before_the_result"})
+
+every_bug = each_of(BUGS, slow=SLOW)
 
 
 @pytest.mark.sweep

@@ -82,6 +82,7 @@ def test_runs_that_are_alive_or_younger_than_a_day_are_found_by_three_jobs() -> 
     simulate(looked_up)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("late", some([0.0, 40.0, 90.0], 1))
 def test_neither_a_database_nor_its_restored_copy_cancels_runs_of_the_other(late: float) -> None:
     simulate(partial(two_copies, late=late))

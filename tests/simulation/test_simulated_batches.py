@@ -91,6 +91,7 @@ def test_runs_whose_answer_was_lost_are_found_although_the_list_is_late() -> Non
     simulate(scenario)
 
 
+@pytest.mark.sweep
 def test_a_run_that_appears_long_after_others_is_cancelled_and_listed() -> None:
     async def scenario() -> None:
         # With this seed it is listed so late that later runs seem to show that there is none.
@@ -264,6 +265,7 @@ def test_the_pool_waits_for_credits_and_goes_on_by_itself() -> None:
     simulate(scenario)
 
 
+@pytest.mark.sweep
 def test_credits_for_forty_of_a_hundred_buy_forty_runs() -> None:
     async def scenario() -> None:
         config = SandboxConfig(credits=Decimal("0.016") * 40, durations=(600, 900))

@@ -57,6 +57,7 @@ def batch_of(
     return simulated
 
 
+@pytest.mark.sweep
 def test_a_cancel_that_is_not_ours_to_ask_for_stops_nothing() -> None:
     async def scenario() -> None:
         cancels: list[httpx.Request] = []

@@ -147,6 +147,7 @@ def test_a_create_that_the_api_held_back_is_not_sent_into_a_pause() -> None:
     simulate(scenario)
 
 
+@pytest.mark.sweep
 def test_a_lower_bound_takes_effect_as_runs_end_and_a_higher_one_within_two_seconds() -> None:
     async def scenario() -> None:
         bounded = CheckedBatch.of(
@@ -280,6 +281,7 @@ def test_a_batch_ends_in_time_and_the_next_run_continues_it() -> None:
     simulate(scenario)
 
 
+@pytest.mark.sweep
 def test_what_still_runs_is_cancelled_accounted_and_available_again_uncounted() -> None:
     async def scenario() -> None:
         # Nobody can know from 20 short ones that the others are long.

@@ -333,7 +333,7 @@ def test_programs_get_all_differences() -> None:
 def test_a_stop_names_the_possible_causes_and_the_commands() -> None:
     foreign = ForeignRunsFound(run_ids=("r1", "r2", "r3", "r4"))
     assert audit_stop_text(foreign).endswith("did not start (r1, r2, r3 and 1 more)")
-    error = stopped_by_audit(foreign, "prices", db=" --db x.db", job_file="my jobs.yaml")
+    error = stopped_by_audit(foreign, "prices", db=" --db x.db", files="'my jobs.yaml'")
     for part in ("copied", "backup", "colleague", "batchrunner audit prices --db x.db"):
         assert part in error.next
     assert "batchrunner recover 'my jobs.yaml' --db x.db" in error.next

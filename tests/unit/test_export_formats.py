@@ -5,15 +5,22 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
+import re
 import sqlite3
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from batchrunner.model import FinishedJob, JobState
-from batchrunner.outputs import FORMATS, ExportTable, View, Written
+from batchrunner.errors import CannotContinue, UsageError
+from batchrunner.model import ExportedAttempt, FailureCategory, FinishedJob, JobState
+from batchrunner.outputs import FORMATS, ExportTable, SelectedColumn, View, Written
+from batchrunner.outputs.selection import check_selection, selected_columns
 
 AT = datetime(2026, 9, 2, 21, 0, 1, 250_000, tzinfo=UTC)
 
@@ -34,11 +41,11 @@ def results(*values: Any) -> list[FinishedJob]:
 
 
 def export(
-    format: str, jobs: Sequence[FinishedJob], columns: tuple[str, ...] = (), **view: Any
+    format: str, jobs: Sequence[FinishedJob], carried: tuple[str, ...] = (), **view: Any
 ) -> tuple[bytes, Written]:
     for module in FORMATS[format].requires:
         pytest.importorskip(module)
-    table = ExportTable(jobs=lambda: jobs, columns=columns, view=View(**view))
+    table = ExportTable(jobs=lambda: jobs, columns=carried, view=View(**view))
     file = io.BytesIO()
     written = FORMATS[format].write(table, file)
     return file.getvalue(), written
@@ -208,3 +215,347 @@ def test_the_result_itself_is_exploded_also_in_jsonl() -> None:
     assert [row["result"] for row in rows_of("jsonl", jobs, explode="result")] == [
         {"a": 1}, {"a": 2},
     ]  # fmt: skip
+
+
+# ---- whatever is stored comes back ----
+
+#: JSON numbers as the API writes them.
+ODD_NUMBERS = [
+    *["-0", "-0.0", "0.0", "0e0", "1.10", "1e400", "-1E+0400", "1e-400", "NaN", "-Infinity"],
+    *[str(2**63), str(-(2**63)), str(2**53 + 1), "9007199254740993.0", "12345678901234567"],
+    *["0.1", "0.30000000000000004", "1.7976931348623157e308", "5e-324", "1" * 500],
+    *["123456789012345", "1234567890123456", "1e15", "1.5E+3", "100e-2"],
+]
+numbers = st.one_of(
+    st.integers().map(str),
+    st.sampled_from(ODD_NUMBERS),
+    st.floats(allow_nan=False, allow_infinity=False).map(repr),
+)
+texts = st.text(
+    alphabet=st.characters(codec="utf-8") | st.sampled_from("\0\r\n\t\"',;|=+-@😀\u202eא\ufeff_x")
+)
+scalars = st.one_of(
+    numbers,
+    texts.map(json.dumps),
+    st.sampled_from(["true", "false", "null", '"NaN"', '"\\ud83d"', '"00123"', '"_x000D_"', '""']),
+    st.sampled_from(['"<r>a</r>"', '"<r><t>b</t></r>"', '" = 1"', '"=1+1"', '"http://x.example"']),
+)
+lists = st.lists(scalars, max_size=3).map(lambda items: f"[{', '.join(items)}]")
+cells = st.lists(scalars | lists, min_size=1, max_size=6)
+
+
+def jobs_of(values: list[str]) -> list[FinishedJob]:
+    return [job(at, f'{{"x": {value}}}') for at, value in enumerate(values, 1)]
+
+
+def exactly(value: str) -> Any:
+    """Return what is stored: a number as its decimal value, and everything else as it is."""
+    read = json.loads(value, parse_int=Decimal, parse_float=Decimal, parse_constant=str)
+    return re.sub("[\ud800-\udfff]", "\ufffd", read) if isinstance(read, str) else read
+
+
+def as_stored(cell: Any, stored: Any) -> Any:
+    """Return a cell that was read back as the kind of value that was stored, changed in nothing."""
+    if isinstance(stored, Decimal) and not isinstance(cell, bool):
+        number = Decimal(repr(cell) if isinstance(cell, float) else cell)
+        return number, number.is_signed()
+    if isinstance(stored, bool) and isinstance(cell, int | str):
+        return json.loads(cell) if isinstance(cell, str) else bool(cell)
+    if isinstance(stored, list) and isinstance(cell, str):
+        return json.dumps(json.loads(cell, parse_int=Decimal, parse_float=Decimal), default=str)
+    if isinstance(cell, float) and not math.isfinite(cell):
+        return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(cell)]
+    return cell
+
+
+def check(format: str, values: list[str]) -> None:
+    rows = rows_of(format, jobs_of(values), guard=False)
+    for row, value in zip(rows, values, strict=True):
+        stored, cell = exactly(value), row.get("result.x")
+        if isinstance(stored, Decimal):
+            assert as_stored(cell, stored) == (stored, stored.is_signed()), (cell, value)
+        elif isinstance(stored, list):
+            expected = json.loads(strictly(value), parse_int=Decimal, parse_float=Decimal)
+            assert as_stored(cell, stored) == json.dumps(expected, default=str)
+        elif stored is None or (stored == "" and format != "parquet" and format != "sqlite"):
+            assert cell in (None, "")
+        else:
+            assert as_stored(cell, stored) == stored
+
+
+def strictly(value: str) -> str:
+    """Return JSON as JSONL shows it."""
+    return export("jsonl", [job(1, value)])[0].decode().rpartition('"result":')[2].strip()[:-1]
+
+
+EXAMPLES = (
+    ["-0.0", "1.5"], ["1e400", "1"], [str(2**63), "1"], [str(2**53 + 1), "0.5"], ["NaN", "1.5"],
+    ['"NaN"'], ['"\\ud83d\\u0000\\r\\n"'], ["true", "1"], ["[NaN, 1e400]"], ["12345678901234567"],
+    ['"<r>a</r>"', '"_x000D_"'], ["0.30000000000000004"], ["-0", "5"], ['"a"', "1.10", "[1]"],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("format", TABLES)
+@pytest.mark.parametrize("values", EXAMPLES, ids=str)
+def test_odd_values_read_back_as_they_were_stored(format: str, values: list[str]) -> None:
+    check(format, values)
+
+
+@pytest.mark.parametrize("format", TABLES)
+@given(values=cells)
+@settings(max_examples=10)
+def test_any_value_reads_back_as_it_was_stored(format: str, values: list[str]) -> None:
+    check(format, values)
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("format", TABLES)
+@given(values=cells)
+@settings(max_examples=1_000, deadline=None)
+def test_very_many_values_read_back_as_they_were_stored(format: str, values: list[str]) -> None:
+    check(format, values)
+
+
+@pytest.mark.parametrize("format", [*READERS])
+@given(cell=texts, name=texts)
+@settings(max_examples=10)
+def test_input_columns_come_back_cell_by_cell(format: str, cell: str, name: str) -> None:
+    data, written = export(format, [job(1, "{}", columns={name: cell})], (name,), guard=False)
+    (row,) = READERS[format](data)
+    shown = dict(written.renamed).get(name, name)
+    assert (row[shown] or "") == cell
+
+
+@pytest.mark.parametrize("format", TYPED)
+def test_columns_have_types(format: str) -> None:
+    jobs = [
+        job(1, '{"n": 5, "p": 1.10, "ok": true, "t": "00123", "m": 1}', cost="0.192", steps=12,
+            started_at=AT, finished_at=AT + timedelta(minutes=1)),
+        job(2, '{"n": 9007199254740993, "p": 2, "ok": false, "m": "x"}'),
+    ]  # fmt: skip
+    first, second = rows_of(format, jobs)
+    assert [first[name] for name in ("attempts", "steps", "cost")] == [1, 12, 0.192]
+    assert [first[f"result.{name}"] for name in ("n", "p", "t")] == [5, 1.1, "00123"]
+    assert (first["result.ok"], second["result.ok"]) == (True, False)
+    assert second["result.n"] == (9007199254740993 if format != "xlsx" else "9007199254740993")
+    assert first["result.m"] == (1 if format == "xlsx" else "1")
+    at = {"parquet": AT, "sqlite": "2026-09-02T21:00:01.250Z", "xlsx": AT.replace(tzinfo=None)}
+    assert first["started_at"] == at[format]
+    assert second["started_at"] is None
+
+
+@pytest.mark.parametrize("format", TABLES)
+def test_an_export_without_jobs_has_the_fixed_columns(format: str) -> None:
+    data, written = export(format, [], ("sku",))
+    assert READERS[format](data) == []
+    assert (written.jobs, written.rows) == (0, 0)
+
+
+def test_parquet_is_written_in_row_groups_that_long_results_make_smaller(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("batchrunner.outputs.parquet._GROUP_CHARS", 100_000)
+    parquet = pytest.importorskip("pyarrow.parquet")
+    data, _ = export("parquet", results(*[{"x": "long " * 200}] * 300))
+    file = parquet.ParquetFile(io.BytesIO(data))
+    assert file.metadata.num_row_groups in (3, 4)
+    assert file.read()["result.x"].to_pylist() == ["long " * 200] * 300
+
+
+def test_a_full_disk_is_an_error_of_the_file_in_every_format() -> None:
+    class Full(io.RawIOBase):
+        def writable(self) -> bool:
+            return True
+
+        def write(self, data: Any, /) -> int:
+            raise OSError(28, "No space left on device")
+
+    for format in FORMATS.values():
+        for module in format.requires:
+            pytest.importorskip(module)
+        with pytest.raises(OSError, match="No space left"):
+            format.write(ExportTable(jobs=lambda: results({"a": 1})), Full())
+
+
+@pytest.mark.parametrize("format", [*READERS])
+def test_an_error_of_the_database_keeps_its_type(format: str) -> None:
+    def broken() -> Iterator[FinishedJob]:
+        yield job(1, "{}")
+        raise KeyError("page 2")
+
+    for module in FORMATS[format].requires:
+        pytest.importorskip(module)
+    with pytest.raises(KeyError, match="page 2"):
+        FORMATS[format].write(ExportTable(jobs=broken), io.BytesIO())
+
+
+@pytest.mark.parametrize("format", ["parquet", "sqlite"])
+def test_a_result_that_changes_its_type_between_the_passes_ends_the_export(format: str) -> None:
+    passes = iter([results({"a": 1}), results({"a": "one"})])
+    table = ExportTable(jobs=lambda: next(passes))
+    for module in FORMATS[format].requires:
+        pytest.importorskip(module)
+    with pytest.raises(CannotContinue, match="another type"):
+        FORMATS[format].write(table, io.BytesIO())
+
+
+# ---- the formats for people ----
+
+
+def test_long_cells_of_a_workbook_are_cut_and_counted() -> None:
+    long = ["a" * 32_767, "a" * 32_768, "😀" * 16_384]
+    data, written = export("xlsx", results(*[{"x": text} for text in long]))
+    shown = [row["result.x"] for row in read_xlsx(data)]
+    assert written.cut == 2
+    assert shown[0] == long[0]
+    assert shown[1:] == ["a" * 32_766 + "…", "😀" * 16_383 + "…"]
+
+
+def test_a_workbook_goes_on_in_another_sheet_and_has_one_of_failures(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("batchrunner.outputs.xlsx.MAX_ROWS", 3)
+    failed = job(
+        4,
+        state=JobState.FAILED,
+        category=FailureCategory.BLOCKED,
+        message="=1",
+        columns={"sku": "7"},
+    )
+    data, written = export("xlsx", [*results(1, 2, 3), failed], ("sku",))
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.load_workbook(io.BytesIO(data))
+    assert book.sheetnames == ["results", "results 2", "failures"]
+    assert written.sheets == 2
+    assert [row["id"] for row in read_xlsx(data, "results 2")] == ["job-3", "job-4"]
+    (row,) = read_xlsx(data, "failures")
+    assert (row["id"], row["category"], row["message"], row["sku"]) == (
+        "job-4", "blocked", "=1", "7",
+    )  # fmt: skip
+    assert book["results 2"].freeze_panes == "A2"
+    assert book["failures"]["F2"].data_type != "f"
+    assert 8 <= book["results"].column_dimensions["C"].width <= 61
+
+
+def test_a_database_has_documented_tables() -> None:
+    jobs = [
+        job(1, '{"a": 1}', columns={"Sku": "7"}),
+        job(2, state=JobState.FAILED, category=FailureCategory.BLOCKED, message="captcha"),
+    ]
+    tries = [
+        ExportedAttempt(key="job-1", revision=1, number=1, outcome="succeeded", started_at=AT),
+        ExportedAttempt(key="job-2", revision=1, number=1, outcome="blocked", counted=True),
+    ]
+    file = io.BytesIO()
+    table = ExportTable(jobs=lambda: jobs, columns=("Sku",), attempts=lambda: tries)
+    FORMATS["sqlite"].write(table, file)
+    assert [row["id"] for row in read_sqlite(file.getvalue())] == ["job-1", "job-2"]
+    (failure,) = read_sqlite(file.getvalue(), "failures")
+    assert (failure["id"], failure["category"], failure["Sku"]) == ("job-2", "blocked", None)
+    first, second = read_sqlite(file.getvalue(), "attempts")
+    assert (first["outcome"], first["started_at"]) == ("succeeded", "2026-09-02T21:00:01.250Z")
+    assert (second["id"], second["outcome"], second["counted"]) == ("job-2", "blocked", 1)
+
+
+def test_selected_columns_are_all_that_is_written() -> None:
+    jobs = [job(1, '{"offer": {"price": 1.50, "tags": []}, "Sku": 8}', columns={"Sku": "7"})]
+    columns = selected_columns(
+        "id,price=result.offer.price,offer=result.offer,Sku,in.Sku,x=result.no"
+    )
+    for format in READERS:
+        data, written = export(format, jobs, ("Sku",), columns=columns)
+        (row,) = READERS[format](data)
+        assert [*row] == ["id", "price", "offer", "Sku", "in.Sku", "x"]
+        assert (row["id"], float(row["price"]), row["Sku"], row["in.Sku"]) == (
+            "job-1",
+            1.5,
+            "7",
+            "7",
+        )
+        offer = row["offer"] if format == "jsonl" else json.loads(row["offer"])
+        assert offer == {"price": 1.5, "tags": []}
+        assert written.absent == ("result.no",)
+
+
+def test_an_unknown_column_is_reported_with_the_nearest_one() -> None:
+    with pytest.raises(UsageError, match="no column 'prise'") as error:
+        check_selection(selected_columns("id,prise"), ["price"])
+    assert error.value.next == "write price"
+    with pytest.raises(UsageError, match="empty column"):
+        selected_columns("id,,url")
+    assert selected_columns('id, "a, b"=url') == (
+        SelectedColumn(source="id", name="id"), SelectedColumn(source="url", name="a, b"),
+    )  # fmt: skip
+
+
+def test_a_small_markdown_table_is_aligned_and_escaped() -> None:
+    jobs = [job(1, '{"a": "x | *y*\\n<b>"}'), job(2, '{"a": "ja 日本"}')]
+    data, _ = export("markdown", jobs, columns=selected_columns("id,a=result.a"))
+    assert data.decode() == (
+        "| id    | a                    |\n"
+        "| ----- | -------------------- |\n"
+        "| job-1 | x \\| \\*y\\*<br>&lt;b> |\n"
+        "| job-2 | ja 日本              |\n"
+    )
+
+
+def test_a_large_markdown_table_streams_and_long_cells_are_cut() -> None:
+    jobs = [job(at, json.dumps({"a": "x" * 600})) for at in range(1, 301)]
+    data, written = export("markdown", jobs)
+    assert data.count(b"\n") == 302
+    assert written.cut == 300
+    assert "x" * 499 + "…" in data.decode()
+    assert max(map(len, data.decode().splitlines())) < 1_000
+
+
+def test_the_text_of_nothing_can_be_chosen_and_is_never_taken_for_text() -> None:
+    data, _ = export(
+        "csv",
+        results({"a": None}, {"a": "NULL"}),
+        nothing="NULL",
+        columns=selected_columns("id,result.a"),
+    )
+    assert data.decode() == 'id,result.a\njob-1,NULL\njob-2,"NULL"\n'
+
+
+def test_without_a_guard_everything_is_written_to_the_letter() -> None:
+    jobs = [job(1, '{"=a": "=1"}', columns={"+SUM(1)": "\0@SUM(1)"})]
+    data, written = export("csv", jobs, ("+SUM(1)",), guard=False)
+    (row,) = read_csv(data)
+    assert (row["+SUM(1)"], row["result.=a"], written.guarded) == ("\0@SUM(1)", "=1", 0)
+    data, written = export("csv", jobs, ("+SUM(1)",))
+    (row,) = read_csv(data)
+    assert (row["'+SUM(1)"], row["result.=a"], written.guarded) == ("␀@SUM(1)", "'=1", 1)
+
+
+@pytest.mark.parametrize("name", ["parquet", "xlsx"])
+def test_a_missing_library_is_one_sentence_with_its_command(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batchrunner.outputs.export_format.find_spec", lambda _: None)
+    with pytest.raises(UsageError, match=f"{name} files need a library") as error:
+        FORMATS[name].check_installed()
+    assert error.value.next == "pip install 'batchrunner[all]'"
+    FORMATS["csv"].check_installed()
+
+
+def test_too_many_columns_are_refused_before_anything_is_run() -> None:
+    names = [f"c{number}" for number in range(2_000)]
+    with pytest.raises(UsageError, match="have room for 1984 columns"):
+        FORMATS["sqlite"].check_columns(names)
+    FORMATS["csv"].check_columns(names)
+    FORMATS["sqlite"].check_columns(names[:1984])
+    wide = [job(1, json.dumps({f"k{number}": 1 for number in range(500)}))]
+    (row,) = rows_of("sqlite", wide, *names[:1984])
+    assert len(row) == 1999
+    assert json.loads(row["result"])["k499"] == 1
+
+
+def test_a_text_that_is_nested_in_texts_ends_nothing() -> None:
+    value: Any = 1
+    for _ in range(8):
+        value = json.dumps({"a": value})
+    deep = json.dumps({"a": json.loads('{"a":' * 95 + "1" + "}" * 95)})
+    for text in (value, json.dumps(deep), json.dumps("[" * 90 + "]" * 90)):
+        (row,) = rows_of("csv", [job(1, text)])
+        assert any(row[name] for name in row if name.startswith("result"))

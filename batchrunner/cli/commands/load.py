@@ -19,6 +19,7 @@ from batchrunner.cli.options import (
     read_input,
 )
 from batchrunner.cli.output.batch_text import batch_as_json
+from batchrunner.cli.place_questions import new_batch_option, placed
 from batchrunner.text.format import counted
 
 if TYPE_CHECKING:
@@ -33,10 +34,13 @@ if TYPE_CHECKING:
 @click.command("load")
 @input_options
 @edit_options
+@new_batch_option
 @new_db_option
 @json_option
 @help_option
-def command(inputs: InputRequest, edits: EditOptions, db: str, as_json: bool) -> None:
+def command(
+    inputs: InputRequest, edits: EditOptions, db: str, as_json: bool, new_batch: bool
+) -> None:
     """
     Load FILE, a job file or a table, without running it.
 
@@ -51,7 +55,7 @@ def command(inputs: InputRequest, edits: EditOptions, db: str, as_json: bool) ->
     from batchrunner.app.choose_edition import SeriesOptions, choose_file_edition
     from batchrunner.app.clock import store_now
 
-    job_file = read_input(inputs)
+    job_file = placed(db, read_input(inputs), inputs, None, new_batch=new_batch)
     with opened(db, must_exist=False) as store:
         job_file = choose_file_edition(store, job_file, SeriesOptions(), store_now(store), note)
         batch = load(store, job_file, edits)

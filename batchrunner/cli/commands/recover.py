@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from batchrunner.cli.exit_codes import LEFT_OUT
+from batchrunner.cli.input_options import input_options
 from batchrunner.cli.options import (
     api_options,
     db_option,
-    file_argument,
     help_option,
     json_option,
     note,
     opened,
-    read_job_file,
+    read_input,
 )
 from batchrunner.text.format import counted
 
 if TYPE_CHECKING:
+    from batchrunner.app.input_request import InputRequest
     from batchrunner.app.recover import RecoverableRuns, RecoverResult
     from batchrunner.policy.recovery import FoundDatabase
 
@@ -33,7 +32,7 @@ MAX_NAMED = 10
 
 
 @click.command("recover")
-@file_argument
+@input_options
 @click.option(
     "--database",
     metavar="ID",
@@ -45,7 +44,7 @@ MAX_NAMED = 10
 @json_option
 @help_option
 def command(
-    file: Path, database: str | None, yes: bool, db: str, as_json: bool, **given: Any
+    inputs: InputRequest, database: str | None, yes: bool, db: str, as_json: bool, **given: Any
 ) -> None:
     """
     List the runs that the API has of the jobs in FILE, and rebuild the database from them.
@@ -63,19 +62,20 @@ def command(
     Examples:
       batchrunner recover jobs.yaml
       batchrunner recover jobs.yaml --database k3m9x2a
+      batchrunner recover pairs.csv --url-column link --goal 'Read the price of {product}'
     """
     from batchrunner.app.api_call import api_of
     from batchrunner.app.recover import recover, recoverable_runs
 
-    job_file = read_job_file(file)
+    job_file, files = read_input(inputs), inputs.command_line()
     with api_of(db=db, **given) as api:
         found = recoverable_runs(api, job_file, database)
         _show_found(found, database, as_json=as_json)
-        if not found.runs or not (database or yes or _confirmed(found, file, db)):
+        if not found.runs or not (database or yes or _confirmed(found, files, db)):
             raise SystemExit(LEFT_OUT if database and not found.runs else 0)
         with opened(db, must_exist=False, after_loss=True) as store:
             result = recover(store, api, job_file, found, say=note)
-    _show_result(result, found, file, db)
+    _show_result(result, found, files, db)
     if result.left_alone or found.collided:
         raise SystemExit(LEFT_OUT)
 
@@ -120,11 +120,11 @@ def _moment(at: datetime | None) -> str:
     return "-" if at is None else f"{at:%Y-%m-%d %H:%M}Z"
 
 
-def _confirmed(found: RecoverableRuns, file: Path, db: str) -> bool:
+def _confirmed(found: RecoverableRuns, files: str, db: str) -> bool:
     """Ask at a terminal whether the runs are to be adopted; elsewhere, nothing is changed."""
     if not sys.stdin.isatty():
         only = found.databases[0].id if len(found.databases) == 1 else "ID"
-        command = _next_command(f"recover {shlex.quote(str(file))} --database {only}", db)
+        command = _next_command(f"recover {files} --database {only}", db)
         note(f"nothing was changed: `{command}` adopts its runs")
         return False
     databases = counted(len(found.databases), "database")
@@ -141,7 +141,7 @@ def _next_command(command: str, db: str) -> str:
     return on_same_api(f"batchrunner {command}{db_given(db)}", sys.argv[1:])
 
 
-def _show_result(result: RecoverResult, found: RecoverableRuns, file: Path, db: str) -> None:
+def _show_result(result: RecoverResult, found: RecoverableRuns, files: str, db: str) -> None:
     note(
         f"{counted(result.adopted, 'run')} adopted, {result.going_on} of them not over; "
         f"{result.known} known before; {result.spare} over that no job needs"
@@ -152,4 +152,4 @@ def _show_result(result: RecoverResult, found: RecoverableRuns, file: Path, db: 
             f"{counted(len(result.left_alone), 'run')} alive, left alone because no job needs "
             f"them; `{_next_command(f'runs cancel {ids}', db)}` cancels them"
         )
-    note(f"go on with: {_next_command(f'run {shlex.quote(str(file))}', db)}")
+    note(f"go on with: {_next_command(f'run {files}', db)}")

@@ -28,6 +28,7 @@ from batchrunner.cli.options import (
     opened,
     read_input,
 )
+from batchrunner.cli.place_questions import new_batch_option, placed
 from batchrunner.cli.series_options import series_options
 from batchrunner.cli.webhook_options import webhook_options
 from batchrunner.outputs import suffixes_help
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 @click.command("run")
 @input_options
 @edit_options
+@new_batch_option
 @click.option(
     "-o",
     "--output",
@@ -131,6 +133,7 @@ def command(
     as_json: bool,
     leave_runs: bool,
     anew: bool,
+    new_batch: bool,
     quiet: bool,
     **given: Any,
 ) -> None:
@@ -149,13 +152,15 @@ def command(
       batchrunner run prices.yaml --every 1d -o 'prices-{edition}.csv'
       batchrunner run jobs.yaml --artifacts captured
     """
-    from batchrunner.app.api_access import SANDBOX, open_api
+    from batchrunner.app.api_access import SANDBOX, open_api, origin_of
     from batchrunner.app.export_run import check_run_outputs
     from batchrunner.app.load import refuse_sandbox_urls
     from batchrunner.app.run_batch import RunOptions, part_of
 
     window = _window(start_at, until, budget)
-    job_file, file = _read(inputs, concurrency), inputs.first
+    job_file, files = _read(inputs, concurrency), inputs.command_line()
+    origin = origin_of(sandboxed=given["sandboxed"], api_url=given["api_url"])
+    job_file = placed(db, job_file, inputs, origin, new_batch=new_batch)
     folder = _folder(artifacts, job_file)
     exporting = exporting.with_overwrite(inputs.overwrite)
     targets = check_run_outputs(job_file, outputs, exporting, db, inputs.paths)
@@ -163,12 +168,11 @@ def command(
         refuse_sandbox_urls(((spec.url, spec.line) for spec in job_file.specs), api)
         webhook = webhook_from_options(**given, local=api.origin == SANDBOX)
         options = RunOptions(budget=budget, window=window, folder=folder, webhook=webhook)
-        part = part_of(limit, sample)
-        more: Any = {"leave_runs": leave_runs, "anew": anew, "part": part, "series": series}
-        options, how = replace(options, file=file, **more), {"as_json": as_json, "quiet": quiet}
-        exit_code = _load_and_run(
-            job_file, edits, api, options, targets, exporting, db, file, **how
-        )
+        more: Any = {"leave_runs": leave_runs, "anew": anew, "series": series}
+        more["part"] = part_of(limit, sample)
+        options, how = replace(options, files=files, **more), {"as_json": as_json, "quiet": quiet}
+        to = targets, exporting
+        exit_code = _load_and_run(job_file, edits, api, options, to, db, files, **how)
     raise SystemExit(exit_code)
 
 
@@ -193,10 +197,9 @@ def _load_and_run(
     edits: EditOptions,
     api: ApiAccess,
     options: RunOptions,
-    targets: Sequence[Target],
-    exporting: ExportRequest,
+    outputs: tuple[Sequence[Target], ExportRequest],
     db: str,
-    file: Path,
+    files: str,
     *,
     as_json: bool,
     quiet: bool,
@@ -211,16 +214,15 @@ def _load_and_run(
 
     with opened(db, must_exist=False, after_loss=options.anew) as store:
         job_file = choose_file_edition(store, job_file, options.series, store_now(store), note)
-        targets = targets_of_edition(targets, job_file)
+        targets, exporting = targets_of_edition(outputs[0], job_file), outputs[1]
         check_run_files(store, db, job_file, targets, exporting)
         batch = load(store, job_file, edits, budget_given=options.budget is not None)
-        _show_estimate(store, job_file, api.origin)
         ended, exit_code = _run(store, batch, api, options, quiet=quiet)
         try:
             export_run(store, db, batch, targets, exporting, note)
         finally:
             _report(store, store.read(find_batch, batch.name) or batch, ended, db, as_json=as_json)
-        _raise_failure(ended, exit_code, batch.name, db, str(file))
+        _raise_failure(ended, exit_code, batch.name, db, files)
     return exit_code
 
 
@@ -245,12 +247,15 @@ def _folder(artifacts: Path | None, job_file: JobFile) -> Path | None:
     return checked_folder(artifacts)
 
 
-def _show_estimate(store: Store, job_file: JobFile, origin: str) -> None:
-    """Print what the jobs may cost and how long they may take, where earlier runs show it."""
-    from batchrunner.app.estimate import estimate_jobs, likely_line
+def _show_plan(store: Store, batch: Batch, origin: str, options: RunOptions) -> None:
+    """Print what the jobs to run cost and when they are done, before anything is spent."""
+    from batchrunner.app.plan import outlook_of_batch
+    from batchrunner.cli.output.plan_text import outlook_lines
+    from batchrunner.text.wrapping import say
 
-    if line := likely_line(estimate_jobs(store, job_file, origin, None)):
-        note(line)
+    part = options.part is not None
+    for line in outlook_lines(outlook_of_batch(store, batch, origin, options.window, part=part)):
+        say(line, err=True)
 
 
 def _run(
@@ -272,6 +277,7 @@ def _run(
         note(nothing_line(batch, options.part, ended.counts))
         _show_age(store, batch, ended, options)
         return ended, exit_code_of_counts(ended.counts)
+    _show_plan(store, prepared.batch, api.origin, options)
     for worker in working(store, prepared.batch, alive=True):
         note(f"another runner is at work here: {worker}")
     if line := bounds_line(store.read(batches_in_flight), batch.name):
@@ -323,7 +329,7 @@ def _report(store: Store, batch: Batch, ended: BatchRunEnded, db: str, *, as_jso
         click.echo(json.dumps(found))
 
 
-def _raise_failure(ended: BatchRunEnded, exit_code: int, batch: str, db: str, file: str) -> None:
+def _raise_failure(ended: BatchRunEnded, exit_code: int, batch: str, db: str, files: str) -> None:
     from batchrunner.app.audit_stop import stopped_by_audit
     from batchrunner.app.run_batch import stopped
     from batchrunner.cli.output.batch_text import db_given
@@ -333,4 +339,4 @@ def _raise_failure(ended: BatchRunEnded, exit_code: int, batch: str, db: str, fi
     if ended.failure is not None:
         raise stopped(ended.failure, ended.api_url)
     if ended.audit_stop is not None:
-        raise stopped_by_audit(ended.audit_stop, batch, db=db_given(db), job_file=file)
+        raise stopped_by_audit(ended.audit_stop, batch, db=db_given(db), files=files)

@@ -1,0 +1,173 @@
+"""Plans a load and a run: what would change, what it would cost, when it would be done."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from batchrunner.app.api_access import origin_of
+from batchrunner.app.budget import given_budget
+from batchrunner.app.choose_edition import SeriesOptions, planned_edition
+from batchrunner.app.clock import now as present
+from batchrunner.app.clock import store_now
+from batchrunner.app.input_request import InputRequest
+from batchrunner.app.outlook import Outlook, outlook
+from batchrunner.app.read_input import read_input
+from batchrunner.app.run_observer import say_nothing
+from batchrunner.app.run_window import run_window
+from batchrunner.model import Batch, Budget, JobFile
+from batchrunner.model.comparison import UNDECIDED, Comparison, EditDecision, Guard
+from batchrunner.model.forecast import SampledJob
+from batchrunner.policy.job_groups import job_groups
+from batchrunner.policy.schedule import Window
+from batchrunner.store.address import file_of
+from batchrunner.store.batches import find_batch
+from batchrunner.store.database_file import lost_database
+from batchrunner.store.past_jobs import past_jobs
+from batchrunner.store.planning import (
+    Means,
+    PlannedLoad,
+    Work,
+    means_without_database,
+    open_work,
+    planned_first_load,
+    planned_load,
+)
+from batchrunner.store.store import Store
+
+
+@dataclass(frozen=True)
+class Given:
+    """A budget that a run sets; None: it takes off the one there is."""
+
+    budget: Budget | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a load of a file would change in its batch, and what running it would cost."""
+
+    batch: str
+    database: str
+    is_new: bool  #: the database has no such batch yet
+    comparison: Comparison
+    guards: tuple[Guard, ...]  #: what the user must decide before the load
+    outlook: Outlook
+    warnings: tuple[str, ...]  #: what is odd in the file
+    duplicates: int  #: rows that repeat others
+
+
+def plan_file(
+    request: InputRequest,
+    address: str,
+    *,
+    sandboxed: bool = False,
+    api_url: str | None = None,
+    concurrency: int | None = None,
+    budget: str | None = None,
+    window: tuple[str | datetime | None, str | datetime | None] = (None, None),
+    series: SeriesOptions | None = None,
+) -> Plan:
+    """
+    Plan the load of the files that a request names, and the run of their batch.
+
+    The options are those of a run. Nothing is changed, made or migrated, and no key is needed.
+
+    Raises:
+        InputError: The files have problems; all of them are in one report.
+        UsageError: An option is wrong.
+        StoreError: The database cannot be read, or was lost.
+    """
+    opens = run_window(*window, say_nothing)
+    job_file = read_input(request)
+    if concurrency is not None:
+        settings = replace(job_file.settings, concurrency=concurrency)
+        job_file = replace(job_file, settings=settings)
+    origin = origin_of(sandboxed=sandboxed, api_url=api_url)
+    return plan_load(
+        address,
+        job_file,
+        origin,
+        window=opens,
+        series=series,
+        budget=None if budget is None else Given(given_budget(budget)),
+    )
+
+
+def plan_load(
+    address: str,
+    job_file: JobFile,
+    origin: str,
+    *,
+    window: Window | None = None,
+    series: SeriesOptions | None = None,
+    budget: Given | None = None,
+    decision: EditDecision = UNDECIDED,
+) -> Plan:
+    """
+    Plan the load of a file and the run of its batch; nothing is changed, made or migrated.
+
+    *origin* is the API that would be used: only its past counts. *budget* is one that a run sets.
+
+    Raises:
+        StoreError: The database cannot be read, or was lost.
+    """
+    file, now = file_of(address), present()
+    if file is not None and (lost := lost_database(file)) is not None:
+        raise lost
+    past: list[SampledJob] = []
+    if file is not None and not file.exists():
+        found = planned_first_load(job_file, means_without_database(job_file.settings))
+        is_new = True
+    else:
+        with closing(Store.connect(address)) as store:
+            now = store_now(store)
+            job_file = planned_edition(store, job_file, series or SeriesOptions(), now)
+            found, past, is_new = store.trial(_read, job_file, origin, decision, now)
+    means = found.means
+    if budget is not None:
+        means = replace(means, settings=replace(means.settings, budget=budget.budget))
+    return Plan(
+        batch=job_file.name,
+        database=address,
+        is_new=is_new,
+        comparison=found.comparison,
+        guards=found.comparison.guards(decision),
+        outlook=_outlook(found.work, past, means, window or Window(), now),
+        warnings=job_file.warnings,
+        duplicates=job_file.duplicates,
+    )
+
+
+def _read(
+    tx: Connection, file: JobFile, origin: str, decision: EditDecision, now: datetime
+) -> tuple[PlannedLoad, list[SampledJob], bool]:
+    is_new = find_batch(tx, file.name) is None
+    return planned_load(tx, file, origin, decision, now), past_jobs(tx, origin), is_new
+
+
+def outlook_of_batch(
+    store: Store, batch: Batch, origin: str, window: Window, *, part: bool = False
+) -> Outlook:
+    """Return what the jobs of a batch that are not final will cost, or those of its part."""
+    now = store_now(store)
+    work, means = store.read(open_work, batch.id, now, part=part)
+    return _outlook(work, store.read(past_jobs, origin), means, window, now)
+
+
+def _outlook(
+    work: tuple[Work, ...], past: list[SampledJob], means: Means, window: Window, now: datetime
+) -> Outlook:
+    return outlook(
+        job_groups(work, means.settings),
+        past,
+        means.settings,
+        slots=means.slots,
+        rate=means.rate,
+        used=means.used,
+        window=window,
+        now=now,
+    )

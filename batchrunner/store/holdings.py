@@ -1,0 +1,112 @@
+"""Finds batches that have run the jobs of a file before, in this database or in another file."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import quote
+
+from sqlalchemy import Connection, create_engine, or_, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from batchrunner.model.places import BatchSource, FileSample, Holding, holdings_of
+from batchrunner.model.question import question_digest
+from batchrunner.store.database import APPLICATION_ID
+from batchrunner.store.schema import batches, jobs
+from batchrunner.store.serialization import options_of
+
+#: Suffixes of files that may be a database, and the most of them in one folder that are opened.
+SUFFIXES = (".db", ".sqlite", ".sqlite3")
+MAX_FILES = 30
+#: Where an SQLite file says whose it is, and how many bytes that takes.
+_MARK_AT, _MARK_LENGTH = 68, 4
+#: Names in one statement.
+_CHUNK = 200
+
+
+def holdings(tx: Connection, sample: FileSample, origin: str | None) -> tuple[Holding, ...]:
+    """Return the batches on an API that have run jobs of a file, the most similar first."""
+    return holdings_of(sample, _rows(tx, sample, origin))
+
+
+def _rows(tx: Connection, sample: FileSample, origin: str | None) -> Iterator[tuple[str, str, str]]:
+    urls = sorted(sample.urls)
+    for start in range(0, len(urls), _CHUNK):
+        # Only columns that older versions have, too.
+        found = (
+            select(batches.c.name, jobs.c.url, jobs.c.goal, jobs.c.options)
+            .join(batches, batches.c.id == jobs.c.batch_id)
+            .where(jobs.c.url.in_(urls[start : start + _CHUNK]), jobs.c.attempt > 0)
+        )
+        if origin is not None:
+            found = found.where(batches.c.api_origin == origin)
+        for row in tx.execute(found):
+            digest = question_digest(row.url, row.goal, options_of(row.options, None))
+            yield row.name, row.url, digest
+
+
+def batch_sources(tx: Connection) -> list[BatchSource]:
+    """Return where each batch was loaded from, the oldest first; editions by their series."""
+    rows = tx.execute(select(batches.c.name, batches.c.series, batches.c.sources))
+    return [
+        BatchSource(batch=row.series or row.name, path=_first_path(row.sources)) for row in rows
+    ]
+
+
+def _first_path(stored: str | None) -> str | None:
+    sources = json.loads(stored or "[]")
+    return sources[0]["path"] if sources else None
+
+
+def has_urls(tx: Connection, name: str, sample: FileSample) -> bool:
+    """Return whether a batch, or an edition of a series of this name, has any url of a file."""
+    named = or_(batches.c.name == name, batches.c.series == name)
+    urls = sorted(sample.urls)
+    for start in range(0, len(urls), _CHUNK):
+        found = (
+            select(jobs.c.id)
+            .join(batches, batches.c.id == jobs.c.batch_id)
+            .where(named, jobs.c.url.in_(urls[start : start + _CHUNK]))
+        )
+        if tx.execute(found.limit(1)).first():
+            return True
+    return False
+
+
+# ---- other files ----
+
+
+def databases_in(folder: Path) -> Iterator[Path]:
+    """Yield the files of a folder that are databases of this program."""
+    with suppress(OSError):
+        names = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
+        yield from (path for path in names[:MAX_FILES] if _is_ours(path))
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            file.seek(_MARK_AT)
+            mark = file.read(_MARK_LENGTH)
+    except OSError:
+        return False
+    return mark == APPLICATION_ID.to_bytes(_MARK_LENGTH, "big")
+
+
+def holdings_in_file(path: Path, sample: FileSample, origin: str | None) -> tuple[Holding, ...]:
+    """Return the same of a database that is not in use; nothing where it cannot be read."""
+    address = f"file:{quote(str(path.absolute()))}?mode=ro"
+    engine = create_engine(
+        "sqlite://", creator=lambda: sqlite3.connect(address, uri=True), poolclass=NullPool
+    )
+    try:
+        with engine.connect() as tx:
+            return holdings(tx, sample, origin)
+    except (SQLAlchemyError, ValueError, TypeError, LookupError):
+        return ()  # of a version that names things otherwise, in use, or damaged
+    finally:
+        engine.dispose()

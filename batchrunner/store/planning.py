@@ -1,0 +1,153 @@
+"""Reads what a plan needs: what a load would change, and which jobs would then run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection, func, not_, or_, select
+
+from batchrunner.model import FailureCategory, JobFile, Rate, RetryRule, Settings
+from batchrunner.model.comparison import Comparison, EditDecision
+from batchrunner.model.hosts import host_of
+from batchrunner.policy.budget import rate_in_force
+from batchrunner.policy.slots import concurrency_limit
+from batchrunner.store import budget
+from batchrunner.store.account_limit import bound_in
+from batchrunner.store.batch_rows import SET_LATER, rate_of, settings_in_force
+from batchrunner.store.comparing import compare_staged, is_exact
+from batchrunner.store.conditions import FINAL_STATES, is_current
+from batchrunner.store.schema import batches, jobs
+from batchrunner.store.serialization import options_of, rules_of, settings_of
+from batchrunner.store.staging import Kind, in_batch, in_file, is_gone, is_left, is_new, matches
+from batchrunner.store.staging import staged as staged_file
+
+#: Jobs that are alike: host, options, own rules, and how many there are.
+Work = tuple[str, Mapping[str, Any], Mapping[FailureCategory, RetryRule], int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Means:
+    """What a batch has to run with."""
+
+    settings: Settings  #: in force after the load
+    slots: int  #: runs in flight at most
+    rate: Rate | None
+    used: int = 0  #: steps of its budget that are gone
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedLoad:
+    """What a load would change, the jobs that would then run, and with what."""
+
+    comparison: Comparison
+    work: tuple[Work, ...]
+    means: Means
+
+
+def planned_load(
+    tx: Connection, file: JobFile, origin: str, decision: EditDecision, now: datetime
+) -> PlannedLoad:
+    """Return what loading *file* and running its batch would do; nothing changes."""
+    batch = tx.execute(select(batches).where(batches.c.name == file.name)).first()
+    if batch is None:
+        return planned_first_load(file, _means_of_new(tx, file.settings, origin))
+    with staged_file(tx, file, batch.id, now, exact=is_exact(file, decision)):
+        found = compare_staged(tx, file, batch, decision)
+        work = tuple(_work_after(tx, run_changed=decision.run_changed is not False))
+    settings = _settings_after(batch, file.settings)
+    return PlannedLoad(comparison=found, work=work, means=_means(tx, batch, settings, now))
+
+
+def planned_first_load(file: JobFile, means: Means) -> PlannedLoad:
+    """Return what the first load of *file* would do."""
+    found = Comparison(batch=file.name, rows=len(file.specs), new=len(file.specs))
+    work = tuple((host_of(spec.url), spec.options, spec.policy, 1) for spec in file.specs)
+    return PlannedLoad(comparison=found, work=work, means=means)
+
+
+def means_without_database(settings: Settings) -> Means:
+    """Return what a batch has to run with where there is no database."""
+    slots = concurrency_limit(settings.concurrency, None)
+    return Means(settings=settings, slots=slots, rate=rate_in_force(settings, None))
+
+
+def open_work(
+    tx: Connection, batch_id: int, now: datetime, *, part: bool = False
+) -> tuple[tuple[Work, ...], Means]:
+    """Return the jobs of a batch that are not final, or those of its part, and what they have."""
+    of_part = (jobs.c.part,) if part else ()
+    query = select(jobs.c.host, jobs.c.options, jobs.c.policy, func.count()).where(
+        jobs.c.batch_id == batch_id, is_current, jobs.c.state.not_in(FINAL_STATES), *of_part
+    )
+    rows = tx.execute(query.group_by(jobs.c.host, jobs.c.options, jobs.c.policy))
+    batch = tx.execute(select(batches).where(batches.c.id == batch_id)).one()
+    return tuple(_work(rows)), _means(tx, batch, settings_in_force(batch), now)
+
+
+def _work_after(tx: Connection, *, run_changed: bool) -> Iterator[Work]:
+    """Give the jobs that would run after the load of what is staged."""
+    alike = (in_file.c.host, in_file.c.options, in_file.c.policy)
+    new = select(*alike, func.count()).where(is_new).group_by(*alike)
+    yield from _work(tx.execute(new))
+    runs = not_(in_batch.c.is_final)
+    if run_changed:
+        runs = or_(runs, matches.c.kind == Kind.CHANGED)
+    known = (
+        select(*alike, func.count())
+        .join(matches, matches.c.position == in_file.c.position)
+        .join(in_batch, in_batch.c.id == matches.c.job_id)
+        .where(runs, matches.c.kind != Kind.RESTORED)
+        .group_by(*alike)
+    )
+    yield from _work(tx.execute(known))
+    stays = (jobs.c.host, jobs.c.options, jobs.c.policy)
+    left = (
+        select(*stays, func.count())
+        .join(in_batch, in_batch.c.id == jobs.c.id)
+        .where(is_left, not_(is_gone), not_(in_batch.c.is_final), not_(in_batch.c.withdrawn))
+        .group_by(*stays)
+    )
+    yield from _work(tx.execute(left))
+
+
+def _work(rows: Iterable[Any]) -> Iterator[Work]:
+    for host, options, policy, count in rows:
+        yield host, options_of(options, None), rules_of(policy), count
+
+
+def _settings_after(batch: Any, given: Settings) -> Settings:
+    """Return a batch's settings after a load: what was set since stays unless the file changed."""
+    before, now = settings_of(batch.settings), settings_in_force(batch)
+    kept = [name for name in SET_LATER if getattr(before, name) == getattr(given, name)]
+    return replace(given, **{name: getattr(now, name) for name in kept})
+
+
+def _means(tx: Connection, batch: Any, settings: Settings, now: datetime) -> Means:
+    found = budget.committed_steps(tx, batch, now)
+    learned, accepted = batch.learned_concurrency, bound_in(batch.account_limit)
+    return Means(
+        settings=settings,
+        slots=concurrency_limit(settings.concurrency, learned, accepted),
+        rate=rate_of(batch),
+        used=found[0].limit - found[0].room if found else 0,
+    )
+
+
+def _means_of_new(tx: Connection, settings: Settings, origin: str) -> Means:
+    """Return what a new batch has: of its account, what the newest batch on the API knows."""
+    newest = tx.execute(
+        select(batches).where(batches.c.api_origin == origin).order_by(batches.c.id.desc()).limit(1)
+    ).first()
+    if newest is None:
+        return means_without_database(settings)
+    price = Decimal(newest.step_price) if newest.step_price else None
+    learned, accepted = newest.learned_concurrency, bound_in(newest.account_limit)
+    return Means(
+        settings=settings,
+        slots=concurrency_limit(settings.concurrency, learned, accepted),
+        rate=rate_in_force(settings, price),
+    )
