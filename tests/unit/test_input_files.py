@@ -57,11 +57,18 @@ def test_a_file_that_is_too_large_is_not_read_whole(tmp_path: Path) -> None:
     path = tmp_path / "jobs.yaml"
     path.touch()
     os.truncate(path, 100 * 1024**3)  # without a block on the disk
-    with pytest.raises(UsageError, match="larger than 64 MB"):
+    with pytest.raises(UsageError, match="nothing but NUL bytes"):
         read_job_file(path)
     assert len(read_input_file(path)) == MAX_BYTES + 1
     with pytest.raises(CannotContinue, match="has more than 4096 bytes"):
         api_key(str(path))
+
+
+def test_a_job_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.yaml"
+    path.write_bytes(b"- url: https://shop.example/1\n" + b"# more\n" * (MAX_BYTES // 7))
+    with pytest.raises(UsageError, match="larger than 64 MB"):
+        read_job_file(path)
 
 
 def test_standard_input_without_an_end_is_no_key(monkeypatch: pytest.MonkeyPatch) -> None:

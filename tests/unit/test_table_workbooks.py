@@ -184,6 +184,42 @@ def test_a_size_that_the_archive_lies_about_does_not_count(
         open_table(io.BytesIO(bytes(data)), file="b.xlsx")
 
 
+#: XML of a sheet for which a reader would reserve more memory than there is.
+FAR = {
+    "far column": '<row r="2"><c r="XFD2000"><v>1</v></c></row>',
+    "far row": '<row r="2"><c r="A99999999999"><v>1</v></c></row>',
+    "two names": '<row r="2"><c r="A2" r="A99999999999"><v>1</v></c></row>',
+    "small letters": '<row r="2"><c r="xfd99999"><v>1</v></c></row>',
+    "single quotes": "<row r='2'><c r='XFD99999'><v>1</v></c></row>",
+    "blanks": '<row r="2"><c  r = "XFD99999"><v>1</v></c></row>',
+    "prefix": '<x:row r="2"><x:c r="XFD99999"><x:v>1</x:v></x:c></x:row>',
+    "cells without names": '<row r="99999999999"><c><v>1</v></c></row>',
+    "a name behind other attributes": '<row r="2"><c s="1" t="n" r="XFD99999"><v>1</v></c></row>',
+}
+
+
+@pytest.mark.parametrize("row", FAR.values(), ids=FAR)
+def test_a_cell_far_away_does_not_fill_the_memory(row: str) -> None:
+    xml = sheet([["url"], ["a"]]).replace("</sheetData>", f"{row}</sheetData>")
+    refusal = load(workbook({"A": xml}), "b.xlsx").refusal
+    assert refusal is not None
+    assert "a sheet reaches to row" in refusal.what
+
+
+def test_empty_cells_far_away_do_not_count() -> None:
+    row = '<row r="1048576"><c r="XFD1048576" s="1"/></row>'
+    xml = sheet([["url"], ["a"]]).replace("</sheetData>", f"{row}</sheetData>")
+    assert load(workbook({"A": xml}), "b.xlsx").rows == [["a"]]
+
+
+def test_a_count_that_is_a_lie_reserves_no_memory() -> None:
+    strings = b'<sst count="9999999999" uniqueCount="9999999999"><si><t>a</t></si></sst>'
+    data = workbook({"A": sheet([["url"]])}, extra={"xl/sharedStrings.xml": strings})
+    refusal = load(data, "b.xlsx").refusal
+    assert refusal is not None
+    assert "damaged" in refusal.what
+
+
 def test_options_of_other_formats_are_refused() -> None:
     with pytest.raises(UsageError, match="is a workbook"):
         open_table(

@@ -13,6 +13,7 @@ from batchrunner.inputs.tables.csv_cells import text_place
 from batchrunner.inputs.tables.header import MAX_COLUMNS
 from batchrunner.inputs.tables.json_text import (
     JsonFault,
+    Member,
     after_space,
     items,
     members,
@@ -67,12 +68,19 @@ class JsonTable(Table):
         record = row.source
         if not isinstance(record, _Record):
             return Place(row.line, 1, "", 1)
-        if number is not None and record.text.startswith("{", record.start):
-            name = self.columns[number].name
-            for member in members(record.text, record.start):
-                if member.name == name:
-                    return _place(record, member.start, member.end - member.start)
-        return _place(record, record.start)
+        member = None if number is None else self._member(record, self.columns[number].name)
+        if member is None:
+            return _place(record, record.start)
+        return _place(record, member.start, member.end - member.start)
+
+    def _member(self, record: _Record, name: str) -> Member | None:
+        if not record.text.startswith("{", record.start):
+            return None
+        try:
+            found = members(record.text, record.start)
+            return next((each for each in found if each.name == name), None)
+        except ValueError:
+            return None  # it is not JSON, which the row's problem says
 
     def _is_changed(self) -> bool:
         return self._text.content.is_changed()

@@ -115,6 +115,7 @@ def _job_file(text: Text) -> Table:
     content = text.content
     with content.open() as stream:
         data = content.read_some(stream, MAX_BYTES + 1)
+    content.close()
     is_utf_8 = text.encoding in ("utf-8", "utf-8-sig")
     whole = data if is_utf_8 else data.decode(text.encoding, "replace")
     table = JobFileText(content.name, whole, text.digest)

@@ -7,7 +7,7 @@ import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from batchrunner.inputs.problem_log import HasPosition, ProblemLog
 from batchrunner.inputs.source import Source, SourcePosition
@@ -16,8 +16,6 @@ from batchrunner.model.problems import Problem
 
 #: What a file is. `yaml` is a job file, also one in JSON: it has no rows here.
 Kind = Literal["csv", "xlsx", "jsonl", "json", "urls", "yaml"]
-#: Maximum problems that are kept in full; the others are only counted.
-MAX_PROBLEMS: Final = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +163,6 @@ class TableLog(ProblemLog):
 
     def __init__(self, file: str) -> None:
         super().__init__(Source("", file))
-        self.not_kept = 0  #: problems that are only counted
 
     def add(self, message: str, at: HasPosition, tip: str | None = None) -> None:
         """Report a problem at a cell, or at a node whose start is one."""
@@ -177,10 +174,7 @@ class TableLog(ProblemLog):
 
     def add_problem(self, problem: Problem) -> None:
         """Report a problem that was found before."""
-        if len(self._problems) < MAX_PROBLEMS:
-            self._problems.setdefault((problem.line, problem.column, problem.message), problem)
-        else:
-            self.not_kept += 1
+        self._problems.setdefault((problem.line, problem.column, problem.message), problem)
 
     def warn(self, message: str, line: int, column: int = 1) -> None:
         """Warn of what looks wrong, and is loaded."""

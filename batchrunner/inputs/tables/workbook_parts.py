@@ -18,14 +18,25 @@ from batchrunner.inputs.tables.file_kinds import FileKind, archive_kind
 MAX_FILE_BYTES: Final = 256 * 1024**2
 MAX_UNPACKED_PARTS: Final = 512 * 1024**2
 #: Maximum rows times columns of a sheet: calamine keeps them all, also the empty ones.
-MAX_SHEET_CELLS: Final = 20_000_000
+MAX_SHEET_CELLS: Final = 28_000_000
 _MAX_INDEX_BYTES: Final = 4 * 1024**2
 _CHUNK_BYTES: Final = 1024**2
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 
 _CELL_WITH_VALUE = re.compile(rb"<(?:\w+:)?c [^>/]*>")
-#: Cells far from the first one, which tell how large a sheet is.
-_FAR_CELL = re.compile(rb"<(?:\w+:)?c [^>]*?\br=\"([A-Z]{2,3}[0-9]+|[A-Z][0-9]{6,7})\"[^>/]*>")
+#: Cells far from the first one, which tell how large a sheet is; not empty ones.
+_FAR_CELL = re.compile(
+    rb"<(?:\w+:)?c\s[^>]*?\br\s*=\s*[\"']([A-Za-z]{2,}[0-9]+|[A-Za-z]+[0-9]{6,})[\"'](?![^>]*/>)"
+)
+#: The same where all cells are written in the usual way, which is found five times as fast.
+_USUAL_FAR_CELL = re.compile(rb'<c r="([A-Za-z]{2,}[0-9]+|[A-Za-z][0-9]{6,})"(?![^>]*/>)')
+#: Rows far from the first one whose cells have no names.
+_FAR_ROW = re.compile(
+    rb"<(?:\w+:)?row\s[^>]*?\br\s*=\s*[\"']([0-9]{6,})[\"'][^>]*>\s*"
+    rb"<(?:\w+:)?c(?![^>]*\sr\s*=)(?![^>]*/>)"
+)
+#: A number of entries that a writer announces; memory is reserved for them.
+_HUGE_COUNT = re.compile(rb"ount\s*=\s*[\"'][0-9]{8,}")
 _ERROR = re.compile(
     rb"<(?:\w+:)?c (?=[^>]*\bt=\"e\")[^>]*?\br=\"([A-Z]+[0-9]+)\"[^>]*>(.*?)</(?:\w+:)?c>",
     re.DOTALL,
@@ -90,8 +101,9 @@ class WorkbookParts:
             if name.startswith("xl/") and name.endswith((".xml", ".rels", ".bin")):
                 if name.startswith(("xl/worksheets/", "xl/media/", "xl/drawings/", "xl/pivot")):
                     continue
-                for _ in self._unpack(name, MAX_UNPACKED_PARTS):
-                    pass
+                for chunk in self._unpack(name, MAX_UNPACKED_PARTS):
+                    if _HUGE_COUNT.search(chunk, 0, _CHUNK_BYTES):
+                        raise self._damaged(f"{name} announces more than it can have")
 
     def sheet_paths(self) -> dict[str, str]:
         """Return the parts of the sheets by the sheets' names."""
@@ -132,16 +144,16 @@ class WorkbookParts:
         styles = self._padding_styles()
         hidden, rows, columns = 0, 100_000, 26
         for part in self._cells_in_parts(path):
-            for name in set(_FAR_CELL.findall(part)):
-                row, column = cell_numbers(name.decode())
-                rows, columns = max(rows, row), max(columns, column)
+            far_rows, far_columns = _far_corner(part)
+            rows, columns = max(rows, far_rows), max(columns, far_columns)
             if rows * columns > MAX_SHEET_CELLS:
                 raise UsageError(
                     f"{self._content.name}: a sheet reaches to row {rows:,} and column "
                     f"{columns:,}, which is more than {MAX_SHEET_CELLS:,} cells",
                     next="delete the rows and columns behind the table, or save it as CSV UTF-8",
                 )
-            hidden += len(_HIDDEN_ROW.findall(part))
+            if b"hidden" in part:
+                hidden += len(_HIDDEN_ROW.findall(part))
             errors.update(_errors(part))
             if styles:
                 digits.update(_digits(part, styles))
@@ -171,13 +183,18 @@ class WorkbookParts:
         """Give the XML of a sheet in parts that split no cell."""
         rest = b""
         for chunk in self._unpack(path, MAX_UNPACKED_PARTS):
+            if b"\0" in chunk:
+                raise self._damaged(f"{path} is no text")
             text = rest + chunk
             cut = max(text.rfind(b"</c>"), text.rfind(b":c>")) + 4
-            if cut < 4 and len(text) < 16 * _CHUNK_BYTES:
+            if cut >= 4:
+                yield text[:cut]
+                rest = text[cut:]
+            elif len(text) < 16 * _CHUNK_BYTES:
                 rest = text
-                continue
-            yield text[: max(cut, 0)]
-            rest = text[max(cut, 0) :][-16 * _CHUNK_BYTES :]
+            else:
+                yield text
+                rest = text[-1000:]
         yield rest
 
     def _whole(self, name: str) -> bytes:
@@ -205,8 +222,8 @@ class WorkbookParts:
 
     def _chunks(self, member: zipfile.ZipInfo) -> Iterator[bytes]:
         stream = self._stream
-        stream.seek(member.header_offset)
-        head = stream.read(_LOCAL_HEADER.size)
+        stream.seek(max(member.header_offset, 0))
+        head = stream.read(_LOCAL_HEADER.size) if member.header_offset >= 0 else b""
         if len(head) < _LOCAL_HEADER.size or head[:4] != b"PK\x03\x04":
             raise self._damaged(f"{member.filename} is not where the index says")
         _, name_length, extra_length = _LOCAL_HEADER.unpack(head)
@@ -238,6 +255,32 @@ class WorkbookParts:
             next="copy or download it anew; or open it in a spreadsheet program, and save it again",
             why=why,
         )
+
+
+def _far_corner(part: bytes) -> tuple[int, int]:
+    """Return the last row and column of cells that are far from the first one."""
+    if _is_usual(part):
+        names, rows = set(_USUAL_FAR_CELL.findall(part)), [0]
+    else:
+        names = set(_FAR_CELL.findall(part))
+        rows = [0, *map(int, _FAR_ROW.findall(part))]
+    columns = [0]
+    for name in names:
+        row, column = cell_numbers(name.decode().upper())
+        rows.append(row)
+        columns.append(column)
+    return max(rows), max(columns)
+
+
+def _is_usual(part: bytes) -> bool:
+    """Return whether each cell is written as `<c r="…"`, and only rows have another `r`."""
+    cells, rows = part.count(b'<c r="'), part.count(b'<row r="')
+    return (
+        part.count(b"<c") - part.count(b"<col") == cells
+        and part.count(b'r="') == cells + rows
+        and b":c" not in part
+        and b"='" not in part
+    )
 
 
 def _errors(part: bytes) -> Iterator[tuple[tuple[int, int], str]]:
