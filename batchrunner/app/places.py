@@ -184,10 +184,13 @@ def _places(
     sources = [] if store is None else store.trial(batch_sources)
     if any(each.batch == job_file.name for each in sources):
         return
-    sample = FileSample.of(job_file)
+    nearby = list(_databases_nearby(address, Path(path)))
+    if not sources and not nearby:
+        return
+    sample = FileSample.of(job_file)  # reads the whole file once more
     if store is not None and sources:
         yield from _in_this(store.trial(holdings, sample, origin), sources, say)
-    for other in _databases_nearby(address, Path(path)):
+    for other in nearby:
         for found in holdings_in_file(other, sample, origin)[:1]:
             yield from _in_other(found, other, choice, say)
 
