@@ -124,6 +124,8 @@ def export_table(place: Place, options: ExportOptions, target: Target | None = N
     store, batch = place.store, place.batch
     carried = store.read(carried_columns, batch.id)
     options.check_columns(carried)
+    if target is not None and not options.columns:
+        FORMATS[target.format].check_columns(carried)
     on_disk = target is not None and not target.is_stdout
     ids = store.read(shown_job_ids, batch.id, options.choice)  # the same jobs in each pass
     return ExportTable(

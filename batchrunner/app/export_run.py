@@ -37,11 +37,19 @@ def check_run_outputs(
     if request.into is not None:
         check_into(request.into, address, keep)
     if outputs or request.into is not None:
-        return check_outputs(outputs, request.format, keep)
+        targets = check_outputs(outputs, request.format, keep)
+    else:
+        path = _guessed_name(job_file, request)
+        targets = check_outputs([path], request.format, keep, guessed=True)
+    for target in () if request.options.columns else targets:
+        FORMATS[target.format].check_columns(job_file.columns)
+    return targets
+
+
+def _guessed_name(job_file: JobFile, request: ExportRequest) -> str:
     format = FORMATS[request.format or "csv"]
     suffix = format.suffixes[0] if format.suffixes else ".csv"
-    path = f"{job_file.name}.results{suffix}"
-    return check_outputs([path], request.format, keep, guessed=True)
+    return f"{job_file.name}.results{suffix}"
 
 
 def check_run_files(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -121,6 +122,8 @@ def _target(path: str, format: str | None, *, guessed: bool, job_files: bool) ->
             f"there is no format {chosen!r}", next=f"name one of these: {', '.join(FORMATS)}"
         )
     FORMATS[chosen].check_installed()
+    if path == STANDARD_OUTPUT and not FORMATS[chosen].is_text and sys.stdout.isatty():
+        raise UsageError(f"a terminal cannot show {chosen}", next="name a file with -o", where=path)
     _check_place(path)
     return Target(path=path, format=chosen, guessed=guessed)
 

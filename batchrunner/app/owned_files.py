@@ -26,6 +26,7 @@ from batchrunner.store.errors import StoreError
 from batchrunner.store.exports import (
     WrittenFile,
     files_at,
+    first_export_at,
     forget_older_files,
     jobs_of_runs,
     record_export,
@@ -219,6 +220,9 @@ def _has_runs_of(store: Store, owner: FileOwner, path: str) -> bool:
     """Return whether a file is an export, and has runs that only this batch made."""
     if owner.batch_id is None:
         return False
+    remembered = store.read(first_export_at, owner.batch_id)
+    if remembered is not None and os.stat(path).st_mtime >= remembered.timestamp():
+        return False  # it would be known, so it is a copy, or it was changed
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             run_ids = set(islice(_run_ids(file), _ROWS_COMPARED))

@@ -21,7 +21,9 @@ from batchrunner.text.json_size import is_parsable
 UNREADABLE_KEY = "result_unreadable"
 #: The key for a note on a result that is too large to be parsed.
 SET_ASIDE_KEY = "result_set_aside"
-_KEYS = [*FIELDS, RESULT, ARTIFACTS, UNREADABLE_KEY, SET_ASIDE_KEY]
+#: The key for the revision of a job that was given another form or was run anew.
+REVISION_KEY = "revision"
+_KEYS = [*FIELDS, RESULT, ARTIFACTS, UNREADABLE_KEY, SET_ASIDE_KEY, REVISION_KEY]
 
 
 def write_jsonl(table: ExportTable, file: IO[bytes]) -> Written:
@@ -31,7 +33,8 @@ def write_jsonl(table: ExportTable, file: IO[bytes]) -> Written:
     Every object has the keys of FIELDS, the carried columns and `result`. Where a result is not
     JSON, `result` is null and one more key, `result_unreadable`, has its text. Where it is too
     large to be parsed, `result_set_aside` says how to print it. A job with artifacts has their
-    paths under `artifacts`. Where columns are selected, an object has these and no others.
+    paths under `artifacts`, and one that was run anew its `revision`, from 2 on.
+    Where columns are selected, an object has these and no others.
     """
     if table.view.columns:
         return _write_selected(table, file)
@@ -70,7 +73,8 @@ def _line(job: FinishedJob, carried: list[tuple[str, str]], result: Iterator[str
     columns = [f"{key}{_json(as_json(job.columns.get(name)))}" for name, key in carried]
     yield f'{{{fields}{"".join(columns)},"{RESULT}":'
     yield from result
-    yield f"{_artifacts(job)}}}\n"
+    revision = f',"{REVISION_KEY}":{job.revision}' if job.revision > 1 else ""
+    yield f"{_artifacts(job)}{revision}}}\n"
 
 
 def _artifacts(job: FinishedJob) -> str:

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, exists, false, or_,
 from batchrunner.model import FinishedJob, JobState
 from batchrunner.model.job_entry import JobEntry
 from batchrunner.model.row_choice import RowChoice
-from batchrunner.store.conditions import FINAL_STATES, is_newest
+from batchrunner.store.conditions import FINAL_STATES, is_current, is_newest
 from batchrunner.store.reports import jobs_among
 from batchrunner.store.result_bodies import with_long_results
 from batchrunner.store.schema import attempts, jobs
@@ -20,7 +20,6 @@ from batchrunner.store.store import PAGE_SIZE, Store
 
 #: Rows that are read from the server at once.
 ROWS_AT_ONCE = 5000
-_CURRENT = and_(jobs.c.superseded.is_(False), jobs.c.withdrawn.is_(False))
 
 
 def shown_jobs(
@@ -41,7 +40,7 @@ def shown_jobs(
 
 def shown_job_ids(tx: Connection, batch_id: int, choice: RowChoice) -> array[int]:
     """Return the rows of the chosen jobs, in the order of the file: eight bytes for each."""
-    shown = _last_good() if choice.last_good else _CURRENT
+    shown = _last_good() if choice.last_good else is_current
     query = select(jobs.c.id).where(jobs.c.batch_id == batch_id, shown)
     if not choice.join:
         query = query.where(jobs.c.state.in_(FINAL_STATES))
@@ -74,7 +73,7 @@ def _last_good() -> ColumnElement[bool]:
         ~exists().where(good, _later.c.revision > jobs.c.revision),
         exists().where(_is_shown),
     )
-    return or_(newest_good, and_(_CURRENT, ~exists().where(good)))
+    return or_(newest_good, and_(is_current, ~exists().where(good)))
 
 
 def job_entries(store: Store, batch_id: int, ids: Sequence[int]) -> Iterator[JobEntry]:

@@ -11,6 +11,7 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, exists, func, insert, or_, select
 
 from batchrunner.model import JobState
+from batchrunner.store.conditions import FINAL_STATES, is_current
 from batchrunner.store.schema import attempts, batches, exports, jobs
 
 
@@ -49,6 +50,12 @@ def files_at(tx: Connection, path: str) -> Sequence[WrittenFile]:
         )
         for row in rows
     ]
+
+
+def first_export_at(tx: Connection, batch_id: int) -> datetime | None:
+    """Return when a batch wrote the oldest file that is remembered."""
+    first = select(exports.c.written_at).where(exports.c.batch_id == batch_id)
+    return tx.execute(first.order_by(exports.c.id).limit(1)).scalar()
 
 
 def record_export(
@@ -103,9 +110,6 @@ def source_paths(tx: Connection, batch_id: int) -> list[str]:
 
 # ---- jobs that a file already has ----
 
-_FINAL = [state for state in JobState if state.is_final]
-_CURRENT = (jobs.c.superseded.is_(False), jobs.c.withdrawn.is_(False))
-
 
 def jobs_of_runs(
     tx: Connection, batch_id: int, run_ids: Collection[str]
@@ -146,7 +150,7 @@ def ended_jobs(
     third value is when the last of them ended.
     """
     query = select(jobs.c.id, jobs.c.attempt, jobs.c.finished_at).where(
-        jobs.c.batch_id == batch_id, jobs.c.state.in_(_FINAL), *_CURRENT
+        jobs.c.batch_id == batch_id, jobs.c.state.in_(FINAL_STATES), is_current
     )
     if since is not None:
         query = query.where(jobs.c.finished_at >= since)
@@ -161,5 +165,5 @@ def ended_jobs(
 def is_finished(tx: Connection, batch_id: int) -> bool:
     """Return whether all current jobs of a batch are final."""
     open_states = or_(*(jobs.c.state == state for state in JobState if not state.is_final))
-    left = exists().where(jobs.c.batch_id == batch_id, open_states, *_CURRENT)
+    left = exists().where(jobs.c.batch_id == batch_id, open_states, is_current)
     return not tx.execute(select(left)).scalar_one()

@@ -33,7 +33,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import CreateColumn, CreateTable
 from sqlalchemy.sql import quoted_name
-from sqlalchemy.types import TypeEngine
+from sqlalchemy.types import TypeEngine, UserDefinedType
 
 from batchrunner.store.dialect import has_server
 from batchrunner.store.job_rows import chunks
@@ -221,7 +221,9 @@ class _Stage:
             if there.kind is not Kind.NUMBER:
                 return True
             if has_server(self._tx):
-                lost = cast(cast(column, there.type), Numeric) != cast(column, Numeric)
+                # By way of text, which has all digits of a double.
+                kept = cast(cast(cast(column, there.type), Text), Numeric)
+                lost = kept != cast(column, Numeric)
             elif not isinstance(there.type, REAL):
                 return True
             else:
@@ -232,6 +234,10 @@ class _Stage:
         """Update the rows that are there, insert the others, and return how many were each."""
         columns = [*target.c]
         same = and_(*(columns[at] == self._column(at) for at in self._key))
+        keys = [columns[at] for at in self._key]
+        several = select(*keys).where(exists().where(same)).group_by(*keys)
+        if self._tx.execute(several.having(func.count() > 1).limit(1)).first() is not None:
+            raise self._several(target)
         others = {
             columns[at]: self._column(at) for at in range(len(columns)) if at not in self._key
         }
@@ -242,14 +248,18 @@ class _Stage:
             updated = self._tx.execute(query).scalar_one()
         rows = select(*(self._column(at) for at in range(len(columns))))
         rows = rows.where(~exists().where(same).correlate(self._table)).order_by(self._table.c.n)
-        inserted = self._tx.execute(insert(target).from_select(columns, rows)).rowcount
+        put = insert(target).from_select(columns, rows).execution_options(preserve_rowcount=True)
+        inserted = self._tx.execute(put).rowcount
         if updated + inserted != self._rows:
-            raise TableRefused(
-                f"the table {target.name} has several rows with the same {self._named}, or takes "
-                "two of the new ones for one, such as where upper and lower case are the same",
-                "name the key that its rows have: --key may be given more than once",
-            )
+            raise self._several(target)
         return int(updated), int(inserted)
+
+    def _several(self, target: Table) -> TableRefused:
+        return TableRefused(
+            f"the table {target.name} has several rows with the same {self._named}, or takes two "
+            "of the new ones for one, such as where upper and lower case are the same",
+            "name the key that its rows have: --key may be given more than once",
+        )
 
 
 def _plain(value: Any, *, as_text: bool, no_nul: bool) -> Any:
@@ -330,11 +340,21 @@ def _add_columns(tx: Connection, table: UserTable, columns: Iterable[UserColumn]
         tx.execute(text(f"ALTER TABLE {place} ADD COLUMN {spelled}".replace(":", r"\:")))
 
 
+class _AnyNumber(UserDefinedType[Any]):
+    """NUMERIC of SQLite, which takes each number as it is: SQLAlchemy's own makes floats of all."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        """Return its name in statements."""
+        return "NUMERIC"
+
+
 def type_of(tx: Connection, kind: Kind) -> TypeEngine[Any]:
     """Return the type of a new column."""
     types: Mapping[Kind, TypeEngine[Any]] = {
         Kind.INTEGER: BigInteger(),
-        Kind.NUMBER: Numeric() if has_server(tx) else Numeric(asdecimal=False),
+        Kind.NUMBER: Numeric() if has_server(tx) else _AnyNumber(),
         Kind.BOOLEAN: Boolean(),
         Kind.TIME: DateTime(timezone=True) if has_server(tx) else Text(),
     }

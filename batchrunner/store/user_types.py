@@ -94,7 +94,7 @@ def _kind_of_declared(declared: str) -> tuple[Kind, bool]:
 def _kind_of_type(type: Any) -> Kind:
     if isinstance(type, types.String):
         return Kind.TEXT
-    if isinstance(type, types.Integer | types.Numeric):
+    if isinstance(type, types.Integer | types.Numeric | types.Float):
         return Kind.NUMBER
     if isinstance(type, types.Boolean):
         return Kind.BOOLEAN

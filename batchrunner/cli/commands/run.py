@@ -168,12 +168,11 @@ def command(
         refuse_sandbox_urls(((spec.url, spec.line) for spec in job_file.specs), api)
         webhook = webhook_from_options(**given, local=api.origin == SANDBOX)
         options = RunOptions(budget=budget, window=window, folder=folder, webhook=webhook)
-        part = part_of(limit, sample)
-        more: Any = {"leave_runs": leave_runs, "anew": anew, "part": part, "series": series}
+        more: Any = {"leave_runs": leave_runs, "anew": anew, "series": series}
+        more["part"] = part_of(limit, sample)
         options, how = replace(options, files=files, **more), {"as_json": as_json, "quiet": quiet}
-        exit_code = _load_and_run(
-            job_file, edits, api, options, targets, exporting, db, files, **how
-        )
+        to = targets, exporting
+        exit_code = _load_and_run(job_file, edits, api, options, to, db, files, **how)
     raise SystemExit(exit_code)
 
 
@@ -198,8 +197,7 @@ def _load_and_run(
     edits: EditOptions,
     api: ApiAccess,
     options: RunOptions,
-    targets: Sequence[Target],
-    exporting: ExportRequest,
+    outputs: tuple[Sequence[Target], ExportRequest],
     db: str,
     files: str,
     *,
@@ -216,7 +214,7 @@ def _load_and_run(
 
     with opened(db, must_exist=False, after_loss=options.anew) as store:
         job_file = choose_file_edition(store, job_file, options.series, store_now(store), note)
-        targets = targets_of_edition(targets, job_file)
+        targets, exporting = targets_of_edition(outputs[0], job_file), outputs[1]
         check_run_files(store, db, job_file, targets, exporting)
         batch = load(store, job_file, edits, budget_given=options.budget is not None)
         ended, exit_code = _run(store, batch, api, options, quiet=quiet)
