@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Concatenate
 
@@ -13,11 +13,11 @@ from batchrunner.app.api_call import call_api
 from batchrunner.app.cancel_runs import is_over
 from batchrunner.app.clock import store_now
 from batchrunner.app.registered_owner import registered_owner
+from batchrunner.app.repeat_request import repeat_request
 from batchrunner.app.run_observer import Say, say_nothing
-from batchrunner.classify import classify_fault
-from batchrunner.model import Batch, RequestFailed, Run
+from batchrunner.model import Batch, Run
 from batchrunner.model.audit import AuditReport, DifferenceKind, Taken
-from batchrunner.runner.batch_audit import BatchAudit, P, T, may_pass
+from batchrunner.runner.batch_audit import BatchAudit, P, T
 from batchrunner.runner.run_fetcher import chunks
 from batchrunner.store.orphans import close_orphans
 from batchrunner.store.store import Store
@@ -28,10 +28,8 @@ if TYPE_CHECKING:
     from batchrunner.app.api_access import ApiAccess
     from batchrunner.tinyfish.console_client import ConsoleClient
 
-#: Times that a request is sent, and seconds before the second time; each wait is twice as long.
-MAX_TRIES, FIRST_WAIT_SECONDS = 4, 1.0
 #: Polls after which a cancelled run that goes on is left to the next run of the batch.
-MAX_CANCEL_POLLS = 10
+MAX_CANCEL_POLLS, CANCEL_POLL_SECONDS = 10, 1.0
 
 
 def audit_batch(
@@ -56,7 +54,7 @@ async def _audit(store: Store, batch: Batch, client: ConsoleClient) -> AuditRepo
     transactions = _Transactions(store)
     audit = BatchAudit(
         api=client,
-        ask=_ask,
+        ask=repeat_request,
         read=transactions.read,
         write=transactions.write,
         batch_id=batch.id,
@@ -80,7 +78,7 @@ async def _cancel(store: Store, client: ConsoleClient, run_ids: Sequence[str]) -
     ended: list[tuple[str, Run | None]] = []
     for poll in range(MAX_CANCEL_POLLS):
         if poll:
-            await anyio.sleep(FIRST_WAIT_SECONDS)
+            await anyio.sleep(CANCEL_POLL_SECONDS)
         seen = await client.get_many(run_ids)
         ended = [
             (run.run_id, run) for run in seen.values() if isinstance(run, Run) and is_over(run)
@@ -88,20 +86,6 @@ async def _cancel(store: Store, client: ConsoleClient, run_ids: Sequence[str]) -
         if len(ended) == len(run_ids):
             break
     store.write(close_orphans, ended, store_now(store))
-
-
-async def _ask(request: Callable[[], Awaitable[T]], /) -> T:
-    """Send a request; repeat it for a while if it failed for now."""
-    for tries in range(1, MAX_TRIES):
-        try:
-            return await request()
-        except RequestFailed as error:
-            failure = classify_fault(error.fault)
-            if not may_pass(failure):
-                raise
-            wait = failure.retry_after.total_seconds() if failure.retry_after else 0
-        await anyio.sleep(max(wait, FIRST_WAIT_SECONDS * 2**tries))
-    return await request()
 
 
 class _Transactions:

@@ -14,6 +14,7 @@ from batchrunner.app.process_identity import exited_owners
 from batchrunner.app.run_observer import Say
 from batchrunner.errors import CannotContinue, UsageError
 from batchrunner.model import Batch
+from batchrunner.policy.editions import SEPARATOR
 from batchrunner.store.address import file_of, is_in_memory, url_of
 from batchrunner.store.batches import list_batches
 from batchrunner.store.damage import damaged
@@ -130,7 +131,9 @@ def find_batch(store: Store, name: str | None) -> Batch:
     found = found or [batch for batch in batches if batch.name == name]
     if len(found) == 1:
         return found[0]
-    names = ", ".join(current) or "none yet"
+    series = (name or "").partition(SEPARATOR)[0]
+    editions = [batch.name for batch in batches if batch.series == series]
+    names = ", ".join(editions or current) or "none yet"
     if name is not None and sandbox_beside(Path(store.place)):
         names += "; the sandbox has its own database: add --sandbox"
     raise UsageError(

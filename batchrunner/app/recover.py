@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import (
     AsyncIterator,
-    Awaitable,
     Callable,
     Iterable,
     Mapping,
@@ -16,21 +15,18 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-import anyio
-
 from batchrunner.app.account_check import bind
 from batchrunner.app.api_call import call_api
 from batchrunner.app.choose_edition import SeriesOptions, choose_file_edition
 from batchrunner.app.clock import store_now
 from batchrunner.app.follow_edit import ADDS_ONLY, load_jobs
 from batchrunner.app.registered_owner import registered_owner
+from batchrunner.app.repeat_request import repeat_request
 from batchrunner.app.run_observer import Say, say_nothing
-from batchrunner.classify import classify_fault
 from batchrunner.model import (
     ApiFault,
     ApiFaultKind,
     Batch,
-    FailureCategory,
     JobFile,
     OpenAttempt,
     RequestFailed,
@@ -63,9 +59,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Seconds before a request is repeated; a refusal is not repeated.
-RETRY_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0)
-MAX_RETRY_WAIT_SECONDS = 120.0
 #: What every marker of this program has.
 _ANY_MARKER = "br-"
 
@@ -136,7 +129,7 @@ async def _list_runs(client: ConsoleClient, prefix: str) -> AsyncIterator[FoundR
     query["created_after"] = client.unused_date()
     seen, cursors = 0, set[str]()
     while True:
-        page = await _patiently(partial(client.page, query))
+        page = await repeat_request(partial(client.page, query))
         seen += len(page.runs)
         cut = []
         for details in page.runs:
@@ -145,7 +138,7 @@ async def _list_runs(client: ConsoleClient, prefix: str) -> AsyncIterator[FoundR
                 yield found
             else:
                 cut.append(details.run.run_id)
-        shown = await _patiently(partial(client.get_many, cut)) if cut else {}
+        shown = await repeat_request(partial(client.get_many, cut)) if cut else {}
         for run in shown.values():
             if isinstance(run, Run) and (found := _found(run)) is not None:
                 yield found
@@ -160,21 +153,6 @@ def _check_complete(seen: int, last: RunListPage) -> None:
     if last.total is not None and seen < last.total:
         message = f"its list of runs ended after {seen} of {last.total}"
         raise RequestFailed(ApiFault(kind=ApiFaultKind.MALFORMED, message=message))
-
-
-async def _patiently(request: Callable[[], Awaitable[T]]) -> T:
-    """Make a request that may be repeated, and repeat it a few times if the API is busy."""
-    for seconds in RETRY_SECONDS:
-        try:
-            return await request()
-        except RequestFailed as error:
-            failure = classify_fault(error.fault)
-            passing = (FailureCategory.UNREACHABLE, FailureCategory.THROTTLED)
-            if failure.category not in passing or error.fault.kind is ApiFaultKind.BARRED:
-                raise
-            asked = failure.retry_after.total_seconds() if failure.retry_after else 0.0
-            await anyio.sleep(max(seconds, min(asked, MAX_RETRY_WAIT_SECONDS)))
-    return await request()
 
 
 def _found(run: Run) -> FoundRun | None:
@@ -241,7 +219,7 @@ class Recovery:
         self._record_own(runs)
         for open_attempts in chunks(self._in_flight()):
             run_ids = [each.run_id for each in open_attempts]
-            shown = await _patiently(partial(client.get_many, run_ids))
+            shown = await repeat_request(partial(client.get_many, run_ids))
             self._close_ended([each for each in open_attempts if _is_own(each, shown)], shown)
         for newest in found_databases(runs)[:1]:
             self._store.write(recovery.take_batch_token, self._batch.id, newest.id)
@@ -295,7 +273,7 @@ class Recovery:
         """Return the runs as they are now, with their results."""
         shown: dict[str, RunObservation] = {}
         for chunk in chunks([run.run_id for run in runs]):
-            shown |= await _patiently(partial(client.get_many, chunk))
+            shown |= await repeat_request(partial(client.get_many, chunk))
         return shown
 
     def _open(

@@ -20,7 +20,10 @@ from batchrunner.inputs.spec_spool import (
     SpecSpool,
 )
 
-_BUCKETS = 256
+#: Bits of a hash that choose its bucket, and bits that are kept there.
+_BUCKET_BITS, _KEPT_BITS = 12, 32
+_BUCKETS = 1 << _BUCKET_BITS
+_HASH = (1 << _BUCKET_BITS + _KEPT_BITS) - 1
 #: Repeated hashes whose specs are compared in one pass, so that memory is bounded.
 _COMPARED_AT_ONCE = 20_000
 #: Pairs of rows that are named; the others are counted.
@@ -70,7 +73,7 @@ class Repeats:
 
 
 class SpecCollector:
-    """The specs of a batch; of each it keeps 16 bytes in memory."""
+    """The specs of a batch; of each it keeps 8 bytes in memory."""
 
     def __init__(self) -> None:
         self.specs = SpecSpool()
@@ -100,7 +103,7 @@ class SpecCollector:
     def _leave_out_repeated(self, repeated: set[int], found: Repeats, file: str) -> None:
         firsts: dict[str, SpecRecord] = {}
         for number, record in self.specs.records():
-            if hash(record[KEY]) not in repeated:
+            if hash(record[KEY]) & _HASH not in repeated:
                 continue
             first = firsts.setdefault(record[KEY], record)
             if first is record:
@@ -117,7 +120,7 @@ class SpecCollector:
         firsts: dict[Hashable, SpecRecord] = {}
         for _, record in self.specs.records():
             page = (page_of(record[URL]), record[GOAL])
-            if hash(page) not in repeated:
+            if hash(page) & _HASH not in repeated:
                 continue
             first = firsts.setdefault(page, record)
             if first is not record and first[OPTIONS] == record[OPTIONS]:
@@ -147,20 +150,21 @@ def _pair(first: SpecRecord, record: SpecRecord, file: str) -> Pair:
 
 
 class _Hashes:
-    """Many hashes, in 8 bytes each."""
+    """Many hashes, in 4 bytes each; what two specs share by chance is compared in full."""
 
     def __init__(self) -> None:
-        self._buckets = [array("q") for _ in range(_BUCKETS)]
+        self._buckets = [array("I") for _ in range(_BUCKETS)]
 
     def add(self, value: int) -> None:
         """Add a hash."""
-        self._buckets[value & 255].append(value)
+        value &= _HASH
+        self._buckets[value & (_BUCKETS - 1)].append(value >> _BUCKET_BITS)
 
     def repeated(self) -> Iterator[set[int]]:
         """Give the hashes that were added more than once, in sets of a bounded size."""
         part: set[int] = set()
-        for bucket in self._buckets:
-            part |= set(_repeated(sorted(bucket)))
+        for number, bucket in enumerate(self._buckets):
+            part |= {value << _BUCKET_BITS | number for value in _repeated(sorted(bucket))}
             if len(part) > _COMPARED_AT_ONCE:
                 yield part
                 part = set()

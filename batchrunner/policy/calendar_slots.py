@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from batchrunner.policy.clock_changes import first_moment
 
-EVERY_SAYS = "`1d`, `12h`, `1w`, `1mo` or `30min`"
+EVERY_SAYS = "`1d`, `12h`, `1w`, `1mo`, `30min`, or `1d@18:00` for days that begin at 18:00"
 #: The most days, weeks or months of a slot.
 MAX_COUNT = 366
 
@@ -42,7 +42,10 @@ _PATTERNS = (
     (re.compile(r"[0-9]{4}-W[0-9]{2}"), "-1", "%G-W%V-%u"),
     (re.compile(r"[0-9]{4}-[0-9]{2}"), "", _NAMES[Unit.MONTHS]),
 )
-_EVERY = re.compile(r"([0-9]{1,3}) ?(min|h|d|w|mo)")
+_EVERY = re.compile(
+    r"(?P<count>[0-9]{1,3}) ?(?P<unit>min|h|d|w|mo)"
+    r"(?:@(?P<hour>[01]?[0-9]|2[0-3]):(?P<minute>[0-5][0-9]))?"
+)
 #: Units that a larger one must be a multiple of: else the last slot of a day or year is short.
 _WHOLE = {Unit.MINUTES: (60, "an hour"), Unit.HOURS: (24, "a day"), Unit.MONTHS: (12, "a year")}
 #: Different ways to write the same length.
@@ -56,13 +59,29 @@ class Every:
 
     count: int
     unit: Unit
+    starts: timedelta = timedelta(0)  #: after midnight; only slots of days, weeks and months
 
     def __str__(self) -> str:
         """Return it as options and job files spell it."""
-        return f"{self.count}{self.unit}"
+        hour, minute = divmod(self.starts // timedelta(minutes=1), 60)
+        clock = f"@{hour:02}:{minute:02}" if self.starts else ""
+        return f"{self.count}{self.unit}{clock}"
 
     def begin(self, wall: datetime) -> datetime:
         """Return when the slot of *wall* begins; weeks begin on Mondays."""
+        return self._begin(wall - self.starts) + self.starts
+
+    def began(self, edition: str) -> datetime | None:
+        """Return when an edition of this name began, by the clocks of its zone; None: no name."""
+        begin = begin_of(edition)
+        is_moment = _PATTERNS[0][0].fullmatch(edition)
+        return begin if begin is None or is_moment else begin + self.starts
+
+    def name(self, begin: datetime) -> str:
+        """Return the name of the slot that begins at *begin*."""
+        return (begin - self.starts).strftime(_NAMES[self.unit])
+
+    def _begin(self, wall: datetime) -> datetime:
         midnight = datetime.combine(wall.date(), time())
         match self.unit:
             case Unit.MINUTES | Unit.HOURS:
@@ -76,7 +95,8 @@ class Every:
     def next(self, begin: datetime) -> datetime:
         """Return when the slot after the one that begins at *begin* begins."""
         if self.unit is Unit.MONTHS:
-            return _month(begin.year * 12 + begin.month - 1 + self.count)
+            first = begin - self.starts
+            return _month(first.year * 12 + first.month - 1 + self.count) + self.starts
         return begin + self._length
 
     @property
@@ -94,6 +114,7 @@ class Slot:
     """A stretch of the calendar for which a series has one edition."""
 
     name: str  #: such as `2026-12-01`
+    wall: datetime  #: when it begins, by the clocks of its zone
     begins: datetime
     ends: datetime  #: when the next one begins
 
@@ -109,14 +130,18 @@ def parse_every(text: str) -> Every:
     if found is None:
         tip = "; minutes are `min`, and months are `mo`" if text.strip().endswith("m") else ""
         raise ValueError(f"write {EVERY_SAYS}{tip}")
-    count, unit = _SAME.get((int(found[1]), Unit(found[2])), (int(found[1]), Unit(found[2])))
+    written = int(found["count"]), Unit(found["unit"])
+    count, unit = _SAME.get(written, written)
     if not 1 <= count <= MAX_COUNT:
         raise ValueError(f"give a number from 1 to {MAX_COUNT}")
     whole, name = _WHOLE.get(unit, (count, ""))
     if whole % count:
         fitting = ", ".join(f"{each}{unit}" for each in range(1, whole + 1) if whole % each == 0)
         raise ValueError(f"slots must divide {name} evenly: write one of {fitting}")
-    return Every(count=count, unit=unit)
+    starts = timedelta(hours=int(found["hour"] or 0), minutes=int(found["minute"] or 0))
+    if starts and unit in (Unit.MINUTES, Unit.HOURS):
+        raise ValueError("only slots of days, weeks and months may begin at another hour")
+    return Every(count=count, unit=unit, starts=starts)
 
 
 def slot_at(now: datetime, every: Every, zone: tzinfo) -> Slot:
@@ -130,8 +155,7 @@ def slot_at(now: datetime, every: Every, zone: tzinfo) -> Slot:
     begin = every.begin(now.astimezone(zone).replace(tzinfo=None, fold=0))
     while (ends := first_moment(every.next(begin), zone)) <= now:
         begin = every.next(begin)
-    name = begin.strftime(_NAMES[every.unit])
-    return Slot(name=name, begins=first_moment(begin, zone), ends=ends)
+    return Slot(name=every.name(begin), wall=begin, begins=first_moment(begin, zone), ends=ends)
 
 
 def name_of_moment(now: datetime, zone: tzinfo) -> str:
@@ -150,11 +174,11 @@ def begin_of(name: str) -> datetime | None:
     return None
 
 
-def covers_slot(newest: str, slot: str) -> bool:
+def covers_slot(newest: str, slot: Slot, every: Every) -> bool:
     """
     Whether an edition belongs to a slot or to a later one, so that the slot begins no other.
 
     A later one means that the clock has gone back, or another zone or length is given.
     """
-    began, begins = begin_of(newest), begin_of(slot)
-    return began is not None and begins is not None and began >= begins
+    began = every.began(newest)
+    return began is not None and began >= slot.wall

@@ -8,7 +8,6 @@ from datetime import datetime, tzinfo
 from batchrunner.policy.calendar_slots import (
     Every,
     Slot,
-    begin_of,
     covers_slot,
     name_of_moment,
     slot_at,
@@ -49,14 +48,14 @@ def choose_edition(
         return EditionChoice(edition=name_of_moment(now, zone), is_new=True, slot=slot)
     if slot is None:
         return None if newest is None else EditionChoice(edition=newest, is_new=False)
-    if newest is not None and covers_slot(newest, slot.name):
-        later = _begins_after(newest, slot, zone)
+    if newest is not None and every is not None and covers_slot(newest, slot, every):
+        later = _begins_after(newest, slot, every, zone)
         return EditionChoice(edition=newest, is_new=False, slot=slot, is_later=later)
     return EditionChoice(edition=slot.name, is_new=True, slot=slot)
 
 
-def _begins_after(edition: str, slot: Slot, zone: tzinfo) -> bool:
+def _begins_after(edition: str, slot: Slot, every: Every, zone: tzinfo) -> bool:
     """Whether an edition begins when the slot is over."""
-    began = begin_of(edition)
+    began = every.began(edition)
     ends = slot.ends.astimezone(zone).replace(tzinfo=None)
     return began is not None and began >= ends

@@ -62,7 +62,7 @@ STALE_CLAIM_AFTER = 5.0
 
 def newest_attempt(claimed: Sequence[Submission], before: int, owner_id: str) -> int:
     """
-    Return the id of the newest attempt of an owner; attempts are never deleted, so it only grows.
+    Return the id of the newest attempt of an owner; the newest are never removed, so it only grows.
 
     Raises:
         OwnerForgotten: The database has forgotten attempts: an older copy has taken its place.

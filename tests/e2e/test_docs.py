@@ -270,7 +270,8 @@ def test_every_option_exists() -> None:
             assert isinstance(command, click.Group)
             command = command.get_command(context, part)
         assert command is not None
-        options.update(option for param in command.params for option in param.opts)
+        for param in command.params:
+            options.update((*param.opts, *param.secondary_opts))
     for page in PAGES:
         for option in re.findall(r"(?<![\w-])--[a-z][a-z-]*", text_of(page)):
             assert option in options, f"{named(page)}: {option}"

@@ -11,6 +11,8 @@ import batchrunner
 PACKAGE = Path(batchrunner.__file__).parent
 #: The client's methods that create runs, which cost money.
 CREATE_METHODS = {"create", "create_one", "create_streaming"}
+#: A method of SQLAlchemy with one of these names.
+OTHER_METHODS = {"URL.create"}
 #: Packages that cannot reach the API client: a `create` there is another one.
 WITHOUT_CLIENT = ("sandbox", "store")
 
@@ -24,6 +26,8 @@ def calls_of(methods: set[str]) -> dict[str, set[str]]:
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             called = node.func if isinstance(node, ast.Call) else None
+            if isinstance(called, ast.Attribute) and ast.unparse(called) in OTHER_METHODS:
+                continue
             if isinstance(called, ast.Attribute) and called.attr in methods:
                 found.setdefault(module.as_posix(), set()).add(called.attr)
     return found

@@ -35,10 +35,10 @@ ZONES = [
         "Asia/Kathmandu",
     )
 ]
-EVERIES = [
-    parse_every(text)
-    for text in ("15min", "1h", "6h", "12h", "1d", "2d", "5d", "1w", "2w", "1mo", "3mo", "12mo")
-]
+LENGTHS = """
+    15min 1h 6h 12h 1d 2d 5d 1w 2w 1mo 3mo 12mo 1d@22:00 1w@09:30
+"""
+EVERIES = [parse_every(text) for text in LENGTHS.split()]
 moments = st.datetimes(
     datetime.fromisoformat("2005-01-01"),
     datetime.fromisoformat("2040-01-01"),
@@ -80,17 +80,17 @@ def test_a_later_moment_is_never_in_an_earlier_slot(
     now: datetime, later: timedelta, every: Every, zone: ZoneInfo
 ) -> None:
     first, second = slot_at(now, every, zone), slot_at(now + later, every, zone)
-    assert covers_slot(second.name, first.name)
-    assert covers_slot(first.name, second.name) == (first == second)
+    assert covers_slot(second.name, first, every)
+    assert covers_slot(first.name, second, every) == (first == second)
 
 
 @given(moments, everies, zones)
 def test_the_name_says_when_a_slot_begins(now: datetime, every: Every, zone: ZoneInfo) -> None:
     slot = slot_at(now, every, zone)
-    begin = begin_of(slot.name)
+    begin = every.began(slot.name)
     assert begin is not None
     assert first_moment(begin, zone) == slot.begins
-    assert every.begin(begin) == begin
+    assert every.begin(begin) == begin == slot.wall
 
 
 @given(moments, everies, zones)
@@ -99,9 +99,9 @@ def test_an_edition_that_began_in_a_slot_belongs_to_it(
 ) -> None:
     slot = slot_at(now, every, zone)
     at_once = name_of_moment(slot.begins, zone)
-    assert covers_slot(at_once, slot.name)
+    assert covers_slot(at_once, slot, every)
     before = name_of_moment(slot.begins - timedelta(days=1), zone)
-    assert not covers_slot(before, slot.name)
+    assert not covers_slot(before, slot, every)
 
 
 @pytest.mark.parametrize(
@@ -122,6 +122,10 @@ def test_an_edition_that_began_in_a_slot_belongs_to_it(
         ("2026-10-25T02:30+01:00", "1h", "2026-10-25T02"),  # the hour that comes twice
         ("2026-03-29T03:00+02:00", "1h", "2026-03-29T03"),  # there is no 2 o'clock
         ("2026-03-29T03:10+02:00", "2h", "2026-03-29T02"),
+        ("2026-12-01T01:00+01:00", "1d@22:00", "2026-11-30"),  # the night began in November
+        ("2026-12-01T21:59+01:00", "1d@22:00", "2026-11-30"),
+        ("2026-12-01T22:00+01:00", "1d@22:00", "2026-12-01"),
+        ("2026-12-01T03:00+01:00", "1mo@4:00", "2026-11"),
     ],
 )
 def test_slots_of_berlin(now: str, every: str, name: str) -> None:
@@ -147,6 +151,9 @@ def test_a_day_of_23_or_25_hours_is_one_slot() -> None:
         ("0d", "from 1 to 366"),
         ("day", "`1d`"),
         ("", "`1d`"),
+        ("1d@24:00", "`1d`"),
+        ("1d@7", "`1d`"),
+        ("6h@1:00", "only slots of days"),
         ("-1d", "`1d`"),
         ("1.5d", "`1d`"),
         ("1d1h", "`1d`"),

@@ -25,7 +25,7 @@ from batchrunner.cli.output.batch_text import same_command
 from batchrunner.cli.program import cli
 from batchrunner.errors import UsageError
 from batchrunner.model import Batch, JobFile
-from batchrunner.policy.calendar_slots import begin_of, covers_slot, parse_every, slot_at
+from batchrunner.policy.calendar_slots import covers_slot, parse_every, slot_at
 from batchrunner.policy.editions import choose_edition
 from batchrunner.store.attempts import apply_poll
 from batchrunner.store.batches import list_batches, load_jobs
@@ -98,6 +98,18 @@ def test_a_fresh_edition_is_that_of_its_slot(store: Store) -> None:
     assert begin(store, NIGHT + timedelta(days=1))[0].name == "prices@2026-12-02"
 
 
+def test_a_night_that_begins_before_midnight_is_one_slot(store: Store) -> None:
+    nightly = replace(DAILY, every="1d@12:00")
+    evening = NIGHT - timedelta(hours=4)
+    batch, said = begin(store, evening, nightly)
+    assert batch.name == "prices@2026-11-30"
+    assert said[0].endswith("the next slot begins 2026-12-01 12:00 Europe/Berlin")
+    assert begin(store, NIGHT, nightly)[0].id == batch.id, "it is started again after a crash"
+    fresh, _ = begin(store, NIGHT, replace(nightly, fresh=True))
+    assert begin(store, NIGHT + timedelta(hours=1), nightly)[0].id == fresh.id
+    assert begin(store, evening + timedelta(days=1), nightly)[0].name == "prices@2026-12-01"
+
+
 def test_without_a_slot_the_newest_edition_is_meant(store: Store) -> None:
     plain = SeriesOptions()
     assert begin(store, NIGHT, plain, job_file(1, "other"))[0].name == "other"
@@ -155,7 +167,7 @@ starts = st.lists(
     st.tuples(
         st.integers(-60 * 24 * 3, 60 * 24 * 5),  # minutes; the clock may go back
         st.sampled_from([False, False, False, True]),  # fresh
-        st.sampled_from(["1d", "12h", "1w"]),
+        st.sampled_from(["1d", "12h", "1w", "1d@22:00"]),
     ),
     max_size=12,
 )
@@ -168,16 +180,17 @@ def test_a_slot_never_has_two_editions_that_were_not_asked_for(
     newest, time, begun = None, NIGHT, []
     for minutes, fresh, every in starts:
         time += timedelta(minutes=minutes)
-        slot = slot_at(time, parse_every(every), BERLIN)
-        choice = choose_edition(newest, parse_every(every), time, BERLIN, fresh=fresh)
+        length = parse_every(every)
+        slot = slot_at(time, length, BERLIN)
+        choice = choose_edition(newest, length, time, BERLIN, fresh=fresh)
         assert choice is not None
         if fresh:
             assert choice.is_new
-        elif newest is not None and covers_slot(newest, slot.name):
+        elif newest is not None and covers_slot(newest, slot, length):
             assert (choice.edition, choice.is_new) == (newest, False)
         else:
             assert (choice.edition, choice.is_new) == (slot.name, True)
-            assert newest is None or begin_of(newest) < begin_of(slot.name)  # type: ignore[operator]
+            assert newest is None or length.began(newest) < slot.wall  # type: ignore[operator]
         newest = choice.edition
         begun.append(newest)
 
@@ -314,6 +327,8 @@ def test_an_unknown_name_lists_each_series_once(series: Store) -> None:
     refused = run("status", "price")
     assert refused.exit_code == 2
     assert refused.stderr.rstrip().endswith(": prices")
+    other = run("export", "prices@2026-08-09")
+    assert other.stderr.rstrip().endswith(": prices@2026-08-01, prices@2026-08-02")
 
 
 def test_python_loads_what_is_due_and_shows_the_series(series: Store) -> None:

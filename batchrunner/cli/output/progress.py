@@ -132,7 +132,10 @@ class LiveDisplay(Display):
                 self._live.stop()
 
     def say(self, line: str) -> None:
-        """Put a line under the picture."""
+        """Put a line under the picture; before there is one, above it."""
+        if self._counts is None:
+            super().say(line)
+            return
         self._recent.append(line)
         self._draw()
 
