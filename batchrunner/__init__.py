@@ -25,12 +25,14 @@ if TYPE_CHECKING:
     from batchrunner.app.job_results import JobResult
     from batchrunner.app.job_stream import AsyncJobStream, JobStream
     from batchrunner.app.load import LoadReport
+    from batchrunner.app.plan import Plan
     from batchrunner.app.run_batch import BatchRunEnded
     from batchrunner.app.run_observer import RunEvent, RunObserver
     from batchrunner.app.series_handle import SeriesHandle
     from batchrunner.app.status import BatchStatus
     from batchrunner.errors import (
         ApiError,
+        BatchElsewhere,
         BatchrunnerError,
         CannotContinue,
         DatabaseError,
@@ -48,6 +50,7 @@ __all__ = [
     "ApiError",
     "AsyncJobStream",
     "BatchDatabase",
+    "BatchElsewhere",
     "BatchHandle",
     "BatchRunEnded",
     "BatchStatus",
@@ -63,6 +66,7 @@ __all__ = [
     "JobStream",
     "LeftEarly",
     "LoadReport",
+    "Plan",
     "RunEvent",
     "RunObserver",
     "SeriesHandle",
@@ -77,6 +81,7 @@ _DEFINED_IN = {
     "ApiError": ("errors", "ApiError"),
     "AsyncJobStream": ("app.job_stream", "AsyncJobStream"),
     "BatchDatabase": ("app.batch_database", "BatchDatabase"),
+    "BatchElsewhere": ("errors", "BatchElsewhere"),
     "BatchHandle": ("app.batch_handle", "BatchHandle"),
     "BatchRunEnded": ("app.run_batch", "BatchRunEnded"),
     "BatchStatus": ("app.status", "BatchStatus"),
@@ -92,6 +97,7 @@ _DEFINED_IN = {
     "JobStream": ("app.job_stream", "JobStream"),
     "LeftEarly": ("errors", "LeftEarly"),
     "LoadReport": ("app.load", "LoadReport"),
+    "Plan": ("app.plan", "Plan"),
     "RunEvent": ("app.run_observer", "RunEvent"),
     "RunObserver": ("app.run_observer", "RunObserver"),
     "SeriesHandle": ("app.series_handle", "SeriesHandle"),

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, Unpack
 
-from batchrunner.app.api_access import ApiAddress
+from batchrunner.api_facts.environment import BASE_URL
+from batchrunner.app.api_access import ApiAddress, access_to, origin_of
 from batchrunner.app.argument_types import (
     PATH_TYPES,
+    check_budget_type,
     check_rows,
     check_text,
     check_type,
@@ -20,6 +24,7 @@ from batchrunner.app.batch_handle import (
     api_access,
     in_own_thread,
 )
+from batchrunner.app.budget import given_budget
 from batchrunner.app.choose_edition import SeriesOptions, choose_file_edition
 from batchrunner.app.clock import store_now
 from batchrunner.app.error_translation import errors_for_people
@@ -32,6 +37,8 @@ from batchrunner.app.input_arguments import (
 )
 from batchrunner.app.load import load_report, rows_as_job_file
 from batchrunner.app.open_database import find_batch, open_store
+from batchrunner.app.places import Choice, placed
+from batchrunner.app.plan import Given, Plan, plan_load
 from batchrunner.app.read_input import ROWS_FILE, read_input, rows_as_table
 from batchrunner.app.recover import (
     RecoverableRuns,
@@ -40,6 +47,7 @@ from batchrunner.app.recover import (
     recoverable_runs,
 )
 from batchrunner.app.run_observer import say_nothing
+from batchrunner.app.run_window import run_window
 from batchrunner.app.series_handle import SeriesHandle
 from batchrunner.errors import UsageError
 from batchrunner.model import Batch, JobFile
@@ -102,6 +110,7 @@ class BatchDatabase:
         defaults: Mapping[str, Any] | None = None,
         on_change: Literal["rerun", "keep"] | None = None,
         on_missing: Literal["withdraw", "append"] | None = None,
+        new_batch: bool = False,
         **columns: Unpack[InputArguments],
     ) -> BatchHandle:
         """
@@ -117,9 +126,63 @@ class BatchDatabase:
             UsageError: The arguments do not fit together.
             EditNeedsDecision: The edit is so large that *on_change* or *on_missing* must say what
                 to do with finished jobs that changed, or with jobs that are missing.
+            BatchElsewhere: The jobs of a file were run in another batch, under another name; *name*
+                goes on with that one, and *new_batch* pays for them again.
         """
         decision = decision_of(on_change, on_missing)
-        return self._load(_job_file(job_file, rows, name, settings, defaults, columns), decision)
+        check_type("new_batch", new_batch, (bool,), "True or False")
+        given = _job_file(job_file, rows, name, settings, defaults, columns)
+        choice = Choice(named=name is not None, new_batch=new_batch)
+        return self._load(self._placed(given, choice), decision)
+
+    @takes_input_arguments
+    def plan(
+        self,
+        job_file: str | Path | Sequence[str | Path] | None = None,
+        *,
+        rows: Iterable[Mapping[str, Any]] | None = None,
+        name: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+        defaults: Mapping[str, Any] | None = None,
+        budget: str | None = None,
+        start_at: str | datetime | None = None,
+        until: str | datetime | None = None,
+        on_change: Literal["rerun", "keep"] | None = None,
+        on_missing: Literal["withdraw", "append"] | None = None,
+        api: ApiAddress | None = None,
+        **columns: Unpack[InputArguments],
+    ) -> Plan:
+        """
+        Return what `load` would change, and what the run would cost and take; nothing changes.
+
+        The ranges in `outlook` are drawn from the past of this database on the API that would be
+        used. No key is needed.
+
+        Raises:
+            InputError: The file or the rows have problems; all of them are in `problems`.
+            UsageError: The arguments do not fit together.
+        """
+        check_budget_type(budget)
+        with errors_for_people():
+            return plan_load(
+                self._place.address,
+                _job_file(job_file, rows, name, settings, defaults, columns),
+                self._origin(api),
+                window=run_window(start_at, until, say_nothing),
+                budget=None if budget is None else Given(given_budget(budget)),
+                decision=decision_of(on_change, on_missing),
+                choice=Choice(named=name is not None),
+            )
+
+    def _origin(self, api: ApiAddress | None) -> str:
+        if api is not None:
+            return access_to(api).origin
+        url = self._place.api_url or os.environ.get(BASE_URL)
+        return origin_of(sandboxed=False, api_url=url)
+
+    def _placed(self, given: JobFile, choice: Choice) -> JobFile:
+        with errors_for_people():
+            return placed(self._place.address, given, None, choice, say_nothing)
 
     @takes_input_arguments
     def edition(
@@ -164,7 +227,8 @@ class BatchDatabase:
         series = SeriesOptions(
             every=every, time_zone=time_zone, fresh=fresh, keep_editions=keep_editions
         )
-        return self._load(given, decision_of(on_change, on_missing), series)
+        placed_file = self._placed(given, Choice(named=name is not None))
+        return self._load(placed_file, decision_of(on_change, on_missing), series)
 
     def series(self, name: str) -> SeriesHandle:
         """

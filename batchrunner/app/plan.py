@@ -15,6 +15,7 @@ from batchrunner.app.clock import now as present
 from batchrunner.app.clock import store_now
 from batchrunner.app.input_request import InputRequest
 from batchrunner.app.outlook import Outlook, outlook
+from batchrunner.app.places import Choice, Place, look_around
 from batchrunner.app.read_input import read_input
 from batchrunner.app.run_observer import say_nothing
 from batchrunner.app.run_window import run_window
@@ -54,9 +55,11 @@ class Plan:
     database: str
     is_new: bool  #: the database has no such batch yet
     comparison: Comparison
+    places: tuple[Place, ...]  #: where the jobs of a new batch were run before
     guards: tuple[Guard, ...]  #: what the user must decide before the load
     outlook: Outlook
     warnings: tuple[str, ...]  #: what is odd in the file
+    notes: tuple[str, ...]  #: which batch it is, where that is not plain
     duplicates: int  #: rows that repeat others
 
 
@@ -70,6 +73,8 @@ def plan_file(
     budget: str | None = None,
     window: tuple[str | datetime | None, str | datetime | None] = (None, None),
     series: SeriesOptions | None = None,
+    decision: EditDecision = UNDECIDED,
+    choice: Choice | None = None,
 ) -> Plan:
     """
     Plan the load of the files that a request names, and the run of their batch.
@@ -94,6 +99,8 @@ def plan_file(
         window=opens,
         series=series,
         budget=None if budget is None else Given(given_budget(budget)),
+        decision=decision,
+        choice=choice,
     )
 
 
@@ -106,6 +113,7 @@ def plan_load(
     series: SeriesOptions | None = None,
     budget: Given | None = None,
     decision: EditDecision = UNDECIDED,
+    choice: Choice | None = None,
 ) -> Plan:
     """
     Plan the load of a file and the run of its batch; nothing is changed, made or migrated.
@@ -115,38 +123,61 @@ def plan_load(
     Raises:
         StoreError: The database cannot be read, or was lost.
     """
-    file, now = file_of(address), present()
-    if file is not None and (lost := lost_database(file)) is not None:
-        raise lost
-    past: list[SampledJob] = []
-    if file is not None and not file.exists():
-        found = planned_first_load(job_file, means_without_database(job_file.settings))
-        is_new = True
-    else:
-        with closing(Store.connect(address)) as store:
-            now = store_now(store)
-            job_file = planned_edition(store, job_file, series or SeriesOptions(), now)
-            found, past, is_new = store.trial(_read, job_file, origin, decision, now)
-    means = found.means
+    notes: list[str] = []
+    place = (choice or Choice(), notes.append)
+    job_file, elsewhere = look_around(address, job_file, origin, *place)
+    read = _read_plan(address, job_file, origin, series or SeriesOptions(), decision)
+    means = read.load.means
     if budget is not None:
         means = replace(means, settings=replace(means.settings, budget=budget.budget))
     return Plan(
-        batch=job_file.name,
+        batch=read.load.comparison.batch,
         database=address,
-        is_new=is_new,
-        comparison=found.comparison,
-        guards=found.comparison.guards(decision),
-        outlook=_outlook(found.work, past, means, window or Window(), now),
+        is_new=read.is_new,
+        comparison=read.load.comparison,
+        places=elsewhere,
+        guards=read.load.comparison.guards(decision),
+        outlook=_outlook(read.load.work, read.past, means, window or Window(), read.at),
         warnings=job_file.warnings,
+        notes=(*job_file.notes, *notes),
         duplicates=job_file.duplicates,
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class _ReadPlan:
+    """What the database says."""
+
+    load: PlannedLoad
+    past: list[SampledJob]
+    is_new: bool
+    at: datetime
+
+
+def _read_plan(
+    address: str, job_file: JobFile, origin: str, series: SeriesOptions, decision: EditDecision
+) -> _ReadPlan:
+    file = file_of(address)
+    if file is not None and (lost := lost_database(file)) is not None:
+        raise lost
+    if file is not None and not file.exists():
+        found = planned_first_load(job_file, means_without_database(job_file.settings))
+        return _ReadPlan(load=found, past=[], is_new=True, at=present())
+    with closing(Store.connect(address)) as store:
+        now = store_now(store)
+        named = planned_edition(store, job_file, series, now)
+        return store.trial(_read, named, origin, decision, now)
+
+
 def _read(
     tx: Connection, file: JobFile, origin: str, decision: EditDecision, now: datetime
-) -> tuple[PlannedLoad, list[SampledJob], bool]:
-    is_new = find_batch(tx, file.name) is None
-    return planned_load(tx, file, origin, decision, now), past_jobs(tx, origin), is_new
+) -> _ReadPlan:
+    return _ReadPlan(
+        load=planned_load(tx, file, origin, decision, now),
+        past=past_jobs(tx, origin),
+        is_new=find_batch(tx, file.name) is None,
+        at=now,
+    )
 
 
 def outlook_of_batch(

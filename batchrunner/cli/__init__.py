@@ -48,9 +48,9 @@ def cli() -> None:
     Without --sandbox, the key is read from TINYFISH_API_KEY.
 
     \b
-    Exit codes: 0 all jobs succeeded · 1 finished, some failed · 2 wrong usage or job file ·
-    3 cannot start or continue (key, network, database, disk) · 4 jobs are left at --until ·
-    5 the budget is used up, jobs are left · 6 what is left is on hosts that are parked ·
-    7 the canary failed · 70 a mistake in batchrunner · 129 hung up · 130 Ctrl-C ·
-    141 nobody reads the output · 143 terminated
+    Exit codes: 0 all jobs succeeded · 1 finished, some failed · 2 wrong usage or job file, or
+    your decision is needed · 3 cannot start or continue (key, network, database, disk) ·
+    4 jobs are left at --until · 5 the budget is used up, jobs are left · 6 what is left is on
+    hosts that are parked · 7 the canary failed · 70 a mistake in batchrunner · 129 hung up ·
+    130 Ctrl-C · 141 nobody reads the output · 143 terminated
     """

@@ -14,6 +14,7 @@ from batchrunner.errors import BatchElsewhere
 
 if TYPE_CHECKING:
     from batchrunner.app.input_request import InputRequest
+    from batchrunner.app.places import Choice
     from batchrunner.model import JobFile
 
 NEW_BATCH = "--new-batch"
@@ -24,20 +25,26 @@ new_batch_option = click.option(
 )
 
 
+def place_choice(inputs: InputRequest, *, new_batch: bool) -> Choice:
+    """Return what the options say about the place of a batch."""
+    from batchrunner.app.places import Choice
+
+    source = click.get_current_context().get_parameter_source("db")
+    return Choice(
+        named=inputs.name is not None,
+        new_batch=new_batch,
+        is_default=source is click.core.ParameterSource.DEFAULT,
+    )
+
+
 def placed(
     db: str, job_file: JobFile, inputs: InputRequest, origin: str | None, *, new_batch: bool
 ) -> JobFile:
     """Return the file under the name of its batch; ask where its jobs were run elsewhere."""
     from batchrunner.app.error_translation import errors_for_people
-    from batchrunner.app.places import Choice
     from batchrunner.app.places import placed as place
 
-    source = click.get_current_context().get_parameter_source("db")
-    choice = Choice(
-        named=inputs.name is not None,
-        new_batch=new_batch,
-        is_default=source is click.core.ParameterSource.DEFAULT,
-    )
+    choice = place_choice(inputs, new_batch=new_batch)
     with errors_for_people():
         try:
             return place(db, job_file, origin, choice, note)

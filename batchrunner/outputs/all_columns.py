@@ -70,12 +70,15 @@ class AllColumns:
         cost = self._first_carried - 1
         self._kinds[cost] |= kind_of(self._fields[cost](job))
         for index, column in enumerate(self._carried, self._first_carried):
-            self._kinds[index] |= kind_of(as_json(job.columns.get(column)))
+            kind = kind_of(as_json(job.columns.get(column)))
+            if kind is not self._kinds[index]:
+                self._kinds[index] |= kind
         for name, leaf in _leaves(value):
             if name == RESULT:
                 self._kinds[self._result] |= kind_of(leaf)
-            elif name in self._found:
-                self._found[name] |= kind_of(leaf)
+            elif name is not None and (known := self._found.get(name)) is not None:
+                if (kind := kind_of(leaf)) is not known:
+                    self._found[name] = known | kind
             elif name is None or len(self._found) >= self._most:
                 self._kinds[self._result] |= Kind.TEXT
             else:
@@ -129,7 +132,7 @@ def _leaves_below(
 ) -> Iterator[tuple[str | None, Json]]:
     for key, item in value.items():
         name = below(parent, key)
-        leaf = opened(item) if depth < MAX_DEPTH_OF_TEXT else item
+        leaf = opened(item) if type(item) is str and depth < MAX_DEPTH_OF_TEXT else item
         if len(name) > MAX_NAME_LENGTH:
             yield None, leaf
         elif isinstance(leaf, dict) and leaf:

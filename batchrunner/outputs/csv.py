@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO
 
@@ -14,6 +15,8 @@ from batchrunner.outputs.table import ExportTable, View
 
 #: Characters of a cell that are written at once.
 _CHUNK_LENGTH = 1024**2
+#: Text that is written as it is: a quick check that most cells pass.
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .:/_?&%#@=+~()-]*+")
 
 
 def write_csv(
@@ -72,6 +75,8 @@ class _Cells:
 
     def text(self, text: str) -> str:
         """Return the text of a cell as it is written."""
+        if _PLAIN.fullmatch(text) and text != self._nothing:
+            return text
         text = utf8(text)
         if self._guards:
             text = text.replace("\0", "␀")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batchrunner.app.error_translation import errors_for_people
+from batchrunner.cli.edit_options import edit_options
 from batchrunner.cli.input_options import input_options
 from batchrunner.cli.options import (
     Concurrency,
@@ -18,16 +19,20 @@ from batchrunner.cli.options import (
     keyless_api_options,
     new_db_option,
 )
+from batchrunner.cli.place_questions import new_batch_option, place_choice
 from batchrunner.cli.series_options import series_options
 
 if TYPE_CHECKING:
     from batchrunner.app.choose_edition import SeriesOptions
     from batchrunner.app.input_request import InputRequest
     from batchrunner.app.plan import Plan
+    from batchrunner.cli.edit_options import EditOptions
 
 
 @click.command("plan")
 @input_options
+@edit_options
+@new_batch_option
 @click.option("--concurrency", type=Concurrency(), metavar="N|auto", help="As for `run`.")
 @click.option("--budget", metavar="BUDGET", help="As for `run`: '500 steps', '$20', or none.")
 @click.option("--start-at", metavar="TIME", help="As for `run`: submit nothing before.")
@@ -39,6 +44,8 @@ if TYPE_CHECKING:
 @help_option
 def command(
     inputs: InputRequest,
+    edits: EditOptions,
+    new_batch: bool,
     concurrency: int | None,
     budget: str | None,
     start_at: str | None,
@@ -75,6 +82,8 @@ def command(
             budget=budget,
             window=(start_at, until),
             series=series,
+            decision=edits.decision,
+            choice=place_choice(inputs, new_batch=new_batch),
         )
     following = _next_command(plan, sys.argv[1:])
     if as_json:
@@ -91,5 +100,7 @@ def _next_command(plan: Plan, args: Sequence[str]) -> str:
     from batchrunner.cli.output.plan_text import FIRST_TRY_JOBS, wants_sample
 
     rest = [arg for arg in args[args.index("plan") + 1 :] if arg != "--json"]
+    if plan.places:
+        rest += plan.places[0].options
     sample = ["--sample", str(FIRST_TRY_JOBS)] if wants_sample(plan.outlook) else []
     return same_command(["run", *rest, *sample])

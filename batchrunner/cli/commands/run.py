@@ -126,14 +126,11 @@ def command(
     budget: str | None,
     start_at: str | None,
     until: str | None,
-    limit: int | None,
-    sample: int | None,
     artifacts: Path | None,
     db: str,
     as_json: bool,
     leave_runs: bool,
     anew: bool,
-    new_batch: bool,
     quiet: bool,
     **given: Any,
 ) -> None:
@@ -152,26 +149,23 @@ def command(
       batchrunner run prices.yaml --every 1d -o 'prices-{edition}.csv'
       batchrunner run jobs.yaml --artifacts captured
     """
-    from batchrunner.app.api_access import SANDBOX, open_api, origin_of
+    from batchrunner.app.api_access import SANDBOX, open_api
     from batchrunner.app.export_run import check_run_outputs
     from batchrunner.app.load import refuse_sandbox_urls
     from batchrunner.app.run_batch import RunOptions, part_of
 
     window = _window(start_at, until, budget)
-    job_file, files = _read(inputs, concurrency), inputs.command_line()
-    origin = origin_of(sandboxed=given["sandboxed"], api_url=given["api_url"])
-    job_file = placed(db, job_file, inputs, origin, new_batch=new_batch)
-    folder = _folder(artifacts, job_file)
+    job_file, files = _read(db, inputs, concurrency, given), inputs.command_line()
+    folder, part = _folder(artifacts, job_file), part_of(given.pop("limit"), given.pop("sample"))
     exporting = exporting.with_overwrite(inputs.overwrite)
     targets = check_run_outputs(job_file, outputs, exporting, db, inputs.paths)
     with errors_for_people(), open_api(**_api_options(given), db=db) as api:
         refuse_sandbox_urls(((spec.url, spec.line) for spec in job_file.specs), api)
         webhook = webhook_from_options(**given, local=api.origin == SANDBOX)
         options = RunOptions(budget=budget, window=window, folder=folder, webhook=webhook)
-        more: Any = {"leave_runs": leave_runs, "anew": anew, "series": series}
-        more["part"] = part_of(limit, sample)
-        options, how = replace(options, files=files, **more), {"as_json": as_json, "quiet": quiet}
-        to = targets, exporting
+        more: Any = {"part": part, "series": series, "files": files}
+        options = replace(options, leave_runs=leave_runs, anew=anew, **more)
+        to, how = (targets, exporting), {"as_json": as_json, "quiet": quiet}
         exit_code = _load_and_run(job_file, edits, api, options, to, db, files, **how)
     raise SystemExit(exit_code)
 
@@ -226,8 +220,13 @@ def _load_and_run(
     return exit_code
 
 
-def _read(inputs: InputRequest, concurrency: int | None) -> JobFile:
-    job_file = read_input(inputs)
+def _read(db: str, inputs: InputRequest, concurrency: int | None, given: dict[str, Any]) -> JobFile:
+    """Read the jobs, under the name of their batch; stop where they were run elsewhere."""
+    from batchrunner.app.api_access import origin_of
+
+    origin = origin_of(sandboxed=given["sandboxed"], api_url=given["api_url"])
+    new_batch = given.pop("new_batch")
+    job_file = placed(db, read_input(inputs), inputs, origin, new_batch=new_batch)
     if concurrency is None:
         return job_file
     return replace(job_file, settings=replace(job_file.settings, concurrency=concurrency))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -26,6 +27,11 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     """Give a whole plan."""
     where = "a new batch" if plan.is_new else "a batch that is there"
     yield f"batch {plan.batch!r}, {where}: {change_line(plan.comparison)}"
+    for line in plan.notes:
+        yield term_safe(line)
+    for place in plan.places:
+        yield term_safe(f"stop: {place.says}: a new batch pays for them again (--new-batch)")
+        yield f"  go on there: {shlex.join(place.options)}"
     for line in plan.warnings[:MAX_WARNINGS]:
         yield term_safe(f"odd: {line}")
     if more := len(plan.warnings[MAX_WARNINGS:]):
@@ -166,7 +172,12 @@ def plan_as_json(plan: Plan, command: str) -> dict[str, Any]:
         "withdrawn": found.withdrawn,
         "withdrawn_final": found.withdrawn_final,
         "decide": [str(guard) for guard in plan.guards],
+        "elsewhere": [
+            {"kind": str(each.kind), "says": each.says, "options": list(each.options)}
+            for each in plan.places
+        ],
         "warnings": list(plan.warnings),
+        "notes": list(plan.notes),
         "duplicates": plan.duplicates,
         **outlook_as_json(plan.outlook),
         "next": command,
