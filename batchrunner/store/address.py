@@ -82,6 +82,13 @@ def usual_beside(database: Path) -> Path | None:
     return database.with_name(f"{database.name.removesuffix(_OF_SANDBOX)}.db")
 
 
+def sandbox_database(database: Path) -> Path | None:
+    """Return the sandbox's database beside the usual one; None for a database that is its own."""
+    if database.name.endswith(_OF_SANDBOX):
+        return None
+    return database.with_name(f"{database.name.removesuffix('.db')}{_OF_SANDBOX}")
+
+
 def is_in_memory(url: URL) -> bool:
     """Return whether a database exists only while the program runs."""
     path = url.database or ""
