@@ -27,7 +27,7 @@ doctor durations estimate explain fetch file format from glob help html id init 
 late leave ledger limit list listen name nights or output path port quiet reason screenshots
 script seconds selftest set share show sort start text time to until url verbose
 version watch where yes
-column columns good into last no only overwrite
+column columns good into last no only overwrite table
 """
 PLAIN = frozenset(_PLAIN_WORDS.split())
 
