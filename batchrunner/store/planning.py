@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, not_, or_, select
 
-from batchrunner.model import FailureCategory, JobFile, Rate, RetryRule, Settings
+from batchrunner.model import FailureCategory, JobFile, JobSpec, Rate, RetryRule, Settings
 from batchrunner.model.comparison import Comparison, EditDecision
 from batchrunner.model.hosts import host_of
 from batchrunner.policy.budget import rate_in_force
@@ -21,7 +22,13 @@ from batchrunner.store.batch_rows import SET_LATER, rate_of, settings_in_force
 from batchrunner.store.comparing import compare_staged, is_exact
 from batchrunner.store.conditions import FINAL_STATES, is_current
 from batchrunner.store.schema import batches, jobs
-from batchrunner.store.serialization import options_of, rules_of, settings_of
+from batchrunner.store.serialization import (
+    json_text,
+    options_of,
+    plain_rules,
+    rules_of,
+    settings_of,
+)
 from batchrunner.store.staging import Kind, in_batch, in_file, is_gone, is_left, is_new, matches
 from batchrunner.store.staging import staged as staged_file
 
@@ -65,8 +72,21 @@ def planned_load(
 def planned_first_load(file: JobFile, means: Means) -> PlannedLoad:
     """Return what the first load of *file* would do."""
     found = Comparison(batch=file.name, rows=len(file.specs), new=len(file.specs))
-    work = tuple((host_of(spec.url), spec.options, spec.policy, 1) for spec in file.specs)
-    return PlannedLoad(comparison=found, work=work, means=means)
+    return PlannedLoad(comparison=found, work=tuple(_alike(file.specs)), means=means)
+
+
+def _alike(specs: Iterable[JobSpec]) -> Iterator[Work]:
+    """Give the jobs of a file in groups that are alike: a large file has few."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    firsts: dict[tuple[str, str, str], JobSpec] = {}
+    for spec in specs:
+        options = json_text(spec.options) if spec.options else ""
+        policy = json_text(plain_rules(spec.policy)) if spec.policy else ""
+        kind = host_of(spec.url), options, policy
+        firsts.setdefault(kind, spec)
+        counts[kind] += 1
+    for kind, count in counts.items():
+        yield kind[0], firsts[kind].options, firsts[kind].policy, count
 
 
 def means_without_database(settings: Settings) -> Means:
