@@ -109,8 +109,6 @@ def edit_lines(comparison: Comparison, decision: EditDecision = UNDECIDED) -> Se
         lines.append(f"{found.withdrawn} withdrawn, no longer in the file{_of_withdrawn(found)}")
     if found.returning:
         lines.append(f"{found.returning} back: what they asked before is asked again")
-    if found.kept:
-        lines.append(f"{found.kept} changed before, kept as decided then (--rerun changed)")
     return lines
 
 

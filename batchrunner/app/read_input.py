@@ -51,13 +51,13 @@ def read_input(request: InputRequest) -> JobFile:
             job_file = reading.read()
         except JobFileErrors as errors:
             raise InputError(report(errors), errors.problems) from errors
-        notes = (*job_file.notes, *refused.write())
+        left_out = tuple(refused.write())
     if not len(job_file.specs):
         raise UsageError(
             f"no row of {request.first} can be loaded",
             next=f"see the reasons in {request.skip_invalid}",
         )
-    return replace(job_file, notes=notes)
+    return replace(job_file, notes=(*job_file.notes, *left_out), is_complete=not left_out)
 
 
 def rows_as_table(rows: Iterable[Mapping[str, Any]], request: InputRequest) -> JobFile:
@@ -99,7 +99,7 @@ def _table_request(request: InputRequest, path: Path) -> TableRequest:
         path=str(path),
         style=request.style,
         said=said_of(request.choices),
-        to_options=bool(request.choices.to_options),
+        to_options=request.choices.to_options,
         options=request.table,
     )
 

@@ -164,6 +164,7 @@ class JobFile:
     series: str | None = None  #: the series of which it becomes an edition; None: of none
     edition: str | None = None  #: the name of that edition; the batch's name ends with it
     from_file: bool = True  #: False: rows from Python, which withdraw nothing unless asked to
+    is_complete: bool = True  #: False: rows of it were left out, so it withdraws nothing either
     duplicates: int = 0  #: entries left out because they repeat an earlier one
     warnings: tuple[str, ...] = ()  #: what may be a mistake, with its location
     notes: tuple[str, ...] = ()  #: what was taken as what

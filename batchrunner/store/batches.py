@@ -13,6 +13,7 @@ from batchrunner.model.comparison import UNDECIDED, Comparison, EditDecision
 from batchrunner.model.hosts import host_of
 from batchrunner.policy.canary import choose_canary
 from batchrunner.store.batch_rows import SET_LATER, batch_of
+from batchrunner.store.canary_gate import keep_canary
 from batchrunner.store.dialect import insert_or_ignore
 from batchrunner.store.edits import follow_file
 from batchrunner.store.job_rows import LOAD_CHUNK, chunks, job_row
@@ -37,6 +38,7 @@ def load_jobs(
         comparison = Comparison(batch=file.name, rows=rows, new=rows, rate=batch.step_price)
     else:
         comparison = follow_file(tx, file, row, decision, now)
+        keep_canary(tx, batch.id, file.settings.canary)
     return LoadResult(
         batch=batch,
         added=comparison.new,

@@ -53,6 +53,27 @@ def check_canary(
     return CanaryGate.CLOSED
 
 
+def keep_canary(tx: Connection, batch_id: int, canary: Canary | None) -> None:
+    """Choose another canary, the first jobs that wait, where its file has lost all of it."""
+    of_batch = jobs.c.batch_id == batch_id
+    undecided = select(batches.c.id).where(
+        batches.c.id == batch_id, batches.c.canary_gate.is_(None)
+    )
+    had_one = select(jobs.c.id).where(of_batch, jobs.c.canary).limit(1)
+    if canary is None or not tx.execute(undecided).first() or not tx.execute(had_one).first():
+        return
+    if _sample(tx, batch_id).jobs:
+        return
+    waiting = (
+        select(jobs.c.id)
+        .where(of_batch, jobs.c.state == JobState.AVAILABLE)
+        .order_by(jobs.c.position, jobs.c.id)
+        .limit(canary.jobs)
+    )
+    ids = list(tx.execute(waiting).scalars())
+    tx.execute(update(jobs).where(jobs.c.id.in_(ids)).values(canary=True))
+
+
 def is_canary_running(tx: Connection, batch: Any, canary: Canary | None) -> bool:
     """Return whether only jobs of the canary may be submitted; write nothing."""
     return canary is not None and batch.canary_gate is None and _sample(tx, batch.id).open > 0

@@ -58,11 +58,14 @@ def is_exact(file: JobFile, decision: EditDecision) -> bool:
     """
     Return whether a file has all jobs of its batch, so that others are withdrawn.
 
-    Rows from Python are all only if the user says so, and a file without jobs never is.
+    Rows from Python are all only if the user says so, and so is a file of which rows were left out.
+    A file without jobs never is.
     """
     if not len(file.specs):
         return False
-    return file.from_file if decision.withdraw is None else decision.withdraw
+    if decision.withdraw is not None:
+        return decision.withdraw
+    return file.from_file and file.is_complete
 
 
 def compare_staged(tx: Connection, file: JobFile, batch: Any, decision: EditDecision) -> Comparison:

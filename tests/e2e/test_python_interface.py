@@ -124,12 +124,26 @@ def test_rows_are_a_batch_and_are_loaded_once(db: br.BatchDatabase) -> None:
     assert db.batch().name == db.batch("prices").name == "prices"
 
 
-def test_a_known_job_with_another_goal_is_kept_and_named(db: br.BatchDatabase) -> None:
+def test_a_known_job_with_another_goal_takes_it_and_is_named(db: br.BatchDatabase) -> None:
     db.load(rows=rows(2), name="prices")
     other = [*rows(1), rows(2)[1] | {"goal": "Read the reviews"}]
     loaded = db.load(rows=other, name="prices").loaded
-    assert loaded == br.LoadReport(added=0, known=2, changed=("job-1",))
-    assert db.batch().loaded is None
+    assert loaded is not None
+    assert (loaded.added, loaded.known, loaded.changed) == (0, 2, ("job-1",))
+    assert loaded.comparison is not None
+    assert loaded.comparison.fields["goal"].jobs == 1
+
+
+def test_a_large_edit_raises_and_never_asks(db: br.BatchDatabase, tmp_path: Path) -> None:
+    file = tmp_path / "prices.json"
+    file.write_text(json.dumps(rows(30)))
+    db.load(file)
+    file.write_text(json.dumps(rows(3)))
+    with pytest.raises(br.EditNeedsDecision, match="would withdraw 27 of 30 jobs") as raised:
+        db.load(file)
+    assert raised.value.comparison.withdrawn == 27
+    assert db.load(file, on_missing="append").status().counts.total == 30
+    assert db.load(file, on_missing="withdraw").status().counts.total == 3
 
 
 def test_what_a_notebook_shows_names_the_thing_once_and_no_password(

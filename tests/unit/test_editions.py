@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import zoneinfo
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -16,19 +17,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import batchrunner as br
-from batchrunner.app import time_zones
+from batchrunner.app import run_edition, time_zones
 from batchrunner.app.choose_edition import SeriesOptions, choose_file_edition
 from batchrunner.app.edition_paths import targets_of_edition
 from batchrunner.app.output_targets import Target, check_outputs
+from batchrunner.app.run_batch import BatchRunEnded, RunOptions
+from batchrunner.app.run_observer import Notice
+from batchrunner.app.stop_control import StopRequest
 from batchrunner.app.time_zones import machine_zone, zone_called
 from batchrunner.cli.output.batch_text import same_command
+from batchrunner.cli.output.exit_text import age_lines
 from batchrunner.cli.program import cli
 from batchrunner.errors import UsageError
-from batchrunner.model import Batch, JobFile
+from batchrunner.model import Batch, JobFile, JobState
 from batchrunner.policy.calendar_slots import covers_slot, parse_every, slot_at
 from batchrunner.policy.editions import choose_edition
+from batchrunner.runner.runner import ExitReason
 from batchrunner.store.attempts import apply_poll
 from batchrunner.store.batches import list_batches, load_jobs
+from batchrunner.store.recovery import batch_tokens
+from batchrunner.store.reports import batch_counts
 from batchrunner.store.store import Store
 from tests.fakes import after, enlist, job_file, start, success
 from tests.quick_migrations import quick_migrations
@@ -352,3 +360,119 @@ def test_python_loads_what_is_due_and_shows_the_series(series: Store) -> None:
                 wrong()
         with pytest.raises(br.UsageError, match="how long a slot"):
             database.edition(rows=rows, name="prices")
+
+
+# ---- draining ----
+
+
+class Observer:
+    """Collects what is said; it counts nothing."""
+
+    count_seconds = None
+
+    def __init__(self) -> None:
+        self.events: list[object] = []
+
+    def notify(self, event: object) -> None:
+        self.events.append(event)
+
+    def said(self) -> list[str]:
+        return [event.text for event in self.events if isinstance(event, Notice)]
+
+
+@dataclass
+class Works:
+    """Takes the place of `work`: notes which batches were worked on, and how that ends."""
+
+    store: Store
+    reason: ExitReason | None = ExitReason.FINISHED
+    asks: StopRequest = StopRequest.NONE
+    calls: list[tuple[str, bool]] = field(default_factory=list)
+
+    def __call__(self, store: Store, batch: Batch, *_: Any, submit: bool = True, **how: Any) -> Any:
+        self.calls.append((batch.name, submit))
+        if not submit:
+            if self.asks is StopRequest.DRAIN:
+                how["control"].drain()
+            how["control"].close()
+            return self._ended(batch, self.reason)
+        return self._ended(batch, ExitReason.FINISHED)
+
+    def _ended(self, batch: Batch, reason: ExitReason | None) -> BatchRunEnded:
+        return BatchRunEnded(reason=reason, counts=self.store.read(batch_counts, batch.id))
+
+
+def drained(
+    store: Store, patch: pytest.MonkeyPatch, works: Works, **options: Any
+) -> tuple[BatchRunEnded, Observer]:
+    """Run the second edition of a series whose first one has two runs in flight."""
+    older, _ = begin(store, datetime(2026, 8, 1, 1, tzinfo=UTC), file=job_file(2, concurrency=1))
+    enlist(store, "alice")
+    assert len(start(store, older)) == 1
+    newer, _ = begin(store, datetime(2026, 8, 2, 1, tzinfo=UTC), file=job_file(3))
+    patch.setattr(run_edition, "work", works)
+    patch.setattr(run_edition, "bind", lambda *_, **__: "key")
+    observer: Any = Observer()
+    api: Any = None
+    ended = run_edition.run_edition(
+        store, newer, api, observer, key="key", options=RunOptions(**options)
+    )
+    assert store.read(batch_counts, older.id).jobs[JobState.AVAILABLE] == 0
+    return ended, observer
+
+
+def test_an_older_edition_is_collected_and_not_submitted_before_the_new_one_begins(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    works = Works(store)
+    ended, observer = drained(store, monkeypatch, works)
+    assert works.calls == [("prices@2026-08-01", False), ("prices@2026-08-02", True)]
+    assert observer.said() == [
+        "edition 'prices@2026-08-01' ends unfinished: 1 waiting job cancelled, "
+        "1 run in flight to be collected first"
+    ]
+    assert ended.counts.total == 3
+
+
+@pytest.mark.parametrize(
+    ("reason", "asks", "ends"),
+    [
+        (ExitReason.STOPPED, StopRequest.NONE, ExitReason.STOPPED),
+        (ExitReason.OUT_OF_TIME, StopRequest.NONE, ExitReason.OUT_OF_TIME),
+        (None, StopRequest.NONE, None),
+        (ExitReason.FINISHED, StopRequest.DRAIN, ExitReason.DRAINED),
+    ],
+)
+def test_an_edition_does_not_begin_where_draining_did_not_come_to_its_end(
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    reason: ExitReason | None,
+    asks: StopRequest,
+    ends: ExitReason | None,
+) -> None:
+    works = Works(store, reason, asks)
+    ended, _ = drained(store, monkeypatch, works)
+    assert works.calls == [("prices@2026-08-01", False)]
+    assert ended.reason is ends
+    assert ended.counts.total == 3, "the numbers are those of the new edition"
+
+
+def test_a_run_removes_older_editions(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    for day in (1, 2, 3):
+        finish(store, begin(store, datetime(2026, 7, day, 1, tzinfo=UTC))[0])
+    _, observer = drained(store, monkeypatch, Works(store), series=SeriesOptions(keep_editions=2))
+    assert names(store) == ["prices@2026-07-03", "prices@2026-08-01", "prices@2026-08-02"]
+    assert observer.said()[-1] == "2 older editions of 'prices' removed; the newest 2 stay"
+    token = "of the batch that was removed first"
+    assert len(store.read(batch_tokens)) == 4, token
+
+
+def test_a_run_of_nothing_says_how_old_the_results_are() -> None:
+    batch: Any = None
+    args = ["run", "prices.yaml", "--db", "my prices.db"]
+    lines = list(age_lines(batch, NIGHT, NIGHT + timedelta(hours=23), args, every=False))
+    assert "nothing was run, and the newest result is 23h 00m old" in lines[0]
+    assert lines[1].endswith("batchrunner run prices.yaml --db 'my prices.db' --every 1d")
+    assert lines[2].endswith("batchrunner run prices.yaml --db 'my prices.db' --rerun all")
+    (line,) = age_lines(batch, NIGHT, NIGHT, args, every=True)
+    assert line.endswith("--fresh")
