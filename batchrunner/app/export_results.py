@@ -48,6 +48,7 @@ class Exported:
     replaced_jobs: int = 0  #: jobs in the file that it replaced
     renamed: tuple[tuple[str, str], ...] = ()  #: columns with another name in the file
     absent: tuple[str, ...] = ()  #: selected columns that no result has
+    absent_list: str | None = None  #: path to be exploded where no result has a list
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +112,7 @@ def export_batch(
         replaced_jobs=before.jobs,
         renamed=written.renamed,
         absent=written.absent,
+        absent_list=None if written.exploded else options.explode,
     )
 
 
@@ -202,6 +204,8 @@ def export_lines(done: Exported, *, is_stdout: bool) -> Iterator[str]:
     if done.absent and done.jobs:
         named = ", ".join(term_safe(name) for name in done.absent)
         yield f"warning: no result has {named}: the column is empty"
+    if done.absent_list is not None and done.jobs:
+        yield f"warning: no result has a list at {term_safe(done.absent_list)}: one row for each job"
     for own, name in done.renamed[:_MAX_NAMED]:
         yield f"the column {term_safe(own)} is {term_safe(name)} in {term_safe(done.path)}"
     if len(done.renamed) > _MAX_NAMED:
