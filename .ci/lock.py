@@ -35,6 +35,7 @@ def project() -> dict[str, object]:
     """Return what pyproject.toml says of dependencies."""
     table = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return {
+        "name": table["name"],
         "python": table["requires-python"],
         "runtime": table["dependencies"],
         "extras": table["optional-dependencies"],
@@ -79,7 +80,8 @@ def direct() -> Iterator[Requirement]:
     """Yield what pyproject.toml asks for here."""
     said = project()
     for group in (said["runtime"], *said["extras"].values()):  # type: ignore[attr-defined]
-        yield from (Requirement(each) for each in group)
+        needed = map(Requirement, group)
+        yield from (each for each in needed if each.name != said["name"])
 
 
 def needs(name: str, version: str) -> Iterator[Requirement]:

@@ -38,7 +38,7 @@ class InputArguments(TypedDict, total=False):
     url_column: str | None
     goal_column: str | None
     id_column: str | None
-    columns_to_options: bool
+    columns_to_options: bool | None
     sheet: str | None
     encoding: str | None
     delimiter: str | None
@@ -91,7 +91,7 @@ def input_arguments(given: Mapping[str, Any]) -> SaidOfColumns:
             check_text(name, value)
     check_type("skip_invalid", given.get("skip_invalid"), PATH_TYPES, "the path of a file")
     choices = ColumnChoices(
-        to_options=given.get("columns_to_options") or None,
+        to_options=given.get("columns_to_options"),
         **{name: given.get(name) for name in _CHOICES},
     )
     for name in choices.both():

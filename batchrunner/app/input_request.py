@@ -58,7 +58,11 @@ class InputRequest:
         given = [
             word for name, text in options.items() if text is not None for word in (name, text)
         ]
-        switches = {"--columns-to-options": choices.to_options, "--overwrite": self.overwrite}
+        switches = {
+            "--columns-to-options": choices.to_options,
+            "--no-columns-to-options": choices.to_options is False,
+            "--overwrite": self.overwrite,
+        }
         given += [name for name, is_on in switches.items() if is_on]
         return shlex.join([*map(str, self.paths), *given])
 

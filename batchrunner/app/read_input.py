@@ -99,7 +99,7 @@ def _table_request(request: InputRequest, path: Path) -> TableRequest:
         path=str(path),
         style=request.style,
         said=said_of(request.choices),
-        to_options=bool(request.choices.to_options),
+        to_options=request.choices.to_options,
         options=request.table,
     )
 

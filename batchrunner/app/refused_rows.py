@@ -6,6 +6,7 @@ import csv
 import filecmp
 import io
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +37,12 @@ class RefusedRows:
         self._overwrite = request.overwrite
         self._columns: dict[str, None] = {}
         self._count = 0
+        if self._target is not None and not self._target.absolute().parent.is_dir():
+            folder = self._target.parent
+            raise UsageError(
+                f"there is no folder {folder} for the rows with problems",
+                next=f"make it: mkdir -p {shlex.quote(str(folder))}",
+            )
         for path in request.paths:
             self._refuse_input(path)
         self._rows: Any = NamedTemporaryFile("w+", encoding="utf-8", newline="")  # noqa: SIM115

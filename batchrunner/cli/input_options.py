@@ -46,8 +46,8 @@ _OPTIONS = (
     ),
     click.option("--id", metavar="TEMPLATE", help="Table: each row's id: '{sku}-{country}'."),
     click.option(
-        "--columns-to-options",
-        is_flag=True,
+        "--columns-to-options/--no-columns-to-options",
+        default=None,
         help="Table: columns named like keys of a job (browser_profile, …) are these keys.",
     ),
     click.option("--sheet", metavar="NAME", help="XLSX: the sheet, by name or number."),
@@ -87,7 +87,7 @@ def _request(given: dict[str, Any]) -> InputRequest:
     from batchrunner.inputs.tables import TableOptions
 
     choices = ColumnChoices(
-        to_options=given.pop("columns_to_options") or None,
+        to_options=given.pop("columns_to_options"),
         **{
             name: given.pop(name)
             for name in ("url", "goal", "id", "url_column", "goal_column", "id_column")

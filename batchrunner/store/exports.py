@@ -89,8 +89,12 @@ def record_export(
 
 
 def forget_older_files(tx: Connection, path: str, digest: str) -> None:
-    """Forget what was at *path* before the file with this digest."""
-    tx.execute(delete(exports).where(exports.c.path == path, exports.c.digest != digest))
+    """Forget what was at *path* before the newest file with this digest."""
+    newest = select(func.max(exports.c.id)).where(
+        exports.c.path == path, exports.c.digest == digest
+    )
+    kept = tx.execute(newest).scalar()
+    tx.execute(delete(exports).where(exports.c.path == path, exports.c.id < kept))
 
 
 # ---- where a batch comes from ----

@@ -153,6 +153,23 @@ RIGHT: dict[str, Right] = {
         says="t.csv:2:1: 4.11111E+15 looks like a number that a spreadsheet shortened",
     ),
     "the last byte of a DOS file": Right(data=f"url,goal\r\n{U},Read\r\n\x1a"),
+    "invisible characters in names": Right(data=f"\ufeff\ufeffurl\u200b,\u00a0goal\n{U},Read\n"),
+    "a header that begins like SYLK": Right(
+        data=f"ID;Price;url\nB;1;{U}\n",
+        columns=["ID", "Price", "url"],
+        rows=[["B", "1", U]],
+    ),
+    "a header that begins like ORC": Right(
+        data=f"ORCID,url\n1,{U}\n", columns=["ORCID", "url"], rows=[["1", U]]
+    ),
+    "a name that other files have in the same place": Right(
+        data=f"product,DUCK\na,{U}\n", columns=["product", "DUCK"], rows=[["a", U]]
+    ),
+    "NULL of MySQL, apostrophes, percent signs": Right(
+        data=f"url,goal,%\n{U},it's 5%,\\N\n",
+        columns=["url", "goal", "%"],
+        rows=[[U, "it's 5%", "\\N"]],
+    ),
     # ---- bytes ----
     "UTF-8 with a mark": Right(
         data=b"\xef\xbb\xbf" + f"url,goal\n{U},für\n".encode(), rows=[[U, "für"]]
@@ -356,6 +373,48 @@ WRONG: dict[str, Wrong] = {
         at=(1, 1),
         says="the header has 1 column, and most rows have 2 cells",
         fix="--delimiter tab",
+    ),
+    "cells between carets": Wrong(
+        data=f"url^goal\n{U}^Read it\n{V}^Read\n",
+        at=(1, 1),
+        says="the cells seem to be separated by '^'",
+        fix="--delimiter '^'",
+    ),
+    "cells between control characters, as Hive writes them": Wrong(
+        data=f"url\x01goal\n{U}\x01Read\n",
+        at=(1, 1),
+        says="the cells seem to be separated by '\\x01'",
+        fix="--delimiter $'\\x01'",
+    ),
+    "columns aligned by blanks": Wrong(
+        data=f"url                        goal\n{U}    Read it\n{V}    Read\n",
+        at=(1, 1),
+        says="the columns seem to be aligned by blanks",
+        fix="write one of , ; | or a tab",
+    ),
+    "single quotes": Wrong(
+        data=f"'url','goal'\n'{U}','Read, please'\n",
+        at=(1, 1),
+        says="the names are in other quotes than those of CSV",
+        fix='write "',
+    ),
+    "a header in the middle": Wrong(
+        data=f"url,goal\n{U},Read\nurl,goal\n{V},Read\n",
+        at=(3, 1),
+        says="the row repeats the header",
+        fix="delete it",
+        rows=[[U, "Read"], [V, "Read"]],
+    ),
+    "a url with words behind it": Wrong(
+        data=f"{U} the first\n{V} the second\n", at=(1, 1), says="the table has no header"
+    ),
+    "JSONL: commas of an array": Wrong(
+        data=f'{{"url":"{U}"}},\n{{"url":"{V}"}}\n',
+        file="t.jsonl",
+        at=(1, 33),
+        says="a comma follows the object",
+        fix="JSONL has none",
+        rows=[[V]],
     ),
     "two columns `url`": Wrong(
         data=f"url,goal,url\n{U},Read,{V}\n",

@@ -72,7 +72,7 @@ def test_a_problem_names_file_line_column_and_fix_and_loads_nothing() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("pairs.csv",), "add for example --goal 'Read the price of {product}'"),
+        (("pairs.csv",), "add for example --goal 'Read the price of {sku}'"),
         (("pairs.csv", "--goal", "Read {prodct}"), "write `{product}`"),
         (("pairs.csv", "--goal-column", "Product"), "write --goal-column product"),
         (("pairs.csv", "--url", "x", "--url-column", "y"), "contradict each other"),
@@ -283,7 +283,7 @@ def test_python_loads_tables_as_the_command_does(folder: Path) -> None:
         other = db.load(rows=rows, url="{link}", goal="Read it", name="r")
         assert other.loaded is not None
         assert other.loaded.added == 2
-        with pytest.raises(InputError, match="goal='Read the price of"):
+        with pytest.raises(InputError, match=r"goal='Read the price of \{sku\}"):
             db.load("pairs.csv", url="{Link}")
         with pytest.raises(TypeError, match="did you mean `url`"):
             db.load("pairs.csv", urll="{Link}")  # type: ignore[call-arg]

@@ -38,7 +38,7 @@ def load(
         path=file,
         style="option",
         said=said_of(chosen),
-        to_options=bool(chosen.to_options),
+        to_options=chosen.to_options,
         matrix=matrix,
         defaults=Defaults(defaults or {}, {}),
     )
@@ -326,6 +326,14 @@ def test_without_the_switch_such_columns_are_carried_and_warned_of() -> None:
     (spec,) = file.specs
     assert (spec.options, spec.columns) == ({}, {"browser_profile": "stealth"})
     assert "--columns-to-options" in file.warnings[0]
+
+
+def test_a_json_array_is_another_form_of_a_job_file_and_its_options_count() -> None:
+    text = '[{"url": "https://a.example/1", "goal": "G", "use_vault": true, "sku": 7}]'
+    (spec,) = specs(text, file="pairs.json")
+    assert (spec.options, spec.columns["sku"]) == ({"use_vault": True}, 7)
+    (spec,) = specs(text, file="pairs.json", to_options=False)
+    assert (spec.options, spec.columns["use_vault"]) == ({}, True)
 
 
 def test_a_column_that_is_nearly_an_option_is_asked_about() -> None:

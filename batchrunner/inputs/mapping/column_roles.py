@@ -148,12 +148,14 @@ class _Finder:
         roles = self.roles
         if "url" not in roles.by_role and "url" not in self._tried:
             message = "no column is named `url`, and nothing says where the urls are"
-            example = template_choice(self._request.style, "url", "https://shop.example/p/{sku}")
+            example = f"https://shop.example/p/{self._example('{sku}')}"
+            example = template_choice(self._request.style, "url", example)
             self._problem("url", message, self._suggest("url", looks_like_urls, example))
         has_goal = "goal" in roles.by_role or roles.default_goal is not None
         if not has_goal and "goal" not in self._tried:
             message = "no column is named `goal`, and nothing says what to do on the pages"
-            example = template_choice(self._request.style, "goal", "Read the price of {product}")
+            example = f"Read the price of {self._example('the product')}"
+            example = template_choice(self._request.style, "goal", example)
             self._problem("goal", message, self._suggest("goal", looks_like_goals, example))
 
     def _suggest(self, role: str, looks_like_it: Any, example: str) -> str:
@@ -165,7 +167,14 @@ class _Finder:
         ]
         if found:
             return f"add {' or '.join(found[:3])}"
-        return f"add for example {example}; the columns are {listed(self._columns)}"
+        columns = f"; the columns are {listed(self._columns)}" if len(self._columns) > 1 else ""
+        return f"add for example {example}{columns}"
+
+    def _example(self, other: str) -> str:
+        """Return a column that a template may name, in braces, so that the example works."""
+        taken = {template.sole_column for template in self.roles.by_role.values()}
+        free = [name for name, number in self._columns.items() if number not in taken]
+        return f"{{{free[0]}}}" if free else other
 
     def _column(self, name: str) -> Template:
         return Template(f"{{{name}}}", (self._columns[name],))

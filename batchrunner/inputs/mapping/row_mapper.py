@@ -204,7 +204,7 @@ class RowMapper:
         if not goal and not self._has_goal:
             return False
         if not goal:
-            tip = template_choice(self._request.style, "goal", "Read the price of {product}")
+            tip = template_choice(self._request.style, "goal", "Read the title and the price")
             self._log.add("the row has no goal", at, f"write one, or give one for all: {tip}")
             return False
         for number in template.columns if template else ():

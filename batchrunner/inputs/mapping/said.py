@@ -38,7 +38,7 @@ class TableRequest:
     path: str | None  #: None: a matrix alone
     style: Style
     said: Mapping[str, Said] = field(default_factory=dict)  #: by role
-    to_options: bool = False
+    to_options: bool | None = None  #: None: only in a JSON array, the other form of a job file
     matrix: tuple[MatrixColumn, ...] = ()
     options: TableOptions = field(default_factory=TableOptions)
     defaults: Defaults = NO_DEFAULTS

@@ -122,7 +122,7 @@ def _request(
         path=None,
         style="job file",
         said=said,
-        to_options=bool(values.get("columns_to_options")),
+        to_options=values.get("columns_to_options"),
         matrix=matrix,
         options=TableOptions(is_table=True, **table),
         at=node,

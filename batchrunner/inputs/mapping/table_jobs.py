@@ -58,6 +58,8 @@ class _TableReading:
         self._collector, self._refuse = collector, refuse
         self._log = RowLog(table.file, only_reasons=refuse is not None)
         self._jobs = TableJobs()
+        said = request.to_options
+        self._to_options = table.kind == "json" if said is None else said
         width = len(table.columns)
         own = {column.name: column.number for column in table.columns}
         added = {each.name: width + at for at, each in enumerate(request.matrix)}
@@ -77,7 +79,7 @@ class _TableReading:
             if not (normal(name) in ROLES and self._is_role(roles, number))
         }
         self._jobs.columns = tuple(carried)
-        options = option_columns(self._columns) if self._request.to_options else []
+        options = option_columns(self._columns) if self._to_options else []
         self._note_options(roles)
         if "url" in roles.by_role:
             mapper = RowMapper(
@@ -127,9 +129,9 @@ class _TableReading:
             if not self._is_role(roles, each.number)
         }
         where = f"{self._table.file}:"
-        if found and self._request.to_options:
+        if found and self._to_options:
             self._jobs.notes.append(f"{where} options of each job: {listed(found)}")
-        elif found:
+        elif found and self._request.to_options is None:
             self._jobs.warnings.append(
                 f"{where} {listed(found)}: named like a key of a job, and only carried along; "
                 f"{switch(self._request.style)} makes options of such columns"

@@ -57,11 +57,14 @@ class CsvTable(Table):
     def _rows(self) -> Iterator[Row]:
         """Give the rows below the header; blank ones are left out."""
         width, first = len(self.columns), self.header_row.line + 1
+        name = self.header_row.cells[0]
         short, first_short = 0, 0
         for row in self._records():
             cells = row.cells
             if len(cells) == width and cells[0][:1] > " " and row.line >= first:
-                yield self._checked(row) if _may_be_spoilt(row.source) else row
+                source = row.source
+                is_odd = cells[0] == name or "#" in source or "E+" in source
+                yield self._checked(row) if is_odd else row
             elif row.line < first or (row.problem is None and _is_blank(cells)):
                 continue
             elif len(cells) == width:
@@ -179,7 +182,10 @@ class CsvTable(Table):
         return row._replace(cells=cells, problem=problem_at(message, self.file, place, tip=tip))
 
     def _checked(self, row: Row) -> Row:
-        """Return a row with its problem if a cell is what a spreadsheet made of an error."""
+        """Return a row with its problem if a spreadsheet spoilt it, or if it is a header again."""
+        if row.cells == self.header_row.cells:
+            tip = "delete it: tables were put one behind the other"
+            return row._replace(problem=self.problem("the row repeats the header", row, None, tip))
         for number, cell in enumerate(row.cells):
             if cell in SHEET_ERRORS:
                 message = f"the cell has the error {cell} of a spreadsheet"
@@ -224,27 +230,38 @@ class CsvTable(Table):
                 f"the header seems to be in line {line}; what stands above it is no part of it",
                 f"leave out the lines above it: {command} > table.csv",
             )
+        self._check_delimiter()
         if dialect.width > width:
-            tip = "give each column a name"
-            if dialect.width == width + 1:
-                tip += ", also the first one (in R: write.csv(…, row.names = FALSE))"
-            if dialect.delimiter != NO_DELIMITER:
-                tip += f"; or put cells that contain {self._delimiter_name()} in quotes"
-            if width == 1:
-                tip += "; or say that no line has more than one cell: --delimiter tab"
-            columns = "1 column" if width == 1 else f"{width} columns"
-            self._refuse(f"the header has {columns}, and most rows have {dialect.width} cells", tip)
+            self._refuse_width(width)
         if dialect.skip_blanks:
             message = f"blanks behind {self._delimiter_name()} do not count, as quotes follow them"
             self.log.warn(message, self.header_row.line)
 
+    def _check_delimiter(self) -> None:
+        dialect = self._dialect
+        if dialect.other == " ":
+            tip = "write one of , ; | or a tab between them"
+            self._refuse("the columns seem to be aligned by blanks", tip)
+        elif dialect.other is not None:
+            shown = ascii(dialect.other)
+            given = shown if dialect.other.isprintable() else f"${shown}"
+            self._refuse(f"the cells seem to be separated by {shown}", f"add --delimiter {given}")
+
+    def _refuse_width(self, width: int) -> None:
+        dialect = self._dialect
+        tip = "give each column a name"
+        if dialect.width == width + 1:
+            tip += ", also the first one (in R: write.csv(…, row.names = FALSE))"
+        if dialect.delimiter != NO_DELIMITER:
+            tip += f"; or put cells that contain {self._delimiter_name()} in quotes"
+        if width == 1:
+            tip += "; or say that no line has more than one cell: --delimiter tab"
+        columns = "1 column" if width == 1 else f"{width} columns"
+        self._refuse(f"the header has {columns}, and most rows have {dialect.width} cells", tip)
+
     def _refuse(self, message: str, tip: str) -> None:
         place = self.place(self.header_row, None)
         raise JobFileErrors((problem_at(message, self.file, place, tip=tip),))
-
-
-def _may_be_spoilt(source: str) -> bool:
-    return "#" in source or "E+" in source
 
 
 def _is_blank(cells: Sequence[str]) -> bool:

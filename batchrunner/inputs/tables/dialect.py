@@ -15,6 +15,9 @@ NO_DELIMITER: Final = "\x1f"
 _SEP_LINE = re.compile(r'"?sep=(?P<delimiter>.)"?[,;\t|]*[ ]*(?:\r\n|\r|\n|\Z)', re.IGNORECASE)
 _BLANKS_BEFORE_QUOTE = re.compile(r'[,;|] +"[^"\r\n]*"[ ]*(?:[,;|\r\n]|\Z)')
 _URL = re.compile(r"\s*[a-zA-Z][a-zA-Z0-9+.-]*://")
+#: What some programs write between cells, and a name hardly has.
+_UNUSUAL = re.compile("[\x01-\x08\x1c-\x1f^~¦¬§!%&*]")
+_BLANKS = re.compile(r"[ \u00a0]{2,}")
 #: Share of rows that must fit a header below other lines, to believe that it is one.
 _FITTING: Final = 0.6
 
@@ -35,6 +38,7 @@ class Dialect(NamedTuple):
     above: int = 0  #: lines above the header that are no part of the table
     width: int = 0  #: cells of most rows in the sample, the header left out
     used: frozenset[int] = frozenset()  #: numbers of the cells that any row of the sample has
+    other: str | None = None  #: what seems to separate the cells, and is none of DELIMITERS
 
     def is_used(self, number: int) -> bool:
         """Return whether a row has something in the column."""
@@ -151,4 +155,19 @@ def _one_column(found: list[_Candidate]) -> Dialect:
         fitting = [row for row in rows if len(row.cells) == width]
         if width > 1 and len(fitting) == len(rows) > 1:
             return _with_header(candidate)
-    return Dialect(NO_DELIMITER, False, found[0].rows[0], 0, 1)
+    rows = found[0].rows
+    lines = [found[0].delimiter.join(row.cells) for row in rows]
+    return Dialect(NO_DELIMITER, False, rows[0], 0, 1, other=_other_delimiter(lines))
+
+
+def _other_delimiter(lines: list[str]) -> str | None:
+    """Return a character, or blanks, that each line has equally often, and the header too."""
+    if len(lines) < 2 or _URL.match(lines[0]):
+        return None
+    unusual: list[str] = sorted(set(_UNUSUAL.findall(lines[0])))
+    for character in unusual:
+        counts = {line.count(character) for line in lines}
+        if len(counts) == 1:
+            return character
+    wide = {len(_BLANKS.findall(line.strip())) for line in lines}
+    return " " if len(wide) == 1 and wide != {0} else None

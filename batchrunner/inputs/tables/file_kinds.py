@@ -33,11 +33,6 @@ def _in_python(reader: str) -> str:
 _SIGNATURES: Final[tuple[tuple[int, bytes, FileKind], ...]] = (
     (
         0,
-        b"%PDF-",
-        FileKind("a PDF", "copy its table into a spreadsheet, and save that as .xlsx or CSV"),
-    ),
-    (
-        0,
         b"SQLite format 3\0",
         FileKind(
             "a SQLite database",
@@ -64,7 +59,6 @@ _SIGNATURES: Final[tuple[tuple[int, bytes, FileKind], ...]] = (
     (0, b"<stata_dta>", FileKind("a Stata file", _in_python("read_stata"))),
     (0, b"\x80\x04\x95", FileKind("a Python pickle", _in_python("read_pickle"))),
     (0, b"\x80\x05\x95", FileKind("a Python pickle", _in_python("read_pickle"))),
-    (0, b"{\\rtf", FileKind("a rich text document (RTF)", "save it as plain text in UTF-8")),
     (
         0,
         b"\x1f\x8b",
@@ -113,6 +107,9 @@ _SIGNATURES: Final[tuple[tuple[int, bytes, FileKind], ...]] = (
     (0, b"\xca\xfe\xba\xbe", FileKind("a program", _NO_TABLE)),
     (0, b"MZ\x90", FileKind("a program", _NO_TABLE)),
 )
+_CONTROLS = re.compile(rb"[\0-\x08\x0e-\x1f\x7f]")
+#: A signature that can be the beginning of a text: `ORC` of a header `ORCID,url`.
+_WORD = re.compile(rb"[\x20-\x7e]+")
 _PATTERNS: Final[tuple[tuple[re.Pattern[bytes], FileKind], ...]] = (
     (
         re.compile(rb"BZh[1-9]1AY&SY"),
@@ -120,6 +117,14 @@ _PATTERNS: Final[tuple[tuple[re.Pattern[bytes], FileKind], ...]] = (
     ),
     (re.compile(rb"BM.{4}\0\0\0\0", re.DOTALL), _IMAGE),
     (re.compile(rb"PK\x05\x06|PK\x07\x08"), FileKind("a zip archive without files", _UNPACK)),
+    (
+        re.compile(rb"%PDF-[0-9]"),
+        FileKind("a PDF", "copy its table into a spreadsheet, and save that"),
+    ),
+    (
+        re.compile(rb"\{\\rtf[0-9]"),
+        FileKind("a rich text document (RTF)", "save it as plain text in UTF-8"),
+    ),
     (
         re.compile(rb"\0+\Z"),
         FileKind("nothing but NUL bytes", "it was not written to its end: copy it anew"),
@@ -168,6 +173,8 @@ _ARCHIVES: Final[tuple[tuple[re.Pattern[str], FileKind], ...]] = (
     (re.compile(r"ppt/presentation\.xml"), FileKind("a presentation", _NO_TABLE)),
     (re.compile(r"META-INF/MANIFEST\.MF"), FileKind("a Java archive", _NO_TABLE)),
 )
+#: The part of a workbook that lists its sheets; some programs number it.
+WORKBOOK = re.compile(r"xl/workbook[0-9]*\.xml")
 _ODS = FileKind("an OpenDocument spreadsheet (.ods)", _SPREADSHEET)
 
 
@@ -180,7 +187,11 @@ def binary_kind(head: bytes, *, rest_of_ole: bytes = b"") -> FileKind | None:
     for pattern, kind in _PATTERNS:
         if pattern.match(head):
             return kind
-    return next((kind for at, mark, kind in _SIGNATURES if head.startswith(mark, at)), None)
+    is_text = _CONTROLS.search(head, 0, 1024) is None
+    for at, mark, kind in _SIGNATURES:
+        if head.startswith(mark, at) and not (is_text and _WORD.fullmatch(mark)):
+            return kind
+    return None
 
 
 def _old_office(data: bytes) -> FileKind:
@@ -194,7 +205,7 @@ def archive_kind(names: list[str], mimetype: bytes) -> FileKind | None:
     """Return what a zip archive with these names is; None: a workbook that can be read."""
     if b"opendocument.spreadsheet" in mimetype:
         return _ODS
-    if "xl/workbook.xml" in names:
+    if any(map(WORKBOOK.fullmatch, names)):
         return None
     for pattern, kind in _ARCHIVES:
         if any(pattern.fullmatch(name) for name in names):
@@ -229,10 +240,13 @@ _TEXTS: Final[tuple[tuple[re.Pattern[str], FileKind], ...]] = (
         re.compile(r"\[Desktop Entry\]"),
         FileKind("a link (.desktop)", "open it, and download what it points to"),
     ),
-    (re.compile(r"ID;P"), FileKind("a SYLK spreadsheet", _SPREADSHEET)),
+    (
+        re.compile(r"ID;P(?:WXL|CALC3|SCALC3)?(?:;[NE])*\r?\n"),
+        FileKind("a SYLK spreadsheet", _SPREADSHEET),
+    ),
     (re.compile(r"TABLE\r?\n0,1\r?\n"), FileKind("a DIF spreadsheet", _SPREADSHEET)),
     (
-        re.compile(r"From: |Received: |Return-Path: |MIME-Version: "),
+        re.compile(r"(?:From|Received|Return-Path|MIME-Version): (?s:.*?)^Subject: ", re.MULTILINE),
         FileKind("an e-mail", "save its attachment, and load that"),
     ),
     (re.compile(r"BEGIN:V(?:CARD|CALENDAR)"), FileKind("a list of contacts or dates", _EXPORT)),
@@ -261,7 +275,7 @@ _TEXTS: Final[tuple[tuple[re.Pattern[str], FileKind], ...]] = (
         FileKind("a table drawn with lines, as psql shows it", "export it as CSV: psql --csv"),
     ),
     (
-        re.compile(r"\|[^\n]+\|[ \t]*\r?\n\|(?:[ \t]*:?-+:?[ \t]*\|)+"),
+        re.compile(r"[^\n]*\|[^\n]*\n\|?(?:[ \t]*:?-{2,}:?[ \t]*\|)+[ \t:-]*\r?(?:\n|\Z)"),
         FileKind(
             "a Markdown table",
             "take its frame away: "
@@ -301,6 +315,7 @@ _XMLS: Final[tuple[tuple[str, FileKind], ...]] = (
     ),
 )
 _XML = FileKind("XML", _EXPORT)
+_TAG = re.compile(r"<[a-zA-Z_][\w:.-]*[\s>]")
 
 
 def text_kind(head: str) -> FileKind | None:
@@ -321,7 +336,7 @@ def _markup(start: str) -> FileKind | None:
         if start.startswith("<?xml") and not _HTML.search(start):
             return _XML
     if _HTML.search(start[:4096]) is None:
-        return _XML if re.match(r"<[a-zA-Z_][\w:.-]*[\s>]", start) else None
+        return _XML if "</" in start and _TAG.match(start) else None
     return _web_page(start)
 
 

@@ -14,7 +14,11 @@ from batchrunner.model.problems import JobFileErrors, Problem
 MAX_COLUMNS: Final = 16_384
 #: Columns that name what a job is: two of one name would be two jobs.
 _JOB_COLUMNS: Final = frozenset({"url", "goal", "id"})
-_URL = re.compile(r"\s*(?:https?|ftp)://\S+\s*", re.IGNORECASE)
+_URL = re.compile(r"\s*(?:https?|ftp)://", re.IGNORECASE)
+#: Characters without width, which editors and programs leave in names.
+_INVISIBLE = re.compile("[\ufeff\u200b-\u200f\u2060]")
+#: Other quotes than those of CSV, around a name.
+_OTHER_QUOTES = re.compile(r"\s*(?:'.*'|“.*”|„.*[“”]|«.*»|`.*`)\s*")
 
 #: Where a cell of the header is, by its number from 0.
 Locate = Callable[[int], Place]
@@ -41,10 +45,13 @@ class Header:
         if len(cells) > MAX_COLUMNS:
             message = f"the header has {len(cells):,} columns; {MAX_COLUMNS:,} are allowed"
             self._refuse([self._problem(0, message, "leave out columns that are not needed")])
-        number = next((n for n, cell in enumerate(cells) if _URL.fullmatch(cell)), None)
+        number = next((n for n, cell in enumerate(cells) if _URL.match(cell)), None)
         if number is not None:
             self._refuse([self._no_header(cells, number)])
-        names = [" ".join(cell.split()) for cell in cells]
+        if len(cells) > 1 and all(map(_OTHER_QUOTES.fullmatch, cells)):
+            message = "the names are in other quotes than those of CSV"
+            self._refuse([self._problem(0, message, 'write " around cells that need quotes')])
+        names = [" ".join(_INVISIBLE.sub("", cell).split()) for cell in cells]
         while names and not names[-1] and not used(len(names) - 1):
             names.pop()
         self._check_repeated(names)

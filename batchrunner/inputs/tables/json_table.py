@@ -174,7 +174,10 @@ def _as_object(found: tuple[Any, int], record: _Record) -> dict[str, Any]:
     if not isinstance(value, dict):
         tip = 'write {"url": "…", "goal": "…"}'
         raise JsonFault(f"this is {_kind(value)}, not an object", record.start, tip)
-    if record.is_alone and record.text[end:].strip():
+    rest = record.text[end:].strip() if record.is_alone else ""
+    if rest == ",":
+        raise JsonFault("a comma follows the object", end, "remove it: JSONL has none")
+    if rest:
         raise JsonFault(
             "text follows the object", after_space(record.text, end), "one object a line"
         )

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 from batchrunner.errors import UsageError
 from batchrunner.inputs.tables.content import Content
-from batchrunner.inputs.tables.file_kinds import FileKind, archive_kind
+from batchrunner.inputs.tables.file_kinds import WORKBOOK, FileKind, archive_kind
 
 #: Maximum bytes of a workbook, and of all its parts that are read, unpacked.
 MAX_FILE_BYTES: Final = 256 * 1024**2
@@ -107,9 +107,10 @@ class WorkbookParts:
 
     def sheet_paths(self) -> dict[str, str]:
         """Return the parts of the sheets by the sheets' names."""
+        part = next(name for name in self._members if WORKBOOK.fullmatch(name))
         try:
-            book = ElementTree.fromstring(self._whole("xl/workbook.xml"))
-            links = ElementTree.fromstring(self._whole("xl/_rels/workbook.xml.rels"))
+            book = ElementTree.fromstring(self._whole(part))
+            links = ElementTree.fromstring(self._whole(f"xl/_rels/{part[3:]}.rels"))
         except (ElementTree.ParseError, KeyError) as error:
             raise self._damaged(str(error)) from error
         targets = {each.get("Id"): each.get("Target", "") for each in links}
