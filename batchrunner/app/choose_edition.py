@@ -24,6 +24,17 @@ class SeriesOptions:
     fresh: bool = False  #: begin an edition now, whatever the slot
     keep_editions: int | None = None  #: editions that stay; older ones are removed
 
+    def check(self) -> None:
+        """
+        Refuse a wrong length or zone before any file is read.
+
+        Raises:
+            UsageError: It is no length of a slot, or there is no such time zone.
+        """
+        _every(self.every)
+        if self.time_zone is not None:
+            zone_called(self.time_zone)
+
 
 def choose_file_edition(
     store: Store, job_file: JobFile, options: SeriesOptions, time: datetime, say: Say

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from difflib import get_close_matches
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO
 
@@ -21,8 +22,10 @@ from batchrunner.app.owned_files import (
     write_owned,
 )
 from batchrunner.app.run_observer import Say
+from batchrunner.errors import UsageError
 from batchrunner.model import Batch
 from batchrunner.outputs import FORMATS, ExportTable, Written
+from batchrunner.outputs.sheet import Sheet
 from batchrunner.store.attempt_rows import batch_attempts
 from batchrunner.store.export_rows import shown_job_ids, shown_jobs
 from batchrunner.store.exports import carried_columns
@@ -33,6 +36,8 @@ from batchrunner.text.terminal import term_safe
 
 #: Columns with another name in a file that are named.
 _MAX_NAMED = 3
+#: Jobs in whose results a misspelt column is looked for.
+_JOBS_COMPARED = 1000
 _PLAIN = ExportOptions()
 
 
@@ -48,6 +53,7 @@ class Exported:
     replaced_jobs: int = 0  #: jobs in the file that it replaced
     renamed: tuple[tuple[str, str], ...] = ()  #: columns with another name in the file
     absent: tuple[str, ...] = ()  #: selected columns that no result has
+    exploded: int | None = None  #: jobs with a list at the path; None: nothing was to be exploded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +101,10 @@ def export_batch(
     format = FORMATS[target.format]
 
     def write(file: IO[bytes]) -> Written:
-        return format.write(table, file)
+        written = format.write(table, file)
+        if written.absent and not target.is_stdout:
+            _refuse_misspelt(table, written.absent)
+        return written
 
     if target.is_stdout:
         with binary_stdout() as file:
@@ -111,6 +120,7 @@ def export_batch(
         replaced_jobs=before.jobs,
         renamed=written.renamed,
         absent=written.absent,
+        exploded=None if options.explode is None else written.exploded,
     )
 
 
@@ -160,8 +170,15 @@ def export_all(
         if beside.path != target.path:
             say(f"warning: {term_safe(target.path)} is not this batch's file: it stays as it is")
         done = export_batch(place.store, place.address, place.batch, beside, options)
-        for line in export_lines(done, is_stdout=target.is_stdout):
+        for line in export_lines(done, _open_jobs(place, options), is_stdout=target.is_stdout):
             say(line)
+
+
+def _open_jobs(place: Place, options: ExportOptions) -> int:
+    """Return how many jobs are missing in an export because they are not done."""
+    if options.choice.is_filtered or options.choice.join:
+        return 0
+    return place.store.read(batch_counts, place.batch.id).open
 
 
 def _beside(place: Place, target: Target, options: ExportOptions) -> Target:
@@ -182,12 +199,14 @@ def _would_lose_all(place: Place, path: str) -> bool:
     )
 
 
-def export_lines(done: Exported, *, is_stdout: bool) -> Iterator[str]:
-    """Give what a user should know about an export."""
+def export_lines(done: Exported, open_jobs: int, *, is_stdout: bool) -> Iterator[str]:
+    """Give what a user should know about an export that leaves out *open_jobs*."""
     if not is_stdout:
+        of = f"{done.jobs} of {counted(done.jobs + open_jobs, 'job')}, the others are not done"
+        jobs = of if open_jobs else counted(done.jobs, "job")
         rows = f", {counted(done.rows, 'row')}" if done.rows > done.jobs else ""
         guarded = f", {counted(done.guarded, 'cell')} guarded against formulas"
-        parts = f"{counted(done.jobs, 'job')}{rows}{guarded if done.guarded else ''}"
+        parts = f"{jobs}{rows}{guarded if done.guarded else ''}"
         yield f"exported {term_safe(done.path)} ({parts})"
     if done.cut:
         yield (
@@ -202,10 +221,29 @@ def export_lines(done: Exported, *, is_stdout: bool) -> Iterator[str]:
     if done.absent and done.jobs:
         named = ", ".join(term_safe(name) for name in done.absent)
         yield f"warning: no result has {named}: the column is empty"
+    if done.exploded == 0 and done.jobs:
+        yield "warning: no result has a list at the path of --explode: each job is one row"
     for own, name in done.renamed[:_MAX_NAMED]:
         yield f"the column {term_safe(own)} is {term_safe(name)} in {term_safe(done.path)}"
     if len(done.renamed) > _MAX_NAMED:
         yield f"… and {len(done.renamed) - _MAX_NAMED} more columns have other names"
+
+
+def _refuse_misspelt(table: ExportTable, absent: Sequence[str]) -> None:
+    """
+    Refuse columns that no result has, where a column that some result has is spelt alike.
+
+    Raises:
+        UsageError: One is probably misspelt.
+    """
+    view = replace(table.view, columns=())
+    first = replace(table, view=view, jobs=lambda: islice(table.jobs(), _JOBS_COMPARED))
+    known = [name for name in Sheet(first).names if name.startswith("result.")]
+    for name in absent:
+        if close := get_close_matches(name, known, n=1, cutoff=0.75):
+            raise UsageError(
+                f"no result has {name}, and nothing was written", next=f"did you mean {close[0]}?"
+            )
 
 
 def _has_rows(path: str) -> bool:

@@ -8,6 +8,7 @@ import shlex
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,7 +126,21 @@ def _target(path: str, format: str | None, *, guessed: bool, job_files: bool) ->
     if path == STANDARD_OUTPUT and not FORMATS[chosen].is_text and sys.stdout.isatty():
         raise UsageError(f"a terminal cannot show {chosen}", next="name a file with -o", where=path)
     _check_place(path)
+    if chosen == "sqlite":
+        _check_unused(path)
     return Target(path=path, format=chosen, guessed=guessed)
+
+
+def _check_unused(path: str) -> None:
+    """Refuse a database whose journal would be applied to the one that takes its place."""
+    for journal in (f"{path}-journal", f"{path}-wal"):
+        with suppress(OSError):
+            if os.stat(journal).st_size:
+                raise UsageError(
+                    f"another program works on {path}: its {journal} is there",
+                    next="close the other program, or name another file",
+                    where=path,
+                )
 
 
 def _check_place(path: str) -> None:

@@ -7,9 +7,10 @@ import hashlib
 import io
 import json
 import os
+import sqlite3
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
@@ -21,7 +22,7 @@ from batchrunner.app.output_targets import Target
 from batchrunner.errors import UsageError
 from batchrunner.model import Batch
 from batchrunner.outputs import Written
-from batchrunner.store.address import file_of
+from batchrunner.store.address import file_of, sandbox_database
 from batchrunner.store.errors import StoreError
 from batchrunner.store.exports import (
     WrittenFile,
@@ -85,8 +86,8 @@ def file_before(store: Store, address: str, owner: FileOwner, path: str) -> File
         return FileBefore(jobs=same.jobs, foreign=None if owner.wrote(same) else _written_by(same))
     if any(owner.wrote(file) for file in known):
         return FileBefore(foreign="it was changed since this batch wrote it")
-    if not known and _has_runs_of(store, owner, path):
-        return NOTHING_THERE  # an older version wrote it, and remembered nothing
+    if not known and (_has_runs_of(store, owner, path) or _is_of_sandbox(address, path)):
+        return NOTHING_THERE  # of an older version, which remembered nothing, or only a trial
     return FileBefore(foreign=_NOT_WRITTEN)
 
 
@@ -211,6 +212,21 @@ def _digest(descriptor: int) -> str:
         digest.update(data)
         at += len(data)
     return digest.hexdigest()
+
+
+def _is_of_sandbox(address: str, path: str) -> bool:
+    """Return whether a run with --sandbox wrote a file as it is: its results are made up."""
+    file = file_of(address)
+    database = None if file is None else sandbox_database(file)
+    if database is None or not database.exists():
+        return False
+    query = "SELECT 1 FROM exports WHERE path = ? AND digest = ?"
+    try:
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as read:
+            known = (place_of(path, str(database)), digest_of(path))
+            return read.execute(query, known).fetchone() is not None
+    except sqlite3.Error:
+        return False
 
 
 # ---- files of versions that remembered nothing ----

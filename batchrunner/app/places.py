@@ -16,7 +16,7 @@ from batchrunner.app.run_observer import Say
 from batchrunner.errors import BatchElsewhere
 from batchrunner.model import JobFile
 from batchrunner.model.places import BatchSource, FileSample, Holding
-from batchrunner.store.address import file_of, is_in_memory, url_of
+from batchrunner.store.address import file_of, is_in_memory, url_of, usual_beside
 from batchrunner.store.holdings import (
     batch_sources,
     databases_in,
@@ -184,10 +184,13 @@ def _places(
     sources = [] if store is None else store.trial(batch_sources)
     if any(each.batch == job_file.name for each in sources):
         return
-    sample = FileSample.of(job_file)
+    nearby = list(_databases_nearby(address, Path(path)))
+    if not sources and not nearby:
+        return
+    sample = FileSample.of(job_file)  # reads the whole file once more
     if store is not None and sources:
         yield from _in_this(store.trial(holdings, sample, origin), sources, say)
-    for other in _databases_nearby(address, Path(path)):
+    for other in nearby:
         for found in holdings_in_file(other, sample, origin)[:1]:
             yield from _in_other(found, other, choice, say)
 
@@ -241,8 +244,9 @@ def _say_some(found: Holding, where: str, say: Say) -> None:
 def _databases_nearby(address: str, file: Path) -> Iterator[Path]:
     """Yield the databases beside a file, above it, and in the working folder, except the used."""
     used = file_of(address)
+    usual = None if used is None else usual_beside(used)
     folders = [file.parent, *list(file.parent.parents)[:FOLDERS_ABOVE], Path.cwd()]
-    seen = {os.path.realpath(used)} if used is not None else set()
+    seen = {os.path.realpath(each) for each in (used, usual) if each is not None}
     for folder in folders:
         for path in databases_in(folder):
             if (real := os.path.realpath(path)) not in seen:

@@ -21,8 +21,7 @@ from batchrunner.app.run_observer import say_nothing
 from batchrunner.app.run_window import run_window
 from batchrunner.model import Batch, Budget, JobFile
 from batchrunner.model.comparison import UNDECIDED, Comparison, EditDecision, Guard
-from batchrunner.model.forecast import SampledJob
-from batchrunner.policy.job_groups import job_groups
+from batchrunner.model.forecast import JobGroup, SampledJob
 from batchrunner.policy.schedule import Window
 from batchrunner.store.address import file_of
 from batchrunner.store.batches import find_batch
@@ -31,9 +30,8 @@ from batchrunner.store.past_jobs import past_jobs
 from batchrunner.store.planning import (
     Means,
     PlannedLoad,
-    Work,
     means_without_database,
-    open_work,
+    open_jobs,
     planned_first_load,
     planned_load,
 )
@@ -137,7 +135,7 @@ def plan_load(
         comparison=read.load.comparison,
         places=elsewhere,
         guards=read.load.comparison.guards(decision),
-        outlook=_outlook(read.load.work, read.past, means, window or Window(), read.at),
+        outlook=_outlook(read.load.groups, read.past, means, window or Window(), read.at),
         warnings=job_file.warnings,
         notes=(*job_file.notes, *notes),
         duplicates=job_file.duplicates,
@@ -185,15 +183,15 @@ def outlook_of_batch(
 ) -> Outlook:
     """Return what the jobs of a batch that are not final will cost, or those of its part."""
     now = store_now(store)
-    work, means = store.read(open_work, batch.id, now, part=part)
-    return _outlook(work, store.read(past_jobs, origin), means, window, now)
+    groups, means = store.read(open_jobs, batch.id, now, part=part)
+    return _outlook(groups, store.read(past_jobs, origin), means, window, now)
 
 
 def _outlook(
-    work: tuple[Work, ...], past: list[SampledJob], means: Means, window: Window, now: datetime
+    groups: list[JobGroup], past: list[SampledJob], means: Means, window: Window, now: datetime
 ) -> Outlook:
     return outlook(
-        job_groups(work, means.settings),
+        groups,
         past,
         means.settings,
         slots=means.slots,

@@ -15,6 +15,7 @@ from batchrunner.model.job_file import MAX_CONCURRENCY
 from batchrunner.store import controls, host_breaker
 from batchrunner.store.budget import set_budget as set_budget_in_store
 from batchrunner.store.claims import budget_status
+from batchrunner.store.editions import newest_edition
 from batchrunner.store.host_breaker import parked_hosts
 from batchrunner.store.leases import live_owners
 from batchrunner.store.reports import batch_counts
@@ -87,6 +88,12 @@ def retry_jobs(
     everything = not keys and not categories
     failed = store.read(batch_counts, batch.id).failed if everything else {}
     return Retried(jobs=count, unanswered=failed.get(FailureCategory.UNANSWERED, 0))
+
+
+def newer_edition(store: Store, batch: Batch) -> str | None:
+    """Return the newest edition of a batch's series, if it is another: runs submit only that."""
+    newest = None if batch.series is None else store.read(newest_edition, batch.series)
+    return None if newest is None or newest.id == batch.id else newest.name
 
 
 def pause_batch(store: Store, batch: Batch, reason: str | None) -> Paused:

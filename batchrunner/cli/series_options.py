@@ -41,6 +41,7 @@ def series_options(command: F) -> F:
 
         names = ("every", "time_zone", "fresh", "keep_editions")
         series = SeriesOptions(**{name: given.pop(name) for name in names})
+        series.check()
         return command(*args, series=series, **given)
 
     decorated: Any = with_series

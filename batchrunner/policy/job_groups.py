@@ -14,12 +14,12 @@ from batchrunner.policy.host_breaker import rule_for
 from batchrunner.policy.retry_rules import Policy
 
 Rules = Mapping[FailureCategory, RetryRule]
+#: Jobs that are alike: their host, their options, their own rules, and how many there are.
+Work = tuple[str, Mapping[str, Any], Rules, int]
 
 
-def job_groups(
-    work: Iterable[tuple[str, Mapping[str, Any], Rules, int]], settings: Settings
-) -> list[JobGroup]:
-    """Group jobs, each given by its host, its options, its own rules, and how many are alike."""
+def job_groups(work: Iterable[Work], settings: Settings) -> list[JobGroup]:
+    """Group jobs that run alike."""
     policy, counts = Policy.of(settings), Counter[tuple[str, int, int]]()
     for host, options, rules, count in work:
         attempts = policy.max_failures(_any_job(rules)) if rules else 0

@@ -75,6 +75,20 @@ def sandbox_journal(database: Path) -> Path:
     return database.with_name(f"{database.name}.sandbox.jsonl")
 
 
+def usual_beside(database: Path) -> Path | None:
+    """Return the usual database beside the sandbox's own; None if it is not the sandbox's."""
+    if not database.name.endswith(_OF_SANDBOX):
+        return None
+    return database.with_name(f"{database.name.removesuffix(_OF_SANDBOX)}.db")
+
+
+def sandbox_database(database: Path) -> Path | None:
+    """Return the sandbox's database beside the usual one; None for a database that is its own."""
+    if database.name.endswith(_OF_SANDBOX):
+        return None
+    return database.with_name(f"{database.name.removesuffix('.db')}{_OF_SANDBOX}")
+
+
 def is_in_memory(url: URL) -> bool:
     """Return whether a database exists only while the program runs."""
     path = url.database or ""

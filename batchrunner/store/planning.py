@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -10,10 +10,12 @@ from typing import Any
 
 from sqlalchemy import Connection, func, not_, or_, select
 
-from batchrunner.model import FailureCategory, JobFile, Rate, RetryRule, Settings
+from batchrunner.model import JobFile, Rate, Settings
 from batchrunner.model.comparison import Comparison, EditDecision
+from batchrunner.model.forecast import JobGroup
 from batchrunner.model.hosts import host_of
 from batchrunner.policy.budget import rate_in_force
+from batchrunner.policy.job_groups import Work, job_groups
 from batchrunner.policy.slots import concurrency_limit
 from batchrunner.store import budget
 from batchrunner.store.account_limit import bound_in
@@ -24,9 +26,6 @@ from batchrunner.store.schema import batches, jobs
 from batchrunner.store.serialization import options_of, rules_of, settings_of
 from batchrunner.store.staging import Kind, in_batch, in_file, is_gone, is_left, is_new, matches
 from batchrunner.store.staging import staged as staged_file
-
-#: Jobs that are alike: host, options, own rules, and how many there are.
-Work = tuple[str, Mapping[str, Any], Mapping[FailureCategory, RetryRule], int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +43,7 @@ class PlannedLoad:
     """What a load would change, the jobs that would then run, and with what."""
 
     comparison: Comparison
-    work: tuple[Work, ...]
+    groups: list[JobGroup]
     means: Means
 
 
@@ -55,18 +54,19 @@ def planned_load(
     batch = tx.execute(select(batches).where(batches.c.name == file.name)).first()
     if batch is None:
         return planned_first_load(file, _means_of_new(tx, file.settings, origin))
+    settings = _settings_after(batch, file.settings)
     with staged_file(tx, file, batch.id, now, exact=is_exact(file, decision)):
         found = compare_staged(tx, file, batch, decision)
-        work = tuple(_work_after(tx, run_changed=decision.run_changed is not False))
-    settings = _settings_after(batch, file.settings)
-    return PlannedLoad(comparison=found, work=work, means=_means(tx, batch, settings, now))
+        work = _work_after(tx, run_changed=decision.run_changed is not False)
+        groups = job_groups(work, settings)
+    return PlannedLoad(comparison=found, groups=groups, means=_means(tx, batch, settings, now))
 
 
 def planned_first_load(file: JobFile, means: Means) -> PlannedLoad:
     """Return what the first load of *file* would do."""
     found = Comparison(batch=file.name, rows=len(file.specs), new=len(file.specs))
-    work = tuple((host_of(spec.url), spec.options, spec.policy, 1) for spec in file.specs)
-    return PlannedLoad(comparison=found, work=work, means=means)
+    work = ((host_of(spec.url), spec.options, spec.policy, 1) for spec in file.specs)
+    return PlannedLoad(comparison=found, groups=job_groups(work, means.settings), means=means)
 
 
 def means_without_database(settings: Settings) -> Means:
@@ -75,9 +75,9 @@ def means_without_database(settings: Settings) -> Means:
     return Means(settings=settings, slots=slots, rate=rate_in_force(settings, None))
 
 
-def open_work(
+def open_jobs(
     tx: Connection, batch_id: int, now: datetime, *, part: bool = False
-) -> tuple[tuple[Work, ...], Means]:
+) -> tuple[list[JobGroup], Means]:
     """Return the jobs of a batch that are not final, or those of its part, and what they have."""
     of_part = (jobs.c.part,) if part else ()
     query = select(jobs.c.host, jobs.c.options, jobs.c.policy, func.count()).where(
@@ -85,7 +85,8 @@ def open_work(
     )
     rows = tx.execute(query.group_by(jobs.c.host, jobs.c.options, jobs.c.policy))
     batch = tx.execute(select(batches).where(batches.c.id == batch_id)).one()
-    return tuple(_work(rows)), _means(tx, batch, settings_in_force(batch), now)
+    settings = settings_in_force(batch)
+    return job_groups(_work(rows), settings), _means(tx, batch, settings, now)
 
 
 def _work_after(tx: Connection, *, run_changed: bool) -> Iterator[Work]:

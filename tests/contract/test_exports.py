@@ -28,6 +28,7 @@ from tests.fakes import NOW, after, begin, enlist, failure, job_file, spec, star
 from tests.quick_migrations import quick_migrations
 
 CARRIED = ("customer",)
+THREE = "3 of 4 jobs, the others are not done"
 
 
 def finished(store: Store, *, name: str = "prices", count: int = 4) -> Batch:
@@ -158,9 +159,9 @@ def test_a_batch_replaces_its_own_file_without_a_question(
 ) -> None:
     batch, path = finished(store), tmp_path / "results.csv"
     for _ in range(3):
-        assert exported(store, address, batch, path) == [f"exported {path} (3 jobs)"]
+        assert exported(store, address, batch, path) == [f"exported {path} ({THREE})"]
     path.unlink()
-    assert exported(store, address, batch, path) == [f"exported {path} (3 jobs)"]
+    assert exported(store, address, batch, path) == [f"exported {path} ({THREE})"]
     path.write_bytes(b"")
     assert export_batch(store, address, batch, target(path)).jobs == 3, "an empty file has nothing"
 
@@ -187,7 +188,7 @@ def test_a_file_that_the_batch_did_not_write_as_it_is_stays(
     assert path.read_bytes() == before
     options = options_of_arguments({"overwrite": True})
     assert export_batch(store, address, batch, target(path), options).jobs == 3
-    assert exported(store, address, batch, path) == [f"exported {path} (3 jobs)"]
+    assert exported(store, address, batch, path) == [f"exported {path} ({THREE})"]
 
 
 def test_results_go_beside_a_file_that_somebody_changed_during_a_run(
@@ -199,7 +200,7 @@ def test_results_go_beside_a_file_that_somebody_changed_during_a_run(
         said = exported(store, address, batch, path, guessed=guessed)
         assert said == [
             f"warning: {path} is not this batch's file: it stays as it is",
-            f"exported {tmp_path / 'prices.results-2.csv'} (3 jobs)",
+            f"exported {tmp_path / 'prices.results-2.csv'} ({THREE})",
         ]
     assert path.read_text() == "mine\n"
     assert len(list(tmp_path.glob("prices*"))) == 2, "the second export took another name"
@@ -287,6 +288,39 @@ def test_editions_of_a_series_replace_each_others_file(
     check_files(store, address, second, [target(path)], overwrite=False)
     with pytest.raises(UsageError, match="batch 'prices' wrote it"):
         check_files(store, address, FileOwner(batch_id=7), [target(path)], overwrite=False)
+
+
+def test_a_trial_in_the_sandbox_does_not_stop_the_run_that_follows(tmp_path: Path) -> None:
+    real, trial = str(tmp_path / "batchrunner.db"), str(tmp_path / "batchrunner.sandbox.db")
+    path = tmp_path / "results.csv"
+    with quick_migrations():
+        stores = [Store(Database.open(address)) for address in (trial, real)]
+    tried, batch = (finished(store, count=at) for at, store in enumerate(stores, 4))
+    exported(stores[0], trial, tried, path)
+    (said,) = exported(stores[1], real, batch, path)
+    assert said.startswith(f"exported {path} (4 of 5 jobs")
+    with pytest.raises(UsageError):
+        check_files(stores[0], trial, owner_of(tried), [target(path)], overwrite=False)
+    exported(stores[0], trial, tried, path, overwrite=True)
+    path.write_text(path.read_text() + "mine")
+    with pytest.raises(UsageError):
+        check_files(stores[1], real, owner_of(batch), [target(path)], overwrite=False)
+    for store in stores:
+        store.close()
+
+
+def test_a_misspelt_path_is_refused_and_a_new_one_is_an_empty_column(
+    store: Store, address: str, tmp_path: Path
+) -> None:
+    batch, path = finished(store), tmp_path / "results.csv"
+    with pytest.raises(UsageError, match=r"no result has result\.prise") as refused:
+        exported(store, address, batch, path, columns=["id,result.prise"])
+    assert refused.value.next == "did you mean result.price?"
+    assert not path.exists()
+    said = exported(store, address, batch, path, columns=["id,result.discount"])
+    assert "warning: no result has result.discount: the column is empty" in said
+    said = exported(store, address, batch, path, explode="result.offers")
+    assert said[-1].startswith("warning: no result has a list at the path of --explode")
 
 
 # ---- files that no export may ever replace ----

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
 
 import pytest
 from sqlalchemy import update
 
 from batchrunner.model import Budget, FailureCategory, JobFile, Settings
 from batchrunner.model.comparison import EditDecision
-from batchrunner.model.forecast import SampledAttempt
+from batchrunner.model.forecast import JobGroup, SampledAttempt
 from batchrunner.model.places import FileSample
 from batchrunner.store.attempts import apply_poll
 from batchrunner.store.batches import bind_to_api, load_jobs
 from batchrunner.store.holdings import holdings
 from batchrunner.store.part import choose_part
 from batchrunner.store.past_jobs import past_jobs
-from batchrunner.store.planning import open_work, planned_load
+from batchrunner.store.planning import open_jobs, planned_load
 from batchrunner.store.schema import attempts
 from batchrunner.store.store import Store
 from tests.contract.test_store_part import limit
@@ -28,11 +27,15 @@ API = "https://api.example"
 RERUN = EditDecision(run_changed=True, withdraw=True)
 
 
-def alike(work: Iterable[Any]) -> Counter[tuple[str, str]]:
-    found = Counter[tuple[str, str]]()
-    for host, options, _, count in work:
-        found[host, str(sorted(options.items()))] += count
+def alike(groups: Iterable[JobGroup]) -> Counter[tuple[str, int]]:
+    found = Counter[tuple[str, int]]()
+    for group in groups:
+        found[group.host, group.once] += group.count
     return found
+
+
+def count(groups: Iterable[JobGroup]) -> int:
+    return sum(group.count for group in groups)
 
 
 def edited(keys: Iterable[str], changed: Iterable[str] = ()) -> JobFile:
@@ -58,8 +61,8 @@ def test_a_plan_names_the_jobs_that_run_after_the_load(store: Store, run_changed
     counts = (planned.comparison.new, planned.comparison.changed, planned.comparison.withdrawn)
     assert counts == (2, 3, 2)
     store.write(load_jobs, file, NOW, decision)
-    work, means = store.read(open_work, batch.id, NOW)
-    assert alike(planned.work) == alike(work)
+    groups, means = store.read(open_jobs, batch.id, NOW)
+    assert alike(planned.groups) == alike(groups)
     assert (planned.means.slots, means.slots) == (10, 10), "as the file says now"
 
 
@@ -67,14 +70,14 @@ def test_a_plan_of_a_new_batch_knows_the_account(store: Store) -> None:
     batch = begin(store, 2)
     store.write(bind_to_api, batch.id, API)
     planned = store.trial(planned_load, job_file(3, name="other"), API, RERUN, NOW)
-    assert (planned.comparison.new, sum(count for *_, count in planned.work)) == (3, 3)
+    assert (planned.comparison.new, count(planned.groups)) == (3, 3)
 
 
 def test_a_part_alone_is_what_a_partial_run_pays_for(store: Store) -> None:
     batch = begin(store, 5)
     store.write(choose_part, batch.id, limit(2))
-    work, _ = store.read(open_work, batch.id, NOW, part=True)
-    assert sum(count for *_, count in work) == 2
+    groups, _ = store.read(open_jobs, batch.id, NOW, part=True)
+    assert count(groups) == 2
 
 
 def test_what_is_used_of_a_budget_is_gone(store: Store) -> None:

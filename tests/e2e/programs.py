@@ -125,7 +125,8 @@ def served(folder: Path, **config: Any) -> Iterator[Remote]:
 @contextmanager
 def batch_in(folder: Path, name: str) -> Iterator[tuple[Store, Batch]]:
     """Open a batch of the database in *folder* from outside the program."""
-    store = Store.open(str(folder / "batchrunner.db"))
+    usual, of_sandbox = folder / "batchrunner.db", folder / "batchrunner.sandbox.db"
+    store = Store.open(str(usual if usual.exists() else of_sandbox))
     try:
         (batch,) = (each for each in store.read(list_batches) if each.name == name)
         yield store, batch

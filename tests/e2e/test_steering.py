@@ -249,7 +249,7 @@ def test_a_batch_stays_with_the_api_that_its_runs_are_on(tmp_path: Path) -> None
     other = write_jobs(tmp_path, ["https://example.com/"], name="other")
     with started("run", other, cwd=tmp_path, env=elsewhere) as runner:
         runner.says("cannot be reached")
-    back = batchrunner("run", other, "--sandbox", cwd=tmp_path)
+    back = batchrunner("run", other, "--sandbox", "--db", "batchrunner.db", cwd=tmp_path)
     assert back.code == 2
     assert "was run on https://api.invalid, and this is sandbox" in back.err
 

@@ -90,17 +90,18 @@ BUGS = [
 ]
 
 
-@pytest.mark.parametrize("bug", BUGS[:2], ids=[bug.name for bug in BUGS[:2]])
+@pytest.mark.parametrize("bug", BUGS[:1], ids=[bug.name for bug in BUGS[:1]])
 def test_a_planted_bug_of_editions_is_caught(bug: Bug, monkeypatch: pytest.MonkeyPatch) -> None:
     check_caught(bug, monkeypatch)
 
 
 @pytest.mark.sweep
-@pytest.mark.parametrize("bug", BUGS[2:], ids=[bug.name for bug in BUGS[2:]])
+@pytest.mark.parametrize("bug", BUGS[1:], ids=[bug.name for bug in BUGS[1:]])
 def test_a_planted_bug_of_draining_is_caught(bug: Bug, monkeypatch: pytest.MonkeyPatch) -> None:
     check_caught(bug, monkeypatch)
 
 
+@pytest.mark.sweep
 def test_the_unplanted_scenarios_hold() -> None:
     for scenario in (killed_and_started_again, killed_until_the_next_night):
         simulate(scenario)

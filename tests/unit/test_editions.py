@@ -331,6 +331,28 @@ def test_status_shows_the_series_the_newest_first(series: Store) -> None:
     assert [each["edition"] for each in found["editions"]] == ["2026-08-02", "2026-08-01"]
 
 
+def test_a_retry_of_an_older_edition_says_that_no_run_submits_it(series: Store) -> None:
+    run("cancel", "prices", "--yes")
+    newest = run("retry", "prices", "--category", "run_cancelled").stderr
+    assert "2 jobs of 'prices@2026-08-02' put back; run the batch to run them" in newest
+    begin(series, datetime(2026, 8, 3, 1, tzinfo=UTC))
+    run("cancel", "prices@2026-08-02", "--yes")
+    older = run("retry", "prices@2026-08-02", "--category", "run_cancelled").stderr
+    assert "but a run submits only 'prices@2026-08-03', the newest edition" in older
+
+
+def test_a_wrong_length_is_refused_before_a_database_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("prices.yaml").write_text("- {url: 'https://a.example', goal: b}", encoding="utf-8")
+    for wrong in (["--every", "5h"], ["--every", "1d", "--time-zone", "Nowhere"]):
+        refused = run("run", "prices.yaml", "--sandbox", *wrong)
+        assert refused.exit_code == 2
+        assert "tip: " in refused.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["prices.yaml"]
+
+
 def test_an_unknown_name_lists_each_series_once(series: Store) -> None:
     refused = run("status", "price")
     assert refused.exit_code == 2

@@ -38,14 +38,16 @@ def command(batch: str | None, categories: tuple[str, ...], keys: tuple[str, ...
       batchrunner retry example
       batchrunner retry example --category goal_failure --category blocked
     """
-    from batchrunner.app.steering import retry_jobs
+    from batchrunner.app.steering import newer_edition, retry_jobs
     from batchrunner.cli.output.batch_text import db_given
 
     with opened(db) as store:
         found = batch_of(store, batch)
         chosen = [FailureCategory(category) for category in categories]
-        retried = retry_jobs(store, found, chosen, keys)
+        retried, newest = retry_jobs(store, found, chosen, keys), newer_edition(store, found)
     next = "; run the batch to run them" if retried.jobs else ""
+    if newest is not None and retried.jobs:
+        next = f"; but a run submits only {newest!r}, the newest edition, and cancels them again"
     note(f"{counted(retried.jobs, 'job')} of {found.name!r} put back{next}")
     if retried.unanswered:
         unanswered = FailureCategory.UNANSWERED
