@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,7 @@ class BatchEstimate:
 
 def estimate_without_history(job_file: JobFile, wallet: Wallet | None) -> BatchEstimate:
     """Estimate where nothing is known."""
-    return _of(job_file, set(), None, wallet)
+    return _of(job_file, _plans(job_file, set()), None, wallet)
 
 
 def estimate_jobs(
@@ -52,7 +53,7 @@ def estimate_jobs(
     found = estimate(
         plans, store.read(past_runs, origin), concurrency_limit(job_file.settings.concurrency, None)
     )
-    return _of(job_file, done, found, wallet)
+    return _of(job_file, plans, found, wallet)
 
 
 def _plans(job_file: JobFile, done: set[str]) -> list[ExpectedRun]:
@@ -63,21 +64,27 @@ def _plans(job_file: JobFile, done: set[str]) -> list[ExpectedRun]:
     from batchrunner.policy.retry_rules import Policy
 
     policy, plans = Policy.of(job_file.settings), []
+    known: dict[tuple[str, int, int], ExpectedRun] = {}  # jobs that are alike share one
     for spec in job_file.specs:
         if spec.key not in done:
             job = Job(id=0, key=spec.key, attempt=0, failures=0, policy=spec.policy)
             once = max_steps(spec.options)
             worst = once * policy.max_failures(job)
-            plans.append(ExpectedRun(host=host_of(spec.url), once=once, worst=worst))
+            kind = host_of(spec.url), once, worst
+            if kind not in known:
+                known[kind] = ExpectedRun(host=kind[0], once=once, worst=worst)
+            plans.append(known[kind])
     return plans
 
 
 def _of(
-    job_file: JobFile, done: set[str], found: Estimate | None, wallet: Wallet | None
+    job_file: JobFile,
+    plans: Sequence[ExpectedRun],
+    found: Estimate | None,
+    wallet: Wallet | None,
 ) -> BatchEstimate:
     from batchrunner.policy.budget import rate_in_force
 
-    plans = _plans(job_file, done)
     return BatchEstimate(
         jobs=len(plans),
         done=len(job_file.specs) - len(plans),

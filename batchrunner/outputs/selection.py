@@ -16,6 +16,9 @@ from batchrunner.outputs.json_values import Json
 from batchrunner.outputs.shown_result import opened
 from batchrunner.outputs.table import SelectedColumn
 
+#: Columns that a message names.
+_MAX_NAMED = 40
+
 
 def selected_columns(text: str) -> tuple[SelectedColumn, ...]:
     """
@@ -46,17 +49,22 @@ def check_selection(columns: Sequence[SelectedColumn], carried: Sequence[str]) -
     Raises:
         UsageError: Some are no column of this batch and no path into a result.
     """
-    known = [*FIELDS, *carried, *(INPUT_PREFIX + name for name in carried), RESULT, ARTIFACTS]
+    known = [*FIELDS, RESULT, ARTIFACTS, *carried]
+    also = {*known, *(INPUT_PREFIX + name for name in carried)}
     for column in columns:
-        if column.source not in known and not column.source.startswith(f"{RESULT}."):
+        if column.source not in also and not column.source.startswith(f"{RESULT}."):
             below_result = f"{RESULT}.{column.source}"
             (close,) = get_close_matches(column.source, known, n=1) or [below_result]
             raise UsageError(
-                f"there is no column {column.source!r}",
-                why=f"the columns are {', '.join([*FIELDS, *carried])}, and paths into the result "
-                f"such as {below_result}",
+                f"there is no column {column.source!r}: there are {_some(known)}, and paths into "
+                f"results such as {below_result}",
                 next=f"write {close}",
             )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = [f"{len(names) - _MAX_NAMED} more"] if len(names) > _MAX_NAMED else []
+    return ", ".join([*names[:_MAX_NAMED], *more])
 
 
 class Selection:

@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from batchrunner.cli.input_options import input_options
 from batchrunner.cli.options import (
     api_options,
     db_option,
-    file_argument,
     help_option,
     json_option,
     opened,
-    read_job_file,
+    read_input,
 )
 from batchrunner.text.format import clock, counted
 
 if TYPE_CHECKING:
     from batchrunner.app.estimate import BatchEstimate
+    from batchrunner.app.input_request import InputRequest
     from batchrunner.model import Wallet
 
 #: With fewer finished jobs, a range holds less often than nine times in ten.
@@ -31,13 +32,13 @@ FIRST_TRY_JOBS = 20
 
 
 @click.command("estimate")
-@file_argument
+@input_options
 @api_options
 @db_option
 @json_option
 @help_option
 def command(
-    file: Path,
+    inputs: InputRequest,
     sandboxed: bool,
     api_key_file: str | None,
     api_url: str | None,
@@ -58,7 +59,7 @@ def command(
     from batchrunner.app.api_access import SANDBOX, api_access
     from batchrunner.app.estimate import estimate_jobs, estimate_without_history
 
-    job_file = read_job_file(file)
+    job_file = read_input(inputs)
     origin = SANDBOX if sandboxed else api_access(api_url, "").origin
     wallet = None if sandboxed else _wallet(api_url, api_key_file)
     if "://" not in db and not Path(db).exists():

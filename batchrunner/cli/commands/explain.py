@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchrunner.cli.options import file_argument, help_option, json_option, read_job_file
+from batchrunner.cli.input_options import input_options
+from batchrunner.cli.options import help_option, json_option, read_input
 
 if TYPE_CHECKING:
     from batchrunner.app.explain_rules import RulesInForce
+    from batchrunner.app.input_request import InputRequest
     from batchrunner.model import FailureCategory
 
 
 @click.command("explain")
-@file_argument
+@input_options
 @click.option(
     "--job", "key", metavar="ID", help="For this job.  [default: for jobs without a policy]"
 )
 @json_option
 @help_option
-def command(file: Path, key: str | None, as_json: bool) -> None:
+def command(inputs: InputRequest, key: str | None, as_json: bool) -> None:
     """
     Show which rules apply to failures of jobs in FILE, and where each rule was written.
 
@@ -34,7 +35,7 @@ def command(file: Path, key: str | None, as_json: bool) -> None:
       batchrunner explain jobs.yaml
       batchrunner explain jobs.yaml --job lamp
     """
-    job_file = read_job_file(file)
+    job_file = read_input(inputs)
     from batchrunner.app.explain_rules import explain_rules
 
     found = explain_rules(job_file, key)
