@@ -76,7 +76,7 @@ def placed(
     found, elsewhere = look_around(address, job_file, origin, choice, say)
     for place in elsewhere:
         raise BatchElsewhere(
-            f"{place.says}: a new batch pays for them again",
+            f"{place.says}: a new batch pays again",
             next=f"go on there: {' '.join(place.options)}; or pay again: --new-batch",
             options=place.options,
         )

@@ -230,7 +230,7 @@ def _range(values: list[float], sample: int) -> tuple[float, float]:
     values = sorted(values)
     low, middle, high = (_quantile(values, at) for at in ((1 - SHARE) / 2, 0.5, (1 + SHARE) / 2))
     # A sample's own spread is too small, by this much, and its tails are too thin.
-    wider = sqrt(sample / (sample - 1)) * (1 + 1 / sample)
+    wider = sqrt(sample / (sample - 1)) * (1 + 2 / sample)
     return max(middle - (middle - low) * wider, 0.0), middle + (high - middle) * wider
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from heapq import heapify, heappop, heappush
 from random import Random
 
@@ -9,7 +11,7 @@ import pytest
 
 from batchrunner.model import FailureCategory
 from batchrunner.model.forecast import Forecast, JobGroup, Limits, SampledAttempt, SampledJob
-from batchrunner.policy.forecast import SHARE, forecast
+from batchrunner.policy.forecast import SHARE, forecast, worst_case
 
 WAIT = 20.0
 SLOTS = 8
@@ -83,3 +85,89 @@ def test_ranges_hold_for_short_and_long_pasts_and_batches(past_jobs: int, jobs: 
     steps, seconds = hits(range(300), past_jobs, jobs)
     assert SHARE - 0.08 <= steps <= SHARE + 0.08, steps
     assert SHARE - 0.08 <= seconds <= SHARE + 0.10, seconds
+
+
+def job_with(*attempts: SampledAttempt, host: str = "shop.test") -> SampledJob:
+    return SampledJob(host=host, attempts=attempts)
+
+
+def tried(steps: int, failure: FailureCategory | None = None, **fields: float) -> SampledAttempt:
+    return SampledAttempt(steps=steps, seconds=10.0, failure=failure, **fields)
+
+
+BROKEN, WRONG = FailureCategory.SYSTEM_FAILURE, FailureCategory.AGENT_FAILURE
+
+
+def test_a_past_without_spread_gives_exactly_what_it_says() -> None:
+    past = [job_with(tried(3))] * 30
+    found = found_of(20, past, seed=1)
+    assert found.steps == (60, 60)
+    assert found.seconds == (30.0, 30.0), "20 jobs of 10 s, 8 at once"
+    assert (found.own, found.past) == (20, 30)
+    assert found == found_of(20, past, seed=1), "the same seed says the same"
+
+
+def test_too_short_a_past_says_nothing() -> None:
+    group = JobGroup(host="h", count=3, once=50, attempts=3)
+    assert forecast([group], [job_with(tried(3))] * 4, LIMITS, Random(0)) is None
+    assert forecast([], [job_with(tried(3))] * 9, LIMITS, Random(0)) is None
+
+
+@pytest.mark.parametrize(
+    ("attempts", "steps"),
+    [
+        ((tried(5, BROKEN), tried(5, BROKEN), tried(5)), 10),  # the new policy allows two
+        ((tried(5, BROKEN), tried(1)), 6),
+        ((tried(5, BROKEN),), 10),  # the old one allowed one: the last attempt is repeated
+        ((tried(5, WRONG),), 5),  # this category is not retried
+        ((tried(200),), 50),  # no run may take so many steps any more
+        ((tried(5, BROKEN, counted=0), tried(1)), 6),  # what does not count ends nothing
+    ],
+)
+def test_past_attempts_are_replayed_under_the_rules_of_the_new_batch(
+    attempts: tuple[SampledAttempt, ...], steps: int
+) -> None:
+    group = JobGroup(host="shop.test", count=10, once=50, attempts=2)
+    found = forecast([group], [job_with(*attempts)] * 30, LIMITS, Random(0))
+    assert found is not None
+    assert found.steps == (10 * steps, 10 * steps)
+
+
+def test_waits_and_limits_of_a_host_take_time() -> None:
+    retried = [job_with(tried(1, BROKEN, wait=100.0), tried(1))] * 30
+    assert found_of(8, retried, seed=0).seconds == (120.0, 120.0)
+    quick = [job_with(tried(1))] * 30
+    for fields, seconds in (({"spacing": 60.0}, 480.0), ({"host_slots": 2}, 40.0)):
+        group = JobGroup(host="shop.test", count=8, once=50, attempts=3, **fields)
+        found = forecast([group], quick, LIMITS, Random(0))
+        assert found is not None
+        assert found.seconds == (seconds, seconds)
+
+
+def test_a_host_with_enough_past_is_drawn_from_its_own() -> None:
+    past = [job_with(tried(40), host="dear")] * 20 + [job_with(tried(2), host="cheap")] * 19
+    groups = [JobGroup(host=host, count=5, once=50, attempts=1) for host in ("dear", "cheap")]
+    found = forecast(groups, past, LIMITS, Random(0))
+    assert found is not None
+    assert found.own == 5
+    assert found.steps[0] > 5 * 40 + 5 * 2, "19 are too few: drawn from all"
+
+
+def test_what_a_budget_covers_and_what_ends_in_time() -> None:
+    past = [job_with(tried(10))] * 30
+
+    def done(**fields: float) -> tuple[tuple[int, int], tuple[int, int]]:
+        found = found_of(80, past, 0, replace(LIMITS, **fields))
+        return found.covered, found.in_time
+
+    assert done() == ((80, 80), (80, 80))
+    assert done(room=850)[0] == (80, 80)
+    assert done(room=450)[0] == (40, 40), "the last 50 steps are kept for the run in flight"
+    assert done(room=10)[0] == (0, 0)
+    assert done(seconds=50.0)[1] == (40, 40)
+
+
+def test_the_worst_case_counts_every_attempt_that_the_policy_allows() -> None:
+    groups = [JobGroup(host="h", count=10, once=50, attempts=3)]
+    found = worst_case(groups, LIMITS, timedelta(minutes=30))
+    assert (found.once, found.steps, found.seconds) == (500, 1500, 4 * 1800)

@@ -110,6 +110,14 @@ def test_a_quote_that_swallows_the_rest_of_a_large_file_is_reported_where_it_ope
     assert problem.message == "this quote is never closed"
 
 
+@pytest.mark.usefixtures("peak")
+def test_a_row_of_many_cells_over_many_lines_is_not_in_memory() -> None:
+    cell = '"' + "x" * 250_000 + '\n"'
+    loaded = load("url,goal\n" + ",".join([cell] * 60) + "\n")
+    (problem,) = loaded.problems
+    assert (problem.line, problem.message) == (2, "the row has more than 8,388,608 characters")
+
+
 DEEP = 100_000
 DEEP_JSON = {
     "jsonl": '{"a":1}\n{"a":' + "[" * DEEP + "]" * DEEP + "}\n",

@@ -30,7 +30,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     for line in plan.notes:
         yield term_safe(line)
     for place in plan.places:
-        yield term_safe(f"stop: {place.says}: a new batch pays for them again (--new-batch)")
+        yield term_safe(f"stop: {place.says}: a new batch pays again (--new-batch)")
         yield f"  go on there: {shlex.join(place.options)}"
     for line in plan.warnings[:MAX_WARNINGS]:
         yield term_safe(f"odd: {line}")

@@ -6,7 +6,6 @@ import csv
 import re
 import shlex
 from collections.abc import Iterator, Sequence
-from itertools import islice, tee
 from typing import Final
 
 from batchrunner.inputs.tables.csv_cells import Span, spans, text_place
@@ -15,7 +14,7 @@ from batchrunner.inputs.tables.header import Header
 from batchrunner.inputs.tables.place import Place, problem_at
 from batchrunner.inputs.tables.sheet_values import SHEET_ERRORS
 from batchrunner.inputs.tables.table import Row, Table
-from batchrunner.inputs.tables.text import Text
+from batchrunner.inputs.tables.text import MAX_LINE_LENGTH, Text
 from batchrunner.model.problems import JobFileErrors, Problem
 
 #: Maximum characters of a cell.
@@ -24,6 +23,7 @@ MAX_CELL_LENGTH: Final = 1024**2
 _SAMPLE_LENGTH: Final = 64 * 1024
 #: A number of many digits as a spreadsheet shows it in a narrow column, and then saves it.
 _SHORTENED = re.compile(r"[0-9][.,]?[0-9]*E\+[0-9]{2}")
+_TOO_LONG: Final = f"the row has more than {MAX_LINE_LENGTH:,} characters"
 #: What DOS programs write behind the last line.
 _END_OF_DOS_FILE: Final = "\x1a"
 
@@ -85,9 +85,11 @@ class CsvTable(Table):
         if number is None:
             text = text_place(source, 0).line_text
             return Place(row.line, 1, text, 1, len(text))
-        found = list(self._spans(source))
-        span = found[number] if number < len(found) else found[-1]
-        at = span.start if number < len(found) else span.end
+        reached, span = 0, Span(0, 0, False, True)
+        for reached, span in enumerate(self._spans(source)):  # noqa: B007 - the last one is used
+            if reached == number:
+                break
+        at = span.start if reached == number else span.end
         within = text_place(source, at)
         width = min(span.end - at, len(within.line_text) - within.column + 1)
         line = row.line + within.line_offset
@@ -109,33 +111,36 @@ class CsvTable(Table):
         """Give all records, those above the header too; a broken quote may end the reading."""
         csv.field_size_limit(max(csv.field_size_limit(), MAX_CELL_LENGTH))
         with self._text.lines() as lines:
-            read, sources = tee(lines)
+            record = _Record(lines)
+            lines_of = record.lines
             reader = csv.reader(
-                read,
+                record,
                 delimiter=self._dialect.delimiter,
                 skipinitialspace=self._dialect.skip_blanks,
                 strict=True,
             )
-            last = 0
+            first = 1
             while True:
                 try:
                     for cells in reader:
-                        first, last = last + 1, reader.line_num
-                        source = next(sources)
-                        if last > first:
-                            source += "".join(islice(sources, last - first))
+                        source = lines_of[0] if len(lines_of) == 1 else record.taken()
+                        lines_of.clear()
                         yield Row(first, cells, source)
+                        first = reader.line_num + 1
                     return
                 except csv.Error as error:
                     reason = str(error)
-                first, last = last + 1, reader.line_num
-                row = Row(first, (), "".join(islice(sources, last - first + 1)))
+                row, first = Row(first, (), record.taken()), reader.line_num + 1
                 if (broken := self._broken(row, reason)) is None:
                     return
                 yield broken
 
     def _broken(self, row: Row, error: str) -> Row | None:
         """Return a row that csv refuses with its problem; or report what ends the reading."""
+        if error == _TOO_LONG:
+            tip = "its last quote may have no partner"
+            self.log.add_problem(self.problem(error, row, None, tip))
+            return None
         open_ = next((span for span in self._spans(row.source) if not span.is_closed), None)
         if open_ is None:
             message = f"a cell has more than {MAX_CELL_LENGTH:,} characters"
@@ -189,8 +194,9 @@ class CsvTable(Table):
         for number, cell in enumerate(row.cells):
             if cell in SHEET_ERRORS:
                 message = f"the cell has the error {cell} of a spreadsheet"
-                problem = self.problem(message, row, number, "fix its formula, or empty the cell")
-                return row._replace(problem=problem)
+                problem = self._spoilt(message, row, number, "fix its formula, or empty the cell")
+                if problem is not None:
+                    return row._replace(problem=problem)
             if _SHORTENED.fullmatch(cell) and not self._is_warned:
                 self._is_warned = True
                 place = self.place(row, number)
@@ -262,6 +268,32 @@ class CsvTable(Table):
     def _refuse(self, message: str, tip: str) -> None:
         place = self.place(self.header_row, None)
         raise JobFileErrors((problem_at(message, self.file, place, tip=tip),))
+
+
+class _Record:
+    """Gives lines to csv, and keeps those of the present record: one may have many."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._rest = lines
+        self.lines: list[str] = []
+        self._length = 0
+
+    def __iter__(self) -> Iterator[str]:
+        lines = self.lines
+        for line in self._rest:
+            if lines:
+                self._length += len(line)
+                if self._length > MAX_LINE_LENGTH:
+                    raise csv.Error(_TOO_LONG)
+            lines.append(line)
+            yield line
+
+    def taken(self) -> str:
+        """Return the text of the present record, and begin another one."""
+        text = "".join(self.lines)
+        self.lines.clear()
+        self._length = 0
+        return text
 
 
 def _is_blank(cells: Sequence[str]) -> bool:
