@@ -47,11 +47,23 @@ def compare(tx: Connection, file: JobFile, decision: EditDecision = UNDECIDED) -
 
     Where it reads without a lock, other processes go on: the temporary tables are its own.
     """
-    batch = tx.execute(select(batches).where(batches.c.name == file.name)).first()
+    batch = peek_batch(tx, file.name)
     if batch is None:
         return Comparison(batch=file.name, rows=len(file.specs), new=len(file.specs))
     with staged(tx, file, batch.id, _NO_TIME, exact=is_exact(file, decision)):
         return compare_staged(tx, file, batch, decision)
+
+
+def peek_batch(tx: Connection, name: str) -> Any:
+    """
+    Return the row of a batch in a transaction of its own; None if there is none.
+
+    On SQLite, a transaction that has read holds up writers until it ends. Reading a large file into
+    temporary tables takes long, so that must not come after the first read.
+    """
+    row = tx.execute(select(batches).where(batches.c.name == name)).first()
+    tx.rollback()
+    return row
 
 
 def is_exact(file: JobFile, decision: EditDecision) -> bool:

@@ -17,6 +17,8 @@ from batchrunner.store.serialization import json_text, limits_text, plain_rules
 
 T = TypeVar("T")
 
+_cells = json.JSONEncoder(separators=(",", ":")).encode
+
 #: Rows in one statement. More are not faster on SQLite.
 LOAD_CHUNK = 1000
 
@@ -40,7 +42,7 @@ def job_row(
         "canary": canary,
         "digest": question_digest(spec.url, spec.goal, spec.options),
         # Carried cells keep their order.
-        "columns": json.dumps(spec.columns, separators=(",", ":")) if spec.columns else None,
+        "columns": _cells(spec.columns) if spec.columns else None,
         "from_file": file.from_file,
         "state": JobState.AVAILABLE,
         "available_at": now,

@@ -20,7 +20,7 @@ from batchrunner.policy.slots import concurrency_limit
 from batchrunner.store import budget
 from batchrunner.store.account_limit import bound_in
 from batchrunner.store.batch_rows import SET_LATER, rate_of, settings_in_force
-from batchrunner.store.comparing import compare_staged, is_exact
+from batchrunner.store.comparing import compare_staged, is_exact, peek_batch
 from batchrunner.store.conditions import FINAL_STATES, is_current
 from batchrunner.store.schema import batches, jobs
 from batchrunner.store.serialization import options_of, rules_of, settings_of
@@ -51,7 +51,7 @@ def planned_load(
     tx: Connection, file: JobFile, origin: str, decision: EditDecision, now: datetime
 ) -> PlannedLoad:
     """Return what loading *file* and running its batch would do; nothing changes."""
-    batch = tx.execute(select(batches).where(batches.c.name == file.name)).first()
+    batch = peek_batch(tx, file.name)
     if batch is None:
         return planned_first_load(file, _means_of_new(tx, file.settings, origin))
     settings = _settings_after(batch, file.settings)

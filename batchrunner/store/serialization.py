@@ -27,10 +27,12 @@ from batchrunner.model import (
 from batchrunner.model.markers import old_marker
 from batchrunner.policy.escalation import AttemptStart
 
+_encoded = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
 
 def json_text(value: Any) -> str:
     """Return *value* as JSON; equal values give equal texts."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return _encoded(value)
 
 
 def marker_of(row: Any) -> str | None:

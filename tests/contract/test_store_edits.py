@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -323,3 +323,24 @@ def test_a_database_of_an_older_version_sees_an_edit(store: Store, engine: Engin
     with engine.begin() as tx:
         tx.execute(text("UPDATE jobs SET digest = NULL"))
     assert numbers(load(store, [unnamed(1, "Other")])) == {"changed": 1, "changed_final": 1}
+
+
+def test_a_comparison_holds_up_no_writer_while_it_reads_the_file(
+    store: Store, open_store: Callable[[], Store]
+) -> None:
+    begin(store, [spec("a")])
+    other = open_store()
+    written = []
+
+    class Specs(tuple[JobSpec, ...]):
+        """Jobs of a file that take long to read: meanwhile, a runner writes."""
+
+        def __iter__(self) -> Iterator[JobSpec]:
+            with other.short_lock_timeout():
+                other.write(rerun_jobs, 1, NOW)
+            written.append(1)
+            return super().__iter__()
+
+    file = replace(job_file(), specs=Specs([spec("a"), spec("b")]))
+    assert numbers(store.read(compare, file)) == {"same": 1, "new": 1}
+    assert written
