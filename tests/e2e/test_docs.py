@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import anyio
 import click
@@ -21,6 +21,7 @@ import pytest
 from batchrunner import classify
 from batchrunner.cli import cli, exit_codes
 from batchrunner.inputs import yaml
+from batchrunner.inputs.tables import Table, TableOptions, open_table
 from batchrunner.model import FailureCategory
 from batchrunner.outputs.columns import FIELDS, RESULT
 from batchrunner.policy import create_outcome, retry, run_decision
@@ -245,11 +246,28 @@ def test_command_lines_are_found() -> None:
     assert len(commands()) > 20
 
 
+class ExampleTables:
+    """The tables that job files of the pages name."""
+
+    refuse = None
+    texts: ClassVar = {
+        "pairs.csv": b"link,product\nhttps://a.example/1,Lamp\n",
+        "shops.csv": b"url\nhttps://a.example/\n",
+    }
+
+    def open(self, path: str, options: TableOptions) -> Table:
+        return open_table(io.BytesIO(self.texts[path]), file=path, options=options)
+
+
 @pytest.mark.parametrize("block", blocks("yaml"), ids=lambda block: block.page)
 def test_every_job_file_can_be_read(block: Block) -> None:
     schema = b'{"type": "object"}'
     read = yaml.parse(
-        block.text, file=block.page, name="jobs", read_beside=lambda name: (name, schema)
+        block.text,
+        file=block.page,
+        name="jobs",
+        files=ExampleTables(),
+        read_beside=lambda name: (name, schema),
     )
     assert read.specs
 
