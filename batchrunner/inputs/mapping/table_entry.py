@@ -94,8 +94,12 @@ def read_table_entry(node: Pairs, name: str, log: ProblemLog) -> TableEntry | No
             matrix = _matrix(value, called, log)
         else:
             values[key] = _value(key, key_node, value, called, log)
-    if INVALID in values.values() or matrix is None or ("from" in node.nodes and not paths):
+    if matrix is None or ("from" in node.nodes and not paths):
         return None
+    if any(values.get(role) is INVALID for role in ROLES):
+        return None
+    # What else is wrong is in the log, and the rows are read to find more.
+    values = {key: value for key, value in values.items() if value is not INVALID}
     options = {key: value for key, value in values.items() if key not in TABLE_FIELDS}
     for rule in OPTION_RULES:
         if rule.is_broken(options) and rule.key in node.nodes:
