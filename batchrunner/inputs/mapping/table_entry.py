@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from batchrunner.inputs.field_types import INVALID, Boolean, Text, refuse
+from batchrunner.inputs.field_types import INVALID, Boolean, Text, did_you_mean, refuse
 from batchrunner.inputs.job_fields import DEFAULT_FIELDS
 from batchrunner.inputs.job_specs import Defaults, report_cuts
 from batchrunner.inputs.mapping.said import ROLES, MatrixColumn, Said, TableRequest
@@ -96,7 +96,8 @@ def read_table_entry(node: Pairs, name: str, log: ProblemLog) -> TableEntry | No
             values[key] = _value(key, key_node, value, called, log)
     if matrix is None or ("from" in node.nodes and not paths):
         return None
-    if any(values.get(role) is INVALID for role in ROLES):
+    refused = [key for key, value in values.items() if value is INVALID]
+    if any(key in ROLES or did_you_mean(key, ROLES) for key in refused):
         return None
     # What else is wrong is in the log, and the rows are read to find more.
     values = {key: value for key, value in values.items() if value is not INVALID}
