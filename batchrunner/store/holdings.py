@@ -13,6 +13,7 @@ from sqlalchemy import Connection, create_engine, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from batchrunner.model import JobState
 from batchrunner.model.places import BatchSource, FileSample, Holding, holdings_of
 from batchrunner.model.question import question_digest
 from batchrunner.store.database import APPLICATION_ID
@@ -41,6 +42,8 @@ def _rows(tx: Connection, sample: FileSample, origin: str | None) -> Iterator[tu
             select(batches.c.name, jobs.c.url, jobs.c.goal, jobs.c.options)
             .join(batches, batches.c.id == jobs.c.batch_id)
             .where(jobs.c.url.in_(urls[start : start + _CHUNK]), jobs.c.attempt > 0)
+            # What failed has no result to lose: it may be run again in a file of its own.
+            .where(jobs.c.state.not_in([JobState.FAILED, JobState.CANCELLED]))
         )
         if origin is not None:
             found = found.where(batches.c.api_origin == origin)

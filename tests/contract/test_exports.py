@@ -18,10 +18,12 @@ from batchrunner.app.output_targets import Target, check_outputs, kept_files
 from batchrunner.app.owned_files import FileOwner, owner_of
 from batchrunner.errors import UsageError
 from batchrunner.model import Batch, FailureCategory, JobState, SourceFile
+from batchrunner.model.places import FileSample
 from batchrunner.store import batches as loading
 from batchrunner.store.attempts import apply_poll
 from batchrunner.store.batches import load_jobs
 from batchrunner.store.database import Database
+from batchrunner.store.holdings import holdings
 from batchrunner.store.schema import jobs
 from batchrunner.store.store import Store
 from tests.fakes import NOW, after, begin, enlist, failure, job_file, spec, start, success
@@ -321,6 +323,16 @@ def test_a_misspelt_path_is_refused_and_a_new_one_is_an_empty_column(
     assert "warning: no result has result.discount: the column is empty" in said
     said = exported(store, address, batch, path, explode="result.offers")
     assert said[-1].startswith("warning: no result has a list at the path of --explode")
+
+
+def test_a_file_of_failed_jobs_may_be_run_and_one_of_good_jobs_is_found_in_its_batch(
+    store: Store,
+) -> None:
+    finished(store)
+    failed, good = (job_file([spec(key)], name="again") for key in ("job-3", "job-1"))
+    assert store.read(holdings, FileSample.of(failed), None) == ()
+    (found,) = store.read(holdings, FileSample.of(good), None)
+    assert found.batch == "prices"
 
 
 # ---- files that no export may ever replace ----

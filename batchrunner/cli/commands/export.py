@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from batchrunner.cli.export_options import export_options, overwrite_option
 from batchrunner.cli.options import batch_of, db_option, help_option, note, opened
+from batchrunner.cli.same_api import on_same_api
 from batchrunner.outputs import suffixes_help
 
 if TYPE_CHECKING:
@@ -60,6 +62,9 @@ def command(
     """
     from batchrunner.app.export_command import export_command
 
+    def say(line: str) -> None:
+        note(on_same_api(line, sys.argv[1:]))
+
     with opened(db) as store:
         export_command(
             store,
@@ -67,7 +72,7 @@ def command(
             batch_of(store, batch),
             outputs,
             exporting,
-            note,
+            say,
             overwrite=overwrite,
             follow=follow,
         )
