@@ -22,6 +22,16 @@ _START = re.compile(f"[{_DROPPED}]*+([=+\\-@＝＋－＠][=+\\-@＝＋－＠ \xa
 
 #: What can follow a `=` in a formula: an operand, a bracket, a string, a text of another script.
 _OPERAND = re.compile(r"\s*+(?:[\w(\"'{#\[$\\.!]|[^\x00-\x7f])")
+_EQUALS = (
+    f"(?=[{_DROPPED}]*+[=＝](?![=＝])[=+\\-@＝＋－＠ \xa0]*+[^\\S\t\r\n]*+"
+    "(?:[\\w(\"'{#\\[$\\\\.!]|[^\x00-\x7f]))"
+)
+_SIMPLE_EQUALS = re.compile("[=＝](?![=＝])")
+#: Where a part with a `=` in front is executed: done at once, as a text may have millions.
+_EQUALS_PART = re.compile(f"(?<=[;\t\r\n]){_EQUALS}")
+_GUARDED_EQUALS_PART = re.compile(f"(?<=[;\t\r\n])'{_EQUALS}")
+_OTHER_PART = re.compile(f"[;\t\r\n][{_DROPPED}]*+(?:[+\\-@＋－＠]|[=＝][=＝])")
+_NUMBER_PART = re.compile(r"[+-][\d.,]++%?")
 #: A function's call, but not the plural of "item(s)".
 _CALL = re.compile(r"(?:[^\W\d]|[^\W\d][\d.]{1,5})\((?!(?:s|es|n|en|e|r|in|x)\))", re.IGNORECASE)
 #: A function that speaks to the network or the system, with a blank before its bracket.
@@ -72,7 +82,12 @@ def guard(text: str) -> str:
 
 def guard_inside(text: str) -> str:
     """Do what `guard` does behind separators, and leave the beginning as it is."""
-    return _each_part(text, _guarded_part) if _MAY_BE_FORMULA.search(text) else text
+    if not _MAY_BE_FORMULA.search(text):
+        return text
+    if _OTHER_PART.search(text):
+        text = _each_other_part(text, _guarded_part)
+    safe = _EQUALS_PART.sub("'", text)
+    return text if safe == text else safe
 
 
 def is_formula(text: str) -> bool:
@@ -81,13 +96,18 @@ def is_formula(text: str) -> bool:
     if start is None:
         return False
     # A `'` that `guard` puts behind a separator must not change what comes of this.
-    rest = _QUOTED_START.sub(r"\1", text[start.end() :])
+    rest = text[start.end() :]
+    if "'" in rest:
+        rest = _QUOTED_START.sub(r"\1", rest)
     lead = start[1].translate(_SIGNS)
     if lead[0] == "=" and lead[1:2] != "=":
         return bool(_OPERAND.match(rest))
-    first = _SEPARATOR.split(rest, maxsplit=1)[0]
-    return _is_computed(lead, first) or any(
-        sign.search(rest) for sign in (_CALL, _EXCHANGE, _OTHER_SHEET, _ODD_CALL)
+    return bool(
+        _CALL.search(rest)
+        or _EXCHANGE.search(rest)
+        or _OTHER_SHEET.search(rest)
+        or _ODD_CALL.search(rest)
+        or _is_computed(lead, _SEPARATOR.split(rest, maxsplit=1)[0])
     )
 
 
@@ -121,20 +141,28 @@ def cut_at_separators(text: str, length: int) -> Iterator[str]:
 def unguard(text: str) -> str:
     """Return the text that `guard` was given."""
     is_whole = text.startswith("'") and is_formula(text[1:])
-    return _each_part(text[1:] if is_whole else text, _unguarded_part)
+    text = _GUARDED_EQUALS_PART.sub("", text[1:] if is_whole else text)
+    return _each_other_part(text, _unguarded_part) if _OTHER_PART.search(text) else text
 
 
-def _each_part(text: str, change: Callable[[str], str]) -> str:
-    """Change each part behind a separator; return the very text where nothing changes."""
+def _each_other_part(text: str, change: Callable[[str], str]) -> str:
+    """Change each part behind a separator that does not begin with `=`."""
     first, *rest = _SEPARATOR.split(text)
     changed = [part if index % 2 == 0 else change(part) for index, part in enumerate(rest)]
     return text if changed == rest else "".join([first, *changed])
 
 
 def _guarded_part(part: str) -> str:
-    return f"'{part}" if is_formula(part) else part
+    return f"'{part}" if _is_other_formula(part) else part
 
 
 def _unguarded_part(part: str) -> str:
     # What is guarded is a formula still, with one more quote, so that no two texts become one.
-    return part[1:] if part.startswith("'") and is_formula(part[1:]) else part
+    return part[1:] if part.startswith("'") and _is_other_formula(part[1:]) else part
+
+
+def _is_other_formula(part: str) -> bool:
+    if _NUMBER_PART.fullmatch(part):
+        return False
+    start = _START.match(part)
+    return start is not None and not _SIMPLE_EQUALS.match(start[1]) and is_formula(part)

@@ -187,6 +187,15 @@ def test_any_cell_comes_back_as_it_is(rows: list[tuple[str, str]]) -> None:
 # ---- what is refused ----
 
 
+def test_an_error_of_a_spreadsheet_in_a_column_that_is_only_carried_is_carried() -> None:
+    text = "Link,goal,stock\nhttps://a.example/1,Read it,#N/A\nhttps://a.example/2,Read it,#REF!\n"
+    file = load(text)
+    assert [spec.columns["stock"] for spec in file.specs] == ["#N/A", "#REF!"]
+    assert [each for each in file.warnings if "#N/A" in each and ":2:" in each]
+    (problem,) = problems(text.replace("Read it,#N/A", "#N/A,5"))
+    assert (problem.line, problem.place) == (2, "column `goal`")
+
+
 def test_all_problems_are_reported_at_once_with_line_column_and_fix() -> None:
     text = (
         "sku,Link,goal\n1,a.example/1,Read it\n2,https://a.example/2,\n"

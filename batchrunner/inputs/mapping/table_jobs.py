@@ -81,6 +81,9 @@ class _TableReading:
         self._jobs.columns = tuple(carried)
         options = option_columns(self._columns) if self._to_options else []
         self._note_options(roles)
+        templates = [*roles.by_role.values(), *([roles.default_goal] if roles.default_goal else [])]
+        used = {number for template in templates for number in template.columns}
+        self._table.needed = frozenset(used | {each.number for each in options})
         if "url" in roles.by_role:
             mapper = RowMapper(
                 self._table,

@@ -194,8 +194,9 @@ class CsvTable(Table):
         for number, cell in enumerate(row.cells):
             if cell in SHEET_ERRORS:
                 message = f"the cell has the error {cell} of a spreadsheet"
-                problem = self.problem(message, row, number, "fix its formula, or empty the cell")
-                return row._replace(problem=problem)
+                problem = self._spoilt(message, row, number, "fix its formula, or empty the cell")
+                if problem is not None:
+                    return row._replace(problem=problem)
             if _SHORTENED.fullmatch(cell) and not self._is_warned:
                 self._is_warned = True
                 place = self.place(row, number)

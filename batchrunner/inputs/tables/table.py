@@ -100,6 +100,9 @@ class Table(ABC):
         self.digest = digest  #: SHA-256 of the content, unpacked
         self.log = TableLog(file)
         self.text: bytes | str = b""  #: the content of a job file, for kind `yaml`
+        #: Numbers of the columns in which an error of a spreadsheet refuses its row; None: all.
+        self.needed: frozenset[int] | None = None
+        self._has_carried_error = False
 
     def rows(self) -> Iterator[Row]:
         """
@@ -143,6 +146,16 @@ class Table(ABC):
     ) -> Problem:
         """Return a problem at a cell or a row, with its column's name."""
         return problem_at(message, self.file, self.place(row, number), self._name(number), tip)
+
+    def _spoilt(self, message: str, row: Row, number: int, tip: str) -> Problem | None:
+        """Return what is wrong with a cell; None, with a warning, if it is only carried along."""
+        if self.needed is None or number in self.needed:
+            return self.problem(message, row, number, tip)
+        if not self._has_carried_error:
+            self._has_carried_error = True
+            place = self.place(row, number)
+            self.log.warn(f"{message}, and is carried along like that", place.line, place.column)
+        return None
 
     def close(self) -> None:
         """Let go of the file."""

@@ -271,7 +271,11 @@ class SheetTable(Table):
             else:
                 message = "the cell has a formula whose result is not in the file"
                 tip = "open the workbook in a spreadsheet program, and save it"
-            return row._replace(problem=self._problem_at(message, row, number, tip))
+            if number >= len(self.columns):
+                return row._replace(problem=self._problem_at(message, row, number, tip))
+            problem = self._spoilt(message, row, number, tip)
+            if problem is not None:
+                return row._replace(problem=problem)
         extra = next((n for n in range(len(self.columns), width) if row.source[n].strip()), None)
         if extra is None:
             return row
