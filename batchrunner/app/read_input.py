@@ -124,7 +124,12 @@ class _Reading:
 
     def open(self, path: str, options: TableOptions) -> Table:
         """Open a table that a job file names, from the file's folder."""
-        return self._opened(self._folder / path, options)
+        place = self._folder / path
+        if not place.exists():
+            raise UsageError(
+                f"there is no file {place}", next="a path starts at the folder of the job file"
+            )
+        return self._opened(place, options)
 
     def _opened(self, path: Path, options: TableOptions) -> Table:
         table = self._stack.enter_context(closing(open_input_table(path, options)))
