@@ -196,11 +196,14 @@ class Desk:
     def finished(self, table: Table, results: Sequence[Any]) -> br.BatchHandle:
         """Return a batch that was loaded from a table, with these results."""
         names, rows = table
-        path = self._folder / f"pairs{next(self._numbers)}.csv"
+        number = next(self._numbers)
+        path = self._folder / f"pairs{number}.csv"
         with open(path, "w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["link", *names])
-            writer.writerows([f"https://shop.example/{n}", *cells] for n, cells in enumerate(rows))
+            writer.writerows(
+                [f"https://shop.example/{number}/{n}", *cells] for n, cells in enumerate(rows)
+            )
         batch = self.database.load(path, url_column="link", goal="Read the price", encoding="utf-8")
         texts = [json.dumps(result) for result in results]
         finish_jobs(batch._store, batch._batch.id, lambda job: texts[job.position - 1], AT)
