@@ -108,7 +108,7 @@ def edit_lines(comparison: Comparison, decision: EditDecision = UNDECIDED) -> Se
     if found.withdrawn:
         lines.append(f"{found.withdrawn} withdrawn, no longer in the file{_of_withdrawn(found)}")
     if found.returning:
-        lines.append(f"{found.returning} back: what they asked before is asked again")
+        lines.append(f"{found.returning} back: what was done for them before counts again")
     return lines
 
 

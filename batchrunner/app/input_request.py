@@ -66,6 +66,10 @@ class InputRequest:
         given += [name for name, is_on in switches.items() if is_on]
         return shlex.join([*map(str, self.paths), *given])
 
+    def files(self) -> tuple[Path, ...]:
+        """Return the files that no export may replace: those that are loaded, and refused rows."""
+        return self.paths if self.skip_invalid is None else (*self.paths, self.skip_invalid)
+
     @property
     def first(self) -> Path:
         """The first file, which names the batch if nothing else does."""

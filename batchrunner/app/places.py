@@ -191,8 +191,11 @@ def _places(
     if store is not None and sources:
         yield from _in_this(store.trial(holdings, sample, origin), sources, say)
     for other in nearby:
-        for found in holdings_in_file(other, sample, origin)[:1]:
-            yield from _in_other(found, other, choice, say)
+        found = holdings_in_file(other, sample, origin)
+        if found is None:
+            say(f"note: {other} is a database, too, and cannot be read now: are these jobs in it?")
+        for each in (found or ())[:1]:
+            yield from _in_other(each, other, choice, say)
 
 
 def _in_this(found: Sequence[Holding], sources: Sequence[BatchSource], say: Say) -> Iterator[Place]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -108,6 +110,7 @@ def write_into(into: IntoTable, table: ExportTable) -> Upserted:
     _check_key(into.key, sheet.names)
     engine = _engine(into)
     on_server = engine.dialect.name == "postgresql"
+    made = None if on_server or os.path.exists(into.address) else into.address
     convert = [_converter(column.kind, on_server=on_server) for column in columns]
     try:
         with engine.begin() as tx:
@@ -125,6 +128,15 @@ def write_into(into: IntoTable, table: ExportTable) -> Upserted:
         ) from error
     finally:
         engine.dispose()
+        if made is not None:
+            _remove_if_empty(made)
+
+
+def _remove_if_empty(path: str) -> None:
+    """Remove a database that was made for nothing: no row was written."""
+    with suppress(OSError):
+        if not os.stat(path).st_size:
+            os.unlink(path)
 
 
 def _check_key(key: Sequence[str], names: Sequence[str]) -> None:

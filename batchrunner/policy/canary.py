@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -28,33 +28,48 @@ class GateDecision:
     says: str  #: the canary's results, and what was required if they are not enough
 
 
-def choose_canary(kinds: Sequence[tuple[str, str]], count: int) -> list[int]:
+def choose_canary(kinds: Iterable[tuple[str, str]], count: int) -> list[int]:
     """
     Return the indexes of *count* jobs, spread over hosts and goals; *kinds* has each job's both.
 
     Each round takes one job of each host, with the goal that was chosen least on that host. If
     there are more hosts than jobs to choose, the hosts are spread evenly over the file.
     """
-    by_host: dict[str, list[int]] = defaultdict(list)
-    for index, (host, _) in enumerate(kinds):
-        by_host[host].append(index)
-    hosts = list(by_host.values())
-    if len(hosts) > count:
-        hosts = [hosts[at * len(hosts) // count] for at in range(count)]
-    queues = [_alternate_goals([(index, kinds[index][1]) for index in host]) for host in hosts]
-    rounds = max(map(len, queues), default=0)
-    spread = [queue[turn] for turn in range(rounds) for queue in queues if turn < len(queue)]
+    firsts: dict[str, int] = {}
+    queues: dict[str, _HostQueue] = {}
+    for index, (host, goal) in enumerate(kinds):
+        firsts.setdefault(host, index)
+        if len(firsts) <= count:
+            queues.setdefault(host, _HostQueue(count)).add(index, goal)
+    if len(firsts) > count:
+        hosts = list(firsts.values())
+        return sorted(hosts[at * len(hosts) // count] for at in range(count))
+    chosen = [queue.indexes() for queue in queues.values()]
+    rounds = max(map(len, chosen), default=0)
+    spread = [queue[turn] for turn in range(rounds) for queue in chosen if turn < len(queue)]
     return sorted(spread[:count])
 
 
-def _alternate_goals(jobs: Sequence[tuple[int, str]]) -> list[int]:
-    """Return the indexes of jobs, ordered so that goals alternate."""
-    taken: Counter[str] = Counter()
-    turns = []
-    for index, goal in jobs:
-        turns.append((taken[goal], index))
-        taken[goal] += 1
-    return [index for _, index in sorted(turns)]
+class _HostQueue:
+    """The first jobs of a host, ordered so that goals alternate; of many jobs it keeps few."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._taken: Counter[str] = Counter()
+        self._turns: list[tuple[int, int]] = []
+
+    def add(self, index: int, goal: str) -> None:
+        """Take note of a job."""
+        if len(self._taken) == self._count:
+            return  # there are enough goals: no job comes before the first one of each
+        self._turns.append((self._taken[goal], index))
+        self._taken[goal] += 1
+        if len(self._turns) > 2 * self._count:
+            self._turns = sorted(self._turns)[: self._count]
+
+    def indexes(self) -> list[int]:
+        """Return the indexes of the first jobs in their order."""
+        return [index for _, index in sorted(self._turns)[: self._count]]
 
 
 def gate(canary: Canary, sample: Sample, rate: Rate | None) -> GateDecision | None:

@@ -53,7 +53,7 @@ def load_jobs(
 def _add_all(tx: Connection, batch_id: int, file: JobFile, now: datetime) -> None:
     """Add the jobs of a file to a batch without jobs."""
     canary = file.settings.canary
-    kinds = [(host_of(spec.url), spec.goal) for spec in file.specs] if canary else []
+    kinds = ((host_of(spec.url), spec.goal) for spec in file.specs)
     first = set(choose_canary(kinds, canary.jobs)) if canary else set()
     for chunk in chunks(enumerate(file.specs, 1), LOAD_CHUNK):
         rows = [

@@ -20,6 +20,7 @@ from batchrunner.model.comparison import (
 from batchrunner.model.question import Question, changed_fields, text_of
 from batchrunner.store.batch_rows import rate_of
 from batchrunner.store.conditions import count_where
+from batchrunner.store.database import MIGRATED_ON_TRIAL
 from batchrunner.store.schema import attempts, batches, jobs
 from batchrunner.store.serialization import options_of
 from batchrunner.store.staging import (
@@ -62,7 +63,8 @@ def peek_batch(tx: Connection, name: str) -> Any:
     temporary tables takes long, so that must not come after the first read.
     """
     row = tx.execute(select(batches).where(batches.c.name == name)).first()
-    tx.rollback()
+    if not tx.get_execution_options().get(MIGRATED_ON_TRIAL):
+        tx.rollback()
     return row
 
 

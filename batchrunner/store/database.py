@@ -33,6 +33,8 @@ __all__ = ["Database", "StoreError", "migrations"]
 
 #: Marks an SQLite file as ours ("brn1"), so that we never write to another program's file.
 APPLICATION_ID = 0x62726E31
+#: Option of a transaction that a rollback would take a migration from.
+MIGRATED_ON_TRIAL = "migrated_on_trial"
 #: How long a statement waits for another process's transaction. Ours take milliseconds.
 BUSY_SECONDS = 30
 #: The same for a caller that tries again, and that the user may want to stop.
@@ -145,6 +147,7 @@ class Database:
                 yield tx
             return
         with self._errors(), self._engine.connect() as tx, tx.begin() as change:
+            tx = tx.execution_options(**{MIGRATED_ON_TRIAL: True})
             try:
                 _refuse_strangers(tx)
                 if _revision(tx) != HEAD:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import suppress
@@ -92,6 +93,8 @@ def databases_in(folder: Path) -> Iterator[Path]:
 
 def _is_ours(path: Path) -> bool:
     try:
+        if path.stat().st_uid != os.getuid():
+            return False  # nobody else's file is opened
         with path.open("rb") as file:
             file.seek(_MARK_AT)
             mark = file.read(_MARK_LENGTH)
@@ -100,8 +103,10 @@ def _is_ours(path: Path) -> bool:
     return mark == APPLICATION_ID.to_bytes(_MARK_LENGTH, "big")
 
 
-def holdings_in_file(path: Path, sample: FileSample, origin: str | None) -> tuple[Holding, ...]:
-    """Return the same of a database that is not in use; nothing where it cannot be read."""
+def holdings_in_file(
+    path: Path, sample: FileSample, origin: str | None
+) -> tuple[Holding, ...] | None:
+    """Return the same of a database that is not the one in use; None where it cannot be read."""
     address = f"file:{quote(str(path.absolute()))}?mode=ro"
     engine = create_engine(
         "sqlite://", creator=lambda: sqlite3.connect(address, uri=True), poolclass=NullPool
@@ -110,6 +115,6 @@ def holdings_in_file(path: Path, sample: FileSample, origin: str | None) -> tupl
         with engine.connect() as tx:
             return holdings(tx, sample, origin)
     except (SQLAlchemyError, ValueError, TypeError, LookupError):
-        return ()  # of a version that names things otherwise, in use, or damaged
+        return None  # of a version that names things otherwise, locked, or damaged
     finally:
         engine.dispose()

@@ -170,18 +170,23 @@ class _Stage:
         temporary = "pg_temp" if has_server(self._tx) else "temp"
         self._tx.exec_driver_sql(f"DROP TABLE IF EXISTS {temporary}.batchrunner_rows")
         self._table.create(self._tx)
+        mark = "%s" if has_server(self._tx) else "?"
+        marks = ", ".join([mark] * (len(self.columns) + 1))
         for page in chunks(enumerate(rows, 1), CHUNK):
-            self._tx.execute(insert(self._table), [self._values(*row) for row in page])
+            cells = [self._values(*row) for row in page]
+            self._tx.exec_driver_sql(f"INSERT INTO batchrunner_rows VALUES ({marks})", cells)
             self._rows += len(page)
         Index("batchrunner_rows_key", *self._key_columns).create(self._tx)
 
-    def _values(self, number: int, row: Sequence[Any]) -> dict[str, Any]:
+    def _values(self, number: int, row: Sequence[Any]) -> tuple[Any, ...]:
         no_nul = has_server(self._tx)
-        cells = (
-            _plain(value, as_text=bool(flag), no_nul=no_nul)
-            for value, flag in zip(row, self._as_text, strict=True)
+        return (
+            number,
+            *[
+                _plain(value, as_text=bool(flag), no_nul=no_nul)
+                for value, flag in zip(row, self._as_text, strict=True)
+            ],
         )
-        return {"n": number, **{f"c{at}": cell for at, cell in enumerate(cells)}}
 
     def _column(self, at: int) -> Column[Any]:
         return self._table.c[f"c{at}"]
@@ -263,10 +268,12 @@ class _Stage:
 
 
 def _plain(value: Any, *, as_text: bool, no_nul: bool) -> Any:
+    if value is None:
+        return None
     if isinstance(value, str):
         text_ = value if value.isascii() else value.encode("utf-8", "replace").decode()
         return text_.replace("\0", "␀") if no_nul else text_
-    if value is None or not as_text:
+    if not as_text:
         return value
     if isinstance(value, bool):
         return str(value).lower()

@@ -25,8 +25,9 @@ def upgrade() -> None:
     if op.get_bind().dialect.name == "sqlite":
         _make_jobs_anew()
     else:
-        for column in _new_columns():
+        for column in _new_columns(from_file="true"):
             op.add_column("jobs", column)
+        _take_adopted_jobs_out()
         op.drop_constraint("uq_jobs_batch_id_key", "jobs")
         op.create_unique_constraint(
             op.f("uq_jobs_batch_id_key_revision"), "jobs", ["batch_id", "key", "revision"]
@@ -49,8 +50,16 @@ def upgrade() -> None:
         sqlite_where=sa.text("part = 1"),
         postgresql_where=sa.text("part"),
     )
-    # The jobs of adopted runs have no url; no file ever named them.
-    op.execute("UPDATE jobs SET from_file = (url <> '')")
+
+
+def _take_adopted_jobs_out() -> None:
+    """
+    Say that no file named the jobs of adopted runs, which have no url.
+
+    That all others are from a file is the column's first default, which rewrites no row.
+    """
+    op.execute("UPDATE jobs SET from_file = false WHERE url = ''")
+    op.alter_column("jobs", "from_file", server_default=sa.text("false"))
 
 
 def _editions() -> None:
@@ -64,7 +73,7 @@ def _editions() -> None:
     op.create_index(op.f("ix_batches_series"), "batches", ["series"])
 
 
-def _new_columns() -> list[sa.Column[object]]:
+def _new_columns(from_file: str = "false") -> list[sa.Column[object]]:
     return [
         sa.Column("revision", sa.Integer(), server_default=sa.text("1"), nullable=False),
         sa.Column("superseded", sa.Boolean(), server_default=sa.text("false"), nullable=False),
@@ -72,7 +81,7 @@ def _new_columns() -> list[sa.Column[object]]:
         sa.Column("digest", sa.String(length=32), nullable=True),
         sa.Column("kept_digest", sa.String(length=32), nullable=True),
         sa.Column("columns", sa.Text(), nullable=True),
-        sa.Column("from_file", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("from_file", sa.Boolean(), server_default=sa.text(from_file), nullable=False),
         sa.Column("part", sa.Boolean(), server_default=sa.text("false"), nullable=False),
     ]
 
@@ -88,7 +97,10 @@ def _make_jobs_anew() -> None:
     op.execute(f"CREATE TEMP TABLE kept_jobs AS SELECT {KEPT} FROM jobs")
     op.drop_table("jobs")
     _create_jobs()
-    op.execute(f"INSERT INTO jobs ({KEPT}) SELECT {KEPT} FROM temp.kept_jobs ORDER BY id")
+    op.execute(
+        f"INSERT INTO jobs ({KEPT}, from_file)"
+        f" SELECT {KEPT}, url <> '' FROM temp.kept_jobs ORDER BY id"
+    )
     op.execute("DROP TABLE temp.kept_jobs")
     op.create_index("ix_jobs_batch_id_state", "jobs", ["batch_id", "state"])
     op.create_index(

@@ -225,6 +225,17 @@ def test_a_kill_at_any_statement_leaves_the_older_table_whole(
     assert [row[0] for row in rows_of(engine, "SELECT sku FROM prices ORDER BY sku")] == [*"abcd"]
 
 
+def test_a_refused_export_leaves_no_new_file_and_no_other_file_is_changed(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="several rows share it"):
+        put(f"sqlite:{tmp_path / 'new.db'}", [job("a"), job("a")])
+    assert not [*tmp_path.iterdir()]
+    text_ = tmp_path / "prices.csv"
+    text_.write_text("sku,price\n" * 200)
+    with pytest.raises(CannotContinue, match="nothing was changed: file is not a database"):
+        put(f"sqlite:{text_}", [job("a")])
+    assert text_.read_text() == "sku,price\n" * 200
+
+
 def test_no_message_has_the_password(tmp_path: Path) -> None:
     secret = "postgresql://me:s3cret@127.0.0.1:1/shop"
     for text_ in (secret, f"{secret}:", "postgresql://me:s3cret@host", "mysql://me:s3cret@h/d:t"):

@@ -41,7 +41,7 @@ def test_loading_twice_adds_nothing(tmp_path: Path) -> None:
     assert again.json()["jobs"]["available"] == 3
 
 
-def test_a_job_that_changed_under_its_id_is_kept_and_named(tmp_path: Path) -> None:
+def test_a_job_that_changed_under_its_id_runs_in_its_new_form(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(2))
     batchrunner("load", jobs, cwd=tmp_path)
     file = json.loads(jobs.read_text())
@@ -49,7 +49,7 @@ def test_a_job_that_changed_under_its_id_is_kept_and_named(tmp_path: Path) -> No
     jobs.write_text(json.dumps(file))
     again = batchrunner("load", jobs, cwd=tmp_path)
     assert again.code == 0
-    assert "warning: job-1: loaded before with another url" in again.err
+    assert "1 changed (url): they run in their new form" in again.err
 
 
 def test_json_of_a_run_stands_alone_on_standard_output(tmp_path: Path) -> None:

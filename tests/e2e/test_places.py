@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -188,3 +190,11 @@ def test_runs_on_another_api_are_no_reason_to_stop(ran: Path) -> None:
     real = {"TINYFISH_API_KEY": "no"}
     ended = batchrunner("run", "again.yaml", "--db", DATABASE, cwd=ran, env=real)
     assert "exists only in the sandbox" in ended.err
+
+
+def test_a_database_that_cannot_be_read_is_named(ran: Path, tmp_path_factory: Any) -> None:
+    with closing(sqlite3.connect(ran / DATABASE)) as old:
+        old.execute("ALTER TABLE batches RENAME COLUMN api_origin TO origin")
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    ended = load(str(ran / "prices.yaml"), elsewhere)
+    assert (ended.code, f"note: {ran / DATABASE} is a database, too" in ended.err) == (0, True)

@@ -77,3 +77,21 @@ def test_dollars_without_a_rate_or_no_success_keep_the_gate_closed() -> None:
     money = Canary(jobs=20, row_cost=Budget(money=Decimal("0.20")))
     assert not opened(gate(money, sample(10), None))
     assert not opened(gate(money, sample(0), RATE))
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xyz")), max_size=40),
+    st.integers(1, 8),
+)
+def test_a_stream_of_jobs_gives_the_canary_that_all_of_them_give(
+    kinds: list[tuple[str, str]], count: int
+) -> None:
+    by_host: dict[str, list[tuple[int, int]]] = {}
+    for index, (host, goal) in enumerate(kinds):
+        turn = sum(kind == (host, goal) for kind in kinds[:index])
+        by_host.setdefault(host, []).append((turn, index))
+    hosts = [[index for _, index in sorted(turns)] for turns in by_host.values()]
+    if len(hosts) > count:
+        hosts = [hosts[at * len(hosts) // count] for at in range(count)]
+    rounds = [queue[turn] for turn in range(len(kinds)) for queue in hosts if turn < len(queue)]
+    assert choose_canary(iter(kinds), count) == sorted(rounds[:count])

@@ -76,7 +76,7 @@ KINDS: dict[str, tuple[bytes | str, str, str]] = {
     "gzip twice": (gzip.compress(gzip.compress(b"url")), "packed by gzip twice", "gunzip -c"),
     "cut gzip": (gzip.compress(b"url,goal" * 9999)[:40], "cut or damaged", "gzip -t"),
     "program": (b"\x7fELF\x02\x01\x01", "a program", "load a table"),
-    "pickle": (b"\x80\x04\x95\x10\0", "a Python pickle", "read_pickle"),
+    "pickle": (b"\x80\x04\x95\x10\0", "a Python pickle", "write CSV"),
     "._ file": (b"\0\x05\x16\x07\0\x02\0\0", "what macOS keeps beside a file", "without `._`"),
     "zeros": (bytes(5000), "nothing but NUL bytes", "copy it anew"),
     "empty": (b"", "is empty", "write one"),

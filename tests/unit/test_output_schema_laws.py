@@ -11,6 +11,7 @@ import jsonschema_rs
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchrunner.inputs.json_schema.keywords import KNOWN
 from batchrunner.inputs.yaml import JobFileErrors, parse
 from batchrunner.judge.output_schema_check import schema_breaches
 from batchrunner.model import JobFile
@@ -203,3 +204,19 @@ def test_what_is_sent_is_read_as_it_stands(document: Schema) -> None:
         assert again is not None
         assert sent(again) == schema
         assert again.warnings == ()
+
+
+ANYTHING = st.recursive(
+    st.sampled_from(OTHERS),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(sorted(KNOWN)), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(KNOWN)), ANYTHING, max_size=4))
+def test_any_keywords_with_any_values_are_read_or_refused(schema: Schema) -> None:
+    if file := read(schema):
+        assert complaint(sent(file)) is None

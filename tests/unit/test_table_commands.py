@@ -262,6 +262,14 @@ def test_a_problem_is_at_its_place_in_the_job_file(jobs: str, line: int, message
     assert message in found.message
 
 
+def test_a_wrong_key_hides_no_other_problem() -> None:
+    with pytest.raises(InputError) as caught:
+        job_file("{from: [t.csv, no.csv], url: '{lnk}', goal: G, sheets: 3}")
+    said = [problem.message for problem in caught.value.problems]
+    assert len(said) == 3
+    assert "a path starts at the folder of the job file" in str(caught.value)
+
+
 def test_problems_of_the_rows_are_at_their_place_in_the_table() -> None:
     with pytest.raises(InputError) as caught:
         job_file("{from: t.csv, url: '{product}', goal: G}")

@@ -158,7 +158,7 @@ def command(
     job_file, files = _read(db, inputs, concurrency, given), inputs.command_line()
     folder, part = _folder(artifacts, job_file), part_of(given.pop("limit"), given.pop("sample"))
     exporting = exporting.with_overwrite(inputs.overwrite)
-    targets = check_run_outputs(job_file, outputs, exporting, db, inputs.paths)
+    targets = check_run_outputs(job_file, outputs, exporting, db, inputs.files())
     with errors_for_people(), open_api(**_api_options(given), db=db) as api:
         refuse_sandbox_urls(((spec.url, spec.line) for spec in job_file.specs), api)
         webhook = webhook_from_options(**given, local=api.origin == SANDBOX)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from batchrunner.inputs.field_types import INVALID, Boolean, Text, refuse
+from batchrunner.inputs.field_types import INVALID, Boolean, Text, did_you_mean, refuse
 from batchrunner.inputs.job_fields import DEFAULT_FIELDS
 from batchrunner.inputs.job_specs import Defaults, report_cuts
 from batchrunner.inputs.mapping.said import ROLES, MatrixColumn, Said, TableRequest
@@ -94,8 +94,13 @@ def read_table_entry(node: Pairs, name: str, log: ProblemLog) -> TableEntry | No
             matrix = _matrix(value, called, log)
         else:
             values[key] = _value(key, key_node, value, called, log)
-    if INVALID in values.values() or matrix is None or ("from" in node.nodes and not paths):
+    if matrix is None or ("from" in node.nodes and not paths):
         return None
+    refused = [key for key, value in values.items() if value is INVALID]
+    if any(key in ROLES or did_you_mean(key, ROLES) for key in refused):
+        return None
+    # What else is wrong is in the log, and the rows are read to find more.
+    values = {key: value for key, value in values.items() if value is not INVALID}
     options = {key: value for key, value in values.items() if key not in TABLE_FIELDS}
     for rule in OPTION_RULES:
         if rule.is_broken(options) and rule.key in node.nodes:

@@ -21,6 +21,7 @@ _UNPACK: Final = "unpack it, and load the table that is in it"
 _DATABASE: Final = "export the table or query as CSV, and load that"
 _NO_TABLE: Final = "load a table: CSV, TSV, JSONL, JSON, .xlsx or a list of urls"
 
+_PICKLE = FileKind("a Python pickle", "write CSV in the program that made it")
 _IMAGE = FileKind("an image", "type the urls into a list, one a line, and load that")
 
 
@@ -57,8 +58,8 @@ _SIGNATURES: Final[tuple[tuple[int, bytes, FileKind], ...]] = (
     (4, b"Standard ACE DB", FileKind("an Access database", _DATABASE)),
     (0, b"$FL2", FileKind("an SPSS file", _in_python("read_spss"))),
     (0, b"<stata_dta>", FileKind("a Stata file", _in_python("read_stata"))),
-    (0, b"\x80\x04\x95", FileKind("a Python pickle", _in_python("read_pickle"))),
-    (0, b"\x80\x05\x95", FileKind("a Python pickle", _in_python("read_pickle"))),
+    (0, b"\x80\x04\x95", _PICKLE),
+    (0, b"\x80\x05\x95", _PICKLE),
     (
         0,
         b"\x1f\x8b",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
-from pathlib import PurePath
 from typing import Final, NoReturn
 
 from batchrunner.errors import UsageError
@@ -90,8 +89,7 @@ def _text_table(text: Text, options: TableOptions) -> Table:
         _refuse(content, kind)
     if not sample.strip():
         raise UsageError(f"{content.name} has only blank lines", next="write one row a line")
-    suffixes = PurePath(content.name.lower()).suffixes
-    suffix = next((each for each in reversed(suffixes) if each != ".gz"), "")
+    suffix = "." + content.name.lower().removesuffix(".gz").rpartition(".")[2]
     if options.delimiter is not None:
         return CsvTable(text, _delimiter(options.delimiter))
     if _JSON_START.match(sample) or JsonLinesTable.fits(sample):

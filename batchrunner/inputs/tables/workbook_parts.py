@@ -191,7 +191,7 @@ class WorkbookParts:
             if cut >= 4:
                 yield text[:cut]
                 rest = text[cut:]
-            elif len(text) < 16 * _CHUNK_BYTES:
+            elif len(text) < 4 * _CHUNK_BYTES:
                 rest = text
             else:
                 yield text
