@@ -15,6 +15,7 @@ from batchrunner.app.api_access import SANDBOX, ApiAccess
 from batchrunner.app.input_file import read_beside
 from batchrunner.app.input_request import InputRequest
 from batchrunner.app.read_input import read_input
+from batchrunner.app.schema_classes import SchemaClasses
 from batchrunner.errors import InputError, UsageError
 from batchrunner.inputs.yaml import JobFileErrors, parse, report
 from batchrunner.model import JobFile, LoadResult, Settings
@@ -65,7 +66,7 @@ def rows_as_job_file(
         InputError: Rows have problems; all of them are in one report.
         UsageError: A value is none that JSON has.
     """
-    classes = _SchemaClasses()
+    classes = SchemaClasses()
     jobs = [classes.written_out(_without_empty(row)) for row in rows]
     defaults = classes.written_out(defaults)
     whole = {"name": name, "settings": settings, "defaults": defaults, "jobs": jobs}
@@ -80,22 +81,6 @@ def rows_as_job_file(
             why=str(error),
         ) from error
     return replace(_parsed(text, file=ROWS, name=name), from_file=False)
-
-
-class _SchemaClasses:
-    """Replaces a class in `output_schema`, such as a pydantic model, by its JSON Schema."""
-
-    def __init__(self) -> None:
-        self._schemas: dict[Any, Any] = {}
-
-    def written_out(self, values: Any) -> Any:
-        """Return the keys of a job, or of `defaults`, with their schema as JSON values."""
-        given = values.get("output_schema") if isinstance(values, Mapping) else None
-        if not isinstance(given, type) or not hasattr(given, "model_json_schema"):
-            return values
-        if given not in self._schemas:
-            self._schemas[given] = given.model_json_schema()
-        return {**values, "output_schema": self._schemas[given]}
 
 
 def _without_empty(row: Mapping[str, Any]) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 from batchrunner.app.input_file import open_input_table, read_beside
 from batchrunner.app.input_request import STANDARD_INPUT, InputRequest, batch_name
 from batchrunner.app.refused_rows import RefusedRows
+from batchrunner.app.schema_classes import SchemaClasses
 from batchrunner.errors import InputError, UsageError
 from batchrunner.inputs.field_types import INVALID
 from batchrunner.inputs.mapping.batch_jobs import BatchJobs
@@ -68,8 +69,10 @@ def rows_as_table(rows: Iterable[Mapping[str, Any]], request: InputRequest) -> J
         InputError: Rows have problems; all of them are in one report.
         UsageError: A value is none that JSON has.
     """
+    classes = SchemaClasses()
+    filled = (classes.written_out(_filled(row)) for row in rows)
     try:
-        lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) for row in map(_filled, rows)]
+        lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) for row in filled]
     except (TypeError, ValueError, RecursionError) as error:
         raise UsageError(
             f"rows: a value cannot be written as JSON: {error}",

@@ -194,7 +194,7 @@ def test_runs_on_another_api_are_no_reason_to_stop(ran: Path) -> None:
 
 def test_a_database_that_cannot_be_read_is_named(ran: Path, tmp_path_factory: Any) -> None:
     with closing(sqlite3.connect(ran / DATABASE)) as old:
-        old.execute("ALTER TABLE batches RENAME COLUMN api_origin TO origin")
+        old.execute("ALTER TABLE jobs RENAME COLUMN goal TO aim")
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     ended = load(str(ran / "prices.yaml"), elsewhere)
     assert (ended.code, f"note: {ran / DATABASE} is a database, too" in ended.err) == (0, True)

@@ -10,13 +10,16 @@ import pytest
 import yaml
 
 import batchrunner as br
+from batchrunner.app.input_request import InputRequest
 from batchrunner.app.load import read_job_file, rows_as_job_file
+from batchrunner.app.read_input import ROWS_FILE, rows_as_table
+from batchrunner.inputs.mapping.choices import ColumnChoices
 from batchrunner.inputs.yaml import JobFileErrors, parse
 from batchrunner.model import JobFile
 from batchrunner.model.output_schema import plain_schema
 from batchrunner.model.question import question_digest
 from batchrunner.sandbox.http.output_schema import complaint
-from batchrunner.store.batches import output_schema_digest
+from batchrunner.store.job_rows import output_schema_digest
 
 Schema = dict[str, Any]
 NUMBER, TEXT = {"type": "number"}, {"type": "string"}
@@ -465,6 +468,15 @@ def test_a_class_that_knows_its_schema_is_taken_in_rows_and_defaults() -> None:
         rows_as_job_file([row], "prices", defaults={"output_schema": Model}),
     ):
         assert [spec.options["output_schema"] for spec in job_file.specs] == [expected]
+
+
+def test_such_a_class_is_taken_in_rows_with_columns() -> None:
+    row = {"link": "https://a.example/1", "output_schema": Model}
+    said = InputRequest(
+        paths=(ROWS_FILE,), choices=ColumnChoices(url="{link}", goal="Read", to_options=True)
+    )
+    (spec,) = rows_as_table([row], said).specs
+    assert spec.options["output_schema"] == item({**TEXT, "nullable": True})
 
 
 def test_pydantic_itself(tmp_path: Path) -> None:
