@@ -208,7 +208,7 @@ def _in_this(found: Sequence[Holding], sources: Sequence[BatchSource], say: Say)
             kind = PlaceKind.RENAMED if gone else PlaceKind.COPIED
             where = f" (loaded from {path}, which is gone)" if gone else ""
             where = where or (f" (loaded from {path})" if path else "")
-            says = f"{_part(each)} run in the batch {name!r}{where}"
+            says = f"{_part(each)} in the batch {name!r}{where}"
             yield Place(kind=kind, says=says, options=("--name", name))
             return
         _say_some(each, f"the batch {name!r}", say)
@@ -219,7 +219,7 @@ def _in_other(found: Holding, path: Path, choice: Choice, say: Say) -> Iterator[
         return
     shown = os.path.relpath(path)
     shown = shown if len(shown) < len(str(path)) else str(path)
-    says = f"{_part(found)} run in the batch {found.batch!r} of another database, {shown}"
+    says = f"{_part(found)} in the batch {found.batch!r} of another database, {shown}"
     if choice.is_default:
         yield Place(kind=PlaceKind.OTHER_DATABASE, says=says, options=("--db", shown))
     else:
@@ -228,18 +228,18 @@ def _in_other(found: Holding, path: Path, choice: Choice, say: Say) -> Iterator[
 
 def _part(found: Holding) -> str:
     if found.same == found.of_jobs:
-        return "these jobs were" if found.same > 1 else "this job was"
+        return "these jobs are" if found.same > 1 else "this job is"
     if found.share < SAME_FILE:
-        return f"{found.url_share:.0%} of these urls were"
-    return f"{found.share:.0%} of these jobs were"
+        return f"{found.url_share:.0%} of these urls are"
+    return f"{found.share:.0%} of these jobs are"
 
 
 def _say_some(found: Holding, where: str, say: Say) -> None:
     if found.same:
-        say(f"note: about {found.share:.0%} of these jobs were run in {where}, too")
+        say(f"note: about {found.share:.0%} of these jobs are in {where}, too")
     elif found.url_share >= SAME_FILE:
         say(
-            f"note: {found.url_share:.0%} of these urls were run in {where}, with other goals or "
+            f"note: {found.url_share:.0%} of these urls are in {where}, with other goals or "
             "options: these jobs ask something else, and are paid for"
         )
 

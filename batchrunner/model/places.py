@@ -35,22 +35,22 @@ class FileSample:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Holding:
-    """A batch that has run jobs of a file."""
+    """A batch that was run and has jobs of a file."""
 
     batch: str
-    same: int  #: jobs of the sample that it has run
-    urls: int  #: urls of the sample that it has run with any goal
+    same: int  #: jobs of the sample that it has
+    urls: int  #: urls of the sample that it has with any goal
     of_jobs: int  #: jobs of the sample
     of_urls: int  #: urls of the sample
 
     @property
     def share(self) -> float:
-        """The share of the file's jobs that it has run."""
+        """The share of the file's jobs that it has."""
         return self.same / self.of_jobs if self.of_jobs else 0.0
 
     @property
     def url_share(self) -> float:
-        """The share of the file's urls that it has run with any goal."""
+        """The share of the file's urls that it has with any goal."""
         return self.urls / self.of_urls if self.of_urls else 0.0
 
 
@@ -63,7 +63,7 @@ class BatchSource:
 
 
 def holdings_of(sample: FileSample, rows: Iterable[tuple[str, str, str]]) -> tuple[Holding, ...]:
-    """Return the batches that have run jobs of a sample; *rows* are (batch, url, digest)."""
+    """Return the batches that have jobs of a sample; *rows* are (batch, url, digest)."""
     digests: dict[str, set[str]] = {}
     urls: dict[str, set[str]] = {}
     for batch, url, digest in rows:

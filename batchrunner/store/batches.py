@@ -32,7 +32,8 @@ def load_jobs(
     """
     known, batch = _upsert_batch(tx, file, now)
     row = tx.execute(select(batches).where(batches.c.id == batch.id)).one()
-    if known is None or not _has_jobs(tx, batch.id):
+    # Another process may have made the batch since: then its jobs are there by now.
+    if not _has_jobs(tx, batch.id):
         _add_all(tx, batch.id, file, now)
         rows = len(file.specs)
         comparison = Comparison(batch=file.name, rows=rows, new=rows, rate=batch.step_price)

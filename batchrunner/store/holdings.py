@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from sqlalchemy import Connection, create_engine, or_, select
+from sqlalchemy import Connection, create_engine, exists, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -35,6 +35,11 @@ def holdings(tx: Connection, sample: FileSample, origin: str | None) -> tuple[Ho
     return holdings_of(sample, _rows(tx, sample, origin))
 
 
+_tried = jobs.alias()
+#: Whether any job of the batch was run: one that was only loaded has cost nothing.
+_has_run = exists().where(_tried.c.batch_id == batches.c.id, _tried.c.attempt > 0)
+
+
 def _rows(tx: Connection, sample: FileSample, origin: str | None) -> Iterator[tuple[str, str, str]]:
     urls = sorted(sample.urls)
     for start in range(0, len(urls), _CHUNK):
@@ -42,7 +47,7 @@ def _rows(tx: Connection, sample: FileSample, origin: str | None) -> Iterator[tu
         found = (
             select(batches.c.name, jobs.c.url, jobs.c.goal, jobs.c.options)
             .join(batches, batches.c.id == jobs.c.batch_id)
-            .where(jobs.c.url.in_(urls[start : start + _CHUNK]), jobs.c.attempt > 0)
+            .where(jobs.c.url.in_(urls[start : start + _CHUNK]), _has_run)
             # What failed has no result to lose: it may be run again in a file of its own.
             .where(jobs.c.state.not_in([JobState.FAILED, JobState.CANCELLED]))
         )

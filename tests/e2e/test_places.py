@@ -18,6 +18,7 @@ from batchrunner.app.api_access import SANDBOX
 from batchrunner.app.clock import now
 from batchrunner.store.attempts import apply_poll
 from batchrunner.store.batches import bind_to_api, list_batches
+from batchrunner.store.controls import set_concurrency
 from batchrunner.store.leases import end_owner
 from batchrunner.store.reports import batch_counts
 from batchrunner.store.store import Store
@@ -42,13 +43,15 @@ def load(file: str, cwd: Path, *options: str) -> Ended:
     return batchrunner("load", file, *options, cwd=cwd)
 
 
-def pay(path: Path) -> None:
-    """Let all open jobs of a database succeed on the sandbox, as a run would."""
+def pay(path: Path, most: int | None = None) -> None:
+    """Let open jobs of a database succeed on the sandbox, as a run would."""
     with closing(Store.open(str(path))) as store:
         time, owner_id = now(), uuid4().hex
         enlist(store, owner_id, now=time)
         for batch in store.read(list_batches):
             store.write(bind_to_api, batch.id, SANDBOX)
+            if most is not None:
+                store.write(set_concurrency, batch.id, most)
             decisions = [success(each) for each in start(store, batch, owner_id, time)]
             apply_poll(store, owner_id, decisions, [], time)
         store.write(end_owner, owner_id, time)
@@ -123,14 +126,24 @@ def test_another_question_about_the_same_pages_is_loaded_and_said(ran: Path) -> 
     write(ran / "stock.yaml", goal="Read how many are in stock")
     ended = load("stock.yaml", ran, "--sandbox")
     assert ended.code == 0
-    assert "note: 100% of these urls were run in the batch 'prices'" in ended.err
+    assert "note: 100% of these urls are in the batch 'prices'" in ended.err
 
 
 def test_a_file_with_some_jobs_of_another_batch_is_loaded_and_said(ran: Path) -> None:
     write(ran / "more.yaml", [PAGES[0], *(f"http://shop.test/products/{n}" for n in (9, 10))])
     ended = load("more.yaml", ran, "--sandbox")
     assert ended.code == 0
-    assert "note: about 33% of these jobs were run in the batch 'prices'" in ended.err
+    assert "note: about 33% of these jobs are in the batch 'prices'" in ended.err
+
+
+def test_a_renamed_file_of_a_batch_that_is_half_done_stops(tmp_path: Path) -> None:
+    urls = [f"http://shop.test/products/{number}" for number in range(1, 13)]
+    write(tmp_path / "jobs.yaml", urls)
+    assert load("jobs.yaml", tmp_path, "--sandbox").code == 0
+    pay(tmp_path / DATABASE, most=2)
+    (tmp_path / "jobs.yaml").rename(tmp_path / "renamed.yaml")
+    stopped = load("renamed.yaml", tmp_path, "--sandbox")
+    assert (stopped.code, "the batch 'jobs'" in stopped.err) == (2, True)
 
 
 def test_jobs_that_were_only_loaded_are_no_reason_to_stop(tmp_path: Path) -> None:
@@ -182,7 +195,7 @@ def test_a_database_beside_the_file_is_named_before_a_new_one_is_made(
     there, _ = commands(stopped)
     assert there[-2:] == ["--db", shown]
     chosen = load(str(ran / "prices.yaml"), elsewhere, "--db", "mine.db")
-    assert (chosen.code, "note: these jobs were run" in chosen.err) == (0, True)
+    assert (chosen.code, "note: these jobs are in" in chosen.err) == (0, True)
 
 
 def test_runs_on_another_api_are_no_reason_to_stop(ran: Path) -> None:
@@ -194,7 +207,7 @@ def test_runs_on_another_api_are_no_reason_to_stop(ran: Path) -> None:
 
 def test_a_database_that_cannot_be_read_is_named(ran: Path, tmp_path_factory: Any) -> None:
     with closing(sqlite3.connect(ran / DATABASE)) as old:
-        old.execute("ALTER TABLE batches RENAME COLUMN api_origin TO origin")
+        old.execute("ALTER TABLE jobs RENAME COLUMN goal TO aim")
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     ended = load(str(ran / "prices.yaml"), elsewhere)
     assert (ended.code, f"note: {ran / DATABASE} is a database, too" in ended.err) == (0, True)

@@ -31,9 +31,9 @@ def test_nights_with_kills_lose_nothing_and_buy_nothing_twice(seed: int) -> None
 
 @pytest.mark.sweep
 def test_many_nights_with_kills_lose_nothing_and_buy_nothing_twice() -> None:
-    found = [simulate(partial(drawn_nights, seed, nights=6)) for seed in range(100, 116)]
-    assert sum(series.drained for series in found) > 20
-    assert sum(series.resumed for series in found) > 15
+    found = [simulate(partial(drawn_nights, seed, nights=6)) for seed in range(100, 108)]
+    assert sum(series.drained for series in found) > 10
+    assert sum(series.resumed for series in found) > 7
 
 
 @pytest.mark.sweep
