@@ -14,7 +14,7 @@ _OPTIONS = (
     click.option(
         "--every",
         metavar="SLOT",
-        help="Run all jobs anew in each slot of the calendar, as an edition NAME@SLOT: 1d, 12h, "
+        help="Run all jobs anew in each calendar slot, as an edition NAME@SLOT: 1d, 12h, "
         "1w, 1mo.  [default: the job file's setting]",
     ),
     click.option(
