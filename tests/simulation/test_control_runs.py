@@ -10,16 +10,15 @@ import anyio
 import httpx
 import pytest
 
-from batchrunner.model import FailureCategory, JobFile, JobSpec, JobState, Settings
+from batchrunner.model import FailureCategory, JobSpec, JobState, Settings
 from batchrunner.model.job_file import Canary
 from batchrunner.policy.create_outcome import UNANSWERED_PATIENCE
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.visibility import Visibility
-from batchrunner.store.batches import load_jobs
 from batchrunner.store.reports import batch_counts, failed_attempts
 from tests.simulation.checked_batch import CheckedBatch
-from tests.simulator.simulated_batch import now, pages, simulate
+from tests.simulator.simulated_batch import pages, simulate
 from tests.sweeps import some
 
 LOST = "http://faults.test/dropped_after/1"
@@ -43,8 +42,7 @@ def with_goals(urls: Sequence[str], goals: Sequence[str], config: SandboxConfig)
     specs = tuple(
         JobSpec(key=f"own-{n}", url=url, goal=goals[n % len(goals)]) for n, url in enumerate(urls)
     )
-    more = JobFile(name="batch", settings=ONE_BY_ONE, specs=specs)
-    batch.loaded += batch.store.write(load_jobs, more, now()).added
+    batch.add(specs)
     return batch
 
 
@@ -296,8 +294,7 @@ def test_one_search_confirms_all_refusals_that_wait_as_late_as_the_delay_allows(
             JobSpec(key=f"s-{n}", url=url, goal="Read", options={"output_schema": schema})
             for n, url in enumerate(pages(3))
         ]
-        more = JobFile(name="batch", settings=batch.batch.settings, specs=tuple(specs))
-        batch.loaded += batch.store.write(load_jobs, more, now()).added
+        batch.add(specs)
         seen: list[float] = []
         sandbox = batch.sandbox.transport()
 

@@ -7,12 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from batchrunner.model import FailureCategory, JobFile, JobSpec, JobState, Settings, TimeLimits
+from batchrunner.model import FailureCategory, JobSpec, JobState, Settings, TimeLimits
 from batchrunner.policy.run_decision import LINGERING_AFTER
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.journal import SandboxRun
-from batchrunner.store.batches import load_jobs
 from batchrunner.store.reports import batch_counts, finished_jobs
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulation.test_steering import alive_at
@@ -89,8 +88,7 @@ def test_a_job_may_have_limits_of_its_own() -> None:
             JobSpec(key="slow", url="http://slow.test/", goal="Read", limits=limits(600)),
             JobSpec(key="plain", url="http://plain.test/", goal="Read"),
         )
-        file = JobFile(name="batch", settings=settings, specs=specs)
-        simulated.loaded = simulated.store.write(load_jobs, file, now()).added
+        simulated.add(specs)
         await simulated.run()
         simulated.check_end()
         minutes = {

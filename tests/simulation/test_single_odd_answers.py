@@ -11,11 +11,10 @@ import anyio
 import httpx
 import pytest
 
-from batchrunner.model import Budget, FailureCategory, JobFile, JobSpec, JobState, Settings
+from batchrunner.model import Budget, FailureCategory, JobSpec, JobState, Settings
 from batchrunner.policy.run_decision import GIVEN_UP_AFTER
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
-from batchrunner.store.batches import load_jobs
 from batchrunner.store.claims import budget_status
 from batchrunner.store.orphans import open_orphans
 from batchrunner.store.reports import batch_counts
@@ -196,8 +195,7 @@ def test_batches_that_are_not_offered_send_nothing_singly_that_carries_several_j
             for shape in range(12)
             for n, url in enumerate(pages(3))
         )
-        more = JobFile(name="batch", settings=odd.batch.settings, specs=specs)
-        odd.loaded += odd.store.write(load_jobs, more, now()).added
+        odd.add(specs)
         assert await odd.run() is ExitReason.FINISHED
         odd.check_end()
         assert odd.jobs() == {JobState.SUCCEEDED: 38}

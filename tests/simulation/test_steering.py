@@ -10,12 +10,11 @@ from datetime import datetime, timedelta
 import anyio
 import pytest
 
-from batchrunner.model import FailureCategory, JobFile, JobSpec, JobState, Settings
+from batchrunner.model import FailureCategory, JobSpec, JobState, Settings
 from batchrunner.policy.schedule import Window
 from batchrunner.runner.events import BatchPaused, BatchResumed, CancelledForDeadline
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
-from batchrunner.store.batches import load_jobs
 from batchrunner.store.controls import cancel_jobs, pause_batch, resume_batch, set_concurrency
 from batchrunner.store.reports import batch_counts, failed_attempts
 from tests.simulation.checked_batch import CheckedBatch
@@ -132,8 +131,7 @@ def test_a_create_that_the_api_held_back_is_not_sent_into_a_pause() -> None:
             for n, schema in enumerate(schemas)
         )
         held = CheckedBatch.of([], SandboxConfig(retry_after=60), QUICK)
-        file = JobFile(name="batch", settings=QUICK, specs=specs)
-        held.loaded = held.store.write(load_jobs, file, now()).added
+        held.add(specs)
         await steered(
             held,
             (10, lambda: held.store.write(pause_batch, held.batch.id, None, now())),
@@ -177,8 +175,7 @@ def test_jobs_that_are_added_while_a_runner_works_are_run_within_two_seconds() -
         )
 
         def load() -> None:
-            file = JobFile(name="batch", settings=QUICK, specs=more)
-            grown.loaded += grown.store.write(load_jobs, file, now()).added
+            grown.add(more)
 
         await steered(grown, (20, load))
         grown.check_end()

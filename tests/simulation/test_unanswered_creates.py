@@ -10,14 +10,13 @@ import anyio
 import httpx
 import pytest
 
-from batchrunner.model import FailureCategory, JobFile, JobSpec, JobState, Settings
+from batchrunner.model import FailureCategory, JobSpec, JobState, Settings
 from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
-from batchrunner.store.batches import load_jobs
 from batchrunner.store.reports import batch_counts, finished_jobs
 from tests.simulation.answer_changes import Fickle, change_answers
 from tests.simulation.checked_batch import CheckedBatch
-from tests.simulator.simulated_batch import now, pages, simulate
+from tests.simulator.simulated_batch import pages, simulate
 from tests.sweeps import some
 
 PATIENT = Settings(backoff=timedelta(seconds=4), concurrency=4)
@@ -40,8 +39,7 @@ def with_a_second_shape(simulated: CheckedBatch, jobs: int) -> None:
         JobSpec(key=f"other-{n}", url=url, goal="Read the name", options=schema)
         for n, url in enumerate(pages(jobs))
     )
-    more = JobFile(name="batch", settings=simulated.batch.settings, specs=specs)
-    simulated.loaded += simulated.store.write(load_jobs, more, now()).added
+    simulated.add(specs)
 
 
 def test_ids_that_are_swapped_between_two_creates_are_swapped_back() -> None:

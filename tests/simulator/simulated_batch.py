@@ -20,6 +20,7 @@ from trio.testing import MockClock
 
 from batchrunner.model import Batch, JobFile, JobSpec, JobState, Owner, Settings
 from batchrunner.model.audit import AuditReport, AuditStop, DifferenceKind
+from batchrunner.model.comparison import EditDecision
 from batchrunner.policy.audit import CLOSED_FOR
 from batchrunner.runner.events import Event
 from batchrunner.runner.runner import ExitReason, Runner
@@ -242,6 +243,12 @@ class SimulatedBatch:
         else:
             sandbox = Sandbox(config=config, now=now, agent=agent, keys=keys, middleware=middleware)
         return cls(sandbox, store, loaded.batch, loaded.added, config)
+
+    def add(self, specs: Sequence[JobSpec]) -> None:
+        """Load more jobs beside those that are there."""
+        file = JobFile(name=self.batch.name, settings=self.batch.settings, specs=tuple(specs))
+        only_add = EditDecision(withdraw=False)
+        self.loaded += self.store.write(load_jobs, file, now(), only_add).added
 
     async def run(self, kill_switch: KillSwitch | None = None, **kwargs: Any) -> ExitReason:
         """
