@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from batchrunner.app import export_results
+from batchrunner.app import owned_files
 from batchrunner.app.atomic_file import replace_when_complete
 from batchrunner.app.load import read_job_file
 from batchrunner.app.open_database import open_store
@@ -82,7 +82,7 @@ def check_leftovers_are_removed(path: Path) -> None:
     target = path.parent / "exports" / "out.csv"
     target.parent.mkdir()
     test_atomic_file.killed_while_writing(target)
-    export_results.replace_when_complete(target, lambda file: file.write(b"whole"))
+    owned_files.replace_when_complete(target, lambda file: file.write(b"whole"))
     assert list(target.parent.iterdir()) == [target]
 
 
