@@ -6,6 +6,7 @@ import fcntl
 import io
 import json
 import os
+import re
 import stat
 import threading
 import time
@@ -45,7 +46,9 @@ _CLOCK_MARGIN = timedelta(minutes=5)
 _MAX_LINE = 100_000_000
 _CHUNK = 1 << 20
 #: What every line begins with, so that the start of a line can be told from a user's text.
-_LINE_START = b'{"id":'
+_LINE_START = b'{"id":"'
+_AFTER_ID = b',"url":"'
+_ID = re.compile(rb'(?:[^"\\]|\\.)*"')
 
 Wait = Callable[[float], object]
 
@@ -277,8 +280,7 @@ class _WholeLines:
             for number in count(1):
                 line = file.readline(_MAX_LINE)
                 if not line.endswith(b"\n"):
-                    start = line[: len(_LINE_START)]
-                    if len(line) == _MAX_LINE or not _LINE_START.startswith(start):
+                    if len(line) == _MAX_LINE or not _may_be_cut(line):
                         raise _foreign(self._output.path, number)
                     return
                 job = _job_line(self._output.path, number, line)
@@ -286,14 +288,37 @@ class _WholeLines:
                 yield job
 
 
+def _may_be_cut(line: bytes) -> bool:
+    """Return whether a line without an end may be the start of one of ours, and no user's text."""
+    if not (line.startswith(_LINE_START) or _LINE_START.startswith(line)):
+        return False
+    rest = _ID.match(line, len(_LINE_START))
+    if rest is None:
+        return True
+    after = line[rest.end() :]
+    if not (after.startswith(_AFTER_ID) or _AFTER_ID.startswith(after)):
+        return False
+    try:
+        return _is_job(json.loads(line))
+    except (ValueError, RecursionError):
+        return True
+
+
+def _is_job(value: Any) -> bool:
+    names = ("id", "attempts", "run_id")
+    if not (isinstance(value, dict) and all(name in value for name in names)):
+        return False
+    return isinstance(value["id"], str) and isinstance(value["attempts"], int)
+
+
 def _job_line(path: str, number: int, line: bytes) -> dict[str, Any]:
     try:
         job = json.loads(line)
-        if isinstance(job["id"], str) and isinstance(job["attempts"], int) and "run_id" in job:
-            return {name: job.get(name) for name in ("id", "attempts", "run_id", "revision")}
-    except (ValueError, TypeError, KeyError, RecursionError):
-        pass
-    raise _foreign(path, number)
+    except (ValueError, RecursionError) as error:
+        raise _foreign(path, number) from error
+    if not _is_job(job):
+        raise _foreign(path, number)
+    return {name: job.get(name) for name in ("id", "attempts", "run_id", "revision")}
 
 
 def _note(

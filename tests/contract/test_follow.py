@@ -178,6 +178,27 @@ def test_a_file_of_something_else_stays_as_it_is(
         assert path.read_bytes() == start_ + content
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"id": "x", "notes": "mine"}',
+        b'{"id":5,"notes":"mine"}',
+        b'{"id":"x","notes":"mine"}',
+        b'{"id":"x","url":"https://a.example","notes":"mine"}',
+        b'{"id":"x\\"","notes":"mi',
+    ],
+)
+def test_a_line_of_a_user_without_an_end_stays_as_it_is(
+    ended: tuple[Store, Batch, bytes], tmp_path: Path, content: bytes
+) -> None:
+    store, batch, _ = ended
+    path = tmp_path / "mine.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match="not a job of this batch"):
+        follow(store, batch, path)
+    assert path.read_bytes() == content
+
+
 def test_two_processes_do_not_follow_into_one_file(
     ended: tuple[Store, Batch, bytes], tmp_path: Path
 ) -> None:

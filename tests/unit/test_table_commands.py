@@ -297,3 +297,29 @@ def test_python_loads_tables_as_the_command_does(folder: Path) -> None:
             db.load("pairs.csv", urll="{Link}")  # type: ignore[call-arg]
         with pytest.raises(UsageError, match="goal cannot be"):
             db.load("pairs.csv", goal=3)  # type: ignore[arg-type]
+
+
+def test_a_row_that_cannot_be_split_is_reported_where_no_column_is_the_url() -> None:
+    Path("notes.csv").write_text('what\nx\n"\nde "y"\n')
+    done = load("notes.csv", "--goal", "Read the price", "--delimiter", "tab")
+    assert done.exit_code == 2, done.output
+    assert "no column is named `url`" in done.output
+    assert "1 problem in notes.csv; nothing was loaded" in done.output
+
+
+@pytest.mark.parametrize(
+    ("encoding", "content", "tip"),
+    [
+        ("utf-16", TABLE.encode(), "leave out --encoding"),
+        ("utf-32", TABLE.encode(), "leave out --encoding"),
+        ("utf-16", TABLE.encode("utf-16-le"), "use --encoding utf-16-le"),
+        ("punycode", TABLE.encode(), "save it as UTF-8"),
+    ],
+)
+def test_an_encoding_that_a_file_cannot_have_is_refused(
+    encoding: str, content: bytes, tip: str
+) -> None:
+    Path("pairs.csv").write_bytes(content)
+    done = load("pairs.csv", *GOAL, "--encoding", encoding)
+    assert done.exit_code == 2, done.output
+    assert f"tip: {tip}" in done.output

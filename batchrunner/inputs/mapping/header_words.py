@@ -67,5 +67,5 @@ def looks_like_goals(sample: Sequence[Sequence[Any]], number: int) -> bool:
 
 
 def _texts(sample: Sequence[Sequence[Any]], number: int) -> list[str]:
-    texts = (cell_text(cells[number]).strip() for cells in sample)
+    texts = (cell_text(cells[number]).strip() for cells in sample if number < len(cells))
     return [text for text in texts if text]

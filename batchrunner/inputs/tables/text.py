@@ -117,6 +117,12 @@ def _encoding(content: Content, given: str | None) -> str:
             f"{content.name} begins with the mark of {family.upper()}, so it is not {given}",
             next="leave out --encoding",
         )
+    if not marked and name in ("utf-16", "utf-32") and content.head:
+        wide = utf_16_without_mark(content.head)
+        raise UsageError(
+            f"{content.name} begins without the mark that {given} needs",
+            next=f"use --encoding {wide}" if wide else "leave out --encoding",
+        )
     return marked or name
 
 
@@ -156,6 +162,11 @@ class _Pass:
             return self._decoder.decode(chunk, final=not chunk)
         except UnicodeDecodeError as error:
             _refuse_bytes(self._text, offset - len(pending) + error.start)
+        except UnicodeError as error:  # codecs such as IDNA do not say where
+            raise UsageError(
+                f"{self._text.content.name} is not valid {self._text.encoding}: {error}",
+                next="save it as UTF-8, or name its encoding: --encoding cp1252",
+            ) from error
 
     def _note(self, text: str) -> None:
         if self._text.nul_line is None and "\0" in text:
