@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from itertools import chain, islice
-from pathlib import Path
 from typing import IO
 
 from batchrunner.app.binary_stdout import binary_stdout
@@ -143,7 +143,7 @@ def export_table(place: Place, options: ExportOptions, target: Target | None = N
         columns=carried,
         view=options.view,
         attempts=lambda: batch_attempts(store, batch.id),
-        scratch=str(Path(target.path).resolve().parent) if target and on_disk else None,
+        scratch=os.path.dirname(os.path.realpath(target.path)) if target and on_disk else None,
     )
 
 

@@ -335,6 +335,15 @@ def test_a_file_of_failed_jobs_may_be_run_and_one_of_good_jobs_is_found_in_its_b
     assert found.batch == "prices"
 
 
+def test_links_that_form_a_loop_are_no_mistake_of_the_program(
+    store: Store, address: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "loop.csv"
+    path.symlink_to(path)
+    assert export_batch(store, address, finished(store), target(path)).jobs == 3
+    assert path.read_text().startswith("id,url,")
+
+
 # ---- files that no export may ever replace ----
 
 
