@@ -110,7 +110,7 @@ class BatchExports:
 
     def follow(self, path: str | Path) -> Iterator[Followed]:
         """
-        Append each job to a JSONL file as it ends, and give what was written after each look.
+        Append each job to a JSONL file as it ends, and give the counts after each pass.
 
         What the file has already is read from the file, so that each job is in it once, also if the
         loop is left and begun again. It ends when the batch is finished.

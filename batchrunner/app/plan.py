@@ -15,7 +15,7 @@ from batchrunner.app.clock import now as present
 from batchrunner.app.clock import store_now
 from batchrunner.app.input_request import InputRequest
 from batchrunner.app.outlook import Outlook, outlook
-from batchrunner.app.places import Choice, Place, look_around
+from batchrunner.app.places import Choice, Place, locate
 from batchrunner.app.read_input import read_input
 from batchrunner.app.run_observer import say_nothing
 from batchrunner.app.run_window import run_window
@@ -123,7 +123,7 @@ def plan_load(
     """
     notes: list[str] = []
     choice = choice or Choice()
-    job_file, elsewhere = look_around(address, job_file, origin, choice, notes.append)
+    job_file, elsewhere = locate(address, job_file, origin, choice, notes.append)
     read = _read_plan(address, job_file, origin, series or SeriesOptions(), decision)
     means = read.load.means
     if budget is not None:
