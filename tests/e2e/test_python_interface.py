@@ -16,7 +16,8 @@ import pytest
 
 import batchrunner as br
 from batchrunner.app import open_database
-from batchrunner.app.batch_handle import BatchHandle, DatabaseAddress
+from batchrunner.app.batch_handle import BatchHandle
+from batchrunner.app.database_address import DatabaseAddress
 from batchrunner.app.job_stream import JobStream
 from batchrunner.app.run_arguments import RunArguments
 from batchrunner.sandbox.http.background import BackgroundSandbox
