@@ -89,10 +89,8 @@ class BatchExports:
             address = self._database.address
             if target.format == JOB_FILE:
                 check_job_file(target, options)
-                return export_job_file(
-                    self._store, self._database.address, self._batch, target, options
-                )
-            return export_batch(self._store, self._database.address, self._batch, target, options)
+                return export_job_file(self._store, address, self._batch, target, options)
+            return export_batch(self._store, address, self._batch, target, options)
 
     def export_into(
         self, table: str, *, key: str | list[str] = "id", **how: Unpack[ViewArguments]

@@ -652,6 +652,7 @@ print("ended", jobs.ended.reason, flush=True)
 """
 
 
+@pytest.mark.sweep
 def test_a_kernel_that_is_killed_in_the_cell_goes_on_in_the_next_one(tmp_path: Path) -> None:
     count = 8
     (tmp_path / "jobs.yaml").write_text(json.dumps(rows(count)))
