@@ -15,7 +15,7 @@ from batchrunner.app.export_options import (
     ViewArguments,
     options_of_arguments,
 )
-from batchrunner.app.export_results import Exported, Place, export_batch, export_table
+from batchrunner.app.export_results import Exported, StoredBatch, export_batch, export_table
 from batchrunner.app.follow_export import Followed, follow_batch
 from batchrunner.app.job_file_export import check_job_file, export_job_file
 from batchrunner.app.job_results import export_rows
@@ -125,8 +125,8 @@ class BatchExports:
             yield from follow_batch(self._store, self._database.address, self._batch, target)
 
     def _table(self, how: ViewArguments) -> ExportTable:
-        place = Place(store=self._store, address=self._database.address, batch=self._batch)
-        return export_table(place, options_of_arguments(how))
+        stored = StoredBatch(store=self._store, address=self._database.address, batch=self._batch)
+        return export_table(stored, options_of_arguments(how))
 
     def _kept(self) -> list[Path]:
         return kept_files(self._database.address, self._store.read(source_paths, self._batch.id))
