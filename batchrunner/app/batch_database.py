@@ -20,13 +20,13 @@ from batchrunner.app.argument_types import (
 )
 from batchrunner.app.batch_handle import (
     BatchHandle,
-    DatabaseAddress,
     api_access,
     in_own_thread,
 )
 from batchrunner.app.budget import given_budget
 from batchrunner.app.choose_edition import SeriesOptions, choose_file_edition
 from batchrunner.app.clock import store_now
+from batchrunner.app.database_address import DatabaseAddress
 from batchrunner.app.error_translation import errors_for_people
 from batchrunner.app.follow_edit import decision_of, load_jobs
 from batchrunner.app.input_arguments import (
@@ -38,7 +38,7 @@ from batchrunner.app.input_arguments import (
 from batchrunner.app.load import load_report, rows_as_job_file
 from batchrunner.app.open_database import find_batch, open_store
 from batchrunner.app.places import Choice, placed
-from batchrunner.app.plan import Given, Plan, plan_load
+from batchrunner.app.plan import GivenBudget, Plan, plan_load
 from batchrunner.app.read_input import ROWS_FILE, read_input, rows_as_table
 from batchrunner.app.recover import (
     RecoverableRuns,
@@ -169,7 +169,7 @@ class BatchDatabase:
                 _job_file(job_file, rows, name, settings, defaults, columns),
                 self._origin(api),
                 window=run_window(start_at, until, say_nothing),
-                budget=None if budget is None else Given(given_budget(budget)),
+                budget=None if budget is None else GivenBudget(given_budget(budget)),
                 decision=decision_of(on_change, on_missing),
                 choice=Choice(named=name is not None),
             )

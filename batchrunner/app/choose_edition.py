@@ -11,7 +11,7 @@ from batchrunner.errors import UsageError
 from batchrunner.model import JobFile
 from batchrunner.policy.calendar_slots import EVERY_SAYS, Every, name_of_moment, parse_every
 from batchrunner.policy.editions import MAX_NAME, EditionChoice, batch_name, choose_edition
-from batchrunner.store.editions import edition_before, make_edition, newest_edition
+from batchrunner.store.editions import make_edition, newest_edition, newest_edition_name
 from batchrunner.store.store import Store
 
 
@@ -77,7 +77,7 @@ def planned_edition(
         return batch_name(job_file.name, edition), edition
 
     begins = every is not None or options.fresh
-    before = store.trial(edition_before, job_file.name, named if begins else None)
+    before = store.trial(newest_edition_name, job_file.name, named if begins else None)
     choice = choose_edition(before, every, time, zone.clock, fresh=options.fresh)
     if choice is None:
         return job_file

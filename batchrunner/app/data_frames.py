@@ -9,7 +9,7 @@ from typing import Any
 
 from batchrunner.errors import UsageError
 from batchrunner.outputs import ExportTable
-from batchrunner.outputs.cells import Kind
+from batchrunner.outputs.cells import CellKind
 from batchrunner.outputs.column_types import converters, type_of
 from batchrunner.outputs.sheet import Sheet
 
@@ -29,10 +29,10 @@ def to_pandas(table: ExportTable) -> Any:
     """
     pandas = _library("pandas", "to_pandas")
     types = {
-        Kind.INTEGER: "Int64",
-        Kind.DOUBLE: "Float64",
-        Kind.BOOL: "boolean",
-        Kind.TIME: "datetime64[us, UTC]",
+        CellKind.INTEGER: "Int64",
+        CellKind.DOUBLE: "Float64",
+        CellKind.BOOL: "boolean",
+        CellKind.TIME: "datetime64[us, UTC]",
     }
     sheet = _Typed(table)
     columns: list[list[Any]] = [[] for _ in sheet.names]
@@ -56,10 +56,10 @@ def to_polars(table: ExportTable) -> Any:
     """
     polars = _library("polars", "to_polars")
     types = {
-        Kind.INTEGER: polars.Int64,
-        Kind.DOUBLE: polars.Float64,
-        Kind.BOOL: polars.Boolean,
-        Kind.TIME: polars.Datetime("us", "UTC"),
+        CellKind.INTEGER: polars.Int64,
+        CellKind.DOUBLE: polars.Float64,
+        CellKind.BOOL: polars.Boolean,
+        CellKind.TIME: polars.Datetime("us", "UTC"),
     }
     sheet = _Typed(table)
     schema = {
@@ -79,10 +79,10 @@ def to_arrow(table: ExportTable) -> Any:
     """
     arrow = _library("pyarrow", "to_arrow")
     types = {
-        Kind.INTEGER: arrow.int64(),
-        Kind.DOUBLE: arrow.float64(),
-        Kind.BOOL: arrow.bool_(),
-        Kind.TIME: arrow.timestamp("us", tz="UTC"),
+        CellKind.INTEGER: arrow.int64(),
+        CellKind.DOUBLE: arrow.float64(),
+        CellKind.BOOL: arrow.bool_(),
+        CellKind.TIME: arrow.timestamp("us", tz="UTC"),
     }
     sheet = _Typed(table)
     named = zip(sheet.names, sheet.types, strict=True)

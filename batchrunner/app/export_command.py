@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from batchrunner.app.edition_paths import targets_of_edition
 from batchrunner.app.export_options import ExportOptions, ExportRequest
-from batchrunner.app.export_results import Place, check_files, export_all, export_table
+from batchrunner.app.export_results import StoredBatch, check_files, export_all, export_table
 from batchrunner.app.follow_export import follow_batch
 from batchrunner.app.job_file_export import check_job_file, export_job_file
 from batchrunner.app.output_targets import (
@@ -48,7 +48,7 @@ def export_command(
         UsageError: An option, a file or the table cannot be used.
     """
     options = request.with_overwrite(overwrite).options
-    place = Place(store=store, address=address, batch=batch)
+    stored = StoredBatch(store=store, address=address, batch=batch)
     keep = kept_files(address, store.read(source_paths, batch.id))
     paths = outputs or (() if request.into else (STANDARD_OUTPUT,))
     targets = check_outputs(paths, request.format, keep, job_files=True)
@@ -57,7 +57,7 @@ def export_command(
         check_into(request.into, address, keep)
     if follow:
         _check_follow(targets, request)
-        follow_to(place, targets[0], say)
+        follow_to(stored, targets[0], say)
         return
     job_files = [each for each in targets if each.format == JOB_FILE]
     for target in job_files:
@@ -67,14 +67,14 @@ def export_command(
         done = export_job_file(store, address, batch, target, options)
         run = f"batchrunner run {shlex.quote(target.path)}"
         say(f"exported {term_safe(target.path)} ({counted(done.jobs, 'job')}): fix it, then {run}")
-    export_all(place, [each for each in targets if each.format != JOB_FILE], say, options)
+    export_all(stored, [each for each in targets if each.format != JOB_FILE], say, options)
     if request.into is not None:
-        say(into_line(place, request.into, options))
+        say(into_line(stored, request.into, options))
 
 
-def into_line(place: Place, into: IntoTable, options: ExportOptions) -> str:
+def into_line(stored: StoredBatch, into: IntoTable, options: ExportOptions) -> str:
     """Insert or update the rows in a table, and return what that did, for people."""
-    done = write_into(into, export_table(place, options))
+    done = write_into(into, export_table(stored, options))
     table = "new table, " if done.created else ""
     added = f", new columns: {', '.join(map(term_safe, done.added))}" if done.added else ""
     return (
@@ -99,11 +99,11 @@ def _check_follow(targets: Sequence[Target], request: ExportRequest) -> None:
         )
 
 
-def follow_to(place: Place, target: Target, say: Say) -> None:
+def follow_to(stored: StoredBatch, target: Target, say: Say) -> None:
     """Follow a batch into a file until it is finished, and say what that did."""
-    name = term_safe(place.batch.name)
+    name = term_safe(stored.batch.name)
     begun = False
-    for seen in follow_batch(place.store, place.address, place.batch, target):
+    for seen in follow_batch(stored.store, stored.address, stored.batch, target):
         if not begun:
             known = f"; the file had {counted(seen.known, 'job')}" if seen.known else ""
             say(

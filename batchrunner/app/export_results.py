@@ -57,7 +57,7 @@ class Exported:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class StoredBatch:
     """A database, and a batch in it."""
 
     store: Store
@@ -97,7 +97,7 @@ def export_batch(
     if not target.is_stdout:
         owner = owner_of(batch)
         before = check_owned(store, address, owner, target.path, overwrite=options.overwrite)
-    table = export_table(Place(store=store, address=address, batch=batch), options, target)
+    table = export_table(StoredBatch(store=store, address=address, batch=batch), options, target)
     format = FORMATS[target.format]
 
     def write(file: IO[bytes]) -> Written:
@@ -124,14 +124,16 @@ def export_batch(
     )
 
 
-def export_table(place: Place, options: ExportOptions, target: Target | None = None) -> ExportTable:
+def export_table(
+    stored: StoredBatch, options: ExportOptions, target: Target | None = None
+) -> ExportTable:
     """
     Return the chosen jobs of a batch as the table that formats write.
 
     Raises:
         UsageError: A selected column can be neither of the batch nor of a result.
     """
-    store, batch = place.store, place.batch
+    store, batch = stored.store, stored.batch
     carried = store.read(carried_columns, batch.id)
     options.check_columns(carried)
     if target is not None and not options.columns:
@@ -148,7 +150,7 @@ def export_table(place: Place, options: ExportOptions, target: Target | None = N
 
 
 def export_all(
-    place: Place, targets: Sequence[Target], say: Say, options: ExportOptions = _PLAIN
+    stored: StoredBatch, targets: Sequence[Target], say: Say, options: ExportOptions = _PLAIN
 ) -> None:
     """
     Write the chosen jobs of the batch to each target, and report each file.
@@ -160,43 +162,40 @@ def export_all(
         CannotContinue: Standard output is lost; only after all files are written.
     """
     for target in sorted(targets, key=lambda target: target.is_stdout):
-        if target.guessed and _would_lose_all(place, target.path):
+        if target.guessed and _would_lose_all(stored, target.path):
             say(
                 f"warning: {target.path} has results already and no job is done: it was left as "
                 "it is (-o FILE exports all the same)"
             )
             continue
-        beside = _beside(place, target, options)
+        beside = _beside(stored, target, options)
         if beside.path != target.path:
             say(f"warning: {term_safe(target.path)} is not this batch's file: it stays as it is")
-        done = export_batch(place.store, place.address, place.batch, beside, options)
-        for line in export_lines(done, _open_jobs(place, options), is_stdout=target.is_stdout):
+        done = export_batch(stored.store, stored.address, stored.batch, beside, options)
+        for line in export_lines(done, _open_jobs(stored, options), is_stdout=target.is_stdout):
             say(line)
 
 
-def _open_jobs(place: Place, options: ExportOptions) -> int:
+def _open_jobs(stored: StoredBatch, options: ExportOptions) -> int:
     """Return how many jobs are missing in an export because they are not done."""
     if options.choice.is_filtered or options.choice.join:
         return 0
-    return place.store.read(batch_counts, place.batch.id).open
+    return stored.store.read(batch_counts, stored.batch.id).open
 
 
-def _beside(place: Place, target: Target, options: ExportOptions) -> Target:
+def _beside(stored: StoredBatch, target: Target, options: ExportOptions) -> Target:
     """Return the target, or one beside it where a file is there that is not this batch's."""
     if target.is_stdout or options.overwrite:
         return target
-    owner = owner_of(place.batch)
+    owner = owner_of(stored.batch)
     for path in chain([target.path], names_like(target.path)):
-        if file_before(place.store, place.address, owner, path).foreign is None:
+        if file_before(stored.store, stored.address, owner, path).foreign is None:
             return replace(target, path=path)
     return target
 
 
-def _would_lose_all(place: Place, path: str) -> bool:
-    batch = place.batch
-    return (
-        batch is not None and _has_rows(path) and not place.store.read(batch_counts, batch.id).done
-    )
+def _would_lose_all(stored: StoredBatch, path: str) -> bool:
+    return _has_rows(path) and not stored.store.read(batch_counts, stored.batch.id).done
 
 
 def export_lines(done: Exported, open_jobs: int, *, is_stdout: bool) -> Iterator[str]:

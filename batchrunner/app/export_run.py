@@ -7,7 +7,7 @@ from pathlib import Path
 
 from batchrunner.app.export_command import into_line
 from batchrunner.app.export_options import ExportRequest
-from batchrunner.app.export_results import Place, check_files, export_all
+from batchrunner.app.export_results import StoredBatch, check_files, export_all
 from batchrunner.app.output_targets import Target, check_outputs, kept_files
 from batchrunner.app.owned_files import FileOwner
 from batchrunner.app.run_observer import Say
@@ -79,7 +79,7 @@ def export_run(
     say: Say,
 ) -> None:
     """Export a batch to each target and into the table, and report each."""
-    place = Place(store=store, address=address, batch=batch)
-    export_all(place, targets, say, request.options)
+    stored = StoredBatch(store=store, address=address, batch=batch)
+    export_all(stored, targets, say, request.options)
     if request.into is not None:
-        say(into_line(place, request.into, request.options))
+        say(into_line(stored, request.into, request.options))

@@ -9,7 +9,13 @@ from batchrunner.app.open_database import retry_while_away
 from batchrunner.app.run_observer import Say
 from batchrunner.errors import EditNeedsDecision, UsageError
 from batchrunner.model import JobFile, LoadResult
-from batchrunner.model.comparison import UNDECIDED, Comparison, EditDecision, Guard
+from batchrunner.model.comparison import (
+    GUARDED_JOBS,
+    UNDECIDED,
+    Comparison,
+    EditDecision,
+    Guard,
+)
 from batchrunner.store import batches
 from batchrunner.store.edits import EditUndecided
 from batchrunner.store.store import Store
@@ -26,10 +32,6 @@ _NEXT = {
     Guard.CHANGED: 'on_change="rerun" runs them again, on_change="keep" keeps what there is',
     Guard.WITHDRAWN: 'on_missing="withdraw" withdraws them, on_missing="append" only adds jobs',
 }
-
-
-#: When a guard applies, in words.
-GUARD_SAYS = "20 jobs and a tenth of the batch"
 
 
 def load_jobs(
@@ -55,7 +57,7 @@ def _needs_decision(comparison: Comparison, guards: tuple[Guard, ...]) -> EditNe
         "; ".join(guard_line(comparison, guard) for guard in guards),
         comparison=comparison,
         guards=guards,
-        why=f"this is more than {GUARD_SAYS}",
+        why=f"this is more than {GUARDED_JOBS} jobs and a tenth of the batch",
         next="; ".join(_NEXT[guard] for guard in guards),
     )
 

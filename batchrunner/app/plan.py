@@ -15,7 +15,7 @@ from batchrunner.app.clock import now as present
 from batchrunner.app.clock import store_now
 from batchrunner.app.input_request import InputRequest
 from batchrunner.app.outlook import Outlook, outlook
-from batchrunner.app.places import Choice, Place, look_around
+from batchrunner.app.places import Choice, Place, locate
 from batchrunner.app.read_input import read_input
 from batchrunner.app.run_observer import say_nothing
 from batchrunner.app.run_window import run_window
@@ -28,8 +28,8 @@ from batchrunner.store.batches import find_batch
 from batchrunner.store.database_file import lost_database
 from batchrunner.store.past_jobs import past_jobs
 from batchrunner.store.planning import (
-    Means,
     PlannedLoad,
+    RunMeans,
     means_without_database,
     open_jobs,
     planned_first_load,
@@ -39,7 +39,7 @@ from batchrunner.store.store import Store
 
 
 @dataclass(frozen=True)
-class Given:
+class GivenBudget:
     """A budget that a run sets; None: it takes off the one there is."""
 
     budget: Budget | None
@@ -84,7 +84,7 @@ def plan_file(
         UsageError: An option is wrong.
         StoreError: The database cannot be read, or was lost.
     """
-    opens = run_window(*window, say_nothing)
+    times = run_window(*window, say_nothing)
     job_file = read_input(request)
     if concurrency is not None:
         settings = replace(job_file.settings, concurrency=concurrency)
@@ -94,9 +94,9 @@ def plan_file(
         address,
         job_file,
         origin,
-        window=opens,
+        window=times,
         series=series,
-        budget=None if budget is None else Given(given_budget(budget)),
+        budget=None if budget is None else GivenBudget(given_budget(budget)),
         decision=decision,
         choice=choice,
     )
@@ -109,7 +109,7 @@ def plan_load(
     *,
     window: Window | None = None,
     series: SeriesOptions | None = None,
-    budget: Given | None = None,
+    budget: GivenBudget | None = None,
     decision: EditDecision = UNDECIDED,
     choice: Choice | None = None,
 ) -> Plan:
@@ -122,8 +122,8 @@ def plan_load(
         StoreError: The database cannot be read, or was lost.
     """
     notes: list[str] = []
-    place = (choice or Choice(), notes.append)
-    job_file, elsewhere = look_around(address, job_file, origin, *place)
+    choice = choice or Choice()
+    job_file, elsewhere = locate(address, job_file, origin, choice, notes.append)
     read = _read_plan(address, job_file, origin, series or SeriesOptions(), decision)
     means = read.load.means
     if budget is not None:
@@ -188,7 +188,7 @@ def outlook_of_batch(
 
 
 def _outlook(
-    groups: list[JobGroup], past: list[SampledJob], means: Means, window: Window, now: datetime
+    groups: list[JobGroup], past: list[SampledJob], means: RunMeans, window: Window, now: datetime
 ) -> Outlook:
     return outlook(
         groups,

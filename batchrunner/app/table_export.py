@@ -19,14 +19,13 @@ from sqlalchemy.pool import NullPool
 from batchrunner.app.output_targets import database_files, leads_to
 from batchrunner.errors import CannotContinue, UsageError
 from batchrunner.outputs import ExportTable
-from batchrunner.outputs.cells import Cell
-from batchrunner.outputs.cells import Kind as CellKind
+from batchrunner.outputs.cells import Cell, CellKind
 from batchrunner.outputs.column_types import as_text, type_of
 from batchrunner.outputs.sheet import Sheet
 from batchrunner.store.address import redacted, url_of
 from batchrunner.store.errors import StoreError
 from batchrunner.store.user_table import Upserted, UserColumn, UserTable, upsert
-from batchrunner.store.user_types import Kind, TableRefused
+from batchrunner.store.user_types import ColumnKind, TableRefused
 
 #: The column that tells rows apart where the user names none.
 DEFAULT_KEY = "id"
@@ -161,23 +160,27 @@ _COUNTS = ("attempts", "steps")
 
 def _columns(sheet: Sheet) -> list[UserColumn]:
     return [
-        UserColumn(name=name, kind=Kind.INTEGER if name in _COUNTS else _kind(kind))
+        UserColumn(name=name, kind=ColumnKind.INTEGER if name in _COUNTS else _kind(kind))
         for name, kind in zip(sheet.names, sheet.kinds, strict=True)
     ]
 
 
-def _kind(kind: CellKind) -> Kind:
+def _kind(kind: CellKind) -> ColumnKind:
     # Whole prices today may have cents tomorrow: a column for numbers takes both.
     found = type_of(kind, odd_doubles=False)
     if found in (CellKind.INTEGER, CellKind.DOUBLE):
-        return Kind.NUMBER
-    return {CellKind.BOOL: Kind.BOOLEAN, CellKind.TIME: Kind.TIME}.get(found, Kind.TEXT)
+        return ColumnKind.NUMBER
+    return {CellKind.BOOL: ColumnKind.BOOLEAN, CellKind.TIME: ColumnKind.TIME}.get(
+        found, ColumnKind.TEXT
+    )
 
 
-def _converter(kind: Kind, *, on_server: bool) -> Callable[[Cell], Any]:
-    if kind in (Kind.NUMBER, Kind.INTEGER):
+def _converter(kind: ColumnKind, *, on_server: bool) -> Callable[[Cell], Any]:
+    if kind in (ColumnKind.NUMBER, ColumnKind.INTEGER):
         return _decimal if on_server else _number
-    return as_text if kind is Kind.TEXT or (kind is Kind.TIME and not on_server) else _same
+    return (
+        as_text if kind is ColumnKind.TEXT or (kind is ColumnKind.TIME and not on_server) else _same
+    )
 
 
 def _same(cell: Cell) -> Cell:

@@ -94,18 +94,6 @@ def new_db_option(command: F) -> F:
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
 
-class _JobFilePath(click.Path):
-    """A path to a job file that exists."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the path; where there is no file, the error says how to begin."""
-        if not Path(value).exists():
-            start = f"there is no file {value}; `batchrunner init` writes one to start from"
-            self.fail(start, param, ctx)
-        return super().convert(value, param, ctx)
-
-
-file_argument = click.argument("file", type=_JobFilePath(dir_okay=False, path_type=Path))
 key_option = click.option(
     "--api-key-file",
     metavar="FILE",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -74,15 +74,6 @@ def _with_commands(elsewhere: BatchElsewhere, args: Sequence[str]) -> BatchElsew
 
 
 def _there(elsewhere: BatchElsewhere) -> str:
-    from batchrunner.cli.output.batch_text import same_command
+    from batchrunner.cli.output.batch_text import same_command, without_option
 
-    return same_command([*_without(sys.argv[1:], elsewhere.options[0]), *elsewhere.options])
-
-
-def _without(args: Sequence[str], option: str) -> Iterator[str]:
-    rest = iter(args)
-    for arg in rest:
-        if arg == option:
-            next(rest, None)
-        elif not arg.startswith(f"{option}="):
-            yield arg
+    return same_command([*without_option(sys.argv[1:], elsewhere.options[0]), *elsewhere.options])

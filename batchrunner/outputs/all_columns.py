@@ -9,7 +9,7 @@ from batchrunner.outputs.cells import (
     FIELD_KINDS,
     NOTHING,
     Cell,
-    Kind,
+    CellKind,
     as_json,
     fixed_fields,
     kind_of,
@@ -51,9 +51,9 @@ class AllColumns:
         self._result = len(FIELDS) + len(self._carried)
         others = self._result + 2
         self._most = MAX_COLUMNS if max_columns is None else min(MAX_COLUMNS, max_columns - others)
-        self._found = dict[str, Kind]()
+        self._found = dict[str, CellKind]()
         self._kinds = [NOTHING] * (self._result + 1)
-        self._kinds[self._first_carried - 1] = Kind.DOUBLE  # the cost
+        self._kinds[self._first_carried - 1] = CellKind.DOUBLE  # the cost
         self._has_artifacts = False
 
     def see(self, job: FinishedJob, value: Json) -> None:
@@ -80,7 +80,7 @@ class AllColumns:
                 if (kind := kind_of(leaf)) is not known:
                     self._found[name] = known | kind
             elif name is None or len(self._found) >= self._most:
-                self._kinds[self._result] |= Kind.TEXT
+                self._kinds[self._result] |= CellKind.TEXT
             else:
                 self._found[name] = kind_of(leaf)
 
@@ -90,10 +90,10 @@ class AllColumns:
         results = [*self._found]
         carried, found = column_names([*FIELDS, RESULT, ARTIFACTS], self._carried, results)
         self.names: Sequence[str] = [*FIELDS, *carried, RESULT, *artifacts, *found]
-        self.kinds: Sequence[Kind] = [
+        self.kinds: Sequence[CellKind] = [
             *[kind or self._kinds[index] for index, kind in enumerate(FIELD_KINDS.values())],
             *self._kinds[self._first_carried :],
-            *[Kind.TEXT] * self._has_artifacts,
+            *[CellKind.TEXT] * self._has_artifacts,
             *self._found.values(),
         ]
         own, given = [*self._carried, *results], [*carried, *found]

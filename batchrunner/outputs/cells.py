@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import Flag, auto
-from math import isfinite, isnan
+from math import isfinite
 from operator import attrgetter
 from typing import Any, TypeAlias, cast
 
@@ -66,7 +66,7 @@ def utf8(text: str) -> str:
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
-class Kind(Flag):
+class CellKind(Flag):
     """What the cells of a column are: they decide its type."""
 
     TEXT = auto()
@@ -79,44 +79,48 @@ class Kind(Flag):
     NOT_FINITE = auto()  #: NaN, or an infinity
 
 
-NOTHING = Kind(0)
+NOTHING = CellKind(0)
 
 #: The kinds of the fixed columns, the same in every export; of a cost, its cells say it.
-FIELD_KINDS: Mapping[str, Kind] = {
-    **dict.fromkeys(FIELDS, Kind.TEXT),
-    "attempts": Kind.INTEGER,
-    "steps": Kind.INTEGER,
-    "started_at": Kind.TIME,
-    "finished_at": Kind.TIME,
+FIELD_KINDS: Mapping[str, CellKind] = {
+    **dict.fromkeys(FIELDS, CellKind.TEXT),
+    "attempts": CellKind.INTEGER,
+    "steps": CellKind.INTEGER,
+    "started_at": CellKind.TIME,
+    "finished_at": CellKind.TIME,
     "cost": NOTHING,
 }
 
 
-def kind_of(cell: Cell) -> Kind:
+def kind_of(cell: Cell) -> CellKind:
     """Return the kind of a cell; NOTHING for an empty one."""
     if isinstance(cell, Number):
         return _kind_of_number(cell)
-    return _KINDS.get(type(cell), Kind.TEXT)
+    return _KINDS.get(type(cell), CellKind.TEXT)
 
 
-_KINDS = {type(None): NOTHING, bool: Kind.BOOL, datetime: Kind.TIME}
+_KINDS = {type(None): NOTHING, bool: CellKind.BOOL, datetime: CellKind.TIME}
 
 
-def _kind_of_number(text: Number) -> Kind:
+def _kind_of_number(text: Number) -> CellKind:
     if len(text) > _LONGEST_NUMBER:
-        return Kind.TEXT
+        return CellKind.TEXT
     double = float(text)
     if text.lstrip("-").isdigit():
         if double == 0 and text[0] == "-":
-            return Kind.NEGATIVE_ZERO
+            return CellKind.NEGATIVE_ZERO
         if int(text) not in _INT64:
-            return Kind.TEXT
-        return Kind.INTEGER if int(double) == int(text) else Kind.INTEGER | Kind.LONG_INTEGER
+            return CellKind.TEXT
+        return (
+            CellKind.INTEGER
+            if int(double) == int(text)
+            else CellKind.INTEGER | CellKind.LONG_INTEGER
+        )
     if not isfinite(double):
-        return Kind.NOT_FINITE if text.endswith(("NaN", "Infinity")) else Kind.TEXT
+        return CellKind.NOT_FINITE if text.endswith(("NaN", "Infinity")) else CellKind.TEXT
     if double == 0 and text[0] == "-":
-        return Kind.NEGATIVE_ZERO if not text.strip("-0.") else Kind.TEXT
-    return Kind.DOUBLE if same_digits(repr(double), text) else Kind.TEXT
+        return CellKind.NEGATIVE_ZERO if not text.strip("-0.") else CellKind.TEXT
+    return CellKind.DOUBLE if same_digits(repr(double), text) else CellKind.TEXT
 
 
 #: More digits than any type of number holds.
@@ -139,9 +143,3 @@ def _digits(text: str) -> tuple[str, str, int]:
         return ("", "", 0)
     power = int(exponent or 0) - len(fraction) + len(digits) - len(significant)
     return (sign, significant, power)
-
-
-def double_of(number: Number) -> float | None:
-    """Return a number as a double if that has the very same value; a NaN is none."""
-    double = float(number)
-    return None if isnan(double) else double

@@ -7,15 +7,15 @@ from datetime import datetime
 from typing import Any
 
 from batchrunner.errors import CannotContinue
-from batchrunner.outputs.cells import NOTHING, Cell, Kind, text_of, utf8
+from batchrunner.outputs.cells import NOTHING, Cell, CellKind, text_of, utf8
 from batchrunner.outputs.columns import instant
 from batchrunner.outputs.json_values import Number
 
-_INTEGERS = Kind.INTEGER | Kind.LONG_INTEGER
-_ODD_DOUBLES = Kind.NEGATIVE_ZERO | Kind.NOT_FINITE
+_INTEGERS = CellKind.INTEGER | CellKind.LONG_INTEGER
+_ODD_DOUBLES = CellKind.NEGATIVE_ZERO | CellKind.NOT_FINITE
 
 
-def type_of(kind: Kind, *, odd_doubles: bool) -> Kind:
+def type_of(kind: CellKind, *, odd_doubles: bool) -> CellKind:
     """
     Return the type of a column with cells of these kinds: TEXT, BOOL, TIME, INTEGER or DOUBLE.
 
@@ -24,14 +24,14 @@ def type_of(kind: Kind, *, odd_doubles: bool) -> Kind:
     the format keep them.
     """
     if kind != NOTHING and kind in _INTEGERS:
-        return Kind.INTEGER
-    doubles = Kind.INTEGER | Kind.DOUBLE | (_ODD_DOUBLES if odd_doubles else NOTHING)
+        return CellKind.INTEGER
+    doubles = CellKind.INTEGER | CellKind.DOUBLE | (_ODD_DOUBLES if odd_doubles else NOTHING)
     if kind != NOTHING and kind in doubles:
-        return Kind.DOUBLE
-    return kind if kind in (Kind.BOOL, Kind.TIME) else Kind.TEXT
+        return CellKind.DOUBLE
+    return kind if kind in (CellKind.BOOL, CellKind.TIME) else CellKind.TEXT
 
 
-def converters(types: Sequence[Kind]) -> list[Callable[[Cell], Any]]:
+def converters(types: Sequence[CellKind]) -> list[Callable[[Cell], Any]]:
     """Return for each column what makes a value of its type of a cell; None stays None."""
     return [_CONVERTERS[kind] for kind in types]
 
@@ -70,10 +70,10 @@ def _changed() -> Any:
     )
 
 
-_CONVERTERS: dict[Kind, Callable[[Cell], Any]] = {
-    Kind.TEXT: as_text,
-    Kind.BOOL: _as_bool,
-    Kind.TIME: _as_time,
-    Kind.INTEGER: _as_integer,
-    Kind.DOUBLE: _as_double,
+_CONVERTERS: dict[CellKind, Callable[[Cell], Any]] = {
+    CellKind.TEXT: as_text,
+    CellKind.BOOL: _as_bool,
+    CellKind.TIME: _as_time,
+    CellKind.INTEGER: _as_integer,
+    CellKind.DOUBLE: _as_double,
 }

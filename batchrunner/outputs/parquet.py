@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import IO, Any
 
-from batchrunner.outputs.cells import Cell, Kind
+from batchrunner.outputs.cells import Cell, CellKind
 from batchrunner.outputs.column_types import converters, type_of
 from batchrunner.outputs.error_keeping_file import ErrorKeepingFile
 from batchrunner.outputs.export_format import Format, Written
@@ -65,7 +65,7 @@ FORMAT = Format(
 class _Batches:
     """Turns rows into columns, some at a time, and keeps the error that ended it."""
 
-    def __init__(self, sheet: Sheet, types: Sequence[Kind], schema: Any) -> None:
+    def __init__(self, sheet: Sheet, types: Sequence[CellKind], schema: Any) -> None:
         self._sheet = sheet
         self._types = types
         self._converters = converters(types)
@@ -107,28 +107,28 @@ def _chars(row: Row) -> int:
     return sum([len(cell) for cell in row.cells if isinstance(cell, str)])
 
 
-def _field(name: str, kind: Kind) -> Any:
+def _field(name: str, kind: CellKind) -> Any:
     from arro3.core import Field
 
     return Field(name, _data_type(kind), nullable=True)
 
 
-def _data_type(kind: Kind) -> Any:
+def _data_type(kind: CellKind) -> Any:
     from arro3.core import DataType
 
     return {
-        Kind.TEXT: DataType.string(),
-        Kind.BOOL: DataType.bool(),
-        Kind.INTEGER: DataType.int64(),
-        Kind.DOUBLE: DataType.float64(),
-        Kind.TIME: DataType.timestamp("us", tz="UTC"),
+        CellKind.TEXT: DataType.string(),
+        CellKind.BOOL: DataType.bool(),
+        CellKind.INTEGER: DataType.int64(),
+        CellKind.DOUBLE: DataType.float64(),
+        CellKind.TIME: DataType.timestamp("us", tz="UTC"),
     }[kind]
 
 
-def _array(kind: Kind, values: list[Any]) -> Any:
+def _array(kind: CellKind, values: list[Any]) -> Any:
     from arro3.core import Array, DataType
 
-    if kind is not Kind.TIME:
+    if kind is not CellKind.TIME:
         return Array(values, _data_type(kind))
     microseconds = [
         None if at is None else (at - _EPOCH) // timedelta(microseconds=1) for at in values

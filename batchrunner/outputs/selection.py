@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 from batchrunner.errors import UsageError
 from batchrunner.model import FinishedJob
-from batchrunner.outputs.cells import NOTHING, Cell, Kind, as_json, fixed_fields, kind_of
+from batchrunner.outputs.cells import NOTHING, Cell, CellKind, as_json, fixed_fields, kind_of
 from batchrunner.outputs.column_names import INPUT_PREFIX, distinct
 from batchrunner.outputs.columns import ARTIFACTS, FIELDS, RESULT
 from batchrunner.outputs.field_names import path_of
@@ -70,7 +70,7 @@ def _some(names: Sequence[str]) -> str:
 class Selection:
     """The columns of a table that the user selected."""
 
-    kinds: Sequence[Kind]
+    kinds: Sequence[CellKind]
 
     def __init__(
         self, columns: Sequence[SelectedColumn], carried: Sequence[str], *, typed: bool

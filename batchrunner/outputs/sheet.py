@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from batchrunner.model import FinishedJob
 from batchrunner.outputs.all_columns import AllColumns
-from batchrunner.outputs.cells import Cell, Kind
+from batchrunner.outputs.cells import Cell, CellKind
 from batchrunner.outputs.export_format import Written
 from batchrunner.outputs.json_values import Json, write
 from batchrunner.outputs.selection import Selection
@@ -53,7 +53,7 @@ class Sheet:
         return self._columns.names
 
     @property
-    def kinds(self) -> Sequence[Kind]:
+    def kinds(self) -> Sequence[CellKind]:
         """What the cells of each column are; only of a typed sheet."""
         return self._columns.kinds
 

@@ -11,7 +11,7 @@ from contextlib import closing
 from typing import IO, Any
 
 from batchrunner.model import JobState
-from batchrunner.outputs.cells import Kind
+from batchrunner.outputs.cells import CellKind
 from batchrunner.outputs.column_types import converters, type_of
 from batchrunner.outputs.columns import FAILURE_COLUMNS, FIELDS, instant
 from batchrunner.outputs.export_format import Format, Written
@@ -23,11 +23,11 @@ from batchrunner.policy.escalation import showable_overrides
 MAX_COLUMNS = 2_000
 
 _COLUMN_TYPES = {
-    Kind.TEXT: "TEXT",
-    Kind.BOOL: "BOOLEAN",
-    Kind.TIME: "TEXT",
-    Kind.INTEGER: "INTEGER",
-    Kind.DOUBLE: "REAL",
+    CellKind.TEXT: "TEXT",
+    CellKind.BOOL: "BOOLEAN",
+    CellKind.TIME: "TEXT",
+    CellKind.INTEGER: "INTEGER",
+    CellKind.DOUBLE: "REAL",
 }
 _ATTEMPTS = """
 create table attempts (
@@ -95,8 +95,8 @@ def _add_failures(database: sqlite3.Connection, carried: Sequence[str]) -> None:
     )
 
 
-def _rows(sheet: Sheet, types: Sequence[Kind]) -> Iterator[list[Any]]:
-    as_stored = converters([Kind.TEXT if kind is Kind.TIME else kind for kind in types])
+def _rows(sheet: Sheet, types: Sequence[CellKind]) -> Iterator[list[Any]]:
+    as_stored = converters([CellKind.TEXT if kind is CellKind.TIME else kind for kind in types])
     for row in sheet.rows():
         yield [convert(cell) for convert, cell in zip(as_stored, row.cells, strict=True)]
 

@@ -24,7 +24,7 @@ from batchrunner.store.database import MIGRATED_ON_TRIAL
 from batchrunner.store.schema import attempts, batches, jobs
 from batchrunner.store.serialization import options_of
 from batchrunner.store.staging import (
-    Kind,
+    MatchKind,
     in_batch,
     in_file,
     is_gone,
@@ -51,16 +51,16 @@ def compare(tx: Connection, file: JobFile, decision: EditDecision = UNDECIDED) -
     batch = peek_batch(tx, file.name)
     if batch is None:
         return Comparison(batch=file.name, rows=len(file.specs), new=len(file.specs))
-    with staged(tx, file, batch.id, _NO_TIME, exact=is_exact(file, decision)):
+    with staged(tx, file, batch.id, _NO_TIME, lists_all=lists_all_jobs(file, decision)):
         return compare_staged(tx, file, batch, decision)
 
 
 def peek_batch(tx: Connection, name: str) -> Any:
     """
-    Return the row of a batch in a transaction of its own; None if there is none.
+    Return the row of a batch, and end the transaction that read it; None if there is none.
 
-    On SQLite, a transaction that has read holds up writers until it ends. Reading a large file into
-    temporary tables takes long, so that must not come after the first read.
+    On SQLite, a transaction that has read holds up writers until it ends. Putting a large file into
+    temporary tables takes long, so it must not come after the first read.
     """
     row = tx.execute(select(batches).where(batches.c.name == name)).first()
     if not tx.get_execution_options().get(MIGRATED_ON_TRIAL):
@@ -68,7 +68,7 @@ def peek_batch(tx: Connection, name: str) -> Any:
     return row
 
 
-def is_exact(file: JobFile, decision: EditDecision) -> bool:
+def lists_all_jobs(file: JobFile, decision: EditDecision) -> bool:
     """
     Return whether a file has all jobs of its batch, so that others are withdrawn.
 
@@ -86,7 +86,9 @@ def compare_staged(tx: Connection, file: JobFile, batch: Any, decision: EditDeci
     """Return what the staged jobs of a file would change in a batch."""
     if decision.run_changed:
         # What was kept before is run now.
-        tx.execute(update(matches).where(matches.c.kind == Kind.KEPT).values(kind=Kind.CHANGED))
+        tx.execute(
+            update(matches).where(matches.c.kind == MatchKind.KEPT).values(kind=MatchKind.CHANGED)
+        )
     changes = _changes(tx)
     found = replace(
         Comparison(batch=file.name, rows=len(file.specs), rate=rate_of(batch)),
@@ -121,13 +123,13 @@ def _of_matches(tx: Connection) -> dict[str, Any]:
         .group_by(matches.c.kind)
     )
     by_kind = {row.kind: row for row in rows}
-    changed, restored = by_kind.get(Kind.CHANGED), by_kind.get(Kind.RESTORED)
-    same = [row for kind, row in by_kind.items() if kind in (Kind.SAME, Kind.KEPT)]
+    changed, restored = by_kind.get(MatchKind.CHANGED), by_kind.get(MatchKind.RESTORED)
+    same = [row for kind, row in by_kind.items() if kind in (MatchKind.SAME, MatchKind.KEPT)]
     restorable = restored.jobs if restored else 0
     return {
         "same": sum(row.jobs for row in same) + restorable,
         "returning": sum(int(row.withdrawn) for row in same) + restorable,
-        "kept": by_kind[Kind.KEPT].jobs if Kind.KEPT in by_kind else 0,
+        "kept": by_kind[MatchKind.KEPT].jobs if MatchKind.KEPT in by_kind else 0,
         "changed": changed.jobs if changed else 0,
         "changed_final": int(changed.final) if changed else 0,
         "changed_in_flight": int(changed.in_flight) if changed else 0,
@@ -141,7 +143,7 @@ def _steps_before(tx: Connection) -> int:
         select(func.coalesce(func.sum(attempts.c.steps), 0))
         .join(matches, matches.c.job_id == attempts.c.job_id)
         .join(in_batch, in_batch.c.id == matches.c.job_id)
-        .where(matches.c.kind == Kind.CHANGED, in_batch.c.is_final)
+        .where(matches.c.kind == MatchKind.CHANGED, in_batch.c.is_final)
     ).scalar_one()
     return int(steps)
 
@@ -199,7 +201,7 @@ def _changes(tx: Connection) -> _Changes:
         .join(in_batch, in_batch.c.id == matches.c.job_id)
         .join(jobs, jobs.c.id == matches.c.job_id)
         .join(in_file, in_file.c.position == matches.c.position)
-        .where(matches.c.kind == Kind.CHANGED)
+        .where(matches.c.kind == MatchKind.CHANGED)
     )
     found = _Changes()
     for page in pages(tx, query, matches.c.position):

@@ -14,7 +14,6 @@ from sqlalchemy import (
     delete,
     exists,
     func,
-    not_,
     or_,
     select,
     update,
@@ -23,7 +22,7 @@ from sqlalchemy import (
 from batchrunner.model import Batch, JobState
 from batchrunner.model.editions import EditionSummary
 from batchrunner.store.batch_rows import batch_of
-from batchrunner.store.conditions import FINAL_STATES, count_where
+from batchrunner.store.conditions import FINAL_STATES, count_where, is_current
 from batchrunner.store.schema import (
     SubmissionState,
     artifacts,
@@ -56,11 +55,11 @@ def newest_edition(tx: Connection, series: str) -> Batch | None:
     return batch_of(row) if row else None
 
 
-def edition_before(
+def newest_edition_name(
     tx: Connection, series: str, named: Callable[[datetime], tuple[str, str]] | None
 ) -> str | None:
     """
-    Return the newest edition of a series; None where there is none.
+    Return the name of a series' newest edition, such as `2026-12-01`; None where there is none.
 
     With *named*, a batch from before the series counts under the name that it would get.
     """
@@ -150,7 +149,7 @@ def _job_counts(of_series: Select[Any]) -> Select[Any]:
             func.max(jobs.c.finished_at).label("finished_at"),
             *states.values(),
         )
-        .where(jobs.c.batch_id.in_(of_series), not_(or_(jobs.c.superseded, jobs.c.withdrawn)))
+        .where(jobs.c.batch_id.in_(of_series), is_current)
         .group_by(jobs.c.batch_id)
     )
 

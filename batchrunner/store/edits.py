@@ -26,12 +26,12 @@ from sqlalchemy import (
 from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.model import FailureCategory, JobFile, JobState
 from batchrunner.model.comparison import Comparison, EditDecision, Guard
-from batchrunner.store.comparing import compare_staged, is_exact
+from batchrunner.store.comparing import compare_staged, lists_all_jobs
 from batchrunner.store.conditions import FINAL_STATES, is_current, is_newest
 from batchrunner.store.job_rows import LOAD_CHUNK, chunks
 from batchrunner.store.schema import attempts, batches, jobs
 from batchrunner.store.staging import (
-    Kind,
+    MatchKind,
     in_batch,
     in_file,
     is_gone,
@@ -75,17 +75,17 @@ def follow_file(
         EditUndecided: The user must decide first; the transaction is to be rolled back.
     """
     _lock_open_attempts(tx, batch.id)
-    exact = is_exact(file, decision)
-    with staged(tx, file, batch.id, now, exact=exact):
+    lists_all = lists_all_jobs(file, decision)
+    with staged(tx, file, batch.id, now, lists_all=lists_all):
         found = compare_staged(tx, file, batch, decision)
         if guards := found.guards(decision):
             raise EditUndecided(found, guards)
         _store_digests(tx, batch.id)
         _withdraw(tx, now)
         _take_back(tx, now)
-        in_order = exact or not _is_partial(tx)
+        in_order = lists_all or not _is_partial(tx)
         _take_over(tx, file, in_order=in_order)
-        # A file that only adds jobs changes none, unless it is told to.
+        # A file that only adds jobs changes none, unless `--rerun changed` says so.
         only_adds = decision.withdraw is False and not decision.run_changed
         if not only_adds:
             _change(tx, batch.id, file, decision, now)
@@ -159,7 +159,7 @@ def _take_back(tx: Connection, now: datetime) -> None:
 # ---- the same question ----
 
 
-def _matched(kind: Kind) -> tuple[ColumnElement[bool], ...]:
+def _matched(kind: MatchKind) -> tuple[ColumnElement[bool], ...]:
     """Return the conditions that join a job with the job of the file that it is."""
     return (
         jobs.c.id == matches.c.job_id,
@@ -188,7 +188,7 @@ def _take_over(tx: Connection, file: JobFile, *, in_order: bool) -> None:
         if name != "from_file"
     ]
     differs += [jobs.c.from_file != file.from_file, jobs.c.kept_digest.is_not(None)]
-    same = _matched(Kind.SAME)
+    same = _matched(MatchKind.SAME)
     tx.execute(update(jobs).where(*same, or_(*differs)).values(**place, **rules, kept_digest=None))
     # Runs of theirs may still be searched for by the goal that was sent.
     settled = or_(jobs.c.attempt == 0, jobs.c.state == JobState.SUCCEEDED)
@@ -199,7 +199,7 @@ def _take_over(tx: Connection, file: JobFile, *, in_order: bool) -> None:
         .where(*same, settled, respelt)
         .values({name: in_file.c[name] for name in spelt})
     )
-    tx.execute(update(jobs).where(*_matched(Kind.KEPT)).values(**place))
+    tx.execute(update(jobs).where(*_matched(MatchKind.KEPT)).values(**place))
     _take_ids_over(tx)
 
 
@@ -228,7 +228,7 @@ def _change(
 ) -> None:
     """Let changed jobs run in their new form; a job that was tried gets a new revision for it."""
     place = {"position": in_file.c.position, "columns": in_file.c.columns}
-    changed = _matched(Kind.CHANGED)
+    changed = _matched(MatchKind.CHANGED)
     if decision.run_changed is False:
         final = jobs.c.state.in_(FINAL_STATES)
         tx.execute(
@@ -273,7 +273,7 @@ def _add_revisions(tx: Connection, batch_id: int, file: JobFile, now: datetime) 
         .select_from(old)
         .join(matches, matches.c.job_id == old.c.id)
         .join(in_file, in_file.c.position == matches.c.position)
-        .where(matches.c.kind == Kind.CHANGED, old.c.superseded)
+        .where(matches.c.kind == MatchKind.CHANGED, old.c.superseded)
     )
     tx.execute(insert(jobs).from_select(list(source), query))
 
@@ -308,14 +308,16 @@ def _available(now: datetime) -> dict[str, Any]:
 
 def _restore(tx: Connection, file: JobFile, now: datetime) -> None:
     """Make the earlier revision current again that has the answer to what the file asks."""
-    tx.execute(update(jobs).where(*_matched(Kind.RESTORED)).values(superseded=True, **_stop(now)))
+    tx.execute(
+        update(jobs).where(*_matched(MatchKind.RESTORED)).values(superseded=True, **_stop(now))
+    )
     names = ("position", "columns", "options", "output_schema_digest", *_RULES)
     tx.execute(
         update(jobs)
         .where(
             jobs.c.id == matches.c.restores,
             in_file.c.position == matches.c.position,
-            matches.c.kind == Kind.RESTORED,
+            matches.c.kind == MatchKind.RESTORED,
         )
         .values(
             superseded=False,

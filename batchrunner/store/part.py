@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, and_, bindparam, func, not_, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, func, not_, select, update
 
 from batchrunner.model.part import ChosenPart, Part
 from batchrunner.policy.sample import choose_sample
-from batchrunner.store.conditions import FINAL_STATES, count_where
+from batchrunner.store.conditions import FINAL_STATES, count_where, is_current
 from batchrunner.store.schema import batches, jobs
 
 #: Ids in one statement.
 _CHUNK = 500
 
-_current = and_(
-    jobs.c.batch_id == bindparam("batch"), not_(or_(jobs.c.superseded, jobs.c.withdrawn))
-)
+_current = and_(jobs.c.batch_id == bindparam("batch"), is_current)
 _is_open = jobs.c.state.not_in(FINAL_STATES)
 _CHOSEN = select(func.count().label("jobs"), count_where(_is_open).label("open")).where(
     _current, jobs.c.part

@@ -20,16 +20,24 @@ from batchrunner.policy.slots import concurrency_limit
 from batchrunner.store import budget
 from batchrunner.store.account_limit import bound_in
 from batchrunner.store.batch_rows import SET_LATER, rate_of, settings_in_force
-from batchrunner.store.comparing import compare_staged, is_exact, peek_batch
+from batchrunner.store.comparing import compare_staged, lists_all_jobs, peek_batch
 from batchrunner.store.conditions import FINAL_STATES, is_current
 from batchrunner.store.schema import batches, jobs
 from batchrunner.store.serialization import options_of, rules_of, settings_of
-from batchrunner.store.staging import Kind, in_batch, in_file, is_gone, is_left, is_new, matches
-from batchrunner.store.staging import staged as staged_file
+from batchrunner.store.staging import (
+    MatchKind,
+    in_batch,
+    in_file,
+    is_gone,
+    is_left,
+    is_new,
+    matches,
+    staged,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Means:
+class RunMeans:
     """What a batch has to run with."""
 
     settings: Settings  #: in force after the load
@@ -44,7 +52,7 @@ class PlannedLoad:
 
     comparison: Comparison
     groups: list[JobGroup]
-    means: Means
+    means: RunMeans
 
 
 def planned_load(
@@ -55,29 +63,29 @@ def planned_load(
     if batch is None:
         return planned_first_load(file, _means_of_new(tx, file.settings, origin))
     settings = _settings_after(batch, file.settings)
-    with staged_file(tx, file, batch.id, now, exact=is_exact(file, decision)):
+    with staged(tx, file, batch.id, now, lists_all=lists_all_jobs(file, decision)):
         found = compare_staged(tx, file, batch, decision)
         work = _work_after(tx, run_changed=decision.run_changed is not False)
         groups = job_groups(work, settings)
     return PlannedLoad(comparison=found, groups=groups, means=_means(tx, batch, settings, now))
 
 
-def planned_first_load(file: JobFile, means: Means) -> PlannedLoad:
+def planned_first_load(file: JobFile, means: RunMeans) -> PlannedLoad:
     """Return what the first load of *file* would do."""
     found = Comparison(batch=file.name, rows=len(file.specs), new=len(file.specs))
     work = ((host_of(spec.url), spec.options, spec.policy, 1) for spec in file.specs)
     return PlannedLoad(comparison=found, groups=job_groups(work, means.settings), means=means)
 
 
-def means_without_database(settings: Settings) -> Means:
+def means_without_database(settings: Settings) -> RunMeans:
     """Return what a batch has to run with where there is no database."""
     slots = concurrency_limit(settings.concurrency, None)
-    return Means(settings=settings, slots=slots, rate=rate_in_force(settings, None))
+    return RunMeans(settings=settings, slots=slots, rate=rate_in_force(settings, None))
 
 
 def open_jobs(
     tx: Connection, batch_id: int, now: datetime, *, part: bool = False
-) -> tuple[list[JobGroup], Means]:
+) -> tuple[list[JobGroup], RunMeans]:
     """Return the jobs of a batch that are not final, or those of its part, and what they have."""
     of_part = (jobs.c.part,) if part else ()
     query = select(jobs.c.host, jobs.c.options, jobs.c.policy, func.count()).where(
@@ -96,12 +104,12 @@ def _work_after(tx: Connection, *, run_changed: bool) -> Iterator[Work]:
     yield from _work(tx.execute(new))
     runs = not_(in_batch.c.is_final)
     if run_changed:
-        runs = or_(runs, matches.c.kind == Kind.CHANGED)
+        runs = or_(runs, matches.c.kind == MatchKind.CHANGED)
     known = (
         select(*alike, func.count())
         .join(matches, matches.c.position == in_file.c.position)
         .join(in_batch, in_batch.c.id == matches.c.job_id)
-        .where(runs, matches.c.kind != Kind.RESTORED)
+        .where(runs, matches.c.kind != MatchKind.RESTORED)
         .group_by(*alike)
     )
     yield from _work(tx.execute(known))
@@ -127,10 +135,10 @@ def _settings_after(batch: Any, given: Settings) -> Settings:
     return replace(given, **{name: getattr(now, name) for name in kept})
 
 
-def _means(tx: Connection, batch: Any, settings: Settings, now: datetime) -> Means:
+def _means(tx: Connection, batch: Any, settings: Settings, now: datetime) -> RunMeans:
     found = budget.committed_steps(tx, batch, now)
     learned, accepted = batch.learned_concurrency, bound_in(batch.account_limit)
-    return Means(
+    return RunMeans(
         settings=settings,
         slots=concurrency_limit(settings.concurrency, learned, accepted),
         rate=rate_of(batch),
@@ -138,7 +146,7 @@ def _means(tx: Connection, batch: Any, settings: Settings, now: datetime) -> Mea
     )
 
 
-def _means_of_new(tx: Connection, settings: Settings, origin: str) -> Means:
+def _means_of_new(tx: Connection, settings: Settings, origin: str) -> RunMeans:
     """Return what a new batch has: of its account, what the newest batch on the API knows."""
     newest = tx.execute(
         select(batches).where(batches.c.api_origin == origin).order_by(batches.c.id.desc()).limit(1)
@@ -147,7 +155,7 @@ def _means_of_new(tx: Connection, settings: Settings, origin: str) -> Means:
         return means_without_database(settings)
     price = Decimal(newest.step_price) if newest.step_price else None
     learned, accepted = newest.learned_concurrency, bound_in(newest.account_limit)
-    return Means(
+    return RunMeans(
         settings=settings,
         slots=concurrency_limit(settings.concurrency, learned, accepted),
         rate=rate_in_force(settings, price),

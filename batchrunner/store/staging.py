@@ -113,7 +113,7 @@ _HEX = "0123456789abcdef"
 _DIGEST_LENGTH = 32
 
 
-class Kind(StrEnum):
+class MatchKind(StrEnum):
     """How a job of the file differs from its job in the batch."""
 
     SAME = "same"
@@ -131,18 +131,18 @@ is_gone: ColumnElement[bool] = and_(in_batch.c.follows_file, is_left)
 
 @contextmanager
 def staged(
-    tx: Connection, file: JobFile, batch_id: int, now: datetime, *, exact: bool
+    tx: Connection, file: JobFile, batch_id: int, now: datetime, *, lists_all: bool
 ) -> Iterator[None]:
     """
     Put the jobs of *file* and of its batch into temporary tables, matched, for the block.
 
-    With *exact*, the file has all jobs of the batch: those that it names in another form without an
-    id are found by their url. Otherwise it only adds jobs.
+    With *lists_all*, the file has all jobs of the batch: those that it names in another form
+    without an id are found by their url, and those that it lacks are gone. Otherwise it has some.
     """
     metadata.create_all(tx, checkfirst=False)
     _stage_file(tx, file, batch_id, now)
-    _stage_batch(tx, batch_id, from_file=file.from_file, exact=exact)
-    _match(tx, exact=exact)
+    _stage_batch(tx, batch_id, from_file=file.from_file, lists_all=lists_all)
+    _match(tx, lists_all=lists_all)
     _find_restored(tx, batch_id)
     yield
     # After an error the transaction is rolled back, and takes the tables with it.
@@ -168,11 +168,11 @@ def _stage_file(tx: Connection, file: JobFile, batch_id: int, now: datetime) -> 
         tx.execute(insert(in_file), rows)
 
 
-def _stage_batch(tx: Connection, batch_id: int, *, from_file: bool, exact: bool) -> None:
+def _stage_batch(tx: Connection, batch_id: int, *, from_file: bool, lists_all: bool) -> None:
     final = jobs.c.state.in_(FINAL_STATES)
     # Jobs of adopted runs have no url; no file ever named them.
     of_files = and_(jobs.c.url != "", jobs.c.from_file if from_file else true())
-    follows = and_(not_(jobs.c.withdrawn), of_files) if exact else false()
+    follows = and_(not_(jobs.c.withdrawn), of_files) if lists_all else false()
     source = select(
         jobs.c.id,
         jobs.c.position,
@@ -223,24 +223,27 @@ def pages(tx: Connection, query: Select[Any], key: ColumnElement[Any]) -> Iterat
 # ---- matching ----
 
 
-def _match(tx: Connection, *, exact: bool) -> None:
+def _match(tx: Connection, *, lists_all: bool) -> None:
     """Match jobs by what is safest first: key and question, id, question, and at last url."""
     _match_pairs(
         tx,
         in_file.c.key == in_batch.c.key,
         in_file.c.digest.in_([in_batch.c.digest, in_batch.c.kept_digest]),
-        kind=case((in_file.c.digest == in_batch.c.digest, Kind.SAME), else_=Kind.KEPT),
+        kind=case((in_file.c.digest == in_batch.c.digest, MatchKind.SAME), else_=MatchKind.KEPT),
         first=True,
     )
     same_key = in_file.c.key == in_batch.c.key
-    _match_pairs(tx, same_key, in_file.c.has_id, kind=literal(Kind.CHANGED))
+    _match_pairs(tx, same_key, in_file.c.has_id, kind=literal(MatchKind.CHANGED))
     if not _is_some_left(tx):
         return
-    for asked, kind in ((in_batch.c.digest, Kind.SAME), (in_batch.c.kept_digest, Kind.KEPT)):
+    for asked, kind in (
+        (in_batch.c.digest, MatchKind.SAME),
+        (in_batch.c.kept_digest, MatchKind.KEPT),
+    ):
         _match_questions(tx, asked, kind, not_(in_file.c.has_id), true())
         _match_questions(tx, asked, kind, in_file.c.has_id, not_(in_batch.c.has_id))
-    _match_pairs(tx, same_key, kind=literal(Kind.CHANGED))
-    if exact and _is_some_left(tx):
+    _match_pairs(tx, same_key, kind=literal(MatchKind.CHANGED))
+    if lists_all and _is_some_left(tx):
         _match_urls(tx)
 
 
@@ -262,7 +265,7 @@ def _match_pairs(
 def _match_questions(
     tx: Connection,
     asked: ColumnElement[Any],
-    kind: Kind,
+    kind: MatchKind,
     of_file: ColumnElement[bool],
     of_batch: ColumnElement[bool],
 ) -> None:
@@ -298,7 +301,7 @@ def _match_urls(tx: Connection) -> None:
         _add_urls(tx, batch_urls, [(row.id, row.url) for row in page])
     file, batch = _only(file_urls), _only(batch_urls)
     found = (
-        select(file.c.place, batch.c.place.label("job_id"), literal(Kind.CHANGED))
+        select(file.c.place, batch.c.place.label("job_id"), literal(MatchKind.CHANGED))
         .join(batch, batch.c.url == file.c.url)
         .join(in_file, in_file.c.position == file.c.place)
         .join(in_batch, in_batch.c.id == batch.c.place)
@@ -338,5 +341,7 @@ def _find_restored(tx: Connection, batch_id: int) -> None:
         .correlate(matches)
         .scalar_subquery()
     )
-    tx.execute(update(matches).where(matches.c.kind == Kind.CHANGED).values(restores=found))
-    tx.execute(update(matches).where(matches.c.restores.is_not(None)).values(kind=Kind.RESTORED))
+    tx.execute(update(matches).where(matches.c.kind == MatchKind.CHANGED).values(restores=found))
+    tx.execute(
+        update(matches).where(matches.c.restores.is_not(None)).values(kind=MatchKind.RESTORED)
+    )

@@ -39,8 +39,8 @@ from batchrunner.store.dialect import has_server
 from batchrunner.store.job_rows import chunks
 from batchrunner.store.schema import metadata as own_tables
 from batchrunner.store.user_types import (
+    ColumnKind,
     ColumnThere,
-    Kind,
     TableRefused,
     accepts,
     columns_there,
@@ -61,7 +61,7 @@ class UserColumn:
     """A column to write, and the kind of its values."""
 
     name: str
-    kind: Kind
+    kind: ColumnKind
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,7 +104,7 @@ def upsert(
     if is_there and has_server(tx):
         tx.exec_driver_sql(f"LOCK TABLE {_spelled(tx, table)} IN SHARE ROW EXCLUSIVE MODE")
     there = _find(tx, columns_there(tx, table.name, table.schema) if is_there else (), columns)
-    stage = _Stage(tx, columns, key, [each and each.kind is Kind.TEXT for each in there])
+    stage = _Stage(tx, columns, key, [each and each.kind is ColumnKind.TEXT for each in there])
     stage.fill(rows)
     stage.check_key()
     for at, each in enumerate(there):
@@ -153,7 +153,7 @@ class _Stage:
         self._named = ", ".join(key)
         self._as_text = as_text
         kinds = [
-            Kind.TEXT if flag else column.kind
+            ColumnKind.TEXT if flag else column.kind
             for column, flag in zip(columns, as_text, strict=True)
         ]
         self._table = Table(
@@ -223,7 +223,7 @@ class _Stage:
         column, kind = self._column(at), self.columns[at].kind
         lost: Any = column.is_not(None)
         if accepts(there.kind, kind):
-            if there.kind is not Kind.NUMBER:
+            if there.kind is not ColumnKind.NUMBER:
                 return True
             if has_server(self._tx):
                 # By way of text, which has all digits of a double.
@@ -357,12 +357,12 @@ class _AnyNumber(UserDefinedType[Any]):
         return "NUMERIC"
 
 
-def type_of(tx: Connection, kind: Kind) -> TypeEngine[Any]:
+def type_of(tx: Connection, kind: ColumnKind) -> TypeEngine[Any]:
     """Return the type of a new column."""
-    types: Mapping[Kind, TypeEngine[Any]] = {
-        Kind.INTEGER: BigInteger(),
-        Kind.NUMBER: Numeric() if has_server(tx) else _AnyNumber(),
-        Kind.BOOLEAN: Boolean(),
-        Kind.TIME: DateTime(timezone=True) if has_server(tx) else Text(),
+    types: Mapping[ColumnKind, TypeEngine[Any]] = {
+        ColumnKind.INTEGER: BigInteger(),
+        ColumnKind.NUMBER: Numeric() if has_server(tx) else _AnyNumber(),
+        ColumnKind.BOOLEAN: Boolean(),
+        ColumnKind.TIME: DateTime(timezone=True) if has_server(tx) else Text(),
     }
     return types.get(kind, Text())

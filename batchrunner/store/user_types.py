@@ -20,7 +20,7 @@ class TableRefused(Exception):
         self.next = next
 
 
-class Kind(StrEnum):
+class ColumnKind(StrEnum):
     """What the values of a column are."""
 
     TEXT = "text"
@@ -36,11 +36,11 @@ class Kind(StrEnum):
     def words(self) -> str:
         """What it is, for people."""
         return {
-            Kind.INTEGER: "whole numbers",
-            Kind.NUMBER: "numbers",
-            Kind.BOOLEAN: "true and false",
-            Kind.TIME: "times",
-            Kind.OTHER: "values of another type",
+            ColumnKind.INTEGER: "whole numbers",
+            ColumnKind.NUMBER: "numbers",
+            ColumnKind.BOOLEAN: "true and false",
+            ColumnKind.TIME: "times",
+            ColumnKind.OTHER: "values of another type",
         }.get(self, "text")
 
 
@@ -49,15 +49,15 @@ class ColumnThere:
     """A column that a table has."""
 
     name: str
-    kind: Kind
+    kind: ColumnKind
     type: types.TypeEngine[Any]  #: as the database names it
 
 
-def accepts(there: Kind, kind: Kind) -> bool:
+def accepts(there: ColumnKind, kind: ColumnKind) -> bool:
     """Return whether a column that is there can hold values of a kind, perhaps not all of them."""
-    if there is Kind.NUMBER:
-        return kind in (Kind.NUMBER, Kind.INTEGER)
-    return there in (Kind.TEXT, Kind.ANYTHING, kind)
+    if there is ColumnKind.NUMBER:
+        return kind in (ColumnKind.NUMBER, ColumnKind.INTEGER)
+    return there in (ColumnKind.TEXT, ColumnKind.ANYTHING, kind)
 
 
 def columns_there(tx: Connection, table: str, schema: str | None) -> list[ColumnThere]:
@@ -75,29 +75,29 @@ def columns_there(tx: Connection, table: str, schema: str | None) -> list[Column
     ]
 
 
-def _kind_of_declared(declared: str) -> tuple[Kind, bool]:
+def _kind_of_declared(declared: str) -> tuple[ColumnKind, bool]:
     """Return what SQLite makes of values in a column that was declared so, and if it is REAL."""
     name = declared.upper()
     if "BOOL" in name:
-        return Kind.BOOLEAN, False
+        return ColumnKind.BOOLEAN, False
     if any(part in name for part in ("DATE", "TIME")):
-        return Kind.TIME, False
+        return ColumnKind.TIME, False
     if "INT" in name:
-        return Kind.NUMBER, False  # it takes fractions, too
+        return ColumnKind.NUMBER, False  # it takes fractions, too
     if any(part in name for part in ("CHAR", "CLOB", "TEXT")):
-        return Kind.TEXT, False
+        return ColumnKind.TEXT, False
     if not name or "BLOB" in name or name == "ANY":
-        return Kind.ANYTHING, False
-    return Kind.NUMBER, any(part in name for part in ("REAL", "FLOA", "DOUB"))
+        return ColumnKind.ANYTHING, False
+    return ColumnKind.NUMBER, any(part in name for part in ("REAL", "FLOA", "DOUB"))
 
 
-def _kind_of_type(type: Any) -> Kind:
+def _kind_of_type(type: Any) -> ColumnKind:
     if isinstance(type, types.String):
-        return Kind.TEXT
+        return ColumnKind.TEXT
     if isinstance(type, types.Integer | types.Numeric | types.Float):
-        return Kind.NUMBER
+        return ColumnKind.NUMBER
     if isinstance(type, types.Boolean):
-        return Kind.BOOLEAN
+        return ColumnKind.BOOLEAN
     if isinstance(type, types.DateTime) and type.timezone:
-        return Kind.TIME
-    return Kind.OTHER
+        return ColumnKind.TIME
+    return ColumnKind.OTHER

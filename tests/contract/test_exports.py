@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, update
 
-from batchrunner.app.batch_handle import BatchHandle, DatabaseAddress
+from batchrunner.app.batch_handle import BatchHandle
+from batchrunner.app.database_address import DatabaseAddress
 from batchrunner.app.export_options import export_options, options_of_arguments
-from batchrunner.app.export_results import Place, check_files, export_all, export_batch
+from batchrunner.app.export_results import StoredBatch, check_files, export_all, export_batch
 from batchrunner.app.output_targets import Target, check_outputs, kept_files
 from batchrunner.app.owned_files import FileOwner, owner_of
 from batchrunner.errors import UsageError
@@ -149,7 +150,7 @@ def target(path: Path, *, guessed: bool = False) -> Target:
 
 def exported(store: Store, address: str, batch: Batch, path: Path, **how: Any) -> list[str]:
     said: list[str] = []
-    place = Place(store=store, address=address, batch=batch)
+    place = StoredBatch(store=store, address=address, batch=batch)
     export_all(
         place, [target(path, guessed=how.pop("guessed", False))], said.append, export_options(**how)
     )

@@ -178,6 +178,18 @@ def same_command(args: Sequence[str]) -> str:
     return shlex.join(["batchrunner", *(redacted(arg) for arg in args if arg not in once)])
 
 
+def without_option(args: Sequence[str], option: str) -> list[str]:
+    """Return these arguments without an option and its value."""
+    kept = []
+    rest = iter(args)
+    for arg in rest:
+        if arg == option:
+            next(rest, None)
+        elif not arg.startswith(f"{option}="):
+            kept.append(arg)
+    return kept
+
+
 def batch_as_json(store: Store, batch: Batch) -> dict[str, Any]:
     """Return a batch as a program wants it."""
     from batchrunner.app.status import batch_status

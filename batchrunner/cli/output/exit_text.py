@@ -7,7 +7,12 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from batchrunner.app.budget import raised
-from batchrunner.cli.output.batch_text import MAX_EXAMPLES, db_given, same_command
+from batchrunner.cli.output.batch_text import (
+    MAX_EXAMPLES,
+    db_given,
+    same_command,
+    without_option,
+)
 from batchrunner.cli.output.status_text import parked_line
 from batchrunner.model import Batch, BatchCounts, BudgetStatus, JobState, ParkedHost
 from batchrunner.model.part import Part
@@ -78,17 +83,17 @@ def continue_command(
     budget_status: BudgetStatus | None = None,
 ) -> str:
     """Return the command line that goes on with a batch after a run with these arguments."""
-    args = list(_without(args, RERUN))  # once more, it would buy again what was run since
+    args = without_option(args, RERUN)  # once more, it would buy again what was run since
     if reason is ExitReason.CANARY_FAILED:
         resume = f"batchrunner resume {shlex.quote(batch.name)}{db_given(db)}"
         return f"{resume} && {same_command(args)}"
     if reason is ExitReason.OUT_OF_TIME:
-        return same_command(list(_without(args, UNTIL)))
+        return same_command(without_option(args, UNTIL))
     if reason is ExitReason.PART_DONE:
-        return same_command(list(_without(list(_without(args, LIMIT)), SAMPLE)))
+        return same_command(without_option(without_option(args, LIMIT), SAMPLE))
     if reason is ExitReason.BUDGET_USED_UP and budget_status is not None:
         return same_command(
-            [*_without(args, BUDGET), BUDGET, raised(budget_status, batch.step_price)]
+            [*without_option(args, BUDGET), BUDGET, raised(budget_status, batch.step_price)]
         )
     return same_command(args)
 
@@ -112,12 +117,3 @@ def _too_near(counts: BatchCounts) -> str:
         f"{UNTIL} is too near: nothing{more} was started, as {lead}, "
         f"and the last {clock(LAST_CALL)} are for cancelling"
     )
-
-
-def _without(args: Sequence[str], option: str) -> Iterator[str]:
-    rest = iter(args)
-    for arg in rest:
-        if arg == option:
-            next(rest, None)
-        elif not arg.startswith(f"{option}="):
-            yield arg

@@ -15,7 +15,7 @@ class Change(Enum):
     REWRITTEN = "rewritten"  #: the same in other words
     LEFT_OUT = "left out"  #: excludes no value
     UNCHECKED = "unchecked"  #: excludes values, which are accepted now
-    UNTOLD = "untold"  #: tells the agent what is meant
+    GUIDANCE = "guidance"  #: tells the agent what is meant
 
 
 class Changes:
@@ -40,9 +40,9 @@ class Changes:
         if unchecked:
             shown = ", ".join(unchecked)
             yield f"is sent without what the API does not check: {shown}; `expect` can check it"
-        untold = [_placed(what, places) for what, places in self._of(Change.UNTOLD)]
-        if untold:
-            shown = ", ".join(untold)
+        guidance = [_placed(what, places) for what, places in self._of(Change.GUIDANCE)]
+        if guidance:
+            shown = ", ".join(guidance)
             yield f"is sent without what the API does not take: {shown}; say it in the goal"
 
     def _of(self, kind: Change) -> list[tuple[str, list[str]]]:

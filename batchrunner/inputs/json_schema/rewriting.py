@@ -169,7 +169,7 @@ class Rewriter:
         kept: Nodes = {}
         for key, pair in at.node.nodes.items() if isinstance(at.node, Pairs) else ():
             if key == "description":
-                self._changes.add(Change.UNTOLD, f"`{key}`", at.path)
+                self._changes.add(Change.GUIDANCE, f"`{key}`", at.path)
             elif key in kw.ANNOTATIONS or key in kw.DEFINITIONS or key.startswith("x-"):
                 self._changes.add(Change.LEFT_OUT, f"`{key[:40]}`", at.path)
             elif key in kw.UNCHECKED:

@@ -10,7 +10,6 @@ from batchrunner.inputs.job_specs import NO_DEFAULTS, Defaults
 from batchrunner.inputs.mapping.choices import ColumnChoices
 from batchrunner.inputs.mapping.wording import Style
 from batchrunner.inputs.nodes import Scalar
-from batchrunner.inputs.problem_log import HasPosition
 from batchrunner.inputs.tables import TableOptions
 
 ROLES = ("url", "goal", "id")
@@ -42,7 +41,7 @@ class TableRequest:
     matrix: tuple[MatrixColumn, ...] = ()
     options: TableOptions = field(default_factory=TableOptions)
     defaults: Defaults = NO_DEFAULTS
-    at: Any = None  #: where it is written in a job file: a `HasPosition`
+    at: Any = None  #: where it is written in a job file: a node or a cell
 
 
 def said_of(choices: ColumnChoices) -> dict[str, Said]:
@@ -54,6 +53,3 @@ def said_of(choices: ColumnChoices) -> dict[str, Said]:
         elif (column := getattr(choices, f"{role}_column")) is not None:
             found[role] = Said(column, is_column=True)
     return found
-
-
-__all__ = ["ROLES", "HasPosition", "MatrixColumn", "Said", "TableRequest", "said_of"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -15,7 +15,7 @@ from batchrunner.inputs.nodes import Items, Node, Pairs, Scalar, is_null
 from batchrunner.inputs.option_fields import OPTION_RULES
 from batchrunner.inputs.problem_log import ProblemLog
 from batchrunner.inputs.record_types import Field, Record, add_unknown
-from batchrunner.inputs.tables import Table, TableOptions
+from batchrunner.inputs.tables import TableOptions
 from batchrunner.inputs.variables import report_variables
 
 #: Most combinations of the values of a matrix.
@@ -39,9 +39,6 @@ TABLE_FIELDS: Mapping[str, Field] = {
 }
 _FIELDS: Mapping[str, Field] = {**DEFAULT_FIELDS, **TABLE_FIELDS}
 
-#: Opens a table that a job file names.
-OpenTable = Callable[[str, TableOptions], Table]
-
 
 @dataclass(frozen=True, kw_only=True)
 class TableEntry:
@@ -60,20 +57,7 @@ class TableEntry:
         whole = Defaults(kept, {**defaults.keys, **self.keys}, defaults.goal)
         for path in self.paths or (None,):
             text = None if path is None else path.text.strip()
-            yield path, _with(self.request, text, whole)
-
-
-def _with(request: TableRequest, path: str | None, defaults: Defaults) -> TableRequest:
-    return TableRequest(
-        path=path,
-        style=request.style,
-        said=request.said,
-        to_options=request.to_options,
-        matrix=request.matrix,
-        options=request.options,
-        defaults=defaults,
-        at=request.at,
-    )
+            yield path, replace(self.request, path=text, defaults=whole)
 
 
 def is_table_entry(node: Node) -> bool:

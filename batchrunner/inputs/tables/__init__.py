@@ -4,11 +4,11 @@ from batchrunner.inputs.tables.opening import open_table
 from batchrunner.inputs.tables.table import (
     Cell,
     Column,
-    Kind,
     Row,
     Table,
+    TableKind,
     TableLog,
     TableOptions,
 )
 
-__all__ = ["Cell", "Column", "Kind", "Row", "Table", "TableLog", "TableOptions", "open_table"]
+__all__ = ["Cell", "Column", "Row", "Table", "TableKind", "TableLog", "TableOptions", "open_table"]

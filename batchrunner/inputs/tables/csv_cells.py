@@ -16,7 +16,6 @@ class Span(NamedTuple):
 
     start: int
     end: int  #: after its closing quote, or before the delimiter
-    is_quoted: bool
     is_closed: bool  #: the quote is closed, and nothing but a delimiter or the end follows
 
 
@@ -40,9 +39,9 @@ def spans(record: str, delimiter: str, *, skip_blanks: bool = False) -> Iterator
         following = record.find(delimiter, end)
         stop = following if following >= 0 else len(record)
         if quoted:
-            yield Span(at, end, True, bool(quoted["close"]) and end == stop)
+            yield Span(at, end, bool(quoted["close"]) and end == stop)
         else:
-            yield Span(at, stop, False, True)
+            yield Span(at, stop, True)
         if following < 0:
             return
         at = following + 1

@@ -85,7 +85,7 @@ class CsvTable(Table):
         if number is None:
             text = text_place(source, 0).line_text
             return Place(row.line, 1, text, 1, len(text))
-        reached, span = 0, Span(0, 0, False, True)
+        reached, span = 0, Span(0, 0, True)
         for reached, span in enumerate(self._spans(source)):  # noqa: B007 - the last one is used
             if reached == number:
                 break

@@ -20,7 +20,7 @@ from batchrunner.inputs.tables.json_text import (
     read_value,
 )
 from batchrunner.inputs.tables.place import Place, problem_at
-from batchrunner.inputs.tables.table import Column, Kind, Row, Table
+from batchrunner.inputs.tables.table import Column, Row, Table, TableKind
 from batchrunner.inputs.tables.text import Text
 from batchrunner.model.problems import JobFileErrors
 
@@ -42,7 +42,7 @@ class _Record(NamedTuple):
 class JsonTable(Table):
     """A table whose rows are JSON objects: a column for each key, in the order of the file."""
 
-    def __init__(self, text: Text, kind: Kind) -> None:
+    def __init__(self, text: Text, kind: TableKind) -> None:
         super().__init__(file=text.content.name, kind=kind, digest=text.digest)
         self._text = text
 

@@ -116,9 +116,7 @@ def _job_file(text: Text) -> Table:
     content.close()
     is_utf_8 = text.encoding in ("utf-8", "utf-8-sig")
     whole = data if is_utf_8 else data.decode(text.encoding, "replace")
-    table = JobFileText(content.name, whole, text.digest)
-    content.close()  # all that is needed was read
-    return table
+    return JobFileText(content.name, whole, text.digest)
 
 
 def _is_yaml(sample: str, suffix: str) -> bool:

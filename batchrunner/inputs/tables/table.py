@@ -15,7 +15,7 @@ from batchrunner.inputs.tables.place import Place, problem_at
 from batchrunner.model.problems import Problem
 
 #: What a file is. `yaml` is a job file, also one in JSON: it has no rows here.
-Kind = Literal["csv", "xlsx", "jsonl", "json", "urls", "yaml"]
+TableKind = Literal["csv", "xlsx", "jsonl", "json", "urls", "yaml"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +92,7 @@ class Table(ABC):
     A workbook and a JSON array are excepted: they are in memory as a whole, and bounded.
     """
 
-    def __init__(self, *, file: str, kind: Kind, digest: str) -> None:
+    def __init__(self, *, file: str, kind: TableKind, digest: str) -> None:
         self.file = file
         self.kind = kind
         self.columns: tuple[Column, ...] = ()

@@ -163,7 +163,6 @@ class SheetTable(Table):
         self._sheet = sheet
         self._scan = scan
         self._first_column = (sheet.start or (0, 0))[1] + 1
-        self._width = sheet.width
         if others:
             self.log.warn(
                 f"the sheet `{name}` is read; others have cells too: {_listed(others)}; "
