@@ -20,7 +20,7 @@ LONGEST = ("test_fuzzed_batches.py", "test_crashes.py")
 SWEEP = "sweep"
 
 # No example is timed.
-settings.register_profile("quick", max_examples=25, deadline=None)
+settings.register_profile("quick", max_examples=15, deadline=None)
 settings.register_profile(SWEEP, max_examples=200, deadline=None)
 # Tests start processes, which must not compile every module again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -39,7 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_xdist_auto_num_workers() -> int:
     """Start more workers than cores: tests of real processes mostly wait."""
-    return (os.cpu_count() or 1) + 3
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_collection_finish() -> None:

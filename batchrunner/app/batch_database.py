@@ -20,13 +20,13 @@ from batchrunner.app.argument_types import (
 )
 from batchrunner.app.batch_handle import (
     BatchHandle,
-    DatabaseAddress,
     api_access,
     in_own_thread,
 )
 from batchrunner.app.budget import given_budget
 from batchrunner.app.choose_edition import SeriesOptions, choose_file_edition
 from batchrunner.app.clock import store_now
+from batchrunner.app.database_address import DatabaseAddress
 from batchrunner.app.error_translation import errors_for_people
 from batchrunner.app.follow_edit import decision_of, load_jobs
 from batchrunner.app.input_arguments import (

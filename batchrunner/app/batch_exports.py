@@ -8,6 +8,7 @@ from typing import Any, Unpack
 
 from batchrunner.app import data_frames
 from batchrunner.app.argument_types import check_text, path_of, texts_of
+from batchrunner.app.database_address import DatabaseAddress
 from batchrunner.app.error_translation import errors_for_people
 from batchrunner.app.export_options import (
     ExportArguments,
@@ -33,7 +34,7 @@ class BatchExports:
 
     _store: Store
     _batch: Batch
-    _address: str
+    _database: DatabaseAddress
 
     def rows(self, **how: Unpack[ViewArguments]) -> Iterator[dict[str, Any]]:
         """
@@ -85,10 +86,11 @@ class BatchExports:
             (target,) = check_outputs(
                 [str(path_of("path", path))], format, self._kept(), job_files=True
             )
+            address = self._database.address
             if target.format == JOB_FILE:
                 check_job_file(target, options)
-                return export_job_file(self._store, self._address, self._batch, target, options)
-            return export_batch(self._store, self._address, self._batch, target, options)
+                return export_job_file(self._store, address, self._batch, target, options)
+            return export_batch(self._store, address, self._batch, target, options)
 
     def export_into(
         self, table: str, *, key: str | list[str] = "id", **how: Unpack[ViewArguments]
@@ -105,12 +107,12 @@ class BatchExports:
         check_text("table", table)
         into = into_table(table, texts_of("key", key))
         with errors_for_people():
-            check_into(into, self._address, self._kept())
+            check_into(into, self._database.address, self._kept())
             return write_into(into, self._table(how))
 
     def follow(self, path: str | Path) -> Iterator[Followed]:
         """
-        Append each job to a JSONL file as it ends, and give what was written after each look.
+        Append each job to a JSONL file as it ends, and give the counts after each pass.
 
         What the file has already is read from the file, so that each job is in it once, also if the
         loop is left and begun again. It ends when the batch is finished.
@@ -120,11 +122,11 @@ class BatchExports:
         """
         with errors_for_people():
             (target,) = check_outputs([str(path_of("path", path))], "jsonl", self._kept())
-            yield from follow_batch(self._store, self._address, self._batch, target)
+            yield from follow_batch(self._store, self._database.address, self._batch, target)
 
     def _table(self, how: ViewArguments) -> ExportTable:
-        stored = StoredBatch(store=self._store, address=self._address, batch=self._batch)
+        stored = StoredBatch(store=self._store, address=self._database.address, batch=self._batch)
         return export_table(stored, options_of_arguments(how))
 
     def _kept(self) -> list[Path]:
-        return kept_files(self._address, self._store.read(source_paths, self._batch.id))
+        return kept_files(self._database.address, self._store.read(source_paths, self._batch.id))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from batchrunner.app.audit import audit_batch
 from batchrunner.app.batch_exports import BatchExports
 from batchrunner.app.cancel_jobs import CancelResult, JobFilter, cancel_jobs, finish_cancelling
 from batchrunner.app.choose_edition import SeriesOptions
+from batchrunner.app.database_address import DatabaseAddress
 from batchrunner.app.error_translation import errors_for_people
 from batchrunner.app.fetch_artifacts import FetchResult, checked_folder, fetch_artifacts
 from batchrunner.app.final_jobs import FinalJobs
@@ -81,20 +82,6 @@ from batchrunner.store.store import Store
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, kw_only=True)
-class DatabaseAddress:
-    """Where a database is, and the API that its batches use; None: as the environment says."""
-
-    address: str = field(repr=False)  # may have a password
-    api_url: str | None = None
-    api_key: str | None = field(default=None, repr=False)
-
-    def __repr__(self) -> str:
-        """Show the addresses without passwords, and no key."""
-        api = None if self.api_url is None else redacted(self.api_url)
-        return f"DatabaseAddress(address={redacted(self.address)!r}, api_url={api!r})"
-
-
 class BatchHandle(BatchExports):
     """The jobs of one batch, and what may be done with them; any thread may use it."""
 
@@ -111,7 +98,6 @@ class BatchHandle(BatchExports):
         self._store = store
         self._batch = batch
         self._database = database
-        self._address = database.address
         self._sandbox_urls = sandbox_urls
         self._series_options = series_options or SeriesOptions()
         self.loaded = loaded  #: what `load` did; None for a batch that was there

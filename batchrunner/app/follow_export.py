@@ -36,15 +36,15 @@ from batchrunner.store.reports import finished_jobs_among
 from batchrunner.store.result_bodies import with_long_results
 from batchrunner.store.store import PAGE_SIZE, Store
 
-#: Seconds between two looks at the database; more where a look takes long.
-LOOK_SECONDS = 1.0
-_LOOK_COST = 20
-#: By so much the clocks of runners may differ; the last look reads everything.
+#: Seconds between two passes over the database; more where a pass takes long: so many times that.
+PASS_SECONDS = 1.0
+_REST_PER_PASS = 20
+#: How much the clocks of runners may differ; the last pass reads everything.
 _CLOCK_MARGIN = timedelta(minutes=5)
 #: The longest line of an export: a result is set aside before it gets there.
 _MAX_LINE = 100_000_000
 _CHUNK = 1 << 20
-#: What every line begins with, so that the start of a line can be told from a user's text.
+#: What every line begins with, so that the start of a line differs from a user's text.
 _LINE_START = b'{"id":'
 
 Wait = Callable[[float], object]
@@ -70,7 +70,9 @@ def follow_batch(
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Followed]:
     """
-    Append each job to a file as it ends, until the batch is finished; give each look's sum.
+    Append each job to a file as it ends, until the batch is finished.
+
+    It gives the counts after each pass over the database.
 
     What the file has already is read from the file itself, so that each job is in it exactly once,
     whenever this is killed and begun again. A last line that was cut is written again. A job that
@@ -85,7 +87,7 @@ def follow_batch(
         known = _read_back(store, batch, output, written) if output.is_file else 0
         follower = _Follower(store, batch, output, written)
         try:
-            for seconds, is_over in follower.looks():
+            for seconds, is_over in follower.passes():
                 yield Followed(
                     path=target.path, known=known, written=follower.lines, is_finished=is_over
                 )
@@ -159,7 +161,7 @@ class _Written:
 
 
 class _Follower:
-    """Writes what has ended since its last look."""
+    """Writes what has ended since its last pass."""
 
     def __init__(self, store: Store, batch: Batch, output: _Output, written: _Written) -> None:
         self._store = store
@@ -169,18 +171,18 @@ class _Follower:
         self._columns = store.read(carried_columns, batch.id)
         self.lines = 0
 
-    def looks(self) -> Iterator[tuple[float, bool]]:
+    def passes(self) -> Iterator[tuple[float, bool]]:
         """Write what has ended, each time; give the seconds to wait, and whether it was all."""
         since: datetime | None = None
         while True:
             begun = time.monotonic()
             is_over = self._store.read(is_finished, self._batch.id)
-            last = self._look(None if is_over else since)
+            last = self._pass(None if is_over else since)
             if last is not None:
                 since = last - _CLOCK_MARGIN
-            yield max(LOOK_SECONDS, _LOOK_COST * (time.monotonic() - begun)), is_over
+            yield max(PASS_SECONDS, _REST_PER_PASS * (time.monotonic() - begun)), is_over
 
-    def _look(self, since: datetime | None) -> datetime | None:
+    def _pass(self, since: datetime | None) -> datetime | None:
         rows, numbers, last = self._store.read(ended_jobs, self._batch.id, since)
         new = (
             (row, number)

@@ -15,8 +15,7 @@ from batchrunner.errors import CannotContinue, UsageError
 from batchrunner.inputs.problem_log import CannotInclude
 from batchrunner.inputs.source import MAX_BYTES
 from batchrunner.inputs.tables import Table, TableOptions, open_table
-from batchrunner.inputs.tables.content import MAX_UNPACKED_BYTES
-from batchrunner.inputs.tables.content import STANDARD_INPUT as CALLED
+from batchrunner.inputs.tables.content import MAX_UNPACKED_BYTES, STANDARD_INPUT_NAME
 
 #: The path that means standard input.
 STANDARD_INPUT = "-"
@@ -45,8 +44,8 @@ def open_input_table(path: Path, options: TableOptions) -> Table:
         CannotContinue: It cannot be read.
     """
     with errors_for_people():
-        name = CALLED if str(path) == STANDARD_INPUT else str(path)
-        file = _standard_input() if name == CALLED else _opened(path)
+        name = STANDARD_INPUT_NAME if str(path) == STANDARD_INPUT else str(path)
+        file = _standard_input() if name == STANDARD_INPUT_NAME else _opened(path)
         if not file.seekable():
             file = _spooled(file)
         try:

@@ -73,7 +73,7 @@ def placed(
             database; the error says where, and the options with which a command goes on there.
     """
 
-    found, elsewhere = look_around(address, job_file, origin, choice, say)
+    found, elsewhere = locate(address, job_file, origin, choice, say)
     for place in elsewhere:
         raise BatchElsewhere(
             f"{place.says}: a new batch pays again",
@@ -83,17 +83,17 @@ def placed(
     return found
 
 
-def look_around(
+def locate(
     address: str, job_file: JobFile, origin: str | None, choice: Choice, say: Say
 ) -> tuple[JobFile, tuple[Place, ...]]:
     """Return the file under the name of its batch, and where the jobs of a new one were run."""
 
-    def look() -> tuple[JobFile, tuple[Place, ...]]:
+    def find() -> tuple[JobFile, tuple[Place, ...]]:
         with _opened(address) as store:
             found = batch_of_file(store, job_file, choice, say) if store else job_file
             return found, tuple(_places(store, address, found, origin, choice, say))
 
-    return retry_while_away(look, say)
+    return retry_while_away(find, say)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from batchrunner.app.clock import now as present
 from batchrunner.app.clock import store_now
 from batchrunner.app.input_request import InputRequest
 from batchrunner.app.outlook import Outlook, outlook
-from batchrunner.app.places import Choice, Place, look_around
+from batchrunner.app.places import Choice, Place, locate
 from batchrunner.app.read_input import read_input
 from batchrunner.app.rerun import RerunChoice
 from batchrunner.app.run_observer import say_nothing
@@ -91,11 +91,10 @@ def plan_file(
     if concurrency is not None:
         settings = replace(job_file.settings, concurrency=concurrency)
         job_file = replace(job_file, settings=settings)
-    origin = origin_of(sandboxed=sandboxed, api_url=api_url)
     return plan_load(
         address,
         job_file,
-        origin,
+        origin_of(sandboxed=sandboxed, api_url=api_url),
         window=times,
         series=series,
         budget=None if budget is None else GivenBudget(given_budget(budget)),
@@ -127,7 +126,7 @@ def plan_load(
     """
     notes: list[str] = []
     choice = choice or Choice()
-    job_file, elsewhere = look_around(address, job_file, origin, choice, notes.append)
+    job_file, elsewhere = locate(address, job_file, origin, choice, notes.append)
     edit = (decision, rerun or RerunChoice())
     read = _read_plan(address, job_file, origin, series or SeriesOptions(), edit)
     means = read.load.means

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from batchrunner.app.batch_handle import BatchHandle, DatabaseAddress
+from batchrunner.app.batch_handle import BatchHandle
+from batchrunner.app.database_address import DatabaseAddress
 from batchrunner.app.error_translation import errors_for_people
 from batchrunner.errors import UsageError
 from batchrunner.model import Batch

@@ -85,7 +85,7 @@ def follow_file(
         _take_back(tx, now)
         in_order = lists_all or not _is_partial(tx)
         _take_over(tx, file, in_order=in_order)
-        # A file that only adds jobs changes none, unless it is told to.
+        # A file that only adds jobs changes none, unless `--rerun changed` says so.
         only_adds = decision.withdraw is False and not decision.run_changed
         if not only_adds:
             _change(tx, batch.id, file, decision, now)

@@ -6,9 +6,10 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from fcntl import LOCK_EX, flock
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -45,10 +46,17 @@ def server() -> Iterator[str]:
         for statement in ("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()"):
             _administer(started.get_uri(), statement)
         yield started.get_uri()
-        with _alone(folder):
+        # Its files are removed: it need not write what it has in memory before it stops.
+        stop = partial(_stop_at_once, pgserver.postgres_server.pg_ctl)
+        with _alone(folder), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pgserver.postgres_server, "pg_ctl", stop)
             started.cleanup()  # the last process that uses it stops it, and removes its files
             if not folder.exists():
                 folder.with_suffix(".lock").unlink(missing_ok=True)
+
+
+def _stop_at_once(pg_ctl: Callable[..., str], args: Sequence[str], **options: object) -> str:
+    return pg_ctl([*args, "-m", "immediate"], **options)
 
 
 def _shared() -> Path:

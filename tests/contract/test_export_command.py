@@ -16,7 +16,8 @@ from click.testing import CliRunner, Result
 
 from batchrunner import outputs
 from batchrunner.app import data_frames
-from batchrunner.app.batch_handle import BatchHandle, DatabaseAddress
+from batchrunner.app.batch_handle import BatchHandle
+from batchrunner.app.database_address import DatabaseAddress
 from batchrunner.cli import cli
 from batchrunner.errors import UsageError
 from batchrunner.inputs.yaml import parse

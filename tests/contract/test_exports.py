@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, update
 
-from batchrunner.app.batch_handle import BatchHandle, DatabaseAddress
+from batchrunner.app.batch_handle import BatchHandle
+from batchrunner.app.database_address import DatabaseAddress
 from batchrunner.app.export_options import export_options, options_of_arguments
 from batchrunner.app.export_results import StoredBatch, check_files, export_all, export_batch
 from batchrunner.app.output_targets import Target, check_outputs, kept_files

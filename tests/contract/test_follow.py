@@ -111,6 +111,7 @@ def _without_runs(attempt: OpenAttempt) -> Any:
     return update(attempts).where(attempts.c.id == attempt.attempt_id).values(run_id=None)
 
 
+@pytest.mark.sweep
 @given(cuts=st.lists(st.floats(0, 1), min_size=1, max_size=4))
 def test_kills_at_any_byte_leave_each_job_exactly_once(
     ended: tuple[Store, Batch, bytes], tmp_path_factory: pytest.TempPathFactory, cuts: list[float]

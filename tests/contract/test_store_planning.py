@@ -55,6 +55,7 @@ def edited(keys: Iterable[str], changed: Iterable[str] = ()) -> JobFile:
     )
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("run_changed", [True, False])
 def test_a_plan_names_the_jobs_that_run_after_the_load(store: Store, run_changed: bool) -> None:
     batch = begin(store, [spec(key) for key in "abcdefgh"], concurrency=5)

@@ -95,6 +95,7 @@ def test_a_key_of_the_same_account_goes_on_with_its_runs(tmp_path: Path, apart: 
         assert len(store.read(known_keys, batch.id)) == (1 if apart else 2)
 
 
+@pytest.mark.sweep
 def test_a_batch_with_nothing_open_goes_on_with_any_account(tmp_path: Path) -> None:
     with served(tmp_path, apart=True) as remote:
         one = batchrunner("run", write_jobs(tmp_path, pages(2)), cwd=tmp_path, env=remote.env)

@@ -98,6 +98,7 @@ def test_artifacts_can_be_fetched_later_by_job_and_kind(tmp_path: Path) -> None:
     assert (shown["stored"], shown["wanted"], shown["unlisted_runs"]) == (len(states), 0, 0)
 
 
+@pytest.mark.sweep
 def test_hostile_artifacts_fail_no_job_and_are_reported_one_by_one(tmp_path: Path) -> None:
     threats = ("traversal", "mistyped", "bomb", "endless")
     jobs = capturing(tmp_path, [f"http://faults.test/artifact_{each}" for each in threats])

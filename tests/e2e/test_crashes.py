@@ -80,6 +80,7 @@ def test_jobs_survive_three_kills_and_are_paid_for_once(
     assert len((tmp_path / "results.csv").read_text().splitlines()) == count + 1
 
 
+@pytest.mark.sweep
 def test_what_finished_while_the_runner_slept_is_collected(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(6), concurrency=3)
     with served(tmp_path) as remote:

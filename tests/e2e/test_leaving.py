@@ -52,6 +52,7 @@ def test_a_runner_leaves_although_another_program_keeps_the_database_locked(
     assert len(runs) == 3
 
 
+@pytest.mark.sweep
 def test_who_leaves_early_is_told_what_goes_on_and_with_which_command(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(6), concurrency=3)
     with (

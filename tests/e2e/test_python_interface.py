@@ -16,7 +16,8 @@ import pytest
 
 import batchrunner as br
 from batchrunner.app import open_database
-from batchrunner.app.batch_handle import BatchHandle, DatabaseAddress
+from batchrunner.app.batch_handle import BatchHandle
+from batchrunner.app.database_address import DatabaseAddress
 from batchrunner.app.job_stream import JobStream
 from batchrunner.app.run_arguments import RunArguments
 from batchrunner.sandbox.http.background import BackgroundSandbox
@@ -651,6 +652,7 @@ print("ended", jobs.ended.reason, flush=True)
 """
 
 
+@pytest.mark.sweep
 def test_a_kernel_that_is_killed_in_the_cell_goes_on_in_the_next_one(tmp_path: Path) -> None:
     count = 8
     (tmp_path / "jobs.yaml").write_text(json.dumps(rows(count)))

@@ -97,6 +97,7 @@ def test_under_nohup_a_hang_up_is_ignored() -> None:
         signal.signal(SIGHUP, before)
 
 
+@pytest.mark.sweep
 def test_ctrl_c_ends_a_runner_that_only_waits_for_a_late_retry(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, ["http://faults.test/unknown"], backoff="25m", max_attempts=5)
     with served(tmp_path) as remote:

@@ -99,6 +99,7 @@ def test_results_that_are_there_are_not_replaced_by_none(tmp_path: Path) -> None
         assert results.read_text() == "id\nold\n"
 
 
+@pytest.mark.sweep
 def test_cancel_ends_the_runs_that_a_killed_runner_left(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, [*STUCK, *pages(2)], concurrency=3)
     with served(tmp_path) as remote:
@@ -237,6 +238,7 @@ def test_jobs_are_cancelled_by_host_and_by_the_failure_that_they_met(tmp_path: P
     assert nowhere.code == 2
 
 
+@pytest.mark.sweep
 def test_a_batch_stays_with_the_api_that_its_runs_are_on(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, ["https://example.com/"])
     elsewhere = {"TINYFISH_API_KEY": "key", "TINYFISH_BASE_URL": "https://api.invalid"}

@@ -87,6 +87,7 @@ def test_a_report_of_mistakes_shows_hostile_text_written_out(tmp_path: Path) -> 
         assert unsafe(written) == []
 
 
+@pytest.mark.sweep
 def test_a_live_display_leaves_the_screen_as_it_was(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, ["http://shop.test/products/1"])
     with served(tmp_path) as remote:

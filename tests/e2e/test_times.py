@@ -36,6 +36,7 @@ def test_a_run_waits_for_its_beginning(tmp_path: Path) -> None:
     check_books(tmp_path, 2, runs)
 
 
+@pytest.mark.sweep
 def test_ctrl_c_ends_the_wait(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(2))
     with (
@@ -84,6 +85,7 @@ def test_a_time_that_cannot_be_is_wrong_usage(tmp_path: Path, args: list[str], w
     assert not (tmp_path / "batchrunner.db").exists(), "nothing was loaded"
 
 
+@pytest.mark.sweep
 def test_an_end_without_a_date_is_the_next_one_after_the_beginning(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(1))
     times = ["--start-at", "2030-01-01T22:00Z", "--until", "07:00 UTC"]

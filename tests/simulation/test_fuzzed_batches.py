@@ -67,6 +67,7 @@ def test_the_faults_of_most_batches_end_and_those_of_some_never_do() -> None:
     assert len({len(scenario.kills) for scenario in scenarios}) == 3
 
 
+@pytest.mark.sweep
 def test_faults_that_never_occurred_are_reported() -> None:
     never = faults_not_fired([simulate_seed(seed=0, jobs=2)])
     assert len(never) > 50, "two jobs cannot meet every fault"

@@ -100,6 +100,7 @@ def last_end(simulated: CheckedBatch, but: str) -> timedelta:
     return max(run.finished_at for run in runs if run.finished_at) - runs[0].created_at
 
 
+@pytest.mark.sweep
 def test_a_host_that_comes_back_is_used_again_and_no_job_has_paid_for_the_wait() -> None:
     async def run() -> None:
         script = {f"http://{DEAD}/*": "goal_failure"}
@@ -225,6 +226,7 @@ def test_dear_jobs_of_a_parked_host_do_not_end_a_batch_that_has_budget_for_other
     simulate(run)
 
 
+@pytest.mark.sweep
 def test_a_batch_whose_budget_covers_no_job_of_a_working_host_ends_at_once() -> None:
     async def run() -> None:
         simulated, began = dead_before_good({"max_steps": 5}, {}, {}), now()

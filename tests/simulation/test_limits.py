@@ -77,6 +77,7 @@ def test_a_stuck_run_is_recognised_by_other_runs_long_before_the_limit() -> None
     simulate(run)
 
 
+@pytest.mark.sweep
 def test_a_job_may_have_limits_of_its_own() -> None:
     async def run() -> None:
         settings = replace(QUICK, running_limit=timedelta(minutes=5))

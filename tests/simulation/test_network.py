@@ -42,7 +42,7 @@ SPELL = 600.0
 BLAMED = {"error_named": {FailureCategory.TIMED_OUT, FailureCategory.REJECTED}}
 
 
-@pytest.mark.parametrize("name", some(FAULTS, 2))
+@pytest.mark.parametrize("name", some(FAULTS, 1))
 def test_every_promise_holds_on_a_line_with(name: str) -> None:
     fired: Counter[str] = Counter()
 
@@ -183,6 +183,7 @@ def test_a_batch_does_not_end_before_its_final_check_for_late_runs_succeeded() -
     simulate(scenario)
 
 
+@pytest.mark.sweep
 def test_an_orphan_that_one_poll_does_not_show_keeps_its_cost() -> None:
     async def scenario() -> None:
         # Every run is called unknown once.

@@ -138,6 +138,7 @@ def no_such_run() -> httpx.Response:
     return httpx.Response(404, json=missing)
 
 
+@pytest.mark.sweep
 def test_a_run_that_polls_do_not_mention_and_that_is_not_found_by_itself_is_lost() -> None:
     async def scenario() -> None:
         silent = frozenset({POLL, LIST})
@@ -388,6 +389,7 @@ def all_failed(simulated: CheckedBatch) -> list[tuple[FailureCategory, str | Non
     return [(attempt.category, attempt.run_id) for attempt in found]
 
 
+@pytest.mark.sweep
 def test_results_that_do_not_fit_into_one_poll_are_read_in_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

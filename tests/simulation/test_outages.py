@@ -47,6 +47,7 @@ def believes(owners: object) -> list[str]:
     return []
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     "later", some([0.0, 0.3, 4.0, 20.0], 1), ids=lambda seconds: f"{seconds} s later"
 )

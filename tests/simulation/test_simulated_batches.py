@@ -184,6 +184,7 @@ def test_runs_that_the_account_queues_are_waited_for() -> None:
     simulate(scenario)
 
 
+@pytest.mark.sweep
 def test_one_refused_job_does_not_harm_the_ninety_nine_others() -> None:
     async def scenario() -> None:
         urls = [*pages(60), "http://faults.test/rejected_unnamed", *pages(39)]

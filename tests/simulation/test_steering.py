@@ -339,6 +339,7 @@ def test_a_runner_that_waits_for_its_beginning_collects_what_is_in_flight() -> N
     simulate(scenario)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("awake", some([1000.0, 4000.0], 1))
 def test_a_machine_that_slept_towards_or_over_its_deadline_holds_to_it(awake: float) -> None:
     async def scenario() -> None:
@@ -395,6 +396,7 @@ async def dies_at_the_deadline(fuse: int) -> bool:
     return kill_switch.dead
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     ("steps", "least"), [(42, 2), pytest.param(14, 6, marks=pytest.mark.sweep)]
 )

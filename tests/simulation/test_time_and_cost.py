@@ -74,6 +74,7 @@ def test_after_a_batch_with_faults_the_parts_are_the_apis_bill_to_the_cent(seed:
 LOST_ANSWERS = {"error_after": 0.2, "dropped_after": 0.2, "unreachable": 0.1, "goal_failure": 0.1}
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("seed", some(seeds(2), 1))
 def test_runs_that_the_api_lists_when_their_create_was_given_up_are_in_the_bill(seed: int) -> None:
     async def scenario() -> None:

@@ -143,6 +143,7 @@ def test_a_run_whose_goal_is_cut_in_lists_is_found_by_reading_it(cut: Callable[[
     simulate(scenario)
 
 
+@pytest.mark.sweep
 def test_a_server_that_lists_everything_leaves_no_create_unanswered() -> None:
     async def scenario() -> None:
         urls = ["http://faults.test/error_before/2", *pages(16)]

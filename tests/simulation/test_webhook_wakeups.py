@@ -205,6 +205,7 @@ def test_if_runs_end_all_the_time_there_are_no_more_polls_than_without_webhooks(
 # ---- what they cannot do ----
 
 
+@pytest.mark.sweep
 def test_if_every_webhook_is_lost_the_batch_is_the_same_as_without() -> None:
     without, deaf = without_webhooks(), played(lost)
     assert deaf.results == without.results
@@ -219,6 +220,7 @@ def test_doubled_or_late_webhooks_change_no_result_and_add_no_polls(way: Way) ->
     assert with_webhooks.looks <= without.looks + MAX_SAVED_POLLS
 
 
+@pytest.mark.sweep
 def test_a_flood_of_webhooks_adds_no_polls() -> None:
     without, flooded = without_webhooks(), played(lost, flood=True)
     assert flooded.results == without.results
@@ -248,6 +250,7 @@ def test_runners_that_die_with_webhooks_under_way_lose_and_repeat_nothing() -> N
 # ---- the address ----
 
 
+@pytest.mark.sweep
 def test_a_job_that_names_a_webhook_keeps_its_own_and_no_row_tells_ours() -> None:
     own = "https://hooks.example.com/mine"
     mine = _bodies(options={"webhook_url": own})

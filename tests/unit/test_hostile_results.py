@@ -39,6 +39,7 @@ def go_over(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.sweep
 def test_the_worst_results_take_little_memory_beside_themselves() -> None:
     done = go_over("--mb", "0.4", *WORST)
     assert done.returncode == 0, done.stdout + done.stderr

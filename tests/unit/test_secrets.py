@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 import batchrunner as br
-from batchrunner.app.batch_handle import BatchHandle, DatabaseAddress
+from batchrunner.app.batch_handle import BatchHandle
+from batchrunner.app.database_address import DatabaseAddress
 from batchrunner.store.batches import load_jobs
 from batchrunner.store.store import Store
 from tests.fakes import NOW, job_file

@@ -138,7 +138,7 @@ def command(
     Load FILE, a job file or a table, run its jobs, export the results.
 
     Give the same command again to continue: after Ctrl-C, after a crash, or with new lines in FILE.
-    Finished jobs are not run again.
+    Finished jobs are not run again, unless FILE asks something else of them.
 
     \b
     Examples:

@@ -15,7 +15,7 @@ MAX_UNPACKED_BYTES = 1024**3
 #: Bytes from which a file is recognized.
 HEAD_BYTES = 64 * 1024
 #: What standard input is called in messages.
-STANDARD_INPUT = "standard input"
+STANDARD_INPUT_NAME = "standard input"
 _GZIP = b"\x1f\x8b"
 
 
@@ -102,7 +102,7 @@ class Content:
 
     def shell_input(self, command: str) -> str:
         """Return a shell command that gives this file, unpacked, to *command*."""
-        if self.name == STANDARD_INPUT:
+        if self.name == STANDARD_INPUT_NAME:
             return command
         name = shlex.quote(self.name)
         return f"gunzip -c {name} | {command}" if self.is_gzip else f"{command} {name}"
