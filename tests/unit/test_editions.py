@@ -499,5 +499,12 @@ def test_a_run_of_nothing_says_how_old_the_results_are() -> None:
     assert "nothing was run, and the newest result is 23h 00m old" in lines[0]
     assert lines[1].endswith("batchrunner run prices.yaml --db 'my prices.db' --every 1d")
     assert lines[2].endswith("batchrunner run prices.yaml --db 'my prices.db' --rerun all")
+    assert (
+        list(age_lines(batch, NIGHT, NIGHT, args, every=False))[1:]
+        == [
+            line
+            for line in age_lines(batch, NIGHT, NIGHT, [*args, "--keep", "changed"], every=False)
+        ][1:]
+    ), "new results are of the file as it is"
     (line,) = age_lines(batch, NIGHT, NIGHT, args, every=True)
     assert line.endswith("--fresh")
