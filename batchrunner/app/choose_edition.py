@@ -67,7 +67,11 @@ def choose_file_edition(
 def planned_edition(
     store: Store, job_file: JobFile, options: SeriesOptions, time: datetime
 ) -> JobFile:
-    """Return the same as `choose_file_edition` will; nothing is changed."""
+    """
+    Return the same as `choose_file_edition` will; nothing is changed.
+
+    A batch from before the series that would become the edition is returned under the name it has.
+    """
     every = _every(options.every or job_file.settings.every)
     name = options.time_zone or job_file.settings.time_zone
     zone = zone_called(name) if name else machine_zone(time)
@@ -80,6 +84,8 @@ def planned_edition(
     before = store.trial(newest_edition_name, job_file.name, named if begins else None)
     choice = choose_edition(before, every, time, zone.clock, fresh=options.fresh)
     if choice is None:
+        return job_file
+    if choice.edition == before and store.trial(newest_edition, job_file.name) is None:
         return job_file
     full = _checked(batch_name(job_file.name, choice.edition), job_file.name)
     return replace(job_file, name=full, series=job_file.name, edition=choice.edition)

@@ -92,6 +92,7 @@ def test_a_plan_compares_the_file_and_changes_no_byte(tmp_path: Path) -> None:
     assert found["decide"] == ["changed"]
     assert plan(tmp_path, "jobs.yaml", "--rerun", "changed")["decide"] == []
     assert plan(tmp_path, "jobs.yaml", "--keep", "changed")["jobs"] == 0
+    assert plan(tmp_path, "jobs.yaml", "--keep", "changed", "--rerun", "all")["jobs"] == 60
     assert (digest(database), {path.name for path in tmp_path.iterdir()}) == before
 
 

@@ -83,6 +83,7 @@ def command(
             window=(start_at, until),
             series=series,
             decision=edits.decision,
+            rerun=edits.rerun,
             choice=place_choice(inputs, new_batch=new_batch),
         )
     following = _next_command(plan, sys.argv[1:])
