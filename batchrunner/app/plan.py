@@ -15,7 +15,7 @@ from batchrunner.app.clock import now as present
 from batchrunner.app.clock import store_now
 from batchrunner.app.input_request import InputRequest
 from batchrunner.app.outlook import Outlook, outlook
-from batchrunner.app.places import Choice, Place, locate
+from batchrunner.app.places import Place, PlaceChoice, locate
 from batchrunner.app.read_input import read_input
 from batchrunner.app.rerun import RerunChoice
 from batchrunner.app.run_observer import say_nothing
@@ -74,7 +74,7 @@ def plan_file(
     series: SeriesOptions | None = None,
     decision: EditDecision = UNDECIDED,
     rerun: RerunChoice | None = None,
-    choice: Choice | None = None,
+    choice: PlaceChoice | None = None,
 ) -> Plan:
     """
     Plan the load of the files that a request names, and the run of their batch.
@@ -114,7 +114,7 @@ def plan_load(
     budget: GivenBudget | None = None,
     decision: EditDecision = UNDECIDED,
     rerun: RerunChoice | None = None,
-    choice: Choice | None = None,
+    choice: PlaceChoice | None = None,
 ) -> Plan:
     """
     Plan the load of a file and the run of its batch; nothing is changed, made or migrated.
@@ -125,7 +125,7 @@ def plan_load(
         StoreError: The database cannot be read, or was lost.
     """
     notes: list[str] = []
-    choice = choice or Choice()
+    choice = choice or PlaceChoice()
     job_file, elsewhere = locate(address, job_file, origin, choice, notes.append)
     edit = (decision, rerun or RerunChoice())
     read = _read_plan(address, job_file, origin, series or SeriesOptions(), edit)

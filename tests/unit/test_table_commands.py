@@ -297,3 +297,11 @@ def test_python_loads_tables_as_the_command_does(folder: Path) -> None:
             db.load("pairs.csv", urll="{Link}")  # type: ignore[call-arg]
         with pytest.raises(UsageError, match="goal cannot be"):
             db.load("pairs.csv", goal=3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("row", ["https://a.example/1", None, ["https://a.example/1"], 7])
+def test_a_row_from_python_that_is_no_mapping_is_named(folder: Path, row: Any) -> None:
+    with quick_migrations(), br.open("py.db") as db:
+        rows = [{"link": "https://a.example/0"}, row]
+        with pytest.raises(UsageError, match=r"row 2 is .*, not a mapping of columns to values"):
+            db.load(rows=rows, url="{link}", goal="Read it", name="r")
