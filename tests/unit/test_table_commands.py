@@ -77,6 +77,7 @@ def test_a_problem_names_file_line_column_and_fix_and_loads_nothing() -> None:
         (("pairs.csv", "--goal-column", "Product"), "write --goal-column product"),
         (("pairs.csv", "--url", "x", "--url-column", "y"), "contradict each other"),
         (("none.csv",), "there is no file none.csv"),
+        (("pars.csv",), "there is no file pars.csv; did you mean pairs.csv?"),
         (("pairs.csv", "none.csv"), "there is no file none.csv"),
     ],
 )
