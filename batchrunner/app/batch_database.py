@@ -37,7 +37,7 @@ from batchrunner.app.input_arguments import (
 )
 from batchrunner.app.load import load_report, rows_as_job_file
 from batchrunner.app.open_database import find_batch, open_store
-from batchrunner.app.places import Choice, placed
+from batchrunner.app.places import PlaceChoice, placed
 from batchrunner.app.plan import GivenBudget, Plan, plan_load
 from batchrunner.app.read_input import ROWS_FILE, read_input, rows_as_table
 from batchrunner.app.recover import (
@@ -132,7 +132,7 @@ class BatchDatabase:
         decision = decision_of(on_change, on_missing)
         check_type("new_batch", new_batch, (bool,), "True or False")
         given = _job_file(job_file, rows, name, settings, defaults, columns)
-        choice = Choice(named=name is not None, new_batch=new_batch)
+        choice = PlaceChoice(named=name is not None, new_batch=new_batch)
         return self._load(self._placed(given, choice), decision)
 
     @takes_input_arguments
@@ -171,7 +171,7 @@ class BatchDatabase:
                 window=run_window(start_at, until, say_nothing),
                 budget=None if budget is None else GivenBudget(given_budget(budget)),
                 decision=decision_of(on_change, on_missing),
-                choice=Choice(named=name is not None),
+                choice=PlaceChoice(named=name is not None),
             )
 
     def _origin(self, api: ApiAddress | None) -> str:
@@ -180,7 +180,7 @@ class BatchDatabase:
         url = self._place.api_url or os.environ.get(BASE_URL)
         return origin_of(sandboxed=False, api_url=url)
 
-    def _placed(self, given: JobFile, choice: Choice) -> JobFile:
+    def _placed(self, given: JobFile, choice: PlaceChoice) -> JobFile:
         with errors_for_people():
             return placed(self._place.address, given, None, choice, say_nothing)
 
@@ -227,7 +227,7 @@ class BatchDatabase:
         series = SeriesOptions(
             every=every, time_zone=time_zone, fresh=fresh, keep_editions=keep_editions
         )
-        placed_file = self._placed(given, Choice(named=name is not None))
+        placed_file = self._placed(given, PlaceChoice(named=name is not None))
         return self._load(placed_file, decision_of(on_change, on_missing), series)
 
     def series(self, name: str) -> SeriesHandle:

@@ -10,7 +10,7 @@ from batchrunner.app.time_zones import Zone, machine_zone, zone_called
 from batchrunner.errors import UsageError
 from batchrunner.model import JobFile
 from batchrunner.policy.calendar_slots import EVERY_SAYS, Every, name_of_moment, parse_every
-from batchrunner.policy.editions import MAX_NAME, EditionChoice, batch_name, choose_edition
+from batchrunner.policy.editions import MAX_NAME, EditionChoice, choose_edition, edition_batch_name
 from batchrunner.store.editions import make_edition, newest_edition, newest_edition_name
 from batchrunner.store.store import Store
 
@@ -58,7 +58,7 @@ def choose_file_edition(
     choice = choose_edition(before, every, time, zone.clock, fresh=options.fresh)
     if choice is None:
         return job_file
-    named = _checked(batch_name(series, choice.edition), series)
+    named = _checked(edition_batch_name(series, choice.edition), series)
     for line in _lines(named, choice, every, zone):
         say(line)
     return replace(job_file, name=named, series=series, edition=choice.edition)
@@ -67,21 +67,27 @@ def choose_file_edition(
 def planned_edition(
     store: Store, job_file: JobFile, options: SeriesOptions, time: datetime
 ) -> JobFile:
-    """Return the same as `choose_file_edition` will; nothing is changed."""
+    """
+    Return the same as `choose_file_edition` will; nothing is changed.
+
+    A batch from before the series that would become the edition is returned under the name it has.
+    """
     every = _every(options.every or job_file.settings.every)
     name = options.time_zone or job_file.settings.time_zone
     zone = zone_called(name) if name else machine_zone(time)
 
     def named(created_at: datetime) -> tuple[str, str]:
         edition = name_of_moment(created_at, zone.clock)
-        return batch_name(job_file.name, edition), edition
+        return edition_batch_name(job_file.name, edition), edition
 
     begins = every is not None or options.fresh
     before = store.trial(newest_edition_name, job_file.name, named if begins else None)
     choice = choose_edition(before, every, time, zone.clock, fresh=options.fresh)
     if choice is None:
         return job_file
-    full = _checked(batch_name(job_file.name, choice.edition), job_file.name)
+    if choice.edition == before and store.trial(newest_edition, job_file.name) is None:
+        return job_file
+    full = _checked(edition_batch_name(job_file.name, choice.edition), job_file.name)
     return replace(job_file, name=full, series=job_file.name, edition=choice.edition)
 
 
@@ -112,7 +118,7 @@ def _adopt_batch(store: Store, series: str, zone: Zone, say: Say) -> None:
 
     def named(created_at: datetime) -> tuple[str, str]:
         edition = name_of_moment(created_at, zone.clock)
-        return _checked(batch_name(series, edition), series), edition
+        return _checked(edition_batch_name(series, edition), series), edition
 
     if made := store.write(make_edition, series, named):
         say(f"the batch {series!r} is now the edition {made!r} of the series {series!r}")

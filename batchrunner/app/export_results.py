@@ -223,7 +223,10 @@ def export_lines(done: Exported, open_jobs: int, *, is_stdout: bool) -> Iterator
     if done.exploded == 0 and done.jobs:
         yield "warning: no result has a list at the path of --explode: each job is one row"
     for own, name in done.renamed[:_MAX_NAMED]:
-        yield f"the column {term_safe(own)} is {term_safe(name)} in {term_safe(done.path)}"
+        yield (
+            f"the column {term_safe(own)} is {term_safe(name)} in {term_safe(done.path)}: another "
+            "column has this name, or it is too much like one for some programs"
+        )
     if len(done.renamed) > _MAX_NAMED:
         yield f"… and {len(done.renamed) - _MAX_NAMED} more columns have other names"
 

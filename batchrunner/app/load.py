@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
@@ -15,14 +14,12 @@ from batchrunner.app.api_access import SANDBOX, ApiAccess
 from batchrunner.app.input_file import read_beside
 from batchrunner.app.input_request import InputRequest
 from batchrunner.app.read_input import read_input
+from batchrunner.app.row_values import ROWS, json_text, without_empty
 from batchrunner.app.schema_classes import SchemaClasses
 from batchrunner.errors import InputError, UsageError
 from batchrunner.inputs.yaml import JobFileErrors, parse, report
 from batchrunner.model import JobFile, LoadResult, Settings
 from batchrunner.model.comparison import Comparison
-
-#: What problems in rows name in the place of a file.
-ROWS = "rows"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,26 +64,12 @@ def rows_as_job_file(
         UsageError: A value is none that JSON has.
     """
     classes = SchemaClasses()
-    jobs = [classes.written_out(_without_empty(row)) for row in rows]
+    jobs = [classes.written_out(without_empty(row)) for row in rows]
     defaults = classes.written_out(defaults)
     whole = {"name": name, "settings": settings, "defaults": defaults, "jobs": jobs}
     given = {key: value for key, value in whole.items() if value is not None}
-    try:
-        text = json.dumps(given, ensure_ascii=False, indent=1, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise UsageError(
-            f"{ROWS}: a value cannot be written as JSON: {error}",
-            next="use text, numbers, true, false, None, lists and mappings",
-            where=ROWS,
-            why=str(error),
-        ) from error
+    text = json_text(given, indent=1)
     return replace(_parsed(text, file=ROWS, name=name), from_file=False)
-
-
-def _without_empty(row: Mapping[str, Any]) -> Any:
-    if not isinstance(row, Mapping):
-        return row  # the reader reports it, together with all other problems
-    return {key: value for key, value in row.items() if value == value}  # NaN is not itself
 
 
 def _parsed(content: bytes | str, *, file: str, name: str) -> JobFile:

@@ -52,7 +52,7 @@ class Place:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
+class PlaceChoice:
     """What the user said about the place of a batch."""
 
     named: bool = False  #: the batch's name
@@ -61,7 +61,7 @@ class Choice:
 
 
 def placed(
-    address: str, job_file: JobFile, origin: str | None, choice: Choice, say: Say
+    address: str, job_file: JobFile, origin: str | None, choice: PlaceChoice, say: Say
 ) -> JobFile:
     """
     Return the file under the name of its batch; nothing is changed, and no database is made.
@@ -84,7 +84,7 @@ def placed(
 
 
 def locate(
-    address: str, job_file: JobFile, origin: str | None, choice: Choice, say: Say
+    address: str, job_file: JobFile, origin: str | None, choice: PlaceChoice, say: Say
 ) -> tuple[JobFile, tuple[Place, ...]]:
     """Return the file under the name of its batch, and where the jobs of a new one were run."""
 
@@ -107,7 +107,7 @@ def _opened(address: str) -> Iterator[Store | None]:
         yield store
 
 
-def batch_of_file(store: Store, job_file: JobFile, choice: Choice, say: Say) -> JobFile:
+def batch_of_file(store: Store, job_file: JobFile, choice: PlaceChoice, say: Say) -> JobFile:
     """
     Return the file under the name of its batch in this database.
 
@@ -174,7 +174,7 @@ def _places(
     address: str,
     job_file: JobFile,
     origin: str | None,
-    choice: Choice,
+    choice: PlaceChoice,
     say: Say,
 ) -> Iterator[Place]:
     """Yield where the jobs of a new batch were run before; say what is no reason to stop."""
@@ -214,7 +214,7 @@ def _in_this(found: Sequence[Holding], sources: Sequence[BatchSource], say: Say)
         _say_some(each, f"the batch {name!r}", say)
 
 
-def _in_other(found: Holding, path: Path, choice: Choice, say: Say) -> Iterator[Place]:
+def _in_other(found: Holding, path: Path, choice: PlaceChoice, say: Say) -> Iterator[Place]:
     if found.share < SAME_FILE:
         return
     shown = os.path.relpath(path)

@@ -15,8 +15,9 @@ from batchrunner.app.clock import now as present
 from batchrunner.app.clock import store_now
 from batchrunner.app.input_request import InputRequest
 from batchrunner.app.outlook import Outlook, outlook
-from batchrunner.app.places import Choice, Place, locate
+from batchrunner.app.places import Place, PlaceChoice, locate
 from batchrunner.app.read_input import read_input
+from batchrunner.app.rerun import RerunChoice
 from batchrunner.app.run_observer import say_nothing
 from batchrunner.app.run_window import run_window
 from batchrunner.model import Batch, Budget, JobFile
@@ -72,7 +73,8 @@ def plan_file(
     window: tuple[str | datetime | None, str | datetime | None] = (None, None),
     series: SeriesOptions | None = None,
     decision: EditDecision = UNDECIDED,
-    choice: Choice | None = None,
+    rerun: RerunChoice | None = None,
+    choice: PlaceChoice | None = None,
 ) -> Plan:
     """
     Plan the load of the files that a request names, and the run of their batch.
@@ -89,15 +91,15 @@ def plan_file(
     if concurrency is not None:
         settings = replace(job_file.settings, concurrency=concurrency)
         job_file = replace(job_file, settings=settings)
-    origin = origin_of(sandboxed=sandboxed, api_url=api_url)
     return plan_load(
         address,
         job_file,
-        origin,
+        origin_of(sandboxed=sandboxed, api_url=api_url),
         window=times,
         series=series,
         budget=None if budget is None else GivenBudget(given_budget(budget)),
         decision=decision,
+        rerun=rerun,
         choice=choice,
     )
 
@@ -111,7 +113,8 @@ def plan_load(
     series: SeriesOptions | None = None,
     budget: GivenBudget | None = None,
     decision: EditDecision = UNDECIDED,
-    choice: Choice | None = None,
+    rerun: RerunChoice | None = None,
+    choice: PlaceChoice | None = None,
 ) -> Plan:
     """
     Plan the load of a file and the run of its batch; nothing is changed, made or migrated.
@@ -122,9 +125,10 @@ def plan_load(
         StoreError: The database cannot be read, or was lost.
     """
     notes: list[str] = []
-    choice = choice or Choice()
+    choice = choice or PlaceChoice()
     job_file, elsewhere = locate(address, job_file, origin, choice, notes.append)
-    read = _read_plan(address, job_file, origin, series or SeriesOptions(), decision)
+    edit = (decision, rerun or RerunChoice())
+    read = _read_plan(address, job_file, origin, series or SeriesOptions(), edit)
     means = read.load.means
     if budget is not None:
         means = replace(means, settings=replace(means.settings, budget=budget.budget))
@@ -153,7 +157,11 @@ class _ReadPlan:
 
 
 def _read_plan(
-    address: str, job_file: JobFile, origin: str, series: SeriesOptions, decision: EditDecision
+    address: str,
+    job_file: JobFile,
+    origin: str,
+    series: SeriesOptions,
+    edit: tuple[EditDecision, RerunChoice],
 ) -> _ReadPlan:
     file = file_of(address)
     if file is not None and (lost := lost_database(file)) is not None:
@@ -164,14 +172,19 @@ def _read_plan(
     with closing(Store.connect(address)) as store:
         now = store_now(store)
         named = planned_edition(store, job_file, series, now)
-        return store.trial(_read, named, origin, decision, now)
+        return store.trial(_read, named, origin, edit, now)
 
 
 def _read(
-    tx: Connection, file: JobFile, origin: str, decision: EditDecision, now: datetime
+    tx: Connection,
+    file: JobFile,
+    origin: str,
+    edit: tuple[EditDecision, RerunChoice],
+    now: datetime,
 ) -> _ReadPlan:
+    decision, rerun = edit
     return _ReadPlan(
-        load=planned_load(tx, file, origin, decision, now),
+        load=planned_load(tx, file, origin, decision, now, rerun.at(now)),
         past=past_jobs(tx, origin),
         is_new=find_batch(tx, file.name) is None,
         at=now,

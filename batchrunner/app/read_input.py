@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
+import reprlib
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -15,6 +15,7 @@ from typing import Any
 from batchrunner.app.input_file import open_input_table, read_beside
 from batchrunner.app.input_request import STANDARD_INPUT, InputRequest, batch_name
 from batchrunner.app.refused_rows import RefusedRows
+from batchrunner.app.row_values import ROWS, json_text, without_empty
 from batchrunner.app.schema_classes import SchemaClasses
 from batchrunner.errors import InputError, UsageError
 from batchrunner.inputs.field_types import INVALID
@@ -67,19 +68,10 @@ def rows_as_table(rows: Iterable[Mapping[str, Any]], request: InputRequest) -> J
 
     Raises:
         InputError: Rows have problems; all of them are in one report.
-        UsageError: A value is none that JSON has.
+        UsageError: A row is no mapping, or a value is none that JSON has.
     """
     classes = SchemaClasses()
-    filled = (classes.written_out(_filled(row)) for row in rows)
-    try:
-        lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) for row in filled]
-    except (TypeError, ValueError, RecursionError) as error:
-        raise UsageError(
-            f"rows: a value cannot be written as JSON: {error}",
-            next="use text, numbers, true, false, None, lists and mappings",
-            where="rows",
-            why=str(error),
-        ) from error
+    lines = [_line(number, row, classes) for number, row in enumerate(rows, 1)]
     jobs = BatchJobs()
     try:
         content = "\n".join(lines).encode(errors="surrogatepass")
@@ -92,9 +84,14 @@ def rows_as_table(rows: Iterable[Mapping[str, Any]], request: InputRequest) -> J
         raise InputError(report(errors), errors.problems) from errors
 
 
-def _filled(row: Mapping[str, Any]) -> Any:
-    """Return a row without values that are not numbers, as pandas fills empty cells."""
-    return {key: value for key, value in row.items() if value == value}  # NaN is not itself
+def _line(number: int, row: object, classes: SchemaClasses) -> str:
+    if not isinstance(row, Mapping):
+        raise UsageError(
+            f"row {number} is {reprlib.repr(row)}, not a mapping of columns to values",
+            next='write each row as {"link": "https://…", "product": "lamp"}',
+            where=ROWS,
+        )
+    return json_text(classes.written_out(without_empty(row)))
 
 
 def _table_request(request: InputRequest, path: Path) -> TableRequest:

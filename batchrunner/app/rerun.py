@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from batchrunner.app.clock import store_now
 from batchrunner.errors import UsageError
 from batchrunner.inputs.field_types import duration_of
 from batchrunner.model import Batch, JobState
 from batchrunner.store.edits import rerun_jobs, states_of
+from batchrunner.store.planning import Again
 from batchrunner.store.store import Store
 from batchrunner.text.terminal import term_safe
 
@@ -33,6 +34,15 @@ class RerunChoice:
     def chooses(self) -> bool:
         """Whether it chooses jobs beside those that changed."""
         return self.all or self.older_than is not None or bool(self.keys)
+
+    def at(self, now: datetime) -> Again | None:
+        """Return the jobs that it chooses beside those that changed; None: no others."""
+        if not self.chooses:
+            return None
+        if self.all:
+            return Again()
+        before = None if self.older_than is None else now - self.older_than
+        return Again(keys=self.keys, finished_before=before)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,11 +93,10 @@ def rerun(store: Store, batch: Batch, choice: RerunChoice) -> Rerun:
     if choice.keys:
         _check_keys(store, batch, choice.keys)
     now = store_now(store)
-    before = None if choice.older_than is None else now - choice.older_than
-    keys = () if choice.all else choice.keys
-    if choice.all:
-        before = None
-    jobs, steps = store.write(rerun_jobs, batch.id, now, keys=keys, finished_before=before)
+    again = choice.at(now) or Again()
+    jobs, steps = store.write(
+        rerun_jobs, batch.id, now, keys=again.keys, finished_before=again.finished_before
+    )
     rate = batch.step_price
     return Rerun(jobs=jobs, steps=steps, cost=f"{steps * rate.amount:f}" if rate else None)
 

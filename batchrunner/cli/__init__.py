@@ -20,7 +20,7 @@ COMMANDS = {
     "audit": "Compare a batch with the API's own list of runs.",
     "where": "Show where the hours and the credits of a batch went.",
     "artifacts": "Download and list screenshots, HTML and video of runs.",
-    "retry": "Put failed jobs of a batch back.",
+    "retry": "Put failed jobs of a batch back in the queue.",
     "recover": "Rebuild a lost database from the runs that the API has.",
     "cancel": "Cancel jobs of a batch, including their runs at the API.",
     "pause": "Stop submitting jobs of a batch until it is resumed.",

@@ -68,6 +68,7 @@ def _options(given: dict[str, Any]) -> EditOptions:
             "--rerun changed and --keep changed say the opposite", next="give one of them"
         )
     decision = EditDecision(withdraw=withdraw)
-    if choice.changed or keep:
-        decision = replace(decision, run_changed=choice.changed)
+    if choice.changed or choice.all or keep:
+        # All jobs run again as the file says now, also those that were kept once.
+        decision = replace(decision, run_changed=not keep)
     return EditOptions(decision=decision, rerun=choice)

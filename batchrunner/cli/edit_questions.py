@@ -35,12 +35,7 @@ STOP = "stop"
 
 def with_commands(undecided: EditNeedsDecision, args: Sequence[str]) -> EditNeedsDecision:
     """Return the error with the commands that continue after a command with these arguments."""
-    every = product(*(_ANSWERS[guard] for guard in undecided.guards))
-    lines = []
-    for answers in every:
-        meaning = ", ".join(_MEANINGS[answer] for answer in answers)
-        command = same_command([*args, *(word for answer in answers for word in answer)])
-        lines.append(f"{command}   # {meaning}")
+    lines = commands_that_decide(undecided.guards, args)
     return EditNeedsDecision(
         f"{undecided.what}; nothing was changed",
         comparison=undecided.comparison,
@@ -48,6 +43,16 @@ def with_commands(undecided: EditNeedsDecision, args: Sequence[str]) -> EditNeed
         next="\n       ".join(lines),
         why=undecided.why,
     )
+
+
+def commands_that_decide(guards: Sequence[Guard], args: Sequence[str]) -> list[str]:
+    """Return a command with these arguments for each decision, and what it does."""
+    lines = []
+    for answers in product(*(_ANSWERS[guard] for guard in guards)):
+        meaning = ", ".join(_MEANINGS[answer] for answer in answers)
+        command = same_command([*args, *(word for answer in answers for word in answer)])
+        lines.append(f"{command}   # {meaning}")
+    return lines
 
 
 def ask(undecided: EditNeedsDecision, decision: EditDecision) -> EditDecision:

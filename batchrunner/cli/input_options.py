@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from batchrunner.text.terminal import term_safe
 
 if TYPE_CHECKING:
     from batchrunner.app.input_request import InputRequest
@@ -21,9 +24,19 @@ class _InputPath(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path; where there is no file, the error says how to begin."""
         if str(value) != "-" and not Path(value).exists():
-            start = f"there is no file {value}; `batchrunner init` writes one to start from"
-            self.fail(start, param, ctx)
+            start = _alike(Path(value)) or "`batchrunner init` writes one to start from"
+            self.fail(f"there is no file {value}; {start}", param, ctx)
         return super().convert(value, param, ctx)
+
+
+def _alike(path: Path) -> str | None:
+    """Return a question for the file that was meant, if one beside it has nearly this name."""
+    try:
+        names = [each.name for each in path.parent.iterdir() if each.is_file()]
+    except OSError:
+        return None
+    close = get_close_matches(path.name, names, n=1, cutoff=0.8)
+    return f"did you mean {term_safe(str(path.with_name(close[0])))}?" if close else None
 
 
 _FILES = click.argument(

@@ -92,8 +92,6 @@ def new_db_option(command: F) -> F:
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
-
-
 key_option = click.option(
     "--api-key-file",
     metavar="FILE",

@@ -14,7 +14,7 @@ from batchrunner.errors import BatchElsewhere
 
 if TYPE_CHECKING:
     from batchrunner.app.input_request import InputRequest
-    from batchrunner.app.places import Choice
+    from batchrunner.app.places import PlaceChoice
     from batchrunner.model import JobFile
 
 NEW_BATCH = "--new-batch"
@@ -25,12 +25,12 @@ new_batch_option = click.option(
 )
 
 
-def place_choice(inputs: InputRequest, *, new_batch: bool) -> Choice:
+def place_choice(inputs: InputRequest, *, new_batch: bool) -> PlaceChoice:
     """Return what the options say about the place of a batch."""
-    from batchrunner.app.places import Choice
+    from batchrunner.app.places import PlaceChoice
 
     source = click.get_current_context().get_parameter_source("db")
-    return Choice(
+    return PlaceChoice(
         named=inputs.name is not None,
         new_batch=new_batch,
         is_default=source is click.core.ParameterSource.DEFAULT,

@@ -1,1 +1,1 @@
-"""Reads job files: returns job specs, or every problem with its position."""
+"""Reads job files and tables: returns job specs, or every problem with its position."""

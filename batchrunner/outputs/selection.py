@@ -54,7 +54,8 @@ def check_selection(columns: Sequence[SelectedColumn], carried: Sequence[str]) -
     for column in columns:
         if column.source not in also and not column.source.startswith(f"{RESULT}."):
             below_result = f"{RESULT}.{column.source}"
-            (close,) = get_close_matches(column.source, known, n=1) or [below_result]
+            same = [name for name in known if name.lower() == column.source.lower()]
+            close, *_ = same or get_close_matches(column.source, known, n=1) or [below_result]
             raise UsageError(
                 f"there is no column {column.source!r}: there are {_some(known)}, and paths into "
                 f"results such as {below_result}",

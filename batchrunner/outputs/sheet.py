@@ -26,7 +26,7 @@ class Sheet:
     """
     The columns of a table, found in a first pass over the jobs, and its rows.
 
-    With *typed*, cells have the types of TYPED_FIELDS, and `kinds` says what is in each column.
+    With *typed*, times are times and costs are numbers, and `kinds` says what is in each column.
     """
 
     def __init__(

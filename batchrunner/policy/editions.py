@@ -28,7 +28,7 @@ class EditionChoice:
     is_later: bool = False  #: it belongs to a later slot: the clock has gone back
 
 
-def batch_name(series: str, edition: str) -> str:
+def edition_batch_name(series: str, edition: str) -> str:
     """Return the name of an edition's batch, such as `prices@2026-12-01`."""
     return f"{series}{SEPARATOR}{edition}"
 

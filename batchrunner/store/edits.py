@@ -83,7 +83,7 @@ def follow_file(
         _store_digests(tx, batch.id)
         _withdraw(tx, now)
         _take_back(tx, now)
-        in_order = lists_all or not _is_partial(tx)
+        in_order = lists_all or not _has_others(tx)
         _take_over(tx, file, in_order=in_order)
         # A file that only adds jobs changes none, unless `--rerun changed` says so.
         only_adds = decision.withdraw is False and not decision.run_changed
@@ -168,7 +168,7 @@ def _matched(kind: MatchKind) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _is_partial(tx: Connection) -> bool:
+def _has_others(tx: Connection) -> bool:
     """Return whether the batch has jobs that are not in the file."""
     others = select(in_batch.c.id).where(is_left, not_(in_batch.c.withdrawn))
     return tx.execute(others.limit(1)).first() is not None

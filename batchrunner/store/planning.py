@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, not_, or_, select
 
-from batchrunner.model import JobFile, Rate, Settings
+from batchrunner.model import JobFile, JobState, Rate, Settings
 from batchrunner.model.comparison import Comparison, EditDecision
 from batchrunner.model.forecast import JobGroup
 from batchrunner.model.hosts import host_of
@@ -55,8 +55,21 @@ class PlannedLoad:
     means: RunMeans
 
 
+@dataclass(frozen=True, kw_only=True)
+class Again:
+    """Which succeeded jobs run again after the load; without a choice, all."""
+
+    keys: Collection[str] = ()
+    finished_before: datetime | None = None
+
+
 def planned_load(
-    tx: Connection, file: JobFile, origin: str, decision: EditDecision, now: datetime
+    tx: Connection,
+    file: JobFile,
+    origin: str,
+    decision: EditDecision,
+    now: datetime,
+    again: Again | None = None,
 ) -> PlannedLoad:
     """Return what loading *file* and running its batch would do; nothing changes."""
     batch = peek_batch(tx, file.name)
@@ -65,7 +78,10 @@ def planned_load(
     settings = _settings_after(batch, file.settings)
     with staged(tx, file, batch.id, now, lists_all=lists_all_jobs(file, decision)):
         found = compare_staged(tx, file, batch, decision)
-        work = _work_after(tx, run_changed=decision.run_changed is not False)
+        run_changed = decision.run_changed is not False
+        work = list(_work_after(tx, run_changed=run_changed))
+        if again is not None:
+            work += _work_again(tx, again, run_changed=run_changed)
         groups = job_groups(work, settings)
     return PlannedLoad(comparison=found, groups=groups, means=_means(tx, batch, settings, now))
 
@@ -121,6 +137,30 @@ def _work_after(tx: Connection, *, run_changed: bool) -> Iterator[Work]:
         .group_by(*stays)
     )
     yield from _work(tx.execute(left))
+
+
+def _work_again(tx: Connection, again: Again, *, run_changed: bool) -> Iterator[Work]:
+    """Give the succeeded jobs that would then run again, without those that run as they changed."""
+    alike = (jobs.c.host, jobs.c.options, jobs.c.policy)
+    chosen = [jobs.c.state == JobState.SUCCEEDED, jobs.c.url != ""]
+    # What the file has no longer is not in the batch then; what it has again, is.
+    is_out = or_(in_batch.c.follows_file, in_batch.c.withdrawn)
+    chosen.append(or_(matches.c.job_id.is_not(None), not_(is_out)))
+    if run_changed:
+        chosen.append(func.coalesce(matches.c.kind, "") != MatchKind.CHANGED)
+    if again.keys:
+        chosen.append(in_batch.c.key.in_(again.keys))
+    if again.finished_before is not None:
+        chosen.append(jobs.c.finished_at < again.finished_before)
+    query = (
+        select(*alike, func.count())
+        .select_from(in_batch)
+        .outerjoin(matches, matches.c.job_id == in_batch.c.id)
+        .join(jobs, jobs.c.id == func.coalesce(matches.c.restores, in_batch.c.id))
+        .where(*chosen)
+        .group_by(*alike)
+    )
+    yield from _work(tx.execute(query))
 
 
 def _work(rows: Iterable[Any]) -> Iterator[Work]:

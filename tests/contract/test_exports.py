@@ -320,6 +320,9 @@ def test_a_misspelt_path_is_refused_and_a_new_one_is_an_empty_column(
         exported(store, address, batch, path, columns=["id,result.prise"])
     assert refused.value.next == "did you mean result.price?"
     assert not path.exists()
+    with pytest.raises(UsageError, match="there is no column 'URL'") as refused:
+        exported(store, address, batch, path, columns=["id,URL"])
+    assert refused.value.next == "write url"
     said = exported(store, address, batch, path, columns=["id,result.discount"])
     assert "warning: no result has result.discount: the column is empty" in said
     said = exported(store, address, batch, path, explode="result.offers")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import update
@@ -14,10 +15,11 @@ from batchrunner.model.forecast import JobGroup, SampledAttempt
 from batchrunner.model.places import FileSample
 from batchrunner.store.attempts import apply_poll
 from batchrunner.store.batches import bind_to_api, load_jobs
+from batchrunner.store.edits import rerun_jobs
 from batchrunner.store.holdings import holdings
 from batchrunner.store.part import choose_part
 from batchrunner.store.past_jobs import past_jobs
-from batchrunner.store.planning import open_jobs, planned_load
+from batchrunner.store.planning import Again, open_jobs, planned_load
 from batchrunner.store.schema import attempts
 from batchrunner.store.store import Store
 from tests.contract.test_store_part import limit
@@ -32,6 +34,11 @@ def alike(groups: Iterable[JobGroup]) -> Counter[tuple[str, int]]:
     for group in groups:
         found[group.host, group.once] += group.count
     return found
+
+
+def hosts(groups: Iterable[JobGroup]) -> Iterator[str]:
+    for group in groups:
+        yield from [group.host] * group.count
 
 
 def count(groups: Iterable[JobGroup]) -> int:
@@ -65,6 +72,34 @@ def test_a_plan_names_the_jobs_that_run_after_the_load(store: Store, run_changed
     groups, means = store.read(open_jobs, batch.id, NOW)
     assert alike(planned.groups) == alike(groups)
     assert (planned.means.slots, means.slots) == (10, 10), "as the file says now"
+
+
+@pytest.mark.parametrize("again", [Again(), Again(keys=("b", "d")), Again(finished_before=NOW)])
+@pytest.mark.parametrize("run_changed", [True, False])
+def test_a_plan_counts_the_jobs_that_are_asked_to_run_again(
+    store: Store, run_changed: bool, again: Again
+) -> None:
+    batch = begin(store, [spec(key) for key in "abcdef"], concurrency=5)
+    store.write(bind_to_api, batch.id, API)
+    runs = start(store, batch)
+    apply_poll(store, "alice", [success(run) for run in runs[:4]], [], NOW)
+    store.write(load_jobs, edited("bcdef"), NOW, RERUN)  # a is withdrawn, and comes back
+    file, decision = edited("abdeg", changed="be"), replace(RERUN, run_changed=run_changed)
+    planned = store.trial(planned_load, file, API, decision, NOW, again)
+    store.write(load_jobs, file, NOW, decision)
+    chosen = {"keys": again.keys, "finished_before": again.finished_before}
+    store.write(rerun_jobs, batch.id, NOW, **chosen)
+    assert Counter(hosts(planned.groups)) == Counter(hosts(store.read(open_jobs, batch.id, NOW)[0]))
+
+
+def test_a_result_that_an_undone_edit_brings_back_can_run_again(store: Store) -> None:
+    batch = begin(store, [spec("a")])
+    store.write(bind_to_api, batch.id, API)
+    apply_poll(store, "alice", [success(run) for run in start(store, batch)], [], NOW)
+    store.write(load_jobs, edited("a", changed="a"), NOW, RERUN)
+    for again, jobs in ((None, 0), (Again(), 1)):
+        planned = store.trial(planned_load, edited("a"), API, RERUN, NOW, again)
+        assert count(planned.groups) == jobs
 
 
 def test_a_plan_of_a_new_batch_knows_the_account(store: Store) -> None:

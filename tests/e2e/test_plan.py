@@ -90,8 +90,13 @@ def test_a_plan_compares_the_file_and_changes_no_byte(tmp_path: Path) -> None:
     found = plan(tmp_path, "jobs.yaml")
     assert (found["changed"], found["changed_fields"]) == (60, {"goal": 60})
     assert found["decide"] == ["changed"]
+    said = batchrunner("plan", "jobs.yaml", "--sandbox", cwd=tmp_path).out
+    assert "cost: 420 steps, $4.20, 7.0 a job" in said
+    assert "next: batchrunner run jobs.yaml --sandbox --rerun changed   # run them again" in said
+    assert "next: batchrunner run jobs.yaml --sandbox --keep changed   # keep their results" in said
     assert plan(tmp_path, "jobs.yaml", "--rerun", "changed")["decide"] == []
     assert plan(tmp_path, "jobs.yaml", "--keep", "changed")["jobs"] == 0
+    assert plan(tmp_path, "jobs.yaml", "--keep", "changed", "--rerun", "all")["jobs"] == 60
     assert (digest(database), {path.name for path in tmp_path.iterdir()}) == before
 
 

@@ -19,7 +19,8 @@ from batchrunner.runner.runner import ExitReason
 from batchrunner.sandbox import SandboxConfig
 from batchrunner.sandbox.journal import SandboxRun
 from batchrunner.sandbox.seeded_random import seeded_share
-from batchrunner.selftest.invariants import check_always, check_end, check_rows, invariant
+from batchrunner.selftest.invariants import check_always, check_end, invariant
+from batchrunner.selftest.row_invariants import check_rows
 from batchrunner.store import editions  # its functions are replaced where bugs are planted
 from batchrunner.store.batches import load_jobs
 from batchrunner.store.editions import summaries

@@ -32,12 +32,12 @@ from batchrunner.selftest.invariants import (
     check_audit,
     check_creates,
     check_end,
-    check_rows,
     check_waits,
     hidden_runs,
     invariant,
     undecided,
 )
+from batchrunner.selftest.row_invariants import check_rows
 from batchrunner.store.batches import load_jobs
 from batchrunner.store.database import Database
 from batchrunner.store.reports import batch_counts

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from batchrunner.app.follow_edit import edit_lines, guard_line
+from batchrunner.cli.edit_options import EditOptions, edit_options
 from batchrunner.cli.edit_questions import ask, with_commands
 from batchrunner.cli.output.exit_text import continue_command
 from batchrunner.errors import EditNeedsDecision
@@ -106,3 +107,25 @@ def test_the_command_that_goes_on_never_runs_finished_jobs_once_more() -> None:
     assert continue_command(batch, None, args, "batchrunner.db") == (
         "batchrunner run prices.csv -q"
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "decided"),
+    [
+        (["--rerun", "all"], True),
+        (["--rerun", "changed"], True),
+        (["--rerun", "all", "--keep", "changed"], False),
+        (["--keep", "changed"], False),
+        (["--rerun", "older-than 7d"], None),
+    ],
+)
+def test_all_jobs_run_again_as_the_file_says_now(given: list[str], decided: bool | None) -> None:
+    found: list[EditOptions] = []
+
+    @click.command()
+    @edit_options
+    def load(edits: EditOptions) -> None:
+        found.append(edits)
+
+    CliRunner().invoke(load, given, catch_exceptions=False)
+    assert found[0].decision.run_changed is decided

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import batchrunner as br
 from batchrunner.app import run_edition, time_zones
-from batchrunner.app.choose_edition import SeriesOptions, choose_file_edition
+from batchrunner.app.choose_edition import SeriesOptions, choose_file_edition, planned_edition
 from batchrunner.app.edition_paths import targets_of_edition
 from batchrunner.app.output_targets import Target, check_outputs
 from batchrunner.app.run_batch import BatchRunEnded, RunOptions
@@ -130,6 +130,9 @@ def test_without_a_slot_the_newest_edition_is_meant(store: Store) -> None:
 def test_a_batch_from_before_the_series_becomes_its_first_edition(store: Store) -> None:
     plain, _ = begin(store, NIGHT, SeriesOptions())
     assert plain.name == "prices"
+    due = [(timedelta(hours=1), "prices"), (timedelta(days=1), "prices@2026-12-02")]
+    for later, name in due:
+        assert planned_edition(store, job_file(2), DAILY, NIGHT + later).name == name
     batch, said = begin(store, NIGHT + timedelta(hours=1))
     assert batch.id == plain.id, "what was paid for in this slot is not paid for again"
     assert batch.name == "prices@2026-12-01T020000"
@@ -496,5 +499,12 @@ def test_a_run_of_nothing_says_how_old_the_results_are() -> None:
     assert "nothing was run, and the newest result is 23h 00m old" in lines[0]
     assert lines[1].endswith("batchrunner run prices.yaml --db 'my prices.db' --every 1d")
     assert lines[2].endswith("batchrunner run prices.yaml --db 'my prices.db' --rerun all")
+    assert (
+        list(age_lines(batch, NIGHT, NIGHT, args, every=False))[1:]
+        == [
+            line
+            for line in age_lines(batch, NIGHT, NIGHT, [*args, "--keep", "changed"], every=False)
+        ][1:]
+    ), "new results are of the file as it is"
     (line,) = age_lines(batch, NIGHT, NIGHT, args, every=True)
     assert line.endswith("--fresh")

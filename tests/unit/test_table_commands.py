@@ -77,6 +77,7 @@ def test_a_problem_names_file_line_column_and_fix_and_loads_nothing() -> None:
         (("pairs.csv", "--goal-column", "Product"), "write --goal-column product"),
         (("pairs.csv", "--url", "x", "--url-column", "y"), "contradict each other"),
         (("none.csv",), "there is no file none.csv"),
+        (("pars.csv",), "there is no file pars.csv; did you mean pairs.csv?"),
         (("pairs.csv", "none.csv"), "there is no file none.csv"),
     ],
 )
@@ -323,3 +324,11 @@ def test_an_encoding_that_a_file_cannot_have_is_refused(
     done = load("pairs.csv", *GOAL, "--encoding", encoding)
     assert done.exit_code == 2, done.output
     assert f"tip: {tip}" in done.output
+
+
+@pytest.mark.parametrize("row", ["https://a.example/1", None, ["https://a.example/1"], 7])
+def test_a_row_from_python_that_is_no_mapping_is_named(folder: Path, row: Any) -> None:
+    with quick_migrations(), br.open("py.db") as db:
+        rows = [{"link": "https://a.example/0"}, row]
+        with pytest.raises(UsageError, match=r"row 2 is .*, not a mapping of columns to values"):
+            db.load(rows=rows, url="{link}", goal="Read it", name="r")

@@ -69,6 +69,8 @@ def command(
       batchrunner plan pairs.csv --url-column link --budget '$20' --until 07:00
     """
     from batchrunner.app.plan import plan_file
+    from batchrunner.cli.edit_questions import commands_that_decide
+    from batchrunner.cli.output.batch_text import same_command
     from batchrunner.cli.output.plan_text import plan_as_json, plan_lines
     from batchrunner.text.wrapping import say
 
@@ -83,24 +85,25 @@ def command(
             window=(start_at, until),
             series=series,
             decision=edits.decision,
+            rerun=edits.rerun,
             choice=place_choice(inputs, new_batch=new_batch),
         )
-    following = _next_command(plan, sys.argv[1:])
+    following = _next_args(plan, sys.argv[1:])
     if as_json:
-        click.echo(json.dumps(plan_as_json(plan, following)))
+        click.echo(json.dumps(plan_as_json(plan, same_command(following))))
         return
     for line in plan_lines(plan):
         say(line)
-    say(f"next: {following}")
+    for command in commands_that_decide(plan.guards, following):
+        say(f"next: {command.rstrip(' #')}")
 
 
-def _next_command(plan: Plan, args: Sequence[str]) -> str:
+def _next_args(plan: Plan, args: Sequence[str]) -> list[str]:
     """Return the command that does what was planned, or a part of it where nothing is known."""
-    from batchrunner.cli.output.batch_text import same_command
     from batchrunner.cli.output.plan_text import FIRST_TRY_JOBS, wants_sample
 
     rest = [arg for arg in args[args.index("plan") + 1 :] if arg != "--json"]
     if plan.places:
         rest += plan.places[0].options
     sample = ["--sample", str(FIRST_TRY_JOBS)] if wants_sample(plan.outlook) else []
-    return same_command(["run", *rest, *sample])
+    return ["run", *rest, *sample]

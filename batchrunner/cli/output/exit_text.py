@@ -26,6 +26,7 @@ from batchrunner.text.terminal import term_safe
 UNTIL = "--until"
 BUDGET = "--budget"
 RERUN = "--rerun"
+KEEP = "--keep"
 LIMIT, SAMPLE = "--limit", "--sample"
 
 
@@ -65,6 +66,7 @@ def age_lines(
     if every:
         yield f"its newest result is {age} old; another edition now: {with_option(args, '--fresh')}"
         return
+    args = without_option(without_option(args, KEEP), RERUN)  # new results are of the file as it is
     yield f"warning: nothing was run, and the newest result is {age} old. For new results:"
     yield f"  all jobs anew once a day, as an edition: {with_option(args, '--every 1d')}"
     yield f"  all jobs of this batch anew, now: {with_option(args, '--rerun all')}"

@@ -25,7 +25,7 @@ SHORT_PAST = 60
 
 def plan_lines(plan: Plan) -> Iterator[str]:
     """Give a whole plan."""
-    where = "a new batch" if plan.is_new else "a batch that is there"
+    where = "a new batch" if plan.is_new else "an existing batch"
     yield f"batch {plan.batch!r}, {where}: {change_line(plan.comparison)}"
     for line in plan.notes:
         yield term_safe(line)
@@ -85,11 +85,13 @@ def _cost_lines(found: Outlook) -> Iterator[str]:
         once = _steps(found.worst.once, found)
         yield f"cost: unknown here; at most {once} if each job runs once{budget}"
         return
-    each = f"{low / found.jobs:.1f} to {high / found.jobs:.1f} a row"
-    price = ""
-    if found.cost is not None:
-        price = f", {money(found.cost[0])} to {money(found.cost[1])}"
-    yield f"cost: {low:,} to {high:,} steps{price}, {each}{budget}"
+    each = f"{_range(f'{low / found.jobs:.1f}', f'{high / found.jobs:.1f}')} a job"
+    price = f", {_range(*(money(cost) for cost in found.cost))}" if found.cost is not None else ""
+    yield f"cost: {_range(f'{low:,}', f'{high:,}')} steps{price}, {each}{budget}"
+
+
+def _range(low: str, high: str) -> str:
+    return low if low == high else f"{low} to {high}"
 
 
 def _steps(steps: int, found: Outlook) -> str:
@@ -113,7 +115,7 @@ def _time_line(found: Outlook) -> str:
         longest = clock(timedelta(seconds=found.worst.seconds))
         return f"time: unknown here; at most {longest} with {at_once}"
     soonest, latest = (clock(timedelta(seconds=end)) for end in found.forecast.seconds)
-    line = f"time: {soonest} to {latest} with {at_once}: done {_between(*found.finish)}"
+    line = f"time: {_range(soonest, latest)} with {at_once}: done {_between(*found.finish)}"
     low, high = found.forecast.in_time
     if found.closes is None or low >= found.jobs:
         return line
@@ -127,7 +129,8 @@ def _between(soonest: datetime, latest: datetime) -> str:
     """Return two moments in the user's time zone; the day once where it is the same."""
     low, high = soonest.astimezone(), latest.astimezone()
     day = "" if low.date() == high.date() else f"{high:%a} "
-    return f"{low:%a %H:%M} to {day}{high:%H:%M}"
+    end = f"{day}{high:%H:%M}"
+    return f"{low:%a} {_range(f'{low:%H:%M}', end)}"
 
 
 def _base_lines(found: Outlook) -> Iterator[str]:
@@ -135,11 +138,11 @@ def _base_lines(found: Outlook) -> Iterator[str]:
     if known is None:
         yield "based on nothing: this database has too few finished jobs on this API"
     else:
-        own = f", {known.own:,} jobs by their own host's" if known.own else ""
+        own = f", for {counted(known.own, 'job')} on those of their own hosts" if known.own else ""
         share = round(known.share * 10)
         yield (
-            f"based on {counted(known.past, 'finished job')} here{own}; the truth is in such a "
-            f"range {share} times in 10"
+            f"based on {counted(known.past, 'finished job')} here{own}; {share} of 10 such "
+            "batches end within these ranges"
         )
         if known.past < SHORT_PAST:
             yield "that is a short past: rare expensive jobs may not be in it"

@@ -154,7 +154,8 @@ class Table(ABC):
         if not self._has_carried_error:
             self._has_carried_error = True
             place = self.place(row, number)
-            self.log.warn(f"{message}, and is carried along like that", place.line, place.column)
+            seen = "exports show such cells as the file has them, empty or with the error"
+            self.log.warn(f"{message}: {seen}; to mend them, {tip}", place.line, place.column)
         return None
 
     def close(self) -> None:
