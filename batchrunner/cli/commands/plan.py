@@ -69,10 +69,6 @@ def command(
       batchrunner plan pairs.csv --url-column link --budget '$20' --until 07:00
     """
     from batchrunner.app.plan import plan_file
-    from batchrunner.cli.edit_questions import commands_that_decide
-    from batchrunner.cli.output.batch_text import same_command
-    from batchrunner.cli.output.plan_text import plan_as_json, plan_lines
-    from batchrunner.text.wrapping import say
 
     with errors_for_people():
         plan = plan_file(
@@ -88,6 +84,15 @@ def command(
             rerun=edits.rerun,
             choice=place_choice(inputs, new_batch=new_batch),
         )
+    _show(plan, as_json=as_json)
+
+
+def _show(plan: Plan, *, as_json: bool) -> None:
+    from batchrunner.cli.edit_questions import commands_that_decide
+    from batchrunner.cli.output.batch_text import same_command
+    from batchrunner.cli.output.plan_text import plan_as_json, plan_lines
+    from batchrunner.text.wrapping import say
+
     following = _next_args(plan, sys.argv[1:])
     if as_json:
         click.echo(json.dumps(plan_as_json(plan, same_command(following))))
