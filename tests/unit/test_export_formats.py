@@ -257,7 +257,9 @@ def exactly(value: str) -> Any:
 def as_stored(cell: Any, stored: Any) -> Any:
     """Return a cell that was read back as the kind of value that was stored, changed in nothing."""
     if isinstance(stored, Decimal) and not isinstance(cell, bool):
-        number = Decimal(repr(cell) if isinstance(cell, float) else cell)
+        # A float may be exactly an integer of seventeen digits, and not show the last one.
+        is_exact = isinstance(cell, float) and math.isfinite(cell) and Decimal(cell) == stored
+        number = Decimal(repr(cell) if isinstance(cell, float) and not is_exact else cell)
         return number, number.is_signed()
     if isinstance(stored, bool) and isinstance(cell, int | str):
         return json.loads(cell) if isinstance(cell, str) else bool(cell)
