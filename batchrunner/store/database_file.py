@@ -144,6 +144,10 @@ def lost_database(path: Path) -> StoreError | None:
     # A journal that holds something belongs to a process that makes the database just now.
     if journal is None or _size(target) or (is_there and _size(journal)):
         return None
+    # An empty file that is older than its journal was never filled: a first start ended early. One
+    # that was emptied is newer than the journal of its last transaction.
+    if is_there and target.stat().st_mtime_ns < journal.stat().st_mtime_ns:
+        return None
     happened = "is empty" if is_there else "is gone"
     return StoreError(
         f"the database {path} {happened}, and {journal.name} of the old one was left beside it: "

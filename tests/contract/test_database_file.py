@@ -180,6 +180,23 @@ def test_no_new_database_takes_the_place_of_one_that_was_lost(
         assert store.read(list_batches) == []
 
 
+def test_a_first_start_that_ended_before_it_wrote_anything_is_simply_repeated(path: Path) -> None:
+    journal = path.with_name(f"{path.name}-journal")
+    for place, at in ((path, 1_000), (journal, 1_001)):
+        place.write_bytes(b"")
+        os.utime(place, (at, at))
+    with closing(open_store(str(path), say_nothing)) as store:
+        assert store.read(list_batches) == []
+
+
+def test_a_file_that_was_emptied_after_its_last_transaction_was_lost(path: Path) -> None:
+    journal = path.with_name(f"{path.name}-journal")
+    for place, at in ((path, 1_001), (journal, 1_000)):
+        place.write_bytes(b"")
+        os.utime(place, (at, at))
+    assert lost_database(path) is not None
+
+
 def test_the_command_that_begins_anew_works_where_it_is_pasted(path: Path) -> None:
     with closing(open_store(str(path), say_nothing)) as store:
         begin(store, 1)
