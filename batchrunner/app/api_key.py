@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 import sys
+from difflib import get_close_matches
 from pathlib import Path
 
-from batchrunner.api_facts.environment import API_KEY
+from batchrunner.api_facts.environment import API_KEY, API_KEY_FILE, BASE_URL
 from batchrunner.app.regular_file import read_start, special_kind
 from batchrunner.errors import CannotContinue
 
@@ -35,7 +37,7 @@ def api_key(key_file: str | None, *, given: str | None = None) -> str:
     if not key:
         empty = "" if key_file is None else ": what it was to be read from is empty"
         raise CannotContinue(
-            f"there is no API key{empty}",
+            f"there is no API key{empty}{_misspelt_name()}",
             next=f"set {API_KEY} (or use --api-key-file FILE), "
             "or try it without an account: --sandbox",
         )
@@ -91,3 +93,12 @@ def _unreadable(key_file: str, why: str) -> CannotContinue:
         where=named.strip(),
         why=why,
     )
+
+
+def _misspelt_name() -> str:
+    """Return which variable looks like that of the key; its value is not looked at."""
+    ours = re.sub("[^A-Z]", "", API_KEY)
+    names = sorted(each for each in os.environ if each not in (API_KEY, API_KEY_FILE, BASE_URL))
+    plain = {re.sub("[^A-Z]", "", each.upper()): each for each in names}
+    close = get_close_matches(ours, plain, n=1, cutoff=0.85)
+    return f", but {plain[close[0]]} is set: did you mean {API_KEY}?" if close else ""

@@ -74,7 +74,7 @@ async def _fresh_runs(api: ApiAccess, digests: Collection[str], say: Say) -> lis
                     say(f"the API does not let us search for runs of these jobs: {message}")
                     return []
             if not said:
-                say(f"waiting to learn whether the API has runs of these jobs: {message}")
+                say(f"waiting to learn whether {api.url} has runs of these jobs: {message}")
                 said = True
             await anyio.sleep(seconds)
             seconds = min(seconds * 2, MAX_RETRY_SECONDS)

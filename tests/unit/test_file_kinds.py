@@ -79,7 +79,7 @@ KINDS: dict[str, tuple[bytes | str, str, str]] = {
     "pickle": (b"\x80\x04\x95\x10\0", "a Python pickle", "write CSV"),
     "._ file": (b"\0\x05\x16\x07\0\x02\0\0", "what macOS keeps beside a file", "without `._`"),
     "zeros": (bytes(5000), "nothing but NUL bytes", "copy it anew"),
-    "empty": (b"", "is empty", "write one"),
+    "empty": (b"", "is empty", "batchrunner init"),
     "blank": ("\n \n", "only blank lines", "write one"),
     "UTF-16 without a mark": ("url,goal\nx,y\n".encode("utf-16-le"), "UTF-16 without", "utf-16-le"),
     "web page": ("<!DOCTYPE html>\n<html><body>hello</body></html>", "a web page", "download"),

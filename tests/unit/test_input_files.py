@@ -111,3 +111,13 @@ def test_a_name_with_its_accents_apart_is_a_name_as_any_other(tmp_path: Path) ->
     path = tmp_path / "pru\u0308fung.yaml"
     path.write_text("- {url: 'https://shop.example/1', goal: Read}")
     assert read_job_file(path).name == "pr\u00fcfung"
+
+
+def test_a_misspelt_variable_of_the_key_is_named_and_its_value_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("TINYFISH_API_KEY", raising=False)
+    monkeypatch.setenv("TINYFISH_APIKEY", "sk-secret")
+    with pytest.raises(CannotContinue, match="TINYFISH_APIKEY is set: did you mean") as caught:
+        api_key(None)
+    assert "sk-secret" not in str(caught.value)

@@ -65,7 +65,10 @@ def open_table(stream: SeekableFile, *, file: str, options: TableOptions = _NO_O
     """
     content = Content(stream, file)
     if not content.head:
-        raise UsageError(f"{file} is empty", next="write one url or one row a line")
+        raise UsageError(
+            f"{file} is empty",
+            next="write a job file (`batchrunner init` makes one), or one url or row a line",
+        )
     if content.head.startswith(_ZIP):
         return open_workbook(content, options)
     if kind := _binary_kind(content):
