@@ -93,6 +93,8 @@ class Auditor:
 
     async def last_audit(self) -> None:
         """Compare all runs, and wait for a while for those that the list does not show yet."""
+        if self.report is not None and not self.report.differences:
+            self.report = None  # that some runs agree does not say that all do
         for number in range(MAX_LAST_AUDITS):
             report = await self.audit(full=True)
             if report is not None and not report.not_yet_shown and not report.unlisted:
