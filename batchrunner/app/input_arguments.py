@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from inspect import Parameter, cleandoc, signature
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar, get_type_hints
+from typing import Any, TypedDict
 
 from batchrunner.app.argument_types import PATH_TYPES, check_text, check_type, path_of
 from batchrunner.app.input_request import InputRequest
+from batchrunner.app.shown_arguments import shows_arguments
 from batchrunner.errors import UsageError
 from batchrunner.inputs.field_types import did_you_mean
 from batchrunner.inputs.mapping.choices import ColumnChoices
 from batchrunner.inputs.tables import TableOptions
 
-F = TypeVar("F", bound=Callable[..., Any])
 _CHOICES = ("url", "goal", "id", "url_column", "goal_column", "id_column")
 
 
@@ -109,16 +108,5 @@ def input_arguments(given: Mapping[str, Any]) -> SaidOfColumns:
     )
 
 
-def takes_input_arguments(method: F) -> F:
-    """Show these arguments in the method's signature and docstring, for help()."""
-    own = signature(method)
-    options = [
-        Parameter(
-            name, Parameter.KEYWORD_ONLY, default=False if kind is bool else None, annotation=kind
-        )
-        for name, kind in get_type_hints(InputArguments).items()
-    ]
-    kept = [each for each in own.parameters.values() if each.kind is not Parameter.VAR_KEYWORD]
-    method.__signature__ = own.replace(parameters=[*kept, *options])  # type: ignore[attr-defined]
-    method.__doc__ = f"{cleandoc(method.__doc__ or '')}\n\n{cleandoc(InputArguments.__doc__ or '')}"
-    return method
+#: Shows these arguments as those of a method.
+takes_input_arguments = shows_arguments(InputArguments)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from inspect import Parameter, cleandoc, signature
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar, get_type_hints
+from typing import Any, TypedDict
 
 from batchrunner.app.api_access import ApiAddress
 from batchrunner.app.argument_types import PATH_TYPES, check_budget_type, check_text, check_type
 from batchrunner.app.budget import given_budget
 from batchrunner.app.run_observer import RunObserver
+from batchrunner.app.shown_arguments import shows_arguments
 from batchrunner.errors import UsageError
 from batchrunner.inputs.field_types import did_you_mean
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class RunArguments(TypedDict, total=False):
@@ -52,19 +50,8 @@ class RunArguments(TypedDict, total=False):
     observer: RunObserver | None
 
 
-def takes_run_arguments(method: F) -> F:
-    """Show the options of a run in the method's signature and docstring, for help()."""
-    own = signature(method)
-    options = [
-        Parameter(
-            name, Parameter.KEYWORD_ONLY, default=False if kind is bool else None, annotation=kind
-        )
-        for name, kind in get_type_hints(RunArguments).items()
-    ]
-    kept = [each for each in own.parameters.values() if each.kind is not Parameter.VAR_KEYWORD]
-    method.__signature__ = own.replace(parameters=[*kept, *options])  # type: ignore[attr-defined]
-    method.__doc__ = f"{cleandoc(method.__doc__ or '')}\n\n{cleandoc(RunArguments.__doc__ or '')}"
-    return method
+#: Shows these arguments as those of a method.
+takes_run_arguments = shows_arguments(RunArguments)
 
 
 def check_run_arguments(given: Mapping[str, Any]) -> None:
