@@ -100,6 +100,10 @@ def _finish(
         ]
     tx.execute(insert(attempts), rows)
     _add_results(tx, finished)
+    _close(tx, finished, now)
+
+
+def _close(tx: Connection, finished: Sequence[tuple[Job, str | None]], now: datetime) -> None:
     tx.execute(
         update(jobs)
         .where(jobs.c.id == bindparam("job"))

@@ -52,7 +52,7 @@ def test_a_key_comes_from_a_file_or_from_standard_input(tmp_path: Path) -> None:
         key.write_text(f"{CANARY}\n")
         one = write_jobs(tmp_path, pages(1), name="one")
         from_file = batchrunner("run", one, "--api-key-file", key, cwd=tmp_path, env=env)
-        two = write_jobs(tmp_path, pages(1), name="two")
+        two = write_jobs(tmp_path, pages(2)[1:], name="two")
         given = batchrunner(
             "run", two, "--api-key-file", "-", cwd=tmp_path, env=env, given=f"{CANARY}\n"
         )
