@@ -88,10 +88,18 @@ async def late_run() -> None:
     assert orphans, "no create was given up: this run proves nothing"
 
 
-async def refused_above_limit(answer: str = "refused") -> None:
+async def refused_above_limit(
+    answer: str = "refused", durations: tuple[float, float] = SHORT_RUNS
+) -> None:
     """Run a batch on an account that refuses more runs than two."""
     conditions = {"limit": 2, "retry_after": 2, "variants": {"over_limit": answer}}
-    await small_batch([f"http://shop.test/products/{n}" for n in range(1, 9)], **conditions)
+    config = SandboxConfig(durations=durations, **conditions)  # type: ignore[arg-type]
+    urls = [f"http://shop.test/products/{n}" for n in range(1, 9)]
+    simulated = CheckedBatch.of(urls, config, SETTINGS)
+    await run_to_end(simulated)
+    learned = simulated.store.read(account_limit, simulated.batch.id)
+    assert learned is not None, "no limit was learned"
+    assert learned.bound <= 3, "the bound is not that of the account, or one more"
 
 
 async def behind_gateway(

@@ -289,7 +289,7 @@ ODD = {"script": {"http://site.test/odd": "expired"}}
 SILENT = {"script": {"http://site.test/odd": "expired_silently"}}
 
 BUGS = [
-    Bug(learn_no_limit, refused_above_limit, "the batch did not end"),
+    Bug(learn_no_limit, refused_above_limit, "no limit was learned"),
     Bug(
         take_every_429_for_the_limit_of_runs,
         partial(behind_gateway, "throttled_per_minute", 0, 50),
@@ -297,8 +297,8 @@ BUGS = [
     ),
     Bug(
         believe_details_for_ever,
-        partial(refused_above_limit, "refused_in_detail"),
-        "the batch did not end",
+        partial(refused_above_limit, "refused_in_detail", (300.0, 400.0)),
+        "no limit was learned",
     ),
     Bug(
         stop_at_the_first_refusal,
