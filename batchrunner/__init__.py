@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         LeftEarly,
         UsageError,
     )
+    from batchrunner.grounding import Grounding, ground
     from batchrunner.model import FailureCategory, JobState
     from batchrunner.runner.runner import ExitReason
     from batchrunner.sandbox.http.background import serve_in_background as sandbox
@@ -60,6 +61,7 @@ __all__ = [
     "EditNeedsDecision",
     "ExitReason",
     "FailureCategory",
+    "Grounding",
     "InputError",
     "JobResult",
     "JobState",
@@ -71,6 +73,7 @@ __all__ = [
     "RunObserver",
     "SeriesHandle",
     "UsageError",
+    "ground",
     "open",
     "sandbox",
 ]
@@ -91,6 +94,7 @@ _DEFINED_IN = {
     "EditNeedsDecision": ("errors", "EditNeedsDecision"),
     "ExitReason": ("runner.runner", "ExitReason"),
     "FailureCategory": ("model", "FailureCategory"),
+    "Grounding": ("grounding", "Grounding"),
     "InputError": ("errors", "InputError"),
     "JobResult": ("app.job_results", "JobResult"),
     "JobState": ("model", "JobState"),
@@ -102,6 +106,7 @@ _DEFINED_IN = {
     "RunObserver": ("app.run_observer", "RunObserver"),
     "SeriesHandle": ("app.series_handle", "SeriesHandle"),
     "UsageError": ("errors", "UsageError"),
+    "ground": ("grounding", "ground"),
     "open": ("app.batch_database", "BatchDatabase"),
 }
 
