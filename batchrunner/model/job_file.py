@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from batchrunner.model.categories import FailureCategory
+from batchrunner.model.quality import QualityBounds
 from batchrunner.model.retry_rule import RetryRule
 
 #: Concurrency setting: as many runs as the account has slots, which the program learns.
@@ -145,6 +146,7 @@ class Settings:
     every: str | None = None  #: how long the slots of its series are; None: it is no series
     time_zone: str | None = None  #: of these slots; None: this machine's
     keep_editions: int | None = None  #: editions that stay; None: all
+    quality: QualityBounds = field(default_factory=QualityBounds)  #: what its rows must be
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
