@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
 from datetime import timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -113,11 +113,33 @@ def _plain_rule(rule: RetryRule) -> dict[str, Any]:
     return {name: value for name, value in plain.items() if value is not None}
 
 
+def expectations_in(options: str | None, row: Any) -> Expectations:
+    """
+    Return what a job's result is judged by.
+
+    *options* hold its `output_schema`. *row* has its `expect`, its goal, which has no marker, and
+    what a person accepted.
+    """
+    written = _expectations_in(options, row.expect)
+    return replace(written, goal=row.goal, accepted=accepted_in(row.accepted))
+
+
 @lru_cache(maxsize=256)
-def expectations_in(options: str | None, expect: str | None) -> Expectations:
-    """Parse what a job's result must contain: *expect*, and the output_schema in *options*."""
+def _expectations_in(options: str | None, expect: str | None) -> Expectations:
     schema = json.loads(options or "{}").get("output_schema")
     return expectations_of(schema, json.loads(expect or "{}"))
+
+
+@lru_cache(maxsize=256)
+def accepted_in(stored: str | None) -> frozenset[tuple[str, str]]:
+    """Parse the findings that a person accepted."""
+    return frozenset((rule, path) for rule, path in json.loads(stored or "[]"))
+
+
+def accepted_text(accepted: Iterable[tuple[str, str]]) -> str | None:
+    """Return accepted findings as JSON; None without any."""
+    pairs = sorted(set(accepted))
+    return json_text(pairs) if pairs else None
 
 
 def findings_text(findings: tuple[Finding, ...]) -> str | None:
