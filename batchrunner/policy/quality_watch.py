@@ -16,6 +16,7 @@ from itertools import chain
 from math import ceil, log10
 from typing import TypeAlias
 
+from batchrunner.model.quality import QualityReason, QualityWord
 from batchrunner.policy.watched_results import WatchedResult
 
 #: The newest results that are looked at together: a few, to find it early; more, if some are good.
@@ -41,6 +42,8 @@ MIN_SHARE_OF_NEWEST = 0.5
 MANY_HOSTS = 5
 #: The share of the jobs that are left, or of the hosts, that must be concerned.
 MOST = 0.9
+#: New results after which the newest are checked.
+CHECK_AFTER = 5
 #: The most reasons that are named.
 MAX_REASONS = 3
 
@@ -65,6 +68,18 @@ class Shift:
     def host(self) -> str:
         """The host that it is about; '': several."""
         return self.bad_hosts[0] if len(self.bad_hosts) == 1 else ""
+
+    @property
+    def reason(self) -> QualityReason:
+        """What speaks against the rows of the batch."""
+        return QualityReason(
+            kind=self.kind,
+            word=QualityWord.BAD,
+            text=self.text,
+            column=self.column or None,
+            host=self.host or None,
+            count=self.bad,
+        )
 
     @property
     def text(self) -> str:
@@ -168,12 +183,11 @@ def _gone_since_edition(results: Sequence[WatchedResult], known: set[str]) -> It
         paired = [each for each in newest if each.held_before and name in each.held_before]
         for size in WINDOWS:
             recent = paired[-size:]
-            gone = [each for each in recent if name not in _filled(each)]
+            gone = {each.attempt_id for each in recent if name not in _filled(each)}
             sure = len(gone) * -log10(CHANGED_SHARE) >= CERTAIN
             if len(recent) == size and len(gone) >= BAD_SHARE * size and sure:
-                bad = {each.attempt_id for each in gone}
                 said = "the last good edition has it for all of these jobs"
-                yield _found("empty", name, recent, lambda each, bad=bad: each.attempt_id in bad, said)
+                yield _found("empty", name, recent, gone, said)
                 break
 
 
@@ -228,7 +242,7 @@ def _shift(results: Sequence[WatchedResult], kind: str, column: str, shows: Show
         were = len(before) - bad_before
         verb = {"empty": "held something", "same": "differed"}.get(kind, "were good")
         said = f"of {len(before)} before, {were} {verb}"
-        return _found(kind, column, [each for each, _ in recent], shows, said)
+        return _found(kind, column, [each for each, _ in recent], _shown(recent), said)
     return None
 
 
@@ -270,24 +284,27 @@ def _kind(result: WatchedResult, name: str) -> str:
     return result.goal if name == "goal" else result.kinds.get(name, "")
 
 
-def _from_start(
-    results: Sequence[WatchedResult], kind: str, shows: Shows
-) -> Shift | None:
+def _from_start(results: Sequence[WatchedResult], kind: str, shows: Shows) -> Shift | None:
     """Return what nearly all results of a batch show from its start on."""
     telling = [(each, shown) for each in results if (shown := shows(each)) is not None]
     bad = sum(shown for _, shown in telling)
     if len(telling) < FROM_START or bad < FROM_START_SHARE * len(telling):
         return None
     said = "none before is good" if kind == "suspect" else "no other answer came before"
-    return _found(kind, "", [each for each, _ in telling], shows, said)
+    return _found(kind, "", [each for each, _ in telling], _shown(telling), said)
+
+
+def _shown(telling: Sequence[tuple[WatchedResult, bool]]) -> set[int]:
+    return {each.attempt_id for each, shown in telling if shown}
 
 
 def _found(
-    kind: str, column: str, recent: Sequence[WatchedResult], shows: Shows, said: str
+    kind: str, column: str, recent: Sequence[WatchedResult], showing: Collection[int], said: str
 ) -> Shift:
+    """Return what was found, *showing* in some attempts' results of those that are recent."""
     bad, fine = Counter[str](), Counter[str]()
     for each in recent:
-        (bad if shows(each) else fine)[each.host] += 1
+        (bad if each.attempt_id in showing else fine)[each.host] += 1
     return Shift(
         kind=kind,
         column=column,
