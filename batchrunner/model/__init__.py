@@ -55,6 +55,7 @@ from batchrunner.model.reports import (
     WorkLeft,
 )
 from batchrunner.model.retry_rule import RetryRule
+from batchrunner.model.run_help import ProfileHint, RunHelp
 from batchrunner.model.runs import (
     ApiFault,
     ApiFaultKind,
@@ -113,6 +114,7 @@ __all__ = [
     "Owner",
     "ParkedHost",
     "Pause",
+    "ProfileHint",
     "Rate",
     "RateSource",
     "Refused",
@@ -122,6 +124,7 @@ __all__ = [
     "RetryRule",
     "Run",
     "RunError",
+    "RunHelp",
     "RunListing",
     "RunObservation",
     "RunStatus",
