@@ -226,7 +226,7 @@ SEEN: dict[str, tuple[Callable[[Stage], Any], dict[str, Any], list[Any]]] = {
     "failed_runs": (failed_charge, {}, [True, False]),
     "names": (names, {}, [False, True]),
     "run_error": (run_error, {}, [FULL, ["message"]]),
-    "failure_wait": (failure_wait, {}, [1, None, "not there"]),
+    "failure_wait": (failure_wait, {}, [30, None, "not there"]),
     "run_help": (run_help, {}, [[False, False], [True, False], [False, True]]),
     "profile_hint": (
         profile_hint,
