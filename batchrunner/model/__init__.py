@@ -44,6 +44,7 @@ from batchrunner.model.outcomes import (
     Transition,
 )
 from batchrunner.model.reports import (
+    AdviceCount,
     Batch,
     BatchCounts,
     ClosedAttempt,
@@ -52,6 +53,7 @@ from batchrunner.model.reports import (
     LoadResult,
     ParkedHost,
     Pause,
+    RunErrorBeside,
     WorkLeft,
 )
 from batchrunner.model.retry_rule import RetryRule
@@ -77,6 +79,7 @@ from batchrunner.model.states import JobState, RunStatus
 
 __all__ = [
     "AUTO",
+    "AdviceCount",
     "ApiFault",
     "ApiFaultKind",
     "AttemptDecision",
@@ -124,6 +127,7 @@ __all__ = [
     "RetryRule",
     "Run",
     "RunError",
+    "RunErrorBeside",
     "RunHelp",
     "RunListing",
     "RunObservation",
