@@ -13,6 +13,7 @@ from batchrunner.model.attempts import (
 )
 from batchrunner.model.budget import BudgetStatus, Rate, RateSource, Wallet
 from batchrunner.model.categories import FailureCategory
+from batchrunner.model.findings import Finding, Verdict
 from batchrunner.model.job_file import (
     AUTO,
     Budget,
@@ -33,7 +34,6 @@ from batchrunner.model.outcomes import (
     Backpressure,
     DelayRequests,
     Failed,
-    Finding,
     Finish,
     Outcome,
     Remark,
@@ -76,6 +76,7 @@ from batchrunner.model.runs import (
     Unreadable,
 )
 from batchrunner.model.states import JobState, RunStatus
+from batchrunner.model.verdicts import Judgement
 
 __all__ = [
     "AUTO",
@@ -109,6 +110,7 @@ __all__ = [
     "JobSpec",
     "JobSpecs",
     "JobState",
+    "Judgement",
     "ListPage",
     "LoadResult",
     "NotFound",
@@ -146,6 +148,7 @@ __all__ = [
     "Transition",
     "Unanswered",
     "Unreadable",
+    "Verdict",
     "Wallet",
     "WorkLeft",
     "marked_goal",
