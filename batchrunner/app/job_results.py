@@ -10,7 +10,7 @@ from decimal import Decimal
 from io import BytesIO
 from typing import Any
 
-from batchrunner.model import FailureCategory, FinishedJob, JobState
+from batchrunner.model import FailureCategory, FinishedJob, JobState, RunHelp
 from batchrunner.outputs.jsonl import write_jsonl
 from batchrunner.outputs.table import ExportTable, View
 
@@ -34,6 +34,8 @@ class JobResult:
     started_at: datetime | None
     finished_at: datetime | None
     artifacts: tuple[str, ...]  #: paths of what was captured of its last run
+    help: RunHelp | None  #: the API's advice about its last run
+    run_error: Mapping[str, str] | None  #: the error that its last run reported beside its result
     #: the columns of an export, as `BatchHandle.rows` gives them
     row: Mapping[str, Any] = field(repr=False)
 
@@ -84,6 +86,8 @@ def job_results(jobs: Iterable[FinishedJob]) -> Iterator[JobResult]:
             started_at=job.started_at,
             finished_at=job.finished_at,
             artifacts=job.artifacts,
+            help=job.help,
+            run_error=json.loads(job.run_error) if job.run_error else None,
             row=row,
         )
 
