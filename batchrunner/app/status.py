@@ -18,6 +18,7 @@ from batchrunner.model import (
     ParkedHost,
     Pause,
     Rate,
+    SuspectResults,
 )
 from batchrunner.model.artifacts import ArtifactCounts
 from batchrunner.model.time_and_cost import Hold
@@ -26,7 +27,7 @@ from batchrunner.store.claims import budget_status
 from batchrunner.store.health import Worker, active_workers
 from batchrunner.store.holds import current_hold
 from batchrunner.store.host_breaker import parked_hosts
-from batchrunner.store.reports import batch_counts, failed_attempts
+from batchrunner.store.reports import batch_counts, failed_attempts, suspect_results
 from batchrunner.store.store import Store
 
 #: Failed attempts that are read to be reported.
@@ -67,6 +68,7 @@ class BatchStatus:
     rate: Rate | None  #: price of a step; None where nothing says it
     budget: BudgetStatus | None
     artifacts: ArtifactCounts
+    suspects: tuple[SuspectResults, ...]  #: delivered results that look wrong, by rule
     failures: tuple[ClosedAttempt, ...]  #: attempts that ended their jobs
     retries: tuple[ClosedAttempt, ...]  #: failed attempts that were followed by others
 
@@ -79,6 +81,11 @@ class BatchStatus:
     def succeeded(self) -> int:
         """Jobs that succeeded."""
         return self.counts.jobs[JobState.SUCCEEDED]
+
+    @property
+    def suspect(self) -> int:
+        """Succeeded jobs whose results look wrong."""
+        return sum(self.counts.suspect.values())
 
     @property
     def failed(self) -> Mapping[FailureCategory, int]:
@@ -107,6 +114,7 @@ def batch_status(store: Store, batch: Batch) -> BatchStatus:
         rate=batch.step_price,
         budget=store.read(budget_status, batch.id, time),
         artifacts=store.read(artifact_counts, batch.id),
+        suspects=tuple(store.read(suspect_results, batch.id)),
         failures=tuple(store.read(failed_attempts, batch.id, final=True, most=most)),
         retries=tuple(store.read(failed_attempts, batch.id, final=False, most=most)),
     )

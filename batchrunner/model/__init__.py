@@ -52,6 +52,7 @@ from batchrunner.model.reports import (
     LoadResult,
     ParkedHost,
     Pause,
+    SuspectResults,
     WorkLeft,
 )
 from batchrunner.model.retry_rule import RetryRule
@@ -136,6 +137,7 @@ __all__ = [
     "Submission",
     "SubmittedAttempt",
     "Succeeded",
+    "SuspectResults",
     "Throttle",
     "TimeLimits",
     "Transition",
