@@ -10,7 +10,7 @@ from decimal import Decimal
 from io import BytesIO
 from typing import Any
 
-from batchrunner.model import FailureCategory, Finding, FinishedJob, JobState, Verdict
+from batchrunner.model import FailureCategory, Finding, FinishedJob, JobState, RunHelp, Verdict
 from batchrunner.outputs.jsonl import write_jsonl
 from batchrunner.outputs.table import ExportTable, View
 
@@ -36,6 +36,8 @@ class JobResult:
     verdict: Verdict | None  #: on the result; None: there is none, or an older version ran it
     finding: Finding | None  #: what decided the verdict: its rule, where it is, and what is there
     artifacts: tuple[str, ...]  #: paths of what was captured of its last run
+    help: RunHelp | None  #: the API's advice about its last run
+    run_error: Mapping[str, str] | None  #: the error that its last run reported beside its result
     #: the columns of an export, as `BatchHandle.rows` gives them
     row: Mapping[str, Any] = field(repr=False)
 
@@ -88,6 +90,8 @@ def job_results(jobs: Iterable[FinishedJob]) -> Iterator[JobResult]:
             verdict=job.verdict,
             finding=job.finding,
             artifacts=job.artifacts,
+            help=job.help,
+            run_error=json.loads(job.run_error) if job.run_error else None,
             row=row,
         )
 

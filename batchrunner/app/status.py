@@ -9,6 +9,7 @@ from decimal import Decimal
 from batchrunner.app.clock import now, store_now
 from batchrunner.app.process_identity import exited_owners
 from batchrunner.model import (
+    AdviceCount,
     Batch,
     BatchCounts,
     BudgetStatus,
@@ -18,6 +19,7 @@ from batchrunner.model import (
     ParkedHost,
     Pause,
     Rate,
+    RunErrorBeside,
     SuspectResults,
 )
 from batchrunner.model.artifacts import ArtifactCounts
@@ -27,11 +29,19 @@ from batchrunner.store.claims import budget_status
 from batchrunner.store.health import Worker, active_workers
 from batchrunner.store.holds import current_hold
 from batchrunner.store.host_breaker import parked_hosts
-from batchrunner.store.reports import batch_counts, failed_attempts, suspect_results
+from batchrunner.store.reports import (
+    advice_counts,
+    batch_counts,
+    failed_attempts,
+    run_errors,
+    suspect_results,
+)
 from batchrunner.store.store import Store
 
 #: Failed attempts that are read to be reported.
 MAX_ATTEMPTS_SHOWN = 1000
+#: Different advice of the API that is read to be reported.
+MAX_ADVICE_SHOWN = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +81,8 @@ class BatchStatus:
     suspects: tuple[SuspectResults, ...]  #: delivered results that look wrong, by rule
     failures: tuple[ClosedAttempt, ...]  #: attempts that ended their jobs
     retries: tuple[ClosedAttempt, ...]  #: failed attempts that were followed by others
+    advice: tuple[AdviceCount, ...]  #: what the API advised about the newest runs of failed jobs
+    run_errors: tuple[RunErrorBeside, ...]  #: errors that runs reported beside their results
 
     @property
     def finished(self) -> bool:
@@ -117,6 +129,8 @@ def batch_status(store: Store, batch: Batch) -> BatchStatus:
         suspects=tuple(store.read(suspect_results, batch.id)),
         failures=tuple(store.read(failed_attempts, batch.id, final=True, most=most)),
         retries=tuple(store.read(failed_attempts, batch.id, final=False, most=most)),
+        advice=tuple(store.read(advice_counts, batch.id, most=MAX_ADVICE_SHOWN)),
+        run_errors=tuple(store.read(run_errors, batch.id, most=most)),
     )
 
 

@@ -24,12 +24,14 @@ from sqlalchemy import (
 )
 
 from batchrunner.model import (
+    AdviceCount,
     BatchCounts,
     ClosedAttempt,
     FailureCategory,
     FinishedJob,
     JobState,
     Rate,
+    RunErrorBeside,
     RunStatus,
     SuspectResults,
     Verdict,
@@ -58,7 +60,7 @@ from batchrunner.store.schema import (
     orphans,
     results,
 )
-from batchrunner.store.serialization import findings_of
+from batchrunner.store.serialization import findings_of, help_of
 from batchrunner.store.store import PAGE_SIZE, Store
 
 _batch: BindParameter[int] = bindparam("batch")
@@ -301,8 +303,43 @@ def failed_attempts(
             code=row.code,
             closed_at=row.closed_at,
             run_id=row.run_id,
+            help=help_of(row.help),
             option_overrides=json.loads(row.option_overrides or "{}"),
         )
+        for row in rows
+    ]
+
+
+def advice_counts(tx: Connection, batch_id: int, *, most: int) -> list[AdviceCount]:
+    """Return what the API advised about the newest runs of failed jobs, the most frequent first."""
+    jobs_with_it = func.count().label("jobs")
+    rows = tx.execute(
+        select(attempts.c.help, jobs_with_it, func.min(jobs.c.key).label("first_key"))
+        .join(jobs, is_newest)
+        .where(attempts.c.batch_id == batch_id, attempts.c.help.is_not(None), is_current)
+        .where(jobs.c.state == JobState.FAILED)
+        .group_by(attempts.c.help)
+        .order_by(jobs_with_it.desc(), func.min(jobs.c.key))
+        .limit(most)
+    )
+    return [
+        AdviceCount(help=help, jobs=row.jobs, first_key=row.first_key)
+        for row in rows
+        if (help := help_of(row.help)) is not None
+    ]
+
+
+def run_errors(tx: Connection, batch_id: int, *, most: int) -> list[RunErrorBeside]:
+    """Return the errors that newest runs reported beside their results, in file order."""
+    rows = tx.execute(
+        select(jobs.c.key, jobs.c.url, attempts.c.run_id, attempts.c.run_error)
+        .join(attempts, is_newest)
+        .where(attempts.c.batch_id == batch_id, attempts.c.run_error.is_not(None), is_current)
+        .order_by(jobs.c.position)
+        .limit(most)
+    )
+    return [
+        RunErrorBeside(key=row.key, url=row.url, run_id=row.run_id, error=row.run_error)
         for row in rows
     ]
 
@@ -386,6 +423,8 @@ def _finished(job_ids: Sequence[int], states: Sequence[JobState]) -> Select[Any]
             attempts.c.findings,
             attempts.c.run_id,
             attempts.c.marker,
+            attempts.c.help,
+            attempts.c.run_error,
             attempts.c.run_started_at,
             attempts.c.run_finished_at,
             steps.c.steps,
@@ -426,6 +465,8 @@ def _finished_job(row: Row[Any], rate: Rate | None, paths: tuple[str, ...]) -> F
         result=without_marker(row.body, row.marker),
         long_result_of=row.long_body_of,
         artifacts=paths,
+        help=help_of(row.help),
+        run_error=row.run_error,
         schema_fields=_schema_fields(row.options),
         **_verdict(row),
     )

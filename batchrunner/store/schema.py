@@ -328,6 +328,7 @@ attempts = Table(
     Column("verdict_rule", String(100)),  # that of the first finding
     Column("help", JsonText),  # JSON: the API's own advice about its run
     Column("run_error", JsonText),  # JSON: the run's own error beside a result
+    Column("review", JsonText),  # JSON: what a person said of its result; NULL: nothing
     UniqueConstraint("job_id", "number"),
     UniqueConstraint("submission_id", "batch_index", name="uq_attempts_submission_id_place"),
     CheckConstraint("(closed_at IS NULL) = (outcome IS NULL)", "closed_means_outcome"),

@@ -19,7 +19,11 @@ from batchrunner.model import (
     Finding,
     HostRule,
     Job,
+    ProfileHint,
     RetryRule,
+    Run,
+    RunHelp,
+    RunStatus,
     Settings,
     StopLoss,
     TimeLimits,
@@ -150,6 +154,29 @@ def findings_text(findings: tuple[Finding, ...]) -> str | None:
 def findings_of(stored: str | None) -> tuple[Finding, ...]:
     """Parse findings."""
     return tuple(Finding(**plain) for plain in json.loads(stored or "[]"))
+
+
+def help_text(help: RunHelp | None) -> str | None:
+    """Return the API's advice as JSON; equal advice gives equal texts."""
+    return json_text(asdict(help)) if help else None
+
+
+def help_of(stored: str | None) -> RunHelp | None:
+    """Parse the API's advice."""
+    if stored is None:
+        return None
+    plain = json.loads(stored)
+    hint = plain["profile_hint"]
+    return RunHelp(**{**plain, "profile_hint": ProfileHint(**hint) if hint else None})
+
+
+def run_error_text(run: Run | None) -> str | None:
+    """Return the error beside a run's result as JSON; None if it is the failure itself."""
+    if run is None or run.error is None or run.status is RunStatus.FAILED:
+        return None
+    error = run.error
+    said = {"category": error.category, "code": error.code, "message": error.message}
+    return json_text({name: text for name, text in said.items() if text is not None})
 
 
 def options_of(stored: str, overrides: str | None) -> dict[str, Any]:

@@ -15,6 +15,7 @@ def upgrade() -> None:
     op.add_column("attempts", sa.Column("verdict_rule", sa.String(length=100), nullable=True))
     op.add_column("attempts", sa.Column("help", sa.Text(), nullable=True))
     op.add_column("attempts", sa.Column("run_error", sa.Text(), nullable=True))
+    op.add_column("attempts", sa.Column("review", sa.Text(), nullable=True))
     op.add_column("jobs", sa.Column("accepted", sa.Text(), nullable=True))
     op.add_column("batches", sa.Column("quality_stop", sa.Text(), nullable=True))
     op.create_index(

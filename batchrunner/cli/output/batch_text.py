@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from batchrunner.app.status import MAX_ATTEMPTS_SHOWN
@@ -15,11 +17,13 @@ from batchrunner.text.format import counted
 if TYPE_CHECKING:
     from batchrunner.app.status import BatchStatus
     from batchrunner.model import (
+        AdviceCount,
         Batch,
         BatchCounts,
         ClosedAttempt,
         ParkedHost,
         Pause,
+        RunErrorBeside,
         SuspectResults,
     )
     from batchrunner.model.artifacts import ArtifactCounts
@@ -114,6 +118,34 @@ def failure_lines(store: Store, batch: Batch) -> Iterator[str]:
     for category, lines in _by_category(attempts).items():
         yield f"{category} ({len(lines)}): {CATEGORIES[category].advice}"
         yield from _examples(lines)
+
+
+def advice_lines(advice: Sequence[AdviceCount]) -> Iterator[str]:
+    """Give what the API advised about failed jobs, each with how many it is about."""
+    from batchrunner.cli.output.help_text import help_texts
+    from batchrunner.text.terminal import SHOWN, shorten, term_safe
+
+    for count in advice[:MAX_EXAMPLES]:
+        for label, text in help_texts(count.help):
+            about = counted(count.jobs, "job")
+            yield f"{label} ({about}): {shorten(term_safe(text), SHOWN)}"
+    if len(advice) > MAX_EXAMPLES:
+        yield f"… and {len(advice) - MAX_EXAMPLES} more (--json)"
+
+
+def run_error_lines(errors: Sequence[RunErrorBeside]) -> Iterator[str]:
+    """Give the errors that runs reported beside their results, with examples."""
+    from batchrunner.text.terminal import SHOWN, shorten, term_safe
+
+    lines = [
+        f"{_named(each.key, each.url)}  {shorten(term_safe(each.error), SHOWN)}"
+        for each in errors[: MAX_EXAMPLES + 1]
+    ]
+    if lines:
+        yield f"runs that reported an error beside their result ({len(errors)})"
+        yield from (f"  {line}" for line in lines[:MAX_EXAMPLES])
+    if len(errors) > MAX_EXAMPLES:
+        yield f"  … and {len(errors) - MAX_EXAMPLES} more (all of them: --json)"
 
 
 def cancelled_lines(store: Store, batch: Batch, db: str) -> Iterator[str]:
@@ -251,6 +283,14 @@ def batch_as_json(store: Store, batch: Batch) -> dict[str, Any]:
         "retried": {str(category): count for category, count in counts.retried.items()},
         "failures": [_attempt(attempt) for attempt in status.failures],
         "retries": [_attempt(attempt) for attempt in status.retries],
+        "advice": [
+            {**asdict(each.help), "jobs": each.jobs, "first_id": each.first_key}
+            for each in status.advice
+        ],
+        "run_errors": [
+            {"id": each.key, "url": each.url, "run_id": each.run_id, **json.loads(each.error)}
+            for each in status.run_errors
+        ],
     }
 
 
@@ -325,6 +365,7 @@ def _attempt(attempt: ClosedAttempt) -> dict[str, Any]:
         "message": attempt.message,
         "counted": attempt.counted,
         "run_id": attempt.run_id,
+        "help": asdict(attempt.help) if attempt.help else None,
         "changes": showable_overrides(attempt.option_overrides),
         "job_state": attempt.job_state,
         "closed_at": attempt.closed_at.isoformat() if attempt.closed_at else None,
