@@ -20,6 +20,7 @@ from batchrunner.model import (
     Pause,
     Rate,
     RunErrorBeside,
+    SuspectResults,
 )
 from batchrunner.model.artifacts import ArtifactCounts
 from batchrunner.model.time_and_cost import Hold
@@ -28,7 +29,13 @@ from batchrunner.store.claims import budget_status
 from batchrunner.store.health import Worker, active_workers
 from batchrunner.store.holds import current_hold
 from batchrunner.store.host_breaker import parked_hosts
-from batchrunner.store.reports import advice_counts, batch_counts, failed_attempts, run_errors
+from batchrunner.store.reports import (
+    advice_counts,
+    batch_counts,
+    failed_attempts,
+    run_errors,
+    suspect_results,
+)
 from batchrunner.store.store import Store
 
 #: Failed attempts that are read to be reported.
@@ -71,6 +78,7 @@ class BatchStatus:
     rate: Rate | None  #: price of a step; None where nothing says it
     budget: BudgetStatus | None
     artifacts: ArtifactCounts
+    suspects: tuple[SuspectResults, ...]  #: delivered results that look wrong, by rule
     failures: tuple[ClosedAttempt, ...]  #: attempts that ended their jobs
     retries: tuple[ClosedAttempt, ...]  #: failed attempts that were followed by others
     advice: tuple[AdviceCount, ...]  #: what the API advised about the newest runs of failed jobs
@@ -85,6 +93,11 @@ class BatchStatus:
     def succeeded(self) -> int:
         """Jobs that succeeded."""
         return self.counts.jobs[JobState.SUCCEEDED]
+
+    @property
+    def suspect(self) -> int:
+        """Succeeded jobs whose results look wrong."""
+        return sum(self.counts.suspect.values())
 
     @property
     def failed(self) -> Mapping[FailureCategory, int]:
@@ -113,6 +126,7 @@ def batch_status(store: Store, batch: Batch) -> BatchStatus:
         rate=batch.step_price,
         budget=store.read(budget_status, batch.id, time),
         artifacts=store.read(artifact_counts, batch.id),
+        suspects=tuple(store.read(suspect_results, batch.id)),
         failures=tuple(store.read(failed_attempts, batch.id, final=True, most=most)),
         retries=tuple(store.read(failed_attempts, batch.id, final=False, most=most)),
         advice=tuple(store.read(advice_counts, batch.id, most=MAX_ADVICE_SHOWN)),

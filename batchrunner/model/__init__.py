@@ -54,6 +54,7 @@ from batchrunner.model.reports import (
     ParkedHost,
     Pause,
     RunErrorBeside,
+    SuspectResults,
     WorkLeft,
 )
 from batchrunner.model.retry_rule import RetryRule
@@ -143,6 +144,7 @@ __all__ = [
     "Submission",
     "SubmittedAttempt",
     "Succeeded",
+    "SuspectResults",
     "Throttle",
     "TimeLimits",
     "Transition",

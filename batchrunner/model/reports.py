@@ -10,6 +10,7 @@ from typing import Any
 from batchrunner.model.budget import Rate
 from batchrunner.model.categories import FailureCategory
 from batchrunner.model.comparison import Comparison
+from batchrunner.model.findings import Finding, Verdict
 from batchrunner.model.job_file import Settings
 from batchrunner.model.quality import QualityStop
 from batchrunner.model.run_help import RunHelp
@@ -46,6 +47,8 @@ class FinishedJob:
     revision: int = 1  #: of the job: the form that a file gave it, or a run anew on request
     #: Top-level fields that its `output_schema` names.
     schema_fields: frozenset[str] = frozenset()
+    verdict: Verdict | None = None  #: on its result; None: it has none, or an older version ran it
+    finding: Finding | None = None  #: what decided the verdict
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,6 +95,7 @@ class BatchCounts:
     queued: int = 0  #: runs in flight that the API has not started
     unsettled: int = 0  #: attempts that may or may not have a run yet
     failed: Mapping[FailureCategory, int] = field(default_factory=dict)  #: final failures
+    suspect: Mapping[str, int] = field(default_factory=dict)  #: succeeded jobs by rule
     retried: Mapping[FailureCategory, int] = field(
         default_factory=dict
     )  #: failed attempts of jobs that continued
@@ -115,6 +119,18 @@ class BatchCounts:
     def done(self) -> int:
         """Jobs in a final state."""
         return self.total - self.open
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SuspectResults:
+    """The suspect results of a batch that one rule found, and the first one as an example."""
+
+    rule: str
+    jobs: int
+    key: str
+    url: str
+    run_id: str | None
+    finding: Finding
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

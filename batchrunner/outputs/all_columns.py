@@ -53,7 +53,8 @@ class AllColumns:
         self._most = MAX_COLUMNS if max_columns is None else min(MAX_COLUMNS, max_columns - others)
         self._found = dict[str, CellKind]()
         self._kinds = [NOTHING] * (self._result + 1)
-        self._kinds[self._first_carried - 1] = CellKind.DOUBLE  # the cost
+        self._cost = [*FIELDS].index("cost")
+        self._kinds[self._cost] = CellKind.DOUBLE
         self._has_artifacts = False
         self._advice = dict.fromkeys(ADVICE, False)
 
@@ -70,8 +71,7 @@ class AllColumns:
                     self._found.setdefault(name, NOTHING)
 
     def _see_kinds(self, job: FinishedJob, value: Json) -> None:
-        cost = self._first_carried - 1
-        self._kinds[cost] |= kind_of(self._fields[cost](job))
+        self._kinds[self._cost] |= kind_of(self._fields[self._cost](job))
         for index, column in enumerate(self._carried, self._first_carried):
             kind = kind_of(as_json(job.columns.get(column)))
             if kind is not self._kinds[index]:

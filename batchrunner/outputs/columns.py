@@ -55,6 +55,10 @@ FIELDS: Mapping[str, Callable[[FinishedJob], str | int | None]] = {
     "finished_at": lambda job: instant(job.finished_at),
     "changes": lambda job: _changes(job.option_overrides),
     "cost": attrgetter("cost"),
+    "verdict": attrgetter("verdict"),
+    "verdict_rule": lambda job: job.finding.rule if job.finding else None,
+    "verdict_path": lambda job: job.finding.path if job.finding else None,
+    "verdict_seen": lambda job: job.finding.seen if job.finding else None,
 }
 #: The column after these.
 RESULT = "result"

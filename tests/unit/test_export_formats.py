@@ -121,7 +121,7 @@ def test_carried_columns_stand_between_the_fixed_ones_and_the_results(format: st
     carried = {"sku": "00123", "What I want": "a, b", "URL": "x"}
     jobs = [job(1, '{"price": 1.5}', columns=carried)]
     (row,) = rows_of(format, jobs, "sku", "What I want", "URL")
-    assert [*row][13:] == ["cost", "sku", "What I want", "in.URL", "result", "result.price"]
+    assert [*row][17:] == ["verdict_seen", "sku", "What I want", "in.URL", "result", "result.price"]
     assert [row["sku"], row["What I want"], row["in.URL"]] == ["00123", "a, b", "x"]
 
 
@@ -168,13 +168,13 @@ def test_json_text_inside_a_string_is_read_in_tables_and_stays_as_sent_in_jsonl(
 )
 def test_a_sole_wrapper_is_left_out(value: Any, columns: list[str]) -> None:
     (row,) = rows_of("csv", results(value), unwrap=True)
-    assert [*row][15:] == columns
+    assert [*row][19:] == columns
     assert all(row[name] for name in columns)
 
 
 def test_a_wrapper_that_the_schema_names_stays() -> None:
     jobs = [job(1, '{"data": {"result": {"price": 1}}}', schema_fields=frozenset({"result"}))]
-    assert [*rows_of("csv", jobs, unwrap=True)[0]][15:] == ["result.result.price"]
+    assert [*rows_of("csv", jobs, unwrap=True)[0]][19:] == ["result.result.price"]
 
 
 @pytest.mark.parametrize("format", TABLES)

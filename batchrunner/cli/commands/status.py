@@ -87,6 +87,7 @@ def _show(store: Store, batch: Batch, db: str, *, whole: bool) -> None:
         failure_lines,
         money_lines,
         retry_lines,
+        suspect_lines,
     )
     from batchrunner.cli.output.status_text import summary
     from batchrunner.store.reports import batch_counts
@@ -105,6 +106,7 @@ def _show(store: Store, batch: Batch, db: str, *, whole: bool) -> None:
         for worker in at_work:
             click.echo(f"  {worker}")
     for title, lines in (
+        ("look at these first", suspect_lines(store, batch, db)),
         (
             "failed or cancelled",
             chain(failure_lines(store, batch), cancelled_lines(store, batch, db)),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         ParkedHost,
         Pause,
         RunErrorBeside,
+        SuspectResults,
     )
     from batchrunner.model.artifacts import ArtifactCounts
     from batchrunner.model.time_and_cost import Hold
@@ -39,6 +40,7 @@ def closing_lines(store: Store, batch: Batch, counts: BatchCounts, db: str) -> I
     from batchrunner.model import JobState
     from batchrunner.store.artifacts import artifact_counts
 
+    yield from suspect_lines(store, batch, db)
     yield from failure_lines(store, batch)
     name = shlex.quote(batch.name) + db_given(db)
     running = counts.jobs[JobState.RUNNING]
@@ -84,6 +86,28 @@ def artifact_lines(store: Store, batch: Batch) -> Iterator[str]:
     if parts:
         size = f" ({counts.bytes / 1e6:.1f} MB)" if counts.bytes else ""
         yield f"artifacts: {', '.join(parts)}{size}"
+
+
+def suspect_lines(store: Store, batch: Batch, db: str) -> Iterator[str]:
+    """Give the suspect results of a batch by rule, each with an example, and what to do next."""
+    from batchrunner.store.reports import suspect_results
+    from batchrunner.text.terminal import SHOWN, shorten, term_safe
+
+    found = store.read(suspect_results, batch.id)
+    if not found:
+        return
+    total = counted(sum(each.jobs for each in found), "result")
+    yield f"suspect: {total} delivered that may be wrong; nothing is bought again by itself"
+    for each in found:
+        where = term_safe(each.finding.path)
+        seen = shorten(term_safe(each.finding.seen), SHOWN)
+        what = f"{where}: {seen}" if where != "." else seen
+        example = _named(each.key, each.url)
+        yield f"  {term_safe(each.rule)} ({each.jobs}), such as {example}  {what}"
+    name = shlex.quote(batch.name) + db_given(db)
+    yield f"  look at them: batchrunner review {name}"
+    yield f"  list them: batchrunner export {name} --only suspect"
+    yield "  buy them again: give the same `batchrunner run` with --rerun suspect"
 
 
 def failure_lines(store: Store, batch: Batch) -> Iterator[str]:
@@ -253,6 +277,8 @@ def batch_as_json(store: Store, batch: Batch) -> dict[str, Any]:
         "steps": counts.steps,
         "artifacts": _artifacts(status.artifacts),
         **_money(status),
+        "suspect": dict(counts.suspect),
+        "suspects": [_suspects(each) for each in status.suspects],
         "failed": {str(category): count for category, count in counts.failed.items()},
         "retried": {str(category): count for category, count in counts.retried.items()},
         "failures": [_attempt(attempt) for attempt in status.failures],
@@ -312,6 +338,18 @@ def _parked(host: ParkedHost) -> dict[str, Any]:
         "probe_at": host.probe_at.isoformat(),
         "probes": host.failed_probes,
         "waiting": host.waiting,
+    }
+
+
+def _suspects(suspect: SuspectResults) -> dict[str, Any]:
+    return {
+        "rule": suspect.rule,
+        "count": suspect.jobs,
+        "id": suspect.key,
+        "url": suspect.url,
+        "run_id": suspect.run_id,
+        "path": suspect.finding.path,
+        "seen": suspect.finding.seen,
     }
 
 
