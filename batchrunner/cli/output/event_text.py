@@ -55,19 +55,22 @@ def event_lines(event: Event) -> Iterator[str]:
             yield f"searching for {_runs(runs)} that may exist: {why}"
         case HostsParked() | ConcurrencyChanged() | AccountLimitMet() | CancelledForDeadline():
             yield from _limits(event)
-        case BadDataFound():
-            yield from _bad_data(event)
         case AttemptsClosed(decisions=decisions):
             yield from _decision_lines(decisions)
         case WebhookDropped(reason=why):
             yield f"going on without the webhook: {shorten(term_safe(why), SHOWN)}"
-        case LateRunsFound() | UnknownRunsFound() | SubmittingStopped():
-            yield _audited(event)
+        case LateRunsFound() | UnknownRunsFound() | SubmittingStopped() | BadDataFound():
+            yield from _found(event)
         case _:
             yield _wait(event)
 
 
-def _bad_data(event: BadDataFound) -> Iterator[str]:
+def _found(
+    event: LateRunsFound | UnknownRunsFound | SubmittingStopped | BadDataFound,
+) -> Iterator[str]:
+    if not isinstance(event, BadDataFound):
+        yield _audited(event)
+        return
     if event.stopped:
         yield "the data went bad: nothing more is submitted; runs in flight are collected"
     mark = "" if event.stopped else "look: "
