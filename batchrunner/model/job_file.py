@@ -38,6 +38,9 @@ class Expectations:
     schema: Mapping[str, Any] | None = None  #: its `output_schema`
     field_rules: tuple[FieldRule, ...] = ()  #: its `expect`
     allow: frozenset[str] = frozenset()  #: general rules that are off for this job
+    goal: str = ""  #: what was asked, without our marker
+    #: Pairs of a rule and a path: a person accepted what this rule finds there.
+    accepted: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

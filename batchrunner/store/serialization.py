@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
-from datetime import timedelta
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -19,13 +19,23 @@ from batchrunner.model import (
     Finding,
     HostRule,
     Job,
+    ProfileHint,
     RetryRule,
+    Run,
+    RunHelp,
+    RunStatus,
     Settings,
     StopLoss,
     TimeLimits,
 )
 from batchrunner.model.markers import old_marker
-from batchrunner.model.quality import OnBad, QualityBounds
+from batchrunner.model.quality import (
+    OnBad,
+    QualityBounds,
+    QualityReason,
+    QualityStop,
+    QualityWord,
+)
 from batchrunner.policy.escalation import AttemptStart
 
 _encoded = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
@@ -113,11 +123,33 @@ def _plain_rule(rule: RetryRule) -> dict[str, Any]:
     return {name: value for name, value in plain.items() if value is not None}
 
 
+def expectations_in(options: str | None, row: Any) -> Expectations:
+    """
+    Return what a job's result is judged by.
+
+    *options* hold its `output_schema`. *row* has its `expect`, its goal, which has no marker, and
+    what a person accepted.
+    """
+    written = _expectations_in(options, row.expect)
+    return replace(written, goal=row.goal, accepted=accepted_in(row.accepted))
+
+
 @lru_cache(maxsize=256)
-def expectations_in(options: str | None, expect: str | None) -> Expectations:
-    """Parse what a job's result must contain: *expect*, and the output_schema in *options*."""
+def _expectations_in(options: str | None, expect: str | None) -> Expectations:
     schema = json.loads(options or "{}").get("output_schema")
     return expectations_of(schema, json.loads(expect or "{}"))
+
+
+@lru_cache(maxsize=256)
+def accepted_in(stored: str | None) -> frozenset[tuple[str, str]]:
+    """Parse the findings that a person accepted."""
+    return frozenset((rule, path) for rule, path in json.loads(stored or "[]"))
+
+
+def accepted_text(accepted: Iterable[tuple[str, str]]) -> str | None:
+    """Return accepted findings as JSON; None without any."""
+    pairs = sorted(set(accepted))
+    return json_text(pairs) if pairs else None
 
 
 def findings_text(findings: tuple[Finding, ...]) -> str | None:
@@ -128,6 +160,29 @@ def findings_text(findings: tuple[Finding, ...]) -> str | None:
 def findings_of(stored: str | None) -> tuple[Finding, ...]:
     """Parse findings."""
     return tuple(Finding(**plain) for plain in json.loads(stored or "[]"))
+
+
+def help_text(help: RunHelp | None) -> str | None:
+    """Return the API's advice as JSON; equal advice gives equal texts."""
+    return json_text(asdict(help)) if help else None
+
+
+def help_of(stored: str | None) -> RunHelp | None:
+    """Parse the API's advice."""
+    if stored is None:
+        return None
+    plain = json.loads(stored)
+    hint = plain["profile_hint"]
+    return RunHelp(**{**plain, "profile_hint": ProfileHint(**hint) if hint else None})
+
+
+def run_error_text(run: Run | None) -> str | None:
+    """Return the error beside a run's result as JSON; None if it is the failure itself."""
+    if run is None or run.error is None or run.status is RunStatus.FAILED:
+        return None
+    error = run.error
+    said = {"category": error.category, "code": error.code, "message": error.message}
+    return json_text({name: text for name, text in said.items() if text is not None})
 
 
 def options_of(stored: str, overrides: str | None) -> dict[str, Any]:
@@ -236,6 +291,22 @@ def quality_of(plain: Mapping[str, Any] | None) -> QualityBounds:
         drift=_decimal_of(plain["drift"]),
         on_bad=OnBad(plain["on_bad"]),
     )
+
+
+def quality_stop_text(stop: QualityStop) -> str:
+    """Return why a batch was stopped as JSON."""
+    reasons = [{**asdict(each), "word": str(each.word)} for each in stop.reasons]
+    return json_text({"at": stop.at.isoformat(), "reasons": reasons})
+
+
+def quality_stop_of(stored: str | None) -> QualityStop | None:
+    """Parse why a batch was stopped; None: it was not."""
+    if stored is None:
+        return None
+    plain = json.loads(stored)
+    words = ({**each, "word": QualityWord(each["word"])} for each in plain["reasons"])
+    reasons = tuple(QualityReason(**each) for each in words)
+    return QualityStop(at=datetime.fromisoformat(plain["at"]), reasons=reasons)
 
 
 def _text_of(number: Decimal | None) -> str | None:
