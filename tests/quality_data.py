@@ -1,4 +1,4 @@
-"""Made-up batches of several kinds of data: clean pairs of nights, and ways in which data drifts."""
+"""Made-up nights of several kinds of data, which change from day to day as real pages do."""
 
 from __future__ import annotations
 
@@ -15,10 +15,60 @@ Answer = dict[str, Any]
 Maker = Callable[[random.Random, int, str], Answer]
 
 NOUNS = {
-    "English": "lamp table chair sofa shelf mirror carpet curtain vase clock desk bed".split(),
-    "German": "Lampe Tisch Stuhl Sofa Regal Spiegel Teppich Vorhang Vase Uhr Bett Schrank".split(),
-    "French": "lampe table chaise canapé étagère miroir tapis rideau vase horloge lit".split(),
-    "Russian": "лампа стол стул диван полка зеркало ковёр штора ваза часы кровать".split(),
+    "English": (
+        "lamp",
+        "table",
+        "chair",
+        "sofa",
+        "shelf",
+        "mirror",
+        "carpet",
+        "curtain",
+        "vase",
+        "clock",
+        "desk",
+        "bed",
+    ),
+    "German": (
+        "Lampe",
+        "Tisch",
+        "Stuhl",
+        "Sofa",
+        "Regal",
+        "Spiegel",
+        "Teppich",
+        "Vorhang",
+        "Vase",
+        "Uhr",
+        "Bett",
+        "Schrank",
+    ),
+    "French": (
+        "lampe",
+        "table",
+        "chaise",
+        "canapé",
+        "étagère",
+        "miroir",
+        "tapis",
+        "rideau",
+        "vase",
+        "horloge",
+        "lit",
+    ),
+    "Russian": (
+        "лампа",
+        "стол",
+        "стул",
+        "диван",
+        "полка",
+        "зеркало",
+        "ковёр",
+        "штора",
+        "ваза",
+        "часы",
+        "кровать",
+    ),
 }
 SENTENCES = {
     "English": "The {} is made of oak and comes with a warranty of two years for your home.",
@@ -72,7 +122,7 @@ def job_ad(r: random.Random, number: int, host: str) -> Answer:
         "location": r.choice(["Leeds", "York", "Hull", "Bath", "Derby", "Ely"]),
         "remote": r.random() < 0.3,
         "posted": f"2026-11-{r.randrange(1, 29):02d}",
-        "skills": [r.choice(["Go", "SQL", "C++", "care", "HGV", "CPR"]) for _ in range(r.randrange(3, 9))],
+        "skills": [r.choice(("Go", "SQL", "C++", "care", "CPR")) for _ in range(r.randrange(3, 9))],
         "text": SENTENCES["English"].format("work for this job"),
     }
 
@@ -87,7 +137,10 @@ def flat(r: random.Random, number: int, host: str) -> Answer:
         "rooms": max(1, area // 28),
         "year": r.randrange(1900, 2026),
         "floor": r.randrange(0, 8) if r.random() < 0.85 else None,
-        "agent": {"name": f"Agent {r.randrange(40)}", "phone": f"+49 30 {r.randrange(10**6, 10**7)}"},
+        "agent": {
+            "name": f"Agent {r.randrange(40)}",
+            "phone": f"+49 30 {r.randrange(10**6, 10**7)}",
+        },
         "url": f"https://{host}/flat/{number}",
     }
 
@@ -113,7 +166,8 @@ def languages(r: random.Random, number: int, host: str) -> Answer:
     """Return a product in the language of its host."""
     of_host = {"de": "German", "fr": "French", "ru": "Russian"}
     language = of_host.get(host.rsplit(".", 1)[-1], "English")
-    sign = {"German": "{:.2f} €", "French": "{:.2f} €", "Russian": "{:.0f} ₽"}.get(language, "£{:.2f}")
+    signs = {"German": "{:.2f} €", "French": "{:.2f} €", "Russian": "{:.0f} ₽"}
+    sign = signs.get(language, "£{:.2f}")
     return {
         "name": _noun(r, language),
         "price": sign.format(r.uniform(10, 900)).replace(".", "," if "€" in sign else "."),
@@ -195,11 +249,9 @@ def natural_changes(found: Night, data: Data, r: random.Random) -> None:
         for path in data.prices:
             if answer.get(path) is not None:
                 answer[path] = scaled(answer[path], r.uniform(0.7, 1.3))
-        for name in [*answer]:
-            if r.random() < 0.05:
-                answer[name] = None
-        if "stock" in answer and answer["stock"] is not None:
+        if answer.get("stock"):
             answer["stock"] = max(0, answer["stock"] - r.randrange(0, 60))
+        answer.update({name: None for name in answer if r.random() < 0.05})
     for key, _ in found.answers:
         if r.random() < 0.02:
             (found.failed if r.random() < 0.5 else found.suspect).add(key)

@@ -155,6 +155,8 @@ batches = Table(
     Column("quality_stop", JsonText),
     # Runs that began earlier do not count in the check while it runs; NULL: all count.
     Column("quality_since", UtcDateTime),
+    # How good its rows were at the end of its last run: good, look, bad; NULL: it never ended.
+    Column("quality_word", String(4)),
     CheckConstraint("(series IS NULL) = (edition IS NULL)", "series_means_edition"),
 )
 

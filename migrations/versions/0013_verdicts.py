@@ -19,6 +19,7 @@ def upgrade() -> None:
     op.add_column("jobs", sa.Column("accepted", sa.Text(), nullable=True))
     op.add_column("batches", sa.Column("quality_stop", sa.Text(), nullable=True))
     op.add_column("batches", sa.Column("quality_since", sa.String(length=27), nullable=True))
+    op.add_column("batches", sa.Column("quality_word", sa.String(length=4), nullable=True))
     op.add_column("attempts", sa.Column("grounding", sa.Text(), nullable=True))
     op.create_index(
         "ix_attempts_closed_at",
