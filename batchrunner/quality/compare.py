@@ -147,7 +147,7 @@ _EXPLAINS = {
     "unit": {"number", "number_format"},
     "number": {"number_format"},
     "type": {"number_format", "currency", "unit"},
-    "constant": {"repeated_value", "language"},
+    "constant": {"repeated_value"},
     "language": {"repeated_value", "number_format"},
 }
 #: Kinds that explain whatever else is odd in a field.
