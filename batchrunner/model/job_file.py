@@ -8,7 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Protocol
 
-from batchrunner.model.categories import FailureCategory
+from batchrunner.model.categories import RuleKey
 from batchrunner.model.quality import QualityBounds
 from batchrunner.model.retry_rule import RetryRule
 
@@ -63,7 +63,7 @@ class JobSpec:
         default_factory=dict
     )  #: what its result must be, as written in the file
     #: Takes precedence over the batch's.
-    policy: Mapping[FailureCategory, RetryRule] = field(default_factory=dict)
+    policy: Mapping[RuleKey, RetryRule] = field(default_factory=dict)
     limits: TimeLimits = field(default_factory=TimeLimits)
     line: int = 0  #: its line in the file, from 1
     #: Carried cells by the name of their column: text from tables, else JSON values.
@@ -135,7 +135,7 @@ class Settings:
     running_limit: timedelta = timedelta(minutes=30)  #: longest time a run may be RUNNING
     stuck_after: float | None = None  #: limit in multiples of a typical run, if that is less
     marker: bool = True  #: append a reference to goals, to find lost runs again
-    policy: Mapping[FailureCategory, RetryRule] = field(
+    policy: Mapping[RuleKey, RetryRule] = field(
         default_factory=dict
     )  #: takes precedence over the defaults
     budget: Budget | None = None  #: most that its runs may cost; None: no limit

@@ -203,6 +203,10 @@ jobs = Table(
     # Chosen by `--limit` or `--sample`, which run these jobs and no others.
     Column("part", Boolean, nullable=False, server_default=text("false")),
     Column("accepted", JsonText),  # JSON: findings that a person accepted: [[rule, path], ...]
+    # The revision whose suspect result is delivered unless this one delivers a result.
+    Column("replaces", Id),
+    # How many suspect results of it a policy has bought again already; NULL: none.
+    Column("suspects", Integer),
     UniqueConstraint("batch_id", "key", "revision"),
     CheckConstraint(_one_of("state", JobState), "state_is_known"),
     CheckConstraint(f"(state IN ({_FINAL})) = (finished_at IS NOT NULL)", "final_means_finished"),
@@ -234,6 +238,12 @@ jobs = Table(
         "batch_id",
         sqlite_where=text("canary = 1"),
         postgresql_where=text("canary"),
+    ),
+    Index(
+        "ix_jobs_replaces",
+        "replaces",
+        sqlite_where=text("replaces IS NOT NULL"),
+        postgresql_where=text("replaces IS NOT NULL"),
     ),
     Index(
         "ix_jobs_part",
