@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from batchrunner.app.status import BatchStatus
     from batchrunner.errors import (
         ApiError,
+        BadQuality,
         BatchElsewhere,
         BatchrunnerError,
         CannotContinue,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
         LeftEarly,
         UsageError,
     )
+    from batchrunner.grounding import Grounding, ground
     from batchrunner.model import FailureCategory, JobState
     from batchrunner.runner.runner import ExitReason
     from batchrunner.sandbox.http.background import serve_in_background as sandbox
@@ -49,6 +51,7 @@ __all__ = [
     "ApiAccess",
     "ApiError",
     "AsyncJobStream",
+    "BadQuality",
     "BatchDatabase",
     "BatchElsewhere",
     "BatchHandle",
@@ -60,6 +63,7 @@ __all__ = [
     "EditNeedsDecision",
     "ExitReason",
     "FailureCategory",
+    "Grounding",
     "InputError",
     "JobResult",
     "JobState",
@@ -71,6 +75,7 @@ __all__ = [
     "RunObserver",
     "SeriesHandle",
     "UsageError",
+    "ground",
     "open",
     "sandbox",
 ]
@@ -79,6 +84,7 @@ __all__ = [
 _DEFINED_IN = {
     "ApiAccess": ("app.api_access", "ApiAccess"),
     "ApiError": ("errors", "ApiError"),
+    "BadQuality": ("errors", "BadQuality"),
     "AsyncJobStream": ("app.job_stream", "AsyncJobStream"),
     "BatchDatabase": ("app.batch_database", "BatchDatabase"),
     "BatchElsewhere": ("errors", "BatchElsewhere"),
@@ -91,6 +97,7 @@ _DEFINED_IN = {
     "EditNeedsDecision": ("errors", "EditNeedsDecision"),
     "ExitReason": ("runner.runner", "ExitReason"),
     "FailureCategory": ("model", "FailureCategory"),
+    "Grounding": ("grounding", "Grounding"),
     "InputError": ("errors", "InputError"),
     "JobResult": ("app.job_results", "JobResult"),
     "JobState": ("model", "JobState"),
@@ -102,6 +109,7 @@ _DEFINED_IN = {
     "RunObserver": ("app.run_observer", "RunObserver"),
     "SeriesHandle": ("app.series_handle", "SeriesHandle"),
     "UsageError": ("errors", "UsageError"),
+    "ground": ("grounding", "ground"),
     "open": ("app.batch_database", "BatchDatabase"),
 }
 

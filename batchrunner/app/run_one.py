@@ -17,7 +17,7 @@ from batchrunner.app.process_identity import exited_owners, this_process
 from batchrunner.errors import CannotContinue, InputError
 from batchrunner.inputs.yaml import JobFileErrors, parse, report
 from batchrunner.model import Batch, JobFile, JobState, RetryRule, Settings
-from batchrunner.model.categories import CONFIGURABLE
+from batchrunner.model.categories import CONFIGURABLE, RuleKey
 from batchrunner.runner.events import Event, RunsSubmitted
 from batchrunner.runner.runner import Runner, in_thread
 from batchrunner.runner.streamed_create import StreamedCreate
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from batchrunner.tinyfish.console_views import RunDetails
 
 #: Each failure is final: another run costs money, and the user decides on that.
-_ONE_ATTEMPT = {category: RetryRule(attempts=1, then=()) for category in CONFIGURABLE}
+_ONE_ATTEMPT: dict[RuleKey, RetryRule] = {
+    category: RetryRule(attempts=1, then=()) for category in CONFIGURABLE
+}
 
 
 class OneRunObserver(Protocol):

@@ -8,7 +8,8 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
 
-from batchrunner.model.categories import FailureCategory
+from batchrunner.model.categories import RuleKey
+from batchrunner.model.quality import QualityBounds
 from batchrunner.model.retry_rule import RetryRule
 
 #: Concurrency setting: as many runs as the account has slots, which the program learns.
@@ -37,6 +38,9 @@ class Expectations:
     schema: Mapping[str, Any] | None = None  #: its `output_schema`
     field_rules: tuple[FieldRule, ...] = ()  #: its `expect`
     allow: frozenset[str] = frozenset()  #: general rules that are off for this job
+    goal: str = ""  #: what was asked, without our marker
+    #: Pairs of a rule and a path: a person accepted what this rule finds there.
+    accepted: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +68,7 @@ class JobSpec(NamedTuple):
     options: Mapping[str, Any] = _NOTHING  #: RUN_OPTIONS that are set
     expect: Mapping[str, Any] = _NOTHING  #: what its result must be, as written in the file
     #: Takes precedence over the batch's.
-    policy: Mapping[FailureCategory, RetryRule] = _NOTHING
+    policy: Mapping[RuleKey, RetryRule] = _NOTHING
     limits: TimeLimits = _NO_LIMITS
     line: int = 0  #: its line in the file, from 1
     #: Carried cells by the name of their column: text from tables, else JSON values.
@@ -136,7 +140,7 @@ class Settings:
     running_limit: timedelta = timedelta(minutes=30)  #: longest time a run may be RUNNING
     stuck_after: float | None = None  #: limit in multiples of a typical run, if that is less
     marker: bool = True  #: append a reference to goals, to find lost runs again
-    policy: Mapping[FailureCategory, RetryRule] = field(
+    policy: Mapping[RuleKey, RetryRule] = field(
         default_factory=dict
     )  #: takes precedence over the defaults
     budget: Budget | None = None  #: most that its runs may cost; None: no limit
@@ -147,6 +151,7 @@ class Settings:
     every: str | None = None  #: how long the slots of its series are; None: it is no series
     time_zone: str | None = None  #: of these slots; None: this machine's
     keep_editions: int | None = None  #: editions that stay; None: all
+    quality: QualityBounds = field(default_factory=QualityBounds)  #: what its rows must be
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,6 +10,8 @@ from math import isfinite
 from types import NoneType
 from typing import Any, TypeAlias
 
+from batchrunner.text.json_size import is_nested_deeper
+
 #: Maximum levels of nesting; other parsers refuse more, for example serde_json at 128.
 MAX_DEPTH = 100
 
@@ -31,7 +33,6 @@ _TOKEN = re.compile(
 )
 #: Many tokens; it ends where none goes on.
 _PART = re.compile(r'(?:"(?:[^"\\]++|\\.)*+"?|[^",]++|,){1,4096}+', re.DOTALL)
-_BRACKET = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _ESCAPE = re.compile(
     r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(?P<surrogate>u[dD][89a-fA-F]..)|.)", re.DOTALL
 )
@@ -43,7 +44,7 @@ _PAIR = re.compile(r"\\u(?<!\\\\u)[dD][89abAB]..\\u[dD][c-fC-F]..")
 #: A number that may be too large for a float: three digits in the exponent, or 200 digits.
 _HUGE = re.compile(r"[0-9](?:[eE]\+?[0-9]{3}|[0-9.]{200})")
 
-_DEPTH_CHANGE = {"[": 1, "{": 1, "]": -1, "}": -1}
+_BRACKETS = frozenset("[]{}")
 
 
 def read(text: str) -> Json:
@@ -113,14 +114,8 @@ def _strict_parts(line: str) -> Iterator[str]:
 
 
 def _check_nesting(text: str) -> None:
-    # Counted here: parsers differ in their limit, and Python's depends on the call stack.
-    if text.count("[") + text.count("{") <= MAX_DEPTH:
-        return
-    depth = 0
-    for bracket in _BRACKET.finditer(text):
-        depth += _DEPTH_CHANGE.get(bracket[0], 0)
-        if depth > MAX_DEPTH:
-            raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
+    if is_nested_deeper(text, MAX_DEPTH):
+        raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
 
 
 def _is_strict(text: str) -> bool:
@@ -136,7 +131,7 @@ def _is_strict(text: str) -> bool:
 
 def _strict_token(token: re.Match[str]) -> str:
     text = token[0]
-    if text in _DEPTH_CHANGE:
+    if text in _BRACKETS:
         return text
     return strict_string(text) if text.startswith('"') else _strict_number(text)
 

@@ -28,7 +28,7 @@ from batchrunner.model import FailureCategory, JobState
 from batchrunner.model.artifacts import ArtifactKind, ArtifactState
 
 #: The revision of the newest migration. A test compares it with the migrations.
-HEAD = "0012"
+HEAD = "0013"
 
 metadata = MetaData(
     naming_convention={
@@ -154,6 +154,12 @@ batches = Table(
     Column("pruned_at", UtcDateTime),
     Column("columns", Text),  # JSON: the carried columns of its file, in their order
     Column("sources", Text),  # JSON: the files it was loaded from
+    # JSON: why its data is so bad that nothing more is submitted, and since when; NULL: it is not.
+    Column("quality_stop", JsonText),
+    # Runs that began earlier do not count in the check while it runs; NULL: all count.
+    Column("quality_since", UtcDateTime),
+    # How good its rows were at the end of its last run: good, look, bad; NULL: it never ended.
+    Column("quality_word", String(4)),
     CheckConstraint("(series IS NULL) = (edition IS NULL)", "series_means_edition"),
 )
 
@@ -203,6 +209,11 @@ jobs = Table(
     Column("from_file", Boolean, nullable=False, server_default=text("false")),
     # Chosen by `--limit` or `--sample`, which run these jobs and no others.
     Column("part", Boolean, nullable=False, server_default=text("false")),
+    Column("accepted", JsonText),  # JSON: findings that a person accepted: [[rule, path], ...]
+    # The revision whose suspect result is delivered unless this one delivers a result.
+    Column("replaces", Id),
+    # How many suspect results of it a policy has bought again already; NULL: none.
+    Column("suspects", Integer),
     UniqueConstraint("batch_id", "key", "revision"),
     CheckConstraint(_one_of("state", JobState), "state_is_known"),
     CheckConstraint(f"(state IN ({_FINAL})) = (finished_at IS NOT NULL)", "final_means_finished"),
@@ -234,6 +245,12 @@ jobs = Table(
         "batch_id",
         sqlite_where=text("canary = 1"),
         postgresql_where=text("canary"),
+    ),
+    Index(
+        "ix_jobs_replaces",
+        "replaces",
+        sqlite_where=text("replaces IS NOT NULL"),
+        postgresql_where=text("replaces IS NOT NULL"),
     ),
     Index(
         "ix_jobs_part",
@@ -324,6 +341,13 @@ attempts = Table(
     Column("steps", Integer),
     Column("reserved_steps", Integer),  # the most it may cost; NULL: opened by an older version
     Column("marker", String(60)),  # at the end of its run's goal; NULL: the goal has none
+    Column("verdict", String(7)),  # NULL: not about a result, or judged by an older version
+    Column("verdict_rule", String(100)),  # that of the first finding
+    # JSON: which values are in its pages; 'wanted': it is chosen, and not checked yet.
+    Column("grounding", JsonText),
+    Column("help", JsonText),  # JSON: the API's own advice about its run
+    Column("run_error", JsonText),  # JSON: the run's own error beside a result
+    Column("review", JsonText),  # JSON: what a person said of its result; NULL: nothing
     UniqueConstraint("job_id", "number"),
     UniqueConstraint("submission_id", "batch_index", name="uq_attempts_submission_id_place"),
     CheckConstraint("(closed_at IS NULL) = (outcome IS NULL)", "closed_means_outcome"),
@@ -354,6 +378,25 @@ attempts = Table(
 )
 
 Index("ix_attempts_opened_at", attempts.c.opened_at)
+Index(
+    "ix_attempts_closed_at",
+    attempts.c.batch_id,
+    attempts.c.closed_at,
+    sqlite_where=text("closed_at IS NOT NULL"),
+    postgresql_where=text("closed_at IS NOT NULL"),
+)
+Index(
+    "ix_attempts_to_ground",
+    attempts.c.batch_id,
+    sqlite_where=text("grounding = 'wanted'"),
+    postgresql_where=text("grounding = 'wanted'"),
+)
+Index(
+    "ix_attempts_suspect",
+    attempts.c.batch_id,
+    sqlite_where=text("verdict = 'suspect'"),
+    postgresql_where=text("verdict = 'suspect'"),
+)
 Index(
     "ix_attempts_lost",
     attempts.c.batch_id,

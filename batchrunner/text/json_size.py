@@ -1,4 +1,4 @@
-"""How much memory JSON text takes once it is parsed, estimated without parsing it."""
+"""How much memory JSON text takes once it is parsed, and how deep it is, without parsing it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ _STRING = re.compile(STRING, re.DOTALL)
 
 #: Bytes that each character may stand for, once the text around it is parsed.
 _BYTES_BY_SIGN = {"{": 240, "[": 72, ",": 96, ":": 144}
+_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[{]}")
 #: Bytes of a string beside its characters.
 _STRING_BYTES = 64
 #: Bytes per character of a string with escapes: `\\u` may stand for a character that widens all.
@@ -39,6 +40,24 @@ def is_parsable(text: str) -> bool:
         if size > MAX_PARSED_BYTES:
             return False
     return True
+
+
+def is_nested_deeper(text: str, levels: int) -> bool:
+    """
+    Whether objects and lists in JSON text are nested in more than so many levels.
+
+    Parsers differ in their limit, and that of Python depends on the call stack.
+    """
+    if text.count("[") + text.count("{") <= levels:
+        return False
+    outside = "".join(without for without, _ in _without_strings(text))
+    brackets = outside.encode("ascii", "ignore").translate(None, delete=_NO_BRACKETS)
+    for _ in range(levels):
+        length = len(brackets)
+        brackets = brackets.replace(b"{}", b"").replace(b"[]", b"")
+        if len(brackets) == length:  # the others have no partner: a parser stops at one of them
+            return brackets.count(b"[") + brackets.count(b"{") > levels
+    return bool(brackets)
 
 
 def pieces(text: str, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int]]:

@@ -16,7 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from batchrunner.inputs.yaml import parse
-from batchrunner.model import Budget, FailureCategory, JobState, RetryRule, Settings
+from batchrunner.model import Budget, FailureCategory, JobState, RetryRule, Settings, Verdict
 from batchrunner.model.job_entry import JobEntry
 from batchrunner.model.job_file import HostRule, JobFile, JobSpec, StopLoss
 from batchrunner.outputs.job_file import write_job_file
@@ -127,7 +127,10 @@ def test_settings_come_back_but_for_the_canary() -> None:
         queued_limit=timedelta(hours=2),
         stuck_after=4.0,
         marker=False,
-        policy={FailureCategory.BLOCKED: RetryRule(attempts=2, wait=timedelta(minutes=1))},
+        policy={
+            FailureCategory.BLOCKED: RetryRule(attempts=2, wait=timedelta(minutes=1)),
+            Verdict.SUSPECT: RetryRule(attempts=2),
+        },
         budget=Budget(money=Decimal("12.50")),
         rate=Decimal("0.016"),
         hosts={"*": HostRule(park_after=0), "shop.example": HostRule(spacing=timedelta(seconds=2))},
