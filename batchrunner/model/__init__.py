@@ -13,6 +13,7 @@ from batchrunner.model.attempts import (
 )
 from batchrunner.model.budget import BudgetStatus, Rate, RateSource, Wallet
 from batchrunner.model.categories import FailureCategory
+from batchrunner.model.findings import Finding, Verdict
 from batchrunner.model.job_file import (
     AUTO,
     Budget,
@@ -33,7 +34,6 @@ from batchrunner.model.outcomes import (
     Backpressure,
     DelayRequests,
     Failed,
-    Finding,
     Finish,
     Outcome,
     Remark,
@@ -73,6 +73,7 @@ from batchrunner.model.runs import (
     Unreadable,
 )
 from batchrunner.model.states import JobState, RunStatus
+from batchrunner.model.verdicts import Judgement
 
 __all__ = [
     "AUTO",
@@ -105,6 +106,7 @@ __all__ = [
     "JobSpec",
     "JobSpecs",
     "JobState",
+    "Judgement",
     "ListPage",
     "LoadResult",
     "NotFound",
@@ -139,6 +141,7 @@ __all__ = [
     "Transition",
     "Unanswered",
     "Unreadable",
+    "Verdict",
     "Wallet",
     "WorkLeft",
     "marked_goal",
