@@ -368,11 +368,11 @@ def _finished_job(row: Row[Any], rate: Rate | None, paths: tuple[str, ...]) -> F
         result=without_marker(row.body, row.marker),
         long_result_of=row.long_body_of,
         artifacts=paths,
-        schema_fields=_schema_fields(row.options),
+        schema_fields=schema_fields(row.options),
     )
 
 
-def _schema_fields(options: str) -> frozenset[str]:
+def schema_fields(options: str) -> frozenset[str]:
     """Return the fields that the `output_schema` of a job's options names at the top."""
     return _parsed_schema_fields(options) if '"output_schema"' in options else frozenset()
 
