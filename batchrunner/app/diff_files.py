@@ -16,6 +16,8 @@ from batchrunner.diff import DiffSummary, JobDiff
 from batchrunner.errors import UsageError
 from batchrunner.outputs.difference_files import FORMATS
 from batchrunner.outputs.difference_text import MAX_JOBS, DiffText, summary_lines
+from batchrunner.text.format import counted
+from batchrunner.text.terminal import term_safe
 
 #: The format for a terminal.
 TEXT = "text"
@@ -102,9 +104,29 @@ def report_diff(diff: ResultDiff, target: DiffTarget, most: int = MAX_JOBS) -> D
         write(_counted(diff, summary), file)
 
     _write(target, write_to)
-    return DiffReport(
-        summary=summary, lines=tuple(summary_lines(summary, diff.before, diff.after))
-    )
+    return DiffReport(summary=summary, lines=tuple(summary_lines(summary, diff.before, diff.after)))
+
+
+def advice(
+    diff: ResultDiff, done: DiffReport, target: DiffTarget, command: Sequence[str]
+) -> Iterator[str]:
+    """Give what to do next; *command* is the user's own, as words for a shell."""
+    shell = " ".join(command)
+    if not target.is_stdout:
+        differ = counted(done.summary.differences, "job")
+        yield f"wrote {term_safe(target.path)} ({differ} that differ{_third(differ)})"
+    elif done.is_cut:
+        yield f"all of them: {shell} -o diff.csv"
+    if not diff.has_no_pair(done.summary):
+        return
+    if diff.by == "url":
+        yield "warning: no job of one side is in the other"
+    else:
+        yield f"warning: no {diff.by} is in both: pair the jobs by another column: {shell} --by url"
+
+
+def _third(differ: str) -> str:
+    return "s" if differ == "1 job" else ""
 
 
 def _report_text(diff: ResultDiff, target: DiffTarget, most: int) -> DiffReport:

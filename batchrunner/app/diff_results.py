@@ -54,6 +54,13 @@ class DiffOptions:
                 f"a tolerance is wrong: {error}", next=f"write {TOLERANCE_SAYS}: price=1%"
             ) from error
 
+    def arguments(self) -> list[str]:
+        """Return it as options of the command."""
+        pairs = [("--tolerance", self.tolerance), ("--key", self.keys)]
+        given = [f"{name}={shlex.quote(f'{a}={b}')}" for name, of in pairs for a, b in of.items()]
+        ignored = [f"--ignore {shlex.quote(path)}" for path in self.ignore]
+        return [*given, *ignored, *([] if self.by == "id" else [f"--by {shlex.quote(self.by)}"])]
+
 
 @runtime_checkable
 class HasResults(Protocol):

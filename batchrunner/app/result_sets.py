@@ -116,8 +116,7 @@ def _results_of(table: Table, by: str) -> Iterator[ComparedResult]:
     except JobFileErrors as errors:
         raise InputError(report(errors), errors.problems) from errors
     if problems := table.log.problems():
-        errors = JobFileErrors(problems)
-        raise InputError(report(errors), errors.problems)
+        raise InputError(report(JobFileErrors(problems)), problems)
 
 
 def _sorted(found: Iterable[ComparedResult]) -> Iterator[ComparedResult]:

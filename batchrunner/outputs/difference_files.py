@@ -30,7 +30,7 @@ COLUMNS: Final = (
 #: Longest value, in characters; a longer one loses its end.
 MAX_VALUE_LENGTH, MAX_MARKDOWN_LENGTH = 32_000, 200
 
-Write = Callable[[Iterable[JobDiff], IO[bytes]], int]
+Write = Callable[[Iterable[JobDiff], IO[bytes]], None]
 
 
 def _rows(jobs: Iterable[JobDiff], most: int) -> Iterator[list[str]]:
@@ -56,25 +56,22 @@ def _cells(change: Change, most: int) -> tuple[str, ...]:
     return change.path, change.kind.value, before, after
 
 
-def write_csv(jobs: Iterable[JobDiff], file: IO[bytes]) -> int:
-    """Write a header and a row for each change; return the number of jobs."""
-    counted = _Counted(jobs)
+def write_csv(jobs: Iterable[JobDiff], file: IO[bytes]) -> None:
+    """Write a header and a row for each change."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for row in _rows(counted, MAX_VALUE_LENGTH):
+    for row in _rows(jobs, MAX_VALUE_LENGTH):
         writer.writerow([guard(utf8(cell.replace("\0", "␀"))) for cell in row])
         file.write(text.getvalue().encode())
         text.seek(0)
         text.truncate()
     file.write(text.getvalue().encode())
-    return counted.count
 
 
-def write_jsonl(jobs: Iterable[JobDiff], file: IO[bytes]) -> int:
-    """Write one JSON object for each job, in pure ASCII; return the number of jobs."""
-    count = 0
-    for count, job in enumerate(jobs, 1):
+def write_jsonl(jobs: Iterable[JobDiff], file: IO[bytes]) -> None:
+    """Write one JSON object for each job, in pure ASCII."""
+    for job in jobs:
         outcomes = {
             "outcome_before": job.before.outcome if job.before else None,
             "outcome_after": job.after.outcome if job.after else None,
@@ -83,7 +80,6 @@ def write_jsonl(jobs: Iterable[JobDiff], file: IO[bytes]) -> int:
         members = _members(texts)
         changes = ",".join(map(_change, job.changes))
         file.write(f'{{{members},"changes":[{changes}]}}\n'.encode("ascii"))
-    return count
 
 
 def _change(change: Change) -> str:
@@ -112,31 +108,16 @@ def _string(text: str) -> str:
     return strict_string(string) if "\\ud" in string else string
 
 
-def write_markdown(jobs: Iterable[JobDiff], file: IO[bytes]) -> int:
-    """Write a table for people, with long values cut; return the number of jobs."""
-    counted = _Counted(jobs)
+def write_markdown(jobs: Iterable[JobDiff], file: IO[bytes]) -> None:
+    """Write a table for people, with long values cut."""
     file.write(_line(COLUMNS))
     file.write(_line(["---"] * len(COLUMNS)))
-    for row in _rows(counted, MAX_MARKDOWN_LENGTH):
+    for row in _rows(jobs, MAX_MARKDOWN_LENGTH):
         file.write(_line([escaped(utf8(cell)) for cell in row]))
-    return counted.count
 
 
 def _line(cells: Sequence[str]) -> bytes:
     return f"| {' | '.join(cells)} |\n".encode()
-
-
-class _Counted:
-    """Gives jobs, and counts them."""
-
-    def __init__(self, jobs: Iterable[JobDiff]) -> None:
-        self._jobs = jobs
-        self.count = 0
-
-    def __iter__(self) -> Iterator[JobDiff]:
-        for job in self._jobs:
-            self.count += 1
-            yield job
 
 
 #: Name of a format → its writer and the ends of file names that select it.
@@ -145,4 +126,3 @@ FORMATS: Mapping[str, tuple[Write, tuple[str, ...]]] = {
     "csv": (write_csv, (".csv",)),
     "markdown": (write_markdown, (".md", ".markdown")),
 }
-

@@ -87,12 +87,16 @@ def summary_lines(summary: DiffSummary, before: str, after: str) -> Iterator[str
 
 
 def _counts(summary: DiffSummary) -> str:
-    parts = [f"{summary.jobs[JobStatus.SAME]} the same", f"{summary.jobs[JobStatus.CHANGED]} changed"]
+    jobs = summary.jobs
+    parts = [
+        f"{summary.jobs[JobStatus.SAME]} the same",
+        f"{summary.jobs[JobStatus.CHANGED]} changed",
+    ]
     for status in (JobStatus.ADDED, JobStatus.GONE, JobStatus.LOST, JobStatus.REGAINED):
-        if summary.jobs[status]:
-            parts.append(f"{summary.jobs[status]} {status.value}")
-    if summary.jobs[JobStatus.FAILED]:
-        parts.append(f"{summary.jobs[JobStatus.FAILED]} without a result in both")
+        if jobs[status]:
+            parts.append(f"{jobs[status]} {status.value}")
+    if jobs[JobStatus.FAILED]:
+        parts.append(f"{jobs[JobStatus.FAILED]} without a result in both")
     return ", ".join(parts)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchrunner.cli.exit_codes import RESULTS_DIFFER
-from batchrunner.cli.options import db_option, help_option, note, opened
+from batchrunner.cli.options import DEFAULT_DB, db_option, help_option, note, opened
 from batchrunner.text.wrapping import say
 
 if TYPE_CHECKING:
@@ -43,7 +44,10 @@ class _Assignment(click.ParamType[tuple[str, str]]):
     help="How far numbers of a field may differ: price=1% or price=0.05; several.",
 )
 @click.option(
-    "--ignore", multiple=True, metavar="FIELD", help="Overlook a field, such as scraped_at; several."
+    "--ignore",
+    multiple=True,
+    metavar="FIELD",
+    help="Overlook a field: scraped_at; several.",
 )
 @click.option(
     "--key",
@@ -108,8 +112,8 @@ def command(
       batchrunner diff prices@2026-12-01 prices@2026-12-05 -o changes.csv
       batchrunner diff old.jsonl new.csv --by url --exit-code
     """
-    from batchrunner.app.diff_files import diff_target, report_diff
-    from batchrunner.app.diff_results import DiffOptions, ResultDiff, named_sets
+    from batchrunner.app.diff_files import advice, diff_target, report_diff
+    from batchrunner.app.diff_results import DiffOptions, ResultDiff, is_file, named_sets
     from batchrunner.app.output_targets import kept_files
 
     names = [name for name in (before, after) if name is not None]
@@ -125,7 +129,9 @@ def command(
             note(line)
         else:
             say(line)
-    for line in done.advice(found, names):
+    at = [] if db == DEFAULT_DB or all(map(is_file, names or [""])) else ["--db", db]
+    again = ["batchrunner", "diff", *map(shlex.quote, [*names, *at]), *options.arguments()]
+    for line in advice(found, done, target, again):
         note(line)
     if exit_code and done.summary.differences:
         ctx.exit(RESULTS_DIFFER)
