@@ -119,7 +119,11 @@ def _anchors(before: Sequence[Any], after: Sequence[Any]) -> list[tuple[int, int
         for place, each in enumerate(before)
         if each in place_after and each not in repeated
     ]
-    return _longest_rising(common)
+    # The same series whichever list comes first, so that gone one way is added the other way.
+    back = sorted((after_place, place) for place, after_place in common)
+    if common <= back:
+        return _longest_rising(common)
+    return [(place, after_place) for after_place, place in _longest_rising(back)]
 
 
 def _longest_rising(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
