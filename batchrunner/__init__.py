@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         LeftEarly,
         UsageError,
     )
+    from batchrunner.grounding import Grounding, ground
     from batchrunner.model import FailureCategory, JobState
     from batchrunner.runner.runner import ExitReason
     from batchrunner.sandbox.http.background import serve_in_background as sandbox
@@ -63,6 +64,7 @@ __all__ = [
     "EditNeedsDecision",
     "ExitReason",
     "FailureCategory",
+    "Grounding",
     "InputError",
     "JobResult",
     "JobState",
@@ -76,6 +78,7 @@ __all__ = [
     "SeriesHandle",
     "UsageError",
     "diff",
+    "ground",
     "open",
     "sandbox",
 ]
@@ -97,6 +100,7 @@ _DEFINED_IN = {
     "EditNeedsDecision": ("errors", "EditNeedsDecision"),
     "ExitReason": ("runner.runner", "ExitReason"),
     "FailureCategory": ("model", "FailureCategory"),
+    "Grounding": ("grounding", "Grounding"),
     "InputError": ("errors", "InputError"),
     "JobResult": ("app.job_results", "JobResult"),
     "JobState": ("model", "JobState"),
@@ -110,6 +114,7 @@ _DEFINED_IN = {
     "SeriesHandle": ("app.series_handle", "SeriesHandle"),
     "UsageError": ("errors", "UsageError"),
     "diff": ("app.diff_results", "diff"),
+    "ground": ("grounding", "ground"),
     "open": ("app.batch_database", "BatchDatabase"),
 }
 

@@ -125,6 +125,7 @@ def classify_fault(fault: ApiFault) -> Failed:
         code=fault.code,
         retry_after=fault.retry_after,
         advice=fault.advice,
+        help=fault.help,
     )
 
 

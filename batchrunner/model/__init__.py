@@ -44,6 +44,7 @@ from batchrunner.model.outcomes import (
     Transition,
 )
 from batchrunner.model.reports import (
+    AdviceCount,
     Batch,
     BatchCounts,
     ClosedAttempt,
@@ -52,9 +53,12 @@ from batchrunner.model.reports import (
     LoadResult,
     ParkedHost,
     Pause,
+    RunErrorBeside,
+    SuspectResults,
     WorkLeft,
 )
 from batchrunner.model.retry_rule import RetryRule
+from batchrunner.model.run_help import ProfileHint, RunHelp
 from batchrunner.model.runs import (
     ApiFault,
     ApiFaultKind,
@@ -77,6 +81,7 @@ from batchrunner.model.verdicts import Judgement
 
 __all__ = [
     "AUTO",
+    "AdviceCount",
     "ApiFault",
     "ApiFaultKind",
     "AttemptDecision",
@@ -115,6 +120,7 @@ __all__ = [
     "Owner",
     "ParkedHost",
     "Pause",
+    "ProfileHint",
     "Rate",
     "RateSource",
     "Refused",
@@ -124,6 +130,8 @@ __all__ = [
     "RetryRule",
     "Run",
     "RunError",
+    "RunErrorBeside",
+    "RunHelp",
     "RunListing",
     "RunObservation",
     "RunStatus",
@@ -136,6 +144,7 @@ __all__ = [
     "Submission",
     "SubmittedAttempt",
     "Succeeded",
+    "SuspectResults",
     "Throttle",
     "TimeLimits",
     "Transition",

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from batchrunner.model.categories import FailureCategory
 from batchrunner.model.findings import Finding, Verdict
+from batchrunner.model.run_help import RunHelp
 from batchrunner.model.states import JobState
 
 
@@ -38,6 +39,7 @@ class Failed:
     retry_after: timedelta | None = None  #: the least wait; it may be longer
     findings: tuple[Finding, ...] = ()  #: why a result was judged like this
     advice: str = ""  #: what to do about a failure that stops a runner; stored nowhere
+    help: RunHelp | None = None  #: the API's advice about a request that failed
 
 
 Outcome = Succeeded | Failed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -44,6 +45,19 @@ class Quality:
 
     verdict: QualityWord
     reasons: tuple[QualityReason, ...] = ()  #: the most important first
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QualityStop:
+    """Why nothing more of a batch is submitted: its data went bad while it ran."""
+
+    at: datetime
+    reasons: tuple[QualityReason, ...]
+
+    @property
+    def text(self) -> str:
+        """Say why."""
+        return "the data went bad: " + "; ".join(each.text for each in self.reasons)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

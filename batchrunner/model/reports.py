@@ -10,7 +10,10 @@ from typing import Any
 from batchrunner.model.budget import Rate
 from batchrunner.model.categories import FailureCategory
 from batchrunner.model.comparison import Comparison
+from batchrunner.model.findings import Finding, Verdict
 from batchrunner.model.job_file import Settings
+from batchrunner.model.quality import QualityStop
+from batchrunner.model.run_help import RunHelp
 from batchrunner.model.states import JobState
 
 
@@ -37,11 +40,15 @@ class FinishedJob:
     result: str | None = None  #: JSON text as the API sent it
     long_result_of: int | None = None  #: attempt whose long result is still to be read
     artifacts: tuple[str, ...] = ()  #: paths of its last run's artifacts
+    help: RunHelp | None = None  #: the API's advice about its last run
+    run_error: str | None = None  #: JSON: the error that its last run reported beside its result
     #: Carried input cells by the name of their column.
     columns: Mapping[str, Any] = field(default_factory=dict)
     revision: int = 1  #: of the job: the form that a file gave it, or a run anew on request
     #: Top-level fields that its `output_schema` names.
     schema_fields: frozenset[str] = frozenset()
+    verdict: Verdict | None = None  #: on its result; None: it has none, or an older version ran it
+    finding: Finding | None = None  #: what decided the verdict
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +71,7 @@ class Batch:
     step_price: Rate | None = None  #: price of a step; None if unknown
     series: str | None = None  #: the series of which it is an edition; None: it is none
     edition: str | None = None  #: its slot, such as `2026-12-01`
+    quality_stop: QualityStop | None = None  #: why its data stopped it; None: it did not
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,6 +95,7 @@ class BatchCounts:
     queued: int = 0  #: runs in flight that the API has not started
     unsettled: int = 0  #: attempts that may or may not have a run yet
     failed: Mapping[FailureCategory, int] = field(default_factory=dict)  #: final failures
+    suspect: Mapping[str, int] = field(default_factory=dict)  #: succeeded jobs by rule
     retried: Mapping[FailureCategory, int] = field(
         default_factory=dict
     )  #: failed attempts of jobs that continued
@@ -113,6 +122,18 @@ class BatchCounts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SuspectResults:
+    """The suspect results of a batch that one rule found, and the first one as an example."""
+
+    rule: str
+    jobs: int
+    key: str
+    url: str
+    run_id: str | None
+    finding: Finding
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class WorkLeft:
     """What a runner needs to know about a batch to see whether work is left."""
 
@@ -123,8 +144,14 @@ class WorkLeft:
     due_at: datetime | None  #: when the next available job may be claimed; None: no job
     pause: Pause | None = None
     canary_failed: bool = False  #: the canary did not reach its minimum
+    quality_stop: QualityStop | None = None  #: why its data stopped it
     has_budget: bool = False  #: it has a budget
     given_up: bool = False  #: all available jobs are on hosts that were given up
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether nothing is submitted until the user decides."""
+        return self.canary_failed or self.given_up or self.quality_stop is not None
 
     def has_claimable_work(self, now: datetime) -> bool:
         """Whether a claim may succeed: a job is due, and there is a free slot."""
@@ -147,8 +174,28 @@ class ClosedAttempt:
     code: str | None = None
     closed_at: datetime | None = None
     run_id: str | None = None
+    help: RunHelp | None = None
     #: Options that its escalation steps changed.
     option_overrides: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AdviceCount:
+    """What the API advised about runs, and how many jobs ended with it."""
+
+    help: RunHelp
+    jobs: int
+    first_key: str  #: of one of these jobs
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunErrorBeside:
+    """An error that a run reported beside its result."""
+
+    key: str
+    url: str
+    run_id: str
+    error: str  #: JSON with `message`, and perhaps `category` and `code`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -28,12 +28,14 @@ from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.classify import verdict_of_transition
 from batchrunner.model import (
     AttemptDecision,
+    Failed,
     FailureCategory,
     Finish,
     JobState,
     OpenAttempt,
     Retry,
     Run,
+    RunHelp,
     RunObservation,
     RunStatus,
     Snooze,
@@ -47,10 +49,12 @@ from batchrunner.store.serialization import (
     attempt_start_of,
     expectations_in,
     findings_text,
+    help_text,
     job_of,
     json_text,
     limits_of,
     marker_of,
+    run_error_text,
 )
 from batchrunner.store.store import Store
 
@@ -308,6 +312,8 @@ _CLOSE_ATTEMPT = (
         run_started_at=bindparam("new_run_started_at"),
         run_finished_at=bindparam("new_run_finished_at"),
         steps=bindparam("new_steps"),
+        help=bindparam("new_help"),
+        run_error=bindparam("new_run_error"),
     )
 )
 
@@ -331,7 +337,13 @@ def _closing(decision: AttemptDecision) -> dict[str, Any]:
         "new_run_started_at": run.started_at if run else None,
         "new_run_finished_at": run.finished_at if run else None,
         "new_steps": run.steps if run else None,
+        "new_help": help_text(_advice(run, failure)),
+        "new_run_error": run_error_text(run),
     }
+
+
+def _advice(run: Run | None, failure: Failed | None) -> RunHelp | None:
+    return (run and run.help) or (failure and failure.help) or None
 
 
 #: These jobs were cancelled, changed or withdrawn while their attempts were open.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -19,13 +19,23 @@ from batchrunner.model import (
     Finding,
     HostRule,
     Job,
+    ProfileHint,
     RetryRule,
+    Run,
+    RunHelp,
+    RunStatus,
     Settings,
     StopLoss,
     TimeLimits,
 )
 from batchrunner.model.markers import old_marker
-from batchrunner.model.quality import OnBad, QualityBounds
+from batchrunner.model.quality import (
+    OnBad,
+    QualityBounds,
+    QualityReason,
+    QualityStop,
+    QualityWord,
+)
 from batchrunner.policy.escalation import AttemptStart
 
 _encoded = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
@@ -152,6 +162,29 @@ def findings_of(stored: str | None) -> tuple[Finding, ...]:
     return tuple(Finding(**plain) for plain in json.loads(stored or "[]"))
 
 
+def help_text(help: RunHelp | None) -> str | None:
+    """Return the API's advice as JSON; equal advice gives equal texts."""
+    return json_text(asdict(help)) if help else None
+
+
+def help_of(stored: str | None) -> RunHelp | None:
+    """Parse the API's advice."""
+    if stored is None:
+        return None
+    plain = json.loads(stored)
+    hint = plain["profile_hint"]
+    return RunHelp(**{**plain, "profile_hint": ProfileHint(**hint) if hint else None})
+
+
+def run_error_text(run: Run | None) -> str | None:
+    """Return the error beside a run's result as JSON; None if it is the failure itself."""
+    if run is None or run.error is None or run.status is RunStatus.FAILED:
+        return None
+    error = run.error
+    said = {"category": error.category, "code": error.code, "message": error.message}
+    return json_text({name: text for name, text in said.items() if text is not None})
+
+
 def options_of(stored: str, overrides: str | None) -> dict[str, Any]:
     """Return the options of an attempt: its job's, with the overrides."""
     return {**json.loads(stored), **json.loads(overrides or "{}")}
@@ -258,6 +291,22 @@ def quality_of(plain: Mapping[str, Any] | None) -> QualityBounds:
         drift=_decimal_of(plain["drift"]),
         on_bad=OnBad(plain["on_bad"]),
     )
+
+
+def quality_stop_text(stop: QualityStop) -> str:
+    """Return why a batch was stopped as JSON."""
+    reasons = [{**asdict(each), "word": str(each.word)} for each in stop.reasons]
+    return json_text({"at": stop.at.isoformat(), "reasons": reasons})
+
+
+def quality_stop_of(stored: str | None) -> QualityStop | None:
+    """Parse why a batch was stopped; None: it was not."""
+    if stored is None:
+        return None
+    plain = json.loads(stored)
+    words = ({**each, "word": QualityWord(each["word"])} for each in plain["reasons"])
+    reasons = tuple(QualityReason(**each) for each in words)
+    return QualityStop(at=datetime.fromisoformat(plain["at"]), reasons=reasons)
 
 
 def _text_of(number: Decimal | None) -> str | None:
