@@ -12,7 +12,7 @@ from batchrunner.app.atomic_file import replace_when_complete
 from batchrunner.app.binary_stdout import binary_stdout
 from batchrunner.app.diff_results import ResultDiff
 from batchrunner.app.output_targets import STANDARD_OUTPUT, check_place, leads_to
-from batchrunner.diff import DiffSummary, JobDiff
+from batchrunner.differences import DiffSummary, JobDiff
 from batchrunner.errors import UsageError
 from batchrunner.outputs.difference_files import FORMATS
 from batchrunner.outputs.difference_text import MAX_JOBS, DiffText, summary_lines

@@ -12,7 +12,7 @@ from batchrunner.app.argument_types import PATH_TYPES, texts_of
 from batchrunner.app.error_translation import errors_for_people
 from batchrunner.app.open_database import find_batch
 from batchrunner.app.result_sets import BatchResults, FileResults, ResultSet, RowResults
-from batchrunner.diff import (
+from batchrunner.differences import (
     DiffRules,
     DiffSummary,
     JobDiff,
@@ -21,7 +21,7 @@ from batchrunner.diff import (
     merge_join,
     rules_of,
 )
-from batchrunner.diff.rules import TOLERANCE_SAYS
+from batchrunner.differences.rules import TOLERANCE_SAYS
 from batchrunner.errors import UsageError
 from batchrunner.model import Batch
 from batchrunner.store.editions import summaries

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from batchrunner.app.input_file import open_input_table
 from batchrunner.app.row_values import json_text
-from batchrunner.diff import ComparedResult
+from batchrunner.differences import ComparedResult
 from batchrunner.errors import InputError, UsageError
 from batchrunner.inputs.exported_results import ExportedResults
 from batchrunner.inputs.tables import Table, TableOptions, open_table
@@ -115,8 +115,6 @@ def _results_of(table: Table, by: str) -> Iterator[ComparedResult]:
         yield from ExportedResults(table, by)
     except JobFileErrors as errors:
         raise InputError(report(errors), errors.problems) from errors
-    if problems := table.log.problems():
-        raise InputError(report(JobFileErrors(problems)), problems)
 
 
 def _sorted(found: Iterable[ComparedResult]) -> Iterator[ComparedResult]:

@@ -7,15 +7,18 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, Final
 
-from batchrunner.diff import ComparedResult
+from batchrunner.differences import ComparedResult
 from batchrunner.errors import UsageError
 from batchrunner.inputs.tables.table import Table
 from batchrunner.model.markers import markers_in
+from batchrunner.model.problems import JobFileErrors, Problem
 from batchrunner.outputs.columns import ARTIFACTS, FIELDS, RESULT
 from batchrunner.outputs.field_names import path_of
 from batchrunner.outputs.formula_guard import unguard
 from batchrunner.outputs.json_values import Json, Number, read, write
 
+#: Rows that cannot be read and are named.
+_MAX_PROBLEMS: Final = 20
 #: Kinds of tables whose cells have types.
 TYPED_KINDS: Final = ("json", "jsonl")
 #: Keys that the runs of the API's lists have.
@@ -71,17 +74,17 @@ class ExportedResults:
         Give the results in the order of the file.
 
         Raises:
-            UsageError: A row cannot be read.
+            JobFileErrors: Rows cannot be read; only after the last one.
         """
+        problems: list[Problem] = []
         for row in self._table.rows():
             if row.problem is not None:
-                raise UsageError(
-                    f"{self._table.file}:{row.problem.line}: {row.problem.message}",
-                    next=row.problem.tip or "mend the row, or leave it out",
-                    where=self._table.file,
-                )
+                problems += [row.problem] if len(problems) < _MAX_PROBLEMS else []
+                continue
             cells = dict(zip(self._names, row.cells, strict=True))
             yield self._run(cells) if self._are_runs else self._job(cells)
+        if found := (*problems, *self._table.log.problems()):
+            raise JobFileErrors(found)
 
     def _job(self, cells: Mapping[str, Any]) -> ComparedResult:
         state = self._text(cells, "state") or "succeeded"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from json.encoder import encode_basestring_ascii
 from typing import IO, Final
 
-from batchrunner.diff import MISSING, Change, JobDiff
+from batchrunner.differences import MISSING, Change, JobDiff
 from batchrunner.outputs.cells import utf8
 from batchrunner.outputs.difference_values import plain_text, value_text
 from batchrunner.outputs.formula_guard import guard

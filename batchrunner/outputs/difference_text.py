@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from batchrunner.diff import DiffSummary, JobDiff, JobStatus, NumberMove
+from batchrunner.differences import DiffSummary, JobDiff, JobStatus, NumberMove
 from batchrunner.outputs.difference_values import move_text, shown_change
 from batchrunner.text.format import counted
 from batchrunner.text.terminal import shorten, term_safe

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-from batchrunner.diff import MISSING, Change
-from batchrunner.diff.values import number_move
+from batchrunner.differences import MISSING, Change
+from batchrunner.differences.values import number_move
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(", ", ": "))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, select
 
-from batchrunner.diff import ComparedResult
+from batchrunner.differences import ComparedResult
 from batchrunner.model import FailureCategory, JobState
 from batchrunner.model.marker_removal import without_marker
 from batchrunner.store.conditions import FINAL_STATES, is_current, is_newest

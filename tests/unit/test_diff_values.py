@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrunner.diff import MISSING, Change, ChangeKind, Comparison, DiffRules, rules_of
-from batchrunner.diff.numbers import amount_of
-from batchrunner.diff.paths import KeyedElement
-from batchrunner.diff.values import MAX_CHANGES, MAX_DEPTH
+from batchrunner.differences import MISSING, Change, ChangeKind, Comparison, DiffRules, rules_of
+from batchrunner.differences.numbers import amount_of
+from batchrunner.differences.paths import KeyedElement
+from batchrunner.differences.values import MAX_CHANGES, MAX_DEPTH
 
 NO_RULES = DiffRules()
 

@@ -139,11 +139,11 @@ def command(
 
 @contextmanager
 def _store_for(names: Sequence[str], db: str) -> Iterator[Store | None]:
-    """Open the database, unless both sides are files."""
+    """Open the database, unless only files are named."""
     from batchrunner.app.diff_results import is_file
     from batchrunner.app.error_translation import errors_for_people
 
-    if len(names) == 2 and all(map(is_file, names)):
+    if names and all(map(is_file, names)):
         with errors_for_people():
             yield None
         return

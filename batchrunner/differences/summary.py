@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isfinite, log
 
-from batchrunner.diff.changes import Change, JobDiff, JobStatus
-from batchrunner.diff.values import number_move
+from batchrunner.differences.changes import Change, JobDiff, JobStatus
+from batchrunner.differences.values import number_move
 
 #: Fields that are counted one by one; the others are counted together.
 MAX_FIELDS = 1000

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from batchrunner.diff.paths import key_text
+from batchrunner.differences.paths import key_text
 
 #: Fields that tell the elements of a list apart, the most telling first.
 OBVIOUS_KEYS = (

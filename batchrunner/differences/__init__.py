@@ -1,6 +1,6 @@
 """Compares two sets of results job by job: what was added, what is gone and what changed."""
 
-from batchrunner.diff.changes import (
+from batchrunner.differences.changes import (
     MISSING,
     Change,
     ChangeKind,
@@ -8,10 +8,10 @@ from batchrunner.diff.changes import (
     JobDiff,
     JobStatus,
 )
-from batchrunner.diff.jobs import compare_jobs, merge_join
-from batchrunner.diff.rules import DiffRules, Tolerance, parse_tolerance, rules_of
-from batchrunner.diff.summary import DiffSummary, NumberMove
-from batchrunner.diff.values import Comparison
+from batchrunner.differences.jobs import compare_jobs, merge_join
+from batchrunner.differences.rules import DiffRules, Tolerance, parse_tolerance, rules_of
+from batchrunner.differences.summary import DiffSummary, NumberMove
+from batchrunner.differences.values import Comparison
 
 __all__ = [
     "MISSING",

@@ -7,11 +7,11 @@ from collections.abc import Hashable
 from typing import Any
 from unicodedata import normalize
 
-from batchrunner.diff.changes import MISSING, Change, ChangeKind
-from batchrunner.diff.elements import Pair, aligned, keyed
-from batchrunner.diff.numbers import amount_of, is_within
-from batchrunner.diff.paths import WHOLE, KeyedElement, Step, below
-from batchrunner.diff.rules import DiffRules, Tolerance
+from batchrunner.differences.changes import MISSING, Change, ChangeKind
+from batchrunner.differences.elements import Pair, aligned, keyed
+from batchrunner.differences.numbers import amount_of, is_within
+from batchrunner.differences.paths import WHOLE, KeyedElement, Step, below
+from batchrunner.differences.rules import DiffRules, Tolerance
 
 #: Values that are looked at in two results; larger ones are compared as a whole.
 MAX_VALUES = 200_000

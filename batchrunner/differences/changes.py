@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from batchrunner.diff.paths import Step, path_text
+from batchrunner.differences.paths import Step, path_text
 
 #: Stands for the value of a field that is not there.
 MISSING: Final = object()

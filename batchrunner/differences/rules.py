@@ -9,7 +9,7 @@ from functools import cached_property
 from math import isfinite
 from typing import NamedTuple
 
-from batchrunner.diff.paths import WHOLE
+from batchrunner.differences.paths import WHOLE
 
 _TOLERANCE = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*(%?)")
 #: What a tolerance is, for people.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from batchrunner.diff.changes import Change, ChangeKind, ComparedResult, JobDiff, JobStatus
-from batchrunner.diff.paths import WHOLE
-from batchrunner.diff.rules import DiffRules
-from batchrunner.diff.values import Comparison
+from batchrunner.differences.changes import Change, ChangeKind, ComparedResult, JobDiff, JobStatus
+from batchrunner.differences.paths import WHOLE
+from batchrunner.differences.rules import DiffRules
+from batchrunner.differences.values import Comparison
 from batchrunner.judge.answer import Answer, read_answer
 
 
