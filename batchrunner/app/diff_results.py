@@ -24,6 +24,7 @@ from batchrunner.differences import (
 from batchrunner.differences.rules import TOLERANCE_SAYS
 from batchrunner.errors import UsageError
 from batchrunner.model import Batch
+from batchrunner.model.diff_settings import DiffSettings
 from batchrunner.store.editions import summaries
 from batchrunner.store.store import Store
 
@@ -40,15 +41,20 @@ class DiffOptions:
     keys: Mapping[str, str] = field(default_factory=dict)  #: of lists: what tells elements apart
     by: str = "id"
 
-    def rules(self) -> DiffRules:
+    def rules(self, file: DiffSettings | None = None) -> DiffRules:
         """
-        Return the rules.
+        Return the rules, together with those of a job *file*, which come second.
 
         Raises:
             UsageError: A tolerance is none.
         """
+        file = file or DiffSettings()
         try:
-            return rules_of(self.tolerance, self.ignore, self.keys)
+            return rules_of(
+                {**file.tolerance, **self.tolerance},
+                [*file.ignore, *self.ignore],
+                {**file.keys, **self.keys},
+            )
         except ValueError as error:
             raise UsageError(
                 f"a tolerance is wrong: {error}", next=f"write {TOLERANCE_SAYS}: price=1%"
@@ -93,7 +99,7 @@ class ResultDiff:
         options = options or DiffOptions()
         self._before, self._after, self._by = before, after, options.by
         is_typed = before.is_typed and after.is_typed
-        self._rules = replace(options.rules(), untyped=not is_typed)
+        self._rules = replace(options.rules(_overlooks(before, after)), untyped=not is_typed)
 
     def __repr__(self) -> str:
         """Name both sides."""
@@ -142,6 +148,10 @@ class ResultDiff:
         one_sided = (JobStatus.ADDED, JobStatus.GONE)
         paired = sum(summary.jobs[status] for status in JobStatus if status not in one_sided)
         return not paired and all(summary.jobs[status] for status in one_sided)
+
+
+def _overlooks(before: ResultSet, after: ResultSet) -> DiffSettings:
+    return before.overlooks if after.overlooks == DiffSettings() else after.overlooks
 
 
 def diff(

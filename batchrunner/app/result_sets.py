@@ -18,6 +18,7 @@ from batchrunner.inputs.exported_results import ExportedResults
 from batchrunner.inputs.tables import Table, TableOptions, open_table
 from batchrunner.inputs.yaml import JobFileErrors, report
 from batchrunner.model import Batch
+from batchrunner.model.diff_settings import DiffSettings
 from batchrunner.store.compared_results import SORTED_BY, compared_results, sorted_job_ids
 from batchrunner.store.store import Store
 
@@ -31,6 +32,7 @@ class ResultSet(Protocol):
 
     name: str  #: what it is called in texts
     is_typed: bool  #: whether 12 and "12" can be told apart in it
+    overlooks: DiffSettings  #: what its job file overlooks
 
     def sorted_results(self, by: str) -> Iterator[ComparedResult]:
         """
@@ -48,6 +50,7 @@ class BatchResults:
 
     def __init__(self, store: Store, batch: Batch) -> None:
         self.name = batch.name
+        self.overlooks = batch.settings.diff
         self._store = store
         self._batch = batch
 
@@ -69,6 +72,7 @@ class FileResults:
             UsageError: There is no such file, or it is no table.
         """
         self.name = str(path)
+        self.overlooks = DiffSettings()
         self._path = path
         with closing(self._opened()) as table:
             self.is_typed = table.kind in ("json", "jsonl")
@@ -99,6 +103,7 @@ class RowResults:
 
     def __init__(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
         self.name = name
+        self.overlooks = DiffSettings()
         self._rows = [*rows]
 
     def sorted_results(self, by: str) -> Iterator[ComparedResult]:
