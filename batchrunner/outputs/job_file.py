@@ -102,9 +102,8 @@ def _plain(name: str, value: Any) -> Any:
         return {str(category): _rule(rule) for category, rule in value.items()}
     if name == "hosts":
         return {host: _host(rule) for host, rule in value.items()}
-    for kind, plain in _PLAIN_RULES.items():
-        if isinstance(value, kind):
-            return plain(value)
+    if plain := _PLAIN_RULES.get(type(value)):
+        return plain(value)
     if isinstance(value, timedelta):
         return _seconds(value.total_seconds())
     return value if isinstance(value, bool | int) else str(value)
