@@ -244,6 +244,7 @@ def _change(
             **place,
             **values,
             **_FRESH,
+            accepted=None,  # of another question
             from_file=file.from_file,
             kept_digest=None,
             state=JobState.AVAILABLE,
@@ -394,7 +395,7 @@ def rerun_jobs(
     for ids in chunks(superseded, LOAD_CHUNK):
         tx.execute(update(jobs).where(jobs.c.id.in_(ids)).values(superseded=True))
         old = jobs.alias()
-        kept = ("position", "key", "from_file", "kept_digest", "columns", "part")
+        kept = ("position", "key", "from_file", "kept_digest", "columns", "part", "accepted")
         source = {
             "batch_id": old.c.batch_id,
             **{name: old.c[name] for name in (*kept, *_QUESTION, *_RULES)},
