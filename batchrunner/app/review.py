@@ -21,13 +21,13 @@ from batchrunner.model import (
     FailureCategory,
     Finding,
     FinishedJob,
+    JobState,
     Judgement,
     StoredResult,
     Verdict,
 )
 from batchrunner.model.reviews import REJECTED, Review, ReviewWord
 from batchrunner.policy.sample import choose_sample
-from batchrunner.store.conditions import FINAL_STATES
 from batchrunner.store.judgements import results_of_jobs
 from batchrunner.store.reports import jobs_among
 from batchrunner.store.result_bodies import with_result
@@ -94,7 +94,7 @@ class ReviewRows(Sequence[ReviewRow]):
         return self._row(self.ids[index])
 
     def _row(self, id: int) -> ReviewRow:
-        (job,) = self._store.read(jobs_among, self._batch.id, [id], FINAL_STATES)
+        (job,) = self._store.read(jobs_among, self._batch.id, [id], [*JobState])
         details = self._store.read(review_details, [id])[id]
         return ReviewRow(
             job=with_result(self._store, job),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -161,7 +161,7 @@ def _answer(store: Store, batch: Batch, key: str) -> int | None:
     from batchrunner.app.review import accept, reject
     from batchrunner.cli.output.review_text import KEYS
 
-    lines = iter(click.get_text_stream("stdin").readline, "")
+    lines: Iterator[str] = iter(click.get_text_stream("stdin").readline, "")
     while True:
         click.echo("? ", nl=False, err=True)
         word, _, rest = next(lines, "q").strip().partition(" ")

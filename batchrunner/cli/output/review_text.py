@@ -80,9 +80,10 @@ def learned_lines(learned: LearnedRules, name: str) -> Iterator[str]:
     if learned.without_line:
         ids = ", ".join(_safe(key) for key in learned.without_line[:3])
         more = " …" if len(learned.without_line) > 3 else ""
+        count = counted(len(learned.without_line), "rejection")
         yield (
-            f"no line follows from {counted(len(learned.without_line), 'rejection')} ({ids}{more}): "
-            "name the field that is wrong with `r FIELD`, or --because FIELD"
+            f"no line follows from {count} ({ids}{more}): name the field that is wrong, with "
+            "`r FIELD` or --because FIELD"
         )
     for each in learned.left_out:
         line = _safe(json.dumps(each.expect, ensure_ascii=False))
@@ -92,7 +93,7 @@ def learned_lines(learned: LearnedRules, name: str) -> Iterator[str]:
     if learned.jobs_differ:
         yield "jobs of this batch expect different things: add these lines to theirs"
     if learned.expect.get("allow"):
-        yield "`allow` turns a rule off for every job; without it, only the accepted jobs are let be"
+        yield "`allow` turns a rule off for all jobs; the accepted ones need no such line"
     yield "for the job file, in `defaults` or in a job:"
     yield ""
     yield from learned.text.splitlines()
@@ -102,7 +103,7 @@ def learned_lines(learned: LearnedRules, name: str) -> Iterator[str]:
 
 
 def row_as_json(row: ReviewRow) -> dict[str, Any]:
-    """Return a result under review as a program wants it: as an export has it, with its findings."""
+    """Return a result under review as a program wants it: the row of an export, and why."""
     (exported,) = result_rows([row.job])
     return {
         **exported,
