@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,24 +145,23 @@ def _ask(store: Store, batch: Batch, sample: int, seed: int) -> None:
         note(f"nothing left to review of {batch.name!r}")
         return
     note(KEYS)
-    place = 0
+    lines, place = iter(sys.stdin), 0
     while place < len(rows):
         row = rows[place]
         for line in row_lines(row, place + 1, len(rows)):
             click.echo(line)
-        step = _answer(store, batch, row.job.key)
+        step = _answer(store, batch, row.job.key, lines)
         if step is None:
             note(f"stopped at {place + 1} of {len(rows)}; the same command goes on")
             return
         place = max(0, place + step)
 
 
-def _answer(store: Store, batch: Batch, key: str) -> int | None:
+def _answer(store: Store, batch: Batch, key: str, lines: Iterator[str]) -> int | None:
     """Do what the next line says that is an answer; return how far to go on, None: to the end."""
     from batchrunner.app.review import accept, reject
     from batchrunner.cli.output.review_text import KEYS
 
-    lines: Iterator[str] = iter(click.get_text_stream("stdin").readline, "")
     while True:
         click.echo("? ", nl=False, err=True)
         word, _, rest = next(lines, "q").strip().partition(" ")
