@@ -12,6 +12,7 @@ from batchrunner.app.runner_thread import RunnerThread
 from batchrunner.app.stop_control import StopControl
 from batchrunner.cli.exit_codes import (
     ALL_SUCCEEDED,
+    BAD_QUALITY,
     CANARY_FAILED,
     CANNOT_GO_ON,
     HOSTS_PARKED,
@@ -64,6 +65,7 @@ def _exit_code_of_run(reason: ExitReason, counts: BatchCounts) -> int:
         ExitReason.OUT_OF_TIME: OUT_OF_TIME,
         ExitReason.BUDGET_USED_UP: OUT_OF_BUDGET,
         ExitReason.CANARY_FAILED: CANARY_FAILED,
+        ExitReason.BAD_QUALITY: BAD_QUALITY,
         ExitReason.PARKED: HOSTS_PARKED,
         ExitReason.STOPPED: CANNOT_GO_ON,
     }

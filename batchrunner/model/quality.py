@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -36,6 +37,7 @@ class QualityReason:
     column: str | None = None  #: path of the field that it is about
     host: str | None = None  #: the host that it is about; None: all hosts
     count: int = 0  #: rows that it is about, estimated in a large batch
+    bound: bool = False  #: it violates a bound of the job file
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +46,19 @@ class Quality:
 
     verdict: QualityWord
     reasons: tuple[QualityReason, ...] = ()  #: the most important first
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QualityStop:
+    """Why nothing more of a batch is submitted: its data went bad while it ran."""
+
+    at: datetime
+    reasons: tuple[QualityReason, ...]
+
+    @property
+    def text(self) -> str:
+        """Say why."""
+        return "the data went bad: " + "; ".join(each.text for each in self.reasons)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

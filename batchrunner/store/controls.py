@@ -152,11 +152,18 @@ def pause_batch(tx: Connection, batch_id: int, reason: str | None, now: datetime
 
 
 def resume_batch(tx: Connection, batch_id: int, now: datetime) -> bool:
-    """Submit jobs again, even if a canary failed; return whether the batch was paused."""
+    """
+    Submit jobs again, even if a canary failed or the data was bad; return whether it was paused.
+
+    After a stop for bad data, the check of the data starts anew: what began earlier counts no more.
+    """
     this = batches.c.id == batch_id
-    since = tx.execute(select(batches.c.paused_at).where(this).with_for_update()).scalar_one()
+    found = select(batches.c.paused_at, batches.c.quality_stop).where(this).with_for_update()
+    since, quality_stop = tx.execute(found).one()
     if since is None:
         return False
+    if quality_stop is not None:
+        tx.execute(update(batches).where(this).values(quality_stop=None, quality_since=now))
     tx.execute(
         update(batches)
         .where(this, batches.c.canary_gate == CanaryGate.CLOSED)

@@ -60,7 +60,7 @@ from batchrunner.store.schema import (
     orphans,
     results,
 )
-from batchrunner.store.serialization import findings_of, help_of
+from batchrunner.store.serialization import findings_of, help_of, quality_stop_of
 from batchrunner.store.store import PAGE_SIZE, Store
 
 _batch: BindParameter[int] = bindparam("batch")
@@ -141,6 +141,7 @@ def _work_left(*which: Any) -> Select[Any]:
             batches.c.paused_at,
             batches.c.pause_reason,
             batches.c.canary_gate,
+            batches.c.quality_stop,
             batches.c.budget,
             batches.c.concurrency,
             batches.c.learned_concurrency,
@@ -179,6 +180,7 @@ def work_left(tx: Connection, owner_id: str, batch_id: int, part: bool = False) 
         due_at=row.due_at,
         pause=pause_of(row),
         canary_failed=row.canary_gate == CanaryGate.CLOSED,
+        quality_stop=quality_stop_of(row.quality_stop),
         has_budget=settings.budget is not None,
         given_up=row.due_at is not None and not row.can_be_claimed,
     )

@@ -153,6 +153,10 @@ batches = Table(
     Column("sources", Text),  # JSON: the files it was loaded from
     # JSON: why its data is so bad that nothing more is submitted, and since when; NULL: it is not.
     Column("quality_stop", JsonText),
+    # Runs that began earlier do not count in the check while it runs; NULL: all count.
+    Column("quality_since", UtcDateTime),
+    # How good its rows were at the end of its last run: good, look, bad; NULL: it never ended.
+    Column("quality_word", String(4)),
     CheckConstraint("(series IS NULL) = (edition IS NULL)", "series_means_edition"),
 )
 
@@ -326,6 +330,8 @@ attempts = Table(
     Column("marker", String(60)),  # at the end of its run's goal; NULL: the goal has none
     Column("verdict", String(7)),  # NULL: not about a result, or judged by an older version
     Column("verdict_rule", String(100)),  # that of the first finding
+    # JSON: which values are in its pages; 'wanted': it is chosen, and not checked yet.
+    Column("grounding", JsonText),
     Column("help", JsonText),  # JSON: the API's own advice about its run
     Column("run_error", JsonText),  # JSON: the run's own error beside a result
     Column("review", JsonText),  # JSON: what a person said of its result; NULL: nothing
@@ -359,6 +365,19 @@ attempts = Table(
 )
 
 Index("ix_attempts_opened_at", attempts.c.opened_at)
+Index(
+    "ix_attempts_closed_at",
+    attempts.c.batch_id,
+    attempts.c.closed_at,
+    sqlite_where=text("closed_at IS NOT NULL"),
+    postgresql_where=text("closed_at IS NOT NULL"),
+)
+Index(
+    "ix_attempts_to_ground",
+    attempts.c.batch_id,
+    sqlite_where=text("grounding = 'wanted'"),
+    postgresql_where=text("grounding = 'wanted'"),
+)
 Index(
     "ix_attempts_suspect",
     attempts.c.batch_id,

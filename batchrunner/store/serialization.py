@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -29,7 +29,13 @@ from batchrunner.model import (
     TimeLimits,
 )
 from batchrunner.model.markers import old_marker
-from batchrunner.model.quality import OnBad, QualityBounds
+from batchrunner.model.quality import (
+    OnBad,
+    QualityBounds,
+    QualityReason,
+    QualityStop,
+    QualityWord,
+)
 from batchrunner.policy.escalation import AttemptStart
 
 _encoded = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
@@ -285,6 +291,22 @@ def quality_of(plain: Mapping[str, Any] | None) -> QualityBounds:
         drift=_decimal_of(plain["drift"]),
         on_bad=OnBad(plain["on_bad"]),
     )
+
+
+def quality_stop_text(stop: QualityStop) -> str:
+    """Return why a batch was stopped as JSON."""
+    reasons = [{**asdict(each), "word": str(each.word)} for each in stop.reasons]
+    return json_text({"at": stop.at.isoformat(), "reasons": reasons})
+
+
+def quality_stop_of(stored: str | None) -> QualityStop | None:
+    """Parse why a batch was stopped; None: it was not."""
+    if stored is None:
+        return None
+    plain = json.loads(stored)
+    words = ({**each, "word": QualityWord(each["word"])} for each in plain["reasons"])
+    reasons = tuple(QualityReason(**each) for each in words)
+    return QualityStop(at=datetime.fromisoformat(plain["at"]), reasons=reasons)
 
 
 def _text_of(number: Decimal | None) -> str | None:

@@ -18,6 +18,23 @@ def upgrade() -> None:
     op.add_column("attempts", sa.Column("review", sa.Text(), nullable=True))
     op.add_column("jobs", sa.Column("accepted", sa.Text(), nullable=True))
     op.add_column("batches", sa.Column("quality_stop", sa.Text(), nullable=True))
+    op.add_column("batches", sa.Column("quality_since", sa.String(length=27), nullable=True))
+    op.add_column("batches", sa.Column("quality_word", sa.String(length=4), nullable=True))
+    op.add_column("attempts", sa.Column("grounding", sa.Text(), nullable=True))
+    op.create_index(
+        "ix_attempts_closed_at",
+        "attempts",
+        ["batch_id", "closed_at"],
+        sqlite_where=sa.text("closed_at IS NOT NULL"),
+        postgresql_where=sa.text("closed_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_attempts_to_ground",
+        "attempts",
+        ["batch_id"],
+        sqlite_where=sa.text("grounding = 'wanted'"),
+        postgresql_where=sa.text("grounding = 'wanted'"),
+    )
     op.create_index(
         "ix_attempts_suspect",
         "attempts",
