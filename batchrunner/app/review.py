@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import overload
@@ -108,8 +109,13 @@ class ReviewRows(Sequence[ReviewRow]):
 def _sample(tx: Connection, batch_id: int, count: int, seed: int) -> list[int]:
     # Drawn from all results, also those that were reviewed: so it is the same after each word.
     pool = reviewable_jobs(tx, batch_id)
-    named = ((id, f"{seed} {host}", f"{seed} {key}") for id, host, key in pool)
-    return choose_sample(named, count) if count else []
+    mixed = ((id, _mixed(seed, host), _mixed(seed, key)) for id, host, key in pool)
+    return choose_sample(mixed, count) if count else []
+
+
+def _mixed(seed: int, text: str) -> str:
+    """Return a text that has nothing in common with that of another seed."""
+    return hashlib.sha256(f"{seed} {text}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 # ---- what a person says ----
