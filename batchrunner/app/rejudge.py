@@ -22,6 +22,7 @@ from batchrunner.model import (
     JobFile,
     StoredResult,
 )
+from batchrunner.model.reviews import REJECTED
 from batchrunner.store.judgements import rewrite_judgements, stored_results
 from batchrunner.store.store import Store
 from batchrunner.text.json_size import is_parsable
@@ -138,6 +139,8 @@ class _Judging:
             if not is_parsable(stored.result):
                 self.set_aside += 1  # what cannot be judged stays as it is
                 continue
+            if stored.code == REJECTED:
+                continue  # a person's word stays until it is taken back
             self.count += 1
             failure = judge_result(
                 stored.result, self._expectations(stored), _reported_failure(stored)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, or_, select, update
 
 from batchrunner.classify import UNREADABLE
 from batchrunner.model import Failed, FailureCategory, JobState, StoredResult
@@ -37,7 +37,17 @@ _judgeable = and_(
 
 def stored_results(store: Store, batch_id: int) -> Iterator[StoredResult]:
     """Yield the results of a batch that can be judged again, in file order."""
-    ids = store.read(_attempt_ids, batch_id)
+    yield from _results_of(store, store.read(_attempt_ids, jobs.c.batch_id == batch_id))
+
+
+def results_of_jobs(store: Store, job_ids: Sequence[int]) -> Iterator[StoredResult]:
+    """Yield the results of these jobs that can be judged again, in file order."""
+    for start in range(0, len(job_ids), PAGE_SIZE):
+        chosen = jobs.c.id.in_(job_ids[start : start + PAGE_SIZE])
+        yield from _results_of(store, store.read(_attempt_ids, chosen))
+
+
+def _results_of(store: Store, ids: Sequence[int]) -> Iterator[StoredResult]:
     for start in range(0, len(ids), PAGE_SIZE):
         for stored, is_long in store.read(_stored_results, ids[start : start + PAGE_SIZE]):
             body = store.read(result_body, stored.attempt_id) if is_long else stored.result
@@ -45,13 +55,13 @@ def stored_results(store: Store, batch_id: int) -> Iterator[StoredResult]:
                 yield replace(stored, result=body) if is_long else stored
 
 
-def _attempt_ids(tx: Connection, batch_id: int) -> list[int]:
+def _attempt_ids(tx: Connection, chosen: ColumnElement[bool]) -> list[int]:
     return list(
         tx.execute(
             select(attempts.c.id)
             .join(jobs, is_newest)
             .join(results, results.c.attempt_id == attempts.c.id)
-            .where(jobs.c.batch_id == batch_id, _judgeable)
+            .where(chosen, _judgeable)
             .order_by(jobs.c.position, jobs.c.id)
         ).scalars()
     )
