@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import anyio
@@ -94,7 +94,7 @@ def _job_file(url: str, goal: str) -> JobFile:
         name=f"watch-{digest}",
         settings=Settings(concurrency=1),
         from_file=False,
-        specs=(replace(spec, policy=_ONE_ATTEMPT),),
+        specs=(spec._replace(policy=_ONE_ATTEMPT),),
     )
 
 

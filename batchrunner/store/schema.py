@@ -62,6 +62,13 @@ class CanaryGate(StrEnum):
     CLOSED = "closed"  #: the other jobs wait until the user resumes the batch
 
 
+def stored_instant(at: datetime) -> str:
+    """Return an aware datetime as the database stores it: text with microseconds."""
+    # Not strftime: it writes the year 1, which some servers start with, as "1".
+    naive = at.astimezone(UTC).replace(tzinfo=None)
+    return naive.isoformat(timespec="microseconds") + "Z"
+
+
 class UtcDateTime(TypeDecorator[datetime]):
     """A moment as ISO 8601 text in UTC, which sorts by time and is the same in both databases."""
 
@@ -70,11 +77,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
         """Convert an aware datetime to text with microseconds."""
-        if value is None:
-            return None
-        # Not strftime: it writes the year 1, which some servers start with, as "1".
-        naive = value.astimezone(UTC).replace(tzinfo=None)
-        return naive.isoformat(timespec="microseconds") + "Z"
+        return None if value is None else stored_instant(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
         """Convert stored text to an aware datetime."""

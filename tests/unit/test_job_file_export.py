@@ -63,7 +63,7 @@ def written(entries: Sequence[JobEntry], settings: Settings = Settings(), note: 
 
 
 def same_jobs(file: JobFile) -> list[JobSpec]:
-    return [replace(spec, line=0, source="") for spec in file.specs]
+    return [spec._replace(line=0, source="") for spec in file.specs]
 
 
 @given(entries=files, message=hostile, note=hostile, cell=hostile)
@@ -110,8 +110,7 @@ def test_rules_limits_and_options_of_a_job_come_back() -> None:
 def _plain(file: JobFile) -> list[JobSpec]:
     """Return the jobs without the lines of their rules."""
     return [
-        replace(
-            spec,
+        spec._replace(
             line=0,
             source="",
             policy={key: replace(rule, line=0) for key, rule in spec.policy.items()},

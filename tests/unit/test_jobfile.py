@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -274,7 +273,7 @@ def test_equal_jobs_are_one() -> None:
 def test_defaults_and_own_options_make_the_same_job() -> None:
     own = only("jobs: [{url: https://example.com, goal: a, use_vault: true}]")
     inherited = only("defaults: {use_vault: yes, goal: a}\njobs: [{url: https://example.com}]")
-    assert replace(own, line=2) == inherited
+    assert own._replace(line=2) == inherited
 
 
 # ---- a policy ----
