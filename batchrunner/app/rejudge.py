@@ -27,7 +27,8 @@ from batchrunner.model import (
     Succeeded,
     Verdict,
 )
-from batchrunner.store.judgements import rewrite_judgements, stored_results
+from batchrunner.model.reviews import REJECTED
+from batchrunner.store.judgements import results_of_attempts, rewrite_judgements, stored_results
 from batchrunner.store.store import Store
 from batchrunner.text.json_size import is_parsable
 
@@ -165,7 +166,7 @@ class _Judging:
         """Judge each result by itself, then the good ones beside each other."""
         found = outliers(self._good_results(batch))
         self._write_rest()  # what is read next is as judged so far
-        for stored in stored_results(self._store, batch.id, sorted(found)):
+        for stored in results_of_attempts(self._store, sorted(found)):
             finding, change = found[stored.attempt_id], self._now_good.pop(stored.attempt_id, None)
             if not is_allowed(finding, self._expectations(stored)):
                 self._compared(change.of if change else replace(stored, result=""), finding)
@@ -181,6 +182,8 @@ class _Judging:
             if not is_parsable(stored.result):
                 self.set_aside += 1  # what cannot be judged stays as it is
                 continue
+            if stored.code == REJECTED:
+                continue  # a person's word stays until it is taken back
             self.count += 1
             judgement = judge_result(
                 stored.result, self._expectations(stored), _reported_failure(stored)

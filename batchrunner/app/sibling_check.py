@@ -9,8 +9,8 @@ from batchrunner.model import Batch, Expectations, Finding, StoredResult, Verdic
 from batchrunner.store.judgements import (
     flag_good_results,
     newest_successes,
+    results_of_attempts,
     results_of_one_goal,
-    stored_results,
 )
 from batchrunner.store.store import Store
 from batchrunner.text.json_size import is_parsable
@@ -30,7 +30,7 @@ def flag_odd_results(store: Store, batch: Batch) -> int:
         return 0
     attempt_ids = store.read(newest_successes, batch.id, MAX_COMPARED)
     good: dict[int, Expectations] = {}
-    found = outliers(_comparable(store, batch, attempt_ids, good))
+    found = outliers(_comparable(store, attempt_ids, good))
     flags = [
         (attempt_id, finding)
         for attempt_id, finding in found.items()
@@ -46,10 +46,10 @@ def is_allowed(finding: Finding, expectations: Expectations) -> bool:
 
 
 def _comparable(
-    store: Store, batch: Batch, attempt_ids: list[int], good: dict[int, Expectations]
+    store: Store, attempt_ids: list[int], good: dict[int, Expectations]
 ) -> Iterator[tuple[int, PeerResult]]:
     """Give the results that no rule finds anything in; note those that are good."""
-    for stored in stored_results(store, batch.id, attempt_ids):
+    for stored in results_of_attempts(store, attempt_ids):
         if not is_parsable(stored.result) or not _is_peer(stored):
             continue
         if stored.verdict is Verdict.GOOD:

@@ -8,7 +8,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, desc, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    desc,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from batchrunner.classify import UNREADABLE
 from batchrunner.model import (
@@ -46,11 +57,20 @@ _judgeable = and_(
 )
 
 
-def stored_results(
-    store: Store, batch_id: int, attempt_ids: Sequence[int] | None = None
-) -> Iterator[StoredResult]:
-    """Yield the results of a batch that can be judged again, or those of these attempts."""
-    ids = store.read(_attempt_ids, batch_id) if attempt_ids is None else attempt_ids
+def stored_results(store: Store, batch_id: int) -> Iterator[StoredResult]:
+    """Yield the results of a batch that can be judged again, in file order."""
+    yield from results_of_attempts(store, store.read(_attempt_ids, jobs.c.batch_id == batch_id))
+
+
+def results_of_jobs(store: Store, job_ids: Sequence[int]) -> Iterator[StoredResult]:
+    """Yield the results of these jobs that can be judged again, in file order."""
+    for start in range(0, len(job_ids), PAGE_SIZE):
+        chosen = jobs.c.id.in_(job_ids[start : start + PAGE_SIZE])
+        yield from results_of_attempts(store, store.read(_attempt_ids, chosen))
+
+
+def results_of_attempts(store: Store, ids: Sequence[int]) -> Iterator[StoredResult]:
+    """Yield the results of these attempts that can be judged again."""
     for start in range(0, len(ids), PAGE_SIZE):
         for stored, is_long in store.read(_stored_results, ids[start : start + PAGE_SIZE]):
             body = store.read(result_body, stored.attempt_id) if is_long else stored.result
@@ -58,14 +78,14 @@ def stored_results(
                 yield replace(stored, result=body) if is_long else stored
 
 
-def _attempt_ids(tx: Connection, batch_id: int) -> array[int]:
+def _attempt_ids(tx: Connection, chosen: ColumnElement[bool]) -> array[int]:
     return array(
         "q",
         tx.execute(
             select(attempts.c.id)
             .join(jobs, is_newest)
             .join(results, results.c.attempt_id == attempts.c.id)
-            .where(jobs.c.batch_id == batch_id, _judgeable)
+            .where(chosen, _judgeable)
             .order_by(jobs.c.position, jobs.c.id)
             .execution_options(yield_per=ROWS_AT_ONCE)
         ).scalars(),
