@@ -350,9 +350,9 @@ def _formats() -> str:
 
 def _layout() -> str:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    rows = settings["tool"]["importlinter"]["contracts"][0]["layers"]
-    layers = [name for row in rows for name in row.split(" | ")]
-    return _table(["module", "what it is"], [[_code(name), sentence(name)] for name in layers])
+    layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
+    names = [name for layer in layers for name in layer.split(" | ")]
+    return _table(["module", "what it is"], [[_code(name), sentence(name)] for name in names])
 
 
 def sentence(module: str) -> str:
