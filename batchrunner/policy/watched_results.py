@@ -14,6 +14,8 @@ from batchrunner.judge.answer import read_answer
 
 #: The most fields of an answer that are looked at, and how deep.
 MAX_FIELDS, MAX_DEPTH = 200, 4
+#: The most characters of a field's path that are kept.
+MAX_NAME = 200
 #: The most values of an answer that are looked at.
 MAX_VALUES = 2000
 #: A text of this length says more than a yes, a no or a name of a state.
@@ -62,7 +64,7 @@ def fields_of(text: str | None) -> AnswerFields | None:
     empty: set[str] = set()
     specific = False
     for path, value in _leaves(answer.value):
-        (filled if _holds(value) else empty).add(path)
+        (filled if _holds(value) else empty).add(path[:MAX_NAME])
         specific = specific or _is_specific(value)
     digest = blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest() if filled else ""
     return AnswerFields(
