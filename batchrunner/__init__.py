@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         LeftEarly,
         UsageError,
     )
+    from batchrunner.grounding import Grounding, ground
     from batchrunner.model import FailureCategory, JobState
     from batchrunner.runner.runner import ExitReason
     from batchrunner.sandbox.http.background import serve_in_background as sandbox
@@ -62,6 +63,7 @@ __all__ = [
     "EditNeedsDecision",
     "ExitReason",
     "FailureCategory",
+    "Grounding",
     "InputError",
     "JobResult",
     "JobState",
@@ -73,6 +75,7 @@ __all__ = [
     "RunObserver",
     "SeriesHandle",
     "UsageError",
+    "ground",
     "open",
     "sandbox",
 ]
@@ -94,6 +97,7 @@ _DEFINED_IN = {
     "EditNeedsDecision": ("errors", "EditNeedsDecision"),
     "ExitReason": ("runner.runner", "ExitReason"),
     "FailureCategory": ("model", "FailureCategory"),
+    "Grounding": ("grounding", "Grounding"),
     "InputError": ("errors", "InputError"),
     "JobResult": ("app.job_results", "JobResult"),
     "JobState": ("model", "JobState"),
@@ -105,6 +109,7 @@ _DEFINED_IN = {
     "RunObserver": ("app.run_observer", "RunObserver"),
     "SeriesHandle": ("app.series_handle", "SeriesHandle"),
     "UsageError": ("errors", "UsageError"),
+    "ground": ("grounding", "ground"),
     "open": ("app.batch_database", "BatchDatabase"),
 }
 
