@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from itertools import chain
 from math import log10
 from typing import TypeAlias
@@ -48,6 +49,8 @@ MOST = 0.9
 ONE_HOST_SHARE = 0.25
 #: New results after which the newest are checked.
 CHECK_AFTER = 5
+#: A bound on coverage below it says that a field may well be empty in many results on end.
+USUAL_COVERAGE = Decimal("0.8")
 #: The most reasons that are named.
 MAX_REASONS = 3
 
@@ -108,18 +111,25 @@ def in_order(results: Collection[WatchedResult]) -> list[WatchedResult]:
     return kept[-MAX_RESULTS:]
 
 
-def shifts(results: Sequence[WatchedResult], *, resumed: bool = False) -> list[Shift]:
+def shifts(
+    results: Sequence[WatchedResult],
+    *,
+    resumed: bool = False,
+    coverage: Mapping[str, Decimal] | None = None,
+) -> list[Shift]:
     """
     Return what the newest results show beyond chance, the surest first; *results* are in order.
 
     With *resumed*, a person has let the batch go on: nothing is found without results of the time
-    since then to compare with.
+    since then to compare with. A field whose *coverage* may be low is left to that bound.
     """
     if len(results) <= WINDOWS[0]:
         return []
     found = [*_fields_gone(results), *_not_good(results, resumed), *_same(results, resumed)]
     if not resumed:
         found += _gone_since_edition(results, {shift.column for shift in found})
+    rare = {path for path, least in (coverage or {}).items() if least < USUAL_COVERAGE}
+    found = [shift for shift in found if shift.column not in rare]
     seen_hosts = frozenset(each.host for each in results)
     return [replace(shift, seen_hosts=seen_hosts) for shift in found]
 

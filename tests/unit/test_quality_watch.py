@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from batchrunner.model.quality import QualityBounds
+from batchrunner.policy.quality_bounds import BoundCounts
 from batchrunner.policy.quality_watch import in_order, shifts, stops
 from batchrunner.policy.watched_results import (
-    MAX_FIELDS,
-    MAX_NAME,
     WatchedResult,
     fields_of,
     place_of,
 )
+from batchrunner.quality.fields import MAX_FIELDS_OF_ROW
 from batchrunner.sandbox.seeded_random import seeded_share
 
 START = datetime(2026, 11, 30, 22, tzinfo=UTC)
@@ -80,6 +82,7 @@ def no_price(number: int) -> Any:
 def test_a_field_that_is_empty_from_some_time_on_is_found(bad: Callable[[int], Any]) -> None:
     assert found(night(60, bad)) == [("empty", "price")]
     assert found(night(60, bad, then=8)) == [], "too few to be sure"
+    assert found(night(60, bad), coverage={"price": Decimal("0.3")}) == [], "it may be rare"
 
 
 def test_a_field_of_list_items_is_found() -> None:
@@ -234,5 +237,38 @@ def test_hosts_that_come_one_after_the_other_are_believed_when_two_are_bad() -> 
 def test_of_a_hostile_result_little_is_kept(text: str) -> None:
     fields = fields_of(text)
     names = fields.filled | fields.empty if fields else frozenset[str]()
-    assert len(names) <= MAX_FIELDS
-    assert all(len(name) <= MAX_NAME for name in names)
+    assert len(names) <= MAX_FIELDS_OF_ROW
+    assert all(len(name) <= 400 for name in names)
+
+
+# ---- bounds ----
+
+
+def counted(bounds: QualityBounds, *values: Any) -> BoundCounts:
+    counts = BoundCounts(bounds)
+    for number, value in enumerate(values):
+        counts.add(result(number, value))
+    return counts
+
+
+def test_a_bound_is_lost_when_the_rest_cannot_make_up_for_it() -> None:
+    bounds = QualityBounds(coverage={"price": Decimal("0.9")}, duplicates=Decimal("0.1"), rows=100)
+    rows = [row(n, price=None) if n < 11 else row(n) for n in range(40)]
+    counts = counted(bounds, *rows)
+    assert counts.lost(71, all_rows=True) == [], "11 of 111 is more than a tenth, by less than one"
+    (lost,) = counts.lost(69, all_rows=True)
+    assert (lost.kind, lost.column, lost.count, lost.bound) == ("coverage", "price", 11, True)
+    assert [each.kind for each in counts.lost(50, all_rows=True)] == ["coverage", "rows"]
+    assert [each.kind for each in counts.lost(50, all_rows=False)] == ["coverage"]
+
+
+def test_answers_that_repeat_too_often_are_a_lost_bound() -> None:
+    bounds = QualityBounds(duplicates=Decimal("0.1"))
+    counts = counted(bounds, *[row(1)] * 15, *[row(n) for n in range(20, 40)])
+    assert [each.kind for each in counts.lost(100, all_rows=True)] == ["duplicates"]
+    assert counts.lost(150, all_rows=True) == []
+
+
+def test_a_few_rows_lose_no_bound() -> None:
+    bounds = QualityBounds(coverage={"price": Decimal(1)})
+    assert counted(bounds, *[row(n, price=None) for n in range(5)]).lost(3, all_rows=True) == []
