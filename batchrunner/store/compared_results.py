@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Row, Select, select
 
 from batchrunner.differences import ComparedResult
 from batchrunner.model import FailureCategory, JobState
@@ -47,8 +47,8 @@ def sorted_job_ids(tx: Connection, batch_id: int, by: str) -> array[int]:
     return array("q", found.scalars())
 
 
-def _page(tx: Connection, ids: Sequence[int]) -> list[tuple[Any, ...]]:
-    rows = {row[0]: row for row in tx.execute(_results(ids)).tuples()}
+def _page(tx: Connection, ids: Sequence[int]) -> list[Row[Any]]:
+    rows = {row[0]: row for row in tx.execute(_results(ids))}
     return [rows[id] for id in ids if id in rows]
 
 
@@ -74,7 +74,7 @@ def _results(ids: Sequence[int]) -> Select[Any]:
     )
 
 
-def _compared(store: Store, row: tuple[Any, ...], by: str) -> ComparedResult:
+def _compared(store: Store, row: Row[Any], by: str) -> ComparedResult:
     _, id, url, goal, state, options, columns, outcome, verdict, marker, body, long_body = row
     has_result = state == _SUCCEEDED
     if not has_result:
