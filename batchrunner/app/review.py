@@ -13,7 +13,7 @@ from batchrunner.app.clock import store_now
 from batchrunner.errors import UsageError
 from batchrunner.judge import judge_result
 from batchrunner.judge.answer import read_answer
-from batchrunner.judge.field_paths import find
+from batchrunner.judge.field_paths import MISSING, find
 from batchrunner.judge.learned_rules import path_in
 from batchrunner.judge.result_values import shown
 from batchrunner.model import (
@@ -240,17 +240,20 @@ def _accepted(result: StoredResult, findings: Sequence[Finding]) -> frozenset[tu
 
 
 def _rejected(result: StoredResult, findings: Sequence[Finding], because: str) -> Failed:
-    value = read_answer(result.result).value
-    path = path_in(value, because, result.goal) or (findings[0].path if findings else ".")
-    seen = next((shown(found.value) for found in find(value, path)), "") if because else ""
-    if not seen:
-        seen = findings[0].seen if findings else shown(value)
+    answer = read_answer(result.result)
+    if path := path_in(answer.value, because, result.goal):
+        there = next((found.value for found in find(answer.value, path)), MISSING)
+        where, seen = answer.path_of(path), "nothing" if there is MISSING else shown(there)
+    elif findings:
+        where, seen = findings[0].path, findings[0].seen
+    else:
+        where, seen = ".", shown(answer.value)
     why = f": {because}" if because else ""
     return Failed(
         category=FailureCategory.INVALID_RESULT,
         code=REJECTED,
         message=f"A person rejected the result{why}",
-        findings=(Finding(rule=REJECTED, path=path, seen=seen, wanted=because),),
+        findings=(Finding(rule=REJECTED, path=where, seen=seen, wanted=because),),
     )
 
 
