@@ -11,7 +11,15 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, or_, select, update
 
-from batchrunner.model import Finding, JobState, Judgement, StoredResult, Verdict
+from batchrunner.model import (
+    Finding,
+    JobState,
+    Judgement,
+    Outcome,
+    StoredResult,
+    Succeeded,
+    Verdict,
+)
 from batchrunner.model.artifacts import ArtifactKind
 from batchrunner.model.reviews import Review, ReviewWord
 from batchrunner.store.accepted import AcceptedChange, change_accepted
@@ -171,13 +179,16 @@ def write_reviews(tx: Connection, reviewed: Sequence[Reviewed]) -> list[int]:
     A word about a job that has changed since it was read changes nothing.
     """
     # One by one: a person says one thing at a time, and a job that changed must not stop others.
-    held = [
-        each for each in reviewed if rewrite_judgements(tx, [(each.result, each.judgement.failure)])
-    ]
+    held = [each for each in reviewed if rewrite_judgements(tx, [(each.result, _outcome(each))])]
     if held:
         tx.execute(_WRITE, [_written(each) for each in held])
         _accept(tx, held)
     return [each.result.job_id for each in held]
+
+
+def _outcome(each: Reviewed) -> Outcome:
+    judgement = each.judgement
+    return judgement.failure or Succeeded(verdict=judgement.verdict, findings=judgement.findings)
 
 
 def _accept(tx: Connection, held: Sequence[Reviewed]) -> None:
