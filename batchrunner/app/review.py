@@ -10,6 +10,7 @@ from typing import overload
 from sqlalchemy import Connection
 
 from batchrunner.app.clock import store_now
+from batchrunner.classify import outcome_of
 from batchrunner.errors import UsageError
 from batchrunner.judge import judge_result
 from batchrunner.judge.answer import read_answer
@@ -137,7 +138,7 @@ def accept(store: Store, batch: Batch, keys: Sequence[str]) -> int:
         word = Review(word=ReviewWord.ACCEPTED, at=now, findings=findings)
         return Reviewed(
             result=result,
-            judgement=Judgement(verdict=Verdict.GOOD),
+            outcome=outcome_of(Judgement(verdict=Verdict.GOOD), result.result),
             accepted=_accepted(result, findings),
             review=word,
         )
@@ -163,10 +164,9 @@ def reject(store: Store, batch: Batch, keys: Sequence[str], because: str = "") -
     def decide(result: StoredResult, before: Review | None) -> Reviewed:
         findings = before.findings if before else result.findings
         word = Review(word=ReviewWord.REJECTED, at=now, because=because, findings=findings)
-        failure = _rejected(result, findings, because)
         return Reviewed(
             result=result,
-            judgement=Judgement(verdict=Verdict.BAD, findings=failure.findings, failure=failure),
+            outcome=_rejected(result, findings, because),
             accepted=frozenset(),
             review=word,
         )
@@ -185,7 +185,7 @@ def take_back(store: Store, batch: Batch, keys: Sequence[str]) -> int:
     def decide(result: StoredResult, before: Review | None) -> Reviewed:
         return Reviewed(
             result=result,
-            judgement=_judged_anew(result, before),
+            outcome=outcome_of(_judged_anew(result, before), result.result),
             accepted=frozenset(),
             review=None,
         )
