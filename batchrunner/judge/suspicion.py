@@ -14,6 +14,7 @@ from batchrunner.judge.goal import Goal
 from batchrunner.judge.result_values import Leaf, TooLarge, groups
 from batchrunner.judge.rules import (
     BANNER,
+    BOT_WALL,
     EMPTY,
     ERROR_PAGE,
     GENERAL_RULES,
@@ -158,8 +159,11 @@ def _sort_group(group: list[Leaf], seen: _Sorted, left: int) -> int:
             break
     nothing = sum(_is_nothing(each.leaf.value) for each in sorted_here)
     rules = (*WALLS, ERROR_PAGE, BANNER, NOT_READY)
-    if nothing >= max(answers, 1):
-        seen.odd += [each for each in sorted_here if each.found and each.found.rule in rules]
+    seen.odd += [
+        each
+        for each in sorted_here
+        if each.found and each.rule in rules and nothing and nothing > answers - each.found.is_title
+    ]
     seen.odd += [
         each
         for each in sorted_here
@@ -187,7 +191,8 @@ def _sort_leaf(leaf: Leaf, left: int) -> Value:
         return Value(leaf, Kind.ASIDE) if value == 0 else _found(leaf, REPORTED)
     if is_named(leaf.key, FieldKind.COUNT):
         return Value(leaf, Kind.ANSWER if value == 0 else Kind.ASIDE)
-    if is_named(leaf.key, FieldKind.METADATA):
+    is_http_failure = value in range(400, 600) and is_named(leaf.key, FieldKind.OUTCOME)
+    if is_http_failure or is_named(leaf.key, FieldKind.METADATA):
         return Value(leaf, Kind.ASIDE)
     return Value(leaf, Kind.ZERO if value == 0 else Kind.ANSWER)
 
@@ -217,7 +222,8 @@ def _sort_text(leaf: Leaf, text: str, left: int) -> Value:
     if _repeats_name(text, leaf.key):
         return _found(leaf, SCHEMA_ECHO)
     found = finding_in(text) if left > 0 else None
-    if found is None or (found.rule == PLACEHOLDER and is_named(leaf.key, FieldKind.OFFER)):
+    is_offer = is_named(leaf.key, FieldKind.OFFER)
+    if found is None or (is_offer and found.rule in (PLACEHOLDER, BOT_WALL, REFUSAL)):
         remark = is_named(leaf.key, FieldKind.REMARK)
         return Value(leaf, Kind.REMARK if remark else Kind.ANSWER)
     return Value(leaf, Kind.FOUND, found)
@@ -278,6 +284,8 @@ def _of_all_values(seen: _Sorted, goal: Goal, off: frozenset[str]) -> Suspicion 
         return None
     if _are_works(found, nothing, goal):
         return None
+    if len(found) == 1 and found[0].found and found[0].found.weak and not nothing:
+        return None
     found = [each for each in found if each.rule not in off and not _is_valid(each, nothing, goal)]
     if not found and remarks and all(each.leaf.value is not None for each in nothing):
         return None
@@ -317,12 +325,20 @@ def _is_wall(seen: _Sorted, found: list[Value], goal: Goal) -> bool:
     """Say whether all that a result holds is the words of a wall, as the page shows them."""
     if seen.of(Kind.REMARK, Kind.ZERO) or any(each.rule not in WALLS for each in found):
         return False
+    if not seen.of(Kind.NOTHING) and not all(_is_page_text(each.leaf) for each in found):
+        return False
     alone = goal.is_about_texts_of_others and not seen.of(Kind.NOTHING)
     return all(
         wall.certain and not (alone and (wall.is_title or wall.start > MAX_PLEASE))
         for wall in (each.found for each in found)
         if wall is not None
     )
+
+
+def _is_page_text(leaf: Leaf) -> bool:
+    """Say whether a text is the whole answer, or in a field for a page's title or text."""
+    kinds = (FieldKind.TITLE, FieldKind.REMARK, FieldKind.ERRORS)
+    return not leaf.key or any(is_named(leaf.key, kind) for kind in kinds)
 
 
 def _is_asked_for(value: Value, goal: Goal) -> bool:

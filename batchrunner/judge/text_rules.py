@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache, lru_cache
+from itertools import islice
 from typing import Any, NamedTuple
 
 from batchrunner.judge.answer import begins_with_json
@@ -23,6 +24,11 @@ from batchrunner.judge.words import Words, listed, plain
 MAX_JUDGED_LENGTH = 800
 #: Where the words of a longer text have to begin, in characters.
 MAX_START = 250
+#: Longest text in which a word of each of two lists means something.
+MAX_PAIRED_LENGTH = 300
+#: Characters before the words of a wall in a sentence that is the page's own.
+MAX_BEFORE_WALL = 25
+MAX_SENTENCES = 6
 
 _SITE = re.compile(r"\s[|–—·-]\s|\s::\s|\s»\s")
 _MAY_BE_JSON = re.compile(r"""(?:```+\w*\s*)?(?:\{\s*["']|\[\s*[{"\[])""")
@@ -33,8 +39,8 @@ _TEMPLATE = re.compile(
     re.IGNORECASE,
 )
 _ZERO = re.compile(r"\D{0,4}0+(?:[.,:]0+)?\s?\D{0,4}")
-#: Words of an agent that describes what it saw: not the page's own.
-_SENTENCE_END = re.compile(r"[.!?](?:\s|$)|[。！？]")
+_SENTENCE_END = re.compile(r"[.!?:\n]+(?:\s|$)|[。！？]")
+_FIRST_WORD = re.compile(r"([^\W\d_]{1,10})(?:\s*[,.;:!–—、。，]|\s+-\s|$)")
 
 
 class Group(NamedTuple):
@@ -43,6 +49,7 @@ class Group(NamedTuple):
     rule: str
     certain: bool  #: the page itself says so
     absence: bool  #: it only says that there is nothing
+    weak: bool  #: it is an answer where it is the only value
 
 
 class TextFinding(NamedTuple):
@@ -53,6 +60,7 @@ class TextFinding(NamedTuple):
     absence: bool = False  #: it only says that there is nothing
     is_title: bool = False  #: the text is just these words
     start: int = 0  #: where the words begin
+    weak: bool = False  #: it is an answer where it is the only value
 
 
 _ORDER = tuple(GENERAL_RULES)
@@ -74,14 +82,36 @@ def _finding_in(text: str) -> TextFinding | None:
     if not words.strip() or _TEMPLATE.fullmatch(text):
         return TextFinding(PLACEHOLDER, absence=not words.strip(), is_title=True)
     if (group := _whole().whole(words)) or (group := _titled(text)):
-        return TextFinding(group.rule, group.certain, group.absence, is_title=True)
+        return TextFinding(group.rule, group.certain, group.absence, True, weak=group.weak)
+    if begins_with_answer(text):
+        return None
     found = [part for part in _parts_in(text, words) if not _follows_an_answer(part, words)]
     if not found:
-        return None
-    certain = any(part.certain for part in found) and words not in _agent()
-    walls = [part for part in found if part.certain == certain or not certain]
-    first = min(walls, key=lambda part: (_ORDER.index(part.rule), not part.absence))
-    return first._replace(certain=certain and first.certain)
+        rule = _paired(words) if len(text) <= MAX_PAIRED_LENGTH else None
+        return TextFinding(rule, absence=rule == REFUSAL) if rule else None
+    certain = [part for part in found if part.certain and _is_said_by_the_page(text, words)]
+    first = min(certain or found, key=lambda part: (_ORDER.index(part.rule), not part.absence))
+    return first._replace(certain=bool(certain))
+
+
+def _is_said_by_the_page(text: str, words: str) -> bool:
+    """Say whether a sentence begins with the words of a wall, and no agent tells of it."""
+    return words not in _agent() and any(
+        match.kind.certain and match.start <= MAX_BEFORE_WALL
+        for sentence in islice(_SENTENCE_END.split(text), MAX_SENTENCES)
+        for match in _parts().find(plain(sentence))
+    )
+
+
+def _paired(words: str) -> str | None:
+    """Return the rule of a pair of lists with words of both in a text."""
+    return next((rule for rule, one, other in _pairs() if words in one and words in other), None)
+
+
+def begins_with_answer(text: str) -> bool:
+    """Say whether a text begins with a yes or a no, as the answer to a question."""
+    first = _FIRST_WORD.match(text)
+    return first is not None and first[1].casefold() in _answers()
 
 
 def _titled(text: str) -> Group | None:
@@ -129,7 +159,15 @@ def mentions_wall(name: str) -> str | None:
 def _groups() -> list[tuple[Group, dict[str, Any]]]:
     entries = listed("words.toml")["words"]
     return [
-        (Group(each["rule"], each.get("certain", False), each.get("absence", False)), each)
+        (
+            Group(
+                each["rule"],
+                each.get("certain", False),
+                each.get("absence", False),
+                each.get("weak", False),
+            ),
+            each,
+        )
         for each in entries
     ]
 
@@ -152,6 +190,19 @@ def _parts() -> Words[Group]:
         if each["how"] == "part"
         for word in each["words"]
     )
+
+
+@cache
+def _pairs() -> list[tuple[str, Words[str], Words[str]]]:
+    return [
+        (each["rule"], *(Words(("", word) for word in each[part]) for part in ("first", "second")))
+        for each in listed("words.toml")["pairs"]
+    ]
+
+
+@cache
+def _answers() -> frozenset[str]:
+    return frozenset(listed("goal_words.toml")["answers"]["all"])
 
 
 @cache
