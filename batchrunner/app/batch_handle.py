@@ -174,17 +174,20 @@ class BatchHandle(BatchExports):
         *,
         job: str | Collection[str] = (),
         older_than: timedelta | None = None,
+        suspect: bool = False,
     ) -> Rerun:
         """
         Let succeeded jobs run again as new revisions: all, those named, or those that are older.
 
-        The next run runs them. Failed jobs are left to `retry`.
+        With *suspect*, only those whose results look wrong; such a result stays delivered where its
+        job does not succeed again. The next run runs them. Failed jobs are left to `retry`.
 
         Raises:
             UsageError: A job that is named is unknown, or has not succeeded.
         """
         keys = tuple(texts_of("job", job))
-        choice = RerunChoice(all=not keys and older_than is None, older_than=older_than, keys=keys)
+        every = not keys and older_than is None and not suspect
+        choice = RerunChoice(all=every, suspect=suspect, older_than=older_than, keys=keys)
         with errors_for_people():
             return rerun(self._store, self._batch, choice)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from batchrunner.model.categories import FailureCategory
+from batchrunner.model.categories import FailureCategory, RuleKey
 from batchrunner.model.findings import Finding
 from batchrunner.model.job_file import Expectations, TimeLimits
 from batchrunner.model.outcomes import Transition
@@ -26,7 +26,8 @@ class Job:
     failures: int  #: attempts that counted
     #: The same by category.
     failures_by_category: Mapping[FailureCategory, int] = field(default_factory=dict)
-    policy: Mapping[FailureCategory, RetryRule] = field(default_factory=dict)  #: its own rules
+    policy: Mapping[RuleKey, RetryRule] = field(default_factory=dict)  #: its own rules
+    earlier_suspects: int = 0  #: its suspect results that a policy has bought again
     #: Of its newest attempt.
     escalation_steps: Mapping[FailureCategory, int] = field(default_factory=dict)
     #: The escalations that these steps belong to.

@@ -37,6 +37,7 @@ class QualityReason:
     column: str | None = None  #: path of the field that it is about
     host: str | None = None  #: the host that it is about; None: all hosts
     count: int = 0  #: rows that it is about, estimated in a large batch
+    bound: bool = False  #: it violates a bound of the job file
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -48,6 +48,7 @@ from batchrunner.store.conditions import (
     count_where,
     is_current,
     is_newest,
+    is_shown,
     is_unanswered,
 )
 from batchrunner.store.result_bodies import long_body_of, short_body, with_long_results
@@ -375,7 +376,7 @@ def _finished_job_ids(tx: Connection, batch_id: int) -> list[int]:
     return list(
         tx.execute(
             select(jobs.c.id)
-            .where(jobs.c.batch_id == batch_id, jobs.c.state.in_(FINAL_STATES), is_current)
+            .where(jobs.c.batch_id == batch_id, jobs.c.state.in_(FINAL_STATES), is_shown)
             .order_by(jobs.c.position, jobs.c.id)
         ).scalars()
     )

@@ -27,7 +27,9 @@ from batchrunner.model import (
     Settings,
     StopLoss,
     TimeLimits,
+    Verdict,
 )
+from batchrunner.model.categories import RuleKey
 from batchrunner.model.markers import old_marker
 from batchrunner.model.quality import (
     OnBad,
@@ -90,25 +92,29 @@ def counts_of(stored: str) -> Mapping[FailureCategory, int]:
 
 
 @lru_cache(maxsize=1024)
-def rules_of(stored: str | None) -> Mapping[FailureCategory, RetryRule]:
+def rules_of(stored: str | None) -> Mapping[RuleKey, RetryRule]:
     """Parse rules."""
     plain = json.loads(stored or "{}")
     return {
-        FailureCategory(category): RetryRule(
+        _rule_key(key): RetryRule(
             attempts=rule.get("attempts"),
             wait=_span(rule.get("wait")),
             backoff=_span(rule.get("backoff")),
             then=tuple(rule["then"]) if "then" in rule else None,
         )
-        for category, rule in plain.items()
+        for key, rule in plain.items()
     }
+
+
+def _rule_key(text: str) -> RuleKey:
+    return Verdict.SUSPECT if text == Verdict.SUSPECT else FailureCategory(text)
 
 
 def _span(seconds: float | None) -> timedelta | None:
     return None if seconds is None else timedelta(seconds=seconds)
 
 
-def plain_rules(rules: Mapping[FailureCategory, RetryRule]) -> dict[str, dict[str, Any]]:
+def plain_rules(rules: Mapping[RuleKey, RetryRule]) -> dict[str, dict[str, Any]]:
     """Return rules as JSON can represent them, without unset fields."""
     return {category.value: _plain_rule(rule) for category, rule in rules.items()}
 
