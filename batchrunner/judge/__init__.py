@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from batchrunner.judge.judging import GENERAL_RULES, REPORTED_SHAPE, expectations_of, judge_result
+from batchrunner.judge.judging import REPORTED_SHAPE, expectations_of, judge_result
+from batchrunner.judge.rules import GENERAL_RULES
 
 __all__ = ["GENERAL_RULES", "REPORTED_SHAPE", "expectations_of", "judge_result"]

@@ -28,8 +28,9 @@ _NULL = re.compile(
 class Goal:
     """A job's goal, read when a result looks wrong: that is seldom."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, fields: frozenset[str] = frozenset()) -> None:
         self.text = text[:MAX_GOAL_LENGTH]
+        self.fields = fields  #: fields that the job's schema or `expect` names
 
     @cached_property
     def plain(self) -> str:
@@ -93,6 +94,8 @@ class Goal:
 
     def requests(self, field: str) -> bool:
         """Whether it asks for a field of a result, by its name or for what is in such a field."""
+        if field in self.fields:
+            return True
         name = plain(field)
         return bool(name.strip()) and (name in self._asking or name.strip() in _requested_by(self))
 
@@ -120,9 +123,9 @@ class Goal:
 
 
 @lru_cache(maxsize=64)
-def goal_of(text: str) -> Goal:
+def goal_of(text: str, fields: frozenset[str] = frozenset()) -> Goal:
     """Return a goal; many jobs have the same one."""
-    return Goal(text)
+    return Goal(text, fields)
 
 
 @lru_cache(maxsize=64)

@@ -12,11 +12,16 @@ from batchrunner.judge import expectation_check, output_schema_check
 from batchrunner.judge.answer import Answer, read_answer
 from batchrunner.judge.expectation_check import field_rules_of
 from batchrunner.judge.field_paths import first_field
-from batchrunner.judge.goal import goal_of
-from batchrunner.judge.reported_failure import failing_field, is_nothing_at_all, reported_failure
+from batchrunner.judge.goal import Goal, goal_of
+from batchrunner.judge.reported_failure import (
+    failing_field,
+    has_answer_beside,
+    is_nothing_at_all,
+    reported_failure,
+)
 from batchrunner.judge.result_values import TooLarge, named, shown
 from batchrunner.judge.rules import EMPTY, GENERAL_RULES, REPORTED, TOO_LARGE
-from batchrunner.judge.suspicion import Suspicion, answers_in, suspicion_about
+from batchrunner.judge.suspicion import Suspicion, suspicion_about
 from batchrunner.model import Expectations, Failed, FailureCategory, Finding, Judgement, Verdict
 
 #: Rule for results that break their schema according to the API.
@@ -49,16 +54,16 @@ def judge_result(
     Bad is only what is certain, because another run costs money. *schema_errors* are the schema
     errors that the API reported.
     """
-    fields = _named_fields(expectations)
-    answer = None if result is None or _is_long(result) else read_answer(result, fields)
+    goal = goal_of(expectations.goal, _named_fields(expectations))
+    answer = None if result is None or _is_long(result) else read_answer(result, goal.fields)
     if result is not None and (answer is None or answer.set_aside):
         return _by_api(schema_errors) or _too_large(result, expectations)
     value = answer.value if answer else None
     answer = answer or Answer(None)
     return (
-        _nothing_at_all(value, expectations, fields)
-        or _reported(answer, expectations, fields)
-        or _judged(answer, expectations, schema_errors)
+        _nothing_at_all(value, expectations, goal)
+        or _reported(answer, expectations, goal)
+        or _judged(answer, expectations, goal, schema_errors)
     )
 
 
@@ -92,13 +97,10 @@ def _too_large(result: str, expectations: Expectations) -> Judgement:
 # ---- what is certain ----
 
 
-def _nothing_at_all(
-    value: Any, expectations: Expectations, fields: frozenset[str]
-) -> Judgement | None:
+def _nothing_at_all(value: Any, expectations: Expectations, goal: Goal) -> Judgement | None:
     """Judge a result that is null or blank."""
-    if EMPTY in expectations.allow or not is_nothing_at_all(value, fields):
+    if EMPTY in expectations.allow or not is_nothing_at_all(value, goal.fields):
         return None
-    goal = goal_of(expectations.goal)
     if goal.allows_null:
         return _GOOD
     findings = [Finding(rule=EMPTY, path=".", seen=shown(value))]
@@ -108,29 +110,26 @@ def _nothing_at_all(
     return _bad(Failed(category=FailureCategory.GOAL_FAILURE, message=message), findings)
 
 
-def _reported(
-    answer: Answer, expectations: Expectations, fields: frozenset[str]
-) -> Judgement | None:
+def _reported(answer: Answer, expectations: Expectations, goal: Goal) -> Judgement | None:
     """Judge a result that reports a failure as the API documents it."""
     field = failing_field(answer.value)
-    if field is None or field in fields or REPORTED in expectations.allow:
+    if field is None or REPORTED in expectations.allow or goal.requests(field):
         return None
-    goal = goal_of(expectations.goal)
-    if goal.requests(field):
-        return None
-    failure = reported_failure(answer.value)
     key = next((key for key in ("reason", "error") if answer.value.get(key)), field)
     finding = Finding(rule=REPORTED, path=answer.path_of(key), seen=shown(answer.value.get(key)))
     # An error beside an answer may be about a part of it, and what the goal speaks of may be data.
-    if goal.mentions(field) or (field == "error" and answers_in(answer.value)):
+    if goal.mentions(field) or (field == "error" and has_answer_beside(answer.value)):
         return _suspect([finding], expectations)
-    return _bad(failure, [finding])
+    return _bad(reported_failure(answer.value), [finding])
 
 
 def _judged(
-    answer: Answer, expectations: Expectations, schema_errors: Sequence[str] | None
+    answer: Answer,
+    expectations: Expectations,
+    goal: Goal,
+    schema_errors: Sequence[str] | None,
 ) -> Judgement:
-    suspicion = _suspicion(answer, expectations)
+    suspicion = _suspicion(answer, goal, expectations.allow)
     findings = list(_findings(suspicion, answer)) if suspicion else []
     if suspicion and suspicion.is_wall and _not_accepted(findings, expectations):
         rule = findings[0].rule
@@ -181,9 +180,9 @@ def _bad(failure: Failed, findings: Sequence[Finding]) -> Judgement:
 # ---- what looks wrong ----
 
 
-def _suspicion(answer: Answer, expectations: Expectations) -> Suspicion | None:
+def _suspicion(answer: Answer, goal: Goal, allow: frozenset[str]) -> Suspicion | None:
     try:
-        return suspicion_about(answer.value, goal_of(expectations.goal), expectations.allow)
+        return suspicion_about(answer.value, goal, allow)
     except TooLarge:
         return None
 

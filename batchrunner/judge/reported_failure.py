@@ -6,12 +6,14 @@ import json
 from typing import Any
 
 from batchrunner.judge.answer import WRAPPERS
-from batchrunner.judge.suspicion import says_nothing
+from batchrunner.judge.sorted_values import answers_in
 from batchrunner.judge.text_rules import is_about_a_wall
+from batchrunner.judge.value_kinds import says_nothing
 from batchrunner.model import Failed, FailureCategory
 
 #: Characters of a reason that is no text.
 MAX_REASON_LENGTH = 20_000
+_REPORT = ("status", "error", "reason", "message", "code", "details")
 
 
 def failing_field(value: Any) -> str | None:
@@ -32,6 +34,12 @@ def _says_something(error: Any) -> bool:
     if isinstance(error, list):
         return any(_says_something(part) for part in error)
     return bool(error)
+
+
+def has_answer_beside(value: dict[str, Any]) -> bool:
+    """Say whether a result holds an answer beside the fields that report its failure."""
+    rest = {name: part for name, part in value.items() if name not in _REPORT}
+    return bool(rest) and answers_in(rest)
 
 
 def is_nothing_at_all(value: Any, named: frozenset[str] = frozenset()) -> bool:

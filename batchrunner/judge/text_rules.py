@@ -38,6 +38,8 @@ _TEMPLATE = re.compile(
     r"\W{0,3}x{2,9}(?:[.,:/-]x{1,9}){0,4}\W{0,3}|(?=.*(?:yy|dd))[ymdhs:/.,\sT-]{5,20}",
     re.IGNORECASE,
 )
+#: Signs that stand for nothing.
+_DASHES = re.compile(r"[-–—_.…/*?~|:\s]+")
 _ZERO = re.compile(r"\D{0,4}0+(?:[.,:]0+)?\s?\D{0,4}")
 _SENTENCE_END = re.compile(r"[.!?:\n]+(?:\s|$)|[。！？]")
 _FIRST_WORD = re.compile(r"([^\W\d_]{1,10})(?:\s*[,.;:!–—、。，]|\s+-\s|$)")
@@ -79,7 +81,7 @@ def finding_in(text: str) -> TextFinding | None:
 @lru_cache(maxsize=1024)
 def _finding_in(text: str) -> TextFinding | None:
     words = plain(text)
-    if not words.strip() or _TEMPLATE.fullmatch(text):
+    if _DASHES.fullmatch(text) or _TEMPLATE.fullmatch(text):
         return TextFinding(PLACEHOLDER, absence=not words.strip(), is_title=True)
     if (group := _whole().whole(words)) or (group := _titled(text)):
         return TextFinding(group.rule, group.certain, group.absence, True, weak=group.weak)
@@ -143,9 +145,10 @@ def is_zero(text: str) -> bool:
 
 def is_about_a_wall(text: str) -> bool:
     """Say whether a reason for a failure is a wall."""
-    return any(part.rule in WALLS for part in _parts_in(text, plain(text))) or (
-        (group := _whole().whole(plain(text))) is not None and group.rule in WALLS
-    )
+    words = plain(text)
+    group = _whole().whole(words)
+    rules = [group.rule] if group else [part.rule for part in _parts_in(text, words)]
+    return any(rule in WALLS for rule in rules)
 
 
 def mentions_wall(name: str) -> str | None:
