@@ -20,6 +20,7 @@ from batchrunner.app.api_access import (
 from batchrunner.app.argument_types import check_budget_type, check_text, path_of, texts_of
 from batchrunner.app.audit import audit_batch
 from batchrunner.app.batch_exports import BatchExports
+from batchrunner.app.batch_reviews import BatchReviews
 from batchrunner.app.cancel_jobs import CancelResult, JobFilter, cancel_jobs, finish_cancelling
 from batchrunner.app.choose_edition import SeriesOptions
 from batchrunner.app.database_address import DatabaseAddress
@@ -82,7 +83,7 @@ from batchrunner.store.store import Store
 T = TypeVar("T")
 
 
-class BatchHandle(BatchExports):
+class BatchHandle(BatchExports, BatchReviews):
     """The jobs of one batch, and what may be done with them; any thread may use it."""
 
     def __init__(
