@@ -350,7 +350,8 @@ def _formats() -> str:
 def _layout() -> str:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
-    return _table(["module", "what it is"], [[_code(name), sentence(name)] for name in layers])
+    names = [name for layer in layers for name in layer.split(" | ")]
+    return _table(["module", "what it is"], [[_code(name), sentence(name)] for name in names])
 
 
 def sentence(module: str) -> str:

@@ -29,6 +29,7 @@ class FieldRule:
     pattern: str | None = None  #: a regular expression for the whole text
     at_least: int | None = None  #: least entries of a list
     at_most: int | None = None  #: most entries of a list
+    forbidden: tuple[str, ...] = ()  #: values that it must not be, as text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
