@@ -20,6 +20,7 @@ from batchrunner import classify
 from batchrunner.api_facts.run_options import RUN_OPTIONS
 from batchrunner.cli import COMMANDS, cli
 from batchrunner.inputs import yaml
+from batchrunner.inputs.diff_fields import DIFF_FIELDS
 from batchrunner.inputs.expectations import BOUNDS_FIELDS, EXPECT
 from batchrunner.inputs.job_fields import RULE_FIELDS
 from batchrunner.inputs.quality_fields import QUALITY_FIELDS
@@ -365,6 +366,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "sections": _sections,
     "settings": _settings,
     "quality": lambda: _fields_table(QUALITY_FIELDS),
+    "diff": lambda: _fields_table(DIFF_FIELDS),
     "job": lambda: _fields_table(yaml.JOB_FIELDS),
     "nested": _nested,
     "expect": _expect,

@@ -55,6 +55,7 @@ def test_results_of_every_shape_take_at_most_256_mb(
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("bug", some(sorted(BUGS, reverse=True), 1))
 def test_a_planted_bug_takes_too_much(bug: str) -> None:
     done = go_over("--mb", "12", "--plant", bug, "empty objects")
