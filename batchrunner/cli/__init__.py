@@ -16,6 +16,7 @@ COMMANDS = {
     "status": "Show batches, their failures and what was retried.",
     "export": "Write the results of a batch to a file.",
     "result": "Print one result as the API sent it.",
+    "diff": "Compare two editions, batches or files: what is new, gone or changed.",
     "review": "Accept or reject results one by one; the judge learns from it.",
     "judge": "Judge the results of a batch again, by other rules.",
     "audit": "Compare a batch with the API's own list of runs.",
