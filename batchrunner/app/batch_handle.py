@@ -199,7 +199,7 @@ class BatchHandle(BatchExports, BatchReviews):
             return pause_batch(self._store, self._batch, reason)
 
     def resume(self) -> Resumed:
-        """Let the batch go on after a pause, or after a canary that failed."""
+        """Let the batch go on after a pause, a canary that failed, or a stop for bad data."""
         with errors_for_people():
             return resume_batch(self._store, self._batch)
 
