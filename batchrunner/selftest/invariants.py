@@ -182,9 +182,6 @@ def _check_verdicts(snapshot: StoreSnapshot) -> None:
             invariant(succeeded, f"a {attempt.verdict} result was not delivered", about)
             last = attempt.number == newest[attempt.job_id]
             invariant(last, f"a job with a {attempt.verdict} result was tried again", about)
-        if attempt.verdict == Verdict.SUSPECT:
-            reason = bool(attempt.verdict_rule and attempt.findings)
-            invariant(reason, "a suspect result has no reason", about)
 
 
 def _check_attempt(attempt: Any, submission: Any) -> None:
