@@ -75,7 +75,9 @@ def _results(ids: Sequence[int]) -> Select[Any]:
 
 
 def _compared(store: Store, row: Row[Any], by: str) -> ComparedResult:
-    _, id, url, goal, state, options, columns, outcome, verdict, marker, body, long_body = row
+    _, id, url, goal, state, options, columns, outcome, verdict, marker, body, long_body = tuple(
+        row
+    )
     has_result = state == _SUCCEEDED
     if not has_result:
         body = None
