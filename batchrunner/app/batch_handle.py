@@ -20,6 +20,7 @@ from batchrunner.app.api_access import (
 from batchrunner.app.argument_types import check_budget_type, check_text, path_of, texts_of
 from batchrunner.app.audit import audit_batch
 from batchrunner.app.batch_exports import BatchExports
+from batchrunner.app.batch_reviews import BatchReviews
 from batchrunner.app.cancel_jobs import CancelResult, JobFilter, cancel_jobs, finish_cancelling
 from batchrunner.app.choose_edition import SeriesOptions
 from batchrunner.app.database_address import DatabaseAddress
@@ -84,7 +85,7 @@ from batchrunner.store.store import Store
 T = TypeVar("T")
 
 
-class BatchHandle(BatchExports):
+class BatchHandle(BatchExports, BatchReviews):
     """The jobs of one batch, and what may be done with them; any thread may use it."""
 
     def __init__(
@@ -200,7 +201,7 @@ class BatchHandle(BatchExports):
             return pause_batch(self._store, self._batch, reason)
 
     def resume(self) -> Resumed:
-        """Let the batch go on after a pause, or after a canary that failed."""
+        """Let the batch go on after a pause, a canary that failed, or a stop for bad data."""
         with errors_for_people():
             return resume_batch(self._store, self._batch)
 

@@ -17,6 +17,8 @@ COMMANDS = {
     "export": "Write the results of a batch to a file.",
     "result": "Print one result as the API sent it.",
     "quality": "Say in one word whether the rows of a batch are usable.",
+    "diff": "Compare two editions, batches or files: what is new, gone or changed.",
+    "review": "Accept or reject results one by one; the judge learns from it.",
     "judge": "Judge the results of a batch again, by other rules.",
     "audit": "Compare a batch with the API's own list of runs.",
     "where": "Show where the hours and the credits of a batch went.",

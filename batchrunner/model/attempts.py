@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from batchrunner.model.categories import FailureCategory, RuleKey
-from batchrunner.model.findings import Finding
+from batchrunner.model.findings import Finding, Verdict
 from batchrunner.model.job_file import Expectations, TimeLimits
 from batchrunner.model.outcomes import Transition
 from batchrunner.model.retry_rule import RetryRule
@@ -132,6 +132,7 @@ class StoredResult:
     code: str | None = None
     message: str = ""
     findings: tuple[Finding, ...] = ()
+    verdict: Verdict | None = None  #: as judged so far; None: by an older version
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

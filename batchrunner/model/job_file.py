@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
 
 from batchrunner.model.categories import RuleKey
+from batchrunner.model.diff_settings import DiffSettings
 from batchrunner.model.quality import QualityBounds
 from batchrunner.model.retry_rule import RetryRule
 
@@ -29,6 +30,7 @@ class FieldRule:
     pattern: str | None = None  #: a regular expression for the whole text
     at_least: int | None = None  #: least entries of a list
     at_most: int | None = None  #: most entries of a list
+    forbidden: tuple[str, ...] = ()  #: values that it must not be, as text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,6 +154,7 @@ class Settings:
     time_zone: str | None = None  #: of these slots; None: this machine's
     keep_editions: int | None = None  #: editions that stay; None: all
     quality: QualityBounds = field(default_factory=QualityBounds)  #: what its rows must be
+    diff: DiffSettings = field(default_factory=DiffSettings)  #: what comparisons overlook
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,6 +12,7 @@ from batchrunner.model import Batch, JobFile, LoadResult
 from batchrunner.model.comparison import UNDECIDED, Comparison, EditDecision
 from batchrunner.model.hosts import host_of
 from batchrunner.policy.canary import choose_canary
+from batchrunner.store.accepted import inherit_accepted
 from batchrunner.store.batch_rows import SET_LATER, batch_of
 from batchrunner.store.bulk_insert import insert_rows
 from batchrunner.store.canary_gate import keep_canary
@@ -41,6 +42,8 @@ def load_jobs(
     else:
         comparison = follow_file(tx, file, row, decision, now)
         keep_canary(tx, batch.id, file.settings.canary)
+    if file.series is not None:
+        inherit_accepted(tx, batch.id, now)
     return LoadResult(
         batch=batch,
         added=comparison.new,

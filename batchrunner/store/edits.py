@@ -251,6 +251,7 @@ def _change(
             **place,
             **values,
             **_FRESH,
+            accepted=None,  # of another question
             from_file=file.from_file,
             kept_digest=None,
             state=JobState.AVAILABLE,

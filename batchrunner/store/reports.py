@@ -470,7 +470,7 @@ def _finished_job(row: Row[Any], rate: Rate | None, paths: tuple[str, ...]) -> F
         artifacts=paths,
         help=help_of(row.help),
         run_error=row.run_error,
-        schema_fields=_schema_fields(row.options),
+        schema_fields=schema_fields(row.options),
         **_verdict(row),
     )
 
@@ -483,7 +483,7 @@ def _verdict(row: Row[Any]) -> dict[str, Any]:
     return {"verdict": Verdict(row.verdict), "finding": findings[0] if findings else None}
 
 
-def _schema_fields(options: str) -> frozenset[str]:
+def schema_fields(options: str) -> frozenset[str]:
     """Return the fields that the `output_schema` of a job's options names at the top."""
     return _parsed_schema_fields(options) if '"output_schema"' in options else frozenset()
 

@@ -30,6 +30,7 @@ from batchrunner.model import (
     Verdict,
 )
 from batchrunner.model.categories import RuleKey
+from batchrunner.model.diff_settings import DiffSettings
 from batchrunner.model.markers import old_marker
 from batchrunner.model.quality import (
     OnBad,
@@ -317,6 +318,24 @@ def quality_stop_of(stored: str | None) -> QualityStop | None:
     return QualityStop(at=datetime.fromisoformat(plain["at"]), reasons=reasons)
 
 
+def plain_diff(diff: DiffSettings) -> dict[str, Any]:
+    """Return what comparisons overlook as JSON can represent it."""
+    return {
+        "tolerance": dict(diff.tolerance),
+        "ignore": list(diff.ignore),
+        "keys": dict(diff.keys),
+    }
+
+
+def diff_of(plain: Mapping[str, Any] | None) -> DiffSettings:
+    """Return the settings that *plain* represents; None: an older version did not write them."""
+    if plain is None:
+        return DiffSettings()
+    return DiffSettings(
+        tolerance=plain["tolerance"], ignore=tuple(plain["ignore"]), keys=plain["keys"]
+    )
+
+
 def _text_of(number: Decimal | None) -> str | None:
     return None if number is None else str(number)
 
@@ -355,6 +374,7 @@ def settings_of(stored: str) -> Settings:
     plain["canary"] = canary_of(plain.get("canary"))
     plain["stop_loss"] = stop_loss_of(plain.get("stop_loss"))
     plain["quality"] = quality_of(plain.get("quality"))
+    plain["diff"] = diff_of(plain.get("diff"))
     return Settings(**plain)
 
 
@@ -379,5 +399,6 @@ def settings_text(settings: Settings) -> str:
             "time_zone": settings.time_zone,
             "keep_editions": settings.keep_editions,
             "quality": plain_quality(settings.quality),
+            "diff": plain_diff(settings.diff),
         }
     )

@@ -317,7 +317,7 @@ jobs: [{url: "https://a.test", goal: Read}]
     with pytest.raises(JobFileErrors) as refused:
         parse(text, file="jobs.yaml", name="jobs")
     (problem,) = refused.value.problems
-    assert problem.message == "`suspect` of `policy` cannot have `then`"
+    assert problem.message == "`suspect` of `policy` of `settings` cannot have `then`"
 
 
 def test_a_jobs_own_policy_replaces_that_of_the_defaults_and_is_no_part_of_its_key() -> None:
