@@ -128,6 +128,12 @@ def goal_of(text: str, fields: frozenset[str] = frozenset()) -> Goal:
     return Goal(text, fields)
 
 
+@lru_cache(maxsize=2048)
+def holds_words_of_others(field: str) -> bool:
+    """Say whether a field with this name holds the words of others, such as `review_text`."""
+    return plain(field) in _words("works")
+
+
 @lru_cache(maxsize=64)
 def _asked_by(goal: Goal) -> frozenset[str]:
     return frozenset(_found_in(_parts(goal), _words("asks")))

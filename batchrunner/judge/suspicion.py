@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from batchrunner.judge.field_names import FieldKind, is_named
-from batchrunner.judge.goal import Goal
+from batchrunner.judge.goal import Goal, holds_words_of_others
 from batchrunner.judge.result_values import Leaf
 from batchrunner.judge.rules import (
-    BANNER,
     EMPTY,
     ERROR_PAGE,
     GENERAL_RULES,
@@ -22,10 +21,14 @@ from batchrunner.judge.rules import (
     WALLS,
 )
 from batchrunner.judge.sorted_values import SortedValues, sorted_values
+from batchrunner.judge.text_rules import is_said_by_agent
 from batchrunner.judge.value_kinds import Kind, Value, is_nothing, value_found
 
 #: Characters before the words of a wall, such as `Please`, where a goal asks for titles.
 MAX_PLEASE = 8
+#: Characters before a refusal in an agent's own words.
+MAX_AGENT_START = 60
+_MAY_BE_VALID = (PLACEHOLDER, REFUSAL, REPORTED, EMPTY, *WALLS)
 _ORDER = tuple(GENERAL_RULES)
 
 
@@ -163,24 +166,26 @@ def _are_works(found: list[Value], nothing: list[Value], goal: Goal) -> bool:
 
 
 def _is_works(value: Value, goal: Goal) -> bool:
-    found = value.found
+    """Say whether what a rule finds may be the words of others, as in a review or a headline."""
+    found, key = value.found, value.leaf.key
     if found is None or found.is_title or not isinstance(value.leaf.value, str):
         return False
-    return (
-        goal.is_about_texts_of_others
-        and found.rule in (*WALLS, REFUSAL, ERROR_PAGE, NOT_READY, BANNER)
-        and not (found.rule == REFUSAL and found.start < 60 and value.leaf.key == "")
-        and not (found.certain and found.start <= MAX_PLEASE)
-    )
+    if found.certain and found.start <= MAX_PLEASE:
+        return False
+    if goal.is_about_texts_of_others:
+        return not (found.rule == REFUSAL and found.start < MAX_AGENT_START and not key)
+    by_agent = is_said_by_agent(value.leaf.value) and is_named(key, FieldKind.REMARK)
+    return holds_words_of_others(key) and not by_agent
 
 
 def _is_valid(value: Value, nothing: list[Value], goal: Goal) -> bool:
     """Say whether words for nothing are an answer to this goal."""
-    found = value.found
-    if found is None or found.rule not in (PLACEHOLDER, REFUSAL, REPORTED, EMPTY):
+    found, text = value.found, value.leaf.value
+    if found is None or found.certain or found.rule not in _MAY_BE_VALID:
         return False
-    if found.rule == REFUSAL and not found.absence and goal.is_about_access(value.leaf.value):
+    if found.rule == REFUSAL and not found.absence and goal.is_about_access(text):
         return False
-    if goal.says_what_if_nothing:
+    if goal.says_what_if_nothing and found.rule not in WALLS:
         return goal.allows_nothing_in([value.leaf.key])
-    return goal.may_be_none and found.absence and not nothing
+    is_answer = found.absence or not (found.is_title or is_said_by_agent(text))
+    return goal.may_be_none and is_answer and not nothing

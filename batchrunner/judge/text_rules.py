@@ -151,6 +151,11 @@ def is_about_a_wall(text: str) -> bool:
     return any(rule in WALLS for rule in rules)
 
 
+def is_said_by_agent(text: Any) -> bool:
+    """Say whether a text begins as an agent does that tells what it saw or did."""
+    return isinstance(text, str) and plain(text) in _agent()
+
+
 def mentions_wall(name: str) -> str | None:
     """Return the rule of the wall that the name of a field names, such as `captcha_detected`."""
     group = _whole().whole(plain(name))
