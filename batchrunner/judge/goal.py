@@ -97,7 +97,8 @@ class Goal:
         if field in self.fields:
             return True
         name = plain(field)
-        return bool(name.strip()) and (name in self._asking or name.strip() in _requested_by(self))
+        kinds = {match.kind for match in _words("requested").find(name)}
+        return bool(name.strip()) and (name in self._asking or bool(kinds & _requested_by(self)))
 
     def mentions(self, field: str) -> bool:
         """Whether it speaks of what is in such a field, perhaps only of what to do about it."""

@@ -117,8 +117,10 @@ def _reported(answer: Answer, expectations: Expectations, goal: Goal) -> Judgeme
         return None
     key = next((key for key in ("reason", "error") if answer.value.get(key)), field)
     finding = Finding(rule=REPORTED, path=answer.path_of(key), seen=shown(answer.value.get(key)))
-    # An error beside an answer may be about a part of it, and what the goal speaks of may be data.
-    if goal.mentions(field) or (field == "error" and has_answer_beside(answer.value)):
+    # What stands beside an answer may be about a part of it, or a part of it; unless it has a
+    # reason. And what the goal speaks of may be data.
+    is_partial = not answer.value.get("reason") and has_answer_beside(answer.value)
+    if goal.mentions(field) or is_partial:
         return _suspect([finding], expectations)
     return _bad(reported_failure(answer.value), [finding])
 

@@ -12,7 +12,8 @@ from batchrunner.judge.value_kinds import Kind, Value, is_nothing, value_of
 
 #: Characters of texts that are looked through in one result: it bounds the time.
 MAX_JUDGED_TEXT = 6000
-#: Fields of a JSON Schema; a result that has all of a set is one.
+#: Fields of a step of an agent, and of a JSON Schema: a result with all of a set is one.
+_PLAN_KEYS = ({"thought", "action"}, {"thinking", "action"}, {"action", "selector"})
 _SCHEMA_KEYS = ({"type", "properties"}, {"$schema"}, {"type", "items"})
 
 
@@ -45,10 +46,10 @@ def sorted_values(value: Any) -> SortedValues:
         TooLarge: The result is nested too deep or has too many values.
     """
     seen = SortedValues()
-    if isinstance(value, dict) and any(keys <= value.keys() for keys in _SCHEMA_KEYS):
-        schema = Leaf(None, "", value)
-        seen.values.append(Value(schema, Kind.FOUND, TextFinding(SCHEMA_ECHO)))
-        return seen
+    for rule, all_keys in ((SCHEMA_ECHO, _SCHEMA_KEYS), (NOT_READY, _PLAN_KEYS)):
+        if isinstance(value, dict) and any(keys <= value.keys() for keys in all_keys):
+            seen.values.append(Value(Leaf(None, "", value), Kind.FOUND, TextFinding(rule)))
+            return seen
     left = MAX_JUDGED_TEXT
     for group in groups(value):
         if seen.has_answer and not any(is_nothing(leaf.value) for leaf in group):
