@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from batchrunner.app.status import BatchStatus
     from batchrunner.errors import (
         ApiError,
+        BadQuality,
         BatchElsewhere,
         BatchrunnerError,
         CannotContinue,
@@ -49,6 +50,7 @@ __all__ = [
     "ApiAccess",
     "ApiError",
     "AsyncJobStream",
+    "BadQuality",
     "BatchDatabase",
     "BatchElsewhere",
     "BatchHandle",
@@ -79,6 +81,7 @@ __all__ = [
 _DEFINED_IN = {
     "ApiAccess": ("app.api_access", "ApiAccess"),
     "ApiError": ("errors", "ApiError"),
+    "BadQuality": ("errors", "BadQuality"),
     "AsyncJobStream": ("app.job_stream", "AsyncJobStream"),
     "BatchDatabase": ("app.batch_database", "BatchDatabase"),
     "BatchElsewhere": ("errors", "BatchElsewhere"),

@@ -17,6 +17,8 @@ from batchrunner.model import (
     Expectations,
     Failed,
     FailureCategory,
+    Finish,
+    Judgement,
     NotFound,
     Outcome,
     Remark,
@@ -25,8 +27,11 @@ from batchrunner.model import (
     RunObservation,
     RunStatus,
     Succeeded,
+    Transition,
     Unreadable,
+    Verdict,
 )
+from batchrunner.model.categories import CATEGORIES
 from batchrunner.text.json_size import is_parsable
 
 #: `error.category` of a failed run → ours (Runs page); anything else is UNKNOWN.
@@ -120,6 +125,7 @@ def classify_fault(fault: ApiFault) -> Failed:
         code=fault.code,
         retry_after=fault.retry_after,
         advice=fault.advice,
+        help=fault.help,
     )
 
 
@@ -170,12 +176,34 @@ def _classify_run(
 
 def _classify_result(run: Run, expectations: Expectations) -> Outcome:
     """Judge the result of a completed run: COMPLETED does not mean that the goal was met."""
-    failure = judge_result(run.result, expectations, run.schema_errors)
-    if failure is None:
-        is_judged = run.result is None or is_parsable(run.result)
-        return Succeeded(remark=None if is_judged else _set_aside(run.result or ""))
-    # The message may come from the result, which can be very long.
-    return replace(failure, message=shortened(failure.message, MAX_MESSAGE_LENGTH))
+    return outcome_of(judge_result(run.result, expectations, run.schema_errors), run.result)
+
+
+def outcome_of(judgement: Judgement, result: str | None) -> Outcome:
+    """Return what a judgement of *result* means for the attempt: only a bad result fails."""
+    if failure := judgement.failure:
+        # The message may come from the result, which can be very long.
+        return replace(failure, message=shortened(failure.message, MAX_MESSAGE_LENGTH))
+    is_judged = result is None or is_parsable(result)
+    return Succeeded(
+        remark=None if is_judged else _set_aside(result or ""),
+        verdict=judgement.verdict,
+        findings=judgement.findings,
+    )
+
+
+def verdict_of_transition(transition: Transition) -> Verdict | None:
+    """Return the verdict on the result of the attempt that a transition closes; None without."""
+    if transition.failure is not None:
+        return verdict_of_failure(transition.failure)
+    return transition.verdict if isinstance(transition, Finish) else None
+
+
+def verdict_of_failure(failure: Failed) -> Verdict | None:
+    """Return `bad` if the judge decided so; None if the failure is not about a result."""
+    if CATEGORIES[failure.category].from_result and failure.code != UNREADABLE:
+        return Verdict.BAD
+    return None
 
 
 def _set_aside(result: str) -> Remark:

@@ -8,6 +8,7 @@ The exceptions that a user of the program or of the Python interface meets.
         x EditNeedsDecision a file changed so much that the user must say what to do
       x CannotContinue      the work cannot start or go on
         x DatabaseError     the database cannot be used
+        x BadQuality        the data of a batch is bad, so nothing more is submitted
         x ApiError          the API refuses the key or cannot be reached
         x LeftEarly         the work was interrupted before it could count the batch
 """
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ApiError",
+    "BadQuality",
     "BatchElsewhere",
     "BatchrunnerError",
     "CannotContinue",
@@ -104,6 +106,10 @@ class CannotContinue(BatchrunnerError):
 
 class DatabaseError(CannotContinue):
     """The database cannot be used."""
+
+
+class BadQuality(CannotContinue):
+    """The data of a batch is so bad that nothing more is submitted; `resume` goes on."""
 
 
 class ApiError(CannotContinue):

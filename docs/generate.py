@@ -22,6 +22,7 @@ from batchrunner.cli import COMMANDS, cli
 from batchrunner.inputs import yaml
 from batchrunner.inputs.expectations import BOUNDS_FIELDS, EXPECT
 from batchrunner.inputs.job_fields import RULE_FIELDS
+from batchrunner.inputs.quality_fields import QUALITY_FIELDS
 from batchrunner.inputs.record_types import Record
 from batchrunner.judge import GENERAL_RULES
 from batchrunner.judge.wall_text import BOT_WALL, LOGIN_WALL
@@ -363,6 +364,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "commands": _commands,
     "sections": _sections,
     "settings": _settings,
+    "quality": lambda: _fields_table(QUALITY_FIELDS),
     "job": lambda: _fields_table(yaml.JOB_FIELDS),
     "nested": _nested,
     "expect": _expect,

@@ -11,6 +11,7 @@ from batchrunner.model import (
     Batch,
     Failed,
     FailureCategory,
+    Finding,
     Finish,
     JobFile,
     JobSpec,
@@ -25,6 +26,7 @@ from batchrunner.model import (
     Submission,
     SubmittedAttempt,
     Transition,
+    Verdict,
 )
 from batchrunner.store.attempts import runs_in_flight
 from batchrunner.store.batches import load_jobs
@@ -90,6 +92,18 @@ def success(
     """Decide that an attempt succeeded."""
     seen = run(f"run-{attempt.attempt_id}", result=result, **fields)
     return AttemptDecision(attempt=attempt, transition=Finish(state=JobState.SUCCEEDED), run=seen)
+
+
+def suspect(
+    attempt: OpenAttempt | SubmittedAttempt,
+    result: str = "[]",
+    finding: Finding = Finding(rule="empty", path=".", seen="[]"),  # noqa: B008
+    **fields: Any,
+) -> AttemptDecision:
+    """Decide that an attempt succeeded with a result that looks wrong."""
+    transition = Finish(state=JobState.SUCCEEDED, verdict=Verdict.SUSPECT, findings=(finding,))
+    seen = run(f"run-{attempt.attempt_id}", result=result, **fields)
+    return AttemptDecision(attempt=attempt, transition=transition, run=seen)
 
 
 def failure(

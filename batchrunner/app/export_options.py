@@ -10,7 +10,7 @@ from batchrunner.app.argument_types import check_text, texts_of
 from batchrunner.app.table_export import IntoTable, into_table
 from batchrunner.errors import UsageError
 from batchrunner.inputs.field_types import did_you_mean
-from batchrunner.model import FailureCategory, JobState
+from batchrunner.model import FailureCategory, JobState, Verdict
 from batchrunner.model.row_choice import ALL_FINAL, RowChoice
 from batchrunner.outputs import SelectedColumn, View
 from batchrunner.outputs.selection import check_selection, selected_columns
@@ -73,7 +73,7 @@ class ViewArguments(TypedDict, total=False):
 
     columns: str | Collection[str]  #: only these, such as "id,price=result.price"
     explode: str  #: path to a list in the results: a row for each element
-    only: str | Collection[str]  #: states and failure categories
+    only: str | Collection[str]  #: states, verdicts and failure categories
     join: bool  #: also jobs that are not final
     last_good: bool  #: of each job that ran again, the newest result that succeeded
     unwrap: bool  #: leave out a sole wrapper around results
@@ -141,18 +141,20 @@ def export_request(
 
 def row_choice(only: Iterable[str], *, join: bool = False, last_good: bool = False) -> RowChoice:
     """
-    Return the choice of jobs that these states and failure categories name.
+    Return the choice of jobs that these states, failure categories and verdicts name.
 
     Raises:
-        UsageError: A word is neither, or a state is not final although only final jobs are shown.
+        UsageError: A word is none of these, or a state is not final and only final jobs are shown.
     """
     words = [part.strip() for text in only for part in text.split(",") if part.strip()]
-    states, categories = set(), set()
+    states, categories, verdicts = set(), set(), set()
     for word in words:
         if word in {*JobState}:
             states.add(JobState(word))
         elif word in {*FailureCategory}:
             categories.add(FailureCategory(word))
+        elif word in {*Verdict}:
+            verdicts.add(Verdict(word))
         else:
             raise _unknown(word)
     open_states = sorted(state for state in states if not state.is_final)
@@ -165,15 +167,16 @@ def row_choice(only: Iterable[str], *, join: bool = False, last_good: bool = Fal
     return RowChoice(
         states=frozenset(states),
         categories=frozenset(categories),
+        verdicts=frozenset(verdicts),
         join=join,
         last_good=last_good,
     )
 
 
 def _unknown(word: str) -> UsageError:
-    known = (*JobState, *FailureCategory)
+    known = (*JobState, *Verdict, *FailureCategory)
     tip = did_you_mean(word, tuple(str(each) for each in known))
     return UsageError(
-        f"there is no state and no failure category {word!r}",
+        f"there is no state, verdict or failure category {word!r}",
         next=tip or f"name one of these: {', '.join(known)}",
     )

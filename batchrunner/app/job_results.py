@@ -10,7 +10,7 @@ from decimal import Decimal
 from io import BytesIO
 from typing import Any
 
-from batchrunner.model import FailureCategory, FinishedJob, JobState
+from batchrunner.model import FailureCategory, Finding, FinishedJob, JobState, RunHelp, Verdict
 from batchrunner.outputs.jsonl import write_jsonl
 from batchrunner.outputs.table import ExportTable, View
 
@@ -33,7 +33,11 @@ class JobResult:
     run_id: str | None
     started_at: datetime | None
     finished_at: datetime | None
+    verdict: Verdict | None  #: on the result; None: there is none, or an older version ran it
+    finding: Finding | None  #: what decided the verdict: its rule, where it is, and what is there
     artifacts: tuple[str, ...]  #: paths of what was captured of its last run
+    help: RunHelp | None  #: the API's advice about its last run
+    run_error: Mapping[str, str] | None  #: the error that its last run reported beside its result
     #: the columns of an export, as `BatchHandle.rows` gives them
     row: Mapping[str, Any] = field(repr=False)
 
@@ -83,7 +87,11 @@ def job_results(jobs: Iterable[FinishedJob]) -> Iterator[JobResult]:
             run_id=job.run_id,
             started_at=job.started_at,
             finished_at=job.finished_at,
+            verdict=job.verdict,
+            finding=job.finding,
             artifacts=job.artifacts,
+            help=job.help,
+            run_error=json.loads(job.run_error) if job.run_error else None,
             row=row,
         )
 

@@ -141,7 +141,7 @@ class _Judging:
             self.count += 1
             failure = judge_result(
                 stored.result, self._expectations(stored), _reported_failure(stored)
-            )
+            ).failure
             if failure is not None:
                 failure = replace(failure, message=shortened(failure.message, MAX_MESSAGE_LENGTH))
             brief = replace(stored, result="")  # the results of a batch may not fit into memory
@@ -155,7 +155,9 @@ class _Judging:
         expect = self._expect_by_key.get(stored.key, self._expect_by_key.get(None))
         if expect is None:
             return stored.expectations
-        return expectations_of(stored.expectations.schema, expect)
+        written = expectations_of(stored.expectations.schema, expect)
+        asked = stored.expectations
+        return replace(written, goal=asked.goal, accepted=asked.accepted)
 
 
 def _reported_failure(stored: StoredResult) -> list[str] | None:

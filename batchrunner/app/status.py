@@ -9,6 +9,7 @@ from decimal import Decimal
 from batchrunner.app.clock import now, store_now
 from batchrunner.app.process_identity import exited_owners
 from batchrunner.model import (
+    AdviceCount,
     Batch,
     BatchCounts,
     BudgetStatus,
@@ -18,6 +19,8 @@ from batchrunner.model import (
     ParkedHost,
     Pause,
     Rate,
+    RunErrorBeside,
+    SuspectResults,
 )
 from batchrunner.model.artifacts import ArtifactCounts
 from batchrunner.model.time_and_cost import Hold
@@ -26,11 +29,19 @@ from batchrunner.store.claims import budget_status
 from batchrunner.store.health import Worker, active_workers
 from batchrunner.store.holds import current_hold
 from batchrunner.store.host_breaker import parked_hosts
-from batchrunner.store.reports import batch_counts, failed_attempts
+from batchrunner.store.reports import (
+    advice_counts,
+    batch_counts,
+    failed_attempts,
+    run_errors,
+    suspect_results,
+)
 from batchrunner.store.store import Store
 
 #: Failed attempts that are read to be reported.
 MAX_ATTEMPTS_SHOWN = 1000
+#: Different advice of the API that is read to be reported.
+MAX_ADVICE_SHOWN = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +78,11 @@ class BatchStatus:
     rate: Rate | None  #: price of a step; None where nothing says it
     budget: BudgetStatus | None
     artifacts: ArtifactCounts
+    suspects: tuple[SuspectResults, ...]  #: delivered results that look wrong, by rule
     failures: tuple[ClosedAttempt, ...]  #: attempts that ended their jobs
     retries: tuple[ClosedAttempt, ...]  #: failed attempts that were followed by others
+    advice: tuple[AdviceCount, ...]  #: what the API advised about the newest runs of failed jobs
+    run_errors: tuple[RunErrorBeside, ...]  #: errors that runs reported beside their results
 
     @property
     def finished(self) -> bool:
@@ -79,6 +93,11 @@ class BatchStatus:
     def succeeded(self) -> int:
         """Jobs that succeeded."""
         return self.counts.jobs[JobState.SUCCEEDED]
+
+    @property
+    def suspect(self) -> int:
+        """Succeeded jobs whose results look wrong."""
+        return sum(self.counts.suspect.values())
 
     @property
     def failed(self) -> Mapping[FailureCategory, int]:
@@ -107,8 +126,11 @@ def batch_status(store: Store, batch: Batch) -> BatchStatus:
         rate=batch.step_price,
         budget=store.read(budget_status, batch.id, time),
         artifacts=store.read(artifact_counts, batch.id),
+        suspects=tuple(store.read(suspect_results, batch.id)),
         failures=tuple(store.read(failed_attempts, batch.id, final=True, most=most)),
         retries=tuple(store.read(failed_attempts, batch.id, final=False, most=most)),
+        advice=tuple(store.read(advice_counts, batch.id, most=MAX_ADVICE_SHOWN)),
+        run_errors=tuple(store.read(run_errors, batch.id, most=most)),
     )
 
 

@@ -10,7 +10,7 @@ import click
 from batchrunner import crash_report
 from batchrunner.cli.same_api import on_same_api
 from batchrunner.cli.standard_streams import ReaderGone
-from batchrunner.errors import BatchrunnerError, InputError, UsageError
+from batchrunner.errors import BadQuality, BatchrunnerError, InputError, UsageError
 
 ALL_SUCCEEDED = 0
 SOME_FAILED = 1
@@ -24,6 +24,7 @@ OUT_OF_TIME = 4
 OUT_OF_BUDGET = 5
 HOSTS_PARKED = 6
 CANARY_FAILED = 7
+BAD_QUALITY = 8
 CRASHED = crash_report.EXIT_CODE
 HUNG_UP = 129
 INTERRUPTED = 130
@@ -55,4 +56,6 @@ def exit_code_of_error(error: BatchrunnerError) -> int:
     """Return the exit code that an error ends a command with."""
     if isinstance(error, ReaderGone):
         return READER_GONE
+    if isinstance(error, BadQuality):
+        return BAD_QUALITY
     return WRONG_USAGE if isinstance(error, UsageError) else CANNOT_GO_ON

@@ -33,8 +33,9 @@ _OPTIONS = (
     click.option(
         "--only",
         multiple=True,
-        metavar="STATE|CATEGORY",
-        help="Only jobs in this state, or failed for this reason: failed, blocked; several.",
+        metavar="STATE|VERDICT|CATEGORY",
+        help="Only jobs in this state, with this verdict, or failed for this reason: failed, "
+        "suspect, blocked; several.",
     ),
     click.option(
         "--join",

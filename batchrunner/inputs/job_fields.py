@@ -25,6 +25,7 @@ from batchrunner.inputs.host_fields import (
 )
 from batchrunner.inputs.option_fields import OPTION_RULES, OPTIONS
 from batchrunner.inputs.page_urls import PageUrl
+from batchrunner.inputs.quality_fields import QualityRule
 from batchrunner.inputs.record_types import Field
 from batchrunner.inputs.retry_rule_fields import EscalationStep, RetryRules, retry_rule_fields
 
@@ -119,6 +120,7 @@ SETTINGS_FIELDS: Mapping[str, Field] = {
     "keep_editions": Field(
         WholeNumber(minimum=1), "the newest editions that stay; older ones are removed"
     ),
+    "quality": Field(QualityRule(), "what the rows of the batch must be"),
 }
 
 #: The keys of a file that is a mapping.

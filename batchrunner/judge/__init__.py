@@ -20,7 +20,14 @@ from batchrunner.judge.result_values import (
     shown,
 )
 from batchrunner.judge.wall_text import BOT_WALL, LOGIN_WALL, REFUSAL
-from batchrunner.model import Expectations, Failed, FailureCategory, Finding
+from batchrunner.model import (
+    Expectations,
+    Failed,
+    FailureCategory,
+    Finding,
+    Judgement,
+    Verdict,
+)
 
 __all__ = ["GENERAL_RULES", "REPORTED_SHAPE", "expectations_of", "judge_result"]
 
@@ -50,13 +57,22 @@ def judge_result(
     result: str | None,
     expectations: Expectations = _NOTHING_EXPECTED,
     schema_errors: Sequence[str] | None = None,
-) -> Failed | None:
+) -> Judgement:
     """
-    Say why a result is not what the job asked for; None if it is, or if that is unclear.
+    Say whether a result is what the job asked for, and why not.
 
     *schema_errors* are the schema errors that the API reported. A result that cannot be parsed, or
     that is too large to be, is not a failure by itself.
     """
+    failure = _failure(result, expectations, schema_errors)
+    if failure is None:
+        return Judgement(verdict=Verdict.GOOD)
+    return Judgement(verdict=Verdict.BAD, findings=failure.findings, failure=failure)
+
+
+def _failure(
+    result: str | None, expectations: Expectations, schema_errors: Sequence[str] | None
+) -> Failed | None:
     if result is None:
         return NO_RESULT
     value = parse_result(result)

@@ -13,6 +13,7 @@ from batchrunner.model.attempts import (
 )
 from batchrunner.model.budget import BudgetStatus, Rate, RateSource, Wallet
 from batchrunner.model.categories import FailureCategory
+from batchrunner.model.findings import Finding, Verdict
 from batchrunner.model.job_file import (
     AUTO,
     Budget,
@@ -33,7 +34,6 @@ from batchrunner.model.outcomes import (
     Backpressure,
     DelayRequests,
     Failed,
-    Finding,
     Finish,
     Outcome,
     Remark,
@@ -44,6 +44,7 @@ from batchrunner.model.outcomes import (
     Transition,
 )
 from batchrunner.model.reports import (
+    AdviceCount,
     Batch,
     BatchCounts,
     ClosedAttempt,
@@ -52,9 +53,12 @@ from batchrunner.model.reports import (
     LoadResult,
     ParkedHost,
     Pause,
+    RunErrorBeside,
+    SuspectResults,
     WorkLeft,
 )
 from batchrunner.model.retry_rule import RetryRule
+from batchrunner.model.run_help import ProfileHint, RunHelp
 from batchrunner.model.runs import (
     ApiFault,
     ApiFaultKind,
@@ -73,9 +77,11 @@ from batchrunner.model.runs import (
     Unreadable,
 )
 from batchrunner.model.states import JobState, RunStatus
+from batchrunner.model.verdicts import Judgement
 
 __all__ = [
     "AUTO",
+    "AdviceCount",
     "ApiFault",
     "ApiFaultKind",
     "AttemptDecision",
@@ -105,6 +111,7 @@ __all__ = [
     "JobSpec",
     "JobSpecs",
     "JobState",
+    "Judgement",
     "ListPage",
     "LoadResult",
     "NotFound",
@@ -113,6 +120,7 @@ __all__ = [
     "Owner",
     "ParkedHost",
     "Pause",
+    "ProfileHint",
     "Rate",
     "RateSource",
     "Refused",
@@ -122,6 +130,8 @@ __all__ = [
     "RetryRule",
     "Run",
     "RunError",
+    "RunErrorBeside",
+    "RunHelp",
     "RunListing",
     "RunObservation",
     "RunStatus",
@@ -134,11 +144,13 @@ __all__ = [
     "Submission",
     "SubmittedAttempt",
     "Succeeded",
+    "SuspectResults",
     "Throttle",
     "TimeLimits",
     "Transition",
     "Unanswered",
     "Unreadable",
+    "Verdict",
     "Wallet",
     "WorkLeft",
     "marked_goal",

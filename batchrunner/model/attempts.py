@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from batchrunner.model.categories import FailureCategory
+from batchrunner.model.findings import Finding
 from batchrunner.model.job_file import Expectations, TimeLimits
-from batchrunner.model.outcomes import Finding, Transition
+from batchrunner.model.outcomes import Transition
 from batchrunner.model.retry_rule import RetryRule
 from batchrunner.model.runs import Run
 from batchrunner.model.states import JobState, RunStatus

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from batchrunner.model.categories import FailureCategory
+from batchrunner.model.quality import QualityBounds
 from batchrunner.model.retry_rule import RetryRule
 
 #: Concurrency setting: as many runs as the account has slots, which the program learns.
@@ -37,6 +38,9 @@ class Expectations:
     schema: Mapping[str, Any] | None = None  #: its `output_schema`
     field_rules: tuple[FieldRule, ...] = ()  #: its `expect`
     allow: frozenset[str] = frozenset()  #: general rules that are off for this job
+    goal: str = ""  #: what was asked, without our marker
+    #: Pairs of a rule and a path: a person accepted what this rule finds there.
+    accepted: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,6 +146,7 @@ class Settings:
     every: str | None = None  #: how long the slots of its series are; None: it is no series
     time_zone: str | None = None  #: of these slots; None: this machine's
     keep_editions: int | None = None  #: editions that stay; None: all
+    quality: QualityBounds = field(default_factory=QualityBounds)  #: what its rows must be
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

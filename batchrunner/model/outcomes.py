@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from batchrunner.model.categories import FailureCategory
+from batchrunner.model.findings import Finding, Verdict
+from batchrunner.model.run_help import RunHelp
 from batchrunner.model.states import JobState
 
 
@@ -20,19 +22,11 @@ class Remark:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Succeeded:
-    """The result is what the job asked for."""
+    """The result is delivered, because it is not certain that it is wrong."""
 
     remark: Remark | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
-    """What a rule found in a result."""
-
-    rule: str
-    path: str  #: where; `.` is the whole result
-    seen: str  #: the value there, shortened and safe to show
-    wanted: str = ""  #: what should be there, if the rule can say
+    verdict: Verdict = Verdict.GOOD  #: good or suspect
+    findings: tuple[Finding, ...] = ()  #: why it is suspect; the first one decides
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +39,7 @@ class Failed:
     retry_after: timedelta | None = None  #: the least wait; it may be longer
     findings: tuple[Finding, ...] = ()  #: why a result was judged like this
     advice: str = ""  #: what to do about a failure that stops a runner; stored nowhere
+    help: RunHelp | None = None  #: the API's advice about a request that failed
 
 
 Outcome = Succeeded | Failed
@@ -57,6 +52,8 @@ class Finish:
     state: JobState
     failure: Failed | None = None
     remark: Remark | None = None  #: only of a success
+    verdict: Verdict | None = None  #: good or suspect, only of a success
+    findings: tuple[Finding, ...] = ()  #: why a success is suspect
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,6 +76,13 @@ class Snooze:
 
 
 Transition = Finish | Retry | Snooze
+
+
+def findings_of_transition(transition: Transition) -> tuple[Finding, ...]:
+    """Return what the judge found in the result of the attempt that a transition closes."""
+    if transition.failure is not None:
+        return transition.failure.findings
+    return transition.findings if isinstance(transition, Finish) else ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

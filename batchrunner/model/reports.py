@@ -10,7 +10,9 @@ from typing import Any
 from batchrunner.model.budget import Rate
 from batchrunner.model.categories import FailureCategory
 from batchrunner.model.comparison import Comparison
+from batchrunner.model.findings import Finding, Verdict
 from batchrunner.model.job_file import Settings
+from batchrunner.model.run_help import RunHelp
 from batchrunner.model.states import JobState
 
 
@@ -37,11 +39,15 @@ class FinishedJob:
     result: str | None = None  #: JSON text as the API sent it
     long_result_of: int | None = None  #: attempt whose long result is still to be read
     artifacts: tuple[str, ...] = ()  #: paths of its last run's artifacts
+    help: RunHelp | None = None  #: the API's advice about its last run
+    run_error: str | None = None  #: JSON: the error that its last run reported beside its result
     #: Carried input cells by the name of their column.
     columns: Mapping[str, Any] = field(default_factory=dict)
     revision: int = 1  #: of the job: the form that a file gave it, or a run anew on request
     #: Top-level fields that its `output_schema` names.
     schema_fields: frozenset[str] = frozenset()
+    verdict: Verdict | None = None  #: on its result; None: it has none, or an older version ran it
+    finding: Finding | None = None  #: what decided the verdict
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,6 +93,7 @@ class BatchCounts:
     queued: int = 0  #: runs in flight that the API has not started
     unsettled: int = 0  #: attempts that may or may not have a run yet
     failed: Mapping[FailureCategory, int] = field(default_factory=dict)  #: final failures
+    suspect: Mapping[str, int] = field(default_factory=dict)  #: succeeded jobs by rule
     retried: Mapping[FailureCategory, int] = field(
         default_factory=dict
     )  #: failed attempts of jobs that continued
@@ -110,6 +117,18 @@ class BatchCounts:
     def done(self) -> int:
         """Jobs in a final state."""
         return self.total - self.open
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SuspectResults:
+    """The suspect results of a batch that one rule found, and the first one as an example."""
+
+    rule: str
+    jobs: int
+    key: str
+    url: str
+    run_id: str | None
+    finding: Finding
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,8 +166,28 @@ class ClosedAttempt:
     code: str | None = None
     closed_at: datetime | None = None
     run_id: str | None = None
+    help: RunHelp | None = None
     #: Options that its escalation steps changed.
     option_overrides: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AdviceCount:
+    """What the API advised about runs, and how many jobs ended with it."""
+
+    help: RunHelp
+    jobs: int
+    first_key: str  #: of one of these jobs
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunErrorBeside:
+    """An error that a run reported beside its result."""
+
+    key: str
+    url: str
+    run_id: str
+    error: str  #: JSON with `message`, and perhaps `category` and `code`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

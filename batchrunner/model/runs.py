@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from batchrunner.model.run_help import RunHelp
 from batchrunner.model.states import RunStatus
 
 
@@ -19,8 +20,6 @@ class RunError:
     category: str | None = None
     code: str | None = None
     retry_after: timedelta | None = None
-    help_url: str | None = None
-    help_message: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +34,8 @@ class Run:
     finished_at: datetime | None = None
     steps: int | None = None  #: the billed unit; None while in progress
     result: str | None = None  #: JSON text as the API sent it, in ASCII; None for null
-    error: RunError | None = None
+    error: RunError | None = None  #: a completed run may have one beside its result
+    help: RunHelp | None = None
     schema_errors: tuple[str, ...] | None = (
         None  #: where it breaks output_schema; None if the API does not say
     )
@@ -87,6 +87,7 @@ class ApiFault:
     #: Index of a run in the request → what is wrong with it, if the API named single runs.
     issues: Mapping[int, str] = field(default_factory=dict)
     advice: str = ""  #: what to do, where waiting is no use
+    help: RunHelp | None = None
 
     @property
     def nothing_sent(self) -> bool:

@@ -15,7 +15,7 @@ from batchrunner.outputs.cells import (
     kind_of,
 )
 from batchrunner.outputs.column_names import column_names
-from batchrunner.outputs.columns import ARTIFACTS, FIELDS, RESULT
+from batchrunner.outputs.columns import ADVICE, ARTIFACTS, FIELDS, RESULT
 from batchrunner.outputs.field_names import MAX_NAME_LENGTH, below
 from batchrunner.outputs.json_values import Json, write
 from batchrunner.outputs.shown_result import MAX_DEPTH_OF_TEXT, opened
@@ -29,10 +29,10 @@ class AllColumns:
     """
     The columns of a table of which the user selected none.
 
-    After FIELDS come the carried columns, `result`, `artifacts` where any job has some, and one
-    column for each path into the results, in the order in which they first appear:
-    `result.price`, `result.offer.currency`. Arrays and empty objects are one cell, and null is an
-    empty one.
+    After FIELDS come the carried columns, `result`, `artifacts` and those of ADVICE where any job
+    has some, and one column for each path into the results, in the order in which they first
+    appear: `result.price`, `result.offer.currency`. Arrays and empty objects are one cell, and null
+    is an empty one.
 
     `result` itself holds what has no path: results that are not objects, text that is not JSON, and
     the whole result of a row with a value that has no column: there are MAX_COLUMNS, with names of
@@ -49,16 +49,20 @@ class AllColumns:
         self._is_as_sent = not (table.view.unwrap or table.view.explode is not None)
         self._first_carried = len(FIELDS)
         self._result = len(FIELDS) + len(self._carried)
-        others = self._result + 2
+        others = self._result + 2 + len(ADVICE)
         self._most = MAX_COLUMNS if max_columns is None else min(MAX_COLUMNS, max_columns - others)
         self._found = dict[str, CellKind]()
         self._kinds = [NOTHING] * (self._result + 1)
-        self._kinds[self._first_carried - 1] = CellKind.DOUBLE  # the cost
+        self._cost = [*FIELDS].index("cost")
+        self._kinds[self._cost] = CellKind.DOUBLE
         self._has_artifacts = False
+        self._advice = dict.fromkeys(ADVICE, False)
 
     def see(self, job: FinishedJob, value: Json) -> None:
         """Take note of the columns that a row needs."""
         self._has_artifacts = self._has_artifacts or bool(job.artifacts)
+        if job.help is not None or job.run_error is not None:
+            self._advice |= {name: True for name, get in ADVICE.items() if get(job)}
         if self._typed:
             self._see_kinds(job, value)
         elif len(self._found) < self._most:
@@ -67,8 +71,7 @@ class AllColumns:
                     self._found.setdefault(name, NOTHING)
 
     def _see_kinds(self, job: FinishedJob, value: Json) -> None:
-        cost = self._first_carried - 1
-        self._kinds[cost] |= kind_of(self._fields[cost](job))
+        self._kinds[self._cost] |= kind_of(self._fields[self._cost](job))
         for index, column in enumerate(self._carried, self._first_carried):
             kind = kind_of(as_json(job.columns.get(column)))
             if kind is not self._kinds[index]:
@@ -88,17 +91,20 @@ class AllColumns:
         """Give the columns their names, once all rows were seen."""
         artifacts = [ARTIFACTS] * self._has_artifacts
         results = [*self._found]
-        carried, found = column_names([*FIELDS, RESULT, ARTIFACTS], self._carried, results)
-        self.names: Sequence[str] = [*FIELDS, *carried, RESULT, *artifacts, *found]
+        fixed = [*FIELDS, RESULT, ARTIFACTS, *ADVICE]
+        carried, found = column_names(fixed, self._carried, results)
+        more = [*artifacts, *(name for name, is_there in self._advice.items() if is_there)]
+        self._more = {name: self._result + 1 + at for at, name in enumerate(more)}
+        self.names: Sequence[str] = [*FIELDS, *carried, RESULT, *more, *found]
         self.kinds: Sequence[CellKind] = [
             *[kind or self._kinds[index] for index, kind in enumerate(FIELD_KINDS.values())],
             *self._kinds[self._first_carried :],
-            *[CellKind.TEXT] * self._has_artifacts,
+            *[CellKind.TEXT] * len(more),
             *self._found.values(),
         ]
         own, given = [*self._carried, *results], [*carried, *found]
         self.renamed = tuple(pair for pair in zip(own, given, strict=True) if pair[0] != pair[1])
-        first = self._result + 1 + self._has_artifacts
+        first = self._result + 1 + len(more)
         self._index: Mapping[str, int] = {name: first + at for at, name in enumerate(results)}
 
     def cells(self, job: FinishedJob, value: Json) -> list[Cell]:
@@ -107,8 +113,8 @@ class AllColumns:
         if self._carried:
             cells += [as_json(job.columns.get(name)) for name in self._carried]
         cells += [None] * (len(self.names) - len(cells))
-        if job.artifacts and self._has_artifacts:
-            cells[self._result + 1] = list(job.artifacts)
+        for column, at in self._more.items():
+            cells[at] = ADVICE[column](job) if column in ADVICE else list(job.artifacts) or None
         for name, leaf in _leaves(value):
             if name == RESULT:
                 cells[self._result] = leaf

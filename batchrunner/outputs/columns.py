@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
 
-from batchrunner.model import FinishedJob
+from batchrunner.model import FinishedJob, ProfileHint
 from batchrunner.policy.escalation import showable_overrides
 
 
@@ -23,6 +24,10 @@ def instant(at: datetime | None) -> str | None:
 
 def _changes(changes: Mapping[str, Any]) -> str | None:
     return json.dumps(showable_overrides(changes)) if changes else None
+
+
+def _hint(hint: ProfileHint | None) -> str | None:
+    return json.dumps(asdict(hint)) if hint else None
 
 
 def set_aside_note(job: FinishedJob) -> str:
@@ -50,10 +55,21 @@ FIELDS: Mapping[str, Callable[[FinishedJob], str | int | None]] = {
     "finished_at": lambda job: instant(job.finished_at),
     "changes": lambda job: _changes(job.option_overrides),
     "cost": attrgetter("cost"),
+    "verdict": attrgetter("verdict"),
+    "verdict_rule": lambda job: job.finding.rule if job.finding else None,
+    "verdict_path": lambda job: job.finding.path if job.finding else None,
+    "verdict_seen": lambda job: job.finding.seen if job.finding else None,
 }
 #: The column after these.
 RESULT = "result"
 #: The column after that, if any job has artifacts: a list of their paths.
 ARTIFACTS = "artifacts"
+#: The columns after that, each only if any job has something in it: what the API said of its run.
+ADVICE: Mapping[str, Callable[[FinishedJob], str | None]] = {
+    "help_url": lambda job: job.help.url if job.help else None,
+    "help_message": lambda job: job.help.message if job.help else None,
+    "profile_hint": lambda job: _hint(job.help.profile_hint) if job.help else None,
+    "run_error": attrgetter("run_error"),
+}
 #: The fixed columns that tell why a job failed.
 FAILURE_COLUMNS = ("id", "url", "goal", "category", "code", "message", "attempts", "run_id")

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import IO
 
 from batchrunner.errors import UsageError
-from batchrunner.outputs.columns import FIELDS
+from batchrunner.outputs.columns import ADVICE, FIELDS
 from batchrunner.outputs.table import ExportTable
 
 
@@ -62,7 +62,9 @@ class Format:
         Raises:
             UsageError: They are too many.
         """
-        room = None if self.max_columns is None else self.max_columns - len(FIELDS) - 2
+        room = (
+            None if self.max_columns is None else self.max_columns - len(FIELDS) - len(ADVICE) - 2
+        )
         if room is not None and len(carried) > room:
             raise UsageError(
                 f"{self.name} files have room for {room} columns of the input, "

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import timedelta
+from decimal import Decimal
 from typing import IO, Any
 
 import yaml
@@ -13,6 +14,7 @@ import yaml
 from batchrunner.model import RetryRule, Settings
 from batchrunner.model.job_entry import JobEntry
 from batchrunner.model.job_file import AUTO, HostRule, StopLoss
+from batchrunner.model.quality import QualityBounds
 
 #: Ends of file names that select it.
 SUFFIXES = (".yaml", ".yml")
@@ -99,8 +101,8 @@ def _plain(name: str, value: Any) -> Any:
         return {str(category): _rule(rule) for category, rule in value.items()}
     if name == "hosts":
         return {host: _host(rule) for host, rule in value.items()}
-    if isinstance(value, StopLoss):
-        return _stop_loss(value)
+    if isinstance(value, StopLoss | QualityBounds):
+        return _stop_loss(value) if isinstance(value, StopLoss) else _quality(value)
     if isinstance(value, timedelta):
         return _seconds(value.total_seconds())
     return value if isinstance(value, bool | int) else str(value)
@@ -126,9 +128,27 @@ def _host(rule: HostRule) -> dict[str, Any]:
 def _stop_loss(rule: StopLoss) -> Any:
     if rule.share is None and rule.cost is None:
         return "never"
-    share = None if rule.share is None else f"{(rule.share * 100).normalize():f}%"
+    share = None if rule.share is None else _percent(rule.share)
     said = {"share": share, "cost": None if rule.cost is None else str(rule.cost)}
     return {name: value for name, value in said.items() if value is not None}
+
+
+def _quality(bounds: QualityBounds) -> dict[str, Any]:
+    usual = QualityBounds()
+    said = {
+        "rows": bounds.rows if bounds.rows_share is None else _percent(bounds.rows_share),
+        "coverage": {path: _percent(share) for path, share in bounds.coverage.items()} or None,
+        "unique": list(bounds.unique) or None,
+        "duplicates": None if bounds.duplicates is None else _percent(bounds.duplicates),
+        "drift": "off" if bounds.drift is None else _percent(bounds.drift),
+        "on_bad": str(bounds.on_bad),
+    }
+    same = {name for name in ("drift", "on_bad") if getattr(bounds, name) == getattr(usual, name)}
+    return {name: value for name, value in said.items() if value is not None and name not in same}
+
+
+def _percent(share: Decimal) -> str:
+    return f"{(share * 100).normalize():f}%"
 
 
 def _deep(value: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import IO, Any
 from batchrunner.model import FinishedJob
 from batchrunner.outputs.cells import as_json
 from batchrunner.outputs.column_names import column_names
-from batchrunner.outputs.columns import ARTIFACTS, FIELDS, RESULT, set_aside_note
+from batchrunner.outputs.columns import ADVICE, ARTIFACTS, FIELDS, RESULT, set_aside_note
 from batchrunner.outputs.export_format import Format, Written
 from batchrunner.outputs.json_values import Json, Number, strict, strict_string, write
 from batchrunner.outputs.sheet import Sheet
@@ -23,7 +23,7 @@ UNREADABLE_KEY = "result_unreadable"
 SET_ASIDE_KEY = "result_set_aside"
 #: The key for the revision of a job that was given another form or was run anew.
 REVISION_KEY = "revision"
-_KEYS = [*FIELDS, RESULT, ARTIFACTS, UNREADABLE_KEY, SET_ASIDE_KEY, REVISION_KEY]
+_KEYS = [*FIELDS, RESULT, ARTIFACTS, *ADVICE, UNREADABLE_KEY, SET_ASIDE_KEY, REVISION_KEY]
 
 
 def write_jsonl(table: ExportTable, file: IO[bytes]) -> Written:
@@ -33,7 +33,8 @@ def write_jsonl(table: ExportTable, file: IO[bytes]) -> Written:
     Every object has the keys of FIELDS, the carried columns and `result`. Where a result is not
     JSON, `result` is null and one more key, `result_unreadable`, has its text. Where it is too
     large to be parsed, `result_set_aside` says how to print it. A job with artifacts has their
-    paths under `artifacts`, and one that was run anew its `revision`, from 2 on.
+    paths under `artifacts`, and one that was run anew its `revision`, from 2 on. What the API
+    advised has the keys of ADVICE, where there is any.
     Where columns are selected, an object has these and no others.
     """
     if table.view.columns:
@@ -74,7 +75,14 @@ def _line(job: FinishedJob, carried: list[tuple[str, str]], result: Iterator[str
     yield f'{{{fields}{"".join(columns)},"{RESULT}":'
     yield from result
     revision = f',"{REVISION_KEY}":{job.revision}' if job.revision > 1 else ""
-    yield f"{_artifacts(job)}{revision}}}\n"
+    yield f"{_artifacts(job)}{_advice(job)}{revision}}}\n"
+
+
+def _advice(job: FinishedJob) -> str:
+    if job.help is None and job.run_error is None:
+        return ""
+    said = {name: get(job) for name, get in ADVICE.items()}
+    return "".join(f',"{name}":{_string(text)}' for name, text in said.items() if text)
 
 
 def _artifacts(job: FinishedJob) -> str:

@@ -10,7 +10,7 @@ from batchrunner.errors import UsageError
 from batchrunner.model import FinishedJob
 from batchrunner.outputs.cells import NOTHING, Cell, CellKind, as_json, fixed_fields, kind_of
 from batchrunner.outputs.column_names import INPUT_PREFIX, distinct
-from batchrunner.outputs.columns import ARTIFACTS, FIELDS, RESULT
+from batchrunner.outputs.columns import ADVICE, ARTIFACTS, FIELDS, RESULT
 from batchrunner.outputs.field_names import path_of
 from batchrunner.outputs.json_values import Json
 from batchrunner.outputs.shown_result import opened
@@ -49,7 +49,7 @@ def check_selection(columns: Sequence[SelectedColumn], carried: Sequence[str]) -
     Raises:
         UsageError: Some are no column of this batch and no path into a result.
     """
-    known = [*FIELDS, RESULT, ARTIFACTS, *carried]
+    known = [*FIELDS, RESULT, ARTIFACTS, *ADVICE, *carried]
     also = {*known, *(INPUT_PREFIX + name for name in carried)}
     for column in columns:
         if column.source not in also and not column.source.startswith(f"{RESULT}."):
@@ -127,6 +127,8 @@ def _cell_of(
         return lambda job, _: get(job)
     if name in carried:
         return lambda job, _: as_json(job.columns.get(name))
+    if source in ADVICE:
+        return lambda job, _: ADVICE[source](job)
     if source == ARTIFACTS:
         return lambda job, _: list(job.artifacts) or None
     path = path_of(source)

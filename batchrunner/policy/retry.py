@@ -32,8 +32,10 @@ MAX_BACKOFF = timedelta(minutes=30)
 def decide(policy: Policy, job: Job, outcome: Outcome, now: datetime) -> Transition:
     """Say what happens next to *job*, whose newest attempt ended with *outcome*."""
     match outcome:
-        case Succeeded(remark=remark):
-            return Finish(state=JobState.SUCCEEDED, remark=remark)
+        case Succeeded(remark=remark, verdict=verdict, findings=findings):
+            return Finish(
+                state=JobState.SUCCEEDED, remark=remark, verdict=verdict, findings=findings
+            )
         case Failed() as failure:
             return _decide_failure(policy, job, failure, now)
         case _:

@@ -83,13 +83,33 @@ VARIANTS: Mapping[str, Variant] = {
     "names": Variant(
         asks="names of keys",
         answers={
-            "snake": "`streaming_url`, `run_id`, `result`",
-            "camel": "`streamingUrl`; in events also `runId` and `resultJson`",
+            "snake": "`streaming_url`, `help_url`, `run_id`, `result`",
+            "camel": "`streamingUrl`, `helpUrl`; in events also `runId` and `resultJson`",
         },
     ),
     "run_error": Variant(
         asks="`error` of a FAILED run",
         answers={"full": "all of it", "bare": "its message alone"},
+    ),
+    "failure_wait": Variant(
+        asks="`retry_after` of a SYSTEM_FAILURE",
+        answers={"sent": "is a number", "null": "is null", "missing": "is not there"},
+    ),
+    "run_help": Variant(
+        asks="`help_url` and `help_message`",
+        answers={
+            "none": "are not sent",
+            "error": "are in the error of a FAILED run",
+            "beside": "are beside that error, in runs and in COMPLETE",
+        },
+    ),
+    "profile_hint": Variant(
+        asks="`profile_hint`",
+        answers={"absent": "is not sent", "shown": "is in runs that a wall stopped"},
+    ),
+    "result_error": Variant(
+        asks="`error` of a COMPLETED run",
+        answers={"null": "is null", "beside": "is an object beside its result"},
     ),
     "error_code": Variant(
         asks="`code` of that error",

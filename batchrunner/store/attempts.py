@@ -25,19 +25,23 @@ from sqlalchemy import (
 )
 
 from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
+from batchrunner.classify import verdict_of_transition
 from batchrunner.model import (
     AttemptDecision,
+    Failed,
     FailureCategory,
     Finish,
     JobState,
     OpenAttempt,
     Retry,
     Run,
+    RunHelp,
     RunObservation,
     RunStatus,
     Snooze,
     Transition,
 )
+from batchrunner.model.outcomes import findings_of_transition
 from batchrunner.store import artifacts, host_breaker, host_escalation
 from batchrunner.store.conditions import is_current
 from batchrunner.store.schema import UtcDateTime, attempts, jobs, results, submissions
@@ -45,10 +49,12 @@ from batchrunner.store.serialization import (
     attempt_start_of,
     expectations_in,
     findings_text,
+    help_text,
     job_of,
     json_text,
     limits_of,
     marker_of,
+    run_error_text,
 )
 from batchrunner.store.store import Store
 
@@ -75,10 +81,12 @@ _RUNS_IN_FLIGHT = (
         attempts.c.escalation_ids,
         jobs.c.key,
         jobs.c.url,
+        jobs.c.goal,
         jobs.c.failures,
         jobs.c.failures_by_category,
         jobs.c.policy,
         jobs.c.expect,
+        jobs.c.accepted,
         jobs.c.limits,
         jobs.c.output_schema_digest,
         submissions.c.marker_token,
@@ -112,7 +120,7 @@ def runs_in_flight(tx: Connection, owner_id: str, batch_id: int) -> list[OpenAtt
             cancelled_for_deadline=row.cancelled_for_deadline,
             cancelled_after_result=row.cancelled_after_result,
             missing_since=row.missing_since,
-            expectations=expectations_in(options.get(row.output_schema_digest), row.expect),
+            expectations=expectations_in(options.get(row.output_schema_digest), row),
             limits=limits_of(row.limits),
         )
         for row in rows
@@ -297,11 +305,15 @@ _CLOSE_ATTEMPT = (
         code=bindparam("new_code"),
         message=bindparam("new_message"),
         findings=bindparam("new_findings"),
+        verdict=bindparam("new_verdict"),
+        verdict_rule=bindparam("new_verdict_rule"),
         retry_at=bindparam("new_retry_at"),
         run_status=bindparam("new_run_status"),
         run_started_at=bindparam("new_run_started_at"),
         run_finished_at=bindparam("new_run_finished_at"),
         steps=bindparam("new_steps"),
+        help=bindparam("new_help"),
+        run_error=bindparam("new_run_error"),
     )
 )
 
@@ -310,19 +322,28 @@ def _closing(decision: AttemptDecision) -> dict[str, Any]:
     transition, run = decision.transition, decision.run
     failure = transition.failure
     said = failure or (transition.remark if isinstance(transition, Finish) else None)
+    findings = findings_of_transition(transition)
     return {
         "attempt": decision.attempt.attempt_id,
         "new_outcome": failure.category if failure else "succeeded",
         "new_counted": not isinstance(transition, Snooze),
         "new_code": said.code if said else None,
         "new_message": said.message if said else None,
-        "new_findings": findings_text(failure.findings) if failure else None,
+        "new_findings": findings_text(findings),
+        "new_verdict": verdict_of_transition(transition),
+        "new_verdict_rule": findings[0].rule if findings else None,
         "new_retry_at": None if isinstance(transition, Finish) else transition.at,
         "new_run_status": run.status if run else None,
         "new_run_started_at": run.started_at if run else None,
         "new_run_finished_at": run.finished_at if run else None,
         "new_steps": run.steps if run else None,
+        "new_help": help_text(_advice(run, failure)),
+        "new_run_error": run_error_text(run),
     }
+
+
+def _advice(run: Run | None, failure: Failed | None) -> RunHelp | None:
+    return (run and run.help) or (failure and failure.help) or None
 
 
 #: These jobs were cancelled, changed or withdrawn while their attempts were open.

@@ -56,7 +56,16 @@ def _chosen(choice: RowChoice) -> ColumnElement[bool]:
     for_reasons = exists().where(
         is_newest, attempts.c.outcome.in_([*choice.categories]), jobs.c.state == JobState.FAILED
     )
-    return or_(jobs.c.state.in_([*choice.states]), for_reasons if choice.categories else false())
+    with_verdicts = exists().where(
+        is_newest,
+        attempts.c.verdict.in_([*choice.verdicts]),
+        jobs.c.state.in_([JobState.SUCCEEDED, JobState.FAILED]),
+    )
+    return or_(
+        jobs.c.state.in_([*choice.states]),
+        for_reasons if choice.categories else false(),
+        with_verdicts if choice.verdicts else false(),
+    )
 
 
 _later = jobs.alias("later")

@@ -90,7 +90,7 @@ def _read(row: Row[Any]) -> StoredResult:
         goal=row.goal,
         state=JobState(row.state),
         result=without_marker(row.body, row.marker) or "",
-        expectations=expectations_in(row.options if row.output_schema_digest else None, row.expect),
+        expectations=expectations_in(row.options if row.output_schema_digest else None, row),
         category=FailureCategory(row.outcome) if row.outcome != "succeeded" else None,
         code=row.code,
         message=row.message or "",

@@ -17,19 +17,24 @@ from sqlalchemy import (
     case,
     exists,
     func,
+    literal_column,
     not_,
     select,
     true,
 )
 
 from batchrunner.model import (
+    AdviceCount,
     BatchCounts,
     ClosedAttempt,
     FailureCategory,
     FinishedJob,
     JobState,
     Rate,
+    RunErrorBeside,
     RunStatus,
+    SuspectResults,
+    Verdict,
     WorkLeft,
 )
 from batchrunner.model.marker_removal import without_marker
@@ -55,6 +60,7 @@ from batchrunner.store.schema import (
     orphans,
     results,
 )
+from batchrunner.store.serialization import findings_of, help_of
 from batchrunner.store.store import PAGE_SIZE, Store
 
 _batch: BindParameter[int] = bindparam("batch")
@@ -90,6 +96,7 @@ def batch_counts(tx: Connection, batch_id: int) -> BatchCounts:
         retrying=available.tried if available else 0,
         due_at=available.due_at if available else None,
         failed=_by_category(tx.execute(_FAILED, batch)),
+        suspect={row.verdict_rule: row.jobs for row in tx.execute(_SUSPECT, batch)},
         retried=_by_category(tx.execute(_RETRIED, batch)),
         leaving=tx.execute(_LEAVING, batch).scalar_one(),
         **_attempts(tx, batch_id),
@@ -204,6 +211,57 @@ _FAILED = (
     .where(jobs.c.batch_id == _batch, jobs.c.state == JobState.FAILED, is_current)
     .group_by(attempts.c.outcome)
 )
+#: Jobs that succeeded with a suspect result.
+_are_suspect = (
+    attempts.c.batch_id == _batch,
+    attempts.c.verdict == literal_column(f"'{Verdict.SUSPECT}'"),  # as in the partial index
+    jobs.c.state == JobState.SUCCEEDED,
+    is_current,
+)
+_SUSPECT = (
+    select(attempts.c.verdict_rule, func.count().label("jobs"))
+    .join(jobs, is_newest)
+    .where(*_are_suspect)
+    .group_by(attempts.c.verdict_rule)
+)
+_numbered = (
+    select(
+        attempts.c.verdict_rule,
+        attempts.c.findings,
+        attempts.c.run_id,
+        jobs.c.key,
+        jobs.c.url,
+        func.count().over(partition_by=attempts.c.verdict_rule).label("jobs"),
+        func.row_number()
+        .over(partition_by=attempts.c.verdict_rule, order_by=(jobs.c.position, jobs.c.id))
+        .label("number"),
+    )
+    .join(jobs, is_newest)
+    .where(*_are_suspect)
+    .subquery()
+)
+_SUSPECT_EXAMPLES = (
+    select(_numbered)
+    .where(_numbered.c.number == 1)
+    .order_by(_numbered.c.jobs.desc(), _numbered.c.verdict_rule)
+)
+
+
+def suspect_results(tx: Connection, batch_id: int) -> list[SuspectResults]:
+    """Return the suspect results of a batch by rule, the most frequent one first."""
+    return [
+        SuspectResults(
+            rule=row.verdict_rule,
+            jobs=row.jobs,
+            key=row.key,
+            url=row.url,
+            run_id=row.run_id,
+            finding=findings_of(row.findings)[0],
+        )
+        for row in tx.execute(_SUSPECT_EXAMPLES, {"batch": batch_id})
+    ]
+
+
 #: Failed attempts after which their job was retried.
 _RETRIED = (
     select(attempts.c.outcome, func.count())
@@ -245,8 +303,43 @@ def failed_attempts(
             code=row.code,
             closed_at=row.closed_at,
             run_id=row.run_id,
+            help=help_of(row.help),
             option_overrides=json.loads(row.option_overrides or "{}"),
         )
+        for row in rows
+    ]
+
+
+def advice_counts(tx: Connection, batch_id: int, *, most: int) -> list[AdviceCount]:
+    """Return what the API advised about the newest runs of failed jobs, the most frequent first."""
+    jobs_with_it = func.count().label("jobs")
+    rows = tx.execute(
+        select(attempts.c.help, jobs_with_it, func.min(jobs.c.key).label("first_key"))
+        .join(jobs, is_newest)
+        .where(attempts.c.batch_id == batch_id, attempts.c.help.is_not(None), is_current)
+        .where(jobs.c.state == JobState.FAILED)
+        .group_by(attempts.c.help)
+        .order_by(jobs_with_it.desc(), func.min(jobs.c.key))
+        .limit(most)
+    )
+    return [
+        AdviceCount(help=help, jobs=row.jobs, first_key=row.first_key)
+        for row in rows
+        if (help := help_of(row.help)) is not None
+    ]
+
+
+def run_errors(tx: Connection, batch_id: int, *, most: int) -> list[RunErrorBeside]:
+    """Return the errors that newest runs reported beside their results, in file order."""
+    rows = tx.execute(
+        select(jobs.c.key, jobs.c.url, attempts.c.run_id, attempts.c.run_error)
+        .join(attempts, is_newest)
+        .where(attempts.c.batch_id == batch_id, attempts.c.run_error.is_not(None), is_current)
+        .order_by(jobs.c.position)
+        .limit(most)
+    )
+    return [
+        RunErrorBeside(key=row.key, url=row.url, run_id=row.run_id, error=row.run_error)
         for row in rows
     ]
 
@@ -326,8 +419,12 @@ def _finished(job_ids: Sequence[int], states: Sequence[JobState]) -> Select[Any]
             attempts.c.code,
             attempts.c.message,
             attempts.c.option_overrides,
+            attempts.c.verdict,
+            attempts.c.findings,
             attempts.c.run_id,
             attempts.c.marker,
+            attempts.c.help,
+            attempts.c.run_error,
             attempts.c.run_started_at,
             attempts.c.run_finished_at,
             steps.c.steps,
@@ -368,8 +465,19 @@ def _finished_job(row: Row[Any], rate: Rate | None, paths: tuple[str, ...]) -> F
         result=without_marker(row.body, row.marker),
         long_result_of=row.long_body_of,
         artifacts=paths,
+        help=help_of(row.help),
+        run_error=row.run_error,
         schema_fields=_schema_fields(row.options),
+        **_verdict(row),
     )
+
+
+def _verdict(row: Row[Any]) -> dict[str, Any]:
+    """Return the verdict on the result of a job that succeeded or failed, and what decided it."""
+    if row.verdict is None or row.state not in (JobState.SUCCEEDED, JobState.FAILED):
+        return {}
+    findings = findings_of(row.findings)
+    return {"verdict": Verdict(row.verdict), "finding": findings[0] if findings else None}
 
 
 def _schema_fields(options: str) -> frozenset[str]:

@@ -28,7 +28,7 @@ from batchrunner.model import FailureCategory, JobState
 from batchrunner.model.artifacts import ArtifactKind, ArtifactState
 
 #: The revision of the newest migration. A test compares it with the migrations.
-HEAD = "0012"
+HEAD = "0013"
 
 metadata = MetaData(
     naming_convention={
@@ -151,6 +151,8 @@ batches = Table(
     Column("pruned_at", UtcDateTime),
     Column("columns", Text),  # JSON: the carried columns of its file, in their order
     Column("sources", Text),  # JSON: the files it was loaded from
+    # JSON: why its data is so bad that nothing more is submitted, and since when; NULL: it is not.
+    Column("quality_stop", JsonText),
     CheckConstraint("(series IS NULL) = (edition IS NULL)", "series_means_edition"),
 )
 
@@ -200,6 +202,7 @@ jobs = Table(
     Column("from_file", Boolean, nullable=False, server_default=text("false")),
     # Chosen by `--limit` or `--sample`, which run these jobs and no others.
     Column("part", Boolean, nullable=False, server_default=text("false")),
+    Column("accepted", JsonText),  # JSON: findings that a person accepted: [[rule, path], ...]
     UniqueConstraint("batch_id", "key", "revision"),
     CheckConstraint(_one_of("state", JobState), "state_is_known"),
     CheckConstraint(f"(state IN ({_FINAL})) = (finished_at IS NOT NULL)", "final_means_finished"),
@@ -321,6 +324,11 @@ attempts = Table(
     Column("steps", Integer),
     Column("reserved_steps", Integer),  # the most it may cost; NULL: opened by an older version
     Column("marker", String(60)),  # at the end of its run's goal; NULL: the goal has none
+    Column("verdict", String(7)),  # NULL: not about a result, or judged by an older version
+    Column("verdict_rule", String(100)),  # that of the first finding
+    Column("help", JsonText),  # JSON: the API's own advice about its run
+    Column("run_error", JsonText),  # JSON: the run's own error beside a result
+    Column("review", JsonText),  # JSON: what a person said of its result; NULL: nothing
     UniqueConstraint("job_id", "number"),
     UniqueConstraint("submission_id", "batch_index", name="uq_attempts_submission_id_place"),
     CheckConstraint("(closed_at IS NULL) = (outcome IS NULL)", "closed_means_outcome"),
@@ -351,6 +359,12 @@ attempts = Table(
 )
 
 Index("ix_attempts_opened_at", attempts.c.opened_at)
+Index(
+    "ix_attempts_suspect",
+    attempts.c.batch_id,
+    sqlite_where=text("verdict = 'suspect'"),
+    postgresql_where=text("verdict = 'suspect'"),
+)
 Index(
     "ix_attempts_lost",
     attempts.c.batch_id,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
 from datetime import timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -19,12 +19,17 @@ from batchrunner.model import (
     Finding,
     HostRule,
     Job,
+    ProfileHint,
     RetryRule,
+    Run,
+    RunHelp,
+    RunStatus,
     Settings,
     StopLoss,
     TimeLimits,
 )
 from batchrunner.model.markers import old_marker
+from batchrunner.model.quality import OnBad, QualityBounds
 from batchrunner.policy.escalation import AttemptStart
 
 _encoded = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
@@ -112,11 +117,33 @@ def _plain_rule(rule: RetryRule) -> dict[str, Any]:
     return {name: value for name, value in plain.items() if value is not None}
 
 
+def expectations_in(options: str | None, row: Any) -> Expectations:
+    """
+    Return what a job's result is judged by.
+
+    *options* hold its `output_schema`. *row* has its `expect`, its goal, which has no marker, and
+    what a person accepted.
+    """
+    written = _expectations_in(options, row.expect)
+    return replace(written, goal=row.goal, accepted=accepted_in(row.accepted))
+
+
 @lru_cache(maxsize=256)
-def expectations_in(options: str | None, expect: str | None) -> Expectations:
-    """Parse what a job's result must contain: *expect*, and the output_schema in *options*."""
+def _expectations_in(options: str | None, expect: str | None) -> Expectations:
     schema = json.loads(options or "{}").get("output_schema")
     return expectations_of(schema, json.loads(expect or "{}"))
+
+
+@lru_cache(maxsize=256)
+def accepted_in(stored: str | None) -> frozenset[tuple[str, str]]:
+    """Parse the findings that a person accepted."""
+    return frozenset((rule, path) for rule, path in json.loads(stored or "[]"))
+
+
+def accepted_text(accepted: Iterable[tuple[str, str]]) -> str | None:
+    """Return accepted findings as JSON; None without any."""
+    pairs = sorted(set(accepted))
+    return json_text(pairs) if pairs else None
 
 
 def findings_text(findings: tuple[Finding, ...]) -> str | None:
@@ -127,6 +154,29 @@ def findings_text(findings: tuple[Finding, ...]) -> str | None:
 def findings_of(stored: str | None) -> tuple[Finding, ...]:
     """Parse findings."""
     return tuple(Finding(**plain) for plain in json.loads(stored or "[]"))
+
+
+def help_text(help: RunHelp | None) -> str | None:
+    """Return the API's advice as JSON; equal advice gives equal texts."""
+    return json_text(asdict(help)) if help else None
+
+
+def help_of(stored: str | None) -> RunHelp | None:
+    """Parse the API's advice."""
+    if stored is None:
+        return None
+    plain = json.loads(stored)
+    hint = plain["profile_hint"]
+    return RunHelp(**{**plain, "profile_hint": ProfileHint(**hint) if hint else None})
+
+
+def run_error_text(run: Run | None) -> str | None:
+    """Return the error beside a run's result as JSON; None if it is the failure itself."""
+    if run is None or run.error is None or run.status is RunStatus.FAILED:
+        return None
+    error = run.error
+    said = {"category": error.category, "code": error.code, "message": error.message}
+    return json_text({name: text for name, text in said.items() if text is not None})
 
 
 def options_of(stored: str, overrides: str | None) -> dict[str, Any]:
@@ -209,6 +259,42 @@ def stop_loss_of(plain: Mapping[str, Any] | None) -> StopLoss:
     return StopLoss(share=share, cost=budget_of(plain["cost"]))
 
 
+def plain_quality(bounds: QualityBounds) -> dict[str, Any]:
+    """Return the bounds of a batch's quality as JSON can represent them."""
+    return {
+        "rows": bounds.rows,
+        "rows_share": _text_of(bounds.rows_share),
+        "coverage": {path: str(share) for path, share in bounds.coverage.items()},
+        "unique": list(bounds.unique),
+        "duplicates": _text_of(bounds.duplicates),
+        "drift": _text_of(bounds.drift),
+        "on_bad": str(bounds.on_bad),
+    }
+
+
+def quality_of(plain: Mapping[str, Any] | None) -> QualityBounds:
+    """Return the bounds that *plain* represents; None: an older version did not write them."""
+    if plain is None:
+        return QualityBounds()
+    return QualityBounds(
+        rows=plain["rows"],
+        rows_share=_decimal_of(plain["rows_share"]),
+        coverage={path: Decimal(share) for path, share in plain["coverage"].items()},
+        unique=tuple(plain["unique"]),
+        duplicates=_decimal_of(plain["duplicates"]),
+        drift=_decimal_of(plain["drift"]),
+        on_bad=OnBad(plain["on_bad"]),
+    )
+
+
+def _text_of(number: Decimal | None) -> str | None:
+    return None if number is None else str(number)
+
+
+def _decimal_of(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
+
+
 @lru_cache(maxsize=1024)
 def limits_of(stored: str | None) -> TimeLimits:
     """Parse a job's own time limits."""
@@ -238,6 +324,7 @@ def settings_of(stored: str) -> Settings:
     plain["hosts"] = hosts_of(plain.get("hosts") or {})
     plain["canary"] = canary_of(plain.get("canary"))
     plain["stop_loss"] = stop_loss_of(plain.get("stop_loss"))
+    plain["quality"] = quality_of(plain.get("quality"))
     return Settings(**plain)
 
 
@@ -261,5 +348,6 @@ def settings_text(settings: Settings) -> str:
             "every": settings.every,
             "time_zone": settings.time_zone,
             "keep_editions": settings.keep_editions,
+            "quality": plain_quality(settings.quality),
         }
     )

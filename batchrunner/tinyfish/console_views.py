@@ -19,6 +19,9 @@ OLDER_NAMES = {
     "resultJson": "result",
     "streamingUrl": "streaming_url",
     "videoUrl": "video_url",
+    "helpUrl": "help_url",
+    "helpMessage": "help_message",
+    "profileHint": "profile_hint",
 }
 #: Maximum steps of a run that are shown; no run has more.
 MAX_STEPS_SHOWN = 1000

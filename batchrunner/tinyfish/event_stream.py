@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from batchrunner.tinyfish.parse import storable_text
+from batchrunner.model import RunHelp
+from batchrunner.tinyfish.parse import read_help, storable_text
 from batchrunner.tinyfish.raw_json import parsed
 
 
@@ -19,6 +20,7 @@ class StreamEvent:
     says: str | None = None
     address: str | None = None
     status: str | None = None
+    help: RunHelp | None = None
 
 
 #: Maximum length of a line; a longer one is skipped, and the run is read instead.
@@ -73,6 +75,7 @@ def read_event(data: str) -> StreamEvent | None:
         says=storable_text(event.get("purpose")) or _error_message(event.get("error")),
         address=storable_text(event.get("streaming_url") or event.get("streamingUrl")),
         status=storable_text(event.get("status")),
+        help=read_help(event, event.get("error")),
     )
 
 

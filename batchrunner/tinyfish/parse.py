@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from batchrunner.api_facts.error_codes import STATUS_BY_CODE
 from batchrunner.api_facts.limits import MAX_RUN_ID_LENGTH
@@ -14,9 +15,11 @@ from batchrunner.classify import MAX_CODE_LENGTH, MAX_MESSAGE_LENGTH, shortened
 from batchrunner.model import (
     ApiFault,
     ApiFaultKind,
+    ProfileHint,
     RequestFailed,
     Run,
     RunError,
+    RunHelp,
     RunListing,
     RunStatus,
 )
@@ -40,6 +43,11 @@ from batchrunner.tinyfish.throttling import (
 
 #: Maximum of a database's integer; runs end at 500 steps.
 MAX_STEPS_READ = 2**31 - 1
+#: Longest text, and longest address, that is kept of the API's advice about a run.
+MAX_HELP_LENGTH = 1_000
+
+_WEB_ADDRESS = re.compile(r"https?://[^\s<>\"'`\\]+", re.IGNORECASE)
+T = TypeVar("T")
 
 
 def read_members(reply: Reply) -> dict[str, str]:
@@ -91,6 +99,7 @@ def read_fault(reply: Reply) -> ApiFault:
         retry_after=wait_in(reply.headers, error),
         throttle=throttle_in(error) if status == 429 else None,
         issues=_issues(error.get("details")) | _issues(error.get("errors")),
+        help=read_help(error, body),
     )
 
 
@@ -230,6 +239,7 @@ def read_run(text: str, start: int = 0, end: int | None = None) -> Run | None:
         steps=_steps(fields.get("num_of_steps")),
         result=result,
         error=_run_error(fields.get("error")),
+        help=read_help(fields, fields.get("error")),
         schema_errors=_schema_errors(fields.get("schema_validation")),
         streaming_url=storable_text(fields.get("streaming_url") or fields.get("streamingUrl")),
         output_schema=_mapping(fields.get("output_schema")),
@@ -282,10 +292,50 @@ def _run_error(value: Any) -> RunError | None:
         message=_message(value.get("message")) or _code(value.get("code")) or "No reason given",
         category=_code(value.get("category")),
         code=_code(value.get("code")),
-        retry_after=wait_of(value.get("retry_after")),
-        help_url=_message(value.get("help_url")),
-        help_message=_message(value.get("help_message")),
+        retry_after=wait_of(value.get("retry_after", value.get("retryAfter"))),
     )
+
+
+def read_help(*places: Any) -> RunHelp | None:
+    """Return the advice that these objects hold, in either spelling; None if there is none."""
+    found = [place for place in places if isinstance(place, dict)]
+    url = _first(_web_address, found, "help_url", "helpUrl")
+    message = _first(_advice, found, "help_message", "helpMessage")
+    hint = _first(_profile_hint, found, "profile_hint", "profileHint")
+    if url is None and message is None and hint is None:
+        return None
+    return RunHelp(url=url, message=message, profile_hint=hint)
+
+
+def _first(read: Callable[[Any], T | None], places: list[dict[str, Any]], *names: str) -> T | None:
+    values = (read(place.get(name)) for place in places for name in names)
+    return next((value for value in values if value is not None), None)
+
+
+def _profile_hint(value: Any) -> ProfileHint | None:
+    if isinstance(value, str):
+        value = {"message": value}
+    if not isinstance(value, dict):
+        return None
+    hint = ProfileHint(
+        message=_advice(value.get("message")),
+        setup_url=_first(_web_address, [value], "setup_url", "setupUrl"),
+        reason=_code(value.get("reason")),
+    )
+    return None if hint == ProfileHint() else hint
+
+
+def _advice(value: Any) -> str | None:
+    text = storable_text(value)
+    return text and shortened(text, MAX_HELP_LENGTH)
+
+
+def _web_address(value: Any) -> str | None:
+    """Return an address as it was sent; None for one that a browser should not be given."""
+    text = storable_text(value)
+    if text is None or len(text) > MAX_HELP_LENGTH or not text.isprintable():
+        return None
+    return text if _WEB_ADDRESS.fullmatch(text) else None
 
 
 def _schema_errors(value: Any) -> tuple[str, ...] | None:

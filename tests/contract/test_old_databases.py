@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 import os
@@ -9,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -50,6 +51,8 @@ TABLES = {
 FOLDER = Path(__file__).parents[1] / "fixtures" / "databases"
 #: Formats of which the folders have files.
 COMPARED = ("csv", "excel", "jsonl")
+#: Columns that the version of then did not have.
+VERDICTS = ("verdict", "verdict_rule", "verdict_path", "verdict_seen")
 #: How the sandbox was started that the database in mid-batch was made with; runs that were listed
 #: late are listed at once by now.
 WORLD = SandboxConfig(
@@ -146,7 +149,24 @@ def test_an_old_database_gives_the_same_exports(name: str, opened: Store) -> Non
             table = ExportTable(jobs=lambda id=batch.id: finished_jobs(opened, id))  # type: ignore[misc]
             FORMATS[format].write(table, written)
             wanted = (FOLDER / f"{name}.expected" / f"{batch.name}.{format}").read_bytes()
-            assert written.getvalue() == wanted, f"{batch.name}.{format}"
+            found = without_verdicts(written.getvalue(), format)
+            assert found == (wanted if format == "jsonl" else rows_in(wanted)), batch.name
+
+
+def without_verdicts(exported: bytes, format: str) -> object:
+    """Take out the columns of verdicts, which are empty: no judge of today has seen the results."""
+    if format == "jsonl":
+        return exported.replace(b"".join(b',"%s":null' % name.encode() for name in VERDICTS), b"")
+    header, *rows = rows_in(exported)
+    first = header.index(VERDICTS[0])
+    last = first + len(VERDICTS)
+    assert header[first:last] == [*VERDICTS]
+    assert all(row[first:last] == [""] * len(VERDICTS) for row in rows)
+    return [row[:first] + row[last:] for row in (header, *rows)]
+
+
+def rows_in(exported: bytes) -> list[list[str]]:
+    return list(csv.reader(StringIO(exported.decode("utf-8-sig"), newline="")))
 
 
 def test_an_old_database_has_the_same_status(name: str, old: str) -> None:

@@ -87,6 +87,23 @@ async def run_error(stage: Stage) -> list[str]:
     return sorted((await shown(stage, "system_failure"))["error"])
 
 
+async def failure_wait(stage: Stage) -> Any:
+    return (await shown(stage, "system_failure"))["error"].get("retry_after", "not there")
+
+
+async def run_help(stage: Stage) -> list[bool]:
+    run = await shown(stage, "agent_failure")
+    return ["help_url" in run["error"], "help_url" in run]
+
+
+async def profile_hint(stage: Stage) -> Any:
+    return [(await shown(stage, fault)).get("profile_hint") for fault in ("normal", "blocked")]
+
+
+async def result_error(stage: Stage) -> bool:
+    return (await shown(stage))["error"] is None
+
+
 async def error_codes(stage: Stage) -> list[str]:
     runs = [await shown(stage, fault) for fault in ("system_failure", "agent_failure")]
     return [run["error"]["code"] for run in runs]
@@ -209,6 +226,24 @@ SEEN: dict[str, tuple[Callable[[Stage], Any], dict[str, Any], list[Any]]] = {
     "failed_runs": (failed_charge, {}, [True, False]),
     "names": (names, {}, [False, True]),
     "run_error": (run_error, {}, [FULL, ["message"]]),
+    "failure_wait": (failure_wait, {}, [30, None, "not there"]),
+    "run_help": (run_help, {}, [[False, False], [True, False], [False, True]]),
+    "profile_hint": (
+        profile_hint,
+        {},
+        [
+            [None, None],
+            [
+                None,
+                {
+                    "message": "This site may work with a browser profile",
+                    "setup_url": "https://agent.tinyfish.ai/profiles",
+                    "reason": "bot_challenge",
+                },
+            ],
+        ],
+    ),
+    "result_error": (result_error, {}, [True, False]),
     "error_code": (
         error_codes,
         {},
@@ -285,6 +320,8 @@ def test_answers_about_waiting_make_a_difference() -> None:
     assert (waited()[0], waited(sync_status="500")[0]) == (200, 500)
     assert '"error": {' in waited()[1]
     assert '"error": "The agent' in waited(stream_error="text")[1]
+    assert '"help_url"' in waited(run_help="beside")[1].partition("COMPLETE")[2]
+    assert '"helpUrl"' in waited(names="camel", run_help="beside")[1]
     assert '"runId"' in waited(names="camel")[1]
     assert '"resultJson"' in waited(names="camel")[1]
 

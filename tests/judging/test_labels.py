@@ -75,7 +75,7 @@ def labels_of(rows: list[dict[str, Any]]) -> Iterator[str]:
     )
     for index, row in enumerate(rows):
         expectations = expectations_of(row.get("schema"), row.get("expect", {}))
-        failure = judge_result(json.dumps(row["result"]), expectations)
+        failure = judge_result(json.dumps(row["result"]), expectations).failure
         if failure is None:
             yield copied[index].rule if index in copied else "good"
         else:

@@ -165,19 +165,19 @@ def test_golden_csv() -> None:
     text, counts = written("csv", lambda: jobs)
     assert text == (
         "id,url,goal,state,category,code,message,attempts,steps,run_id,started_at,finished_at,"
-        "changes,cost,result,result.status,result.price,result.offer.currency,result.offer.left,result.tags,"
+        "changes,cost,verdict,verdict_rule,verdict_path,verdict_seen,result,result.status,result.price,result.offer.currency,result.offer.left,result.tags,"
         "result.stock,result.title,result.size\\.cm\n"
         "job-1,https://shop.example/1,Get the price,succeeded,,,,1,12,run-1,"
         "2026-09-02T21:00:01.250Z,2026-09-02T21:01:01.250Z,"
-        ',0.192,,success,1299.10,EUR,,"[""new"", ""café""]",true,,\n'
+        ',0.192,,,,,,success,1299.10,EUR,,"[""new"", ""café""]",true,,\n'
         "job-2,https://shop.example/2,Get the price,succeeded,,,,1,,,,,"
-        ',,,,-5,,,,,"\'=HYPERLINK(""http://evil.example"")","3,5"\n'
+        ',,,,,,,,-5,,,,,"\'=HYPERLINK(""http://evil.example"")","3,5"\n'
         "job-3,https://shop.example/3,Get the price,succeeded,,,,1,,,,,"
-        ',,"[""a"", 1.10]",,,,,,,,\n'
+        ',,,,,,"[""a"", 1.10]",,,,,,,,\n'
         'job-4,https://shop.example/4,"Two\nlines",succeeded,,,,1,,,,,'
-        ',,"{""broken",,,,,,,,\n'
+        ',,,,,,"{""broken",,,,,,,,\n'
         'job-5,https://shop.example/5,Get the price,failed,blocked,CAPTCHA,"@captcha, twice",3,'
-        ",,,,,,,,,,,,,,\n"
+        ",,,,,,,,,,,,,,,,,,\n"
     )
     assert counts == Written(jobs=5, rows=5, guarded=1)
 
@@ -189,10 +189,12 @@ def test_golden_jsonl() -> None:
         '{"id":"job-1","url":"https://shop.example/1","goal":"Get the price","state":"succeeded",'
         '"category":null,"code":null,"message":null,"attempts":1,"steps":null,"run_id":null,'
         '"started_at":"2026-09-02T21:00:01.250Z","finished_at":null,"changes":null,"cost":null,'
+        '"verdict":null,"verdict_rule":null,"verdict_path":null,"verdict_seen":null,'
         '"result":{"price": 1.10, "price": 2}}\n'
         '{"id":"job-2","url":"https://shop.example/2","goal":"Get the price","state":"succeeded",'
         '"category":null,"code":null,"message":null,"attempts":1,"steps":null,"run_id":null,'
         '"started_at":null,"finished_at":null,"changes":null,"cost":null,'
+        '"verdict":null,"verdict_rule":null,"verdict_path":null,"verdict_seen":null,'
         '"result":null,"result_unreadable":"{x"}\n'
     )
 

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from batchrunner.errors import CannotContinue, UsageError
 from batchrunner.model import ExportedAttempt, FailureCategory, FinishedJob, JobState
 from batchrunner.outputs import FORMATS, ExportTable, SelectedColumn, View, Written
+from batchrunner.outputs.columns import ADVICE, FIELDS
 from batchrunner.outputs.selection import check_selection, selected_columns
 
 AT = datetime(2026, 9, 2, 21, 0, 1, 250_000, tzinfo=UTC)
@@ -120,7 +121,7 @@ def test_carried_columns_stand_between_the_fixed_ones_and_the_results(format: st
     carried = {"sku": "00123", "What I want": "a, b", "URL": "x"}
     jobs = [job(1, '{"price": 1.5}', columns=carried)]
     (row,) = rows_of(format, jobs, "sku", "What I want", "URL")
-    assert [*row][13:] == ["cost", "sku", "What I want", "in.URL", "result", "result.price"]
+    assert [*row][17:] == ["verdict_seen", "sku", "What I want", "in.URL", "result", "result.price"]
     assert [row["sku"], row["What I want"], row["in.URL"]] == ["00123", "a, b", "x"]
 
 
@@ -167,13 +168,13 @@ def test_json_text_inside_a_string_is_read_in_tables_and_stays_as_sent_in_jsonl(
 )
 def test_a_sole_wrapper_is_left_out(value: Any, columns: list[str]) -> None:
     (row,) = rows_of("csv", results(value), unwrap=True)
-    assert [*row][15:] == columns
+    assert [*row][19:] == columns
     assert all(row[name] for name in columns)
 
 
 def test_a_wrapper_that_the_schema_names_stays() -> None:
     jobs = [job(1, '{"data": {"result": {"price": 1}}}', schema_fields=frozenset({"result"}))]
-    assert [*rows_of("csv", jobs, unwrap=True)[0]][15:] == ["result.result.price"]
+    assert [*rows_of("csv", jobs, unwrap=True)[0]][19:] == ["result.result.price"]
 
 
 @pytest.mark.parametrize("format", TABLES)
@@ -543,13 +544,14 @@ def test_a_missing_library_is_one_sentence_with_its_command(
 
 def test_too_many_columns_are_refused_before_anything_is_run() -> None:
     names = [f"c{number}" for number in range(2_000)]
-    with pytest.raises(UsageError, match="have room for 1984 columns"):
+    room = 2_000 - len(FIELDS) - len(ADVICE) - 2  # for the result and the artifacts
+    with pytest.raises(UsageError, match=f"have room for {room} columns"):
         FORMATS["sqlite"].check_columns(names)
     FORMATS["csv"].check_columns(names)
-    FORMATS["sqlite"].check_columns(names[:1984])
+    FORMATS["sqlite"].check_columns(names[:room])
     wide = [job(1, json.dumps({f"k{number}": 1 for number in range(500)}))]
-    (row,) = rows_of("sqlite", wide, *names[:1984])
-    assert len(row) == 1999
+    (row,) = rows_of("sqlite", wide, *names[:room])
+    assert len(row) == 2_000 - len(ADVICE) - 1
     assert json.loads(row["result"])["k499"] == 1
 
 

@@ -37,7 +37,7 @@ SHAPE = {
 
 
 def judged(result: Any, schema: Any = None, **expect: Any) -> Failed | None:
-    return judge_result(json.dumps(result), expectations_of(schema, expect))
+    return judge_result(json.dumps(result), expectations_of(schema, expect)).failure
 
 
 def meaning(failure: Failed | None) -> tuple[str, str | None] | None:
@@ -87,7 +87,7 @@ def test_a_wall_takes_precedence_over_a_broken_schema() -> None:
 
 @pytest.mark.parametrize("body", HOSTILE_RESULTS.values(), ids=HOSTILE_RESULTS)
 def test_a_hostile_result_is_no_failure_by_itself(body: bytes) -> None:
-    assert judge_result(body.decode("utf-8", "surrogateescape")) is None
+    assert judge_result(body.decode("utf-8", "surrogateescape")).failure is None
 
 
 @pytest.mark.parametrize(
@@ -97,11 +97,11 @@ def test_an_unreadable_result_is_no_failure_whatever_is_expected(text: str) -> N
     expectations = (
         expectations_of({"type": "object"}, {}) if text != '{"a": NaN, "b": 1e999}' else None
     )
-    assert judge_result(text, expectations or Expectations()) is None
+    assert judge_result(text, expectations or Expectations()).failure is None
 
 
 def test_schema_errors_of_the_api_count_if_the_result_is_unreadable() -> None:
-    failure = judge_result("{", Expectations(), ("#/a: missing",))
+    failure = judge_result("{", Expectations(), ("#/a: missing",)).failure
     assert failure is not None
     assert failure.category is FailureCategory.INVALID_RESULT
 

@@ -13,9 +13,19 @@ from test_raw_json import STRANGE, values
 
 from batchrunner.api_facts.run_statuses import says_ended
 from batchrunner.classify import classify
-from batchrunner.model import ApiFault, Failed, FailureCategory, Run, RunStatus
+from batchrunner.model import (
+    ApiFault,
+    Failed,
+    FailureCategory,
+    ProfileHint,
+    Run,
+    RunHelp,
+    RunStatus,
+)
+from batchrunner.tinyfish.event_stream import read_event
 from batchrunner.tinyfish.http import Reply
 from batchrunner.tinyfish.parse import (
+    MAX_HELP_LENGTH,
     read_cancel_answers,
     read_fault,
     read_members,
@@ -42,6 +52,70 @@ def shown(**fields: Any) -> Run:
 
 def fault(body: Any, status: int = 400, **headers: str) -> ApiFault:
     return read_fault(reply(body, status, **headers))
+
+
+# ---- what the API advises ----
+
+ADVICE = RunHelp(url="https://docs.test/guide", message="Say less")
+HINT = ProfileHint(message="Log in", setup_url="https://a.test/p", reason="auth_wall")
+SENT = {"help_url": ADVICE.url, "help_message": ADVICE.message}
+SENT_HINT = {"message": "Log in", "setup_url": "https://a.test/p", "reason": "auth_wall"}
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        ({"error": {"message": "no", **SENT}}, ADVICE),
+        ({"error": {"message": "no"}, **SENT}, ADVICE),
+        ({"error": "no", **SENT}, ADVICE),
+        ({"error": None, **SENT}, ADVICE),
+        ({"error": {"helpUrl": ADVICE.url, "helpMessage": ADVICE.message}}, ADVICE),
+        ({"profile_hint": SENT_HINT}, RunHelp(profile_hint=HINT)),
+        (
+            {"profileHint": {**SENT_HINT, "setupUrl": "https://a.test/p", "setup_url": 0}},
+            RunHelp(profile_hint=HINT),
+        ),
+        ({"profile_hint": {"reason": "odd"}}, RunHelp(profile_hint=ProfileHint(reason="odd"))),
+        ({"profile_hint": "Log in"}, RunHelp(profile_hint=ProfileHint(message="Log in"))),
+        ({"help_url": "javascript:alert(1)", "help_message": "a"}, RunHelp(message="a")),
+        ({"help_url": "https://a.test/\u202egpj", "help_message": "a"}, RunHelp(message="a")),
+        ({"help_url": "https://a.test/ b", "help_message": "a"}, RunHelp(message="a")),
+        ({"help_url": "HTTP://a.test"}, RunHelp(url="HTTP://a.test")),
+    ],
+)
+def test_advice_is_read_wherever_it_stands(sent: dict[str, Any], read: RunHelp) -> None:
+    assert shown(status="FAILED", **sent).help == read
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"help_url": "file:///etc/passwd"},
+        {"help_url": ["https://a.test"], "help_message": {}, "profile_hint": []},
+        {"profile_hint": {"setup_url": "data:text/html,x", "reason": 5, "message": None}},
+        {"help_url": "https://a.test/" + "x" * MAX_HELP_LENGTH},
+        {"profile_hint": None, "error": None},
+        {"error": [1]},
+    ],
+)
+def test_what_is_no_advice_is_none(sent: dict[str, Any]) -> None:
+    assert shown(status="COMPLETED", result={"help_url": "https://a.test"}, **sent).help is None
+
+
+def test_advice_is_bounded_and_can_be_stored() -> None:
+    run = shown(status="FAILED", help_message="a\0\ud800" + "b" * 10**6)
+    assert run.help is not None
+    assert run.help.message is not None
+    assert run.help.message.startswith("a\ufffd?b")
+    assert len(run.help.message) < MAX_HELP_LENGTH + 50
+
+
+def test_refusals_and_events_have_advice_too() -> None:
+    refused = fault({"error": {"code": "INVALID_INPUT", "message": "no", **SENT}})
+    assert refused.help == ADVICE
+    event = read_event(json.dumps({"type": "COMPLETE", "status": "FAILED", "error": "no", **SENT}))
+    assert event is not None
+    assert event.help == ADVICE
 
 
 # ---- runs as the newest pages show them ----
@@ -75,7 +149,7 @@ def test_a_run_is_read_whole() -> None:
     assert run.error is not None
     assert run.error.retry_after == timedelta(seconds=45)
     assert (run.error.code, run.error.category) == ("service_busy", "SYSTEM_FAILURE")
-    assert (run.error.help_url, run.error.help_message) == ("https://docs.test/", "Wait")
+    assert run.help == RunHelp(url="https://docs.test/", message="Wait")
 
 
 # ---- what older pages, other sources and field code show instead ----

@@ -32,6 +32,7 @@ from batchrunner.model import (
     Snooze,
     Succeeded,
     Unreadable,
+    Verdict,
 )
 from batchrunner.model.categories import CONFIGURABLE, NOT_COUNTED
 from batchrunner.policy.poll_interval import MAX_POLL_INTERVAL, MIN_POLL_INTERVAL, poll_interval
@@ -117,7 +118,9 @@ def test_a_policy_has_the_values_of_the_settings() -> None:
 
 
 def test_a_success_finishes_the_job() -> None:
-    assert decide(DEFAULT, job(), Succeeded(), NOW) == Finish(state=JobState.SUCCEEDED)
+    assert decide(DEFAULT, job(), Succeeded(), NOW) == Finish(
+        state=JobState.SUCCEEDED, verdict=Verdict.GOOD
+    )
 
 
 @given(policies, jobs, failures)

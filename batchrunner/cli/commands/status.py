@@ -87,6 +87,7 @@ def _show(store: Store, batch: Batch, db: str, *, whole: bool) -> None:
         failure_lines,
         money_lines,
         retry_lines,
+        suspect_lines,
     )
     from batchrunner.cli.output.status_text import summary
     from batchrunner.store.reports import batch_counts
@@ -105,16 +106,28 @@ def _show(store: Store, batch: Batch, db: str, *, whole: bool) -> None:
         for worker in at_work:
             click.echo(f"  {worker}")
     for title, lines in (
+        ("look at these first", suspect_lines(store, batch, db)),
         (
             "failed or cancelled",
             chain(failure_lines(store, batch), cancelled_lines(store, batch, db)),
         ),
         ("tried again", retry_lines(store, batch)),
+        ("what the API says of its runs", _said_by_api(store, batch)),
     ):
         for number, line in enumerate(lines):
             if number == 0:
                 click.echo(f"\n{title}:")
             say(f"  {line}")
+
+
+def _said_by_api(store: Store, batch: Batch) -> Iterator[str]:
+    """Give the API's advice about failed jobs, and the errors that runs have beside results."""
+    from batchrunner.app.status import MAX_ADVICE_SHOWN, MAX_ATTEMPTS_SHOWN
+    from batchrunner.cli.output.batch_text import advice_lines, run_error_lines
+    from batchrunner.store.reports import advice_counts, run_errors
+
+    yield from advice_lines(store.read(advice_counts, batch.id, most=MAX_ADVICE_SHOWN))
+    yield from run_error_lines(store.read(run_errors, batch.id, most=MAX_ATTEMPTS_SHOWN))
 
 
 def _nobody(counts: BatchCounts) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from batchrunner.app.status import MAX_ATTEMPTS_SHOWN
@@ -14,7 +16,16 @@ from batchrunner.text.format import counted
 
 if TYPE_CHECKING:
     from batchrunner.app.status import BatchStatus
-    from batchrunner.model import Batch, BatchCounts, ClosedAttempt, ParkedHost, Pause
+    from batchrunner.model import (
+        AdviceCount,
+        Batch,
+        BatchCounts,
+        ClosedAttempt,
+        ParkedHost,
+        Pause,
+        RunErrorBeside,
+        SuspectResults,
+    )
     from batchrunner.model.artifacts import ArtifactCounts
     from batchrunner.model.time_and_cost import Hold
     from batchrunner.store.store import Store
@@ -29,6 +40,7 @@ def closing_lines(store: Store, batch: Batch, counts: BatchCounts, db: str) -> I
     from batchrunner.model import JobState
     from batchrunner.store.artifacts import artifact_counts
 
+    yield from suspect_lines(store, batch, db)
     yield from failure_lines(store, batch)
     name = shlex.quote(batch.name) + db_given(db)
     running = counts.jobs[JobState.RUNNING]
@@ -76,6 +88,28 @@ def artifact_lines(store: Store, batch: Batch) -> Iterator[str]:
         yield f"artifacts: {', '.join(parts)}{size}"
 
 
+def suspect_lines(store: Store, batch: Batch, db: str) -> Iterator[str]:
+    """Give the suspect results of a batch by rule, each with an example, and what to do next."""
+    from batchrunner.store.reports import suspect_results
+    from batchrunner.text.terminal import SHOWN, shorten, term_safe
+
+    found = store.read(suspect_results, batch.id)
+    if not found:
+        return
+    total = counted(sum(each.jobs for each in found), "result")
+    yield f"suspect: {total} delivered that may be wrong; nothing is bought again by itself"
+    for each in found:
+        where = term_safe(each.finding.path)
+        seen = shorten(term_safe(each.finding.seen), SHOWN)
+        what = f"{where}: {seen}" if where != "." else seen
+        example = _named(each.key, each.url)
+        yield f"  {term_safe(each.rule)} ({each.jobs}), such as {example}  {what}"
+    name = shlex.quote(batch.name) + db_given(db)
+    yield f"  look at them: batchrunner review {name}"
+    yield f"  list them: batchrunner export {name} --only suspect"
+    yield "  buy them again: give the same `batchrunner run` with --rerun suspect"
+
+
 def failure_lines(store: Store, batch: Batch) -> Iterator[str]:
     """Give the final failures of a batch by category: what they mean, and a few examples."""
     from batchrunner.store.reports import failed_attempts
@@ -84,6 +118,34 @@ def failure_lines(store: Store, batch: Batch) -> Iterator[str]:
     for category, lines in _by_category(attempts).items():
         yield f"{category} ({len(lines)}): {CATEGORIES[category].advice}"
         yield from _examples(lines)
+
+
+def advice_lines(advice: Sequence[AdviceCount]) -> Iterator[str]:
+    """Give what the API advised about failed jobs, each with how many it is about."""
+    from batchrunner.cli.output.help_text import help_texts
+    from batchrunner.text.terminal import SHOWN, shorten, term_safe
+
+    for count in advice[:MAX_EXAMPLES]:
+        for label, text in help_texts(count.help):
+            about = counted(count.jobs, "job")
+            yield f"{label} ({about}): {shorten(term_safe(text), SHOWN)}"
+    if len(advice) > MAX_EXAMPLES:
+        yield f"… and {len(advice) - MAX_EXAMPLES} more (--json)"
+
+
+def run_error_lines(errors: Sequence[RunErrorBeside]) -> Iterator[str]:
+    """Give the errors that runs reported beside their results, with examples."""
+    from batchrunner.text.terminal import SHOWN, shorten, term_safe
+
+    lines = [
+        f"{_named(each.key, each.url)}  {shorten(term_safe(each.error), SHOWN)}"
+        for each in errors[: MAX_EXAMPLES + 1]
+    ]
+    if lines:
+        yield f"runs that reported an error beside their result ({len(errors)})"
+        yield from (f"  {line}" for line in lines[:MAX_EXAMPLES])
+    if len(errors) > MAX_EXAMPLES:
+        yield f"  … and {len(errors) - MAX_EXAMPLES} more (all of them: --json)"
 
 
 def cancelled_lines(store: Store, batch: Batch, db: str) -> Iterator[str]:
@@ -215,10 +277,20 @@ def batch_as_json(store: Store, batch: Batch) -> dict[str, Any]:
         "steps": counts.steps,
         "artifacts": _artifacts(status.artifacts),
         **_money(status),
+        "suspect": dict(counts.suspect),
+        "suspects": [_suspects(each) for each in status.suspects],
         "failed": {str(category): count for category, count in counts.failed.items()},
         "retried": {str(category): count for category, count in counts.retried.items()},
         "failures": [_attempt(attempt) for attempt in status.failures],
         "retries": [_attempt(attempt) for attempt in status.retries],
+        "advice": [
+            {**asdict(each.help), "jobs": each.jobs, "first_id": each.first_key}
+            for each in status.advice
+        ],
+        "run_errors": [
+            {"id": each.key, "url": each.url, "run_id": each.run_id, **json.loads(each.error)}
+            for each in status.run_errors
+        ],
     }
 
 
@@ -269,6 +341,18 @@ def _parked(host: ParkedHost) -> dict[str, Any]:
     }
 
 
+def _suspects(suspect: SuspectResults) -> dict[str, Any]:
+    return {
+        "rule": suspect.rule,
+        "count": suspect.jobs,
+        "id": suspect.key,
+        "url": suspect.url,
+        "run_id": suspect.run_id,
+        "path": suspect.finding.path,
+        "seen": suspect.finding.seen,
+    }
+
+
 def _attempt(attempt: ClosedAttempt) -> dict[str, Any]:
     from batchrunner.policy.escalation import showable_overrides
 
@@ -281,6 +365,7 @@ def _attempt(attempt: ClosedAttempt) -> dict[str, Any]:
         "message": attempt.message,
         "counted": attempt.counted,
         "run_id": attempt.run_id,
+        "help": asdict(attempt.help) if attempt.help else None,
         "changes": showable_overrides(attempt.option_overrides),
         "job_state": attempt.job_state,
         "closed_at": attempt.closed_at.isoformat() if attempt.closed_at else None,

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from batchrunner.classify import MAX_MESSAGE_LENGTH, classify, shortened
+from batchrunner.cli.output.help_text import help_texts
 from batchrunner.model import Failed, Run, RunError, marker_in
 from batchrunner.model.marker_removal import unmarked_run, without_marker
 from batchrunner.text.format import clock, dated
@@ -33,6 +34,9 @@ _OWN_LINE = frozenset(
         "error",
         "streaming_url",
         "video_url",
+        "help_url",
+        "help_message",
+        "profile_hint",
     }
 )
 
@@ -62,6 +66,8 @@ def run_lines(shown: RunDetails, *, steps: bool = True) -> Iterator[str]:
     yield from _line("steps", None if run.steps is None else str(run.steps))
     if run.error is not None:
         yield from _error_lines(run.error)
+    for label, text in help_texts(run.help):
+        yield from _line(label, text)
     yield from _line("live view", run.streaming_url)
     yield from _line("video", more.get("video_url"))
     for name, value in more.items():
@@ -102,7 +108,6 @@ def _error_lines(error: RunError) -> Iterator[str]:
     yield from _line("error", f"{named}: {error.message}" if named else error.message)
     if error.retry_after is not None:
         yield from _line("retry after", clock(error.retry_after))
-    yield from _line("help", " ".join(filter(None, (error.help_message, error.help_url))))
 
 
 def _result_lines(run: Run) -> Iterator[str]:

@@ -26,7 +26,7 @@ def parts(counts: BatchCounts) -> list[tuple[str, str]]:
     running = counts.jobs[JobState.RUNNING]
     queued = f" ({counts.queued} queued)" if counts.queued else ""
     said = [
-        (f"✔ {counts.jobs[JobState.SUCCEEDED]} succeeded", "green"),
+        (f"✔ {counts.jobs[JobState.SUCCEEDED]} succeeded{_suspect(counts)}", "green"),
         (f"▶ {running} running{queued}", "cyan" if running else "dim"),
         (f"○ {counts.jobs[JobState.AVAILABLE] - counts.retrying} not started", "dim"),
         (f"↻ {counts.retrying} waiting", "yellow" if counts.retrying else ""),
@@ -44,6 +44,10 @@ def parts(counts: BatchCounts) -> list[tuple[str, str]]:
         for text, style in said
         if text.startswith("✔") or text.endswith("steps") or text.split()[1] != "0"
     ]
+
+
+def _suspect(counts: BatchCounts) -> str:
+    return f" ({sum(counts.suspect.values())} suspect)" if counts.suspect else ""
 
 
 def _named(counts: BatchCounts) -> str:

@@ -19,6 +19,8 @@ from batchrunner.sandbox.seeded_random import seeded_id
 
 Shown = dict[str, Any]
 
+#: Advice about a run that did not bring what was asked, in either spelling.
+_ADVICE = ("help_url", "help_message", "profile_hint", "helpUrl", "helpMessage", "profileHint")
 #: The fields of a run in the short form of the list.
 _SHORT = ("run_id", "status", "goal", "created_at", "started_at", "finished_at")
 
@@ -105,6 +107,7 @@ class View:
         shown = self._changed(run, self._core(run))
         keys = ("run_id", "status", "started_at", "finished_at", "num_of_steps", "result", "error")
         body = {key: shown[key] for key in keys}
+        body |= {key: shown[key] for key in _ADVICE if key in shown}
         if run.status is Status.CANCELLED:
             error = {"code": "CANCELLED", "message": "The run was cancelled"}
             body["error"] = {**error, "category": "UNKNOWN", "retry_after": None}
@@ -243,13 +246,74 @@ def _schema_validation(run: SandboxRun) -> Shown | None:
 # ---- what other sources show ----
 
 
+_CAMEL = {
+    "streaming_url": "streamingUrl",
+    "help_url": "helpUrl",
+    "help_message": "helpMessage",
+    "profile_hint": "profileHint",
+    "setup_url": "setupUrl",
+}
+
+
 def _camel(shown: Shown, run: SandboxRun) -> None:
-    shown["streamingUrl"] = shown.pop("streaming_url")
+    for name, camel in _CAMEL.items():
+        if name in shown:
+            shown[camel] = shown.pop(name)
+    for part in ("error", "profileHint"):
+        if shown.get(part) is not None:
+            shown[part] = {_CAMEL.get(key, key): value for key, value in shown[part].items()}
 
 
 def _bare_error(shown: Shown, run: SandboxRun) -> None:
     if run.error is not None:
         shown["error"] = {"message": run.error["message"]}
+
+
+def _no_wait(shown: Shown, run: SandboxRun) -> None:
+    if (error := shown["error"]) is not None:
+        shown["error"] = {key: error[key] for key in error if key != "retry_after"}
+
+
+def _null_wait(shown: Shown, run: SandboxRun) -> None:
+    if shown["error"] is not None:
+        shown["error"] = {**shown["error"], "retry_after": None}
+
+
+_HELP = {
+    "help_url": "https://docs.tinyfish.ai/prompting-guide",
+    "help_message": "Need help? Check out our goal prompting guide for tips and examples.",
+}
+
+
+def _help_in_error(shown: Shown, run: SandboxRun) -> None:
+    if shown["error"] is not None:
+        shown["error"] = {**shown["error"], **_HELP}
+
+
+def _help_beside(shown: Shown, run: SandboxRun) -> None:
+    if shown["error"] is not None:
+        shown.update(_HELP)
+
+
+def _profile_hint(shown: Shown, run: SandboxRun) -> None:
+    stopped = run.status.is_final and run.fault in ("blocked", "agent_failure")
+    shown["profile_hint"] = None
+    if stopped:
+        shown["profile_hint"] = {
+            "message": "This site may work with a browser profile",
+            "setup_url": "https://agent.tinyfish.ai/profiles",
+            "reason": "bot_challenge" if run.fault == "blocked" else "auth_wall",
+        }
+
+
+def _error_beside(shown: Shown, run: SandboxRun) -> None:
+    if run.status is Status.COMPLETED and run.result is not None:
+        shown["error"] = {
+            "code": "service_busy",
+            "message": "The recording could not be kept",
+            "category": "SYSTEM_FAILURE",
+            "retry_after": None,
+        }
 
 
 def _cased(case: Callable[[str], str]) -> Callable[[Shown, SandboxRun], None]:
@@ -285,6 +349,12 @@ def _without(*keys: str) -> Callable[[Shown, SandboxRun], None]:
 _CHANGES: Mapping[tuple[str, str], Callable[[Shown, SandboxRun], None]] = {
     ("error_code", "lower"): _cased(str.lower),
     ("error_code", "upper"): _cased(str.upper),
+    ("failure_wait", "null"): _null_wait,
+    ("failure_wait", "missing"): _no_wait,
+    ("result_error", "beside"): _error_beside,
+    ("run_help", "error"): _help_in_error,
+    ("run_help", "beside"): _help_beside,
+    ("profile_hint", "shown"): _profile_hint,
     ("run_error", "bare"): _bare_error,
     ("result", "text"): _as_text,
     ("result", "nested"): _nested,

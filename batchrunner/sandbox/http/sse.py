@@ -12,6 +12,8 @@ from batchrunner.sandbox.service import Service
 
 #: Seconds of silence before the stream sends a heartbeat.
 HEARTBEAT_SECONDS = 15.0
+#: What a run, as it is shown, may advise.
+_ADVICE = ("help_url", "help_message", "helpUrl", "helpMessage")
 _CAMEL = {"run_id": "runId", "streaming_url": "streamingUrl", "result": "resultJson"}
 
 
@@ -62,6 +64,7 @@ class Stream:
         if error is not None and self._service.config.answers("stream_error") == "text":
             error = error["message"]
         ended = {"result": shown["result"], "error": error}
+        ended |= {key: shown[key] for key in _ADVICE if key in shown}
         return self._frame("COMPLETE", status=run.status.value, **ended)
 
     def _frame(self, kind: str, *, of_run: bool = True, **fields: Any) -> bytes:
