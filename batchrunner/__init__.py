@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from batchrunner.app.batch_database import BatchDatabase
     from batchrunner.app.batch_database import BatchDatabase as open
     from batchrunner.app.batch_handle import BatchHandle
+    from batchrunner.app.diff_results import ResultDiff, diff
     from batchrunner.app.job_results import JobResult
     from batchrunner.app.job_stream import AsyncJobStream, JobStream
     from batchrunner.app.load import LoadReport
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
         LeftEarly,
         UsageError,
     )
+    from batchrunner.grounding import Grounding, ground
     from batchrunner.model import FailureCategory, JobState
     from batchrunner.runner.runner import ExitReason
     from batchrunner.sandbox.http.background import serve_in_background as sandbox
@@ -62,6 +64,7 @@ __all__ = [
     "EditNeedsDecision",
     "ExitReason",
     "FailureCategory",
+    "Grounding",
     "InputError",
     "JobResult",
     "JobState",
@@ -69,10 +72,13 @@ __all__ = [
     "LeftEarly",
     "LoadReport",
     "Plan",
+    "ResultDiff",
     "RunEvent",
     "RunObserver",
     "SeriesHandle",
     "UsageError",
+    "diff",
+    "ground",
     "open",
     "sandbox",
 ]
@@ -94,6 +100,7 @@ _DEFINED_IN = {
     "EditNeedsDecision": ("errors", "EditNeedsDecision"),
     "ExitReason": ("runner.runner", "ExitReason"),
     "FailureCategory": ("model", "FailureCategory"),
+    "Grounding": ("grounding", "Grounding"),
     "InputError": ("errors", "InputError"),
     "JobResult": ("app.job_results", "JobResult"),
     "JobState": ("model", "JobState"),
@@ -101,10 +108,13 @@ _DEFINED_IN = {
     "LeftEarly": ("errors", "LeftEarly"),
     "LoadReport": ("app.load", "LoadReport"),
     "Plan": ("app.plan", "Plan"),
+    "ResultDiff": ("app.diff_results", "ResultDiff"),
     "RunEvent": ("app.run_observer", "RunEvent"),
     "RunObserver": ("app.run_observer", "RunObserver"),
     "SeriesHandle": ("app.series_handle", "SeriesHandle"),
     "UsageError": ("errors", "UsageError"),
+    "diff": ("app.diff_results", "diff"),
+    "ground": ("grounding", "ground"),
     "open": ("app.batch_database", "BatchDatabase"),
 }
 

@@ -12,6 +12,7 @@ from batchrunner.model.categories import FailureCategory
 from batchrunner.model.comparison import Comparison
 from batchrunner.model.findings import Finding, Verdict
 from batchrunner.model.job_file import Settings
+from batchrunner.model.quality import QualityStop
 from batchrunner.model.run_help import RunHelp
 from batchrunner.model.states import JobState
 
@@ -70,6 +71,7 @@ class Batch:
     step_price: Rate | None = None  #: price of a step; None if unknown
     series: str | None = None  #: the series of which it is an edition; None: it is none
     edition: str | None = None  #: its slot, such as `2026-12-01`
+    quality_stop: QualityStop | None = None  #: why its data stopped it; None: it did not
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,8 +144,14 @@ class WorkLeft:
     due_at: datetime | None  #: when the next available job may be claimed; None: no job
     pause: Pause | None = None
     canary_failed: bool = False  #: the canary did not reach its minimum
+    quality_stop: QualityStop | None = None  #: why its data stopped it
     has_budget: bool = False  #: it has a budget
     given_up: bool = False  #: all available jobs are on hosts that were given up
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether nothing is submitted until the user decides."""
+        return self.canary_failed or self.given_up or self.quality_stop is not None
 
     def has_claimable_work(self, now: datetime) -> bool:
         """Whether a claim may succeed: a job is due, and there is a free slot."""

@@ -49,6 +49,8 @@ class RunnerContext:
     policy: Policy = field(init=False)
     durations: RunDurations = field(default_factory=RunDurations, init=False)
     work_changed: WakeUp = field(default_factory=WakeUp, init=False)  #: slots, jobs or plans
+    results_added: WakeUp = field(default_factory=WakeUp, init=False)  #: attempts were closed
+    closed_attempts: int = field(default=0, init=False)  #: by this runner
     unanswered_added: WakeUp = field(default_factory=WakeUp, init=False)  #: a search is due
     runs_recorded_at: datetime | None = field(default=None, init=False)  #: newest ids of runs
     clock_jumped: WakeUp = field(default_factory=WakeUp, init=False)  #: waits may be over

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from batchrunner.model import AttemptDecision, Failed, ParkedHost, Pause
 from batchrunner.model.audit import AuditStop
+from batchrunner.model.quality import QualityReason
 from batchrunner.model.time_and_cost import Hold
 from batchrunner.policy.schedule import Phase, Window
 
@@ -154,6 +155,14 @@ class SubmittingStopped:
     reason: AuditStop
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BadDataFound:
+    """The newest results are bad; reported once for each kind of finding and field."""
+
+    reasons: tuple[QualityReason, ...]
+    stopped: bool  #: nothing more is submitted until the user resumes the batch
+
+
 Event = (
     AttemptsRescued
     | RunsSubmitted
@@ -175,4 +184,5 @@ Event = (
     | HostsParked
     | UnknownRunsFound
     | SubmittingStopped
+    | BadDataFound
 )

@@ -94,7 +94,7 @@ class Reconciler:
         if work_left.in_flight_here + work_left.in_flight_elsewhere > work_left.unanswered:
             return True
         stopped = stop.draining or stop.budget_used_up or context.phase is not Phase.OPEN
-        blocked = work_left.canary_failed or work_left.given_up
+        blocked = work_left.is_blocked
         if work_left.due_at is None or stopped or blocked:
             return False
         waits = work_left.due_at > context.now() or work_left.pause is not None

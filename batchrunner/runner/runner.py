@@ -20,6 +20,7 @@ from batchrunner.runner.monotonic_clock import MonotonicClock
 from batchrunner.runner.offload import Offload, T
 from batchrunner.runner.orphan_sweeper import OrphanSweeper
 from batchrunner.runner.poller import Poller
+from batchrunner.runner.quality_watch import QualityWatch
 from batchrunner.runner.reconciler import Reconciler
 from batchrunner.runner.streamed_create import StreamedCreate
 from batchrunner.runner.submitter import Submitter
@@ -39,6 +40,7 @@ class ExitReason(StrEnum):
     OUT_OF_TIME = "out of time"  #: the deadline is near; none of our runs is in flight
     PARKED = "parked"  #: all jobs that are left are on parked hosts
     CANARY_FAILED = "gated"  #: too few of the canary's jobs succeeded
+    BAD_QUALITY = "bad quality"  #: the data went bad; it waits until the user resumes it
     BUDGET_USED_UP = "spent"  #: the budget covers no other run; no run is in flight
     STOPPED = "stopped"  #: a failure that waiting cannot fix, such as a refused key
 
@@ -149,6 +151,7 @@ class Runner:
             loops.start_soon(Reconciler(self._context).run)
             loops.start_soon(self._orphan_sweeper.run)
             loops.start_soon(self._auditor.run)
+            loops.start_soon(QualityWatch(self._context).run)
             exit_reason = await self._poll_to_the_end()
             if self._context.streamed_create is not None:
                 await self._context.streamed_create.finish()
@@ -202,6 +205,8 @@ class Runner:
         """Return why no runner of the batch can submit the jobs that are left; None if one can."""
         if work_left.canary_failed:
             return ExitReason.CANARY_FAILED
+        if work_left.quality_stop is not None:
+            return ExitReason.BAD_QUALITY
         if work_left.given_up:
             return ExitReason.PARKED
         return ExitReason.BUDGET_USED_UP if self._context.stop.budget_used_up else None

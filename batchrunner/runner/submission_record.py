@@ -102,4 +102,6 @@ def report_closed(context: RunnerContext, applied: Sequence[AttemptDecision]) ->
     if not applied:
         return
     context.notify(AttemptsClosed(decisions=tuple(applied)))
+    context.closed_attempts += len(applied)
+    context.results_added.notify()
     context.work_changed.notify()

@@ -9,7 +9,7 @@ from typing import Any
 
 from batchrunner.model import Batch, Pause, Rate, Settings
 from batchrunner.policy.budget import rate_in_force
-from batchrunner.store.serialization import budget_of, settings_of
+from batchrunner.store.serialization import budget_of, quality_stop_of, settings_of
 
 #: Settings that `set` can replace.
 SET_LATER = ("concurrency", "budget")
@@ -41,6 +41,7 @@ def batch_of(row: Any) -> Batch:
         step_price=rate_of(row),
         series=row.series,
         edition=row.edition,
+        quality_stop=quality_stop_of(row.quality_stop),
     )
 
 

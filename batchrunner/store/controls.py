@@ -22,6 +22,7 @@ from batchrunner.model import FailureCategory, JobState
 from batchrunner.model.categories import CATEGORIES
 from batchrunner.store import holds
 from batchrunner.store.conditions import is_current, is_newest
+from batchrunner.store.revisions import restore_delivered
 from batchrunner.store.schema import CanaryGate, attempts, batches, jobs
 
 #: Job ids in one statement.
@@ -107,6 +108,7 @@ def cancel_jobs(
         chosen &= and_(jobs.c.state == JobState.AVAILABLE, _ended_with(categories))
     parts = list(_on(tx, hosts, chosen)) if hosts else [chosen]
     counts = [_cancel(tx, part, still_open, now) for part in parts]
+    restore_delivered(tx, jobs.c.batch_id == batch_id)
     return sum(at_once for at_once, _ in counts), sum(asked for _, asked in counts)
 
 
@@ -152,11 +154,18 @@ def pause_batch(tx: Connection, batch_id: int, reason: str | None, now: datetime
 
 
 def resume_batch(tx: Connection, batch_id: int, now: datetime) -> bool:
-    """Submit jobs again, even if a canary failed; return whether the batch was paused."""
+    """
+    Submit jobs again, even if a canary failed or the data was bad; return whether it was paused.
+
+    After a stop for bad data, the check of the data starts anew: what began earlier counts no more.
+    """
     this = batches.c.id == batch_id
-    since = tx.execute(select(batches.c.paused_at).where(this).with_for_update()).scalar_one()
+    found = select(batches.c.paused_at, batches.c.quality_stop).where(this).with_for_update()
+    since, quality_stop = tx.execute(found).one()
     if since is None:
         return False
+    if quality_stop is not None:
+        tx.execute(update(batches).where(this).values(quality_stop=None, quality_since=now))
     tx.execute(
         update(batches)
         .where(this, batches.c.canary_gate == CanaryGate.CLOSED)

@@ -62,6 +62,13 @@ class CanaryGate(StrEnum):
     CLOSED = "closed"  #: the other jobs wait until the user resumes the batch
 
 
+def stored_instant(at: datetime) -> str:
+    """Return an aware datetime as the database stores it: text with microseconds."""
+    # Not strftime: it writes the year 1, which some servers start with, as "1".
+    naive = at.astimezone(UTC).replace(tzinfo=None)
+    return naive.isoformat(timespec="microseconds") + "Z"
+
+
 class UtcDateTime(TypeDecorator[datetime]):
     """A moment as ISO 8601 text in UTC, which sorts by time and is the same in both databases."""
 
@@ -70,11 +77,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
         """Convert an aware datetime to text with microseconds."""
-        if value is None:
-            return None
-        # Not strftime: it writes the year 1, which some servers start with, as "1".
-        naive = value.astimezone(UTC).replace(tzinfo=None)
-        return naive.isoformat(timespec="microseconds") + "Z"
+        return None if value is None else stored_instant(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
         """Convert stored text to an aware datetime."""
@@ -153,6 +156,10 @@ batches = Table(
     Column("sources", Text),  # JSON: the files it was loaded from
     # JSON: why its data is so bad that nothing more is submitted, and since when; NULL: it is not.
     Column("quality_stop", JsonText),
+    # Runs that began earlier do not count in the check while it runs; NULL: all count.
+    Column("quality_since", UtcDateTime),
+    # How good its rows were at the end of its last run: good, look, bad; NULL: it never ended.
+    Column("quality_word", String(4)),
     CheckConstraint("(series IS NULL) = (edition IS NULL)", "series_means_edition"),
 )
 
@@ -203,6 +210,10 @@ jobs = Table(
     # Chosen by `--limit` or `--sample`, which run these jobs and no others.
     Column("part", Boolean, nullable=False, server_default=text("false")),
     Column("accepted", JsonText),  # JSON: findings that a person accepted: [[rule, path], ...]
+    # The revision whose suspect result is delivered unless this one delivers a result.
+    Column("replaces", Id),
+    # How many suspect results of it a policy has bought again already; NULL: none.
+    Column("suspects", Integer),
     UniqueConstraint("batch_id", "key", "revision"),
     CheckConstraint(_one_of("state", JobState), "state_is_known"),
     CheckConstraint(f"(state IN ({_FINAL})) = (finished_at IS NOT NULL)", "final_means_finished"),
@@ -234,6 +245,12 @@ jobs = Table(
         "batch_id",
         sqlite_where=text("canary = 1"),
         postgresql_where=text("canary"),
+    ),
+    Index(
+        "ix_jobs_replaces",
+        "replaces",
+        sqlite_where=text("replaces IS NOT NULL"),
+        postgresql_where=text("replaces IS NOT NULL"),
     ),
     Index(
         "ix_jobs_part",
@@ -326,6 +343,8 @@ attempts = Table(
     Column("marker", String(60)),  # at the end of its run's goal; NULL: the goal has none
     Column("verdict", String(7)),  # NULL: not about a result, or judged by an older version
     Column("verdict_rule", String(100)),  # that of the first finding
+    # JSON: which values are in its pages; 'wanted': it is chosen, and not checked yet.
+    Column("grounding", JsonText),
     Column("help", JsonText),  # JSON: the API's own advice about its run
     Column("run_error", JsonText),  # JSON: the run's own error beside a result
     Column("review", JsonText),  # JSON: what a person said of its result; NULL: nothing
@@ -359,6 +378,19 @@ attempts = Table(
 )
 
 Index("ix_attempts_opened_at", attempts.c.opened_at)
+Index(
+    "ix_attempts_closed_at",
+    attempts.c.batch_id,
+    attempts.c.closed_at,
+    sqlite_where=text("closed_at IS NOT NULL"),
+    postgresql_where=text("closed_at IS NOT NULL"),
+)
+Index(
+    "ix_attempts_to_ground",
+    attempts.c.batch_id,
+    sqlite_where=text("grounding = 'wanted'"),
+    postgresql_where=text("grounding = 'wanted'"),
+)
 Index(
     "ix_attempts_suspect",
     attempts.c.batch_id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -27,9 +27,18 @@ from batchrunner.model import (
     Settings,
     StopLoss,
     TimeLimits,
+    Verdict,
 )
+from batchrunner.model.categories import RuleKey
+from batchrunner.model.diff_settings import DiffSettings
 from batchrunner.model.markers import old_marker
-from batchrunner.model.quality import OnBad, QualityBounds
+from batchrunner.model.quality import (
+    OnBad,
+    QualityBounds,
+    QualityReason,
+    QualityStop,
+    QualityWord,
+)
 from batchrunner.policy.escalation import AttemptStart
 
 _encoded = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
@@ -84,25 +93,29 @@ def counts_of(stored: str) -> Mapping[FailureCategory, int]:
 
 
 @lru_cache(maxsize=1024)
-def rules_of(stored: str | None) -> Mapping[FailureCategory, RetryRule]:
+def rules_of(stored: str | None) -> Mapping[RuleKey, RetryRule]:
     """Parse rules."""
     plain = json.loads(stored or "{}")
     return {
-        FailureCategory(category): RetryRule(
+        _rule_key(key): RetryRule(
             attempts=rule.get("attempts"),
             wait=_span(rule.get("wait")),
             backoff=_span(rule.get("backoff")),
             then=tuple(rule["then"]) if "then" in rule else None,
         )
-        for category, rule in plain.items()
+        for key, rule in plain.items()
     }
+
+
+def _rule_key(text: str) -> RuleKey:
+    return Verdict.SUSPECT if text == Verdict.SUSPECT else FailureCategory(text)
 
 
 def _span(seconds: float | None) -> timedelta | None:
     return None if seconds is None else timedelta(seconds=seconds)
 
 
-def plain_rules(rules: Mapping[FailureCategory, RetryRule]) -> dict[str, dict[str, Any]]:
+def plain_rules(rules: Mapping[RuleKey, RetryRule]) -> dict[str, dict[str, Any]]:
     """Return rules as JSON can represent them, without unset fields."""
     return {category.value: _plain_rule(rule) for category, rule in rules.items()}
 
@@ -269,6 +282,7 @@ def plain_quality(bounds: QualityBounds) -> dict[str, Any]:
         "duplicates": _text_of(bounds.duplicates),
         "drift": _text_of(bounds.drift),
         "on_bad": str(bounds.on_bad),
+        "given": bounds.given,
     }
 
 
@@ -284,6 +298,41 @@ def quality_of(plain: Mapping[str, Any] | None) -> QualityBounds:
         duplicates=_decimal_of(plain["duplicates"]),
         drift=_decimal_of(plain["drift"]),
         on_bad=OnBad(plain["on_bad"]),
+        given=plain.get("given", True),
+    )
+
+
+def quality_stop_text(stop: QualityStop) -> str:
+    """Return why a batch was stopped as JSON."""
+    reasons = [{**asdict(each), "word": str(each.word)} for each in stop.reasons]
+    return json_text({"at": stop.at.isoformat(), "reasons": reasons})
+
+
+def quality_stop_of(stored: str | None) -> QualityStop | None:
+    """Parse why a batch was stopped; None: it was not."""
+    if stored is None:
+        return None
+    plain = json.loads(stored)
+    words = ({**each, "word": QualityWord(each["word"])} for each in plain["reasons"])
+    reasons = tuple(QualityReason(**each) for each in words)
+    return QualityStop(at=datetime.fromisoformat(plain["at"]), reasons=reasons)
+
+
+def plain_diff(diff: DiffSettings) -> dict[str, Any]:
+    """Return what comparisons overlook as JSON can represent it."""
+    return {
+        "tolerance": dict(diff.tolerance),
+        "ignore": list(diff.ignore),
+        "keys": dict(diff.keys),
+    }
+
+
+def diff_of(plain: Mapping[str, Any] | None) -> DiffSettings:
+    """Return the settings that *plain* represents; None: an older version did not write them."""
+    if plain is None:
+        return DiffSettings()
+    return DiffSettings(
+        tolerance=plain["tolerance"], ignore=tuple(plain["ignore"]), keys=plain["keys"]
     )
 
 
@@ -325,6 +374,7 @@ def settings_of(stored: str) -> Settings:
     plain["canary"] = canary_of(plain.get("canary"))
     plain["stop_loss"] = stop_loss_of(plain.get("stop_loss"))
     plain["quality"] = quality_of(plain.get("quality"))
+    plain["diff"] = diff_of(plain.get("diff"))
     return Settings(**plain)
 
 
@@ -349,5 +399,6 @@ def settings_text(settings: Settings) -> str:
             "time_zone": settings.time_zone,
             "keep_editions": settings.keep_editions,
             "quality": plain_quality(settings.quality),
+            "diff": plain_diff(settings.diff),
         }
     )

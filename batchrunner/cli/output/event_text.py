@@ -13,6 +13,7 @@ from batchrunner.runner.events import (
     AccountLimitMet,
     AttemptsClosed,
     AttemptsRescued,
+    BadDataFound,
     BatchPaused,
     BatchResumed,
     CancelledForDeadline,
@@ -52,16 +53,29 @@ def event_lines(event: Event) -> Iterator[str]:
         case CreateUnanswered(runs=runs, reason=why):
             why = shorten(term_safe(why), SHOWN)
             yield f"searching for {_runs(runs)} that may exist: {why}"
-        case LateRunsFound() | UnknownRunsFound() | SubmittingStopped():
-            yield _audited(event)
         case HostsParked() | ConcurrencyChanged() | AccountLimitMet() | CancelledForDeadline():
             yield from _limits(event)
         case AttemptsClosed(decisions=decisions):
             yield from _decision_lines(decisions)
         case WebhookDropped(reason=why):
             yield f"going on without the webhook: {shorten(term_safe(why), SHOWN)}"
+        case LateRunsFound() | UnknownRunsFound() | SubmittingStopped() | BadDataFound():
+            yield from _found(event)
         case _:
             yield _wait(event)
+
+
+def _found(
+    event: LateRunsFound | UnknownRunsFound | SubmittingStopped | BadDataFound,
+) -> Iterator[str]:
+    if not isinstance(event, BadDataFound):
+        yield _audited(event)
+        return
+    if event.stopped:
+        yield "the data went bad: nothing more is submitted; runs in flight are collected"
+    mark = "" if event.stopped else "look: "
+    for reason in event.reasons:
+        yield f"{mark}{shorten(term_safe(reason.text), SHOWN)}"
 
 
 def is_outage(event: Event) -> bool:

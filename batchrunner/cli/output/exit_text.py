@@ -37,6 +37,8 @@ def exit_lines(
     if reason is ExitReason.CANARY_FAILED:
         said = batch.pause.reason if batch.pause else None
         yield f"the rest was not started: {term_safe(said or 'the canary brought too little')}"
+    elif reason is ExitReason.BAD_QUALITY:
+        yield from _bad_data_lines(batch)
     elif reason is ExitReason.PARKED:
         yield from _parked_lines(store.read(parked_hosts, batch.id))
     elif reason is ExitReason.OUT_OF_TIME:
@@ -86,7 +88,7 @@ def continue_command(
 ) -> str:
     """Return the command line that goes on with a batch after a run with these arguments."""
     args = without_option(args, RERUN)  # once more, it would buy again what was run since
-    if reason is ExitReason.CANARY_FAILED:
+    if reason in (ExitReason.CANARY_FAILED, ExitReason.BAD_QUALITY):
         resume = f"batchrunner resume {shlex.quote(batch.name)}{db_given(db)}"
         return f"{resume} && {same_command(args)}"
     if reason is ExitReason.OUT_OF_TIME:
@@ -98,6 +100,13 @@ def continue_command(
             [*without_option(args, BUDGET), BUDGET, raised(budget_status, batch.step_price)]
         )
     return same_command(args)
+
+
+def _bad_data_lines(batch: Batch) -> Iterator[str]:
+    yield "the rest was not started, because the data went bad:"
+    for reason in batch.quality_stop.reasons if batch.quality_stop else ():
+        yield f"  {term_safe(reason.text)}"
+    yield "nothing more of it is submitted until you resume it, also at the next start"
 
 
 def _parked_lines(hosts: Sequence[ParkedHost]) -> Iterator[str]:

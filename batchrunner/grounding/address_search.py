@@ -1,0 +1,187 @@
+"""Looks for addresses of pages, e-mail addresses and phone numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
+from urllib.parse import unquote, urljoin, urlsplit
+
+from batchrunner.grounding.found import Where
+from batchrunner.grounding.page_index import PageIndex
+from batchrunner.grounding.text_search import Hit
+
+_URL = re.compile(r"(?:[a-z][a-z0-9+.-]{1,12}:)?//[^\s]+|www\.[^\s]+\.[^\s]+", re.IGNORECASE)
+_DOMAIN = re.compile(r"(?:[a-z0-9-]{1,63}\.)+[a-z]{2,24}(?:/\S*)?", re.IGNORECASE)
+_PATH = re.compile(r"/[^\s]*[a-z0-9][^\s]*", re.IGNORECASE)
+_EMAIL = re.compile(r"[^\s@<>]{1,100}@[^\s@<>]{1,100}\.[^\s@<>]{2,30}")
+_AT = re.compile(r"\s*[\[({]\s*(?:at|@|ät)\s*[\])}]\s*|\s+(?:at|ät)\s+", re.IGNORECASE)
+_DOT = re.compile(r"\s*[\[({]\s*(?:dot|punkt|\.)\s*[\])}]\s*|\s+(?:dot|punkt)\s+", re.IGNORECASE)
+_PHONE = re.compile(r"(?:tel\.?:?|phone:?|fax:?)?\s*\+?[\d(][\d\s()./\-–+x]{5,30}", re.IGNORECASE)
+_IN_TEXT = re.compile(
+    r"(?:https?://|www\.)[^\s\"'<>]{1,2000}|[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){0,3}\.[a-z]{2,12}(?:/[^\s\"'<>]{0,2000})?",
+    re.IGNORECASE,
+)
+_DIGITS = re.compile(r"\d")
+_PHONE_RUN = re.compile(r"\+?\d(?:[\s()./\-–\x01]{0,3}\d){5,18}")
+#: Parameters that say where a visitor came from, and not which page is meant.
+_TRACKING = re.compile(
+    r"(?:utm_\w+|gclid|fbclid|msclkid|mc_[ce]id|ref|ref_|src|source|_ga|igshid|si|spm|scm|aff\w*"
+    r"|tag|campaign\w*|cmp|trk|yclid|dclid|_branch\w*|srsltid)=",
+    re.IGNORECASE,
+)
+#: Digits at the end of a phone number that tell it from others.
+_MIN_PHONE = 7
+
+
+class Address(NamedTuple):
+    """An address in one spelling."""
+
+    host: str
+    path: str
+    query: frozenset[str]
+
+
+def is_address(value: str) -> bool:
+    """Say whether a text is the address of a page or file, or a path on a site."""
+    text = value.strip()
+    return bool(_URL.fullmatch(text) or _DOMAIN.fullmatch(text) or _PATH.fullmatch(text))
+
+
+@lru_cache(maxsize=20_000)
+def address(text: str, base: str) -> Address | None:
+    """Return an address in one spelling; None if it is none."""
+    try:
+        if text.startswith("www.") or (_DOMAIN.fullmatch(text) and text[:1] != "/"):
+            text = f"//{text}"
+        parts = urlsplit(urljoin(base, text) if base else text)
+        host = (parts.hostname or "").removeprefix("www.")
+        if "xn--" in host:
+            host = host.encode("ascii").decode("idna")
+    except (ValueError, UnicodeError):
+        return None
+    query = frozenset(
+        unquote(each) for each in parts.query.split("&") if each and not _TRACKING.match(each)
+    )
+    path = unquote(parts.path).rstrip("/").removesuffix("/index.html")
+    return Address(host, path, query)
+
+
+class Addresses:
+    """The addresses of pages, in one spelling each."""
+
+    def __init__(self, index: PageIndex, url: str | None) -> None:
+        self.own = url or ""
+        self.known: dict[Address, tuple[Where, str]] = {}
+        self.paths: dict[str, str] = {}  #: path → the address as written
+        for each in self._written(index):
+            self._add(*each)
+        own = address(self.own, "")
+        if own:
+            self.known.setdefault(own, (Where.URL, self.own))
+
+    def _written(self, index: PageIndex) -> Iterator[tuple[Where, str, str]]:
+        for addresses, base in zip(index.addresses, index.bases, strict=True):
+            full = urljoin_safe(self.own, base or "")
+            yield from ((Where.URL, each, full) for each in dict.fromkeys(addresses))
+        for segment in index.segments:
+            for found in _IN_TEXT.finditer(segment.text):
+                yield segment.where, found[0].rstrip(".,;:)"), self.own
+
+    def _add(self, where: Where, text: str, base: str) -> None:
+        known = address(text[:2000], base)
+        if known is None:
+            return
+        self.known.setdefault(known, (where, text))
+        self.paths.setdefault(known.path, text)
+
+    def find(self, value: str) -> tuple[Where, str, str] | None:
+        """Return where an address is, as it is written there, and how it differs."""
+        wanted = address(value.strip()[:2000], self.own)
+        if wanted is None:
+            return None
+        if found := self.known.get(wanted):
+            return (*found, "")
+        bare = len(wanted.path) > 1 and wanted.path in self.paths
+        if bare and self._same_host_unknown(wanted):
+            return Where.URL, self.paths[wanted.path], ""
+        for known, (where, text) in self.known.items():
+            if known.host != wanted.host:
+                continue
+            if known.path == wanted.path and wanted.query <= known.query:
+                return where, text, "without its parameters"
+            if not wanted.path and not wanted.query:
+                return where, text, "only its site"
+        return None
+
+    def _same_host_unknown(self, wanted: Address) -> bool:
+        """Say whether the page's links are relative to a site that is not known."""
+        found = self.paths[wanted.path]
+        known = address(found, "")
+        return known is not None and (not known.host or not wanted.host)
+
+
+def urljoin_safe(base: str, text: str) -> str:
+    """Return an address on a base; the base if the text is no address."""
+    try:
+        return urljoin(base, text)
+    except ValueError:
+        return base
+
+
+def is_email(value: str) -> bool:
+    """Say whether a text is an e-mail address."""
+    return _EMAIL.fullmatch(value.strip().removeprefix("mailto:")) is not None
+
+
+def find_email(index: PageIndex, value: str) -> Hit | None:
+    """Return the place of an e-mail address: as text, in a link, or hidden as `name [at] site`."""
+    wanted = value.strip().removeprefix("mailto:").lower()
+    for segment in index.segments:
+        at = segment.text.lower().find(wanted)
+        if at >= 0:
+            return Hit(segment, at, at + len(wanted))
+    for addresses in index.addresses:
+        for each in addresses:
+            if each.lower().startswith("mailto:") and wanted in unquote(each).lower():
+                return Hit(None, shown=each)
+    for segment in index.segments:
+        # Seams: a script or a hidden element often stands inside.
+        if wanted in _plain_email(segment.seamed):
+            return Hit(segment, shown=wanted)
+    return None
+
+
+def _plain_email(text: str) -> str:
+    return _DOT.sub(".", _AT.sub("@", text.replace("\x01", ""))).lower()
+
+
+def is_phone(value: str) -> bool:
+    """Say whether a text is a phone number."""
+    digits = len(_DIGITS.findall(value))
+    return digits >= _MIN_PHONE and _PHONE.fullmatch(value.strip()) is not None
+
+
+def find_phone(index: PageIndex, value: str) -> Hit | None:
+    """Return the place of a phone number, with or without the code of its country."""
+    wanted = _bare_phone(value)
+    for segment in index.segments:
+        for found in _PHONE_RUN.finditer(segment.seamed):
+            if _same_phone(_bare_phone(found[0]), wanted):
+                return Hit(segment, *found.span())
+    for addresses in index.addresses:
+        for each in addresses:
+            if each[:4].lower() in ("tel:", "sms:") and _same_phone(_bare_phone(each), wanted):
+                return Hit(None, shown=each)
+    return None
+
+
+def _bare_phone(text: str) -> str:
+    # `+49 (0)30` is dialled without the 0 in brackets.
+    return "".join(_DIGITS.findall(text.replace("(0)", ""))).lstrip("0")
+
+
+def _same_phone(one: str, other: str) -> bool:
+    short, long = sorted((one, other), key=len)
+    return len(short) >= _MIN_PHONE and long.endswith(short) and len(long) - len(short) <= 4

@@ -1,0 +1,59 @@
+"""Checks a result against the pages that the agent saw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any
+
+from batchrunner.grounding.found import Grounded, Grounding
+from batchrunner.grounding.page_index import index_pages
+from batchrunner.grounding.search import Searcher
+from batchrunner.grounding.values import leaves
+from batchrunner.judge.answer import Answer, read_answer, wrapper_of
+
+#: Values that are checked; results may have any number.
+MAX_VALUES = 500
+
+
+def ground(
+    result: str | Any,
+    pages: Sequence[str | bytes],
+    *,
+    url: str | None = None,
+    named: frozenset[str] = frozenset(),
+) -> Grounding:
+    """
+    Search pages for each value of a result; never raises, whatever they hold.
+
+    *result* is what a run answered, as text or parsed. *pages* are the HTML of the pages that the
+    agent saw, as text or bytes; *url* is the address of the first, which makes its links whole.
+    *named* are the top-level fields that the job's schema or `expect` names.
+    """
+    answer = read_answer(result, named) if isinstance(result, str) else _answer_of(result, named)
+    if answer.set_aside:
+        return Grounding(problem="the result is too large to be checked")
+    index = index_pages(pages)
+    if index.is_empty:
+        return Grounding(problem="no page holds text" if pages else "no page was captured")
+    searcher = Searcher(index, answer.value, url, named)
+    by_path, unchecked = dict[str, Grounded](), 0
+    values = leaves(answer.value)
+    for leaf in islice(values, MAX_VALUES):
+        found = searcher.search(leaf)
+        if found is None:
+            unchecked += 1
+        else:
+            by_path[answer.path_of(leaf.path)] = found
+    unchecked += sum(1 for _ in values)
+    return Grounding(by_path=by_path, unchecked=unchecked)
+
+
+def _answer_of(value: Any, named: frozenset[str]) -> Answer:
+    path = list[str]()
+    while isinstance(value, dict) and (name := wrapper_of(value, named)) is not None:
+        if not isinstance(value[name], dict | list) or len(path) > 5:
+            break
+        value = value[name]
+        path.append(name)
+    return Answer(value, ".".join(path))

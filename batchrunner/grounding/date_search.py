@@ -1,0 +1,136 @@
+"""Looks for dates and times of day, in any spelling."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from batchrunner.grounding.dates import DateAt, date_of, dates_in, instants_in, times_in
+from batchrunner.grounding.folding import is_unspaced
+from batchrunner.grounding.page_index import PageIndex, Segment
+from batchrunner.grounding.text_search import Hit
+from batchrunner.grounding.words import RELATIVE_DATES
+
+#: A longest line that may be just "3 days ago", in characters.
+_MAX_RELATIVE = 48
+_ONLY_TIMES = re.compile(
+    r"[\d:.h時时시分분\s–\-~apm]+(?:uhr|to|bis|until|à)?[\d:.h\s–\-~apm]*(?:uhr)?", re.IGNORECASE
+)
+
+
+def find_date(index: PageIndex, value: str) -> Hit | None:
+    """Return the place of a date; derived where the page shows less of it."""
+    wanted = date_of(value)
+    if not wanted:
+        return None
+    if not (hit := _same_moment(index, value) or _best(index, wanted)):
+        return _stamp(index, wanted) or _relative(index)
+    times = times_in(value) - {(0, 0)}
+    if times and not hit.how and hit.segment and not _shows_times(hit, times):
+        return hit._replace(how="its time of day is not beside it")
+    return hit
+
+
+def _best(index: PageIndex, wanted: list[DateAt]) -> Hit | None:
+    best: Hit | None = None
+    for segment in index.segments:
+        for shown in _dates(segment):
+            how = _compare(shown, wanted)
+            if how == "":
+                return Hit(segment, shown.start, shown.end)
+            if how and best is None:
+                best = Hit(segment, shown.start, shown.end, how=how)
+    return best
+
+
+def _dates(segment: Segment) -> list[DateAt]:
+    return segment.remember("dates", lambda: list(dates_in(segment.text)))
+
+
+def _instants(segment: Segment) -> set[datetime]:
+    return segment.remember("instants", lambda: instants_in(segment.text))
+
+
+def _compare(shown: DateAt, wanted: list[DateAt]) -> str | None:
+    """Return how a date in a page differs from a value; None if it is another one."""
+    for each in wanted:
+        if shown.month != each.month:
+            continue
+        if shown.day == each.day or each.day is None:
+            if shown.year == each.year or each.year is None:
+                return ""
+            if shown.year is None and shown.day is not None:
+                return "its year is not in the page"
+    return None
+
+
+def _shows_times(hit: Hit, times: set[tuple[int, int]]) -> bool:
+    assert hit.segment is not None
+    text = hit.segment.text
+    return times <= times_in(text[max(0, hit.start - 100) : hit.end + 100])
+
+
+def _same_moment(index: PageIndex, value: str) -> Hit | None:
+    wanted = instants_in(value)
+    if not wanted:
+        return None
+    for segment in index.segments:
+        if wanted <= _instants(segment):
+            return Hit(segment, shown=value)
+    return None
+
+
+def _stamp(index: PageIndex, wanted: list[DateAt]) -> Hit | None:
+    """Return the place of a date that is written as seconds since 1970."""
+    for each in wanted:
+        if each.year is None or each.day is None or each.year < 1971:
+            continue
+        begin = datetime(each.year, each.month, each.day, tzinfo=UTC)
+        first, last = begin - timedelta(hours=14), begin + timedelta(hours=38)
+        for segment in index.segments:
+            for number, places in segment.numbers.items():
+                if len(number) not in (10, 13) or not number.isdigit():
+                    continue
+                if first.timestamp() <= int(number[:10]) < last.timestamp():
+                    return Hit(segment, places[0].start, places[0].end)
+    return None
+
+
+def _relative(index: PageIndex) -> Hit | None:
+    """Return the place of a date such as "3 days ago"; which day it means is not checked."""
+    for segment in index.segments[:1]:
+        for start, end in _short_lines(segment):
+            line = segment.folded[start:end]
+            spaced = f" {' '.join(line.split())} "
+            if any(_says(spaced, word) for word in RELATIVE_DATES):
+                return Hit(segment, start, end, how="the page shows a relative date")
+    return None
+
+
+def _short_lines(segment: Segment) -> Iterator[tuple[int, int]]:
+    start = 0
+    for line in segment.text.split("\n"):
+        if 0 < len(line) <= _MAX_RELATIVE and (
+            any(map(str.isdigit, line)) or len(line.split()) <= 2
+        ):
+            yield start, start + len(line)
+        start += len(line) + 1
+
+
+def _says(spaced: str, word: str) -> bool:
+    return word in spaced if is_unspaced(word[0]) else f" {word} " in spaced
+
+
+def find_times(index: PageIndex, value: str) -> Hit | None:
+    """Return the place of times of day: `7:30 pm` for `19:30`."""
+    wanted = times_in(value)
+    if not wanted or not _ONLY_TIMES.fullmatch(value):
+        return None
+    for segment in index.segments:
+        start = 0
+        for line in segment.text.split("\n"):
+            if len(line) < 2000 and wanted <= times_in(line):
+                return Hit(segment, start, start + min(len(line), 60))
+            start += len(line) + 1
+    return None

@@ -1,0 +1,198 @@
+"""Looks for prices, numbers with units, and numbers that a page rounds or spells out."""
+
+from __future__ import annotations
+
+import re
+from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal, InvalidOperation
+
+from batchrunner.grounding.folding import readable
+from batchrunner.grounding.folding import words as words_of
+from batchrunner.grounding.number_search import Subject, find_number, is_about
+from batchrunner.grounding.numbers import NumberAt, canonical_value, is_common, numbers_in
+from batchrunner.grounding.page_index import PageIndex, Segment
+from batchrunner.grounding.text_search import Hit
+from batchrunner.grounding.words import CURRENCIES_OF, NUMBER_WORDS, SCALES, concepts_of
+
+_NOT_DIGITS = re.compile(r"[^\d.,'\s]+")
+_AROUND = 60
+_MAX_PLACES = 60
+#: Words in a field's name that name a unit → by how much a page's number may be multiplied.
+_FACTORS = {
+    "g": ("1000",),
+    "kg": ("0.001",),
+    "mg": ("1000",),
+    "ml": ("1000", "10"),
+    "l": ("0.001",),
+    "mm": ("10", "1000"),
+    "cm": ("100", "0.1"),
+    "m": ("0.01", "0.001", "1000"),
+    "km": ("0.001",),
+    "min": ("60",),
+    "mins": ("60",),
+    "minutes": ("60",),
+    "seconds": ("60", "3600"),
+    "hours": ("24",),
+    "days": ("7",),
+    "months": ("12",),
+    "cents": ("100",),
+    "mb": ("1024", "1000"),
+    "gb": ("1024", "1000"),
+}
+_HOURS = re.compile(
+    r"(\d{1,3})\s?(?:h|hr|hrs|hours?|std\.?|stunden?|heures?|horas?|ore|ч|час\w*|時間|小时)"
+    r"[ ,]{0,2}(?:and |und )?"
+    r"(\d{1,2})\s?(?:m|min|mins|minutes?|minuten|minutos|minuti|мин\w*|分|分钟)?\b",
+    re.IGNORECASE,
+)
+
+
+def price_parts(value: str) -> tuple[list[str], frozenset[str]] | None:
+    """
+    Return the numbers that a text may mean and the currencies of its sign.
+
+    None if the text holds more than one number with a sign, a currency or `%`.
+    """
+    text = readable(value).strip()
+    if len(text) > 40 or not any(map(str.isdigit, text)):
+        return None
+    numbers = list(numbers_in(text))
+    spans = {(each.start, each.end) for each in numbers}
+    if not numbers or len({start for start, _ in spans}) != 1:
+        longest = max(numbers, key=lambda each: each.end - each.start, default=None)
+        if longest is None or any(
+            not (longest.start <= start and end <= longest.end) for start, end in spans
+        ):
+            return None
+        numbers = [each for each in numbers if each[1:] == longest[1:]]
+    if re.match(r"0\d", text) and text.isdigit():
+        return None
+    end = max(each.end for each in numbers)
+    whole = [each.value for each in numbers if each.end == end]
+    signs = [
+        sign.strip(".").lower()
+        for sign in _NOT_DIGITS.findall(text[: numbers[0].start] + " " + text[end:])
+        if sign.strip(".,+-–—~*/:")
+    ]
+    if any(sign != "%" and sign not in CURRENCIES_OF for sign in signs):
+        return None
+    currencies = [CURRENCIES_OF[sign] for sign in signs if sign in CURRENCIES_OF]
+    return whole, frozenset.intersection(*currencies) if currencies else frozenset()
+
+
+def find_mixed(index: PageIndex, value: str, subject: Subject) -> Hit | None:
+    """Return the place of a text with numbers, in other spellings or other words."""
+    text = readable(value)
+    groups: dict[int, set[str]] = {}
+    for each in numbers_in(text):
+        groups.setdefault(each.start, set()).add(each.value)
+    if not groups or len(groups) > 8:
+        return None
+    words = [
+        word
+        for word in words_of(text)
+        if not word.isdigit() and word not in SCALES and word not in CURRENCIES_OF
+    ]
+    if any(any(map(str.isdigit, word)) and not _unit(word) for word in words):
+        return None
+    bare = {word.lstrip("0123456789") for word in words} - {""}
+    first, *others = groups.values()
+    about = subject._replace(
+        words=subject.words | bare, concepts=subject.concepts | concepts_of(bare)
+    )
+    for segment in index.segments:
+        for number in first:
+            for place in segment.numbers.get(number, ())[:_MAX_PLACES]:
+                hit = _compare(segment, place, bare, others, about)
+                if hit:
+                    return hit
+    return None
+
+
+def _unit(word: str) -> bool:
+    return re.fullmatch(r"\d+[^\W\d_]{1,12}\d?", word) is not None
+
+
+def _compare(
+    segment: Segment, place: NumberAt, words: set[str], others: list[set[str]], subject: Subject
+) -> Hit | None:
+    left, right = max(0, place.start - _AROUND), place.end + _AROUND
+    beside = {each.value for each in numbers_in(segment.seamed[left:right])}
+    if not all(each & beside for each in others):
+        return None
+    around = set(re.findall(r"[^\W\d_]+\d?", segment.folded[left:right]))
+    if all(word in around or _short(word, around) for word in words):
+        return Hit(segment, place.start, place.end)
+    if is_about(segment, place, subject) and concepts_of(words):
+        return Hit(segment, place.start, place.end, how="said in other words")
+    return None
+
+
+def _short(word: str, around: set[str]) -> bool:
+    return any(
+        len(each) >= 1 and each[0] == word[0] and (word.startswith(each) or each.startswith(word))
+        for each in around
+    )
+
+
+def find_rounded(index: PageIndex, value: str, subject: Subject) -> Hit | None:
+    """Return the place of a number that the value rounds, or cuts the decimals of."""
+    places = len(value.partition(".")[2])
+    step = Decimal(1).scaleb(-places)
+    number = Decimal(value)
+    for segment in index.segments:
+        for shown, at in segment.numbers.items():
+            if len(shown.partition(".")[2]) <= places or "." not in shown or len(shown) > 20:
+                continue
+            if abs(Decimal(shown) - number) > step:
+                continue
+            if number not in _rounded(shown, step):
+                continue
+            for place in at if is_common(value) else at[:1]:
+                if not is_common(value) or is_about(segment, place, subject):
+                    return Hit(segment, place.start, place.end, how="rounded")
+    return None
+
+
+def _rounded(shown: str, step: Decimal) -> set[Decimal]:
+    try:
+        exact = Decimal(shown)
+        return {exact.quantize(step, ROUND_HALF_UP), exact.quantize(step, ROUND_FLOOR)}
+    except InvalidOperation:
+        return set()
+
+
+def find_with_unit(index: PageIndex, value: str, subject: Subject) -> Hit | None:
+    """Return the place of a number in another unit than the field's name says: 1.5 kg for 1500."""
+    number = Decimal(value)
+    for unit in sorted(subject.words & _FACTORS.keys()):
+        for factor in _FACTORS[unit]:
+            other = canonical_value(number / Decimal(factor))
+            hit = find_number(index, other, subject) if other else None
+            if hit:
+                return hit._replace(how="in another unit")
+        if unit in ("min", "mins", "minutes") and (hit := _hours(index, number)):
+            return hit
+    return None
+
+
+def _hours(index: PageIndex, minutes: Decimal) -> Hit | None:
+    for segment in index.segments:
+        for found in _HOURS.finditer(segment.text):
+            if int(found[1]) * 60 + int(found[2]) == minutes:
+                return Hit(segment, *found.span(), how="in another unit")
+    return None
+
+
+def find_word_for_number(index: PageIndex, value: str, subject: Subject) -> Hit | None:
+    """Return the place where a page spells a small number out."""
+    for word, number in NUMBER_WORDS.items():
+        if number != value:
+            continue
+        for segment in index.segments[:2]:
+            if f" {word} " not in segment.spaced:
+                continue
+            for place in segment.places([word]):
+                at = NumberAt(value, *place.span())
+                if is_about(segment, at, subject):
+                    return Hit(segment, *place.span(), how="spelled out")
+    return None

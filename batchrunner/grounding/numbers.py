@@ -1,0 +1,146 @@
+"""Numbers in text, in any spelling: `1,299.00`, `1.299,-`, `1 299`, `12,34,567`, `1.3k`, `½`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from decimal import Decimal, InvalidOperation
+from typing import NamedTuple
+
+from batchrunner.grounding.folding import SEAM, folded, is_unspaced
+from batchrunner.grounding.words import CURRENCIES_OF, SCALES
+
+_GAP = rf"{SEAM}?[.,' ]?{SEAM}?"
+#: At most so many digits with single separators between; longer runs are no quantities.
+_RUN = re.compile(rf"\d(?:(?:{_GAP})\d){{0,40}}+")
+_SCALE = re.compile(r"[ \x01]?([^\W\d_]{1,10}\.?)")
+_GROUPED = re.compile(
+    r"\d{1,3}(?:([.,' ])\d{3})(?:\1\d{3})*|\d{1,2}(?:,\d{2})+,\d{3}|\d{1,4}(?:([, ])\d{4})+"
+)
+_PARTS = re.compile(r"\d+")
+_MIXED = re.compile(r"(\d[\d.,' ]*?)([.,])(\d+)")
+_LETTERS_BEFORE = re.compile(r"[^\W\d_]{1,7}\.?\Z")
+_BIG_UNITS = re.compile(r"(\d{1,4})([億亿억])\s?(\d{1,4})([万萬만])")
+#: Numbers with more digits are looked for as text.
+MAX_DIGITS = 24
+
+
+class NumberAt(NamedTuple):
+    """A number that a text may mean, and where it stands."""
+
+    value: str  #: canonical: digits, and decimals without zeros at the end
+    start: int
+    end: int
+
+
+def canonical(text: str) -> str:
+    """Return ASCII digits with an optional point in their shortest form."""
+    whole, _, decimals = text.partition(".")
+    decimals = decimals.rstrip("0")
+    whole = whole.lstrip("0") or "0"
+    return f"{whole}.{decimals}" if decimals else whole
+
+
+def canonical_value(value: float | Decimal) -> str | None:
+    """Return the canonical form of a number without its sign; None if it is no usual number."""
+    try:
+        number = abs(Decimal(str(value)))
+        if not number.is_finite() or (number and abs(number.adjusted()) > MAX_DIGITS):
+            return None
+        return canonical(f"{number:f}")
+    except (InvalidOperation, ValueError):
+        return None
+
+
+def numbers_in(text: str) -> Iterator[NumberAt]:
+    """Give every number that a text may mean; text is as `readable` returns it."""
+    for run in _RUN.finditer(text):
+        start, end = run.span()
+        before = text[start - 1] if start else " "
+        if before.isalpha() and not _may_touch(text, start):
+            continue
+        digits = run[0]
+        if digits.isdigit():
+            values: Iterator[NumberAt] = iter((NumberAt(canonical(digits), start, end),))
+        else:
+            values = _readings(digits, start)
+        for each in values:
+            yield each
+            if each.end == end and end < len(text):
+                yield from _scaled(text, each)
+    for found in _BIG_UNITS.finditer(text):
+        value = int(found[1]) * 10**8 + int(found[3]) * 10**4
+        yield NumberAt(str(value), *found.span())
+
+
+def _may_touch(text: str, start: int) -> bool:
+    """Say whether the letters right before a number leave it a number: a currency, or CJK."""
+    if is_unspaced(text[start - 1]):
+        return True
+    letters = _LETTERS_BEFORE.search(text, max(0, start - 8), start)
+    return letters is not None and (
+        letters[0].rstrip(".").lower() in CURRENCIES_OF or letters[0] == "x"
+    )
+
+
+def _readings(run: str, start: int) -> Iterator[NumberAt]:
+    """Give what a run of digits with separators may mean, as a whole and in its parts."""
+    joined = run.replace(SEAM, "")
+    if SEAM in run:
+        # A small `99` after `19` is often shown raised, without a point.
+        parts = run.replace(SEAM, " ").split()
+        if len(parts) == 2 and len(parts[1]) == 2 and parts[1].isdigit():
+            for value in _whole(f"{parts[0]}.{parts[1]}"):
+                yield NumberAt(value, start, start + len(run))
+    for value in _whole(joined):
+        yield NumberAt(value, start, start + len(run))
+    if " " in run or SEAM in run:
+        yield from _pieces(run, start, re.compile(rf"[^ {SEAM}]+"))
+    elif not any(True for _ in _whole(joined)):
+        yield from _pieces(run, start, re.compile(r"[^,]+") if "," in run else _PARTS)
+
+
+def _pieces(run: str, start: int, pattern: re.Pattern[str]) -> Iterator[NumberAt]:
+    for piece in pattern.finditer(run):
+        text = piece[0].strip(".,'")
+        whole = list(_whole(text))
+        at = start + piece.start()
+        yield from (NumberAt(value, at, at + len(piece[0])) for value in whole)
+        if not whole:
+            for part in _PARTS.finditer(text):
+                yield NumberAt(canonical(part[0]), at + part.start(), at + part.end())
+
+
+def _whole(text: str) -> Iterator[str]:
+    """Give the readings of one number with its separators: grouped, decimal, or both."""
+    if text.isdigit():
+        yield canonical(text)
+        return
+    if _GROUPED.fullmatch(text):
+        yield canonical(re.sub(r"\D", "", text))
+    if found := _MIXED.fullmatch(text):
+        whole, point, decimals = found.groups()
+        if whole.isdigit() or (point not in whole and _GROUPED.fullmatch(whole)):
+            yield canonical(f"{re.sub(r'[^0-9]', '', whole)}.{decimals}")
+
+
+def _scaled(text: str, number: NumberAt) -> Iterator[NumberAt]:
+    found = _SCALE.match(text, number.end)
+    if not found:
+        return
+    word = folded(found[1]).strip()
+    zeros = SCALES.get(word) or (SCALES.get(word[0]) if is_unspaced(word[:1] or " ") else None)
+    if zeros is not None:
+        scaled = canonical_value(Decimal(number.value).scaleb(zeros))
+        if scaled:
+            yield NumberAt(scaled, number.start, found.end())
+
+
+def is_common(value: str) -> bool:
+    """
+    Say whether a number stands in many pages by chance.
+
+    Such are numbers of up to two digits beside zeros at the end, and years.
+    """
+    digits = value.replace(".", "").strip("0")
+    return len(digits) <= 2 or (len(value) == 4 and value[:2] in ("19", "20"))

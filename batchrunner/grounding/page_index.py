@@ -1,0 +1,152 @@
+"""Everything that pages hold, spelled for searching: made once, and asked for each value."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+from batchrunner.grounding.decoding import page_text
+from batchrunner.grounding.folding import SEAM, folded, readable
+from batchrunner.grounding.found import Where
+from batchrunner.grounding.html_parts import MAX_KEPT, PageParts, page_parts
+from batchrunner.grounding.numbers import NumberAt, numbers_in
+from batchrunner.grounding.script_data import KeyedText
+
+T = TypeVar("T")
+#: Places that are kept of one number.
+MAX_PLACES = 100
+_EXCERPT_BEFORE, _EXCERPT_AFTER = 20, 40
+
+
+class Segment:
+    """One part of one page as a text, with the names that its lines have there."""
+
+    def __init__(
+        self, page: int, where: Where, text: str, keys: Sequence[tuple[int, str]] = ()
+    ) -> None:
+        self.page, self.where = page, where
+        self.seamed = text  #: with a sign where two inline elements meet
+        self.text = text.replace(SEAM, " ")  #: as long
+        self.keys = keys  #: where a line begins, and its name
+        self._remembered: dict[str, Any] = {}
+
+    def remember(self, name: str, make: Callable[[], T]) -> T:
+        """Return what was made of this part under a name; it is made once."""
+        if name not in self._remembered:
+            self._remembered[name] = make()
+        made: T = self._remembered[name]
+        return made
+
+    @cached_property
+    def folded(self) -> str:
+        """The text in lower case, with letters and digits only; as long as the text."""
+        return folded(self.text)
+
+    @cached_property
+    def spaced(self) -> str:
+        """The folded words with one space before, between and after them."""
+        return f" {' '.join(self.folded.split())} "
+
+    @cached_property
+    def joined(self) -> str:
+        """As `spaced`, with inline elements that touch read as one word; "" if it is the same."""
+        if SEAM not in self.seamed:
+            return ""
+        return f" {' '.join(folded(self.seamed.replace(SEAM, '')).split())} "
+
+    @cached_property
+    def squeezed(self) -> str:
+        """The folded text without spaces."""
+        return "".join(self.folded.split())
+
+    @cached_property
+    def numbers(self) -> dict[str, list[NumberAt]]:
+        """The places of each number."""
+        found: dict[str, list[NumberAt]] = {}
+        for number in numbers_in(self.seamed):
+            places = found.setdefault(number.value, [])
+            if len(places) < MAX_PLACES:
+                places.append(number)
+        return found
+
+    def key_at(self, position: int) -> str:
+        """Return the name of the line at a position; "" if it has none."""
+        place = bisect_right(self.keys, (position, "\U0010ffff")) - 1
+        return self.keys[place][1] if place >= 0 else ""
+
+    def line_at(self, position: int) -> tuple[int, int]:
+        """Return where the line at a position begins and ends."""
+        end = self.text.find("\n", position)
+        return self.text.rfind("\n", 0, position) + 1, len(self.text) if end < 0 else end
+
+    def excerpt(self, start: int, end: int) -> str:
+        """Return the text around a place, on one line."""
+        left = max(0, start - _EXCERPT_BEFORE)
+        piece = self.seamed[left : min(end, start + _EXCERPT_AFTER) + _EXCERPT_BEFORE]
+        return " ".join(piece.replace(SEAM, "").split())
+
+    def places(self, words: Sequence[str]) -> Iterator[re.Match[str]]:
+        """Give the places where folded words stand one after the other."""
+        pattern = r"(?<!\w)" + r" +".join(map(re.escape, words)) + r"(?!\w)"
+        return re.finditer(pattern.replace(" +", r"\s+"), self.folded)
+
+
+@dataclass(slots=True)
+class PageIndex:
+    """The parts of all pages."""
+
+    segments: list[Segment]
+    addresses: list[list[str]]  #: of each page
+    bases: list[str | None]
+    languages: list[str]
+    is_cut: bool
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no page holds a word."""
+        return not any(segment.spaced.strip() for segment in self.segments)
+
+
+def index_pages(pages: Iterable[str | bytes]) -> PageIndex:
+    """Return the index of pages; the parts that show most come first."""
+    index = PageIndex([], [], [], [], False)
+    for number, page in enumerate(pages):
+        parts = page_parts(page_text(page))
+        index.segments.extend(_segments(number, parts))
+        index.addresses.append(parts.addresses)
+        index.bases.append(parts.base)
+        index.languages.append(parts.language)
+        index.is_cut |= parts.is_cut
+    order = list(Where)
+    index.segments.sort(key=lambda segment: order.index(segment.where))
+    return index
+
+
+def _segments(page: int, parts: PageParts) -> Iterator[Segment]:
+    yield Segment(page, Where.TEXT, readable(parts.text))
+    for where, keyed in (
+        (Where.ATTRIBUTE, parts.attributes),
+        (Where.META, parts.meta),
+        (Where.JSON_LD, parts.json_ld),
+        (Where.SCRIPT, parts.scripts),
+    ):
+        if keyed:
+            yield _keyed(page, where, keyed)
+
+
+def _keyed(page: int, where: Where, values: Sequence[KeyedText]) -> Segment:
+    lines, keys, length = list[str](), list[tuple[int, str]](), 0
+    for key, value in dict.fromkeys(values):
+        line = readable(" ".join(value.split()) if "\n" in value else value).strip()
+        if not line:
+            continue
+        if length + len(line) > MAX_KEPT:
+            break
+        keys.append((length, key))
+        lines.append(line)
+        length += len(line) + 1
+    return Segment(page, where, "\n".join(lines), keys)
