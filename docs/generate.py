@@ -26,7 +26,7 @@ from batchrunner.inputs.job_fields import RULE_FIELDS
 from batchrunner.inputs.quality_fields import QUALITY_FIELDS
 from batchrunner.inputs.record_types import Record
 from batchrunner.judge import GENERAL_RULES
-from batchrunner.judge.wall_text import BOT_WALL, LOGIN_WALL
+from batchrunner.judge.rules import WALLS
 from batchrunner.model import (
     FailureCategory,
     FinishedJob,
@@ -166,12 +166,11 @@ def _expect() -> str:
 
 
 def _general_rules() -> str:
-    blocked = (BOT_WALL, LOGIN_WALL)
     rows = [
-        [_code(rule), says, _code("blocked" if rule in blocked else "goal_failure")]
+        [_code(rule), says, "suspect; bad if it is all" if rule in WALLS else "suspect"]
         for rule, says in GENERAL_RULES.items()
     ]
-    return _table(["rule, and code", "what it says", "category"], rows)
+    return _table(["rule", "what it says", "verdict"], rows)
 
 
 def _rules(record: Record) -> Iterator[str]:

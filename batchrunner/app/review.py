@@ -10,10 +10,11 @@ from typing import overload
 from sqlalchemy import Connection
 
 from batchrunner.app.clock import store_now
+from batchrunner.classify import outcome_of
 from batchrunner.errors import UsageError
 from batchrunner.judge import judge_result
 from batchrunner.judge.answer import read_answer
-from batchrunner.judge.field_paths import find
+from batchrunner.judge.field_paths import MISSING, find
 from batchrunner.judge.learned_rules import path_in
 from batchrunner.judge.result_values import shown
 from batchrunner.model import (
@@ -137,7 +138,7 @@ def accept(store: Store, batch: Batch, keys: Sequence[str]) -> int:
         word = Review(word=ReviewWord.ACCEPTED, at=now, findings=findings)
         return Reviewed(
             result=result,
-            judgement=Judgement(verdict=Verdict.GOOD),
+            outcome=outcome_of(Judgement(verdict=Verdict.GOOD), result.result),
             accepted=_accepted(result, findings),
             review=word,
         )
@@ -163,10 +164,9 @@ def reject(store: Store, batch: Batch, keys: Sequence[str], because: str = "") -
     def decide(result: StoredResult, before: Review | None) -> Reviewed:
         findings = before.findings if before else result.findings
         word = Review(word=ReviewWord.REJECTED, at=now, because=because, findings=findings)
-        failure = _rejected(result, findings, because)
         return Reviewed(
             result=result,
-            judgement=Judgement(verdict=Verdict.BAD, findings=failure.findings, failure=failure),
+            outcome=_rejected(result, findings, because),
             accepted=frozenset(),
             review=word,
         )
@@ -185,7 +185,7 @@ def take_back(store: Store, batch: Batch, keys: Sequence[str]) -> int:
     def decide(result: StoredResult, before: Review | None) -> Reviewed:
         return Reviewed(
             result=result,
-            judgement=_judged_anew(result, before),
+            outcome=outcome_of(_judged_anew(result, before), result.result),
             accepted=frozenset(),
             review=None,
         )
@@ -240,17 +240,20 @@ def _accepted(result: StoredResult, findings: Sequence[Finding]) -> frozenset[tu
 
 
 def _rejected(result: StoredResult, findings: Sequence[Finding], because: str) -> Failed:
-    value = read_answer(result.result).value
-    path = path_in(value, because, result.goal) or (findings[0].path if findings else ".")
-    seen = next((shown(found.value) for found in find(value, path)), "") if because else ""
-    if not seen:
-        seen = findings[0].seen if findings else shown(value)
+    answer = read_answer(result.result)
+    if path := path_in(answer.value, because, result.goal):
+        there = next((found.value for found in find(answer.value, path)), MISSING)
+        where, seen = answer.path_of(path), "nothing" if there is MISSING else shown(there)
+    elif findings:
+        where, seen = findings[0].path, findings[0].seen
+    else:
+        where, seen = ".", shown(answer.value)
     why = f": {because}" if because else ""
     return Failed(
         category=FailureCategory.INVALID_RESULT,
         code=REJECTED,
         message=f"A person rejected the result{why}",
-        findings=(Finding(rule=REJECTED, path=path, seen=seen, wanted=because),),
+        findings=(Finding(rule=REJECTED, path=where, seen=seen, wanted=because),),
     )
 
 
