@@ -46,6 +46,8 @@ class Address(NamedTuple):
 def is_address(value: str) -> bool:
     """Say whether a text is the address of a page or file, or a path on a site."""
     text = value.strip()
+    if text.startswith(("http://", "https://")) and "\n" not in text:
+        return True
     return bool(_URL.fullmatch(text) or _DOMAIN.fullmatch(text) or _PATH.fullmatch(text))
 
 

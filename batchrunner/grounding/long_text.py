@@ -13,6 +13,7 @@ from batchrunner.grounding.text_search import Hit, find_as_written, has_unspaced
 
 #: A text with at least so many words may be reworded.
 MIN_WORDS = 6
+_MIN_UNSPACED = 16
 _MAX_LENGTH = 20_000
 _SENTENCE = re.compile(r"(?<=[.!?。！？…])\s*|\n+|\.\.\.")
 #: Words with fewer letters say little.
@@ -26,7 +27,9 @@ _PAIR = 2
 def is_long(value: str) -> bool:
     """Say whether a text is long enough to be reworded."""
     words = words_of(value[:_MAX_LENGTH])
-    return len(words) >= MIN_WORDS or (has_unspaced(value) and len("".join(words)) >= 16)
+    return sum(map(str.isalpha, words)) >= MIN_WORDS or (
+        has_unspaced(value) and len("".join(words)) >= 16
+    )
 
 
 def find_long(index: PageIndex, value: str) -> tuple[Hit | None, str]:
