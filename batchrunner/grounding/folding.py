@@ -70,6 +70,8 @@ _FRACTIONS: Mapping[str, str] = {
 
 def readable(text: str) -> str:
     """Return text with one spelling of spaces, digits and letters; lines and case stay."""
+    if text.isascii() and text.isprintable() and "  " not in text:
+        return text
     if not text.isascii():
         text = _FRACTION.sub(lambda found: (found[1] or "0") + _FRACTIONS[found[2]], text)
         text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text))

@@ -94,9 +94,10 @@ def _compare(
     segment: Segment, place: NumberAt, words: set[str], others: list[set[str]], subject: Subject
 ) -> Hit | None:
     left, right = max(0, place.start - _AROUND), place.end + _AROUND
-    beside = {each.value for each in numbers_in(segment.seamed[left:right])}
-    if not all(each & beside for each in others):
-        return None
+    if others:
+        beside = {each.value for each in numbers_in(segment.seamed[left:right])}
+        if not all(each & beside for each in others):
+            return None
     around = set(re.findall(r"[^\W\d_]+\d?", segment.folded[left:right]))
     if all(word in around or _short(word, around) for word in words):
         return Hit(segment, place.start, place.end)

@@ -17,6 +17,8 @@ _SCALE = re.compile(r"[ \x01]?([^\W\d_]{1,10}\.?)")
 _GROUPED = re.compile(
     r"\d{1,3}(?:([.,' ])\d{3})(?:\1\d{3})*|\d{1,2}(?:,\d{2})+,\d{3}|\d{1,4}(?:([, ])\d{4})+"
 )
+_UNSPACED = re.compile(rf"[^ {SEAM}]+")
+_BETWEEN_COMMAS = re.compile(r"[^,]+")
 _PARTS = re.compile(r"\d+")
 _MIXED = re.compile(r"(\d[\d.,' ]*?)([.,])(\d+)")
 _LETTERS_BEFORE = re.compile(r"[^\W\d_]{1,7}\.?\Z")
@@ -68,7 +70,9 @@ def numbers_in(text: str) -> Iterator[NumberAt]:
             values = _readings(digits, start)
         for each in values:
             yield each
-            if each.end == end and end < len(text):
+            if each.end == end and (
+                text[end : end + 1].isalpha() or text[end + 1 : end + 2].isalpha()
+            ):
                 yield from _scaled(text, each)
     for found in _PART_OF.finditer(text):
         part = Decimal(found[2]) / Decimal(found[3]) + int(found[1] or 0)
@@ -100,9 +104,9 @@ def _readings(run: str, start: int) -> Iterator[NumberAt]:
     for value in _whole(joined):
         yield NumberAt(value, start, start + len(run))
     if " " in run or SEAM in run:
-        yield from _pieces(run, start, re.compile(rf"[^ {SEAM}]+"))
+        yield from _pieces(run, start, _UNSPACED)
     elif not any(True for _ in _whole(joined)):
-        yield from _pieces(run, start, re.compile(r"[^,]+") if "," in run else _PARTS)
+        yield from _pieces(run, start, _BETWEEN_COMMAS if "," in run else _PARTS)
 
 
 def _pieces(run: str, start: int, pattern: re.Pattern[str]) -> Iterator[NumberAt]:

@@ -121,10 +121,10 @@ def _near_each_other(
     segment: Segment, words: Sequence[str], length: int, room: int
 ) -> tuple[int, int, str] | None:
     text = segment.folded
-    rarest = min(words, key=lambda word: (segment.spaced.count(f" {word} ") or 10**6, -len(word)))
-    if f" {rarest} " not in segment.spaced:
+    longest = max(words, key=len)
+    if f" {longest} " not in segment.spaced:
         return None
-    for count, place in enumerate(segment.places([rarest])):
+    for count, place in enumerate(segment.places([longest])):
         if count >= _MAX_PLACES:
             return None
         left, right = max(0, place.start() - length - room), place.end() + length + room
