@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
-from batchrunner.grounding.decoding import page_text
+from batchrunner.grounding.decoding import MAX_LENGTH, page_text
 from batchrunner.grounding.folding import SEAM, folded, readable
 from batchrunner.grounding.found import Where
 from batchrunner.grounding.html_parts import MAX_KEPT, PageParts, page_parts
@@ -121,7 +121,7 @@ def index_pages(pages: Iterable[str | bytes]) -> PageIndex:
         index.addresses.append(parts.addresses)
         index.bases.append(parts.base)
         index.languages.append(parts.language)
-        index.is_cut |= parts.is_cut
+        index.is_cut |= parts.is_cut or len(page) > MAX_LENGTH
     index.is_cut |= any(segment.is_cut for segment in index.segments)
     order = list(Where)
     index.segments.sort(key=lambda segment: order.index(segment.where))
