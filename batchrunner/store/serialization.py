@@ -282,6 +282,7 @@ def plain_quality(bounds: QualityBounds) -> dict[str, Any]:
         "duplicates": _text_of(bounds.duplicates),
         "drift": _text_of(bounds.drift),
         "on_bad": str(bounds.on_bad),
+        "given": bounds.given,
     }
 
 
@@ -297,6 +298,7 @@ def quality_of(plain: Mapping[str, Any] | None) -> QualityBounds:
         duplicates=_decimal_of(plain["duplicates"]),
         drift=_decimal_of(plain["drift"]),
         on_bad=OnBad(plain["on_bad"]),
+        given=plain.get("given", True),
     )
 
 
