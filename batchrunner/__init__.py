@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from batchrunner.app.batch_database import BatchDatabase
     from batchrunner.app.batch_database import BatchDatabase as open
     from batchrunner.app.batch_handle import BatchHandle
+    from batchrunner.app.diff_results import ResultDiff, diff
     from batchrunner.app.job_results import JobResult
     from batchrunner.app.job_stream import AsyncJobStream, JobStream
     from batchrunner.app.load import LoadReport
@@ -71,10 +72,12 @@ __all__ = [
     "LeftEarly",
     "LoadReport",
     "Plan",
+    "ResultDiff",
     "RunEvent",
     "RunObserver",
     "SeriesHandle",
     "UsageError",
+    "diff",
     "ground",
     "open",
     "sandbox",
@@ -105,10 +108,12 @@ _DEFINED_IN = {
     "LeftEarly": ("errors", "LeftEarly"),
     "LoadReport": ("app.load", "LoadReport"),
     "Plan": ("app.plan", "Plan"),
+    "ResultDiff": ("app.diff_results", "ResultDiff"),
     "RunEvent": ("app.run_observer", "RunEvent"),
     "RunObserver": ("app.run_observer", "RunObserver"),
     "SeriesHandle": ("app.series_handle", "SeriesHandle"),
     "UsageError": ("errors", "UsageError"),
+    "diff": ("app.diff_results", "diff"),
     "ground": ("grounding", "ground"),
     "open": ("app.batch_database", "BatchDatabase"),
 }

@@ -20,12 +20,13 @@ from batchrunner import classify
 from batchrunner.api_facts.run_options import RUN_OPTIONS
 from batchrunner.cli import COMMANDS, cli
 from batchrunner.inputs import yaml
+from batchrunner.inputs.diff_fields import DIFF_FIELDS
 from batchrunner.inputs.expectations import BOUNDS_FIELDS, EXPECT
 from batchrunner.inputs.job_fields import RULE_FIELDS
 from batchrunner.inputs.quality_fields import QUALITY_FIELDS
 from batchrunner.inputs.record_types import Record
 from batchrunner.judge import GENERAL_RULES
-from batchrunner.judge.wall_text import BOT_WALL, LOGIN_WALL
+from batchrunner.judge.rules import WALLS
 from batchrunner.model import (
     FailureCategory,
     FinishedJob,
@@ -165,12 +166,11 @@ def _expect() -> str:
 
 
 def _general_rules() -> str:
-    blocked = (BOT_WALL, LOGIN_WALL)
     rows = [
-        [_code(rule), says, _code("blocked" if rule in blocked else "goal_failure")]
+        [_code(rule), says, "suspect; bad if it is all" if rule in WALLS else "suspect"]
         for rule, says in GENERAL_RULES.items()
     ]
-    return _table(["rule, and code", "what it says", "category"], rows)
+    return _table(["rule", "what it says", "verdict"], rows)
 
 
 def _rules(record: Record) -> Iterator[str]:
@@ -350,7 +350,8 @@ def _formats() -> str:
 def _layout() -> str:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
-    return _table(["module", "what it is"], [[_code(name), sentence(name)] for name in layers])
+    names = [name for layer in layers for name in layer.split(" | ")]
+    return _table(["module", "what it is"], [[_code(name), sentence(name)] for name in names])
 
 
 def sentence(module: str) -> str:
@@ -365,6 +366,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "sections": _sections,
     "settings": _settings,
     "quality": lambda: _fields_table(QUALITY_FIELDS),
+    "diff": lambda: _fields_table(DIFF_FIELDS),
     "job": lambda: _fields_table(yaml.JOB_FIELDS),
     "nested": _nested,
     "expect": _expect,

@@ -1,7 +1,9 @@
 """Options of all tests: the quick tests and the sweep, and the order of test files.
 
-`pytest` checks every promise in minutes. `pytest -m sweep` runs the long rest: many seeds, every
-crash point, the fuzzer, and each property test again with many more examples.
+`pytest` checks every promise in minutes. `pytest -m server` runs the rest of the tests on
+PostgreSQL: the quick tests have what claims, submits and edits there. `pytest -m sweep` runs the
+long rest: many seeds, every crash point, the fuzzer, and each property test again with many more
+examples.
 """
 
 import gc
@@ -18,6 +20,17 @@ from hypothesis import settings
 #: The slowest files, which are started first.
 LONGEST = ("test_fuzzed_batches.py", "test_crashes.py")
 SWEEP = "sweep"
+SERVER = "server"
+#: Tests of the store that the quick tests run on PostgreSQL too; it is several times slower there.
+ON_BOTH = (
+    "test_store_at_once.py",
+    "test_store_claiming.py",
+    "test_store_submissions.py",
+    "test_store_orphans.py",
+    "test_store_laws.py",
+    "test_store_loading.py",
+    "test_follow.py",
+)
 
 # No example is timed.
 settings.register_profile("quick", max_examples=15, deadline=None)
@@ -54,6 +67,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker("hypothesis"):
                 item.add_marker(SWEEP)
+    for item in items:
+        if "[postgresql" in item.name and item.path.name not in ON_BOTH:
+            item.add_marker(SERVER)
     _keep_share(config, items)
     places = _places({item.path: None for item in items})
     items.sort(key=lambda item: places[item.path])

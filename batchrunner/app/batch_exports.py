@@ -9,6 +9,7 @@ from typing import Any, Unpack
 from batchrunner.app import data_frames
 from batchrunner.app.argument_types import check_text, path_of, texts_of
 from batchrunner.app.database_address import DatabaseAddress
+from batchrunner.app.diff_results import last_two
 from batchrunner.app.error_translation import errors_for_people
 from batchrunner.app.export_options import (
     ExportArguments,
@@ -20,6 +21,7 @@ from batchrunner.app.follow_export import Followed, follow_batch
 from batchrunner.app.job_file_export import check_job_file, export_job_file
 from batchrunner.app.job_results import export_rows
 from batchrunner.app.output_targets import JOB_FILE, check_outputs, kept_files
+from batchrunner.app.result_sets import BatchResults, ResultSet
 from batchrunner.app.table_export import check_into, into_table, write_into
 from batchrunner.model import Batch
 from batchrunner.outputs import ExportTable
@@ -123,6 +125,19 @@ class BatchExports:
         with errors_for_people():
             (target,) = check_outputs([str(path_of("path", path))], "jsonl", self._kept())
             yield from follow_batch(self._store, self._database.address, self._batch, target)
+
+    def result_set(self) -> BatchResults:
+        """Return the results of the batch, to compare them with others: see `diff`."""
+        return BatchResults(self._store, self._batch)
+
+    def last_two(self) -> tuple[ResultSet, ResultSet]:
+        """
+        Return the edition before this one, and this one: see `diff`.
+
+        Raises:
+            UsageError: There is no edition before it.
+        """
+        return last_two(self._store, self._batch)
 
     def _table(self, how: ViewArguments) -> ExportTable:
         stored = StoredBatch(store=self._store, address=self._database.address, batch=self._batch)

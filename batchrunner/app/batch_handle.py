@@ -20,6 +20,7 @@ from batchrunner.app.api_access import (
 from batchrunner.app.argument_types import check_budget_type, check_text, path_of, texts_of
 from batchrunner.app.audit import audit_batch
 from batchrunner.app.batch_exports import BatchExports
+from batchrunner.app.batch_reviews import BatchReviews
 from batchrunner.app.cancel_jobs import CancelResult, JobFilter, cancel_jobs, finish_cancelling
 from batchrunner.app.choose_edition import SeriesOptions
 from batchrunner.app.database_address import DatabaseAddress
@@ -30,7 +31,9 @@ from batchrunner.app.job_results import JobResult, job_results
 from batchrunner.app.job_stream import AsyncJobStream, JobStream
 from batchrunner.app.list_artifacts import list_artifacts
 from batchrunner.app.load import LoadReport, read_job_file, refuse_sandbox_urls
+from batchrunner.app.open_database import find_batch as find_named_batch
 from batchrunner.app.open_database import open_store
+from batchrunner.app.quality import QualityReport, batch_quality, check_ended
 from batchrunner.app.raw_result import raw_result
 from batchrunner.app.rejudge import (
     ExpectByKey,
@@ -82,7 +85,7 @@ from batchrunner.store.store import Store
 T = TypeVar("T")
 
 
-class BatchHandle(BatchExports):
+class BatchHandle(BatchExports, BatchReviews):
     """The jobs of one batch, and what may be done with them; any thread may use it."""
 
     def __init__(
@@ -174,17 +177,20 @@ class BatchHandle(BatchExports):
         *,
         job: str | Collection[str] = (),
         older_than: timedelta | None = None,
+        suspect: bool = False,
     ) -> Rerun:
         """
         Let succeeded jobs run again as new revisions: all, those named, or those that are older.
 
-        The next run runs them. Failed jobs are left to `retry`.
+        With *suspect*, only those whose results look wrong; such a result stays delivered where its
+        job does not succeed again. The next run runs them. Failed jobs are left to `retry`.
 
         Raises:
             UsageError: A job that is named is unknown, or has not succeeded.
         """
         keys = tuple(texts_of("job", job))
-        choice = RerunChoice(all=not keys and older_than is None, older_than=older_than, keys=keys)
+        every = not keys and older_than is None and not suspect
+        choice = RerunChoice(all=every, suspect=suspect, older_than=older_than, keys=keys)
         with errors_for_people():
             return rerun(self._store, self._batch, choice)
 
@@ -195,7 +201,7 @@ class BatchHandle(BatchExports):
             return pause_batch(self._store, self._batch, reason)
 
     def resume(self) -> Resumed:
-        """Let the batch go on after a pause, or after a canary that failed."""
+        """Let the batch go on after a pause, a canary that failed, or a stop for bad data."""
         with errors_for_people():
             return resume_batch(self._store, self._batch)
 
@@ -276,6 +282,21 @@ class BatchHandle(BatchExports):
             return rejudge(self._store, self._batch, expect, **how)
 
     # ---- read ----
+
+    def quality(self, against: BatchHandle | str | None = None) -> QualityReport:
+        """
+        Return how good the rows are, in one word with reasons, and the figures behind it.
+
+        They are compared with those of *against*, else with those of the last good edition.
+
+        Raises:
+            UsageError: There is no such batch.
+        """
+        name = against.name if isinstance(against, BatchHandle) else against
+        check_text("against", name)
+        with errors_for_people():
+            other = None if name is None else find_named_batch(self._store, name)
+            return batch_quality(self._store, self._current(), other)
 
     def status(self) -> BatchStatus:
         """Return how the batch stands now."""
@@ -454,6 +475,7 @@ def _run(
         )
         if ended.reason is not None:  # it did not leave at once
             final_jobs.add_cancelled(store.read(cancelled_job_ids, batch.id) - cancelled_before)
+        check_ended(store, batch, ended)
         return ended
     finally:
         store.close()

@@ -80,7 +80,8 @@ class FinalJobs:
     def _collect(self, decisions: Sequence[AttemptDecision]) -> None:
         job_ids = []
         for decision in decisions:
-            if isinstance(decision.transition, Finish):
+            # A suspect result that is bought again is given when that has ended.
+            if isinstance(decision.transition, Finish) and decision.transition.again_at is None:
                 job_ids.append(_job_id(decision.attempt))
                 if decision.transition.state is JobState.CANCELLED:
                     self._cancelled.add(job_ids[-1])

@@ -23,6 +23,7 @@ from batchrunner.model import Batch, FinishedJob
 from batchrunner.runner.runner import ExitReason
 from batchrunner.store.reports import finished_jobs_among
 from batchrunner.store.result_bodies import with_result
+from batchrunner.store.revisions import delivered_instead
 from batchrunner.store.store import Store
 
 T = TypeVar("T")
@@ -96,7 +97,9 @@ class _Stream:
         job_ids = self._final_jobs.take()
         try:
             with errors_for_people():
-                jobs = self._store.read(finished_jobs_among, self._batch.id, job_ids)
+                instead = self._store.read(delivered_instead, job_ids)
+                shown = [instead.get(id, id) for id in job_ids]
+                jobs = self._store.read(finished_jobs_among, self._batch.id, shown)
         except BaseException:
             self._final_jobs.put_back(job_ids)
             raise

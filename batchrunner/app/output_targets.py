@@ -108,7 +108,7 @@ def _check_distinct(paths: Sequence[str]) -> None:
 
 def _target(path: str, format: str | None, *, guessed: bool, job_files: bool) -> Target:
     if job_files and format is None and Path(path).suffix.lower() in SUFFIXES:
-        _check_place(path)
+        check_place(path)
         return Target(path=path, format=JOB_FILE)
     on_stdout = "jsonl" if path == STANDARD_OUTPUT else None
     chosen = format or format_of(Path(path).suffix) or on_stdout
@@ -125,7 +125,7 @@ def _target(path: str, format: str | None, *, guessed: bool, job_files: bool) ->
     FORMATS[chosen].check_installed()
     if path == STANDARD_OUTPUT and not FORMATS[chosen].is_text and sys.stdout.isatty():
         raise UsageError(f"a terminal cannot show {chosen}", next="name a file with -o", where=path)
-    _check_place(path)
+    check_place(path)
     if chosen == "sqlite":
         _check_unused(path)
     return Target(path=path, format=chosen, guessed=guessed)
@@ -143,7 +143,13 @@ def _check_unused(path: str) -> None:
                 )
 
 
-def _check_place(path: str) -> None:
+def check_place(path: str) -> None:
+    """
+    Check that a file can be at a path.
+
+    Raises:
+        UsageError: There is no such folder, or a folder is there.
+    """
     fixed = _EDITION_NAMES.split(path)[0]  # folders with names of editions are made later
     folder = Path(f"{fixed}x").parent
     if path == STANDARD_OUTPUT or (folder.is_dir() and not Path(path).is_dir()):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from batchrunner.app.input_file import read_input_file
-from batchrunner.classify import MAX_MESSAGE_LENGTH, shortened
+from batchrunner.app.sibling_check import is_allowed
+from batchrunner.classify import outcome_of
 from batchrunner.errors import InputError
 from batchrunner.inputs.yaml import JobFileErrors, parse_expect, report
 from batchrunner.judge import REPORTED_SHAPE, expectations_of, judge_result
@@ -20,9 +22,13 @@ from batchrunner.model import (
     FailureCategory,
     Finding,
     JobFile,
+    Outcome,
     StoredResult,
+    Succeeded,
+    Verdict,
 )
-from batchrunner.store.judgements import rewrite_judgements, stored_results
+from batchrunner.model.reviews import REJECTED
+from batchrunner.store.judgements import results_of_attempts, rewrite_judgements, stored_results
 from batchrunner.store.store import Store
 from batchrunner.text.json_size import is_parsable
 
@@ -38,17 +44,44 @@ class Change:
     """A result that is judged differently now; `of` is without the result itself."""
 
     of: StoredResult
-    failure: Failed | None  #: None: the result is good
+    outcome: Outcome  #: what it is now
+
+    @property
+    def failure(self) -> Failed | None:
+        """What the job fails with; None if it succeeds."""
+        return self.outcome if isinstance(self.outcome, Failed) else None
 
     @property
     def category(self) -> FailureCategory | None:
-        """What the job fails with; None if it succeeds."""
+        """The category of that failure; None if the job succeeds."""
         return self.failure.category if self.failure else None
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the result is now."""
+        return Verdict.BAD if isinstance(self.outcome, Failed) else self.outcome.verdict
+
+    @property
+    def verdict_before(self) -> Verdict:
+        """What it was; an older version knew no suspect results."""
+        return self.of.verdict or (Verdict.BAD if self.of.category else Verdict.GOOD)
+
+    @property
+    def is_news(self) -> bool:
+        """Whether the job succeeds, fails or is suspect otherwise than before."""
+        before = (self.of.category, self.verdict_before)
+        return before != (self.category, self.verdict)
+
+    @property
+    def is_to_be_written(self) -> bool:
+        """Whether the database says something else of it: also of a result never judged before."""
+        other = self.verdict is Verdict.SUSPECT and self.of.findings != self.outcome.findings
+        return self.is_news or self.of.verdict is None or other
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outlier:
-    """A good result that is unlike the others of the batch."""
+    """A result that no rule finds anything in, and that is unlike the others of the batch."""
 
     of: StoredResult
     finding: Finding
@@ -61,8 +94,9 @@ class RejudgeResult:
     judged: int
     set_aside: int  #: results that are too large to be judged; not changed
     changes: Sequence[Change]
-    outliers: Sequence[Outlier]  #: not changed
+    outliers: Sequence[Outlier]  #: suspect only because they are unlike the others
     applied: int | None  #: jobs that were changed; None: changes were only listed
+    verdicts: Mapping[Verdict, int]  #: how many results are what
 
 
 def rejudge(
@@ -77,19 +111,18 @@ def rejudge(
     Judge the stored results of a batch again, without a request to the API.
 
     A job that *expect_by_key* does not name keeps its expectations. With *apply*, jobs fail or
-    succeed as the results are judged now; nothing is run again.
+    succeed as the results are judged now; nothing is run again. With *outliers_fail*, suspect
+    results fail, too.
     """
-    judging = _Judging(store, batch, expect_by_key)
-    changes, odd = judging.changes, judging.outliers
-    if outliers_fail:
-        changes, odd = [*changes, *map(_failed, odd)], []
-    applied = _apply(store, changes) if apply else None
+    judging = _Judging(store, expect_by_key, suspects_fail=outliers_fail, apply=apply)
+    judging.judge_all(batch)
     return RejudgeResult(
         judged=judging.count,
         set_aside=judging.set_aside,
-        changes=changes,
-        outliers=odd,
-        applied=applied,
+        changes=judging.changes,
+        outliers=judging.outliers,
+        applied=judging.applied if apply else None,
+        verdicts=judging.verdicts,
     )
 
 
@@ -117,39 +150,95 @@ def read_expectations(path: Path) -> ExpectByKey:
 class _Judging:
     """One pass over the results of a batch, without keeping them in memory."""
 
-    def __init__(self, store: Store, batch: Batch, expect_by_key: ExpectByKey) -> None:
-        self.count = self.set_aside = 0
-        self._changes: list[Change] = []
-        self._good: dict[int, StoredResult] = {}
+    def __init__(
+        self, store: Store, expect_by_key: ExpectByKey, *, suspects_fail: bool, apply: bool
+    ) -> None:
+        self.count = self.set_aside = self.applied = 0
+        self.changes: list[Change] = []
+        self.outliers: list[Outlier] = []
+        self.verdicts = Counter[Verdict]()
         self._expect_by_key = expect_by_key
-        found = outliers(self._good_results(store, batch))
-        good = self._good
-        self.outliers = [
-            Outlier(of=good[attempt_id], finding=finding)
-            for attempt_id, finding in found.items()
-            if good[attempt_id].category is None
-        ]
-        # A result that failed as an outlier is one still, even if it meets other expectations.
-        self.changes = [each for each in self._changes if each.of.attempt_id not in found]
+        self._store, self._suspects_fail, self._apply = store, suspects_fail, apply
+        self._unwritten: list[Change] = []
+        self._now_good: dict[int, Change] = {}  # by attempt, until they were compared with others
 
-    def _good_results(self, store: Store, batch: Batch) -> Iterator[tuple[int, PeerResult]]:
+    def judge_all(self, batch: Batch) -> None:
+        """Judge each result by itself, then the good ones beside each other."""
+        found = outliers(self._good_results(batch))
+        self._write_rest()  # what is read next is as judged so far
+        for stored in results_of_attempts(self._store, sorted(found)):
+            finding, change = found[stored.attempt_id], self._now_good.pop(stored.attempt_id, None)
+            if not is_allowed(finding, self._expectations(stored)):
+                self._compared(change.of if change else replace(stored, result=""), finding)
+            elif change is not None:
+                self._note(change)
+        for change in self._now_good.values():
+            self._note(change)
+        self._write_rest()
+
+    def _good_results(self, batch: Batch) -> Iterator[tuple[int, PeerResult]]:
         """Judge all results; yield the good ones, to be compared with each other."""
-        for stored in stored_results(store, batch.id):
+        for stored in stored_results(self._store, batch.id):
             if not is_parsable(stored.result):
                 self.set_aside += 1  # what cannot be judged stays as it is
                 continue
+            if stored.code == REJECTED:
+                continue  # a person's word stays until it is taken back
             self.count += 1
-            failure = judge_result(
+            judgement = judge_result(
                 stored.result, self._expectations(stored), _reported_failure(stored)
-            ).failure
-            if failure is not None:
-                failure = replace(failure, message=shortened(failure.message, MAX_MESSAGE_LENGTH))
+            )
+            self.verdicts[judgement.verdict] += 1
             brief = replace(stored, result="")  # the results of a batch may not fit into memory
-            if stored.category is not (failure.category if failure else None):
-                self._changes.append(Change(of=brief, failure=failure))
-            if failure is None:
-                self._good[stored.attempt_id] = brief
+            outcome = self._final(outcome_of(judgement, stored.result))
+            change = Change(of=brief, outcome=outcome)
+            if judgement.verdict is Verdict.GOOD:
+                if change.is_news:
+                    self._now_good[stored.attempt_id] = change
+                else:
+                    self._note(change)
                 yield stored.attempt_id, PeerResult(stored.url, stored.goal, stored.result)
+            else:
+                self._note(change)
+
+    def _compared(self, stored: StoredResult, finding: Finding) -> None:
+        """Turn a good result into a suspect one; one that failed as such stays failed."""
+        self.verdicts[Verdict.GOOD] -= 1
+        self.verdicts[Verdict.SUSPECT] += 1
+        if stored.category is None or stored.code != finding.rule:
+            self.outliers.append(Outlier(of=stored, finding=finding))
+            outcome = Succeeded(verdict=Verdict.SUSPECT, findings=(finding,))
+            self._note(Change(of=stored, outcome=self._final(outcome)))
+
+    def _final(self, outcome: Outcome) -> Outcome:
+        """Return the outcome, or the failure that it is where suspect results are to fail."""
+        if isinstance(outcome, Failed) or not (outcome.findings and self._suspects_fail):
+            return outcome
+        first = outcome.findings[0]
+        return Failed(
+            category=FailureCategory.INVALID_RESULT,
+            code=first.rule,
+            message=f"The result is suspect: {first.seen}",
+            findings=outcome.findings,
+        )
+
+    def _note(self, change: Change) -> None:
+        if change.is_news:
+            self.changes.append(change)
+        if self._apply and change.is_to_be_written:
+            self._unwritten.append(change)
+            if len(self._unwritten) >= CHANGES_PER_WRITE:
+                self._write_rest()
+
+    def _write_rest(self) -> None:
+        """Write what is noted in one transaction; only jobs that change count."""
+        news = [change for change in self._unwritten if change.is_news]
+        rest = [change for change in self._unwritten if not change.is_news]
+        self._unwritten = []
+        for changes in (news, rest):
+            pairs = [(change.of, change.outcome) for change in changes]
+            written = self._store.write(rewrite_judgements, pairs) if pairs else 0
+            self.applied += written if changes is news else 0
 
     def _expectations(self, stored: StoredResult) -> Expectations:
         expect = self._expect_by_key.get(stored.key, self._expect_by_key.get(None))
@@ -166,22 +255,3 @@ def _reported_failure(stored: StoredResult) -> list[str] | None:
     by_api = REPORTED_SHAPE in rules or (stored.code is None and not rules)
     reported = stored.category is FailureCategory.INVALID_RESULT and by_api
     return [stored.message] if reported else None
-
-
-def _failed(outlier: Outlier) -> Change:
-    failure = Failed(
-        category=FailureCategory.INVALID_RESULT,
-        code=outlier.finding.rule,
-        message=f"The result differs from its peers: {outlier.finding.seen}",
-        findings=(outlier.finding,),
-    )
-    return Change(of=outlier.of, failure=failure)
-
-
-def _apply(store: Store, changes: Sequence[Change]) -> int:
-    pairs = [(change.of, change.failure) for change in changes]
-    starts = range(0, len(pairs), CHANGES_PER_WRITE)
-    return sum(
-        store.write(rewrite_judgements, pairs[start : start + CHANGES_PER_WRITE])
-        for start in starts
-    )

@@ -15,6 +15,7 @@ from batchrunner.store.store import Store
 from batchrunner.text.terminal import term_safe
 
 CHANGED = "changed"
+SUSPECT = "suspect"
 ALL = "all"
 OLDER_THAN = "older-than"
 #: Ids that a message names.
@@ -27,13 +28,14 @@ class RerunChoice:
 
     changed: bool = False  #: those that the file changed since
     all: bool = False
+    suspect: bool = False  #: those whose results look wrong
     older_than: timedelta | None = None  #: those that finished longer ago
     keys: tuple[str, ...] = ()
 
     @property
     def chooses(self) -> bool:
         """Whether it chooses jobs beside those that changed."""
-        return self.all or self.older_than is not None or bool(self.keys)
+        return self.all or self.suspect or self.older_than is not None or bool(self.keys)
 
     def at(self, now: datetime) -> Again | None:
         """Return the jobs that it chooses beside those that changed; None: no others."""
@@ -42,7 +44,7 @@ class RerunChoice:
         if self.all:
             return Again()
         before = None if self.older_than is None else now - self.older_than
-        return Again(keys=self.keys, finished_before=before)
+        return Again(keys=self.keys, finished_before=before, suspect=self.suspect)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +58,10 @@ class Rerun:
 
 def rerun_choice(words: tuple[str, ...]) -> RerunChoice:
     """
-    Return what the values of `--rerun` choose: `changed`, `all`, `older-than 7d`, or ids.
+    Return what the values of `--rerun` choose.
+
+    They are `changed`, `all`, `suspect`, `older-than 7d`, and ids. A job must meet all that are
+    given of `suspect`, an age and ids.
 
     Raises:
         UsageError: One of them is none of these.
@@ -66,10 +71,14 @@ def rerun_choice(words: tuple[str, ...]) -> RerunChoice:
         name, _, value = word.partition(" ")
         if name == OLDER_THAN:
             older_than = _age(value.strip())
-        elif word not in (CHANGED, ALL):
+        elif word not in (CHANGED, ALL, SUSPECT):
             keys.append(word)
     return RerunChoice(
-        changed=CHANGED in words, all=ALL in words, older_than=older_than, keys=tuple(keys)
+        changed=CHANGED in words,
+        all=ALL in words,
+        suspect=SUSPECT in words,
+        older_than=older_than,
+        keys=tuple(keys),
     )
 
 
@@ -95,7 +104,12 @@ def rerun(store: Store, batch: Batch, choice: RerunChoice) -> Rerun:
     now = store_now(store)
     again = choice.at(now) or Again()
     jobs, steps = store.write(
-        rerun_jobs, batch.id, now, keys=again.keys, finished_before=again.finished_before
+        rerun_jobs,
+        batch.id,
+        now,
+        keys=again.keys,
+        finished_before=again.finished_before,
+        suspect=again.suspect,
     )
     rate = batch.step_price
     return Rerun(jobs=jobs, steps=steps, cost=f"{steps * rate.amount:f}" if rate else None)
@@ -103,7 +117,13 @@ def rerun(store: Store, batch: Batch, choice: RerunChoice) -> Rerun:
 
 def _check_keys(store: Store, batch: Batch, keys: tuple[str, ...]) -> None:
     states = store.read(states_of, batch.id, keys)
-    if missing := [key for key in keys if key not in states]:
+    missing = [key for key in keys if key not in states]
+    if missing == ["bad"]:
+        raise UsageError(
+            "jobs with a bad result have failed, so there is nothing to run again",
+            next=f"batchrunner retry {batch.name}",
+        )
+    if missing:
         raise UsageError(
             f"batch {batch.name!r} has no job {_named(missing)}",
             next="the `id` column of the export names the jobs",

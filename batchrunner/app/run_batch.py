@@ -22,6 +22,7 @@ from batchrunner.app.fetch_artifacts import ARTIFACT_WAIT_SECONDS, fetch, fetchi
 from batchrunner.app.process_identity import exited_owners, this_process
 from batchrunner.app.run_observer import CountsRead, Notice, RunObserver, Say, StopRequested
 from batchrunner.app.runs_elsewhere import refuse_runs_elsewhere
+from batchrunner.app.sibling_check import flag_odd_results
 from batchrunner.app.stop_control import StopControl, StopRequest
 from batchrunner.app.webhook_listener import WebhookOptions, listen_for_webhooks
 from batchrunner.classify import classify_fault
@@ -239,6 +240,8 @@ async def _work(
 def _ended(
     store: Store, batch: Batch, runner: Runner, reason: ExitReason | None, api_url: str
 ) -> BatchRunEnded:
+    if reason is ExitReason.FINISHED:
+        flag_odd_results(store, batch)
     counts = _final_counts(store, batch, left=reason is None)
     part_done = reason is ExitReason.FINISHED and counts.open
     return BatchRunEnded(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import anyio
@@ -17,7 +17,7 @@ from batchrunner.app.process_identity import exited_owners, this_process
 from batchrunner.errors import CannotContinue, InputError
 from batchrunner.inputs.yaml import JobFileErrors, parse, report
 from batchrunner.model import Batch, JobFile, JobState, RetryRule, Settings
-from batchrunner.model.categories import CONFIGURABLE
+from batchrunner.model.categories import CONFIGURABLE, RuleKey
 from batchrunner.runner.events import Event, RunsSubmitted
 from batchrunner.runner.runner import Runner, in_thread
 from batchrunner.runner.streamed_create import StreamedCreate
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from batchrunner.tinyfish.console_views import RunDetails
 
 #: Each failure is final: another run costs money, and the user decides on that.
-_ONE_ATTEMPT = {category: RetryRule(attempts=1, then=()) for category in CONFIGURABLE}
+_ONE_ATTEMPT: dict[RuleKey, RetryRule] = {
+    category: RetryRule(attempts=1, then=()) for category in CONFIGURABLE
+}
 
 
 class OneRunObserver(Protocol):
@@ -92,7 +94,7 @@ def _job_file(url: str, goal: str) -> JobFile:
         name=f"watch-{digest}",
         settings=Settings(concurrency=1),
         from_file=False,
-        specs=(replace(spec, policy=_ONE_ATTEMPT),),
+        specs=(spec._replace(policy=_ONE_ATTEMPT),),
     )
 
 

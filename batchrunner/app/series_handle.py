@@ -5,6 +5,7 @@ from __future__ import annotations
 from batchrunner.app.batch_handle import BatchHandle
 from batchrunner.app.database_address import DatabaseAddress
 from batchrunner.app.error_translation import errors_for_people
+from batchrunner.app.result_sets import BatchResults, ResultSet
 from batchrunner.errors import UsageError
 from batchrunner.model import Batch
 from batchrunner.model.editions import EditionSummary
@@ -49,6 +50,19 @@ class SeriesHandle:
         raise UsageError(
             f"there is no edition {name!r} of {self.name!r}", next=f"name one of these: {known}"
         )
+
+    def result_set(self) -> BatchResults:
+        """Return the results of the newest edition, to compare them with others: see `diff`."""
+        return self.newest().result_set()
+
+    def last_two(self) -> tuple[ResultSet, ResultSet]:
+        """
+        Return the last edition but one, and the newest: see `diff`.
+
+        Raises:
+            UsageError: There is only one.
+        """
+        return self.newest().last_two()
 
     def _handle(self, batch: Batch) -> BatchHandle:
         return BatchHandle(self._store, batch, self._database)

@@ -107,7 +107,7 @@ def pause_batch(store: Store, batch: Batch, reason: str | None) -> Paused:
 
 
 def resume_batch(store: Store, batch: Batch) -> Resumed:
-    """Let a batch go on after a pause, or after a canary that failed."""
+    """Let a batch go on after a pause, a canary that failed, or a stop for bad data."""
     was_paused = store.write(controls.resume_batch, batch.id, store_now(store))
     working = running_owners(store.read(live_owners, store_now(store)))
     return Resumed(was_paused=was_paused, has_runner=bool(working))

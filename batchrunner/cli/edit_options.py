@@ -28,8 +28,8 @@ _RERUN = click.option(
     "--rerun",
     metavar="WHICH",
     multiple=True,
-    help="Run finished jobs again: `changed`, `all`, 'older-than 7d', or an id; may be given more "
-    "than once.",
+    help="Run finished jobs again: `changed`, `all`, `suspect`, 'older-than 7d', or an id; may be "
+    "given more than once.",
 )
 _KEEP = click.option(
     "--keep",

@@ -10,6 +10,7 @@ from batchrunner.inputs.nodes import Node, Pairs, Scalar, decimal, is_null
 from batchrunner.inputs.problem_log import ProblemLog
 from batchrunner.inputs.record_types import Field, ListOf, Record
 from batchrunner.judge import GENERAL_RULES
+from batchrunner.judge.expectation_check import MAX_COMPARED_LENGTH
 from batchrunner.judge.field_paths import is_path
 from batchrunner.judge.regex_safety import unsafe_reason
 
@@ -58,6 +59,23 @@ class Pattern:
         return node.text
 
 
+@dataclass(frozen=True, kw_only=True)
+class PlainValue:
+    """A text, a number, `true` or `false`, as text."""
+
+    expected: str = "a text or a number"
+
+    def read(self, node: Node, name: str, log: ProblemLog) -> str | Refused:
+        """Return the text."""
+        if type(node) is not Scalar or is_null(node):
+            tip = "that a field must hold something is `required`"
+            return refuse(name, self.expected, node, log, tip)
+        if len(node.text) > MAX_COMPARED_LENGTH:
+            log.add(f"{name} is longer than {MAX_COMPARED_LENGTH} characters", node)
+            return INVALID
+        return node.text
+
+
 _BOUNDS = Record(
     fields={
         "minimum": Field(AnyNumber(), "the smallest allowed number"),
@@ -67,6 +85,7 @@ _BOUNDS = Record(
             WholeNumber(minimum=0), "minimum entries of a list; a missing list has none"
         ),
         "at_most": Field(WholeNumber(minimum=0), "maximum entries of a list"),
+        "not": Field(ListOf(item=PlainValue()), "values that it must not be, in capitals or not"),
     }
 )
 _ORDERED = (("minimum", "maximum"), ("at_least", "at_most"))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from batchrunner.api_facts.run_options import ESCALATION_OPTIONS
+from batchrunner.inputs.diff_fields import DiffRule
 from batchrunner.inputs.expectations import EXPECT
 from batchrunner.inputs.field_types import (
     Boolean,
@@ -121,6 +122,7 @@ SETTINGS_FIELDS: Mapping[str, Field] = {
         WholeNumber(minimum=1), "the newest editions that stay; older ones are removed"
     ),
     "quality": Field(QualityRule(), "what the rows of the batch must be"),
+    "diff": Field(DiffRule(), "what comparisons with other editions overlook"),
 }
 
 #: The keys of a file that is a mapping.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from batchrunner.inputs.field_types import INVALID, did_you_mean, refuse
@@ -139,9 +138,9 @@ class JobSpecs:
         key = texts.get("id") or job_digest(url, goal, options)
         line = node.start.line + 1
         policy = texts.get("policy", self._default_policy)
-        spec = JobSpec(key=key, url=url, goal=goal, options=options, policy=policy, line=line)
         expect = texts.get("expect", self._default_expect) or {}
-        self._keep(replace(spec, expect=expect, limits=self._limits(texts)), node)
+        limits = self._limits(texts)
+        self._keep(JobSpec(key, url, goal, options, expect, policy, limits, line), node)
 
     def _limits(self, texts: Mapping[str, Any]) -> TimeLimits:
         return TimeLimits(

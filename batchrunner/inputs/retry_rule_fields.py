@@ -11,10 +11,13 @@ from batchrunner.inputs.field_types import INVALID, Duration, Refused, WholeNumb
 from batchrunner.inputs.nodes import Items, Node, Pairs, Scalar
 from batchrunner.inputs.problem_log import ProblemLog
 from batchrunner.inputs.record_types import Field, KeyRule, add_unknown, read_fields
-from batchrunner.model import FailureCategory, RetryRule
-from batchrunner.model.categories import CONFIGURABLE, NOT_COUNTED
+from batchrunner.model import FailureCategory, RetryRule, Verdict
+from batchrunner.model.categories import CONFIGURABLE, NOT_COUNTED, RuleKey
 
-_CATEGORIES = {category.value: category for category in CONFIGURABLE}
+_CATEGORIES: Mapping[str, RuleKey] = {
+    **{category.value: category for category in CONFIGURABLE},
+    Verdict.SUSPECT.value: Verdict.SUSPECT,
+}
 _FIXED = {category.value: category for category in FailureCategory if category not in CONFIGURABLE}
 #: Maximum attempts of a rule; a rule has fewer escalation steps than attempts.
 MAX_ATTEMPTS = 20
@@ -97,9 +100,7 @@ class RetryRules:
     fields: Mapping[str, Field]
     expected: str = field(default="a mapping of failure categories to rules", init=False)
 
-    def read(
-        self, node: Node, name: str, log: ProblemLog
-    ) -> dict[FailureCategory, RetryRule] | Refused:
+    def read(self, node: Node, name: str, log: ProblemLog) -> dict[RuleKey, RetryRule] | Refused:
         """Return the rules."""
         if type(node) is not Pairs:
             return refuse(name, self.expected, node, log, "write `blocked: {attempts: 2}`")
@@ -131,9 +132,20 @@ class RetryRules:
         values = read_fields(node, self.fields, called, log)
         if INVALID in values.values() or _contradicts_itself(values, node, called, log):
             return INVALID
+        if key == Verdict.SUSPECT and (_has_steps(values, node, called, log)):
+            return INVALID
         if values.get("then"):
             values.setdefault("attempts", len(values["then"]) + 1)
         return RetryRule(**values, line=key_node.start.line + 1)
+
+
+def _has_steps(values: Mapping[str, Any], node: Pairs, name: str, log: ProblemLog) -> bool:
+    """Report steps, which a suspect result cannot have; return whether there are any."""
+    if "then" not in values:
+        return False
+    tip = "leave it out: a suspect result is bought again with the same options"
+    log.add(f"{name} cannot have `then`", node.nodes["then"][0], tip)
+    return True
 
 
 def _contradicts_itself(values: Mapping[str, Any], node: Pairs, name: str, log: ProblemLog) -> bool:

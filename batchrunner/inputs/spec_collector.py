@@ -8,17 +8,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from batchrunner.inputs.page_urls import page_of
-from batchrunner.inputs.spec_spool import (
-    EXPECT,
-    GOAL,
-    KEY,
-    LINE,
-    OPTIONS,
-    SOURCE,
-    URL,
-    SpecRecord,
-    SpecSpool,
-)
+from batchrunner.inputs.spec_spool import SpecSpool
+from batchrunner.model import JobSpec
 
 #: Bits of a hash that choose its bucket, and bits that are kept there.
 _BUCKET_BITS, _KEPT_BITS = 12, 32
@@ -80,11 +71,11 @@ class SpecCollector:
         self._keys = _Hashes()
         self._pages = _Hashes()
 
-    def add(self, record: SpecRecord) -> None:
+    def add(self, spec: JobSpec) -> None:
         """Add a spec."""
-        self._keys.add(hash(record[0]))
-        self._pages.add(hash((page_of(record[1]), record[2])))
-        self.specs.append(record)
+        self._keys.add(hash(spec.key))
+        self._pages.add(hash((page_of(spec.url), spec.goal)))
+        self.specs.append(spec)
 
     def finish(self, file: str, *, max_clashes: int | None = None) -> Repeats:
         """
@@ -101,52 +92,52 @@ class SpecCollector:
         return found
 
     def _leave_out_repeated(self, repeated: set[int], found: Repeats, file: str) -> None:
-        firsts: dict[str, SpecRecord] = {}
-        for number, record in self.specs.records():
-            if hash(record[KEY]) & _HASH not in repeated:
+        firsts: dict[str, JobSpec] = {}
+        for number, spec in self.specs.numbered():
+            if hash(spec.key) & _HASH not in repeated:
                 continue
-            first = firsts.setdefault(record[KEY], record)
-            if first is record:
+            first = firsts.setdefault(spec.key, spec)
+            if first is spec:
                 continue
             self.specs.leave_out(number)
-            if (clash := _clash(first, record, file)) is not None:
+            if (clash := _clash(first, spec, file)) is not None:
                 found.add_clash(clash)
             else:
                 found.duplicates += 1
                 if len(found.named) < MAX_NAMED:
-                    found.named.append(_pair(first, record, file))
+                    found.named.append(_pair(first, spec, file))
 
     def _count_pages(self, repeated: set[int], found: Repeats, file: str) -> None:
-        firsts: dict[Hashable, SpecRecord] = {}
-        for _, record in self.specs.records():
-            page = (page_of(record[URL]), record[GOAL])
+        firsts: dict[Hashable, JobSpec] = {}
+        for _, spec in self.specs.numbered():
+            page = (page_of(spec.url), spec.goal)
             if hash(page) & _HASH not in repeated:
                 continue
-            first = firsts.setdefault(page, record)
-            if first is not record and first[OPTIONS] == record[OPTIONS]:
+            first = firsts.setdefault(page, spec)
+            if first is not spec and first.options == spec.options:
                 found.same_pages += 1
-                found.same_page = found.same_page or _pair(first, record, file)
+                found.same_page = found.same_page or _pair(first, spec, file)
 
 
-def _clash(first: SpecRecord, record: SpecRecord, file: str) -> Clash | None:
+def _clash(first: JobSpec, spec: JobSpec, file: str) -> Clash | None:
     """Return why two specs of one key cannot be one job; None if they can."""
-    same = all(first[each] == record[each] for each in (URL, GOAL, OPTIONS))
-    if same and first[EXPECT] == record[EXPECT]:
+    same = (first.url, first.goal, first.options) == (spec.url, spec.goal, spec.options)
+    if same and first.expect == spec.expect:
         return None
-    where = f"line {first[LINE]:,}"
-    if first[SOURCE] != record[SOURCE]:
-        where += f" of {first[SOURCE] or file}"
+    where = f"line {first.line:,}"
+    if first.source != spec.source:
+        where += f" of {first.source or file}"
     if same:
         message = f"the same job on {where} expects something else"
         tip = "keep one of them, or give each an `id`"
     else:
-        message = f"id `{record[KEY]}` is already the job on {where}, which is another one"
+        message = f"id `{spec.key}` is already the job on {where}, which is another one"
         tip = "give each job an id of its own"
-    return Clash(record[SOURCE] or file, record[LINE], message, tip)
+    return Clash(spec.source or file, spec.line, message, tip)
 
 
-def _pair(first: SpecRecord, record: SpecRecord, file: str) -> Pair:
-    return Pair(record[SOURCE] or file, record[LINE], first[SOURCE] or file, first[LINE])
+def _pair(first: JobSpec, spec: JobSpec, file: str) -> Pair:
+    return Pair(spec.source or file, spec.line, first.source or file, first.line)
 
 
 class _Hashes:

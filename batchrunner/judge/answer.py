@@ -78,6 +78,15 @@ def wrapper_of(value: Any, named: frozenset[str] = frozenset()) -> str | None:
     return name if name not in named and name.lower() in WRAPPERS else None
 
 
+def begins_with_json(text: str) -> bool:
+    """Say whether a text begins with a whole object or list."""
+    try:
+        _DECODER.raw_decode(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def _opened(value: Any) -> Any:
     """Return the object, list or null that a text holds, and anything else as it is."""
     for _ in range(MAX_LAYERS):

@@ -14,6 +14,8 @@ from batchrunner.judge.result_values import named, shown
 from batchrunner.model import FieldRule, Finding
 
 EXPECT = "expect"
+#: Longest value that is compared with values that a field must not be, in characters.
+MAX_COMPARED_LENGTH = 1_000
 
 _NUMBER = re.compile(r"[-+]?[0-9]{1,30}(\.[0-9]{1,30})?")
 
@@ -21,8 +23,13 @@ _NUMBER = re.compile(r"[-+]?[0-9]{1,30}(\.[0-9]{1,30})?")
 def field_rules_of(expect: Mapping[str, Any]) -> tuple[FieldRule, ...]:
     """Return the rules for single fields in the `expect` of a job file."""
     required = [FieldRule(path=path, required=True) for path in expect.get("required", ())]
-    fields = [FieldRule(path=path, **bounds) for path, bounds in expect.get("fields", {}).items()]
+    fields = [_field_rule(path, bounds) for path, bounds in expect.get("fields", {}).items()]
     return (*required, *fields)
+
+
+def _field_rule(path: str, bounds: Mapping[str, Any]) -> FieldRule:
+    limits = {name: value for name, value in bounds.items() if name != "not"}
+    return FieldRule(path=path, forbidden=tuple(bounds.get("not", ())), **limits)
 
 
 def expectation_breaches(value: Any, rules: tuple[FieldRule, ...]) -> Iterator[Finding]:
@@ -95,6 +102,22 @@ def _matches(value: Any, rule: FieldRule) -> str | None:
     return None if _compiled(rule.pattern).fullmatch(text) else f"text like {rule.pattern}"
 
 
+def _allowed(value: Any, rule: FieldRule) -> str | None:
+    if not rule.forbidden or isinstance(value, list | dict) or _is_nothing(value):
+        return None
+    is_forbidden = same_text(value) in {same_text(text) for text in rule.forbidden}
+    return "another value" if is_forbidden else None
+
+
+def same_text(value: Any) -> str | float:
+    """Return what values of the same meaning share: in any case, with any spaces, 1 and 1.0."""
+    number = _number(value)
+    if number is not None and abs(number) < 2**53:
+        return float(number)
+    text = value if isinstance(value, str) else _text(value)
+    return " ".join(text[:MAX_COMPARED_LENGTH].split()).casefold()
+
+
 def _text(value: Any) -> str:
     try:
         return json.dumps(value)
@@ -112,4 +135,5 @@ _CHECKS: tuple[Callable[[Any, FieldRule], str | None], ...] = (
     _counted,
     _in_range,
     _matches,
+    _allowed,
 )

@@ -34,6 +34,11 @@ def _steps(path: str) -> tuple[str, ...]:
     return () if path == WHOLE else tuple(_STEP.findall(path))
 
 
+def first_field(path: str) -> str:
+    """Return the field of a result that a path begins with; empty: it begins with none."""
+    return path.partition(".")[0].partition("[")[0]
+
+
 def find(value: Any, path: str) -> Iterator[PathMatch]:
     """Give every match of a path; where the path breaks off, a match with MISSING."""
     for each in _find(PathMatch("", value), _steps(path)):

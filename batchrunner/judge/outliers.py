@@ -9,16 +9,8 @@ from dataclasses import replace
 from statistics import median
 from typing import Any, NamedTuple, TypeVar
 
-from batchrunner.judge.result_values import (
-    NOT_JSON,
-    SET_ASIDE,
-    Leaf,
-    TooLarge,
-    leaves,
-    named,
-    parse_result,
-    shown,
-)
+from batchrunner.judge.answer import read_answer
+from batchrunner.judge.result_values import Leaf, TooLarge, leaves, named, shown
 from batchrunner.model import Finding
 from batchrunner.model.hosts import host_of
 
@@ -74,9 +66,9 @@ def outliers(results: Iterable[tuple[K, PeerResult]]) -> dict[K, Finding]:
 def _by_goal(results: Iterable[tuple[K, PeerResult]]) -> Mapping[object, dict[K, _ResultSummary]]:
     groups: dict[object, dict[K, _ResultSummary]] = defaultdict(dict)
     for key, result in results:
-        value = parse_result(result.result)
+        answer = read_answer(result.result)
         try:
-            inside = [] if value is NOT_JSON or value is SET_ASIDE else list(leaves(value))
+            inside = list(leaves(answer.value)) if answer.is_json and not answer.set_aside else []
         except TooLarge:
             continue
         if inside:

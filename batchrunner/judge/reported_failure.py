@@ -5,36 +5,65 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from batchrunner.judge.result_values import shown
-from batchrunner.judge.wall_text import is_about_a_wall
-from batchrunner.model import Failed, FailureCategory, Finding
+from batchrunner.judge.answer import WRAPPERS
+from batchrunner.judge.sorted_values import answers_in
+from batchrunner.judge.text_rules import is_about_a_wall
+from batchrunner.judge.value_kinds import says_nothing
+from batchrunner.model import Failed, FailureCategory
 
 #: Characters of a reason that is no text.
 MAX_REASON_LENGTH = 20_000
-
-NO_RESULT = Failed(
-    category=FailureCategory.GOAL_FAILURE, message="The run completed without a result"
-)
+_REPORT = ("status", "error", "reason", "message", "code", "details")
 
 
-def reported_failure(value: Any) -> Failed | None:
-    """Return the failure that a result reports, in its own words; None if it reports none."""
+def failing_field(value: Any) -> str | None:
+    """Return the field by which a result reports its failure; None if it reports none."""
     if not isinstance(value, dict):
         return None
     status = value.get("status")
-    says_failure = isinstance(status, str) and status.lower() == "failure"
-    if not says_failure and not value.get("error"):
-        return None
-    key = "reason" if _text(value.get("reason")) else "error" if value.get("error") else "status"
-    reason = (_text(value.get(key)) if key != "status" else "") or "Goal not achieved"
+    if isinstance(status, str) and status.strip().lower() == "failure":
+        return "status"
+    return "error" if _says_something(value.get("error")) else None
+
+
+def _says_something(error: Any) -> bool:
+    if isinstance(error, str):
+        return bool(error.strip()) and not says_nothing(error)
+    if isinstance(error, dict):
+        return any(_says_something(part) for part in error.values())
+    if isinstance(error, list):
+        return any(_says_something(part) for part in error)
+    return bool(error)
+
+
+def has_answer_beside(value: dict[str, Any]) -> bool:
+    """Say whether a result holds an answer beside the fields that report its failure."""
+    rest = {name: part for name, part in value.items() if name not in _REPORT}
+    return bool(rest) and answers_in(rest)
+
+
+def is_nothing_at_all(value: Any, named: frozenset[str] = frozenset()) -> bool:
+    """Say whether a result is null or blank, also in the sole field of a wrapper."""
+    if isinstance(value, dict) and len(value) == 1:
+        ((name, value),) = value.items()
+        if name in named or name.lower() not in WRAPPERS:
+            return False
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def reported_failure(value: dict[str, Any]) -> Failed:
+    """Return the failure that a result reports, in its own words."""
+    reason = next(
+        (text for name in ("reason", "error") if (text := _text(value.get(name)))),
+        "Goal not achieved",
+    )
     category = FailureCategory.BLOCKED if is_about_a_wall(reason) else FailureCategory.GOAL_FAILURE
-    finding = Finding(rule="reported", path=key, seen=shown(value.get(key)))
-    return Failed(category=category, message=reason, findings=(finding,))
+    return Failed(category=category, message=reason)
 
 
 def _text(value: Any) -> str:
     """Return a reason as text; *value* may be anything that an agent wrote."""
-    if value is None or value is True:
+    if value is None or value is True or value is False:
         return ""
     try:
         text = value if isinstance(value, str) else _start_of_json(value)

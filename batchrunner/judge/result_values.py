@@ -1,17 +1,11 @@
-"""Parses a result's text, and lists the single values in it with their paths."""
+"""Lists the single values of a result with their paths, and shows values in findings."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
-from batchrunner.text.json_size import is_parsable
-
-#: Stands for a text that is not JSON; `null` is a value.
-NOT_JSON: Final = object()
-#: Stands for a text whose value would take too much memory.
-SET_ASIDE: Final = object()
 #: A result that is nested deeper, or has more values, is not judged value by value.
 MAX_DEPTH = 50
 MAX_NODES = 20_000
@@ -19,8 +13,6 @@ MAX_NODES = 20_000
 MAX_SHOWN_LENGTH = 80
 #: Characters of a field's name that are judged and shown; an agent may write a page as a name.
 MAX_NAME_LENGTH = 200
-
-_DECODER = json.JSONDecoder(strict=False)
 
 
 class TooLarge(Exception):
@@ -57,50 +49,42 @@ class Leaf(NamedTuple):
         return step is not None and step.before is None and isinstance(step.to, str)
 
 
-def parse_result(result: str) -> Any:
-    """
-    Return the value of a result, NOT_JSON or SET_ASIDE; text that is itself JSON is parsed too.
-    """
-    value = _decoded(result)
-    if isinstance(value, str) and (value.lstrip()[:1] in ("{", "[") or value.strip() == "null"):
-        inner = _decoded(value)
-        return value if inner is NOT_JSON else inner
-    return value
-
-
-def _decoded(text: str) -> Any:
-    if not is_parsable(text):
-        return SET_ASIDE
-    try:
-        return _DECODER.decode(text.strip())
-    except (ValueError, RecursionError):
-        return NOT_JSON
-
-
 def leaves(value: Any) -> Iterator[Leaf]:
     """
-    Give the single values of a result in their order.
+    Give the single values of a result, those of an object or list before those inside of them.
+
+    Raises:
+        TooLarge: The result is nested too deep or has too many values.
+    """
+    for group in groups(value):
+        yield from group
+
+
+def groups(value: Any) -> Iterator[list[Leaf]]:
+    """
+    Give the single values of each object and list of a result that has some.
 
     Raises:
         TooLarge: The result is nested too deep or has too many values.
     """
     if not (value and isinstance(value, dict | list)):
-        yield Leaf(None, "", value)
+        yield [Leaf(None, "", value)]
         return
-    count = 1
-    stack = [_inside(None, "", value)]
+    count, stack = 1, [(0, Leaf(None, "", value))]
     while stack:
-        leaf = next(stack[-1], None)
-        if leaf is None:
-            stack.pop()
-            continue
-        count += 1
-        if len(stack) > MAX_DEPTH or count > MAX_NODES:
+        depth, parent = stack.pop()
+        count += len(parent.value)
+        if depth >= MAX_DEPTH or count > MAX_NODES:
             raise TooLarge
-        if leaf.value and isinstance(leaf.value, dict | list):
-            stack.append(_inside(leaf.step, leaf.key, leaf.value))
-        else:
-            yield leaf
+        group, inside = list[Leaf](), list[tuple[int, Leaf]]()
+        for leaf in _inside(parent.step, parent.key, parent.value):
+            if leaf.value and isinstance(leaf.value, dict | list):
+                inside.append((depth + 1, leaf))
+            else:
+                group.append(leaf)
+        stack.extend(reversed(inside))
+        if group:
+            yield group
 
 
 def _inside(step: PathStep | None, key: str, parent: Any) -> Iterator[Leaf]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from batchrunner.model.categories import FailureCategory
-from batchrunner.model.findings import Finding
+from batchrunner.model.categories import FailureCategory, RuleKey
+from batchrunner.model.findings import Finding, Verdict
 from batchrunner.model.job_file import Expectations, TimeLimits
 from batchrunner.model.outcomes import Transition
 from batchrunner.model.retry_rule import RetryRule
@@ -26,7 +26,8 @@ class Job:
     failures: int  #: attempts that counted
     #: The same by category.
     failures_by_category: Mapping[FailureCategory, int] = field(default_factory=dict)
-    policy: Mapping[FailureCategory, RetryRule] = field(default_factory=dict)  #: its own rules
+    policy: Mapping[RuleKey, RetryRule] = field(default_factory=dict)  #: its own rules
+    earlier_suspects: int = 0  #: its suspect results that a policy has bought again
     #: Of its newest attempt.
     escalation_steps: Mapping[FailureCategory, int] = field(default_factory=dict)
     #: The escalations that these steps belong to.
@@ -131,6 +132,7 @@ class StoredResult:
     code: str | None = None
     message: str = ""
     findings: tuple[Finding, ...] = ()
+    verdict: Verdict | None = None  #: as judged so far; None: by an older version
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

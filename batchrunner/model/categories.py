@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 
+from batchrunner.model.findings import Verdict
 from batchrunner.model.retry_rule import RetryRule
 from batchrunner.model.states import JobState, TimeBucket
 
@@ -28,6 +30,10 @@ class FailureCategory(StrEnum):
     UNREACHABLE = "unreachable"
     UNANSWERED = "unanswered"
     LOST = "lost"
+
+
+#: What a job file may have a rule for: a category of failures, or suspect results.
+RuleKey = FailureCategory | Literal[Verdict.SUSPECT]
 
 
 class FixedBy(StrEnum):
@@ -219,5 +225,7 @@ CATEGORIES: Mapping[FailureCategory, Category] = {
 
 #: Failures that are not the job's fault: they never use up an attempt.
 NOT_COUNTED = frozenset(each for each, row in CATEGORIES.items() if not row.counted)
+#: A suspect result is bought again only where a job file says so.
+SUSPECT_RULE = _ONCE
 #: Failures that a job file may have rules for.
 CONFIGURABLE = tuple(each for each, row in CATEGORIES.items() if row.fixed_answer is None)

@@ -54,6 +54,7 @@ class Finish:
     remark: Remark | None = None  #: only of a success
     verdict: Verdict | None = None  #: good or suspect, only of a success
     findings: tuple[Finding, ...] = ()  #: why a success is suspect
+    again_at: datetime | None = None  #: when a suspect result is bought again, as a policy says
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,7 +6,8 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from json.encoder import encode_basestring_ascii as _string
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
@@ -35,8 +36,19 @@ def question_digest(url: str, goal: str, options: Mapping[str, Any]) -> str:
     Spaces and line breaks in a goal, the usual port, the case of a host, the order of keys, and
     options that do not change what the agent does make no difference.
     """
-    asked = [plain_url(url), plain_goal(goal), plain_options(options) if options else {}]
-    return hashlib.sha256(_canonical(asked).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return questions_with(options)(url, goal)
+
+
+def questions_with(options: Mapping[str, Any]) -> Callable[[str, str], str]:
+    """Return a function that gives the digest of a url and a goal with these options."""
+    options_text = _canonical(plain_options(options)) if options else "{}"
+
+    def digest(url: str, goal: str) -> str:
+        url_text, goal_text = _string(plain_url(url)), _string(plain_goal(goal))
+        asked = f"[{url_text},{goal_text},{options_text}]"
+        return hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+    return digest
 
 
 def plain_goal(goal: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from datetime import timedelta
 from decimal import Decimal
@@ -12,6 +12,7 @@ from typing import IO, Any
 import yaml
 
 from batchrunner.model import RetryRule, Settings
+from batchrunner.model.diff_settings import DiffSettings
 from batchrunner.model.job_entry import JobEntry
 from batchrunner.model.job_file import AUTO, HostRule, StopLoss
 from batchrunner.model.quality import QualityBounds
@@ -101,8 +102,8 @@ def _plain(name: str, value: Any) -> Any:
         return {str(category): _rule(rule) for category, rule in value.items()}
     if name == "hosts":
         return {host: _host(rule) for host, rule in value.items()}
-    if isinstance(value, StopLoss | QualityBounds):
-        return _stop_loss(value) if isinstance(value, StopLoss) else _quality(value)
+    if plain := _PLAIN_RULES.get(type(value)):
+        return plain(value)
     if isinstance(value, timedelta):
         return _seconds(value.total_seconds())
     return value if isinstance(value, bool | int) else str(value)
@@ -145,6 +146,20 @@ def _quality(bounds: QualityBounds) -> dict[str, Any]:
     }
     same = {name for name in ("drift", "on_bad") if getattr(bounds, name) == getattr(usual, name)}
     return {name: value for name, value in said.items() if value is not None and name not in same}
+
+
+def _diff(diff: DiffSettings) -> dict[str, Any]:
+    keys = {path: name or None for path, name in diff.keys.items()}
+    said = {"tolerance": dict(diff.tolerance), "ignore": list(diff.ignore), "keys": keys}
+    return {name: value for name, value in said.items() if value}
+
+
+#: Kind of a rule → what writes it as a job file does.
+_PLAIN_RULES: Mapping[type, Callable[[Any], Any]] = {
+    StopLoss: _stop_loss,
+    QualityBounds: _quality,
+    DiffSettings: _diff,
+}
 
 
 def _percent(share: Decimal) -> str:

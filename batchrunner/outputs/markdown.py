@@ -79,10 +79,11 @@ class _Cells:
         if len(text) > MAX_CELL_LENGTH:
             text = f"{text[: MAX_CELL_LENGTH - 1]}…"
             self.cut += 1
-        return _escaped(utf8(text))
+        return escaped(utf8(text))
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Return text that Markdown shows as it is, on one line of a table."""
     text = _MARKUP.sub(r"\\\g<0>", _ENTITY.sub("&amp;", text).replace("<", "&lt;"))
     return _CONTROL.sub(" ", _LINE_END.sub("<br>", text))
 

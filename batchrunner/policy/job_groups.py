@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from batchrunner.model import FailureCategory, Job, JobState, RetryRule, Settings
-from batchrunner.model.categories import CATEGORIES
+from batchrunner.model.categories import CATEGORIES, RuleKey
 from batchrunner.model.forecast import JobGroup
 from batchrunner.policy.budget import max_steps
 from batchrunner.policy.host_breaker import rule_for
 from batchrunner.policy.retry_rules import Policy
 
-Rules = Mapping[FailureCategory, RetryRule]
+Rules = Mapping[RuleKey, RetryRule]
 #: Jobs that are alike: their host, their options, their own rules, and how many there are.
 Work = tuple[str, Mapping[str, Any], Rules, int]
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from itertools import chain
-from math import ceil, log10
+from math import log10
 from typing import TypeAlias
 
 from batchrunner.model.quality import QualityReason, QualityWord
@@ -22,11 +23,13 @@ from batchrunner.policy.watched_results import WatchedResult
 #: The newest results that are looked at together: a few, to find it early; more, if some are good.
 WINDOWS = (12, 16, 24, 40, 64, 100)
 #: Newest results that are kept to compare with.
-MAX_RESULTS = 1000
+MAX_RESULTS = 500
 #: The share of the newest results that must be bad.
 BAD_SHARE = 0.9
+#: The most good ones among the very newest, so that it still goes on.
+ALLOWED_GOOD = WINDOWS[0] // 4
 #: The largest share of the results before them that may be bad as well.
-MAX_BAD_BEFORE = 0.2
+MAX_BAD_BEFORE = 0.33
 #: The fewest results to compare the newest ones with.
 MIN_BEFORE = 8
 #: How improbable it must be that this is chance: one in 10^8.
@@ -42,8 +45,12 @@ MIN_SHARE_OF_NEWEST = 0.5
 MANY_HOSTS = 5
 #: The share of the jobs that are left, or of the hosts, that must be concerned.
 MOST = 0.9
+#: The share of all jobs that are left which a sole host must have, if it is the only one at work.
+ONE_HOST_SHARE = 0.25
 #: New results after which the newest are checked.
 CHECK_AFTER = 5
+#: A bound on coverage below it says that a field may well be empty in many results on end.
+USUAL_COVERAGE = Decimal("0.8")
 #: The most reasons that are named.
 MAX_REASONS = 3
 
@@ -62,6 +69,7 @@ class Shift:
     before: str  #: what they were compared with, in words
     bad_hosts: tuple[str, ...] = ()  #: most results first
     fine_hosts: tuple[str, ...] = ()  #: whose results in the same time do not show it
+    seen_hosts: frozenset[str] = frozenset()  #: that brought any results
     attempts: tuple[int, ...] = ()  #: whose results were looked at
 
     @property
@@ -103,37 +111,44 @@ def in_order(results: Collection[WatchedResult]) -> list[WatchedResult]:
     return kept[-MAX_RESULTS:]
 
 
-def shifts(results: Sequence[WatchedResult], *, resumed: bool = False) -> list[Shift]:
+def shifts(
+    results: Sequence[WatchedResult],
+    *,
+    resumed: bool = False,
+    coverage: Mapping[str, Decimal] | None = None,
+) -> list[Shift]:
     """
     Return what the newest results show beyond chance, the surest first; *results* are in order.
 
     With *resumed*, a person has let the batch go on: nothing is found without results of the time
-    since then to compare with.
+    since then to compare with. A field whose *coverage* may be low is left to that bound.
     """
     if len(results) <= WINDOWS[0]:
         return []
     found = [*_fields_gone(results), *_not_good(results, resumed), *_same(results, resumed)]
     if not resumed:
         found += _gone_since_edition(results, {shift.column for shift in found})
-    return found
+    rare = {path for path, least in (coverage or {}).items() if least < USUAL_COVERAGE}
+    found = [shift for shift in found if shift.column not in rare]
+    seen_hosts = frozenset(each.host for each in results)
+    return [replace(shift, seen_hosts=seen_hosts) for shift in found]
 
 
 def stops(shift: Shift, open_jobs: Mapping[str, int]) -> bool:
     """
     Return whether a finding is about most of what is left; *open_jobs* are counted by host.
 
-    One bad host among many is no reason to stop the others: bad hosts are parked elsewhere.
+    One bad host among many is no reason to stop the others: bad hosts are parked elsewhere. A host
+    that has brought nothing yet says nothing for or against it.
     """
     total = sum(open_jobs.values())
     bad = sum(open_jobs.get(host, 0) for host in shift.bad_hosts)
-    if not total or not bad:
+    active = sum(open_jobs.get(host, 0) for host in shift.seen_hosts)
+    if not bad or len(shift.bad_hosts) < MOST * (len(shift.bad_hosts) + len(shift.fine_hosts)):
         return False
-    if bad >= MOST * total:
-        return True
-    heard = len(shift.bad_hosts) + len(shift.fine_hosts)
-    if len(shift.bad_hosts) < MOST * heard:
-        return False
-    return len(shift.bad_hosts) >= MANY_HOSTS or (len(shift.bad_hosts) > 1 and bad * 2 >= total)
+    if len(shift.bad_hosts) == 1:
+        return bad >= MOST * total or (bad >= MOST * active and bad >= ONE_HOST_SHARE * total)
+    return len(shift.bad_hosts) >= MANY_HOSTS or bad >= active / 2
 
 
 # ---- what may be found ----
@@ -143,10 +158,9 @@ def _fields_gone(results: Sequence[WatchedResult]) -> Iterator[Shift]:
     """Yield the fields that held something before and are empty now; outer fields first."""
     newest = results[-WINDOWS[0] :]
     still = Counter(chain.from_iterable(_filled(each) for each in newest))
-    allowed = len(newest) - ceil(BAD_SHARE * len(newest))
     before = {id(filled): filled for each in results[: -len(newest)] if (filled := _filled(each))}
     known = frozenset[str]().union(*before.values())
-    gone = [name for name in known if still[name] <= allowed]
+    gone = [name for name in known if still[name] <= ALLOWED_GOOD]
     for name in sorted(gone, key=lambda name: (name.count(".") + name.count("["), name)):
         if shift := _shift(results, "empty", name, _emptiness(results, name)):
             yield shift
@@ -177,11 +191,12 @@ def _gone_since_edition(results: Sequence[WatchedResult], known: set[str]) -> It
     """Yield the fields that the same jobs' results held in the last good edition."""
     newest = [each for each in results if each.held_before is not None and each.fields is not None]
     held = Counter(chain.from_iterable(each.held_before or () for each in newest[-WINDOWS[0] :]))
+    latest = newest[-WINDOWS[0] :]
     for name in sorted(name for name, count in held.items() if count >= BAD_SHARE * WINDOWS[0]):
-        if name in known:
+        if name in known or sum(name in _filled(each) for each in latest) > ALLOWED_GOOD:
             continue
         paired = [each for each in newest if each.held_before and name in each.held_before]
-        for size in WINDOWS:
+        for size in reversed(WINDOWS):
             recent = paired[-size:]
             gone = {each.attempt_id for each in recent if name not in _filled(each)}
             sure = len(gone) * -log10(CHANGED_SHARE) >= CERTAIN
@@ -229,7 +244,10 @@ def _same(results: Sequence[WatchedResult], resumed: bool) -> Iterator[Shift]:
 def _shift(results: Sequence[WatchedResult], kind: str, column: str, shows: Shows) -> Shift | None:
     """Return what the newest results show and those before do not, if that is no chance."""
     telling = [(each, shown) for each in results if (shown := shows(each)) is not None]
-    for size in WINDOWS:
+    latest = telling[-WINDOWS[0] :]
+    if sum(not shown for _, shown in latest) > ALLOWED_GOOD:
+        return None
+    for size in reversed(WINDOWS):  # the most results name the most hosts
         recent, before = telling[-size:], telling[:-size]
         bad, bad_before = sum(shown for _, shown in recent), sum(shown for _, shown in before)
         if len(before) < MIN_BEFORE or bad < BAD_SHARE * len(recent):

@@ -19,6 +19,7 @@ from batchrunner.model import (
     Snooze,
     Succeeded,
     Transition,
+    Verdict,
 )
 from batchrunner.model.categories import CATEGORIES, NOT_COUNTED
 from batchrunner.policy.escalation import next_steps
@@ -34,12 +35,24 @@ def decide(policy: Policy, job: Job, outcome: Outcome, now: datetime) -> Transit
     match outcome:
         case Succeeded(remark=remark, verdict=verdict, findings=findings):
             return Finish(
-                state=JobState.SUCCEEDED, remark=remark, verdict=verdict, findings=findings
+                state=JobState.SUCCEEDED,
+                remark=remark,
+                verdict=verdict,
+                findings=findings,
+                again_at=_again_at(policy, job, now) if verdict is Verdict.SUSPECT else None,
             )
         case Failed() as failure:
             return _decide_failure(policy, job, failure, now)
         case _:
             assert_never(outcome)
+
+
+def _again_at(policy: Policy, job: Job, now: datetime) -> datetime | None:
+    """Return when a suspect result is bought again; None unless a rule of a job file says so."""
+    rule = policy.rule(job, Verdict.SUSPECT)
+    if rule.attempts is None or job.earlier_suspects + 1 >= rule.attempts:
+        return None
+    return now + (rule.wait or backoff(policy, job, rule))
 
 
 def _decide_failure(policy: Policy, job: Job, failure: Failed, now: datetime) -> Transition:

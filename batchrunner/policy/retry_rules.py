@@ -7,8 +7,16 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import reduce
 
-from batchrunner.model import FailureCategory, HostRule, Job, RetryRule, Settings, TimeLimits
-from batchrunner.model.categories import CATEGORIES
+from batchrunner.model import (
+    FailureCategory,
+    HostRule,
+    Job,
+    RetryRule,
+    Settings,
+    TimeLimits,
+    Verdict,
+)
+from batchrunner.model.categories import CATEGORIES, SUSPECT_RULE, RuleKey
 from batchrunner.policy.schedule import Pace
 
 #: Runs that must have ended before `stuck_after` can compare others with a typical run.
@@ -39,7 +47,7 @@ class Policy:
     queued_limit: timedelta = timedelta(hours=1)
     running_limit: timedelta = timedelta(minutes=30)
     stuck_after: float | None = None
-    rules: Mapping[FailureCategory, RetryRule] = field(default_factory=dict)
+    rules: Mapping[RuleKey, RetryRule] = field(default_factory=dict)
     hosts: Mapping[str, HostRule] = field(default_factory=dict)
 
     @classmethod
@@ -68,10 +76,10 @@ class Policy:
             return longest
         return min(longest, max(pace.typical * self.stuck_after, MIN_TIME_LIMIT))
 
-    def rule(self, job: Job, category: FailureCategory) -> RetryRule:
+    def rule(self, job: Job, key: RuleKey) -> RetryRule:
         """Return the rule in force: the job's own, then the batch's, then the default."""
-        wider = self.rules.get(category), CATEGORIES[category].rule
-        levels = (job.policy.get(category), *wider)
+        usual = SUSPECT_RULE if isinstance(key, Verdict) else CATEGORIES[key].rule
+        levels = (job.policy.get(key), self.rules.get(key), usual)
         return reduce(merged, [rule for rule in levels if rule is not None])
 
     def allowed_failures(self, rule: RetryRule) -> int:
@@ -84,11 +92,13 @@ class Policy:
 
         That is `max_attempts`, or more if a rule in a job file allows more.
         """
-        written = [*self.rules.values(), *job.policy.values()]
-        return max([self.max_attempts, *map(self.allowed_failures, written)])
+        written = [*self.rules.items(), *job.policy.items()]
+        rules = [rule for key, rule in written if isinstance(key, FailureCategory)]
+        return max([self.max_attempts, *map(self.allowed_failures, rules)])
 
     def escalations(self, job: Job) -> dict[FailureCategory, RetryRule]:
         """Return the rules in force that escalate."""
-        named = {*_ESCALATED_BY_DEFAULT, *self.rules, *job.policy}
-        found = {category: self.rule(job, category) for category in sorted(named)}
+        written = {key for key in (*self.rules, *job.policy) if isinstance(key, FailureCategory)}
+        named = sorted({*_ESCALATED_BY_DEFAULT, *written})
+        found = {category: self.rule(job, category) for category in named}
         return {category: rule for category, rule in found.items() if rule.escalation}

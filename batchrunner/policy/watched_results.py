@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -11,11 +11,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from batchrunner.judge.answer import read_answer
+from batchrunner.quality import fields as quality_fields
 
-#: The most fields of an answer that are looked at, and how deep.
-MAX_FIELDS, MAX_DEPTH = 200, 4
-#: The most values of an answer that are looked at.
-MAX_VALUES = 2000
 #: A text of this length says more than a yes, a no or a name of a state.
 SPECIFIC_LENGTH = 12
 #: A number from here on says more than a count or a mark.
@@ -46,6 +43,7 @@ class WatchedResult:
     #: What may explain that a result is different: where its page is, and the cells of its row.
     kinds: Mapping[str, str]
     good: bool  #: neither suspect nor bad
+    delivered: bool = True  #: good or suspect
     fields: AnswerFields | None  #: None: it is no object or list, or it was too long to read
     #: The fields that the same job's result held in the last good edition; None: no such result.
     held_before: frozenset[str] | None = None
@@ -58,16 +56,12 @@ def fields_of(text: str | None) -> AnswerFields | None:
     answer = read_answer(text)
     if not isinstance(answer.value, dict | list):
         return None
-    filled: set[str] = set()
-    empty: set[str] = set()
-    specific = False
-    for path, value in _leaves(answer.value):
-        (filled if _holds(value) else empty).add(path)
-        specific = specific or _is_specific(value)
+    filled, empty = quality_fields.fields_of(answer.value)
+    specific = any(_is_specific(cell.value) for cell in quality_fields.cells_of(answer.value)[0])
     digest = blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest() if filled else ""
     return AnswerFields(
         filled=_shared(frozenset(filled)),
-        empty=_shared(frozenset(empty - filled)),
+        empty=_shared(frozenset(empty)),
         digest=digest,
         specific=specific,
     )
@@ -77,29 +71,6 @@ def fields_of(text: str | None) -> AnswerFields | None:
 def _shared(names: frozenset[str]) -> frozenset[str]:
     """Return the same object for the same names: most results of a batch have the same fields."""
     return names
-
-
-def _leaves(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield paths and values, all items of a list under one path; not more than the limits."""
-    stack, seen, paths = [("", value, 0)], 0, set[str]()
-    while stack and seen < MAX_VALUES:
-        path, here, depth = stack.pop()
-        seen += 1
-        inner: Sequence[tuple[str, Any]] = ()
-        if isinstance(here, dict) and depth < MAX_DEPTH:
-            inner = [(f"{path}.{name}" if path else str(name), part) for name, part in here.items()]
-        elif isinstance(here, list) and depth < MAX_DEPTH:
-            inner = [(f"{path}[]", part) for part in here]
-        if path and (path in paths or len(paths) < MAX_FIELDS):
-            paths.add(path)
-            yield path, here
-        stack.extend((name, part, depth + 1) for name, part in reversed(inner[:MAX_VALUES]))
-
-
-def _holds(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(part is not None for part in value.values())
-    return not (value is None or value == [] or (isinstance(value, str) and not value.strip()))
 
 
 def _is_specific(value: Any) -> bool:

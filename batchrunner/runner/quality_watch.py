@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from batchrunner.model.quality import OnBad, QualityReason
 from batchrunner.policy import quality_watch as policy
+from batchrunner.policy.quality_bounds import BoundCounts
 from batchrunner.policy.quality_watch import CHECK_AFTER, MAX_REASONS, MAX_RESULTS, Shift
 from batchrunner.policy.watched_results import WatchedResult
 from batchrunner.runner.context import RunnerContext
@@ -18,6 +19,8 @@ from batchrunner.runner.events import BadDataFound
 from batchrunner.store.quality_watch import (
     LATE_COMMIT,
     READ_PAGE,
+    all_results,
+    last_good_edition,
     newest_results,
     open_jobs_by_host,
     quality_since,
@@ -41,10 +44,12 @@ class QualityWatch:
         self._context = context
         self._stops = context.batch.settings.quality.on_bad is OnBad.STOP
         self._checked = 0  # attempts that this runner had closed at the newest check
-        self._baseline: int | None = None
+        self._baseline: int | None = None  # the last good edition
+        self._counts: BoundCounts | None = None  # None: the job file has no such bounds
         self._since: datetime | None = None  # results of runs that began earlier do not count
         self._results: list[WatchedResult] | None = None  # in order; None: not read yet
         self._newest: datetime | None = None  # when the newest of them was recorded
+        self._known: dict[int, datetime] = {}  # newest attempts, by when they were recorded
         self._reported: set[tuple[str, str]] = set()
         self._recount_at = context.now()
 
@@ -68,9 +73,7 @@ class QualityWatch:
         """Read what is new, report what is bad, and stop the batch if that is what the user set."""
         await self._read_new()
         found = self._shifts()
-        if not found:
-            return
-        if self._stops and await self._concern_most(found) and await self._stop():
+        if self._stops and await self._must_stop(found) and await self._stop():
             return
         new = [shift for shift in found if (shift.kind, shift.column) not in self._reported]
         if new:
@@ -90,52 +93,79 @@ class QualityWatch:
             pass
 
     async def _read_all(self) -> None:
-        batch_id = self._context.batch.id
+        """Read the newest results; for the bounds of the job file, all are counted."""
+        context, batch_id = self._context, self._context.batch.id
+        self._results, self._newest, self._known, self._counts = [], None, {}, None
+        self._baseline = await self._read(last_good_edition, batch_id)
+        if self._stops and context.batch.settings.quality.demands_something:
+            await context.offload(self._count_all)
         found = await self._read(newest_results, batch_id, self._since, MAX_RESULTS, self._baseline)
-        self._results, self._newest = [], None
-        self._add(found)
+        self._add(found, counted=True)
+
+    def _count_all(self) -> None:
+        context = self._context
+        counts = BoundCounts(context.batch.settings.quality)
+        for result in all_results(context.store, context.batch.id, self._since):
+            counts.add(result)
+        self._counts = counts
 
     async def _read_page(self) -> int:
-        known = self._results or []
         newest = self._newest or self._context.now() - LATE_COMMIT
-        late = newest - 2 * LATE_COMMIT
-        ids = [each.attempt_id for each in known if each.closed_at >= late]
-        batch_id = self._context.batch.id
-        found = await self._read(results_since, batch_id, self._since, newest, ids, self._baseline)
+        which = (self._context.batch.id, self._since, newest, [*self._known], self._baseline)
+        found = await self._read(results_since, *which)
         self._add(found)
         return len(found)
 
-    def _add(self, found: Sequence[WatchedResult]) -> None:
+    def _add(self, found: Sequence[WatchedResult], *, counted: bool = False) -> None:
+        if self._counts is not None and not counted:
+            for result in found:
+                self._counts.add(result)
         if found:
             self._results = policy.in_order([*(self._results or ()), *found])
             newest = max(each.closed_at for each in found)
             self._newest = newest if self._newest is None else max(newest, self._newest)
+            self._known.update((each.attempt_id, each.closed_at) for each in found)
+            late = self._newest - 2 * LATE_COMMIT
+            self._known = {each: at for each, at in self._known.items() if at >= late}
 
     def _shifts(self) -> list[Shift]:
-        return policy.shifts(self._results or [], resumed=self._since is not None)
+        coverage = self._context.batch.settings.quality.coverage
+        resumed = self._since is not None
+        return policy.shifts(self._results or [], resumed=resumed, coverage=coverage)
 
     # ---- stopping ----
 
-    async def _concern_most(self, found: Sequence[Shift]) -> bool:
-        """Return whether a finding is about most of what is left; counted now and then."""
-        if self._context.now() < self._recount_at:
+    async def _must_stop(self, found: Sequence[Shift]) -> bool:
+        """Return whether there is a reason to stop; what is left is counted now and then."""
+        if (not found and self._counts is None) or self._context.now() < self._recount_at:
             return False
         left = await self._read(open_jobs_by_host, self._context.batch.id)
-        if any(policy.stops(shift, left) for shift in found):
+        if self._reasons_to_stop(found, left)[0]:
             return True
-        self._recount_at = self._context.now() + RECOUNT_INTERVAL
+        if found:
+            self._recount_at = self._context.now() + RECOUNT_INTERVAL
         return False
+
+    def _reasons_to_stop(
+        self, found: Sequence[Shift], left: Mapping[str, int]
+    ) -> tuple[list[QualityReason], set[int]]:
+        """Return why the batch is stopped, and the attempts whose results show it."""
+        concerned = [shift for shift in found if policy.stops(shift, left)]
+        reasons = [shift.reason for shift in concerned]
+        if self._counts is not None:
+            lost = self._counts.lost(sum(left.values()), all_rows=self._since is None)
+            named = {reason.column for reason in reasons if reason.column}
+            reasons += [reason for reason in lost if reason.column not in named]
+        return reasons[:MAX_REASONS], {id for shift in concerned for id in shift.attempts}
 
     async def _stop(self) -> bool:
         """Stop the batch for what its results are now: some may be judged or asked anew."""
         context = self._context
         await self._read_all()
         left = await self._read(open_jobs_by_host, context.batch.id)
-        found = [shift for shift in self._shifts() if policy.stops(shift, left)]
-        if not found:
+        reasons, results_of = self._reasons_to_stop(self._shifts(), left)
+        if not reasons:
             return False
-        reasons = _reasons(found)
-        results_of = {attempt_id for shift in found for attempt_id in shift.attempts}
         stopped = await context.offload(
             lambda: context.store.write(
                 stop_for_quality,
@@ -148,7 +178,7 @@ class QualityWatch:
             )
         )
         if stopped:
-            context.notify(BadDataFound(reasons=reasons, stopped=True))
+            context.notify(BadDataFound(reasons=tuple(reasons), stopped=True))
             context.work_changed.notify()
         return stopped
 

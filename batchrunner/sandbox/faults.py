@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 #: The host whose paths name faults: `https://faults.test/<fault>` or `…/<fault>/<n>`.
 FAULTS_HOST = "faults.test"
+#: The fault of a run whose result is delivered, and looks wrong.
+SUSPECT = "suspect"
 
 
 class Status(StrEnum):
@@ -184,6 +186,9 @@ RUN_FAULTS: Mapping[str, RunFault] = {
     "blocked": RunFault(
         says="COMPLETED at a bot wall",
         result={"status": "failure", "reason": "Access denied: the page shows a captcha"},
+    ),
+    SUSPECT: RunFault(
+        says="COMPLETED with an empty list of results, which looks wrong", result={"results": []}
     ),
     "no_result": RunFault(says="COMPLETED with a result of null"),
     "wrong_shape": RunFault(

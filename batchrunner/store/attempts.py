@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, assert_never
 
@@ -42,7 +43,7 @@ from batchrunner.model import (
     Transition,
 )
 from batchrunner.model.outcomes import findings_of_transition
-from batchrunner.store import artifacts, host_breaker, host_escalation
+from batchrunner.store import artifacts, host_breaker, host_escalation, revisions
 from batchrunner.store.conditions import is_current
 from batchrunner.store.schema import UtcDateTime, attempts, jobs, results, submissions
 from batchrunner.store.serialization import (
@@ -87,6 +88,7 @@ _RUNS_IN_FLIGHT = (
         jobs.c.policy,
         jobs.c.expect,
         jobs.c.accepted,
+        jobs.c.suspects,
         jobs.c.limits,
         jobs.c.output_schema_digest,
         submissions.c.marker_token,
@@ -111,7 +113,10 @@ def runs_in_flight(tx: Connection, owner_id: str, batch_id: int) -> list[OpenAtt
             submission_id=row.submission_id,
             marker=marker_of(row),
             url=row.url,
-            job=job_of(row, row.job_id, row.number, attempt_start_of(row)),
+            job=replace(
+                job_of(row, row.job_id, row.number, attempt_start_of(row)),
+                earlier_suspects=row.suspects or 0,
+            ),
             status=RunStatus(row.run_status),
             # A rate limit may delay a create request; that time is not the run's.
             opened_at=max(row.opened_at, row.answered_at or row.opened_at),
@@ -284,9 +289,24 @@ def apply_decisions(
     artifacts.want_artifacts_of(tx, [decision.attempt.attempt_id for decision in applied])
     _move_jobs(tx, applied, now)
     batch_id = held[applied[0].attempt.attempt_id]
+    _follow_suspects(tx, applied, now)
     host_escalation.record_escalation_results(tx, batch_id, applied)
     host_breaker.record_host_results(tx, batch_id, applied, now)
     return applied
+
+
+def _follow_suspects(tx: Connection, applied: Sequence[AttemptDecision], now: datetime) -> None:
+    """Buy suspect results again that a policy says so of; restore those that nothing replaced."""
+    again = {
+        decision.attempt.job.id: decision.transition.again_at
+        for decision in applied
+        if isinstance(decision.transition, Finish) and decision.transition.again_at is not None
+    }
+    if again:
+        revisions.buy_suspects_again(tx, again, now)
+    failed = [decision.attempt.job.id for decision in applied if decision.transition.failure]
+    if failed:
+        revisions.restore_delivered(tx, jobs.c.id.in_(failed))
 
 
 _STILL_HELD = (

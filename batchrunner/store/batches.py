@@ -6,17 +6,19 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 
 from batchrunner.model import Batch, JobFile, LoadResult
 from batchrunner.model.comparison import UNDECIDED, Comparison, EditDecision
 from batchrunner.model.hosts import host_of
 from batchrunner.policy.canary import choose_canary
+from batchrunner.store.accepted import inherit_accepted
 from batchrunner.store.batch_rows import SET_LATER, batch_of
+from batchrunner.store.bulk_insert import insert_rows
 from batchrunner.store.canary_gate import keep_canary
 from batchrunner.store.dialect import insert_or_ignore
 from batchrunner.store.edits import follow_file
-from batchrunner.store.job_rows import LOAD_CHUNK, chunks, job_row
+from batchrunner.store.job_rows import LOAD_CHUNK, NEW_JOB_COLUMNS, JobRows, chunks
 from batchrunner.store.schema import batches, jobs
 from batchrunner.store.serialization import json_text, settings_of, settings_text
 
@@ -40,6 +42,8 @@ def load_jobs(
     else:
         comparison = follow_file(tx, file, row, decision, now)
         keep_canary(tx, batch.id, file.settings.canary)
+    if file.series is not None:
+        inherit_accepted(tx, batch.id, now)
     return LoadResult(
         batch=batch,
         added=comparison.new,
@@ -55,12 +59,10 @@ def _add_all(tx: Connection, batch_id: int, file: JobFile, now: datetime) -> Non
     canary = file.settings.canary
     kinds = ((host_of(spec.url), spec.goal) for spec in file.specs)
     first = set(choose_canary(kinds, canary.jobs)) if canary else set()
+    new = JobRows(batch_id, file, now)
     for chunk in chunks(enumerate(file.specs, 1), LOAD_CHUNK):
-        rows = [
-            job_row(batch_id, file, position, spec, now, canary=position - 1 in first)
-            for position, spec in chunk
-        ]
-        tx.execute(insert(jobs), rows)
+        rows = [new.row(position, spec, canary=position - 1 in first) for position, spec in chunk]
+        insert_rows(tx, jobs, NEW_JOB_COLUMNS, rows)
 
 
 def _has_jobs(tx: Connection, batch_id: int) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import and_, bindparam, case, exists, func, not_
+from sqlalchemy import and_, bindparam, case, exists, func, not_, or_
 
-from batchrunner.model import JobState
+from batchrunner.model import JobState, Verdict
 from batchrunner.store.schema import SubmissionState, attempts, jobs, submissions
 
 FINAL_STATES = [state for state in JobState if state.is_final]
@@ -15,6 +15,26 @@ is_newest = and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.att
 
 #: The newest revision of a job that is in its file.
 is_current = and_(not_(jobs.c.superseded), not_(jobs.c.withdrawn))
+
+_again = jobs.alias("again")
+_being_tried = [state for state in JobState if not state.is_final]
+#: What exports show: a suspect result that is being bought again stays until that has ended.
+is_shown = or_(
+    is_current,
+    and_(
+        jobs.c.superseded,
+        exists().where(
+            _again.c.replaces == jobs.c.id,
+            not_(_again.c.superseded),
+            not_(_again.c.withdrawn),
+            _again.c.state.in_(_being_tried),
+        ),
+    ),
+)
+#: A job whose newest result looks wrong.
+has_suspect_result = (
+    exists().where(is_newest, attempts.c.verdict == Verdict.SUSPECT).correlate(jobs)
+)
 
 _submission = exists().where(submissions.c.id == attempts.c.submission_id).correlate(attempts)
 #: The submission of an attempt is unanswered. One row by its id, as few attempts are open.

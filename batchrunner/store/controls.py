@@ -22,6 +22,7 @@ from batchrunner.model import FailureCategory, JobState
 from batchrunner.model.categories import CATEGORIES
 from batchrunner.store import holds
 from batchrunner.store.conditions import is_current, is_newest
+from batchrunner.store.revisions import restore_delivered
 from batchrunner.store.schema import CanaryGate, attempts, batches, jobs
 
 #: Job ids in one statement.
@@ -107,6 +108,7 @@ def cancel_jobs(
         chosen &= and_(jobs.c.state == JobState.AVAILABLE, _ended_with(categories))
     parts = list(_on(tx, hosts, chosen)) if hosts else [chosen]
     counts = [_cancel(tx, part, still_open, now) for part in parts]
+    restore_delivered(tx, jobs.c.batch_id == batch_id)
     return sum(at_once for at_once, _ in counts), sum(asked for _, asked in counts)
 
 

@@ -27,8 +27,19 @@ from batchrunner.api_facts.limits import MAX_RUNS_PER_REQUEST
 from batchrunner.model import FailureCategory, JobFile, JobState
 from batchrunner.model.comparison import Comparison, EditDecision, Guard
 from batchrunner.store.comparing import compare_staged, lists_all_jobs
-from batchrunner.store.conditions import FINAL_STATES, is_current, is_newest
-from batchrunner.store.job_rows import LOAD_CHUNK, chunks
+from batchrunner.store.conditions import (
+    FINAL_STATES,
+    has_suspect_result,
+    is_current,
+    is_newest,
+)
+from batchrunner.store.revisions import (
+    QUESTION,
+    RULES,
+    add_revisions,
+    available,
+    next_revision,
+)
 from batchrunner.store.schema import attempts, batches, jobs
 from batchrunner.store.staging import (
     MatchKind,
@@ -41,10 +52,6 @@ from batchrunner.store.staging import (
     staged,
 )
 
-#: What a job is asked, and what follows from that.
-_QUESTION = ("url", "host", "goal", "options", "output_schema_digest", "digest")
-#: What a job of a file says beside its question.
-_RULES = ("policy", "expect", "limits")
 #: A job that runs from its beginning.
 _FRESH: dict[str, Any] = {
     "failures": 0,
@@ -181,7 +188,7 @@ def _take_over(tx: Connection, file: JobFile, *, in_order: bool) -> None:
         place["position"] = in_file.c.position
     if file.from_file:
         place["from_file"] = true()
-    rules = {name: in_file.c[name] for name in (*_RULES, "options", "output_schema_digest")}
+    rules = {name: in_file.c[name] for name in (*RULES, "options", "output_schema_digest")}
     differs = [
         jobs.c[name].is_distinct_from(in_file.c[name])
         for name in (*place, *rules)
@@ -235,7 +242,7 @@ def _change(
             update(jobs).where(*changed, final).values(**place, kept_digest=in_file.c.digest)
         )
         changed = (*changed, not_(final))
-    values = {name: in_file.c[name] for name in (*_QUESTION, *_RULES)}
+    values = {name: in_file.c[name] for name in (*QUESTION, *RULES)}
     untried = and_(jobs.c.attempt == 0, jobs.c.state != JobState.RUNNING)
     tx.execute(
         update(jobs)
@@ -244,6 +251,7 @@ def _change(
             **place,
             **values,
             **_FRESH,
+            accepted=None,  # of another question
             from_file=file.from_file,
             kept_digest=None,
             state=JobState.AVAILABLE,
@@ -264,7 +272,7 @@ def _add_revisions(tx: Connection, batch_id: int, file: JobFile, now: datetime) 
         **_new_row(batch_id, file, now),
         "position": in_file.c.position,
         "key": old.c.key,
-        "revision": _next_revision(old),
+        "revision": next_revision(old),
         "canary": old.c.canary,
         "part": old.c.part,
     }
@@ -278,31 +286,14 @@ def _add_revisions(tx: Connection, batch_id: int, file: JobFile, now: datetime) 
     tx.execute(insert(jobs).from_select(list(source), query))
 
 
-def _next_revision(old: Any) -> Any:
-    every = jobs.alias()
-    newest = select(func.max(every.c.revision)).where(
-        every.c.batch_id == old.c.batch_id, every.c.key == old.c.key
-    )
-    return newest.scalar_subquery() + 1
-
-
 def _new_row(batch_id: int, file: JobFile, now: datetime) -> dict[str, Any]:
     """Return the columns of a job that the file gives, by name."""
-    names = ("columns", *_QUESTION, *_RULES)
+    names = ("columns", *QUESTION, *RULES)
     return {
         "batch_id": literal(batch_id),
         **{name: in_file.c[name] for name in names},
         "from_file": literal(file.from_file),
-        **_available(now),
-    }
-
-
-def _available(now: datetime) -> dict[str, Any]:
-    moment = literal(now, jobs.c.available_at.type)
-    return {
-        "state": literal(JobState.AVAILABLE, jobs.c.state.type),
-        "available_at": moment,
-        "loaded_at": moment,
+        **available(now),
     }
 
 
@@ -311,7 +302,7 @@ def _restore(tx: Connection, file: JobFile, now: datetime) -> None:
     tx.execute(
         update(jobs).where(*_matched(MatchKind.RESTORED)).values(superseded=True, **_stop(now))
     )
-    names = ("position", "columns", "options", "output_schema_digest", *_RULES)
+    names = ("position", "columns", "options", "output_schema_digest", *RULES)
     tx.execute(
         update(jobs)
         .where(
@@ -376,33 +367,26 @@ def rerun_jobs(
     *,
     keys: Collection[str] = (),
     finished_before: datetime | None = None,
+    suspect: bool = False,
 ) -> tuple[int, int]:
     """
     Give succeeded jobs a new revision that runs again; return how many, and their steps so far.
 
-    *keys* and *finished_before* choose jobs; without them, all are chosen.
+    *keys*, *finished_before* and *suspect* choose jobs; without them, all are chosen. With
+    *suspect*, the results that look wrong are kept where the new revisions deliver none.
     """
     tx.execute(select(batches.c.id).where(batches.c.id == batch_id).with_for_update())
     _lock_open_attempts(tx, batch_id)
     chosen = _chosen_again(batch_id, keys=keys, finished_before=finished_before)
+    if suspect:
+        chosen.append(has_suspect_result)
     superseded = list(tx.execute(select(jobs.c.id).where(*chosen)).scalars())
     steps: int = tx.execute(
         select(func.coalesce(func.sum(attempts.c.steps), 0))
         .join(jobs, jobs.c.id == attempts.c.job_id)
         .where(*chosen)
     ).scalar_one()
-    for ids in chunks(superseded, LOAD_CHUNK):
-        tx.execute(update(jobs).where(jobs.c.id.in_(ids)).values(superseded=True))
-        old = jobs.alias()
-        kept = ("position", "key", "from_file", "kept_digest", "columns", "part")
-        source = {
-            "batch_id": old.c.batch_id,
-            **{name: old.c[name] for name in (*kept, *_QUESTION, *_RULES)},
-            "revision": _next_revision(old),
-            **_available(now),
-        }
-        query = select(*source.values()).select_from(old).where(old.c.id.in_(ids))
-        tx.execute(insert(jobs).from_select(list(source), query))
+    add_revisions(tx, superseded, now, keep_suspect=suspect)
     return len(superseded), int(steps)
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, exists, false, or_,
 from batchrunner.model import FinishedJob, JobState
 from batchrunner.model.job_entry import JobEntry
 from batchrunner.model.row_choice import RowChoice
-from batchrunner.store.conditions import FINAL_STATES, is_current, is_newest
+from batchrunner.store.conditions import FINAL_STATES, is_current, is_newest, is_shown
 from batchrunner.store.reports import jobs_among
 from batchrunner.store.result_bodies import with_long_results
 from batchrunner.store.schema import attempts, jobs
@@ -40,7 +40,7 @@ def shown_jobs(
 
 def shown_job_ids(tx: Connection, batch_id: int, choice: RowChoice) -> array[int]:
     """Return the rows of the chosen jobs, in the order of the file: eight bytes for each."""
-    shown = _last_good() if choice.last_good else is_current
+    shown = _last_good() if choice.last_good else is_current if choice.join else is_shown
     query = select(jobs.c.id).where(jobs.c.batch_id == batch_id, shown)
     if not choice.join:
         query = query.where(jobs.c.state.in_(FINAL_STATES))
@@ -70,8 +70,8 @@ def _chosen(choice: RowChoice) -> ColumnElement[bool]:
 
 _later = jobs.alias("later")
 _same_job = and_(_later.c.batch_id == jobs.c.batch_id, _later.c.key == jobs.c.key)
-_is_shown = and_(_same_job, _later.c.superseded.is_(False), _later.c.withdrawn.is_(False))
-_place_in_file = select(_later.c.position).where(_is_shown).scalar_subquery()
+_is_last = and_(_same_job, _later.c.superseded.is_(False), _later.c.withdrawn.is_(False))
+_place_in_file = select(_later.c.position).where(_is_last).scalar_subquery()
 
 
 def _last_good() -> ColumnElement[bool]:
@@ -80,7 +80,7 @@ def _last_good() -> ColumnElement[bool]:
     newest_good = and_(
         jobs.c.state == JobState.SUCCEEDED,
         ~exists().where(good, _later.c.revision > jobs.c.revision),
-        exists().where(_is_shown),
+        exists().where(_is_last),
     )
     return or_(newest_good, and_(is_current, ~exists().where(good)))
 

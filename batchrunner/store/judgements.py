@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    desc,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from batchrunner.classify import UNREADABLE
-from batchrunner.model import Failed, FailureCategory, JobState, StoredResult
+from batchrunner.model import (
+    Failed,
+    FailureCategory,
+    Finding,
+    JobState,
+    Outcome,
+    StoredResult,
+    Verdict,
+)
 from batchrunner.model.categories import CATEGORIES
 from batchrunner.model.marker_removal import without_marker
 from batchrunner.store.conditions import is_current, is_newest
@@ -19,6 +39,8 @@ from batchrunner.store.schema import attempts, jobs, results
 from batchrunner.store.serialization import expectations_in, findings_of, findings_text, json_text
 from batchrunner.store.store import PAGE_SIZE, Store
 
+#: Ids that are read from the server at once.
+ROWS_AT_ONCE = 5000
 #: What a judgement of a result can be.
 JUDGED_CATEGORIES = tuple(each for each, row in CATEGORIES.items() if row.from_result)
 
@@ -37,7 +59,18 @@ _judgeable = and_(
 
 def stored_results(store: Store, batch_id: int) -> Iterator[StoredResult]:
     """Yield the results of a batch that can be judged again, in file order."""
-    ids = store.read(_attempt_ids, batch_id)
+    yield from results_of_attempts(store, store.read(_attempt_ids, jobs.c.batch_id == batch_id))
+
+
+def results_of_jobs(store: Store, job_ids: Sequence[int]) -> Iterator[StoredResult]:
+    """Yield the results of these jobs that can be judged again, in file order."""
+    for start in range(0, len(job_ids), PAGE_SIZE):
+        chosen = jobs.c.id.in_(job_ids[start : start + PAGE_SIZE])
+        yield from results_of_attempts(store, store.read(_attempt_ids, chosen))
+
+
+def results_of_attempts(store: Store, ids: Sequence[int]) -> Iterator[StoredResult]:
+    """Yield the results of these attempts that can be judged again."""
     for start in range(0, len(ids), PAGE_SIZE):
         for stored, is_long in store.read(_stored_results, ids[start : start + PAGE_SIZE]):
             body = store.read(result_body, stored.attempt_id) if is_long else stored.result
@@ -45,16 +78,62 @@ def stored_results(store: Store, batch_id: int) -> Iterator[StoredResult]:
                 yield replace(stored, result=body) if is_long else stored
 
 
-def _attempt_ids(tx: Connection, batch_id: int) -> list[int]:
-    return list(
+def _attempt_ids(tx: Connection, chosen: ColumnElement[bool]) -> array[int]:
+    return array(
+        "q",
         tx.execute(
             select(attempts.c.id)
             .join(jobs, is_newest)
             .join(results, results.c.attempt_id == attempts.c.id)
-            .where(jobs.c.batch_id == batch_id, _judgeable)
+            .where(chosen, _judgeable)
             .order_by(jobs.c.position, jobs.c.id)
-        ).scalars()
+            .execution_options(yield_per=ROWS_AT_ONCE)
+        ).scalars(),
     )
+
+
+def newest_successes(tx: Connection, batch_id: int, most: int) -> list[int]:
+    """Return the attempts of the jobs that succeeded last, at most so many, in file order."""
+    newest = (
+        select(attempts.c.id, jobs.c.position)
+        .join(jobs, is_newest)
+        .where(jobs.c.batch_id == batch_id, is_current, jobs.c.state == JobState.SUCCEEDED)
+        .order_by(jobs.c.finished_at.desc(), jobs.c.id.desc())
+        .limit(most)
+        .subquery()
+    )
+    return list(tx.execute(select(newest.c.id).order_by(newest.c.position, newest.c.id)).scalars())
+
+
+def results_of_one_goal(tx: Connection, batch_id: int) -> int:
+    """Return how many jobs with the same goal succeeded, of the most frequent goal."""
+    succeeded = (jobs.c.batch_id == batch_id, is_current, jobs.c.state == JobState.SUCCEEDED)
+    many = select(func.count()).where(*succeeded).group_by(jobs.c.goal).order_by(desc(func.count()))
+    return tx.execute(many.select_from(jobs).limit(1)).scalar() or 0
+
+
+_FLAG = (
+    update(attempts)
+    .where(attempts.c.id == bindparam("row_id"), attempts.c.verdict == Verdict.GOOD)
+    .values(
+        verdict=Verdict.SUSPECT,
+        verdict_rule=bindparam("new_verdict_rule"),
+        findings=bindparam("new_findings"),
+    )
+)
+
+
+def flag_good_results(tx: Connection, found: Sequence[tuple[int, Finding]]) -> int:
+    """Turn good results into suspect ones, by attempt; others stay. Return how many turned."""
+    flags = [
+        {
+            "row_id": attempt_id,
+            "new_verdict_rule": finding.rule,
+            "new_findings": findings_text((finding,)),
+        }
+        for attempt_id, finding in sorted(found, key=lambda pair: pair[0])
+    ]
+    return sum(tx.execute(_FLAG, flag).rowcount for flag in flags)
 
 
 def _stored_results(tx: Connection, attempt_ids: Sequence[int]) -> list[tuple[StoredResult, bool]]:
@@ -67,6 +146,7 @@ def _stored_results(tx: Connection, attempt_ids: Sequence[int]) -> list[tuple[St
             attempts.c.code,
             attempts.c.message,
             attempts.c.findings,
+            attempts.c.verdict,
             attempts.c.marker,
             jobs,
             short_body,
@@ -95,11 +175,12 @@ def _read(row: Row[Any]) -> StoredResult:
         code=row.code,
         message=row.message or "",
         findings=findings_of(row.findings),
+        verdict=Verdict(row.verdict) if row.verdict else None,
     )
 
 
 _LOCK_ATTEMPTS = (
-    select(attempts.c.id, attempts.c.outcome)
+    select(attempts.c.id, attempts.c.outcome, attempts.c.verdict)
     .where(attempts.c.id.in_(bindparam("attempts", expanding=True)))
     .order_by(attempts.c.id)  # as where decisions are applied: attempts before jobs, by id
     .with_for_update()
@@ -118,6 +199,8 @@ _REWRITE_ATTEMPT = (
         code=bindparam("new_code"),
         message=bindparam("new_message"),
         findings=bindparam("new_findings"),
+        verdict=bindparam("new_verdict"),
+        verdict_rule=bindparam("new_verdict_rule"),
     )
 )
 _MOVE_JOB = (
@@ -131,42 +214,53 @@ _MOVE_JOB = (
 )
 
 
-def rewrite_judgements(
-    tx: Connection, judgements: Sequence[tuple[StoredResult, Failed | None]]
-) -> int:
+def rewrite_judgements(tx: Connection, judgements: Sequence[tuple[StoredResult, Outcome]]) -> int:
     """
     Write new judgements of stored results; return how many were written.
 
     A judgement of a job that has changed since it was read changes nothing.
     """
     ids = [result.attempt_id for result, _ in judgements]
-    outcomes = {row.id: row.outcome for row in tx.execute(_LOCK_ATTEMPTS, {"attempts": ids})}
+    locked = tx.execute(_LOCK_ATTEMPTS, {"attempts": ids})
+    judged = {row.id: (row.outcome, row.verdict) for row in locked}
     job_ids = [result.job_id for result, _ in judgements]
     rows: list[Row[Any]] = list(tx.execute(_LOCK_JOBS, {"jobs": job_ids}))
     stored = {row.id: row for row in rows}
     held = [
-        (result, failure, stored[result.job_id])
-        for result, failure in judgements
-        if _is_as_read(result, outcomes.get(result.attempt_id), stored.get(result.job_id))
+        (result, outcome, stored[result.job_id])
+        for result, outcome in judgements
+        if _is_as_read(result, judged.get(result.attempt_id), stored.get(result.job_id))
     ]
     if held:
-        tx.execute(_REWRITE_ATTEMPT, [_rewritten(result, failure) for result, failure, _ in held])
-        tx.execute(_MOVE_JOB, [_moved(result, failure, row) for result, failure, row in held])
+        tx.execute(_REWRITE_ATTEMPT, [_rewritten(result, outcome) for result, outcome, _ in held])
+        moved = [(result, _failure_in(outcome), row) for result, outcome, row in held]
+        tx.execute(_MOVE_JOB, [_moved(*each) for each in moved])
     return len(held)
 
 
-def _is_as_read(result: StoredResult, outcome: str | None, job: Row[Any] | None) -> bool:
-    before = (result.state, result.number, result.category or "succeeded")
-    return job is not None and (job.state, job.attempt, outcome) == before
+def _is_as_read(
+    result: StoredResult, judged: tuple[str | None, str | None] | None, job: Row[Any] | None
+) -> bool:
+    before = (result.state, result.number, (result.category or "succeeded", result.verdict))
+    return job is not None and (job.state, job.attempt, judged) == before
 
 
-def _rewritten(result: StoredResult, failure: Failed | None) -> dict[str, Any]:
+def _failure_in(outcome: Outcome) -> Failed | None:
+    return outcome if isinstance(outcome, Failed) else None
+
+
+def _rewritten(result: StoredResult, outcome: Outcome) -> dict[str, Any]:
+    failure = _failure_in(outcome)
+    said = outcome if isinstance(outcome, Failed) else outcome.remark
+    verdict = Verdict.BAD if isinstance(outcome, Failed) else outcome.verdict
     return {
         "row_id": result.attempt_id,
         "new_outcome": failure.category if failure else "succeeded",
-        "new_code": failure.code if failure else None,
-        "new_message": failure.message if failure else None,
-        "new_findings": findings_text(failure.findings) if failure else None,
+        "new_code": said.code if said else None,
+        "new_message": said.message if said else None,
+        "new_findings": findings_text(outcome.findings),
+        "new_verdict": verdict,
+        "new_verdict_rule": outcome.findings[0].rule if outcome.findings else None,
     }
 
 

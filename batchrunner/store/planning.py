@@ -21,7 +21,7 @@ from batchrunner.store import budget
 from batchrunner.store.account_limit import bound_in
 from batchrunner.store.batch_rows import SET_LATER, rate_of, settings_in_force
 from batchrunner.store.comparing import compare_staged, lists_all_jobs, peek_batch
-from batchrunner.store.conditions import FINAL_STATES, is_current
+from batchrunner.store.conditions import FINAL_STATES, has_suspect_result, is_current
 from batchrunner.store.schema import batches, jobs
 from batchrunner.store.serialization import options_of, rules_of, settings_of
 from batchrunner.store.staging import (
@@ -61,6 +61,7 @@ class Again:
 
     keys: Collection[str] = ()
     finished_before: datetime | None = None
+    suspect: bool = False  #: only those whose results look wrong
 
 
 def planned_load(
@@ -152,6 +153,8 @@ def _work_again(tx: Connection, again: Again, *, run_changed: bool) -> Iterator[
         chosen.append(in_batch.c.key.in_(again.keys))
     if again.finished_before is not None:
         chosen.append(jobs.c.finished_at < again.finished_before)
+    if again.suspect:
+        chosen.append(has_suspect_result)
     query = (
         select(*alike, func.count())
         .select_from(in_batch)

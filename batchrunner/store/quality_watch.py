@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, select, update
+from sqlalchemy import Connection, Row, bindparam, exists, func, select, update
 
 from batchrunner.model import JobState
 from batchrunner.model.categories import CATEGORIES
 from batchrunner.model.findings import Verdict
 from batchrunner.model.marker_removal import without_marker
-from batchrunner.model.quality import QualityReason, QualityStop
+from batchrunner.model.quality import QualityReason, QualityStop, QualityWord
 from batchrunner.policy.watched_results import WatchedResult, fields_of, place_of
 from batchrunner.store.conditions import FINAL_STATES, is_current
 from batchrunner.store.leases import check_alive
 from batchrunner.store.result_bodies import short_body
 from batchrunner.store.schema import attempts, batches, jobs, results
 from batchrunner.store.serialization import quality_stop_text
+from batchrunner.store.store import Store
 
 #: Results that one transaction reads.
 READ_PAGE = 500
@@ -105,6 +106,48 @@ def results_since(
     return _watched(tx, rows, baseline)
 
 
+def all_results(store: Store, batch_id: int, since: datetime | None) -> Iterator[WatchedResult]:
+    """Yield all results of runs that began after *since*, in the order of their recording."""
+    closed_at, known = _THE_BEGINNING, list[int]()
+    while page := store.read(_page, batch_id, since, closed_at, known):
+        yield from page
+        newest = page[-1].closed_at
+        known = [*known] if newest == closed_at else []
+        known += [each.attempt_id for each in page if each.closed_at == newest]
+        closed_at = newest
+
+
+def _page(
+    tx: Connection,
+    batch_id: int,
+    since: datetime | None,
+    closed_at: datetime,
+    known: Collection[int],
+) -> list[WatchedResult]:
+    found = {
+        "batch": batch_id,
+        "most": READ_PAGE,
+        "closed_since": closed_at,
+        "opened_since": since or _THE_BEGINNING,
+        "without": [*known],
+    }
+    rows: list[Row[Any]] = list(tx.execute(_NEXT, found))
+    return [_watched_result(row) for row in rows]
+
+
+def last_good_edition(tx: Connection, batch_id: int) -> int | None:
+    """Return the newest older edition of a batch's series that is not known to be bad."""
+    this = select(batches.c.series).where(batches.c.id == batch_id).scalar_subquery()
+    older = (
+        select(batches.c.id)
+        .where(batches.c.series == this, batches.c.id < batch_id)
+        .where(batches.c.pruned_at.is_(None), batches.c.quality_stop.is_(None))
+        .where(func.coalesce(batches.c.quality_word, "") != QualityWord.BAD)
+        .where(exists().where(jobs.c.batch_id == batches.c.id, jobs.c.state == JobState.SUCCEEDED))
+    )
+    return tx.execute(older.order_by(batches.c.id.desc()).limit(1)).scalar()
+
+
 def _watched(tx: Connection, rows: Sequence[Row[Any]], baseline: int | None) -> list[WatchedResult]:
     """Return rows as the check needs them, with what the same jobs' results held before."""
     held = _held_before(tx, rows, baseline) if baseline is not None else {}
@@ -140,6 +183,7 @@ def _watched_result(row: Row[Any]) -> WatchedResult:
         kinds={"folder": f"{row.host}{place_of(row.url)}"}
         | {f"column {name}": str(cell) for name, cell in columns.items()},
         good=row.outcome == "succeeded" and row.verdict != Verdict.SUSPECT,
+        delivered=row.outcome == "succeeded",
         fields=fields_of(without_marker(row.body, row.marker)),
     )
 

@@ -48,6 +48,7 @@ from batchrunner.store.conditions import (
     count_where,
     is_current,
     is_newest,
+    is_shown,
     is_unanswered,
 )
 from batchrunner.store.result_bodies import long_body_of, short_body, with_long_results
@@ -375,7 +376,7 @@ def _finished_job_ids(tx: Connection, batch_id: int) -> list[int]:
     return list(
         tx.execute(
             select(jobs.c.id)
-            .where(jobs.c.batch_id == batch_id, jobs.c.state.in_(FINAL_STATES), is_current)
+            .where(jobs.c.batch_id == batch_id, jobs.c.state.in_(FINAL_STATES), is_shown)
             .order_by(jobs.c.position, jobs.c.id)
         ).scalars()
     )
@@ -469,7 +470,7 @@ def _finished_job(row: Row[Any], rate: Rate | None, paths: tuple[str, ...]) -> F
         artifacts=paths,
         help=help_of(row.help),
         run_error=row.run_error,
-        schema_fields=_schema_fields(row.options),
+        schema_fields=schema_fields(row.options),
         **_verdict(row),
     )
 
@@ -482,7 +483,7 @@ def _verdict(row: Row[Any]) -> dict[str, Any]:
     return {"verdict": Verdict(row.verdict), "finding": findings[0] if findings else None}
 
 
-def _schema_fields(options: str) -> frozenset[str]:
+def schema_fields(options: str) -> frozenset[str]:
     """Return the fields that the `output_schema` of a job's options names at the top."""
     return _parsed_schema_fields(options) if '"output_schema"' in options else frozenset()
 

@@ -62,6 +62,13 @@ class CanaryGate(StrEnum):
     CLOSED = "closed"  #: the other jobs wait until the user resumes the batch
 
 
+def stored_instant(at: datetime) -> str:
+    """Return an aware datetime as the database stores it: text with microseconds."""
+    # Not strftime: it writes the year 1, which some servers start with, as "1".
+    naive = at.astimezone(UTC).replace(tzinfo=None)
+    return naive.isoformat(timespec="microseconds") + "Z"
+
+
 class UtcDateTime(TypeDecorator[datetime]):
     """A moment as ISO 8601 text in UTC, which sorts by time and is the same in both databases."""
 
@@ -70,11 +77,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
         """Convert an aware datetime to text with microseconds."""
-        if value is None:
-            return None
-        # Not strftime: it writes the year 1, which some servers start with, as "1".
-        naive = value.astimezone(UTC).replace(tzinfo=None)
-        return naive.isoformat(timespec="microseconds") + "Z"
+        return None if value is None else stored_instant(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
         """Convert stored text to an aware datetime."""
@@ -155,6 +158,8 @@ batches = Table(
     Column("quality_stop", JsonText),
     # Runs that began earlier do not count in the check while it runs; NULL: all count.
     Column("quality_since", UtcDateTime),
+    # How good its rows were at the end of its last run: good, look, bad; NULL: it never ended.
+    Column("quality_word", String(4)),
     CheckConstraint("(series IS NULL) = (edition IS NULL)", "series_means_edition"),
 )
 
@@ -205,6 +210,10 @@ jobs = Table(
     # Chosen by `--limit` or `--sample`, which run these jobs and no others.
     Column("part", Boolean, nullable=False, server_default=text("false")),
     Column("accepted", JsonText),  # JSON: findings that a person accepted: [[rule, path], ...]
+    # The revision whose suspect result is delivered unless this one delivers a result.
+    Column("replaces", Id),
+    # How many suspect results of it a policy has bought again already; NULL: none.
+    Column("suspects", Integer),
     UniqueConstraint("batch_id", "key", "revision"),
     CheckConstraint(_one_of("state", JobState), "state_is_known"),
     CheckConstraint(f"(state IN ({_FINAL})) = (finished_at IS NOT NULL)", "final_means_finished"),
@@ -236,6 +245,12 @@ jobs = Table(
         "batch_id",
         sqlite_where=text("canary = 1"),
         postgresql_where=text("canary"),
+    ),
+    Index(
+        "ix_jobs_replaces",
+        "replaces",
+        sqlite_where=text("replaces IS NOT NULL"),
+        postgresql_where=text("replaces IS NOT NULL"),
     ),
     Index(
         "ix_jobs_part",

@@ -27,7 +27,10 @@ from batchrunner.model import (
     Settings,
     StopLoss,
     TimeLimits,
+    Verdict,
 )
+from batchrunner.model.categories import RuleKey
+from batchrunner.model.diff_settings import DiffSettings
 from batchrunner.model.markers import old_marker
 from batchrunner.model.quality import (
     OnBad,
@@ -90,25 +93,29 @@ def counts_of(stored: str) -> Mapping[FailureCategory, int]:
 
 
 @lru_cache(maxsize=1024)
-def rules_of(stored: str | None) -> Mapping[FailureCategory, RetryRule]:
+def rules_of(stored: str | None) -> Mapping[RuleKey, RetryRule]:
     """Parse rules."""
     plain = json.loads(stored or "{}")
     return {
-        FailureCategory(category): RetryRule(
+        _rule_key(key): RetryRule(
             attempts=rule.get("attempts"),
             wait=_span(rule.get("wait")),
             backoff=_span(rule.get("backoff")),
             then=tuple(rule["then"]) if "then" in rule else None,
         )
-        for category, rule in plain.items()
+        for key, rule in plain.items()
     }
+
+
+def _rule_key(text: str) -> RuleKey:
+    return Verdict.SUSPECT if text == Verdict.SUSPECT else FailureCategory(text)
 
 
 def _span(seconds: float | None) -> timedelta | None:
     return None if seconds is None else timedelta(seconds=seconds)
 
 
-def plain_rules(rules: Mapping[FailureCategory, RetryRule]) -> dict[str, dict[str, Any]]:
+def plain_rules(rules: Mapping[RuleKey, RetryRule]) -> dict[str, dict[str, Any]]:
     """Return rules as JSON can represent them, without unset fields."""
     return {category.value: _plain_rule(rule) for category, rule in rules.items()}
 
@@ -275,6 +282,7 @@ def plain_quality(bounds: QualityBounds) -> dict[str, Any]:
         "duplicates": _text_of(bounds.duplicates),
         "drift": _text_of(bounds.drift),
         "on_bad": str(bounds.on_bad),
+        "given": bounds.given,
     }
 
 
@@ -290,6 +298,7 @@ def quality_of(plain: Mapping[str, Any] | None) -> QualityBounds:
         duplicates=_decimal_of(plain["duplicates"]),
         drift=_decimal_of(plain["drift"]),
         on_bad=OnBad(plain["on_bad"]),
+        given=plain.get("given", True),
     )
 
 
@@ -307,6 +316,24 @@ def quality_stop_of(stored: str | None) -> QualityStop | None:
     words = ({**each, "word": QualityWord(each["word"])} for each in plain["reasons"])
     reasons = tuple(QualityReason(**each) for each in words)
     return QualityStop(at=datetime.fromisoformat(plain["at"]), reasons=reasons)
+
+
+def plain_diff(diff: DiffSettings) -> dict[str, Any]:
+    """Return what comparisons overlook as JSON can represent it."""
+    return {
+        "tolerance": dict(diff.tolerance),
+        "ignore": list(diff.ignore),
+        "keys": dict(diff.keys),
+    }
+
+
+def diff_of(plain: Mapping[str, Any] | None) -> DiffSettings:
+    """Return the settings that *plain* represents; None: an older version did not write them."""
+    if plain is None:
+        return DiffSettings()
+    return DiffSettings(
+        tolerance=plain["tolerance"], ignore=tuple(plain["ignore"]), keys=plain["keys"]
+    )
 
 
 def _text_of(number: Decimal | None) -> str | None:
@@ -347,6 +374,7 @@ def settings_of(stored: str) -> Settings:
     plain["canary"] = canary_of(plain.get("canary"))
     plain["stop_loss"] = stop_loss_of(plain.get("stop_loss"))
     plain["quality"] = quality_of(plain.get("quality"))
+    plain["diff"] = diff_of(plain.get("diff"))
     return Settings(**plain)
 
 
@@ -371,5 +399,6 @@ def settings_text(settings: Settings) -> str:
             "time_zone": settings.time_zone,
             "keep_editions": settings.keep_editions,
             "quality": plain_quality(settings.quality),
+            "diff": plain_diff(settings.diff),
         }
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -37,8 +38,9 @@ from sqlalchemy import (
 
 from batchrunner.model import JobFile, JobState
 from batchrunner.model.question import plain_url, question_digest
+from batchrunner.store.bulk_insert import insert_rows
 from batchrunner.store.conditions import FINAL_STATES
-from batchrunner.store.job_rows import LOAD_CHUNK, chunks, job_row
+from batchrunner.store.job_rows import LOAD_CHUNK, NEW_JOB_COLUMNS, JobRows, chunks
 from batchrunner.store.schema import Id, jobs
 from batchrunner.store.serialization import options_of
 
@@ -158,14 +160,20 @@ def _has_id(key: ColumnElement[Any]) -> ColumnElement[bool]:
 
 
 def _stage_file(tx: Connection, file: JobFile, batch_id: int, now: datetime) -> None:
-    names = [column.name for column in in_file.columns if column.name != "has_id"]
+    staged_columns = [column.name for column in in_file.columns if column.name != "has_id"]
+    values_of = itemgetter(*map(NEW_JOB_COLUMNS.index, staged_columns))
+    new = JobRows(batch_id, file, now)
     for chunk in chunks(enumerate(file.specs, 1), LOAD_CHUNK):
-        rows = []
-        for position, spec in chunk:
-            row = job_row(batch_id, file, position, spec, now, canary=False)
-            has_id = len(spec.key) != _DIGEST_LENGTH or bool(spec.key.lstrip(_HEX))
-            rows.append({name: row[name] for name in names} | {"has_id": has_id})
-        tx.execute(insert(in_file), rows)
+        rows = [
+            (*values_of(new.row(position, spec)), _is_users_id(spec.key))
+            for position, spec in chunk
+        ]
+        insert_rows(tx, in_file, [*staged_columns, "has_id"], rows)
+
+
+def _is_users_id(key: str) -> bool:
+    """Return whether a key is a user's own id, and not a digest."""
+    return len(key) != _DIGEST_LENGTH or bool(key.lstrip(_HEX))
 
 
 def _stage_batch(tx: Connection, batch_id: int, *, from_file: bool, lists_all: bool) -> None:

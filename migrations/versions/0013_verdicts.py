@@ -8,6 +8,8 @@ down_revision = "0012"
 branch_labels = None
 depends_on = None
 
+ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
 
 def upgrade() -> None:
     # Columns without a default and without a check: no database rewrites or reads a row for them.
@@ -17,8 +19,18 @@ def upgrade() -> None:
     op.add_column("attempts", sa.Column("run_error", sa.Text(), nullable=True))
     op.add_column("attempts", sa.Column("review", sa.Text(), nullable=True))
     op.add_column("jobs", sa.Column("accepted", sa.Text(), nullable=True))
+    op.add_column("jobs", sa.Column("replaces", ID, nullable=True))
+    op.add_column("jobs", sa.Column("suspects", sa.Integer(), nullable=True))
+    op.create_index(
+        "ix_jobs_replaces",
+        "jobs",
+        ["replaces"],
+        sqlite_where=sa.text("replaces IS NOT NULL"),
+        postgresql_where=sa.text("replaces IS NOT NULL"),
+    )
     op.add_column("batches", sa.Column("quality_stop", sa.Text(), nullable=True))
     op.add_column("batches", sa.Column("quality_since", sa.String(length=27), nullable=True))
+    op.add_column("batches", sa.Column("quality_word", sa.String(length=4), nullable=True))
     op.add_column("attempts", sa.Column("grounding", sa.Text(), nullable=True))
     op.create_index(
         "ix_attempts_closed_at",

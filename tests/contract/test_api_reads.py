@@ -298,6 +298,7 @@ async def test_pages_that_are_too_large_are_asked_for_with_fewer_runs(
     assert await search(FakeApi(answer)) == [f"r{number}" for number in range(100)]
 
 
+@pytest.mark.sweep
 @ON_ASYNCIO
 async def test_a_list_with_a_run_that_no_page_can_show_is_not_whole() -> None:
     huge = gzip.compress(b" " * 40 * 1024 * 1024)

@@ -30,6 +30,7 @@ def checks(result: Result) -> dict[str, Any]:
     return {check["check"]: check for check in json.loads(result.stdout)["checks"]}
 
 
+@pytest.mark.sweep
 def test_an_empty_database_is_fine_and_stays_empty(postgresql: str) -> None:
     for _ in range(2):
         ended = doctor(postgresql)

@@ -103,6 +103,7 @@ def test_a_port_that_is_taken_is_named(served: Served) -> None:
         pass
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_quietly(number: signal.Signals, tmp_path: Path) -> None:
     program = (

@@ -117,6 +117,7 @@ async def test_ids_differ_between_seeds() -> None:
     assert len(set(ids)) == 6
 
 
+@pytest.mark.sweep
 def test_a_night_passes_on_a_virtual_clock() -> None:
     clock = trio.testing.MockClock(autojump_threshold=0)
     stage_clock = Clock()

@@ -160,7 +160,7 @@ def test_a_url_that_two_jobs_have_says_nothing(store: Store) -> None:
 
 def test_ids_that_are_added_later_are_taken_over(store: Store) -> None:
     finish(store, begin(store, [unnamed(1), unnamed(2)]))
-    named = [replace(unnamed(2), key="two"), replace(unnamed(1), key="one")]
+    named = [unnamed(2)._replace(key="two"), unnamed(1)._replace(key="one")]
     assert numbers(load(store, named)) == {"same": 2}
     assert [row.key for row in rows(store)] == ["two", "one"]
     assert numbers(load(store, [unnamed(1), unnamed(2)])) == {"same": 2}
@@ -209,7 +209,7 @@ def test_a_run_in_flight_of_a_changed_or_withdrawn_job_ends_and_is_not_retried(
 def test_a_large_edit_changes_nothing_until_the_user_decides(store: Store) -> None:
     finish(store, begin(store, 21))
     before = rows(store)
-    edited = [replace(each, goal="Typo") for each in job_file(21).specs]
+    edited = [each._replace(goal="Typo") for each in job_file(21).specs]
     with pytest.raises(EditUndecided) as raised:
         store.write(load_jobs, job_file(edited), after(60))
     assert raised.value.guards == (Guard.CHANGED,)
@@ -246,12 +246,12 @@ def test_the_guard_is_for_more_than_20_jobs_and_a_tenth(
 
 def test_kept_jobs_are_not_reported_again(store: Store) -> None:
     finish(store, begin(store, 21))
-    edited = [replace(each, goal="Typo") for each in job_file(21).specs]
+    edited = [each._replace(goal="Typo") for each in job_file(21).specs]
     load(store, edited, KEEP)
     assert [row.revision for row in rows(store)] == [1] * 21
     assert numbers(load(store, edited)) == {"same": 21, "kept": 21}
     assert numbers(load(store, job_file(21).specs)) == {"same": 21}
-    other = [replace(each, goal="Other") for each in job_file(21).specs]
+    other = [each._replace(goal="Other") for each in job_file(21).specs]
     assert store.read(compare, job_file(other)).guards() == (Guard.CHANGED,)
 
 

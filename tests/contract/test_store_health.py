@@ -46,6 +46,7 @@ from tests.fakes import (
     start,
     success,
 )
+from tests.sweeps import some
 
 
 def frozen() -> datetime:
@@ -202,7 +203,7 @@ def test_every_law_is_broken_by_a_test() -> None:
     assert list(TAMPERED) == [*JOB_RULES, *ATTEMPT_RULES]
 
 
-@pytest.mark.parametrize("law", TAMPERED)
+@pytest.mark.parametrize("law", some(TAMPERED, quick=5))
 def test_a_broken_law_is_found_with_its_number(busy: Store, engine: Engine, law: str) -> None:
     busy.write(load_jobs, job_file(1, name="others"), NOW)
     with engine.begin() as tx:
@@ -255,7 +256,7 @@ REBUILT = {
 }
 
 
-@pytest.mark.parametrize("statement", REBUILT)
+@pytest.mark.parametrize("statement", some(REBUILT, quick=2))
 def test_tables_that_another_program_rebuilt_are_named(
     busy: Store, engine: Engine, statement: str
 ) -> None:
@@ -307,7 +308,7 @@ GARBLED = {
 }
 
 
-@pytest.mark.parametrize("statement", GARBLED)
+@pytest.mark.parametrize("statement", some(GARBLED, quick=4))
 def test_a_cell_that_cannot_be_read_is_named(busy: Store, engine: Engine, statement: str) -> None:
     with engine.begin() as tx:
         assert tx.exec_driver_sql(statement).rowcount == 1

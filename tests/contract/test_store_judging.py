@@ -17,6 +17,8 @@ from batchrunner.model import (
     Finish,
     JobState,
     Retry,
+    Succeeded,
+    Verdict,
 )
 from batchrunner.store.attempts import apply_poll
 from batchrunner.store.batches import load_jobs
@@ -42,6 +44,7 @@ from tests.fakes import (
 GOAL, BLOCKED = FailureCategory.GOAL_FAILURE, FailureCategory.BLOCKED
 INVALID = FailureCategory.INVALID_RESULT
 SEEN = Finding(rule="expect", path="items[2].price", seen='"1€"', wanted="a number")
+GOOD_ONE = Succeeded()
 BROKEN = Failed(category=INVALID, code="expect", message="too cheap", findings=(SEEN,))
 
 
@@ -51,7 +54,7 @@ def states(store: Store, batch: Batch) -> dict[str, int]:
 
 def judge_all(store: Store, batch: Batch, decision: Failed | None) -> int:
     return store.write(
-        rewrite_judgements, [(one, decision) for one in stored_results(store, batch.id)]
+        rewrite_judgements, [(one, decision or GOOD_ONE) for one in stored_results(store, batch.id)]
     )
 
 
@@ -60,7 +63,7 @@ def finished_by(store: Store, outcome: Failed | None, result: str = '{"price": 1
     batch = begin(store)
     (attempt,) = start(store, batch)
     state = JobState.FAILED if outcome else JobState.SUCCEEDED
-    transition = Finish(state=state, failure=outcome)
+    transition = Finish(state=state, failure=outcome, verdict=None if outcome else Verdict.GOOD)
     seen = run(attempt.run_id, result=result)
     apply_poll(
         store, "alice", [AttemptDecision(attempt=attempt, transition=transition, run=seen)], [], NOW
@@ -188,11 +191,13 @@ def test_a_judgement_of_what_has_changed_since_changes_nothing(store: Store) -> 
     batch = finished_by(store, BROKEN)
     (read,) = stored_results(store, batch.id)
     store.write(retry_jobs, batch.id, [], [], after(1))
-    assert store.write(rewrite_judgements, [(read, None)]) == 0
+    assert store.write(rewrite_judgements, [(read, GOOD_ONE)]) == 0
     (attempt,) = start(store, batch, now=after(2))
-    assert store.write(rewrite_judgements, [(read, None)]) == 0
+    assert store.write(rewrite_judgements, [(read, GOOD_ONE)]) == 0
     apply_poll(store, "alice", [success(attempt)], [], after(3))
-    assert store.write(rewrite_judgements, [(read, None)]) == 0, "another attempt succeeded since"
+    assert store.write(rewrite_judgements, [(read, GOOD_ONE)]) == 0, (
+        "another attempt succeeded since"
+    )
     assert states(store, batch) == {"succeeded": 1}
     (now,) = stored_results(store, batch.id)
     assert store.write(rewrite_judgements, [(now, BROKEN), (replace(now, number=1), BROKEN)]) == 1

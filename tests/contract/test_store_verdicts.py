@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from batchrunner.app.batch_handle import BatchHandle
 from batchrunner.app.database_address import DatabaseAddress
-from batchrunner.model import FailureCategory, Finding, JobState
+from batchrunner.model import Batch, FailureCategory, Finding, JobState, OpenAttempt
 from batchrunner.store.attempts import apply_poll
-from batchrunner.store.batches import load_jobs
+from batchrunner.store.batches import find_batch, load_jobs
+from batchrunner.store.controls import cancel_jobs
+from batchrunner.store.edits import rerun_jobs
+from batchrunner.store.health import consistency_errors
 from batchrunner.store.reports import suspect_results
 from batchrunner.store.store import Store
 from tests.fakes import NOW, after, enlist, failure, job_file, spec, start, success, suspect
@@ -64,3 +72,85 @@ def test_suspect_results_are_counted_by_rule_with_an_example(
     assert {rule: each.jobs for rule, each in found.items()} == {"error_page": 1, "empty": 1}
     assert (found["empty"].key, found["empty"].finding.seen) == ("job-3", "[]")
     assert store.read(suspect_results, 999) == []
+
+
+# ---- bought again ----
+
+
+def again(store: Store, batch: BatchHandle, at: float) -> OpenAttempt:
+    """Begin the only job that is due."""
+    (attempt,) = start(store, batch_of(store, batch), now=after(at))
+    return attempt
+
+
+def batch_of(store: Store, batch: BatchHandle) -> Batch:
+    found = store.read(find_batch, batch.name)
+    assert found is not None
+    return found
+
+
+def shown(batch: BatchHandle, key: str = "job-3") -> tuple[str, str, str]:
+    (row,) = [row for row in batch.rows() if row["id"] == key]
+    return row["state"], row["verdict"], json.dumps(row["result"])
+
+
+def rerun(store: Store, batch: BatchHandle, keys: Sequence[str] = ("job-3",)) -> None:
+    how = {"keys": keys, "suspect": True}
+    store.write(rerun_jobs, batch_of(store, batch).id, after(2), **how)
+
+
+DELIVERED = ("succeeded", "suspect", "[]")
+
+
+def test_only_suspect_results_are_bought_again_on_request(store: Store, batch: BatchHandle) -> None:
+    assert batch.rerun(suspect=True, job=["job-3"]).jobs == 1
+    assert batch.rerun(suspect=True, job=["job-1"]).jobs == 0
+    assert shown(batch) == DELIVERED, "it stays delivered while it is bought again"
+    assert [row["id"] for row in batch.rows()] == [f"job-{at}" for at in range(1, 6)]
+
+
+@pytest.mark.parametrize(
+    ("decide", "expected"),
+    [
+        (lambda attempt: success(attempt, "{}"), ("succeeded", None, "{}")),
+        (lambda attempt: suspect(attempt, "{}"), ("succeeded", "suspect", "{}")),
+        (lambda attempt: failure(attempt, FailureCategory.GOAL_FAILURE), DELIVERED),
+        (lambda attempt: failure(attempt, FailureCategory.SYSTEM_FAILURE), DELIVERED),
+    ],
+    ids=["good", "suspect", "bad", "failed"],
+)
+def test_a_worse_second_result_never_replaces_a_delivered_one(
+    store: Store, batch: BatchHandle, decide: Any, expected: tuple[str, str, str]
+) -> None:
+    rerun(store, batch)
+    apply_poll(store, "alice", [decide(again(store, batch, 2))], [], after(3))
+    assert shown(batch) == expected
+    assert batch.status().counts.total == 5
+    assert store.read(consistency_errors) == {}
+
+
+def test_a_cancelled_second_try_leaves_the_delivered_result(
+    store: Store, batch: BatchHandle
+) -> None:
+    rerun(store, batch, keys=())
+    store.write(cancel_jobs, batch_of(store, batch).id, [], after(2))
+    assert shown(batch) == DELIVERED
+    assert batch.status().suspect == 2
+
+
+def test_a_policy_buys_a_suspect_result_again_only_so_often(
+    store: Store, batch: BatchHandle
+) -> None:
+    """The second one is final: its policy allows two."""
+    rerun(store, batch)
+    first = again(store, batch, 2)
+    assert first.job.earlier_suspects == 0
+    decision = suspect(first)
+    bought = replace(decision, transition=replace(decision.transition, again_at=after(60)))
+    apply_poll(store, "alice", [bought], [], after(3))
+    assert batch.status().counts.jobs[JobState.AVAILABLE] == 1
+    assert start(store, batch_of(store, batch), now=after(59)) == []
+    second = again(store, batch, 61)
+    assert second.job.earlier_suspects == 1
+    apply_poll(store, "alice", [failure(second)], [], after(62))
+    assert shown(batch) == DELIVERED

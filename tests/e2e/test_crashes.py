@@ -116,6 +116,7 @@ def test_two_runners_of_one_batch_share_its_jobs_and_its_bound(tmp_path: Path) -
     assert (tmp_path / "one.csv").read_text() == (tmp_path / "two.csv").read_text()
 
 
+@pytest.mark.sweep
 def test_a_sandbox_is_for_one_command_at_a_time(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, ["http://faults.test/stuck"])
     with started("run", jobs, "--sandbox", cwd=tmp_path) as runner:

@@ -252,6 +252,7 @@ def answering(status: int, body: str, date: str | None = None) -> Iterator[str]:
         server.server_close()
 
 
+@pytest.mark.sweep
 def test_the_api_is_asked_once_for_nothing_that_costs(tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text(f"{CANARY}\n")
@@ -320,6 +321,7 @@ def test_a_key_that_is_none_is_bad_and_not_shown(tmp_path: Path, content: str | 
 # ---- who works ----
 
 
+@pytest.mark.sweep
 def test_status_and_doctor_name_who_works_and_who_has_died(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(4), concurrency=2)
     with served(tmp_path, durations=(60, 60)) as remote:
@@ -354,6 +356,7 @@ def test_status_and_doctor_name_who_works_and_who_has_died(tmp_path: Path) -> No
 # ---- on a terminal ----
 
 
+@pytest.mark.sweep
 def test_on_a_terminal_lines_are_wrapped_and_nothing_steers_it(finished: Path) -> None:
     hostile = "evil\x1b]0;pwned\x07.db"
     (finished / "batchrunner.db").rename(finished / hostile)

@@ -60,7 +60,7 @@ def test_a_dry_run_says_what_would_change_and_why_and_changes_nothing(tmp_path: 
     assert "failed (blocked) → succeeded (1)\n  job-4" in done.out
     assert "failed (blocked) → failed (goal_failure) (1)\n  job-5" in done.out
     assert done.out.endswith(
-        "5 results of 'prices' judged: 4 jobs would change; to change: --apply\n"
+        "5 results of 'prices' judged (2 good, 3 bad): 4 jobs would change; to change: --apply\n"
     )
     assert status_of(tmp_path, "prices") == before
 
@@ -96,16 +96,18 @@ def test_each_job_is_judged_by_what_a_job_file_expects_of_it(tmp_path: Path) -> 
     assert [change["id"] for change in done.json()["changes"]] == ["job-1"]
 
 
-def test_what_differs_from_its_peers_changes_only_if_that_is_asked_for(
+def test_what_differs_from_its_peers_is_flagged_and_fails_only_if_that_is_asked_for(
     tmp_path: Path,
 ) -> None:
     copies: list[Outcome] = [({"name": "Welcome to our shop"}, None)] * 4
     own: list[Outcome] = [({"name": f"Lamp number {number}"}, None) for number in range(6)]
     database_of(tmp_path, copies + own)
     said = batchrunner("judge", "--apply", cwd=tmp_path).out
-    assert "not changed without --suspects (4)" in said
+    assert "succeeded → suspect (4)" in said
     assert 'name: "Welcome to our shop" from 4 urls [copied]' in said
-    assert status_of(tmp_path, "prices")["failed"] == {}
+    stands = status_of(tmp_path, "prices")
+    assert (stands["failed"], stands["suspect"]) == ({}, {"copied": 4})
+    assert batchrunner("judge", "--json", cwd=tmp_path).json()["changes"] == []
     batchrunner("judge", "--apply", "--suspects", cwd=tmp_path)
     assert status_of(tmp_path, "prices")["failed"] == {"invalid_result": 4}
     again = batchrunner("judge", "--apply", "--json", cwd=tmp_path).json()

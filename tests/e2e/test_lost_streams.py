@@ -24,6 +24,7 @@ def redirected(how: str, *args: str | Path, cwd: Path) -> Ended:
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     ("how", "why"),
     [

@@ -435,6 +435,7 @@ def test_a_cancelled_task_leaves_at_once(
     assert ended.reason is None
 
 
+@pytest.mark.sweep
 def test_two_threads_run_two_batches_of_one_database(
     db: br.BatchDatabase, api: BackgroundSandbox
 ) -> None:

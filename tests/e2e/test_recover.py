@@ -67,6 +67,7 @@ def test_a_database_lost_half_way_is_rebuilt_and_the_batch_goes_on(
     assert counts.steps == sum(run.steps for run in remote.runs())
 
 
+@pytest.mark.sweep
 def test_the_same_can_be_done_from_python(tmp_path: Path, remote: Remote) -> None:
     jobs = write_jobs(tmp_path, pages(2), **settings())
     batchrunner("run", jobs, "-q", cwd=tmp_path, env=remote.env)

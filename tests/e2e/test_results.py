@@ -10,6 +10,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from batchrunner.cli.exit_codes import READER_GONE
 from tests.e2e.programs import (
     PROCESS_SECONDS,
@@ -31,6 +33,7 @@ def test_results_go_to_standard_output_in_either_format(finished: Path) -> None:
     assert table == (finished / "results.csv").read_text()
 
 
+@pytest.mark.sweep
 def test_a_reader_that_has_seen_enough_is_no_mistake(finished: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)

@@ -162,6 +162,7 @@ def schemas(address: str) -> set[str]:
         return {name for name in found if "selftest" in name}
 
 
+@pytest.mark.sweep
 def test_on_a_server_it_works_in_a_schema_of_its_own_and_drops_it(server: str) -> None:
     with scratch_database(server) as place:
         for _ in range(2):  # as the first runner, and as one that finds it migrated

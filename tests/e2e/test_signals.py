@@ -49,6 +49,7 @@ def test_ctrl_c_waits_for_what_is_in_flight_and_the_same_command_goes_on(tmp_pat
     assert len(runs) == 10
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     ("signals", "code"),
     [
@@ -123,6 +124,7 @@ def test_ctrl_c_ends_a_command_that_runs_nothing(tmp_path: Path) -> None:
     assert (ended.code, ended.said) == (130, "interrupted\n")
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("number", some([SIGTERM, SIGINT], 1))
 def test_a_sandbox_ends_quietly(tmp_path: Path, number: signal.Signals) -> None:
     with started("sandbox", "--port", "0", cwd=tmp_path) as sandbox:

@@ -117,6 +117,7 @@ def test_cancel_ends_the_runs_that_a_killed_runner_left(tmp_path: Path) -> None:
     check_books(tmp_path, 5, runs)
 
 
+@pytest.mark.sweep
 def test_cancel_has_the_runner_at_work_cancel_its_runs_and_end(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, [*STUCK, *pages(2)], concurrency=3)
     with served(tmp_path) as remote:
@@ -161,6 +162,7 @@ def test_a_running_batch_is_paused_and_resumed_from_another_terminal(tmp_path: P
     assert "was not paused" in batchrunner("resume", cwd=tmp_path).err
 
 
+@pytest.mark.sweep
 def test_a_paused_batch_says_at_its_start_that_it_waits(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, pages(2))
     batchrunner("load", jobs, cwd=tmp_path)

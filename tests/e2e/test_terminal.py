@@ -77,6 +77,7 @@ def test_nothing_in_a_job_steers_the_terminal(tmp_path: Path) -> None:
             assert unsafe(written) == []
 
 
+@pytest.mark.sweep
 def test_a_report_of_mistakes_shows_hostile_text_written_out(tmp_path: Path) -> None:
     jobs = write_jobs(tmp_path, ["http://shop.test/"], goal=f"{HOSTILE} {MISLEADING}", name="bad")
     hostile = tmp_path / "hostile.yaml"

@@ -51,6 +51,7 @@ def test_ctrl_c_ends_the_wait(tmp_path: Path) -> None:
     assert "--start-at 22:00 is " in ended.err
 
 
+@pytest.mark.sweep
 def test_with_too_little_time_nothing_is_submitted_and_the_exit_code_says_so(
     tmp_path: Path,
 ) -> None:

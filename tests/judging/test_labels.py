@@ -1,8 +1,7 @@
-"""How often the judge is right about results with known labels.
+"""What the judge says about results with known labels, which were found without their goals.
 
-Each line of `seen.jsonl` and `held_out.jsonl` is a result with its label. The rules are tuned on
-the first file only: a rule that is tuned on the second one makes that file worthless. If you read
-what is missed there, move these results to the first file and write new ones instead.
+Each line of `seen.jsonl` and `held_out.jsonl` is a result with its label. The words of the rules
+were looked up in the first file only. Results with their goals are in `tests/judge_cases`.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
@@ -32,33 +31,9 @@ LABELS = {
     "shape",
     "copied",
 }
-#: Least precision and recall of each label in the file that the rules are tuned on.
-TUNED = (0.98, 0.95)
-#: The same for wordings that no rule was made for: most reports of walls are recognized, and the
-#: others pass as good. A false alarm costs a run, so there must be fewer of them.
-UNSEEN = {
-    "good": (0.83, 0.98),
-    "bot_wall": (0.95, 0.85),
-    "login_wall": (0.95, 0.78),
-    "refusal": (0.88, 0.84),
-    "empty": (0.98, 0.85),
-    "placeholder": (0.85, 0.98),
-    "shape": (0.98, 0.98),
-    "copied": (0.98, 0.98),
-}
-#: Least share of bad results, with any label, that are refused; and least share of refused results
-#: that are bad.
-CAUGHT = {"seen": (0.98, 0.98), "held_out": (0.87, 0.98)}
-FLOORS = {"seen": dict.fromkeys(LABELS, TUNED), "held_out": UNSEEN}
-
-
-class Score(NamedTuple):
-    """The judge's precision and recall for one label."""
-
-    label: str
-    count: int
-    precision: float
-    recall: float
+#: Least share of the results with a bad label that are flagged, and largest of the good ones: a
+#: goal would say of many good ones that they are what was asked for.
+FLAGGED = {"seen": (0.95, 0.15), "held_out": (0.93, 0.13)}
 
 
 def rows_of(name: str) -> list[dict[str, Any]]:
@@ -66,8 +41,8 @@ def rows_of(name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-def labels_of(rows: list[dict[str, Any]]) -> Iterator[str]:
-    """Give the judge's label for each row."""
+def verdicts_of(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Give the judge's verdict on each row; outliers are suspect."""
     copied = outliers(
         (index, PeerResult(row["url"], row["goal"], json.dumps(row["result"])))
         for index, row in enumerate(rows)
@@ -75,53 +50,25 @@ def labels_of(rows: list[dict[str, Any]]) -> Iterator[str]:
     )
     for index, row in enumerate(rows):
         expectations = expectations_of(row.get("schema"), row.get("expect", {}))
-        failure = judge_result(json.dumps(row["result"]), expectations).failure
-        if failure is None:
-            yield copied[index].rule if index in copied else "good"
-        else:
-            yield {"schema": "shape", "expect": "shape"}.get(failure.code or "", str(failure.code))
+        verdict = judge_result(json.dumps(row["result"]), expectations).verdict.value
+        yield "suspect" if verdict == "good" and index in copied else verdict
 
 
-def say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-
-
-def scores(name: str) -> list[Score]:
+@pytest.mark.parametrize("name", FLAGGED)
+def test_no_good_result_fails_and_most_others_are_flagged(name: str) -> None:
     rows = rows_of(name)
-    pairs = Counter((row["label"], given) for row, given in zip(rows, labels_of(rows), strict=True))
-    found = []
-    for label in sorted(LABELS):
-        right = pairs[label, label]
-        count = sum(n for (truth, _), n in pairs.items() if truth == label)
-        given = sum(n for (_, said), n in pairs.items() if said == label)
-        found.append(Score(label, count, right / max(given, 1), right / count))
-    return found
-
-
-@pytest.mark.parametrize("name", FLOORS)
-def test_the_judge_is_right_often_enough(name: str) -> None:
-    found = scores(name)
-    say(f"\n{name:12} {'results':>7} {'precision':>9} {'recall':>6}")
-    for score in found:
-        say(f"{score.label:12} {score.count:7} {score.precision:9.3f} {score.recall:6.3f}")
-    floors = FLOORS[name]
-    assert [
-        each
-        for each in found
-        if each.precision < floors[each.label][0] or each.recall < floors[each.label][1]
-    ] == []
-
-
-@pytest.mark.parametrize("name", CAUGHT)
-def test_bad_results_rarely_pass_and_good_ones_are_hardly_ever_refused(name: str) -> None:
-    rows = rows_of(name)
-    pairs = [(row["label"], given) for row, given in zip(rows, labels_of(rows), strict=True)]
-    refused = [truth for truth, given in pairs if given != "good"]
-    false_alarms, bad = refused.count("good"), sum(truth != "good" for truth, _ in pairs)
-    caught = len(refused) - false_alarms
-    say(f"\n{name}: {caught} of {bad} caught, {false_alarms} of {len(rows) - bad} refused")
-    assert caught / bad >= CAUGHT[name][0]
-    assert caught / len(refused) >= CAUGHT[name][1]
+    counts = Counter(zip((row["label"] for row in rows), verdicts_of(rows), strict=True))
+    for label, verdict in sorted(counts):
+        sys.stdout.write(f"{name:9} {label:12} {verdict:8} {counts[label, verdict]}\n")
+    assert counts["good", "bad"] == 0
+    good = sum(count for (label, _), count in counts.items() if label == "good")
+    missed = (
+        sum(count for (label, said), count in counts.items() if said == "good")
+        - (counts["good", "good"])
+    )
+    least, most = FLAGGED[name]
+    assert 1 - missed / (len(rows) - good) >= least
+    assert counts["good", "suspect"] / good <= most
 
 
 def test_results_of_two_kilobytes_are_judged_without_hanging() -> None:

@@ -290,6 +290,7 @@ NODES = st.recursive(
 )
 
 
+@pytest.mark.sweep
 @given(
     html=MARKUP, goal=st.text() | st.sampled_from(["all prices", "table", "links"]), schema=NODES
 )

@@ -34,6 +34,7 @@ CASES = [
 ]
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     "asked",
     some([(concurrency, case) for concurrency in CONCURRENCIES for case in CASES], 1),
@@ -49,6 +50,7 @@ def test_a_concurrency_above_the_limit_takes_hardly_longer_than_the_limit(
     assert 0 < figures.refused <= 14, figures.line(base)
 
 
+@pytest.mark.sweep
 def test_the_limit_is_stored_for_other_runners_and_the_next_start() -> None:
     async def run() -> None:
         simulated = Case(jobs=8).batch(100)

@@ -35,6 +35,7 @@ from tests.sweeps import some
 # ---- a middlebox that sends create requests twice ----
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("late", some([50.0, 0.0, 100.0], 1))
 def test_runs_of_a_create_that_was_sent_twice_are_cancelled_and_billed(late: float) -> None:
     async def scenario() -> None:
@@ -166,6 +167,7 @@ ODD_LISTS = (
 )
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("fault", some(ODD_LISTS, 1))
 def test_an_odd_list_is_no_false_alarm_and_does_not_hold_up_the_end(fault: str) -> None:
     async def scenario() -> None:

@@ -11,8 +11,11 @@ from tests.simulation.barred_way import (
 )
 from tests.simulation.short_batches import Scenario
 from tests.simulator.simulated_batch import simulate
+from tests.sweeps import some
+
+STORIES = (barred_from_the_start, barred_for_good, barred_for_a_minute)
 
 
-@pytest.mark.parametrize("story", [barred_from_the_start, barred_for_good, barred_for_a_minute])
+@pytest.mark.parametrize("story", some(STORIES, quick=1))
 def test_a_barred_way(story: Scenario) -> None:
     simulate(story)

@@ -220,6 +220,7 @@ def test_two_runners_share_one_budget(seed: int) -> None:
     simulate(scenario)
 
 
+@pytest.mark.sweep
 def test_a_budget_that_is_raised_while_it_is_spent_goes_on_in_the_same_runner() -> None:
     async def scenario() -> None:
         raised = spender(100, SandboxConfig(durations=SHORT), **BOUNDED)
@@ -246,6 +247,7 @@ def test_a_budget_below_one_run_submits_nothing_and_says_so() -> None:
     simulate(scenario)
 
 
+@pytest.mark.sweep
 def test_money_buys_steps_at_the_accounts_price_and_none_if_the_price_is_unknown() -> None:
     async def scenario() -> None:
         config = SandboxConfig(price=Decimal("0.016"), durations=SHORT)
@@ -260,6 +262,7 @@ def test_money_buys_steps_at_the_accounts_price_and_none_if_the_price_is_unknown
     simulate(scenario)
 
 
+@pytest.mark.sweep
 def test_a_pause_goes_before_a_budget() -> None:
     async def scenario() -> None:
         paused = spender(MOST - 1, SandboxConfig(), **BOUNDED)

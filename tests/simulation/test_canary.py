@@ -59,6 +59,7 @@ def test_a_batch_that_is_no_good_costs_its_canary_and_nothing_else() -> None:
     simulate(run)
 
 
+@pytest.mark.sweep
 def test_a_canary_that_brings_enough_lets_the_rest_go_by_itself() -> None:
     async def run() -> None:
         canary = Canary(jobs=FIRST, success_rate=Decimal("0.8"), row_cost=Budget(steps=30))

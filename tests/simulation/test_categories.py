@@ -16,6 +16,7 @@ from batchrunner.store.schema import attempts, jobs
 from tests.simulation.checked_batch import CheckedBatch
 from tests.simulator.fixture_agent import FixtureAgent
 from tests.simulator.simulated_batch import pages, simulate
+from tests.sweeps import some
 
 GOOD = "succeeded"
 COUNTS, WAITS = True, False
@@ -120,7 +121,7 @@ def test_every_category_has_its_case() -> None:
     assert set(CASES) == set(FailureCategory)
 
 
-@pytest.mark.parametrize("category", FailureCategory)
+@pytest.mark.parametrize("category", some(FailureCategory, quick=6))
 def test_a_category_is_reached_end_to_end_and_leads_to_what_the_table_says(
     category: FailureCategory,
 ) -> None:

@@ -191,6 +191,7 @@ def test_a_submission_in_doubt_holds_its_slots_for_one_typical_run_only() -> Non
     simulate(scenario)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("canary", [None, Canary(jobs=1)])
 def test_where_all_slots_are_in_doubt_one_more_job_is_let_through(canary: Canary | None) -> None:
     async def scenario() -> None:
@@ -227,6 +228,7 @@ def test_what_was_created_before_a_refusal_is_found_and_not_bought_again(
     simulate(scenario)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("late", some([4.0, 1.0, 0.0], 1))
 def test_what_was_created_before_a_refusal_is_found_on_a_list_that_is_late(late: float) -> None:
     async def scenario() -> None:
@@ -241,6 +243,7 @@ def test_what_was_created_before_a_refusal_is_found_on_a_list_that_is_late(late:
     simulate(scenario)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("fault", some(["rejected_after", "throttled_after"], 1))
 def test_what_was_created_before_a_refusal_is_found_where_searches_see_no_marker(
     fault: str,
@@ -257,6 +260,7 @@ def test_what_was_created_before_a_refusal_is_found_where_searches_see_no_marker
     simulate(scenario)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("status", some([401, 403, 400], 1))
 def test_a_search_that_is_refused_for_a_moment_confirms_no_refusal(status: int) -> None:
     async def scenario() -> None:
@@ -317,6 +321,7 @@ def test_one_search_confirms_all_refusals_that_wait_as_late_as_the_delay_allows(
 # ---- a run that no longer appears in polls ----
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("seconds", some([40, 400], 1))
 def test_runs_that_polls_do_not_find_for_a_while_are_not_lost(seconds: int) -> None:
     async def scenario() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -36,7 +35,7 @@ SPECS = tuple(
     JobSpec(key=f"job-{n}", url=url, goal="Read the name and the price")
     for n, url in enumerate(URLS)
 )
-OTHER = tuple(replace(each, goal="Read the name") for each in SPECS)
+OTHER = tuple(each._replace(goal="Read the name") for each in SPECS)
 #: The files of a batch, one after the other: each edit follows a kill.
 FILES: tuple[tuple[JobSpec, ...], ...] = (
     OTHER,  # the goal of all changes

@@ -227,6 +227,7 @@ def test_what_cannot_be_had_is_tried_four_times_and_kept_as_wanted(tmp_path: Pat
     simulate(main)
 
 
+@pytest.mark.sweep
 def test_the_end_of_a_batch_waits_for_slow_artifacts_only_so_long(tmp_path: Path) -> None:
     async def main() -> None:
         urls = [f"http://faults.test/artifact_dripping?n={n}" for n in range(8)]

@@ -57,6 +57,7 @@ def test_a_batch_can_force_each_fault_and_reaction(fault: FaultName) -> None:
     assert simulate_until(fault)[-1].fired[fault] > 0
 
 
+@pytest.mark.sweep
 def test_a_simulated_batch_is_the_same_each_time() -> None:
     assert simulate_seed(2, 20) == simulate_seed(2, 20)
 

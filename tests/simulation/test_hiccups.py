@@ -90,6 +90,7 @@ def batch_of(jobs: int = JOBS, script: str = "", **job: object) -> SimulatedBatc
     return SimulatedBatch.of(urls, config, SETTINGS, agent=FixtureAgent(), **job)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     "hiccup",
     some(
@@ -170,6 +171,7 @@ def test_a_key_that_is_refused_before_anything_has_worked_stops_at_once(paths: s
     simulate(run)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     "answer",
     some([forbidden, page(403), page(404), *map(in_shape, (404, 405, 501)), *map(page, (405,))], 1),
@@ -217,6 +219,7 @@ def test_jobs_that_need_a_right_succeed_singly_where_run_batch_is_forbidden() ->
     simulate(run)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     "odd",
     some(

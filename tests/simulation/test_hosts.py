@@ -172,6 +172,7 @@ def test_a_bounded_host_never_gets_more_and_the_others_fill_the_slots(bound: int
     simulate(run)
 
 
+@pytest.mark.sweep
 def test_runs_on_a_spaced_host_lie_apart() -> None:
     async def run() -> None:
         rules = {"*": HostRule(spacing=timedelta(seconds=20))}

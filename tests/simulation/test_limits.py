@@ -60,6 +60,7 @@ def test_two_in_a_hundred_runs_get_stuck_and_none_is_alive_at_the_end() -> None:
     simulate(run)
 
 
+@pytest.mark.sweep
 def test_a_stuck_run_is_recognised_by_other_runs_long_before_the_limit() -> None:
     async def run() -> None:
         settings = Settings(concurrency=20, max_attempts=1, stuck_after=4)

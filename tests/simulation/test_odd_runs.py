@@ -220,6 +220,7 @@ def expired(run_id: Callable[[], str]) -> Answer:
     return answer
 
 
+@pytest.mark.sweep
 def test_a_run_of_an_unknown_status_is_judged_by_its_result_once_it_has_an_end() -> None:
     async def scenario() -> None:
         odd, _ = await played(pages(6), expired)
@@ -300,6 +301,7 @@ def one_of(body: Any, run_id: str) -> Any:
     return next((run for run in runs if run and run.get("run_id") == run_id), None)
 
 
+@pytest.mark.sweep
 def test_two_polls_that_do_not_know_a_run_prove_nothing_if_none_was_answered_between() -> None:
     async def scenario() -> None:
         first: list[float] = []
@@ -354,6 +356,7 @@ def test_a_result_that_still_grows_is_waited_for() -> None:
     simulate(scenario)
 
 
+@pytest.mark.sweep
 def test_a_part_of_a_result_is_no_result_when_the_limit_ends_the_run() -> None:
     async def scenario() -> None:
         cut, line = await played(["http://faults.test/stuck", *pages(2)], growing)
@@ -374,6 +377,7 @@ def begins_anew(run_id: Callable[[], str]) -> Answer:
     return answer
 
 
+@pytest.mark.sweep
 def test_a_run_that_starts_again_at_each_poll_still_reaches_its_limit() -> None:
     async def scenario() -> None:
         moved, line = await played(["http://faults.test/stuck", *pages(2)], begins_anew)

@@ -88,6 +88,7 @@ def test_neither_a_database_nor_its_restored_copy_cancels_runs_of_the_other(late
     simulate(partial(two_copies, late=late))
 
 
+@pytest.mark.sweep
 def test_runs_of_two_databases_become_attempts_of_one_job_and_what_is_too_much_is_counted() -> None:
     async def scenario() -> None:
         urls = mixed_urls(5)

@@ -175,6 +175,7 @@ def test_in_flight_runs_never_exceed_the_bound() -> None:
     simulate(scenario)
 
 
+@pytest.mark.sweep
 def test_runs_that_the_account_queues_are_waited_for() -> None:
     async def scenario() -> None:
         queued = CheckedBatch.of(pages(15), SandboxConfig(limit=3, durations=SHORT), QUICK)
@@ -210,6 +211,7 @@ def test_jobs_are_submitted_singly_where_batch_creation_is_not_offered() -> None
     simulate(scenario)
 
 
+@pytest.mark.sweep
 def test_jobs_ride_together_where_they_share_an_output_schema() -> None:
     async def scenario() -> None:
         schema = {"type": "object", "properties": {"name": {"type": "string"}}}
@@ -224,6 +226,7 @@ def test_jobs_ride_together_where_they_share_an_output_schema() -> None:
     simulate(scenario)
 
 
+@pytest.mark.sweep
 def test_a_run_over_its_limit_is_cancelled_remotely_and_tried_again() -> None:
     async def scenario() -> None:
         settings = Settings(max_attempts=2, running_limit=timedelta(minutes=5))
@@ -328,6 +331,7 @@ def test_a_key_that_is_refused_stops_the_batch_and_uses_up_nothing() -> None:
     simulate(scenario)
 
 
+@pytest.mark.sweep
 def test_draining_waits_for_what_is_in_flight_and_submits_nothing_more() -> None:
     async def scenario() -> None:
         drained = CheckedBatch.of(pages(20), SandboxConfig(durations=(15.0, 60.0)), QUICK)

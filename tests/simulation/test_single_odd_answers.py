@@ -186,6 +186,7 @@ def test_ids_that_stand_where_no_source_has_them_are_not_paid_for_again() -> Non
     simulate(scenario)
 
 
+@pytest.mark.sweep
 def test_batches_that_are_not_offered_send_nothing_singly_that_carries_several_jobs() -> None:
     async def scenario() -> None:
         config = SandboxConfig(durations=(20, 30), variants={"run_batch": "missing"})

@@ -61,6 +61,7 @@ def alive_at(simulated: CheckedBatch, moment: datetime) -> int:
     return sum(r.created_at <= moment < (r.finished_at or now()) for r in runs)
 
 
+@pytest.mark.sweep
 def test_a_paused_batch_submits_nothing_and_its_runner_stays_until_it_is_resumed() -> None:
     async def scenario() -> None:
         long = CheckedBatch.of(pages(24), SandboxConfig(durations=SHORT), QUICK)
@@ -82,6 +83,7 @@ def test_a_paused_batch_submits_nothing_and_its_runner_stays_until_it_is_resumed
     simulate(scenario)
 
 
+@pytest.mark.sweep
 def test_what_was_in_flight_at_the_pause_is_collected_during_it() -> None:
     async def scenario() -> None:
         long = CheckedBatch.of(pages(16), SandboxConfig(durations=SHORT), QUICK)
@@ -297,6 +299,7 @@ def test_what_still_runs_is_cancelled_accounted_and_available_again_uncounted() 
     simulate(scenario)
 
 
+@pytest.mark.sweep
 def test_what_the_user_cancels_is_not_brought_back_by_the_deadline() -> None:
     async def scenario() -> None:
         stuck = CheckedBatch.of(
@@ -321,6 +324,7 @@ def test_too_little_time_submits_nothing() -> None:
     simulate(scenario)
 
 
+@pytest.mark.sweep
 def test_a_runner_that_waits_for_its_beginning_collects_what_is_in_flight() -> None:
     async def scenario() -> None:
         left = CheckedBatch.of(pages(15), SandboxConfig(durations=(30.0, 90.0)), QUICK)

@@ -213,6 +213,7 @@ def test_if_every_webhook_is_lost_the_batch_is_the_same_as_without() -> None:
     assert (deaf.seconds, deaf.delay) == (without.seconds, without.delay)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("way", some([twice, late], 1))
 def test_doubled_or_late_webhooks_change_no_result_and_add_no_polls(way: Way) -> None:
     without, with_webhooks = without_webhooks(), played(way)
@@ -227,6 +228,7 @@ def test_a_flood_of_webhooks_adds_no_polls() -> None:
     assert flooded.simulated.requests == without.simulated.requests
 
 
+@pytest.mark.sweep
 def test_a_webhook_before_the_answer_that_names_its_run_is_harmless() -> None:
     def early(hints: WebhookWakeUp) -> Any:
         async def change(request: httpx.Request, body: Any) -> Any:
@@ -274,6 +276,7 @@ def _bodies(**job: Any) -> list[Any]:
     return bodies
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("run_batch", some(["offered", "missing"], 1))
 def test_no_job_fails_where_the_api_refuses_the_address(run_batch: str) -> None:
     async def scenario() -> CheckedBatch:

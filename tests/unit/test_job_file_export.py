@@ -16,7 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from batchrunner.inputs.yaml import parse
-from batchrunner.model import Budget, FailureCategory, JobState, RetryRule, Settings
+from batchrunner.model import Budget, FailureCategory, JobState, RetryRule, Settings, Verdict
 from batchrunner.model.job_entry import JobEntry
 from batchrunner.model.job_file import HostRule, JobFile, JobSpec, StopLoss
 from batchrunner.outputs.job_file import write_job_file
@@ -63,7 +63,7 @@ def written(entries: Sequence[JobEntry], settings: Settings = Settings(), note: 
 
 
 def same_jobs(file: JobFile) -> list[JobSpec]:
-    return [replace(spec, line=0, source="") for spec in file.specs]
+    return [spec._replace(line=0, source="") for spec in file.specs]
 
 
 @given(entries=files, message=hostile, note=hostile, cell=hostile)
@@ -110,8 +110,7 @@ def test_rules_limits_and_options_of_a_job_come_back() -> None:
 def _plain(file: JobFile) -> list[JobSpec]:
     """Return the jobs without the lines of their rules."""
     return [
-        replace(
-            spec,
+        spec._replace(
             line=0,
             source="",
             policy={key: replace(rule, line=0) for key, rule in spec.policy.items()},
@@ -128,7 +127,10 @@ def test_settings_come_back_but_for_the_canary() -> None:
         queued_limit=timedelta(hours=2),
         stuck_after=4.0,
         marker=False,
-        policy={FailureCategory.BLOCKED: RetryRule(attempts=2, wait=timedelta(minutes=1))},
+        policy={
+            FailureCategory.BLOCKED: RetryRule(attempts=2, wait=timedelta(minutes=1)),
+            Verdict.SUSPECT: RetryRule(attempts=2),
+        },
         budget=Budget(money=Decimal("12.50")),
         rate=Decimal("0.016"),
         hosts={"*": HostRule(park_after=0), "shop.example": HostRule(spacing=timedelta(seconds=2))},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -21,6 +20,7 @@ from batchrunner.model import (
     RetryRule,
     Settings,
     StopLoss,
+    Verdict,
 )
 from batchrunner.model.problems import JobFileErrors
 from batchrunner.store.serialization import settings_of, settings_text
@@ -273,7 +273,7 @@ def test_equal_jobs_are_one() -> None:
 def test_defaults_and_own_options_make_the_same_job() -> None:
     own = only("jobs: [{url: https://example.com, goal: a, use_vault: true}]")
     inherited = only("defaults: {use_vault: yes, goal: a}\njobs: [{url: https://example.com}]")
-    assert replace(own, line=2) == inherited
+    assert own._replace(line=2) == inherited
 
 
 # ---- a policy ----
@@ -289,6 +289,7 @@ settings:
         - browser_profile: stealth
         - {browser_profile: stealth, proxy_config: {enabled: yes, country_code: US}}
     goal_failure: {attempts: 2, wait: 30s}
+    suspect: {attempts: 2}
 jobs:
   - {url: "https://a.test", goal: Read, policy: {system_failure: {attempts: 5, backoff: 10s}}}
   - {url: "https://b.test", goal: Read}
@@ -301,10 +302,22 @@ jobs:
     assert file.settings.policy == {
         FailureCategory.BLOCKED: RetryRule(attempts=3, then=(stealth, proxy)),
         FailureCategory.GOAL_FAILURE: RetryRule(attempts=2, wait=timedelta(seconds=30)),
+        Verdict.SUSPECT: RetryRule(attempts=2),
     }
     own = {FailureCategory.SYSTEM_FAILURE: RetryRule(attempts=5, backoff=timedelta(seconds=10))}
     assert [spec.policy for spec in file.specs] == [own, {}]
-    assert [rule.line for rule in file.settings.policy.values()] == [3, 7]
+    assert [rule.line for rule in file.settings.policy.values()] == [3, 7, 8]
+
+
+def test_a_suspect_result_is_bought_again_with_the_same_options() -> None:
+    text = """\
+settings: {policy: {suspect: {attempts: 2, then: [{browser_profile: stealth}]}}}
+jobs: [{url: "https://a.test", goal: Read}]
+"""
+    with pytest.raises(JobFileErrors) as refused:
+        parse(text, file="jobs.yaml", name="jobs")
+    (problem,) = refused.value.problems
+    assert problem.message == "`suspect` of `policy` of `settings` cannot have `then`"
 
 
 def test_a_jobs_own_policy_replaces_that_of_the_defaults_and_is_no_part_of_its_key() -> None:

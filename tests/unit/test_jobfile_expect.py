@@ -85,7 +85,7 @@ def test_one_job_cannot_expect_two_things() -> None:
         ("{required: a}", 22, "must be a list of the path of a field"),
         ("{required: []}", 22, "must be a list"),
         ("{required: [a..b]}", 23, "the path of a field, not `a..b`"),
-        ("{allow: [emptyness]}", 20, "one of `empty`"),
+        ("{allow: [emptyness]}", 20, "one of `bot_wall`, `login_wall`"),
         ("{fields: [a]}", 20, "a mapping of paths"),
         ("{fields: {price: 5}}", 28, "must be a mapping"),
         ("{fields: {price: {}}}", 28, "asks for something"),

@@ -10,6 +10,7 @@ import yaml
 
 from batchrunner.inputs.yaml import JobFileErrors, parse, parser_events, report
 from tests.bounds import HUNG
+from tests.sweeps import some
 
 JOB = "- url: https://example.com\n  goal: Read\n  "
 LEVELS = "\n".join(f"  l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 10))
@@ -71,7 +72,7 @@ except JobFileErrors as errors:
 """
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", some(HOSTILE, quick=6))
 def test_a_hostile_file_is_refused(name: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", READ],
@@ -86,7 +87,7 @@ def test_a_hostile_file_is_refused(name: str) -> None:
     assert len(shown) < 20_000
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", some(HOSTILE, quick=3))
 def test_a_hostile_file_is_refused_without_libyaml_too(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from batchrunner.judge import expectations_of, judge_result
 from batchrunner.judge.field_paths import MISSING, find, is_path
 from batchrunner.judge.outliers import SPARSE, PeerResult, outliers
 from batchrunner.judge.regex_safety import MAX_MATCHED_LENGTH, max_text_length, unsafe_reason
-from batchrunner.model import Expectations, Failed, FailureCategory
+from batchrunner.model import Expectations, Failed, FailureCategory, Judgement, Verdict
 from tests.bounds import HUNG
 from tests.simulator.network.hostile_results import HOSTILE_RESULTS
 
@@ -36,8 +37,20 @@ SHAPE = {
 }
 
 
+def judgement(result: Any, schema: Any = None, goal: str = "", **expect: Any) -> Judgement:
+    expectations = replace(expectations_of(schema, expect), goal=goal)
+    return judge_result(json.dumps(result), expectations)
+
+
 def judged(result: Any, schema: Any = None, **expect: Any) -> Failed | None:
-    return judge_result(json.dumps(result), expectations_of(schema, expect)).failure
+    """Return the failure of a result; None unless it is bad."""
+    return judgement(result, schema, **expect).failure
+
+
+def verdict(result: Any, goal: str = "", **expect: Any) -> tuple[str, str]:
+    """Return the verdict on a result, and the rule of its first finding."""
+    given = judgement(result, goal=goal, **expect)
+    return given.verdict.value, given.findings[0].rule if given.findings else ""
 
 
 def meaning(failure: Failed | None) -> tuple[str, str | None] | None:
@@ -53,26 +66,228 @@ def breaches(failure: Failed | None) -> list[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize(
+    ("result", "rule"),
+    [
+        ({}, "empty"),
+        ([], "empty"),
+        ({"results": []}, "empty"),
+        ({"a": {"b": [None, ""]}}, "empty"),
+        ({"success": True}, "empty"),
+        ({"status": "success", "message": "Task completed successfully"}, "empty"),
+        ({"total": 24, "results": []}, "empty"),
+        ({"name": "N/A", "price": "N/A"}, "placeholder"),
+        ({"name": "None", "sku": "None"}, "placeholder"),
+        ({"name": "", "price": 0}, "placeholder"),
+        ({"version": "<version>", "date": "YYYY-MM-DD"}, "placeholder"),
+        ("I was unable to find the price on the page.", "refusal"),
+        ({"price": None, "note": "The price is shown in the shop"}, "refusal"),
+        ({"success": False, "name": "Lamp", "price": 12}, "reported"),
+        ({"products": [{"name": None, "error": "timeout"}]}, "reported"),
+        ({"price": 12, "error": "Could not read the currency"}, "reported"),
+        ({"name": "404 Not Found", "price": None}, "error_page"),
+        ({"name": "522: Connection timed out", "price": None, "brand": "Acme"}, "error_page"),
+        ({"items": [{"name": "Lamp", "price": 1}, {"name": "Seite nicht gefunden", "price": None}]},
+         "error_page"),
+        ({"title": "We use cookies to improve your experience", "price": None}, "banner"),
+        ({"price": "Loading..."}, "not_ready"),
+        ("I will now open the page and look for the price.", "not_ready"),
+        ({"type": "object", "properties": {"name": {"type": "string"}}}, "schema_echo"),
+        ({"name": "string", "price": "number"}, "schema_echo"),
+        ('{"jobs": [{"title": "Data Eng', "broken_json"),
+        ("<!DOCTYPE html><html><body>Hello</body></html>", "html"),
+        ({"blocked": True, "price": None}, "bot_wall"),
+        ("The page shows a captcha, so I could not read the price.", "bot_wall"),
+    ],
+)  # fmt: skip
+def test_what_looks_wrong_is_suspect_and_costs_nothing(result: Any, rule: str) -> None:
+    assert verdict(result) == ("suspect", rule)
+    assert judged(result) is None
+    assert verdict(result, allow=[rule]) != ("suspect", rule)
+
+
+@pytest.mark.parametrize(
     ("result", "category", "rule"),
     [
-        ({}, "goal_failure", "empty"),
-        ("", "goal_failure", "empty"),
-        ({"a": {"b": [None, ""]}}, "goal_failure", "empty"),
-        ({"price": "N/A"}, "goal_failure", "placeholder"),
-        ("I was unable to find the price on the page.", "goal_failure", "refusal"),
+        (None, "goal_failure", None),
+        (" ", "goal_failure", None),
+        ({"result": None}, "goal_failure", None),
+        ({"status": "failure"}, "goal_failure", None),
+        ({"result": {"status": "FAILURE", "reason": "No such page"}}, "goal_failure", None),
+        ('```json\n{"status": "failure"}\n```', "goal_failure", None),
+        ({"error": "The page did not load"}, "goal_failure", None),
+        ({"error": {"code": 7, "message": "x"}, "price": None}, "goal_failure", None),
+        ({"status": "failure", "reason": "Blocked by a captcha"}, "blocked", None),
         ({"title": "Just a moment...", "price": None}, "blocked", "bot_wall"),
+        (
+            {"message": "Please verify you are human by completing the CAPTCHA"},
+            "blocked",
+            "bot_wall",
+        ),
+        ("Access Denied", "blocked", "bot_wall"),
+        ("アクセスが拒否されました。", "blocked", "bot_wall"),
         ({"title": "Sign in to continue", "price": None}, "blocked", "login_wall"),
+        ("Bitte melden Sie sich an, um fortzufahren.", "blocked", "login_wall"),
     ],
 )
-def test_each_general_rule_has_a_category_and_a_code(result: Any, category: str, rule: str) -> None:
+def test_what_is_certain_is_bad(result: Any, category: str, rule: str | None) -> None:
     assert meaning(judged(result)) == (category, rule)
-    assert judged(result, allow=[rule]) is None
+
+
+def test_no_result_at_all_is_bad_unless_the_goal_asks_for_null() -> None:
+    assert judge_result(None).verdict is Verdict.BAD
+    goal = Expectations(goal="Get the e-mail address, or null if there is none")
+    assert judge_result(None, goal).verdict is Verdict.GOOD
+
+
+@pytest.mark.parametrize(
+    "nothing",
+    [None, False, 0, "", " ", [], {}, "none", "N/A", "-", "No errors", "keine", "aucune", "ninguno",
+     "なし", "нет", "无", "없음", {"code": None, "message": ""}, [None]],
+)  # fmt: skip
+def test_a_word_for_nothing_in_error_reports_no_failure(nothing: Any) -> None:
+    assert verdict({"price": 0.12, "error": nothing}) == ("good", "")
+
+
+@pytest.mark.parametrize(
+    ("goal", "result"),
+    [
+        (
+            "List the status and the error message of the service",
+            {"status": "failure", "error": "x"},
+        ),
+        ("Gib Status und Fehlermeldung zurück", {"status": "failure", "error": "Ausfall"}),
+        ("Type abc and tell me the validation error", {"error": "Enter a valid address"}),
+        ("Return {success: true/false} for the coupon field", {"success": False, "coupon": None}),
+        ("Which error code does the tool show?", {"error": "Not Found", "http_status": 404}),
+    ],
+)
+def test_a_field_that_the_goal_asks_for_is_data(goal: str, result: Any) -> None:
+    assert verdict(result, goal) == ("good", "")
+    assert verdict(result, "Get the price")[0] != "good"
+
+
+def test_a_field_that_the_schema_or_expect_names_is_data() -> None:
+    result = {"error": "E17: paper jam", "status": "failure"}
+    schema = {"type": "object", "properties": {"error": {"type": "string"}, "status": {}}}
+    assert judgement(result, schema).verdict is Verdict.GOOD
+    assert judged(result, required=["error", "status"]) is None
+    assert judged(result, required=["error"]) is not None
+
+
+def test_a_goal_that_only_says_what_to_do_about_errors_asks_for_none() -> None:
+    goal = "Get the price. If an error occurs, reload the page."
+    assert verdict({"error": "The page did not load"}, goal) == ("suspect", "reported")
+
+
+@pytest.mark.parametrize(
+    ("goal", "result"),
+    [
+        ("List the open positions; return an empty list if there are none", []),
+        ("Get the sale price (null if not shown)", {"sale_price": None}),
+        ("Wie viele Stellen gibt es? Falls keine, leere Liste.", {"stellen": []}),
+        ("Donne les promotions, ou une liste vide s'il n'y en a pas", []),
+        ("Lista los cursos; si no hay ninguno, devuelve []", {"cursos": []}),
+        ("Quali concerti ci sono? Se non ce ne sono, restituisci []", []),
+        ("Liste as vagas. Se não houver, devolva uma lista vazia", {"vagas": []}),
+        ("Geef alle acties, of een lege lijst als er geen zijn", []),
+        ("Wypisz oferty. Jeśli nie ma ofert, zwróć pustą listę.", {"oferty": []}),
+        ("Найди акции. Если акций нет, верни пустой список.", []),
+        ("求人を一覧にしてください。なければ空の配列を返してください。", []),
+        ("列出所有优惠,如果没有则返回空列表", {"优惠": []}),
+        ("옵션 목록을 반환. 옵션이 없으면 빈 배열.", []),
+        ("İndirimleri listele, yoksa boş liste döndür", []),
+        ("Lista evenemangen. Om det inte finns några, svara med tom lista", []),
+        ("Vypiš akce. Pokud žádné nejsou, vrať prázdný seznam", []),
+        ("Знайди знижки. Якщо їх немає, поверни порожній список", []),
+        ("استخرج العروض. إذا لم توجد، أعد قائمة فارغة", []),
+        ("ऑफ़र की सूची दें। यदि कोई नहीं है तो खाली सूची दें", []),
+        ("Liệt kê khuyến mãi. Nếu không có, trả về danh sách rỗng", []),
+        ("Daftar promo. Jika tidak ada, kembalikan daftar kosong", []),
+        ("Does the shop ship to Norway?", "No"),
+        ("Are there any open positions?", {"positions": []}),
+        ("Answer 'sold out' if the event is full", "sold out"),
+    ],
+)
+def test_what_the_goal_says_to_answer_is_valid(goal: str, result: Any) -> None:
+    assert verdict(result, goal) == ("good", "")
+
+
+def test_what_a_goal_says_about_one_field_is_not_said_about_all() -> None:
+    goal = "Extract the name, the price and the phone (null if not shown)"
+    assert verdict({"name": "Acme", "price": 3, "phone": None}, goal) == ("good", "")
+    assert verdict({"name": None, "price": None, "phone": None}, goal) == ("suspect", "empty")
+
+
+@pytest.mark.parametrize(
+    "result", [{"total": 0, "results": []}, {"count": 0}, {"data": {"hits": 0, "items": []}}]
+)
+def test_a_zero_count_beside_an_empty_list_is_consistent(result: Any) -> None:
+    assert verdict(result) == ("good", "")
+
+
+@pytest.mark.parametrize(
+    ("goal", "text"),
+    [
+        ("Does the site show a captcha? Copy its text", "Verify you are human"),
+        ("Open the login page and give its heading", "Sign in to your account"),
+        ("What does our 404 page say?", "Sorry, the page you are looking for could not be found."),
+        ("Copy the text of the cookie banner", "We use cookies to improve your experience."),
+        ("Return the HTML of the first table", "<html><body><table></table></body></html>"),
+    ],
+)
+def test_a_goal_that_asks_for_such_texts_makes_them_data(goal: str, text: str) -> None:
+    assert verdict({"text": text}, goal) == ("good", "")
+    assert verdict({"text": text}, "Get the price")[0] != "good"
+
+
+def test_a_goal_that_says_how_to_get_past_a_banner_asks_for_none() -> None:
+    goal = "Close the cookie banner, solve the captcha, then get the price"
+    assert verdict("We use cookies to improve your experience.", goal) == ("suspect", "banner")
+    assert verdict({"title": "Verify you are human", "price": None}, goal)[0] == "bad"
+
+
+@pytest.mark.parametrize(
+    ("goal", "result"),
+    [
+        ("Title, authors, abstract", {"title": "404 Not Found: Link Rot", "authors": ["M. O."]}),
+        ("Title of the movie", {"title": "Access Denied"}),
+        ("product title and price", {"title": '"I\'m not a robot" T-shirt', "price": "$19.95"}),
+        ("The newest reviews", {"reviews": ["Could not log in for days", "Access denied again!"]}),
+        ("Albums of the band", {"artist": "Access Denied", "albums": [{"title": "Loading"}]}),
+    ],
+)
+def test_words_of_walls_in_titles_and_texts_of_others_fail_no_job(goal: str, result: Any) -> None:
+    assert judgement(result, goal=goal).failure is None
+
+
+def test_a_copy_of_the_goal_is_suspect() -> None:
+    goal = "Extract the next five trains with time and platform"
+    assert verdict(goal, goal) == ("suspect", "goal_copy")
+    assert verdict({"answer": f"{goal}."}, goal) == ("suspect", "goal_copy")
+    assert verdict({"trains": [goal, "08:15"]}, goal) == ("good", "")
+
+
+def test_what_a_person_accepted_stays_accepted_at_any_place_of_a_list() -> None:
+    result = {"items": [{"name": "Lamp", "price": 1}, {"name": "Page not found", "price": None}]}
+    found = judgement(result).findings[0]
+    assert (found.rule, found.path) == ("error_page", "items[1].name")
+    for path in ("items[0].name", "items[].name"):
+        accepted = Expectations(accepted=frozenset({("error_page", path)}))
+        assert judge_result(json.dumps(result), accepted).verdict is Verdict.GOOD
+    other = Expectations(accepted=frozenset({("error_page", "name"), ("empty", "items[].name")}))
+    assert judge_result(json.dumps(result), other).verdict is Verdict.SUSPECT
+
+
+def test_a_finding_has_the_path_in_the_whole_result() -> None:
+    found = judgement({"result": {"data": {"name": "404 Not Found", "price": None}}}).findings[0]
+    assert (found.path, found.seen) == ("result.data.name", '"404 Not Found"')
 
 
 def test_only_the_rules_that_a_job_allows_are_off() -> None:
-    assert judged({"items": []}, allow=["empty"]) is None
-    assert judged({"items": []}, allow=["placeholder"]) is not None
+    assert verdict({"items": []}, allow=["empty"]) == ("good", "")
+    assert verdict({"items": []}, allow=["placeholder"]) == ("suspect", "empty")
     assert judged({"status": "failure", "reason": "x"}, allow=["empty", "refusal"]) is not None
+    assert judged({"title": "Access denied", "price": None}, allow=["bot_wall"]) is None
 
 
 def test_a_value_next_to_words_about_a_wall_is_an_answer() -> None:
@@ -90,9 +305,7 @@ def test_a_hostile_result_is_no_failure_by_itself(body: bytes) -> None:
     assert judge_result(body.decode("utf-8", "surrogateescape")).failure is None
 
 
-@pytest.mark.parametrize(
-    "text", ["", "{", "[" * 5000, '{"a": NaN, "b": 1e999}', "\x00", "9" * 9999]
-)
+@pytest.mark.parametrize("text", ["{", "[" * 5000, '{"a": NaN, "b": 1e999}', "\x00"])
 def test_an_unreadable_result_is_no_failure_whatever_is_expected(text: str) -> None:
     expectations = (
         expectations_of({"type": "object"}, {}) if text != '{"a": NaN, "b": 1e999}' else None

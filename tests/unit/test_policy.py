@@ -18,6 +18,7 @@ from batchrunner.model import (
     AttemptDecision,
     Failed,
     FailureCategory,
+    Finding,
     Finish,
     Job,
     JobState,
@@ -121,6 +122,30 @@ def test_a_success_finishes_the_job() -> None:
     assert decide(DEFAULT, job(), Succeeded(), NOW) == Finish(
         state=JobState.SUCCEEDED, verdict=Verdict.GOOD
     )
+
+
+SUSPECT = Succeeded(verdict=Verdict.SUSPECT, findings=(Finding(rule="empty", path=".", seen="[]"),))
+
+
+def test_a_suspect_result_is_delivered_and_bought_once_unless_a_rule_says_otherwise() -> None:
+    finish = Finish(state=JobState.SUCCEEDED, verdict=Verdict.SUSPECT, findings=SUSPECT.findings)
+    assert decide(DEFAULT, job(), SUSPECT, NOW) == finish
+    many = {category: RetryRule(attempts=9) for category in CONFIGURABLE}
+    assert decide(replace(DEFAULT, rules=many), job(), SUSPECT, NOW) == finish
+    rule = RetryRule(attempts=2, wait=timedelta(minutes=5))
+    for policy, asked in (
+        (replace(DEFAULT, rules={Verdict.SUSPECT: rule}), job()),
+        (DEFAULT, job(policy={Verdict.SUSPECT: rule})),
+    ):
+        again = replace(finish, again_at=NOW + timedelta(minutes=5))
+        assert decide(policy, asked, SUSPECT, NOW) == again
+        assert decide(policy, replace(asked, earlier_suspects=1), SUSPECT, NOW) == finish
+
+
+def test_a_rule_for_suspect_results_allows_no_more_failures() -> None:
+    policy = replace(DEFAULT, rules={Verdict.SUSPECT: RetryRule(attempts=20)})
+    assert policy.max_failures(job()) == DEFAULT.max_failures(job())
+    assert Verdict.SUSPECT not in policy.escalations(job())
 
 
 @given(policies, jobs, failures)
@@ -319,7 +344,9 @@ def test_a_decision_on_an_ended_run_has_the_observed_run() -> None:
     decision = decide_run(DEFAULT, watched, seen, NOW)
     assert decision is not None
     assert replace(decision, escalation_results=(), host_result=None) == AttemptDecision(
-        attempt=watched, transition=Finish(state=JobState.SUCCEEDED), run=seen
+        attempt=watched,
+        transition=Finish(state=JobState.SUCCEEDED, verdict=Verdict.GOOD),
+        run=seen,
     )
     assert [(each.host, each.step, each.passed) for each in decision.escalation_results] == [
         ("a.test", 0, True)

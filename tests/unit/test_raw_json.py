@@ -189,6 +189,7 @@ def test_no_beginning_of_an_answer_passes_for_the_whole(
 LONG = 10_000_000
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     "text",
     [
@@ -203,6 +204,7 @@ def test_ten_megabytes_are_cut(text: str) -> None:
     assert members(text)["a"].startswith(('"', "["))
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     "text",
     [

@@ -23,6 +23,7 @@ from batchrunner.model import (
     Retry,
     Settings,
     Snooze,
+    Succeeded,
     Transition,
 )
 from batchrunner.sandbox import SandboxConfig
@@ -105,7 +106,7 @@ class Story:
     def judge(self) -> None:
         """Judge the stored result to be the opposite of what it was judged to be."""
         flipped = [
-            (one, failed(FailureCategory.BLOCKED) if one.category is None else None)
+            (one, failed(FailureCategory.BLOCKED) if one.category is None else Succeeded())
             for one in stored_results(self.store, self.batch.id)
         ]
         self.store.write(rewrite_judgements, flipped)

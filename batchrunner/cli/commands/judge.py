@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchrunner.cli.options import batch_of, db_option, help_option, json_option, opened
+from batchrunner.model import Verdict
 from batchrunner.text.format import counted
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ MAX_EXAMPLES = 3
     help="Judge each job by what this job file expects now.",
 )
 @click.option(
-    "--suspects", is_flag=True, help="Also fail suspect results: outliers for their goal and site."
+    "--suspects", is_flag=True, help="Also fail suspect results; without it, they are flagged."
 )
 @click.option(
     "--apply",
@@ -62,9 +63,9 @@ def command(
     """
     Judge the stored results of BATCH again; that costs nothing.
 
-    It shows what would change. With --apply, jobs whose results break these rules fail, and jobs
-    that an earlier judgement failed succeed if their results are good. No job runs again before you
-    give `batchrunner retry`.
+    It shows what would change. With --apply, jobs whose results are bad by these rules fail, jobs
+    that an earlier judgement failed succeed if their results are not bad, and suspect results are
+    flagged. No job runs again before you give `batchrunner retry`, or `run` with --rerun suspect.
 
     \b
     Examples:
@@ -107,12 +108,10 @@ def _lines(batch: Batch, result: RejudgeResult) -> Iterator[str]:
     for kind, lines in _lines_by_kind(result.changes).items():
         yield f"{kind} ({len(lines)})"
         yield from _examples(lines)
-    if odd := result.outliers:
-        yield f"different from their peers, and not changed without --suspects ({len(odd)})"
-        yield from _examples([_line(outlier.of, (outlier.finding,)) for outlier in odd])
     if result.set_aside:
         yield f"too large to be judged, and left as they are: {counted(result.set_aside, 'result')}"
-    judged = f"{counted(result.judged, 'result')} of {batch.name!r} judged"
+    how_many = [f"{count} {verdict}" for verdict in Verdict if (count := result.verdicts[verdict])]
+    judged = f"{counted(result.judged, 'result')} of {batch.name!r} judged ({', '.join(how_many)})"
     if result.applied is None:
         changes = counted(len(result.changes), "job")
         yield f"{judged}: {changes} would change; to change: --apply"
@@ -123,15 +122,19 @@ def _lines(batch: Batch, result: RejudgeResult) -> Iterator[str]:
 def _lines_by_kind(changes: Iterable[Change]) -> dict[str, list[str]]:
     kinds: dict[str, list[str]] = defaultdict(list)
     for change in changes:
-        judged = change.failure or change.of
-        kinds[f"{_state(change.of.category)} → {_state(change.category)}"].append(
-            _line(change.of, judged.findings, judged.message)
+        reasons = change.outcome.findings or change.of.findings
+        message = change.failure.message if change.failure else change.of.message
+        before = _state(change.of.category, change.verdict_before)
+        kinds[f"{before} → {_state(change.category, change.verdict)}"].append(
+            _line(change.of, reasons, message)
         )
     return dict(sorted(kinds.items()))
 
 
-def _state(category: str | None) -> str:
-    return f"failed ({category})" if category else "succeeded"
+def _state(category: str | None, verdict: Verdict) -> str:
+    if category:
+        return f"failed ({category})"
+    return "suspect" if verdict is Verdict.SUSPECT else "succeeded"
 
 
 def _line(stored: StoredResult, findings: Iterable[Finding], message: str = "") -> str:
@@ -160,12 +163,15 @@ def _as_json(batch: Batch, result: RejudgeResult) -> dict[str, Any]:
         "batch": batch.name,
         "judged": result.judged,
         "set_aside": result.set_aside,
+        "verdicts": {verdict: result.verdicts[verdict] for verdict in Verdict},
         "applied": result.applied,
         "changes": [
             {
-                **_job(change.of, change.failure.findings if change.failure else ()),
+                **_job(change.of, change.outcome.findings),
                 "from": change.of.category,
                 "to": change.category,
+                "from_verdict": change.verdict_before,
+                "to_verdict": change.verdict,
                 "message": change.failure.message if change.failure else None,
             }
             for change in result.changes

@@ -20,7 +20,7 @@ from batchrunner.cli.options import batch_of, db_option, help_option, note, open
 @help_option
 def command(batch: str | None, hosts: tuple[str, ...], db: str) -> None:
     """
-    Continue BATCH after a pause, or after a canary that failed.
+    Continue BATCH after a pause, a canary that failed, or a stop for bad data.
 
     Runners that wait for it notice within 2 seconds.
 

@@ -106,6 +106,7 @@ def _bad_data_lines(batch: Batch) -> Iterator[str]:
     yield "the rest was not started, because the data went bad:"
     for reason in batch.quality_stop.reasons if batch.quality_stop else ():
         yield f"  {term_safe(reason.text)}"
+    yield "nothing more of it is submitted until you resume it, also at the next start"
 
 
 def _parked_lines(hosts: Sequence[ParkedHost]) -> Iterator[str]:

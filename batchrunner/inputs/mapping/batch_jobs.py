@@ -9,7 +9,6 @@ from batchrunner.inputs.mapping.said import TableRequest
 from batchrunner.inputs.mapping.table_jobs import Refuse, TableJobs, add_table
 from batchrunner.inputs.problem_log import ProblemLog
 from batchrunner.inputs.spec_collector import Clash, Repeats, SpecCollector
-from batchrunner.inputs.spec_spool import record_of
 from batchrunner.inputs.tables import Table
 from batchrunner.model import JobFile, JobSpec
 from batchrunner.model.problems import JobFileErrors, Problem
@@ -36,11 +35,11 @@ class BatchJobs:
     def add_specs(self, specs: Iterable[JobSpec]) -> None:
         """Add specs of a job file."""
         for spec in specs:
-            self._collector.add(record_of(spec))
+            self._collector.add(spec)
 
     def add_job_file(self, job_file: JobFile, *, file: str) -> None:
         """Add a whole job file, whose name is *file*; its settings are another matter."""
-        self.add_specs(replace(spec, source=spec.source or file) for spec in job_file.specs)
+        self.add_specs(spec._replace(source=spec.source or file) for spec in job_file.specs)
         self._columns |= dict.fromkeys(job_file.columns)
         self._notes += job_file.notes
         self._warnings += job_file.warnings

@@ -27,10 +27,9 @@ from batchrunner.inputs.page_urls import (
     url_fault,
     url_oddities,
 )
-from batchrunner.inputs.spec_spool import SpecRecord
 from batchrunner.inputs.tables import Row, Table
 from batchrunner.inputs.variables import TIP, variable_left
-from batchrunner.model import TimeLimits
+from batchrunner.model import JobSpec, TimeLimits
 
 _MAX_GOAL = 100_000
 _DIGEST = re.compile("[0-9a-f]{32}")
@@ -71,7 +70,7 @@ class RowMapper:
         self._has_goal = bool(goals)  # else that is a problem of the table, not of each row
         self._options_text = canonical(self._defaults.options)
 
-    def record(self, row: Row, cells: Cells) -> SpecRecord | None:
+    def spec(self, row: Row, cells: Cells) -> JobSpec | None:
         """Return a row's spec; None if something is wrong, which is in the log."""
         url = self._url(cells).strip()
         goal = self._goal(cells).strip() or self._default_goal(cells).strip()
@@ -87,7 +86,7 @@ class RowMapper:
         if not good:
             return None
         parts = self._defaults
-        return (
+        return JobSpec(
             key or _digest(url, goal, self._options_text),
             url,
             goal,
@@ -102,7 +101,7 @@ class RowMapper:
 
     def _with_options(
         self, row: Row, cells: Cells, texts: tuple[str, str, str], *, good: bool
-    ) -> SpecRecord | None:
+    ) -> JobSpec | None:
         """Return the spec of a row that has options of its own."""
         assert self._row_options is not None
         own, parts = self._row_options.read(row, cells), self._defaults
@@ -114,7 +113,7 @@ class RowMapper:
         if self._breaks_rules(options, row) or not good:
             return None
         key, url, goal = texts
-        return (
+        return JobSpec(
             key or _digest(url, goal, canonical(options)),
             url,
             goal,
@@ -174,9 +173,9 @@ class RowMapper:
         return gap
 
     def _is_good_goal(self, goal: str, row: Row, cells: Cells) -> bool:
-        columns = self._goal_columns
-        if columns and not all([cell_text(cells[each]).strip() for each in columns]):
-            return self._is_good_gap(row, cells)
+        for each in self._goal_columns:
+            if not cell_text(cells[each]).strip():
+                return self._is_good_gap(row, cells)
         if (
             goal.isprintable()
             and 0 < len(goal) <= _MAX_GOAL

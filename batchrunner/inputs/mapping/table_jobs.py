@@ -150,9 +150,9 @@ class _TableReading:
             if row.problem is not None:
                 log.add_problem(row.problem)
             elif not matrix:
-                record = mapper.record(row, row.cells)
-                if record is not None and keep:
-                    add(record)
+                spec = mapper.spec(row, row.cells)
+                if spec is not None and keep:
+                    add(spec)
             else:
                 self._add_combinations(mapper, row, keep=keep)
             if log.reasons:
@@ -163,11 +163,11 @@ class _TableReading:
 
     def _add_combinations(self, mapper: RowMapper, row: Row, *, keep: bool) -> None:
         """Add the jobs of a row with a matrix: all of them, or none."""
-        records = [mapper.record(row, cells) for cells in self._cells(row)]
+        specs = [mapper.spec(row, cells) for cells in self._cells(row)]
         if keep and not self._log.reasons:
-            for record in records:
-                if record is not None:
-                    self._collector.add(record)
+            for spec in specs:
+                if spec is not None:
+                    self._collector.add(spec)
 
     def _leave_out(self, row: Row, reasons: list[str]) -> None:
         if self._refuse is not None:

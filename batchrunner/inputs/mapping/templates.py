@@ -54,10 +54,14 @@ class Template:
         if not self.columns:
             literal = "".join(map(str, self.parts))
             return lambda _: literal
-        parts = self.parts
-        return lambda cells: "".join(
-            part if isinstance(part, str) else cell_text(cells[part]) for part in parts
+        form = "".join(
+            part.replace("%", "%%") if isinstance(part, str) else "%s" for part in self.parts
         )
+        numbers = self.columns
+        if len(numbers) == 1:
+            number = numbers[0]
+            return lambda cells: form % cell_text(cells[number])
+        return lambda cells: form % tuple([cell_text(cells[number]) for number in numbers])
 
     def url_filler(self) -> Callable[[Sequence[Any]], str]:
         """Return a function that gives a row's url: cells are escaped behind the host."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import re
 import shlex
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, count
+from typing import Any, Final
 
 from batchrunner.inputs.tables.csv_cells import Span, spans, text_place
 from batchrunner.inputs.tables.dialect import NO_DELIMITER, find_dialect
@@ -21,6 +22,8 @@ from batchrunner.model.problems import JobFileErrors, Problem
 MAX_CELL_LENGTH: Final = 1024**2
 #: Characters from which the delimiter and the header are found.
 _SAMPLE_LENGTH: Final = 64 * 1024
+#: Characters of lines that are read at once.
+_BLOCK_LENGTH: Final = 64 * 1024
 #: A number of many digits as a spreadsheet shows it in a narrow column, and then saves it.
 _SHORTENED = re.compile(r"[0-9][.,]?[0-9]*E\+[0-9]{2}")
 _TOO_LONG: Final = f"the row has more than {MAX_LINE_LENGTH:,} characters"
@@ -111,29 +114,54 @@ class CsvTable(Table):
         """Give all records, those above the header too; a broken quote may end the reading."""
         csv.field_size_limit(max(csv.field_size_limit(), MAX_CELL_LENGTH))
         with self._text.lines() as lines:
-            record = _Record(lines)
-            lines_of = record.lines
-            reader = csv.reader(
-                record,
-                delimiter=self._dialect.delimiter,
-                skipinitialspace=self._dialect.skip_blanks,
-                strict=True,
-            )
             first = 1
-            while True:
-                try:
-                    for cells in reader:
-                        source = lines_of[0] if len(lines_of) == 1 else record.taken()
-                        lines_of.clear()
-                        yield Row(first, cells, source)
-                        first = reader.line_num + 1
+            while block := lines.readlines(_BLOCK_LENGTH):
+                if (cells := self._cells_of_lines(block)) is not None:
+                    yield from map(Row, count(first), cells, block)
+                    first += len(block)
+                    continue
+                record = _Record(chain(block, lines))
+                for row in self._one_by_one(record, first):
+                    yield row
+                    if record.given >= len(block):
+                        break
+                else:
                     return
-                except csv.Error as error:
-                    reason = str(error)
-                row, first = Row(first, (), record.taken()), reader.line_num + 1
-                if (broken := self._broken(row, reason)) is None:
-                    return
-                yield broken
+                first += record.given
+
+    def _cells_of_lines(self, lines: Sequence[str]) -> list[list[str]] | None:
+        """Return the cells of lines that are a record each; None if some are not, or are broken."""
+        try:
+            cells = list(self._reader(lines))
+        except csv.Error:
+            return None
+        return cells if len(cells) == len(lines) else None
+
+    def _one_by_one(self, record: _Record, first: int) -> Iterator[Row]:
+        """Give the records from line *first* on: they may be broken, or have several lines."""
+        reader, lines, above = self._reader(record), record.lines, first - 1
+        while True:
+            try:
+                for cells in reader:
+                    source = lines[0] if len(lines) == 1 else record.taken()
+                    lines.clear()
+                    yield Row(first, cells, source)
+                    first = above + reader.line_num + 1
+                return
+            except csv.Error as error:
+                reason = str(error)
+            row, first = Row(first, (), record.taken()), above + reader.line_num + 1
+            if (broken := self._broken(row, reason)) is None:
+                return
+            yield broken
+
+    def _reader(self, lines: Iterable[str]) -> Any:
+        return csv.reader(
+            lines,
+            delimiter=self._dialect.delimiter,
+            skipinitialspace=self._dialect.skip_blanks,
+            strict=True,
+        )
 
     def _broken(self, row: Row, error: str) -> Row | None:
         """Return a row that csv refuses with its problem; or report what ends the reading."""
@@ -276,6 +304,7 @@ class _Record:
     def __init__(self, lines: Iterator[str]) -> None:
         self._rest = lines
         self.lines: list[str] = []
+        self.given = 0  #: lines, of all records
         self._length = 0
 
     def __iter__(self) -> Iterator[str]:
@@ -286,6 +315,7 @@ class _Record:
                 if self._length > MAX_LINE_LENGTH:
                     raise csv.Error(_TOO_LONG)
             lines.append(line)
+            self.given += 1
             yield line
 
     def taken(self) -> str:

@@ -1,0 +1,40 @@
+"""What the names of fields say about their values, by the names in the data file."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from functools import cache, lru_cache
+
+from batchrunner.judge.words import Words, listed, plain
+
+
+class FieldKind(StrEnum):
+    """A kind of fields, as the data file names it."""
+
+    METADATA = "metadata"  #: about the answer, not part of it
+    OUTCOME = "outcome"  #: whether it worked
+    ERRORS = "errors"  #: what went wrong
+    REMARK = "remark"  #: a remark of the agent
+    COUNT = "count"  #: how many there are
+    OFFER = "offer"  #: a word for nothing is an answer in it
+    TITLE = "title"  #: the title or the text of a page
+
+
+#: Where words meet in a name such as `inStock`.
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
+#: Characters of a name that are read.
+MAX_NAME_LENGTH = 60
+
+
+@cache
+def _words() -> dict[FieldKind, Words[FieldKind]]:
+    names = listed("goal_words.toml")["keys"]
+    return {kind: Words((kind, name) for name in names[kind]) for kind in FieldKind}
+
+
+@lru_cache(maxsize=2048)
+def is_named(name: str, kind: FieldKind) -> bool:
+    """Whether a field with this name is of a kind."""
+    words = plain(_HUMP.sub(" ", name[:MAX_NAME_LENGTH]))
+    return _words()[kind].whole(words) is not None

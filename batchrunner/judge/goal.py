@@ -1,0 +1,164 @@
+"""What a goal asks for, and what it says to answer when there is nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import cache, cached_property, lru_cache
+from itertools import islice
+from typing import Any
+
+from batchrunner.judge.words import Words, listed, plain
+
+#: Characters of a goal that are read.
+MAX_GOAL_LENGTH = 4000
+#: Shorter texts are no copy of a goal.
+MIN_COPY_LENGTH = 20
+
+_PARTS = re.compile(r"[.,;:!?\n。、，；：！？]|\band then\b|\bthen\b")
+#: A sentence or what is in brackets, and the sign that ends it.
+_SENTENCES = re.compile(r"([^.;\n。；()（）\[\]]+)([.;\n。；()（）\[\]]|$)")
+#: Fields of a result that are looked for in a goal.
+MAX_FIELDS = 50
+_NULL = re.compile(
+    r"\b(null|none|nothing|blank|empty|leer|vide|vac[ií]o|vazio|vuoto|leeg)|空|빈 |пуст"
+)
+
+
+class Goal:
+    """A job's goal, read when a result looks wrong: that is seldom."""
+
+    def __init__(self, text: str, fields: frozenset[str] = frozenset()) -> None:
+        self.text = text[:MAX_GOAL_LENGTH]
+        self.fields = fields  #: fields that the job's schema or `expect` names
+
+    @cached_property
+    def plain(self) -> str:
+        """Return its words."""
+        pieces = (self.text[at : at + 900] for at in range(0, len(self.text), 900))
+        return " ".join(plain(piece).strip() for piece in pieces).join((" ", " "))
+
+    @cached_property
+    def says_what_if_nothing(self) -> bool:
+        """Whether it says what to answer when there is nothing."""
+        return self.plain in _words("nothing")
+
+    def allows_nothing_in(self, fields: Iterable[str]) -> bool:
+        """Whether it says so for fields: for those that a part names, else for all."""
+        if not self.says_what_if_nothing:
+            return False
+        names = {plain(name) for name in islice(fields, MAX_FIELDS)} - {"  "}
+        covered = set[str]()
+        for part in self._parts_about_nothing:
+            mentioned = {name for name in names if name in part}
+            if not mentioned:
+                return True
+            covered |= mentioned
+        return covered == names or not self._parts_about_nothing
+
+    @cached_property
+    def _parts_about_nothing(self) -> list[str]:
+        """Return the sentences and brackets that say what to answer when there is nothing."""
+        if not self.says_what_if_nothing:
+            return []
+        found, before = list[str](), ""
+        for part, sign in _SENTENCES.findall(self.text):
+            words = plain(before + part)
+            if words in _words("nothing"):
+                found.append(words)
+            before = part.split()[-1] + " " if sign in "(（[" and part.split() else ""
+        return found
+
+    @cached_property
+    def may_be_none(self) -> bool:
+        """Whether it is a question that "no", "none" or an empty list answers."""
+        return self.says_what_if_nothing or self.plain in _words("either")
+
+    @cached_property
+    def allows_null(self) -> bool:
+        """Whether it says to answer with null or nothing."""
+        return self.says_what_if_nothing and bool(_NULL.search(self.text.casefold()))
+
+    @cached_property
+    def is_about_texts_of_others(self) -> bool:
+        """Whether it asks for titles, reviews and the like, which may speak of anything."""
+        return self.plain in _words("works")
+
+    def is_about_access(self, text: Any) -> bool:
+        """Whether a refusal says that the page could not be seen, not that nothing is there."""
+        return isinstance(text, str) and plain(text) in _words("access")
+
+    def asks_for(self, rule: str) -> bool:
+        """Whether it asks for what a rule would find, as opposed to saying how to get past it."""
+        return rule in _asked_by(self)
+
+    def requests(self, field: str) -> bool:
+        """Whether it asks for a field of a result, by its name or for what is in such a field."""
+        if field in self.fields:
+            return True
+        name = plain(field)
+        return bool(name.strip()) and (name in self._asking or name.strip() in _requested_by(self))
+
+    def mentions(self, field: str) -> bool:
+        """Whether it speaks of what is in such a field, perhaps only of what to do about it."""
+        return field in {match.kind for match in _words("requested").find(self.plain)}
+
+    @cached_property
+    def _asking(self) -> str:
+        """Return the parts that do not tell what to do with banners, logins and the like."""
+        return "|".join(_parts(self))
+
+    def contains(self, text: str) -> bool:
+        """Whether these words are in it: it says that they may be the answer."""
+        words = plain(text)
+        return bool(words.strip()) and words in self.plain
+
+    def is_copied_in(self, text: str) -> bool:
+        """Whether a text repeats it, or a good part of it."""
+        words = plain(text[:MAX_GOAL_LENGTH]).strip()
+        whole = self.plain.strip()[: len(words)] if len(self.text) > 900 else self.plain.strip()
+        if min(len(words), len(whole)) < MIN_COPY_LENGTH:
+            return False
+        return whole in words or (words in whole and 2 * len(words) > len(whole))
+
+
+@lru_cache(maxsize=64)
+def goal_of(text: str, fields: frozenset[str] = frozenset()) -> Goal:
+    """Return a goal; many jobs have the same one."""
+    return Goal(text, fields)
+
+
+@lru_cache(maxsize=64)
+def _asked_by(goal: Goal) -> frozenset[str]:
+    return frozenset(_found_in(_parts(goal), _words("asks")))
+
+
+@lru_cache(maxsize=64)
+def _requested_by(goal: Goal) -> frozenset[str]:
+    return frozenset(_found_in(_parts(goal), _words("requested")))
+
+
+def _parts(goal: Goal) -> Iterator[str]:
+    """Give the parts of a goal that do not tell what to do with banners, logins and the like."""
+    for part in _PARTS.split(goal.text):
+        words = plain(part)
+        if words not in _words("instructs"):
+            yield words
+
+
+def _found_in(parts: Iterable[str], words: Words[str]) -> Iterator[str]:
+    for part in parts:
+        for match in words.find(part):
+            yield match.kind
+
+
+@cache
+def _words(section: str) -> Words[str]:
+    """Return the words of a section of the data file, each with the name of its part."""
+    return Words(_phrases(listed("goal_words.toml")[section]))
+
+
+def _phrases(section: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, words in section.items():
+        for phrase in words["all"] if isinstance(words, dict) else words:
+            yield name, phrase

@@ -1,0 +1,84 @@
+"""The values of a whole result: whether some are an answer, and what rules find in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from batchrunner.judge.result_values import Leaf, TooLarge, groups
+from batchrunner.judge.rules import BANNER, ERROR_PAGE, NOT_READY, REPORTED, SCHEMA_ECHO, WALLS
+from batchrunner.judge.text_rules import TextFinding
+from batchrunner.judge.value_kinds import Kind, Value, is_nothing, value_of
+
+#: Characters of texts that are looked through in one result: it bounds the time.
+MAX_JUDGED_TEXT = 6000
+#: Fields of a JSON Schema; a result that has all of a set is one.
+_SCHEMA_KEYS = ({"type", "properties"}, {"$schema"}, {"type", "items"})
+
+
+@dataclass(slots=True)
+class SortedValues:
+    """The values of a result, and whether some of them are an answer."""
+
+    values: list[Value] = field(default_factory=list)
+    odd: list[Value] = field(default_factory=list)  #: found in objects that hold little else
+    has_answer: bool = False
+
+    def of(self, *kinds: Kind) -> list[Value]:
+        """Return those of some kinds."""
+        return [each for each in self.values if each.kind in kinds]
+
+
+def answers_in(value: Any) -> bool:
+    """Say whether a value holds an answer, whatever else is in it."""
+    try:
+        return sorted_values(value).has_answer
+    except TooLarge:
+        return True
+
+
+def sorted_values(value: Any) -> SortedValues:
+    """
+    Sort the values of a result; those beside an answer are skipped where nothing is missing.
+
+    Raises:
+        TooLarge: The result is nested too deep or has too many values.
+    """
+    seen = SortedValues()
+    if isinstance(value, dict) and any(keys <= value.keys() for keys in _SCHEMA_KEYS):
+        schema = Leaf(None, "", value)
+        seen.values.append(Value(schema, Kind.FOUND, TextFinding(SCHEMA_ECHO)))
+        return seen
+    left = MAX_JUDGED_TEXT
+    for group in groups(value):
+        if seen.has_answer and not any(is_nothing(leaf.value) for leaf in group):
+            continue
+        left = _sort_group(group, seen, left)
+    return seen
+
+
+def _sort_group(group: list[Leaf], seen: SortedValues, left: int) -> int:
+    """Sort the values of one object or list; return how much text may still be looked through."""
+    answers, sorted_here = 0, list[Value]()
+    for leaf in group:
+        each = value_of(leaf, left)
+        left -= min(len(leaf.value), 800) if isinstance(leaf.value, str) else 0
+        sorted_here.append(each)
+        answers += each.kind is Kind.ANSWER
+        if answers > len(group) // 2 + 1 and seen.has_answer:
+            break
+    nothing = sum(is_nothing(each.leaf.value) for each in sorted_here)
+    rules = (*WALLS, ERROR_PAGE, BANNER, NOT_READY)
+    seen.odd += [
+        each
+        for each in sorted_here
+        if each.found and each.rule in rules and nothing and nothing > answers - each.found.is_title
+    ]
+    seen.odd += [
+        each
+        for each in sorted_here
+        if each.found and each.found.rule == REPORTED and (answers == 0 or each.leaf.is_top_field)
+    ]
+    seen.has_answer = seen.has_answer or answers > 0
+    seen.values += sorted_here
+    return left

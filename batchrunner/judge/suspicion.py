@@ -1,0 +1,186 @@
+"""What looks wrong about a result as a whole, read with the goal that it was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from batchrunner.judge.field_names import FieldKind, is_named
+from batchrunner.judge.goal import Goal
+from batchrunner.judge.result_values import Leaf
+from batchrunner.judge.rules import (
+    BANNER,
+    EMPTY,
+    ERROR_PAGE,
+    GENERAL_RULES,
+    GOAL_COPY,
+    NOT_READY,
+    PLACEHOLDER,
+    REFUSAL,
+    REPORTED,
+    WALLS,
+)
+from batchrunner.judge.sorted_values import SortedValues, sorted_values
+from batchrunner.judge.value_kinds import Kind, Value, is_nothing, value_found
+
+#: Characters before the words of a wall, such as `Please`, where a goal asks for titles.
+MAX_PLEASE = 8
+_ORDER = tuple(GENERAL_RULES)
+
+
+@dataclass(slots=True)
+class Suspicion:
+    """What looks wrong about a result."""
+
+    values: list[Value]  #: the worst one first
+    is_wall: bool = False  #: all that it holds is the words of a wall
+
+
+def suspicion_about(value: Any, goal: Goal, off: frozenset[str]) -> Suspicion | None:
+    """
+    Say what looks wrong about a value; None if nothing does.
+
+    The rules in *off* are not applied.
+
+    Raises:
+        TooLarge: The value is nested too deep or has too many values.
+    """
+    seen = sorted_values(value)
+    if GOAL_COPY not in off and (copy := _copy_of_goal(seen, goal)):
+        return Suspicion([copy])
+    if seen.has_answer and not seen.odd:
+        return None
+    if seen.has_answer:
+        return _of_odd_values(seen, goal, off)
+    return _of_all_values(seen, goal, off)
+
+
+def _copy_of_goal(seen: SortedValues, goal: Goal) -> Value | None:
+    """Return the only value of a result if it is a text that repeats the goal."""
+    if len(seen.values) != 1 or not isinstance(seen.values[0].leaf.value, str):
+        return None
+    leaf = seen.values[0].leaf
+    return value_found(leaf, GOAL_COPY) if goal.is_copied_in(leaf.value) else None
+
+
+def _of_odd_values(seen: SortedValues, goal: Goal, off: frozenset[str]) -> Suspicion | None:
+    odd = [
+        each
+        for each in seen.odd
+        if each.rule not in off and not _is_asked_for(each, goal) and not _is_works(each, goal)
+    ]
+    return Suspicion(_worst_first(odd)) if odd else None
+
+
+def _of_all_values(seen: SortedValues, goal: Goal, off: frozenset[str]) -> Suspicion | None:
+    found = seen.of(Kind.FOUND)
+    if any(_is_asked_for(each, goal) for each in found):
+        return None
+    nothing, remarks, zeros = seen.of(Kind.NOTHING), seen.of(Kind.REMARK), seen.of(Kind.ZERO)
+    if any(_is_requested(each, goal) for each in (*seen.of(Kind.ASIDE), *remarks)):
+        return None
+    if _are_works(found, nothing, goal):
+        return None
+    if len(found) == 1 and found[0].found and found[0].found.weak and not nothing:
+        return None
+    found = [each for each in found if each.rule not in off and not _is_valid(each, nothing, goal)]
+    if not found and remarks and all(each.leaf.value is not None for each in nothing):
+        return None
+    if not found and zeros and not nothing:
+        return None
+    found += _without_words(seen, goal, off) if not found else []
+    if not found:
+        return None
+    return Suspicion(_worst_first(found), is_wall=_is_wall(seen, found, goal))
+
+
+def _without_words(seen: SortedValues, goal: Goal, off: frozenset[str]) -> Iterator[Value]:
+    """Give what is wrong where no rule finds words."""
+    nothing, remarks, zeros = seen.of(Kind.NOTHING), seen.of(Kind.REMARK), seen.of(Kind.ZERO)
+    excused = bool(nothing) and (
+        goal.allows_nothing_in(each.leaf.key for each in nothing)
+        or (goal.may_be_none and all(isinstance(each.leaf.value, list) for each in nothing))
+    )
+    if excused or (seen.of(Kind.FOUND) and not nothing):
+        return
+    if remarks and REFUSAL not in off:
+        yield value_found(remarks[0].leaf, REFUSAL)
+    elif zeros and PLACEHOLDER not in off:
+        yield value_found(zeros[0].leaf, PLACEHOLDER)
+    elif EMPTY not in off and not remarks and not zeros:
+        aside = seen.of(Kind.ASIDE)
+        outcome = [each for each in aside if not is_named(each.leaf.key, FieldKind.METADATA)]
+        if nothing or outcome or not aside:
+            yield value_found((nothing or outcome or seen.values)[0].leaf, EMPTY)
+
+
+def _worst_first(values: Iterable[Value]) -> list[Value]:
+    return sorted(values, key=lambda each: _ORDER.index(each.rule))
+
+
+def _is_wall(seen: SortedValues, found: list[Value], goal: Goal) -> bool:
+    """Say whether all that a result holds is the words of a wall, as the page shows them."""
+    if seen.of(Kind.REMARK, Kind.ZERO) or any(each.rule not in WALLS for each in found):
+        return False
+    if not seen.of(Kind.NOTHING) and not all(_is_page_text(each.leaf) for each in found):
+        return False
+    alone = goal.is_about_texts_of_others and not seen.of(Kind.NOTHING)
+    return all(
+        wall.certain and not (alone and (wall.is_title or wall.start > MAX_PLEASE))
+        for wall in (each.found for each in found)
+        if wall is not None
+    )
+
+
+def _is_page_text(leaf: Leaf) -> bool:
+    """Say whether a text is the whole answer, or in a field for a page's title or text."""
+    if not leaf.key or is_named(leaf.key, FieldKind.TITLE):
+        return True
+    return is_named(leaf.key, FieldKind.REMARK) and " " in str(leaf.value).strip()
+
+
+def _is_asked_for(value: Value, goal: Goal) -> bool:
+    """Say whether the goal asks for what a rule finds, or names the very words."""
+    rule, text = value.rule, value.leaf.value
+    if goal.asks_for(rule):
+        return True
+    if not isinstance(text, str) and goal.requests(value.leaf.key):
+        return True
+    if rule == REPORTED and goal.requests(value.leaf.key):
+        return True
+    words = isinstance(text, str) and rule in (PLACEHOLDER, REFUSAL, ERROR_PAGE, NOT_READY, EMPTY)
+    return words and len(text) < 60 and goal.contains(text)
+
+
+def _is_requested(value: Value, goal: Goal) -> bool:
+    return goal.requests(value.leaf.key) and not is_nothing(value.leaf.value)
+
+
+def _are_works(found: list[Value], nothing: list[Value], goal: Goal) -> bool:
+    """Say whether all that rules find may be the words of others that the goal asks for."""
+    return bool(found) and not nothing and all(_is_works(each, goal) for each in found)
+
+
+def _is_works(value: Value, goal: Goal) -> bool:
+    found = value.found
+    if found is None or found.is_title or not isinstance(value.leaf.value, str):
+        return False
+    return (
+        goal.is_about_texts_of_others
+        and found.rule in (*WALLS, REFUSAL, ERROR_PAGE, NOT_READY, BANNER)
+        and not (found.rule == REFUSAL and found.start < 60 and value.leaf.key == "")
+        and not (found.certain and found.start <= MAX_PLEASE)
+    )
+
+
+def _is_valid(value: Value, nothing: list[Value], goal: Goal) -> bool:
+    """Say whether words for nothing are an answer to this goal."""
+    found = value.found
+    if found is None or found.rule not in (PLACEHOLDER, REFUSAL, REPORTED, EMPTY):
+        return False
+    if found.rule == REFUSAL and not found.absence and goal.is_about_access(value.leaf.value):
+        return False
+    if goal.says_what_if_nothing:
+        return goal.allows_nothing_in([value.leaf.key])
+    return goal.may_be_none and found.absence and not nothing

@@ -1,0 +1,214 @@
+"""What a single text of a result is: a wall, an error page, a word for nothing, or an answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache, lru_cache
+from itertools import islice
+from typing import Any, NamedTuple
+
+from batchrunner.judge.answer import begins_with_json
+from batchrunner.judge.rules import (
+    BROKEN_JSON,
+    EMPTY,
+    GENERAL_RULES,
+    HTML,
+    PLACEHOLDER,
+    REFUSAL,
+    WALLS,
+)
+from batchrunner.judge.words import Words, listed, plain
+
+#: A longer text is an answer, whatever words are in it; unless a page's own words begin it.
+MAX_JUDGED_LENGTH = 800
+#: Where the words of a longer text have to begin, in characters.
+MAX_START = 250
+#: Longest text in which a word of each of two lists means something.
+MAX_PAIRED_LENGTH = 300
+#: Characters before the words of a wall in a sentence that is the page's own.
+MAX_BEFORE_WALL = 25
+MAX_SENTENCES = 6
+
+_SITE = re.compile(r"\s[|–—·-]\s|\s::\s|\s»\s")
+_MAY_BE_JSON = re.compile(r"""(?:```+\w*\s*)?(?:\{\s*["']|\[\s*[{"\[])""")
+_HTML = re.compile(r"<(?:!doctype|html|head|body|\?xml)\b", re.IGNORECASE)
+_TEMPLATE = re.compile(
+    r"<[a-z][^<>]{0,40}>|\[[^\]\[]{1,40}\]|\{+[^{}]{0,40}\}+|\$\{[^}]{1,40}\}|%[a-z_]{1,30}%|"
+    r"\W{0,3}x{2,9}(?:[.,:/-]x{1,9}){0,4}\W{0,3}|(?=.*(?:yy|dd))[ymdhs:/.,\sT-]{5,20}",
+    re.IGNORECASE,
+)
+#: Signs that stand for nothing.
+_DASHES = re.compile(r"[-–—_.…/*?~|:\s]+")
+_ZERO = re.compile(r"\D{0,4}0+(?:[.,:]0+)?\s?\D{0,4}")
+_SENTENCE_END = re.compile(r"[.!?:\n]+(?:\s|$)|[。！？]")
+_FIRST_WORD = re.compile(r"([^\W\d_]{1,10})(?:\s*[,.;:!–—、。，]|\s+-\s|$)")
+
+
+class Group(NamedTuple):
+    """Words of one kind in the data file."""
+
+    rule: str
+    certain: bool  #: the page itself says so
+    absence: bool  #: it only says that there is nothing
+    weak: bool  #: it is an answer where it is the only value
+
+
+class TextFinding(NamedTuple):
+    """What a text is, if it is no answer."""
+
+    rule: str
+    certain: bool = False  #: the words of a wall itself
+    absence: bool = False  #: it only says that there is nothing
+    is_title: bool = False  #: the text is just these words
+    start: int = 0  #: where the words begin
+    weak: bool = False  #: it is an answer where it is the only value
+
+
+_ORDER = tuple(GENERAL_RULES)
+
+
+def finding_in(text: str) -> TextFinding | None:
+    """Say what a text is if it is no answer; None if it may be one."""
+    text = text.strip()
+    if _HTML.match(text):
+        return TextFinding(HTML)
+    if _MAY_BE_JSON.match(text) and not begins_with_json(text):
+        return TextFinding(BROKEN_JSON)
+    return _finding_in(text[: MAX_JUDGED_LENGTH + 1])
+
+
+@lru_cache(maxsize=1024)
+def _finding_in(text: str) -> TextFinding | None:
+    words = plain(text)
+    if _DASHES.fullmatch(text) or _TEMPLATE.fullmatch(text):
+        return TextFinding(PLACEHOLDER, absence=not words.strip(), is_title=True)
+    if (group := _whole().whole(words)) or (group := _titled(text)):
+        return TextFinding(group.rule, group.certain, group.absence, True, weak=group.weak)
+    if begins_with_answer(text):
+        return None
+    found = [part for part in _parts_in(text, words) if not _follows_an_answer(part, words)]
+    if not found:
+        rule = _paired(words) if len(text) <= MAX_PAIRED_LENGTH else None
+        return TextFinding(rule, absence=rule == REFUSAL) if rule else None
+    certain = [part for part in found if part.certain and _is_said_by_the_page(text, words)]
+    first = min(certain or found, key=lambda part: (_ORDER.index(part.rule), not part.absence))
+    return first._replace(certain=bool(certain))
+
+
+def _is_said_by_the_page(text: str, words: str) -> bool:
+    """Say whether a sentence begins with the words of a wall, and no agent tells of it."""
+    return words not in _agent() and any(
+        match.kind.certain and match.start <= MAX_BEFORE_WALL
+        for sentence in islice(_SENTENCE_END.split(text), MAX_SENTENCES)
+        for match in _parts().find(plain(sentence))
+    )
+
+
+def _paired(words: str) -> str | None:
+    """Return the rule of a pair of lists with words of both in a text."""
+    return next((rule for rule, one, other in _pairs() if words in one and words in other), None)
+
+
+def begins_with_answer(text: str) -> bool:
+    """Say whether a text begins with a yes or a no, as the answer to a question."""
+    first = _FIRST_WORD.match(text)
+    return first is not None and first[1].casefold() in _answers()
+
+
+def _titled(text: str) -> Group | None:
+    """Return the group of a title that has a site's name after it or before it."""
+    if len(text) > 100 or not _SITE.search(text):
+        return None
+    for part in _SITE.split(text):
+        if group := _whole().whole(plain(part)):
+            return group if group.rule not in (PLACEHOLDER, EMPTY) else None
+    return None
+
+
+def _parts_in(text: str, words: str) -> Iterator[TextFinding]:
+    for group, start in _parts().find(words):
+        if len(text) <= MAX_JUDGED_LENGTH or start <= MAX_START:
+            yield TextFinding(group.rule, group.certain, group.absence, start=start)
+
+
+def _follows_an_answer(part: TextFinding, words: str) -> bool:
+    """Say whether a number comes well before a refusal: `41 rooms. I could not find the price`."""
+    before = words[: part.start]
+    return part.rule == REFUSAL and len(before) > 12 and any(sign.isdigit() for sign in before)
+
+
+def is_zero(text: str) -> bool:
+    """Say whether a text is just a zero, perhaps with a currency."""
+    return len(text) < 20 and _ZERO.fullmatch(text.strip()) is not None
+
+
+def is_about_a_wall(text: str) -> bool:
+    """Say whether a reason for a failure is a wall."""
+    words = plain(text)
+    group = _whole().whole(words)
+    rules = [group.rule] if group else [part.rule for part in _parts_in(text, words)]
+    return any(rule in WALLS for rule in rules)
+
+
+def mentions_wall(name: str) -> str | None:
+    """Return the rule of the wall that the name of a field names, such as `captcha_detected`."""
+    group = _whole().whole(plain(name))
+    rules = [group.rule] if group else [match.kind.rule for match in _parts().find(plain(name))]
+    return next((rule for rule in rules if rule in WALLS), None)
+
+
+@cache
+def _groups() -> list[tuple[Group, dict[str, Any]]]:
+    entries = listed("words.toml")["words"]
+    return [
+        (
+            Group(
+                each["rule"],
+                each.get("certain", False),
+                each.get("absence", False),
+                each.get("weak", False),
+            ),
+            each,
+        )
+        for each in entries
+    ]
+
+
+@cache
+def _whole() -> Words[Group]:
+    return Words(
+        (group, word)
+        for group, each in _groups()
+        if each["how"] == "whole"
+        for word in each["words"]
+    )
+
+
+@cache
+def _parts() -> Words[Group]:
+    return Words(
+        (group, word)
+        for group, each in _groups()
+        if each["how"] == "part"
+        for word in each["words"]
+    )
+
+
+@cache
+def _pairs() -> list[tuple[str, Words[str], Words[str]]]:
+    return [
+        (each["rule"], *(Words(("", word) for word in each[part]) for part in ("first", "second")))
+        for each in listed("words.toml")["pairs"]
+    ]
+
+
+@cache
+def _answers() -> frozenset[str]:
+    return frozenset(listed("goal_words.toml")["answers"]["all"])
+
+
+@cache
+def _agent() -> Words[str]:
+    """Return how an agent begins to tell what it saw."""
+    return Words(("", word) for word in listed("goal_words.toml")["agent"]["all"])

@@ -1,0 +1,143 @@
+"""What a single value of a result is: an answer, nothing, a remark, or what a rule finds."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum, auto
+from functools import cache
+from typing import Any, NamedTuple
+
+from batchrunner.judge.field_names import FieldKind, is_named
+from batchrunner.judge.result_values import Leaf
+from batchrunner.judge.rules import BOT_WALL, EMPTY, PLACEHOLDER, REFUSAL, REPORTED, SCHEMA_ECHO
+from batchrunner.judge.text_rules import TextFinding, finding_in, is_zero, mentions_wall
+from batchrunner.judge.words import Words, listed, plain
+
+#: Characters of a text that may be about an answer and no part of it.
+MAX_METADATA = 500
+_TYPES = frozenset({"string", "number", "integer", "boolean", "array", "object", "float", "text"})
+_WORD_FAILURES = re.compile(
+    r"(?:(?:goal|task)[ _-])?(?:fail(?:ed|ure)?|errors?|unsuccessful|not[ _-]found|incomplete|"
+    r"aborted|timed?[ _-]?out|partial|unable|not[ _-]achieved|no[ _-](?:data|results?))",
+    re.IGNORECASE,
+)
+_WORD_SUCCESSES = re.compile(
+    r"success(?:ful(?:ly)?)?|succeeded|ok(?:ay)?|done|complete[d]?|finished|true|achieved|yes|200",
+    re.IGNORECASE,
+)
+
+
+class Kind(Enum):
+    """What a single value contributes to an answer."""
+
+    NOTHING = auto()  #: null, a blank text, an empty list
+    ZERO = auto()  #: a zero that counts nothing
+    ASIDE = auto()  #: about the answer, and no part of it
+    REMARK = auto()  #: an agent's remark about an answer
+    FOUND = auto()  #: what a rule finds
+    ANSWER = auto()  #: anything else
+
+
+class Value(NamedTuple):
+    """A single value of a result, and what it is."""
+
+    leaf: Leaf
+    kind: Kind
+    found: TextFinding | None = None  #: only of what a rule finds
+
+    @property
+    def rule(self) -> str:
+        """Return the rule that finds it; empty: none."""
+        return self.found.rule if self.found else ""
+
+
+def is_nothing(value: Any) -> bool:
+    """Say whether a value is null, no text, or an empty list or object."""
+    return value is None or value == "" or value in ([], {})
+
+
+def value_of(leaf: Leaf, left: int) -> Value:
+    """Say what a single value is; its text is looked through if some is *left* to be."""
+    value = leaf.value
+    if isinstance(value, str) and value.strip():
+        return _sort_text(leaf, value.strip(), left)
+    if is_nothing(value) or isinstance(value, str):
+        aside = is_named(leaf.key, FieldKind.ERRORS)
+        return Value(leaf, Kind.ASIDE if aside else Kind.NOTHING)
+    if isinstance(value, bool):
+        return _sort_flag(leaf, value)
+    if is_named(leaf.key, FieldKind.ERRORS):
+        return Value(leaf, Kind.ASIDE) if value == 0 else value_found(leaf, REPORTED)
+    if is_named(leaf.key, FieldKind.COUNT):
+        return Value(leaf, Kind.ANSWER if value == 0 else Kind.ASIDE)
+    is_http_failure = value in range(400, 600) and is_named(leaf.key, FieldKind.OUTCOME)
+    if is_http_failure or is_named(leaf.key, FieldKind.METADATA):
+        return Value(leaf, Kind.ASIDE)
+    return Value(leaf, Kind.ZERO if value == 0 else Kind.ANSWER)
+
+
+def _sort_flag(leaf: Leaf, value: bool) -> Value:
+    if is_named(leaf.key, FieldKind.ERRORS):
+        return value_found(leaf, REPORTED) if value else Value(leaf, Kind.ASIDE)
+    if is_named(leaf.key, FieldKind.OUTCOME):
+        is_failure = leaf.key.lower() in ("error", "failed", "is_error", "has_error", "has_errors")
+        return Value(leaf, Kind.ASIDE) if value != is_failure else value_found(leaf, REPORTED)
+    if value and (rule := mentions_wall(leaf.key)):
+        return value_found(leaf, rule)
+    return Value(leaf, Kind.ANSWER)
+
+
+def _sort_text(leaf: Leaf, text: str, left: int) -> Value:
+    if is_named(leaf.key, FieldKind.METADATA):
+        found = finding_in(text) if len(text) < MAX_METADATA else None
+        is_filler = found is not None and found.rule == PLACEHOLDER
+        return Value(leaf, Kind.FOUND, found) if is_filler else Value(leaf, Kind.ASIDE)
+    if is_named(leaf.key, FieldKind.OUTCOME) and (value := _sort_outcome(leaf, text)):
+        return value
+    if is_named(leaf.key, FieldKind.ERRORS):
+        return Value(leaf, Kind.ASIDE) if says_nothing(text) else value_found(leaf, REPORTED)
+    if is_zero(text):
+        return Value(leaf, Kind.ZERO)
+    if _repeats_name(text, leaf.key):
+        return value_found(leaf, SCHEMA_ECHO)
+    found = finding_in(text) if left > 0 else None
+    is_offer = is_named(leaf.key, FieldKind.OFFER)
+    if found is None or (is_offer and found.rule in (PLACEHOLDER, BOT_WALL, REFUSAL)):
+        remark = is_named(leaf.key, FieldKind.REMARK)
+        return Value(leaf, Kind.REMARK if remark else Kind.ANSWER)
+    return Value(leaf, Kind.FOUND, found)
+
+
+def _sort_outcome(leaf: Leaf, text: str) -> Value | None:
+    if _WORD_SUCCESSES.fullmatch(text):
+        return Value(leaf, Kind.ASIDE)
+    if _WORD_FAILURES.fullmatch(text):
+        return value_found(leaf, REPORTED)
+    rule = mentions_wall(text) if len(text) < 60 else None
+    return value_found(leaf, rule) if rule else None
+
+
+def value_found(leaf: Leaf, rule: str) -> Value:
+    """Return a value that a rule finds."""
+    return Value(leaf, Kind.FOUND, TextFinding(rule))
+
+
+def says_nothing(text: str) -> bool:
+    """Say whether a text in a field for errors says that there is none."""
+    words = plain(text)
+    found = finding_in(text)
+    placeholder = found is not None and found.rule in (PLACEHOLDER, EMPTY) and found.is_title
+    return placeholder or (len(text) < 60 and _no_error().whole(words) is not None)
+
+
+@cache
+def _no_error() -> Words[str]:
+    return Words(("", word) for word in listed("goal_words.toml")["no_error"]["all"])
+
+
+def _repeats_name(text: str, key: str) -> bool:
+    """Say whether a value repeats its field's name or type, as in a description of a result."""
+    if len(text) > 60 or not key:
+        return False
+    name, words = plain(key), plain(text)
+    return text.lower() in _TYPES or words == name

@@ -1,0 +1,1 @@
+"""Quality: whether the rows of a batch are usable, in one word with reasons; pure."""
