@@ -31,6 +31,7 @@ from batchrunner.runner.events import (
     CreateUnanswered,
     CreditsBack,
     Event,
+    GroundingDropped,
     HostsParked,
     LateRunsFound,
     OutOfCredits,
@@ -66,8 +67,9 @@ def event_lines(event: Event) -> Iterator[str]:
             yield from _limits(event)
         case AttemptsClosed(decisions=decisions):
             yield from _decision_lines(decisions)
-        case WebhookDropped(reason=why):
-            yield f"going on without the webhook: {shorten(term_safe(why), SHOWN)}"
+        case WebhookDropped(reason=why) | GroundingDropped(reason=why):
+            what = "the webhook" if isinstance(event, WebhookDropped) else "grounding"
+            yield f"going on without {what}: {shorten(term_safe(why), SHOWN)}"
         case LateRunsFound() | UnknownRunsFound() | SubmittingStopped() | BadDataFound():
             yield from _found(event)
         case _:
