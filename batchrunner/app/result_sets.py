@@ -57,7 +57,7 @@ class BatchResults:
     def sorted_results(self, by: str) -> Iterator[ComparedResult]:
         """Give the results as they are at the first one."""
         ids = self._store.read(sorted_job_ids, self._batch.id, by)
-        found = compared_results(self._store, self._batch.id, by, ids)
+        found = compared_results(self._store, by, ids)
         return found if by in SORTED_BY else _sorted(found)
 
 

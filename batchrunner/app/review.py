@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import overload
 
 from sqlalchemy import Connection
 
 from batchrunner.app.clock import store_now
+from batchrunner.classify import outcome_of
 from batchrunner.errors import UsageError
 from batchrunner.judge import judge_result
 from batchrunner.judge.answer import read_answer
-from batchrunner.judge.field_paths import find
+from batchrunner.judge.field_paths import MISSING, find
 from batchrunner.judge.learned_rules import path_in
 from batchrunner.judge.result_values import shown
 from batchrunner.model import (
@@ -31,7 +32,7 @@ from batchrunner.model.reviews import REJECTED, Review, ReviewWord
 from batchrunner.policy.sample import choose_sample
 from batchrunner.store.judgements import results_of_jobs
 from batchrunner.store.reports import jobs_among
-from batchrunner.store.result_bodies import with_result
+from batchrunner.store.result_bodies import with_long_results
 from batchrunner.store.reviews import (
     Reviewed,
     job_ids_of,
@@ -52,7 +53,7 @@ MAX_BECAUSE = 1_000
 _MAX_NAMED = 3
 #: Findings of a result are accepted in this many rounds: each round may bring up others.
 _MAX_ROUNDS = 20
-#: Results whose judgements are written in one transaction.
+#: Results that are read, or whose judgements are written, in one transaction.
 _AT_ONCE = 100
 
 
@@ -91,19 +92,27 @@ class ReviewRows(Sequence[ReviewRow]):
     def __getitem__(self, index: int | slice) -> ReviewRow | list[ReviewRow]:
         """Read one as it is now, or several."""
         if isinstance(index, slice):
-            return [self._row(id) for id in self.ids[index]]
-        return self._row(self.ids[index])
+            return list(self._rows(self.ids[index]))
+        (row,) = self._rows([self.ids[index]])
+        return row
 
-    def _row(self, id: int) -> ReviewRow:
-        (job,) = self._store.read(jobs_among, self._batch.id, [id], [*JobState])
-        details = self._store.read(review_details, [id])[id]
-        return ReviewRow(
-            job=with_result(self._store, job),
-            is_suspect=id in self._suspects,
-            findings=details.findings,
-            screenshot=details.screenshot,
-            review=details.review,
-        )
+    def __iter__(self) -> Iterator[ReviewRow]:
+        """Give each as it is now; few are in memory."""
+        for start in range(0, len(self.ids), _AT_ONCE):
+            yield from self._rows(self.ids[start : start + _AT_ONCE])
+
+    def _rows(self, ids: Sequence[int]) -> Iterator[ReviewRow]:
+        details = self._store.read(review_details, ids)
+        ids = [id for id in ids if id in details]  # an old edition may be removed meanwhile
+        jobs = self._store.read(jobs_among, self._batch.id, ids, [*JobState])
+        for id, job in zip(ids, with_long_results(self._store, jobs), strict=True):
+            yield ReviewRow(
+                job=job,
+                is_suspect=id in self._suspects,
+                findings=details[id].findings,
+                screenshot=details[id].screenshot,
+                review=details[id].review,
+            )
 
 
 def _sample(tx: Connection, batch_id: int, count: int, seed: int) -> list[int]:
@@ -137,7 +146,7 @@ def accept(store: Store, batch: Batch, keys: Sequence[str]) -> int:
         word = Review(word=ReviewWord.ACCEPTED, at=now, findings=findings)
         return Reviewed(
             result=result,
-            judgement=Judgement(verdict=Verdict.GOOD),
+            outcome=outcome_of(Judgement(verdict=Verdict.GOOD), result.result),
             accepted=_accepted(result, findings),
             review=word,
         )
@@ -163,10 +172,9 @@ def reject(store: Store, batch: Batch, keys: Sequence[str], because: str = "") -
     def decide(result: StoredResult, before: Review | None) -> Reviewed:
         findings = before.findings if before else result.findings
         word = Review(word=ReviewWord.REJECTED, at=now, because=because, findings=findings)
-        failure = _rejected(result, findings, because)
         return Reviewed(
             result=result,
-            judgement=Judgement(verdict=Verdict.BAD, findings=failure.findings, failure=failure),
+            outcome=_rejected(result, findings, because),
             accepted=frozenset(),
             review=word,
         )
@@ -185,7 +193,7 @@ def take_back(store: Store, batch: Batch, keys: Sequence[str]) -> int:
     def decide(result: StoredResult, before: Review | None) -> Reviewed:
         return Reviewed(
             result=result,
-            judgement=_judged_anew(result, before),
+            outcome=outcome_of(_judged_anew(result, before), result.result),
             accepted=frozenset(),
             review=None,
         )
@@ -240,17 +248,20 @@ def _accepted(result: StoredResult, findings: Sequence[Finding]) -> frozenset[tu
 
 
 def _rejected(result: StoredResult, findings: Sequence[Finding], because: str) -> Failed:
-    value = read_answer(result.result).value
-    path = path_in(value, because, result.goal) or (findings[0].path if findings else ".")
-    seen = next((shown(found.value) for found in find(value, path)), "") if because else ""
-    if not seen:
-        seen = findings[0].seen if findings else shown(value)
+    answer = read_answer(result.result)
+    if path := path_in(answer.value, because, result.goal):
+        there = next((found.value for found in find(answer.value, path)), MISSING)
+        where, seen = answer.path_of(path), "nothing" if there is MISSING else shown(there)
+    elif findings:
+        where, seen = findings[0].path, findings[0].seen
+    else:
+        where, seen = ".", shown(answer.value)
     why = f": {because}" if because else ""
     return Failed(
         category=FailureCategory.INVALID_RESULT,
         code=REJECTED,
         message=f"A person rejected the result{why}",
-        findings=(Finding(rule=REJECTED, path=path, seen=seen, wanted=because),),
+        findings=(Finding(rule=REJECTED, path=where, seen=seen, wanted=because),),
     )
 
 

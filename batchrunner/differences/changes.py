@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
@@ -10,6 +9,9 @@ from batchrunner.differences.paths import Step, path_text
 
 #: Stands for the value of a field that is not there.
 MISSING: Final = object()
+
+
+_FINAL_STATES: Final = ("succeeded", "failed", "cancelled")
 
 
 class ChangeKind(StrEnum):
@@ -58,8 +60,7 @@ class Change(NamedTuple):
         return path_text(self.steps)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ComparedResult:
+class ComparedResult(NamedTuple):
     """A job in one of the two sets."""
 
     key: str  #: what the two sets are joined by
@@ -81,7 +82,7 @@ class ComparedResult:
     @property
     def is_open(self) -> bool:
         """Whether the job is not done yet."""
-        return self.state not in ("succeeded", "failed", "cancelled")
+        return self.state not in _FINAL_STATES
 
     @property
     def is_suspect(self) -> bool:
@@ -94,8 +95,7 @@ class ComparedResult:
         return "suspect" if self.is_suspect else self.category or self.state
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class JobDiff:
+class JobDiff(NamedTuple):
     """A job of two sets, compared."""
 
     status: JobStatus
@@ -114,7 +114,10 @@ class JobDiff:
     @property
     def asks_otherwise(self) -> bool:
         """Whether its url or goal is another one now, where both sets say it."""
-        if self.before is None or self.after is None:
+        old, new = self.before, self.after
+        if old is None or new is None:
             return False
-        pairs = ((self.before.url, self.after.url), (self.before.goal, self.after.goal))
-        return any(old and new and old != new for old, new in pairs)
+        if old.url == new.url and old.goal == new.goal:
+            return False
+        pairs = ((old.url, new.url), (old.goal, new.goal))
+        return any(before and after and before != after for before, after in pairs)

@@ -91,7 +91,9 @@ class DiffSummary:
 
     def _add_move(self, job: JobDiff, change: Change, before: float, after: float) -> None:
         size = _size(before, after)
-        if len(self.moves) >= MAX_MOVES and size <= self.moves[-1].size:
+        larger = [each for each in self.moves if each.size >= size]
+        same_field = [each for each in larger if each.field == change.field]
+        if len(larger) >= MAX_MOVES or len(same_field) >= MAX_MOVES_OF_FIELD:
             return
         move = NumberMove(
             id=job.job.id,

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 #: The host whose paths name faults: `https://faults.test/<fault>` or `…/<fault>/<n>`.
 FAULTS_HOST = "faults.test"
+#: The fault of a run whose result is delivered, and looks wrong.
+SUSPECT = "suspect"
 
 
 class Status(StrEnum):
@@ -59,6 +61,7 @@ class RunFault:
     performs: bool = False
     result: Mapping[str, Any] | None = None
     breaks_schema: bool = False
+    makes_up: bool = False  #: one value is none that the page holds
     error: RunErrorBody | None = None
     part: float = 1.0  #: the share of its duration after which it ends
     starts: bool = True  #: False: it stays PENDING and takes no slot
@@ -185,6 +188,9 @@ RUN_FAULTS: Mapping[str, RunFault] = {
         says="COMPLETED at a bot wall",
         result={"status": "failure", "reason": "Access denied: the page shows a captcha"},
     ),
+    SUSPECT: RunFault(
+        says="COMPLETED with an empty list of results, which looks wrong", result={"results": []}
+    ),
     "no_result": RunFault(says="COMPLETED with a result of null"),
     "wrong_shape": RunFault(
         says="COMPLETED with a result that breaks its output_schema",
@@ -201,6 +207,9 @@ RUN_FAULTS: Mapping[str, RunFault] = {
         result={"name": "Brass lamp", "price": 34.5},
     ),
     "queued": RunFault(says="PENDING until it is cancelled", ends=None, starts=False),
+    "made_up": RunFault(
+        says="COMPLETED with a value that the page does not hold", performs=True, makes_up=True
+    ),
     "misspelled": RunFault(
         says="COMPLETED, spelled `completed ` with a space", performs=True, spelled="completed "
     ),

@@ -21,6 +21,7 @@ from batchrunner.model import (
     RunStatus,
     Settings,
     TimeLimits,
+    Verdict,
     marker_in,
 )
 from batchrunner.model.categories import CATEGORIES
@@ -30,6 +31,7 @@ from batchrunner.policy.audit import compare, shown_marker
 from batchrunner.policy.control_runs import MAX_RUNNING_TIME
 from batchrunner.policy.retry_rules import MIN_TIME_LIMIT, Policy
 from batchrunner.policy.slots import concurrency_limit
+from batchrunner.sandbox.faults import SUSPECT
 from batchrunner.sandbox.journal import CreateReceived, SandboxRun
 from batchrunner.store.audit import audit_records
 from batchrunner.store.reports import batch_counts, finished_jobs
@@ -111,6 +113,7 @@ def check_always(store: Store, batch_id: int, loaded: int) -> None:
     invariant(counted == loaded, f"the counts by state add up to {counted} of {loaded} jobs")
     _check_jobs_match_attempts(snapshot)
     _check_failure_counts(snapshot)
+    _check_verdicts(snapshot)
     for attempt in snapshot.attempts:
         _check_attempt(attempt, snapshot.submissions[attempt.submission_id])
 
@@ -162,6 +165,23 @@ def _check_failure_counts(snapshot: StoreSnapshot) -> None:
             invariant(
                 known, f"a job has more {category} failures than such attempts", f"job {job.key}"
             )
+
+
+def _check_verdicts(snapshot: StoreSnapshot) -> None:
+    """Check that a suspect result is a success that no attempt follows, and a bad one is none."""
+    newest = {job.id: job.attempt for job in snapshot.jobs}
+    for job in snapshot.current_jobs():
+        ended = JobState(job.state) in (JobState.FAILED, JobState.CANCELLED)
+        lost = ended and job.replaces is not None
+        invariant(not lost, "a suspect result was lost to a worse one", f"job {job.key}")
+    for attempt in snapshot.attempts:
+        about, succeeded = f"attempt {attempt.id}", attempt.outcome == SUCCEEDED
+        if attempt.verdict == Verdict.BAD:
+            invariant(not succeeded, "a bad result was delivered", about)
+        elif attempt.verdict is not None:
+            invariant(succeeded, f"a {attempt.verdict} result was not delivered", about)
+            last = attempt.number == newest[attempt.job_id]
+            invariant(last, f"a job with a {attempt.verdict} result was tried again", about)
 
 
 def _check_attempt(attempt: Any, submission: Any) -> None:
@@ -262,6 +282,7 @@ def check_end(
             JobState(job.state).is_final, "the batch ended before a job was final", f"job {job.key}"
         )
     _check_each_run_has_one_place(snapshot, runs, hidden_runs(runs) if unseen is None else unseen)
+    _check_suspect_runs(snapshot, runs)
     bill = {run.run_id: run.steps for run in runs}
     for attempt in snapshot.attempts:
         if attempt.outcome == SUCCEEDED:
@@ -275,6 +296,16 @@ def check_end(
     exported = Counter(json.loads(line)["id"] for line in _export(store, batch_id))
     once = exported == Counter(job.key for job in snapshot.current_jobs())
     invariant(once, "a job is not in the export exactly once")
+
+
+def _check_suspect_runs(snapshot: StoreSnapshot, runs: Iterable[SandboxRun]) -> None:
+    """Check that each run whose result looks wrong was delivered and flagged, and not failed."""
+    suspect = {run.run_id for run in runs if run.fault == SUSPECT and run.status == "COMPLETED"}
+    for attempt in snapshot.attempts:
+        if attempt.run_id in suspect and attempt.run_status == "COMPLETED":
+            flagged = (attempt.outcome, attempt.verdict) == (SUCCEEDED, Verdict.SUSPECT)
+            message = "a result that looks wrong was not delivered and flagged"
+            invariant(flagged, message, f"attempt {attempt.id}")
 
 
 def _check_each_run_has_one_place(
@@ -417,6 +448,7 @@ def _check_limits(
     """Check that jobs fail no more often, and runs are no more at once, than the settings allow."""
     for job in snapshot.jobs:
         _check_failures(settings, job)
+        _check_suspects(settings, job)
     limit = concurrency_limit(settings.concurrency, MAX_CONCURRENCY)
     most = most_at_once(runs)
     invariant(most <= limit, f"more runs in flight than the limit: {most}, not {limit}")
@@ -434,6 +466,14 @@ def _check_failures(settings: Settings, job: Any) -> None:
         invariant(
             allowed, f"a job met {category} more often than its policy allows", f"job {job.key}"
         )
+
+
+def _check_suspects(settings: Settings, job: Any) -> None:
+    """Check that a suspect result is bought again by itself only as often as a rule says."""
+    about = Job(id=job.id, key=job.key, attempt=0, failures=0, policy=rules_of(job.policy))
+    rule = Policy.of(settings).rule(about, Verdict.SUSPECT)
+    allowed = (job.suspects or 0) < (rule.attempts or 1)
+    invariant(allowed, "a suspect result was bought again without a policy", f"job {job.key}")
 
 
 def most_at_once(runs: Iterable[SandboxRun]) -> int:

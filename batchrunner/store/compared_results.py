@@ -21,22 +21,18 @@ from batchrunner.store.store import PAGE_SIZE, Store
 
 #: What the jobs of a batch can be joined by without a sort of our own.
 SORTED_BY = ("id", "url")
+_SUCCEEDED = str(JobState.SUCCEEDED)
 
 
-def compared_results(
-    store: Store, batch_id: int, by: str, ids: Sequence[int]
-) -> Iterator[ComparedResult]:
+def compared_results(store: Store, by: str, ids: Sequence[int]) -> Iterator[ComparedResult]:
     """
     Yield these jobs in this order with their results; *by* is `id`, `url` or a carried column.
 
     A job without a cell in that column has an empty key.
     """
     for start in range(0, len(ids), PAGE_SIZE):
-        for row in store.read(_page, batch_id, ids[start : start + PAGE_SIZE]):
-            body = row.body
-            if row.long_body_of is not None:
-                body = store.read(result_body, row.long_body_of)
-            yield _compared(row, by, without_marker(body, row.marker))
+        for row in store.read(_page, ids[start : start + PAGE_SIZE]):
+            yield _compared(store, row, by)
 
 
 def sorted_job_ids(tx: Connection, batch_id: int, by: str) -> array[int]:
@@ -51,8 +47,8 @@ def sorted_job_ids(tx: Connection, batch_id: int, by: str) -> array[int]:
     return array("q", found.scalars())
 
 
-def _page(tx: Connection, batch_id: int, ids: Sequence[int]) -> list[Row[Any]]:
-    rows = {row.id: row for row in tx.execute(_results(ids))}
+def _page(tx: Connection, ids: Sequence[int]) -> list[Row[Any]]:
+    rows = {row[0]: row for row in tx.execute(_results(ids))}
     return [rows[id] for id in ids if id in rows]
 
 
@@ -78,32 +74,34 @@ def _results(ids: Sequence[int]) -> Select[Any]:
     )
 
 
-def _compared(row: Row[Any], by: str, text: str | None) -> ComparedResult:
-    has_result = row.state == JobState.SUCCEEDED
+def _compared(store: Store, row: Row[Any], by: str) -> ComparedResult:
+    _, id, url, goal, state, options, columns, outcome, verdict, marker, body, long_body = tuple(
+        row
+    )
+    has_result = state == _SUCCEEDED
+    if not has_result:
+        body = None
+    elif long_body is not None:
+        body = store.read(result_body, long_body)
     return ComparedResult(
-        key=_key(row, by),
-        id=row.key,
-        url=row.url,
-        goal=row.goal,
-        state=row.state,
-        category=_category(row),
-        verdict=row.verdict if has_result else None,
-        text=text if has_result else None,
-        named=schema_fields(row.options),
+        key=id if by == "id" else url if by == "url" else _cell(columns, by),
+        id=id,
+        url=url,
+        goal=goal,
+        state=state,
+        category=None if has_result else _category(state, outcome),
+        verdict=verdict if has_result else None,
+        text=without_marker(body, marker),
+        named=schema_fields(options),
     )
 
 
-def _category(row: Row[Any]) -> str | None:
-    if row.state == JobState.CANCELLED:
+def _category(state: str, outcome: str | None) -> str | None:
+    if state == JobState.CANCELLED:
         return FailureCategory.RUN_CANCELLED.value
-    failed = row.state in FINAL_STATES and row.outcome not in (None, "succeeded")
-    return str(row.outcome) if failed else None
+    return outcome if state in FINAL_STATES and outcome != _SUCCEEDED else None
 
 
-def _key(row: Row[Any], by: str) -> str:
-    if by == "id":
-        return str(row.key)
-    if by == "url":
-        return str(row.url)
-    cell = json.loads(row.columns or "{}").get(by)
+def _cell(columns: str | None, name: str) -> str:
+    cell = json.loads(columns or "{}").get(name)
     return cell if isinstance(cell, str) else "" if cell is None else json.dumps(cell)

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, func, inspect, or_, select, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from batchrunner.model import JobState, Owner
+from batchrunner.model import JobState, Owner, Verdict
 from batchrunner.model.categories import CATEGORIES
 from batchrunner.store.conditions import count_where, is_current
 from batchrunner.store.dialect import has_server
@@ -315,6 +315,8 @@ def foreign_changes(tx: Connection, *, thorough: bool) -> ForeignChanges:
 
 # ---- consistency ----
 
+#: Verdicts on results that are delivered.
+DELIVERED = (Verdict.GOOD, Verdict.SUSPECT)
 _unsettled = (SubmissionState.INTENDED, SubmissionState.UNANSWERED)
 #: What is never a job's fault; a right that is lacking may be.
 _blameless = tuple(each for each, row in CATEGORIES.items() if row.never_counted)
@@ -365,6 +367,10 @@ ATTEMPT_RULES: Mapping[str, ColumnElement[bool]] = {
     ),
     "a success has its result on disk": and_(
         attempts.c.outcome == "succeeded", results.c.attempt_id.is_(None)
+    ),
+    "a result that was delivered is not bad, and one that failed is": or_(
+        and_(attempts.c.verdict == Verdict.BAD, attempts.c.outcome == "succeeded"),
+        and_(attempts.c.verdict.in_(DELIVERED), attempts.c.outcome != "succeeded"),
     ),
     "waiting uses up no attempt": and_(attempts.c.outcome.in_(_blameless), attempts.c.counted),
     "a run belongs to an attempt or is an orphan, never both": orphans.c.run_id.is_not(None),

@@ -251,12 +251,13 @@ def _failure_in(outcome: Outcome) -> Failed | None:
 
 def _rewritten(result: StoredResult, outcome: Outcome) -> dict[str, Any]:
     failure = _failure_in(outcome)
+    said = outcome if isinstance(outcome, Failed) else outcome.remark
     verdict = Verdict.BAD if isinstance(outcome, Failed) else outcome.verdict
     return {
         "row_id": result.attempt_id,
         "new_outcome": failure.category if failure else "succeeded",
-        "new_code": failure.code if failure else None,
-        "new_message": failure.message if failure else None,
+        "new_code": said.code if said else None,
+        "new_message": said.message if said else None,
         "new_findings": findings_text(outcome.findings),
         "new_verdict": verdict,
         "new_verdict_rule": outcome.findings[0].rule if outcome.findings else None,

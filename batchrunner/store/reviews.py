@@ -14,10 +14,8 @@ from sqlalchemy import Connection, and_, bindparam, or_, select, update
 from batchrunner.model import (
     Finding,
     JobState,
-    Judgement,
     Outcome,
     StoredResult,
-    Succeeded,
     Verdict,
 )
 from batchrunner.model.artifacts import ArtifactKind
@@ -26,7 +24,7 @@ from batchrunner.store.accepted import AcceptedChange, change_accepted
 from batchrunner.store.conditions import is_current, is_newest
 from batchrunner.store.judgements import rewrite_judgements
 from batchrunner.store.schema import artifacts, attempts, jobs, results
-from batchrunner.store.serialization import accepted_text, findings_of, findings_text, json_text
+from batchrunner.store.serialization import accepted_text, findings_of, json_text
 from batchrunner.store.store import PAGE_SIZE
 
 _has_result = results.c.attempt_id == attempts.c.id
@@ -52,7 +50,7 @@ class Reviewed:
     """What a person's word means for a result."""
 
     result: StoredResult
-    judgement: Judgement
+    outcome: Outcome
     accepted: frozenset[tuple[str, str]]  #: from now on, in this job
     review: Review | None  #: None: the person took it back
 
@@ -163,12 +161,7 @@ def expects_of(tx: Connection, batch_id: int, *, most: int) -> list[str | None]:
 _WRITE = (
     update(attempts)
     .where(attempts.c.id == bindparam("row_id"))
-    .values(
-        verdict=bindparam("new_verdict"),
-        verdict_rule=bindparam("new_rule"),
-        findings=bindparam("new_findings"),
-        review=bindparam("new_review"),
-    )
+    .values(review=bindparam("new_review"))
 )
 
 
@@ -179,16 +172,11 @@ def write_reviews(tx: Connection, reviewed: Sequence[Reviewed]) -> list[int]:
     A word about a job that has changed since it was read changes nothing.
     """
     # One by one: a person says one thing at a time, and a job that changed must not stop others.
-    held = [each for each in reviewed if rewrite_judgements(tx, [(each.result, _outcome(each))])]
+    held = [each for each in reviewed if rewrite_judgements(tx, [(each.result, each.outcome)])]
     if held:
         tx.execute(_WRITE, [_written(each) for each in held])
         _accept(tx, held)
     return [each.result.job_id for each in held]
-
-
-def _outcome(each: Reviewed) -> Outcome:
-    judgement = each.judgement
-    return judgement.failure or Succeeded(verdict=judgement.verdict, findings=judgement.findings)
 
 
 def _accept(tx: Connection, held: Sequence[Reviewed]) -> None:
@@ -198,11 +186,4 @@ def _accept(tx: Connection, held: Sequence[Reviewed]) -> None:
 
 
 def _written(each: Reviewed) -> dict[str, Any]:
-    findings = each.judgement.findings
-    return {
-        "row_id": each.result.attempt_id,
-        "new_verdict": each.judgement.verdict,
-        "new_rule": findings[0].rule if findings else None,
-        "new_findings": findings_text(findings),
-        "new_review": _review_text(each.review),
-    }
+    return {"row_id": each.result.attempt_id, "new_review": _review_text(each.review)}

@@ -48,6 +48,7 @@ ENDS: dict[str, tuple[str, Any, dict[str, Any] | None]] = {
         {"status": "failure", "reason": "Access denied: the page shows a captcha"},
         None,
     ),
+    "suspect": ("COMPLETED", {"results": []}, None),
     "no_result": ("COMPLETED", None, None),
     "wrong_shape": ("COMPLETED", {"answer": "see the page"}, None),
     "cancelled": ("CANCELLED", None, None),

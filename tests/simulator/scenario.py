@@ -30,6 +30,7 @@ RATES: Mapping[str, float] = {
     "unknown": 0.1,
     "goal_failure": 0.1,
     "blocked": 0.1,
+    "suspect": 0.1,
     "no_result": 0.1,
     "wrong_shape": 0.05,
     "cancelled": 0.03,

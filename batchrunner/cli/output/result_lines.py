@@ -15,6 +15,10 @@ from batchrunner.text.terminal import shorten, term_safe
 MAX_LINES, MAX_WIDTH = 60, 160
 #: Most entries of one list or object that are shown, and most levels.
 MAX_ENTRIES, MAX_LEVELS = 20, 12
+#: Most entries that are shown of a list in which a place is marked, beside that place.
+_MAX_BESIDE_MARK = 3
+#: Most entries among which those that lead to a marked place are looked for.
+_MAX_SCANNED = 10_000
 #: Longest text that is escaped before it is cut.
 _MAX_TEXT = 4 * MAX_WIDTH
 _MARK = "> "
@@ -49,14 +53,17 @@ def _value_lines(
         yield _Line(path, f"{indent}{head}{opening} … {len(value)} entries {closing}")
         return
     yield _Line(path, f"{indent}{head}{opening}")
-    left_out = 0
-    for number, (inner, inner_head, part) in enumerate(_parts(path, value)):
-        if number < MAX_ENTRIES or _leads_to(answer, inner, marked):
+    leads = _leads_to(answer, path, marked)
+    most = _MAX_BESIDE_MARK if leads and isinstance(value, list) else MAX_ENTRIES
+    shown = 0
+    for number, (inner, inner_head, part) in enumerate(islice(_parts(path, value), _MAX_SCANNED)):
+        if number < most or (leads and _leads_to(answer, inner, marked)):
             yield from _value_lines(answer, inner, part, inner_head, level + 1, marked)
-        else:
-            left_out += 1
-    if left_out:
-        yield _Line("", f"{indent}  … {left_out} more")
+            shown += 1
+        elif not leads:
+            break
+    if shown < len(value):
+        yield _Line("", f"{indent}  … {len(value) - shown} more")
     yield _Line("", f"{indent}{closing}")
 
 
@@ -71,6 +78,8 @@ def _parts(path: str, value: Any) -> Iterator[tuple[str, str, Any]]:
 
 def _leads_to(answer: Answer, path: str, marked: frozenset[str]) -> bool:
     here = named(answer.path_of(path))
+    if here == ".":
+        return bool(marked)
     return any(each == here or each.startswith((f"{here}.", f"{here}[")) for each in marked)
 
 
