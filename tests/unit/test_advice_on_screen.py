@@ -80,9 +80,7 @@ def test_a_run_is_shown_with_the_advice_about_it(place: str) -> None:
     lines = list(run_lines(details))
     assert all(screen_safe(line) == line for line in lines)
     assert sum(GUIDE in line for line in lines) == 1
-    assert sum(line.split()[:3] == ["profile", "hint", "Log"] for line in lines) == (
-        1 if place == "beside" else 1
-    )
+    assert sum(line.split()[:3] == ["profile", "hint", "Log"] for line in lines) == 1
 
 
 def test_a_run_that_is_watched_ends_with_the_advice(capsys: pytest.CaptureFixture[str]) -> None:
