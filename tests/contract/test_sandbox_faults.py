@@ -49,6 +49,7 @@ ENDS: dict[str, tuple[str, Any, dict[str, Any] | None]] = {
         None,
     ),
     "suspect": ("COMPLETED", {"results": []}, None),
+    "made_up": ("COMPLETED", {"price": 7318.46}, None),
     "no_result": ("COMPLETED", None, None),
     "wrong_shape": ("COMPLETED", {"answer": "see the page"}, None),
     "cancelled": ("CANCELLED", None, None),
