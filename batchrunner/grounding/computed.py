@@ -54,7 +54,11 @@ def number_of(part: Any) -> Decimal | None:
 def _lists(leaf: Leaf, result: Any) -> Iterator[tuple[str, list[Any]]]:
     for source in (leaf.parent, result):
         if isinstance(source, Mapping):
-            yield from ((name, part) for name, part in source.items() if isinstance(part, list))
+            for name, part in source.items():
+                if isinstance(part, list):
+                    yield name, part
+                elif isinstance(part, dict) and part is not leaf.parent:
+                    yield name, list(part.values())
         elif isinstance(source, list):
             yield "", source
 

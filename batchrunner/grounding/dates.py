@@ -22,7 +22,7 @@ _ERAS = {"令和": 2018, "平成": 1988, "昭和": 1925}
 _NAME = "|".join(sorted(map(re.escape, MONTHS), key=len, reverse=True))
 _NAMED = re.compile(
     rf"(?:(?<!\w)(\d{{1,2}})(?:st|nd|rd|th|er|o|a|e|ten|th of|i)?[ .,-]*(?:de |del |d |of |ng )?)?"
-    rf"(?<![^\W\d_])({_NAME})(?![^\W\d_])"
+    rf"(?<![^\W\d_])ב?({_NAME})(?![^\W\d_])"
     rf"(?:[ .,-]*(\d{{1,2}})(?:st|nd|rd|th)?(?![\d:]))?"
     rf"(?:[ .,'-]*(?:de |del |of |r )?((?:19|20|25)\d\d|\d\d(?![\d:])))?"
 )
@@ -30,6 +30,15 @@ _TIME = re.compile(
     r"(?<![\d:.])([01]?\d|2[0-4])(?:[:h.時时시]\s?([0-5]\d)(?::[0-5]\d(?:\.\d+)?)?[分분]?|(?=\s?(?:[ap]\.?m|uhr|h|時|时|点|시)(?![^\W\d_])))"
     r"(?:\s?([ap])\.?m(?![^\W\d_]))?(?![\d:])",
     re.IGNORECASE,
+)
+_AFTERNOON = ("오후", "午後", "下午", "晚上")
+#: A half of the day in front: `오후 7시`.
+_HALF_FIRST = re.compile(
+    r"(오후|오전|午後|午前|下午|上午|晚上)\s?(\d{1,2})(?:[시時时点:]\s?([0-5]\d)?)"
+)
+#: `6-9 pm`: both in the afternoon.
+_RANGE = re.compile(
+    r"(?<!\d)(\d{1,2})(?::(\d\d))?\s?[-–]\s?(\d{1,2})(?::(\d\d))?\s?([ap])\.?m\b", re.IGNORECASE
 )
 _ZONED = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:\.\d+)?)?\s?(Z|[+-]\d\d:?\d\d)?"
@@ -130,6 +139,13 @@ def date_of(value: str) -> list[DateAt]:
 def times_in(text: str) -> set[tuple[int, int]]:
     """Return the times of day in a text."""
     found = set[tuple[int, int]]()
+    for each in _HALF_FIRST.finditer(text):
+        later = 12 if each[1] in _AFTERNOON else 0
+        found.add((int(each[2]) % 12 + later, int(each[3] or 0)))
+    for each in _RANGE.finditer(text):
+        later = 12 if each[5].lower() == "p" else 0
+        found.add((int(each[1]) % 12 + later, int(each[2] or 0)))
+        found.add((int(each[3]) % 12 + later, int(each[4] or 0)))
     for each in _TIME.finditer(text):
         hour, minute = int(each[1]), int(each[2] or 0)
         half = (each[3] or "").lower()

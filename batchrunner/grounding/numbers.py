@@ -25,6 +25,8 @@ _LETTERS_BEFORE = re.compile(r"[^\W\d_]{1,7}\.?\Z")
 _BIG_UNITS = re.compile(r"(\d{1,4})([億亿억])\s?(\d{1,4})([万萬만])")
 #: A fraction as recipes have it: `3/4`, `2 1/2`.
 _PART_OF = re.compile(r"(?<![\d/.,])(?:(\d{1,2}) )?([1-7])/([2-8])(?![\d/.,])")
+#: The sign of a currency in place of the point: `349 € 99`.
+_SIGN_INSIDE = re.compile(r"(?<![\d.,])(\d{1,3}(?:[ .,]?\d{3}){0,4})\s?[€£$]\s?(\d\d)(?![\d.,])")
 #: Numbers with more digits are looked for as text.
 MAX_DIGITS = 24
 
@@ -74,9 +76,16 @@ def numbers_in(text: str) -> Iterator[NumberAt]:
                 text[end : end + 1].isalpha() or text[end + 1 : end + 2].isalpha()
             ):
                 yield from _scaled(text, each)
+    yield from _rare_forms(text)
+
+
+def _rare_forms(text: str) -> Iterator[NumberAt]:
     for found in _PART_OF.finditer(text):
         part = Decimal(found[2]) / Decimal(found[3]) + int(found[1] or 0)
         yield NumberAt(canonical(f"{part:.4f}"), *found.span())
+    for found in _SIGN_INSIDE.finditer(text):
+        whole = re.sub(r"\D", "", found[1])
+        yield NumberAt(canonical(f"{whole}.{found[2]}"), *found.span())
     for found in _BIG_UNITS.finditer(text):
         value = int(found[1]) * 10**8 + int(found[3]) * 10**4
         yield NumberAt(str(value), *found.span())
