@@ -110,7 +110,7 @@ def spellings(value: str) -> list[str]:
 def find_reordered(index: PageIndex, value: str) -> Hit | None:
     """Return a place in which all words of a text stand near each other, some shortened."""
     words = list(dict.fromkeys(words_of(value)))
-    if not 2 <= len(words) <= 24:
+    if not 2 <= len(words) <= 24 or " " not in value.strip():
         return None
     for segment in index.segments:
         place = _near_each_other(segment, words, len(value), _WINDOW if len(words) > 3 else _TIGHT)
