@@ -27,6 +27,7 @@ from batchrunner.app.database_address import DatabaseAddress
 from batchrunner.app.error_translation import errors_for_people
 from batchrunner.app.fetch_artifacts import FetchResult, checked_folder, fetch_artifacts
 from batchrunner.app.final_jobs import FinalJobs
+from batchrunner.app.grounding_report import GroundingReport, grounding_report
 from batchrunner.app.job_results import JobResult, job_results
 from batchrunner.app.job_stream import AsyncJobStream, JobStream
 from batchrunner.app.list_artifacts import list_artifacts
@@ -302,6 +303,11 @@ class BatchHandle(BatchExports, BatchReviews):
         """Return how the batch stands now."""
         with errors_for_people():
             return batch_status(self._store, self._current())
+
+    def grounding(self) -> GroundingReport:
+        """Return which values of the results are in the pages that their runs saw."""
+        with errors_for_people():
+            return grounding_report(self._store, self._batch)
 
     def runners(self) -> list[RunnerProcess]:
         """Return the processes that work on the database."""

@@ -19,6 +19,7 @@ COMMANDS = {
     "quality": "Say in one word whether the rows of a batch are usable.",
     "diff": "Compare two editions, batches or files: what is new, gone or changed.",
     "review": "Accept or reject results one by one; the judge learns from it.",
+    "grounding": "Show which values of the results are in the pages that their runs saw.",
     "judge": "Judge the results of a batch again, by other rules.",
     "audit": "Compare a batch with the API's own list of runs.",
     "where": "Show where the hours and the credits of a batch went.",
