@@ -115,7 +115,8 @@ def _rerun(store: Store, batch: Batch, choice: RerunChoice) -> None:
     cost = f"; they cost {counted(again.steps, 'step')}{dollars} before" if again.jobs else ""
     note(f"{counted(again.jobs, 'finished job')} to run again{cost}")
     if again.kept:
+        of_them = f"{again.kept} of them {'is' if again.kept == 1 else 'are'}"
         note(
-            f"warning: {again.kept} of them {'is' if again.kept == 1 else 'are'} asked as before, and "
+            f"warning: {of_them} asked as before, and "
             "not as the file says now, because of --keep changed; --rerun changed asks what it says"
         )
