@@ -144,6 +144,36 @@ def test_double_braces_around_a_column_are_text_and_warned_of() -> None:
     assert "the cell of the column is `{sku}`" in file.warnings[0]
 
 
+_ROWS = "".join(f"https://a.example/{n},s{n},c{n % 2},Read it\n" for n in range(40))
+WRONG = {
+    "url": ({"url_column": "sku"}, "no cell of column `sku` looks like a url", "--url-column link"),
+    "id": (
+        {"url_column": "link", "id_column": "cat"},
+        "column `cat` has the same cells in many rows",
+        "--id-column sku or --id-column link",
+    ),
+}
+
+
+@pytest.mark.parametrize("role", WRONG)
+def test_a_wrong_column_is_one_problem_with_the_column_that_fits(role: str) -> None:
+    choices, message, instead = WRONG[role]
+    (found,) = problems(f"link,sku,cat,goal\n{_ROWS}", **choices)
+    assert message in found.message
+    assert found.tip is not None
+    assert found.tip.startswith(f"did you mean {instead}?")
+    assert "`link`, `sku`, `cat`, `goal`" in found.tip
+
+
+def test_a_column_with_some_wrong_cells_is_told_cell_by_cell() -> None:
+    rows = "".join(f"https://a.example/{n},s{n},Read it\n" for n in range(9))
+    (found,) = problems(f"link,sku,goal\n{rows}b c,s9,Read it\n", url_column="link")
+    assert found.line == 11
+    clashes = problems(f"link,sku,goal\n{rows}https://b.example,s1,Read it\n", id_column="sku")
+    assert [each.line for each in clashes] == [11]
+    assert len(specs(f"link,sku,goal\n{rows}{rows}", id_column="sku")) == 9
+
+
 # ---- cells ----
 
 
