@@ -417,3 +417,22 @@ def test_specs_are_read_many_times_and_by_several_loops_at_once() -> None:
     assert all(first == second for first, second in pairs)
     assert list(file.specs)[1202].line == 1204
     assert replace(file, name="x").specs is file.specs
+
+
+# ---- exports as input ----
+
+
+def test_an_export_is_input_again_and_its_own_keys_are_no_ids() -> None:
+    (first, own) = specs("id,url,goal\n,https://a.example/1,Read it\nb,https://a.example/2,Go\n")
+    header = "id,url,goal,state,category,attempts,run_id"
+    text = "".join(
+        f"{each.key},{each.url},{each.goal},failed,blocked,1,r\n" for each in (first, own)
+    )
+    file = load(f"{header}\n{text}")
+    assert [each.key for each in file.specs] == [first.key, "b"]
+    assert "is an export: ids of 32 hex digits" in file.notes[0]
+
+
+def test_an_id_of_32_hex_digits_in_another_table_is_refused() -> None:
+    (found,) = problems(f"id,url,goal\n{'0a' * 16},https://a.example/1,Read it\n")
+    assert "32 hex digits" in found.message
