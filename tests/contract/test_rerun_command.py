@@ -99,3 +99,11 @@ def test_jobs_that_are_asked_as_before_although_the_file_asks_otherwise_are_name
 
 def test_a_job_that_the_file_asks_as_it_was_is_no_surprise(run: Run) -> None:
     assert "asked as before" not in run("--rerun b").stderr
+
+
+def test_the_jobs_of_a_copied_file_that_failed_elsewhere_are_counted_too(run: Run) -> None:
+    Path("copy.yaml").write_text(Path("jobs.yaml").read_text())
+    ended = CliRunner().invoke(cli, ["load", "copy.yaml"])
+    assert ended.exit_code == 2
+    assert "67% of these jobs are in the batch 'jobs' (loaded from" in ended.stderr
+    assert "; 33% have failed there: a new batch pays again" in ended.stderr
